@@ -1,0 +1,71 @@
+"""User-facing errors: one clear message with file, place, expected, found and the nearest known value."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import NoReturn
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One defect of one input: `file: place: message` (the place may be empty)."""
+
+    file: str
+    place: str
+    message: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.file, self.place, self.message) if part)
+
+
+class BenchError(Exception):
+    """An error the user can act on. Entry points print it without a traceback and exit with 1."""
+
+
+class InputErrors(BenchError):
+    """Every problem found in an input, collected before anything is used."""
+
+    def __init__(self, problems: Iterable[Problem]):
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def suggest(word: object, known: Iterable[str]) -> str:
+    """The tail of an error about an unknown word: the nearest known value, or all of them where few."""
+    names = sorted(set(known))
+    near = difflib.get_close_matches(str(word), names, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean '{near[0]}'?"
+    if not names:
+        return ""
+    shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+    return f"; known: {shown}"
+
+
+def fail(message: object) -> NoReturn:
+    """Print `error: message` to stderr and exit with 1."""
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(1)
+
+
+def run_cli(main: Callable[[], int | None]) -> NoReturn:
+    """Run an entry point: BenchError and OSError become one message and exit code 1, Ctrl-C becomes 130."""
+    try:
+        code = main() or 0
+        sys.stdout.flush()
+    except BenchError as error:
+        fail(error)
+    except BrokenPipeError:
+        # The reader (head, less) went away: nothing is wrong; keep the interpreter's exit from complaining.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except OSError as error:
+        fail(f"{error.filename or 'input/output'}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        code = 130
+    raise SystemExit(code)
