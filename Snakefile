@@ -1,0 +1,21 @@
+# Benchmark results as derived files: registry x prompts x decoding modes -> cells -> reviews -> tables -> RESULTS.md.
+# Rules wire, scripts/ do, scripts/lib thinks. `snakemake --list-target-rules` names what can be asked for.
+
+configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/weights.smk"
+include: "rules/infer.smk"
+include: "rules/review.smk"
+include: "rules/tables.smk"
+include: "rules/docs.smk"
+
+
+rule results:
+    """Everything the configuration asks for: every missing cell, the reviews, the tables, RESULTS.md."""
+    default_target: True
+    input:
+        RESULTS,
+        SUMMARY,
+        WORKFLOW.cell_files,

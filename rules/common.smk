@@ -1,0 +1,20 @@
+# The plan, made once when the Snakefile is read; every other file wires from WORKFLOW.
+from scripts.lib.run_record import RUNS, current_run_id, summarise
+from scripts.lib.workflow import MACHINE_PARTS, RESULTS, SUMMARY, TABLES, announce, load_workflow, or_workflow_error
+
+WORKFLOW = or_workflow_error(lambda: load_workflow(config))
+REGISTRY = WORKFLOW.planner.registry
+RUN_ID = current_run_id()
+
+announce(WORKFLOW.plan)
+
+# Set here and not in the profile: a --resources on the command line would replace a profile's.
+workflow.global_resources["machine"] = MACHINE_PARTS
+
+
+onsuccess:
+    summarise(RUNS / RUN_ID, "finished")
+
+
+onerror:
+    summarise(RUNS / RUN_ID, "failed; its finished cells are kept")

@@ -1,0 +1,16 @@
+# One rule per shard (hardware x model x mode): its outputs are its cells, of which only the missing ones are run.
+for shard in WORKFLOW.plan.runnable:
+
+    rule:
+        name:
+            f"infer_{shard.model.key}_{shard.mode.name}"
+        input:
+            ancient([str(w.path) for w in (shard.weights, shard.draft) if w is not None and w.fetchable]),
+        output:
+            update(list(shard.cell_files)),
+        threads: 1
+        priority: 10
+        resources:
+            machine=MACHINE_PARTS,
+        shell:
+            f"exec python -m scripts.infer --model {shard.model.key} --mode {shard.mode.name}"

@@ -1,0 +1,16 @@
+# One review per shard. A single cell as input is enough: it ties the review to the shard's job.
+for review, shard in WORKFLOW.reviews.items():
+
+    rule:
+        name:
+            f"review_{shard.hardware.name}_{shard.model.key}_{shard.mode.name}"
+        input:
+            list(shard.cell_files[:1]) if shard.runnable else [],
+        output:
+            review,
+        threads: 1
+        resources:
+            machine=1,
+        shell:
+            f"exec python -m scripts.review --hardware {shard.hardware.name} --model {shard.model.key}"
+            f" --mode {shard.mode.name}"

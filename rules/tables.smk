@@ -1,0 +1,15 @@
+rule tabulate:
+    """Reviews -> tidy tables and the predecessor's summary.csv; the stamp's name is the plan's digest."""
+    input:
+        list(WORKFLOW.reviews),
+        code="scripts/lib/tables.py",
+    output:
+        SUMMARY,
+        f"{TABLES}/cells.csv",
+        f"{TABLES}/modes.csv",
+        stamp=WORKFLOW.stamp,
+    threads: 1
+    resources:
+        machine=1,
+    shell:
+        "exec python -m scripts.tabulate --stamp {output.stamp}"

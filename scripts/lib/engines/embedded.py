@@ -1,0 +1,251 @@
+"""Engine `embedded`: llama.cpp in this process, with a decode loop of our own for every mode.
+
+One loop serves baseline, prompt lookup and draft models: a step evaluates the last token and the draft after it, and
+keeps drafted tokens as long as sampling gives the same ones. Baseline is the step with an empty draft, so the modes
+differ in nothing but the draft, and every drafted and accepted token is counted exactly.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from scripts.lib.engine_build import activate
+from scripts.lib.engines import EngineFailure, GenerationTimeout, Loaded, LoadSettings, Request
+from scripts.lib.engines.drafting import Drafter, FirstOf, LookupDrafter, NoDrafter, SpeculationCount
+from scripts.lib.records import CLOSE_CALL_LOGITS, Measurement
+
+activate()
+
+from scripts.lib.engines.llama_api import EngineLog, LlamaContext, LlamaModel, Sampler, system_info  # noqa: E402
+
+WARM_UP = Request(
+    user="Repeat this line five times: one two three four five six seven eight nine ten one two three four five six",
+    system="", thinking=False, temperature=0.0, top_p=1.0, seed=0, max_tokens=48, stop=(), timeout_s=600.0,
+)  # fmt: skip
+
+
+class ModelDrafter:
+    """Drafts greedily with a second, smaller model whose cache follows the text."""
+
+    def __init__(self, context: LlamaContext, k: int):
+        self.context = context
+        self.k = k
+        self._cached: list[int] = []
+        self._greedy = Sampler(0.0, 1.0, 0)
+
+    def reset(self) -> None:
+        self.context.reset()
+        self._cached = []
+
+    def _follow(self, history: Sequence[int]) -> None:
+        """Bring the cache to exactly `history`, evaluating at least its last token."""
+        shared = 0
+        for cached, token in zip(self._cached, history[:-1], strict=False):
+            if cached != token:
+                break
+            shared += 1
+        self.context.forget_after(shared)
+        size = self.context.batch_tokens
+        for start in range(shared, len(history), size):
+            self.context.decode(history[start : start + size], outputs=1)
+        self._cached = list(history)
+
+    def propose(self, history: Sequence[int], limit: int) -> list[int]:
+        count = min(self.k, limit, self.context.length - len(history))
+        if count < 1:
+            return []
+        self._follow(history)
+        draft: list[int] = []
+        while True:
+            token, _ = self._greedy.pick(self.context, -1)
+            draft.append(token)
+            if len(draft) == count or self.context.model.ends_answer(token):
+                return draft
+            self.context.decode([token], outputs=1)
+            self._cached.append(token)
+
+
+@dataclass(slots=True)
+class _Answer:
+    """The answer as it grows. `history` is the prompt and the answer's tokens, in one list that drafters read."""
+
+    prompt_tokens: int
+    history: list[int]
+    tokens: list[int] = field(default_factory=list)
+    text: bytearray = field(default_factory=bytearray)
+    close_calls: list[tuple[int, float]] = field(default_factory=list)
+    counts: SpeculationCount = field(default_factory=SpeculationCount)
+    finish_reason: str = ""
+
+
+class EmbeddedEngine:
+    """llama-cpp-python's llama.cpp in process. One engine, one shard, one process."""
+
+    def __init__(self) -> None:
+        self._log = EngineLog()
+        self._model: LlamaModel | None = None
+        self._context: LlamaContext | None = None
+        self._draft: ModelDrafter | None = None
+        self._draft_model: LlamaModel | None = None
+        self._drafter: Drafter = NoDrafter()
+
+    def load(self, settings: LoadSettings) -> Loaded:
+        """Load the weights (and the draft's). Raises EngineFailure in llama.cpp's own words."""
+        start = time.perf_counter()
+        mode, hardware = settings.mode, settings.hardware
+        override = None
+        if mode.experts is not None and settings.override_key is not None:
+            override = (settings.override_key, mode.experts)
+        self._model = LlamaModel(settings.weights, self._log, override)
+        effective: dict[str, Any] = dict(self._model.effective)
+        most_drafted = max(mode.k or 0, settings.lookup_draft_tokens if mode.lookup_n else 0)
+        threads = (hardware.threads, hardware.batch_threads)
+        self._context = LlamaContext(self._model, settings.context, *threads, most_drafted + 1)
+        drafters: list[Drafter] = []
+        if mode.lookup_n is not None:
+            drafters.append(LookupDrafter(mode.lookup_n, settings.lookup_draft_tokens))
+        if settings.draft is not None and mode.k is not None:
+            self._draft_model = LlamaModel(settings.draft, self._log)
+            context = LlamaContext(self._draft_model, settings.context, *threads, 1)
+            self._draft = ModelDrafter(context, mode.k)
+            drafters.append(self._draft)
+            effective["draft_arch"] = self._draft_model.effective.get("arch")
+        if drafters:
+            self._drafter = FirstOf(drafters)
+        effective["system_info"] = system_info()
+        return Loaded(time.perf_counter() - start, effective)
+
+    def warm_up(self) -> int:
+        return self.generate(WARM_UP).drafted_tokens
+
+    def prompt_tokens(self, request: Request) -> list[int]:
+        """The prompt's token ids as sent: template applied, special tokens parsed."""
+        assert self._model is not None
+        text, add_special = self._model.render(request.system, request.user, request.thinking)
+        return self._model.tokenize(text, add_special)
+
+    def generate(self, request: Request) -> Measurement:
+        """Answer one prompt with a cold cache. Raises GenerationTimeout with the part that was generated."""
+        assert self._model is not None and self._context is not None
+        start = time.perf_counter()
+        deadline = start + request.timeout_s
+        prompt = self.prompt_tokens(request)
+        room = self._context.length - len(prompt)
+        if room < 1:
+            raise EngineFailure(
+                f"the prompt has {len(prompt)} tokens and the context {self._context.length}: no room for an answer"
+            )
+        self._context.reset()
+        self._drafter.reset()
+        sampler = Sampler(request.temperature, request.top_p, request.seed)
+        answer = _Answer(len(prompt), list(prompt))
+        try:
+            prefill_start = time.perf_counter()
+            in_time = self._prefill(prompt, deadline)
+            if in_time:
+                self._take(answer, sampler, -1, request)
+            first = time.perf_counter()
+            if in_time:
+                self._decode(answer, sampler, request, min(request.max_tokens, room), deadline)
+            end = time.perf_counter()
+        finally:
+            sampler.close()
+        measured = _measure(answer, request, start, prefill_start, first, end)
+        if measured.finish_reason == "timeout":
+            raise GenerationTimeout(measured)
+        return measured
+
+    def _prefill(self, prompt: list[int], deadline: float) -> bool:
+        assert self._context is not None
+        size = self._context.batch_tokens
+        for start in range(0, len(prompt), size):
+            if time.perf_counter() > deadline:
+                return False
+            self._context.decode(prompt[start : start + size], outputs=1)
+        return True
+
+    def _take(self, answer: _Answer, sampler: Sampler, row: int, request: Request) -> int:
+        """Sample output `row` into the answer; sets `finish_reason` when it ends there."""
+        assert self._model is not None and self._context is not None
+        token, gap = sampler.pick(self._context, row)
+        if gap is not None and gap < CLOSE_CALL_LOGITS:
+            answer.close_calls.append((len(answer.tokens), gap))
+        answer.tokens.append(token)
+        answer.history.append(token)
+        if self._model.ends_answer(token):
+            answer.finish_reason = "stop"
+        else:
+            answer.text += self._model.piece(token)
+            if request.stop and _stop_position(answer.text, request.stop) is not None:
+                answer.finish_reason = "stop"
+        return token
+
+    def _decode(self, answer: _Answer, sampler: Sampler, request: Request, most: int, deadline: float) -> None:
+        assert self._context is not None
+        while not answer.finish_reason:
+            left = most - len(answer.tokens)
+            if left <= 0:
+                answer.finish_reason = "length"
+            elif time.perf_counter() > deadline:
+                answer.finish_reason = "timeout"
+            else:
+                # The step samples one token more than it drafts, so a draft may fill all but one of what is left.
+                draft = self._drafter.propose(answer.history, left - 1) if left > 1 else []
+                self._step(answer, sampler, draft, request)
+
+    def _step(self, answer: _Answer, sampler: Sampler, draft: list[int], request: Request) -> None:
+        """Evaluate the last token and a draft, keep what sampling confirms, roll the rest back."""
+        assert self._context is not None
+        before = self._context.position
+        self._context.decode([answer.tokens[-1], *draft], outputs=len(draft) + 1)
+        accepted = 0
+        for row in range(len(draft) + 1):
+            token = self._take(answer, sampler, row, request)
+            if row == len(draft) or token != draft[row]:
+                break
+            accepted += 1
+            if answer.finish_reason:
+                break
+        answer.counts.add(len(draft), accepted)
+        self._context.forget_after(before + 1 + accepted)
+
+    def unload(self) -> None:
+        """Free both models and their caches."""
+        if self._draft is not None:
+            self._draft.context.close()
+        for part in (self._context, self._draft_model, self._model):
+            if part is not None:
+                part.close()
+
+
+def _stop_position(text: bytes | bytearray, stop: tuple[str, ...]) -> int | None:
+    places = [place for place in (text.find(word.encode()) for word in stop) if place >= 0]
+    return min(places) if places else None
+
+
+def _measure(
+    answer: _Answer, request: Request, start: float, prefill_start: float, first: float, end: float
+) -> Measurement:
+    text = bytes(answer.text)
+    cut = _stop_position(text, request.stop)
+    prefill_s, decode_s = first - prefill_start, end - first
+    decoded = len(answer.tokens) - 1
+    return Measurement(
+        answer=text[:cut].decode("utf-8", "replace"),
+        finish_reason=answer.finish_reason or "timeout",
+        prompt_tokens=answer.prompt_tokens,
+        completion_tokens=len(answer.tokens),
+        ttft_s=round(first - start, 6),
+        prefill_s=round(prefill_s, 6),
+        prefill_tokens_per_s=round(answer.prompt_tokens / prefill_s, 3),
+        decode_s=round(decode_s, 6),
+        decode_tokens_per_s=round(decoded / decode_s, 3) if decoded > 0 else None,
+        drafted_tokens=answer.counts.drafted,
+        accepted_tokens=answer.counts.accepted,
+        verify_steps=answer.counts.verify_steps,
+        token_ids=tuple(answer.tokens),
+        close_calls=tuple((index, round(gap, 4)) for index, gap in answer.close_calls),
+    )

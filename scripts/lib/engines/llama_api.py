@@ -1,0 +1,242 @@
+"""A thin, typed layer over llama.cpp's C interface (through llama-cpp-python's bindings): load, decode, sample, text.
+
+Importing this module loads llama.cpp's libraries: only an engine's own process does it, after `engine_build.activate()`
+has named the build, so that the in-process engine, llama-server and llama-bench are one build.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import llama_cpp
+import numpy as np
+from llama_cpp.llama_chat_format import Jinja2ChatFormatter
+
+from scripts.lib.engines import EngineFailure
+
+KV_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 8, "bf16": 30}
+_EFFECTIVE = re.compile(r"print_info: (n_expert_used|n_expert|arch|file type|n_ctx_train)\s*=\s*(.+?)\s*$", re.M)
+
+
+class EngineLog:
+    """Collects what llama.cpp says while a model loads: the proof of what was really loaded, and of what failed."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._callback = llama_cpp.llama_log_callback(self._take)
+        llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
+
+    def _take(self, _level: int, text: bytes, _data: object) -> None:
+        self.lines.append(text.decode("utf-8", "replace"))
+
+    def text(self) -> str:
+        return "".join(self.lines)
+
+    def clear(self) -> None:
+        self.lines.clear()
+
+    def last_words(self, count: int = 6) -> str:
+        """The last lines that say something: what a user is shown when loading fails."""
+        lines = [line.strip() for line in self.text().splitlines() if line.strip(" .\n")]
+        return " | ".join(lines[-count:])
+
+
+def effective_settings(log: str) -> dict[str, str]:
+    """What llama.cpp printed about the model it loaded: active experts, architecture, file type."""
+    return {key.replace(" ", "_"): value for key, value in _EFFECTIVE.findall(log)}
+
+
+class TemplateWithFixedDate(Jinja2ChatFormatter):  # type: ignore[misc]
+    """A chat template must give the same prompt every day, also where it prints today's date."""
+
+    @staticmethod
+    def strftime_now(f: str) -> str:
+        import datetime
+
+        return datetime.datetime(2026, 1, 1).strftime(f)
+
+
+class LlamaModel:
+    """Loaded weights with their vocabulary. Raises EngineFailure with llama.cpp's own words when loading fails."""
+
+    def __init__(self, path: Path, log: EngineLog, override: tuple[str, int] | None = None):
+        params = llama_cpp.llama_model_default_params()
+        params.n_gpu_layers = 0
+        overrides = (llama_cpp.llama_model_kv_override * 2)()
+        if override is not None:
+            overrides[0].key = override[0].encode()
+            overrides[0].tag = llama_cpp.LLAMA_KV_OVERRIDE_TYPE_INT
+            overrides[0].value.val_i64 = override[1]
+            params.kv_overrides = overrides
+        log.clear()
+        self.handle = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
+        if not self.handle:
+            raise EngineFailure(f"llama.cpp could not load the weights: {log.last_words()}")
+        self.effective = effective_settings(log.text())
+        self.vocab = llama_cpp.llama_model_get_vocab(self.handle)
+        self.vocab_size: int = llama_cpp.llama_vocab_n_tokens(self.vocab)
+        self._pieces: dict[int, bytes] = {}
+
+    def meta(self, key: str) -> str | None:
+        """A metadata value of the GGUF as text, or None."""
+        size = 1 << 17
+        buffer = ctypes.create_string_buffer(size)
+        length = llama_cpp.llama_model_meta_val_str(self.handle, key.encode(), buffer, size)  # type: ignore[arg-type]
+        return None if length < 0 else buffer.value.decode("utf-8", "replace")
+
+    def _special(self, token: int) -> str:
+        return "" if token < 0 else self.piece(token, special=True).decode("utf-8", "replace")
+
+    def render(self, system: str, user: str, thinking: bool) -> tuple[str, bool]:
+        """The prompt text, and whether the tokenizer still has to add BOS (without a template: the text as it is)."""
+        template = self.meta("tokenizer.chat_template")
+        if not template:
+            return "\n\n".join(part for part in (system, user) if part), True
+        bos = self._special(llama_cpp.llama_vocab_bos(self.vocab))
+        eos = self._special(llama_cpp.llama_vocab_eos(self.vocab))
+        messages: list[Any] = [{"role": "system", "content": system}] if system else []
+        messages.append({"role": "user", "content": user})
+        switch = {} if thinking else {"enable_thinking": False}
+        text = TemplateWithFixedDate(template, eos_token=eos, bos_token=bos)(messages=messages, **switch).prompt
+        # A template that already prints BOS must not get a second one from the tokenizer.
+        return text, not (bos and text.startswith(bos))
+
+    def tokenize(self, text: str, add_special: bool) -> list[int]:
+        data = text.encode("utf-8")
+        room = len(data) + 8
+        tokens = (llama_cpp.llama_token * room)()
+        count = llama_cpp.llama_tokenize(self.vocab, data, len(data), tokens, room, add_special, True)
+        if count < 0:
+            raise EngineFailure(f"the tokenizer refused the prompt (needs room for {-count} tokens)")
+        return list(tokens[:count])
+
+    def piece(self, token: int, special: bool = False) -> bytes:
+        """The bytes of one token (a character may be split over several tokens)."""
+        if not special and token in self._pieces:
+            return self._pieces[token]
+        buffer = ctypes.create_string_buffer(256)
+        length = llama_cpp.llama_token_to_piece(self.vocab, token, buffer, 256, 0, special)  # type: ignore[arg-type]
+        data = buffer.raw[: max(length, 0)]
+        if not special:
+            self._pieces[token] = data
+        return data
+
+    def ends_answer(self, token: int) -> bool:
+        return bool(llama_cpp.llama_vocab_is_eog(self.vocab, token))
+
+    def close(self) -> None:
+        if self.handle:
+            llama_cpp.llama_model_free(self.handle)
+            self.handle = None
+
+
+class LlamaContext:
+    """One sequence's KV cache over a model. Positions are counted here; `decode` appends, `forget_after` rolls back."""
+
+    def __init__(
+        self, model: LlamaModel, settings: Mapping[str, Any], threads: int, batch_threads: int, most_outputs: int
+    ):
+        params = llama_cpp.llama_context_default_params()
+        params.n_ctx = settings["length_tokens"]
+        params.n_batch = min(settings["batch_tokens"], settings["length_tokens"])
+        params.n_ubatch = min(settings["micro_batch_tokens"], params.n_batch)
+        params.n_seq_max = 1
+        # Only the tokens to be verified need logits: reserving them for a whole batch would cost hundreds of MB.
+        params.n_outputs_max = most_outputs
+        params.n_threads, params.n_threads_batch = threads, batch_threads
+        params.flash_attn_type = int(settings["flash_attention"])
+        params.type_k, params.type_v = KV_TYPES[settings["kv_type_k"]], KV_TYPES[settings["kv_type_v"]]
+        params.no_perf = True
+        self.model = model
+        self.handle = llama_cpp.llama_init_from_model(model.handle, params)
+        if not self.handle:
+            raise EngineFailure("llama.cpp could not make a context (out of memory, or settings it does not take)")
+        self.memory = llama_cpp.llama_get_memory(self.handle)
+        self.length: int = settings["length_tokens"]
+        self.batch_tokens: int = params.n_batch
+        self.position = 0
+        self._batch = llama_cpp.llama_batch_init(self.batch_tokens, 0, 1)
+        self._logits_type = ctypes.c_float * model.vocab_size
+
+    def reset(self) -> None:
+        """An empty cache: the next prompt is evaluated cold."""
+        llama_cpp.llama_memory_clear(self.memory, True)
+        self.position = 0
+
+    def forget_after(self, position: int) -> None:
+        """Drop every cached token from `position` on."""
+        if position < self.position:
+            if not llama_cpp.llama_memory_seq_rm(self.memory, 0, position, -1):
+                raise EngineFailure("llama.cpp cannot roll this model's state back: it must not speculate")
+            self.position = position
+
+    def decode(self, tokens: Sequence[int], outputs: int) -> None:
+        """Evaluate `tokens` (at most one batch) after what is cached; the last `outputs` of them get logits."""
+        batch, count = self._batch, len(tokens)
+        for i, token in enumerate(tokens):
+            batch.token[i] = token
+            batch.pos[i] = self.position + i
+            batch.n_seq_id[i] = 1
+            batch.seq_id[i][0] = 0
+            batch.logits[i] = i >= count - outputs
+        batch.n_tokens = count
+        status = llama_cpp.llama_decode(self.handle, batch)
+        if status != 0:
+            raise EngineFailure(f"llama_decode failed with status {status} at position {self.position}")
+        self.position += count
+
+    def logits(self, row: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """A view on the logits of output `row` of the last batch (negative: from the end), shape (vocab_size,)."""
+        pointer = llama_cpp.llama_get_logits_ith(self.handle, row)
+        address = ctypes.addressof(pointer.contents)
+        return np.frombuffer(self._logits_type.from_address(address), dtype=np.float32)
+
+    def close(self) -> None:
+        if self.handle:
+            llama_cpp.llama_batch_free(self._batch)
+            llama_cpp.llama_free(self.handle)
+            self.handle = None
+
+
+class Sampler:
+    """Picks the next token. Greedy is done here, for the margin it was won by; the rest by llama.cpp's sampler chain."""
+
+    def __init__(self, temperature: float, top_p: float, seed: int):
+        self._chain = None
+        if temperature > 0:
+            self._chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
+            for step in (
+                llama_cpp.llama_sampler_init_top_p(top_p, 1),
+                llama_cpp.llama_sampler_init_temp(temperature),
+                llama_cpp.llama_sampler_init_dist(seed),
+            ):
+                llama_cpp.llama_sampler_chain_add(self._chain, step)
+
+    def pick(self, context: LlamaContext, row: int) -> tuple[int, float | None]:
+        """The token for output `row`, and (greedy only) the logit gap to the second best."""
+        if self._chain is not None:
+            return llama_cpp.llama_sampler_sample(self._chain, context.handle, row), None
+        logits = context.logits(row)
+        best = int(logits.argmax())
+        top = float(logits[best])
+        if not np.isfinite(top):
+            raise EngineFailure(f"the model's logits are not numbers (best is {top}): damaged weights or overflow")
+        # The buffer is llama.cpp's and writable: masking the best for a moment saves a copy of the vocabulary.
+        logits[best] = -np.inf
+        gap = top - float(logits.max())
+        logits[best] = top
+        return best, gap
+
+    def close(self) -> None:
+        if self._chain is not None:
+            llama_cpp.llama_sampler_free(self._chain)
+            self._chain = None
+
+
+def system_info() -> str:
+    """llama.cpp's own line on the CPU features it was built for and uses."""
+    return llama_cpp.llama_print_system_info().decode("utf-8", "replace").strip()

@@ -1,0 +1,232 @@
+"""Runs the missing cells of one shard: one engine load, one cell after the other, each stored before the next begins.
+
+The model's failure becomes a cell with `status: error`; the machine's failure (disk full, weights gone) raises and leaves
+every finished cell in place. A cell is written under `.partial/` beside the shard's suites and linked to its name, since
+Snakemake deletes the declared outputs of a job that fails; the next start links back what it finds there.
+"""
+
+from __future__ import annotations
+
+import resource
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from tqdm import tqdm
+
+from scripts.lib.engines import Engine, EngineFailure, GenerationTimeout, Loaded, LoadSettings, Request
+from scripts.lib.errors import BenchError
+from scripts.lib.plan import Cell, Shard, existing_files
+from scripts.lib.records import CellRecord, Measurement, link_into_place, read_cell, write_atomic
+
+
+class Recorder(Protocol):
+    """Is told of every stored cell (the run record)."""
+
+    def add(self, record: CellRecord) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One shard to run: where, under which limits, and where its facts go."""
+
+    shard: Shard
+    root: Path
+    cell_timeout_s: float
+    run_id: str
+    describe_environment: Callable[[Loaded], str]
+    recorder: Recorder
+
+
+def _partial(job: Job) -> Path:
+    return job.root / job.shard.folder / ".partial"
+
+
+def _target(job: Job, cell: Cell) -> Path:
+    return job.root / job.shard.folder / cell.file_name
+
+
+def _partial_file(job: Job, cell: Cell) -> Path:
+    return _partial(job) / cell.file_name.replace("/", "__")
+
+
+def restore(job: Job) -> int:
+    """Link back the finished cells of a run that was cut off; gives their number. Damaged leftovers are dropped."""
+    restored = 0
+    for cell in missing(job):
+        leftover = _partial_file(job, cell)
+        if not leftover.is_file():
+            continue
+        try:
+            read_cell(leftover)
+        except BenchError:
+            leftover.unlink()
+            continue
+        link_into_place(leftover, _target(job, cell))
+        restored += 1
+    return restored
+
+
+def missing(job: Job, only: frozenset[str] = frozenset()) -> tuple[Cell, ...]:
+    """The cells with no file, in plan order; `only` narrows to `suite/question` names."""
+    existing = existing_files(str(job.root / job.shard.folder))
+    wanted = [cell for cell in job.shard.cells if cell.file_name not in existing]
+    return tuple(cell for cell in wanted if not only or f"{cell.id.suite}/{cell.id.question}" in only)
+
+
+def store(job: Job, cell: Cell, record: CellRecord) -> None:
+    """Write one finished cell: first under .partial, then linked to its own name."""
+    partial = _partial_file(job, cell)
+    write_atomic(partial, record.to_json())
+    link_into_place(partial, _target(job, cell))
+    job.recorder.add(record)
+
+
+def load_settings(shard: Shard) -> LoadSettings:
+    """What the engine needs, out of the shard's plan. Raises BenchError when a weights file is not there (any more)."""
+    if not shard.cells:
+        raise BenchError(f"{shard.name}: the plan has no cell for it")
+    spec = shard.cells[0].spec
+    for weights, what in ((shard.weights, "weights"), (shard.draft, "draft weights")):
+        if weights is not None and (weights.path is None or not weights.path.is_file()):
+            raise BenchError(f"{shard.name}: {what}: no file {weights.path}; fetch it: snakemake -j1 weights")
+    assert shard.weights.path is not None
+    return LoadSettings(
+        weights=shard.weights.path,
+        draft=shard.draft.path if shard.draft is not None else None,
+        mode=shard.mode,
+        override_key=spec["mode"].get("override_key"),
+        lookup_draft_tokens=spec["mode"].get("lookup_draft_tokens", 0),
+        context=spec["context"],
+        hardware=shard.hardware,
+    )
+
+
+def request_of(cell: Cell, timeout_s: float) -> Request:
+    """The request that a cell's spec describes."""
+    prompt, sampling = cell.spec["prompt"], cell.spec["sampling"]
+    return Request(
+        user=cell.question.prompt_text(),
+        system=prompt["system"],
+        thinking=prompt["thinking"],
+        temperature=sampling["temperature"],
+        top_p=sampling["top_p"],
+        # Repeats of a sampled answer differ by seed; a greedy answer does not look at it.
+        seed=sampling["seed"] + cell.id.repeat,
+        max_tokens=sampling["max_tokens"],
+        stop=tuple(sampling["stop"]),
+        timeout_s=timeout_s,
+        images=cell.question.images,
+    )
+
+
+def guard_load(shard: Shard, loaded: Loaded) -> None:
+    """Prove that what was asked for was loaded. Raises EngineFailure naming both values."""
+    wanted = shard.mode.experts
+    if wanted is None:
+        return
+    found = loaded.effective.get("n_expert_used")
+    if str(found) != str(wanted):
+        raise EngineFailure(
+            f"mode {shard.mode.name} was not active: {wanted} experts asked for, the engine loaded {found}"
+        )
+
+
+def guard_warm_up(shard: Shard, drafted: int) -> None:
+    """A speculative mode must draft on the warm-up's repetitive text, else it is not on. Raises EngineFailure."""
+    if shard.mode.speculative and drafted == 0:
+        raise EngineFailure(f"mode {shard.mode.name} was not active: nothing was drafted in the warm-up")
+
+
+def guard_cell(shard: Shard, measured: Measurement) -> None:
+    """A draft model must have drafted in every answer of two tokens or more. Raises EngineFailure.
+
+    Prompt lookup may honestly find nothing in a short answer: that it is on is proved by the warm-up.
+    """
+    if shard.mode.draft is not None and measured.completion_tokens > 2 and measured.drafted_tokens == 0:
+        raise EngineFailure(f"mode {shard.mode.name} was not active: {measured.completion_tokens} tokens, none drafted")
+
+
+def peak_rss_bytes() -> int:
+    """The most memory this process had resident so far (Linux counts in KiB)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@dataclass(slots=True)
+class _Start:
+    """A loaded and proven engine, or the reason why it is not."""
+
+    loaded: Loaded
+    failure: str | None = None
+
+
+def _start(job: Job, engine: Engine) -> _Start:
+    loaded = Loaded(0.0)
+    try:
+        loaded = engine.load(load_settings(job.shard))
+        guard_load(job.shard, loaded)
+        guard_warm_up(job.shard, engine.warm_up())
+    except EngineFailure as failure:
+        return _Start(loaded, str(failure))
+    return _Start(loaded)
+
+
+def _run_cell(job: Job, engine: Engine, cell: Cell, start: _Start) -> tuple[str, str | None, Measurement | None]:
+    if start.failure is not None:
+        return "error", start.failure, None
+    measured: Measurement | None = None
+    try:
+        measured = engine.generate(request_of(cell, job.cell_timeout_s))
+        guard_cell(job.shard, measured)
+    except GenerationTimeout as timeout:
+        return "timeout", f"no end within {job.cell_timeout_s:g} s", timeout.partial
+    except EngineFailure as failure:
+        return "error", str(failure), None
+    return "ok", None, measured
+
+
+def run(job: Job, engine: Engine, cells: Sequence[Cell], bar: bool = True) -> int:
+    """Run `cells` and store each. Gives the number whose status is not `ok`."""
+    start = _start(job, engine)
+    environment = job.describe_environment(start.loaded)
+    failed = 0
+    for cell in _progress(job.shard.name, cells, bar):
+        started = datetime.now(UTC).isoformat(timespec="seconds")
+        status, error, measured = _run_cell(job, engine, cell, start)
+        failed += status != "ok"
+        record = CellRecord(
+            cell=cell.id,
+            digest=cell.digest,
+            spec=cell.spec,
+            status=status,
+            error=error,
+            measurement=measured,
+            load_s=round(start.loaded.load_s, 6),
+            peak_rss_bytes=peak_rss_bytes(),
+            effective=start.loaded.effective,
+            environment=environment,
+            started_utc=started,
+            run_id=job.run_id,
+        )
+        store(job, cell, record)
+    engine.unload()
+    return failed
+
+
+def finish(job: Job) -> None:
+    """The shard is complete: its .partial folder has no more use."""
+    shutil.rmtree(_partial(job), ignore_errors=True)
+
+
+def drop_reviews(job: Job, folder: Path) -> None:
+    """A shard that measures again loses its reviews, so that no table shows the cell of before."""
+    shard = job.shard
+    for review in (folder / shard.hardware.name / shard.model.key).glob(f"{shard.mode.name}.*.csv"):
+        review.unlink(missing_ok=True)
+
+
+def _progress(name: str, cells: Sequence[Cell], bar: bool) -> Iterable[Cell]:
+    return tqdm(cells, desc=name, unit="cell", disable=None if bar else True, dynamic_ncols=True, mininterval=0.5)

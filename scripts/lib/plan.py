@@ -1,0 +1,421 @@
+"""The plan: every cell that the registry, the prompts and the configuration ask for, with its digest.
+
+Existence is validity: a cell's file name ends in the digest of its spec, so a cell whose spec changed is a missing file.
+Pure but for `load_plan` and `pending`, which look at the disk.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.config import Config, matches
+from scripts.lib.errors import BenchError, InputErrors, Problem, suggest
+from scripts.lib.hardware import Hardware, load_hardware
+from scripts.lib.modes import Exclusion, Mode, expand_modes, full_experts
+from scripts.lib.prompt_loader import Question, Suite, load_suites, suites_for_roles
+from scripts.lib.provenance import EngineIdentity, engine_identity
+from scripts.lib.records import CellId, digest
+from scripts.lib.registry_loader import Model, Registry, load_registry
+from scripts.lib.weights import WeightsFacts, WeightsLock, facts
+
+CELLS = "benchmarks/results/cells"
+LOCK_FILE = Path("orchestration/weights.lock.json")
+
+# Raised by hand when what is measured changes (decode loop, definition of a timing): every cell is then measured again.
+PROTOCOL = 1
+
+DEFAULT_MAX_TOKENS = 512
+# A longer prompt is held in the spec by its sha256: cells stay small, and the suite can give the text again.
+PROMPT_IN_SPEC_CHARACTERS = 8000
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What planning knows of one model's weights. `present`: the file is here; `fetchable`: a rule makes it."""
+
+    facts: WeightsFacts | None
+    path: Path | None
+    present: bool
+    fetchable: bool
+
+    @property
+    def usable(self) -> bool:
+        """True when a shard with these weights can be planned and run on this machine."""
+        return self.facts is not None and (self.present or self.fetchable)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One target: its identity, its question, and the spec whose digest is in its file name."""
+
+    id: CellId
+    question: Question
+    spec: Mapping[str, Any]
+    digest: str
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.id.suite}/{self.id.question}.{self.digest}.json"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One engine load: hardware x model x mode. `runnable` is False where the weights are known only from the lock."""
+
+    hardware: Hardware
+    model: Model
+    mode: Mode
+    cells: tuple[Cell, ...]
+    weights: Weights
+    draft: Weights | None = None
+    runnable: bool = True
+
+    @cached_property
+    def folder(self) -> str:
+        return f"{CELLS}/{self.hardware.name}/{self.model.key}/{self.mode.name}"
+
+    @property
+    def name(self) -> str:
+        return f"{self.hardware.name}/{self.model.key}/{self.mode.name}"
+
+    @cached_property
+    def cell_files(self) -> tuple[str, ...]:
+        return tuple(f"{self.folder}/{cell.file_name}" for cell in self.cells)
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A model, or some of its modes (a pattern), left out of the plan, and why."""
+
+    model: str
+    mode: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything one configuration asks for on one hardware profile, in registry order."""
+
+    hardware: Hardware
+    engine: EngineIdentity
+    shards: tuple[Shard, ...]
+    left_out: tuple[LeftOut, ...]
+    warnings: tuple[str, ...] = ()
+    recommended: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def runnable(self) -> tuple[Shard, ...]:
+        return tuple(shard for shard in self.shards if shard.runnable)
+
+
+def sample_questions(questions: tuple[Question, ...], count: int, seed: int) -> tuple[Question, ...]:
+    """A seeded sample spread over the tiers: the order within a tier is by hash, the tiers take turns."""
+
+    def order(question: Question) -> str:
+        return sha256(f"{seed}/{question.suite}/{question.id}".encode()).hexdigest()
+
+    tiers = {question.tier: [] for question in questions}  # type: dict[int, list[Question]]
+    for question in sorted(questions, key=order):
+        tiers[question.tier].append(question)
+    chosen: list[Question] = []
+    for place in range(len(questions)):
+        chosen += [group[place] for _, group in sorted(tiers.items()) if place < len(group)]
+    names = {question.id for question in chosen[:count]}
+    return tuple(question for question in questions if question.id in names)
+
+
+def _temperature(config: Config, model: Model, registry: Registry, question: Question) -> float:
+    choices = (
+        config.sampling.temperature,
+        question.temperature,
+        model.temperature_overrides.get(question.suite),
+        model.temperature,
+        registry.defaults.temperature,
+    )
+    return float(next((choice for choice in choices if choice is not None), 0.0))
+
+
+def _max_tokens(config: Config, model: Model, question: Question) -> int:
+    return config.sampling.max_tokens or question.max_tokens or model.n_tokens or DEFAULT_MAX_TOKENS
+
+
+def prompt_spec(question: Question, model: Model) -> dict[str, Any]:
+    """The prompt as sent: system and user text (a long text as sha256 and length), and whether thinking is off."""
+    user = question.prompt_text()
+    system = "\n".join(part for part in (question.system, model.system_prompt_suffix) if part)
+    sent: dict[str, Any] = {"system": system, "thinking": question.suite not in model.thinking_disable_suites}
+    if len(user) <= PROMPT_IN_SPEC_CHARACTERS:
+        sent["user"] = user
+    else:
+        sent["user_sha256"] = sha256(user.encode()).hexdigest()
+        sent["user_characters"] = len(user)
+    if question.images:
+        sent["images"] = [sha256(Path(image).read_bytes()).hexdigest() for image in question.images]
+    return sent
+
+
+def _weights_spec(model: Model, weights: Weights) -> dict[str, Any]:
+    assert weights.facts is not None
+    header = weights.facts.header
+    return {
+        "fingerprint": weights.facts.fingerprint,
+        "quant": model.quant,
+        "architecture": header.architecture,
+        "chat_template": header.chat_template_digest,
+    }
+
+
+def mode_spec(
+    mode: Mode, model: Model, weights: Weights, draft: Weights | None, lookup_draft_tokens: int
+) -> dict[str, Any]:
+    """The mode with its names resolved: the override's key and count, the draft's fingerprint, n-gram sizes."""
+    assert weights.facts is not None
+    spec: dict[str, Any] = {}
+    if mode.experts is not None:
+        key = model.acceleration.override_key or f"{weights.facts.header.architecture}.expert_used_count"
+        spec |= {"experts": mode.experts, "override_key": key}
+    if draft is not None:
+        assert draft.facts is not None
+        spec |= {"draft": draft.facts.fingerprint, "k": mode.k}
+    if mode.lookup_n is not None:
+        spec |= {"lookup_n": mode.lookup_n, "lookup_draft_tokens": lookup_draft_tokens}
+    return spec
+
+
+def _context_spec(config: Config, weights: Weights) -> dict[str, Any]:
+    assert weights.facts is not None
+    trained = weights.facts.header.context_length
+    length = min(config.context.length_tokens, trained) if trained else config.context.length_tokens
+    return {
+        "length_tokens": length,
+        "batch_tokens": config.context.batch_tokens,
+        "micro_batch_tokens": config.context.micro_batch_tokens,
+        "flash_attention": config.context.flash_attention,
+        "kv_type_k": config.context.kv_type_k,
+        "kv_type_v": config.context.kv_type_v,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """The inputs of planning, and the pure functions over them."""
+
+    registry: Registry
+    suites: Mapping[str, Suite]
+    config: Config
+    hardware: Hardware
+    weights: Mapping[str, Weights]
+    engine: EngineIdentity
+
+    def questions(self, model: Model) -> tuple[Question, ...]:
+        """The questions of the model's suites that the configuration selects, in suite order."""
+        wanted = suites_for_roles(model.candidate_roles, model.key)
+        return tuple(
+            question
+            for name in wanted
+            if name in self.suites and matches(name, self.config.suites)
+            for question in self.suites[name].questions
+            if question.tier in self.config.tiers
+        )
+
+    def _sampled(self, questions: tuple[Question, ...]) -> tuple[Question, ...]:
+        by_suite: dict[str, list[Question]] = {}
+        for question in questions:
+            by_suite.setdefault(question.suite, []).append(question)
+        count, seed = self.config.decoding.speed_sample, self.config.sampling.seed
+        return tuple(q for group in by_suite.values() for q in sample_questions(tuple(group), count, seed))
+
+    def _cells(self, model: Model, mode: Mode, draft: Weights | None) -> Iterator[Cell]:
+        weights = self.weights[model.key]
+        common = {
+            "protocol": PROTOCOL,
+            "engine": self.engine.spec(),
+            "weights": _weights_spec(model, weights),
+            "mode": mode_spec(mode, model, weights, draft, self.config.decoding.lookup_draft_tokens),
+            "context": _context_spec(self.config, weights),
+            "hardware": self.hardware.spec(),
+            "measurement_epoch": self.config.measurement_epoch,
+        }
+        questions = self.questions(model)
+        for question in self._sampled(questions) if mode.speculative else questions:
+            sampling = {
+                "temperature": _temperature(self.config, model, self.registry, question),
+                "top_p": self.config.sampling.top_p,
+                "seed": self.config.sampling.seed,
+                "max_tokens": _max_tokens(self.config, model, question),
+                "stop": list(question.stop),
+            }
+            for repeat in range(self.config.repeats):
+                spec = common | {"prompt": prompt_spec(question, model), "sampling": sampling, "repeat": repeat}
+                cell_id = CellId(self.hardware.name, model.key, mode.name, question.suite, question.id, repeat)
+                yield Cell(cell_id, question, spec, digest(spec))
+
+    def shard(self, model: Model, mode: Mode) -> Shard | str:
+        """The shard of one mode, or the reason why it cannot be planned."""
+        weights, draft = self.weights[model.key], None
+        if mode.draft is not None:
+            draft = self.weights[mode.draft]
+            if draft.facts is None or not (draft.usable or not weights.usable):
+                return f"the draft '{mode.draft}' has no weights on this machine"
+            mismatch = vocabulary_mismatch(weights, draft, mode.draft)
+            if mismatch:
+                return mismatch
+        cells = tuple(self._cells(model, mode, draft))
+        if not cells:
+            return "no question is selected (suites, tiers)"
+        runnable = weights.usable and (draft is None or draft.usable)
+        return Shard(self.hardware, model, mode, cells, weights, draft, runnable)
+
+
+def vocabulary_mismatch(target: Weights, draft: Weights, draft_key: str) -> str:
+    """Why a draft's vocabulary does not fit (empty: it does), both values named. Read from the GGUF headers."""
+    if target.facts is None or draft.facts is None:
+        return ""
+    a, b = target.facts.header, draft.facts.header
+    for name, left, right in (
+        ("vocabulary type", a.vocab_type, b.vocab_type),
+        ("BOS token", a.bos_id, b.bos_id),
+        ("EOS token", a.eos_id, b.eos_id),
+        ("vocabulary size", a.vocab_size, b.vocab_size),
+        ("token texts (digest)", a.tokens_digest, b.tokens_digest),
+    ):
+        if left != right:
+            return f"the draft '{draft_key}' does not fit: {name} {left} in the target, {right} in the draft"
+    return ""
+
+
+def _not_selected(model: Model, config: Config) -> str:
+    if not matches(model.key, config.models):
+        return "not selected by config.models"
+    if model.deprecated and model.key not in config.models:
+        why = f": {model.deprecated_reason}" if model.deprecated_reason else ""
+        return f"deprecated{why}"
+    return ""
+
+
+def _check_patterns(patterns: tuple[str, ...], known: Mapping[str, object], place: str) -> Iterator[Problem]:
+    for pattern in patterns:
+        if not any(matches(name, (pattern,)) for name in known):
+            yield Problem("config", place, f"'{pattern}' names nothing{suggest(pattern, known)}")
+
+
+def make_plan(planner: Planner) -> Plan:
+    """Expand the whole plan. Raises InputErrors where the configuration names a model or suite that is not there."""
+    registry, config = planner.registry, planner.config
+    problems = [*_check_patterns(config.models, registry.models, "models")]
+    problems += _check_patterns(config.suites, planner.suites, "suites")
+    if problems:
+        raise InputErrors(problems)
+    shards: list[Shard] = []
+    left_out: list[LeftOut] = []
+    warnings: list[str] = []
+    recommended: dict[str, str] = {}
+    for model in registry.models.values():
+        reason = _not_selected(model, config)
+        if reason:
+            left_out.append(LeftOut(model.key, "*", reason))
+            continue
+        expansion = expand_modes(model, registry.models)
+        left_out += [LeftOut(model.key, item.mode, item.reason) for item in expansion.excluded]
+        if expansion.modes and planner.weights[model.key].facts is None:
+            left_out.append(LeftOut(model.key, "*", f"weights are not on this machine: {model.path}"))
+            continue
+        warnings += [f"{model.key}: {warning}" for warning in expansion.warnings]
+        if expansion.recommended:
+            recommended[model.key] = expansion.recommended
+        for planned in _plan_modes(planner, model, expansion.modes):
+            if isinstance(planned, Shard):
+                shards.append(planned)
+            else:
+                left_out.append(LeftOut(model.key, planned.mode, planned.reason))
+    return Plan(planner.hardware, planner.engine, tuple(shards), tuple(left_out), tuple(warnings), recommended)
+
+
+def _plan_modes(planner: Planner, model: Model, modes: tuple[Mode, ...]) -> Iterator[Shard | Exclusion]:
+    for mode in modes:
+        if not matches(mode.name, planner.config.decoding.modes):
+            yield Exclusion(mode.name, "not selected by config.decoding.modes")
+            continue
+        planned = planner.shard(model, mode)
+        yield planned if isinstance(planned, Shard) else Exclusion(mode.name, planned)
+
+
+# --- looking at the disk -------------------------------------------------------------------------------------------
+
+
+def locate_weights(registry: Registry, model: Model, lock: WeightsLock) -> Weights:
+    """Find a model's weights: the file's own facts where it is, else the lock's."""
+    path = registry.weights_path(model)
+    if path is None:
+        return Weights(None, None, False, False)
+    if path.is_file():
+        return Weights(facts(path), path, True, model.source is not None)
+    return Weights(lock.get(model.path), path, False, model.source is not None)
+
+
+def load_planner(
+    config: Config, assume_present: bool = False, hardware: str | None = None, lock_file: Path = LOCK_FILE
+) -> Planner:
+    """Read the registry, the suites, the hardware profile and the weights' facts that `config` names."""
+    registry = load_registry(config.registry)
+    suites = load_suites(config.prompts)
+    profile = load_hardware(hardware or config.hardware)
+    lock = WeightsLock.load(lock_file)
+    weights = {model.key: locate_weights(registry, model, lock) for model in registry.models.values()}
+    if assume_present:
+        weights = {key: _assumed(registry.models[key], entry) for key, entry in weights.items()}
+    return Planner(registry, suites, config, profile, weights, engine_identity(config.engine))
+
+
+def _assumed(model: Model, weights: Weights) -> Weights:
+    if weights.facts is not None or weights.path is None:
+        return replace(weights, present=weights.path is not None)
+    return Weights(WeightsFacts.assumed(model), weights.path, True, False)
+
+
+def load_plan(config: Config, assume_present: bool = False) -> Plan:
+    """The plan of a configuration, read from the files it names."""
+    return make_plan(load_planner(config, assume_present))
+
+
+def for_model(planner: Planner, key: str) -> Planner:
+    """The same planner, narrowed to one model (its drafts stay known)."""
+    if key not in planner.registry.models:
+        raise BenchError(f"{planner.registry.path}: no entry '{key}'{suggest(key, planner.registry.models)}")
+    return replace(planner, config=replace(planner.config, models=(key,)))
+
+
+def find_shard(plan: Plan, model: str, mode: str) -> Shard:
+    """The shard of that model and mode. Raises BenchError with the reason where it is left out."""
+    for shard in plan.shards:
+        if (shard.model.key, shard.mode.name) == (model, mode):
+            return shard
+    for item in plan.left_out:
+        if item.model == model and item.mode in (mode, "*"):
+            raise BenchError(f"{model} {mode}: left out of the plan: {item.reason}")
+    modes = [shard.mode.name for shard in plan.shards if shard.model.key == model]
+    raise BenchError(f"{model}: no planned mode '{mode}'{suggest(mode, modes)}")
+
+
+def existing_files(folder: str) -> frozenset[str]:
+    """Names below a shard's folder as `suite/file`, one directory listing per suite (a stat per cell is slow)."""
+    found: set[str] = set()
+    try:
+        suites = [entry for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith(".")]
+    except FileNotFoundError:
+        return frozenset()
+    for suite in suites:
+        found.update(f"{suite.name}/{name}" for name in os.listdir(suite.path))
+    return frozenset(found)
+
+
+def pending(shard: Shard) -> tuple[Cell, ...]:
+    """The shard's cells that have no file yet."""
+    existing = existing_files(shard.folder)
+    return tuple(cell for cell in shard.cells if cell.file_name not in existing)

@@ -1,0 +1,106 @@
+"""Where numbers come from: the engine's pinned identity, and the environment record that cells refer to."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from scripts.lib.errors import BenchError
+from scripts.lib.hardware import Hardware, cpu_model
+from scripts.lib.records import canonical_json, digest, write_atomic
+
+ENGINE_LOCK = Path("envs/engine.lock")
+ENVIRONMENTS = Path("benchmarks/results/environments")
+_PIN = re.compile(r"^llama-cpp-python==(?P<version>[^\s;\\]+).*?--hash=sha256:(?P<sha256>[0-9a-f]{64})", re.S | re.M)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineIdentity:
+    """Name (`embedded` or `server`), llama-cpp-python's version, and the sha256 of the source it was built from."""
+
+    name: str
+    version: str
+    source_sha256: str
+
+    def spec(self) -> dict[str, Any]:
+        return {"name": self.name, "version": self.version, "source": self.source_sha256[:12]}
+
+
+def engine_identity(name: str, lock: Path = ENGINE_LOCK) -> EngineIdentity:
+    """The identity pinned in the lock file: known before, and without, any build."""
+    found = _PIN.search(lock.read_text(encoding="utf-8"))
+    if found is None:
+        raise BenchError(f"{lock}: expected a line 'llama-cpp-python==VERSION --hash=sha256:…', found none")
+    return EngineIdentity(name, found["version"], found["sha256"])
+
+
+def _read(path: str) -> str | None:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
+
+
+def _first_line(argv: list[str]) -> str | None:
+    try:
+        shown = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return (shown.stdout or shown.stderr).strip().split("\n", 1)[0] or None
+
+
+def environment(hardware: Hardware, engine: EngineIdentity, engine_facts: Mapping[str, str]) -> dict[str, Any]:
+    """What the machine and the software were, as far as they can be read (null: not to be had here).
+
+    Holds nothing that changes from minute to minute, so that equal conditions have one digest, and no path or host name.
+    """
+    frequency = "/sys/devices/system/cpu/cpu0/cpufreq"
+    return {
+        "engine": engine.spec() | dict(engine_facts),
+        "hardware": hardware.spec() | {"name": hardware.name},
+        "cpu": {
+            "model": cpu_model(),
+            "physical_cores": psutil.cpu_count(logical=False),
+            "logical_cpus": psutil.cpu_count(),
+            "microcode": _microcode(),
+            "smt": _read("/sys/devices/system/cpu/smt/active"),
+            "governor": _read(f"{frequency}/scaling_governor"),
+            "boost": _read("/sys/devices/system/cpu/cpufreq/boost"),
+            "numa_nodes": _read("/sys/devices/system/node/online"),
+        },
+        "memory": {
+            "total_bytes": psutil.virtual_memory().total,
+            "transparent_hugepage": _read("/sys/kernel/mm/transparent_hugepage/enabled"),
+            "nr_hugepages": _read("/proc/sys/vm/nr_hugepages"),
+            "numa_balancing": _read("/proc/sys/kernel/numa_balancing"),
+        },
+        "system": {
+            "kernel": platform.release(),
+            "libc": " ".join(platform.libc_ver()),
+            "python": platform.python_version(),
+            "compiler": _first_line(["gcc", "--version"]),
+            "openmp": {key: value for key, value in sorted(os.environ.items()) if key.startswith(("OMP_", "GOMP_"))},
+        },
+    }
+
+
+def _microcode() -> str | None:
+    found = re.search(r"^microcode\s*:\s*(\S+)", _read("/proc/cpuinfo") or "", re.M)
+    return found[1] if found else None
+
+
+def store_environment(record: Mapping[str, Any], folder: Path = ENVIRONMENTS) -> str:
+    """Write the record under its digest (once) and give the digest back."""
+    name = digest(record)
+    path = folder / f"{name}.json"
+    if not path.exists():
+        write_atomic(path, canonical_json(record) + "\n")
+    return name

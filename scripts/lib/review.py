@@ -1,0 +1,185 @@
+"""Reviews: the scored rows of a shard as CSV, the predecessor's columns first.
+
+A review is addressed like a cell: its name ends in the digest over its cells' digests and the scoring identity of its
+questions, so an edited criterion re-scores without any inference.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.checks import SCORER_VERSION, score_answer
+from scripts.lib.errors import BenchError
+from scripts.lib.plan import Cell, Shard, existing_files
+from scripts.lib.prompt_loader import Question
+from scripts.lib.records import CellRecord, digest, read_cell
+
+REVIEWS = Path("benchmarks/results/reviews")
+SCORER = "checks"
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRow:
+    """One scored cell. `score` is 0-3 (None: unscored), `coverage` the share of the criteria's weight that was scored.
+
+    Rates in tokens per second, times in seconds. `claude_score` keeps its place for the judge of that name and stays
+    empty where another scorer gave the score: scorers are never mixed in one column.
+    """
+
+    suite: str
+    question_id: str
+    tokens_per_second: float | None
+    claude_score: int | None
+    score_reason: str
+    scorer: str
+    score: int | None
+    passed: bool | None
+    coverage: float
+    tier: int
+    repeat: int
+    status: str
+    error: str
+    finish_reason: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    ttft_s: float | None
+    prefill_tokens_per_s: float | None
+    decode_tokens_per_s: float | None
+    drafted_tokens: int
+    accepted_tokens: int
+    verify_steps: int
+    load_s: float
+    generation_s: float
+    peak_rss_bytes: int
+    environment: str
+    cell_file: str
+
+
+COLUMNS = tuple(field.name for field in fields(ReviewRow))
+
+
+@lru_cache(maxsize=4096)
+def scoring_identity(question: Question) -> str:
+    """Digest of what scoring looks at: the expected and reference answers, and the criteria with their checks."""
+    criteria = [
+        [c.criterion, c.weight, [[check.type, repr(sorted(check.params.items()))] for check in c.checks]]
+        for c in question.scoring
+    ]
+    return digest([question.expected, question.reference_answer, criteria])
+
+
+def scored_cells(shard: Shard) -> tuple[Cell, ...]:
+    """The cells a review is made of: all planned ones where the shard can run, else those that are there."""
+    if shard.runnable:
+        return shard.cells
+    existing = existing_files(shard.folder)
+    return tuple(cell for cell in shard.cells if cell.file_name in existing)
+
+
+def review_file(shard: Shard, cells: Sequence[Cell]) -> str:
+    """Where the review of these cells is kept."""
+    identity = [SCORER, SCORER_VERSION, [[cell.digest, scoring_identity(cell.question)] for cell in cells]]
+    return f"{REVIEWS}/{shard.hardware.name}/{shard.model.key}/{shard.mode.name}.{digest(identity)}.csv"
+
+
+def review_cell(cell: Cell, record: CellRecord, cell_file: str) -> ReviewRow:
+    """Score one cell. An answer that was not finished or failed is scored as far as it goes, or not at all."""
+    measured = record.measurement
+    score = None
+    if measured is not None and record.status != "error":
+        score = score_answer(cell.question, measured.answer, measured.finish_reason)
+    reason = score.reason if score is not None else f"no answer: {record.error}"
+    return ReviewRow(
+        suite=cell.id.suite,
+        question_id=cell.id.question,
+        tokens_per_second=measured.decode_tokens_per_s if measured else None,
+        claude_score=None,
+        score_reason=reason,
+        scorer=SCORER,
+        score=score.score if score is not None else None,
+        passed=score.passed if score is not None else None,
+        coverage=round(score.coverage, 4) if score is not None else 0.0,
+        tier=cell.question.tier,
+        repeat=cell.id.repeat,
+        status=record.status,
+        error=record.error or "",
+        finish_reason=measured.finish_reason if measured else "",
+        prompt_tokens=measured.prompt_tokens if measured else None,
+        completion_tokens=measured.completion_tokens if measured else None,
+        ttft_s=measured.ttft_s if measured else None,
+        prefill_tokens_per_s=measured.prefill_tokens_per_s if measured else None,
+        decode_tokens_per_s=measured.decode_tokens_per_s if measured else None,
+        drafted_tokens=measured.drafted_tokens if measured else 0,
+        accepted_tokens=measured.accepted_tokens if measured else 0,
+        verify_steps=measured.verify_steps if measured else 0,
+        load_s=record.load_s,
+        generation_s=round(measured.ttft_s + measured.decode_s, 6) if measured else 0.0,
+        peak_rss_bytes=record.peak_rss_bytes,
+        environment=record.environment,
+        cell_file=cell_file,
+    )
+
+
+def review_shard(shard: Shard, cells: Iterable[Cell]) -> tuple[ReviewRow, ...]:
+    """Score the stored cells of a shard. Raises BenchError for a cell that is missing or damaged."""
+    rows = []
+    for cell in cells:
+        file = f"{shard.folder}/{cell.file_name}"
+        if not Path(file).is_file():
+            raise BenchError(f"{file}: not there; run: snakemake -j8 results")
+        rows.append(review_cell(cell, read_cell(Path(file)), file))
+    return tuple(rows)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        line = " ".join(value.split())
+        # A spreadsheet would run such a text as a formula.
+        return f"'{line}" if line.startswith(_FORMULA_STARTS) else line
+    return str(value)
+
+
+def row_texts(row: ReviewRow) -> list[str]:
+    """A row's values as the texts of a CSV line, in the order of COLUMNS."""
+    return [_text(value) for value in asdict(row).values()]
+
+
+def to_csv(rows: Iterable[ReviewRow]) -> str:
+    """The review as CSV text, one line a row."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(row_texts(row) for row in rows)
+    return out.getvalue()
+
+
+def _parse(kind: str, text: str) -> Any:
+    if text == "" and "None" in kind:
+        return None
+    if kind.startswith("bool"):
+        return text == "True"
+    if kind.startswith("int"):
+        return int(text)
+    return float(text) if kind.startswith("float") else text
+
+
+def read_review(path: Path) -> tuple[ReviewRow, ...]:
+    """Read a review back. Raises BenchError naming the file when its columns or values are not ours."""
+    kinds = [(field.name, str(field.type)) for field in fields(ReviewRow)]
+    with path.open(encoding="utf-8", newline="") as stream:
+        reader = csv.DictReader(stream)
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            raise BenchError(f"{path}: expected the columns {', '.join(COLUMNS)}; delete it and run again")
+        try:
+            return tuple(ReviewRow(**{name: _parse(kind, row[name]) for name, kind in kinds}) for row in reader)
+        except ValueError as error:
+            raise BenchError(f"{path}: not a review ({error}); delete it and run again") from error

@@ -1,0 +1,122 @@
+"""The record of one invocation: `runs/{YYYY-MM-DD_HHMMSS}/` with config.json, output.jsonl and summary.md.
+
+Made when the first cell is stored, appended cell by cell, so that it is there also when the run fails half-way.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.records import CellRecord, write_atomic
+
+RUNS = Path("benchmarks/results/runs")
+RUN_VARIABLE = "EPYC_BENCH_RUN"
+
+
+def new_run_id() -> str:
+    """The UTC time as the folder's name."""
+    return datetime.now(UTC).strftime("%Y-%m-%d_%H%M%S")
+
+
+def current_run_id() -> str:
+    """The run that this process belongs to: the invocation's, handed down, else one of its own."""
+    return os.environ.setdefault(RUN_VARIABLE, new_run_id())
+
+
+def output_line(record: CellRecord) -> dict[str, Any]:
+    """One cell as a row of output.jsonl: what a reader greps for; the cell file holds the rest."""
+    cell, measured = record.cell, record.measurement
+    row: dict[str, Any] = {
+        "hardware": cell.hardware,
+        "model": cell.model,
+        "mode": cell.mode,
+        "suite": cell.suite,
+        "question_id": cell.question,
+        "repeat": cell.repeat,
+        "digest": record.digest,
+        "status": record.status,
+        "error": record.error,
+        "started_utc": record.started_utc,
+        "load_s": record.load_s,
+        "peak_rss_bytes": record.peak_rss_bytes,
+        "environment": record.environment,
+    }
+    if measured is not None:
+        row |= {
+            "response": measured.answer,
+            "finish_reason": measured.finish_reason,
+            "prompt_tokens": measured.prompt_tokens,
+            "completion_tokens": measured.completion_tokens,
+            "ttft_s": measured.ttft_s,
+            "prefill_tokens_per_s": measured.prefill_tokens_per_s,
+            "decode_tokens_per_s": measured.decode_tokens_per_s,
+            "drafted_tokens": measured.drafted_tokens,
+            "accepted_tokens": measured.accepted_tokens,
+        }
+    return row
+
+
+class RunRecord:
+    """Appends to the invocation's record; several shards' processes share it."""
+
+    def __init__(self, root: Path, run_id: str, config: dict[str, Any]):
+        self.folder = root / RUNS / run_id
+        self._config = config
+
+    def add(self, record: CellRecord) -> None:
+        """Append one cell; the first one makes the folder and its config.json."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        config_file = self.folder / "config.json"
+        if not config_file.exists():
+            write_atomic(config_file, json.dumps(self._config, indent=2, sort_keys=True) + "\n")
+            # Stands until the run ends; what a kill -9 leaves behind says what it is.
+            write_atomic(self.folder / "summary.md", f"# Run {self.folder.name}\n\nOutcome: cut off, or still going.\n")
+        line = json.dumps(output_line(record), ensure_ascii=False) + "\n"
+        with (self.folder / "output.jsonl").open("a", encoding="utf-8") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            stream.write(line)
+            stream.flush()
+
+    def summarise(self, outcome: str) -> None:
+        """Write summary.md from what output.jsonl holds (nothing, when no cell was run)."""
+        summarise(self.folder, outcome)
+
+
+def read_rows(folder: Path) -> list[dict[str, Any]]:
+    """The rows of output.jsonl; a last line cut off by a crash is left out."""
+    rows = []
+    try:
+        text = (folder / "output.jsonl").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    for line in text.splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return rows
+
+
+def summarise(folder: Path, outcome: str) -> None:
+    """Write `summary.md`: outcome, cells per shard and status, and each failure in the engine's words."""
+    rows = read_rows(folder)
+    if not rows:
+        return
+    shards: dict[str, Counter[str]] = {}
+    for row in rows:
+        name = f"{row['hardware']}/{row['model']}/{row['mode']}"
+        shards.setdefault(name, Counter())[row["status"]] += 1
+    lines = [f"# Run {folder.name}", "", f"Outcome: {outcome}. Cells run: {len(rows)}.", ""]
+    lines += ["| shard | ok | error | timeout |", "|---|---|---|---|"]
+    lines += [f"| {name} | {n['ok']} | {n['error']} | {n['timeout']} |" for name, n in sorted(shards.items())]
+    failures = [row for row in rows if row["status"] != "ok"]
+    if failures:
+        lines += ["", "## Failures", ""]
+        lines += [f"- {r['model']} {r['mode']} {r['suite']}/{r['question_id']}: {r['error']}" for r in failures]
+    write_atomic(folder / "summary.md", "\n".join(lines) + "\n")

@@ -1,0 +1,145 @@
+"""What the Snakefile wires: the active profile's plan, the other profiles found in the tree, and the files they mean."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from snakemake_interface_common.exceptions import WorkflowError
+
+from scripts.lib.config import CONFIG_VARIABLE, Config, parse_config
+from scripts.lib.errors import BenchError
+from scripts.lib.hardware import load_hardware, profile_names
+from scripts.lib.plan import CELLS, Plan, Planner, Shard, load_planner, make_plan, pending
+from scripts.lib.records import digest
+from scripts.lib.review import REVIEWS, review_file, scored_cells
+
+# A timed shard takes the whole machine; every other job of ours takes one part, so none runs beside it.
+MACHINE_PARTS = 100
+
+TABLES = "benchmarks/results/tables"
+RESULTS = "docs/reference/benchmarks/RESULTS.md"
+SUMMARY = f"{REVIEWS}/summary.csv"
+
+T = TypeVar("T")
+
+
+def or_workflow_error(make: Callable[[], T]) -> T:
+    """Run `make`; our errors become Snakemake's, which are printed without a traceback and exit with 1."""
+    try:
+        return make()
+    except (BenchError, OSError) as error:
+        raise WorkflowError(str(error)) from None
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """The plans of one invocation: the active hardware profile first, then those whose cells are in the tree."""
+
+    planner: Planner
+    plan: Plan
+    others: tuple[Plan, ...]
+
+    @cached_property
+    def plans(self) -> tuple[Plan, ...]:
+        return (self.plan, *self.others)
+
+    @cached_property
+    def reviews(self) -> Mapping[str, Shard]:
+        """Review file -> shard, for every shard that has, or will have, cells."""
+        found = {}
+        for shard in (shard for plan in self.plans for shard in plan.shards):
+            cells = scored_cells(shard)
+            if cells:
+                found[review_file(shard, cells)] = shard
+        return found
+
+    @cached_property
+    def cell_files(self) -> list[str]:
+        return [file for shard in self.plan.runnable for file in shard.cell_files]
+
+    @cached_property
+    def identity(self) -> str:
+        """Digest of all that the tables show besides the reviews' contents."""
+        models = [
+            [model.key, model.name, model.quant, model.size_gb, model.tier, model.path]
+            for model in self.planner.registry.models.values()
+        ]
+        plans = [
+            [p.hardware.name, p.engine.spec(), [[x.model, x.mode, x.reason] for x in p.left_out], list(p.warnings)]
+            for p in self.plans
+        ]
+        cells = {shard.name: [cell.digest for cell in shard.cells] for plan in self.plans for shard in plan.shards}
+        return digest([models, plans, cells, sorted(self.reviews)])
+
+    @property
+    def stamp(self) -> str:
+        """A file whose name is the plan's digest: missing when the plan changed, so the tables are rebuilt."""
+        return f"{TABLES}/plan.{self.identity}.json"
+
+
+def other_profiles(active: str) -> tuple[str, ...]:
+    """Named profiles, other than the active one, that have cells in the tree."""
+    return tuple(name for name in profile_names() if name != active and (Path(CELLS) / name).is_dir())
+
+
+def _elsewhere(planner: Planner, name: str) -> Plan:
+    plan = make_plan(replace(planner, hardware=load_hardware(name)))
+    shards = (replace(shard, runnable=False) for shard in plan.shards)
+    return replace(plan, shards=tuple(shard for shard in shards if scored_cells(shard)))
+
+
+def make_workflow(config: Config) -> Workflow:
+    """Read everything the configuration names and plan it for every profile."""
+    planner = load_planner(config)
+    plan = make_plan(planner)
+    others = tuple(_elsewhere(planner, name) for name in other_profiles(plan.hardware.name))
+    return Workflow(planner, plan, others)
+
+
+def plan_all(config: Config) -> tuple[Plan, ...]:
+    """Every profile's plan, the active one first."""
+    return make_workflow(config).plans
+
+
+def load_workflow(config: Mapping[str, Any]) -> Workflow:
+    """The workflow of Snakemake's merged configuration, which is handed down to the jobs' processes."""
+    parsed = parse_config(config)
+    os.environ[CONFIG_VARIABLE] = json.dumps(config)
+    return make_workflow(parsed)
+
+
+def summary_lines(plan: Plan) -> Iterator[str]:
+    """The plan in a few lines: what a dry run says before Snakemake's own list."""
+    todo = {shard.name: len(pending(shard)) for shard in plan.runnable}
+    cells = sum(len(shard.cells) for shard in plan.runnable)
+    yield (
+        f"plan: {len(plan.runnable)} shards, {cells} cells on {plan.hardware.name}; "
+        f"{sum(todo.values())} cells in {sum(n > 0 for n in todo.values())} shards are to be run"
+    )
+    reasons: dict[str, list[str]] = {}
+    for item in plan.left_out:
+        if item.mode == "*":
+            kind = "weights are not on this machine" if item.reason.startswith("weights are not") else item.reason
+            reasons.setdefault(kind, []).append(item.model)
+    elsewhere = Counter(shard.model.key for shard in plan.shards if not shard.runnable)
+    if elsewhere:
+        reasons.setdefault("weights are not on this machine", []).extend(elsewhere)
+    for reason, models in sorted(reasons.items(), key=lambda pair: -len(pair[1])):
+        yield f"left out ({reason}): {', '.join(models)}"
+    for warning in plan.warnings:
+        yield f"warning: {warning}"
+
+
+def announce(plan: Plan) -> None:
+    """Print the plan's summary once per invocation (not in the jobs that Snakemake starts)."""
+    if os.environ.get("EPYC_BENCH_ANNOUNCED") != str(os.getpid()):
+        os.environ["EPYC_BENCH_ANNOUNCED"] = str(os.getpid())
+        print("\n".join(summary_lines(plan)), file=sys.stderr)

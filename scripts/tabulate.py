@@ -1,0 +1,33 @@
+"""Reviews -> summary.csv (the predecessor's columns), tables/cells.csv and tables/modes.csv (tidy, for pandas)."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from scripts.lib.config import load_config
+from scripts.lib.errors import run_cli
+from scripts.lib.records import write_atomic
+from scripts.lib.results import load_parts
+from scripts.lib.tables import cells_csv, modes_csv, summary_csv
+from scripts.lib.workflow import SUMMARY, TABLES
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m scripts.tabulate", description=__doc__)
+    parser.add_argument("--stamp", type=Path, help="file to leave as the mark of this plan; older ones are removed")
+    arguments = parser.parse_args()
+    parts = load_parts(load_config())
+    configurations = [c for part in parts for c in part.configurations]
+    write_atomic(Path(SUMMARY), summary_csv(configurations))
+    write_atomic(Path(TABLES) / "cells.csv", cells_csv(configurations))
+    write_atomic(Path(TABLES) / "modes.csv", modes_csv(configurations))
+    if arguments.stamp is not None:
+        for old in arguments.stamp.parent.glob("plan.*.json"):
+            old.unlink()
+        write_atomic(arguments.stamp, "{}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    run_cli(main)
