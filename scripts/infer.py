@@ -7,14 +7,18 @@ import os
 from pathlib import Path
 
 from scripts.lib.config import load_config
-from scripts.lib.engines import Loaded, make_engine
+from scripts.lib.engine_build import server_binary
+from scripts.lib.engines import Loaded, ServerSettings, make_engine
 from scripts.lib.errors import BenchError, run_cli
 from scripts.lib.executor import Job, drop_reviews, finish, missing, restore, run
 from scripts.lib.machine import alone_on_machine, die_with_parent, pin
-from scripts.lib.plan import Shard, find_shard, for_model, load_planner, make_plan
+from scripts.lib.plan import Planner, Shard, find_shard, for_model, load_planner, make_plan
 from scripts.lib.provenance import environment, store_environment
 from scripts.lib.review import REVIEWS
 from scripts.lib.run_record import RUN_VARIABLE, RunRecord, current_run_id
+
+LOGS = Path("benchmarks/results/logs")
+READY_TIMEOUT_S = 600.0
 
 
 def _arguments() -> argparse.Namespace:
@@ -30,6 +34,13 @@ def _check_questions(shard: Shard, names: frozenset[str]) -> None:
     planned = {f"{cell.id.suite}/{cell.id.question}" for cell in shard.cells}
     if names - planned:
         raise BenchError(f"{shard.name}: no question {', '.join(sorted(names - planned))}; planned: {sorted(planned)}")
+
+
+def server_settings(planner: Planner, shard: Shard) -> ServerSettings:
+    """The llama-server to use: the one built here, unless the configuration asks for the registry's."""
+    defaults = planner.registry.defaults
+    log = LOGS / shard.hardware.name / f"{shard.model.key}.{shard.mode.name}.log"
+    return ServerSettings(server_binary(), log, float(defaults.server_defaults.get("startup_timeout", READY_TIMEOUT_S)))
 
 
 def main() -> int:
@@ -57,7 +68,7 @@ def main() -> int:
             drop_reviews(job, REVIEWS)
             outcome = "interrupted"
             try:
-                failed = run(job, make_engine(config.engine), cells)
+                failed = run(job, make_engine(config.engine, server_settings(planner, shard)), cells)
                 outcome = f"finished, {failed} cells failed" if failed else "finished"
             finally:
                 recorder.summarise(outcome)

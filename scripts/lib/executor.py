@@ -7,10 +7,9 @@ Snakemake deletes the declared outputs of a job that fails; the next start links
 
 from __future__ import annotations
 
-import resource
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -150,11 +149,6 @@ def guard_cell(shard: Shard, measured: Measurement) -> None:
         raise EngineFailure(f"mode {shard.mode.name} was not active: {measured.completion_tokens} tokens, none drafted")
 
 
-def peak_rss_bytes() -> int:
-    """The most memory this process had resident so far (Linux counts in KiB)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
 @dataclass(slots=True)
 class _Start:
     """A loaded and proven engine, or the reason why it is not."""
@@ -179,8 +173,11 @@ def _run_cell(job: Job, engine: Engine, cell: Cell, start: _Start) -> tuple[str,
         return "error", start.failure, None
     measured: Measurement | None = None
     try:
-        measured = engine.generate(request_of(cell, job.cell_timeout_s))
+        request = request_of(cell, job.cell_timeout_s)
+        measured = engine.generate(request)
         guard_cell(job.shard, measured)
+        if cell.certifies and request.temperature == 0 and not measured.close_calls:
+            measured = replace(measured, close_calls=engine.margins(request))
     except GenerationTimeout as timeout:
         return "timeout", f"no end within {job.cell_timeout_s:g} s", timeout.partial
     except EngineFailure as failure:
@@ -205,7 +202,7 @@ def run(job: Job, engine: Engine, cells: Sequence[Cell], bar: bool = True) -> in
             error=error,
             measurement=measured,
             load_s=round(start.loaded.load_s, 6),
-            peak_rss_bytes=peak_rss_bytes(),
+            peak_rss_bytes=engine.peak_rss_bytes(),
             effective=start.loaded.effective,
             environment=environment,
             started_utc=started,

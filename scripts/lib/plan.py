@@ -52,12 +52,16 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One target: its identity, its question, and the spec whose digest is in its file name."""
+    """One target: its identity, its question, and the spec whose digest is in its file name.
+
+    `certifies`: speculative modes run this question too, so the answer's close calls are wanted as evidence.
+    """
 
     id: CellId
     question: Question
     spec: Mapping[str, Any]
     digest: str
+    certifies: bool = False
 
     @property
     def file_name(self) -> str:
@@ -243,7 +247,9 @@ class Planner:
             "measurement_epoch": self.config.measurement_epoch,
         }
         questions = self.questions(model)
-        for question in self._sampled(questions) if mode.speculative else questions:
+        sampled = self._sampled(questions)
+        names = {(question.suite, question.id) for question in sampled}
+        for question in sampled if mode.speculative else questions:
             sampling = {
                 "temperature": _temperature(self.config, model, self.registry, question),
                 "top_p": self.config.sampling.top_p,
@@ -254,7 +260,8 @@ class Planner:
             for repeat in range(self.config.repeats):
                 spec = common | {"prompt": prompt_spec(question, model), "sampling": sampling, "repeat": repeat}
                 cell_id = CellId(self.hardware.name, model.key, mode.name, question.suite, question.id, repeat)
-                yield Cell(cell_id, question, spec, digest(spec))
+                certifies = not mode.speculative and (question.suite, question.id) in names
+                yield Cell(cell_id, question, spec, digest(spec), certifies)
 
     def shard(self, model: Model, mode: Mode) -> Shard | str:
         """The shard of one mode, or the reason why it cannot be planned."""

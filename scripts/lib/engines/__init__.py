@@ -72,15 +72,36 @@ class Engine(Protocol):
         """Run the whole path once, untimed; gives back the number of tokens drafted."""
         ...
 
-    def generate(self, request: Request) -> Measurement: ...
+    def generate(self, request: Request) -> Measurement:
+        """Raises EngineFailure, or GenerationTimeout with the part that was generated."""
+        ...
+
+    def margins(self, request: Request) -> tuple[tuple[int, float], ...]:
+        """The close calls of a greedy answer where `generate` could not see them; may run it again, untimed."""
+        ...
+
+    def peak_rss_bytes(self) -> int: ...
 
     def unload(self) -> None: ...
 
 
-def make_engine(name: str) -> Engine:
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Where the `server` engine finds its binary, keeps its log, and how long loading may take."""
+
+    binary: Path
+    log: Path
+    ready_timeout_s: float
+
+
+def make_engine(name: str, server: ServerSettings) -> Engine:
     """The engine of that name. Imports it only now: llama.cpp's libraries load in the shard's own process."""
     if name == "embedded":
         from scripts.lib.engines.embedded import EmbeddedEngine
 
         return EmbeddedEngine()
-    raise BenchError(f"engine: unknown engine '{name}'; known: embedded")
+    if name == "server":
+        from scripts.lib.engines.server import ServerEngine
+
+        return ServerEngine(server.binary, server.log, server.ready_timeout_s)
+    raise BenchError(f"engine: unknown engine '{name}'; known: embedded, server")

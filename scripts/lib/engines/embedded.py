@@ -7,6 +7,7 @@ differ in nothing but the draft, and every drafted and accepted token is counted
 
 from __future__ import annotations
 
+import resource
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,16 +16,12 @@ from typing import Any
 from scripts.lib.engine_build import activate
 from scripts.lib.engines import EngineFailure, GenerationTimeout, Loaded, LoadSettings, Request
 from scripts.lib.engines.drafting import Drafter, FirstOf, LookupDrafter, NoDrafter, SpeculationCount
+from scripts.lib.engines.warm_up import WARM_UP
 from scripts.lib.records import CLOSE_CALL_LOGITS, Measurement
 
 activate()
 
 from scripts.lib.engines.llama_api import EngineLog, LlamaContext, LlamaModel, Sampler, system_info  # noqa: E402
-
-WARM_UP = Request(
-    user="Repeat this line five times: one two three four five six seven eight nine ten one two three four five six",
-    system="", thinking=False, temperature=0.0, top_p=1.0, seed=0, max_tokens=48, stop=(), timeout_s=600.0,
-)  # fmt: skip
 
 
 class ModelDrafter:
@@ -211,6 +208,14 @@ class EmbeddedEngine:
                 break
         answer.counts.add(len(draft), accepted)
         self._context.forget_after(before + 1 + accepted)
+
+    def margins(self, request: Request) -> tuple[tuple[int, float], ...]:
+        """Nothing to add: the decode loop saw every logit gap itself."""
+        return ()
+
+    def peak_rss_bytes(self) -> int:
+        """The most memory this process had resident so far (Linux counts in KiB)."""
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
     def unload(self) -> None:
         """Free both models and their caches."""

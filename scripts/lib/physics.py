@@ -1,0 +1,48 @@
+"""Physics gate: numbers that cannot be are struck out with the reason, never ranked.
+
+Decoding reads the active weights once per token, so speed times bytes cannot pass the memory bandwidth. A step of
+speculation evaluates at least one batch, so a speed-up cannot pass the mean accepted length plus one, nor K + 1. The
+field's own lesson: a published 51x at K = 16 was a measuring mistake (the limit is 17x).
+"""
+
+from __future__ import annotations
+
+# A ratio of two measured speeds carries the noise of both; a true limit is not passed by more than this.
+NOISE = 1.05
+
+
+def bandwidth_violation(
+    decode_tokens_per_s: float | None, bytes_per_token: float | None, bandwidth_bytes_per_s: float | None
+) -> str:
+    """Why a baseline speed is impossible on this machine's memory (empty: it is not, or nothing is known)."""
+    if not decode_tokens_per_s or not bytes_per_token or not bandwidth_bytes_per_s:
+        return ""
+    needed = decode_tokens_per_s * bytes_per_token
+    if needed <= bandwidth_bytes_per_s * NOISE:
+        return ""
+    return (
+        f"{decode_tokens_per_s:.1f} t/s x {bytes_per_token / 1e9:.2f} GB per token = {needed / 1e9:.0f} GB/s, "
+        f"more than the memory's {bandwidth_bytes_per_s / 1e9:.0f} GB/s"
+    )
+
+
+def speed_up_violation(speed_up: float | None, k: int | None, accepted_length: float | None = None) -> str:
+    """Why a speculative speed-up is impossible (empty: it is not). `accepted_length`: drafted tokens kept a batch."""
+    if not speed_up:
+        return ""
+    if k is not None and speed_up > (k + 1) * NOISE:
+        return f"{speed_up:.2f}x passes K + 1 = {k + 1}"
+    if accepted_length is not None and speed_up > (accepted_length + 1) * NOISE:
+        return f"{speed_up:.2f}x passes the mean accepted length + 1 = {accepted_length + 1:.2f}"
+    return ""
+
+
+def bytes_per_token(weights_bytes: int, experts: int | None, experts_used: int | None, shared: float = 0.0) -> float:
+    """Bytes of weights read per token: all of a dense model; of an MoE the shared part and the active experts' share.
+
+    `shared` is the fraction of the weights outside the experts; unknown (0) it makes the gate more lenient, never
+    stricter.
+    """
+    if not experts or not experts_used:
+        return float(weights_bytes)
+    return weights_bytes * (shared + (1 - shared) * min(experts_used / experts, 1.0))

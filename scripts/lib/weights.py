@@ -1,0 +1,373 @@
+"""GGUF files without loading them: header facts, a fingerprint that is fast at any size, and the lock of both.
+
+The header is read from a memory map, no tensor is touched. Source of the layout: ggml's docs/gguf.md (versions 2 and 3).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+import re
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.errors import BenchError
+from scripts.lib.records import canonical_json, write_atomic
+from scripts.lib.registry_loader import Model
+
+CACHE_FILE = Path(".cache/weights.json")
+CACHE_SCHEMA = 1
+LOCK_SCHEMA = 1
+SAMPLED_BLOCKS = 64
+BLOCK_BYTES = 1 << 16
+_SPLIT = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
+_SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
+_STRING, _ARRAY = 8, 9
+# A header holds some thousand values at most; more is a damaged or hostile file.
+_MOST_VALUES, _MOST_TENSORS = 100_000, 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What planning needs to know of a model. Sizes in tokens or counts; digests are 12 hex characters."""
+
+    architecture: str
+    name: str
+    quant: str
+    vocab_type: str
+    vocab_size: int
+    bos_id: int | None
+    eos_id: int | None
+    tokens_digest: str
+    chat_template_digest: str | None
+    expert_count: int | None
+    expert_used_count: int | None
+    context_length: int | None
+    block_count: int | None
+    split_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsFacts:
+    """One model's weights: fingerprint (16 hex), sha256 where it is known, size of all splits in bytes, header."""
+
+    fingerprint: str
+    sha256: str | None
+    size_bytes: int
+    header: Header
+
+    @classmethod
+    def assumed(cls, model: Model) -> WeightsFacts:
+        """Stand-in facts of weights that are not here, for planning as if they were."""
+        header = Header(
+            architecture=model.architecture, name=model.name, quant=model.quant, vocab_type="", vocab_size=0,
+            bos_id=None, eos_id=None, tokens_digest="", chat_template_digest=None, expert_count=None,
+            expert_used_count=model.baseline_experts, context_length=model.max_context, block_count=None,
+            split_count=model.split_count or 1,
+        )  # fmt: skip
+        return cls("assumed", None, int(model.size_gb * 1e9), header)
+
+
+class _Cursor:
+    """Bounds-checked reading of a memory map: a lying length is an error, never a huge allocation."""
+
+    def __init__(self, view: mmap.mmap, path: Path):
+        self.view, self.path, self.at, self.end = view, path, 0, len(view)
+
+    def fail(self, expected: str) -> BenchError:
+        return BenchError(
+            f"{self.path}: damaged GGUF: expected {expected} at byte {self.at}, found the end of the file "
+            f"({self.end} bytes): fetch or copy it again"
+        )
+
+    def scalar(self, form: str) -> Any:
+        size = struct.calcsize(form)
+        if self.at + size > self.end:
+            raise self.fail(f"a value of {size} bytes")
+        value = struct.unpack_from(form, self.view, self.at)[0]
+        self.at += size
+        return value
+
+    def raw(self) -> bytes:
+        length = self.scalar("<Q")
+        if length > self.end - self.at:
+            raise self.fail(f"a text of {length} bytes")
+        self.at += length
+        return self.view[self.at - length : self.at]
+
+    def text(self) -> str:
+        return self.raw().decode("utf-8", "replace")
+
+    def skip_array(self) -> tuple[int, int, int]:
+        """Pass over an array; gives its length and the byte range of its elements."""
+        kind, count = self.scalar("<I"), self.scalar("<Q")
+        start = self.at
+        if kind in _SCALARS:
+            size = count * struct.calcsize(_SCALARS[kind])
+            if size > self.end - self.at:
+                raise self.fail(f"an array of {count} values")
+            self.at += size
+        elif kind == _STRING:
+            self._skip_texts(count)
+        elif kind == _ARRAY and count <= _MOST_VALUES:
+            for _ in range(count):
+                self.skip_array()
+        else:
+            raise BenchError(f"{self.path}: damaged GGUF: unknown array type {kind} at byte {start}")
+        return count, start, self.at
+
+    def _skip_texts(self, count: int) -> None:
+        if count * 8 > self.end - self.at:
+            raise self.fail(f"an array of {count} texts")
+        view, at, unpack, end = self.view, self.at, struct.Struct("<Q").unpack_from, self.end - 8
+        for _ in range(count):
+            if at > end:
+                self.at = at
+                raise self.fail("a text's length")
+            at += 8 + unpack(view, at)[0]
+        self.at = at
+        if at > self.end:
+            raise self.fail("the end of a text")
+
+
+def _value(cursor: _Cursor, kind: int) -> Any:
+    if kind in _SCALARS:
+        return cursor.scalar(_SCALARS[kind])
+    if kind == _STRING:
+        return cursor.text()
+    if kind == _ARRAY:
+        return cursor.skip_array()
+    raise BenchError(f"{cursor.path}: damaged GGUF: unknown value type {kind} at byte {cursor.at}")
+
+
+def _open_header(cursor: _Cursor) -> tuple[int, int]:
+    """Check magic and version; gives the numbers of tensors and metadata values."""
+    path, magic = cursor.path, bytes(cursor.view[:4])
+    if magic != b"GGUF":
+        raise BenchError(f"{path}: expected a GGUF file (first bytes 'GGUF'), found {magic!r}")
+    cursor.at = 4
+    version = cursor.scalar("<I")
+    if version not in (2, 3):
+        swapped = struct.unpack("<I", struct.pack(">I", version))[0]
+        kind = "a big-endian GGUF" if swapped in (2, 3) else f"GGUF version {version}"
+        raise BenchError(f"{path}: expected GGUF version 2 or 3 (little-endian), found {kind}")
+    tensors, values = cursor.scalar("<Q"), cursor.scalar("<Q")
+    if tensors > _MOST_TENSORS or values > _MOST_VALUES:
+        raise BenchError(f"{path}: damaged GGUF: it claims {tensors} tensors and {values} metadata values")
+    return tensors, values
+
+
+def _check_tensors(cursor: _Cursor, tensors: int, alignment: int) -> None:
+    """Every tensor must end within the file: a download that was cut off is found before a run, not in it."""
+    from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
+
+    last = 0
+    for _ in range(tensors):
+        name = cursor.text()
+        dimensions = [cursor.scalar("<Q") for _ in range(min(cursor.scalar("<I"), 8))]
+        kind, offset = cursor.scalar("<I"), cursor.scalar("<Q")
+        elements = 1
+        for dimension in dimensions:
+            elements *= dimension
+        try:
+            block, size = GGML_QUANT_SIZES[GGMLQuantizationType(kind)]
+        except (ValueError, KeyError):
+            continue  # a type newer than the gguf package: llama.cpp will judge
+        last = max(last, offset + elements // block * size)
+        if elements == 0:
+            raise BenchError(f"{cursor.path}: damaged GGUF: tensor '{name}' has no elements")
+    start = -(-cursor.at // alignment) * alignment
+    if tensors and start + last > cursor.end:
+        raise BenchError(
+            f"{cursor.path}: truncated GGUF: expected at least {start + last} bytes by its header, found {cursor.end}: "
+            "fetch or copy it again"
+        )
+
+
+def _file_type_name(number: int | None) -> str:
+    from gguf.constants import LlamaFileType
+
+    if number is None:
+        return ""
+    try:
+        return LlamaFileType(number).name.removeprefix("MOSTLY_").removeprefix("ALL_")
+    except ValueError:
+        return f"file type {number}"
+
+
+def _short(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:12]
+
+
+def _make_header(values: Mapping[str, Any], view: mmap.mmap) -> Header:
+    arch = str(values.get("general.architecture", ""))
+    count, start, end = values.get("tokenizer.ggml.tokens") or (0, 0, 0)
+    template = values.get("tokenizer.chat_template")
+    return Header(
+        architecture=arch,
+        name=str(values.get("general.name", "")),
+        quant=_file_type_name(values.get("general.file_type")),
+        vocab_type=str(values.get("tokenizer.ggml.model", "")),
+        vocab_size=count,
+        bos_id=values.get("tokenizer.ggml.bos_token_id"),
+        eos_id=values.get("tokenizer.ggml.eos_token_id"),
+        tokens_digest=_short(view[start:end]) if count else "",
+        chat_template_digest=_short(template.encode()) if isinstance(template, str) else None,
+        expert_count=values.get(f"{arch}.expert_count"),
+        expert_used_count=values.get(f"{arch}.expert_used_count"),
+        context_length=values.get(f"{arch}.context_length"),
+        block_count=values.get(f"{arch}.block_count"),
+        split_count=int(values.get("split.count", 1) or 1),
+    )
+
+
+def read_header(path: Path) -> Header:
+    """Read one file's header. Raises BenchError naming what was expected and found when it is not a whole GGUF."""
+    if path.is_dir():
+        raise BenchError(f"{path}: expected a GGUF file, found a folder")
+    size = path.stat().st_size
+    if size < 24:
+        raise BenchError(f"{path}: expected a GGUF file, found {size} bytes")
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as view:
+        cursor = _Cursor(view, path)
+        tensors, count = _open_header(cursor)
+        values: dict[str, Any] = {}
+        for _ in range(count):
+            key = cursor.text()
+            values[key] = _value(cursor, cursor.scalar("<I"))
+        alignment = values.get("general.alignment", 32)
+        if not isinstance(alignment, int) or not 0 < alignment <= 1 << 20:
+            raise BenchError(f"{path}: damaged GGUF: general.alignment is {alignment!r}")
+        _check_tensors(cursor, tensors, alignment)
+        return _make_header(values, view)
+
+
+def split_files(path: Path) -> tuple[Path, ...]:
+    """All files of a split model in order, or the file itself. Raises BenchError when one is not there."""
+    found = _SPLIT.search(path.name)
+    if not found:
+        return (path,)
+    stem, count = path.name[: found.start()], int(found[2])
+    files = tuple(path.with_name(f"{stem}-{i:05d}-of-{count:05d}.gguf") for i in range(1, count + 1))
+    absent = [file.name for file in files if not file.is_file()]
+    if absent:
+        raise BenchError(f"{path}: {len(absent)} of its {count} split files are not there: {', '.join(absent[:5])}")
+    return files
+
+
+def _sampled(file: Path) -> Iterator[bytes]:
+    size = file.stat().st_size
+    yield str(size).encode()
+    with file.open("rb") as stream:
+        step = max((size - BLOCK_BYTES) // (SAMPLED_BLOCKS - 1), BLOCK_BYTES)
+        for start in range(0, size, step):
+            stream.seek(start)
+            yield stream.read(BLOCK_BYTES)
+        stream.seek(max(size - BLOCK_BYTES, 0))
+        yield stream.read(BLOCK_BYTES)
+
+
+def fingerprint(files: tuple[Path, ...]) -> str:
+    """16 hex over each file's size and 64 blocks spread over it: about 4 MB are read of a file of any size."""
+    total = hashlib.sha256()
+    for file in files:
+        for part in _sampled(file):
+            total.update(part)
+    return total.hexdigest()[:16]
+
+
+def sha256_of(path: Path) -> str:
+    """The whole file's sha256 (slow for large files)."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _facts_from_json(raw: Mapping[str, Any]) -> WeightsFacts:
+    return WeightsFacts(raw["fingerprint"], raw["sha256"], raw["size_bytes"], Header(**raw["header"]))
+
+
+@dataclass
+class _Cache:
+    """Facts by path, size and modification time, so that planning does not read a header twice."""
+
+    file: Path
+    entries: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, file: Path) -> _Cache:
+        try:
+            raw = json.loads(file.read_text(encoding="utf-8"))
+            return cls(file, raw["entries"] if raw["schema"] == CACHE_SCHEMA else {})
+        except (OSError, ValueError, KeyError, TypeError):
+            return cls(file)
+
+    @staticmethod
+    def key(files: tuple[Path, ...]) -> str:
+        stats = [(str(f.resolve()), s.st_size, s.st_mtime_ns) for f in files for s in (f.stat(),)]
+        return canonical_json(stats)
+
+    def put(self, key: str, facts: WeightsFacts) -> None:
+        # Another process may have added entries meanwhile: the last write wins, a lost entry is only read again.
+        self.entries[key] = asdict(facts)
+        self.entries = dict(list(self.entries.items())[-1000:])
+        write_atomic(self.file, json.dumps({"schema": CACHE_SCHEMA, "entries": self.entries}))
+
+
+def facts(path: Path, cache_file: Path = CACHE_FILE) -> WeightsFacts:
+    """Header and fingerprint of the weights at `path`. Raises BenchError when they are damaged or a split is missing."""
+    files = split_files(path)
+    cache, key = _Cache.load(cache_file), _Cache.key(files)
+    if key in cache.entries:
+        return _facts_from_json(cache.entries[key])
+    header = read_header(path)
+    for other in files[1:]:
+        read_header(other)
+    size = sum(file.stat().st_size for file in files)
+    found = WeightsFacts(fingerprint(files), None, size, header)
+    try:
+        cache.put(key, found)
+    except OSError:
+        pass  # a read-only or full disk only costs the next reading
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsLock:
+    """`orchestration/weights.lock.json`: facts of weights seen, by the registry's `model.path`."""
+
+    file: Path
+    entries: Mapping[str, WeightsFacts]
+
+    @classmethod
+    def load(cls, file: Path) -> WeightsLock:
+        """Read the lock; a file that is not there is an empty lock. Raises BenchError when it is damaged."""
+        if not file.is_file():
+            return cls(file, {})
+        try:
+            raw = json.loads(file.read_text(encoding="utf-8"))
+            if raw["schema"] != LOCK_SCHEMA:
+                raise BenchError(f"{file}: schema: expected {LOCK_SCHEMA}, found {raw['schema']}")
+            return cls(file, {key: _facts_from_json(value) for key, value in raw["weights"].items()})
+        except (ValueError, KeyError, TypeError) as error:
+            raise BenchError(f"{file}: not a weights lock ({error}); restore it from git") from error
+
+    def get(self, path: str) -> WeightsFacts | None:
+        return self.entries.get(path)
+
+    def updated(self, path: str, found: WeightsFacts) -> WeightsLock:
+        """The lock with this entry; a sha256 known before stays while the fingerprint is the same."""
+        old = self.entries.get(path)
+        if old is not None and found.sha256 is None and old.fingerprint == found.fingerprint:
+            found = replace(found, sha256=old.sha256)
+        return replace(self, entries={**self.entries, path: found})
+
+    def save(self) -> None:
+        """Write it, sorted, if it differs from what is stored."""
+        weights = {key: asdict(value) for key, value in sorted(self.entries.items())}
+        text = json.dumps({"schema": LOCK_SCHEMA, "weights": weights}, indent=2, sort_keys=True) + "\n"
+        if not self.file.is_file() or self.file.read_text(encoding="utf-8") != text:
+            write_atomic(self.file, text)

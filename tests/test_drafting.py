@@ -1,0 +1,77 @@
+"""Prompt lookup drafts what llama.cpp's ngram-simple drafts, and the indexed drafter what the plain search does."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from scripts.lib.engines.drafting import FirstOf, LookupDrafter, NoDrafter, SpeculationCount, lookup_draft
+
+
+def reference(history: list[int], n: int, most: int) -> list[int]:
+    """common_ngram_simple_draft of llama.cpp, transcribed: `tokens` is the history without the sampled token."""
+    tokens, sampled = history[:-1], history[-1]
+    length = len(tokens)
+    if length <= n + most + 1:
+        return []
+    pattern = tokens[length - n + 1 :] + [sampled]
+    match = 0
+    for j in range(length - n - 1, 0, -1):
+        if tokens[j : j + n] == pattern:
+            match = j
+            break
+    if match == 0:
+        return []
+    copy = min(most, length - (match + n))
+    return [] if copy < n else tokens[match + n : match + n + copy]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_lookup_equals_llama_cpp(seed: int) -> None:
+    rng = random.Random(seed)
+    n, most = rng.choice([3, 4, 5]), rng.choice([4, 8, 16])
+    history = [rng.randrange(4) for _ in range(rng.randrange(1, 40))]
+    drafter = LookupDrafter(n, most)
+    found = 0
+    for _ in range(60):
+        expected = reference(history, n, most)
+        assert lookup_draft(history, n, most) == expected
+        assert drafter.propose(history, 100) == expected
+        found += bool(expected)
+        history.append(rng.randrange(4))
+    assert found or len(history) < n + most + 4 or n == 5
+
+
+def test_n_is_fixed_and_position_zero_never_matches() -> None:
+    assert lookup_draft([1, 2, 3, *range(10, 30), 9, 2, 3], 3, 4) == []
+    assert lookup_draft([1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3], 3, 3) == []
+    assert lookup_draft([0, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3], 3, 3) == [4, 5, 6]
+
+
+def test_the_latest_match_wins_and_the_limit_cuts() -> None:
+    history = [0, 1, 2, 3, 7, 7, 7, 0, 1, 2, 3, 8, 8, 8, 5, 1, 2, 3]
+    assert LookupDrafter(3, 4).propose(history, 99) == [8, 8, 8, 5]
+    assert LookupDrafter(3, 4).propose(history, 2) == [8, 8]
+
+
+def test_a_new_answer_forgets_the_old_text() -> None:
+    drafter = LookupDrafter(3, 4)
+    first = [0, 1, 2, 3, 8, 8, 8, 5, 6, 6, 6, 1, 2, 3]
+    assert drafter.propose(first, 9) == [8, 8, 8, 5]
+    drafter.reset()
+    assert drafter.propose([0, *range(20, 32), 1, 2, 3], 9) == []
+
+
+def test_first_of_asks_in_order() -> None:
+    history = [0, 1, 2, 3, 8, 8, 8, 5, 6, 6, 6, 1, 2, 3]
+    assert FirstOf([NoDrafter(), LookupDrafter(3, 4)]).propose(history, 9) == [8, 8, 8, 5]
+    assert FirstOf([NoDrafter()]).propose(history, 9) == []
+
+
+def test_empty_drafts_are_no_verify_steps() -> None:
+    count = SpeculationCount()
+    count.add(0, 0)
+    count.add(4, 2)
+    count.add(3, 3)
+    assert (count.drafted, count.accepted, count.verify_steps) == (7, 5, 2)

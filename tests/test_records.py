@@ -1,0 +1,106 @@
+"""Canonical JSON, digests, and cells that are read back whole or refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from scripts.lib.errors import BenchError
+from scripts.lib.records import (
+    CellId,
+    CellRecord,
+    Measurement,
+    canonical_json,
+    digest,
+    link_into_place,
+    parse_cell,
+    read_cell,
+    write_atomic,
+)
+
+SPEC = {"protocol": 1, "prompt": {"user": "Grüße"}, "sampling": {"temperature": 0.0}}
+MEASURED = Measurement(
+    "Paris", "stop", 12, 3, 0.1, 0.08, 150.0, 0.02, 100.0, 4, 2, 1, token_ids=(7, 8, 2), close_calls=((1, 0.25),)
+)
+CELL = CellRecord(
+    cell=CellId("h", "m", "baseline", "general", "t1_q1"),
+    digest=digest(SPEC),
+    spec=SPEC,
+    status="ok",
+    error=None,
+    measurement=MEASURED,
+    load_s=0.2,
+    peak_rss_bytes=1024,
+    effective={"arch": "llama"},
+    environment="abc",
+    started_utc="2026-11-24T12:00:00+00:00",
+    run_id="2026-11-24_120000",
+)
+
+
+def test_canonical_json_is_one_text_per_value() -> None:
+    assert canonical_json({"b": [1, 2.5], "a": "ü"}) == '{"a":"ü","b":[1,2.5]}'
+    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    assert digest({"a": 1}) != digest({"a": 1.5})
+    assert len(digest({})) == 12
+
+
+def test_nan_has_no_digest() -> None:
+    with pytest.raises(ValueError):
+        canonical_json({"x": float("nan")})
+
+
+def test_a_cell_is_read_back_as_it_was() -> None:
+    assert parse_cell(CELL.to_json(), "cell") == CELL
+    failed = replace(CELL, status="error", error="out of memory", measurement=None)
+    assert parse_cell(failed.to_json(), "cell") == failed
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda raw: raw | {"schema_version": 99}, "schema_version: expected 1, found 99"),
+        (lambda raw: raw | {"status": "maybe"}, "status: expected one of ok, error, timeout"),
+        (lambda raw: raw | {"spec": {"protocol": 2}}, "does not have the digest"),
+        (lambda raw: {k: v for k, v in raw.items() if k != "load_s"}, "not a cell record"),
+        (lambda raw: raw | {"measurement": {"answer": "x"}}, "not a cell record"),
+        (lambda raw: [raw], "not a cell record"),
+    ],
+)
+def test_a_damaged_cell_is_refused_by_name(damage, message) -> None:  # type: ignore[no-untyped-def]
+    text = json.dumps(damage(json.loads(CELL.to_json())))
+    with pytest.raises(BenchError, match=message) as caught:
+        parse_cell(text, "cells/x.json")
+    assert str(caught.value).startswith("cells/x.json")
+
+
+def test_half_a_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cell.json"
+    path.write_text(CELL.to_json()[:200])
+    with pytest.raises(BenchError, match="not a cell record"):
+        read_cell(path)
+
+
+def test_write_atomic_leaves_the_old_file_when_writing_fails(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "a" / "cell.json"
+    write_atomic(path, "old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomic(path, "new")
+    assert path.read_text() == "old"
+    assert [p.name for p in path.parent.iterdir()] == ["cell.json"]
+
+
+def test_linking_never_replaces(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "a", "first")
+    write_atomic(tmp_path / "b", "second")
+    link_into_place(tmp_path / "a", tmp_path / "sub" / "t")
+    link_into_place(tmp_path / "b", tmp_path / "sub" / "t")
+    assert (tmp_path / "sub" / "t").read_text() == "first"
