@@ -12,5 +12,9 @@ for shard in WORKFLOW.plan.runnable:
         priority: 10
         resources:
             machine=MACHINE_PARTS,
+        # As params: Snakemake evaluates a shell text only when the job runs, when the loop is over.
+        params:
+            model=shard.model.key,
+            mode=shard.mode.name,
         shell:
-            f"exec python -m scripts.infer --model {shard.model.key} --mode {shard.mode.name}"
+            "exec python -m scripts.infer --model {params.model} --mode {params.mode}"

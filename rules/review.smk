@@ -11,6 +11,9 @@ for review, shard in WORKFLOW.reviews.items():
         threads: 1
         resources:
             machine=1,
+        params:
+            hardware=shard.hardware.name,
+            model=shard.model.key,
+            mode=shard.mode.name,
         shell:
-            f"exec python -m scripts.review --hardware {shard.hardware.name} --model {shard.model.key}"
-            f" --mode {shard.mode.name}"
+            "exec python -m scripts.review --hardware {params.hardware} --model {params.model} --mode {params.mode}"

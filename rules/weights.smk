@@ -18,8 +18,10 @@ for key, made in MADE.items():
         threads: 1
         resources:
             machine=MACHINE_PARTS,
+        params:
+            model=key,
         shell:
-            f"exec python -m scripts.fetch_weights {key}"
+            "exec python -m scripts.fetch_weights {params.model}"
 
 
 rule weights:
