@@ -33,6 +33,7 @@ CELL = CellRecord(
     error=None,
     measurement=MEASURED,
     load_s=0.2,
+    warm_up_s=0.1,
     peak_rss_bytes=1024,
     effective={"arch": "llama"},
     environment="abc",

@@ -8,6 +8,7 @@ Snakemake deletes the declared outputs of a job that fails; the next start links
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -154,6 +155,7 @@ class _Start:
     """A loaded and proven engine, or the reason why it is not."""
 
     loaded: Loaded
+    warm_up_s: float = 0.0
     failure: str | None = None
 
 
@@ -162,10 +164,13 @@ def _start(job: Job, engine: Engine) -> _Start:
     try:
         loaded = engine.load(load_settings(job.shard))
         guard_load(job.shard, loaded)
-        guard_warm_up(job.shard, engine.warm_up())
+        begin = time.perf_counter()
+        drafted = engine.warm_up()
+        warm_up_s = time.perf_counter() - begin
+        guard_warm_up(job.shard, drafted)
     except EngineFailure as failure:
-        return _Start(loaded, str(failure))
-    return _Start(loaded)
+        return _Start(loaded, failure=str(failure))
+    return _Start(loaded, warm_up_s)
 
 
 def _run_cell(job: Job, engine: Engine, cell: Cell, start: _Start) -> tuple[str, str | None, Measurement | None]:
@@ -202,6 +207,7 @@ def run(job: Job, engine: Engine, cells: Sequence[Cell], bar: bool = True) -> in
             error=error,
             measurement=measured,
             load_s=round(start.loaded.load_s, 6),
+            warm_up_s=round(start.warm_up_s, 6),
             peak_rss_bytes=engine.peak_rss_bytes(),
             effective=start.loaded.effective,
             environment=environment,

@@ -89,6 +89,7 @@ class CellRecord:
     error: str | None
     measurement: Measurement | None
     load_s: float
+    warm_up_s: float
     peak_rss_bytes: int
     effective: Mapping[str, Any]
     environment: str

@@ -16,7 +16,7 @@ from typing import Any
 from scripts.lib.engine_build import activate
 from scripts.lib.engines import EngineFailure, GenerationTimeout, Loaded, LoadSettings, Request
 from scripts.lib.engines.drafting import Drafter, FirstOf, LookupDrafter, NoDrafter, SpeculationCount
-from scripts.lib.engines.warm_up import WARM_UP
+from scripts.lib.engines.warm_up import warm_up
 from scripts.lib.records import CLOSE_CALL_LOGITS, Measurement
 
 activate()
@@ -88,11 +88,13 @@ class EmbeddedEngine:
         self._draft: ModelDrafter | None = None
         self._draft_model: LlamaModel | None = None
         self._drafter: Drafter = NoDrafter()
+        self._speculative = False
 
     def load(self, settings: LoadSettings) -> Loaded:
         """Load the weights (and the draft's). Raises EngineFailure in llama.cpp's own words."""
         start = time.perf_counter()
         mode, hardware = settings.mode, settings.hardware
+        self._speculative = mode.speculative
         override = None
         if mode.experts is not None and settings.override_key is not None:
             override = (settings.override_key, mode.experts)
@@ -116,7 +118,7 @@ class EmbeddedEngine:
         return Loaded(time.perf_counter() - start, effective)
 
     def warm_up(self) -> int:
-        return self.generate(WARM_UP).drafted_tokens
+        return warm_up(self.generate, self._speculative)
 
     def prompt_tokens(self, request: Request) -> list[int]:
         """The prompt's token ids as sent: template applied, special tokens parsed."""

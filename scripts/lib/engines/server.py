@@ -17,7 +17,7 @@ import psutil
 from scripts.lib.engines import EngineFailure, GenerationTimeout, Loaded, LoadSettings, Request
 from scripts.lib.engines.server_flags import ServerFlags, probe, server_argv
 from scripts.lib.engines.server_process import ServerProcess, free_port
-from scripts.lib.engines.warm_up import WARM_UP
+from scripts.lib.engines.warm_up import warm_up
 from scripts.lib.errors import BenchError
 from scripts.lib.records import CLOSE_CALL_LOGITS, Measurement
 
@@ -51,6 +51,10 @@ class ServerEngine:
         self._flags: ServerFlags | None = None
         self._restarts = 0
 
+    @property
+    def _speculative(self) -> bool:
+        return self._settings is not None and self._settings.mode.speculative
+
     def load(self, settings: LoadSettings) -> Loaded:
         """Start the server and wait for it. Raises EngineFailure with its last lines, BenchError for a bad binary."""
         start = time.perf_counter()
@@ -81,7 +85,7 @@ class ServerEngine:
                     raise
 
     def warm_up(self) -> int:
-        return self.generate(WARM_UP).drafted_tokens
+        return warm_up(self.generate, self._speculative)
 
     def _render(self, request: Request) -> list[int]:
         assert self._server is not None

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from scripts.lib.engines import Request
+from collections.abc import Callable
+from dataclasses import replace
 
+from scripts.lib.engines import Request
+from scripts.lib.records import Measurement
+
+SHORT_TOKENS, LONG_TOKENS = 12, 96
 WARM_UP = Request(
     user="Repeat this line five times: one two three four five six seven eight nine ten one two three four five six",
     system="",
@@ -11,7 +16,15 @@ WARM_UP = Request(
     temperature=0.0,
     top_p=1.0,
     seed=0,
-    max_tokens=48,
+    max_tokens=SHORT_TOKENS,
     stop=(),
     timeout_s=600.0,
 )
+
+
+def warm_up(generate: Callable[[Request], Measurement], speculative: bool) -> int:
+    """Run the whole path once; gives the tokens drafted. A speculative mode that drafted nothing gets a longer try."""
+    drafted = generate(WARM_UP).drafted_tokens
+    if speculative and not drafted:
+        drafted = generate(replace(WARM_UP, max_tokens=LONG_TOKENS)).drafted_tokens
+    return drafted

@@ -1,0 +1,30 @@
+"""A scratch copy of this checkout to measure in: the tracked files, no results, the weights and the environment shared."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@contextlib.contextmanager
+def scratch_checkout() -> Iterator[Path]:
+    """Copy what git tracks (and what is new and not ignored) to a temporary folder, without results."""
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    with tempfile.TemporaryDirectory(prefix="epyc-bench-") as name:
+        folder = Path(name)
+        for file in filter(None, names.split("\0")):
+            source = ROOT / file
+            if source.is_file() and not file.startswith("benchmarks/results/"):
+                target = folder / file
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source, target)
+        os.environ.setdefault("EPYC_BENCH_MODELS", str(ROOT / "models"))
+        yield folder
