@@ -1,8 +1,8 @@
 # The plan, made once when the Snakefile is read; every other file wires from WORKFLOW.
 from scripts.lib.run_record import RUNS, current_run_id, summarise
-from scripts.lib.workflow import MACHINE_PARTS, RESULTS, SUMMARY, TABLES, announce, load_workflow, or_workflow_error
+from scripts.lib.workflow import MACHINE_PARTS, RESULTS, SUMMARY, TABLES, announce, load_workflow, or_exit
 
-WORKFLOW = or_workflow_error(lambda: load_workflow(config))
+WORKFLOW = or_exit(lambda: load_workflow(config))
 REGISTRY = WORKFLOW.planner.registry
 RUN_ID = current_run_id()
 

@@ -149,7 +149,8 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_config_file(path: Path) -> dict[str, Any]:
+    """One configuration file as plain values. Raises BenchError where it is no mapping."""
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
@@ -164,7 +165,7 @@ def load_config(files: tuple[Path, ...] = (), variable: str = CONFIG_VARIABLE) -
     handed_down = os.environ.get(variable)
     if handed_down and not files:
         return parse_config(json.loads(handed_down))
-    raw = _read_yaml(CONFIG_FILE)
+    raw = read_config_file(CONFIG_FILE)
     for file in files:
-        raw = merge(raw, _read_yaml(file))
+        raw = merge(raw, read_config_file(file))
     return parse_config(raw, file=str(files[-1]) if files else str(CONFIG_FILE))

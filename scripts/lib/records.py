@@ -7,6 +7,7 @@ files appear under their name only when complete (temporary file, fsync, hard li
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -170,11 +171,13 @@ def write_atomic(path: Path, text: str) -> None:
 
 
 def link_into_place(source: Path, target: Path) -> None:
-    """Give a complete file a second name, replacing nothing half-way; falls back to a copy across file systems."""
+    """Give a complete file a second name, replacing nothing half-way; a copy where links cannot be made."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         target.hardlink_to(source)
     except FileExistsError:
         return
-    except OSError:
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
+            raise
         write_atomic(target, source.read_text(encoding="utf-8"))

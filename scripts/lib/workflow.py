@@ -12,10 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from snakemake_interface_common.exceptions import WorkflowError
-
-from scripts.lib.config import CONFIG_VARIABLE, Config, parse_config
-from scripts.lib.errors import BenchError
+from scripts.lib.config import CONFIG_FILE, CONFIG_VARIABLE, Config, merge, parse_config, read_config_file
+from scripts.lib.errors import BenchError, fail
 from scripts.lib.hardware import load_hardware, profile_names
 from scripts.lib.plan import CELLS, Plan, Planner, Shard, load_planner, make_plan, pending
 from scripts.lib.records import digest
@@ -31,12 +29,12 @@ SUMMARY = f"{REVIEWS}/summary.csv"
 T = TypeVar("T")
 
 
-def or_workflow_error(make: Callable[[], T]) -> T:
-    """Run `make`; our errors become Snakemake's, which are printed without a traceback and exit with 1."""
+def or_exit(make: Callable[[], T]) -> T:
+    """Run `make` for the Snakefile: our errors are printed as they are, and Snakemake ends with 1 (no traceback)."""
     try:
         return make()
     except (BenchError, OSError) as error:
-        raise WorkflowError(str(error)) from None
+        fail(error)
 
 
 @dataclass(frozen=True)
@@ -110,9 +108,13 @@ def plan_all(config: Config) -> tuple[Plan, ...]:
 
 
 def load_workflow(config: Mapping[str, Any]) -> Workflow:
-    """The workflow of Snakemake's merged configuration, which is handed down to the jobs' processes."""
-    parsed = parse_config(config)
-    os.environ[CONFIG_VARIABLE] = json.dumps(config)
+    """The workflow of Snakemake's configuration, which is handed down to the jobs' processes.
+
+    `--config sampling={...}` replaces the whole mapping; laid on config.yaml once more, what it does not name stays.
+    """
+    whole = merge(read_config_file(CONFIG_FILE), config)
+    parsed = parse_config(whole)
+    os.environ[CONFIG_VARIABLE] = json.dumps(whole)
     return make_workflow(parsed)
 
 

@@ -1,0 +1,75 @@
+"""Bad input: one clear message that names the place, exit code 1, no traceback, nothing written."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.workflow.conftest import Project
+
+
+def refused(project: Project, *arguments: str) -> str:
+    done = project.snakemake("-n", "results", *arguments)
+    output = done.stdout + done.stderr
+    assert done.returncode == 1, output
+    assert "Traceback" not in output and 'File "' not in output
+    assert len(output.splitlines()) < 25, "one screen at most"
+    assert project.cells() == {}
+    return output
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("modles=[1]", "modles: unknown key; did you mean 'models'?"),
+        ('suites=["mathh"]', "suites: 'mathh' names nothing; known: one, two"),
+        ('models=["tiny_c"]', "models: 'tiny_c' names nothing; did you mean"),
+        ('sampling={max_tokens: -5}', "sampling.max_tokens: expected a number of at least 1, found -5"),
+        ("hardware=epyc-9654", "no profile 'epyc-9654' in config/hardware/; did you mean 'epyc-9655'?"),
+        ("registry=nowhere.yaml", "nowhere.yaml: no such file"),
+    ],
+)
+def test_configuration(project: Project, setting: str, message: str) -> None:
+    assert message in refused(project, "--config", setting)
+
+
+def test_a_registry_with_five_mistakes_has_all_five_named(project: Project) -> None:
+    project.edit(project.registry, "    tier: C\n    description: first", "    teir: C\n    description: first")
+    project.edit(project.registry, "size_gb: 0.001", "size_gb: small")
+    project.edit(project.registry, "    description: second", "    description: second\n    description: again")
+    project.edit(project.registry, "quant: Q4_K_M", "qaunt: Q4_K_M")
+    output = refused(project)
+    for message in (
+        "roles.tiny_a.teir: unknown key; did you mean 'tier'?",
+        "roles.tiny_a.tier: is missing",
+        "roles.tiny_a.model.size_gb: expected a number of at least 0, found 'small'",
+        "roles.tiny_b.description: duplicate key",
+        "roles.elsewhere.model.qaunt: unknown key; did you mean 'quant'?",
+        "roles.elsewhere.model.quant: is missing",
+    ):
+        assert message in output
+
+
+def test_a_truncated_gguf(project: Project) -> None:
+    weights = project.folder / "weights/a.gguf"
+    weights.write_bytes(weights.read_bytes()[:400_000])
+    output = refused(project)
+    assert "a.gguf: truncated GGUF: expected at least" in output
+
+
+def test_weights_that_are_no_gguf(project: Project) -> None:
+    (project.folder / "weights/a.gguf").write_bytes(b"<html>not found</html>" * 10)
+    assert "expected a GGUF file (first bytes 'GGUF'), found b'<htm'" in refused(project)
+
+
+def test_a_broken_suite(project: Project) -> None:
+    project.edit("benchmarks/prompts/v1/one.yaml", "tier: 1", "tier: 9")
+    assert "one.yaml" in refused(project)
+
+
+def test_an_unknown_model_by_hand(project: Project) -> None:
+    done = project.run("python", "-m", "scripts.infer", "--model", "tiny_x")
+    assert done.returncode == 1 and "no entry 'tiny_x'; did you mean 'tiny_" in done.stderr
+    done = project.run("python", "-m", "scripts.infer", "--model", "tiny_a", "--mode", "lookup_n9")
+    assert done.returncode == 1 and "no planned mode 'lookup_n9'" in done.stderr
+    done = project.run("python", "-m", "scripts.infer", "--model", "tiny_a", "--question", "one/q9")
+    assert done.returncode == 1 and "no question one/q9" in done.stderr

@@ -1,0 +1,113 @@
+"""No result is lost by a crash, and nothing half-written is ever read."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.workflow.conftest import CELLS, FAULTS, Project
+
+ONE_SHARD = ("--config", 'models=["tiny_a"]', 'decoding={"modes":["baseline"]}')
+
+
+def partial_cells(project: Project) -> list[Path]:
+    return list((project.folder / "benchmarks/results/cells").rglob(".partial/*.json"))
+
+
+@pytest.mark.parametrize("fault", ["exit:3", "kill:3"])
+def test_a_shard_that_dies_keeps_every_finished_cell(project: Project, fault: str) -> None:
+    failed = project.snakemake("results", *ONE_SHARD, fault=fault)
+    assert failed.returncode == 1
+    assert len(project.cells()) == 2, failed.stderr
+    assert len(partial_cells(project)) == 3, "the third was complete, only its name was missing"
+    before = project.cells()
+    runs = list((project.folder / "benchmarks/results/runs").iterdir())
+    assert "failed; its finished cells are kept" in (runs[0] / "summary.md").read_text()
+    project.results(*ONE_SHARD)
+    after = project.cells()
+    assert len(after) == 4 and not partial_cells(project)
+    assert {name: after[name] for name in before} == before, "finished cells were not run again"
+    rows = [line for run in (project.folder / "benchmarks/results/runs").iterdir() for line in _lines(run)]
+    assert len(rows) == 3, "two before the crash and one after it: the third cell's record was cut off with its process"
+
+
+def _lines(run: Path) -> list[str]:
+    return (run / "output.jsonl").read_text().splitlines()
+
+
+def test_cells_survive_also_where_the_profile_is_overridden(project: Project) -> None:
+    """Without keep-incomplete Snakemake deletes what a failed job wrote: .partial brings it back."""
+    (project.folder / "profiles/default/config.yaml").write_text("cores: 8\nrerun-triggers: mtime\n")
+    project.snakemake("results", *ONE_SHARD, fault="exit:3")
+    assert len(partial_cells(project)) == 3
+    project.results(*ONE_SHARD)
+    assert len(project.cells()) == 4
+    assert sum(len(_lines(run)) for run in (project.folder / "benchmarks/results/runs").iterdir()) == 3
+
+
+def test_a_full_disk_is_one_clear_error_and_loses_nothing(project: Project) -> None:
+    failed = project.snakemake("results", *ONE_SHARD, fault="full:3")
+    output = failed.stdout + failed.stderr
+    assert failed.returncode == 1
+    assert "No space left on device" in output and "Traceback" not in output
+    assert len(project.cells()) == 2
+    project.results(*ONE_SHARD)
+    assert len(project.cells()) == 4
+
+
+def test_a_really_full_disk(project: Project) -> None:
+    """The results folder on a tmpfs of 64 KB, in a mount namespace of its own."""
+    unshare = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
+    (project.folder / "benchmarks/results").mkdir(parents=True)
+    script = "mount -t tmpfs -o size=64k tmpfs benchmarks/results && exec snakemake -j8 results"
+    failed = project.run(*unshare, "sh", "-c", script)
+    output = failed.stdout + failed.stderr
+    assert failed.returncode == 1, output
+    assert "No space left on device" in output and "Traceback" not in output
+
+
+def test_kill_9_of_the_scheduler_leaves_no_engine_and_only_the_missing_cells_run(project: Project) -> None:
+    environment = project.environment(EPYC_TEST_FAULT="hang:3", PYTHONPATH=str(FAULTS))
+    scheduler = subprocess.Popen(
+        ["snakemake", "-j8", "results"],
+        cwd=project.folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while len(partial_cells(project)) < 3:
+        assert time.monotonic() < deadline and scheduler.poll() is None
+        time.sleep(0.05)
+    engines = [p for p in psutil.Process(scheduler.pid).children(recursive=True) if "scripts.infer" in p.cmdline()]
+    assert len(engines) == 1
+    scheduler.send_signal(signal.SIGKILL)
+    scheduler.wait()
+    gone, alive = psutil.wait_procs(engines, timeout=5)
+    assert gone and not alive, "the engine outlived its scheduler"
+    before = project.cells()
+    assert len(before) == 2
+    unlocked = project.snakemake("--unlock", "results")
+    assert unlocked.returncode == 0
+    project.results()
+    after = project.cells()
+    assert len(after) == CELLS
+    assert {name: after[name] for name in before} == before
+
+
+def test_a_half_written_cell_is_named_and_never_used(project: Project) -> None:
+    project.results(*ONE_SHARD)
+    victim = next(iter(sorted(project.cells())))
+    path = project.folder / "benchmarks/results/cells" / victim
+    path.write_text(path.read_text()[:100])
+    for review in (project.folder / "benchmarks/results/reviews").glob("*/*/*.csv"):
+        review.unlink()
+    failed = project.snakemake("results", *ONE_SHARD)
+    output = failed.stdout + failed.stderr
+    assert failed.returncode == 1
+    assert victim in output and "delete it and run again" in output and "Traceback" not in output
+    path.unlink()
+    project.results(*ONE_SHARD)
