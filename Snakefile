@@ -1,6 +1,7 @@
 # Benchmark results as derived files: registry x prompts x decoding modes -> cells -> reviews -> tables -> RESULTS.md.
 # Rules wire, scripts/ do, scripts/lib thinks. `snakemake --list-target-rules` names what can be asked for.
 
+
 configfile: "config/config.yaml"
 
 

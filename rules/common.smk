@@ -4,6 +4,8 @@ from scripts.lib.workflow import MACHINE_PARTS, RESULTS, SUMMARY, TABLES, announ
 
 WORKFLOW = or_exit(lambda: load_workflow(config))
 REGISTRY = WORKFLOW.planner.registry
+LOGS = "benchmarks/results/logs"
+ENVIRONMENT = "../envs/bench.yaml"
 RUN_ID = current_run_id()
 
 announce(WORKFLOW.plan)

@@ -7,8 +7,12 @@ rule render:
         template="docs/templates/RESULTS.md.j2",
     output:
         RESULTS,
+    log:
+        f"{LOGS}/render.log",
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         machine=1,
     shell:
-        "exec python -m scripts.render {input.template} {output}"
+        "exec python -m scripts.render {input.template} {output} 2> {log}"

@@ -8,8 +8,12 @@ for shard in WORKFLOW.plan.runnable:
             ancient([str(w.path) for w in (shard.weights, shard.draft) if w is not None and w.fetchable]),
         output:
             update(list(shard.cell_files)),
-        threads: 1
+        log:
+            f"{LOGS}/infer/{shard.name}.log",
         priority: 10
+        conda:
+            ENVIRONMENT
+        threads: 1
         resources:
             machine=MACHINE_PARTS,
         # As params: Snakemake evaluates a shell text only when the job runs, when the loop is over.
@@ -17,4 +21,4 @@ for shard in WORKFLOW.plan.runnable:
             model=shard.model.key,
             mode=shard.mode.name,
         shell:
-            "exec python -m scripts.infer --model {params.model} --mode {params.mode}"
+            "exec python -m scripts.infer --model {params.model} --mode {params.mode} --log {log}"

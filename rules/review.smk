@@ -8,6 +8,10 @@ for review, shard in WORKFLOW.reviews.items():
             list(shard.cell_files[:1]) if shard.runnable else [],
         output:
             review,
+        log:
+            f"{LOGS}/review/{shard.name}.log",
+        conda:
+            ENVIRONMENT
         threads: 1
         resources:
             machine=1,
@@ -16,4 +20,4 @@ for review, shard in WORKFLOW.reviews.items():
             model=shard.model.key,
             mode=shard.mode.name,
         shell:
-            "exec python -m scripts.review --hardware {params.hardware} --model {params.model} --mode {params.mode}"
+            "exec python -m scripts.review --hardware {params.hardware} --model {params.model} --mode {params.mode} 2> {log}"

@@ -8,8 +8,12 @@ rule tabulate:
         f"{TABLES}/cells.csv",
         f"{TABLES}/modes.csv",
         stamp=WORKFLOW.stamp,
+    log:
+        f"{LOGS}/tabulate.log",
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         machine=1,
     shell:
-        "exec python -m scripts.tabulate --stamp {output.stamp}"
+        "exec python -m scripts.tabulate --stamp {output.stamp} 2> {log}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from scripts.lib.config import load_config
 from scripts.lib.engine_build import server_binary
-from scripts.lib.engines import Loaded, ServerSettings, make_engine
+from scripts.lib.engines import EngineSettings, Loaded, make_engine
 from scripts.lib.errors import BenchError, run_cli
 from scripts.lib.executor import Job, drop_reviews, finish, missing, restore, run
 from scripts.lib.machine import alone_on_machine, die_with_parent, pin
@@ -17,7 +17,7 @@ from scripts.lib.provenance import environment, store_environment
 from scripts.lib.review import REVIEWS
 from scripts.lib.run_record import RUN_VARIABLE, RunRecord, current_run_id
 
-LOGS = Path("benchmarks/results/logs")
+LOGS = Path("benchmarks/results/logs/infer")
 READY_TIMEOUT_S = 600.0
 
 
@@ -25,7 +25,10 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m scripts.infer", description=__doc__)
     parser.add_argument("--model", required=True, help="a key under roles: in the registry")
     parser.add_argument("--mode", default="baseline", help="a decoding mode (python -m scripts.plan lists them)")
-    parser.add_argument("--question", action="append", default=[], metavar="SUITE/ID", help="only this cell; repeatable")
+    parser.add_argument(
+        "--question", action="append", default=[], metavar="SUITE/ID", help="only this cell; repeatable"
+    )
+    parser.add_argument("--log", type=Path, help="where the engine's own output goes")
     parser.add_argument("--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml")
     return parser.parse_args()
 
@@ -36,11 +39,10 @@ def _check_questions(shard: Shard, names: frozenset[str]) -> None:
         raise BenchError(f"{shard.name}: no question {', '.join(sorted(names - planned))}; planned: {sorted(planned)}")
 
 
-def server_settings(planner: Planner, shard: Shard) -> ServerSettings:
-    """The llama-server to use: the one built here, unless the configuration asks for the registry's."""
+def engine_settings(planner: Planner, log: Path) -> EngineSettings:
+    """Log, llama-server and loading time of this shard's engine."""
     defaults = planner.registry.defaults
-    log = LOGS / shard.hardware.name / f"{shard.model.key}.{shard.mode.name}.log"
-    return ServerSettings(server_binary(), log, float(defaults.server_defaults.get("startup_timeout", READY_TIMEOUT_S)))
+    return EngineSettings(server_binary(), log, float(defaults.server_defaults.get("startup_timeout", READY_TIMEOUT_S)))
 
 
 def main() -> int:
@@ -68,7 +70,11 @@ def main() -> int:
             drop_reviews(job, REVIEWS)
             outcome = "interrupted"
             try:
-                failed = run(job, make_engine(config.engine, server_settings(planner, shard)), cells)
+                failed = run(
+                    job,
+                    make_engine(config.engine, engine_settings(planner, arguments.log or LOGS / f"{shard.name}.log")),
+                    cells,
+                )
                 outcome = f"finished, {failed} cells failed" if failed else "finished"
             finally:
                 recorder.summarise(outcome)

@@ -23,15 +23,14 @@ COLUMNS = ("hardware", "model", "mode", "cells", "pending", "excluded")
 def rows(plan: Plan) -> Iterator[dict[str, Any]]:
     """One row per shard, then one per model, mode or pattern of modes left out (`excluded` is the reason)."""
     for shard in plan.shards:
-        todo = len(pending(shard))
         reason = None if shard.runnable else f"weights are not on this machine: {shard.model.path}"
-        yield dict(zip(COLUMNS, _row(plan, shard.model.key, shard.mode.name, len(shard.cells), todo, reason)))
+        yield _row(plan, shard.model.key, shard.mode.name, len(shard.cells), len(pending(shard)), reason)
     for item in plan.left_out:
-        yield dict(zip(COLUMNS, _row(plan, item.model, item.mode, 0, 0, item.reason)))
+        yield _row(plan, item.model, item.mode, 0, 0, item.reason)
 
 
-def _row(plan: Plan, model: str, mode: str, cells: int, todo: int, reason: str | None) -> tuple[Any, ...]:
-    return plan.hardware.name, model, mode, cells, todo, reason
+def _row(plan: Plan, model: str, mode: str, cells: int, todo: int, reason: str | None) -> dict[str, Any]:
+    return dict(zip(COLUMNS, (plan.hardware.name, model, mode, cells, todo, reason), strict=True))
 
 
 def _arguments() -> argparse.Namespace:
@@ -58,7 +57,9 @@ def _print(plan: Plan, form: str) -> None:
         writer.writeheader()
         writer.writerows(table)
     else:
-        print(tabulate([row.values() for row in table], COLUMNS, tablefmt="simple", missingval="", disable_numparse=True))
+        print(
+            tabulate([row.values() for row in table], COLUMNS, tablefmt="simple", missingval="", disable_numparse=True)
+        )
         shown = [row for row in table if row["excluded"] is None]
         cells, todo = sum(row["cells"] for row in shown), sum(row["pending"] for row in shown)
         print(f"\n{len(shown)} shards, {cells} cells, {todo} pending; {len(table) - len(shown)} rows left out")

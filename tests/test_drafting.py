@@ -15,7 +15,7 @@ def reference(history: list[int], n: int, most: int) -> list[int]:
     length = len(tokens)
     if length <= n + most + 1:
         return []
-    pattern = tokens[length - n + 1 :] + [sampled]
+    pattern = [*tokens[length - n + 1 :], sampled]
     match = 0
     for j in range(length - n - 1, 0, -1):
         if tokens[j : j + n] == pattern:

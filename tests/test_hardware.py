@@ -29,7 +29,7 @@ def test_auto_is_this_machine() -> None:
 
 
 def test_an_unknown_profile_is_named_with_the_nearest() -> None:
-    with pytest.raises(BenchError, match="no profile 'epyc-9654'.*did you mean 'epyc-9655'"):
+    with pytest.raises(BenchError, match=r"no profile 'epyc-9654'.*did you mean 'epyc-9655'"):
         load_hardware("epyc-9654")
 
 

@@ -158,7 +158,13 @@ def _tokenizer(w: _Writer, texts: list[str], types: list[int], bos: int, templat
 
 
 def write_model(
-    path: Path, kind: str = "dense", seed: int = 0, *, residual: float = 0.3, bos: int = 1, template: str | None = TEMPLATE
+    path: Path,
+    kind: str = "dense",
+    seed: int = 0,
+    *,
+    residual: float = 0.3,
+    bos: int = 1,
+    template: str | None = TEMPLATE,
 ) -> Path:
     """Write a model of that kind; equal arguments give equal bytes. `bos` sets the BOS token id."""
     path.parent.mkdir(parents=True, exist_ok=True)

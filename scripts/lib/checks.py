@@ -213,7 +213,8 @@ def check_tool_call(answer: str, params: Mapping[str, Any]) -> Outcome:
         value = value[0]
     if not isinstance(value, dict):
         return Outcome(False, "no tool call: not an object")
-    call = value.get("function") if isinstance(value.get("function"), dict) else value
+    nested = value.get("function")
+    call: dict[str, Any] = nested if isinstance(nested, dict) else value
     name = call.get("name") or call.get("tool") or call.get("function")
     if name != params["name"]:
         return Outcome(False, f"called {name!r}, expected {params['name']!r}")

@@ -90,11 +90,13 @@ def _explain(error: ValidationError, schema: Mapping[str, Any], file: str) -> It
     place = ".".join(str(part) for part in error.absolute_path)
     if error.validator == "additionalProperties":
         known = _known_keys(schema, list(error.absolute_path))
-        for key in sorted(set(error.instance) - set(known), key=str):
+        found: Mapping[str, Any] = dict(error.instance)  # type: ignore[arg-type]
+        for key in sorted(set(found) - set(known), key=str):
             where = f"{place}.{key}" if place else str(key)
             yield Problem(file, where, f"unknown key{suggest(key, known)}")
     elif error.validator == "enum":
-        yield Problem(file, place, f"unknown value {error.instance!r}{suggest(error.instance, error.validator_value)}")
+        known = [str(value) for value in error.validator_value]  # type: ignore[union-attr]
+        yield Problem(file, place, f"unknown value {error.instance!r}{suggest(error.instance, known)}")
     elif error.validator == "required":
         yield Problem(file, place, error.message.replace("is a required property", "is missing"))
     else:

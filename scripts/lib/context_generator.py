@@ -23,7 +23,14 @@ class ContextSpec:
 
 _SUBJECTS = ("The intake service", "The billing worker", "A nightly job", "The cache layer", "The gateway", "The index")
 _VERBS = ("retries", "records", "validates", "archives", "forwards", "reconciles", "throttles", "replays")
-_OBJECTS = ("each order", "the pending invoices", "stale sessions", "every upload", "the audit trail", "failed payments")
+_OBJECTS = (
+    "each order",
+    "the pending invoices",
+    "stale sessions",
+    "every upload",
+    "the audit trail",
+    "failed payments",
+)
 _WHEN = ("before the hour turns", "after two attempts", "when the queue is empty", "once a day", "under heavy load")
 _NAMES = ("order", "invoice", "session", "upload", "audit", "payment", "tenant", "ledger", "shipment", "quota")
 
@@ -45,10 +52,12 @@ def _log(rng: random.Random) -> Iterator[str]:
     second = rng.randrange(3600)
     while True:
         second += rng.randint(1, 9)
-        stamp = f"2026-03-0{1 + second // 86400 % 9}T{second // 3600 % 24:02d}:{second // 60 % 60:02d}:{second % 60:02d}Z"
+        stamp = (
+            f"2026-03-0{1 + second // 86400 % 9}T{second // 3600 % 24:02d}:{second // 60 % 60:02d}:{second % 60:02d}Z"
+        )
         level = rng.choices(("INFO", "WARN", "ERROR"), (90, 8, 2))[0]
-        name = rng.choice(_NAMES)
-        yield f"{stamp} {level} {name}-worker[{rng.randrange(900) + 100}] {name} {rng.randrange(10**6)} {rng.choice(_VERBS)} in {rng.randrange(400)} ms"
+        name, worker, item = rng.choice(_NAMES), rng.randrange(900) + 100, rng.randrange(10**6)
+        yield f"{stamp} {level} {name}-worker[{worker}] {name} {item} {rng.choice(_VERBS)} in {rng.randrange(400)} ms"
 
 
 def _code(rng: random.Random) -> Iterator[str]:

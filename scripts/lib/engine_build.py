@@ -89,7 +89,9 @@ def bench_binary() -> Path:
 def cpu_features() -> str:
     """CPU model and feature flags, as compiled-for: the part of /proc/cpuinfo that decides native code."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    wanted = {line.split(":")[0].strip(): line for line in lines if line.startswith(("model name", "flags", "Features"))}
+    wanted = {
+        line.split(":")[0].strip(): line for line in lines if line.startswith(("model name", "flags", "Features"))
+    }
     return "\n".join(wanted[key].split(":", 1)[1].strip() for key in sorted(wanted))
 
 

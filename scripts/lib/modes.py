@@ -26,9 +26,7 @@ NOT_GENERATING = frozenset({"bert", "external_api"})
 
 SPECULATION = "speculative_decoding"
 LOOKUP = "prompt_lookup"
-RECURRENT_REASON = (
-    "recurrent state cannot be rolled back after a rejected draft: SSM and hybrid models never speculate"
-)
+RECURRENT_REASON = "recurrent state cannot be rolled back after a rejected draft: SSM and hybrid models never speculate"
 
 
 @dataclass(frozen=True, slots=True)

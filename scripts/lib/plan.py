@@ -17,7 +17,7 @@ from typing import Any
 from scripts.lib.config import Config, matches
 from scripts.lib.errors import BenchError, InputErrors, Problem, suggest
 from scripts.lib.hardware import Hardware, load_hardware
-from scripts.lib.modes import Exclusion, Mode, expand_modes, full_experts
+from scripts.lib.modes import Exclusion, Mode, expand_modes
 from scripts.lib.prompt_loader import Question, Suite, load_suites, suites_for_roles
 from scripts.lib.provenance import EngineIdentity, engine_identity
 from scripts.lib.records import CellId, digest
@@ -418,7 +418,7 @@ def existing_files(folder: str) -> frozenset[str]:
     except FileNotFoundError:
         return frozenset()
     for suite in suites:
-        found.update(f"{suite.name}/{name}" for name in os.listdir(suite.path))
+        found.update(f"{suite.name}/{name}" for name in os.listdir(suite.path))  # noqa: PTH208 - names only
     return frozenset(found)
 
 

@@ -224,7 +224,9 @@ def _criteria(entry: _Entry, auto: tuple[Check, ...]) -> tuple[Criterion, ...]:
             entry.problem(f"{place}.weight", f"expected a whole number from 1 to 100, found {weight!r}")
             continue
         listed = item.get("checks") or []
-        checks = [_check(entry, f"{place}.checks[{i}]", c) for i, c in enumerate(listed if isinstance(listed, list) else [])]
+        checks = [
+            _check(entry, f"{place}.checks[{i}]", c) for i, c in enumerate(listed if isinstance(listed, list) else [])
+        ]
         made.append(Criterion(item["criterion"], weight, tuple(c for c in checks if c is not None) or auto))
     total = sum(criterion.weight for criterion in made)
     if made and total != 100:
@@ -261,7 +263,9 @@ def _context_spec(entry: _Entry) -> ContextSpec | None:
     if not isinstance(position, (int, float)) or not 0 <= position <= 1:
         entry.problem("needle_position", f"expected a depth from 0 to 1, found {raw!r}")
         position = 0.5
-    return ContextSpec(kind, tokens, entry.integer("context_seed", 0, 2**31) or 0, entry.text("needle"), float(position))
+    return ContextSpec(
+        kind, tokens, entry.integer("context_seed", 0, 2**31) or 0, entry.text("needle"), float(position)
+    )
 
 
 def _question(source: Source, suite: str, qid: str, path: str, raw: Any) -> Question | None:

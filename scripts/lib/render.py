@@ -124,7 +124,17 @@ class ProfilePart:
         return "\n".join(lines)
 
     def master_table(self) -> str:
-        headers = ["model", "quant", "mode", *self.suites, "all suites", "decode t/s", "TTFT s", "fastest way", "speed-up"]
+        headers = [
+            "model",
+            "quant",
+            "mode",
+            *self.suites,
+            "all suites",
+            "decode t/s",
+            "TTFT s",
+            "fastest way",
+            "speed-up",
+        ]
         return table((self._master_row(c) for c in quality_rows(self.configurations)), headers)
 
     def _master_row(self, c: Configuration) -> list[str]:

@@ -19,7 +19,9 @@ def configurations(plan: Plan) -> tuple[Configuration, ...]:
         cells = scored_cells(shard)
         file = Path(review_file(shard, cells))
         if cells and file.is_file():
-            found.append(Configuration(plan.hardware.name, shard.model, shard.mode, read_review(file), len(shard.cells)))
+            found.append(
+                Configuration(plan.hardware.name, shard.model, shard.mode, read_review(file), len(shard.cells))
+            )
     return tuple(found)
 
 

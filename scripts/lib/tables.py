@@ -209,28 +209,45 @@ def summary_csv(configurations: Sequence[Configuration]) -> str:
     return out.getvalue()
 
 
+def mode_row(c: Configuration, base: Configuration | None) -> dict[str, object]:
+    """One configuration as a tidy row (rates in tokens per second, times in seconds); empty where nothing was measured."""
+    ratio, total = speed_up(c, base), passes(c.rows)
+    return {
+        "hardware": c.hardware,
+        "model": c.model.key,
+        "mode": c.mode.name,
+        "quality_row": c.mode.quality_row,
+        "cells": len(c.rows),
+        "planned": c.planned,
+        "ok": len(c.answered),
+        "failed": sum(row.status != "ok" for row in c.rows),
+        "passed": total.passed,
+        "scored": total.scored,
+        "coverage": _number(total.coverage),
+        "decode_tokens_per_s_median": _part(c.decode, "median"),
+        "decode_tokens_per_s_low": _part(c.decode, "low"),
+        "decode_tokens_per_s_high": _part(c.decode, "high"),
+        "prefill_tokens_per_s_median": _part(c.prefill, "median"),
+        "ttft_s_median": _part(c.ttft, "median"),
+        "speed_up_median": _part(ratio, "median") if c.mode.speculative else "",
+        "speed_up_n": ratio.n if ratio is not None and c.mode.speculative else 0,
+        "drafted_tokens": sum(row.drafted_tokens for row in c.rows),
+        "accepted_tokens": sum(row.accepted_tokens for row in c.rows),
+        "acceptance": _number(c.acceptance),
+        "accepted_length": _number(c.accepted_length),
+        "peak_rss_bytes": max((row.peak_rss_bytes for row in c.rows), default=0),
+        "load_s": max((row.load_s for row in c.rows), default=0.0),
+    }
+
+
 def modes_csv(configurations: Sequence[Configuration]) -> str:
     """Every configuration as one tidy row, for pandas."""
+    rows = [mode_row(c, base_of(c, configurations)) for c in configurations]
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        "hardware model mode quality_row cells planned ok errors passed scored coverage decode_tokens_per_s_median "
-        "decode_tokens_per_s_low decode_tokens_per_s_high prefill_tokens_per_s_median ttft_s_median speed_up_median "
-        "speed_up_n drafted_tokens accepted_tokens acceptance accepted_length peak_rss_bytes load_s".split()
-    )
-    for c in configurations:
-        ratio, total = speed_up(c, base_of(c, configurations)), passes(c.rows)
-        writer.writerow(
-            [
-                *(c.hardware, c.model.key, c.mode.name, c.mode.quality_row, len(c.rows), c.planned, len(c.answered)),
-                *(sum(r.status != "ok" for r in c.rows), total.passed, total.scored, f"{total.coverage:.4f}"),
-                *(_three(c.decode, "median"), _three(c.decode, "low"), _three(c.decode, "high")),
-                *(_three(c.prefill, "median"), _three(c.ttft, "median"), _three(ratio, "median")),
-                *(ratio.n if ratio else 0, sum(r.drafted_tokens for r in c.rows)),
-                *(sum(r.accepted_tokens for r in c.rows), _number(c.acceptance), _number(c.accepted_length)),
-                *(max((r.peak_rss_bytes for r in c.rows), default=0), max((r.load_s for r in c.rows), default=0)),
-            ]
-        )
+    if rows:
+        writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
     return out.getvalue()
 
 
@@ -244,7 +261,7 @@ def cells_csv(configurations: Sequence[Configuration]) -> str:
     return out.getvalue()
 
 
-def _three(value: Spread | None, part: str) -> str:
+def _part(value: Spread | None, part: str) -> str:
     return "" if value is None else f"{getattr(value, part):.4f}"
 
 

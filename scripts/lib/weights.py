@@ -5,6 +5,7 @@ The header is read from a memory map, no tensor is touched. Source of the layout
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import mmap
@@ -328,10 +329,8 @@ def facts(path: Path, cache_file: Path = CACHE_FILE) -> WeightsFacts:
         read_header(other)
     size = sum(file.stat().st_size for file in files)
     found = WeightsFacts(fingerprint(files), None, size, header)
-    try:
-        cache.put(key, found)
-    except OSError:
-        pass  # a read-only or full disk only costs the next reading
+    with contextlib.suppress(OSError):
+        cache.put(key, found)  # a read-only or full disk only costs the next reading
     return found
 
 

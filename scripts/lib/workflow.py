@@ -63,6 +63,10 @@ class Workflow:
     def cell_files(self) -> list[str]:
         return [file for shard in self.plan.runnable for file in shard.cell_files]
 
+    def weights_of(self, key: str) -> str:
+        """Where a model's weights are, or will be made."""
+        return str(self.planner.weights[key].path)
+
     @cached_property
     def identity(self) -> str:
         """Digest of all that the tables show besides the reviews' contents."""

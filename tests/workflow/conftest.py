@@ -74,7 +74,13 @@ class Project:
         if fault:
             extra |= {"EPYC_TEST_FAULT": fault, "PYTHONPATH": str(FAULTS)}
         return subprocess.run(
-            argv, cwd=self.folder, env=self.environment(**extra), capture_output=True, text=True, timeout=180, check=False
+            argv,
+            cwd=self.folder,
+            env=self.environment(**extra),
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
         )
 
     def snakemake(self, *arguments: str, fault: str = "", **extra: str) -> subprocess.CompletedProcess[str]:

@@ -23,13 +23,18 @@ def refused(project: Project, *arguments: str) -> str:
         ("modles=[1]", "modles: unknown key; did you mean 'models'?"),
         ('suites=["mathh"]', "suites: 'mathh' names nothing; known: one, two"),
         ('models=["tiny_c"]', "models: 'tiny_c' names nothing; did you mean"),
-        ('sampling={max_tokens: -5}', "sampling.max_tokens: expected a number of at least 1, found -5"),
         ("hardware=epyc-9654", "no profile 'epyc-9654' in config/hardware/; did you mean 'epyc-9655'?"),
         ("registry=nowhere.yaml", "nowhere.yaml: no such file"),
     ],
 )
 def test_configuration(project: Project, setting: str, message: str) -> None:
     assert message in refused(project, "--config", setting)
+
+
+def test_a_negative_token_count(project: Project) -> None:
+    (project.folder / "mine.yaml").write_text("sampling: {max_tokens: -5}\n")
+    message = "sampling.max_tokens: expected a number of at least 1, found -5"
+    assert message in refused(project, "--configfile", "mine.yaml")
 
 
 def test_a_registry_with_five_mistakes_has_all_five_named(project: Project) -> None:

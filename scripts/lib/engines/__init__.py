@@ -86,22 +86,22 @@ class Engine(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ServerSettings:
-    """Where the `server` engine finds its binary, keeps its log, and how long loading may take."""
+class EngineSettings:
+    """Where an engine keeps its log; for llama-server also its binary, and how long loading may take."""
 
     binary: Path
     log: Path
     ready_timeout_s: float
 
 
-def make_engine(name: str, server: ServerSettings) -> Engine:
+def make_engine(name: str, settings: EngineSettings) -> Engine:
     """The engine of that name. Imports it only now: llama.cpp's libraries load in the shard's own process."""
     if name == "embedded":
         from scripts.lib.engines.embedded import EmbeddedEngine
 
-        return EmbeddedEngine()
+        return EmbeddedEngine(settings.log)
     if name == "server":
         from scripts.lib.engines.server import ServerEngine
 
-        return ServerEngine(server.binary, server.log, server.ready_timeout_s)
+        return ServerEngine(settings.binary, settings.log, settings.ready_timeout_s)
     raise BenchError(f"engine: unknown engine '{name}'; known: embedded, server")

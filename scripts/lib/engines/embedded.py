@@ -11,13 +11,14 @@ import resource
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from scripts.lib.engine_build import activate
 from scripts.lib.engines import EngineFailure, GenerationTimeout, Loaded, LoadSettings, Request
 from scripts.lib.engines.drafting import Drafter, FirstOf, LookupDrafter, NoDrafter, SpeculationCount
 from scripts.lib.engines.warm_up import warm_up
-from scripts.lib.records import CLOSE_CALL_LOGITS, Measurement
+from scripts.lib.records import CLOSE_CALL_LOGITS, Measurement, write_atomic
 
 activate()
 
@@ -81,7 +82,8 @@ class _Answer:
 class EmbeddedEngine:
     """llama-cpp-python's llama.cpp in process. One engine, one shard, one process."""
 
-    def __init__(self) -> None:
+    def __init__(self, log_file: Path) -> None:
+        self._log_file = log_file
         self._log = EngineLog()
         self._model: LlamaModel | None = None
         self._context: LlamaContext | None = None
@@ -115,6 +117,7 @@ class EmbeddedEngine:
         if drafters:
             self._drafter = FirstOf(drafters)
         effective["system_info"] = system_info()
+        write_atomic(self._log_file, self._log.text())
         return Loaded(time.perf_counter() - start, effective)
 
     def warm_up(self) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 
 import llama_cpp
 import numpy as np
+import numpy.typing as npt
 from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
 from scripts.lib.engines import EngineFailure
@@ -50,7 +51,7 @@ def effective_settings(log: str) -> dict[str, str]:
     return {key.replace(" ", "_"): value for key, value in _EFFECTIVE.findall(log)}
 
 
-class TemplateWithFixedDate(Jinja2ChatFormatter):  # type: ignore[misc]
+class TemplateWithFixedDate(Jinja2ChatFormatter):
     """A chat template must give the same prompt every day, also where it prints today's date."""
 
     @staticmethod
@@ -70,7 +71,7 @@ class LlamaModel:
         if override is not None:
             overrides[0].key = override[0].encode()
             overrides[0].tag = llama_cpp.LLAMA_KV_OVERRIDE_TYPE_INT
-            overrides[0].value.val_i64 = override[1]
+            overrides[0].value.val_i64 = override[1]  # type: ignore[union-attr]
             params.kv_overrides = overrides
         log.clear()
         self.handle = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
@@ -85,7 +86,7 @@ class LlamaModel:
         """A metadata value of the GGUF as text, or None."""
         size = 1 << 17
         buffer = ctypes.create_string_buffer(size)
-        length = llama_cpp.llama_model_meta_val_str(self.handle, key.encode(), buffer, size)  # type: ignore[arg-type]
+        length = llama_cpp.llama_model_meta_val_str(self.handle, key.encode(), buffer, size)
         return None if length < 0 else buffer.value.decode("utf-8", "replace")
 
     def _special(self, token: int) -> str:
@@ -100,7 +101,7 @@ class LlamaModel:
         eos = self._special(llama_cpp.llama_vocab_eos(self.vocab))
         messages: list[Any] = [{"role": "system", "content": system}] if system else []
         messages.append({"role": "user", "content": user})
-        switch = {} if thinking else {"enable_thinking": False}
+        switch: Any = {} if thinking else {"enable_thinking": False}
         text = TemplateWithFixedDate(template, eos_token=eos, bos_token=bos)(messages=messages, **switch).prompt
         # A template that already prints BOS must not get a second one from the tokenizer.
         return text, not (bos and text.startswith(bos))
@@ -119,7 +120,7 @@ class LlamaModel:
         if not special and token in self._pieces:
             return self._pieces[token]
         buffer = ctypes.create_string_buffer(256)
-        length = llama_cpp.llama_token_to_piece(self.vocab, token, buffer, 256, 0, special)  # type: ignore[arg-type]
+        length = llama_cpp.llama_token_to_piece(self.vocab, token, buffer, 256, 0, special)
         data = buffer.raw[: max(length, 0)]
         if not special:
             self._pieces[token] = data
@@ -189,11 +190,12 @@ class LlamaContext:
             raise EngineFailure(f"llama_decode failed with status {status} at position {self.position}")
         self.position += count
 
-    def logits(self, row: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def logits(self, row: int) -> npt.NDArray[np.float32]:
         """A view on the logits of output `row` of the last batch (negative: from the end), shape (vocab_size,)."""
         pointer = llama_cpp.llama_get_logits_ith(self.handle, row)
         address = ctypes.addressof(pointer.contents)
-        return np.frombuffer(self._logits_type.from_address(address), dtype=np.float32)
+        view: Any = self._logits_type.from_address(address)
+        return np.frombuffer(view, dtype=np.float32)
 
     def close(self) -> None:
         if self.handle:
@@ -239,4 +241,4 @@ class Sampler:
 
 def system_info() -> str:
     """llama.cpp's own line on the CPU features it was built for and uses."""
-    return llama_cpp.llama_print_system_info().decode("utf-8", "replace").strip()
+    return str(llama_cpp.llama_print_system_info().decode("utf-8", "replace").strip())

@@ -65,7 +65,12 @@ def probe(binary: Path) -> ServerFlags:
         raise BenchError(f"{binary}: no such binary; build it: make engine (or name one in runtime_defaults.binaries)")
     try:
         shown = subprocess.run(
-            [str(binary), "--help"], capture_output=True, text=True, timeout=HELP_TIMEOUT_S, check=False, errors="replace"
+            [str(binary), "--help"],
+            capture_output=True,
+            text=True,
+            timeout=HELP_TIMEOUT_S,
+            check=False,
+            errors="replace",
         )
     except PermissionError:
         raise BenchError(f"{binary}: is not executable: chmod +x it, or rebuild: make engine") from None
@@ -88,7 +93,14 @@ def _speculation_current(settings: LoadSettings) -> list[str]:
         argv += ["--spec-ngram-simple-size-m", str(settings.lookup_draft_tokens)]
     if settings.draft is not None:
         types.append("draft-simple")
-        argv += ["--spec-draft-model", str(settings.draft), "--spec-draft-n-max", str(mode.k), "--spec-draft-n-min", "0"]
+        argv += [
+            "--spec-draft-model",
+            str(settings.draft),
+            "--spec-draft-n-max",
+            str(mode.k),
+            "--spec-draft-n-min",
+            "0",
+        ]
         argv += ["--spec-draft-p-min", "0", "--spec-draft-threads", str(settings.hardware.threads)]
         argv += ["--spec-draft-threads-batch", str(settings.hardware.batch_threads)]
     return ["--spec-type", ",".join(types), *argv]

@@ -44,8 +44,13 @@ class ServerProcess:
         log.parent.mkdir(parents=True, exist_ok=True)
         self._sink = log.open("wb")
         try:
+            # preexec_fn is unsafe beside threads: a shard's process has none when it starts its server.
             self._process = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=self._sink, stderr=subprocess.STDOUT, preexec_fn=_in_child
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=self._sink,
+                stderr=subprocess.STDOUT,
+                preexec_fn=_in_child,  # noqa: PLW1509
             )
         except OSError as error:
             self._sink.close()
