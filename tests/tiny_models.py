@@ -1,5 +1,7 @@
 """Tiny seeded GGUF models for tests: a few hundred KB, F32 (greedy output is then the same in every decoding mode).
 
+They answer in printable ASCII and practically never end by themselves: an answer is as long as it was allowed to be.
+
 Kinds: `dense` (llama), `draft` (the dense model's first layers; its answers are often, not always, the same), `other_vocab`
 (dense, one token text changed), `moe` (qwen3moe, 8 experts of which 4 are used), `mamba2` and `lfm2` (recurrent).
 """
@@ -41,9 +43,11 @@ class _Writer:
         self.gguf = gguf.GGUFWriter(path, arch)
         self.arch, self.seed = arch, seed
 
-    def random(self, name: str, *shape: int, scale: float = 1.0) -> None:
+    def random(self, name: str, *shape: int, scale: float = 1.0, silent: int = 0) -> None:
+        """Normal values; the first `silent` rows are zero (tokens that are never the likeliest)."""
         rng = np.random.default_rng([self.seed, *name.encode()])
         values = rng.standard_normal(shape) * scale / np.sqrt(shape[-1])
+        values[:silent] = 0.0
         self.gguf.add_tensor(name, values.astype(np.float32))
 
     def ones(self, name: str, *shape: int) -> None:
@@ -175,7 +179,7 @@ def write_model(
     _tokenizer(writer, texts, types, bos, template)
     writer.random("token_embd.weight", len(texts), EMBEDDING, scale=8.0)
     writer.ones("token_embd_norm.weight" if kind == "lfm2" else "output_norm.weight", EMBEDDING)
-    writer.random("output.weight", len(texts), EMBEDDING)
+    writer.random("output.weight", len(texts), EMBEDDING, silent=len(texts) - 95)
     make_block: Any = _BLOCKS.get(kind, _dense_block)
     for layer in range(layers):
         writer.ones(f"blk.{layer}.attn_norm.weight", EMBEDDING)

@@ -21,6 +21,8 @@ def clean(answer: str, prompt: str) -> str:
     # 79 % of one archive's answers began with the prompt: an echo is no answer.
     if head and text.startswith(head):
         return text[len(head) :].strip()
+    if len(text) >= _ECHO_CHARACTERS and head.startswith(text):
+        return ""
     if len(head) > _ECHO_CHARACTERS and text.startswith(head[:_ECHO_CHARACTERS]):
         tail = head[-_ECHO_CHARACTERS:]
         place = text.find(tail)

@@ -71,7 +71,21 @@ def _bwrap(binary: str) -> list[str]:
     prefix = str(Path(sys.base_prefix).resolve())
     if not prefix.startswith("/usr"):
         argv += ["--ro-bind", prefix, prefix]
-    return [*argv, "--proc", "/proc", "--dev", "/dev", "--size", str(1 << 24), "--tmpfs", "/tmp", "--chdir", "/tmp"]
+    return [
+        *argv,
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+        "--size",
+        str(1 << 24),
+        "--tmpfs",
+        "/tmp",
+        "--chdir",
+        "/tmp",
+        "--remount-ro",
+        "/",
+    ]
 
 
 def run_tests(code: str, tests: str, timeout_s: float) -> tuple[bool | None, str]:

@@ -1,0 +1,181 @@
+"""Deterministic checks: golden tables of accepted and rejected answers, and the arithmetic from criteria to a score."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from scripts.lib import checks, sandbox
+from scripts.lib.answers import clean
+from scripts.lib.checks import CHECKS, score_answer
+from scripts.lib.prompt_loader import CHECK_PARAMETERS, Check, Criterion, Question
+
+SCHEMA = {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}, "additionalProperties": False}
+GOLDEN: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
+    (
+        "number",
+        {"value": 1234},
+        [
+            "1234",
+            "The answer is 1,234.",
+            "12 + 1222 = 1234",
+            r"\boxed{1234} is 1 answer of 7",
+            "**1234** (see step 2)",
+            "1.234e3",
+        ],
+        ["", "1235", "none", "v1234x", "12,34"],
+    ),
+    ("number", {"value": -3, "tolerance": 0.1}, ["-3.05", "−3"], ["3", "-3.2"]),
+    ("math", {"value": r"\frac{1}{2}"}, ["$0.5$", r"The result is $\frac{2}{4}$."], ["$0.4$", ""]),
+    ("exact", {"value": "yes"}, ["yes", " yes\n"], ["Yes", "yes.", ""]),
+    (
+        "normalized",
+        {"value": "The Hague", "any_of": ["Den Haag"]},
+        ["the hague.", "Thinking…\nDen Haag"],
+        ["Hague city", "", "not The Hague"],
+    ),
+    (
+        "multiple_choice",
+        {"value": "B", "choices": {"A": "silver", "B": "gold"}},
+        ["B", "(B)", "The answer is **B**.", "b) gold", r"\boxed{B}", "It must be gold."],
+        ["A", "A or B", "", "The answer is A, not B", "silver and gold"],
+    ),
+    ("regex", {"required": "(?i)carl", "forbidden": "(?i)anna"}, ["Carl", "it is carl"], ["Carl or Anna", "Bob", ""]),
+    (
+        "contains",
+        {"any": ["Paris"], "none": ["Lyon"]},
+        ["paris!", "It's Paris."],
+        ["Parisian", "Paris and Lyon", "", "is not it"],
+    ),
+    ("contains", {"all": ["red", "blue"]}, ["Red, then BLUE"], ["red", "redblue"]),
+    (
+        "json_schema",
+        {"schema": SCHEMA},
+        ['{"a": 1}', '```json\n{"a": 2}\n```', 'Sure: {"a": 3} as asked'],
+        ['{"a": 1.5}', '{"a": NaN}', '{"a": 1, "a": 2}', '{"b": 1}', "", "a: 1", '{"a": 1, "b": 2}', "[" * 5000],
+    ),
+    (
+        "tool_call",
+        {"name": "get", "arguments": {"city": "Oslo", "days": 1}},
+        [
+            '{"name": "get", "arguments": {"city": "oslo", "days": 1}}',
+            '[{"function": {"name": "get", "arguments": "{\\"city\\": \\"Oslo\\", \\"days\\": 1}"}}]',
+            '{"tool": "get", "parameters": {"city": " Oslo ", "days": 1}}',
+        ],
+        [
+            '{"name": "set", "arguments": {"city": "Oslo", "days": 1}}',
+            '{"name": "get", "arguments": {"city": "Oslo", "days": true}}',
+            '{"name": "get", "arguments": {"city": "Oslo"}}',
+            '{"name": "get", "arguments": {"city": "Oslo", "days": 1, "unit": "C"}}',
+            '[{"name": "get", "arguments": {}}, {"name": "get", "arguments": {}}]',
+            "get(Oslo)",
+            "",
+        ],
+    ),
+    (
+        "constraints",
+        {"words_min": 3, "words_max": 5, "all_lowercase": True, "no_commas": True},
+        ["three small words", "one two three four five"],
+        ["two words", "Three small words", "one, two three", "a b c d e f", ""],
+    ),
+    ("constraints", {"bullets": 2, "lines": 2}, ["- a\n- b", "1. a\n2) b"], ["- a", "- a\n- b\n- c", "a\nb"]),
+    ("constraints", {"sentences_max": 2, "ends_with": "."}, ["One. Two."], ["One. Two. Three.", "One"]),
+    (
+        "f1",
+        {"value": "the quick brown fox", "least": 0.6},
+        ["quick brown fox", "A quick, brown fox!"],
+        ["fox", "", "slow red dog"],
+    ),
+    ("needle", {"value": "delta-9"}, ["on Delta-9."], ["delta-90", "delta", ""]),
+    (
+        "code",
+        {"entry_point": "f", "tests": "assert f(2) == 4"},
+        ["```python\ndef f(x):\n    return x * 2\n```", "def f(x): return x ** 2", "```\ndef f(x):\n    return 4\n"],
+        ["```python\ndef g(x):\n    return 4\n```", "def f(x): return 5", "", "def f(x: return", "I cannot"],
+    ),
+]
+
+
+def question(*criteria: Criterion, prompt: str = "What?") -> Question:
+    return Question("s", "q", 1, "n", prompt, scoring=criteria)
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "accepted", "rejected"), GOLDEN, ids=[f"{g[0]}-{i}" for i, g in enumerate(GOLDEN)]
+)
+def test_golden(kind: str, params: dict[str, Any], accepted: list[str], rejected: list[str]) -> None:
+    for answer in accepted:
+        assert CHECKS[kind](answer, params).passed is True, answer
+    for answer in rejected:
+        assert CHECKS[kind](answer, params).passed is False, answer
+
+
+def test_every_check_type_is_there_and_has_a_golden_table() -> None:
+    assert set(CHECKS) == set(CHECK_PARAMETERS) == {golden[0] for golden in GOLDEN}
+
+
+def test_answers_are_cleaned() -> None:
+    prompt = "Say it. " * 60
+    assert clean("<think>it is 5</think> 7", prompt) == "7"
+    assert clean("<think>never closed 5", prompt) == ""
+    assert clean(f"{prompt}\nAnswer: 7", prompt) == "Answer: 7"
+    assert clean(prompt.strip() + " 7", prompt) == "7"
+    assert clean(prompt[:250], prompt) == ""
+    assert clean("\x1b[31mred\x1b[0m", prompt) == "red"
+
+
+def _criterion(weight: int, *, passes: bool | None) -> Criterion:
+    listed = () if passes is None else (Check("exact", {"value": "ok" if passes else "other"}),)
+    return Criterion(f"{weight} {passes}", weight, listed)
+
+
+@pytest.mark.parametrize(
+    ("weights", "score", "coverage"),
+    [
+        ([(100, True)], 3, 1.0),
+        ([(60, True), (40, False)], 2, 1.0),
+        ([(30, True), (70, False)], 1, 1.0),
+        ([(100, False)], 0, 1.0),
+        ([(50, True), (50, None)], 3, 0.5),
+        ([(40, True), (60, None)], None, 0.4),
+        ([(100, None)], None, 0.0),
+    ],
+)
+def test_from_criteria_to_score(weights: list[tuple[int, bool | None]], score: int | None, coverage: float) -> None:
+    found = score_answer(question(*(_criterion(w, passes=p) for w, p in weights)), "ok", "stop")
+    assert (found.score, found.coverage) == (score, pytest.approx(coverage))
+    assert found.passed == (None if score is None else score >= 2)
+
+
+def test_truncation_is_noted() -> None:
+    asked = question(_criterion(100, passes=True))
+    assert score_answer(asked, "ok", "length").reason.startswith("truncated; ")
+    assert score_answer(asked, "ok", "stop").reason == "exact match (100)"
+
+
+def test_a_check_that_cannot_run_is_unscored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "unavailable", lambda: "no sandbox: bubblewrap is not installed")
+    asked = question(Criterion("runs", 100, (Check("code", {"tests": "assert True"}),)))
+    found = score_answer(asked, "def f(): pass", "stop")
+    assert (found.score, found.coverage, found.criteria[0].points) == (None, 0.0, None)
+    assert "bubblewrap is not installed" in found.criteria[0].reason
+
+
+def test_a_check_with_senseless_parameters_is_unscored() -> None:
+    found = score_answer(question(Criterion("x", 100, (Check("number", {"value": "many"}),))), "5", "stop")
+    assert found.score is None and "could not run" in found.criteria[0].reason
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["7 " * 5_000_000, "\x1b[" + "9;" * 100_000, "\u202e" * 100_000 + "7", "(" * 200_000, "a" * 500_000 + "!", "[{" * 100_000],
+    ids=["long", "ansi", "rtl", "brackets", "word", "json"],
+)  # fmt: skip
+def test_hostile_answers_end_in_bounded_time(answer: str) -> None:
+    start = time.perf_counter()
+    for kind, params, _, _ in GOLDEN:
+        if kind not in ("math", "code"):
+            checks.CHECKS[kind](clean(answer, "What?"), params)
+    assert time.perf_counter() - start < 5

@@ -1,0 +1,161 @@
+"""Mode expansion: the table of architectures, permissions, what the registry names, and a reason for all that is left out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from scripts.lib.modes import Mode, compatible_drafts, expand_modes, reduced_expert_counts
+from scripts.lib.registry_loader import Acceleration, Model
+
+
+def model(key: str = "m", **changes: object) -> Model:
+    base = Model(
+        key=key, tier="B", name="Big-7B-Instruct", path="m.gguf", quant="Q4_K_M", size_gb=4.0, architecture="dense"
+    )
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+DRAFT = model("d", tier="D", name="Small-1B", compatible_targets=("big_7b",))
+BIG = model()
+
+
+def names(target: Model, *others: Model) -> list[str]:
+    models = {entry.key: entry for entry in (target, *others)}
+    return [mode.name for mode in expand_modes(target, models).modes]
+
+
+def reasons(target: Model, *others: Model) -> dict[str, str]:
+    models = {entry.key: entry for entry in (target, *others)}
+    return {item.mode: item.reason for item in expand_modes(target, models).excluded}
+
+
+def test_dense_with_a_draft() -> None:
+    assert names(BIG, DRAFT) == [
+        "baseline",
+        *(f"spec_d_k{k}" for k in (4, 8, 16, 24, 32, 48)),
+        *(f"lookup_n{n}" for n in (3, 4, 5)),
+        *(f"spec_d_k{k}_lookup" for k in (8, 16, 24)),
+    ]
+
+
+def test_dense_without_a_draft() -> None:
+    assert names(BIG) == ["baseline", "lookup_n3", "lookup_n4", "lookup_n5"]
+    assert "no compatible draft" in reasons(BIG)["spec_*"]
+    assert "has no experts" in reasons(BIG)["moe*"]
+
+
+@pytest.mark.parametrize("architecture", ["moe", "qwen3moe", "qwen3vlmoe", "mixtral", "deepseek2", "qwen35moe"])
+def test_moe_with_a_draft(architecture: str) -> None:
+    found = names(replace(BIG, architecture=architecture), DRAFT)
+    expected = ["baseline", "moe4", "moe6"]
+    for experts in (4, 6, 8):
+        expected += [f"moe{experts}_spec_d_k{k}" for k in (8, 16, 24)]
+        expected += [f"moe{experts}_spec_d_k{k}_lookup" for k in (8, 16, 24)]
+        expected += [f"moe{experts}_lookup_n{n}" for n in (3, 4, 5)]
+    assert found == expected
+
+
+@pytest.mark.parametrize(("baseline", "expected"), [(8, (4, 6)), (4, ()), (6, (4,)), (10, (4, 6, 8)), (2, ())])
+def test_expert_counts(baseline: int, expected: tuple[int, ...]) -> None:
+    assert reduced_expert_counts(baseline) == expected
+
+
+@pytest.mark.parametrize("architecture", ["ssm_moe_hybrid", "qwen3next"])
+def test_recurrent_models_never_speculate(architecture: str) -> None:
+    hybrid = replace(
+        BIG,
+        architecture=architecture,
+        acceleration=Acceleration("speculative_decoding", draft_role="d", k=16, lookup=True, experts=4),
+    )
+    found = names(hybrid, DRAFT)
+    assert found == ["baseline", "moe4", "moe6"]
+    why = reasons(hybrid, DRAFT)
+    assert why["spec_*"] == why["lookup_*"] and "never speculate" in why["spec_*"]
+    assert "never speculate" in why["moe4_spec_d_k16_lookup"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "gone", "reason"),
+    [
+        ({"forbid": frozenset({"speculative_decoding"})}, "spec_*", "the registry forbids speculative_decoding"),
+        ({"forbid": frozenset({"prompt_lookup"})}, "lookup_*", "the registry forbids prompt_lookup"),
+        ({"size_gb": 20.0}, "lookup_*", "prompt lookup is planned below 20 GB only"),
+        ({"tier": "D"}, "spec_*", "a tier-D model is a draft itself"),
+        ({"tier": "D"}, "lookup_*", "not measured on tier-D models"),
+        ({"mmproj_path": "mmproj.gguf"}, "spec_*", "a vision model with an mmproj takes no text draft"),
+    ],
+)
+def test_permissions(changes: dict[str, object], gone: str, reason: str) -> None:
+    target = replace(BIG, **changes)  # type: ignore[arg-type]
+    assert reason in reasons(target, DRAFT)[gone]
+    assert not [name for name in names(target, DRAFT) if name.startswith(gone.rstrip("*"))]
+
+
+def test_combinations_need_both_permissions() -> None:
+    found = names(replace(BIG, size_gb=25.0), DRAFT)
+    assert found == ["baseline", *(f"spec_d_k{k}" for k in (4, 8, 16, 24, 32, 48))]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"architecture": "bert"}, {"architecture": "external_api"}, {"path": ""}, {"backend_type": "anthropic"}]
+)
+def test_what_does_not_generate_here_has_no_modes(changes: dict[str, object]) -> None:
+    target = replace(BIG, **changes)  # type: ignore[arg-type]
+    assert names(target) == [] and reasons(target)["*"]
+
+
+def test_named_accelerations_are_always_planned() -> None:
+    named = replace(BIG, acceleration=Acceleration("speculative_decoding", draft_role="d", k=12))
+    assert "spec_d_k12" in names(named, replace(DRAFT, compatible_targets=("another",)))
+    few = replace(BIG, architecture="moe", acceleration=Acceleration("moe_expert_reduction", experts=3))
+    expansion = expand_modes(few, {"m": few})
+    assert "moe3" in [mode.name for mode in expansion.modes]
+    assert "moe3: fewer than 4 active experts is unstable on most MoE models" in expansion.warnings
+    lookup = replace(BIG, size_gb=32.0, acceleration=Acceleration("prompt_lookup", ngram_min=2))
+    assert names(lookup) == ["baseline", "lookup_n2"]
+    nested = Acceleration(alternatives=(Acceleration("speculative_decoding", draft_role="d", k=40),))
+    assert "spec_d_k40" in names(replace(BIG, acceleration=nested), DRAFT)
+
+
+def test_a_named_draft_that_is_not_there_is_left_out_with_the_reason() -> None:
+    named = replace(BIG, acceleration=Acceleration("speculative_decoding", draft_role="gone", k=8))
+    assert reasons(named)["spec_gone_k8"] == "no entry 'gone' in the registry"
+
+
+def test_drafts_are_found_by_name() -> None:
+    models = {
+        "m": BIG,
+        "d": DRAFT,
+        "old": replace(DRAFT, key="old", deprecated=True),
+        "c": replace(DRAFT, key="c", tier="C"),
+        "x": replace(DRAFT, key="x", compatible_targets=("other",)),
+    }
+    assert compatible_drafts(BIG, models) == ("d",)
+    assert compatible_drafts(replace(BIG, name="BIG_7B"), models) == ("d",)
+
+
+def test_architects_are_recommended_full_experts_and_speculation() -> None:
+    architect = replace(
+        BIG,
+        architecture="moe",
+        candidate_roles=("architect",),
+        acceleration=Acceleration("speculative_decoding", draft_role="d", k=16),
+    )
+    assert expand_modes(architect, {"m": architect, "d": DRAFT}).recommended == "moe8_spec_d_k16"
+
+
+@pytest.mark.parametrize(
+    ("mode", "row"),
+    [
+        (Mode("baseline"), "baseline"),
+        (Mode("lookup_n3", lookup_n=3), "baseline"),
+        (Mode("moe4", experts=4), "moe4"),
+        (Mode("moe4_spec_d_k8", experts=4, draft="d", k=8), "moe4"),
+        (Mode("moe8_spec_d_k8", experts=8, draft="d", k=8, full_experts=True), "baseline"),
+    ],
+)
+def test_speculation_is_a_column_of_its_quality_row(mode: Mode, row: str) -> None:
+    assert mode.quality_row == row
+    assert mode.speculative == (mode.draft is not None or mode.lookup_n is not None)

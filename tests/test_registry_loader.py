@@ -1,0 +1,193 @@
+"""The registry: the shipped one is sound, and what is wrong in any other is named with its line."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from scripts.lib.errors import BenchError, InputErrors
+from scripts.lib.modes import expand_modes
+from scripts.lib.registry_loader import load_registry, models_dir
+
+SHIPPED = Path("orchestration/model_registry.yaml")
+ROLES = (
+    *("frontdoor", "coder_escalation", "architect_general", "architect_coding", "ingest_long_context"),
+    *("worker_general", "worker_vision", "worker_math"),
+)
+GOOD = """\
+runtime_defaults: {model_base_path: /models, temperature: 0.2}
+roles:
+  a:
+    tier: B
+    description: first
+    candidate_roles: [coder]
+    model: {name: A-7B, path: a.gguf, quant: Q4_K_M, size_gb: 4, architecture: dense}
+    acceleration: {type: speculative_decoding, draft_role: d, k: 16}
+    generation_defaults: {temperature: 0.3}
+  d:
+    tier: D
+    description: draft
+    compatible_targets: [a-7b]
+    model: {name: D-1B, path: /elsewhere/d.gguf, quant: Q8_0, size_gb: 1.0, architecture: dense}
+server_mode: {anything: [the, orchestrator, wants]}
+"""
+
+
+def load(tmp_path: Path, text: str):  # type: ignore[no-untyped-def]
+    file = tmp_path / "registry.yaml"
+    file.write_text(text)
+    return load_registry(file)
+
+
+def problems(tmp_path: Path, text: str) -> str:
+    with pytest.raises(InputErrors) as caught:
+        load(tmp_path, text)
+    return str(caught.value)
+
+
+def test_the_shipped_registry_has_the_whole_catalogue() -> None:
+    registry = load_registry(SHIPPED)
+    assert {"smollm2_135m_q4_1", "smollm2_135m_q8_0", *ROLES} <= set(registry.models)
+    assert sum(not m.deprecated for m in registry.models.values() if m.source is None) == 86
+    for role in ROLES:
+        model = registry.models[role]
+        named = model.acceleration.draft_role
+        assert named is None or registry.models[named].tier == "D"
+    assert registry.models["ingest_long_context"].architecture == "ssm_moe_hybrid"
+
+
+def test_the_shipped_registry_loads_and_expands_fast() -> None:
+    start = time.perf_counter()
+    registry = load_registry(SHIPPED)
+    for model in registry.models.values():
+        expand_modes(model, registry.models)
+    assert time.perf_counter() - start < 1.0
+
+
+def test_known_impossible_speed_ups_are_warned_of_with_their_line() -> None:
+    registry = load_registry(SHIPPED)
+    found = [str(w) for w in registry.warnings if "cannot pass K + 1" in str(w)]
+    assert any("architect_qwen2_5_72b.performance.speedup: 76.2x is impossible" in text for text in found)
+    assert all(text.split(":")[1].isdigit() for text in found)
+
+
+def test_values_are_typed(tmp_path: Path) -> None:
+    registry = load(tmp_path, GOOD)
+    a, d = registry.models["a"], registry.models["d"]
+    assert (a.size_gb, a.temperature, a.acceleration.k, a.candidate_roles) == (4.0, 0.3, 16, ("coder",))
+    assert (a.line, registry.defaults.temperature) == (3, 0.2)
+    assert registry.weights_path(a) == Path("/models/a.gguf")
+    assert registry.weights_path(d) == Path("/elsewhere/d.gguf")
+
+
+def test_environment_variables_move_the_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = load(tmp_path, GOOD)
+    monkeypatch.setenv("ORCHESTRATOR_PATHS_MODEL_BASE", "/other")
+    assert registry.weights_path(registry.models["a"]) == Path("/other/a.gguf")
+    monkeypatch.setenv("EPYC_BENCH_MODELS", "/made")
+    assert models_dir() == Path("/made")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("tier: B", "teir: B", "registry.yaml:4: roles.a.teir: unknown key; did you mean 'tier'?"),
+        ("tier: B", "tier: E", "roles.a.tier: unknown value 'E'; known: A, B, C, D"),
+        ("size_gb: 4", "size_gb: true", "roles.a.model.size_gb: expected a number of at least 0, found True"),
+        ("size_gb: 4", "size_gb: -1", "size_gb: expected a number of at least 0, found -1"),
+        ("k: 16", "k: 0", "roles.a.acceleration.k: expected a whole number of at least 1, found 0"),
+        ("k: 16", "k: 1e3", "acceleration.k: expected a whole number of at least 1, found 1000.0"),
+        ("name: A-7B", "name: 12:30:45", None),
+        ("quant: Q4_K_M", "quant: no", None),
+        ("path: a.gguf", "path: ../../etc/x.gguf", "leaves the model base path"),
+        ("description: first", "description: first\n    description: again", "duplicate key (first on line 5)"),
+        ("description: first", "description: !!python/object/apply:os.system [ls]", "is not allowed"),
+        ("  a:\n", "  ../x:\n", "a key may hold letters"),
+        ("type: speculative_decoding", "type: speculative", "did you mean 'speculative_decoding'?"),
+        ("server_mode:", "sever_mode:", "sever_mode: unknown key; did you mean 'server_mode'?"),
+        ("roles:\n", "roles: []\nold:\n", "roles: expected a mapping of at least one entry"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, old: str, new: str, message: str | None) -> None:
+    assert old in GOOD
+    text = GOOD.replace(old, new, 1)
+    if message is None:
+        load(tmp_path, text)
+    else:
+        assert message in problems(tmp_path, text)
+
+
+def test_five_mistakes_are_five_problems(tmp_path: Path) -> None:
+    text = GOOD.replace("tier: B", "tier: X").replace("k: 16", "k: many").replace("quant: Q8_0", "qant: Q8_0")
+    text = text.replace("temperature: 0.3", "temperature: hot")
+    with pytest.raises(InputErrors) as caught:
+        load(tmp_path, text)
+    assert len(caught.value.problems) == 5  # the misspelt quant is unknown, and the right one missing
+
+
+def test_alias_bombs_are_refused(tmp_path: Path) -> None:
+    bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+    for name, old in zip("bcdefgh", "abcdefg", strict=True):
+        bomb += f"{name}: &{name} [" + ", ".join([f"*{old}"] * 10) + "]\n"
+    assert "is used more than" in problems(tmp_path, bomb)
+    assert "refers to itself" in problems(tmp_path, "roles: &r {a: *r}\n")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "\t", "roles: {a: [}", "\x00", "- 1", "roles:\n  a: 5\n", "&a"])
+def test_nonsense_is_refused_without_a_traceback(tmp_path: Path, text: str) -> None:
+    assert "registry.yaml" in problems(tmp_path, text)
+
+
+def test_warnings_leave_the_entry_usable(tmp_path: Path) -> None:
+    text = GOOD.replace("draft_role: d", "draft_role: dd, override_key: qwen3moe.expert_used_count, experts: 2")
+    found = [str(w) for w in load(tmp_path, text).warnings]
+    assert any("no entry 'dd'; did you mean 'd'?" in w or "no entry 'dd'; known: a, d" in w for w in found)
+    assert any("does not fit the architecture 'dense'" in w for w in found)
+    assert any("fewer than 4" in w for w in found)
+
+
+def test_a_predecessor_sized_registry_loads_fast(tmp_path: Path) -> None:
+    raw = yaml.safe_load(SHIPPED.read_text())
+    raw["escalation_chains"] = {f"chain_{i}": {"steps": [f"role_{j}" for j in range(20)]} for i in range(100)}
+    file = tmp_path / "registry.yaml"
+    file.write_text(yaml.safe_dump(raw, sort_keys=False))
+    assert len(file.read_text().splitlines()) > 4000
+    start = time.perf_counter()
+    assert len(load_registry(file).models) == len(raw["roles"])
+    assert time.perf_counter() - start < 0.5
+
+
+_VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-5, 5),
+    st.floats(allow_nan=True),
+    st.text(max_size=5),
+    st.lists(st.none(), max_size=2),
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 10**6), _VALUES), max_size=4))
+def test_random_edits_give_a_registry_or_named_errors(tmp_path: Path, edits: list[tuple[int, object]]) -> None:
+    raw = yaml.safe_load(GOOD)
+    for where, value in edits:
+        place, key = raw, None
+        while isinstance(place, dict) and place:
+            key = sorted(place, key=str)[where % len(place)]
+            if not isinstance(place[key], dict) or where % 7 == 0:
+                break
+            place = place[key]
+        if isinstance(place, dict) and key is not None:
+            place[key] = value
+    file = tmp_path / "registry.yaml"
+    file.write_text(yaml.safe_dump(raw, allow_unicode=True))
+    try:
+        assert load_registry(file).models
+    except BenchError as error:
+        assert "registry.yaml" in str(error)

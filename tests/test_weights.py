@@ -1,0 +1,111 @@
+"""GGUF headers are read without loading; damaged files are named; fingerprints and the lock are stable."""
+
+from __future__ import annotations
+
+import struct
+import time
+from pathlib import Path
+
+import pytest
+
+from scripts.lib.errors import BenchError
+from scripts.lib.weights import WeightsLock, facts, fingerprint, read_header, split_files
+from tests.tiny_models import EXPERTS, EXPERTS_USED, write_model
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("weights")
+    for kind in ("dense", "draft", "other_vocab", "moe"):
+        write_model(folder / f"{kind}.gguf", kind)
+    return folder
+
+
+def test_header_facts(folder: Path) -> None:
+    dense, moe = read_header(folder / "dense.gguf"), read_header(folder / "moe.gguf")
+    assert (dense.architecture, dense.quant, dense.vocab_type, dense.bos_id, dense.eos_id) == (
+        "llama",
+        "F32",
+        "llama",
+        1,
+        2,
+    )
+    assert (dense.vocab_size, dense.context_length, dense.block_count, dense.split_count) == (356, 2048, 4, 1)
+    assert (moe.architecture, moe.expert_count, moe.expert_used_count) == ("qwen3moe", EXPERTS, EXPERTS_USED)
+    assert dense.chat_template_digest is not None and dense.expert_count is None
+
+
+def test_vocabularies_are_told_apart(folder: Path) -> None:
+    digests = {kind: read_header(folder / f"{kind}.gguf").tokens_digest for kind in ("dense", "draft", "other_vocab")}
+    assert digests["dense"] == digests["draft"] != digests["other_vocab"]
+
+
+def test_equal_models_have_equal_bytes(tmp_path: Path) -> None:
+    a, b = write_model(tmp_path / "a.gguf", seed=3), write_model(tmp_path / "b.gguf", seed=3)
+    assert a.read_bytes() == b.read_bytes()
+    assert fingerprint((a,)) == fingerprint((b,))
+    assert fingerprint((a,)) != fingerprint((write_model(tmp_path / "c.gguf", seed=4),))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda data: b"", "found 0 bytes"),
+        (lambda data: b"<!DOCTYPE html>" * 9, "first bytes 'GGUF'"),
+        (lambda data: data[:5000], "damaged GGUF: expected"),
+        (lambda data: data[:-1000], "truncated GGUF: expected at least"),
+        (lambda data: b"GGUF" + struct.pack("<I", 1) + data[8:], "found GGUF version 1"),
+        (lambda data: b"GGUF" + struct.pack(">I", 3) + data[8:], "found a big-endian GGUF"),
+        (lambda data: data[:8] + struct.pack("<Q", 1 << 60) + data[16:], "it claims"),
+        (lambda data: data[:24] + struct.pack("<Q", 1 << 62) + data[32:], "a text of"),
+    ],
+)
+def test_damaged_files_are_named(folder: Path, tmp_path: Path, damage, message: str) -> None:  # type: ignore[no-untyped-def]
+    bad = tmp_path / "bad.gguf"
+    bad.write_bytes(damage((folder / "dense.gguf").read_bytes()))
+    with pytest.raises(BenchError, match=message) as caught:
+        read_header(bad)
+    assert "bad.gguf" in str(caught.value)
+
+
+def test_a_folder_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="found a folder"):
+        read_header(tmp_path)
+
+
+def test_split_models_need_all_their_files(tmp_path: Path) -> None:
+    first = tmp_path / "m-00001-of-00002.gguf"
+    write_model(first)
+    with pytest.raises(BenchError, match="1 of its 2 split files are not there: m-00002-of-00002"):
+        split_files(first)
+    write_model(tmp_path / "m-00002-of-00002.gguf", seed=1)
+    assert facts(first, tmp_path / "cache.json").size_bytes == 2 * first.stat().st_size
+
+
+def test_facts_are_cached_by_size_and_time(folder: Path, tmp_path: Path) -> None:
+    cache, model = tmp_path / "cache.json", write_model(tmp_path / "m.gguf", seed=5)
+    first = facts(model, cache)
+    assert facts(model, cache) == first and cache.is_file()
+    model.write_bytes((folder / "moe.gguf").read_bytes())
+    assert facts(model, cache).header.architecture == "qwen3moe"
+    cache.write_text("{broken")
+    assert facts(model, cache).header.architecture == "qwen3moe"
+
+
+def test_the_lock_is_sorted_and_refuses_damage(folder: Path, tmp_path: Path) -> None:
+    file, found = tmp_path / "lock.json", facts(folder / "dense.gguf", tmp_path / "c.json")
+    WeightsLock.load(file).updated("b.gguf", found).updated("a.gguf", found).save()
+    text = file.read_text()
+    assert text.index('"a.gguf"') < text.index('"b.gguf"')
+    assert WeightsLock.load(file).get("a.gguf") == found
+    file.write_text("{}")
+    with pytest.raises(BenchError, match="not a weights lock"):
+        WeightsLock.load(file)
+
+
+def test_many_headers_are_read_fast(folder: Path) -> None:
+    read_header(folder / "dense.gguf")
+    start = time.perf_counter()
+    for _ in range(100):
+        read_header(folder / "dense.gguf")
+    assert time.perf_counter() - start < 2
