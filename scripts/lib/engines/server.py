@@ -101,15 +101,15 @@ class ServerEngine:
         return tokens
 
     def _body(self, request: Request, prompt: list[int]) -> dict[str, Any]:
+        # Greedy as top-1: the whole chain would sort the vocabulary at every token, which a small model feels.
+        greedy = {"samplers": ["top_k"], "top_k": 1}
+        sampled = {"samplers": ["top_p", "temperature"], "top_k": 0, "min_p": 0.0, "top_p": request.top_p}
         return {
             "prompt": prompt,
             "stream": True,
             "n_predict": request.max_tokens,
             "temperature": request.temperature,
-            "top_p": request.top_p,
-            "top_k": 0,
-            "min_p": 0.0,
-            "samplers": ["top_p", "temperature"],
+            **(sampled if request.temperature > 0 else greedy),
             "seed": request.seed,
             "stop": list(request.stop),
             "cache_prompt": False,
@@ -170,7 +170,7 @@ class ServerEngine:
                 stream.timings, stream.stop_type = event.get("timings", {}), event.get("stop_type", "")
         stream.end = time.monotonic()
         if not stream.timings:
-            raise EngineFailure(self._server.died() if not self._server.alive() else "the stream ended without timings")
+            raise EngineFailure(self._server.died() if self._server.gone() else "the stream ended without timings")
 
     def _measure(self, stream: _Stream, prompt: list[int], log_position: int) -> Measurement:
         timings, first = stream.timings, stream.first or stream.end

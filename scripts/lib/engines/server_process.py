@@ -74,6 +74,14 @@ class ServerProcess:
     def alive(self) -> bool:
         return self._process.poll() is None
 
+    def gone(self) -> bool:
+        """True when the process has ended, or does so within a second: a reset connection comes before the exit status."""
+        try:
+            self._process.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def _wait_ready(self, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
         while True:
@@ -120,7 +128,7 @@ class ServerProcess:
             response = connection.getresponse()
             text = response.read().decode("utf-8", "replace")
         except (OSError, http.client.HTTPException) as error:
-            raise EngineFailure(self.died() if not self.alive() else f"llama-server: {path}: {error!r}") from error
+            raise EngineFailure(self.died() if self.gone() else f"llama-server: {path}: {error!r}") from error
         finally:
             connection.close()
         if response.status != 200:
@@ -147,7 +155,7 @@ class ServerProcess:
         except TimeoutError:
             raise
         except (OSError, http.client.HTTPException, json.JSONDecodeError) as error:
-            raise EngineFailure(self.died() if not self.alive() else f"llama-server: {path}: {error!r}") from error
+            raise EngineFailure(self.died() if self.gone() else f"llama-server: {path}: {error!r}") from error
         finally:
             connection.close()
 
