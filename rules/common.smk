@@ -8,7 +8,7 @@ LOGS = "benchmarks/results/logs"
 ENVIRONMENT = "../envs/bench.yaml"
 RUN_ID = current_run_id()
 
-announce(WORKFLOW.plan)
+announce(WORKFLOW.active)
 
 # Set here and not in the profile: a --resources on the command line would replace a profile's.
 workflow.global_resources["machine"] = MACHINE_PARTS

@@ -1,9 +1,9 @@
-# One rule per shard (hardware x model x mode): its outputs are its cells, of which only the missing ones are run.
-for shard in WORKFLOW.plan.runnable:
+# One rule per shard (engine x hardware x model x mode): its outputs are its cells, of which only the missing ones are run.
+for shard in WORKFLOW.shards:
 
     rule:
         name:
-            f"infer_{shard.model.key}_{shard.mode.name}"
+            f"infer_{shard.engine}_{shard.model.key}_{shard.mode.name}"
         input:
             ancient([str(w.path) for w in (shard.weights, shard.draft) if w is not None and w.fetchable]),
         output:
@@ -20,5 +20,6 @@ for shard in WORKFLOW.plan.runnable:
         params:
             model=shard.model.key,
             mode=shard.mode.name,
+            engine=shard.engine,
         shell:
-            "exec python -m scripts.infer --model {params.model} --mode {params.mode} --log {log}"
+            "exec python -m scripts.infer --model {params.model} --mode {params.mode} --engine {params.engine} --log {log}"

@@ -1,23 +1,26 @@
-# One review per shard. A single cell as input is enough: it ties the review to the shard's job.
-for review, shard in WORKFLOW.reviews.items():
+# One review per shard. One cell of each shard it looks at is input enough: it ties the review to that shard's job.
+for review in WORKFLOW.reviews.values():
 
     rule:
         name:
-            f"review_{shard.hardware.name}_{shard.model.key}_{shard.mode.name}"
+            "review_" + review.shard.name.replace("/", "_")
         input:
-            list(shard.cell_files[:1]) if shard.runnable else [],
+            [s.cell_files[0] for s in (review.shard, review.base) if s is not None and s.runnable],
         output:
-            review,
+            review.file,
         log:
-            f"{LOGS}/review/{shard.name}.log",
+            f"{LOGS}/review/{review.shard.name}.log",
         conda:
             ENVIRONMENT
         threads: 1
         resources:
             machine=1,
         params:
-            hardware=shard.hardware.name,
-            model=shard.model.key,
-            mode=shard.mode.name,
+            hardware=review.shard.hardware.name,
+            engine=review.shard.engine,
+            model=review.shard.model.key,
+            mode=review.shard.mode.name,
+            elsewhere="" if review.shard.hardware == WORKFLOW.planner.hardware else "--elsewhere",
         shell:
-            "exec python -m scripts.review --hardware {params.hardware} --model {params.model} --mode {params.mode} 2> {log}"
+            "exec python -m scripts.review --hardware {params.hardware} --engine {params.engine} --model {params.model}"
+            " --mode {params.mode} {params.elsewhere} 2> {log}"

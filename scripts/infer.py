@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.lib.config import load_config
 from scripts.lib.engine_build import server_binary
-from scripts.lib.engines import EngineSettings, Loaded, make_engine
+from scripts.lib.engines import Engine, EngineSettings, Loaded, make_engine
 from scripts.lib.errors import BenchError, run_cli
-from scripts.lib.executor import Job, drop_reviews, finish, missing, restore, run
+from scripts.lib.executor import Job, finish, missing, restore, run
 from scripts.lib.machine import alone_on_machine, die_with_parent, pin
-from scripts.lib.plan import Planner, Shard, find_shard, for_model, load_planner, make_plan
+from scripts.lib.plan import Cell, Planner, Shard, find_shard, for_model, load_planner, make_plan
 from scripts.lib.provenance import environment, store_environment
-from scripts.lib.review import REVIEWS
+from scripts.lib.review import drop_reviews
 from scripts.lib.run_record import RUN_VARIABLE, RunRecord, current_run_id
 
 LOGS = Path("benchmarks/results/logs/infer")
@@ -25,6 +26,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m scripts.infer", description=__doc__)
     parser.add_argument("--model", required=True, help="a key under roles: in the registry")
     parser.add_argument("--mode", default="baseline", help="a decoding mode (python -m scripts.plan lists them)")
+    parser.add_argument("--engine", choices=("embedded", "server"), help="default: the configuration's first")
     parser.add_argument(
         "--question", action="append", default=[], metavar="SUITE/ID", help="only this cell; repeatable"
     )
@@ -39,45 +41,49 @@ def _check_questions(shard: Shard, names: frozenset[str]) -> None:
         raise BenchError(f"{shard.name}: no question {', '.join(sorted(names - planned))}; planned: {sorted(planned)}")
 
 
-def engine_settings(planner: Planner, log: Path) -> EngineSettings:
-    """Log, llama-server and loading time of this shard's engine."""
-    defaults = planner.registry.defaults
-    return EngineSettings(server_binary(), log, float(defaults.server_defaults.get("startup_timeout", READY_TIMEOUT_S)))
+def _engine_settings(planner: Planner, log: Path) -> EngineSettings:
+    timeout_s = planner.registry.defaults.server_defaults.get("startup_timeout", READY_TIMEOUT_S)
+    return EngineSettings(planner.engine.binary or server_binary(), log, float(timeout_s))
+
+
+def _job(planner: Planner, shard: Shard) -> Job:
+    def describe(loaded: Loaded) -> str:
+        facts = {"system_info": str(loaded.effective.get("system_info", "")), **loaded.build}
+        return store_environment(environment(shard.hardware, planner.engine, facts))
+
+    config, run_id = planner.config, current_run_id()
+    recorder = RunRecord(Path(), run_id, config.to_json())
+    return Job(shard, Path(), config.cell_timeout_s, run_id, describe, recorder)
+
+
+def _run(job: Job, engine: Engine, cells: Sequence[Cell]) -> None:
+    outcome = "interrupted"
+    try:
+        failed = run(job, engine, cells)
+        outcome = f"finished, {failed} cells failed" if failed else "finished"
+    finally:
+        job.recorder.summarise(outcome)
 
 
 def main() -> int:
     arguments = _arguments()
     if os.environ.get(RUN_VARIABLE):
         die_with_parent()
-    config = load_config(tuple(arguments.configfile))
-    planner = for_model(load_planner(config), arguments.model)
-    shard = find_shard(make_plan(planner), arguments.model, arguments.mode)
+    planner = load_planner(load_config(tuple(arguments.configfile)))
+    planner = for_model(planner, arguments.model, arguments.engine)
+    plan = make_plan(planner)
+    shard = find_shard(plan, arguments.model, arguments.mode)
     only = frozenset(arguments.question)
     _check_questions(shard, only)
     pin(shard.hardware)
-
-    def describe(loaded: Loaded) -> str:
-        facts = {"system_info": str(loaded.effective.get("system_info", "")), **loaded.build}
-        return store_environment(environment(shard.hardware, planner.engine, facts))
-
-    run_id = current_run_id()
-    recorder = RunRecord(Path(), run_id, config.to_json())
-    job = Job(shard, Path(), config.cell_timeout_s, run_id, describe, recorder)
+    job = _job(planner, shard)
     with alone_on_machine(f"{Path.cwd().name}: {shard.name}"):
         restore(job)
         cells = missing(job, only)
         if cells:
-            drop_reviews(job, REVIEWS)
-            outcome = "interrupted"
-            try:
-                failed = run(
-                    job,
-                    make_engine(config.engine, engine_settings(planner, arguments.log or LOGS / f"{shard.name}.log")),
-                    cells,
-                )
-                outcome = f"finished, {failed} cells failed" if failed else "finished"
-            finally:
-                recorder.summarise(outcome)
+            drop_reviews(plan, shard)
+            log = arguments.log or LOGS / f"{shard.name}.log"
+            _run(job, make_engine(shard.engine, _engine_settings(planner, log)), cells)
     if not missing(job):
         finish(job)
     return 0

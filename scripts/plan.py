@@ -15,7 +15,7 @@ from tabulate import tabulate
 
 from scripts.lib.config import load_config
 from scripts.lib.errors import run_cli
-from scripts.lib.plan import Plan, load_plan, pending
+from scripts.lib.plan import Plan, load_plans, pending
 
 COLUMNS = ("hardware", "model", "mode", "cells", "pending", "excluded")
 
@@ -48,8 +48,8 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _print(plan: Plan, form: str) -> None:
-    table = list(rows(plan))
+def _print(plans: tuple[Plan, ...], form: str) -> None:
+    table = [row for plan in plans for row in rows(plan)]
     if form == "json":
         print(json.dumps(table, indent=1, ensure_ascii=False))
     elif form == "csv":
@@ -69,9 +69,9 @@ def main() -> int:
     arguments = _arguments()
     config = load_config(tuple(arguments.configfile))
     changes = {key: getattr(arguments, key) for key in ("registry", "prompts", "hardware") if getattr(arguments, key)}
-    plan = load_plan(replace(config, **changes), assume_present=arguments.assume_present)
-    _print(plan, arguments.format)
-    for warning in plan.warnings:
+    plans = load_plans(replace(config, **changes), assume_present=arguments.assume_present)
+    _print(plans, arguments.format)
+    for warning in plans[0].warnings:
         print(f"warning: {warning}", file=sys.stderr)
     return 0
 

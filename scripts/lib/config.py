@@ -59,7 +59,8 @@ class Config:
     registry: Path
     prompts: Path
     hardware: str
-    engine: str
+    engines: tuple[str, ...]
+    server_binary: str
     models: tuple[str, ...]
     suites: tuple[str, ...]
     tiers: tuple[int, ...]
@@ -94,6 +95,9 @@ def _explain(error: ValidationError, schema: Mapping[str, Any], file: str) -> It
         for key in sorted(set(found) - set(known), key=str):
             where = f"{place}.{key}" if place else str(key)
             yield Problem(file, where, f"unknown key{suggest(key, known)}")
+    elif error.validator == "oneOf":
+        known = ["embedded", "server"]
+        yield Problem(file, place, f"unknown value {error.instance!r}{suggest(error.instance, known)}")
     elif error.validator == "enum":
         known = [str(value) for value in error.validator_value]  # type: ignore[union-attr]
         yield Problem(file, place, f"unknown value {error.instance!r}{suggest(error.instance, known)}")
@@ -129,7 +133,8 @@ def parse_config(raw: Mapping[str, Any], file: str = str(CONFIG_FILE), schema_fi
         registry=Path(raw["registry"]),
         prompts=Path(raw["prompts"]),
         hardware=raw["hardware"],
-        engine=raw["engine"],
+        engines=(raw["engine"],) if isinstance(raw["engine"], str) else tuple(raw["engine"]),
+        server_binary=raw["server_binary"],
         models=tuple(raw["models"]),
         suites=tuple(raw["suites"]),
         tiers=tuple(sorted(raw["tiers"])),

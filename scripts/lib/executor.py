@@ -1,7 +1,7 @@
 """Runs the missing cells of one shard: one engine load, one cell after the other, each stored before the next begins.
 
 The model's failure becomes a cell with `status: error`; the machine's failure (disk full, weights gone) raises and leaves
-every finished cell in place. A cell is written under `.partial/` beside the shard's suites and linked to its name, since
+every finished cell in place. A cell is written under `.partial-…/` beside the shard's suites and linked to its name, since
 Snakemake deletes the declared outputs of a job that fails; the next start links back what it finds there.
 """
 
@@ -28,6 +28,8 @@ class Recorder(Protocol):
 
     def add(self, record: CellRecord) -> None: ...
 
+    def summarise(self, outcome: str) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -42,7 +44,7 @@ class Job:
 
 
 def _partial(job: Job) -> Path:
-    return job.root / job.shard.folder / ".partial"
+    return job.root / job.shard.folder / f".partial-{job.shard.engine}"
 
 
 def _target(job: Job, cell: Cell) -> Path:
@@ -222,13 +224,6 @@ def run(job: Job, engine: Engine, cells: Sequence[Cell], bar: bool = True) -> in
 def finish(job: Job) -> None:
     """The shard is complete: its .partial folder has no more use."""
     shutil.rmtree(_partial(job), ignore_errors=True)
-
-
-def drop_reviews(job: Job, folder: Path) -> None:
-    """A shard that measures again loses its reviews, so that no table shows the cell of before."""
-    shard = job.shard
-    for review in (folder / shard.hardware.name / shard.model.key).glob(f"{shard.mode.name}.*.csv"):
-        review.unlink(missing_ok=True)
 
 
 def _progress(name: str, cells: Sequence[Cell], bar: bool) -> Iterable[Cell]:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import platform
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +18,29 @@ from scripts.lib.errors import BenchError, InputErrors, Problem, suggest
 PROFILES = Path("config/hardware")
 AUTO = "auto"
 LOCAL_PREFIX = "local-"
-KEYS = ("threads", "batch_threads", "cpus", "numa")
+REQUIRED = ("threads", "batch_threads", "cpus", "numa")
+KEYS = (*REQUIRED, "bandwidth_gb_per_s")
 NUMA_POLICY = re.compile(r"(interleave|membind|cpunodebind|preferred)=[0-9a-z,-]+")
 CPU_LIST = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """A named profile. `cpus` is a CPU list such as `0-95` (None: not pinned); `numa` a numactl policy (None: none)."""
+    """A named profile. `cpus` is a CPU list such as `0-95` (None: not pinned); `numa` a numactl policy (None: none).
+
+    `bandwidth_gb_per_s` is the memory's, for the physics gate (10^9 bytes; None: unknown, the gate lets speeds pass).
+    """
 
     name: str
     threads: int
     batch_threads: int
     cpus: str | None
     numa: str | None
+    bandwidth_gb_per_s: float | None = None
 
     def spec(self) -> dict[str, Any]:
         """The part of a cell's spec that pins the machine's use; the name is in the cell's path."""
-        return {key: value for key, value in asdict(self).items() if key != "name"}
+        return {key: getattr(self, key) for key in REQUIRED}
 
 
 def cpu_model() -> str:
@@ -89,7 +94,7 @@ def _check(raw: object, file: str) -> list[Problem]:
     if not isinstance(raw, dict):
         return [Problem(file, "", f"expected a mapping, found {type(raw).__name__}")]
     problems = [Problem(file, str(key), f"unknown key{suggest(key, KEYS)}") for key in raw if key not in KEYS]
-    problems += [Problem(file, key, "is missing") for key in KEYS if key not in raw]
+    problems += [Problem(file, key, "is missing") for key in REQUIRED if key not in raw]
     for key in ("threads", "batch_threads"):
         value = raw.get(key)
         if key in raw and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
@@ -98,6 +103,11 @@ def _check(raw: object, file: str) -> list[Problem]:
         value = raw.get(key)
         if value is not None and not form.fullmatch(str(value)):
             problems.append(Problem(file, key, f"expected null or such as {example}, found {value!r}"))
+    bandwidth = raw.get("bandwidth_gb_per_s")
+    if bandwidth is not None and (
+        isinstance(bandwidth, bool) or not isinstance(bandwidth, (int, float)) or bandwidth <= 0
+    ):
+        problems.append(Problem(file, "bandwidth_gb_per_s", f"expected GB/s above 0, found {bandwidth!r}"))
     return problems
 
 
@@ -119,4 +129,5 @@ def load_hardware(name: str, folder: Path = PROFILES) -> Hardware:
     if problems:
         raise InputErrors(problems)
     cpus = None if raw["cpus"] is None else str(raw["cpus"])
-    return Hardware(name, raw["threads"], raw["batch_threads"], cpus, raw["numa"])
+    bandwidth = raw.get("bandwidth_gb_per_s")
+    return Hardware(name, raw["threads"], raw["batch_threads"], cpus, raw["numa"], bandwidth)

@@ -19,7 +19,7 @@ from scripts.lib.errors import BenchError, InputErrors, Problem, suggest
 from scripts.lib.hardware import Hardware, load_hardware
 from scripts.lib.modes import Exclusion, Mode, expand_modes
 from scripts.lib.prompt_loader import Question, Suite, load_suites, suites_for_roles
-from scripts.lib.provenance import EngineIdentity, engine_identity
+from scripts.lib.provenance import EngineIdentity, binary_identity, engine_identity
 from scripts.lib.records import CellId, digest
 from scripts.lib.registry_loader import Model, Registry, load_registry
 from scripts.lib.weights import WeightsFacts, WeightsLock, facts
@@ -79,6 +79,7 @@ class Shard:
     weights: Weights
     draft: Weights | None = None
     runnable: bool = True
+    engine: str = "embedded"
 
     @cached_property
     def folder(self) -> str:
@@ -86,7 +87,7 @@ class Shard:
 
     @property
     def name(self) -> str:
-        return f"{self.hardware.name}/{self.model.key}/{self.mode.name}"
+        return f"{self.hardware.name}/{self.model.key}/{self.mode.name}/{self.engine}"
 
     @cached_property
     def cell_files(self) -> tuple[str, ...]:
@@ -277,7 +278,7 @@ class Planner:
         if not cells:
             return "no question is selected (suites, tiers)"
         runnable = weights.usable and (draft is None or draft.usable)
-        return Shard(self.hardware, model, mode, cells, weights, draft, runnable)
+        return Shard(self.hardware, model, mode, cells, weights, draft, runnable, self.engine.name)
 
 
 def vocabulary_mismatch(target: Weights, draft: Weights, draft_key: str) -> str:
@@ -377,7 +378,23 @@ def load_planner(
     weights = {model.key: locate_weights(registry, model, lock) for model in registry.models.values()}
     if assume_present:
         weights = {key: _assumed(registry.models[key], entry) for key, entry in weights.items()}
-    return Planner(registry, suites, config, profile, weights, engine_identity(config.engine))
+    return Planner(registry, suites, config, profile, weights, engine_of(config, registry, config.engines[0]))
+
+
+def engine_of(config: Config, registry: Registry, name: str) -> EngineIdentity:
+    """The engine of that name as the configuration wants it: of this project's build, or another llama-server."""
+    if name != "server" or config.server_binary == "built":
+        return engine_identity(name)
+    if config.server_binary != "registry":
+        return binary_identity(name, Path(config.server_binary))
+    binaries = registry.defaults.binaries
+    return binary_identity(name, Path(binaries.get("base_dir", "")) / binaries.get("server", "llama-server"))
+
+
+def planners(planner: Planner) -> tuple[Planner, ...]:
+    """One planner per engine that the configuration asks for."""
+    config, registry = planner.config, planner.registry
+    return tuple(replace(planner, engine=engine_of(config, registry, name)) for name in config.engines)
 
 
 def _assumed(model: Model, weights: Weights) -> Weights:
@@ -386,16 +403,22 @@ def _assumed(model: Model, weights: Weights) -> Weights:
     return Weights(WeightsFacts.assumed(model), weights.path, True, False)
 
 
-def load_plan(config: Config, assume_present: bool = False) -> Plan:
-    """The plan of a configuration, read from the files it names."""
-    return make_plan(load_planner(config, assume_present))
+def load_plans(config: Config, assume_present: bool = False) -> tuple[Plan, ...]:
+    """The plan of a configuration for each of its engines, read from the files it names."""
+    return tuple(make_plan(planner) for planner in planners(load_planner(config, assume_present)))
 
 
-def for_model(planner: Planner, key: str) -> Planner:
-    """The same planner, narrowed to one model (its drafts stay known)."""
+def seen_from_elsewhere(plan: Plan) -> Plan:
+    """The plan of another machine's profile: nothing of it can be run here, the cells in the tree are shown."""
+    return replace(plan, shards=tuple(replace(shard, runnable=False) for shard in plan.shards))
+
+
+def for_model(planner: Planner, key: str, engine: str | None = None) -> Planner:
+    """The same planner, narrowed to one model (its drafts stay known), for that engine (None: the first one)."""
     if key not in planner.registry.models:
         raise BenchError(f"{planner.registry.path}: no entry '{key}'{suggest(key, planner.registry.models)}")
-    return replace(planner, config=replace(planner.config, models=(key,)))
+    identity = engine_of(planner.config, planner.registry, engine or planner.config.engines[0])
+    return replace(planner, config=replace(planner.config, models=(key,)), engine=identity)
 
 
 def find_shard(plan: Plan, model: str, mode: str) -> Shard:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import re
@@ -24,11 +25,15 @@ _PIN = re.compile(r"^llama-cpp-python==(?P<version>[^\s;\\]+).*?--hash=sha256:(?
 
 @dataclass(frozen=True, slots=True)
 class EngineIdentity:
-    """Name (`embedded` or `server`), llama-cpp-python's version, and the sha256 of the source it was built from."""
+    """Name (`embedded` or `server`), version, and the sha256 of the source (or of a binary that was not built here).
+
+    `binary` is that binary's path; None for the build of this project.
+    """
 
     name: str
     version: str
     source_sha256: str
+    binary: Path | None = None
 
     def spec(self) -> dict[str, Any]:
         return {"name": self.name, "version": self.version, "source": self.source_sha256[:12]}
@@ -40,6 +45,22 @@ def engine_identity(name: str, lock: Path = ENGINE_LOCK) -> EngineIdentity:
     if found is None:
         raise BenchError(f"{lock}: expected a line 'llama-cpp-python==VERSION --hash=sha256:…', found none")
     return EngineIdentity(name, found["version"], found["sha256"])
+
+
+def binary_identity(name: str, binary: Path) -> EngineIdentity:
+    """The identity of a llama-server that was not built here: what it says of itself, and its own sha256."""
+    if not binary.is_file():
+        raise BenchError(
+            f"config: server_binary: no such binary: {binary}; build one: make engine, server_binary: built"
+        )
+    try:
+        shown = subprocess.run([str(binary), "--version"], capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BenchError(f"{binary}: cannot be asked for its --version: {error}") from error
+    lines = (shown.stderr + shown.stdout).strip().splitlines()
+    version = next((line for line in lines if line.startswith("version")), lines[0] if lines else "unknown")
+    with binary.open("rb") as stream:
+        return EngineIdentity(name, version[:100], hashlib.file_digest(stream, "sha256").hexdigest(), binary)
 
 
 def _read(path: str) -> str | None:

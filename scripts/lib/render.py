@@ -13,6 +13,7 @@ from typing import Any
 import jinja2
 from tabulate import tabulate
 
+from scripts.lib.certificate import Verdict
 from scripts.lib.plan import LeftOut, Plan
 from scripts.lib.provenance import ENVIRONMENTS
 from scripts.lib.review import ReviewRow
@@ -26,6 +27,7 @@ from scripts.lib.tables import (
     quality_rows,
     speed_rows,
     speed_up,
+    struck_out,
 )
 
 DASH = "–"
@@ -88,10 +90,11 @@ class ProfilePart:
     plan: Plan
     configurations: tuple[Configuration, ...]
     environments: Mapping[str, Mapping[str, Any]]
+    is_active: bool = False
 
     @property
     def name(self) -> str:
-        return self.plan.hardware.name
+        return f"{self.plan.hardware.name}, engine {self.plan.engine.name}"
 
     @cached_property
     def suites(self) -> list[str]:
@@ -118,7 +121,8 @@ class ProfilePart:
             cpu, memory, system = record["cpu"], record["memory"], record["system"]
             lines.append(
                 f"- environment {code(name)}: {text(cpu['model'])}, {cpu['physical_cores']} cores / "
-                f"{cpu['logical_cpus']} threads, {gibibytes(memory['total_bytes'])} GiB, Linux {text(system['kernel'])}, "
+                f"{cpu['logical_cpus']} threads, {gibibytes(memory['total_bytes'])} GiB, "
+                f"Linux {text(system['kernel'])}, "
                 f"{text(system['compiler'] or 'compiler unknown')}"
             )
         return "\n".join(lines)
@@ -139,7 +143,7 @@ class ProfilePart:
 
     def _master_row(self, c: Configuration) -> list[str]:
         ways = [m for m in speed_rows(self.configurations) if base_of(m, self.configurations) is c]
-        best = fastest(ways)
+        best = fastest(ways, c)
         ratio = speed_up(best, c) if best is not None else None
         return [
             code(c.model.key),
@@ -147,11 +151,15 @@ class ProfilePart:
             code(c.mode.name),
             *(self._suite(c, suite) for suite in self.suites),
             rate(passes(c.rows)),
-            ranged(c.decode),
+            self._speed(c),
             ranged(c.ttft, 2),
             code(best.mode.name) if best is not None else DASH,
             f"{ratio.median:.2f}x (n={ratio.n})" if ratio is not None else DASH,
         ]
+
+    def _speed(self, c: Configuration) -> str:
+        shown = ranged(c.decode)
+        return f"~~{shown}~~" if struck_out(c, base_of(c, self.configurations)) else shown
 
     def _suite(self, c: Configuration, suite: str) -> str:
         found = passes(c.by_suite.get(suite, ()))
@@ -161,8 +169,8 @@ class ProfilePart:
 
     def modes_table(self) -> str:
         headers = [
-            *("model", "mode", "n", "decode t/s", "speed-up", "acceptance", "accepted length", "drafted", "TTFT s"),
-            *("prefill t/s", "peak RSS GiB", "load s"),
+            *("model", "mode", "n", "decode t/s", "speed-up", "certificate", "acceptance", "accepted length"),
+            *("drafted", "TTFT s", "prefill t/s", "peak RSS GiB", "load s"),
         ]
         return table((self._mode_row(c) for c in self.configurations), headers)
 
@@ -172,8 +180,9 @@ class ProfilePart:
             code(c.model.key),
             code(c.mode.name),
             str(len(c.answered)),
-            ranged(c.decode),
+            self._speed(c),
             f"{ratio.median:.2f}x ({ratio.low:.2f}–{ratio.high:.2f}, n={ratio.n})" if ratio else DASH,
+            self._certificate(c) if c.mode.speculative else DASH,
             percent(c.acceptance),
             number(c.accepted_length, 2),
             str(sum(row.drafted_tokens for row in c.answered)) if c.mode.speculative else DASH,
@@ -182,6 +191,41 @@ class ProfilePart:
             gibibytes(max((row.peak_rss_bytes for row in c.rows), default=0)),
             number(max((row.load_s for row in c.rows), default=None), 2),
         ]
+
+    def _certificate(self, c: Configuration) -> str:
+        """The verdict, and for what is not exact how many answers differ."""
+        differ = sum(row.certificate in (Verdict.NUMERIC_TIE, Verdict.LOSSY) for row in c.rows)
+        return f"{c.certificate} ({differ} of {len(c.rows)} differ)" if differ else str(c.certificate)
+
+    def divergences(self) -> str:
+        """Every speculative answer that differs from its base's, with the evidence."""
+        rows = [
+            [
+                code(c.model.key),
+                code(c.mode.name),
+                code(f"{r.suite}/{r.question_id}"),
+                r.certificate,
+                str(r.divergence_token),
+                number(r.divergence_gap_logits, 3) if r.divergence_gap_logits is not None else "≥ 1",
+            ]
+            for c in self.configurations
+            for r in c.rows
+            if r.certificate in (Verdict.NUMERIC_TIE, Verdict.LOSSY)
+        ]
+        headers = [
+            "model",
+            "mode",
+            "question",
+            "verdict",
+            "first different token",
+            "gap of the base's two best, logits",
+        ]
+        return table(rows, headers) if rows else ""
+
+    def struck(self) -> list[tuple[Configuration, str]]:
+        """What physics struck out, with the reason."""
+        found = ((c, struck_out(c, base_of(c, self.configurations))) for c in self.configurations)
+        return [(c, reason) for c, reason in found if reason]
 
     def failures(self) -> str:
         rows = [
@@ -227,8 +271,6 @@ class ProfilePart:
                 item = LeftOut(shard.model.key, shard.mode.name, "")
                 groups.setdefault("weights are not on this machine: cannot run here", []).append(item)
         return list(groups.items())
-
-    is_active: bool = False
 
 
 def read_environments(rows: Iterable[ReviewRow], folder: Path = ENVIRONMENTS) -> dict[str, dict[str, Any]]:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.certificate import Certificate, certify
 from scripts.lib.checks import SCORER_VERSION, score_answer
 from scripts.lib.errors import BenchError
-from scripts.lib.plan import Cell, Shard, existing_files
+from scripts.lib.plan import Cell, Plan, Shard, existing_files
 from scripts.lib.prompt_loader import Question
 from scripts.lib.records import CellRecord, digest, read_cell
 
@@ -59,6 +60,9 @@ class ReviewRow:
     generation_s: float
     peak_rss_bytes: int
     environment: str
+    certificate: str
+    divergence_token: int | None
+    divergence_gap_logits: float | None
     cell_file: str
 
 
@@ -83,13 +87,48 @@ def scored_cells(shard: Shard) -> tuple[Cell, ...]:
     return tuple(cell for cell in shard.cells if cell.file_name in existing)
 
 
-def review_file(shard: Shard, cells: Sequence[Cell]) -> str:
-    """Where the review of these cells is kept."""
-    identity = [SCORER, SCORER_VERSION, [[cell.digest, scoring_identity(cell.question)] for cell in cells]]
-    return f"{REVIEWS}/{shard.hardware.name}/{shard.model.key}/{shard.mode.name}.{digest(identity)}.csv"
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A planned review: its shard, the cells it scores, and the base mode's cells that speculative answers must equal."""
+
+    shard: Shard
+    cells: tuple[Cell, ...]
+    base: Shard | None
+    base_cells: tuple[Cell, ...]
+    file: str
 
 
-def review_cell(cell: Cell, record: CellRecord, cell_file: str) -> ReviewRow:
+def base_shard(plan: Plan, shard: Shard) -> Shard | None:
+    """The shard whose answers this speculative one should give; None for a mode that stands for itself."""
+    if not shard.mode.speculative:
+        return None
+    wanted = (shard.model.key, shard.mode.quality_row)
+    return next((other for other in plan.shards if (other.model.key, other.mode.name) == wanted), None)
+
+
+def plan_review(plan: Plan, shard: Shard) -> Review:
+    """The review of a shard; its file's name ends in the digest of all that it is derived from."""
+    cells, base = scored_cells(shard), base_shard(plan, shard)
+    asked = {_question_key(cell) for cell in cells}
+    base_cells = tuple(c for c in scored_cells(base) if _question_key(c) in asked) if base is not None else ()
+    scored = [[cell.digest, scoring_identity(cell.question)] for cell in cells]
+    identity = [SCORER, SCORER_VERSION, scored, [cell.digest for cell in base_cells]]
+    name = f"{shard.mode.name}.{digest(identity)}.csv"
+    return Review(shard, cells, base, base_cells, f"{REVIEWS}/{shard.hardware.name}/{shard.model.key}/{name}")
+
+
+def drop_reviews(plan: Plan, shard: Shard) -> None:
+    """A shard that measures again loses its review, and those that compare with it: no table shows the cell of before."""
+    for other in plan.shards:
+        if other is shard or base_shard(plan, other) is shard:
+            Path(plan_review(plan, other).file).unlink(missing_ok=True)
+
+
+def _question_key(cell: Cell) -> tuple[str, str, int]:
+    return cell.id.suite, cell.id.question, cell.id.repeat
+
+
+def review_cell(cell: Cell, record: CellRecord, cell_file: str, certificate: Certificate | None) -> ReviewRow:
     """Score one cell. An answer that was not finished or failed is scored as far as it goes, or not at all."""
     measured = record.measurement
     score = None
@@ -123,18 +162,30 @@ def review_cell(cell: Cell, record: CellRecord, cell_file: str) -> ReviewRow:
         generation_s=round(measured.ttft_s + measured.decode_s, 6) if measured else 0.0,
         peak_rss_bytes=record.peak_rss_bytes,
         environment=record.environment,
+        certificate=certificate.verdict.value if certificate is not None else "",
+        divergence_token=certificate.token if certificate is not None else None,
+        divergence_gap_logits=certificate.gap_logits if certificate is not None else None,
         cell_file=cell_file,
     )
 
 
-def review_shard(shard: Shard, cells: Iterable[Cell]) -> tuple[ReviewRow, ...]:
+def _read(shard: Shard, cell: Cell) -> tuple[str, CellRecord]:
+    file = f"{shard.folder}/{cell.file_name}"
+    if not Path(file).is_file():
+        raise BenchError(f"{file}: not there; run: snakemake -j8 results")
+    return file, read_cell(Path(file))
+
+
+def review_shard(review: Review) -> tuple[ReviewRow, ...]:
     """Score the stored cells of a shard. Raises BenchError for a cell that is missing or damaged."""
+    base: dict[tuple[str, str, int], CellRecord] = {}
+    if review.base is not None:
+        base = {_question_key(cell): _read(review.base, cell)[1] for cell in review.base_cells}
     rows = []
-    for cell in cells:
-        file = f"{shard.folder}/{cell.file_name}"
-        if not Path(file).is_file():
-            raise BenchError(f"{file}: not there; run: snakemake -j8 results")
-        rows.append(review_cell(cell, read_cell(Path(file)), file))
+    for cell in review.cells:
+        file, record = _read(review.shard, cell)
+        certificate = certify(base.get(_question_key(cell)), record) if review.shard.mode.speculative else None
+        rows.append(review_cell(cell, record, file, certificate))
     return tuple(rows)
 
 

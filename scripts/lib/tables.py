@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from scripts.lib.certificate import Verdict, worst
 from scripts.lib.modes import Mode
+from scripts.lib.physics import bandwidth_violation, bytes_per_token, speed_up_violation
 from scripts.lib.registry_loader import Model
 from scripts.lib.review import COLUMNS, ReviewRow, row_texts
 
@@ -84,13 +86,23 @@ def passes(rows: Sequence[ReviewRow]) -> Passes:
 
 @dataclass(frozen=True)
 class Configuration:
-    """One model in one mode on one hardware profile, with its reviewed cells."""
+    """One model in one mode on one hardware profile by one engine, with its reviewed cells.
+
+    The rest is for the physics gate: size of the weights in bytes, experts (all, active), lookup's draft length, and the
+    memory's bandwidth in GB/s (None: unknown).
+    """
 
     hardware: str
+    engine: str
     model: Model
     mode: Mode
     rows: tuple[ReviewRow, ...]
     planned: int
+    weights_bytes: int = 0
+    experts: int | None = None
+    experts_used: int | None = None
+    lookup_draft_tokens: int | None = None
+    bandwidth_gb_per_s: float | None = None
 
     @cached_property
     def answered(self) -> tuple[ReviewRow, ...]:
@@ -112,6 +124,16 @@ class Configuration:
     @cached_property
     def prefill(self) -> Spread | None:
         return spread(row.prefill_tokens_per_s for row in self.answered)
+
+    @property
+    def certificate(self) -> Verdict:
+        """The losslessness verdict of a speculative mode: that of its worst answer."""
+        return worst(row.certificate for row in self.rows)
+
+    @property
+    def most_drafted(self) -> int | None:
+        """The most tokens one step can draft."""
+        return max((n for n in (self.mode.k, self.lookup_draft_tokens) if n is not None), default=None)
 
     @property
     def acceptance(self) -> float | None:
@@ -143,10 +165,21 @@ def speed_up(mode: Configuration, base: Configuration | None) -> Spread | None:
     return spread(ratios)
 
 
+def struck_out(mode: Configuration, base: Configuration | None) -> str:
+    """Why physics forbids this configuration's speed (empty: it does not). Such a number is shown, never ranked."""
+    if not mode.mode.speculative:
+        if mode.decode is None or mode.bandwidth_gb_per_s is None:
+            return ""
+        read = bytes_per_token(mode.weights_bytes, mode.experts, mode.experts_used)
+        return bandwidth_violation(mode.decode.median, read, mode.bandwidth_gb_per_s * 1e9)
+    ratio = speed_up(mode, base)
+    return speed_up_violation(ratio.median if ratio else None, mode.most_drafted, mode.accepted_length)
+
+
 def base_of(mode: Configuration, all_modes: Iterable[Configuration]) -> Configuration | None:
     """The configuration whose answers, and speed, this mode is compared with."""
     for other in all_modes:
-        same = (other.hardware, other.model.key) == (mode.hardware, mode.model.key)
+        same = (other.hardware, other.engine, other.model.key) == (mode.hardware, mode.engine, mode.model.key)
         if same and other.mode.name == mode.mode.quality_row:
             return other
     return None
@@ -162,9 +195,13 @@ def speed_rows(configurations: Iterable[Configuration]) -> list[Configuration]:
     return [c for c in configurations if c.mode.speculative]
 
 
-def fastest(modes: Iterable[Configuration]) -> Configuration | None:
-    """The mode with the highest median decode speed."""
-    timed = [mode for mode in modes if mode.decode is not None]
+def fastest(modes: Iterable[Configuration], base: Configuration | None = None) -> Configuration | None:
+    """The mode with the highest median decode speed, of those that physics allows and that are not lossy."""
+    timed = [
+        mode
+        for mode in modes
+        if mode.decode is not None and not struck_out(mode, base) and mode.certificate is not Verdict.LOSSY
+    ]
     return max(timed, key=lambda mode: mode.decode.median if mode.decode else 0.0, default=None)
 
 
@@ -183,7 +220,7 @@ def summary_row(row: Configuration, speeds: Sequence[Configuration]) -> dict[str
     spec = [m for m in speeds if m.mode.draft and m.mode.lookup_n is None]
     combined = [m for m in speeds if m.mode.draft and m.mode.lookup_n is not None]
     lookup = [m for m in speeds if m.mode.draft is None]
-    best = fastest(spec)
+    best = fastest(spec, row)
     values = {"model": Path(row.model.path).stem + ("" if row.mode.name == "baseline" else f" ({row.mode.name})")}
     for suite in SUITE_ORDER[:8]:
         found = passes(row.by_suite.get(suite, ()))
@@ -199,13 +236,13 @@ def summary_row(row: Configuration, speeds: Sequence[Configuration]) -> dict[str
 
 
 def summary_csv(configurations: Sequence[Configuration]) -> str:
-    """The predecessor's summary.csv with one column of ours at the end: the hardware profile."""
+    """The predecessor's summary.csv with two columns of ours at the end: hardware profile and engine."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, (*SUMMARY_COLUMNS, "hardware"), lineterminator="\n")
+    writer = csv.DictWriter(out, (*SUMMARY_COLUMNS, "hardware", "engine"), lineterminator="\n")
     writer.writeheader()
     for row in quality_rows(configurations):
         speeds = [m for m in speed_rows(configurations) if base_of(m, [row]) is row]
-        writer.writerow(summary_row(row, speeds) | {"hardware": row.hardware})
+        writer.writerow(summary_row(row, speeds) | {"hardware": row.hardware, "engine": row.engine})
     return out.getvalue()
 
 
@@ -214,6 +251,7 @@ def mode_row(c: Configuration, base: Configuration | None) -> dict[str, object]:
     ratio, total = speed_up(c, base), passes(c.rows)
     return {
         "hardware": c.hardware,
+        "engine": c.engine,
         "model": c.model.key,
         "mode": c.mode.name,
         "quality_row": c.mode.quality_row,
@@ -235,6 +273,8 @@ def mode_row(c: Configuration, base: Configuration | None) -> dict[str, object]:
         "accepted_tokens": sum(row.accepted_tokens for row in c.rows),
         "acceptance": _number(c.acceptance),
         "accepted_length": _number(c.accepted_length),
+        "certificate": c.certificate.value if c.mode.speculative else "",
+        "struck_out": struck_out(c, base),
         "peak_rss_bytes": max((row.peak_rss_bytes for row in c.rows), default=0),
         "load_s": max((row.load_s for row in c.rows), default=0.0),
     }
@@ -255,9 +295,9 @@ def cells_csv(configurations: Sequence[Configuration]) -> str:
     """Every reviewed cell as one tidy row: the reviews joined, with hardware, model and mode."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("hardware", "model", "mode", *COLUMNS))
+    writer.writerow(("hardware", "engine", "model", "mode", *COLUMNS))
     for c in configurations:
-        writer.writerows((c.hardware, c.model.key, c.mode.name, *row_texts(row)) for row in c.rows)
+        writer.writerows((c.hardware, c.engine, c.model.key, c.mode.name, *row_texts(row)) for row in c.rows)
     return out.getvalue()
 
 

@@ -15,9 +15,19 @@ from typing import Any, TypeVar
 from scripts.lib.config import CONFIG_FILE, CONFIG_VARIABLE, Config, merge, parse_config, read_config_file
 from scripts.lib.errors import BenchError, fail
 from scripts.lib.hardware import load_hardware, profile_names
-from scripts.lib.plan import CELLS, Plan, Planner, Shard, load_planner, make_plan, pending
+from scripts.lib.plan import (
+    CELLS,
+    Plan,
+    Planner,
+    Shard,
+    load_planner,
+    make_plan,
+    pending,
+    planners,
+    seen_from_elsewhere,
+)
 from scripts.lib.records import digest
-from scripts.lib.review import REVIEWS, review_file, scored_cells
+from scripts.lib.review import REVIEWS, Review, plan_review
 
 # A timed shard takes the whole machine; every other job of ours takes one part, so none runs beside it.
 MACHINE_PARTS = 100
@@ -39,29 +49,30 @@ def or_exit(make: Callable[[], T]) -> T:
 
 @dataclass(frozen=True)
 class Workflow:
-    """The plans of one invocation: the active hardware profile first, then those whose cells are in the tree."""
+    """The plans of one invocation: the active hardware profile's (one per engine), then those of profiles in the tree."""
 
     planner: Planner
-    plan: Plan
+    active: tuple[Plan, ...]
     others: tuple[Plan, ...]
 
     @cached_property
     def plans(self) -> tuple[Plan, ...]:
-        return (self.plan, *self.others)
+        return (*self.active, *self.others)
 
     @cached_property
-    def reviews(self) -> Mapping[str, Shard]:
-        """Review file -> shard, for every shard that has, or will have, cells."""
-        found = {}
-        for shard in (shard for plan in self.plans for shard in plan.shards):
-            cells = scored_cells(shard)
-            if cells:
-                found[review_file(shard, cells)] = shard
-        return found
+    def shards(self) -> tuple[Shard, ...]:
+        """The shards that can be run here."""
+        return tuple(shard for plan in self.active for shard in plan.runnable)
+
+    @cached_property
+    def reviews(self) -> Mapping[str, Review]:
+        """Review file -> review, for every shard that has, or will have, cells."""
+        planned = (plan_review(plan, shard) for plan in self.plans for shard in plan.shards)
+        return {review.file: review for review in planned if review.cells}
 
     @cached_property
     def cell_files(self) -> list[str]:
-        return [file for shard in self.plan.runnable for file in shard.cell_files]
+        return [file for shard in self.shards for file in shard.cell_files]
 
     def weights_of(self, key: str) -> str:
         """Where a model's weights are, or will be made."""
@@ -75,7 +86,13 @@ class Workflow:
             for model in self.planner.registry.models.values()
         ]
         plans = [
-            [p.hardware.name, p.engine.spec(), [[x.model, x.mode, x.reason] for x in p.left_out], list(p.warnings)]
+            [
+                p.hardware.name,
+                p.hardware.bandwidth_gb_per_s,
+                p.engine.spec(),
+                [[x.model, x.mode, x.reason] for x in p.left_out],
+                list(p.warnings),
+            ]
             for p in self.plans
         ]
         cells = {shard.name: [cell.digest for cell in shard.cells] for plan in self.plans for shard in plan.shards}
@@ -92,23 +109,14 @@ def other_profiles(active: str) -> tuple[str, ...]:
     return tuple(name for name in profile_names() if name != active and (Path(CELLS) / name).is_dir())
 
 
-def _elsewhere(planner: Planner, name: str) -> Plan:
-    plan = make_plan(replace(planner, hardware=load_hardware(name)))
-    shards = (replace(shard, runnable=False) for shard in plan.shards)
-    return replace(plan, shards=tuple(shard for shard in shards if scored_cells(shard)))
-
-
 def make_workflow(config: Config) -> Workflow:
-    """Read everything the configuration names and plan it for every profile."""
+    """Read everything the configuration names and plan it for every engine and profile."""
     planner = load_planner(config)
-    plan = make_plan(planner)
-    others = tuple(_elsewhere(planner, name) for name in other_profiles(plan.hardware.name))
-    return Workflow(planner, plan, others)
-
-
-def plan_all(config: Config) -> tuple[Plan, ...]:
-    """Every profile's plan, the active one first."""
-    return make_workflow(config).plans
+    engines = planners(planner)
+    active = tuple(make_plan(engine) for engine in engines)
+    profiles = [load_hardware(name) for name in other_profiles(planner.hardware.name)]
+    others = (make_plan(replace(engine, hardware=profile)) for profile in profiles for engine in engines)
+    return Workflow(planner, active, tuple(seen_from_elsewhere(plan) for plan in others))
 
 
 def load_workflow(config: Mapping[str, Any]) -> Workflow:
@@ -127,7 +135,7 @@ def summary_lines(plan: Plan) -> Iterator[str]:
     todo = {shard.name: len(pending(shard)) for shard in plan.runnable}
     cells = sum(len(shard.cells) for shard in plan.runnable)
     yield (
-        f"plan: {len(plan.runnable)} shards, {cells} cells on {plan.hardware.name}; "
+        f"plan: {len(plan.runnable)} shards, {cells} cells on {plan.hardware.name} by engine {plan.engine.name}; "
         f"{sum(todo.values())} cells in {sum(n > 0 for n in todo.values())} shards are to be run"
     )
     reasons: dict[str, list[str]] = {}
@@ -144,8 +152,7 @@ def summary_lines(plan: Plan) -> Iterator[str]:
         yield f"warning: {warning}"
 
 
-def announce(plan: Plan) -> None:
-    """Print the plan's summary once per invocation (not in the jobs that Snakemake starts)."""
-    if os.environ.get("EPYC_BENCH_ANNOUNCED") != str(os.getpid()):
-        os.environ["EPYC_BENCH_ANNOUNCED"] = str(os.getpid())
-        print("\n".join(summary_lines(plan)), file=sys.stderr)
+def announce(plans: tuple[Plan, ...]) -> None:
+    """Print the plans' summary, once per invocation (not in the processes that Snakemake starts)."""
+    if os.environ.setdefault("EPYC_BENCH_ANNOUNCED", str(os.getpid())) == str(os.getpid()):
+        print("\n".join(line for plan in plans for line in summary_lines(plan)), file=sys.stderr)
