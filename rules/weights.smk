@@ -25,6 +25,6 @@ for key, made in MADE.items():
 
 
 rule weights:
-    """The weights of every entry that a rule can make."""
+    """The weights that the configuration's models need and that a rule can make."""
     input:
-        [WORKFLOW.weights_of(key) for key in MADE],
+        WORKFLOW.made_weights,

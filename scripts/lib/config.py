@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -71,13 +71,19 @@ class Config:
     measurement_epoch: int
     cell_timeout_s: float
 
+    def with_modes(self, modes: tuple[str, ...]) -> Config:
+        """The same configuration with other mode patterns."""
+        return replace(self, decoding=replace(self.decoding, modes=modes))
+
     def to_json(self) -> dict[str, Any]:
         """The settings as plain JSON values, for the run record."""
         return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self).items()}
 
 
 def matches(name: str, patterns: tuple[str, ...]) -> bool:
-    """True when any shell-style pattern fits the whole name."""
+    """True when a shell-style pattern fits the whole name, and none that begins with `!` does."""
+    if any(fnmatchcase(name, pattern[1:]) for pattern in patterns if pattern.startswith("!")):
+        return False
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 

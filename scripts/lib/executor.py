@@ -87,14 +87,14 @@ def store(job: Job, cell: Cell, record: CellRecord) -> None:
     job.recorder.add(record)
 
 
-def load_settings(shard: Shard) -> LoadSettings:
+def load_settings(shard: Shard, check: bool = True) -> LoadSettings:
     """What the engine needs, out of the shard's plan. Raises BenchError when a weights file is not there (any more)."""
     if not shard.cells:
         raise BenchError(f"{shard.name}: the plan has no cell for it")
     spec = shard.cells[0].spec
     for weights, what in ((shard.weights, "weights"), (shard.draft, "draft weights")):
-        if weights is not None and (weights.path is None or not weights.path.is_file()):
-            raise BenchError(f"{shard.name}: {what}: no file {weights.path}; fetch it: snakemake -j1 weights")
+        if check and weights is not None and (weights.path is None or not weights.path.is_file()):
+            raise BenchError(f"{shard.name}: {what}: no file {weights.path} (any more); put it back and run again")
     assert shard.weights.path is not None
     return LoadSettings(
         weights=shard.weights.path,

@@ -308,7 +308,7 @@ def _not_selected(model: Model, config: Config) -> str:
 
 
 def _check_patterns(patterns: tuple[str, ...], known: Mapping[str, object], place: str) -> Iterator[Problem]:
-    for pattern in patterns:
+    for pattern in (p for p in patterns if not p.startswith("!")):
         if not any(matches(name, (pattern,)) for name in known):
             yield Problem("config", place, f"'{pattern}' names nothing{suggest(pattern, known)}")
 
@@ -332,7 +332,8 @@ def make_plan(planner: Planner) -> Plan:
         expansion = expand_modes(model, registry.models)
         left_out += [LeftOut(model.key, item.mode, item.reason) for item in expansion.excluded]
         if expansion.modes and planner.weights[model.key].facts is None:
-            left_out.append(LeftOut(model.key, "*", f"weights are not on this machine: {model.path}"))
+            make = f"; make them: snakemake -j1 weights_{model.key}" if model.source is not None else ""
+            left_out.append(LeftOut(model.key, "*", f"weights are not on this machine: {model.path}{make}"))
             continue
         warnings += [f"{model.key}: {warning}" for warning in expansion.warnings]
         if expansion.recommended:

@@ -79,6 +79,12 @@ class Workflow:
         return str(self.planner.weights[key].path)
 
     @cached_property
+    def made_weights(self) -> list[str]:
+        """The weights of planned shards that a rule makes."""
+        used = (weights for shard in self.shards for weights in (shard.weights, shard.draft) if weights is not None)
+        return sorted({str(weights.path) for weights in used if weights.fetchable})
+
+    @cached_property
     def identity(self) -> str:
         """Digest of all that the tables show besides the reviews' contents."""
         models = [
