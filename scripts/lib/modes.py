@@ -227,7 +227,8 @@ def _recommended(model: Model, modes: Iterable[Mode]) -> str | None:
     spec = [mode for mode in modes if mode.draft is not None and mode.lookup_n is None]
     if "architect" in model.candidate_roles and spec:
         full = [mode for mode in spec if mode.quality_row == "baseline"]
-        wanted = [mode for mode in full if mode.k == model.acceleration.k] or full
+        named = (model.acceleration.draft_role, model.acceleration.k)
+        wanted = [mode for mode in full if (mode.draft, mode.k) == named] or full
         return wanted[0].name if wanted else None
     return None
 

@@ -1,0 +1,153 @@
+"""Planning: what is in a digest, which drafts fit, which questions speed modes run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from scripts.lib.config import Config, load_config
+from scripts.lib.errors import InputErrors
+from scripts.lib.hardware import load_hardware
+from scripts.lib.modes import Mode
+from scripts.lib.plan import Planner, Weights, find_shard, make_plan, mode_spec, sample_questions, vocabulary_mismatch
+from scripts.lib.prompt_loader import load_suites
+from scripts.lib.provenance import engine_identity
+from scripts.lib.registry_loader import load_registry
+from scripts.lib.weights import WeightsFacts, read_header
+from tests.tiny_models import write_model
+
+FULL = load_config((Path("config/full.yaml"),))
+REGISTRY = load_registry(Path("orchestration/model_registry.yaml"))
+COMMA = 300  # stands for Qwen3-Coder's comma as BOS
+
+
+def planner(config: Config = FULL, **changes: object) -> Planner:
+    weights = {
+        key: Weights(WeightsFacts.assumed(model) if model.path else None, REGISTRY.weights_path(model), True, False)
+        for key, model in REGISTRY.models.items()
+    }
+    hardware = load_hardware("epyc-9655")
+    made = Planner(
+        REGISTRY, load_suites(Path("benchmarks/prompts/v1")), config, hardware, weights, engine_identity("server")
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def cell_digest(
+    made: Planner, model: str = "worker_math", mode: str = "baseline", question: str = "t1_q1_apples"
+) -> str:
+    shard = find_shard(make_plan(made), model, mode)
+    return next(cell.digest for cell in shard.cells if cell.id.question == question)
+
+
+def facts(path: Path) -> Weights:
+    return Weights(WeightsFacts("f", None, 1, read_header(path)), path, True, False)
+
+
+@pytest.mark.parametrize(
+    ("config", "changes_digest"),
+    [
+        (replace(FULL, sampling=replace(FULL.sampling, top_p=0.5)), True),
+        (replace(FULL, sampling=replace(FULL.sampling, seed=1)), True),
+        (replace(FULL, sampling=replace(FULL.sampling, max_tokens=77)), True),
+        (replace(FULL, context=replace(FULL.context, batch_tokens=64)), True),
+        (replace(FULL, measurement_epoch=1), True),
+        (replace(FULL, cell_timeout_s=1.0), False),
+        (replace(FULL, models=("worker_math",)), False),
+        (replace(FULL, tiers=(1,)), False),
+        (replace(FULL, suites=("math",)), False),
+        (replace(FULL, decoding=replace(FULL.decoding, speed_sample=9)), False),
+        (replace(FULL, repeats=2), False),
+    ],
+)
+def test_what_is_in_the_digest(config: Config, changes_digest: bool) -> None:
+    assert (cell_digest(planner(config)) != cell_digest(planner())) == changes_digest
+
+
+def test_another_machine_use_is_another_cell_and_another_name_is_not() -> None:
+    hardware = load_hardware("epyc-9655")
+    assert cell_digest(planner(hardware=replace(hardware, name="other"))) == cell_digest(planner())
+    assert cell_digest(planner(hardware=replace(hardware, threads=48))) != cell_digest(planner())
+    assert cell_digest(planner(hardware=replace(hardware, bandwidth_gb_per_s=1.0))) == cell_digest(planner())
+
+
+def test_a_draft_with_the_same_vocabulary_fits(tmp_path: Path) -> None:
+    target, draft = write_model(tmp_path / "t.gguf"), write_model(tmp_path / "d.gguf", "draft")
+    assert vocabulary_mismatch(facts(target), facts(draft), "d") == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "bos", "message"),
+    [("other_vocab", 1, "token texts"), ("draft", COMMA, f"BOS token 1 in the target, {COMMA} in the draft")],
+)
+def test_a_draft_that_does_not_fit_is_refused_with_both_values(
+    tmp_path: Path, kind: str, bos: int, message: str
+) -> None:
+    target, draft = write_model(tmp_path / "t.gguf"), write_model(tmp_path / "d.gguf", kind, bos=bos)
+    assert message in vocabulary_mismatch(facts(target), facts(draft), "d")
+
+
+def test_the_comma_bos_of_qwen3_coder(tmp_path: Path) -> None:
+    """The family's BOS is the comma: an ordinary draft is refused, a transplanted one with that BOS is not."""
+    coder = facts(write_model(tmp_path / "coder.gguf", "moe", bos=COMMA))
+    ordinary = facts(write_model(tmp_path / "draft.gguf", "draft"))
+    transplant = facts(write_model(tmp_path / "transplant.gguf", "draft", bos=COMMA))
+    weights = {**planner().weights, "frontdoor": coder, "draft_qwen3_coder_0_75b": ordinary}
+    config = replace(FULL, models=("frontdoor",))
+    plan = make_plan(planner(config, weights=weights))
+    assert not [shard for shard in plan.shards if shard.mode.draft]
+    reasons = {item.reason for item in plan.left_out if item.mode.startswith("moe8_spec")}
+    assert reasons == {
+        f"the draft 'draft_qwen3_coder_0_75b' does not fit: BOS token {COMMA} in the target, 1 in the draft"
+    }
+    fitting = planner(config, weights=weights | {"draft_qwen3_coder_0_75b": transplant})
+    assert [shard for shard in make_plan(fitting).shards if shard.mode.draft]
+
+
+def test_speed_modes_run_a_stable_sample_over_the_tiers() -> None:
+    questions = load_suites(Path("benchmarks/prompts/v1"))["math"].questions
+    two = sample_questions(questions, 2, 0)
+    assert len(two) == 2 and {question.tier for question in two} == {1, 2}
+    assert two == sample_questions(questions[::-1], 2, 0)[::-1]
+    assert sample_questions(questions, 99, 0) == questions
+
+
+def test_baseline_runs_all_questions_and_certifies_the_sampled_ones() -> None:
+    plan = make_plan(planner())
+    baseline, lookup = find_shard(plan, "worker_math", "baseline"), find_shard(plan, "worker_math", "lookup_n3")
+    sampled = {(cell.id.suite, cell.id.question) for cell in lookup.cells}
+    assert sampled == {(cell.id.suite, cell.id.question) for cell in baseline.cells if cell.certifies}
+    assert len(sampled) < len(baseline.cells)
+
+
+def test_architects_recommended_mode_is_full_experts_with_a_draft() -> None:
+    recommended = make_plan(planner()).recommended
+    assert recommended["architect_coding"] == "moe8_spec_draft_qwen3_coder_0_75b_k16"
+    assert recommended["architect_general"] == "moe8_spec_draft_qwen3_0_6b_q8_0_k16"
+
+
+def test_mode_specs_are_resolved() -> None:
+    model = REGISTRY.models["frontdoor"]
+    weights = Weights(WeightsFacts.assumed(model), None, True, False)
+    spec = mode_spec(Mode("x", experts=6, lookup_n=4), model, weights, None, 16)
+    assert spec == {
+        "experts": 6, "override_key": "qwen3moe.expert_used_count", "lookup_n": 4, "lookup_draft_tokens": 16,
+    }  # fmt: skip
+
+
+def test_the_whole_catalogue_is_planned() -> None:
+    plan = make_plan(planner())
+    assert len(plan.shards) > 1200
+    assert len({shard.folder for shard in plan.shards}) == len(plan.shards)
+    assert all(shard.cells for shard in plan.shards)
+    hybrid = [shard.mode.name for shard in plan.shards if shard.model.key == "ingest_long_context"]
+    assert hybrid == ["baseline", "moe4", "moe6"]
+
+
+def test_unknown_names_are_all_reported() -> None:
+    with pytest.raises(InputErrors) as caught:
+        make_plan(planner(replace(FULL, models=("frontdor",), suites=("maths",))))
+    assert "'frontdor' names nothing; did you mean 'frontdoor'?" in str(caught.value)
+    assert "'maths' names nothing; did you mean 'math'?" in str(caught.value)
