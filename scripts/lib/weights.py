@@ -30,6 +30,14 @@ _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<
 _STRING, _ARRAY = 8, 9
 # A header holds some thousand values at most; more is a damaged or hostile file.
 _MOST_VALUES, _MOST_TENSORS = 100_000, 1_000_000
+_MOST_DIMENSIONS = 4  # GGML_MAX_DIMS
+_MOST_NESTING = 8
+# Vocabularies hold hundreds of thousands of short texts, and passing over them one by one in Python is most of the time a
+# header takes. This matches a batch of texts of 1 to 48 bytes (length, then as many bytes) at once, twice as fast.
+_BATCH = 256
+_SHORT_TEXTS = re.compile(
+    b"(?s:(?:" + b"|".join(re.escape(bytes([n])) + b"\\x00{7}.{%d}" % n for n in range(1, 49)) + b"){%d}+)" % _BATCH
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +93,9 @@ class _Cursor:
             f"({self.end} bytes): fetch or copy it again"
         )
 
+    def damaged(self, found: str) -> BenchError:
+        return BenchError(f"{self.path}: damaged GGUF: {found}: fetch or copy it again")
+
     def scalar(self, form: str) -> Any:
         size = struct.calcsize(form)
         if self.at + size > self.end:
@@ -103,8 +114,10 @@ class _Cursor:
     def text(self) -> str:
         return self.raw().decode("utf-8", "replace")
 
-    def skip_array(self) -> tuple[int, int, int]:
+    def skip_array(self, depth: int = 0) -> tuple[int, int, int]:
         """Pass over an array; gives its length and the byte range of its elements."""
+        if depth > _MOST_NESTING:
+            raise self.damaged(f"arrays nested more than {_MOST_NESTING} deep at byte {self.at}")
         kind, count = self.scalar("<I"), self.scalar("<Q")
         start = self.at
         if kind in _SCALARS:
@@ -116,20 +129,27 @@ class _Cursor:
             self._skip_texts(count)
         elif kind == _ARRAY and count <= _MOST_VALUES:
             for _ in range(count):
-                self.skip_array()
+                self.skip_array(depth + 1)
         else:
-            raise BenchError(f"{self.path}: damaged GGUF: unknown array type {kind} at byte {start}")
+            raise self.damaged(f"unknown array type {kind} at byte {start}")
         return count, start, self.at
 
     def _skip_texts(self, count: int) -> None:
         if count * 8 > self.end - self.at:
             raise self.fail(f"an array of {count} texts")
         view, at, unpack, end = self.view, self.at, struct.Struct("<Q").unpack_from, self.end - 8
-        for _ in range(count):
-            if at > end:
-                self.at = at
-                raise self.fail("a text's length")
-            at += 8 + unpack(view, at)[0]
+        left = count
+        while left:
+            batch = min(left, _BATCH)
+            left -= batch
+            if batch == _BATCH and (short := _SHORT_TEXTS.match(view, at)):
+                at = short.end()
+                continue
+            for _ in range(batch):
+                if at > end:
+                    self.at = at
+                    raise self.fail("a text's length")
+                at += 8 + unpack(view, at)[0]
         self.at = at
         if at > self.end:
             raise self.fail("the end of a text")
@@ -142,7 +162,7 @@ def _value(cursor: _Cursor, kind: int) -> Any:
         return cursor.text()
     if kind == _ARRAY:
         return cursor.skip_array()
-    raise BenchError(f"{cursor.path}: damaged GGUF: unknown value type {kind} at byte {cursor.at}")
+    raise cursor.damaged(f"unknown value type {kind} at byte {cursor.at}")
 
 
 def _open_header(cursor: _Cursor) -> tuple[int, int]:
@@ -158,7 +178,7 @@ def _open_header(cursor: _Cursor) -> tuple[int, int]:
         raise BenchError(f"{path}: expected GGUF version 2 or 3 (little-endian), found {kind}")
     tensors, values = cursor.scalar("<Q"), cursor.scalar("<Q")
     if tensors > _MOST_TENSORS or values > _MOST_VALUES:
-        raise BenchError(f"{path}: damaged GGUF: it claims {tensors} tensors and {values} metadata values")
+        raise cursor.damaged(f"it claims {tensors} tensors and {values} metadata values")
     return tensors, values
 
 
@@ -169,7 +189,10 @@ def _check_tensors(cursor: _Cursor, tensors: int, alignment: int) -> None:
     last = 0
     for _ in range(tensors):
         name = cursor.text()
-        dimensions = [cursor.scalar("<Q") for _ in range(min(cursor.scalar("<I"), 8))]
+        rank = cursor.scalar("<I")
+        if rank > _MOST_DIMENSIONS:
+            raise cursor.damaged(f"tensor '{name}' claims {rank} dimensions, at most {_MOST_DIMENSIONS} exist")
+        dimensions = [cursor.scalar("<Q") for _ in range(rank)]
         kind, offset = cursor.scalar("<I"), cursor.scalar("<Q")
         elements = 1
         for dimension in dimensions:
@@ -180,7 +203,7 @@ def _check_tensors(cursor: _Cursor, tensors: int, alignment: int) -> None:
             continue  # a type newer than the gguf package: llama.cpp will judge
         last = max(last, offset + elements // block * size)
         if elements == 0:
-            raise BenchError(f"{cursor.path}: damaged GGUF: tensor '{name}' has no elements")
+            raise cursor.damaged(f"tensor '{name}' has no elements")
     start = -(-cursor.at // alignment) * alignment
     if tensors and start + last > cursor.end:
         raise BenchError(
@@ -200,29 +223,56 @@ def _file_type_name(number: int | None) -> str:
         return f"file type {number}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """Metadata values by key, read with the type that the format promises for each."""
+
+    cursor: _Cursor
+    raw: Mapping[str, Any]
+
+    def _typed(self, key: str, kind: type, what: str) -> Any:
+        value = self.raw.get(key)
+        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise self.cursor.damaged(f"{key}: expected {what}, found {value!r:.60}")
+        return value
+
+    def number(self, key: str) -> int | None:
+        found: int | None = self._typed(key, int, "a whole number")
+        return found
+
+    def text(self, key: str) -> str | None:
+        found: str | None = self._typed(key, str, "a text")
+        return found
+
+    def array(self, key: str) -> tuple[int, int, int]:
+        """Length and byte range; an array that is not there has the length 0."""
+        found: tuple[int, int, int] = self._typed(key, tuple, "an array") or (0, 0, 0)
+        return found
+
+
 def _short(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:12]
 
 
-def _make_header(values: Mapping[str, Any], view: mmap.mmap) -> Header:
-    arch = str(values.get("general.architecture", ""))
-    count, start, end = values.get("tokenizer.ggml.tokens") or (0, 0, 0)
-    template = values.get("tokenizer.chat_template")
+def _make_header(values: _Values, view: mmap.mmap) -> Header:
+    arch = values.text("general.architecture") or ""
+    count, start, end = values.array("tokenizer.ggml.tokens")
+    template = values.text("tokenizer.chat_template")
     return Header(
         architecture=arch,
-        name=str(values.get("general.name", "")),
-        quant=_file_type_name(values.get("general.file_type")),
-        vocab_type=str(values.get("tokenizer.ggml.model", "")),
+        name=values.text("general.name") or "",
+        quant=_file_type_name(values.number("general.file_type")),
+        vocab_type=values.text("tokenizer.ggml.model") or "",
         vocab_size=count,
-        bos_id=values.get("tokenizer.ggml.bos_token_id"),
-        eos_id=values.get("tokenizer.ggml.eos_token_id"),
+        bos_id=values.number("tokenizer.ggml.bos_token_id"),
+        eos_id=values.number("tokenizer.ggml.eos_token_id"),
         tokens_digest=_short(view[start:end]) if count else "",
-        chat_template_digest=_short(template.encode()) if isinstance(template, str) else None,
-        expert_count=values.get(f"{arch}.expert_count"),
-        expert_used_count=values.get(f"{arch}.expert_used_count"),
-        context_length=values.get(f"{arch}.context_length"),
-        block_count=values.get(f"{arch}.block_count"),
-        split_count=int(values.get("split.count", 1) or 1),
+        chat_template_digest=_short(template.encode()) if template is not None else None,
+        expert_count=values.number(f"{arch}.expert_count"),
+        expert_used_count=values.number(f"{arch}.expert_used_count"),
+        context_length=values.number(f"{arch}.context_length"),
+        block_count=values.number(f"{arch}.block_count"),
+        split_count=values.number("split.count") or 1,
     )
 
 
@@ -240,11 +290,13 @@ def read_header(path: Path) -> Header:
         for _ in range(count):
             key = cursor.text()
             values[key] = _value(cursor, cursor.scalar("<I"))
-        alignment = values.get("general.alignment", 32)
-        if not isinstance(alignment, int) or not 0 < alignment <= 1 << 20:
-            raise BenchError(f"{path}: damaged GGUF: general.alignment is {alignment!r}")
+        typed = _Values(cursor, values)
+        alignment = typed.number("general.alignment")
+        alignment = 32 if alignment is None else alignment
+        if not 0 < alignment <= 1 << 20:
+            raise cursor.damaged(f"general.alignment is {alignment}")
         _check_tensors(cursor, tensors, alignment)
-        return _make_header(values, view)
+        return _make_header(typed, view)
 
 
 def split_files(path: Path) -> tuple[Path, ...]:
