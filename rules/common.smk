@@ -1,4 +1,7 @@
 # The plan, made once when the Snakefile is read; every other file wires from WORKFLOW.
+from pathlib import Path
+
+from scripts.lib.machine import alone_in_checkout
 from scripts.lib.run_record import RUNS, current_run_id, summarise
 from scripts.lib.workflow import MACHINE_PARTS, RESULTS, SUMMARY, TABLES, announce, load_workflow, or_exit
 
@@ -12,6 +15,10 @@ announce(WORKFLOW.active)
 
 # Set here and not in the profile: a --resources on the command line would replace a profile's.
 workflow.global_resources["machine"] = MACHINE_PARTS
+
+
+onstart:
+    or_exit(lambda: alone_in_checkout(Path(".snakemake/run.lock")))
 
 
 onsuccess:

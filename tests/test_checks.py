@@ -10,7 +10,8 @@ import pytest
 from scripts.lib import checks, sandbox
 from scripts.lib.answers import clean
 from scripts.lib.checks import CHECKS, score_answer
-from scripts.lib.prompt_loader import CHECK_PARAMETERS, Check, Criterion, Question
+from scripts.lib.check_types import CHECK_PARAMETERS
+from scripts.lib.prompt_loader import Check, Criterion, Question
 
 SCHEMA = {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}, "additionalProperties": False}
 GOLDEN: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
@@ -80,7 +81,7 @@ GOLDEN: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
         ["three small words", "one two three four five"],
         ["two words", "Three small words", "one, two three", "a b c d e f", ""],
     ),
-    ("constraints", {"bullets": 2, "lines": 2}, ["- a\n- b", "1. a\n2) b"], ["- a", "- a\n- b\n- c", "a\nb"]),
+    ("constraints", {"bullets": 2, "lines": 2}, ["- a\n- b", "* a\n* b"], ["- a", "- a\n- b\n- c", "a\nb", "1. a\n2) b"]),
     ("constraints", {"sentences_max": 2, "ends_with": "."}, ["One. Two."], ["One. Two. Three.", "One"]),
     (
         "f1",

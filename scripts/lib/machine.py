@@ -66,6 +66,27 @@ def _acquire(handle: int, path: Path) -> None:
             time.sleep(0.2)
 
 
+def alone_in_checkout(path: Path) -> int:
+    """Hold a checkout's lock until this process ends, however it ends; gives the open file. Raises BenchError if held.
+
+    Snakemake's own lock is a file that a kill -9 leaves behind, and the next run is then refused; this one is the
+    kernel's, and is gone with its process.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(handle, 100, 0).decode("utf-8", "replace").strip()
+        os.close(handle)
+        raise BenchError(
+            f"another run is going on in this checkout (process {holder}): wait for it, or end it"
+        ) from None
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+    return handle
+
+
 def pin(hardware: Hardware) -> None:
     """Put this process on the profile's CPUs and NUMA policy; refuses to run more threads than CPUs."""
     if hardware.numa and os.environ.get(NUMA_VARIABLE) != hardware.numa:

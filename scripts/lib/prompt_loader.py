@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -15,9 +15,13 @@ from typing import Any
 
 import yaml
 
-from scripts.lib.context_generator import KINDS, ContextSpec, generate
+from scripts.lib.check_types import CHECK_PARAMETERS, mistakes
+from scripts.lib.context_generator import KIND_NAMES, ContextSpec, Needle
 from scripts.lib.errors import BenchError, InputErrors, Problem, suggest
+from scripts.lib.prompt_types import Check, Criterion, Question, Suite
 from scripts.lib.yaml_source import Source, read_yaml
+
+__all__ = ["Check", "Criterion", "Question", "Suite", "load_suite", "load_suites", "suites_for_roles"]
 
 SUITES_FILE = Path("config/suites.yaml")
 SUITE_KEYS = (
@@ -26,31 +30,21 @@ SUITE_KEYS = (
 )
 QUESTION_KEYS = (
     *("tier", "name", "prompt", "expected", "reference_answer", "scoring", "auto_score", "context_tokens"),
-    *("context_type", "context_seed", "needle", "needle_position", "image_path", "images", "max_tokens", "stop"),
+    *(
+        "context_type",
+        "context_seed",
+        "needle",
+        "needle_position",
+        "needles",
+        "distractors",
+        "image_path",
+        "images",
+        "max_tokens",
+        "stop",
+    ),
     *("system", "temperature", "timeout_s", "description", "notes"),
 )
 CRITERION_KEYS = ("criterion", "weight", "checks")
-# Check type -> its parameters, the required ones first and marked with '!'. checks.py implements each by name.
-CHECK_PARAMETERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "number": ("value!", "tolerance"),
-        "math": ("value!",),
-        "exact": ("value!",),
-        "normalized": ("value!", "any_of"),
-        "multiple_choice": ("value!", "choices"),
-        "regex": ("required", "forbidden"),
-        "contains": ("all", "any", "none"),
-        "json_schema": ("schema!",),
-        "tool_call": ("name!", "arguments"),
-        "constraints": (
-            *("words_min", "words_max", "lines", "lines_min", "lines_max", "sentences_min", "sentences_max"),
-            *("bullets", "paragraphs", "all_lowercase", "all_uppercase", "no_commas", "starts_with", "ends_with"),
-        ),
-        "f1": ("value!", "least"),
-        "code": ("entry_point", "tests!", "timeout_s"),
-        "needle": ("value!",),
-    }
-)
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _LEGACY_METHODS = {
     "exact_match": "normalized",
@@ -58,69 +52,6 @@ _LEGACY_METHODS = {
     "substring": "contains",
     "f1": "f1",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One machine check: its type and parameters."""
-
-    type: str
-    params: Mapping[str, Any]
-
-    def __hash__(self) -> int:
-        return hash((self.type, repr(sorted(self.params.items()))))
-
-
-@dataclass(frozen=True, slots=True)
-class Criterion:
-    """One weighted criterion (weights add up to 100). All its checks must pass; without checks it is unscored."""
-
-    criterion: str
-    weight: int
-    checks: tuple[Check, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One question. `tier` 1-3; `max_tokens` in new tokens; `context` makes the text that goes before the prompt."""
-
-    suite: str
-    id: str
-    tier: int
-    name: str
-    prompt: str
-    expected: str = ""
-    reference_answer: str = ""
-    scoring: tuple[Criterion, ...] = ()
-    system: str | None = None
-    max_tokens: int | None = None
-    stop: tuple[str, ...] = ()
-    images: tuple[str, ...] = ()
-    temperature: float | None = None
-    timeout_s: float | None = None
-    context: ContextSpec | None = None
-
-    def prompt_text(self) -> str:
-        """The prompt exactly as sent: generated context first, then the question."""
-        if self.context is None:
-            return self.prompt
-        return f"{_context(self.context)}\n\n{self.prompt}"
-
-
-@lru_cache(maxsize=64)
-def _context(spec: ContextSpec) -> str:
-    return generate(spec)
-
-
-@dataclass(frozen=True, slots=True)
-class Suite:
-    """One file of questions."""
-
-    name: str
-    version: str
-    domain: str
-    description: str
-    questions: tuple[Question, ...]
 
 
 class _Entry:
@@ -187,21 +118,9 @@ def _check(entry: _Entry, path: str, raw: Any) -> Check | None:
     if kind not in CHECK_PARAMETERS:
         entry.problem(f"{path}.type", f"unknown check '{kind}'{suggest(kind, CHECK_PARAMETERS)}")
         return None
-    names = [name.removesuffix("!") for name in CHECK_PARAMETERS[kind]]
     params = {key: value for key, value in raw.items() if key != "type"}
-    for key in params:
-        if key not in names:
-            entry.problem(f"{path}.{key}", f"unknown parameter of {kind}{suggest(key, names)}")
-    for name in CHECK_PARAMETERS[kind]:
-        if name.endswith("!") and name[:-1] not in params:
-            entry.problem(path, f"a {kind} check needs '{name[:-1]}'")
-    if not params:
-        entry.problem(path, f"a {kind} check without parameters checks nothing")
-    for pattern in (params.get("required"), params.get("forbidden")) if kind == "regex" else ():
-        try:
-            re.compile(pattern or "")
-        except (re.error, TypeError) as error:
-            entry.problem(path, f"not a regular expression: {error}")
+    for name, said in mistakes(kind, params):
+        entry.problem(f"{path}.{name}" if name else path, said)
     return Check(kind, MappingProxyType(params))
 
 
@@ -249,23 +168,49 @@ def _auto_score(entry: _Entry) -> tuple[Check, ...]:
     return tuple(checks)
 
 
+_DEPTHS = {"beginning": 0.1, "start": 0.1, "early": 0.25, "middle": 0.5, "late": 0.75, "end": 0.9}
+
+
+def _depth(entry: _Entry, key: str, raw: Any) -> float:
+    position = _DEPTHS.get(raw, raw) if isinstance(raw, str) else raw
+    if isinstance(position, bool) or not isinstance(position, (int, float)) or not 0 <= position <= 1:
+        entry.problem(key, f"expected a depth from 0 to 1 (or {', '.join(_DEPTHS)}), found {raw!r}")
+        return 0.5
+    return float(position)
+
+
+def _needles(entry: _Entry) -> tuple[Needle, ...]:
+    made = []
+    if text := entry.text("needle"):
+        made.append(Needle(text.rstrip("\n"), _depth(entry, "needle_position", entry.raw.get("needle_position", 0.5))))
+    listed = entry.raw.get("needles") or []
+    for index, item in enumerate(listed if isinstance(listed, list) else [listed]):
+        place = f"needles[{index}]"
+        if not isinstance(item, dict) or set(item) != {"text", "position"} or not isinstance(item["text"], str):
+            entry.problem(place, "expected {text: …, position: …}")
+            continue
+        made.append(Needle(item["text"].rstrip("\n"), _depth(entry, f"{place}.position", item["position"])))
+    return tuple(made)
+
+
 def _context_spec(entry: _Entry) -> ContextSpec | None:
-    tokens = entry.integer("context_tokens", 1, 10_000_000)
+    tokens = entry.integer("context_tokens", 1, 2_000_000)
     if tokens is None:
         return None
     kind = entry.text("context_type") or "document"
-    if kind not in KINDS:
-        entry.problem("context_type", f"unknown kind '{kind}'{suggest(kind, KINDS)}")
+    if kind not in KIND_NAMES:
+        entry.problem("context_type", f"unknown kind '{kind}'{suggest(kind, KIND_NAMES)}")
         return None
-    raw = entry.raw.get("needle_position", 0.5)
-    words = {"beginning": 0.1, "start": 0.1, "early": 0.25, "middle": 0.5, "late": 0.75, "end": 0.9}
-    position = words.get(raw, 0.5) if isinstance(raw, str) else raw
-    if not isinstance(position, (int, float)) or not 0 <= position <= 1:
-        entry.problem("needle_position", f"expected a depth from 0 to 1, found {raw!r}")
-        position = 0.5
-    return ContextSpec(
-        kind, tokens, entry.integer("context_seed", 0, 2**31) or 0, entry.text("needle"), float(position)
-    )
+    seed = entry.integer("context_seed", 0, 2**31) or 0
+    return ContextSpec(kind, tokens, seed, _needles(entry), entry.texts("distractors"))
+
+
+def _images(entry: _Entry) -> tuple[str, ...]:
+    """Image files: beside the suite's file where they are there, else as written (lint tells what is missing)."""
+    folder, made = Path(entry.source.file).parent, []
+    for name in (*entry.texts("images"), *entry.texts("image_path")):
+        made.append(name if not (folder / name).exists() and Path(name).exists() else str(folder / name))
+    return tuple(made)
 
 
 def _question(source: Source, suite: str, qid: str, path: str, raw: Any) -> Question | None:
@@ -276,7 +221,6 @@ def _question(source: Source, suite: str, qid: str, path: str, raw: Any) -> Ques
     entry.known(QUESTION_KEYS)
     if not _ID.fullmatch(qid):
         entry.problem("", "an id may hold letters, digits, '_', '.' and '-', at most 100 of them")
-    images = entry.texts("images") + ((entry.text("image_path"),) if raw.get("image_path") else ())
     return Question(
         suite=suite,
         id=qid,
@@ -289,7 +233,7 @@ def _question(source: Source, suite: str, qid: str, path: str, raw: Any) -> Ques
         system=entry.text("system") or None,
         max_tokens=entry.integer("max_tokens", 1, 1_000_000),
         stop=entry.texts("stop"),
-        images=images,
+        images=_images(entry),
         temperature=entry.number("temperature", 0, 5),
         timeout_s=entry.number("timeout_s", 0.001, 1e7),
         context=_context_spec(entry),
@@ -300,10 +244,13 @@ def _legacy_check(entry: _Entry, method: str) -> tuple[Check, ...]:
     expected, config = entry.text("expected"), entry.raw.get("scoring_config") or {}
     if method == "code_execution":
         tests = config.get("test_code") or config.get("tests") or ""
-        return (Check("code", MappingProxyType({"tests": str(tests), "entry_point": config.get("entry_point")})),)
+        params: dict[str, Any] = {"tests": str(tests)}
+        if config.get("entry_point"):
+            params["entry_point"] = str(config["entry_point"])
+        return (Check("code", MappingProxyType(params)),) if tests else ()
     if method in _LEGACY_METHODS:
         kind = _LEGACY_METHODS[method]
-        params: dict[str, Any] = {"any": [expected]} if kind == "contains" else {"value": expected}
+        params = {"any": [expected]} if kind == "contains" else {"value": expected}
         return (Check(kind, MappingProxyType(params)),)
     if method != "programmatic":
         known = (*_LEGACY_METHODS, "code_execution", "programmatic")
@@ -323,14 +270,9 @@ def _deterministic(source: Source, suite: str, raw: list[Any]) -> list[Question]
         question = _question(source, suite, entry.text("id", required=True), path, plain)
         if question is not None:
             scoring = (Criterion(f"{method} against the expected answer", 100, checks),)
-            made.append(_replace_scoring(question, scoring))
+            reference = question.reference_answer or question.expected
+            made.append(replace(question, scoring=scoring, reference_answer=reference))
     return made
-
-
-def _replace_scoring(question: Question, scoring: tuple[Criterion, ...]) -> Question:
-    from dataclasses import replace
-
-    return replace(question, scoring=scoring, reference_answer=question.reference_answer or question.expected)
 
 
 def load_suite(path: Path) -> tuple[Suite, list[Problem]]:

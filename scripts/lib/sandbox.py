@@ -24,8 +24,8 @@ MEMORY_BYTES = 1 << 29
 OUTPUT_BYTES = 1 << 20
 MOST_PROCESSES = 48
 _NOBODY = 65534
-# -I -S: no environment, no user site: the code finds the standard library only. The real stdout is kept under another number for
-# reports; what the code prints goes nowhere.
+# -I -S: no environment, no user site: the code finds the standard library only. The real stdout is kept under another
+# number for reports; what the code prints goes nowhere.
 _HARNESS = """
 import json, os, resource, sys, types
 report = os.dup(1)
@@ -102,16 +102,19 @@ def _bwrap(binary: str, unprivileged: bool) -> list[str]:
     if unprivileged:
         argv += ["--unshare-all", "--cap-drop", "ALL"]
     else:
-        # As root without a user namespace: the harness then becomes nobody, which makes the process limit count (it does not for
-        # root) and drops every capability.
+        # As root without a user namespace: the harness then becomes nobody, which makes the process limit count (for root
+        # it does not) and drops every capability.
         argv += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-cgroup-try", "--cap-drop", "ALL"]
         argv += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     # Only what Python needs to run: homes, the project and its keys are not in the sandbox at all.
     for folder in ("/usr", "/lib", "/lib64", "/bin", "/etc/alternatives"):
         argv += ["--ro-bind-try", folder, folder]
-    prefix = str(Path(sys.base_prefix).resolve())
-    if prefix != "/usr":
-        argv += ["--ro-bind", prefix, prefix]
+    prefix = Path(sys.base_prefix).resolve()
+    if not prefix.is_relative_to("/usr"):
+        # Folders above it by name, or bubblewrap makes them for root's eyes only.
+        for parent in [*prefix.parents][-2::-1]:
+            argv += ["--perms", "0755", "--dir", str(parent)]
+        argv += ["--ro-bind", str(prefix), str(prefix)]
     argv += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", str(1 << 24), "--tmpfs", "/tmp"]
     return [*argv, "--chdir", "/tmp", "--remount-ro", "/"]
 
@@ -264,9 +267,9 @@ def _output(argv: list[str], payload: bytes, timeout_s: float) -> tuple[bytes, s
 
 def run_tests(code: str, tests: str, timeout_s: float) -> Verdict:
     """Run code, then tests on it. `passed` is None where no sandbox works here. Raises nothing for whatever the code does."""
-    argv, reason = _sandbox()
-    if reason or unavailable():
-        return Verdict(None, reason or unavailable())
+    reason = unavailable()
+    if reason:
+        return Verdict(None, reason)
     if "\0" in code:
         return Verdict(False, "code holds NUL")
     wanted = program(tests)
@@ -278,7 +281,7 @@ def run_tests(code: str, tests: str, timeout_s: float) -> Verdict:
         "RLIMIT_CORE": 0,
     }
     payload = json.dumps({"code": code.encode("utf-8", "replace").decode(), "tests": wanted.source, "limits": limits})
-    said, cut = _output([*argv, _python(), "-I", "-S", "-c", _HARNESS], payload.encode(), timeout_s)
+    said, cut = _output([*_sandbox()[0], _python(), "-I", "-S", "-c", _HARNESS], payload.encode(), timeout_s)
     if cut:
         return Verdict(False, cut)
     try:

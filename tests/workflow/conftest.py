@@ -93,7 +93,7 @@ class Project:
     def cells(self) -> dict[str, str]:
         """Cell file -> its text: a cell that was run again has other timings."""
         below = self.folder / "benchmarks/results/cells"
-        files = [f for f in below.glob("*/*/*/*/*.json") if ".partial" not in f.parts]
+        files = [f for f in below.glob("*/*/*/*/*.json") if not any(part.startswith(".partial") for part in f.parts)]
         return {str(f.relative_to(below)): f.read_text() for f in files}
 
     def pending(self) -> dict[tuple[str, str], int]:

@@ -17,7 +17,7 @@ ONE_SHARD = ("--config", 'models=["tiny_a"]', 'decoding={"modes":["baseline"]}')
 
 
 def partial_cells(project: Project) -> list[Path]:
-    return list((project.folder / "benchmarks/results/cells").rglob(".partial/*.json"))
+    return list((project.folder / "benchmarks/results/cells").rglob(".partial-*/*.json"))
 
 
 @pytest.mark.parametrize("fault", ["exit:3", "kill:3"])
@@ -90,8 +90,6 @@ def test_kill_9_of_the_scheduler_leaves_no_engine_and_only_the_missing_cells_run
     assert gone and not alive, "the engine outlived its scheduler"
     before = project.cells()
     assert len(before) == 2
-    unlocked = project.snakemake("--unlock", "results")
-    assert unlocked.returncode == 0
     project.results()
     after = project.cells()
     assert len(after) == CELLS
@@ -111,3 +109,24 @@ def test_a_half_written_cell_is_named_and_never_used(project: Project) -> None:
     assert victim in output and "delete it and run again" in output and "Traceback" not in output
     path.unlink()
     project.results(*ONE_SHARD)
+
+
+def test_a_second_run_in_the_same_checkout_is_refused_and_changes_nothing(project: Project) -> None:
+    environment = project.environment(EPYC_TEST_FAULT="hang:2", PYTHONPATH=str(FAULTS))
+    first = subprocess.Popen(
+        ["snakemake", "-j8", "results"],
+        cwd=project.folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while len(partial_cells(project)) < 2:
+        assert time.monotonic() < deadline and first.poll() is None
+        time.sleep(0.05)
+    second = project.snakemake("results")
+    output = second.stdout + second.stderr
+    assert second.returncode == 1 and "Traceback" not in output
+    assert f"another run is going on in this checkout (process {first.pid})" in output
+    assert project.snakemake("-n", "results").returncode == 0, "a dry run may look on"
+    first.kill()
+    first.wait()
+    project.results()
+    assert len(project.cells()) == CELLS

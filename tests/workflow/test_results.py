@@ -18,7 +18,7 @@ def test_results_are_built_and_then_there_is_nothing_to_do(finished: Project) ->
     assert finished.pending() == {}
     again = finished.snakemake("results")
     assert "Nothing to be done" in again.stdout + again.stderr
-    assert not list((finished.folder / "benchmarks/results/cells").rglob(".partial"))
+    assert not list((finished.folder / "benchmarks/results/cells").rglob(".partial*"))
 
 
 def test_the_report_shows_models_modes_and_what_was_left_out(finished: Project) -> None:

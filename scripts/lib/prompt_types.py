@@ -1,0 +1,73 @@
+"""What a suite is made of: checks, criteria, questions, suites. Frozen values, filled by prompt_loader."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from scripts.lib.context_generator import ContextSpec, generate
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One machine check: its type and parameters."""
+
+    type: str
+    params: Mapping[str, Any]
+
+    def __hash__(self) -> int:
+        return hash((self.type, repr(sorted(self.params.items()))))
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One weighted criterion (weights add up to 100). All its checks must pass; without checks it is unscored."""
+
+    criterion: str
+    weight: int
+    checks: tuple[Check, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question. `tier` 1-3; `max_tokens` in new tokens; `context` makes the text that goes before the prompt."""
+
+    suite: str
+    id: str
+    tier: int
+    name: str
+    prompt: str
+    expected: str = ""
+    reference_answer: str = ""
+    scoring: tuple[Criterion, ...] = ()
+    system: str | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    temperature: float | None = None
+    timeout_s: float | None = None
+    context: ContextSpec | None = None
+
+    def prompt_text(self) -> str:
+        """The prompt exactly as sent: generated context first, then the question."""
+        if self.context is None:
+            return self.prompt
+        return f"{_context(self.context)}\n\n{self.prompt}"
+
+
+@lru_cache(maxsize=64)
+def _context(spec: ContextSpec) -> str:
+    return generate(spec)
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """One file of questions."""
+
+    name: str
+    version: str
+    domain: str
+    description: str
+    questions: tuple[Question, ...]

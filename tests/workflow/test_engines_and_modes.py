@@ -1,0 +1,115 @@
+"""Both engines through Snakemake: every mode of a model with a draft, certificates, guards and failures as results."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from tests.tiny_models import write_model
+from tests.workflow.conftest import Project
+
+DRAFT = """\
+  draft_tiny:
+    tier: D
+    description: draft of tiny_a
+    compatible_targets: [tiny-a]
+    model: {{name: Tiny-Draft, path: {models}/d.gguf, quant: F32, size_gb: 0.001, architecture: dense}}
+  tiny_moe:
+    tier: C
+    description: mixture
+    candidate_roles: [alpha]
+    model: {{name: Tiny-MoE, path: {models}/moe.gguf, quant: F32, size_gb: 0.002, architecture: qwen3moe}}
+    acceleration: {{type: moe_expert_reduction, experts: 2, override_key: qwen3moe.expert_used_count}}
+"""
+MODES = ["baseline", "lookup_n3", "spec_*_k8", "spec_*_k8_lookup", "moe2"]
+
+
+def with_draft(project: Project) -> None:
+    models = project.folder / "weights"
+    write_model(models / "d.gguf", "draft", 1)
+    write_model(models / "moe.gguf", "moe", 1)
+    registry = project.folder / project.registry
+    registry.write_text(registry.read_text() + DRAFT.format(models=models))
+    (project.folder / "modes.yaml").write_text(
+        json.dumps({"engine": ["embedded", "server"], "models": ["tiny_a", "tiny_moe"], "decoding": {"modes": MODES}})
+    )
+
+
+def records(project: Project) -> list[dict[str, object]]:
+    return [json.loads(text) for text in project.cells().values()]
+
+
+def test_every_mode_on_both_engines_is_exact(project: Project) -> None:
+    with_draft(project)
+    project.results("--configfile", "modes.yaml")
+    found = records(project)
+    assert len(found) == 2 * (4 + 2) * 4 and {cell["status"] for cell in found} == {"ok"}, {
+        (c["cell"]["mode"], c["error"]) for c in found if c["status"] != "ok"  # type: ignore[index]
+    }  # fmt: skip
+    report = project.report
+    assert "engine embedded (active profile)" in report and "engine server (active profile)" in report
+    speculative = re.findall(r"^\| `tiny_a`\s*\| `(?:lookup|spec)[^|]*\|[^|]*\|[^|]*\|[^|]*\| (\w+)", report, re.M)
+    assert speculative == ["exact"] * 6
+    used = {c["cell"]["mode"]: c["effective"]["n_expert_used"] for c in found if c["cell"]["model"] == "tiny_moe"}  # type: ignore[index]
+    assert used == {"baseline": "4", "moe2": "2"}
+    again = project.snakemake("results", "--configfile", "modes.yaml")
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_a_models_failure_is_a_result_and_is_shown(project: Project) -> None:
+    """Weights that llama.cpp refuses (a tensor it needs is not there) fail in its own words, and the others go on."""
+    broken = project.folder / "weights/a.gguf"
+    broken.write_bytes(broken.read_bytes().replace(b"output_norm.weight", b"outlut_norm.weight"))
+    project.results()
+    failed = [cell for cell in records(project) if cell["status"] == "error"]
+    assert len(failed) == 8 and all("output_norm" in str(cell["error"]) for cell in failed)
+    assert project.report.count("| `tiny_a`") >= 8 and "output\\_norm" in project.report
+    assert sum(cell["status"] == "ok" for cell in records(project)) == 8
+
+
+def test_an_override_key_of_another_architecture_is_an_error_cell(project: Project) -> None:
+    with_draft(project)
+    project.edit(project.registry, "override_key: qwen3moe.expert", "override_key: qwen35moe.expert")
+    (project.folder / "modes.yaml").write_text(
+        json.dumps({"engine": ["embedded", "server"], "models": ["tiny_moe"], "decoding": {"modes": ["moe2"]}})
+    )
+    project.results("--configfile", "modes.yaml")
+    errors = {str(cell["error"]) for cell in records(project)}
+    assert errors == {"mode moe2 was not active: 2 experts asked for, the engine loaded 4"}
+
+
+def test_a_prompt_beyond_the_context_is_an_error_cell_and_the_rest_goes_on(project: Project) -> None:
+    project.edit("benchmarks/prompts/v1/one.yaml", "prompt: Is water wet?", f"prompt: {'wet ' * 1000}")
+    project.results("--config", 'models=["tiny_a"]', 'engine=["embedded","server"]')
+    found = records(project)
+    failed = [cell for cell in found if cell["status"] == "error"]
+    assert len(found) == 16 and len(failed) == 4
+    assert all("and the context 512: no room for an answer" in str(cell["error"]) for cell in failed)
+
+
+def test_a_missing_server_binary_is_one_clear_error(project: Project) -> None:
+    done = project.snakemake("-n", "results", "--config", "engine=server", "server_binary=/nowhere/llama-server")
+    output = done.stdout + done.stderr
+    assert done.returncode == 1 and "Traceback" not in output
+    assert "server_binary: no such binary: /nowhere/llama-server; build one: make engine" in output
+
+
+def test_a_draft_that_vanishes_between_plan_and_run_fails_the_job_only(project: Project) -> None:
+    with_draft(project)
+    project.results("--config", 'models=["tiny_a"]', 'decoding={"modes":["baseline"]}')
+    before = project.cells()
+    script = "rm weights/d.gguf; exec python -m scripts.infer --model tiny_a --mode spec_draft_tiny_k8 --configfile modes.yaml"
+    done = project.run("sh", "-c", script, EPYC_BENCH_CONFIG="")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "the draft 'draft_tiny' has no weights on this machine" in done.stderr
+    assert project.cells() == before
+
+
+def test_memory_of_a_speculative_shard_is_bounded(project: Project) -> None:
+    """Both models, both KV caches and 160 MiB (Python, numpy, llama.cpp and its buffers), whatever is drafted."""
+    with_draft(project)
+    project.results("--configfile", "modes.yaml", "--config", 'models=["tiny_a"]', "engine=embedded")
+    models = sum((project.folder / "weights" / name).stat().st_size for name in ("a.gguf", "d.gguf"))
+    kv_cache = 512 * (4 + 2) * 2 * 64 * 2  # positions x layers of both x (K and V) x width x bytes of f16
+    peaks = [c["peak_rss_bytes"] for c in records(project) if "spec" in c["cell"]["mode"]]  # type: ignore[index]
+    assert len(peaks) == 8 and max(peaks) < models + kv_cache + (160 << 20)  # type: ignore[operator,type-var]
