@@ -9,8 +9,8 @@ import pytest
 
 from scripts.lib import checks, sandbox
 from scripts.lib.answers import clean
-from scripts.lib.checks import CHECKS, score_answer
 from scripts.lib.check_types import CHECK_PARAMETERS
+from scripts.lib.checks import CHECKS, score_answer
 from scripts.lib.prompt_loader import Check, Criterion, Question
 
 SCHEMA = {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}, "additionalProperties": False}
@@ -81,7 +81,12 @@ GOLDEN: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
         ["three small words", "one two three four five"],
         ["two words", "Three small words", "one, two three", "a b c d e f", ""],
     ),
-    ("constraints", {"bullets": 2, "lines": 2}, ["- a\n- b", "* a\n* b"], ["- a", "- a\n- b\n- c", "a\nb", "1. a\n2) b"]),
+    (
+        "constraints",
+        {"bullets": 2, "lines": 2},
+        ["- a\n- b", "* a\n* b"],
+        ["- a", "- a\n- b\n- c", "a\nb", "1. a\n2) b"],
+    ),
     ("constraints", {"sentences_max": 2, "ends_with": "."}, ["One. Two."], ["One. Two. Three.", "One"]),
     (
         "f1",
@@ -89,6 +94,14 @@ GOLDEN: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
         ["quick brown fox", "A quick, brown fox!"],
         ["fox", "", "slow red dog"],
     ),
+    ("em", {"value": "Den Haag", "any_of": ["The Hague"]}, ["the hague", "Den Haag."], ["It is Den Haag", ""]),
+    (
+        "items",
+        {"value": ["red", "dark blue", "green"]},
+        ["red, dark blue and green", "Reasoning…\nAnswer: green, red, dark blue", "[red; green; dark blue]"],
+        ["red, green", "red, green, dark blue, white", "red, red, green, dark blue", ""],
+    ),
+    ("items", {"value": ["a1", "b2"], "ordered": True}, ["a1 -> b2", "a1, then b2", "a1 → b2"], ["b2, a1", "a1 b2"]),
     ("needle", {"value": "delta-9"}, ["on Delta-9."], ["delta-90", "delta", ""]),
     (
         "code",

@@ -120,7 +120,7 @@ def find_calls(answer: str) -> list[tuple[str, Any]]:
         name = next(
             (call[key] for key in ("name", "tool", "tool_name", "function") if isinstance(call.get(key), str)), ""
         )
-        arguments = next((call[key] for key in ("arguments", "parameters", "args", "input") if key in call), {})
+        arguments: Any = next((call[key] for key in ("arguments", "parameters", "args", "input") if key in call), {})
         calls.append((name, parse_json(arguments) if isinstance(arguments, str) else arguments))
     return calls
 

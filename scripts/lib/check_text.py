@@ -31,7 +31,7 @@ def check_normalized(answer: str, params: Mapping[str, Any]) -> Outcome:
 
 
 def _items(line: str) -> list[str]:
-    parts = re.split(r"[,;→>|]|\s-+\s|\band\b|\bthen\b", line.strip("[](){} .`*"))
+    parts = re.split(r"-+>|[,;→>|]|\s-+\s|\band\b|\bthen\b", line.strip("[](){} .`*"))
     return [item for item in map(normalize, parts) if item]
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from scripts.lib import context_phrases as phrases
 
 # Characters per token as a 49K-entry BPE vocabulary (SmolLM2's) counts them; a cell records the model's own count.
-CHARACTERS_PER_TOKEN = {"document": 4.9, "log": 2.0, "code": 3.6, "transcript": 4.4}
+CHARACTERS_PER_TOKEN = {"document": 4.25, "log": 1.7, "code": 3.4, "transcript": 3.4}
 _ALIASES = {"documents": "document", "logs": "log", "codebase": "code", "meeting": "transcript"}
 
 
@@ -48,9 +48,14 @@ class Dice:
         return items[int(self._random() * len(items))]
 
 
-def _fill(template: str, dice: Dice) -> str:
+def _filled(template: str, dice: Dice) -> str:
     parts = template.split("|")
     return "".join(dice.pick(phrases.SLOTS[part]) if part in phrases.SLOTS else part for part in parts)
+
+
+def _fill(template: str, dice: Dice) -> str:
+    made = _filled(template, dice)
+    return made[0].upper() + made[1:]
 
 
 def _document(dice: Dice) -> Iterator[str]:
@@ -74,7 +79,7 @@ def _log(dice: Dice) -> Iterator[str]:
         second += 1 + dice.below(9)
         roll, service = dice.below(100), dice.pick(phrases.SERVICES)
         level = "ERROR" if roll < 2 else "WARN" if roll < 10 else "INFO"
-        detail = _fill(dice.pick(phrases.LOG_LINES[level]), dice)
+        detail = _filled(dice.pick(phrases.LOG_LINES[level]), dice)
         source = f"{service}[{100 + dice.below(900)}] req={dice.below(16**6):06x}"
         yield f"{_stamp(second)} {level} {source} {detail} {dice.below(900)}ms"
 

@@ -14,7 +14,7 @@ SLOTS: dict[str, tuple[str, ...]] = {
     ),
     "thing": (
         *("order", "invoice", "session", "upload", "audit", "payment", "tenant", "ledger", "shipment", "quota"),
-        *("ticket", "contract", "voucher", "parcel", "sensor", "permit", "batch", "route"),
+        *("ticket", "contract", "voucher", "parcel", "sensor", "permit", "crate", "route"),
     ),
     "action": (
         *("reviews", "archives", "countersigns", "forwards", "reconciles", "postpones", "registers", "inspects"),
@@ -138,7 +138,7 @@ FUNCTIONS = (
             if attempt == attempts - 1:
                 raise
 ''',
-    '''class $THINGCache$N:
+    '''class $CLASSCache$N:
     """Keeps the $LIMIT most recently stored $THINGs."""
 
     def __init__(self):

@@ -214,9 +214,14 @@ def program(tests: str) -> Program:
 
 def _decode(coded: list[Any]) -> Any:
     mark, *rest = coded
-    plain = {"n": lambda: None, "b": lambda: bool(rest[0]), "i": lambda: int(rest[0], 16), "s": lambda: str(rest[0])}
-    if mark in plain:
-        return plain[mark]()
+    if mark == "n":
+        return None
+    if mark == "b":
+        return bool(rest[0])
+    if mark == "i":
+        return int(rest[0], 16)
+    if mark == "s":
+        return str(rest[0])
     if mark == "f":
         return float.fromhex(rest[0])
     if mark == "c":
