@@ -42,8 +42,7 @@ weights: $(ENGINE_STAMP)
 	@$(RUN) snakemake -j1 --quiet rules -- weights
 
 results: $(ENGINE_STAMP)
-	@if [ ! -e models/.complete ]; then $(RUN) snakemake -j1 -q rules -- weights; fi
-	$(RUN) snakemake -j8 results
+	@$(RUN) snakemake -j8 results
 	echo "results: docs/reference/benchmarks/RESULTS.md"
 
 lint: $(ENV_STAMP)

@@ -87,7 +87,9 @@ def final_line(text: str) -> str:
 
 def fenced_blocks(text: str) -> list[tuple[str, str]]:
     """(language, body) of each ``` block; an unclosed last block counts (a truncated answer)."""
-    found, language, body = [], None, []
+    found: list[tuple[str, str]] = []
+    language: str | None = None
+    body: list[str] = []
     for line in text.splitlines():
         mark = line.strip()
         if language is None and mark.startswith("```"):

@@ -260,16 +260,21 @@ class ProfilePart:
             f"[cell](../../../{row.cell_file})",
         ]
 
-    def left_out(self) -> list[tuple[str, list[LeftOut]]]:
-        """What was left out, grouped by reason, whole models first."""
-        groups: dict[str, list[LeftOut]] = {}
-        for item in sorted(self.plan.left_out, key=lambda item: item.mode != "*"):
-            reason = item.reason.split(": ", 1)[0] if item.reason.startswith("weights are not") else item.reason
-            groups.setdefault(reason, []).append(item)
-        for shard in self.plan.shards:
-            if not shard.runnable and self.is_active:
-                item = LeftOut(shard.model.key, shard.mode.name, "")
-                groups.setdefault("weights are not on this machine: cannot run here", []).append(item)
+    def left_out(self) -> list[tuple[str, dict[str, list[str]]]]:
+        """What was left out: per reason the models, whole ones first, each with its modes (none: all of them).
+
+        The modes of a model that is left out whole are not told again: `python -m scripts.plan --assume-present` does.
+        """
+        whole = {item.model for item in self.plan.left_out if item.mode == "*"}
+        items = [item for item in self.plan.left_out if item.mode == "*" or item.model not in whole]
+        if self.is_active:
+            absent = "weights are not on this machine: cannot run here"
+            items += [LeftOut(s.model.key, s.mode.name, absent) for s in self.plan.shards if not s.runnable]
+        groups: dict[str, dict[str, list[str]]] = {}
+        for item in sorted(items, key=lambda item: item.mode != "*"):
+            reason = "weights are not on this machine" if item.reason.startswith("weights are not") else item.reason
+            modes = groups.setdefault(reason, {}).setdefault(item.model, [])
+            modes += [item.mode] if item.mode != "*" else []
         return list(groups.items())
 
 
