@@ -1,9 +1,10 @@
 # The plan, made once when the Snakefile is read; every other file wires from WORKFLOW.
+import sys
 from pathlib import Path
 
 from scripts.lib.machine import alone_in_checkout
 from scripts.lib.run_record import RUNS, current_run_id, summarise
-from scripts.lib.workflow import MACHINE_PARTS, RESULTS, SUMMARY, TABLES, announce, load_workflow, or_exit
+from scripts.lib.workflow import MACHINE_PARTS, RESULTS, SUMMARY, TABLES, announce, asks_for_dry_run, load_workflow, or_exit
 
 WORKFLOW = or_exit(lambda: load_workflow(config))
 REGISTRY = WORKFLOW.planner.registry
@@ -11,7 +12,7 @@ LOGS = "benchmarks/results/logs"
 ENVIRONMENT = "../envs/bench.yaml"
 RUN_ID = current_run_id()
 
-announce(WORKFLOW.active)
+announce(WORKFLOW.active, dry_run=asks_for_dry_run(sys.argv))
 
 # Set here and not in the profile: a --resources on the command line would replace a profile's.
 workflow.global_resources["machine"] = MACHINE_PARTS

@@ -3,7 +3,7 @@ for review in WORKFLOW.reviews.values():
 
     rule:
         name:
-            "review_" + review.shard.name.replace("/", "_")
+            f"review_{review.shard.rule_name}"
         input:
             [s.cell_files[0] for s in (review.shard, review.base) if s is not None and s.runnable],
         output:

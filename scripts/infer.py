@@ -42,8 +42,8 @@ def _check_questions(shard: Shard, names: frozenset[str]) -> None:
 
 
 def _engine_settings(planner: Planner, log: Path) -> EngineSettings:
-    timeout_s = planner.registry.defaults.server_defaults.get("startup_timeout", READY_TIMEOUT_S)
-    return EngineSettings(planner.engine.binary or server_binary(), log, float(timeout_s))
+    timeout_s = planner.registry.defaults.server_startup_timeout_s or READY_TIMEOUT_S
+    return EngineSettings(planner.engine.binary or server_binary(), log, timeout_s)
 
 
 def _job(planner: Planner, shard: Shard) -> Job:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,7 +23,9 @@ from scripts.lib.engines import (
     LoadSettings,
     Request,
     make_engine,
+    server,
 )
+from scripts.lib.engines.server_process import free_port
 from scripts.lib.hardware import Hardware
 from scripts.lib.modes import Mode
 from scripts.lib.records import Measurement
@@ -195,6 +198,30 @@ def test_close_calls_are_seen_by_both_engines(start: Start, models: Path) -> Non
     asked = dict(engines[1].margins(REQUEST))
     assert seen and set(seen) == set(asked)
     assert all(abs(seen[token] - asked[token]) < 0.01 for token in seen)
+
+
+def test_a_port_taken_meanwhile_is_not_the_end(start: Start, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program may bind the chosen port first: the server is started on the next one."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        ports = iter([taken, taken, free_port()])
+        monkeypatch.setattr(server, "free_port", lambda: next(ports))
+        assert start("server", settings(models, "dense", BASELINE)).generate(REQUEST).completion_tokens == 60
+        monkeypatch.setattr(server, "free_port", lambda: taken)
+        with pytest.raises(EngineFailure, match=f"couldn't bind HTTP server socket.*{taken}"):
+            start("server", settings(models, "dense", BASELINE))
+
+
+def test_a_server_that_is_never_ready_is_named(models: Path, tmp_path: Path) -> None:
+    script = tmp_path / "llama-server"
+    flags = r"--model X  y\n--port P  z\n"
+    script.write_text(f"#!/bin/sh\ncase $1 in --help) printf -- '{flags}';; *) echo loading; exec sleep 60;; esac\n")
+    script.chmod(0o755)
+    engine = make_engine("server", EngineSettings(script, tmp_path / "log", 0.3))
+    with pytest.raises(EngineFailure, match=r"was not ready within 0\.3 s: loading"):
+        engine.load(settings(models, "dense", BASELINE))
 
 
 def test_a_server_that_crashes_is_started_again_once(start: Start, models: Path) -> None:

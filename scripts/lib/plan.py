@@ -89,6 +89,11 @@ class Shard:
     def name(self) -> str:
         return f"{self.hardware.name}/{self.model.key}/{self.mode.name}/{self.engine}"
 
+    @property
+    def rule_name(self) -> str:
+        """The shard's name as part of a Snakemake rule's."""
+        return self.name.replace("/", "_")
+
     @cached_property
     def cell_files(self) -> tuple[str, ...]:
         return tuple(f"{self.folder}/{cell.file_name}" for cell in self.cells)

@@ -132,6 +132,7 @@ class RuntimeDefaults:
     binaries: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     server_defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     timeouts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    server_startup_timeout_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,6 +387,7 @@ def _defaults(file: YamlFile, raw: Any) -> RuntimeDefaults:
         binaries=MappingProxyType(binaries),
         server_defaults=fields.mapping("server_defaults"),
         timeouts=fields.mapping("timeouts"),
+        server_startup_timeout_s=fields.part("server_defaults", None).number("startup_timeout"),
     )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -110,6 +111,9 @@ class Workflow:
         return f"{TABLES}/plan.{self.identity}.json"
 
 
+NAMED_WITHOUT_DRY_RUN = 3
+
+
 def other_profiles(active: str) -> tuple[str, ...]:
     """Named profiles, other than the active one, that have cells in the tree."""
     return tuple(name for name in profile_names() if name != active and (Path(CELLS) / name).is_dir())
@@ -136,8 +140,8 @@ def load_workflow(config: Mapping[str, Any]) -> Workflow:
     return make_workflow(parsed)
 
 
-def summary_lines(plan: Plan) -> Iterator[str]:
-    """The plan in a few lines: what a dry run says before Snakemake's own list."""
+def summary_lines(plan: Plan, with_names: bool) -> Iterator[str]:
+    """The plan in a few lines, before Snakemake's own list; a dry run names every model that is left out."""
     todo = {shard.name: len(pending(shard)) for shard in plan.runnable}
     cells = sum(len(shard.cells) for shard in plan.runnable)
     yield (
@@ -153,12 +157,18 @@ def summary_lines(plan: Plan) -> Iterator[str]:
     if elsewhere:
         reasons.setdefault("weights are not on this machine", []).extend(elsewhere)
     for reason, models in sorted(reasons.items(), key=lambda pair: -len(pair[1])):
-        yield f"left out ({reason}): {', '.join(models)}"
+        shown = ", ".join(models) if with_names or len(models) <= NAMED_WITHOUT_DRY_RUN else f"{len(models)} models"
+        yield f"left out ({reason}): {shown}"
     for warning in plan.warnings:
         yield f"warning: {warning}"
 
 
-def announce(plans: tuple[Plan, ...]) -> None:
+def asks_for_dry_run(arguments: Sequence[str]) -> bool:
+    """True for `-n`, its long forms, and clusters such as `-np` (Snakemake itself knows only after the Snakefile)."""
+    return any(a in ("--dry-run", "--dryrun") or re.fullmatch("-[nprqFk]*n[nprqFk]*", a) for a in arguments)
+
+
+def announce(plans: tuple[Plan, ...], dry_run: bool) -> None:
     """Print the plans' summary, once per invocation (not in the processes that Snakemake starts)."""
     if os.environ.setdefault("EPYC_BENCH_ANNOUNCED", str(os.getpid())) == str(os.getpid()):
-        print("\n".join(line for plan in plans for line in summary_lines(plan)), file=sys.stderr)
+        print("\n".join(line for plan in plans for line in summary_lines(plan, dry_run)), file=sys.stderr)

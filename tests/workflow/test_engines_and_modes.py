@@ -94,6 +94,16 @@ def test_a_missing_server_binary_is_one_clear_error(project: Project) -> None:
     assert "server_binary: no such binary: /nowhere/llama-server; build one: make engine" in output
 
 
+def test_a_binary_that_prints_no_known_flags_fails_the_job_and_writes_no_cell(project: Project) -> None:
+    fake = project.folder / "fake-server"
+    fake.write_text("#!/bin/sh\necho 'usage: fake [-x]'\n")
+    fake.chmod(0o755)
+    done = project.snakemake("results", "--config", "engine=server", f"server_binary={fake}", 'models=["tiny_a"]')
+    output = done.stdout + done.stderr
+    assert done.returncode == 1 and "Traceback" not in output and project.cells() == {}
+    assert "its --help lists no --model and --port: not a llama-server that is known here" in output
+
+
 def test_a_draft_that_vanishes_between_plan_and_run_fails_the_job_only(project: Project) -> None:
     with_draft(project)
     project.results("--config", 'models=["tiny_a"]', 'decoding={"modes":["baseline"]}')
