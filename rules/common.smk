@@ -4,7 +4,16 @@ from pathlib import Path
 
 from scripts.lib.machine import alone_in_checkout
 from scripts.lib.run_record import RUNS, current_run_id, summarise
-from scripts.lib.workflow import MACHINE_PARTS, RESULTS, SUMMARY, TABLES, announce, asks_for_dry_run, load_workflow, or_exit
+from scripts.lib.workflow import (
+    MACHINE_PARTS,
+    RESULTS,
+    SUMMARY,
+    TABLES,
+    announce,
+    asks_for_dry_run,
+    load_workflow,
+    or_exit,
+)
 
 WORKFLOW = or_exit(lambda: load_workflow(config))
 REGISTRY = WORKFLOW.planner.registry

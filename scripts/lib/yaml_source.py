@@ -40,6 +40,7 @@ class Source:
     value: Any
     lines: dict[str, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
 
     def line(self, path: str) -> int | None:
         """The line of a key path, or of the nearest one above it."""
