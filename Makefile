@@ -53,6 +53,7 @@ lint: $(ENV_STAMP)
 	mypy
 	snakefmt --check Snakefile rules
 	snakemake --lint
+	python -m scripts.validate --strict
 
 test: weights lint
 	@$(RUN) python -m pytest

@@ -10,6 +10,7 @@ include: "rules/weights.smk"
 include: "rules/infer.smk"
 include: "rules/review.smk"
 include: "rules/tables.smk"
+include: "rules/probes.smk"
 include: "rules/docs.smk"
 
 
@@ -18,7 +19,7 @@ rule results:
     default_target: True
     input:
         # Everything by name: behind a file that exists Snakemake does not look for missing ones.
-        RESULTS,
+        list(PAGES),
         SUMMARY,
         WORKFLOW.stamp,
         list(WORKFLOW.reviews),

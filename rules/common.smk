@@ -6,7 +6,7 @@ from scripts.lib.machine import alone_in_checkout
 from scripts.lib.run_record import RUNS, current_run_id, summarise
 from scripts.lib.workflow import (
     MACHINE_PARTS,
-    RESULTS,
+    PAGES,
     SUMMARY,
     TABLES,
     announce,

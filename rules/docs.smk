@@ -1,12 +1,14 @@
 rule render:
-    """Tables and plan -> RESULTS.md, by a template that can be edited."""
+    """Reviews, registry and probes -> the pages, each by a template that can be edited."""
     input:
         list(WORKFLOW.reviews),
+        list(WORKFLOW.probes),
         WORKFLOW.stamp,
-        code=["scripts/lib/tables.py", "scripts/lib/render.py"],
-        template="docs/templates/RESULTS.md.j2",
+        REGISTRY.path,
+        code=["scripts/lib/tables.py", "scripts/lib/render.py", "scripts/lib/model_pages.py"],
+        templates=list(PAGES.values()),
     output:
-        RESULTS,
+        list(PAGES),
     log:
         f"{LOGS}/render.log",
     conda:
@@ -15,4 +17,4 @@ rule render:
     resources:
         machine=1,
     shell:
-        "exec python -m scripts.render {input.template} {output} 2> {log}"
+        "exec python -m scripts.render {output} 2> {log}"

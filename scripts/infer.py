@@ -13,10 +13,11 @@ from scripts.lib.engines import Engine, EngineSettings, Loaded, make_engine
 from scripts.lib.errors import BenchError, run_cli
 from scripts.lib.executor import Job, finish, missing, restore, run
 from scripts.lib.machine import alone_on_machine, die_with_parent, pin
-from scripts.lib.plan import Cell, Planner, Shard, find_shard, for_model, load_planner, make_plan
+from scripts.lib.plan import LOCK_FILE, Cell, Planner, Shard, find_shard, for_model, load_planner, make_plan
 from scripts.lib.provenance import environment, store_environment
 from scripts.lib.review import drop_reviews
 from scripts.lib.run_record import RUN_VARIABLE, RunRecord, current_run_id
+from scripts.lib.weights import WeightsLock
 
 LOGS = Path("benchmarks/results/logs/infer")
 READY_TIMEOUT_S = 600.0
@@ -65,6 +66,15 @@ def _run(job: Job, engine: Engine, cells: Sequence[Cell]) -> None:
         job.recorder.summarise(outcome)
 
 
+def _remember_weights(planner: Planner, shard: Shard) -> None:
+    """Put the weights that were measured into the lock, so that the cells can be planned where the files are not."""
+    lock = WeightsLock.load(LOCK_FILE)
+    for key, weights in ((shard.model.key, shard.weights), (shard.mode.draft, shard.draft)):
+        if key is not None and weights is not None and weights.facts is not None:
+            lock = lock.updated(planner.registry.models[key].path, weights.facts)
+    lock.save()
+
+
 def main() -> int:
     arguments = _arguments()
     if os.environ.get(RUN_VARIABLE):
@@ -86,6 +96,7 @@ def main() -> int:
             _run(job, make_engine(shard.engine, _engine_settings(planner, log)), cells)
     if not missing(job):
         finish(job)
+        _remember_weights(planner, shard)
     return 0
 
 

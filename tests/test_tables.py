@@ -16,7 +16,7 @@ from tests.test_modes import model
 
 ROW = ReviewRow(
     suite="math", question_id="q1", tokens_per_second=10.0, claude_score=None, score_reason="ok", scorer="checks",
-    score=3, passed=True, coverage=1.0, tier=1, repeat=0, status="ok", error="", finish_reason="stop",
+    score=3, passed=True, coverage=1.0, tier=1, repeat=0, status="ok", error="", symptoms="", finish_reason="stop",
     prompt_tokens=10, completion_tokens=20, ttft_s=0.1, prefill_tokens_per_s=100.0, decode_tokens_per_s=10.0,
     drafted_tokens=0, accepted_tokens=0, verify_steps=0, load_s=1.0, generation_s=2.0, peak_rss_bytes=5,
     environment="e", certificate="", divergence_token=None, divergence_gap_logits=None, cell_file="c.json",

@@ -7,6 +7,7 @@ and the field experience kept in the registry (experts below 4 are unstable, loo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -127,6 +128,11 @@ def make_mode(experts: int | None, draft: str | None, k: int | None, lookup_n: i
     elif lookup_n is not None:
         parts.append(f"lookup_n{lookup_n}")
     return Mode("_".join(parts) or "baseline", experts, draft, k, lookup_n, experts is not None and experts == full)
+
+
+def is_speculative_name(name: str) -> bool:
+    """True for the exact name (no pattern) of a mode that drafts or looks up, as `make_mode` gives it."""
+    return re.fullmatch(r"(moe\d+_)?(spec_\w[\w.-]*_k\d+(_lookup)?|lookup_n\d+)", name) is not None
 
 
 def reduced_expert_counts(baseline_experts: int) -> tuple[int, ...]:

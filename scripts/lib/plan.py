@@ -17,7 +17,7 @@ from typing import Any
 from scripts.lib.config import Config, matches
 from scripts.lib.errors import BenchError, InputErrors, Problem, suggest
 from scripts.lib.hardware import Hardware, load_hardware
-from scripts.lib.modes import Exclusion, Mode, expand_modes
+from scripts.lib.modes import RECURRENT, RECURRENT_REASON, Exclusion, Mode, expand_modes, is_speculative_name
 from scripts.lib.prompt_loader import Question, Suite, load_suites, suites_for_roles
 from scripts.lib.provenance import EngineIdentity, binary_identity, engine_identity
 from scripts.lib.records import CellId, digest
@@ -318,11 +318,23 @@ def _check_patterns(patterns: tuple[str, ...], known: Mapping[str, object], plac
             yield Problem("config", place, f"'{pattern}' names nothing{suggest(pattern, known)}")
 
 
+def _check_recurrent(config: Config, registry: Registry) -> Iterator[Problem]:
+    """A speculative mode asked outright of a recurrent model asked for by name; a pattern only leaves it out."""
+    for key in config.models:
+        model = registry.models.get(key)
+        if model is None or model.architecture not in RECURRENT:
+            continue
+        for mode in (name for name in config.decoding.modes if is_speculative_name(name)):
+            advice = "take it out, or name the modes by pattern, as in 'lookup_*'"
+            yield Problem("config", "decoding.modes", f"'{mode}' is asked of {key}: {RECURRENT_REASON}; {advice}")
+
+
 def make_plan(planner: Planner) -> Plan:
     """Expand the whole plan. Raises InputErrors where the configuration names a model or suite that is not there."""
     registry, config = planner.registry, planner.config
     problems = [*_check_patterns(config.models, registry.models, "models")]
     problems += _check_patterns(config.suites, planner.suites, "suites")
+    problems += _check_recurrent(config, registry)
     if problems:
         raise InputErrors(problems)
     shards: list[Shard] = []
@@ -433,7 +445,7 @@ def find_shard(plan: Plan, model: str, mode: str) -> Shard:
         if (shard.model.key, shard.mode.name) == (model, mode):
             return shard
     for item in plan.left_out:
-        if item.model == model and item.mode in (mode, "*"):
+        if item.model == model and matches(mode, (item.mode.replace("{E}", "*"),)):
             raise BenchError(f"{model} {mode}: left out of the plan: {item.reason}")
     modes = [shard.mode.name for shard in plan.shards if shard.model.key == model]
     raise BenchError(f"{model}: no planned mode '{mode}'{suggest(mode, modes)}")

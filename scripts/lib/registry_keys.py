@@ -18,6 +18,7 @@ PROBES = (
     "draft_without_type_is_silent",
     "wrong_override_is_silent",
     "output_not_degenerate",
+    "speculation_active",
 )
 
 

@@ -18,6 +18,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from scripts.lib.errors import InputErrors, Problem, suggest
 from scripts.lib.fields import Fields
+from scripts.lib.physics import speed_up_violation
 from scripts.lib.registry_keys import ACCELERATION_TYPES, FORBIDDABLE, PROBES, SECTIONS, TIERS
 from scripts.lib.registry_types import (
     BINARIES_VARIABLE,
@@ -32,10 +33,20 @@ from scripts.lib.registry_types import (
 from scripts.lib.yaml_source import Source as YamlFile
 from scripts.lib.yaml_source import read_yaml
 
-__all__ = ["Acceleration", "Model", "Quirk", "Registry", "RuntimeDefaults", "Source", "load_registry", "models_dir"]
+__all__ = [
+    "Acceleration",
+    "Model",
+    "Quirk",
+    "Registry",
+    "RuntimeDefaults",
+    "Source",
+    "load_registry",
+    "models_dir",
+    "reported_violation",
+]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
-_SPEED_UP = re.compile(r"\s*([0-9.]+)\s*x\s*")
+_SPEED_UP = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*x\s*")
 
 
 def _source(fields: Fields) -> Source | None:
@@ -131,6 +142,7 @@ def _model(file: YamlFile, key: str, raw: Any) -> Model:
         baseline_experts=model.integer("baseline_experts"),
         max_context=model.integer("max_context"),
         split_count=model.integer("split_count"),
+        vocab_size=model.integer("vocab_size"),
         mmproj_path=_check_path(model, "mmproj_path") or None,
         huggingface_id=model.text("huggingface_id") or None,
         candidate_roles=fields.texts("candidate_roles"),
@@ -252,19 +264,19 @@ def _warn_acceleration(file: YamlFile, key: str, model: Model, models: Mapping[s
             yield file.problem(f"{place}.experts", message)
 
 
-def _warn_performance(file: YamlFile, key: str, model: Model) -> Iterator[Problem]:
-    k = model.acceleration.k
+def reported_violation(model: Model) -> str:
+    """Why the speed-up that the registry reports is impossible (empty: it is not, or none is reported)."""
     found = _SPEED_UP.fullmatch(str(model.performance.get("speedup", "")))
-    if found and k is not None and float(found[1]) > k + 1:
-        message = f"{found[1]}x is impossible: a speed-up by speculation cannot pass K + 1 = {k + 1}"
-        yield file.problem(f"roles.{key}.performance.speedup", message)
+    return speed_up_violation(float(found[1]), model.acceleration.k) if found else ""
 
 
 def _warnings(file: YamlFile, models: Mapping[str, Model]) -> Iterator[Problem]:
     roles = file.value.get("roles") or {}
     for key, model in models.items():
         yield from _warn_acceleration(file, key, model, models)
-        yield from _warn_performance(file, key, model)
+        impossible = reported_violation(model)
+        if impossible:
+            yield file.problem(f"roles.{key}.performance.speedup", f"is impossible: {impossible}")
         raw = roles.get(key) or {}
         if isinstance(raw, dict) and {"deprecated_reason", "deprecation_reason"} <= set(raw):
             yield file.problem(f"roles.{key}.deprecation_reason", "stands beside deprecated_reason, which is used")

@@ -61,6 +61,7 @@ class Model:
     baseline_experts: int | None = None
     max_context: int | None = None
     split_count: int | None = None
+    vocab_size: int | None = None
     mmproj_path: str | None = None
     huggingface_id: str | None = None
     candidate_roles: tuple[str, ...] = ()

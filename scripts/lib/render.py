@@ -285,8 +285,8 @@ def read_environments(rows: Iterable[ReviewRow], folder: Path = ENVIRONMENTS) ->
     return {name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items() if file.is_file()}
 
 
-def render(template: Path, parts: Sequence[ProfilePart]) -> str:
-    """Fill the template. Undefined names are errors."""
+def render(template: Path, **context: object) -> str:
+    """Fill the template with what `context` names. Undefined names are errors."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(template.parent),
         undefined=jinja2.StrictUndefined,
@@ -296,4 +296,4 @@ def render(template: Path, parts: Sequence[ProfilePart]) -> str:
         autoescape=False,
     )
     environment.filters |= {"text": text, "code": code}
-    return environment.get_template(template.name).render(parts=parts)
+    return environment.get_template(template.name).render(**context)

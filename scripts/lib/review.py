@@ -20,9 +20,12 @@ from scripts.lib.errors import BenchError
 from scripts.lib.plan import Cell, Plan, Shard, existing_files
 from scripts.lib.prompt_loader import Question
 from scripts.lib.records import CellRecord, digest, read_cell
+from scripts.lib.symptoms import symptoms
 
 REVIEWS = Path("benchmarks/results/reviews")
 SCORER = "checks"
+# Raised when a review gets other columns: the stored ones are then made again, from the same cells.
+REVIEW_SCHEMA = 2
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -47,6 +50,7 @@ class ReviewRow:
     repeat: int
     status: str
     error: str
+    symptoms: str
     finish_reason: str
     prompt_tokens: int | None
     completion_tokens: int | None
@@ -112,7 +116,7 @@ def plan_review(plan: Plan, shard: Shard) -> Review:
     asked = {_question_key(cell) for cell in cells}
     base_cells = tuple(c for c in scored_cells(base) if _question_key(c) in asked) if base is not None else ()
     scored = [[cell.digest, scoring_identity(cell.question)] for cell in cells]
-    identity = [SCORER, SCORER_VERSION, scored, [cell.digest for cell in base_cells]]
+    identity = [REVIEW_SCHEMA, SCORER, SCORER_VERSION, scored, [cell.digest for cell in base_cells]]
     name = f"{shard.mode.name}.{digest(identity)}.csv"
     return Review(shard, cells, base, base_cells, f"{REVIEWS}/{shard.hardware.name}/{shard.model.key}/{name}")
 
@@ -149,6 +153,7 @@ def review_cell(cell: Cell, record: CellRecord, cell_file: str, certificate: Cer
         repeat=cell.id.repeat,
         status=record.status,
         error=record.error or "",
+        symptoms="; ".join(symptoms(record, cell.question.prompt_text())),
         finish_reason=measured.finish_reason if measured else "",
         prompt_tokens=measured.prompt_tokens if measured else None,
         completion_tokens=measured.completion_tokens if measured else None,

@@ -11,7 +11,8 @@ import json
 import mmap
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from scripts.lib.records import canonical_json, write_atomic
 from scripts.lib.registry_loader import Model
 
 CACHE_FILE = Path(".cache/weights.json")
-CACHE_SCHEMA = 1
+CACHE_SCHEMA = 2
 LOCK_SCHEMA = 1
 SAMPLED_BLOCKS = 64
 BLOCK_BYTES = 1 << 16
@@ -42,7 +43,10 @@ _SHORT_TEXTS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What planning needs to know of a model. Sizes in tokens or counts; digests are 12 hex characters."""
+    """What planning needs to know of a model. Sizes in tokens or counts; digests are 12 hex characters.
+
+    `quant_mix`: tensors per type, most first, such as `Q4_1:210 F32:61`.
+    """
 
     architecture: str
     name: str
@@ -58,6 +62,7 @@ class Header:
     context_length: int | None
     block_count: int | None
     split_count: int
+    quant_mix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +187,11 @@ def _open_header(cursor: _Cursor) -> tuple[int, int]:
     return tensors, values
 
 
-def _check_tensors(cursor: _Cursor, tensors: int, alignment: int) -> None:
-    """Every tensor must end within the file: a download that was cut off is found before a run, not in it."""
+def _check_tensors(cursor: _Cursor, tensors: int, alignment: int) -> Counter[str]:
+    """Tensors per type. Every tensor must end within the file: a download that was cut off is found before a run."""
     from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
-    last = 0
+    last, mix = 0, Counter[str]()
     for _ in range(tensors):
         name = cursor.text()
         rank = cursor.scalar("<I")
@@ -199,7 +204,9 @@ def _check_tensors(cursor: _Cursor, tensors: int, alignment: int) -> None:
             elements *= dimension
         try:
             block, size = GGML_QUANT_SIZES[GGMLQuantizationType(kind)]
+            mix[GGMLQuantizationType(kind).name] += 1
         except (ValueError, KeyError):
+            mix[f"type{kind}"] += 1
             continue  # a type newer than the gguf package: llama.cpp will judge
         last = max(last, offset + elements // block * size)
         if elements == 0:
@@ -210,6 +217,7 @@ def _check_tensors(cursor: _Cursor, tensors: int, alignment: int) -> None:
             f"{cursor.path}: truncated GGUF: expected at least {start + last} bytes by its header, found {cursor.end}: "
             "fetch or copy it again"
         )
+    return mix
 
 
 def _file_type_name(number: int | None) -> str:
@@ -295,8 +303,12 @@ def read_header(path: Path) -> Header:
         alignment = 32 if alignment is None else alignment
         if not 0 < alignment <= 1 << 20:
             raise cursor.damaged(f"general.alignment is {alignment}")
-        _check_tensors(cursor, tensors, alignment)
-        return _make_header(typed, view)
+        mix = _check_tensors(cursor, tensors, alignment)
+        return replace(_make_header(typed, view), quant_mix=_mix_text(mix))
+
+
+def _mix_text(mix: Counter[str]) -> str:
+    return " ".join(f"{name}:{count}" for name, count in sorted(mix.items(), key=lambda item: (-item[1], item[0])))
 
 
 def split_files(path: Path) -> tuple[Path, ...]:
@@ -363,11 +375,32 @@ class _Cache:
         stats = [(str(f.resolve()), s.st_size, s.st_mtime_ns) for f in files for s in (f.stat(),)]
         return canonical_json(stats)
 
-    def put(self, key: str, facts: WeightsFacts) -> None:
+    def put(self, key: str, entry: Any) -> None:
         # Another process may have added entries meanwhile: the last write wins, a lost entry is only read again.
-        self.entries[key] = asdict(facts)
+        self.entries[key] = entry
         self.entries = dict(list(self.entries.items())[-1000:])
         write_atomic(self.file, json.dumps({"schema": CACHE_SCHEMA, "entries": self.entries}))
+
+
+def _joined_mix(headers: Iterable[Header]) -> str:
+    """The mix of all splits: each file's header tells of its own tensors only."""
+    total = Counter[str]()
+    for header in headers:
+        for part in header.quant_mix.split():
+            name, _, count = part.partition(":")
+            total[name] += int(count)
+    return _mix_text(total)
+
+
+def with_sha256(path: Path, found: WeightsFacts, cache_file: Path = CACHE_FILE) -> WeightsFacts:
+    """The facts with the sha256 of the (first) file; computed once per path, size and modification time."""
+    cache, key = _Cache.load(cache_file), _Cache.key(split_files(path)) + "sha256"
+    digest = cache.entries.get(key)
+    if not isinstance(digest, str):
+        digest = sha256_of(path)
+        with contextlib.suppress(OSError):
+            cache.put(key, digest)
+    return replace(found, sha256=digest)
 
 
 def facts(path: Path, cache_file: Path = CACHE_FILE) -> WeightsFacts:
@@ -376,13 +409,12 @@ def facts(path: Path, cache_file: Path = CACHE_FILE) -> WeightsFacts:
     cache, key = _Cache.load(cache_file), _Cache.key(files)
     if key in cache.entries:
         return _facts_from_json(cache.entries[key])
-    header = read_header(path)
-    for other in files[1:]:
-        read_header(other)
+    headers = [read_header(file) for file in files]
+    header = replace(headers[0], quant_mix=_joined_mix(headers))
     size = sum(file.stat().st_size for file in files)
     found = WeightsFacts(fingerprint(files), None, size, header)
     with contextlib.suppress(OSError):
-        cache.put(key, found)  # a read-only or full disk only costs the next reading
+        cache.put(key, asdict(found))  # a read-only or full disk only costs the next reading
     return found
 
 

@@ -27,7 +27,9 @@ from scripts.lib.plan import (
     planners,
     seen_from_elsewhere,
 )
+from scripts.lib.probes import planned_probes
 from scripts.lib.records import digest
+from scripts.lib.registry_loader import Quirk
 from scripts.lib.review import REVIEWS, Review, plan_review
 
 # A timed shard takes the whole machine; every other job of ours takes one part, so none runs beside it.
@@ -36,6 +38,12 @@ MACHINE_PARTS = 100
 TABLES = "benchmarks/results/tables"
 RESULTS = "docs/reference/benchmarks/RESULTS.md"
 SUMMARY = f"{REVIEWS}/summary.csv"
+# Page -> the template it is made from.
+PAGES: Mapping[str, str] = {
+    RESULTS: "docs/templates/RESULTS.md.j2",
+    "docs/reference/models/MODELS.md": "docs/templates/MODELS.md.j2",
+    "docs/reference/models/QUIRKS.md": "docs/templates/QUIRKS.md.j2",
+}
 
 T = TypeVar("T")
 
@@ -84,6 +92,17 @@ class Workflow:
         """The weights of planned shards that a rule makes."""
         used = (weights for shard in self.shards for weights in (shard.weights, shard.draft) if weights is not None)
         return sorted({str(weights.path) for weights in used if weights.fetchable})
+
+    @cached_property
+    def probes(self) -> Mapping[str, Quirk]:
+        """Outcome file -> quirk, of the probes that this machine can run."""
+        return planned_probes(self.planner)
+
+    @cached_property
+    def probed_weights(self) -> list[str]:
+        """The weights that probes load and a rule makes."""
+        keys = {quirk.probe_argument for quirk in self.probes.values()} & set(self.planner.weights)
+        return sorted(self.weights_of(key) for key in keys if key and self.planner.weights[key].fetchable)
 
     @cached_property
     def identity(self) -> str:

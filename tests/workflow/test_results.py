@@ -65,7 +65,7 @@ def test_a_run_leaves_its_record(finished: Project) -> None:
     assert len(runs) == 1
     rows = [json.loads(line) for line in (runs[0] / "output.jsonl").read_text().splitlines()]
     assert len(rows) == CELLS and {row["status"] for row in rows} == {"ok"}
-    assert json.loads((runs[0] / "config.json").read_text())["engine"] == "embedded"
+    assert json.loads((runs[0] / "config.json").read_text())["engines"] == ["embedded"]
     assert f"Outcome: finished. Cells run: {CELLS}." in (runs[0] / "summary.md").read_text()
 
 

@@ -1,0 +1,189 @@
+"""Probes: checks that show whether a known quirk still holds, run once per engine version and kept as small JSON records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.config import matches
+from scripts.lib.engines import EngineFailure, LoadSettings
+from scripts.lib.engines.server_flags import probe, server_argv
+from scripts.lib.engines.server_process import ServerProcess, free_port
+from scripts.lib.errors import BenchError
+from scripts.lib.executor import load_settings
+from scripts.lib.plan import Planner, find_shard, for_model, make_plan
+from scripts.lib.provenance import EngineIdentity, engine_identity
+from scripts.lib.records import digest, write_atomic
+from scripts.lib.registry_loader import Model, Quirk, Registry
+from scripts.lib.symptoms import DEGENERATE, GUARD
+
+PROBES = Path("benchmarks/results/probes")
+# Raised by hand when what a probe does changes: every probe is then run again.
+PROBE_VERSION = 1
+# Probes that look at stored cells are answered where the page is made, by the symptoms seen; the others look at the engine.
+FROM_CELLS: Mapping[str, tuple[str, ...]] = {"output_not_degenerate": DEGENERATE, "speculation_active": (GUARD,)}
+READY_TIMEOUT_S = 300.0
+_TEXT = "one two three one two three one two three one two"
+_NO_SUCH_KEY = "no_such_architecture.expert_used_count"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a probe saw. `holds`: the quirk is still there; None: it could not be told."""
+
+    quirk: str
+    probe: str
+    argument: str | None
+    engine_version: str
+    holds: bool | None
+    evidence: str
+
+
+def engine() -> EngineIdentity:
+    """The engine that probes look at: this project's build, as a server."""
+    return engine_identity("server")
+
+
+def probe_file(quirk: Quirk) -> Path:
+    """Where the outcome is kept: its name holds the probe, its argument and the engine's identity."""
+    identity = [PROBE_VERSION, quirk.probe, quirk.probe_argument, quirk.applies_to, engine().spec()]
+    return PROBES / f"{quirk.id}.{digest(identity)}.json"
+
+
+def applies_to(quirk: Quirk, model: Model) -> bool:
+    """True when one of the quirk's patterns fits the entry's key, its model's name or `architecture:…`."""
+    names = (model.key, model.name, f"architecture:{model.architecture}")
+    return any(matches(name, quirk.applies_to) for name in names)
+
+
+def _targets(quirk: Quirk, planner: Planner) -> Iterator[Model]:
+    for model in planner.registry.models.values():
+        if applies_to(quirk, model) and planner.weights[model.key].facts is not None and not model.deprecated:
+            yield model
+
+
+def runnable(quirk: Quirk, planner: Planner) -> bool:
+    """True when this machine has what the probe looks at."""
+    if quirk.probe is None or quirk.probe in FROM_CELLS:
+        return False
+    if quirk.probe == "flag_absent":
+        return True
+    weights = planner.weights.get(quirk.probe_argument or "")
+    if weights is None or not weights.usable:
+        return False
+    return quirk.probe != "bos_matches" or any(True for _ in _targets(quirk, planner))
+
+
+def planned_probes(planner: Planner) -> Mapping[str, Quirk]:
+    """Outcome file -> quirk, of every probe that can be run here."""
+    return {str(probe_file(quirk)): quirk for quirk in planner.registry.quirks if runnable(quirk, planner)}
+
+
+# --- the probes ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    quirk: Quirk
+    planner: Planner
+    binary: Path
+    log: Path
+
+    @property
+    def argument(self) -> str:
+        return self.quirk.probe_argument or ""
+
+    def settings(self) -> LoadSettings:
+        """The baseline's load settings of the entry that the probe names."""
+        planner = for_model(self.planner, self.argument, "server")
+        return load_settings(find_shard(make_plan(planner), self.argument, "baseline"))
+
+    def answer(self, extra: list[str], settings: LoadSettings) -> tuple[Mapping[str, Any], str]:
+        """Start a server with extra flags and let it answer; gives the reply and the server's log."""
+        port = free_port()
+        argv = [*server_argv(probe(self.binary), settings, port), *extra]
+        with ServerProcess(argv, port, self.log, READY_TIMEOUT_S) as server:
+            reply = server.call("/completion", {"prompt": _TEXT, "n_predict": 16, "temperature": 0})
+            return reply, server.log_text()
+
+
+def _flag_absent(context: _Context) -> tuple[bool | None, str]:
+    there = probe(context.binary).has(context.argument)
+    return not there, f"--help {'lists' if there else 'does not list'} {context.argument} as usable"
+
+
+def _draft_without_type(context: _Context) -> tuple[bool | None, str]:
+    settings = context.settings()
+    flag = probe(context.binary).first("--spec-draft-model", "--model-draft", "-md")
+    if flag is None:
+        return None, "the binary knows no flag for a draft"
+    reply, _ = context.answer([flag, str(settings.weights)], settings)
+    drafted = int(reply.get("timings", {}).get("draft_n", 0))
+    return drafted == 0, f"{reply['tokens_predicted']} tokens answered with a draft loaded, {drafted} drafted"
+
+
+def _wrong_override(context: _Context) -> tuple[bool | None, str]:
+    settings = context.settings()
+    try:
+        reply, log = context.answer(["--override-kv", f"{_NO_SUCH_KEY}=int:1"], settings)
+    except EngineFailure as failure:
+        return False, f"the server refuses the key: {str(failure)[:200]}"
+    warned = [line for line in log.splitlines() if _NO_SUCH_KEY in line and " W " in line]
+    said = "with a warning" if warned else "without a warning"
+    return not warned, f"started {said} and answered {reply['tokens_predicted']} tokens with an unknown key"
+
+
+def _bos_matches(context: _Context) -> tuple[bool | None, str]:
+    """The quirk holds while an ordinary draft's BOS differs from its targets'."""
+    draft = context.planner.weights[context.argument].facts
+    if draft is None:
+        return None, f"the header of {context.argument} is not known here"
+    found = [
+        (m.key, f.header.bos_id)
+        for m in _targets(context.quirk, context.planner)
+        if (f := context.planner.weights[m.key].facts)
+    ]
+    differ = any(bos != draft.header.bos_id for _, bos in found)
+    listed = ", ".join(f"{key} {bos}" for key, bos in found)
+    return differ, f"BOS of {context.argument}: {draft.header.bos_id}; of its targets: {listed}"
+
+
+_RUN: Mapping[str, Callable[[_Context], tuple[bool | None, str]]] = {
+    "flag_absent": _flag_absent,
+    "draft_without_type_is_silent": _draft_without_type,
+    "wrong_override_is_silent": _wrong_override,
+    "bos_matches": _bos_matches,
+}
+
+
+def run_probe(quirk: Quirk, planner: Planner, binary: Path, log: Path) -> Outcome:
+    """Run one probe. An engine that fails is an outcome that could not be told; raises BenchError for a missing binary."""
+    assert quirk.probe is not None
+    try:
+        holds, evidence = _RUN[quirk.probe](_Context(quirk, planner, binary, log))
+    except EngineFailure as failure:
+        holds, evidence = None, f"the engine failed: {str(failure)[:300]}"
+    return Outcome(quirk.id, quirk.probe, quirk.probe_argument, engine().version, holds, evidence)
+
+
+def store_outcome(file: Path, outcome: Outcome) -> None:
+    """Write an outcome, sorted and atomically."""
+    write_atomic(file, json.dumps(asdict(outcome), indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def read_outcomes(registry: Registry) -> Mapping[str, Outcome]:
+    """Quirk id -> outcome for the engine version of this checkout, as far as there is one in the tree."""
+    found: dict[str, Outcome] = {}
+    for quirk in registry.quirks:
+        if quirk.probe is None or not probe_file(quirk).is_file():
+            continue
+        try:
+            found[quirk.id] = Outcome(**json.loads(probe_file(quirk).read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise BenchError(
+                f"{probe_file(quirk)}: not a probe's outcome ({error}); delete it and run again"
+            ) from error
+    return found

@@ -1,0 +1,119 @@
+"""The registry's format for people and for editors: a page and a JSON Schema, both out of the table of keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.registry_keys import SECTIONS, Key, Section, Unknown
+
+SCHEMA_FILE = Path("orchestration/model_registry.schema.json")
+PAGE_FILE = Path("docs/reference/registry.md")
+TEMPLATE = Path("docs/templates/registry.md.j2")
+
+_KINDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "text": ("text", {"type": "string"}),
+    "loose": ("text, number or date", {"type": ["string", "number", "boolean", "array"]}),
+    "count": ("whole number from 1", {"type": "integer", "minimum": 1}),
+    "number": ("number from 0", {"type": "number", "minimum": 0}),
+    "flag": ("true or false", {"type": "boolean"}),
+    "texts": ("list of texts", {"type": ["array", "string"], "items": {"type": "string"}}),
+    "mapping": ("mapping", {"type": "object"}),
+    "any": ("free form", {}),
+}
+_NESTED = {"acceleration": ("speculative_decoding", "alternative")}
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A key that is there without a value says nothing: null is as good as absent."""
+    kinds = schema.get("type")
+    if kinds is None:
+        return schema
+    return {**schema, "type": [*([kinds] if isinstance(kinds, str) else kinds), "null"]}
+
+
+def _key_schema(section: Section, key: Key) -> dict[str, Any]:
+    if key.name in _NESTED.get(section.name, ()):
+        return {
+            "description": key.meaning,
+            "anyOf": [{"$ref": f"#/$defs/{section.name}"}, {"type": ["null", "boolean"]}],
+        }
+    if key.kind in SECTIONS:
+        reference = {"$ref": f"#/$defs/{key.kind}"}
+        return {"description": key.meaning, **(reference if key.required else {"anyOf": [reference, {"type": "null"}]})}
+    made = dict(_KINDS[key.kind][1])
+    if key.choices and key.kind == "text":
+        made["enum"] = [*key.choices] if key.required else [*key.choices, None]
+        made.pop("type")
+    elif key.choices:
+        made["items"] = {"enum": list(key.choices)}
+    return {"description": key.meaning, **(made if key.required else _or_null(made))}
+
+
+def _section_schema(section: Section) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "description": section.meaning,
+        "properties": {key.name: _key_schema(section, key) for key in section.keys},
+        "required": [key.name for key in section.keys if key.required],
+        "additionalProperties": section.unknown is not Unknown.ERROR,
+    }
+
+
+def json_schema() -> str:
+    """The JSON Schema (draft 2020-12) of the registry as text, for editors and other programs."""
+    definitions = {name: _section_schema(section) for name, section in SECTIONS.items() if name != "registry"}
+    top = _section_schema(SECTIONS["registry"])
+    top["properties"]["roles"] = {
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": {"pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"},
+        "additionalProperties": {"$ref": "#/$defs/role"},
+    }
+    top["properties"]["runtime_quirks"] = {
+        "type": ["object", "null"],
+        "additionalProperties": {
+            "type": "object",
+            "properties": {"quirks": {"type": ["array", "null"], "items": {"$ref": "#/$defs/quirk"}}},
+        },
+    }
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Model registry",
+        **top,
+        "$defs": definitions,
+    }
+    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
+
+
+_UNKNOWN = {
+    Unknown.ERROR: "Unknown keys are errors.",
+    Unknown.ERROR_WHERE_NEAR: "Unknown keys are carried through; misspellings are errors.",
+    Unknown.PASS: "Unknown keys are carried through.",
+}
+
+
+def _kind_words(key: Key) -> str:
+    if key.kind in SECTIONS:
+        return "mapping, see below"
+    words = _KINDS[key.kind][0]
+    return f"{words}: {', '.join(f'`{choice}`' for choice in key.choices)}" if key.choices else words
+
+
+def _page_lines() -> Iterator[str]:
+    for section in SECTIONS.values():
+        yield f"\n## `{section.place}`\n" if section.name != "registry" else "\n## The file\n"
+        yield f"{section.meaning} {_UNKNOWN[section.unknown]}\n"
+        yield "| key | value | meaning |\n|---|---|---|"
+        for key in section.keys:
+            name = f"**`{key.name}`**" if key.required else f"`{key.name}`"
+            yield f"| {name} | {_kind_words(key)} | {key.meaning} |"
+    yield "\nKeys in bold are required."
+
+
+def page() -> str:
+    """`docs/reference/registry.md` as text."""
+    head = TEMPLATE.read_text(encoding="utf-8")
+    return head.replace("{{ sections }}", "\n".join(_page_lines()))

@@ -1,0 +1,149 @@
+"""Editing the registry by tool: an entry proposed out of a GGUF header, comments and order kept, shown as a diff."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+
+from scripts.lib.errors import BenchError
+from scripts.lib.modes import RECURRENT, compatible_drafts
+from scripts.lib.plan import Weights, vocabulary_mismatch
+from scripts.lib.registry_loader import Model, Registry
+from scripts.lib.weights import WeightsFacts
+
+# Below this a model is proposed as a draft, above it as resident.
+DRAFT_LIMIT_GB, RESIDENT_LIMIT_GB = 1.5, 60.0
+_HYBRID = ("qwen3next", "mamba", "mamba2", "jamba", "lfm2", "falcon-h1", "granitehybrid", "nemotron_h", "plamo2")
+_NOT_NAME = re.compile(r"[^a-z0-9]+")
+
+
+def _yaml() -> YAML:
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 1 << 20
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    return yaml
+
+
+def propose_key(path: Path, taken: Mapping[str, object]) -> str:
+    """An entry's key out of a file name, with a number where it is taken."""
+    stem = re.sub(r"-\d{5}-of-\d{5}$", "", path.stem)
+    key = _NOT_NAME.sub("_", stem.lower()).strip("_")[:90] or "model"
+    return next(name for name in (key, *(f"{key}_{n}" for n in range(2, 1000))) if name not in taken)
+
+
+def architecture_of(facts: WeightsFacts) -> str:
+    """The registry's word for a header's architecture: it decides the decoding modes."""
+    header = facts.header
+    if header.architecture in _HYBRID:
+        return "qwen3next" if header.architecture == "qwen3next" else "ssm_moe_hybrid"
+    if header.expert_count:
+        return "moe"
+    return header.architecture if header.architecture in ("bert", *RECURRENT) else "dense"
+
+
+def _registry_path(registry: Registry, path: Path) -> str:
+    base = registry.defaults.model_base_path
+    try:
+        return str(path.resolve().relative_to(Path(base).resolve())) if base else str(path.resolve())
+    except ValueError:
+        return str(path.resolve())
+
+
+def propose_entry(registry: Registry, path: Path, facts: WeightsFacts) -> dict[str, Any]:
+    """An entry for these weights: tier by size, quantisation, architecture and experts out of the header."""
+    header, size_gb = facts.header, round(facts.size_bytes / 1e9, 2 if facts.size_bytes < 1e10 else 1)
+    tier = "D" if size_gb < DRAFT_LIMIT_GB else "C" if size_gb < RESIDENT_LIMIT_GB else "B"
+    architecture = architecture_of(facts)
+    model: dict[str, Any] = {
+        "name": header.name or path.stem,
+        "path": _registry_path(registry, path),
+        "quant": header.quant or "unknown",
+        "size_gb": size_gb,
+        "architecture": architecture,
+    }
+    if header.split_count > 1:
+        model["split_count"] = header.split_count
+    if header.context_length:
+        model["max_context"] = header.context_length
+    if header.expert_count and header.expert_used_count:
+        model["baseline_experts"] = header.expert_used_count
+    entry: dict[str, Any] = {
+        "tier": tier,
+        "description": f"{model['name']}, {header.quant}",
+        "candidate_roles": ["general"],
+    }
+    if tier == "D":
+        entry |= {"candidate_roles": ["draft"], "compatible_targets": []}
+    entry["model"] = model
+    if header.expert_count:
+        entry["acceleration"] = {
+            "type": "moe_expert_reduction",
+            "override_key": f"{header.architecture}.expert_used_count",
+        }
+    return entry
+
+
+def fitting_drafts(
+    registry: Registry, target: Weights, model: Model, weights: Mapping[str, Weights]
+) -> Iterator[tuple[str, str]]:
+    """(key, verdict) of each tier-D entry that is named for this model or shares its vocabulary."""
+    named = compatible_drafts(model, registry.models)
+    for key, entry in registry.models.items():
+        if entry.tier != "D" or entry.deprecated or key == model.key:
+            continue
+        known = target.facts is not None and weights[key].facts is not None
+        mismatch = vocabulary_mismatch(target, weights[key], key)
+        if key in named:
+            yield key, (mismatch or "fits") if known else "fits by name; the vocabulary is not known here"
+        elif known and not mismatch:
+            yield key, "the vocabulary fits; its compatible_targets do not name this model"
+
+
+def fitting_targets(registry: Registry, draft: Weights, weights: Mapping[str, Weights]) -> Iterator[str]:
+    """Keys of the entries, no drafts themselves, that share a draft's vocabulary, as far as their headers are known."""
+    for key, entry in registry.models.items():
+        known = draft.facts is not None and weights[key].facts is not None
+        if known and entry.tier != "D" and not entry.deprecated and not vocabulary_mismatch(weights[key], draft, ""):
+            yield key
+
+
+def with_entry(file: Path, key: str, entry: Mapping[str, Any]) -> str:
+    """The registry's text with the entry put at the end of `roles`. Raises BenchError where the key is taken."""
+    yaml = _yaml()
+    document = yaml.load(file.read_text(encoding="utf-8"))
+    if key in document["roles"]:
+        raise BenchError(f"{file}: roles.{key}: there is such an entry already; give another --key")
+    document["roles"][key] = _commented(entry)
+    out = io.StringIO()
+    yaml.dump(document, out)
+    return out.getvalue()
+
+
+def _commented(value: Any) -> Any:
+    """Plain values as ruamel's, short lists on one line as in the rest of the file."""
+    if isinstance(value, Mapping):
+        made = CommentedMap()
+        for key, item in value.items():
+            made[key] = _commented(item)
+        return made
+    if isinstance(value, list):
+        from ruamel.yaml.comments import CommentedSeq
+
+        made_list = CommentedSeq(value)
+        made_list.fa.set_flow_style()
+        return made_list
+    return value
+
+
+def text_diff(file: Path, text: str) -> str:
+    """The change as a unified diff."""
+    old = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    return "".join(difflib.unified_diff(old, text.splitlines(keepends=True), str(file), str(file), n=2))

@@ -1,0 +1,33 @@
+"""Run the probes of known quirks that have no outcome for this engine version yet."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from tqdm import tqdm
+
+from scripts.lib.config import load_config
+from scripts.lib.engine_build import server_binary
+from scripts.lib.errors import run_cli
+from scripts.lib.machine import alone_on_machine
+from scripts.lib.plan import load_planner
+from scripts.lib.probes import planned_probes, run_probe, store_outcome
+
+LOG = Path("benchmarks/results/logs/probes/server.log")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m scripts.probe", description=__doc__)
+    parser.add_argument("--again", action="store_true", help="also those that have an outcome")
+    arguments = parser.parse_args()
+    planner = load_planner(load_config())
+    todo = {file: q for file, q in planned_probes(planner).items() if arguments.again or not Path(file).is_file()}
+    with alone_on_machine(f"{Path.cwd().name}: probes"):
+        for file, quirk in tqdm(todo.items(), desc="probes", unit="probe", disable=None):
+            store_outcome(Path(file), run_probe(quirk, planner, server_binary(), LOG))
+    return 0
+
+
+if __name__ == "__main__":
+    run_cli(main)

@@ -1,0 +1,115 @@
+"""Check the registry: the file itself, and each entry against the GGUF header of its weights. Loads no tensor."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from tabulate import tabulate
+from tqdm import tqdm
+
+from scripts.lib.config import load_config
+from scripts.lib.errors import BenchError, run_cli, suggest
+from scripts.lib.plan import LOCK_FILE
+from scripts.lib.registry_check import Finding, Verdict, compare
+from scripts.lib.registry_loader import Model, Registry, load_registry
+from scripts.lib.weights import Header, WeightsFacts, WeightsLock, facts, with_sha256
+
+HEADERS = ("model", "fact", "registry", "file", "verdict")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m scripts.validate", description=__doc__)
+    parser.add_argument("--registry", type=Path, help="another registry file")
+    parser.add_argument("--model", action="append", default=[], help="only this entry; repeatable")
+    parser.add_argument("--all", action="store_true", help="also list the facts that agree or are not said")
+    parser.add_argument("--strict", action="store_true", help="exit code 1 on a contradiction as well (for CI)")
+    parser.add_argument(
+        "--sha256", action="store_true", help="also compute the whole files' sha256 (slow, then cached)"
+    )
+    parser.add_argument("--lock", action="store_true", help=f"write the facts found to {LOCK_FILE}")
+    return parser.parse_args()
+
+
+def _present(registry: Registry, wanted: list[str], hashing: bool) -> Iterator[tuple[Model, WeightsFacts | str | None]]:
+    """Each entry with its weights' facts; None where there is no file, a text where the file cannot be read."""
+    unknown = [key for key in wanted if key not in registry.models]
+    if unknown:
+        raise BenchError(f"{registry.path}: no entry '{unknown[0]}'{suggest(unknown[0], registry.models)}")
+    models = [m for m in registry.models.values() if not wanted or m.key in wanted]
+    for model in tqdm(models, desc="reading headers", unit="file", leave=False, disable=None):
+        path = registry.weights_path(model)
+        if path is None or not path.is_file():
+            yield model, None
+            continue
+        try:
+            found = facts(path)
+            yield model, with_sha256(path, found) if hashing else found
+        except BenchError as error:
+            yield model, str(error)
+
+
+def _rows(model: Model, findings: list[Finding], everything: bool) -> list[list[str]]:
+    shown = [f for f in findings if everything or f.verdict is Verdict.CONTRADICTS]
+    return [[model.key, f.fact, f.registry, f.file, f.verdict.value] for f in shown]
+
+
+def _described(model: Model, found: WeightsFacts) -> list[str]:
+    h: Header = found.header
+    ids = f"BOS {h.bos_id} EOS {h.eos_id}"
+    experts = f"{h.expert_used_count} of {h.expert_count}" if h.expert_count else ""
+    template = h.chat_template_digest or "none"
+    vocabulary = f"{h.vocab_type} {h.vocab_size}"
+    return [model.key, h.architecture, h.quant, h.quant_mix, experts, str(h.context_length), vocabulary, ids, template]
+
+
+def main() -> int:
+    arguments = _arguments()
+    registry = load_registry(arguments.registry or load_config().registry)
+    lock, counts = WeightsLock.load(LOCK_FILE), Counter[str]()
+    table, described, broken = [], [], []
+    for model, found in _present(registry, arguments.model, arguments.sha256):
+        if isinstance(found, str):
+            broken.append(found)
+            continue
+        if found is None:
+            counts["absent" if model.path else "without a file"] += 1
+            continue
+        findings = list(compare(model, found))
+        counts["present"] += 1
+        counts.update(f.verdict.value for f in findings)
+        table += _rows(model, findings, arguments.all)
+        described.append(_described(model, found))
+        lock = lock.updated(model.path, found)
+    if arguments.lock:
+        lock.save()
+    if described:
+        columns = (
+            "model",
+            "architecture",
+            "quant",
+            "tensors",
+            "experts",
+            "context",
+            "vocabulary",
+            "tokens",
+            "template",
+        )
+        print(tabulate(described, columns, tablefmt="simple", disable_numparse=True), end="\n\n")
+    if table:
+        print(tabulate(table, HEADERS, tablefmt="simple", disable_numparse=True), end="\n\n")
+    for problem in (*registry.warnings, *broken):
+        print(f"warning: {problem}" if problem not in broken else f"error: {problem}", file=sys.stderr)
+    print(
+        f"{registry.path}: {len(registry.models)} entries; weights: {counts['present']} present, {counts['absent']} absent, "
+        f"{counts['without a file']} without a file, {len(broken)} unreadable; facts: {counts['agrees']} agree, "
+        f"{counts['contradicts']} contradict, {counts['not said']} not said; {len(registry.warnings)} warnings"
+    )
+    return int(bool(broken) or (arguments.strict and bool(counts["contradicts"])))
+
+
+if __name__ == "__main__":
+    run_cli(main)

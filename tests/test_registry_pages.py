@@ -1,0 +1,127 @@
+"""The registry's pages: generated ones do not drift, the catalogue strikes out what cannot be, quirks show their standing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from scripts.lib.errors import InputErrors
+from scripts.lib.model_pages import ModelsPage, QuirksPage, candidates, outcome_from_cells
+from scripts.lib.modes import Mode
+from scripts.lib.plan import Plan
+from scripts.lib.probes import Outcome
+from scripts.lib.registry_docs import PAGE_FILE, SCHEMA_FILE, json_schema, page
+from scripts.lib.registry_loader import Quirk, load_registry
+from scripts.lib.registry_types import Registry
+from scripts.lib.render import ProfilePart, render
+from scripts.lib.tables import Configuration
+from tests.test_modes import model
+from tests.test_plan import REGISTRY, planner
+from tests.test_tables import ROW
+
+MOE_QUIRK = Quirk(
+    "few_experts", "moe", "unstable", applies_to=("architecture:moe",), probe="output_not_degenerate", probe_argument="moe[123]"
+)  # fmt: skip
+
+
+def test_the_generated_page_and_schema_have_not_drifted() -> None:
+    """`python -m scripts.registry docs` writes both."""
+    assert PAGE_FILE.read_text(encoding="utf-8") == page()
+    assert SCHEMA_FILE.read_text(encoding="utf-8") == json_schema()
+
+
+def shipped() -> object:
+    """The shipped registry as plain JSON values, its dates as text."""
+    return json.loads(json.dumps(yaml.safe_load(REGISTRY.path.read_text(encoding="utf-8")), default=str))
+
+
+def test_the_schema_accepts_the_shipped_registry() -> None:
+    schema = json.loads(json_schema())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(shipped(), schema)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [("tier", "E"), ("teir", "A"), ("model", {"name": "x"}), ("acceleration", {"k": 0}), ("deprecated", "yes")],
+)
+def test_the_schema_refuses_what_the_loader_refuses(tmp_path: Path, place: str, value: object) -> None:
+    raw = shipped()
+    assert isinstance(raw, dict)
+    raw["roles"] = {"frontdoor": {**raw["roles"]["frontdoor"], place: value}}
+    file = tmp_path / "registry.yaml"
+    file.write_text(yaml.safe_dump(raw))
+    with pytest.raises(InputErrors, match=r"roles\.frontdoor"):
+        load_registry(file)
+    if place != "teir":  # a misspelling is told from an orchestrator's key by its likeness: a schema cannot
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(raw, json.loads(json_schema()))
+
+
+def test_the_catalogue_strikes_out_impossible_figures_and_folds_what_is_out_of_service() -> None:
+    shown = render(Path("docs/templates/MODELS.md.j2"), models=ModelsPage(REGISTRY))
+    assert "~~76.2x~~ (76.20x passes K + 1 = " in shown
+    in_service, _, folded = shown.partition("<details>")
+    for key, entry in REGISTRY.models.items():
+        assert (f"`{key}`" in folded) is entry.deprecated and (f"`{key}`" in in_service) is not entry.deprecated
+    assert "recommended `moe8_spec_draft_" in in_service and "does not generate text" in in_service
+
+
+def configuration(symptoms: list[str], mode: str = "moe2", architecture: str = "moe") -> Configuration:
+    rows = tuple(replace(ROW, question_id=f"q{i}", cell_file=f"c{i}", symptoms=s) for i, s in enumerate(symptoms))
+    return Configuration("h", "embedded", model("m", architecture=architecture), Mode(mode), rows, len(rows))
+
+
+def test_symptoms_become_candidates_with_their_first_cell() -> None:
+    (loop, echo) = candidates([configuration(["", "repetition loop; prompt echo", "repetition loop"])])
+    assert (loop.symptom, loop.cells, loop.asked, loop.first) == ("repetition loop", 2, 3, "c1")
+    assert (echo.symptom, echo.cells) == ("prompt echo", 1)
+
+
+def test_degenerate_answers_answer_the_quirk_that_speaks_of_their_mode() -> None:
+    bad, good = configuration(["repetition loop", "prompt echo"]), configuration(["", ""])
+    found = outcome_from_cells(MOE_QUIRK, [bad])
+    assert found is not None and found.holds and found.evidence.startswith("1 of 2 cells")
+    clean = outcome_from_cells(MOE_QUIRK, [good])
+    assert clean is not None and clean.holds is False
+    assert outcome_from_cells(MOE_QUIRK, [replace(bad, mode=Mode("moe4"))]) is None
+    assert outcome_from_cells(MOE_QUIRK, [configuration([""], architecture="dense")]) is None
+
+
+def quirks_page(outcomes: dict[str, Outcome], *configurations: Configuration) -> str:
+    quirks = (
+        MOE_QUIRK,
+        Quirk(
+            "flag", "moe", "a | flag <b>", "use *another*", versions=">=1", probe="flag_absent", probe_argument="--x"
+        ),
+        Quirk("plain", "moe", "no probe"),
+    )
+    registry = Registry(
+        Path("r.yaml"), REGISTRY.defaults, {}, quirks=quirks, quirk_groups={"moe": "Experts", "none": ""}
+    )
+    plan_of = planner()
+    part = ProfilePart(Plan(plan_of.hardware, plan_of.engine, (), (), (), {}), configurations, {})
+    return render(Path("docs/templates/QUIRKS.md.j2"), quirks=QuirksPage(registry, outcomes, [part]))
+
+
+@pytest.mark.parametrize(
+    ("holds", "words"), [(True, "**still there**"), (False, "**gone**"), (None, "could not be told")]
+)
+def test_a_quirk_shows_its_probes_outcome(holds: bool | None, words: str) -> None:
+    shown = quirks_page({"flag": Outcome("flag", "flag_absent", "--x", "0.3.36", holds, "--help says")})
+    assert f"{words}" in shown and "with 0.3.36 (`flag_absent`: --help says)" in shown
+    assert "still there? not probed" in shown and "`output_not_degenerate` has not been run" in shown
+    assert "a \\| flag &lt;b&gt;" in shown and "use \\*another\\*" in shown
+    assert shown.endswith("None.\n")
+
+
+def test_candidates_name_the_quirk_that_knows_them() -> None:
+    shown = quirks_page({}, configuration(["repetition loop", "prompt echo"]))
+    rows = [line for line in shown.splitlines() if line.startswith("| `m`")]
+    assert "repetition loop" in rows[0] and "`few_experts`" in rows[0] and "[cell](../../../c0)" in rows[0]
+    assert "prompt echo" in rows[1] and "few_experts" not in rows[1]

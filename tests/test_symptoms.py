@@ -1,0 +1,54 @@
+"""Symptoms of a sick answer: each is seen, and healthy answers show none."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from scripts.lib.symptoms import CRASH, ECHO, EMPTY, GARBAGE, GUARD, LOOP, ends_in_loop, symptoms
+
+PROMPT = "Explain, in the order in which they happen, the steps of a TLS handshake. " * 4
+COUNTING = list(range(200))
+
+
+def record(answer: str = "fine", tokens: list[int] | None = None, status: str = "ok", error: str = "") -> object:
+    measured = None if status == "error" else SimpleNamespace(answer=answer, token_ids=tokens or [1, 2, 3])
+    return SimpleNamespace(status=status, error=error, measurement=measured)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "loops"),
+    [
+        ([7] * 32, True),
+        ([7] * 31, False),
+        (COUNTING, False),
+        (COUNTING + [1, 2, 3] * 11, True),
+        (COUNTING + [1, 2, 3] * 11 + [1, 2], True),
+        (COUNTING + [1, 2, 3] * 11 + [9], False),
+        (list(range(100)) * 5, True),
+        (list(range(100)) * 4, False),
+        ([], False),
+    ],
+)
+def test_loops(tokens: list[int], loops: bool) -> None:
+    assert ends_in_loop(tokens) is loops
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        (record(), ()),
+        (record("  \n"), (EMPTY,)),
+        (record("So: " + PROMPT), (ECHO,)),
+        (record(PROMPT[:150]), ()),
+        (record("caf� \x00\x07" * 3), (GARBAGE,)),
+        (record("naïve café — 你好\n\tcode"), ()),
+        (record(tokens=[5] * 40), (LOOP,)),
+        (record(status="error", error="mode lookup_n3 was not active: drafted 0 tokens"), (GUARD,)),
+        (record(status="error", error="the server died"), (CRASH,)),
+        (record(" ", [5] * 40, "timeout"), (EMPTY, LOOP)),
+    ],
+)
+def test_symptoms(given: object, found: tuple[str, ...]) -> None:
+    assert symptoms(given, PROMPT) == found  # type: ignore[arg-type]
