@@ -29,6 +29,10 @@ workflow.global_resources["machine"] = MACHINE_PARTS
 
 onstart:
     or_exit(lambda: alone_in_checkout(Path(".snakemake/run.lock")))
+    # The limiter of submissions wakes the scheduler once a second for every job that is done, beside the timed shard: a third
+    # of a core after a hundred jobs. It is for cluster queues.
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None
 
 
 onsuccess:

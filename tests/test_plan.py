@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts.lib.config import Config, load_config
-from scripts.lib.errors import InputErrors
+from scripts.lib.errors import BenchError, InputErrors
 from scripts.lib.hardware import load_hardware
 from scripts.lib.modes import Mode
 from scripts.lib.plan import Planner, Weights, find_shard, make_plan, mode_spec, sample_questions, vocabulary_mismatch
@@ -151,3 +151,18 @@ def test_unknown_names_are_all_reported() -> None:
         make_plan(planner(replace(FULL, models=("frontdor",), suites=("maths",))))
     assert "'frontdor' names nothing; did you mean 'frontdoor'?" in str(caught.value)
     assert "'maths' names nothing; did you mean 'math'?" in str(caught.value)
+
+
+def test_speculation_asked_outright_of_a_recurrent_model_is_an_error_naming_the_rule() -> None:
+    asked = replace(FULL, models=("ingest_long_context", "worker_math")).with_modes(("baseline", "lookup_n3"))
+    with pytest.raises(
+        InputErrors, match=r"'lookup_n3' is asked of ingest_long_context: recurrent state cannot be rolled back"
+    ):
+        make_plan(planner(asked))
+    for modes in (("baseline", "moe4"), ("lookup_*", "baseline")):
+        plan = make_plan(planner(asked.with_modes(modes)))
+        assert not any(s.mode.speculative for s in plan.shards if s.model.key == "ingest_long_context")
+    plan = make_plan(planner(asked.with_modes(("*",))))
+    for mode in ("lookup_n3", "spec_draft_qwen3_1_7b_q8_0_k8", "moe4_lookup_n3"):
+        with pytest.raises(BenchError, match="left out of the plan: recurrent state"):
+            find_shard(plan, "ingest_long_context", mode)

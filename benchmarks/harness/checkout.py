@@ -1,4 +1,4 @@
-"""A scratch copy of this checkout to measure in: the tracked files, no results, the weights and the environment shared."""
+"""A scratch copy of this checkout to measure in: the tracked files, no cells, the weights and the environment shared."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+DERIVED = tuple(f"benchmarks/results/{part}/" for part in ("cells", "environments", "reviews", "tables"))
 
 
 @contextlib.contextmanager
 def scratch_checkout() -> Iterator[Path]:
-    """Copy what git tracks (and what is new and not ignored) to a temporary folder, without results."""
+    """Copy what git tracks (and what is new and not ignored) to a temporary folder, without cells and what is made of them.
+
+    The outcomes of probes stay: a clone has them, until the engine's version changes.
+    """
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     with tempfile.TemporaryDirectory(prefix="epyc-bench-") as name:
         folder = Path(name)
         for file in filter(None, names.split("\0")):
             source = ROOT / file
-            if source.is_file() and not file.startswith("benchmarks/results/"):
+            if source.is_file() and not file.startswith(DERIVED):
                 target = folder / file
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, target)

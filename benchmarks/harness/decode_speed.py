@@ -1,7 +1,8 @@
 """Decode speed of each engine's `baseline`, side by side in one run: our two engines, llama-cpp-python's own loop, llama-bench.
 
 Same weights, threads, context and prompt; the four take turns (interleaved), medians of ratios per round are printed.
-Run it on a quiet machine:  python -m benchmarks.harness.decode_speed [--model KEY] [--rounds 5] [--tokens 128]
+A server answers from a thread of its own: with as many inference threads as cores it has none left to send a token from.
+Run it on a quiet machine:  python -m benchmarks.harness.decode_speed [--model KEY] [--rounds 5] [--tokens 128] [--threads N]
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from scripts.lib.config import load_config
@@ -80,9 +82,13 @@ def main() -> int:
     parser.add_argument("--model", default="smollm2_135m_q4_1")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=128)
+    parser.add_argument("--threads", type=int, help="instead of the hardware profile's")
     arguments = parser.parse_args()
     planner = for_model(load_planner(load_config()), arguments.model)
     settings = load_settings(find_shard(make_plan(planner), arguments.model, "baseline"))
+    if arguments.threads:
+        hardware = replace(settings.hardware, threads=arguments.threads, batch_threads=arguments.threads)
+        settings = replace(settings, hardware=hardware)
     with tempfile.TemporaryDirectory() as name:
         embedded, embedded_speed = own_engine("embedded", settings, arguments.tokens, Path(name))
         server, server_speed = own_engine("server", settings, arguments.tokens, Path(name))
@@ -95,6 +101,9 @@ def main() -> int:
         rounds = [{way: measure() for way, measure in ways.items()} for _ in range(arguments.rounds)]
         embedded.unload()
         server.unload()
+    print(
+        f"{arguments.model}, {settings.hardware.threads} threads, {arguments.tokens} tokens, {arguments.rounds} rounds"
+    )
     for way in ways:
         print(f"{way:17} {statistics.median(r[way] for r in rounds):7.1f} t/s (median of {arguments.rounds})")
     for way in ("embedded", "server"):

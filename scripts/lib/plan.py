@@ -439,13 +439,19 @@ def for_model(planner: Planner, key: str, engine: str | None = None) -> Planner:
     return replace(planner, config=replace(planner.config, models=(key,)), engine=identity)
 
 
+def _leaves_out(pattern: str, mode: str) -> bool:
+    """True when a left-out mode, or family of modes such as `moe{E}_spec_*`, has this mode in it."""
+    family = pattern.removeprefix("moe{E}_")
+    return mode == pattern or ("*" in pattern and matches(mode, (family, f"moe*_{family}")))
+
+
 def find_shard(plan: Plan, model: str, mode: str) -> Shard:
     """The shard of that model and mode. Raises BenchError with the reason where it is left out."""
     for shard in plan.shards:
         if (shard.model.key, shard.mode.name) == (model, mode):
             return shard
     for item in plan.left_out:
-        if item.model == model and matches(mode, (item.mode.replace("{E}", "*"),)):
+        if item.model == model and _leaves_out(item.mode, mode):
             raise BenchError(f"{model} {mode}: left out of the plan: {item.reason}")
     modes = [shard.mode.name for shard in plan.shards if shard.model.key == model]
     raise BenchError(f"{model}: no planned mode '{mode}'{suggest(mode, modes)}")

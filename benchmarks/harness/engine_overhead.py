@@ -1,0 +1,108 @@
+"""What the harness adds to an engine: milliseconds per cell, and memory beyond weights and KV cache.
+
+Each mode of the embedded models is run in a process of its own, on the configuration's cells; nothing is kept.
+    python -m benchmarks.harness.engine_overhead [--model KEY] [--engine embedded|server] [MODE ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from gguf import GGUFReader
+
+from scripts.lib.config import load_config
+from scripts.lib.engine_build import server_binary
+from scripts.lib.engines import EngineSettings, make_engine
+from scripts.lib.errors import run_cli
+from scripts.lib.executor import Job, run
+from scripts.lib.plan import Shard, Weights, find_shard, for_model, load_planner, make_plan
+from scripts.lib.records import read_cell
+from scripts.lib.run_record import RunRecord
+
+# What an embedded shard may need beyond weights and KV cache: the interpreter, llama.cpp, and each model's compute buffers.
+CONSTANT_MIB, LIMIT_MS = 256, 10.0
+KV_BYTES_PER_VALUE = {"f32": 4.0, "f16": 2.0, "bf16": 2.0, "q8_0": 34 / 32}
+
+
+class Timed:
+    """An engine that keeps the time spent inside it."""
+
+    def __init__(self, engine: Any) -> None:
+        self.engine, self.seconds = engine, 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*arguments: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return getattr(self.engine, name)(*arguments)
+            finally:
+                self.seconds += time.perf_counter() - start
+
+        return call
+
+
+def kv_bytes(weights: Weights, context: dict[str, Any]) -> float:
+    """Bytes of a dense model's KV cache at the shard's context length, from its header."""
+    assert weights.path is not None and weights.facts is not None
+    fields, name = GGUFReader(weights.path).fields, weights.facts.header.architecture
+    layers, heads, width = (
+        int(fields[f"{name}.{key}"].contents()) for key in ("block_count", "attention.head_count", "embedding_length")
+    )
+    kv_heads = fields.get(f"{name}.attention.head_count_kv")
+    per_token = layers * width * (int(kv_heads.contents()) if kv_heads else heads) / heads
+    return per_token * context["length_tokens"] * sum(KV_BYTES_PER_VALUE[context[f"kv_type_{part}"]] for part in "kv")
+
+
+def bound_mib(shard: Shard) -> float:
+    """The most memory the shard may have resident, in MiB."""
+    total = 0.0
+    for weights in filter(None, (shard.weights, shard.draft)):
+        assert weights.facts is not None
+        total += weights.facts.size_bytes + kv_bytes(weights, dict(shard.cells[0].spec["context"]))
+    return total / 2**20 + CONSTANT_MIB
+
+
+def measure(model: str, mode: str, engine_name: str) -> bool:
+    """Run one shard in a scratch folder and print its figures; True when both are within their limits."""
+    planner = for_model(load_planner(load_config()), model, engine_name)
+    planner = replace(planner, config=planner.config.with_modes(("*",)))
+    shard = find_shard(make_plan(planner), model, mode)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        engine = Timed(make_engine(engine_name, EngineSettings(server_binary(), folder / "engine.log", 600.0)))
+        job = Job(shard, folder, 600.0, "overhead", lambda loaded: "none", RunRecord(folder, "overhead", {}))
+        start = time.perf_counter()
+        run(job, engine, shard.cells, bar=False)  # type: ignore[arg-type]
+        per_cell_ms = 1000 * (time.perf_counter() - start - engine.seconds) / len(shard.cells)
+        peak = max(read_cell(file).peak_rss_bytes for file in (folder / shard.folder).glob("*/*.json"))
+    bound = bound_mib(shard)
+    print(
+        f"{engine_name:9}{model} {mode}: {len(shard.cells)} cells; harness {per_cell_ms:.1f} ms a cell (limit {LIMIT_MS:g}); "
+        f"peak RSS {peak / 2**20:.0f} MiB (bound {bound:.0f})"
+    )
+    return per_cell_ms < LIMIT_MS and peak / 2**20 < bound
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.harness.engine_overhead", description=__doc__)
+    parser.add_argument("mode", nargs="*", default=["baseline", "lookup_n3", "spec_demo_draft_smollm2_q4_0_k8"])
+    parser.add_argument("--model", default="smollm2_135m_q8_0")
+    parser.add_argument("--engine", default="embedded", choices=("embedded", "server"))
+    arguments = parser.parse_args()
+    if len(arguments.mode) == 1:
+        return int(not measure(arguments.model, arguments.mode[0], arguments.engine))
+    options = ["--model", arguments.model, "--engine", arguments.engine]
+    # A process each: resident memory never shrinks.
+    codes = [subprocess.call([sys.executable, "-m", __spec__.name, mode, *options]) for mode in arguments.mode]
+    return max(codes)
+
+
+if __name__ == "__main__":
+    run_cli(main)
