@@ -18,7 +18,7 @@ from scripts.lib.registry_check import Finding, Verdict, compare
 from scripts.lib.registry_loader import Model, Registry, load_registry
 from scripts.lib.weights import Header, WeightsFacts, WeightsLock, facts, with_sha256
 
-HEADERS = ("model", "fact", "registry", "file", "verdict")
+HEADERS = ("model", "line", "fact", "registry", "file", "verdict")
 
 
 def _arguments() -> argparse.Namespace:
@@ -54,7 +54,7 @@ def _present(registry: Registry, wanted: list[str], hashing: bool) -> Iterator[t
 
 def _rows(model: Model, findings: list[Finding], everything: bool) -> list[list[str]]:
     shown = [f for f in findings if everything or f.verdict is Verdict.CONTRADICTS]
-    return [[model.key, f.fact, f.registry, f.file, f.verdict.value] for f in shown]
+    return [[model.key, str(model.line), f.fact, f.registry, f.file, f.verdict.value] for f in shown]
 
 
 def _described(model: Model, found: WeightsFacts) -> list[str]:

@@ -125,7 +125,7 @@ def test_validate_tells_agreement_contradiction_and_absence(folder: Path, tmp_pa
     bad = run("scripts.validate", "--registry", file)
     assert bad.returncode == 0 and "3 present, 1 absent" in bad.stdout
     row = next(line for line in bad.stdout.splitlines() if line.startswith("target") and "contradicts" in line)
-    assert row.split()[1:3] == ["size_gb", "4.5"]
+    assert row.split()[1:4] == ["3", "size_gb", "4.5"]
     assert run("scripts.validate", "--registry", file, "--strict", "--model", "target").returncode == 1
 
 
