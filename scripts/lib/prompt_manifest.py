@@ -1,0 +1,100 @@
+"""Frozen questions: `MANIFEST.yaml` beside the suites holds each question's digest and where it comes from.
+
+The digest is over what a model is sent (prompt with its generated context, system text, images), so a description, an
+expected answer or a criterion may be mended; a text that changes needs a new id, or a new folder of suites.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+import yaml
+
+from scripts.lib.errors import BenchError, Problem
+from scripts.lib.prompt_types import Question, Suite
+from scripts.lib.records import digest, write_atomic
+
+NAME = "MANIFEST.yaml"
+OWN = "written for this project"
+_HEAD = (
+    "# Frozen questions: suite/id -> digest of what a model is sent, first day, provenance. New ones are added by\n"
+    "# `python -m scripts.prompts freeze`; the text behind a digest never changes (a better wording is a new id).\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """One question's entry. `since` is the day it was frozen."""
+
+    digest: str
+    since: str
+    provenance: str = OWN
+
+
+def question_digest(question: Question) -> str:
+    """Digest of what a model is sent: the prompt with its context, the system text, the images' bytes."""
+    images = [sha256(Path(image).read_bytes()).hexdigest() for image in question.images]
+    text = sha256(question.prompt_text().encode()).hexdigest()
+    return digest([text, question.system or "", images])
+
+
+def read_manifest(folder: Path) -> Mapping[str, Frozen] | None:
+    """`suite/id` -> entry; None where the folder has no manifest. Raises BenchError for a damaged one."""
+    file = folder / NAME
+    if not file.is_file():
+        return None
+    try:
+        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
+        entries = {
+            str(name): Frozen(**{k: str(v) for k, v in entry.items()}) for name, entry in raw["questions"].items()
+        }
+    except (yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
+        raise BenchError(f"{file}: expected questions: {{suite/id: {{digest, since, provenance}}}}; {error}") from error
+    for name, entry in entries.items():
+        if not re.fullmatch(r"[0-9a-f]{12}", entry.digest):
+            raise BenchError(f"{file}: {name}: digest: expected 12 hex digits, found '{entry.digest}'")
+    return entries
+
+
+def compare(folder: Path, suites: Mapping[str, Suite]) -> Iterator[Problem]:
+    """What the manifest and the suites disagree about: changed texts, questions gone, questions not frozen yet."""
+    frozen, file = read_manifest(folder), str(folder / NAME)
+    if frozen is None:
+        return
+    asked = {f"{suite.name}/{question.id}": question for suite in suites.values() for question in suite.questions}
+    for name, question in asked.items():
+        if name not in frozen:
+            yield Problem(file, name, "is not frozen yet: python -m scripts.prompts freeze")
+        elif question_digest(question) != frozen[name].digest:
+            yield Problem(
+                file, name, "the text of a frozen question changed: restore it, or give the new text a new id"
+            )
+    for name in frozen.keys() - asked.keys():
+        yield Problem(file, name, "a frozen question is gone: restore it")
+
+
+def freeze(folder: Path, suites: Mapping[str, Suite], provenance: str = OWN) -> list[str]:
+    """Add the questions that are not frozen yet; gives their names. Raises BenchError where a frozen text changed."""
+    changed = [p for p in compare(folder, suites) if "not frozen" not in p.message]
+    if changed:
+        raise BenchError("\n".join(map(str, changed)))
+    entries = dict(read_manifest(folder) or {})
+    today = datetime.now(UTC).date().isoformat()
+    added = []
+    for suite in suites.values():
+        for question in suite.questions:
+            name = f"{suite.name}/{question.id}"
+            if name not in entries:
+                entries[name] = Frozen(question_digest(question), today, provenance)
+                added.append(name)
+    lines = [
+        f"  {name}: {{digest: '{e.digest}', since: '{e.since}', provenance: {e.provenance}}}"
+        for name, e in sorted(entries.items())
+    ]
+    write_atomic(folder / NAME, _HEAD + "questions:\n" + "\n".join(lines) + "\n")
+    return added

