@@ -46,8 +46,6 @@ def test_every_mode_on_both_engines_is_exact(project: Project) -> None:
     assert len(found) == 2 * (4 + 2) * 4 and {cell["status"] for cell in found} == {"ok"}, {
         (c["cell"]["mode"], c["error"]) for c in found if c["status"] != "ok"  # type: ignore[index]
     }  # fmt: skip
-    # Weights and KV cache are a few MiB here: what is left is the constant that docs/reference/methods.md states.
-    assert all(c["peak_rss_bytes"] < 256 * 2**20 for c in found), max(c["peak_rss_bytes"] for c in found)  # type: ignore[operator, type-var]
     report = project.report
     assert "engine embedded (active profile)" in report and "engine server (active profile)" in report
     speculative = re.findall(r"^\| `tiny_a`\s*\| `(?:lookup|spec)[^|]*\|[^|]*\|[^|]*\|[^|]*\| (\w+)", report, re.M)
@@ -80,13 +78,16 @@ def test_an_override_key_of_another_architecture_is_an_error_cell(project: Proje
     assert errors == {"mode moe2 was not active: 2 experts asked for, the engine loaded 4"}
 
 
-def test_a_prompt_beyond_the_context_is_an_error_cell_and_the_rest_goes_on(project: Project) -> None:
-    project.edit("benchmarks/prompts/v1/one.yaml", "prompt: Is water wet?", f"prompt: {'wet ' * 1000}")
+def test_a_prompt_beyond_the_context_is_left_out_or_an_error_cell_and_the_rest_goes_on(project: Project) -> None:
+    """What is clearly too long is left out of the plan; what the engine counts otherwise than the estimate is its error."""
+    project.edit("benchmarks/prompts/v1/one.yaml", "prompt: Is water wet?", f"prompt: {'wet ' * 300}")
+    project.edit("benchmarks/prompts/v1/two.yaml", "prompt: Say yes.", f"prompt: {'yes ' * 1000}")
     project.results("--config", 'models=["tiny_a"]', 'engine=["embedded","server"]')
     found = records(project)
     failed = [cell for cell in found if cell["status"] == "error"]
-    assert len(found) == 16 and len(failed) == 4
+    assert len(found) == 12 and len(failed) == 4
     assert all("and the context 512: no room for an answer" in str(cell["error"]) for cell in failed)
+    assert "longer, with its answer, than the context of 512 tokens" in project.report
 
 
 def test_a_missing_server_binary_is_one_clear_error(project: Project) -> None:
