@@ -13,7 +13,17 @@ from scripts.lib.engines import Engine, EngineSettings, Loaded, make_engine
 from scripts.lib.errors import BenchError, run_cli
 from scripts.lib.executor import Job, finish, missing, restore, run
 from scripts.lib.machine import alone_on_machine, die_with_parent, pin
-from scripts.lib.plan import LOCK_FILE, Cell, Planner, Shard, find_shard, for_model, load_planner, make_plan
+from scripts.lib.plan import (
+    LOCK_FILE,
+    Cell,
+    Planner,
+    Shard,
+    find_shard,
+    for_model,
+    load_planner,
+    loaded_projector,
+    make_plan,
+)
 from scripts.lib.provenance import environment, store_environment
 from scripts.lib.review import drop_reviews
 from scripts.lib.run_record import RUN_VARIABLE, RunRecord, current_run_id
@@ -68,10 +78,15 @@ def _run(job: Job, engine: Engine, cells: Sequence[Cell]) -> None:
 
 def _remember_weights(planner: Planner, shard: Shard) -> None:
     """Put the weights that were measured into the lock, so that the cells can be planned where the files are not."""
-    lock = WeightsLock.load(LOCK_FILE)
-    for key, weights in ((shard.model.key, shard.weights), (shard.mode.draft, shard.draft)):
-        if key is not None and weights is not None and weights.facts is not None:
-            lock = lock.updated(planner.registry.models[key].path, weights.facts)
+    lock, draft = WeightsLock.load(LOCK_FILE), planner.registry.models.get(shard.mode.draft or "")
+    measured = (
+        (shard.model.path, shard.weights),
+        (draft.path if draft is not None else None, shard.draft),
+        (shard.model.mmproj_path, loaded_projector(shard.weights, shard.engine)),
+    )
+    for name, weights in measured:
+        if name and weights is not None and weights.facts is not None:
+            lock = lock.updated(name, weights.facts)
     lock.save()
 
 

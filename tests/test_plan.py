@@ -183,5 +183,5 @@ def test_questions_that_cannot_be_asked_are_left_out_by_name() -> None:
     reason = "longer, with its answer, than the context of 4096 tokens"
     assert left_out[("frontdoor", "* on long_context/t3_q3_incident")] == reason
     assert ("frontdoor", "* on long_context/t1_q1_document_code") not in left_out
-    assert "images" in left_out[("worker_vision", "* on vl/t1_q1_bar_chart")]
+    assert "projector" in left_out[("worker_vision", "* on vl/t1_q1_bar_chart")]
     assert left_out[("worker_vision", "baseline")].startswith("no question that it can be asked")

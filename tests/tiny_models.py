@@ -189,3 +189,47 @@ def write_model(
     writer.gguf.write_tensors_to_file()
     writer.gguf.close()
     return path
+
+
+IMAGE, PATCH, VISION_LAYERS = 32, 8, 2
+IMAGE_TOKENS = (IMAGE // PATCH) ** 2
+
+
+def write_projector(path: Path, seed: int = 0) -> Path:
+    """Write a tiny vision projector (mmproj) of LLaVA's kind for the dense model: `IMAGE_TOKENS` positions an image."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = _Writer(path, "clip", seed)
+    out = writer.gguf
+    out.add_bool("clip.has_vision_encoder", True)
+    out.add_string("clip.projector_type", "mlp")
+    out.add_bool("clip.use_gelu", True)
+    for key, value in {
+        "image_size": IMAGE, "patch_size": PATCH, "embedding_length": EMBEDDING, "feed_forward_length": FEED_FORWARD,
+        "projection_dim": EMBEDDING, "block_count": VISION_LAYERS, "attention.head_count": HEADS,
+    }.items():  # fmt: skip
+        out.add_uint32(f"clip.vision.{key}", value)
+    out.add_float32("clip.vision.attention.layer_norm_epsilon", 1e-5)
+    out.add_array("clip.vision.image_mean", [0.5, 0.5, 0.5])
+    out.add_array("clip.vision.image_std", [0.5, 0.5, 0.5])
+    writer.random("v.patch_embd.weight", EMBEDDING, 3, PATCH, PATCH)
+    writer.random("v.position_embd.weight", IMAGE_TOKENS, EMBEDDING)
+    for layer in range(VISION_LAYERS):
+        block = f"v.blk.{layer}"
+        for part in ("attn_q", "attn_k", "attn_v", "attn_out"):
+            writer.random(f"{block}.{part}.weight", EMBEDDING, EMBEDDING)
+            writer.full(f"{block}.{part}.bias", 0.0, EMBEDDING)
+        for norm in ("ln1", "ln2"):
+            writer.ones(f"{block}.{norm}.weight", EMBEDDING)
+            writer.full(f"{block}.{norm}.bias", 0.0, EMBEDDING)
+        writer.random(f"{block}.ffn_up.weight", FEED_FORWARD, EMBEDDING)
+        writer.full(f"{block}.ffn_up.bias", 0.0, FEED_FORWARD)
+        writer.random(f"{block}.ffn_down.weight", EMBEDDING, FEED_FORWARD)
+        writer.full(f"{block}.ffn_down.bias", 0.0, EMBEDDING)
+    for index in (0, 2):
+        writer.random(f"mm.{index}.weight", EMBEDDING, EMBEDDING)
+        writer.full(f"mm.{index}.bias", 0.0, EMBEDDING)
+    out.write_header_to_file()
+    out.write_kv_data_to_file()
+    out.write_tensors_to_file()
+    out.close()
+    return path

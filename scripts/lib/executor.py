@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from scripts.lib.engines import Engine, EngineFailure, GenerationTimeout, Loaded, LoadSettings, Request
 from scripts.lib.errors import BenchError
-from scripts.lib.plan import Cell, Shard, existing_files
+from scripts.lib.plan import Cell, Shard, existing_files, loaded_projector
 from scripts.lib.records import CellRecord, Measurement, link_into_place, read_cell, write_atomic
 
 
@@ -92,7 +92,8 @@ def load_settings(shard: Shard, check: bool = True) -> LoadSettings:
     if not shard.cells:
         raise BenchError(f"{shard.name}: the plan has no cell for it")
     spec = shard.cells[0].spec
-    for weights, what in ((shard.weights, "weights"), (shard.draft, "draft weights")):
+    projector = loaded_projector(shard.weights, shard.engine)
+    for weights, what in ((shard.weights, "weights"), (shard.draft, "draft weights"), (projector, "vision projector")):
         if check and weights is not None and (weights.path is None or not weights.path.is_file()):
             raise BenchError(f"{shard.name}: {what}: no file {weights.path} (any more); put it back and run again")
     assert shard.weights.path is not None
@@ -104,6 +105,7 @@ def load_settings(shard: Shard, check: bool = True) -> LoadSettings:
         lookup_draft_tokens=spec["mode"].get("lookup_draft_tokens", 0),
         context=spec["context"],
         hardware=shard.hardware,
+        projector=projector.path if projector is not None else None,
     )
 
 

@@ -38,12 +38,16 @@ PROMPT_IN_SPEC_CHARACTERS = 8000
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What planning knows of one model's weights. `present`: the file is here; `fetchable`: a rule makes it."""
+    """What planning knows of one model's weights. `present`: the file is here; `fetchable`: a rule makes it.
+
+    `projector`: those of its vision projector, for a model that reads images.
+    """
 
     facts: WeightsFacts | None
     path: Path | None
     present: bool
     fetchable: bool
+    projector: Weights | None = None
 
     @property
     def usable(self) -> bool:
@@ -187,15 +191,25 @@ def prompt_spec(question: Question, model: Model) -> dict[str, Any]:
     return sent
 
 
-def _weights_spec(model: Model, weights: Weights) -> dict[str, Any]:
+def _weights_spec(model: Model, weights: Weights, engine: str) -> dict[str, Any]:
     assert weights.facts is not None
     header = weights.facts.header
-    return {
+    spec: dict[str, Any] = {
         "fingerprint": weights.facts.fingerprint,
         "quant": model.quant,
         "architecture": header.architecture,
         "chat_template": header.chat_template_digest,
     }
+    projector = loaded_projector(weights, engine)
+    if projector is not None and projector.facts is not None:
+        spec["projector"] = projector.facts.fingerprint
+    return spec
+
+
+def loaded_projector(weights: Weights, engine: str) -> Weights | None:
+    """The vision projector that the engine loads beside these weights, where it is known."""
+    known = weights.projector is not None and weights.projector.facts is not None
+    return weights.projector if engine == "server" and known else None
 
 
 def mode_spec(
@@ -257,8 +271,12 @@ class Planner:
 
     def unanswerable(self, model: Model, question: Question) -> str:
         """Why a question cannot be put to a model (empty: it can). Lengths are estimated: the engine counts for itself."""
-        if question.images:
-            return "images are not sent to any engine yet"
+        if question.images and self.engine.name != "server":
+            return "images are read by engine server only"
+        if question.images and model.mmproj_path is None:
+            return "the registry names no mmproj_path: the model reads no images"
+        if question.images and loaded_projector(self.weights[model.key], self.engine.name) is None:
+            return "its vision projector (mmproj_path) is not on this machine"
         context = _context_spec(self.config, self.weights[model.key])["length_tokens"]
         kind = question.context.kind if question.context is not None else "document"
         if estimated_tokens(question.prompt_text(), kind) + _max_tokens(self.config, model, question) > context:
@@ -281,7 +299,7 @@ class Planner:
         common = {
             "protocol": PROTOCOL,
             "engine": self.engine.spec(),
-            "weights": _weights_spec(model, weights),
+            "weights": _weights_spec(model, weights, self.engine.name),
             "mode": mode_spec(mode, model, weights, draft, self.config.decoding.lookup_draft_tokens),
             "context": _context_spec(self.config, weights),
             "hardware": self.hardware.spec(),
@@ -422,12 +440,18 @@ def _plan_modes(planner: Planner, model: Model, modes: tuple[Mode, ...]) -> Iter
 
 def locate_weights(registry: Registry, model: Model, lock: WeightsLock) -> Weights:
     """Find a model's weights: the file's own facts where it is, else the lock's."""
-    path = registry.weights_path(model)
+    path, projector_path = registry.weights_path(model), registry.projector_path(model)
     if path is None:
         return Weights(None, None, False, False)
+    projector = _found(projector_path, model.mmproj_path or "", lock, False) if projector_path is not None else None
+    return replace(_found(path, model.path, lock, model.source is not None), projector=projector)
+
+
+def _found(path: Path, name: str, lock: WeightsLock, fetchable: bool) -> Weights:
+    """A file's own facts where it is, else those that the lock has under its name in the registry."""
     if path.is_file():
-        return Weights(facts(path), path, True, model.source is not None)
-    return Weights(lock.get(model.path), path, False, model.source is not None)
+        return Weights(facts(path), path, True, fetchable)
+    return Weights(lock.get(name), path, False, fetchable)
 
 
 def load_planner(
@@ -461,9 +485,11 @@ def planners(planner: Planner) -> tuple[Planner, ...]:
 
 
 def _assumed(model: Model, weights: Weights) -> Weights:
+    if weights.projector is not None and weights.projector.facts is None:
+        weights = replace(weights, projector=replace(weights.projector, facts=WeightsFacts.assumed(model)))
     if weights.facts is not None or weights.path is None:
         return replace(weights, present=weights.path is not None)
-    return Weights(WeightsFacts.assumed(model), weights.path, True, False)
+    return replace(weights, facts=WeightsFacts.assumed(model), present=True, fetchable=False)
 
 
 def load_plans(config: Config, assume_present: bool = False) -> tuple[Plan, ...]:

@@ -132,14 +132,19 @@ class Registry:
     quirk_groups: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     warnings: tuple[Problem, ...] = ()
 
+    @property
+    def _base(self) -> Path:
+        return Path(os.environ.get(MODEL_BASE_VARIABLE) or self.defaults.model_base_path)
+
     def weights_path(self, model: Model) -> Path | None:
         """Where the entry's weights are (or will be made); None for an entry without a path."""
         if not model.path:
             return None
-        if model.source is not None:
-            return models_dir() / model.path
-        base = os.environ.get(MODEL_BASE_VARIABLE) or self.defaults.model_base_path
-        return Path(base) / model.path
+        return (models_dir() if model.source is not None else self._base) / model.path
+
+    def projector_path(self, model: Model) -> Path | None:
+        """Where the entry's vision projector (mmproj) is; None for a model that reads no images."""
+        return self._base / model.mmproj_path if model.mmproj_path else None
 
 
 def models_dir() -> Path:

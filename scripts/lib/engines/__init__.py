@@ -27,7 +27,7 @@ class GenerationTimeout(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LoadSettings:
-    """Everything an engine needs to load a shard. Context and batches in tokens."""
+    """Everything an engine needs to load a shard. Context and batches in tokens; `projector`: of a model that reads images."""
 
     weights: Path
     draft: Path | None
@@ -36,6 +36,7 @@ class LoadSettings:
     lookup_draft_tokens: int
     context: Mapping[str, Any]
     hardware: Hardware
+    projector: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

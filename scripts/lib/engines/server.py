@@ -6,6 +6,7 @@ The prompt is rendered and tokenised by the server, so its own template handling
 
 from __future__ import annotations
 
+import base64
 import re
 import time
 from dataclasses import dataclass, field, replace
@@ -41,6 +42,26 @@ class _Stream:
     tokens: list[int] = field(default_factory=list)
     timings: dict[str, Any] = field(default_factory=dict)
     stop_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Prompt:
+    """What /completion is sent (token ids, or text with images), and how many tokens its text has."""
+
+    sent: Any
+    text_tokens: int
+    has_images: bool
+
+    def guard(self, evaluated: int) -> None:
+        """Prove that the cache was cold and that images were read. Raises EngineFailure naming both numbers."""
+        if self.has_images and evaluated <= self.text_tokens:
+            raise EngineFailure(
+                f"the image was not read: the text has {self.text_tokens} tokens, {evaluated} were evaluated"
+            )
+        if not self.has_images and evaluated != self.text_tokens:
+            raise EngineFailure(
+                f"the prompt's cache was not cold: {self.text_tokens} tokens sent, {evaluated} evaluated"
+            )
 
 
 class ServerEngine:
@@ -94,25 +115,32 @@ class ServerEngine:
     def warm_up(self) -> int:
         return warm_up(self.generate, self._speculative)
 
-    def _render(self, request: Request) -> list[int]:
+    def _render(self, request: Request) -> _Prompt:
         assert self._server is not None
-        messages = [{"role": "system", "content": request.system}] if request.system else []
-        messages.append({"role": "user", "content": request.user})
-        body: dict[str, Any] = {"messages": messages}
+        images = [base64.b64encode(Path(image).read_bytes()).decode("ascii") for image in request.images]
+        content: Any = request.user
+        if images:
+            # The bytes travel with the prompt; the template only counts the images, whatever their type is called.
+            parts = [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}} for data in images]
+            content = [*parts, {"type": "text", "text": request.user}]
+        messages: list[dict[str, Any]] = [{"role": "system", "content": request.system}] if request.system else []
+        body: dict[str, Any] = {"messages": [*messages, {"role": "user", "content": content}]}
         if not request.thinking:
             body["chat_template_kwargs"] = {"enable_thinking": False}
-        prompt = self._server.call("/apply-template", body)["prompt"]
-        tokens: list[int] = self._server.call(
-            "/tokenize", {"content": prompt, "add_special": True, "parse_special": True}
-        )["tokens"]
-        return tokens
+        text = self._server.call("/apply-template", body)["prompt"]
+        plain = text.replace(self._server.call("/props")["media_marker"], "") if images else text
+        tokens = self._server.call("/tokenize", {"content": plain, "add_special": True, "parse_special": True})[
+            "tokens"
+        ]
+        sent = {"prompt_string": text, "multimodal_data": images} if images else tokens
+        return _Prompt(sent, len(tokens), bool(images))
 
-    def _body(self, request: Request, prompt: list[int]) -> dict[str, Any]:
+    def _body(self, request: Request, prompt: _Prompt) -> dict[str, Any]:
         # Greedy as top-1: the whole chain would sort the vocabulary at every token, which a small model feels.
         greedy = {"samplers": ["top_k"], "top_k": 1}
         sampled = {"samplers": ["top_p", "temperature"], "top_k": 0, "min_p": 0.0, "top_p": request.top_p}
         return {
-            "prompt": prompt,
+            "prompt": prompt.sent,
             "stream": True,
             "n_predict": request.max_tokens,
             "temperature": request.temperature,
@@ -138,11 +166,10 @@ class ServerEngine:
     def _generate(self, request: Request) -> Measurement:
         assert self._server is not None and self._settings is not None
         prompt = self._render(request)
-        room = self._settings.context["length_tokens"] - len(prompt)
-        if room < 1:
+        context = self._settings.context["length_tokens"]
+        if prompt.text_tokens >= context:
             raise EngineFailure(
-                f"the prompt has {len(prompt)} tokens and the context {self._settings.context['length_tokens']}: "
-                "no room for an answer"
+                f"the prompt has {prompt.text_tokens} tokens and the context {context}: no room for an answer"
             )
         stream = _Stream(time.monotonic())
         log_position = self._log.stat().st_size
@@ -155,10 +182,7 @@ class ServerEngine:
         measured = self._measure(stream, prompt, log_position)
         if timed_out:
             raise GenerationTimeout(replace(measured, finish_reason="timeout"))
-        if measured.prompt_tokens != len(prompt):
-            raise EngineFailure(
-                f"the prompt's cache was not cold: {len(prompt)} tokens sent, {measured.prompt_tokens} evaluated"
-            )
+        prompt.guard(measured.prompt_tokens)
         return measured
 
     def _receive(self, stream: _Stream, request: Request, body: dict[str, Any]) -> None:
@@ -179,20 +203,21 @@ class ServerEngine:
         if not stream.timings:
             raise EngineFailure(self._server.died() if self._server.gone() else "the stream ended without timings")
 
-    def _measure(self, stream: _Stream, prompt: list[int], log_position: int) -> Measurement:
+    def _measure(self, stream: _Stream, prompt: _Prompt, log_position: int) -> Measurement:
         timings, first = stream.timings, stream.first or stream.end
         count = int(timings.get("predicted_n", len(stream.tokens)))
         decode_s = timings.get("predicted_ms", 1000 * (stream.end - first)) / 1000
         prefill_s = timings.get("prompt_ms", 1000 * (first - stream.start)) / 1000
+        prompt_tokens = int(timings.get("prompt_n", prompt.text_tokens))
         accepted = int(timings.get("draft_n_accepted", 0))
         return Measurement(
             answer="".join(stream.text),
             finish_reason={"eos": "stop", "word": "stop", "limit": "length"}.get(stream.stop_type, stream.stop_type),
-            prompt_tokens=int(timings.get("prompt_n", len(prompt))),
+            prompt_tokens=prompt_tokens,
             completion_tokens=count,
             ttft_s=round(first - stream.start, 6),
             prefill_s=round(prefill_s, 6),
-            prefill_tokens_per_s=round(len(prompt) / prefill_s, 3) if prefill_s > 0 else None,
+            prefill_tokens_per_s=round(prompt_tokens / prefill_s, 3) if prefill_s > 0 else None,
             decode_s=round(decode_s, 6),
             # llama-server's clock starts with the first token, so the intervals are one fewer than the tokens.
             decode_tokens_per_s=round((count - 1) / decode_s, 3) if count > 1 and decode_s > 0 else None,

@@ -153,6 +153,10 @@ def server_argv(flags: ServerFlags, settings: LoadSettings, port: int) -> list[s
         argv += ["--flash-attn", "on" if on else "off"] if flags.has("--spec-type") else ["--flash-attn"] if on else []
     argv += ["--cache-type-k", context["kv_type_k"], "--cache-type-v", context["kv_type_v"]]
     argv += _optional(flags, {"--no-ui": None, "--cache-ram": "0", "--log-verbosity": LOG_VERBOSITY, "--jinja": None})
+    if settings.projector is not None:
+        if not flags.has("--mmproj"):
+            raise BenchError(f"{flags.binary}: knows no --mmproj: it reads no images")
+        argv += ["--mmproj", str(settings.projector)]
     if mode.experts is not None:
         argv += ["--override-kv", f"{settings.override_key}=int:{mode.experts}"]
     return argv + speculation_flags(flags, settings)
