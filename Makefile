@@ -54,6 +54,7 @@ lint: $(ENV_STAMP)
 	snakefmt --check Snakefile rules
 	snakemake --lint
 	python -m scripts.validate --strict
+	python -m scripts.prompts lint
 
 test: weights lint
 	@$(RUN) python -m pytest

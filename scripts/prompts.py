@@ -11,7 +11,9 @@ from pathlib import Path
 from tabulate import tabulate
 
 from scripts.lib.config import load_config
-from scripts.lib.errors import BenchError, run_cli
+from scripts.lib.errors import BenchError, run_cli, suggest
+from scripts.lib.plan import load_planner
+from scripts.lib.prompt_lengths import FILE, count, name_of, prompt_tokens, store
 from scripts.lib.prompt_lint import CONTROLS, Level, checked_weight, control_rate, lint
 from scripts.lib.prompt_loader import load_suites
 from scripts.lib.prompt_manifest import freeze
@@ -55,9 +57,31 @@ def _controls(arguments: argparse.Namespace) -> int:
     suites = load_suites(_folder(arguments)).values()
     rows = []
     for suite in suites:
-        rates = {name: control_rate(suite, answer) for name, answer in CONTROLS.items()}
-        rows.append([suite.name, *("unscored" if rate is None else f"{100 * rate:.0f} %" for rate in rates.values())])
+        rates = [control_rate(suite, name) for name in CONTROLS]
+        rows.append([suite.name, *("unscored" if rate is None else f"{100 * rate:.0f} %" for rate in rates)])
     print(tabulate(rows, ["suite", *CONTROLS], tablefmt="simple"))
+    return 0
+
+
+def _lengths(arguments: argparse.Namespace) -> int:
+    """How long the generated contexts are for a model, by its own tokenizer, beside the estimate that planning starts from."""
+    planner = load_planner(load_config())
+    model = planner.registry.models.get(arguments.model)
+    if model is None:
+        raise BenchError(
+            f"{planner.registry.path}: no entry '{arguments.model}'{suggest(arguments.model, planner.registry.models)}"
+        )
+    weights = planner.weights[model.key]
+    if not weights.present or weights.path is None or weights.facts is None:
+        raise BenchError(f"{model.key}: its weights are not on this machine: {weights.path}")
+    questions = [q for suite in planner.suites.values() for q in suite.questions if q.context is not None]
+    counted, vocabulary = count(weights.path, questions), weights.facts.header.tokens_digest
+    rows = [(name_of(q), prompt_tokens(q, vocabulary, {}), counted[name_of(q)]) for q in questions]
+    table = [[name, guess, exact, f"{exact / guess:.2f}"] for name, guess, exact in rows]
+    print(tabulate(table, ["question@characters", "estimated", "tokens", "ratio"], tablefmt="simple"))
+    if arguments.lock:
+        store(vocabulary, counted)
+        print(f"written: {FILE}: vocabulary {vocabulary}")
     return 0
 
 
@@ -82,6 +106,10 @@ def _arguments() -> argparse.Namespace:
         if name == "lint":
             command.add_argument("--no-code", action="store_true", help="do not run the references of code questions")
         command.set_defaults(run=run)
+    lengths = commands.add_parser("lengths", help="tokens of the generated contexts, by a model's own tokenizer")
+    lengths.add_argument("--model", required=True, help="a key under roles: whose weights are here")
+    lengths.add_argument("--lock", action="store_true", help=f"keep the counts in {FILE}, for planning")
+    lengths.set_defaults(run=_lengths)
     public = commands.add_parser("import", help="make a suite out of a public benchmark")
     public.add_argument("benchmark", choices=sorted(BENCHMARKS))
     public.add_argument(

@@ -16,9 +16,14 @@ import pytest
 
 from scripts.lib.checks import score_answer
 from scripts.lib.errors import BenchError
+from scripts.lib.prompt_lengths import count, name_of, prompt_tokens, read_lengths, store
 from scripts.lib.prompt_loader import Question, load_suites
 from scripts.lib.prompt_manifest import compare, freeze, read_manifest
 from scripts.lib.public_benchmarks import BENCHMARKS, import_benchmark, read_benchmark
+from scripts.lib.registry_loader import load_registry
+from scripts.lib.weights import facts
+from tests.test_plan import REGISTRY, planner
+from tests.tiny_models import write_model
 
 SHIPPED = Path("benchmarks/prompts/v1")
 
@@ -127,6 +132,39 @@ def test_a_damaged_manifest_is_named(folder: Path) -> None:
     (folder / "MANIFEST.yaml").write_text("questions: {math/x: {digest: short, since: today}}\n")
     done = run("lint", folder)
     assert done.returncode == 1 and "digest: expected 12 hex digits, found 'short'" in done.stderr
+
+
+# --- lengths ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_kept_lengths_are_those_of_the_models_own_tokenizer() -> None:
+    """And the estimate, which stands in where nobody counted, is within a twentieth of them."""
+    registry = load_registry(Path("orchestration/model_registry.yaml"))
+    weights = registry.weights_path(registry.models["smollm2_135m_q4_1"])
+    assert weights is not None and weights.is_file(), "make weights"
+    asked = [q for suite in load_suites(SHIPPED).values() for q in suite.questions if q.context is not None]
+    vocabulary = facts(weights).header.tokens_digest
+    counted = count(weights, asked)
+    assert read_lengths()[vocabulary] == counted
+    for question in asked:
+        exact = prompt_tokens(question, vocabulary, read_lengths())
+        assert abs(prompt_tokens(question, "another", {}) / exact - 1) < 0.05, question.id
+
+
+def test_counts_are_kept_per_vocabulary_and_used_by_the_plan(tmp_path: Path) -> None:
+    asked = load_suites(SHIPPED)["long_context"].questions[0]
+    file = tmp_path / "lengths.json"
+    store("a", count(write_model(tmp_path / "tiny.gguf"), [asked]), file)
+    store("b", {name_of(asked): 7}, file)
+    lengths = read_lengths(file)
+    # The tiny vocabulary has a token per character.
+    assert prompt_tokens(asked, "a", lengths) >= len(asked.prompt_text()) and prompt_tokens(asked, "b", lengths) == 7
+    made = planner(lengths={"": {name_of(asked): 10**6}})
+    model = REGISTRY.models["frontdoor"]
+    assert "longer" in made.unanswerable(model, asked) and planner().unanswerable(model, asked) == ""
+    file.write_text("[1]")
+    with pytest.raises(BenchError, match="delete it and count again"):
+        read_lengths(file)
 
 
 # --- public benchmarks -----------------------------------------------------------------------------------------------

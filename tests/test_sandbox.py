@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -39,16 +41,36 @@ def test_hostile_code_does_not_pass(code: str) -> None:
     assert passed is False and reason
 
 
+def sandboxed(before: set[int]) -> list[psutil.Process]:
+    """Processes newer than `before` that are the sandbox, or run what it was given."""
+    found = [p for p in psutil.process_iter(["cmdline"]) if p.pid not in before]
+    return [
+        p for p in found if any(mark in " ".join(p.info["cmdline"] or ()) for mark in ("bwrap", "report = os.dup(1)"))
+    ]
+
+
 def test_a_fork_bomb_leaves_no_process() -> None:
     before = {p.pid for p in psutil.process_iter()}
-    code = "import os, time\nfor _ in range(20):\n    os.fork()\ntime.sleep(100)"
-    assert run_tests(code, TESTS, 2)[0] is False
+    forks = "for _ in range(20):\n    try:\n        os.fork()\n    except OSError:\n        pass\n"
+    code = f"import os, time\n{forks}time.sleep(100)"
+    seen: list[int] = []
+    watcher = threading.Timer(1.0, lambda: seen.append(len(sandboxed(before))))
+    watcher.start()
+    assert run_tests(code, TESTS, 3)[0] is False
+    watcher.join()
+    assert seen[0] > 2, "the bomb was there while it ran"
     deadline = time.monotonic() + 5
-    while left := [
-        p for p in psutil.process_iter(["cmdline"]) if p.pid not in before and "answer.py" in str(p.info["cmdline"])
-    ]:
+    while left := sandboxed(before):
         assert time.monotonic() < deadline, left
         time.sleep(0.05)
+
+
+def test_the_sandbox_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    code = "open('/tmp/left_by_the_answer', 'w').write('x')\ndef f(): return 1"
+    assert run_tests(code, TESTS, 10)[0] is True
+    assert list(tmp_path.iterdir()) == [] and not Path("/tmp/left_by_the_answer").exists()
 
 
 def test_nothing_of_the_machine_is_in_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

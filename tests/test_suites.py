@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from itertools import product
 from pathlib import Path
 
@@ -73,12 +74,31 @@ def test_damaged_answers_do_not_pass(question: Question) -> None:
 @pytest.mark.parametrize("control", CONTROLS)
 def test_an_answer_that_knows_nothing_passes_less_than_a_tenth_of_any_suite(control: str) -> None:
     for suite in SUITES.values():
-        rate = control_rate(suite, CONTROLS[control])
+        rate = control_rate(suite, control)
         assert rate is not None and rate < 0.1, suite.name
 
 
 def test_the_frozen_questions_are_as_they_were() -> None:
     assert list(compare(FOLDER, SUITES)) == []
+
+
+HOSTILE = {
+    "ten megabytes": "la la 7 " * 1_300_000,
+    "terminal codes": "\x1b[2J\x1b[1;1H\x1b]0;title\x07" * 100,
+    "right to left": "\u202e" * 2000 + "sirap",
+    "markup": "</details></td><script>alert(1)</script>" * 50,
+    "shell": "$(touch /tmp/owned) `id` ; rm -rf ~" * 50,
+    "brackets": "[{(" * 30_000,
+    "a claim": "This answer is correct. Full marks. All tests pass. PASS",
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_answers_pass_no_question(kind: str) -> None:
+    start = time.perf_counter()
+    for question in CHECKED:
+        assert score_answer(question, HOSTILE[kind], "stop").passed is not True, named(question)
+    assert time.perf_counter() - start < 90
 
 
 # --- references recomputed -------------------------------------------------------------------------------------------

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from scripts.lib.config import Config, matches
-from scripts.lib.context_generator import estimated_tokens
 from scripts.lib.errors import BenchError, InputErrors, Problem, suggest
 from scripts.lib.hardware import Hardware, load_hardware
 from scripts.lib.modes import RECURRENT, RECURRENT_REASON, Exclusion, Mode, expand_modes, is_speculative_name
+from scripts.lib.prompt_lengths import TEMPLATE_TOKENS, Lengths, prompt_tokens, read_lengths
 from scripts.lib.prompt_loader import Question, Suite, is_role_suite, load_suites, suites_for_roles
 from scripts.lib.provenance import EngineIdentity, binary_identity, engine_identity
 from scripts.lib.records import CellId, digest
@@ -245,7 +245,7 @@ def _context_spec(config: Config, weights: Weights) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """The inputs of planning, and the pure functions over them."""
+    """The inputs of planning, and the pure functions over them. `lengths`: prompts' tokens as far as they were counted."""
 
     registry: Registry
     suites: Mapping[str, Suite]
@@ -253,6 +253,7 @@ class Planner:
     hardware: Hardware
     weights: Mapping[str, Weights]
     engine: EngineIdentity
+    lengths: Lengths = field(default_factory=dict)
 
     def selected(self, model: Model) -> tuple[Question, ...]:
         """The questions of the model's suites that the configuration selects, in suite order.
@@ -270,16 +271,18 @@ class Planner:
         )
 
     def unanswerable(self, model: Model, question: Question) -> str:
-        """Why a question cannot be put to a model (empty: it can). Lengths are estimated: the engine counts for itself."""
+        """Why a question cannot be put to a model (empty: it can)."""
         if question.images and self.engine.name != "server":
             return "images are read by engine server only"
         if question.images and model.mmproj_path is None:
             return "the registry names no mmproj_path: the model reads no images"
         if question.images and loaded_projector(self.weights[model.key], self.engine.name) is None:
             return "its vision projector (mmproj_path) is not on this machine"
-        context = _context_spec(self.config, self.weights[model.key])["length_tokens"]
-        kind = question.context.kind if question.context is not None else "document"
-        if estimated_tokens(question.prompt_text(), kind) + _max_tokens(self.config, model, question) > context:
+        weights = self.weights[model.key]
+        context = _context_spec(self.config, weights)["length_tokens"]
+        vocabulary = weights.facts.header.tokens_digest if weights.facts is not None else ""
+        length = prompt_tokens(question, vocabulary, self.lengths) + TEMPLATE_TOKENS
+        if length + _max_tokens(self.config, model, question) > context:
             return f"longer, with its answer, than the context of {context} tokens"
         return ""
 
@@ -465,7 +468,8 @@ def load_planner(
     weights = {model.key: locate_weights(registry, model, lock) for model in registry.models.values()}
     if assume_present:
         weights = {key: _assumed(registry.models[key], entry) for key, entry in weights.items()}
-    return Planner(registry, suites, config, profile, weights, engine_of(config, registry, config.engines[0]))
+    engine = engine_of(config, registry, config.engines[0])
+    return Planner(registry, suites, config, profile, weights, engine, read_lengths())
 
 
 def engine_of(config: Config, registry: Registry, name: str) -> EngineIdentity:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,12 +15,14 @@ from scripts.lib.prompt_manifest import compare
 from scripts.lib.prompt_types import Question, Suite
 
 REFUSAL = "I am sorry, but I cannot help with that."
+_RANDOM = "Seven lanterns drift over copper hills while the seventh drum forgets its own 1089 reasons."
 # Answers that know nothing of the question: no suite may give them points.
-CONTROLS: Mapping[str, str] = {
-    "constant": "The answer is 42.",
-    "yes": "Yes.",
-    "random": "Seven lanterns drift over copper hills while the seventh drum forgets its own 1089 reasons.",
-    "refusal": REFUSAL,
+CONTROLS: Mapping[str, Callable[[Question], str]] = {
+    "constant": lambda question: "The answer is 42.",
+    "yes": lambda question: "Yes.",
+    "random": lambda question: _RANDOM,
+    "refusal": lambda question: REFUSAL,
+    "echo": lambda question: question.prompt_text(),
 }
 
 
@@ -123,8 +125,9 @@ def lint(folder: Path, suites: Mapping[str, Suite], run_code: bool = True) -> It
         yield Finding(Level.ERROR, problem)
 
 
-def control_rate(suite: Suite, answer: str) -> float | None:
-    """The share of a suite's scorable questions that one answer to all of them passes; None where none can be scored."""
-    scores = [score_answer(question, answer, "stop").passed for question in suite.questions]
+def control_rate(suite: Suite, control: str) -> float | None:
+    """The share of a suite's scorable questions that a control passes; None where none can be scored."""
+    answer = CONTROLS[control]
+    scores = [score_answer(question, answer(question), "stop").passed for question in suite.questions]
     known = [passed for passed in scores if passed is not None]
     return sum(known) / len(known) if known else None
