@@ -56,10 +56,13 @@ def count(weights: Path, questions: Iterable[Question]) -> Mapping[str, int]:
     activate()
     from llama_cpp import Llama
 
+    from scripts.lib.engines.llama_api import EngineLog
+
+    log = EngineLog()
     try:
         model = Llama(str(weights), vocab_only=True, verbose=False)
     except ValueError as error:
-        raise BenchError(f"{weights}: its vocabulary cannot be loaded: {error}") from error
+        raise BenchError(f"{weights}: its vocabulary cannot be loaded: {log.last_words()}") from error
     return {name_of(q): len(model.tokenize(q.prompt_text().encode(), add_bos=False, special=True)) for q in questions}
 
 

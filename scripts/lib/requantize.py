@@ -22,14 +22,13 @@ def requantize(original: Path, made: Path, quant: str) -> None:
     activate()
     import llama_cpp
 
-    said: list[bytes] = []
-    log = llama_cpp.llama_log_callback(lambda _level, text, _data: said.append(text))
-    llama_cpp.llama_log_set(log, ctypes.c_void_p(0))
+    from scripts.lib.engines.llama_api import EngineLog
+
+    log = EngineLog()
     params = llama_cpp.llama_model_quantize_default_params()
     params.ftype = FILE_TYPES[quant]
     params.allow_requantize = True
     params.nthread = 0
     status = llama_cpp.llama_model_quantize(str(original).encode(), str(made).encode(), ctypes.byref(params))
     if status != 0:
-        words = b"".join(said).decode("utf-8", "replace").strip().splitlines()[-3:]
-        raise BenchError(f"requantising {original} to {quant} failed with status {status}: {' | '.join(words)}")
+        raise BenchError(f"requantising {original} to {quant} failed with status {status}: {log.last_words(3)}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +23,23 @@ KV_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 8, "bf16": 30}
 _EFFECTIVE = re.compile(r"print_info: (n_expert_used|n_expert|arch|file type|n_ctx_train)\s*=\s*(.+?)\s*$", re.M)
 
 
+_listening: list[Any] = []
+
+
+def listen(take: Callable[[str], None]) -> None:
+    """Hand everything that llama.cpp says, in this process and from now on, to `take`."""
+    callback = llama_cpp.llama_log_callback(lambda _level, text, _data: take(text.decode("utf-8", "replace")))
+    llama_cpp.llama_log_set(callback, ctypes.c_void_p(0))
+    # llama.cpp keeps the bare pointer: the callback has to live until another one has taken its place.
+    _listening[:] = [callback]
+
+
 class EngineLog:
     """Collects what llama.cpp says while a model loads: the proof of what was really loaded, and of what failed."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self._callback = llama_cpp.llama_log_callback(self._take)
-        llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
-
-    def _take(self, _level: int, text: bytes, _data: object) -> None:
-        self.lines.append(text.decode("utf-8", "replace"))
+        listen(self.lines.append)
 
     def text(self) -> str:
         return "".join(self.lines)
