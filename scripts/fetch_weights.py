@@ -6,7 +6,7 @@ import argparse
 
 from scripts.lib.config import load_config
 from scripts.lib.errors import BenchError, run_cli, suggest
-from scripts.lib.plan import LOCK_FILE
+from scripts.lib.plan_files import LOCK_FILE
 from scripts.lib.registry_loader import load_registry
 from scripts.lib.weight_sources import make_weights
 from scripts.lib.weights import WeightsLock, facts

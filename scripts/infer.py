@@ -7,23 +7,15 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts.lib.cell_spec import loaded_projector
 from scripts.lib.config import load_config
 from scripts.lib.engine_build import server_binary
 from scripts.lib.engines import Engine, EngineSettings, Loaded, make_engine
 from scripts.lib.errors import BenchError, run_cli
 from scripts.lib.executor import Job, finish, missing, restore, run
 from scripts.lib.machine import alone_on_machine, die_with_parent, pin
-from scripts.lib.plan import (
-    LOCK_FILE,
-    Cell,
-    Planner,
-    Shard,
-    find_shard,
-    for_model,
-    load_planner,
-    loaded_projector,
-    make_plan,
-)
+from scripts.lib.plan import Cell, Planner, Shard, find_shard, make_plan
+from scripts.lib.plan_files import LOCK_FILE, for_model, load_planner
 from scripts.lib.provenance import environment, store_environment
 from scripts.lib.review import drop_reviews
 from scripts.lib.run_record import RUN_VARIABLE, RunRecord, current_run_id

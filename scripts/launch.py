@@ -10,7 +10,8 @@ from scripts.lib.engine_build import server_binary
 from scripts.lib.errors import run_cli
 from scripts.lib.executor import load_settings
 from scripts.lib.launch import cli_line, server_line
-from scripts.lib.plan import find_shard, for_model, load_planner, make_plan
+from scripts.lib.plan import find_shard, make_plan
+from scripts.lib.plan_files import for_model, load_planner
 
 
 def main() -> int:

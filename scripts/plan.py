@@ -15,7 +15,8 @@ from tabulate import tabulate
 
 from scripts.lib.config import load_config
 from scripts.lib.errors import run_cli
-from scripts.lib.plan import Plan, load_plans, pending
+from scripts.lib.plan import Plan
+from scripts.lib.plan_files import load_plans, pending
 
 COLUMNS = ("hardware", "model", "mode", "cells", "pending", "excluded")
 

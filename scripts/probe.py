@@ -11,7 +11,7 @@ from scripts.lib.config import load_config
 from scripts.lib.engine_build import server_binary
 from scripts.lib.errors import run_cli
 from scripts.lib.machine import alone_on_machine
-from scripts.lib.plan import load_planner
+from scripts.lib.plan_files import load_planner
 from scripts.lib.probes import planned_probes, run_probe, store_outcome
 
 LOG = Path("benchmarks/results/logs/probes/server.log")

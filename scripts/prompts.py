@@ -12,7 +12,7 @@ from tabulate import tabulate
 
 from scripts.lib.config import load_config
 from scripts.lib.errors import BenchError, run_cli, suggest
-from scripts.lib.plan import load_planner
+from scripts.lib.plan_files import load_planner
 from scripts.lib.prompt_lengths import FILE, count, name_of, prompt_tokens, store
 from scripts.lib.prompt_lint import CONTROLS, Level, checked_weight, control_rate, lint
 from scripts.lib.prompt_loader import load_suites

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from scripts.lib.cell_spec import Weights
 from scripts.lib.config import Config, load_config
 from scripts.lib.errors import BenchError, run_cli, suggest
 from scripts.lib.modes import expand_modes
-from scripts.lib.plan import Plan, Planner, Weights, load_planner, make_plan, pending
+from scripts.lib.plan import Plan, Planner, make_plan
+from scripts.lib.plan_files import load_planner, pending
 from scripts.lib.prediction import hours_text, read_measured, shard_seconds
 from scripts.lib.records import write_atomic
 from scripts.lib.registry_docs import PAGE_FILE, SCHEMA_FILE, json_schema, page

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from scripts.lib.config import load_config
 from scripts.lib.errors import run_cli
-from scripts.lib.plan import find_shard, for_model, load_planner, make_plan, seen_from_elsewhere
+from scripts.lib.plan import find_shard, make_plan, seen_from_elsewhere
+from scripts.lib.plan_files import for_model, load_planner
 from scripts.lib.records import write_atomic
 from scripts.lib.review import plan_review, review_shard, to_csv
 

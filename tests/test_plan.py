@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from scripts.lib.cell_spec import Weights, mode_spec
 from scripts.lib.config import Config, load_config
 from scripts.lib.errors import BenchError, InputErrors
 from scripts.lib.hardware import load_hardware
 from scripts.lib.modes import Mode
-from scripts.lib.plan import Planner, Weights, find_shard, make_plan, mode_spec, sample_questions, vocabulary_mismatch
+from scripts.lib.plan import Planner, find_shard, make_plan, sample_questions, vocabulary_mismatch
 from scripts.lib.prompt_loader import load_suites
 from scripts.lib.provenance import engine_identity
 from scripts.lib.registry_loader import load_registry

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from scripts.lib.cell_spec import Weights
 from scripts.lib.config import load_config
 from scripts.lib.engine_build import server_binary
 from scripts.lib.errors import BenchError
 from scripts.lib.hardware import load_hardware
-from scripts.lib.plan import Planner, Weights
+from scripts.lib.plan import Planner
 from scripts.lib.probes import Outcome, planned_probes, probe_file, read_outcomes, run_probe, store_outcome
 from scripts.lib.prompt_loader import load_suites
 from scripts.lib.provenance import engine_identity

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from scripts.lib.cell_spec import Weights
 from scripts.lib.errors import BenchError
-from scripts.lib.plan import Weights
 from scripts.lib.registry_check import compare, contradictions
 from scripts.lib.registry_edit import fitting_drafts, fitting_targets, propose_entry, propose_key, text_diff, with_entry
 from scripts.lib.registry_loader import Model, load_registry

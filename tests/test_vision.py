@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.lib.cell_spec import Weights
 from scripts.lib.engine_build import server_binary
 from scripts.lib.engines import EngineFailure, EngineSettings, LoadSettings, Request, make_engine
 from scripts.lib.engines.server import _Prompt
@@ -14,7 +15,7 @@ from scripts.lib.errors import BenchError
 from scripts.lib.executor import load_settings, request_of
 from scripts.lib.hardware import load_hardware
 from scripts.lib.modes import Mode
-from scripts.lib.plan import Planner, Weights, find_shard, make_plan
+from scripts.lib.plan import Planner, find_shard, make_plan
 from scripts.lib.prompt_loader import load_suites
 from scripts.lib.provenance import engine_identity
 from scripts.lib.registry_types import Registry, RuntimeDefaults

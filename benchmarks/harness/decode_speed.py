@@ -22,7 +22,8 @@ from scripts.lib.engine_build import activate, bench_binary, server_binary
 from scripts.lib.engines import Engine, EngineSettings, LoadSettings, Request, make_engine
 from scripts.lib.errors import run_cli
 from scripts.lib.executor import load_settings
-from scripts.lib.plan import find_shard, for_model, load_planner, make_plan
+from scripts.lib.plan import find_shard, make_plan
+from scripts.lib.plan_files import for_model, load_planner
 
 PROMPT = "Write a long story about a lighthouse keeper who finds a map. Do not stop early."
 

@@ -17,9 +17,11 @@ from typing import Protocol
 
 from tqdm import tqdm
 
+from scripts.lib.cell_spec import loaded_projector
 from scripts.lib.engines import Engine, EngineFailure, GenerationTimeout, Loaded, LoadSettings, Request
 from scripts.lib.errors import BenchError
-from scripts.lib.plan import Cell, Shard, existing_files, loaded_projector
+from scripts.lib.plan import Cell, Shard
+from scripts.lib.plan_files import existing_files
 from scripts.lib.records import CellRecord, Measurement, link_into_place, read_cell, write_atomic
 
 

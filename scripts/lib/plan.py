@@ -1,58 +1,39 @@
 """The plan: every cell that the registry, the prompts and the configuration ask for, with its digest.
 
 Existence is validity: a cell's file name ends in the digest of its spec, so a cell whose spec changed is a missing file.
-Pure but for `load_plan` and `pending`, which look at the disk.
+Pure: `plan_files` looks at the disk.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from scripts.lib.cell_spec import (
+    PROTOCOL,
+    Weights,
+    context_spec,
+    loaded_projector,
+    max_tokens_of,
+    mode_spec,
+    prompt_spec,
+    temperature_of,
+    weights_spec,
+)
 from scripts.lib.config import Config, matches
 from scripts.lib.errors import BenchError, InputErrors, Problem, suggest
-from scripts.lib.hardware import Hardware, load_hardware
+from scripts.lib.hardware import Hardware
 from scripts.lib.modes import RECURRENT, RECURRENT_REASON, Exclusion, Mode, expand_modes, is_speculative_name
-from scripts.lib.prompt_lengths import TEMPLATE_TOKENS, Lengths, prompt_tokens, read_lengths
-from scripts.lib.prompt_loader import Question, Suite, is_role_suite, load_suites, suites_for_roles
-from scripts.lib.provenance import EngineIdentity, binary_identity, engine_identity
+from scripts.lib.prompt_lengths import TEMPLATE_TOKENS, Lengths, prompt_tokens
+from scripts.lib.prompt_loader import Question, Suite, is_role_suite, suites_for_roles
+from scripts.lib.provenance import EngineIdentity
 from scripts.lib.records import CellId, digest
-from scripts.lib.registry_loader import Model, Registry, load_registry
-from scripts.lib.weights import WeightsFacts, WeightsLock, facts
+from scripts.lib.registry_loader import Model, Registry
 
 CELLS = "benchmarks/results/cells"
-LOCK_FILE = Path("orchestration/weights.lock.json")
-
-# Raised by hand when what is measured changes (decode loop, definition of a timing): every cell is then measured again.
-PROTOCOL = 1
-
-DEFAULT_MAX_TOKENS = 512
-# A longer prompt is held in the spec by its sha256: cells stay small, and the suite can give the text again.
-PROMPT_IN_SPEC_CHARACTERS = 8000
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """What planning knows of one model's weights. `present`: the file is here; `fetchable`: a rule makes it.
-
-    `projector`: those of its vision projector, for a model that reads images.
-    """
-
-    facts: WeightsFacts | None
-    path: Path | None
-    present: bool
-    fetchable: bool
-    projector: Weights | None = None
-
-    @property
-    def usable(self) -> bool:
-        """True when a shard with these weights can be planned and run on this machine."""
-        return self.facts is not None and (self.present or self.fetchable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,88 +142,6 @@ def sample_questions(questions: tuple[T, ...], count: int, seed: int) -> tuple[T
     return tuple(question for question in questions if question.id in names)
 
 
-def _temperature(config: Config, model: Model, registry: Registry, question: Question) -> float:
-    choices = (
-        config.sampling.temperature,
-        question.temperature,
-        model.temperature_overrides.get(question.suite),
-        model.temperature,
-        registry.defaults.temperature,
-    )
-    return float(next((choice for choice in choices if choice is not None), 0.0))
-
-
-def _max_tokens(config: Config, model: Model, question: Question) -> int:
-    return config.sampling.max_tokens or question.max_tokens or model.n_tokens or DEFAULT_MAX_TOKENS
-
-
-def prompt_spec(question: Question, model: Model) -> dict[str, Any]:
-    """The prompt as sent: system and user text (a long text as sha256 and length), and whether thinking is off."""
-    user = question.prompt_text()
-    system = "\n".join(part for part in (question.system, model.system_prompt_suffix) if part)
-    sent: dict[str, Any] = {"system": system, "thinking": question.suite not in model.thinking_disable_suites}
-    if len(user) <= PROMPT_IN_SPEC_CHARACTERS:
-        sent["user"] = user
-    else:
-        sent["user_sha256"] = sha256(user.encode()).hexdigest()
-        sent["user_characters"] = len(user)
-    if question.images:
-        sent["images"] = [sha256(Path(image).read_bytes()).hexdigest() for image in question.images]
-    return sent
-
-
-def _weights_spec(model: Model, weights: Weights, engine: str) -> dict[str, Any]:
-    assert weights.facts is not None
-    header = weights.facts.header
-    spec: dict[str, Any] = {
-        "fingerprint": weights.facts.fingerprint,
-        "quant": model.quant,
-        "architecture": header.architecture,
-        "chat_template": header.chat_template_digest,
-    }
-    projector = loaded_projector(weights, engine)
-    if projector is not None and projector.facts is not None:
-        spec["projector"] = projector.facts.fingerprint
-    return spec
-
-
-def loaded_projector(weights: Weights, engine: str) -> Weights | None:
-    """The vision projector that the engine loads beside these weights, where it is known."""
-    known = weights.projector is not None and weights.projector.facts is not None
-    return weights.projector if engine == "server" and known else None
-
-
-def mode_spec(
-    mode: Mode, model: Model, weights: Weights, draft: Weights | None, lookup_draft_tokens: int
-) -> dict[str, Any]:
-    """The mode with its names resolved: the override's key and count, the draft's fingerprint, n-gram sizes."""
-    assert weights.facts is not None
-    spec: dict[str, Any] = {}
-    if mode.experts is not None:
-        key = model.acceleration.override_key or f"{weights.facts.header.architecture}.expert_used_count"
-        spec |= {"experts": mode.experts, "override_key": key}
-    if draft is not None:
-        assert draft.facts is not None
-        spec |= {"draft": draft.facts.fingerprint, "k": mode.k}
-    if mode.lookup_n is not None:
-        spec |= {"lookup_n": mode.lookup_n, "lookup_draft_tokens": lookup_draft_tokens}
-    return spec
-
-
-def _context_spec(config: Config, weights: Weights) -> dict[str, Any]:
-    assert weights.facts is not None
-    trained = weights.facts.header.context_length
-    length = min(config.context.length_tokens, trained) if trained else config.context.length_tokens
-    return {
-        "length_tokens": length,
-        "batch_tokens": config.context.batch_tokens,
-        "micro_batch_tokens": config.context.micro_batch_tokens,
-        "flash_attention": config.context.flash_attention,
-        "kv_type_k": config.context.kv_type_k,
-        "kv_type_v": config.context.kv_type_v,
-    }
-
-
 @dataclass(frozen=True, slots=True)
 class Planner:
     """The inputs of planning, and the pure functions over them. `lengths`: prompts' tokens as far as they were counted."""
@@ -279,10 +178,10 @@ class Planner:
         if question.images and loaded_projector(self.weights[model.key], self.engine.name) is None:
             return "its vision projector (mmproj_path) is not on this machine"
         weights = self.weights[model.key]
-        context = _context_spec(self.config, weights)["length_tokens"]
+        context = context_spec(self.config, weights)["length_tokens"]
         vocabulary = weights.facts.header.tokens_digest if weights.facts is not None else ""
         length = prompt_tokens(question, vocabulary, self.lengths) + TEMPLATE_TOKENS
-        if length + _max_tokens(self.config, model, question) > context:
+        if length + max_tokens_of(self.config, model, question) > context:
             return f"longer, with its answer, than the context of {context} tokens"
         return ""
 
@@ -302,9 +201,9 @@ class Planner:
         common = {
             "protocol": PROTOCOL,
             "engine": self.engine.spec(),
-            "weights": _weights_spec(model, weights, self.engine.name),
+            "weights": weights_spec(model, weights, self.engine.name),
             "mode": mode_spec(mode, model, weights, draft, self.config.decoding.lookup_draft_tokens),
-            "context": _context_spec(self.config, weights),
+            "context": context_spec(self.config, weights),
             "hardware": self.hardware.spec(),
             "measurement_epoch": self.config.measurement_epoch,
         }
@@ -313,10 +212,10 @@ class Planner:
         names = {(question.suite, question.id) for question in sampled}
         for question in sampled if mode.speculative else questions:
             sampling = {
-                "temperature": _temperature(self.config, model, self.registry, question),
+                "temperature": temperature_of(self.config, model, self.registry, question),
                 "top_p": self.config.sampling.top_p,
                 "seed": self.config.sampling.seed,
-                "max_tokens": _max_tokens(self.config, model, question),
+                "max_tokens": max_tokens_of(self.config, model, question),
                 "stop": list(question.stop),
             }
             for repeat in range(self.config.repeats):
@@ -438,80 +337,9 @@ def _plan_modes(planner: Planner, model: Model, modes: tuple[Mode, ...]) -> Iter
         yield planned if isinstance(planned, Shard) else Exclusion(mode.name, planned)
 
 
-# --- looking at the disk -------------------------------------------------------------------------------------------
-
-
-def locate_weights(registry: Registry, model: Model, lock: WeightsLock) -> Weights:
-    """Find a model's weights: the file's own facts where it is, else the lock's."""
-    path, projector_path = registry.weights_path(model), registry.projector_path(model)
-    if path is None:
-        return Weights(None, None, False, False)
-    projector = _found(projector_path, model.mmproj_path or "", lock, False) if projector_path is not None else None
-    return replace(_found(path, model.path, lock, model.source is not None), projector=projector)
-
-
-def _found(path: Path, name: str, lock: WeightsLock, fetchable: bool) -> Weights:
-    """A file's own facts where it is, else those that the lock has under its name in the registry."""
-    if path.is_file():
-        return Weights(facts(path), path, True, fetchable)
-    return Weights(lock.get(name), path, False, fetchable)
-
-
-def load_planner(
-    config: Config, assume_present: bool = False, hardware: str | None = None, lock_file: Path = LOCK_FILE
-) -> Planner:
-    """Read the registry, the suites, the hardware profile and the weights' facts that `config` names."""
-    registry = load_registry(config.registry)
-    suites = load_suites(config.prompts)
-    profile = load_hardware(hardware or config.hardware)
-    lock = WeightsLock.load(lock_file)
-    weights = {model.key: locate_weights(registry, model, lock) for model in registry.models.values()}
-    if assume_present:
-        weights = {key: _assumed(registry.models[key], entry) for key, entry in weights.items()}
-    engine = engine_of(config, registry, config.engines[0])
-    return Planner(registry, suites, config, profile, weights, engine, read_lengths())
-
-
-def engine_of(config: Config, registry: Registry, name: str) -> EngineIdentity:
-    """The engine of that name as the configuration wants it: of this project's build, or another llama-server."""
-    if name != "server" or config.server_binary == "built":
-        return engine_identity(name)
-    if config.server_binary != "registry":
-        return binary_identity(name, Path(config.server_binary))
-    binaries = registry.defaults.binaries
-    return binary_identity(name, Path(binaries.get("base_dir", "")) / binaries.get("server", "llama-server"))
-
-
-def planners(planner: Planner) -> tuple[Planner, ...]:
-    """One planner per engine that the configuration asks for."""
-    config, registry = planner.config, planner.registry
-    return tuple(replace(planner, engine=engine_of(config, registry, name)) for name in config.engines)
-
-
-def _assumed(model: Model, weights: Weights) -> Weights:
-    if weights.projector is not None and weights.projector.facts is None:
-        weights = replace(weights, projector=replace(weights.projector, facts=WeightsFacts.assumed(model)))
-    if weights.facts is not None or weights.path is None:
-        return replace(weights, present=weights.path is not None)
-    return replace(weights, facts=WeightsFacts.assumed(model), present=True, fetchable=False)
-
-
-def load_plans(config: Config, assume_present: bool = False) -> tuple[Plan, ...]:
-    """The plan of a configuration for each of its engines, read from the files it names."""
-    return tuple(make_plan(planner) for planner in planners(load_planner(config, assume_present)))
-
-
 def seen_from_elsewhere(plan: Plan) -> Plan:
     """The plan of another machine's profile: nothing of it can be run here, the cells in the tree are shown."""
     return replace(plan, shards=tuple(replace(shard, runnable=False) for shard in plan.shards))
-
-
-def for_model(planner: Planner, key: str, engine: str | None = None) -> Planner:
-    """The same planner, narrowed to one model (its drafts stay known), for that engine (None: the first one)."""
-    if key not in planner.registry.models:
-        raise BenchError(f"{planner.registry.path}: no entry '{key}'{suggest(key, planner.registry.models)}")
-    identity = engine_of(planner.config, planner.registry, engine or planner.config.engines[0])
-    return replace(planner, config=replace(planner.config, models=(key,)), engine=identity)
 
 
 def _leaves_out(pattern: str, mode: str) -> bool:
@@ -530,21 +358,3 @@ def find_shard(plan: Plan, model: str, mode: str) -> Shard:
             raise BenchError(f"{model} {mode}: left out of the plan: {item.reason}")
     modes = [shard.mode.name for shard in plan.shards if shard.model.key == model]
     raise BenchError(f"{model}: no planned mode '{mode}'{suggest(mode, modes)}")
-
-
-def existing_files(folder: str) -> frozenset[str]:
-    """Names below a shard's folder as `suite/file`, one directory listing per suite (a stat per cell is slow)."""
-    found: set[str] = set()
-    try:
-        suites = [entry for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith(".")]
-    except FileNotFoundError:
-        return frozenset()
-    for suite in suites:
-        found.update(f"{suite.name}/{name}" for name in os.listdir(suite.path))  # noqa: PTH208 - names only
-    return frozenset(found)
-
-
-def pending(shard: Shard) -> tuple[Cell, ...]:
-    """The shard's cells that have no file yet."""
-    existing = existing_files(shard.folder)
-    return tuple(cell for cell in shard.cells if cell.file_name not in existing)

@@ -14,7 +14,8 @@ from scripts.lib.engines.server_flags import probe, server_argv
 from scripts.lib.engines.server_process import ServerProcess, free_port
 from scripts.lib.errors import BenchError
 from scripts.lib.executor import load_settings
-from scripts.lib.plan import Planner, find_shard, for_model, make_plan
+from scripts.lib.plan import Planner, find_shard, make_plan
+from scripts.lib.plan_files import for_model
 from scripts.lib.provenance import EngineIdentity, engine_identity
 from scripts.lib.records import digest, write_atomic
 from scripts.lib.registry_loader import Model, Quirk, Registry

@@ -12,9 +12,10 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
+from scripts.lib.cell_spec import Weights
 from scripts.lib.errors import BenchError
 from scripts.lib.modes import RECURRENT, compatible_drafts
-from scripts.lib.plan import Weights, vocabulary_mismatch
+from scripts.lib.plan import vocabulary_mismatch
 from scripts.lib.registry_loader import Model, Registry
 from scripts.lib.weights import WeightsFacts
 

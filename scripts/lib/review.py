@@ -17,7 +17,8 @@ from typing import Any
 from scripts.lib.certificate import Certificate, certify
 from scripts.lib.checks import SCORER_VERSION, score_answer
 from scripts.lib.errors import BenchError
-from scripts.lib.plan import Cell, Plan, Shard, existing_files
+from scripts.lib.plan import Cell, Plan, Shard
+from scripts.lib.plan_files import existing_files
 from scripts.lib.prompt_loader import Question
 from scripts.lib.records import CellRecord, digest, read_cell
 from scripts.lib.symptoms import symptoms

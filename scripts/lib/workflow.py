@@ -16,17 +16,8 @@ from typing import Any, TypeVar
 from scripts.lib.config import CONFIG_FILE, CONFIG_VARIABLE, Config, merge, parse_config, read_config_file
 from scripts.lib.errors import BenchError, fail
 from scripts.lib.hardware import load_hardware, profile_names
-from scripts.lib.plan import (
-    CELLS,
-    Plan,
-    Planner,
-    Shard,
-    load_planner,
-    make_plan,
-    pending,
-    planners,
-    seen_from_elsewhere,
-)
+from scripts.lib.plan import CELLS, Plan, Planner, Shard, make_plan, seen_from_elsewhere
+from scripts.lib.plan_files import load_planner, pending, planners
 from scripts.lib.probes import planned_probes
 from scripts.lib.records import digest
 from scripts.lib.registry_loader import Quirk

@@ -1,0 +1,106 @@
+"""Planning's look at the disk: registry, suites, profile, weights and their lock in, and which cells are there already."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from scripts.lib.cell_spec import Weights
+from scripts.lib.config import Config
+from scripts.lib.errors import BenchError, suggest
+from scripts.lib.hardware import load_hardware
+from scripts.lib.plan import Cell, Plan, Planner, Shard, make_plan
+from scripts.lib.prompt_lengths import read_lengths
+from scripts.lib.prompt_loader import load_suites
+from scripts.lib.provenance import EngineIdentity, binary_identity, engine_identity
+from scripts.lib.registry_loader import Model, Registry, load_registry
+from scripts.lib.weights import WeightsFacts, WeightsLock, facts
+
+LOCK_FILE = Path("orchestration/weights.lock.json")
+
+
+def locate_weights(registry: Registry, model: Model, lock: WeightsLock) -> Weights:
+    """Find a model's weights: the file's own facts where it is, else the lock's."""
+    path, projector_path = registry.weights_path(model), registry.projector_path(model)
+    if path is None:
+        return Weights(None, None, False, False)
+    projector = _found(projector_path, model.mmproj_path or "", lock, False) if projector_path is not None else None
+    return replace(_found(path, model.path, lock, model.source is not None), projector=projector)
+
+
+def _found(path: Path, name: str, lock: WeightsLock, fetchable: bool) -> Weights:
+    """A file's own facts where it is, else those that the lock has under its name in the registry."""
+    if path.is_file():
+        return Weights(facts(path), path, True, fetchable)
+    return Weights(lock.get(name), path, False, fetchable)
+
+
+def load_planner(
+    config: Config, assume_present: bool = False, hardware: str | None = None, lock_file: Path = LOCK_FILE
+) -> Planner:
+    """Read the registry, the suites, the hardware profile and the weights' facts that `config` names."""
+    registry = load_registry(config.registry)
+    suites = load_suites(config.prompts)
+    profile = load_hardware(hardware or config.hardware)
+    lock = WeightsLock.load(lock_file)
+    weights = {model.key: locate_weights(registry, model, lock) for model in registry.models.values()}
+    if assume_present:
+        weights = {key: _assumed(registry.models[key], entry) for key, entry in weights.items()}
+    engine = engine_of(config, registry, config.engines[0])
+    return Planner(registry, suites, config, profile, weights, engine, read_lengths())
+
+
+def engine_of(config: Config, registry: Registry, name: str) -> EngineIdentity:
+    """The engine of that name as the configuration wants it: of this project's build, or another llama-server."""
+    if name != "server" or config.server_binary == "built":
+        return engine_identity(name)
+    if config.server_binary != "registry":
+        return binary_identity(name, Path(config.server_binary))
+    binaries = registry.defaults.binaries
+    return binary_identity(name, Path(binaries.get("base_dir", "")) / binaries.get("server", "llama-server"))
+
+
+def planners(planner: Planner) -> tuple[Planner, ...]:
+    """One planner per engine that the configuration asks for."""
+    config, registry = planner.config, planner.registry
+    return tuple(replace(planner, engine=engine_of(config, registry, name)) for name in config.engines)
+
+
+def _assumed(model: Model, weights: Weights) -> Weights:
+    if weights.projector is not None and weights.projector.facts is None:
+        weights = replace(weights, projector=replace(weights.projector, facts=WeightsFacts.assumed(model)))
+    if weights.facts is not None or weights.path is None:
+        return replace(weights, present=weights.path is not None)
+    return replace(weights, facts=WeightsFacts.assumed(model), present=True, fetchable=False)
+
+
+def load_plans(config: Config, assume_present: bool = False) -> tuple[Plan, ...]:
+    """The plan of a configuration for each of its engines, read from the files it names."""
+    return tuple(make_plan(planner) for planner in planners(load_planner(config, assume_present)))
+
+
+def for_model(planner: Planner, key: str, engine: str | None = None) -> Planner:
+    """The same planner, narrowed to one model (its drafts stay known), for that engine (None: the first one)."""
+    if key not in planner.registry.models:
+        raise BenchError(f"{planner.registry.path}: no entry '{key}'{suggest(key, planner.registry.models)}")
+    identity = engine_of(planner.config, planner.registry, engine or planner.config.engines[0])
+    return replace(planner, config=replace(planner.config, models=(key,)), engine=identity)
+
+
+def existing_files(folder: str) -> frozenset[str]:
+    """Names below a shard's folder as `suite/file`, one directory listing per suite (a stat per cell is slow)."""
+    found: set[str] = set()
+    try:
+        suites = [entry for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith(".")]
+    except FileNotFoundError:
+        return frozenset()
+    for suite in suites:
+        found.update(f"{suite.name}/{name}" for name in os.listdir(suite.path))  # noqa: PTH208 - names only
+    return frozenset(found)
+
+
+def pending(shard: Shard) -> tuple[Cell, ...]:
+    """The shard's cells that have no file yet."""
+    existing = existing_files(shard.folder)
+    return tuple(cell for cell in shard.cells if cell.file_name not in existing)
