@@ -12,6 +12,7 @@ include: "rules/review.smk"
 include: "rules/tables.smk"
 include: "rules/probes.smk"
 include: "rules/docs.smk"
+include: "rules/manage.smk"
 
 
 rule results:

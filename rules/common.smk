@@ -1,21 +1,27 @@
 # The plan, made once when the Snakefile is read; every other file wires from WORKFLOW.
+import os
 import sys
 from pathlib import Path
 
+from scripts.lib.cell_state import drop_failed
 from scripts.lib.machine import alone_in_checkout
 from scripts.lib.run_record import RUNS, current_run_id, summarise
 from scripts.lib.workflow import (
     MACHINE_PARTS,
     PAGES,
+    SO_FAR_VARIABLE,
     SUMMARY,
     TABLES,
     announce,
     asks_for_dry_run,
+    for_targets,
     load_workflow,
     or_exit,
 )
 
-WORKFLOW = or_exit(lambda: load_workflow(config))
+if "results_so_far" in sys.argv:
+    os.environ[SO_FAR_VARIABLE] = "1"
+WORKFLOW = or_exit(lambda: load_workflow(for_targets(config, sys.argv)))
 REGISTRY = WORKFLOW.planner.registry
 LOGS = "benchmarks/results/logs"
 ENVIRONMENT = "../envs/bench.yaml"

@@ -20,7 +20,7 @@ for review in WORKFLOW.reviews.values():
             engine=review.shard.engine,
             model=review.shard.model.key,
             mode=review.shard.mode.name,
-            elsewhere="" if review.shard.hardware == WORKFLOW.planner.hardware else "--elsewhere",
+            elsewhere="--elsewhere" if WORKFLOW.is_elsewhere(review.shard) else "",
         shell:
             "exec python -m scripts.review --hardware {params.hardware} --engine {params.engine} --model {params.model}"
             " --mode {params.mode} {params.elsewhere} 2> {log}"

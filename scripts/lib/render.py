@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -260,6 +260,17 @@ class ProfilePart:
             f"[cell](../../../{row.cell_file})",
         ]
 
+    def _not_measured(self) -> Iterator[LeftOut]:
+        """The planned shards that are not run: for want of weights, or (`results_so_far`) because nothing is."""
+        measured = {(c.model.key, c.mode.name): len(c.rows) for c in self.configurations}
+        for shard in (shard for shard in self.plan.shards if not shard.runnable):
+            here = shard.weights.usable and (shard.draft is None or shard.draft.usable)
+            count, planned = measured.get((shard.model.key, shard.mode.name), 0), len(shard.cells)
+            if not here:
+                yield LeftOut(shard.model.key, shard.mode.name, "weights are not on this machine: cannot run here")
+            elif count < planned:
+                yield LeftOut(shard.model.key, f"{shard.mode.name} ({count} of {planned} cells)", "not measured yet")
+
     def left_out(self) -> list[tuple[str, dict[str, list[str]]]]:
         """What was left out: per reason the models, whole ones first, each with its modes (none: all of them).
 
@@ -268,8 +279,7 @@ class ProfilePart:
         whole = {item.model for item in self.plan.left_out if item.mode == "*"}
         items = [item for item in self.plan.left_out if item.mode == "*" or item.model not in whole]
         if self.is_active:
-            absent = "weights are not on this machine: cannot run here"
-            items += [LeftOut(s.model.key, s.mode.name, absent) for s in self.plan.shards if not s.runnable]
+            items += self._not_measured()
         groups: dict[str, dict[str, list[str]]] = {}
         for item in sorted(items, key=lambda item: item.mode != "*"):
             reason = "weights are not on this machine" if item.reason.startswith("weights are not") else item.reason

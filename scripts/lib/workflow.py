@@ -18,6 +18,7 @@ from scripts.lib.errors import BenchError, fail
 from scripts.lib.hardware import load_hardware, profile_names
 from scripts.lib.plan import CELLS, Plan, Planner, Shard, make_plan, seen_from_elsewhere
 from scripts.lib.plan_files import load_planner, pending, planners
+from scripts.lib.prediction import hours_text, read_measured, shard_seconds
 from scripts.lib.probes import planned_probes
 from scripts.lib.records import digest
 from scripts.lib.registry_loader import Quirk
@@ -29,6 +30,10 @@ MACHINE_PARTS = 100
 TABLES = "benchmarks/results/tables"
 RESULTS = "docs/reference/benchmarks/RESULTS.md"
 SUMMARY = f"{REVIEWS}/summary.csv"
+# What can be asked for besides single files, and `results_MODEL`.
+TARGETS = ("results", "results_so_far", "weights", "probes", "preview", "orphans", "prune", "retry_failed")
+# Set where `results_so_far` is asked for, and handed down to the jobs: nothing is run, what there is gets shown.
+SO_FAR_VARIABLE = "EPYC_BENCH_SO_FAR"
 # Page -> the template it is made from.
 PAGES: Mapping[str, str] = {
     RESULTS: "docs/templates/RESULTS.md.j2",
@@ -69,6 +74,10 @@ class Workflow:
         """Review file -> review, for every shard that has, or will have, cells."""
         planned = (plan_review(plan, shard) for plan in self.plans for shard in plan.shards)
         return {review.file: review for review in planned if review.cells}
+
+    def is_elsewhere(self, shard: Shard) -> bool:
+        """True when the shard is only looked at: of another profile, or everything is (`results_so_far`)."""
+        return shard.hardware != self.planner.hardware or bool(os.environ.get(SO_FAR_VARIABLE))
 
     @cached_property
     def cell_files(self) -> list[str]:
@@ -134,6 +143,8 @@ def make_workflow(config: Config) -> Workflow:
     planner = load_planner(config)
     engines = planners(planner)
     active = tuple(make_plan(engine) for engine in engines)
+    if os.environ.get(SO_FAR_VARIABLE):
+        active = tuple(map(seen_from_elsewhere, active))
     profiles = [load_hardware(name) for name in other_profiles(planner.hardware.name)]
     others = (make_plan(replace(engine, hardware=profile)) for profile in profiles for engine in engines)
     return Workflow(planner, active, tuple(seen_from_elsewhere(plan) for plan in others))
@@ -152,11 +163,14 @@ def load_workflow(config: Mapping[str, Any]) -> Workflow:
 
 def summary_lines(plan: Plan, with_names: bool) -> Iterator[str]:
     """The plan in a few lines, before Snakemake's own list; a dry run names every model that is left out."""
-    todo = {shard.name: len(pending(shard)) for shard in plan.runnable}
+    todo = {shard.name: pending(shard) for shard in plan.runnable}
     cells = sum(len(shard.cells) for shard in plan.runnable)
+    measured = read_measured()
+    seconds = sum(shard_seconds(shard, todo[shard.name], measured) for shard in plan.runnable)
+    time = f", at most {hours_text(seconds)}" if seconds else ""
     yield (
         f"plan: {len(plan.runnable)} shards, {cells} cells on {plan.hardware.name} by engine {plan.engine.name}; "
-        f"{sum(todo.values())} cells in {sum(n > 0 for n in todo.values())} shards are to be run"
+        f"{sum(map(len, todo.values()))} cells in {sum(map(bool, todo.values()))} shards are to be run{time}"
     )
     reasons: dict[str, list[str]] = {}
     for item in plan.left_out:
@@ -171,6 +185,16 @@ def summary_lines(plan: Plan, with_names: bool) -> Iterator[str]:
         yield f"left out ({reason}): {shown}"
     for warning in plan.warnings:
         yield f"warning: {warning}"
+
+
+PER_MODEL = "results_"
+
+
+def for_targets(config: Mapping[str, Any], arguments: Sequence[str]) -> Mapping[str, Any]:
+    """The configuration of one invocation: where only `results_MODEL` targets are asked for, only those models are planned."""
+    targets = [a for a in arguments[1:] if a in TARGETS or a.startswith(PER_MODEL)]
+    models = [target.removeprefix(PER_MODEL) for target in targets if target not in TARGETS]
+    return {**config, "models": models} if models and len(models) == len(targets) else config
 
 
 def asks_for_dry_run(arguments: Sequence[str]) -> bool:

@@ -1,0 +1,77 @@
+# The results tree looked after: what would run and why, what nobody asks for, what failed. `python -m scripts.cells` has options.
+
+
+rule preview:
+    """Cells by state (valid, failed, new, stale), the hours that the missing ones take, and what made cells stale."""
+    log:
+        f"{LOGS}/preview.log",
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        machine=1,
+    shell:
+        "exec python -m scripts.cells preview 2> {log}"
+
+
+rule orphans:
+    """List the files of the results tree that no configuration names."""
+    log:
+        f"{LOGS}/orphans.log",
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        machine=1,
+    shell:
+        "exec python -m scripts.cells orphans 2> {log}"
+
+
+rule prune:
+    """Delete the files that `orphans` lists."""
+    log:
+        f"{LOGS}/prune.log",
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        machine=MACHINE_PARTS,
+    shell:
+        "exec python -m scripts.cells prune --yes 2> {log}"
+
+
+# Before Snakemake looks for missing files: what is dropped here is then run like any missing cell.
+if "retry_failed" in sys.argv:
+    FAILED = or_exit(lambda: drop_failed(WORKFLOW.active, really=not asks_for_dry_run(sys.argv)))
+    verb = "would drop" if asks_for_dry_run(sys.argv) else "dropped"
+    print(f"retry_failed: {verb} {len(FAILED)} failed cells", file=sys.stderr)
+
+
+rule retry_failed:
+    """Drop the cells that failed or ran out of time, then run everything that is missing."""
+    input:
+        list(PAGES),
+        SUMMARY,
+        WORKFLOW.stamp,
+        list(WORKFLOW.reviews),
+        WORKFLOW.cell_files,
+
+
+rule results_so_far:
+    """Tables and pages of the cells that are there; nothing is run, RESULTS.md names what is missing."""
+    input:
+        list(PAGES),
+        SUMMARY,
+        WORKFLOW.stamp,
+        list(WORKFLOW.reviews),
+
+
+for key in dict.fromkeys(shard.model.key for shard in WORKFLOW.shards):
+
+    rule:
+        """One model's missing cells and its reviews; nothing else is planned. The pages are made by `results`."""
+        name:
+            f"results_{key}"
+        input:
+            [f for s in WORKFLOW.shards if s.model.key == key for f in s.cell_files],
+            [r.file for r in WORKFLOW.reviews.values() if r.shard.model.key == key],

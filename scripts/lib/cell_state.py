@@ -1,0 +1,203 @@
+"""What is in the results tree, against what is asked for: valid, failed, new, stale (and why), orphaned.
+
+Existence is validity, so all of it follows from file names; only a stale cell's reason and a failure need a file's content.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.config import CONFIG_FILE, Config, matches, merge, parse_config, read_config_file
+from scripts.lib.errors import BenchError
+from scripts.lib.hardware import load_hardware, profile_names
+from scripts.lib.plan import CELLS, Cell, Plan, Planner, Shard, make_plan, seen_from_elsewhere
+from scripts.lib.plan_files import existing_files, load_planner, planners
+from scripts.lib.probes import PROBES, probe_file
+from scripts.lib.records import CellRecord, read_cell
+from scripts.lib.review import REVIEWS, drop_reviews, plan_review
+
+NOT_RUN_CONFIGURATIONS = ("config.yaml", "config.schema.yaml", "suites.yaml")
+_ABSENT = "(not there)"
+
+
+class State(StrEnum):
+    """`failed` is a kind of valid: the model's failure is a result until `retry_failed` drops it."""
+
+    VALID = "valid"
+    FAILED = "failed"
+    NEW = "new"
+    STALE = "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class CellState:
+    """One planned cell. `file` is its own where it is there, else (stale) the one that another spec left behind."""
+
+    shard: Shard
+    cell: Cell
+    state: State
+    file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One field of a spec that differs, as texts."""
+
+    field: str
+    old: str
+    new: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.old} -> {self.new}"
+
+
+def _record(file: Path) -> CellRecord | None:
+    try:
+        return read_cell(file)
+    except BenchError:
+        return None
+
+
+def _superseded(shard: Shard, cell: Cell, orphans: Iterable[str]) -> Path | None:
+    """The newest cell of the same question, repeat and engine that was measured with another spec."""
+    start, found = f"{cell.id.suite}/{cell.id.question}.", []
+    for name in orphans:
+        if name.startswith(start) and "." not in name.removeprefix(start).removesuffix(".json"):
+            record = _record(Path(shard.folder) / name)
+            if (
+                record is not None
+                and record.spec["engine"]["name"] == shard.engine
+                and record.cell.repeat == cell.id.repeat
+            ):
+                found.append((record.started_utc, Path(shard.folder) / name))
+    return max(found)[1] if found else None
+
+
+def cell_states(plans: Iterable[Plan]) -> Iterator[CellState]:
+    """The state of every planned cell, in plan order."""
+    plans = tuple(plans)
+    named: dict[str, set[str]] = {}
+    for shard in (shard for plan in plans for shard in plan.shards):
+        named.setdefault(shard.folder, set()).update(cell.file_name for cell in shard.cells)
+    for shard in (shard for plan in plans for shard in plan.shards):
+        existing = existing_files(shard.folder)
+        left_behind = existing - named[shard.folder]
+        for cell in shard.cells:
+            file = Path(shard.folder) / cell.file_name
+            if cell.file_name in existing:
+                record = _record(file)
+                ok = record is not None and record.status == "ok"
+                yield CellState(shard, cell, State.VALID if ok else State.FAILED, file)
+            else:
+                old = _superseded(shard, cell, left_behind)
+                yield CellState(shard, cell, State.NEW if old is None else State.STALE, old)
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from _flat(inner, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, value
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
+    """Which fields of a spec differ, from what to what, in the new spec's order."""
+    before, after = dict(_flat(old)), dict(_flat(new))
+    fields = [*after, *(field for field in before if field not in after)]
+    return tuple(
+        Change(field, *(_shown(side[field]) if field in side else _ABSENT for side in (before, after)))
+        for field in fields
+        if before.get(field, _ABSENT) != after.get(field, _ABSENT)
+    )
+
+
+def why_stale(state: CellState) -> tuple[Change, ...]:
+    """The changes that made a stale cell stale; none for another."""
+    if state.state is not State.STALE or state.file is None:
+        return ()
+    return changes(read_cell(state.file).spec, state.cell.spec)
+
+
+def drop_failed(plans: Iterable[Plan], really: bool = True) -> tuple[Path, ...]:
+    """Delete the cells that can be run here and whose status is not `ok`, with the reviews that show them; gives them."""
+    dropped = []
+    for plan in plans:
+        for state in cell_states([plan]):
+            if state.state is State.FAILED and state.shard.runnable and state.file is not None:
+                dropped.append(state.file)
+                if really:
+                    drop_reviews(plan, state.shard)
+                    state.file.unlink()
+    return tuple(dropped)
+
+
+# --- what nobody asks for --------------------------------------------------------------------------------------------
+
+
+EVERY_QUESTION = 10**6
+
+
+def _widened(config: Config, planner: Planner) -> Config:
+    """The same measurement of every model (deprecated too) in every mode, on both engines; suites that are gone left out."""
+    suites = tuple(p for p in config.suites if any(matches(name, (p.removeprefix("!"),)) for name in planner.suites))
+    decoding = replace(config.decoding, modes=("*",))
+    models = tuple(planner.registry.models)
+    return replace(config, models=models, suites=suites or ("*",), decoding=decoding, engines=("embedded", "server"))
+
+
+def _all_questions(config: Config) -> Config:
+    """Also of every question, in the speed modes too: which of them are sampled is not part of a cell's spec."""
+    decoding = replace(config.decoding, speed_sample=EVERY_QUESTION)
+    return replace(config, suites=("*",), tiers=(1, 2, 3), decoding=decoding)
+
+
+def _configurations(active: Config, folder: Path = CONFIG_FILE.parent) -> Iterator[Config]:
+    """The active configuration, the plain one, and each file of `config/` laid over it."""
+    base = read_config_file(CONFIG_FILE)
+    yield active
+    yield parse_config(base)
+    for file in sorted(folder.glob("*.yaml")):
+        if file.name not in NOT_RUN_CONFIGURATIONS:
+            yield parse_config(merge(base, read_config_file(file)), file=str(file))
+
+
+def _planners(active: Config) -> Iterator[Planner]:
+    """A planner per configuration, engine and profile: this machine's, and each named one with cells."""
+    hardware = dict.fromkeys((load_hardware(active.hardware).name, load_hardware("auto").name, *profile_names()))
+    present = [name for name in hardware if (Path(CELLS) / name).is_dir()]
+    for config in _configurations(active):
+        planner = load_planner(config)
+        planner = replace(planner, config=_widened(config, planner))
+        for engine in planners(planner):
+            for name in present:
+                profile = load_hardware("auto") if name.startswith("local-") else load_hardware(name)
+                yield replace(engine, hardware=profile)
+
+
+def orphans(active: Config) -> tuple[Path, ...]:
+    """Cells, reviews and probes' outcomes that no configuration names; other machines' unnamed profiles are left alone."""
+    cells, reviews, profiles = set[str](), set[str](), set[str]()
+    for planner in _planners(active):
+        profiles.add(planner.hardware.name)
+        everything = make_plan(replace(planner, config=_all_questions(planner.config)))
+        cells.update(file for shard in everything.shards for file in shard.cell_files)
+        plan = make_plan(planner)
+        for seen in (plan, seen_from_elsewhere(plan)):
+            reviews.update(plan_review(seen, shard).file for shard in seen.shards)
+    probes = {str(probe_file(quirk)) for quirk in load_planner(active).registry.quirks if quirk.probe is not None}
+    found = [*PROBES.glob("*.json")] if PROBES.is_dir() else []
+    for profile in sorted(profiles):
+        found += Path(CELLS, profile).glob("*/*/*/*.json")
+        found += Path(REVIEWS, profile).glob("*/*.csv")
+    return tuple(sorted(path for path in found if str(path) not in cells | reviews | probes))

@@ -1,0 +1,117 @@
+"""Preview, explain, orphans, prune, retry_failed and one model's target, through Snakemake."""
+
+from __future__ import annotations
+
+import json
+
+from tests.workflow.conftest import CELLS, Project
+from tests.workflow.test_engines_and_modes import records
+
+TEMPERATURE = "    generation_defaults: {temperature: 0.5}\n    candidate_roles: [alpha]"
+
+
+def shown(project: Project, *arguments: str) -> str:
+    done = project.run("python", "-m", "scripts.cells", *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def rows(preview: str) -> dict[tuple[str, str], list[str]]:
+    """(model, mode) -> the row's cells by state: valid, failed, new, stale."""
+    lines = preview.splitlines()
+    spans = [(len(part) and lines[1].index(part), part) for part in lines[1].split()]
+    starts, at = [], 0
+    for _, part in spans:
+        at = lines[1].index(part, at)
+        starts.append((at, at + len(part)))
+        at += len(part)
+    found = {}
+    for line in lines[2:]:
+        if not line.strip():
+            break
+        cells = [line[a:b].strip() for a, b in starts]
+        found[(cells[1], cells[2])] = cells[3:7]
+    return found
+
+
+def test_the_preview_tells_states_hours_and_what_changed(finished: Project) -> None:
+    assert f"{CELLS} valid, 0 failed, 0 new, 0 stale; to run: at most 0 s" in shown(finished, "preview")
+    finished.edit(finished.registry, "    candidate_roles: [alpha]", TEMPERATURE)
+    finished.edit("benchmarks/prompts/v1/one.yaml", "q2:", "q9:")
+    preview = shown(finished, "preview")
+    assert rows(preview)[("tiny_a", "baseline")] == ["", "", "1", "3"]
+    assert rows(preview)[("tiny_b", "lookup_n3")] == ["3", "", "1", ""]
+    assert "stale by sampling.temperature: 0.0 -> 0.5 (6 cells)" in preview
+    assert "to run: at most" in preview and "measured" in preview
+    line = next(text for text in finished.snakemake("-n", "results").stderr.splitlines() if text.startswith("plan:"))
+    assert "10 cells in 4 shards are to be run, at most" in line
+    by_target = finished.snakemake("preview", "--quiet", "all")
+    assert by_target.returncode == 0 and "stale by sampling.temperature" in by_target.stdout
+
+
+def test_one_cell_is_explained(finished: Project) -> None:
+    valid = shown(finished, "explain", "tiny_a/baseline/one/q1")
+    assert "(embedded): valid" in valid and "measured 20" in valid
+    finished.edit("benchmarks/prompts/v1/one.yaml", "prompt: Is water wet?", "prompt: Is water dry?")
+    stale = shown(finished, "explain", "tiny_a/*/one/*")
+    assert stale.count(": stale") == 2 and stale.count(": valid") == 2
+    assert '  prompt.user: "Is water wet?" -> "Is water dry?"' in stale and "the cell of before: benchmarks/" in stale
+    nothing = finished.run("python", "-m", "scripts.cells", "explain", "tiny_z")
+    assert nothing.returncode == 1 and "no planned cell fits 'tiny_z'" in nothing.stderr
+
+
+def test_orphans_are_what_no_configuration_names_and_prune_deletes_them(finished: Project) -> None:
+    assert shown(finished, "orphans") == ""
+    finished.edit("benchmarks/prompts/v1/one.yaml", "prompt: Is water wet?", "prompt: Is water dry?")
+    before = set(finished.cells())
+    # Cells that another configuration asks for (other modes, models, suites) are no orphans.
+    finished.results("--config", 'suites=["one"]', 'models=["tiny_a"]')
+    lost = [line for line in shown(finished, "orphans").splitlines() if "/cells/" in line]
+    assert len(lost) == 4 and all("/one/q1." in line for line in lost)
+    assert "would delete: " in shown(finished, "prune") and set(finished.cells()) >= before
+    done = finished.snakemake("prune")
+    assert done.returncode == 0, done.stderr
+    assert before - set(finished.cells()) == {line.removeprefix("benchmarks/results/cells/") for line in lost}
+    finished.results()
+    assert shown(finished, "orphans") == "" and len(finished.cells()) == CELLS
+
+
+def test_failed_cells_are_run_again_on_request_only(project: Project) -> None:
+    broken = project.folder / "weights/a.gguf"
+    broken.write_bytes(broken.read_bytes().replace(b"output_norm.weight", b"outlut_norm.weight"))
+    project.results()
+    before = project.cells()
+    assert "8 valid, 8 failed" in shown(project, "preview")
+    assert "Nothing to be done" in project.snakemake("results").stderr
+    dry = project.snakemake("-n", "retry_failed")
+    assert "would drop 8 failed cells" in dry.stderr and project.cells() == before
+    again = project.snakemake("retry_failed")
+    assert again.returncode == 0 and "dropped 8 failed cells" in again.stderr
+    after = project.cells()
+    changed = {name for name in after if after[name] != before[name]}
+    assert set(after) == set(before) and len(changed) == 8 and all("/tiny_a/" in name for name in changed)
+    assert sum(cell["status"] == "error" for cell in records(project)) == 8
+
+
+def test_one_models_target_runs_and_plans_that_model_only(project: Project) -> None:
+    done = project.snakemake("results_tiny_b")
+    assert done.returncode == 0, done.stderr
+    assert "plan: 2 shards, 8 cells" in done.stderr
+    assert {json.loads(text)["cell"]["model"] for text in project.cells().values()} == {"tiny_b"}
+    unknown = project.snakemake("-n", "results_tiny_z")
+    assert unknown.returncode == 1 and "models: 'tiny_z' names nothing; did you mean" in unknown.stderr
+
+
+def test_results_so_far_show_what_there_is_and_name_what_is_missing(finished: Project) -> None:
+    whole = finished.report
+    for file in (finished.folder / "benchmarks/results/cells").glob("*/tiny_a/baseline/one/q1.*.json"):
+        file.unlink()
+    before = finished.cells()
+    done = finished.snakemake("results_so_far")
+    assert done.returncode == 0, done.stderr
+    assert finished.cells() == before and len(before) == CELLS - 1
+    assert f"cells: {CELLS - 1} of {CELLS} planned" in finished.report
+    assert "not measured yet" in finished.report and "`baseline (3 of 4 cells)`" in finished.report
+    finished.results()
+    assert f"cells: {CELLS} of {CELLS} planned" in finished.report and len(finished.report) > 0.9 * len(whole)
+    assert "not measured yet" not in finished.report
