@@ -54,7 +54,7 @@ rule retry_failed:
         SUMMARY,
         WORKFLOW.stamp,
         list(WORKFLOW.reviews),
-        WORKFLOW.cell_files,
+        list(WORKFLOW.shard_targets.values()),
 
 
 rule results_so_far:
@@ -73,5 +73,5 @@ for key in dict.fromkeys(shard.model.key for shard in WORKFLOW.shards):
         name:
             f"results_{key}"
         input:
-            [f for s in WORKFLOW.shards if s.model.key == key for f in s.cell_files],
+            [WORKFLOW.shard_targets[s.name] for s in WORKFLOW.shards if s.model.key == key],
             [r.file for r in WORKFLOW.reviews.values() if r.shard.model.key == key],

@@ -5,7 +5,7 @@ for review in WORKFLOW.reviews.values():
         name:
             f"review_{review.shard.rule_name}"
         input:
-            [s.cell_files[0] for s in (review.shard, review.base) if s is not None and s.runnable],
+            [WORKFLOW.shard_targets[s.name] for s in (review.shard, review.base) if s is not None and s.runnable],
         output:
             review.file,
         log:
