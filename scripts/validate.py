@@ -13,10 +13,11 @@ from tqdm import tqdm
 
 from scripts.lib.config import load_config
 from scripts.lib.errors import BenchError, run_cli, suggest
+from scripts.lib.gguf_header import Header
 from scripts.lib.plan_files import LOCK_FILE
 from scripts.lib.registry_check import Finding, Verdict, compare
 from scripts.lib.registry_loader import Model, Registry, load_registry
-from scripts.lib.weights import Header, WeightsFacts, WeightsLock, facts, with_sha256
+from scripts.lib.weights import WeightsFacts, WeightsLock, facts, with_sha256
 
 HEADERS = ("model", "line", "fact", "registry", "file", "verdict")
 

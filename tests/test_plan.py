@@ -10,13 +10,14 @@ import pytest
 from scripts.lib.cell_spec import Weights, mode_spec
 from scripts.lib.config import Config, load_config
 from scripts.lib.errors import BenchError, InputErrors
+from scripts.lib.gguf_header import read_header
 from scripts.lib.hardware import load_hardware
 from scripts.lib.modes import Mode
 from scripts.lib.plan import Planner, find_shard, make_plan, sample_questions, vocabulary_mismatch
 from scripts.lib.prompt_loader import load_suites
 from scripts.lib.provenance import engine_identity
 from scripts.lib.registry_loader import load_registry
-from scripts.lib.weights import WeightsFacts, read_header
+from scripts.lib.weights import WeightsFacts
 from tests.tiny_models import write_model
 
 FULL = load_config((Path("config/full.yaml"),))

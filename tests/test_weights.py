@@ -11,7 +11,8 @@ from random import Random
 import pytest
 
 from scripts.lib.errors import BenchError
-from scripts.lib.weights import WeightsLock, facts, fingerprint, read_header, split_files
+from scripts.lib.gguf_header import read_header
+from scripts.lib.weights import WeightsLock, facts, fingerprint, split_files
 from tests.tiny_models import EXPERTS, EXPERTS_USED, write_model
 
 

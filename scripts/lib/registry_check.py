@@ -7,10 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from scripts.lib.gguf_header import Header
 from scripts.lib.modes import MOE, RECURRENT, full_experts
 from scripts.lib.registry_loader import Model
-from scripts.lib.weights import Header, WeightsFacts
+from scripts.lib.weights import WeightsFacts
 
+# llama.cpp's names of architectures with recurrent layers: the registry calls all but qwen3next ssm_moe_hybrid.
+HYBRID_HEADERS = frozenset(
+    {"qwen3next", "mamba", "mamba2", "jamba", "lfm2", "falcon-h1", "granitehybrid", "nemotron_h", "plamo2"}
+)
 # The registry rounds sizes, and writes GB where a tool showed GiB.
 SIZE_TOLERANCE = 0.1
 _GIB_PER_GB = 2**30 / 1e9
@@ -61,17 +66,7 @@ def _same_quant(said: str, header: Header) -> bool:
 def _same_architecture(model: Model, header: Header) -> bool:
     """The registry speaks of families (dense, moe, ssm_moe_hybrid) or of llama.cpp's own names."""
     said, found, experts = model.architecture, header.architecture, header.expert_count or 0
-    recurrent = found in (
-        "qwen3next",
-        "mamba",
-        "mamba2",
-        "jamba",
-        "falcon-h1",
-        "granitehybrid",
-        "nemotron_h",
-        "lfm2",
-        "plamo2",
-    )
+    recurrent = found in HYBRID_HEADERS
     if said == found:
         return True
     if said == "dense":

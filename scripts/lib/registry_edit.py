@@ -16,12 +16,12 @@ from scripts.lib.cell_spec import Weights
 from scripts.lib.errors import BenchError
 from scripts.lib.modes import RECURRENT, compatible_drafts
 from scripts.lib.plan import vocabulary_mismatch
+from scripts.lib.registry_check import HYBRID_HEADERS
 from scripts.lib.registry_loader import Model, Registry
 from scripts.lib.weights import WeightsFacts
 
 # Below this a model is proposed as a draft, above it as resident.
 DRAFT_LIMIT_GB, RESIDENT_LIMIT_GB = 1.5, 60.0
-_HYBRID = ("qwen3next", "mamba", "mamba2", "jamba", "lfm2", "falcon-h1", "granitehybrid", "nemotron_h", "plamo2")
 _NOT_NAME = re.compile(r"[^a-z0-9]+")
 
 
@@ -43,7 +43,7 @@ def propose_key(path: Path, taken: Mapping[str, object]) -> str:
 def architecture_of(facts: WeightsFacts) -> str:
     """The registry's word for a header's architecture: it decides the decoding modes."""
     header = facts.header
-    if header.architecture in _HYBRID:
+    if header.architecture in HYBRID_HEADERS:
         return "qwen3next" if header.architecture == "qwen3next" else "ssm_moe_hybrid"
     if header.expert_count:
         return "moe"

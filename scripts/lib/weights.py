@@ -1,16 +1,11 @@
-"""GGUF files without loading them: header facts, a fingerprint that is fast at any size, and the lock of both.
-
-The header is read from a memory map, no tensor is touched. Source of the layout: ggml's docs/gguf.md (versions 2 and 3).
-"""
+"""Weights as planning knows them: header facts, a fingerprint that is fast at any size, a cache, and the lock of both."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import json
-import mmap
 import re
-import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -18,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.errors import BenchError
+from scripts.lib.gguf_header import Header, mix_text, read_header
 from scripts.lib.records import canonical_json, write_atomic
 from scripts.lib.registry_loader import Model
 
@@ -27,42 +23,6 @@ LOCK_SCHEMA = 1
 SAMPLED_BLOCKS = 64
 BLOCK_BYTES = 1 << 16
 _SPLIT = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
-_SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
-_STRING, _ARRAY = 8, 9
-# A header holds some thousand values at most; more is a damaged or hostile file.
-_MOST_VALUES, _MOST_TENSORS = 100_000, 1_000_000
-_MOST_DIMENSIONS = 4  # GGML_MAX_DIMS
-_MOST_NESTING = 8
-# Vocabularies hold hundreds of thousands of short texts, and passing over them one by one in Python is most of the time a
-# header takes. This matches a batch of texts of 1 to 48 bytes (length, then as many bytes) at once, twice as fast.
-_BATCH = 256
-_SHORT_TEXTS = re.compile(
-    b"(?s:(?:" + b"|".join(re.escape(bytes([n])) + b"\\x00{7}.{%d}" % n for n in range(1, 49)) + b"){%d}+)" % _BATCH
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What planning needs to know of a model. Sizes in tokens or counts; digests are 12 hex characters.
-
-    `quant_mix`: tensors per type, most first, such as `Q4_1:210 F32:61`.
-    """
-
-    architecture: str
-    name: str
-    quant: str
-    vocab_type: str
-    vocab_size: int
-    bos_id: int | None
-    eos_id: int | None
-    tokens_digest: str
-    chat_template_digest: str | None
-    expert_count: int | None
-    expert_used_count: int | None
-    context_length: int | None
-    block_count: int | None
-    split_count: int
-    quant_mix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,231 +44,6 @@ class WeightsFacts:
             split_count=model.split_count or 1,
         )  # fmt: skip
         return cls("assumed", None, int(model.size_gb * 1e9), header)
-
-
-class _Cursor:
-    """Bounds-checked reading of a memory map: a lying length is an error, never a huge allocation."""
-
-    def __init__(self, view: mmap.mmap, path: Path):
-        self.view, self.path, self.at, self.end = view, path, 0, len(view)
-
-    def fail(self, expected: str) -> BenchError:
-        return BenchError(
-            f"{self.path}: damaged GGUF: expected {expected} at byte {self.at}, found the end of the file "
-            f"({self.end} bytes): fetch or copy it again"
-        )
-
-    def damaged(self, found: str) -> BenchError:
-        return BenchError(f"{self.path}: damaged GGUF: {found}: fetch or copy it again")
-
-    def scalar(self, form: str) -> Any:
-        size = struct.calcsize(form)
-        if self.at + size > self.end:
-            raise self.fail(f"a value of {size} bytes")
-        value = struct.unpack_from(form, self.view, self.at)[0]
-        self.at += size
-        return value
-
-    def raw(self) -> bytes:
-        length = self.scalar("<Q")
-        if length > self.end - self.at:
-            raise self.fail(f"a text of {length} bytes")
-        self.at += length
-        return self.view[self.at - length : self.at]
-
-    def text(self) -> str:
-        return self.raw().decode("utf-8", "replace")
-
-    def skip_array(self, depth: int = 0) -> tuple[int, int, int]:
-        """Pass over an array; gives its length and the byte range of its elements."""
-        if depth > _MOST_NESTING:
-            raise self.damaged(f"arrays nested more than {_MOST_NESTING} deep at byte {self.at}")
-        kind, count = self.scalar("<I"), self.scalar("<Q")
-        start = self.at
-        if kind in _SCALARS:
-            size = count * struct.calcsize(_SCALARS[kind])
-            if size > self.end - self.at:
-                raise self.fail(f"an array of {count} values")
-            self.at += size
-        elif kind == _STRING:
-            self._skip_texts(count)
-        elif kind == _ARRAY and count <= _MOST_VALUES:
-            for _ in range(count):
-                self.skip_array(depth + 1)
-        else:
-            raise self.damaged(f"unknown array type {kind} at byte {start}")
-        return count, start, self.at
-
-    def _skip_texts(self, count: int) -> None:
-        if count * 8 > self.end - self.at:
-            raise self.fail(f"an array of {count} texts")
-        view, at, unpack, end = self.view, self.at, struct.Struct("<Q").unpack_from, self.end - 8
-        left = count
-        while left:
-            batch = min(left, _BATCH)
-            left -= batch
-            if batch == _BATCH and (short := _SHORT_TEXTS.match(view, at)):
-                at = short.end()
-                continue
-            for _ in range(batch):
-                if at > end:
-                    self.at = at
-                    raise self.fail("a text's length")
-                at += 8 + unpack(view, at)[0]
-        self.at = at
-        if at > self.end:
-            raise self.fail("the end of a text")
-
-
-def _value(cursor: _Cursor, kind: int) -> Any:
-    if kind in _SCALARS:
-        return cursor.scalar(_SCALARS[kind])
-    if kind == _STRING:
-        return cursor.text()
-    if kind == _ARRAY:
-        return cursor.skip_array()
-    raise cursor.damaged(f"unknown value type {kind} at byte {cursor.at}")
-
-
-def _open_header(cursor: _Cursor) -> tuple[int, int]:
-    """Check magic and version; gives the numbers of tensors and metadata values."""
-    path, magic = cursor.path, bytes(cursor.view[:4])
-    if magic != b"GGUF":
-        raise BenchError(f"{path}: expected a GGUF file (first bytes 'GGUF'), found {magic!r}")
-    cursor.at = 4
-    version = cursor.scalar("<I")
-    if version not in (2, 3):
-        swapped = struct.unpack("<I", struct.pack(">I", version))[0]
-        kind = "a big-endian GGUF" if swapped in (2, 3) else f"GGUF version {version}"
-        raise BenchError(f"{path}: expected GGUF version 2 or 3 (little-endian), found {kind}")
-    tensors, values = cursor.scalar("<Q"), cursor.scalar("<Q")
-    if tensors > _MOST_TENSORS or values > _MOST_VALUES:
-        raise cursor.damaged(f"it claims {tensors} tensors and {values} metadata values")
-    return tensors, values
-
-
-def _check_tensors(cursor: _Cursor, tensors: int, alignment: int) -> Counter[str]:
-    """Tensors per type. Every tensor must end within the file: a download that was cut off is found before a run."""
-    from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
-
-    last, mix = 0, Counter[str]()
-    for _ in range(tensors):
-        name = cursor.text()
-        rank = cursor.scalar("<I")
-        if rank > _MOST_DIMENSIONS:
-            raise cursor.damaged(f"tensor '{name}' claims {rank} dimensions, at most {_MOST_DIMENSIONS} exist")
-        dimensions = [cursor.scalar("<Q") for _ in range(rank)]
-        kind, offset = cursor.scalar("<I"), cursor.scalar("<Q")
-        elements = 1
-        for dimension in dimensions:
-            elements *= dimension
-        try:
-            block, size = GGML_QUANT_SIZES[GGMLQuantizationType(kind)]
-            mix[GGMLQuantizationType(kind).name] += 1
-        except (ValueError, KeyError):
-            mix[f"type{kind}"] += 1
-            continue  # a type newer than the gguf package: llama.cpp will judge
-        last = max(last, offset + elements // block * size)
-        if elements == 0:
-            raise cursor.damaged(f"tensor '{name}' has no elements")
-    start = -(-cursor.at // alignment) * alignment
-    if tensors and start + last > cursor.end:
-        raise BenchError(
-            f"{cursor.path}: truncated GGUF: expected at least {start + last} bytes by its header, found {cursor.end}: "
-            "fetch or copy it again"
-        )
-    return mix
-
-
-def _file_type_name(number: int | None) -> str:
-    from gguf.constants import LlamaFileType
-
-    if number is None:
-        return ""
-    try:
-        return LlamaFileType(number).name.removeprefix("MOSTLY_").removeprefix("ALL_")
-    except ValueError:
-        return f"file type {number}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Values:
-    """Metadata values by key, read with the type that the format promises for each."""
-
-    cursor: _Cursor
-    raw: Mapping[str, Any]
-
-    def _typed(self, key: str, kind: type, what: str) -> Any:
-        value = self.raw.get(key)
-        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
-            raise self.cursor.damaged(f"{key}: expected {what}, found {value!r:.60}")
-        return value
-
-    def number(self, key: str) -> int | None:
-        found: int | None = self._typed(key, int, "a whole number")
-        return found
-
-    def text(self, key: str) -> str | None:
-        found: str | None = self._typed(key, str, "a text")
-        return found
-
-    def array(self, key: str) -> tuple[int, int, int]:
-        """Length and byte range; an array that is not there has the length 0."""
-        found: tuple[int, int, int] = self._typed(key, tuple, "an array") or (0, 0, 0)
-        return found
-
-
-def _short(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:12]
-
-
-def _make_header(values: _Values, view: mmap.mmap) -> Header:
-    arch = values.text("general.architecture") or ""
-    count, start, end = values.array("tokenizer.ggml.tokens")
-    template = values.text("tokenizer.chat_template")
-    return Header(
-        architecture=arch,
-        name=values.text("general.name") or "",
-        quant=_file_type_name(values.number("general.file_type")),
-        vocab_type=values.text("tokenizer.ggml.model") or "",
-        vocab_size=count,
-        bos_id=values.number("tokenizer.ggml.bos_token_id"),
-        eos_id=values.number("tokenizer.ggml.eos_token_id"),
-        tokens_digest=_short(view[start:end]) if count else "",
-        chat_template_digest=_short(template.encode()) if template is not None else None,
-        expert_count=values.number(f"{arch}.expert_count"),
-        expert_used_count=values.number(f"{arch}.expert_used_count"),
-        context_length=values.number(f"{arch}.context_length"),
-        block_count=values.number(f"{arch}.block_count"),
-        split_count=values.number("split.count") or 1,
-    )
-
-
-def read_header(path: Path) -> Header:
-    """Read one file's header. Raises BenchError naming what was expected and found when it is not a whole GGUF."""
-    if path.is_dir():
-        raise BenchError(f"{path}: expected a GGUF file, found a folder")
-    size = path.stat().st_size
-    if size < 24:
-        raise BenchError(f"{path}: expected a GGUF file, found {size} bytes")
-    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as view:
-        cursor = _Cursor(view, path)
-        tensors, count = _open_header(cursor)
-        values: dict[str, Any] = {}
-        for _ in range(count):
-            key = cursor.text()
-            values[key] = _value(cursor, cursor.scalar("<I"))
-        typed = _Values(cursor, values)
-        alignment = typed.number("general.alignment")
-        alignment = 32 if alignment is None else alignment
-        if not 0 < alignment <= 1 << 20:
-            raise cursor.damaged(f"general.alignment is {alignment}")
-        mix = _check_tensors(cursor, tensors, alignment)
-        return replace(_make_header(typed, view), quant_mix=_mix_text(mix))
-
-
-def _mix_text(mix: Counter[str]) -> str:
-    return " ".join(f"{name}:{count}" for name, count in sorted(mix.items(), key=lambda item: (-item[1], item[0])))
 
 
 def split_files(path: Path) -> tuple[Path, ...]:
@@ -389,7 +124,7 @@ def _joined_mix(headers: Iterable[Header]) -> str:
         for part in header.quant_mix.split():
             name, _, count = part.partition(":")
             total[name] += int(count)
-    return _mix_text(total)
+    return mix_text(total)
 
 
 def with_sha256(path: Path, found: WeightsFacts, cache_file: Path = CACHE_FILE) -> WeightsFacts:
