@@ -93,7 +93,7 @@ class QuirksPage:
     def standing(self, quirk: Quirk) -> str:
         """Whether the quirk still holds, as Markdown: the probe's outcome, or that nothing checks it."""
         if quirk.probe is None:
-            return (quirk.status and text(quirk.status)) or "not probed"
+            return text(quirk.status) or "not probed"
         outcome, name = self._outcome(quirk), code(quirk.probe)
         if outcome is None:
             return f"{name} has not been run: what it looks at is not on this machine"
