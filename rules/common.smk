@@ -22,6 +22,13 @@ from scripts.lib.workflow import (
 if "results_so_far" in sys.argv:
     os.environ[SO_FAR_VARIABLE] = "1"
 WORKFLOW = or_exit(lambda: load_workflow(for_targets(config, sys.argv)))
+
+# Before anything looks for missing cells: what is dropped here is then run like any other of them.
+if "retry_failed" in sys.argv:
+    FAILED = or_exit(lambda: drop_failed(WORKFLOW.active, really=not asks_for_dry_run(sys.argv)))
+    verb = "would drop" if asks_for_dry_run(sys.argv) else "dropped"
+    print(f"retry_failed: {verb} {len(FAILED)} failed cells", file=sys.stderr)
+
 REGISTRY = WORKFLOW.planner.registry
 LOGS = "benchmarks/results/logs"
 ENVIRONMENT = "../envs/bench.yaml"

@@ -40,30 +40,17 @@ rule prune:
         "exec python -m scripts.cells prune --yes 2> {log}"
 
 
-# Before Snakemake looks for missing files: what is dropped here is then run like any missing cell.
-if "retry_failed" in sys.argv:
-    FAILED = or_exit(lambda: drop_failed(WORKFLOW.active, really=not asks_for_dry_run(sys.argv)))
-    verb = "would drop" if asks_for_dry_run(sys.argv) else "dropped"
-    print(f"retry_failed: {verb} {len(FAILED)} failed cells", file=sys.stderr)
-
-
 rule retry_failed:
     """Drop the cells that failed or ran out of time, then run everything that is missing."""
     input:
-        list(PAGES),
-        SUMMARY,
-        WORKFLOW.stamp,
-        list(WORKFLOW.reviews),
+        WORKFLOW.derived,
         list(WORKFLOW.shard_targets.values()),
 
 
 rule results_so_far:
     """Tables and pages of the cells that are there; nothing is run, RESULTS.md names what is missing."""
     input:
-        list(PAGES),
-        SUMMARY,
-        WORKFLOW.stamp,
-        list(WORKFLOW.reviews),
+        WORKFLOW.derived,
 
 
 for key in dict.fromkeys(shard.model.key for shard in WORKFLOW.shards):

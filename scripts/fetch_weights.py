@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from scripts.lib.config import load_config
-from scripts.lib.errors import BenchError, run_cli, suggest
+from scripts.lib.errors import run_cli
 from scripts.lib.plan_files import LOCK_FILE
 from scripts.lib.registry_loader import load_registry
 from scripts.lib.weight_sources import make_weights
@@ -18,9 +18,7 @@ def main() -> int:
     parser.add_argument("--lock", action="store_true", help=f"also write its fingerprint to {LOCK_FILE}")
     arguments = parser.parse_args()
     registry = load_registry(load_config().registry)
-    if arguments.model not in registry.models:
-        raise BenchError(f"{registry.path}: no entry '{arguments.model}'{suggest(arguments.model, registry.models)}")
-    model = registry.models[arguments.model]
+    model = registry.entry(arguments.model)
     path = make_weights(registry, model)
     if arguments.lock:
         WeightsLock.load(LOCK_FILE).updated(model.path, facts(path)).save()

@@ -11,7 +11,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from scripts.lib.config import load_config
-from scripts.lib.errors import BenchError, run_cli, suggest
+from scripts.lib.errors import BenchError, run_cli
 from scripts.lib.plan_files import load_planner
 from scripts.lib.prompt_lengths import FILE, count, name_of, prompt_tokens, store
 from scripts.lib.prompt_lint import CONTROLS, Level, checked_weight, control_rate, lint
@@ -66,11 +66,7 @@ def _controls(arguments: argparse.Namespace) -> int:
 def _lengths(arguments: argparse.Namespace) -> int:
     """How long the generated contexts are for a model, by its own tokenizer, beside the estimate that planning starts from."""
     planner = load_planner(load_config())
-    model = planner.registry.models.get(arguments.model)
-    if model is None:
-        raise BenchError(
-            f"{planner.registry.path}: no entry '{arguments.model}'{suggest(arguments.model, planner.registry.models)}"
-        )
+    model = planner.registry.entry(arguments.model)
     weights = planner.weights[model.key]
     if not weights.present or weights.path is None or weights.facts is None:
         raise BenchError(f"{model.key}: its weights are not on this machine: {weights.path}")

@@ -11,7 +11,7 @@ from tabulate import tabulate
 
 from scripts.lib.cell_spec import Weights
 from scripts.lib.config import Config, load_config
-from scripts.lib.errors import BenchError, run_cli, suggest
+from scripts.lib.errors import BenchError, run_cli
 from scripts.lib.modes import expand_modes
 from scripts.lib.plan import Plan, Planner, make_plan
 from scripts.lib.plan_files import load_planner, pending
@@ -47,13 +47,6 @@ def _add(config: Config, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _model(planner: Planner, key: str) -> Model:
-    models = planner.registry.models
-    if key not in models:
-        raise BenchError(f"{planner.registry.path}: no entry '{key}'{suggest(key, models)}")
-    return models[key]
-
-
 def _print_drafts(planner: Planner, model: Model, weights: Weights) -> None:
     """Which drafts fit a model; of a draft, which models it fits."""
     known = {**planner.weights, model.key: weights}
@@ -69,7 +62,7 @@ def _print_drafts(planner: Planner, model: Model, weights: Weights) -> None:
 
 def _show(config: Config, arguments: argparse.Namespace) -> int:
     planner = load_planner(config)
-    model = _model(planner, arguments.role)
+    model = planner.registry.entry(arguments.role)
     weights, expansion = planner.weights[model.key], expand_modes(model, planner.registry.models)
     here = "here" if weights.present else "made by a rule" if weights.fetchable else "not on this machine"
     print(f"{model.key} ({planner.registry.path}:{model.line}): {model.description}")
@@ -96,7 +89,7 @@ def _suites(planner: Planner, model: Model) -> list[str]:
 
 def _drafts(config: Config, arguments: argparse.Namespace) -> int:
     planner = load_planner(config)
-    model = _model(planner, arguments.role)
+    model = planner.registry.entry(arguments.role)
     _print_drafts(planner, model, planner.weights[model.key])
     return 0
 

@@ -12,7 +12,7 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from scripts.lib.config import load_config
-from scripts.lib.errors import BenchError, run_cli, suggest
+from scripts.lib.errors import BenchError, run_cli
 from scripts.lib.gguf_header import Header
 from scripts.lib.plan_files import LOCK_FILE
 from scripts.lib.registry_check import Finding, Verdict, compare
@@ -37,10 +37,7 @@ def _arguments() -> argparse.Namespace:
 
 def _present(registry: Registry, wanted: list[str], hashing: bool) -> Iterator[tuple[Model, WeightsFacts | str | None]]:
     """Each entry with its weights' facts; None where there is no file, a text where the file cannot be read."""
-    unknown = [key for key in wanted if key not in registry.models]
-    if unknown:
-        raise BenchError(f"{registry.path}: no entry '{unknown[0]}'{suggest(unknown[0], registry.models)}")
-    models = [m for m in registry.models.values() if not wanted or m.key in wanted]
+    models = [registry.entry(key) for key in wanted] or list(registry.models.values())
     for model in tqdm(models, desc="reading headers", unit="file", leave=False, disable=None):
         path = registry.weights_path(model)
         if path is None or not path.is_file():

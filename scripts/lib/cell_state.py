@@ -23,6 +23,8 @@ from scripts.lib.review import REVIEWS, drop_reviews, plan_review
 
 NOT_RUN_CONFIGURATIONS = ("config.yaml", "config.schema.yaml", "suites.yaml")
 _ABSENT = "(not there)"
+# A sample of so many is all of them.
+EVERY_QUESTION = 10**6
 
 
 class State(StrEnum):
@@ -143,9 +145,6 @@ def drop_failed(plans: Iterable[Plan], really: bool = True) -> tuple[Path, ...]:
 
 
 # --- what nobody asks for --------------------------------------------------------------------------------------------
-
-
-EVERY_QUESTION = 10**6
 
 
 def _widened(config: Config, planner: Planner) -> Config:

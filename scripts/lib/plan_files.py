@@ -8,7 +8,6 @@ from pathlib import Path
 
 from scripts.lib.cell_spec import Weights
 from scripts.lib.config import Config
-from scripts.lib.errors import BenchError, suggest
 from scripts.lib.hardware import load_hardware
 from scripts.lib.plan import Cell, Plan, Planner, Shard, make_plan
 from scripts.lib.prompt_lengths import read_lengths
@@ -82,8 +81,7 @@ def load_plans(config: Config, assume_present: bool = False) -> tuple[Plan, ...]
 
 def for_model(planner: Planner, key: str, engine: str | None = None) -> Planner:
     """The same planner, narrowed to one model (its drafts stay known), for that engine (None: the first one)."""
-    if key not in planner.registry.models:
-        raise BenchError(f"{planner.registry.path}: no entry '{key}'{suggest(key, planner.registry.models)}")
+    planner.registry.entry(key)
     identity = engine_of(planner.config, planner.registry, engine or planner.config.engines[0])
     return replace(planner, config=replace(planner.config, models=(key,)), engine=identity)
 

@@ -61,37 +61,39 @@ def read_manifest(folder: Path) -> Mapping[str, Frozen] | None:
     return entries
 
 
+def _asked(suites: Mapping[str, Suite]) -> dict[str, Question]:
+    return {f"{suite.name}/{question.id}": question for suite in suites.values() for question in suite.questions}
+
+
+def _broken(file: Path, frozen: Mapping[str, Frozen], asked: Mapping[str, Question]) -> Iterator[Problem]:
+    """Frozen questions whose text changed, or that are gone."""
+    for name, entry in frozen.items():
+        if name not in asked:
+            yield Problem(str(file), name, "a frozen question is gone: restore it")
+        elif question_digest(asked[name]) != entry.digest:
+            advice = "restore it, or give the new text a new id"
+            yield Problem(str(file), name, f"the text of a frozen question changed: {advice}")
+
+
 def compare(folder: Path, suites: Mapping[str, Suite]) -> Iterator[Problem]:
     """What the manifest and the suites disagree about: changed texts, questions gone, questions not frozen yet."""
-    frozen, file = read_manifest(folder), str(folder / NAME)
+    frozen, asked, file = read_manifest(folder), _asked(suites), folder / NAME
     if frozen is None:
         return
-    asked = {f"{suite.name}/{question.id}": question for suite in suites.values() for question in suite.questions}
-    for name, question in asked.items():
-        if name not in frozen:
-            yield Problem(file, name, "is not frozen yet: python -m scripts.prompts freeze")
-        elif question_digest(question) != frozen[name].digest:
-            yield Problem(
-                file, name, "the text of a frozen question changed: restore it, or give the new text a new id"
-            )
-    for name in frozen.keys() - asked.keys():
-        yield Problem(file, name, "a frozen question is gone: restore it")
+    yield from _broken(file, frozen, asked)
+    for name in asked.keys() - frozen.keys():
+        yield Problem(str(file), name, "is not frozen yet: python -m scripts.prompts freeze")
 
 
 def freeze(folder: Path, suites: Mapping[str, Suite], provenance: str = OWN) -> list[str]:
     """Add the questions that are not frozen yet; gives their names. Raises BenchError where a frozen text changed."""
-    changed = [p for p in compare(folder, suites) if "not frozen" not in p.message]
-    if changed:
-        raise BenchError("\n".join(map(str, changed)))
-    entries = dict(read_manifest(folder) or {})
+    frozen, asked = read_manifest(folder) or {}, _asked(suites)
+    broken = list(_broken(folder / NAME, frozen, asked))
+    if broken:
+        raise BenchError("\n".join(map(str, broken)))
     today = datetime.now(UTC).date().isoformat()
-    added = []
-    for suite in suites.values():
-        for question in suite.questions:
-            name = f"{suite.name}/{question.id}"
-            if name not in entries:
-                entries[name] = Frozen(question_digest(question), today, provenance)
-                added.append(name)
+    added = [name for name in asked if name not in frozen]
+    entries = {**frozen, **{name: Frozen(question_digest(asked[name]), today, provenance) for name in added}}
     lines = [
         f"  {name}: {{digest: '{e.digest}', since: '{e.since}', provenance: {e.provenance}}}"
         for name, e in sorted(entries.items())

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from scripts.lib.errors import Problem
+from scripts.lib.errors import BenchError, Problem, suggest
 
 MODELS_VARIABLE = "EPYC_BENCH_MODELS"
 MODEL_BASE_VARIABLE = "ORCHESTRATOR_PATHS_MODEL_BASE"
@@ -131,6 +131,12 @@ class Registry:
     quirks: tuple[Quirk, ...] = ()
     quirk_groups: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     warnings: tuple[Problem, ...] = ()
+
+    def entry(self, key: str) -> Model:
+        """The entry of that key. Raises BenchError with the nearest known one."""
+        if key not in self.models:
+            raise BenchError(f"{self.path}: no entry '{key}'{suggest(key, self.models)}")
+        return self.models[key]
 
     @property
     def _base(self) -> Path:

@@ -31,7 +31,10 @@ TABLES = "benchmarks/results/tables"
 RESULTS = "docs/reference/benchmarks/RESULTS.md"
 SUMMARY = f"{REVIEWS}/summary.csv"
 # What can be asked for besides single files, and `results_MODEL`.
-TARGETS = ("results", "results_so_far", "weights", "probes", "preview", "orphans", "prune", "retry_failed")
+TARGETS = (
+    *("results", "results_so_far", "retry_failed", "weights", "probes", "tabulate", "render"),
+    *("preview", "orphans", "prune"),
+)
 # Set where `results_so_far` is asked for, and handed down to the jobs: nothing is run, what there is gets shown.
 SO_FAR_VARIABLE = "EPYC_BENCH_SO_FAR"
 # Page -> the template it is made from.
@@ -133,6 +136,11 @@ class Workflow:
         return digest([models, plans, cells, sorted(self.reviews)])
 
     @property
+    def derived(self) -> list[str]:
+        """Everything that is made of cells: reviews, tables and pages."""
+        return [*PAGES, SUMMARY, self.stamp, *self.reviews]
+
+    @property
     def stamp(self) -> str:
         """A file whose name is the plan's digest: missing when the plan changed, so the tables are rebuilt."""
         return f"{TABLES}/plan.{self.identity}.json"
@@ -200,9 +208,9 @@ PER_MODEL = "results_"
 
 def for_targets(config: Mapping[str, Any], arguments: Sequence[str]) -> Mapping[str, Any]:
     """The configuration of one invocation: where only `results_MODEL` targets are asked for, only those models are planned."""
-    targets = [a for a in arguments[1:] if a in TARGETS or a.startswith(PER_MODEL)]
-    models = [target.removeprefix(PER_MODEL) for target in targets if target not in TARGETS]
-    return {**config, "models": models} if models and len(models) == len(targets) else config
+    whole = any(a in TARGETS or a.startswith(("docs/", "benchmarks/")) for a in arguments[1:])
+    models = [a.removeprefix(PER_MODEL) for a in arguments[1:] if a.startswith(PER_MODEL)]
+    return {**config, "models": models} if models and not whole else config
 
 
 def asks_for_dry_run(arguments: Sequence[str]) -> bool:

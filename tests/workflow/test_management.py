@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from tests.workflow.conftest import CELLS, Project
 from tests.workflow.test_engines_and_modes import records
@@ -18,20 +19,10 @@ def shown(project: Project, *arguments: str) -> str:
 
 def rows(preview: str) -> dict[tuple[str, str], list[str]]:
     """(model, mode) -> the row's cells by state: valid, failed, new, stale."""
-    lines = preview.splitlines()
-    spans = [(len(part) and lines[1].index(part), part) for part in lines[1].split()]
-    starts, at = [], 0
-    for _, part in spans:
-        at = lines[1].index(part, at)
-        starts.append((at, at + len(part)))
-        at += len(part)
-    found = {}
-    for line in lines[2:]:
-        if not line.strip():
-            break
-        cells = [line[a:b].strip() for a, b in starts]
-        found[(cells[1], cells[2])] = cells[3:7]
-    return found
+    table = preview.partition("\n\n")[0].splitlines()
+    columns = [match.span() for match in re.finditer("-+", table[1])]
+    cells = [[line[start:end].strip() for start, end in columns] for line in table[2:]]
+    return {(row[1], row[2]): row[3:7] for row in cells}
 
 
 def test_the_preview_tells_states_hours_and_what_changed(finished: Project) -> None:
@@ -91,6 +82,19 @@ def test_failed_cells_are_run_again_on_request_only(project: Project) -> None:
     changed = {name for name in after if after[name] != before[name]}
     assert set(after) == set(before) and len(changed) == 8 and all("/tiny_a/" in name for name in changed)
     assert sum(cell["status"] == "error" for cell in records(project)) == 8
+
+
+def test_a_failure_in_the_middle_of_a_shard_is_run_again_alone(project: Project) -> None:
+    """The shard's first cell is there: asking for it would not run the job."""
+    project.edit("benchmarks/prompts/v1/two.yaml", "prompt: Say yes.", f"prompt: {'wet ' * 300}")
+    project.results("--config", 'models=["tiny_a"]')
+    before = project.cells()
+    again = project.snakemake("retry_failed", "--config", 'models=["tiny_a"]')
+    assert again.returncode == 0 and "dropped 2 failed cells" in again.stderr, again.stderr
+    assert "2 cells in 2 shards are to be run" in again.stderr
+    after = project.cells()
+    changed = {name for name in after if after[name] != before[name]}
+    assert set(after) == set(before) and len(changed) == 2 and all("/two/q2." in name for name in changed)
 
 
 def test_one_models_target_runs_and_plans_that_model_only(project: Project) -> None:
