@@ -1,4 +1,4 @@
-"""A stand-in for the vendor's API on a loopback port: /v1/messages, count_tokens and batches, with scripted graders and faults."""
+"""A stand-in for the vendor's API on a loopback port: messages, count_tokens, batches, with scripted graders and faults."""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ from scripts.lib.engines import (
     LoadSettings,
     Request,
     make_engine,
+    server_start,
 )
 from scripts.lib.engines.server_process import free_port
 from scripts.lib.hardware import Hardware

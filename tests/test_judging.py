@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from scripts.lib.checks import score_answer
 from scripts.lib.errors import BenchError
 from scripts.lib.judge import material, user_prompt
-from scripts.lib.judging import Item, Journal, Reply, Role, Series, Stopped, make_series
+from scripts.lib.judging import Item, Journal, Keep, Reply, Role, Series, Stopped, make_series
 from scripts.lib.judging.answers import pair_item
 from scripts.lib.judging.batch import BatchFile, Mix, make_batch
 from scripts.lib.judging.canaries import INJECTIONS, KINDS, LEAST_CANARIES, canary_count, make_canaries
@@ -43,12 +44,12 @@ class FakeJudge:
         self.series, self._grader, self._spoil = series, grader, spoil
         self.asked: list[str] = []
 
-    async def replies(self, items: Sequence[Item], journal: Journal) -> AsyncIterator[tuple[Item, Reply]]:
+    async def ask(self, items: Sequence[Item], journal: Journal, keep: Keep) -> None:
         for item in items:
             self.asked.append(item.digest)
             spoilt = self._spoil(len(self.asked), item) if self._spoil else None
             content = self._grader(take_apart(user_prompt(item.shown, item.digest)))
-            yield item, spoilt or Reply(content, raw=content, usd=0.001)
+            await keep(item, spoilt or Reply(content, raw=content, usd=0.001))
 
     async def close(self) -> None: ...
 
@@ -201,7 +202,7 @@ def test_canaries_look_like_the_rest(store: VerdictStore) -> None:
     assert all(len(item.digest) == 32 for item in batch.items)
     assert len({item.digest for item in batch.items}) == len(batch.items)
     places = [place for place, item in enumerate(batch.items) if item.role is Role.CANARY]
-    assert max(b - a for a, b in zip(places, places[1:], strict=False)) < 60
+    assert max(b - a for a, b in itertools.pairwise(places)) < 60
     shape = {
         tuple(line.split("-")[0] for line in user_prompt(i.shown, i.digest).splitlines() if line[:1] == "<")
         for i in batch.items

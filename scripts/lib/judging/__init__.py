@@ -7,7 +7,7 @@ while it measures. A judge only turns items into replies; scoring, storing and t
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -114,14 +114,21 @@ class Stopped(Exception):
     """The judge is not to be asked any further in this run (no key, no money left, out of reach): the reason."""
 
 
+# Called with every item and its reply; the reply is on disk when it returns.
+Keep = Callable[[Item, Reply], Awaitable[None]]
+
+
 class Judge(Protocol):
     """Turns items into replies, in any order. `batches_at_once`: how many batches it wants to have in hand."""
 
     series: Series
     batches_at_once: int
 
-    def replies(self, items: Sequence[Item], journal: Journal) -> AsyncIterator[tuple[Item, Reply]]:
-        """Every item exactly once. Raises Stopped; BenchError for what only a person can mend (a refused key)."""
+    async def ask(self, items: Sequence[Item], journal: Journal, keep: Keep) -> None:
+        """Have every item answered, each once, and keep its reply before the next one is asked.
+
+        Raises Stopped, with the replies that came kept; BenchError for what only a person can mend (a refused key).
+        """
         ...
 
     async def close(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,15 +18,15 @@ import httpx2
 from scripts.lib.errors import BenchError
 from scripts.lib.judge import SCHEMA, SYSTEM, user_prompt
 from scripts.lib.judge_config import NO_KEY, ClaudeConfig, has_key
-from scripts.lib.judging import Item, Journal, Reply, Series, Stopped, Usage
+from scripts.lib.judging import Item, Journal, Keep, Reply, Series, Stopped, Usage
 from scripts.lib.judging.cost import Budget, at_most_usd, usd_of
 
 # With the SDK's own pauses (0.5 s doubled up to 8 s) about a minute; the deadline usually ends it before.
 RETRIES = 10
 # So many failures in a row, with none answered in between, and the judge is taken to be out of reach.
 LEAST_FAILURES_IN_A_ROW = 10
-# Workers beyond the limit of requests in flight: while one waits for the network another is prepared or read.
-WORKERS_PER_SLOT = 3
+# More workers than requests in flight: while one waits for the network, another prepares its request or stores its reply.
+WORKERS_PER_SLOT = 2
 
 
 class _Limited(httpx2.AsyncHTTPTransport):
@@ -141,34 +141,28 @@ class ClaudeJudge:
         self._client: anthropic.AsyncAnthropic | None = None
         self._breaker = Breaker(settings.concurrency)
 
-    async def replies(self, items: Sequence[Item], journal: Journal) -> AsyncIterator[tuple[Item, Reply]]:
+    async def ask(self, items: Sequence[Item], journal: Journal, keep: Keep) -> None:
         if self._client is None:
             self._client = make_client(self._settings)
-        waiting = iter(items)
-        done: asyncio.Queue[tuple[Item, Reply] | BaseException] = asyncio.Queue()
-        workers = [
-            asyncio.create_task(self._work(waiting, done))
-            for _ in range(min(len(items), WORKERS_PER_SLOT * self._settings.concurrency))
-        ]
-        try:
-            for _ in items:
-                found = await done.get()
-                if isinstance(found, BaseException):
-                    raise found
-                yield found
-                self._breaker.note(found[1])
-        finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+        waiting, problems = iter(items), list[Exception]()
 
-    async def _work(self, waiting: Iterator[Item], done: asyncio.Queue[tuple[Item, Reply] | BaseException]) -> None:
-        for item in waiting:
-            try:
-                done.put_nowait((item, await self._ask(item)))
-            except (Stopped, BenchError) as error:
-                done.put_nowait(error)
-                return
+        async def work() -> None:
+            # What is in flight when one worker meets a reason to stop is paid for: the others finish theirs.
+            for item in waiting:
+                try:
+                    reply = await self._ask(item)
+                    await keep(item, reply)
+                    self._breaker.note(reply)
+                except (Stopped, BenchError) as problem:
+                    problems.append(problem)
+                if problems:
+                    return
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(WORKERS_PER_SLOT * self._settings.concurrency):
+                group.create_task(work())
+        if problems:
+            raise problems[0]
 
     async def _ask(self, item: Item) -> Reply:
         assert self._client is not None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import httpx2
@@ -16,7 +16,7 @@ import httpx2
 from scripts.lib.errors import BenchError
 from scripts.lib.judge import SCHEMA, SYSTEM, user_prompt
 from scripts.lib.judge_config import LocalJudgeConfig
-from scripts.lib.judging import Item, Journal, Reply, Series, Stopped, Usage
+from scripts.lib.judging import Item, Journal, Keep, Reply, Series, Stopped, Usage
 
 MOST_TEXT_CHARACTERS = 300
 
@@ -72,10 +72,10 @@ class LocalJudge:
     def __init__(self, series: Series, settings: LocalJudgeConfig, base_url: str):
         self.series, self._settings, self._base_url = series, settings, base_url
 
-    async def replies(self, items: Sequence[Item], journal: Journal) -> AsyncIterator[tuple[Item, Reply]]:
+    async def ask(self, items: Sequence[Item], journal: Journal, keep: Keep) -> None:
         async with httpx2.AsyncClient(base_url=self._base_url, timeout=self._settings.deadline_s) as client:
             for item in items:
-                yield item, await self._ask(client, item)
+                await keep(item, await self._ask(client, item))
 
     async def _ask(self, client: httpx2.AsyncClient, item: Item) -> Reply:
         try:

@@ -145,28 +145,31 @@ class JudgeRun:
     async def _complete(self, batch: Batch) -> None:
         """Ask what is not answered yet, then check and close the batch. Raises Stopped and leaves it open."""
         todo = [i for i in batch.items if (found := _mine(self._store, batch, i)) is None or found.transient]
-        journal = BatchFile(self._store.open_file(batch.name))
+
+        async def keep(item: Item, reply: Reply) -> None:
+            # Syncing a file to disk takes milliseconds in which other replies can come in.
+            await asyncio.to_thread(self._store.write, self._verdict(batch, item, reply))
+            self.result.replies += 1
+            self.result.usd += reply.usd
+            self._told(item)
+
         if todo:
-            async for item, reply in self._judge.replies(todo, journal):
-                scored = _scored(item, reply)
-                verdict = Verdict(
-                    digest=item.digest,
-                    series=self._judge.series.name,
-                    pair=item.shown.pair,
-                    batch=batch.name,
-                    role=item.role,
-                    label=item.label,
-                    scored=scored,
-                    transient=reply.transient,
-                    reply=reply,
-                    judged_utc=now_utc(),
-                )
-                # Syncing a file to disk takes milliseconds in which other replies can come in.
-                await asyncio.to_thread(self._store.write, verdict)
-                self.result.replies += 1
-                self.result.usd += reply.usd
-                self._told(item)
+            await self._judge.ask(todo, BatchFile(self._store.open_file(batch.name)), keep)
         self._close(batch)
+
+    def _verdict(self, batch: Batch, item: Item, reply: Reply) -> Verdict:
+        return Verdict(
+            digest=item.digest,
+            series=self._judge.series.name,
+            pair=item.shown.pair,
+            batch=batch.name,
+            role=item.role,
+            label=item.label,
+            scored=_scored(item, reply),
+            transient=reply.transient,
+            reply=reply,
+            judged_utc=now_utc(),
+        )
 
     def _close(self, batch: Batch) -> None:
         verdicts = {i.digest: found for i in batch.items if (found := _mine(self._store, batch, i)) is not None}
