@@ -7,6 +7,7 @@ from scripts.lib.cell_state import drop_failed
 from scripts.lib.machine import alone_in_checkout
 from scripts.lib.run_record import RUNS, current_run_id, summarise
 from scripts.lib.workflow import (
+    INSTRUMENT,
     MACHINE_PARTS,
     PAGES,
     SO_FAR_VARIABLE,

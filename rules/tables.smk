@@ -5,6 +5,7 @@ rule tabulate:
         code="scripts/lib/tables.py",
     output:
         SUMMARY,
+        INSTRUMENT,
         f"{TABLES}/cells.csv",
         f"{TABLES}/modes.csv",
         stamp=WORKFLOW.stamp,

@@ -1,4 +1,4 @@
-"""Reviews -> summary.csv (the predecessor's columns), tables/cells.csv and tables/modes.csv (tidy, for pandas)."""
+"""Reviews -> summary.csv (the predecessor's columns), instrument.csv, and the tidy tables cells.csv and modes.csv."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 
 from scripts.lib.config import load_config
 from scripts.lib.errors import run_cli
+from scripts.lib.judging.instrument import instrument_csv, series_reports
 from scripts.lib.records import write_atomic
 from scripts.lib.results import load_parts
 from scripts.lib.tables import cells_csv, modes_csv, summary_csv
-from scripts.lib.workflow import SUMMARY, TABLES
+from scripts.lib.workflow import INSTRUMENT, SUMMARY, TABLES
 
 
 def main() -> int:
@@ -20,6 +21,7 @@ def main() -> int:
     parts = load_parts(load_config())
     configurations = [c for part in parts for c in part.configurations]
     write_atomic(Path(SUMMARY), summary_csv(configurations))
+    write_atomic(Path(INSTRUMENT), instrument_csv(series_reports()))
     write_atomic(Path(TABLES) / "cells.csv", cells_csv(configurations))
     write_atomic(Path(TABLES) / "modes.csv", modes_csv(configurations))
     if arguments.stamp is not None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from scripts.lib.config import CONFIG_FILE, load_config, matches, merge, parse_config
+from scripts.lib.config import CONFIG_FILE, load_config, matches, merge, parse_config, typed_like
 from scripts.lib.errors import BenchError, InputErrors
 
 GOOD = yaml.safe_load(CONFIG_FILE.read_text())
@@ -74,3 +74,11 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path) -> None:
 
 def test_patterns_fit_whole_names() -> None:
     assert matches("lookup_n3", ("lookup_*",)) and not matches("moe4_lookup_n3", ("lookup_*",))
+
+
+def test_numbers_inside_a_mapping_of_the_command_line_are_numbers() -> None:
+    given = {"sampling": {"top_p": "0.9", "seed": "7", "temperature": "null"}, "tiers": ["2", "3"], "models": ["123"]}
+    over = typed_like(GOOD, given)
+    assert over["sampling"] == {"top_p": 0.9, "seed": 7, "temperature": None}
+    assert over["tiers"] == [2, 3] and over["models"] == ["123"]
+    assert parse_config(merge(GOOD, over)).sampling.top_p == 0.9

@@ -49,7 +49,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         "kv_type_k": "f16",
         "kv_type_v": "f16",
     }
-    settings = LoadSettings(WEIGHTS.resolve(), None, Mode("baseline"), None, 0, context, local_profile())
+    # One thread: two that wait for each other on a busy machine are many times slower.
+    hardware = replace(local_profile(), threads=1, batch_threads=1)
+    settings = LoadSettings(WEIGHTS.resolve(), None, Mode("baseline"), None, 0, context, hardware)
     log = tmp_path_factory.mktemp("judge") / "server.log"
     with start_server(probe(server_binary()), settings, log, 60.0) as made:
         yield made

@@ -16,6 +16,7 @@ from jsonschema.exceptions import ValidationError
 
 from scripts.lib.errors import BenchError, InputErrors, Problem, suggest
 from scripts.lib.judge_config import JudgeConfig, parse_judge
+from scripts.lib.yaml_source import plain_value
 
 CONFIG_FILE = Path("config/config.yaml")
 SCHEMA_FILE = Path("config/config.schema.yaml")
@@ -163,6 +164,17 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         old = merged.get(key)
         merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return merged
+
+
+def typed_like(base: Any, value: Any) -> Any:
+    """`value` with texts read as scalars where `base` has none: Snakemake gives the inside of `--config x={…}` as texts."""
+    if isinstance(value, Mapping):
+        inner = base if isinstance(base, Mapping) else {}
+        return {key: typed_like(inner.get(key), part) for key, part in value.items()}
+    if isinstance(value, list):
+        like = base[0] if isinstance(base, list) and base else ""
+        return [typed_like(like, part) for part in value]
+    return plain_value(value) if isinstance(value, str) and not isinstance(base, str) else value
 
 
 def read_config_file(path: Path) -> dict[str, Any]:

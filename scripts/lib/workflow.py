@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from scripts.lib.config import CONFIG_FILE, CONFIG_VARIABLE, Config, merge, parse_config, read_config_file
+from scripts.lib.config import CONFIG_FILE, CONFIG_VARIABLE, Config, merge, parse_config, read_config_file, typed_like
 from scripts.lib.errors import BenchError, fail
 from scripts.lib.hardware import load_hardware, profile_names
 from scripts.lib.judge_config import CLAUDE, LOCAL, NO_KEY, has_key
@@ -34,6 +34,7 @@ MACHINE_PARTS = 100
 TABLES = "benchmarks/results/tables"
 RESULTS = "docs/reference/benchmarks/RESULTS.md"
 SUMMARY = f"{REVIEWS}/summary.csv"
+INSTRUMENT = f"{REVIEWS}/instrument.csv"
 # What can be asked for besides single files, and `results_MODEL`.
 TARGETS = (
     *("results", "results_so_far", "retry_failed", "weights", "probes", "tabulate", "render"),
@@ -170,7 +171,7 @@ class Workflow:
     @property
     def derived(self) -> list[str]:
         """Everything that is made of cells: reviews, tables and pages."""
-        return [*PAGES, SUMMARY, self.stamp, *self.reviews]
+        return [*PAGES, SUMMARY, INSTRUMENT, self.stamp, *self.reviews]
 
     @property
     def stamp(self) -> str:
@@ -203,7 +204,8 @@ def load_workflow(config: Mapping[str, Any]) -> Workflow:
 
     `--config sampling={...}` replaces the whole mapping; laid on config.yaml once more, what it does not name stays.
     """
-    whole = merge(read_config_file(CONFIG_FILE), config)
+    base = read_config_file(CONFIG_FILE)
+    whole = merge(base, typed_like(base, config))
     parsed = parse_config(whole)
     os.environ[CONFIG_VARIABLE] = json.dumps(whole)
     return make_workflow(parsed)

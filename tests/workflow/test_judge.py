@@ -1,0 +1,233 @@
+"""The judge through Snakemake: asked once for all answers, paid once, scores in the reviews, and nothing lost without a key."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scripts.lib.prompt_loader import load_suites
+from tests.judge_server import BATCHES, CANARY_KEY, MESSAGES, JudgeServer, always_3, honest
+from tests.workflow.conftest import CELLS, Project
+
+CLAUDE = ("--config", "judge={scorers: [claude, checks]}")
+
+
+@pytest.fixture
+def server(finished: Project) -> Iterator[JudgeServer]:
+    suites = load_suites(finished.folder / "benchmarks/prompts/v1").values()
+    with JudgeServer(honest([q for suite in suites for q in suite.questions])) as made:
+        yield made
+
+
+def judged(project: Project, server: JudgeServer, *arguments: str) -> subprocess.CompletedProcess[str]:
+    done = project.snakemake("results", *CLAUDE, *arguments, **server.environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def rows(project: Project) -> list[dict[str, str]]:
+    """The rows of the newest review of each shard."""
+    found: dict[str, Path] = {}
+    reviews = (project.folder / "benchmarks/results/reviews").glob("local-*/*/*.csv")
+    for file in sorted(reviews, key=lambda file: file.stat().st_mtime):
+        found[f"{file.parent}/{file.name.split('.')[0]}"] = file
+    return [row for file in found.values() for row in csv.DictReader(file.open())]
+
+
+def script(project: Project, *argv: str, **extra: str) -> subprocess.CompletedProcess[str]:
+    return project.run(sys.executable, "-m", *argv, **extra)
+
+
+def answers(project: Project) -> int:
+    """Distinct (question, answer) pairs of the project's cells."""
+    found = set()
+    for cell in map(json.loads, project.cells().values()):
+        place, measured = cell["cell"], cell["measurement"]
+        found.add((place["suite"], place["question"], measured["answer"], measured["finish_reason"]))
+    return len(found)
+
+
+def test_answers_are_judged_once_and_scores_stand_side_by_side(finished: Project, server: JudgeServer) -> None:
+    judged(finished, server)
+    found = rows(finished)
+    assert len(found) == CELLS and {row["scorer"] for row in found} == {"claude"}
+    assert all(row["claude_score"] == row["score"] != "" and row["checks_score"] != "" for row in found)
+    assert all(row["series"].startswith("claude-claude-sonnet-5-5-") and len(row["verdict"]) == 32 for row in found)
+    own = [user for user, count in server.judged.items() if count == 1]
+    assert len(own) == server.counts[MESSAGES]
+    asked = server.counts[MESSAGES]
+    again = judged(finished, server)
+    assert "Nothing to be done" in again.stdout + again.stderr and server.counts[MESSAGES] == asked
+    instrument = (finished.folder / "benchmarks/results/reviews/instrument.csv").read_text()
+    assert "batches_accepted,1" in instrument and "known_0_below_pass,1.0000" in instrument
+
+
+def test_equal_answers_are_paid_once(finished: Project, server: JudgeServer) -> None:
+    """Speculative answers equal their base's: a pair is judged once, whichever model or mode gave it."""
+    judged(finished, server)
+    verdicts = list((finished.folder / "benchmarks/results/reviews/verdicts").glob("*/??/*.json"))
+    pairs = [file for file in verdicts if '"role": "pair"' in file.read_text()]
+    assert len(pairs) <= answers(finished) < CELLS
+
+
+def test_one_edited_criterion_is_one_questions_pairs(finished: Project, server: JudgeServer) -> None:
+    judged(finished, server)
+    before = set(server.judged)
+    finished.edit("benchmarks/prompts/v1/two.yaml", "criterion: says yes", "criterion: agrees with it")
+    judged(finished, server)
+    new = [user for user in server.judged if user not in before]
+    other = [user for user in new if "agrees with it" not in user]
+    # Canaries and retests of a new batch are asked anew; of the answers only those of the edited question.
+    assert new and len(other) <= 2
+    finished.edit("benchmarks/prompts/v1/two.yaml", "criterion: agrees with it", "criterion: says yes")
+    count = server.counts[MESSAGES]
+    judged(finished, server)
+    assert server.counts[MESSAGES] == count
+
+
+def test_without_a_key_everything_else_works_and_a_key_is_taken_up(finished: Project, server: JudgeServer) -> None:
+    offline = finished.snakemake("results", *CLAUDE)
+    assert offline.returncode == 0, offline.stdout + offline.stderr
+    assert "no ANTHROPIC_API_KEY in the environment" in offline.stderr
+    found = rows(finished)
+    assert all(row["scorer"] == "claude" and row["score"] == "" for row in found)
+    assert {row["score_reason"] for row in found} == {"unscored: no ANTHROPIC_API_KEY in the environment"}
+    assert all(row["checks_score"] != "" for row in found)
+    again = finished.snakemake("results", *CLAUDE)
+    assert "Nothing to be done" in again.stdout + again.stderr
+    judged(finished, server)
+    assert all(row["score"] != "" for row in rows(finished))
+
+
+def test_a_dry_run_tells_the_price_and_asks_nobody(finished: Project, server: JudgeServer) -> None:
+    dry = finished.snakemake("-n", "results", *CLAUDE, **server.environment)
+    assert f"at most {CELLS} answers in 4 reviews, at most $" in dry.stderr and "max_usd 5" in dry.stderr
+    (finished.folder / "judge.yaml").write_text("judge: {scorers: [claude, checks]}\n")
+    estimate = script(finished, "scripts.review", "--estimate", "--configfile", "judge.yaml", **server.environment)
+    assert estimate.returncode == 0, estimate.stderr
+    assert f"{answers(finished)} distinct answers wait" in estimate.stdout and "about $" in estimate.stdout
+    assert "the API counts" in estimate.stdout and server.counts["POST /v1/messages/count_tokens"] > 0
+    assert server.counts[MESSAGES] == 0
+    free = script(finished, "scripts.review", "--estimate")
+    assert f"scores {CELLS} stored answers, free of charge" in free.stdout
+
+
+def test_the_key_is_written_nowhere(finished: Project, server: JudgeServer) -> None:
+    """Not in a result, a log, a run's record, or what is printed; also where the API fails in every way."""
+    server.fault = lambda path, n, body: (
+        (500, {"x-should-retry": "false"}, "<html>") if n % 4 == 0 else (200, {}, "{") if n % 5 == 0 else None
+    )
+    done = finished.snakemake("results", *CLAUDE, **server.environment, ANTHROPIC_LOG="debug")
+    server.fault = lambda path, n, body: (401, {}, '{"error": {"message": "invalid key"}}')
+    finished.edit("benchmarks/prompts/v1/two.yaml", "criterion: says yes", "criterion: agrees")
+    refused = finished.snakemake("results", *CLAUDE, **server.environment)
+    assert refused.returncode != 0 and "check the key" in refused.stdout + refused.stderr
+    for text in (done.stdout, done.stderr, refused.stdout, refused.stderr):
+        assert CANARY_KEY not in text and "Traceback" not in text
+    holders = [
+        file for file in finished.folder.rglob("*") if file.is_file() and CANARY_KEY.encode() in file.read_bytes()
+    ]
+    assert not holders
+
+
+def test_a_quarantined_batch_is_named_not_used_and_not_asked_again(finished: Project, server: JudgeServer) -> None:
+    server.grader = always_3
+    judged(finished, server)
+    found = rows(finished)
+    assert all(row["score"] == "" and "is quarantined" in row["score_reason"] for row in found)
+    assert "batches_quarantined,1" in (finished.folder / "benchmarks/results/reviews/instrument.csv").read_text()
+    asked = server.counts[MESSAGES]
+    judged(finished, server)
+    assert server.counts[MESSAGES] == asked
+
+
+@pytest.mark.parametrize("api", ["messages", "batches"])
+def test_after_a_kill_the_next_run_goes_on(finished: Project, server: JudgeServer, api: str) -> None:
+    server.latency_s = 0.05
+    config = (
+        "--config",
+        f"judge={{scorers: [claude], batch_answers: 6, claude: {{api: {api}, poll_s: 0.2, concurrency: 2}}}}",
+    )
+    environment = finished.environment(**server.environment)
+    child = subprocess.Popen(
+        ["snakemake", "-j8", "results", *config],
+        cwd=finished.folder,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    server.wait_for(MESSAGES if api == "messages" else BATCHES, 3 if api == "messages" else 1)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    done = finished.snakemake("results", *config, **server.environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert all(row["score"] != "" for row in rows(finished))
+    if api == "batches":
+        stored = list((finished.folder / "benchmarks/results/reviews/verdicts").glob("*/??/*.json"))
+        assert sum(len(batch.requests) for batch in server.batches.values()) == len(stored)
+
+
+def test_results_so_far_asks_nobody(finished: Project, server: JudgeServer) -> None:
+    done = finished.snakemake("results_so_far", *CLAUDE, **server.environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert server.counts[MESSAGES] == 0
+    assert {row["score_reason"] for row in rows(finished)} == {"unscored: not judged yet"}
+
+
+def test_score_benchmarks_scores_rescores_and_compares(finished: Project, server: JudgeServer) -> None:
+    (run,) = (finished.folder / "benchmarks/results/runs").iterdir()
+    command = ("scripts.score_benchmarks", "--run", run.name, "--judge", "claude")
+    done = script(finished, *command, **server.environment)
+    assert done.returncode == 0 and "4  " in done.stdout, done.stderr
+    assert all(row["claude_score"] != "" for row in rows(finished))
+    asked = server.counts[MESSAGES]
+    assert script(finished, *command, **server.environment).returncode == 0 and server.counts[MESSAGES] == asked
+    twice = script(finished, *command, "--rescore", **server.environment)
+    assert twice.returncode == 0, twice.stderr
+    assert server.counts[MESSAGES] > asked and "agreement_exact" in twice.stdout
+    assert f"{answers(finished)} answers scored by both" in twice.stdout
+    series = script(finished, "scripts.judge", "series")
+    names = [line.partition(":")[0] for line in series.stdout.splitlines() if line.startswith("claude-")]
+    assert len(names) == 2 and "known_0_below_pass" in series.stdout
+    compared = script(finished, "scripts.score_benchmarks", "--compare", names[0], "checks")
+    assert compared.returncode == 0 and "against checks" in compared.stdout, compared.stderr
+    wrong = script(finished, "scripts.score_benchmarks", "--compare", names[0], "chekcs")
+    assert wrong.returncode == 1 and "did you mean 'checks'?" in wrong.stderr
+    nothing = script(finished, "scripts.score_benchmarks", "--run", "2020-01-01_000000")
+    assert nothing.returncode == 1 and "no such run" in nothing.stderr
+
+
+def test_compare_shows_both_reasons_side_by_side(finished: Project, server: JudgeServer) -> None:
+    command = ("scripts.score_benchmarks", "--judge", "claude")
+    script(finished, *command, **server.environment)
+    server.grader = always_3
+    (finished.folder / "keep.yaml").write_text("judge: {use_failed_batches: true}\n")
+    script(finished, *command, "--configfile", "keep.yaml", **server.environment)
+    names = sorted(folder.name for folder in (finished.folder / "benchmarks/results/reviews/verdicts").iterdir())
+    compared = script(finished, "scripts.score_benchmarks", "--compare", *names)
+    assert compared.returncode == 0 and "disagreements, the greatest first" in compared.stdout, compared.stderr
+    assert "wrong about" in compared.stdout and "fine:" in compared.stdout
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        ("judge: {scorers: [cluade]}", "judge.scorers.0: unknown value 'cluade'; did you mean 'claude'?"),
+        ("judge: {claude: {model: claude-sonnet-latest}}", "judge.claude.model"),
+        ("judge: {claude: {max_us: 3}}", "judge.claude.max_us: unknown key; did you mean 'max_usd'?"),
+        ("judge: {scorers: [local], local: {model: tiny_c}}", "no weights of 'tiny_c'"),
+    ],
+)
+def test_bad_input_is_one_clear_message(finished: Project, edit: str, said: str) -> None:
+    (finished.folder / "judge.yaml").write_text(f"{edit}\n")
+    done = finished.snakemake("-n", "results", "--configfile", "judge.yaml")
+    assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr, done.stderr
