@@ -5,7 +5,7 @@ from pathlib import Path
 
 from scripts.lib.cell_state import drop_failed
 from scripts.lib.machine import alone_in_checkout
-from scripts.lib.run_record import RUNS, current_run_id, summarise
+from scripts.lib.run_record import RUNS, current_run_id, summarise, summarise_failed
 from scripts.lib.workflow import (
     MACHINE_PARTS,
     PAGES,
@@ -53,4 +53,4 @@ onsuccess:
 
 
 onerror:
-    summarise(RUNS / RUN_ID, "failed; its finished cells are kept")
+    summarise_failed(RUNS / RUN_ID)

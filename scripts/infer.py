@@ -13,12 +13,13 @@ from scripts.lib.engine_build import server_binary
 from scripts.lib.engines import Engine, EngineSettings, Loaded, make_engine
 from scripts.lib.errors import BenchError, run_cli
 from scripts.lib.executor import Job, finish, missing, restore, run
-from scripts.lib.machine import alone_on_machine, die_with_parent, pin
+from scripts.lib.machine import alone_on_machine, die_with_parent
+from scripts.lib.pinning import pin
 from scripts.lib.plan import Cell, Planner, Shard, find_shard, make_plan
 from scripts.lib.plan_files import LOCK_FILE, for_model, load_planner
 from scripts.lib.provenance import environment, store_environment
 from scripts.lib.review import drop_reviews
-from scripts.lib.run_record import RUN_VARIABLE, RunRecord, current_run_id
+from scripts.lib.run_record import INTERRUPTED, RUN_VARIABLE, RunRecord, current_run_id
 from scripts.lib.weights import WeightsLock
 
 LOGS = Path("benchmarks/results/logs/infer")
@@ -60,7 +61,7 @@ def _job(planner: Planner, shard: Shard) -> Job:
 
 
 def _run(job: Job, engine: Engine, cells: Sequence[Cell]) -> None:
-    outcome = "interrupted"
+    outcome = INTERRUPTED
     try:
         failed = run(job, engine, cells)
         outcome = f"finished, {failed} cells failed" if failed else "finished"

@@ -255,6 +255,11 @@ class ServerEngine:
                 calls.append((index, round(best[0] - best[1], 4)))
         return tuple(calls)
 
+    def pid(self) -> int:
+        """The server's process."""
+        assert self._server is not None
+        return self._server.pid
+
     def peak_rss_bytes(self) -> int:
         """The most memory the server had resident (VmHWM)."""
         if self._server is None or not self._server.alive():
