@@ -55,7 +55,12 @@ class Hardware:
         What a profile leaves at its default is left out, so that a new key makes no measurement stale.
         """
         spec: dict[str, Any] = {key: getattr(self, key) for key in ("threads", "batch_threads", "cpus", "numa")}
-        optional = {"strict": self.strict, "nice": self.nice, "openmp": dict(self.openmp), "huge_pages": self.huge_pages}
+        optional = {
+            "strict": self.strict,
+            "nice": self.nice,
+            "openmp": dict(self.openmp),
+            "huge_pages": self.huge_pages,
+        }
         return spec | {key: value for key, value in optional.items() if value}
 
     @property

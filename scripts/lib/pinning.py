@@ -21,9 +21,9 @@ from scripts.lib.hardware import NODES, OPENMP_NAME, Hardware, cpu_list, parse_c
 PR_SET_THP_DISABLE = 41
 NUMA_VARIABLE = "EPYC_BENCH_NUMA"
 THP = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-# The threads of a computation wait for each other after every operation, so all of them run about as long as the busiest;
-# those that serve requests or write a log run for a small part of that.
-COMPUTE_SHARE = 0.2
+# The threads of a computation wait for each other after every operation, so all of them run about as long as the busiest.
+# Those that serve requests or write a log run for a small part of that, about 3 ms in a warm-up.
+COMPUTE_SHARE, SERVING_NS = 0.2, 4_000_000
 # What the kernel calls numactl's memory policies in numa_maps.
 _KERNEL_POLICY = {"interleave": "interleave", "membind": "bind", "preferred": "prefer"}
 
@@ -144,7 +144,8 @@ def compute_threads(before: Mapping[int, Thread], after: Mapping[int, Thread]) -
             return tuple(after.values())
         known = before.get(tid)
         ran[tid] = thread.ran_ns - (known.ran_ns or 0 if known is not None else 0)
-    least = COMPUTE_SHARE * max(ran.values(), default=0)
+    busiest = max(ran.values(), default=0)
+    least = max(COMPUTE_SHARE * busiest, min(SERVING_NS, busiest / 2))
     return tuple(thread for tid, thread in sorted(after.items()) if ran[tid] >= least)
 
 

@@ -112,9 +112,7 @@ def test_kill_9_of_the_scheduler_leaves_no_llama_server(project: Project) -> Non
     assert not psutil.wait_procs(engines, timeout=5)[1]
 
 
-def test_two_checkouts_never_measure_at_once_and_the_holder_is_named(
-    project: Project, tmp_path: Path
-) -> None:
+def test_two_checkouts_never_measure_at_once_and_the_holder_is_named(project: Project, tmp_path: Path) -> None:
     other = Project(tmp_path / "other")
     project_copy = subprocess.run(["cp", "-r", str(project.folder), str(other.folder)], check=True)
     assert project_copy.returncode == 0
