@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.errors import BenchError, InputErrors
 from scripts.lib import hardware
+from scripts.lib.errors import BenchError, InputErrors
 from scripts.lib.hardware import Hardware, cpu_list, load_hardware, local_profile, parse_cpus, profile_names
 from scripts.lib.pinning import pin
 

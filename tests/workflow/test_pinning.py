@@ -14,7 +14,7 @@ from scripts.lib.engine_build import server_binary
 from scripts.lib.hardware import Hardware
 from scripts.lib.pinning import Thread, compute_threads, huge_pages_mode, violations
 from tests.tiny_models import write_model
-from tests.workflow.conftest import Project, project  # noqa: F401 - the fixture
+from tests.workflow.conftest import Project
 from tests.workflow.test_engines_and_modes import records
 
 ENGINES = ("embedded", "server")
@@ -96,11 +96,11 @@ from pathlib import Path
 from scripts.lib.hardware import Hardware
 from scripts.lib.hardware import Hardware
 from scripts.lib.pinning import pin
+class Shard: hardware = Hardware("moved", 1, 1, "1", None)
+pin(Shard.hardware)  # before numpy, which starts threads
 from tests.test_engines import settings, BASELINE
 from scripts.lib.engines import EngineSettings, make_engine
 from scripts.lib.executor import guard_pins, read_threads
-class Shard: hardware = Hardware("moved", 1, 1, "1", None)
-pin(Shard.hardware)
 engine = make_engine("embedded", EngineSettings(Path("unused"), Path(r"{folder}") / "log", 60))
 engine.load(settings(Path(r"{folder}"), "dense", BASELINE, hardware=Shard.hardware))
 before = read_threads(engine.pid())
