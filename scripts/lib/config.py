@@ -70,6 +70,8 @@ class Config:
     repeats: int
     measurement_epoch: int
     cell_timeout_s: float
+    preflight: str = "tag"
+    sample: int = 20
 
     def with_modes(self, modes: tuple[str, ...]) -> Config:
         """The same configuration with other mode patterns."""
@@ -150,6 +152,8 @@ def parse_config(raw: Mapping[str, Any], file: str = str(CONFIG_FILE), schema_fi
         repeats=raw["repeats"],
         measurement_epoch=raw["measurement_epoch"],
         cell_timeout_s=float(raw["timeouts"]["cell_s"]),
+        preflight=raw["preflight"],
+        sample=raw["sample"],
     )
 
 

@@ -21,10 +21,12 @@ from scripts.lib.cell_spec import loaded_projector
 from scripts.lib.engines import Engine, EngineFailure, GenerationTimeout, Loaded, LoadSettings, Request
 from scripts.lib.errors import BenchError
 from scripts.lib.machine import StopRequest
+from scripts.lib.memory import page_cache
 from scripts.lib.pinning import Thread, compute_threads, memory_policy, read_threads, shown, violations
 from scripts.lib.plan import Cell, Shard
 from scripts.lib.plan_files import existing_files
 from scripts.lib.records import CellRecord, Measurement, link_into_place, read_cell, write_atomic
+from scripts.lib.weights import split_files
 
 
 class Recorder(Protocol):
@@ -178,9 +180,11 @@ class _Start:
 
 
 def _start(job: Job, engine: Engine) -> _Start:
-    loaded = Loaded(0.0)
+    loaded, settings = Loaded(0.0), load_settings(job.shard)
+    files = [file for weights in (settings.weights, settings.draft) if weights for file in split_files(weights)]
+    cached = page_cache(files)
     try:
-        loaded = engine.load(load_settings(job.shard))
+        loaded = engine.load(settings)
         guard_load(job.shard, loaded)
         threads = read_threads(engine.pid())
         begin = time.perf_counter()
@@ -188,7 +192,7 @@ def _start(job: Job, engine: Engine) -> _Start:
         warm_up_s = time.perf_counter() - begin
         guard_warm_up(job.shard, drafted)
         pinned = guard_pins(job.shard, engine.pid(), threads)
-        loaded = replace(loaded, effective={**loaded.effective, "pinning": pinned})
+        loaded = replace(loaded, effective={**loaded.effective, "pinning": pinned, "page_cache": cached})
     except EngineFailure as failure:
         return _Start(loaded, failure=str(failure))
     return _Start(loaded, warm_up_s)

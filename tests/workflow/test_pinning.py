@@ -114,7 +114,9 @@ guard_pins(Shard, engine.pid(), before)
 def test_an_embedded_thread_that_was_moved_is_found(tmp_path: Path) -> None:
     """Somebody's `taskset -p` on the running process: the kernel shows it."""
     write_model(tmp_path / "dense.gguf")
-    done = subprocess.run([sys.executable, "-c", _MOVED.format(folder=tmp_path)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", _MOVED.format(folder=tmp_path)], capture_output=True, text=True, check=False
+    )
     assert done.stdout == "1\n", done.stderr
     assert "hardware moved was not active: a thread may run on CPUs 0, outside of 1" in done.stderr
 

@@ -61,7 +61,6 @@ class Loaded:
 
     load_s: float
     effective: Mapping[str, Any] = field(default_factory=dict)
-    build: Mapping[str, str] = field(default_factory=dict)
 
 
 class Engine(Protocol):

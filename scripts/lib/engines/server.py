@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 from scripts.lib.engines import EngineFailure, GenerationTimeout, Loaded, LoadSettings, Request
-from scripts.lib.engines.server_flags import ServerFlags, probe, server_argv
+from scripts.lib.engines.server_flags import ServerFlags, probe, server_argv, shown_argv
 from scripts.lib.engines.server_process import ServerProcess, free_port
 from scripts.lib.engines.warm_up import warm_up
 from scripts.lib.errors import BenchError
@@ -92,6 +92,7 @@ class ServerEngine:
             effective["draft_arch"] = models[-1].get("arch")
         info = _SYSTEM_INFO.search(log)
         effective |= {"system_info": info[1] if info else "", "dialect": self._flags.dialect}
+        effective["argv"] = shown_argv(server_argv(self._flags, settings, 0))
         return Loaded(load_s, effective)
 
     def _start(self) -> None:

@@ -7,8 +7,9 @@ Two dialects are known: `current` (llama.cpp since speculation moved to `--spec-
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -171,3 +172,8 @@ def server_argv(flags: ServerFlags, settings: LoadSettings, port: int) -> list[s
     if mode.experts is not None:
         argv += ["--override-kv", f"{settings.override_key}=int:{mode.experts}"]
     return argv + speculation_flags(flags, settings)
+
+
+def shown_argv(argv: Sequence[str]) -> str:
+    """A command line for the record: files by name (where they are says nothing), shell-quoted."""
+    return shlex.join(Path(part).name if "/" in part else part for part in argv)
