@@ -67,8 +67,9 @@ def _cached_pages(file: Path) -> tuple[int, int]:
 
 def page_cache(files: Iterable[Path]) -> str | None:
     """`warm`, `partly` or `cold`: how much of the files is in memory before they are loaded; it decides `load_s`."""
-    resident, seen = (sum(part) for part in zip(*map(_cached_pages, files), strict=True))
+    counts = [_cached_pages(file) for file in files]
+    seen = sum(pages for _, pages in counts)
     if not seen:
         return None
-    share = resident / seen
+    share = sum(resident for resident, _ in counts) / seen
     return "warm" if share >= WARM else "cold" if share <= COLD else "partly"

@@ -87,8 +87,8 @@ def environment(
 ) -> dict[str, Any]:
     """What the machine and the software were, as far as they can be read (null: not to be had here).
 
-    `preflight`: how fit the machine was to be timed (`Preflight.record`). Holds nothing that changes from minute to minute, so that equal
-    conditions have one digest, and no path or host name.
+    `preflight`: how fit the machine was to be timed (`Preflight.record`). Holds nothing that changes from minute to
+    minute, so that equal conditions have one digest, and no path or host name.
     """
     frequency = "/sys/devices/system/cpu/cpu0/cpufreq"
     return {

@@ -33,7 +33,7 @@ SUMMARY = f"{REVIEWS}/summary.csv"
 # What can be asked for besides single files, and `results_MODEL`.
 TARGETS = (
     *("results", "results_so_far", "retry_failed", "weights", "probes", "tabulate", "render"),
-    *("preview", "orphans", "prune"),
+    *("preview", "orphans", "prune", "reproduce"),
 )
 # Set where `results_so_far` is asked for, and handed down to the jobs: nothing is run, what there is gets shown.
 SO_FAR_VARIABLE = "EPYC_BENCH_SO_FAR"
@@ -93,6 +93,19 @@ class Workflow:
             missing = pending(shard)
             found[shard.name] = f"{shard.folder}/{missing[0].file_name}" if missing else shard.cell_files[0]
         return found
+
+    @cached_property
+    def suites(self) -> tuple[str, ...]:
+        """The suites that planned cells are of."""
+        return tuple(dict.fromkeys(cell.id.suite for shard in self.shards for cell in shard.cells))
+
+    def suite_cells(self, suite: str) -> Iterator[str]:
+        """Of each shard with cells of that suite, a missing one where any is: one edge a shard (see `shard_targets`)."""
+        for shard in self.shards:
+            missing = [cell for cell in pending(shard) if cell.id.suite == suite]
+            known = [cell for cell in shard.cells if cell.id.suite == suite]
+            if known:
+                yield f"{shard.folder}/{(missing or known)[0].file_name}"
 
     def weights_of(self, key: str) -> str:
         """Where a model's weights are, or will be made."""
@@ -203,14 +216,23 @@ def summary_lines(plan: Plan, with_names: bool) -> Iterator[str]:
         yield f"warning: {warning}"
 
 
-PER_MODEL = "results_"
+PER_MODEL, PER_SUITE = "results_", "results_suite_"
 
 
 def for_targets(config: Mapping[str, Any], arguments: Sequence[str]) -> Mapping[str, Any]:
-    """The configuration of one invocation: where only `results_MODEL` targets are asked for, only those models are planned."""
-    whole = any(a in TARGETS or a.startswith(("docs/", "benchmarks/")) for a in arguments[1:])
-    models = [a.removeprefix(PER_MODEL) for a in arguments[1:] if a.startswith(PER_MODEL)]
-    return {**config, "models": models} if models and not whole else config
+    """The configuration of one invocation: only what its targets need is planned.
+
+    `results_MODEL` narrows the models, `results_suite_SUITE` the suites; where a whole target, or targets of both kinds, are
+    asked for, nothing is narrowed.
+    """
+    asked = [a for a in arguments[1:] if a in TARGETS or a.startswith((PER_MODEL, "docs/", "benchmarks/"))]
+    suites = [a.removeprefix(PER_SUITE) for a in asked if a.startswith(PER_SUITE)]
+    models = [a.removeprefix(PER_MODEL) for a in asked if a.startswith(PER_MODEL) and a not in TARGETS]
+    if suites and len(suites) == len(asked):
+        return {**config, "suites": suites}
+    if models and not suites and len(models) == len(asked):
+        return {**config, "models": models}
+    return config
 
 
 def asks_for_dry_run(arguments: Sequence[str]) -> bool:
