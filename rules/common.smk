@@ -14,6 +14,7 @@ from scripts.lib.workflow import (
     TABLES,
     announce,
     asks_for_dry_run,
+    check_for_cluster,
     for_targets,
     load_workflow,
     or_exit,
@@ -40,12 +41,19 @@ announce(WORKFLOW.active, dry_run=asks_for_dry_run(sys.argv))
 workflow.global_resources["machine"] = MACHINE_PARTS
 
 
+# On a cluster every job has a machine of its own.
+resource_scopes:
+    machine="local",
+
+
 onstart:
     or_exit(lambda: alone_in_checkout(Path(".snakemake/run.lock")))
     # The limiter of submissions wakes the scheduler once a second for every job that is done, beside the timed shard: a third
     # of a core after a hundred jobs. It is for cluster queues.
     if workflow.local_exec:
         workflow.scheduler.job_rate_limiter = None
+    else:
+        or_exit(lambda: check_for_cluster(WORKFLOW))
 
 
 onsuccess:

@@ -16,6 +16,7 @@ for shard in WORKFLOW.shards:
         threads: 1
         resources:
             machine=MACHINE_PARTS,
+            **WORKFLOW.cluster[shard.name],
         # As params: Snakemake evaluates a shell text only when the job runs, when the loop is over.
         params:
             model=shard.model.key,

@@ -17,7 +17,7 @@ from scripts.lib.engine_build import installed_build, server_binary
 from scripts.lib.engines import Engine, EngineSettings, Loaded, make_engine
 from scripts.lib.errors import BenchError, run_cli
 from scripts.lib.executor import Job, finish, missing, restore, run
-from scripts.lib.machine import alone_on_machine, die_with_parent
+from scripts.lib.machine import alone_on_machine, die_with_parent, locked
 from scripts.lib.memory import shard_bytes
 from scripts.lib.pinning import pin
 from scripts.lib.plan import Cell, Planner, Shard, find_shard, make_plan
@@ -109,16 +109,18 @@ def _run(job: Job, engine: Engine, cells: Sequence[Cell]) -> None:
 
 def _remember_weights(planner: Planner, shard: Shard) -> None:
     """Put the weights that were measured into the lock, so that the cells can be planned where the files are not."""
-    lock, draft = WeightsLock.load(LOCK_FILE), planner.registry.models.get(shard.mode.draft or "")
+    draft = planner.registry.models.get(shard.mode.draft or "")
     measured = (
         (shard.model.path, shard.weights),
         (draft.path if draft is not None else None, shard.draft),
         (shard.model.mmproj_path, loaded_projector(shard.weights, shard.engine)),
     )
-    for name, weights in measured:
-        if name and weights is not None and weights.facts is not None:
-            lock = lock.updated(name, weights.facts)
-    lock.save()
+    with locked(Path(".cache/weights.lock")):
+        lock = WeightsLock.load(LOCK_FILE)
+        for name, weights in measured:
+            if name and weights is not None and weights.facts is not None:
+                lock = lock.updated(name, weights.facts)
+        lock.save()
 
 
 def main() -> int:

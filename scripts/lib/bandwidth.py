@@ -11,6 +11,7 @@ import json
 import math
 import multiprocessing
 import os
+import platform
 import signal
 import time
 from collections.abc import Sequence
@@ -109,7 +110,7 @@ def measure(cpus: Sequence[int]) -> Bandwidth:
 
 
 def _cache_file(hardware: Hardware) -> Path:
-    return CACHE / f"{hardware.name}.{digest(hardware.spec())}.json"
+    return CACHE / f"{hardware.name}.{digest([hardware.spec(), platform.node()])}.json"  # nodes may share the folder
 
 
 def _cached(file: Path, now: datetime) -> Bandwidth | None:

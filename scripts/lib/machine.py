@@ -91,6 +91,15 @@ def _acquire(handle: int, path: Path) -> None:
             time.sleep(0.2)
 
 
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock file for a moment: between jobs on several machines that share a file system, too."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
 def alone_in_checkout(path: Path) -> int:
     """Hold a checkout's lock until this process ends, however it ends; gives the open file. Raises BenchError if held.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -22,7 +23,7 @@ from scripts.lib.hardware import CPUS, Hardware, numa_nodes
 from scripts.lib.pinning import huge_pages_mode
 from scripts.lib.records import write_atomic
 
-STATE = Path(".cache/preflight.json")
+STATE = Path(".cache/preflight")
 REFUSE, TAG, OFF = "refuse", "tag", "off"
 QUIET, NOISY = "quiet", "noisy"
 INTERVAL_S = 1.0
@@ -169,9 +170,9 @@ def once_an_invocation(run_id: str, hardware: Hardware, policy: str) -> Prefligh
     """Look at the machine, or give back what this run's first shard saw. To be called with the machine's lock held."""
     if policy == OFF:
         return Preflight(looked=False)
-    name = f"{run_id} {hardware.name}"
+    name, state = f"{run_id} {hardware.name}", STATE / f"{platform.node()}.json"  # a cluster's nodes share the folder
     try:
-        raw = json.loads(STATE.read_text(encoding="utf-8"))
+        raw = json.loads(state.read_text(encoding="utf-8"))
         if raw["run"] == name:
             return Preflight(tuple(Finding(**finding) for finding in raw["findings"]), raw["bandwidth_gb_per_s"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -185,7 +186,7 @@ def once_an_invocation(run_id: str, hardware: Hardware, policy: str) -> Prefligh
         "findings": [asdict(finding) for finding in made.findings],
         "bandwidth_gb_per_s": made.bandwidth_gb_per_s,
     }
-    write_atomic(STATE, json.dumps(stored, indent=2) + "\n")
+    write_atomic(state, json.dumps(stored, indent=2) + "\n")
     return made
 
 

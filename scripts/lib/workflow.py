@@ -13,10 +13,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from scripts.lib.cluster import cluster_resources
 from scripts.lib.config import CONFIG_FILE, CONFIG_VARIABLE, Config, merge, parse_config, read_config_file
 from scripts.lib.errors import BenchError, fail
 from scripts.lib.hardware import load_hardware, profile_names
-from scripts.lib.plan import CELLS, Plan, Planner, Shard, make_plan, seen_from_elsewhere
+from scripts.lib.plan import CELLS, Cell, Plan, Planner, Shard, make_plan, seen_from_elsewhere
 from scripts.lib.plan_files import load_planner, pending, planners
 from scripts.lib.prediction import hours_text, read_measured, shard_seconds
 from scripts.lib.probes import planned_probes
@@ -83,6 +84,11 @@ class Workflow:
         return shard.hardware != self.planner.hardware or bool(os.environ.get(SO_FAR_VARIABLE))
 
     @cached_property
+    def missing(self) -> Mapping[str, tuple[Cell, ...]]:
+        """Shard name -> its cells that have no file yet: one look at the disk for everything that asks."""
+        return {shard.name: pending(shard) for shard in self.shards}
+
+    @cached_property
     def shard_targets(self) -> Mapping[str, str]:
         """Shard name -> one of its cells: a missing one where any is, so that asking for it runs the shard's job.
 
@@ -90,9 +96,15 @@ class Workflow:
         """
         found = {}
         for shard in self.shards:
-            missing = pending(shard)
+            missing = self.missing[shard.name]
             found[shard.name] = f"{shard.folder}/{missing[0].file_name}" if missing else shard.cell_files[0]
         return found
+
+    @cached_property
+    def cluster(self) -> Mapping[str, Mapping[str, Any]]:
+        """Shard name -> what its job asks of a cluster's scheduler."""
+        measured = read_measured()
+        return {shard.name: cluster_resources(shard, self.missing[shard.name], measured) for shard in self.shards}
 
     @cached_property
     def suites(self) -> tuple[str, ...]:
@@ -102,10 +114,10 @@ class Workflow:
     def suite_cells(self, suite: str) -> Iterator[str]:
         """Of each shard with cells of that suite, a missing one where any is: one edge a shard (see `shard_targets`)."""
         for shard in self.shards:
-            missing = [cell for cell in pending(shard) if cell.id.suite == suite]
-            known = [cell for cell in shard.cells if cell.id.suite == suite]
-            if known:
-                yield f"{shard.folder}/{(missing or known)[0].file_name}"
+            both = (*self.missing[shard.name], *shard.cells)
+            first = next((cell for cell in both if cell.id.suite == suite), None)
+            if first is not None:
+                yield f"{shard.folder}/{first.file_name}"
 
     def weights_of(self, key: str) -> str:
         """Where a model's weights are, or will be made."""
@@ -223,8 +235,11 @@ def for_targets(config: Mapping[str, Any], arguments: Sequence[str]) -> Mapping[
     """The configuration of one invocation: only what its targets need is planned.
 
     `results_MODEL` narrows the models, `results_suite_SUITE` the suites; where a whole target, or targets of both kinds, are
-    asked for, nothing is narrowed.
+    asked for, nothing is narrowed. A job on a cluster's node has what the submitting process settled.
     """
+    if "--target-jobs" in arguments and os.environ.get(CONFIG_VARIABLE):
+        handed_down: Mapping[str, Any] = json.loads(os.environ[CONFIG_VARIABLE])
+        return handed_down
     asked = [a for a in arguments[1:] if a in TARGETS or a.startswith((PER_MODEL, "docs/", "benchmarks/"))]
     suites = [a.removeprefix(PER_SUITE) for a in asked if a.startswith(PER_SUITE)]
     models = [a.removeprefix(PER_MODEL) for a in asked if a.startswith(PER_MODEL) and a not in TARGETS]
@@ -233,6 +248,16 @@ def for_targets(config: Mapping[str, Any], arguments: Sequence[str]) -> Mapping[
     if models and not suites and len(models) == len(asked):
         return {**config, "models": models}
     return config
+
+
+def check_for_cluster(workflow: Workflow) -> None:
+    """Raise BenchError where jobs go to other machines and the profile is made of this one."""
+    name = workflow.planner.hardware.name
+    if workflow.planner.hardware.is_local:
+        raise BenchError(
+            f"hardware {name} is made of this machine, and the jobs run on others: name the nodes' profile in "
+            "config/hardware/ (--config hardware=epyc-9655)"
+        )
 
 
 def asks_for_dry_run(arguments: Sequence[str]) -> bool:
