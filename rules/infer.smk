@@ -15,8 +15,8 @@ for shard in WORKFLOW.shards:
             ENVIRONMENT
         threads: 1
         resources:
-            machine=MACHINE_PARTS,
             **WORKFLOW.cluster[shard.name],
+            machine=MACHINE_PARTS,
         # As params: Snakemake evaluates a shell text only when the job runs, when the loop is over.
         params:
             model=shard.model.key,

@@ -118,7 +118,7 @@ class Cluster:
         log = f"--log-file={self.folder}/munge.log"
         self._start("munged", "--foreground", "--force", f"--socket={self.folder}/munge.socket", *options[:1], options[1], log,
                     options[2])  # fmt: skip
-        self._wait("munged", lambda: (self.folder / "munge.socket").exists())
+        self._wait("munged", (self.folder / "munge.socket").exists)
         self._start("slurmctld", "-D", "-c")
         self._start("slurmd", "-D", "-c")
         self._wait("an idle node", lambda: "idle" in self.ask("sinfo", "-h", "-o", "%T"))
