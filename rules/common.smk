@@ -32,7 +32,7 @@ if "retry_failed" in sys.argv:
 
 REGISTRY = WORKFLOW.planner.registry
 LOGS = "benchmarks/results/logs"
-ENVIRONMENT = "../envs/bench.yaml"
+ENVIRONMENT, ENGINE_ENVIRONMENT = "../envs/bench.yaml", "../envs/infer.yaml"
 RUN_ID = current_run_id()
 
 announce(WORKFLOW.active, dry_run=asks_for_dry_run(sys.argv))

@@ -12,7 +12,7 @@ for shard in WORKFLOW.shards:
             f"{LOGS}/infer/{shard.name}.log",
         priority: 10
         conda:
-            ENVIRONMENT
+            ENGINE_ENVIRONMENT
         threads: 1
         resources:
             **WORKFLOW.cluster[shard.name],
