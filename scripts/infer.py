@@ -144,10 +144,11 @@ def main() -> int:
                 drop_reviews(plan, shard)
             log = arguments.log or LOGS / f"{shard.name}.log"
             _run(job, make_engine(shard.engine, _engine_settings(planner, log)), cells)
-    if not missing(job):
+    if arguments.beside:
         finish(job)
-        if not arguments.beside:
-            _remember_weights(planner, shard)
+    elif not missing(job):
+        finish(job)
+        _remember_weights(planner, shard)
     return 0
 
 

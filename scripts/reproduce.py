@@ -8,20 +8,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from scripts.lib.cell_state import CellState, Change, cell_states, changes
-from scripts.lib.config import CONFIG_VARIABLE, Config, load_config
+from scripts.lib.config import Config, load_config
 from scripts.lib.errors import BenchError, run_cli
-from scripts.lib.machine import StopRequest
+from scripts.lib.machine import StopRequest, die_with_parent
 from scripts.lib.plan import make_plan
 from scripts.lib.plan_files import load_planner, planners
 from scripts.lib.prediction import hours_text, read_measured, shard_seconds
 from scripts.lib.provenance import ENVIRONMENTS, read_environment
 from scripts.lib.records import read_cell, write_atomic
 from scripts.lib.reproduction import Pair, choose, to_csv, to_json, to_markdown
-from scripts.lib.run_record import current_run_id
+from scripts.lib.run_record import RUN_VARIABLE, current_run_id
 
 REPRODUCTIONS = Path("benchmarks/results/reproductions")
 
@@ -86,12 +85,12 @@ def _measure(by_shard: Mapping[str, Sequence[CellState]], folder: Path, argument
 
 def main() -> int:
     arguments = _arguments()
+    if os.environ.get(RUN_VARIABLE):
+        die_with_parent()
     config = load_config(tuple(arguments.configfile))
-    if arguments.configfile:
-        os.environ.pop(CONFIG_VARIABLE, None)
     count = arguments.sample if arguments.sample is not None else config.sample
     seed = arguments.seed if arguments.seed is not None else config.sampling.seed
-    by_shard = _sample(replace(config, sample=count), count, seed)
+    by_shard = _sample(config, count, seed)
     shards, measured = [cells[0].shard for cells in by_shard.values()], read_measured()
     seconds = sum(shard_seconds(s, [c.cell for c in by_shard[s.name]], measured) for s in shards)
     cells = [state for states in by_shard.values() for state in states]

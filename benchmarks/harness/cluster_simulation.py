@@ -57,7 +57,7 @@ def main() -> int:
     )
     rows = []
     for nodes in arguments.nodes:
-        bound = max(total / nodes, max(seconds))
+        bound = max(total / nodes, *seconds)
         shuffled = random.Random(0).sample(seconds, len(seconds))
         orders = (seconds, shuffled, sorted(seconds, reverse=True))
         found = [makespan(order, nodes, arguments.start_s) for order in orders]

@@ -22,7 +22,7 @@ from scripts.lib.engines import Engine, EngineFailure, GenerationTimeout, Loaded
 from scripts.lib.errors import BenchError
 from scripts.lib.machine import StopRequest
 from scripts.lib.memory import page_cache
-from scripts.lib.pinning import Thread, compute_threads, memory_policy, read_threads, shown, violations
+from scripts.lib.pinning import Thread, compute_threads, has_huge_pages, memory_policy, read_threads, shown, violations
 from scripts.lib.plan import Cell, Shard
 from scripts.lib.plan_files import existing_files
 from scripts.lib.records import CellRecord, Measurement, link_into_place, read_cell, write_atomic
@@ -164,7 +164,7 @@ def guard_pins(shard: Shard, pid: int, before: Mapping[int, Thread]) -> Mapping[
     """Read back how the engine's threads ran since `before`. Raises EngineFailure for what the profile does not want."""
     after, policy = read_threads(pid), memory_policy(pid)
     computing = compute_threads(before, after)
-    wrong = "; ".join(violations(shard.hardware, after.values(), computing, policy))
+    wrong = "; ".join(violations(shard.hardware, after.values(), computing, policy, has_huge_pages(pid)))
     if wrong:
         raise EngineFailure(f"hardware {shard.hardware.name} was not active: {wrong}")
     return shown(computing, policy)

@@ -159,6 +159,16 @@ def memory_policy(pid: int) -> str | None:
     return max(set(policies), key=policies.count) if policies else None
 
 
+def has_huge_pages(pid: int) -> bool | None:
+    """Whether a process may have transparent huge pages, where the machine has them; None: not told."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    found = re.search(r"^THP_enabled:\s*(\d)", status, re.M)
+    return found[1] == "1" if found else None
+
+
 def _nodes_cpus(nodes: str) -> frozenset[int]:
     """The CPUs of memory nodes such as `0,1` or `all`."""
     names = [p.name for p in NODES.glob("node[0-9]*")] if nodes == "all" else [f"node{n}" for n in parse_cpus(nodes)]
@@ -173,7 +183,11 @@ def _allowed(hardware: Hardware) -> frozenset[int] | None:
 
 
 def violations(
-    hardware: Hardware, threads: Iterable[Thread], computing: tuple[Thread, ...], policy: str | None
+    hardware: Hardware,
+    threads: Iterable[Thread],
+    computing: tuple[Thread, ...],
+    policy: str | None,
+    huge_pages: bool | None = None,
 ) -> Iterator[str]:
     """What the kernel shows that the profile does not want, each with both values. Pure."""
     if len(computing) < hardware.threads:
@@ -194,6 +208,8 @@ def violations(
     kind = _KERNEL_POLICY.get((hardware.numa or "").partition("=")[0])
     if kind is not None and policy is not None and not policy.startswith(kind):
         yield f"memory policy {hardware.numa} asked for, found {policy}"
+    if hardware.huge_pages == "never" and huge_pages:
+        yield "huge_pages never asked for, the process may have them"
 
 
 def shown(computing: tuple[Thread, ...], policy: str | None) -> dict[str, Any]:

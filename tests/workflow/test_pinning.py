@@ -45,6 +45,10 @@ def test_each_violation_names_both_values() -> None:
         "memory policy membind=0 asked for, found default",
     )
     fine = (thread(1, 1, ONE, 3), thread(2, 1, frozenset({1}), 3))
+    calm = Hardware("x", 1, 1, None, None, huge_pages="never")
+    assert tuple(violations(calm, (), (thread(1, 1),), None, True)) == (
+        "huge_pages never asked for, the process may have them",
+    )
     good = Hardware("x", 2, 2, "0-1", "membind=0", strict=True, nice=3)
     assert tuple(violations(good, fine, fine, "bind:0")) == ()
 
