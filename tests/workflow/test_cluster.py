@@ -20,7 +20,7 @@ print(json.dumps(make_workflow(load_config()).cluster))
 def test_each_shard_asks_for_a_node_cpus_memory_and_time(project: Project) -> None:
     (project.folder / "config/hardware/node.yaml").write_text("threads: 2\ncpus: 0-5\npartition: turin\n")
     project.edit("config/config.yaml", "hardware: auto", "hardware: node")
-    project.edit(project.registry, "size_gb: 0.001", "size_gb: 400")
+    project.edit(project.registry, "size_gb: 0.001", "size_gb: 15")
     done = project.run(sys.executable, "-c", _SHOW)
     assert done.returncode == 0, done.stderr
     asked = json.loads(done.stdout)
