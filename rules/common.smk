@@ -3,9 +3,10 @@ import os
 import sys
 from pathlib import Path
 
+from scripts.lib.announce import announce
 from scripts.lib.cell_state import drop_failed
 from scripts.lib.machine import alone_in_checkout
-from scripts.lib.run_record import RUNS, current_run_id, summarise
+from scripts.lib.run_record import RUNS, current_run_id, summarise, summarise_failed
 from scripts.lib.workflow import (
     INSTRUMENT,
     MACHINE_PARTS,
@@ -13,8 +14,8 @@ from scripts.lib.workflow import (
     SO_FAR_VARIABLE,
     SUMMARY,
     TABLES,
-    announce,
     asks_for_dry_run,
+    check_for_cluster,
     for_targets,
     load_workflow,
     or_exit,
@@ -33,7 +34,7 @@ if "retry_failed" in sys.argv:
 
 REGISTRY = WORKFLOW.planner.registry
 LOGS = "benchmarks/results/logs"
-ENVIRONMENT = "../envs/bench.yaml"
+ENVIRONMENT, ENGINE_ENVIRONMENT = "../envs/bench.yaml", "../envs/infer.yaml"
 RUN_ID = current_run_id()
 
 announce(WORKFLOW, dry_run=asks_for_dry_run(sys.argv))
@@ -44,12 +45,19 @@ if not asks_for_dry_run(sys.argv):
 workflow.global_resources["machine"] = MACHINE_PARTS
 
 
+# On a cluster every job has a machine of its own.
+resource_scopes:
+    machine="local",
+
+
 onstart:
     or_exit(lambda: alone_in_checkout(Path(".snakemake/run.lock")))
     # The limiter of submissions wakes the scheduler once a second for every job that is done, beside the timed shard: a third
     # of a core after a hundred jobs. It is for cluster queues.
     if workflow.local_exec:
         workflow.scheduler.job_rate_limiter = None
+    else:
+        or_exit(lambda: check_for_cluster(WORKFLOW))
 
 
 onsuccess:
@@ -57,4 +65,4 @@ onsuccess:
 
 
 onerror:
-    summarise(RUNS / RUN_ID, "failed; its finished cells are kept")
+    summarise_failed(RUNS / RUN_ID)

@@ -12,9 +12,10 @@ for shard in WORKFLOW.shards:
             f"{LOGS}/infer/{shard.name}.log",
         priority: 10
         conda:
-            ENVIRONMENT
+            ENGINE_ENVIRONMENT
         threads: 1
         resources:
+            **WORKFLOW.cluster[shard.name],
             machine=MACHINE_PARTS,
         # As params: Snakemake evaluates a shell text only when the job runs, when the loop is over.
         params:

@@ -40,6 +40,19 @@ rule prune:
         "exec python -m scripts.cells prune --yes 2> {log}"
 
 
+rule reproduce:
+    """Measure a seeded sample of stored cells again, beside them (--config sample=20): equal answers, drift of the times."""
+    log:
+        f"{LOGS}/reproduce.log",
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        machine=MACHINE_PARTS,
+    shell:
+        "exec python -m scripts.reproduce --log {log}"
+
+
 rule retry_failed:
     """Drop the cells that failed or ran out of time, then run everything that is missing."""
     input:
@@ -62,3 +75,13 @@ for key in dict.fromkeys(shard.model.key for shard in WORKFLOW.shards):
         input:
             [WORKFLOW.shard_targets[s.name] for s in WORKFLOW.shards if s.model.key == key],
             [r.file for r in WORKFLOW.reviews.values() if r.shard.model.key == key],
+
+
+for suite in WORKFLOW.suites:
+
+    rule:
+        """One suite's missing cells, of every model that answers it; no other question is planned, nothing is rendered."""
+        name:
+            f"results_suite_{suite}"
+        input:
+            list(WORKFLOW.suite_cells(suite)),

@@ -10,7 +10,7 @@ if WORKFLOW.probes:
         log:
             f"{LOGS}/probes.log",
         conda:
-            ENVIRONMENT
+            ENGINE_ENVIRONMENT
         threads: 1
         resources:
             machine=MACHINE_PARTS,

@@ -14,7 +14,7 @@ for key, made in MADE.items():
         log:
             f"{LOGS}/weights/{key}.log",
         conda:
-            ENVIRONMENT
+            ENGINE_ENVIRONMENT
         threads: 1
         resources:
             machine=MACHINE_PARTS,

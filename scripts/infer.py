@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import psutil
+
 from scripts.lib.cell_spec import loaded_projector
-from scripts.lib.config import load_config
-from scripts.lib.engine_build import server_binary
+from scripts.lib.config import Config, load_config
+from scripts.lib.engine_build import installed_build, server_binary
 from scripts.lib.engines import Engine, EngineSettings, Loaded, make_engine
 from scripts.lib.errors import BenchError, run_cli
 from scripts.lib.executor import Job, finish, missing, restore, run
-from scripts.lib.machine import alone_on_machine, die_with_parent, pin
+from scripts.lib.machine import alone_on_machine, die_with_parent, locked
+from scripts.lib.memory import shard_bytes
+from scripts.lib.pinning import pin
 from scripts.lib.plan import Cell, Planner, Shard, find_shard, make_plan
 from scripts.lib.plan_files import LOCK_FILE, for_model, load_planner
-from scripts.lib.provenance import environment, store_environment
+from scripts.lib.preflight import Preflight, enforce, once_an_invocation
+from scripts.lib.provenance import ENVIRONMENTS, environment, store_environment
 from scripts.lib.review import drop_reviews
-from scripts.lib.run_record import RUN_VARIABLE, RunRecord, current_run_id
+from scripts.lib.run_record import INTERRUPTED, RUN_VARIABLE, RunRecord, current_run_id
 from scripts.lib.weights import WeightsLock
 
 LOGS = Path("benchmarks/results/logs/infer")
@@ -34,6 +41,9 @@ def _arguments() -> argparse.Namespace:
         "--question", action="append", default=[], metavar="SUITE/ID", help="only this cell; repeatable"
     )
     parser.add_argument("--log", type=Path, help="where the engine's own output goes")
+    parser.add_argument(
+        "--beside", type=Path, metavar="FOLDER", help="measure into another results tree; touch nothing here"
+    )
     parser.add_argument("--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml")
     return parser.parse_args()
 
@@ -49,37 +59,68 @@ def _engine_settings(planner: Planner, log: Path) -> EngineSettings:
     return EngineSettings(planner.engine.binary or server_binary(), log, timeout_s)
 
 
-def _job(planner: Planner, shard: Shard) -> Job:
-    def describe(loaded: Loaded) -> str:
-        facts = {"system_info": str(loaded.effective.get("system_info", "")), **loaded.build}
-        return store_environment(environment(shard.hardware, planner.engine, facts))
+def _preflight(config: Config, shard: Shard) -> Preflight:
+    """Whether the machine is fit for this shard. Raises BenchError where it is not and the configuration refuses that."""
+    seen = once_an_invocation(current_run_id(), shard.hardware, config.preflight)
+    seen = seen.with_memory(shard_bytes(shard), psutil.virtual_memory().available)
+    if seen.findings:
+        print(f"preflight: {'; '.join(map(str, seen.findings))}", file=sys.stderr)
+    enforce(seen, config.preflight)
+    return seen
 
+
+def _job(planner: Planner, shard: Shard, root: Path) -> Job:
     config, run_id = planner.config, current_run_id()
-    recorder = RunRecord(Path(), run_id, config.to_json())
-    return Job(shard, Path(), config.cell_timeout_s, run_id, describe, recorder)
+    recorder = RunRecord(root, run_id, config.to_json())
+    return Job(shard, root, config.cell_timeout_s, run_id, lambda _: "", recorder)
+
+
+def _build_facts(planner: Planner) -> dict[str, str]:
+    """How the engine was compiled; nothing of a llama-server that was not built here."""
+    if planner.engine.binary is not None:
+        return {}
+    build = installed_build()
+    return {"compiler": build.compiler, "cmake_arguments": " ".join(build.cmake_arguments)}
+
+
+def _described(job: Job, planner: Planner, preflight: Preflight) -> Job:
+    """The job with the machine's state in its cells' environment and in the run's record."""
+
+    def describe(loaded: Loaded) -> str:
+        facts = {"system_info": str(loaded.effective.get("system_info", "")), **_build_facts(planner)}
+        record = environment(job.shard.hardware, planner.engine, facts, preflight.record())
+        return store_environment(record, job.root / ENVIRONMENTS)
+
+    recorder = RunRecord(job.root, job.run_id, planner.config.to_json() | {"preflight": preflight.figures()})
+    return replace(job, describe_environment=describe, recorder=recorder)
 
 
 def _run(job: Job, engine: Engine, cells: Sequence[Cell]) -> None:
-    outcome = "interrupted"
+    outcome = "cut off by an error"
     try:
         failed = run(job, engine, cells)
         outcome = f"finished, {failed} cells failed" if failed else "finished"
+    except KeyboardInterrupt:
+        outcome = INTERRUPTED
+        raise
     finally:
         job.recorder.summarise(outcome)
 
 
 def _remember_weights(planner: Planner, shard: Shard) -> None:
     """Put the weights that were measured into the lock, so that the cells can be planned where the files are not."""
-    lock, draft = WeightsLock.load(LOCK_FILE), planner.registry.models.get(shard.mode.draft or "")
+    draft = planner.registry.models.get(shard.mode.draft or "")
     measured = (
         (shard.model.path, shard.weights),
         (draft.path if draft is not None else None, shard.draft),
         (shard.model.mmproj_path, loaded_projector(shard.weights, shard.engine)),
     )
-    for name, weights in measured:
-        if name and weights is not None and weights.facts is not None:
-            lock = lock.updated(name, weights.facts)
-    lock.save()
+    with locked(Path(".cache/weights.lock")):
+        lock = WeightsLock.load(LOCK_FILE)
+        for name, weights in measured:
+            if name and weights is not None and weights.facts is not None:
+                lock = lock.updated(name, weights.facts)
+        lock.save()
 
 
 def main() -> int:
@@ -93,15 +134,19 @@ def main() -> int:
     only = frozenset(arguments.question)
     _check_questions(shard, only)
     pin(shard.hardware)
-    job = _job(planner, shard)
+    job = _job(planner, shard, arguments.beside or Path())
     with alone_on_machine(f"{Path.cwd().name}: {shard.name}"):
         restore(job)
         cells = missing(job, only)
         if cells:
-            drop_reviews(plan, shard)
+            job = _described(job, planner, _preflight(planner.config, shard))
+            if not arguments.beside:
+                drop_reviews(plan, shard)
             log = arguments.log or LOGS / f"{shard.name}.log"
             _run(job, make_engine(shard.engine, _engine_settings(planner, log)), cells)
-    if not missing(job):
+    if arguments.beside:
+        finish(job)
+    elif not missing(job):
         finish(job)
         _remember_weights(planner, shard)
     return 0

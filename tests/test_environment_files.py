@@ -59,15 +59,84 @@ def test_everything_asked_for_is_locked_with_hashes() -> None:
     assert len(entries) == len(_PINS) and all("--hash=sha256:" in entry for entry in entries)
 
 
-def test_condas_pins_are_those_of_the_lock() -> None:
-    pins = [str(p) for p in yaml.safe_load(Path("envs/bench.yaml").read_text("utf-8"))["dependencies"]]
+def conda_pins(file: str) -> dict[str, str]:
+    """Package -> version of an environment file, by the names that requirements.lock has."""
+    pins = [str(p) for p in yaml.safe_load(Path(f"envs/{file}").read_text("utf-8"))["dependencies"]]
     versions = {normal(name): version for name, _, version in (pin.partition("=") for pin in pins)}
     assert versions.pop("python") == "3.11"
-    versions["snakemake"] = versions.pop("snakemake-minimal")
+    versions.pop("pip", None)
+    if "snakemake-minimal" in versions:
+        versions["snakemake"] = versions.pop("snakemake-minimal")
+    return versions
+
+
+def needed(module: str, seen: set[str]) -> set[str]:
+    """Third-party modules that a script imports, through everything of ours that it imports."""
+    file = Path(f"{module.replace('.', '/')}.py")
+    file = file if file.is_file() else file.with_suffix("") / "__init__.py"
+    if module in seen or not file.is_file():
+        return set()
+    seen.add(module)
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            found |= needed(name, seen) if name.startswith("scripts") else {name.partition(".")[0]}
+    return found - set(sys.stdlib_module_names) - OWN - ENGINE_BUILD
+
+
+ENVIRONMENTS = {"ENVIRONMENT": "bench.yaml", "ENGINE_ENVIRONMENT": "infer.yaml"}
+RULES = [
+    rule
+    for file in sorted(Path("rules").glob("*.smk"))
+    for rule in re.split(r"^ *rule\b", file.read_text("utf-8"), flags=re.M)
+]
+SHELLS = [rule for rule in RULES if re.search(r"^ +shell:", rule, re.M)]
+
+
+def test_every_rule_that_runs_something_names_an_environment() -> None:
+    assert len(SHELLS) >= 10
+    for rule in SHELLS:
+        assert re.search(r"conda:\n +(ENGINE_)?ENVIRONMENT\n", rule), rule
+
+
+@pytest.mark.parametrize("rule", SHELLS, ids=lambda rule: re.search(r"scripts\.\w+", rule)[0])
+def test_an_environment_has_what_its_rules_script_imports(rule: str) -> None:
+    conda, script = re.search(r"conda:\n +(\w+)", rule), re.search(r"python -m (scripts\.\w+)", rule)
+    assert conda and script
+    packages = importlib.metadata.packages_distributions()
+    pins = conda_pins(ENVIRONMENTS[conda[1]])
+    for module in needed(script[1], set()):
+        assert {normal(name) for name in packages[module]} & set(pins), (
+            f"{script[1]} imports {module}: {conda[1]} has it not"
+        )
+
+
+@pytest.mark.parametrize("file", ENVIRONMENTS.values())
+def test_condas_pins_are_those_of_the_lock(file: str) -> None:
+    versions = conda_pins(file)
     assert versions == {name: LOCK[name] for name in versions}
+
+
+def test_the_environment_of_all_but_the_engine_has_everything() -> None:
     packages = importlib.metadata.packages_distributions()
     runtime = {normal(name) for module in imported("scripts") for name in packages[module]}
-    assert runtime & ASKED <= set(versions)
+    assert runtime & ASKED <= set(conda_pins("bench.yaml"))
+
+
+def test_the_engines_build_tools_are_in_its_environment() -> None:
+    assert {"cmake", "ninja", "scikit-build-core"} <= set(conda_pins("infer.yaml"))
+    assert "scripts.build_engine" in Path("envs/infer.post-deploy.sh").read_text("utf-8")
+
+
+def test_slurms_lock_holds_only_what_the_other_does_not() -> None:
+    text = Path("envs/slurm.lock").read_text("utf-8")
+    entries = [entry for entry in re.split(r"\n(?=\S)", text) if "==" in entry]
+    names = {normal(entry.partition("==")[0]) for entry in entries}
+    assert "snakemake-executor-plugin-slurm" in names and not names & set(LOCK)
+    assert all("--hash=sha256:" in entry for entry in entries)
 
 
 def test_no_lock_names_a_registry() -> None:

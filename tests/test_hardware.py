@@ -7,18 +7,67 @@ from pathlib import Path
 
 import pytest
 
+from scripts.lib import hardware
 from scripts.lib.errors import BenchError, InputErrors
-from scripts.lib.hardware import Hardware, load_hardware, local_profile, parse_cpus, profile_names
-from scripts.lib.machine import pin
+from scripts.lib.hardware import Hardware, cpu_list, load_hardware, local_profile, parse_cpus, profile_names
+from scripts.lib.pinning import pin
 
 
 def test_every_shipped_profile_loads() -> None:
-    assert {"epyc-9655", "reference-vm-2c"} <= set(profile_names())
+    assert {"epyc-9655", "epyc-9655-2s", "reference-vm-2c"} <= set(profile_names())
     for name in profile_names():
         assert load_hardware(name).name == name
     assert load_hardware("epyc-9655").spec() == {
-        "threads": 96, "batch_threads": 96, "cpus": "0-95", "numa": "interleave=all",
+        "threads": 96, "batch_threads": 96, "cpus": "0-95", "numa": "interleave=all", "strict": True,
     }  # fmt: skip
+    assert load_hardware("epyc-9655-2s").batch_threads == 192
+
+
+def test_a_simple_profile_is_simple_and_defaults_make_nothing_stale(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text("threads: 4\n")
+    assert load_hardware("x", tmp_path).spec() == {"threads": 4, "batch_threads": 4, "cpus": None, "numa": None}
+    (tmp_path / "y.yaml").write_text(
+        "threads: 2\ncpus: 0-3\nstrict: true\nnice: -5\nopenmp: {OMP_PROC_BIND: true, GOMP_SPINCOUNT: 7}\n"
+        "huge_pages: never\npartition: turin\n"
+    )
+    assert load_hardware("y", tmp_path).spec() == {
+        "threads": 2, "batch_threads": 2, "cpus": "0-3", "numa": None, "strict": True, "nice": -5,
+        "openmp": {"GOMP_SPINCOUNT": "7", "OMP_PROC_BIND": "true"}, "huge_pages": "never",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("strict: true", "strict: needs cpus"),
+        ("cpus: 0-2", "cpus: 4 threads on 3 CPUs: oversubscribed"),
+        ("strict: 1", "strict: expected true or false, found 1"),
+        ("nice: 20", "nice: expected a whole number from -20"),
+        ("openmp: {PATH: /bin}", "openmp: expected a mapping of OMP_"),
+        ("huge_pages: some", "huge_pages: expected null or one of always, madvise, never"),
+        ("partition: 3", "partition: expected null or a partition's name"),
+    ],
+)
+def test_each_pin_is_checked(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "x.yaml").write_text(f"threads: 4\n{text}\n")
+    with pytest.raises(InputErrors, match=message):
+        load_hardware("x", tmp_path)
+
+
+def test_auto_takes_one_cpu_of_each_core_and_all_memory_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usable = sorted(os.sched_getaffinity(0))
+    if len(usable) < 2:
+        pytest.fail("this test wants two CPUs")
+    for cpu in usable:
+        topology = tmp_path / f"cpu{cpu}/topology"
+        topology.mkdir(parents=True)
+        (topology / "thread_siblings_list").write_text(f"{cpu_list(usable[:2])}\n" if cpu in usable[:2] else f"{cpu}\n")
+    (tmp_path / "online").write_text("0-1\n")
+    monkeypatch.setattr(hardware, "CPUS", tmp_path)
+    monkeypatch.setattr(hardware, "NODES", tmp_path)
+    local = local_profile()
+    assert local.threads == len(usable) - 1 and local.numa == "interleave=all"
+    assert local.cpus is not None and parse_cpus(local.cpus) == {usable[0], *usable[2:]}
 
 
 def test_auto_is_this_machine() -> None:
@@ -42,6 +91,7 @@ def test_a_bad_profile_has_all_its_mistakes_named(tmp_path: Path) -> None:
 
 
 def test_cpu_lists() -> None:
+    assert cpu_list([8, 0, 1, 2, 3]) == "0-3,8"
     assert parse_cpus("0-3,8") == {0, 1, 2, 3, 8}
     with pytest.raises(BenchError, match="CPU list"):
         parse_cpus("0-")

@@ -73,6 +73,8 @@ class Config:
     measurement_epoch: int
     cell_timeout_s: float
     judge: JudgeConfig
+    preflight: str
+    sample: int
 
     def with_modes(self, modes: tuple[str, ...]) -> Config:
         """The same configuration with other mode patterns."""
@@ -154,6 +156,8 @@ def parse_config(raw: Mapping[str, Any], file: str = str(CONFIG_FILE), schema_fi
         measurement_epoch=raw["measurement_epoch"],
         cell_timeout_s=float(raw["timeouts"]["cell_s"]),
         judge=parse_judge(raw["judge"]),
+        preflight=raw["preflight"],
+        sample=raw["sample"],
     )
 
 

@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from tqdm import tqdm
 
 from scripts.lib.cell_spec import loaded_projector
 from scripts.lib.engines import Engine, EngineFailure, GenerationTimeout, Loaded, LoadSettings, Request
 from scripts.lib.errors import BenchError
+from scripts.lib.machine import StopRequest
+from scripts.lib.memory import page_cache
+from scripts.lib.pinning import Thread, compute_threads, has_huge_pages, memory_policy, read_threads, shown, violations
 from scripts.lib.plan import Cell, Shard
 from scripts.lib.plan_files import existing_files
 from scripts.lib.records import CellRecord, Measurement, link_into_place, read_cell, write_atomic
+from scripts.lib.weights import split_files
 
 
 class Recorder(Protocol):
@@ -156,6 +160,16 @@ def guard_cell(shard: Shard, measured: Measurement) -> None:
         raise EngineFailure(f"mode {shard.mode.name} was not active: {measured.completion_tokens} tokens, none drafted")
 
 
+def guard_pins(shard: Shard, pid: int, before: Mapping[int, Thread]) -> Mapping[str, Any]:
+    """Read back how the engine's threads ran since `before`. Raises EngineFailure for what the profile does not want."""
+    after, policy = read_threads(pid), memory_policy(pid)
+    computing = compute_threads(before, after)
+    wrong = "; ".join(violations(shard.hardware, after.values(), computing, policy, has_huge_pages(pid)))
+    if wrong:
+        raise EngineFailure(f"hardware {shard.hardware.name} was not active: {wrong}")
+    return shown(computing, policy)
+
+
 @dataclass(slots=True)
 class _Start:
     """A loaded and proven engine, or the reason why it is not."""
@@ -166,14 +180,19 @@ class _Start:
 
 
 def _start(job: Job, engine: Engine) -> _Start:
-    loaded = Loaded(0.0)
+    loaded, settings = Loaded(0.0), load_settings(job.shard)
+    files = [file for weights in (settings.weights, settings.draft) if weights for file in split_files(weights)]
+    cached = page_cache(files)
     try:
-        loaded = engine.load(load_settings(job.shard))
+        loaded = engine.load(settings)
         guard_load(job.shard, loaded)
+        threads = read_threads(engine.pid())
         begin = time.perf_counter()
         drafted = engine.warm_up()
         warm_up_s = time.perf_counter() - begin
         guard_warm_up(job.shard, drafted)
+        pinned = guard_pins(job.shard, engine.pid(), threads)
+        loaded = replace(loaded, effective={**loaded.effective, "pinning": pinned, "page_cache": cached})
     except EngineFailure as failure:
         return _Start(loaded, failure=str(failure))
     return _Start(loaded, warm_up_s)
@@ -197,32 +216,44 @@ def _run_cell(job: Job, engine: Engine, cell: Cell, start: _Start) -> tuple[str,
 
 
 def run(job: Job, engine: Engine, cells: Sequence[Cell], bar: bool = True) -> int:
-    """Run `cells` and store each. Gives the number whose status is not `ok`."""
+    """Run `cells` and store each. Gives the number whose status is not `ok`.
+
+    Raises KeyboardInterrupt when it was asked to stop: after the cell in flight, or at once when asked twice.
+    """
     start = _start(job, engine)
     environment = job.describe_environment(start.loaded)
     failed = 0
-    for cell in _progress(job.shard.name, cells, bar):
-        started = datetime.now(UTC).isoformat(timespec="seconds")
-        status, error, measured = _run_cell(job, engine, cell, start)
-        failed += status != "ok"
-        record = CellRecord(
-            cell=cell.id,
-            digest=cell.digest,
-            spec=cell.spec,
-            status=status,
-            error=error,
-            measurement=measured,
-            load_s=round(start.loaded.load_s, 6),
-            warm_up_s=round(start.warm_up_s, 6),
-            peak_rss_bytes=engine.peak_rss_bytes(),
-            effective=start.loaded.effective,
-            environment=environment,
-            started_utc=started,
-            run_id=job.run_id,
-        )
-        store(job, cell, record)
+    with StopRequest() as stop:
+        for cell in _progress(job.shard.name, cells, bar):
+            record = _record(job, engine, cell, start, environment)
+            failed += record.status != "ok"
+            store(job, cell, record)
+            if stop.asked:
+                break
     engine.unload()
+    if stop.asked:
+        raise KeyboardInterrupt
     return failed
+
+
+def _record(job: Job, engine: Engine, cell: Cell, start: _Start, environment: str) -> CellRecord:
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    status, error, measured = _run_cell(job, engine, cell, start)
+    return CellRecord(
+        cell=cell.id,
+        digest=cell.digest,
+        spec=cell.spec,
+        status=status,
+        error=error,
+        measurement=measured,
+        load_s=round(start.loaded.load_s, 6),
+        warm_up_s=round(start.warm_up_s, 6),
+        peak_rss_bytes=engine.peak_rss_bytes(),
+        effective=start.loaded.effective,
+        environment=environment,
+        started_utc=started,
+        run_id=job.run_id,
+    )
 
 
 def finish(job: Job) -> None:

@@ -35,7 +35,8 @@ _SHORT_TEXTS = re.compile(
 class Header:
     """What planning needs to know of a model. Sizes in tokens or counts; digests are 12 hex characters.
 
-    `quant_mix`: tensors per type, most first, such as `Q4_1:210 F32:61`.
+    `quant_mix`: tensors per type, most first, such as `Q4_1:210 F32:61`. `kv_elements`: of the KV cache per token, all
+    layers, at most (a sliding window needs fewer; 0: not told).
     """
 
     architecture: str
@@ -53,6 +54,7 @@ class Header:
     block_count: int | None
     split_count: int
     quant_mix: str = ""
+    kv_elements: int = 0
 
 
 class _Cursor:
@@ -231,6 +233,21 @@ def _short(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:12]
 
 
+def _kv_elements(values: _Values, arch: str, view: mmap.mmap) -> int:
+    """K and V of one token: layers x KV heads x (key + value width). Some models list the heads layer by layer."""
+    heads, layers = values.raw.get(f"{arch}.attention.head_count"), values.number(f"{arch}.block_count") or 0
+    kv_heads = values.raw.get(f"{arch}.attention.head_count_kv", heads)
+    if isinstance(kv_heads, tuple):
+        count, start, end = kv_heads
+        fits = count and end - start == 4 * count
+        total = sum(struct.unpack(f"<{count}i", view[start:end])) if fits else 0
+    else:
+        total = layers * (kv_heads if isinstance(kv_heads, int) else 0)
+    width = (values.number(f"{arch}.embedding_length") or 0) // heads if isinstance(heads, int) and heads else 0
+    key, value = (values.number(f"{arch}.attention.{part}_length") for part in ("key", "value"))
+    return max(total, 0) * ((key or width) + (value or width))
+
+
 def _make_header(values: _Values, view: mmap.mmap) -> Header:
     arch = values.text("general.architecture") or ""
     count, start, end = values.array("tokenizer.ggml.tokens")
@@ -250,6 +267,7 @@ def _make_header(values: _Values, view: mmap.mmap) -> Header:
         context_length=values.number(f"{arch}.context_length"),
         block_count=values.number(f"{arch}.block_count"),
         split_count=values.number("split.count") or 1,
+        kv_elements=_kv_elements(values, arch, view),
     )
 
 

@@ -1,4 +1,4 @@
-"""Hardware profiles: threads, CPU set and NUMA policy of the machine that is measured."""
+"""Hardware profiles: how the measured machine is used. Threads and where they run, memory policy, priority, OpenMP."""
 
 from __future__ import annotations
 
@@ -6,29 +6,35 @@ import hashlib
 import os
 import platform
 import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 import yaml
 
 from scripts.lib.errors import BenchError, InputErrors, Problem, suggest
 
 PROFILES = Path("config/hardware")
+NODES, CPUS = Path("/sys/devices/system/node"), Path("/sys/devices/system/cpu")
 AUTO = "auto"
 LOCAL_PREFIX = "local-"
-REQUIRED = ("threads", "batch_threads", "cpus", "numa")
-KEYS = (*REQUIRED, "bandwidth_gb_per_s")
+REQUIRED = ("threads",)
 NUMA_POLICY = re.compile(r"(interleave|membind|cpunodebind|preferred)=[0-9a-z,-]+")
 CPU_LIST = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
+OPENMP_NAME = re.compile(r"(OMP|GOMP|KMP)_[A-Z_]+")
+HUGE_PAGES = ("always", "madvise", "never")
+MOST_NICE, LEAST_NICE = -20, 19
 
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
     """A named profile. `cpus` is a CPU list such as `0-95` (None: not pinned); `numa` a numactl policy (None: none).
 
-    `bandwidth_gb_per_s` is the memory's, for the physics gate (10^9 bytes; None: unknown, the gate lets speeds pass).
+    `strict`: the i-th compute thread on the i-th CPU of `cpus` alone. `nice` is the process's priority, `openmp` the
+    OMP_* variables (nothing is inherited), `huge_pages` the transparent huge pages wanted (None: as the machine is).
+    `bandwidth_gb_per_s` is the memory's, for the physics gate (10^9 bytes; None: unknown, the gate lets speeds pass);
+    `partition` the cluster's, for jobs of this profile.
     """
 
     name: str
@@ -37,10 +43,30 @@ class Hardware:
     cpus: str | None
     numa: str | None
     bandwidth_gb_per_s: float | None = None
+    strict: bool = False
+    nice: int = 0
+    openmp: tuple[tuple[str, str], ...] = ()
+    huge_pages: str | None = None
+    partition: str | None = None
 
     def spec(self) -> dict[str, Any]:
-        """The part of a cell's spec that pins the machine's use; the name is in the cell's path."""
-        return {key: getattr(self, key) for key in REQUIRED}
+        """The part of a cell's spec that pins the machine's use; the name is in the cell's path.
+
+        What a profile leaves at its default is left out, so that a new key makes no measurement stale.
+        """
+        spec: dict[str, Any] = {key: getattr(self, key) for key in ("threads", "batch_threads", "cpus", "numa")}
+        optional = {
+            "strict": self.strict,
+            "nice": self.nice,
+            "openmp": dict(self.openmp),
+            "huge_pages": self.huge_pages,
+        }
+        return spec | {key: value for key, value in optional.items() if value}
+
+    @property
+    def is_local(self) -> bool:
+        """True for a profile that was made of one machine and means nothing on another."""
+        return self.name.startswith(LOCAL_PREFIX)
 
 
 def cpu_model() -> str:
@@ -65,13 +91,41 @@ def _machine_id() -> str:
     return platform.node()
 
 
+def _one_per_core(usable: frozenset[int]) -> frozenset[int]:
+    """The first usable CPU of every physical core (all of them where the kernel does not tell siblings)."""
+    chosen, taken = set[int](), set[int]()
+    for cpu in sorted(usable):
+        if cpu in taken:
+            continue
+        chosen.add(cpu)
+        try:
+            siblings = (CPUS / f"cpu{cpu}/topology/thread_siblings_list").read_text(encoding="utf-8").strip()
+            taken |= parse_cpus(siblings)
+        except (OSError, BenchError):
+            taken.add(cpu)
+    return frozenset(chosen)
+
+
+def numa_nodes() -> tuple[int, ...]:
+    """The machine's memory nodes (0 alone where the kernel does not tell)."""
+    try:
+        return tuple(sorted(parse_cpus((NODES / "online").read_text(encoding="utf-8").strip())))
+    except (OSError, BenchError):
+        return (0,)
+
+
 def local_profile() -> Hardware:
-    """A profile of this machine: one thread per physical core that this process may use."""
-    usable = len(os.sched_getaffinity(0))
-    cores = min(psutil.cpu_count(logical=False) or usable, usable)
+    """A profile of this machine: one thread per physical core that this process may use, memory over all nodes.
+
+    The CPUs are named only where hyper-threads would otherwise share a core.
+    """
+    usable = frozenset(os.sched_getaffinity(0))
+    cores = _one_per_core(usable)
     slug = re.sub(r"[^a-z0-9]+", "-", cpu_model().lower()).strip("-")[:40]
     tag = hashlib.sha256(_machine_id().encode()).hexdigest()[:6]
-    return Hardware(f"{LOCAL_PREFIX}{slug}-{cores}c-{tag}", cores, cores, None, None)
+    cpus = None if cores == usable else cpu_list(cores)
+    numa = "interleave=all" if len(numa_nodes()) > 1 else None
+    return Hardware(f"{LOCAL_PREFIX}{slug}-{len(cores)}c-{tag}", len(cores), len(cores), cpus, numa)
 
 
 def profile_names(folder: Path = PROFILES) -> tuple[str, ...]:
@@ -90,25 +144,88 @@ def parse_cpus(text: str) -> frozenset[int]:
     return frozenset(cpus)
 
 
+def cpu_list(cpus: Iterable[int]) -> str:
+    """CPUs as a list such as `0-3,8`: what `parse_cpus` reads."""
+    ranges: list[list[int]] = []
+    for cpu in sorted(cpus):
+        if ranges and cpu == ranges[-1][1] + 1:
+            ranges[-1][1] = cpu
+        else:
+            ranges.append([cpu, cpu])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
+
+
+def _whole(least: int, most: float = float("inf")) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _text(form: re.Pattern[str]) -> Callable[[object], bool]:
+    return lambda value: value is None or form.fullmatch(str(value)) is not None
+
+
+def _is_bandwidth(value: object) -> bool:
+    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0)
+
+
+def _is_openmp(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        OPENMP_NAME.fullmatch(str(name)) and isinstance(text, (str, int)) for name, text in value.items()
+    )
+
+
+# Key -> whether a value fits, and what is expected.
+_FORMS: Mapping[str, tuple[Callable[[object], bool], str]] = {
+    "threads": (_whole(1), "a number of threads of at least 1"),
+    "batch_threads": (_whole(1), "a number of threads of at least 1"),
+    "cpus": (_text(CPU_LIST), "null or such as 0-95"),
+    "numa": (_text(NUMA_POLICY), "null or such as interleave=all"),
+    "strict": (lambda value: isinstance(value, bool), "true or false"),
+    "nice": (_whole(MOST_NICE, LEAST_NICE), f"a whole number from {MOST_NICE} (first) to {LEAST_NICE} (last)"),
+    "openmp": (_is_openmp, "a mapping of OMP_… variables to texts or numbers"),
+    "huge_pages": (lambda value: value is None or value in HUGE_PAGES, f"null or one of {', '.join(HUGE_PAGES)}"),
+    "bandwidth_gb_per_s": (_is_bandwidth, "GB/s above 0"),
+    "partition": (lambda value: value is None or isinstance(value, str), "null or a partition's name"),
+}
+
+
 def _check(raw: object, file: str) -> list[Problem]:
     if not isinstance(raw, dict):
         return [Problem(file, "", f"expected a mapping, found {type(raw).__name__}")]
-    problems = [Problem(file, str(key), f"unknown key{suggest(key, KEYS)}") for key in raw if key not in KEYS]
+    problems = [Problem(file, str(key), f"unknown key{suggest(key, _FORMS)}") for key in raw if key not in _FORMS]
     problems += [Problem(file, key, "is missing") for key in REQUIRED if key not in raw]
-    for key in ("threads", "batch_threads"):
-        value = raw.get(key)
-        if key in raw and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-            problems.append(Problem(file, key, f"expected a number of threads of at least 1, found {value!r}"))
-    for key, form, example in (("cpus", CPU_LIST, "0-95"), ("numa", NUMA_POLICY, "interleave=all")):
-        value = raw.get(key)
-        if value is not None and not form.fullmatch(str(value)):
-            problems.append(Problem(file, key, f"expected null or such as {example}, found {value!r}"))
-    bandwidth = raw.get("bandwidth_gb_per_s")
-    if bandwidth is not None and (
-        isinstance(bandwidth, bool) or not isinstance(bandwidth, (int, float)) or bandwidth <= 0
-    ):
-        problems.append(Problem(file, "bandwidth_gb_per_s", f"expected GB/s above 0, found {bandwidth!r}"))
-    return problems
+    for key, (fits, expected) in _FORMS.items():
+        if key in raw and not fits(raw[key]):
+            problems.append(Problem(file, key, f"expected {expected}, found {raw[key]!r}"))
+    return problems or list(_check_together(raw, file))
+
+
+def _check_together(raw: Mapping[str, Any], file: str) -> Iterator[Problem]:
+    if raw.get("cpus") is None:
+        if raw.get("strict"):
+            yield Problem(file, "strict", "needs cpus: which thread is to run on which CPU?")
+        return
+    count, most = len(parse_cpus(str(raw["cpus"]))), max(raw["threads"], raw.get("batch_threads", 0))
+    if most > count:
+        yield Problem(file, "cpus", f"{most} threads on {count} CPUs: oversubscribed threads run many times slower")
+
+
+def _profile(name: str, raw: Mapping[str, Any]) -> Hardware:
+    def openmp_text(value: object) -> str:
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+    return Hardware(
+        name=name,
+        threads=raw["threads"],
+        batch_threads=raw.get("batch_threads", raw["threads"]),
+        cpus=None if raw.get("cpus") is None else str(raw["cpus"]),
+        numa=raw.get("numa"),
+        bandwidth_gb_per_s=raw.get("bandwidth_gb_per_s"),
+        strict=raw.get("strict", False),
+        nice=raw.get("nice", 0),
+        openmp=tuple(sorted((key, openmp_text(value)) for key, value in raw.get("openmp", {}).items())),
+        huge_pages=raw.get("huge_pages"),
+        partition=raw.get("partition"),
+    )
 
 
 def load_hardware(name: str, folder: Path = PROFILES) -> Hardware:
@@ -128,6 +245,4 @@ def load_hardware(name: str, folder: Path = PROFILES) -> Hardware:
     problems = _check(raw, str(file))
     if problems:
         raise InputErrors(problems)
-    cpus = None if raw["cpus"] is None else str(raw["cpus"])
-    bandwidth = raw.get("bandwidth_gb_per_s")
-    return Hardware(name, raw["threads"], raw["batch_threads"], cpus, raw["numa"], bandwidth)
+    return _profile(name, raw)

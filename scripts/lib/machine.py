@@ -1,4 +1,4 @@
-"""One timed shard at a time on a machine, on the cores it was given, and gone when its parent is gone."""
+"""One timed shard at a time on a machine, gone when its parent is gone, and ended by Ctrl-C between two cells."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ import contextlib
 import ctypes
 import fcntl
 import os
-import shutil
 import signal
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Self
 
 from scripts.lib.errors import BenchError
-from scripts.lib.hardware import Hardware, parse_cpus
 
 PR_SET_PDEATHSIG = 1
 LOCK_VARIABLE = "EPYC_BENCH_LOCK"
-NUMA_VARIABLE = "EPYC_BENCH_NUMA"
 
 
 def die_with_parent() -> None:
@@ -30,6 +28,33 @@ def die_with_parent() -> None:
         raise BenchError(f"prctl(PR_SET_PDEATHSIG) failed: {os.strerror(ctypes.get_errno())}")
     if os.getppid() != parent:
         raise BenchError("the process that started this one is already gone")
+
+
+class StopRequest:
+    """Ctrl-C or SIGTERM while cells are run: the first asks to stop after the cell in flight, the second stops at once.
+
+    A signal that the process was started to ignore (nohup, a shell's background job) stays ignored.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._take)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _take(self, number: int, frame: object) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        print("\nstopping after the cell in flight; once more stops at once", file=sys.stderr, flush=True)
 
 
 def lock_file() -> Path:
@@ -66,6 +91,15 @@ def _acquire(handle: int, path: Path) -> None:
             time.sleep(0.2)
 
 
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock file for a moment: between jobs on several machines that share a file system, too."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
 def alone_in_checkout(path: Path) -> int:
     """Hold a checkout's lock until this process ends, however it ends; gives the open file. Raises BenchError if held.
 
@@ -85,29 +119,3 @@ def alone_in_checkout(path: Path) -> int:
     os.ftruncate(handle, 0)
     os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
     return handle
-
-
-def pin(hardware: Hardware) -> None:
-    """Put this process on the profile's CPUs and NUMA policy; refuses to run more threads than CPUs."""
-    if hardware.numa and os.environ.get(NUMA_VARIABLE) != hardware.numa:
-        numactl = shutil.which("numactl")
-        if numactl is None:
-            raise BenchError(f"hardware {hardware.name}: numa {hardware.numa} needs numactl: apt install numactl")
-        os.environ[NUMA_VARIABLE] = hardware.numa
-        sys.stdout.flush()
-        os.execv(numactl, [numactl, f"--{hardware.numa}", sys.executable, *sys.orig_argv[1:]])
-    if hardware.cpus:
-        wanted = parse_cpus(hardware.cpus)
-        absent = wanted - os.sched_getaffinity(0)
-        if absent:
-            raise BenchError(
-                f"hardware {hardware.name}: cpus {hardware.cpus}: this machine or container has no CPU {min(absent)}"
-            )
-        os.sched_setaffinity(0, wanted)
-    usable = len(os.sched_getaffinity(0))
-    most = max(hardware.threads, hardware.batch_threads)
-    if most > usable:
-        raise BenchError(
-            f"hardware {hardware.name}: {most} threads on {usable} usable CPUs: oversubscribed threads run many times "
-            "slower; choose a profile of this machine (hardware: auto)"
-        )

@@ -46,3 +46,15 @@ def bytes_per_token(weights_bytes: int, experts: int | None, experts_used: int |
     if not experts or not experts_used:
         return float(weights_bytes)
     return weights_bytes * (shared + (1 - shared) * min(experts_used / experts, 1.0))
+
+
+def bandwidth_efficiency(
+    decode_tokens_per_s: float | None, bytes_per_token: float | None, bandwidth_bytes_per_s: float | None
+) -> float | None:
+    """The roofline's share: bytes that decoding read a second over those that the memory gives (None: not known).
+
+    Without speculation only: a verified draft reads the weights once for several tokens.
+    """
+    if not decode_tokens_per_s or not bytes_per_token or not bandwidth_bytes_per_s:
+        return None
+    return decode_tokens_per_s * bytes_per_token / bandwidth_bytes_per_s

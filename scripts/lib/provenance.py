@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
 import re
@@ -14,8 +15,8 @@ from typing import Any
 
 import psutil
 
-from scripts.lib.errors import BenchError
-from scripts.lib.hardware import Hardware, cpu_model
+from scripts.lib.errors import BenchError, suggest
+from scripts.lib.hardware import NODES, OPENMP_NAME, Hardware, cpu_model, numa_nodes
 from scripts.lib.records import canonical_json, digest, write_atomic
 
 ENGINE_LOCK = Path("envs/engine.lock")
@@ -78,14 +79,20 @@ def _first_line(argv: list[str]) -> str | None:
     return (shown.stdout or shown.stderr).strip().split("\n", 1)[0] or None
 
 
-def environment(hardware: Hardware, engine: EngineIdentity, engine_facts: Mapping[str, str]) -> dict[str, Any]:
+def environment(
+    hardware: Hardware,
+    engine: EngineIdentity,
+    engine_facts: Mapping[str, str],
+    preflight: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """What the machine and the software were, as far as they can be read (null: not to be had here).
 
-    Holds nothing that changes from minute to minute, so that equal conditions have one digest, and no path or host name.
+    `preflight`: how fit the machine was to be timed (`Preflight.record`). Holds nothing that changes from minute to
+    minute, so that equal conditions have one digest, and no path or host name.
     """
     frequency = "/sys/devices/system/cpu/cpu0/cpufreq"
     return {
-        "engine": engine.spec() | dict(engine_facts),
+        "engine": engine.spec() | {"source_sha256": engine.source_sha256} | dict(engine_facts),
         "hardware": hardware.spec() | {"name": hardware.name},
         "cpu": {
             "model": cpu_model(),
@@ -96,26 +103,67 @@ def environment(hardware: Hardware, engine: EngineIdentity, engine_facts: Mappin
             "governor": _read(f"{frequency}/scaling_governor"),
             "boost": _read("/sys/devices/system/cpu/cpufreq/boost"),
             "numa_nodes": _read("/sys/devices/system/node/online"),
+            "cpuset": _status("Cpus_allowed_list"),
         },
         "memory": {
             "total_bytes": psutil.virtual_memory().total,
             "transparent_hugepage": _read("/sys/kernel/mm/transparent_hugepage/enabled"),
             "nr_hugepages": _read("/proc/sys/vm/nr_hugepages"),
             "numa_balancing": _read("/proc/sys/kernel/numa_balancing"),
+            "numa_topology": _numa_topology(),
         },
         "system": {
             "kernel": platform.release(),
             "libc": " ".join(platform.libc_ver()),
             "python": platform.python_version(),
             "compiler": _first_line(["gcc", "--version"]),
-            "openmp": {key: value for key, value in sorted(os.environ.items()) if key.startswith(("OMP_", "GOMP_"))},
+            "openmp": {key: value for key, value in sorted(os.environ.items()) if OPENMP_NAME.fullmatch(key)},
         },
+        "preflight": dict(preflight) if preflight is not None else None,
     }
+
+
+def _status(key: str) -> str | None:
+    found = re.search(rf"^{key}:\s*(\S+)", _read("/proc/self/status") or "", re.M)
+    return found[1] if found else None
+
+
+def _numa_topology() -> dict[str, dict[str, str | None]]:
+    """Of each memory node its CPUs, size and distances: what `numactl -H` prints, without what is free at the moment."""
+    found = {}
+    for number in numa_nodes():
+        folder = NODES / f"node{number}"
+        size = re.search(r"MemTotal:\s*(\d+) kB", _read(str(folder / "meminfo")) or "")
+        found[str(number)] = {
+            "cpus": _read(str(folder / "cpulist")),
+            "memory": f"{int(size[1]) >> 20} GiB" if size else None,
+            "distances": _read(str(folder / "distance")),
+        }
+    return found
 
 
 def _microcode() -> str | None:
     found = re.search(r"^microcode\s*:\s*(\S+)", _read("/proc/cpuinfo") or "", re.M)
     return found[1] if found else None
+
+
+def read_environment(name: str, folder: Path = ENVIRONMENTS) -> tuple[str, dict[str, Any]]:
+    """(digest or file name, record) of a digest, the beginning of one, or a file. Raises BenchError."""
+    file, known = Path(name), sorted(path.stem for path in folder.glob("*.json"))
+    if not file.is_file():
+        fitting = [digest for digest in known if digest.startswith(name)]
+        if not fitting:
+            raise BenchError(f"{folder}: no environment '{name}' and no such file{suggest(name, known)}")
+        if len(fitting) > 1:
+            raise BenchError(f"{folder}: '{name}' is the beginning of {len(fitting)}: {', '.join(fitting)}")
+        file = folder / f"{fitting[0]}.json"
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BenchError(f"{file}: not an environment record ({error})") from error
+    if not isinstance(record, dict):
+        raise BenchError(f"{file}: expected a mapping, found {type(record).__name__}")
+    return file.stem, record
 
 
 def store_environment(record: Mapping[str, Any], folder: Path = ENVIRONMENTS) -> str:

@@ -103,6 +103,22 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
+INTERRUPTED = "interrupted"
+
+
+def was_interrupted(folder: Path) -> bool:
+    """True when the last shard of the run was stopped by the user."""
+    try:
+        return f"Outcome: {INTERRUPTED}" in (folder / "summary.md").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return False
+
+
+def summarise_failed(folder: Path) -> None:
+    """Write the summary of a run that did not come to its end: stopped by the user, or failed."""
+    summarise(folder, f"{INTERRUPTED if was_interrupted(folder) else 'failed'}; its finished cells are kept")
+
+
 def summarise(folder: Path, outcome: str) -> None:
     """Write `summary.md`: outcome, cells per shard and status, and each failure in the engine's words."""
     rows = read_rows(folder)

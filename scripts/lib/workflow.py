@@ -5,24 +5,22 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from scripts.lib.cluster import cluster_resources
 from scripts.lib.config import CONFIG_FILE, CONFIG_VARIABLE, Config, merge, parse_config, read_config_file, typed_like
 from scripts.lib.errors import BenchError, fail
 from scripts.lib.hardware import load_hardware, profile_names
-from scripts.lib.judge_config import CLAUDE, LOCAL, NO_KEY, has_key
+from scripts.lib.judge_config import CLAUDE, LOCAL, has_key
 from scripts.lib.judging import Series
-from scripts.lib.judging.answers import estimate, most_characters, request_size
 from scripts.lib.judging.store import VerdictStore
-from scripts.lib.plan import CELLS, Plan, Planner, Shard, make_plan, seen_from_elsewhere
+from scripts.lib.plan import CELLS, Cell, Plan, Planner, Shard, make_plan, seen_from_elsewhere
 from scripts.lib.plan_files import load_planner, pending, planners
-from scripts.lib.prediction import hours_text, read_measured, shard_seconds
+from scripts.lib.prediction import read_measured
 from scripts.lib.probes import planned_probes
 from scripts.lib.records import digest
 from scripts.lib.registry_loader import Quirk
@@ -38,7 +36,7 @@ INSTRUMENT = f"{REVIEWS}/instrument.csv"
 # What can be asked for besides single files, and `results_MODEL`.
 TARGETS = (
     *("results", "results_so_far", "retry_failed", "weights", "probes", "tabulate", "render"),
-    *("preview", "orphans", "prune"),
+    *("preview", "orphans", "prune", "reproduce"),
 )
 # Set where `results_so_far` is asked for, and handed down to the jobs: nothing is run, what there is gets shown.
 SO_FAR_VARIABLE = "EPYC_BENCH_SO_FAR"
@@ -88,6 +86,11 @@ class Workflow:
         return shard.hardware != self.planner.hardware or bool(os.environ.get(SO_FAR_VARIABLE))
 
     @cached_property
+    def missing(self) -> Mapping[str, tuple[Cell, ...]]:
+        """Shard name -> its cells that have no file yet: one look at the disk for everything that asks."""
+        return {shard.name: pending(shard) for shard in self.shards}
+
+    @cached_property
     def shard_targets(self) -> Mapping[str, str]:
         """Shard name -> one of its cells: a missing one where any is, so that asking for it runs the shard's job.
 
@@ -95,9 +98,28 @@ class Workflow:
         """
         found = {}
         for shard in self.shards:
-            missing = pending(shard)
+            missing = self.missing[shard.name]
             found[shard.name] = f"{shard.folder}/{missing[0].file_name}" if missing else shard.cell_files[0]
         return found
+
+    @cached_property
+    def cluster(self) -> Mapping[str, Mapping[str, Any]]:
+        """Shard name -> what its job asks of a cluster's scheduler."""
+        measured = read_measured()
+        return {shard.name: cluster_resources(shard, self.missing[shard.name], measured) for shard in self.shards}
+
+    @cached_property
+    def suites(self) -> tuple[str, ...]:
+        """The suites that planned cells are of."""
+        return tuple(dict.fromkeys(cell.id.suite for shard in self.shards for cell in shard.cells))
+
+    def suite_cells(self, suite: str) -> Iterator[str]:
+        """Of each shard with cells of that suite, a missing one where any is: one edge a shard (see `shard_targets`)."""
+        for shard in self.shards:
+            both = (*self.missing[shard.name], *shard.cells)
+            first = next((cell for cell in both if cell.id.suite == suite), None)
+            if first is not None:
+                yield f"{shard.folder}/{first.file_name}"
 
     def weights_of(self, key: str) -> str:
         """Where a model's weights are, or will be made."""
@@ -169,6 +191,13 @@ class Workflow:
         return [str(known.path)] if wanted and known is not None else []
 
     @property
+    def unreviewed(self) -> list[Review]:
+        """The active plans' reviews that are still to be written, with those whose answers wait for a verdict."""
+        waiting = {file for series in self.judges for file in VerdictStore(series).unfinished().get("reviews", ())}
+        here = ((file, review) for file, review in self.reviews.items() if not self.is_elsewhere(review.shard))
+        return [review for file, review in here if file in waiting or not Path(file).is_file()]
+
+    @property
     def derived(self) -> list[str]:
         """Everything that is made of cells: reviews, tables and pages."""
         return [*PAGES, SUMMARY, INSTRUMENT, self.stamp, *self.reviews]
@@ -177,9 +206,6 @@ class Workflow:
     def stamp(self) -> str:
         """A file whose name is the plan's digest: missing when the plan changed, so the tables are rebuilt."""
         return f"{TABLES}/plan.{self.identity}.json"
-
-
-NAMED_WITHOUT_DRY_RUN = 3
 
 
 def other_profiles(active: str) -> tuple[str, ...]:
@@ -211,57 +237,8 @@ def load_workflow(config: Mapping[str, Any]) -> Workflow:
     return make_workflow(parsed)
 
 
-def summary_lines(plan: Plan, with_names: bool) -> Iterator[str]:
-    """The plan in a few lines, before Snakemake's own list; a dry run names every model that is left out."""
-    todo = {shard.name: pending(shard) for shard in plan.runnable}
-    cells = sum(len(shard.cells) for shard in plan.runnable)
-    measured = read_measured()
-    seconds = sum(shard_seconds(shard, todo[shard.name], measured) for shard in plan.runnable)
-    time = f", at most {hours_text(seconds)}" if seconds else ""
-    yield (
-        f"plan: {len(plan.runnable)} shards, {cells} cells on {plan.hardware.name} by engine {plan.engine.name}; "
-        f"{sum(map(len, todo.values()))} cells in {sum(map(bool, todo.values()))} shards are to be run{time}"
-    )
-    reasons: dict[str, list[str]] = {}
-    for item in plan.left_out:
-        if item.mode == "*":
-            kind = "weights are not on this machine" if item.reason.startswith("weights are not") else item.reason
-            reasons.setdefault(kind, []).append(item.model)
-    elsewhere = Counter(shard.model.key for shard in plan.shards if not shard.runnable)
-    if elsewhere:
-        reasons.setdefault("weights are not on this machine", []).extend(elsewhere)
-    for reason, models in sorted(reasons.items(), key=lambda pair: -len(pair[1])):
-        shown = ", ".join(models) if with_names or len(models) <= NAMED_WITHOUT_DRY_RUN else f"{len(models)} models"
-        yield f"left out ({reason}): {shown}"
-    for warning in plan.warnings:
-        yield f"warning: {warning}"
-
-
-def _unreviewed(workflow: Workflow) -> Iterator[Review]:
-    """The active plans' reviews that are still to be written, those included whose answers wait for a verdict."""
-    waiting = {file for series in workflow.judges for file in VerdictStore(series).unfinished().get("reviews", ())}
-    for file, review in workflow.reviews.items():
-        if not workflow.is_elsewhere(review.shard) and (file in waiting or not Path(file).is_file()):
-            yield review
-
-
-def judge_lines(workflow: Workflow) -> Iterator[str]:
-    """What is to be judged, by whom, and what it can cost: the answers themselves are not looked at."""
-    reviews, config = list(_unreviewed(workflow)), workflow.planner.config.judge
-    answers = sum(len(review.cells) for review in reviews)
-    for series in workflow.judges if answers else ():
-        said = f"judge {series.name}: at most {answers} answers in {len(reviews)} reviews"
-        if series.scorer == CLAUDE:
-            sizes = (request_size(cell.question, most_characters(cell)) for r in reviews for cell in r.cells)
-            price = estimate(sizes, config.claude, config.canary_share, config.retest_share)
-            said += f", at most ${price.at_most_usd:.2f} by {config.claude.api} (max_usd {config.claude.max_usd:g})"
-            said += "" if has_key() else f"; {NO_KEY}: without a stored verdict they stay unscored"
-        yield said
-
-
-def take_up_unfinished(workflow: Workflow) -> int:
+def take_up_unfinished(workflow: Workflow) -> None:
     """Drop the reviews whose answers wait for a verdict that can be had now, so that they are judged and made again."""
-    dropped = 0
     for series in workflow.judges:
         if series.scorer == CLAUDE and not has_key():
             continue
@@ -269,27 +246,40 @@ def take_up_unfinished(workflow: Workflow) -> int:
             if file in workflow.reviews:
                 Path(file).unlink(missing_ok=True)
                 Path(workflow.judged_stamp).unlink(missing_ok=True)
-                dropped += 1
-    return dropped
 
 
-PER_MODEL = "results_"
+PER_MODEL, PER_SUITE = "results_", "results_suite_"
 
 
 def for_targets(config: Mapping[str, Any], arguments: Sequence[str]) -> Mapping[str, Any]:
-    """The configuration of one invocation: where only `results_MODEL` targets are asked for, only those models are planned."""
-    whole = any(a in TARGETS or a.startswith(("docs/", "benchmarks/")) for a in arguments[1:])
-    models = [a.removeprefix(PER_MODEL) for a in arguments[1:] if a.startswith(PER_MODEL)]
-    return {**config, "models": models} if models and not whole else config
+    """The configuration of one invocation: only what its targets need is planned.
+
+    `results_MODEL` narrows the models, `results_suite_SUITE` the suites; where a whole target, or targets of both kinds, are
+    asked for, nothing is narrowed. A job on a cluster's node has what the submitting process settled.
+    """
+    if "--target-jobs" in arguments and os.environ.get(CONFIG_VARIABLE):
+        handed_down: Mapping[str, Any] = json.loads(os.environ[CONFIG_VARIABLE])
+        return handed_down
+    asked = [a for a in arguments[1:] if a in TARGETS or a.startswith((PER_MODEL, "docs/", "benchmarks/"))]
+    suites = [a.removeprefix(PER_SUITE) for a in asked if a.startswith(PER_SUITE)]
+    models = [a.removeprefix(PER_MODEL) for a in asked if a.startswith(PER_MODEL) and a not in TARGETS]
+    if suites and len(suites) == len(asked):
+        return {**config, "suites": suites}
+    if models and not suites and len(models) == len(asked):
+        return {**config, "models": models}
+    return config
+
+
+def check_for_cluster(workflow: Workflow) -> None:
+    """Raise BenchError where jobs go to other machines and the profile is made of this one."""
+    name = workflow.planner.hardware.name
+    if workflow.planner.hardware.is_local:
+        raise BenchError(
+            f"hardware {name} is made of this machine, and the jobs run on others: name the nodes' profile in "
+            "config/hardware/ (--config hardware=epyc-9655)"
+        )
 
 
 def asks_for_dry_run(arguments: Sequence[str]) -> bool:
     """True for `-n`, its long forms, and clusters such as `-np` (Snakemake itself knows only after the Snakefile)."""
     return any(a in ("--dry-run", "--dryrun") or re.fullmatch("-[nprqFk]*n[nprqFk]*", a) for a in arguments)
-
-
-def announce(workflow: Workflow, dry_run: bool) -> None:
-    """Print the plans' summary, once per invocation (not in the processes that Snakemake starts)."""
-    if os.environ.setdefault("EPYC_BENCH_ANNOUNCED", str(os.getpid())) == str(os.getpid()):
-        lines = [line for plan in workflow.active for line in summary_lines(plan, dry_run)]
-        print("\n".join([*lines, *judge_lines(workflow)]), file=sys.stderr)

@@ -138,6 +138,7 @@ def make_project(folder: Path) -> Project:
     config = yaml.safe_load((folder / "config/config.yaml").read_text())
     config["decoding"]["modes"] = ["baseline", "lookup_n3"]
     config["sampling"]["max_tokens"] = 24
+    config["preflight"] = "off"  # a second of watching each run; test_preflight turns it on
     config["context"] |= {"length_tokens": 512, "batch_tokens": 256, "micro_batch_tokens": 128}
     (folder / "config/config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     return Project(folder)

@@ -61,7 +61,6 @@ class Loaded:
 
     load_s: float
     effective: Mapping[str, Any] = field(default_factory=dict)
-    build: Mapping[str, str] = field(default_factory=dict)
 
 
 class Engine(Protocol):
@@ -79,6 +78,10 @@ class Engine(Protocol):
 
     def margins(self, request: Request) -> tuple[tuple[int, float], ...]:
         """The close calls of a greedy answer where `generate` could not see them; may run it again, untimed."""
+        ...
+
+    def pid(self) -> int:
+        """The process whose threads compute."""
         ...
 
     def peak_rss_bytes(self) -> int: ...

@@ -7,6 +7,7 @@ differ in nothing but the draft, and every drafted and accepted token is counted
 
 from __future__ import annotations
 
+import os
 import resource
 import time
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from typing import Any
 from scripts.lib.engine_build import activate
 from scripts.lib.engines import EngineFailure, GenerationTimeout, Loaded, LoadSettings, Request
 from scripts.lib.engines.drafting import Drafter, FirstOf, LookupDrafter, NoDrafter, SpeculationCount
+from scripts.lib.engines.thread_pool import ThreadPool
 from scripts.lib.engines.warm_up import warm_up
 from scripts.lib.records import CLOSE_CALL_LOGITS, Measurement, write_atomic
 
@@ -90,6 +92,7 @@ class EmbeddedEngine:
         self._draft: ModelDrafter | None = None
         self._draft_model: LlamaModel | None = None
         self._drafter: Drafter = NoDrafter()
+        self._pool: ThreadPool | None = None
         self._speculative = False
 
     def load(self, settings: LoadSettings) -> Loaded:
@@ -105,12 +108,17 @@ class EmbeddedEngine:
         most_drafted = max(mode.k or 0, settings.lookup_draft_tokens if mode.lookup_n else 0)
         threads = (hardware.threads, hardware.batch_threads)
         self._context = LlamaContext(self._model, settings.context, *threads, most_drafted + 1)
+        if hardware.strict:
+            self._pool = ThreadPool(hardware)
+            self._pool.attach(self._context.handle)
         drafters: list[Drafter] = []
         if mode.lookup_n is not None:
             drafters.append(LookupDrafter(mode.lookup_n, settings.lookup_draft_tokens))
         if settings.draft is not None and mode.k is not None:
             self._draft_model = LlamaModel(settings.draft, self._log)
             context = LlamaContext(self._draft_model, settings.context, *threads, 1)
+            if self._pool is not None:
+                self._pool.attach(context.handle)
             self._draft = ModelDrafter(context, mode.k)
             drafters.append(self._draft)
             effective["draft_arch"] = self._draft_model.effective.get("arch")
@@ -218,6 +226,10 @@ class EmbeddedEngine:
         """Nothing to add: the decode loop saw every logit gap itself."""
         return ()
 
+    def pid(self) -> int:
+        """This process: the model computes in its threads."""
+        return os.getpid()
+
     def peak_rss_bytes(self) -> int:
         """The most memory this process had resident so far (Linux counts in KiB)."""
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -226,7 +238,7 @@ class EmbeddedEngine:
         """Free both models and their caches."""
         if self._draft is not None:
             self._draft.context.close()
-        for part in (self._context, self._draft_model, self._model):
+        for part in (self._context, self._pool, self._draft_model, self._model):
             if part is not None:
                 part.close()
 

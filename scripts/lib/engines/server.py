@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 from scripts.lib.engines import EngineFailure, GenerationTimeout, Loaded, LoadSettings, Request
-from scripts.lib.engines.server_flags import ServerFlags, probe
+from scripts.lib.engines.server_flags import ServerFlags, probe, server_argv, shown_argv
 from scripts.lib.engines.server_process import ServerProcess
 from scripts.lib.engines.server_start import start_server
 from scripts.lib.engines.warm_up import warm_up
@@ -91,6 +91,7 @@ class ServerEngine:
             effective["draft_arch"] = models[-1].get("arch")
         info = _SYSTEM_INFO.search(log)
         effective |= {"system_info": info[1] if info else "", "dialect": self._flags.dialect}
+        effective["argv"] = shown_argv(server_argv(self._flags, settings, 0))
         return Loaded(load_s, effective)
 
     def _start(self) -> None:
@@ -239,6 +240,11 @@ class ServerEngine:
             if len(best) == 2 and best[0] - best[1] < CLOSE_CALL_LOGITS:
                 calls.append((index, round(best[0] - best[1], 4)))
         return tuple(calls)
+
+    def pid(self) -> int:
+        """The server's process."""
+        assert self._server is not None
+        return self._server.pid
 
     def peak_rss_bytes(self) -> int:
         """The most memory the server had resident (VmHWM)."""

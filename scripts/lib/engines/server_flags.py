@@ -7,14 +7,16 @@ Two dialects are known: `current` (llama.cpp since speculation moved to `--spec-
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from scripts.lib.engines import LoadSettings
 from scripts.lib.errors import BenchError
+from scripts.lib.hardware import Hardware, parse_cpus
 
 HELP_TIMEOUT_S = 60
 # Prints what was really loaded (active experts among it), which the default verbosity hides.
@@ -140,6 +142,14 @@ def _optional(flags: ServerFlags, wanted: Mapping[str, str | None]) -> list[str]
     return argv
 
 
+def _strict(flags: ServerFlags, hardware: Hardware) -> list[str]:
+    """The i-th compute thread on the i-th CPU; what batches and drafts use follows from these."""
+    if not (flags.has("--cpu-mask") and flags.has("--cpu-strict")):
+        raise BenchError(f"{flags.binary}: knows no --cpu-mask and --cpu-strict: hardware {hardware.name} wants strict")
+    mask = sum(1 << cpu for cpu in parse_cpus(hardware.cpus or "0"))
+    return ["--cpu-mask", f"{mask:#x}", "--cpu-strict", "1"]
+
+
 def server_argv(flags: ServerFlags, settings: LoadSettings, port: int) -> list[str]:
     """The whole command line of one shard's server, on loopback. Optional flags only where the binary lists them."""
     context, hardware, mode = settings.context, settings.hardware, settings.mode
@@ -153,6 +163,8 @@ def server_argv(flags: ServerFlags, settings: LoadSettings, port: int) -> list[s
         argv += ["--flash-attn", "on" if on else "off"] if flags.has("--spec-type") else ["--flash-attn"] if on else []
     argv += ["--cache-type-k", context["kv_type_k"], "--cache-type-v", context["kv_type_v"]]
     argv += _optional(flags, {"--no-ui": None, "--cache-ram": "0", "--log-verbosity": LOG_VERBOSITY, "--jinja": None})
+    if hardware.strict:
+        argv += _strict(flags, hardware)
     if settings.projector is not None:
         if not flags.has("--mmproj"):
             raise BenchError(f"{flags.binary}: knows no --mmproj: it reads no images")
@@ -160,3 +172,8 @@ def server_argv(flags: ServerFlags, settings: LoadSettings, port: int) -> list[s
     if mode.experts is not None:
         argv += ["--override-kv", f"{settings.override_key}=int:{mode.experts}"]
     return argv + speculation_flags(flags, settings)
+
+
+def shown_argv(argv: Sequence[str]) -> str:
+    """A command line for the record: files by name (where they are says nothing), shell-quoted."""
+    return shlex.join(Path(part).name if "/" in part else part for part in argv)

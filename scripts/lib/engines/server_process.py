@@ -51,6 +51,8 @@ class ServerProcess:
                 stdout=self._sink,
                 stderr=subprocess.STDOUT,
                 preexec_fn=_in_child,  # noqa: PLW1509
+                # A Ctrl-C goes to the terminal's whole process group; the server ends when its shard says so.
+                process_group=0,
             )
         except OSError as error:
             self._sink.close()

@@ -1,7 +1,7 @@
 """Fault injection for workflow tests: an audit hook that strikes at the Nth cell that is linked into place.
 
-EPYC_TEST_FAULT is `exit:N`, `kill:N`, `hang:N` or `full:N`: at the Nth link the process exits with 1, is killed, sleeps, or
-sees a full disk. Only processes started as `python -m scripts.infer` are struck.
+EPYC_TEST_FAULT is `exit:N`, `kill:N`, `hang:N`, `pause:N` or `full:N`: at the Nth link the process exits with 1, is killed,
+sleeps (pause: for two seconds), or sees a full disk. Only processes started as `python -m scripts.infer` are struck.
 """
 
 import errno
@@ -27,6 +27,8 @@ def _strike(event, arguments):
         os.kill(os.getpid(), signal.SIGKILL)
     if _kind == "hang":
         time.sleep(600)
+    if _kind == "pause":
+        time.sleep(2)
     if _kind == "full":
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(arguments[1]))
 

@@ -1,0 +1,62 @@
+"""ggml's own thread pool, for compute threads that each have a CPU of their own (what llama-server does by --cpu-strict).
+
+Layout of the parameters: `struct ggml_threadpool_params` of ggml.h; llama-cpp-python has no binding for it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.engine_build import installed_build
+from scripts.lib.engines import EngineFailure
+from scripts.lib.hardware import Hardware, parse_cpus
+
+MOST_CPUS = 512  # GGML_MAX_N_THREADS
+
+
+class _Parameters(ctypes.Structure):
+    _fields_ = (
+        ("cpumask", ctypes.c_bool * MOST_CPUS),
+        ("n_threads", ctypes.c_int),
+        ("prio", ctypes.c_int),
+        ("poll", ctypes.c_uint32),
+        ("strict_cpu", ctypes.c_bool),
+        ("paused", ctypes.c_bool),
+    )
+
+
+def _library(name: str) -> ctypes.CDLL:
+    return ctypes.CDLL(str(Path(installed_build().bin_dir) / name))
+
+
+class ThreadPool:
+    """One pool for a profile's CPUs, shared by the contexts that are attached to it (they compute one after the other)."""
+
+    def __init__(self, hardware: Hardware):
+        assert hardware.cpus is not None
+        self._cpu, self._llama = _library("libggml-cpu.so"), _library("libllama.so")
+        make_default = _library("libggml-base.so").ggml_threadpool_params_default
+        make_default.restype = _Parameters
+        parameters = make_default(ctypes.c_int(max(hardware.threads, hardware.batch_threads)))
+        for cpu in parse_cpus(hardware.cpus):
+            if cpu >= MOST_CPUS:
+                raise EngineFailure(f"strict: CPU {cpu}: llama.cpp knows CPUs below {MOST_CPUS} only")
+            parameters.cpumask[cpu] = True
+        parameters.strict_cpu = True
+        self._cpu.ggml_threadpool_new.restype = ctypes.c_void_p
+        self._handle: int | None = self._cpu.ggml_threadpool_new(ctypes.byref(parameters))
+        if not self._handle:
+            raise EngineFailure("llama.cpp could not make a thread pool")
+
+    def attach(self, context: Any) -> None:
+        """Have a llama_context compute with this pool, prompts and single tokens alike."""
+        pool = ctypes.c_void_p(self._handle)
+        self._llama.llama_attach_threadpool(ctypes.cast(context, ctypes.c_void_p), pool, pool)
+
+    def close(self) -> None:
+        """Free it, after the contexts are gone."""
+        if self._handle:
+            self._cpu.ggml_threadpool_free(ctypes.c_void_p(self._handle))
+            self._handle = None

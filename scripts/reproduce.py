@@ -1,0 +1,114 @@
+"""Measure a seeded sample of stored cells again, beside them, and report how equal answers and times are."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from scripts.lib.cell_state import CellState, Change, cell_states, changes
+from scripts.lib.config import Config, load_config
+from scripts.lib.errors import BenchError, run_cli
+from scripts.lib.machine import StopRequest, die_with_parent
+from scripts.lib.plan import make_plan
+from scripts.lib.plan_files import load_planner, planners
+from scripts.lib.prediction import hours_text, read_measured, shard_seconds
+from scripts.lib.provenance import ENVIRONMENTS, read_environment
+from scripts.lib.records import read_cell, write_atomic
+from scripts.lib.reproduction import Pair, choose, to_csv, to_json, to_markdown
+from scripts.lib.run_record import RUN_VARIABLE, current_run_id
+
+REPRODUCTIONS = Path("benchmarks/results/reproductions")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m scripts.reproduce", description=__doc__)
+    parser.add_argument("--sample", type=int, help="cells; default: the configuration's `sample`")
+    parser.add_argument("--seed", type=int, help="of the sample; default: the configuration's sampling.seed")
+    parser.add_argument("--log", type=Path, help="where the engines' own output goes")
+    parser.add_argument("--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml")
+    return parser.parse_args()
+
+
+def _sample(config: Config, count: int, seed: int) -> dict[str, list[CellState]]:
+    """Shard -> its sampled cells. Raises BenchError where there is nothing to measure again."""
+    states = cell_states(make_plan(planner) for planner in planners(load_planner(config)))
+    by_shard: dict[str, list[CellState]] = {}
+    for state in choose(states, count, seed):
+        by_shard.setdefault(state.shard.name, []).append(state)
+    if not by_shard:
+        raise BenchError("reproduce: no valid cell of this configuration can be run here: snakemake preview shows them")
+    return by_shard
+
+
+def _argv(cells: Sequence[CellState], folder: Path, arguments: argparse.Namespace) -> list[str]:
+    shard = cells[0].shard
+    argv = [sys.executable, "-m", "scripts.infer", "--model", shard.model.key, "--mode", shard.mode.name]
+    argv += ["--engine", shard.engine, "--beside", str(folder)]
+    argv += ["--log", str(arguments.log)] if arguments.log else []
+    argv += [part for file in arguments.configfile for part in ("--configfile", str(file))]
+    names = dict.fromkeys(f"{state.cell.id.suite}/{state.cell.id.question}" for state in cells)
+    return [*argv, *(part for name in names for part in ("--question", name))]
+
+
+def _pair(state: CellState, folder: Path) -> Pair:
+    stored = f"{state.shard.folder}/{state.cell.file_name}"
+    new = folder / stored
+    return Pair(read_cell(Path(stored)), read_cell(new) if new.is_file() else None)
+
+
+def _differences(pairs: Sequence[Pair], folder: Path) -> list[Change]:
+    """In what the new environment differs from the stored cells', each field once; records that are gone say nothing."""
+    found: dict[str, Change] = {}
+    for old, new in {(pair.old.environment, pair.new.environment) for pair in pairs if pair.new is not None}:
+        if (ENVIRONMENTS / f"{old}.json").is_file():
+            (_, before), (_, after) = read_environment(old), read_environment(new, folder / ENVIRONMENTS)
+            found |= {str(change): change for change in changes(before, after)}
+    return list(found.values())
+
+
+def _measure(by_shard: Mapping[str, Sequence[CellState]], folder: Path, arguments: argparse.Namespace) -> list[str]:
+    """Measure shard by shard, each in a process of its own; gives the shards whose job failed. Stops where asked to."""
+    failed = []
+    with StopRequest() as stop:
+        for name, cells in by_shard.items():
+            if subprocess.Popen(_argv(cells, folder, arguments)).wait() != 0:
+                failed.append(name)
+            if stop.asked:
+                break
+    return failed
+
+
+def main() -> int:
+    arguments = _arguments()
+    if os.environ.get(RUN_VARIABLE):
+        die_with_parent()
+    config = load_config(tuple(arguments.configfile))
+    count = arguments.sample if arguments.sample is not None else config.sample
+    seed = arguments.seed if arguments.seed is not None else config.sampling.seed
+    by_shard = _sample(config, count, seed)
+    shards, measured = [cells[0].shard for cells in by_shard.values()], read_measured()
+    seconds = sum(shard_seconds(s, [c.cell for c in by_shard[s.name]], measured) for s in shards)
+    cells = [state for states in by_shard.values() for state in states]
+    print(f"reproduce: {len(cells)} cells in {len(by_shard)} shards, at most {hours_text(seconds)}", file=sys.stderr)
+    folder = REPRODUCTIONS / shards[0].hardware.name / current_run_id()
+    failed = _measure(by_shard, folder, arguments)
+    pairs = [_pair(state, folder) for state in cells]
+    differences = _differences(pairs, folder)
+    report = to_markdown(f"{folder.name} on {shards[0].hardware.name}, sample {count}, seed {seed}", pairs, differences)
+    write_atomic(folder / "report.md", report)
+    write_atomic(folder / "pairs.csv", to_csv(pairs))
+    write_atomic(folder / "report.json", json.dumps(to_json(pairs, differences), indent=2) + "\n")
+    print(report)
+    print(f"{folder}/report.md, report.json, pairs.csv", file=sys.stderr)
+    if failed:
+        print(f"error: {len(failed)} shards could not be measured: {', '.join(failed)}", file=sys.stderr)
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    run_cli(main)

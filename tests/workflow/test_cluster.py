@@ -1,0 +1,46 @@
+"""What a shard asks of a cluster, and what a job on a node knows. The real thing: tests/cluster/one_node_slurm.py."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from scripts.lib.config import CONFIG_VARIABLE
+from scripts.lib.workflow import for_targets
+from tests.workflow.conftest import Project
+
+_SHOW = """
+import json
+from scripts.lib.config import load_config
+from scripts.lib.workflow import make_workflow
+print(json.dumps(make_workflow(load_config()).cluster))
+"""
+
+
+def test_each_shard_asks_for_a_node_cpus_memory_and_time(project: Project) -> None:
+    (project.folder / "config/hardware/node.yaml").write_text("threads: 2\ncpus: 0-5\npartition: turin\n")
+    project.edit("config/config.yaml", "hardware: auto", "hardware: node")
+    project.edit(project.registry, "size_gb: 0.001", "size_gb: 15")
+    done = project.run(sys.executable, "-c", _SHOW)
+    assert done.returncode == 0, done.stderr
+    asked = json.loads(done.stdout)
+    assert len(asked) == 4
+    small, large = asked["node/tiny_b/baseline/embedded"], asked["node/tiny_a/baseline/embedded"]
+    assert small == {
+        "cpus_per_task": 6, "mem_mb": small["mem_mb"], "runtime": 11, "slurm_extra": "--exclusive", "slurm_partition": "turin",
+    }  # fmt: skip
+    weights = (project.folder / "weights/b.gguf").stat().st_size
+    kv_cache = 4 * 4 * 2 * 16 * 2 * 512  # layers x heads x (K and V) x width x bytes of f16 x context
+    assert 2048 + 1.1 * (weights + kv_cache) / 1e6 <= small["mem_mb"] <= 2050 + 1.1 * (weights + kv_cache) / 1e6
+    assert large["runtime"] > small["runtime"], "predicted by its size: there is no measurement yet"
+
+
+def test_a_job_on_a_node_has_what_the_submitting_process_settled(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    config = {"models": ["*"], "suites": ["*"]}
+    assert for_targets(config, ["snakemake", "results_suite_math"]) == {"models": ["*"], "suites": ["math"]}
+    assert for_targets(config, ["snakemake", "results_a", "results_b"]) == {"models": ["a", "b"], "suites": ["*"]}
+    for whole in (["results_a", "results_suite_math"], ["results", "results_a"], ["results_a", "docs/x.md"]):
+        assert for_targets(config, ["snakemake", *whole]) == config
+    monkeypatch.setenv(CONFIG_VARIABLE, json.dumps({"models": ["a"]}))
+    node = ["snakemake", "--mode", "remote", "--target-jobs", "infer_embedded_a_baseline:"]
+    assert for_targets(config, node) == {"models": ["a"]}
