@@ -195,7 +195,8 @@ def review_shard(review: Review) -> tuple[ReviewRow, ...]:
     return tuple(rows)
 
 
-def _text(value: Any) -> str:
+def csv_value(value: Any) -> str:
+    """A value as the text of a CSV field: one line, no formula, nothing for None."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -207,7 +208,7 @@ def _text(value: Any) -> str:
 
 def row_texts(row: ReviewRow) -> list[str]:
     """A row's values as the texts of a CSV line, in the order of COLUMNS."""
-    return [_text(value) for value in asdict(row).values()]
+    return [csv_value(value) for value in asdict(row).values()]
 
 
 def to_csv(rows: Iterable[ReviewRow]) -> str:
