@@ -158,7 +158,7 @@ def _widened(config: Config, planner: Planner) -> Config:
 def _all_questions(config: Config) -> Config:
     """Also of every question, in the speed modes too: which of them are sampled is not part of a cell's spec."""
     decoding = replace(config.decoding, speed_sample=EVERY_QUESTION)
-    return replace(config, suites=("*",), tiers=(1, 2, 3), decoding=decoding)
+    return replace(config, suites=("*",), tiers=(1, 2, 3), questions=("*",), decoding=decoding)
 
 
 def _configurations(active: Config, folder: Path = CONFIG_FILE.parent) -> Iterator[Config]:

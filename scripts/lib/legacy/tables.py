@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from scripts.lib.csv_text import csv_text
 from scripts.lib.legacy.history import History, Unplaced
 from scripts.lib.legacy.rows import LegacyRow, entry_of, legacy_rows, median_speed
-from scripts.lib.legacy.runs import SPEED_TEST, LegacyRun, text
+from scripts.lib.legacy.runs import SPEED_TEST, LegacyRun
 from scripts.lib.legacy.summary import differences, shown_k, summary_csv
 from scripts.lib.registry_loader import Registry
-from scripts.lib.review import csv_value
 
 RUN_COLUMNS = (
     *("run_id", "timestamp", "role", "entry", "model", "mode", "answers", "tokens_per_second_median"),
@@ -28,15 +26,6 @@ ANSWER_COLUMNS = (
 SOURCE_COLUMNS = ("file", "size_bytes", "sha256", "kind", "note")
 UNPLACED_COLUMNS = ("file", "place", "reason")
 DIFFERENCE_COLUMNS = ("model", "archive", "reproduced")
-
-
-def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
-    """Rows as CSV, foreign text made harmless."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([csv_value(text(v) if isinstance(v, str) else v) for v in row] for row in rows)
-    return out.getvalue()
 
 
 @dataclass(frozen=True)
