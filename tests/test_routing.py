@@ -118,8 +118,11 @@ def test_a_samples_cells_are_ordinary_cells(planner: Planner) -> None:
 
 @pytest.mark.parametrize(
     ("quality", "elapsed_s", "expected_s", "reward"),
-    [(1.0, 10.0, 10.0, 1.0), (1.0, 5.0, 10.0, 1.0), (1.0, 20.0, 10.0, 0.85), (2 / 3, 30.0, 10.0, 2 / 3 - 0.3), (1.0, 100.0, 10.0, -0.35)],
-)  # fmt: skip
+    [
+        *((1.0, 10.0, 10.0, 1.0), (1.0, 5.0, 10.0, 1.0), (1.0, 20.0, 10.0, 0.85)),
+        *((2 / 3, 30.0, 10.0, 2 / 3 - 0.3), (1.0, 100.0, 10.0, -0.35)),
+    ],
+)
 def test_the_cost_aware_reward(quality: float, elapsed_s: float, expected_s: float, reward: float) -> None:
     assert cost_aware_reward(quality, elapsed_s, expected_s) == pytest.approx(reward)
 

@@ -43,10 +43,7 @@ def test_a_sample_is_run_by_the_pipeline_and_costs_nothing_again(project: Projec
     assert all(o["success"] in ("True", "False") and (project.folder / o["cell_file"]).is_file() for o in outcomes)
     again = harness(project, "--3way", "--suites", "one", "two", "--sample-size", "1", *ENTRIES)
     assert again == first and project.cells() == cells
-    assert (
-        harness(project, "--stats").splitlines()
-        == first.splitlines()[-len(harness(project, "--stats").splitlines()) - 1 : -1]
-    )
+    assert harness(project, "--stats").strip() in first
     # They are cells like any other: a whole run measures the others only.
     project.results()
     assert len(project.cells()) == CELLS and all(project.cells()[name] == text for name, text in cells.items())
