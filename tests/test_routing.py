@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,11 +13,12 @@ from scripts.lib.config import CONFIG_FILE, load_config, parse_config, read_conf
 from scripts.lib.errors import BenchError
 from scripts.lib.plan import Planner, find_shard, make_plan
 from scripts.lib.plan_files import load_planner
+from scripts.lib.review import ReviewRow
 from scripts.lib.rewards import Outcome, cost_aware_reward, missing, outcome, rewarded
 from scripts.lib.routing import Overrides, draw_sample, entry_settings, wanted_suites
 from scripts.lib.routing_report import outcome_lines, routes_csv, routes_of, routes_table, summary_page
 from scripts.lib.routing_session import OUTCOMES, outcomes_csv, read_outcomes
-from tests.test_tables import ROW
+from tests.results_trees import review_row
 
 EVERYTHING = replace(load_config((Path("config/full.yaml"),)), models=("*",), engines=("server",), hardware="epyc-9655")
 
@@ -127,21 +129,22 @@ def test_the_cost_aware_reward(quality: float, elapsed_s: float, expected_s: flo
     assert cost_aware_reward(quality, elapsed_s, expected_s) == pytest.approx(reward)
 
 
-def row(question: str, **changes: object) -> object:
-    return replace(ROW, suite="math", question_id=question, **changes)  # type: ignore[arg-type]
+def row(question: str, **changes: Any) -> ReviewRow:
+    known = {"suite": "math", "question_id": question, "tier": 1, "status": "ok", "cell_file": "c.json"}
+    return review_row(**(known | changes))
 
 
 def test_only_correct_answers_are_rewarded_and_errors_not_at_all() -> None:
     right = {"score": 3, "passed": True, "generation_s": 2.0}
     outcomes = rewarded(
         [
-            outcome("frontdoor", "f", row("q1", **right)),  # type: ignore[arg-type]
-            outcome("frontdoor", "f", row("q2", score=0, passed=False, generation_s=4.0)),  # type: ignore[arg-type]
-            outcome("architect", "a", row("q1", score=2, passed=True, generation_s=6.0)),  # type: ignore[arg-type]
-            outcome("architect", "a", row("q2", status="timeout", score=3, passed=True, generation_s=600.0)),  # type: ignore[arg-type]
-            outcome("architect", "a", row("q3", status="error", error="out of memory", score=None, passed=None)),  # type: ignore[arg-type]
-            outcome("architect", "a", row("q4", score=None, passed=None)),  # type: ignore[arg-type]
-            outcome("architect", "a", row("q5", **right)),  # type: ignore[arg-type]
+            outcome("frontdoor", "f", row("q1", **right)),
+            outcome("frontdoor", "f", row("q2", score=0, passed=False, generation_s=4.0)),
+            outcome("architect", "a", row("q1", score=2, passed=True, generation_s=6.0)),
+            outcome("architect", "a", row("q2", status="timeout", score=3, passed=True, generation_s=600.0)),
+            outcome("architect", "a", row("q3", status="error", error="out of memory", score=None, passed=None)),
+            outcome("architect", "a", row("q4", score=None, passed=None)),
+            outcome("architect", "a", row("q5", **right)),
         ]
     )
     found = {(o.action, o.question): (o.success, o.reward) for o in outcomes}

@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import subprocess
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.errors import BenchError
+from scripts.lib.errors import BenchError, suggest
 from scripts.lib.plan import CELLS
 from scripts.lib.provenance import ENVIRONMENTS
 from scripts.lib.records import CellId, CellRecord, Measurement, parse_cell, read_cell
@@ -215,3 +215,58 @@ def latest(items: Iterable[Observation]) -> tuple[Observation, ...]:
         if known is None or item.started_utc > known.started_utc:
             found[(item.cell, item.engine)] = item
     return tuple(found.values())
+
+
+def from_engine(version: str, root: Path) -> Observations:
+    """Every cell of a results tree that this engine version measured."""
+    tree = from_tree(version, root)
+    return replace(tree, items=tuple(item for item in tree.items if item.engine_version == version))
+
+
+# --- a name that a user gives ------------------------------------------------------------------------------------------
+
+
+def resolve(name: str, root: Path) -> Observations:
+    """What a name means, in this order: a run, a hardware profile, a folder, a git revision, an engine version.
+
+    A prefix (`run:`, `hardware:`, `folder:`, `engine:`, `git:`) says which. Raises BenchError naming what there is.
+    """
+    kind, _, rest = name.partition(":")
+    readers: dict[str, Callable[[str], Observations | None]] = {
+        "run": lambda wanted: _run(wanted, root),
+        "hardware": lambda wanted: _hardware(wanted, root),
+        "folder": _folder,
+        "git": _revision,
+        "engine": lambda wanted: from_engine(wanted, root),
+    }
+    asked = {kind: rest} if rest and kind in readers else dict.fromkeys(readers, name)
+    for kind, wanted in asked.items():
+        found = readers[kind](wanted)
+        if found is not None and found.items:
+            return replace(found, name=name)
+    raise BenchError(
+        f"'{name}' is no run, hardware profile, folder with results, engine version or git revision{_known(name, root)}"
+    )
+
+
+def _known(name: str, root: Path) -> str:
+    profiles = [folder.name for folder in sorted(root.glob("cells/*")) if folder.is_dir()]
+    return suggest(name, [*run_ids(root), *profiles])
+
+
+def _run(name: str, root: Path) -> Observations | None:
+    return from_run(name, root) if name in run_ids(root) else None
+
+
+def _hardware(name: str, root: Path) -> Observations | None:
+    known = [folder.name for folder in root.glob("cells/*")]
+    return from_tree(name, root, name) if name in known else None
+
+
+def _folder(name: str) -> Observations | None:
+    return from_tree(name, results_root(Path(name))) if Path(name).is_dir() else None
+
+
+def _revision(name: str) -> Observations | None:
+    commit = git_commit(name)
+    return from_git(name, commit) if commit is not None else None
