@@ -7,8 +7,8 @@ front says which. Effects are B against A, so a negative one means that B is les
   python -m scripts.compare v1.2 HEAD
   python -m scripts.compare 2026-11-24_120000 2026-11-25_120000 --gate "decode_tokens_per_s -3%" --gate "quality -2pt"
 
-Exit code: 0 when every gate passed, 3 when one tripped, 1 when something could not be compared or judged, 2 when the command line
-was not understood.
+Exit code: 0 when every gate passed, 3 when one tripped, 1 when something could not be compared or judged, 2 for a
+command line that was not understood.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _gated(compared: Compared, gates: list[Gate]) -> int:
               "show; measure it: python -m benchmarks.harness.gate_calibration", file=sys.stderr)  # fmt: skip
     code = 0
     for gate in gates:
-        judged = judge(gate, compared.rows, noise)
+        judged = judge(gate, [(row.key, row.effect(gate.metric)) for row in compared.rows], noise)
         for judgement in judged:
             print(judgement, file=sys.stderr if judgement.outcome is Outcome.NOT_JUDGED else sys.stdout)
         if all(j.outcome is Outcome.NOT_JUDGED for j in judged):
@@ -61,7 +61,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("a", metavar="A", help="what was before")
     parser.add_argument("b", metavar="B", help="what is compared with it")
     words = f"trip where the effect is shown to be beyond a threshold; metrics: {', '.join(METRICS)}; repeatable"
-    parser.add_argument("--gate", action="append", default=[], metavar='"METRIC -X%%"', help=words)
+    parser.add_argument("--gate", action="append", default=[], metavar='"METRIC -X%"', help=words)
     parser.add_argument("--model", action="append", help="only these models (patterns; repeatable)")
     parser.add_argument("--mode", action="append", help="only these modes (patterns; repeatable)")
     parser.add_argument("--no-quality", action="store_true", help="score no answers: speeds only")

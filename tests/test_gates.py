@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.harness.gate_calibration import evaluate, noise_of, slowed
-from scripts.lib.comparing import Key, Pairing, Row, pair
+from scripts.lib.comparing import Key, pair
 from scripts.lib.errors import BenchError
 from scripts.lib.gates import Noise, Outcome, judge, parse_gate, read_noise, widened
 from scripts.lib.observations import Observations, of_record
@@ -57,14 +57,22 @@ def test_mistakes_are_named(text: str, said: str) -> None:
     assert said in str(caught.value) and str(caught.value).startswith(f"--gate '{text}'")
 
 
-def row(value: float, low: float | None, high: float | None, model: str = "m") -> Row:
-    effect = Comparison(Estimate(value, low, high, 24, 24), 0.5)
-    return Row(Pairing(Key("", "", model, "baseline"), ()), {"decode_tokens_per_s": effect}, effect, (0.5, 0.5, 24), {})
+Effect = tuple[Key, Comparison | None]
 
 
-def outcomes(gate_text: str, *rows: Row, noise: Noise | None = None) -> list[Outcome]:
+def effect(value: float, low: float | None, high: float | None) -> Effect:
+    return Key("", "", "m", "baseline"), Comparison(Estimate(value, low, high, 24, 24), 0.5)
+
+
+def outcomes(gate_text: str, *effects: Effect, noise: Noise | None = None) -> list[Outcome]:
     gate = parse_gate(gate_text)
-    return [j.outcome for j in judge(gate, rows, {gate.metric: noise} if noise else {})]
+    return [j.outcome for j in judge(gate, effects, {gate.metric: noise} if noise else {})]
+
+
+def word(a: Observations, b: Observations, noise: dict[str, Noise]) -> Outcome:
+    """What the gate on decode speed says of the only configuration of two runs."""
+    (row,) = pair(a, b).rows
+    return judge(SPEED, [(row.key, row.effect(SPEED.metric))], noise)[0].outcome
 
 
 @pytest.mark.parametrize(
@@ -82,16 +90,15 @@ def outcomes(gate_text: str, *rows: Row, noise: Noise | None = None) -> list[Out
 def test_it_trips_where_the_interval_lies_beyond(
     value: float, low: float | None, high: float | None, outcome: Outcome
 ) -> None:
-    assert outcomes("decode_tokens_per_s -3%", row(value, low, high)) == [outcome]
+    assert outcomes("decode_tokens_per_s -3%", effect(value, low, high)) == [outcome]
 
 
 def test_direction_and_unit_are_the_metrics() -> None:
-    slower = row(1.2, 1.15, 1.25)
-    more = Row(slower.pairing, {"ttft_s": slower.ratios["decode_tokens_per_s"]}, None, (0, 0, 0), {})
+    more = effect(1.2, 1.15, 1.25)
     assert outcomes("ttft_s +10%", more) == [Outcome.TRIPPED] and outcomes("ttft_s +16%", more) == [Outcome.PASSED]
-    assert outcomes("quality -2pt", row(-0.10, -0.15, -0.05)) == [Outcome.TRIPPED]
-    assert outcomes("quality -2pt", row(-0.10, -0.20, 0.0)) == [Outcome.PASSED]
-    assert outcomes("quality -2pt", more) == [Outcome.NOT_JUDGED]
+    assert outcomes("quality -2pt", effect(-0.10, -0.15, -0.05)) == [Outcome.TRIPPED]
+    assert outcomes("quality -2pt", effect(-0.10, -0.20, 0.0)) == [Outcome.PASSED]
+    assert outcomes("quality -2pt", (more[0], None)) == [Outcome.NOT_JUDGED]
 
 
 def test_the_noise_of_whole_runs_widens_the_interval() -> None:
@@ -99,14 +106,14 @@ def test_the_noise_of_whole_runs_widens_the_interval() -> None:
     assert noise.half_width == pytest.approx(math.sqrt(2) * 0.02 * 2.5706, rel=1e-3)
     wide = widened(SPEED, Estimate(0.93, 0.92, 0.94, 24, 24), noise)
     assert wide.low is not None and wide.high is not None and wide.low < 0.87 and wide.high > 0.99
-    assert outcomes("decode_tokens_per_s -3%", row(0.93, 0.92, 0.94)) == [Outcome.TRIPPED]
-    assert outcomes("decode_tokens_per_s -3%", row(0.93, 0.92, 0.94), noise=noise) == [Outcome.PASSED]
-    assert outcomes("decode_tokens_per_s -3%", row(0.80, 0.79, 0.81), noise=noise) == [Outcome.TRIPPED]
+    assert outcomes("decode_tokens_per_s -3%", effect(0.93, 0.92, 0.94)) == [Outcome.TRIPPED]
+    assert outcomes("decode_tokens_per_s -3%", effect(0.93, 0.92, 0.94), noise=noise) == [Outcome.PASSED]
+    assert outcomes("decode_tokens_per_s -3%", effect(0.80, 0.79, 0.81), noise=noise) == [Outcome.TRIPPED]
 
 
 def test_many_configurations_are_adjusted_for() -> None:
     """One at the edge among forty is no alarm; one far beyond is."""
-    edge, far, fine = row(0.94, 0.92, 0.965), row(0.80, 0.78, 0.82), row(1.0, 0.98, 1.02)
+    edge, far, fine = effect(0.94, 0.92, 0.965), effect(0.80, 0.78, 0.82), effect(1.0, 0.98, 1.02)
     assert outcomes("decode_tokens_per_s -3%", edge) == [Outcome.TRIPPED]
     assert outcomes("decode_tokens_per_s -3%", edge, *[fine] * 39) == [Outcome.PASSED] * 40
     assert outcomes("decode_tokens_per_s -3%", far, *[fine] * 39)[0] is Outcome.TRIPPED
@@ -130,10 +137,9 @@ def test_noise_trips_no_gate_and_a_tenth_slower_does() -> None:
     for _ in range(200):
         *others, a, b = runs(rng, 8, run_sd=0.015, question_sd=0.03)
         noise = {SPEED.metric: noise_of(others, SPEED.metric)}
-        same, slow = pair(a, b).rows, pair(a, slowed(b, 0.9)).rows
-        alarms += judge(SPEED, same, noise)[0].outcome is Outcome.TRIPPED
-        uncalibrated += judge(SPEED, same, {})[0].outcome is Outcome.TRIPPED
-        found += judge(SPEED, slow, noise)[0].outcome is Outcome.TRIPPED
+        alarms += word(a, b, noise) is Outcome.TRIPPED
+        uncalibrated += word(a, b, {}) is Outcome.TRIPPED
+        found += word(a, slowed(b, 0.9), noise) is Outcome.TRIPPED
     assert alarms <= 1 and uncalibrated > alarms and found > 120
 
 
@@ -142,10 +148,7 @@ def test_at_the_threshold_itself_alarms_are_as_rare_as_promised() -> None:
     alarms = 0
     for _ in range(400):
         *others, a, b = runs(rng, 8, run_sd=0.02, question_sd=0.02, n=12)
-        alarms += (
-            judge(SPEED, pair(a, slowed(b, 0.97)).rows, {SPEED.metric: noise_of(others, SPEED.metric)})[0].outcome
-            is Outcome.TRIPPED
-        )
+        alarms += word(a, slowed(b, 0.97), {SPEED.metric: noise_of(others, SPEED.metric)}) is Outcome.TRIPPED
     assert alarms <= 0.05 * 400
 
 

@@ -14,7 +14,7 @@ from hashlib import sha256
 
 from tqdm import tqdm
 
-from scripts.lib.cell_state import changes
+from scripts.lib.cell_state import Change, changes
 from scripts.lib.checks import score_answer
 from scripts.lib.observations import Observation, Observations, latest
 from scripts.lib.prompt_loader import Question, Suite
@@ -24,8 +24,13 @@ Values = dict[Hashable, list[float]]
 # Rates and times of a measurement that can be compared as ratios.
 RATIO_METRICS = ("decode_tokens_per_s", "prefill_tokens_per_s", "ttft_s")
 QUALITY = "quality"
-# Fields of a spec that say which question it is, or which time it is measured: no change of what is measured.
+# Fields of a spec that say which time it is measured, and not what.
 _NO_CHANGE = ("measurement_epoch",)
+
+
+def is_change(change: Change) -> bool:
+    """True for a field whose change is one of what is measured."""
+    return change.field not in _NO_CHANGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +112,7 @@ class Pairing:
             if a.digest != b.digest and not (a.spec and b.spec):
                 found["the spec (its fields are in no file any more)"] += 1
             elif a.digest != b.digest:
-                found.update(str(c) for c in changes(a.spec, b.spec) if c.field not in _NO_CHANGE)
+                found.update(str(c) for c in changes(a.spec, b.spec) if is_change(c))
         return found
 
 

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from scipy import stats
 
-from scripts.lib.comparing import QUALITY, Key, Row
+from scripts.lib.comparing import QUALITY, Key
 from scripts.lib.errors import BenchError, suggest
-from scripts.lib.statistics import TAIL, Estimate, holm
+from scripts.lib.statistics import TAIL, Comparison, Estimate, holm
 
 CALIBRATION = Path("benchmarks/results/calibration")
 TRIPPED_EXIT_CODE = 3
@@ -174,17 +174,18 @@ def _p_value(gate: Gate, effect: Estimate) -> float:
     return float(stats.norm.sf(beyond / sd))
 
 
-def judge(gate: Gate, rows: Sequence[Row], noise: Mapping[str, Noise]) -> tuple[Judgement, ...]:
-    """The gate's word on every configuration."""
-    effects = [row.effect(gate.metric) for row in rows]
-    wide = [widened(gate, e.estimate, noise.get(gate.metric)) if e is not None else None for e in effects]
+def judge(
+    gate: Gate, effects: Sequence[tuple[Key, Comparison | None]], noise: Mapping[str, Noise]
+) -> tuple[Judgement, ...]:
+    """The gate's word on the effect of every configuration; None is an effect that nothing could be told of."""
+    wide = [widened(gate, e.estimate, noise.get(gate.metric)) if e is not None else None for _, e in effects]
     able = [i for i, e in enumerate(wide) if e is not None and e.low is not None]
     adjusted = dict(zip(able, holm([_p_value(gate, e) for i in able if (e := wide[i]) is not None]), strict=True))
     made = []
-    for i, row in enumerate(rows):
+    for i, (key, _) in enumerate(effects):
         if i in adjusted:
             outcome = Outcome.TRIPPED if adjusted[i] < TAIL else Outcome.PASSED
-            made.append(Judgement(gate, row.key, outcome, wide[i], adjusted[i]))
+            made.append(Judgement(gate, key, outcome, wide[i], adjusted[i]))
         else:
-            made.append(Judgement(gate, row.key, Outcome.NOT_JUDGED, wide[i]))
+            made.append(Judgement(gate, key, Outcome.NOT_JUDGED, wide[i]))
     return tuple(made)
