@@ -71,8 +71,8 @@ def outcomes(gate_text: str, *effects: Effect, noise: Noise | None = None) -> li
 
 def word(a: Observations, b: Observations, noise: dict[str, Noise]) -> Outcome:
     """What the gate on decode speed says of the only configuration of two runs."""
-    (row,) = pair(a, b).rows
-    return judge(SPEED, [(row.key, row.effect(SPEED.metric))], noise)[0].outcome
+    (pairing,) = pair(a, b).pairings
+    return judge(SPEED, [(pairing.key, pairing.ratio(SPEED.metric))], noise)[0].outcome
 
 
 @pytest.mark.parametrize(

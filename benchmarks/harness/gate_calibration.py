@@ -98,8 +98,8 @@ def tripped(gate: Gate, runs: Sequence[Observations], share: float, calibrated: 
     for i, j in itertools.permutations(range(len(runs)), 2):
         others = [run for place, run in enumerate(runs) if place not in (i, j)]
         noise = {gate.metric: noise_of(others, gate.metric)} if calibrated else {}
-        rows = pair(runs[i], slowed(runs[j], share)).rows
-        judged = judge(gate, [(row.key, row.effect(gate.metric)) for row in rows], noise)
+        pairings = pair(runs[i], slowed(runs[j], share)).pairings
+        judged = judge(gate, [(pairing.key, pairing.ratio(gate.metric)) for pairing in pairings], noise)
         found[0] += sum(j.outcome is Outcome.TRIPPED for j in judged)
         found[1] += sum(j.outcome is not Outcome.NOT_JUDGED for j in judged)
     return found[0], found[1]

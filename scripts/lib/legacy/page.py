@@ -16,6 +16,7 @@ from scripts.lib.legacy import HISTORY
 from scripts.lib.legacy.rows import LegacyRow, Way, median_speed
 from scripts.lib.legacy.tables import Imported
 from scripts.lib.render import DASH, code, number, percent, table, text
+from scripts.lib.statistics import median, pass_rate
 from scripts.lib.tables import SUITE_ORDER
 
 
@@ -63,24 +64,37 @@ class LegacyPage:
         return table(map(self._row, self.imported.rows), headers)
 
     def _row(self, row: LegacyRow) -> list[str]:
-        passed, scored = row.total(self.suites)
         best = row.fastest
-        again = "†" if row.review is not None and row.review.rescored else ""
         return [
             code(row.model),
             code(row.entry.key) if row.entry is not None else DASH,
             code(row.quality_row),
             *("{}/{}".format(*row.passes[suite]) if suite in row.passes else DASH for suite in self.suites),
-            f"{passed}/{scored} ({percent(passed / scored)}){again}" if scored else "unscored",
+            self._total(row),
             str(len(row.base.answers)) if row.base is not None else DASH,
             self._base_speed(row),
             code(best.run.config) if best is not None else DASH,
             self._ratio(best),
         ]
 
+    def _total(self, row: LegacyRow) -> str:
+        """Passes of scored answers, with the interval: `48/61 (79 %, 67 %–88 %)†`."""
+        if row.review is None or not row.review.scores:
+            return "unscored"
+        passed, scored = row.total(self.suites)
+        rate = pass_rate({key: [float(score.passed)] for key, score in row.review.scores.items()})
+        assert rate is not None
+        again = "†" if row.review.rescored else ""
+        return f"{passed}/{scored} ({percent(rate.value)}, {percent(rate.low)}–{percent(rate.high)}){again}"
+
     @staticmethod
     def _base_speed(row: LegacyRow) -> str:
-        shown = number(median_speed(row.base)) if row.base is not None else DASH
+        if row.base is None:
+            return DASH
+        found = median({(a.suite, a.question): [a.tokens_per_s] for a in row.base.answers if a.tokens_per_s})
+        shown = number(found.value if found is not None else median_speed(row.base))
+        if found is not None and found.low is not None:
+            shown += f" ({number(found.low)}–{number(found.high)})"
         return f"~~{shown}~~" if row.struck else shown
 
     @staticmethod
