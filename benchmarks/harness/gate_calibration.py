@@ -146,8 +146,9 @@ def main() -> int:
     }
     write_atomic(CALIBRATION / hardware / "gate.json", json.dumps(record, indent=2, sort_keys=True) + "\n")
     for metric, found in noise.items():
+        down, up = (100 * math.expm1(sign * found.half_width) for sign in (-1, 1))
         print(f"{metric}: runs differ by {100 * found.run_sd:.1f} % (standard deviation of {found.runs} runs); "
-              f"a gate's interval is at least ±{100 * found.half_width:.1f} % wide")  # fmt: skip
+              f"the interval of a pair reaches at least {down:+.1f} to {up:+.1f} %")  # fmt: skip
     print(tabulate(rows, headers="keys", tablefmt="pipe"))
     print(f"written: {CALIBRATION / hardware / 'gate.json'}")
     return 0
