@@ -18,13 +18,13 @@ import sys
 from pathlib import Path
 
 from scripts.lib.compare_report import report, report_csv
-from scripts.lib.comparing import Compared, Scorer, pair
+from scripts.lib.comparing import Compared, pair
 from scripts.lib.config import load_config, matches
 from scripts.lib.errors import BenchError, run_cli
 from scripts.lib.gates import METRICS, TRIPPED_EXIT_CODE, Gate, Outcome, judge, parse_gate, read_noise
 from scripts.lib.observations import Observations, resolve
 from scripts.lib.plan import CELLS
-from scripts.lib.prompt_loader import load_suites
+from scripts.lib.rescoring import load_rescorer
 
 RESULTS = Path(CELLS).parent
 
@@ -76,7 +76,7 @@ def main() -> int:
     gates = [parse_gate(text) for text in arguments.gate]
     if arguments.no_quality and any(gate.metric == "quality" for gate in gates):
         raise BenchError("--no-quality: a gate on quality needs scored answers")
-    scorer = None if arguments.no_quality else Scorer(load_suites(load_config().prompts))
+    scorer = None if arguments.no_quality else load_rescorer(load_config())
     sides = [_narrowed(resolve(name, RESULTS), arguments) for name in (arguments.a, arguments.b)]
     compared = pair(sides[0], sides[1], scorer)
     if not compared.pairings:

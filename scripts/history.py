@@ -15,13 +15,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from scripts.lib.comparing import QUALITY, Scorer
+from scripts.lib.comparing import QUALITY
 from scripts.lib.config import load_config, matches
 from scripts.lib.errors import BenchError, run_cli, suggest
 from scripts.lib.gates import METRICS, Gate, read_noise
 from scripts.lib.observations import Observation, from_run, from_tree, run_ids
 from scripts.lib.plan import CELLS
-from scripts.lib.prompt_loader import load_suites
+from scripts.lib.rescoring import load_rescorer
 from scripts.lib.trend_report import change_lines, draw, every_run, overview, trends_csv
 from scripts.lib.trends import gather, trends
 
@@ -62,7 +62,7 @@ def main() -> int:
     runs = gather((from_run(name, RESULTS) for name in run_ids(RESULTS)), tree)
     kept = {name: [item for item in items if _wanted(item, arguments)] for name, items in runs.items()}
     noise = read_noise({item.cell.hardware for items in kept.values() for item in items})
-    scorer = Scorer(load_suites(load_config().prompts)) if gate.metric == QUALITY else None
+    scorer = load_rescorer(load_config()) if gate.metric == QUALITY else None
     points = trends(kept, gate, noise, tree.environments, scorer)
     if not points:
         raise BenchError(f"{RESULTS}: no run measured {gate.metric} of what is asked for")

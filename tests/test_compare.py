@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scripts.lib.comparing import Scorer, pair
+from scripts.lib.comparing import pair
 from scripts.lib.errors import BenchError
 from scripts.lib.observations import Observations, from_tree, latest, of_record, resolve, results_root, run_ids
 from scripts.lib.prompt_loader import load_suites
+from scripts.lib.rescoring import Rescorer
+from scripts.lib.scorers import ONLY_CHECKS, Scoring
 from tests.results_trees import ENGINE, Tree, cell, cells, tree
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -144,7 +146,7 @@ def test_failures_are_no_speeds_and_repeats_are_one_question() -> None:
 
 
 def test_both_sides_are_scored_by_todays_checks(checkout: Tree) -> None:
-    scorer = Scorer(load_suites(checkout.root.parents[1] / "benchmarks/prompts/v1"))
+    scorer = Rescorer(load_suites(checkout.root.parents[1] / "benchmarks/prompts/v1"), Scoring(ONLY_CHECKS))
     right, wrong, lost = (
         of_record(cell("q0", 9.0)),
         of_record(cell("q0", 9.0, answer="no")),

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from tabulate import tabulate
 
 from scripts.lib.comparing import QUALITY, RATIO_METRICS, Compared, Row
-from scripts.lib.foreign_text import csv_text, terminal_text
+from scripts.lib.csv_text import csv_text
 from scripts.lib.gates import effect_text
 from scripts.lib.render import DASH, code, number
 from scripts.lib.render import text as markdown_text
 from scripts.lib.statistics import Comparison, median
+from scripts.lib.terminal import shown
 
 SIGNIFICANT = 0.05
 MOST_CHANGES = 30
@@ -78,8 +79,8 @@ def _listed(changes: Counter[str], show: Callable[[object], str]) -> Iterator[st
 
 def report(compared: Compared, markdown: bool) -> str:
     """The whole comparison as text."""
-    show = markdown_text if markdown else terminal_text
-    rows = [[code(row.key) if markdown else terminal_text(row.key), *_cells(row)] for row in compared.rows]
+    show = markdown_text if markdown else shown
+    rows = [[code(row.key) if markdown else shown(row.key), *_cells(row)] for row in compared.rows]
     form = "pipe" if markdown else "simple"
     shared, (only_a, only_b) = sum(len(p.pairs) for p in compared.pairings), compared.alone
     lines = [
@@ -88,6 +89,7 @@ def report(compared: Compared, markdown: bool) -> str:
             for side, found in (("A", compared.a), ("B", compared.b))
         ),
         f"{shared} cells are in both; {only_a} only in A, {only_b} only in B",
+        *([f"passes by {compared.scorer.name}"] if compared.scorer is not None else []),
         "",
         tabulate(rows, HEADERS, tablefmt=form, disable_numparse=True),
         "",

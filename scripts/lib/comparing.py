@@ -1,7 +1,7 @@
 """Two sets of observations, question by question: what changed in the numbers, and what changed in spec and environment.
 
-Both sides' answers are scored by today's checks, so that a check that decides differently now is no difference of models; an
-answer to a question whose text is another today is unscored.
+Both sides' answers are scored by today's leading scorer, so that a check that decides differently now is no difference of
+models; an answer to a question whose text is another today is unscored.
 """
 
 from __future__ import annotations
@@ -10,14 +10,12 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
 
 from tqdm import tqdm
 
 from scripts.lib.cell_state import Change, changes
-from scripts.lib.checks import score_answer
 from scripts.lib.observations import Observation, Observations, latest
-from scripts.lib.prompt_loader import Question, Suite
+from scripts.lib.rescoring import Rescorer
 from scripts.lib.statistics import Comparison, holm, paired_difference, paired_ratio
 
 Values = dict[Hashable, list[float]]
@@ -44,36 +42,6 @@ class Key:
 
     def __str__(self) -> str:
         return "/".join(part for part in (self.hardware, self.engine, self.model, self.mode) if part)
-
-
-class Scorer:
-    """Passes by today's checks: 1, 0, or None (unscored). Equal answers to one question are scored once."""
-
-    def __init__(self, suites: Mapping[str, Suite]):
-        self._questions = {q.name_in_full: q for suite in suites.values() for q in suite.questions}
-        self._known: dict[tuple[str, str, str], float | None] = {}
-
-    def __call__(self, item: Observation) -> float | None:
-        question = self._questions.get(f"{item.cell.suite}/{item.cell.question}")
-        if question is None or not _is_asked(question, item):
-            return None
-        if item.status == "error" or item.measurement is None:
-            return 0.0
-        answer, reason = item.measurement.answer, item.measurement.finish_reason
-        key = question.name_in_full, answer, reason
-        if key not in self._known:
-            passed = score_answer(question, answer, reason).passed
-            self._known[key] = None if passed is None else float(passed)
-        return self._known[key]
-
-
-def _is_asked(question: Question, item: Observation) -> bool:
-    """True when the observation's prompt is the question's text of today."""
-    sent = item.spec.get("prompt", {})
-    text = question.prompt_text()
-    if "user" in sent:
-        return bool(sent["user"] == text)
-    return bool(sent.get("user_sha256") == sha256(text.encode()).hexdigest())
 
 
 @dataclass(frozen=True)
@@ -145,7 +113,7 @@ class Compared:
     b: Observations
     pairings: tuple[Pairing, ...]
     alone: tuple[int, int]
-    scorer: Scorer | None = None
+    scorer: Rescorer | None = None
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
@@ -209,7 +177,7 @@ def _keyed(items: Iterable[Observation], no_hardware: bool, no_engine: bool) -> 
     return found
 
 
-def pair(a: Observations, b: Observations, scorer: Scorer | None = None) -> Compared:
+def pair(a: Observations, b: Observations, scorer: Rescorer | None = None) -> Compared:
     """Pair two sets by model, mode, question and repeat (hardware and engine too, unless each side has a single one).
 
     Of a cell that a side has more than once the latest counts.

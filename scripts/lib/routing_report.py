@@ -12,11 +12,12 @@ from statistics import fmean, median
 
 from tabulate import tabulate
 
-from scripts.lib.foreign_text import csv_text, terminal_text
+from scripts.lib.csv_text import csv_text
 from scripts.lib.render import DASH, code, number, table
 from scripts.lib.rewards import Outcome, by_action
 from scripts.lib.routing import FRONTDOOR
 from scripts.lib.statistics import Clustered, paired_difference, pass_rate
+from scripts.lib.terminal import shown
 
 HEADERS = (
     *(
@@ -145,7 +146,7 @@ def _cells(route: Route) -> list[str]:
 
 def routes_table(routes: Iterable[Route]) -> str:
     """The routes as a table for the terminal."""
-    rows = [[terminal_text(r.suite), r.action, terminal_text(r.entry), *_cells(r)] for r in routes]
+    rows = [[shown(r.suite), r.action, shown(r.entry), *_cells(r)] for r in routes]
     return tabulate(rows, HEADERS, tablefmt="simple", disable_numparse=True)
 
 
@@ -176,6 +177,4 @@ def outcome_lines(outcomes: Iterable[Outcome]) -> Iterator[str]:
     for o in outcomes:
         worth = f"{o.reward:+.2f}" if o.reward is not None else "  –  "
         seconds = f"{o.elapsed_s:.1f} s" if o.elapsed_s is not None else "–"
-        yield terminal_text(
-            f"{o.suite}/{o.question} {o.action} {o.entry}: {words[o.success]} {worth} {seconds} {o.why[:120]}"
-        )
+        yield shown(f"{o.suite}/{o.question} {o.action} {o.entry}: {words[o.success]} {worth} {seconds} {o.why[:120]}")

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from scripts.lib.cell_state import changes
-from scripts.lib.comparing import QUALITY, Key, Scorer, Values, is_change
+from scripts.lib.comparing import QUALITY, Key, Values, is_change
 from scripts.lib.gates import Gate, Judgement, Noise, Outcome, judge
 from scripts.lib.observations import Observation, Observations
+from scripts.lib.rescoring import Rescorer
 from scripts.lib.statistics import Estimate, median, paired_difference, paired_ratio, pass_rate
 
 
@@ -59,7 +60,7 @@ def key_of(item: Observation) -> Key:
     return Key(item.cell.hardware, item.engine, item.cell.model, item.cell.mode)
 
 
-def _values(items: Iterable[Observation], metric: str, scorer: Scorer | None) -> Values:
+def _values(items: Iterable[Observation], metric: str, scorer: Rescorer | None) -> Values:
     found: Values = {}
     for item in items:
         if metric == QUALITY:
@@ -125,7 +126,7 @@ def _learn(state: _State, values: Values, mark: Mark) -> None:
 
 def trends(
     runs: Mapping[str, Sequence[Observation]], gate: Gate, noise: Mapping[str, Noise],
-    environments: Mapping[str, Mapping[str, object]], scorer: Scorer | None = None,
+    environments: Mapping[str, Mapping[str, object]], scorer: Rescorer | None = None,
 ) -> tuple[Point, ...]:  # fmt: skip
     """Every configuration in every run that measured it, oldest first. `gate` is the threshold in the worse direction."""
     compare, level = (paired_difference, pass_rate) if gate.metric == QUALITY else (paired_ratio, median)

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from scripts.lib.answers import clean
-from scripts.lib.foreign_text import encodable
+from scripts.lib.csv_text import encodable
 from scripts.lib.modes import Mode
 from scripts.lib.symptoms import ECHO, EMPTY, is_echo
 

@@ -1,4 +1,4 @@
-"""Foreign text (answers, prompts, names) made harmless where it is printed, or written as CSV."""
+"""Foreign text (answers, prompts, names) as CSV that a spreadsheet, pandas and UTF-8 can all take."""
 
 from __future__ import annotations
 
@@ -12,11 +12,6 @@ from scripts.lib.review import csv_value
 def encodable(text: str) -> str:
     """The text with what UTF-8 cannot hold (lone surrogates, which JSON and file names may bring) replaced."""
     return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def terminal_text(value: object) -> str:
-    """A value as one line without controls or escapes, for the terminal."""
-    return "".join(c if c.isprintable() else "�" for c in " ".join(encodable(str(value)).split()))
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
