@@ -1,0 +1,164 @@
+"""How often the intervals of scripts/lib/statistics.py hold the truth, beside the plain bootstrap's; 95 % is wanted.
+
+Each number is a mean over true values: rates of 2-98 %, differences of 0-45 points, six distributions of a speed. Repeats of a
+question agree more or less (correlation 0, 0.3, 0.7). Prints a table, in about ten minutes:
+    python -m benchmarks.harness.coverage [--simulations 400] [--questions 6 10 24 80]
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+
+import numpy as np
+from tabulate import tabulate
+from tqdm import tqdm
+
+from scripts.lib.statistics import Clustered, Estimate, median, paired_difference, pass_rate
+
+RATES = tuple(np.linspace(0.02, 0.98, 25))
+CORRELATIONS = (0.0, 0.3, 0.7)
+_CHANGED = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.45)
+# (share of questions that got better, that got worse); most stay as they are.
+CHANGES = tuple((up, down) for up, down in itertools.product(_CHANGED, repeat=2) if up + down <= 0.75)
+BOOTSTRAP_DRAWS = 1000
+
+Interval = tuple[float, float]
+Draw = tuple[tuple[float, ...], ...]
+
+
+def _known(found: Estimate | None) -> Interval:
+    assert found is not None and found.low is not None and found.high is not None
+    return found.low, found.high
+
+
+def _clustered(draw: Draw) -> Clustered:
+    return dict(enumerate(draw))
+
+
+@lru_cache(maxsize=100_000)
+def our_rate(draw: Draw) -> Interval:
+    return _known(pass_rate(_clustered(draw)))
+
+
+@lru_cache(maxsize=100_000)
+def our_difference(draw: Draw) -> Interval:
+    """`draw`: the differences, told as the two qualities that they lie between."""
+    new, base = {k: [max(v[0], 0)] for k, v in enumerate(draw)}, {k: [max(-v[0], 0)] for k, v in enumerate(draw)}
+    found = paired_difference(new, base)
+    return _known(found.estimate if found is not None else None)
+
+
+def our_median(draw: Draw) -> Interval:
+    return _known(median(_clustered(draw)))
+
+
+@lru_cache(maxsize=100_000)
+def bootstrapped(draw: Draw, of: Callable[..., np.ndarray] = np.mean) -> Interval:
+    """The plain percentile bootstrap over questions."""
+    values = np.array([np.mean(values) for values in draw])
+    drawn = np.random.default_rng(0).integers(0, len(values), (BOOTSTRAP_DRAWS, len(values)))
+    low, high = np.quantile(of(values[drawn], axis=1), (0.025, 0.975))
+    return float(low), float(high)
+
+
+def bootstrapped_median(draw: Draw) -> Interval:
+    return bootstrapped(draw, np.median)
+
+
+def _share(draws: Iterator[Draw], truth: float, interval: Callable[[Draw], Interval]) -> float:
+    held = [low <= truth <= high for low, high in map(interval, draws)]
+    return sum(held) / len(held)
+
+
+def _difficulties(rng: np.random.Generator, rate: float, correlation: float, questions: int) -> np.ndarray:
+    """Each question's own rate of passing, so that two repeats of one correlate as wanted."""
+    if correlation == 0:
+        return np.full(questions, rate)
+    concentration = (1 - correlation) / correlation
+    return rng.beta(rate * concentration, (1 - rate) * concentration, questions)
+
+
+def rate_coverage(
+    questions: int, repeats: int, simulations: int, interval: Callable[[Draw], Interval] = our_rate
+) -> float:
+    """Mean coverage of a pass rate's interval."""
+    rng = np.random.default_rng(questions * 100 + repeats)
+
+    def draws(rate: float, correlation: float) -> Iterator[Draw]:
+        for _ in range(simulations):
+            passed = rng.binomial(repeats, _difficulties(rng, rate, correlation, questions))
+            yield tuple((1.0,) * k + (0.0,) * (repeats - k) for k in sorted(passed.tolist()))
+
+    cases = itertools.product(RATES, CORRELATIONS if repeats > 1 else (0.0,))
+    return float(np.mean([_share(draws(*case), case[0], interval) for case in cases]))
+
+
+def difference_coverage(
+    questions: int, repeats: int, simulations: int, interval: Callable[[Draw], Interval] = our_difference
+) -> float:
+    """Mean coverage of the interval of a paired difference; repeats of an unchanged question disagree by chance."""
+    rng = np.random.default_rng(questions * 100 + repeats)
+
+    def draws(up: float, down: float) -> Iterator[Draw]:
+        for _ in range(simulations):
+            change = rng.choice([1, -1, 0], questions, p=[up, down, 1 - up - down])
+            by_chance = (rng.binomial(repeats, 0.7, questions) - rng.binomial(repeats, 0.7, questions)) / repeats
+            seen = np.where(change == 0, by_chance if repeats > 1 else 0, change)
+            yield tuple((float(value),) for value in np.sort(seen))
+
+    return float(np.mean([_share(draws(*case), case[0] - case[1], interval) for case in CHANGES]))
+
+
+def _two_humps(rng: np.random.Generator, n: int) -> np.ndarray:
+    return np.where(rng.random(n) < 0.5, rng.normal(0, 1, n), rng.normal(4, 1, n))
+
+
+SPEEDS: dict[str, tuple[Callable[[np.random.Generator, int], np.ndarray], float]] = {
+    "normal": (lambda rng, n: rng.normal(100, 10, n), 100),
+    "log-normal": (lambda rng, n: rng.lognormal(0, 0.6, n), 1),
+    "exponential": (lambda rng, n: rng.exponential(1, n), np.log(2)),
+    "uniform": (lambda rng, n: rng.random(n), 0.5),
+    "heavy tails (t, 3 degrees of freedom)": (lambda rng, n: rng.standard_t(3, n), 0),
+    "two humps": (_two_humps, 2),
+}
+
+
+def median_coverage(questions: int, simulations: int, interval: Callable[[Draw], Interval] = our_median) -> float:
+    """Mean coverage of a median's interval over the distributions of SPEEDS."""
+    rng = np.random.default_rng(questions)
+
+    def draws(values: Callable[[np.random.Generator, int], np.ndarray]) -> Iterator[Draw]:
+        for _ in range(simulations):
+            yield tuple((value,) for value in values(rng, questions).tolist())
+
+    return float(np.mean([_share(draws(values), truth, interval) for values, truth in SPEEDS.values()]))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.harness.coverage", description=__doc__)
+    parser.add_argument("--simulations", type=int, default=400, help="samples per true value (default: %(default)s)")
+    parser.add_argument("--questions", type=int, nargs="+", default=[6, 10, 24, 80], help="questions in a sample")
+    arguments = parser.parse_args()
+    cases = list(itertools.product(arguments.questions, (1, 3)))
+    rows = []
+    for questions, repeats in tqdm(cases, unit="case", disable=None):
+        count = arguments.simulations
+        row = [questions, repeats]
+        for interval in (our_rate, bootstrapped):
+            row.append(rate_coverage(questions, repeats, count, interval))
+        for interval in (our_difference, bootstrapped):
+            row.append(difference_coverage(questions, repeats, count, interval))
+        for interval in (our_median, bootstrapped_median):
+            row.append(median_coverage(questions, 10 * count if interval is our_median else count, interval))
+        rows.append(row)
+    heads = [f"{what}: {how}" for what in ("rate", "difference", "median") for how in ("ours", "bootstrap")]
+    print(tabulate(rows, ["questions", "repeats", *heads], tablefmt="pipe", floatfmt=".3f"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,183 @@
+"""Statistics against textbook values, scipy and statsmodels, and what happens at the edges."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
+
+from benchmarks.harness.coverage import difference_coverage, median_coverage, rate_coverage
+from scripts.lib.statistics import (
+    Estimate,
+    NonInferiority,
+    holm,
+    median,
+    non_inferiority,
+    outliers,
+    paired_difference,
+    paired_ratio,
+    pass_rate,
+    percentile,
+)
+
+
+def of_questions(*values: float) -> dict[str, list[float]]:
+    return {f"q{number}": [value] for number, value in enumerate(values)}
+
+
+def outcomes(passed: int, asked: int) -> dict[str, list[float]]:
+    return of_questions(*[1] * passed, *[0] * (asked - passed))
+
+
+@pytest.mark.parametrize(("passed", "asked"), [(1, 3), (5, 24), (12, 13), (40, 80)])
+def test_a_rate_without_repeats_has_the_jeffreys_interval(passed: int, asked: int) -> None:
+    found = pass_rate(outcomes(passed, asked))
+    assert found is not None and (found.n, found.clusters) == (asked, asked)
+    assert found.value == pytest.approx(passed / asked)
+    assert (found.low, found.high) == pytest.approx(proportion_confint(passed, asked, method="jeffreys"))
+
+
+def test_none_and_all_passed_reach_the_end_of_the_range() -> None:
+    none, every = pass_rate(outcomes(0, 10)), pass_rate(outcomes(10, 10))
+    assert none is not None and (none.value, none.low) == (0, 0) and none.high == pytest.approx(0.2172, abs=1e-4)
+    assert (
+        every is not None and (every.value, every.high) == (1, 1) and every.low == pytest.approx(1 - 0.2172, abs=1e-4)
+    )
+    one = pass_rate(outcomes(1, 1))
+    assert one is not None and one.low is not None and one.low < 0.2
+    assert pass_rate({}) is None and pass_rate({"q": []}) is None
+
+
+def test_repeats_of_a_question_are_no_more_questions() -> None:
+    once = pass_rate(outcomes(5, 24))
+    thrice = pass_rate({question: values * 3 for question, values in outcomes(5, 24).items()})
+    assert once is not None and thrice is not None
+    assert (thrice.n, thrice.clusters) == (72, 24)
+    assert (thrice.low, thrice.high) == (once.low, once.high)
+    mixed = pass_rate({"a": [1, 1, 0], "b": [0], "c": [1, 0, 0]})
+    assert mixed is not None and mixed.value == pytest.approx((2 / 3 + 0 + 1 / 3) / 3)
+
+
+def test_medians_have_the_published_interpolated_interval() -> None:
+    # Hettmansperger and Sheather's rule worked by hand for n = 10: depths 2 and 3 cover 97.85 % and 89.06 %.
+    step = (0.978515625 - 0.95) / (0.978515625 - 0.890625)
+    share = 8 * step / (2 + 6 * step)
+    found = median(of_questions(*range(1, 11)))
+    assert found is not None and found.value == 5.5
+    assert (found.low, found.high) == pytest.approx((2 + share, 9 - share))
+
+
+def test_a_median_of_few_values_has_no_interval() -> None:
+    assert median(of_questions(3, 1, 2, 5, 4)) == Estimate(3, None, None, 5, 5)
+    assert median(of_questions(7)) == Estimate(7, None, None, 1, 1)
+    assert median({}) is None
+    six = median(of_questions(1, 2, 3, 4, 5, 6))
+    assert six is not None and six.low is not None and 1 < six.low < 2
+    repeats = median({"a": [1, 100, 3], "b": [5, 5]})
+    assert repeats is not None and (repeats.value, repeats.n, repeats.clusters) == (4, 5, 2)
+
+
+@pytest.mark.parametrize(("q", "needed"), [(0.5, 6), (0.1, 36), (0.9, 36), (0.95, 72), (0.99, 368)])
+def test_a_percentile_needs_the_sample_that_carries_it(q: float, needed: int) -> None:
+    assert percentile(list(range(needed - 1)), q) is None
+    found = percentile(list(range(needed)), q)
+    assert found is not None and found.value == pytest.approx(np.quantile(range(needed), q))
+    assert found.low is not None and found.high is not None and found.low <= found.value <= found.high
+    assert percentile([], q) is None
+
+
+def test_a_percentiles_interval_is_scipys() -> None:
+    values = np.random.default_rng(1).normal(size=200)
+    found = percentile(values.tolist(), 0.9)
+    wanted = stats.quantile_test(values, p=0.9).confidence_interval(0.95)
+    assert found is not None and (found.low, found.high) == pytest.approx((wanted.low, wanted.high))
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        percentile([1, 2], 99)
+
+
+def test_speed_ups_are_medians_of_ratios_paired_by_question() -> None:
+    base, new = of_questions(10, 20, 40), of_questions(20, 30, 40)
+    found = paired_ratio(new, base)
+    assert found is not None and found.estimate == Estimate(1.5, None, None, 3, 3)
+    assert found.p_value == pytest.approx(0.5)  # two up of two: the sign test
+    assert paired_ratio(new, {"other": [1.0]}) is None
+    seven = paired_ratio(of_questions(*range(11, 19)), of_questions(*[10] * 8))
+    assert seven is not None and seven.p_value == pytest.approx(2 / 2**8) and not seven.estimate.holds(1)
+    same = paired_ratio(base, base)
+    assert same is not None and (same.estimate.value, same.p_value) == (1, 1)
+
+
+@pytest.mark.parametrize(("better", "worse", "both"), [(9, 2, 20), (1, 0, 5), (6, 6, 0), (0, 0, 8)])
+def test_a_difference_without_repeats_is_tested_as_mcnemar_does(better: int, worse: int, both: int) -> None:
+    new = of_questions(*[1] * better, *[0] * worse, *[1] * both)
+    base = of_questions(*[0] * better, *[1] * worse, *[1] * both)
+    found = paired_difference(new, base)
+    assert found is not None
+    assert found.estimate.value == pytest.approx((better - worse) / (better + worse + both))
+    assert found.p_value == pytest.approx(mcnemar([[both, better], [worse, 0]], exact=True).pvalue)
+    assert found.estimate.holds(found.estimate.value)
+    assert found.estimate.low is not None and found.estimate.low > -1 and found.estimate.low < found.estimate.high
+
+
+def test_a_difference_with_repeats_is_tested_by_flipping_signs() -> None:
+    new = {"a": [1, 1, 1], "b": [1, 1, 0], "c": [1, 0, 0], "d": [0, 0, 0], "only": [1]}
+    base = {"a": [0, 0, 0], "b": [0, 0, 0], "c": [0, 0, 0], "d": [1, 0, 0]}
+    found = paired_difference(new, base)
+    assert found is not None and found.estimate.clusters == 4
+    differences = [1, 2 / 3, 1 / 3, -1 / 3]
+    signs = np.array(np.meshgrid(*[[-1, 1]] * 4)).reshape(4, -1)
+    exact = np.mean(np.abs(differences @ signs) >= sum(differences) - 1e-9)
+    assert found.p_value == pytest.approx(exact)
+
+
+def test_where_two_agree_on_everything_the_interval_still_has_a_width() -> None:
+    found = paired_difference(outcomes(20, 24), outcomes(20, 24))
+    assert found is not None and found.estimate.value == 0 and found.p_value == 1
+    assert found.estimate.low == pytest.approx(-0.07, abs=0.01) and found.estimate.high == pytest.approx(0.07, abs=0.01)
+
+
+def test_holm_is_that_of_statsmodels_and_of_the_textbook() -> None:
+    p_values = [0.01, 0.04, 0.03, 0.005]
+    assert holm(p_values) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])
+    assert holm([]) == () and holm([0.9, 0.8]) == (1, 1)
+
+
+def test_non_inferiority_asks_where_the_interval_lies() -> None:
+    def verdict(low: float | None, high: float | None) -> NonInferiority:
+        return non_inferiority(Estimate(0, low, high, 9, 9), margin=0.05)
+
+    assert verdict(-0.04, 0.02) is NonInferiority.SHOWN
+    assert verdict(-0.06, 0.02) is NonInferiority.NOT_SHOWN
+    assert verdict(-0.20, -0.06) is NonInferiority.INFERIOR
+    assert verdict(None, None) is NonInferiority.NOT_SHOWN
+
+
+def test_outliers_are_far_from_the_median_by_the_medians_measure() -> None:
+    assert outliers([10, 11, 9, 10.5, 40]) == (False, False, False, False, True)
+    assert outliers([5, 5, 5, 5, 9]) == (False,) * 5
+    assert outliers([]) == () and outliers([1, 2]) == (False, False)
+
+
+def test_everything_is_deterministic() -> None:
+    new, base = {"a": [1, 0], "b": [1, 1], "c": [0, 1]}, {"a": [0, 0], "b": [1, 0], "c": [1, 1]}
+    assert paired_difference(new, base) == paired_difference(new, base)
+
+
+@pytest.mark.parametrize("questions", [8, 24])
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_rates_are_covered(questions: int, repeats: int) -> None:
+    assert 0.94 <= rate_coverage(questions, repeats, simulations=60) <= 0.96
+
+
+@pytest.mark.parametrize("questions", [8, 24])
+def test_differences_are_covered(questions: int) -> None:
+    assert 0.94 <= difference_coverage(questions, repeats=1, simulations=150) <= 0.96
+
+
+@pytest.mark.parametrize("questions", [6, 10, 24])
+def test_medians_are_covered(questions: int) -> None:
+    assert 0.94 <= median_coverage(questions, simulations=3000) <= 0.96
