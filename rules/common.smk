@@ -17,6 +17,7 @@ from scripts.lib.workflow import (
     for_targets,
     load_workflow,
     or_exit,
+    take_up_unfinished,
 )
 
 if "results_so_far" in sys.argv:
@@ -34,7 +35,9 @@ LOGS = "benchmarks/results/logs"
 ENVIRONMENT = "../envs/bench.yaml"
 RUN_ID = current_run_id()
 
-announce(WORKFLOW.active, dry_run=asks_for_dry_run(sys.argv))
+announce(WORKFLOW, dry_run=asks_for_dry_run(sys.argv))
+if not asks_for_dry_run(sys.argv):
+    or_exit(lambda: take_up_unfinished(WORKFLOW))
 
 # Set here and not in the profile: a --resources on the command line would replace a profile's.
 workflow.global_resources["machine"] = MACHINE_PARTS

@@ -1,3 +1,24 @@
+# Judges, where there are any among the scorers, are asked once for all answers; reviews are derived from the stored verdicts.
+if WORKFLOW.judged_stamp:
+
+    rule judge:
+        """Put the answers that have no verdict yet to the judges of `judge.scorers`; verdicts are stored one by one."""
+        input:
+            list(WORKFLOW.shard_targets.values()),
+            ancient(WORKFLOW.judge_weights),
+        output:
+            WORKFLOW.judged_stamp,
+        log:
+            f"{LOGS}/judge/judge.log",
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            machine=WORKFLOW.judge_parts,
+        shell:
+            "exec python -m scripts.judge run --stamp {output} 2> {log}"
+
+
 # One review per shard. One cell of each shard it looks at is input enough: it ties the review to that shard's job.
 for review in WORKFLOW.reviews.values():
 
@@ -6,6 +27,7 @@ for review in WORKFLOW.reviews.values():
             f"review_{review.shard.rule_name}"
         input:
             [WORKFLOW.shard_targets[s.name] for s in (review.shard, review.base) if s is not None and s.runnable],
+            ancient([] if WORKFLOW.is_elsewhere(review.shard) or not WORKFLOW.judges else WORKFLOW.judged_stamp),
         output:
             review.file,
         log:

@@ -23,7 +23,7 @@ from scripts.lib.engines import (
     LoadSettings,
     Request,
     make_engine,
-    server,
+    server_start,
 )
 from scripts.lib.engines.server_process import free_port
 from scripts.lib.hardware import Hardware
@@ -207,9 +207,9 @@ def test_a_port_taken_meanwhile_is_not_the_end(start: Start, models: Path, monke
         other.listen()
         taken = other.getsockname()[1]
         ports = iter([taken, taken, free_port()])
-        monkeypatch.setattr(server, "free_port", lambda: next(ports))
+        monkeypatch.setattr(server_start, "free_port", lambda: next(ports))
         assert start("server", settings(models, "dense", BASELINE)).generate(REQUEST).completion_tokens == 60
-        monkeypatch.setattr(server, "free_port", lambda: taken)
+        monkeypatch.setattr(server_start, "free_port", lambda: taken)
         with pytest.raises(EngineFailure, match=f"could not listen on port {taken}, {taken}, {taken}: "):
             start("server", settings(models, "dense", BASELINE))
 

@@ -6,7 +6,6 @@ Each check type of check_types.CHECK_PARAMETERS has one function in a check_* mo
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from scripts.lib import check_text
@@ -17,11 +16,10 @@ from scripts.lib.check_json import check_json_schema, check_tool_call
 from scripts.lib.check_numbers import check_math, check_number
 from scripts.lib.check_types import Outcome
 from scripts.lib.prompt_loader import Check, Criterion, Question
+from scripts.lib.rubric import CriterionScore, QuestionScore
 
 # Raised when a check decides differently: reviews are then made again, no inference is.
 SCORER_VERSION = 2
-PASS_SCORE = 2
-LEAST_COVERAGE = 0.5
 
 CHECKS: dict[str, Callable[[str, Mapping[str, Any]], Outcome]] = {
     "number": check_number,
@@ -40,56 +38,6 @@ CHECKS: dict[str, Callable[[str, Mapping[str, Any]], Outcome]] = {
     "code": check_code,
     "needle": check_text.check_needle,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class CriterionScore:
-    """One criterion's points from 0 to 1; None where it is unscored."""
-
-    criterion: str
-    weight: int
-    points: float | None
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class QuestionScore:
-    """An answer's score by deterministic checks, computed from its criteria."""
-
-    criteria: tuple[CriterionScore, ...]
-    note: str = ""
-
-    @property
-    def coverage(self) -> float:
-        """Share of the criteria's weight that was scored, 0 to 1."""
-        total = sum(c.weight for c in self.criteria)
-        return sum(c.weight for c in self.criteria if c.points is not None) / total if total else 0.0
-
-    @property
-    def fraction(self) -> float | None:
-        """Points over the scored weight; None where nothing is scored."""
-        scored = [(c.weight, c.points) for c in self.criteria if c.points is not None]
-        return sum(w * p for w, p in scored) / sum(w for w, _ in scored) if scored else None
-
-    @property
-    def score(self) -> int | None:
-        """0-3 on the rubric; None where less than half of the weight could be scored."""
-        if self.fraction is None or self.coverage < LEAST_COVERAGE:
-            return None
-        if self.fraction >= 0.9:
-            return 3
-        if self.fraction >= 0.6:
-            return 2
-        return 1 if self.fraction > 0 else 0
-
-    @property
-    def passed(self) -> bool | None:
-        return None if self.score is None else self.score >= PASS_SCORE
-
-    @property
-    def reason(self) -> str:
-        parts = [f"{c.reason} ({c.weight})" for c in self.criteria if c.points is not None]
-        return "; ".join(([self.note] if self.note else []) + parts) or "no check scores this question"
 
 
 def _run(check: Check, answer: str) -> Outcome:

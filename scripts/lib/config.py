@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from scripts.lib.errors import BenchError, InputErrors, Problem, suggest
+from scripts.lib.judge_config import JudgeConfig, parse_judge
 
 CONFIG_FILE = Path("config/config.yaml")
 SCHEMA_FILE = Path("config/config.schema.yaml")
@@ -70,6 +71,7 @@ class Config:
     repeats: int
     measurement_epoch: int
     cell_timeout_s: float
+    judge: JudgeConfig
 
     def with_modes(self, modes: tuple[str, ...]) -> Config:
         """The same configuration with other mode patterns."""
@@ -150,6 +152,7 @@ def parse_config(raw: Mapping[str, Any], file: str = str(CONFIG_FILE), schema_fi
         repeats=raw["repeats"],
         measurement_epoch=raw["measurement_epoch"],
         cell_timeout_s=float(raw["timeouts"]["cell_s"]),
+        judge=parse_judge(raw["judge"]),
     )
 
 

@@ -32,6 +32,7 @@ from scripts.lib.prompt_loader import Question, Suite, is_role_suite, suites_for
 from scripts.lib.provenance import EngineIdentity
 from scripts.lib.records import CellId, digest
 from scripts.lib.registry_loader import Model, Registry
+from scripts.lib.scorers import ONLY_CHECKS, Scorer
 
 CELLS = "benchmarks/results/cells"
 
@@ -104,6 +105,7 @@ class Plan:
     left_out: tuple[LeftOut, ...]
     warnings: tuple[str, ...] = ()
     recommended: Mapping[str, str] = field(default_factory=dict)
+    scorers: tuple[Scorer, ...] = ONLY_CHECKS
 
     @property
     def runnable(self) -> tuple[Shard, ...]:
@@ -144,7 +146,10 @@ def sample_questions(questions: tuple[T, ...], count: int, seed: int) -> tuple[T
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """The inputs of planning, and the pure functions over them. `lengths`: prompts' tokens as far as they were counted."""
+    """The inputs of planning, and the pure functions over them. `lengths`: prompts' tokens as far as they were counted.
+
+    `scorers`: who scores the answers, the leading one first.
+    """
 
     registry: Registry
     suites: Mapping[str, Suite]
@@ -153,6 +158,7 @@ class Planner:
     weights: Mapping[str, Weights]
     engine: EngineIdentity
     lengths: Lengths = field(default_factory=dict)
+    scorers: tuple[Scorer, ...] = ONLY_CHECKS
 
     def selected(self, model: Model) -> tuple[Question, ...]:
         """The questions of the model's suites that the configuration selects, in suite order.
@@ -317,7 +323,15 @@ def make_plan(planner: Planner) -> Plan:
                 shards.append(planned)
             else:
                 left_out.append(LeftOut(model.key, planned.mode, planned.reason))
-    return Plan(planner.hardware, planner.engine, tuple(shards), tuple(left_out), tuple(warnings), recommended)
+    return Plan(
+        planner.hardware,
+        planner.engine,
+        tuple(shards),
+        tuple(left_out),
+        tuple(warnings),
+        recommended,
+        planner.scorers,
+    )
 
 
 def _left_out_questions(planner: Planner, model: Model) -> Iterator[tuple[str, str]]:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from scripts.lib.cell_spec import Weights
 from scripts.lib.config import Config
+from scripts.lib.errors import BenchError, suggest
 from scripts.lib.hardware import load_hardware
+from scripts.lib.judge_config import LOCAL, JudgeConfig
 from scripts.lib.plan import Cell, Plan, Planner, Shard, make_plan
 from scripts.lib.prompt_lengths import read_lengths
 from scripts.lib.prompt_loader import load_suites
 from scripts.lib.provenance import EngineIdentity, binary_identity, engine_identity
 from scripts.lib.registry_loader import Model, Registry, load_registry
+from scripts.lib.scorers import scorers_of
 from scripts.lib.weights import WeightsFacts, WeightsLock, facts
 
 LOCK_FILE = Path("orchestration/weights.lock.json")
@@ -47,7 +51,27 @@ def load_planner(
     if assume_present:
         weights = {key: _assumed(registry.models[key], entry) for key, entry in weights.items()}
     engine = engine_of(config, registry, config.engines[0])
-    return Planner(registry, suites, config, profile, weights, engine, read_lengths())
+    scorers = scorers_of(config.judge, judge_weights(config.judge, weights))
+    return Planner(registry, suites, config, profile, weights, engine, read_lengths(), scorers)
+
+
+def judge_weights(judge: JudgeConfig, weights: Mapping[str, Weights]) -> str:
+    """What tells the local judge's weights from others: their fingerprint, or that a running server has them.
+
+    Raises BenchError where the judge is among the scorers and its weights are not known.
+    """
+    if LOCAL not in judge.scorers or judge.local.url is not None:
+        return "by url"
+    path = Path(judge.local.model)
+    known = weights[judge.local.model].facts if judge.local.model in weights else None
+    if known is None and path.suffix == ".gguf" and path.is_file():
+        known = facts(path)
+    if known is None:
+        raise BenchError(
+            f"config: judge.local.model: no weights of '{judge.local.model}': a registry key whose file is here, or a "
+            f"GGUF file{suggest(judge.local.model, weights)}"
+        )
+    return known.fingerprint
 
 
 def engine_of(config: Config, registry: Registry, name: str) -> EngineIdentity:

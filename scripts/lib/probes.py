@@ -10,8 +10,8 @@ from typing import Any
 
 from scripts.lib.config import matches
 from scripts.lib.engines import EngineFailure, LoadSettings
-from scripts.lib.engines.server_flags import probe, server_argv
-from scripts.lib.engines.server_process import ServerProcess, free_port
+from scripts.lib.engines.server_flags import probe
+from scripts.lib.engines.server_start import start_server
 from scripts.lib.errors import BenchError
 from scripts.lib.executor import load_settings
 from scripts.lib.plan import Planner, find_shard, make_plan
@@ -104,9 +104,7 @@ class _Context:
 
     def answer(self, extra: list[str], settings: LoadSettings) -> tuple[Mapping[str, Any], str]:
         """Start a server with extra flags and let it answer; gives the reply and the server's log."""
-        port = free_port()
-        argv = [*server_argv(probe(self.binary), settings, port), *extra]
-        with ServerProcess(argv, port, self.log, READY_TIMEOUT_S) as server:
+        with start_server(probe(self.binary), settings, self.log, READY_TIMEOUT_S, extra) as server:
             reply = server.call("/completion", {"prompt": _TEXT, "n_predict": 16, "temperature": 0})
             return reply, server.log_text()
 

@@ -29,9 +29,9 @@ def canonical_json(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def digest(value: object) -> str:
-    """First 12 hex characters of the sha256 of the canonical JSON."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:DIGEST_CHARACTERS]
+def digest(value: object, characters: int = DIGEST_CHARACTERS) -> str:
+    """First hex characters (12 unless told) of the sha256 of the canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:characters]
 
 
 @dataclass(frozen=True, slots=True)

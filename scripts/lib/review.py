@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.certificate import Certificate, certify
-from scripts.lib.checks import SCORER_VERSION, score_answer
 from scripts.lib.errors import BenchError
+from scripts.lib.judge_config import CHECKS, CLAUDE, LOCAL
 from scripts.lib.plan import Cell, Plan, Shard
 from scripts.lib.plan_files import existing_files
 from scripts.lib.prompt_loader import Question
 from scripts.lib.records import CellRecord, digest, read_cell
+from scripts.lib.scorers import Scored, Scorer, Scoring
 from scripts.lib.symptoms import symptoms
 
 REVIEWS = Path("benchmarks/results/reviews")
-SCORER = "checks"
 # Raised when a review gets other columns: the stored ones are then made again, from the same cells.
-REVIEW_SCHEMA = 2
+REVIEW_SCHEMA = 3
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -34,8 +34,9 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 class ReviewRow:
     """One scored cell. `score` is 0-3 (None: unscored), `coverage` the share of the criteria's weight that was scored.
 
-    Rates in tokens per second, times in seconds. `claude_score` keeps its place for the judge of that name and stays
-    empty where another scorer gave the score: scorers are never mixed in one column.
+    Rates in tokens per second, times in seconds. `scorer`, `score`, `passed`, `coverage`, `score_reason`, `series` and
+    `verdict` are the leading scorer's; every scorer has a column of its own beside (`claude_score`, `checks_score`,
+    `local_score`), empty where it was not asked or could not tell: scorers are never mixed in one column.
     """
 
     suite: str
@@ -47,6 +48,10 @@ class ReviewRow:
     score: int | None
     passed: bool | None
     coverage: float
+    checks_score: int | None
+    local_score: int | None
+    series: str
+    verdict: str
     tier: int
     repeat: int
     status: str
@@ -100,6 +105,7 @@ class Review:
     cells: tuple[Cell, ...]
     base: Shard | None
     base_cells: tuple[Cell, ...]
+    scorers: tuple[Scorer, ...]
     file: str
 
 
@@ -117,9 +123,12 @@ def plan_review(plan: Plan, shard: Shard) -> Review:
     asked = {_question_key(cell) for cell in cells}
     base_cells = tuple(c for c in scored_cells(base) if _question_key(c) in asked) if base is not None else ()
     scored = [[cell.digest, scoring_identity(cell.question)] for cell in cells]
-    identity = [REVIEW_SCHEMA, SCORER, SCORER_VERSION, scored, [cell.digest for cell in base_cells]]
+    scorers = [scorer.identity for scorer in plan.scorers]
+    identity = [REVIEW_SCHEMA, scorers, scored, [cell.digest for cell in base_cells]]
     name = f"{shard.mode.name}.{digest(identity)}.csv"
-    return Review(shard, cells, base, base_cells, f"{REVIEWS}/{shard.hardware.name}/{shard.model.key}/{name}")
+    return Review(
+        shard, cells, base, base_cells, plan.scorers, f"{REVIEWS}/{shard.hardware.name}/{shard.model.key}/{name}"
+    )
 
 
 def drop_reviews(plan: Plan, shard: Shard) -> None:
@@ -133,23 +142,38 @@ def _question_key(cell: Cell) -> tuple[str, str, int]:
     return cell.id.suite, cell.id.question, cell.id.repeat
 
 
-def review_cell(cell: Cell, record: CellRecord, cell_file: str, certificate: Certificate | None) -> ReviewRow:
-    """Score one cell. An answer that was not finished or failed is scored as far as it goes, or not at all."""
+def answer_of(record: CellRecord) -> tuple[str, str] | None:
+    """The answer to be scored and why it ended; None for a cell without one. A timeout's is scored as far as it goes."""
     measured = record.measurement
-    score = None
-    if measured is not None and record.status != "error":
-        score = score_answer(cell.question, measured.answer, measured.finish_reason)
+    return None if measured is None or record.status == "error" else (measured.answer, measured.finish_reason)
+
+
+def review_cell(
+    cell: Cell, record: CellRecord, cell_file: str, certificate: Certificate | None, scoring: Scoring
+) -> ReviewRow:
+    """Score one cell by each scorer; one without an answer is scored by none."""
+    measured, answer = record.measurement, answer_of(record)
+    by_scorer: dict[str, Scored] = {}
+    if answer is not None:
+        by_scorer = {scored.scorer: scored for scored in scoring.of(cell.question, *answer)}
+    scores = {name: scored.score.score for name, scored in by_scorer.items()}
+    leading = next(iter(by_scorer.values()), None)
+    score = leading.score if leading is not None else None
     reason = score.reason if score is not None else f"no answer: {record.error}"
     return ReviewRow(
         suite=cell.id.suite,
         question_id=cell.id.question,
         tokens_per_second=measured.decode_tokens_per_s if measured else None,
-        claude_score=None,
+        claude_score=scores.get(CLAUDE),
         score_reason=reason,
-        scorer=SCORER,
+        scorer=scoring.leading,
         score=score.score if score is not None else None,
         passed=score.passed if score is not None else None,
         coverage=round(score.coverage, 4) if score is not None else 0.0,
+        checks_score=scores.get(CHECKS),
+        local_score=scores.get(LOCAL),
+        series=leading.series if leading is not None else "",
+        verdict=leading.verdict if leading is not None else "",
         tier=cell.question.tier,
         repeat=cell.id.repeat,
         status=record.status,
@@ -187,11 +211,11 @@ def review_shard(review: Review) -> tuple[ReviewRow, ...]:
     base: dict[tuple[str, str, int], CellRecord] = {}
     if review.base is not None:
         base = {_question_key(cell): _read(review.base, cell)[1] for cell in review.base_cells}
-    rows = []
+    rows, scoring = [], Scoring(review.scorers)
     for cell in review.cells:
         file, record = _read(review.shard, cell)
         certificate = certify(base.get(_question_key(cell)), record) if review.shard.mode.speculative else None
-        rows.append(review_cell(cell, record, file, certificate))
+        rows.append(review_cell(cell, record, file, certificate, scoring))
     return tuple(rows)
 
 

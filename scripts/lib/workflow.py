@@ -16,6 +16,10 @@ from typing import Any, TypeVar
 from scripts.lib.config import CONFIG_FILE, CONFIG_VARIABLE, Config, merge, parse_config, read_config_file
 from scripts.lib.errors import BenchError, fail
 from scripts.lib.hardware import load_hardware, profile_names
+from scripts.lib.judge_config import CLAUDE, LOCAL, NO_KEY, has_key
+from scripts.lib.judging import Series
+from scripts.lib.judging.answers import estimate, most_characters, request_size
+from scripts.lib.judging.store import VerdictStore
 from scripts.lib.plan import CELLS, Plan, Planner, Shard, make_plan, seen_from_elsewhere
 from scripts.lib.plan_files import load_planner, pending, planners
 from scripts.lib.prediction import hours_text, read_measured, shard_seconds
@@ -135,6 +139,34 @@ class Workflow:
         cells = {shard.name: [cell.digest for cell in shard.cells] for plan in self.plans for shard in plan.shards}
         return digest([models, plans, cells, sorted(self.reviews)])
 
+    @cached_property
+    def judges(self) -> tuple[Series, ...]:
+        """The judges among the scorers; none where nothing is run, since stored verdicts are all that counts then."""
+        if os.environ.get(SO_FAR_VARIABLE):
+            return ()
+        return tuple(scorer.series for scorer in self.planner.scorers if scorer.series is not None)
+
+    @cached_property
+    def judged_stamp(self) -> str:
+        """The file that says that the active plans' answers were put to the judges; empty without a judge."""
+        if not self.judges:
+            return ""
+        files = sorted(file for file, review in self.reviews.items() if not self.is_elsewhere(review.shard))
+        return f"{REVIEWS}/judged.{digest(files)}.json"
+
+    @property
+    def judge_parts(self) -> int:
+        """What a judge takes of the machine: a local one all of it, like a timed shard."""
+        is_local = any(series.scorer == LOCAL for series in self.judges)
+        return MACHINE_PARTS if is_local and self.planner.config.judge.local.url is None else 1
+
+    @cached_property
+    def judge_weights(self) -> list[str]:
+        """The local judge's weights, where a rule makes them."""
+        known = self.planner.weights.get(self.planner.config.judge.local.model)
+        wanted = self.judge_parts == MACHINE_PARTS and known is not None and known.fetchable
+        return [str(known.path)] if wanted and known is not None else []
+
     @property
     def derived(self) -> list[str]:
         """Everything that is made of cells: reviews, tables and pages."""
@@ -203,6 +235,42 @@ def summary_lines(plan: Plan, with_names: bool) -> Iterator[str]:
         yield f"warning: {warning}"
 
 
+def _unreviewed(workflow: Workflow) -> Iterator[Review]:
+    """The active plans' reviews that are still to be written, those included whose answers wait for a verdict."""
+    waiting = {file for series in workflow.judges for file in VerdictStore(series).unfinished().get("reviews", ())}
+    for file, review in workflow.reviews.items():
+        if not workflow.is_elsewhere(review.shard) and (file in waiting or not Path(file).is_file()):
+            yield review
+
+
+def judge_lines(workflow: Workflow) -> Iterator[str]:
+    """What is to be judged, by whom, and what it can cost: the answers themselves are not looked at."""
+    reviews, config = list(_unreviewed(workflow)), workflow.planner.config.judge
+    answers = sum(len(review.cells) for review in reviews)
+    for series in workflow.judges if answers else ():
+        said = f"judge {series.name}: at most {answers} answers in {len(reviews)} reviews"
+        if series.scorer == CLAUDE:
+            sizes = (request_size(cell.question, most_characters(cell)) for r in reviews for cell in r.cells)
+            price = estimate(sizes, config.claude, config.canary_share, config.retest_share)
+            said += f", at most ${price.at_most_usd:.2f} by {config.claude.api} (max_usd {config.claude.max_usd:g})"
+            said += "" if has_key() else f"; {NO_KEY}: without a stored verdict they stay unscored"
+        yield said
+
+
+def take_up_unfinished(workflow: Workflow) -> int:
+    """Drop the reviews whose answers wait for a verdict that can be had now, so that they are judged and made again."""
+    dropped = 0
+    for series in workflow.judges:
+        if series.scorer == CLAUDE and not has_key():
+            continue
+        for file in VerdictStore(series).unfinished().get("reviews", ()):
+            if file in workflow.reviews:
+                Path(file).unlink(missing_ok=True)
+                Path(workflow.judged_stamp).unlink(missing_ok=True)
+                dropped += 1
+    return dropped
+
+
 PER_MODEL = "results_"
 
 
@@ -218,7 +286,8 @@ def asks_for_dry_run(arguments: Sequence[str]) -> bool:
     return any(a in ("--dry-run", "--dryrun") or re.fullmatch("-[nprqFk]*n[nprqFk]*", a) for a in arguments)
 
 
-def announce(plans: tuple[Plan, ...], dry_run: bool) -> None:
+def announce(workflow: Workflow, dry_run: bool) -> None:
     """Print the plans' summary, once per invocation (not in the processes that Snakemake starts)."""
     if os.environ.setdefault("EPYC_BENCH_ANNOUNCED", str(os.getpid())) == str(os.getpid()):
-        print("\n".join(line for plan in plans for line in summary_lines(plan, dry_run)), file=sys.stderr)
+        lines = [line for plan in workflow.active for line in summary_lines(plan, dry_run)]
+        print("\n".join([*lines, *judge_lines(workflow)]), file=sys.stderr)

@@ -16,8 +16,9 @@ from typing import Any
 import psutil
 
 from scripts.lib.engines import EngineFailure, GenerationTimeout, Loaded, LoadSettings, Request
-from scripts.lib.engines.server_flags import ServerFlags, probe, server_argv
-from scripts.lib.engines.server_process import ServerProcess, free_port
+from scripts.lib.engines.server_flags import ServerFlags, probe
+from scripts.lib.engines.server_process import ServerProcess
+from scripts.lib.engines.server_start import start_server
 from scripts.lib.engines.warm_up import warm_up
 from scripts.lib.errors import BenchError
 from scripts.lib.records import CLOSE_CALL_LOGITS, Measurement
@@ -26,8 +27,6 @@ _EFFECTIVE = re.compile(r"print_info: (n_expert_used|n_expert|arch|file type|n_c
 _SYSTEM_INFO = re.compile(r"system_info: .*?\|\s*(.+?)\s*$", re.M)
 _DRAFT_STATS = re.compile(r"draft acceptance = .*?mean len =\s*([0-9.]+)")
 
-# What the server says of a port that is taken; which of the two lines the log still gets depends on its writer thread.
-PORT_TAKEN, PORT_ATTEMPTS = ("couldn't bind", "exiting due to HTTP server error"), 3
 LOG_POLLS, LOG_POLL_S = 20, 0.002
 
 
@@ -96,21 +95,7 @@ class ServerEngine:
 
     def _start(self) -> None:
         assert self._settings is not None and self._flags is not None
-        ports: list[int] = []
-        while True:
-            port = free_port()
-            ports.append(port)
-            argv = server_argv(self._flags, self._settings, port)
-            try:
-                self._server = ServerProcess(argv, port, self._log, self._ready_timeout_s)
-                return
-            except EngineFailure as failure:
-                # Between choosing a free port and the server's bind another process may take it.
-                if not any(word in str(failure) for word in PORT_TAKEN):
-                    raise
-                if len(ports) == PORT_ATTEMPTS:
-                    taken = ", ".join(map(str, ports))
-                    raise EngineFailure(f"llama-server could not listen on port {taken}: {failure}") from failure
+        self._server = start_server(self._flags, self._settings, self._log, self._ready_timeout_s)
 
     def warm_up(self) -> int:
         return warm_up(self.generate, self._speculative)

@@ -1,0 +1,122 @@
+"""The judges: judge the stored answers that wait, calibrate a scorer on answers with known scores, list the series."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from tabulate import tabulate
+
+from scripts.lib.config import Config, load_config
+from scripts.lib.errors import BenchError, run_cli
+from scripts.lib.judge_config import CHECKS, CLAUDE, LOCAL
+from scripts.lib.judging.answers import stored_answers
+from scripts.lib.judging.batch import calibration_batch
+from scripts.lib.judging.calibration import (
+    CALIBRATION_FILE,
+    KnownAnswer,
+    calibration_measures,
+    is_fit,
+    load_calibration,
+    scored_by_checks,
+)
+from scripts.lib.judging.instrument import figures, series_reports
+from scripts.lib.judging.stage import calibrate, judge_answers
+from scripts.lib.plan import make_plan, seen_from_elsewhere
+from scripts.lib.plan_files import load_planner, planners
+from scripts.lib.records import write_atomic
+from scripts.lib.terminal import shown
+
+
+def _run(config: Config, arguments: argparse.Namespace) -> int:
+    """Judge what waits with every judge among the scorers. One that is not to be had leaves it unscored: no error."""
+    planner = load_planner(config)
+    plans = [seen_from_elsewhere(make_plan(engine)) for engine in planners(planner)]
+    answers = list(stored_answers(plans))
+    for scorer in planner.scorers:
+        if scorer.series is None:
+            continue
+        result = judge_answers(scorer.series, planner, answers, arguments.again)
+        failed = [record for record in result.closed if record.status != "accepted"]
+        print(f"{scorer.series.name}: {result.replies} replies, ${result.usd:.4f}, {len(result.closed)} batches closed")
+        for record in failed:
+            print(f"quarantined: batch {record.batch}: {shown('; '.join(record.findings))}")
+        if result.stopped:
+            print(f"stopped: {shown(result.stopped)}; what waits is unscored until the next run")
+    if arguments.stamp is not None:
+        for old in arguments.stamp.parent.glob("judged.*.json"):
+            old.unlink()
+        write_atomic(arguments.stamp, "{}\n")
+    return 0
+
+
+def _calibrate(config: Config, arguments: argparse.Namespace) -> int:
+    """Score the calibration set; exit code 1 where the scorer does not meet the bars."""
+    planner = load_planner(config)
+    known = load_calibration(planner.suites, arguments.file)
+    rows = scored_by_checks(known) if arguments.scorer == CHECKS else _judged(config, arguments.scorer, known)
+    measures = calibration_measures(rows)
+    if arguments.verbose:
+        table = [[k.question.suite, k.question.id, k.score, s, shown(reason)[:100]] for k, s, reason in rows]
+        print(tabulate(table, ["suite", "question", "known", "score", "reason"], tablefmt="simple"), end="\n\n")
+    print(figures(measures))
+    fit = is_fit(measures)
+    print(f"\n{arguments.scorer}: {'meets' if fit else 'does not meet'} the bars of a judge ({len(known)} answers)")
+    return 0 if fit else 1
+
+
+def _judged(config: Config, scorer: str, known: Iterable[KnownAnswer]) -> list[tuple[KnownAnswer, int | None, str]]:
+    planner = load_planner(replace(config, judge=replace(config.judge, scorers=(scorer,))))
+    series = planner.scorers[0].series
+    assert series is not None
+    answers = tuple(known)
+    batch = calibration_batch(series, [(k.question, k.shown, k.score) for k in answers])
+    (record,) = calibrate(series, planner, batch).closed
+    found = {item.pair: item for item in record.items}
+    items = [(k, found[k.shown.pair]) for k in answers]
+    return [(k, item.score, item.unscored) for k, item in items]
+
+
+def _series(config: Config, arguments: argparse.Namespace) -> int:
+    """Every judge with verdicts in the tree: batches, cost, and its figures as an instrument."""
+    reports = series_reports()
+    if not reports:
+        raise BenchError("no judge has given a verdict yet; config.yaml: judge.scorers chooses them")
+    for report in reports:
+        print(
+            f"{report.series}: {report.accepted} batches accepted, {len(report.quarantined)} quarantined, ${report.usd:.4f}"
+        )
+        print(figures(report.measures), end="\n\n")
+        for record in report.quarantined:
+            print(f"quarantined: batch {record.batch}: {shown('; '.join(record.findings))}", file=sys.stderr)
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m scripts.judge", description=__doc__)
+    parser.add_argument("--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml")
+    commands = parser.add_subparsers(required=True)
+    run = commands.add_parser("run", help="judge the stored answers that wait for a verdict (judge.scorers)")
+    run.add_argument("--again", action="store_true", help="also the answers of batches that were quarantined")
+    run.add_argument("--stamp", type=Path, help="file to leave when done; older ones are removed")
+    run.set_defaults(run=_run)
+    cal = commands.add_parser("calibrate", help="run a scorer over answers with known scores")
+    cal.add_argument("--scorer", choices=(CHECKS, CLAUDE, LOCAL), default=CHECKS)
+    cal.add_argument("--file", type=Path, default=CALIBRATION_FILE, help="default: %(default)s")
+    cal.add_argument("--verbose", action="store_true", help="also each answer")
+    cal.set_defaults(run=_calibrate)
+    commands.add_parser("series", help="the judges with verdicts in the tree").set_defaults(run=_series)
+    return parser.parse_args()
+
+
+def main() -> int:
+    arguments = _arguments()
+    code: int = arguments.run(load_config(tuple(arguments.configfile)), arguments)
+    return code
+
+
+if __name__ == "__main__":
+    run_cli(main)

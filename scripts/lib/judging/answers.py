@@ -1,0 +1,132 @@
+"""Which answers of the plans wait for a judge: the stored cells' answers, equal ones taken together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.lib.judge import HEAD_CHARACTERS, TAIL_CHARACTERS, Material, material, user_prompt
+from scripts.lib.judge_config import ClaudeConfig
+from scripts.lib.judging import Item, Role, Series, verdict_digest
+from scripts.lib.judging.canaries import canary_count
+from scripts.lib.judging.cost import at_most_usd, expected_usd
+from scripts.lib.judging.store import VerdictStore
+from scripts.lib.plan import Cell, Plan
+from scripts.lib.prompt_types import Question
+from scripts.lib.records import read_cell
+from scripts.lib.review import answer_of, plan_review
+
+# English text; an answer that is not there yet is taken to be as long as its token limit lets it.
+ANSWER_CHARACTERS_PER_TOKEN = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One stored answer as a judge is shown it, and the review that waits for its score."""
+
+    question: Question
+    shown: Material
+    review: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.question.suite}/{self.question.id}"
+
+
+def every_cell(cell: Cell) -> bool:
+    return True
+
+
+def stored_answers(plans: Iterable[Plan], wanted: Callable[[Cell], bool] = every_cell) -> Iterator[Answer]:
+    """The answers of the cells that are in the tree, in plan order. Raises BenchError for a damaged cell."""
+    for plan in plans:
+        for shard in plan.shards:
+            review = plan_review(plan, shard)
+            for cell in filter(wanted, review.cells):
+                file = Path(shard.folder) / cell.file_name
+                answer = answer_of(read_cell(file)) if file.is_file() else None
+                if answer is not None:
+                    yield Answer(cell.question, material(cell.question, *answer), review.file)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a judge has to do: pairs without a usable verdict, those that have one (for retests), and label -> question."""
+
+    pending: tuple[Item, ...]
+    judged: tuple[Item, ...]
+    quarantined: int
+    questions: Mapping[str, Question]
+
+
+def pair_item(series: Series, label: str, shown: Material) -> Item:
+    return Item(verdict_digest(series, shown.pair), Role.PAIR, label, shown)
+
+
+def sort_answers(store: VerdictStore, answers: Iterable[Answer], again: bool = False) -> Work:
+    """Sort the distinct answers. What a failed batch left behind is asked `again` only when that is wanted."""
+    distinct: dict[str, Answer] = {}
+    for answer in answers:
+        distinct.setdefault(answer.shown.pair, answer)
+    pending, judged, quarantined = [], [], 0
+    for pair, answer in distinct.items():
+        item = pair_item(store.series, answer.label, answer.shown)
+        if store.usable(pair) is not None:
+            judged.append(item)
+        elif store.is_quarantined(pair) and not again:
+            quarantined += 1
+        else:
+            pending.append(item)
+    questions = {answer.label: answer.question for answer in distinct.values()}
+    return Work(tuple(pending), tuple(judged), quarantined, questions)
+
+
+def waiting_reviews(store: VerdictStore, answers: Iterable[Answer]) -> list[str]:
+    """The reviews with an answer that another run could get a verdict for."""
+    return sorted(
+        {a.review for a in answers if store.usable(a.shown.pair) is None and not store.is_quarantined(a.shown.pair)}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What judging is going to cost: answers, requests (canaries and retests included), US dollars likely and at most."""
+
+    answers: int
+    requests: int
+    expected_usd: float
+    at_most_usd: float
+
+
+def estimate(
+    sizes: Iterable[tuple[int, int]], config: ClaudeConfig, canary_share: float, retest_share: float
+) -> Estimate:
+    """The estimate for requests of (characters of the user text, number of criteria)."""
+    asked, prices = list(sizes), config.usd_per_million_tokens
+    if not asked:
+        return Estimate(0, 0, 0.0, 0.0)
+    own = len(asked) + max(1, round(retest_share * len(asked)))
+    requests = own + canary_count(own, canary_share)
+    factor = requests / len(asked)
+    likely = expected_usd(prices, asked, config.batched)
+    most = sum(at_most_usd(prices, characters, config.max_tokens, config.batched) for characters, _ in asked)
+    return Estimate(len(asked), requests, likely * factor, most * factor)
+
+
+def request_size(question: Question, answer_characters: int) -> tuple[int, int]:
+    """(characters of the user text, number of criteria) of a request on an answer of so many characters."""
+    empty = material(question, "", "stop")
+    read = min(answer_characters, HEAD_CHARACTERS + TAIL_CHARACTERS)
+    return len(user_prompt(empty, "")) + read, len(empty.criteria)
+
+
+def most_characters(cell: Cell) -> int:
+    """As many characters as a cell's answer is likely to have at most."""
+    return int(cell.spec["sampling"]["max_tokens"] * ANSWER_CHARACTERS_PER_TOKEN)
+
+
+def request_sizes(items: Iterable[Item]) -> Iterator[tuple[int, int]]:
+    """(characters of the user text, number of criteria) of each item's request."""
+    for item in items:
+        yield len(user_prompt(item.shown, item.digest)), len(item.shown.criteria)

@@ -1,0 +1,122 @@
+"""A batch in hand: answers, canaries and retests in one shuffled list, kept in a file that a restart goes on with."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.errors import BenchError
+from scripts.lib.judge import Material
+from scripts.lib.judging import Item, Role, Series, verdict_digest
+from scripts.lib.judging.canaries import canary_count, make_canaries
+from scripts.lib.prompt_types import Question
+from scripts.lib.records import digest, write_atomic
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """How a batch is made up: answers per batch, and the shares of canaries and of answers that are asked twice."""
+
+    pairs: int
+    canary_share: float
+    retest_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch in hand, and the file that holds it."""
+
+    name: str
+    opened_utc: str
+    items: tuple[Item, ...]
+
+
+def now_utc() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _retest(series: Series, batch: str, item: Item) -> Item:
+    return Item(verdict_digest(series, item.shown.pair, f"{batch}/retest"), Role.RETEST, item.label, item.shown)
+
+
+def make_batch(
+    series: Series, pairs: Sequence[Item], judged: Sequence[Item], questions: Sequence[Question], mix: Mix
+) -> Batch:
+    """A new batch of `pairs`. Retests are drawn from them and from `judged`, answers that have their verdict already.
+
+    `questions` are those of the answers: canaries are made of them, so that they look like the rest.
+    """
+    opened = now_utc()
+    name = digest([series.name, sorted(item.digest for item in pairs), opened], 16)
+    chance = random.Random(f"batch {name}")
+    pool = [*pairs, *judged]
+    twice = chance.sample(pool, min(len(pool), max(1, round(mix.retest_share * len(pairs)))))
+    items = [*pairs, *(_retest(series, name, item) for item in twice)]
+    items += make_canaries(series, name, questions, canary_count(len(items), mix.canary_share))
+    chance.shuffle(items)
+    return Batch(name, opened, tuple(items))
+
+
+def calibration_batch(series: Series, answers: Sequence[tuple[Question, Material, int]]) -> Batch:
+    """A batch of answers with known scores alone."""
+    opened = now_utc()
+    name = digest([series.name, "calibration", [shown.pair for _, shown, _ in answers], opened], 16)
+    items = [
+        Item(
+            verdict_digest(series, shown.pair, f"{name}/calibration"),
+            Role.CALIBRATION,
+            f"{q.suite}/{q.id}",
+            shown,
+            "",
+            score,
+        )
+        for q, shown, score in answers
+    ]
+    random.Random(f"batch {name}").shuffle(items)
+    return Batch(name, opened, tuple(items))
+
+
+class BatchFile:
+    """The file of a batch in hand; also the journal of a judge whose requests outlive the process."""
+
+    def __init__(self, path: Path):
+        self._path = path
+
+    def _load(self) -> dict[str, Any]:
+        try:
+            raw: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise BenchError(f"{self._path}: not a batch in hand ({error}); delete it and judge again") from error
+        return raw
+
+    def _save(self, raw: Mapping[str, Any]) -> None:
+        write_atomic(self._path, json.dumps(raw, ensure_ascii=False) + "\n")
+
+    def create(self, batch: Batch) -> None:
+        self._save({**asdict(batch), "journal": {}})
+
+    def load(self) -> Batch:
+        """The batch as it was planned. Raises BenchError for a file that is not ours."""
+        raw = self._load()
+        try:
+            items = tuple(_item(item) for item in raw["items"])
+            return Batch(raw["name"], raw["opened_utc"], items)
+        except (KeyError, TypeError, ValueError) as error:
+            raise BenchError(f"{self._path}: not a batch in hand ({error}); delete it and judge again") from error
+
+    def read(self) -> dict[str, Any]:
+        return dict(self._load()["journal"])
+
+    def write(self, value: Mapping[str, Any]) -> None:
+        self._save(self._load() | {"journal": dict(value)})
+
+
+def _item(raw: dict[str, Any]) -> Item:
+    shown = raw.pop("shown")
+    criteria = tuple((text, weight) for text, weight in shown.pop("criteria"))
+    return Item(**raw | {"role": Role(raw["role"])}, shown=Material(criteria=criteria, **shown))

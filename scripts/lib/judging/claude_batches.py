@@ -1,0 +1,159 @@
+"""Claude as judge through Message Batches: half the price, answers within a day, and a batch that outlives this process.
+
+The intention is written down before a batch is created and its id before the first poll, so a restart polls that one batch.
+After a crash between the two, the batch is found again among the API's own list by its number of requests and its time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import anthropic
+
+from scripts.lib.judge_config import ClaudeConfig
+from scripts.lib.judging import Item, Journal, Keep, Reply, Series, Stopped
+from scripts.lib.judging.batch import now_utc
+from scripts.lib.judging.claude import client_version, make_client, read_error, read_message, request_body
+from scripts.lib.judging.cost import Budget, at_most_usd, usd_of
+
+# A batch is processed or expired within 24 hours.
+MOST_WAIT = timedelta(hours=25)
+# The API's clock and ours may differ by so much.
+CLOCK_SLACK = timedelta(minutes=2)
+
+
+class ClaudeBatchesJudge:
+    """The Message Batches API. Many batches in hand: each waits for hours, and they wait together."""
+
+    batches_at_once = 100
+
+    def __init__(self, series: Series, settings: ClaudeConfig, budget: Budget):
+        self.series, self._settings, self._budget = series, settings, budget
+        self._client: anthropic.AsyncAnthropic | None = None
+        # One batch is created at a time: after a crash at most one of them is without its id.
+        self._creating = asyncio.Lock()
+        self._known: set[str] = set()
+
+    async def ask(self, items: Sequence[Item], journal: Journal, keep: Keep) -> None:
+        if self._client is None:
+            self._client = make_client(self._settings)
+        most, paid = sum(self._most_usd(item) for item in items), 0.0
+        self._budget.reserve(most)
+        try:
+            batch_id, results = await self._ended(items, journal)
+            for item in items:
+                # Where the API gives two results for one item, the first one counts.
+                raw = results.get(item.digest)
+                reply = self._reply(raw, batch_id)
+                paid += reply.usd
+                await keep(item, reply)
+            journal.write({})
+        except anthropic.APIError as error:
+            raise Stopped(f"message batches: {read_error(error).failure}") from error
+        finally:
+            self._budget.settle(most, paid)
+
+    async def _ended(self, items: Sequence[Item], journal: Journal) -> tuple[str, dict[str, dict[str, Any]]]:
+        """The ended batch of these items with its results by item; one that was found in the list may prove not to be ours."""
+        wanted = {item.digest for item in items}
+        while True:
+            batch_id = await self._batch_id(items, journal)
+            await self._wait(batch_id)
+            results = await self._results(batch_id)
+            if not results or wanted & results.keys():
+                return batch_id, results
+            self._known.discard(batch_id)
+            known = journal.read()
+            known["not_ours"] = [*known.get("not_ours", []), known.pop("id")]
+            journal.write(known)
+
+    def _most_usd(self, item: Item) -> float:
+        body = request_body(item, self.series.model, self._settings.max_tokens)
+        text = body["messages"][0]["content"]
+        return at_most_usd(self._settings.usd_per_million_tokens, text, self._settings.max_tokens, batched=True)
+
+    async def _batch_id(self, items: Sequence[Item], journal: Journal) -> str:
+        """The id of the batch that these items were, or are now, sent in."""
+        known = journal.read()
+        if known.get("id"):
+            self._known.add(known["id"])
+            return str(known["id"])
+        async with self._creating:
+            found = await self._find(known) if known.get("intent_utc") else None
+            if found is None:
+                return await self._create(items, journal)
+            self._known.add(found)
+            journal.write(known | {"id": found})
+            return found
+
+    async def _create(self, items: Sequence[Item], journal: Journal) -> str:
+        assert self._client is not None
+        intent = {"intent_utc": now_utc(), "requests": len(items)}
+        journal.write(intent)
+        requests = [
+            {"custom_id": item.digest, "params": request_body(item, self.series.model, self._settings.max_tokens)}
+            for item in items
+        ]
+        # Not retried by the SDK: a batch that was created while its answer got lost would be created twice.
+        created = await self._client.with_options(max_retries=0).messages.batches.create(requests=requests)  # type: ignore[arg-type]
+        journal.write(intent | {"id": created.id})
+        self._known.add(created.id)
+        return created.id
+
+    async def _find(self, known: dict[str, Any]) -> str | None:
+        """A batch with as many requests, created after the intention to: most likely ours, whose id was lost in a crash."""
+        assert self._client is not None
+        since = datetime.fromisoformat(known["intent_utc"]) - CLOCK_SLACK
+        taken = {*self._known, *known.get("not_ours", ())}
+        async for batch in self._client.messages.batches.list(limit=100):
+            if batch.created_at < since:
+                return None
+            counts = batch.request_counts
+            total = counts.processing + counts.succeeded + counts.errored + counts.canceled + counts.expired
+            if total == known["requests"] and batch.id not in taken:
+                return batch.id
+        return None
+
+    async def _wait(self, batch_id: str) -> None:
+        assert self._client is not None
+        try:
+            async with asyncio.timeout(MOST_WAIT.total_seconds()):
+                while (await self._client.messages.batches.retrieve(batch_id)).processing_status != "ended":
+                    await asyncio.sleep(self._settings.poll_s)
+        except TimeoutError:
+            raise Stopped(f"message batch {batch_id} did not end within {MOST_WAIT}; run again to look again") from None
+
+    async def _results(self, batch_id: str) -> dict[str, dict[str, Any]]:
+        """The results by custom id, the first of each; a line that is no result is passed over."""
+        assert self._client is not None
+        stream = await self._client.messages.batches.results(batch_id)
+        found: dict[str, dict[str, Any]] = {}
+        for line in (await stream.http_response.aread()).split(b"\n"):
+            try:
+                raw = json.loads(line)
+                found.setdefault(str(raw["custom_id"]), dict(raw["result"]))
+            except (ValueError, TypeError, KeyError):
+                continue
+        return found
+
+    def _reply(self, result: dict[str, Any] | None, batch_id: str) -> Reply:
+        assert self._client is not None
+        if result is None:
+            return Reply(None, f"no result in message batch {batch_id}", transient=True)
+        if result.get("type") == "succeeded":
+            reply = read_message(json.dumps(result.get("message"), ensure_ascii=False), self.series.model)
+            usd = usd_of(self._settings.usd_per_million_tokens, reply.usage, batched=True)
+            return replace(reply, usd=usd, client=f"{client_version(self._client)}, batch {batch_id}")
+        error = (result.get("error") or {}).get("error") or {}
+        said = f"{error.get('type', '')}: {error.get('message', '')}".strip(": ")[:200]
+        failure = f"message batch {batch_id}: {result.get('type')}{f': {said}' if said else ''}"
+        return Reply(None, failure, transient=error.get("type") != "invalid_request_error", raw=json.dumps(result))
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()

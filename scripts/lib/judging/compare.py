@@ -1,0 +1,75 @@
+"""Two judges, or two rounds of one, over the same answers: how far they agree, and where they disagree most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from scripts.lib.checks import score_answer
+from scripts.lib.errors import BenchError, suggest
+from scripts.lib.judge_config import CHECKS
+from scripts.lib.judging.answers import Answer
+from scripts.lib.judging.instrument import Measure, agreement
+from scripts.lib.judging.store import VERDICTS, VerdictStore, all_series
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One scorer's score of a pair, with the question and the scorer's reason."""
+
+    label: str
+    score: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """A pair that two scorers see differently."""
+
+    pair: str
+    first: Judged
+    second: Judged
+
+    @property
+    def distance(self) -> int:
+        return abs(self.first.score - self.second.score)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Agreement of two scorers over the answers that both scored; the disagreements, greatest first."""
+
+    both: int
+    only_first: int
+    only_second: int
+    measures: tuple[Measure, ...]
+    disagreements: tuple[Disagreement, ...]
+
+
+def scores_of(name: str, answers: Iterable[Answer]) -> dict[str, Judged]:
+    """Pair -> score of a series in the tree, or of `checks` over the stored answers. Raises BenchError for an unknown one."""
+    if name == CHECKS:
+        scored = ((a, score_answer(a.question, a.shown.answer, _finish(a))) for a in answers)
+        return {a.shown.pair: Judged(a.label, s.score, s.reason) for a, s in scored if s.score is not None}
+    series = {series.name: series for series in all_series(VERDICTS)}
+    if name not in series:
+        raise BenchError(f"no series '{name}' below {VERDICTS}{suggest(name, [*series, CHECKS])}")
+    verdicts = VerdictStore(series[name]).all()
+    return {v.pair: Judged(v.label, v.score, v.scored.reason) for v in verdicts if v.score is not None}
+
+
+def _finish(answer: Answer) -> str:
+    return "length" if answer.shown.truncated else "stop"
+
+
+def compare(first: Mapping[str, Judged], second: Mapping[str, Judged]) -> Comparison:
+    """Hold two scorings against each other, pair by pair."""
+    both = sorted(first.keys() & second.keys())
+    differ = [Disagreement(p, first[p], second[p]) for p in both if first[p].score != second[p].score]
+    return Comparison(
+        len(both),
+        len(first.keys() - second.keys()),
+        len(second.keys() - first.keys()),
+        tuple(agreement("agreement", [(first[p].score, second[p].score) for p in both])),
+        tuple(sorted(differ, key=lambda d: (-d.distance, d.first.label, d.pair))),
+    )

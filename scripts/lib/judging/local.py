@@ -1,0 +1,97 @@
+"""A local model as judge: a llama-server whose replies are bound to the schema. Free, offline, and as poor as its model.
+
+The server enforces the schema without showing it to the model, so the prompt repeats it; lengths are bounded, so that a small
+model cannot fill its reply with one endless reason.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import httpx2
+
+from scripts.lib.errors import BenchError
+from scripts.lib.judge import SCHEMA, SYSTEM, user_prompt
+from scripts.lib.judge_config import LocalJudgeConfig
+from scripts.lib.judging import Item, Journal, Keep, Reply, Series, Stopped, Usage
+
+MOST_TEXT_CHARACTERS = 300
+
+
+def bounded_schema(criteria: int) -> dict[str, Any]:
+    """The schema for exactly so many criteria, with bounded texts."""
+    schema: dict[str, Any] = copy.deepcopy(SCHEMA)
+    verdicts = schema["properties"]["criteria"]
+    verdicts |= {"minItems": criteria, "maxItems": criteria}
+    texts = [schema["properties"]["summary"], *verdicts["items"]["properties"].values()]
+    for text in texts:
+        if text["type"] == "string" and "enum" not in text:
+            text["maxLength"] = MOST_TEXT_CHARACTERS
+    return schema
+
+
+def request_body(item: Item, max_tokens: int) -> dict[str, Any]:
+    """A chat request, greedy, bound to the schema."""
+    schema = bounded_schema(len(item.shown.criteria))
+    return {
+        "messages": [
+            {"role": "system", "content": f"{SYSTEM}\n\nThe schema:\n{json.dumps(schema)}"},
+            {"role": "user", "content": user_prompt(item.shown, item.digest)},
+        ],
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "verdict", "strict": True, "schema": schema},
+        },
+        "temperature": 0,
+        "seed": 0,
+        "max_tokens": max_tokens,
+    }
+
+
+def read_completion(body: str) -> Reply:
+    """A chat completion's body as a Reply."""
+    try:
+        raw = json.loads(body)
+        choice, used = raw["choices"][0], raw["usage"]
+        content, stop = choice["message"]["content"], str(choice["finish_reason"])
+        usage = Usage(int(used["prompt_tokens"]), int(used["completion_tokens"]))
+    except (ValueError, TypeError, KeyError, IndexError):
+        return Reply(None, f"the body is no completion: {' '.join(body.split())[:80]!r}", transient=True, raw=body)
+    failure = "the judge's reply was cut at max_tokens" if stop == "length" else ""
+    return Reply(None if failure else content, failure, False, body, str(raw.get("id", "")), raw["model"], stop, usage)
+
+
+class LocalJudge:
+    """A llama-server at `base_url`, one answer at a time."""
+
+    batches_at_once = 1
+
+    def __init__(self, series: Series, settings: LocalJudgeConfig, base_url: str):
+        self.series, self._settings, self._base_url = series, settings, base_url
+
+    async def ask(self, items: Sequence[Item], journal: Journal, keep: Keep) -> None:
+        async with httpx2.AsyncClient(base_url=self._base_url, timeout=self._settings.deadline_s) as client:
+            for item in items:
+                await keep(item, await self._ask(client, item))
+
+    async def _ask(self, client: httpx2.AsyncClient, item: Item) -> Reply:
+        try:
+            response = await client.post("/v1/chat/completions", json=request_body(item, self._settings.max_tokens))
+        except httpx2.TimeoutException:
+            return Reply(None, f"no answer within {self._settings.deadline_s:g} s", transient=True)
+        except httpx2.HTTPError as error:
+            raise Stopped(f"the local judge at {self._base_url}: {type(error).__name__}") from error
+        body = response.text
+        if response.status_code == 404:
+            raise BenchError(f"judge local: {self._base_url} has no /v1/chat/completions: is it a llama-server?")
+        if response.status_code != 200:
+            said = " ".join(body.split())[:200]
+            failure = f"status {response.status_code}: {said}"
+            return Reply(None, failure, transient=response.status_code >= 500, raw=body[:2000])
+        return read_completion(body)
+
+    async def close(self) -> None:
+        """Nothing is held open between two batches."""

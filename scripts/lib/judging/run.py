@@ -1,0 +1,195 @@
+"""Judging a set of answers: batches are made, asked, stored reply by reply, checked whole, and accepted or quarantined.
+
+Every verdict is on disk as it comes, and every batch is a file from before its first request until it is closed: after a crash
+the next run goes on where this one ended and pays for nothing twice that it got an answer for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from scripts.lib.judge import Malformed, score_reply
+from scripts.lib.judging import Item, Judge, Reply, Role, Stopped
+from scripts.lib.judging.batch import Batch, BatchFile, Mix, make_batch, now_utc
+from scripts.lib.judging.instrument import findings
+from scripts.lib.judging.store import (
+    ACCEPTED,
+    CALIBRATION,
+    QUARANTINED,
+    BatchRecord,
+    ItemOutcome,
+    Verdict,
+    VerdictStore,
+    outcome,
+)
+from scripts.lib.prompt_types import Question
+from scripts.lib.rubric import QuestionScore
+
+# A batch is checked when so many of its canaries were answered; with fewer it stays open for the next run.
+LEAST_CANARIES_ANSWERED = 0.5
+
+
+@dataclass(slots=True)
+class RunResult:
+    """What a run did: replies received, what they cost, the batches it closed, and why it stopped early (empty: it did not)."""
+
+    replies: int = 0
+    usd: float = 0.0
+    closed: list[BatchRecord] = field(default_factory=list)
+    stopped: str = ""
+
+
+def _scored(item: Item, reply: Reply) -> QuestionScore:
+    if reply.content is None:
+        return QuestionScore((), unscored=reply.failure)
+    try:
+        return score_reply(item.shown, reply.content)
+    except Malformed as error:
+        return QuestionScore((), unscored=f"malformed reply: {error}")
+
+
+def _mine(store: VerdictStore, batch: Batch, item: Item) -> Verdict | None:
+    """The verdict that this batch has for an item; one that another batch left behind does not count."""
+    verdict = store.read(item.digest)
+    return verdict if verdict is not None and verdict.batch == batch.name else None
+
+
+def _outcomes(store: VerdictStore, batch: Batch, verdicts: Mapping[str, Verdict]) -> Iterator[ItemOutcome]:
+    own = {item.shown.pair: item.digest for item in batch.items if item.role is Role.PAIR}
+    for item in batch.items:
+        first = None
+        if item.role is Role.RETEST:
+            pair = item.shown.pair
+            earlier = verdicts.get(own[pair]) if pair in own else store.usable(pair)
+            first = earlier.score if earlier is not None else None
+        yield outcome(item, verdicts.get(item.digest), first)
+
+
+def _is_ripe(outcomes: Sequence[ItemOutcome]) -> bool:
+    canaries = [item for item in outcomes if item.role is Role.CANARY]
+    answered = sum(item.answered for item in canaries)
+    return answered >= LEAST_CANARIES_ANSWERED * len(canaries)
+
+
+class JudgeRun:
+    """One run of one judge over its store. `told` is called with every item that got its reply (for a progress bar).
+
+    `use_failed`: batches that fail the instrument checks are accepted all the same; their findings are recorded.
+    """
+
+    def __init__(
+        self,
+        judge: Judge,
+        store: VerdictStore,
+        told: Callable[[Item], object] = lambda item: None,
+        use_failed: bool = False,
+    ):
+        self._judge, self._store, self._told, self._use_failed = judge, store, told, use_failed
+        self.result = RunResult()
+
+    async def pairs(
+        self, pairs: Sequence[Item], judged: Sequence[Item], questions: Mapping[str, Question], mix: Mix
+    ) -> RunResult:
+        """Judge `pairs` (none of which has a usable verdict), after the batches that an earlier run left open.
+
+        `judged`: answers with a verdict, to draw retests from; `questions`: label -> question.
+        """
+        left_open = [BatchFile(self._store.open_file(name)).load() for name in self._store.open_batches()]
+        in_hand = {item.digest for batch in left_open for item in batch.items if item.role is Role.PAIR}
+        todo = [item for item in pairs if item.digest not in in_hand]
+        new = (
+            make_batch(self._judge.series, part, judged, [questions[item.label] for item in part], mix)
+            for part in (todo[start : start + mix.pairs] for start in range(0, len(todo), mix.pairs))
+        )
+        await self._all([*left_open], new)
+        return self.result
+
+    async def calibrate(self, batch: Batch) -> RunResult:
+        """Judge a batch of answers with known scores; it is recorded as a calibration, its verdicts score nothing."""
+        await self._all([], iter([batch]))
+        return self.result
+
+    async def _all(self, left_open: list[Batch], new: Iterator[Batch]) -> None:
+        """Keep as many batches in hand as the judge wants; the first reason to stop ends the run after those in hand."""
+        waiting = iter(left_open)
+        slots = asyncio.Semaphore(self._judge.batches_at_once)
+
+        async def complete(batch: Batch) -> None:
+            try:
+                await self._complete(batch)
+            except Stopped as stopped:
+                self.result.stopped = self.result.stopped or str(stopped)
+            finally:
+                slots.release()
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                while not self.result.stopped:
+                    await slots.acquire()
+                    batch = next(waiting, None) or self._next(new)
+                    if batch is None:
+                        break
+                    group.create_task(complete(batch))
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+
+    def _next(self, new: Iterator[Batch]) -> Batch | None:
+        """The next new batch, its file written; none when the run is to stop."""
+        batch = None if self.result.stopped else next(new, None)
+        if batch is not None:
+            BatchFile(self._store.open_file(batch.name)).create(batch)
+        return batch
+
+    async def _complete(self, batch: Batch) -> None:
+        """Ask what is not answered yet, then check and close the batch. Raises Stopped and leaves it open."""
+        todo = [i for i in batch.items if (found := _mine(self._store, batch, i)) is None or found.transient]
+
+        async def keep(item: Item, reply: Reply) -> None:
+            # Syncing a file to disk takes milliseconds in which other replies can come in.
+            await asyncio.to_thread(self._store.write, self._verdict(batch, item, reply))
+            self.result.replies += 1
+            self.result.usd += reply.usd
+            self._told(item)
+
+        if todo:
+            await self._judge.ask(todo, BatchFile(self._store.open_file(batch.name)), keep)
+        self._close(batch)
+
+    def _verdict(self, batch: Batch, item: Item, reply: Reply) -> Verdict:
+        return Verdict(
+            digest=item.digest,
+            series=self._judge.series.name,
+            pair=item.shown.pair,
+            batch=batch.name,
+            role=item.role,
+            label=item.label,
+            scored=_scored(item, reply),
+            transient=reply.transient,
+            reply=reply,
+            judged_utc=now_utc(),
+        )
+
+    def _close(self, batch: Batch) -> None:
+        verdicts = {i.digest: found for i in batch.items if (found := _mine(self._store, batch, i)) is not None}
+        outcomes = tuple(_outcomes(self._store, batch, verdicts))
+        if not _is_ripe(outcomes):
+            raise Stopped("too few of a batch's canaries were answered to check it; it stays open")
+        problems = findings(outcomes, verdicts)
+        status = QUARANTINED if problems and not self._use_failed else ACCEPTED
+        if all(item.role is Role.CALIBRATION for item in batch.items):
+            status = CALIBRATION
+        usd = sum(verdict.reply.usd for verdict in verdicts.values())
+        record = BatchRecord(
+            batch=batch.name,
+            series=self._judge.series.name,
+            status=status,
+            findings=problems,
+            items=outcomes,
+            usd=round(usd, 6),
+            opened_utc=batch.opened_utc,
+            closed_utc=now_utc(),
+        )
+        self._store.close(record)
+        self.result.closed.append(record)

@@ -1,0 +1,136 @@
+"""The judging stage of a run: a judge is opened, the plans' answers are judged, and what had to wait is written down."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from tqdm import tqdm
+
+from scripts.lib.config import Config
+from scripts.lib.engine_build import server_binary
+from scripts.lib.engines import EngineFailure, LoadSettings
+from scripts.lib.engines.server_flags import probe
+from scripts.lib.engines.server_start import start_server
+from scripts.lib.errors import BenchError
+from scripts.lib.judge_config import LOCAL, NO_KEY, has_key
+from scripts.lib.judging import Item, Judge, Role, Series, Stopped
+from scripts.lib.judging.answers import Answer, Work, sort_answers, waiting_reviews
+from scripts.lib.judging.batch import Batch, BatchFile, Mix
+from scripts.lib.judging.cost import Budget
+from scripts.lib.judging.run import JudgeRun, RunResult
+from scripts.lib.judging.store import VerdictStore
+from scripts.lib.machine import alone_on_machine
+from scripts.lib.modes import Mode
+from scripts.lib.plan import Planner
+
+SERVER_LOG = Path("benchmarks/results/logs/judge/server.log")
+READY_TIMEOUT_S = 600.0
+
+
+def mix_of(config: Config) -> Mix:
+    judge = config.judge
+    return Mix(judge.batch_answers, judge.canary_share, judge.retest_share)
+
+
+@contextlib.contextmanager
+def open_judge(series: Series, planner: Planner) -> Iterator[Judge]:
+    """The judge of a series; a local one's server runs as long. Raises Stopped where there is no such judge now."""
+    config = planner.config.judge
+    if series.scorer == LOCAL:
+        with _local_server(planner) as base_url:
+            from scripts.lib.judging.local import LocalJudge
+
+            yield LocalJudge(series, config.local, base_url)
+        return
+    # The SDK takes most of a second to import: only where it is wanted.
+    from scripts.lib.judging.claude import ClaudeJudge
+    from scripts.lib.judging.claude_batches import ClaudeBatchesJudge
+
+    if not has_key():
+        raise Stopped(NO_KEY)
+    made = ClaudeBatchesJudge if config.claude.batched else ClaudeJudge
+    yield made(series, config.claude, Budget(config.claude.max_usd))
+
+
+@contextlib.contextmanager
+def _local_server(planner: Planner) -> Iterator[str]:
+    """The address of the local judge's server: a running one, else one of ours, alone on the machine like a timed shard."""
+    config = planner.config.judge.local
+    if config.url is not None:
+        yield config.url
+        return
+    known = planner.weights.get(config.model)
+    path = known.path if known is not None else Path(config.model)
+    if path is None or not path.is_file():
+        raise Stopped(f"the local judge's weights are not on this machine: {path}")
+    context = asdict(planner.config.context) | {"length_tokens": config.context_tokens}
+    settings = LoadSettings(path, None, Mode("baseline"), None, 0, context, planner.hardware)
+    with alone_on_machine(f"{Path.cwd().name}: judge {config.model}"):
+        try:
+            server = start_server(probe(server_binary()), settings, SERVER_LOG, READY_TIMEOUT_S)
+        except EngineFailure as failure:
+            raise Stopped(f"the local judge did not start: {failure}") from failure
+        with server:
+            yield f"http://127.0.0.1:{server.port}"
+
+
+async def _judge(judge: Judge, store: VerdictStore, config: Config, work: Work, bar: bool) -> RunResult:
+    with tqdm(
+        total=len(work.pending), desc=store.series.name, unit="answer", disable=None if bar else True
+    ) as progress:
+
+        def told(item: Item) -> None:
+            progress.update(item.role is Role.PAIR)
+
+        run = JudgeRun(judge, store, told, config.judge.use_failed_batches)
+        try:
+            return await run.pairs(work.pending, work.judged, work.questions, mix_of(config))
+        finally:
+            await judge.close()
+
+
+def calibrate(series: Series, planner: Planner, batch: Batch, bar: bool = True) -> RunResult:
+    """Judge a batch of answers with known scores. Raises BenchError where the judge is not to be had."""
+    store = VerdictStore(series)
+
+    async def go(judge: Judge) -> RunResult:
+        with tqdm(total=len(batch.items), desc=series.name, unit="answer", disable=None if bar else True) as progress:
+            try:
+                return await JudgeRun(judge, store, lambda item: progress.update()).calibrate(batch)
+            finally:
+                await judge.close()
+
+    try:
+        with open_judge(series, planner) as judge:
+            BatchFile(store.open_file(batch.name)).create(batch)
+            result = asyncio.run(go(judge))
+    except Stopped as stopped:
+        raise BenchError(f"judge {series.scorer}: {stopped}") from stopped
+    if result.stopped:
+        raise BenchError(f"judge {series.scorer}: {result.stopped}")
+    return result
+
+
+def judge_answers(
+    series: Series, planner: Planner, answers: Sequence[Answer], again: bool = False, bar: bool = True
+) -> RunResult:
+    """Judge what has no usable verdict in the series; gives what was done. Never raises for a judge that is not to be had.
+
+    `again`: answers of quarantined batches, too.
+    """
+    store = VerdictStore(series)
+    work = sort_answers(store, answers, again)
+    result = RunResult()
+    if work.pending or any(store.open_batches()):
+        try:
+            with open_judge(series, planner) as judge:
+                result = asyncio.run(_judge(judge, store, planner.config, work, bar))
+        except Stopped as stopped:
+            result.stopped = str(stopped)
+    covered = {answer.review for answer in answers}
+    store.set_unfinished(result.stopped, waiting_reviews(store, answers), covered)
+    return result

@@ -1,0 +1,272 @@
+"""The verdict store: one file per judgement, content-addressed, whole or not there, checked on every read.
+
+verdicts/{series}/{aa}/{digest}.json     a verdict; counts when its batch was accepted
+verdicts/{series}/batches/{batch}.json   a closed batch: who was in it, what the instrument checks found
+verdicts/{series}/open/{batch}.json      a batch in hand; a restart goes on with it
+verdicts/{series}/quarantine/{batch}/    the verdicts of a batch that failed its checks: kept, never used
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.errors import BenchError
+from scripts.lib.judging import Item, Reply, Role, Series, Usage, verdict_digest
+from scripts.lib.records import canonical_json, write_atomic
+from scripts.lib.rubric import CriterionScore, QuestionScore
+
+VERDICTS = Path("benchmarks/results/reviews/verdicts")
+SCHEMA_VERSION = 1
+ACCEPTED, QUARANTINED, CALIBRATION = "accepted", "quarantined", "calibration"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One stored judgement. `label` is the question first judged with this material."""
+
+    digest: str
+    series: str
+    pair: str
+    batch: str
+    role: Role
+    label: str
+    scored: QuestionScore
+    transient: bool
+    reply: Reply
+    judged_utc: str
+
+    @property
+    def score(self) -> int | None:
+        return self.scored.score
+
+    def to_json(self) -> str:
+        """Readable JSON that ends in the sha256 of all the rest."""
+        body = asdict(self) | {"score": self.score, "schema_version": SCHEMA_VERSION}
+        body["sha256"] = hashlib.sha256(canonical_json(body).encode()).hexdigest()
+        return json.dumps(body, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def parse_verdict(text: str, origin: str) -> Verdict:
+    """Read a stored verdict. Raises BenchError naming `origin` where a byte of it is not what was written."""
+    try:
+        raw = json.loads(text)
+        found, version = raw.pop("sha256"), raw["schema_version"]
+        if version != SCHEMA_VERSION:
+            raise BenchError(f"{origin}: schema_version: expected {SCHEMA_VERSION}, found {version!r}")
+        if hashlib.sha256(canonical_json(raw).encode()).hexdigest() != found:
+            raise BenchError(f"{origin}: its content does not have the sha256 that it names; delete it and judge again")
+        del raw["schema_version"], raw["score"]
+        criteria = tuple(CriterionScore(**item) for item in raw["scored"].pop("criteria"))
+        raw["scored"] = QuestionScore(criteria, **raw["scored"])
+        raw["reply"] = Reply(**raw["reply"] | {"usage": Usage(**raw["reply"]["usage"])})
+        return Verdict(**raw | {"role": Role(raw["role"])})
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise BenchError(f"{origin}: not a verdict ({error}); delete it and judge again") from error
+
+
+@dataclass(frozen=True, slots=True)
+class ItemOutcome:
+    """An item of a closed batch. `first`: the score of the verdict that a retest repeats."""
+
+    digest: str
+    pair: str
+    role: Role
+    label: str
+    kind: str
+    expected: int | None
+    score: int | None
+    unscored: str
+    answered: bool
+    first: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRecord:
+    """A closed batch: accepted, or quarantined with the findings. Money in US dollars."""
+
+    batch: str
+    series: str
+    status: str
+    findings: tuple[str, ...]
+    items: tuple[ItemOutcome, ...]
+    usd: float
+    opened_utc: str
+    closed_utc: str
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _parse_batch(text: str, origin: str) -> BatchRecord:
+    try:
+        raw = json.loads(text)
+        items = tuple(ItemOutcome(**item | {"role": Role(item["role"])}) for item in raw.pop("items"))
+        return BatchRecord(**raw | {"findings": tuple(raw["findings"])}, items=items)
+    except (ValueError, TypeError, KeyError) as error:
+        raise BenchError(f"{origin}: not a batch record ({error})") from error
+
+
+def _quarantined_pairs(record: BatchRecord) -> dict[str, str]:
+    failed = record.status == QUARANTINED
+    return {item.pair: record.batch for item in record.items if failed and item.role is Role.PAIR}
+
+
+def all_series(root: Path = VERDICTS) -> tuple[Series, ...]:
+    """Every series that has verdicts in the tree, by name. Raises BenchError for a damaged series.json."""
+    found = []
+    for file in sorted(root.glob("*/series.json")):
+        try:
+            raw = json.loads(file.read_text(encoding="utf-8"))
+            found.append(Series(raw.pop("scorer"), raw.pop("model"), raw))
+        except (ValueError, KeyError, AttributeError) as error:
+            raise BenchError(f"{file}: not a series ({error})") from error
+    return tuple(found)
+
+
+class VerdictStore:
+    """The verdicts of one series."""
+
+    def __init__(self, series: Series, root: Path = VERDICTS):
+        self.series = series
+        self.folder = root / series.name
+
+    def all(self) -> Iterator[Verdict]:
+        """Every usable verdict on an answer, in the order of the digests."""
+        for file in sorted(self.folder.glob("[0-9a-f][0-9a-f]/*.json")):
+            verdict = self.read(file.stem)
+            if verdict is not None and verdict.role is Role.PAIR and self.usable(verdict.pair) is not None:
+                yield verdict
+
+    def path(self, digest: str) -> Path:
+        return self.folder / digest[:2] / f"{digest}.json"
+
+    def read(self, digest: str) -> Verdict | None:
+        """The verdict of that name, whatever became of its batch. Raises BenchError for a damaged one."""
+        path = self.path(digest)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        verdict = parse_verdict(text, str(path))
+        if (verdict.digest, verdict.series) != (digest, self.series.name):
+            raise BenchError(f"{path}: holds the verdict {verdict.digest} of {verdict.series}; delete it")
+        return verdict
+
+    def write(self, verdict: Verdict) -> None:
+        """Store a verdict; the first one also writes down what the series is."""
+        about = self.folder / "series.json"
+        if not about.exists():
+            write_atomic(about, json.dumps(self.series.to_json(), indent=1, sort_keys=True) + "\n")
+        write_atomic(self.path(verdict.digest), verdict.to_json())
+
+    @cached_property
+    def batches(self) -> dict[str, BatchRecord]:
+        """The closed batches by name: those of the tree when first asked for, and those closed here since."""
+        files = sorted((self.folder / "batches").glob("*.json"))
+        return {file.stem: _parse_batch(file.read_text(encoding="utf-8"), str(file)) for file in files}
+
+    @cached_property
+    def _quarantined(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for record in self.batches.values():
+            found |= _quarantined_pairs(record)
+        return found
+
+    def usable(self, pair: str) -> Verdict | None:
+        """The verdict that counts for a pair: scored or unscored for good, of an accepted batch; None where there is none."""
+        verdict = self.read(verdict_digest(self.series, pair))
+        if verdict is None or verdict.transient:
+            return None
+        record = self.batches.get(verdict.batch)
+        return verdict if record is not None and record.status == ACCEPTED else None
+
+    def why_not(self, pair: str) -> str:
+        """Why a pair has no usable verdict."""
+        verdict = self.read(verdict_digest(self.series, pair))
+        if verdict is not None and verdict.transient:
+            return verdict.scored.unscored
+        if verdict is not None and verdict.batch not in self.batches:
+            return f"batch {verdict.batch} of the judge is not finished"
+        if pair in self._quarantined:
+            record = self.batches[self._quarantined[pair]]
+            return f"batch {record.batch} is quarantined: {record.findings[0]}"
+        return self.stopped() or "not judged yet"
+
+    def is_quarantined(self, pair: str) -> bool:
+        return pair in self._quarantined
+
+    def close(self, record: BatchRecord) -> None:
+        """Write a batch's record, move a failed batch's verdicts away, and take the batch off the open ones.
+
+        The record decides: a crash in between leaves verdicts that do not count, and the next `close` moves them.
+        """
+        write_atomic(self.folder / "batches" / f"{record.batch}.json", record.to_json())
+        if record.status == QUARANTINED:
+            for item in record.items:
+                self._move_away(item.digest, record.batch)
+        self.open_file(record.batch).unlink(missing_ok=True)
+        self.batches[record.batch] = record
+        self._quarantined.update(_quarantined_pairs(record))
+
+    def _move_away(self, digest: str, batch: str) -> None:
+        source = self.path(digest)
+        if source.exists():
+            target = self.folder / "quarantine" / batch / source.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source.replace(target)
+
+    def open_file(self, batch: str) -> Path:
+        return self.folder / "open" / f"{batch}.json"
+
+    def open_batches(self) -> Iterator[str]:
+        """The batches in hand, oldest name first."""
+        yield from sorted(file.stem for file in (self.folder / "open").glob("*.json"))
+
+    # What a run could not do is kept, so that reviews can tell it and the next run takes it up.
+
+    @property
+    def _unfinished(self) -> Path:
+        return self.folder / "unfinished.json"
+
+    def unfinished(self) -> dict[str, Any]:
+        """`reason` and `reviews` (files with answers that wait for a verdict); empty where nothing waits."""
+        try:
+            found: dict[str, Any] = json.loads(self._unfinished.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return {}
+        return found
+
+    def set_unfinished(self, reason: str, reviews: Iterable[str], covered: Iterable[str]) -> None:
+        """Note which reviews wait, and why. Of those that a run did not cover the earlier note stands."""
+        others = set(self.unfinished().get("reviews", ())) - set(covered)
+        waiting = sorted({*others, *reviews})
+        if waiting:
+            write_atomic(self._unfinished, json.dumps({"reason": reason, "reviews": waiting}, indent=1) + "\n")
+        else:
+            self._unfinished.unlink(missing_ok=True)
+
+    def stopped(self) -> str:
+        """Why the last run left answers unjudged; empty where it did not."""
+        return str(self.unfinished().get("reason", ""))
+
+
+def outcome(item: Item, verdict: Verdict | None, first: int | None = None) -> ItemOutcome:
+    """An item with what became of it; a transient failure is no answer."""
+    return ItemOutcome(
+        digest=item.digest,
+        pair=item.shown.pair,
+        role=item.role,
+        label=item.label,
+        kind=item.kind,
+        expected=item.expected,
+        score=verdict.score if verdict is not None else None,
+        unscored=verdict.scored.unscored if verdict is not None else "not answered",
+        answered=verdict is not None and not verdict.transient,
+        first=first,
+    )

@@ -1,0 +1,80 @@
+"""The rubric: points per criterion become a score from 0 to 3, in code, whoever gave the points.
+
+3 correct with good reasoning; 2 partially correct or truncated; 1 wrong but a reasonable attempt; 0 wrong, empty or garbage. A
+pass is a score of at least 2. What could not be scored is None, never 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PASS_SCORE = 2
+MOST_SCORE = 3
+LEAST_COVERAGE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class CriterionScore:
+    """One criterion's points from 0 to 1; None where it is unscored. `evidence`: what a judge quoted from the answer."""
+
+    criterion: str
+    weight: int
+    points: float | None
+    reason: str
+    evidence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionScore:
+    """An answer's score by one scorer, computed from its criteria.
+
+    `unscored` says why there is none; `least` and `most` bound it (a reasonable attempt is a 1, a truncated answer at most
+    a 2 by a judge); `summary` is the scorer's own reason, else the criteria's are joined.
+    """
+
+    criteria: tuple[CriterionScore, ...]
+    note: str = ""
+    unscored: str = ""
+    summary: str = ""
+    least: int = 0
+    most: int = MOST_SCORE
+
+    @property
+    def coverage(self) -> float:
+        """Share of the criteria's weight that was scored, 0 to 1."""
+        total = sum(c.weight for c in self.criteria)
+        return sum(c.weight for c in self.criteria if c.points is not None) / total if total else 0.0
+
+    @property
+    def fraction(self) -> float | None:
+        """Points over the scored weight; None where nothing is scored."""
+        scored = [(c.weight, c.points) for c in self.criteria if c.points is not None]
+        return sum(w * p for w, p in scored) / sum(w for w, _ in scored) if scored else None
+
+    @property
+    def score(self) -> int | None:
+        """0-3 on the rubric; None where less than half of the weight could be scored."""
+        if self.unscored or self.fraction is None or self.coverage < LEAST_COVERAGE:
+            return None
+        return min(max(_by_fraction(self.fraction), self.least), self.most)
+
+    @property
+    def passed(self) -> bool | None:
+        return None if self.score is None else self.score >= PASS_SCORE
+
+    @property
+    def reason(self) -> str:
+        """Why the score is what it is, in one line."""
+        if self.unscored:
+            return f"unscored: {self.unscored}"
+        parts = [self.summary] if self.summary else []
+        parts += [f"{c.reason} ({c.weight})" for c in self.criteria if c.points is not None and not self.summary]
+        return "; ".join(([self.note] if self.note else []) + parts) or "no check scores this question"
+
+
+def _by_fraction(fraction: float) -> int:
+    if fraction >= 0.9:
+        return 3
+    if fraction >= 0.6:
+        return 2
+    return 1 if fraction > 0 else 0

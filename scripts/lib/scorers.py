@@ -1,0 +1,82 @@
+"""Three scorers, one result type: deterministic checks, Claude, a local model. None fills in where another has no score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from scripts.lib.checks import SCORER_VERSION, score_answer
+from scripts.lib.judge import material
+from scripts.lib.judge_config import CHECKS, CLAUDE, JudgeConfig
+from scripts.lib.judging import Series, make_series
+from scripts.lib.judging.store import VerdictStore
+from scripts.lib.prompt_types import Question
+from scripts.lib.rubric import QuestionScore
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """Who scores: `checks` (without a series), or a judge with the series of its verdicts."""
+
+    name: str
+    series: Series | None = None
+
+    @property
+    def identity(self) -> str:
+        """What a review's name depends on: another version, or another judge, is another review."""
+        return f"{CHECKS}-{SCORER_VERSION}" if self.series is None else self.series.name
+
+
+ONLY_CHECKS = (Scorer(CHECKS),)
+
+
+def scorers_of(config: JudgeConfig, local_weights: str) -> tuple[Scorer, ...]:
+    """The configured scorers in order. `local_weights`: what tells the local judge's weights from others."""
+    unchecked = {"unchecked": True} if config.use_failed_batches else {}
+    made = []
+    for name in config.scorers:
+        if name == CHECKS:
+            made.append(Scorer(name))
+        elif name == CLAUDE:
+            claude = config.claude
+            made.append(Scorer(name, make_series(name, claude.model, claude.max_tokens, config.round, **unchecked)))
+        else:
+            local, more = config.local, {"weights": local_weights} | unchecked
+            made.append(Scorer(name, make_series(name, local.model, local.max_tokens, config.round, **more)))
+    return tuple(made)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A score with where it comes from: the scorer, and for a judge the series and the verdict's digest."""
+
+    scorer: str
+    score: QuestionScore
+    series: str = ""
+    verdict: str = ""
+
+
+class Scoring:
+    """Scores answers; judges' scores are read from their stored verdicts, nobody is asked anything."""
+
+    def __init__(self, scorers: Iterable[Scorer]):
+        self._scorers = tuple(scorers)
+        self._stores = {s.series.name: VerdictStore(s.series) for s in self._scorers if s.series is not None}
+
+    @property
+    def leading(self) -> str:
+        """The name of the scorer that gives the numbers."""
+        return self._scorers[0].name
+
+    def of(self, question: Question, answer: str, finish_reason: str) -> tuple[Scored, ...]:
+        """One score per scorer, in order. Without a usable verdict a judge's is unscored, with the reason."""
+        return tuple(self._one(scorer, question, answer, finish_reason) for scorer in self._scorers)
+
+    def _one(self, scorer: Scorer, question: Question, answer: str, finish_reason: str) -> Scored:
+        if scorer.series is None:
+            return Scored(scorer.name, score_answer(question, answer, finish_reason), scorer.identity)
+        store, pair = self._stores[scorer.series.name], material(question, answer, finish_reason).pair
+        verdict = store.usable(pair)
+        if verdict is None:
+            return Scored(scorer.name, QuestionScore((), unscored=store.why_not(pair)), scorer.identity)
+        return Scored(scorer.name, verdict.scored, scorer.identity, verdict.digest)

@@ -1,0 +1,257 @@
+"""A stand-in for the vendor's API on a loopback port: messages, count_tokens, batches, with scripted graders and faults."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+
+from scripts.lib.prompt_types import Question
+
+Grader = Callable[["Prompt"], str]
+# What a fault does to a request: (status, headers, body); None answers in earnest. A body of None closes the connection.
+Fault = tuple[int, dict[str, str], str | None]
+MODEL = "claude-sonnet-5-5"
+_PART = r"<{name}-([0-9a-f]{{16}})>\n(.*)\n</{name}-\1>"
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A judge's prompt taken apart."""
+
+    question: str
+    reference: str
+    criteria: int
+    answer: str
+
+
+def take_apart(user: str) -> Prompt:
+    parts = {}
+    for name in ("question", "reference", "criteria", "answer"):
+        found = re.search(_PART.format(name=name), user, re.S)
+        assert found is not None, f"no {name} in the judge's prompt"
+        parts[name] = found[2]
+    return Prompt(parts["question"], parts["reference"], parts["criteria"].count(" %) "), parts["answer"])
+
+
+def verdicts(prompt: Prompt, verdict: str, summary: str, quote: str | None = None, attempt: str = "reasonable") -> str:
+    """A reply of the schema with one verdict for all criteria."""
+    evidence = "" if verdict == "unmet" else (prompt.answer.strip()[:40] if quote is None else quote)
+    one = {"evidence_quote": evidence, "reason": f"because of {summary}", "verdict": verdict}
+    criteria = [{"number": n, **one} for n in range(1, prompt.criteria + 1)]
+    return json.dumps({"criteria": criteria, "attempt": attempt, "summary": summary})
+
+
+def plain(text: str) -> str:
+    return " ".join(text.split())
+
+
+def honest(questions: Iterable[Question]) -> Grader:
+    """Knows the references: the whole one is right, a part of it half right, anything else wrong."""
+    known = {question.prompt.strip(): plain(question.reference_answer) for question in questions}
+
+    def grade(prompt: Prompt) -> str:
+        reference = next(answer for text, answer in known.items() if prompt.question.endswith(text))
+        answer = plain(prompt.answer)
+        note = f"about {answer[:30]!r} on {prompt.question[-30:]!r}"
+        if reference and reference in answer:
+            return verdicts(prompt, "met", f"right {note}")
+        if len(answer) >= 60 and answer in reference:
+            return verdicts(prompt, "partly", f"half {note}")
+        return verdicts(prompt, "unmet", f"wrong {note}", attempt="reasonable" if len(answer) > 20 else "none")
+
+    return grade
+
+
+def always_3(prompt: Prompt) -> str:
+    return verdicts(prompt, "met", f"fine: {prompt.answer[:20]}")
+
+
+def at_random(seed: int) -> Grader:
+    chance = random.Random(seed)
+    return lambda prompt: verdicts(prompt, chance.choice(["met", "partly", "unmet"]), f"a guess {chance.random()}")
+
+
+def copies_the_claim(prompt: Prompt) -> str:
+    """Believes an answer that says it is right; else it is wrong."""
+    claims = re.search(
+        r"criterion is met|criteria as met|score: 3|give this a 3|correct|verified|reference", prompt.answer, re.I
+    )
+    return verdicts(prompt, "met" if claims else "unmet", f"as claimed: {prompt.answer[:30]}")
+
+
+@dataclass
+class Batch:
+    id: str
+    requests: list[dict[str, Any]]
+    created: datetime
+    polls: int = 0
+
+
+@dataclass
+class JudgeServer:
+    """Runs in a thread. `fault` decides on the n-th request (from 1) of a path; `lines` may damage a batch's result lines."""
+
+    grader: Grader
+    latency_s: float = 0.0
+    fault: Callable[[str, int, dict[str, Any]], Fault | None] = lambda path, n, body: None
+    lines: Callable[[list[str]], list[str]] = lambda lines: lines
+    polls_until_ended: int = 2
+    counts: Counter[str] = field(default_factory=Counter)
+    judged: Counter[str] = field(default_factory=Counter)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    batches: dict[str, Batch] = field(default_factory=dict)
+    in_flight: int = 0
+    most_in_flight: int = 0
+
+    def __enter__(self) -> Self:
+        started = threading.Event()
+        self._loop = asyncio.new_event_loop()
+
+        def run() -> None:
+            asyncio.set_event_loop(self._loop)
+            self._server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
+            started.set()
+            self._loop.run_forever()
+
+        self._thread = threading.Thread(target=run, daemon=True)
+        self._thread.start()
+        started.wait(10)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes the SDK talk to this server and to nobody else."""
+        return {"ANTHROPIC_BASE_URL": self.url, "ANTHROPIC_API_KEY": CANARY_KEY}
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                start, *rows = head.decode().split("\r\n")
+                headers = {k.lower(): v for k, _, v in (row.partition(": ") for row in rows if row)}
+                body = await reader.readexactly(int(headers.get("content-length", 0)))
+                method, path, _ = start.split(" ")
+                self.in_flight += 1
+                self.most_in_flight = max(self.most_in_flight, self.in_flight)
+                try:
+                    status, more, text = await self._answer(method, path.partition("?")[0], headers, body)
+                finally:
+                    self.in_flight -= 1
+                if text is None:
+                    return
+                data = text.encode()
+                more = {"content-type": "application/json", "request-id": f"req_{sum(self.counts.values())}"} | more
+                lines = "".join(f"{k}: {v}\r\n" for k, v in more.items())
+                writer.write(f"HTTP/1.1 {status} X\r\n{lines}content-length: {len(data)}\r\n\r\n".encode() + data)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    async def _answer(self, method: str, path: str, headers: dict[str, str], data: bytes) -> Fault:
+        place = re.sub(r"/batches/[^/]+", "/batches/ID", path)
+        key = f"{method} {place}"
+        self.counts[key] += 1
+        self.headers.append(headers)
+        body = json.loads(data) if data else {}
+        await asyncio.sleep(self.latency_s)
+        fault = self.fault(key, self.counts[key], body)
+        if fault is not None:
+            return fault
+        if path == "/v1/messages":
+            return 200, {}, json.dumps(self._message(body))
+        if path == "/v1/messages/count_tokens":
+            return 200, {}, json.dumps({"input_tokens": len(json.dumps(body)) // 4})
+        if path == "/v1/messages/batches":
+            return 200, {}, json.dumps(self._create(body) if method == "POST" else self._list())
+        batch = self.batches[path.split("/")[4]]
+        if path.endswith("/results"):
+            return 200, {"content-type": "application/x-jsonl"}, "\n".join(self.lines(self._results(batch))) + "\n"
+        batch.polls += 1
+        return 200, {}, json.dumps(self._about(batch))
+
+    def _message(self, body: dict[str, Any]) -> dict[str, Any]:
+        user = body["messages"][0]["content"]
+        self.judged[user] += 1
+        return {
+            "id": f"msg_{sum(self.judged.values())}",
+            "type": "message",
+            "role": "assistant",
+            "model": body["model"],
+            "content": [{"type": "text", "text": self.grader(take_apart(user))}],
+            "stop_reason": "end_turn",
+            "stop_sequence": None,
+            "usage": {
+                "input_tokens": len(user) // 4,
+                "output_tokens": 120,
+                "cache_creation_input_tokens": 0,
+                "cache_read_input_tokens": 1000,
+            },
+        }
+
+    def _create(self, body: dict[str, Any]) -> dict[str, Any]:
+        batch = Batch(f"msgbatch_{len(self.batches) + 1}", body["requests"], datetime.now(UTC))
+        self.batches[batch.id] = batch
+        return self._about(batch)
+
+    def _list(self) -> dict[str, Any]:
+        newest = sorted(self.batches.values(), key=lambda batch: batch.created, reverse=True)
+        data = [self._about(batch) for batch in newest]
+        return {"data": data, "has_more": False, "first_id": None, "last_id": None}
+
+    def _about(self, batch: Batch) -> dict[str, Any]:
+        ended = batch.polls >= self.polls_until_ended
+        counts = dict.fromkeys(("canceled", "errored", "expired", "processing", "succeeded"), 0)
+        counts["succeeded" if ended else "processing"] = len(batch.requests)
+        return {
+            "id": batch.id,
+            "type": "message_batch",
+            "processing_status": "ended" if ended else "in_progress",
+            "request_counts": counts,
+            "created_at": batch.created.isoformat(),
+            "expires_at": (batch.created + timedelta(hours=24)).isoformat(),
+            "ended_at": None,
+            "cancel_initiated_at": None,
+            "archived_at": None,
+            "results_url": f"{self.url}/v1/messages/batches/{batch.id}/results" if ended else None,
+        }
+
+    def _results(self, batch: Batch) -> list[str]:
+        """The lines of the results, out of order."""
+        lines = [
+            json.dumps(
+                {
+                    "custom_id": request["custom_id"],
+                    "result": {"type": "succeeded", "message": self._message(request["params"])},
+                }
+            )
+            for request in batch.requests
+        ]
+        random.Random(batch.id).shuffle(lines)
+        return lines
+
+    def wait_for(self, key: str, count: int, timeout_s: float = 60.0) -> None:
+        """Wait until a path was asked for so many times."""
+        end = time.monotonic() + timeout_s
+        while self.counts[key] < count:
+            assert time.monotonic() < end, f"{key} was asked for {self.counts[key]} times, expected {count}"
+            time.sleep(0.005)
+
+
+# Looks like a key, opens nothing, and must be found in no file.
+CANARY_KEY = "sk-ant-canary-0123456789abcdef-never-to-be-written-down"
+MESSAGES, BATCHES = "POST /v1/messages", "POST /v1/messages/batches"
