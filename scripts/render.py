@@ -13,7 +13,8 @@ from scripts.lib.records import write_atomic
 from scripts.lib.registry_loader import load_registry
 from scripts.lib.render import render
 from scripts.lib.results import load_parts
-from scripts.lib.workflow import PAGES
+from scripts.lib.results_page import results_page
+from scripts.lib.workflow import PAGES, RESULTS
 
 
 def main() -> int:
@@ -24,13 +25,11 @@ def main() -> int:
         raise BenchError(f"no page '{unknown}'{suggest(unknown, PAGES)}")
     config = load_config()
     registry, parts = load_registry(config.registry), load_parts(config)
-    context = {
-        "parts": parts,
-        "models": ModelsPage(registry),
-        "quirks": QuirksPage(registry, read_outcomes(registry), parts),
-    }
+    context = {"models": ModelsPage(registry), "quirks": QuirksPage(registry, read_outcomes(registry), parts)}
     for page in wanted:
-        write_atomic(Path(page), render(Path(PAGES[page]), **context))
+        template = Path(PAGES[page])
+        made = results_page(template, parts) if page == RESULTS else render(template, **context)
+        write_atomic(Path(page), made)
     return 0
 
 

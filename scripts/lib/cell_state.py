@@ -133,7 +133,7 @@ def why_stale(state: CellState) -> tuple[Change, ...]:
 
 @dataclass(frozen=True, slots=True)
 class MissingCells:
-    """What a planned shard lacks: `new` cells never measured, `stale` ones of which another spec's is there, and what changed."""
+    """What a planned shard lacks: `new` cells never measured, `stale` ones of another spec, and which fields changed."""
 
     shard: Shard
     new: int

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from tabulate import tabulate
 
-from scripts.lib.escape import one_line
+from scripts.lib.foreign_text import one_line
 from scripts.lib.statistics import Estimate
 
 DASH = "–"
@@ -74,13 +74,13 @@ def rate(value: Estimate | None) -> str:
 
 
 def points(value: Estimate) -> str:
-    """A difference of two shares in percentage points: `-4 (-17 to +8)`."""
+    """A difference of two shares in percentage points: `-4 points (-17 to +8)`."""
     low, high = (0.0 if end is None else 100 * end for end in (value.low, value.high))
-    return f"{100 * value.value:+.0f} ({low:+.0f} to {high:+.0f})"
+    return f"{100 * value.value:+.0f} points ({low:+.0f} to {high:+.0f})"
 
 
 def p_value(value: float) -> str:
-    return "p < 0.001" if value < 0.001 else f"p = {value:.{3 if value < 0.1 else 2}f}"
+    return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"
 
 
 def table(rows: Iterable[Sequence[object]], headers: Sequence[str]) -> str:
@@ -90,3 +90,9 @@ def table(rows: Iterable[Sequence[object]], headers: Sequence[str]) -> str:
     """
     made = tabulate(found, headers, tablefmt="pipe", disable_numparse=True) if (found := list(rows)) else ""
     return re.sub(r"-{3,}", "---", re.sub(r" {2,}", " ", made))
+
+
+def limited(rows: Sequence[Sequence[object]], headers: Sequence[str], most: int, rest: str) -> str:
+    """A table of at most `most` rows; where there are more it says how many, and that `rest` has them."""
+    shown = table(rows[:most], headers)
+    return shown if len(rows) <= most else f"{shown}\n\nAnd {len(rows) - most} more: {rest} has them."

@@ -1,7 +1,7 @@
 """Which configuration should a role run: best by quality first, then the fastest way of decoding the same answers.
 
-A number that physics forbids is never ranked, nor a row of which more than 2 % of the answers have no score. A way of decoding is
-taken only when its answers were proved to be the row's, and its speed-up's interval lies above 1.
+A number that physics forbids is never ranked, nor a row of which more than 2 % of the answers have no score. A way of decoding
+is taken only when its answers were proved to be the row's, and its speed-up's interval lies above 1.
 """
 
 from __future__ import annotations
@@ -62,12 +62,11 @@ class RoleRanking:
         return tuple(candidate for candidate in self.candidates if candidate.is_tied)
 
     @property
-    def fastest_tied(self) -> Candidate | None:
-        """The fastest of those that cannot be told from the best, where it is faster than the best."""
-        if not self.candidates:
-            return None
-        fastest = max((self.candidates[0], *self.tied), key=_speed)
-        return fastest if fastest is not self.candidates[0] else None
+    def fastest_tied(self) -> tuple[Candidate, Comparison] | None:
+        """Of those that cannot be told from the best the fastest, with its speed over the best's; None where none is faster."""
+        compared = ((c, paired_ratio(c.way.decode_speeds, self.candidates[0].way.decode_speeds)) for c in self.tied)
+        faster = [(c, ratio) for c, ratio in compared if ratio is not None and is_above_1(ratio)]
+        return max(faster, key=lambda found: found[1].estimate.value, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +97,20 @@ def is_proved(way: Configuration) -> bool:
     return way.inherits_quality and not way.struck_out and way.decode is not None
 
 
-def is_faster(way: Configuration) -> bool:
-    """True when the speed-up's interval lies above 1."""
-    return way.speed_up is not None and (way.speed_up.estimate.low or 0.0) > 1
+def is_above_1(ratio: Comparison | None) -> bool:
+    """True when the interval of a ratio lies above 1."""
+    return ratio is not None and (ratio.estimate.low or 0.0) > 1
 
 
-def fastest_way(row: Configuration, configurations: Iterable[Configuration], preferred: str | None = None) -> Configuration:
+def fastest_way(
+    row: Configuration, configurations: Iterable[Configuration], preferred: str | None = None
+) -> Configuration:
     """The proved way with the greatest speed-up, the row itself where none is faster; `preferred` (a mode) wins if proved."""
     proved = [way for way in ways_of(row, configurations) if is_proved(way)]
     wanted = [way for way in proved if way.mode.name == preferred]
     if wanted:
         return wanted[0]
-    faster = [way for way in proved if is_faster(way)]
+    faster = [way for way in proved if is_above_1(way.speed_up)]
     return max(faster, key=lambda way: way.speed_up.estimate.value if way.speed_up else 0.0, default=row)
 
 

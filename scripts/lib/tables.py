@@ -1,6 +1,6 @@
 """Reviews -> configurations (hardware, engine, model, mode) with what was measured of each: quality, speed, speculation.
 
-Quality and speed are estimated over questions (scripts/lib/statistics.py); a speed-up is the median of ratios paired by question.
+Quality and speed are estimated over questions (scripts/lib/statistics.py); a speed-up is a median of ratios paired by question.
 """
 
 from __future__ import annotations
@@ -28,6 +28,20 @@ SUITE_ORDER = (
     "long_context",
     "vl",
     "tool_compliance",
+)
+SUMMARY_COLUMNS = (
+    "model",
+    *SUITE_ORDER[:8],
+    "total",
+    "pct_str",
+    "avg_tps",
+    "spec_draft",
+    "spec_best_tps",
+    "spec_k_results",
+    "lookup_best_tps",
+    "lookup_n_results",
+    "spec_lookup_best_tps",
+    "spec_lookup_results",
 )
 
 
