@@ -86,15 +86,15 @@ def unrankable(row: Configuration) -> str:
         return f"struck out by physics: {row.struck_out}"
     if row.unscored_share > UNSCORED_LIMIT:
         missing = row.planned - row.passes.scored
-        return f"{missing} of {row.planned} answers have no score (at most {UNSCORED_LIMIT:.0%} may)"
+        return f"{missing} of {row.planned} answers have no score (at most {100 * UNSCORED_LIMIT:.0f} % may)"
     if row.decode is None:
         return "no speed was measured"
     return ""
 
 
 def is_proved(way: Configuration) -> bool:
-    """True for a way of decoding that may stand for its row: same answers, a possible speed."""
-    return way.inherits_quality and not way.struck_out and way.decode is not None
+    """True for a way of decoding that may stand for its row: same answers, no failures of its own, a possible speed."""
+    return way.inherits_quality and not way.breaks and not way.struck_out and way.decode is not None
 
 
 def is_above_1(ratio: Comparison | None) -> bool:

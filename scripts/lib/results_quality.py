@@ -63,7 +63,7 @@ def _why_best(ranking: RoleRanking) -> str:
     if count == 1:
         return "the only candidate that is ranked"
     if not tied:
-        return f"highest of {count}, and told from each other one"
+        return f"highest of {count}, and above each of the others beyond chance"
     named = ", ".join(f"{configuration_name(c.row)} ({_against(c)})" for c in tied[:NAMED_TIES])
     more = f" and {len(tied) - NAMED_TIES} more" if len(tied) > NAMED_TIES else ""
     return f"highest of {count}, but it cannot be told from {named}{more}"

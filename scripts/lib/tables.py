@@ -155,6 +155,14 @@ class Configuration:
         """True when the base row's quality holds for this mode too: its answers were compared and none is lossy."""
         return not self.mode.speculative or self.certificate in (Verdict.EXACT, Verdict.NUMERIC_TIE)
 
+    @property
+    def breaks(self) -> int:
+        """Questions that fail in this mode and not in its base."""
+        failed_too = (
+            {(row.suite, row.question_id) for row in self.base.rows if row.status != "ok"} if self.base else set()
+        )
+        return len({(row.suite, row.question_id) for row in self.rows if row.status != "ok"} - failed_too)
+
     # --- speed ---
 
     @cached_property
@@ -232,6 +240,8 @@ class Configuration:
     def struck_out(self) -> str:
         """Why physics forbids this configuration's speed (empty: it does not). Such a number is shown, never ranked."""
         if self.mode.speculative:
+            if self.base is not None and self.base.struck_out:
+                return f"its base {self.base.mode.name} is struck out"
             ratio = self.speed_up.estimate.value if self.speed_up is not None else None
             return speed_up_violation(ratio, self.most_drafted, self.accepted_length)
         if self.decode is None or self.bandwidth_gb_per_s is None:

@@ -169,7 +169,7 @@ def _roles(part: ProfilePart) -> Iterator[RoleRow]:
         yield from (RoleRow(ranking.role, row, not_ranked=why) for row, why in ranking.unranked)
 
 
-# Table -> its columns, and its rows on one profile.
+# Table -> its columns, and its rows on one profile. The names are workflow.TABLE_NAMES.
 TIDY: Mapping[str, tuple[Columns[Any], Callable[[ProfilePart], Iterable[Any]]]] = MappingProxyType(
     {
         "cells": (CELLS, lambda part: ((c, row) for c in part.configurations for row in c.rows)),
