@@ -8,10 +8,8 @@ from scripts.lib.machine import alone_in_checkout
 from scripts.lib.run_record import RUNS, current_run_id, summarise
 from scripts.lib.workflow import (
     MACHINE_PARTS,
-    PAGES,
     SO_FAR_VARIABLE,
-    SUMMARY,
-    TABLES,
+    TEMPLATES,
     announce,
     asks_for_dry_run,
     for_targets,

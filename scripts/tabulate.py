@@ -1,4 +1,4 @@
-"""Reviews -> summary.csv (the predecessor's columns), tables/cells.csv and tables/modes.csv (tidy, for pandas)."""
+"""Reviews -> summary.csv (the predecessor's columns) and the tidy tables of benchmarks/results/tables/, for pandas."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from scripts.lib.config import load_config
 from scripts.lib.errors import run_cli
 from scripts.lib.records import write_atomic
 from scripts.lib.results import load_parts
-from scripts.lib.tables import cells_csv, modes_csv, summary_csv
+from scripts.lib.summary import summary_csv
+from scripts.lib.tidy import TIDY, tidy_csv
 from scripts.lib.workflow import SUMMARY, TABLES
 
 
@@ -18,10 +19,9 @@ def main() -> int:
     parser.add_argument("--stamp", type=Path, help="file to leave as the mark of this plan; older ones are removed")
     arguments = parser.parse_args()
     parts = load_parts(load_config())
-    configurations = [c for part in parts for c in part.configurations]
-    write_atomic(Path(SUMMARY), summary_csv(configurations))
-    write_atomic(Path(TABLES) / "cells.csv", cells_csv(configurations))
-    write_atomic(Path(TABLES) / "modes.csv", modes_csv(configurations))
+    write_atomic(Path(SUMMARY), summary_csv([c for part in parts for c in part.configurations]))
+    for name in TIDY:
+        write_atomic(Path(TABLES) / f"{name}.csv", tidy_csv(name, parts))
     if arguments.stamp is not None:
         for old in arguments.stamp.parent.glob("plan.*.json"):
             old.unlink()

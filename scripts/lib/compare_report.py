@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator
 from tabulate import tabulate
 
 from scripts.lib.comparing import QUALITY, RATIO_METRICS, Compared, Row
-from scripts.lib.csv_text import csv_text
+from scripts.lib.foreign_text import csv_text, one_line
 from scripts.lib.gates import effect_text
-from scripts.lib.render import DASH, code, number
-from scripts.lib.render import text as markdown_text
+from scripts.lib.markdown import DASH, code, number
+from scripts.lib.markdown import text as markdown_text
 from scripts.lib.statistics import Comparison, median
-from scripts.lib.terminal import shown
 
 SIGNIFICANT = 0.05
 MOST_CHANGES = 30
@@ -79,8 +78,8 @@ def _listed(changes: Counter[str], show: Callable[[object], str]) -> Iterator[st
 
 def report(compared: Compared, markdown: bool) -> str:
     """The whole comparison as text."""
-    show = markdown_text if markdown else shown
-    rows = [[code(row.key) if markdown else shown(row.key), *_cells(row)] for row in compared.rows]
+    show = markdown_text if markdown else one_line
+    rows = [[code(row.key) if markdown else one_line(row.key), *_cells(row)] for row in compared.rows]
     form = "pipe" if markdown else "simple"
     shared, (only_a, only_b) = sum(len(p.pairs) for p in compared.pairings), compared.alone
     lines = [

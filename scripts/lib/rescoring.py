@@ -1,4 +1,4 @@
-"""Scores observations of any origin as reviews are scored today: by the leading scorer, from stored verdicts where it judges."""
+"""Scores observations of any origin as reviews are scored today: by the leading scorer, a judge from its stored verdicts."""
 
 from __future__ import annotations
 

@@ -219,8 +219,7 @@ def review_shard(review: Review) -> tuple[ReviewRow, ...]:
     return tuple(rows)
 
 
-def csv_value(value: Any) -> str:
-    """A value as the text of a CSV field: one line, no formula, nothing for None."""
+def _text(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
@@ -232,7 +231,7 @@ def csv_value(value: Any) -> str:
 
 def row_texts(row: ReviewRow) -> list[str]:
     """A row's values as the texts of a CSV line, in the order of COLUMNS."""
-    return [csv_value(value) for value in asdict(row).values()]
+    return [_text(value) for value in asdict(row).values()]
 
 
 def to_csv(rows: Iterable[ReviewRow]) -> str:

@@ -12,12 +12,11 @@ from statistics import fmean, median
 
 from tabulate import tabulate
 
-from scripts.lib.csv_text import csv_text
-from scripts.lib.render import DASH, code, number, table
+from scripts.lib.foreign_text import csv_text, one_line
+from scripts.lib.markdown import DASH, code, number, table
 from scripts.lib.rewards import Outcome, by_action
 from scripts.lib.routing import FRONTDOOR
 from scripts.lib.statistics import Clustered, paired_difference, pass_rate
-from scripts.lib.terminal import shown
 
 HEADERS = (
     *(
@@ -146,7 +145,7 @@ def _cells(route: Route) -> list[str]:
 
 def routes_table(routes: Iterable[Route]) -> str:
     """The routes as a table for the terminal."""
-    rows = [[shown(r.suite), r.action, shown(r.entry), *_cells(r)] for r in routes]
+    rows = [[one_line(r.suite), r.action, one_line(r.entry), *_cells(r)] for r in routes]
     return tabulate(rows, HEADERS, tablefmt="simple", disable_numparse=True)
 
 
@@ -177,4 +176,6 @@ def outcome_lines(outcomes: Iterable[Outcome]) -> Iterator[str]:
     for o in outcomes:
         worth = f"{o.reward:+.2f}" if o.reward is not None else "  –  "
         seconds = f"{o.elapsed_s:.1f} s" if o.elapsed_s is not None else "–"
-        yield shown(f"{o.suite}/{o.question} {o.action} {o.entry}: {words[o.success]} {worth} {seconds} {o.why[:120]}")
+        yield one_line(
+            f"{o.suite}/{o.question} {o.action} {o.entry}: {words[o.success]} {worth} {seconds} {o.why[:120]}"
+        )

@@ -16,8 +16,8 @@ from typing import Any
 import yaml
 
 from scripts.lib.config import parse_config
-from scripts.lib.csv_text import csv_text
 from scripts.lib.errors import BenchError
+from scripts.lib.foreign_text import csv_text
 from scripts.lib.plan import Cell, Shard, find_shard, make_plan
 from scripts.lib.plan_files import for_model, load_planner, pending
 from scripts.lib.records import write_atomic

@@ -8,11 +8,10 @@ from pathlib import Path
 from tabulate import tabulate
 
 from scripts.lib.comparing import QUALITY, Key
-from scripts.lib.csv_text import csv_text
+from scripts.lib.foreign_text import csv_text, one_line
 from scripts.lib.gates import Gate, effect_text
-from scripts.lib.render import DASH, code
-from scripts.lib.render import text as markdown_text
-from scripts.lib.terminal import shown
+from scripts.lib.markdown import DASH, code
+from scripts.lib.markdown import text as markdown_text
 from scripts.lib.trends import Mark, Point
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -55,14 +54,14 @@ def overview(points: Sequence[Point], gate: Gate, markdown: bool) -> str:
         marks = [sum(point.mark is mark for point in found) or DASH for mark in CHANGES]
         ends = f"{_number(gate, found[0].value.value)} -> {_number(gate, found[-1].value.value)}"
         trend = sparkline([point.value.value for point in found])
-        rows.append([code(key) if markdown else shown(key), len(found), ends, trend, *marks])
+        rows.append([code(key) if markdown else one_line(key), len(found), ends, trend, *marks])
     headers = ("configuration", "runs", gate.metric, "trend", "regressions", "improvements")
     return tabulate(rows, headers, tablefmt="pipe" if markdown else "simple", disable_numparse=True)
 
 
 def every_run(points: Sequence[Point], gate: Gate, markdown: bool) -> str:
     """One line per configuration and run."""
-    show = code if markdown else shown
+    show = code if markdown else one_line
     rows = [
         [show(p.key), show(p.run_id), p.value.clusters, _number(gate, p.value.value), _effect(gate, p), p.mark or DASH]
         for p in points
@@ -73,7 +72,7 @@ def every_run(points: Sequence[Point], gate: Gate, markdown: bool) -> str:
 
 def change_lines(points: Sequence[Point], gate: Gate, markdown: bool) -> list[str]:
     """Each change point: the run that brought it, by how much, and what else changed in that run."""
-    show = markdown_text if markdown else shown
+    show = markdown_text if markdown else one_line
     lines = []
     for point in points:
         if point.mark in CHANGES:
@@ -136,6 +135,6 @@ def _panel(panel: object, key: Key, found: Sequence[Point], gate: Gate) -> None:
             worse = point.mark is Mark.REGRESSION
             panel.axvline(place, color="#bb3333" if worse else "#338833", linestyle="--", linewidth=1)
     panel.set_xticks(list(places), [p.run_id for p in found], rotation=20, ha="right")
-    panel.set_title(shown(key).replace("$", r"\$"), loc="left")
+    panel.set_title(one_line(key).replace("$", r"\$"), loc="left")
     panel.set_ylabel(gate.metric)
     panel.set_ylim(bottom=0)

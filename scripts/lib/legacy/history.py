@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from scripts.lib.legacy.reviews import LegacyReview, is_review, read_review
-from scripts.lib.legacy.runs import LegacyRun, is_log, is_run, read_log, read_run
+from scripts.lib.legacy.runs import LegacyRun, is_log, is_run, read_log, read_run, text
 from scripts.lib.legacy.text import decode, read_json
 
 SUMMARY_NAME = "summary.csv"
@@ -160,8 +160,8 @@ class _Reader:
 
 
 def _files(folder: Path) -> list[tuple[Path, str]]:
-    """(file, its path below the folder), sorted."""
-    return sorted((path, path.relative_to(folder).as_posix()) for path in folder.rglob("*") if path.is_file())
+    """(file, its path below the folder as text that can be written), sorted."""
+    return sorted((path, text(path.relative_to(folder).as_posix())) for path in folder.rglob("*") if path.is_file())
 
 
 def read_history(folder: Path, superseded: Path, bar: bool = True) -> History:

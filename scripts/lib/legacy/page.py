@@ -9,13 +9,13 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from urllib.parse import quote
 
 from scripts.lib.hardware import Hardware
 from scripts.lib.legacy import HISTORY
 from scripts.lib.legacy.rows import LegacyRow, Way, median_speed
+from scripts.lib.legacy.store import SOURCES
 from scripts.lib.legacy.tables import Imported
-from scripts.lib.render import DASH, code, number, percent, table, text
+from scripts.lib.markdown import DASH, code, link, number, percent, table, text
 from scripts.lib.statistics import median, pass_rate
 from scripts.lib.tables import SUITE_ORDER
 
@@ -121,7 +121,7 @@ class LegacyPage:
         return [f"~~{figure}~~" if way.struck and figure != DASH else figure for figure in shown]
 
     def _evidence(self, source: str) -> str:
-        return f"[file]({self.folder}/sources/{quote(source, errors='replace')})"
+        return link("file", f"{HISTORY}/{self.hardware.name}/{SOURCES}/{source}")
 
     def struck(self) -> Iterator[tuple[str, str, str]]:
         """(row, mode, reason) of everything that physics or the answers' own logs strike out."""

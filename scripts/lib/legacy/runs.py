@@ -13,7 +13,6 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from scripts.lib.answers import clean
-from scripts.lib.csv_text import encodable
 from scripts.lib.modes import Mode
 from scripts.lib.symptoms import ECHO, EMPTY, is_echo
 
@@ -126,7 +125,7 @@ def _whole(value: Any) -> int | None:
 
 def text(value: Any) -> str:
     """Any value as text that can be written: lone surrogates, which JSON may hold, are replaced."""
-    return "" if value is None else encodable(str(value))
+    return "" if value is None else str(value).encode("utf-8", "replace").decode("utf-8")
 
 
 def log_speed(log: str) -> float | None:

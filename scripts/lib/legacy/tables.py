@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from scripts.lib.csv_text import csv_text
+from scripts.lib.foreign_text import csv_text
 from scripts.lib.legacy.history import History, Unplaced
 from scripts.lib.legacy.rows import LegacyRow, entry_of, legacy_rows, median_speed
 from scripts.lib.legacy.runs import SPEED_TEST, LegacyRun
