@@ -21,8 +21,9 @@ from scripts.lib.errors import BenchError, run_cli, suggest
 from scripts.lib.gates import METRICS, Gate, read_noise
 from scripts.lib.observations import Observation, from_run, from_tree, run_ids
 from scripts.lib.plan import CELLS
+from scripts.lib.records import write_atomic
 from scripts.lib.rescoring import load_rescorer
-from scripts.lib.trend_report import change_lines, draw, every_run, overview, trends_csv
+from scripts.lib.trend_report import change_lines, every_run, overview, trends_csv
 from scripts.lib.trends import gather, trends
 
 RESULTS = Path(CELLS).parent
@@ -44,7 +45,7 @@ def _arguments() -> argparse.Namespace:
         parser.add_argument(f"--{name}", action="append", help=f"only this {name} (pattern; repeatable)")
     parser.add_argument("--all", action="store_true", help="every run, and not only an overview")
     parser.add_argument("--format", choices=("table", "markdown", "csv"), default="table")
-    parser.add_argument("--figure", type=Path, metavar="FILE", help="draw it too (.svg, .png)")
+    parser.add_argument("--figure", type=Path, metavar="FILE", help="draw it too (.svg)")
     return parser.parse_args()
 
 
@@ -54,8 +55,8 @@ def main() -> int:
         raise BenchError(f"--metric: no metric '{arguments.metric}'{suggest(arguments.metric, METRICS)}")
     if not 0 <= arguments.threshold < 100:
         raise BenchError(f"--threshold: expected 0 or more and less than 100, found {arguments.threshold:g}")
-    if arguments.figure is not None and arguments.figure.suffix not in (".svg", ".png"):
-        raise BenchError(f"--figure: expected a name that ends in .svg or .png, found '{arguments.figure}'")
+    if arguments.figure is not None and arguments.figure.suffix != ".svg":
+        raise BenchError(f"--figure: expected a name that ends in .svg, found '{arguments.figure}'")
     unit, worse = METRICS[arguments.metric]
     gate = Gate(arguments.metric, worse, arguments.threshold, unit)
     tree = from_tree("tree", RESULTS)
@@ -73,7 +74,10 @@ def main() -> int:
         print((every_run if arguments.all else overview)(points, gate, markdown))
         print(f"\nChanges of more than {gate.size:g} {gate.unit}:", *change_lines(points, gate, markdown), sep="\n")
     if arguments.figure is not None:
-        draw(points, gate, arguments.figure)
+        # Matplotlib takes a second to load: only where a picture is wanted.
+        from scripts.lib.trend_picture import picture
+
+        write_atomic(arguments.figure, picture(points, gate))
     return 0
 
 

@@ -1,9 +1,9 @@
 """Which route should a suite take: the same sample of questions put to a frontdoor, a specialist and an architect.
 
 The questions are drawn per suite, spread over the tiers, the same ones for the same seed. The pipeline runs what is missing
-(`snakemake results_KEY`, one entry after the other); a finished sample costs nothing when it is asked for again. Written to
-benchmarks/results/routing/HARDWARE/SAMPLE/: success per question and action, P(success | action, suite) with its interval, the
-cost-aware reward, and the recommended route per suite.
+(cells and reviews as Snakemake's targets, one entry after the other); a finished sample costs nothing when it is asked for
+again. In benchmarks/results/routing/HARDWARE/SAMPLE/ stand success per question and action, P(success | action, suite) with its
+interval, the cost-aware reward, and the recommended route per suite.
 
   python -m scripts.benchmark.seed_specialist_routing --3way --suites math coder --sample-size 10 --seed 0 --dry-run
   python -m scripts.benchmark.seed_specialist_routing --3way --suites all --sample-size 10

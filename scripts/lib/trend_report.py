@@ -1,9 +1,8 @@
-"""Trends for the terminal, as Markdown, as CSV, and as a picture."""
+"""Trends for the terminal, as Markdown, and as CSV."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
 from tabulate import tabulate
 
@@ -99,42 +98,3 @@ def _csv_row(p: Point, gate: Gate) -> tuple[object, ...]:
         p.key.hardware, p.key.engine, p.key.model, p.key.mode, p.run_id, gate.metric, p.value.clusters,
         p.value.value, p.value.low, p.value.high, *effect, p.mark.value, changed,
     )  # fmt: skip
-
-
-def draw(points: Sequence[Point], gate: Gate, file: Path) -> None:
-    """One panel per configuration: values over runs, change points marked. The same bytes for the same points."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    groups = by_key(points)
-    with plt.rc_context({"svg.hashsalt": "trends", "font.size": 8}):
-        figure, axes = plt.subplots(len(groups), 1, figsize=(7, 1.8 * len(groups)), squeeze=False, layout="constrained")
-        for panel, (key, found) in zip(axes[:, 0], groups.items(), strict=True):
-            _panel(panel, key, found, gate)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(file, metadata=_no_date(file))
-        plt.close(figure)
-
-
-def _no_date(file: Path) -> Mapping[str, None]:
-    return {"Date": None} if file.suffix == ".svg" else {"Software": None} if file.suffix == ".png" else {}
-
-
-def _panel(panel: object, key: Key, found: Sequence[Point], gate: Gate) -> None:
-    from matplotlib.axes import Axes
-
-    assert isinstance(panel, Axes)
-    places, values = range(len(found)), [p.value.value for p in found]
-    down = [v - (p.value.low if p.value.low is not None else v) for v, p in zip(values, found, strict=True)]
-    up = [(p.value.high if p.value.high is not None else v) - v for v, p in zip(values, found, strict=True)]
-    panel.errorbar(places, values, yerr=[down, up], marker="o", markersize=3, linewidth=1, capsize=2, color="#336699")
-    for place, point in zip(places, found, strict=True):
-        if point.mark in CHANGES:
-            worse = point.mark is Mark.REGRESSION
-            panel.axvline(place, color="#bb3333" if worse else "#338833", linestyle="--", linewidth=1)
-    panel.set_xticks(list(places), [p.run_id for p in found], rotation=20, ha="right")
-    panel.set_title(one_line(key).replace("$", r"\$"), loc="left")
-    panel.set_ylabel(gate.metric)
-    panel.set_ylim(bottom=0)

@@ -124,36 +124,51 @@ def _learn(state: _State, values: Values, mark: Mark) -> None:
             state.reference.setdefault(question, []).extend(found)
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One run: its observations and values by configuration, those without a value left out."""
+
+    run_id: str
+    items: Mapping[Key, Sequence[Observation]]
+    values: Mapping[Key, Values]
+
+
+def _run(run_id: str, items: Iterable[Observation], metric: str, scorer: Rescorer | None) -> _Run:
+    by_key: dict[Key, list[Observation]] = {}
+    for item in items:
+        by_key.setdefault(key_of(item), []).append(item)
+    values = {key: _values(found, metric, scorer) for key, found in by_key.items()}
+    return _Run(run_id, by_key, {key: found for key, found in values.items() if found})
+
+
+def _judged(
+    run: _Run, states: Mapping[Key, _State], gate: Gate, noise: Mapping[str, Noise]
+) -> dict[Key, tuple[Judgement, Judgement]]:
+    """(worse, better) of each configuration that was measured before."""
+    compare = paired_difference if gate.metric == QUALITY else paired_ratio
+    effects = [(key, compare(found, states[key].reference)) for key, found in run.values.items() if key in states]
+    sides = judge(gate, effects, noise), judge(_mirrored(gate), effects, noise)
+    return {worse.key: (worse, better) for worse, better in zip(*sides, strict=True)}
+
+
 def trends(
     runs: Mapping[str, Sequence[Observation]], gate: Gate, noise: Mapping[str, Noise],
     environments: Mapping[str, Mapping[str, object]], scorer: Rescorer | None = None,
 ) -> tuple[Point, ...]:  # fmt: skip
     """Every configuration in every run that measured it, oldest first. `gate` is the threshold in the worse direction."""
-    compare, level = (paired_difference, pass_rate) if gate.metric == QUALITY else (paired_ratio, median)
+    level = pass_rate if gate.metric == QUALITY else median
     states: dict[Key, _State] = {}
     points: list[Point] = []
-    for run_id, items in runs.items():
-        by_key: dict[Key, list[Observation]] = {}
-        for item in items:
-            by_key.setdefault(key_of(item), []).append(item)
-        values = {key: _values(found, gate.metric, scorer) for key, found in by_key.items()}
-        measured = [key for key, found in values.items() if found]
-        known = [key for key in measured if key in states]
-        effects = [(key, compare(values[key], states[key].reference)) for key in known]
-        judged = {
-            key: pair
-            for key, *pair in zip(
-                known, judge(gate, effects, noise), judge(_mirrored(gate), effects, noise), strict=True
-            )
-        }
-        for key in measured:
+    for run in (_run(run_id, items, gate.metric, scorer) for run_id, items in runs.items()):
+        judged = _judged(run, states, gate, noise)
+        for key, values in run.values.items():
             state = states.setdefault(key, _State({}, {}))
-            worse, better = judged.get(key, (None, None))
-            mark = _mark(worse, better) if worse is not None and better is not None else Mark.FIRST
-            estimate = level(values[key])
-            assert estimate is not None
-            changed = _changed(by_key[key], state, environments)
-            points.append(Point(key, run_id, estimate, worse.effect if worse is not None else None, mark, changed))
-            _learn(state, values[key], mark)
-            state.last.update({item.question: item for item in by_key[key]})
+            mark = _mark(*judged[key]) if key in judged else Mark.FIRST
+            effect = judged[key][0].effect if key in judged else None
+            value = level(values)
+            assert value is not None
+            changed = _changed(run.items[key], state, environments)
+            points.append(Point(key, run.run_id, value, effect, mark, changed))
+            _learn(state, values, mark)
+            state.last.update({item.question: item for item in run.items[key]})
     return tuple(sorted(points, key=lambda point: (str(point.key), point.run_id)))

@@ -89,7 +89,7 @@ class LegacyRow:
     @property
     def fastest(self) -> Way | None:
         """The fastest way that physics allows; None without one, and where the base's own speed is struck out."""
-        timed = [way for way in self.ways if way.tokens_per_s and not way.struck]
+        timed = [way for way in self.ways if way.tokens_per_s and not way.struck and not self.struck]
         return max(timed, key=lambda way: way.tokens_per_s or 0.0, default=None)
 
 
@@ -100,20 +100,39 @@ def _contradicted(run: LegacyRun) -> str:
     return f"{reported:.1f} t/s is reported, the log in its own answers says {logged:.1f} t/s"
 
 
-def _struck_base(run: LegacyRun, entry: Model | None, bandwidth_bytes_per_s: float | None) -> str:
-    """Why a base run's speed cannot be. Of a mixture the share that a token reads is not known: the bandwidth says nothing."""
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """What decoding reads a step, and how fast the memory gives it, in bytes (None: not known)."""
+
+    step_bytes: float | None
+    per_s: float | None
+
+    def violation(self, tokens_per_s: float | None, most_drafted: int = 0) -> str:
+        """Why a speed is impossible when every step reads the weights once and gives at most one token more than it drafted."""
+        if not tokens_per_s:
+            return ""
+        found = bandwidth_violation(tokens_per_s / (most_drafted + 1), self.step_bytes, self.per_s)
+        return (
+            f"{tokens_per_s:.1f} t/s in steps of {most_drafted + 1} tokens: {found}"
+            if found and most_drafted
+            else found
+        )
+
+
+def _memory(entry: Model | None, bandwidth_bytes_per_s: float | None) -> _Memory:
+    """Of a dense model a step reads all; of a mixture the share that a token reads is not known."""
     dense = entry is not None and full_experts(entry) is None
-    size = entry.size_gb * 1e9 if entry is not None and dense else None
-    return bandwidth_violation(median_speed(run), size, bandwidth_bytes_per_s) or _contradicted(run)
+    return _Memory(entry.size_gb * 1e9 if entry is not None and dense else None, bandwidth_bytes_per_s)
 
 
-def _way(run: LegacyRun, base: float | None, base_struck: str) -> Way:
+def _way(run: LegacyRun, base: float | None, memory: _Memory) -> Way:
+    """`base` is the speed of its base row, None where it has none or an impossible one: then only the memory can tell."""
     assert run.mode is not None
     speed = median_speed(run)
     ratio = speed / base if speed and base else None
     drafted = max(run.mode.k or 0, LOOKUP_DRAFT_TOKENS if run.mode.lookup_n is not None else 0)
-    struck = _contradicted(run) if base_struck else speed_up_violation(ratio, drafted) or _contradicted(run)
-    return Way(run, speed, None if base_struck else ratio, struck)
+    struck = speed_up_violation(ratio, drafted) or memory.violation(speed, drafted) or _contradicted(run)
+    return Way(run, speed, ratio, struck)
 
 
 def _latest(runs: Iterable[LegacyRun]) -> LegacyRun | None:
@@ -129,20 +148,20 @@ def _quality_row(run: LegacyRun) -> str:
 
 def _row(
     model: str, quality_row: str, runs: list[LegacyRun], reviews: Mapping[tuple[str, bool], LegacyReview],
-    entry: Model | None, outer: LegacyRun | None, bandwidth_bytes_per_s: float | None,
+    entry: Model | None, outer: LegacyRun | None, memory: _Memory,
 ) -> LegacyRow:  # fmt: skip
+    """`outer`: the run that speed modes are compared with where the row has no base run of its own."""
     base = _latest(run for run in runs if run.mode is not None and not run.mode.speculative)
     names = [(base.review_name, rescored) for rescored in (True, False)] if base is not None else []
     review = next((reviews[name] for name in names if name in reviews), None)
     compared = base or outer
-    struck = _struck_base(compared, entry, bandwidth_bytes_per_s) if compared is not None else ""
+    struck = memory.violation(median_speed(compared)) or _contradicted(compared) if compared is not None else ""
+    speed = median_speed(compared) if compared is not None and not struck else None
     ways: dict[str, list[LegacyRun]] = {}
-    for run in runs:
-        if run.mode is not None and run.mode.speculative:
-            ways.setdefault(run.config, []).append(run)
+    for run in (run for run in runs if run.mode is not None and run.mode.speculative):
+        ways.setdefault(run.config, []).append(run)
     latest = [run for run in map(_latest, ways.values()) if run is not None]
-    speed = median_speed(compared) if compared is not None else None
-    made = tuple(_way(run, speed, struck) for run in sorted(latest, key=_place))
+    made = tuple(_way(run, speed, memory) for run in sorted(latest, key=_place))
     return LegacyRow(model, quality_row, entry, base, review, made, struck if base is not None else "")
 
 
@@ -165,8 +184,9 @@ def legacy_rows(
         baselines = [run for run in by_mode.get("baseline", []) if run.mode is not None and not run.mode.speculative]
         every = [run for runs in by_mode.values() for run in runs]
         entry = entry_of(_latest(baselines) or every[0], registry.models)
+        memory = _memory(entry, bandwidth_bytes_per_s)
         for quality_row, runs in by_mode.items():
             full = entry is not None and quality_row == f"moe{full_experts(entry)}"
             outer = _latest(baselines) if full else None
-            rows.append(_row(model, quality_row, runs, reviews, entry, outer, bandwidth_bytes_per_s))
+            rows.append(_row(model, quality_row, runs, reviews, entry, outer, memory))
     return tuple(sorted(rows, key=lambda row: (row.label.lower(), row.label)))

@@ -81,11 +81,6 @@ class LegacyRun:
         return PurePosixPath(self.source).stem
 
     @property
-    def speed_only(self) -> bool:
-        """True for a mode that answered no question: its quality is that of its base row."""
-        return all(answer.suite == SPEED_TEST for answer in self.answers)
-
-    @property
     def order(self) -> tuple[str, str]:
         """What makes a run the latest: its folder's time, then the file's own."""
         return re.sub(r"\D", "", self.run_id), self.timestamp
