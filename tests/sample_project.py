@@ -49,7 +49,8 @@ WORDS = (
 class Behaviour:
     """What a made-up model does: share of questions it passes, its base speed, what speculation makes of it.
 
-    `accepted`: mean drafted tokens kept a step; `speed_up` overrides what follows from it; `lossy`, `failing`: mode names.
+    `accepted`: mean drafted tokens kept a step; `speed_up` overrides what follows from it; `lossy`, `failing`: mode names;
+    `words`: an answer's mean length.
     """
 
     passes: float = 0.5
@@ -61,7 +62,7 @@ class Behaviour:
     hostile: bool = False
     measured: float = 1.0
     stale: float = 0.0
-    unscored: float = 0.0
+    words: int = 40
 
 
 MODELS: Mapping[str, tuple[dict[str, Any], Behaviour]] = {
@@ -120,7 +121,7 @@ def _base_tokens(shard: Shard, cell: Cell, behaviour: Behaviour) -> list[str]:
     experts = shard.mode.experts if shard.mode.quality_row != "baseline" else None
     chance = behaviour.passes - (0.25 if experts == 4 else 0.0)
     passed = 0.6 * ease + 0.4 * rng.random() < chance
-    words = [rng.choice(WORDS) for _ in range(rng.randint(20, 60))]
+    words = [rng.choice(WORDS) for _ in range(rng.randint(behaviour.words // 2, behaviour.words * 3 // 2))]
     return [*words, "yes" if passed else "no"]
 
 

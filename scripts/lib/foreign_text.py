@@ -8,6 +8,8 @@ import json
 from collections.abc import Iterable, Sequence
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+# What a message of several lines needs; anything else that is not printable could drive a terminal.
+TERMINAL_KEEPS = "\n\t"
 # A spreadsheet runs a text that begins with one of these (or its full-width twin) as a formula.
 _FORMULA_STARTS = tuple("=+-@＝＋－＠")
 
@@ -17,7 +19,8 @@ def printable(value: object, keep: str = "") -> str:
 
     `keep` names those that stay. What a terminal or a page shows is then what the text says.
     """
-    return "".join(c if c.isprintable() or c in keep else REPLACEMENT for c in str(value))
+    text = str(value)
+    return text if text.isprintable() else "".join(c if c.isprintable() or c in keep else REPLACEMENT for c in text)
 
 
 def one_line(value: object) -> str:

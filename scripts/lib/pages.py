@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from scripts.lib.model_pages import ModelsPage, QuirksPage
@@ -22,7 +22,14 @@ def pages(registry: Registry, parts: Sequence[ProfilePart]) -> Mapping[str, Call
     about_models = {"models": ModelsPage(registry), "quirks": QuirksPage(registry, read_outcomes(registry), parts)}
     made: dict[str, Callable[[], str]] = {page: partial(render, Path(PAGES[page]), **about_models) for page in PAGES}
     made[RESULTS] = partial(results_page, Path(PAGES[RESULTS]), parts)
-    made[REPORT] = partial(report, Path(REPORT_TEMPLATE), parts)
-    for part in (part for part in parts if part.configurations):
-        made |= {picture_file(part.slug, name): partial(draw, name, part) for name in PICTURES}
+    by_slug = {part.slug: part for part in parts if part.configurations}
+
+    @cache
+    def drawn(name: str, slug: str) -> str:
+        # Each picture stands in a file and in the report.
+        return draw(name, by_slug[slug])
+
+    for slug in by_slug:
+        made |= {picture_file(slug, name): partial(drawn, name, slug) for name in PICTURES}
+    made[REPORT] = partial(report, Path(REPORT_TEMPLATE), parts, lambda name, part: drawn(name, part.slug))
     return made

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from scripts.lib.drawing import COLOURS, FORBIDDEN, INK, QUIET, STYLE, log_axis, new_figure, nothing, reach, svg
 from scripts.lib.foreign_text import one_line
 from scripts.lib.profile_part import ProfilePart
-from scripts.lib.ranking import fastest_way, unrankable
+from scripts.lib.ranking import unrankable
 from scripts.lib.results_speed import bandwidth
 from scripts.lib.tables import Configuration, passes
 
@@ -44,7 +44,7 @@ def quality_speed(part: ProfilePart) -> Figure:
     axes = figure.subplots()
     ranked, speeds = [], []
     for row in part.rows:
-        way = fastest_way(row, part.configurations)
+        way = part.way_of(row)
         if row.quality is None or way.decode is None or row.decode is None or row.struck_out:
             continue
         counts = not unrankable(row)
@@ -110,13 +110,15 @@ def _draw_sweep(top: Axes, bottom: Axes, lines: Sequence[Line], letter: str) -> 
         colour, width, layer = (COLOURS[place], 1.8, 3) if told else (QUIET, 0.6, 2)
         possible = [(at, way.speed_up.estimate, way) for at, way in points if way.speed_up and not way.struck_out]
         x, y = [at for at, _, _ in possible], [ratio.value for _, ratio, _ in possible]
-        top.plot(x, y, color=colour, lw=width, label=name if told else None, zorder=layer)
-        for at, ratio, way in possible:
-            error = reach(ratio) if told else None
-            face = colour if way.inherits_quality else "white"
-            top.errorbar(
-                at, ratio.value, yerr=error, fmt="o", ms=5, color=colour, mfc=face, elinewidth=0.8, zorder=layer
-            )
+        if not told:
+            top.plot(x, y, "o-", ms=2.5, color=colour, lw=width, zorder=layer)
+        else:
+            top.plot(x, y, color=colour, lw=width, label=name, zorder=layer)
+            for at, ratio, way in possible:
+                face = colour if way.inherits_quality else "white"
+                top.errorbar(
+                    at, ratio.value, yerr=reach(ratio), fmt="o", ms=5, color=colour, mfc=face, elinewidth=0.8, zorder=layer
+                )  # fmt: skip
         for at, _ in (point for point in points if point[1].struck_out):
             # At the upper edge: where the number itself says, it would squeeze everything else.
             top.plot(at, 0.97, "x", color=FORBIDDEN, ms=7, mew=1.8, zorder=5, transform=top.get_xaxis_transform())

@@ -11,7 +11,7 @@ from typing import Any
 
 from scripts.lib.plan import Plan
 from scripts.lib.provenance import ENVIRONMENTS
-from scripts.lib.ranking import Candidate, Reduction, RoleRanking, rank_roles, reductions, unrankable
+from scripts.lib.ranking import Reduction, RoleRanking, fastest_way, rank_roles, reductions, unrankable
 from scripts.lib.review import ReviewRow
 from scripts.lib.tables import Configuration, quality_rows, suite_place
 
@@ -79,9 +79,13 @@ class ProfilePart:
 
         return sorted(quality_rows(self.configurations), key=place)
 
-    def best_of(self, role: str) -> Candidate | None:
-        """The best candidate of a role."""
-        return next((r.candidates[0] for r in self.rankings if r.role == role and r.candidates), None)
+    @cached_property
+    def _ways(self) -> Mapping[str, Configuration]:
+        return {row.name: fastest_way(row, self.configurations) for row in self.rows}
+
+    def way_of(self, row: Configuration) -> Configuration:
+        """The fastest proved way of decoding a quality row's answers; the row itself where none is faster."""
+        return self._ways[row.name]
 
 
 def read_environments(rows: Iterable[ReviewRow], folder: Path = ENVIRONMENTS) -> dict[str, dict[str, Any]]:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from scripts.lib.errors import BenchError
-from scripts.lib.pictures import PICTURES, draw
 from scripts.lib.profile_part import ProfilePart
 from scripts.lib.prompt_loader import Question
 from scripts.lib.ranking import RoleRanking, unrankable
@@ -23,6 +22,7 @@ from scripts.lib.render import render
 from scripts.lib.review import COLUMNS, ReviewRow
 from scripts.lib.statistics import Estimate
 from scripts.lib.tables import Configuration
+from scripts.lib.workflow import PICTURE_NAMES
 
 ANSWER_LIMIT, PROMPT_LIMIT = 8_000, 2_000
 SCORES = tuple(column for column in COLUMNS if column.endswith("_score"))
@@ -176,7 +176,7 @@ def _digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _pictures(parts: Iterable[ProfilePart]) -> list[list[dict[str, str]]]:
+def _pictures(parts: Iterable[ProfilePart], draw: Callable[[str, ProfilePart], str]) -> list[list[dict[str, str]]]:
     """Per part its pictures as data URLs, with what they show in words."""
     return [
         [
@@ -184,20 +184,20 @@ def _pictures(parts: Iterable[ProfilePart]) -> list[list[dict[str, str]]]:
                 "url": f"data:image/svg+xml;base64,{base64.b64encode(draw(name, part).encode()).decode()}",
                 "words": DESCRIPTIONS[name],
             }
-            for name in PICTURES
+            for name in PICTURE_NAMES
         ]
         for part in parts
     ]
 
 
-def report(template: Path, parts: Sequence[ProfilePart]) -> str:
-    """The page as text. Raises BenchError for a cell that cannot be read."""
+def report(template: Path, parts: Sequence[ProfilePart], draw: Callable[[str, ProfilePart], str]) -> str:
+    """The page as text; `draw` gives a picture's SVG. Raises BenchError for a cell that cannot be read."""
     pool, shown = Pool(), [part for part in parts if part.configurations]
     data = {"parts": [_part(part, pool) for part in shown], "questions": pool.questions}
     style, script = (
         (template.parent / "report" / name).read_text(encoding="utf-8") for name in ("report.css", "report.js")
     )
     return render(
-        template, data=data, answers=pool.answers, parts=shown, pictures=_pictures(shown), style=style, script=script,
+        template, data=data, answers=pool.answers, parts=shown, pictures=_pictures(shown, draw), style=style, script=script,
         style_digest=_digest(style), script_digest=_digest(script),
     )  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from scripts.lib.markdown import DASH, code, estimate, gibibytes, link, p_value, points, rate, table, text
 from scripts.lib.profile_part import ProfilePart
-from scripts.lib.ranking import ARCHITECT, MARGIN, Candidate, RoleRanking, fastest_way, unrankable
+from scripts.lib.ranking import ARCHITECT, MARGIN, Candidate, RoleRanking, unrankable
 from scripts.lib.statistics import Comparison, pass_rate
 from scripts.lib.tables import Configuration, outcomes, passes
 
@@ -117,7 +117,7 @@ def master_table(part: ProfilePart) -> str:
 
 
 def _master_row(part: ProfilePart, row: Configuration) -> list[str]:
-    way = fastest_way(row, part.configurations)
+    way = part.way_of(row)
     has_way = way is not row
     return [
         ", ".join(map(text, row.model.candidate_roles)) or DASH,

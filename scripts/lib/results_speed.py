@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from scripts.lib.certificate import Verdict
 from scripts.lib.markdown import DASH, code, estimate, gibibytes, limited, link, number, percent, table
 from scripts.lib.profile_part import ProfilePart
-from scripts.lib.ranking import fastest_way
 from scripts.lib.results_quality import ratio, speed
 from scripts.lib.tables import Configuration
 
@@ -37,7 +36,7 @@ def _sweep_cell(part: ProfilePart, way: Configuration | None) -> str:
     shown = ratio(way.speed_up)
     if way.struck_out:
         shown = f"~~{shown}~~"
-    elif way.base is not None and fastest_way(way.base, part.configurations) is way:
+    elif way.base is not None and part.way_of(way.base) is way:
         shown = f"**{shown}**"
     told = [shown, f"{percent(way.acceptance)} of {way.drafted}"]
     return ", ".join(told if way.inherits_quality else [*told, str(way.certificate)])

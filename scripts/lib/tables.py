@@ -145,7 +145,7 @@ class Configuration:
         """Share of the planned answers that have no score: not measured yet, or not to be told by the scorer."""
         return 1 - self.passes.scored / self.planned if self.planned else 0.0
 
-    @property
+    @cached_property
     def certificate(self) -> Verdict:
         """The losslessness verdict of a speculative mode: that of its worst answer."""
         return worst(row.certificate for row in self.rows)
@@ -155,7 +155,7 @@ class Configuration:
         """True when the base row's quality holds for this mode too: its answers were compared and none is lossy."""
         return not self.mode.speculative or self.certificate in (Verdict.EXACT, Verdict.NUMERIC_TIE)
 
-    @property
+    @cached_property
     def breaks(self) -> int:
         """Questions that fail in this mode and not in its base."""
         failed_too = (

@@ -351,6 +351,11 @@
   function compare() {
     const { a, b } = sides;
     if (!a.cell || !b.cell) return;
+    /* The answers stand behind this script in the file. */
+    if (document.readyState === "loading") {
+      byId("difference").textContent = "The answers are being read …";
+      return;
+    }
     const [left, right] = [answerOf(a.cell)[0], answerOf(b.cell)[0]];
     const [asked, other] = [questionOf(a.cell), questionOf(b.cell)];
     const at = firstDifference(left, right);
@@ -492,6 +497,7 @@
     sides.b.choose(right);
   };
   byId("to-difference").onclick = toDifference;
+  document.addEventListener("DOMContentLoaded", compare);
   showPart(0);
   document.documentElement.dataset.ready = String(Math.round(performance.now()));
 })();
