@@ -8,12 +8,9 @@ from scripts.lib.cell_state import drop_failed
 from scripts.lib.machine import alone_in_checkout
 from scripts.lib.run_record import RUNS, current_run_id, summarise, summarise_failed
 from scripts.lib.workflow import (
-    INSTRUMENT,
     MACHINE_PARTS,
-    PAGES,
     SO_FAR_VARIABLE,
-    SUMMARY,
-    TABLES,
+    TEMPLATES,
     asks_for_dry_run,
     check_for_cluster,
     for_targets,

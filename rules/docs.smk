@@ -1,14 +1,32 @@
+# An edit of these makes the pages again.
+PAGE_MODULES = [
+    *(
+        "statistics",
+        "tables",
+        "ranking",
+        "markdown",
+        "profile_part",
+        "model_pages",
+        "pages",
+        "report",
+        "pictures",
+        "drawing",
+    ),
+    *("results_page", "results_quality", "results_speed", "results_evidence"),
+]
+
+
 rule render:
-    """Reviews, registry and probes -> the pages, each by a template that can be edited."""
+    """Reviews, registry and probes -> the pages, by templates that can be edited, the report and the pictures."""
     input:
         list(WORKFLOW.reviews),
         list(WORKFLOW.probes),
         WORKFLOW.stamp,
         REGISTRY.path,
-        code=["scripts/lib/tables.py", "scripts/lib/render.py", "scripts/lib/model_pages.py"],
-        templates=list(PAGES.values()),
+        code=expand("scripts/lib/{module}.py", module=PAGE_MODULES),
+        templates=sorted(str(file) for file in Path(TEMPLATES).rglob("*") if file.is_file()),
     output:
-        list(PAGES),
+        WORKFLOW.pages,
     log:
         f"{LOGS}/render.log",
     conda:

@@ -2,12 +2,9 @@ rule tabulate:
     """Reviews -> tidy tables and the predecessor's summary.csv; the stamp's name is the plan's digest."""
     input:
         list(WORKFLOW.reviews),
-        code="scripts/lib/tables.py",
+        code=expand("scripts/lib/{module}.py", module=["statistics", "tables", "ranking", "summary", "tidy"]),
     output:
-        SUMMARY,
-        INSTRUMENT,
-        f"{TABLES}/cells.csv",
-        f"{TABLES}/modes.csv",
+        WORKFLOW.tables,
         stamp=WORKFLOW.stamp,
     log:
         f"{LOGS}/tabulate.log",

@@ -1,4 +1,4 @@
-"""Render the pages (RESULTS.md, MODELS.md, QUIRKS.md) from the reviews, the registry and the probes, each by its template."""
+"""Make RESULTS.md, MODELS.md, QUIRKS.md, report.html and the pictures, of the reviews, the registry and the probes."""
 
 from __future__ import annotations
 
@@ -7,30 +7,24 @@ from pathlib import Path
 
 from scripts.lib.config import load_config
 from scripts.lib.errors import BenchError, run_cli, suggest
-from scripts.lib.model_pages import ModelsPage, QuirksPage
-from scripts.lib.probes import read_outcomes
+from scripts.lib.pages import pages
 from scripts.lib.records import write_atomic
 from scripts.lib.registry_loader import load_registry
-from scripts.lib.render import render
 from scripts.lib.results import load_parts
-from scripts.lib.workflow import PAGES
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.render", description=__doc__)
-    parser.add_argument("page", nargs="*", help=f"only these (default: all): {', '.join(PAGES)}")
-    wanted = parser.parse_args().page or list(PAGES)
-    for unknown in (page for page in wanted if page not in PAGES):
-        raise BenchError(f"no page '{unknown}'{suggest(unknown, PAGES)}")
+    parser.add_argument(
+        "page", nargs="*", help="only these files (default: all), such as docs/reference/benchmarks/RESULTS.md"
+    )
+    wanted = parser.parse_args().page
     config = load_config()
-    registry, parts = load_registry(config.registry), load_parts(config)
-    context = {
-        "parts": parts,
-        "models": ModelsPage(registry),
-        "quirks": QuirksPage(registry, read_outcomes(registry), parts),
-    }
-    for page in wanted:
-        write_atomic(Path(page), render(Path(PAGES[page]), **context))
+    known = pages(load_registry(config.registry), load_parts(config))
+    for unknown in (page for page in wanted if page not in known):
+        raise BenchError(f"no page '{unknown}'{suggest(unknown, known)}")
+    for page in wanted or known:
+        write_atomic(Path(page), known[page]())
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Reviews -> summary.csv (the predecessor's columns), instrument.csv, and the tidy tables cells.csv and modes.csv."""
+"""Reviews -> summary.csv (the predecessor's columns), instrument.csv, and the tidy tables of benchmarks/results/tables/."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from scripts.lib.errors import run_cli
 from scripts.lib.judging.instrument import instrument_csv, series_reports
 from scripts.lib.records import write_atomic
 from scripts.lib.results import load_parts
-from scripts.lib.tables import cells_csv, modes_csv, summary_csv
+from scripts.lib.summary import summary_csv
+from scripts.lib.tidy import TIDY, tidy_csv
 from scripts.lib.workflow import INSTRUMENT, SUMMARY, TABLES
 
 
@@ -19,11 +20,10 @@ def main() -> int:
     parser.add_argument("--stamp", type=Path, help="file to leave as the mark of this plan; older ones are removed")
     arguments = parser.parse_args()
     parts = load_parts(load_config())
-    configurations = [c for part in parts for c in part.configurations]
-    write_atomic(Path(SUMMARY), summary_csv(configurations))
+    write_atomic(Path(SUMMARY), summary_csv([c for part in parts for c in part.configurations]))
     write_atomic(Path(INSTRUMENT), instrument_csv(series_reports()))
-    write_atomic(Path(TABLES) / "cells.csv", cells_csv(configurations))
-    write_atomic(Path(TABLES) / "modes.csv", modes_csv(configurations))
+    for name in TIDY:
+        write_atomic(Path(TABLES) / f"{name}.csv", tidy_csv(name, parts))
     if arguments.stamp is not None:
         for old in arguments.stamp.parent.glob("plan.*.json"):
             old.unlink()

@@ -15,10 +15,11 @@ from scripts.lib.model_pages import ModelsPage, QuirksPage, candidates, outcome_
 from scripts.lib.modes import Mode
 from scripts.lib.plan import Plan
 from scripts.lib.probes import Outcome
+from scripts.lib.profile_part import ProfilePart
 from scripts.lib.registry_docs import PAGE_FILE, SCHEMA_FILE, json_schema, page
 from scripts.lib.registry_loader import Quirk, load_registry
 from scripts.lib.registry_types import Registry
-from scripts.lib.render import ProfilePart, render
+from scripts.lib.render import render
 from scripts.lib.tables import Configuration
 from tests.test_modes import model
 from tests.test_plan import REGISTRY, planner

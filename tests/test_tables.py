@@ -1,26 +1,29 @@
-"""Tables from reviews: passes with coverage, paired speed-ups, the predecessor's summary row, and what physics strikes out."""
+"""Configurations out of reviews: passes with coverage, paired speed-ups, what is inherited, and what physics strikes out."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from scripts.lib.errors import BenchError
 from scripts.lib.modes import Mode
-from scripts.lib.render import code, text
 from scripts.lib.review import COLUMNS, ReviewRow, read_review, to_csv
-from scripts.lib.tables import Configuration, base_of, fastest, passes, speed_up, spread, struck_out, summary_row
+from scripts.lib.statistics import Estimate
+from scripts.lib.summary import summary_csv, summary_row
+from scripts.lib.tables import Configuration, by_question, passes, quality_rows, ways_of
 from tests.test_modes import model
 
-ROW = ReviewRow(
-    suite="math", question_id="q1", tokens_per_second=10.0, claude_score=None, score_reason="ok", scorer="checks",
-    score=3, passed=True, coverage=1.0, tier=1, repeat=0, status="ok", error="", symptoms="", finish_reason="stop",
-    prompt_tokens=10, completion_tokens=20, ttft_s=0.1, prefill_tokens_per_s=100.0, decode_tokens_per_s=10.0,
-    drafted_tokens=0, accepted_tokens=0, verify_steps=0, load_s=1.0, generation_s=2.0, peak_rss_bytes=5,
-    environment="e", certificate="", divergence_token=None, divergence_gap_logits=None, cell_file="c.json",
-)  # fmt: skip
+_SHOWN = {
+    "suite": "math", "question_id": "q1", "tokens_per_second": 10.0, "score_reason": "ok", "scorer": "checks", "score": 3,
+    "passed": True, "coverage": 1.0, "tier": 1, "status": "ok", "finish_reason": "stop", "prompt_tokens": 10,
+    "completion_tokens": 20, "ttft_s": 0.1, "prefill_tokens_per_s": 100.0, "decode_tokens_per_s": 10.0, "load_s": 1.0,
+    "generation_s": 2.0, "peak_rss_bytes": 5, "environment": "e", "cell_file": "c.json",
+}  # fmt: skip
+_EMPTY = {"str": "", "int": 0, "float": 0.0, "bool": False}
+_NOTHING = {f.name: None if "None" in str(f.type) else _EMPTY[str(f.type)] for f in fields(ReviewRow)}
+ROW = ReviewRow(**{**_NOTHING, **_SHOWN})
 
 
 def configuration(mode: Mode, *rows: ReviewRow, **changes: object) -> Configuration:
@@ -35,6 +38,10 @@ def timed(*speeds: float, **changes: object) -> tuple[ReviewRow, ...]:
     )
 
 
+BASE = configuration(Mode("baseline"), *timed(10, 20, 40))
+LOOKUP = Mode("lookup_n3", lookup_n=3)
+
+
 def test_passes_count_errors_as_asked_and_unscored_not_at_all() -> None:
     rows = [
         ROW,
@@ -46,56 +53,77 @@ def test_passes_count_errors_as_asked_and_unscored_not_at_all() -> None:
     assert (found.passed, found.scored, found.asked) == (1, 3, 4)
     assert found.coverage == pytest.approx(0.55)
     assert passes([]).rate is None
+    row = configuration(Mode("baseline"), *rows, planned=5)
+    assert row.quality is not None and row.quality.value == pytest.approx(1 / 3)
+    assert row.unscored_share == pytest.approx(2 / 5)
+
+
+def test_repeats_of_a_question_stand_together() -> None:
+    rows = [ROW, replace(ROW, repeat=1, ttft_s=0.3), replace(ROW, question_id="q2", ttft_s=None)]
+    assert by_question(rows, lambda row: row.ttft_s) == {("math", "q1"): [0.1, 0.3]}
 
 
 def test_speed_ups_are_medians_of_paired_ratios() -> None:
-    base = configuration(Mode("baseline"), *timed(10, 20, 40))
-    fast = configuration(Mode("lookup_n3", lookup_n=3), *timed(20, 30, 40))
-    ratio = speed_up(fast, base)
-    assert ratio is not None and (ratio.n, ratio.median, ratio.low, ratio.high) == (3, 1.5, 1.0, 2.0)
-    assert speed_up(replace(fast, rows=timed(20)), base).n == 1  # type: ignore[union-attr]
-    assert speed_up(fast, None) is None and spread([None]) is None
+    fast = configuration(LOOKUP, *timed(20, 30, 40), base=BASE)
+    assert fast.speed_up is not None and fast.speed_up.estimate == Estimate(1.5, None, None, 3, 3)
+    only = replace(fast, rows=timed(20))
+    assert only.speed_up is not None and only.speed_up.estimate.clusters == 1
+    assert BASE.speed_up is None and replace(fast, base=None).speed_up is None
 
 
-def test_the_base_is_of_the_same_engine_and_quality_row() -> None:
-    base, other = configuration(Mode("baseline"), ROW), configuration(Mode("baseline"), ROW, engine="server")
-    reduced = configuration(Mode("moe4", experts=4), ROW)
-    spec = configuration(Mode("moe4_lookup_n3", experts=4, lookup_n=3), ROW)
-    assert base_of(spec, [base, other, reduced]) is reduced
-    lookup = configuration(Mode("lookup_n3", lookup_n=3), ROW)
-    assert base_of(lookup, [other, base]) is base
+def test_ways_belong_to_their_own_row() -> None:
+    other = configuration(Mode("baseline"), *timed(10, 20, 40), engine="server")
+    way = configuration(LOOKUP, *timed(20), base=BASE)
+    assert ways_of(BASE, [BASE, other, way]) == [way] and ways_of(other, [BASE, other, way]) == []
+    assert quality_rows([way, other]) == [other]
 
 
-def test_impossible_speeds_are_struck_out_and_never_the_fastest() -> None:
-    base = configuration(Mode("baseline"), *timed(10, 10))
+def test_impossible_speeds_are_struck_out() -> None:
     counted = {"drafted_tokens": 30, "accepted_tokens": 10, "verify_steps": 10, "certificate": "exact"}
-    honest = configuration(Mode("spec_d_k4", draft="d", k=4), *timed(15, 15, **counted))
-    wild = configuration(Mode("spec_d_k16", draft="d", k=16), *timed(510, 510, **counted))
-    lossy = configuration(Mode("spec_d_k8", draft="d", k=8), *timed(18, 18, **(counted | {"certificate": "lossy"})))
-    assert struck_out(wild, base).startswith("51.00x passes K + 1 = 17")
-    assert struck_out(honest, base) == ""
-    assert fastest([honest, wild, lossy], base) is honest
+    honest = configuration(Mode("spec_d_k4", draft="d", k=4), *timed(15, 30, 60, **counted), base=BASE)
+    wild = configuration(Mode("spec_d_k16", draft="d", k=16), *timed(510, 1020, 2040, **counted), base=BASE)
+    assert wild.struck_out.startswith("51.00x passes K + 1 = 17") and honest.struck_out == ""
     quick = configuration(Mode("baseline"), *timed(300), weights_bytes=98_000_000, bandwidth_gb_per_s=21.0)
-    assert "more than the memory's 21 GB/s" in struck_out(quick, None)
+    assert "more than the memory's 21 GB/s" in quick.struck_out
+    assert configuration(LOOKUP, *timed(310), base=quick).struck_out == "its base baseline is struck out"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "inherited"),
+    [("exact", True), ("numeric tie", True), ("lossy", False), ("unknown", False), ("", False)],
+)
+def test_only_answers_that_were_proved_the_same_inherit_quality(verdict: str, inherited: bool) -> None:
+    way = configuration(LOOKUP, *timed(20, 30, certificate="exact"), ROW, base=BASE)
+    way = replace(way, rows=(*timed(20, certificate=verdict), *timed(30, certificate=verdict)))
+    assert way.inherits_quality is inherited and BASE.inherits_quality
+
+
+def test_a_mode_breaks_what_fails_in_it_alone() -> None:
+    failed = replace(ROW, question_id="q1", status="error")
+    way = configuration(LOOKUP, failed, replace(failed, question_id="q2"), base=BASE)
+    assert way.breaks == 2
+    assert replace(way, base=replace(BASE, rows=(failed,))).breaks == 1
+
+
+def test_a_speed_that_stands_apart_is_told() -> None:
+    row = configuration(Mode("baseline"), *timed(100, 101, 99, 100.5, 40))
+    assert [answer.question_id for answer in row.slow_or_fast] == ["q4"]
 
 
 def test_the_predecessors_summary_row() -> None:
     base = configuration(Mode("baseline"), *timed(9, 10))
+    counted = {"accepted_tokens": 9, "verify_steps": 3}
     ways = [
-        configuration(Mode(f"spec_d_k{k}", draft="d", k=k), *timed(speed, accepted_tokens=9, verify_steps=3))
-        for k, speed in ((4, 11.4), (8, 14.4))
+        configuration(Mode(f"spec_{draft}_k{k}", draft=draft, k=k), *timed(speed, **counted), base=base)
+        for draft, k, speed in (("d", 4, 11.4), ("d", 8, 14.4), ("slow", 4, 9.9), ("d", 16, 900))
     ]
-    lookup = configuration(Mode("lookup_n3", lookup_n=3), *timed(10.6, accepted_tokens=9, verify_steps=3))
+    lookup = configuration(LOOKUP, *timed(10.6, **counted), base=base)
     row = summary_row(base, [*ways, lookup])
-    assert (row["model"], row["math"], row["vl"], row["total"], row["pct_str"]) == (
-        "Big-7B-Q4",
-        "2/2",
-        "-",
-        "2/2",
-        "100%",
-    )
+    shown = tuple(row[name] for name in ("model", "math", "vl", "total", "pct_str"))
+    assert shown == ("Big-7B-Q4", "2/2", "-", "2/2", "100%")
     assert (row["avg_tps"], row["spec_draft"], row["spec_best_tps"]) == ("9.5", "d", "14.4")
     assert (row["spec_k_results"], row["lookup_n_results"]) == ("k4:11.4,k8:14.4", "n3:10.6")
+    assert summary_csv([base, *ways, lookup]).splitlines()[1].startswith("Big-7B-Q4,-,-,2/2,")
 
 
 def test_reviews_are_read_back_and_formulas_are_text(tmp_path: Path) -> None:
@@ -108,8 +136,3 @@ def test_reviews_are_read_back_and_formulas_are_text(tmp_path: Path) -> None:
     file.write_text("suite,question_id\nx,y\n")
     with pytest.raises(BenchError, match="expected the columns"):
         read_review(file)
-
-
-def test_foreign_text_is_harmless_in_markdown() -> None:
-    assert text("a|b</details>\n*x*") == r"a\|b&lt;/details&gt; \*x\*"
-    assert code("`x`|\x1b[31m") == "`'x'\\|�[31m`"

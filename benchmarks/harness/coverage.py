@@ -1,8 +1,8 @@
 """How often the intervals of scripts/lib/statistics.py hold the truth, beside the plain bootstrap's; 95 % is wanted.
 
 Each number is a mean over true values: rates of 2-98 %, differences of 0-45 points, six distributions of a speed. Repeats of a
-question agree more or less (correlation 0, 0.3, 0.7). Prints a table, in about ten minutes:
-    python -m benchmarks.harness.coverage [--simulations 400] [--questions 6 10 24 80]
+question agree more or less (correlation 0, 0.3, 0.7). Prints a table, in about half an hour:
+    python -m benchmarks.harness.coverage [--simulations 200] [--questions 6 10 24 80]
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def median_coverage(questions: int, simulations: int, interval: Callable[[Draw],
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.harness.coverage", description=__doc__)
-    parser.add_argument("--simulations", type=int, default=400, help="samples per true value (default: %(default)s)")
+    parser.add_argument("--simulations", type=int, default=200, help="samples per true value (default: %(default)s)")
     parser.add_argument("--questions", type=int, nargs="+", default=[6, 10, 24, 80], help="questions in a sample")
     arguments = parser.parse_args()
     cases = list(itertools.product(arguments.questions, (1, 3)))

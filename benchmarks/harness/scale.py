@@ -62,10 +62,10 @@ def synthesise(folder: Path, models: int) -> None:
 _TOUCH = """
 from pathlib import Path
 from scripts.lib.config import load_config
-from scripts.lib.workflow import PAGES, SUMMARY, TABLES, make_workflow
+from scripts.lib.workflow import make_workflow
 workflow = make_workflow(load_config())
 cells = [file for shard in workflow.shards for file in shard.cell_files]
-made = [*cells, *workflow.reviews, SUMMARY, f"{TABLES}/cells.csv", f"{TABLES}/modes.csv", workflow.stamp, *PAGES]
+made = [*cells, *workflow.derived]
 for folder in {Path(file).parent for file in made}:
     folder.mkdir(parents=True, exist_ok=True)
 for file in made:

@@ -16,7 +16,7 @@ from scripts.lib.config import CONFIG_FILE, Config, matches, merge, parse_config
 from scripts.lib.errors import BenchError
 from scripts.lib.hardware import load_hardware, profile_names
 from scripts.lib.plan import CELLS, Cell, Plan, Planner, Shard, make_plan, seen_from_elsewhere
-from scripts.lib.plan_files import existing_files, load_planner, planners
+from scripts.lib.plan_files import existing_files, load_planner, pending, planners
 from scripts.lib.probes import PROBES, probe_file
 from scripts.lib.records import CellRecord, read_cell
 from scripts.lib.review import REVIEWS, drop_reviews, plan_review
@@ -131,6 +131,32 @@ def why_stale(state: CellState) -> tuple[Change, ...]:
     return changes(read_cell(state.file).spec, state.cell.spec)
 
 
+@dataclass(frozen=True, slots=True)
+class MissingCells:
+    """What a planned shard lacks: `new` cells never measured, `stale` ones of another spec, and which fields changed."""
+
+    shard: Shard
+    new: int
+    stale: int
+    changed: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        return self.new + self.stale
+
+
+def missing_cells(plan: Plan) -> Iterator[MissingCells]:
+    """The shards of a plan that lack cells. Reads no cell that is there and planned."""
+    for shard in plan.shards:
+        absent = pending(shard)
+        left_behind = existing_files(shard.folder) - {cell.file_name for cell in shard.cells} if absent else frozenset()
+        states = [(cell, _superseded(shard, cell, left_behind)) for cell in absent]
+        stale = [CellState(shard, cell, State.STALE, old) for cell, old in states if old is not None]
+        if absent:
+            changed = dict.fromkeys(change.field for state in stale for change in why_stale(state))
+            yield MissingCells(shard, len(absent) - len(stale), len(stale), tuple(changed))
+
+
 def drop_failed(plans: Iterable[Plan], really: bool = True) -> tuple[Path, ...]:
     """Delete the cells that can be run here and whose status is not `ok`, with the reviews that show them; gives them."""
     dropped = []
@@ -158,7 +184,7 @@ def _widened(config: Config, planner: Planner) -> Config:
 def _all_questions(config: Config) -> Config:
     """Also of every question, in the speed modes too: which of them are sampled is not part of a cell's spec."""
     decoding = replace(config.decoding, speed_sample=EVERY_QUESTION)
-    return replace(config, suites=("*",), tiers=(1, 2, 3), decoding=decoding)
+    return replace(config, suites=("*",), tiers=(1, 2, 3), questions=("*",), decoding=decoding)
 
 
 def _configurations(active: Config, folder: Path = CONFIG_FILE.parent) -> Iterator[Config]:

@@ -66,6 +66,7 @@ class Config:
     models: tuple[str, ...]
     suites: tuple[str, ...]
     tiers: tuple[int, ...]
+    questions: tuple[str, ...]
     decoding: Decoding
     sampling: Sampling
     context: Context
@@ -149,6 +150,7 @@ def parse_config(raw: Mapping[str, Any], file: str = str(CONFIG_FILE), schema_fi
         models=tuple(raw["models"]),
         suites=tuple(raw["suites"]),
         tiers=tuple(sorted(raw["tiers"])),
+        questions=tuple(raw["questions"]),
         decoding=Decoding(**{**raw["decoding"], "modes": tuple(raw["decoding"]["modes"])}),
         sampling=Sampling(**raw["sampling"]),
         context=Context(**raw["context"]),

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NoReturn
 
+from scripts.lib.foreign_text import TERMINAL_KEEPS, printable
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -47,8 +49,8 @@ def suggest(word: object, known: Iterable[str]) -> str:
 
 
 def fail(message: object) -> NoReturn:
-    """Print `error: message` to stderr and exit with 1."""
-    print(f"error: {message}", file=sys.stderr)
+    """Print `error: message` to stderr, what could drive a terminal made harmless, and exit with 1."""
+    print(f"error: {printable(message, keep=TERMINAL_KEEPS)}", file=sys.stderr)
     raise SystemExit(1)
 
 

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from scripts.lib.config import matches
+from scripts.lib.markdown import DASH, code, link, number, table, text
 from scripts.lib.modes import expand_modes
 from scripts.lib.probes import FROM_CELLS, Outcome, applies_to
+from scripts.lib.profile_part import ProfilePart
 from scripts.lib.registry_loader import Model, Quirk, Registry, reported_violation
-from scripts.lib.render import DASH, ProfilePart, code, number, table, text
 from scripts.lib.review import ReviewRow
 from scripts.lib.tables import Configuration
 
@@ -111,7 +112,7 @@ class QuirksPage:
                 item.symptom,
                 f"{item.cells} of {item.asked}",
                 self._known(item),
-                f"[cell](../../../{item.first})",
+                link("cell", item.first),
             ]
             for item in candidates(self.configurations)
         ]

@@ -172,7 +172,7 @@ class Planner:
             for name in wanted
             if name in self.suites and matches(name, self.config.suites)
             for question in self.suites[name].questions
-            if question.tier in self.config.tiers
+            if question.tier in self.config.tiers and matches(question.name_in_full, self.config.questions)
         )
 
     def unanswerable(self, model: Model, question: Question) -> str:
@@ -295,6 +295,8 @@ def make_plan(planner: Planner) -> Plan:
     registry, config = planner.registry, planner.config
     problems = [*_check_patterns(config.models, registry.models, "models")]
     problems += _check_patterns(config.suites, planner.suites, "suites")
+    questions = {question.name_in_full: question for suite in planner.suites.values() for question in suite.questions}
+    problems += _check_patterns(config.questions, questions, "questions")
     problems += _check_recurrent(config, registry)
     if problems:
         raise InputErrors(problems)

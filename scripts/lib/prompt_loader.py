@@ -330,6 +330,14 @@ def is_role_suite(name: str, file: Path = SUITES_FILE) -> bool:
     return any(name in suites for part in _role_table(file) for suites in part.values())
 
 
+def roles_of_suite(name: str, file: Path = SUITES_FILE) -> tuple[str, ...]:
+    """The roles that answer a suite, those first whose business it is most: by its place in their lists."""
+    roles = [
+        (suites.index(name), role) for part in _role_table(file) for role, suites in part.items() if name in suites
+    ]
+    return tuple(role for _, role in sorted(roles, key=lambda pair: pair[0]))
+
+
 def suites_for_roles(candidate_roles: tuple[str, ...], key: str, file: Path = SUITES_FILE) -> tuple[str, ...]:
     """The suites a model answers: the union over its roles, by the table in config/suites.yaml."""
     only, table = _role_table(file)

@@ -50,6 +50,11 @@ class Question:
     timeout_s: float | None = None
     context: ContextSpec | None = None
 
+    @property
+    def name_in_full(self) -> str:
+        """Suite and id: `math/t1_q1_apples`."""
+        return f"{self.suite}/{self.id}"
+
     def prompt_text(self) -> str:
         """The prompt exactly as sent: generated context first, then the question."""
         if self.context is None:

@@ -2,51 +2,94 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from scripts.lib.cell_state import missing_cells
 from scripts.lib.config import Config
+from scripts.lib.errors import BenchError
 from scripts.lib.plan import Plan, Shard
-from scripts.lib.render import ProfilePart, read_environments
+from scripts.lib.profile_part import Missing, ProfilePart, measured_bandwidth, read_environments
+from scripts.lib.records import read_cell
 from scripts.lib.review import ReviewRow, plan_review, read_review
 from scripts.lib.tables import Configuration
 from scripts.lib.workflow import make_workflow
 
 
-def configuration(plan: Plan, shard: Shard, rows: tuple[ReviewRow, ...]) -> Configuration:
-    """A reviewed shard, with what the physics gate needs to know of it."""
-    facts = shard.weights.facts
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """A shard with its review."""
+
+    shard: Shard
+    rows: tuple[ReviewRow, ...]
+    file: str
+
+
+def read_reviews(plan: Plan) -> tuple[Reviewed, ...]:
+    """The reviewed shards of a plan, in plan order. Raises BenchError for a damaged review."""
+    planned = ((shard, plan_review(plan, shard)) for shard in plan.shards)
+    found = ((shard, review.file) for shard, review in planned if review.cells and Path(review.file).is_file())
+    return tuple(Reviewed(shard, read_review(Path(file)), file) for shard, file in found)
+
+
+def configuration(plan: Plan, reviewed: Reviewed, measured_gb_per_s: float | None) -> Configuration:
+    """A reviewed shard, with what the physics gate and the roofline need to know of it."""
+    shard, facts = reviewed.shard, reviewed.shard.weights.facts
     header = facts.header if facts is not None else None
     return Configuration(
         hardware=plan.hardware.name,
         engine=plan.engine.name,
         model=shard.model,
         mode=shard.mode,
-        rows=rows,
+        rows=reviewed.rows,
         planned=len(shard.cells),
         weights_bytes=facts.size_bytes if facts is not None else 0,
         experts=header.expert_count if header is not None else None,
         experts_used=shard.mode.experts or (header.expert_used_count if header is not None else None),
         lookup_draft_tokens=shard.cells[0].spec["mode"].get("lookup_draft_tokens"),
         bandwidth_gb_per_s=plan.hardware.bandwidth_gb_per_s,
+        measured_gb_per_s=measured_gb_per_s,
+        warm_up_s=_warm_up_s(reviewed.rows),
+        review_file=reviewed.file,
     )
 
 
-def configurations(plan: Plan) -> tuple[Configuration, ...]:
-    """The reviewed shards of a plan, in plan order. Raises BenchError for a damaged review."""
-    found = []
-    for shard in plan.shards:
-        review = plan_review(plan, shard)
-        if review.cells and Path(review.file).is_file():
-            found.append(configuration(plan, shard, read_review(Path(review.file))))
-    return tuple(found)
+def _warm_up_s(rows: tuple[ReviewRow, ...]) -> float | None:
+    """The shard's warm-up in seconds, which any of its cells tells."""
+    try:
+        return read_cell(Path(rows[0].cell_file)).warm_up_s if rows else None
+    except (BenchError, OSError):
+        return None
+
+
+def load_part(plan: Plan, is_active: bool) -> ProfilePart:
+    """What there is of one plan; of the active one also what is missing."""
+    reviewed = read_reviews(plan)
+    environments = read_environments(row for item in reviewed for row in item.rows)
+    measured = measured_bandwidth(environments.values())
+    found = [configuration(plan, item, measured) for item in reviewed]
+    rows = {(c.model.key, c.mode.name): c for c in found if not c.mode.speculative}
+    made = (replace(c, base=rows.get((c.model.key, c.mode.quality_row))) if c.mode.speculative else c for c in found)
+    return ProfilePart(plan, tuple(made), environments, is_active, _missing(plan) if is_active else ())
+
+
+def _missing(plan: Plan) -> tuple[Missing, ...]:
+    return tuple(
+        Missing(
+            model=found.shard.model.key,
+            mode=found.shard.mode.name,
+            count=found.count,
+            planned=len(found.shard.cells),
+            stale=found.stale,
+            changed=found.changed,
+            can_run=found.shard.weights.usable and (found.shard.draft is None or found.shard.draft.usable),
+        )
+        for found in missing_cells(plan)
+    )
 
 
 def load_parts(config: Config) -> tuple[ProfilePart, ...]:
     """One part per plan with cells, the active profile's first (those also without)."""
     workflow = make_workflow(config)
-    parts = []
-    for index, plan in enumerate(workflow.plans):
-        made, active = configurations(plan), index < len(workflow.active)
-        if made or active:
-            parts.append(ProfilePart(plan, made, read_environments(row for c in made for row in c.rows), active))
-    return tuple(parts)
+    parts = (load_part(plan, index < len(workflow.active)) for index, plan in enumerate(workflow.plans))
+    return tuple(part for part in parts if part.configurations or part.is_active)

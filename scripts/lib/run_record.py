@@ -46,6 +46,7 @@ def output_line(record: CellRecord) -> dict[str, Any]:
         "load_s": record.load_s,
         "peak_rss_bytes": record.peak_rss_bytes,
         "environment": record.environment,
+        "engine": record.spec.get("engine"),
     }
     if measured is not None:
         row |= {

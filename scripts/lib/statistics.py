@@ -204,8 +204,9 @@ def _sign_flip(differences: np.ndarray) -> float:
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     """P-values adjusted for being many (Holm 1979), in the order given."""
-    if not len(p_values):
-        return ()
+    # One is nothing to adjust for; statsmodels collects garbage at every call, which takes tenths of a second.
+    if len(p_values) < 2:
+        return tuple(map(float, p_values))
     return tuple(float(p) for p in multipletests(p_values, method="holm")[1])
 
 

@@ -30,7 +30,11 @@ from scripts.lib.review import REVIEWS, Review, plan_review
 MACHINE_PARTS = 100
 
 TABLES = "benchmarks/results/tables"
+TABLE_NAMES = ("cells", "modes", "suites", "roles", "reductions")
 RESULTS = "docs/reference/benchmarks/RESULTS.md"
+REPORT = "docs/reference/benchmarks/report.html"
+# Drawn for each hardware profile and engine, as `{profile}-{engine}-{picture}.svg` beside RESULTS.md.
+PICTURE_NAMES = ("quality-speed", "speculation", "roofline", "suites")
 SUMMARY = f"{REVIEWS}/summary.csv"
 INSTRUMENT = f"{REVIEWS}/instrument.csv"
 # What can be asked for besides single files, and `results_MODEL`.
@@ -47,7 +51,15 @@ PAGES: Mapping[str, str] = {
     "docs/reference/models/QUIRKS.md": "docs/templates/QUIRKS.md.j2",
 }
 
+TEMPLATES = "docs/templates"
+REPORT_TEMPLATE = f"{TEMPLATES}/report.html.j2"
+
 T = TypeVar("T")
+
+
+def picture_file(part: str, name: str) -> str:
+    """Where a picture of a part (`{profile}-{engine}`) stands."""
+    return f"{Path(RESULTS).parent}/{part}-{name}.svg"
 
 
 def or_exit(make: Callable[[], T]) -> T:
@@ -146,7 +158,7 @@ class Workflow:
     def identity(self) -> str:
         """Digest of all that the tables show besides the reviews' contents."""
         models = [
-            [model.key, model.name, model.quant, model.size_gb, model.tier, model.path]
+            [model.key, model.name, model.quant, model.size_gb, model.tier, model.path, model.candidate_roles]
             for model in self.planner.registry.models.values()
         ]
         plans = [
@@ -156,6 +168,7 @@ class Workflow:
                 p.engine.spec(),
                 [[x.model, x.mode, x.reason] for x in p.left_out],
                 list(p.warnings),
+                p.recommended,
             ]
             for p in self.plans
         ]
@@ -198,9 +211,25 @@ class Workflow:
         return [review for file, review in here if file in waiting or not Path(file).is_file()]
 
     @property
+    def pictures(self) -> list[str]:
+        """The pictures of every profile and engine that has, or will have, cells."""
+        parts = dict.fromkeys(f"{r.shard.hardware.name}-{r.shard.engine}" for r in self.reviews.values())
+        return [picture_file(part, name) for part in parts for name in PICTURE_NAMES]
+
+    @property
+    def pages(self) -> list[str]:
+        """The pages, the report and the pictures."""
+        return [*PAGES, REPORT, *self.pictures]
+
+    @property
+    def tables(self) -> list[str]:
+        """The predecessor's summary and the tidy tables."""
+        return [SUMMARY, INSTRUMENT, *(f"{TABLES}/{name}.csv" for name in TABLE_NAMES)]
+
+    @property
     def derived(self) -> list[str]:
         """Everything that is made of cells: reviews, tables and pages."""
-        return [*PAGES, SUMMARY, INSTRUMENT, self.stamp, *self.reviews]
+        return [*self.pages, *self.tables, self.stamp, *self.reviews]
 
     @property
     def stamp(self) -> str:

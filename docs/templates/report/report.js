@@ -1,0 +1,503 @@
+"use strict";
+/* The page's only script. Everything that comes from a model, a prompt or the registry is put in by `text nodes`, never as markup. */
+(() => {
+  const PAGE_ROWS = 50;
+  const byId = (id) => document.getElementById(id);
+  const DATA = JSON.parse(byId("data").textContent);
+  const answersOf = new Map();
+  let part = null;
+
+  /* --- small parts --- */
+
+  function element(name, properties = {}, ...children) {
+    const made = document.createElement(name);
+    for (const [key, value] of Object.entries(properties)) {
+      if (key === "class") made.className = value;
+      else if (key.startsWith("aria-") || key === "scope" || key === "role" || key === "for") made.setAttribute(key, value);
+      else made[key] = value;
+    }
+    made.append(...children);
+    return made;
+  }
+
+  function options(select, pairs, chosen) {
+    select.replaceChildren(...pairs.map(([value, words]) => element("option", { value: String(value) }, visible(words))));
+    if (chosen !== undefined) select.value = String(chosen);
+  }
+
+  /* What cannot be seen but changes what is seen: controls, marks of direction, half surrogate pairs. */
+  const INVISIBLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+  const codePoint = (character) => `U+${character.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
+
+  /* One line of text in which invisible characters are named. */
+  function visible(text) {
+    return String(text).replace(/\r\n/g, "\n").replace(INVISIBLE, (found) => `⟨${codePoint(found)}⟩`);
+  }
+
+  /* Text as nodes; invisible characters become boxes with their names. */
+  function textNodes(text) {
+    const nodes = [];
+    const shown = text.replace(/\r\n/g, "\n");
+    let from = 0;
+    for (const found of shown.matchAll(INVISIBLE)) {
+      if (found.index > from) nodes.push(document.createTextNode(shown.slice(from, found.index)));
+      nodes.push(element("span", { class: "invisible" }, codePoint(found[0])));
+      from = found.index + found[0].length;
+    }
+    if (from < shown.length) nodes.push(document.createTextNode(shown.slice(from)));
+    return nodes;
+  }
+
+  const number = (value, digits = 1) => (value === null || value === undefined ? "–" : value.toFixed(digits));
+  const percent = (value) => (value === null || value === undefined ? "–" : `${Math.round(100 * value)} %`);
+
+  function estimate(value, digits = 1, unit = "", scale = 1) {
+    if (!value) return "–";
+    const [point, low, high, n] = value;
+    const inside = low === null || high === null ? `n=${n}` : `${(scale * low).toFixed(digits)}–${(scale * high).toFixed(digits)}`;
+    return `${(scale * point).toFixed(digits)}${unit} (${inside})`;
+  }
+
+  function bar(value) {
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    const draw = (name, attributes) => {
+      const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+      for (const [key, of] of Object.entries(attributes)) made.setAttribute(key, of);
+      svg.append(made);
+    };
+    svg.setAttribute("class", "bar");
+    svg.setAttribute("viewBox", "0 0 100 8");
+    svg.setAttribute("preserveAspectRatio", "none");
+    svg.setAttribute("aria-hidden", "true");
+    draw("rect", { class: "track", x: 0, y: 2.5, width: 100, height: 3 });
+    draw("rect", { class: "interval", x: 100 * value[1], y: 2.5, width: Math.max(1, 100 * (value[2] - value[1])), height: 3 });
+    draw("circle", { cx: 100 * value[0], cy: 4, r: 3.5 });
+    return svg;
+  }
+
+  /* --- a table: sorted by its headers, shown page by page --- */
+
+  class PagedTable {
+    /* columns: {name, words, value(row) for sorting, cell(row) -> node or text, number, header} */
+    constructor(place, caption, columns) {
+      this.columns = columns;
+      this.rows = [];
+      this.page = 0;
+      this.sorted = null;
+      this.status = element("span", { role: "status" });
+      this.body = element("tbody");
+      this.headers = columns.map((column) => this.header(column));
+      const table = element("table", {}, element("caption", {}, caption), element("thead", {}, element("tr", {}, ...this.headers)), this.body);
+      this.previous = element("button", { type: "button", onclick: () => this.turn(-1) }, "Previous rows");
+      this.next = element("button", { type: "button", onclick: () => this.turn(1) }, "Next rows");
+      const pager = element("div", { class: "pager" }, this.previous, this.next, this.status);
+      place.replaceChildren(pager, element("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": caption }, table));
+    }
+
+    header(column) {
+      const cell = element("th", { scope: "col", class: column.number ? "number" : "" });
+      if (!column.value) {
+        cell.append(column.words);
+        return cell;
+      }
+      cell.setAttribute("aria-sort", "none");
+      cell.append(element("button", { type: "button", onclick: () => this.sort(column) }, column.words));
+      return cell;
+    }
+
+    sort(column) {
+      const same = this.sorted && this.sorted.column === column;
+      this.sorted = { column, down: same ? !this.sorted.down : Boolean(column.number) };
+      this.order();
+    }
+
+    show(rows) {
+      this.rows = rows;
+      this.order();
+    }
+
+    order() {
+      this.shown = [...this.rows];
+      if (this.sorted) {
+        const { column, down } = this.sorted;
+        const keyed = this.shown.map((row) => [column.value(row), row]);
+        const missing = (key) => key === null || key === undefined || key === "";
+        keyed.sort(([a], [b]) => {
+          if (missing(a) || missing(b)) return missing(a) - missing(b);
+          const order = typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), "en", { numeric: true });
+          return down ? -order : order;
+        });
+        this.shown = keyed.map(([, row]) => row);
+      }
+      this.columns.forEach((column, at) => {
+        if (!column.value) return;
+        const direction = this.sorted && this.sorted.column === column ? (this.sorted.down ? "descending" : "ascending") : "none";
+        this.headers[at].setAttribute("aria-sort", direction);
+      });
+      this.page = 0;
+      this.draw();
+    }
+
+    turn(by) {
+      this.page += by;
+      this.draw();
+      /* A button that is switched off under the focus would lose it. */
+      if (this.next.disabled) this.previous.focus();
+      else if (this.previous.disabled) this.next.focus();
+    }
+
+    draw() {
+      const from = this.page * PAGE_ROWS;
+      const rows = this.shown.slice(from, from + PAGE_ROWS);
+      this.body.replaceChildren(...rows.map((row) => this.line(row)));
+      const total = this.shown.length;
+      this.status.textContent = total ? `rows ${from + 1} to ${from + rows.length} of ${total}` : "no rows";
+      this.previous.disabled = this.page === 0;
+      this.next.disabled = from + PAGE_ROWS >= total;
+      this.previous.hidden = this.next.hidden = total <= PAGE_ROWS;
+    }
+
+    line(row) {
+      return element("tr", {}, ...this.columns.map((column) => {
+        const cell = element(column.header ? "th" : "td", { class: column.number ? "number" : "" });
+        if (column.header) cell.setAttribute("scope", "row");
+        const made = column.cell(row);
+        cell.append(...(Array.isArray(made) ? made : [made]));
+        return cell;
+      }));
+    }
+  }
+
+  /* --- what is shown --- */
+
+  const nameOf = (c) => `${c.model} ${c.mode}`;
+  const column = (c, name, at) => (Array.isArray(c.cells[name]) ? c.cells[name][at] : c.cells[name]);
+  const questionOf = (cell) => DATA.questions[column(cell.of, "question", cell.at)];
+  const fileOf = (cell) => {
+    const asked = questionOf(cell);
+    return `${cell.of.folder}/${asked.suite}/${asked.id}.${column(cell.of, "digest", cell.at)}.json`;
+  };
+
+  function answerOf(cell) {
+    const at = column(cell.of, "question", cell.at);
+    if (!answersOf.has(at)) answersOf.set(at, JSON.parse(byId(`answers-${at}`).textContent));
+    return answersOf.get(at)[column(cell.of, "answer", cell.at)];
+  }
+
+  function cellsOf(configuration) {
+    return Array.from({ length: configuration.cells.count }, (_, at) => ({ of: configuration, at }));
+  }
+
+  const code = (text) => element("span", { class: "code" }, visible(text));
+
+  function speedCell(c) {
+    return element("span", { class: c.struck ? "struck" : "", title: c.struck ? visible(c.struck) : "" }, estimate(c.decode));
+  }
+
+  function notesOf(c) {
+    const found = [];
+    if (c.failed) found.push(`${c.failed} failed`);
+    if (c.coverage < 1) found.push(`${percent(c.coverage)} of the criteria scored`);
+    if (c.struck) found.push(`impossible: ${c.struck}`);
+    else if (c.note) found.push(`not ranked: ${c.note}`);
+    return found.join("; ");
+  }
+
+  const configurationTable = new PagedTable(byId("configuration-table"), "Every configuration; the headers sort", [
+    { words: "model", header: true, value: (c) => c.model, cell: (c) => code(c.model) },
+    { words: "quant", value: (c) => c.quant, cell: (c) => visible(c.quant) },
+    { words: "mode", value: (c) => c.mode, cell: (c) => code(c.mode) },
+    { words: "roles", value: (c) => c.roles.join(", "), cell: (c) => visible(c.roles.join(", ")) },
+    { words: "passes", number: true, value: (c) => c.rate && c.rate[0],
+      cell: (c) => (c.rate ? [`${c.passed}/${c.scored}: ${estimate(c.rate, 0, " %", 100)}`, bar(c.rate)] : "unscored") },
+    { words: "decode t/s", number: true, value: (c) => c.decode && c.decode[0], cell: speedCell },
+    { words: "TTFT s", number: true, value: (c) => c.ttft && c.ttft[0], cell: (c) => estimate(c.ttft, 2) },
+    { words: "speed-up", number: true, value: (c) => c.up && c.up[0],
+      cell: (c) => element("span", { class: c.struck ? "struck" : "" }, estimate(c.up, 2, "x")) },
+    { words: "certificate", value: (c) => c.certificate, cell: (c) => element("span", { class: c.certificate === "lossy" ? "bad" : "" }, c.certificate || "–") },
+    { words: "accepted", number: true, value: (c) => c.acceptance, cell: (c) => percent(c.acceptance) },
+    { words: "note", value: notesOf, cell: (c) => visible(notesOf(c)) || "–" },
+    { words: "answers", cell: (c) => element("button", { type: "button", "aria-label": visible(`answers of ${nameOf(c)}`), onclick: () => showAnswersOf(c) }, "show") },
+  ]);
+
+  const stateOf = (cell) => {
+    const status = column(cell.of, "status", cell.at);
+    return status !== "ok" ? status : column(cell.of, "certificate", cell.at) || "ok";
+  };
+
+  const picks = new WeakMap();
+
+  function pickButton(cell, side) {
+    const asked = questionOf(cell);
+    const words = visible(`${nameOf(cell.of)}, ${asked.suite} ${asked.id}: show as ${side.toUpperCase()}`);
+    const made = element("button", { type: "button", "aria-label": words, onclick: () => sides[side].choose(cell) }, side.toUpperCase());
+    picks.set(made, { side, cell });
+    press(made);
+    return made;
+  }
+
+  /* Whether the button's answer is the one that stands on its side. */
+  function press(button) {
+    const { side, cell } = picks.get(button);
+    const shown = sides[side].cell;
+    button.setAttribute("aria-pressed", String(Boolean(shown && shown.of === cell.of && shown.at === cell.at)));
+  }
+
+  const answerTable = new PagedTable(byId("answer-table"), "Every answer; A and B put one side by side with another", [
+    { words: "model", value: (x) => x.of.model, cell: (x) => code(x.of.model) },
+    { words: "mode", value: (x) => x.of.mode, cell: (x) => code(x.of.mode) },
+    { words: "question", header: true, value: (x) => `${questionOf(x).suite}/${questionOf(x).id}`, cell: (x) => code(`${questionOf(x).suite}/${questionOf(x).id}`) },
+    { words: "tier", number: true, value: (x) => questionOf(x).tier, cell: (x) => String(questionOf(x).tier ?? "–") },
+    { words: "score", number: true, value: (x) => column(x.of, "score", x.at), cell: (x) => String(column(x.of, "score", x.at) ?? "unscored") },
+    { words: "scored weight", number: true, value: (x) => column(x.of, "coverage", x.at), cell: (x) => percent(column(x.of, "coverage", x.at)) },
+    { words: "decode t/s", number: true, value: (x) => column(x.of, "decode", x.at), cell: (x) => number(column(x.of, "decode", x.at)) },
+    { words: "TTFT s", number: true, value: (x) => column(x.of, "ttft", x.at), cell: (x) => number(column(x.of, "ttft", x.at), 2) },
+    { words: "tokens", number: true, value: (x) => column(x.of, "tokens", x.at), cell: (x) => String(column(x.of, "tokens", x.at) ?? "–") },
+    { words: "state", value: stateOf, cell: (x) => element("span", { class: ["ok", "exact", "numeric tie"].includes(stateOf(x)) ? "" : "bad" }, stateOf(x)) },
+    { words: "side by side", cell: (x) => [pickButton(x, "a"), " ", pickButton(x, "b")] },
+  ]);
+
+  /* --- side by side --- */
+
+  class Side {
+    constructor(name) {
+      this.name = name;
+      this.cell = null;
+      this.configuration = byId(`${name}-configuration`);
+      this.answer = byId(`${name}-cell`);
+      this.configuration.onchange = () => this.changeConfiguration(Number(this.configuration.value));
+      this.answer.onchange = () => this.choose({ of: this.cell.of, at: Number(this.answer.value) });
+    }
+
+    fill() {
+      options(this.configuration, part.configurations.map((c, at) => [at, nameOf(c)]));
+    }
+
+    changeConfiguration(at) {
+      const wanted = part.configurations[at];
+      const asked = this.cell ? column(this.cell.of, "question", this.cell.at) : null;
+      const same = cellsOf(wanted).find((cell) => column(wanted, "question", cell.at) === asked);
+      this.choose(same || { of: wanted, at: 0 });
+    }
+
+    choose(cell) {
+      const changed = !this.cell || this.cell.of !== cell.of;
+      this.cell = cell;
+      this.configuration.value = String(part.configurations.indexOf(cell.of));
+      if (changed) {
+        options(this.answer, cellsOf(cell.of).map((x) => {
+          const asked = questionOf(x);
+          const repeat = column(x.of, "repeat", x.at);
+          return [x.at, `${asked.suite}/${asked.id}${repeat ? ` (repeat ${repeat})` : ""}`];
+        }));
+      }
+      this.answer.value = String(cell.at);
+      compare();
+    }
+  }
+
+  const sides = { a: new Side("a"), b: new Side("b") };
+
+  function facts(side, cell) {
+    const [, reason, error, symptoms, scores] = answerOf(cell);
+    const token = column(cell.of, "token", cell.at);
+    const gap = column(cell.of, "gap", cell.at);
+    const certificate = column(cell.of, "certificate", cell.at);
+    const told = certificate && token !== null ? `${certificate}: token ${token} differs from the base's, gap ${gap === null ? "≥ 1" : gap.toFixed(3)} logits` : certificate;
+    const pairs = [
+      ["score", `${column(cell.of, "score", cell.at) ?? "unscored"} (${percent(column(cell.of, "coverage", cell.at))} of the criteria's weight)`],
+      ["scorers", Object.entries(scores).map(([name, value]) => `${name} ${value}`).join(", ")],
+      ["reason", reason],
+      ["status", [column(cell.of, "status", cell.at), column(cell.of, "finish", cell.at)].filter(Boolean).join(", ")],
+      ["error", error],
+      ["symptoms", symptoms],
+      ["certificate", told],
+      ["speed", `${number(column(cell.of, "decode", cell.at))} t/s, first token after ${number(column(cell.of, "ttft", cell.at), 2)} s, ${column(cell.of, "tokens", cell.at) ?? "–"} tokens`],
+    ];
+    const file = fileOf(cell);
+    const link = element("a", { class: "code", href: `../../../${file.split("/").map(encodeURIComponent).join("/")}` }, visible(file));
+    const lines = pairs.filter(([, value]) => value).flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, ...textNodes(value))]);
+    byId(`${side}-facts`).replaceChildren(...lines, element("dt", {}, "cell"), element("dd", {}, link));
+  }
+
+  /* Index of the first difference, never inside a surrogate pair; -1 for equal texts. */
+  function firstDifference(a, b) {
+    const least = Math.min(a.length, b.length);
+    let at = 0;
+    while (at < least && a[at] === b[at]) at += 1;
+    if (at === a.length && at === b.length) return -1;
+    return at > 0 && /[\ud800-\udbff]/.test(a[at - 1]) && /[\udc00-\udfff]/.test((a[at] || "") + (b[at] || "")) ? at - 1 : at;
+  }
+
+  function showText(side, text, at) {
+    const place = byId(`${side}-text`);
+    if (at < 0) {
+      place.replaceChildren(...textNodes(text));
+      return;
+    }
+    const word = /^\s*\S*/.exec(text.slice(at))[0] || "";
+    const marked = element("mark", {}, ...(word ? textNodes(word) : ["(ends here)"]));
+    place.replaceChildren(...textNodes(text.slice(0, at)), marked, ...textNodes(text.slice(at + word.length)));
+  }
+
+  function toDifference() {
+    for (const side of ["a", "b"]) {
+      const place = byId(`${side}-text`);
+      const found = place.querySelector("mark");
+      if (found) place.scrollTop = found.offsetTop - place.offsetTop - place.clientHeight / 3;
+    }
+  }
+
+  function compare() {
+    const { a, b } = sides;
+    if (!a.cell || !b.cell) return;
+    /* The answers stand behind this script in the file. */
+    if (document.readyState === "loading") {
+      byId("difference").textContent = "The answers are being read …";
+      return;
+    }
+    const [left, right] = [answerOf(a.cell)[0], answerOf(b.cell)[0]];
+    const [asked, other] = [questionOf(a.cell), questionOf(b.cell)];
+    const at = firstDifference(left, right);
+    const same = a.cell.of === b.cell.of && a.cell.at === b.cell.at;
+    const line = at < 0 ? 0 : left.slice(0, at).split("\n").length;
+    const words = same ? "Both sides show the same cell." : at < 0 ? "The answers are the same, character by character."
+      : `The answers first differ at character ${at + 1}, line ${line}.`;
+    byId("difference").textContent = asked === other ? words : `These are answers to two different questions. ${words}`;
+    byId("prompt").replaceChildren(...textNodes(asked === other ? asked.prompt : `A: ${asked.prompt}\n\nB: ${other.prompt}`));
+    for (const [side, text, cell] of [["a", left, a.cell], ["b", right, b.cell]]) {
+      facts(side, cell);
+      showText(side, text, at);
+    }
+    byId("to-difference").disabled = at < 0;
+    for (const button of byId("answer-table").querySelectorAll("td button")) press(button);
+    toDifference();
+  }
+
+  function step(by) {
+    const { a, b } = sides;
+    const count = a.cell.of.cells.count;
+    const next = { of: a.cell.of, at: (a.cell.at + by + count) % count };
+    const asked = column(next.of, "question", next.at);
+    const repeat = column(next.of, "repeat", next.at);
+    const there = cellsOf(b.cell.of).filter((cell) => column(cell.of, "question", cell.at) === asked);
+    const partner = there.find((cell) => column(cell.of, "repeat", cell.at) === repeat) || there[0];
+    if (partner) b.cell = partner;
+    a.choose(next);
+    b.choose(b.cell);
+  }
+
+  /* --- filters --- */
+
+  const has = (words, wanted) => wanted.toLowerCase().split(/\s+/).every((word) => words.toLowerCase().includes(word));
+
+  function filterConfigurations() {
+    const words = byId("configuration-filter").value;
+    const role = byId("role-filter").value;
+    const kind = byId("kind-filter").value;
+    configurationTable.show(part.configurations.filter((c) =>
+      has(nameOf(c), words) && (!role || c.roles.includes(role)) && (!kind || (kind === "speed") === c.speculative)));
+  }
+
+  function filterAnswers() {
+    const at = byId("answer-configuration").value;
+    const suite = byId("answer-suite").value;
+    const score = byId("answer-score").value;
+    const state = byId("answer-state").value;
+    const words = byId("answer-filter").value;
+    const within = at === "" ? part.configurations : [part.configurations[Number(at)]];
+    answerTable.show(within.flatMap(cellsOf).filter((cell) => {
+      const asked = questionOf(cell);
+      return (!suite || asked.suite === suite) && (!score || String(column(cell.of, "score", cell.at) ?? "unscored") === score)
+        && (!state || stateOf(cell) === state) && (!words || has(`${asked.suite}/${asked.id}`, words));
+    }));
+  }
+
+  function showAnswersOf(c) {
+    byId("answer-configuration").value = String(part.configurations.indexOf(c));
+    filterAnswers();
+    byId("answer-configuration").focus();
+    byId("answers").scrollIntoView();
+  }
+
+  function later(action) {
+    let waiting = 0;
+    return () => {
+      clearTimeout(waiting);
+      waiting = setTimeout(action, 120);
+    };
+  }
+
+  /* --- roles --- */
+
+  const rolesTable = () => new PagedTable(byId("roles-table"), "Best by pass rate on the role's suites, then the fastest proved way", [
+    { words: "role", header: true, value: (r) => r.role, cell: (r) => code(r.role) },
+    { words: "run", cell: (r) => (r.way === null ? "–" : code(nameOf(part.configurations[r.way]))) },
+    { words: "passes on its suites", number: true, value: (r) => r.rate && r.rate[0], cell: (r) => estimate(r.rate, 0, " %", 100) },
+    { words: "decode t/s", number: true, value: (r) => r.way !== null && part.configurations[r.way].decode[0], cell: (r) => (r.way === null ? "–" : speedCell(part.configurations[r.way])) },
+    { words: "candidates", number: true, value: (r) => r.candidates, cell: (r) => String(r.candidates) },
+    { words: "cannot be told from", cell: (r) => visible(r.tied.map((at) => nameOf(part.configurations[at])).join(", ")) || "–" },
+    { words: "suites", cell: (r) => visible(r.suites.join(", ")) },
+  ]);
+
+  /* --- start --- */
+
+  function firstPair() {
+    for (const wanted of ["lossy", "numeric tie", ""]) {
+      for (const c of part.configurations.filter((x) => x.speculative)) {
+        const base = part.configurations.find((x) => x.model === c.model && x.mode === c.row);
+        const found = cellsOf(c).find((cell) => (wanted ? column(c, "certificate", cell.at) === wanted : true));
+        const partner = found && base && cellsOf(base).find((cell) => column(base, "question", cell.at) === column(c, "question", found.at));
+        if (partner) return [partner, found];
+      }
+    }
+    const cells = part.configurations.slice(0, 2).flatMap((c) => cellsOf(c).slice(0, 1));
+    return [cells[0], cells[1] || cells[0]];
+  }
+
+  function showPart(at) {
+    part = DATA.parts[at];
+    const unique = (values) => [...new Set(values)].sort();
+    const configurations = part.configurations.map((c, place) => [place, nameOf(c)]);
+    const cells = part.configurations.flatMap(cellsOf);
+    const all = ["", "all"];
+    options(byId("role-filter"), [all, ...unique(part.configurations.flatMap((c) => c.roles)).map((x) => [x, x])]);
+    options(byId("answer-configuration"), [all, ...configurations]);
+    options(byId("answer-suite"), [all, ...unique(cells.map((cell) => questionOf(cell).suite)).map((x) => [x, x])]);
+    options(byId("answer-score"), [all, ...["0", "1", "2", "3", "unscored"].map((x) => [x, x])]);
+    options(byId("answer-state"), [all, ...unique(cells.map(stateOf)).map((x) => [x, x])]);
+    for (const pictures of document.querySelectorAll(".pictures")) pictures.hidden = pictures.dataset.part !== String(at);
+    rolesTable().show(part.roles);
+    filterConfigurations();
+    for (const side of Object.values(sides)) {
+      side.cell = null;
+      side.fill();
+    }
+    const [left, right] = firstPair();
+    sides.a.choose(left);
+    sides.b.choose(right);
+    filterAnswers();
+  }
+
+  if (!DATA.parts.length) {
+    byId("roles-table").textContent = "No cell is there yet.";
+    return;
+  }
+  options(byId("part"), DATA.parts.map((x, at) => [at, x.name]));
+  byId("part").onchange = () => showPart(Number(byId("part").value));
+  byId("configuration-filter").oninput = later(filterConfigurations);
+  byId("answer-filter").oninput = later(filterAnswers);
+  for (const id of ["role-filter", "kind-filter"]) byId(id).onchange = filterConfigurations;
+  for (const id of ["answer-configuration", "answer-suite", "answer-score", "answer-state"]) byId(id).onchange = filterAnswers;
+  byId("previous-question").onclick = () => step(-1);
+  byId("next-question").onclick = () => step(1);
+  byId("swap").onclick = () => {
+    const [left, right] = [sides.b.cell, sides.a.cell];
+    sides.a.choose(left);
+    sides.b.choose(right);
+  };
+  byId("to-difference").onclick = toDifference;
+  document.addEventListener("DOMContentLoaded", compare);
+  showPart(0);
+  document.documentElement.dataset.ready = String(Math.round(performance.now()));
+})();

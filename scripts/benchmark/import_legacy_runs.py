@@ -1,0 +1,80 @@
+"""Import the predecessor's results (run JSONs, logs of single answers, review CSVs), kept byte for byte, read as they are.
+
+Writes benchmarks/results/legacy/PROFILE/ (the files themselves below sources/, tidy tables, the predecessor's summary.csv made
+again, and everything that could not be placed, with file, place and reason) and docs/reference/benchmarks/LEGACY.md. Importing
+the same folder again changes nothing; without a folder the tables and the page are made again from what was imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from scripts.lib.config import load_config
+from scripts.lib.errors import BenchError, run_cli
+from scripts.lib.hardware import load_hardware
+from scripts.lib.legacy import HISTORY, PAGE, PROFILE, TEMPLATE
+from scripts.lib.legacy.history import Unplaced, read_history
+from scripts.lib.legacy.page import LegacyPage
+from scripts.lib.legacy.store import SOURCES, SUPERSEDED, archive_root, replace, stage
+from scripts.lib.legacy.tables import Imported, history_tables
+from scripts.lib.records import write_atomic
+from scripts.lib.registry_loader import Registry, load_registry
+from scripts.lib.render import render
+
+
+def _imported(profile: str, folder: Path, registry: Registry, skipped: tuple[tuple[str, str], ...] = ()) -> LegacyPage:
+    hardware = load_hardware(profile)
+    bandwidth = hardware.bandwidth_gb_per_s * 1e9 if hardware.bandwidth_gb_per_s else None
+    lost = tuple(Unplaced(file, "", why) for file, why in skipped)
+    return LegacyPage(
+        hardware, Imported(read_history(folder / SOURCES, folder / SUPERSEDED), registry, bandwidth, lost)
+    )
+
+
+def _write_page(registry: Registry) -> None:
+    """The page of every history there is."""
+    found = sorted(
+        path.name for path in HISTORY.iterdir() if (path / SOURCES).is_dir() and not path.name.startswith(".")
+    )
+    pages = [_imported(name, HISTORY / name, registry) for name in found]
+    write_atomic(PAGE, render(TEMPLATE, pages=pages))
+
+
+def main() -> int:
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.benchmark.import_legacy_runs", description=__doc__, formatter_class=form
+    )
+    parser.add_argument("folder", nargs="?", type=Path, metavar="DIR", help="holds runs/ and reviews/")
+    parser.add_argument("--profile", default=PROFILE, help=f"a profile of config/hardware/ (default: {PROFILE})")
+    arguments = parser.parse_args()
+    load_hardware(arguments.profile)
+    history, registry = HISTORY / arguments.profile, load_registry(load_config().registry)
+    if arguments.folder is None and not history.is_dir():
+        raise BenchError(f"nothing was imported as '{arguments.profile}' yet: name the predecessor's folder")
+    root = archive_root(arguments.folder) if arguments.folder is not None else None
+    staged, taken = stage(history, root)
+    page = _imported(arguments.profile, staged, registry, taken.skipped)
+    for name, content in history_tables(page.imported).items():
+        write_atomic(staged / name, content)
+    replace(history, staged)
+    _write_page(registry)
+    counts = page.counts
+    print(f"{taken.found} files, {taken.new} of them new, {taken.changed} changed: {history}")
+    print(
+        f"{page.runs} runs with {counts['answers']} answers, {counts['review']} reviews, {counts['duplicate']} duplicates"
+    )
+    print(
+        f"{len(list(page.struck()))} speeds struck out; {len(page.imported.unplaced)} things not placed: {history}/unplaced.csv"
+    )
+    if page.imported.history.summary:
+        print(
+            f"the archive's own summary differs in {len(page.imported.differences)} lines: {history}/summary_differences.csv"
+        )
+    print(f"page: {PAGE}")
+    return 0
+
+
+if __name__ == "__main__":
+    run_cli(main)

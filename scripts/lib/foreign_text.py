@@ -1,0 +1,55 @@
+"""Foreign text (answers, prompts, engines' words, names in the registry) made harmless for the place where it is shown."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+# What a message of several lines needs; anything else that is not printable could drive a terminal.
+TERMINAL_KEEPS = "\n\t"
+# A spreadsheet runs a text that begins with one of these (or its full-width twin) as a formula.
+_FORMULA_STARTS = tuple("=+-@＝＋－＠")
+
+
+def printable(value: object, keep: str = "") -> str:
+    """Escapes, controls, marks of direction, other invisible characters and half surrogate pairs are replaced.
+
+    `keep` names those that stay. What a terminal or a page shows is then what the text says.
+    """
+    text = str(value)
+    return text if text.isprintable() else "".join(c if c.isprintable() or c in keep else REPLACEMENT for c in text)
+
+
+def one_line(value: object) -> str:
+    """Printable text on one line, white space collapsed: for a terminal, a table's cell, a message."""
+    return printable(" ".join(str(value).split()))
+
+
+def csv_value(value: object) -> str:
+    """A value as the text of a CSV field: empty for None, one line, never a formula. Numbers stay as they are."""
+    if not isinstance(value, str):
+        return "" if value is None else str(value)
+    line = one_line(value)
+    # One such mark alone says nothing to run: `-` is the predecessor's "not asked".
+    return f"'{line}" if line.startswith(_FORMULA_STARTS) and len(line) > 1 else line
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+    """A header and rows as CSV, one line a row."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(map(csv_value, row) for row in rows)
+    return out.getvalue()
+
+
+def json_in_html(value: object) -> str:
+    """JSON that can stand inside a `<script>` element: it cannot end the element, nor begin a comment in it."""
+    made = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for mark in "<>&\u2028\u2029":
+        made = made.replace(mark, f"\\u{ord(mark):04x}")
+    # Half a surrogate pair, which a damaged record may bring, is nothing that UTF-8 can hold.
+    return made.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,14 @@
+"""The predecessor's results: read as they are, kept whole, shown apart from what this project measured.
+
+`text` reads damaged files, `runs` and `reviews` what they hold, `store` keeps the originals, `history` puts them together,
+`summary` is the predecessor's own table, `tables` and `page` are ours.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+HISTORY = Path("benchmarks/results/legacy")
+PROFILE = "legacy-epyc-9655"
+PAGE = Path("docs/reference/benchmarks/LEGACY.md")
+TEMPLATE = Path("docs/templates/LEGACY.md.j2")

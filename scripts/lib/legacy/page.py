@@ -1,0 +1,141 @@
+"""What LEGACY.md shows of an imported history; never pooled with what this project measured.
+
+Pure functions; the template is `docs/templates/LEGACY.md.j2`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from scripts.lib.hardware import Hardware
+from scripts.lib.legacy import HISTORY
+from scripts.lib.legacy.rows import LegacyRow, Way, median_speed
+from scripts.lib.legacy.store import SOURCES
+from scripts.lib.legacy.tables import Imported
+from scripts.lib.markdown import DASH, code, link, number, percent, table, text
+from scripts.lib.statistics import median, pass_rate
+from scripts.lib.tables import SUITE_ORDER
+
+
+@dataclass(frozen=True)
+class LegacyPage:
+    """One imported history under its profile."""
+
+    hardware: Hardware
+    imported: Imported
+
+    @cached_property
+    def counts(self) -> Counter[str]:
+        return self.imported.counts()
+
+    @property
+    def files(self) -> int:
+        return len(self.imported.history.sources)
+
+    @property
+    def runs(self) -> int:
+        return len(self.imported.history.runs)
+
+    @cached_property
+    def folder(self) -> str:
+        """The history's folder as the page links to it."""
+        return f"../../../{HISTORY}/{self.hardware.name}"
+
+    @cached_property
+    def suites(self) -> list[str]:
+        found = {suite for row in self.imported.rows for suite in row.passes}
+        return [*(s for s in SUITE_ORDER if s in found), *sorted(found - set(SUITE_ORDER))]
+
+    def master_table(self) -> str:
+        headers = [
+            "weights",
+            "entry",
+            "mode",
+            *self.suites,
+            "all suites",
+            "answers",
+            "t/s",
+            "fastest way",
+            "against base",
+        ]
+        return table(map(self._row, self.imported.rows), headers)
+
+    def _row(self, row: LegacyRow) -> list[str]:
+        best = row.fastest
+        return [
+            code(row.model),
+            code(row.entry.key) if row.entry is not None else DASH,
+            code(row.quality_row),
+            *("{}/{}".format(*row.passes[suite]) if suite in row.passes else DASH for suite in self.suites),
+            self._total(row),
+            str(len(row.base.answers)) if row.base is not None else DASH,
+            self._base_speed(row),
+            code(best.run.config) if best is not None else DASH,
+            self._ratio(best),
+        ]
+
+    def _total(self, row: LegacyRow) -> str:
+        """Passes of scored answers, with the interval: `48/61 (79 %, 67 %–88 %)†`."""
+        if row.review is None or not row.review.scores:
+            return "unscored"
+        passed, scored = row.total(self.suites)
+        rate = pass_rate({key: [float(score.passed)] for key, score in row.review.scores.items()})
+        assert rate is not None
+        again = "†" if row.review.rescored else ""
+        return f"{passed}/{scored} ({percent(rate.value)}, {percent(rate.low)}–{percent(rate.high)}){again}"
+
+    @staticmethod
+    def _base_speed(row: LegacyRow) -> str:
+        if row.base is None:
+            return DASH
+        found = median({(a.suite, a.question): [a.tokens_per_s] for a in row.base.answers if a.tokens_per_s})
+        shown = number(found.value if found is not None else median_speed(row.base))
+        if found is not None and found.low is not None:
+            shown += f" ({number(found.low)}–{number(found.high)})"
+        return f"~~{shown}~~" if row.struck else shown
+
+    @staticmethod
+    def _ratio(way: Way | None) -> str:
+        return f"{way.ratio:.2f}x" if way is not None and way.ratio is not None else DASH
+
+    def ways_table(self) -> str:
+        """Every speed-only mode, the struck-out ones crossed through; empty without any."""
+        rows = [
+            [
+                code(row.label),
+                code(way.run.config),
+                *self._figures(way),
+                code(way.run.run_id),
+                self._evidence(way.run.source),
+            ]
+            for row in self.imported.rows
+            for way in row.ways
+        ]
+        return table(rows, ["row", "mode", "t/s", "against base", "run", "file"]) if rows else ""
+
+    def _figures(self, way: Way) -> list[str]:
+        shown = [number(way.tokens_per_s), self._ratio(way)]
+        return [f"~~{figure}~~" if way.struck and figure != DASH else figure for figure in shown]
+
+    def _evidence(self, source: str) -> str:
+        return link("file", f"{HISTORY}/{self.hardware.name}/{SOURCES}/{source}")
+
+    def struck(self) -> Iterator[tuple[str, str, str]]:
+        """(row, mode, reason) of everything that physics or the answers' own logs strike out."""
+        for row in self.imported.rows:
+            if row.struck:
+                yield row.label, row.base.config if row.base is not None else row.quality_row, row.struck
+            yield from ((row.label, way.run.config, way.struck) for way in row.ways if way.struck)
+
+    def unplaced_table(self) -> str:
+        """How many files and places could not be placed, by reason, with the first of each; empty without any."""
+        found: dict[str, list[str]] = {}
+        for item in self.imported.unplaced:
+            kind = item.reason.partition(":")[0]
+            found.setdefault(kind, []).append(f"{item.file}: {item.place}" if item.place else item.file)
+        by_times = sorted(found.items(), key=lambda pair: -len(pair[1]))
+        rows = [[text(reason), str(len(places)), code(places[0])] for reason, places in by_times]
+        return table(rows, ["reason", "times", "first"]) if rows else ""

@@ -1,0 +1,122 @@
+"""Keeps the predecessor's files byte for byte, read-only, and replaces the whole history in one step."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.lib.errors import BenchError
+
+SOURCES, SUPERSEDED = "sources", "superseded"
+READ_ONLY = 0o444
+# Where the results are in a checkout of the predecessor.
+RESULTS = Path("benchmarks/results")
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """How many files an import found, and how many of them were new or have changed since the last one."""
+
+    found: int
+    new: int
+    changed: int
+    skipped: tuple[tuple[str, str], ...] = ()
+
+
+def archive_root(folder: Path) -> Path:
+    """The folder that holds `runs/` and `reviews/`: the one named, or `benchmarks/results` below it."""
+    if not folder.is_dir():
+        raise BenchError(f"{folder}: no such folder")
+    for root in (folder, folder / RESULTS):
+        if (root / "runs").is_dir() or (root / "reviews").is_dir():
+            return root
+    if any(folder.rglob("*.json")) or any(folder.rglob("*.csv")):
+        return folder
+    raise BenchError(
+        f"{folder}: expected a folder with runs/ and reviews/ (or {RESULTS}/ below it), found no JSON or CSV file"
+    )
+
+
+def _files(root: Path) -> Iterator[tuple[Path, str]]:
+    """(file, why it is not taken; empty: it is) below a folder, hidden ones left alone."""
+    for path in sorted(root.rglob("*")):
+        if any(part.startswith(".") for part in path.relative_to(root).parts):
+            continue
+        if path.is_symlink():
+            yield path, "a symbolic link is not followed"
+        elif path.is_file():
+            yield path, "" if os.access(path, os.R_OK) else "cannot be read"
+
+
+def _put(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    path.chmod(READ_ONLY)
+
+
+def _link_tree(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, copy_function=_link_or_copy)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _beside(history: Path, what: str) -> Path:
+    return history.with_name(f".{history.name}.{what}")
+
+
+def stage(history: Path, root: Path | None) -> tuple[Path, Taken]:
+    """A copy of the history beside it, with the files of an archive added; a changed file's older bytes are kept apart.
+
+    Nothing of the history itself is touched until `replace`.
+    """
+    staged, backup = _beside(history, "importing"), _beside(history, "old")
+    if backup.exists() and not history.exists():
+        backup.rename(history)
+    shutil.rmtree(staged, ignore_errors=True)
+    for part in (SOURCES, SUPERSEDED):
+        if (history / part).is_dir():
+            _link_tree(history / part, staged / part)
+    (staged / SOURCES).mkdir(parents=True, exist_ok=True)
+    found = new = changed = 0
+    skipped: list[tuple[str, str]] = []
+    for path, why in _files(root) if root is not None else ():
+        name = path.relative_to(root or path)
+        if why:
+            skipped.append((str(name), why))
+            continue
+        found += 1
+        target, data = staged / SOURCES / name, path.read_bytes()
+        if target.is_file():
+            if target.read_bytes() == data:
+                continue
+            changed += 1
+            _keep_older(target, staged / SUPERSEDED / name)
+        else:
+            new += 1
+        _put(target, data)
+    return staged, Taken(found, new, changed, tuple(skipped))
+
+
+def _keep_older(current: Path, kept: Path) -> None:
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    number = 1 + sum(1 for _ in kept.parent.glob(f"{kept.name}.*"))
+    current.rename(kept.with_name(f"{kept.name}.{number}"))
+
+
+def replace(history: Path, staged: Path) -> None:
+    """Put the staged history in the place of the old one; a cut in between is mended by the next `stage`."""
+    backup = _beside(history, "old")
+    os.sync()
+    shutil.rmtree(backup, ignore_errors=True)
+    if history.exists():
+        history.rename(backup)
+    staged.rename(history)
+    shutil.rmtree(backup, ignore_errors=True)

@@ -1,0 +1,134 @@
+"""One sample's folder: the pipeline is asked for its cells, and what they were worth is written beside the question.
+
+`benchmarks/results/routing/{hardware}/{sample}/` holds the configuration of each entry, outcomes.csv, routes.csv, summary.md.
+"""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from scripts.lib.config import parse_config
+from scripts.lib.errors import BenchError
+from scripts.lib.foreign_text import csv_text
+from scripts.lib.plan import Cell, Shard, find_shard, make_plan
+from scripts.lib.plan_files import for_model, load_planner, pending
+from scripts.lib.records import write_atomic
+from scripts.lib.review import ReviewRow, plan_review, read_review
+from scripts.lib.rewards import Outcome, missing, outcome, rewarded
+from scripts.lib.routing import MODE, Sample, entry_settings
+
+ROUTING = Path("benchmarks/results/routing")
+OUTCOMES = "outcomes.csv"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One entry's part of a sample: its configuration as plain values, its shard, and the review of that shard."""
+
+    key: str
+    settings: Mapping[str, Any]
+    shard: Shard
+    review: str
+
+    def pending(self) -> tuple[Cell, ...]:
+        """The cells that are still to be run."""
+        return pending(self.shard)
+
+    def targets(self) -> list[str]:
+        """The files that Snakemake is to make: a missing cell (its job makes them all), and the review."""
+        missing_cells = [f"{self.shard.folder}/{cell.file_name}" for cell in self.pending()]
+        return [*missing_cells[:1], *([] if not missing_cells and Path(self.review).is_file() else [self.review])]
+
+    def rows(self) -> tuple[ReviewRow, ...]:
+        """The reviewed cells; none where the job failed before the review."""
+        return read_review(Path(self.review)) if Path(self.review).is_file() else ()
+
+
+def parts_of(sample: Sample, raw: Mapping[str, Any]) -> tuple[Part, ...]:
+    """The parts of a sample, one per entry, planned as the pipeline plans them."""
+    parts = []
+    for key in sample.by_entry:
+        settings = entry_settings(raw, sample, key)
+        plan = make_plan(for_model(load_planner(parse_config(settings)), key))
+        shard = find_shard(plan, key, MODE)
+        parts.append(Part(key, settings, shard, plan_review(plan, shard).file))
+    return tuple(parts)
+
+
+def run_part(part: Part, folder: Path, dry_run: bool, verbose: bool) -> bool:
+    """Have Snakemake make what is missing of a part; True when all of it is there (or, on a dry run, could be)."""
+    if not (targets := part.targets()):
+        return True
+    file = folder / f"{part.key}.yaml"
+    write_atomic(file, yaml.safe_dump(dict(part.settings), sort_keys=False, allow_unicode=True))
+    argv = [sys.executable, "-m", "snakemake", "--configfile", str(file)]
+    argv += ["--dry-run"] if dry_run else []
+    argv += [] if verbose else ["--quiet", "all"]
+    return subprocess.run([*argv, "--", *targets], check=False).returncode == 0
+
+
+def outcomes_of(sample: Sample, parts: Sequence[Part]) -> tuple[Outcome, ...]:
+    """The outcome of every question under every action, rewards included."""
+    rows = {(part.key, f"{row.suite}/{row.question_id}"): row for part in parts for row in part.rows()}
+    return rewarded(_outcomes(sample, rows))
+
+
+def _outcomes(sample: Sample, rows: Mapping[tuple[str, str], ReviewRow]) -> Iterator[Outcome]:
+    for suite, actions in sample.routes.items():
+        for question in sample.questions[suite]:
+            for action, model in actions.items():
+                row = rows.get((model.key, question.name_in_full))
+                if row is not None:
+                    yield outcome(action, model.key, row)
+                else:
+                    yield missing(action, model.key, question, "its cell is not there: see the run's log")
+
+
+def outcomes_csv(outcomes: Sequence[Outcome]) -> str:
+    """One line per question and action."""
+    return csv_text([field.name for field in fields(Outcome)], (asdict(o).values() for o in outcomes))
+
+
+def read_outcomes(folder: Path) -> tuple[Outcome, ...]:
+    """The outcomes of all samples of a hardware profile, each cell once. Raises BenchError for a damaged file."""
+    found: dict[tuple[str, ...], Outcome] = {}
+    for file in sorted(folder.glob(f"*/{OUTCOMES}")):
+        with file.open(encoding="utf-8", newline="") as stream:
+            try:
+                for line in csv.DictReader(stream):
+                    o = _parsed(line)
+                    found[(o.suite, o.question, o.action, o.entry, o.cell_file)] = o
+            except (KeyError, ValueError) as error:
+                raise BenchError(
+                    f"{file}: not a table of outcomes ({error!r}); delete its folder and run again"
+                ) from error
+    return tuple(found.values())
+
+
+def _parsed(line: Mapping[str, str]) -> Outcome:
+    def number(name: str) -> float | None:
+        return float(line[name]) if line[name] else None
+
+    return Outcome(
+        suite=line["suite"],
+        question=line["question"],
+        tier=int(line["tier"]),
+        action=line["action"],
+        entry=line["entry"],
+        success=None if line["success"] == "" else line["success"] == "True",
+        quality=number("quality"),
+        elapsed_s=number("elapsed_s"),
+        expected_s=number("expected_s"),
+        reward=number("reward"),
+        infrastructure=line["infrastructure"] == "True",
+        why=line["why"],
+        cell_file=line["cell_file"],
+    )

@@ -1,0 +1,93 @@
+"""Makes results trees, run records and reviewed rows out of a few numbers, for tests of what reads them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.records import CellId, CellRecord, Measurement, digest, write_atomic
+from scripts.lib.review import ReviewRow
+from scripts.lib.run_record import RunRecord
+
+ENGINE = {"name": "embedded", "version": "0.3.36", "source": "abc"}
+
+
+def review_row(**changes: Any) -> ReviewRow:
+    """A reviewed row with nothing in it but `changes`."""
+    empty = {"str": "", "int": 0, "float": 0.0, "bool": False}
+    plain = {f.name: None if "None" in str(f.type) else empty[str(f.type)] for f in fields(ReviewRow)}
+    return ReviewRow(**(plain | changes))
+
+
+def measurement(speed: float, answer: str = "yes") -> Measurement:
+    """A generation of 100 tokens at that decode speed; prompt evaluation at ten times it."""
+    return Measurement(
+        answer=answer, finish_reason="stop", prompt_tokens=50, completion_tokens=100, ttft_s=5 / speed, prefill_s=5 / speed,
+        prefill_tokens_per_s=10 * speed, decode_s=100 / speed, decode_tokens_per_s=speed, drafted_tokens=0,
+        accepted_tokens=0, verify_steps=0,
+    )  # fmt: skip
+
+
+def cell(question: str, speed: float | None, **changes: Any) -> CellRecord:
+    """A stored cell of suite `one`; no speed makes it an `error`. `spec` is laid over the usual one; `text` is the prompt's."""
+    spec = {
+        "engine": ENGINE, "sampling": {"temperature": 0.0}, "measurement_epoch": 0,
+        "prompt": {"user": changes.pop("text", f"Is {question} so?"), "system": ""},
+    }  # fmt: skip
+    spec |= changes.pop("spec", {})
+    identity = {
+        "hardware": changes.pop("hardware", "box"), "model": changes.pop("model", "m"), "mode": changes.pop("mode", "baseline"),
+    }  # fmt: skip
+    answer = changes.pop("answer", "yes")
+    record = CellRecord(
+        cell=CellId(**identity, suite="one", question=question, repeat=changes.pop("repeat", 0)),
+        digest=digest(spec), spec=spec, status="ok" if speed else "error", error=None if speed else "out of memory",
+        measurement=measurement(speed, answer) if speed else None, load_s=1.0, warm_up_s=0.1, peak_rss_bytes=10**9,
+        effective={}, environment="env1", started_utc="2026-11-24T12:00:00+00:00", run_id="2026-11-24_120000",
+    )  # fmt: skip
+    return replace(record, **changes)
+
+
+def cells(speeds: Sequence[float | None], **changes: Any) -> list[CellRecord]:
+    """One cell per speed, questions q0, q1, …"""
+    return [cell(f"q{number}", speed, **changes) for number, speed in enumerate(speeds)]
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A results tree below a folder."""
+
+    root: Path
+
+    def store(self, records: Sequence[CellRecord]) -> None:
+        """Write cells to their places."""
+        for record in records:
+            c = record.cell
+            name = f"{c.hardware}/{c.model}/{c.mode}/{c.suite}/{c.question}.{record.digest}.json"
+            write_atomic(self.root / "cells" / name, record.to_json())
+
+    def run(self, run_id: str, records: Sequence[CellRecord], with_cells: bool = True) -> list[CellRecord]:
+        """Write a run's record, and its cells unless told otherwise; gives the records as stored."""
+        day, time = run_id.split("_")
+        started = f"{day}T{time[:2]}:{time[2:4]}:{time[4:]}+00:00"
+        stored = [replace(record, run_id=run_id, started_utc=started) for record in records]
+        recorder = RunRecord(self.root.parents[1], run_id, {})
+        for record in stored:
+            recorder.add(record)
+        if with_cells:
+            self.store(stored)
+        return stored
+
+    def environment(self, name: str, facts: Mapping[str, Any]) -> None:
+        """Write an environment record."""
+        write_atomic(self.root / "environments" / f"{name}.json", json.dumps(facts))
+
+
+def tree(folder: Path) -> Tree:
+    """An empty tree at the place that commands look in."""
+    root = folder / "benchmarks/results"
+    (root / "cells").mkdir(parents=True)
+    return Tree(root)
