@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests import golden
 
 _LOOPBACK = ("127.", "::1", "localhost")
 
@@ -23,3 +26,11 @@ def no_public_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", checked)
     for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The made-up project with its tables and pages (tests/sample_project.py). Not to be changed."""
+    folder = tmp_path_factory.mktemp("sample")
+    golden.build(folder)
+    return folder

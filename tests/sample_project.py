@@ -1,7 +1,7 @@
 """A small project with made-up results of every kind: ranked, tied, impossible, lossy, failed, missing, stale, hostile.
 
 Nothing is run and no weights are there: the plan knows them from the lock, cells are written as an engine would have left them.
-The same numbers come out every time. `fill` also fills a plan of any size (benchmarks/harness/rebuild.py).
+The same numbers come out every time. `fill` fills a plan of any size, too (benchmarks/harness/rebuild.py).
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ from typing import Any
 
 import yaml
 
+from scripts.lib.config import load_config
 from scripts.lib.gguf_header import Header
-from scripts.lib.plan import Cell, Plan, Shard
-from scripts.lib.records import CellRecord, Measurement, canonical_json, digest
+from scripts.lib.plan import Cell, Plan, Shard, seen_from_elsewhere
+from scripts.lib.plan_files import load_plans
+from scripts.lib.records import CellRecord, Measurement, canonical_json, digest, write_atomic
+from scripts.lib.review import plan_review, review_shard, to_csv
 from scripts.lib.weights import WeightsFacts, WeightsLock
 from tests.hostile import HOSTILE
 
@@ -97,7 +100,7 @@ MODELS: Mapping[str, tuple[dict[str, Any], Behaviour]] = {
         Behaviour(0.3, 120.0, hostile=True),
     ),
 }  # fmt: skip
-SUITES = {"general": 20, "coder": 20, "math": 20}
+SUITES = {"general": 12, "coder": 12, "math": 12}
 ENVIRONMENT = {
     "engine": {"name": "embedded", "version": "0.0.0", "source": "0" * 12},
     "hardware": {"name": HARDWARE},
@@ -258,6 +261,8 @@ def make_project(folder: Path) -> Path:
     for suite, count in SUITES.items():
         asked = {f"q{number:02}": _question(number) for number in range(count)}
         (prompts / f"{suite}.yaml").write_text(yaml.safe_dump({"version": "1", "domain": suite, "prompts": asked}))
+    # Another engine version is no other page.
+    (folder / "envs/engine.lock").write_text(f"llama-cpp-python==0.0.0 --hash=sha256:{'0' * 64}\n")
     for file in (folder / "config/hardware").glob("*.yaml"):
         file.unlink()
     profile = {"threads": 96, "batch_threads": 96, "cpus": "0-95", "numa": "interleave=all", "bandwidth_gb_per_s": 460}
@@ -269,14 +274,14 @@ def make_project(folder: Path) -> Path:
     return folder
 
 
-def store_environment(folder: Path) -> str:
-    """Write the environment record that the cells refer to; gives its digest."""
-    name = digest(ENVIRONMENT)
-    file = folder / f"benchmarks/results/environments/{name}.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(canonical_json(ENVIRONMENT) + "\n")
-    return name
-
-
-def behaviours() -> dict[str, Behaviour]:
-    return {key: behaviour for key, (_, behaviour) in MODELS.items()}
+def measure(folder: Path = Path()) -> None:
+    """Fill the project's plan with cells and review them, as `results` would have done. `folder`: the working directory."""
+    environment = digest(ENVIRONMENT)
+    file = folder / f"benchmarks/results/environments/{environment}.json"
+    write_atomic(file, canonical_json(ENVIRONMENT) + "\n")
+    (plan,) = load_plans(load_config())
+    fill(plan, {key: behaviour for key, (_, behaviour) in MODELS.items()}, environment)
+    plan = seen_from_elsewhere(plan)
+    for review in (plan_review(plan, shard) for shard in plan.shards):
+        if review.cells:
+            write_atomic(Path(review.file), to_csv(review_shard(review)))

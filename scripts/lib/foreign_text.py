@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Sequence
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -12,6 +13,10 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 TERMINAL_KEEPS = "\n\t"
 # A spreadsheet runs a text that begins with one of these (or its full-width twin) as a formula.
 _FORMULA_STARTS = tuple("=+-@＝＋－＠")
+# Marks of HTML; controls, marks of direction and width, half surrogate pairs (JSON has already escaped what is below a space).
+_ESCAPED_IN_HTML = re.compile(
+    "[<>&\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff]"
+)
 
 
 def printable(value: object, keep: str = "") -> str:
@@ -47,9 +52,9 @@ def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
 
 
 def json_in_html(value: object) -> str:
-    """JSON that can stand inside a `<script>` element: it cannot end the element, nor begin a comment in it."""
+    """JSON that can stand inside a `<script>` element: it cannot end the element, nor begin a comment in it.
+
+    What cannot be seen is escaped too, so that the page's source says what it says in an editor and on a terminal.
+    """
     made = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    for mark in "<>&\u2028\u2029":
-        made = made.replace(mark, f"\\u{ord(mark):04x}")
-    # Half a surrogate pair, which a damaged record may bring, is nothing that UTF-8 can hold.
-    return made.encode("utf-8", "replace").decode("utf-8")
+    return _ESCAPED_IN_HTML.sub(lambda found: f"\\u{ord(found[0]):04x}", made)

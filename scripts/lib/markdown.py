@@ -15,14 +15,16 @@ from scripts.lib.statistics import Estimate
 DASH = "–"
 # From docs/reference/benchmarks/ (and models/) to the checkout's root.
 TO_ROOT = "../../.."
-_MARKS = re.compile(r"([\\`*_\[\]|~$])")
+_MARKS = re.compile(r"([\\`*_\[\]|~$#])")
+# At the beginning of a list's entry these would make another list.
+_LIST_MARK = re.compile(r"^(\d*)([-+=.)])")
 _AUTOLINK = re.compile(r"(://|www\.)", re.IGNORECASE)
 
 
 def text(value: object) -> str:
-    """Foreign text made harmless in Markdown: one line, no HTML, no cell borders, links or formulas."""
+    """Foreign text made harmless in Markdown: one line, no HTML, no cell borders, links, headings, lists or formulas."""
     line = html.escape(one_line(value), quote=False)
-    line = _MARKS.sub(r"\\\1", line)
+    line = _LIST_MARK.sub(r"\1\\\2", _MARKS.sub(r"\\\1", line))
     return _AUTOLINK.sub(lambda found: found[0][:-1] + "\\" + found[0][-1], line)
 
 
@@ -40,7 +42,7 @@ def quoted(value: object, limit: int = 200) -> str:
 
 def link(shown: str, path: str) -> str:
     """A link from a page to a file or folder of the checkout; `shown` is Markdown already."""
-    return f"[{shown}]({TO_ROOT}/{quote(path)})"
+    return f"[{shown}]({TO_ROOT}/{quote(path, errors='replace')})"
 
 
 def number(value: float | None, digits: int = 1) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import sys
+from collections import Counter
 
 from tests.workflow.conftest import CELLS, Project
 
@@ -32,14 +34,32 @@ def test_the_report_shows_models_modes_and_what_was_left_out(finished: Project) 
 
 
 def test_rebuilding_tables_and_report_gives_the_same_bytes(finished: Project) -> None:
-    files = ["docs/reference/benchmarks/RESULTS.md", "benchmarks/results/reviews/summary.csv"]
-    before = [(finished.folder / file).read_bytes() for file in files]
+    pages, results = finished.folder / "docs/reference", finished.folder / "benchmarks/results"
+    files = [*pages.rglob("*.*"), *(results / "tables").glob("*.csv"), results / "reviews/summary.csv"]
+    kinds = Counter(file.suffix for file in files)
+    assert kinds == {".md": 3, ".html": 1, ".svg": 4, ".csv": 6}
+    before = [file.read_bytes() for file in files]
     for file in files:
-        (finished.folder / file).unlink()
+        file.unlink()
     cells = finished.cells()
     finished.results()
-    assert [(finished.folder / file).read_bytes() for file in files] == before
+    assert [file.read_bytes() for file in files] == before
     assert finished.cells() == cells
+
+
+def test_the_report_shows_its_pictures_and_links_lead_somewhere(finished: Project) -> None:
+    folder = finished.folder / "docs/reference/benchmarks"
+    shown = re.findall(r"!\[[^]]+\]\(([^)]+)\)", finished.report)
+    assert len(shown) == 4 and all((folder / picture).is_file() for picture in shown)
+    links = re.findall(r"\]\((\.\./[^)#]+)", finished.report)
+    made = [link for link in links if "/benchmarks/results/" in link]
+    assert len(made) > 20 and all((folder / link).exists() for link in made)
+
+
+def test_a_template_can_be_edited(finished: Project) -> None:
+    finished.edit("docs/templates/results/models.md.j2", "### Models", "### All models")
+    finished.results()
+    assert "### All models" in finished.report and "### Models" not in finished.report
 
 
 def test_summary_has_the_predecessors_columns(finished: Project) -> None:

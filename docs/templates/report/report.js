@@ -207,6 +207,7 @@
     { words: "model", header: true, value: (c) => c.model, cell: (c) => code(c.model) },
     { words: "quant", value: (c) => c.quant, cell: (c) => visible(c.quant) },
     { words: "mode", value: (c) => c.mode, cell: (c) => code(c.mode) },
+    { words: "answers", cell: (c) => element("button", { type: "button", "aria-label": visible(`answers of ${nameOf(c)}`), onclick: () => showAnswersOf(c) }, "show") },
     { words: "roles", value: (c) => c.roles.join(", "), cell: (c) => visible(c.roles.join(", ")) },
     { words: "passes", number: true, value: (c) => c.rate && c.rate[0],
       cell: (c) => (c.rate ? [`${c.passed}/${c.scored}: ${estimate(c.rate, 0, " %", 100)}`, bar(c.rate)] : "unscored") },
@@ -217,7 +218,6 @@
     { words: "certificate", value: (c) => c.certificate, cell: (c) => element("span", { class: c.certificate === "lossy" ? "bad" : "" }, c.certificate || "–") },
     { words: "accepted", number: true, value: (c) => c.acceptance, cell: (c) => percent(c.acceptance) },
     { words: "note", value: notesOf, cell: (c) => visible(notesOf(c)) || "–" },
-    { words: "answers", cell: (c) => element("button", { type: "button", "aria-label": visible(`answers of ${nameOf(c)}`), onclick: () => showAnswersOf(c) }, "show") },
   ]);
 
   const stateOf = (cell) => {

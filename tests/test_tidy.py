@@ -1,0 +1,66 @@
+"""The tidy tables: what pandas reads, and that the data dictionary names every column and no other."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from scripts.lib.review import COLUMNS
+from scripts.lib.tidy import TIDY
+from scripts.lib.workflow import TABLE_NAMES
+
+DICTIONARY = Path("docs/reference/tables.md")
+
+
+def documented() -> dict[str, list[str]]:
+    """Table -> the columns that the data dictionary explains, in order."""
+    found: dict[str, list[str]] = {}
+    for part in re.split(r"^## ", DICTIONARY.read_text(encoding="utf-8"), flags=re.M)[1:]:
+        name = re.match(r"`(\w+)\.csv`", part)
+        if name:
+            cells = re.findall(r"^\| (`[^|]+`) \|", part, flags=re.M)
+            found[name[1]] = [column for cell in cells for column in re.findall(r"`(\w+)`", cell)]
+    return found
+
+
+@pytest.mark.parametrize("name", TABLE_NAMES)
+def test_the_data_dictionary_names_every_column(name: str, sample: Path) -> None:
+    frame = pd.read_csv(sample / f"benchmarks/results/tables/{name}.csv")
+    assert documented()[name] == list(frame.columns) == list(TIDY[name][0])
+
+
+def test_snakemake_and_the_dictionary_know_every_table() -> None:
+    assert tuple(TIDY) == TABLE_NAMES == tuple(documented())
+
+
+def test_the_tables_agree_with_each_other(sample: Path) -> None:
+    cells, modes, suites, roles, reductions = (
+        pd.read_csv(sample / f"benchmarks/results/tables/{name}.csv") for name in TABLE_NAMES
+    )
+    assert set(COLUMNS) < set(cells.columns)
+    key = ["hardware", "engine", "model", "mode"]
+    counted = cells.groupby(key).size()
+    assert counted.to_dict() == modes.set_index(key)["cells"].to_dict()
+    speeds = cells[cells.status == "ok"].groupby(key)["decode_tokens_per_s"].median()
+    told = modes.dropna(subset=["decode_tokens_per_s_median"]).set_index(key)["decode_tokens_per_s_median"]
+    assert told.to_dict() == pytest.approx(speeds.to_dict(), abs=1e-6)
+    base = modes[modes.quality_row == modes["mode"]].set_index(key)
+    assert suites.groupby(key)["passed"].sum().to_dict() == base["passed"].to_dict()
+    best = roles[roles["rank"] == 1].set_index("role")
+    assert best.loc["coder", "model"] == "big_moe" and best.loc["architect", "way"] == "moe8_spec_little_draft_k8"
+    assert roles[roles["rank"].isna()]["not_ranked"].str.len().min() > 10
+    assert (reductions["difference_low"] <= reductions["difference"]).all()
+    assert (reductions["difference"] <= reductions["difference_high"]).all()
+
+
+def test_impossible_and_half_scored_rows_say_why_they_are_not_ranked(sample: Path) -> None:
+    modes = pd.read_csv(sample / "benchmarks/results/tables/modes.csv", keep_default_na=False).set_index(
+        ["model", "mode"]
+    )
+    assert "more than the memory's 460 GB/s" in modes.loc[("too_fast", "baseline"), "struck_out"]
+    assert modes.loc[("too_fast", "lookup_n3"), "struck_out"] == "its base baseline is struck out"
+    assert "have no score" in modes.loc[("half_measured", "baseline"), "not_ranked"]
+    assert modes.loc[("big_moe", "baseline"), "not_ranked"] == ""
