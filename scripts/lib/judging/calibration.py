@@ -46,7 +46,8 @@ def load_calibration(suites: Mapping[str, Suite], file: Path = CALIBRATION_FILE)
     for index, raw in enumerate(entries):
         place = f"answers[{index}]"
         if not isinstance(raw, dict) or not {"question", "score", "why", "answer"} <= set(raw):
-            source.problems.append(source.problem(place, "expected question, score, why and answer"))
+            first = f"{place}.{next(iter(raw))}" if isinstance(raw, dict) and raw else place
+            source.problems.append(source.problem(first, "expected question, score, why and answer"))
             continue
         for key in set(raw) - set(KEYS):
             source.problems.append(source.problem(f"{place}.{key}", f"unknown key{suggest(key, KEYS)}"))

@@ -1,0 +1,76 @@
+"""The calibration set is what it says: sixty answers, all scores, and the machine checks agree wherever they see everything."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from scripts.lib.errors import InputErrors
+from scripts.lib.judging.calibration import calibration_measures, is_fit, load_calibration, scored_by_checks
+from scripts.lib.prompt_lint import checked_weight
+from scripts.lib.prompt_loader import load_suites
+
+SUITES = load_suites(Path("benchmarks/prompts/v1"))
+KNOWN = load_calibration(SUITES)
+
+
+def test_it_has_sixty_answers_of_every_score() -> None:
+    counts = Counter(known.score for known in KNOWN)
+    assert len(KNOWN) == 60 and set(counts) == {0, 1, 2, 3} and min(counts.values()) >= 12
+    assert len({known.shown.pair for known in KNOWN}) == 60
+    assert all(known.why for known in KNOWN)
+
+
+@pytest.mark.parametrize("known", KNOWN, ids=lambda known: f"{known.question.id}-{known.score}")
+def test_the_checks_give_the_known_score_where_they_see_everything(known) -> None:  # type: ignore[no-untyped-def]
+    ((_, score, reason),) = scored_by_checks([known])
+    if checked_weight(known.question) == 100:
+        assert score == known.score, reason
+    else:
+        # What no machine can check is a part of the weight: the checks alone are at most one off.
+        assert score is None or abs(score - known.score) <= 1, reason
+
+
+def test_checks_meet_the_bars_of_a_judge() -> None:
+    rows = scored_by_checks(KNOWN)
+    measures = {m.name: m for m in calibration_measures(rows)}
+    assert is_fit(measures.values()), measures
+    assert measures["calibration_exact"].n == 60 and measures["scored"].value == 1.0
+
+
+def test_a_poor_scorer_does_not_meet_them() -> None:
+    for wrong in (lambda k: 3, lambda k: 0, lambda k: 3 - k.score, lambda k: min(3, k.score + 1)):
+        assert not is_fit(calibration_measures([(known, wrong(known), "") for known in KNOWN]))
+    assert not is_fit(calibration_measures([(known, None, "") for known in KNOWN]))
+
+
+def test_the_command_says_whether_a_scorer_is_fit(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "scripts.judge", "calibrate"]
+    done = subprocess.run([*argv, "--verbose"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "checks: meets the bars of a judge (60 answers)" in done.stdout, done.stderr
+    assert "calibration_quadratic_kappa" in done.stdout and "t2_q4_weighings" in done.stdout
+    no_key = subprocess.run([*argv, "--scorer", "claude"], capture_output=True, text=True, check=False)
+    assert no_key.returncode == 1 and "no ANTHROPIC_API_KEY in the environment" in no_key.stderr
+    assert "Traceback" not in no_key.stderr
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("{question: math/t1_q1_aples, score: 3, why: w, answer: a}", "did you mean 'math/t1_q1_apples'?"),
+        ("{question: math/t1_q1_apples, score: 4, why: w, answer: a}", "expected 0 to 3, found 4"),
+        ("{question: math/t1_q1_apples, score: true, why: w, answer: a}", "expected 0 to 3"),
+        ("{question: math/t1_q1_apples, score: 3, answer: a}", "expected question, score, why and answer"),
+        ("{question: math/t1_q1_apples, score: 3, why: w, answer: a, wy: b}", "unknown key; did you mean 'why'?"),
+    ],
+)
+def test_mistakes_are_named_with_their_place(tmp_path: Path, entry: str, said: str) -> None:
+    file = tmp_path / "set.yaml"
+    file.write_text(f"answers:\n  - {entry}\n")
+    with pytest.raises(InputErrors) as raised:
+        load_calibration(SUITES, file)
+    assert said in str(raised.value) and "set.yaml:2" in str(raised.value)
