@@ -12,7 +12,7 @@ PAGE_MODULES = [
         "pictures",
         "drawing",
     ),
-    *("results_page", "results_quality", "results_speed", "results_evidence"),
+    *("results_page", "results_quality", "results_speed", "results_evidence", "results_judge"),
 ]
 
 

@@ -12,6 +12,7 @@ from tabulate import tabulate
 
 from scripts.lib.config import Config, load_config
 from scripts.lib.errors import BenchError, run_cli
+from scripts.lib.foreign_text import one_line as shown
 from scripts.lib.judge_config import CHECKS, CLAUDE, LOCAL
 from scripts.lib.judging.answers import stored_answers
 from scripts.lib.judging.batch import calibration_batch
@@ -28,7 +29,6 @@ from scripts.lib.judging.stage import calibrate, judge_answers
 from scripts.lib.plan import make_plan, seen_from_elsewhere
 from scripts.lib.plan_files import load_planner, planners
 from scripts.lib.records import write_atomic
-from scripts.lib.terminal import shown
 
 
 def _run(config: Config, arguments: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from tabulate import tabulate
 
 from scripts.lib.config import Config, load_config
 from scripts.lib.errors import BenchError, run_cli, suggest
+from scripts.lib.foreign_text import one_line as shown
 from scripts.lib.judge_config import CHECKS, CLAUDE, LOCAL
 from scripts.lib.judging import Series
 from scripts.lib.judging.answers import Answer, every_cell, stored_answers
@@ -22,7 +23,6 @@ from scripts.lib.plan_files import load_planner, planners
 from scripts.lib.records import write_atomic
 from scripts.lib.review import ReviewRow, plan_review, review_shard, to_csv
 from scripts.lib.run_record import RUNS, read_rows
-from scripts.lib.terminal import shown
 
 MOST_DISAGREEMENTS = 20
 

@@ -16,7 +16,7 @@ from statsmodels.stats.inter_rater import cohens_kappa
 from statsmodels.stats.proportion import proportion_confint
 from tabulate import tabulate
 
-from scripts.lib.judging import Role
+from scripts.lib.judging import Role, Series
 from scripts.lib.judging.store import (
     ACCEPTED,
     QUARANTINED,
@@ -216,10 +216,13 @@ class SeriesReport:
 
 def series_reports(root: Path = VERDICTS) -> tuple[SeriesReport, ...]:
     """A report per judge that has verdicts in the tree."""
-    stores = [VerdictStore(series, root) for series in all_series(root)]
-    return tuple(
-        SeriesReport(s.series.name, s.series.scorer, s.series.model, tuple(s.batches.values())) for s in stores
-    )
+    return tuple(report_of(series, root) for series in all_series(root))
+
+
+def report_of(series: Series, root: Path = VERDICTS) -> SeriesReport:
+    """What is known of one judge."""
+    batches = VerdictStore(series, root).batches.values()
+    return SeriesReport(series.name, series.scorer, series.model, tuple(batches))
 
 
 def _shown(value: float | None) -> str:

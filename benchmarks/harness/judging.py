@@ -1,0 +1,125 @@
+"""How fast answers are judged against the limit of requests in flight; how long a review takes whose verdicts are there.
+
+The judge is a stand-in of the API on loopback (tests/judge_server.py), in a process of its own, that answers after 20 ms.
+Prints two tables:
+    python -m benchmarks.harness.judging [--pairs 5000] [--concurrency 4] [--models 60]
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import resource
+import sys
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from tabulate import tabulate
+
+from benchmarks.harness.checkout import scratch_checkout
+from benchmarks.harness.rebuild import FILL
+from benchmarks.harness.scale import synthesise, timed
+
+LATENCY_S = 0.02
+
+# Verdicts of every distinct answer, in accepted batches, as a judge would have left them.
+_JUDGE = """
+from pathlib import Path
+from scripts.lib.config import load_config
+from scripts.lib.judging import Reply, Role, make_series
+from scripts.lib.judging.answers import pair_item, stored_answers
+from scripts.lib.judging.store import BatchRecord, Verdict, VerdictStore, outcome
+from scripts.lib.plan_files import load_plans
+from scripts.lib.rubric import CriterionScore, QuestionScore
+config = load_config()
+claude = config.judge.claude
+series = make_series("claude", claude.model, claude.max_tokens, config.judge.round)
+store, answers = VerdictStore(series), {a.shown.pair: a for a in stored_answers(load_plans(config))}
+items = [pair_item(series, a.label, a.shown) for a in answers.values()]
+made = []
+for n, item in enumerate(items):
+    batch = f"{n // 100:016x}"
+    scored = QuestionScore(tuple(CriterionScore(t, w, 1.0, "because", "yes") for t, w in item.shown.criteria), summary="s" * 200)
+    verdict = Verdict(item.digest, series.name, item.shown.pair, batch, Role.PAIR, item.label, scored, False,
+                      Reply("r" * 400, raw="r" * 900, usd=0.002), "2026-11-25T00:00:00+00:00")
+    if not n:
+        store.write(verdict)
+    store.path(item.digest).parent.mkdir(parents=True, exist_ok=True)
+    store.path(item.digest).write_text(verdict.to_json())
+    made.append(outcome(item, verdict))
+for start in range(0, len(items), 100):
+    record = BatchRecord(f"{start // 100:016x}", series.name, "accepted", (), tuple(made[start:start + 100]), 0.2, "", "")
+    store.close(record)
+print(len(items))
+"""
+
+
+def _serve(pipe: Connection) -> None:
+    from tests.judge_server import JudgeServer, honest
+    from tests.test_judging import QUESTIONS
+
+    with JudgeServer(honest(QUESTIONS), latency_s=LATENCY_S) as server:
+        pipe.send(server.environment)
+        pipe.recv()
+        pipe.send(sum(server.judged.values()))
+
+
+def judging_rate(pairs: int, concurrency: int, folder: Path) -> list[object]:
+    """[answers, requests, seconds, share of the ideal rate, peak MiB] of judging so many answers."""
+    from dataclasses import replace
+
+    from scripts.lib.judging.batch import Mix
+    from scripts.lib.judging.store import VerdictStore
+    from tests.test_judge_claude import CONFIG, SERIES, items, run
+
+    ours, theirs = multiprocessing.Pipe()
+    server = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs,))
+    server.start()
+    os.environ.update(ours.recv())
+    store, todo = VerdictStore(SERIES, folder), items(pairs)
+    start = time.perf_counter()
+    result = run(store, todo, replace(CONFIG, concurrency=concurrency, max_usd=1e6), Mix(100, 0.1, 0.05))
+    seconds = time.perf_counter() - start
+    ours.send("end")
+    requests = ours.recv()
+    server.join()
+    if result.stopped or requests != result.replies:
+        sys.exit(f"the run stopped ({result.stopped}), or {requests} requests gave {result.replies} replies")
+    ideal_s = requests * LATENCY_S / concurrency
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return [pairs, requests, seconds, ideal_s / seconds, peak_mib]
+
+
+def cached_review(models: int) -> list[object]:
+    """[cells, distinct answers, seconds, peak MiB] of scoring cells whose verdicts are all there."""
+    with scratch_checkout() as folder:
+        synthesise(folder, models)
+        _, _, cells = timed([sys.executable, "-c", FILL], folder)
+        _, _, judged = timed([sys.executable, "-c", _JUDGE], folder)
+        argv = [sys.executable, "-m", "scripts.score_benchmarks", "--judge", "claude"]
+        seconds, mib, said = timed(argv, folder)
+        if "unscored" not in said or "0 replies" not in said:
+            sys.exit(said)
+        return [int(cells), int(judged), seconds, mib]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.harness.judging", description=__doc__)
+    parser.add_argument("--pairs", type=int, default=5000, help="answers to be judged (default: %(default)s)")
+    parser.add_argument("--concurrency", type=int, default=4, help="requests in flight (default: %(default)s)")
+    parser.add_argument("--models", type=int, default=60, help="700 cells each, already judged (default: %(default)s)")
+    arguments = parser.parse_args()
+    with scratch_checkout() as folder:
+        row = judging_rate(arguments.pairs, arguments.concurrency, folder / "verdicts")
+    headers = ["answers", "requests", "seconds", "of the ideal rate", "peak MiB"]
+    print(tabulate([row], headers, tablefmt="pipe", floatfmt=("", "", ".1f", ".2f", ".0f")))
+    print()
+    headers = ["cells", "verdicts", "seconds", "peak MiB"]
+    print(tabulate([cached_review(arguments.models)], headers, tablefmt="pipe", floatfmt=("", "", ".1f", ".0f")))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
