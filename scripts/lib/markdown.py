@@ -16,15 +16,15 @@ DASH = "–"
 # From docs/reference/benchmarks/ (and models/) to the checkout's root.
 TO_ROOT = "../../.."
 _MARKS = re.compile(r"([\\`*_\[\]|~$#])")
-# At the beginning of a list's entry these would make another list.
-_LIST_MARK = re.compile(r"^(\d*)([-+=.)])")
+# At the beginning of a list's entry these would make another list; a number such as 51.35 does not.
+_LIST_MARK = re.compile(r"^(\d+(?=[.)](?:\s|$))|(?=[-+=]))")
 _AUTOLINK = re.compile(r"(://|www\.)", re.IGNORECASE)
 
 
 def text(value: object) -> str:
     """Foreign text made harmless in Markdown: one line, no HTML, no cell borders, links, headings, lists or formulas."""
     line = html.escape(one_line(value), quote=False)
-    line = _LIST_MARK.sub(r"\1\\\2", _MARKS.sub(r"\\\1", line))
+    line = _LIST_MARK.sub(r"\1\\", _MARKS.sub(r"\\\1", line))
     return _AUTOLINK.sub(lambda found: found[0][:-1] + "\\" + found[0][-1], line)
 
 
