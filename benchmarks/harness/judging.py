@@ -41,7 +41,8 @@ items = [pair_item(series, a.label, a.shown) for a in answers.values()]
 made = []
 for n, item in enumerate(items):
     batch = f"{n // 100:016x}"
-    scored = QuestionScore(tuple(CriterionScore(t, w, 1.0, "because", "yes") for t, w in item.shown.criteria), summary="s" * 200)
+    criteria = tuple(CriterionScore(t, w, 1.0, "because", "yes") for t, w in item.shown.criteria)
+    scored = QuestionScore(criteria, summary="s" * 200)
     verdict = Verdict(item.digest, series.name, item.shown.pair, batch, Role.PAIR, item.label, scored, False,
                       Reply("r" * 400, raw="r" * 900, usd=0.002), "2026-11-25T00:00:00+00:00")
     if not n:

@@ -11,6 +11,8 @@ from scripts.lib.tables import Configuration
 
 SHOWN_DIVERGENCES = 100
 SHOWN_CHANGES = 3
+# llama.cpp says what is wrong in its last lines.
+ERROR_CHARACTERS = 600
 
 
 def hardware_block(part: ProfilePart) -> str:
@@ -40,7 +42,13 @@ def failures(part: ProfilePart) -> str:
         for row in (row for row in c.rows if row.status != "ok"):
             groups.setdefault((c.name, row.status, row.error), (c, []))[1].append(row.cell_file)
     rows = [
-        [configuration_name(c), f"{len(files)} of {len(c.rows)}", status, quoted(error), link("cell", files[0])]
+        [
+            configuration_name(c),
+            f"{len(files)} of {len(c.rows)}",
+            status,
+            quoted(error, ERROR_CHARACTERS),
+            link("cell", files[0]),
+        ]
         for (_, status, error), (c, files) in groups.items()
     ]
     return table(rows, ("configuration", "cells", "status", "the engine's words", "first"))
