@@ -166,10 +166,11 @@ class JudgeServer:
         place = re.sub(r"/batches/[^/]+", "/batches/ID", path)
         key = f"{method} {place}"
         self.counts[key] += 1
+        number = self.counts[key]
         self.headers.append(headers)
         body = json.loads(data) if data else {}
         await asyncio.sleep(self.latency_s)
-        fault = self.fault(key, self.counts[key], body)
+        fault = self.fault(key, number, body)
         if fault is not None:
             return fault
         if path == "/v1/messages":

@@ -318,6 +318,23 @@ def test_missing_repeated_foreign_and_expired_results(server: JudgeServer, store
     assert all(store.usable(item.shown.pair) for item in items(30))
 
 
+def test_equal_batches_whose_ids_were_lost_are_each_found_again(server: JudgeServer, store: VerdictStore) -> None:
+    """The API made them, the replies got lost: they have the same number of requests, and only results tell whose they are."""
+
+    def lose(key: str, n: int, body: dict[str, Any]) -> Fault | None:
+        if key != BATCHES:
+            return None
+        server._create(body)
+        return 200, {}, None
+
+    server.fault = lose
+    assert "no answer" in run(store, items(45), BATCHED, Mix(15, 0.1, 0.05)).stopped
+    assert len(server.batches) == 3 and len({len(batch.requests) for batch in server.batches.values()}) == 1
+    server.fault = lambda path, n, body: None
+    assert not run(store, items(45), BATCHED, Mix(15, 0.1, 0.05)).stopped
+    assert len(server.batches) == 3 and all(store.usable(item.shown.pair) for item in items(45))
+
+
 def test_results_of_another_batch_are_not_ours(server: JudgeServer, store: VerdictStore) -> None:
     server.lines = lambda lines: [line.replace('"custom_id": "', '"custom_id": "x') for line in lines]
     damaged = server.lines

@@ -228,7 +228,7 @@ def test_known_0_canaries_earn_nothing_by_the_checks() -> None:
 
 
 def test_every_batch_has_enough_canaries() -> None:
-    assert canary_count(1, 0.1) == LEAST_CANARIES and canary_count(90, 0.1) == 10 and canary_count(900, 0.1) == 100
+    assert canary_count(1, 0.1) == LEAST_CANARIES and canary_count(180, 0.1) == 20 and canary_count(900, 0.1) == 100
     for size in (1, 2, 5, 40):
         batch = make_batch(SERIES, pairs(size), (), [QUESTIONS[0]], MIX)
         assert sum(i.role is Role.CANARY for i in batch.items) >= 4

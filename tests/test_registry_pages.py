@@ -115,7 +115,7 @@ def quirks_page(outcomes: dict[str, Outcome], *configurations: Configuration) ->
 )
 def test_a_quirk_shows_its_probes_outcome(holds: bool | None, words: str) -> None:
     shown = quirks_page({"flag": Outcome("flag", "flag_absent", "--x", "0.3.36", holds, "--help says")})
-    assert f"{words}" in shown and "with 0.3.36 (`flag_absent`: --help says)" in shown
+    assert f"{words}" in shown and "with 0.3.36 (`flag_absent`: \\--help says)" in shown
     assert "still there? not probed" in shown and "`output_not_degenerate` has not been run" in shown
     assert "a \\| flag &lt;b&gt;" in shown and "use \\*another\\*" in shown
     assert shown.endswith("None.\n")

@@ -22,11 +22,23 @@ from scripts.lib.engines import Engine, EngineFailure, GenerationTimeout, Loaded
 from scripts.lib.errors import BenchError
 from scripts.lib.machine import StopRequest
 from scripts.lib.memory import page_cache
-from scripts.lib.pinning import Thread, compute_threads, has_huge_pages, memory_policy, read_threads, shown, violations
+from scripts.lib.pinning import (
+    Thread,
+    compute_threads,
+    has_huge_pages,
+    memory_policy,
+    ran_enough,
+    read_threads,
+    shown,
+    violations,
+)
 from scripts.lib.plan import Cell, Shard
 from scripts.lib.plan_files import existing_files
 from scripts.lib.records import CellRecord, Measurement, link_into_place, read_cell, write_atomic
 from scripts.lib.weights import split_files
+
+# Of a small model: how often it is warmed up again, at most, until its threads have run long enough to be judged.
+MOST_WARM_UPS = 100
 
 
 class Recorder(Protocol):
@@ -160,14 +172,21 @@ def guard_cell(shard: Shard, measured: Measurement) -> None:
         raise EngineFailure(f"mode {shard.mode.name} was not active: {measured.completion_tokens} tokens, none drafted")
 
 
-def guard_pins(shard: Shard, pid: int, before: Mapping[int, Thread]) -> Mapping[str, Any]:
-    """Read back how the engine's threads ran since `before`. Raises EngineFailure for what the profile does not want."""
-    after, policy = read_threads(pid), memory_policy(pid)
-    computing = compute_threads(before, after)
-    wrong = "; ".join(violations(shard.hardware, after.values(), computing, policy, has_huge_pages(pid)))
-    if wrong:
-        raise EngineFailure(f"hardware {shard.hardware.name} was not active: {wrong}")
-    return shown(computing, policy)
+def guard_pins(shard: Shard, engine: Engine, before: Mapping[int, Thread]) -> Mapping[str, Any]:
+    """Read back how the engine's threads ran since `before`. Raises EngineFailure for what the profile does not want.
+
+    What looks wrong after a short warm-up of a small model is looked at again after more of them.
+    """
+    for _ in range(MOST_WARM_UPS):
+        after, policy = read_threads(engine.pid()), memory_policy(engine.pid())
+        computing = compute_threads(before, after)
+        wrong = list(violations(shard.hardware, after.values(), computing, policy, has_huge_pages(engine.pid())))
+        if not wrong:
+            return shown(computing, policy)
+        if ran_enough(before, after):
+            break
+        engine.warm_up()
+    raise EngineFailure(f"hardware {shard.hardware.name} was not active: {'; '.join(wrong)}")
 
 
 @dataclass(slots=True)
@@ -191,7 +210,7 @@ def _start(job: Job, engine: Engine) -> _Start:
         drafted = engine.warm_up()
         warm_up_s = time.perf_counter() - begin
         guard_warm_up(job.shard, drafted)
-        pinned = guard_pins(job.shard, engine.pid(), threads)
+        pinned = guard_pins(job.shard, engine, threads)
         loaded = replace(loaded, effective={**loaded.effective, "pinning": pinned, "page_cache": cached})
     except EngineFailure as failure:
         return _Start(loaded, failure=str(failure))

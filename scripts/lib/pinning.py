@@ -24,6 +24,8 @@ THP = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 # The threads of a computation wait for each other after every operation, so all of them run about as long as the busiest.
 # Those that serve requests or write a log run for a small part of that, about 3 ms in a warm-up.
 COMPUTE_SHARE, SERVING_NS = 0.2, 4_000_000
+# The kernel counts a running thread's time at its ticks (4 ms and less): shares of less than some 25 of them prove nothing.
+ENOUGH_NS = 100_000_000
 # What the kernel calls numactl's memory policies in numa_maps.
 _KERNEL_POLICY = {"interleave": "interleave", "membind": "bind", "preferred": "prefer"}
 
@@ -136,17 +138,31 @@ def _ran_ns(folder: Path) -> int | None:
         return None
 
 
-def compute_threads(before: Mapping[int, Thread], after: Mapping[int, Thread]) -> tuple[Thread, ...]:
-    """The threads that computed between two readings; all of them where the kernel does not tell how long they ran."""
+def ran_ns(before: Mapping[int, Thread], after: Mapping[int, Thread]) -> Mapping[int, int] | None:
+    """Thread id -> its nanoseconds on a CPU between two readings; None where the kernel does not tell."""
     ran: dict[int, int] = {}
     for tid, thread in after.items():
         if thread.ran_ns is None:
-            return tuple(after.values())
+            return None
         known = before.get(tid)
         ran[tid] = thread.ran_ns - (known.ran_ns or 0 if known is not None else 0)
+    return ran
+
+
+def compute_threads(before: Mapping[int, Thread], after: Mapping[int, Thread]) -> tuple[Thread, ...]:
+    """The threads that computed between two readings; all of them where the kernel does not tell how long they ran."""
+    ran = ran_ns(before, after)
+    if ran is None:
+        return tuple(after.values())
     busiest = max(ran.values(), default=0)
     least = max(COMPUTE_SHARE * busiest, min(SERVING_NS, busiest / 2))
     return tuple(thread for tid, thread in sorted(after.items()) if ran[tid] >= least)
+
+
+def ran_enough(before: Mapping[int, Thread], after: Mapping[int, Thread]) -> bool:
+    """Whether the busiest thread ran for long enough between two readings to tell which threads computed."""
+    ran = ran_ns(before, after)
+    return ran is None or max(ran.values(), default=0) >= ENOUGH_NS
 
 
 def memory_policy(pid: int) -> str | None:

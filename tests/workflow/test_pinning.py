@@ -12,7 +12,7 @@ import pytest
 
 from scripts.lib.engine_build import server_binary
 from scripts.lib.hardware import Hardware
-from scripts.lib.pinning import Thread, compute_threads, huge_pages_mode, violations
+from scripts.lib.pinning import Thread, compute_threads, huge_pages_mode, ran_enough, violations
 from tests.tiny_models import write_model
 from tests.workflow.conftest import Project
 from tests.workflow.test_engines_and_modes import records
@@ -31,7 +31,8 @@ def test_threads_that_only_serve_are_no_compute_threads() -> None:
     after = {1: thread(1, 105_000_000), 2: thread(2, 8_000_000), 3: thread(3, 90_000_000)}
     assert [t.tid for t in compute_threads(before, after)] == [1, 3]
     untold = {1: thread(1, None), 2: thread(2, None)}
-    assert len(compute_threads({}, untold)) == 2
+    assert len(compute_threads({}, untold)) == 2 and ran_enough({}, untold)
+    assert ran_enough(before, after) and not ran_enough(before, before), "100 ms of the busiest thread"
 
 
 def test_each_violation_names_both_values() -> None:
@@ -109,9 +110,9 @@ engine = make_engine("embedded", EngineSettings(Path("unused"), Path(r"{folder}"
 engine.load(settings(Path(r"{folder}"), "dense", BASELINE, hardware=Shard.hardware))
 before = read_threads(engine.pid())
 engine.warm_up()
-print(guard_pins(Shard, engine.pid(), before)["cpus"])
+print(guard_pins(Shard, engine, before)["cpus"])
 os.sched_setaffinity(0, {{0}})
-guard_pins(Shard, engine.pid(), before)
+guard_pins(Shard, engine, before)
 """
 
 

@@ -16,7 +16,8 @@ from scripts.lib.prompt_lint import REFUSAL, checked_weight, uses_code
 from scripts.lib.prompt_types import Question
 from scripts.lib.rubric import MOST_SCORE
 
-LEAST_CANARIES = 8
+# Twelve catch 99 of 100 judges that answer at random; eight caught 96 (simulated).
+LEAST_CANARIES = 12
 # A cut reference is only told from the whole one where there is enough of it.
 CUT_LEAST_CHARACTERS, CUT_SHARE = 200, 0.5
 
@@ -99,7 +100,7 @@ KINDS: Mapping[str, tuple[int, Make]] = {
     "thinking only": (0, _fixed(_THINKING)),
     "refusal": (0, _fixed(REFUSAL)),
 }
-# The order in which a batch is filled: the smallest one has two known-3 and five known-0 answers.
+# The order in which a batch is filled: the smallest one has three known-3 and eight known-0 answers.
 _ORDER = (
     *("reference", "claim", "injection", "another's answer", "reference", "thinking only"),
     *("cut reference", "injection", "reference", "loop", "empty", "claim", "reference", "colon", "echo", "refusal"),

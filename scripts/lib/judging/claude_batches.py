@@ -37,7 +37,8 @@ class ClaudeBatchesJudge:
         self._client: anthropic.AsyncAnthropic | None = None
         # One batch is created at a time: after a crash at most one of them is without its id.
         self._creating = asyncio.Lock()
-        self._known: set[str] = set()
+        # Ids whose owner is sure. One that is only guessed is not among them: its true owner may be looking for it too.
+        self._owned: set[str] = set()
 
     async def ask(self, items: Sequence[Item], journal: Journal, keep: Keep) -> None:
         if self._client is None:
@@ -66,8 +67,8 @@ class ClaudeBatchesJudge:
             await self._wait(batch_id)
             results = await self._results(batch_id)
             if not results or wanted & results.keys():
+                self._owned.add(batch_id)
                 return batch_id, results
-            self._known.discard(batch_id)
             known = journal.read()
             known["not_ours"] = [*known.get("not_ours", []), known.pop("id")]
             journal.write(known)
@@ -81,13 +82,11 @@ class ClaudeBatchesJudge:
         """The id of the batch that these items were, or are now, sent in."""
         known = journal.read()
         if known.get("id"):
-            self._known.add(known["id"])
             return str(known["id"])
         async with self._creating:
             found = await self._find(known) if known.get("intent_utc") else None
             if found is None:
                 return await self._create(items, journal)
-            self._known.add(found)
             journal.write(known | {"id": found})
             return found
 
@@ -102,14 +101,14 @@ class ClaudeBatchesJudge:
         # Not retried by the SDK: a batch that was created while its answer got lost would be created twice.
         created = await self._client.with_options(max_retries=0).messages.batches.create(requests=requests)  # type: ignore[arg-type]
         journal.write(intent | {"id": created.id})
-        self._known.add(created.id)
+        self._owned.add(created.id)
         return created.id
 
     async def _find(self, known: dict[str, Any]) -> str | None:
-        """A batch with as many requests, created after the intention to: most likely ours, whose id was lost in a crash."""
+        """A batch with as many requests, created after the intention to: may be ours, whose id was lost. Its results tell."""
         assert self._client is not None
         since = datetime.fromisoformat(known["intent_utc"]) - CLOCK_SLACK
-        taken = {*self._known, *known.get("not_ours", ())}
+        taken = {*self._owned, *known.get("not_ours", ())}
         async for batch in self._client.messages.batches.list(limit=100):
             if batch.created_at < since:
                 return None
