@@ -20,6 +20,7 @@ Grader = Callable[["Prompt"], str]
 # What a fault does to a request: (status, headers, body); None answers in earnest. A body of None closes the connection.
 Fault = tuple[int, dict[str, str], str | None]
 MODEL = "claude-sonnet-5-5"
+TICK_S = 0.001
 _PART = r"<{name}-([0-9a-f]{{16}})>\n(.*)\n</{name}-\1>"
 
 
@@ -111,6 +112,7 @@ class JudgeServer:
     batches: dict[str, Batch] = field(default_factory=dict)
     in_flight: int = 0
     most_in_flight: int = 0
+    connections: int = 0
 
     def __enter__(self) -> Self:
         started = threading.Event()
@@ -138,6 +140,7 @@ class JudgeServer:
         return {"ANTHROPIC_BASE_URL": self.url, "ANTHROPIC_API_KEY": CANARY_KEY}
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 start, *rows = head.decode().split("\r\n")
@@ -146,8 +149,11 @@ class JudgeServer:
                 method, path, _ = start.split(" ")
                 self.in_flight += 1
                 self.most_in_flight = max(self.most_in_flight, self.in_flight)
+                arrived = self._loop.time()
                 try:
                     status, more, text = await self._answer(method, path.partition("?")[0], headers, body)
+                    # What the answer took to make is part of the latency; the loop's clock ticks in milliseconds, rounded up.
+                    await asyncio.sleep(self.latency_s - (self._loop.time() - arrived) - TICK_S / 2)
                 finally:
                     self.in_flight -= 1
                 if text is None:
@@ -160,6 +166,7 @@ class JudgeServer:
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
+            self.connections -= 1
             writer.close()
 
     async def _answer(self, method: str, path: str, headers: dict[str, str], data: bytes) -> Fault:
@@ -169,7 +176,6 @@ class JudgeServer:
         number = self.counts[key]
         self.headers.append(headers)
         body = json.loads(data) if data else {}
-        await asyncio.sleep(self.latency_s)
         fault = self.fault(key, number, body)
         if fault is not None:
             return fault
@@ -251,6 +257,14 @@ class JudgeServer:
         while self.counts[key] < count:
             assert time.monotonic() < end, f"{key} was asked for {self.counts[key]} times, expected {count}"
             time.sleep(0.005)
+
+    def wait_until_idle(self) -> None:
+        """Wait until what a client left behind is answered."""
+        asyncio.run_coroutine_threadsafe(self._idle(), self._loop).result(60)
+
+    async def _idle(self) -> None:
+        while self.connections:
+            await asyncio.sleep(0.005)
 
 
 # Looks like a key, opens nothing, and must be found in no file.

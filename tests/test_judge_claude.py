@@ -373,6 +373,7 @@ def test_killed_at_any_point_nothing_stored_is_asked_again(
     server.wait_for(MESSAGES, requests)
     child.kill()
     child.wait()
+    server.wait_until_idle()
     stored = [verdict for file in store.folder.glob("??/*.json") if (verdict := store.read(file.stem)) is not None]
     asked = set(server.judged)
     run(store, items(40), mix=Mix(15, 0.1, 0.05))

@@ -8,7 +8,7 @@ how fast. It gives a verdict and a quotation per criterion; the score is compute
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ TEMPLATE = """\
 {note}Grade the answer between the markers {mark}."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Material:
     """What a judge is shown of one answer. `criteria` are (text, weight); `answer` is cleaned and cut to what is read."""
 
@@ -84,7 +84,7 @@ class Material:
     answer: str
     truncated: bool
 
-    @property
+    @cached_property
     def pair(self) -> str:
         """The digest of the (question, answer) pair: equal for equal material, whichever model or mode gave it."""
         return digest(asdict(self), PAIR_DIGEST_CHARACTERS)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Protocol
 
 from scripts.lib.judge import PAIR_DIGEST_CHARACTERS, SCORING_VERSION, Material, prompt_identity
@@ -25,7 +26,7 @@ class Role(StrEnum):
     CALIBRATION = "calibration"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Series:
     """One judge as an instrument: everything that can change its verdicts. Verdicts of two series are never mixed.
 
@@ -37,7 +38,7 @@ class Series:
     model: str
     identity: Mapping[str, Any] = field(hash=False)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The folder's name: scorer, model, and the digest of the whole identity."""
         slug = re.sub(r"[^A-Za-z0-9.]+", "-", self.model).strip("-")[:60]

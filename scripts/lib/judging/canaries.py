@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from scripts.lib.checks import score_answer
 from scripts.lib.judge import material
@@ -63,7 +64,8 @@ def _another(question: Question, others: Sequence[Question], chance: random.Rand
     return None
 
 
-def _reference(question: Question, others: Sequence[Question], chance: random.Random) -> str | None:
+@lru_cache(maxsize=1024)
+def _polite_reference(question: Question) -> str | None:
     """The reference, in other words of politeness where every criterion is checked by machine and still holds."""
     if not question.reference_answer:
         return None
@@ -74,6 +76,10 @@ def _reference(question: Question, others: Sequence[Question], chance: random.Ra
         if score_answer(question, question.reference_answer, "stop").score != MOST_SCORE:
             return None
     return question.reference_answer
+
+
+def _reference(question: Question, others: Sequence[Question], chance: random.Random) -> str | None:
+    return _polite_reference(question)
 
 
 def _cut(question: Question, others: Sequence[Question], chance: random.Random) -> str | None:

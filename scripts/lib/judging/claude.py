@@ -40,7 +40,9 @@ class _Limited(httpx2.AsyncHTTPTransport):
         async with self._slots:
             response = await super().handle_async_request(request)
             await response.aread()
-            return response
+        # The request that waited for this slot goes out before the reply is looked at.
+        await asyncio.sleep(0)
+        return response
 
 
 def make_client(settings: ClaudeConfig) -> anthropic.AsyncAnthropic:

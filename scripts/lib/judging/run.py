@@ -144,18 +144,21 @@ class JudgeRun:
 
     async def _complete(self, batch: Batch) -> None:
         """Ask what is not answered yet, then check and close the batch. Raises Stopped and leaves it open."""
-        todo = [i for i in batch.items if (found := _mine(self._store, batch, i)) is None or found.transient]
+        verdicts = {i.digest: found for i in batch.items if (found := _mine(self._store, batch, i)) is not None}
+        todo = [i for i in batch.items if i.digest not in verdicts or verdicts[i.digest].transient]
 
         async def keep(item: Item, reply: Reply) -> None:
+            verdict = self._verdict(batch, item, reply)
             # Syncing a file to disk takes milliseconds in which other replies can come in.
-            await asyncio.to_thread(self._store.write, self._verdict(batch, item, reply))
+            await asyncio.to_thread(self._store.write, verdict)
+            verdicts[item.digest] = verdict
             self.result.replies += 1
             self.result.usd += reply.usd
             self._told(item)
 
         if todo:
             await self._judge.ask(todo, BatchFile(self._store.open_file(batch.name)), keep)
-        self._close(batch)
+        self._close(batch, verdicts)
 
     def _verdict(self, batch: Batch, item: Item, reply: Reply) -> Verdict:
         return Verdict(
@@ -171,8 +174,7 @@ class JudgeRun:
             judged_utc=now_utc(),
         )
 
-    def _close(self, batch: Batch) -> None:
-        verdicts = {i.digest: found for i in batch.items if (found := _mine(self._store, batch, i)) is not None}
+    def _close(self, batch: Batch, verdicts: Mapping[str, Verdict]) -> None:
         outcomes = tuple(_outcomes(self._store, batch, verdicts))
         if not _is_ripe(outcomes):
             raise Stopped("too few of a batch's canaries were answered to check it; it stays open")
