@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from scripts.lib.errors import BenchError, run_cli
 from scripts.lib.foreign_text import one_line as shown
 from scripts.lib.judge_config import CHECKS, CLAUDE, LOCAL
 from scripts.lib.judging.answers import stored_answers
-from scripts.lib.judging.batch import calibration_batch
 from scripts.lib.judging.calibration import (
     CALIBRATION_FILE,
     KnownAnswer,
@@ -25,7 +24,8 @@ from scripts.lib.judging.calibration import (
     scored_by_checks,
 )
 from scripts.lib.judging.instrument import figures, series_reports
-from scripts.lib.judging.stage import calibrate, judge_answers
+from scripts.lib.judging.stage import calibrate, drop_reviews, judge_answers
+from scripts.lib.judging.store import VerdictStore
 from scripts.lib.plan import make_plan, seen_from_elsewhere
 from scripts.lib.plan_files import load_planner, planners
 from scripts.lib.records import write_atomic
@@ -44,6 +44,11 @@ def _run(config: Config, arguments: argparse.Namespace) -> int:
         print(f"{scorer.series.name}: {result.replies} replies, ${result.usd:.4f}, {len(result.closed)} batches closed")
         for record in failed:
             print(f"quarantined: batch {record.batch}: {shown('; '.join(record.findings))}")
+        if arguments.stamp is None and result.reviews:
+            drop_reviews(result)
+            print(
+                f"{len(result.reviews)} reviews are out of date: snakemake results_so_far makes them, and RESULTS.md, again"
+            )
         if result.stopped:
             print(f"stopped: {shown(result.stopped)}; what waits is unscored until the next run")
     if arguments.stamp is not None:
@@ -68,16 +73,14 @@ def _calibrate(config: Config, arguments: argparse.Namespace) -> int:
     return 0 if fit else 1
 
 
-def _judged(config: Config, scorer: str, known: Iterable[KnownAnswer]) -> list[tuple[KnownAnswer, int | None, str]]:
+def _judged(config: Config, scorer: str, known: Sequence[KnownAnswer]) -> list[tuple[KnownAnswer, int | None, str]]:
     planner = load_planner(replace(config, judge=replace(config.judge, scorers=(scorer,))))
     series = planner.scorers[0].series
     assert series is not None
-    answers = tuple(known)
-    batch = calibration_batch(series, [(k.question, k.shown, k.score) for k in answers])
-    (record,) = calibrate(series, planner, batch).closed
-    found = {item.pair: item for item in record.items}
-    items = [(k, found[k.shown.pair]) for k in answers]
-    return [(k, item.score, item.unscored) for k, item in items]
+    store, record = VerdictStore(series), calibrate(series, planner, known)
+    found = {item.pair: store.read(item.digest) for item in record.items}
+    verdicts = [(k, found[k.shown.pair]) for k in known]
+    return [(k, v.score if v else None, v.scored.reason if v else "no reply") for k, v in verdicts]
 
 
 def _series(config: Config, arguments: argparse.Namespace) -> int:

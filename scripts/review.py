@@ -11,6 +11,7 @@ from scripts.lib.errors import run_cli
 from scripts.lib.judge_config import CLAUDE, has_key
 from scripts.lib.judging import Item, Series, Stopped
 from scripts.lib.judging.answers import estimate, request_sizes, sort_answers, stored_answers
+from scripts.lib.judging.batch import mix_of
 from scripts.lib.judging.cost import prompt_tokens
 from scripts.lib.judging.store import VerdictStore
 from scripts.lib.plan import find_shard, make_plan, seen_from_elsewhere
@@ -35,7 +36,7 @@ def _estimate(config: Config) -> None:
             f"{work.quarantined} are of quarantined batches"
         )
         if scorer.name == CLAUDE:
-            price = estimate(request_sizes(work.pending), judge.claude, judge.canary_share, judge.retest_share)
+            price = estimate(request_sizes(work.pending), judge.claude, mix_of(judge))
             print(
                 f"  {price.requests} requests with canaries and retests: about ${price.expected_usd:.2f}, at most "
                 f"${price.at_most_usd:.2f} by {judge.claude.api}; a run stops before it passes ${judge.claude.max_usd:g}"

@@ -16,8 +16,9 @@ from scripts.lib.judge_config import CHECKS, CLAUDE, LOCAL
 from scripts.lib.judging import Series
 from scripts.lib.judging.answers import Answer, every_cell, stored_answers
 from scripts.lib.judging.compare import Comparison, compare, scores_of
+from scripts.lib.judging.cost import Budget
 from scripts.lib.judging.instrument import figures
-from scripts.lib.judging.stage import judge_answers
+from scripts.lib.judging.stage import drop_reviews, judge_answers
 from scripts.lib.plan import Cell, Plan, Planner, make_plan, seen_from_elsewhere
 from scripts.lib.plan_files import load_planner, planners
 from scripts.lib.records import write_atomic
@@ -39,10 +40,11 @@ def _of_run(run: str | None) -> Callable[[Cell], bool]:
     return lambda cell: cell.digest in digests
 
 
-def _judge(planner: Planner, answers: list[Answer], again: bool) -> None:
+def _judge(planner: Planner, answers: list[Answer], beside: list[Answer], again: bool, budget: Budget) -> None:
     for scorer in planner.scorers:
         if scorer.series is not None:
-            result = judge_answers(scorer.series, planner, answers, again)
+            result = judge_answers(scorer.series, planner, answers, again, beside=beside, budget=budget)
+            drop_reviews(result)
             said = f"; stopped: {shown(result.stopped)}" if result.stopped else ""
             print(f"{scorer.series.name}: {result.replies} replies, ${result.usd:.4f}{said}")
 
@@ -68,14 +70,14 @@ def _write_reviews(plans: list[Plan], wanted: Callable[[Cell], bool]) -> None:
     print(tabulate(table, ["review", "answers", "scored", "passed", "unscored"], tablefmt="simple"))
 
 
-def _rescore(config: Config, planner: Planner, answers: list[Answer]) -> None:
+def _rescore(config: Config, planner: Planner, answers: list[Answer], budget: Budget) -> None:
     """Judge once more, in the series of the next round, and show how far the two rounds agree."""
     later = load_planner(replace(config, judge=replace(config.judge, round=config.judge.round + 1)))
     pairs = [(a.series, b.series) for a, b in zip(planner.scorers, later.scorers, strict=True)]
     judges = [(a, b) for a, b in pairs if a is not None and b is not None]
     if not judges:
         raise BenchError("--rescore asks a judge once more, and checks always say the same: add --judge claude")
-    _judge(later, answers, again=False)
+    _judge(later, answers, [], again=False, budget=budget)
     for first, second in judges:
         _show(first, second, compare(scores_of(first.name, answers), scores_of(second.name, answers)))
     print(f"the numbers are still those of round {config.judge.round}: config.yaml, judge.round chooses the round")
@@ -133,9 +135,11 @@ def main() -> int:
         first, second = arguments.compare
         _show(first, second, compare(scores_of(first, answers), scores_of(second, answers)))
         return 0
-    _judge(planner, answers, arguments.again)
+    beside = list(stored_answers(plans, lambda cell: not wanted(cell)))
+    budget = Budget(config.judge.claude.max_usd)
+    _judge(planner, answers, beside, arguments.again, budget)
     if arguments.rescore:
-        _rescore(config, planner, answers)
+        _rescore(config, planner, answers, budget)
     _write_reviews(plans, wanted)
     return 0
 

@@ -60,7 +60,7 @@ def honest(questions: Iterable[Question]) -> Grader:
     known = {question.prompt.strip(): plain(question.reference_answer) for question in questions}
 
     def grade(prompt: Prompt) -> str:
-        reference = next(answer for text, answer in known.items() if prompt.question.endswith(text))
+        reference = next((answer for text, answer in known.items() if prompt.question.endswith(text)), "")
         answer = plain(prompt.answer)
         note = f"about {answer[:30]!r} on {prompt.question[-30:]!r}"
         if reference and reference in answer:

@@ -48,6 +48,13 @@ def test_a_poor_scorer_does_not_meet_them() -> None:
     assert not is_fit(calibration_measures([(known, None, "") for known in KNOWN]))
 
 
+def test_a_scorer_that_leaves_most_unscored_does_not_meet_them() -> None:
+    """However right it is about the few."""
+    few = {known.shown.pair for known in KNOWN[::5]}
+    rows = [(known, known.score if known.shown.pair in few else None, "") for known in KNOWN]
+    assert not is_fit(calibration_measures(rows)) and is_fit(calibration_measures([(k, k.score, "") for k in KNOWN]))
+
+
 def test_the_command_says_whether_a_scorer_is_fit(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "scripts.judge", "calibrate"]
     done = subprocess.run([*argv, "--verbose"], capture_output=True, text=True, check=False)

@@ -61,11 +61,13 @@ def test_a_truncated_answer_is_a_2_at_best() -> None:
     assert score_reply(shown(finish_reason="timeout"), whole).score == 2
 
 
-def test_evidence_that_does_not_stand_in_the_answer_leaves_the_criterion_unscored() -> None:
+def test_one_quotation_that_does_not_stand_in_the_answer_leaves_it_unscored() -> None:
     invented = score_reply(shown(), reply(("met", "It is Lyon."), ("met", "The government sits")))
     assert invented.score is None and "does not stand in the answer" in invented.unscored
+    # Scored by its other criterion alone it would get a 3; by an honest verdict on this one a 2.
     minor = score_reply(shown(), reply(("met", "It is Paris."), ("met", "")))
-    assert minor.score == 3 and minor.coverage == 0.6
+    assert minor.score is None and "does not stand in the answer" in minor.unscored
+    assert score_reply(shown(), reply(("met", "It is Paris."), ("unmet", ""))).score == 2
 
 
 @pytest.mark.parametrize(

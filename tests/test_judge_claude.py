@@ -19,8 +19,8 @@ import yaml
 from scripts.lib.errors import BenchError
 from scripts.lib.judge import user_prompt
 from scripts.lib.judge_config import ClaudeConfig, parse_judge
-from scripts.lib.judging import Item, Judge, Stopped, make_series
-from scripts.lib.judging.batch import Mix
+from scripts.lib.judging import Item, Judge, Reply, Stopped, make_series
+from scripts.lib.judging.batch import BatchFile, Mix
 from scripts.lib.judging.claude import RETRIES, WORKERS_PER_SLOT, ClaudeJudge, count_tokens, read_message
 from scripts.lib.judging.claude_batches import ClaudeBatchesJudge
 from scripts.lib.judging.cost import Budget
@@ -184,10 +184,9 @@ def _message(stop_reason: str = "end_turn", text: str = "{}", model: str = MODEL
             "malformed reply: verdicts",
         ),
         ((200, {}, _message(text='{"score": 7}')), "malformed reply: not of the schema"),
-        ((200, {}, _message(model="claude-other")), "answered by claude-other"),
         ((413, {}, TOO_LARGE), "status 413"),
     ],
-    ids=["refusal", "max_tokens", "prose", "no criteria", "out of range", "another model", "too large"],
+    ids=["refusal", "max_tokens", "prose", "no criteria", "out of range", "too large"],
 )
 def test_a_lasting_fault_is_one_unscored_and_not_asked_again(
     server: JudgeServer, store: VerdictStore, fault: Fault, said: str
@@ -216,6 +215,47 @@ def test_a_refused_key_is_one_clear_error(server: JudgeServer, store: VerdictSto
     with pytest.raises(BenchError, match=r"status 401: .*check the key") as raised:
         run(store, items(20))
     assert CANARY_KEY not in str(raised.value)
+
+
+def test_another_models_answer_is_one_clear_error(server: JudgeServer, store: VerdictStore) -> None:
+    """An alias, say: every further answer would be paid for and could not be used."""
+    server.fault = lambda path, n, body: (200, {}, _message(model="claude-other-20260101"))
+    with pytest.raises(BenchError, match=r"answered by claude-other-20260101.*judge\.claude\.model"):
+        run(store, items(40))
+    assert server.counts[MESSAGES] <= WORKERS_PER_SLOT * CONFIG.concurrency
+
+
+def test_the_deadline_runs_from_when_a_request_is_sent(server: JudgeServer, store: VerdictStore) -> None:
+    """Two wait for one slot: the second one's deadline is its own."""
+    server.latency_s = 0.3
+    run(store, items(3), replace(CONFIG, concurrency=1, deadline_s=0.5))
+    assert all(store.usable(item.shown.pair) for item in items(3))
+
+
+@pytest.mark.parametrize(
+    ("fault", "counted"),
+    [
+        ((429, {"retry-after": "3600"}, OVERLOADED), True),
+        ((200, {}, "<html>"), True),
+        ((200, {}, None), True),
+        ((529, {"x-should-retry": "false"}, OVERLOADED), False),
+    ],
+    ids=["deadline", "html", "lost reply", "refused"],
+)
+def test_what_may_have_been_paid_counts_as_paid(server: JudgeServer, fault: Fault, counted: bool) -> None:
+    server.fault = lambda path, n, body: fault
+    budget = Budget(1.0)
+    judge = ClaudeJudge(SERIES, replace(CONFIG, deadline_s=0.2, concurrency=1), budget)
+
+    async def go() -> None:
+        async def keep(item: Item, reply: Reply) -> None:
+            assert reply.content is None and reply.usd == 0
+
+        await judge.ask(items(1), BatchFile(Path("unused")), keep)
+        await judge.close()
+
+    asyncio.run(go())
+    assert (budget.spent_usd > 0) == counted
 
 
 def test_no_credit_stops_the_run(server: JudgeServer, store: VerdictStore) -> None:
@@ -341,6 +381,50 @@ def test_results_of_another_batch_are_not_ours(server: JudgeServer, store: Verdi
     server.lines = lambda lines: damaged(lines) if len(server.batches) < 2 else lines
     run(store, items(5), BATCHED)
     assert len(server.batches) == 2 and all(store.usable(item.shown.pair) for item in items(5))
+
+
+PAGE = (200, {"content-type": "text/html"}, "<html>Sign in</html>")
+CREATED = "POST /v1/messages/batches"
+POLLED, FETCHED = "GET /v1/messages/batches/ID", "GET /v1/messages/batches/ID/results"
+GONE = json.dumps({"type": "error", "error": {"type": "not_found_error", "message": "no such batch"}})
+
+
+@pytest.mark.parametrize(
+    ("key", "fault"),
+    [
+        (FETCHED, PAGE),
+        (FETCHED, (200, {}, "")),
+        (FETCHED, (404, {}, GONE)),
+        (POLLED, PAGE),
+        (POLLED, (200, {"content-type": "application/json"}, '{"id": "msgb')),
+        (POLLED, (404, {}, GONE)),
+        (CREATED, PAGE),
+    ],
+    ids=["page", "nothing", "gone", "page when polled", "cut when polled", "gone when polled", "page when created"],
+)
+def test_a_batch_that_cannot_be_read_is_looked_at_again_and_paid_once(
+    server: JudgeServer, store: VerdictStore, key: str, fault: Fault
+) -> None:
+    server.fault = lambda path, n, body: fault if path == key else None
+    assert "message batch" in run(store, items(10), BATCHED).stopped
+    server.fault = lambda path, n, body: None
+    assert not run(store, items(10), BATCHED).stopped
+    assert len(server.batches) == 1 and all(store.usable(item.shown.pair) for item in items(10))
+
+
+def test_batches_wait_for_each_others_money(server: JudgeServer, store: VerdictStore) -> None:
+    """Each may cost most of the limit and costs little: all are judged, one after the other."""
+    limit = 1.2 * sum(0.5 * (1024 * 10 + 9000 * 2.5) / 1e6 for _ in range(28))
+    result = run(store, items(45), replace(BATCHED, max_usd=limit), Mix(15, 0.1, 0.05))
+    assert not result.stopped and len(server.batches) == 3 and result.usd <= limit
+
+
+def test_a_batch_that_is_paid_is_fetched_whatever_the_limit_is_now(server: JudgeServer, store: VerdictStore) -> None:
+    server.fault = lambda path, n, body: (503, {"x-should-retry": "false"}, OVERLOADED) if path == FETCHED else None
+    assert "503" in run(store, items(10), BATCHED).stopped
+    server.fault = lambda path, n, body: None
+    assert not run(store, items(10), replace(BATCHED, max_usd=0.0)).stopped
+    assert len(server.batches) == 1
 
 
 # --- kill -9 -----------------------------------------------------------------------------------------------------------------

@@ -101,9 +101,10 @@ def test_llama_servers_messages_through_the_anthropic_sdk(
     """It speaks /v1/messages but enforces no schema there: each answer ends in one verdict or one `unscored`."""
     monkeypatch.setenv("ANTHROPIC_BASE_URL", url(server))
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-not-needed-here")
-    series = make_series("claude", "smollm2", 60, 0)
+    model = str(WEIGHTS.resolve())
+    series = make_series("claude", model, 60, 0)
     store = VerdictStore(series, tmp_path / "verdicts")
-    config = replace(CONFIG, model="smollm2", max_tokens=60, concurrency=1, deadline_s=120.0)
+    config = replace(CONFIG, model=model, max_tokens=60, concurrency=1, deadline_s=120.0)
     (record,) = run(ClaudeJudge(series, config, Budget(5.0)), store, 2).closed
     assert record.status == "quarantined"
     assert all(item.answered and (item.score is not None) != bool(item.unscored) for item in record.items)

@@ -17,8 +17,8 @@ from scripts.lib.errors import BenchError
 from scripts.lib.judge import material, user_prompt
 from scripts.lib.judging import Item, Journal, Keep, Reply, Role, Series, Stopped, make_series
 from scripts.lib.judging.answers import pair_item
-from scripts.lib.judging.batch import BatchFile, Mix, make_batch
-from scripts.lib.judging.canaries import INJECTIONS, KINDS, LEAST_CANARIES, canary_count, make_canaries
+from scripts.lib.judging.batch import Batch, BatchFile, Mix, make_batch
+from scripts.lib.judging.canaries import INJECTIONS, KINDS, LEAST_CANARIES, canary_count, cut_in_half, make_canaries
 from scripts.lib.judging.instrument import findings, instrument_csv, measures, series_reports
 from scripts.lib.judging.run import JudgeRun, RunResult
 from scripts.lib.judging.store import BatchRecord, ItemOutcome, VerdictStore
@@ -30,6 +30,7 @@ SUITES = load_suites(Path("benchmarks/prompts/v1"))
 QUESTIONS = tuple(q for suite in SUITES.values() for q in suite.questions if not uses_code(q) and not q.images)
 SERIES = make_series("claude", "claude-test-1", 1024, 0)
 MIX = Mix(40, 0.1, 0.05)
+CUTTABLE = {f"{q.suite}/{q.id}" for q in QUESTIONS if cut_in_half(q) is not None}
 ASKED = {f"{q.suite}/{q.id}": q for q in QUESTIONS}
 
 
@@ -189,6 +190,51 @@ def test_failed_batches_are_used_only_when_that_is_asked_for(store: VerdictStore
     (record,) = judge(store, FakeJudge(always_3), items, use_failed=True).closed
     assert record.status == "accepted" and record.findings
     assert all(store.usable(item.shown.pair) for item in items)
+
+
+def believes_halves(prompt: Any) -> str:
+    """An answer that begins well is well: a half reference gets a 3."""
+    answer, reference = (" ".join(text.split()) for text in (prompt.answer, prompt.reference))
+    if len(answer) >= 60 and answer in reference:
+        return verdicts(prompt, "met", f"begins well {answer[:30]}")
+    return honest(QUESTIONS)(prompt)
+
+
+def test_a_judge_that_reads_the_beginning_alone_is_caught(store: VerdictStore) -> None:
+    with_cuts = [item for item in pairs(len(QUESTIONS)) if item.label in CUTTABLE]
+    (record,) = judge(store, FakeJudge(believes_halves), with_cuts).closed
+    assert record.status == "quarantined" and "references cut in half" in record.findings[0], record.findings
+
+
+def test_a_judge_that_fails_again_is_not_paid_for_more(store: VerdictStore) -> None:
+    fake = FakeJudge(always_3)
+    result = judge(store, fake, pairs(80), Mix(10, 0.1, 0.05))
+    assert "2 batches in a row failed the instrument checks" in result.stopped
+    assert len(result.closed) == 2 and len(fake.asked) == sum(len(record.items) for record in result.closed)
+
+
+@pytest.mark.parametrize("moved", [0, 5])
+def test_a_crash_while_a_failed_batch_is_closed_asks_nobody_again(store: VerdictStore, moved: int) -> None:
+    items = pairs(30)
+    (record,) = judge(store, FakeJudge(always_3), items).closed
+    quarantine = store.folder / "quarantine" / record.batch
+    for item in record.items[moved:]:
+        (quarantine / f"{item.digest}.json").rename(store.path(item.digest))
+    left = Batch(record.batch, record.opened_utc, tuple(items))
+    BatchFile(store.open_file(record.batch)).create(left)
+    fresh, fake = VerdictStore(SERIES, store.folder.parent), FakeJudge(honest(QUESTIONS))
+    judge(fresh, fake, [])
+    assert not fake.asked and not list(fresh.open_batches())
+    assert fresh.batches[record.batch] == record and len(list(quarantine.iterdir())) == len(record.items)
+
+
+def test_a_transient_failure_after_a_quarantine_is_taken_up(store: VerdictStore) -> None:
+    items = pairs(20)
+    judge(store, FakeJudge(always_3), items)
+    assert store.is_quarantined(items[0].shown.pair)
+    spoil = lambda n, item: Reply(None, "status 529", True) if item.digest == items[0].digest else None  # noqa: E731
+    judge(store, FakeJudge(honest(QUESTIONS), spoil=spoil), items)
+    assert not store.is_quarantined(items[0].shown.pair) and store.why_not(items[0].shown.pair) == "status 529"
 
 
 # --- canaries ------------------------------------------------------------------------------------------------------------

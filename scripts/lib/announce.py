@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from scripts.lib.judge_config import CLAUDE, NO_KEY, has_key
 from scripts.lib.judging.answers import estimate, most_characters, request_size
+from scripts.lib.judging.batch import mix_of
 from scripts.lib.plan import Plan
 from scripts.lib.plan_files import pending
 from scripts.lib.prediction import hours_text, read_measured, shard_seconds
@@ -51,7 +52,7 @@ def judge_lines(workflow: Workflow) -> Iterator[str]:
         said = f"judge {series.name}: at most {answers} answers in {len(reviews)} reviews"
         if series.scorer == CLAUDE:
             sizes = (request_size(cell.question, most_characters(cell)) for r in reviews for cell in r.cells)
-            price = estimate(sizes, config.claude, config.canary_share, config.retest_share)
+            price = estimate(sizes, config.claude, mix_of(config))
             said += f", at most ${price.at_most_usd:.2f} by {config.claude.api} (max_usd {config.claude.max_usd:g})"
             said += "" if has_key() else f"; {NO_KEY}: without a stored verdict they stay unscored"
         yield said

@@ -172,7 +172,6 @@ def score_reply(shown: Material, content: str) -> QuestionScore:
         least=1 if reply["attempt"] == "reasonable" and shown.answer else 0,
         most=2 if shown.truncated else 3,
     )
-    if score.score is None:
-        missing = next(c.reason for c in scores if c.points is None)
-        return QuestionScore(scores, unscored=missing, summary=score.summary)
-    return score
+    # One invented quotation is enough: weighing the other criteria alone would reward it.
+    invented = next((c.reason for c in scores if c.points is None), None)
+    return score if invented is None else QuestionScore(scores, unscored=invented, summary=score.summary)

@@ -10,7 +10,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -100,11 +100,10 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def alone_in_checkout(path: Path) -> int:
-    """Hold a checkout's lock until this process ends, however it ends; gives the open file. Raises BenchError if held.
+def hold(path: Path, held: Callable[[str], Exception]) -> int:
+    """Hold a lock file until the open file that this gives is closed, or the process ends, however it ends.
 
-    Snakemake's own lock is a file that a kill -9 leaves behind, and the next run is then refused; this one is the
-    kernel's, and is gone with its process.
+    Raises what `held` makes of the holder's process number where another one has it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -113,9 +112,21 @@ def alone_in_checkout(path: Path) -> int:
     except BlockingIOError:
         holder = os.pread(handle, 100, 0).decode("utf-8", "replace").strip()
         os.close(handle)
-        raise BenchError(
-            f"another run is going on in this checkout (process {holder}): wait for it, or end it"
-        ) from None
+        raise held(holder) from None
     os.ftruncate(handle, 0)
     os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
     return handle
+
+
+def alone_in_checkout(path: Path) -> int:
+    """Hold a checkout's lock. Raises BenchError if held.
+
+    Snakemake's own lock is a file that a kill -9 leaves behind, and the next run is then refused; this one is the
+    kernel's, and is gone with its process.
+    """
+    return hold(
+        path,
+        lambda holder: BenchError(
+            f"another run is going on in this checkout (process {holder}): wait for it, or end it"
+        ),
+    )

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 PASS_SCORE = 2
+# Points over weight from which on an answer passes.
+LEAST_PASSING_FRACTION = 0.6
 MOST_SCORE = 3
 LEAST_COVERAGE = 0.5
 
@@ -75,6 +77,6 @@ class QuestionScore:
 def _by_fraction(fraction: float) -> int:
     if fraction >= 0.9:
         return 3
-    if fraction >= 0.6:
+    if fraction >= LEAST_PASSING_FRACTION:
         return 2
     return 1 if fraction > 0 else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -105,6 +106,45 @@ def test_without_a_key_everything_else_works_and_a_key_is_taken_up(finished: Pro
     assert "Nothing to be done" in again.stdout + again.stderr
     judged(finished, server)
     assert all(row["score"] != "" for row in rows(finished))
+
+
+def test_what_is_judged_by_hand_reaches_the_results(finished: Project, server: JudgeServer) -> None:
+    finished.snakemake("results", *CLAUDE)
+    (finished.folder / "judge.yaml").write_text("judge: {scorers: [claude, checks]}\n")
+    done = script(finished, "scripts.judge", "--configfile", "judge.yaml", "run", **server.environment)
+    assert done.returncode == 0 and "4 reviews are out of date" in done.stdout, done.stdout + done.stderr
+    asked = server.counts[MESSAGES]
+    assert finished.snakemake("results", *CLAUDE).returncode == 0
+    assert all(row["score"] != "" for row in rows(finished)) and server.counts[MESSAGES] == asked
+
+
+def test_a_second_process_does_not_pay_for_the_same_batches(finished: Project, server: JudgeServer) -> None:
+    (finished.folder / "judge.yaml").write_text("judge: {scorers: [claude, checks]}\n")
+    argv = [sys.executable, "-m", "scripts.judge", "--configfile", "judge.yaml", "run"]
+    server.latency_s = 0.3
+    first = subprocess.Popen(argv, cwd=finished.folder, env=finished.environment(**server.environment))
+    server.wait_for(MESSAGES, 1)
+    second = script(finished, *argv[2:], **server.environment)
+    assert second.returncode == 0 and "is judging in this series: wait for it" in second.stdout, second.stderr
+    assert first.wait(60) == 0 and set(server.judged.values()) == {1}
+
+
+def test_a_calibration_that_was_killed_goes_on(finished: Project, server: JudgeServer) -> None:
+    known, suites = Path("benchmarks/prompts/calibration.yaml").resolve(), Path("benchmarks/prompts/v1")
+    shutil.copytree(suites, finished.folder / suites, dirs_exist_ok=True)
+    server.grader = honest([q for suite in load_suites(suites).values() for q in suite.questions])
+    argv = ("scripts.judge", "calibrate", "--scorer", "claude", "--file", str(known))
+    server.latency_s = 0.05
+    child = subprocess.Popen(
+        [sys.executable, "-m", *argv], cwd=finished.folder, env=finished.environment(**server.environment)
+    )
+    server.wait_for(MESSAGES, 30)
+    child.kill()
+    child.wait()
+    server.wait_until_idle()
+    done = script(finished, *argv, "--verbose", **server.environment)
+    assert "calibration_exact" in done.stdout, done.stdout + done.stderr
+    assert len(server.judged) == 60 and sum(server.judged.values()) <= 60 + 8
 
 
 def test_a_dry_run_tells_the_price_and_asks_nobody(finished: Project, server: JudgeServer) -> None:

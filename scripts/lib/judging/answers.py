@@ -9,6 +9,7 @@ from pathlib import Path
 from scripts.lib.judge import HEAD_CHARACTERS, TAIL_CHARACTERS, Material, material, user_prompt
 from scripts.lib.judge_config import ClaudeConfig
 from scripts.lib.judging import Item, Role, Series, verdict_digest
+from scripts.lib.judging.batch import Mix
 from scripts.lib.judging.canaries import canary_count
 from scripts.lib.judging.cost import at_most_usd, expected_usd
 from scripts.lib.judging.store import VerdictStore
@@ -99,15 +100,19 @@ class Estimate:
     at_most_usd: float
 
 
-def estimate(
-    sizes: Iterable[tuple[int, int]], config: ClaudeConfig, canary_share: float, retest_share: float
-) -> Estimate:
+def _requests(answers: int, mix: Mix) -> int:
+    """Requests of a batch of so many answers."""
+    own = answers + max(1, round(mix.retest_share * answers)) if answers else 0
+    return own + canary_count(own, mix.canary_share) if answers else 0
+
+
+def estimate(sizes: Iterable[tuple[int, int]], config: ClaudeConfig, mix: Mix) -> Estimate:
     """The estimate for requests of (characters of the user text, number of criteria)."""
     asked, prices = list(sizes), config.usd_per_million_tokens
     if not asked:
         return Estimate(0, 0, 0.0, 0.0)
-    own = len(asked) + max(1, round(retest_share * len(asked)))
-    requests = own + canary_count(own, canary_share)
+    full, rest = divmod(len(asked), mix.pairs)
+    requests = full * _requests(mix.pairs, mix) + _requests(rest, mix)
     factor = requests / len(asked)
     likely = expected_usd(prices, asked, config.batched)
     most = sum(at_most_usd(prices, characters, config.max_tokens, config.batched) for characters, _ in asked)

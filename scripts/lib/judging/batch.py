@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from typing import Any
 
 from scripts.lib.errors import BenchError
 from scripts.lib.judge import Material
+from scripts.lib.judge_config import JudgeConfig
 from scripts.lib.judging import Item, Role, Series, verdict_digest
 from scripts.lib.judging.canaries import canary_count, make_canaries
 from scripts.lib.prompt_types import Question
@@ -25,6 +27,10 @@ class Mix:
     pairs: int
     canary_share: float
     retest_share: float
+
+
+def mix_of(config: JudgeConfig) -> Mix:
+    return Mix(config.batch_answers, config.canary_share, config.retest_share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,7 @@ def make_batch(
     `questions` are those of the answers: canaries are made of them, so that they look like the rest.
     """
     opened = now_utc()
-    name = digest([series.name, sorted(item.digest for item in pairs), opened], 16)
+    name = digest([series.name, sorted(item.digest for item in pairs), time.time_ns()], 16)
     chance = random.Random(f"batch {name}")
     pool = [*pairs, *judged]
     twice = chance.sample(pool, min(len(pool), max(1, round(mix.retest_share * len(pairs)))))
@@ -65,7 +71,7 @@ def make_batch(
 def calibration_batch(series: Series, answers: Sequence[tuple[Question, Material, int]]) -> Batch:
     """A batch of answers with known scores alone."""
     opened = now_utc()
-    name = digest([series.name, "calibration", [shown.pair for _, shown, _ in answers], opened], 16)
+    name = digest([series.name, "calibration", [shown.pair for _, shown, _ in answers], time.time_ns()], 16)
     items = [
         Item(
             verdict_digest(series, shown.pair, f"{name}/calibration"),

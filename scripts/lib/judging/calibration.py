@@ -17,7 +17,7 @@ from scripts.lib.yaml_source import read_yaml
 CALIBRATION_FILE = Path("benchmarks/prompts/calibration.yaml")
 KEYS = ("question", "score", "why", "answer", "finish_reason")
 # A judge that is to be believed agrees with the known scores as well as it has to agree with itself.
-LEAST_EXACT, LEAST_KAPPA, MOST_SHIFT = 0.80, 0.85, 3.0
+LEAST_SCORED, LEAST_EXACT, LEAST_KAPPA, MOST_SHIFT = 0.95, 0.80, 0.85, 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +80,11 @@ def calibration_measures(scored: Iterable[tuple[KnownAnswer, int | None, str]]) 
 
 
 def is_fit(measures: Iterable[Measure]) -> bool:
-    """True when a scorer meets the bars: exact agreement, quadratic kappa, mean shift (in points of a hundred)."""
+    """True when a scorer meets the bars: share scored, exact agreement, quadratic kappa, mean shift (points of a hundred)."""
     values = {m.name: m.value for m in measures}
     return (
-        values.get("calibration_exact", 0.0) >= LEAST_EXACT
+        values.get("scored", 0.0) >= LEAST_SCORED
+        and values.get("calibration_exact", 0.0) >= LEAST_EXACT
         and values.get("calibration_quadratic_kappa", 0.0) >= LEAST_KAPPA
         and abs(values.get("calibration_mean_shift", 100.0)) <= MOST_SHIFT
     )

@@ -15,7 +15,7 @@ from scripts.lib.judge import material
 from scripts.lib.judging import Item, Role, Series, verdict_digest
 from scripts.lib.prompt_lint import REFUSAL, checked_weight, uses_code
 from scripts.lib.prompt_types import Question
-from scripts.lib.rubric import MOST_SCORE
+from scripts.lib.rubric import LEAST_PASSING_FRACTION, MOST_SCORE
 
 # Twelve catch 99 of 100 judges that answer at random; eight caught 96 (simulated).
 LEAST_CANARIES = 12
@@ -82,9 +82,20 @@ def _reference(question: Question, others: Sequence[Question], chance: random.Ra
     return _polite_reference(question)
 
 
-def _cut(question: Question, others: Sequence[Question], chance: random.Random) -> str | None:
+@lru_cache(maxsize=1024)
+def cut_in_half(question: Question) -> str | None:
+    """The reference's first half, where the machine checks prove that it deserves no pass, whatever they do not see."""
     reference = question.reference_answer.strip()
-    return reference[: int(len(reference) * CUT_SHARE)] if len(reference) >= CUT_LEAST_CHARACTERS else None
+    if len(reference) < CUT_LEAST_CHARACTERS or uses_code(question):
+        return None
+    cut = reference[: int(len(reference) * CUT_SHARE)]
+    seen = score_answer(question, cut, "stop")
+    at_best = (seen.fraction or 0.0) * seen.coverage + (1 - seen.coverage)
+    return cut if at_best < LEAST_PASSING_FRACTION else None
+
+
+def _cut(question: Question, others: Sequence[Question], chance: random.Random) -> str | None:
+    return cut_in_half(question)
 
 
 def _fixed(text: str) -> Callable[[Question, Sequence[Question], random.Random], str | None]:
@@ -92,10 +103,10 @@ def _fixed(text: str) -> Callable[[Question, Sequence[Question], random.Random],
 
 
 Make = Callable[[Question, Sequence[Question], random.Random], str | None]
-# Kind -> (known score, how it is made). A cut reference is a 2 at best.
+# Kind -> (known score, how it is made). A cut reference is a 1 at best.
 KINDS: Mapping[str, tuple[int, Make]] = {
     "reference": (3, _reference),
-    "cut reference": (2, _cut),
+    "cut reference": (1, _cut),
     "injection": (0, _injection),
     "claim": (0, _claim),
     "another's answer": (0, _another),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
@@ -29,6 +30,21 @@ LEAST_FAILURES_IN_A_ROW = 10
 WORKERS_PER_SLOT = 2
 
 
+# The deadline of the request that a task is sending; it runs from when the request gets its slot.
+_DEADLINE: ContextVar[_Deadline] = ContextVar("deadline")
+
+
+class _Deadline:
+    """So many seconds from `start`, retries included; until then it does not run."""
+
+    def __init__(self, seconds: float):
+        self._seconds, self.timeout = seconds, asyncio.timeout(None)
+
+    def start(self) -> None:
+        if self.timeout.when() is None:
+            self.timeout.reschedule(asyncio.get_running_loop().time() + self._seconds)
+
+
 class _Limited(httpx2.AsyncHTTPTransport):
     """Lets so many requests be in flight at once, a body read to its end included."""
 
@@ -38,6 +54,8 @@ class _Limited(httpx2.AsyncHTTPTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         async with self._slots:
+            if (deadline := _DEADLINE.get(None)) is not None:
+                deadline.start()
             response = await super().handle_async_request(request)
             await response.aread()
         # The request that waited for this slot goes out before the reply is looked at.
@@ -120,6 +138,18 @@ async def count_tokens(items: Sequence[Item], model: str, settings: ClaudeConfig
         await client.close()
 
 
+def may_be_billed(error: Exception) -> bool:
+    """True when a request may have been answered, and is to be paid for, although no answer came."""
+    never_sent = isinstance(error.__cause__, httpx2.ConnectError)
+    return isinstance(error, TimeoutError | anthropic.APIConnectionError) and not never_sent
+
+
+def check_model(reply: Reply, series: Series) -> None:
+    """Raises BenchError for a reply by another model: every further one would be paid for and worth nothing."""
+    if reply.model and reply.model != series.model:
+        raise BenchError(f"judge claude: {reply.failure}: write the id that answered into judge.claude.model")
+
+
 class Breaker:
     """Counts transient failures in a row; raises Stopped when the judge is plainly out of reach."""
 
@@ -142,6 +172,9 @@ class ClaudeJudge:
         self.series, self._settings, self._budget = series, settings, budget
         self._client: anthropic.AsyncAnthropic | None = None
         self._breaker = Breaker(settings.concurrency)
+        self._workers = WORKERS_PER_SLOT * settings.concurrency
+        # Of all batches together: so many requests are asked again after a crash at most.
+        self._working = asyncio.Semaphore(self._workers)
 
     async def ask(self, items: Sequence[Item], journal: Journal, keep: Keep) -> None:
         if self._client is None:
@@ -152,8 +185,10 @@ class ClaudeJudge:
             # What is in flight when one worker meets a reason to stop is paid for: the others finish theirs.
             for item in waiting:
                 try:
-                    reply = await self._ask(item)
-                    await keep(item, reply)
+                    async with self._working:
+                        reply = await self._ask(item)
+                        await keep(item, reply)
+                    check_model(reply, self.series)
                     self._breaker.note(reply)
                 except (Stopped, BenchError) as problem:
                     problems.append(problem)
@@ -161,7 +196,7 @@ class ClaudeJudge:
                     return
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(WORKERS_PER_SLOT * self._settings.concurrency):
+            for _ in range(self._workers):
                 group.create_task(work())
         if problems:
             raise problems[0]
@@ -172,18 +207,23 @@ class ClaudeJudge:
         most = at_most_usd(
             settings.usd_per_million_tokens, body["messages"][0]["content"], settings.max_tokens, batched=False
         )
-        self._budget.reserve(most)
-        paid = 0.0
+        await self._budget.reserve(most)
+        paid, deadline = 0.0, _Deadline(settings.deadline_s)
+        _DEADLINE.set(deadline)
         try:
-            async with asyncio.timeout(settings.deadline_s):
+            async with deadline.timeout:
                 response = await self._client.messages.with_raw_response.create(**body)
             reply = read_message(response.http_response.text, self.series.model)
-            paid = usd_of(settings.usd_per_million_tokens, reply.usage)
+            usd = usd_of(settings.usd_per_million_tokens, reply.usage)
+            # A body that cannot be read may have been a paid reply.
+            paid = most if reply.transient else usd
             request_id = response.http_response.headers.get("request-id", reply.request_id)
-            return replace(reply, request_id=request_id, usd=paid, client=client_version(self._client))
+            return replace(reply, request_id=request_id, usd=usd, client=client_version(self._client))
         except TimeoutError:
+            paid = most
             return Reply(None, f"no answer within {settings.deadline_s:g} s", transient=True)
         except anthropic.APIError as error:
+            paid = most if may_be_billed(error) else 0.0
             return read_error(error)
         finally:
             self._budget.settle(most, paid)

@@ -18,13 +18,27 @@ import anthropic
 from scripts.lib.judge_config import ClaudeConfig
 from scripts.lib.judging import Item, Journal, Keep, Reply, Series, Stopped
 from scripts.lib.judging.batch import now_utc
-from scripts.lib.judging.claude import client_version, make_client, read_error, read_message, request_body
+from scripts.lib.judging.claude import check_model, client_version, make_client, read_error, read_message, request_body
 from scripts.lib.judging.cost import Budget, at_most_usd, usd_of
 
 # A batch is processed or expired within 24 hours.
 MOST_WAIT = timedelta(hours=25)
 # The API's clock and ours may differ by so much.
 CLOCK_SLACK = timedelta(minutes=2)
+# Results that cannot be read whole are fetched so many times, which costs nothing; then what could be read has to do.
+RESULTS_TRIES = 3
+
+
+def _read_results(body: bytes) -> dict[str, dict[str, Any]]:
+    """The results by custom id, the first of each; a line that is no result is passed over."""
+    found: dict[str, dict[str, Any]] = {}
+    for line in body.split(b"\n"):
+        try:
+            raw = json.loads(line)
+            found.setdefault(str(raw["custom_id"]), dict(raw["result"]))
+        except (ValueError, TypeError, KeyError):
+            continue
+    return found
 
 
 class ClaudeBatchesJudge:
@@ -43,8 +57,10 @@ class ClaudeBatchesJudge:
     async def ask(self, items: Sequence[Item], journal: Journal, keep: Keep) -> None:
         if self._client is None:
             self._client = make_client(self._settings)
-        most, paid = sum(self._most_usd(item) for item in items), 0.0
-        self._budget.reserve(most)
+        # A batch that was created is paid for, whatever the limit is today.
+        most = 0.0 if journal.read().get("id") else sum(self._most_usd(item) for item in items)
+        paid = 0.0
+        await self._budget.reserve(most)
         try:
             batch_id, results = await self._ended(items, journal)
             for item in items:
@@ -54,10 +70,24 @@ class ClaudeBatchesJudge:
                 paid += reply.usd
                 await keep(item, reply)
             journal.write({})
+            for verdict in results.values():
+                check_model(self._reply(verdict, batch_id), self.series)
+        except anthropic.NotFoundError as error:
+            raise Stopped(f"message batches: {self._unknown(journal, error)}") from error
         except anthropic.APIError as error:
             raise Stopped(f"message batches: {read_error(error).failure}") from error
+        except (anthropic.AnthropicError, ValueError, TypeError, AttributeError) as error:
+            # What is no JSON, or a proxy's page with status 200, fails somewhere inside of the SDK.
+            raise Stopped(f"message batches: a reply could not be read ({type(error).__name__}: {error})") from error
         finally:
             self._budget.settle(most, paid)
+
+    def _unknown(self, journal: Journal, error: anthropic.APIError) -> str:
+        known = journal.read().get("id")
+        if not known:
+            return read_error(error).failure
+        where = f"the file in {self.series.name}/open that names it"
+        return f"the API does not know {known}: another key's? To have its answers judged anew, delete {where}"
 
     async def _ended(self, items: Sequence[Item], journal: Journal) -> tuple[str, dict[str, dict[str, Any]]]:
         """The ended batch of these items with its results by item; one that was found in the list may prove not to be ours."""
@@ -65,8 +95,8 @@ class ClaudeBatchesJudge:
         while True:
             batch_id = await self._batch_id(items, journal)
             await self._wait(batch_id)
-            results = await self._results(batch_id)
-            if not results or wanted & results.keys():
+            results = await self._results(batch_id, len(items))
+            if wanted & results.keys():
                 self._owned.add(batch_id)
                 return batch_id, results
             known = journal.read()
@@ -127,17 +157,21 @@ class ClaudeBatchesJudge:
         except TimeoutError:
             raise Stopped(f"message batch {batch_id} did not end within {MOST_WAIT}; run again to look again") from None
 
-    async def _results(self, batch_id: str) -> dict[str, dict[str, Any]]:
-        """The results by custom id, the first of each; a line that is no result is passed over."""
+    async def _results(self, batch_id: str, expected: int) -> dict[str, dict[str, Any]]:
+        """The results by custom id, the first of each. Raises Stopped where there is none: it is paid for and kept there."""
         assert self._client is not None
-        stream = await self._client.messages.batches.results(batch_id)
         found: dict[str, dict[str, Any]] = {}
-        for line in (await stream.http_response.aread()).split(b"\n"):
-            try:
-                raw = json.loads(line)
-                found.setdefault(str(raw["custom_id"]), dict(raw["result"]))
-            except (ValueError, TypeError, KeyError):
-                continue
+        for attempt in range(RESULTS_TRIES):
+            if attempt:
+                await asyncio.sleep(self._settings.poll_s)
+            stream = await self._client.messages.batches.results(batch_id)
+            found = _read_results(await stream.http_response.aread()) | found
+            if len(found) >= expected:
+                break
+        if not found:
+            raise Stopped(
+                f"message batch {batch_id} has ended, but its results cannot be read; run again to look again"
+            )
         return found
 
     def _reply(self, result: dict[str, Any] | None, batch_id: str) -> Reply:

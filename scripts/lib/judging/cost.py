@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 from scripts.lib.judge import SYSTEM
@@ -33,9 +34,10 @@ def prompt_tokens(user: str | int) -> int:
 
 
 def at_most_usd(prices: Prices, user: str | int, max_tokens: int, batched: bool) -> float:
-    """What a request can cost at most: nothing cached, a reply of full length, the prompt written to the cache."""
+    """What a request can cost at most: a token per byte, nothing cached, the prompt written to the cache, a full reply."""
     dearest = max(prices.input, prices.cache_write)
-    tokens = prompt_tokens(user) * dearest + max_tokens * prices.output
+    most = user if isinstance(user, int) else len(user.encode())
+    tokens = (len(SYSTEM.encode()) + most) * dearest + max_tokens * prices.output
     return tokens / MILLION * (prices.batch_factor if batched else 1.0)
 
 
@@ -55,17 +57,22 @@ class Budget:
         self.max_usd = max_usd
         self.spent_usd = 0.0
         self._reserved_usd = 0.0
+        self._settled = asyncio.Event()
 
-    def reserve(self, usd: float) -> None:
-        """Set so much aside. Raises Stopped where it does not fit any more."""
-        if self.spent_usd + self._reserved_usd + usd > self.max_usd:
-            raise Stopped(
-                f"max_usd: ${self.spent_usd:.2f} of ${self.max_usd:g} are spent, and the next request could cost "
-                f"${usd:.3f}; raise judge.claude.max_usd and run again"
-            )
+    async def reserve(self, usd: float) -> None:
+        """Set so much aside, once what others set aside is settled and leaves enough. Raises Stopped where it cannot."""
+        while self.spent_usd + self._reserved_usd + usd > self.max_usd:
+            if self.spent_usd + usd > self.max_usd:
+                raise Stopped(
+                    f"max_usd: ${self.spent_usd:.2f} of ${self.max_usd:g} are spent, and what is next could cost "
+                    f"${usd:.3f}; raise judge.claude.max_usd and run again"
+                )
+            self._settled.clear()
+            await self._settled.wait()
         self._reserved_usd += usd
 
     def settle(self, reserved_usd: float, paid_usd: float) -> None:
         """What was set aside has become a payment (0 where nothing was answered)."""
         self._reserved_usd -= reserved_usd
         self.spent_usd += paid_usd
+        self._settled.set()

@@ -54,6 +54,12 @@ def _known_3(items: Sequence[ItemOutcome]) -> Iterator[str]:
         yield f"{len(failed)} of {len(known)} references got less than {MOST_SCORE}"
 
 
+def _cut(items: Sequence[ItemOutcome]) -> Iterator[str]:
+    believed = [i for i in items if i.role is Role.CANARY and i.expected == 1 and i.score == MOST_SCORE]
+    if believed:
+        yield f"{len(believed)} references cut in half, which deserve 1 at most, got {MOST_SCORE}"
+
+
 def _lazy(items: Sequence[ItemOutcome], verdicts: Mapping[str, Verdict]) -> Iterator[str]:
     judged = [item for item in items if item.score is not None]
     scores = Counter(item.score for item in judged)
@@ -91,7 +97,7 @@ def _retest(items: Sequence[ItemOutcome]) -> Iterator[str]:
 
 def findings(items: Sequence[ItemOutcome], verdicts: Mapping[str, Verdict]) -> tuple[str, ...]:
     """What is wrong with the judge of a batch; nothing for one whose verdicts may be used. `verdicts` by digest."""
-    checks = (_known_0(items), _known_3(items), _lazy(items, verdicts), _malformed(items), _retest(items))
+    checks = (_known_0(items), _known_3(items), _cut(items), _lazy(items, verdicts), _malformed(items), _retest(items))
     return tuple(finding for check in checks for finding in check)
 
 
@@ -134,7 +140,8 @@ def agreement(prefix: str, pairs: Sequence[tuple[int, int]]) -> Iterator[Measure
         table[first, second] += 1
     # Kappa says nothing where one side has a single score.
     if min(np.count_nonzero(table.sum(axis=axis)) for axis in (0, 1)) > 1:
-        kappa = cohens_kappa(table, wt="quadratic")
+        with np.errstate(invalid="ignore"):
+            kappa = cohens_kappa(table, wt="quadratic")
         low, high = (float(kappa.kappa_low), float(kappa.kappa_upp))
         known = math.isfinite(low) and math.isfinite(high)
         yield Measure(

@@ -56,12 +56,14 @@ def read_completion(body: str) -> Reply:
     try:
         raw = json.loads(body)
         choice, used = raw["choices"][0], raw["usage"]
-        content, stop = choice["message"]["content"], str(choice["finish_reason"])
+        content, stop = choice["message"].get("content"), str(choice["finish_reason"])
         usage = Usage(int(used["prompt_tokens"]), int(used["completion_tokens"]))
-    except (ValueError, TypeError, KeyError, IndexError):
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
         return Reply(None, f"the body is no completion: {' '.join(body.split())[:80]!r}", transient=True, raw=body)
-    failure = "the judge's reply was cut at max_tokens" if stop == "length" else ""
-    return Reply(None if failure else content, failure, False, body, str(raw.get("id", "")), raw["model"], stop, usage)
+    failure = "" if content else "the judge's reply is empty"
+    failure = "the judge's reply was cut at max_tokens" if stop == "length" else failure
+    model = str(raw.get("model", ""))
+    return Reply(None if failure else content, failure, False, body, str(raw.get("id", "")), model, stop, usage)
 
 
 class LocalJudge:

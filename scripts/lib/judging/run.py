@@ -27,18 +27,24 @@ from scripts.lib.judging.store import (
 from scripts.lib.prompt_types import Question
 from scripts.lib.rubric import QuestionScore
 
+# A judge that failed so many batches in a row is not paid for another one.
+MOST_QUARANTINED_IN_A_ROW = 2
 # A batch is checked when so many of its canaries were answered; with fewer it stays open for the next run.
 LEAST_CANARIES_ANSWERED = 0.5
 
 
 @dataclass(slots=True)
 class RunResult:
-    """What a run did: replies received, what they cost, the batches it closed, and why it stopped early (empty: it did not)."""
+    """What a run did: replies received, what they cost, the batches it closed, and why it stopped early (empty: it did not).
+
+    `reviews`: the files of which it changed an answer's verdict.
+    """
 
     replies: int = 0
     usd: float = 0.0
     closed: list[BatchRecord] = field(default_factory=list)
     stopped: str = ""
+    reviews: tuple[str, ...] = ()
 
 
 def _scored(item: Item, reply: Reply) -> QuestionScore:
@@ -144,6 +150,11 @@ class JudgeRun:
 
     async def _complete(self, batch: Batch) -> None:
         """Ask what is not answered yet, then check and close the batch. Raises Stopped and leaves it open."""
+        closed = self._store.batches.get(batch.name)
+        if closed is not None:
+            # A crash while it was being closed: the record stands, the rest of the closing is done now.
+            self._store.close(closed)
+            return
         verdicts = {i.digest: found for i in batch.items if (found := _mine(self._store, batch, i)) is not None}
         todo = [i for i in batch.items if i.digest not in verdicts or verdicts[i.digest].transient]
 
@@ -195,3 +206,6 @@ class JudgeRun:
         )
         self._store.close(record)
         self.result.closed.append(record)
+        last = self.result.closed[-MOST_QUARANTINED_IN_A_ROW:]
+        if len(last) == MOST_QUARANTINED_IN_A_ROW and all(record.status == QUARANTINED for record in last):
+            raise Stopped(f"{len(last)} batches in a row failed the instrument checks: {problems[0]}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,11 +20,12 @@ from scripts.lib.errors import BenchError
 from scripts.lib.judge_config import LOCAL, NO_KEY, has_key
 from scripts.lib.judging import Item, Judge, Role, Series, Stopped
 from scripts.lib.judging.answers import Answer, Work, sort_answers, waiting_reviews
-from scripts.lib.judging.batch import Batch, BatchFile, Mix
+from scripts.lib.judging.batch import Batch, BatchFile, calibration_batch, mix_of
+from scripts.lib.judging.calibration import KnownAnswer
 from scripts.lib.judging.cost import Budget
 from scripts.lib.judging.run import JudgeRun, RunResult
-from scripts.lib.judging.store import VerdictStore
-from scripts.lib.machine import alone_on_machine
+from scripts.lib.judging.store import BatchRecord, VerdictStore
+from scripts.lib.machine import alone_on_machine, hold
 from scripts.lib.modes import Mode
 from scripts.lib.plan import Planner
 
@@ -31,13 +33,18 @@ SERVER_LOG = Path("benchmarks/results/logs/judge/server.log")
 READY_TIMEOUT_S = 600.0
 
 
-def mix_of(config: Config) -> Mix:
-    judge = config.judge
-    return Mix(judge.batch_answers, judge.canary_share, judge.retest_share)
+@contextlib.contextmanager
+def _alone_in_series(store: VerdictStore) -> Iterator[None]:
+    """Two processes would both finish the batches in hand, and pay twice. Raises Stopped where another is at it."""
+    handle = hold(store.lock_file, lambda holder: Stopped(f"process {holder} is judging in this series: wait for it"))
+    try:
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextlib.contextmanager
-def open_judge(series: Series, planner: Planner) -> Iterator[Judge]:
+def open_judge(series: Series, planner: Planner, budget: Budget) -> Iterator[Judge]:
     """The judge of a series; a local one's server runs as long. Raises Stopped where there is no such judge now."""
     config = planner.config.judge
     if series.scorer == LOCAL:
@@ -53,7 +60,7 @@ def open_judge(series: Series, planner: Planner) -> Iterator[Judge]:
     if not has_key():
         raise Stopped(NO_KEY)
     made = ClaudeBatchesJudge if config.claude.batched else ClaudeJudge
-    yield made(series, config.claude, Budget(config.claude.max_usd))
+    yield made(series, config.claude, budget)
 
 
 @contextlib.contextmanager
@@ -88,16 +95,28 @@ async def _judge(judge: Judge, store: VerdictStore, config: Config, work: Work, 
 
         run = JudgeRun(judge, store, told, config.judge.use_failed_batches)
         try:
-            return await run.pairs(work.pending, work.judged, work.questions, mix_of(config))
+            return await run.pairs(work.pending, work.judged, work.questions, mix_of(config.judge))
         finally:
             await judge.close()
 
 
-def calibrate(series: Series, planner: Planner, batch: Batch, bar: bool = True) -> RunResult:
-    """Judge a batch of answers with known scores. Raises BenchError where the judge is not to be had."""
+def _calibration(store: VerdictStore, known: Sequence[KnownAnswer]) -> Batch:
+    """The batch of these answers that an earlier call left open, else a new one."""
+    new = calibration_batch(store.series, [(k.question, k.shown, k.score) for k in known])
+    wanted = {item.shown.pair for item in new.items}
+    for name in store.open_batches():
+        old = BatchFile(store.open_file(name)).load()
+        if {i.shown.pair for i in old.items} == wanted and all(i.role is Role.CALIBRATION for i in old.items):
+            return old
+    BatchFile(store.open_file(new.name)).create(new)
+    return new
+
+
+def calibrate(series: Series, planner: Planner, known: Sequence[KnownAnswer], bar: bool = True) -> BatchRecord:
+    """Judge answers with known scores. Raises BenchError where the judge is not to be had."""
     store = VerdictStore(series)
 
-    async def go(judge: Judge) -> RunResult:
+    async def go(judge: Judge, batch: Batch) -> RunResult:
         with tqdm(total=len(batch.items), desc=series.name, unit="answer", disable=None if bar else True) as progress:
             try:
                 return await JudgeRun(judge, store, lambda item: progress.update()).calibrate(batch)
@@ -105,32 +124,48 @@ def calibrate(series: Series, planner: Planner, batch: Batch, bar: bool = True) 
                 await judge.close()
 
     try:
-        with open_judge(series, planner) as judge:
-            BatchFile(store.open_file(batch.name)).create(batch)
-            result = asyncio.run(go(judge))
+        budget = Budget(planner.config.judge.claude.max_usd)
+        with _alone_in_series(store), open_judge(series, planner, budget) as judge:
+            result = asyncio.run(go(judge, _calibration(store, known)))
     except Stopped as stopped:
         raise BenchError(f"judge {series.scorer}: {stopped}") from stopped
     if result.stopped:
         raise BenchError(f"judge {series.scorer}: {result.stopped}")
-    return result
+    return result.closed[0]
 
 
 def judge_answers(
-    series: Series, planner: Planner, answers: Sequence[Answer], again: bool = False, bar: bool = True
+    series: Series,
+    planner: Planner,
+    answers: Sequence[Answer],
+    again: bool = False,
+    bar: bool = True,
+    beside: Sequence[Answer] = (),
+    budget: Budget | None = None,
 ) -> RunResult:
     """Judge what has no usable verdict in the series; gives what was done. Never raises for a judge that is not to be had.
 
-    `again`: answers of quarantined batches, too.
+    `again`: answers of quarantined batches, too. `beside`: the other answers of the reviews, which are not to be judged now.
+    `budget`: what several calls share.
     """
     store = VerdictStore(series)
     work = sort_answers(store, answers, again)
     result = RunResult()
     if work.pending or any(store.open_batches()):
         try:
-            with open_judge(series, planner) as judge:
+            budget = budget or Budget(planner.config.judge.claude.max_usd)
+            with _alone_in_series(store), open_judge(series, planner, budget) as judge:
                 result = asyncio.run(_judge(judge, store, planner.config, work, bar))
         except Stopped as stopped:
             result.stopped = str(stopped)
-    covered = {answer.review for answer in answers}
-    store.set_unfinished(result.stopped, waiting_reviews(store, answers), covered)
+    every = [*answers, *beside]
+    settled = {i.shown.pair for i in work.pending if store.usable(i.shown.pair) or store.is_quarantined(i.shown.pair)}
+    result.reviews = tuple(sorted({answer.review for answer in every if answer.shown.pair in settled}))
+    store.set_unfinished(result.stopped, waiting_reviews(store, every), {answer.review for answer in every})
     return result
+
+
+def drop_reviews(result: RunResult) -> None:
+    """Drop the reviews that a run outside of Snakemake made out of date: the next `snakemake results` makes them again."""
+    for file in result.reviews:
+        Path(file).unlink(missing_ok=True)

@@ -193,18 +193,19 @@ class VerdictStore:
             return verdict.scored.unscored
         if verdict is not None and verdict.batch not in self.batches:
             return f"batch {verdict.batch} of the judge is not finished"
-        if pair in self._quarantined:
+        if self.is_quarantined(pair):
             record = self.batches[self._quarantined[pair]]
             return f"batch {record.batch} is quarantined: {record.findings[0]}"
         return self.stopped() or "not judged yet"
 
     def is_quarantined(self, pair: str) -> bool:
-        return pair in self._quarantined
+        """True where a failed batch had the pair and nothing has taken its verdict's place since."""
+        return pair in self._quarantined and self.read(verdict_digest(self.series, pair)) is None
 
     def close(self, record: BatchRecord) -> None:
         """Write a batch's record, move a failed batch's verdicts away, and take the batch off the open ones.
 
-        The record decides: a crash in between leaves verdicts that do not count, and the next `close` moves them.
+        The record decides: a crash in between leaves verdicts that do not count, and the next run closes it once more.
         """
         write_atomic(self.folder / "batches" / f"{record.batch}.json", record.to_json())
         if record.status == QUARANTINED:
@@ -223,6 +224,10 @@ class VerdictStore:
 
     def open_file(self, batch: str) -> Path:
         return self.folder / "open" / f"{batch}.json"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.folder / "open" / "lock"
 
     def open_batches(self) -> Iterator[str]:
         """The batches in hand, oldest name first."""
