@@ -7,24 +7,27 @@ front says which. Effects are B against A, so a negative one means that B is les
   python -m scripts.compare v1.2 HEAD
   python -m scripts.compare 2026-11-24_120000 2026-11-25_120000 --gate "decode_tokens_per_s -3%" --gate "quality -2pt"
 
-Exit code: 0 when every gate passed, 3 when one tripped, 1 when something could not be compared or judged, 2 for a
-command line that was not understood.
+Exit code: 0 when every gate passed on every configuration of A, 3 when one tripped, 1 when none did but one could not be
+judged (a configuration that B lacks, that failed there, or with too few shared questions; --model and --mode narrow both
+sides) or nothing could be compared, 2 for a command line that was not understood.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 
 from scripts.lib.compare_report import report, report_csv
-from scripts.lib.comparing import Compared, pair
+from scripts.lib.comparing import Compared, Key, pair
 from scripts.lib.config import load_config, matches
 from scripts.lib.errors import BenchError, run_cli
 from scripts.lib.gates import METRICS, TRIPPED_EXIT_CODE, Gate, Outcome, judge, parse_gate, read_noise
 from scripts.lib.observations import Observations, resolve
 from scripts.lib.plan import CELLS
 from scripts.lib.rescoring import load_rescorer
+from scripts.lib.statistics import Comparison
 
 RESULTS = Path(CELLS).parent
 
@@ -36,23 +39,33 @@ def _narrowed(side: Observations, arguments: argparse.Namespace) -> Observations
     return Observations(side.name, items, side.environments)
 
 
+def _effects(compared: Compared, gate: Gate) -> list[tuple[Key, Comparison | None]]:
+    """The effect on each configuration; None for one of A that B does not have: silence about it is no pass."""
+    return [
+        *((row.key, row.effect(gate.metric)) for row in compared.rows),
+        *((key, None) for key in compared.unpaired[0]),
+    ]
+
+
 def _gated(compared: Compared, gates: list[Gate]) -> int:
-    """Judge every gate, tell what each says, and give the exit code."""
+    """Judge every gate, tell what each says, and give the exit code. Raises BenchError where one could not judge."""
     hardware = {item.cell.hardware for side in (compared.a, compared.b) for item in side.items}
     noise = read_noise(hardware)
     if gates and not noise:
         print(f"gates: not calibrated on {', '.join(sorted(hardware))}: whole runs may differ by more than their questions "
               "show; measure it: python -m benchmarks.harness.gate_calibration", file=sys.stderr)  # fmt: skip
-    code = 0
-    for gate in gates:
-        judged = judge(gate, [(row.key, row.effect(gate.metric)) for row in compared.rows], noise)
-        for judgement in judged:
-            print(judgement, file=sys.stderr if judgement.outcome is Outcome.NOT_JUDGED else sys.stdout)
-        if all(j.outcome is Outcome.NOT_JUDGED for j in judged):
-            raise BenchError(f"--gate '{gate}': no configuration has enough questions that both sides measured")
-        if any(j.outcome is Outcome.TRIPPED for j in judged):
-            code = TRIPPED_EXIT_CODE
-    return code
+    judged = [judgement for gate in gates for judgement in judge(gate, _effects(compared, gate), noise)]
+    for judgement in judged:
+        print(judgement, file=sys.stderr if judgement.outcome is Outcome.NOT_JUDGED else sys.stdout)
+    outcomes = Counter(judgement.outcome for judgement in judged)
+    if outcomes[Outcome.TRIPPED]:
+        return TRIPPED_EXIT_CODE
+    if outcomes[Outcome.NOT_JUDGED]:
+        raise BenchError(
+            f"{outcomes[Outcome.NOT_JUDGED]} of {len(judged)} judgements could not be made: too few questions that both sides "
+            "measured (narrow both sides by --model and --mode where that is meant)"
+        )
+    return 0
 
 
 def _arguments() -> argparse.Namespace:

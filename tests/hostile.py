@@ -33,7 +33,7 @@ _MARKDOWN = {
     "table_break": "| x |\n|---|\n| y |\n\n# A heading",
     "heading": "\n\n# Heading\n\n## Which configuration should a role run?",
     "link": "[click](javascript:alert(1)) ![i](https://example.invalid/x.png) <https://example.invalid>",
-    "bare_link": "see https://example.invalid/login and www.example.invalid",
+    "bare_link": "see https://example.invalid/login and www.example.invalid, or ask x.y+z@example.invalid, @example",
     "code_fence": "```\n~~~\n`` ` ``\n```html\n<b>bold</b>",
     "backticks": "`` `a` ``` b",
     "emphasis": "**bold** __bold__ *it* _it_ ~~gone~~ $\\frac{1}{2}$",

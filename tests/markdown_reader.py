@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+
+_ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
 
 
 @dataclass
@@ -38,6 +41,9 @@ def read_markdown(page: str) -> Page:
             found.tables.append((rows - 1, columns))
         elif token.type == "link_open":
             found.links.append(str(token.attrs["href"]))
+        elif token.type == "text":
+            # GitHub looks for addresses in the text that is left when backslashes and entities are resolved.
+            found.links.extend(f"mailto:{address}" for address in _ADDRESS.findall(token.content))
         elif token.type in ("html_block", "html_inline"):
             found.html.append(token.content.strip())
         found.headings += token.type == "heading_open"

@@ -121,6 +121,7 @@ def test_pairs_are_the_same_questions_and_the_rest_is_counted() -> None:
     compared = pair(observed("a", before), observed("b", after))
     (row,) = compared.rows
     assert [a.cell.question for a, _ in row.pairing.pairs] == ["q1", "q2"] and compared.alone == (2, 1)
+    assert compared.unpaired == ((), ())
     ratio = row.ratios["decode_tokens_per_s"]
     assert ratio is not None and ratio.estimate.value == pytest.approx(1.1) and ratio.estimate.low is None
 
@@ -196,6 +197,28 @@ def test_a_regression_is_shown_with_what_changed_and_trips_the_gate(checkout: Tr
     assert float(rows[0]["effect"]) == pytest.approx(0.8) and rows[0]["n"] == "24"
 
 
+def test_a_configuration_that_b_lacks_or_failed_is_no_pass(checkout: Tree) -> None:
+    fine, slow = cells(SPEEDS), cells([0.8 * speed for speed in SPEEDS], spec={"measurement_epoch": 1})
+    other, failed = cells(SPEEDS, mode="lookup_n3"), cells([None] * 24, mode="lookup_n3")
+    for day, records in enumerate(([*fine, *other], [*fine, *failed], fine, [*slow, *failed]), 1):
+        checkout.run(f"2026-11-0{day}_100000", records)
+
+    def gated(a: int, b: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+        gate = ("--no-quality", "--gate", "ttft_s +50%", "--gate", "decode_tokens_per_s -3%")
+        return compare(checkout, f"2026-11-0{a}_100000", f"2026-11-0{b}_100000", *gate, *arguments)
+
+    for lacking in (gated(1, 2), gated(1, 3)):
+        assert lacking.returncode == 1 and "decode_tokens_per_s -3%: m/baseline: passed" in lacking.stdout
+        said = "decode_tokens_per_s -3%: m/lookup_n3: cannot be judged: no question that both sides measured"
+        assert said in lacking.stderr and "2 of 4 judgements could not be made" in lacking.stderr
+    assert "not compared, without a cell in both, of A: m/lookup_n3" in gated(1, 3).stdout
+    assert gated(1, 3, "--mode", "baseline").returncode == 0
+    more = gated(3, 1)
+    assert more.returncode == 0 and "not compared, without a cell in both, of B: m/lookup_n3" in more.stdout
+    tripped = gated(1, 4)
+    assert tripped.returncode == 3 and "m/lookup_n3: cannot be judged" in tripped.stderr
+
+
 def test_a_calibration_is_used_where_there_is_one(checkout: Tree) -> None:
     checkout.run("2026-11-24_100000", cells(SPEEDS))
     checkout.run("2026-11-25_100000", cells([0.9 * speed for speed in SPEEDS], spec={"measurement_epoch": 1}))
@@ -218,7 +241,7 @@ def test_a_calibration_is_used_where_there_is_one(checkout: Tree) -> None:
         (
             ("box", "box", "--gate", "decode_tokens_per_s -3%"),
             1,
-            "no configuration has enough questions that both sides measured",
+            "1 of 1 judgements could not be made: too few questions that both sides measured",
         ),
         (("box",), 2, "the following arguments are required: B"),
     ],

@@ -23,7 +23,7 @@ from scripts.lib.registry_loader import load_registry
 from scripts.lib.render import render
 from scripts.lib.rewards import Outcome
 from scripts.lib.routing_report import outcome_lines, routes_csv, routes_of, routes_table, summary_page
-from scripts.lib.routing_session import outcomes_csv
+from scripts.lib.routing_session import now_utc, outcomes_csv
 from scripts.lib.trend_report import change_lines, every_run, overview, trends_csv
 from scripts.lib.trends import trends
 from tests.hostile import HOSTILE
@@ -49,11 +49,17 @@ def assert_markdown(page: str) -> None:
     assert not re.search(r"(?<!\\)\]\((?!\.\./|RESULTS\.md)", plain), "a link that is not ours"
 
 
-def assert_csv(text: str) -> list[list[str]]:
+def assert_no_formula(text: str) -> list[list[str]]:
     """No field is a formula; the file is UTF-8."""
-    rows = list(csv.reader(io.StringIO(text.encode().decode())))
+    rows = list(csv.reader(io.StringIO(text.encode().decode(), newline="")))
     fields = [field for row in rows for field in row]
     assert not [f for f in fields if FORMULA.match(f) and not NUMBER.fullmatch(f)]
+    return rows
+
+
+def assert_csv(text: str) -> list[list[str]]:
+    """No formula, and every row has as many fields."""
+    rows = assert_no_formula(text)
     assert len({len(row) for row in rows}) == 1
     return rows
 
@@ -74,8 +80,8 @@ def test_an_archive_full_of_it(name: str, tmp_path: Path) -> None:
     archive.put("runs/x/notes.txt", evil.encode("utf-8", "surrogatepass"))
     found = Imported(read_history(tmp_path, tmp_path / "none"), REGISTRY, 1e12)
     for file, text in history_tables(found).items():
-        if file != "summary.csv":  # the predecessor's own form, whose rows may be a field short
-            assert_csv(text)
+        # The predecessor's own form: its rows may be a field short.
+        (assert_no_formula if file == "summary.csv" else assert_csv)(text)
     assert_markdown(render(TEMPLATE, pages=[LegacyPage(load_hardware(PROFILE), found)]))
 
 
@@ -116,4 +122,4 @@ def test_outcomes_full_of_it(name: str) -> None:
         assert_terminal(line)
         assert "\n" not in line
     assert_markdown(summary_page(evil, evil, routes))
-    assert len(assert_csv(outcomes_csv(outcomes))) == len(assert_csv(routes_csv(routes))) == 3
+    assert len(assert_csv(outcomes_csv(outcomes, now_utc()))) == len(assert_csv(routes_csv(routes))) == 3

@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = Path("tests/data/legacy")
 REGISTRY = load_registry(Path("orchestration/model_registry.yaml"))
 HARDWARE = load_hardware(PROFILE)
+DECODED = "decoded 767 tokens in 20.440 seconds, speed:"
 
 
 @pytest.fixture
@@ -220,6 +221,38 @@ def test_odd_but_readable_json_is_read_with_a_remark() -> None:
         "",
     )
     assert read_json('{"a": 1, "a": 2}')[2] == "repeated keys, the last one counts: a"
+    long = "9" * 5000
+    assert read_json(f'{{"a": {long}, "b": 1}}') == (
+        {"a": None, "b": 1},
+        "",
+        "integers too long to read, left empty: of 5000 digits",
+    )
+    assert read_json(f'{{"a": {{"b": {long}}}, "c')[0] == {"a": {"b": None}}
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "kind"),
+    [
+        ("x.json", json.dumps(run_file(run_id=1)).replace("1", "9" * 5000, 1), Kind.RUN),
+        ("x.json", json.dumps(run_file(f"moe{'9' * 5000}")), Kind.UNPLACED),
+        ("x.json", json.dumps(run_file(f"spec_k{'9' * 5000}")), Kind.UNPLACED),
+        ("x.json", json.dumps(run_file(speed=1.7e308, summary=None, model_path="/m/Other.gguf")), Kind.RUN),
+        ("x.json", json.dumps(run_file(results={"math": {"q": answer(1.0, f"{DECODED} 3.4.5 t/s")}})), Kind.RUN),
+        ("math/A_t1_q1_x.txt", LLAMA_LOG.replace("511", "9" * 5000).replace(" 65 ", f" {'9' * 5000} "), Kind.LOG),
+        ("math/A_t1_q1_x.txt", LLAMA_LOG.replace("20.80", "2.0.80"), Kind.LOG),
+        ("math/A_lookup_n3foo_t1_q1_x.txt", LLAMA_LOG, Kind.UNPLACED),
+        ("reviews/summary.csv", f"model\r\na,k{'9' * 5000}:1.0\r\n", Kind.SUMMARY),
+    ],
+    ids=range(9),
+)  # fmt: skip
+def test_no_number_and_no_name_stops_the_import(name: str, data: str, kind: Kind, archive: Archive) -> None:
+    archive.run()
+    archive.put(f"runs/other/{name}", data)
+    found = imported(archive.folder)
+    assert history_tables(found) and page_of(found) and "Qwen2.5-Coder" in found.summary
+    kinds = {source.path.rpartition("/")[2]: source.kind for source in found.history.sources}
+    assert kinds[name.rpartition("/")[2]] is kind
+    assert kind is not Kind.UNPLACED or "unknown mode: " in unplaced(found)[f"runs/other/{name}"]
 
 
 def test_everything_odd_is_listed_with_file_and_place(archive: Archive) -> None:
@@ -276,6 +309,29 @@ def test_an_unclosed_quote_swallows_no_row(archive: Archive) -> None:
     assert "has an unclosed quote: read line by line" in unplaced(found).values()
 
 
+@pytest.mark.parametrize("quote", ["", '"', 'unclosed "', '"unclosed '])
+def test_a_reason_of_200000_characters_is_read(quote: str, archive: Archive) -> None:
+    before, reason = csv.field_size_limit(), "word " * 40_000
+    end = quote if quote == '"' else ""
+    archive.run()
+    archive.review("coder_escalation_baseline", f"math,t1_q1,10,3,{quote}{reason}{end}", "coder,t2_q1,10,2,fine")
+    found = imported(archive.folder)
+    (review,) = found.history.reviews
+    assert reason.strip() in review.scores["math", "t1_q1"].reason and ("coder", "t2_q1") in review.scores
+    assert csv.field_size_limit() == before and not any("is not CSV" in why for why in unplaced(found).values())
+
+
+def test_equal_bytes_under_another_name_are_another_review(archive: Archive) -> None:
+    archive.run()
+    archive.run("moe4")
+    for name in ("coder_escalation_baseline", "coder_escalation_moe4", "backup/coder_escalation_moe4"):
+        archive.review(name, "math,t1_q1,10,3,good")
+    found = imported(archive.folder)
+    label = "Qwen2.5-Coder-32B-Instruct-Q4_K_M"
+    assert row(found, label).passes == row(found, f"{label}_moe4").passes == {"math": (1, 1)}
+    assert found.counts()[Kind.DUPLICATE.value] == 1 and unplaced(found) == {}
+
+
 def test_empty_answers_and_echoes_are_counted(archive: Archive) -> None:
     texts = {"q1": "", "q2": PROMPT, "q3": f"{PROMPT} B. [end of text]", "q4": " [end of text]", "q5": "B."}
     archive.run(results={"math": {name: answer(response=text) for name, text in texts.items()}})
@@ -286,15 +342,17 @@ def test_empty_answers_and_echoes_are_counted(archive: Archive) -> None:
 def test_logs_of_single_answers_are_runs_of_their_own(archive: Archive) -> None:
     for name in ("Qwen3-4B-Thinking-Q8_baseline_t1_q1_algorithm", "Qwen3-4B-Thinking-Q8_t2_q1_dict"):
         archive.put(f"runs/20251216_190755/thinking/{name}.txt", LLAMA_LOG)
+    archive.put("runs/copied/thinking/Qwen3-4B-Thinking-Q8_t2_q1_dict.txt", LLAMA_LOG)
     spec = LLAMA_LOG + "decoded  767 tokens in   20.440 seconds, speed:   37.525 t/s\n"
     archive.put("runs/20251216_190755/thinking/Qwen3-4B-Thinking-Q8_spec_k8_t1_q1_algorithm.txt", spec)
     archive.put("runs/20251216_190755/thinking/benchmark_summary.txt", "no log")
     found = imported(archive.folder)
     (only,) = found.rows
     assert only.label == "Qwen3-4B-Thinking-2507-Q8_0" and only.base is not None
-    assert [(a.suite, a.question, a.tokens_per_s) for a in only.base.answers] == [("thinking", "t1_q1_algorithm", 20.8)]
+    answers = [(a.suite, a.question, a.tokens_per_s) for a in only.base.answers]
+    assert answers == [("thinking", "t1_q1_algorithm", 20.8), ("thinking", "t2_q1_dict", 20.8)]
     assert [(way.run.config, way.tokens_per_s) for way in only.ways] == [("spec_k8", 37.525)]
-    # The second log has the same bytes as the first; the predecessor's table has no text-only runs.
+    # A copy has the name too, equal bytes alone are another question's; the predecessor's table has no text-only runs.
     assert found.counts()[Kind.DUPLICATE.value] == 1 and len(found.summary.splitlines()) == 1
     assert unplaced(found)["runs/20251216_190755/thinking/benchmark_summary.txt"] == "has no form that is known here"
 
@@ -321,9 +379,9 @@ def test_foreign_text_is_harmless_everywhere(archive: Archive) -> None:
     found = imported(archive.folder)
     tables, page = history_tables(found), page_of(found)
     page.encode()
-    for name in ("runs.csv", "answers.csv", "sources.csv", "unplaced.csv"):
+    for name in ("runs.csv", "answers.csv", "sources.csv", "unplaced.csv", "summary.csv"):
         fields = [field for line in csv.reader(tables[name].encode().decode().splitlines()) for field in line]
-        assert not any(field.startswith(("=", "+", "-", "@")) for field in fields), name
+        assert not any(field.startswith(("=", "+", "-", "@")) and field != "-" for field in fields), name
     # What stands in backticks is code; everywhere else nothing may be markup.
     plain = re.sub("`[^`\n]*`", "", page)
     assert evil[:10] in page and "<script>" not in plain and "HYPERLINK" not in plain and "\x1b" not in page
@@ -424,6 +482,17 @@ def test_links_are_not_followed_and_told(archive: Archive, tmp_path: Path) -> No
     (archive.folder / "runs/secret.json").symlink_to("/etc/passwd")
     _, taken = stage(tmp_path / "history", archive.folder)
     assert taken.skipped == (("runs/secret.json", "a symbolic link is not followed"),)
+
+
+def test_what_is_hidden_is_not_taken_and_told(archive: Archive, tmp_path: Path) -> None:
+    archive.run()
+    for name in ("runs/.git/config", "runs/.git/objects/ab", "reviews/.A_baseline.csv.swp"):
+        archive.put(name, "x")
+    _, taken = stage(tmp_path / "history", archive.folder)
+    assert taken.found == 1 and taken.skipped == (
+        ("reviews/.A_baseline.csv.swp", "is hidden"),
+        ("runs/.git", "is hidden: a folder of 2 files"),
+    )
 
 
 def test_a_checkout_of_the_predecessor_is_found(archive: Archive) -> None:

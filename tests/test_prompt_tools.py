@@ -22,6 +22,7 @@ from scripts.lib.prompt_manifest import compare, freeze, read_manifest
 from scripts.lib.public_benchmarks import BENCHMARKS, import_benchmark, read_benchmark
 from scripts.lib.registry_loader import load_registry
 from scripts.lib.weights import facts
+from tests.hostile import HOSTILE
 from tests.test_plan import REGISTRY, planner
 from tests.tiny_models import write_model
 
@@ -256,6 +257,16 @@ def test_tiers_and_answers_of_public_questions(tmp_path: Path) -> None:
     sums = imported("gsm8k", tmp_path)
     assert (sums["q0000"].tier, sums["q0001"].tier) == (1, 3) and "<<" not in sums["q0000"].reference_answer
     assert passed(sums["q0001"], "So it is 1250. The answer is 1,250.")
+
+
+def test_a_text_may_hold_other_ends_of_lines(tmp_path: Path) -> None:
+    source = tmp_path / "test.jsonl"
+    row = {"question": HOSTILE["line_separators"], "answer": "one\u2028more\n#### 4"}
+    source.write_text(
+        json.dumps(row, ensure_ascii=False) + "\r\n" + json.dumps(row) + "\n", encoding="utf-8", newline=""
+    )
+    one, two = read_benchmark("gsm8k", source)
+    assert one.body == two.body and "\u2028" in one.body["prompt"]
 
 
 def test_instructions_are_checked_and_what_cannot_be_is_unscored(tmp_path: Path) -> None:

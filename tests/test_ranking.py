@@ -8,6 +8,7 @@ import pytest
 
 from scripts.lib.modes import Mode
 from scripts.lib.ranking import MARGIN, fastest_way, rank, rank_roles, reductions, unrankable
+from scripts.lib.results_quality import _why_best
 from scripts.lib.review import ReviewRow
 from scripts.lib.statistics import NonInferiority
 from scripts.lib.tables import Configuration
@@ -54,6 +55,24 @@ def test_the_highest_pass_rate_is_first_and_ties_are_told() -> None:
     assert found.candidates[2].versus_best is not None and found.candidates[2].versus_best.p_value < 0.001
     assert found.fastest_tied is not None and found.fastest_tied[0].row is near
     assert found.fastest_tied[1].estimate.value == pytest.approx(2.5)
+
+
+def test_what_shares_no_question_is_not_called_worse() -> None:
+    best, far = row("best", 30), row("far", 5)
+    apart = row("apart", 20)
+    apart = replace(apart, rows=tuple(replace(r, question_id=f"other {r.question_id}") for r in apart.rows))
+    near = row("near", 28)
+    for others, said in (
+        ([far], "highest of 2, and above each of the others beyond chance"),
+        ([apart], "highest of 2, not comparable with 1 (no shared question)"),
+        (
+            [apart, far],
+            "highest of 3, and above 1 of the others beyond chance, not comparable with 1 (no shared question)",
+        ),
+        ([apart, near], "highest of 3, but it cannot be told from `near` `baseline` "),
+    ):
+        words = _why_best(rank("coder", [best, *others], {}))
+        assert words.startswith(said) and ("not comparable with 1" in words) == (apart in others)
 
 
 def test_p_values_are_adjusted_for_all_candidates() -> None:

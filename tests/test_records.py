@@ -1,8 +1,10 @@
-"""Canonical JSON, digests, and cells that are read back whole or refused."""
+"""Canonical JSON, digests, cells that are read back whole or refused, and the record of a run."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +22,12 @@ from scripts.lib.records import (
     read_cell,
     write_atomic,
 )
+from scripts.lib.run_record import RUNS, RunRecord, output_line, read_rows, summarise
+from tests.hostile import HOSTILE, MARKER
+from tests.markdown_reader import read_markdown
+from tests.results_trees import cell, cells, tree
 
+RUN = "2026-11-24_100000"
 SPEC = {"protocol": 1, "prompt": {"user": "Grüße"}, "sampling": {"temperature": 0.0}}
 MEASURED = Measurement(
     "Paris", "stop", 12, 3, 0.1, 0.08, 150.0, 0.02, 100.0, 4, 2, 1, token_ids=(7, 8, 2), close_calls=((1, 0.25),)
@@ -105,3 +112,51 @@ def test_linking_never_replaces(tmp_path: Path) -> None:
     link_into_place(tmp_path / "a", tmp_path / "sub" / "t")
     link_into_place(tmp_path / "b", tmp_path / "sub" / "t")
     assert (tmp_path / "sub" / "t").read_text() == "first"
+
+
+# --- the record of a run ---
+
+
+def hostile_run(folder: Path) -> list[CellRecord]:
+    """A run whose answers are hostile, and then one failure in each hostile text's words."""
+    answered = [cell(f"a{n}", 10.0, answer=text) for n, text in enumerate(HOSTILE.values())]
+    failed = [cell(f"f{n}", None, error=text) for n, text in enumerate(HOSTILE.values())]
+    return tree(folder).run(RUN, [*answered, *failed], with_cells=False)
+
+
+def test_hostile_answers_and_errors_are_read_back_as_they_were(tmp_path: Path) -> None:
+    stored = hostile_run(tmp_path)
+    assert read_rows(tmp_path / RUNS / RUN) == [output_line(record) for record in stored]
+    assert read_rows(tmp_path / RUNS / "another") == []
+
+
+def test_a_line_cut_off_by_a_crash_is_left_out_and_any_other_is_refused(tmp_path: Path) -> None:
+    first, second = tree(tmp_path).run(RUN, cells([10.0, 20.0]), with_cells=False)
+    file = tmp_path / RUNS / RUN / "output.jsonl"
+    whole = file.read_bytes()
+    # Cut within the two bytes of a letter, as a kill -9 may do.
+    file.write_bytes(whole + '{"response": "ü'.encode()[:-1])
+    assert read_rows(file.parent) == [output_line(first), output_line(second)]
+    RunRecord(tmp_path, RUN, {}).add(second)
+    assert read_rows(file.parent) == [output_line(first), output_line(second), output_line(second)]
+    file.write_bytes(b'{"half\n' + whole)
+    with pytest.raises(BenchError, match=r"output\.jsonl:1: expected a JSON object, found b'{\"half'"):
+        read_rows(file.parent)
+
+
+def test_a_runs_summary_holds_hostile_errors(tmp_path: Path) -> None:
+    hostile_run(tmp_path)
+    summarise(tmp_path / RUNS / RUN, "finished")
+    made = (tmp_path / RUNS / RUN / "summary.md").read_text(encoding="utf-8")
+    page = read_markdown(made)
+    assert (
+        page.headings == 2 and page.tables == [(1, 4)] and page.html == [] and page.links == [] and page.emphasis == 0
+    )
+    assert MARKER in made and made.replace("\n", "").isprintable() and made.count("\n- ") == len(HOSTILE)
+
+
+def test_a_runs_record_loads_no_statistics() -> None:
+    """Every shard's process and every dry run imports it."""
+    heavy = "import sys, scripts.lib.run_record; print(*{'numpy', 'scipy', 'statsmodels'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from scripts.lib.review import ReviewRow
 from scripts.lib.rewards import Outcome, cost_aware_reward, missing, outcome, rewarded
 from scripts.lib.routing import Overrides, draw_sample, entry_settings, wanted_suites
 from scripts.lib.routing_report import outcome_lines, routes_csv, routes_of, routes_table, summary_page
-from scripts.lib.routing_session import OUTCOMES, outcomes_csv, read_outcomes
+from scripts.lib.routing_session import OUTCOMES, WRITTEN, now_utc, outcomes_csv, read_outcomes
+from scripts.lib.statistics import paired_difference
 from tests.results_trees import review_row
 
 EVERYTHING = replace(load_config((Path("config/full.yaml"),)), models=("*",), engines=("server",), hardware="epyc-9655")
@@ -183,6 +185,71 @@ def test_the_frontdoor_stays_unless_another_is_shown_to_be_better() -> None:
     assert special.difference == 0.5 and special.difference_low > 0 and special.paired == 20  # type: ignore[operator]
 
 
+def lost(outcomes: list[Outcome]) -> list[Outcome]:
+    """The same, their engine having failed."""
+    return [replace(o, success=None, quality=None, elapsed_s=None, reward=None, infrastructure=True) for o in outcomes]
+
+
+def taken(outcomes: list[Outcome]) -> dict[str, str]:
+    """Action -> the word on it, of those that have one."""
+    return {r.action: r.why for r in routes_of(outcomes) if r.why}
+
+
+@pytest.mark.parametrize("front", [[], lost(made("frontdoor", [1.0] * 20))], ids=["absent", "errors"])
+def test_without_a_frontdoor_the_fastest_other_stays_unless_another_is_shown_to_be_better(front: list[Outcome]) -> None:
+    half, slow = [1.0, 0.0] * 10, [replace(o, elapsed_s=2.0) for o in made("specialist", [1.0, 0.0] * 10)]
+    assert taken([*front, *slow, *made("architect", half)]) == {
+        "architect": "take (the frontdoor has no reward; of the others the fastest, none is shown to be better)"
+    }
+    assert taken([*front, *made("specialist", half), *made("architect", half)]).keys() == {"specialist"}
+    better = [replace(o, elapsed_s=2.0) for o in made("specialist", [1.0] * 20)]
+    assert taken([*front, *better, *made("architect", half)]) == {"specialist": "take"}
+    assert taken([*front, *slow, *lost(made("architect", half))]) == {"specialist": "take (nothing else has a reward)"}
+
+
+def test_where_no_route_can_be_told_the_report_says_why() -> None:
+    front = lost(made("frontdoor", [1.0] * 4))
+    unshared = [*front, *made("specialist", [1.0] * 4)[:2], *made("architect", [1.0] * 4)[2:]]
+    for outcomes, why in (
+        ([*front, *lost(made("architect", [1.0] * 4))], "none can be told: no action has a reward"),
+        (unshared, "none can be told: the frontdoor has no reward, and the others share no question"),
+    ):
+        routes = routes_of(outcomes)
+        assert not any(r.recommended for r in routes) and routes[0].why == why
+        assert why in routes_table(routes) and why in summary_page("s", "h", routes)
+
+
+def test_several_challengers_are_judged_by_adjusted_p_values() -> None:
+    # Six of six better: p = 0.031 by itself, and its interval lies above 0.
+    front, better = made("frontdoor", [0.0] * 6), made("specialist", [1.0] * 6)
+    assert taken([*front, *better]) == {"specialist": "take"}
+    routes = routes_of([*front, *better, *made("architect", [1.0, 1.0, 0.0, 0.0, 0.0, 0.0])])
+    (special,) = [r for r in routes if r.action == "specialist"]
+    assert special.p_value == pytest.approx(0.0625) and special.difference_low > 0  # type: ignore[operator]
+    assert [r.action for r in routes if r.recommended] == ["frontdoor"] and "p = 0.062" in routes_table(routes)
+
+
+def test_rewards_below_minus_1_have_an_interval_that_holds_them() -> None:
+    front, slow = made("frontdoor", [1.0] * 8), made("architect", [1.0, 1.0, 1.0, 1.0, -4.0, -4.5, -6.0, -8.0])
+    (worse,) = [r for r in routes_of([*front, *slow]) if r.action == "architect"]
+    rewards = {o.question: [o.reward] for o in slow}
+    bounded = paired_difference(rewards, {o.question: [1.0] for o in front})  # type: ignore[arg-type]
+    assert bounded is not None and bounded.estimate.low is not None
+    assert worse.difference == pytest.approx(bounded.estimate.value) and worse.p_value == bounded.p_value
+    assert worse.difference_low < bounded.estimate.low  # type: ignore[operator]
+    # All the same, beyond -1: the interval does not collapse, nor end there.
+    (same,) = [r for r in routes_of([*front, *made("architect", [-1.0] * 8)]) if r.action == "architect"]
+    assert same.difference == -2 and same.difference_low < -2 < same.difference_high < 0  # type: ignore[operator]
+    # Within -1 and 1 it is the interval of qualities.
+    usual = [0.5, 1.0, 0.2, 0.4, 1.0, 0.0, 0.8, 0.9]
+    (within,) = [r for r in routes_of([*front, *made("architect", usual)]) if r.action == "architect"]
+    found = paired_difference({n: [v] for n, v in enumerate(usual)}, {n: [1.0] for n in range(8)})
+    assert found is not None and (within.difference_low, within.difference_high) == (
+        found.estimate.low,
+        found.estimate.high,
+    )
+
+
 def test_suites_are_apart_and_a_suite_without_rewards_recommends_nothing() -> None:
     routes = routes_of(
         [
@@ -196,25 +263,92 @@ def test_suites_are_apart_and_a_suite_without_rewards_recommends_nothing() -> No
         ("coder", "architect"),
         ("math", "frontdoor"),
     ]
-    lost = routes_of(
-        [replace(o, success=None, reward=None, infrastructure=True) for o in made("frontdoor", [1.0, 0.0])]
-    )
-    assert not any(r.recommended for r in lost) and lost[0].p_success is None
+    errors = routes_of(lost(made("frontdoor", [1.0, 0.0])))
+    assert not any(r.recommended for r in errors) and errors[0].p_success is None
 
 
-def test_outcomes_are_read_back_each_cell_once(tmp_path: Path) -> None:
+# --- all samples together ------------------------------------------------------------------------------------------------
+
+
+def write(folder: Path, sample: str, outcomes: list[Outcome], written_utc: str) -> Path:
+    """A sample's outcomes. Without a time they are a file of before it was recorded."""
+    (folder / sample).mkdir(exist_ok=True)
+    text = outcomes_csv(outcomes, written_utc)
+    file = folder / sample / OUTCOMES
+    file.write_text(text if written_utc else text.replace(f",{WRITTEN}", "").replace(",\n", "\n"))
+    return file
+
+
+def test_outcomes_are_read_back_each_question_once(tmp_path: Path) -> None:
     outcomes = [
         *made("frontdoor", [1.0, 0.0]),
-        replace(made("architect", [0.5])[0], success=None, reward=None, why="=1+1"),
+        replace(made("architect", [0.5])[0], success=None, reward=None, expected_s=None, why="=1+1"),
     ]
     for sample in ("a", "b"):
-        (tmp_path / sample).mkdir()
-        (tmp_path / sample / OUTCOMES).write_text(outcomes_csv(outcomes))
-    back = read_outcomes(tmp_path)
-    assert len(back) == 3 and back[:2] == tuple(outcomes[:2]) and back[2].why == "'=1+1"
-    (tmp_path / "b" / OUTCOMES).write_text("suite,question\nx,y\n")
+        write(tmp_path, sample, outcomes, now_utc())
+    (back,) = read_outcomes(tmp_path)
+    assert back == (*outcomes[:2], replace(outcomes[2], why="'=1+1"))
+
+
+@pytest.mark.parametrize(
+    "damage", ["suite,question\nx,y\n", "tail", ("architect", "arhcitect"), ("True,1.0", "True,"), (",1,", ",one,")]
+)
+def test_a_damaged_table_of_outcomes_is_named(damage: str | tuple[str, str], tmp_path: Path) -> None:
+    file = write(tmp_path, "b", made("architect", [1.0]), now_utc())
+    text = file.read_text()
+    whole = {"tail": text + "math,q9\n"}.get(damage, damage) if isinstance(damage, str) else text.replace(*damage, 1)
+    file.write_text(whole)
     with pytest.raises(BenchError, match=r"b/outcomes.csv: not a table of outcomes"):
         read_outcomes(tmp_path)
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_the_newest_sample_counts_whatever_its_name(recorded: bool, tmp_path: Path) -> None:
+    right, wrong = made("frontdoor", [1.0]), made("frontdoor", [0.0])
+    error = [replace(o, cell_file="old.json") for o in lost(made("frontdoor", [1.0]))]
+    for newer, older in ((right, error), (wrong, right), (error, right)):
+        for sample, outcomes, hour in (("z_older", older, 9), ("a_newer", newer, 10)):
+            file = write(tmp_path, sample, outcomes, f"2026-01-01T{hour:02}:00:00+00:00" if recorded else "")
+            # What is recorded counts before the file's own time, which a copy does not keep.
+            os.utime(file, (-hour if recorded else hour,) * 2)
+        ((back,),) = read_outcomes(tmp_path)
+        assert (back.success, back.cell_file) == (newer[0].success, newer[0].cell_file)
+
+
+@pytest.mark.parametrize("hours", [(9, 10), (10, 9)])
+def test_a_missing_cell_gives_way_to_any_outcome(hours: tuple[int, int], tmp_path: Path) -> None:
+    gone = [replace(o, cell_file="") for o in lost(made("frontdoor", [1.0, 1.0]))]
+    for sample, outcomes, hour in zip("ab", (gone, made("frontdoor", [1.0])), hours, strict=True):
+        write(tmp_path, sample, outcomes, f"2026-01-01T{hour:02}:00:00+00:00")
+    (back,) = read_outcomes(tmp_path)
+    assert {o.question: o.infrastructure for o in back} == {"q0": False, "q1": True}
+
+
+def test_each_frontdoor_is_compared_with_by_itself(tmp_path: Path) -> None:
+    """Two samples with frontdoors of their own, the second twice as slow, and the same specialist."""
+    special = [replace(o, elapsed_s=4.0) for o in made("specialist", [1.0, 1.0])]
+    slow = [replace(o, entry="another", elapsed_s=2.0) for o in made("frontdoor", [1.0, 1.0])]
+    write(tmp_path, "a", [*made("frontdoor", [1.0, 1.0]), *special], "2026-01-01T09:00:00+00:00")
+    write(tmp_path, "b", [*slow[:1], *special[:1]], "2026-01-01T10:00:00+00:00")
+    second, first = read_outcomes(tmp_path)
+    assert [(o.action, o.entry, o.reward) for o in second] == [
+        ("frontdoor", "another", 1.0),
+        ("specialist", "entry_specialist", pytest.approx(0.85)),
+    ]
+    assert [o.reward for o in first if o.action == "specialist"] == pytest.approx([0.55, 0.55])
+    assert {o.entry for o in first if o.action == "frontdoor"} == {"entry_frontdoor"}
+
+
+def test_rewards_are_those_of_the_newest_frontdoor_of_that_entry(tmp_path: Path) -> None:
+    special = [replace(o, elapsed_s=4.0) for o in made("specialist", [1.0])]
+    write(tmp_path, "a", [*made("frontdoor", [1.0]), *special], "2026-01-01T09:00:00+00:00")
+    again = [replace(o, elapsed_s=4.0) for o in made("frontdoor", [1.0])]
+    write(tmp_path, "b", again, "2026-01-01T10:00:00+00:00")
+    (back,) = read_outcomes(tmp_path)
+    assert {o.action: (o.expected_s, o.reward) for o in back} == {"frontdoor": (4.0, 1.0), "specialist": (4.0, 1.0)}
+
+
+# --- foreign text --------------------------------------------------------------------------------------------------------
 
 
 def test_foreign_text_is_harmless_in_every_output() -> None:
@@ -226,6 +360,6 @@ def test_foreign_text_is_harmless_in_every_output() -> None:
     assert "\x1b" not in page + table and "\n<script>" not in page
     lines = "\n".join(outcome_lines(outcomes))
     assert "\x1b" not in lines and len(lines.splitlines()) == 1
-    for text in (outcomes_csv(outcomes), routes_csv(routes)):
+    for text in (outcomes_csv(outcomes, now_utc()), routes_csv(routes)):
         (line,) = list(csv.DictReader(text.encode().decode().splitlines()))
         assert line["suite"].startswith("'=")

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from scripts.lib.errors import BenchError
+from scripts.lib.markdown import share
 from scripts.lib.modes import Mode
+from scripts.lib.physics import bandwidth_efficiency
+from scripts.lib.results_speed import efficiency
 from scripts.lib.review import COLUMNS, ReviewRow, read_review, to_csv
 from scripts.lib.statistics import Estimate
 from scripts.lib.summary import summary_csv, summary_row
@@ -88,6 +91,27 @@ def test_impossible_speeds_are_struck_out() -> None:
     assert configuration(LOOKUP, *timed(310), base=quick).struck_out == "its base baseline is struck out"
 
 
+def test_one_long_answer_decides_no_acceptance() -> None:
+    """Nine answers in which half of four tokens a batch is kept, one of a loop in which all are, one that drafted nothing."""
+    usual = timed(*[20] * 9, drafted_tokens=40, accepted_tokens=20, verify_steps=10)
+    loop = replace(ROW, question_id="loop", drafted_tokens=4000, accepted_tokens=4000, verify_steps=1000)
+    way = configuration(LOOKUP, *usual, loop, replace(ROW, question_id="none"), base=BASE)
+    assert way.acceptance == Estimate(0.5, 0.5, 0.5, 10, 10) and way.accepted_length == Estimate(2, 2, 2, 10, 10)
+    assert (way.drafted, way.accepted) == (4360, 4180)
+    assert BASE.acceptance is None and BASE.accepted_length is None
+    few = replace(way, rows=usual[:3])
+    assert share(few.acceptance, with_n=True) == "50 % (n=3)" and share(way.acceptance) == "50 % (50–50)"
+
+
+def test_the_rooflines_share_has_the_speeds_interval() -> None:
+    row = configuration(Mode("baseline"), *timed(*range(10, 20)), weights_bytes=10**9, bandwidth_gb_per_s=100.0)
+    assert row.decode is not None and row.decode.low is not None
+    found = efficiency(row, row.decode)
+    assert found is not None and found.value == bandwidth_efficiency(row.decode.value, 1e9, 1e11)
+    assert (found.low, found.n) == (pytest.approx(row.decode.low / 100), 10)
+    assert efficiency(replace(row, bandwidth_gb_per_s=None), row.decode) is None
+
+
 @pytest.mark.parametrize(
     ("verdict", "inherited"),
     [("exact", True), ("numeric tie", True), ("lossy", False), ("unknown", False), ("", False)],
@@ -124,6 +148,20 @@ def test_the_predecessors_summary_row() -> None:
     assert (row["avg_tps"], row["spec_draft"], row["spec_best_tps"]) == ("9.5", "d", "14.4")
     assert (row["spec_k_results"], row["lookup_n_results"]) == ("k4:11.4,k8:14.4", "n3:10.6")
     assert summary_csv([base, *ways, lookup]).splitlines()[1].startswith("Big-7B-Q4,-,-,2/2,")
+
+
+def test_the_predecessors_summary_counts_its_own_suites_and_names_as_it_did() -> None:
+    tools = replace(ROW, suite="tool_compliance", score=0, passed=False)
+    weights = model("m", path="dir/Big-7B-Q4-00001-of-00005.gguf")
+    base = configuration(Mode("moe4", experts=4), *timed(9, 10), tools, model=weights)
+    ways = [
+        configuration(Mode("x", draft=draft, k=k, lookup_n=3), *timed(speed), base=base)
+        for draft, k, speed in (("slow", 8, 9.9), ("d", 8, 11.4), ("d", 16, 14.4))
+    ]
+    row = summary_row(base, ways)
+    assert (row["model"], row["math"], row["total"], row["pct_str"]) == ("Big-7B-Q4_moe4", "2/2", "2/2", "100%")
+    assert row["spec_lookup_best_tps"] == "14.4"
+    assert row["spec_lookup_results"] == "d_k16_n3:14.4,d_k8_n3:11.4,slow_k8_n3:9.9"
 
 
 def test_reviews_are_read_back_and_formulas_are_text(tmp_path: Path) -> None:

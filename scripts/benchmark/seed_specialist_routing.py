@@ -39,6 +39,7 @@ from scripts.lib.routing_session import (
     OUTCOMES,
     ROUTING,
     Part,
+    now_utc,
     outcomes_csv,
     outcomes_of,
     parts_of,
@@ -96,7 +97,7 @@ def _run(raw: dict[str, Any], arguments: argparse.Namespace) -> int:
         print(f"{part.key}: not everything was run; what is missing gives no reward", file=sys.stderr)
     outcomes = outcomes_of(sample, parts)
     routes = routes_of(outcomes)
-    write_atomic(folder / OUTCOMES, outcomes_csv(outcomes))
+    write_atomic(folder / OUTCOMES, outcomes_csv(outcomes, now_utc()))
     write_atomic(folder / "routes.csv", routes_csv(routes))
     write_atomic(folder / "summary.md", summary_page(sample.name, planner.hardware.name, routes))
     if arguments.debug:
@@ -107,12 +108,12 @@ def _run(raw: dict[str, Any], arguments: argparse.Namespace) -> int:
 
 
 def _stats(hardware: str) -> None:
-    """All samples of the profile together, each cell once."""
+    """All samples of the profile together, each frontdoor of a suite by itself."""
     folder = ROUTING / hardware
-    outcomes = read_outcomes(folder)
-    if not outcomes:
+    groups = read_outcomes(folder)
+    if not groups:
         raise BenchError(f"{folder}: no sample was run on this profile yet; run one: --3way --suites … --sample-size …")
-    print(routes_table(routes_of(outcomes)))
+    print(routes_table(route for outcomes in groups for route in routes_of(outcomes)))
 
 
 def _arguments() -> argparse.Namespace:

@@ -76,6 +76,14 @@ def _listed(changes: Counter[str], show: Callable[[object], str]) -> Iterator[st
         yield "- nothing"
 
 
+def _unpaired(compared: Compared, show: Callable[[object], str]) -> Iterator[str]:
+    """The configurations that only one side has, by name."""
+    for side, keys in zip("AB", compared.unpaired, strict=True):
+        more = f" and {len(keys) - MOST_CHANGES} more" if len(keys) > MOST_CHANGES else ""
+        if keys:
+            yield f"not compared, without a cell in both, of {side}: {', '.join(map(show, keys[:MOST_CHANGES]))}{more}"
+
+
 def report(compared: Compared, markdown: bool) -> str:
     """The whole comparison as text."""
     show = markdown_text if markdown else one_line
@@ -88,6 +96,7 @@ def report(compared: Compared, markdown: bool) -> str:
             for side, found in (("A", compared.a), ("B", compared.b))
         ),
         f"{shared} cells are in both; {only_a} only in A, {only_b} only in B",
+        *_unpaired(compared, code if markdown else one_line),
         *([f"passes by {compared.scorer.name}"] if compared.scorer is not None else []),
         "",
         tabulate(rows, HEADERS, tablefmt=form, disable_numparse=True),

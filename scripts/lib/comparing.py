@@ -107,12 +107,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Compared:
-    """Two named sets compared: rows by key, and what either side has alone."""
+    """Two named sets compared: rows by key, and what either side has alone: how many cells, and keys without a shared one."""
 
     a: Observations
     b: Observations
     pairings: tuple[Pairing, ...]
     alone: tuple[int, int]
+    unpaired: tuple[tuple[Key, ...], tuple[Key, ...]]
     scorer: Rescorer | None = None
 
     @cached_property
@@ -192,4 +193,7 @@ def pair(a: Observations, b: Observations, scorer: Rescorer | None = None) -> Co
             pairings.append(Pairing(key, tuple((questions[q], after[key][q]) for q in sorted(shared))))
     paired = sum(len(p.pairs) for p in pairings)
     pairings.sort(key=lambda p: str(p.key))
-    return Compared(a, b, tuple(pairings), (len(left) - paired, len(right) - paired), scorer)
+    alone = len(left) - paired, len(right) - paired
+    keys = {p.key for p in pairings}
+    unpaired = tuple(sorted(before.keys() - keys, key=str)), tuple(sorted(after.keys() - keys, key=str))
+    return Compared(a, b, tuple(pairings), alone, unpaired, scorer)

@@ -128,7 +128,7 @@ class Judgement:
 
     def __str__(self) -> str:
         if self.effect is None:
-            return f"{self.gate}: {self.key}: {self.outcome}: no question that both sides have"
+            return f"{self.gate}: {self.key}: {self.outcome}: no question that both sides measured"
         if self.outcome is Outcome.NOT_JUDGED:
             return f"{self.gate}: {self.key}: {self.outcome}: {self.effect.clusters} questions carry no interval"
         return f"{self.gate}: {self.key}: {self.outcome}: {effect_text(self.gate.unit, self.effect)}"

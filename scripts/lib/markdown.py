@@ -5,12 +5,16 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from tabulate import tabulate
 
 from scripts.lib.foreign_text import one_line
-from scripts.lib.statistics import Estimate
+
+if TYPE_CHECKING:
+    # Its libraries take most of a second to load, which every shard's process would pay for a run's summary.
+    from scripts.lib.statistics import Estimate
 
 DASH = "–"
 # From docs/reference/benchmarks/ (and models/) to the checkout's root.
@@ -19,12 +23,14 @@ _MARKS = re.compile(r"([\\`*_\[\]|~$#])")
 # At the beginning of a list's entry these would make another list; a number such as 51.35 does not.
 _LIST_MARK = re.compile(r"^(\d+(?=[.)](?:\s|$))|(?=[-+=]))")
 _AUTOLINK = re.compile(r"(://|www\.)", re.IGNORECASE)
+# GitHub links addresses (and tells people) after it has taken backslashes away: only code keeps an @ from that.
+_AT = re.compile(r"(@+)")
 
 
 def text(value: object) -> str:
     """Foreign text made harmless in Markdown: one line, no HTML, no cell borders, links, headings, lists or formulas."""
     line = html.escape(one_line(value), quote=False)
-    line = _LIST_MARK.sub(r"\1\\", _MARKS.sub(r"\\\1", line))
+    line = _AT.sub(r"`\1`", _LIST_MARK.sub(r"\1\\", _MARKS.sub(r"\\\1", line)))
     return _AUTOLINK.sub(lambda found: found[0][:-1] + "\\" + found[0][-1], line)
 
 
@@ -65,6 +71,11 @@ def estimate(value: Estimate | None, digits: int = 1, unit: str = "", with_n: bo
     if with_n or not inside:
         inside.append(f"n={value.clusters}")
     return f"{value.value:.{digits}f}{unit} ({', '.join(inside)})"
+
+
+def share(value: Estimate | None, with_n: bool = False) -> str:
+    """A median of shares, or a share of a median, in percent with its interval: `60 % (55–64)`."""
+    return estimate(None if value is None else value.scaled(100), 0, " %", with_n)
 
 
 def rate(value: Estimate | None) -> str:

@@ -122,14 +122,16 @@ def _draw_sweep(top: Axes, bottom: Axes, lines: Sequence[Line], letter: str) -> 
         for at, _ in (point for point in points if point[1].struck_out):
             # At the upper edge: where the number itself says, it would squeeze everything else.
             top.plot(at, 0.97, "x", color=FORBIDDEN, ms=7, mew=1.8, zorder=5, transform=top.get_xaxis_transform())
-        accepted = [(at, 100 * way.acceptance) for at, way in points if way.acceptance is not None]
-        if accepted:
-            bottom.plot(*zip(*accepted, strict=True), "o-", ms=3.5, color=colour, lw=width, zorder=layer)
+        accepted = [(at, way.acceptance) for at, way in points if way.acceptance is not None]
+        x, y = [at for at, _ in accepted], [100 * share.value for _, share in accepted]
+        bottom.plot(x, y, "o-", ms=3.5, color=colour, lw=width, zorder=layer)
+        for at, share in accepted if told else ():
+            bottom.errorbar(at, 100 * share.value, yerr=reach(share, 100), color=colour, elinewidth=0.8, zorder=layer)
     top.axhline(1, color=INK, lw=0.8)
     top.set_xticks(sorted({at for _, points in lines for at, _ in points}))
     top.set(ylabel="speed-up, median of paired ratios", ylim=(0, None))
     top.legend(fontsize=7.5, loc="lower right")
-    bottom.set(xlabel=letter, ylabel="accepted, % of drafted", ylim=(0, 103))
+    bottom.set(xlabel=letter, ylabel="accepted, % of drafted (median)", ylim=(0, 103))
 
 
 def speculation(part: ProfilePart) -> Figure:

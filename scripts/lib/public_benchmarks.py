@@ -65,7 +65,8 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
         raise BenchError(f"{path}: expected *.jsonl files, found none")
     for file in files:
         data = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-        for number, line in enumerate(data.decode("utf-8").splitlines(), 1):
+        # Not splitlines: a text may hold other marks that it takes for the end of a line, such as U+2028.
+        for number, line in enumerate(data.decode("utf-8").split("\n"), 1):
             if line.strip():
                 try:
                     yield json.loads(line)

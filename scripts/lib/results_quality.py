@@ -62,11 +62,18 @@ def _why_best(ranking: RoleRanking) -> str:
     count, tied = len(ranking.candidates), ranking.tied
     if count == 1:
         return "the only candidate that is ranked"
-    if not tied:
-        return f"highest of {count}, and above each of the others beyond chance"
-    named = ", ".join(f"{configuration_name(c.row)} ({_against(c)})" for c in tied[:NAMED_TIES])
-    more = f" and {len(tied) - NAMED_TIES} more" if len(tied) > NAMED_TIES else ""
-    return f"highest of {count}, but it cannot be told from {named}{more}"
+    apart = sum(candidate.versus_best is None for candidate in ranking.candidates[1:])
+    told = [f"highest of {count}"]
+    if tied:
+        named = ", ".join(f"{configuration_name(c.row)} ({_against(c)})" for c in tied[:NAMED_TIES])
+        more = f" and {len(tied) - NAMED_TIES} more" if len(tied) > NAMED_TIES else ""
+        told.append(f"but it cannot be told from {named}{more}")
+    elif apart < count - 1:
+        others = f"{count - 1 - apart}" if apart else "each"
+        told.append(f"and above {others} of the others beyond chance")
+    if apart:
+        told.append(f"not comparable with {apart} (no shared question)")
+    return ", ".join(told)
 
 
 def _against(candidate: Candidate) -> str:

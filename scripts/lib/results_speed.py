@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from scripts.lib.certificate import Verdict
-from scripts.lib.markdown import DASH, code, estimate, gibibytes, limited, link, number, percent, table
+from scripts.lib.markdown import DASH, code, estimate, gibibytes, limited, link, number, share, table
+from scripts.lib.physics import bandwidth_efficiency
 from scripts.lib.profile_part import ProfilePart
 from scripts.lib.results_quality import ratio, speed
+from scripts.lib.statistics import Estimate
 from scripts.lib.tables import Configuration
 
 SHOWN_OUTLIERS = 50
@@ -38,7 +40,7 @@ def _sweep_cell(part: ProfilePart, way: Configuration | None) -> str:
         shown = f"~~{shown}~~"
     elif way.base is not None and part.way_of(way.base) is way:
         shown = f"**{shown}**"
-    told = [shown, f"{percent(way.acceptance)} of {way.drafted}"]
+    told = [shown, share(way.acceptance, with_n=True)]
     return ", ".join(told if way.inherits_quality else [*told, str(way.certificate)])
 
 
@@ -71,8 +73,8 @@ def _mode_row(c: Configuration) -> list[str]:
         speed(c),
         ratio(c.speed_up),
         certificate(c) if c.mode.speculative else DASH,
-        percent(c.acceptance),
-        number(c.accepted_length, 2),
+        share(c.acceptance, with_n=True),
+        estimate(c.accepted_length, 2, with_n=True),
         str(c.drafted) if c.mode.speculative else DASH,
         estimate(c.ttft, 2),
         estimate(c.prefill, 0),
@@ -101,7 +103,7 @@ def roofline_table(part: ProfilePart) -> str:
         "memory GB/s",
         "efficiency",
     )
-    return table((_roofline_row(c) for c in part.rows if c.weights_bytes and c.decode), headers)
+    return table((_roofline_row(c, c.decode) for c in part.rows if c.weights_bytes and c.decode), headers)
 
 
 def bandwidth(c: Configuration) -> float | None:
@@ -109,23 +111,24 @@ def bandwidth(c: Configuration) -> float | None:
     return c.measured_gb_per_s or c.bandwidth_gb_per_s
 
 
-def achieved_gb_per_s(c: Configuration) -> float:
-    """Bytes of weights read a second while decoding without speculation, in GB/s."""
-    return c.decode.value * c.bytes_per_token / 1e9 if c.decode is not None else 0.0
+def efficiency(c: Configuration, decode: Estimate) -> Estimate | None:
+    """The share of the memory's bandwidth that decoding uses (None: not known); its interval is the speed's."""
+    limit = bandwidth(c)
+    used = bandwidth_efficiency(decode.value, c.bytes_per_token, 1e9 * limit if limit else None)
+    return decode.scaled(used / decode.value) if used is not None else None
 
 
-def _roofline_row(c: Configuration) -> list[str]:
-    limit, used = bandwidth(c), achieved_gb_per_s(c)
+def _roofline_row(c: Configuration, decode: Estimate) -> list[str]:
     return [
         code(c.model.key),
         code(c.mode.name),
-        str(c.decode.clusters) if c.decode is not None else DASH,
+        str(decode.clusters),
         gibibytes(c.weights_bytes),
         number(c.bytes_per_token / 1e9, 3),
         speed(c),
-        number(used),
-        number(limit),
-        percent(used / limit) if limit else DASH,
+        estimate(decode.scaled(c.bytes_per_token / 1e9)),
+        number(bandwidth(c)),
+        share(efficiency(c, decode)),
     ]
 
 
@@ -137,7 +140,7 @@ def outliers_table(part: ProfilePart) -> str:
             code(c.mode.name),
             link(code(f"{row.suite}/{row.question_id}"), row.cell_file),
             number(row.decode_tokens_per_s),
-            number(c.decode.value if c.decode is not None else None),
+            estimate(c.decode),
             str(row.completion_tokens or DASH),
         ]
         for c in _unspeculative(part.configurations)

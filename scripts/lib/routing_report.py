@@ -1,22 +1,25 @@
 """What a sample's outcomes say per suite and action, as a table, a CSV file and a page; and the route to take.
 
-The frontdoor keeps a suite unless another action is shown to be better: its reward, on the same questions, is greater and
-the interval of the paired difference lies above 0. Of several such the one with the greatest mean reward is recommended.
+A suite's default route is its frontdoor; where that has no reward, the fastest of the others. It stays unless another action
+is shown to be better: its reward, on the same questions, is greater, the interval of the paired difference lies above 0, and
+the p-value, adjusted by Holm's method for all that are compared with the default, is at most 5 %. Of several such the one with
+the greatest mean reward is recommended.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from statistics import fmean, median
 
 from tabulate import tabulate
 
 from scripts.lib.foreign_text import csv_text, one_line
-from scripts.lib.markdown import DASH, code, number, table
+from scripts.lib.markdown import DASH, code, number, p_value, table
 from scripts.lib.rewards import Outcome, by_action
 from scripts.lib.routing import FRONTDOOR
-from scripts.lib.statistics import Clustered, paired_difference, pass_rate
+from scripts.lib.statistics import LEVEL, Clustered, Comparison, Estimate, holm, paired_difference, pass_rate
 
 HEADERS = (
     *(
@@ -26,7 +29,7 @@ HEADERS = (
         "n",
         "P(success)",
         "reward",
-        "against the frontdoor",
+        "against the default",
         "elapsed s",
         "no reward",
         "route",
@@ -38,7 +41,8 @@ HEADERS = (
 class Route:
     """One action of one entry on one suite, `n` of its `asked` questions with a reward. Intervals of 95 %; times in seconds.
 
-    `difference` is the mean difference of the reward to the frontdoor's, on the `paired` questions that have both.
+    `difference` is the mean difference of the reward to that of the `default` route, on the `paired` questions that have both;
+    its p-value is adjusted for all that are compared with it. `why` it is recommended, or why nothing is.
     """
 
     suite: str
@@ -50,14 +54,17 @@ class Route:
     p_success_low: float | None
     p_success_high: float | None
     reward: float | None
-    difference: float | None
-    difference_low: float | None
-    difference_high: float | None
-    paired: int
     elapsed_s_median: float | None
     infrastructure_errors: int
     unscored: int
+    difference: float | None = None
+    difference_low: float | None = None
+    difference_high: float | None = None
+    p_value: float | None = None
+    paired: int = 0
+    default: bool = False
     recommended: bool = False
+    why: str = ""
 
 
 def _rewards(outcomes: Iterable[Outcome]) -> dict[Hashable, list[float]]:
@@ -68,15 +75,30 @@ def _rewards(outcomes: Iterable[Outcome]) -> dict[Hashable, list[float]]:
     return found
 
 
-def _route(outcomes: Sequence[Outcome], frontdoor: Clustered) -> Route:
-    first, rewards = outcomes[0], _rewards(outcomes)
+def _divided(rewards: Clustered, by: float) -> Clustered:
+    return {question: [value / by for value in values] for question, values in rewards.items()}
+
+
+def _compared(new: Clustered, base: Clustered) -> Comparison | None:
+    """The paired difference of rewards. They have no floor, so their differences may lie beyond -1 and 1.
+
+    They are measured in a unit that holds them all, the next whole number: within -1 and 1 that is 1, as for qualities.
+    """
+    seen = [abs(fmean(values) - fmean(base[question])) for question, values in new.items() if question in base]
+    largest = max(seen, default=0.0)
+    unit = 1 if largest <= 1 else math.floor(largest) + 1
+    found = paired_difference(_divided(new, unit), _divided(base, unit))
+    return Comparison(found.estimate.scaled(unit), found.p_value) if found is not None else None
+
+
+def _route(outcomes: Sequence[Outcome], rewards: Clustered) -> Route:
+    """One action by itself, compared with nothing yet."""
+    first = outcomes[0]
     successes: dict[Hashable, list[float]] = {}
     for o in outcomes:
         if o.success is not None:
             successes.setdefault(o.question, []).append(float(o.success))
     rate = pass_rate(successes)
-    compared = paired_difference(rewards, frontdoor) if first.action != FRONTDOOR else None
-    difference = compared.estimate if compared is not None else None
     elapsed = [o.elapsed_s for o in outcomes if o.elapsed_s is not None]
     return Route(
         suite=first.suite,
@@ -88,44 +110,89 @@ def _route(outcomes: Sequence[Outcome], frontdoor: Clustered) -> Route:
         p_success_low=rate.low if rate is not None else None,
         p_success_high=rate.high if rate is not None else None,
         reward=fmean(fmean(values) for values in rewards.values()) if rewards else None,
-        difference=difference.value if difference is not None else None,
-        difference_low=difference.low if difference is not None else None,
-        difference_high=difference.high if difference is not None else None,
-        paired=difference.clusters if difference is not None else 0,
         elapsed_s_median=median(elapsed) if elapsed else None,
         infrastructure_errors=sum(o.infrastructure for o in outcomes),
         unscored=sum(o.success is None and not o.infrastructure for o in outcomes),
     )
 
 
-def _recommended(routes: Sequence[Route]) -> Route | None:
-    """The route to take of a suite's: the frontdoor, where there is one, unless another is shown to be better."""
-    better = [r for r in routes if r.difference_low is not None and r.difference_low > 0]
-    front = [r for r in routes if r.action == FRONTDOOR and r.reward is not None]
-    return max(better or front, key=lambda r: r.reward or 0.0, default=None)
+def _default(routes: Sequence[Route]) -> Route | None:
+    """The route that a suite keeps unless another is shown to be better; None where nothing has a reward."""
+    measured = [r for r in routes if r.reward is not None]
+    front = [r for r in measured if r.action == FRONTDOOR]
+    return min(front or measured, key=lambda r: r.elapsed_s_median or math.inf, default=None)
+
+
+def _against(default: Route, routes: Sequence[Route], rewards: Mapping[tuple[str, str], Clustered]) -> list[Route]:
+    """The routes of a suite, each compared with its default."""
+    base = rewards[default.action, default.entry]
+    made = [_compared(rewards[r.action, r.entry], base) if r is not default else None for r in routes]
+    adjusted = iter(holm([found.p_value for found in made if found is not None]))
+    return [
+        _with_difference(route, found.estimate, next(adjusted))
+        if found is not None
+        else replace(route, default=route is default)
+        for route, found in zip(routes, made, strict=True)
+    ]
+
+
+def _with_difference(route: Route, found: Estimate, p_value: float) -> Route:
+    return replace(
+        route,
+        difference=found.value,
+        difference_low=found.low,
+        difference_high=found.high,
+        p_value=p_value,
+        paired=found.clusters,
+    )
+
+
+def _is_better(route: Route) -> bool:
+    above = route.difference_low is not None and route.difference_low > 0
+    return above and route.p_value is not None and route.p_value <= 1 - LEVEL
+
+
+def _choice(routes: Sequence[Route]) -> tuple[int, str]:
+    """(place, why) of the route to take of a suite's compared ones. The place is -1 where none can be told."""
+    better = [place for place, r in enumerate(routes) if _is_better(r)]
+    if better:
+        return max(better, key=lambda place: routes[place].reward or 0.0), "take"
+    place = next((place for place, r in enumerate(routes) if r.default), -1)
+    if place < 0:
+        return place, "none can be told: no action has a reward"
+    if routes[place].action == FRONTDOOR:
+        return place, "take (no other is shown to be better)"
+    if sum(r.reward is not None for r in routes) == 1:
+        return place, "take (nothing else has a reward)"
+    if not any(r.paired for r in routes):
+        return -1, "none can be told: the frontdoor has no reward, and the others share no question"
+    return place, "take (the frontdoor has no reward; of the others the fastest, none is shown to be better)"
+
+
+def _routes_of_suite(groups: Sequence[Sequence[Outcome]]) -> list[Route]:
+    """The routes of one suite. Where none can be told, the first one says why."""
+    rewards = {(found[0].action, found[0].entry): _rewards(found) for found in groups}
+    routes = [_route(found, rewards[found[0].action, found[0].entry]) for found in groups]
+    default = _default(routes)
+    if default is not None:
+        routes = _against(default, routes, rewards)
+    taken, why = _choice(routes)
+    routes[max(taken, 0)] = replace(routes[max(taken, 0)], recommended=taken >= 0, why=why)
+    return routes
 
 
 def routes_of(outcomes: Iterable[Outcome]) -> tuple[Route, ...]:
-    """Every action of every suite, the recommended one of each suite marked."""
-    groups = by_action(outcomes)
-    made: dict[str, list[Route]] = {}
-    for (suite, _, _), found in groups.items():
-        front = [o for (of, action, _), items in groups.items() if of == suite and action == FRONTDOOR for o in items]
-        made.setdefault(suite, []).append(_route(found, _rewards(front)))
-    best = [_recommended(routes) for routes in made.values()]
-    return tuple(replace(r, recommended=r in best) for routes in made.values() for r in routes)
+    """Every action of every suite, the recommended one of each suite marked. A suite has one frontdoor here."""
+    suites: dict[str, list[list[Outcome]]] = {}
+    for (suite, _, _), found in by_action(outcomes).items():
+        suites.setdefault(suite, []).append(found)
+    return tuple(route for groups in suites.values() for route in _routes_of_suite(groups))
 
 
 def _interval(value: float | None, low: float | None, high: float | None) -> str:
     if value is None:
         return DASH
     return f"{value:.2f} ({low:.2f} to {high:.2f})" if low is not None and high is not None else f"{value:.2f}"
-
-
-def _why(route: Route) -> str:
-    if not route.recommended:
-        return ""
-    return "take" if route.action != FRONTDOOR else "take (no other is shown to be better)"
 
 
 def _cells(route: Route) -> list[str]:
@@ -136,10 +203,10 @@ def _cells(route: Route) -> list[str]:
         f"{route.n} of {route.asked}",
         _interval(route.p_success, route.p_success_low, route.p_success_high),
         number(route.reward, 2),
-        f"{difference}, n = {route.paired}" if route.paired else DASH,
+        f"{difference}, n = {route.paired}, {p_value(route.p_value)}" if route.p_value is not None else DASH,
         number(route.elapsed_s_median, 2),
         ", ".join(lost) or DASH,
-        _why(route),
+        route.why,
     ]
 
 
@@ -157,8 +224,10 @@ def routes_csv(routes: Iterable[Route]) -> str:
 PAGE = """\
 # Routing sample {sample} on {hardware}
 
-P(success) and differences stand with intervals of 95 %. A correct answer is worth its quality, less 0.15 for each time that it
-took the frontdoor's seconds once more; a wrong or late one 0; an infrastructure error or an unscored answer gives no reward.
+P(success) and differences stand with intervals of 95 %; p-values are adjusted by Holm's method within a suite. A suite's
+default is its frontdoor, or where that has no reward the fastest of the others; it stays unless another is shown to be better.
+A correct answer is worth its quality, less 0.15 for each time that it took the frontdoor's seconds once more; a wrong or late
+one 0; an infrastructure error or an unscored answer gives no reward.
 
 {table}
 """

@@ -1,6 +1,8 @@
 """One sample's folder: the pipeline is asked for its cells, and what they were worth is written beside the question.
 
 `benchmarks/results/routing/{hardware}/{sample}/` holds the configuration of each entry, outcomes.csv, routes.csv, summary.md.
+Samples are put together by the facts: of a question put to one entry as one action the newest outcome counts, and what it is
+worth is told against the frontdoor that it was sampled with.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +26,13 @@ from scripts.lib.plan_files import for_model, load_planner, pending
 from scripts.lib.records import write_atomic
 from scripts.lib.review import ReviewRow, plan_review, read_review
 from scripts.lib.rewards import Outcome, missing, outcome, rewarded
-from scripts.lib.routing import MODE, Sample, entry_settings
+from scripts.lib.routing import ACTIONS, FRONTDOOR, MODE, Sample, entry_settings
 
 ROUTING = Path("benchmarks/results/routing")
 OUTCOMES = "outcomes.csv"
+WRITTEN = "written_utc"
+# Suite, question, action, entry.
+_Key = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True)
@@ -92,31 +98,59 @@ def _outcomes(sample: Sample, rows: Mapping[tuple[str, str], ReviewRow]) -> Iter
                     yield missing(action, model.key, question, "its cell is not there: see the run's log")
 
 
-def outcomes_csv(outcomes: Sequence[Outcome]) -> str:
-    """One line per question and action."""
-    return csv_text([field.name for field in fields(Outcome)], (asdict(o).values() for o in outcomes))
+def now_utc() -> str:
+    """The time as it is written beside outcomes: ISO 8601, to the microsecond."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-def read_outcomes(folder: Path) -> tuple[Outcome, ...]:
-    """The outcomes of all samples of a hardware profile, each cell once. Raises BenchError for a damaged file."""
-    found: dict[tuple[str, ...], Outcome] = {}
-    for file in sorted(folder.glob(f"*/{OUTCOMES}")):
-        with file.open(encoding="utf-8", newline="") as stream:
-            try:
-                for line in csv.DictReader(stream):
-                    o = _parsed(line)
-                    found[(o.suite, o.question, o.action, o.entry, o.cell_file)] = o
-            except (KeyError, ValueError) as error:
-                raise BenchError(
-                    f"{file}: not a table of outcomes ({error!r}); delete its folder and run again"
-                ) from error
-    return tuple(found.values())
+def outcomes_csv(outcomes: Sequence[Outcome], written_utc: str) -> str:
+    """One line per question and action, each with the time of writing, by which the newest of several samples is told."""
+    columns = [*(field.name for field in fields(Outcome)), WRITTEN]
+    return csv_text(columns, ((*asdict(o).values(), written_utc) for o in outcomes))
+
+
+def read_outcomes(folder: Path) -> tuple[tuple[Outcome, ...], ...]:
+    """The outcomes of all samples of a hardware profile: those of one suite and one frontdoor together, by suite.
+
+    Each question counts once per action and entry, by its newest outcome; one that is missing counts where nothing else is
+    known. Raises BenchError for a damaged file.
+    """
+    samples = [_read(file) for file in sorted(folder.glob(f"*/{OUTCOMES}"))]
+    newest: dict[_Key, Outcome] = {}
+    asked: dict[tuple[str, str], dict[_Key, None]] = {}
+    for _, outcomes in sorted(samples, key=lambda sample: sample[0]):
+        frontdoors = {o.suite: o.entry for o in outcomes if o.action == FRONTDOOR}
+        for o in outcomes:
+            asked.setdefault((o.suite, frontdoors.get(o.suite, "")), {})[_key(o)] = None
+            if o.cell_file or _key(o) not in newest:
+                newest[_key(o)] = o
+    return tuple(rewarded(newest[key] for key in asked[group]) for group in sorted(asked))
+
+
+def _key(o: Outcome) -> _Key:
+    return o.suite, o.question, o.action, o.entry
+
+
+def _read(file: Path) -> tuple[datetime, list[Outcome]]:
+    """(when it was written, its outcomes). Files of before that time was recorded have the file's own."""
+    written = datetime.fromtimestamp(file.stat().st_mtime, UTC)
+    with file.open(encoding="utf-8", newline="") as stream:
+        try:
+            lines = list(csv.DictReader(stream))
+            times = [datetime.fromisoformat(line[WRITTEN]).astimezone(UTC) for line in lines if line.get(WRITTEN)]
+            return max(times, default=written), [_parsed(line) for line in lines]
+        except (KeyError, ValueError, TypeError, csv.Error) as error:
+            raise BenchError(f"{file}: not a table of outcomes ({error!r}); delete its folder and run again") from error
 
 
 def _parsed(line: Mapping[str, str]) -> Outcome:
     def number(name: str) -> float | None:
         return float(line[name]) if line[name] else None
 
+    if line["action"] not in ACTIONS:
+        raise ValueError(f"no action '{line['action']}'")
+    if line["success"] == "True" and not line["quality"]:
+        raise ValueError("a success without quality")
     return Outcome(
         suite=line["suite"],
         question=line["question"],

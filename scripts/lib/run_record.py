@@ -9,14 +9,20 @@ import fcntl
 import json
 import os
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from scripts.lib.errors import BenchError
+from scripts.lib.markdown import code, quoted
 from scripts.lib.records import CellRecord, write_atomic
 
 RUNS = Path("benchmarks/results/runs")
+OUTPUT = "output.jsonl"
 RUN_VARIABLE = "EPYC_BENCH_RUN"
+# Characters of an error in summary.md: an engine's last words are some lines of its log.
+WORDS_LIMIT = 2_000
 
 
 def new_run_id() -> str:
@@ -79,9 +85,11 @@ class RunRecord:
             # Stands until the run ends; what a kill -9 leaves behind says what it is.
             write_atomic(self.folder / "summary.md", f"# Run {self.folder.name}\n\nOutcome: cut off, or still going.\n")
         line = json.dumps(output_line(record), ensure_ascii=False) + "\n"
-        with (self.folder / "output.jsonl").open("a", encoding="utf-8") as stream:
+        with (self.folder / OUTPUT).open("ab+") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
-            stream.write(line)
+            _drop_torn_line(stream)
+            # Half a surrogate pair is no UTF-8; what stands for it is JSON's own escape.
+            stream.write(line.encode("utf-8", "backslashreplace"))
             stream.flush()
 
     def summarise(self, outcome: str) -> None:
@@ -89,18 +97,30 @@ class RunRecord:
         summarise(self.folder, outcome)
 
 
+def _drop_torn_line(stream: BinaryIO) -> None:
+    """Cut off what a killed process left of its last line: another one's behind it would make a line that nobody can read."""
+    if not stream.seek(0, os.SEEK_END):
+        return
+    stream.seek(-1, os.SEEK_END)
+    if stream.read() != b"\n":
+        stream.seek(0)
+        stream.truncate(stream.read().rfind(b"\n") + 1)
+
+
 def read_rows(folder: Path) -> list[dict[str, Any]]:
-    """The rows of output.jsonl; a last line cut off by a crash is left out."""
-    rows = []
-    try:
-        text = (folder / "output.jsonl").read_text(encoding="utf-8")
-    except FileNotFoundError:
+    """The rows of output.jsonl; a last line cut off by a crash is left out. Raises BenchError for any other that is no JSON."""
+    file = folder / OUTPUT
+    if not file.is_file():
         return []
-    for line in text.splitlines():
+    # By this mark alone: a text may hold others that str.splitlines takes for the end of a line, such as U+2028.
+    lines = file.read_bytes().removesuffix(b"\n").split(b"\n")
+    rows = []
+    for number, line in enumerate(lines, 1):
         try:
             rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
+        except ValueError as error:
+            if number < len(lines):
+                raise BenchError(f"{file}:{number}: expected a JSON object, found {line[:60]!r}") from error
     return rows
 
 
@@ -120,6 +140,15 @@ def summarise_failed(folder: Path) -> None:
     summarise(folder, f"{INTERRUPTED if was_interrupted(folder) else 'failed'}; its finished cells are kept")
 
 
+def _shard(row: Mapping[str, Any]) -> str:
+    return f"{row['hardware']}/{row['model']}/{row['mode']}"
+
+
+def _failure(row: Mapping[str, Any]) -> str:
+    cell = f"{row['model']} {row['mode']} {row['suite']}/{row['question_id']}"
+    return f"- {code(cell)}: {quoted(row['error'] or row['status'], WORDS_LIMIT)}"
+
+
 def summarise(folder: Path, outcome: str) -> None:
     """Write `summary.md`: outcome, cells per shard and status, and each failure in the engine's words."""
     rows = read_rows(folder)
@@ -127,13 +156,12 @@ def summarise(folder: Path, outcome: str) -> None:
         return
     shards: dict[str, Counter[str]] = {}
     for row in rows:
-        name = f"{row['hardware']}/{row['model']}/{row['mode']}"
-        shards.setdefault(name, Counter())[row["status"]] += 1
+        shards.setdefault(_shard(row), Counter())[row["status"]] += 1
     lines = [f"# Run {folder.name}", "", f"Outcome: {outcome}. Cells run: {len(rows)}.", ""]
     lines += ["| shard | ok | error | timeout |", "|---|---|---|---|"]
-    lines += [f"| {name} | {n['ok']} | {n['error']} | {n['timeout']} |" for name, n in sorted(shards.items())]
+    lines += [f"| {code(name)} | {n['ok']} | {n['error']} | {n['timeout']} |" for name, n in sorted(shards.items())]
     failures = [row for row in rows if row["status"] != "ok"]
     if failures:
         lines += ["", "## Failures", ""]
-        lines += [f"- {r['model']} {r['mode']} {r['suite']}/{r['question_id']}: {r['error']}" for r in failures]
+        lines += map(_failure, failures)
     write_atomic(folder / "summary.md", "\n".join(lines) + "\n")

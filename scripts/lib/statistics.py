@@ -12,13 +12,12 @@ How the intervals were chosen: `python -m benchmarks.harness.coverage` simulates
   true rates 94-96 % from 8 questions on; no interval of a discrete value is 95 % at each single rate.
 - Medians: order statistics with the interpolation of Hettmansperger and Sheather (1986), 94-95 % from 6 values on, whatever the
   distribution. The bootstrap of a median gives the same limits in large samples and 85-93 % in small ones.
-- Percentiles: order statistics without interpolation (at least 95 %); none where the sample does not reach that far.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from statistics import fmean
@@ -50,6 +49,11 @@ class Estimate:
     high: float | None
     n: int
     clusters: int
+
+    def scaled(self, factor: float) -> Estimate:
+        """The estimate of `factor` (above 0) times what this one is of."""
+        low, high = (None if end is None else factor * end for end in (self.low, self.high))
+        return replace(self, value=factor * self.value, low=low, high=high)
 
     def holds(self, value: float) -> bool:
         """True unless the interval tells that the truth is not `value`."""
@@ -137,23 +141,6 @@ def median(values: Clustered) -> Estimate | None:
     if not found:
         return None
     return _median_of([middle(of_one) for of_one in found.values()], sum(map(len, found.values())))
-
-
-def percentile(values: Sequence[float], q: float) -> Estimate | None:
-    """The `q`-quantile (0 to 1) of independent values, or None where the sample cannot carry it.
-
-    It carries what a distribution-free interval can be put around: from 6 values the median, from 36 the 90th percentile, from
-    72 the 95th, from 368 the 99th.
-    """
-    if not 0 < q < 1:
-        raise ValueError(f"q: expected a number between 0 and 1, found {q}")
-    ordered = np.sort(np.asarray(values, float))
-    n = len(ordered)
-    # Between the order statistics `below` and `above` (1-based) lies the quantile in at least LEVEL of all samples.
-    below, above = int(stats.binom.ppf(TAIL, n, q)), int(stats.binom.ppf(1 - TAIL, n, q)) + 1
-    if n == 0 or below < 1 or above > n:
-        return None
-    return Estimate(float(np.quantile(ordered, q)), float(ordered[below - 1]), float(ordered[above - 1]), n, n)
 
 
 def _shared(new: Clustered, base: Clustered) -> list[tuple[Sequence[float], Sequence[float]]]:

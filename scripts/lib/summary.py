@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from scripts.lib.foreign_text import csv_text
-from scripts.lib.tables import SUITE_ORDER, SUMMARY_COLUMNS, Configuration, passes, quality_rows, ways_of
+from scripts.lib.modes import Mode
+from scripts.lib.tables import SUMMARY_COLUMNS, Configuration, passes, quality_rows, ways_of
+from scripts.lib.weights import weights_name
 
+SUITES = SUMMARY_COLUMNS[1:9]
 COLUMNS = (*SUMMARY_COLUMNS, "hardware", "engine")
 
 
@@ -19,13 +22,20 @@ def _timed(ways: Iterable[Configuration]) -> list[Configuration]:
     return [way for way in ways if way.decode is not None and not way.struck_out]
 
 
-def _best_and_all(ways: Sequence[Configuration], label: str) -> tuple[str, str]:
-    """Best speed, and `k4:11.4,k8:14.4` in the predecessor's way."""
-    if not ways:
+def best_and_all(speeds: Sequence[tuple[str, float]]) -> tuple[str, str]:
+    """Best speed, and all of them as `k4:11.4,k8:14.4`, in the predecessor's way."""
+    if not speeds:
         return "", ""
-    letter = "k" if label == "k" else "n"
-    shown = ",".join(f"{letter}{getattr(way.mode, label)}:{_speed(way):.1f}" for way in ways)
-    return f"{max(map(_speed, ways)):.1f}", shown
+    return f"{max(speed for _, speed in speeds):.1f}", ",".join(f"{name}:{speed:.1f}" for name, speed in speeds)
+
+
+def combination(mode: Mode) -> str:
+    """`draft_k8_n3`: the predecessor's name of a draft model and prompt lookup together."""
+    return f"{mode.draft}_k{mode.k}" + (f"_n{mode.lookup_n}" if mode.lookup_n else "")
+
+
+def _named(ways: Iterable[Configuration], name: Callable[[Mode], str]) -> tuple[str, str]:
+    return best_and_all([(name(way.mode), _speed(way)) for way in ways])
 
 
 def _of_fastest_draft(ways: Sequence[Configuration]) -> tuple[str, list[Configuration]]:
@@ -37,22 +47,24 @@ def _of_fastest_draft(ways: Sequence[Configuration]) -> tuple[str, list[Configur
 
 
 def summary_row(row: Configuration, ways: Iterable[Configuration]) -> dict[str, str]:
-    """One line; `ways` are the row's speculative and lookup modes."""
-    timed, total = _timed(ways), row.passes
+    """One line; `ways` are the row's speculative and lookup modes. The total is that of the suites that have a column."""
+    timed, total = _timed(ways), passes([answer for answer in row.rows if answer.suite in SUITES])
     draft, drafted = _of_fastest_draft([m for m in timed if m.mode.draft and m.mode.lookup_n is None])
-    _, combined = _of_fastest_draft([m for m in timed if m.mode.draft and m.mode.lookup_n is not None])
+    both = [m for m in timed if m.mode.draft and m.mode.lookup_n is not None]
     lookup = [m for m in timed if m.mode.draft is None]
-    values = {"model": Path(row.model.path).stem + ("" if row.mode.name == "baseline" else f" ({row.mode.name})")}
-    for suite in SUITE_ORDER[:8]:
+    name = weights_name(Path(row.model.path))
+    values = {"model": name if row.mode.name == "baseline" else f"{name}_{row.mode.name}"}
+    for suite in SUITES:
         found = passes(row.by_suite.get(suite, ()))
         values[suite] = f"{found.passed}/{found.scored}" if found.scored else "-"
     values["total"] = f"{total.passed}/{total.scored}"
     values["pct_str"] = f"{100 * total.rate:.0f}%" if total.rate is not None else ""
     values["avg_tps"] = f"{_speed(row):.1f}" if row.decode is not None and not row.struck_out else ""
     values["spec_draft"] = draft
-    values["spec_best_tps"], values["spec_k_results"] = _best_and_all(drafted, "k")
-    values["lookup_best_tps"], values["lookup_n_results"] = _best_and_all(lookup, "lookup_n")
-    values["spec_lookup_best_tps"], values["spec_lookup_results"] = _best_and_all(combined, "k")
+    values["spec_best_tps"], values["spec_k_results"] = _named(drafted, lambda mode: f"k{mode.k}")
+    values["lookup_best_tps"], values["lookup_n_results"] = _named(lookup, lambda mode: f"n{mode.lookup_n}")
+    both.sort(key=lambda way: combination(way.mode))
+    values["spec_lookup_best_tps"], values["spec_lookup_results"] = _named(both, combination)
     return values | {"hardware": row.hardware, "engine": row.engine}
 
 

@@ -81,6 +81,10 @@ def by_question(rows: Iterable[ReviewRow], value: Callable[[ReviewRow], float | 
     return found
 
 
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
 def outcomes(rows: Iterable[ReviewRow]) -> Clustered:
     """Passed (1) or not (0) by question, of the scored answers."""
     return by_question(rows, lambda row: float(row.passed is True) if is_scored(row) else None)
@@ -218,16 +222,15 @@ class Configuration:
     def accepted(self) -> int:
         return sum(row.accepted_tokens for row in self.answered)
 
-    @property
-    def acceptance(self) -> float | None:
-        """Accepted over drafted tokens, over all answers; None when nothing was drafted."""
-        return self.accepted / self.drafted if self.drafted else None
+    @cached_property
+    def acceptance(self) -> Estimate | None:
+        """Accepted over drafted tokens: the median over the questions that something was drafted in."""
+        return median(by_question(self.answered, lambda row: _ratio(row.accepted_tokens, row.drafted_tokens)))
 
-    @property
-    def accepted_length(self) -> float | None:
-        """Mean number of drafted tokens accepted per verified batch."""
-        steps = sum(row.verify_steps for row in self.answered)
-        return self.accepted / steps if steps else None
+    @cached_property
+    def accepted_length(self) -> Estimate | None:
+        """Drafted tokens accepted per verified batch: the median over the questions that a batch was verified in."""
+        return median(by_question(self.answered, lambda row: _ratio(row.accepted_tokens, row.verify_steps)))
 
     # --- physics ---
 
@@ -243,7 +246,8 @@ class Configuration:
             if self.base is not None and self.base.struck_out:
                 return f"its base {self.base.mode.name} is struck out"
             ratio = self.speed_up.estimate.value if self.speed_up is not None else None
-            return speed_up_violation(ratio, self.most_drafted, self.accepted_length)
+            length = self.accepted_length.value if self.accepted_length is not None else None
+            return speed_up_violation(ratio, self.most_drafted, length)
         if self.decode is None or self.bandwidth_gb_per_s is None:
             return ""
         return bandwidth_violation(self.decode.value, self.bytes_per_token, self.bandwidth_gb_per_s * 1e9)

@@ -23,6 +23,7 @@ LOCK_SCHEMA = 1
 SAMPLED_BLOCKS = 64
 BLOCK_BYTES = 1 << 16
 _SPLIT = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
+_PART = re.compile(r"-\d{5}-of-\d{5}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,11 @@ class WeightsFacts:
             split_count=model.split_count or 1,
         )  # fmt: skip
         return cls("assumed", None, int(model.size_gb * 1e9), header)
+
+
+def weights_name(path: Path) -> str:
+    """The file's name without its suffix; of a split model also without the part's number."""
+    return _PART.sub("", path.stem)
 
 
 def split_files(path: Path) -> tuple[Path, ...]:

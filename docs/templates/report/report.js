@@ -216,7 +216,7 @@
     { words: "speed-up", number: true, value: (c) => c.up && c.up[0],
       cell: (c) => element("span", { class: c.struck ? "struck" : "" }, estimate(c.up, 2, "x")) },
     { words: "certificate", value: (c) => c.certificate, cell: (c) => element("span", { class: c.certificate === "lossy" ? "bad" : "" }, c.certificate || "–") },
-    { words: "accepted", number: true, value: (c) => c.acceptance, cell: (c) => percent(c.acceptance) },
+    { words: "accepted", number: true, value: (c) => c.acceptance && c.acceptance[0], cell: (c) => estimate(c.acceptance, 0, " %", 100) },
     { words: "note", value: notesOf, cell: (c) => visible(notesOf(c)) || "–" },
   ]);
 

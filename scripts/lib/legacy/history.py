@@ -71,15 +71,17 @@ class _Reader:
         self.reviews: list[LegacyReview] = []
         self.unplaced: list[Unplaced] = []
         self.summaries: list[tuple[int, str, str]] = []
-        self._seen: dict[str, str] = {}
+        self._seen: dict[tuple[str, str], str] = {}
 
     def add(self, path: str, data: bytes) -> None:
         """Read one file. Every file gets a line among the sources, whatever it is."""
         sha256 = hashlib.sha256(data).hexdigest()
-        if sha256 in self._seen and data:
-            kind, note = Kind.DUPLICATE, f"the same bytes as {self._seen[sha256]}"
+        # A run says itself what it is; whose a review or a log is only its name tells.
+        content_of = sha256, "" if path.endswith(".json") else PurePosixPath(path).name
+        if content_of in self._seen and data:
+            kind, note = Kind.DUPLICATE, f"the same bytes as {self._seen[content_of]}"
         else:
-            self._seen[sha256] = path
+            self._seen[content_of] = path
             content, note = decode(data)
             kind, reason = self._place(path, content)
             if kind is Kind.UNPLACED:
@@ -105,8 +107,7 @@ class _Reader:
             self.summaries.append((path.count("/"), path, content))
             return Kind.SUMMARY, ""
         if is_log(path, content):
-            self._log(read_log(path, content))
-            return Kind.LOG, ""
+            return self._log(read_log(path, content))
         if path.endswith(".csv"):
             return Kind.UNPLACED, f"is no review: columns {content.splitlines()[0][:100]}"
         return Kind.UNPLACED, "has no form that is known here"
@@ -137,11 +138,14 @@ class _Reader:
         for place, reason in odd:
             self._miss(path, place, reason)
 
-    def _log(self, log: LegacyRun) -> None:
+    def _log(self, log: LegacyRun) -> tuple[Kind, str]:
         """Logs of one model and mode in one run are one run of several answers."""
+        if log.mode is None:
+            return Kind.UNPLACED, f"unknown mode: '{log.config}'"
         key = log.run_id, log.model_path, log.config
         known = self.logs.get(key)
         self.logs[key] = log if known is None else replace(known, answers=known.answers + log.answers)
+        return Kind.LOG, ""
 
     def history(self) -> History:
         """What was read, each review beside its run; copies of a review in deeper folders do not count."""

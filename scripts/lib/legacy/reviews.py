@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -63,20 +64,29 @@ def _row(fields: list[str], known: Mapping[tuple[str, str], LegacyScore]) -> tup
     return (suite, question), found
 
 
+@contextmanager
+def _fields_up_to(characters: int) -> Iterator[None]:
+    """Let the csv module read fields of that length; its own limit of 131,072 characters is one for the whole process."""
+    before = csv.field_size_limit()
+    csv.field_size_limit(max(before, characters))
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
 def _lines(content: str) -> tuple[list[tuple[int, list[str]]], str]:
     """(line number, fields) of each row, and what was wrong with the quotes: then every line is read by itself."""
     reader, rows, wrong = csv.reader(io.StringIO(content, newline="")), [], ""
     try:
-        rows = [(reader.line_num, fields) for fields in reader]
+        with _fields_up_to(len(content)):
+            rows = [(reader.line_num, fields) for fields in reader]
     except csv.Error as error:
         wrong = f"is not CSV ({error})"
     if any(_SWALLOWED.search(part) for _, fields in rows for part in fields):
         wrong = "has an unclosed quote"
     if wrong:
-        rows = [
-            (place, next(csv.reader([line], quoting=csv.QUOTE_NONE)))
-            for place, line in enumerate(content.splitlines(), 1)
-        ]
+        rows = [(place, line.split(",")) for place, line in enumerate(content.splitlines(), 1)]
     return rows, wrong
 
 

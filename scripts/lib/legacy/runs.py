@@ -17,6 +17,8 @@ from scripts.lib.modes import Mode
 from scripts.lib.symptoms import ECHO, EMPTY, is_echo
 
 SPEED_TEST = "speed_test"
+# What is larger measures nothing, and the sum of a few such is no finite number.
+_LARGEST = 1e300
 # Of llama-speculative ("decoded 767 tokens in 20.440 seconds, speed: 37.525 t/s"), and of every llama.cpp tool.
 _DECODED = re.compile(r"^decoded +(\d+) tokens in +[\d.]+ seconds, speed: +([\d.]+) t/s", re.M)
 _EVALUATED = re.compile(r"(?<!prompt )eval time = +([\d.]+) ms / +(\d+) (?:runs|tokens).*?([\d.]+) tokens per second")
@@ -26,9 +28,10 @@ _SPLIT = re.compile(r"-\d{5}-of-\d{5}$")
 _LOG_NAME = re.compile(
     r"(?P<model>.+?)(?:_(?P<mode>baseline|moe\d.*?|spec_.*?|lookup_n\d.*?))?_(?P<question>t\d+_q\d+_.+)"
 )
+# Nine digits at most: Python refuses to convert thousands of them.
 _MODE = re.compile(
-    r"(?:moe(?P<experts>\d+)(?:_|$))?(?:lookup_n(?P<before>\d+)(?:_|$))?"
-    r"(?:spec(?:_(?:draft_)?(?P<draft>\w[\w.-]*?))?_k(?P<k>\d+)(?:_lookup(?:_n(?P<after>\d+))?)?)?"
+    r"(?:moe(?P<experts>\d{1,9})(?:_|$))?(?:lookup_n(?P<before>\d{1,9})(?:_|$))?"
+    r"(?:spec(?:_(?:draft_)?(?P<draft>\w[\w.-]*?))?_k(?P<k>\d{1,9})(?:_lookup(?:_n(?P<after>\d{1,9}))?)?)?"
 )
 
 
@@ -103,14 +106,14 @@ def parse_mode(config: str) -> Mode | None:
 
 
 def number(value: Any) -> float | None:
-    """A finite number of 0 or more, also where it is written as text; else None."""
+    """A number from 0 to 1e300, also where it is written as text; else None."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
         found = float(value)
     except (ValueError, OverflowError):
         return None
-    return found if 0 <= found < float("inf") else None
+    return found if 0 <= found <= _LARGEST else None
 
 
 def _whole(value: Any) -> int | None:
@@ -127,9 +130,9 @@ def log_speed(log: str) -> float | None:
     """Tokens per second of decoding as a llama.cpp log names it: speculation's own line before any model's timing."""
     decoded = _DECODED.findall(log)
     if decoded:
-        return float(decoded[-1][1])
+        return number(decoded[-1][1])
     evaluated = _EVALUATED.findall(log)
-    return float(evaluated[-1][2]) if evaluated else None
+    return number(evaluated[-1][2]) if evaluated else None
 
 
 def _symptoms(response: str, prompt: str) -> tuple[str, ...]:
@@ -231,8 +234,8 @@ def read_log(source: str, log: str) -> LegacyRun:
                 question=named["question"],
                 tokens_per_s=speed,
                 log_tokens_per_s=speed,
-                prompt_tokens=int(prompt[-1]) if prompt else None,
-                completion_tokens=int(tokens) if tokens else None,
+                prompt_tokens=_whole(prompt[-1]) if prompt else None,
+                completion_tokens=_whole(tokens),
                 response_characters=len(log),
                 # One token is the end of an answer that never began.
                 symptoms=(EMPTY,) if tokens in (None, "0", "1") else (),

@@ -41,14 +41,23 @@ def archive_root(folder: Path) -> Path:
 
 
 def _files(root: Path) -> Iterator[tuple[Path, str]]:
-    """(file, why it is not taken; empty: it is) below a folder, hidden ones left alone."""
+    """(file, why it is not taken; empty: it is) below a folder. A hidden folder is one line, whatever it holds."""
     for path in sorted(root.rglob("*")):
-        if any(part.startswith(".") for part in path.relative_to(root).parts):
+        *folders, name = path.relative_to(root).parts
+        if any(part.startswith(".") for part in folders):
             continue
         if path.is_symlink():
             yield path, "a symbolic link is not followed"
+        elif name.startswith("."):
+            yield path, f"is hidden{_holding(path)}"
+        elif not os.access(path, os.R_OK):
+            yield path, "cannot be read"
         elif path.is_file():
-            yield path, "" if os.access(path, os.R_OK) else "cannot be read"
+            yield path, ""
+
+
+def _holding(path: Path) -> str:
+    return f": a folder of {sum(1 for p in path.rglob('*') if p.is_file())} files" if path.is_dir() else ""
 
 
 def _put(path: Path, data: bytes) -> None:

@@ -13,14 +13,16 @@ import re
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 
+from scripts.lib.foreign_text import csv_value
 from scripts.lib.legacy.rows import LegacyRow, Way
 from scripts.lib.legacy.runs import LegacyRun
+from scripts.lib.summary import best_and_all, combination
 from scripts.lib.tables import SUMMARY_COLUMNS
 
 SUITES = SUMMARY_COLUMNS[1:9]
 # The sweep that the table shows where the archive's own copy shows no other; 32 and 48 were measured later.
 SHOWN_K = (4, 8, 16, 24)
-_K = re.compile(r"\bk(\d+):[\d.]")
+_K = re.compile(r"\bk(\d{1,9}):[\d.]")
 
 
 def shown_k(archives_own: str) -> tuple[int, ...]:
@@ -48,10 +50,7 @@ def _base_speed(row: LegacyRow) -> str:
 
 
 def _best_and_all(ways: Sequence[Way], name: Callable[[Way], str]) -> tuple[str, str]:
-    speeds = [(name(way), _mean_speed(way.run)) for way in ways]
-    if not speeds:
-        return "", ""
-    return f"{max(speed for _, speed in speeds):.1f}", ",".join(f"{key}:{speed:.1f}" for key, speed in speeds)
+    return best_and_all([(name(way), _mean_speed(way.run)) for way in ways])
 
 
 def _speculation(ways: Sequence[Way], shown: tuple[int, ...]) -> list[str]:
@@ -90,13 +89,14 @@ def _fields(row: LegacyRow, shown: tuple[int, ...]) -> list[str]:
 
 
 def _combination(way: Way) -> str:
-    n = _mode(way, "lookup_n")
-    return f"{_mode(way, 'draft')}_k{_mode(way, 'k')}" + (f"_n{n}" if n else "")
+    assert way.run.mode is not None
+    return combination(way.run.mode)
 
 
 def _lines(rows: Iterable[Sequence[str]]) -> str:
     out = io.StringIO()
-    csv.writer(out, lineterminator="\r\n").writerows(rows)
+    # A model's name may begin as a formula does; no name of the predecessor's own is changed.
+    csv.writer(out, lineterminator="\r\n").writerows(map(csv_value, row) for row in rows)
     return out.getvalue()
 
 

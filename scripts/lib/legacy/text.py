@@ -55,7 +55,7 @@ def _complete(text: str) -> str | None:
     return None if kept is None else text[: kept[0]] + kept[1]
 
 
-def _read(text: str, repeated: list[str]) -> Any:
+def _read(text: str, repeated: list[str], long: list[str]) -> Any:
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key, value in items:
@@ -64,9 +64,16 @@ def _read(text: str, repeated: list[str]) -> Any:
             found[key] = value
         return found
 
+    def whole(digits: str) -> int | None:
+        try:
+            return int(digits)
+        except ValueError:  # more digits than Python converts
+            long.append(digits)
+            return None
+
     # Raw control characters in strings are let pass; NaN and infinity become None.
     nothing: Callable[[str], None] = lambda _: None  # noqa: E731
-    return json.loads(text, strict=False, object_pairs_hook=pairs, parse_constant=nothing)
+    return json.loads(text, strict=False, object_pairs_hook=pairs, parse_int=whole, parse_constant=nothing)
 
 
 def read_json(text: str) -> tuple[Any, str, str]:
@@ -74,17 +81,20 @@ def read_json(text: str) -> tuple[Any, str, str]:
     before it, None where nothing does.
     """
     repeated: list[str] = []
+    long: list[str] = []
     damage = ""
     try:
-        value = _read(text, repeated)
+        value = _read(text, repeated, long)
     except RecursionError:
         return None, "nested too deeply", ""
     except json.JSONDecodeError as error:
         damage = f"line {error.lineno}, column {error.colno}: {error.msg}"
         rest = _complete(text[: error.pos])
         try:
-            value = _read(rest, repeated) if rest is not None else None
+            value = _read(rest, repeated, long) if rest is not None else None
         except (json.JSONDecodeError, RecursionError):
             value = None
     keys = ", ".join(dict.fromkeys(repeated[:5]))
-    return value, damage, f"repeated keys, the last one counts: {keys}" if repeated else ""
+    remarks = [f"repeated keys, the last one counts: {keys}"] if repeated else []
+    remarks += [f"integers too long to read, left empty: of {len(long[0])} digits"] if long else []
+    return value, damage, "; ".join(remarks)
