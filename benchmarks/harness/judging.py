@@ -1,20 +1,25 @@
 """How fast answers are judged against the limit of requests in flight; how long a review takes whose verdicts are there.
 
-The judge is a stand-in of the API on loopback (tests/judge_server.py), in a process of its own, that answers after 20 ms.
-Prints two tables:
+The judge is a stand-in of the API on loopback (tests/judge_server.py), in a process of its own, that answers after 20 ms. The
+rate stands against the arithmetic one (a slot is busy 20 ms a request) and against that of a bare client, which sends ready
+bytes and reads replies. Prints two tables:
     python -m benchmarks.harness.judging [--pairs 5000] [--concurrency 4] [--models 60]
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import json
 import multiprocessing
 import os
 import resource
 import sys
 import time
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tabulate import tabulate
 
@@ -67,11 +72,31 @@ def _serve(pipe: Connection) -> None:
         pipe.send(sum(server.judged.values()))
 
 
+async def _bare_client(bodies: Sequence[bytes], concurrency: int) -> float:
+    """Seconds that it takes to send these bodies and to read the replies, so many at once."""
+    address, waiting = urlsplit(os.environ["ANTHROPIC_BASE_URL"]), iter(bodies)
+
+    async def work() -> None:
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        for body in waiting:
+            writer.write(b"POST /v1/messages HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+            head = await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]))
+        writer.close()
+
+    start = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(concurrency):
+            group.create_task(work())
+    return time.perf_counter() - start
+
+
 def judging_rate(pairs: int, concurrency: int, folder: Path) -> list[object]:
-    """[answers, requests, seconds, share of the ideal rate, peak MiB] of judging so many answers."""
+    """[answers, requests, seconds, share of the arithmetic rate, of a bare client's, peak MiB] of judging so many answers."""
     from dataclasses import replace
 
     from scripts.lib.judging.batch import Mix
+    from scripts.lib.judging.claude import request_body
     from scripts.lib.judging.store import VerdictStore
     from tests.test_judge_claude import CONFIG, SERIES, items, run
 
@@ -83,14 +108,16 @@ def judging_rate(pairs: int, concurrency: int, folder: Path) -> list[object]:
     start = time.perf_counter()
     result = run(store, todo, replace(CONFIG, concurrency=concurrency, max_usd=1e6), Mix(100, 0.1, 0.05))
     seconds = time.perf_counter() - start
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    bodies = [json.dumps(request_body(item, SERIES.model, CONFIG.max_tokens)).encode() for item in todo]
+    bare_s = asyncio.run(_bare_client(bodies, concurrency)) / pairs * result.replies
     ours.send("end")
-    requests = ours.recv()
+    requests = ours.recv() - pairs
     server.join()
     if result.stopped or requests != result.replies:
         sys.exit(f"the run stopped ({result.stopped}), or {requests} requests gave {result.replies} replies")
     ideal_s = requests * LATENCY_S / concurrency
-    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return [pairs, requests, seconds, ideal_s / seconds, peak_mib]
+    return [pairs, requests, seconds, ideal_s / seconds, bare_s / seconds, peak_mib]
 
 
 def cached_review(models: int) -> list[object]:
@@ -114,8 +141,8 @@ def main() -> int:
     arguments = parser.parse_args()
     with scratch_checkout() as folder:
         row = judging_rate(arguments.pairs, arguments.concurrency, folder / "verdicts")
-    headers = ["answers", "requests", "seconds", "of the ideal rate", "peak MiB"]
-    print(tabulate([row], headers, tablefmt="pipe", floatfmt=("", "", ".1f", ".2f", ".0f")))
+    headers = ["answers", "requests", "seconds", "of the arithmetic rate", "of a bare client's", "peak MiB"]
+    print(tabulate([row], headers, tablefmt="pipe", floatfmt=("", "", ".1f", ".2f", ".2f", ".0f")))
     print()
     headers = ["cells", "verdicts", "seconds", "peak MiB"]
     print(tabulate([cached_review(arguments.models)], headers, tablefmt="pipe", floatfmt=("", "", ".1f", ".0f")))

@@ -85,9 +85,13 @@ def sort_answers(store: VerdictStore, answers: Iterable[Answer], again: bool = F
 
 def waiting_reviews(store: VerdictStore, answers: Iterable[Answer]) -> list[str]:
     """The reviews with an answer that another run could get a verdict for."""
-    return sorted(
-        {a.review for a in answers if store.usable(a.shown.pair) is None and not store.is_quarantined(a.shown.pair)}
+    reviews: dict[str, set[str]] = {}
+    for answer in answers:
+        reviews.setdefault(answer.shown.pair, set()).add(answer.review)
+    waiting = (
+        files for pair, files in reviews.items() if store.usable(pair) is None and not store.is_quarantined(pair)
     )
+    return sorted(set().union(*waiting))
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,6 +171,7 @@ class ClaudeJudge:
     def __init__(self, series: Series, settings: ClaudeConfig, budget: Budget):
         self.series, self._settings, self._budget = series, settings, budget
         self._client: anthropic.AsyncAnthropic | None = None
+        self._version = ""
         self._breaker = Breaker(settings.concurrency)
         self._workers = WORKERS_PER_SLOT * settings.concurrency
         # Of all batches together: so many requests are asked again after a crash at most.
@@ -179,6 +180,7 @@ class ClaudeJudge:
     async def ask(self, items: Sequence[Item], journal: Journal, keep: Keep) -> None:
         if self._client is None:
             self._client = make_client(self._settings)
+            self._version = client_version(self._client)
         waiting, problems = iter(items), list[Exception]()
 
         async def work() -> None:
@@ -218,7 +220,7 @@ class ClaudeJudge:
             # A body that cannot be read may have been a paid reply.
             paid = most if reply.transient else usd
             request_id = response.http_response.headers.get("request-id", reply.request_id)
-            return replace(reply, request_id=request_id, usd=usd, client=client_version(self._client))
+            return replace(reply, request_id=request_id, usd=usd, client=self._version)
         except TimeoutError:
             paid = most
             return Reply(None, f"no answer within {settings.deadline_s:g} s", transient=True)
