@@ -125,7 +125,7 @@ def calibrate(series: Series, planner: Planner, known: Sequence[KnownAnswer], ba
 
     try:
         budget = Budget(planner.config.judge.claude.max_usd)
-        with _alone_in_series(store), open_judge(series, planner, budget) as judge:
+        with open_judge(series, planner, budget) as judge, _alone_in_series(store):
             result = asyncio.run(go(judge, _calibration(store, known)))
     except Stopped as stopped:
         raise BenchError(f"judge {series.scorer}: {stopped}") from stopped
@@ -154,7 +154,7 @@ def judge_answers(
     if work.pending or any(store.open_batches()):
         try:
             budget = budget or Budget(planner.config.judge.claude.max_usd)
-            with _alone_in_series(store), open_judge(series, planner, budget) as judge:
+            with open_judge(series, planner, budget) as judge, _alone_in_series(store):
                 result = asyncio.run(_judge(judge, store, planner.config, work, bar))
         except Stopped as stopped:
             result.stopped = str(stopped)
