@@ -70,6 +70,13 @@ def conda_pins(file: str) -> dict[str, str]:
     return versions
 
 
+class _RunTime(ast.NodeTransformer):
+    """Leaves out what only type checkers import."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        return None if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING" else node
+
+
 def needed(module: str, seen: set[str]) -> set[str]:
     """Third-party modules that a script imports, through everything of ours that it imports."""
     file = Path(f"{module.replace('.', '/')}.py")
@@ -78,7 +85,7 @@ def needed(module: str, seen: set[str]) -> set[str]:
         return set()
     seen.add(module)
     found: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+    for node in ast.walk(_RunTime().visit(ast.parse(file.read_text("utf-8")))):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
