@@ -17,7 +17,8 @@ from tests.workflow.test_crashes import partial_cells
 
 
 def started(project: Project, *argv: str, **extra: str) -> subprocess.Popen[str]:
-    """A command in a process group of its own, as a shell starts one in a terminal."""
+    """A command in a process group of its own, as a shell starts one in a terminal: SIGINT is heeded, whatever started the tests."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     log = (project.folder / "out.txt").open("w")
     return subprocess.Popen(
         argv, cwd=project.folder, env=project.environment(**extra), stdout=log, stderr=subprocess.STDOUT,
