@@ -17,7 +17,7 @@ from tests.workflow.test_crashes import partial_cells
 
 
 def started(project: Project, *argv: str, **extra: str) -> subprocess.Popen[str]:
-    """A command in a process group of its own, as a shell starts one in a terminal: SIGINT is heeded, whatever started the tests."""
+    """A command in a process group of its own, as a shell starts one in a terminal; SIGINT is heeded in any case."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     log = (project.folder / "out.txt").open("w")
     return subprocess.Popen(
