@@ -135,7 +135,7 @@ def main() -> int:
         first, second = arguments.compare
         _show(first, second, compare(scores_of(first, answers), scores_of(second, answers)))
         return 0
-    beside = list(stored_answers(plans, lambda cell: not wanted(cell)))
+    beside = list(stored_answers(plans, lambda cell: not wanted(cell))) if arguments.run else []
     budget = Budget(config.judge.claude.max_usd)
     _judge(planner, answers, beside, arguments.again, budget)
     if arguments.rescore:

@@ -19,11 +19,12 @@ from scripts.lib.legacy.history import read_history
 from scripts.lib.legacy.page import LegacyPage
 from scripts.lib.legacy.tables import Imported, history_tables
 from scripts.lib.observations import Observations, of_record
+from scripts.lib.records import now_utc
 from scripts.lib.registry_loader import load_registry
 from scripts.lib.render import render
 from scripts.lib.rewards import Outcome
 from scripts.lib.routing_report import outcome_lines, routes_csv, routes_of, routes_table, summary_page
-from scripts.lib.routing_session import now_utc, outcomes_csv
+from scripts.lib.routing_session import outcomes_csv
 from scripts.lib.trend_report import change_lines, every_run, overview, trends_csv
 from scripts.lib.trends import trends
 from tests.hostile import HOSTILE
@@ -122,4 +123,4 @@ def test_outcomes_full_of_it(name: str) -> None:
         assert_terminal(line)
         assert "\n" not in line
     assert_markdown(summary_page(evil, evil, routes))
-    assert len(assert_csv(outcomes_csv(outcomes, now_utc()))) == len(assert_csv(routes_csv(routes))) == 3
+    assert len(assert_csv(outcomes_csv(outcomes, now_utc("microseconds")))) == len(assert_csv(routes_csv(routes))) == 3

@@ -14,11 +14,12 @@ from scripts.lib.config import CONFIG_FILE, load_config, parse_config, read_conf
 from scripts.lib.errors import BenchError
 from scripts.lib.plan import Planner, find_shard, make_plan
 from scripts.lib.plan_files import load_planner
+from scripts.lib.records import now_utc
 from scripts.lib.review import ReviewRow
 from scripts.lib.rewards import Outcome, cost_aware_reward, missing, outcome, rewarded
 from scripts.lib.routing import Overrides, draw_sample, entry_settings, wanted_suites
 from scripts.lib.routing_report import outcome_lines, routes_csv, routes_of, routes_table, summary_page
-from scripts.lib.routing_session import OUTCOMES, WRITTEN, now_utc, outcomes_csv, read_outcomes
+from scripts.lib.routing_session import OUTCOMES, WRITTEN, outcomes_csv, read_outcomes
 from scripts.lib.statistics import paired_difference
 from tests.results_trees import review_row
 
@@ -285,7 +286,7 @@ def test_outcomes_are_read_back_each_question_once(tmp_path: Path) -> None:
         replace(made("architect", [0.5])[0], success=None, reward=None, expected_s=None, why="=1+1"),
     ]
     for sample in ("a", "b"):
-        write(tmp_path, sample, outcomes, now_utc())
+        write(tmp_path, sample, outcomes, now_utc("microseconds"))
     (back,) = read_outcomes(tmp_path)
     assert back == (*outcomes[:2], replace(outcomes[2], why="'=1+1"))
 
@@ -294,7 +295,7 @@ def test_outcomes_are_read_back_each_question_once(tmp_path: Path) -> None:
     "damage", ["suite,question\nx,y\n", "tail", ("architect", "arhcitect"), ("True,1.0", "True,"), (",1,", ",one,")]
 )
 def test_a_damaged_table_of_outcomes_is_named(damage: str | tuple[str, str], tmp_path: Path) -> None:
-    file = write(tmp_path, "b", made("architect", [1.0]), now_utc())
+    file = write(tmp_path, "b", made("architect", [1.0]), now_utc("microseconds"))
     text = file.read_text()
     whole = {"tail": text + "math,q9\n"}.get(damage, damage) if isinstance(damage, str) else text.replace(*damage, 1)
     file.write_text(whole)
@@ -360,6 +361,6 @@ def test_foreign_text_is_harmless_in_every_output() -> None:
     assert "\x1b" not in page + table and "\n<script>" not in page
     lines = "\n".join(outcome_lines(outcomes))
     assert "\x1b" not in lines and len(lines.splitlines()) == 1
-    for text in (outcomes_csv(outcomes, now_utc()), routes_csv(routes)):
+    for text in (outcomes_csv(outcomes, now_utc("microseconds")), routes_csv(routes)):
         (line,) = list(csv.DictReader(text.encode().decode().splitlines()))
         assert line["suite"].startswith("'=")

@@ -32,14 +32,13 @@ from scripts.lib.errors import BenchError, run_cli
 from scripts.lib.hardware import load_hardware
 from scripts.lib.plan_files import load_planner
 from scripts.lib.prediction import hours_text, read_measured, shard_seconds
-from scripts.lib.records import write_atomic
+from scripts.lib.records import now_utc, write_atomic
 from scripts.lib.routing import ACTIONS, EVERY_SUITE, HOW_TO_CHOOSE, Sample, draw_sample, wanted_suites
 from scripts.lib.routing_report import outcome_lines, routes_csv, routes_of, routes_table, summary_page
 from scripts.lib.routing_session import (
     OUTCOMES,
     ROUTING,
     Part,
-    now_utc,
     outcomes_csv,
     outcomes_of,
     parts_of,
@@ -97,7 +96,7 @@ def _run(raw: dict[str, Any], arguments: argparse.Namespace) -> int:
         print(f"{part.key}: not everything was run; what is missing gives no reward", file=sys.stderr)
     outcomes = outcomes_of(sample, parts)
     routes = routes_of(outcomes)
-    write_atomic(folder / OUTCOMES, outcomes_csv(outcomes, now_utc()))
+    write_atomic(folder / OUTCOMES, outcomes_csv(outcomes, now_utc("microseconds")))
     write_atomic(folder / "routes.csv", routes_csv(routes))
     write_atomic(folder / "summary.md", summary_page(sample.name, planner.hardware.name, routes))
     if arguments.debug:

@@ -11,7 +11,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,7 +33,7 @@ from scripts.lib.pinning import (
 )
 from scripts.lib.plan import Cell, Shard
 from scripts.lib.plan_files import existing_files
-from scripts.lib.records import CellRecord, Measurement, link_into_place, read_cell, write_atomic
+from scripts.lib.records import CellRecord, Measurement, link_into_place, now_utc, read_cell, write_atomic
 from scripts.lib.weights import split_files
 
 # Of a small model: how often it is warmed up again, at most, until its threads have run long enough to be judged.
@@ -256,7 +255,7 @@ def run(job: Job, engine: Engine, cells: Sequence[Cell], bar: bool = True) -> in
 
 
 def _record(job: Job, engine: Engine, cell: Cell, start: _Start, environment: str) -> CellRecord:
-    started = datetime.now(UTC).isoformat(timespec="seconds")
+    started = now_utc()
     status, error, measured = _run_cell(job, engine, cell, start)
     return CellRecord(
         cell=cell.id,

@@ -14,6 +14,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,11 @@ from scripts.lib.errors import BenchError
 SCHEMA_VERSION = 1
 DIGEST_CHARACTERS = 12
 STATUSES = ("ok", "error", "timeout")
+
+
+def now_utc(timespec: str = "seconds") -> str:
+    """The time as records hold it: ISO 8601 in UTC, as fine as `timespec` of `datetime.isoformat` says."""
+    return datetime.now(UTC).isoformat(timespec=timespec)
 
 
 def canonical_json(value: object) -> str:

@@ -18,7 +18,7 @@ from scripts.lib.modes import RECURRENT, compatible_drafts
 from scripts.lib.plan import vocabulary_mismatch
 from scripts.lib.registry_check import HYBRID_HEADERS
 from scripts.lib.registry_loader import Model, Registry
-from scripts.lib.weights import WeightsFacts, weights_name
+from scripts.lib.weights import WeightsFacts, without_part
 
 # Below this a model is proposed as a draft, above it as resident.
 DRAFT_LIMIT_GB, RESIDENT_LIMIT_GB = 1.5, 60.0
@@ -35,7 +35,7 @@ def _yaml() -> YAML:
 
 def propose_key(path: Path, taken: Mapping[str, object]) -> str:
     """An entry's key out of a file name, with a number where it is taken."""
-    key = _NOT_NAME.sub("_", weights_name(path).lower()).strip("_")[:90] or "model"
+    key = _NOT_NAME.sub("_", without_part(path.stem).lower()).strip("_")[:90] or "model"
     return next(name for name in (key, *(f"{key}_{n}" for n in range(2, 1000))) if name not in taken)
 
 

@@ -98,11 +98,6 @@ def _outcomes(sample: Sample, rows: Mapping[tuple[str, str], ReviewRow]) -> Iter
                     yield missing(action, model.key, question, "its cell is not there: see the run's log")
 
 
-def now_utc() -> str:
-    """The time as it is written beside outcomes: ISO 8601, to the microsecond."""
-    return datetime.now(UTC).isoformat(timespec="microseconds")
-
-
 def outcomes_csv(outcomes: Sequence[Outcome], written_utc: str) -> str:
     """One line per question and action, each with the time of writing, by which the newest of several samples is told."""
     columns = [*(field.name for field in fields(Outcome)), WRITTEN]

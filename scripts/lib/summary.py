@@ -8,7 +8,7 @@ from pathlib import Path
 from scripts.lib.foreign_text import csv_text
 from scripts.lib.modes import Mode
 from scripts.lib.tables import SUMMARY_COLUMNS, Configuration, passes, quality_rows, ways_of
-from scripts.lib.weights import weights_name
+from scripts.lib.weights import without_part
 
 SUITES = SUMMARY_COLUMNS[1:9]
 COLUMNS = (*SUMMARY_COLUMNS, "hardware", "engine")
@@ -52,7 +52,7 @@ def summary_row(row: Configuration, ways: Iterable[Configuration]) -> dict[str, 
     draft, drafted = _of_fastest_draft([m for m in timed if m.mode.draft and m.mode.lookup_n is None])
     both = [m for m in timed if m.mode.draft and m.mode.lookup_n is not None]
     lookup = [m for m in timed if m.mode.draft is None]
-    name = weights_name(Path(row.model.path))
+    name = without_part(Path(row.model.path).stem)
     values = {"model": name if row.mode.name == "baseline" else f"{name}_{row.mode.name}"}
     for suite in SUITES:
         found = passes(row.by_suite.get(suite, ()))

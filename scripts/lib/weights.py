@@ -47,9 +47,9 @@ class WeightsFacts:
         return cls("assumed", None, int(model.size_gb * 1e9), header)
 
 
-def weights_name(path: Path) -> str:
-    """The file's name without its suffix; of a split model also without the part's number."""
-    return _PART.sub("", path.stem)
+def without_part(stem: str) -> str:
+    """A weights file's name (without its suffix), of a split model without the part's number."""
+    return _PART.sub("", stem)
 
 
 def split_files(path: Path) -> tuple[Path, ...]:

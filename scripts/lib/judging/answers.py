@@ -105,9 +105,11 @@ class Estimate:
 
 
 def _requests(answers: int, mix: Mix) -> int:
-    """Requests of a batch of so many answers."""
-    own = answers + max(1, round(mix.retest_share * answers)) if answers else 0
-    return own + canary_count(own, mix.canary_share) if answers else 0
+    """Requests of a batch of so many answers; of none there is no batch."""
+    if not answers:
+        return 0
+    own = answers + max(1, round(mix.retest_share * answers))
+    return own + canary_count(own, mix.canary_share)
 
 
 def estimate(sizes: Iterable[tuple[int, int]], config: ClaudeConfig, mix: Mix) -> Estimate:

@@ -7,7 +7,6 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from scripts.lib.judge_config import JudgeConfig
 from scripts.lib.judging import Item, Role, Series, verdict_digest
 from scripts.lib.judging.canaries import canary_count, make_canaries
 from scripts.lib.prompt_types import Question
-from scripts.lib.records import digest, write_atomic
+from scripts.lib.records import digest, now_utc, write_atomic
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +39,6 @@ class Batch:
     name: str
     opened_utc: str
     items: tuple[Item, ...]
-
-
-def now_utc() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _retest(series: Series, batch: str, item: Item) -> Item:

@@ -78,10 +78,6 @@ def _polite_reference(question: Question) -> str | None:
     return question.reference_answer
 
 
-def _reference(question: Question, others: Sequence[Question], chance: random.Random) -> str | None:
-    return _polite_reference(question)
-
-
 @lru_cache(maxsize=1024)
 def cut_in_half(question: Question) -> str | None:
     """The reference's first half, where the machine checks prove that it deserves no pass, whatever they do not see."""
@@ -94,10 +90,6 @@ def cut_in_half(question: Question) -> str | None:
     return cut if at_best < LEAST_PASSING_FRACTION else None
 
 
-def _cut(question: Question, others: Sequence[Question], chance: random.Random) -> str | None:
-    return cut_in_half(question)
-
-
 def _fixed(text: str) -> Callable[[Question, Sequence[Question], random.Random], str | None]:
     return lambda question, others, chance: text
 
@@ -105,8 +97,8 @@ def _fixed(text: str) -> Callable[[Question, Sequence[Question], random.Random],
 Make = Callable[[Question, Sequence[Question], random.Random], str | None]
 # Kind -> (known score, how it is made). A cut reference is a 1 at best.
 KINDS: Mapping[str, tuple[int, Make]] = {
-    "reference": (3, _reference),
-    "cut reference": (1, _cut),
+    "reference": (3, lambda question, others, chance: _polite_reference(question)),
+    "cut reference": (1, lambda question, others, chance: cut_in_half(question)),
     "injection": (0, _injection),
     "claim": (0, _claim),
     "another's answer": (0, _another),

@@ -30,10 +30,6 @@ LEAST_FAILURES_IN_A_ROW = 10
 WORKERS_PER_SLOT = 2
 
 
-# The deadline of the request that a task is sending; it runs from when the request gets its slot.
-_DEADLINE: ContextVar[_Deadline] = ContextVar("deadline")
-
-
 class _Deadline:
     """So many seconds from `start`, retries included; until then it does not run."""
 
@@ -43,6 +39,10 @@ class _Deadline:
     def start(self) -> None:
         if self.timeout.when() is None:
             self.timeout.reschedule(asyncio.get_running_loop().time() + self._seconds)
+
+
+# The deadline of the request that a task is sending; it runs from when the request gets its slot.
+_DEADLINE: ContextVar[_Deadline] = ContextVar("deadline")
 
 
 class _Limited(httpx2.AsyncHTTPTransport):
@@ -138,10 +138,10 @@ async def count_tokens(items: Sequence[Item], model: str, settings: ClaudeConfig
         await client.close()
 
 
-def may_be_billed(error: Exception) -> bool:
+def may_be_billed(error: anthropic.APIError) -> bool:
     """True when a request may have been answered, and is to be paid for, although no answer came."""
     never_sent = isinstance(error.__cause__, httpx2.ConnectError)
-    return isinstance(error, TimeoutError | anthropic.APIConnectionError) and not never_sent
+    return isinstance(error, anthropic.APIConnectionError) and not never_sent
 
 
 def check_model(reply: Reply, series: Series) -> None:

@@ -17,9 +17,9 @@ import anthropic
 
 from scripts.lib.judge_config import ClaudeConfig
 from scripts.lib.judging import Item, Journal, Keep, Reply, Series, Stopped
-from scripts.lib.judging.batch import now_utc
 from scripts.lib.judging.claude import check_model, client_version, make_client, read_error, read_message, request_body
 from scripts.lib.judging.cost import Budget, at_most_usd, usd_of
+from scripts.lib.records import now_utc
 
 # A batch is processed or expired within 24 hours.
 MOST_WAIT = timedelta(hours=25)
@@ -59,19 +59,24 @@ class ClaudeBatchesJudge:
             self._client = make_client(self._settings)
         # A batch that was created is paid for, whatever the limit is today.
         most = 0.0 if journal.read().get("id") else sum(self._most_usd(item) for item in items)
-        paid = 0.0
+        paid, replies = 0.0, list[Reply]()
         await self._budget.reserve(most)
         try:
-            batch_id, results = await self._ended(items, journal)
+            batch_id, results = await self._fetched(items, journal)
             for item in items:
-                # Where the API gives two results for one item, the first one counts.
-                raw = results.get(item.digest)
-                reply = self._reply(raw, batch_id)
-                paid += reply.usd
-                await keep(item, reply)
+                replies.append(self._reply(results.get(item.digest), batch_id))
+                paid += replies[-1].usd
+                await keep(item, replies[-1])
             journal.write({})
-            for verdict in results.values():
-                check_model(self._reply(verdict, batch_id), self.series)
+        finally:
+            self._budget.settle(most, paid)
+        for reply in replies:
+            check_model(reply, self.series)
+
+    async def _fetched(self, items: Sequence[Item], journal: Journal) -> tuple[str, dict[str, dict[str, Any]]]:
+        """What `_ended` gives. Raises Stopped for everything that goes wrong on the way, the batch then stays in hand."""
+        try:
+            return await self._ended(items, journal)
         except anthropic.NotFoundError as error:
             raise Stopped(f"message batches: {self._unknown(journal, error)}") from error
         except anthropic.APIError as error:
@@ -79,8 +84,6 @@ class ClaudeBatchesJudge:
         except (anthropic.AnthropicError, ValueError, TypeError, AttributeError) as error:
             # What is no JSON, or a proxy's page with status 200, fails somewhere inside of the SDK.
             raise Stopped(f"message batches: a reply could not be read ({type(error).__name__}: {error})") from error
-        finally:
-            self._budget.settle(most, paid)
 
     def _unknown(self, journal: Journal, error: anthropic.APIError) -> str:
         known = journal.read().get("id")

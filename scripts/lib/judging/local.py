@@ -60,8 +60,8 @@ def read_completion(body: str) -> Reply:
         usage = Usage(int(used["prompt_tokens"]), int(used["completion_tokens"]))
     except (ValueError, TypeError, KeyError, IndexError, AttributeError):
         return Reply(None, f"the body is no completion: {' '.join(body.split())[:80]!r}", transient=True, raw=body)
-    failure = "" if content else "the judge's reply is empty"
-    failure = "the judge's reply was cut at max_tokens" if stop == "length" else failure
+    empty = "" if content else "the judge's reply is empty"
+    failure = "the judge's reply was cut at max_tokens" if stop == "length" else empty
     model = str(raw.get("model", ""))
     return Reply(None if failure else content, failure, False, body, str(raw.get("id", "")), model, stop, usage)
 

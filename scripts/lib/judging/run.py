@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from scripts.lib.judge import Malformed, score_reply
 from scripts.lib.judging import Item, Judge, Reply, Role, Stopped
-from scripts.lib.judging.batch import Batch, BatchFile, Mix, make_batch, now_utc
+from scripts.lib.judging.batch import Batch, BatchFile, Mix, make_batch
 from scripts.lib.judging.instrument import findings
 from scripts.lib.judging.store import (
     ACCEPTED,
@@ -25,6 +25,7 @@ from scripts.lib.judging.store import (
     outcome,
 )
 from scripts.lib.prompt_types import Question
+from scripts.lib.records import now_utc
 from scripts.lib.rubric import QuestionScore
 
 # A judge that failed so many batches in a row is not paid for another one.

@@ -126,12 +126,13 @@ def calibrate(series: Series, planner: Planner, known: Sequence[KnownAnswer], ba
     try:
         budget = Budget(planner.config.judge.claude.max_usd)
         with open_judge(series, planner, budget) as judge, _alone_in_series(store):
-            result = asyncio.run(go(judge, _calibration(store, known)))
+            batch = _calibration(store, known)
+            result = asyncio.run(go(judge, batch))
     except Stopped as stopped:
         raise BenchError(f"judge {series.scorer}: {stopped}") from stopped
     if result.stopped:
         raise BenchError(f"judge {series.scorer}: {result.stopped}")
-    return result.closed[0]
+    return store.batches[batch.name]
 
 
 def judge_answers(

@@ -15,6 +15,7 @@ from typing import Any
 from scripts.lib.answers import clean
 from scripts.lib.modes import Mode
 from scripts.lib.symptoms import ECHO, EMPTY, is_echo
+from scripts.lib.weights import without_part
 
 SPEED_TEST = "speed_test"
 # What is larger measures nothing, and the sum of a few such is no finite number.
@@ -24,7 +25,6 @@ _DECODED = re.compile(r"^decoded +(\d+) tokens in +[\d.]+ seconds, speed: +([\d.
 _EVALUATED = re.compile(r"(?<!prompt )eval time = +([\d.]+) ms / +(\d+) (?:runs|tokens).*?([\d.]+) tokens per second")
 _PROMPT = re.compile(r"prompt eval time = +[\d.]+ ms / +(\d+) tokens")
 _LOADED = re.compile(r"loaded meta data with .* from (\S+\.gguf)")
-_SPLIT = re.compile(r"-\d{5}-of-\d{5}$")
 _LOG_NAME = re.compile(
     r"(?P<model>.+?)(?:_(?P<mode>baseline|moe\d.*?|spec_.*?|lookup_n\d.*?))?_(?P<question>t\d+_q\d+_.+)"
 )
@@ -76,7 +76,7 @@ class LegacyRun:
     @property
     def model(self) -> str:
         """The weights file's name without its ending and split number."""
-        return _SPLIT.sub("", PurePosixPath(self.model_path.replace("\\", "/")).name.removesuffix(".gguf")) or "unknown"
+        return without_part(PurePosixPath(self.model_path.replace("\\", "/")).name.removesuffix(".gguf")) or "unknown"
 
     @property
     def review_name(self) -> str:
