@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -61,20 +63,31 @@ def test_memory_that_does_not_do_is_a_finding() -> None:
     assert str(short.findings[0]).endswith("(7.0 GiB are needed, 6.0 GiB are free)")
 
 
-def test_a_busy_neighbour_is_seen(tmp_path: Path) -> None:
-    """Not a child of this process: a stranger, as another user's job is."""
-    pid_file = tmp_path / "pid"
-    loop = f"import os; open({str(pid_file)!r}, 'w').write(str(os.getpid()))\nwhile True: pass"
-    subprocess.run(["setsid", "--fork", sys.executable, "-c", loop], check=True)
+@contextmanager
+def stranger(tmp_path: Path, does: str) -> Iterator[None]:
+    """A process that is no child of this one, as another user's job is."""
+    pid_file = tmp_path / f"pid of {does}".replace(" ", "_")
+    code = f"import os, time; open({str(pid_file)!r}, 'w').write(str(os.getpid()))\nwhile True: {does}"
+    subprocess.run(["setsid", "--fork", sys.executable, "-c", code], check=True)
+    while not pid_file.exists() or not pid_file.read_text():
+        pass
     try:
-        while not pid_file.exists() or not pid_file.read_text():
-            pass
+        yield
+    finally:
+        psutil.Process(int(pid_file.read_text())).kill()
+
+
+def test_a_busy_neighbour_is_seen(tmp_path: Path) -> None:
+    with stranger(tmp_path, "pass"):
         facts = look(0.5)
         assert facts.others_cpus > 0.25 and any(
             finding.text.startswith("other processes") for finding in findings(facts)
         )
-    finally:
-        psutil.Process(int(pid_file.read_text())).kill()
+
+
+def test_an_idle_process_of_the_same_name_hides_no_busy_one(tmp_path: Path) -> None:
+    with stranger(tmp_path, "pass"), stranger(tmp_path, "time.sleep(1)"):
+        assert look(0.5).others_cpus > 0.25
 
 
 def test_it_is_looked_once_an_invocation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -118,6 +119,17 @@ def _process_seconds() -> dict[int, tuple[float, str, str]]:
     return found
 
 
+def _used(
+    after: Mapping[int, tuple[float, str, str]], before: Mapping[int, tuple[float, str, str]]
+) -> dict[str, float]:
+    """Seconds on a CPU between two looks, by name and user: those of one name are many, and are summed."""
+    used: dict[str, float] = defaultdict(float)
+    for pid, (seconds, name, user) in after.items():
+        if pid in before:
+            used[f"{name} of {user}"] += seconds - before[pid][0]
+    return used
+
+
 def look(interval_s: float = INTERVAL_S) -> Facts:
     """Watch the machine for a moment (this process sleeps meanwhile)."""
     own = _own_tree()
@@ -125,11 +137,7 @@ def look(interval_s: float = INTERVAL_S) -> Facts:
     start = time.perf_counter()
     time.sleep(interval_s)
     passed, end, after = time.perf_counter() - start, psutil.cpu_times(), _process_seconds()
-    used = {
-        f"{name} of {user}": seconds - before[pid][0]
-        for pid, (seconds, name, user) in after.items()
-        if pid not in own and pid in before
-    }
+    used = _used({pid: seen for pid, seen in after.items() if pid not in own}, before)
     busiest = sorted(used, key=lambda name: -used[name])[:3]
     usable = len(os.sched_getaffinity(0))
     frequency = CPUS / "cpu0/cpufreq/scaling_governor"
