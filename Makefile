@@ -18,8 +18,10 @@ help:
 
 env: $(ENV_STAMP)
 
+# With .venv activated, its own python comes first in PATH, and goes with it.
 $(ENV_STAMP):
-	@command -v $(PYTHON) >/dev/null || { echo "error: no $(PYTHON): install Python 3.11 or newer" >&2; exit 1; }
+	@export PATH="$${PATH//"$(CURDIR)/.venv/bin:"/}"
+	command -v $(PYTHON) >/dev/null || { echo "error: no $(PYTHON): install Python 3.11 or newer" >&2; exit 1; }
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed, found $$($(PYTHON) --version); say make PYTHON=python3.12 …" >&2; exit 1; }
 	$(PYTHON) -c 'import venv, ensurepip' || { echo "error: Python's venv module is not there: apt install python3-venv" >&2; exit 1; }
 	echo "making .venv from envs/requirements.lock (about a minute)"

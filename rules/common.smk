@@ -5,13 +5,14 @@ from pathlib import Path
 
 from scripts.lib.announce import announce
 from scripts.lib.cell_state import drop_failed
+from scripts.lib.invocation import read_invocation
 from scripts.lib.machine import alone_in_checkout
 from scripts.lib.run_record import RUNS, current_run_id, summarise, summarise_failed
 from scripts.lib.workflow import (
     MACHINE_PARTS,
+    SO_FAR,
     SO_FAR_VARIABLE,
     TEMPLATES,
-    asks_for_dry_run,
     check_for_cluster,
     for_targets,
     load_workflow,
@@ -19,23 +20,26 @@ from scripts.lib.workflow import (
     take_up_unfinished,
 )
 
-if "results_so_far" in sys.argv:
+INVOCATION = read_invocation(sys.argv[1:])
+if INVOCATION.runs:
+    # First of all: what another run is about to make must not be looked for, and not be dropped.
+    or_exit(lambda: alone_in_checkout(Path(".snakemake/run.lock")))
+if SO_FAR in INVOCATION.targets:
     os.environ[SO_FAR_VARIABLE] = "1"
-WORKFLOW = or_exit(lambda: load_workflow(for_targets(config, sys.argv)))
+WORKFLOW = or_exit(lambda: load_workflow(for_targets(config, INVOCATION)))
 
 # Before anything looks for missing cells: what is dropped here is then run like any other of them.
-if "retry_failed" in sys.argv:
-    FAILED = or_exit(lambda: drop_failed(WORKFLOW.active, really=not asks_for_dry_run(sys.argv)))
-    verb = "would drop" if asks_for_dry_run(sys.argv) else "dropped"
-    print(f"retry_failed: {verb} {len(FAILED)} failed cells", file=sys.stderr)
+if "retry_failed" in INVOCATION.targets:
+    FAILED = or_exit(lambda: drop_failed(WORKFLOW.active, really=INVOCATION.runs))
+    print(f"retry_failed: {'dropped' if INVOCATION.runs else 'would drop'} {len(FAILED)} failed cells", file=sys.stderr)
 
 REGISTRY = WORKFLOW.planner.registry
 LOGS = "benchmarks/results/logs"
 ENVIRONMENT, ENGINE_ENVIRONMENT = "../envs/bench.yaml", "../envs/infer.yaml"
 RUN_ID = current_run_id()
 
-announce(WORKFLOW, dry_run=asks_for_dry_run(sys.argv))
-if not asks_for_dry_run(sys.argv):
+announce(WORKFLOW, dry_run=INVOCATION.dry_run)
+if INVOCATION.runs:
     or_exit(lambda: take_up_unfinished(WORKFLOW))
 
 # Set here and not in the profile: a --resources on the command line would replace a profile's.
@@ -48,7 +52,6 @@ resource_scopes:
 
 
 onstart:
-    or_exit(lambda: alone_in_checkout(Path(".snakemake/run.lock")))
     # The limiter of submissions wakes the scheduler once a second for every job that is done, beside the timed shard: a third
     # of a core after a hundred jobs. It is for cluster queues.
     if workflow.local_exec:

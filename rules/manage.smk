@@ -2,7 +2,7 @@
 
 
 rule preview:
-    """Cells by state (valid, failed, new, stale), the hours that the missing ones take, and what made cells stale."""
+    """Cells by state (valid, failed, new, stale, orphaned), the hours that the missing ones take, and what made cells stale."""
     log:
         f"{LOGS}/preview.log",
     conda:
@@ -45,7 +45,7 @@ rule reproduce:
     log:
         f"{LOGS}/reproduce.log",
     conda:
-        ENVIRONMENT
+        ENGINE_ENVIRONMENT
     threads: 1
     resources:
         machine=MACHINE_PARTS,

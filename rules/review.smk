@@ -1,5 +1,7 @@
 # Judges, where there are any among the scorers, are asked once for all answers; reviews are derived from the stored verdicts.
 if WORKFLOW.judged_stamp:
+    # A judge that takes the whole machine is a llama-server of ours.
+    JUDGE_ENVIRONMENT = ENGINE_ENVIRONMENT if WORKFLOW.judge_parts == MACHINE_PARTS else ENVIRONMENT
 
     rule judge:
         """Put the answers that have no verdict yet to the judges of `judge.scorers`; verdicts are stored one by one."""
@@ -11,7 +13,7 @@ if WORKFLOW.judged_stamp:
         log:
             f"{LOGS}/judge/judge.log",
         conda:
-            ENVIRONMENT
+            JUDGE_ENVIRONMENT
         threads: 1
         resources:
             machine=WORKFLOW.judge_parts,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -14,48 +15,77 @@ from tabulate import tabulate
 from scripts.lib.cell_state import CellState, State, cell_states, drop_failed, orphans, why_stale
 from scripts.lib.config import Config, load_config
 from scripts.lib.errors import BenchError, run_cli
-from scripts.lib.plan import make_plan
-from scripts.lib.plan_files import load_planner, planners
-from scripts.lib.prediction import hours_text, predict, read_measured, shard_seconds
+from scripts.lib.hardware import load_hardware
+from scripts.lib.plan import CELLS, Shard, make_plan
+from scripts.lib.plan_files import drop_cell, load_planner, planners
+from scripts.lib.prediction import Measured, hours_text, predict, read_measured, shard_seconds
 from scripts.lib.records import read_cell
 
 MOST_CHANGES = 20
+PATTERN_HELP = "HARDWARE/MODEL/MODE/SUITE/QUESTION or a part of it, * allowed; a digest; or a cell's file"
 
 
 def _states(config: Config) -> list[CellState]:
     return list(cell_states(make_plan(planner) for planner in planners(load_planner(config))))
 
 
+# (profile, model, mode): a folder of cells, which both engines share.
+Folder = tuple[str, str, str]
+
+
+def _by_folder(paths: Iterable[Path]) -> Counter[Folder]:
+    """How many cells there are among these files, by folder."""
+    parts = (path.relative_to(CELLS).parts for path in paths if path.is_relative_to(CELLS))
+    return Counter((profile, model, mode) for profile, model, mode, *_ in parts)
+
+
+def _time(shard: Shard, missing: Sequence[CellState], measured: Measured) -> tuple[float, str, str]:
+    """What the missing cells of a shard take: seconds, the same for people, and what it rests on."""
+    if not missing or not shard.runnable:
+        return 0.0, "cannot run here" if missing else "", ""
+    seconds = shard_seconds(shard, [state.cell for state in missing], measured)
+    return seconds, hours_text(seconds), predict(shard, measured).basis.value
+
+
+def _lost_rows(lost: Counter[Folder], here: str) -> Iterator[list[object]]:
+    """The rows of folders that nothing is planned in; those of another profile than `here` name it."""
+    for (profile, model, mode), number in sorted(lost.items()):
+        name = model if profile == here else f"{model} ({profile})"
+        yield ["", name, mode, *("" for _ in State), number, "", ""]
+
+
 def _preview(config: Config, arguments: argparse.Namespace) -> int:
     """Cells per model and mode by state, the time that the missing ones take, and which changes made cells stale."""
-    states, measured = _states(config), read_measured()
-    rows, total_s, changed = [], 0.0, Counter[str]()
+    states, measured, orphaned = _states(config), read_measured(), orphans(config)
+    lost = _by_folder(orphaned)
+    orphaned_cells = lost.total()
+    rows, total_s = list[list[object]](), 0.0
     by_shard: dict[str, list[CellState]] = defaultdict(list)
     for state in states:
         by_shard[state.shard.name].append(state)
     for of_shard in by_shard.values():
         shard, counts = of_shard[0].shard, Counter(state.state for state in of_shard)
-        missing = [state.cell for state in of_shard if state.state in (State.NEW, State.STALE)]
-        seconds = shard_seconds(shard, missing, measured) if shard.runnable else 0.0
+        missing = [state for state in of_shard if state.state in (State.NEW, State.STALE)]
+        seconds, *time = _time(shard, missing, measured)
         total_s += seconds
-        how = predict(shard, measured).basis.value if missing and shard.runnable else ""
-        time = hours_text(seconds) if missing and shard.runnable else "cannot run here" if missing else ""
-        rows.append([shard.engine, shard.model.key, shard.mode.name, *(counts[s] or "" for s in State), time, how])
-        for state in of_shard:
-            changed.update(str(change) for change in why_stale(state))
-    headers = ["engine", "model", "mode", *(state.value for state in State), "at most", "by the speed"]
+        # Both engines' cells are in one folder: its orphans stand in the first row of it.
+        number = lost.pop((shard.hardware.name, shard.model.key, shard.mode.name), "")
+        by_state = (counts[state] or "" for state in State)
+        rows.append([shard.engine, shard.model.key, shard.mode.name, *by_state, number, *time])
+    rows += _lost_rows(lost, load_hardware(config.hardware).name)
+    headers = ["engine", "model", "mode", *(state.value for state in State), "orphaned", "at most", "by the speed"]
     print(tabulate(rows, headers, tablefmt="simple"))
     counts = Counter(state.state for state in states)
     print(f"\n{', '.join(f'{counts[s]} {s.value}' for s in State)}; to run: at most {hours_text(total_s)}")
-    for change, number in changed.most_common(MOST_CHANGES):
-        print(f"stale by {change} ({number} cells)")
-    lost = orphans(config)
-    if lost:
-        print(f"{len(lost)} orphaned files: snakemake orphans lists them")
+    changed = Counter(str(change) for state in states for change in why_stale(state))
+    for change, times in changed.most_common(MOST_CHANGES):
+        print(f"stale by {change} ({times} cells)")
+    if orphaned:
+        print(f"{len(orphaned)} orphaned files ({orphaned_cells} of them cells): snakemake orphans lists them")
     return 0
 
 
-def _explain(config: Config, arguments: argparse.Namespace) -> int:
+def explain(config: Config, arguments: argparse.Namespace) -> int:
     """Each cell that fits the pattern: its state, its file, and what changed."""
     pattern, found = arguments.pattern, 0
     for state in _states(config):
@@ -95,7 +125,10 @@ def _prune(config: Config, arguments: argparse.Namespace) -> int:
     for path in found:
         print(f"{'deleted' if arguments.yes else 'would delete'}: {path}")
         if arguments.yes:
-            path.unlink()
+            if path.is_relative_to(CELLS):
+                drop_cell(path)
+            else:
+                path.unlink()
     hint = "" if arguments.yes or not found else "; nothing is deleted yet: add --yes"
     print(f"{len(found)} orphaned files{hint}", file=sys.stderr)
     return 0
@@ -110,15 +143,26 @@ def _drop_failed(config: Config, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m scripts.cells", description=__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options that tell which cells are asked for."""
     parser.add_argument("--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml")
     parser.add_argument("--hardware", help="another hardware profile")
+
+
+def config_of(arguments: argparse.Namespace) -> Config:
+    """The configuration that these options tell. Raises BenchError where it is none."""
+    config = load_config(tuple(arguments.configfile))
+    return replace(config, hardware=arguments.hardware) if arguments.hardware else config
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m scripts.cells", description=__doc__)
+    add_options(parser)
     commands = parser.add_subparsers(required=True)
     commands.add_parser("preview", help="cells by state, hours, and what made cells stale").set_defaults(run=_preview)
-    explain = commands.add_parser("explain", help="the state of the cells that fit a pattern, and why")
-    explain.add_argument("pattern", help="HARDWARE/MODEL/MODE/SUITE/QUESTION or a part of it, * allowed; or a digest")
-    explain.set_defaults(run=_explain)
+    command = commands.add_parser("explain", help="the state of the cells that fit a pattern, and why")
+    command.add_argument("pattern", help=PATTERN_HELP)
+    command.set_defaults(run=explain)
     commands.add_parser("orphans", help="files that no configuration names").set_defaults(run=_orphans)
     for name, run, words in (
         ("prune", _prune, "delete the orphans"),
@@ -132,10 +176,7 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> int:
     arguments = _arguments()
-    config = load_config(tuple(arguments.configfile))
-    if arguments.hardware:
-        config = replace(config, hardware=arguments.hardware)
-    code: int = arguments.run(config, arguments)
+    code: int = arguments.run(config_of(arguments), arguments)
     return code
 
 

@@ -15,7 +15,7 @@ from scripts.lib.cell_spec import loaded_projector
 from scripts.lib.config import Config, load_config
 from scripts.lib.engine_build import installed_build, server_binary
 from scripts.lib.engines import Engine, EngineSettings, Loaded, make_engine
-from scripts.lib.errors import BenchError, run_cli
+from scripts.lib.errors import BenchError, run_cli, suggest
 from scripts.lib.executor import Job, finish, missing, restore, run
 from scripts.lib.machine import alone_on_machine, die_with_parent, locked
 from scripts.lib.memory import shard_bytes
@@ -38,7 +38,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--mode", default="baseline", help="a decoding mode (python -m scripts.plan lists them)")
     parser.add_argument("--engine", choices=("embedded", "server"), help="default: the configuration's first")
     parser.add_argument(
-        "--question", action="append", default=[], metavar="SUITE/ID", help="only this cell; repeatable"
+        "--question", action="append", default=[], metavar="SUITE/ID", help="only this question; repeatable"
+    )
+    parser.add_argument(
+        "--cell",
+        action="append",
+        default=[],
+        metavar="DIGEST",
+        help="only this cell, in one of its repeats; repeatable",
     )
     parser.add_argument("--log", type=Path, help="where the engine's own output goes")
     parser.add_argument(
@@ -48,10 +55,16 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _check_questions(shard: Shard, names: frozenset[str]) -> None:
-    planned = {f"{cell.id.suite}/{cell.id.question}" for cell in shard.cells}
-    if names - planned:
-        raise BenchError(f"{shard.name}: no question {', '.join(sorted(names - planned))}; planned: {sorted(planned)}")
+def _only(shard: Shard, questions: frozenset[str], digests: frozenset[str]) -> frozenset[str]:
+    """What the shard's cells are narrowed to. Raises BenchError for a question or a cell that is not planned."""
+    names = {f"{cell.id.suite}/{cell.id.question}" for cell in shard.cells}
+    planned = {cell.digest for cell in shard.cells}
+    if questions - names:
+        raise BenchError(f"{shard.name}: no question {', '.join(sorted(questions - names))}; planned: {sorted(names)}")
+    if digests - planned:
+        unknown = sorted(digests - planned)
+        raise BenchError(f"{shard.name}: no cell {', '.join(unknown)} in the plan{suggest(unknown[0], planned)}")
+    return questions | digests
 
 
 def _engine_settings(planner: Planner, log: Path) -> EngineSettings:
@@ -131,8 +144,7 @@ def main() -> int:
     planner = for_model(planner, arguments.model, arguments.engine)
     plan = make_plan(planner)
     shard = find_shard(plan, arguments.model, arguments.mode)
-    only = frozenset(arguments.question)
-    _check_questions(shard, only)
+    only = _only(shard, frozenset(arguments.question), frozenset(arguments.cell))
     pin(shard.hardware)
     job = _job(planner, shard, arguments.beside or Path())
     with alone_on_machine(f"{Path.cwd().name}: {shard.name}"):
@@ -141,6 +153,8 @@ def main() -> int:
         if cells:
             job = _described(job, planner, _preflight(planner.config, shard))
             if not arguments.beside:
+                # Before the first cell is there: one whose weights nobody knows could not be planned, and would be pruned.
+                _remember_weights(planner, shard)
                 drop_reviews(plan, shard)
             log = arguments.log or LOGS / f"{shard.name}.log"
             _run(job, make_engine(shard.engine, _engine_settings(planner, log)), cells)

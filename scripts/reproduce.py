@@ -19,7 +19,7 @@ from scripts.lib.plan_files import load_planner, planners
 from scripts.lib.prediction import hours_text, read_measured, shard_seconds
 from scripts.lib.provenance import ENVIRONMENTS, read_environment
 from scripts.lib.records import read_cell, write_atomic
-from scripts.lib.reproduction import Pair, choose, to_csv, to_json, to_markdown
+from scripts.lib.reproduction import Equality, Pair, choose, to_csv, to_json, to_markdown
 from scripts.lib.run_record import RUN_VARIABLE, current_run_id
 
 REPRODUCTIONS = Path("benchmarks/results/reproductions")
@@ -51,14 +51,13 @@ def _argv(cells: Sequence[CellState], folder: Path, arguments: argparse.Namespac
     argv += ["--engine", shard.engine, "--beside", str(folder)]
     argv += ["--log", str(arguments.log)] if arguments.log else []
     argv += [part for file in arguments.configfile for part in ("--configfile", str(file))]
-    names = dict.fromkeys(f"{state.cell.id.suite}/{state.cell.id.question}" for state in cells)
-    return [*argv, *(part for name in names for part in ("--question", name))]
+    return [*argv, *(part for state in cells for part in ("--cell", state.cell.digest))]
 
 
-def _pair(state: CellState, folder: Path) -> Pair:
+def _pair(state: CellState, folder: Path, stopped: bool) -> Pair:
     stored = f"{state.shard.folder}/{state.cell.file_name}"
     new = folder / stored
-    return Pair(read_cell(Path(stored)), read_cell(new) if new.is_file() else None)
+    return Pair(read_cell(Path(stored)), read_cell(new) if new.is_file() else None, stopped)
 
 
 def _differences(pairs: Sequence[Pair], folder: Path) -> list[Change]:
@@ -71,16 +70,22 @@ def _differences(pairs: Sequence[Pair], folder: Path) -> list[Change]:
     return list(found.values())
 
 
-def _measure(by_shard: Mapping[str, Sequence[CellState]], folder: Path, arguments: argparse.Namespace) -> list[str]:
-    """Measure shard by shard, each in a process of its own; gives the shards whose job failed. Stops where asked to."""
-    failed = []
+def _measure(
+    by_shard: Mapping[str, Sequence[CellState]], folder: Path, arguments: argparse.Namespace
+) -> tuple[list[str], list[str]]:
+    """Measure shard by shard, each in a process of its own, until asked to stop.
+
+    Gives the shards whose job failed by itself, and those whose job was stopped or never started.
+    """
+    failed, stopped = [], []
     with StopRequest() as stop:
         for name, cells in by_shard.items():
-            if subprocess.Popen(_argv(cells, folder, arguments)).wait() != 0:
+            code = None if stop.asked else subprocess.Popen(_argv(cells, folder, arguments)).wait()
+            if code is None or (code != 0 and stop.asked):
+                stopped.append(name)
+            elif code != 0:
                 failed.append(name)
-            if stop.asked:
-                break
-    return failed
+    return failed, stopped
 
 
 def main() -> int:
@@ -96,8 +101,8 @@ def main() -> int:
     cells = [state for states in by_shard.values() for state in states]
     print(f"reproduce: {len(cells)} cells in {len(by_shard)} shards, at most {hours_text(seconds)}", file=sys.stderr)
     folder = REPRODUCTIONS / shards[0].hardware.name / current_run_id()
-    failed = _measure(by_shard, folder, arguments)
-    pairs = [_pair(state, folder) for state in cells]
+    failed, stopped = _measure(by_shard, folder, arguments)
+    pairs = [_pair(state, folder, state.shard.name in stopped) for state in cells]
     differences = _differences(pairs, folder)
     report = to_markdown(f"{folder.name} on {shards[0].hardware.name}, sample {count}, seed {seed}", pairs, differences)
     write_atomic(folder / "report.md", report)
@@ -107,7 +112,12 @@ def main() -> int:
     print(f"{folder}/report.md, report.json, pairs.csv", file=sys.stderr)
     if failed:
         print(f"error: {len(failed)} shards could not be measured: {', '.join(failed)}", file=sys.stderr)
-    return int(bool(failed))
+        return 1
+    not_reached = sum(pair.equality is Equality.NOT_REACHED for pair in pairs)
+    if not_reached:
+        print(f"interrupted: {not_reached} cells were not reached", file=sys.stderr)
+        return 130
+    return 0
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from scripts.lib.prompt_types import Question
 
@@ -146,12 +147,13 @@ class JudgeServer:
                 start, *rows = head.decode().split("\r\n")
                 headers = {k.lower(): v for k, _, v in (row.partition(": ") for row in rows if row)}
                 body = await reader.readexactly(int(headers.get("content-length", 0)))
-                method, path, _ = start.split(" ")
+                method, address, _ = start.split(" ")
+                path = urlsplit(address).path  # of a request to a proxy it is the whole address
                 self.in_flight += 1
                 self.most_in_flight = max(self.most_in_flight, self.in_flight)
                 arrived = self._loop.time()
                 try:
-                    status, more, text = await self._answer(method, path.partition("?")[0], headers, body)
+                    status, more, text = await self._answer(method, path, headers, body)
                     # What the answer took to make is part of the latency; the loop's clock ticks in milliseconds, rounded up.
                     await asyncio.sleep(self.latency_s - (self._loop.time() - arrived) - TICK_S / 2)
                 finally:

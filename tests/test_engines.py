@@ -17,6 +17,7 @@ import pytest
 from scripts.lib.engine_build import server_binary
 from scripts.lib.engines import (
     Engine,
+    EngineDied,
     EngineFailure,
     EngineSettings,
     GenerationTimeout,
@@ -25,9 +26,11 @@ from scripts.lib.engines import (
     make_engine,
     server_start,
 )
+from scripts.lib.engines.server_flags import probe
 from scripts.lib.engines.server_process import free_port
 from scripts.lib.hardware import Hardware
 from scripts.lib.modes import Mode
+from scripts.lib.provenance import binary_identity
 from scripts.lib.records import Measurement
 from tests.tiny_models import write_model
 
@@ -224,14 +227,47 @@ def test_a_server_that_is_never_ready_is_named(models: Path, tmp_path: Path) -> 
         engine.load(settings(models, "dense", BASELINE))
 
 
-def test_a_server_that_crashes_is_started_again_once(start: Start, models: Path) -> None:
+def test_a_server_that_crashes_says_so_and_can_be_loaded_again(start: Start, models: Path) -> None:
     engine = start("server", settings(models, "dense", BASELINE))
     first = engine.generate(REQUEST)
-    psutil.Process(engine._server.pid).kill()  # type: ignore[attr-defined]
-    assert engine.generate(REQUEST).token_ids == first.token_ids
-    psutil.Process(engine._server.pid).kill()  # type: ignore[attr-defined]
-    with pytest.raises(EngineFailure, match="llama-server ended with signal SIGKILL"):
-        engine.generate(REQUEST)
+    for asked in (engine.generate, engine.margins):
+        psutil.Process(engine.pid()).kill()
+        with pytest.raises(EngineDied, match=r"llama-server ended with signal SIGKILL: \S"):
+            asked(REQUEST)
+        engine.load(settings(models, "dense", BASELINE))
+        assert engine.generate(REQUEST).token_ids == first.token_ids
+
+
+def test_a_server_that_lives_on_has_not_died(start: Start, models: Path) -> None:
+    engine = start("server", settings(models, "dense", BASELINE))
+    with pytest.raises(EngineFailure) as caught:
+        engine.generate(replace(REQUEST, user="x " * 50_000))
+    assert not isinstance(caught.value, EngineDied)
+
+
+def test_the_shells_llama_variables_do_not_reach_a_server(
+    start: Start, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key alone would have every request refused; what names the library is not the engine's setting."""
+    monkeypatch.setenv("LLAMA_API_KEY", "secret")
+    monkeypatch.setenv("LLAMA_ARG_N_PREDICT", "3")
+    monkeypatch.setenv("GGML_SCHED_DEBUG", "2")
+    monkeypatch.setenv("LLAMA_CPP_LIB_PATH", "here")
+    engine = start("server", settings(models, "dense", BASELINE))
+    assert engine.generate(REQUEST).completion_tokens == 60
+    variables = Path(f"/proc/{engine.pid()}/environ").read_text().split("\0")
+    assert [v for v in variables if v.startswith(("LLAMA_", "GGML_"))] == ["LLAMA_CPP_LIB_PATH=here"]
+    assert "PATH=" + os.environ["PATH"] in variables
+
+
+def test_the_shells_llama_variables_change_neither_a_binarys_flags_nor_its_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """llama-server refuses its --help and its --version, too, with a value that it cannot read."""
+    monkeypatch.setenv("LLAMA_ARG_CTX_SIZE", "much")
+    probe.cache_clear()
+    assert probe(server_binary()).dialect == "current"
+    assert binary_identity("server", server_binary()).version.startswith("version")
 
 
 def test_a_server_dies_with_its_parent(models: Path, tmp_path: Path) -> None:

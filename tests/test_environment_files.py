@@ -6,6 +6,7 @@ import ast
 import importlib.metadata
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -79,8 +80,7 @@ class _RunTime(ast.NodeTransformer):
 
 def needed(module: str, seen: set[str]) -> set[str]:
     """Third-party modules that a script imports, through everything of ours that it imports."""
-    file = Path(f"{module.replace('.', '/')}.py")
-    file = file if file.is_file() else file.with_suffix("") / "__init__.py"
+    file = source_of(module)
     if module in seen or not file.is_file():
         return set()
     seen.add(module)
@@ -94,7 +94,13 @@ def needed(module: str, seen: set[str]) -> set[str]:
     return found - set(sys.stdlib_module_names) - OWN - ENGINE_BUILD
 
 
-ENVIRONMENTS = {"ENVIRONMENT": "bench.yaml", "ENGINE_ENVIRONMENT": "infer.yaml"}
+# What a rule may name -> the files that it can mean.
+ENVIRONMENTS = {
+    "ENVIRONMENT": ("bench.yaml",),
+    "ENGINE_ENVIRONMENT": ("infer.yaml",),
+    "JUDGE_ENVIRONMENT": ("bench.yaml", "infer.yaml"),
+}
+FILES = ("bench.yaml", "infer.yaml")
 RULES = [
     rule
     for file in sorted(Path("rules").glob("*.smk"))
@@ -106,22 +112,86 @@ SHELLS = [rule for rule in RULES if re.search(r"^ +shell:", rule, re.M)]
 def test_every_rule_that_runs_something_names_an_environment() -> None:
     assert len(SHELLS) >= 10
     for rule in SHELLS:
-        assert re.search(r"conda:\n +(ENGINE_)?ENVIRONMENT\n", rule), rule
+        conda = re.search(r"conda:\n +(\w+)\n", rule)
+        assert conda and conda[1] in ENVIRONMENTS, rule
+
+
+def environment_and_script(rule: str) -> tuple[str, str]:
+    """What a rule names as its environment, and the module that it runs."""
+    conda, script = re.search(r"conda:\n +(\w+)", rule), re.search(r"python -m (scripts\.\w+)", rule)
+    assert conda and script
+    return conda[1], script[1]
 
 
 @pytest.mark.parametrize("rule", SHELLS, ids=lambda rule: re.search(r"scripts\.\w+", rule)[0])
 def test_an_environment_has_what_its_rules_script_imports(rule: str) -> None:
-    conda, script = re.search(r"conda:\n +(\w+)", rule), re.search(r"python -m (scripts\.\w+)", rule)
-    assert conda and script
+    environment, script = environment_and_script(rule)
     packages = importlib.metadata.packages_distributions()
-    pins = conda_pins(ENVIRONMENTS[conda[1]])
-    for module in needed(script[1], set()):
-        assert {normal(name) for name in packages[module]} & set(pins), (
-            f"{script[1]} imports {module}: {conda[1]} has it not"
-        )
+    for file in ENVIRONMENTS[environment]:
+        pins = conda_pins(file)
+        for module in needed(script, set()):
+            assert {normal(name) for name in packages[module]} & set(pins), (
+                f"{script} imports {module}: {file} has it not"
+            )
 
 
-@pytest.mark.parametrize("file", ENVIRONMENTS.values())
+def source_of(module: str) -> Path:
+    file = Path(f"{module.replace('.', '/')}.py")
+    return file if file.is_file() else file.with_suffix("") / "__init__.py"
+
+
+@cache
+def top_level(module: str) -> dict[str, ast.stmt | tuple[str, str]]:
+    """Name -> its definition in a module of ours, or (module, name) where it is imported from another of ours."""
+    found: dict[str, ast.stmt | tuple[str, str]] = {}
+    for node in ast.parse(source_of(module).read_text("utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found[node.name] = node
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            names = [n for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+            found |= dict.fromkeys((name.id for name in names), node)
+        elif isinstance(node, ast.ImportFrom):
+            found |= imported_names(node)
+    return found
+
+
+def imported_names(node: ast.ImportFrom) -> dict[str, tuple[str, str]]:
+    if not (node.module or "").startswith("scripts"):
+        return {}
+    return {alias.asname or alias.name: (str(node.module), alias.name) for alias in node.names}
+
+
+def reach(module: str, name: str, seen: set[tuple[str, str]]) -> None:
+    """Put into `seen` what a definition of ours may use: names in its body, and the scripts that it starts by their names."""
+    if (module, name) in seen:
+        return
+    seen.add((module, name))
+    found = top_level(module).get(name)
+    if found is None:
+        return
+    if isinstance(found, tuple):
+        reach(*found, seen)
+        return
+    for node in ast.walk(found):
+        if isinstance(node, ast.Name):
+            reach(module, node.id, seen)
+        elif isinstance(node, ast.ImportFrom):
+            for target in imported_names(node).values():
+                reach(*target, seen)
+        elif isinstance(node, ast.Constant) and re.fullmatch(r"scripts\.\w+", str(node.value)):
+            reach(str(node.value), "main", seen)
+
+
+@pytest.mark.parametrize("rule", SHELLS, ids=lambda rule: re.search(r"scripts\.\w+", rule)[0])
+def test_the_rules_that_need_the_engine_and_no_other_run_where_it_is(rule: str) -> None:
+    environment, script = environment_and_script(rule)
+    seen: set[tuple[str, str]] = set()
+    reach(script, "main", seen)
+    needs_engine = ("scripts.lib.engine_build", "installed_build") in seen
+    assert needs_engine == ("infer.yaml" in ENVIRONMENTS[environment]), f"{script} runs in {environment}"
+
+
+@pytest.mark.parametrize("file", FILES)
 def test_condas_pins_are_those_of_the_lock(file: str) -> None:
     versions = conda_pins(file)
     assert versions == {name: LOCK[name] for name in versions}

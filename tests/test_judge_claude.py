@@ -127,6 +127,18 @@ def test_no_more_requests_are_in_flight_than_allowed(server: JudgeServer, store:
     assert server.most_in_flight == CONFIG.concurrency
 
 
+def test_a_proxy_of_the_environment_is_used_and_limited(
+    server: JudgeServer, store: VerdictStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test server is the proxy, and answers for an address that is nowhere."""
+    server.latency_s = 0.02
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://judge.invalid")
+    monkeypatch.setenv("http_proxy", server.url)
+    result = run(store, items(30))
+    assert not result.stopped and result.replies == sum(server.judged.values()) >= 30
+    assert server.most_in_flight == CONFIG.concurrency
+
+
 @pytest.mark.parametrize("status", [429, 500, 503, 529])
 def test_a_storm_passes_by(server: JudgeServer, store: VerdictStore, status: int) -> None:
     """Every third request fails; the SDK asks again, and each item ends in one verdict."""

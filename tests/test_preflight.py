@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -90,6 +91,12 @@ def test_an_idle_process_of_the_same_name_hides_no_busy_one(tmp_path: Path) -> N
         assert look(0.5).others_cpus > 0.25
 
 
+def test_processes_that_live_for_less_than_the_look_are_seen(tmp_path: Path) -> None:
+    with stranger(tmp_path, "os.fork() or (sum(range(10**6)), os._exit(0)); os.wait()"):
+        facts = look()
+    assert facts.others_cpus > 0.25 and "processes gone within the second" in facts.others[0]
+
+
 def test_it_is_looked_once_an_invocation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     looked: list[int] = []
@@ -121,6 +128,17 @@ def test_the_bandwidth_is_measured_once_a_day_and_profile(tmp_path: Path, monkey
     monkeypatch.setattr(bandwidth, "measure", lambda _: again)
     assert bandwidth.of_profile(HARDWARE) == again
     assert bandwidth.of_profile(replace(HARDWARE, nice=1)) == again, "another profile is measured for itself"
+
+
+def test_the_probe_takes_the_memory_that_is_asked_for_it_or_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked for: of a cluster's scheduler. A quarter of the free memory is the most."""
+    assert bandwidth.probe_bytes(96) == 96 * 96_000_000
+    monkeypatch.setattr(bandwidth, "_work", lambda cpu, elements, barrier, results: results.put([[1e-3], [1e-3]]))
+    moved = []
+    for available in (1 << 40, 400_000):
+        monkeypatch.setattr(psutil, "virtual_memory", lambda free=available: SimpleNamespace(available=free))
+        moved.append(bandwidth.measure([0]).read_gb_per_s * 1e6)  # bytes in that millisecond
+    assert moved == [bandwidth.probe_bytes(1), 100_000]
 
 
 def test_two_digits() -> None:

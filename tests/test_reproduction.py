@@ -30,6 +30,7 @@ CLEAR = pair("c", measured((1, 2, 3), 100.0, ((1, 0.9),)), measured((1, 9, 3), 9
 UNSTORED = pair("d", measured((1, 2, 3), 100.0), measured((1, 2), 90.0))
 FAILED = pair("e", measured((1,), 100.0), None, "error")
 GONE = Pair(cell("f", measured((1,), 100.0)), None)
+NOT_REACHED = replace(GONE, stopped=True)
 
 
 def test_equality() -> None:
@@ -38,6 +39,21 @@ def test_equality() -> None:
         Equality.EXACT, Equality.NUMERIC_TIE, Equality.DIFFERENT, Equality.DIFFERENT, Equality.FAILED, Equality.FAILED,
     ]  # fmt: skip
     assert TIE.divergence == (1, 0.2) and UNSTORED.divergence == (2, None)
+
+
+def test_a_stopped_job_has_cells_that_it_did_not_reach_and_its_others_stay_what_they_are() -> None:
+    assert NOT_REACHED.equality is Equality.NOT_REACHED
+    assert replace(FAILED, stopped=True).equality is Equality.FAILED
+    assert replace(EXACT, stopped=True).equality is Equality.EXACT
+    found = summarise([EXACT, NOT_REACHED, FAILED])
+    assert found.counts == {Equality.EXACT: 1, Equality.NOT_REACHED: 1, Equality.FAILED: 1}
+    assert found.exact is not None and (found.exact.value, found.exact.n) == (1.0, 1)
+    text = to_markdown("x", [EXACT, NOT_REACHED, FAILED], ())
+    assert "2 of 3 stored cells were measured again: the run was stopped before the other 1" in text
+    assert "| failed | 1 |" in text and "| not reached | 1 |" in text and "`hw/m/baseline/s/f`" not in text
+    assert "hw/m/baseline/s/f,embedded,not reached,,," in to_csv([NOT_REACHED])
+    assert "Environment: not seen, since no cell was measured." in to_markdown("x", [NOT_REACHED, GONE], ())
+    assert "1 stored cells were measured again." in to_markdown("x", [EXACT], ())
 
 
 def test_drift_is_the_median_of_paired_ratios_with_an_interval() -> None:
@@ -63,12 +79,15 @@ def test_the_report_names_what_is_not_exact_and_claims_nothing_of_failures() -> 
     assert "| `hw/m/baseline/s/e` | failed | – | – |" in text and "too few for an interval" in text
     assert to_csv(pairs).splitlines()[2].startswith("hw/m/baseline/s/b,embedded,numeric tie,1,0.2,100.0,90.0")
     made = to_json(pairs, ())
-    assert made["answers"] == {"exact": 1, "numeric tie": 1, "different": 1, "failed": 1} and made["exact"]["n"] == 3
+    assert made["answers"] == {"exact": 1, "numeric tie": 1, "different": 1, "failed": 1, "not reached": 0}
+    assert made["exact"]["n"] == 3
     nothing = to_json([FAILED], ())
     assert nothing["exact"] is None and nothing["drift"]["ttft_s"] is None
     assert "nothing to compare" in to_markdown("x", [FAILED], ())
 
 
 def test_repeats_and_engines_of_a_question_are_cells_of_their_own() -> None:
-    other = Pair(replace(EXACT.old, digest="other"), EXACT.new)
-    assert summarise([EXACT, other]).drift["decode_tokens_per_s"].n == 2
+    other = Pair(replace(CLEAR.old, cell=EXACT.old.cell, digest="other"), CLEAR.new)
+    found = summarise([EXACT, other])
+    assert found.drift["decode_tokens_per_s"].n == 2
+    assert found.exact is not None and (found.exact.value, found.exact.n, found.exact.clusters) == (0.5, 2, 2)

@@ -86,12 +86,17 @@ def _work(cpu: int, elements: int, barrier: Barrier, results: Any) -> None:
     results.put(seconds)
 
 
+def probe_bytes(processes: int, elements: int = ARRAY_ELEMENTS) -> int:
+    """Bytes of the arrays of so many processes together; by default the most that `measure` takes."""
+    return ARRAYS * WORD_BYTES * elements * processes
+
+
 def measure(cpus: Sequence[int]) -> Bandwidth:
     """Measure on these CPUs at once. Takes about a second and a quarter of the free memory at most."""
     import numpy as np  # loaded before the processes are forked, not by each of them
 
-    room = int(MOST_OF_FREE_MEMORY * psutil.virtual_memory().available / (ARRAYS * WORD_BYTES * len(cpus)))
-    elements = min(ARRAY_ELEMENTS, room)
+    room = int(MOST_OF_FREE_MEMORY * psutil.virtual_memory().available)
+    elements = min(ARRAY_ELEMENTS, room // probe_bytes(len(cpus), 1))
     context = multiprocessing.get_context("fork")
     barrier, results = context.Barrier(len(cpus)), context.Queue()
     processes = [context.Process(target=_work, args=(cpu, elements, barrier, results), daemon=True) for cpu in cpus]
@@ -104,7 +109,7 @@ def measure(cpus: Sequence[int]) -> Bandwidth:
     finally:
         for process in processes:
             process.join(1) if process.exitcode is not None else process.kill()
-    moved = ARRAYS * WORD_BYTES * elements * len(cpus)
+    moved = probe_bytes(len(cpus), elements)
     triad, read = (moved / best / 1e9 for best in seconds.max(axis=0).min(axis=1))
     return Bandwidth(round(float(triad), 2), round(float(read), 2), len(cpus))
 

@@ -15,8 +15,9 @@ from typing import Any
 from scripts.lib.config import CONFIG_FILE, Config, matches, merge, parse_config, read_config_file
 from scripts.lib.errors import BenchError
 from scripts.lib.hardware import load_hardware, profile_names
+from scripts.lib.modes import expand_modes
 from scripts.lib.plan import CELLS, Cell, Plan, Planner, Shard, make_plan, seen_from_elsewhere
-from scripts.lib.plan_files import existing_files, load_planner, pending, planners
+from scripts.lib.plan_files import drop_cell, existing_files, load_planner, pending, planners
 from scripts.lib.probes import PROBES, probe_file
 from scripts.lib.records import CellRecord, read_cell
 from scripts.lib.review import REVIEWS, drop_reviews, plan_review
@@ -25,6 +26,8 @@ NOT_RUN_CONFIGURATIONS = ("config.yaml", "config.schema.yaml", "suites.yaml")
 _ABSENT = "(not there)"
 # A sample of so many is all of them.
 EVERY_QUESTION = 10**6
+# Of a long value so many characters are shown, and so many of them from before the first that differs.
+SHOWN, SHOWN_BEFORE = 60, 20
 
 
 class State(StrEnum):
@@ -108,9 +111,23 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
-def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:57]}…"
+def _window(text: str, start: int) -> str:
+    if len(text) <= SHOWN:
+        return text
+    end = start + SHOWN
+    return f"{'…' if start else ''}{text[start:end]}{'…' if end < len(text) else ''}"
+
+
+def shown_apart(old: str, new: str) -> tuple[str, str]:
+    """Two texts beside one another: of a long one what is around the first character that differs, … where it is cut."""
+    pairs = enumerate(zip(old, new, strict=False))
+    differs = next((place for place, (a, b) in pairs if a != b), min(len(old), len(new)))
+    start = max(differs - SHOWN_BEFORE, 0)
+    return _window(old, start), _window(new, start)
+
+
+def _text(values: Mapping[str, Any], field: str) -> str:
+    return json.dumps(values[field], ensure_ascii=False) if field in values else _ABSENT
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
@@ -118,7 +135,7 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...
     before, after = dict(_flat(old)), dict(_flat(new))
     fields = [*after, *(field for field in before if field not in after)]
     return tuple(
-        Change(field, *(_shown(side[field]) if field in side else _ABSENT for side in (before, after)))
+        Change(field, *shown_apart(_text(before, field), _text(after, field)))
         for field in fields
         if before.get(field, _ABSENT) != after.get(field, _ABSENT)
     )
@@ -166,7 +183,7 @@ def drop_failed(plans: Iterable[Plan], really: bool = True) -> tuple[Path, ...]:
                 dropped.append(state.file)
                 if really:
                     drop_reviews(plan, state.shard)
-                    state.file.unlink()
+                    drop_cell(state.file)
     return tuple(dropped)
 
 
@@ -201,20 +218,52 @@ def _planners(active: Config) -> Iterator[Planner]:
     """A planner per configuration, engine and profile: this machine's, and each named one with cells."""
     hardware = dict.fromkeys((load_hardware(active.hardware).name, load_hardware("auto").name, *profile_names()))
     present = [name for name in hardware if (Path(CELLS) / name).is_dir()]
+    widened: list[Config] = []
     for config in _configurations(active):
         planner = load_planner(config)
         planner = replace(planner, config=_widened(config, planner))
+        # Widened, many are the same (config.yaml itself where nothing is laid over it): each is planned once.
+        if planner.config in widened:
+            continue
+        widened.append(planner.config)
         for engine in planners(planner):
             for name in present:
                 profile = load_hardware("auto") if name.startswith("local-") else load_hardware(name)
                 yield replace(engine, hardware=profile)
 
 
+def _unplanned(planner: Planner) -> Iterator[tuple[str, str, str]]:
+    """(profile, model, mode) of the registry whose cells cannot be told here, for want of their weights."""
+    models = planner.registry.models
+    for model in models.values():
+        for mode in expand_modes(model, models).modes:
+            if planner.lacks_weights(model, mode):
+                yield planner.hardware.name, model.key, mode.name
+
+
+def _configuration_of(path: Path) -> tuple[str, str, str] | None:
+    """(profile, model, mode) of a cell's or a review's file; None of a probe's."""
+    if path.is_relative_to(CELLS):
+        profile, model, mode = path.relative_to(CELLS).parts[:3]
+    elif path.is_relative_to(REVIEWS):
+        profile, model, name = path.relative_to(REVIEWS).parts
+        mode = name.rsplit(".", 2)[0]
+    else:
+        return None
+    return profile, model, mode
+
+
 def orphans(active: Config) -> tuple[Path, ...]:
-    """Cells, reviews and probes' outcomes that no configuration names; other machines' unnamed profiles are left alone."""
+    """Cells, reviews and probes' outcomes that no configuration names.
+
+    Left alone: other machines' unnamed profiles, what is there of models and drafts whose weights this machine does not know,
+    and what an unfinished shard keeps of its cells.
+    """
     cells, reviews, profiles = set[str](), set[str](), set[str]()
+    unplanned = set[tuple[str, str, str]]()
     for planner in _planners(active):
         profiles.add(planner.hardware.name)
+        unplanned.update(_unplanned(planner))
         everything = make_plan(replace(planner, config=_all_questions(planner.config)))
         cells.update(file for shard in everything.shards for file in shard.cell_files)
         plan = make_plan(planner)
@@ -223,6 +272,7 @@ def orphans(active: Config) -> tuple[Path, ...]:
     probes = {str(probe_file(quirk)) for quirk in load_planner(active).registry.quirks if quirk.probe is not None}
     found = [*PROBES.glob("*.json")] if PROBES.is_dir() else []
     for profile in sorted(profiles):
-        found += Path(CELLS, profile).glob("*/*/*/*.json")
+        found += (path for path in Path(CELLS, profile).glob("*/*/*/*.json") if not path.parent.name.startswith("."))
         found += Path(REVIEWS, profile).glob("*/*.csv")
-    return tuple(sorted(path for path in found if str(path) not in cells | reviews | probes))
+    named = cells | reviews | probes
+    return tuple(sorted(path for path in found if str(path) not in named and _configuration_of(path) not in unplanned))

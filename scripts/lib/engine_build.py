@@ -23,12 +23,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from scripts.lib.engine_environment import LIBRARY_VARIABLE
 from scripts.lib.errors import BenchError
 from scripts.lib.provenance import ENGINE_LOCK, EngineIdentity, engine_identity
 from scripts.lib.records import write_atomic
 
 CACHE_VARIABLE = "EPYC_BENCH_CACHE"
-LIBRARY_VARIABLE = "LLAMA_CPP_LIB_PATH"
 TARGETS = ("llama", "mtmd", "llama-server", "llama-bench")
 CMAKE_ARGUMENTS = (
     *("-DCMAKE_BUILD_TYPE=Release", "-DBUILD_SHARED_LIBS=ON", "-DGGML_NATIVE=ON", "-DGGML_CCACHE=OFF"),

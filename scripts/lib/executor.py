@@ -8,6 +8,7 @@ Snakemake deletes the declared outputs of a job that fails; the next start links
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from typing import Any, Protocol
 from tqdm import tqdm
 
 from scripts.lib.cell_spec import loaded_projector
-from scripts.lib.engines import Engine, EngineFailure, GenerationTimeout, Loaded, LoadSettings, Request
+from scripts.lib.engines import Engine, EngineDied, EngineFailure, GenerationTimeout, Loaded, LoadSettings, Request
 from scripts.lib.errors import BenchError
 from scripts.lib.machine import StopRequest
 from scripts.lib.memory import page_cache
@@ -32,7 +33,7 @@ from scripts.lib.pinning import (
     violations,
 )
 from scripts.lib.plan import Cell, Shard
-from scripts.lib.plan_files import existing_files
+from scripts.lib.plan_files import existing_files, partial_folder, partial_name
 from scripts.lib.records import CellRecord, Measurement, link_into_place, now_utc, read_cell, write_atomic
 from scripts.lib.weights import split_files
 
@@ -61,7 +62,7 @@ class Job:
 
 
 def _partial(job: Job) -> Path:
-    return job.root / job.shard.folder / f".partial-{job.shard.engine}"
+    return partial_folder(job.root / job.shard.folder, job.shard.engine)
 
 
 def _target(job: Job, cell: Cell) -> Path:
@@ -69,7 +70,7 @@ def _target(job: Job, cell: Cell) -> Path:
 
 
 def _partial_file(job: Job, cell: Cell) -> Path:
-    return _partial(job) / cell.file_name.replace("/", "__")
+    return _partial(job) / partial_name(cell.file_name)
 
 
 def restore(job: Job) -> int:
@@ -90,10 +91,10 @@ def restore(job: Job) -> int:
 
 
 def missing(job: Job, only: frozenset[str] = frozenset()) -> tuple[Cell, ...]:
-    """The cells with no file, in plan order; `only` narrows to `suite/question` names."""
+    """The cells with no file, in plan order; `only` narrows to those named by `suite/question` or by digest."""
     existing = existing_files(str(job.root / job.shard.folder))
     wanted = [cell for cell in job.shard.cells if cell.file_name not in existing]
-    return tuple(cell for cell in wanted if not only or f"{cell.id.suite}/{cell.id.question}" in only)
+    return tuple(c for c in wanted if not only or not only.isdisjoint((f"{c.id.suite}/{c.id.question}", c.digest)))
 
 
 def store(job: Job, cell: Cell, record: CellRecord) -> None:
@@ -188,13 +189,13 @@ def guard_pins(shard: Shard, engine: Engine, before: Mapping[int, Thread]) -> Ma
     raise EngineFailure(f"hardware {shard.hardware.name} was not active: {'; '.join(wrong)}")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Start:
     """A loaded and proven engine, or the reason why it is not."""
 
     loaded: Loaded
     warm_up_s: float = 0.0
-    failure: str | None = None
+    failure: EngineFailure | None = None
 
 
 def _start(job: Job, engine: Engine) -> _Start:
@@ -212,25 +213,74 @@ def _start(job: Job, engine: Engine) -> _Start:
         pinned = guard_pins(job.shard, engine, threads)
         loaded = replace(loaded, effective={**loaded.effective, "pinning": pinned, "page_cache": cached})
     except EngineFailure as failure:
-        return _Start(loaded, failure=str(failure))
+        return _Start(loaded, failure=failure)
     return _Start(loaded, warm_up_s)
 
 
-def _run_cell(job: Job, engine: Engine, cell: Cell, start: _Start) -> tuple[str, str | None, Measurement | None]:
-    if start.failure is not None:
-        return "error", start.failure, None
-    measured: Measurement | None = None
-    try:
-        request = request_of(cell, job.cell_timeout_s)
-        measured = engine.generate(request)
-        guard_cell(job.shard, measured)
+class _Running:
+    """A shard's engine: nothing is measured with it that was not loaded, warmed up and proven by `_start`.
+
+    One whose process dies is started so once more, once a shard, and the cell is run again.
+    """
+
+    def __init__(self, job: Job, engine: Engine):
+        self._job, self._engine = job, engine
+        self._restarted = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self._start = _start(self._job, self._engine)
+        self._environment = self._job.describe_environment(self._start.loaded)
+
+    def _measure(self, cell: Cell) -> Measurement:
+        if self._start.failure is not None:
+            # Raised at every cell: without this each would lengthen its traceback.
+            raise self._start.failure.with_traceback(None)
+        request = request_of(cell, self._job.cell_timeout_s)
+        measured = self._engine.generate(request)
+        guard_cell(self._job.shard, measured)
         if cell.certifies and request.temperature == 0 and not measured.close_calls:
-            measured = replace(measured, close_calls=engine.margins(request))
-    except GenerationTimeout as timeout:
-        return "timeout", f"no end within {job.cell_timeout_s:g} s", timeout.partial
-    except EngineFailure as failure:
-        return "error", str(failure), None
-    return "ok", None, measured
+            measured = replace(measured, close_calls=self._engine.margins(request))
+        return measured
+
+    def _measure_or_restart(self, cell: Cell) -> Measurement:
+        try:
+            return self._measure(cell)
+        except EngineDied as death:
+            if self._restarted:
+                raise
+            tqdm.write(f"{self._job.shard.name}: {death}; started again", file=sys.stderr)
+        self._restarted = True
+        self._begin()
+        return self._measure(cell)
+
+    def _outcome(self, cell: Cell) -> tuple[str, str | None, Measurement | None]:
+        try:
+            return "ok", None, self._measure_or_restart(cell)
+        except GenerationTimeout as timeout:
+            return "timeout", f"no end within {self._job.cell_timeout_s:g} s", timeout.partial
+        except EngineFailure as failure:
+            return "error", str(failure), None
+
+    def record(self, cell: Cell) -> CellRecord:
+        """Run one cell. The figures of the start are those of the one that the cell was measured after."""
+        started = now_utc()
+        status, error, measured = self._outcome(cell)
+        return CellRecord(
+            cell=cell.id,
+            digest=cell.digest,
+            spec=cell.spec,
+            status=status,
+            error=error,
+            measurement=measured,
+            load_s=round(self._start.loaded.load_s, 6),
+            warm_up_s=round(self._start.warm_up_s, 6),
+            peak_rss_bytes=self._engine.peak_rss_bytes(),
+            effective=self._start.loaded.effective,
+            environment=self._environment,
+            started_utc=started,
+            run_id=self._job.run_id,
+        )
 
 
 def run(job: Job, engine: Engine, cells: Sequence[Cell], bar: bool = True) -> int:
@@ -238,12 +288,11 @@ def run(job: Job, engine: Engine, cells: Sequence[Cell], bar: bool = True) -> in
 
     Raises KeyboardInterrupt when it was asked to stop: after the cell in flight, or at once when asked twice.
     """
-    start = _start(job, engine)
-    environment = job.describe_environment(start.loaded)
+    running = _Running(job, engine)
     failed = 0
     with StopRequest() as stop:
         for cell in _progress(job.shard.name, cells, bar):
-            record = _record(job, engine, cell, start, environment)
+            record = running.record(cell)
             failed += record.status != "ok"
             store(job, cell, record)
             if stop.asked:
@@ -252,26 +301,6 @@ def run(job: Job, engine: Engine, cells: Sequence[Cell], bar: bool = True) -> in
     if stop.asked:
         raise KeyboardInterrupt
     return failed
-
-
-def _record(job: Job, engine: Engine, cell: Cell, start: _Start, environment: str) -> CellRecord:
-    started = now_utc()
-    status, error, measured = _run_cell(job, engine, cell, start)
-    return CellRecord(
-        cell=cell.id,
-        digest=cell.digest,
-        spec=cell.spec,
-        status=status,
-        error=error,
-        measurement=measured,
-        load_s=round(start.loaded.load_s, 6),
-        warm_up_s=round(start.warm_up_s, 6),
-        peak_rss_bytes=engine.peak_rss_bytes(),
-        effective=start.loaded.effective,
-        environment=environment,
-        started_utc=started,
-        run_id=job.run_id,
-    )
 
 
 def finish(job: Job) -> None:

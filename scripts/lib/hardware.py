@@ -34,7 +34,8 @@ class Hardware:
     `strict`: the i-th compute thread on the i-th CPU of `cpus` alone. `nice` is the process's priority, `openmp` the
     OMP_* variables (nothing is inherited), `huge_pages` the transparent huge pages wanted (None: as the machine is).
     `bandwidth_gb_per_s` is the memory's, for the physics gate (10^9 bytes; None: unknown, the gate lets speeds pass);
-    `partition` the cluster's, for jobs of this profile.
+    `partition` the cluster's, for jobs of this profile; `node_cpus` what the cluster counts as a node's CPUs (None: those
+    of `cpus`).
     """
 
     name: str
@@ -48,6 +49,7 @@ class Hardware:
     openmp: tuple[tuple[str, str], ...] = ()
     huge_pages: str | None = None
     partition: str | None = None
+    node_cpus: int | None = None
 
     def spec(self) -> dict[str, Any]:
         """The part of a cell's spec that pins the machine's use; the name is in the cell's path.
@@ -185,6 +187,7 @@ _FORMS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "huge_pages": (lambda value: value is None or value in HUGE_PAGES, f"null or one of {', '.join(HUGE_PAGES)}"),
     "bandwidth_gb_per_s": (_is_bandwidth, "GB/s above 0"),
     "partition": (lambda value: value is None or isinstance(value, str), "null or a partition's name"),
+    "node_cpus": (lambda value: value is None or _whole(1)(value), "null or a number of CPUs of at least 1"),
 }
 
 
@@ -204,7 +207,11 @@ def _check_together(raw: Mapping[str, Any], file: str) -> Iterator[Problem]:
         if raw.get("strict"):
             yield Problem(file, "strict", "needs cpus: which thread is to run on which CPU?")
         return
-    count, most = len(parse_cpus(str(raw["cpus"]))), max(raw["threads"], raw.get("batch_threads", 0))
+    cpus = parse_cpus(str(raw["cpus"]))
+    node_cpus = raw.get("node_cpus")
+    if node_cpus is not None and node_cpus <= max(cpus):
+        yield Problem(file, "node_cpus", f"a node of {node_cpus} CPUs has no CPU {max(cpus)} (cpus: {raw['cpus']})")
+    count, most = len(cpus), max(raw["threads"], raw.get("batch_threads", 0))
     if most > count:
         yield Problem(file, "cpus", f"{most} threads on {count} CPUs: oversubscribed threads run many times slower")
 
@@ -225,6 +232,7 @@ def _profile(name: str, raw: Mapping[str, Any]) -> Hardware:
         openmp=tuple(sorted((key, openmp_text(value)) for key, value in raw.get("openmp", {}).items())),
         huge_pages=raw.get("huge_pages"),
         partition=raw.get("partition"),
+        node_cpus=raw.get("node_cpus"),
     )
 
 

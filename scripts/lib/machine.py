@@ -7,8 +7,8 @@ import ctypes
 import fcntl
 import os
 import signal
+import stat
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +18,8 @@ from scripts.lib.errors import BenchError
 
 PR_SET_PDEATHSIG = 1
 LOCK_VARIABLE = "EPYC_BENCH_LOCK"
+# One file whatever TMPDIR says, in the folder that every user of every Linux may write to (/run/lock is not, on some).
+LOCK_FILE = Path("/tmp/epyc-inference-bench.lock")
 
 
 def die_with_parent() -> None:
@@ -58,21 +60,80 @@ class StopRequest:
 
 
 def lock_file() -> Path:
-    """The machine-wide lock: one for all checkouts and users."""
-    return Path(os.environ.get(LOCK_VARIABLE) or Path(tempfile.gettempdir()) / "epyc-inference-bench.lock")
+    """The machine-wide lock: one for all checkouts and users; EPYC_BENCH_LOCK names another."""
+    return Path(os.environ.get(LOCK_VARIABLE) or LOCK_FILE)
+
+
+def _create_lock(path: Path) -> int | None:
+    """Make the lock file, for all users whatever this one's umask; None where another process was faster."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+    except FileExistsError:
+        return None
+    os.fchmod(handle, 0o666)
+    return handle
+
+
+def _existing_lock(path: Path) -> int | None:
+    """Open the lock file that is there, read-only where it may not be written; None: there is none.
+
+    Never with O_CREAT: in a sticky folder the kernel refuses that for another user's file (fs.protected_regular).
+    """
+    try:
+        try:
+            return os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+        except PermissionError:
+            return os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+
+
+def _open_lock(path: Path) -> int:
+    """The open lock file, made where there is none. Raises BenchError where it is not to be had."""
+    try:
+        handle = None
+        while handle is None:
+            handle = _existing_lock(path)
+            if handle is None:
+                handle = _create_lock(path)
+    except OSError as error:
+        raise BenchError(f"lock {path}: {error.strerror}; {LOCK_VARIABLE} names another file") from error
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        os.close(handle)
+        # A second name would have another file of this user's written over.
+        raise BenchError(f"lock {path}: not a file with one name; remove it, or name another in {LOCK_VARIABLE}")
+    return handle
+
+
+def _write_owner(handle: int, text: str) -> None:
+    # Only said to those that wait: the lock holds without it, as on another user's file that may only be read.
+    with contextlib.suppress(OSError):
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, text.encode(), 0)
+
+
+def _take_lock(path: Path) -> int:
+    """The open lock file, locked; a file that was removed meanwhile is none: /tmp gets cleaned, and others make a new one."""
+    while True:
+        handle = _open_lock(path)
+        _acquire(handle, path)
+        if os.fstat(handle).st_nlink:
+            return handle
+        os.close(handle)
 
 
 @contextlib.contextmanager
 def alone_on_machine(owner: str) -> Iterator[None]:
-    """Hold the machine-wide measuring lock; waits for another holder and says who that is."""
-    path = lock_file()
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    """Hold the machine-wide measuring lock; waits for another holder and says who that is.
+
+    Raises BenchError where the lock file is not to be had.
+    """
+    handle = _take_lock(lock_file())
     try:
-        _acquire(handle, path)
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{owner} (pid {os.getpid()})\n".encode(), 0)
+        _write_owner(handle, f"{owner} (pid {os.getpid()})\n")
         yield
-        os.ftruncate(handle, 0)
+        _write_owner(handle, "")
     finally:
         os.close(handle)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.engine_environment import engine_environment
 from scripts.lib.errors import BenchError
 from scripts.lib.hardware import NODES, OPENMP_NAME, Hardware, cpu_list, parse_cpus
 
@@ -31,11 +32,14 @@ _KERNEL_POLICY = {"interleave": "interleave", "membind": "bind", "preferred": "p
 
 
 def pin(hardware: Hardware) -> None:
-    """Put this process on the profile's CPUs, memory policy, priority and OpenMP settings. Raises BenchError.
+    """Put this process on the profile's CPUs, memory policy, priority and OpenMP settings, without llama.cpp's variables.
+
+    Raises BenchError for what this machine or user may not have.
 
     To be called before any library of the engine is loaded (OpenMP reads its variables once), and before threads start.
     """
     _set_openmp(hardware)
+    _drop_engine_variables()
     _set_huge_pages(hardware)
     if hardware.numa and os.environ.get(NUMA_VARIABLE) != hardware.numa:
         numactl = shutil.which("numactl")
@@ -67,6 +71,11 @@ def _set_openmp(hardware: Hardware) -> None:
     for name in [name for name in os.environ if OPENMP_NAME.fullmatch(name)]:
         del os.environ[name]
     os.environ.update(hardware.openmp)
+
+
+def _drop_engine_variables() -> None:
+    for name in os.environ.keys() - engine_environment(os.environ).keys():
+        del os.environ[name]
 
 
 def huge_pages_mode() -> str | None:

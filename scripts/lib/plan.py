@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
+from math import inf
 from typing import Any, Protocol, TypeVar
 
 from scripts.lib.cell_spec import (
@@ -57,7 +58,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Shard:
-    """One engine load: hardware x model x mode. `runnable` is False where the weights are known only from the lock."""
+    """One engine load: hardware x model x mode. `runnable` is False where the weights are known only from the lock.
+
+    `cell_timeout_s`: seconds after which an answer is cut off.
+    """
 
     hardware: Hardware
     model: Model
@@ -67,6 +71,7 @@ class Shard:
     draft: Weights | None = None
     runnable: bool = True
     engine: str = "embedded"
+    cell_timeout_s: float = inf
 
     @cached_property
     def folder(self) -> str:
@@ -235,7 +240,7 @@ class Planner:
         weights, draft = self.weights[model.key], None
         if mode.draft is not None:
             draft = self.weights[mode.draft]
-            if draft.facts is None or not (draft.usable or not weights.usable):
+            if _lacks_draft(weights, draft):
                 return f"the draft '{mode.draft}' has no weights on this machine"
             mismatch = vocabulary_mismatch(weights, draft, mode.draft)
             if mismatch:
@@ -244,7 +249,20 @@ class Planner:
         if not cells:
             return "no question that it can be asked is selected (suites, tiers)"
         runnable = weights.usable and (draft is None or draft.usable)
-        return Shard(self.hardware, model, mode, cells, weights, draft, runnable, self.engine.name)
+        timeout_s = self.config.cell_timeout_s
+        return Shard(self.hardware, model, mode, cells, weights, draft, runnable, self.engine.name, timeout_s)
+
+    def lacks_weights(self, model: Model, mode: Mode) -> bool:
+        """True where a mode is not planned, or not as elsewhere, for want of weights: its model's, projector's or draft's."""
+        weights = self.weights[model.key]
+        if weights.facts is None or (weights.projector is not None and weights.projector.facts is None):
+            return True
+        return mode.draft is not None and _lacks_draft(weights, self.weights[mode.draft])
+
+
+def _lacks_draft(weights: Weights, draft: Weights) -> bool:
+    """True where a draft is unknown, or known from the lock alone beside weights that are here: such a pair cannot be run."""
+    return draft.facts is None or (weights.usable and not draft.usable)
 
 
 def vocabulary_mismatch(target: Weights, draft: Weights, draft_key: str) -> str:

@@ -21,6 +21,7 @@ from scripts.lib.scorers import scorers_of
 from scripts.lib.weights import WeightsFacts, WeightsLock, facts
 
 LOCK_FILE = Path("orchestration/weights.lock.json")
+PARTIAL = ".partial-"
 
 
 def locate_weights(registry: Registry, model: Model, lock: WeightsLock) -> Weights:
@@ -120,6 +121,24 @@ def existing_files(folder: str) -> frozenset[str]:
     for suite in suites:
         found.update(f"{suite.name}/{name}" for name in os.listdir(suite.path))  # noqa: PTH208 - names only
     return frozenset(found)
+
+
+def partial_folder(shard_folder: Path, engine: str) -> Path:
+    """Where a shard's finished cells are kept until all of them are, whatever becomes of their names."""
+    return shard_folder / f"{PARTIAL}{engine}"
+
+
+def partial_name(file_name: str) -> str:
+    """A cell's name in that folder, out of `suite/file`."""
+    return file_name.replace("/", "__")
+
+
+def drop_cell(file: Path) -> None:
+    """Delete a cell, and first what an unfinished shard keeps of it, which its next start would link back to the name."""
+    folder, name = file.parent.parent, partial_name(f"{file.parent.name}/{file.name}")
+    for kept in folder.glob(f"{PARTIAL}*"):
+        (kept / name).unlink(missing_ok=True)
+    file.unlink()
 
 
 def pending(shard: Shard) -> tuple[Cell, ...]:

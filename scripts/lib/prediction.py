@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -28,6 +28,7 @@ class Basis(StrEnum):
 
     MEASURED = "measured"
     NEAREST = "measured in another mode"
+    OTHER_ENGINE = "measured by the other engine"
     REPORTED = "reported in the registry"
     BANDWIDTH = "size and bandwidth"
 
@@ -42,7 +43,8 @@ class Speed:
     basis: Basis
 
 
-Measured = Mapping[tuple[str, str, str], Speed]
+# (hardware, engine, model, mode) -> its speed.
+Measured = Mapping[tuple[str, str, str, str], Speed]
 
 
 def _number(text: str | None) -> float | None:
@@ -54,16 +56,17 @@ def _number(text: str | None) -> float | None:
 
 
 def read_measured(file: Path = MODES_TABLE) -> Measured:
-    """(hardware, model, mode) -> speed, out of the tidy table; nothing where it is not there."""
+    """The speeds of the tidy table; nothing where it is not there."""
     if not file.is_file():
         return {}
-    found: dict[tuple[str, str, str], Speed] = {}
+    found: dict[tuple[str, str, str, str], Speed] = {}
     with file.open(encoding="utf-8", newline="") as stream:
         for row in csv.DictReader(stream):
             decode, prefill = _number(row["decode_tokens_per_s_median"]), _number(row["prefill_tokens_per_s_median"])
             if decode and prefill:
                 load = _number(row["load_s"]) or 0.0
-                found[(row["hardware"], row["model"], row["mode"])] = Speed(decode, prefill, load, Basis.MEASURED)
+                key = (row["hardware"], row["engine"], row["model"], row["mode"])
+                found[key] = Speed(decode, prefill, load, Basis.MEASURED)
     return found
 
 
@@ -82,16 +85,25 @@ def _by_bandwidth(shard: Shard) -> float:
     return BANDWIDTH_SHARE * bandwidth / read
 
 
+def _nearest(shard: Shard, measured: Measured) -> Speed | None:
+    """The slowest of what was measured of the model on this profile: by the same engine, else by the other one."""
+    wanted = (shard.hardware.name, shard.model.key)
+    here = [(engine, speed) for (hardware, engine, model, _), speed in measured.items() if (hardware, model) == wanted]
+    own = [speed for engine, speed in here if engine == shard.engine]
+    near = own or [speed for _, speed in here]
+    if not near:
+        return None
+    slowest = min(near, key=lambda speed: speed.decode_tokens_per_s)
+    return replace(slowest, basis=Basis.NEAREST if own else Basis.OTHER_ENGINE)
+
+
 def predict(shard: Shard, measured: Measured) -> Speed:
-    """The shard's speed: measured on this profile, else the model's slowest other mode, else reported, else computed."""
-    hardware, model = shard.hardware.name, shard.model
-    exact = measured.get((hardware, model.key, shard.mode.name))
-    if exact is not None:
-        return exact
-    others = [s for (h, m, _), s in measured.items() if (h, m) == (hardware, model.key)]
-    if others:
-        near = min(others, key=lambda speed: speed.decode_tokens_per_s)
-        return Speed(near.decode_tokens_per_s, near.prefill_tokens_per_s, near.load_s, Basis.NEAREST)
+    """The shard's speed: measured on this profile, else the nearest that was, else reported, else computed."""
+    model = shard.model
+    exact = measured.get((shard.hardware.name, shard.engine, model.key, shard.mode.name))
+    known = exact or _nearest(shard, measured)
+    if known is not None:
+        return known
     reported = reported_tokens_per_s(model) if not _is_other_machine(shard.hardware) else None
     decode = reported or _by_bandwidth(shard)
     basis = Basis.REPORTED if reported else Basis.BANDWIDTH
@@ -103,14 +115,19 @@ def _is_other_machine(hardware: Hardware) -> bool:
     return hardware.name != "epyc-9655"
 
 
-def cell_seconds(cell: Cell, speed: Speed) -> float:
-    """Seconds of one cell, at most: a model that stops early takes less than its `max_tokens`."""
+def _is_answered_twice(shard: Shard, cell: Cell) -> bool:
+    """True where engine `server` answers once more, untimed, for the close calls of a greedy answer."""
+    return shard.engine == "server" and cell.certifies and cell.spec["sampling"]["temperature"] == 0
+
+
+def cell_seconds(shard: Shard, cell: Cell, speed: Speed) -> float:
+    """Seconds of one cell, at most: a model that stops early takes less than its `max_tokens`, one that is slow is cut off."""
     spec = cell.spec["prompt"]
     characters = spec.get("user_characters") or len(spec.get("user", ""))
     prompt_tokens = (characters + len(spec["system"])) / CHARACTERS_PER_TOKEN
-    return float(
-        prompt_tokens / speed.prefill_tokens_per_s + cell.spec["sampling"]["max_tokens"] / speed.decode_tokens_per_s
-    )
+    max_tokens = cell.spec["sampling"]["max_tokens"]
+    once = prompt_tokens / speed.prefill_tokens_per_s + max_tokens / speed.decode_tokens_per_s
+    return (2 if _is_answered_twice(shard, cell) else 1) * float(min(once, shard.cell_timeout_s))
 
 
 def shard_seconds(shard: Shard, cells: Iterable[Cell], measured: Measured) -> float:
@@ -118,7 +135,7 @@ def shard_seconds(shard: Shard, cells: Iterable[Cell], measured: Measured) -> fl
     wanted, speed = tuple(cells), predict(shard, measured)
     if not wanted:
         return 0.0
-    return START_S + speed.load_s + sum(cell_seconds(cell, speed) for cell in wanted)
+    return START_S + speed.load_s + sum(cell_seconds(shard, cell, speed) for cell in wanted)
 
 
 def hours_text(seconds: float) -> str:

@@ -130,14 +130,27 @@ def _used(
     return used
 
 
+def _busy_seconds(times: Any) -> float:
+    """Seconds that the whole machine's CPUs were not idle; guests' are part of user time, steal is looked at apart."""
+    return float(times.user + times.nice + times.system + times.irq + times.softirq)
+
+
+def _others(seen: Mapping[str, float], busy_s: float, own_s: float) -> Mapping[str, float]:
+    """The strangers' seconds by name, with what no list of processes shows: those too short-lived, or of another container."""
+    unseen = busy_s - own_s - sum(seen.values())
+    return {**seen, "processes gone within the second": unseen} if unseen > 0 else seen
+
+
 def look(interval_s: float = INTERVAL_S) -> Facts:
     """Watch the machine for a moment (this process sleeps meanwhile)."""
     own = _own_tree()
-    whole, before = psutil.cpu_times(), _process_seconds()
+    before, whole = _process_seconds(), psutil.cpu_times()
     start = time.perf_counter()
     time.sleep(interval_s)
     passed, end, after = time.perf_counter() - start, psutil.cpu_times(), _process_seconds()
-    used = _used({pid: seen for pid, seen in after.items() if pid not in own}, before)
+    strangers = _used({pid: seen for pid, seen in after.items() if pid not in own}, before)
+    ours = _used({pid: seen for pid, seen in after.items() if pid in own}, before)
+    used = _others(strangers, _busy_seconds(end) - _busy_seconds(whole), sum(ours.values()))
     busiest = sorted(used, key=lambda name: -used[name])[:3]
     usable = len(os.sched_getaffinity(0))
     frequency = CPUS / "cpu0/cpufreq/scaling_governor"

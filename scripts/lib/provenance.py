@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 
+from scripts.lib.engine_environment import engine_environment
 from scripts.lib.errors import BenchError, suggest
 from scripts.lib.hardware import NODES, OPENMP_NAME, Hardware, cpu_model, numa_nodes
 from scripts.lib.records import canonical_json, digest, write_atomic
@@ -54,8 +55,11 @@ def binary_identity(name: str, binary: Path) -> EngineIdentity:
         raise BenchError(
             f"config: server_binary: no such binary: {binary}; build one: make engine, server_binary: built"
         )
+    variables = engine_environment(os.environ)
     try:
-        shown = subprocess.run([str(binary), "--version"], capture_output=True, text=True, timeout=60, check=False)
+        shown = subprocess.run(
+            [str(binary), "--version"], env=variables, capture_output=True, text=True, timeout=60, check=False
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BenchError(f"{binary}: cannot be asked for its --version: {error}") from error
     lines = (shown.stderr + shown.stdout).strip().splitlines()

@@ -26,20 +26,25 @@ COLUMNS = ("cell", "engine", "equality", "token", "gap_logits", *(f"{n}_{s}" for
 
 
 class Equality(StrEnum):
-    """From best to worst."""
+    """From best to worst; the last says nothing of a cell: the run was stopped before it."""
 
     EXACT = "exact"
     NUMERIC_TIE = "numeric tie"
     DIFFERENT = "different"
     FAILED = "failed"
+    NOT_REACHED = "not reached"
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A stored cell and the one measured beside it (None: that never came). `old` is a finished one."""
+    """A stored cell and the one measured beside it (None: that never came). `old` is a finished one.
+
+    `stopped`: the shard's job was stopped from outside, or never started, so that a cell that is missing is not a failed one.
+    """
 
     old: CellRecord
     new: CellRecord | None
+    stopped: bool = False
 
     def _measured(self) -> tuple[Measurement, Measurement] | None:
         if self.old.measurement is None or self.new is None or self.new.status != "ok" or self.new.measurement is None:
@@ -56,7 +61,7 @@ class Pair:
     @property
     def equality(self) -> Equality:
         if self._measured() is None:
-            return Equality.FAILED
+            return Equality.NOT_REACHED if self.new is None and self.stopped else Equality.FAILED
         if self.divergence is None:
             return Equality.EXACT
         gap = self.divergence[1]
@@ -99,9 +104,9 @@ class Summary:
 
 
 def summarise(pairs: Sequence[Pair]) -> Summary:
-    """Summarise the pairs; a cell is the unit."""
-    compared = [pair for pair in pairs if pair.equality is not Equality.FAILED]
-    exact = pass_rate({str(p.old.cell): [float(p.equality is Equality.EXACT)] for p in compared}) if compared else None
+    """Summarise the pairs; a cell is the unit, told by its name and its digest, since two engines share a name."""
+    compared = [pair for pair in pairs if pair.equality not in (Equality.FAILED, Equality.NOT_REACHED)]
+    exact = pass_rate({(str(p.old.cell), p.old.digest): [float(p.equality is Equality.EXACT)] for p in compared})
     drift: dict[str, Estimate] = {}
     for name in TIMINGS:
         both: dict[Hashable, tuple[float, float]] = {
@@ -126,23 +131,40 @@ def _interval(found: Estimate | None, form: str) -> str:
     return f"{shown} ({found.low:{form}}–{found.high:{form}}, n={found.n})"
 
 
+def _reached(pairs: Sequence[Pair], not_reached: int) -> str:
+    """How much of the sample was measured again."""
+    if not not_reached:
+        return f"{len(pairs)} stored cells were measured again."
+    return (
+        f"{len(pairs) - not_reached} of {len(pairs)} stored cells were measured again: the run was stopped before the other "
+        f"{not_reached}, which count neither as failed nor in any share or ratio."
+    )
+
+
+def _environment(pairs: Sequence[Pair], differences: Sequence[Change]) -> str:
+    if all(pair.new is None for pair in pairs):
+        return "not seen, since no cell was measured."
+    return f"{len(differences)} fields differ." if differences else "the same."
+
+
 def to_markdown(title: str, pairs: Sequence[Pair], differences: Sequence[Change]) -> str:
     """The report for people."""
     summary = summarise(pairs)
-    lines = [f"# Reproduction {title}", "", f"{len(pairs)} stored cells were measured again.", ""]
+    reached = _reached(pairs, summary.counts.get(Equality.NOT_REACHED, 0))
+    lines = [f"# Reproduction {title}", "", reached, ""]
     lines += ["| answers | cells |", "|---|---|"]
     lines += [f"| {kind.value} | {summary.counts.get(kind, 0)} |" for kind in Equality]
     lines += ["", f"Exact: {_interval(summary.exact, '.0%')}.", ""]
     lines += ["| new / stored | median ratio (95 %) |", "|---|---|"]
     lines += [f"| {name} | {_interval(summary.drift.get(name), '.3f')} |" for name in TIMINGS]
-    other = [pair for pair in pairs if pair.equality is not Equality.EXACT]
+    other = [pair for pair in pairs if pair.equality not in (Equality.EXACT, Equality.NOT_REACHED)]
     if other:
         lines += ["", "| cell | answer | first other token | gap there |", "|---|---|---|---|"]
         for pair in other:
             token, gap = pair.divergence or ("–", None)
             shown = "–" if pair.equality is Equality.FAILED else ">= 1" if gap is None else f"{gap:.3f}"
             lines.append(f"| `{pair.old.cell}` | {pair.equality.value} | {token} | {shown} |")
-    lines += ["", "Environment: " + ("the same." if not differences else f"{len(differences)} fields differ.")]
+    lines += ["", f"Environment: {_environment(pairs, differences)}"]
     lines += [f"- `{change.field}`: {change.old} → {change.new}" for change in differences]
     return "\n".join(lines) + "\n"
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +14,7 @@ from scripts.lib.cluster import cluster_resources
 from scripts.lib.config import CONFIG_FILE, CONFIG_VARIABLE, Config, merge, parse_config, read_config_file, typed_like
 from scripts.lib.errors import BenchError, fail
 from scripts.lib.hardware import load_hardware, profile_names
+from scripts.lib.invocation import Invocation
 from scripts.lib.judge_config import CLAUDE, LOCAL, has_key
 from scripts.lib.judging import Series
 from scripts.lib.judging.store import VerdictStore
@@ -37,12 +37,8 @@ REPORT = "docs/reference/benchmarks/report.html"
 PICTURE_NAMES = ("quality-speed", "speculation", "roofline", "suites")
 SUMMARY = f"{REVIEWS}/summary.csv"
 INSTRUMENT = f"{REVIEWS}/instrument.csv"
-# What can be asked for besides single files, and `results_MODEL`.
-TARGETS = (
-    *("results", "results_so_far", "retry_failed", "weights", "probes", "tabulate", "render"),
-    *("preview", "orphans", "prune", "reproduce"),
-)
-# Set where `results_so_far` is asked for, and handed down to the jobs: nothing is run, what there is gets shown.
+SO_FAR = "results_so_far"
+# Set where that target is asked for, and handed down to the jobs: nothing is run, what there is gets shown.
 SO_FAR_VARIABLE = "EPYC_BENCH_SO_FAR"
 # Page -> the template it is made from.
 PAGES: Mapping[str, str] = {
@@ -280,18 +276,18 @@ def take_up_unfinished(workflow: Workflow) -> None:
 PER_MODEL, PER_SUITE = "results_", "results_suite_"
 
 
-def for_targets(config: Mapping[str, Any], arguments: Sequence[str]) -> Mapping[str, Any]:
+def for_targets(config: Mapping[str, Any], invocation: Invocation) -> Mapping[str, Any]:
     """The configuration of one invocation: only what its targets need is planned.
 
     `results_MODEL` narrows the models, `results_suite_SUITE` the suites; where a whole target, or targets of both kinds, are
     asked for, nothing is narrowed. A job on a cluster's node has what the submitting process settled.
     """
-    if "--target-jobs" in arguments and os.environ.get(CONFIG_VARIABLE):
+    if invocation.is_job and os.environ.get(CONFIG_VARIABLE):
         handed_down: Mapping[str, Any] = json.loads(os.environ[CONFIG_VARIABLE])
         return handed_down
-    asked = [a for a in arguments[1:] if a in TARGETS or a.startswith((PER_MODEL, "docs/", "benchmarks/"))]
+    asked = invocation.targets
     suites = [a.removeprefix(PER_SUITE) for a in asked if a.startswith(PER_SUITE)]
-    models = [a.removeprefix(PER_MODEL) for a in asked if a.startswith(PER_MODEL) and a not in TARGETS]
+    models = [a.removeprefix(PER_MODEL) for a in asked if a.startswith(PER_MODEL) and a != SO_FAR]
     if suites and len(suites) == len(asked):
         return {**config, "suites": suites}
     if models and not suites and len(models) == len(asked):
@@ -307,8 +303,3 @@ def check_for_cluster(workflow: Workflow) -> None:
             f"hardware {name} is made of this machine, and the jobs run on others: name the nodes' profile in "
             "config/hardware/ (--config hardware=epyc-9655)"
         )
-
-
-def asks_for_dry_run(arguments: Sequence[str]) -> bool:
-    """True for `-n`, its long forms, and clusters such as `-np` (Snakemake itself knows only after the Snakefile)."""
-    return any(a in ("--dry-run", "--dryrun") or re.fullmatch("-[nprqFk]*n[nprqFk]*", a) for a in arguments)

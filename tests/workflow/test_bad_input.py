@@ -78,3 +78,6 @@ def test_an_unknown_model_by_hand(project: Project) -> None:
     assert done.returncode == 1 and "no planned mode 'lookup_n9'" in done.stderr
     done = project.run("python", "-m", "scripts.infer", "--model", "tiny_a", "--question", "one/q9")
     assert done.returncode == 1 and "no question one/q9" in done.stderr
+    done = project.run("python", "-m", "scripts.infer", "--model", "tiny_a", "--cell", "0123456789abcdef")
+    assert done.returncode == 1 and "no cell 0123456789abcdef in the plan" in done.stderr
+    assert len(done.stderr.splitlines()) == 1 and project.cells() == {}

@@ -121,9 +121,10 @@ def test_a_second_run_in_the_same_checkout_is_refused_and_changes_nothing(projec
     while len(partial_cells(project)) < 2:
         assert time.monotonic() < deadline and first.poll() is None
         time.sleep(0.05)
-    second = project.snakemake("results")
+    second = project.snakemake("retry_failed")
     output = second.stdout + second.stderr
     assert second.returncode == 1 and "Traceback" not in output
+    assert "retry_failed: " not in output, "nothing is dropped before the checkout is held"
     assert f"another run is going on in this checkout (process {first.pid})" in output
     assert project.snakemake("-n", "results").returncode == 0, "a dry run may look on"
     first.kill()

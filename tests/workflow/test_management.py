@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 from tests.workflow.conftest import CELLS, Project
 from tests.workflow.test_engines_and_modes import records
@@ -18,11 +19,11 @@ def shown(project: Project, *arguments: str) -> str:
 
 
 def rows(preview: str) -> dict[tuple[str, str], list[str]]:
-    """(model, mode) -> the row's cells by state: valid, failed, new, stale."""
+    """(model, mode) -> the row's cells by state: valid, failed, new, stale, orphaned."""
     table = preview.partition("\n\n")[0].splitlines()
     columns = [match.span() for match in re.finditer("-+", table[1])]
     cells = [[line[start:end].strip() for start, end in columns] for line in table[2:]]
-    return {(row[1], row[2]): row[3:7] for row in cells}
+    return {(row[1], row[2]): row[3:8] for row in cells}
 
 
 def test_the_preview_tells_states_hours_and_what_changed(finished: Project) -> None:
@@ -30,14 +31,47 @@ def test_the_preview_tells_states_hours_and_what_changed(finished: Project) -> N
     finished.edit(finished.registry, "    candidate_roles: [alpha]", TEMPERATURE)
     finished.edit("benchmarks/prompts/v1/one.yaml", "q2:", "q9:")
     preview = shown(finished, "preview")
-    assert rows(preview)[("tiny_a", "baseline")] == ["", "", "1", "3"]
-    assert rows(preview)[("tiny_b", "lookup_n3")] == ["3", "", "1", ""]
+    assert rows(preview)[("tiny_a", "baseline")] == ["", "", "1", "3", "4"]
+    assert rows(preview)[("tiny_b", "lookup_n3")] == ["3", "", "1", "", "1"]
     assert "stale by sampling.temperature: 0.0 -> 0.5 (6 cells)" in preview
     assert "to run: at most" in preview and "measured" in preview
     line = next(text for text in finished.snakemake("-n", "results").stderr.splitlines() if text.startswith("plan:"))
     assert "10 cells in 4 shards are to be run, at most" in line
     by_target = finished.snakemake("preview", "--quiet", "all")
     assert by_target.returncode == 0 and "stale by sampling.temperature" in by_target.stdout
+
+
+def test_the_preview_counts_orphaned_cells_of_models_that_are_gone_too(finished: Project) -> None:
+    assert "orphaned files" not in shown(finished, "preview")
+    finished.edit(finished.registry, "  tiny_b:", "  tiny_c:")
+    finished.edit("benchmarks/prompts/v1/one.yaml", "prompt: Is water wet?", "prompt: Is water dry?")
+    preview = shown(finished, "preview")
+    assert rows(preview)[("tiny_a", "baseline")] == ["3", "", "", "1", "1"]
+    assert rows(preview)[("tiny_c", "baseline")] == ["", "", "4", "", ""]
+    assert rows(preview)[("tiny_b", "baseline")] == rows(preview)[("tiny_b", "lookup_n3")] == ["", "", "", "", "4"]
+    files = shown(finished, "orphans").splitlines()
+    assert f"{len(files)} orphaned files (10 of them cells): snakemake orphans lists them" in preview
+    profile = next((finished.folder / "benchmarks/results/cells").iterdir()).name
+    elsewhere = shown(finished, "--hardware", "epyc-9655", "preview")
+    assert rows(elsewhere)[(f"tiny_b ({profile})", "baseline")] == ["", "", "", "", "4"]
+
+
+def test_cells_whose_weights_are_not_mounted_any_more_are_kept(project: Project) -> None:
+    """A shard that was cut off has put its weights into the lock; and without a lock nothing of the model is an orphan."""
+    one_shard = ("--config", 'models=["tiny_a"]', 'decoding={"modes":["baseline"]}')
+    failed = project.snakemake("results", *one_shard, fault="exit:2")
+    assert failed.returncode == 1 and len(project.cells()) == 1, failed.stderr
+    lock = project.folder / "orchestration/weights.lock.json"
+    assert [Path(name).name for name in json.loads(lock.read_text())["weights"]] == ["a.gguf"]
+    project.results(*one_shard)
+    cells = project.cells()
+    (project.folder / "weights/a.gguf").rename(project.folder / "unmounted.gguf")
+    assert shown(project, "orphans") == ""
+    lock.unlink()
+    shown(project, "prune", "--yes")
+    assert project.cells() == cells
+    project.edit(project.registry, "  tiny_a:", "  tiny_z:")
+    assert len([line for line in shown(project, "orphans").splitlines() if "/cells/" in line]) == len(cells)
 
 
 def test_one_cell_is_explained(finished: Project) -> None:
@@ -47,6 +81,13 @@ def test_one_cell_is_explained(finished: Project) -> None:
     stale = shown(finished, "explain", "tiny_a/*/one/*")
     assert stale.count(": stale") == 2 and stale.count(": valid") == 2
     assert '  prompt.user: "Is water wet?" -> "Is water dry?"' in stale and "the cell of before: benchmarks/" in stale
+    (finished.folder / "other.yaml").write_text("sampling: {top_p: 0.5}\n")
+    options = ["--configfile", "other.yaml", "--hardware", "auto"]
+    for arguments in ([*options, "tiny_a/*/one/*"], ["tiny_a/*/one/*", *options], [*options[:2], "tiny_a/*/one/*"]):
+        explained = finished.run("python", "-m", "scripts.explain", *arguments)
+        assert explained.stdout.count("  sampling.top_p: 1.0 -> 0.5\n") == 4, explained.stderr
+    taught = finished.run("python", "-m", "scripts.explain", "--help")
+    assert taught.returncode == 0 and "scripts.explain 'frontdoor/moe6/math/*'" in taught.stdout
     nothing = finished.run("python", "-m", "scripts.cells", "explain", "tiny_z")
     assert nothing.returncode == 1 and "no planned cell fits 'tiny_z'" in nothing.stderr
 
@@ -74,8 +115,9 @@ def test_failed_cells_are_run_again_on_request_only(project: Project) -> None:
     before = project.cells()
     assert "8 valid, 8 failed" in shown(project, "preview")
     assert "Nothing to be done" in project.snakemake("results").stderr
-    dry = project.snakemake("-n", "retry_failed")
-    assert "would drop 8 failed cells" in dry.stderr and project.cells() == before
+    for only_shown in (["-n"], ["-nj1"], ["--summary"]):
+        looked = project.run("snakemake", *only_shown, "retry_failed")
+        assert "would drop 8 failed cells" in looked.stderr and project.cells() == before, only_shown
     again = project.snakemake("retry_failed")
     assert again.returncode == 0 and "dropped 8 failed cells" in again.stderr
     after = project.cells()

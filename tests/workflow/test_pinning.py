@@ -95,6 +95,33 @@ def test_a_server_that_leaves_the_cpu_set_is_an_error_cell(project: Project) -> 
     assert found == {"hardware pinned was not active: a thread may run on CPUs 0-1, outside of 1"}
 
 
+def test_a_server_that_is_started_again_is_read_back_again(project: Project) -> None:
+    """It crashes after two cells, and its second start leaves the CPU set: what it would measure is never stored."""
+    profile(project, "threads: 1\ncpus: 1\n")
+    wrapper, mark = project.folder / "later-wide-server", project.folder / "started"
+    wrapper.write_text(
+        f'#!/bin/sh\ncpus=1\nif [ "$1" = --model ]; then [ -e {mark} ] && cpus=0-1; touch {mark}; fi\n'
+        f'exec taskset --cpu-list $cpus {server_binary()} "$@"\n'
+    )
+    wrapper.chmod(wrapper.stat().st_mode | stat.S_IXUSR)
+    errors(project, "engine=server", f"server_binary={wrapper}", fault="crash:2")
+    found = sorted(str(cell["error"]) for cell in records(project))
+    assert found == ["None"] * 2 + ["hardware pinned was not active: a thread may run on CPUs 0-1, outside of 1"] * 2
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_shells_llama_variables_are_not_inherited(project: Project, engine: str) -> None:
+    """The key would shut the server, the flag cut every answer; without graph reuse decoding is a third slower."""
+    profile(project, "threads: 2\n")
+    found = errors(
+        project, f"engine={engine}",
+        LLAMA_API_KEY="secret", LLAMA_ARG_N_PREDICT="1", LLAMA_GRAPH_REUSE_DISABLE="1",
+    )  # fmt: skip
+    logs = list((project.folder / "benchmarks/results/logs/infer").rglob("*.log"))
+    text = "".join(log.read_text(errors="replace") for log in logs)
+    assert found == {"None"} and "llama_context" in text and "graph reuse disabled" not in text
+
+
 _MOVED = """
 import os
 from pathlib import Path

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import signal
+import sys
+import time
 from pathlib import Path
 
-from tests.workflow.conftest import CELLS, Project
+import pytest
+
+from scripts.lib.records import CellId
+from tests.workflow.conftest import CELLS, FAULTS, Project
+from tests.workflow.test_interrupts import output, started
 
 
 def reports(project: Project) -> list[Path]:
@@ -47,6 +56,65 @@ def test_an_answer_that_is_another_is_found(finished: Project) -> None:
     made = json.loads((reports(finished)[0] / "report.json").read_text())
     assert made["answers"]["different"] == 4 and made["answers"]["exact"] == CELLS - 4
     assert "/tiny_a/baseline/one/q1` | different | 3 | >= 1 |" in done.stdout
+
+
+def new_cells(project: Project, suite: str = "[!.]*") -> list[Path]:
+    """The cells that were measured beside the stored ones."""
+    below = project.folder / "benchmarks/results/reproductions"
+    return sorted(below.glob(f"*/*/benchmarks/results/cells/*/*/*/{suite}/*.json"))
+
+
+@pytest.mark.parametrize(
+    ("argv", "code"),
+    [
+        (("snakemake", "reproduce", "--config", f"sample={CELLS}"), 1),
+        ((sys.executable, "-m", "scripts.reproduce", "--sample", str(CELLS)), 130),
+    ],
+    ids=["snakemake", "by hand"],
+)
+def test_cells_that_ctrl_c_came_before_are_not_failed_ones(finished: Project, argv: tuple[str, ...], code: int) -> None:
+    """The pause strikes at the first shard's second cell, of four: two of its cells and three shards are not reached."""
+    process = started(finished, *argv, EPYC_TEST_FAULT="pause:2", PYTHONPATH=str(FAULTS))
+    deadline = time.monotonic() + 60
+    while len(new_cells(finished, ".partial-*")) < 2:
+        assert time.monotonic() < deadline and process.poll() is None, output(finished)
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(timeout=60) == code, output(finished)
+    assert len(new_cells(finished)) == 2 and "Traceback" not in output(finished)
+    made = json.loads((reports(finished)[0] / "report.json").read_text())
+    assert made["answers"] == {"exact": 2, "numeric tie": 0, "different": 0, "failed": 0, "not reached": CELLS - 2}
+    assert f"interrupted: {CELLS - 2} cells were not reached" in output(finished)
+    assert "could not be measured" not in output(finished)
+
+
+def test_cells_of_a_job_that_failed_by_itself_are_failed_ones(finished: Project) -> None:
+    done = finished.snakemake("reproduce", "--config", f"sample={CELLS}", fault="exit:3")
+    assert done.returncode == 1 and "error: 4 shards could not be measured" in done.stderr
+    made = json.loads((reports(finished)[0] / "report.json").read_text())
+    assert (made["answers"]["exact"], made["answers"]["failed"], made["answers"]["not reached"]) == (8, 8, 0)
+
+
+def test_of_a_repeated_question_only_the_sampled_repeats_are_measured_again(project: Project) -> None:
+    (project.folder / "three.yaml").write_text("repeats: 3\nmodels: [tiny_a]\n")
+    stored = project.run(sys.executable, "-m", "scripts.infer", "--model", "tiny_a", "--configfile", "three.yaml")
+    assert stored.returncode == 0 and len(project.cells()) == 12, stored.stderr
+    done = project.run(sys.executable, "-m", "scripts.reproduce", "--sample", "4", "--configfile", "three.yaml")
+    assert done.returncode == 0, done.stderr
+    sampled = re.findall("^[^,]+", (reports(project)[0] / "pairs.csv").read_text(), re.M)[1:]
+    measured = [str(CellId(**json.loads(file.read_text())["cell"])) for file in new_cells(project)]
+    assert len(sampled) == 4 and sorted(measured) == sorted(sampled)
+
+
+def test_one_cell_by_its_digest(project: Project) -> None:
+    infer = (sys.executable, "-m", "scripts.infer", "--model", "tiny_a")
+    assert project.run(*infer).returncode == 0
+    digests = [json.loads(text)["digest"] for _, text in sorted(project.cells().items())]
+    shutil.rmtree(project.folder / "benchmarks/results/cells")
+    assert project.run(*infer, "--cell", digests[1]).returncode == 0
+    assert [json.loads(text)["digest"] for text in project.cells().values()] == [digests[1]]
+    both = project.run(*infer, "--cell", digests[0], "--question", "two/q1")
+    assert both.returncode == 0 and len(project.cells()) == 3, both.stderr
 
 
 def test_nothing_to_reproduce_is_said(project: Project) -> None:

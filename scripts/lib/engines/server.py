@@ -7,15 +7,17 @@ The prompt is rendered and tokenised by the server, so its own template handling
 from __future__ import annotations
 
 import base64
+import contextlib
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from scripts.lib.engines import EngineFailure, GenerationTimeout, Loaded, LoadSettings, Request
+from scripts.lib.engines import EngineDied, EngineFailure, GenerationTimeout, Loaded, LoadSettings, Request
 from scripts.lib.engines.server_flags import ServerFlags, probe, server_argv, shown_argv
 from scripts.lib.engines.server_process import ServerProcess
 from scripts.lib.engines.server_start import start_server
@@ -64,14 +66,13 @@ class _Prompt:
 
 
 class ServerEngine:
-    """A llama-server for one shard; restarted once after a crash."""
+    """A llama-server for one shard; what finds it dead raises EngineDied, and `load` starts another."""
 
     def __init__(self, binary: Path, log: Path, ready_timeout_s: float):
         self._binary, self._log, self._ready_timeout_s = binary, log, ready_timeout_s
         self._server: ServerProcess | None = None
         self._settings: LoadSettings | None = None
         self._flags: ServerFlags | None = None
-        self._restarts = 0
 
     @property
     def _speculative(self) -> bool:
@@ -79,11 +80,11 @@ class ServerEngine:
 
     def load(self, settings: LoadSettings) -> Loaded:
         """Start the server and wait for it. Raises EngineFailure with its last lines, BenchError for a bad binary."""
+        self.unload()
         start = time.perf_counter()
         self._settings, self._flags = settings, probe(self._binary)
-        self._start()
+        self._server = start_server(self._flags, settings, self._log, self._ready_timeout_s)
         load_s = time.perf_counter() - start
-        assert self._server is not None
         log = self._server.log_text()
         models = [dict(_EFFECTIVE.findall(part)) for part in log.split("print_info: file format")[1:]]
         effective: dict[str, Any] = {key.replace(" ", "_"): value for key, value in (models or [{}])[0].items()}
@@ -94,9 +95,15 @@ class ServerEngine:
         effective["argv"] = shown_argv(server_argv(self._flags, settings, 0))
         return Loaded(load_s, effective)
 
-    def _start(self) -> None:
-        assert self._settings is not None and self._flags is not None
-        self._server = start_server(self._flags, self._settings, self._log, self._ready_timeout_s)
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        """What fails since the server died is EngineDied, with the same words."""
+        try:
+            yield
+        except EngineFailure as failure:
+            if self._server is None or self._server.alive():
+                raise
+            raise EngineDied(str(failure)) from failure
 
     def warm_up(self) -> int:
         return warm_up(self.generate, self._speculative)
@@ -138,16 +145,9 @@ class ServerEngine:
         }
 
     def generate(self, request: Request) -> Measurement:
-        """Answer one prompt; a server that dies is started again once, then its last words are the cell's error."""
-        try:
+        """Answer one prompt. Raises EngineDied with the last words of a server that is gone."""
+        with self._watched():
             return self._generate(request)
-        except EngineFailure:
-            if self._server is None or self._server.alive() or self._restarts:
-                raise
-        self._restarts += 1
-        self._server.stop()
-        self._start()
-        return self._generate(request)
 
     def _generate(self, request: Request) -> Measurement:
         assert self._server is not None and self._settings is not None
@@ -232,8 +232,9 @@ class ServerEngine:
     def margins(self, request: Request) -> tuple[tuple[int, float], ...]:
         """Close calls of the greedy answer, by an untimed second run with the two best tokens of each step."""
         assert self._server is not None
-        body = self._body(request, self._render(request)) | {"stream": False, "n_probs": 2}
-        answer = self._server.call("/completion", body, request.timeout_s)
+        with self._watched():
+            body = self._body(request, self._render(request)) | {"stream": False, "n_probs": 2}
+            answer = self._server.call("/completion", body, request.timeout_s)
         calls = []
         for index, step in enumerate(answer.get("completion_probabilities", [])):
             best = [float(top["logprob"]) for top in step.get("top_logprobs", [])[:2]]

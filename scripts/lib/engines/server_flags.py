@@ -6,6 +6,7 @@ Two dialects are known: `current` (llama.cpp since speculation moved to `--spec-
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from scripts.lib.engine_environment import engine_environment
 from scripts.lib.engines import LoadSettings
 from scripts.lib.errors import BenchError
 from scripts.lib.hardware import Hardware, parse_cpus
@@ -73,6 +75,7 @@ def probe(binary: Path) -> ServerFlags:
             timeout=HELP_TIMEOUT_S,
             check=False,
             errors="replace",
+            env=engine_environment(os.environ),
         )
     except PermissionError:
         raise BenchError(f"{binary}: is not executable: chmod +x it, or rebuild: make engine") from None

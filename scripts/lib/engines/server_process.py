@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import http.client
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from scripts.lib.engine_environment import engine_environment
 from scripts.lib.engines import EngineFailure
 from scripts.lib.errors import BenchError
 from scripts.lib.machine import PR_SET_PDEATHSIG
@@ -50,6 +52,8 @@ class ServerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=self._sink,
                 stderr=subprocess.STDOUT,
+                # A judge's and a probe's server are started by processes that are not pinned.
+                env=engine_environment(os.environ),
                 preexec_fn=_in_child,  # noqa: PLW1509
                 # A Ctrl-C goes to the terminal's whole process group; the server ends when its shard says so.
                 process_group=0,

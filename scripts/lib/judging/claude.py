@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +20,7 @@ from scripts.lib.judge import SCHEMA, SYSTEM, user_prompt
 from scripts.lib.judge_config import NO_KEY, ClaudeConfig, has_key
 from scripts.lib.judging import Item, Journal, Keep, Reply, Series, Stopped, Usage
 from scripts.lib.judging.cost import Budget, at_most_usd, usd_of
+from scripts.lib.judging.slots import DEADLINE, Deadline, limit
 
 # With the SDK's own pauses (0.5 s doubled up to 8 s) about a minute; the deadline usually ends it before.
 RETRIES = 10
@@ -30,44 +30,12 @@ LEAST_FAILURES_IN_A_ROW = 10
 WORKERS_PER_SLOT = 2
 
 
-class _Deadline:
-    """So many seconds from `start`, retries included; until then it does not run."""
-
-    def __init__(self, seconds: float):
-        self._seconds, self.timeout = seconds, asyncio.timeout(None)
-
-    def start(self) -> None:
-        if self.timeout.when() is None:
-            self.timeout.reschedule(asyncio.get_running_loop().time() + self._seconds)
-
-
-# The deadline of the request that a task is sending; it runs from when the request gets its slot.
-_DEADLINE: ContextVar[_Deadline] = ContextVar("deadline")
-
-
-class _Limited(httpx2.AsyncHTTPTransport):
-    """Lets so many requests be in flight at once, a body read to its end included."""
-
-    def __init__(self, concurrency: int):
-        super().__init__(limits=httpx2.Limits(max_connections=concurrency, max_keepalive_connections=concurrency))
-        self._slots = asyncio.Semaphore(concurrency)
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        async with self._slots:
-            if (deadline := _DEADLINE.get(None)) is not None:
-                deadline.start()
-            response = await super().handle_async_request(request)
-            await response.aread()
-        # The request that waited for this slot goes out before the reply is looked at.
-        await asyncio.sleep(0)
-        return response
-
-
 def make_client(settings: ClaudeConfig) -> anthropic.AsyncAnthropic:
     """The SDK's client; key and address come from the environment alone. Raises Stopped without a key."""
     if not has_key():
         raise Stopped(NO_KEY)
-    http = anthropic.DefaultAsyncHttpxClient(transport=_Limited(settings.concurrency))
+    http = anthropic.DefaultAsyncHttpxClient()
+    limit(http, settings.concurrency)
     return anthropic.AsyncAnthropic(max_retries=RETRIES, timeout=settings.deadline_s, http_client=http)
 
 
@@ -210,8 +178,8 @@ class ClaudeJudge:
             settings.usd_per_million_tokens, body["messages"][0]["content"], settings.max_tokens, batched=False
         )
         await self._budget.reserve(most)
-        paid, deadline = 0.0, _Deadline(settings.deadline_s)
-        _DEADLINE.set(deadline)
+        paid, deadline = 0.0, Deadline(settings.deadline_s)
+        DEADLINE.set(deadline)
         try:
             async with deadline.timeout:
                 response = await self._client.messages.with_raw_response.create(**body)

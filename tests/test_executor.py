@@ -1,0 +1,130 @@
+"""No cell is measured by an engine that was not proven, one that was started again after a crash included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from scripts.lib import executor
+from scripts.lib.engine_build import server_binary
+from scripts.lib.engines import Engine, EngineSettings, make_engine
+from scripts.lib.executor import Job, run
+from scripts.lib.hardware import Hardware
+from scripts.lib.plan import Shard, find_shard, make_plan
+from scripts.lib.records import CellRecord
+from tests.test_probes import tiny_planner
+
+GUARDS = ("guard_load", "guard_warm_up", "guard_pins")
+PROOF = ["load", "guard_load", "warm_up", "guard_warm_up", "guard_pins"]
+CRASH = "llama-server ended with signal SIGKILL: "
+
+
+class Fragile:
+    """A real engine whose process is killed before the calls that are named, and what was asked of it, in order."""
+
+    def __init__(self, engine: Engine, deaths: dict[str, tuple[int, ...]]):
+        self.engine, self.deaths = engine, deaths
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            self.calls.append(name)
+            if self.calls.count(name) in self.deaths.get(name, ()):
+                psutil.Process(self.engine.pid()).kill()
+            return getattr(self.engine, name)(*arguments)
+
+        return call
+
+    @property
+    def steps(self) -> list[str]:
+        return [name for name in self.calls if name in (*PROOF, "generate")]
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.records: list[CellRecord] = []
+
+    def add(self, record: CellRecord) -> None:
+        self.records.append(record)
+
+    def summarise(self, outcome: str) -> None: ...
+
+
+@pytest.fixture
+def shard(tmp_path: Path) -> Shard:
+    """Three cells of a tiny model in a mode that must draft."""
+    planner = tiny_planner(tmp_path / "models")
+    config = planner.config.with_modes(("lookup_n3",))
+    config = replace(config, sampling=replace(config.sampling, max_tokens=8))
+    planner = replace(planner, config=config, hardware=Hardware("test", 2, 2, None, None))
+    made = find_shard(make_plan(planner), "plain", "lookup_n3")
+    return replace(made, cells=made.cells[:3])
+
+
+@pytest.fixture
+def crashing(tmp_path: Path, shard: Shard, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+    """Run the shard with an engine that dies at those calls; gives the engine and the cells."""
+
+    def make(**deaths: tuple[int, ...]) -> tuple[Fragile, list[CellRecord]]:
+        engine = Fragile(make_engine("server", EngineSettings(server_binary(), tmp_path / "log", 60.0)), deaths)
+        for name in GUARDS:
+            guard = getattr(executor, name)
+
+            def noted(*arguments: Any, name: str = name, guard: Callable[..., Any] = guard) -> Any:
+                engine.calls.append(name)
+                return guard(*arguments)
+
+            monkeypatch.setattr(executor, name, noted)
+        recorder = Recorder()
+        job = Job(shard, tmp_path / "root", 60.0, "run", lambda loaded: str(round(loaded.load_s, 6)), recorder)
+        failed = run(job, engine, shard.cells, bar=False)  # type: ignore[arg-type]
+        assert failed == sum(record.status != "ok" for record in recorder.records)
+        return engine, recorder.records
+
+    return make
+
+
+def test_an_engine_that_crashed_is_proven_again_before_the_cell_is_run_again(crashing) -> None:  # type: ignore[no-untyped-def]
+    engine, records = crashing(generate=(2,))
+    assert engine.steps == [*PROOF, "generate", "generate", *PROOF, "generate", "generate"]
+    assert [record.status for record in records] == ["ok"] * 3
+    first, second, third = records
+    assert first.load_s != second.load_s == third.load_s and first.warm_up_s != second.warm_up_s
+    assert [record.environment for record in records] == [str(record.load_s) for record in records]
+    assert second.effective["pinning"]["threads"] == 2
+    assert second.measurement is not None and second.measurement.completion_tokens > 0
+
+
+def test_a_second_crash_is_the_cells_error_in_the_engines_last_words(crashing) -> None:  # type: ignore[no-untyped-def]
+    engine, records = crashing(generate=(2, 4))
+    assert engine.steps.count("load") == 2
+    assert [record.status for record in records] == ["ok", "ok", "error"]
+    assert records[2].measurement is None and str(records[2].error).startswith(CRASH)
+
+
+def test_a_restarted_engine_that_does_not_prove_its_mode_measures_nothing(
+    crashing, monkeypatch: pytest.MonkeyPatch
+) -> None:  # type: ignore[no-untyped-def]
+    drafted = iter([5, 0])
+    warm_up = executor.guard_warm_up
+    monkeypatch.setattr(executor, "guard_warm_up", lambda shard, _: warm_up(shard, next(drafted)))
+    engine, records = crashing(generate=(2,))
+    assert engine.steps == [*PROOF, "generate", "generate", *PROOF[:-1]]
+    assert [record.status for record in records] == ["ok", "error", "error"]
+    assert {record.error for record in records[1:]} == {
+        "mode lookup_n3 was not active: nothing was drafted in the warm-up"
+    }
+
+
+def test_a_crash_in_the_warm_up_counts_as_the_one(crashing) -> None:  # type: ignore[no-untyped-def]
+    engine, records = crashing(warm_up=(1,))
+    assert engine.steps == ["load", "guard_load", "warm_up", *PROOF, *["generate"] * 3]
+    assert [record.status for record in records] == ["ok"] * 3
+    engine, records = crashing(warm_up=(1, 2))
+    assert engine.steps.count("load") == 2 and "generate" not in engine.steps
+    assert all(str(record.error).startswith(CRASH) for record in records)
