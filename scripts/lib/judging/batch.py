@@ -98,6 +98,9 @@ class BatchFile:
     def _save(self, raw: Mapping[str, Any]) -> None:
         write_atomic(self._path, json.dumps(raw, ensure_ascii=False) + "\n")
 
+    def exists(self) -> bool:
+        return self._path.is_file()
+
     def create(self, batch: Batch) -> None:
         self._save({**asdict(batch), "journal": {}})
 

@@ -135,19 +135,13 @@ class JudgeRun:
             async with asyncio.TaskGroup() as group:
                 while not self.result.stopped:
                     await slots.acquire()
-                    batch = next(waiting, None) or self._next(new)
-                    if batch is None:
+                    # Beside the loop: canaries and their checks take tens of milliseconds, in which replies come in.
+                    batch = next(waiting, None) or await asyncio.to_thread(next, new, None)
+                    if batch is None or self.result.stopped:
                         break
                     group.create_task(complete(batch))
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
-
-    def _next(self, new: Iterator[Batch]) -> Batch | None:
-        """The next new batch, its file written; none when the run is to stop."""
-        batch = None if self.result.stopped else next(new, None)
-        if batch is not None:
-            BatchFile(self._store.open_file(batch.name)).create(batch)
-        return batch
 
     async def _complete(self, batch: Batch) -> None:
         """Ask what is not answered yet, then check and close the batch. Raises Stopped and leaves it open."""
@@ -158,6 +152,9 @@ class JudgeRun:
             return
         verdicts = {i.digest: found for i in batch.items if (found := _mine(self._store, batch, i)) is not None}
         todo = [i for i in batch.items if i.digest not in verdicts or verdicts[i.digest].transient]
+        file = BatchFile(self._store.open_file(batch.name))
+        if not file.exists():
+            await asyncio.to_thread(file.create, batch)
 
         async def keep(item: Item, reply: Reply) -> None:
             verdict = self._verdict(batch, item, reply)
@@ -169,8 +166,8 @@ class JudgeRun:
             self._told(item)
 
         if todo:
-            await self._judge.ask(todo, BatchFile(self._store.open_file(batch.name)), keep)
-        self._close(batch, verdicts)
+            await self._judge.ask(todo, file, keep)
+        await self._close(batch, verdicts)
 
     def _verdict(self, batch: Batch, item: Item, reply: Reply) -> Verdict:
         return Verdict(
@@ -186,7 +183,7 @@ class JudgeRun:
             judged_utc=now_utc(),
         )
 
-    def _close(self, batch: Batch, verdicts: Mapping[str, Verdict]) -> None:
+    async def _close(self, batch: Batch, verdicts: Mapping[str, Verdict]) -> None:
         outcomes = tuple(_outcomes(self._store, batch, verdicts))
         if not _is_ripe(outcomes):
             raise Stopped("too few of a batch's canaries were answered to check it; it stays open")
@@ -205,7 +202,7 @@ class JudgeRun:
             opened_utc=batch.opened_utc,
             closed_utc=now_utc(),
         )
-        self._store.close(record)
+        await asyncio.to_thread(self._store.close, record)
         self.result.closed.append(record)
         last = self.result.closed[-MOST_QUARANTINED_IN_A_ROW:]
         if len(last) == MOST_QUARANTINED_IN_A_ROW and all(record.status == QUARANTINED for record in last):

@@ -48,7 +48,10 @@ class _Stream(httpcore2.AsyncNetworkStream):
             if (deadline := DEADLINE.get(None)) is not None:
                 deadline.start()
             await self._inner.write(request, timeout)
-            return await self._inner.read(max_bytes, timeout)
+            reply = await self._inner.read(max_bytes, timeout)
+        # The request that waited for this slot goes out before the reply is looked at.
+        await asyncio.sleep(0)
+        return reply
 
     async def aclose(self) -> None:
         await self._inner.aclose()
