@@ -23,7 +23,7 @@ from scripts.lib.workflow import (
 INVOCATION = read_invocation(sys.argv[1:])
 if INVOCATION.runs:
     # First of all: what another run is about to make must not be looked for, and not be dropped.
-    or_exit(lambda: alone_in_checkout(Path(".snakemake/run.lock")))
+    or_exit(alone_in_checkout)
 if SO_FAR in INVOCATION.targets:
     os.environ[SO_FAR_VARIABLE] = "1"
 WORKFLOW = or_exit(lambda: load_workflow(for_targets(config, INVOCATION)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,10 +17,12 @@ from scripts.lib.cell_state import CellState, State, cell_states, drop_failed, o
 from scripts.lib.config import Config, load_config
 from scripts.lib.errors import BenchError, run_cli
 from scripts.lib.hardware import load_hardware
+from scripts.lib.machine import alone_in_checkout
 from scripts.lib.plan import CELLS, Shard, make_plan
 from scripts.lib.plan_files import drop_cell, load_planner, planners
 from scripts.lib.prediction import Measured, hours_text, predict, read_measured, shard_seconds
 from scripts.lib.records import read_cell
+from scripts.lib.run_record import RUN_VARIABLE
 
 MOST_CHANGES = 20
 PATTERN_HELP = "HARDWARE/MODEL/MODE/SUITE/QUESTION or a part of it, * allowed; a digest; or a cell's file"
@@ -176,6 +179,9 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> int:
     arguments = _arguments()
+    # By hand, beside a run, it could delete what a job has just made; where a rule calls it, its run holds the checkout.
+    if getattr(arguments, "yes", False) and not os.environ.get(RUN_VARIABLE):
+        alone_in_checkout()
     code: int = arguments.run(config_of(arguments), arguments)
     return code
 

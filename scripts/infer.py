@@ -85,7 +85,7 @@ def _preflight(config: Config, shard: Shard) -> Preflight:
 def _job(planner: Planner, shard: Shard, root: Path) -> Job:
     config, run_id = planner.config, current_run_id()
     recorder = RunRecord(root, run_id, config.to_json())
-    return Job(shard, root, config.cell_timeout_s, run_id, lambda _: "", recorder)
+    return Job(shard, root, run_id, lambda _: "", recorder)
 
 
 def _build_facts(planner: Planner) -> dict[str, str]:
@@ -158,11 +158,8 @@ def main() -> int:
                 drop_reviews(plan, shard)
             log = arguments.log or LOGS / f"{shard.name}.log"
             _run(job, make_engine(shard.engine, _engine_settings(planner, log)), cells)
-    if arguments.beside:
+    if arguments.beside or not missing(job):
         finish(job)
-    elif not missing(job):
-        finish(job)
-        _remember_weights(planner, shard)
     return 0
 
 

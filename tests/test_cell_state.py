@@ -82,7 +82,7 @@ def interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Plan, 
     plan = make_plan(planner())
     shard = find_shard(plan, "worker_math", "baseline")
     monkeypatch.chdir(tmp_path)
-    job = Job(shard, Path(), 600.0, "run", lambda _: "", Unrecorded())
+    job = Job(shard, Path(), "run", lambda _: "", Unrecorded())
     for cell, behaviour in zip(shard.cells, (Behaviour(), Behaviour(failing=("baseline",))), strict=False):
         store(job, cell, record(shard, cell, behaviour, "0" * 12))
     return replace(plan, shards=(shard,)), job

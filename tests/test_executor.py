@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from scripts.lib.engine_build import server_binary
 from scripts.lib.engines import Engine, EngineSettings, make_engine
 from scripts.lib.executor import Job, run
 from scripts.lib.hardware import Hardware
+from scripts.lib.pinning import Thread, read_threads
 from scripts.lib.plan import Shard, find_shard, make_plan
 from scripts.lib.records import CellRecord
 from tests.test_probes import tiny_planner
@@ -22,6 +24,13 @@ from tests.test_probes import tiny_planner
 GUARDS = ("guard_load", "guard_warm_up", "guard_pins")
 PROOF = ["load", "guard_load", "warm_up", "guard_warm_up", "guard_pins"]
 CRASH = "llama-server ended with signal SIGKILL: "
+
+
+def kill(process: psutil.Process) -> None:
+    """Kill a child and wait until only its exit status is left, for its parent to ask for."""
+    process.kill()
+    while process.status() != psutil.STATUS_ZOMBIE or len(list(Path(f"/proc/{process.pid}/task").iterdir())) > 1:
+        time.sleep(0.001)
 
 
 class Fragile:
@@ -35,7 +44,7 @@ class Fragile:
         def call(*arguments: Any) -> Any:
             self.calls.append(name)
             if self.calls.count(name) in self.deaths.get(name, ()):
-                psutil.Process(self.engine.pid()).kill()
+                kill(psutil.Process(self.engine.pid()))
             return getattr(self.engine, name)(*arguments)
 
         return call
@@ -81,7 +90,7 @@ def crashing(tmp_path: Path, shard: Shard, monkeypatch: pytest.MonkeyPatch):  # 
 
             monkeypatch.setattr(executor, name, noted)
         recorder = Recorder()
-        job = Job(shard, tmp_path / "root", 60.0, "run", lambda loaded: str(round(loaded.load_s, 6)), recorder)
+        job = Job(shard, tmp_path / "root", "run", lambda loaded: str(round(loaded.load_s, 6)), recorder)
         failed = run(job, engine, shard.cells, bar=False)  # type: ignore[arg-type]
         assert failed == sum(record.status != "ok" for record in recorder.records)
         return engine, recorder.records
@@ -128,3 +137,19 @@ def test_a_crash_in_the_warm_up_counts_as_the_one(crashing) -> None:  # type: ig
     engine, records = crashing(warm_up=(1, 2))
     assert engine.steps.count("load") == 2 and "generate" not in engine.steps
     assert all(str(record.error).startswith(CRASH) for record in records)
+
+
+def test_a_crash_while_the_pins_are_read_back_is_no_fault_of_theirs(crashing, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    looks: list[int] = []
+
+    def read(pid: int) -> Mapping[int, Thread]:
+        looks.append(pid)
+        if len(looks) == 2:
+            kill(psutil.Process(pid))
+        return read_threads(pid)
+
+    monkeypatch.setattr(executor, "read_threads", read)
+    monkeypatch.setattr(executor, "ran_enough", lambda *_: True)
+    engine, records = crashing()
+    assert engine.steps.count("load") == 2
+    assert [record.status for record in records] == ["ok"] * 3

@@ -23,7 +23,7 @@ def test_a_dry_run_is_known_however_it_is_written(arguments: list[str]) -> None:
     [
         ["--list"], ["--list-target-rules"], ["--summary"], ["--unlock"], ["--lint"], ["--dag"], ["--rulegraph"],
         ["--touch", "-j1"], ["--delete-all-output", "-j1"], ["--list-changes", "input"], ["--report", "x.html"],
-        ["--no-such-option"],
+        ["--no-such-option"], ["-e", "dryrun", "-j1"], ["-e", "touch", "-j1"], ["--export-cwl", "x.cwl"],
     ],
 )  # fmt: skip
 def test_what_only_shows_runs_nothing(arguments: list[str]) -> None:

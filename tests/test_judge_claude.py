@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 import yaml
 
@@ -25,6 +28,7 @@ from scripts.lib.judging.claude import RETRIES, WORKERS_PER_SLOT, ClaudeJudge, c
 from scripts.lib.judging.claude_batches import ClaudeBatchesJudge
 from scripts.lib.judging.cost import Budget
 from scripts.lib.judging.run import JudgeRun, RunResult
+from scripts.lib.judging.slots import limit
 from scripts.lib.judging.store import VerdictStore
 from tests.judge_server import BATCHES, CANARY_KEY, MESSAGES, MODEL, Fault, JudgeServer, honest
 from tests.test_judging import ASKED, QUESTIONS, pairs
@@ -137,6 +141,42 @@ def test_a_proxy_of_the_environment_is_used_and_limited(
     result = run(store, items(30))
     assert not result.stopped and result.replies == sum(server.judged.values()) >= 30
     assert server.most_in_flight == CONFIG.concurrency
+
+
+def test_the_deadline_covers_connecting(
+    server: JudgeServer, store: VerdictStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The port takes connections and never says a word of TLS."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", f"https://127.0.0.1:{silent.getsockname()[1]}")
+        begin = time.monotonic()
+        run(store, items(1), replace(CONFIG, deadline_s=1.0), Mix(1, 0.0, 0.0))
+    assert time.monotonic() - begin < 8
+    verdict = store.read(items(1)[0].digest)
+    assert verdict is not None and verdict.scored.unscored == "no answer within 1 s"
+
+
+def test_a_connection_that_was_closed_while_its_request_waited_is_known_as_never_sent() -> None:
+    """Two connections have served and are idle; one request takes the slot, and meanwhile the other connection is closed."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(TimeoutError, asyncio.IncompleteReadError, ConnectionError):
+            while head := await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 0.3):
+                await asyncio.sleep(float(head.split()[1].strip(b"/")))
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        writer.close()
+
+    async def go() -> list[object]:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        async with server, httpx2.AsyncClient(trust_env=False) as client:
+            limit(client, 1)
+            for seconds in ("0.05", "0.7"):
+                both = await asyncio.gather(*(client.get(url + seconds) for _ in range(2)), return_exceptions=True)
+            return list(both)
+
+    done, failed = asyncio.run(go())
+    assert isinstance(done, httpx2.Response) and isinstance(failed, httpx2.ConnectError), (done, failed)
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 529])

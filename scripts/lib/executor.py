@@ -55,7 +55,6 @@ class Job:
 
     shard: Shard
     root: Path
-    cell_timeout_s: float
     run_id: str
     describe_environment: Callable[[Loaded], str]
     recorder: Recorder
@@ -173,19 +172,22 @@ def guard_cell(shard: Shard, measured: Measurement) -> None:
 
 
 def guard_pins(shard: Shard, engine: Engine, before: Mapping[int, Thread]) -> Mapping[str, Any]:
-    """Read back how the engine's threads ran since `before`. Raises EngineFailure for what the profile does not want.
+    """Read back how the engine's threads ran since `before`.
 
+    Raises EngineFailure for what the profile does not want, EngineDied for an engine that is gone.
     What looks wrong after a short warm-up of a small model is looked at again after more of them.
     """
     for _ in range(MOST_WARM_UPS):
-        after, policy = read_threads(engine.pid()), memory_policy(engine.pid())
+        pid = engine.pid()
+        after, policy = read_threads(pid), memory_policy(pid)
         computing = compute_threads(before, after)
-        wrong = list(violations(shard.hardware, after.values(), computing, policy, has_huge_pages(engine.pid())))
+        wrong = list(violations(shard.hardware, after.values(), computing, policy, has_huge_pages(pid)))
         if not wrong:
             return shown(computing, policy)
         if ran_enough(before, after):
             break
         engine.warm_up()
+    engine.pid()  # the threads of one that has died meanwhile say nothing of its pins
     raise EngineFailure(f"hardware {shard.hardware.name} was not active: {'; '.join(wrong)}")
 
 
@@ -236,7 +238,7 @@ class _Running:
         if self._start.failure is not None:
             # Raised at every cell: without this each would lengthen its traceback.
             raise self._start.failure.with_traceback(None)
-        request = request_of(cell, self._job.cell_timeout_s)
+        request = request_of(cell, self._job.shard.cell_timeout_s)
         measured = self._engine.generate(request)
         guard_cell(self._job.shard, measured)
         if cell.certifies and request.temperature == 0 and not measured.close_calls:
@@ -258,7 +260,7 @@ class _Running:
         try:
             return "ok", None, self._measure_or_restart(cell)
         except GenerationTimeout as timeout:
-            return "timeout", f"no end within {self._job.cell_timeout_s:g} s", timeout.partial
+            return "timeout", f"no end within {self._job.shard.cell_timeout_s:g} s", timeout.partial
         except EngineFailure as failure:
             return "error", str(failure), None
 

@@ -13,8 +13,9 @@ SHOWN_INSTEAD = (
     *("generate_unit_tests", "dag", "rulegraph", "filegraph", "d3dag", "unlock", "cleanup_metadata", "cleanup_shadow"),
     *("conda_cleanup_envs", "conda_create_envs_only", "list_conda_envs", "container_cleanup_images", "touch"),
     *("list_changes", "list_input_changes", "list_params_changes", "list_untracked", "summary", "detailed_summary"),
-    *("archive", "delete_all_output", "delete_temp_output"),
+    *("archive", "export_cwl", "delete_all_output", "delete_temp_output"),
 )
+RUNS_NOTHING = ("dryrun", "touch")  # executors
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,5 +42,5 @@ def read_invocation(arguments: Sequence[str]) -> Invocation:
     except SystemExit:
         return Invocation()
     is_job = bool(asked.target_jobs)
-    shows = any(getattr(asked, name) not in (None, False) for name in SHOWN_INSTEAD)
+    shows = any(getattr(asked, name) not in (None, False) for name in SHOWN_INSTEAD) or asked.executor in RUNS_NOTHING
     return Invocation(tuple(asked.targets), asked.dryrun, is_job, not (is_job or asked.dryrun or shows))

@@ -18,6 +18,7 @@ from scripts.lib.errors import BenchError
 
 PR_SET_PDEATHSIG = 1
 LOCK_VARIABLE = "EPYC_BENCH_LOCK"
+CHECKOUT_LOCK = Path(".snakemake/run.lock")
 # One file whatever TMPDIR says, in the folder that every user of every Linux may write to (/run/lock is not, on some).
 LOCK_FILE = Path("/tmp/epyc-inference-bench.lock")
 
@@ -179,7 +180,7 @@ def hold(path: Path, held: Callable[[str], Exception]) -> int:
     return handle
 
 
-def alone_in_checkout(path: Path) -> int:
+def alone_in_checkout(path: Path = CHECKOUT_LOCK) -> int:
     """Hold a checkout's lock. Raises BenchError if held.
 
     Snakemake's own lock is a file that a kill -9 leaves behind, and the next run is then refused; this one is the

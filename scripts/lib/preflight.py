@@ -143,14 +143,16 @@ def _others(seen: Mapping[str, float], busy_s: float, own_s: float) -> Mapping[s
 
 def look(interval_s: float = INTERVAL_S) -> Facts:
     """Watch the machine for a moment (this process sleeps meanwhile)."""
-    own = _own_tree()
-    before, whole = _process_seconds(), psutil.cpu_times()
+    own, me = _own_tree(), os.getpid()
+    # Among thousands of processes a look takes long: this one's seconds are read beside the machine's, not while it looks.
+    before, spent, whole = _process_seconds(), time.process_time(), psutil.cpu_times()
     start = time.perf_counter()
     time.sleep(interval_s)
-    passed, end, after = time.perf_counter() - start, psutil.cpu_times(), _process_seconds()
+    passed, end, spent = time.perf_counter() - start, psutil.cpu_times(), time.process_time() - spent
+    after = _process_seconds()
     strangers = _used({pid: seen for pid, seen in after.items() if pid not in own}, before)
-    ours = _used({pid: seen for pid, seen in after.items() if pid in own}, before)
-    used = _others(strangers, _busy_seconds(end) - _busy_seconds(whole), sum(ours.values()))
+    ours = _used({pid: seen for pid, seen in after.items() if pid in own and pid != me}, before)
+    used = _others(strangers, _busy_seconds(end) - _busy_seconds(whole), sum(ours.values()) + spent)
     busiest = sorted(used, key=lambda name: -used[name])[:3]
     usable = len(os.sched_getaffinity(0))
     frequency = CPUS / "cpu0/cpufreq/scaling_governor"

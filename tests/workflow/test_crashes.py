@@ -126,6 +126,8 @@ def test_a_second_run_in_the_same_checkout_is_refused_and_changes_nothing(projec
     assert second.returncode == 1 and "Traceback" not in output
     assert "retry_failed: " not in output, "nothing is dropped before the checkout is held"
     assert f"another run is going on in this checkout (process {first.pid})" in output
+    pruned = project.run("python", "-m", "scripts.cells", "prune", "--yes")
+    assert pruned.returncode == 1 and "another run is going on in this checkout" in pruned.stderr
     assert project.snakemake("-n", "results").returncode == 0, "a dry run may look on"
     first.kill()
     first.wait()

@@ -243,8 +243,10 @@ class ServerEngine:
         return tuple(calls)
 
     def pid(self) -> int:
-        """The server's process."""
+        """The server's process. Raises EngineDied with its last words when it is gone."""
         assert self._server is not None
+        if not self._server.alive():
+            raise EngineDied(self._server.died())
         return self._server.pid
 
     def peak_rss_bytes(self) -> int:

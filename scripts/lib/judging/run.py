@@ -202,7 +202,8 @@ class JudgeRun:
             opened_utc=batch.opened_utc,
             closed_utc=now_utc(),
         )
-        await asyncio.to_thread(self._store.close, record)
+        await asyncio.to_thread(self._store.write_closed, record)
+        self._store.remember(record)
         self.result.closed.append(record)
         last = self.result.closed[-MOST_QUARANTINED_IN_A_ROW:]
         if len(last) == MOST_QUARANTINED_IN_A_ROW and all(record.status == QUARANTINED for record in last):

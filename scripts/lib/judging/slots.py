@@ -7,7 +7,9 @@ is finished, so the vendor never has more to do than the limit.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
+from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
 
@@ -19,15 +21,33 @@ class Deadline:
     """So many seconds from `start`, retries included; until then it does not run."""
 
     def __init__(self, seconds: float):
-        self._seconds, self.timeout = seconds, asyncio.timeout(None)
+        self._left_s, self.timeout = seconds, asyncio.timeout(None)
 
     def start(self) -> None:
         if self.timeout.when() is None:
-            self.timeout.reschedule(asyncio.get_running_loop().time() + self._seconds)
+            self.timeout.reschedule(asyncio.get_running_loop().time() + self._left_s)
+
+    @contextlib.contextmanager
+    def connecting(self) -> Iterator[None]:
+        """Run while a connection is made, and wait again when it is; a failed attempt is followed by retries, which count."""
+        if self.timeout.when() is not None:
+            yield
+            return
+        self.start()
+        yield
+        until = self.timeout.when()
+        assert until is not None
+        self._left_s = until - asyncio.get_running_loop().time()
+        self.timeout.reschedule(None)
 
 
-# The deadline of the request that a task is sending; it runs from when the request gets its slot.
+# The deadline of the request that a task is sending; it runs from when the request gets its slot, and while it connects.
 DEADLINE: ContextVar[Deadline] = ContextVar("deadline")
+
+
+def _connecting() -> contextlib.AbstractContextManager[None]:
+    deadline = DEADLINE.get(None)
+    return contextlib.nullcontext() if deadline is None else deadline.connecting()
 
 
 class _Stream(httpcore2.AsyncNetworkStream):
@@ -35,7 +55,7 @@ class _Stream(httpcore2.AsyncNetworkStream):
 
     def __init__(self, inner: httpcore2.AsyncNetworkStream, slots: asyncio.Semaphore):
         self._inner, self._slots = inner, slots
-        self._request = b""
+        self._request, self._has_served = b"", False
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._request += buffer
@@ -47,8 +67,14 @@ class _Stream(httpcore2.AsyncNetworkStream):
         async with self._slots:
             if (deadline := DEADLINE.get(None)) is not None:
                 deadline.start()
+            # What comes before a request is sent is the server's end of an idle connection (or, on a new one, TLS's own).
+            if self._has_served and self._inner.get_extra_info("is_readable"):
+                raise httpcore2.ConnectError(
+                    "the server closed the connection while its next request waited for a slot"
+                )
             await self._inner.write(request, timeout)
             reply = await self._inner.read(max_bytes, timeout)
+        self._has_served = True
         # The request that waited for this slot goes out before the reply is looked at.
         await asyncio.sleep(0)
         return reply
@@ -59,7 +85,8 @@ class _Stream(httpcore2.AsyncNetworkStream):
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore2.AsyncNetworkStream:
-        return _Stream(await self._inner.start_tls(ssl_context, server_hostname, timeout), self._slots)
+        with _connecting():
+            return _Stream(await self._inner.start_tls(ssl_context, server_hostname, timeout), self._slots)
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)
@@ -72,10 +99,12 @@ class _Backend(httpcore2.AsyncNetworkBackend):
         self._inner, self._slots = inner, slots
 
     async def connect_tcp(self, *where: Any, **how: Any) -> httpcore2.AsyncNetworkStream:
-        return _Stream(await self._inner.connect_tcp(*where, **how), self._slots)
+        with _connecting():
+            return _Stream(await self._inner.connect_tcp(*where, **how), self._slots)
 
     async def connect_unix_socket(self, *where: Any, **how: Any) -> httpcore2.AsyncNetworkStream:
-        return _Stream(await self._inner.connect_unix_socket(*where, **how), self._slots)
+        with _connecting():
+            return _Stream(await self._inner.connect_unix_socket(*where, **how), self._slots)
 
     async def sleep(self, seconds: float) -> None:
         await self._inner.sleep(seconds)

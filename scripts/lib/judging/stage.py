@@ -108,7 +108,6 @@ def _calibration(store: VerdictStore, known: Sequence[KnownAnswer]) -> Batch:
         old = BatchFile(store.open_file(name)).load()
         if {i.shown.pair for i in old.items} == wanted and all(i.role is Role.CALIBRATION for i in old.items):
             return old
-    BatchFile(store.open_file(new.name)).create(new)
     return new
 
 

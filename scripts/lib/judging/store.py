@@ -203,15 +203,24 @@ class VerdictStore:
         return pair in self._quarantined and self.read(verdict_digest(self.series, pair)) is None
 
     def close(self, record: BatchRecord) -> None:
+        """Close a batch on disk and here."""
+        self.write_closed(record)
+        self.remember(record)
+
+    def write_closed(self, record: BatchRecord) -> None:
         """Write a batch's record, move a failed batch's verdicts away, and take the batch off the open ones.
 
-        The record decides: a crash in between leaves verdicts that do not count, and the next run closes it once more.
+        The record decides: a crash in between leaves verdicts that do not count, and the next run closes it once more. Only
+        files are touched, so that it may run in a thread.
         """
         write_atomic(self.folder / "batches" / f"{record.batch}.json", record.to_json())
         if record.status == QUARANTINED:
             for item in record.items:
                 self._move_away(item.digest, record.batch)
         self.open_file(record.batch).unlink(missing_ok=True)
+
+    def remember(self, record: BatchRecord) -> None:
+        """Count a batch as closed from now on."""
         self.batches[record.batch] = record
         self._quarantined.update(_quarantined_pairs(record))
 
