@@ -19,7 +19,7 @@ def test_corrected_numbers_pass(speed_up: float, k: int) -> None:
 
 def test_accepted_length_is_the_tighter_limit() -> None:
     assert speed_up_violation(3.0, 16, accepted_length=2.2) == ""
-    assert "mean accepted length + 1 = 2.50" in speed_up_violation(3.0, 16, accepted_length=1.5)
+    assert "passes the accepted length + 1 = 2.50" in speed_up_violation(3.0, 16, accepted_length=1.5)
     assert speed_up_violation(None, 16, 0.0) == ""
     assert speed_up_violation(2.0, None, None) == ""
 

@@ -1,7 +1,7 @@
 """Physics gate: numbers that cannot be are struck out with the reason, never ranked.
 
 Decoding reads the active weights once per token, so speed times bytes cannot pass the memory bandwidth. A step of
-speculation evaluates at least one batch, so a speed-up cannot pass the mean accepted length plus one, nor K + 1. The
+speculation evaluates at least one batch, so a speed-up cannot pass the accepted length plus one, nor K + 1. The
 field's own lesson: a published 51x at K = 16 was a measuring mistake (the limit is 17x).
 """
 
@@ -33,7 +33,7 @@ def speed_up_violation(speed_up: float | None, k: int | None, accepted_length: f
     if k is not None and speed_up > (k + 1) * NOISE:
         return f"{speed_up:.2f}x passes K + 1 = {k + 1}"
     if accepted_length is not None and speed_up > (accepted_length + 1) * NOISE:
-        return f"{speed_up:.2f}x passes the mean accepted length + 1 = {accepted_length + 1:.2f}"
+        return f"{speed_up:.2f}x passes the accepted length + 1 = {accepted_length + 1:.2f}"
     return ""
 
 
