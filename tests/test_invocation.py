@@ -11,6 +11,7 @@ from scripts.lib.invocation import read_invocation
     "arguments",
     [
         ["-n"], ["-np"], ["-nj1"], ["-nc4", "results"], ["--dry-run"], ["--dryrun", "-j8"], ["-j8", "-n", "retry_failed"],
+        ["-e", "dryrun", "-j1"],
     ],
 )  # fmt: skip
 def test_a_dry_run_is_known_however_it_is_written(arguments: list[str]) -> None:
@@ -23,7 +24,7 @@ def test_a_dry_run_is_known_however_it_is_written(arguments: list[str]) -> None:
     [
         ["--list"], ["--list-target-rules"], ["--summary"], ["--unlock"], ["--lint"], ["--dag"], ["--rulegraph"],
         ["--touch", "-j1"], ["--delete-all-output", "-j1"], ["--list-changes", "input"], ["--report", "x.html"],
-        ["--no-such-option"], ["-e", "dryrun", "-j1"], ["-e", "touch", "-j1"], ["--export-cwl", "x.cwl"],
+        ["--no-such-option"], ["-e", "touch", "-j1"], ["--export-cwl", "x.cwl"],
     ],
 )  # fmt: skip
 def test_what_only_shows_runs_nothing(arguments: list[str]) -> None:

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import httpx2
 import pytest
 import yaml
+from httpcore2._backends.anyio import AnyIOStream
 
 from scripts.lib.errors import BenchError
 from scripts.lib.judge import user_prompt
@@ -26,7 +27,7 @@ from scripts.lib.judging import Item, Judge, Reply, Stopped, make_series
 from scripts.lib.judging.batch import BatchFile, Mix
 from scripts.lib.judging.claude import RETRIES, WORKERS_PER_SLOT, ClaudeJudge, count_tokens, read_message
 from scripts.lib.judging.claude_batches import ClaudeBatchesJudge
-from scripts.lib.judging.cost import Budget
+from scripts.lib.judging.cost import Budget, at_most_usd
 from scripts.lib.judging.run import JudgeRun, RunResult
 from scripts.lib.judging.slots import limit
 from scripts.lib.judging.store import VerdictStore
@@ -141,6 +142,23 @@ def test_a_proxy_of_the_environment_is_used_and_limited(
     result = run(store, items(30))
     assert not result.stopped and result.replies == sum(server.judged.values()) >= 30
     assert server.most_in_flight == CONFIG.concurrency
+
+
+def test_the_deadline_does_not_count_the_wait_for_a_slot_behind_a_proxys_tunnel(
+    server: JudgeServer, store: VerdictStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test server is the proxy and the end of its tunnels; only the encryption is left out."""
+
+    async def as_it_is(stream: AnyIOStream, *_: object) -> AnyIOStream:
+        return stream
+
+    monkeypatch.setattr(AnyIOStream, "start_tls", as_it_is)
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "https://judge.invalid")
+    monkeypatch.setenv("https_proxy", server.url)
+    server.latency_s = 0.6
+    run(store, items(3), replace(CONFIG, concurrency=1, deadline_s=1.6), Mix(1, 0.0, 0.0))
+    assert all(store.usable(item.shown.pair) for item in items(3))
+    assert server.counts["CONNECT 443"] == 2 and set(server.judged.values()) == {1}
 
 
 def test_the_deadline_covers_connecting(
@@ -284,30 +302,74 @@ def test_the_deadline_runs_from_when_a_request_is_sent(server: JudgeServer, stor
     assert all(store.usable(item.shown.pair) for item in items(3))
 
 
-@pytest.mark.parametrize(
-    ("fault", "counted"),
-    [
-        ((429, {"retry-after": "3600"}, OVERLOADED), True),
-        ((200, {}, "<html>"), True),
-        ((200, {}, None), True),
-        ((529, {"x-should-retry": "false"}, OVERLOADED), False),
-    ],
-    ids=["deadline", "html", "lost reply", "refused"],
-)
-def test_what_may_have_been_paid_counts_as_paid(server: JudgeServer, fault: Fault, counted: bool) -> None:
-    server.fault = lambda path, n, body: fault
-    budget = Budget(1.0)
-    judge = ClaudeJudge(SERIES, replace(CONFIG, deadline_s=0.2, concurrency=1), budget)
+def spent(faults: Sequence[Fault | None], server: JudgeServer, max_usd: float, deadline_s: float = 20.0) -> float:
+    """What one item cost, in the most that one request can; the server's n-th answer has the n-th fault, or the last one."""
+    server.fault = lambda path, n, body: faults[min(n, len(faults)) - 1]
+    item = items(1)[0]
+    settings = replace(CONFIG, deadline_s=deadline_s, concurrency=1)
+    most = at_most_usd(
+        settings.usd_per_million_tokens, user_prompt(item.shown, item.digest), settings.max_tokens, False
+    )
+    budget = Budget(max_usd * most)
+    judge = ClaudeJudge(SERIES, settings, budget)
 
     async def go() -> None:
         async def keep(item: Item, reply: Reply) -> None:
-            assert reply.content is None and reply.usd == 0
+            assert (reply.content is None) == (reply.usd == 0)
 
-        await judge.ask(items(1), BatchFile(Path("unused")), keep)
+        await judge.ask([item], BatchFile(Path("unused")), keep)
         await judge.close()
 
     asyncio.run(go())
-    assert (budget.spent_usd > 0) == counted
+    return budget.spent_usd / most
+
+
+LOST: Fault = (200, {}, None)
+NOT_JSON: Fault = (200, {}, "<html>")
+REFUSED_FOR_NOW: Fault = (529, {"retry-after": "0.01"}, OVERLOADED)
+REFUSED_FOR_GOOD: Fault = (529, {"x-should-retry": "false"}, OVERLOADED)
+
+
+@pytest.mark.parametrize(
+    ("faults", "times"),
+    [
+        ([NOT_JSON], 1),
+        ([REFUSED_FOR_GOOD], 0),
+        ([REFUSED_FOR_NOW, REFUSED_FOR_GOOD], 0),
+        ([LOST, REFUSED_FOR_GOOD], 1),
+        ([LOST, REFUSED_FOR_NOW, REFUSED_FOR_GOOD], 1),
+        ([LOST, LOST, REFUSED_FOR_GOOD], 2),
+        ([LOST, NOT_JSON], 2),
+    ],
+)
+def test_what_may_have_been_paid_counts_as_paid(server: JudgeServer, faults: list[Fault], times: int) -> None:
+    assert spent(faults, server, max_usd=10) == pytest.approx(times)
+    assert server.counts[MESSAGES] == len(faults)
+
+
+def test_a_lost_reply_counts_beside_the_one_that_came(server: JudgeServer) -> None:
+    alone = spent([None], server, max_usd=10)
+    server.counts.clear()
+    assert 0 < alone < 1 and spent([LOST, None], server, max_usd=10) == pytest.approx(1 + alone)
+
+
+def test_what_is_late_counts_as_paid_and_what_waits_to_be_tried_again_does_not(server: JudgeServer) -> None:
+    assert spent([(429, {"retry-after": "3600"}, OVERLOADED)], server, max_usd=10, deadline_s=0.2) == 0
+    server.latency_s = 1.0
+    assert spent([None], server, max_usd=10, deadline_s=0.2) == pytest.approx(1)
+    server.wait_until_idle()
+
+
+def test_a_lost_reply_is_asked_again_only_while_there_is_money(server: JudgeServer) -> None:
+    assert spent([LOST], server, max_usd=2.5, deadline_s=8.0) == pytest.approx(2)
+    assert server.counts[MESSAGES] == 2
+
+
+def test_what_never_reached_the_judge_costs_nothing(server: JudgeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The port takes connections and never says a word of TLS."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", f"https://127.0.0.1:{silent.getsockname()[1]}")
+        assert spent([None], server, max_usd=10, deadline_s=0.5) == 0
 
 
 def test_no_credit_stops_the_run(server: JudgeServer, store: VerdictStore) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -95,6 +96,20 @@ def test_processes_that_live_for_less_than_the_look_are_seen(tmp_path: Path) -> 
     with stranger(tmp_path, "os.fork() or (sum(range(10**6)), os._exit(0)); os.wait()"):
         facts = look()
     assert facts.others_cpus > 0.25 and "processes gone within the second" in facts.others[0]
+
+
+def test_a_long_look_at_many_processes_hides_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds_of = preflight._process_seconds
+
+    def long() -> dict[int, tuple[float, str, str]]:
+        found, end = seconds_of(), time.process_time() + 0.5
+        while time.process_time() < end:
+            pass
+        return found
+
+    monkeypatch.setattr(preflight, "_process_seconds", long)
+    with stranger(tmp_path, "os.fork() or (sum(range(10**6)), os._exit(0)); os.wait()"):
+        assert look(0.5).others_cpus > 0.25
 
 
 def test_it_is_looked_once_an_invocation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -187,7 +187,7 @@ def guard_pins(shard: Shard, engine: Engine, before: Mapping[int, Thread]) -> Ma
         if ran_enough(before, after):
             break
         engine.warm_up()
-    engine.pid()  # the threads of one that has died meanwhile say nothing of its pins
+    engine.check_alive()  # the threads of one that has died meanwhile say nothing of its pins
     raise EngineFailure(f"hardware {shard.hardware.name} was not active: {'; '.join(wrong)}")
 
 

@@ -15,7 +15,6 @@ SHOWN_INSTEAD = (
     *("list_changes", "list_input_changes", "list_params_changes", "list_untracked", "summary", "detailed_summary"),
     *("archive", "export_cwl", "delete_all_output", "delete_temp_output"),
 )
-RUNS_NOTHING = ("dryrun", "touch")  # executors
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,5 +41,6 @@ def read_invocation(arguments: Sequence[str]) -> Invocation:
     except SystemExit:
         return Invocation()
     is_job = bool(asked.target_jobs)
-    shows = any(getattr(asked, name) not in (None, False) for name in SHOWN_INSTEAD) or asked.executor in RUNS_NOTHING
-    return Invocation(tuple(asked.targets), asked.dryrun, is_job, not (is_job or asked.dryrun or shows))
+    shows = any(getattr(asked, name) not in (None, False) for name in SHOWN_INSTEAD) or asked.executor == "touch"
+    dry_run = asked.dryrun or asked.executor == "dryrun"
+    return Invocation(tuple(asked.targets), dry_run, is_job, not (is_job or dry_run or shows))

@@ -230,6 +230,9 @@ class EmbeddedEngine:
         """This process: the model computes in its threads."""
         return os.getpid()
 
+    def check_alive(self) -> None:
+        """Nothing to look for: who asks is that process."""
+
     def peak_rss_bytes(self) -> int:
         """The most memory this process had resident so far (Linux counts in KiB)."""
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

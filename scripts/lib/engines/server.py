@@ -243,11 +243,15 @@ class ServerEngine:
         return tuple(calls)
 
     def pid(self) -> int:
-        """The server's process. Raises EngineDied with its last words when it is gone."""
+        """The server's process."""
         assert self._server is not None
-        if not self._server.alive():
-            raise EngineDied(self._server.died())
         return self._server.pid
+
+    def check_alive(self) -> None:
+        """Raises EngineDied with the last words of a server that is gone, or goes within a second."""
+        assert self._server is not None
+        if self._server.gone():
+            raise EngineDied(self._server.died())
 
     def peak_rss_bytes(self) -> int:
         """The most memory the server had resident (VmHWM)."""

@@ -13,14 +13,13 @@ from dataclasses import replace
 from typing import Any
 
 import anthropic
-import httpx2
 
 from scripts.lib.errors import BenchError
 from scripts.lib.judge import SCHEMA, SYSTEM, user_prompt
 from scripts.lib.judge_config import NO_KEY, ClaudeConfig, has_key
 from scripts.lib.judging import Item, Journal, Keep, Reply, Series, Stopped, Usage
 from scripts.lib.judging.cost import Budget, at_most_usd, usd_of
-from scripts.lib.judging.slots import DEADLINE, Deadline, limit
+from scripts.lib.judging.slots import SENDING, Sending, limit
 
 # With the SDK's own pauses (0.5 s doubled up to 8 s) about a minute; the deadline usually ends it before.
 RETRIES = 10
@@ -106,12 +105,6 @@ async def count_tokens(items: Sequence[Item], model: str, settings: ClaudeConfig
         await client.close()
 
 
-def may_be_billed(error: anthropic.APIError) -> bool:
-    """True when a request may have been answered, and is to be paid for, although no answer came."""
-    never_sent = isinstance(error.__cause__, httpx2.ConnectError)
-    return isinstance(error, anthropic.APIConnectionError) and not never_sent
-
-
 def check_model(reply: Reply, series: Series) -> None:
     """Raises BenchError for a reply by another model: every further one would be paid for and worth nothing."""
     if reply.model and reply.model != series.model:
@@ -178,25 +171,24 @@ class ClaudeJudge:
             settings.usd_per_million_tokens, body["messages"][0]["content"], settings.max_tokens, batched=False
         )
         await self._budget.reserve(most)
-        paid, deadline = 0.0, Deadline(settings.deadline_s)
-        DEADLINE.set(deadline)
+        usd = 0.0
+        sending = Sending(settings.deadline_s, lambda: self._budget.reserve_more(most))
+        SENDING.set(sending)
         try:
-            async with deadline.timeout:
+            async with sending.timeout:
                 response = await self._client.messages.with_raw_response.create(**body)
             reply = read_message(response.http_response.text, self.series.model)
-            usd = usd_of(settings.usd_per_million_tokens, reply.usage)
-            # A body that cannot be read may have been a paid reply.
-            paid = most if reply.transient else usd
+            if not reply.transient:  # a body that cannot be read may have been a paid reply
+                usd = usd_of(settings.usd_per_million_tokens, reply.usage)
+                sending.may_be_billed -= 1
             request_id = response.http_response.headers.get("request-id", reply.request_id)
             return replace(reply, request_id=request_id, usd=usd, client=self._version)
         except TimeoutError:
-            paid = most
             return Reply(None, f"no answer within {settings.deadline_s:g} s", transient=True)
         except anthropic.APIError as error:
-            paid = most if may_be_billed(error) else 0.0
             return read_error(error)
         finally:
-            self._budget.settle(most, paid)
+            self._budget.settle(most * sending.set_aside, usd + most * sending.may_be_billed)
 
     async def close(self) -> None:
         if self._client is not None:

@@ -71,6 +71,13 @@ class Budget:
             await self._settled.wait()
         self._reserved_usd += usd
 
+    def reserve_more(self, usd: float) -> bool:
+        """Set so much more aside if it fits now; never waits, since the caller holds what others may wait for."""
+        if self.spent_usd + self._reserved_usd + usd > self.max_usd:
+            return False
+        self._reserved_usd += usd
+        return True
+
     def settle(self, reserved_usd: float, paid_usd: float) -> None:
         """What was set aside has become a payment (0 where nothing was answered)."""
         self._reserved_usd -= reserved_usd

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
@@ -17,23 +17,41 @@ import httpcore2
 import httpx2
 
 
-class Deadline:
-    """So many seconds from `start`, retries included; until then it does not run."""
+class Sending:
+    """How one request is sent, retries included: for how long at most, and how many of the times it went out may be billed.
 
-    def __init__(self, seconds: float):
+    `seconds` run from when it first goes out, and while it connects. Each time that was not refused may have been answered
+    and is to be paid for; before it goes out once more, `pay_again` sets that money aside, or says that there is none.
+    """
+
+    def __init__(self, seconds: float, pay_again: Callable[[], bool]):
         self._left_s, self.timeout = seconds, asyncio.timeout(None)
+        self._pay_again = pay_again
+        self.may_be_billed, self.set_aside = 0, 1
 
-    def start(self) -> None:
+    def go_out(self) -> None:
+        """Note that the request is sent now. Raises ConnectError, which is tried again later, without the money for it."""
+        if self.may_be_billed == self.set_aside:
+            if not self._pay_again():
+                raise httpcore2.ConnectError("a reply was lost, and max_usd has no room for another try")
+            self.set_aside += 1
+        self.may_be_billed += 1
+        self._start()
+
+    def _start(self) -> None:
         if self.timeout.when() is None:
             self.timeout.reschedule(asyncio.get_running_loop().time() + self._left_s)
 
     @contextlib.contextmanager
     def connecting(self) -> Iterator[None]:
-        """Run while a connection is made, and wait again when it is; a failed attempt is followed by retries, which count."""
+        """Let the time run while a connection is made, not while the request then waits for a slot.
+
+        It goes on after a failed attempt: what follows are retries.
+        """
         if self.timeout.when() is not None:
             yield
             return
-        self.start()
+        self._start()
         yield
         until = self.timeout.when()
         assert until is not None
@@ -41,13 +59,18 @@ class Deadline:
         self.timeout.reschedule(None)
 
 
-# The deadline of the request that a task is sending; it runs from when the request gets its slot, and while it connects.
-DEADLINE: ContextVar[Deadline] = ContextVar("deadline")
+# How the request that a task is about is sent; requests without one have neither a deadline nor a price.
+SENDING: ContextVar[Sending] = ContextVar("sending")
 
 
 def _connecting() -> contextlib.AbstractContextManager[None]:
-    deadline = DEADLINE.get(None)
-    return contextlib.nullcontext() if deadline is None else deadline.connecting()
+    sending = SENDING.get(None)
+    return contextlib.nullcontext() if sending is None else sending.connecting()
+
+
+async def _not_billed_if_refused(response: httpx2.Response) -> None:
+    if not response.is_success and (sending := SENDING.get(None)) is not None:
+        sending.may_be_billed -= 1
 
 
 class _Stream(httpcore2.AsyncNetworkStream):
@@ -61,17 +84,21 @@ class _Stream(httpcore2.AsyncNetworkStream):
         self._request += buffer
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        if not self._request:
-            return await self._inner.read(max_bytes, timeout)
         request, self._request = self._request, b""
+        if not request:
+            return await self._inner.read(max_bytes, timeout)
+        if request.startswith(b"CONNECT "):  # asks a proxy for a tunnel: the vendor has nothing to do yet
+            with _connecting():
+                await self._inner.write(request, timeout)
+                return await self._inner.read(max_bytes, timeout)
         async with self._slots:
-            if (deadline := DEADLINE.get(None)) is not None:
-                deadline.start()
             # What comes before a request is sent is the server's end of an idle connection (or, on a new one, TLS's own).
             if self._has_served and self._inner.get_extra_info("is_readable"):
                 raise httpcore2.ConnectError(
                     "the server closed the connection while its next request waited for a slot"
                 )
+            if (sending := SENDING.get(None)) is not None:
+                sending.go_out()
             await self._inner.write(request, timeout)
             reply = await self._inner.read(max_bytes, timeout)
         self._has_served = True
@@ -111,7 +138,7 @@ class _Backend(httpcore2.AsyncNetworkBackend):
 
 
 def limit(client: httpx2.AsyncClient, concurrency: int) -> None:
-    """Let a client have so many requests in flight, its proxies' included.
+    """Let a client have so many requests in flight, its proxies' included, and tell each task's Sending of them.
 
     Put into the client that the SDK makes: one given a transport of its own would know no proxy of the environment.
     """
@@ -120,3 +147,4 @@ def limit(client: httpx2.AsyncClient, concurrency: int) -> None:
         if transport is not None:
             pool: Any = transport._pool  # type: ignore[attr-defined]
             pool._network_backend = _Backend(pool._network_backend, slots)
+    client.event_hooks["response"].append(_not_billed_if_refused)
