@@ -197,6 +197,29 @@ def test_a_connection_that_was_closed_while_its_request_waited_is_known_as_never
     assert isinstance(done, httpx2.Response) and isinstance(failed, httpx2.ConnectError), (done, failed)
 
 
+def test_a_reply_to_nothing_that_was_sent_is_given_to_nobody() -> None:
+    """A broken proxy's second reply to one request would be taken for the next one's."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                times = 2 if head.startswith(b"GET /twice") else 1
+                writer.write(times * (b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n" + head[4:10]))
+        writer.close()
+
+    async def go() -> list[str]:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with server, httpx2.AsyncClient(trust_env=False) as client:
+            limit(client, 1)
+            found = [(await client.get(f"{url}/twice")).text]
+            with pytest.raises(httpx2.RemoteProtocolError, match="before its request was sent"):
+                await client.get(f"{url}/other")
+            return [*found, (await client.get(f"{url}/third")).text]
+
+    assert asyncio.run(go()) == ["/twice", "/third"]
+
+
 @pytest.mark.parametrize("status", [429, 500, 503, 529])
 def test_a_storm_passes_by(server: JudgeServer, store: VerdictStore, status: int) -> None:
     """Every third request fails; the SDK asks again, and each item ends in one verdict."""
@@ -340,6 +363,7 @@ REFUSED_FOR_GOOD: Fault = (529, {"x-should-retry": "false"}, OVERLOADED)
         ([LOST, REFUSED_FOR_NOW, REFUSED_FOR_GOOD], 1),
         ([LOST, LOST, REFUSED_FOR_GOOD], 2),
         ([LOST, NOT_JSON], 2),
+        ([(504, {"x-should-retry": "false"}, "<html>")], 1),
     ],
 )
 def test_what_may_have_been_paid_counts_as_paid(server: JudgeServer, faults: list[Fault], times: int) -> None:

@@ -16,6 +16,9 @@ from typing import Any
 import httpcore2
 import httpx2
 
+# Whoever sits in between gave up waiting: the vendor may have answered.
+GAVE_UP_WAITING = frozenset({408, 502, 504, *range(520, 528)})
+
 
 class Sending:
     """How one request is sent, retries included: for how long at most, and how many of the times it went out may be billed.
@@ -68,23 +71,18 @@ def _connecting() -> contextlib.AbstractContextManager[None]:
     return contextlib.nullcontext() if sending is None else sending.connecting()
 
 
-async def _not_billed_if_refused(response: httpx2.Response) -> None:
-    if not response.is_success and (sending := SENDING.get(None)) is not None:
-        sending.may_be_billed -= 1
-
-
 class _Stream(httpcore2.AsyncNetworkStream):
     """A connection whose requests wait for a slot: each is sent whole, in one piece, when its reply is asked for."""
 
     def __init__(self, inner: httpcore2.AsyncNetworkStream, slots: asyncio.Semaphore):
         self._inner, self._slots = inner, slots
-        self._request, self._has_served = b"", False
+        self.unsent, self._has_served = b"", False
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._request += buffer
+        self.unsent += buffer
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        request, self._request = self._request, b""
+        request, self.unsent = self.unsent, b""
         if not request:
             return await self._inner.read(max_bytes, timeout)
         if request.startswith(b"CONNECT "):  # asks a proxy for a tunnel: the vendor has nothing to do yet
@@ -137,6 +135,16 @@ class _Backend(httpcore2.AsyncNetworkBackend):
         await self._inner.sleep(seconds)
 
 
+async def _look(response: httpx2.Response) -> None:
+    """Take a refused request off those that may be billed. Raises RemoteProtocolError for a reply to no request of ours."""
+    stream = response.extensions.get("network_stream")
+    if isinstance(stream, _Stream) and stream.unsent:
+        raise httpx2.RemoteProtocolError("a reply came before its request was sent: it belongs to another")
+    refused = not (response.is_success or response.status_code in GAVE_UP_WAITING)
+    if refused and (sending := SENDING.get(None)) is not None:
+        sending.may_be_billed -= 1
+
+
 def limit(client: httpx2.AsyncClient, concurrency: int) -> None:
     """Let a client have so many requests in flight, its proxies' included, and tell each task's Sending of them.
 
@@ -147,4 +155,4 @@ def limit(client: httpx2.AsyncClient, concurrency: int) -> None:
         if transport is not None:
             pool: Any = transport._pool  # type: ignore[attr-defined]
             pool._network_backend = _Backend(pool._network_backend, slots)
-    client.event_hooks["response"].append(_not_billed_if_refused)
+    client.event_hooks["response"].append(_look)
