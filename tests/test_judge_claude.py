@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -161,63 +161,76 @@ def test_the_deadline_does_not_count_the_wait_for_a_slot_behind_a_proxys_tunnel(
     assert server.counts["CONNECT 443"] == 2 and set(server.judged.values()) == {1}
 
 
-def test_the_deadline_covers_connecting(
-    server: JudgeServer, store: VerdictStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The port takes connections and never says a word of TLS."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        monkeypatch.setenv("ANTHROPIC_BASE_URL", f"https://127.0.0.1:{silent.getsockname()[1]}")
-        begin = time.monotonic()
-        run(store, items(1), replace(CONFIG, deadline_s=1.0), Mix(1, 0.0, 0.0))
+@pytest.fixture
+def silent(server: JudgeServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The judge's port takes connections and never says a word of TLS."""
+    with socket.create_server(("127.0.0.1", 0)) as port:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", f"https://127.0.0.1:{port.getsockname()[1]}")
+        yield
+
+
+@pytest.mark.usefixtures("silent")
+def test_the_deadline_covers_connecting(store: VerdictStore) -> None:
+    begin = time.monotonic()
+    run(store, items(1), replace(CONFIG, deadline_s=1.0), Mix(1, 0.0, 0.0))
     assert time.monotonic() - begin < 8
     verdict = store.read(items(1)[0].digest)
     assert verdict is not None and verdict.scored.unscored == "no answer within 1 s"
 
 
-def test_a_connection_that_was_closed_while_its_request_waited_is_known_as_never_sent() -> None:
-    """Two connections have served and are idle; one request takes the slot, and meanwhile the other connection is closed."""
+Answer = Callable[[str], Awaitable[bytes]]
+Ask = Callable[[httpx2.AsyncClient], Awaitable[list[Any]]]
+
+
+def talk(answer: Answer, ask: Ask, idle_s: float | None = None) -> list[Any]:
+    """What `ask` finds with one slot, at a server whose answer to a path is those bytes and that closes idle connections."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(TimeoutError, asyncio.IncompleteReadError, ConnectionError):
-            while head := await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 0.3):
-                await asyncio.sleep(float(head.split()[1].strip(b"/")))
-                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+            while head := await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), idle_s):
+                writer.write(await answer(head.split()[1].decode()))
         writer.close()
 
-    async def go() -> list[object]:
+    async def go() -> list[Any]:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-        async with server, httpx2.AsyncClient(trust_env=False) as client:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with server, httpx2.AsyncClient(base_url=url, trust_env=False) as client:
             limit(client, 1)
-            for seconds in ("0.05", "0.7"):
-                both = await asyncio.gather(*(client.get(url + seconds) for _ in range(2)), return_exceptions=True)
-            return list(both)
+            return await ask(client)
 
-    done, failed = asyncio.run(go())
+    return asyncio.run(go())
+
+
+def test_a_connection_that_was_closed_while_its_request_waited_is_known_as_never_sent() -> None:
+    """Two connections have served and are idle; one request takes the slot, and meanwhile the other connection is closed."""
+
+    async def answer(path: str) -> bytes:
+        await asyncio.sleep(float(path.strip("/")))
+        return b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+
+    async def ask(client: httpx2.AsyncClient) -> list[Any]:
+        for path in ("/0.05", "/0.7"):
+            both = await asyncio.gather(client.get(path), client.get(path), return_exceptions=True)
+        return both
+
+    done, failed = talk(answer, ask, idle_s=0.3)
     assert isinstance(done, httpx2.Response) and isinstance(failed, httpx2.ConnectError), (done, failed)
 
 
 def test_a_reply_to_nothing_that_was_sent_is_given_to_nobody() -> None:
     """A broken proxy's second reply to one request would be taken for the next one's."""
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                times = 2 if head.startswith(b"GET /twice") else 1
-                writer.write(times * (b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n" + head[4:10]))
-        writer.close()
+    async def answer(path: str) -> bytes:
+        reply = f"HTTP/1.1 200 OK\r\ncontent-length: {len(path)}\r\n\r\n{path}".encode()
+        return reply * (2 if path == "/twice" else 1)
 
-    async def go() -> list[str]:
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with server, httpx2.AsyncClient(trust_env=False) as client:
-            limit(client, 1)
-            found = [(await client.get(f"{url}/twice")).text]
-            with pytest.raises(httpx2.RemoteProtocolError, match="before its request was sent"):
-                await client.get(f"{url}/other")
-            return [*found, (await client.get(f"{url}/third")).text]
+    async def ask(client: httpx2.AsyncClient) -> list[Any]:
+        found = [(await client.get("/twice")).text]
+        with pytest.raises(httpx2.RemoteProtocolError, match="before its request was sent"):
+            await client.get("/other")
+        return [*found, (await client.get("/third")).text]
 
-    assert asyncio.run(go()) == ["/twice", "/third"]
+    assert talk(answer, ask) == ["/twice", "/third"]
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 529])
@@ -389,11 +402,9 @@ def test_a_lost_reply_is_asked_again_only_while_there_is_money(server: JudgeServ
     assert server.counts[MESSAGES] == 2
 
 
-def test_what_never_reached_the_judge_costs_nothing(server: JudgeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The port takes connections and never says a word of TLS."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        monkeypatch.setenv("ANTHROPIC_BASE_URL", f"https://127.0.0.1:{silent.getsockname()[1]}")
-        assert spent([None], server, max_usd=10, deadline_s=0.5) == 0
+@pytest.mark.usefixtures("silent")
+def test_what_never_reached_the_judge_costs_nothing(server: JudgeServer) -> None:
+    assert spent([None], server, max_usd=10, deadline_s=0.5) == 0
 
 
 def test_no_credit_stops_the_run(server: JudgeServer, store: VerdictStore) -> None:

@@ -57,7 +57,7 @@ for n, item in enumerate(items):
     made.append(outcome(item, verdict))
 for start in range(0, len(items), 100):
     record = BatchRecord(f"{start // 100:016x}", series.name, "accepted", (), tuple(made[start:start + 100]), 0.2, "", "")
-    store.close(record)
+    store.write_closed(record)
 print(len(items))
 """
 

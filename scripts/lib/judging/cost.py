@@ -61,7 +61,7 @@ class Budget:
 
     async def reserve(self, usd: float) -> None:
         """Set so much aside, once what others set aside is settled and leaves enough. Raises Stopped where it cannot."""
-        while self.spent_usd + self._reserved_usd + usd > self.max_usd:
+        while not self.reserve_more(usd):
             if self.spent_usd + usd > self.max_usd:
                 raise Stopped(
                     f"max_usd: ${self.spent_usd:.2f} of ${self.max_usd:g} are spent, and what is next could cost "
@@ -69,7 +69,6 @@ class Budget:
                 )
             self._settled.clear()
             await self._settled.wait()
-        self._reserved_usd += usd
 
     def reserve_more(self, usd: float) -> bool:
         """Set so much more aside if it fits now; never waits, since the caller holds what others may wait for."""

@@ -148,7 +148,7 @@ class JudgeRun:
         closed = self._store.batches.get(batch.name)
         if closed is not None:
             # A crash while it was being closed: the record stands, the rest of the closing is done now.
-            self._store.close(closed)
+            await asyncio.to_thread(self._store.write_closed, closed)
             return
         verdicts = {i.digest: found for i in batch.items if (found := _mine(self._store, batch, i)) is not None}
         todo = [i for i in batch.items if i.digest not in verdicts or verdicts[i.digest].transient]

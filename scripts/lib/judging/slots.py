@@ -54,11 +54,11 @@ class Sending:
         if self.timeout.when() is not None:
             yield
             return
+        clock = asyncio.get_running_loop().time
+        begin = clock()
         self._start()
         yield
-        until = self.timeout.when()
-        assert until is not None
-        self._left_s = until - asyncio.get_running_loop().time()
+        self._left_s -= clock() - begin
         self.timeout.reschedule(None)
 
 

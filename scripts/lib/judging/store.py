@@ -202,11 +202,6 @@ class VerdictStore:
         """True where a failed batch had the pair and nothing has taken its verdict's place since."""
         return pair in self._quarantined and self.read(verdict_digest(self.series, pair)) is None
 
-    def close(self, record: BatchRecord) -> None:
-        """Close a batch on disk and here."""
-        self.write_closed(record)
-        self.remember(record)
-
     def write_closed(self, record: BatchRecord) -> None:
         """Write a batch's record, move a failed batch's verdicts away, and take the batch off the open ones.
 
