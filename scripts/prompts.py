@@ -1,8 +1,9 @@
-"""Look after the questions: lint, freeze, controls; and make suites out of public benchmarks."""
+"""Look after the questions: lint, freeze, controls, try an answer; and make suites out of public benchmarks."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections import Counter
@@ -18,6 +19,8 @@ from scripts.lib.prompt_lint import CONTROLS, Level, checked_weight, control_rat
 from scripts.lib.prompt_loader import load_suites
 from scripts.lib.prompt_manifest import freeze
 from scripts.lib.public_benchmarks import BENCHMARKS, import_benchmark
+from scripts.lib.scoring.score import examine
+from scripts.lib.scoring.trial import as_json, as_text, find_question, read_answer
 
 
 def _folder(arguments: argparse.Namespace) -> Path:
@@ -63,6 +66,18 @@ def _controls(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _try(arguments: argparse.Namespace) -> int:
+    """What scoring says of one answer, check by check."""
+    folder: Path = arguments.prompts or load_config().prompts
+    question = find_question(folder, arguments.question)
+    examination = examine(question, read_answer(arguments.answer), arguments.finish)
+    if arguments.format == "json":
+        print(json.dumps(as_json(question, examination), ensure_ascii=False, indent=2))
+    else:
+        print(as_text(question, examination))
+    return 0
+
+
 def _lengths(arguments: argparse.Namespace) -> int:
     """How long the generated contexts are for a model, by its own tokenizer, beside the estimate that planning starts from."""
     planner = load_planner(load_config())
@@ -102,6 +117,17 @@ def _arguments() -> argparse.Namespace:
         if name == "lint":
             command.add_argument("--no-code", action="store_true", help="do not run the references of code questions")
         command.set_defaults(run=run)
+    trial = commands.add_parser(
+        "try",
+        help="score one answer: every check's verdict, what it took for the answer, and why",
+        description="Score one answer as a review would: every check's verdict, what it took for the answer, and why.",
+    )
+    trial.add_argument("question", metavar="SUITE/ID", help="such as math/t1_q1_apples")
+    trial.add_argument("--answer", required=True, metavar="FILE", help="the model's output as it came; - for standard input")
+    trial.add_argument("--prompts", type=Path, metavar="FOLDER", help="suites (default: the configuration's)")
+    trial.add_argument("--finish", default="stop", choices=("stop", "length", "timeout"), help="why the answer ended")
+    trial.add_argument("--format", default="text", choices=("text", "json"))
+    trial.set_defaults(run=_try)
     lengths = commands.add_parser("lengths", help="tokens of the generated contexts, by a model's own tokenizer")
     lengths.add_argument("--model", required=True, help="a key under roles: whose weights are here")
     lengths.add_argument("--lock", action="store_true", help=f"keep the counts in {FILE}, for planning")

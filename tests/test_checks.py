@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from scripts.lib import checks, sandbox
-from scripts.lib.answers import clean
+from scripts.lib.scoring import sandbox
+from scripts.lib.scoring.answer_text import clean
 from scripts.lib.check_types import CHECK_PARAMETERS
-from scripts.lib.checks import CHECKS, score_answer
+from scripts.lib.scoring.checks import CHECKS
+from scripts.lib.scoring.score import score_answer
 from scripts.lib.prompt_loader import Check, Criterion, Question
 
 SCHEMA = {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}, "additionalProperties": False}
@@ -191,5 +192,5 @@ def test_hostile_answers_end_in_bounded_time(answer: str) -> None:
     start = time.perf_counter()
     for kind, params, _, _ in GOLDEN:
         if kind not in ("math", "code"):
-            checks.CHECKS[kind](clean(answer, "What?"), params)
+            CHECKS[kind](clean(answer, "What?"), params)
     assert time.perf_counter() - start < 5

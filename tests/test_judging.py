@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.checks import score_answer
+from scripts.lib.scoring.score import score_answer
 from scripts.lib.errors import BenchError
 from scripts.lib.judge import material, user_prompt
 from scripts.lib.judging import Item, Journal, Keep, Reply, Role, Series, Stopped, make_series

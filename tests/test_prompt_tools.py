@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.checks import score_answer
+from scripts.lib.scoring.score import score_answer
 from scripts.lib.errors import BenchError
 from scripts.lib.prompt_lengths import count, name_of, prompt_tokens, read_lengths, store
 from scripts.lib.prompt_loader import Question, load_suites
@@ -220,6 +220,7 @@ def ifeval(folder: Path) -> Path:
             "kwargs": [{}, {"relation": "less than", "num_words": 5}],
         },
         {"key": 2, "prompt": "Write.", "instruction_id_list": ["language:response_language"], "kwargs": [{"language": "de"}]},
+        {"key": 3, "prompt": "Write.", "instruction_id_list": ["language:response_language"], "kwargs": [{}]},
     )  # fmt: skip
 
 
@@ -256,7 +257,7 @@ def test_tiers_and_answers_of_public_questions(tmp_path: Path) -> None:
     assert tiers == {"anatomy_0001": 2, "college_biology_0001": 3, "high_school_physics_0001": 1}
     sums = imported("gsm8k", tmp_path)
     assert (sums["q0000"].tier, sums["q0001"].tier) == (1, 3) and "<<" not in sums["q0000"].reference_answer
-    assert passed(sums["q0001"], "So it is 1250. The answer is 1,250.")
+    assert passed(sums["q0001"], "So it is 1250.\n#### 1,250") and not passed(sums["q0001"], "The answer is 1,250.")
 
 
 def test_a_text_may_hold_other_ends_of_lines(tmp_path: Path) -> None:
@@ -272,8 +273,10 @@ def test_a_text_may_hold_other_ends_of_lines(tmp_path: Path) -> None:
 def test_instructions_are_checked_and_what_cannot_be_is_unscored(tmp_path: Path) -> None:
     questions = imported("ifeval", tmp_path)
     assert passed(questions["q1"], "four words and done") and not passed(questions["q1"], "one, two, three, four, five")
-    assert score_answer(questions["q2"], "Guten Tag", "stop").score is None
-    assert (questions["q1"].tier, questions["q2"].tier) == (2, 1)
+    assert passed(questions["q2"], "Guten Tag, wie geht es Ihnen heute?")
+    assert not passed(questions["q2"], "Good morning, and how are you today?")
+    assert score_answer(questions["q3"], "Guten Tag", "stop").score is None
+    assert [question.tier for question in questions.values()] == [2, 1, 1]
 
 
 def test_a_sample_is_seeded_and_spread_over_tiers(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from scripts.lib.sandbox import run_tests, unavailable
+from scripts.lib.scoring.sandbox import run_tests, unavailable
 
 TESTS = "assert f() == 1"
 HOSTILE = {

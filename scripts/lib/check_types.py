@@ -1,4 +1,4 @@
-"""The check types: their parameters and what each may hold. Read by the prompt loader; carried out by the check_* modules."""
+"""The check types: their parameters and what each may hold. Read by the prompt loader; carried out by `scoring/checks`."""
 
 from __future__ import annotations
 
@@ -13,15 +13,20 @@ from scripts.lib.errors import suggest
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Passed, failed, or (None) could not be run; with the reason in a few words."""
+    """Passed, failed, or (None) undecided or not run; with the reason in a few words.
+
+    `extracted` is what a check took for the answer, `evidence` the form and the text that it was taken from.
+    """
 
     passed: bool | None
     reason: str
+    extracted: str = ""
+    evidence: str = ""
 
 
-def outcome(passed: bool, yes: str, no: str) -> Outcome:
+def outcome(passed: bool, yes: str, no: str, extracted: str = "", evidence: str = "") -> Outcome:
     """An outcome with the reason that fits it."""
-    return Outcome(passed, yes if passed else no)
+    return Outcome(passed, yes if passed else no, extracted, evidence)
 
 
 def texts(value: Any) -> list[str]:
@@ -96,6 +101,10 @@ def _code(value: Any) -> str:
     return ""
 
 
+def _place(value: Any) -> str:
+    return "" if value in PLACES else f"expected {' or '.join(PLACES)}, found {value!r}{suggest(str(value), PLACES)}"
+
+
 def _calls(value: Any) -> str:
     if not isinstance(value, list) or not value:
         return "expected a list of calls"
@@ -108,6 +117,26 @@ def _calls(value: Any) -> str:
     return ""
 
 
+def _instruction(value: Any) -> str:
+    if isinstance(value, str) and value in INSTRUCTIONS:
+        return ""
+    return f"unknown instruction {value!r}{suggest(value, INSTRUCTIONS) if isinstance(value, str) else ''}"
+
+
+# IFEval's instructions; scoring.checks.ifeval decides each.
+INSTRUCTIONS = (
+    *("keywords:existence", "keywords:frequency", "keywords:forbidden_words", "keywords:letter_frequency"),
+    *("length_constraints:number_sentences", "length_constraints:number_paragraphs", "punctuation:no_comma"),
+    *("length_constraints:number_words", "length_constraints:nth_paragraph_first_word"),
+    *("detectable_content:number_placeholders", "detectable_content:postscript"),
+    *("detectable_format:number_bullet_lists", "detectable_format:constrained_response"),
+    *("detectable_format:number_highlighted_sections", "detectable_format:multiple_sections"),
+    *("detectable_format:json_format", "detectable_format:title", "combination:two_responses"),
+    *("combination:repeat_prompt", "language:response_language", "startend:end_checker", "startend:quotation"),
+    *("change_case:capital_word_frequency", "change_case:english_capital", "change_case:english_lowercase"),
+)
+# What of an answer a pattern sees.
+PLACES = ("answer", "last_line")
 CALL_KEYS = ("name", "arguments", "accept", "patterns", "optional")
 Kind = Callable[[Any], str]
 _COUNTED = (
@@ -133,7 +162,7 @@ CHECK_PARAMETERS: Mapping[str, Mapping[str, Kind]] = MappingProxyType(
         "normalized": {"value!": _text, "any_of": _texts},
         "items": {"value!": _texts, "ordered": _flag},
         "multiple_choice": {"value!": _text, "choices": _mapping},
-        "regex": {"required": _pattern, "forbidden": _pattern},
+        "regex": {"required": _pattern, "forbidden": _pattern, "on": _place},
         "contains": {"all": _texts, "any": _texts, "none": _texts},
         "json_schema": {"schema!": _schema, "only": _flag},
         "tool_call": {
@@ -145,6 +174,9 @@ CHECK_PARAMETERS: Mapping[str, Mapping[str, Kind]] = MappingProxyType(
         "em": {"value!": _text, "any_of": _texts},
         "code": {"entry_point": _text, "tests!": _code, "setup": _code, "timeout_s": _number},
         "needle": {"value!": _texts},
+        "ifeval": {"instruction!": _instruction, "kwargs": _mapping},
+        "gsm8k": {"value!": _text},
+        "mmlu": {"value!": _text},
     }
 )
 

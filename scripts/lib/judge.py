@@ -15,11 +15,11 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from scripts.lib.answers import clean
-from scripts.lib.check_json import parse_json
 from scripts.lib.prompt_types import Question
 from scripts.lib.records import digest
 from scripts.lib.rubric import CriterionScore, QuestionScore
+from scripts.lib.scoring.answer_text import clean
+from scripts.lib.scoring.checks.json_values import parse_json
 
 # Raised when a reply is scored differently: a new series of verdicts begins.
 SCORING_VERSION = 1

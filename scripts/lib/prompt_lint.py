@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from scripts.lib.checks import score_answer
 from scripts.lib.context_generator import generate
 from scripts.lib.errors import Problem
 from scripts.lib.prompt_manifest import compare
 from scripts.lib.prompt_types import Question, Suite
+from scripts.lib.scoring.score import score_answer
 
 REFUSAL = "I am sorry, but I cannot help with that."
 _RANDOM = "Seven lanterns drift over copper hills while the seventh drum forgets its own 1089 reasons."

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from scripts.lib.checks import SCORER_VERSION, score_answer
 from scripts.lib.judge import material
 from scripts.lib.judge_config import CHECKS, CLAUDE, JudgeConfig
 from scripts.lib.judging import Series, make_series
 from scripts.lib.judging.store import VerdictStore
 from scripts.lib.prompt_types import Question
 from scripts.lib.rubric import QuestionScore
+from scripts.lib.scoring.score import SCORER_VERSION, score_answer
 
 
 @dataclass(frozen=True, slots=True)

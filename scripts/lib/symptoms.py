@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
+from scripts.lib.foreign_text import REPLACEMENT
 from scripts.lib.records import CellRecord
 
 LOOP, ECHO, EMPTY, GARBAGE, GUARD, CRASH = (
@@ -43,10 +44,21 @@ def is_echo(answer: str, prompt: str) -> bool:
     return len(start) == ECHO_CHARACTERS and start in " ".join(answer.split())
 
 
+def _is_broken(character: str) -> bool:
+    category = unicodedata.category(character)
+    if category == "Cn":
+        # Unicode keeps these blocks for pictographs: emoji newer than this Python's tables are no garbage.
+        return not ("\U0001f000" <= character <= "\U0001faff" or "\U0001fc00" <= character <= "\U0001fffd")
+    return character == REPLACEMENT or (character not in "\n\r\t" and category in ("Cc", "Co", "Cs"))
+
+
 def is_garbage(answer: str) -> bool:
-    """True when more than a few of the characters are replacement, control, unassigned or private ones."""
-    bad = sum(c == "�" or (c not in "\n\r\t" and unicodedata.category(c) in ("Cc", "Cn", "Co", "Cs")) for c in answer)
-    return bad > GARBAGE_SHARE * max(len(answer), 1)
+    """True when more than a few of the characters are replacement, control, unassigned or private ones.
+
+    Replacement characters at the very end are a character that the last token cut in two.
+    """
+    text = answer.rstrip(REPLACEMENT)
+    return sum(map(_is_broken, text)) > GARBAGE_SHARE * max(len(text), 1)
 
 
 def symptoms(record: CellRecord, prompt: str) -> tuple[str, ...]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from scripts.lib.checks import score_answer
 from scripts.lib.errors import BenchError, suggest
 from scripts.lib.judge_config import CHECKS
 from scripts.lib.judging.answers import Answer
 from scripts.lib.judging.instrument import Measure, agreement
 from scripts.lib.judging.store import VERDICTS, VerdictStore, all_series
+from scripts.lib.scoring.score import score_answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from scripts.lib.answers import clean
 from scripts.lib.modes import Mode
+from scripts.lib.scoring.answer_text import clean
 from scripts.lib.symptoms import ECHO, EMPTY, is_echo
 from scripts.lib.weights import without_part
 

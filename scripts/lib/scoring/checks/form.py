@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from scripts.lib.answers import normalize
-from scripts.lib.check_json import parse_json
 from scripts.lib.check_types import COUNTED, Outcome, texts
+from scripts.lib.scoring.checks.json_values import only_json
+from scripts.lib.scoring.fences import fenced_blocks
+from scripts.lib.scoring.words import Text
 
 _BULLET = re.compile(r"\s*[-*•+]\s+\S")
 _NUMBERED = re.compile(r"\s*\d+[.)]\s+\S")
@@ -41,23 +42,19 @@ _COUNTS: dict[str, Callable[[str], int]] = {
     "highlights": lambda text: len(re.findall(r"(?<!\*)\*{1,2}[^\s*][^*\n]{0,200}\*{1,2}(?!\*)", text)),
     "digits": lambda text: sum(c.isdigit() for c in text),
     "capital_words": lambda text: sum(sum(map(str.isalpha, w)) > 1 and w.isupper() for w in words(text)),
-    "code_blocks": lambda text: len(re.findall(r"^\s*```", text, re.M)) // 2,
+    "code_blocks": lambda text: len(fenced_blocks(text)),
     "questions": lambda text: text.count("?"),
     "characters": len,
 }
 
 
-def _occurrences(text: str, phrase: str) -> int:
-    return len(re.findall(rf"(?<!\w){re.escape(normalize(phrase))}(?!\w)", normalize(text)))
+_WHOLE_FENCE = re.compile(r"\A(?P<fence>`{3,}|~{3,})[^\n`]*\n(?P<body>.*?)\n?[ \t]*(?P=fence)[`~]*\Z", re.DOTALL)
 
 
-def _json(text: str) -> bool:
-    body = re.sub(r"\A```(?:json)?\s*|\s*```\Z", "", text.strip(), flags=re.I)
-    try:
-        parse_json(body)
-    except ValueError:
-        return False
-    return True
+def _unfenced(text: str) -> str:
+    """The text without a fence around the whole of it."""
+    whole = _WHOLE_FENCE.match(text)
+    return whole["body"] if whole is not None and whole["fence"] not in whole["body"] else text
 
 
 _FLAGS: dict[str, Callable[[str], bool]] = {
@@ -65,7 +62,7 @@ _FLAGS: dict[str, Callable[[str], bool]] = {
     "all_uppercase": lambda text: text == text.upper() and text != text.lower(),
     "no_commas": lambda text: "," not in text and any(c.isalpha() for c in text),
     "title": lambda text: re.search(r"<<[^<>\n]+>>", text) is not None,
-    "json": _json,
+    "json": only_json,
     "quoted": lambda text: len(text) > 2 and text[0] in '"“' and text[-1] in '"”',
 }
 
@@ -76,7 +73,7 @@ def _bounds(found: int, name: str, wanted: int) -> bool:
 
 def _keywords(text: str, name: str, wanted: Mapping[str, int]) -> str:
     for word, count in wanted.items():
-        have = text.lower().count(str(word).lower()) if name.startswith("letters") else _occurrences(text, str(word))
+        have = text.lower().count(str(word).lower()) if name.startswith("letters") else Text(text).count(str(word))
         if not _bounds(have, name, count):
             return f"{word!r} {have} times, expected {name.partition('_')[2] or 'exactly'} {count}"
     return ""
@@ -127,7 +124,7 @@ def _violation(text: str, name: str, wanted: Any, params: Mapping[str, Any]) -> 
     if base == "line_words":
         return _line_words(text, name, wanted)
     if name == "forbidden_words":
-        return next((f"has {word!r}" for word in texts(wanted) if _occurrences(text, word)), "")
+        return next((f"has {word!r}" for word in texts(wanted) if Text(text).count(word)), "")
     if name == "lines_start_with":
         return _lines_start(text, texts(wanted))
     if name in ("starts_with", "ends_with"):
@@ -143,12 +140,13 @@ def _violation(text: str, name: str, wanted: Any, params: Mapping[str, Any]) -> 
 
 
 def check_constraints(answer: str, params: Mapping[str, Any]) -> Outcome:
-    """Every constraint holds. An empty answer meets none."""
-    text = answer.strip()
-    if not text:
+    """Every constraint holds. An empty answer meets none; a fence around the whole answer is no part of it."""
+    whole = answer.strip()
+    text = _unfenced(whole)
+    if not text.strip():
         return Outcome(False, "empty answer")
     for name, wanted in params.items():
-        said = _violation(text, name, wanted, params)
+        said = _violation(whole if name.startswith("code_blocks") else text, name, wanted, params)
         if said:
             return Outcome(False, said)
     return Outcome(True, "form holds")

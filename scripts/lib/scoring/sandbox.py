@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,6 +54,12 @@ def encode(value, depth=0):
         return ["i", hex(value)]
     if isinstance(value, float):
         return ["f", float(value).hex()]
+    if type(value).__module__ in ("fractions", "decimal", "_decimal", "_pydecimal") and hasattr(value, "as_integer_ratio"):
+        try:
+            above, below = value.as_integer_ratio()
+            return ["q", hex(above), hex(below)]
+        except (ValueError, OverflowError):
+            return ["o", type(value).__name__]
     if isinstance(value, complex):
         return ["c", value.real.hex(), value.imag.hex()]
     if isinstance(value, str):
@@ -157,6 +164,21 @@ class _Unlike:
         return f"a {self.name}"
 
 
+class _Constant:
+    """What `is` asks for: `assert f() is True` is not met by 1."""
+
+    def __init__(self, value: object):
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self.value) and other == self.value
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return repr(self.value)
+
+
 @dataclass
 class Program:
     """Tests made to report: the source to run inside, and what each report must be (by number)."""
@@ -197,9 +219,10 @@ class _Reporter(ast.NodeTransformer):
         if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], (ast.Eq, ast.Is)):
             for literal, other in ((test.comparators[0], test.left), (test.left, test.comparators[0])):
                 try:
-                    return other, ast.literal_eval(literal)
+                    value = ast.literal_eval(literal)
                 except (ValueError, TypeError, SyntaxError):
                     continue
+                return other, _Constant(value) if isinstance(test.ops[0], ast.Is) else value
         return ast.Call(ast.Name("bool", ast.Load()), [test], []), True
 
 
@@ -224,6 +247,8 @@ def _decode(coded: list[Any]) -> Any:
         return str(rest[0])
     if mark == "f":
         return float.fromhex(rest[0])
+    if mark == "q":
+        return Fraction(int(rest[0], 16), int(rest[1], 16))
     if mark == "c":
         return complex(float.fromhex(rest[0]), float.fromhex(rest[1]))
     if mark == "y":

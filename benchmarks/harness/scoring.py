@@ -1,0 +1,176 @@
+"""The checks as instruments: sensitivity and specificity per check type on labelled answers, beside other harnesses' scorers.
+
+Sensitivity is the share of right answers that pass, specificity the share of wrong ones that do not; an answer that a check leaves
+unscored passes neither way, and is counted in a column of its own. Prints Markdown tables:
+    python -m benchmarks.harness.scoring [--corpus DIR]
+The scorers of lm-evaluation-harness, inspect_ai and math-verify need an environment of their own:
+    python3 -m venv DIR
+    DIR/bin/pip install --no-deps --require-hashes -r benchmarks/harness/peers/requirements.lock
+    python -m benchmarks.harness.scoring --peers DIR/bin/python
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tabulate import tabulate
+from tqdm import tqdm
+
+from benchmarks.harness.answers_corpus import (
+    BUILT_IN,
+    FOLDER,
+    RIGHT,
+    UNDECIDABLE,
+    WRONG,
+    Labelled,
+    answers,
+    kinds,
+    questions,
+    verdict,
+)
+from scripts.lib.errors import BenchError, run_cli
+from scripts.lib.statistics import pass_rate
+
+PEERS = Path("benchmarks/harness/peers/score.py")
+OURS = "ours"
+# Passed: True, False, or None (unscored); by the answer's id.
+Verdicts = Mapping[str, bool | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """How an instrument did on labelled answers."""
+
+    passed_right: int
+    right: int
+    stopped_wrong: int
+    wrong: int
+    unscored: int
+
+    @property
+    def balanced(self) -> float:
+        """The mean of sensitivity and specificity, 0 to 1."""
+        return (self.passed_right / max(self.right, 1) + self.stopped_wrong / max(self.wrong, 1)) / 2
+
+    def told(self) -> list[str]:
+        """Sensitivity and specificity with their 95 % intervals and numbers, and the share left unscored."""
+        both = [_share(self.passed_right, self.right), _share(self.stopped_wrong, self.wrong)]
+        return [*both, str(self.unscored)]
+
+
+def _share(count: int, total: int) -> str:
+    if not total:
+        return "–"
+    rate = pass_rate({i: [float(i < count)] for i in range(total)})
+    assert rate is not None and rate.low is not None and rate.high is not None
+    return f"{100 * rate.value:.1f} % ({100 * rate.low:.1f}–{100 * rate.high:.1f}, {count}/{total})"
+
+
+def accuracy(items: Iterable[Labelled], passed: Verdicts) -> Accuracy:
+    """An instrument's verdicts against the labels; answers that the label calls undecidable are left out."""
+    known = [item for item in items if item.verdict != UNDECIDABLE]
+    right = [passed.get(item.id) for item in known if item.verdict == RIGHT]
+    wrong = [passed.get(item.id) for item in known if item.verdict == WRONG]
+    unscored = sum(outcome is None for outcome in (*right, *wrong))
+    return Accuracy(sum(p is True for p in right), len(right), sum(p is not True for p in wrong), len(wrong), unscored)
+
+
+def ours(items: Sequence[Labelled], folder: Path) -> Verdicts:
+    """The project's own verdicts."""
+    said = {item.id: verdict(item, folder) for item in tqdm(items, desc="ours", unit="answer", disable=None)}
+    return {name: None if found == UNDECIDABLE else found == RIGHT for name, found in said.items()}
+
+
+def peers(python: Path, items: Sequence[Labelled], folder: Path) -> dict[str, dict[str, bool | None]]:
+    """Other harnesses' verdicts: scorer -> id -> passed. Raises BenchError where their environment does not work."""
+    rows = []
+    for item in items:
+        checks = [check for criterion in questions(folder)[item.question].scoring for check in criterion.checks]
+        if len(checks) == 1:
+            params = dict(checks[0].params)
+            rows.append({"id": item.id, "type": checks[0].type, "params": params, "answer": item.answer})
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    print(f"other harnesses score {len(rows)} answers; that takes a minute or two per thousand", file=sys.stderr)
+    made = subprocess.run([python, PEERS], input=text, stdout=subprocess.PIPE, text=True, check=False)
+    if made.returncode:
+        raise BenchError(f"{python}: {PEERS} ended with {made.returncode}; install its lock as `--help` says")
+    found: dict[str, dict[str, bool | None]] = defaultdict(dict)
+    for line in made.stdout.splitlines():
+        row = json.loads(line)
+        found[row["scorer"]][row["id"]] = row["passed"]
+    return found
+
+
+def _best(tool: str, items: Sequence[Labelled], verdicts: Mapping[str, Verdicts]) -> tuple[str, Accuracy] | None:
+    """A tool's best scorer for these answers, by the mean of sensitivity and specificity."""
+    ids = {item.id for item in items}
+    scored = [
+        (name, accuracy(items, passed))
+        for name, passed in verdicts.items()
+        if name.startswith(tool) and ids & set(passed)
+    ]
+    return max(scored, key=lambda pair: pair[1].balanced, default=None)
+
+
+def _table(found: Mapping[str, Sequence[Labelled]], own: Verdicts) -> str:
+    rows = [[kind, *accuracy(items, own).told()] for kind, items in found.items()]
+    together = [item for items in found.values() for item in items]
+    rows.append(["**all**", *accuracy(together, own).told()])
+    return tabulate(rows, ["check", "sensitivity", "specificity", "unscored"], tablefmt="pipe", disable_numparse=True)
+
+
+def _beside(found: Mapping[str, Sequence[Labelled]], own: Verdicts, others: Mapping[str, Verdicts]) -> str:
+    rows = []
+    for kind, items in found.items():
+        mine = accuracy(items, own)
+        rows.append([kind, OURS, *mine.told()[:2]])
+        for tool in ("lm-eval", "inspect_ai", "math-verify"):
+            best = _best(tool, items, others)
+            if best is not None:
+                rows.append(["", best[0], *best[1].told()[:2]])
+    return tabulate(rows, ["check", "scorer", "sensitivity", "specificity"], tablefmt="pipe", disable_numparse=True)
+
+
+def _disagreements(items: Iterable[Labelled], own: Verdicts) -> None:
+    for item in items:
+        passed = own[item.id]
+        said = UNDECIDABLE if passed is None else RIGHT if passed else WRONG
+        if said != item.verdict:
+            print(f"{item.id} {item.question}: labelled {item.verdict}, scored {said}: {item.answer[-120:]!r}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.harness.scoring",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--corpus", type=Path, default=FOLDER, help=f"labelled answers (default: {FOLDER})")
+    parser.add_argument("--peers", type=Path, metavar="PYTHON", help="the Python of the other harnesses' environment")
+    parser.add_argument("--only", nargs="+", metavar="CHECK", help="these check types alone")
+    parser.add_argument("--show", action="store_true", help="list every answer that is scored otherwise than it is labelled")
+    arguments = parser.parse_args()
+    wanted = arguments.only or kinds(arguments.corpus)
+    found = {kind: list(answers(kind, arguments.corpus)) for kind in wanted}
+    items = [item for group in found.values() for item in group]
+    own = ours(items, arguments.corpus)
+    print(_table(found, own))
+    if arguments.show:
+        print()
+        _disagreements(items, own)
+    if arguments.peers:
+        compared = {kind: group for kind, group in found.items() if kind != BUILT_IN}
+        others = peers(arguments.peers, [i for group in compared.values() for i in group], arguments.corpus)
+        print(f"\n{_beside(compared, own, others)}")
+    return 0
+
+
+if __name__ == "__main__":
+    run_cli(main)

@@ -1,0 +1,38 @@
+"""The checks by type: one function each, (answer proper, parameters) -> Outcome. Their parameters: `check_types.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from scripts.lib.check_types import Outcome
+from scripts.lib.scoring.checks import published, text
+from scripts.lib.scoring.checks.choices import check_multiple_choice
+from scripts.lib.scoring.checks.code import check_code
+from scripts.lib.scoring.checks.form import check_constraints
+from scripts.lib.scoring.checks.ifeval import check_ifeval
+from scripts.lib.scoring.checks.json_values import check_json_schema
+from scripts.lib.scoring.checks.mathematics import check_math
+from scripts.lib.scoring.checks.numbers import check_number
+from scripts.lib.scoring.checks.tools import check_tool_call
+
+CHECKS: Mapping[str, Callable[[str, Mapping[str, Any]], Outcome]] = {
+    "number": check_number,
+    "math": check_math,
+    "exact": text.check_exact,
+    "normalized": text.check_normalized,
+    "items": text.check_items,
+    "multiple_choice": check_multiple_choice,
+    "regex": text.check_regex,
+    "contains": text.check_contains,
+    "json_schema": check_json_schema,
+    "tool_call": check_tool_call,
+    "constraints": check_constraints,
+    "code": check_code,
+    "needle": text.check_needle,
+    "em": published.check_em,
+    "f1": published.check_f1,
+    "gsm8k": published.check_gsm8k,
+    "mmlu": published.check_mmlu,
+    "ifeval": check_ifeval,
+}

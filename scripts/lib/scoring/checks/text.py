@@ -1,0 +1,102 @@
+"""Checks of wording: exact and normalised match, lists, patterns, phrases, needles."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from scripts.lib.check_types import Outcome, outcome, texts
+from scripts.lib.patterns import PatternTimeout, found
+from scripts.lib.scoring.evidence import Undecided
+from scripts.lib.scoring.final_text import final_line, list_items, read_list, read_text, spoken
+from scripts.lib.scoring.words import Text
+
+
+def _wanted(params: Mapping[str, Any]) -> list[str]:
+    return [*texts(params["value"]), *texts(params.get("any_of"))]
+
+
+def check_exact(answer: str, params: Mapping[str, Any]) -> Outcome:
+    """The whole answer is `value` (or one of `any_of`), but for white space at its ends."""
+    given = answer.strip()
+    return outcome(
+        given in [value.strip() for value in _wanted(params)], "exact match", "not the exact text", given[:200]
+    )
+
+
+def check_normalized(answer: str, params: Mapping[str, Any]) -> Outcome:
+    """The answer (the whole, what it states as its answer, or its last line) has the words of `value` or one of `any_of`."""
+    read = read_text(answer, _wanted(params))
+    if isinstance(read, Undecided):
+        return Outcome(None, read.reason)
+    return outcome(
+        read.value, "match", f"no match with {params['value']}", spoken(read.text)[:200], f"{read.form}: {read.text}"
+    )
+
+
+def check_items(answer: str, params: Mapping[str, Any]) -> Outcome:
+    """The list that the answer ends on (by commas, `and`, arrows, bullets) has exactly these items; in order where `ordered`."""
+    wanted = [item for text in texts(params["value"]) for item in list_items(text, whole=True)]
+    ordered = bool(params.get("ordered"))
+
+    def same(given: list[str]) -> bool:
+        return given == wanted if ordered else Counter(given) == Counter(wanted)
+
+    read = read_list(answer, same)
+    if isinstance(read, Undecided):
+        return Outcome(None, read.reason)
+    given = list_items(read.text)
+    absent = [item for item in wanted if item not in given]
+    extra = [item for item in given if item not in wanted]
+    said = [f"lacks {', '.join(absent)[:60]}"] if absent else []
+    said += [f"unasked {', '.join(extra)[:60]}"] if extra else []
+    no = "; ".join(said) or "another order or count"
+    return outcome(read.value, "the list", no, ", ".join(given)[:200], f"{read.form}: {read.text}")
+
+
+_PLACES: Mapping[str, Callable[[str], str]] = {
+    "answer": str.strip,
+    "last_line": lambda answer: spoken(final_line(answer)),
+}
+
+
+def check_regex(answer: str, params: Mapping[str, Any]) -> Outcome:
+    """Every `required` pattern is found and no `forbidden` one, in the first 20,000 characters (`^` and `$` by line).
+
+    With `on: last_line` patterns see the last line only, without Markdown, LaTeX commands and polite sentences.
+    """
+    text = _PLACES[str(params.get("on") or "answer")](answer)
+    try:
+        for pattern in texts(params.get("required")):
+            if not found(pattern, text):
+                return Outcome(False, f"pattern not found: {pattern[:80]}")
+        for pattern in texts(params.get("forbidden")):
+            if found(pattern, text):
+                return Outcome(False, f"forbidden pattern found: {pattern[:80]}")
+    except PatternTimeout as error:
+        return Outcome(None, f"gave up on a pattern: {str(error)[:80]}")
+    # Nothing to forbid in nothing: an empty answer passes no check.
+    return outcome(bool(answer.strip()), "patterns hold", "empty answer")
+
+
+def check_contains(answer: str, params: Mapping[str, Any]) -> Outcome:
+    """States `all` phrases, at least one of `any`, and mentions none of `none` (whole words, normalised)."""
+    text = Text(answer)
+    absent = [phrase for phrase in texts(params.get("all")) if not text.states(phrase)]
+    if absent:
+        return Outcome(False, f"lacks {', '.join(absent)}")
+    wanted = texts(params.get("any"))
+    if wanted and not any(map(text.states, wanted)):
+        return Outcome(False, f"has none of {', '.join(wanted)}")
+    banned = [phrase for phrase in texts(params.get("none")) if text.count(phrase)]
+    if banned:
+        return Outcome(False, f"has {', '.join(banned)}")
+    return outcome(bool(answer.strip()), "phrases hold", "empty answer")
+
+
+def check_needle(answer: str, params: Mapping[str, Any]) -> Outcome:
+    """Every hidden fact is stated in the answer."""
+    text = Text(answer)
+    absent = [value for value in texts(params["value"]) if not text.states(value, as_subject=True)]
+    return outcome(not absent, "needle found", "needle not found")
