@@ -12,12 +12,14 @@ The scorers of lm-evaluation-harness, inspect_ai and math-verify need an environ
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tabulate import tabulate
@@ -36,6 +38,7 @@ from benchmarks.harness.answers_corpus import (
     verdict,
 )
 from scripts.lib.errors import BenchError, run_cli
+from scripts.lib.prompt_lint import uses_code
 from scripts.lib.statistics import pass_rate
 
 PEERS = Path("benchmarks/harness/peers/score.py")
@@ -146,6 +149,27 @@ def _disagreements(items: Iterable[Labelled], own: Verdicts) -> None:
             print(f"{item.id} {item.question}: labelled {item.verdict}, scored {said}: {item.answer[-120:]!r}")
 
 
+def _padded(items: Sequence[Labelled], characters: int) -> Iterator[Labelled]:
+    """The answers again and again, each made long by the reasoning of others before it."""
+    filler = "\n\n".join(item.answer for item in items if "<" not in item.answer and "|" not in item.answer)
+    while True:
+        for item in items:
+            before = (filler * (characters // max(len(filler), 1) + 1))[: max(characters - len(item.answer) - 2, 0)]
+            yield replace(item, answer=f"{before}\n\n{item.answer}")
+
+
+def speed(items: Sequence[Labelled], folder: Path, count: int, characters: int) -> float:
+    """Seconds of this process and its children for scoring so many answers of that length. Code is left out: it runs programs."""
+    timed = [item for item in items if not uses_code(questions(folder)[item.question])]
+    work = list(itertools.islice(_padded(timed, characters), count))
+    for item in timed[:50]:
+        verdict(item, folder)
+    start = time.perf_counter()
+    for item in tqdm(work, desc="timed", unit="answer", disable=None):
+        verdict(item, folder)
+    return time.perf_counter() - start
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.harness.scoring",
@@ -156,10 +180,15 @@ def main() -> int:
     parser.add_argument("--peers", type=Path, metavar="PYTHON", help="the Python of the other harnesses' environment")
     parser.add_argument("--only", nargs="+", metavar="CHECK", help="these check types alone")
     parser.add_argument("--show", action="store_true", help="list every answer that is scored otherwise than it is labelled")
+    parser.add_argument("--speed", type=int, metavar="N", help="only time the scoring of N answers of 20,000 characters")
     arguments = parser.parse_args()
     wanted = arguments.only or kinds(arguments.corpus)
     found = {kind: list(answers(kind, arguments.corpus)) for kind in wanted}
     items = [item for group in found.values() for item in group]
+    if arguments.speed:
+        seconds = speed(items, arguments.corpus, arguments.speed, 20_000)
+        print(f"{arguments.speed} answers of 20,000 characters: {seconds:.1f} s")
+        return 0
     own = ours(items, arguments.corpus)
     print(_table(found, own))
     if arguments.show:

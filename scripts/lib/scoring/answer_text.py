@@ -186,17 +186,18 @@ def written(answer: str) -> str:
 
 def clean(answer: str, prompt: str) -> str:
     """The answer proper: what the model wrote, without an echo of the prompt."""
-    return _without_echo(written(answer).strip(), _INVISIBLE.sub("", prompt).strip())
+    return without_echo(written(answer), prompt)
 
 
 _WORD = re.compile(r"\S+")
 
 
-def _without_echo(text: str, prompt: str) -> str:
-    """The text without the prompt's beginning, if it begins with that: an echo is no answer, what follows it is.
+def without_echo(text: str, prompt: str) -> str:
+    """What a model wrote without the prompt's beginning, if it begins with that: an echo is no answer, what follows it is.
 
     79 % of the answers of one archive began with the prompt.
     """
+    text, prompt = text.strip(), _INVISIBLE.sub("", prompt).strip()
     if not prompt or not text:
         return text
     if text.startswith(prompt):

@@ -83,23 +83,30 @@ _ANSWERS = ("answer", "solution", "antwort", "réponse", "respuesta", "risposta"
 _STATED = re.compile(
     rf"\b(?:{'|'.join(_ANSWERS)})\b[*_`\"”]{{0,6}}(?:\s+(?:correct[aeo]?|corretta|richtige))?"
     r"(?:,?\s+(?:therefore|then|thus|so|hence|finally|here|again|in\s+(?:this|that)\s+case|after\s+all),?)?"
-    r"(?:\s+(?:to|for|of)\s+(?:the|this|your|our|my)\s+(?!(?:first|second|third|next|previous|sub|other|part)\b)[^.:;!?\n=]{1,80}?)?"
+    r"(?:\s+(?:to|for|of)\s+(?:the|this|your|our|my)\s+(?!(?:first|second|third|next|previous|sub|other|part)\b)[^.:;!?\n=]{1,80}?"
+    r"|\s+(?:in|as)\s+[^.:;!?\n=]{1,40}?)?"
     r"\s*(?P<verb>\bis\b|\bare\b|\bwas\b|=|:|\bequals\b|\b(?:would|will|should|must|has\s+to|ought\s+to)\s+be\b|\bcomes\s+(?:out\s+)?(?:to|as)\b|\bbecomes\b|\bremains\b|['’]s\b|\b(?:ist|lautet|est|es|è|é)\b)",
     re.IGNORECASE,
 )
 # What makes a statement a condition, a question or somebody else's opinion: looked for in its own sentence, before it.
 _UNMEANT = re.compile(
     r"\b(?:if|whether|unless|suppose|assum\w+|(?-i:might|may)|could|tempting|naive\w*|wrongly|incorrect|wrong|mistaken\w*|would\s+(?:say|think)|thought|think\s+that\s+the"
-    r"|not\s+(?:say|sure)|what|check\s+that|verify\s+that|expect\w*|guess\w*|claim\w*|seems?|says?|said|initial|first|previous|earlier|old|original|partial|intermediate)\b"
-    r"|n['’]t\s+(?:say|think|sure)",
+    r"|not\s+(?:say|sure)|what|check\s+that|verify\s+that|expect\w*|guess\w*|claim\w*|seems?|says?|said)\b"
+    r"|n['’]t\s+(?:say|think|sure)|\b(?:initial|first|previous|earlier|old|original|partial|intermediate)\s+$",
     re.IGNORECASE,
 )
 _DENIED = re.compile(r"^[\s*_]*(?:(?:is|are|was)?\s*n['’]t|not|never|neither|no\s+longer)\b", re.IGNORECASE)
 _INSTEAD = re.compile(r"\b(?:but(?:\s+rather|\s+instead)?|rather|instead|it\s+is|it['’]s)\b[\s,:]*", re.IGNORECASE)
 _CORRECTION = re.compile(
-    r"\b(?:wait|correction|correcting|actually|sorry|apolog\w+|mistake\w*|mis(?:read|counted|calculated|stated|take)\w*|let\s+me\s+(?:re|correct|fix|redo|double|check)\w*"
+    r"\b(?:wait|correction|correcting|actually|sorry|apolog\w+|mistake\w*|mis(?:read|counted|calculated|stated|take)\w*|let\s+me\s+(?:re|correct|fix|redo|double|check)\w*|correct\s+(?:this|that|myself|it)\b"
     r"|on\s+second\s+thoughts?|scratch\s+that|was\s+wrong|is\s+wrong|wasn['’]t\s+right|not\s+(?:right|correct)|incorrect|oops|hold\s+on|re-?check\w*|reconsider\w*|revis\w+"
     r"|instead|error|should\s+(?:have\s+been|be)|updated?|corrected|hmm+|strike\s+that|i\s+meant|rather)\b|(?:^|[.!?\n]\s*)no[,.!:—-]",
+    re.IGNORECASE,
+)
+# A sentence that says that there is no answer.
+REFUSAL = re.compile(
+    r"\b(?:i|we)\s+(?:can(?:not|['’]t)|could\s*n[o'’]t|am\s+(?:not\s+able|unable)|(?:do|did)(?:\s+not|n['’]t)\s+know|will\s+not|won['’]t)\b"
+    r"|\b(?:cannot|can\s*not|impossible\s+to)\s+(?:be\s+)?(?:determine|say|tell|answer|know|calculat|comput)\w*\b|\bnot\s+enough\s+information\b|\b(?:is|was)\s+not\s+(?:stated|given|mentioned|specified|provided|known)\b",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n")
@@ -184,6 +191,8 @@ def _explicit(text: str) -> Iterator[Statement]:
 def _statement(form: str, rank: int, text: str, match: re.Match[str]) -> Iterator[Statement]:
     """The statement that a label or a verb begins; nothing where it is denied or empty."""
     value, place = _rest(text, match.end())
+    if _is_question(text, place):
+        return
     if _DENIED.match(value):
         instead = _INSTEAD.search(value)
         value = value[instead.end() :] if instead else ""
@@ -219,7 +228,8 @@ def statements(text: str) -> list[Statement]:
     for match in _LABEL.finditer(text):
         found += _statement("Answer:", LABELLED, text, match)
     for match in _beginning(_STATED, _ANSWERS, text):
-        if not is_unmeant(text, match.start()) and not _is_question(text, match.end()):
+        # A key of JSON has been read as such.
+        if not is_unmeant(text, match.start()) and text[match.start() - 1 : match.start()] not in ('"', "_"):
             supposed = match["verb"].lower().startswith(("would", "should"))
             found += _statement("the answer is", SUPPOSED if supposed else STATED, text, match)
     return in_order(found)

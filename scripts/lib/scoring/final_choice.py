@@ -14,15 +14,19 @@ from scripts.lib.scoring.evidence import (
     Reading,
     Statement,
     Undecided,
+    corrects,
     in_order,
     is_unmeant,
     settle,
     statements,
     tail,
 )
-from scripts.lib.scoring.words import Text, same, words
+from scripts.lib.scoring.words import looked_at, same, words
 
 LETTERS = "ABCDEFGHIJ"
+NONE = "none of them"
+_ASIDE = re.compile(r"(?<=\s)\([^()\n]{3,200}\)")
+_CONCLUDES = re.compile(r"\W*(?:so|therefore|thus|hence|in\s+conclusion)\b", re.IGNORECASE)
 # What may stand around a letter: quotes, brackets, Markdown, LaTeX.
 _OPEN = (
     r"(?:[\s*_`~\"'“”‘’$(\[{<]|\\(?:text(?:bf|it|rm)?|math(?:rm|bf|sf)|boxed|fbox|operatorname|bf|rm)\s*\{?|\\[(\[]){0,10}+"
@@ -41,7 +45,7 @@ _OTHER = re.compile(
 )
 _RIGHT = r"(?:(?:clearly|definitely|indeed|actually|therefore|thus|obviously|the|our|my|only|one|most|best|answer|option|choice)\s+)*(?:correct|right|true|best|accurate|appropriate|answer|valid|solution)\b(?!\s+(?:only\s+)?(?:if|when|in\s+part))"
 _IS_RIGHT = re.compile(
-    rf"(?<![\w'’])(?P<letter>[A-J]){_CLOSE}[):]?(?P<text>(?:(?!(?<![\w'’])[A-J](?![\w'’]))[^.\n:;,]){{0,80}}?)\s+(?:is|must\s+be|would\s+be|seems(?:\s+to\s+be)?|has\s+to\s+be)\s+{_OPEN}{_RIGHT}"
+    rf"(?<![\w'’])(?P<letter>[A-J]){_CLOSE}[):]?,?(?P<text>(?:(?!(?<![\w'’])[A-J](?![\w'’]))[^.\n:;,]){{0,80}}?)\s+(?:is|must\s+be|would\s+be|seems(?:\s+to\s+be)?|has\s+to\s+be)\s+{_OPEN}{_RIGHT}"
 )
 _I_CHOOSE = re.compile(
     rf"\b(?:I|we)(?:['’](?:d|ll|m|ve)|\s+(?:would|will|must|should|can|am|have))?\s+(?:therefore\s+|thus\s+|then\s+)?(?:choose|chose|chosen|pick(?:ed)?|select(?:ed)?|go(?:ing)?\s+(?:with|for)|say|vote\s+for|opt\s+for|conclude|answer)\s+{_FILLER}{_OPEN}(?P<letter>[A-J]){_CLOSE}(?![\w'’])",
@@ -49,7 +53,7 @@ _I_CHOOSE = re.compile(
 )
 _LEAVES = re.compile(
     rf"(?:\b(?:so|therefore|thus|hence|leaves?(?:\s+us)?(?:\s+with)?(?:\s+only)?|leaving(?:\s+us)?(?:\s+with)?(?:\s+only)?|it(?:['’]s|\s+is|\s+must\s+be|\s+has\s+to\s+be)|must\s+be|remains?|only|choose|go\s+with|select|pick|correct(?:\s+one)?\s+is|=>|→)[,:]?\s+)"
-    rf"(?:only\s+)?{_FILLER}{_OPEN}(?P<letter>[A-J]){_CLOSE}(?:[.):,;!](?=\s|$)|\s*$)",
+    rf"(?:only\s+)?{_FILLER}{_OPEN}(?P<letter>[A-J]){_CLOSE}(?:[.:,;!](?=\s|$)|\s*$)",
     re.IGNORECASE | re.MULTILINE,
 )
 _REMAINS = re.compile(
@@ -57,6 +61,12 @@ _REMAINS = re.compile(
 )
 _NOUN_IS = re.compile(
     rf"\b(?:option|choice|letter|alternative|selection)\b(?:\s+(?:here|of\s+the\s+(?:right|correct)\s+\w+))?\s+(?:is|would\s+be|must\s+be)\s+{_FILLER}{_OPEN}(?P<letter>[A-Ja-j]){_CLOSE}(?![\w'’])"
+)
+# Chinese: `答案是B`, `故选B`, `正确选项：B`.
+_CHINESE = re.compile(rf"(?:答案|选项|故选|应选|选择|选)\s*(?:是|为)?\s*[:：]?\s*{_OPEN}(?P<letter>[A-J])(?![A-Za-z'’])")
+_ORDINAL = re.compile(
+    r"\b(?P<place>first|second|third|fourth|fifth|last)\s+(?:option|choice|answer|one|statement|alternative)\s+(?:is|must\s+be)\s+(?:the\s+)?(?:only\s+)?(?:correct|right|true|answer|best)\b",
+    re.IGNORECASE,
 )
 # The last sentence ends on the letter: "The only prime is D.", "This is choice D.", "which gives (c)."
 _ENDS = re.compile(
@@ -72,6 +82,7 @@ _VERDICT_NO = re.compile(r"\b(?:incorrect|not|wrong|false|isn['’]t|un\w+)\b|[�
 _BOLD = re.compile(r"(?:\*\*|__)\(?([A-J])\)?(?:[.):]?|[.):]\s[^*\n]{0,80})(?:\*\*|__)")
 _CLAUSE = re.compile(r"[;:]\s+|\s[-–—]\s|,?\s(?=\b(?:because|since|unlike|whereas|while|although|though|but|not|so)\b)")
 _REASON = re.compile(r"(?:because|since|unlike|whereas|while|although|though|not)\b", re.IGNORECASE)
+_UNSURE = re.compile(r"\bI\s+(?:can(?:not|['’]t)\s+(?:say|tell|decide|answer)|do(?:\s+not|n['’]t)\s+know|am\s+not\s+sure)\b")
 _NEGATED = re.compile(r"\b(?:not|n['’]t|never|hardly|than)\b")
 _PROSE = re.compile(r"\s+(?:is|are|was|were|would|could|can|might|may|has|have|does|fails|holds|applies|seems)\b")
 _AFTER_ARTICLE = re.compile(
@@ -116,7 +127,7 @@ def _with_others(letter: str, rest: str, allowed: str) -> Choice:
     return Choice(letter)
 
 
-_CANDIDATE = re.compile(r"(?<![\w'’])[A-Ja-j](?![\w'’])")
+_CANDIDATE = re.compile(r"(?<![A-Za-z0-9_'’])[A-Ja-j](?![A-Za-z0-9_'’])")
 _DENIED = re.compile(r"\b(?:not|nor|neither|n['’]t)\s+(?:\w+\s+)?$", re.IGNORECASE)
 
 
@@ -142,7 +153,7 @@ def _line_end(text: str, place: int) -> int:
 def _prose(text: str) -> Iterator[Statement]:
     """Sentences that choose a letter: "B is correct", "I choose B", "so B."."""
     for begin, end in _windows(text):
-        for pattern in (_IS_RIGHT, _I_CHOOSE, _LEAVES, _REMAINS, _NOUN_IS):
+        for pattern in (_IS_RIGHT, _I_CHOOSE, _LEAVES, _REMAINS, _NOUN_IS, _CHINESE):
             for match in pattern.finditer(text, begin, end):
                 if not (pattern is _IS_RIGHT and _NEGATED.search(match["text"])):
                     yield from _sentence(text, match)
@@ -195,11 +206,28 @@ def _is_apart(text: str, match: re.Match[str]) -> bool:
     return not text[match.end() :].strip() and re.search(r"\n\s*\n\s*\Z", text[: match.start("letter")]) is not None
 
 
+# A choice of one of these words is meant where a clause begins with it: "there is no exception" says nothing.
+_SHORT = frozenset(("yes", "no", "true", "false", "none"))
+
+
 def _named(text: str, choices: Mapping[str, str]) -> list[str]:
     """The letters of the choices whose texts are stated; `white gold` names no `gold`."""
-    looked_at = Text(text)
-    named = [letter for letter, words in choices.items() if looked_at.states(words)]
-    return [a for a in named if not any(a != b and Text(choices[b]).states(choices[a]) for b in named)]
+    first = words(text[:40])[:1]
+    named = [
+        letter
+        for letter, choice in choices.items()
+        if (words(choice) == first if choice.lower().strip(".") in _SHORT else looked_at(text).states(choice, as_subject=True))
+    ]
+    return [a for a in named if not any(a != b and looked_at(choices[b]).states(choices[a]) for b in named)]
+
+
+def _by_place(text: str, choices: Mapping[str, str]) -> Iterator[Statement]:
+    """Statements such as "the last option is the right one"."""
+    letters = list(choices)
+    for match in _ORDINAL.finditer(text):
+        place = {"first": 0, "second": 1, "third": 2, "fourth": 3, "fifth": 4, "last": -1}[match["place"].lower()]
+        if letters and place < len(letters):
+            yield Statement("a sentence", STATED, match.start(), match.end(), letters[place], match.start())
 
 
 def _own_words(choices: Mapping[str, str]) -> dict[str, str]:
@@ -210,16 +238,18 @@ def _own_words(choices: Mapping[str, str]) -> dict[str, str]:
 
 def _by_text(text: str, choices: Mapping[str, str]) -> str | None:
     """The letter of the one choice whose text is stated: as the first sentence, else in the last clause that states just one."""
-    sentences = [piece for piece in re.split(r"\n+|(?<=[.!?])\s+", text) if piece.strip()]
-    for letter, choice in choices.items():
-        if sentences and same(sentences[0], choice):
-            return letter
+    sentences = [piece for piece in re.split(r"\n+|(?<=[.!?])\s+", _ASIDE.sub(" ", text)) if piece.strip()]
+    if sentences and not corrects(text, 0, len(text)):
+        for letter, choice in choices.items():
+            if same(sentences[0], choice):
+                return letter
+    sentences.sort(key=lambda sentence: _CONCLUDES.match(sentence) is not None)
     clauses = [clause for sentence in sentences for clause in _CLAUSE.split(sentence) if not _REASON.match(clause)]
     for piece in (*reversed(clauses), *reversed(sentences)):
         named = _named(piece, choices)
         if len(named) == 1:
             return named[0]
-    if _named(text, choices):
+    if any(looked_at(text).count(choice) for choice in choices.values()):
         return None
     own = _own_words(choices)
     letters = {own[word] for word in words(text) if word in own}
@@ -236,18 +266,27 @@ def read_choice(answer: str, value: str, choices: Mapping[str, str]) -> Reading[
         found = _letter(statement.text, allowed)
         sentence = re.split(r"(?<=[^\W\d_]{3}[.!?])\s", statement.text)[0]
         if found is None:
-            named = _named(sentence, choices)
-            return Choice(named[0]) if len(named) == 1 and statement.form not in ("a line", "a sentence") else None
+            if not choices or statement.form in ("a line", "a sentence"):
+                return None
+            phrase = _ASIDE.sub(" ", sentence)
+            named = _named(phrase, choices)
+            if not named and statement.rank <= LABELLED and 0 < len(words(phrase)) <= 3:
+                # "Answer: none": an answer of its own, and none of the choices.
+                return Choice(NONE)
+            return Choice(named[0]) if len(named) == 1 else None
         phrase = re.split(r"[.,;!\n]|\b(?:because|since|as)\b", re.sub(r"^\W*\w\W*", "", statement.text))[0]
         other = next((letter for letter, choice in choices.items() if same(phrase, choice)), found.letter)
         return found if other == found.letter else Choice(found.letter, (other,), doubt=True)
 
-    settled = settle(text, in_order([*statements(text), *_prose(text), *_lines(text, allowed)]), read)
+    found = [*statements(text), *_prose(text), *_lines(text, allowed), *_by_place(text, choices)]
+    settled = settle(text, in_order(found), read)
     if settled is not None:
         return settled
     bold = {m[1] for m in _BOLD.finditer(text) if m[1] in allowed}
     if len(bold) == 1:
         letter = bold.pop()
         return Reading(Choice(letter), "bold", letter)
+    if _UNSURE.search(text):
+        return None
     named = _by_text(text, choices)
     return Reading(Choice(named), "the choice's text", str(choices[named])) if named else None

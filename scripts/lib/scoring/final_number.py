@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from scripts.lib.scoring.courtesy import without_courtesy
+from scripts.lib.scoring.endings import clauses, concludes, is_beside, lines_from_end, paragraphs, sentences
 from scripts.lib.scoring.evidence import Reading, Statement, Undecided, settle, statements, tail
 from scripts.lib.scoring.quantities import Number, named_numbers, numbers, plain
 
@@ -24,15 +24,11 @@ _ALTERNATIVE = re.compile(
     r"[^\w\n]{0,4}(?:\w{1,15}[^\w\n]{1,2})?(?:or|and/or|and|to|through)\s+(?:maybe|perhaps|possibly|even|about)?\s*[$(]?\s*|\s*[-–—/]\s*",
     re.IGNORECASE,
 )
-_SENTENCE_GAP = re.compile(
-    r"(?<=[^\d\s][.!?])(?<!\b(?:sq|ca|vs|eq|no|st|mr|dr)\.)(?<!approx\.)(?<!e\.g\.)(?<!i\.e\.)[\"')\]*_]*\s+(?=\S)|(?<=\d[.!?])[\"')\]*_]*\s+(?=[A-Z(*\"“])|(?<=[.!?]\*\*)\s+(?=\S)",
-    re.IGNORECASE,
-)
 # The number right after one of these is what its sentence says; one after `from`, `of` or `per` is a detail.
 _VERB = re.compile(
     r"(?:\b(?:is|are|was|were|be|has|have|had|costs?|equals?|gives?|makes?|leaves?|left\s+with|gets?|becomes?|takes?|needs?|totals?"
     r"|pays?|earns?|gains?|contains?|weighs?|owns?|requires?|yields?|remains?|spends?|spent|travels?|lasts?|comes?\s+(?:out\s+)?to"
-    r"|amounts?\s+to|adds?\s+up\s+to|sums?\s+to|reach(?:es)?|obtain|find|get|at|total\s+of|answer|result)\b|[=:≈→])"
+    r"|(?:total|remainder|sum|difference|product|result|value|price|cost|distance|speed|length|area|probability|rest)\s+of|amounts?\s+to|adds?\s+up\s+to|sums?\s+to|reach(?:es)?|obtain|find|get|at|total\s+of|answer|result)\b|[=:≈→])"
     r"[\s*_$(\[{:=≈~\\]*(?:(?:now|then|still|exactly|only|about|approximately|around|roughly|just|equal\s+to|a\s+total\s+of|therefore|thus"
     r"|also|simply)[\s*_$:]*)*$",
     re.IGNORECASE,
@@ -40,29 +36,14 @@ _VERB = re.compile(
 _ROUNDED = re.compile(
     r"(?:\b(?:about|approximately|approx\.?|roughly|around|environ|circa|ca\.|rund|etwa)|~)\s*[$(*]*$", re.IGNORECASE
 )
-_ASIDE = re.compile(r"\([^()\n]{0,200}\)|\[[^\[\]\n]{0,200}\]")
-_AFTERWARDS = re.compile(
-    r"\W*(?:check|verification|verify(?:ing)?|proof|explanation|note|sanity\s+check|remark|reason(?:ing)?|steps?)\b",
+_DETAIL = re.compile(
+    r"\b(?:in|of|from|than|per|with|for|after|before|by|at|within|since|over|among|between|every|each|on|during|until)"
+    r"\s+(?:(?:the|an?|his|her|its|their|all|about|only|those|these|first|last|other)\s+){0,2}[$(*]*$",
     re.IGNORECASE,
 )
-_CONCLUDES = re.compile(
-    r"(?:^\W*|[,;:]\s+)(?:and\s+)?(?:so|therefore|thus|hence|in\s+total|altogether|finally|in\s+conclusion|consequently|overall)\b",
-    re.IGNORECASE,
-)
-# Sentences and clauses beside the answer: what would be otherwise, what others believe, remarks.
-_BESIDE = re.compile(
-    r"\bwould\s+(?:be|have|get|need|cost|make|give|become|then)\b|\bif\b|\b(?:could|might)\b|\bfor\s+comparison\b|\b(?:tip|note|hint|remark|fun\s+fact)\s*:"
-    r"|\bother\s+units\b|\bin\s+other\s+words,\s+it\s+is\s+not\b|\b(?:many|some|most)\s+(?:people|students|sources)\b|\bpeople\s+(?:believe|think|say)\b"
-    r"|\b(?:worth|important)\s+(?:noting|mentioning)\b|\bby\s+the\s+way\b|\binterestingly\b|\bincidentally\b|\bnot\s+(?:count|includ)\w+\b",
-    re.IGNORECASE,
-)
-_CLAUSE = re.compile(r";\s+|,\s+(?=but\b)|,?\s*(?=\b(?:because|since|as\s+the|weil|denn|puisque|porque)\b|因为)")
-_REASON = re.compile(r"\s*(?:because|since|as\s+the|weil|denn|puisque|porque)\b|\s*因为", re.IGNORECASE)
-_REFUSES = re.compile(
-    r"\b(?:i|we)\s+(?:can(?:not|['’]t)|could\s*n[o'’]t|am\s+(?:not\s+able|unable)|(?:do|did)(?:\s+not|n['’]t)\s+know|will\s+not|won['’]t)\b"
-    r"|\b(?:cannot|can\s*not|impossible\s+to)\s+(?:be\s+)?(?:determine|say|tell|answer|know|calculat|comput)\w*\b|\bnot\s+enough\s+information\b",
-    re.IGNORECASE,
-)
+_EQUATION_GAP = re.compile(r",\s+(?:and\s+|or\s+|the\s+)?(?=[^,=]{0,40}=)|\s+(?:and|or)\s+(?=[^,=]{0,20}=)")
+# What stands in brackets with a word or a unit is no answer.
+_ASIDE = re.compile(r"\((?=[^()]*[^\W\d_]{2})[^()\n]{0,200}\)|\[(?=[^\[\]]*[^\W\d_]{2})[^\[\]\n]{0,200}\]")
 _BOLD = re.compile(r"(?:\*\*|__)\s*([^*\n]{1,80}?)\s*(?:\*\*|__)")
 
 
@@ -120,14 +101,15 @@ def _after_equals(text: str, find: Find) -> Said | None:
     exact, _, rounded = text.partition("≈")
     if "=" not in exact:
         return None
+    if len(parts := _EQUATION_GAP.split(exact)) > 1 and all("=" in part for part in parts[-2:]):
+        # "x = 5 and y = 3": which one is meant?
+        values = [_leading(f"= {part.rpartition('=')[2]}", find) for part in parts[-2:]]
+        if values[0] is not None and values[1] is not None and values[0] != values[1]:
+            return Said(values[1].values, values[0].values[:1], doubt=True)
     said, nearly = _leading(f"= {exact.rpartition('=')[2]}", find), _leading(rounded, find)
     if said is None or nearly is None:
         return said
     return Said((*said.values, *nearly.values))
-
-
-def _sentences(text: str) -> list[str]:
-    return [sentence for sentence in _SENTENCE_GAP.split(text) if sentence.strip()]
 
 
 def _of_sentence(text: str, find: Find) -> Said | None:
@@ -135,19 +117,26 @@ def _of_sentence(text: str, find: Find) -> Said | None:
     if (said := _after_equals(text, find)) is not None:
         return said
     found = _candidates(text, find)
-    if not found:
-        return None
     told = [n for n in found if _VERB.search(text, max(0, n.start - 60), n.start)]
-    if not told or found[-1] in told:
-        return _with_alternatives(text, found[-1], found)
+    # "3 times in the 10 letters": what follows a preposition is a detail, unless there is nothing else.
+    main = [n for n in found if n in told or not _DETAIL.search(text, max(0, n.start - 30), n.start)]
+    if not main:
+        different = len({n.value for n in found}) > 1
+        return Said(found[-1].values, (found[0].value,), doubt=True) if different else _last(text, found, found)
+    if not told or main[-1] in told:
+        return _last(text, main, found)
     if len({n.value for n in told}) == 1:
-        return _with_alternatives(text, told[-1], found)
-    return Said(told[-1].values, (found[-1].value,), doubt=True)
+        return _last(text, told, found)
+    return Said(told[-1].values, (main[-1].value,), doubt=True)
+
+
+def _last(text: str, chosen: Sequence[Number], found: Sequence[Number]) -> Said | None:
+    return _with_alternatives(text, chosen[-1], found) if chosen else None
 
 
 def _of_statement(statement: Statement) -> Said | None:
     text = plain(statement.text)
-    sentence = next(iter(_sentences(text)), text)
+    sentence = next(iter(sentences(text)), text)
     for find in (numbers, named_numbers):
         said = _after_equals(sentence, find) or _leading(sentence, find)
         if said is not None:
@@ -159,29 +148,25 @@ def _of_statement(statement: Statement) -> Said | None:
     return Said(found[0].values) if len({n.value for n in found}) == 1 else None
 
 
-def _of_line(line: str, find: Find) -> Said | None:
-    """The number of a line: the bold one, else that of its concluding sentence, else of its last one that has any."""
+def _of_line(line: str, find: Find, everything: bool) -> Said | None:
+    """The number of a line: the bold one, else that of its concluding sentence, else of its last one that has any.
+
+    What stands beside the answer (remarks, hypotheses) is looked at only for `everything`.
+    """
     bold = [said for piece in _BOLD.findall(line) if (said := _of_bold(piece, find)) is not None]
     if bold:
         return bold[-1]
-    told = [(sentence, said) for sentence in _sentences(line) if (said := _of_clauses(sentence, find)) is not None]
-    told = [pair for pair in told if not _is_beside(pair[0])] or told
-    concluding = [pair for pair in told if _CONCLUDES.search(pair[0])]
-    return (concluding or told)[-1][1] if told else None
-
-
-def _is_beside(sentence: str) -> bool:
-    whole_aside = re.fullmatch(r"\W*\([^()]*\)\W*", sentence) is not None
-    return whole_aside or (_BESIDE.search(sentence) is not None and not _CONCLUDES.search(sentence))
+    told = [s for s in sentences(line) if everything or not is_beside(s)]
+    found = [(s, said) for s in told if (said := _of_clauses(s, find)) is not None]
+    concluding = [pair for pair in found if concludes(pair[0])]
+    return (concluding or found)[-1][1] if found else None
 
 
 def _of_clauses(sentence: str, find: Find) -> Said | None:
-    """The number of a sentence's main clause: reasons and what would be otherwise are looked at last."""
+    """The number of a sentence's main clause; its other clauses are looked at last."""
     bare = _ASIDE.sub(" ", sentence)
-    clauses = [clause for clause in _CLAUSE.split(bare) if clause.strip()]
-    main = [clause for clause in clauses if not _BESIDE.search(clause) and not _REASON.match(clause)]
-    for clause in (*reversed(main), bare, sentence):
-        if find is numbers and _CONCLUDES.match(clause) and not find(clause):
+    for clause in (*clauses(bare), bare, sentence):
+        if find is numbers and concludes(clause) and not find(clause):
             named = _of_sentence(clause, named_numbers)
             if named is not None:
                 return named
@@ -217,25 +202,15 @@ def _headline(paragraphs: Sequence[str]) -> Reading[Said] | None:
 
 def _ending(text: str) -> Reading[Said] | None:
     """The number that an answer ends on: of the last line that has one; verifications and remarks come after the answer."""
-    body = without_courtesy(text)
-    paragraphs = [p for p in re.split(r"\n\s*\n", body) if p.strip()]
-    if not paragraphs or _REFUSES.search(_sentences(paragraphs[-1])[-1]):
-        return None
-    if (headline := _headline(paragraphs)) is not None:
+    found = paragraphs(text)
+    if found and (headline := _headline(found)) is not None:
         return headline
-    telling = [p for p in paragraphs if not _AFTERWARDS.match(p)]
-    for find in (numbers, named_numbers, _all_numbers):
-        for candidates in (telling, paragraphs):
-            for skip in (_is_beside, lambda _line: False):
-                for line in _lines_from_end(candidates):
-                    if not skip(line) and (said := _of_line(line, find)) is not None:
-                        return Reading(said, "the end", line.strip())
+    for everything in (False, True):
+        for find in (numbers, named_numbers, _all_numbers):
+            for line in map(plain, lines_from_end(found)):
+                if (said := _of_line(line, find, everything)) is not None:
+                    return Reading(said, "the end", line.strip())
     return None
-
-
-def _lines_from_end(paragraphs: Sequence[str]) -> Iterator[str]:
-    for paragraph in reversed(paragraphs):
-        yield from reversed(plain(paragraph).split("\n"))
 
 
 def _all_numbers(text: str) -> list[Number]:

@@ -16,7 +16,7 @@ _LEAD = re.compile(
     r"^[\s>*_`#~•]*(?:(?:so|therefore|thus|hence)\b,?\s+)?(?:(?:the|my)\s+)?(?:final\s+)?answer(?:\s+is)?\b\s*[:=]?[\s*_`]*",
     re.I,
 )
-_END_OF_PHRASE = re.compile(r"[.!?](?=\s|$)|;\s|\s[-–—(]|,?\s(?:because|since|as|which|who|where|given|due)\b|\s\(")
+_END_OF_PHRASE = re.compile(r"[.!?](?=\s|$)|;\s|\s[-–—(]|,?\s(?:because|since|as|which|who|where|given|due)\b|,\s(?:with|so|but|after|before|when|meaning|in|at)\b|\s\(")
 _BULLET = re.compile(r"[ \t]*(?:[-*•+]|\(?\d{1,3}[.)])[ \t]+(?=\S)")
 
 
@@ -24,7 +24,8 @@ def spoken(text: str) -> str:
     """A piece of an answer without Markdown emphasis and LaTeX commands, as it would be read out."""
     for _ in range(3):
         text = _STYLE.sub(r" \1 ", text)
-    text = re.sub(r"\\[()\[\],;! ]|\$", " ", text.replace("\\_", "_"))
+    text = re.sub(r"\^\s*\{?\s*\\circ\s*\}?|\\degree\b", "°", text.replace("\\_", "_").replace("\\%", "%"))
+    text = re.sub(r"\\[()\[\],;! ]|\$", " ", text)
     text = re.sub(r"[*`]{1,3}|(?<!\w)_{1,2}(?=\S)|(?<=\S)_{1,2}(?!\w)|~~", "", text)
     return " ".join(text.split())
 
@@ -63,17 +64,28 @@ def read_text(answer: str, wanted: Sequence[str]) -> Reading[bool] | Undecided[b
     if settled is not None:
         return settled
     line = final_line(answer)
-    return Reading(_equals([spoken(line), _LEAD.sub("", spoken(line))], wanted), "the last line", line)
+    plain = spoken(line)
+    phrases = [plain, _LEAD.sub("", plain), _NAME.sub("", plain)]
+    if (told := _TOLD.search(plain)) is not None and not _OPEN_ENDED.search(told["phrase"]):
+        phrases.append(told["phrase"])
+    return Reading(_equals(phrases, wanted), "the last line", line)
 
+
+# "A hundred days from Tuesday is Thursday.": what the last sentence ends on.
+_TOLD = re.compile(r"(?:^|[.!?:,;]\s)[^.!?:;]*\b(?:is|are|was|be|it's|=)\s+(?P<phrase>[^,;:!?]{1,80}?)[.!]?$")
+# "Day: Saturday": a label of a word or two of its own.
+_NAME = re.compile(r"^[^\W\d_]\w*(?: \w+)?:\s+(?=[^:]+$)")
+_OPEN_ENDED = re.compile(r"\b(?:not|never|or|either|neither|than|if)\b", re.IGNORECASE)
 
 # --- lists -----------------------------------------------------------------------------------------------------------
 
 _ARROWS = re.compile(r"\s*(?:-+>|=+>|→|⇒|➜|➔|\\(?:right)?arrow|\\to\b|>(?!=)|&gt;|<(?![=/\w]))\s*")
-_SEPARATORS = (re.compile(r"\s*[;|\n]\s*"), re.compile(r"\s*,(?!\d{3}(?!\d))\s*|\s*[，、]\s*"), re.compile(r"\s*,\s*"))
+_SEPARATORS = (re.compile(r"\s*[;|\n]\s*|\s+/\s+"), re.compile(r"\s*,(?!\d{3}(?!\d))\s*|\s*[，、]\s*"), re.compile(r"\s*,\s*"))
 _JOINED = re.compile(
     r",?\s+(?:and|und|et|y|then|&)\s+(?:then\s+|finally\s+|lastly\s+)?|^(?:and|then|finally)\s+|\s+-+\s+", re.I
 )
-_DESCRIPTION = re.compile(r"\s+[-–—]\s+.*|:\s+.*|\s*\([^()]*\)$")
+_STEP = re.compile(r"^\s*(?:step|item|no\.?|number)\s+\d+\s*[:.)-]\s*", re.IGNORECASE)
+_DESCRIPTION = re.compile(r"\s+[-–—]\s+.*|:\s+.*|\s*\([^()]*\)\s*$")
 
 
 def list_items(text: str, whole: bool = False) -> list[str]:
@@ -102,7 +114,8 @@ def _split(text: str, commas: int = 1) -> list[str]:
     text = text.strip().strip("[](){}").rstrip(".")
     text = re.sub(r"[\"“”]", "", text)
     if "\n" in text:
-        return [_DESCRIPTION.sub("", _BULLET.sub("", line)) for line in text.split("\n") if line.strip()]
+        lines = [_STEP.sub("", _BULLET.sub("", line)) for line in text.split("\n") if line.strip()]
+        return [_DESCRIPTION.sub("", line) for line in lines]
     parts = _ARROWS.split(text)
     for pattern in (_SEPARATORS[0], _SEPARATORS[commas], _JOINED):
         if pattern is _SEPARATORS[commas] and len(parts) > 1:
@@ -112,7 +125,7 @@ def _split(text: str, commas: int = 1) -> list[str]:
 
 
 _BEFORE_LIST = re.compile(
-    r"^.*\b(?:are|is|be|order|by|of|includes?|namely|as|lists?|list\s+is)\b:?\s*(?=\S)|^[^:\n]{2,80}:\s+(?=\S)",
+    r"^.*\b(?:are|is|be|by|of|includes?|namely|as|lists?)\b:?\s*(?=\S)|^[^:\n]{2,80}:\s+(?=\S)",
     re.IGNORECASE,
 )
 _SENTENCE_GAP = re.compile(r"(?<=[^.\d][.!?])\s|(?<=\d[.!?])\s(?=[^\W\d_])|(?<=\)\.)\s")
@@ -121,6 +134,7 @@ _SENTENCE_GAP = re.compile(r"(?<=[^.\d][.!?])\s|(?<=\d[.!?])\s(?=[^\W\d_])|(?<=\
 def _readings(text: str, last: bool = False) -> Iterator[list[str]]:
     """The lists that a text may be: whole, or its first (or last) sentence, or what stands behind a colon or a verb there."""
     plain = spoken_lines(text)
+    plain = re.sub(r"(?<=[.!])\s*\([^()]*\)\s*$", "", plain)
     sentences = [s for s in _SENTENCE_GAP.split(plain) if s.strip()] if "\n" not in plain or not last else []
     sentences = sentences or [plain]
     sentence = sentences[-1 if last else 0]
@@ -158,7 +172,7 @@ def _last_lines(text: str) -> str:
     """The last paragraph where it is nothing but short lines without a sentence."""
     paragraph = re.split(r"\n[ \t]*\n", without_courtesy(text).strip())[-1]
     lines = [line for line in paragraph.split("\n") if line.strip()]
-    short = all(len(words(line)) <= 5 and not re.search(r"[.,;:!?]\s*$", line) for line in lines)
+    short = all(len(words(line)) <= 6 and not re.search(r"[.,;:!?]\s*$", line) for line in lines)
     return "\n".join(lines) if len(lines) > 1 and short else ""
 
 

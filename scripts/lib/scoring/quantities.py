@@ -17,6 +17,7 @@ _FRACTION = re.compile(
     r"(?P<whole>\d)?\s*\\[dtc]?frac\s*(?:\{\s*(?P<a>[-+−]?[\d.,]+)\s*\}\s*\{\s*(?P<b>[-+−]?[\d.,]+)\s*\}|(?P<c>\d)\s*(?P<d>\d))"
 )
 _DASH_SIGN = re.compile(r"(?:(?<=^)|(?<=[\s(=:$\[{,*]))[−–‒﹣－](?=\s?[$€£¥]?\.?\d)", re.MULTILINE)
+_SMALL_FRACTION = re.compile("(?P<above>[⁰¹²³⁴-⁹]+)[/⁄](?P<below>[₀-₉]+|[0-9]+)")
 # Emphasis, as in `_14_`; an underscore between digits separates thousands.
 _UNDERSCORES = re.compile(r"(?<!\w)_{1,3}(?=[-+$€£.\d])|(?<=[\d%])_{1,3}(?!\w)")
 _MINUS = str.maketrans(dict.fromkeys("−﹣－", "-"))
@@ -25,14 +26,14 @@ _MINUS = str.maketrans(dict.fromkeys("−﹣－", "-"))
 def plain(text: str) -> str:
     """LaTeX and typography reduced to plain signs: `\\tfrac{7}{2}` is `7/2`, `3½` is `3 1/2`, `10⁶` is `10^6`, a minus is `-`."""
     if "\\" in text:
-        text = _COMMAND_SPACE.sub("", text).replace("\\$", "$").replace("\\%", "%").replace("{,}", ",")
+        text = _COMMAND_SPACE.sub("", text).replace("\\$", "$").replace("\\%", "%")
         text = re.sub(r"(?<=\d)(?:\\,|\\ |\\;|~)(?=\d{3}(?!\d))", "", text)
         text = _FRACTION.sub(_as_ratio, _THIN_SPACE.sub(" ", _STYLE.sub(r" \1 ", text)))
         text = re.sub(r"\\(?:times|cdot)(?![A-Za-z])", "×", text)
         text = re.sub(r"\^\s*\{?\s*\\circ\s*\}?|\\degree(?![A-Za-z])", "°", text)
         text = re.sub(r"\\(?:approx|simeq|sim)(?![A-Za-z])", "≈", text)
         text = re.sub(r"\\[()\[\]]", " ", text)
-    text = _UNDERSCORES.sub("", text)
+    text = _SMALL_FRACTION.sub(_small_fraction, _UNDERSCORES.sub("", text.replace("{,}", ",")))
     text = _VULGAR.sub(lambda m: " " + unicodedata.normalize("NFKC", m[0]).replace("\u2044", "/"), text)
     text = _SUPERSCRIPT.sub(lambda m: "^" + unicodedata.normalize("NFKC", m[0]).replace("\u2212", "-"), text)
     text = re.sub("(?<=\\d)[\u00a0\u202f\u2009](?=\\d{3}(?!\\d))", "", text)
@@ -43,6 +44,11 @@ def plain(text: str) -> str:
         else text
     )
     return _DASH_SIGN.sub("-", text).translate(_MINUS)
+
+
+def _small_fraction(match: re.Match[str]) -> str:
+    above, below = (unicodedata.normalize("NFKC", part) for part in (match["above"], match["below"]))
+    return f" {above}/{below}"
 
 
 def _as_ratio(match: re.Match[str]) -> str:
@@ -77,7 +83,7 @@ _NUMBER = re.compile(
     (?P<ten>\s?(?:[×xX*·])\s?10\s?(?:\^\s?\{?\s?(?P<tens>[-+]?\d+)\s?\}?|\*\*\s?(?P<tens2>-?\d+)))?
     (?P<power>\s?(?:\^\s?\{?\s?|\*\*\s?(?=-?\d))(?P<to>-?\d+)\s?\}?)?
     (?P<ratio>\s?[/⁄]\s?(?P<divisor>\d+(?:\.\d+)?)(?![\d/]|\.\d))?
-    (?P<mixed>[ -](?P<upper>\d+)[/⁄](?P<lower>\d+)(?![\d/]))?
+    (?P<mixed>(?:[ -]|\sand\s)(?P<upper>\d+)[/⁄](?P<lower>\d+)(?![\d/]))?
     (?P<unit>\s?%|\s?(?:percent|per\ cent|pct)\b|[A-Za-zµΩ°]+(?![A-Za-z]*\d))?
     (?P<glued>\w*)
     (?P<outof>(?:\sout\sof|(?<=\b1)\sin)\s(?P<of>\d+)(?![\d.,]\d))?
@@ -94,12 +100,12 @@ _LABEL = re.compile(
     re.IGNORECASE,
 )
 # A number after a name inside a sentence belongs to the name: `with Apollo 11`, `on July 20`; so does a day before a month.
+_MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 _NAMED_AFTER = re.compile(
-    r"[a-z,;:)’']\s+(?!(?:Answer|Total|Result|Sum|Value|Equals|Is|Euro|Dollar|Rs)\b)[A-Z][a-z]+\s$"
+    rf"[a-z,;:)’'\d–—-]\s+(?!(?:{_MONTHS}|Answer|Total|Result|Sum|Value|Equals|Is|Euro|Dollar|Rs)\b)[A-Z][a-z]+\s$"
 )
-_MONTH = re.compile(
-    r"\s?(?:st|nd|rd|th)?\.?\s(?:of\s)?(?:January|February|March|April|May|June|July|August|September|October|November|December)\b"
-)
+_BEFORE_MONTH = re.compile(rf"\s?(?:st|nd|rd|th)?\.?\s(?:of\s)?(?:{_MONTHS})\b")
+_AFTER_MONTH = re.compile(rf"\b(?:{_MONTHS})\s$")
 # `2 hours and 30 minutes` is one quantity; the second unit is this many to the first.
 _PARTS = (
     (re.compile(r"(?:hours?|hrs?|h)\.?,?\s?(?:and\s)?$"), re.compile(r"\s?(?:minutes?|mins?|m)\b"), 60),
@@ -109,7 +115,7 @@ _PARTS = (
 )
 # Languages that write a decimal comma; two of their words tell.
 _CONTINENTAL = re.compile(
-    r"\b(?:der|die|das|ist|sind|und|nicht|insgesamt|beträgt|gerundet|sich|ein|eine|la|le|les|est|des|une|donc|el|los|es|una|il|che|della|het|een|jest)\b",
+    r"\b(?:der|die|das|dem|den|ist|sind|und|nicht|auf|nach|mit|von|zwei|insgesamt|beträgt|gerundet|sich|ein|eine|la|le|les|est|des|une|donc|el|los|es|una|il|che|della|het|een|jest)\b",
     re.I,
 )
 
@@ -212,8 +218,12 @@ def numbers(text: str) -> list[Number]:
             and unit.isalpha()
             and (rest[:1] in ("+", "-", "=", "^", "*") or (unit in "xyz" and rest[:1] not in ("", ".")))
         )
+        if match["currency"] and text[start - 1 : start] == "(" and text[end : end + 1] == ")":
+            # Accountants write a loss in brackets.
+            values = (values[0], -values[0])
         before = text[max(0, start - 24) : start]
-        label = marker or bool(_LABEL.search(before) or _NAMED_AFTER.search(before) or _MONTH.match(text, end))
+        day = values[0] <= 31 and bool(_BEFORE_MONTH.match(text, end) or _AFTER_MONTH.search(before))
+        label = marker or bool(_LABEL.search(before) or _NAMED_AFTER.search(before) or day)
         number = Number(values, start, end, label, coefficient)
         found[-1:] = _together(text, found[-1], number) if found else [number]
     return found
@@ -257,11 +267,16 @@ _TENS = {
     for value, word in enumerate(("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"), 2)
 }
 _LARGE = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
-_PIECES = {"half": 2, "halves": 2, "third": 3, "thirds": 3, "quarter": 4, "quarters": 4, "fourths": 4, "fifths": 5}
+_PARTS_OF_ONE = ("half", "third", "quarter", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth")
+_PIECES = {
+    **{name + plural: size for size, name in enumerate(_PARTS_OF_ONE, 2) for plural in ("", "s")},
+    **{"halves": 2, "fourth": 4, "fourths": 4, "hundredth": 100, "hundredths": 100},
+}
 _NAME = "|".join([*_UNITS, *_TENS, *_LARGE])
 _NAMED = re.compile(
-    rf"\b(?P<sign>(?:minus|negative)\s+)?(?:(?P<name>(?:{_NAME})(?:(?:\s+and\s+|[\s-]+)(?:{_NAME}))*)"
-    rf"(?:(?P<half>\s+and\s+a\s+half)|[\s-]+(?P<piece>{'|'.join(_PIECES)}))?|(?P<one>(?:a|one)\s+(?:half|quarter|third)))\b"
+    rf"\b(?P<sign>(?:minus|negative)\s+)?(?:(?P<one>(?:a|one)\s+(?:half|quarter|third)|one\s+in\s+(?P<size>{_NAME}))"
+    rf"|(?P<name>(?:{_NAME})(?:(?:\s+and\s+|[\s-]+)(?:{_NAME}))*)"
+    rf"(?:(?P<half>\s+and\s+a\s+half)|[\s-]+(?P<piece>{'|'.join(_PIECES)}))?)\b"
     r"|\b(?P<none>no\s+(?:\w+\s+){1,2}(?:left|remain(?:ing|s)?)|none\s+(?:\w+\s+){0,3}(?:left|remain(?:ing|s)?))\b",
     re.IGNORECASE,
 )
@@ -286,7 +301,8 @@ def named_numbers(text: str) -> list[Number]:
         if match["none"]:
             value = Fraction(0)
         elif match["one"]:
-            value = Fraction(1, _PIECES[match["one"].split()[-1].lower()])
+            size = _spelt(match["size"]) if match["size"] else _PIECES[match["one"].split()[-1].lower()]
+            value = Fraction(1, max(size, 1))
         else:
             value = Fraction(_spelt(match["name"])) + (Fraction(1, 2) if match["half"] else 0)
             value /= _PIECES[match["piece"].lower()] if match["piece"] else 1

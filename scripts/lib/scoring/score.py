@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from scripts.lib.check_types import Outcome
 from scripts.lib.prompt_types import Check, Criterion, Question
 from scripts.lib.rubric import CriterionScore, QuestionScore
-from scripts.lib.scoring.answer_text import clean, written
+from scripts.lib.scoring.answer_text import without_echo, written
 from scripts.lib.scoring.checks import CHECKS
 
 # Raised when a check decides differently: reviews are then made again, no inference is.
@@ -60,7 +60,8 @@ def examine(question: Question, answer: str, finish_reason: str) -> Examination:
 
     A truncated answer (`finish_reason` length or timeout) is scored as far as it goes, and noted.
     """
-    text, as_written = clean(answer, question.prompt_text()), written(answer)
+    as_written = written(answer)
+    text = without_echo(as_written, question.prompt_text())
     criteria = tuple(
         Examined(c, tuple((check, _run(check, text, as_written)) for check in c.checks)) for c in question.scoring
     )

@@ -6,17 +6,18 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 _ARTICLES = frozenset(("a", "an", "the"))
 # Minus signs, hyphens and dashes are written in many ways; after folding there is one.
-_DASHES = {ord(c): "-" for c in "\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d"} | {ord("\u2019"): "'", ord("\u2018"): "'"}
+_DASH = re.compile("[\u2010-\u2013\u2212\ufe63\uff0d]")
+_APOSTROPHE = re.compile("[\u2018\u2019]")
 _SUPERSCRIPT = re.compile("[⁰¹²³⁴-⁹]+")
 _TOKEN = re.compile(
     r"(?P<abbreviation>(?<![\w.])(?:[^\W\d_]\.){2,}(?:[^\W\d_](?!\w))?)"
     r"|(?P<number>(?<![\w.)])-?(?:\d[\d.,:]*|\.\d[\d.,:]*)(?![\w]))"
-    r"|(?P<word>\w+[+#]*|%|[@&](?=\w))"
-    r"|(?P<stop>[.!?;…](?=[\"'*_)\]]|$))"
+    r"|(?P<word>[\u3040-\u30ff\u4e00-\u9fff]|[^\W\u3040-\u30ff\u4e00-\u9fff]+[+#]*|%|[@&](?=\w))"
+    r"|(?P<stop>[。！？；]|[.!?;…](?=[\"'*_)\]]|$))"
 )
 _THOUSANDS = re.compile(r"(-?\d{1,3}(?:,\d{3})+)(\.\d+)?")
 # Words that may stand between a denial and the phrase: "not in Paris".
@@ -28,7 +29,7 @@ _RETRACTION = re.compile(
     re.IGNORECASE,
 )
 # A phrase right after one of these is denied, not stated; so is one right before one of the others.
-_DENIED_AFTER = (("not",), ("never",), ("nor",), ("neither",), ("than",), ("instead", "of"), ("without",))
+_DENIED_AFTER = (("not",), ("no",), ("不", "是"), ("never",), ("nor",), ("neither",), ("than",), ("instead", "of"), ("without",))
 _DENIED_BEFORE = tuple(
     (verb, *words)
     for verb in ("is", "was", "are", "were")
@@ -41,7 +42,7 @@ def fold(text: str) -> str:
     folded = text.lower()
     if not text.isascii():
         powers = _SUPERSCRIPT.sub(lambda found: "^" + unicodedata.normalize("NFKC", found[0]), text)
-        folded = unicodedata.normalize("NFKC", powers).casefold().translate(_DASHES)
+        folded = _APOSTROPHE.sub("'", _DASH.sub("-", unicodedata.normalize("NFKC", powers).casefold()))
     if "'" in folded:
         folded = re.sub(r"(?<=\w)'s\b", "", folded.replace("n't", " not"))
     return folded
@@ -49,40 +50,47 @@ def fold(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A text's words in order, and which of them begin a sentence."""
+    """A text's words in order, which of them begin a sentence, and which stand in a question."""
 
     words: tuple[str, ...]
     begins: tuple[bool, ...]
+    asked: tuple[bool, ...]
 
 
 def _number(token: str) -> str:
     token = token.rstrip(".,:")
     thousands = _THOUSANDS.fullmatch(token)
     token = thousands[1].replace(",", "") + (thousands[2] or "") if thousands else token
-    return re.sub(r"^(-?)\.", r"\g<1>0.", token)
+    return token.replace(".", "0.", 1) if token.startswith((".", "-.")) else token
 
 
-@lru_cache(maxsize=16)
 def read(text: str) -> Words:
     """The words of a text. `1,000` is `1000`, `U.S.` is `us`; `-5`, `3.14` and `C++` are one word each."""
-    found: list[str] = []
-    begins: list[bool] = []
+    sentences: list[tuple[list[str], bool]] = [([], False)]
     for paragraph in re.split(r"\n[ \t]*\n", fold(text)):
-        new = True
         for chunk in paragraph.split():
-            if chunk.isalpha():
-                found.append(chunk)
-                begins.append(new)
-                new = False
+            # Most of a text is words, perhaps with a comma or a point: these need no pattern.
+            bare, mark = (chunk[:-1], chunk[-1]) if chunk[-1] in ",.;?!" else (chunk, "")
+            if bare.isalpha() and bare.isascii():
+                sentences[-1][0].append(bare)
+                if mark not in ("", ","):
+                    _end(sentences, mark)
                 continue
             for token in _TOKEN.finditer(chunk):
                 if token.lastgroup == "stop":
-                    new = True
-                    continue
-                found.append(_canonical(token))
-                begins.append(new)
-                new = False
-    return Words(tuple(found), tuple(begins))
+                    _end(sentences, token[0])
+                else:
+                    sentences[-1][0].append(_canonical(token))
+        _end(sentences, "")
+    begins = (i == 0 for found, _ in sentences for i in range(len(found)))
+    asked = (question for found, question in sentences for _ in found)
+    return Words(tuple(word for found, _ in sentences for word in found), tuple(begins), tuple(asked))
+
+
+def _end(sentences: list[tuple[list[str], bool]], mark: str) -> None:
+    """End the last sentence with a mark, and begin another one."""
+    sentences[-1] = (sentences[-1][0], mark == "?")
+    sentences.append(([], False))
 
 
 def _canonical(token: re.Match[str]) -> str:
@@ -91,9 +99,14 @@ def _canonical(token: re.Match[str]) -> str:
     return _number(token[0]) if token.lastgroup == "number" else token[0]
 
 
-def words(text: str) -> tuple[str, ...]:
-    """The words of a text alone."""
+@lru_cache(maxsize=2048)
+def _of_phrase(text: str) -> tuple[str, ...]:
     return read(text).words
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The words of a text alone; those of phrases are kept, since they are asked for again and again."""
+    return _of_phrase(text) if len(text) < 500 else read(text).words
 
 
 def _content(found: Sequence[str]) -> tuple[str, ...]:
@@ -109,22 +122,35 @@ def same(given: str, wanted: str) -> bool:
     return _content(mine) == _content(theirs)
 
 
+def _without_articles(text: Words) -> Words:
+    if _ARTICLES.isdisjoint(text.words):
+        return text
+    kept = [i for i, word in enumerate(text.words) if word not in _ARTICLES]
+    # A word after an article that begins a sentence begins it in its place.
+    begins = [text.begins[i] or (text.words[i - 1] in _ARTICLES and text.begins[i - 1]) for i in kept]
+    return Words(tuple(text.words[i] for i in kept), tuple(begins), tuple(text.asked[i] for i in kept))
+
+
+@lru_cache(maxsize=64)
+def looked_at(text: str) -> Text:
+    """A text made ready for phrases; the last ones are kept, since a question's checks look at one answer several times."""
+    return Text(text)
+
+
 class Text:
     """A text in which phrases are looked for as whole words."""
 
     def __init__(self, text: str):
         self._raw = text
-        # What was taken back in words is not stated: the sentence before, if something else follows.
-        retractions = list(_RETRACTION.finditer(text))
-        last = retractions[-1] if retractions else None
-        self._corrected = Text(text[last.end() :]) if last and len(words(text[last.end() :])) > 2 else None
         self._all = read(text)
-        articles = {i for i, word in enumerate(self._all.words) if word in _ARTICLES}
-        kept = [i for i in range(len(self._all.words)) if i not in articles]
-        self._plain = Words(
-            tuple(self._all.words[i] for i in kept),
-            tuple(self._all.begins[i] or (i - 1 in articles and self._all.begins[i - 1]) for i in kept),
-        )
+        self._plain = _without_articles(self._all)
+
+    @cached_property
+    def _corrected(self) -> Text | None:
+        """What follows the last words that take something back: the sentence before them is not stated."""
+        retractions = list(_RETRACTION.finditer(self._raw))
+        rest = Text(self._raw[retractions[-1].end() :]) if retractions else None
+        return rest if rest is not None and len(rest._all.words) > 2 else None
 
     def _places(self, phrase: str) -> tuple[Words, list[tuple[int, int]]]:
         wanted = words(phrase)
@@ -144,18 +170,18 @@ class Text:
         return len(self._places(phrase)[1])
 
     def states(self, phrase: str, as_subject: bool = False) -> bool:
-        """Whether the phrase stands in the text without being denied. A denial does not reach over the end of a sentence.
+        """Whether the phrase stands in the text, not denied and not in a question. A denial ends with its sentence.
 
         With `as_subject` a sentence that denies something of the phrase ("K9 does not open it") does not state it either.
         """
         if not words(phrase):
             return self.count(phrase) > 0
-        if self._corrected is not None and not self._corrected.states(phrase, as_subject):
-            return False
         text, places = self._places(phrase)
+        if places and self._corrected is not None and not self._corrected.states(phrase, as_subject):
+            return False
         if as_subject:
             places = [place for place in places if not _negated_after(text, place[1])]
-        return any(not self._denied(text, start, end) for start, end in places)
+        return any(not text.asked[start] and not self._denied(text, start, end) for start, end in places)
 
     @staticmethod
     def _denied(text: Words, start: int, end: int) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from scripts.lib.check_types import COUNTED, Outcome, texts
 from scripts.lib.scoring.checks.json_values import only_json
 from scripts.lib.scoring.fences import fenced_blocks
-from scripts.lib.scoring.words import Text
+from scripts.lib.scoring.words import looked_at
 
 _BULLET = re.compile(r"\s*[-*•+]\s+\S")
 _NUMBERED = re.compile(r"\s*\d+[.)]\s+\S")
@@ -73,7 +73,7 @@ def _bounds(found: int, name: str, wanted: int) -> bool:
 
 def _keywords(text: str, name: str, wanted: Mapping[str, int]) -> str:
     for word, count in wanted.items():
-        have = text.lower().count(str(word).lower()) if name.startswith("letters") else Text(text).count(str(word))
+        have = text.lower().count(str(word).lower()) if name.startswith("letters") else looked_at(text).count(str(word))
         if not _bounds(have, name, count):
             return f"{word!r} {have} times, expected {name.partition('_')[2] or 'exactly'} {count}"
     return ""
@@ -124,7 +124,7 @@ def _violation(text: str, name: str, wanted: Any, params: Mapping[str, Any]) -> 
     if base == "line_words":
         return _line_words(text, name, wanted)
     if name == "forbidden_words":
-        return next((f"has {word!r}" for word in texts(wanted) if Text(text).count(word)), "")
+        return next((f"has {word!r}" for word in texts(wanted) if looked_at(text).count(word)), "")
     if name == "lines_start_with":
         return _lines_start(text, texts(wanted))
     if name in ("starts_with", "ends_with"):

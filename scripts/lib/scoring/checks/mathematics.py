@@ -7,22 +7,21 @@ from typing import Any
 
 from scripts.lib.check_types import Outcome, outcome
 from scripts.lib.scoring.evidence import Undecided
-from scripts.lib.scoring.final_expression import read_expression, tidy
+from scripts.lib.scoring.expressions import read_expression, tidy
 
 
 def check_math(answer: str, params: Mapping[str, Any]) -> Outcome:
-    """The answer's expression is mathematically equal to `value` (LaTeX; sympy, math-verify). A rounding is not equal."""
-    from scripts.lib.scoring.math_worker import MathUnavailable, equal
+    """The answer's expression is mathematically equal to `value` (LaTeX; math-verify, sympy). A rounding is not equal."""
+    from scripts.lib.scoring.equality import Undecidable, equal
 
     value = str(params["value"])
-    gold = tidy(value) or value
+    gold = tidy(value, keep_equation=True)
     try:
-        read = read_expression(answer, lambda expression: equal(gold, expression))
-    except MathUnavailable as error:
+        read = read_expression(answer, lambda expression: equal(gold, expression), gold)
+    except Undecidable as error:
         return Outcome(None, f"math check could not decide: {error}")
     if read is None:
         return Outcome(False, f"no expression, expected {value}")
     if isinstance(read, Undecided):
-        # Where neither of two statements is right, it makes no difference which one is meant.
-        return Outcome(None if any(read.values) else False, read.reason)
+        return Outcome(None, read.reason)
     return outcome(read.value, "equal expression", f"not equal to {value}", read.text, f"{read.form}: {read.text}")

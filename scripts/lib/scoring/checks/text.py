@@ -8,9 +8,10 @@ from typing import Any
 
 from scripts.lib.check_types import Outcome, outcome, texts
 from scripts.lib.patterns import PatternTimeout, found
+from scripts.lib.scoring.courtesy import without_courtesy
 from scripts.lib.scoring.evidence import Undecided
 from scripts.lib.scoring.final_text import final_line, list_items, read_list, read_text, spoken
-from scripts.lib.scoring.words import Text
+from scripts.lib.scoring.words import Text, looked_at
 
 
 def _wanted(params: Mapping[str, Any]) -> list[str]:
@@ -80,9 +81,15 @@ def check_regex(answer: str, params: Mapping[str, Any]) -> Outcome:
     return outcome(bool(answer.strip()), "patterns hold", "empty answer")
 
 
+def _stated(answer: str) -> Text:
+    """The answer's words: polite sentences say nothing, LaTeX commands are no words (`$100^\\circ\\text{C}$`)."""
+    lines = without_courtesy(answer).split("\n")
+    return looked_at("\n".join(spoken(line) if "\\" in line else line for line in lines))
+
+
 def check_contains(answer: str, params: Mapping[str, Any]) -> Outcome:
     """States `all` phrases, at least one of `any`, and mentions none of `none` (whole words, normalised)."""
-    text = Text(answer)
+    text = _stated(answer)
     absent = [phrase for phrase in texts(params.get("all")) if not text.states(phrase)]
     if absent:
         return Outcome(False, f"lacks {', '.join(absent)}")
@@ -97,6 +104,6 @@ def check_contains(answer: str, params: Mapping[str, Any]) -> Outcome:
 
 def check_needle(answer: str, params: Mapping[str, Any]) -> Outcome:
     """Every hidden fact is stated in the answer."""
-    text = Text(answer)
+    text = _stated(answer)
     absent = [value for value in texts(params["value"]) if not text.states(value, as_subject=True)]
     return outcome(not absent, "needle found", "needle not found")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -91,12 +92,27 @@ def _marked_up(text: str) -> Iterator[Call]:
             yield Call(match["name"], arguments, *match.span(), typed=False)
 
 
+def _pythonic(text: str) -> Iterator[Call]:
+    """Calls as Llama 4 writes them: nothing but `[get_weather(city="Oslo"), …]`, every argument by name."""
+    text = text.strip()
+    if not re.match(r"\[\s*[\w.]+\(", text) or not text.endswith("]"):
+        return
+    try:
+        listed = ast.parse(text, mode="eval").body
+        for node in listed.elts if isinstance(listed, ast.List) else ():
+            if isinstance(node, ast.Call) and not node.args and all(word.arg for word in node.keywords):
+                arguments = {str(word.arg): ast.literal_eval(word.value) for word in node.keywords}
+                yield Call(ast.unparse(node.func), arguments, 0, len(text))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+
+
 def find_calls(answer: str, names: frozenset[str] = frozenset()) -> list[Call]:
     """Every tool call of an answer in order. `names`: wanted tools, whose calls may lack arguments.
 
     Raises ValueError for arguments that are broken JSON in a text.
     """
-    calls = list(_marked_up(answer))
+    calls = [*_marked_up(answer), *_pythonic(answer)]
     addressed = {match.end(): match["name"] or match["mistral"] for match in _ADDRESSED.finditer(answer)}
     for item in scan_json(answer):
         if any(call.start <= item.start < call.end for call in calls):
@@ -120,6 +136,9 @@ def _same(have: Any, wanted: Any, typed: bool = True) -> bool:
             # Python's spelling of a truth value is usual in these forms.
             have = {"true": True, "false": False}.get(have.strip().lower(), have)
     if isinstance(wanted, str) and isinstance(have, str):
+        # Of a text of several lines, such as code, the blanks are part.
+        if "\n" in wanted.strip():
+            return have.strip() == wanted.strip()
         return " ".join(have.split()).casefold() == " ".join(wanted.split()).casefold()
     if isinstance(wanted, dict) and isinstance(have, dict):
         return set(have) == set(wanted) and all(_same(have[key], wanted[key]) for key in wanted)

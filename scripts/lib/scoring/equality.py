@@ -1,0 +1,174 @@
+"""Mathematical equality, exactly, in a process of its own: sympy can be made to compute for ever, in C, where no signal reaches.
+
+The scoring process starts one worker when the first `math` check comes, talks to it in JSON lines, and kills it when an expression
+takes too long; the next check starts another. So importing sympy costs nothing where no mathematics is checked.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import re
+import selectors
+import subprocess
+import sys
+import threading
+from functools import lru_cache
+from typing import Any
+
+import psutil
+
+MOST_CHARACTERS = 300
+# Of the worker's own processor time: a loaded machine makes no difference. The clock is for one that hangs.
+PROCESSOR_SECONDS = 3.0
+CLOCK_SECONDS = 60.0
+MEMORY_BYTES = 2 << 30
+# Too large to be worked out: a tower of powers, a long exponent, a long factorial.
+_TOO_LARGE = re.compile(r"\^\s*\{?\s*-?\w+\s*\}?\s*\^|\^\s*\{[^{}]*\^[^{}]*\{?\d{2,}|\^\s*\{?\s*-?\d{5,}|\d{4,}\s*!|!\s*!|\d{200,}")
+
+
+class Undecidable(Exception):
+    """Equality could not be decided; the message says why."""
+
+
+class _Worker:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.process: subprocess.Popen[str] | None = None
+
+    def close(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            for stream in (self.process.stdin, self.process.stdout):
+                if stream is not None:
+                    stream.close()
+            self.process = None
+
+    def _started(self) -> subprocess.Popen[str]:
+        if self.process is None:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "scripts.lib.scoring.equality"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+            if not self._line(self.process, CLOCK_SECONDS, CLOCK_SECONDS):
+                self.close()
+                raise Undecidable("math-verify could not be started (is it installed?)")
+        return self.process
+
+    @staticmethod
+    def _line(process: subprocess.Popen[str], processor_s: float, clock_s: float) -> str:
+        """The worker's next line; empty where it spent more than this on it, or died."""
+        assert process.stdout is not None
+        watched = psutil.Process(process.pid)
+        begun, waited = sum(watched.cpu_times()[:2]), 0.0
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            while waited < clock_s:
+                if selector.select(0.5):
+                    return process.stdout.readline()
+                waited += 0.5
+                if sum(watched.cpu_times()[:2]) - begun > processor_s:
+                    break
+        return ""
+
+    def ask(self, gold: str, answer: str) -> bool | None:
+        with self.lock:
+            process = self._started()
+            assert process.stdin is not None
+            try:
+                process.stdin.write(json.dumps([gold, answer]) + "\n")
+                process.stdin.flush()
+                said = self._line(process, PROCESSOR_SECONDS, CLOCK_SECONDS)
+            except (BrokenPipeError, psutil.NoSuchProcess):
+                said = ""
+            if not said:
+                self.close()
+                raise Undecidable(f"no decision within {PROCESSOR_SECONDS:g} s of computing")
+            reply: dict[str, Any] = json.loads(said)
+            if reply.get("error"):
+                raise Undecidable(str(reply["error"]))
+            equal: bool | None = reply["equal"]
+            return equal
+
+
+_WORKER = _Worker()
+atexit.register(_WORKER.close)
+
+
+@lru_cache(maxsize=1024)
+def equal(gold: str, answer: str) -> bool | None:
+    """Whether two expressions in LaTeX are equal; None where the second is no expression. Raises Undecidable."""
+    if len(answer) > MOST_CHARACTERS:
+        return None
+    if _TOO_LARGE.search(answer) and not _TOO_LARGE.search(gold):
+        raise Undecidable("an expression too large to be worked out")
+    return _WORKER.ask(gold, answer)
+
+
+# --- in the worker ---------------------------------------------------------------------------------------------------
+
+
+def _exact(value: Any) -> Any:
+    import sympy
+
+    return value.xreplace({number: sympy.Rational(str(number)) for number in value.atoms(sympy.Float)})
+
+
+def _same(gold: Any, answer: Any) -> bool:
+    """Exact equality of two values of sympy: numbers, expressions, and what is made of them; the rest is math-verify's."""
+    import sympy
+    from math_verify import verify
+
+    for kind in (sympy.FiniteSet, sympy.Tuple):
+        if isinstance(gold, kind) and isinstance(answer, kind):
+            if len(gold) != len(answer):
+                return False
+            if kind is sympy.Tuple:
+                return all(map(_same, gold, answer))
+            return all(any(_same(mine, other) for other in answer) for mine in gold)
+    if isinstance(gold, sympy.MatrixBase) and isinstance(answer, sympy.MatrixBase):
+        return gold.shape == answer.shape and all(map(_same, gold, answer))
+    if isinstance(answer, sympy.Equality) and not isinstance(gold, sympy.Equality):
+        return _same(gold, answer.rhs)
+    if isinstance(gold, sympy.Expr) and isinstance(answer, sympy.Expr):
+        difference = _exact(gold) - _exact(answer)
+        return bool(difference == 0 or sympy.simplify(difference) == 0 or difference.equals(0))
+    return bool(verify([gold], [answer], timeout_seconds=None))
+
+
+def _answered(gold: str, answer: str) -> dict[str, Any]:
+    from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse
+
+    def values(text: str) -> list[Any]:
+        kinds = (LatexExtractionConfig(), ExprExtractionConfig())
+        found = parse(f"${text}$", extraction_config=kinds, parsing_timeout=None)
+        return [value for value in found if not isinstance(value, str)]
+
+    try:
+        wanted = values(gold)
+        if not wanted:
+            return {"error": f"cannot read the reference {gold!r}"}
+        found = values(answer)
+        return {"equal": _same(wanted[0], found[0]) if found else None}
+    except Exception as error:
+        # What sympy and antlr raise at an answer's expression: it is none that can be read.
+        return {"equal": None, "why": type(error).__name__}
+
+
+def _serve() -> None:
+    import resource
+
+    import math_verify  # noqa: F401 - loaded before the first question, so that the question is timed and not the import
+
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    print("ready", flush=True)
+    for line in sys.stdin:
+        print(json.dumps(_answered(*json.loads(line))), flush=True)
+
+
+if __name__ == "__main__":
+    _serve()
