@@ -123,7 +123,9 @@ def _arguments() -> argparse.Namespace:
         description="Score one answer as a review would: every check's verdict, what it took for the answer, and why.",
     )
     trial.add_argument("question", metavar="SUITE/ID", help="such as math/t1_q1_apples")
-    trial.add_argument("--answer", required=True, metavar="FILE", help="the model's output as it came; - for standard input")
+    trial.add_argument(
+        "--answer", required=True, metavar="FILE", help="the model's output as it came; - for standard input"
+    )
     trial.add_argument("--prompts", type=Path, metavar="FOLDER", help="suites (default: the configuration's)")
     trial.add_argument("--finish", default="stop", choices=("stop", "length", "timeout"), help="why the answer ended")
     trial.add_argument("--format", default="text", choices=("text", "json"))

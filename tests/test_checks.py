@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from scripts.lib.check_types import CHECK_PARAMETERS
+from scripts.lib.prompt_loader import Check, Criterion, Question
 from scripts.lib.scoring import sandbox
 from scripts.lib.scoring.answer_text import clean
-from scripts.lib.check_types import CHECK_PARAMETERS
 from scripts.lib.scoring.checks import CHECKS
 from scripts.lib.scoring.score import score_answer
-from scripts.lib.prompt_loader import Check, Criterion, Question
 
 SCHEMA = {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}, "additionalProperties": False}
 GOLDEN: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
@@ -103,6 +103,14 @@ GOLDEN: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
         ["red, green", "red, green, dark blue, white", "red, red, green, dark blue", ""],
     ),
     ("items", {"value": ["a1", "b2"], "ordered": True}, ["a1 -> b2", "a1, then b2", "a1 → b2"], ["b2, a1", "a1 b2"]),
+    ("gsm8k", {"value": "1234"}, ["12 + 1222\n#### 1,234", "#### 1234"], ["1234", "#### 1234.0", "####1234", ""]),
+    ("mmlu", {"value": "B"}, ["Answer: B", "**Answer:** B"], ["B", "The answer is B.", "Answer: A", ""]),
+    (
+        "ifeval",
+        {"instruction": "punctuation:no_comma", "kwargs": {}},
+        ["No comma here."],
+        ["Yes, one.", ""],
+    ),
     ("needle", {"value": "delta-9"}, ["on Delta-9."], ["delta-90", "delta", ""]),
     (
         "code",
@@ -183,14 +191,38 @@ def test_a_check_with_senseless_parameters_is_unscored() -> None:
     assert found.score is None and "could not run" in found.criteria[0].reason
 
 
-@pytest.mark.parametrize(
-    "answer",
-    ["7 " * 5_000_000, "\x1b[" + "9;" * 100_000, "\u202e" * 100_000 + "7", "(" * 200_000, "a" * 500_000 + "!", "[{" * 100_000],
-    ids=["long", "ansi", "rtl", "brackets", "word", "json"],
-)  # fmt: skip
+HOSTILE = {
+    "long": "7 " * 5_000_000,
+    "ansi": "\x1b[" + "9;" * 100_000,
+    "rtl": "\u202e" * 100_000 + "7",
+    "brackets": "(" * 200_000,
+    "word": "a" * 500_000 + "!",
+    "json": "[{" * 100_000,
+    "quotes": "\"'`*_" * 40_000,
+    "equations": "= " * 100_000,
+    "boxes": r"\boxed{" * 30_000,
+    "stars": "*" * 200_000,
+    "digits": "1" * 200_000,
+    "commas": "1," * 100_000,
+    "thoughts": "<think>a</think>" * 10_000,
+    "open thoughts": "a <think>" * 20_000,
+    "answers": "answer is " * 20_000,
+    "hashes": "#### 5\n" * 20_000,
+    "fences": "```\n" * 50_000,
+    "letters": "A. B) (C) " * 20_000,
+    "fractions": r"\frac{" * 30_000,
+    "markers": "<|im_start|>" * 15_000,
+    "calls": '{"name": "get", "arguments": ' * 7_000,
+}
+
+
+@pytest.mark.parametrize("answer", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_answers_end_in_bounded_time(answer: str) -> None:
     start = time.perf_counter()
+    text = clean(answer, "What?")
+    assert time.perf_counter() - start < 2
     for kind, params, _, _ in GOLDEN:
-        if kind not in ("math", "code"):
-            CHECKS[kind](clean(answer, "What?"), params)
-    assert time.perf_counter() - start < 5
+        if kind != "code":
+            began = time.perf_counter()
+            CHECKS[kind](text, params)
+            assert time.perf_counter() - began < (12 if kind == "math" else 3), kind

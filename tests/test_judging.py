@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.scoring.score import score_answer
 from scripts.lib.errors import BenchError
 from scripts.lib.judge import material, user_prompt
 from scripts.lib.judging import Item, Journal, Keep, Reply, Role, Series, Stopped, make_series
@@ -24,6 +23,7 @@ from scripts.lib.judging.run import JudgeRun, RunResult
 from scripts.lib.judging.store import BatchRecord, ItemOutcome, VerdictStore
 from scripts.lib.prompt_lint import checked_weight, uses_code
 from scripts.lib.prompt_loader import load_suites
+from scripts.lib.scoring.score import score_answer
 from tests.judge_server import Grader, always_3, at_random, copies_the_claim, honest, take_apart, verdicts
 
 SUITES = load_suites(Path("benchmarks/prompts/v1"))

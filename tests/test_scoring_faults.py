@@ -120,8 +120,22 @@ KINDS: dict[str, list[Row]] = {
         choice("B", answer)
         for answer in (
             *("`B`", '"B"', "'B'", "“B”", "$B$", "[B]", r"\mathrm{B}", r"$\mathrm{B}$", r"\boxed{\text{B}}", "**B**"),
-            *("<answer>B</answer>", '{"answer":"B"}', "B is correct.", "(b)", "b)", "Answer: (B)", "The answer is **(B) gold**."),
-            *("Answer:\n\nB", "The correct option is `B`.", r"The answer is \(B\).", "I would choose B.", "```\nB\n```"),
+            *(
+                "<answer>B</answer>",
+                '{"answer":"B"}',
+                "B is correct.",
+                "(b)",
+                "b)",
+                "Answer: (B)",
+                "The answer is **(B) gold**.",
+            ),
+            *(
+                "Answer:\n\nB",
+                "The correct option is `B`.",
+                r"The answer is \(B\).",
+                "I would choose B.",
+                "```\nB\n```",
+            ),
         )
     ],
     "articles and punctuation do not normalise to nothing": [
@@ -224,7 +238,10 @@ PROBLEM = (
         ("<reason>Lyon?</reason>Paris", "Paris"),
         ("<|begin_of_thought|>Lyon<|end_of_thought|><|begin_of_solution|>Paris<|end_of_solution|>", "Paris"),
         ("<|START_THINKING|>Lyon<|END_THINKING|><|START_RESPONSE|>Paris<|END_RESPONSE|>", "Paris"),
-        ("<|channel|>analysis<|message|>Lyon?<|end|><|start|>assistant<|channel|>final<|message|>Paris<|return|>", "Paris"),
+        (
+            "<|channel|>analysis<|message|>Lyon?<|end|><|start|>assistant<|channel|>final<|message|>Paris<|return|>",
+            "Paris",
+        ),
         ("Lyon? No.\n</think>\n\nParis", "Paris"),
         ("<think>İİİİİİ</think>Paris", "Paris"),
         ("İstanbul? <think>İİİ</think>Paris", "İstanbul?\nParis"),
@@ -246,7 +263,9 @@ def test_what_is_the_answer_proper(raw: str, proper: str) -> None:
 
 
 def test_the_right_function_alone_passes_where_the_question_gives_its_helpers() -> None:
-    setup = 'from typing import List\n\ndef helper(x):\n    return x + 1\n\ndef f(x: List[int]) -> int:\n    """Sum."""\n'
+    setup = (
+        'from typing import List\n\ndef helper(x):\n    return x + 1\n\ndef f(x: List[int]) -> int:\n    """Sum."""\n'
+    )
     check = Check("code", {"entry_point": "f", "setup": setup, "tests": "assert f([1, 2]) == 4"})
     question = Question("s", "q", 1, "n", "Complete it.", scoring=(Criterion("passes", 100, (check,)),))
     for answer, passes in (
@@ -261,7 +280,12 @@ def test_the_right_function_alone_passes_where_the_question_gives_its_helpers() 
 
 @pytest.mark.parametrize(
     ("answer", "broken"),
-    [("fine \U0001fae8 \U0001fadf \U0001faea", False), ("naïve caf\ufffd", False), ("caf\ufffd \x00\x07" * 3, True), ("\ufdd0" * 5, True)],
+    [
+        ("fine \U0001fae8 \U0001fadf \U0001faea", False),
+        ("naïve caf\ufffd", False),
+        ("caf\ufffd \x00\x07" * 3, True),
+        ("\ufdd0" * 5, True),
+    ],
 )
 def test_broken_text(answer: str, broken: bool) -> None:
     assert is_garbage(answer) is broken

@@ -13,10 +13,30 @@ from scripts.lib.scoring.checks import CHECKS
 from scripts.lib.scoring.score import examine
 
 POLITE = (
-    *("I hope this helps!", "Let me know if you have any questions.", "Feel free to ask if anything is unclear.", "Thank you!"),
-    *("Is there anything else I can help you with?", "If you need more details, just ask!", "Have a great day! 😊", "Happy to help!"),
-    *("Please let me know if you'd like another example.", "*I hope that helps.*", "Would you like me to explain a step?", "You're welcome!"),
-    *("If you have further questions, feel free to reach out.", "I'm happy to go through it again.", "Good luck!", "Hope this clarifies things."),
+    *(
+        "I hope this helps!",
+        "Let me know if you have any questions.",
+        "Feel free to ask if anything is unclear.",
+        "Thank you!",
+    ),
+    *(
+        "Is there anything else I can help you with?",
+        "If you need more details, just ask!",
+        "Have a great day! 😊",
+        "Happy to help!",
+    ),
+    *(
+        "Please let me know if you'd like another example.",
+        "*I hope that helps.*",
+        "Would you like me to explain a step?",
+        "You're welcome!",
+    ),
+    *(
+        "If you have further questions, feel free to reach out.",
+        "I'm happy to go through it again.",
+        "Good luck!",
+        "Hope this clarifies things.",
+    ),
 )
 BLANKS = (" ", "\n", "\n\n\n", " \t\n", "\r\n")
 # Where the place of the answer is found in the text: form checks rightly see every added word.
@@ -29,7 +49,11 @@ def scored(item: Labelled, answer: str) -> str:
     return judge(examine(questions()[item.question], answer, "stop"))
 
 
-PASSING = [item for item in RIGHT_ANSWERS if scored(item, item.answer) == RIGHT and not item.answer.rstrip().endswith((">", "}"))]
+PASSING = [
+    item
+    for item in RIGHT_ANSWERS
+    if scored(item, item.answer) == RIGHT and not item.answer.rstrip().endswith((">", "}"))
+]
 
 
 @settings(max_examples=400, deadline=None)
@@ -50,15 +74,43 @@ NUMBERS = st.one_of(
     st.integers(-(10**9), 10**9), st.decimals(-9999, 9999, places=2).map(lambda d: d.normalize()), st.integers(-99, 99)
 )
 FORMS = (
-    *("{}", "The answer is {}.", "**{}**", r"\boxed{{{}}}", "So the result is {}.", "#### {}", "Final answer: {}", "x = {}", "Answer: **{}**"),
-    *("12 - 3 = 9 and then some more steps.\n\nThe answer is {}.", r"Therefore, $x = {}$.", "<answer>{}</answer>", '{{"answer": {}}}'),
-    *("First 17, then 25.\n\nTherefore the total is {}", "`{}`", "_{}_", "The final answer is **{}**", "### Answer\n\n{}", r"\(\boxed{{{}}}\)"),
+    *(
+        "{}",
+        "The answer is {}.",
+        "**{}**",
+        r"\boxed{{{}}}",
+        "So the result is {}.",
+        "#### {}",
+        "Final answer: {}",
+        "x = {}",
+        "Answer: **{}**",
+    ),
+    *(
+        "12 - 3 = 9 and then some more steps.\n\nThe answer is {}.",
+        r"Therefore, $x = {}$.",
+        "<answer>{}</answer>",
+        '{{"answer": {}}}',
+    ),
+    *(
+        "First 17, then 25.\n\nTherefore the total is {}",
+        "`{}`",
+        "_{}_",
+        "The final answer is **{}**",
+        "### Answer\n\n{}",
+        r"\(\boxed{{{}}}\)",
+    ),
 )
 EMPHASIS = ("{}", "**{}**", "*{}*", "`{}`", "***{}***")
 
 
 def plain(value: object) -> str:
-    return format(Fraction(str(value)).limit_denominator(10**6), "") if isinstance(value, Fraction) else f"{value:f}" if hasattr(value, "normalize") else str(value)
+    return (
+        format(Fraction(str(value)).limit_denominator(10**6), "")
+        if isinstance(value, Fraction)
+        else f"{value:f}"
+        if hasattr(value, "normalize")
+        else str(value)
+    )
 
 
 @settings(max_examples=600, deadline=None)
@@ -71,14 +123,33 @@ def test_a_number_passes_in_every_form_and_no_other_does(value: object, other: o
 
 
 CHOICE_FORMS = (
-    *("{}", "({})", "{}.", "The answer is {}.", "Answer: {}", "**{}**", r"\boxed{{{}}}", "`{}`", "The correct option is {}.", "{} is correct."),
-    *("So the answer must be ({}).", "Final answer: {}", "<answer>{}</answer>", "I would choose {}.", "Option {} is the right one."),
+    *(
+        "{}",
+        "({})",
+        "{}.",
+        "The answer is {}.",
+        "Answer: {}",
+        "**{}**",
+        r"\boxed{{{}}}",
+        "`{}`",
+        "The correct option is {}.",
+        "{} is correct.",
+    ),
+    *(
+        "So the answer must be ({}).",
+        "Final answer: {}",
+        "<answer>{}</answer>",
+        "I would choose {}.",
+        "Option {} is the right one.",
+    ),
     *("A is too small and E too large.\n\nThe answer is {}.", "**Answer: {}**", r"The answer is $\text{{{}}}$."),
 )
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.sampled_from("ABCDE"), st.sampled_from("ABCDE"), st.sampled_from(CHOICE_FORMS), st.sampled_from((*POLITE, "")))
+@given(
+    st.sampled_from("ABCDE"), st.sampled_from("ABCDE"), st.sampled_from(CHOICE_FORMS), st.sampled_from((*POLITE, ""))
+)
 def test_a_letter_passes_in_every_form_and_no_other_does(letter: str, other: str, form: str, polite: str) -> None:
     answer = f"{form.format(letter)}\n\n{polite}"
     assert CHECKS["multiple_choice"](answer, {"value": letter}).passed is True, answer
@@ -86,8 +157,29 @@ def test_a_letter_passes_in_every_form_and_no_other_does(letter: str, other: str
         assert CHECKS["multiple_choice"](answer, {"value": other}).passed is False, answer
 
 
-TEXT_FORMS = ("{}", "The answer is {}.", "Answer: {}", "**{}**", r"\boxed{{\text{{{}}}}}", "Final answer: **{}**", "Some thoughts first.\n\n{}")
-WORDS = ("Paris", "The Hague", "New York", "delta-9", "U.S.", "C++", "15:30", "carbon dioxide", "1,000", "-5", "3.14", "São Paulo")
+TEXT_FORMS = (
+    "{}",
+    "The answer is {}.",
+    "Answer: {}",
+    "**{}**",
+    r"\boxed{{\text{{{}}}}}",
+    "Final answer: **{}**",
+    "Some thoughts first.\n\n{}",
+)
+WORDS = (
+    "Paris",
+    "The Hague",
+    "New York",
+    "delta-9",
+    "U.S.",
+    "C++",
+    "15:30",
+    "carbon dioxide",
+    "1,000",
+    "-5",
+    "3.14",
+    "São Paulo",
+)
 
 
 @pytest.mark.parametrize("emphasis", EMPHASIS)

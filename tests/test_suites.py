@@ -12,11 +12,11 @@ import pytest
 from PIL import Image, ImageChops
 from scipy.integrate import quad
 
-from scripts.lib.scoring.score import score_answer
 from scripts.lib.context_generator import ContextSpec, estimated_tokens, generate
 from scripts.lib.prompt_lint import CONTROLS, checked_weight, control_rate, damaged
 from scripts.lib.prompt_loader import Question, load_suites, suites_for_roles
 from scripts.lib.prompt_manifest import compare
+from scripts.lib.scoring.score import score_answer
 from scripts.lib.vl_images import IMAGES, ROADS
 
 FOLDER = Path("benchmarks/prompts/v1")

@@ -179,8 +179,12 @@ def main() -> int:
     parser.add_argument("--corpus", type=Path, default=FOLDER, help=f"labelled answers (default: {FOLDER})")
     parser.add_argument("--peers", type=Path, metavar="PYTHON", help="the Python of the other harnesses' environment")
     parser.add_argument("--only", nargs="+", metavar="CHECK", help="these check types alone")
-    parser.add_argument("--show", action="store_true", help="list every answer that is scored otherwise than it is labelled")
-    parser.add_argument("--speed", type=int, metavar="N", help="only time the scoring of N answers of 20,000 characters")
+    parser.add_argument(
+        "--show", action="store_true", help="list every answer that is scored otherwise than it is labelled"
+    )
+    parser.add_argument(
+        "--speed", type=int, metavar="N", help="only time the scoring of N answers of 20,000 characters"
+    )
     arguments = parser.parse_args()
     wanted = arguments.only or kinds(arguments.corpus)
     found = {kind: list(answers(kind, arguments.corpus)) for kind in wanted}

@@ -31,7 +31,7 @@ _OPENING = {opening.lower(): kind for kind, (opening, _) in enumerate(_THINKING)
 _CLOSING = {closing.lower(): kind for kind, (_, closing) in enumerate(_THINKING)}
 _TAG = re.compile("|".join(re.escape(tag) for pair in _THINKING for tag in pair), re.IGNORECASE | re.ASCII)
 # An answer of more blocks is garbage: what is left of it stays as it is.
-_MOST_BLOCKS = 50
+_MOST_BLOCKS = 20
 # Harmony's channels where the tokens' marks were lost: `analysis…assistantfinalThe answer`.
 _BARE_CHANNELS = re.compile(r"\Aanalysis.*?\bassistant\s?final(?=[\W\dA-Z])", re.DOTALL)
 _HARMONY_CLOSING = re.compile(r"<\|end\|>|(?=<\|channel\|>final<\|message\|>)")
@@ -90,7 +90,7 @@ class _Literal:
         if closing is not None and self._text.startswith(closing, end):
             return True
         # In a string of JSON: behind `"key": "`, before the quote that ends it.
-        line = self._text[self._text.rfind("\n", 0, start) + 1 : start]
+        line = self._text[max(self._text.rfind("\n", 0, start) + 1, start - 500) : start]
         return '": "' in line and line.replace('\\"', "").count('"') % 2 == 1
 
 
@@ -211,7 +211,9 @@ def without_echo(text: str, prompt: str) -> str:
     if end < ECHO_CHARACTERS:
         return text
     # Cut off inside the prompt, perhaps inside a word of it.
-    if common == len(given) or (common == len(given) - 1 < len(asked) and asked[common][0].startswith(given[common][0])):
+    if common == len(given) or (
+        common == len(given) - 1 < len(asked) and asked[common][0].startswith(given[common][0])
+    ):
         return ""
     # The last words of the echo may be the answer's first ones: back to the last whole sentence of the prompt.
     while common > 1 and not re.search(r"[.?!:\"')\]}`|]$", given[common - 1][0]):

@@ -16,7 +16,9 @@ def _any(*patterns: str) -> re.Pattern[str]:
 
 # Brackets with words in them; `(x + 1)` and `(\\ln x)` are mathematics.
 _WORDS = r"(?<![\\A-Za-z])(?!(?:sin|cos|tan|log|exp|sqrt|arctan)\b)[^\W\d_]{3}"
-ASIDE = re.compile(rf"(?:(?<=\s)|(?<=\.))\((?=[^()]*{_WORDS})[^()\n]{{0,200}}\)|(?<=\s)\[(?=[^\[\]]*{_WORDS})[^\[\]\n]{{0,200}}\]")
+ASIDE = re.compile(
+    rf"(?:(?<=\s)|(?<=\.))\((?=[^()]*{_WORDS})[^()\n]{{0,200}}\)|(?<=\s)\[(?=[^\[\]]*{_WORDS})[^\[\]\n]{{0,200}}\]"
+)
 _SENTENCE_GAP = re.compile(
     r"(?<=[^\d\s][.!?])(?<!\b(?:sq|ca|vs|eq|no|st|mr|dr)\.)(?<!approx\.)(?<!e\.g\.)(?<!i\.e\.)[\"')\]*_]*\s+(?=\S)"
     r"|(?<=\d[.!?])[\"')\]*_]*\s+(?=[A-Z(*\"“])|(?<=[.!?]\*\*)\s+(?=\S)",

@@ -24,7 +24,9 @@ PROCESSOR_SECONDS = 3.0
 CLOCK_SECONDS = 60.0
 MEMORY_BYTES = 2 << 30
 # Too large to be worked out: a tower of powers, a long exponent, a long factorial.
-_TOO_LARGE = re.compile(r"\^\s*\{?\s*-?\w+\s*\}?\s*\^|\^\s*\{[^{}]*\^[^{}]*\{?\d{2,}|\^\s*\{?\s*-?\d{5,}|\d{4,}\s*!|!\s*!|\d{200,}")
+_TOO_LARGE = re.compile(
+    r"\^\s*\{?\s*-?\w+\s*\}?\s*\^|\^\s*\{[^{}]*\^[^{}]*\{?\d{2,}|\^\s*\{?\s*-?\d{5,}|\d{4,}\s*!|!\s*!|\d{200,}"
+)
 
 
 class Undecidable(Exception):

@@ -196,6 +196,7 @@ def _statement(form: str, rank: int, text: str, match: re.Match[str]) -> Iterato
     if _DENIED.match(value):
         instead = _INSTEAD.search(value)
         value = value[instead.end() :] if instead else ""
+    value = re.sub(r"^(?:\*{1,3}|_{1,3})\s+", "", value)
     if value:
         stop = _SENTENCE_END.search(value)
         yield Statement(form, rank, match.start(), place + (stop.start() if stop else len(value)), value, place)

@@ -17,17 +17,37 @@ _SPAN = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]|`(
 _NAMES = "sqrt|pi|ln|log|sin|cos|tan|exp|arctan|arcsin|arccos|infty|infinity"
 _WORD = re.compile(rf"(?<![\\A-Za-z])(?!(?:{_NAMES})(?![A-Za-z]))[^\W\d_π]{{2,}}")
 # "x = 4 or x = -3" gives a set of solutions.
-_SOLUTIONS = re.compile(r"(?<![\w\\])[a-zA-Z]\s*=\s*([^=,;]+?)\$?(?=,?\s*(?:\\text\{)?\s*(?:or|and|,)\s*\}?\s*\$?[a-zA-Z]\s*=|[\s.$]*$)")
+_SOLUTIONS = re.compile(
+    r"(?<![\w\\])[a-zA-Z]\s*=\s*([^=,;]+?)\$?(?=,?\s*(?:\\text\{)?\s*(?:or|and|,)\s*\}?\s*\$?[a-zA-Z]\s*=|[\s.$]*$)"
+)
 _CONDITION = re.compile(r",?\s+(?:for|where|when|provided|with|if)\s")
-_ROUNDED = re.compile(r"\\approx|\\simeq|\\sim(?![a-z])|≈|≃|,?\s(?:or|which\s+is|i\.e\.,?)?\s*(?:about|approximately|roughly)\s", re.IGNORECASE)
+_ROUNDED = re.compile(
+    r"\\approx|\\simeq|\\sim(?![a-z])|≈|≃|,?\s(?:or|which\s+is|i\.e\.,?)?\s*(?:about|approximately|roughly)\s",
+    re.IGNORECASE,
+)
 # Spaces and sizes; not the `\\` that ends a row of a matrix.
-_FORMAT = re.compile(r"\\(?:left|right|displaystyle|limits|[bB]igg?[lr]?)(?![A-Za-z])|(?<!\\)\\[,;:! ]|\\q?quad(?![A-Za-z])|~")
+_FORMAT = re.compile(
+    r"\\(?:left|right|displaystyle|limits|[bB]igg?[lr]?)(?![A-Za-z])|(?<!\\)\\[,;:! ]|\\q?quad(?![A-Za-z])|~"
+)
 _STYLED = re.compile(
     r"\\(?:math(?:rm|bf|it|sf)|text(?:rm|bf|it)?|operatorname|mbox|boldsymbol|boxed|rm)\s*\{([^{}]*)\}(\s*\^\s*\{?\d\}?)?"
 )
 _VULGAR = re.compile("[¼-¾⅐-⅞]")
 _POWER = re.compile("[⁰¹²³⁴-⁹⁻⁺]+")
-_SIGNS = {"−": "-", "–": "-", "⁄": "/", "∕": "/", "·": r" \cdot ", "×": r" \times ", "÷": "/", "π": r"\pi ", "∞": r"\infty ", "∪": r" \cup ", "≤": r"\le ", "≥": r"\ge "}
+_SIGNS = {
+    "−": "-",
+    "–": "-",
+    "⁄": "/",
+    "∕": "/",
+    "·": r" \cdot ",
+    "×": r" \times ",
+    "÷": "/",
+    "π": r"\pi ",
+    "∞": r"\infty ",
+    "∪": r" \cup ",
+    "≤": r"\le ",
+    "≥": r"\ge ",
+}
 
 
 def _styled(match: re.Match[str]) -> str:
@@ -35,7 +55,11 @@ def _styled(match: re.Match[str]) -> str:
     inner = match[1].strip()
     if re.fullmatch(_NAMES, inner):
         return rf"\{inner} "
-    return " " if re.search(r"[^\W\d_]{2}", inner) or (match[2] and inner.isalpha() and len(inner) > 1) else inner + (match[2] or "")
+    return (
+        " "
+        if re.search(r"[^\W\d_]{2}", inner) or (match[2] and inner.isalpha() and len(inner) > 1)
+        else inner + (match[2] or "")
+    )
 
 
 def latex(text: str) -> str:
@@ -50,7 +74,11 @@ def latex(text: str) -> str:
     text = re.sub(r"(?<![\\A-Za-z])(pi|ln|log|sin|cos|tan|arctan|arcsin|arccos|infty)(?![A-Za-z])", r"\\\1 ", text)
     text = re.sub(r"\^\s*\(([^()]*)\)|\^\s*(-?\d+)", lambda m: f"^{{{m[1] or m[2]}}}", text)
     text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
-    return re.sub(r"(?<!\\)\{(?=[^{}]*,[^{}]*\}$)|(?<!\\)(?<=[\d\w])\}$", lambda m: "\\" + m[0], text) if text.startswith("{") else text.replace("*", r" \cdot ")
+    return (
+        re.sub(r"(?<!\\)\{(?=[^{}]*,[^{}]*\}$)|(?<!\\)(?<=[\d\w])\}$", lambda m: "\\" + m[0], text)
+        if text.startswith("{")
+        else text.replace("*", r" \cdot ")
+    )
 
 
 def tidy(expression: str, keep_equation: bool = False) -> str:
@@ -134,7 +162,9 @@ def _ending(text: str) -> Iterator[tuple[str, bool]]:
 
 def _closed(text: str) -> str:
     """The text with displays on one line each, and without one that was cut off."""
-    text = re.sub(r"\\\[(.+?)\\\]|\$\$(.+?)\$\$", lambda m: f"$${' '.join((m[1] or m[2]).split())}$$", text, flags=re.DOTALL)
+    text = re.sub(
+        r"\\\[(.+?)\\\]|\$\$(.+?)\$\$", lambda m: f"$${' '.join((m[1] or m[2]).split())}$$", text, flags=re.DOTALL
+    )
     cut = max(text.rfind("\\["), text.rfind("$$") if text.count("$$") % 2 else -1)
     return text if cut < 0 else text[:cut]
 

@@ -28,9 +28,7 @@ NONE = "none of them"
 _ASIDE = re.compile(r"(?<=\s)\([^()\n]{3,200}\)")
 _CONCLUDES = re.compile(r"\W*(?:so|therefore|thus|hence|in\s+conclusion)\b", re.IGNORECASE)
 # What may stand around a letter: quotes, brackets, Markdown, LaTeX.
-_OPEN = (
-    r"(?:[\s*_`~\"'“”‘’$(\[{<]|\\(?:text(?:bf|it|rm)?|math(?:rm|bf|sf)|boxed|fbox|operatorname|bf|rm)\s*\{?|\\[(\[]){0,10}+"
-)
+_OPEN = r"(?:[\s*_`~\"'“”‘’$(\[{<]|\\(?:text(?:bf|it|rm)?|math(?:rm|bf|sf)|boxed|fbox|operatorname|bf|rm)\s*\{?|\\[(\[]){0,10}+"
 _CLOSE = r"(?:[*_`~\"'“”‘’$)\]}>]|\\[)\]]){0,10}"
 _FILLER = (
     r"(?:(?:the\s+)?(?:letter|option|choice|answer|alternative|statement)\b\s*:?\s*|(?:la|le|die|der|das)\s+|(?:definitely|clearly|probably|likely|most\s+likely|indeed|therefore|thus|hence|simply|just|obviously|certainly"
@@ -63,7 +61,9 @@ _NOUN_IS = re.compile(
     rf"\b(?:option|choice|letter|alternative|selection)\b(?:\s+(?:here|of\s+the\s+(?:right|correct)\s+\w+))?\s+(?:is|would\s+be|must\s+be)\s+{_FILLER}{_OPEN}(?P<letter>[A-Ja-j]){_CLOSE}(?![\w'’])"
 )
 # Chinese: `答案是B`, `故选B`, `正确选项：B`.
-_CHINESE = re.compile(rf"(?:答案|选项|故选|应选|选择|选)\s*(?:是|为)?\s*[:：]?\s*{_OPEN}(?P<letter>[A-J])(?![A-Za-z'’])")
+_CHINESE = re.compile(
+    rf"(?:答案|选项|故选|应选|选择|选)\s*(?:是|为)?\s*[:：]?\s*{_OPEN}(?P<letter>[A-J])(?![A-Za-z'’])"
+)
 _ORDINAL = re.compile(
     r"\b(?P<place>first|second|third|fourth|fifth|last)\s+(?:option|choice|answer|one|statement|alternative)\s+(?:is|must\s+be)\s+(?:the\s+)?(?:only\s+)?(?:correct|right|true|answer|best)\b",
     re.IGNORECASE,
@@ -82,7 +82,9 @@ _VERDICT_NO = re.compile(r"\b(?:incorrect|not|wrong|false|isn['’]t|un\w+)\b|[�
 _BOLD = re.compile(r"(?:\*\*|__)\(?([A-J])\)?(?:[.):]?|[.):]\s[^*\n]{0,80})(?:\*\*|__)")
 _CLAUSE = re.compile(r"[;:]\s+|\s[-–—]\s|,?\s(?=\b(?:because|since|unlike|whereas|while|although|though|but|not|so)\b)")
 _REASON = re.compile(r"(?:because|since|unlike|whereas|while|although|though|not)\b", re.IGNORECASE)
-_UNSURE = re.compile(r"\bI\s+(?:can(?:not|['’]t)\s+(?:say|tell|decide|answer)|do(?:\s+not|n['’]t)\s+know|am\s+not\s+sure)\b")
+_UNSURE = re.compile(
+    r"\bI\s+(?:can(?:not|['’]t)\s+(?:say|tell|decide|answer)|do(?:\s+not|n['’]t)\s+know|am\s+not\s+sure)\b"
+)
 _NEGATED = re.compile(r"\b(?:not|n['’]t|never|hardly|than)\b")
 _PROSE = re.compile(r"\s+(?:is|are|was|were|would|could|can|might|may|has|have|does|fails|holds|applies|seems)\b")
 _AFTER_ARTICLE = re.compile(
@@ -165,9 +167,7 @@ def _sentence(text: str, match: re.Match[str]) -> Iterator[Statement]:
     if _DENIED.search(text, max(0, match.start() - 30), match.start()) or is_unmeant(text, match.start()):
         return
     place = match.start("letter")
-    yield Statement(
-        "a sentence", STATED, match.start(), match.end(), text[place : place + 100].split("\n")[0], place
-    )
+    yield Statement("a sentence", STATED, match.start(), match.end(), text[place : place + 100].split("\n")[0], place)
 
 
 def _lines(text: str, allowed: str) -> Iterator[Statement]:
@@ -216,7 +216,11 @@ def _named(text: str, choices: Mapping[str, str]) -> list[str]:
     named = [
         letter
         for letter, choice in choices.items()
-        if (words(choice) == first if choice.lower().strip(".") in _SHORT else looked_at(text).states(choice, as_subject=True))
+        if (
+            words(choice) == first
+            if choice.lower().strip(".") in _SHORT
+            else looked_at(text).states(choice, as_subject=True)
+        )
     ]
     return [a for a in named if not any(a != b and looked_at(choices[b]).states(choices[a]) for b in named)]
 

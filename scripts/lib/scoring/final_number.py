@@ -41,6 +41,7 @@ _DETAIL = re.compile(
     r"\s+(?:(?:the|an?|his|her|its|their|all|about|only|those|these|first|last|other)\s+){0,2}[$(*]*$",
     re.IGNORECASE,
 )
+_NAMED_VALUE = re.compile(r"(?:^|[\s$(])[A-Za-z]\w?\s*=\s*[^=]*$")
 _EQUATION_GAP = re.compile(r",\s+(?:and\s+|or\s+|the\s+)?(?=[^,=]{0,40}=)|\s+(?:and|or)\s+(?=[^,=]{0,20}=)")
 # What stands in brackets with a word or a unit is no answer.
 _ASIDE = re.compile(r"\((?=[^()]*[^\W\d_]{2})[^()\n]{0,200}\)|\[(?=[^\[\]]*[^\W\d_]{2})[^\[\]\n]{0,200}\]")
@@ -101,7 +102,7 @@ def _after_equals(text: str, find: Find) -> Said | None:
     exact, _, rounded = text.partition("≈")
     if "=" not in exact:
         return None
-    if len(parts := _EQUATION_GAP.split(exact)) > 1 and all("=" in part for part in parts[-2:]):
+    if len(parts := _EQUATION_GAP.split(exact)) > 1 and all(map(_NAMED_VALUE.search, parts[-2:])):
         # "x = 5 and y = 3": which one is meant?
         values = [_leading(f"= {part.rpartition('=')[2]}", find) for part in parts[-2:]]
         if values[0] is not None and values[1] is not None and values[0] != values[1]:

@@ -16,7 +16,9 @@ _LEAD = re.compile(
     r"^[\s>*_`#~•]*(?:(?:so|therefore|thus|hence)\b,?\s+)?(?:(?:the|my)\s+)?(?:final\s+)?answer(?:\s+is)?\b\s*[:=]?[\s*_`]*",
     re.I,
 )
-_END_OF_PHRASE = re.compile(r"[.!?](?=\s|$)|;\s|\s[-–—(]|,?\s(?:because|since|as|which|who|where|given|due)\b|,\s(?:with|so|but|after|before|when|meaning|in|at)\b|\s\(")
+_END_OF_PHRASE = re.compile(
+    r"[.!?](?=\s|$)|;\s|\s[-–—(]|,?\s(?:because|since|as|which|who|where|given|due)\b|,\s(?:with|so|but|after|before|when|meaning|in|at)\b|\s\("
+)
 _BULLET = re.compile(r"[ \t]*(?:[-*•+]|\(?\d{1,3}[.)])[ \t]+(?=\S)")
 
 
@@ -80,7 +82,11 @@ _OPEN_ENDED = re.compile(r"\b(?:not|never|or|either|neither|than|if)\b", re.IGNO
 # --- lists -----------------------------------------------------------------------------------------------------------
 
 _ARROWS = re.compile(r"\s*(?:-+>|=+>|→|⇒|➜|➔|\\(?:right)?arrow|\\to\b|>(?!=)|&gt;|<(?![=/\w]))\s*")
-_SEPARATORS = (re.compile(r"\s*[;|\n]\s*|\s+/\s+"), re.compile(r"\s*,(?!\d{3}(?!\d))\s*|\s*[，、]\s*"), re.compile(r"\s*,\s*"))
+_SEPARATORS = (
+    re.compile(r"\s*[;|\n]\s*|\s+/\s+"),
+    re.compile(r"\s*,(?!\d{3}(?!\d))\s*|\s*[，、]\s*"),
+    re.compile(r"\s*,\s*"),
+)
 _JOINED = re.compile(
     r",?\s+(?:and|und|et|y|then|&)\s+(?:then\s+|finally\s+|lastly\s+)?|^(?:and|then|finally)\s+|\s+-+\s+", re.I
 )

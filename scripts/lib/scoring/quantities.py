@@ -267,7 +267,19 @@ _TENS = {
     for value, word in enumerate(("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"), 2)
 }
 _LARGE = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
-_PARTS_OF_ONE = ("half", "third", "quarter", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth")
+_PARTS_OF_ONE = (
+    "half",
+    "third",
+    "quarter",
+    "fifth",
+    "sixth",
+    "seventh",
+    "eighth",
+    "ninth",
+    "tenth",
+    "eleventh",
+    "twelfth",
+)
 _PIECES = {
     **{name + plural: size for size, name in enumerate(_PARTS_OF_ONE, 2) for plural in ("", "s")},
     **{"halves": 2, "fourth": 4, "fourths": 4, "hundredth": 100, "hundredths": 100},

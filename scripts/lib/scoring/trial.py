@@ -34,7 +34,9 @@ def read_answer(source: str) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise BenchError(f"{source}: expected UTF-8 text, found byte {data[error.start]:#04x} at {error.start}") from error
+        raise BenchError(
+            f"{source}: expected UTF-8 text, found byte {data[error.start]:#04x} at {error.start}"
+        ) from error
 
 
 def as_json(question: Question, examination: Examination) -> dict[str, Any]:
@@ -77,7 +79,9 @@ def as_text(question: Question, examination: Examination) -> str:
     lines = [f"{question.name_in_full}: {told}" + (f" ({score.note})" if score.note else "")]
     for examined in examination.criteria:
         points = examined.score.points
-        shown = "unscored" if points is None else f"{points * examined.criterion.weight:g} of {examined.criterion.weight}"
+        shown = (
+            "unscored" if points is None else f"{points * examined.criterion.weight:g} of {examined.criterion.weight}"
+        )
         lines.append(f"\n{one_line(examined.criterion.criterion)}: {shown}")
         if not examined.outcomes:
             lines.append("  no check: a judge's business")

@@ -29,7 +29,17 @@ _RETRACTION = re.compile(
     re.IGNORECASE,
 )
 # A phrase right after one of these is denied, not stated; so is one right before one of the others.
-_DENIED_AFTER = (("not",), ("no",), ("不", "是"), ("never",), ("nor",), ("neither",), ("than",), ("instead", "of"), ("without",))
+_DENIED_AFTER = (
+    ("not",),
+    ("no",),
+    ("不", "是"),
+    ("never",),
+    ("nor",),
+    ("neither",),
+    ("than",),
+    ("instead", "of"),
+    ("without",),
+)
 _DENIED_BEFORE = tuple(
     (verb, *words)
     for verb in ("is", "was", "are", "were")
