@@ -42,7 +42,6 @@ os.environ["LOCAL_RANK"] = "1"  # or lm-eval's ifeval tries a download
 
 import lm_eval.tasks
 from inspect_ai.model import ChatMessageUser, ModelName, ModelOutput
-from inspect_ai.model._reasoning import parse_content_with_reasoning
 from inspect_ai.scorer import CORRECT, Scorer, Target, choice, exact, f1, includes, match, math
 from inspect_ai.scorer import answer as marked
 from inspect_ai.solver import TaskState, multiple_choice
@@ -50,7 +49,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.registry import get_metric
 from lm_eval.filters import build_filter_ensemble
 from lm_eval.models.utils import postprocess_generated_text
-from lm_eval.tasks._yaml_loader import load_yaml
+from lm_eval.tasks._yaml_loader import load_yaml  # private, but lm-eval has no other reader of its task files
 from lm_eval.tasks.ifeval.instructions import langdetect
 from lm_eval.tasks.minerva_math.utils import normalize_final_answer
 from lm_eval.tasks.ruler.common_utils import process_results as ruler
@@ -111,8 +110,8 @@ class Row:
 
     @property
     def for_inspect(self) -> str:
-        """What inspect_ai's providers hand to a scorer."""
-        return str(parse_content_with_reasoning(self.turn)[0])
+        """What inspect_ai's providers hand to a scorer: the text without the <think> block that it begins with."""
+        return re.sub(r"\A\s*<think>.*?</think>", "", self.turn, count=1, flags=re.DOTALL).strip()
 
     def texts(self, name: str) -> list[str]:
         """A parameter's text or texts; none where it is absent."""

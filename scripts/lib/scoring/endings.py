@@ -48,9 +48,10 @@ _BESIDE = _any(
     r"\b(?:tip|note|hint|remark|fun fact) ?:|\bfor (?:comparison|reference|instance|example)\b|\bother units\b",
     r"\b(?:many|some|most) (?:people|students|sources)\b|\bpeople (?:believe|think|say)\b|\bby the way\b",
     r"\b(?:worth|important) (?:noting|mentioning)\b|\binterestingly\b|\bincidentally\b|\bcompare (?:that|this|it)\b",
+    r"^\W*(?:check|verification|proof) ?:|^\W*indeed\b",
     r"\byou (?:can|could|may|might) (?:also )?(?:check|verify|have|try|see)\b",
 )
-_REASON_WORDS = r"(?:because|since|as\s+the|weil|denn|puisque|porque)\b"
+_REASON_WORDS = r"(?:because|since|as\s+the|not|rather\s+than|instead\s+of|while|whereas|weil|denn|puisque|porque)\b"
 _CLAUSE_GAP = re.compile(rf"(?<!\\);\s+|\s[—–]\s(?=[^\W\d])|[,–—-]\s+(?=but\b)|,?\s*(?=\b{_REASON_WORDS}|因为)")
 _REASON = re.compile(rf"\s*{_REASON_WORDS}|\s*因为", re.IGNORECASE)
 
@@ -71,7 +72,7 @@ def concludes(sentence: str) -> bool:
 
 def is_beside(sentence: str) -> bool:
     """Whether a sentence stands beside the answer: in brackets as a whole, a hypothesis, a remark."""
-    if re.fullmatch(r"\W*\([^()]*\)\W*", sentence):
+    if re.fullmatch(r"\W*\([^()]*[^\W\d_]{3}[^()]*\)\W*", sentence):
         return True
     return _BESIDE.search(sentence) is not None and not concludes(sentence)
 

@@ -125,6 +125,8 @@ def _same(gold: Any, answer: Any) -> bool:
     import sympy
     from math_verify import verify
 
+    if gold == answer:
+        return True
     for kind in (sympy.FiniteSet, sympy.Tuple):
         if isinstance(gold, kind) and isinstance(answer, kind):
             if len(gold) != len(answer):
