@@ -1,4 +1,7 @@
-"""Answers that were scored wrong, kind by kind: each stays right. The kinds are those of public bug reports of other harnesses."""
+"""Answers that were scored wrong, kind by kind: each stays right.
+
+The kinds are those of public bug reports of other harnesses.
+"""
 
 from __future__ import annotations
 
@@ -119,23 +122,10 @@ KINDS: dict[str, list[Row]] = {
     "a wrapped letter is a choice": [
         choice("B", answer)
         for answer in (
-            *("`B`", '"B"', "'B'", "“B”", "$B$", "[B]", r"\mathrm{B}", r"$\mathrm{B}$", r"\boxed{\text{B}}", "**B**"),
-            *(
-                "<answer>B</answer>",
-                '{"answer":"B"}',
-                "B is correct.",
-                "(b)",
-                "b)",
-                "Answer: (B)",
-                "The answer is **(B) gold**.",
-            ),
-            *(
-                "Answer:\n\nB",
-                "The correct option is `B`.",
-                r"The answer is \(B\).",
-                "I would choose B.",
-                "```\nB\n```",
-            ),
+            *("`B`", '"B"', "'B'", "“B”", "$B$", "[B]", r"\mathrm{B}", r"$\mathrm{B}$", r"\boxed{\text{B}}"),
+            *("**B**", "<answer>B</answer>", '{"answer":"B"}', "B is correct.", "(b)", "b)", "Answer: (B)"),
+            *("The answer is **(B) gold**.", "Answer:\n\nB", "The correct option is `B`."),
+            *(r"The answer is \(B\).", "I would choose B.", "```\nB\n```"),
         )
     ],
     "articles and punctuation do not normalise to nothing": [
@@ -225,8 +215,9 @@ def test_it_is_scored_as_a_reader_would(kind: str, check: str, params: Any, answ
 
 
 PROBLEM = (
-    "A shop sells pencils at 3 for one euro and pens at two euros each. Anna buys twelve pencils and five pens, and her brother Ben "
-    "buys nine pencils and no pen at all. They pay together with a note of fifty euros. How much money do they get back?"
+    "A shop sells pencils at 3 for one euro and pens at two euros each. Anna buys twelve pencils and five "
+    "pens, and her brother Ben buys nine pencils and no pen at all. They pay together with a note of fifty "
+    "euros. How much money do they get back?"
 )
 
 

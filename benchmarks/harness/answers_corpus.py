@@ -1,8 +1,8 @@
 """The labelled answers of tests/data/answers, and what the checks say of them.
 
-Each answer was labelled twice, by two readers who saw neither the checks' code nor each other's labels; where they differed the
-label was settled, with a note. `right`: the answer deserves a pass; `undecidable`: two fair readers would differ, or two final
-statements contradict each other.
+Each answer was labelled twice, by two readers who saw neither the checks' code nor each other's labels. Where
+they differed, the label was settled, with a note. `right`: the answer deserves a pass. `undecidable`: two
+fair readers would differ, or two final statements contradict each other.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ RIGHT, WRONG, UNDECIDABLE = "right", "wrong", "undecidable"
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """One answer: the kind of question (a check type, or `builtin`), and the label that was settled."""
+    """One answer with its label, `verdict`.
+
+    `kind` is a check type, or `builtin` for the project's own suites.
+    """
 
     kind: str
     id: str
@@ -37,7 +40,7 @@ class Labelled:
 
 
 def kinds(folder: Path = FOLDER) -> list[str]:
-    """The files of a corpus by name: check types, and `builtin` for the project's own suites."""
+    """The kinds of answers that a corpus has, sorted: check types, and `builtin`."""
     return sorted(file.stem for file in folder.glob("*.jsonl"))
 
 
@@ -57,12 +60,15 @@ def questions(folder: Path = FOLDER) -> Mapping[str, Question]:
 
 
 def judge(examination: Examination) -> str:
-    """A scored answer in the words of the labels: by the criteria that have checks, whatever their share of the weight."""
+    """The verdict on a scored answer, as a label.
+
+    Only criteria with checks count, whatever their share of the weight.
+    """
     undecided = any(c.score.points is None and c.outcomes for c in examination.criteria)
     fraction = examination.score.fraction
     if fraction is None or undecided:
         return UNDECIDABLE
-    # A weight is a whole number of per cents: rounding takes off what binary fractions add.
+    # Weights are whole per cents: rounding removes the error of binary fractions.
     return RIGHT if round(fraction, 6) >= LEAST_PASSING_FRACTION else WRONG
 
 

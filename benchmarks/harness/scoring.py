@@ -1,7 +1,7 @@
-"""The checks as instruments: sensitivity and specificity per check type on labelled answers, beside other harnesses' scorers.
+"""The checks as instruments: their sensitivity and specificity, beside those of other harnesses' scorers.
 
-Sensitivity is the share of right answers that pass, specificity the share of wrong ones that do not; an answer that a check leaves
-unscored passes neither way, and is counted in a column of its own. Prints Markdown tables:
+Sensitivity is the share of right answers that pass, specificity the share of wrong answers that do not. An
+answer that a check leaves unscored does not pass, and is counted in a column of its own. Prints Markdown tables:
     python -m benchmarks.harness.scoring [--corpus DIR]
 The scorers of lm-evaluation-harness, inspect_ai and math-verify need an environment of their own:
     python3 -m venv DIR
@@ -43,13 +43,13 @@ from scripts.lib.statistics import pass_rate
 
 PEERS = Path("benchmarks/harness/peers/score.py")
 OURS = "ours"
-# Passed: True, False, or None (unscored); by the answer's id.
+# Answer's id -> passed: True, False, or None (unscored).
 Verdicts = Mapping[str, bool | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """How an instrument did on labelled answers."""
+    """How an instrument did on labelled answers. `stopped_wrong`: wrong answers that did not pass."""
 
     passed_right: int
     right: int
@@ -62,13 +62,15 @@ class Accuracy:
         """The mean of sensitivity and specificity, 0 to 1."""
         return (self.passed_right / max(self.right, 1) + self.stopped_wrong / max(self.wrong, 1)) / 2
 
-    def told(self) -> list[str]:
-        """Sensitivity and specificity with their 95 % intervals and numbers, and the share left unscored."""
-        both = [_share(self.passed_right, self.right), _share(self.stopped_wrong, self.wrong)]
-        return [*both, str(self.unscored)]
+    def cells(self) -> list[str]:
+        """Sensitivity and specificity with their 95 % intervals and counts, and the number left unscored."""
+        sensitivity = _share(self.passed_right, self.right)
+        specificity = _share(self.stopped_wrong, self.wrong)
+        return [sensitivity, specificity, str(self.unscored)]
 
 
 def _share(count: int, total: int) -> str:
+    """A share in per cent with its 95 % interval and counts; a dash where there is nothing to share."""
     if not total:
         return "–"
     rate = pass_rate({i: [float(i < count)] for i in range(total)})
@@ -77,30 +79,43 @@ def _share(count: int, total: int) -> str:
 
 
 def accuracy(items: Iterable[Labelled], passed: Verdicts) -> Accuracy:
-    """An instrument's verdicts against the labels; answers that the label calls undecidable are left out."""
+    """How an instrument's verdicts agree with the labels.
+
+    Answers that are labelled undecidable are left out.
+    """
     known = [item for item in items if item.verdict != UNDECIDABLE]
     right = [passed.get(item.id) for item in known if item.verdict == RIGHT]
     wrong = [passed.get(item.id) for item in known if item.verdict == WRONG]
-    unscored = sum(outcome is None for outcome in (*right, *wrong))
-    return Accuracy(sum(p is True for p in right), len(right), sum(p is not True for p in wrong), len(wrong), unscored)
+    return Accuracy(
+        passed_right=right.count(True),
+        right=len(right),
+        stopped_wrong=len(wrong) - wrong.count(True),
+        wrong=len(wrong),
+        unscored=right.count(None) + wrong.count(None),
+    )
 
 
 def ours(items: Sequence[Labelled], folder: Path) -> Verdicts:
     """The project's own verdicts."""
-    said = {item.id: verdict(item, folder) for item in tqdm(items, desc="ours", unit="answer", disable=None)}
-    return {name: None if found == UNDECIDABLE else found == RIGHT for name, found in said.items()}
+    passed = {RIGHT: True, WRONG: False, UNDECIDABLE: None}
+    shown = tqdm(items, desc="ours", unit="answer", disable=None)
+    return {item.id: passed[verdict(item, folder)] for item in shown}
 
 
 def peers(python: Path, items: Sequence[Labelled], folder: Path) -> dict[str, dict[str, bool | None]]:
-    """Other harnesses' verdicts: scorer -> id -> passed. Raises BenchError where their environment does not work."""
+    """Other harnesses' verdicts: scorer -> id -> passed.
+
+    Raises BenchError where their environment does not work.
+    """
     rows = []
     for item in items:
-        checks = [check for criterion in questions(folder)[item.question].scoring for check in criterion.checks]
+        criteria = questions(folder)[item.question].scoring
+        checks = [check for criterion in criteria for check in criterion.checks]
         if len(checks) == 1:
             params = dict(checks[0].params)
             rows.append({"id": item.id, "type": checks[0].type, "params": params, "answer": item.answer})
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    print(f"other harnesses score {len(rows)} answers; that takes a minute or two per thousand", file=sys.stderr)
+    print(f"other harnesses score {len(rows)} answers, in a minute or two per thousand", file=sys.stderr)
     made = subprocess.run([python, PEERS], input=text, stdout=subprocess.PIPE, text=True, check=False)
     if made.returncode:
         raise BenchError(f"{python}: {PEERS} ended with {made.returncode}; install its lock as `--help` says")
@@ -111,7 +126,11 @@ def peers(python: Path, items: Sequence[Labelled], folder: Path) -> dict[str, di
     return found
 
 
-def _best(tool: str, items: Sequence[Labelled], verdicts: Mapping[str, Verdicts]) -> tuple[str, Accuracy] | None:
+def _best(
+    tool: str,
+    items: Sequence[Labelled],
+    verdicts: Mapping[str, Verdicts],
+) -> tuple[str, Accuracy] | None:
     """A tool's best scorer for these answers, by the mean of sensitivity and specificity."""
     ids = {item.id for item in items}
     scored = [
@@ -123,45 +142,59 @@ def _best(tool: str, items: Sequence[Labelled], verdicts: Mapping[str, Verdicts]
 
 
 def _table(found: Mapping[str, Sequence[Labelled]], own: Verdicts) -> str:
-    rows = [[kind, *accuracy(items, own).told()] for kind, items in found.items()]
+    """The table of our accuracy by check type, and of all together."""
+    rows = [[kind, *accuracy(items, own).cells()] for kind, items in found.items()]
     together = [item for items in found.values() for item in items]
-    rows.append(["**all**", *accuracy(together, own).told()])
-    return tabulate(rows, ["check", "sensitivity", "specificity", "unscored"], tablefmt="pipe", disable_numparse=True)
+    rows.append(["**all**", *accuracy(together, own).cells()])
+    return _markdown(rows, ["check", "sensitivity", "specificity", "unscored"])
 
 
-def _beside(found: Mapping[str, Sequence[Labelled]], own: Verdicts, others: Mapping[str, Verdicts]) -> str:
+def _markdown(rows: list[list[str]], headers: list[str]) -> str:
+    return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
+
+
+def _comparison(found: Mapping[str, Sequence[Labelled]], own: Verdicts, others: Mapping[str, Verdicts]) -> str:
+    """The table of our accuracy beside that of each tool's best scorer, by check type."""
     rows = []
     for kind, items in found.items():
         mine = accuracy(items, own)
-        rows.append([kind, OURS, *mine.told()[:2]])
+        rows.append([kind, OURS, *mine.cells()[:2]])
         for tool in ("lm-eval", "inspect_ai", "math-verify"):
             best = _best(tool, items, others)
             if best is not None:
-                rows.append(["", best[0], *best[1].told()[:2]])
-    return tabulate(rows, ["check", "scorer", "sensitivity", "specificity"], tablefmt="pipe", disable_numparse=True)
+                rows.append(["", best[0], *best[1].cells()[:2]])
+    return _markdown(rows, ["check", "scorer", "sensitivity", "specificity"])
 
 
-def _disagreements(items: Iterable[Labelled], own: Verdicts) -> None:
+def _print_disagreements(items: Iterable[Labelled], own: Verdicts) -> None:
+    """Print every answer that is scored otherwise than it is labelled."""
+    verdicts = {True: RIGHT, False: WRONG, None: UNDECIDABLE}
     for item in items:
-        passed = own[item.id]
-        said = UNDECIDABLE if passed is None else RIGHT if passed else WRONG
-        if said != item.verdict:
-            print(f"{item.id} {item.question}: labelled {item.verdict}, scored {said}: {item.answer[-120:]!r}")
+        scored = verdicts[own[item.id]]
+        if scored != item.verdict:
+            labels = f"labelled {item.verdict}, scored {scored}"
+            print(f"{item.id} {item.question}: {labels}: {item.answer[-120:]!r}")
 
 
 def _padded(items: Sequence[Labelled], characters: int) -> Iterator[Labelled]:
-    """The answers again and again, each made long by the reasoning of others before it."""
+    """The answers again and again, each made long by other answers before it."""
+    # No marks of thinking or of chat in the filler: they would cut the answer short.
     filler = "\n\n".join(item.answer for item in items if "<" not in item.answer and "|" not in item.answer)
+    repeated = filler * (characters // max(len(filler), 1) + 1)
     while True:
         for item in items:
-            before = (filler * (characters // max(len(filler), 1) + 1))[: max(characters - len(item.answer) - 2, 0)]
+            before = repeated[: max(characters - len(item.answer) - 2, 0)]
             yield replace(item, answer=f"{before}\n\n{item.answer}")
 
 
 def speed(items: Sequence[Labelled], folder: Path, count: int, characters: int) -> float:
-    """Seconds of this process and its children for scoring so many answers of that length. Code is left out: it runs programs."""
+    """Seconds for scoring so many answers of that length.
+
+    Checks of code are left out, since they run programs.
+    """
     timed = [item for item in items if not uses_code(questions(folder)[item.question])]
     work = list(itertools.islice(_padded(timed, characters), count))
+    # Imports and workers are started before the clock is.
     for item in timed[:50]:
         verdict(item, folder)
     start = time.perf_counter()
@@ -197,11 +230,11 @@ def main() -> int:
     print(_table(found, own))
     if arguments.show:
         print()
-        _disagreements(items, own)
+        _print_disagreements(items, own)
     if arguments.peers:
         compared = {kind: group for kind, group in found.items() if kind != BUILT_IN}
         others = peers(arguments.peers, [i for group in compared.values() for i in group], arguments.corpus)
-        print(f"\n{_beside(compared, own, others)}")
+        print(f"\n{_comparison(compared, own, others)}")
     return 0
 
 

@@ -1,4 +1,8 @@
-"""What an answer ends on where it states nothing: which paragraphs, sentences and clauses give the answer, and which stand beside it."""
+"""How an answer ends where it states nothing: the paragraphs, sentences and clauses that give the answer.
+
+Other text stands beside the answer: remarks, hypotheses, verifications, reasons. It is left
+out where it can be.
+"""
 
 from __future__ import annotations
 
@@ -7,57 +11,73 @@ from collections.abc import Iterator
 
 from scripts.lib.scoring.courtesy import without_courtesy
 from scripts.lib.scoring.evidence import REFUSAL
+from scripts.lib.scoring.phrases import any_of
 
-
-def _any(*patterns: str) -> re.Pattern[str]:
-    """A pattern for any of these, in any case; a blank in one stands for any white space."""
-    return re.compile("|".join(pattern.replace(" ", r"\s+") for pattern in patterns), re.IGNORECASE)
-
-
-# Brackets with words in them; `(x + 1)` and `(\\ln x)` are mathematics.
-_WORDS = r"(?<![\\A-Za-z])(?!(?:sin|cos|tan|log|exp|sqrt|arctan)\b)[^\W\d_]{3}"
-ASIDE = re.compile(
-    rf"(?:(?<=\s)|(?<=\.))\((?=[^()]*{_WORDS})[^()\n]{{0,200}}\)|(?<=\s)\[(?=[^\[\]]*{_WORDS})[^\[\]\n]{{0,200}}\]"
+# A word of three letters. Brackets that hold one are an aside; `(x + 1)` and `(\\ln x)` are mathematics.
+_WORD = r"(?<![\\A-Za-z])(?!(?:sin|cos|tan|log|exp|sqrt|arctan)\b)[^\W\d_]{3}"
+_ASIDE = re.compile(
+    rf"(?:(?<=\s)|(?<=\.))\((?=[^()]*{_WORD})[^()\n]{{0,200}}\)"
+    rf"|(?<=\s)\[(?=[^\[\]]*{_WORD})[^\[\]\n]{{0,200}}\]"
 )
+_ABBREVIATIONS = r"(?<!\b(?:sq|ca|vs|eq|no|st|mr|dr)\.)(?<!approx\.)(?<!e\.g\.)(?<!i\.e\.)"
+_CLOSING_MARKS = r"[\"')\]*_]*"
 _SENTENCE_GAP = re.compile(
-    r"(?<=[^\d\s][.!?])(?<!\b(?:sq|ca|vs|eq|no|st|mr|dr)\.)(?<!approx\.)(?<!e\.g\.)(?<!i\.e\.)[\"')\]*_]*\s+(?=\S)"
-    r"|(?<=\d[.!?])[\"')\]*_]*\s+(?=[A-Z(*\"“])|(?<=[.!?]\*\*)\s+(?=\S)",
+    rf"(?<=[^\d\s][.!?]){_ABBREVIATIONS}{_CLOSING_MARKS}\s+(?=\S)"
+    # After a digit the next word must look like the start of a sentence.
+    rf"|(?<=\d[.!?]){_CLOSING_MARKS}\s+(?=[A-Z(*\"“])"
+    r"|(?<=[.!?]\*\*)\s+(?=\S)",
     re.IGNORECASE,
 )
-# Paragraphs that come after the answer.
+# How paragraphs begin that come after the answer.
 _AFTERWARDS = re.compile(
-    r"\W*(?:"
-    + _any(
-        r"(?:as an? )?(?:(?:quick|further|final|side|sanity|additional) )?(?:check|verification|proof|explanation|note)\b",
-        r"(?:as an? )?(?:remark|tip|reasoning|reason)\b|verify(?:ing)?\b|steps?\b|a (?:side note|tip|remark|note)\b",
-        r"for (?:reference|comparison|fun)\b|another way\b|alternatively\b|by the way\b|incidentally\b|in python\b|why\b",
-        r"you (?:can|could|may|might)\b|to (?:check|verify|confirm|be sure)\b|interestingly\b|fun fact\b|don['’]t forget\b",
-        r"background\b|it(?:['’]s| is) (?:worth|important|interesting)\b|(?:please )?note\b|i hope\b|if you\b|of course\b",
-        r"keep in mind\b|remember\b",
-    ).pattern
-    + ")",
+    r"\W*"
+    + any_of(
+        r"(?:as an? )?(?:(?:quick|further|final|side|sanity|additional) )?"
+        r"(?:check|verification|proof|explanation|note)\b",
+        r"(?:as an? )?(?:remark|tip|reasoning|reason)\b|verify(?:ing)?\b|steps?\b",
+        r"a (?:side note|tip|remark|note)\b|for (?:reference|comparison|fun)\b|another way\b|alternatively\b",
+        r"by the way\b|incidentally\b|in python\b|why\b|you (?:can|could|may|might)\b",
+        r"to (?:check|verify|confirm|be sure)\b|interestingly\b|fun fact\b|don['’]t forget\b|background\b",
+        r"it(?:['’]s| is) (?:worth|important|interesting)\b|(?:please )?note\b|i hope\b|if you\b",
+        r"of course\b|keep in mind\b|remember\b",
+    ),
     re.IGNORECASE,
 )
-_CONCLUDES = _any(
-    r"\b(?:thus|therefore|hence|altogether)\b",
-    r"(?:^\W*|[,;:] )(?:and )?(?:so|in total|finally|in conclusion|consequently|overall)\b",
+_CONCLUDES = re.compile(
+    any_of(
+        r"\b(?:thus|therefore|hence|altogether)\b",
+        r"(?:^\W*|[,;:] )(?:and )?(?:so|in total|finally|in conclusion|consequently|overall)\b",
+    ),
+    re.IGNORECASE,
 )
 # Sentences and clauses beside the answer: what would be otherwise, what others believe, remarks.
-_BESIDE = _any(
-    r"\bwould (?:be|have|get|need|cost|make|give|become|then)\b|\bif\b|\b(?:could|might)\b|\bnot (?:count|includ)\w+\b",
-    r"\b(?:tip|note|hint|remark|fun fact) ?:|\bfor (?:comparison|reference|instance|example)\b|\bother units\b",
-    r"\b(?:many|some|most) (?:people|students|sources)\b|\bpeople (?:believe|think|say)\b|\bby the way\b",
-    r"\b(?:worth|important) (?:noting|mentioning)\b|\binterestingly\b|\bincidentally\b|\bcompare (?:that|this|it)\b",
-    r"^\W*(?:check|verification|proof) ?:|^\W*indeed\b",
-    r"\byou (?:can|could|may|might) (?:also )?(?:check|verify|have|try|see)\b",
+_BESIDE = re.compile(
+    any_of(
+        r"\bwould (?:be|have|get|need|cost|make|give|become|then)\b|\bif\b|\b(?:could|might)\b",
+        r"\bnot (?:count|includ)\w+\b|\b(?:tip|note|hint|remark|fun fact) ?:",
+        r"\bfor (?:comparison|reference|instance|example)\b|\bother units\b",
+        r"\b(?:many|some|most) (?:people|students|sources)\b|\bpeople (?:believe|think|say)\b|\bby the way\b",
+        r"\b(?:worth|important) (?:noting|mentioning)\b|\binterestingly\b|\bincidentally\b",
+        r"\bcompare (?:that|this|it)\b",
+        r"\byou (?:can|could|may|might) (?:also )?(?:check|verify|have|try|see)\b",
+        r"^\W*(?:check|verification|proof) ?:|^\W*indeed\b",
+    ),
+    re.IGNORECASE,
 )
-_REASON_WORDS = r"(?:because|since|as\s+the|not|rather\s+than|instead\s+of|while|whereas|weil|denn|puisque|porque)\b"
-_CLAUSE_GAP = re.compile(rf"(?<!\\);\s+|\s[—–]\s(?=[^\W\d])|[,–—-]\s+(?=but\b)|,?\s*(?=\b{_REASON_WORDS}|因为)")
+_IN_BRACKETS = re.compile(r"\W*\([^()]*[^\W\d_]{3}[^()]*\)\W*")
+_REASON_WORDS = (
+    any_of(
+        "because|since|as the|not|rather than|instead of|while|whereas",
+        "weil|denn|puisque|porque",
+    )
+    + r"\b"
+)
 _REASON = re.compile(rf"\s*{_REASON_WORDS}|\s*因为", re.IGNORECASE)
-
-
 _LEADING_REASON = re.compile(r"^\W*(?:since|because|as)\b.*?,\s+(?=[a-z])", re.IGNORECASE)
+_CLAUSE_GAP = re.compile(rf"(?<!\\);\s+|\s[—–]\s(?=[^\W\d])|[,–—-]\s+(?=but\b)|,?\s*(?=\b{_REASON_WORDS}|因为)")
 _EXPLAINED = re.compile(r":\s+(?=[a-z]{2,}\s)")
+_GIVES_A_VALUE = re.compile(r"\d|\\|[=√π]")
+_BLANK_LINE = re.compile(r"\n\s*\n")
 
 
 def sentences(line: str) -> list[str]:
@@ -71,33 +91,41 @@ def concludes(sentence: str) -> bool:
 
 
 def is_beside(sentence: str) -> bool:
-    """Whether a sentence stands beside the answer: in brackets as a whole, a hypothesis, a remark."""
-    if re.fullmatch(r"\W*\([^()]*[^\W\d_]{3}[^()]*\)\W*", sentence):
+    """Whether a sentence stands beside the answer: it is in brackets as a whole, a hypothesis or a remark."""
+    if _IN_BRACKETS.fullmatch(sentence):
         return True
     return _BESIDE.search(sentence) is not None and not concludes(sentence)
 
 
 def clauses(sentence: str) -> list[str]:
-    """The main clauses of a sentence, the last first, without asides; reasons and hypotheses are left out.
+    """The main clauses of a sentence without asides, the last one first. Reasons and hypotheses are left out.
 
-    What follows a colon explains what stands before it, and is left out too where that holds a sign or a digit.
+    Words after a colon explain what stands before it; they are left out too where that holds a sign or a
+    digit.
     """
-    bare = _LEADING_REASON.sub("", ASIDE.sub(" ", sentence))
+    bare = _LEADING_REASON.sub("", _ASIDE.sub(" ", sentence))
     head = _EXPLAINED.split(bare)[0]
-    if head != bare and re.search(r"\d|\\|[=√π]", head):
+    if head != bare and _GIVES_A_VALUE.search(head):
         bare = head
     pieces = [clause for clause in _CLAUSE_GAP.split(bare) if clause.strip()]
     return [clause for clause in reversed(pieces) if not _BESIDE.search(clause) and not _REASON.match(clause)]
 
 
 def paragraphs(text: str) -> list[str]:
-    """The paragraphs of an answer without polite ones at the end; none where it ends by saying that it has no answer."""
-    found = [p for p in re.split(r"\n\s*\n", without_courtesy(text)) if p.strip()]
+    """The paragraphs of an answer without polite ones at the end.
+
+    The list is empty where the last sentence says that there is no answer.
+    """
+    found = [paragraph for paragraph in _BLANK_LINE.split(without_courtesy(text)) if paragraph.strip()]
     return [] if found and REFUSAL.search(sentences(found[-1])[-1]) else found
 
 
 def lines_from_end(found: list[str]) -> Iterator[str]:
-    """The lines of paragraphs from the last one on: first those of paragraphs that give the answer, then of all."""
-    for chosen in ([p for p in found if not _AFTERWARDS.match(p)], found):
+    """The lines of paragraphs from the last one on.
+
+    The lines of the paragraphs that give the answer come first, then the lines of all paragraphs.
+    """
+    answering = [paragraph for paragraph in found if not _AFTERWARDS.match(paragraph)]
+    for chosen in (answering, found):
         for paragraph in reversed(chosen):
             yield from reversed(paragraph.split("\n"))

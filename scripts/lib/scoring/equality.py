@@ -1,7 +1,9 @@
-"""Mathematical equality, exactly, in a process of its own: sympy can be made to compute for ever, in C, where no signal reaches.
+"""Exact mathematical equality, decided in a process of its own.
 
-The scoring process starts one worker when the first `math` check comes, talks to it in JSON lines, and kills it when an expression
-takes too long; the next check starts another. So importing sympy costs nothing where no mathematics is checked.
+sympy can be made to compute for ever, in C code that no signal interrupts. The scoring process therefore
+starts a worker when the first `math` check comes and talks to it in lines of JSON. It kills the worker when
+an expression takes too long; the next check starts another one. Where no mathematics is checked, sympy is
+never imported.
 """
 
 from __future__ import annotations
@@ -19,13 +21,17 @@ from typing import Any
 import psutil
 
 MOST_CHARACTERS = 300
-# Of the worker's own processor time: a loaded machine makes no difference. The clock is for one that hangs.
+# A limit of the worker's own processor time, so that a loaded machine makes no difference. The clock is for a
+# worker that hangs without computing.
 PROCESSOR_SECONDS = 3.0
 CLOCK_SECONDS = 60.0
 MEMORY_BYTES = 2 << 30
-# Too large to be worked out: a tower of powers, a long exponent, a long factorial.
+# Too large to be worked out: a tower of powers, a long exponent, a long factorial, a number of 200 digits.
 _TOO_LARGE = re.compile(
-    r"\^\s*\{?\s*-?\w+\s*\}?\s*\^|\^\s*\{[^{}]*\^[^{}]*\{?\d{2,}|\^\s*\{?\s*-?\d{5,}|\d{4,}\s*!|!\s*!|\d{200,}"
+    r"\^\s*\{?\s*-?\w+\s*\}?\s*\^|\^\s*\{[^{}]*\^[^{}]*\{?\d{2,}"
+    r"|\^\s*\{?\s*-?\d{5,}"
+    r"|\d{4,}\s*!|!\s*!"
+    r"|\d{200,}"
 )
 
 
@@ -34,11 +40,14 @@ class Undecidable(Exception):
 
 
 class _Worker:
+    """The process that decides equality. It is started when it is first asked."""
+
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.process: subprocess.Popen[str] | None = None
 
     def close(self) -> None:
+        """End the process, if there is one."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
@@ -48,6 +57,7 @@ class _Worker:
             self.process = None
 
     def _started(self) -> subprocess.Popen[str]:
+        """The running process. Raises Undecidable where it cannot be started."""
         if self.process is None:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "scripts.lib.scoring.equality"],
@@ -63,7 +73,7 @@ class _Worker:
 
     @staticmethod
     def _line(process: subprocess.Popen[str], processor_s: float, clock_s: float) -> str:
-        """The worker's next line; empty where it spent more than this on it, or died."""
+        """The worker's next line; empty where it takes longer than one of the limits, or has died."""
         assert process.stdout is not None
         watched = psutil.Process(process.pid)
         begun, waited = sum(watched.cpu_times()[:2]), 0.0
@@ -78,6 +88,10 @@ class _Worker:
         return ""
 
     def ask(self, gold: str, answer: str) -> bool | None:
+        """Whether two expressions are equal; None where the second is not an expression.
+
+        Raises Undecidable.
+        """
         with self.lock:
             process = self._started()
             assert process.stdin is not None
@@ -103,7 +117,12 @@ atexit.register(_WORKER.close)
 
 @lru_cache(maxsize=1024)
 def equal(gold: str, answer: str) -> bool | None:
-    """Whether two expressions in LaTeX are equal; None where the second is no expression. Raises Undecidable."""
+    """Whether two expressions in LaTeX are equal; None where the second is not an expression.
+
+    Raises Undecidable where this would take too long, or where the worker cannot read the first.
+    """
+    if gold == answer:
+        return True
     if len(answer) > MOST_CHARACTERS:
         return None
     if _TOO_LARGE.search(answer) and not _TOO_LARGE.search(gold):
@@ -111,29 +130,30 @@ def equal(gold: str, answer: str) -> bool | None:
     return _WORKER.ask(gold, answer)
 
 
-# --- in the worker ---------------------------------------------------------------------------------------------------
+# --- in the worker ------------------------------------------------------------------------------------------
 
 
 def _exact(value: Any) -> Any:
+    """A value of sympy with its decimal numbers as fractions."""
     import sympy
 
     return value.xreplace({number: sympy.Rational(str(number)) for number in value.atoms(sympy.Float)})
 
 
 def _same(gold: Any, answer: Any) -> bool:
-    """Exact equality of two values of sympy: numbers, expressions, and what is made of them; the rest is math-verify's."""
+    """Whether two values of sympy are exactly equal: numbers, expressions, sets, tuples and matrices of them.
+
+    math-verify decides about values of other kinds.
+    """
     import sympy
     from math_verify import verify
 
-    if gold == answer:
-        return True
-    for kind in (sympy.FiniteSet, sympy.Tuple):
-        if isinstance(gold, kind) and isinstance(answer, kind):
-            if len(gold) != len(answer):
-                return False
-            if kind is sympy.Tuple:
-                return all(map(_same, gold, answer))
-            return all(any(_same(mine, other) for other in answer) for mine in gold)
+    if isinstance(gold, sympy.FiniteSet) and isinstance(answer, sympy.FiniteSet):
+        if len(gold) != len(answer):
+            return False
+        return all(any(_same(mine, other) for other in answer) for mine in gold)
+    if isinstance(gold, sympy.Tuple) and isinstance(answer, sympy.Tuple):
+        return len(gold) == len(answer) and all(map(_same, gold, answer))
     if isinstance(gold, sympy.MatrixBase) and isinstance(answer, sympy.MatrixBase):
         return gold.shape == answer.shape and all(map(_same, gold, answer))
     if isinstance(answer, sympy.Equality) and not isinstance(gold, sympy.Equality):
@@ -144,7 +164,8 @@ def _same(gold: Any, answer: Any) -> bool:
     return bool(verify([gold], [answer], timeout_seconds=None))
 
 
-def _answered(gold: str, answer: str) -> dict[str, Any]:
+def _reply(gold: str, answer: str) -> dict[str, Any]:
+    """The worker's reply: `equal` (true, false or null), or an `error` where the reference cannot be read."""
     from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse
 
     def values(text: str) -> list[Any]:
@@ -158,20 +179,23 @@ def _answered(gold: str, answer: str) -> dict[str, Any]:
             return {"error": f"cannot read the reference {gold!r}"}
         found = values(answer)
         return {"equal": _same(wanted[0], found[0]) if found else None}
-    except Exception as error:
-        # What sympy and antlr raise at an answer's expression: it is none that can be read.
-        return {"equal": None, "why": type(error).__name__}
+    except Exception:
+        # sympy and antlr raise errors of many kinds for what they cannot read: it does not count as an
+        # expression.
+        return {"equal": None}
 
 
 def _serve() -> None:
+    """Reply to each line of standard input: a JSON list of the reference and the answer's expression."""
     import resource
 
-    import math_verify  # noqa: F401 - loaded before the first question, so that the question is timed and not the import
+    # Imported before the first question, so that the question is timed and not the import.
+    import math_verify  # noqa: F401
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     print("ready", flush=True)
     for line in sys.stdin:
-        print(json.dumps(_answered(*json.loads(line))), flush=True)
+        print(json.dumps(_reply(*json.loads(line))), flush=True)
 
 
 if __name__ == "__main__":

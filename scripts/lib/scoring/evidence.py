@@ -1,14 +1,14 @@
 """What an answer states, in one order of evidence for every check that extracts something.
 
-1. an explicit final form: "final answer: …", `#### …`, `<answer>…</answer>`, `{"answer": …}`, and after these `\\boxed{…}`, which
-   models also put around intermediate results
-2. a labelled line: `Answer: …`
-3. a statement in prose: "the answer is …"; "would be" only where nothing is stated
-4. what the answer ends on; each check reads that in its own way
+1. An explicit final form: "final answer: …", `#### …`, `<answer>…</answer>`, `{"answer": …}`. After these
+   `\\boxed{…}`, which models also put around intermediate results.
+2. A labelled line: `Answer: …`.
+3. A statement in prose: "the answer is …". "The answer would be …" counts only where nothing else is stated.
+4. What the answer ends on. Each check reads that in its own way.
 
-A mention is no statement: neither is a denial ("is not 9"), a condition ("if the answer is 9") nor a question. A statement of a
-higher kind replaces an earlier one of a lower kind. Two that contradict each other otherwise are *undecided*, unless words
-between them say that the later one corrects the earlier.
+A mention is not a statement. Nor is a denial ("is not 9"), a condition ("if the answer is 9") or a question.
+A statement of a higher kind replaces an earlier one of a lower kind. Two statements that otherwise contradict
+each other are *undecided*, unless words between them say that the later one corrects the earlier one.
 """
 
 from __future__ import annotations
@@ -19,17 +19,23 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-# Extraction looks at the end of an answer: conclusions stand there.
+from scripts.lib.scoring.phrases import any_of
+
+# Extraction reads only the end of an answer: conclusions stand there.
 TAIL_CHARACTERS = 20_000
-# A statement's text; what follows is explanation.
+# A statement's text is at most this long: what follows is explanation.
 MOST_STATEMENT = 400
+# The ranks of evidence, the strongest first.
 FINAL, BOXED, LABELLED, STATED, SUPPOSED = range(5)
 Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A place that states the answer: its form and rank, from where to where, and the text that begins with the value."""
+    """A place that states the answer: its form, rank, start and end, and the text that begins with the value.
+
+    `value_start` is where that text begins, -1 where this is not known.
+    """
 
     form: str
     rank: int
@@ -41,7 +47,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Reading(Generic[Value]):
-    """What an answer says: the value, the form of evidence it was read from, and that text."""
+    """What an answer says: the value, and the form and text of the evidence that it was read from."""
 
     value: Value
     form: str
@@ -50,13 +56,12 @@ class Reading(Generic[Value]):
 
 @dataclass(frozen=True, slots=True)
 class Undecided(Generic[Value]):
-    """Why an answer cannot be read in one way, and the values between which it leaves the choice."""
+    """Why an answer cannot be read in only one way, and the values that it leaves open."""
 
     reason: str
     values: tuple[Value, ...] = ()
 
 
-_MARKUP = r"[\s*_`~>#]*"
 _FINAL = re.compile(
     r"\b(?:final|definitive)\s+(?:answer|result|choice|value|solution|numerical\s+answer)\b"
     r"(?P<middle>(?:\s+(?:to|for|of)\b[^\n:=]{0,60})?)"
@@ -65,11 +70,12 @@ _FINAL = re.compile(
 )
 _HASHES = re.compile(r"^[ \t]*####[ \t]+(?P<value>\S[^\n]*)$", re.MULTILINE)
 _TAGGED = re.compile(
-    r"<(?P<tag>answer|final_answer|final|result|solution|ans)>\s*(?P<value>.{1,2000}?)\s*</(?P=tag)>", re.I | re.S
+    r"<(?P<tag>answer|final_answer|final|result|solution|ans)>\s*(?P<value>.{1,2000}?)\s*</(?P=tag)>",
+    re.IGNORECASE | re.DOTALL,
 )
 _KEYED = re.compile(
-    r"[\"'](?:final_?answer|answer|choice|result|option|final|solution|correct_?(?:answer|option|choice))[\"']\s*:\s*"
-    r"(?P<value>\"(?:[^\"\\\n]|\\.){0,500}\"|-?\d[\d.]*(?:[eE][-+]?\d+)?)\s*(?=[,}\n])",
+    r"[\"'](?:final_?answer|answer|choice|result|option|final|solution|correct_?(?:answer|option|choice))"
+    r"[\"']\s*:\s*(?P<value>\"(?:[^\"\\\n]|\\.){0,500}\"|-?\d[\d.]*(?:[eE][-+]?\d+)?)\s*(?=[,}\n])",
     re.IGNORECASE,
 )
 _LABEL = re.compile(
@@ -80,52 +86,82 @@ _LABEL = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _ANSWERS = ("answer", "solution", "antwort", "réponse", "respuesta", "risposta", "resposta")
+_CONCLUDING = any_of("therefore|then|thus|so|hence|finally|here|again|in (?:this|that) case|after all")
+_NOT_A_PART = r"(?!(?:first|second|third|next|previous|sub|other|part)\b)"
+_VERB = (
+    r"\bis\b|\bare\b|\bwas\b|=|:|\bequals\b|\b(?:would|will|should|must|has\s+to|ought\s+to)\s+be\b"
+    r"|\bcomes\s+(?:out\s+)?(?:to|as)\b|\bbecomes\b|\bremains\b|['’]s\b|\b(?:ist|lautet|est|es|è|é)\b"
+)
+# "The answer to this question is …".
 _STATED = re.compile(
     rf"\b(?:{'|'.join(_ANSWERS)})\b[*_`\"”]{{0,6}}(?:\s+(?:correct[aeo]?|corretta|richtige))?"
-    r"(?:,?\s+(?:therefore|then|thus|so|hence|finally|here|again|in\s+(?:this|that)\s+case|after\s+all),?)?"
-    r"(?:\s+(?:to|for|of)\s+(?:the|this|your|our|my)\s+(?!(?:first|second|third|next|previous|sub|other|part)\b)[^.:;!?\n=]{1,80}?"
+    rf"(?:,?\s+{_CONCLUDING},?)?"
+    rf"(?:\s+(?:to|for|of)\s+(?:the|this|your|our|my)\s+{_NOT_A_PART}[^.:;!?\n=]{{1,80}}?"
     r"|\s+(?:in|as)\s+[^.:;!?\n=]{1,40}?)?"
-    r"\s*(?P<verb>\bis\b|\bare\b|\bwas\b|=|:|\bequals\b|\b(?:would|will|should|must|has\s+to|ought\s+to)\s+be\b|\bcomes\s+(?:out\s+)?(?:to|as)\b|\bbecomes\b|\bremains\b|['’]s\b|\b(?:ist|lautet|est|es|è|é)\b)",
+    rf"\s*(?P<verb>{_VERB})",
     re.IGNORECASE,
 )
-# What makes a statement a condition, a question or somebody else's opinion: looked for in its own sentence, before it.
+# What makes a statement a condition, a question or somebody else's opinion; it stands before it in its
+# sentence.
 _UNMEANT = re.compile(
-    r"\b(?:if|whether|unless|suppose|assum\w+|(?-i:might|may)|could|tempting|naive\w*|wrongly|incorrect|wrong|mistaken\w*|would\s+(?:say|think)|thought|think\s+that\s+the"
-    r"|not\s+(?:say|sure)|what|check\s+that|verify\s+that|expect\w*|guess\w*|claim\w*|seems?|says?|said)\b"
-    r"|n['’]t\s+(?:say|think|sure)|\b(?:initial|first|previous|earlier|old|original|partial|intermediate)\s+$",
+    any_of(
+        r"\b(?:if|whether|unless|suppose|assum\w+|(?-i:might|may)|could|tempting|naive\w*|wrongly"
+        r"|incorrect|wrong|mistaken\w*|would (?:say|think)|thought|think that the|not (?:say|sure)|what"
+        r"|check that|verify that|expect\w*|guess\w*|claim\w*|seems?|says?|said)\b",
+        r"n['’]t (?:say|think|sure)",
+        r"\b(?:initial|first|previous|earlier|old|original|partial|intermediate) $",
+    ),
     re.IGNORECASE,
 )
 _DENIED = re.compile(r"^[\s*_]*(?:(?:is|are|was)?\s*n['’]t|not|never|neither|no\s+longer)\b", re.IGNORECASE)
-_INSTEAD = re.compile(r"\b(?:but(?:\s+rather|\s+instead)?|rather|instead|it\s+is|it['’]s)\b[\s,:]*", re.IGNORECASE)
+_INSTEAD = re.compile(
+    any_of(r"\b(?:but(?: rather| instead)?|rather|instead|it is|it['’]s)\b") + r"[\s,:]*",
+    re.IGNORECASE,
+)
 _CORRECTION = re.compile(
-    r"\b(?:wait|correction|correcting|actually|sorry|apolog\w+|mistake\w*|mis(?:read|counted|calculated|stated|take)\w*|let\s+me\s+(?:re|correct|fix|redo|double|check)\w*|correct\s+(?:this|that|myself|it)\b"
-    r"|on\s+second\s+thoughts?|scratch\s+that|was\s+wrong|is\s+wrong|wasn['’]t\s+right|not\s+(?:right|correct)|incorrect|oops|hold\s+on|re-?check\w*|reconsider\w*|revis\w+"
-    r"|instead|error|should\s+(?:have\s+been|be)|updated?|corrected|hmm+|strike\s+that|i\s+meant|rather)\b|(?:^|[.!?\n]\s*)no[,.!:—-]",
+    any_of(
+        r"\b(?:wait|correction|correcting|actually|sorry|apolog\w+|mistake\w*"
+        r"|mis(?:read|counted|calculated|stated|take)\w*|let me (?:re|correct|fix|redo|double|check)\w*"
+        r"|correct (?:this|that|myself|it)\b|on second thoughts?|scratch that|was wrong|is wrong"
+        r"|wasn['’]t right|not (?:right|correct)|incorrect|oops|hold on|re-?check\w*|reconsider\w*|revis\w+"
+        r"|instead|error|should (?:have been|be)|updated?|corrected|hmm+|strike that|i meant|rather)\b",
+        r"(?:^|[.!?\n]\s*)no[,.!:—-]",
+    ),
     re.IGNORECASE,
 )
 # A sentence that says that there is no answer.
 REFUSAL = re.compile(
-    r"\b(?:i|we)\s+(?:can(?:not|['’]t)|could\s*n[o'’]t|am\s+(?:not\s+able|unable)|(?:do|did)(?:\s+not|n['’]t)\s+know|will\s+not|won['’]t)\b"
-    r"|\b(?:cannot|can\s*not|impossible\s+to)\s+(?:be\s+)?(?:determine|say|tell|answer|know|calculat|comput)\w*\b|\bnot\s+enough\s+information\b|\b(?:is|was)\s+not\s+(?:stated|given|mentioned|specified|provided|known)\b",
+    any_of(
+        r"\b(?:i|we) (?:can(?:not|['’]t)|could\s*n[o'’]t|am (?:not able|unable)"
+        r"|(?:do|did)(?: not|n['’]t) know|will not|won['’]t)\b",
+        r"\b(?:cannot|can\s*not|impossible to) (?:be )?"
+        r"(?:determine|say|tell|answer|know|calculat|comput)\w*\b",
+        r"\bnot enough information\b",
+        r"\b(?:is|was) not (?:stated|given|mentioned|specified|provided|known)\b",
+    ),
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n")
+# Marks may follow the sign here: "Is the answer 9?**".
+_QUESTION_END = re.compile(r"[.!?](?=[\s*_\"')]|$)|\n")
+_CLAUSE_START = re.compile(r"[;:]\s|\bbut\b")
+_EMPHASIS = re.compile(r"^(?:\*{1,3}|_{1,3})\s+")
+_BOX = re.compile(r"\\(?:boxed|fbox)\s*(?=\{)")
 
 
 def tail(answer: str) -> str:
-    """The part of an answer that extraction looks at."""
+    """The end of an answer, which is what extraction reads."""
     return answer[-TAIL_CHARACTERS:]
 
 
-def balanced(text: str, start: int) -> str | None:
-    """What stands between the brace at `start` and its partner; None where that is missing."""
+def _balanced(text: str, start: int) -> str | None:
+    """The text between the brace at `start` and its partner; None where that is missing or far away."""
     depth = 0
     for place in range(start, min(len(text), start + 2000)):
-        if text[place] == "\\":
-            continue
-        if text[place] == "{" and text[place - 1 : place] != "\\":
+        escaped = text[place - 1 : place] == "\\"
+        if text[place] == "{" and not escaped:
             depth += 1
-        elif text[place] == "}" and text[place - 1 : place] != "\\":
+        elif text[place] == "}" and not escaped:
             depth -= 1
             if depth == 0:
                 return text[start + 1 : place]
@@ -133,7 +169,7 @@ def balanced(text: str, start: int) -> str | None:
 
 
 def _rest(text: str, place: int) -> tuple[str, int]:
-    """(what follows a label, where it begins): the rest of the line, else the next line that holds something."""
+    """(text, start) of what follows a label: the rest of its line, else the next line that is not empty."""
     for _ in range(4):
         end = text.find("\n", place)
         end = len(text) if end < 0 else end
@@ -147,10 +183,13 @@ def _rest(text: str, place: int) -> tuple[str, int]:
 
 
 def _beginning(pattern: re.Pattern[str], words: Iterable[str], text: str) -> Iterator[re.Match[str]]:
-    """The matches of a pattern that begins with one of some words: finding the words first is many times faster."""
+    """The matches of a pattern whose matches begin with one of the words.
+
+    To find the words first is many times faster.
+    """
     lower = text.lower()
     if len(lower) != len(text):
-        # A letter that changes its length with its case: places in the copy are none in the text.
+        # A letter changes its length with its case: places in the copy are not those in the text.
         yield from pattern.finditer(text)
         return
     for word in words:
@@ -163,13 +202,15 @@ def _beginning(pattern: re.Pattern[str], words: Iterable[str], text: str) -> Ite
 
 
 def _boxed(text: str) -> Iterator[Statement]:
-    for match in re.finditer(r"\\(?:boxed|fbox)\s*(?=\{)", text):
-        inner = balanced(text, match.end())
+    for match in _BOX.finditer(text):
+        inner = _balanced(text, match.end())
         if inner is not None and inner.strip():
-            yield Statement("boxed", BOXED, match.start(), match.end() + len(inner) + 2, inner.strip(), match.end() + 1)
+            end = match.end() + len(inner) + 2
+            yield Statement("boxed", BOXED, match.start(), end, inner.strip(), match.end() + 1)
 
 
 def _explicit(text: str) -> Iterator[Statement]:
+    """The statements in an explicit final form."""
     yield from _boxed(text)
     for match in _HASHES.finditer(text):
         yield Statement("####", FINAL, match.start(), match.end(), match["value"].strip())
@@ -189,88 +230,101 @@ def _explicit(text: str) -> Iterator[Statement]:
 
 
 def _statement(form: str, rank: int, text: str, match: re.Match[str]) -> Iterator[Statement]:
-    """The statement that a label or a verb begins; nothing where it is denied or empty."""
+    """The statement that begins after a label or a verb; none where it is denied, empty or a question."""
     value, place = _rest(text, match.end())
     if _is_question(text, place):
         return
     if _DENIED.match(value):
         instead = _INSTEAD.search(value)
         value = value[instead.end() :] if instead else ""
-    value = re.sub(r"^(?:\*{1,3}|_{1,3})\s+", "", value)
+    value = _EMPHASIS.sub("", value)
     if value:
         stop = _SENTENCE_END.search(value)
-        yield Statement(form, rank, match.start(), place + (stop.start() if stop else len(value)), value, place)
+        end = place + (stop.start() if stop else len(value))
+        yield Statement(form, rank, match.start(), end, value, place)
 
 
-def sentence_start(text: str, place: int) -> int:
-    """Where the sentence of a place begins; at most 200 characters back."""
+def _sentence_start(text: str, place: int) -> int:
+    """Where the sentence around a place begins; at most 200 characters back."""
     ends = [match.end() for match in _SENTENCE_END.finditer(text, max(0, place - 200), place)]
     return ends[-1] if ends else max(0, place - 200)
 
 
-_CLAUSE_START = re.compile(r"[;:]\s|\bbut\b")
-
-
 def is_unmeant(text: str, place: int) -> bool:
-    """Whether a statement is a condition, a question or an opinion of somebody else's, by the words before it in its sentence."""
-    start = sentence_start(text, place)
+    """Whether the statement at a place is a condition, a question or somebody else's opinion.
+
+    The words before it in its clause decide.
+    """
+    start = _sentence_start(text, place)
     clauses = [match.end() for match in _CLAUSE_START.finditer(text, start, place)]
     return _UNMEANT.search(text, clauses[-1] if clauses else start, place) is not None
 
 
 def _is_question(text: str, end: int) -> bool:
-    stop = re.compile(r"[.!?](?=[\s*_\"')]|$)|\n").search(text, end)
+    stop = _QUESTION_END.search(text, end)
     return stop is not None and stop[0] == "?"
 
 
 def statements(text: str) -> list[Statement]:
-    """Every statement of a text, in order of place."""
+    """Every statement of a text, in the order of their places."""
     found = list(_explicit(text))
     for match in _LABEL.finditer(text):
         found += _statement("Answer:", LABELLED, text, match)
     for match in _beginning(_STATED, _ANSWERS, text):
-        # A key of JSON has been read as such.
-        if not is_unmeant(text, match.start()) and text[match.start() - 1 : match.start()] not in ('"', "_"):
+        # `"answer": …` and `final_answer: …` are keys, which are read above.
+        is_key = text[match.start() - 1 : match.start()] in ('"', "_")
+        if not is_key and not is_unmeant(text, match.start()):
             supposed = match["verb"].lower().startswith(("would", "should"))
             found += _statement("the answer is", SUPPOSED if supposed else STATED, text, match)
     return in_order(found)
 
 
 def in_order(found: Iterable[Statement]) -> list[Statement]:
-    """Statements by place; of several that give the same text only the one of the highest kind."""
+    """Statements in the order of their places.
+
+    Of several that give the same text only the strongest is kept.
+    """
     best: dict[int, Statement] = {}
     for statement in sorted(found, key=lambda s: (s.rank, s.start)):
-        best.setdefault(statement.value_start if statement.value_start >= 0 else statement.start, statement)
+        place = statement.value_start if statement.value_start >= 0 else statement.start
+        best.setdefault(place, statement)
     return sorted(best.values(), key=lambda s: s.start)
 
 
 def corrects(text: str, earlier: int, later: int) -> bool:
-    """Whether words between two places (or in the later one's own sentence) say that the earlier one was wrong."""
+    """Whether words between two places say that what stands at the earlier one was wrong."""
     return _CORRECTION.search(text, earlier, later) is not None
 
 
 def settle(
     text: str, found: Iterable[Statement], read: Callable[[Statement], Value | None]
 ) -> Reading[Value] | Undecided[Value] | None:
-    """The value that the statements of a text agree on; None where none can be read."""
+    """The value that the statements of a text agree on; None where `read` finds a value in none of them."""
     current: tuple[Statement, Value] | None = None
     for statement in found:
         value = read(statement)
         if value is None:
             continue
-        if current is None or statement.rank < current[0].rank:
+        if current is None:
             current = statement, value
-        elif value == current[1]:
-            current = (current[0] if current[0].rank < statement.rank else statement), value
-        elif current[0].rank == SUPPOSED or corrects(text, current[0].end, statement.start):
+            continue
+        earlier, settled = current
+        if statement.rank < earlier.rank:
+            current = statement, value
+        elif value == settled:
+            current = (earlier if earlier.rank < statement.rank else statement), value
+        elif earlier.rank == SUPPOSED or corrects(text, earlier.end, statement.start):
             current = statement, value
         else:
-            said = f"states both {short(current[0].text)} and {short(statement.text)}"
-            return Undecided(said, (current[1], value))
-    return None if current is None else Reading(current[1], current[0].form, current[0].text)
+            reason = f"states both {_short(earlier.text)} and {_short(statement.text)}"
+            return Undecided(reason, (settled, value))
+    if current is None:
+        return None
+    statement, value = current
+    return Reading(value, statement.form, statement.text)
 
 
-def short(text: str, most: int = 40) -> str:
-    """A piece of an answer on one line, for a reason."""
+def _short(text: str, most: int = 40) -> str:
+    """A piece of an answer on one line, to be quoted in a reason."""
     line = " ".join(text.split())
     return repr(line if len(line) <= most else line[: most - 1] + "…")

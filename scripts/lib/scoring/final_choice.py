@@ -1,10 +1,13 @@
-"""The letter that an answer to a multiple-choice question commits to. A letter that is only mentioned chooses nothing."""
+"""The letter that an answer to a multiple-choice question commits to.
+
+A mention of a letter is not a choice.
+"""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from scripts.lib.scoring.courtesy import without_courtesy
@@ -21,80 +24,152 @@ from scripts.lib.scoring.evidence import (
     statements,
     tail,
 )
+from scripts.lib.scoring.phrases import any_of
 from scripts.lib.scoring.words import looked_at, same, words
 
+# A match of _LINE.
+Line = re.Match[str]
 LETTERS = "ABCDEFGHIJ"
 NONE = "none of them"
-_ASIDE = re.compile(r"(?<=\s)\([^()\n]{3,200}\)")
-_CONCLUDES = re.compile(r"\W*(?:so|therefore|thus|hence|in\s+conclusion)\b", re.IGNORECASE)
+
+# --- parts of the patterns ----------------------------------------------------------------------------------
+
 # What may stand around a letter: quotes, brackets, Markdown, LaTeX.
-_OPEN = r"(?:[\s*_`~\"'“”‘’$(\[{<]|\\(?:text(?:bf|it|rm)?|math(?:rm|bf|sf)|boxed|fbox|operatorname|bf|rm)\s*\{?|\\[(\[]){0,10}+"
+_LATEX_STYLE = r"\\(?:text(?:bf|it|rm)?|math(?:rm|bf|sf)|boxed|fbox|operatorname|bf|rm)\s*\{?"
+_OPEN = rf"(?:[\s*_`~\"'“”‘’$(\[{{<]|{_LATEX_STYLE}|\\[(\[]){{0,10}}+"
 _CLOSE = r"(?:[*_`~\"'“”‘’$)\]}>]|\\[)\]]){0,10}"
-_FILLER = (
-    r"(?:(?:the\s+)?(?:letter|option|choice|answer|alternative|statement)\b\s*:?\s*|(?:la|le|die|der|das)\s+|(?:definitely|clearly|probably|likely|most\s+likely|indeed|therefore|thus|hence|simply|just|obviously|certainly"
-    r"|surely|then|actually|really|most\s+certainly|correctly|again)\b,?\s*|\b(?:is|be|are)\b:?\s*|[:=→>-]\s{0,4}){0,6}+"
+# Words and marks that may stand between "the answer is" and the letter.
+_ADVERB = any_of(
+    "definitely|clearly|probably|likely|most likely|indeed|therefore|thus|hence|simply|just|obviously",
+    "certainly|surely|then|actually|really|most certainly|correctly|again",
 )
+_FILLER = (
+    r"(?:(?:the\s+)?(?:letter|option|choice|answer|alternative|statement)\b\s*:?\s*|(?:la|le|die|der|das)\s+"
+    rf"|{_ADVERB}\b,?\s*|\b(?:is|be|are)\b:?\s*|[:=→>-]\s{{0,4}}){{0,6}}+"
+)
+_LETTER_HERE = rf"{_FILLER}{_OPEN}(?P<letter>[A-J])"
+_ANY_LETTER_HERE = rf"{_FILLER}{_OPEN}(?P<letter>[A-Ja-j])"
+_NOT_IN_WORD = r"(?<![\w'’])"
+_WORD_ENDS = r"(?![\w'’])"
+_RIGHT = (
+    r"(?:(?:clearly|definitely|indeed|actually|therefore|thus|obviously|the|our|my|only|one|most|best|answer"
+    r"|option|choice)\s+)*(?:correct|right|true|best|accurate|appropriate|answer|valid|solution)\b"
+    r"(?!\s+(?:only\s+)?(?:if|when|in\s+part))"
+)
+
+# --- statements ---------------------------------------------------------------------------------------------
+
+# A statement's text that begins with a letter.
 _CHOSEN = re.compile(
-    rf"{_OPEN}{_FILLER}{_OPEN}(?P<letter>[A-Ja-j])(?P<close>{_CLOSE})(?![\w'’])(?P<after>[.):,;!?]?)(?P<rest>[^\n]{{0,80}})",
+    rf"{_OPEN}{_ANY_LETTER_HERE}(?P<close>{_CLOSE}){_WORD_ENDS}(?P<after>[.):,;!?]?)(?P<rest>[^\n]{{0,80}})",
     re.DOTALL,
 )
+# Another letter after it: "B or C".
 _OTHER = re.compile(
-    rf"\s*(?:or|and|/|&|,|nor|und|oder)\s*(?:maybe|perhaps|possibly)?\s*(?:option\s+|choice\s+)?{_OPEN}(?P<letter>[A-J])(?![\w'’])(?!\s+(?:is|are|was|does|would|can)\b)"
+    r"\s*(?:or|and|/|&|,|nor|und|oder)\s*(?:maybe|perhaps|possibly)?\s*(?:option\s+|choice\s+)?"
+    rf"{_OPEN}(?P<letter>[A-J]){_WORD_ENDS}(?!\s+(?:is|are|was|does|would|can)\b)"
 )
-_RIGHT = r"(?:(?:clearly|definitely|indeed|actually|therefore|thus|obviously|the|our|my|only|one|most|best|answer|option|choice)\s+)*(?:correct|right|true|best|accurate|appropriate|answer|valid|solution)\b(?!\s+(?:only\s+)?(?:if|when|in\s+part))"
+# "B is correct", "B, gold, must be the answer".
+_NO_OTHER_LETTER = rf"(?:(?!{_NOT_IN_WORD}[A-J]{_WORD_ENDS})[^.\n:;,]){{0,80}}?"
 _IS_RIGHT = re.compile(
-    rf"(?<![\w'’])(?P<letter>[A-J]){_CLOSE}[):]?,?(?P<text>(?:(?!(?<![\w'’])[A-J](?![\w'’]))[^.\n:;,]){{0,80}}?)\s+(?:is|must\s+be|would\s+be|seems(?:\s+to\s+be)?|has\s+to\s+be)\s+{_OPEN}{_RIGHT}"
+    rf"{_NOT_IN_WORD}(?P<letter>[A-J]){_CLOSE}[):]?,?(?P<text>{_NO_OTHER_LETTER})"
+    rf"\s+{any_of('is|must be|would be|seems(?: to be)?|has to be')}\s+{_OPEN}{_RIGHT}"
+)
+_CHOOSE = any_of(
+    "choose|chose|chosen|pick(?:ed)?|select(?:ed)?|go(?:ing)? (?:with|for)",
+    "say|vote for|opt for|conclude|answer",
 )
 _I_CHOOSE = re.compile(
-    rf"\b(?:I|we)(?:['’](?:d|ll|m|ve)|\s+(?:would|will|must|should|can|am|have))?\s+(?:therefore\s+|thus\s+|then\s+)?(?:choose|chose|chosen|pick(?:ed)?|select(?:ed)?|go(?:ing)?\s+(?:with|for)|say|vote\s+for|opt\s+for|conclude|answer)\s+{_FILLER}{_OPEN}(?P<letter>[A-J]){_CLOSE}(?![\w'’])",
+    r"\b(?:I|we)(?:['’](?:d|ll|m|ve)|\s+(?:would|will|must|should|can|am|have))?\s+"
+    rf"(?:therefore\s+|thus\s+|then\s+)?{_CHOOSE}\s+{_LETTER_HERE}{_CLOSE}{_WORD_ENDS}",
     re.IGNORECASE,
 )
+# "so B.", "which leaves only B.", "it must be B."
+_LEADS_TO = any_of(
+    r"\b(?:so|therefore|thus|hence|leaves?(?: us)?(?: with)?(?: only)?|leaving(?: us)?(?: with)?(?: only)?"
+    r"|it(?:['’]s| is| must be| has to be)|must be|remains?|only|choose|go with|select|pick"
+    r"|correct(?: one)? is|=>|→)[,:]? "
+)
 _LEAVES = re.compile(
-    rf"(?:\b(?:so|therefore|thus|hence|leaves?(?:\s+us)?(?:\s+with)?(?:\s+only)?|leaving(?:\s+us)?(?:\s+with)?(?:\s+only)?|it(?:['’]s|\s+is|\s+must\s+be|\s+has\s+to\s+be)|must\s+be|remains?|only|choose|go\s+with|select|pick|correct(?:\s+one)?\s+is|=>|→)[,:]?\s+)"
-    rf"(?:only\s+)?{_FILLER}{_OPEN}(?P<letter>[A-J]){_CLOSE}(?:[.:,;!](?=\s|$)|\s*$)",
-    re.IGNORECASE | re.MULTILINE,
+    rf"{_LEADS_TO}(?:only\s+)?{_LETTER_HERE}{_CLOSE}(?:[.:,;!](?=\s|$)|\s*$)", re.IGNORECASE | re.MULTILINE
 )
 _REMAINS = re.compile(
-    rf"(?<![\w'’])(?P<letter>[A-J]){_CLOSE}\s+(?:remains|is\s+left|is\s+the\s+only\s+one(?:\s+left)?|fits|it\s+is|alone\s+\w+)\b"
+    rf"{_NOT_IN_WORD}(?P<letter>[A-J]){_CLOSE}\s+"
+    + any_of(r"remains|is left|is the only one(?: left)?|fits|it is|alone \w+")
+    + r"\b"
 )
+# "The correct option is B."
 _NOUN_IS = re.compile(
-    rf"\b(?:option|choice|letter|alternative|selection)\b(?:\s+(?:here|of\s+the\s+(?:right|correct)\s+\w+))?\s+(?:is|would\s+be|must\s+be)\s+{_FILLER}{_OPEN}(?P<letter>[A-Ja-j]){_CLOSE}(?![\w'’])"
+    r"\b(?:option|choice|letter|alternative|selection)\b(?:\s+(?:here|of\s+the\s+(?:right|correct)\s+\w+))?"
+    rf"\s+(?:is|would\s+be|must\s+be)\s+{_ANY_LETTER_HERE}{_CLOSE}{_WORD_ENDS}"
 )
 # Chinese: `答案是B`, `故选B`, `正确选项：B`.
 _CHINESE = re.compile(
     rf"(?:答案|选项|故选|应选|选择|选)\s*(?:是|为)?\s*[:：]?\s*{_OPEN}(?P<letter>[A-J])(?![A-Za-z'’])"
 )
+_PROSE_FORMS = (_IS_RIGHT, _I_CHOOSE, _LEAVES, _REMAINS, _NOUN_IS, _CHINESE)
 _ORDINAL = re.compile(
-    r"\b(?P<place>first|second|third|fourth|fifth|last)\s+(?:option|choice|answer|one|statement|alternative)\s+(?:is|must\s+be)\s+(?:the\s+)?(?:only\s+)?(?:correct|right|true|answer|best)\b",
+    r"\b(?P<place>first|second|third|fourth|fifth|last)\s+"
+    r"(?:option|choice|answer|one|statement|alternative)\s+(?:is|must\s+be)\s+"
+    r"(?:the\s+)?(?:only\s+)?(?:correct|right|true|answer|best)\b",
     re.IGNORECASE,
 )
-# The last sentence ends on the letter: "The only prime is D.", "This is choice D.", "which gives (c)."
+_PLACES = {"first": 0, "second": 1, "third": 2, "fourth": 3, "fifth": 4, "last": -1}
+# The answer ends on the letter: "The only prime is D.", "This is choice D.", "which gives (c)."
 _ENDS = re.compile(
-    rf"(?:\b(?:is|be|gives?|means|matches|to|with|yields|choose|namely|remains)\b|[:=→])\s+{_FILLER}{_OPEN}(?P<letter>[A-Ja-j])(?P<close>{_CLOSE})[.!]?[*_`\s]*\Z"
+    r"(?:\b(?:is|be|gives?|means|matches|to|with|yields|choose|namely|remains)\b|[:=→])\s+"
+    rf"{_ANY_LETTER_HERE}(?P<close>{_CLOSE})[.!]?[*_`\s]*\Z"
 )
-# A line of its own: `B`, `(b)`, `B) gold`, `**B. gold**`.
+# A line that begins with a letter: `B`, `(b)`, `B) gold`, `**B. gold**`.
 _LINE = re.compile(
-    rf"^[ \t>#*_`\-•|]{{0,12}}+{_OPEN}(?P<letter>[A-Ja-j])(?P<close>{_CLOSE})(?P<mark>[.):\]]|\s[-–—|]|$)(?P<rest>[^\n]*)$",
+    rf"^[ \t>#*_`\-•|]{{0,12}}+{_OPEN}(?P<letter>[A-Ja-j])(?P<close>{_CLOSE})"
+    r"(?P<mark>[.):\]]|\s[-–—|]|$)(?P<rest>[^\n]*)$",
     re.MULTILINE,
 )
+_BOLD = re.compile(r"(?:\*\*|__)\(?([A-J])\)?(?:[.):]?|[.):]\s[^*\n]{0,80})(?:\*\*|__)")
+
+# --- what surrounds them ------------------------------------------------------------------------------------
+
+_ASIDE = re.compile(r"(?<=\s)\([^()\n]{3,200}\)")
+_CONCLUDES = re.compile(r"\W*(?:so|therefore|thus|hence|in\s+conclusion)\b", re.IGNORECASE)
 _VERDICT_YES = re.compile(r"\b(?:correct|right|true)\b|[✓✔✅☑]", re.IGNORECASE)
 _VERDICT_NO = re.compile(r"\b(?:incorrect|not|wrong|false|isn['’]t|un\w+)\b|[✗✘❌✖]", re.IGNORECASE)
-_BOLD = re.compile(r"(?:\*\*|__)\(?([A-J])\)?(?:[.):]?|[.):]\s[^*\n]{0,80})(?:\*\*|__)")
-_CLAUSE = re.compile(r"[;:]\s+|\s[-–—]\s|,?\s(?=\b(?:because|since|unlike|whereas|while|although|though|but|not|so)\b)")
-_REASON = re.compile(r"(?:because|since|unlike|whereas|while|although|though|not)\b", re.IGNORECASE)
+_REASON_WORDS = "because|since|unlike|whereas|while|although|though"
+_CLAUSE_GAP = re.compile(rf"[;:]\s+|\s[-–—]\s|,?\s(?=\b(?:{_REASON_WORDS}|but|not|so)\b)")
+_REASON = re.compile(rf"(?:{_REASON_WORDS}|not)\b", re.IGNORECASE)
 _UNSURE = re.compile(
-    r"\bI\s+(?:can(?:not|['’]t)\s+(?:say|tell|decide|answer)|do(?:\s+not|n['’]t)\s+know|am\s+not\s+sure)\b"
+    any_of(r"\bI (?:can(?:not|['’]t) (?:say|tell|decide|answer)|do(?: not|n['’]t) know|am not sure)\b")
 )
 _NEGATED = re.compile(r"\b(?:not|n['’]t|never|hardly|than)\b")
-_PROSE = re.compile(r"\s+(?:is|are|was|were|would|could|can|might|may|has|have|does|fails|holds|applies|seems)\b")
-_AFTER_ARTICLE = re.compile(
-    r"\s+(?!(?:is|was|because|since|as|and|or|with|which|would|will|for|due|given|meaning|by|in|from|from)\b)[a-z]"
+_DENIED = re.compile(r"\b(?:not|nor|neither|n['’]t)\s+(?:\w+\s+)?$", re.IGNORECASE)
+# After a letter at the beginning of a line: the line is a sentence about it.
+_PROSE = re.compile(
+    r"\s+(?:is|are|was|were|would|could|can|might|may|has|have|does|fails|holds|applies|seems)\b",
 )
+# After `A` or `I`: these are words of a sentence.
+_AFTER_ARTICLE = re.compile(
+    r"\s+(?!(?:is|was|because|since|as|and|or|with|which|would|will|for|due|given|meaning|by|in|from)\b)"
+    r"[a-z]"
+)
+# A letter that stands alone, whatever its meaning.
+_CANDIDATE = re.compile(r"(?<![A-Za-z0-9_'’])[A-Ja-j](?![A-Za-z0-9_'’])")
+_SENTENCE_GAP = re.compile(r"\n+|(?<=[.!?])\s+")
+# Inside a statement, the sign must follow a word: "B. Gold is dense." is one sentence.
+_FIRST_SENTENCE_GAP = re.compile(r"(?<=[^\W\d_]{3}[.!?])\s")
+_PHRASE_GAP = re.compile(r"[.,;!\n]|\b(?:because|since|as)\b")
+_LEADING_LETTER = re.compile(r"^\W*\w\W*")
+_BLANK_LINE_AT_END = re.compile(r"\n\s*\n\s*\Z")
+# A choice of one of these words counts only where a sentence begins with it: "there is no exception" says
+# nothing.
+_SHORT = frozenset(("yes", "no", "true", "false", "none"))
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The letter chosen; `others` where the same statement names more. `doubt`: the letter has the text of another choice."""
+    """The letter chosen, and `others` that the same statement names.
+
+    `doubt`: the letter comes with the text of another choice.
+    """
 
     letter: str
     others: tuple[str, ...] = ()
@@ -102,7 +177,10 @@ class Choice:
 
 
 def _letter(text: str, allowed: str) -> Choice | None:
-    """The letter that a text begins with, wrapped in whatever. `a` and `I` as words of a sentence are none."""
+    """The letter that a text begins with, in whatever marks.
+
+    None where there is none, or where `a`, `A` or `I` is a word.
+    """
     match = _CHOSEN.match(text)
     if match is None:
         return None
@@ -114,179 +192,215 @@ def _letter(text: str, allowed: str) -> Choice | None:
         return None
     if letter in "AIa" and not wrapped and _AFTER_ARTICLE.match(rest):
         return None
-    return _with_others(letter.upper(), rest, allowed)
+    return _with_other(letter.upper(), rest, allowed)
 
 
-def _with_others(letter: str, rest: str, allowed: str) -> Choice:
+def _with_other(letter: str, rest: str, allowed: str) -> Choice:
+    """A letter, with the other one that is named right after it in the same sentence."""
     other = _OTHER.match(rest)
-    if (
-        other is not None
-        and other["letter"] in allowed
-        and other["letter"] != letter
-        and not rest.startswith((".", "!"))
-    ):
-        return Choice(letter, (other["letter"],))
-    return Choice(letter)
-
-
-_CANDIDATE = re.compile(r"(?<![A-Za-z0-9_'’])[A-Ja-j](?![A-Za-z0-9_'’])")
-_DENIED = re.compile(r"\b(?:not|nor|neither|n['’]t)\s+(?:\w+\s+)?$", re.IGNORECASE)
+    if other is None or rest.startswith((".", "!")):
+        return Choice(letter)
+    if other["letter"] == letter or other["letter"] not in allowed:
+        return Choice(letter)
+    return Choice(letter, (other["letter"],))
 
 
 def _windows(text: str) -> Iterator[tuple[int, int]]:
-    """The stretches of lines around single letters: nothing else can choose one."""
+    """(start, end) of the stretches of text around letters that stand alone. Only there can one be chosen."""
     begin, end = 0, -1
     for match in _CANDIDATE.finditer(text):
-        if match.start() < end:
-            end = match.end() + 120
-            continue
-        if end >= 0:
-            yield begin, _line_end(text, end)
-        begin, end = max(_line_end(text, end) if end >= 0 else 0, match.start() - 120), match.end() + 120
+        if match.start() >= end:
+            if end >= 0:
+                yield begin, _line_end(text, end)
+            begin = max(_line_end(text, end) if end >= 0 else 0, match.start() - 120)
+        end = match.end() + 120
     if end >= 0:
         yield begin, _line_end(text, end)
 
 
 def _line_end(text: str, place: int) -> int:
+    """Where the line of a place ends."""
     end = text.find("\n", place)
     return len(text) if end < 0 else end
 
 
 def _prose(text: str) -> Iterator[Statement]:
-    """Sentences that choose a letter: "B is correct", "I choose B", "so B."."""
+    """The sentences that choose a letter: "B is correct", "I choose B", "so B."."""
     for begin, end in _windows(text):
-        for pattern in (_IS_RIGHT, _I_CHOOSE, _LEAVES, _REMAINS, _NOUN_IS, _CHINESE):
+        for pattern in _PROSE_FORMS:
             for match in pattern.finditer(text, begin, end):
                 if not (pattern is _IS_RIGHT and _NEGATED.search(match["text"])):
                     yield from _sentence(text, match)
-    if (match := _ENDS.search(text, max(0, len(text) - 200))) is not None:
-        yield from _sentence(text, match)
+    ending = _ENDS.search(text, max(0, len(text) - 200))
+    if ending is not None:
+        yield from _sentence(text, ending)
 
 
 def _sentence(text: str, match: re.Match[str]) -> Iterator[Statement]:
+    """The statement of a sentence; none where it is denied, a condition or a question."""
     if _DENIED.search(text, max(0, match.start() - 30), match.start()) or is_unmeant(text, match.start()):
         return
     place = match.start("letter")
-    yield Statement("a sentence", STATED, match.start(), match.end(), text[place : place + 100].split("\n")[0], place)
+    said = text[place : place + 100].split("\n")[0]
+    yield Statement("a sentence", STATED, match.start(), match.end(), said, place)
 
 
 def _lines(text: str, allowed: str) -> Iterator[Statement]:
-    """Lines that are a letter, or begin with the one that is chosen; a list of the options is none."""
-    found = [
-        m
-        for m in _LINE.finditer(text)
-        if m["letter"].upper() in allowed and (m["close"] or m["mark"] or not m["rest"].strip())
-    ]
-    found = [
-        m for m in found if not (m["letter"].islower() and m["mark"] not in (")", ".", ":", "]") and m["rest"].strip())
-    ]
-    found = [m for m in found if not _PROSE.match(m["rest"])]
+    """The lines that are a letter, or begin with the one that is chosen.
+
+    A list of the options chooses none.
+    """
+    found = [line for line in _LINE.finditer(text) if _is_choice_line(line, allowed)]
     approved = [m for m in found if _VERDICT_YES.search(m["rest"]) and not _VERDICT_NO.search(m["rest"])]
-    letters = {m["letter"].upper() for m in found}
-    if len(letters) > 1:
-        alone = [m for m in found if not m["rest"].strip()]
-        last = [m for m in found[-1:] if _is_apart(text, m)]
-        found = approved if len(approved) == 1 else last or (alone if len(alone) == 1 else [])
-    for match in found:
-        if len(letters) == 1 and _VERDICT_NO.search(match["rest"]) and not approved:
+    several = len({line["letter"].upper() for line in found}) > 1
+    if several:
+        found = _chosen_lines(text, found, approved)
+    for line in found:
+        if not several and not approved and _VERDICT_NO.search(line["rest"]):
             continue
-        rank = STATED if match["rest"].strip() else LABELLED
-        yield Statement(
-            "a line",
-            rank,
-            match.start(),
-            match.end(),
-            match["letter"].upper() + match["mark"] + match["rest"],
-            match.start("letter"),
-        )
+        rank = STATED if line["rest"].strip() else LABELLED
+        said = line["letter"].upper() + line["mark"] + line["rest"]
+        yield Statement("a line", rank, line.start(), line.end(), said, line.start("letter"))
 
 
-def _is_apart(text: str, match: re.Match[str]) -> bool:
-    """Whether a line is the last one, after a blank line: no part of a list."""
-    return not text[match.end() :].strip() and re.search(r"\n\s*\n\s*\Z", text[: match.start("letter")]) is not None
+def _is_choice_line(line: Line, allowed: str) -> bool:
+    """Whether a line has the form of a choice.
+
+    That is a letter, alone or with a mark, which does not begin a sentence.
+    """
+    letter, mark, rest = line["letter"], line["mark"], line["rest"]
+    if letter.upper() not in allowed or _PROSE.match(rest):
+        return False
+    if rest.strip() and not (line["close"] or mark):
+        return False
+    # "a - b" is not a choice, "a) gold" is one.
+    return letter.isupper() or mark in (")", ".", ":", "]") or not rest.strip()
 
 
-# A choice of one of these words is meant where a clause begins with it: "there is no exception" says nothing.
-_SHORT = frozenset(("yes", "no", "true", "false", "none"))
+def _chosen_lines(text: str, found: list[Line], approved: list[Line]) -> list[Line]:
+    """The chosen one of lines with several letters.
+
+    It is called right, set apart at the end, or alone on its line.
+    """
+    if len(approved) == 1:
+        return approved
+    if _is_apart(text, found[-1]):
+        return found[-1:]
+    alone = [line for line in found if not line["rest"].strip()]
+    return alone if len(alone) == 1 else []
+
+
+def _is_apart(text: str, line: Line) -> bool:
+    """Whether a line is the last one and stands after a blank line, so that it is not part of a list."""
+    if text[line.end() :].strip():
+        return False
+    return _BLANK_LINE_AT_END.search(text[: line.start("letter")]) is not None
 
 
 def _named(text: str, choices: Mapping[str, str]) -> list[str]:
-    """The letters of the choices whose texts are stated; `white gold` names no `gold`."""
-    first = words(text[:40])[:1]
-    named = [
-        letter
-        for letter, choice in choices.items()
-        if (
-            words(choice) == first
-            if choice.lower().strip(".") in _SHORT
-            else looked_at(text).states(choice, as_subject=True)
-        )
-    ]
-    return [a for a in named if not any(a != b and looked_at(choices[b]).states(choices[a]) for b in named)]
+    """The letters of the choices whose texts are stated. `white gold` does not name `gold`."""
+    first_word = words(text[:40])[:1]
+    named = []
+    for letter, choice in choices.items():
+        if choice.lower().strip(".") in _SHORT:
+            is_named = words(choice) == first_word
+        else:
+            is_named = looked_at(text).states(choice, as_subject=True)
+        if is_named:
+            named.append(letter)
+    return [letter for letter in named if not _is_part_of_another(letter, named, choices)]
+
+
+def _is_part_of_another(letter: str, named: Sequence[str], choices: Mapping[str, str]) -> bool:
+    """Whether the text of a choice stands in that of another one that is named as well."""
+    return any(other != letter and looked_at(choices[other]).states(choices[letter]) for other in named)
 
 
 def _by_place(text: str, choices: Mapping[str, str]) -> Iterator[Statement]:
     """Statements such as "the last option is the right one"."""
     letters = list(choices)
     for match in _ORDINAL.finditer(text):
-        place = {"first": 0, "second": 1, "third": 2, "fourth": 3, "fifth": 4, "last": -1}[match["place"].lower()]
+        place = _PLACES[match["place"].lower()]
         if letters and place < len(letters):
             yield Statement("a sentence", STATED, match.start(), match.end(), letters[place], match.start())
 
 
 def _own_words(choices: Mapping[str, str]) -> dict[str, str]:
-    """Word -> letter, of the longer words that only one choice has."""
-    counted = Counter(word for text in choices.values() for word in set(words(text)))
-    return {w: letter for letter, text in choices.items() for w in words(text) if counted[w] == 1 and len(w) > 3}
+    """Word -> letter, for the longer words that only one choice has."""
+    found: dict[str, str] = {}
+    counts = Counter(word for text in choices.values() for word in set(words(text)))
+    for letter, text in choices.items():
+        found |= {word: letter for word in words(text) if counts[word] == 1 and len(word) > 3}
+    return found
 
 
 def _by_text(text: str, choices: Mapping[str, str]) -> str | None:
-    """The letter of the one choice whose text is stated: as the first sentence, else in the last clause that states just one."""
-    sentences = [piece for piece in re.split(r"\n+|(?<=[.!?])\s+", _ASIDE.sub(" ", text)) if piece.strip()]
+    """The letter of the one choice whose text is stated.
+
+    The first sentence comes first, where it is nothing but this text; then the last clause that states just
+    one text; then words that only one choice has.
+    """
+    sentences = [piece for piece in _SENTENCE_GAP.split(_ASIDE.sub(" ", text)) if piece.strip()]
     if sentences and not corrects(text, 0, len(text)):
         for letter, choice in choices.items():
             if same(sentences[0], choice):
                 return letter
+    # Read from the end: concluding sentences before the others.
     sentences.sort(key=lambda sentence: _CONCLUDES.match(sentence) is not None)
-    clauses = [clause for sentence in sentences for clause in _CLAUSE.split(sentence) if not _REASON.match(clause)]
+    clauses = [clause for sentence in sentences for clause in _CLAUSE_GAP.split(sentence)]
+    clauses = [clause for clause in clauses if not _REASON.match(clause)]
     for piece in (*reversed(clauses), *reversed(sentences)):
         named = _named(piece, choices)
         if len(named) == 1:
             return named[0]
     if any(looked_at(text).count(choice) for choice in choices.values()):
         return None
-    own = _own_words(choices)
-    letters = {own[word] for word in words(text) if word in own}
+    own_words = _own_words(choices)
+    letters = {own_words[word] for word in words(text) if word in own_words}
     return letters.pop() if len(letters) == 1 else None
 
 
-def read_choice(answer: str, value: str, choices: Mapping[str, str]) -> Reading[Choice] | Undecided[Choice] | None:
-    """The choice of an answer; None where it makes none."""
+def _choice_of(statement: Statement, allowed: str, choices: Mapping[str, str]) -> Choice | None:
+    """The choice that a statement makes, by letter or by text; None where it makes none."""
+    found = _letter(statement.text, allowed)
+    if found is None:
+        return _choice_by_text(statement, choices)
+    phrase = _PHRASE_GAP.split(_LEADING_LETTER.sub("", statement.text))[0]
+    other = next((letter for letter, choice in choices.items() if same(phrase, choice)), found.letter)
+    return found if other == found.letter else Choice(found.letter, (other,), doubt=True)
+
+
+def _choice_by_text(statement: Statement, choices: Mapping[str, str]) -> Choice | None:
+    """The choice whose text a statement gives.
+
+    It is NONE for a short answer of its own, such as "Answer: neither".
+    """
+    if not choices or statement.form in ("a line", "a sentence"):
+        return None
+    phrase = _ASIDE.sub(" ", _FIRST_SENTENCE_GAP.split(statement.text)[0])
+    named = _named(phrase, choices)
+    if not named and statement.rank <= LABELLED and 0 < len(words(phrase)) <= 3:
+        return Choice(NONE)
+    return Choice(named[0]) if len(named) == 1 else None
+
+
+def read_choice(
+    answer: str,
+    value: str,
+    choices: Mapping[str, str],
+) -> Reading[Choice] | Undecided[Choice] | None:
+    """The choice of an answer; None where it makes none.
+
+    `value` is the letter that is expected; `choices` maps letters to texts, and may be empty.
+    """
     allowed = "".join(str(letter).strip().upper() for letter in choices) or LETTERS
     allowed += value if value not in allowed else ""
     text = without_courtesy(tail(answer))
-
-    def read(statement: Statement) -> Choice | None:
-        found = _letter(statement.text, allowed)
-        sentence = re.split(r"(?<=[^\W\d_]{3}[.!?])\s", statement.text)[0]
-        if found is None:
-            if not choices or statement.form in ("a line", "a sentence"):
-                return None
-            phrase = _ASIDE.sub(" ", sentence)
-            named = _named(phrase, choices)
-            if not named and statement.rank <= LABELLED and 0 < len(words(phrase)) <= 3:
-                # "Answer: none": an answer of its own, and none of the choices.
-                return Choice(NONE)
-            return Choice(named[0]) if len(named) == 1 else None
-        phrase = re.split(r"[.,;!\n]|\b(?:because|since|as)\b", re.sub(r"^\W*\w\W*", "", statement.text))[0]
-        other = next((letter for letter, choice in choices.items() if same(phrase, choice)), found.letter)
-        return found if other == found.letter else Choice(found.letter, (other,), doubt=True)
-
     found = [*statements(text), *_prose(text), *_lines(text, allowed), *_by_place(text, choices)]
-    settled = settle(text, in_order(found), read)
+    settled = settle(text, in_order(found), lambda statement: _choice_of(statement, allowed, choices))
     if settled is not None:
         return settled
-    bold = {m[1] for m in _BOLD.finditer(text) if m[1] in allowed}
+    bold = {match[1] for match in _BOLD.finditer(text) if match[1] in allowed}
     if len(bold) == 1:
         letter = bold.pop()
         return Reading(Choice(letter), "bold", letter)

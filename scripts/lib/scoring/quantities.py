@@ -1,4 +1,7 @@
-"""Numbers as people and models write them, read exactly: signs, thousands, fractions, LaTeX, units, powers of ten."""
+"""Numbers as people and models write them, read exactly.
+
+They have signs, thousands separators, fractions, LaTeX, units and powers of ten.
+"""
 
 from __future__ import annotations
 
@@ -7,58 +10,84 @@ import unicodedata
 from dataclasses import dataclass
 from fractions import Fraction
 
+from scripts.lib.scoring.phrases import any_of
+
+# Larger powers are not worked out.
 _MOST_EXPONENT = 400
+_MOST_POWER = 64
+_MOST_BASE = 10_000
+
+# --- typography ---------------------------------------------------------------------------------------------
+
 _VULGAR = re.compile("[¼-¾⅐-⅞]")
 _SUPERSCRIPT = re.compile("⁻?[⁰¹²³⁴-⁹]+")
 _COMMAND_SPACE = re.compile(r"\\(?:left|right|displaystyle|big|Big|bigl|bigr)(?![A-Za-z])|\\[!]")
 _THIN_SPACE = re.compile(r"\\,|\\;|\\:|\\ |~|\\q?quad(?![A-Za-z])")
-_STYLE = re.compile(r"\\(?:text|mathrm|textbf|textit|mathbf|mathit|mathsf|operatorname|rm|bf|mbox|emph)\s*\{([^{}]*)\}")
+_STYLE = re.compile(
+    r"\\(?:text|mathrm|textbf|textit|mathbf|mathit|mathsf|operatorname|rm|bf|mbox|emph)\s*\{([^{}]*)\}",
+)
 _FRACTION = re.compile(
-    r"(?P<whole>\d)?\s*\\[dtc]?frac\s*(?:\{\s*(?P<a>[-+−]?[\d.,]+)\s*\}\s*\{\s*(?P<b>[-+−]?[\d.,]+)\s*\}|(?P<c>\d)\s*(?P<d>\d))"
+    r"(?P<whole>\d)?\s*\\[dtc]?frac\s*"
+    r"(?:\{\s*(?P<a>[-+−]?[\d.,]+)\s*\}\s*\{\s*(?P<b>[-+−]?[\d.,]+)\s*\}|(?P<c>\d)\s*(?P<d>\d))"
 )
 _DASH_SIGN = re.compile(r"(?:(?<=^)|(?<=[\s(=:$\[{,*]))[−–‒﹣－](?=\s?[$€£¥]?\.?\d)", re.MULTILINE)
 _SMALL_FRACTION = re.compile("(?P<above>[⁰¹²³⁴-⁹]+)[/⁄](?P<below>[₀-₉]+|[0-9]+)")
 # Emphasis, as in `_14_`; an underscore between digits separates thousands.
 _UNDERSCORES = re.compile(r"(?<!\w)_{1,3}(?=[-+$€£.\d])|(?<=[\d%])_{1,3}(?!\w)")
+_LATEX_THOUSANDS = re.compile(r"(?<=\d)(?:\\,|\\ |\\;|~)(?=\d{3}(?!\d))")
+_NARROW_THOUSANDS = re.compile("(?<=\\d)[\u00a0\u202f\u2009](?=\\d{3}(?!\\d))")
+_TIMES = re.compile(r"\\(?:times|cdot)(?![A-Za-z])")
+_DEGREE = re.compile(r"\^\s*\{?\s*\\circ\s*\}?|\\degree(?![A-Za-z])")
+_APPROXIMATELY = re.compile(r"\\(?:approx|simeq|sim)(?![A-Za-z])")
+_MATH_DELIMITER = re.compile(r"\\[()\[\]]")
 _MINUS = str.maketrans(dict.fromkeys("−﹣－", "-"))
 
 
 def plain(text: str) -> str:
-    """LaTeX and typography reduced to plain signs: `\\tfrac{7}{2}` is `7/2`, `3½` is `3 1/2`, `10⁶` is `10^6`, a minus is `-`."""
+    """A text with LaTeX and typography reduced to plain signs.
+
+    `\\tfrac{7}{2}` is `7/2`, `3½` is `3 1/2`, `10⁶` is `10^6`, and every minus sign is `-`.
+    """
     if "\\" in text:
-        text = _COMMAND_SPACE.sub("", text).replace("\\$", "$").replace("\\%", "%")
-        text = re.sub(r"(?<=\d)(?:\\,|\\ |\\;|~)(?=\d{3}(?!\d))", "", text)
-        text = _FRACTION.sub(_as_ratio, _THIN_SPACE.sub(" ", _STYLE.sub(r" \1 ", text)))
-        text = re.sub(r"\\(?:times|cdot)(?![A-Za-z])", "×", text)
-        text = re.sub(r"\^\s*\{?\s*\\circ\s*\}?|\\degree(?![A-Za-z])", "°", text)
-        text = re.sub(r"\\(?:approx|simeq|sim)(?![A-Za-z])", "≈", text)
-        text = re.sub(r"\\[()\[\]]", " ", text)
+        text = _without_latex(text)
     text = _SMALL_FRACTION.sub(_small_fraction, _UNDERSCORES.sub("", text.replace("{,}", ",")))
     text = _VULGAR.sub(lambda m: " " + unicodedata.normalize("NFKC", m[0]).replace("\u2044", "/"), text)
     text = _SUPERSCRIPT.sub(lambda m: "^" + unicodedata.normalize("NFKC", m[0]).replace("\u2212", "-"), text)
-    text = re.sub("(?<=\\d)[\u00a0\u202f\u2009](?=\\d{3}(?!\\d))", "", text)
-    # Full-width and other digits become ASCII digits; `²` is a superscript and is gone already.
-    text = (
-        "".join(str(unicodedata.digit(c)) if c.isdigit() and not c.isascii() else c for c in text)
-        if not text.isascii()
-        else text
-    )
+    text = _NARROW_THOUSANDS.sub("", text)
+    if not text.isascii():
+        # Full-width and other digits become ASCII digits; `²` is a superscript and is gone already.
+        text = "".join(str(unicodedata.digit(c)) if c.isdigit() and not c.isascii() else c for c in text)
     return _DASH_SIGN.sub("-", text).translate(_MINUS)
 
 
+def _without_latex(text: str) -> str:
+    """A text with the commands of LaTeX replaced by plain signs."""
+    text = _COMMAND_SPACE.sub("", text).replace("\\$", "$").replace("\\%", "%")
+    text = _LATEX_THOUSANDS.sub("", text)
+    text = _FRACTION.sub(_as_ratio, _THIN_SPACE.sub(" ", _STYLE.sub(r" \1 ", text)))
+    text = _TIMES.sub("×", text)
+    text = _DEGREE.sub("°", text)
+    text = _APPROXIMATELY.sub("≈", text)
+    return _MATH_DELIMITER.sub(" ", text)
+
+
 def _small_fraction(match: re.Match[str]) -> str:
+    """`³/₄` as ` 3/4`."""
     above, below = (unicodedata.normalize("NFKC", part) for part in (match["above"], match["below"]))
     return f" {above}/{below}"
 
 
 def _as_ratio(match: re.Match[str]) -> str:
+    """`3\\frac{1}{2}` as `3 1/2`."""
     whole = f"{match['whole']} " if match["whole"] else ""
     return f"{whole}{match['a'] or match['c']}/{match['b'] or match['d']}"
 
 
+# --- numbers in digits --------------------------------------------------------------------------------------
+
 _NUMBER = re.compile(
     r"""
-    (?P<other>                                     # dates, times, versions, addresses: no numbers of the answer's
+    (?P<other>                                     # dates, times, versions, addresses
         (?<![\w.])\d{1,4}(?P<mark>[/-])\d{1,2}(?P=mark)\d{1,4}(?![\w])
       | (?<![\w.])\d{1,2}:\d{2}(?::\d{2})?(?!\w)
       | (?<![\w.])\d+(?:\.\d+){2,}(?<!(?:\.\d{3}){2})(?![\w])
@@ -94,35 +123,56 @@ _NUMBER = re.compile(
 )
 _SCALES = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12, "bn": 9, "mn": 6, "mio": 6, "k": 3}
 _GLUED_SCALES = {"k": 3, "K": 3, "M": 6, "m": 6, "bn": 9, "B": 9}
+# A number after one of these words is a label: "Step 2", "#3".
 _LABEL = re.compile(
-    r"\b(?:steps?|questions?|problems?|parts?|cases?|examples?|fig(?:ure)?s?|tables?|eq(?:uation)?s?|options?|statements?|sections?|chapters?|exercises?|methods?"
-    r"|pages?|notes?|rules?|phases?|rounds?|stages?|rows?|lines?|items?|nr|attempt|approach|footnote|lemma|theorem|version)\.?\s*[#(]?\s*$|#\s?$",
+    r"\b"
+    + any_of(
+        r"steps?|questions?|problems?|parts?|cases?|examples?|fig(?:ure)?s?|tables?|eq(?:uation)?s?|options?",
+        r"statements?|sections?|chapters?|exercises?|methods?|pages?|notes?|rules?|phases?|rounds?|stages?",
+        r"rows?|lines?|items?|nr|attempt|approach|footnote|lemma|theorem|version",
+    )
+    + r"\.?\s*[#(]?\s*$|#\s?$",
     re.IGNORECASE,
 )
-# A number after a name inside a sentence belongs to the name: `with Apollo 11`, `on July 20`; so does a day before a month.
+# A number after a name inside a sentence belongs to the name: `with Apollo 11`. So does a day beside a month.
 _MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 _NAMED_AFTER = re.compile(
-    rf"[a-z,;:)’'\d–—-]\s+(?!(?:{_MONTHS}|Answer|Total|Result|Sum|Value|Equals|Is|Euro|Dollar|Rs)\b)[A-Z][a-z]+\s$"
+    rf"[a-z,;:)’'\d–—-]\s+(?!(?:{_MONTHS}|Answer|Total|Result|Sum|Value|Equals|Is|Euro|Dollar|Rs)\b)"
+    r"[A-Z][a-z]+\s$",
 )
 _BEFORE_MONTH = re.compile(rf"\s?(?:st|nd|rd|th)?\.?\s(?:of\s)?(?:{_MONTHS})\b")
 _AFTER_MONTH = re.compile(rf"\b(?:{_MONTHS})\s$")
-# `2 hours and 30 minutes` is one quantity; the second unit is this many to the first.
-_PARTS = (
-    (re.compile(r"(?:hours?|hrs?|h)\.?,?\s?(?:and\s)?$"), re.compile(r"\s?(?:minutes?|mins?|m)\b"), 60),
-    (re.compile(r"(?:minutes?|mins?)\.?,?\s?(?:and\s)?$"), re.compile(r"\s?(?:seconds?|secs?|s)\b"), 60),
-    (re.compile(r"(?:euros?|dollars?|pounds?)\.?,?\s?(?:and\s)?$"), re.compile(r"\s?(?:cents?|pence|p)\b"), 100),
-    (re.compile(r"(?:feet|foot|ft)\.?,?\s?(?:and\s)?$"), re.compile(r"\s?(?:inch(?:es)?|in)\b"), 12),
+# `2 hours and 30 minutes` is one quantity: (first unit, second unit, how many of the second make one of the
+# first).
+_COMPOUND_UNITS = tuple(
+    (re.compile(rf"(?:{first})\.?,?\s?(?:and\s)?$"), re.compile(rf"\s?(?:{second})\b"), count)
+    for first, second, count in (
+        (r"hours?|hrs?|h", r"minutes?|mins?|m", 60),
+        (r"minutes?|mins?", r"seconds?|secs?|s", 60),
+        (r"euros?|dollars?|pounds?", r"cents?|pence|p", 100),
+        (r"feet|foot|ft", r"inch(?:es)?|in", 12),
+    )
 )
-# Languages that write a decimal comma; two of their words tell.
+# Words of languages that write a decimal comma. Two different ones tell that a text is in such a language.
 _CONTINENTAL = re.compile(
-    r"\b(?:der|die|das|dem|den|ist|sind|und|nicht|auf|nach|mit|von|zwei|insgesamt|beträgt|gerundet|sich|ein|eine|la|le|les|est|des|une|donc|el|los|es|una|il|che|della|het|een|jest)\b",
+    r"\b(?:der|die|das|dem|den|ist|sind|und|nicht|auf|nach|mit|von|zwei|insgesamt|beträgt|gerundet|sich|ein"
+    r"|eine|la|le|les|est|des|une|donc|el|los|es|una|il|che|della|het|een|jest)\b",
     re.I,
 )
+_DECIMAL_COMMA = re.compile(r"\d{1,3}(?:\.\d{3})+,\d{1,2}|\d+,\d{1,2}")
+# In a language with decimal commas these are decided otherwise: `1.234` and `0,125`.
+_CONTINENTAL_NUMBER = re.compile(r"\d{1,3}\.\d{3}|\d+,\d+")
+_THOUSANDS_POINTS = re.compile(r"\d{1,3}(?:\.\d{3}){2,}")
+_SEPARATORS = re.compile(r"[,'’_ ]")
+_BEFORE_SPACED_SIGN = re.compile(r"[=≈(:{\[<>]$|\b(?:is|be|equals|are|of|to|value)$")
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """One number of a text: its possible values (`15%` is 15 or 0.15), its place, and whether it only labels a step or a list."""
+    """One number of a text: its possible values (`15%` is 15 or 0.15) and its place.
+
+    `label`: it only numbers a step, a list item or a name. `coefficient`: it stands before a variable.
+    """
 
     values: tuple[Fraction, ...]
     start: int
@@ -137,38 +187,22 @@ class Number:
 
 
 def _digits(digits: str, continental: bool) -> Fraction:
-    if continental and re.fullmatch(r"\d{1,3}\.\d{3}|\d+,\d+", digits):
+    """The value of digits with points, commas and other separators."""
+    if _DECIMAL_COMMA.fullmatch(digits) or (continental and _CONTINENTAL_NUMBER.fullmatch(digits)):
         return Fraction(digits.replace(".", "").replace(",", "."))
-    if re.fullmatch(r"\d{1,3}(?:\.\d{3})+,\d{1,2}|\d+,\d{1,2}", digits):
-        return Fraction(digits.replace(".", "").replace(",", "."))
-    if re.fullmatch(r"\d{1,3}(?:\.\d{3}){2,}", digits):
+    if _THOUSANDS_POINTS.fullmatch(digits):
         return Fraction(digits.replace(".", ""))
-    return Fraction(re.sub(r"[,'’_ ]", "", digits))
+    return Fraction(_SEPARATORS.sub("", digits))
 
 
-def _value(match: re.Match[str], continental: bool) -> tuple[Fraction, ...]:
-    """The possible values of a match; none where it is too large or no number. Raises ZeroDivisionError."""
-    value = _digits(match["digits"], continental)
-    exponents = [int(e) for e in ((match["exponent"] or "")[1:], match["tens"], match["tens2"]) if e]
-    if any(abs(e) > _MOST_EXPONENT for e in exponents):
+def _values(match: re.Match[str], continental: bool) -> tuple[Fraction, ...]:
+    """The possible values of a match; empty where it is too large or not a number.
+
+    Raises ZeroDivisionError.
+    """
+    value = _magnitude(match, continental)
+    if value is None:
         return ()
-    for exponent in exponents:
-        value *= Fraction(10) ** exponent
-    if match["to"]:
-        power = int(match["to"])
-        if abs(power) > 64 or abs(value) > 10_000:
-            return ()
-        value = value**power
-    if match["divisor"]:
-        if "." in match["digits"] or "." in match["divisor"]:
-            # A division that is not worked out.
-            return ()
-        value /= Fraction(match["divisor"])
-    if match["mixed"] and not match["ratio"]:
-        upper, lower = int(match["upper"]), int(match["lower"])
-        if not upper < lower:
-            return ()
-        value += Fraction(upper, lower)
     if match["scale"]:
         value *= 10 ** _SCALES[match["scale"].strip().lower()]
     signs = (match["sign"] or "") + (match["sign2"] or "")
@@ -185,58 +219,108 @@ def _value(match: re.Match[str], continental: bool) -> tuple[Fraction, ...]:
     return (value,)
 
 
-def _spaced_sign(text: str, match: re.Match[str]) -> bool:
-    """Whether a sign with a blank after it belongs to the number: after `=`, `is` and the like, not as a bullet or a minus between."""
-    before = text[max(0, match.start("sign") - 12) : match.start("sign")].rstrip(" ")
-    return bool(re.search(r"[=≈(:{\[<>]$|\b(?:is|be|equals|are|of|to|value)$", before))
+def _magnitude(match: re.Match[str], continental: bool) -> Fraction | None:
+    """The value of digits, powers and fractions, without sign and unit.
+
+    None where it is too large or not a number. Raises ZeroDivisionError.
+    """
+    value = _digits(match["digits"], continental)
+    exponents = [int(e) for e in ((match["exponent"] or "")[1:], match["tens"], match["tens2"]) if e]
+    if any(abs(exponent) > _MOST_EXPONENT for exponent in exponents):
+        return None
+    for exponent in exponents:
+        value *= Fraction(10) ** exponent
+    if match["to"]:
+        power = int(match["to"])
+        if abs(power) > _MOST_POWER or abs(value) > _MOST_BASE:
+            return None
+        value = value**power
+    if match["divisor"]:
+        if "." in match["digits"] or "." in match["divisor"]:
+            # A division that is not worked out.
+            return None
+        value /= Fraction(match["divisor"])
+    if match["mixed"] and not match["ratio"]:
+        upper, lower = int(match["upper"]), int(match["lower"])
+        if upper >= lower:
+            return None
+        value += Fraction(upper, lower)
+    return value
 
 
 def numbers(text: str) -> list[Number]:
-    """The numbers of a text made plain, in order."""
+    """The numbers of a text, in order. The text must be one that `plain` has returned."""
     found: list[Number] = []
-    continental = len({m.lower() for m in _CONTINENTAL.findall(text[:2000])}) > 1
+    continental = len({word.lower() for word in _CONTINENTAL.findall(text[:2000])}) > 1
     for match in _NUMBER.finditer(text):
-        if match["other"] or (match["glued"] and not match["unit"]) or match["glued"]:
+        if match["other"] or match["glued"]:
             continue
         try:
-            values = _value(match, continental)
+            values = _values(match, continental)
         except (ZeroDivisionError, OverflowError, ValueError):
             continue
         if not values:
             continue
-        sign = match["sign"] or ""
-        if sign.endswith(" ") and not _spaced_sign(text, match):
-            values = tuple(abs(v) if "-" in sign else v for v in values)
         start, end = match.span()
-        line = text[text.rfind("\n", 0, start) + 1 : start]
-        after = text[end : end + 2]
-        marker = not line.strip(" \t*_#>-") and after[:1] in (".", ")") and after[1:2] in (" ", "\t", "*")
-        unit = match["unit"] or ""
-        rest = text[end : end + 3].lstrip()
-        coefficient = (
-            len(unit) == 1
-            and unit.isalpha()
-            and (rest[:1] in ("+", "-", "=", "^", "*") or (unit in "xyz" and rest[:1] not in ("", ".")))
-        )
-        if match["currency"] and text[start - 1 : start] == "(" and text[end : end + 1] == ")":
-            # Accountants write a loss in brackets.
-            values = (values[0], -values[0])
-        before = text[max(0, start - 24) : start]
-        day = values[0] <= 31 and bool(_BEFORE_MONTH.match(text, end) or _AFTER_MONTH.search(before))
-        label = marker or bool(_LABEL.search(before) or _NAMED_AFTER.search(before) or day)
-        number = Number(values, start, end, label, coefficient)
+        values = _with_right_sign(text, match, values)
+        is_label = _is_label(text, start, end, values[0])
+        number = Number(values, start, end, is_label, _is_coefficient(text, match))
         found[-1:] = _together(text, found[-1], number) if found else [number]
     return found
 
 
+def _with_right_sign(text: str, match: re.Match[str], values: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
+    """The values without a minus that is not theirs, and with the one that brackets stand for."""
+    sign = match["sign"] or ""
+    if sign == "- " and not _is_spaced_sign(text, match):
+        values = tuple(map(abs, values))
+    start, end = match.span()
+    if match["currency"] and text[start - 1 : start] == "(" and text.startswith(")", end):
+        # Accountants write a loss in brackets.
+        return values[0], -values[0]
+    return values
+
+
+def _is_spaced_sign(text: str, match: re.Match[str]) -> bool:
+    """Whether a sign with a blank after it belongs to its number: after `=`, `is` and the like.
+
+    Elsewhere it is a bullet, or a minus between two numbers.
+    """
+    before = text[max(0, match.start("sign") - 12) : match.start("sign")].rstrip(" ")
+    return _BEFORE_SPACED_SIGN.search(before) is not None
+
+
+def _is_label(text: str, start: int, end: int, value: Fraction) -> bool:
+    """Whether a number only numbers something: a list item, a step, a name, a day of a month."""
+    line = text[text.rfind("\n", 0, start) + 1 : start]
+    after = text[end : end + 2]
+    if after[:1] in (".", ")") and after[1:2] in (" ", "\t", "*") and not line.strip(" \t*_#>-"):
+        return True
+    before = text[max(0, start - 24) : start]
+    if _LABEL.search(before) or _NAMED_AFTER.search(before):
+        return True
+    return value <= 31 and bool(_BEFORE_MONTH.match(text, end) or _AFTER_MONTH.search(before))
+
+
+def _is_coefficient(text: str, match: re.Match[str]) -> bool:
+    """Whether a number stands before a variable: `2x + 1`, `3y`."""
+    unit = match["unit"] or ""
+    if len(unit) != 1 or not unit.isalpha():
+        return False
+    following = text[match.end() : match.end() + 3].lstrip()[:1]
+    return following in ("+", "-", "=", "^", "*") or (unit in "xyz" and following not in ("", "."))
+
+
 def _together(text: str, first: Number, second: Number) -> list[Number]:
     """Two numbers, or the one that they make: `74 euros and 80 cents`."""
-    between = text[first.end - 12 if first.end > 12 else 0 : second.start]
-    for unit, part, count in _PARTS:
+    between = text[max(0, first.end - 12) : second.start]
+    for unit, part, count in _COMPOUND_UNITS:
         if second.start - first.start < 24 and unit.search(between) and part.match(text, second.end):
             return [Number((first.value + second.value / count,), first.start, second.end, first.label)]
     return [first, second]
 
+
+# --- numbers in words ---------------------------------------------------------------------------------------
 
 _UNITS = {
     word: value
@@ -256,45 +340,36 @@ _UNITS = {
                 "ten",
                 "eleven",
                 "twelve",
-                "thirteen",
             ),
-            *("fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
+            *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
         )
     )
 }
-_TENS = {
-    word: 10 * value
-    for value, word in enumerate(("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"), 2)
-}
+_NAMES_OF_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_TENS = {word: 10 * value for value, word in enumerate(_NAMES_OF_TENS, 2)}
 _LARGE = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
 _PARTS_OF_ONE = (
-    "half",
-    "third",
-    "quarter",
-    "fifth",
-    "sixth",
-    "seventh",
-    "eighth",
-    "ninth",
-    "tenth",
-    "eleventh",
-    "twelfth",
+    *("half", "third", "quarter", "fifth", "sixth", "seventh"),
+    *("eighth", "ninth", "tenth", "eleventh", "twelfth"),
 )
 _PIECES = {
     **{name + plural: size for size, name in enumerate(_PARTS_OF_ONE, 2) for plural in ("", "s")},
     **{"halves": 2, "fourth": 4, "fourths": 4, "hundredth": 100, "hundredths": 100},
 }
 _NAME = "|".join([*_UNITS, *_TENS, *_LARGE])
+_LEFT = r"(?:left|remain(?:ing|s)?)"
 _NAMED = re.compile(
-    rf"\b(?P<sign>(?:minus|negative)\s+)?(?:(?P<one>(?:a|one)\s+(?:half|quarter|third)|one\s+in\s+(?P<size>{_NAME}))"
+    r"\b(?P<sign>(?:minus|negative)\s+)?"
+    rf"(?:(?P<one>(?:a|one)\s+(?:half|quarter|third)|one\s+in\s+(?P<size>{_NAME}))"
     rf"|(?P<name>(?:{_NAME})(?:(?:\s+and\s+|[\s-]+)(?:{_NAME}))*)"
     rf"(?:(?P<half>\s+and\s+a\s+half)|[\s-]+(?P<piece>{'|'.join(_PIECES)}))?)\b"
-    r"|\b(?P<none>no\s+(?:\w+\s+){1,2}(?:left|remain(?:ing|s)?)|none\s+(?:\w+\s+){0,3}(?:left|remain(?:ing|s)?))\b",
+    rf"|\b(?P<none>no\s+(?:\w+\s+){{1,2}}{_LEFT}|none\s+(?:\w+\s+){{0,3}}{_LEFT})\b",
     re.IGNORECASE,
 )
 
 
 def _spelt(name: str) -> int:
+    """The value of a number in words, such as `two hundred and five`."""
     total = current = 0
     for word in re.findall(r"[a-z]+", name.lower()):
         if word == "hundred":
@@ -307,8 +382,11 @@ def _spelt(name: str) -> int:
 
 
 def named_numbers(text: str) -> list[Number]:
-    """Numbers written as English words: `fourteen`, `minus five`, `two and a half`, `one third`; `no apples left` is 0."""
-    found = []
+    """The numbers written as English words, in order.
+
+    They are such as `fourteen`, `minus five`, `two and a half`, `one third`; `no apples left` is 0.
+    """
+    found: list[Number] = []
     for match in _NAMED.finditer(text):
         if match["none"]:
             value = Fraction(0)

@@ -1,4 +1,7 @@
-"""An answer's score by its question's checks. A check that cannot run or decide leaves its criterion unscored, never 0."""
+"""An answer's score by its question's checks.
+
+A check that cannot run or decide leaves its criterion unscored, never 0.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,10 @@ from scripts.lib.rubric import CriterionScore, QuestionScore
 from scripts.lib.scoring.answer_text import without_echo, written
 from scripts.lib.scoring.checks import CHECKS
 
-# Raised when a check decides differently: reviews are then made again, no inference is.
+# Raised when a check decides differently. Then reviews are made again; inference is not repeated.
 SCORER_VERSION = 3
-# These see what the model wrote as it is: an instruction may be to repeat the prompt, and code may begin indented.
+# These checks see the text as the model wrote it: an instruction may be to repeat the prompt, and code may
+# begin indented.
 _AS_WRITTEN = frozenset(("ifeval", "code"))
 
 
@@ -25,7 +29,10 @@ class Examined:
 
     @property
     def score(self) -> CriterionScore:
-        """All checks must pass; one that fails decides, one that could not decide leaves the rest unscored."""
+        """The criterion's score: all checks must pass.
+
+        One that fails decides; else one that cannot decide leaves it unscored.
+        """
         name, weight = self.criterion.criterion, self.criterion.weight
         if not self.outcomes:
             return CriterionScore(name, weight, None, "no check")
@@ -41,34 +48,42 @@ class Examined:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What scoring saw: the answer proper, each criterion's checks, and the score."""
+    """What scoring saw: the answer itself, the outcomes of each criterion, and the score."""
 
     answer: str
     criteria: tuple[Examined, ...]
     score: QuestionScore
 
 
-def _run(check: Check, proper: str, as_written: str) -> Outcome:
+def _run(check: Check, answer: str, as_written: str) -> Outcome:
+    """What a check says of an answer; a check that cannot run is undecided."""
     try:
-        return CHECKS[check.type](as_written if check.type in _AS_WRITTEN else proper, check.params)
+        return CHECKS[check.type](as_written if check.type in _AS_WRITTEN else answer, check.params)
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         return Outcome(None, f"{check.type} check could not run: {error}")
 
 
 def examine(question: Question, answer: str, finish_reason: str) -> Examination:
-    """Run every check of a question on an answer; thinking, chat markers and an echo of the prompt are taken off first.
+    """The result of every check of a question.
 
-    A truncated answer (`finish_reason` length or timeout) is scored as far as it goes, and noted.
+    Thinking, chat markers and an echo of the prompt are taken off first. A truncated answer (`finish_reason`
+    length or timeout) is scored as far as it goes, and noted.
     """
     as_written = written(answer)
     text = without_echo(as_written, question.prompt_text())
-    criteria = tuple(
-        Examined(c, tuple((check, _run(check, text, as_written)) for check in c.checks)) for c in question.scoring
-    )
-    notes = [note for note, so in (("truncated", finish_reason in ("length", "timeout")), ("empty", not text)) if so]
-    return Examination(text, criteria, QuestionScore(tuple(e.score for e in criteria), ", ".join(notes)))
+    examined = []
+    for criterion in question.scoring:
+        outcomes = tuple((check, _run(check, text, as_written)) for check in criterion.checks)
+        examined.append(Examined(criterion, outcomes))
+    notes = []
+    if finish_reason in ("length", "timeout"):
+        notes.append("truncated")
+    if not text:
+        notes.append("empty")
+    score = QuestionScore(tuple(each.score for each in examined), ", ".join(notes))
+    return Examination(text, tuple(examined), score)
 
 
 def score_answer(question: Question, answer: str, finish_reason: str) -> QuestionScore:
-    """The score alone."""
+    """The score of an answer, without the outcomes of the single checks."""
     return examine(question, answer, finish_reason).score

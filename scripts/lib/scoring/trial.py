@@ -1,4 +1,4 @@
-"""One answer tried on one question: what each check says, what it took for the answer, and from which place."""
+"""One answer tried on one question: what each check says, what it extracted, and from which place."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from scripts.lib.errors import BenchError, suggest
 from scripts.lib.foreign_text import one_line, printable
 from scripts.lib.prompt_loader import load_suites
 from scripts.lib.prompt_types import Question
-from scripts.lib.scoring.score import Examination
+from scripts.lib.scoring.score import Examination, Examined
 
 _VERDICT = {True: "passed", False: "failed", None: "unscored"}
 
 
 def find_question(folder: Path, name: str) -> Question:
-    """The question `SUITE/ID` of a folder of suites. Raises BenchError with the nearest known name."""
+    """The question `SUITE/ID` of a folder of suites.
+
+    Raises BenchError, which names the nearest known question.
+    """
     if not folder.is_dir():
         raise BenchError(f"{folder}: expected a folder of suites (*.yaml)")
     known = {q.name_in_full: q for suite in load_suites(folder).values() for q in suite.questions}
@@ -26,7 +29,10 @@ def find_question(folder: Path, name: str) -> Question:
 
 
 def read_answer(source: str) -> str:
-    """An answer out of a file, or standard input for `-`. Raises BenchError for what is no UTF-8 text."""
+    """The answer in a file, or on standard input for `-`.
+
+    Raises BenchError for what cannot be read or is not UTF-8.
+    """
     try:
         data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     except OSError as error:
@@ -40,7 +46,7 @@ def read_answer(source: str) -> str:
 
 
 def as_json(question: Question, examination: Examination) -> dict[str, Any]:
-    """The trial as a mapping: `score` 0 to 3 (null: unscored), `passed`, and per criterion its checks."""
+    """The trial as a mapping: `score` from 0 to 3 (null: unscored), `passed`, and the checks by criterion."""
     score = examination.score
     return {
         "question": question.name_in_full,
@@ -72,25 +78,31 @@ def as_json(question: Question, examination: Examination) -> dict[str, Any]:
     }
 
 
+def _criterion_lines(examined: Examined) -> list[str]:
+    """A criterion and its checks, line by line."""
+    criterion, points = examined.criterion, examined.score.points
+    result = "unscored" if points is None else f"{points * criterion.weight:g} of {criterion.weight}"
+    lines = [f"\n{one_line(criterion.criterion)}: {result}"]
+    if not examined.outcomes:
+        lines.append("  no check: a judge scores it")
+    for check, outcome in examined.outcomes:
+        lines.append(f"  {check.type} {_VERDICT[outcome.passed]}: {one_line(outcome.reason)}")
+        if outcome.extracted:
+            lines.append(f"    extracted: {one_line(outcome.extracted)}")
+        if outcome.evidence:
+            lines.append(f"    from {one_line(outcome.evidence)[:160]}")
+    return lines
+
+
 def as_text(question: Question, examination: Examination) -> str:
-    """The trial for a terminal."""
+    """The trial as text for a terminal."""
     score = examination.score
-    told = "unscored" if score.score is None else f"{score.score} of 3, {'a pass' if score.passed else 'no pass'}"
-    lines = [f"{question.name_in_full}: {told}" + (f" ({score.note})" if score.note else "")]
+    result = "unscored"
+    if score.score is not None:
+        result = f"{score.score} of 3, {'a pass' if score.passed else 'no pass'}"
+    lines = [f"{question.name_in_full}: {result}" + (f" ({score.note})" if score.note else "")]
     for examined in examination.criteria:
-        points = examined.score.points
-        shown = (
-            "unscored" if points is None else f"{points * examined.criterion.weight:g} of {examined.criterion.weight}"
-        )
-        lines.append(f"\n{one_line(examined.criterion.criterion)}: {shown}")
-        if not examined.outcomes:
-            lines.append("  no check: a judge's business")
-        for check, outcome in examined.outcomes:
-            lines.append(f"  {check.type} {_VERDICT[outcome.passed]}: {one_line(outcome.reason)}")
-            if outcome.extracted:
-                lines.append(f"    extracted: {one_line(outcome.extracted)}")
-            if outcome.evidence:
-                lines.append(f"    from {one_line(outcome.evidence)[:160]}")
+        lines += _criterion_lines(examined)
     lines.append(f"\nthe answer as it was scored ({len(examination.answer)} characters):")
     lines.append(printable(examination.answer[:2000], keep="\n\t") or "(nothing)")
     return "\n".join(lines)

@@ -1,4 +1,7 @@
-"""Texts compared by their words: case, punctuation and Markdown make no difference; signs, points and digits do."""
+"""Texts compared by their words.
+
+Case, punctuation and Markdown make no difference; signs, decimal points and digits do.
+"""
 
 from __future__ import annotations
 
@@ -8,47 +11,51 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+from scripts.lib.scoring.phrases import any_of
+
 _ARTICLES = frozenset(("a", "an", "the"))
-# Minus signs, hyphens and dashes are written in many ways; after folding there is one.
+# Minus signs, hyphens and dashes are written in many ways; `fold` makes them one.
 _DASH = re.compile("[\u2010-\u2013\u2212\ufe63\uff0d]")
 _APOSTROPHE = re.compile("[\u2018\u2019]")
 _SUPERSCRIPT = re.compile("[⁰¹²³⁴-⁹]+")
+# Japanese and Chinese put no blanks between words: each of their characters is a word.
+_CHARACTERS = r"\u3040-\u30ff\u4e00-\u9fff"
 _TOKEN = re.compile(
     r"(?P<abbreviation>(?<![\w.])(?:[^\W\d_]\.){2,}(?:[^\W\d_](?!\w))?)"
     r"|(?P<number>(?<![\w.)])-?(?:\d[\d.,:]*|\.\d[\d.,:]*)(?![\w]))"
-    r"|(?P<word>[\u3040-\u30ff\u4e00-\u9fff]|[^\W\u3040-\u30ff\u4e00-\u9fff]+[+#]*|%|[@&](?=\w))"
+    rf"|(?P<word>[{_CHARACTERS}]|[^\W{_CHARACTERS}]+[+#]*|%|[@&](?=\w))"
     r"|(?P<stop>[。！？；]|[.!?;…](?=[\"'*_)\]]|$))"
 )
 _THOUSANDS = re.compile(r"(-?\d{1,3}(?:,\d{3})+)(\.\d+)?")
-# Words that may stand between a denial and the phrase: "not in Paris".
-_BETWEEN = frozenset(("in", "at", "on", "by", "from", "to", "with", "of", "as", "for", "into", "longer"))
+# Words that may stand between a denial and the phrase: "not in Paris", "no longer Paris".
+_PREPOSITIONS = frozenset(("in", "at", "on", "by", "from", "to", "with", "of", "as", "for", "into", "longer"))
+# Reach of the search for the other half of "either … or …", in words.
+_NEAR = 8
 _VERBS = frozenset(("do", "does", "did", "is", "was", "are", "were", "can", "could", "would", "will"))
-# What takes back the sentence before it.
+# Words that take back the sentence before them.
 _RETRACTION = re.compile(
-    r"(?<=[.!?\n])\s*(?:wait|oops|sorry|no|hold\s+on|actually|hmm)?[,.:!\s…-]*(?:(?:that|this)(?:['’]s|\s+(?:is|was))\s+(?:wrong|incorrect|not\s+(?:right|correct|true))|scratch\s+that\b|correction\b|i\s+was\s+wrong\b)",
+    r"(?<=[.!?\n])\s*(?:wait|oops|sorry|no|hold\s+on|actually|hmm)?[,.:!\s…-]*"
+    + any_of(
+        r"(?:that|this)(?:['’]s| (?:is|was)) (?:wrong|incorrect|not (?:right|correct|true))",
+        r"scratch that\b|correction\b|i was wrong\b",
+    ),
     re.IGNORECASE,
 )
-# A phrase right after one of these is denied, not stated; so is one right before one of the others.
+# A phrase right after one of these is denied, not stated.
 _DENIED_AFTER = (
-    ("not",),
-    ("no",),
-    ("不", "是"),
-    ("never",),
-    ("nor",),
-    ("neither",),
-    ("than",),
-    ("instead", "of"),
-    ("without",),
+    *(("not",), ("no",), ("不", "是"), ("never",), ("nor",), ("neither",), ("than",)),
+    *(("instead", "of"), ("without",)),
 )
-_DENIED_BEFORE = tuple(
-    (verb, *words)
-    for verb in ("is", "was", "are", "were")
-    for words in (("wrong",), ("incorrect",), ("false",), ("not", "correct"), ("not", "right"), ("not", "answer"))
-)
+# So is a phrase right before one of these.
+_REJECTED = (("wrong",), ("incorrect",), ("false",), ("not", "correct"), ("not", "right"), ("not", "answer"))
+_DENIED_BEFORE = tuple((verb, *judgement) for verb in ("is", "was", "are", "were") for judgement in _REJECTED)
 
 
 def fold(text: str) -> str:
-    """Lower case, one form for each character (NFKC), one kind of dash and apostrophe, `n't` as a word of its own."""
+    """The text in lower case, with one form for each character (NFKC) and one kind of dash and apostrophe.
+
+    `n't` becomes the word `not`, and a genitive's `'s` goes.
+    """
     folded = text.lower()
     if not text.isascii():
         powers = _SUPERSCRIPT.sub(lambda found: "^" + unicodedata.normalize("NFKC", found[0]), text)
@@ -60,7 +67,10 @@ def fold(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A text's words in order, which of them begin a sentence, and which stand in a question."""
+    """A text's words in order.
+
+    `begins` and `asked` say for each word whether it begins a sentence, and whether it stands in a question.
+    """
 
     words: tuple[str, ...]
     begins: tuple[bool, ...]
@@ -68,9 +78,11 @@ class Words:
 
 
 def _number(token: str) -> str:
+    """A number in one form: `1,000` is `1000`, `.5` is `0.5`."""
     token = token.rstrip(".,:")
     thousands = _THOUSANDS.fullmatch(token)
-    token = thousands[1].replace(",", "") + (thousands[2] or "") if thousands else token
+    if thousands is not None:
+        token = thousands[1].replace(",", "") + (thousands[2] or "")
     return token.replace(".", "0.", 1) if token.startswith((".", "-.")) else token
 
 
@@ -79,7 +91,8 @@ def read(text: str) -> Words:
     sentences: list[tuple[list[str], bool]] = [([], False)]
     for paragraph in re.split(r"\n[ \t]*\n", fold(text)):
         for chunk in paragraph.split():
-            # Most of a text is words, perhaps with a comma or a point: these need no pattern.
+            # Most of a text is plain words, perhaps with a mark after them. These need no pattern, which
+            # saves time.
             bare, mark = (chunk[:-1], chunk[-1]) if chunk[-1] in ",.;?!" else (chunk, "")
             if bare.isalpha() and bare.isascii():
                 sentences[-1][0].append(bare)
@@ -92,58 +105,70 @@ def read(text: str) -> Words:
                 else:
                     sentences[-1][0].append(_canonical(token))
         _end(sentences, "")
-    begins = (i == 0 for found, _ in sentences for i in range(len(found)))
-    asked = (question for found, question in sentences for _ in found)
-    return Words(tuple(word for found, _ in sentences for word in found), tuple(begins), tuple(asked))
+    all_words: list[str] = []
+    begins: list[bool] = []
+    asked: list[bool] = []
+    for found, is_question in sentences:
+        all_words += found
+        begins += [place == 0 for place in range(len(found))]
+        asked += [is_question] * len(found)
+    return Words(tuple(all_words), tuple(begins), tuple(asked))
 
 
 def _end(sentences: list[tuple[list[str], bool]], mark: str) -> None:
-    """End the last sentence with a mark, and begin another one."""
+    """End the last sentence with a mark, and begin the next one."""
     sentences[-1] = (sentences[-1][0], mark == "?")
     sentences.append(([], False))
 
 
 def _canonical(token: re.Match[str]) -> str:
+    """The form in which a token is compared."""
     if token.lastgroup == "abbreviation":
         return token[0].replace(".", "")
     return _number(token[0]) if token.lastgroup == "number" else token[0]
 
 
 @lru_cache(maxsize=2048)
-def _of_phrase(text: str) -> tuple[str, ...]:
+def _words_of_phrase(text: str) -> tuple[str, ...]:
     return read(text).words
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The words of a text alone; those of phrases are kept, since they are asked for again and again."""
-    return _of_phrase(text) if len(text) < 500 else read(text).words
+    """The words of a text alone. Those of phrases are cached: the same phrases come with every answer."""
+    return _words_of_phrase(text) if len(text) < 500 else read(text).words
 
 
-def _content(found: Sequence[str]) -> tuple[str, ...]:
-    """Words without articles, unless there is nothing else."""
+def content(found: Sequence[str]) -> tuple[str, ...]:
+    """The words without articles; all of them where there is nothing else."""
     return tuple(word for word in found if word not in _ARTICLES) or tuple(found)
 
 
 def same(given: str, wanted: str) -> bool:
-    """Whether two texts have the same words, articles apart. A text without words equals its own characters only."""
+    """Whether two texts have the same words, articles apart.
+
+    A text without words equals only the same characters.
+    """
     mine, theirs = words(given), words(wanted)
     if not mine or not theirs:
         return bool(given.strip()) and given.strip() == wanted.strip()
-    return _content(mine) == _content(theirs)
+    return content(mine) == content(theirs)
 
 
 def _without_articles(text: Words) -> Words:
     if _ARTICLES.isdisjoint(text.words):
         return text
     kept = [i for i, word in enumerate(text.words) if word not in _ARTICLES]
-    # A word after an article that begins a sentence begins it in its place.
+    # Where an article began a sentence, the word after it does now.
     begins = [text.begins[i] or (text.words[i - 1] in _ARTICLES and text.begins[i - 1]) for i in kept]
     return Words(tuple(text.words[i] for i in kept), tuple(begins), tuple(text.asked[i] for i in kept))
 
 
 @lru_cache(maxsize=64)
 def looked_at(text: str) -> Text:
-    """A text made ready for phrases; the last ones are kept, since a question's checks look at one answer several times."""
+    """A text made ready for phrases.
+
+    The last ones are cached: the checks of one question look at the same answer.
+    """
     return Text(text)
 
 
@@ -153,20 +178,30 @@ class Text:
     def __init__(self, text: str):
         self._raw = text
         self._all = read(text)
-        self._plain = _without_articles(self._all)
+        self._content = _without_articles(self._all)
+
+    @property
+    def word_count(self) -> int:
+        """The number of words, articles included."""
+        return len(self._all.words)
 
     @cached_property
     def _corrected(self) -> Text | None:
-        """What follows the last words that take something back: the sentence before them is not stated."""
+        """The text after the last words that take something back; None where that is next to nothing."""
         retractions = list(_RETRACTION.finditer(self._raw))
-        rest = Text(self._raw[retractions[-1].end() :]) if retractions else None
-        return rest if rest is not None and len(rest._all.words) > 2 else None
+        if not retractions:
+            return None
+        rest = Text(self._raw[retractions[-1].end() :])
+        return rest if rest.word_count > 2 else None
 
     def _places(self, phrase: str) -> tuple[Words, list[tuple[int, int]]]:
+        """The words in which the phrase was looked for, and (start, end) of each place in them."""
         wanted = words(phrase)
-        plain = tuple(word for word in wanted if word not in _ARTICLES)
-        # Articles are looked for only where the phrase is made of them: `forbidden_words: [the]`.
-        text, wanted = (self._plain, plain) if plain else (self._all, wanted)
+        without_articles = tuple(word for word in wanted if word not in _ARTICLES)
+        # Articles count only where the phrase is nothing else: `forbidden_words: [the]`.
+        text = self._all
+        if without_articles:
+            text, wanted = self._content, without_articles
         size = len(wanted)
         if not size:
             return text, []
@@ -180,9 +215,10 @@ class Text:
         return len(self._places(phrase)[1])
 
     def states(self, phrase: str, as_subject: bool = False) -> bool:
-        """Whether the phrase stands in the text, not denied and not in a question. A denial ends with its sentence.
+        """Whether the phrase stands in the text, neither denied nor in a question.
 
-        With `as_subject` a sentence that denies something of the phrase ("K9 does not open it") does not state it either.
+        A denial ends with its sentence. With `as_subject`, a sentence that denies something about the phrase
+        ("K9 does not open it") does not state it either.
         """
         if not words(phrase):
             return self.count(phrase) > 0
@@ -191,25 +227,39 @@ class Text:
             return False
         if as_subject:
             places = [place for place in places if not _negated_after(text, place[1])]
-        return any(not text.asked[start] and not self._denied(text, start, end) for start, end in places)
+        return any(not text.asked[start] and not _denied(text, start, end) for start, end in places)
 
-    @staticmethod
-    def _denied(text: Words, start: int, end: int) -> bool:
-        for first in (start, start - 1):
-            if first < start and (first < 0 or text.begins[start] or text.words[first] not in _BETWEEN):
-                break
-            for denial in _DENIED_AFTER:
-                begin = first - len(denial)
-                if begin >= 0 and text.words[begin:first] == denial and not any(text.begins[begin + 1 : first + 1]):
-                    return True
-        for denial in _DENIED_BEFORE:
-            last = end + len(denial)
-            if text.words[end:last] == denial and not any(text.begins[end:last]):
+
+def _denied(text: Words, start: int, end: int) -> bool:
+    """Whether the phrase at a place is denied, or is only one of two alternatives."""
+    return _denied_before(text, start) or _denied_after(text, end) or _is_alternative(text, start, end)
+
+
+def _denied_before(text: Words, start: int) -> bool:
+    """Whether a denial stands right before a place, or with one preposition between."""
+    for first in (start, start - 1):
+        if first < start and (first < 0 or text.begins[start] or text.words[first] not in _PREPOSITIONS):
+            break
+        for denial in _DENIED_AFTER:
+            begin = first - len(denial)
+            if begin < 0 or text.words[begin:first] != denial:
+                continue
+            if not any(text.begins[begin + 1 : first + 1]):
                 return True
-        return _is_alternative(text, start, end)
+    return False
+
+
+def _denied_after(text: Words, end: int) -> bool:
+    """Whether a denial begins at a place: "… is wrong"."""
+    for denial in _DENIED_BEFORE:
+        last = end + len(denial)
+        if text.words[end:last] == denial and not any(text.begins[end:last]):
+            return True
+    return False
 
 
 def _negated_after(text: Words, end: int) -> bool:
+    """Whether a negated verb begins at a place: "… does not"."""
     verb, negation = text.words[end : end + 1], text.words[end + 1 : end + 2]
     return verb != () and verb[0] in _VERBS and negation == ("not",) and not any(text.begins[end : end + 2])
 
@@ -217,8 +267,9 @@ def _negated_after(text: Words, end: int) -> bool:
 def _is_alternative(text: Words, start: int, end: int) -> bool:
     """Whether a phrase is one of two: `either Paris or Lyon`."""
     sentence = start
-    while sentence > 0 and not text.begins[sentence] and start - sentence < 8:
+    while sentence > 0 and not text.begins[sentence] and start - sentence < _NEAR:
         sentence -= 1
-    stop = next((i for i in range(end, min(len(text.words), end + 8)) if text.begins[i]), min(len(text.words), end + 8))
+    limit = min(len(text.words), end + _NEAR)
+    stop = next((place for place in range(end, limit) if text.begins[place]), limit)
     before, after = text.words[sentence:start], text.words[end:stop]
     return "either" in before and ("or" in after or before[-1:] == ("or",))

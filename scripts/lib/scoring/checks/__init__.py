@@ -1,4 +1,7 @@
-"""The checks by type: one function each, (answer proper, parameters) -> Outcome. Their parameters: `check_types.py`."""
+"""The checks by type: one function each, (answer, parameters) -> Outcome.
+
+`check_types.py` lists their parameters.
+"""
 
 from __future__ import annotations
 

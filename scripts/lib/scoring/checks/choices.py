@@ -13,7 +13,8 @@ from scripts.lib.scoring.final_choice import read_choice
 def check_multiple_choice(answer: str, params: Mapping[str, Any]) -> Outcome:
     """The answer chooses the letter `value`, by letter or by the text of one of `choices`."""
     wanted = str(params["value"]).strip().strip("().").upper()
-    choices = {str(letter).strip().upper(): str(text) for letter, text in (params.get("choices") or {}).items()}
+    given = params.get("choices") or {}
+    choices = {str(letter).strip().upper(): str(text) for letter, text in given.items()}
     read = read_choice(answer, wanted, choices)
     if read is None:
         return Outcome(False, "no single choice found")
@@ -22,8 +23,10 @@ def check_multiple_choice(answer: str, params: Mapping[str, Any]) -> Outcome:
         return Outcome(None if possible else False, read.reason)
     letter, place = read.value.letter, f"{read.form}: {read.text}"
     if read.value.doubt:
-        said = f"the letter {letter} with the text of {read.value.others[0]}"
-        return Outcome(None if wanted in (letter, *read.value.others) else False, said, letter, place)
+        reason = f"the letter {letter} with the text of {read.value.others[0]}"
+        possible = wanted in (letter, *read.value.others)
+        return Outcome(None if possible else False, reason, letter, place)
     if read.value.others:
-        return Outcome(False, f"names alternatives: {letter} and {', '.join(read.value.others)}", letter, place)
+        reason = f"names alternatives: {letter} and {', '.join(read.value.others)}"
+        return Outcome(False, reason, letter, place)
     return outcome(letter == wanted, f"chose {letter}", f"chose {letter}, expected {wanted}", letter, place)

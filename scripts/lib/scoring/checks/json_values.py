@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.lib.check_types import Outcome, outcome
+from scripts.lib.check_types import Outcome
 from scripts.lib.scoring.evidence import corrects, tail
 from scripts.lib.scoring.fences import fenced_blocks
 
 # A scan for JSON values in prose tries this many brackets at most.
 _MOST_STARTS = 2000
+_KEY = re.compile(r"\{\s*[\"'][^\"'\n]{1,60}[\"']\s*:")
+_LANGUAGES = ("", "json", "jsonc", "json5", "javascript", "js")
 _START = re.compile(r"[\[{]")
 
 
@@ -31,7 +34,7 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_no_duplicates, parse_constant=_no
 
 
 def parse_json(text: str) -> Any:
-    """Strict JSON: no NaN, no duplicate keys. Raises ValueError."""
+    """The value of strict JSON. Raises ValueError for anything else, such as NaN and duplicate keys."""
     try:
         return _DECODER.decode(text.strip())
     except RecursionError:
@@ -48,7 +51,7 @@ class Found:
 
 
 def scan_json(text: str) -> Iterator[Found]:
-    """The JSON objects and lists of a text in order, each as large as it goes. Brackets that begin none are prose."""
+    """The JSON objects and lists of a text in order, each as a whole. Brackets that begin none are prose."""
     place = 0
     for _ in range(_MOST_STARTS):
         match = _START.search(text, place)
@@ -63,47 +66,46 @@ def scan_json(text: str) -> Iterator[Found]:
 
 
 def _broken_beside(text: str, found: list[Found]) -> bool:
-    """Whether something that looks like an object begins outside the values found and is broken."""
-    rest, place = [], 0
-    for item in found:
-        rest.append(text[place : item.start])
-        place = item.end
-    return any(re.search(r"\{\s*[\"'][^\"'\n]{1,60}[\"']\s*:", piece) for piece in (*rest, text[place:]))
+    """Whether an object with a key begins outside the values found, and so must be broken."""
+    starts = [item.start for item in found] + [len(text)]
+    ends = [0] + [item.end for item in found]
+    return any(_KEY.search(text[end:start]) for end, start in zip(ends, starts, strict=True))
 
 
 def json_values(answer: str, kind: type | None = None) -> list[Any]:
     """The JSON value that an answer gives, or several that contradict each other (objects of the same keys).
 
-    It is the whole answer, its last fenced block, or the one in its prose. There an object counts before a list, unless a list
-    is wanted (`kind`), and the longest before the others: `[3]` and `{}` are also how people write. Raises ValueError where
-    there is none, or a broken one.
+    It is the whole answer, else its last fenced block, else the one in its prose. In prose an object counts
+    before a list, unless a list is wanted (`kind`), and the longest value before the others: people also
+    write `[3]` and `{}`. Raises ValueError where there is no value, or a broken one.
     """
     try:
         return [parse_json(answer)]
     except ValueError as error:
         problem = error
     for language, body in reversed(fenced_blocks(answer)):
-        if language in ("", "json", "jsonc", "json5", "javascript", "js") and body.strip().startswith(("{", "[")):
+        if language in _LANGUAGES and body.strip().startswith(("{", "[")):
             return [parse_json(body)]
     found = list(scan_json(answer))
     if _broken_beside(answer, found):
         raise problem
-    wanted = (
-        [f for f in found if isinstance(f.value, kind or dict) and f.value] or [f for f in found if f.value] or found
-    )
+    of_kind = [item for item in found if isinstance(item.value, kind or dict) and item.value]
+    wanted = of_kind or [item for item in found if item.value] or found
     if not wanted:
         raise ValueError("no JSON found")
-    if any(corrects(answer, a.end, b.start) for a, b in zip(wanted, wanted[1:], strict=False)):
+    if any(corrects(answer, earlier.end, later.start) for earlier, later in itertools.pairwise(wanted)):
         return [wanted[-1].value]
-    longest = max(wanted, key=lambda f: (f.end - f.start, f.start)).value
-    return [
-        longest,
-        *(f.value for f in wanted if f.value != longest and isinstance(longest, dict) and set(f.value) == set(longest)),
-    ]
+    longest = max(wanted, key=lambda item: (item.end - item.start, item.start)).value
+    return [longest, *(item.value for item in wanted if _contradicts(item.value, longest))]
+
+
+def _contradicts(value: Any, longest: Any) -> bool:
+    """Whether a value is another object with the same keys."""
+    return value != longest and isinstance(longest, dict) and set(value) == set(longest)
 
 
 def only_json(answer: str) -> bool:
-    """Whether an answer is nothing but JSON."""
+    """Whether an answer is JSON and nothing else."""
     try:
         parse_json(answer)
     except ValueError:
@@ -115,14 +117,15 @@ _KINDS: Mapping[Any, type] = {"object": dict, "array": list}
 
 
 def check_json_schema(answer: str, params: Mapping[str, Any]) -> Outcome:
-    """The answer's JSON is valid against `schema`; with `only`, the answer is nothing but this JSON."""
+    """The answer's JSON is valid against `schema`; with `only`, the answer is this JSON and nothing else."""
     from jsonschema import Draft202012Validator
 
     schema = params["schema"]
     if params.get("only") and not only_json(answer):
         return Outcome(False, "not JSON alone")
+    kind = _KINDS.get(schema.get("type")) if isinstance(schema, dict) else None
     try:
-        values = json_values(tail(answer), _KINDS.get(schema.get("type")) if isinstance(schema, dict) else None)
+        values = json_values(tail(answer), kind)
     except ValueError as error:
         return Outcome(False, f"not JSON: {str(error)[:80]}")
     validator = Draft202012Validator(schema)
@@ -131,4 +134,6 @@ def check_json_schema(answer: str, params: Mapping[str, Any]) -> Outcome:
     if None in problems and any(problems):
         return Outcome(None, "two JSON objects of the same keys, one valid and one not", given, "JSON")
     problem = problems[0]
-    return outcome(problem is None, "valid JSON", f"JSON: {problem.message[:100]}" if problem else "", given, "JSON")
+    if problem is None:
+        return Outcome(True, "valid JSON", given, "JSON")
+    return Outcome(False, f"JSON: {problem.message[:100]}", given, "JSON")

@@ -11,7 +11,7 @@ from scripts.lib.scoring.expressions import read_expression, tidy
 
 
 def check_math(answer: str, params: Mapping[str, Any]) -> Outcome:
-    """The answer's expression is mathematically equal to `value` (LaTeX; math-verify, sympy). A rounding is not equal."""
+    """The answer's expression is mathematically equal to `value`, which is LaTeX. A rounding is not equal."""
     from scripts.lib.scoring.equality import Undecidable, equal
 
     value = str(params["value"])
@@ -24,4 +24,5 @@ def check_math(answer: str, params: Mapping[str, Any]) -> Outcome:
         return Outcome(False, f"no expression, expected {value}")
     if isinstance(read, Undecided):
         return Outcome(None, read.reason)
-    return outcome(read.value, "equal expression", f"not equal to {value}", read.text, f"{read.form}: {read.text}")
+    place = f"{read.form}: {read.text}"
+    return outcome(read.value, "equal expression", f"not equal to {value}", read.text, place)

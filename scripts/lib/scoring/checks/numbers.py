@@ -1,4 +1,4 @@
-"""Checks of numbers and of mathematical expressions."""
+"""Check of numbers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def check_number(answer: str, params: Mapping[str, Any]) -> Outcome:
     if read is None:
         return Outcome(False, f"no number, expected {shown(value)}")
     if isinstance(read, Undecided):
-        # Where neither of two statements is right, it makes no difference which one is meant.
+        # Where neither of two statements is right, it does not matter which one is meant.
         possible = any(right(said.values) for said in read.values)
         return Outcome(None if possible else False, read.reason)
     said, place = read.value, f"{read.form}: {read.text}"

@@ -19,43 +19,48 @@ def _wanted(params: Mapping[str, Any]) -> list[str]:
 
 
 def check_exact(answer: str, params: Mapping[str, Any]) -> Outcome:
-    """The whole answer is `value` (or one of `any_of`), but for white space at its ends."""
+    """The whole answer is `value` or one of `any_of`, apart from white space at its ends."""
     given = answer.strip()
-    return outcome(
-        given in [value.strip() for value in _wanted(params)], "exact match", "not the exact text", given[:200]
-    )
+    matches = given in [value.strip() for value in _wanted(params)]
+    return outcome(matches, "exact match", "not the exact text", given[:200])
 
 
 def check_normalized(answer: str, params: Mapping[str, Any]) -> Outcome:
-    """The answer (the whole, what it states as its answer, or its last line) has the words of `value` or one of `any_of`."""
+    """The answer has the words of `value` or of one of `any_of`.
+
+    It has them as a whole, in a statement, or in its last line.
+    """
     read = read_text(answer, _wanted(params))
     if isinstance(read, Undecided):
         return Outcome(None, read.reason)
-    return outcome(
-        read.value, "match", f"no match with {params['value']}", spoken(read.text)[:200], f"{read.form}: {read.text}"
-    )
+    mismatch = f"no match with {params['value']}"
+    return outcome(read.value, "match", mismatch, spoken(read.text)[:200], f"{read.form}: {read.text}")
 
 
 def check_items(answer: str, params: Mapping[str, Any]) -> Outcome:
-    """The list that the answer ends on (by commas, `and`, arrows, bullets) has exactly these items; in order where `ordered`."""
+    """The list that the answer commits to has exactly the items `value`, in the same order where `ordered`.
+
+    Commas, `and`, arrows and bullets separate items.
+    """
     wanted = [item for text in texts(params["value"]) for item in list_items(text, whole=True)]
     ordered = bool(params.get("ordered"))
 
-    def same(given: list[str]) -> bool:
+    def is_wanted(given: list[str]) -> bool:
         return given == wanted if ordered else Counter(given) == Counter(wanted)
 
-    read = read_list(answer, same)
+    read = read_list(answer, is_wanted)
     if isinstance(read, Undecided):
         return Outcome(None, read.reason)
     given = list_items(read.text)
     absent = [item for item in wanted if item not in given]
     extra = [item for item in given if item not in wanted]
-    said = [f"lacks {', '.join(absent)[:60]}"] if absent else []
-    said += [f"unasked {', '.join(extra)[:60]}"] if extra else []
-    no = "; ".join(said) or "another order or count"
-    return outcome(read.value, "the list", no, ", ".join(given)[:200], f"{read.form}: {read.text}")
+    differences = [f"lacks {', '.join(absent)[:60]}"] if absent else []
+    differences += [f"unasked {', '.join(extra)[:60]}"] if extra else []
+    mismatch = "; ".join(differences) or "another order or count"
+    return outcome(read.value, "the list", mismatch, ", ".join(given)[:200], f"{read.form}: {read.text}")
 
 
+# The part of an answer that patterns see, by the parameter `on`.
 _PLACES: Mapping[str, Callable[[str], str]] = {
     "answer": str.strip,
     "last_line": lambda answer: spoken(final_line(answer)),
@@ -63,9 +68,10 @@ _PLACES: Mapping[str, Callable[[str], str]] = {
 
 
 def check_regex(answer: str, params: Mapping[str, Any]) -> Outcome:
-    """Every `required` pattern is found and no `forbidden` one, in the first 20,000 characters (`^` and `$` by line).
+    """Every `required` pattern is found and no `forbidden` one.
 
-    With `on: last_line` patterns see the last line only, without Markdown, LaTeX commands and polite sentences.
+    The first 20,000 characters are searched; `^` and `$` match at lines. With `on: last_line`, patterns see
+    only the last line, without Markdown, LaTeX commands and polite sentences.
     """
     text = _PLACES[str(params.get("on") or "answer")](answer)
     try:
@@ -77,18 +83,21 @@ def check_regex(answer: str, params: Mapping[str, Any]) -> Outcome:
                 return Outcome(False, f"forbidden pattern found: {pattern[:80]}")
     except PatternTimeout as error:
         return Outcome(None, f"gave up on a pattern: {str(error)[:80]}")
-    # Nothing to forbid in nothing: an empty answer passes no check.
+    # An empty answer never passes, although nothing forbidden is in it.
     return outcome(bool(answer.strip()), "patterns hold", "empty answer")
 
 
 def _stated(answer: str) -> Text:
-    """The answer's words: polite sentences say nothing, LaTeX commands are no words (`$100^\\circ\\text{C}$`)."""
+    """The answer's words, without polite sentences and LaTeX commands (`$100^\\circ\\text{C}$`)."""
     lines = without_courtesy(answer).split("\n")
     return looked_at("\n".join(spoken(line) if "\\" in line else line for line in lines))
 
 
 def check_contains(answer: str, params: Mapping[str, Any]) -> Outcome:
-    """States `all` phrases, at least one of `any`, and mentions none of `none` (whole words, normalised)."""
+    """The answer states `all` phrases and one of `any`, and mentions none of `none`.
+
+    Phrases are whole words, normalised.
+    """
     text = _stated(answer)
     absent = [phrase for phrase in texts(params.get("all")) if not text.states(phrase)]
     if absent:

@@ -1,8 +1,12 @@
-"""Check of tool calls, in the notations that models use; a broken attempt at a call is told from no call."""
+"""Check of tool calls, in the notations that models use.
+
+A broken attempt at a call is not the same as no call.
+"""
 
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -14,36 +18,45 @@ from scripts.lib.patterns import PatternTimeout, found
 from scripts.lib.scoring.checks.json_values import only_json, parse_json, scan_json
 from scripts.lib.scoring.evidence import corrects, tail
 
-_NAME_KEYS = ("name", "tool", "tool_name", "function", "function_name")
+_TOOL_KEYS = ("tool", "tool_name", "function", "function_name")
+_NAME_KEYS = ("name", *_TOOL_KEYS)
 _ARGUMENT_KEYS = ("arguments", "parameters", "args", "input", "params")
 _LIST_KEYS = ("tool_calls", "calls", "tool_call", "function_call")
-_TAGS = re.compile(
-    r"</?(?:\w+:)?(?:tool_calls?|function_calls?)>|\[/?TOOL_CALLS\]|<\|python_tag\|>|```(?:json|tool_call|xml)?",
-    re.IGNORECASE,
-)
-# Qwen3-Coder's and Anthropic's forms.
+# The form of Qwen3-Coder, and after it the one of Anthropic.
 _FUNCTION = re.compile(r"<function=(?P<name>[\w.-]+)>(?P<body>.*?)</function>", re.DOTALL)
 _PARAMETER = re.compile(r"<parameter=(?P<key>[\w.-]+)>\s*(?P<value>.*?)\s*</parameter>", re.DOTALL)
-_INVOKE = re.compile(r"<(?:\w+:)?invoke name=\"(?P<name>[\w.-]+)\">(?P<body>.*?)</(?:\w+:)?invoke>", re.DOTALL)
+_INVOKE = re.compile(
+    r"<(?:\w+:)?invoke name=\"(?P<name>[\w.-]+)\">(?P<body>.*?)</(?:\w+:)?invoke>",
+    re.DOTALL,
+)
 _INVOKED = re.compile(
     r"<(?:\w+:)?parameter name=\"(?P<key>[\w.-]+)\"[^>]*>\s*(?P<value>.*?)\s*</(?:\w+:)?parameter>", re.DOTALL
 )
-# A name before its JSON: gpt-oss (`to=functions.get … <|message|>{…}`), Mistral (`get[ARGS]{…}`), Kimi (`functions.get:0 … {…}`).
+# A name before its JSON object: gpt-oss (`to=functions.get … <|message|>{…}`), Kimi (`functions.get:0 …
+# {…}`), Mistral (`get[ARGS]{…}`).
 _ADDRESSED = re.compile(
-    r"(?:to=functions\.|\bfunctions\.)(?P<name>[\w-]+)(?::\d+)?[^{\n]{0,80}(?=\{)|(?<![\w.-])(?P<mistral>[\w.-]{1,64}+)\[ARGS\]\s*(?=\{)"
+    r"(?:to=functions\.|\bfunctions\.)(?P<name>[\w-]+)(?::\d+)?[^{\n]{0,80}(?=\{)"
+    r"|(?<![\w.-])(?P<mistral>[\w.-]{1,64}+)\[ARGS\]\s*(?=\{)"
 )
-# What shows that a call was meant, whatever became of it.
+# What shows that a call was meant, even where it cannot be read.
 _ATTEMPT = re.compile(
-    r"<(?:\w+:)?(?:tool_call|function_call|function=|invoke\b)|\[TOOL_CALLS\]|<\|python_tag\|>|[\"']tool_calls[\"']\s*:"
-    r"|\{\s*[\"']?(?:name|tool|tool_name|function)[\"']?\s*:\s*(?:[\"'][\w.-]+[\"']|\{)\s*,?\s*[\"']?(?:arguments|parameters|args|input|name|params)\b"
+    r"<(?:\w+:)?(?:tool_call|function_call|function=|invoke\b)|\[TOOL_CALLS\]|<\|python_tag\|>"
+    r"|[\"']tool_calls[\"']\s*:"
+    r"|\{\s*[\"']?(?:name|tool|tool_name|function)[\"']?\s*:\s*(?:[\"'][\w.-]+[\"']|\{)\s*,?\s*"
+    r"[\"']?(?:arguments|parameters|args|input|name|params)\b"
     r"|[\"'](?:arguments|parameters)[\"']\s*:\s*\{",
     re.IGNORECASE,
 )
+_CALL_TAG = re.compile(r"</?tool_call>")
+_LIST_OF_CALLS = re.compile(r"\[\s*[\w.]+\(")
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call: its name and arguments, and where it stands. `typed`: the notation tells numbers from texts."""
+    """A call: its name, its arguments and its place.
+
+    `typed`: its notation distinguishes numbers from texts.
+    """
 
     name: str
     arguments: Any
@@ -51,21 +64,24 @@ class Call:
     end: int
     typed: bool = True
 
+    def __str__(self) -> str:
+        return f"{self.name}({json.dumps(self.arguments, ensure_ascii=False)})"
+
 
 def _is_call(value: Any) -> bool:
-    """An object with a name and arguments; `{"name": "Bob"}` is data."""
+    """Whether a JSON value is a call: an object with a name and arguments. `{"name": "Bob"}` is data."""
     if not isinstance(value, dict):
         return False
     if isinstance(value.get("function"), dict):
         return isinstance(value["function"].get("name"), str)
-    named = any(isinstance(value.get(key), str) for key in _NAME_KEYS)
-    return named and (
-        any(key in value for key in _ARGUMENT_KEYS)
-        or not {"tool", "tool_name", "function", "function_name"}.isdisjoint(value)
-    )
+    if not any(isinstance(value.get(key), str) for key in _NAME_KEYS):
+        return False
+    # Every key for a name but `name` itself is enough: it says that a tool is meant.
+    return not value.keys().isdisjoint((*_ARGUMENT_KEYS, *_TOOL_KEYS))
 
 
 def _flat(value: Any) -> Iterator[dict[str, Any]]:
+    """The calls of a JSON value, also those in lists and under keys such as `tool_calls`."""
     if isinstance(value, list):
         for item in value:
             yield from _flat(item)
@@ -77,6 +93,7 @@ def _flat(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def _from_json(raw: Mapping[str, Any], start: int, end: int) -> Call:
+    """A JSON object as a call. Raises ValueError for arguments in a text that is broken JSON."""
     nested = raw.get("function")
     call = nested if isinstance(nested, dict) else raw
     name = next((call[key] for key in _NAME_KEYS if isinstance(call.get(key), str)), "")
@@ -85,7 +102,7 @@ def _from_json(raw: Mapping[str, Any], start: int, end: int) -> Call:
 
 
 def _marked_up(text: str) -> Iterator[Call]:
-    """Calls in the forms of XML; their values are texts."""
+    """The calls in the notations that resemble XML. Their values are texts."""
     for whole, part in ((_FUNCTION, _PARAMETER), (_INVOKE, _INVOKED)):
         for match in whole.finditer(text):
             arguments = {item["key"]: item["value"] for item in part.finditer(match["body"])}
@@ -93,13 +110,16 @@ def _marked_up(text: str) -> Iterator[Call]:
 
 
 def _pythonic(text: str) -> Iterator[Call]:
-    """Calls as Llama 4 writes them: nothing but `[get_weather(city="Oslo"), …]`, every argument by name."""
+    """The calls of a text that is `[get_weather(city="Oslo"), …]` and nothing else, as Llama 4 writes them.
+
+    Every argument must have a name.
+    """
     text = text.strip()
-    if not re.match(r"\[\s*[\w.]+\(", text) or not text.endswith("]"):
+    if not _LIST_OF_CALLS.match(text) or not text.endswith("]"):
         return
     try:
-        listed = ast.parse(text, mode="eval").body
-        for node in listed.elts if isinstance(listed, ast.List) else ():
+        expression = ast.parse(text, mode="eval").body
+        for node in expression.elts if isinstance(expression, ast.List) else ():
             if isinstance(node, ast.Call) and not node.args and all(word.arg for word in node.keywords):
                 arguments = {str(word.arg): ast.literal_eval(word.value) for word in node.keywords}
                 yield Call(ast.unparse(node.func), arguments, 0, len(text))
@@ -107,8 +127,16 @@ def _pythonic(text: str) -> Iterator[Call]:
         return
 
 
+def _json_calls(value: Any, names: frozenset[str]) -> list[dict[str, Any]]:
+    """The calls of a JSON value; `{"name": …}` alone is one where that is one of the tools `names`."""
+    calls = list(_flat(value))
+    if not calls and isinstance(value, dict) and set(value) == {"name"} and value["name"] in names:
+        return [value]
+    return calls
+
+
 def find_calls(answer: str, names: frozenset[str] = frozenset()) -> list[Call]:
-    """Every tool call of an answer in order. `names`: wanted tools, whose calls may lack arguments.
+    """Every tool call of an answer in order. A call of one of the tools `names` may lack its arguments.
 
     Raises ValueError for arguments that are broken JSON in a text.
     """
@@ -120,24 +148,20 @@ def find_calls(answer: str, names: frozenset[str] = frozenset()) -> list[Call]:
         if item.start in addressed and isinstance(item.value, dict):
             calls.append(Call(addressed[item.start], item.value, item.start, item.end))
             continue
-        found_here = list(_flat(item.value))
-        bare = item.value if isinstance(item.value, dict) else {}
-        if not found_here and set(bare) == {"name"} and bare["name"] in names:
-            found_here = [bare]
-        calls += [_from_json(raw, item.start, item.end) for raw in found_here]
+        calls += [_from_json(raw, item.start, item.end) for raw in _json_calls(item.value, names)]
     return sorted(calls, key=lambda call: call.start)
 
 
 def _same(have: Any, wanted: Any, typed: bool = True) -> bool:
+    """Whether an argument has the wanted value.
+
+    Case and white space of a text on one line make no difference.
+    """
     if not typed and isinstance(have, str) and not isinstance(wanted, str):
-        try:
-            have = json.loads(have)
-        except ValueError:
-            # Python's spelling of a truth value is usual in these forms.
-            have = {"true": True, "false": False}.get(have.strip().lower(), have)
+        have = _value_of_text(have)
     if isinstance(wanted, str) and isinstance(have, str):
-        # Of a text of several lines, such as code, the blanks are part.
         if "\n" in wanted.strip():
+            # A text of several lines, such as code: its blanks are part of it.
             return have.strip() == wanted.strip()
         return " ".join(have.split()).casefold() == " ".join(wanted.split()).casefold()
     if isinstance(wanted, dict) and isinstance(have, dict):
@@ -147,7 +171,17 @@ def _same(have: Any, wanted: Any, typed: bool = True) -> bool:
     return bool(have == wanted) and isinstance(have, bool) == isinstance(wanted, bool)
 
 
+def _value_of_text(text: str) -> Any:
+    """The value that a text stands for in a notation without types; else the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        # Python's spelling of truth values is common in these notations.
+        return {"true": True, "false": False}.get(text.strip().lower(), text)
+
+
 def _wrong_argument(key: str, have: Any, wanted: Mapping[str, Any], typed: bool) -> str:
+    """What is wrong with an argument; '' where nothing is."""
     accepted = list((wanted.get("accept") or {}).get(key) or ())
     exact = wanted.get("arguments") or {}
     if key in exact:
@@ -161,24 +195,27 @@ def _wrong_argument(key: str, have: Any, wanted: Mapping[str, Any], typed: bool)
 
 
 def _wrong(call: Call, wanted: Mapping[str, Any]) -> str:
-    """What is wrong with a call ('' for nothing)."""
+    """What is wrong with a call; '' where nothing is."""
     if call.name != wanted["name"]:
         return f"called {call.name[:40]!r}, expected {wanted['name']!r}"
     if not isinstance(call.arguments, dict):
         return "arguments are no object"
     optional = texts(wanted.get("optional"))
-    keys = {key: None for part in ("arguments", "accept", "patterns") for key in wanted.get(part) or {}}
+    # Each key once, in the order of the question.
+    parts = [wanted.get(part) or {} for part in ("arguments", "accept", "patterns")]
+    keys = dict.fromkeys(key for part in parts for key in part)
     for key in keys:
         if key not in call.arguments:
             if key not in optional:
                 return f"lacks {key}"
-        elif said := _wrong_argument(key, call.arguments[key], wanted, call.typed):
-            return said
+        elif problem := _wrong_argument(key, call.arguments[key], wanted, call.typed):
+            return problem
     extra = sorted(set(call.arguments) - {*keys, *optional})
     return f"unasked {', '.join(extra)[:60]}" if extra else ""
 
 
 def _no_call(answer: str) -> Outcome:
+    """The answer calls no tool, and does not attempt to."""
     if not answer.strip():
         return Outcome(False, "empty answer")
     try:
@@ -192,15 +229,16 @@ def _no_call(answer: str) -> Outcome:
 
 
 def check_tool_call(answer: str, params: Mapping[str, Any]) -> Outcome:
-    """Exactly the wanted call (`name`, `arguments`) or `calls` (in order where `ordered`), or with `none` no call at all.
+    """The answer makes exactly the wanted call (`name`, `arguments`) or `calls`, in order where `ordered`.
 
-    `accept` lists alternatives per argument, `patterns` regular expressions, `optional` arguments that may be there; with `only`
-    nothing stands beside the call. A call that words take back ("Correction: …") does not count.
+    With `none` it makes no call at all. `accept` lists alternatives per argument, `patterns` regular
+    expressions, `optional` arguments that may be there. With `only`, nothing stands beside the call. A call
+    that later words take back ("Correction: …") does not count.
     """
     answer = tail(answer)
     if params.get("none"):
         return _no_call(answer)
-    if params.get("only") and not only_json(re.sub(r"</?tool_call>", "", answer)):
+    if params.get("only") and not only_json(_CALL_TAG.sub("", answer)):
         return Outcome(False, "not JSON alone")
     wanted = list(params.get("calls") or [params])
     try:
@@ -209,32 +247,31 @@ def check_tool_call(answer: str, params: Mapping[str, Any]) -> Outcome:
         return Outcome(False, f"no tool call: {str(error)[:60]}")
     if len(calls) > len(wanted):
         calls = _not_taken_back(answer, calls)
-    given = "; ".join(f"{call.name}({json.dumps(call.arguments, ensure_ascii=False)})" for call in calls)[:200]
+    given = "; ".join(map(str, calls))[:200]
     if len(calls) != len(wanted):
         attempt = "a broken call" if not calls and _ATTEMPT.search(answer) else f"{len(calls)} tool calls"
         return Outcome(False, f"{attempt}, expected {len(wanted)}", given)
     try:
-        said = _mismatch(calls, wanted, bool(params.get("ordered")))
+        mismatch = _mismatch(calls, wanted, bool(params.get("ordered")))
     except PatternTimeout:
         return Outcome(None, "gave up on a pattern", given)
-    return outcome(not said, "right call" if len(wanted) == 1 else "right calls", said, given)
+    return outcome(not mismatch, "right call" if len(wanted) == 1 else "right calls", mismatch, given)
 
 
 def _not_taken_back(answer: str, calls: list[Call]) -> list[Call]:
-    """The calls without those that words after them take back."""
-    return [
-        call for call, later in zip(calls, [*calls[1:], None], strict=True)
-        if later is None or not corrects(answer, call.end, later.start)
-    ]  # fmt: skip
+    """The calls, without those that words between them and the next call take back."""
+    kept = [call for call, later in itertools.pairwise(calls) if not corrects(answer, call.end, later.start)]
+    return [*kept, calls[-1]]
 
 
 def _mismatch(calls: list[Call], wanted: list[Mapping[str, Any]], ordered: bool) -> str:
+    """What is wrong with the call for the first wanted one that is not matched; '' where all are matched."""
     left = list(calls)
     for want in wanted:
         candidates = left[:1] if ordered else left
         fitting = next((call for call in candidates if not _wrong(call, want)), None)
         if fitting is None:
-            same_name = next((call for call in candidates if call.name == want["name"]), candidates[0])
-            return _wrong(same_name, want)
+            closest = next((call for call in candidates if call.name == want["name"]), candidates[0])
+            return _wrong(closest, want)
         left.remove(fitting)
     return ""
