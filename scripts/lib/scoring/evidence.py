@@ -25,6 +25,8 @@ from scripts.lib.scoring.phrases import any_of
 TAIL_CHARACTERS = 20_000
 # A statement's text is at most this long: what follows is explanation.
 MOST_STATEMENT = 400
+# Of an answer that repeats itself for ever only so many statements are read.
+MOST_STATEMENTS = 60
 # The ranks of evidence, the strongest first.
 FINAL, BOXED, LABELLED, STATED, SUPPOSED = range(5)
 Value = TypeVar("Value")
@@ -280,7 +282,7 @@ def statements(text: str) -> list[Statement]:
 
 
 def in_order(found: Iterable[Statement]) -> list[Statement]:
-    """Statements in the order of their places.
+    """Statements in the order of their places, at most the last MOST_STATEMENTS.
 
     Of several that give the same text only the strongest is kept.
     """
@@ -288,7 +290,7 @@ def in_order(found: Iterable[Statement]) -> list[Statement]:
     for statement in sorted(found, key=lambda s: (s.rank, s.start)):
         place = statement.value_start if statement.value_start >= 0 else statement.start
         best.setdefault(place, statement)
-    return sorted(best.values(), key=lambda s: s.start)
+    return sorted(best.values(), key=lambda s: s.start)[-MOST_STATEMENTS:]
 
 
 def corrects(text: str, earlier: int, later: int) -> bool:
