@@ -1,7 +1,8 @@
 """The checks as instruments: their sensitivity and specificity, beside those of other harnesses' scorers.
 
 Sensitivity is the share of right answers that pass, specificity the share of wrong answers that do not. An
-answer that a check leaves unscored does not pass, and is counted in a column of its own. Prints Markdown tables:
+answer that a check leaves unscored does not pass, and is counted in a column of its own.
+Prints Markdown tables:
     python -m benchmarks.harness.scoring [--corpus DIR]
 The scorers of lm-evaluation-harness, inspect_ai and math-verify need an environment of their own:
     python3 -m venv DIR

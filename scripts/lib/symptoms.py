@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 
@@ -24,6 +25,8 @@ LONGEST_PIECE_TOKENS, LEAST_REPEATS, LEAST_LOOP_TOKENS = 100, 5, 32
 ECHO_CHARACTERS = 200
 # Replacement and control characters above this share of the text.
 GARBAGE_SHARE = 0.02
+# The last token may cut one character in two. What is left of it is at most three replacement characters.
+_CUT_OFF = re.compile(rf"{REPLACEMENT}{{1,3}}\Z")
 
 
 def ends_in_loop(tokens: Sequence[int]) -> bool:
@@ -55,9 +58,10 @@ def _is_broken(character: str) -> bool:
 def is_garbage(answer: str) -> bool:
     """True when more than a few of the characters are replacement, control, unassigned or private ones.
 
-    Replacement characters at the very end are a character that the last token cut in two.
+    Up to three replacement characters after other text, at the very end, are forgiven.
     """
-    text = answer.rstrip(REPLACEMENT)
+    text = answer.rstrip(" \t\r\n")
+    text = _CUT_OFF.sub("", text) or text
     return sum(map(_is_broken, text)) > GARBAGE_SHARE * max(len(text), 1)
 
 

@@ -39,7 +39,8 @@ _AFTERWARDS = re.compile(
         r"by the way\b|incidentally\b|in python\b|why\b|you (?:can|could|may|might)\b",
         r"to (?:check|verify|confirm|be sure)\b|interestingly\b|fun fact\b|don['’]t forget\b|background\b",
         r"it(?:['’]s| is) (?:worth|important|interesting)\b|(?:please )?note\b|i hope\b|if you\b",
-        r"of course\b|keep in mind\b|remember\b",
+        r"of course\b|keep in mind\b|remember\b|double[- ]?check|let (?:me|us) (?:verify|check)|we can (?:verify|check)",
+        r"here(?:['’]s| is) (?:the |a |my )?(?:breakdown|calculation|explanation|reasoning)|calculation\b|breakdown\b|how\b",
     ),
     re.IGNORECASE,
 )
@@ -54,13 +55,16 @@ _CONCLUDES = re.compile(
 _BESIDE = re.compile(
     any_of(
         r"\bwould (?:be|have|get|need|cost|make|give|become|then)\b|\bif\b|\b(?:could|might)\b",
-        r"\bnot (?:count|includ)\w+\b|\b(?:tip|note|hint|remark|fun fact) ?:",
+        r"\bnot (?:count|includ)\w+\b|\b(?:tip|note|hint|remark|fun fact)\s*:",
         r"\bfor (?:comparison|reference|instance|example)\b|\bother units\b",
         r"\b(?:many|some|most) (?:people|students|sources)\b|\bpeople (?:believe|think|say)\b|\bby the way\b",
         r"\b(?:worth|important) (?:noting|mentioning)\b|\binterestingly\b|\bincidentally\b",
         r"\bcompare (?:that|this|it)\b",
         r"\byou (?:can|could|may|might) (?:also )?(?:check|verify|have|try|see)\b",
-        r"^\W*(?:check|verification|proof) ?:|^\W*indeed\b",
+        r"^\W*(?:double[- ]?)?(?:check|verification|proof)\s*:|^\W*indeed\b|\bdouble[- ]check",
+        r"\b(?:let me|let['’]s|we can|we could|to) (?:verify|check|double|confirm)\w*|\?[\s*\"')]*$",
+        r"\b(?:he|she|they|it|we|i|you) (?:had|started|began|ate|bought|originally)\b|\b(?:initially|originally|at first)\b",
+        r"\bthis is because\b|\bthat is \d+ (?:more|less|fewer)\b",
     ),
     re.IGNORECASE,
 )

@@ -109,7 +109,7 @@ _UNMEANT = re.compile(
     any_of(
         r"\b(?:if|whether|unless|suppose|assum\w+|(?-i:might|may)|could|tempting|naive\w*|wrongly"
         r"|incorrect|wrong|mistaken\w*|would (?:say|think)|thought|think that the|not (?:say|sure)|what"
-        r"|check that|verify that|expect\w*|guess\w*|claim\w*|seems?|says?|said)\b",
+        r"|check that|verify that|expect\w*|claim\w*|says?|said|least likely|second[- ]best|worst)\b",
         r"n['’]t (?:say|think|sure)",
         r"\b(?:initial|first|previous|earlier|old|original|partial|intermediate) $",
     ),
@@ -146,7 +146,7 @@ REFUSAL = re.compile(
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n")
 # Marks may follow the sign here: "Is the answer 9?**".
 _QUESTION_END = re.compile(r"[.!?](?=[\s*_\"')]|$)|\n")
-_CLAUSE_START = re.compile(r"[;:]\s|\bbut\b")
+_CLAUSE_START = re.compile(r"[;:,]\s|\bbut\b")
 _EMPHASIS = re.compile(r"^(?:\*{1,3}|_{1,3})\s+")
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*(?=\{)")
 

@@ -18,8 +18,8 @@ _MOST_ASKED = 6
 # Whether an expression is equal to the reference; None where it is not an expression.
 Equals = Callable[[str], bool | None]
 _SPAN = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]|`([^`\n]+)`", re.DOTALL)
-_NAMES = "sqrt|pi|ln|log|sin|cos|tan|exp|arctan|arcsin|arccos|infty|infinity"
-_WORD = re.compile(rf"(?<![\\A-Za-z])(?!(?:{_NAMES})(?![A-Za-z]))[^\W\d_π]{{2,}}")
+_NAMES = "sqrt|pi|ln|log|sin|cos|tan|exp|arctan|arcsin|arccos|sinh|cosh|tanh|arcsinh|erf|Gamma|infty|infinity"
+_WORD = re.compile(rf"(?<![\\\w])(?!(?:{_NAMES})(?![A-Za-z]))[^\W\d_π]{{2,}}")
 # "x = 4 or x = -3", "x₁ = 1, x₂ = 2": a name and its value. In LaTeX the index is `_1`.
 _NAME = r"[a-zA-Z](?:_\{?\d\}?)?"
 _SOLUTION = re.compile(
@@ -65,6 +65,12 @@ _STYLED = re.compile(
     r"\\(?:math(?:rm|bf|it|sf)|text(?:rm|bf|it)?|operatorname|mbox|boldsymbol|boxed|rm)"
     r"\s*\{([^{}]*)\}(\s*\^\s*\{?\d\}?)?"
 )
+# `\mathrm e` and `{\rm e}`: a style without braces of its own.
+_BARE_STYLE = re.compile(r"\\(?:mathrm|text|rm)\s+([a-zA-Z])(?![a-zA-Z])")
+# A pattern that tries every blank of a run of thousands would take seconds.
+_BLANKS = re.compile(r"[ \t]{2,}")
+# What is not the value itself: `\neq 2`, `\pm 2`.
+_NOT_EQUAL = re.compile(r"\\neq?(?![a-z])|≠|!=|\\pm(?![a-z])|±")
 _ONLY_NAME = re.compile(_NAMES)
 _TWO_LETTERS = re.compile(r"[^\W\d_]{2}")
 _FRACTION_STYLE = re.compile(r"\\[dtc]frac")
@@ -84,7 +90,7 @@ _ROOT_SIGN = re.compile(r"√\s*(?:\(([^()]*)\)|\{?(\d+|[A-Za-z])\}?)")
 _SQRT_CALL = re.compile(r"(?<!\\)\bsqrt\s*\(((?:[^()]|\([^()]*\))*)\)")
 _EXP_CALL = re.compile(r"\\?\bexp\s*\(([^()]*)\)")
 _PLAIN_NAME = re.compile(r"(?<![\\A-Za-z])(pi|ln|log|sin|cos|tan|arctan|arcsin|arccos|infty)(?![A-Za-z])")
-_PLAIN_POWER = re.compile(r"\^\s*\(([^()]*)\)|\^\s*(-?\d+)")
+_PLAIN_POWER = re.compile(r"\^\s*\(([^()]*)\)|\^\s*(-?\d+(?:\.\d+)?)")
 _THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?!\d)")
 _SET_BRACES = re.compile(r"(?<!\\)\{(?=[^{}]*,[^{}]*\}$)|(?<!\\)(?<=[\d\w])\}$")
 
@@ -94,7 +100,7 @@ def _styled(match: re.Match[str]) -> str:
 
     Units and other words go, with their power.
     """
-    inner, power = match[1].strip(), match[2] or ""
+    inner, power = match[1].strip().removeprefix("\\"), match[2] or ""
     if _ONLY_NAME.fullmatch(inner):
         return rf"\{inner} "
     is_word = _TWO_LETTERS.search(inner) is not None
@@ -133,6 +139,7 @@ def tidy(expression: str, keep_equation: bool = False) -> str:
     Of `x = 3` it is what stands after the last equals sign.
     """
     text = _WHITE_SPACE.sub(" ", _ROUNDED.split(expression)[0])
+    text = _BARE_STYLE.sub(r"\1", text)
     # Styles can be nested.
     for _ in range(3):
         text = _STYLED.sub(_styled, text)
@@ -215,7 +222,7 @@ def _solutions(text: str, kind: str) -> str:
 
 
 def _expressions(clause: str, kind: str) -> Iterator[str]:
-    """What a clause may give, the best first: its solutions, its formulas, else mathematics among its words."""
+    """What a clause may give, best first: its solutions, its formulas, else mathematics among words."""
     if kind and (solutions := _solutions(clause, kind)):
         yield solutions
     formulas = _formulas(clause)
@@ -229,7 +236,7 @@ def _among_words(clause: str) -> Iterator[str]:
     for text in (_CONDITION.split(plain)[0], plain):
         for piece in dict.fromkeys((text.rpartition("=")[2], text)):
             for from_end in (True, False):
-                yield _run(piece, from_end).strip(" .,:;")
+                yield _run(piece, from_end).lstrip(" ,:;").rstrip(" .,:;")
     yield from reversed(_INNER.findall(plain))
 
 
@@ -263,12 +270,14 @@ def read_expression(answer: str, equals: Equals, gold: str) -> Reading[bool] | U
 
     `gold` is the reference: it tells whether an equation or a set is wanted.
     """
-    text, keep_equation = tail(answer), "=" in gold
+    text, keep_equation = _BLANKS.sub(" ", tail(answer)), "=" in gold
     kind = _kind(gold, text)
 
     def verdict(raw: str) -> bool | None:
         found = tidy(raw, keep_equation)
-        return equals(found) if found and _is_mathematics(found) else None
+        if not found or not _is_mathematics(found) or (_NOT_EQUAL.search(found) and not _NOT_EQUAL.search(gold)):
+            return None
+        return equals(found)
 
     def read(statement: Statement) -> bool | None:
         sentence = next(iter(sentences(statement.text)), statement.text)

@@ -31,13 +31,14 @@ from scripts.lib.scoring.words import looked_at, same, words
 Line = re.Match[str]
 LETTERS = "ABCDEFGHIJ"
 NONE = "none of them"
+_FULL_WIDTH = str.maketrans({chr(0xFEE0 + ord(letter)): letter for letter in LETTERS})
 
 # --- parts of the patterns ----------------------------------------------------------------------------------
 
 # What may stand around a letter: quotes, brackets, Markdown, LaTeX.
 _LATEX_STYLE = r"\\(?:text(?:bf|it|rm)?|math(?:rm|bf|sf)|boxed|fbox|operatorname|bf|rm)\s*\{?"
-_OPEN = rf"(?:[\s*_`~\"'“”‘’$(\[{{<]|{_LATEX_STYLE}|\\[(\[]){{0,10}}+"
-_CLOSE = r"(?:[*_`~\"'“”‘’$)\]}>]|\\[)\]]){0,10}"
+_OPEN = rf"(?:[\s*_`~\"'“”‘’«【「$(\[{{<]|<(?:b|i|strong|em|choice|option)>|{_LATEX_STYLE}|\\[(\[]){{0,10}}+"
+_CLOSE = r"(?:</(?:b|i|strong|em|choice|option)>|[*_`~\"'“”‘’»】」$)\]}>]|\\[)\]]){0,10}"
 # Words and marks that may stand between "the answer is" and the letter.
 _ADVERB = any_of(
     "definitely|clearly|probably|likely|most likely|indeed|therefore|thus|hence|simply|just|obviously",
@@ -120,6 +121,15 @@ _ENDS = re.compile(
     r"(?:\b(?:is|be|gives?|means|matches|to|with|yields|choose|namely|remains)\b|[:=→])\s+"
     rf"{_ANY_LETTER_HERE}(?P<close>{_CLOSE})[.!]?[*_`\s]*\Z"
 )
+# A short answer of its own: "Option B", "B!", "I think B", "B because A is Ag", "B (gold)".
+_TERSE = re.compile(
+    r"^[ \t>#*_`✅☑✓-]{0,8}(?:(?:i\s+(?:think|believe|guess|would\s+say|['’]d\s+say)"
+    r"|my\s+(?:best\s+)?guess|probably|definitely|yes|in\s+summary"
+    r"|(?:the\s+)?(?:answer|antwort|option|choice|letter))\b(?:\s+(?:is|it\s+is|it['’]s))?[,:]?\s*){0,3}"
+    rf"{_OPEN}(?P<letter>[A-J]){_CLOSE}(?P<rest>[\s!.,;:…✅☑✓*]*|,\s+(?:not|definitely|since|because)\b[^\n]*"
+    r"|\s+(?:because|since|as|i\s+think|i\s+believe)\b[^\n]*|\s+\([^()\n]*\)[.\s]*)$",
+    re.IGNORECASE,
+)
 # A line that begins with a letter: `B`, `(b)`, `B) gold`, `**B. gold**`.
 _LINE = re.compile(
     rf"^[ \t>#*_`\-•|]{{0,12}}+{_OPEN}(?P<letter>[A-Ja-j])(?P<close>{_CLOSE})"
@@ -141,7 +151,7 @@ _UNSURE = re.compile(
     any_of(r"\bI (?:can(?:not|['’]t) (?:say|tell|decide|answer)|do(?: not|n['’]t) know|am not sure)\b")
 )
 _NEGATED = re.compile(r"\b(?:not|n['’]t|never|hardly|than)\b")
-_DENIED = re.compile(r"\b(?:not|nor|neither|n['’]t)\s+(?:\w+\s+)?$", re.IGNORECASE)
+_DENIED = re.compile(r"(?:\b(?:not|nor|neither|never)|n['’]t)\s+(?:\w+\s+)?$", re.IGNORECASE)
 # After a letter at the beginning of a line: the line is a sentence about it.
 _PROSE = re.compile(
     r"\s+(?:is|are|was|were|would|could|can|might|may|has|have|does|fails|holds|applies|seems)\b",
@@ -236,8 +246,20 @@ def _prose(text: str) -> Iterator[Statement]:
         yield from _sentence(text, ending)
 
 
+def _terse(text: str) -> Iterator[Statement]:
+    """The statement of an answer whose first or last line is little more than a letter."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    for line in dict.fromkeys((*lines[:1], *lines[-1:])):
+        match = _TERSE.match(line) if len(line) <= 120 else None
+        if match is not None and match["letter"].isupper():
+            start = text.find(line) + match.start("letter")
+            yield Statement("a line", STATED, start, start + 1, match["letter"] + match["rest"], start)
+
+
 def _sentence(text: str, match: re.Match[str]) -> Iterator[Statement]:
     """The statement of a sentence; none where it is denied, a condition or a question."""
+    if re.match(r"[^.!\n]{0,40}\?", text[match.end() :]):
+        return
     if _DENIED.search(text, max(0, match.start() - 30), match.start()) or is_unmeant(text, match.start()):
         return
     place = match.start("letter")
@@ -345,15 +367,18 @@ def _by_text(text: str, choices: Mapping[str, str]) -> str | None:
         for letter, choice in choices.items():
             if same(sentences[0], choice):
                 return letter
+    mentioned = any(looked_at(text).count(choice) for choice in choices.values())
     # Read from the end: concluding sentences before the others.
     sentences.sort(key=lambda sentence: _CONCLUDES.match(sentence) is not None)
-    clauses = [clause for sentence in sentences for clause in _CLAUSE_GAP.split(sentence)]
-    clauses = [clause for clause in clauses if not _REASON.match(clause)]
-    for piece in (*reversed(clauses), *reversed(sentences)):
-        named = _named(piece, choices)
-        if len(named) == 1:
-            return named[0]
-    if any(looked_at(text).count(choice) for choice in choices.values()):
+    for sentence in reversed(sentences) if mentioned else ():
+        pieces = [clause for clause in _CLAUSE_GAP.split(sentence) if not _REASON.match(clause)]
+        alone = {named[0] for piece in (*pieces, sentence) if len(named := _named(piece, choices)) == 1}
+        if len(alone) == 1:
+            return alone.pop()
+        if alone and not _CONCLUDES.match(sentence):
+            # "Gold is Au; silver is Ag": the sentence chooses neither.
+            return None
+    if mentioned:
         return None
     own_words = _own_words(choices)
     letters = {own_words[word] for word in words(text) if word in own_words}
@@ -395,8 +420,8 @@ def read_choice(
     """
     allowed = "".join(str(letter).strip().upper() for letter in choices) or LETTERS
     allowed += value if value not in allowed else ""
-    text = without_courtesy(tail(answer))
-    found = [*statements(text), *_prose(text), *_lines(text, allowed), *_by_place(text, choices)]
+    text = without_courtesy(tail(answer)).translate(_FULL_WIDTH)
+    found = [*statements(text), *_prose(text), *_lines(text, allowed), *_terse(text), *_by_place(text, choices)]
     settled = settle(text, in_order(found), lambda statement: _choice_of(statement, allowed, choices))
     if settled is not None:
         return settled

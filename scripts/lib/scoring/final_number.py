@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -24,10 +25,10 @@ _FILLER = re.compile(
     + r"(?!\w)){0,20}",
     re.IGNORECASE,
 )
-_OPERATION = re.compile(r"\s*(?:[+*×÷·]|[-/](?=\s*\d))\s*\(?\s*\d|\s+[-/]\s+\d")
+_OPERATION = re.compile(r"\s*(?:[+*×÷·]|[-/](?=\s*\d)|\\cdot|\\times)\s*\(?\s*\d|\s+[-/]\s+\d|\(\d")
 # What stands between two numbers that are alternatives: "14 or 15", "14-15".
 _ALTERNATIVE = re.compile(
-    r"[^\w\n]{0,4}(?:\w{1,15}[^\w\n]{1,2})?(?:or|and/or|and|to|through)\s+"
+    r"[^\w\n]{0,4}(?:\w{1,15}[^\w\n]{1,2})?\(?(?:or|and/or|and|to|through)\s+"
     r"(?:maybe|perhaps|possibly|even|about)?\s*[$(]?\s*|\s*[-–—/]\s*",
     re.IGNORECASE,
 )
@@ -36,7 +37,7 @@ _VERB = re.compile(
     r"(?:\b"
     + any_of(
         r"is|are|was|were|be|has|have|had|costs?|equals?|gives?|makes?|leaves?|left with|gets?|becomes?",
-        r"takes?|needs?|totals?|pays?|earns?|gains?|contains?|weighs?|owns?|requires?|yields?|remains?",
+        r"takes?|needs?|totals?|ends? up with|pays?|earns?|gains?|contains?|weighs?|owns?|requires?|yields?|remains?",
         r"spends?|spent|travels?|lasts?|comes? (?:out )?to",
         r"(?:total|remainder|sum|difference|product|result|value|price|cost|distance|speed|length|area",
         r"probability|rest) of",
@@ -64,7 +65,7 @@ _DETAIL = re.compile(
 _NAMED_VALUE = re.compile(r"(?:^|[\s$(])[A-Za-z]\w?\s*=\s*[^=]*$")
 _EQUATION_GAP = re.compile(r",\s+(?:and\s+|or\s+|the\s+)?(?=[^,=]{0,40}=)|\s+(?:and|or)\s+(?=[^,=]{0,20}=)")
 # Brackets that hold a word or a unit: they do not give the answer.
-_ASIDE = re.compile(r"\((?=[^()]*[^\W\d_]{2})[^()\n]{0,200}\)|\[(?=[^\[\]]*[^\W\d_]{2})[^\[\]\n]{0,200}\]")
+_ASIDE = re.compile(r"\((?!\s*or\b)(?=[^()]*[^\W\d_]{2})[^()\n]{0,200}\)|\[(?=[^\[\]]*[^\W\d_]{2})[^\[\]\n]{0,200}\]")
 _UNIT_OF_TWO_WORDS = re.compile(r"[\s*_`$.!)\]}]*(?:[^\W\d]+[\s*_`$.!)\]}]*){0,2}")
 _NUMBERED_HEADING = re.compile(r"\d+[.):]\s")
 _BOLD = re.compile(r"(?:\*\*|__)\s*([^*\n]{1,80}?)\s*(?:\*\*|__)")
@@ -104,9 +105,41 @@ def _candidates(text: str, find: Find) -> list[Number]:
 
     Labels of steps, lists and names are left out, and so are coefficients and roundings of another number.
     """
-    found = [n for n in find(text) if not n.coefficient and not n.label]
+    found = [n for n in _without_operands(text, find(text)) if not n.coefficient and not n.label]
+    found = [n for n in found if not _is_denied(text, n)]
     exact = [n for n in found if not _ROUNDED.search(text, max(0, n.start - 20), n.start)]
     return exact or found
+
+
+# Between two numbers of a sum that is not worked out.
+_OPERATOR = re.compile(
+    r"\s*(?:[+*×÷·]|\\cdot|\\times)\s*\(?\s*|\s+(?:[-–]|plus|minus|times)\s+|\(|\s*\)\s*\(\s*", re.IGNORECASE
+)
+_UP_TO_DIGIT = re.compile(r"[^\d.]*")
+_NOT_BEFORE = re.compile(r"\b(?:not|never)\s+(?:\w+\s+){0,3}[$*(]*$|n['’]t\s+(?:\w+\s+){0,3}[$*(]*$", re.IGNORECASE)
+_NOT_AFTER = re.compile(
+    r"[\s*$)]*(?:\w+\s+)?(?:is|was)\s+(?:wrong|incorrect|not\s+(?:right|correct|the\s+answer))\b", re.IGNORECASE
+)
+
+
+def _without_operands(text: str, found: Sequence[Number]) -> list[Number]:
+    """The numbers that are not operands: of `14 (12 - 3 + 5)` the first."""
+    operands: set[int] = set()
+    # Up to the next digit: a sign with a blank after it counts as part of its number.
+    gaps = [_UP_TO_DIGIT.match(text, a.end, b.end)[0] for a, b in itertools.pairwise(found)]  # type: ignore[index]
+    for i, gap in enumerate(gaps):
+        if _OPERATOR.fullmatch(gap):
+            operands |= {i, i + 1}
+    # "12-3+5": a hyphen is a minus where its neighbour is an operand; alone it is a range.
+    for i, gap in enumerate(gaps):
+        if gap in ("-", "–", "/") and not operands.isdisjoint((i, i + 1)):
+            operands |= {i, i + 1}
+    return [number for i, number in enumerate(found) if i not in operands]
+
+
+def _is_denied(text: str, number: Number) -> bool:
+    before = _NOT_BEFORE.search(text, max(0, number.start - 40), number.start)
+    return before is not None or _NOT_AFTER.match(text, number.end) is not None
 
 
 def _with_alternatives(text: str, number: Number, found: Sequence[Number]) -> Said:
@@ -130,13 +163,15 @@ def _leading(text: str, find: Find) -> Said | None:
     found = [n for n in find(text) if n.end > begin]
     if not found or text[begin : found[0].start].strip() or _OPERATION.match(text, found[0].end):
         return None
+    if found[0].coefficient or _is_denied(text, found[0]):
+        return None
     return _with_alternatives(text, found[0], found)
 
 
 def _after_equals(text: str, find: Find) -> Said | None:
     """The number after the last equals sign; of `= 10/7 ≈ 1.43` both values."""
     exact, _, rounded = text.partition("≈")
-    if "=" not in exact:
+    if "=" not in exact or "!=" in exact:
         return None
     if (said := _of_two_equations(exact, find)) is not None:
         return said
@@ -187,10 +222,18 @@ def _last(text: str, chosen: Sequence[Number], found: Sequence[Number]) -> Said 
     return _with_alternatives(text, chosen[-1], found) if chosen else None
 
 
+def _listed(text: str) -> Said | None:
+    """The numbers of a box that holds several: they are alternatives."""
+    values = list(dict.fromkeys(number.value for number in numbers(text))) if "," in text else []
+    return Said((values[0],), tuple(values[1:2])) if len(values) > 1 else None
+
+
 def _of_statement(statement: Statement) -> Said | None:
     """The number that a statement gives: the one that it begins with, else its only one."""
     text = plain(statement.text)
     sentence = next(iter(sentences(text)), text)
+    if statement.form == "boxed" and (listed := _listed(text)) is not None:
+        return listed
     for find in (numbers, named_numbers):
         said = _after_equals(sentence, find) or _leading(sentence, find)
         if said is not None:

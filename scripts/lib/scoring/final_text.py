@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from scripts.lib.scoring.courtesy import without_courtesy
-from scripts.lib.scoring.evidence import STATED, Reading, Statement, Undecided, settle, statements, tail
+from scripts.lib.scoring.evidence import STATED, Reading, Statement, Undecided, corrects, settle, statements, tail
 from scripts.lib.scoring.words import content, fold, same, words
 
 _STYLE = re.compile(
@@ -24,15 +24,24 @@ _LEAD = re.compile(
 )
 # "A hundred days from Tuesday is Thursday.": what the last sentence ends on.
 _AFTER_VERB = re.compile(
-    r"(?:^|[.!?:,;]\s)[^.!?:;]*\b(?:is|are|was|be|it's|=)\s+(?P<phrase>[^,;:!?]{1,80}?)[.!]?$",
+    r"(?:^|[.!?:,;]\s)[^.!?:;]*\b(?:is|are|was|be|it's|=)\s+(?P<phrase>[^;:!?]{1,80}?)[.!]?$",
+    re.IGNORECASE,
 )
-_OPEN_ENDED = re.compile(r"\b(?:not|never|or|either|neither|than|if)\b", re.IGNORECASE)
+_OPEN_ENDED = re.compile(
+    r"\b(?:not|never|or|either|neither|than|if|doubt|false|wrong|nobody|no\s+one|some\s+(?:say|people)|may|might|could)\b|n['’]t\b|\?",
+    re.IGNORECASE,
+)
+# "Paris is the capital of France."
+_SUBJECT = re.compile(
+    r"^\W*(?P<phrase>.{1,60}?)\s+(?:is|was|are|were)\s+(?:the|a|an|its|their|his|her)\s", re.IGNORECASE
+)
+_ITEM_MARK = re.compile(r"^(?:\d{1,2}[.)]|[-•])\s+(?=\D)")
 # "Day: Saturday": a label of a word or two of its own.
 _OWN_LABEL = re.compile(r"^[^\W\d_]\w*(?: \w+)?:\s+(?=[^:]+$)")
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
 _END_OF_PHRASE = re.compile(
     r"[.!?](?=\s|$)|;\s|\s[-–—(]|,?\s(?:because|since|as|which|who|where|given|due)\b"
-    r"|,\s(?:with|so|but|after|before|when|meaning|in|at)\b|\s\("
+    r"|,\s(?:with|so|but|after|before|when|meaning|in|at|of\s+course)\b|\s\("
 )
 # Signs of a line that holds nothing else.
 _DECORATION = "`*_-~ "
@@ -89,15 +98,40 @@ def read_text(answer: str, wanted: Sequence[str]) -> Reading[bool] | Undecided[b
     if _equals([answer, without_courtesy(answer)], wanted):
         return Reading(True, "the whole", answer.strip())
     settled = settle(text, statements(text), lambda statement: _equals(_phrases(statement.text), wanted))
-    if settled is not None:
+    if settled is not None and not _is_corrected(text, settled):
         return settled
     line = final_line(answer)
-    plain = spoken(line)
-    phrases = [plain, _LEAD.sub("", plain), _OWN_LABEL.sub("", plain)]
-    ending = _AFTER_VERB.search(plain)
-    if ending is not None and not _OPEN_ENDED.search(ending["phrase"]):
-        phrases.append(ending["phrase"])
-    return Reading(_equals(phrases, wanted), "the last line", line)
+    return Reading(_equals(_line_phrases(line), wanted), "the last line", line)
+
+
+def _is_corrected(text: str, settled: Reading[bool] | Undecided[bool]) -> bool:
+    """Whether words after the statement take it back: "The answer is Lyon. Wait, it is Paris."."""
+    if isinstance(settled, Undecided):
+        return False
+    first = _phrase_of(settled.text)
+    place = text.rfind(first)
+    return place >= 0 and corrects(text, place + len(first), len(text))
+
+
+def _phrase_of(text: str) -> str:
+    """A statement's text up to the end of its sentence."""
+    stop = re.search(r"[.!?](?=\s|$)", text)
+    return text[: stop.start()] if stop else text
+
+
+def _line_phrases(line: str) -> Iterator[str]:
+    """What a last line may give: all of it, or without a label, or what its last sentence says."""
+    plain = _ITEM_MARK.sub("", spoken(line))
+    yield from (plain, _LEAD.sub("", plain), _OWN_LABEL.sub("", plain), re.sub(r"\s\([^()]*\)\W*$", "", plain))
+    sentence = re.split(r"(?<=[^.\s]{2}[.!?])\s+", re.sub(r"\s\([^()]*\)(?=\W*$)", "", plain))[-1]
+    if _OPEN_ENDED.search(sentence):
+        return
+    ending = _AFTER_VERB.search(sentence)
+    if ending is not None:
+        yield from _phrases(ending["phrase"])
+    subject = _SUBJECT.match(sentence)
+    if subject is not None:
+        yield subject["phrase"]
 
 
 # --- lists --------------------------------------------------------------------------------------------------

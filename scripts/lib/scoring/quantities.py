@@ -30,7 +30,7 @@ _FRACTION = re.compile(
     r"(?P<whole>\d)?\s*\\[dtc]?frac\s*"
     r"(?:\{\s*(?P<a>[-+−]?[\d.,]+)\s*\}\s*\{\s*(?P<b>[-+−]?[\d.,]+)\s*\}|(?P<c>\d)\s*(?P<d>\d))"
 )
-_DASH_SIGN = re.compile(r"(?:(?<=^)|(?<=[\s(=:$\[{,*]))[−–‒﹣－](?=\s?[$€£¥]?\.?\d)", re.MULTILINE)
+_DASH_SIGN = re.compile(r"(?:(?<=^)|(?<=[\s(=:$\[{,*]))[−–‒‑‐﹣－](?=\s?[$€£¥]?\.?\d)", re.MULTILINE)
 _SMALL_FRACTION = re.compile("(?P<above>[⁰¹²³⁴-⁹]+)[/⁄](?P<below>[₀-₉]+|[0-9]+)")
 # Emphasis, as in `_14_`; an underscore between digits separates thousands.
 _UNDERSCORES = re.compile(r"(?<!\w)_{1,3}(?=[-+$€£.\d])|(?<=[\d%])_{1,3}(?!\w)")
@@ -97,7 +97,7 @@ _NUMBER = re.compile(
     (?P<sign>(?<![\w)\]}%°])[-+]\s?)?
     (?P<currency>(?:(?<![A-Za-z])(?:US|AU|CA|A|C))?[$€£¥₹]\s?)?
     (?P<sign2>(?<=[$€£¥₹])[-+])?
-    (?<![\w^\\])(?<![A-Za-z]-)(?<!\d[.,])(?<!\^\{)(?<!\^-)(?<!\^\{-)
+    (?<![A-Za-z0-9_\u00C0-\u024F^\\])(?<![A-Za-z]\*\*)(?<![A-Za-z]-)(?<!\d[.,])(?<!\^\{)(?<!\^-)(?<!\^\{-)
     (?P<digits>
         \d{1,3}(?:\.\d{3})+,\d{1,2}(?!\d)          # 1.234,50
       | \d{1,3}(?:\.\d{3}){2,}(?!\d)               # 1.234.567
@@ -112,9 +112,9 @@ _NUMBER = re.compile(
     (?P<ten>\s?(?:[×xX*·])\s?10\s?(?:\^\s?\{?\s?(?P<tens>[-+]?\d+)\s?\}?|\*\*\s?(?P<tens2>-?\d+)))?
     (?P<power>\s?(?:\^\s?\{?\s?|\*\*\s?(?=-?\d))(?P<to>-?\d+)\s?\}?)?
     (?P<ratio>\s?[/⁄]\s?(?P<divisor>\d+(?:\.\d+)?)(?![\d/]|\.\d))?
-    (?P<mixed>(?:[ -]|\sand\s)(?P<upper>\d+)[/⁄](?P<lower>\d+)(?![\d/]))?
-    (?P<unit>\s?%|\s?(?:percent|per\ cent|pct)\b|[A-Za-zµΩ°]+(?![A-Za-z]*\d))?
-    (?P<glued>\w*)
+    (?P<mixed>(?:[ ]{1,2}|-|\sand\s)(?P<upper>\d+)[/⁄](?P<lower>\d+)(?![\d/]))?
+    (?P<unit>(?:[cdkm]?m|ft|in)[23](?!\w)|\s?%|\s?(?:percent|per\ cent|pct)\b|[A-Za-zµΩ°]+(?![A-Za-z]*\d))?
+    (?P<glued>[A-Za-z0-9_\u00C0-\u024F]*)
     (?P<outof>(?:\sout\sof|(?<=\b1)\sin)\s(?P<of>\d+)(?![\d.,]\d))?
     (?P<scale>\s(?:thousand|million|billion|trillion|bn|mn|mio|k)\b)?
     (?P<below>(?:\s?°\s?[CF]?|\s?degrees?)?(?:\s(?:Celsius|Fahrenheit))?\sbelow\s(?:zero|freezing)\b)?
@@ -122,7 +122,7 @@ _NUMBER = re.compile(
     re.VERBOSE,
 )
 _SCALES = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12, "bn": 9, "mn": 6, "mio": 6, "k": 3}
-_GLUED_SCALES = {"k": 3, "K": 3, "M": 6, "m": 6, "bn": 9, "B": 9}
+_GLUED_SCALES = {"k": 3, "K": 3, "M": 6, "bn": 9, "B": 9}
 # A number after one of these words is a label: "Step 2", "#3".
 _LABEL = re.compile(
     r"\b"
@@ -215,7 +215,7 @@ def _values(match: re.Match[str], continental: bool) -> tuple[Fraction, ...]:
     if unit in ("%", "percent", "per cent", "pct"):
         return value, value / 100
     if unit in _GLUED_SCALES:
-        return value, value * 10 ** _GLUED_SCALES[unit]
+        return (value * 10 ** _GLUED_SCALES[unit],)
     return (value,)
 
 
@@ -275,7 +275,8 @@ def _with_right_sign(text: str, match: re.Match[str], values: tuple[Fraction, ..
     if sign == "- " and not _is_spaced_sign(text, match):
         values = tuple(map(abs, values))
     start, end = match.span()
-    if match["currency"] and text[start - 1 : start] == "(" and text.startswith(")", end):
+    before = text[max(0, start - 5) : start].rstrip()
+    if match["currency"] and before.endswith("(") and before[:-1].rstrip().endswith("=") and text.startswith(")", end):
         # Accountants write a loss in brackets.
         return values[0], -values[0]
     return values
@@ -302,13 +303,28 @@ def _is_label(text: str, start: int, end: int, value: Fraction) -> bool:
     return value <= 31 and bool(_BEFORE_MONTH.match(text, end) or _AFTER_MONTH.search(before))
 
 
+# What makes a number part of something larger: a function or a bound before it, a factor after it.
+_ARGUMENT = re.compile(
+    r"(?:√|\\sqrt(?:\[\d\])?\{|\b(?:ln|log|sin|cos|tan|exp)\s*\(?|±|\\pm|[<>≤≥≠]|!=|\\(?:le|ge|ne)q?(?![a-z])"
+    r"|\b(?:more|less|fewer|greater|smaller|higher|lower)\s+than|\bat\s+(?:least|most))\s*[$]?$",
+    re.IGNORECASE,
+)
+_FACTOR = re.compile(r"\s?(?:·|×|\*)?\s?(?:√|π|\\sqrt|\\pi)|\s(?:dozen|hundred)\b")
+
+
 def _is_coefficient(text: str, match: re.Match[str]) -> bool:
-    """Whether a number stands before a variable: `2x + 1`, `3y`."""
+    """Whether a number is only part of what is said: `2x + 1`, `72π`, `√14`, "more than 14"."""
+    start, end = match.span()
+    if _ARGUMENT.search(text, max(0, start - 14), start) or _FACTOR.match(text, match.end("digits")):
+        return True
     unit = match["unit"] or ""
     if len(unit) != 1 or not unit.isalpha():
         return False
-    following = text[match.end() : match.end() + 3].lstrip()[:1]
-    return following in ("+", "-", "=", "^", "*") or (unit in "xyz" and following not in ("", "."))
+    following = text[end : end + 3].lstrip()[:1]
+    if unit in "xyzi":
+        # "4x faster" is a number of times.
+        return re.match(r"\s[a-z]{3}", text[end:]) is None
+    return following in ("+", "-", "=", "^", "*")
 
 
 def _together(text: str, first: Number, second: Number) -> list[Number]:
@@ -361,7 +377,7 @@ _LEFT = r"(?:left|remain(?:ing|s)?)"
 _NAMED = re.compile(
     r"\b(?P<sign>(?:minus|negative)\s+)?"
     rf"(?:(?P<one>(?:a|one)\s+(?:half|quarter|third)|one\s+in\s+(?P<size>{_NAME}))"
-    rf"|(?P<name>(?:{_NAME})(?:(?:\s+and\s+|[\s-]+)(?:{_NAME}))*)"
+    rf"|(?P<name>(?:{_NAME})(?:(?:,?\s+and\s+|,\s+|[\s-]+)(?:{_NAME}))*)"
     rf"(?:(?P<half>\s+and\s+a\s+half)|[\s-]+(?P<piece>{'|'.join(_PIECES)}))?)\b"
     rf"|\b(?P<none>no\s+(?:\w+\s+){{1,2}}{_LEFT}|none\s+(?:\w+\s+){{0,3}}{_LEFT})\b",
     re.IGNORECASE,

@@ -20,15 +20,26 @@ _APOSTROPHE = re.compile("[\u2018\u2019]")
 _SUPERSCRIPT = re.compile("[⁰¹²³⁴-⁹]+")
 # Japanese and Chinese put no blanks between words: each of their characters is a word.
 _CHARACTERS = r"\u3040-\u30ff\u4e00-\u9fff"
+_CURRENCY = re.compile("[$€£¥]")
+_PER_CENT = re.compile(r"\s?\bper\s?cent\b")
+_MINUS = re.compile(r"\b(?:minus|negative)\s+(?=\d)")
+_OPERATORS = frozenset(("<", ">", "=", "<=", ">=", "!=", "≤", "≥", "≠", "+", "*", "/", "^"))
 _TOKEN = re.compile(
     r"(?P<abbreviation>(?<![\w.])(?:[^\W\d_]\.){2,}(?:[^\W\d_](?!\w))?)"
     r"|(?P<number>(?<![\w.)])-?(?:\d[\d.,:]*|\.\d[\d.,:]*)(?![\w]))"
+    # Between two words an operation, before a name a sign; a hyphen between letters is neither.
+    r"|(?P<operator>(?<=[\w)])[<>=≤≥≠+*/^]=?(?=[\w(-])|(?<=\d)-(?=\d)|(?<![\w)])-(?=[^\W\d]))"
     rf"|(?P<word>[{_CHARACTERS}]|[^\W{_CHARACTERS}]+[+#]*|%|[@&](?=\w))"
     r"|(?P<stop>[。！？；]|[.!?;…](?=[\"'*_)\]]|$))"
 )
 _THOUSANDS = re.compile(r"(-?\d{1,3}(?:,\d{3})+)(\.\d+)?")
+# Who says this of a sentence does not state it: "I don't think it is Paris".
+_DOUBTED = (
+    *(("not", "think"), ("not", "believe"), ("i", "doubt"), ("we", "doubt"), ("false", "that"), ("wrong", "that")),
+    *(("nobody", "says"), ("some", "say")),
+)
 # Words that may stand between a denial and the phrase: "not in Paris", "no longer Paris".
-_PREPOSITIONS = frozenset(("in", "at", "on", "by", "from", "to", "with", "of", "as", "for", "into", "longer"))
+_PREPOSITIONS = frozenset(("in", "at", "on", "by", "from", "to", "with", "of", "as", "for", "into", "longer", "be"))
 # Reach of the search for the other half of "either … or …", in words.
 _NEAR = 8
 _VERBS = frozenset(("do", "does", "did", "is", "was", "are", "were", "can", "could", "would", "will"))
@@ -43,11 +54,19 @@ _RETRACTION = re.compile(
 )
 # A phrase right after one of these is denied, not stated.
 _DENIED_AFTER = (
-    *(("not",), ("no",), ("不", "是"), ("never",), ("nor",), ("neither",), ("than",)),
+    *(("not",), ("不", "是"), ("never",), ("nor",), ("neither",), ("than",)),
     *(("instead", "of"), ("without",)),
 )
 # So is a phrase right before one of these.
-_REJECTED = (("wrong",), ("incorrect",), ("false",), ("not", "correct"), ("not", "right"), ("not", "answer"))
+_REJECTED = (
+    ("wrong",),
+    ("incorrect",),
+    ("false",),
+    ("not", "correct"),
+    ("not", "right"),
+    ("not", "answer"),
+    ("never",),
+)
 _DENIED_BEFORE = tuple((verb, *judgement) for verb in ("is", "was", "are", "were") for judgement in _REJECTED)
 
 
@@ -60,6 +79,7 @@ def fold(text: str) -> str:
     if not text.isascii():
         powers = _SUPERSCRIPT.sub(lambda found: "^" + unicodedata.normalize("NFKC", found[0]), text)
         folded = _APOSTROPHE.sub("'", _DASH.sub("-", unicodedata.normalize("NFKC", powers).casefold()))
+    folded = _PER_CENT.sub("%", _MINUS.sub("-", _CURRENCY.sub("", folded)))
     if "'" in folded:
         folded = re.sub(r"(?<=\w)'s\b", "", folded.replace("n't", " not"))
     return folded
@@ -83,7 +103,8 @@ def _number(token: str) -> str:
     thousands = _THOUSANDS.fullmatch(token)
     if thousands is not None:
         token = thousands[1].replace(",", "") + (thousands[2] or "")
-    return token.replace(".", "0.", 1) if token.startswith((".", "-.")) else token
+    token = token.replace(".", "0.", 1) if token.startswith((".", "-.")) else token
+    return re.sub(r"\.0+$", "", token) if token.count(".") == 1 else token
 
 
 def read(text: str) -> Words:
@@ -93,6 +114,11 @@ def read(text: str) -> Words:
         for chunk in paragraph.split():
             # Most of a text is plain words, perhaps with a mark after them. These need no pattern, which
             # saves time.
+            if chunk in _OPERATORS or (chunk == "-" and sentences[-1][0] and sentences[-1][0][-1].isdecimal()):
+                # `x > 5` is not `x < 5`; at the beginning it is a bullet or a quotation mark of Markdown.
+                if sentences[-1][0]:
+                    sentences[-1][0].append(chunk)
+                continue
             bare, mark = (chunk[:-1], chunk[-1]) if chunk[-1] in ",.;?!" else (chunk, "")
             if bare.isalpha() and bare.isascii():
                 sentences[-1][0].append(bare)
@@ -232,7 +258,18 @@ class Text:
 
 def _denied(text: Words, start: int, end: int) -> bool:
     """Whether the phrase at a place is denied, or is only one of two alternatives."""
-    return _denied_before(text, start) or _denied_after(text, end) or _is_alternative(text, start, end)
+    if _denied_before(text, start) or _denied_after(text, end):
+        return True
+    return _is_doubted(text, start) or _is_alternative(text, start, end)
+
+
+def _is_doubted(text: Words, start: int) -> bool:
+    """Whether the sentence of a place begins as doubt or hearsay: "I don't think …"."""
+    first = start
+    while first > 0 and not text.begins[first] and start - first < 12:
+        first -= 1
+    before = text.words[first:start]
+    return any(before[i : i + len(doubt)] == doubt for doubt in _DOUBTED for i in range(len(before)))
 
 
 def _denied_before(text: Words, start: int) -> bool:

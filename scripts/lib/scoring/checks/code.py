@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+import textwrap
 from collections.abc import Iterator, Mapping
+from itertools import dropwhile, takewhile
 from typing import Any
 
 from scripts.lib.check_types import Outcome
@@ -13,17 +15,23 @@ from scripts.lib.scoring.fences import fenced_blocks
 DEFAULT_TIMEOUT_S = 10.0
 # Prose after code is cut off line by line, this many lines at most.
 _MOST_TRIMS = 200
+# And as long as no more characters than this were tried in all.
+_MOST_TRIED_CHARACTERS = 400_000
 # The languages of blocks that may hold Python; many blocks name none.
 _PYTHON = ("python", "py", "python3", "python2", "pycon", "ipython", "")
 _CODE_LINE = re.compile(r"(?:(?:def|class|import|from|async)\b|@\w|\w+\s*=\s*lambda\b)")
 _LEADING_BLANK_LINES = re.compile(r"\A(?:[ \t]*\n)+")
+# What may follow a function's body without indentation: other definitions, comments, a bracket's end.
+_AFTER_BODY = re.compile(r"(?:async def|def|class|import|from)\s|@\w|if __name__|[)\]}#]")
+_FENCE_LINE = re.compile(r"^[ \t]{0,3}(?:```|~~~)", re.MULTILINE)
+_INLINE_CODE = re.compile(r"(?<!`)(`{1,2})(?!`)(?P<code>[^`\n]+)\1(?!`)")
 _PROMPT = re.compile(r"^[ \t]*(?:>>>|\.\.\.)(?: |$)", re.MULTILINE)
 
 
 def _defines(code: str, entry: str) -> bool:
     """Whether code defines a name: as a function, a class or a variable."""
     name = re.escape(entry)
-    definition = rf"^\s*(?:async\s+)?(?:def|class)\s+{name}\b|^\s*{name}\s*(?::[^=\n]+)?="
+    definition = rf"^[ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+{name}\b|^[ \t]*{name}[ \t]*(?::[^=\n]+)?="
     return re.search(definition, code, re.MULTILINE) is not None
 
 
@@ -45,8 +53,33 @@ def _transcript(code: str) -> str:
 
 def _beginnings(lines: list[str]) -> Iterator[list[str]]:
     """All lines, then all but the last, and so on."""
+    length, tried = sum(map(len, lines)) + len(lines), 0
     for end in range(len(lines), max(0, len(lines) - _MOST_TRIMS), -1):
         yield lines[:end]
+        tried += length
+        length -= len(lines[end - 1]) + 1
+        if tried + length > _MOST_TRIED_CHARACTERS:
+            return
+
+
+def _is_indented(line: str) -> bool:
+    """Whether a line is indented or blank."""
+    return not line.strip() or line[0] in " \t"
+
+
+def _dedented(code: str, entry: str) -> str:
+    """Code whose definitions are all indented alike, without that indentation; other code stays as it is."""
+    dedented = textwrap.dedent(code)
+    if dedented == code:
+        return code
+    name = re.escape(entry) if entry else r"\w+"
+    defines = re.search(rf"^(?:async[ \t]+)?(?:def|class)[ \t]+{name}\b", dedented, re.MULTILINE)
+    return dedented if defines else code
+
+
+def _is_indented_code(line: str) -> bool:
+    """Whether an indented line begins a definition."""
+    return line[:1] in (" ", "\t") and line.lstrip().startswith(("def ", "async def ", "class ", "@"))
 
 
 def _unfenced_code(answer: str) -> str:
@@ -54,7 +87,11 @@ def _unfenced_code(answer: str) -> str:
     if _parses(answer):
         return answer
     lines = answer.splitlines()
-    start = next((number for number, line in enumerate(lines) if _CODE_LINE.match(line)), 0)
+    start = next((number for number, line in enumerate(lines) if _CODE_LINE.match(line)), None)
+    if start is None:
+        # Markdown's other code blocks are indented lines after prose.
+        indented = list(takewhile(_is_indented, dropwhile(lambda line: not _is_indented_code(line), lines)))
+        lines, start = (textwrap.dedent("\n".join(indented)).split("\n"), 0) if indented else (lines, 0)
     for beginning in _beginnings(lines[start:]):
         code = "\n".join(beginning)
         if _parses(code):
@@ -62,10 +99,10 @@ def _unfenced_code(answer: str) -> str:
     return answer
 
 
-def _blocks(answer: str) -> list[str]:
+def _blocks(answer: str, entry: str) -> list[str]:
     """The answer's code blocks that may hold Python."""
     blocks = [body for language, body in fenced_blocks(answer) if language in _PYTHON and body.strip()]
-    return [_transcript(body) for body in blocks]
+    return [_dedented(_transcript(body), entry) for body in blocks]
 
 
 def candidates(answer: str, entry: str, setup: str = "") -> Iterator[str]:
@@ -74,14 +111,18 @@ def candidates(answer: str, entry: str, setup: str = "") -> Iterator[str]:
     That is all its Python blocks as one, then the last that defines `entry`. An answer may only continue
     `setup`, as the body of a function that is begun there. It is put after it.
     """
-    blocks = _blocks(answer)
+    blocks = _blocks(answer, entry)
     if not blocks:
         yield _without_blocks(answer, entry, setup)
         return
     defining = [block for block in blocks if not entry or _defines(block, entry)]
-    if not defining and setup and (continued := _continued(setup, blocks[0])):
-        yield continued
-        return
+    if not defining and setup:
+        # The body may have been begun before the first fence, which only ends it.
+        before = answer[: fence.start()] if (fence := _FENCE_LINE.search(answer)) else ""
+        bodies = (before, blocks[0]) if before.strip() and _is_indented(before) else (blocks[0],)
+        if continued := next(filter(None, (_continued(setup, body) for body in bodies)), ""):
+            yield continued
+            return
     # A block of example output or shell lines makes the whole unreadable. The defining block alone may still
     # be right.
     joined = "\n\n".join(blocks)
@@ -91,18 +132,42 @@ def candidates(answer: str, entry: str, setup: str = "") -> Iterator[str]:
 
 def _without_blocks(answer: str, entry: str, setup: str) -> str:
     """The code of an answer that has no code blocks."""
-    code = _unfenced_code(_transcript(answer))
+    code = _unfenced_code(_dedented(_transcript(answer), entry))
+    if (not entry or not _defines(code, entry)) and (inline := _inline_code(answer, entry)):
+        return inline
     if not entry or not setup or _defines(code, entry):
         return code
-    return _continued(setup, answer) or code
+    fence = _FENCE_LINE.search(answer)
+    return _continued(setup, answer[: fence.start()] if fence is not None else answer) or code
 
 
-def _continued(setup: str, body: str) -> str:
+def _inline_code(answer: str, entry: str) -> str:
+    """The last piece of code between backticks in a line that defines `entry`; empty where there is none."""
+    pieces = [match["code"].strip() for match in _INLINE_CODE.finditer(answer)]
+    defining = (code for code in reversed(pieces) if entry and _defines(code, entry) and _parses(code))
+    return next(defining, "")
+
+
+def _body_lines(answer: str) -> list[str]:
+    """The lines of an answer that may be a function's body and the definitions after it.
+
+    A sentence may announce the body. Prose after it is cut off, even where it happens to be Python.
+    """
+    lines = answer.split("\n")
+    before = list(takewhile(lambda line: not line.strip() or not _is_indented(line), lines))
+    if any(map(_AFTER_BODY.match, before)):
+        # What is indented is the body of another function.
+        return []
+    body = lines[len(before) :]
+    return list(takewhile(lambda line: _is_indented(line) or _AFTER_BODY.match(line) is not None, body))
+
+
+def _continued(setup: str, answer: str) -> str:
     """The function that `setup` begins, with an answer as its body; empty where that is not Python.
 
     Lines after the body are cut off: base models continue with other code.
     """
-    for beginning in _beginnings(body.split("\n")):
+    for beginning in _beginnings(_body_lines(answer)):
         code = "\n".join((setup.rstrip(), *beginning))
         if "\n".join(beginning).strip() and _parses(code):
             return code

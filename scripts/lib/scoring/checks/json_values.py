@@ -7,17 +7,22 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scripts.lib.check_types import Outcome
 from scripts.lib.scoring.evidence import corrects, tail
 from scripts.lib.scoring.fences import fenced_blocks
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
 
 # A scan for JSON values in prose tries this many brackets at most.
 _MOST_STARTS = 2000
 _KEY = re.compile(r"\{\s*[\"'][^\"'\n]{1,60}[\"']\s*:")
 _LANGUAGES = ("", "json", "jsonc", "json5", "javascript", "js")
 _START = re.compile(r"[\[{]")
+# What counts for matching brackets: brackets, and texts, whose brackets do not count.
+_TOKEN = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"|[\[\]{}]")
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -43,11 +48,12 @@ def parse_json(text: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A JSON value of a text, and where it stands."""
+    """A JSON value of a text, and where it stands. `fenced`: it is a whole fenced block."""
 
     value: Any
     start: int
     end: int
+    fenced: bool = False
 
 
 def scan_json(text: str) -> Iterator[Found]:
@@ -65,34 +71,108 @@ def scan_json(text: str) -> Iterator[Found]:
         yield Found(value, match.start(), place)
 
 
-def _broken_beside(text: str, found: list[Found]) -> bool:
-    """Whether an object with a key begins outside the values found, and so must be broken."""
-    starts = [item.start for item in found] + [len(text)]
-    ends = [0] + [item.end for item in found]
-    return any(_KEY.search(text[end:start]) for end, start in zip(ends, starts, strict=True))
+def _closing(text: str, start: int) -> int:
+    """Where the bracket at `start` is closed again; the end of the text where it is not."""
+    depth = 0
+    for token in _TOKEN.finditer(text, start):
+        depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(token[0], 0)
+        if depth == 0:
+            return token.end()
+    return len(text)
 
 
-def json_values(answer: str, kind: type | None = None) -> list[Any]:
-    """The JSON value that an answer gives, or several that contradict each other (objects of the same keys).
+def _in_prose(text: str) -> tuple[list[Found], int]:
+    """The values in prose, and where the last broken object ends (0 without one). No part of one counts."""
+    found, place, broken_end = list(scan_json(text)), 0, 0
+    while match := _KEY.search(text, place):
+        around = next((item for item in found if item.start <= match.start() < item.end), None)
+        if around:
+            place = around.end
+            continue
+        place = broken_end = _closing(text, match.start())
+        found = [item for item in found if not match.start() <= item.start < broken_end]
+    return found, broken_end
 
-    It is the whole answer, else its last fenced block, else the one in its prose. In prose an object counts
-    before a list, unless a list is wanted (`kind`), and the longest value before the others: people also
-    write `[3]` and `{}`. Raises ValueError where there is no value, or a broken one.
+
+def _in_fences(text: str) -> tuple[list[Found], int]:
+    """The values that are whole fenced blocks, and where the last broken block ends (0 without one)."""
+    found, place, broken_end = [], 0, 0
+    for language, body in fenced_blocks(text):
+        if language not in _LANGUAGES or not body.strip().startswith(("{", "[")):
+            continue
+        # Line by line, since the lines of a block in a list or a quotation are indented.
+        start = -1
+        for line in filter(None, map(str.strip, body.splitlines())):
+            at = max(text.find(line, place), place)
+            start, place = (at if start < 0 else start), at + len(line)
+        try:
+            found.append(Found(parse_json(body), start, place, fenced=True))
+        except ValueError:
+            broken_end = place
+    return found, broken_end
+
+
+def _candidates(text: str) -> list[Found]:
+    """The JSON values of a text in order. What stands before a broken object is not the answer.
+
+    A fenced value also counts where a broken one stands in prose.
+    """
+    fenced, broken_fence = _in_fences(text)
+    prose, broken_prose = _in_prose(text)
+    last_broken = max(broken_fence, broken_prose)
+    prose = [
+        item
+        for item in prose
+        if item.start >= last_broken and not any(block.start <= item.start < block.end for block in fenced)
+    ]
+    fenced = [item for item in fenced if item.start >= broken_fence]
+    return sorted([*fenced, *prose], key=lambda item: item.start)
+
+
+def json_values(answer: str, kind: type | None = None) -> list[list[Any]]:
+    """The JSON values that an answer may give, the likeliest first.
+
+    Each comes with those that contradict it: objects of the same keys.
+
+    The likeliest is the whole answer, else its last fenced block, else the one in its prose. In prose an
+    object counts before a list, unless a list is wanted (`kind`), and the longest value before the others:
+    people also write `[3]` and `{}`. The others are objects of other keys, such as an example of the input
+    beside the output. Raises ValueError where there is no value, or a broken one.
     """
     try:
-        return [parse_json(answer)]
+        return [[parse_json(answer)]]
     except ValueError as error:
         problem = error
-    for language, body in reversed(fenced_blocks(answer)):
-        if language in _LANGUAGES and body.strip().startswith(("{", "[")):
-            return [parse_json(body)]
-    found = list(scan_json(answer))
-    if _broken_beside(answer, found):
+    candidates = _candidates(answer)
+    if not candidates:
         raise problem
-    of_kind = [item for item in found if isinstance(item.value, kind or dict) and item.value]
-    wanted = of_kind or [item for item in found if item.value] or found
-    if not wanted:
-        raise ValueError("no JSON found")
+    first = _likeliest(answer, candidates, kind)
+    # Words of correction take back every value before them.
+    kept = candidates
+    for place, (earlier, later) in enumerate(itertools.pairwise(candidates), 1):
+        if corrects(answer, earlier.end, later.start):
+            kept = candidates[place:]
+    others: dict[frozenset[str] | None, list[Found]] = {}
+    for item in kept:
+        # A list in prose, such as a footnote, is no answer beside an object.
+        if item.value and (item.fenced or isinstance(item.value, dict)):
+            others.setdefault(_keys(item.value), []).append(item)
+    others.pop(_keys(first[0]), None)
+    return [first, *(_likeliest(answer, group, kind) for group in others.values())]
+
+
+def _keys(value: Any) -> frozenset[str] | None:
+    """The keys of an object; None for a list."""
+    return frozenset(value) if isinstance(value, dict) else None
+
+
+def _likeliest(answer: str, candidates: list[Found], kind: type | None) -> list[Any]:
+    """The value that an answer gives, and those that contradict it."""
+    fenced = [item for item in candidates if item.fenced]
+    if fenced:
+        return [fenced[-1].value]
+    of_kind = [item for item in candidates if isinstance(item.value, kind or dict) and item.value]
+    wanted = of_kind or [item for item in candidates if item.value] or candidates
     if any(corrects(answer, earlier.end, later.start) for earlier, later in itertools.pairwise(wanted)):
         return [wanted[-1].value]
     longest = max(wanted, key=lambda item: (item.end - item.start, item.start)).value
@@ -101,7 +181,7 @@ def json_values(answer: str, kind: type | None = None) -> list[Any]:
 
 def _contradicts(value: Any, longest: Any) -> bool:
     """Whether a value is another object with the same keys."""
-    return value != longest and isinstance(longest, dict) and set(value) == set(longest)
+    return value != longest and isinstance(longest, dict) and _keys(value) == _keys(longest)
 
 
 def only_json(answer: str) -> bool:
@@ -125,15 +205,21 @@ def check_json_schema(answer: str, params: Mapping[str, Any]) -> Outcome:
         return Outcome(False, "not JSON alone")
     kind = _KINDS.get(schema.get("type")) if isinstance(schema, dict) else None
     try:
-        values = json_values(tail(answer), kind)
+        readings = json_values(tail(answer), kind)
     except ValueError as error:
         return Outcome(False, f"not JSON: {str(error)[:80]}")
     validator = Draft202012Validator(schema)
+    outcomes = [_judged(values, validator) for values in readings]
+    # A valid value counts, also where one of other keys stands beside it; else an undecided one.
+    return min(outcomes, key=lambda item: (True, None, False).index(item.passed))
+
+
+def _judged(values: list[Any], validator: Validator) -> Outcome:
+    """Whether the first value is valid; undecided where of those that contradict each other only some are."""
     problems = [next(iter(validator.iter_errors(value)), None) for value in values]
     given = json.dumps(values[0], ensure_ascii=False)[:200]
     if None in problems and any(problems):
         return Outcome(None, "two JSON objects of the same keys, one valid and one not", given, "JSON")
-    problem = problems[0]
-    if problem is None:
+    if problems[0] is None:
         return Outcome(True, "valid JSON", given, "JSON")
-    return Outcome(False, f"JSON: {problem.message[:100]}", given, "JSON")
+    return Outcome(False, f"JSON: {problems[0].message[:100]}", given, "JSON")

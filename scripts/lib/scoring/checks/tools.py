@@ -6,6 +6,7 @@ A broken attempt at a call is not the same as no call.
 from __future__ import annotations
 
 import ast
+import builtins
 import itertools
 import json
 import re
@@ -17,20 +18,22 @@ from scripts.lib.check_types import Outcome, outcome, texts
 from scripts.lib.patterns import PatternTimeout, found
 from scripts.lib.scoring.checks.json_values import only_json, parse_json, scan_json
 from scripts.lib.scoring.evidence import corrects, tail
+from scripts.lib.scoring.fences import fenced_blocks
 
-_TOOL_KEYS = ("tool", "tool_name", "function", "function_name")
-_NAME_KEYS = ("name", *_TOOL_KEYS)
-_ARGUMENT_KEYS = ("arguments", "parameters", "args", "input", "params")
-_LIST_KEYS = ("tool_calls", "calls", "tool_call", "function_call")
+_TOOL_KEYS = ("tool", "tool_name", "function", "function_name", "recipient_name")
+# `action` is the one of LangChain.
+_NAME_KEYS = ("name", *_TOOL_KEYS, "action")
+_ARGUMENT_KEYS = ("arguments", "parameters", "args", "input", "params", "tool_input", "action_input")
+_LIST_KEYS = ("tool_calls", "tool_uses", "calls", "tool_call", "function_call")
 # The form of Qwen3-Coder, and after it the one of Anthropic.
 _FUNCTION = re.compile(r"<function=(?P<name>[\w.-]+)>(?P<body>.*?)</function>", re.DOTALL)
-_PARAMETER = re.compile(r"<parameter=(?P<key>[\w.-]+)>\s*(?P<value>.*?)\s*</parameter>", re.DOTALL)
+_PARAMETER = re.compile(r"<parameter=(?P<key>[\w.-]+)>(?P<value>.*?)</parameter>", re.DOTALL)
 _INVOKE = re.compile(
     r"<(?:\w+:)?invoke name=\"(?P<name>[\w.-]+)\">(?P<body>.*?)</(?:\w+:)?invoke>",
     re.DOTALL,
 )
 _INVOKED = re.compile(
-    r"<(?:\w+:)?parameter name=\"(?P<key>[\w.-]+)\"[^>]*>\s*(?P<value>.*?)\s*</(?:\w+:)?parameter>", re.DOTALL
+    r"<(?:\w+:)?parameter name=\"(?P<key>[\w.-]+)\"[^>]*>(?P<value>.*?)</(?:\w+:)?parameter>", re.DOTALL
 )
 # A name before its JSON object: gpt-oss (`to=functions.get … <|message|>{…}`), Kimi (`functions.get:0 …
 # {…}`), Mistral (`get[ARGS]{…}`).
@@ -38,16 +41,46 @@ _ADDRESSED = re.compile(
     r"(?:to=functions\.|\bfunctions\.)(?P<name>[\w-]+)(?::\d+)?[^{\n]{0,80}(?=\{)"
     r"|(?<![\w.-])(?P<mistral>[\w.-]{1,64}+)\[ARGS\]\s*(?=\{)"
 )
+# GLM: `<tool_call>get\n<arg_key>city</arg_key>\n<arg_value>Oslo</arg_value>\n</tool_call>`.
+_GLM = re.compile(r"<tool_call>\s*(?P<name>[\w.-]+)\s*(?P<body>(?:<arg_key>.*?)?)</tool_call>", re.DOTALL)
+_GLM_ARGUMENT = re.compile(
+    r"<arg_key>\s*(?P<key>[\w.-]+)\s*</arg_key>\s*<arg_value>(?P<value>.*?)</arg_value>", re.DOTALL
+)
+# DeepSeek's marks have wide bars and a block for a blank; some programs print them in ASCII.
+_DEEPSEEK = re.compile(
+    r"<[|｜]tool[▁_ ]call[▁_ ]begin[|｜]>(?:\s*function<[|｜]tool[▁_ ]sep[|｜]>)?\s*(?P<name>[\w.-]+)\s*"
+    r"(?:<[|｜]tool[▁_ ]sep[|｜]>|```(?:json)?)(?P<arguments>.*?)"
+    r"<[|｜]tool[▁_ ]call[▁_ ]end[|｜]>",
+    re.DOTALL,
+)
+_QUOTE = "[\"'“”]"
+_NAMES = "(?:name|tool|tool_name|function|action|recipient_name)"
+_ARGUMENTS = f"(?:{'|'.join(_ARGUMENT_KEYS)})"
 # What shows that a call was meant, even where it cannot be read.
 _ATTEMPT = re.compile(
-    r"<(?:\w+:)?(?:tool_call|function_call|function=|invoke\b)|\[TOOL_CALLS\]|<\|python_tag\|>"
-    r"|[\"']tool_calls[\"']\s*:"
-    r"|\{\s*[\"']?(?:name|tool|tool_name|function)[\"']?\s*:\s*(?:[\"'][\w.-]+[\"']|\{)\s*,?\s*"
-    r"[\"']?(?:arguments|parameters|args|input|name|params)\b"
-    r"|[\"'](?:arguments|parameters)[\"']\s*:\s*\{",
-    re.IGNORECASE,
+    r"<(?:\w+:)?(?:tool_call|function_call|function=|invoke\b)|<\|python_tag\|>"
+    r"|<[|｜]tool[▁_ ]calls?[▁_ ](?:section[▁_ ])?begin[|｜]>|^[ \t]*```tool_code\b"
+    # An empty list of calls is no call.
+    r"|\[TOOL_CALLS\](?!\s*\[\s*\])"
+    rf"|{_QUOTE}tool_calls{_QUOTE}\s*:(?!\s*(?:\[\s*\]|null\b))"
+    rf"|\{{\s*{_QUOTE}?{_NAMES}{_QUOTE}?\s*:\s*(?:{_QUOTE}[\w.-]+{_QUOTE}|\{{)(?:\s*,)?\s*"
+    rf"{_QUOTE}?(?:{_ARGUMENTS}|name)\b"
+    # Without quotation marks: `{name: get, arguments: …`.
+    rf"|\{{\s*{_NAMES}\s*:\s*[\w.-]+\s*,\s*{_ARGUMENTS}\s*:"
+    rf"|{_QUOTE}(?:arguments|parameters){_QUOTE}\s*:\s*\{{"
+    # On lines: `Action: get` and `Action Input: …`, or YAML.
+    r"|^[ \t*_]{0,8}action[ \t*_]{0,8}:[ \t*_`]{0,8}(?!none\b|n/a\b|final\b)[\w.-]{1,64}+"
+    r"[ \t*_`]{0,8}\n\s*[*_]*action[ _]input\b"
+    rf"|^[ \t-]*{_NAMES}[ \t]*:[ \t]*[\w.-]+[ \t]*\n[ \t]*{_ARGUMENTS}[ \t]*:[ \t]*(?:\{{|\n[ \t]+\w+:)",
+    re.IGNORECASE | re.MULTILINE,
+)
+# An object that is cut off after its name: `{"name": "get", "argume`.
+_CUT = re.compile(
+    rf"\{{\s*{_QUOTE}{_NAMES}{_QUOTE}\s*:\s*{_QUOTE}[\w.-]+"
+    rf"(?:{_QUOTE}(?:\s*,\s*(?:{_QUOTE}(?P<key>\w*))?)?)?\Z"
 )
 _CALL_TAG = re.compile(r"</?tool_call>")
+_KEYWORD_CALL = re.compile(r"\w+\(\s*\w+\s*=")
 _LIST_OF_CALLS = re.compile(r"\[\s*[\w.]+\(")
 
 
@@ -74,7 +107,10 @@ def _is_call(value: Any) -> bool:
         return False
     if isinstance(value.get("function"), dict):
         return isinstance(value["function"].get("name"), str)
-    if not any(isinstance(value.get(key), str) for key in _NAME_KEYS):
+    if isinstance(value.get("action"), str) and "action_input" in value:
+        # LangChain gives its answer in the form of a call.
+        return str(value["action"]).casefold() != "final answer"
+    if not any(isinstance(value.get(key), str) for key in ("name", *_TOOL_KEYS)):
         return False
     # Every key for a name but `name` itself is enough: it says that a tool is meant.
     return not value.keys().isdisjoint((*_ARGUMENT_KEYS, *_TOOL_KEYS))
@@ -98,15 +134,26 @@ def _from_json(raw: Mapping[str, Any], start: int, end: int) -> Call:
     call = nested if isinstance(nested, dict) else raw
     name = next((call[key] for key in _NAME_KEYS if isinstance(call.get(key), str)), "")
     arguments: Any = next((call[key] for key in _ARGUMENT_KEYS if key in call), {})
+    if "recipient_name" in call:
+        name = name.removeprefix("functions.")
     return Call(name, parse_json(arguments) if isinstance(arguments, str) else arguments, start, end)
 
 
 def _marked_up(text: str) -> Iterator[Call]:
-    """The calls in the notations that resemble XML. Their values are texts."""
-    for whole, part in ((_FUNCTION, _PARAMETER), (_INVOKE, _INVOKED)):
+    """The calls in the notations that resemble XML. Their values are texts, unless the arguments are JSON.
+
+    Raises ValueError for arguments that are broken JSON.
+    """
+    for whole, part in ((_FUNCTION, _PARAMETER), (_INVOKE, _INVOKED), (_GLM, _GLM_ARGUMENT)):
         for match in whole.finditer(text):
-            arguments = {item["key"]: item["value"] for item in part.finditer(match["body"])}
+            if match["body"].lstrip().startswith("{"):
+                # Llama 3.1: `<function=get>{"city": "Oslo"}</function>`.
+                yield Call(match["name"], parse_json(match["body"]), *match.span())
+                continue
+            arguments = {item["key"]: item["value"].strip() for item in part.finditer(match["body"])}
             yield Call(match["name"], arguments, *match.span(), typed=False)
+    for match in _DEEPSEEK.finditer(text):
+        yield Call(match["name"], parse_json(match["arguments"].rstrip("`\n ")), *match.span())
 
 
 def _pythonic(text: str) -> Iterator[Call]:
@@ -130,7 +177,7 @@ def _pythonic(text: str) -> Iterator[Call]:
 def _json_calls(value: Any, names: frozenset[str]) -> list[dict[str, Any]]:
     """The calls of a JSON value; `{"name": …}` alone is one where that is one of the tools `names`."""
     calls = list(_flat(value))
-    if not calls and isinstance(value, dict) and set(value) == {"name"} and value["name"] in names:
+    if not calls and isinstance(value, dict) and set(value) == {"name"} and value["name"] in tuple(names):
         return [value]
     return calls
 
@@ -214,6 +261,38 @@ def _wrong(call: Call, wanted: Mapping[str, Any]) -> str:
     return f"unasked {', '.join(extra)[:60]}" if extra else ""
 
 
+def _is_keyword_call(text: str) -> bool:
+    """Whether a text is `get_weather(city="Oslo")` and nothing else. `get(Oslo)` is none."""
+    text = text.strip(" \n`")
+    if not _KEYWORD_CALL.match(text) or not text.endswith(")"):
+        return False
+    try:
+        node = ast.parse(text, mode="eval").body
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.args:
+            return False
+        for word in node.keywords:
+            ast.literal_eval(word.value)
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        return False
+    # A function of Python itself, such as `dict(a=1)`, is no tool.
+    named = bool(node.keywords) and all(word.arg for word in node.keywords)
+    return named and not hasattr(builtins, node.func.id)
+
+
+def _attempt(answer: str) -> str:
+    """The text that shows that a call was meant, even where it cannot be read; else ''."""
+    if match := _ATTEMPT.search(answer):
+        return match[0]
+    cut = _CUT.search(answer.rstrip())
+    # Inside another object, as in `{"person": {"name": "Bob"`, it is data.
+    if cut and not answer[: cut.start()].rstrip("[ \n").endswith(('":', "},")):
+        key = (cut["key"] or "").casefold()
+        if any(argument.startswith(key) for argument in _ARGUMENT_KEYS):
+            return cut[0]
+    fenced = [body for language, body in fenced_blocks(answer) if language in ("", "python", "py")]
+    return next((text.strip() for text in (answer, *fenced) if _is_keyword_call(text)), "")
+
+
 def _no_call(answer: str) -> Outcome:
     """The answer calls no tool, and does not attempt to."""
     if not answer.strip():
@@ -224,8 +303,8 @@ def _no_call(answer: str) -> Outcome:
         return Outcome(False, f"attempted a call: {str(error)[:60]}")
     if calls:
         return Outcome(False, f"called {calls[0].name}", calls[0].name)
-    attempt = _ATTEMPT.search(answer)
-    return outcome(attempt is None, "no call", f"attempted a call: {attempt[0][:60]}" if attempt else "")
+    attempt = _attempt(answer)
+    return outcome(not attempt, "no call", f"attempted a call: {attempt[:60]}" if attempt else "")
 
 
 def check_tool_call(answer: str, params: Mapping[str, Any]) -> Outcome:
@@ -249,7 +328,7 @@ def check_tool_call(answer: str, params: Mapping[str, Any]) -> Outcome:
         calls = _not_taken_back(answer, calls)
     given = "; ".join(map(str, calls))[:200]
     if len(calls) != len(wanted):
-        attempt = "a broken call" if not calls and _ATTEMPT.search(answer) else f"{len(calls)} tool calls"
+        attempt = "a broken call" if not calls and _attempt(answer) else f"{len(calls)} tool calls"
         return Outcome(False, f"{attempt}, expected {len(wanted)}", given)
     try:
         mismatch = _mismatch(calls, wanted, bool(params.get("ordered")))
