@@ -2,10 +2,13 @@
 # Rules wire, scripts/ do, scripts/lib thinks. `snakemake --list-target-rules` names what can be asked for.
 
 
+# It reads the configuration itself, by YAML 1.2, and names its mistakes: before Snakemake does, by 1.1.
+include: "rules/common.smk"
+
+
 configfile: "config/config.yaml"
 
 
-include: "rules/common.smk"
 include: "rules/weights.smk"
 include: "rules/infer.smk"
 include: "rules/review.smk"

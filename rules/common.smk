@@ -5,6 +5,7 @@ from pathlib import Path
 
 from scripts.lib.announce import announce
 from scripts.lib.cell_state import drop_failed
+from scripts.lib.config import merged
 from scripts.lib.invocation import read_invocation
 from scripts.lib.machine import alone_in_checkout
 from scripts.lib.run_record import RUNS, current_run_id, summarise, summarise_failed
@@ -14,6 +15,7 @@ from scripts.lib.workflow import (
     SO_FAR_VARIABLE,
     TEMPLATES,
     check_for_cluster,
+    configuration_layers,
     for_targets,
     load_workflow,
     or_exit,
@@ -26,7 +28,9 @@ if INVOCATION.runs:
     or_exit(alone_in_checkout)
 if SO_FAR in INVOCATION.targets:
     os.environ[SO_FAR_VARIABLE] = "1"
-WORKFLOW = or_exit(lambda: load_workflow(for_targets(config, INVOCATION)))
+GIVEN = workflow.config_settings
+LAYERS = or_exit(lambda: configuration_layers(INVOCATION, GIVEN.configfiles, GIVEN.config))
+WORKFLOW = or_exit(lambda: load_workflow(for_targets(merged(LAYERS), INVOCATION), LAYERS))
 
 # Before anything looks for missing cells: what is dropped here is then run like any other of them.
 if "retry_failed" in INVOCATION.targets:

@@ -6,8 +6,7 @@ import argparse
 
 from scripts.lib.config import load_config
 from scripts.lib.errors import run_cli
-from scripts.lib.plan_files import LOCK_FILE
-from scripts.lib.registry_loader import load_registry
+from scripts.lib.plan_files import LOCK_FILE, registry_of
 from scripts.lib.weight_sources import make_weights
 from scripts.lib.weights import WeightsLock, facts
 
@@ -17,7 +16,7 @@ def main() -> int:
     parser.add_argument("model", help="a key under roles: whose model has a source")
     parser.add_argument("--lock", action="store_true", help=f"also write its fingerprint to {LOCK_FILE}")
     arguments = parser.parse_args()
-    registry = load_registry(load_config().registry)
+    registry = registry_of(load_config())
     model = registry.entry(arguments.model)
     path = make_weights(registry, model)
     if arguments.lock:

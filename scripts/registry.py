@@ -14,17 +14,17 @@ from scripts.lib.config import Config, load_config
 from scripts.lib.errors import BenchError, run_cli
 from scripts.lib.modes import expand_modes
 from scripts.lib.plan import Plan, Planner, make_plan
-from scripts.lib.plan_files import load_planner, pending
+from scripts.lib.plan_files import load_planner, pending, registry_of
 from scripts.lib.prediction import hours_text, read_measured, shard_seconds
 from scripts.lib.records import write_atomic
 from scripts.lib.registry_docs import PAGE_FILE, SCHEMA_FILE, json_schema, page
 from scripts.lib.registry_edit import fitting_drafts, fitting_targets, propose_entry, propose_key, text_diff, with_entry
-from scripts.lib.registry_loader import Model, load_registry
+from scripts.lib.registry_loader import Model
 from scripts.lib.weights import facts
 
 
 def _add(config: Config, arguments: argparse.Namespace) -> int:
-    registry, path = load_registry(config.registry), arguments.weights
+    registry, path = registry_of(config), arguments.weights
     if not path.is_file():
         raise BenchError(f"{path}: no such file")
     found = facts(path)
@@ -34,7 +34,7 @@ def _add(config: Config, arguments: argparse.Namespace) -> int:
     draft_file = registry.path.with_suffix(".proposed.yaml")
     try:
         draft_file.write_text(text, encoding="utf-8")
-        proposed = load_registry(draft_file)
+        proposed = registry_of(replace(config, registry=draft_file))
     finally:
         draft_file.unlink(missing_ok=True)
     planner = replace(load_planner(config), registry=proposed)

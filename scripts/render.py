@@ -8,8 +8,8 @@ from pathlib import Path
 from scripts.lib.config import load_config
 from scripts.lib.errors import BenchError, run_cli, suggest
 from scripts.lib.pages import pages
+from scripts.lib.plan_files import registry_of
 from scripts.lib.records import write_atomic
-from scripts.lib.registry_loader import load_registry
 from scripts.lib.results import load_parts
 
 
@@ -20,7 +20,7 @@ def main() -> int:
     )
     wanted = parser.parse_args().page
     config = load_config()
-    known = pages(load_registry(config.registry), load_parts(config))
+    known = pages(registry_of(config), load_parts(config))
     for unknown in (page for page in wanted if page not in known):
         raise BenchError(f"no page '{unknown}'{suggest(unknown, known)}")
     for page in wanted or known:

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from tabulate import tabulate
@@ -14,9 +15,9 @@ from tqdm import tqdm
 from scripts.lib.config import load_config
 from scripts.lib.errors import BenchError, run_cli
 from scripts.lib.gguf_header import Header
-from scripts.lib.plan_files import LOCK_FILE
+from scripts.lib.plan_files import LOCK_FILE, registry_of
 from scripts.lib.registry_check import Finding, Verdict, compare
-from scripts.lib.registry_loader import Model, Registry, load_registry
+from scripts.lib.registry_loader import Model, Registry
 from scripts.lib.weights import WeightsFacts, WeightsLock, facts, with_sha256
 
 HEADERS = ("model", "line", "fact", "registry", "file", "verdict")
@@ -66,7 +67,8 @@ def _described(model: Model, found: WeightsFacts) -> list[str]:
 
 def main() -> int:
     arguments = _arguments()
-    registry = load_registry(arguments.registry or load_config().registry)
+    config = load_config()
+    registry = registry_of(replace(config, registry=arguments.registry or config.registry))
     lock, counts = WeightsLock.load(LOCK_FILE), Counter[str]()
     table, described, broken = [], [], []
     for model, found in _present(registry, arguments.model, arguments.sha256):

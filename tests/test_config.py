@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import copy
+import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from scripts.lib.config import CONFIG_FILE, load_config, matches, merge, parse_config, typed_like
+from scripts.lib.config import (
+    CONFIG_FILE,
+    CONFIG_VARIABLE,
+    load_config,
+    matches,
+    merge,
+    merged,
+    parse_config,
+    read_config_file,
+    read_layers,
+    typed_like,
+)
 from scripts.lib.errors import BenchError, InputErrors
+from scripts.lib.invocation import read_invocation
+from scripts.lib.workflow import configuration_layers
 
 GOOD = yaml.safe_load(CONFIG_FILE.read_text())
 
@@ -82,3 +99,180 @@ def test_numbers_inside_a_mapping_of_the_command_line_are_numbers() -> None:
     assert over["sampling"] == {"top_p": 0.9, "seed": 7, "temperature": None}
     assert over["tiers"] == [2, 3] and over["models"] == ["123"]
     assert parse_config(merge(GOOD, over)).sampling.top_p == 0.9
+
+
+# --- YAML 1.2, and nothing said twice --------------------------------------------------------------------------------
+
+
+def over(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    return file
+
+
+def test_the_shipped_files_mean_the_same_in_both_versions_of_yaml() -> None:
+    for file in sorted(Path("config").glob("*.yaml")):
+        assert read_config_file(file) == yaml.safe_load(file.read_text()), file
+
+
+def test_a_config_file_is_yaml_1_2(tmp_path: Path) -> None:
+    config = load_config((over(tmp_path, "sampling: {seed: 010}\npreflight: off\ntimeouts: {cell_s: 1e3}\n"),))
+    assert (config.sampling.seed, config.preflight, config.cell_timeout_s) == (10, "off", 1000.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("timeouts:\n  cell_s: 10:00\n", ":2: timeouts.cell_s: expected a value of type number, found '10:00'"),
+        ("sample: 1_000\n", ":1: sample: expected a value of type integer, found '1_000'"),
+        ("sample: 0x10\n", ":1: sample: expected a value of type integer, found '0x10'"),
+        ("context: {flash_attention: on}\n", ":1: context.flash_attention: expected true or false, found 'on'"),
+        ("preflight: no\n", ":1: preflight: unknown value 'no'; known: off, refuse, tag"),
+        ("sampling:\n  seed: 1\n  sede: 2\n", ":3: sampling.sede: unknown key; did you mean 'seed'?"),
+        ("tiers: [1]\nmodels:\n  - 7\n", ":2: models.0: expected a value of type string, found 7"),
+    ],
+)
+def test_a_mistake_has_its_file_and_line(tmp_path: Path, text: str, message: str) -> None:
+    file = over(tmp_path, text)
+    with pytest.raises(InputErrors) as caught:
+        load_config((file,))
+    assert str(caught.value) == f"{file}{message}"
+
+
+def test_a_mistake_is_told_of_the_file_that_says_it(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    first.write_text("sampling:\n  seed: -1\n  top_p: 7\n")
+    second.write_text("repeats: 0\nsampling: {top_p: 1}\n")
+    with pytest.raises(InputErrors) as caught:
+        load_config((first, second))
+    assert [problem.file for problem in caught.value.problems] == [f"{second}:1", f"{first}:2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "line", "first"),
+    [
+        ("sampling: {seed: 1}\nrepeats: 2\nsampling: {top_p: 0.5}\n", "sampling", 3, 1),
+        ("decoding:\n  speed_sample: 1\n  speed_sample: 2\n", "decoding.speed_sample", 3, 2),
+        ("judge:\n  claude:\n    max_usd: 1\n    max_usd: 900\n", "judge.claude.max_usd", 4, 3),
+        ('{"sample": 1,\n "sample": 2}\n', "sample", 2, 1),
+    ],
+)
+def test_a_key_said_twice_is_an_error(tmp_path: Path, text: str, place: str, line: int, first: int) -> None:
+    file = over(tmp_path, text)
+    with pytest.raises(InputErrors) as caught:
+        load_config((file,))
+    assert str(caught.value) == f"{file}:{line}: {place}: duplicate key (first on line {first})"
+
+
+def test_a_key_said_twice_ends_a_command_with_one_message(tmp_path: Path) -> None:
+    file = over(tmp_path, "sampling: {seed: 1}\nsampling: {top_p: 0.5}\n")
+    argv = [sys.executable, "-m", "scripts.plan", "--configfile", str(file)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, f"error: {file}:2: sampling: duplicate key (first on line 1)\n")
+
+
+def _numbers(raw: dict[str, Any], path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = []
+    for key, value in raw.items():
+        if isinstance(value, dict):
+            found += _numbers(value, (*path, key))
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            found.append((*path, key))
+    return found
+
+
+@pytest.mark.parametrize("path", [*_numbers(GOOD), ("sampling", "temperature")], ids=".".join)
+def test_no_number_is_nan_or_without_end(tmp_path: Path, path: tuple[str, ...]) -> None:
+    place = ".".join(path)
+    for number in (float("nan"), float("inf"), -float("inf")):
+        raw = changed(**{"__".join(path): number})
+        with pytest.raises(InputErrors) as caught:
+            parse_config(raw)
+        assert str(caught.value) == f"config/config.yaml: {place}: expected a finite number, found {number}"
+    for text in (".nan", ".inf", "-.inf", "nan", "1e999"):
+        nested: Any = text
+        for key in reversed(path):
+            nested = f"{{{key}: {nested}}}" if key != path[0] else f"{key}: {nested}\n"
+        file = over(tmp_path, nested)
+        with pytest.raises(InputErrors, match=rf"{file}:1: {place}: expected .* found '?(-?\.?(nan|inf))'?$"):
+            load_config((file,))
+
+
+def test_a_handed_down_nan_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CONFIG_VARIABLE, json.dumps(changed(judge__claude__max_usd=float("nan"))))
+    with pytest.raises(InputErrors, match=r"judge\.claude\.max_usd: expected a finite number, found nan"):
+        load_config()
+
+
+def given(tmp_path: Path, *arguments: str) -> dict[str, Any]:
+    """The configuration of a call of Snakemake, as the Snakefile sees it."""
+    from snakemake.cli import parse_args
+    from snakemake.cli import parse_config as snakemakes
+
+    _, asked = parse_args(["-n", *arguments])
+    files = [file.absolute() for file in asked.configfile]
+    layers = configuration_layers(read_invocation(["-n", *arguments]), files, snakemakes(asked.config))
+    parse_config(merged(layers), sources=layers)
+    return merged(layers)
+
+
+@pytest.mark.parametrize(
+    ("setting", "place", "value"),
+    [
+        ("sample=010", "sample", 10),
+        ("preflight=off", "preflight", "off"),
+        ("sampling={seed: 010, temperature: null}", "sampling.seed", 10),
+        ("sampling={'seed': '7'}", "sampling.seed", 7),
+        ("timeouts={cell_s: 1e3}", "timeouts.cell_s", 1000.0),
+        ("hardware=123", "hardware", "123"),
+        ("models=[123, '*']", "models", ["123", "*"]),
+        ("tiers=[1, 02]", "tiers", [1, 2]),
+        ("server_binary=10:00", "server_binary", "10:00"),
+        ("judge={claude: {max_usd: 010}}", "judge.claude.max_usd", 10),
+    ],
+)
+def test_a_setting_of_the_command_line_means_what_it_means_in_a_file(
+    tmp_path: Path, setting: str, place: str, value: object
+) -> None:
+    found: Any = given(tmp_path, "--config", setting)
+    for key in place.split("."):
+        found = found[key]
+    assert found == value and type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("sample=1_000", "--config: sample: expected a value of type integer, found '1_000'"),
+        ("sample=10:00", "--config: sample: expected a value of type integer, found '10:00'"),
+        ("timeouts={cell_s: nan}", "--config: timeouts.cell_s: expected a value of type number, found 'nan'"),
+        (
+            "judge={claude: {max_usd: .nan}}",
+            "--config: judge.claude.max_usd: expected a value of type number, found '.nan'",
+        ),
+        ("judge={claude: {max_usd: 1e999}}", "--config: judge.claude.max_usd: expected a finite number, found inf"),
+        ("preflight=False", "--config: preflight: unknown value 'False'; known: off, refuse, tag"),
+        ("sampling={seed: 1, seed: 2}", "--config: sampling.seed: duplicate key"),
+        ("sampling=[1", "--config: sampling: expected a value of type object, found '[1'"),
+        ("modles=[x]", "--config: modles: unknown key; did you mean 'models'?"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_told_of_it(tmp_path: Path, setting: str, message: str) -> None:
+    with pytest.raises(InputErrors) as caught:
+        given(tmp_path, "--config", setting)
+    assert str(caught.value) == message
+
+
+def test_snakemakes_reading_of_a_file_is_not_taken(tmp_path: Path) -> None:
+    file = over(tmp_path, "sampling: {seed: 010}\npreflight: off\nsample: 7\n")
+    found = given(tmp_path, "--configfile", str(file), "--config", "sample=9")
+    assert (found["sampling"]["seed"], found["preflight"], found["sample"]) == (10, "off", 9)
+    file.write_text("sampling: {seed: 1}\nsampling: {top_p: 0.5}\n")
+    with pytest.raises(InputErrors, match=r"mine\.yaml:2: sampling: duplicate key \(first on line 1\)"):
+        given(tmp_path, "--configfile", str(file))
+
+
+def test_settings_that_are_not_on_our_command_line_are_taken_as_snakemake_has_them() -> None:
+    layers = configuration_layers(read_invocation(["-n"]), [], {"sample": 5, "sampling": {"seed": "7"}})
+    assert merged(layers)["sample"] == 5 and merged(layers)["sampling"]["seed"] == 7
+    assert re.fullmatch(r"[^:]+", layers[-1].file) and len(read_layers(())) == 1

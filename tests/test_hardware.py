@@ -54,6 +54,32 @@ def test_each_pin_is_checked(tmp_path: Path, text: str, message: str) -> None:
         load_hardware("x", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("threads: 4\nnice: 1\nthreads: 8\n", "x.yaml:3: threads: duplicate key (first on line 1)"),
+        ("threads: 4\nopenmp:\n  OMP_A: 1\n  OMP_A: 2\n", "x.yaml:4: openmp.OMP_A: duplicate key (first on line 3)"),
+        ("threads: 1:30\n", "x.yaml:1: threads: expected a number of threads of at least 1, found '1:30'"),
+        ("threads: 4\nstrict: off\n", "x.yaml:2: strict: expected true or false, found 'off'"),
+        ("threads: 4\nbandwidth_gb_per_s: .inf\n", "x.yaml:2: bandwidth_gb_per_s: expected GB/s above 0, found '.inf'"),
+        ("threads: 4\nbandwidth_gb_per_s: .nan\n", "x.yaml:2: bandwidth_gb_per_s: expected GB/s above 0, found '.nan'"),
+        ("threads: 4\nbandwidth_gb_per_s: 1e999\n", "x.yaml:2: bandwidth_gb_per_s: expected GB/s above 0, found inf"),
+        ("- 4\n", "x.yaml: expected a mapping at the top, found list"),
+        ("threads: [4\n", "not YAML"),
+    ],
+)
+def test_a_profile_is_yaml_1_2_and_says_nothing_twice(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(InputErrors) as caught:
+        load_hardware("x", tmp_path)
+    assert message in str(caught.value)
+
+
+def test_a_number_with_a_leading_zero_is_decimal(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text("threads: 010\n")
+    assert load_hardware("x", tmp_path).threads == 10
+
+
 def test_auto_takes_one_cpu_of_each_core_and_all_memory_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usable = sorted(os.sched_getaffinity(0))
     if len(usable) < 2:

@@ -129,6 +129,13 @@ def test_a_generated_context_and_an_image_are_part_of_what_is_frozen(tmp_path: P
     assert changed == {"long_context/t1_q2_log_level", "vl/t2_q4_clock"}
 
 
+def test_a_question_frozen_twice_is_an_error(folder: Path) -> None:
+    entry = "{digest: '0123456789ab', since: '2026-01-01'}"
+    (folder / "MANIFEST.yaml").write_text(f"questions:\n  math/x: {entry}\n  math/x: {entry}\n")
+    with pytest.raises(BenchError, match=r"MANIFEST\.yaml:3: questions\.math/x: duplicate key \(first on line 2\)"):
+        read_manifest(folder)
+
+
 def test_a_damaged_manifest_is_named(folder: Path) -> None:
     (folder / "MANIFEST.yaml").write_text("questions: {math/x: {digest: short, since: today}}\n")
     done = run("lint", folder)

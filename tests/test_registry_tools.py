@@ -18,6 +18,7 @@ from scripts.lib.registry_check import compare, contradictions
 from scripts.lib.registry_edit import fitting_drafts, fitting_targets, propose_entry, propose_key, text_diff, with_entry
 from scripts.lib.registry_loader import Model, load_registry
 from scripts.lib.weights import WeightsFacts, facts
+from scripts.lib.yaml_source import read_yaml
 from tests.test_modes import model
 from tests.test_plan import REGISTRY
 from tests.tiny_models import CONTEXT, EXPERTS_USED, write_model
@@ -239,7 +240,7 @@ def test_planning_everything_with_79_questions_takes_seconds_and_little_memory(t
     prompts = tmp_path / "prompts"
     prompts.mkdir()
     for suite, count in zip(SUITES, (12, 12, 11, 11, 11, 11, 11), strict=True):
-        raw = yaml.safe_load(Path(f"benchmarks/prompts/v1/{suite}.yaml").read_text(encoding="utf-8"))
+        raw = read_yaml(Path(f"benchmarks/prompts/v1/{suite}.yaml")).value
         shipped = list(raw["prompts"].values())
         raw["prompts"] = {f"q{n}": shipped[n % len(shipped)] for n in range(count)}
         (prompts / f"{suite}.yaml").write_text(yaml.safe_dump(raw))

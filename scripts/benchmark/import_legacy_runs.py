@@ -18,8 +18,9 @@ from scripts.lib.legacy.history import Unplaced, read_history
 from scripts.lib.legacy.page import LegacyPage
 from scripts.lib.legacy.store import SOURCES, SUPERSEDED, archive_root, replace, stage
 from scripts.lib.legacy.tables import Imported, history_tables
+from scripts.lib.plan_files import registry_of
 from scripts.lib.records import write_atomic
-from scripts.lib.registry_loader import Registry, load_registry
+from scripts.lib.registry_loader import Registry
 from scripts.lib.render import render
 
 
@@ -50,7 +51,7 @@ def main() -> int:
     parser.add_argument("--profile", default=PROFILE, help=f"a profile of config/hardware/ (default: {PROFILE})")
     arguments = parser.parse_args()
     load_hardware(arguments.profile)
-    history, registry = HISTORY / arguments.profile, load_registry(load_config().registry)
+    history, registry = HISTORY / arguments.profile, registry_of(load_config())
     if arguments.folder is None and not history.is_dir():
         raise BenchError(f"nothing was imported as '{arguments.profile}' yet: name the predecessor's folder")
     root = archive_root(arguments.folder) if arguments.folder is not None else None

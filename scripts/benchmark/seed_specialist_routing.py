@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from scripts.lib.config import CONFIG_FILE, merge, parse_config, read_config_file
+from scripts.lib.config import merged, parse_config, read_layers
 from scripts.lib.errors import BenchError, run_cli
 from scripts.lib.hardware import load_hardware
 from scripts.lib.plan_files import load_planner
@@ -145,9 +145,9 @@ def main() -> int:
         raise BenchError("say what to do: --3way (run a sample) or --stats (show what the samples say)")
     if arguments.sample_size < 1:
         raise BenchError(f"--sample-size: expected at least 1 question per suite, found {arguments.sample_size}")
-    raw = read_config_file(CONFIG_FILE)
-    for file in arguments.configfile:
-        raw = merge(raw, read_config_file(file))
+    layers = read_layers(arguments.configfile)
+    raw = merged(layers)
+    parse_config(raw, sources=layers)
     if arguments.hardware:
         raw["hardware"] = arguments.hardware
     code = _run(raw, arguments) if arguments.three_way else 0

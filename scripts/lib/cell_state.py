@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.config import CONFIG_FILE, Config, matches, merge, parse_config, read_config_file
+from scripts.lib.config import CONFIG_FILE, Config, matches, merged, parse_config, read_layers
 from scripts.lib.errors import BenchError
 from scripts.lib.hardware import load_hardware, profile_names
 from scripts.lib.modes import expand_modes
@@ -206,12 +206,12 @@ def _all_questions(config: Config) -> Config:
 
 def _configurations(active: Config, folder: Path = CONFIG_FILE.parent) -> Iterator[Config]:
     """The active configuration, the plain one, and each file of `config/` laid over it."""
-    base = read_config_file(CONFIG_FILE)
     yield active
-    yield parse_config(base)
+    yield parse_config(merged(plain := read_layers(())), sources=plain)
     for file in sorted(folder.glob("*.yaml")):
         if file.name not in NOT_RUN_CONFIGURATIONS:
-            yield parse_config(merge(base, read_config_file(file)), file=str(file))
+            layers = read_layers((file,))
+            yield parse_config(merged(layers), file=str(file), sources=layers)
 
 
 def _planners(active: Config) -> Iterator[Planner]:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from scripts.lib.errors import BenchError, InputErrors, Problem, suggest
+from scripts.lib.errors import InputErrors, Problem, suggest
 from scripts.lib.judge_config import JudgeConfig, parse_judge
-from scripts.lib.yaml_source import plain_value
+from scripts.lib.yaml_source import Source, plain_value, read_argument, read_whole
 
 CONFIG_FILE = Path("config/config.yaml")
 SCHEMA_FILE = Path("config/config.schema.yaml")
 CONFIG_VARIABLE = "EPYC_BENCH_CONFIG"
+COMMAND_LINE = "--config"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,24 +101,40 @@ def _known_keys(schema: Mapping[str, Any], path: list[str | int]) -> list[str]:
     return list(schema.get("properties", {}))
 
 
-def _explain(error: ValidationError, schema: Mapping[str, Any], file: str) -> Iterator[Problem]:
-    place = ".".join(str(part) for part in error.absolute_path)
+def _explain(error: ValidationError, schema: Mapping[str, Any], where: Callable[[str], str]) -> Iterator[Problem]:
+    place = _place(error.absolute_path)
     if error.validator == "additionalProperties":
         known = _known_keys(schema, list(error.absolute_path))
         found: Mapping[str, Any] = dict(error.instance)  # type: ignore[arg-type]
         for key in sorted(set(found) - set(known), key=str):
-            where = f"{place}.{key}" if place else str(key)
-            yield Problem(file, where, f"unknown key{suggest(key, known)}")
+            unknown = f"{place}.{key}" if place else str(key)
+            yield Problem(where(unknown), unknown, f"unknown key{suggest(key, known)}")
     elif error.validator == "oneOf":
         known = ["embedded", "server"]
-        yield Problem(file, place, f"unknown value {error.instance!r}{suggest(error.instance, known)}")
+        yield Problem(where(place), place, f"unknown value {error.instance!r}{suggest(error.instance, known)}")
     elif error.validator == "enum":
         known = [str(value) for value in error.validator_value]  # type: ignore[union-attr]
-        yield Problem(file, place, f"unknown value {error.instance!r}{suggest(error.instance, known)}")
+        yield Problem(where(place), place, f"unknown value {error.instance!r}{suggest(error.instance, known)}")
     elif error.validator == "required":
-        yield Problem(file, place, error.message.replace("is a required property", "is missing"))
+        yield Problem(where(place), place, error.message.replace("is a required property", "is missing"))
     else:
-        yield Problem(file, place, f"expected {_expected(error)}, found {error.instance!r}")
+        yield Problem(where(place), place, f"expected {_expected(error)}, found {error.instance!r}")
+
+
+def _place(path: Iterable[str | int]) -> str:
+    return ".".join(str(part) for part in path)
+
+
+def _not_finite(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str, float]]:
+    """Place and value of every number that is none, or has no end: NaN passes every limit, an infinity lifts it."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield _place(path), value
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _not_finite(part, (*path, key))
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            yield from _not_finite(part, (*path, index))
 
 
 def _expected(error: ValidationError) -> str:
@@ -130,15 +148,34 @@ def _expected(error: ValidationError) -> str:
     }
     kind = str(error.validator)
     value = error.validator_value
+    if (kind, value) == ("type", "boolean"):
+        return "true or false"
     shown = " or ".join(value) if isinstance(value, list) else value
     return f"{words.get(kind, kind)} {shown}"
 
 
-def parse_config(raw: Mapping[str, Any], file: str = str(CONFIG_FILE), schema_file: Path = SCHEMA_FILE) -> Config:
-    """Check a merged configuration and make it typed. Raises InputErrors with every problem found."""
-    schema = yaml.safe_load(schema_file.read_text(encoding="utf-8"))
+def _problems(raw: Mapping[str, Any], schema_file: Path, where: Callable[[str], str]) -> Iterator[Problem]:
+    schema = read_whole(schema_file).value
+    numbers = dict(_not_finite(raw))
+    for place, number in numbers.items():
+        yield Problem(where(place), place, f"expected a finite number, found {number}")
     errors = sorted(Draft202012Validator(schema).iter_errors(raw), key=lambda e: [str(p) for p in e.absolute_path])
-    problems = [problem for error in errors for problem in _explain(error, schema, file)]
+    for error in errors:
+        if _place(error.absolute_path) not in numbers:
+            yield from _explain(error, schema, where)
+
+
+def parse_config(
+    raw: Mapping[str, Any],
+    file: str = str(CONFIG_FILE),
+    schema_file: Path = SCHEMA_FILE,
+    sources: Sequence[Source] = (),
+) -> Config:
+    """Check a merged configuration and make it typed. Raises InputErrors with every problem found.
+
+    `sources`: what was merged, in order, for the file and line of a problem; where none of them says it, `file` is named.
+    """
+    problems = list(_problems(raw, schema_file, lambda place: _where(sources, place) or file))
     if problems:
         raise InputErrors(problems)
     return Config(
@@ -183,15 +220,42 @@ def typed_like(base: Any, value: Any) -> Any:
     return plain_value(value) if isinstance(value, str) and not isinstance(base, str) else value
 
 
+def _where(sources: Sequence[Source], place: str) -> str:
+    """`file:line` of a setting, or of the nearest one above it: where it was said last. Empty where nobody says it."""
+    while place:
+        for source in reversed(sources):
+            if place in source.lines:
+                line = source.lines[place]
+                return f"{source.file}:{line}" if line else source.file
+        place = place.rpartition(".")[0]
+    return ""
+
+
 def read_config_file(path: Path) -> dict[str, Any]:
-    """One configuration file as plain values. Raises BenchError where it is no mapping."""
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise BenchError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(raw, dict):
-        raise BenchError(f"{path}: expected a mapping of settings, found {type(raw).__name__}")
-    return raw
+    """One configuration file as plain values, by YAML 1.2. Raises InputErrors where it is no mapping or says a key twice."""
+    value: dict[str, Any] = read_whole(path).value
+    return value
+
+
+def read_layers(files: Iterable[Path], settings: Iterable[str] = ()) -> tuple[Source, ...]:
+    """config.yaml, the files laid over it, and the `KEY=VALUE` settings of a command line. Raises InputErrors.
+
+    A setting's scalars are read as those of a file, by YAML 1.2, save where config.yaml has a text: there they are text.
+    """
+    layers = [read_whole(file) for file in (CONFIG_FILE, *files)]
+    for setting in settings:
+        name, _, text = setting.partition("=")
+        # Snakemake takes the quotes off, too.
+        given = read_argument(name, text.strip("'\""), COMMAND_LINE)
+        if given.problems:
+            raise InputErrors(given.problems)
+        layers.append(replace(given, value=typed_like(layers[0].value, given.value)))
+    return tuple(layers)
+
+
+def merged(layers: Iterable[Source]) -> dict[str, Any]:
+    """The layers laid on one another."""
+    return reduce(merge, (layer.value for layer in layers), {})
 
 
 def load_config(files: tuple[Path, ...] = (), variable: str = CONFIG_VARIABLE) -> Config:
@@ -199,7 +263,5 @@ def load_config(files: tuple[Path, ...] = (), variable: str = CONFIG_VARIABLE) -
     handed_down = os.environ.get(variable)
     if handed_down and not files:
         return parse_config(json.loads(handed_down))
-    raw = read_config_file(CONFIG_FILE)
-    for file in files:
-        raw = merge(raw, read_config_file(file))
-    return parse_config(raw, file=str(files[-1]) if files else str(CONFIG_FILE))
+    layers = read_layers(files)
+    return parse_config(merged(layers), file=layers[-1].file, sources=layers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -13,7 +13,7 @@ from scripts.lib.registry_keys import Section, Unknown
 from scripts.lib.yaml_source import Source
 
 
-def _is_misspelt(key: str, known: tuple[str, ...]) -> bool:
+def is_misspelt(key: str, known: Iterable[str]) -> bool:
     """True when a slip or two (none in the shortest words) makes it a known key; a longer word of the same stem is no slip."""
     return any(DamerauLevenshtein.distance(key, name) <= min(2, len(key) // 3) for name in known)
 
@@ -36,7 +36,7 @@ class Fields:
     def _unknown(self, key: str, section: Section) -> None:
         if section.unknown is Unknown.PASS:
             return
-        if section.unknown is Unknown.ERROR or _is_misspelt(key, section.names):
+        if section.unknown is Unknown.ERROR or is_misspelt(key, section.names):
             self.problem(key, f"unknown key{suggest(key, section.names)}")
         else:
             self.warn(key, "unknown key: carried through, not used here")

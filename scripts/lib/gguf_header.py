@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.architectures import recurrent_keys
 from scripts.lib.errors import BenchError
 
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
@@ -36,7 +37,8 @@ class Header:
     """What planning needs to know of a model. Sizes in tokens or counts; digests are 12 hex characters.
 
     `quant_mix`: tensors per type, most first, such as `Q4_1:210 F32:61`. `kv_elements`: of the KV cache per token, all
-    layers, at most (a sliding window needs fewer; 0: not told).
+    layers, at most (a sliding window needs fewer; 0: not told). `recurrent_key`: the metadata key that tells of recurrent
+    layers (empty: none does).
     """
 
     architecture: str
@@ -55,6 +57,7 @@ class Header:
     split_count: int
     quant_mix: str = ""
     kv_elements: int = 0
+    recurrent_key: str = ""
 
 
 class _Cursor:
@@ -233,14 +236,19 @@ def _short(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:12]
 
 
+def _kv_heads(values: _Values, arch: str, view: mmap.mmap) -> tuple[int, ...]:
+    """The KV heads layer by layer, where the file lists them."""
+    listed = values.raw.get(f"{arch}.attention.head_count_kv")
+    count, start, end = listed if isinstance(listed, tuple) else (0, 0, 0)
+    return struct.unpack(f"<{count}i", view[start:end]) if end - start == 4 * count else ()
+
+
 def _kv_elements(values: _Values, arch: str, view: mmap.mmap) -> int:
     """K and V of one token: layers x KV heads x (key + value width). Some models list the heads layer by layer."""
     heads, layers = values.raw.get(f"{arch}.attention.head_count"), values.number(f"{arch}.block_count") or 0
     kv_heads = values.raw.get(f"{arch}.attention.head_count_kv", heads)
     if isinstance(kv_heads, tuple):
-        count, start, end = kv_heads
-        fits = count and end - start == 4 * count
-        total = sum(struct.unpack(f"<{count}i", view[start:end])) if fits else 0
+        total = sum(_kv_heads(values, arch, view))
     else:
         total = layers * (kv_heads if isinstance(kv_heads, int) else 0)
     width = (values.number(f"{arch}.embedding_length") or 0) // heads if isinstance(heads, int) and heads else 0
@@ -268,6 +276,7 @@ def _make_header(values: _Values, view: mmap.mmap) -> Header:
         block_count=values.number(f"{arch}.block_count"),
         split_count=values.number("split.count") or 1,
         kv_elements=_kv_elements(values, arch, view),
+        recurrent_key=next(recurrent_keys(arch, values.raw, _kv_heads(values, arch, view)), ""),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import platform
 import re
@@ -11,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from scripts.lib.errors import BenchError, InputErrors, Problem, suggest
+from scripts.lib.errors import BenchError, InputErrors, suggest
+from scripts.lib.yaml_source import read_whole
 
 PROFILES = Path("config/hardware")
 NODES, CPUS = Path("/sys/devices/system/node"), Path("/sys/devices/system/cpu")
@@ -166,7 +166,7 @@ def _text(form: re.Pattern[str]) -> Callable[[object], bool]:
 
 
 def _is_bandwidth(value: object) -> bool:
-    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0)
+    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf)
 
 
 def _is_openmp(value: object) -> bool:
@@ -191,29 +191,31 @@ _FORMS: Mapping[str, tuple[Callable[[object], bool], str]] = {
 }
 
 
-def _check(raw: object, file: str) -> list[Problem]:
-    if not isinstance(raw, dict):
-        return [Problem(file, "", f"expected a mapping, found {type(raw).__name__}")]
-    problems = [Problem(file, str(key), f"unknown key{suggest(key, _FORMS)}") for key in raw if key not in _FORMS]
-    problems += [Problem(file, key, "is missing") for key in REQUIRED if key not in raw]
+def _mistakes(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(key, what is wrong with it)."""
+    for key in raw:
+        if key not in _FORMS:
+            yield key, f"unknown key{suggest(key, _FORMS)}"
+    for key in REQUIRED:
+        if key not in raw:
+            yield key, "is missing"
     for key, (fits, expected) in _FORMS.items():
         if key in raw and not fits(raw[key]):
-            problems.append(Problem(file, key, f"expected {expected}, found {raw[key]!r}"))
-    return problems or list(_check_together(raw, file))
+            yield key, f"expected {expected}, found {raw[key]!r}"
 
 
-def _check_together(raw: Mapping[str, Any], file: str) -> Iterator[Problem]:
+def _mistakes_together(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if raw.get("cpus") is None:
         if raw.get("strict"):
-            yield Problem(file, "strict", "needs cpus: which thread is to run on which CPU?")
+            yield "strict", "needs cpus: which thread is to run on which CPU?"
         return
     cpus = parse_cpus(str(raw["cpus"]))
     node_cpus = raw.get("node_cpus")
     if node_cpus is not None and node_cpus <= max(cpus):
-        yield Problem(file, "node_cpus", f"a node of {node_cpus} CPUs has no CPU {max(cpus)} (cpus: {raw['cpus']})")
+        yield "node_cpus", f"a node of {node_cpus} CPUs has no CPU {max(cpus)} (cpus: {raw['cpus']})"
     count, most = len(cpus), max(raw["threads"], raw.get("batch_threads", 0))
     if most > count:
-        yield Problem(file, "cpus", f"{most} threads on {count} CPUs: oversubscribed threads run many times slower")
+        yield "cpus", f"{most} threads on {count} CPUs: oversubscribed threads run many times slower"
 
 
 def _profile(name: str, raw: Mapping[str, Any]) -> Hardware:
@@ -246,11 +248,8 @@ def load_hardware(name: str, folder: Path = PROFILES) -> Hardware:
         if name == local.name:
             return local
         raise BenchError(f"hardware: no profile '{name}' in {folder}/{suggest(name, (*profile_names(folder), AUTO))}")
-    try:
-        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise BenchError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
-    problems = _check(raw, str(file))
-    if problems:
-        raise InputErrors(problems)
-    return _profile(name, raw)
+    source = read_whole(file)
+    found = list(_mistakes(source.value)) or list(_mistakes_together(source.value))
+    if found:
+        raise InputErrors(source.problem(key, message) for key, message in found)
+    return _profile(name, source.value)

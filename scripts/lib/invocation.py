@@ -22,12 +22,14 @@ class Invocation:
     """The targets named; whether it is a dry run; whether it is one job of another invocation (on a cluster's node).
 
     `runs`: jobs are run. Only then may anything be deleted: to list the rules must leave the results tree as it is.
+    `settings`: what `--config` gave, as `KEY=VALUE`, untouched.
     """
 
     targets: tuple[str, ...] = ()
     dry_run: bool = False
     is_job: bool = False
     runs: bool = False
+    settings: tuple[str, ...] = ()
 
 
 def read_invocation(arguments: Sequence[str]) -> Invocation:
@@ -43,4 +45,5 @@ def read_invocation(arguments: Sequence[str]) -> Invocation:
     is_job = bool(asked.target_jobs)
     shows = any(getattr(asked, name) not in (None, False) for name in SHOWN_INSTEAD) or asked.executor == "touch"
     dry_run = asked.dryrun or asked.executor == "dryrun"
-    return Invocation(tuple(asked.targets), dry_run, is_job, not (is_job or dry_run or shows))
+    runs = not (is_job or dry_run or shows)
+    return Invocation(tuple(asked.targets), dry_run, is_job, runs, tuple(asked.config or ()))

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from scripts.lib.architectures import HYBRID, RECURRENT_MOE, RECURRENT_NAMES
 from scripts.lib.registry_loader import Acceleration, Model
 
 DENSE_DRAFT_K = (4, 8, 16, 24, 32, 48)
@@ -22,7 +23,8 @@ SMALLEST_STABLE_EXPERTS = 4
 DEFAULT_BASELINE_EXPERTS = 8
 
 MOE = frozenset({"moe", "qwen3moe", "qwen3vlmoe", "mixtral", "deepseek2", "qwen35moe"})
-RECURRENT = frozenset({"ssm_moe_hybrid", "qwen3next"})
+# The catalogue calls some hybrids by llama.cpp's name and has them drafted for, qwen35moe: what it says of them stands.
+RECURRENT = (RECURRENT_NAMES | {HYBRID}) - MOE
 NOT_GENERATING = frozenset({"bert", "external_api"})
 
 SPECULATION = "speculative_decoding"
@@ -141,10 +143,12 @@ def reduced_expert_counts(baseline_experts: int) -> tuple[int, ...]:
 
 
 def full_experts(model: Model) -> int | None:
-    """The number of experts a token uses with no override, or None for a dense model."""
+    """The number of experts a token uses with no override, or None for a model without any."""
     if model.architecture not in MOE | RECURRENT:
         return None
-    return model.baseline_experts or model.acceleration.baseline_experts or DEFAULT_BASELINE_EXPERTS
+    said = model.baseline_experts or model.acceleration.baseline_experts
+    assumed = DEFAULT_BASELINE_EXPERTS if model.architecture in MOE | RECURRENT_MOE | {HYBRID} else None
+    return said or assumed
 
 
 def _dense(drafts: Iterable[str], allowed: Permissions) -> Iterator[Mode]:

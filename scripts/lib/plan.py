@@ -34,6 +34,7 @@ from scripts.lib.provenance import EngineIdentity
 from scripts.lib.records import CellId, digest
 from scripts.lib.registry_loader import Model, Registry
 from scripts.lib.scorers import ONLY_CHECKS, Scorer
+from scripts.lib.weights import ASSUMED
 
 CELLS = "benchmarks/results/cells"
 
@@ -238,6 +239,8 @@ class Planner:
     def shard(self, model: Model, mode: Mode) -> Shard | str:
         """The shard of one mode, or the reason why it cannot be planned."""
         weights, draft = self.weights[model.key], None
+        if mode.experts is not None and _lacks_experts(weights):
+            return f"no experts to reduce: the header of its weights ({model.path}) names none"
         if mode.draft is not None:
             draft = self.weights[mode.draft]
             if _lacks_draft(weights, draft):
@@ -258,6 +261,12 @@ class Planner:
         if weights.facts is None or (weights.projector is not None and weights.projector.facts is None):
             return True
         return mode.draft is not None and _lacks_draft(weights, self.weights[mode.draft])
+
+
+def _lacks_experts(weights: Weights) -> bool:
+    """True where the file itself is known, and has no experts: a hybrid need not have any."""
+    facts = weights.facts
+    return facts is not None and facts.fingerprint != ASSUMED and not facts.header.expert_count
 
 
 def _lacks_draft(weights: Weights, draft: Weights) -> bool:

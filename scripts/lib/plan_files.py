@@ -14,9 +14,10 @@ from scripts.lib.hardware import load_hardware
 from scripts.lib.judge_config import LOCAL, JudgeConfig
 from scripts.lib.plan import Cell, Plan, Planner, Shard, make_plan
 from scripts.lib.prompt_lengths import read_lengths
-from scripts.lib.prompt_loader import load_suites
+from scripts.lib.prompt_loader import load_suites, suite_names
 from scripts.lib.provenance import EngineIdentity, binary_identity, engine_identity
 from scripts.lib.registry_loader import Model, Registry, load_registry
+from scripts.lib.role_table import check_suites
 from scripts.lib.scorers import scorers_of
 from scripts.lib.weights import WeightsFacts, WeightsLock, facts
 
@@ -40,12 +41,18 @@ def _found(path: Path, name: str, lock: WeightsLock, fetchable: bool) -> Weights
     return Weights(lock.get(name), path, False, fetchable)
 
 
+def registry_of(config: Config) -> Registry:
+    """The registry that the configuration names, checked with the suites that it names."""
+    return load_registry(config.registry, suite_names(config.prompts))
+
+
 def load_planner(
     config: Config, assume_present: bool = False, hardware: str | None = None, lock_file: Path = LOCK_FILE
 ) -> Planner:
     """Read the registry, the suites, the hardware profile and the weights' facts that `config` names."""
-    registry = load_registry(config.registry)
+    registry = registry_of(config)
     suites = load_suites(config.prompts)
+    check_suites(suites)
     profile = load_hardware(hardware or config.hardware)
     lock = WeightsLock.load(lock_file)
     weights = {model.key: locate_weights(registry, model, lock) for model in registry.models.values()}

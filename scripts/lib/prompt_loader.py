@@ -8,22 +8,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-
-import yaml
 
 from scripts.lib.check_types import CHECK_PARAMETERS, mistakes
 from scripts.lib.context_generator import KIND_NAMES, ContextSpec, Needle
 from scripts.lib.errors import BenchError, InputErrors, Problem, suggest
 from scripts.lib.prompt_types import Check, Criterion, Question, Suite
+from scripts.lib.role_table import SUITES_FILE, role_table
 from scripts.lib.yaml_source import Source, read_yaml
 
 __all__ = ["Check", "Criterion", "Question", "Suite", "is_role_suite", "load_suite", "load_suites", "suites_for_roles"]
 
-SUITES_FILE = Path("config/suites.yaml")
+_SUITE_NAME = re.compile(r"^suite:[ \t]*['\"]?([\w.-]+)", re.MULTILINE)
 SUITE_KEYS = (
     *("version", "domain", "description", "created", "updated", "note", "notes", "prompts", "suite", "scoring_default"),
     *("questions", "inference_params"),
@@ -319,31 +317,38 @@ def load_suites(folder: Path) -> Mapping[str, Suite]:
     return MappingProxyType(dict(sorted(suites.items())))
 
 
-@lru_cache(maxsize=4)
-def _role_table(file: Path) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    raw = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return raw["only"], raw["roles"]
+def suite_names(folder: Path) -> frozenset[str]:
+    """The names of the suites in a folder, at a glance: nothing of them is checked."""
+    found = set[str]()
+    for file in folder.glob("*.yaml"):
+        named = _SUITE_NAME.search(file.read_text(encoding="utf-8", errors="replace"))
+        found.add(named[1] if named else file.stem)
+    return frozenset(found - {"MANIFEST"})
 
 
 def is_role_suite(name: str, file: Path = SUITES_FILE) -> bool:
     """True when the table of roles speaks of the suite; another one is asked where the configuration names it."""
-    return any(name in suites for part in _role_table(file) for suites in part.values())
+    return name in role_table(file).known_suites
 
 
 def roles_of_suite(name: str, file: Path = SUITES_FILE) -> tuple[str, ...]:
     """The roles that answer a suite, those first whose business it is most: by its place in their lists."""
+    table = role_table(file)
     roles = [
-        (suites.index(name), role) for part in _role_table(file) for role, suites in part.items() if name in suites
+        (suites.index(name), role)
+        for part in (table.only, table.roles)
+        for role, suites in part.items()
+        if name in suites
     ]
     return tuple(role for _, role in sorted(roles, key=lambda pair: pair[0]))
 
 
 def suites_for_roles(candidate_roles: tuple[str, ...], key: str, file: Path = SUITES_FILE) -> tuple[str, ...]:
     """The suites a model answers: the union over its roles, by the table in config/suites.yaml."""
-    only, table = _role_table(file)
-    roles = candidate_roles or tuple(role for role in (*only, *table) if key.startswith(f"{role}_"))
+    table = role_table(file)
+    roles = candidate_roles or tuple(role for role in (*table.only, *table.roles) if key.startswith(f"{role}_"))
     for role in roles:
-        if role in only:
-            return tuple(only[role])
-    found = [suite for role in roles for suite in table.get(role, ())]
+        if role in table.only:
+            return table.only[role]
+    found = [suite for role in roles for suite in table.roles.get(role, ())]
     return tuple(dict.fromkeys(found)) or ("general",)

@@ -13,11 +13,10 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
-import yaml
-
 from scripts.lib.errors import BenchError, Problem
 from scripts.lib.prompt_types import Question, Suite
 from scripts.lib.records import digest, write_atomic
+from scripts.lib.yaml_source import read_whole
 
 NAME = "MANIFEST.yaml"
 OWN = "written for this project"
@@ -48,12 +47,12 @@ def read_manifest(folder: Path) -> Mapping[str, Frozen] | None:
     file = folder / NAME
     if not file.is_file():
         return None
+    raw = read_whole(file).value
     try:
-        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
         entries = {
             str(name): Frozen(**{k: str(v) for k, v in entry.items()}) for name, entry in raw["questions"].items()
         }
-    except (yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
+    except (TypeError, KeyError, AttributeError) as error:
         raise BenchError(f"{file}: expected questions: {{suite/id: {{digest, since, provenance}}}}; {error}") from error
     for name, entry in entries.items():
         if not re.fullmatch(r"[0-9a-f]{12}", entry.digest):

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from scripts.lib.architectures import HYBRID, family, says_recurrent
 from scripts.lib.gguf_header import Header
 from scripts.lib.modes import MOE, RECURRENT, full_experts
+from scripts.lib.quant_names import bears_out, plain, tensor_kinds, tensor_types
 from scripts.lib.registry_loader import Model
 from scripts.lib.weights import WeightsFacts
 
-# llama.cpp's names of architectures with recurrent layers: the registry calls all but qwen3next ssm_moe_hybrid.
-HYBRID_HEADERS = frozenset(
-    {"qwen3next", "mamba", "mamba2", "jamba", "lfm2", "falcon-h1", "granitehybrid", "nemotron_h", "plamo2"}
-)
 # The registry rounds sizes, and writes GB where a tool showed GiB.
 SIZE_TOLERANCE = 0.1
 _GIB_PER_GB = 2**30 / 1e9
@@ -46,34 +43,28 @@ def _compare(fact: str, said: object, found: object, agrees: bool | None = None)
     return Finding(fact, "" if said is None else str(said), "" if found is None else str(found), verdict)
 
 
-def _quant(name: str) -> str:
-    """A quantisation's name without the marks that publishers add: `UD-Q4_K_XL` and `i1-Q4_K_M` are their base type."""
-    return re.sub(r"^(UD|I1)[-_]", "", name.upper()).replace("-", "_")
-
-
 def _same_quant(said: str, header: Header) -> bool:
-    """True when the names agree, or the quantisation named is (with a size letter or without) the commonest tensor type."""
-    wanted, named = _quant(said), _quant(header.quant)
-    if wanted == named or (
-        wanted in ("F16", "FP16", "BF16", "F32") and named.removeprefix("B") == wanted.replace("FP", "F")
-    ):
+    """True when the names agree, or the quantisation named is (with a size letter or without) a tensor type of the file."""
+    wanted, named = plain(said), plain(header.quant)
+    if wanted == named or (wanted in ("F16", "BF16", "F32") and named.removeprefix("B") == wanted):
         return True
-    types = {part.partition(":")[0] for part in header.quant_mix.split()}
-    base = re.sub(r"_(XXS|XS|S|M|L|XL|NL)$", "", wanted)
-    return base in types
+    return bool(tensor_kinds(wanted) & set(tensor_types(header))) or bears_out(header, said)
 
 
-def _same_architecture(model: Model, header: Header) -> bool:
+def _same_architecture(said: str, header: Header) -> bool:
     """The registry speaks of families (dense, moe, ssm_moe_hybrid) or of llama.cpp's own names."""
-    said, found, experts = model.architecture, header.architecture, header.expert_count or 0
-    recurrent = found in HYBRID_HEADERS
-    if said == found:
-        return True
-    if said == "dense":
-        return experts == 0 and not recurrent
-    if said == "ssm_moe_hybrid":
-        return recurrent
-    return said == "moe" and experts > 0 and not recurrent
+    word = family(header.architecture, header.recurrent_key, header.expert_count)
+    if says_recurrent(word):
+        return said == HYBRID or (said == header.architecture and says_recurrent(said))
+    return said in (word, header.architecture)
+
+
+def _described(header: Header) -> str:
+    """An architecture with the layers that its name may not tell of."""
+    word = family(header.architecture, header.recurrent_key, header.expert_count)
+    if not says_recurrent(word):
+        return header.architecture
+    return f"{header.architecture} (recurrent{f': {header.recurrent_key}' if header.recurrent_key else ''})"
 
 
 def compare(model: Model, facts: WeightsFacts) -> Iterator[Finding]:
@@ -83,7 +74,8 @@ def compare(model: Model, facts: WeightsFacts) -> Iterator[Finding]:
     fits = any(abs(size_gb / unit - model.size_gb) <= SIZE_TOLERANCE * model.size_gb for unit in (1.0, _GIB_PER_GB))
     experts = full_experts(model) if model.architecture in MOE | RECURRENT else None
     stated = model.baseline_experts or model.acceleration.baseline_experts or experts
-    yield _compare("architecture", model.architecture, header.architecture, _same_architecture(model, header))
+    same = not header.architecture or _same_architecture(model.architecture, header)
+    yield _compare("architecture", model.architecture, _described(header) if header.architecture else "", same)
     yield _compare("quant", model.quant, header.quant, _same_quant(model.quant, header))
     yield _compare("size_gb", f"{model.size_gb:g}", f"{size_gb:.3g}", fits)
     yield _compare("max_context", model.max_context, header.context_length)

@@ -12,11 +12,12 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
+from scripts.lib.architectures import family
 from scripts.lib.cell_spec import Weights
 from scripts.lib.errors import BenchError
-from scripts.lib.modes import RECURRENT, compatible_drafts
+from scripts.lib.modes import compatible_drafts
 from scripts.lib.plan import vocabulary_mismatch
-from scripts.lib.registry_check import HYBRID_HEADERS
+from scripts.lib.quant_names import known_name
 from scripts.lib.registry_loader import Model, Registry
 from scripts.lib.weights import WeightsFacts, without_part
 
@@ -41,12 +42,7 @@ def propose_key(path: Path, taken: Mapping[str, object]) -> str:
 
 def architecture_of(facts: WeightsFacts) -> str:
     """The registry's word for a header's architecture: it decides the decoding modes."""
-    header = facts.header
-    if header.architecture in HYBRID_HEADERS:
-        return "qwen3next" if header.architecture == "qwen3next" else "ssm_moe_hybrid"
-    if header.expert_count:
-        return "moe"
-    return header.architecture if header.architecture in ("bert", *RECURRENT) else "dense"
+    return family(facts.header.architecture, facts.header.recurrent_key, facts.header.expert_count)
 
 
 def _registry_path(registry: Registry, path: Path) -> str:
@@ -61,11 +57,11 @@ def propose_entry(registry: Registry, path: Path, facts: WeightsFacts) -> dict[s
     """An entry for these weights: tier by size, quantisation, architecture and experts out of the header."""
     header, size_gb = facts.header, round(facts.size_bytes / 1e9, 2 if facts.size_bytes < 1e10 else 1)
     tier = "D" if size_gb < DRAFT_LIMIT_GB else "C" if size_gb < RESIDENT_LIMIT_GB else "B"
-    architecture = architecture_of(facts)
+    architecture, quant = architecture_of(facts), known_name(header, without_part(path.stem), header.name)
     model: dict[str, Any] = {
         "name": header.name or path.stem,
         "path": _registry_path(registry, path),
-        "quant": header.quant or "unknown",
+        "quant": quant,
         "size_gb": size_gb,
         "architecture": architecture,
     }
@@ -77,7 +73,7 @@ def propose_entry(registry: Registry, path: Path, facts: WeightsFacts) -> dict[s
         model["baseline_experts"] = header.expert_used_count
     entry: dict[str, Any] = {
         "tier": tier,
-        "description": f"{model['name']}, {header.quant}",
+        "description": f"{model['name']}, {quant}",
         "candidate_roles": ["general"],
     }
     if tier == "D":

@@ -120,7 +120,7 @@ _ROLE = Section(
         Key("description", "loose", "what it is for"),
         Key("model", "model", "the weights", required=True),
         Key("memory", "any", "residency and cost, the orchestrator's"),
-        Key("candidate_roles", "texts", "decide the suites it answers (config/suites.yaml)"),
+        Key("candidate_roles", "texts", "decide the suites it answers, by the table in config/suites.yaml"),
         Key("acceleration", "acceleration", "how it is meant to be decoded"),
         Key("constraints", "constraints", "what it may not do"),
         Key("forbidden_configs", "texts", "like constraints.forbid", FORBIDDABLE),
@@ -161,7 +161,7 @@ _MODEL = Section(
             "GGUF file (the first split), below model_base_path or absolute; empty for an API",
             required=True,
         ),
-        Key("quant", "text", "quantisation", required=True),
+        Key("quant", "text", "quantisation, as its publisher calls it", required=True),
         Key("size_gb", "number", "10^9 bytes, all splits", required=True),
         Key(
             "architecture",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from scripts.lib.errors import InputErrors, Problem, suggest
-from scripts.lib.fields import Fields
+from scripts.lib.fields import Fields, is_misspelt
 from scripts.lib.physics import speed_up_violation
 from scripts.lib.registry_keys import ACCELERATION_TYPES, FORBIDDABLE, PROBES, SECTIONS, TIERS
 from scripts.lib.registry_types import (
@@ -30,6 +30,7 @@ from scripts.lib.registry_types import (
     Source,
     models_dir,
 )
+from scripts.lib.role_table import SUITES_FILE, role_table
 from scripts.lib.yaml_source import Source as YamlFile
 from scripts.lib.yaml_source import read_yaml
 
@@ -248,6 +249,27 @@ def _references(file: YamlFile, models: Mapping[str, Model]) -> None:
             file.problems.append(file.problem(place, f"no entry '{wanted}'{suggest(wanted, models)}"))
 
 
+def _check_names(file: YamlFile, place: str, what: str, names: Iterable[str], known: frozenset[str]) -> None:
+    """Roles and suites, like keys that the orchestrator shares: a misspelling is an error, another unknown one a warning."""
+    for name in names:
+        if known and name not in known:
+            problem = file.problem(place, f"unknown {what} '{name}'{suggest(name, known)}")
+            (file.problems if is_misspelt(name, known) else file.warnings).append(problem)
+
+
+def _check_roles_and_suites(file: YamlFile, models: Mapping[str, Model], suites: Iterable[str]) -> None:
+    """Against the table of roles, as far as there is one here, and the suites that the caller knows besides."""
+    table = role_table() if SUITES_FILE.is_file() else None
+    roles = table.known_roles if table is not None else frozenset[str]()
+    known = frozenset(suites) | (table.known_suites if table is not None else frozenset[str]())
+    for key, model in models.items():
+        place = f"roles.{key}"
+        _check_names(file, f"{place}.candidate_roles", "role", model.candidate_roles, roles)
+        for suite in model.temperature_overrides:
+            _check_names(file, f"{place}.temperature_overrides.{suite}", "suite", (suite,), known)
+        _check_names(file, f"{place}.thinking_quirks", "suite", sorted(model.thinking_disable_suites), known)
+
+
 def _warn_acceleration(file: YamlFile, key: str, model: Model, models: Mapping[str, Model]) -> Iterator[Problem]:
     place = f"roles.{key}.acceleration"
     for acceleration in (model.acceleration, *model.acceleration.alternatives):
@@ -282,8 +304,11 @@ def _warnings(file: YamlFile, models: Mapping[str, Model]) -> Iterator[Problem]:
             yield file.problem(f"roles.{key}.deprecation_reason", "stands beside deprecated_reason, which is used")
 
 
-def load_registry(path: Path) -> Registry:
-    """Read and check the registry. Raises InputErrors with every problem found."""
+def load_registry(path: Path, suites: Iterable[str] = ()) -> Registry:
+    """Read and check the registry. Raises InputErrors with every problem found.
+
+    `suites`: names of suites that an entry may speak of, besides those of config/suites.yaml.
+    """
     file = read_yaml(path)
     top = Fields(file, file.value, "", SECTIONS["registry"])
     roles = top.raw.get("roles")
@@ -293,6 +318,7 @@ def load_registry(path: Path) -> Registry:
     defaults = _defaults(file, top.raw.get("runtime_defaults"))
     models = {key: _model(file, key, raw) for key, raw in roles.items()}
     _references(file, models)
+    _check_roles_and_suites(file, models, suites)
     groups, quirks = _quirks(file, top)
     if file.problems:
         raise InputErrors(file.problems)

@@ -8,6 +8,7 @@ worth is told against the frontdoor that it was sampled with.
 from __future__ import annotations
 
 import csv
+import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,8 +16,6 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from scripts.lib.config import parse_config
 from scripts.lib.errors import BenchError
@@ -74,7 +73,8 @@ def run_part(part: Part, folder: Path, dry_run: bool, verbose: bool) -> bool:
     if not (targets := part.targets()):
         return True
     file = folder / f"{part.key}.yaml"
-    write_atomic(file, yaml.safe_dump(dict(part.settings), sort_keys=False, allow_unicode=True))
+    # JSON is the YAML that every reader understands alike: Snakemake's own is of version 1.1.
+    write_atomic(file, json.dumps(dict(part.settings), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     argv = [sys.executable, "-m", "snakemake", "--configfile", str(file)]
     argv += ["--dry-run"] if dry_run else []
     argv += [] if verbose else ["--quiet", "all"]

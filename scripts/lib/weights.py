@@ -18,10 +18,11 @@ from scripts.lib.records import canonical_json, write_atomic
 from scripts.lib.registry_loader import Model
 
 CACHE_FILE = Path(".cache/weights.json")
-CACHE_SCHEMA = 3
+CACHE_SCHEMA = 4
 LOCK_SCHEMA = 1
 SAMPLED_BLOCKS = 64
 BLOCK_BYTES = 1 << 16
+ASSUMED = "assumed"
 _SPLIT = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 _PART = re.compile(r"-\d{5}-of-\d{5}$")
 
@@ -44,7 +45,7 @@ class WeightsFacts:
             expert_used_count=model.baseline_experts, context_length=model.max_context, block_count=None,
             split_count=model.split_count or 1,
         )  # fmt: skip
-        return cls("assumed", None, int(model.size_gb * 1e9), header)
+        return cls(ASSUMED, None, int(model.size_gb * 1e9), header)
 
 
 def without_part(stem: str) -> str:

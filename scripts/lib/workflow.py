@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from scripts.lib.cluster import cluster_resources
-from scripts.lib.config import CONFIG_FILE, CONFIG_VARIABLE, Config, merge, parse_config, read_config_file, typed_like
+from scripts.lib.config import CONFIG_VARIABLE, Config, parse_config, read_layers, typed_like
 from scripts.lib.errors import BenchError, fail
 from scripts.lib.hardware import load_hardware, profile_names
 from scripts.lib.invocation import Invocation
@@ -25,6 +25,7 @@ from scripts.lib.probes import planned_probes
 from scripts.lib.records import digest
 from scripts.lib.registry_loader import Quirk
 from scripts.lib.review import REVIEWS, Review, plan_review
+from scripts.lib.yaml_source import Source
 
 # A timed shard takes the whole machine; every other job of ours takes one part, so none runs beside it.
 MACHINE_PARTS = 100
@@ -250,15 +251,38 @@ def make_workflow(config: Config) -> Workflow:
     return Workflow(planner, active, tuple(seen_from_elsewhere(plan) for plan in others))
 
 
-def load_workflow(config: Mapping[str, Any]) -> Workflow:
-    """The workflow of Snakemake's configuration, which is handed down to the jobs' processes.
+def handed_down(invocation: Invocation) -> Mapping[str, Any] | None:
+    """The configuration that a job has of the submitting process; None where the invocation is no job, or has none."""
+    text = os.environ.get(CONFIG_VARIABLE)
+    if not invocation.is_job or not text:
+        return None
+    found: Mapping[str, Any] = json.loads(text)
+    return found
 
-    `--config sampling={...}` replaces the whole mapping; laid on config.yaml once more, what it does not name stays.
+
+def configuration_layers(
+    invocation: Invocation, files: Iterable[Path], settings: Mapping[str, Any]
+) -> tuple[Source, ...]:
+    """What an invocation's configuration is made of, read by ourselves.
+
+    Snakemake reads its `--configfile`s (`files`) and its `--config` (`settings`) before us, by YAML 1.1: there `010` is 8,
+    `10:00` is 600, `off` is false, and of a key that stands there twice the second wins. So the files are read once more,
+    and the settings as they were written. Where the command line is not ours to read (Snakemake driven by a program), its
+    settings are taken as Snakemake has them.
     """
-    base = read_config_file(CONFIG_FILE)
-    whole = merge(base, typed_like(base, config))
-    parsed = parse_config(whole)
-    os.environ[CONFIG_VARIABLE] = json.dumps(whole)
+    if handed_down(invocation) is not None:
+        return ()
+    near = [file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file for file in map(Path, files)]
+    if {setting.partition("=")[0] for setting in invocation.settings} == set(settings):
+        return read_layers(near, invocation.settings)
+    layers = read_layers(near)
+    return (*layers, Source("config", typed_like(layers[0].value, settings), dict.fromkeys(settings, 0)))
+
+
+def load_workflow(config: Mapping[str, Any], layers: Sequence[Source] = ()) -> Workflow:
+    """The workflow of a whole configuration, made of these layers; it is handed down to the jobs' processes."""
+    parsed = parse_config(config, sources=layers)
+    os.environ[CONFIG_VARIABLE] = json.dumps(config)
     return make_workflow(parsed)
 
 
@@ -282,9 +306,9 @@ def for_targets(config: Mapping[str, Any], invocation: Invocation) -> Mapping[st
     `results_MODEL` narrows the models, `results_suite_SUITE` the suites; where a whole target, or targets of both kinds, are
     asked for, nothing is narrowed. A job on a cluster's node has what the submitting process settled.
     """
-    if invocation.is_job and os.environ.get(CONFIG_VARIABLE):
-        handed_down: Mapping[str, Any] = json.loads(os.environ[CONFIG_VARIABLE])
-        return handed_down
+    settled = handed_down(invocation)
+    if settled is not None:
+        return settled
     asked = invocation.targets
     suites = [a.removeprefix(PER_SUITE) for a in asked if a.startswith(PER_SUITE)]
     models = [a.removeprefix(PER_MODEL) for a in asked if a.startswith(PER_MODEL) and a != SO_FAR]

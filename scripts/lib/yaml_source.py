@@ -57,8 +57,8 @@ class Source:
 
 
 class _Reader:
-    def __init__(self, source: Source):
-        self.source = source
+    def __init__(self, source: Source, as_text: bool = False):
+        self.source, self.as_text = source, as_text
         self.nodes = 0
         self.seen: dict[int, int] = {}
         self.stack: set[int] = set()
@@ -121,7 +121,7 @@ class _Reader:
         if explicit or node.tag.startswith("tag:yaml.org,2002:python"):
             self._problem(node, path, f"tag {node.tag!r} is not allowed")
             return None
-        return text if node.style in ("'", '"', "|", ">") else plain_value(text)
+        return text if self.as_text or node.style in ("'", '"', "|", ">") else plain_value(text)
 
 
 def plain_value(text: str) -> Any:
@@ -156,18 +156,48 @@ def read_yaml(path: Path) -> Source:
         raise InputErrors([Problem(file, "", "expected a file, found a folder")]) from None
     except UnicodeDecodeError as error:
         raise InputErrors([Problem(file, "", f"not UTF-8 (byte {error.start})")]) from None
-    try:
-        node = yaml.compose(text, Loader=_Loader)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{file}:{mark.line + 1}" if mark is not None else file
-        what = getattr(error, "problem", None) or " ".join(str(error).split())[:200]
-        raise InputErrors([Problem(place, "", f"not YAML: {what}")]) from None
     source = Source(file, {})
+    node = _composed(text, file)
     if node is None:
         return source
     source.value = _Reader(source).convert(node, "")
     if not isinstance(source.value, dict):
         found = type(source.value).__name__
         raise InputErrors([*source.problems, Problem(file, "", f"expected a mapping at the top, found {found}")])
+    return source
+
+
+def _composed(text: str, file: str) -> yaml.Node | None:
+    try:
+        node: yaml.Node | None = yaml.compose(text, Loader=_Loader)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{file}:{mark.line + 1}" if mark is not None else file
+        what = getattr(error, "problem", None) or " ".join(str(error).split())[:200]
+        raise InputErrors([Problem(place, "", f"not YAML: {what}")]) from None
+    return node
+
+
+def read_whole(path: Path) -> Source:
+    """Like `read_yaml`, with every problem an error, the duplicate keys too. Raises InputErrors."""
+    source = read_yaml(path)
+    if source.problems:
+        raise InputErrors(source.problems)
+    return source
+
+
+def read_argument(name: str, text: str, file: str) -> Source:
+    """The value of `NAME=TEXT` on a command line: mappings and lists as in a file, every scalar left as text, nothing null.
+
+    What is no YAML (`*`) is text as a whole. Problems are in `Source.problems`.
+    """
+    source = Source(file, {name: text}, {name: 0})
+    try:
+        node = _composed(text, file)
+    except InputErrors:
+        return source
+    source.value = {name: None if node is None else _Reader(source, as_text=True).convert(node, name)}
+    # One line, that nobody numbers.
+    source.lines = dict.fromkeys(source.lines, 0)
+    source.problems = [Problem(file, p.place, p.message.partition(" (first on")[0]) for p in source.problems]
     return source

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.workflow.conftest import Project
@@ -25,6 +27,9 @@ def refused(project: Project, *arguments: str) -> str:
         ('models=["tiny_c"]', "models: 'tiny_c' names nothing; did you mean"),
         ("hardware=epyc-9654", "no profile 'epyc-9654' in config/hardware/; did you mean 'epyc-9655'?"),
         ("registry=nowhere.yaml", "nowhere.yaml: no such file"),
+        ("sample=1_000", "--config: sample: expected a value of type integer, found '1_000'"),
+        ("judge={claude: {max_usd: .nan}}", "--config: judge.claude.max_usd: expected a value of type number"),
+        ("sampling={seed: 1, seed: 2}", "--config: sampling.seed: duplicate key"),
     ],
 )
 def test_configuration(project: Project, setting: str, message: str) -> None:
@@ -35,6 +40,61 @@ def test_a_negative_token_count(project: Project) -> None:
     (project.folder / "mine.yaml").write_text("sampling: {max_tokens: -5}\n")
     message = "sampling.max_tokens: expected a number of at least 1, found -5"
     assert message in refused(project, "--configfile", "mine.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sampling: {seed: 1}\nsampling: {top_p: 0.5}\n", "mine.yaml:2: sampling: duplicate key (first on line 1)"),
+        ("timeouts: {cell_s: 10:00}\n", "mine.yaml:1: timeouts.cell_s: expected a value of type number, found '10:00'"),
+        ("judge: {claude: {max_usd: .nan}}\n", "judge.claude.max_usd: expected a value of type number, found '.nan'"),
+        ("preflight: no\n", "mine.yaml:1: preflight: unknown value 'no'; known: off, refuse, tag"),
+    ],
+)
+def test_a_config_file_that_snakemake_reads_otherwise(project: Project, text: str, message: str) -> None:
+    (project.folder / "mine.yaml").write_text(text)
+    assert message in refused(project, "--configfile", "mine.yaml")
+
+
+def test_the_projects_own_config_file_is_read_before_snakemake_reads_it(project: Project) -> None:
+    file = project.folder / "config/config.yaml"
+    text = file.read_text()
+    for wrong, message in (
+        ("repeats: 2\n", "config/config.yaml:"),
+        ("when: 2026-13-45\n", "when: unknown key"),
+        ("sample: [1\n", "not YAML"),
+    ):
+        file.write_text(text + wrong)
+        assert message in refused(project)
+    file.write_bytes(b"sample: \xff\n")
+    assert "config/config.yaml: not UTF-8" in refused(project)
+
+
+def test_leading_zeros_and_off_mean_the_same_in_a_file_and_on_the_command_line(project: Project) -> None:
+    (project.folder / "mine.yaml").write_text("sampling: {seed: 010}\npreflight: off\n")
+    by_file = project.snakemake("-n", "results", "--configfile", "mine.yaml")
+    by_hand = project.snakemake("-n", "results", "--config", "sampling={seed: 010}", "preflight=off")
+    plain = project.snakemake("-n", "results", "--config", "sampling={seed: 10}")
+    for done in (by_file, by_hand, plain):
+        assert done.returncode == 0, done.stderr
+    cells = [set(re.findall(r"cells/\S+?\.json", done.stdout)) for done in (by_file, by_hand, plain)]
+    assert cells[0] and cells[0] == cells[1] == cells[2]
+
+
+def test_a_misspelt_role_and_a_misspelt_suite(project: Project) -> None:
+    project.edit(
+        project.registry,
+        "candidate_roles: [alpha]",
+        "candidate_roles: [alpa]\n    temperature_overrides: {oen: 0.5}",
+    )
+    output = refused(project)
+    assert "roles.tiny_a.candidate_roles: unknown role 'alpa'; did you mean 'alpha'?" in output
+    assert "roles.tiny_a.temperature_overrides.oen: unknown suite 'oen'; " in output
+
+
+def test_a_role_said_twice(project: Project) -> None:
+    (project.folder / "config/suites.yaml").write_text("only: {}\nroles:\n  alpha: [one]\n  alpha: [two]\n")
+    assert "config/suites.yaml:4: roles.alpha: duplicate key (first on line 3)" in refused(project)
 
 
 def test_a_registry_with_five_mistakes_has_all_five_named(project: Project) -> None:
