@@ -14,7 +14,7 @@ from benchmarks.harness.answers_corpus import FOLDER, RIGHT, UNDECIDABLE, WRONG,
 from benchmarks.harness.scoring import accuracy, ours
 from scripts.lib.prompt_lint import checked_weight
 from scripts.lib.prompt_loader import Question, load_suites
-from scripts.lib.scoring.answer_text import ECHO_CHARACTERS
+from scripts.lib.scoring.echo import ECHO_CHARACTERS
 from scripts.lib.scoring.score import score_answer
 
 HELD_OUT = FOLDER / "held_out"
