@@ -121,7 +121,8 @@ def test_what_is_judged_by_hand_reaches_the_results(finished: Project, server: J
 def test_a_second_process_does_not_pay_for_the_same_batches(finished: Project, server: JudgeServer) -> None:
     (finished.folder / "judge.yaml").write_text("judge: {scorers: [claude, checks]}\n")
     argv = [sys.executable, "-m", "scripts.judge", "--configfile", "judge.yaml", "run"]
-    server.latency_s = 0.3
+    # Long enough for the second process to start.
+    server.latency_s = 1.5
     first = subprocess.Popen(argv, cwd=finished.folder, env=finished.environment(**server.environment))
     server.wait_for(MESSAGES, 1)
     second = script(finished, *argv[2:], **server.environment)
