@@ -5,6 +5,7 @@ The kinds are those of public bug reports of other harnesses.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -379,3 +380,10 @@ def test_the_right_function_alone_passes_where_the_question_gives_its_helpers() 
 )
 def test_broken_text(answer: str, broken: bool) -> None:
     assert is_garbage(answer) is broken
+
+
+def test_of_several_mistakes_in_json_the_first_is_named() -> None:
+    names = [f"key_{number:02}" for number in range(20)]
+    schema = {"type": "object", "properties": {name: {"type": "boolean"} for name in reversed(names)}}
+    found = CHECKS["json_schema"](json.dumps({name: name for name in reversed(names)}), {"schema": schema})
+    assert found.passed is False and found.reason == "JSON: 'key_00' is not of type 'boolean'"

@@ -19,7 +19,7 @@ from scripts.lib.prompt_types import Question
 from scripts.lib.records import digest
 from scripts.lib.rubric import CriterionScore, QuestionScore
 from scripts.lib.scoring.answer_text import clean
-from scripts.lib.scoring.checks.json_values import parse_json
+from scripts.lib.scoring.checks.json_values import first_problem, parse_json
 
 # Raised when a reply is scored differently: a new series of verdicts begins.
 SCORING_VERSION = 1
@@ -155,7 +155,7 @@ def score_reply(shown: Material, content: str) -> QuestionScore:
         reply = parse_json(content)
     except ValueError as error:
         raise Malformed(f"not JSON: {str(error)[:120]}") from None
-    problem = next(iter(_VALIDATOR.iter_errors(reply)), None)
+    problem = first_problem(_VALIDATOR, reply)
     if problem is not None:
         place = ".".join(map(str, problem.absolute_path))
         raise Malformed(f"not of the schema: {place + ': ' if place else ''}{problem.message[:120]}")

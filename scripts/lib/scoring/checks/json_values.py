@@ -14,6 +14,7 @@ from scripts.lib.scoring.evidence import corrects, tail
 from scripts.lib.scoring.fences import fenced_blocks
 
 if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
     from jsonschema.protocols import Validator
 
 # A scan for JSON values in prose tries this many brackets at most.
@@ -214,9 +215,21 @@ def check_json_schema(answer: str, params: Mapping[str, Any]) -> Outcome:
     return min(outcomes, key=lambda item: (True, None, False).index(item.passed))
 
 
+def first_problem(validator: Validator, value: Any) -> ValidationError | None:
+    """The first mistake of a value by its place; None where it is valid.
+
+    The validator finds them in an order that changes from process to process.
+    """
+    return min(
+        validator.iter_errors(value),
+        key=lambda error: ([str(part) for part in error.absolute_path], error.message),
+        default=None,
+    )
+
+
 def _judged(values: list[Any], validator: Validator) -> Outcome:
     """Whether the first value is valid; undecided where of those that contradict each other only some are."""
-    problems = [next(iter(validator.iter_errors(value)), None) for value in values]
+    problems = [first_problem(validator, value) for value in values]
     given = json.dumps(values[0], ensure_ascii=False)[:200]
     if None in problems and any(problems):
         return Outcome(None, "two JSON objects of the same keys, one valid and one not", given, "JSON")
