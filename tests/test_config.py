@@ -21,13 +21,13 @@ from scripts.lib.config import (
     merge,
     merged,
     parse_config,
-    read_config_file,
     read_layers,
     typed_like,
 )
 from scripts.lib.errors import BenchError, InputErrors
 from scripts.lib.invocation import read_invocation
 from scripts.lib.workflow import configuration_layers
+from scripts.lib.yaml_source import read_whole
 
 GOOD = yaml.safe_load(CONFIG_FILE.read_text())
 
@@ -112,7 +112,7 @@ def over(tmp_path: Path, text: str) -> Path:
 
 def test_the_shipped_files_mean_the_same_in_both_versions_of_yaml() -> None:
     for file in sorted(Path("config").glob("*.yaml")):
-        assert read_config_file(file) == yaml.safe_load(file.read_text()), file
+        assert read_whole(file).value == yaml.safe_load(file.read_text()), file
 
 
 def test_a_config_file_is_yaml_1_2(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.config import CONFIG_FILE, load_config, parse_config, read_config_file
+from scripts.lib.config import CONFIG_FILE, load_config, parse_config
 from scripts.lib.errors import BenchError
 from scripts.lib.plan import Planner, find_shard, make_plan
 from scripts.lib.plan_files import load_planner
@@ -21,6 +21,7 @@ from scripts.lib.routing import Overrides, draw_sample, entry_settings, wanted_s
 from scripts.lib.routing_report import outcome_lines, routes_csv, routes_of, routes_table, summary_page
 from scripts.lib.routing_session import OUTCOMES, WRITTEN, outcomes_csv, read_outcomes
 from scripts.lib.statistics import paired_difference
+from scripts.lib.yaml_source import read_whole
 from tests.results_trees import review_row
 
 EVERYTHING = replace(load_config((Path("config/full.yaml"),)), models=("*",), engines=("server",), hardware="epyc-9655")
@@ -108,7 +109,7 @@ def test_a_sample_is_seeded_stratified_and_the_same_for_every_action(planner: Pl
 
 
 def test_a_samples_cells_are_ordinary_cells(planner: Planner) -> None:
-    raw = read_config_file(CONFIG_FILE) | {"hardware": "epyc-9655"}
+    raw = read_whole(CONFIG_FILE).value | {"hardware": "epyc-9655"}
     sample = draw_sample(planner, ("math", "coder"), 3, 0, {})
     narrowed = replace(planner, config=parse_config(entry_settings(raw, sample, "frontdoor")))
     ordinary = replace(planner, config=replace(parse_config(raw), tiers=(1, 2, 3), models=("frontdoor",)))

@@ -1,7 +1,7 @@
 """The labelled answers of tests/data/answers, and what the checks say of them.
 
-Each answer was labelled twice, by two readers who saw neither the checks' code nor each other's labels. Where
-they differed, the label was settled, with a note. `right`: the answer deserves a pass. `undecidable`: two
+Each answer was labelled twice: by its writer, and by a reader who saw neither that label nor the checks' code.
+Where they differed, the label was settled, with a note. `right`: the answer deserves a pass. `undecidable`: two
 fair readers would differ, or two final statements contradict each other.
 """
 

@@ -231,12 +231,6 @@ def _where(sources: Sequence[Source], place: str) -> str:
     return ""
 
 
-def read_config_file(path: Path) -> dict[str, Any]:
-    """One configuration file as plain values, by YAML 1.2. Raises InputErrors where it is no mapping or says a key twice."""
-    value: dict[str, Any] = read_whole(path).value
-    return value
-
-
 def read_layers(files: Iterable[Path], settings: Iterable[str] = ()) -> tuple[Source, ...]:
     """config.yaml, the files laid over it, and the `KEY=VALUE` settings of a command line. Raises InputErrors.
 

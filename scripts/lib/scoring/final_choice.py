@@ -6,10 +6,10 @@ A mention of a letter is not a choice.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from scripts.lib.scoring.choice_texts import ASIDE, by_text, named
 from scripts.lib.scoring.courtesy import without_courtesy
 from scripts.lib.scoring.evidence import (
     LABELLED,
@@ -17,7 +17,6 @@ from scripts.lib.scoring.evidence import (
     Reading,
     Statement,
     Undecided,
-    corrects,
     in_order,
     is_unmeant,
     settle,
@@ -25,7 +24,7 @@ from scripts.lib.scoring.evidence import (
     tail,
 )
 from scripts.lib.scoring.phrases import any_of
-from scripts.lib.scoring.words import looked_at, same, words
+from scripts.lib.scoring.words import same, words
 
 # A match of _LINE.
 Line = re.Match[str]
@@ -140,16 +139,12 @@ _BOLD = re.compile(r"(?:\*\*|__)\(?([A-J])\)?(?:[.):]?|[.):]\s[^*\n]{0,80})(?:\*
 
 # --- what surrounds them ------------------------------------------------------------------------------------
 
-_ASIDE = re.compile(r"(?<=\s)\([^()\n]{3,200}\)")
-_CONCLUDES = re.compile(r"\W*(?:so|therefore|thus|hence|in\s+conclusion)\b", re.IGNORECASE)
 _VERDICT_YES = re.compile(r"\b(?:correct|right|true)\b|[✓✔✅☑]", re.IGNORECASE)
 _VERDICT_NO = re.compile(r"\b(?:incorrect|not|wrong|false|isn['’]t|un\w+)\b|[✗✘❌✖]", re.IGNORECASE)
-_REASON_WORDS = "because|since|unlike|whereas|while|although|though"
-_CLAUSE_GAP = re.compile(rf"[;:]\s+|\s[-–—]\s|,?\s(?=\b(?:{_REASON_WORDS}|but|not|so)\b)")
-_REASON = re.compile(rf"(?:{_REASON_WORDS}|not)\b", re.IGNORECASE)
 _UNSURE = re.compile(
     any_of(r"\bI (?:can(?:not|['’]t) (?:say|tell|decide|answer)|do(?: not|n['’]t) know|am not sure)\b")
 )
+_ASKED = re.compile(r"[^.!\n]{0,40}\?")
 _NEGATED = re.compile(r"\b(?:not|n['’]t|never|hardly|than)\b")
 _DENIED = re.compile(r"(?:\b(?:not|nor|neither|never)|n['’]t)\s+(?:\w+\s+)?$", re.IGNORECASE)
 # After a letter at the beginning of a line: the line is a sentence about it.
@@ -163,15 +158,11 @@ _AFTER_ARTICLE = re.compile(
 )
 # A letter that stands alone, whatever its meaning.
 _CANDIDATE = re.compile(r"(?<![A-Za-z0-9_'’])[A-Ja-j](?![A-Za-z0-9_'’])")
-_SENTENCE_GAP = re.compile(r"\n+|(?<=[.!?])\s+")
 # Inside a statement, the sign must follow a word: "B. Gold is dense." is one sentence.
 _FIRST_SENTENCE_GAP = re.compile(r"(?<=[^\W\d_]{3}[.!?])\s")
 _PHRASE_GAP = re.compile(r"[.,;!\n]|\b(?:because|since|as)\b")
 _LEADING_LETTER = re.compile(r"^\W*\w\W*")
 _BLANK_LINE_AT_END = re.compile(r"\n\s*\n\s*\Z")
-# A choice of one of these words counts only where a sentence begins with it: "there is no exception" says
-# nothing.
-_SHORT = frozenset(("yes", "no", "true", "false", "none"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +249,7 @@ def _terse(text: str) -> Iterator[Statement]:
 
 def _sentence(text: str, match: re.Match[str]) -> Iterator[Statement]:
     """The statement of a sentence; none where it is denied, a condition or a question."""
-    if re.match(r"[^.!\n]{0,40}\?", text[match.end() :]):
+    if _ASKED.match(text, match.end()):
         return
     if _DENIED.search(text, max(0, match.start() - 30), match.start()) or is_unmeant(text, match.start()):
         return
@@ -319,25 +310,6 @@ def _is_apart(text: str, line: Line) -> bool:
     return _BLANK_LINE_AT_END.search(text[: line.start("letter")]) is not None
 
 
-def _named(text: str, choices: Mapping[str, str]) -> list[str]:
-    """The letters of the choices whose texts are stated. `white gold` does not name `gold`."""
-    first_word = words(text[:40])[:1]
-    named = []
-    for letter, choice in choices.items():
-        if choice.lower().strip(".") in _SHORT:
-            is_named = words(choice) == first_word
-        else:
-            is_named = looked_at(text).states(choice, as_subject=True)
-        if is_named:
-            named.append(letter)
-    return [letter for letter in named if not _is_part_of_another(letter, named, choices)]
-
-
-def _is_part_of_another(letter: str, named: Sequence[str], choices: Mapping[str, str]) -> bool:
-    """Whether the text of a choice stands in that of another one that is named as well."""
-    return any(other != letter and looked_at(choices[other]).states(choices[letter]) for other in named)
-
-
 def _by_place(text: str, choices: Mapping[str, str]) -> Iterator[Statement]:
     """Statements such as "the last option is the right one"."""
     letters = list(choices)
@@ -345,44 +317,6 @@ def _by_place(text: str, choices: Mapping[str, str]) -> Iterator[Statement]:
         place = _PLACES[match["place"].lower()]
         if letters and place < len(letters):
             yield Statement("a sentence", STATED, match.start(), match.end(), letters[place], match.start())
-
-
-def _own_words(choices: Mapping[str, str]) -> dict[str, str]:
-    """Word -> letter, for the longer words that only one choice has."""
-    found: dict[str, str] = {}
-    counts = Counter(word for text in choices.values() for word in set(words(text)))
-    for letter, text in choices.items():
-        found |= {word: letter for word in words(text) if counts[word] == 1 and len(word) > 3}
-    return found
-
-
-def _by_text(text: str, choices: Mapping[str, str]) -> str | None:
-    """The letter of the one choice whose text is stated.
-
-    The first sentence comes first, where it is nothing but this text; then the last clause that states just
-    one text; then words that only one choice has.
-    """
-    sentences = [piece for piece in _SENTENCE_GAP.split(_ASIDE.sub(" ", text)) if piece.strip()]
-    if sentences and not corrects(text, 0, len(text)):
-        for letter, choice in choices.items():
-            if same(sentences[0], choice):
-                return letter
-    mentioned = any(looked_at(text).count(choice) for choice in choices.values())
-    # Read from the end: concluding sentences before the others.
-    sentences.sort(key=lambda sentence: _CONCLUDES.match(sentence) is not None)
-    for sentence in reversed(sentences) if mentioned else ():
-        pieces = [clause for clause in _CLAUSE_GAP.split(sentence) if not _REASON.match(clause)]
-        alone = {named[0] for piece in (*pieces, sentence) if len(named := _named(piece, choices)) == 1}
-        if len(alone) == 1:
-            return alone.pop()
-        if alone and not _CONCLUDES.match(sentence):
-            # "Gold is Au; silver is Ag": the sentence chooses neither.
-            return None
-    if mentioned:
-        return None
-    own_words = _own_words(choices)
-    letters = {own_words[word] for word in words(text) if word in own_words}
-    return letters.pop() if len(letters) == 1 else None
 
 
 def _choice_of(statement: Statement, allowed: str, choices: Mapping[str, str]) -> Choice | None:
@@ -402,11 +336,11 @@ def _choice_by_text(statement: Statement, choices: Mapping[str, str]) -> Choice 
     """
     if not choices or statement.form in ("a line", "a sentence"):
         return None
-    phrase = _ASIDE.sub(" ", _FIRST_SENTENCE_GAP.split(statement.text)[0])
-    named = _named(phrase, choices)
-    if not named and statement.rank <= LABELLED and 0 < len(words(phrase)) <= 3:
+    phrase = ASIDE.sub(" ", _FIRST_SENTENCE_GAP.split(statement.text)[0])
+    found = named(phrase, choices)
+    if not found and statement.rank <= LABELLED and 0 < len(words(phrase)) <= 3:
         return Choice(NONE)
-    return Choice(named[0]) if len(named) == 1 else None
+    return Choice(found[0]) if len(found) == 1 else None
 
 
 def read_choice(
@@ -431,5 +365,5 @@ def read_choice(
         return Reading(Choice(letter), "bold", letter)
     if _UNSURE.search(text):
         return None
-    named = _by_text(text, choices)
-    return Reading(Choice(named), "the choice's text", str(choices[named])) if named else None
+    stated = by_text(text, choices)
+    return Reading(Choice(stated), "the choice's text", str(choices[stated])) if stated else None

@@ -10,8 +10,9 @@ from fractions import Fraction
 
 from scripts.lib.scoring.endings import clauses, concludes, is_beside, lines_from_end, paragraphs, sentences
 from scripts.lib.scoring.evidence import Reading, Statement, Undecided, settle, statements, tail
+from scripts.lib.scoring.number_words import named_numbers
 from scripts.lib.scoring.phrases import any_of
-from scripts.lib.scoring.quantities import Number, named_numbers, numbers, plain
+from scripts.lib.scoring.quantities import Number, numbers, plain
 
 Find = Callable[[str], list[Number]]
 # Words and marks that may stand between "the answer is" and the number.

@@ -59,21 +59,29 @@ def spoken(text: str) -> str:
 
 def final_line(answer: str) -> str:
     """The last line that holds anything, apart from polite sentences; empty where there is none."""
-    lines = _filled_lines(tail(answer))
+    return _last_of(_filled_lines(without_courtesy(tail(answer))))
+
+
+def _last_of(lines: Sequence[str]) -> str:
     return lines[-1].strip() if lines else ""
 
 
 def _filled_lines(text: str) -> list[str]:
-    """The lines of a text that hold more than decoration, without polite sentences at the end."""
-    return [line for line in without_courtesy(text).splitlines() if line.strip().strip(_DECORATION)]
+    """The lines of a text that hold more than decoration."""
+    return [line for line in text.splitlines() if line.strip().strip(_DECORATION)]
+
+
+def _first_sentence(text: str) -> str:
+    """A text up to the end of its first sentence."""
+    stop = _SENTENCE_END.search(text)
+    return text[: stop.start()] if stop else text
 
 
 def _phrases(text: str) -> Iterator[str]:
     """A statement's text and its shorter forms: up to the end of the sentence, and of the phrase."""
     plain = spoken(text)
     yield plain
-    stop = _SENTENCE_END.search(plain)
-    yield plain[: stop.start()] if stop else plain
+    yield _first_sentence(plain)
     phrase = _END_OF_PHRASE.search(plain)
     if phrase is not None and phrase.start():
         yield plain[: phrase.start()]
@@ -108,15 +116,9 @@ def _is_corrected(text: str, settled: Reading[bool] | Undecided[bool]) -> bool:
     """Whether words after the statement take it back: "The answer is Lyon. Wait, it is Paris."."""
     if isinstance(settled, Undecided):
         return False
-    first = _phrase_of(settled.text)
+    first = _first_sentence(settled.text)
     place = text.rfind(first)
     return place >= 0 and corrects(text, place + len(first), len(text))
-
-
-def _phrase_of(text: str) -> str:
-    """A statement's text up to the end of its sentence."""
-    stop = re.search(r"[.!?](?=\s|$)", text)
-    return text[: stop.start()] if stop else text
 
 
 def _line_phrases(line: str) -> Iterator[str]:
@@ -239,16 +241,15 @@ def _readings(text: str, last: bool = False) -> Iterator[list[str]]:
             yield [_MEASURED.sub(r"\1", item) for item in items]
 
 
-def _last_bullets(text: str) -> str:
+def _last_bullets(lines: Sequence[str]) -> str:
     """The bulleted or numbered lines at the end; empty where there are fewer than two."""
-    lines = _filled_lines(text)
     bullets = list(itertools.takewhile(_BULLET.match, reversed(lines)))
     return "\n".join(reversed(bullets)) if len(bullets) > 1 else ""
 
 
 def _last_lines(text: str) -> str:
     """The lines of the last paragraph, where all are short and none is a sentence; else empty."""
-    paragraph = _BLANK_LINE.split(without_courtesy(text).strip())[-1]
+    paragraph = _BLANK_LINE.split(text.strip())[-1]
     lines = [line for line in paragraph.split("\n") if line.strip()]
     all_short = all(len(words(line)) <= 6 and not _ENDS_SENTENCE.search(line) for line in lines)
     return "\n".join(lines) if len(lines) > 1 and all_short else ""
@@ -278,8 +279,10 @@ def read_list(answer: str, same_list: Callable[[list[str]], bool]) -> Reading[bo
     settled = settle(text, statements(text), read)
     if settled is not None:
         return settled
-    bullets, line = _last_bullets(text), final_line(answer)
-    for lines in (bullets, _last_lines(text)):
+    ending = without_courtesy(text)
+    filled = _filled_lines(ending)
+    bullets, line = _last_bullets(filled), _last_of(filled)
+    for lines in (bullets, _last_lines(ending)):
         if lines and any(map(same_list, _readings(lines, last=True))):
             return Reading(True, "the last lines", lines)
     if bullets:

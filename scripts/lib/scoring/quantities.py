@@ -1,4 +1,4 @@
-"""Numbers as people and models write them, read exactly.
+"""Numbers in digits, as people and models write them, read exactly.
 
 They have signs, thousands separators, fractions, LaTeX, units and powers of ten.
 """
@@ -309,6 +309,7 @@ _ARGUMENT = re.compile(
     r"|\b(?:more|less|fewer|greater|smaller|higher|lower)\s+than|\bat\s+(?:least|most))\s*[$]?$",
     re.IGNORECASE,
 )
+_WORD_AFTER = re.compile(r"\s[a-z]{3}")
 _FACTOR = re.compile(r"\s?(?:·|×|\*)?\s?(?:√|π|\\sqrt|\\pi)|\s(?:dozen|hundred)\b")
 
 
@@ -323,7 +324,7 @@ def _is_coefficient(text: str, match: re.Match[str]) -> bool:
     following = text[end : end + 3].lstrip()[:1]
     if unit in "xyzi":
         # "4x faster" is a number of times.
-        return re.match(r"\s[a-z]{3}", text[end:]) is None
+        return _WORD_AFTER.match(text, end) is None
     return following in ("+", "-", "=", "^", "*")
 
 
@@ -334,83 +335,3 @@ def _together(text: str, first: Number, second: Number) -> list[Number]:
         if second.start - first.start < 24 and unit.search(between) and part.match(text, second.end):
             return [Number((first.value + second.value / count,), first.start, second.end, first.label)]
     return [first, second]
-
-
-# --- numbers in words ---------------------------------------------------------------------------------------
-
-_UNITS = {
-    word: value
-    for value, word in enumerate(
-        (
-            *(
-                "zero",
-                "one",
-                "two",
-                "three",
-                "four",
-                "five",
-                "six",
-                "seven",
-                "eight",
-                "nine",
-                "ten",
-                "eleven",
-                "twelve",
-            ),
-            *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
-        )
-    )
-}
-_NAMES_OF_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-_TENS = {word: 10 * value for value, word in enumerate(_NAMES_OF_TENS, 2)}
-_LARGE = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
-_PARTS_OF_ONE = (
-    *("half", "third", "quarter", "fifth", "sixth", "seventh"),
-    *("eighth", "ninth", "tenth", "eleventh", "twelfth"),
-)
-_PIECES = {
-    **{name + plural: size for size, name in enumerate(_PARTS_OF_ONE, 2) for plural in ("", "s")},
-    **{"halves": 2, "fourth": 4, "fourths": 4, "hundredth": 100, "hundredths": 100},
-}
-_NAME = "|".join([*_UNITS, *_TENS, *_LARGE])
-_LEFT = r"(?:left|remain(?:ing|s)?)"
-_NAMED = re.compile(
-    r"\b(?P<sign>(?:minus|negative)\s+)?"
-    rf"(?:(?P<one>(?:a|one)\s+(?:half|quarter|third)|one\s+in\s+(?P<size>{_NAME}))"
-    rf"|(?P<name>(?:{_NAME})(?:(?:,?\s+and\s+|,\s+|[\s-]+)(?:{_NAME}))*)"
-    rf"(?:(?P<half>\s+and\s+a\s+half)|[\s-]+(?P<piece>{'|'.join(_PIECES)}))?)\b"
-    rf"|\b(?P<none>no\s+(?:\w+\s+){{1,2}}{_LEFT}|none\s+(?:\w+\s+){{0,3}}{_LEFT})\b",
-    re.IGNORECASE,
-)
-
-
-def _spelt(name: str) -> int:
-    """The value of a number in words, such as `two hundred and five`."""
-    total = current = 0
-    for word in re.findall(r"[a-z]+", name.lower()):
-        if word == "hundred":
-            current = max(current, 1) * 100
-        elif word in _LARGE:
-            total, current = total + max(current, 1) * _LARGE[word], 0
-        else:
-            current += _UNITS.get(word, 0) + _TENS.get(word, 0)
-    return total + current
-
-
-def named_numbers(text: str) -> list[Number]:
-    """The numbers written as English words, in order.
-
-    They are such as `fourteen`, `minus five`, `two and a half`, `one third`; `no apples left` is 0.
-    """
-    found: list[Number] = []
-    for match in _NAMED.finditer(text):
-        if match["none"]:
-            value = Fraction(0)
-        elif match["one"]:
-            size = _spelt(match["size"]) if match["size"] else _PIECES[match["one"].split()[-1].lower()]
-            value = Fraction(1, max(size, 1))
-        else:
-            value = Fraction(_spelt(match["name"])) + (Fraction(1, 2) if match["half"] else 0)
-            value /= _PIECES[match["piece"].lower()] if match["piece"] else 1
-        found.append(Number((-value if match["sign"] else value,), *match.span()))
-    return found

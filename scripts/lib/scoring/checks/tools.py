@@ -156,6 +156,16 @@ def _marked_up(text: str) -> Iterator[Call]:
         yield Call(match["name"], parse_json(match["arguments"].rstrip("`\n ")), *match.span())
 
 
+def _keyword_arguments(node: ast.expr) -> dict[str, Any] | None:
+    """The arguments of a Python call whose arguments all have names; None for any other expression.
+
+    Raises ValueError and others for a value that is no literal.
+    """
+    if not isinstance(node, ast.Call) or node.args or not all(word.arg for word in node.keywords):
+        return None
+    return {str(word.arg): ast.literal_eval(word.value) for word in node.keywords}
+
+
 def _pythonic(text: str) -> Iterator[Call]:
     """The calls of a text that is `[get_weather(city="Oslo"), …]` and nothing else, as Llama 4 writes them.
 
@@ -167,8 +177,8 @@ def _pythonic(text: str) -> Iterator[Call]:
     try:
         expression = ast.parse(text, mode="eval").body
         for node in expression.elts if isinstance(expression, ast.List) else ():
-            if isinstance(node, ast.Call) and not node.args and all(word.arg for word in node.keywords):
-                arguments = {str(word.arg): ast.literal_eval(word.value) for word in node.keywords}
+            arguments = _keyword_arguments(node)
+            if isinstance(node, ast.Call) and arguments is not None:
                 yield Call(ast.unparse(node.func), arguments, 0, len(text))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
@@ -268,15 +278,13 @@ def _is_keyword_call(text: str) -> bool:
         return False
     try:
         node = ast.parse(text, mode="eval").body
-        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.args:
-            return False
-        for word in node.keywords:
-            ast.literal_eval(word.value)
+        arguments = _keyword_arguments(node)
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         return False
+    if not arguments or not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+        return False
     # A function of Python itself, such as `dict(a=1)`, is no tool.
-    named = bool(node.keywords) and all(word.arg for word in node.keywords)
-    return named and not hasattr(builtins, node.func.id)
+    return not hasattr(builtins, node.func.id)
 
 
 def _attempt(answer: str) -> str:
