@@ -14,10 +14,12 @@ from scripts.lib.workflow import (
     SO_FAR,
     SO_FAR_VARIABLE,
     TEMPLATES,
+    check_complete,
     check_for_cluster,
     configuration_layers,
     for_targets,
     load_workflow,
+    look_again,
     or_exit,
     take_up_unfinished,
 )
@@ -45,6 +47,7 @@ RUN_ID = current_run_id()
 announce(WORKFLOW, dry_run=INVOCATION.dry_run)
 if INVOCATION.runs:
     or_exit(lambda: take_up_unfinished(WORKFLOW))
+    or_exit(lambda: look_again(WORKFLOW))
 
 # Set here and not in the profile: a --resources on the command line would replace a profile's.
 workflow.global_resources["machine"] = MACHINE_PARTS
@@ -66,6 +69,8 @@ onstart:
 
 onsuccess:
     summarise(RUNS / RUN_ID, "finished")
+    # What could not be read left itself out, the rest is made: the exit code is the last to say so.
+    or_exit(lambda: check_complete(WORKFLOW))
 
 
 onerror:

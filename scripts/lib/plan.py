@@ -154,7 +154,7 @@ def sample_questions(questions: tuple[T, ...], count: int, seed: int) -> tuple[T
 class Planner:
     """The inputs of planning, and the pure functions over them. `lengths`: prompts' tokens as far as they were counted.
 
-    `scorers`: who scores the answers, the leading one first.
+    `scorers`: who scores the answers, the leading one first. `faults`: what could not be read and is left out, file by file.
     """
 
     registry: Registry
@@ -165,6 +165,7 @@ class Planner:
     engine: EngineIdentity
     lengths: Lengths = field(default_factory=dict)
     scorers: tuple[Scorer, ...] = ONLY_CHECKS
+    faults: tuple[Problem, ...] = ()
 
     def selected(self, model: Model) -> tuple[Question, ...]:
         """The questions of the model's suites that the configuration selects, in suite order.

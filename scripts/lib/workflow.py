@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from scripts.lib.cluster import cluster_resources
 from scripts.lib.config import CONFIG_VARIABLE, Config, parse_config, read_layers, typed_like
-from scripts.lib.errors import BenchError, fail
+from scripts.lib.errors import BenchError, InputErrors, fail
 from scripts.lib.hardware import load_hardware, profile_names
 from scripts.lib.invocation import Invocation
 from scripts.lib.judge_config import CLAUDE, LOCAL, has_key
@@ -170,7 +170,7 @@ class Workflow:
             for p in self.plans
         ]
         cells = {shard.name: [cell.digest for cell in shard.cells] for plan in self.plans for shard in plan.shards}
-        return digest([models, plans, cells, sorted(self.reviews)])
+        return digest([models, plans, cells, sorted(self.reviews), list(map(str, self.planner.faults))])
 
     @cached_property
     def judges(self) -> tuple[Series, ...]:
@@ -295,6 +295,18 @@ def take_up_unfinished(workflow: Workflow) -> None:
             if file in workflow.reviews:
                 Path(file).unlink(missing_ok=True)
                 Path(workflow.judged_stamp).unlink(missing_ok=True)
+
+
+def look_again(workflow: Workflow) -> None:
+    """Have the tables made again while something is left out: Snakemake's end is reached, and says so, only behind a job."""
+    if workflow.planner.faults:
+        Path(workflow.stamp).unlink(missing_ok=True)
+
+
+def check_complete(workflow: Workflow) -> None:
+    """Raise InputErrors where something was left out because it cannot be read: the rest is made, the exit code says so."""
+    if workflow.planner.faults:
+        raise InputErrors(workflow.planner.faults)
 
 
 PER_MODEL, PER_SUITE = "results_", "results_suite_"
