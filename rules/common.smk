@@ -36,7 +36,10 @@ WORKFLOW = or_exit(lambda: load_workflow(for_targets(merged(LAYERS), INVOCATION)
 # Before anything looks for missing cells: what is dropped here is then run like any other of them.
 if "retry_failed" in INVOCATION.targets:
     FAILED = or_exit(lambda: drop_failed(WORKFLOW.active, really=INVOCATION.runs))
-    print(f"retry_failed: {'dropped' if INVOCATION.runs else 'would drop'} {len(FAILED)} failed or damaged cells", file=sys.stderr)
+    print(
+        f"retry_failed: {'dropped' if INVOCATION.runs else 'would drop'} {len(FAILED)} failed or damaged cells",
+        file=sys.stderr,
+    )
 
 REGISTRY = WORKFLOW.planner.registry
 LOGS = "benchmarks/results/logs"
