@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.chat_template import DATE
 from scripts.lib.config import Config
 from scripts.lib.modes import Mode
 from scripts.lib.prompt_loader import Question
@@ -64,8 +65,13 @@ def max_tokens_of(config: Config, model: Model, question: Question) -> int:
     return config.sampling.max_tokens or question.max_tokens or model.n_tokens or DEFAULT_MAX_TOKENS
 
 
-def prompt_spec(question: Question, model: Model) -> dict[str, Any]:
-    """The prompt as sent: system and user text (a long text as sha256 and length), and whether thinking is off."""
+def prompt_spec(question: Question, model: Model, weights: Weights) -> dict[str, Any]:
+    """The prompt as sent: system and user text (a long text as sha256 and length), and whether thinking is off.
+
+    `system_merged`: the system text goes before the user's, where the chat template knows no system role. `date`: the day that
+    the chat template prints.
+    """
+    assert weights.facts is not None
     user = question.prompt_text()
     system = "\n".join(part for part in (question.system, model.system_prompt_suffix) if part)
     sent: dict[str, Any] = {"system": system, "thinking": question.suite not in model.thinking_disable_suites}
@@ -74,6 +80,10 @@ def prompt_spec(question: Question, model: Model) -> dict[str, Any]:
     else:
         sent["user_sha256"] = sha256(user.encode()).hexdigest()
         sent["user_characters"] = len(user)
+    if system and not weights.facts.header.system_role:
+        sent["system_merged"] = True
+    if weights.facts.header.template_date:
+        sent["date"] = DATE.date().isoformat()
     if question.images:
         sent["images"] = [sha256(Path(image).read_bytes()).hexdigest() for image in question.images]
     return sent

@@ -129,9 +129,13 @@ def load_settings(shard: Shard, check: bool = True) -> LoadSettings:
 def request_of(cell: Cell, timeout_s: float) -> Request:
     """The request that a cell's spec describes."""
     prompt, sampling = cell.spec["prompt"], cell.spec["sampling"]
+    user, system = cell.question.prompt_text(), prompt["system"]
+    if prompt.get("system_merged"):
+        # As llama-server does for a template without a system role; so both engines are sent the same messages.
+        user, system = f"{system}\n{user}", ""
     return Request(
-        user=cell.question.prompt_text(),
-        system=prompt["system"],
+        user=user,
+        system=system,
         thinking=prompt["thinking"],
         temperature=sampling["temperature"],
         top_p=sampling["top_p"],

@@ -5,21 +5,24 @@ Source of the layout: ggml's docs/gguf.md (versions 2 and 3).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import mmap
 import re
 import struct
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from scripts.lib.architectures import recurrent_keys
+from scripts.lib.chat_template import knows_system_role, uses_date
 from scripts.lib.errors import BenchError
 
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 _STRING, _ARRAY = 8, 9
+_TEMPLATE = "tokenizer.chat_template"
 # A header holds some thousand values at most; more is a damaged or hostile file.
 _MOST_VALUES, _MOST_TENSORS = 100_000, 1_000_000
 _MOST_DIMENSIONS = 4  # GGML_MAX_DIMS
@@ -38,7 +41,8 @@ class Header:
 
     `quant_mix`: tensors per type, most first, such as `Q4_1:210 F32:61`. `kv_elements`: of the KV cache per token, all
     layers, at most (a sliding window needs fewer; 0: not told). `recurrent_key`: the metadata key that tells of recurrent
-    layers (empty: none does).
+    layers (empty: none does). `system_role`: the chat template makes something of a system message; `template_date`: it may
+    print the day.
     """
 
     architecture: str
@@ -58,6 +62,8 @@ class Header:
     quant_mix: str = ""
     kv_elements: int = 0
     recurrent_key: str = ""
+    system_role: bool = True
+    template_date: bool = False
 
 
 class _Cursor:
@@ -259,7 +265,7 @@ def _kv_elements(values: _Values, arch: str, view: mmap.mmap) -> int:
 def _make_header(values: _Values, view: mmap.mmap) -> Header:
     arch = values.text("general.architecture") or ""
     count, start, end = values.array("tokenizer.ggml.tokens")
-    template = values.text("tokenizer.chat_template")
+    template = values.text(_TEMPLATE)
     return Header(
         architecture=arch,
         name=values.text("general.name") or "",
@@ -277,30 +283,51 @@ def _make_header(values: _Values, view: mmap.mmap) -> Header:
         split_count=values.number("split.count") or 1,
         kv_elements=_kv_elements(values, arch, view),
         recurrent_key=next(recurrent_keys(arch, values.raw, _kv_heads(values, arch, view)), ""),
+        system_role=template is None or knows_system_role(template),
+        template_date=template is not None and uses_date(template),
     )
 
 
-def read_header(path: Path) -> Header:
-    """Read one file's header. Raises BenchError naming what was expected and found when it is not a whole GGUF."""
+def _metadata(cursor: _Cursor, count: int) -> _Values:
+    """The metadata values that follow the opening, by key."""
+    values: dict[str, Any] = {}
+    for _ in range(count):
+        key = cursor.text()
+        values[key] = _value(cursor, cursor.scalar("<I"))
+    return _Values(cursor, values)
+
+
+@contextlib.contextmanager
+def _mapped(path: Path) -> Iterator[mmap.mmap]:
+    """The file in memory. Raises BenchError where it is too short for any GGUF, or a folder."""
     if path.is_dir():
         raise BenchError(f"{path}: expected a GGUF file, found a folder")
     size = path.stat().st_size
     if size < 24:
         raise BenchError(f"{path}: expected a GGUF file, found {size} bytes")
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as view:
+        yield view
+
+
+def read_header(path: Path) -> Header:
+    """Read one file's header. Raises BenchError naming what was expected and found when it is not a whole GGUF."""
+    with _mapped(path) as view:
         cursor = _Cursor(view, path)
         tensors, count = _open_header(cursor)
-        values: dict[str, Any] = {}
-        for _ in range(count):
-            key = cursor.text()
-            values[key] = _value(cursor, cursor.scalar("<I"))
-        typed = _Values(cursor, values)
-        alignment = typed.number("general.alignment")
+        values = _metadata(cursor, count)
+        alignment = values.number("general.alignment")
         alignment = 32 if alignment is None else alignment
         if not 0 < alignment <= 1 << 20:
             raise cursor.damaged(f"general.alignment is {alignment}")
         mix = _check_tensors(cursor, tensors, alignment)
-        return replace(_make_header(typed, view), quant_mix=mix_text(mix))
+        return replace(_make_header(values, view), quant_mix=mix_text(mix))
+
+
+def read_chat_template(path: Path) -> str:
+    """The chat template in a file's header (empty: it has none). Raises BenchError where the header is damaged."""
+    with _mapped(path) as view:
+        cursor = _Cursor(view, path)
+        return _metadata(cursor, _open_header(cursor)[1]).text(_TEMPLATE) or ""
 
 
 def mix_text(mix: Counter[str]) -> str:

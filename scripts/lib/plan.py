@@ -232,7 +232,11 @@ class Planner:
                 "stop": list(question.stop),
             }
             for repeat in range(self.config.repeats):
-                spec = common | {"prompt": prompt_spec(question, model), "sampling": sampling, "repeat": repeat}
+                spec = common | {
+                    "prompt": prompt_spec(question, model, weights),
+                    "sampling": sampling,
+                    "repeat": repeat,
+                }
                 cell_id = CellId(self.hardware.name, model.key, mode.name, question.suite, question.id, repeat)
                 certifies = not mode.speculative and (question.suite, question.id) in names
                 yield Cell(cell_id, question, spec, digest(spec), certifies)

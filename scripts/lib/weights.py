@@ -18,7 +18,7 @@ from scripts.lib.records import canonical_json, write_atomic
 from scripts.lib.registry_loader import Model
 
 CACHE_FILE = Path(".cache/weights.json")
-CACHE_SCHEMA = 4
+CACHE_SCHEMA = 5
 LOCK_SCHEMA = 1
 SAMPLED_BLOCKS = 64
 BLOCK_BYTES = 1 << 16
