@@ -1,8 +1,8 @@
 """A llama-server that replies as a test says: `python fake_llama_server.py SCENARIO.json --model … --port …`.
 
 The scenario: `lines` of /completion's stream (each the characters of its bytes; `{pid}` is this process), sent `pause_s` apart;
-`replies` of other paths; `drip`: the path whose reply comes byte by byte for ever; `sick`: it never gets ready; `port`: where it
-listens whatever the command line says; `cut`: the connection breaks off after the lines.
+`replies` of other paths; `drip`, `drip_header`: the path whose reply comes byte by byte; `sick`: it never gets ready; `port`:
+where it listens whatever the command line says; `cut`: the connection breaks off after the lines.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._whole(json.dumps(ready[self.path]).encode())
 
-    do_GET = do_POST = _reply  # noqa: N815
+    do_GET = do_POST = _reply
 
 
 def main() -> None:
