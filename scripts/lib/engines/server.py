@@ -36,7 +36,7 @@ LOG_POLLS, LOG_POLL_S = 20, 0.002
 # Applying the template to a prompt and counting its tokens: milliseconds, where the server is not stuck.
 PROMPT_TIMEOUT_S = 60.0
 _COMPLETION = "/completion"
-# Of an answer's text; what comes after it is dropped. A hundred times what the longest context can hold.
+# Of an answer's text, about a million tokens; what comes after it is dropped.
 MOST_ANSWER_CHARACTERS = 4 << 20
 _FINISH_REASONS = {"eos": "stop", "word": "stop", "limit": "length"}
 
@@ -54,11 +54,6 @@ class _Stream:
     timings: Mapping[str, Any] = field(default_factory=dict)
     stop_type: str = ""
 
-    @property
-    def cut(self) -> bool:
-        """True when the text was longer than an answer may be."""
-        return self.characters > MOST_ANSWER_CHARACTERS
-
     def add(self, text: str, tokens: list[int]) -> None:
         if (text or tokens) and self.first is None:
             self.first = time.monotonic()
@@ -68,7 +63,9 @@ class _Stream:
 
     def finish_reason(self) -> str:
         """Why the answer ended; `length` also where it was cut here."""
-        return "length" if self.cut else _FINISH_REASONS.get(self.stop_type, one_line(self.stop_type)[:40])
+        if self.characters > MOST_ANSWER_CHARACTERS:
+            return "length"
+        return _FINISH_REASONS.get(self.stop_type, one_line(self.stop_type)[:40])
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +205,8 @@ class ServerEngine:
     def _settle(self, timeout_s: float) -> None:
         """Wait until the server has given up an answer that was cut off: the next one's time would begin with it."""
         if self._unsettled:
-            self._ask(_COMPLETION, {"prompt": "a", "n_predict": 1, "cache_prompt": False}, timeout_s)
             self._unsettled = False
+            self._ask(_COMPLETION, {"prompt": "a", "n_predict": 1, "cache_prompt": False}, timeout_s)
 
     def _receive(self, stream: _Stream, request: Request, body: dict[str, Any]) -> None:
         assert self._server is not None
