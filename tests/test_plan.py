@@ -45,7 +45,7 @@ def cell_digest(
 
 
 def facts(path: Path) -> Weights:
-    return Weights(WeightsFacts("f", None, 1, read_header(path)), path, True, False)
+    return Weights(WeightsFacts("f", (), 1, read_header(path)), path, True, False)
 
 
 @pytest.mark.parametrize(
