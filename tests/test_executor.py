@@ -91,7 +91,9 @@ def crashing(tmp_path: Path, shard: Shard, monkeypatch: pytest.MonkeyPatch):  # 
 
             monkeypatch.setattr(executor, name, noted)
         recorder = Recorder()
-        job = Job(shard, tmp_path / "root", "run", lambda loaded: str(round(loaded.load_s, 6)), recorder, WeightsGuard(shard))
+        job = Job(
+            shard, tmp_path / "root", "run", lambda loaded: str(round(loaded.load_s, 6)), recorder, WeightsGuard(shard)
+        )
         failed = run(job, engine, shard.cells, bar=False)  # type: ignore[arg-type]
         assert failed == sum(record.status != "ok" for record in recorder.records)
         return engine, recorder.records

@@ -80,7 +80,9 @@ def measure(model: str, mode: str, engine_name: str) -> bool:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         engine = Timed(make_engine(engine_name, EngineSettings(server_binary(), folder / "engine.log", 600.0)))
-        job = Job(shard, folder, "overhead", lambda loaded: "none", RunRecord(folder, "overhead", {}), WeightsGuard(shard))
+        job = Job(
+            shard, folder, "overhead", lambda loaded: "none", RunRecord(folder, "overhead", {}), WeightsGuard(shard)
+        )
         start = time.perf_counter()
         run(job, engine, shard.cells, bar=False)  # type: ignore[arg-type]
         per_cell_ms = 1000 * (time.perf_counter() - start - engine.seconds) / len(shard.cells)
