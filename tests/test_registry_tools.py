@@ -17,7 +17,7 @@ from scripts.lib.errors import BenchError
 from scripts.lib.registry_check import compare, contradictions
 from scripts.lib.registry_edit import fitting_drafts, fitting_targets, propose_entry, propose_key, text_diff, with_entry
 from scripts.lib.registry_loader import Model, load_registry
-from scripts.lib.weights import WeightsFacts, facts
+from scripts.lib.weights import WeightsFacts, WeightsReader, facts
 from scripts.lib.yaml_source import read_yaml
 from tests.test_modes import model
 from tests.test_plan import REGISTRY
@@ -75,7 +75,8 @@ def test_a_hundred_headers_are_read_in_under_two_seconds(folder: Path, tmp_path:
     for number, file in enumerate(files):
         file.write_bytes(data + bytes([number]))
     start = time.perf_counter()
-    assert len({facts(file).fingerprint for file in files}) == 100
+    reader = WeightsReader(tmp_path / "cache")
+    assert [reader.header_facts(file).header.architecture for file in files] == ["qwen3moe"] * 100
     assert time.perf_counter() - start < 2.0
 
 

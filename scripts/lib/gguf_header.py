@@ -88,13 +88,10 @@ class _Cursor:
         self.view, self.size, self.path, self.at, self.end = view, size, path, 0, len(view)
 
     def fail(self, expected: str) -> _CutOff:
-        end = (
-            f"of the file ({self.size} bytes)"
-            if self.end == self.size
-            else f"of what a header may take ({self.end} bytes)"
-        )
+        what = "the file" if self.end == self.size else "what a header may take"
         return _CutOff(
-            f"{self.path}: damaged GGUF: expected {expected} at byte {self.at}, found the end {end}: fetch or copy it again"
+            f"{self.path}: damaged GGUF: expected {expected} at byte {self.at}, found the end of {what} ({self.end} bytes): "
+            "fetch or copy it again"
         )
 
     def damaged(self, found: str) -> BenchError:

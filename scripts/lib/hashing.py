@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
@@ -48,7 +48,13 @@ class FileState:
 
     @property
     def key(self) -> str:
-        return ":".join(map(str, astuple(self)))
+        return f"{self.device}:{self.inode}:{self.ctime_ns}:{self.size_bytes}:{self.mtime_ns}"
+
+
+def wait_for_tick(state: FileState) -> None:
+    """Before a file is read: so that a later write has another time than the last one."""
+    if time.time() - state.ctime_ns / 1e9 < TICK_S:
+        time.sleep(TICK_S)
 
 
 def sha256_of(path: Path) -> str:
@@ -108,7 +114,7 @@ def _hash(file: Path, told: Callable[[int], None], stop: threading.Event) -> Has
     total, buffer = hashlib.sha256(), memoryview(bytearray(CHUNK_BYTES))
     with file.open("rb", buffering=0) as stream:
         before = FileState.of_open(stream.fileno())
-        _wait_for_tick(before)
+        wait_for_tick(before)
         while count := stream.readinto(buffer):
             if stop.is_set():
                 raise BenchError(f"{file}: hashing was stopped")
@@ -117,10 +123,3 @@ def _hash(file: Path, told: Callable[[int], None], stop: threading.Event) -> Has
         if FileState.of_open(stream.fileno()) != before:
             raise BenchError(f"{file}: changed while it was read (a download?): run again when it is whole")
     return Hashed(before, total.hexdigest())
-
-
-def _wait_for_tick(state: FileState) -> None:
-    """So that a later write has another time than the last one."""
-    age_s = time.time() - state.ctime_ns / 1e9
-    if age_s < TICK_S:
-        time.sleep(TICK_S)

@@ -12,7 +12,7 @@ from typing import Any
 
 from scripts.lib.errors import BenchError
 from scripts.lib.gguf_header import Header, mix_text, read_header
-from scripts.lib.hashing import FileState, Hashed, hash_files
+from scripts.lib.hashing import FileState, Hashed, hash_files, wait_for_tick
 from scripts.lib.part_names import part_name, part_of
 from scripts.lib.records import digest, write_atomic
 from scripts.lib.registry_loader import Model
@@ -105,6 +105,7 @@ class WeightsReader:
         state = FileState.of(file)
         with contextlib.suppress(KeyError, TypeError):  # not in the cache, or damaged there
             return Header(**self._entry(state)["header"])
+        wait_for_tick(state)
         header = read_header(file)
         self._keep(state, "header", asdict(header))
         return header
@@ -124,7 +125,8 @@ class WeightsReader:
         """Hash these models' files together, before `facts` is asked for each, which tells what cannot be read."""
         files: list[Path] = []
         for path in paths:
-            with contextlib.suppress(BenchError):
+            with contextlib.suppress(BenchError, OSError):
+                self.header_facts(path)
                 files += split_files(path)
         with contextlib.suppress(OSError):
             self._hash(files)
@@ -198,7 +200,7 @@ class WeightsLock:
                     "parts of the files. Delete it, and where the weights are: python -m scripts.validate --lock"
                 )
             return cls(file, {key: _facts_from_json(value) for key, value in raw["weights"].items()})
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BenchError(f"{file}: not a weights lock ({error}); restore it from git") from error
 
     def get(self, path: str) -> WeightsFacts | None:
