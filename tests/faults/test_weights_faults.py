@@ -23,13 +23,18 @@ from scripts.lib.engines import EngineSettings, make_engine
 from scripts.lib.errors import BenchError
 from scripts.lib.executor import Job, run
 from scripts.lib.hashing import hash_files
+from scripts.lib.judging import Stopped, make_series
+from scripts.lib.judging.cost import Budget
+from scripts.lib.judging.stage import open_judge
+from scripts.lib.machine import LOCK_VARIABLE
 from scripts.lib.plan import Shard
-from scripts.lib.plan_files import locate_weights
+from scripts.lib.plan_files import judge_weights, locate_weights
 from scripts.lib.registry_loader import load_registry
 from scripts.lib.weights import WeightsLock, WeightsReader, facts
 from scripts.lib.weights_guard import WeightsGuard
 from tests.test_executor import Fragile, Recorder
 from tests.test_executor import shard as shard
+from tests.test_probes import tiny_planner
 from tests.tiny_models import write_model, write_projector
 from tests.workflow.conftest import FAULTS, Project
 from tests.workflow.conftest import project as project
@@ -112,6 +117,11 @@ def test_a_file_that_is_still_written_to_has_no_fingerprint(tmp_path: Path) -> N
     assert isinstance(found, BenchError) and "changed while it was read" in str(found)
 
 
+def hashed(cache: Path) -> list[str]:
+    """The entries of a cache that hold a sha256."""
+    return [text for file in cache.glob("*.json") if '"sha256"' in (text := file.read_text())]
+
+
 def test_ctrl_c_while_hashing_ends_at_once_and_keeps_what_was_hashed(tmp_path: Path) -> None:
     small, large = write_model(tmp_path / "a.gguf"), write_model(tmp_path / "b.gguf", seed=1)
     with large.open("r+b") as stream:
@@ -124,14 +134,32 @@ def test_ctrl_c_while_hashing_ends_at_once_and_keeps_what_was_hashed(tmp_path: P
     argv = [sys.executable, "-c", code, str(tmp_path / "cache"), str(small), str(large)]
     process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, process_group=0)
     deadline = time.monotonic() + 60
-    while not any((tmp_path / "cache").glob("*.json")):
+    while not hashed(tmp_path / "cache"):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert "hashing 214.7 GB of weights" in said and "KeyboardInterrupt" in said
-    (kept,) = (tmp_path / "cache").iterdir()
-    assert facts(small, tmp_path / "other").sha256[0] in kept.read_text()
+    (kept,) = hashed(tmp_path / "cache")
+    assert facts(small, tmp_path / "other").sha256[0] in kept
+
+
+def test_ctrl_c_while_a_plan_is_made_is_one_word(project: Project) -> None:
+    with (project.folder / "weights/b.gguf").open("r+b") as stream:
+        stream.truncate(200 << 30)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    argv, log = ["snakemake", "-n", "results"], project.folder / "out.txt"
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            argv, cwd=project.folder, env=project.environment(), stdout=out, stderr=out, process_group=0
+        )
+    deadline = time.monotonic() + 60
+    while "hashing 214.7 GB" not in log.read_text():
+        assert time.monotonic() < deadline and process.poll() is None, log.read_text()
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(timeout=30) == 130
+    assert log.read_text().endswith("interrupted\n") and "Traceback" not in log.read_text()
 
 
 # --- a file that cannot be read leaves its entries out ---------------------------------------------------------------
@@ -184,8 +212,8 @@ def test_weights_that_nobody_selected_are_not_hashed(project: Project) -> None:
     config.write_text("models: [tiny_b]\n")
     shown = project.run("python", "-m", "scripts.plan", "--configfile", str(config))
     assert shown.returncode == 0, shown.stderr
-    kept = {file.read_text().count('"sha256"') for file in (project.folder / ".cache/weights").iterdir()}
-    assert kept == {0, 1} and len(list((project.folder / ".cache/weights").iterdir())) == 2
+    cache = project.folder / ".cache/weights"
+    assert len(hashed(cache)) == 1 and len(list(cache.iterdir())) == 2, "of two headers"
 
 
 def registry(folder: Path, model: str) -> Path:
@@ -309,6 +337,20 @@ def test_a_touched_file_of_the_same_bytes_is_the_same_file(shard: Shard) -> None
     shard.weights.path.touch()
     shard.weights.path.chmod(0o600)
     guard.check()
+
+
+def test_a_judges_weights_replaced_since_the_plan_judge_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(LOCK_VARIABLE, str(tmp_path / "lock"))
+    planner = tiny_planner(tmp_path / "models")
+    judge = planner.config.judge
+    judge = replace(judge, scorers=("local",), local=replace(judge.local, model="plain", url=None))
+    planner = replace(planner, config=replace(planner.config, judge=judge))
+    series = make_series("local", "plain", 100, 0, weights=judge_weights(judge, planner.weights))
+    write_model(tmp_path / "models/plain.gguf", seed=9)
+    with pytest.raises(Stopped, match="weights were replaced meanwhile"), open_judge(series, planner, Budget(0.0)):
+        pytest.fail("a judge was started")
 
 
 # --- names and links -------------------------------------------------------------------------------------------------
