@@ -7,6 +7,7 @@ Source of the layout: ggml's docs/gguf.md (versions 2 and 3).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -25,7 +26,7 @@ _STRING, _ARRAY = 8, 9
 _WHOLE_NUMBERS = (0, 1, 2, 3, 4, 5, 10, 11)
 # A header is some MB long and holds some thousand values; much more is a damaged or hostile file. What is read in a loop takes
 # up bytes, so the bytes bound the time, too.
-_USUAL_BYTES, _MOST_BYTES = 32 << 20, 256 << 20
+_USUAL_BYTES, _MOST_BYTES = 32 << 20, 128 << 20
 _MOST_VALUES, _MOST_TENSORS = 100_000, 200_000
 _MOST_KEY_BYTES = (1 << 16) - 1  # by the format
 _MOST_CHARACTERS = 1000  # of a name that is shown
@@ -331,13 +332,11 @@ def read_header(path: Path) -> Header:
         size = os.fstat(stream.fileno()).st_size
         if size < 24:
             raise BenchError(f"{path}: expected a GGUF file, found {size} bytes")
-        data = stream.read(_USUAL_BYTES)
-        try:
-            return _parse(_Cursor(data, size, path))
-        except _CutOff:
-            if len(data) < _USUAL_BYTES:
-                raise
-        return _parse(_Cursor(data + stream.read(_MOST_BYTES - len(data)), size, path))
+        if size > _USUAL_BYTES:
+            with contextlib.suppress(_CutOff):
+                return _parse(_Cursor(stream.read(_USUAL_BYTES), size, path))
+        stream.seek(0)
+        return _parse(_Cursor(stream.read(_MOST_BYTES), size, path))
 
 
 def _parse(cursor: _Cursor) -> Header:

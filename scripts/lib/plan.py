@@ -155,6 +155,7 @@ def sample_questions(questions: tuple[T, ...], count: int, seed: int) -> tuple[T
 class Planner:
     """The inputs of planning, and the pure functions over them. `lengths`: prompts' tokens as far as they were counted.
 
+    `weights`: of every entry; hashed are those that the configuration needs (`plan_files.hashed`).
     `scorers`: who scores the answers, the leading one first. `faults`: what could not be read and is left out, file by file.
     """
 

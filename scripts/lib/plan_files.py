@@ -73,8 +73,8 @@ def hashed(planner: Planner, lock_file: Path = LOCK_FILE) -> Planner:
     todo = [key for key in needed if _is_unhashed(weights[key])]
     if todo:
         lock, reader = _read_lock(lock_file)[0], WeightsReader()
-        parts = [part for key in todo for part in (weights[key], weights[key].projector) if _is_unhashed(part)]
-        reader.hash_ahead(part.path for part in parts if part is not None and part.path is not None)
+        used = [part for key in todo for part in (weights[key], weights[key].projector) if part is not None]
+        reader.hash_ahead(part.path for part in used if part.present and part.path is not None)
         weights |= {key: locate_weights(registry, registry.models[key], lock, reader.facts) for key in todo}
     unreadable = {key: weights[key].unreadable for key in needed if weights[key].unreadable}
     faults = [Problem(str(registry.path), f"roles.{key}.model", reason) for key, reason in unreadable.items()]

@@ -18,6 +18,7 @@ from random import Random
 import pytest
 
 from scripts.lib.cell_spec import Weights
+from scripts.lib.config import load_config
 from scripts.lib.engine_build import server_binary
 from scripts.lib.engines import EngineSettings, make_engine
 from scripts.lib.errors import BenchError
@@ -28,7 +29,7 @@ from scripts.lib.judging.cost import Budget
 from scripts.lib.judging.stage import open_judge
 from scripts.lib.machine import LOCK_VARIABLE
 from scripts.lib.plan import Shard
-from scripts.lib.plan_files import judge_weights, locate_weights
+from scripts.lib.plan_files import for_model, judge_weights, load_planner, locate_weights
 from scripts.lib.registry_loader import load_registry
 from scripts.lib.weights import WeightsLock, WeightsReader, facts
 from scripts.lib.weights_guard import WeightsGuard
@@ -207,13 +208,16 @@ def test_cells_measured_before_the_damage_are_still_shown(project: Project) -> N
     assert pruned.returncode == 0 and project.cells() == before
 
 
-def test_weights_that_nobody_selected_are_not_hashed(project: Project) -> None:
-    config = project.folder / "mine.yaml"
-    config.write_text("models: [tiny_b]\n")
-    shown = project.run("python", "-m", "scripts.plan", "--configfile", str(config))
-    assert shown.returncode == 0, shown.stderr
+def test_weights_that_nobody_selected_are_not_hashed(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project.folder)
+    planner = load_planner(replace(load_config(), models=("tiny_b",)))
+    known = {key: planner.weights[key].facts for key in ("tiny_a", "tiny_b")}
+    assert known["tiny_a"] is not None and known["tiny_a"].fingerprint == ""
+    assert known["tiny_b"] is not None and known["tiny_b"].fingerprint
     cache = project.folder / ".cache/weights"
     assert len(hashed(cache)) == 1 and len(list(cache.iterdir())) == 2, "of two headers"
+    asked = for_model(planner, "tiny_a").weights["tiny_a"].facts
+    assert asked == facts(project.folder / "weights/a.gguf") and asked.fingerprint
 
 
 def registry(folder: Path, model: str) -> Path:
