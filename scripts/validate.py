@@ -50,7 +50,7 @@ def _present(registry: Registry, wanted: list[str], hashing: bool) -> Iterator[t
             continue
         try:
             yield model, reader.facts(path) if hashing else reader.header_facts(path)
-        except BenchError as error:
+        except (BenchError, OSError) as error:
             yield model, str(error)
 
 
