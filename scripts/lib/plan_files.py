@@ -25,27 +25,21 @@ LOCK_FILE = Path("orchestration/weights.lock.json")
 PARTIAL = ".partial-"
 
 
-def locate_weights(
-    registry: Registry, model: Model, lock: WeightsLock, read: Callable[[Path], WeightsFacts]
-) -> Weights:
-    """Find a model's weights: the file's own facts, by `read`, where it is, else the lock's.
+Read = Callable[[Path], WeightsFacts]
 
-    With a projector that cannot be read nothing is measured: without one, a question has another spec.
-    """
-    path, projector_path = registry.weights_path(model), registry.projector_path(model)
+
+def locate_weights(registry: Registry, model: Model, lock: WeightsLock, read: Read) -> Weights:
+    """Find a model's weights: the file's own facts, by `read`, where it is, else the lock's."""
+    path, projector = registry.weights_path(model), registry.projector_path(model)
     if path is None:
         return Weights(None, None, False, False)
     found = _found(path, lock.get(model.path), model.source is not None, read)
-    if projector_path is None:
+    if projector is None:
         return found
-    projector = _found(projector_path, lock.get(model.mmproj_path or ""), False, read)
-    if projector.unreadable:
-        unreadable = found.unreadable or projector.unreadable
-        return replace(found, present=False, fetchable=False, projector=projector, unreadable=unreadable)
-    return replace(found, projector=projector)
+    return _with_projector(found, _found(projector, lock.get(model.mmproj_path or ""), False, read))
 
 
-def _found(path: Path, known: WeightsFacts | None, fetchable: bool, read: Callable[[Path], WeightsFacts]) -> Weights:
+def _found(path: Path, known: WeightsFacts | None, fetchable: bool, read: Read) -> Weights:
     try:
         if path.is_file():
             return Weights(read(path), path, True, fetchable)
@@ -56,11 +50,12 @@ def _found(path: Path, known: WeightsFacts | None, fetchable: bool, read: Callab
     return Weights(known, path, False, fetchable)
 
 
-def _is_unhashed(weights: Weights | None) -> bool:
-    """True for weights of which only the header was read."""
-    if weights is None:
-        return False
-    return (weights.facts is not None and not weights.facts.fingerprint) or _is_unhashed(weights.projector)
+def _with_projector(weights: Weights, projector: Weights) -> Weights:
+    """With a projector that cannot be read nothing is measured: without one, a question has another spec."""
+    if not projector.unreadable:
+        return replace(weights, projector=projector)
+    unreadable = weights.unreadable or projector.unreadable
+    return replace(weights, present=False, fetchable=False, projector=projector, unreadable=unreadable)
 
 
 def hashed(planner: Planner, lock_file: Path = LOCK_FILE) -> Planner:
@@ -70,15 +65,30 @@ def hashed(planner: Planner, lock_file: Path = LOCK_FILE) -> Planner:
     """
     registry, weights = planner.registry, dict(planner.weights)
     needed = needed_weights(registry, planner.config)
-    todo = [key for key in needed if _is_unhashed(weights[key])]
+    todo = {key: paths for key in needed if (paths := _unhashed(weights[key]))}
     if todo:
         lock, reader = _read_lock(lock_file)[0], WeightsReader()
-        used = [part for key in todo for part in (weights[key], weights[key].projector) if part is not None]
-        reader.hash_ahead(part.path for part in used if part.present and part.path is not None)
-        weights |= {key: locate_weights(registry, registry.models[key], lock, reader.facts) for key in todo}
+        reader.hash_ahead(path for paths in todo.values() for path in paths)
+        weights |= {key: _hashed(registry.models[key], weights[key], lock, reader.facts) for key in todo}
     unreadable = {key: weights[key].unreadable for key in needed if weights[key].unreadable}
     faults = [Problem(str(registry.path), f"roles.{key}.model", reason) for key, reason in unreadable.items()]
     return replace(planner, weights=weights, faults=tuple(dict.fromkeys((*planner.faults, *faults))))
+
+
+def _unhashed(weights: Weights) -> list[Path]:
+    """The files, its projector's too, of which only the header was read."""
+    parts = [part for part in (weights, weights.projector) if part is not None and part.facts is not None]
+    return [part.path for part in parts if part.path is not None and part.facts and not part.facts.fingerprint]
+
+
+def _hashed(model: Model, weights: Weights, lock: WeightsLock, read: Read) -> Weights:
+    """The same weights, by `read` those of which only the header was read."""
+    todo, projector = _unhashed(weights), weights.projector
+    if weights.path in todo:
+        weights = replace(_found(weights.path, lock.get(model.path), weights.fetchable, read), projector=projector)
+    if projector is not None and projector.path in todo:
+        projector = _found(projector.path, lock.get(model.mmproj_path or ""), False, read)
+    return weights if projector is None else _with_projector(weights, projector)
 
 
 def _read_lock(file: Path) -> tuple[WeightsLock, tuple[Problem, ...]]:

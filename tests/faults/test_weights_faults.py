@@ -31,7 +31,7 @@ from scripts.lib.machine import LOCK_VARIABLE
 from scripts.lib.plan import Shard
 from scripts.lib.plan_files import for_model, judge_weights, load_planner, locate_weights
 from scripts.lib.registry_loader import load_registry
-from scripts.lib.weights import WeightsLock, WeightsReader, facts
+from scripts.lib.weights import ASSUMED, WeightsLock, WeightsReader, facts
 from scripts.lib.weights_guard import WeightsGuard
 from tests.test_executor import Fragile, Recorder
 from tests.test_executor import shard as shard
@@ -218,6 +218,15 @@ def test_weights_that_nobody_selected_are_not_hashed(project: Project, monkeypat
     assert len(hashed(cache)) == 1 and len(list(cache.iterdir())) == 2, "of two headers"
     asked = for_model(planner, "tiny_a").weights["tiny_a"].facts
     assert asked == facts(project.folder / "weights/a.gguf") and asked.fingerprint
+
+
+def test_a_projector_that_is_only_assumed_stays_so(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.edit(project.registry, "name: Tiny-A,", f"name: Tiny-A, mmproj_path: {project.folder}/absent.gguf,")
+    monkeypatch.chdir(project.folder)
+    planned = load_planner(load_config(), assume_present=True).weights["tiny_a"]
+    assert planned.facts == facts(project.folder / "weights/a.gguf")
+    assert planned.projector is not None and planned.projector.facts is not None
+    assert planned.projector.facts.fingerprint == ASSUMED
 
 
 def registry(folder: Path, model: str) -> Path:
