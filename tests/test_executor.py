@@ -20,6 +20,7 @@ from scripts.lib.hardware import Hardware
 from scripts.lib.pinning import Thread, read_threads
 from scripts.lib.plan import Shard, find_shard, make_plan
 from scripts.lib.records import CellRecord
+from scripts.lib.weights_guard import WeightsGuard
 from tests.test_probes import tiny_planner
 
 GUARDS = ("guard_load", "guard_warm_up", "guard_pins")
@@ -91,7 +92,9 @@ def crashing(tmp_path: Path, shard: Shard, monkeypatch: pytest.MonkeyPatch):  # 
 
             monkeypatch.setattr(executor, name, noted)
         recorder = Recorder()
-        job = Job(shard, tmp_path / "root", "run", lambda loaded: str(round(loaded.load_s, 6)), recorder)
+        job = Job(
+            shard, tmp_path / "root", "run", lambda loaded: str(round(loaded.load_s, 6)), recorder, WeightsGuard(shard)
+        )
         failed = run(job, engine, shard.cells, bar=False)  # type: ignore[arg-type]
         assert failed == sum(record.status != "ok" for record in recorder.records)
         return engine, recorder.records

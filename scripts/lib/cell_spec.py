@@ -29,7 +29,8 @@ PROMPT_IN_SPEC_CHARACTERS = 8000
 class Weights:
     """What planning knows of one model's weights. `present`: the file is here; `fetchable`: a rule makes it.
 
-    `projector`: those of its vision projector, for a model that reads images.
+    `projector`: those of its vision projector, for a model that reads images. `unreadable`: why a file that is there cannot
+    be used; the facts are then the lock's, as for a file that is not there.
     """
 
     facts: WeightsFacts | None
@@ -37,6 +38,7 @@ class Weights:
     present: bool
     fetchable: bool
     projector: Weights | None = None
+    unreadable: str = ""
 
     @property
     def usable(self) -> bool:
@@ -89,18 +91,24 @@ def prompt_spec(question: Question, model: Model, weights: Weights) -> dict[str,
     return sent
 
 
+def fingerprint_of(weights: Weights) -> str:
+    """The fingerprint in a spec. Planning without one is a mistake in the code (`plan_files.hashed`), not in an input."""
+    assert weights.facts is not None and weights.facts.fingerprint, f"{weights.path}: planned, but never hashed"
+    return weights.facts.fingerprint
+
+
 def weights_spec(model: Model, weights: Weights, engine: str) -> dict[str, Any]:
     assert weights.facts is not None
     header = weights.facts.header
     spec: dict[str, Any] = {
-        "fingerprint": weights.facts.fingerprint,
+        "fingerprint": fingerprint_of(weights),
         "quant": model.quant,
         "architecture": header.architecture,
         "chat_template": header.chat_template_digest,
     }
     projector = loaded_projector(weights, engine)
-    if projector is not None and projector.facts is not None:
-        spec["projector"] = projector.facts.fingerprint
+    if projector is not None:
+        spec["projector"] = fingerprint_of(projector)
     return spec
 
 
@@ -114,8 +122,7 @@ def mode_spec(
         key = model.acceleration.override_key or f"{weights.facts.header.architecture}.expert_used_count"
         spec |= {"experts": mode.experts, "override_key": key}
     if draft is not None:
-        assert draft.facts is not None
-        spec |= {"draft": draft.facts.fingerprint, "k": mode.k}
+        spec |= {"draft": fingerprint_of(draft), "k": mode.k}
     if mode.lookup_n is not None:
         spec |= {"lookup_n": mode.lookup_n, "lookup_draft_tokens": lookup_draft_tokens}
     return spec

@@ -28,6 +28,8 @@ from scripts.lib.judging.store import BatchRecord, VerdictStore
 from scripts.lib.machine import alone_on_machine, hold
 from scripts.lib.modes import Mode
 from scripts.lib.plan import Planner
+from scripts.lib.plan_files import judge_weights
+from scripts.lib.weights import facts
 
 SERVER_LOG = Path("benchmarks/results/logs/judge/server.log")
 READY_TIMEOUT_S = 600.0
@@ -79,13 +81,25 @@ def _local_server(planner: Planner) -> Iterator[tuple[str, Mapping[str, str]]]:
         raise Stopped(f"the local judge's weights are not on this machine: {path}")
     context = asdict(planner.config.context) | {"length_tokens": config.context_tokens}
     settings = LoadSettings(path, None, Mode("baseline"), None, 0, context, planner.hardware)
+    planned = judge_weights(planner.config.judge, planner.weights)
     with alone_on_machine(f"{Path.cwd().name}: judge {config.model}"):
+        _check_weights(path, planned)
         try:
             server = start_server(probe(server_binary()), settings, SERVER_LOG, READY_TIMEOUT_S)
         except EngineFailure as failure:
             raise Stopped(f"the local judge did not start: {failure}") from failure
         with server:
             yield server.client.url, server.client.headers
+
+
+def _check_weights(path: Path, planned: str) -> None:
+    """Raises Stopped where another file is there than the one that the series is named for."""
+    try:
+        found = facts(path).fingerprint
+    except (BenchError, OSError) as error:
+        raise Stopped(f"the local judge's weights cannot be read: {error}") from error
+    if found != planned:
+        raise Stopped(f"the local judge's weights were replaced meanwhile ({path}): run again, as another judge")
 
 
 async def _judge(judge: Judge, store: VerdictStore, config: Config, work: Work, bar: bool) -> RunResult:
