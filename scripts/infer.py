@@ -27,6 +27,7 @@ from scripts.lib.provenance import ENVIRONMENTS, environment, store_environment
 from scripts.lib.review import drop_reviews
 from scripts.lib.run_record import INTERRUPTED, RUN_VARIABLE, RunRecord, current_run_id
 from scripts.lib.weights import WeightsLock
+from scripts.lib.weights_guard import WeightsGuard
 
 LOGS = Path("benchmarks/results/logs/infer")
 READY_TIMEOUT_S = 600.0
@@ -85,7 +86,7 @@ def _preflight(config: Config, shard: Shard) -> Preflight:
 def _job(planner: Planner, shard: Shard, root: Path) -> Job:
     config, run_id = planner.config, current_run_id()
     recorder = RunRecord(root, run_id, config.to_json())
-    return Job(shard, root, run_id, lambda _: "", recorder)
+    return Job(shard, root, run_id, lambda _: "", recorder, WeightsGuard(shard))
 
 
 def _build_facts(planner: Planner) -> dict[str, str]:
@@ -151,6 +152,8 @@ def main() -> int:
         restore(job)
         cells = missing(job, only)
         if cells:
+            # Planned before the lock was waited for, which can be hours.
+            job.guard.check()
             job = _described(job, planner, _preflight(planner.config, shard))
             if not arguments.beside:
                 # Before the first cell is there: one whose weights nobody knows could not be planned, and would be pruned.

@@ -32,7 +32,7 @@ def summary_lines(plan: Plan, with_names: bool) -> Iterator[str]:
     reasons: dict[str, list[str]] = {}
     for item in plan.left_out:
         if item.mode == "*":
-            kind = "weights are not on this machine" if item.reason.startswith("weights are not") else item.reason
+            kind = item.reason.partition(":")[0] if item.reason.startswith("weights ") else item.reason
             reasons.setdefault(kind, []).append(item.model)
     elsewhere = Counter(shard.model.key for shard in plan.shards if not shard.runnable)
     if elsewhere:

@@ -16,7 +16,7 @@ from scripts.lib.config import CONFIG_FILE, Config, matches, merged, parse_confi
 from scripts.lib.hardware import load_hardware, profile_names
 from scripts.lib.modes import expand_modes
 from scripts.lib.plan import CELLS, Cell, Plan, Planner, Shard, make_plan, seen_from_elsewhere
-from scripts.lib.plan_files import drop_cell, existing_files, load_planner, pending, planners
+from scripts.lib.plan_files import drop_cell, existing_files, hashed, load_planner, pending, planners
 from scripts.lib.probes import PROBES, probe_file
 from scripts.lib.records import CellRecord, Damaged, read_cell
 from scripts.lib.review import REVIEWS, drop_reviews, plan_review
@@ -239,7 +239,7 @@ def _planners(active: Config) -> Iterator[Planner]:
         if planner.config in widened:
             continue
         widened.append(planner.config)
-        for engine in planners(planner):
+        for engine in planners(hashed(planner)):
             for name in present:
                 profile = load_hardware("auto") if name.startswith("local-") else load_hardware(name)
                 yield replace(engine, hardware=profile)

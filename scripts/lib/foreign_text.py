@@ -19,6 +19,11 @@ _ESCAPED_IN_HTML = re.compile(
 )
 
 
+def valid_text(text: str) -> str:
+    """Text that can be written as UTF-8: two halves of a surrogate pair become their character, a lone half is replaced."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def printable(value: object, keep: str = "") -> str:
     """Escapes, controls, marks of direction, other invisible characters and half surrogate pairs are replaced.
 

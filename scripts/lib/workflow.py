@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -66,6 +67,10 @@ def or_exit(make: Callable[[], T]) -> T:
         return make()
     except (BenchError, OSError) as error:
         fail(error)
+    except KeyboardInterrupt:
+        # Planning may hash weights for minutes; what was hashed is kept.
+        print("interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
 
 
 @dataclass(frozen=True)
