@@ -31,6 +31,7 @@ from scripts.lib.machine import LOCK_VARIABLE
 from scripts.lib.plan import Shard
 from scripts.lib.plan_files import for_model, judge_weights, load_planner, locate_weights
 from scripts.lib.registry_loader import load_registry
+from scripts.lib.role_table import role_table
 from scripts.lib.weights import ASSUMED, WeightsLock, WeightsReader, facts
 from scripts.lib.weights_guard import WeightsGuard
 from tests.test_executor import Fragile, Recorder
@@ -208,23 +209,30 @@ def test_cells_measured_before_the_damage_are_still_shown(project: Project) -> N
     assert pruned.returncode == 0 and project.cells() == before
 
 
-def test_weights_that_nobody_selected_are_not_hashed(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def inside(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    """The project as the working directory of this process."""
     monkeypatch.chdir(project.folder)
+    role_table.cache_clear()
+    yield project
+    role_table.cache_clear()
+
+
+def test_weights_that_nobody_selected_are_not_hashed(inside: Project) -> None:
     planner = load_planner(replace(load_config(), models=("tiny_b",)))
     known = {key: planner.weights[key].facts for key in ("tiny_a", "tiny_b")}
     assert known["tiny_a"] is not None and known["tiny_a"].fingerprint == ""
     assert known["tiny_b"] is not None and known["tiny_b"].fingerprint
-    cache = project.folder / ".cache/weights"
+    cache = inside.folder / ".cache/weights"
     assert len(hashed(cache)) == 1 and len(list(cache.iterdir())) == 2, "of two headers"
     asked = for_model(planner, "tiny_a").weights["tiny_a"].facts
-    assert asked == facts(project.folder / "weights/a.gguf") and asked.fingerprint
+    assert asked == facts(inside.folder / "weights/a.gguf") and asked.fingerprint
 
 
-def test_a_projector_that_is_only_assumed_stays_so(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    project.edit(project.registry, "name: Tiny-A,", f"name: Tiny-A, mmproj_path: {project.folder}/absent.gguf,")
-    monkeypatch.chdir(project.folder)
+def test_a_projector_that_is_only_assumed_stays_so(inside: Project) -> None:
+    inside.edit(inside.registry, "name: Tiny-A,", f"name: Tiny-A, mmproj_path: {inside.folder}/absent.gguf,")
     planned = load_planner(load_config(), assume_present=True).weights["tiny_a"]
-    assert planned.facts == facts(project.folder / "weights/a.gguf")
+    assert planned.facts == facts(inside.folder / "weights/a.gguf")
     assert planned.projector is not None and planned.projector.facts is not None
     assert planned.projector.facts.fingerprint == ASSUMED
 
