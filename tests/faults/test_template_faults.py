@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from scripts.lib import chat_template
 from scripts.lib.cell_spec import Weights
 from scripts.lib.chat_template import DATE, Renderer, TemplateError, knows_system_role, uses_date
 from scripts.lib.engine_build import server_binary
@@ -34,12 +35,13 @@ DATES = {
 }
 FAULTS = {
     "broken": ("{% if %}" + LOOP, "Expected an expression", "llama-server ended with"),
-    "undefined": ("{{ messages[0].colour.name }}" + LOOP, "has no attribute 'colour'", "llama-server"),
+    # Of an attribute that is not there llama-server makes nothing, jinja2 an error; of a call of it both.
+    "undefined": ("{{ messages[0].colour() }}" + LOOP, "has no attribute 'colour'", "llama-server"),
     "refusal": ("{{ raise_exception('cats only') }}" + LOOP, "the chat template: cats only", "cats only"),
 }
 NESTED = "{% for a in range(99999) %}" * 3 + "{% endfor %}" * 3
 HOSTILE = {
-    "endless": (NESTED, "it computes for more than 5 s"),
+    "endless": (NESTED, "it computes for more than 1 s"),
     "large": ("{{ 'x' * 10**8 }}", "it prints more than 8388608 characters"),
     "larger": ("{{ 'x' * 10**11 }}", "it wants more memory than 1024 MiB"),
     "deep": ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "recursion"),
@@ -142,16 +144,23 @@ def test_a_templates_fault_is_one_error_for_each_question_in_its_words(tmp_path:
         assert record.measurement is None
 
 
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat_template, "PROCESSOR_SECONDS", 1)
+
+
+@pytest.mark.usefixtures("hurried")
 def test_a_hostile_template_is_the_cells_error_and_the_next_cell_is_run(tmp_path: Path) -> None:
     """Endless at one question: the renderer is ended, and another one renders the next."""
     made = shard(tmp_path, "embedded", TEMPLATE)
     word = made.cells[0].question.prompt_text()[:30].replace("'", "\\'").replace("\n", "\\n")
     template = f"{{% if messages[-1].content.startswith('{word}') %}}{NESTED}{{% endif %}}{TEMPLATE}"
     first, second = records("embedded", tmp_path, template)
-    assert (first.status, first.error) == ("error", "the chat template: it computes for more than 5 s")
+    assert (first.status, first.error) == ("error", "the chat template: it computes for more than 1 s")
     assert second.status == "ok"
 
 
+@pytest.mark.usefixtures("hurried")
 def test_what_a_template_may_not_do_is_told_and_the_next_is_rendered() -> None:
     message = {"role": "user", "content": "x"}
     with Renderer() as renderer:
