@@ -1,4 +1,4 @@
-"""A made-up engine: a source package like llama-cpp-python's that compiles in a second, and an environment of its own for it."""
+"""A made-up engine: a source package like llama-cpp-python's that compiles in a second, and an environment for it."""
 
 from __future__ import annotations
 
