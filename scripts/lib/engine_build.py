@@ -15,11 +15,12 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from scripts.lib.engine_environment import LIBRARY_VARIABLE
 from scripts.lib.errors import BenchError
 from scripts.lib.provenance import ENGINE_LOCK, EngineIdentity, binary_identity, engine_identity
-from scripts.lib.records import digest
+from scripts.lib.records import digest, strict_json
 from scripts.lib.weights import sha256_of
 
 PACKAGE = "llama-cpp-python"
@@ -86,13 +87,20 @@ def write_record(build: Build) -> None:
     (build.bin_dir / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
+def _read_json(file: Path) -> dict[str, Any]:
+    return strict_json(file.read_text(encoding="utf-8"), str(file))
+
+
 def _read_record(bin_dir: Path) -> Build | None:
     """None where it cannot be read, or is not of this form."""
     try:
-        raw = json.loads((bin_dir / RECORD).read_text(encoding="utf-8"))
-        return Build(bin_dir, **raw | {"cmake_arguments": tuple(raw["cmake_arguments"])})
-    except (OSError, ValueError, TypeError, KeyError):
+        raw = _read_json(bin_dir / RECORD)
+        build = Build(bin_dir, **raw | {"cmake_arguments": tuple(raw["cmake_arguments"])})
+    except (OSError, ValueError, BenchError, TypeError, KeyError):
         return None
+    texts = (build.version, build.source_sha256, build.cpu, build.compiler)
+    well_formed = isinstance(build.files, dict) and all(isinstance(text, str) for text in texts)
+    return build if well_formed else None
 
 
 def checked_build(bin_dir: Path, wanted: EngineIdentity) -> Build:
@@ -146,17 +154,17 @@ def bindings() -> tuple[str, str]:
     """(version, sha256 of the source) of the llama-cpp-python that this environment has; empty where it has none."""
     try:
         package = importlib.metadata.distribution(PACKAGE)
-        # What pip notes of a package that was installed from a file.
-        origin = json.loads(package.read_text("direct_url.json") or "{}")
-    except (importlib.metadata.PackageNotFoundError, ValueError):
+    except importlib.metadata.PackageNotFoundError:
         return "", ""
-    return package.version, str(origin.get("archive_info", {}).get("hashes", {}).get("sha256", ""))
+    # What pip notes of a package that was installed from a file: older ones as one text, newer ones also by kind.
+    archive = strict_json(package.read_text("direct_url.json") or "{}", "direct_url.json").get("archive_info", {})
+    return package.version, archive.get("hashes", {}).get("sha256") or archive.get("hash", "").removeprefix("sha256=")
 
 
 def _located_build(wanted: EngineIdentity) -> Build:
     try:
-        bin_dir = Path(json.loads(pointer().read_text(encoding="utf-8"))["bin_dir"])
-    except (OSError, ValueError, TypeError, KeyError):
+        bin_dir = Path(_read_json(pointer())["bin_dir"])
+    except (OSError, ValueError, BenchError, TypeError, KeyError):
         raise BenchError("llama.cpp is not built in this environment for this CPU yet") from None
     build = checked_build(bin_dir, wanted)
     version, sha256 = bindings()

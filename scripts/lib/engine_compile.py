@@ -168,7 +168,7 @@ def _install_bindings(identity: EngineIdentity, progress: TextIO) -> None:
         return
     print(f"installing llama-cpp-python {identity.version}", file=progress, flush=True)
     argv = [sys.executable, "-m", "pip", "install", "-qq", "--no-deps", "--no-build-isolation", "--force-reinstall"]
-    source = str(fetch_source(identity, progress))
+    source = f"{fetch_source(identity, progress).as_uri()}#sha256={identity.source_sha256}"
     _run([*argv, source], "installing llama-cpp-python", {"CMAKE_ARGS": BINDINGS_CMAKE_ARGUMENTS})
 
 

@@ -120,10 +120,16 @@ def test_a_build_that_is_not_as_it_was_compiled_is_refused_by_the_files_name(bui
     assert f"not as it was compiled: {name} changed, gone or added; run on this machine: make engine" in refusal()
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 1}', "\x00"])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 1}', "\x00", "[" * 9999])
 def test_a_build_without_a_readable_record_is_refused(build: Build, text: str) -> None:
     (build.bin_dir / "build.json").write_text(text)
     assert "no record of what the engine was made from" in refusal()
+
+
+def test_a_record_of_wrong_types_is_no_record(build: Build) -> None:
+    for wrong in (replace(build, cpu=1), replace(build, files=[])):  # type: ignore[arg-type]
+        write_record(wrong)
+        assert "no record of what the engine was made from" in refusal()
 
 
 def test_in_a_conda_environment_the_command_is_condas(
