@@ -105,6 +105,8 @@ def _read_record(bin_dir: Path) -> Build | None:
 
 def checked_build(bin_dir: Path, wanted: EngineIdentity) -> Build:
     """The build in a folder, where it may be used as the wanted engine on this CPU. Raises BenchError with the reason."""
+    if not bin_dir.is_dir():
+        raise BenchError(f"{bin_dir}: the engine is not there any more (was the cache cleared?)")
     build = _read_record(bin_dir)
     if build is None:
         raise BenchError(f"{bin_dir / RECORD}: no record of what the engine was made from")
@@ -154,10 +156,10 @@ def bindings() -> tuple[str, str]:
     """(version, sha256 of the source) of the llama-cpp-python that this environment has; empty where it has none."""
     try:
         package = importlib.metadata.distribution(PACKAGE)
-    except importlib.metadata.PackageNotFoundError:
+        # What pip notes of a package that was installed from a file: older ones as one text, newer ones also by kind.
+        archive = strict_json(package.read_text("direct_url.json") or "{}", "direct_url.json").get("archive_info", {})
+    except (importlib.metadata.PackageNotFoundError, BenchError):
         return "", ""
-    # What pip notes of a package that was installed from a file: older ones as one text, newer ones also by kind.
-    archive = strict_json(package.read_text("direct_url.json") or "{}", "direct_url.json").get("archive_info", {})
     return package.version, archive.get("hashes", {}).get("sha256") or archive.get("hash", "").removeprefix("sha256=")
 
 

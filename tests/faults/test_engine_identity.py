@@ -126,6 +126,11 @@ def test_a_build_without_a_readable_record_is_refused(build: Build, text: str) -
     assert "no record of what the engine was made from" in refusal()
 
 
+def test_a_build_that_is_gone_is_said_to_be_gone(build: Build) -> None:
+    shutil.rmtree(build.bin_dir)
+    assert "is not there any more (was the cache cleared?); run on this machine: make engine" in refusal()
+
+
 def test_a_record_of_wrong_types_is_no_record(build: Build) -> None:
     for wrong in (replace(build, cpu=1), replace(build, files=[])):  # type: ignore[arg-type]
         write_record(wrong)
