@@ -7,6 +7,7 @@ A seal is no signature. Who wrote a record is told by git, and shown here by aut
 
   python -m scripts verify
   python -m scripts verify --sign      # after you have looked at what changed: seal it as it is now
+  snakemake -j8 retry_failed           # measure damaged cells again; damaged reviews and probes are made again by any run
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from scripts.lib.plan import CELLS
 from scripts.lib.verification import KINDS, Checked, authors, check_tree, results_trees, sign
 
 RESULTS = Path(CELLS).parent
+SHOWN = 40
 
 
 def _authorship(checked: list[Checked]) -> str:
@@ -56,6 +58,7 @@ def main() -> int:
     parser.add_argument(
         "--sign", action="store_true", help="seal damaged records whose content is a record, as it is now"
     )
+    parser.add_argument("--all", action="store_true", help=f"name every damaged record (default: the first {SHOWN})")
     arguments = parser.parse_args()
     if not RESULTS.is_dir():
         raise BenchError(
@@ -68,8 +71,10 @@ def main() -> int:
     damaged = [item for item in checked if item.problem is not None]
     if arguments.sign:
         damaged = _sign(damaged)
-    for item in damaged:
+    for item in damaged[: None if arguments.all else SHOWN]:
         print(printable(str(item.problem)), file=sys.stderr)
+    if len(damaged) > SHOWN and not arguments.all:
+        print(f"… and {len(damaged) - SHOWN} more: --all names them", file=sys.stderr)
     counts = Counter(item.kind.name for item in checked)
     print(", ".join(f"{count} {name}" for name, count in counts.items()) + f": {len(damaged)} damaged")
     table = _authorship(checked)

@@ -104,13 +104,10 @@ def read_sealed(text: str, file: str, place: str = "") -> dict[str, Any]:
     """A record with its seal, which was checked. Raises Damaged where the content is not what was sealed."""
     found = strict_json(text, file, place)
     if SEAL not in found:
-        raise Damaged(file, f"no {SEAL}: it was written before records had one, or was edited; {HOW_TO_SIGN}", place)
+        raise Damaged(file, f"no {SEAL}: it was written before records had one, or was edited", place)
     if seal_of(found) != found[SEAL]:
         raise Damaged(file, f"its content does not have its {SEAL}: changed since it was written", place)
     return found
-
-
-HOW_TO_SIGN = "where git shows that it is right, python -m scripts verify --sign seals it"
 
 
 def stored_text(content: bytes, file: str) -> str:

@@ -11,6 +11,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -292,8 +293,11 @@ def read_review(path: Path) -> tuple[ReviewRow, ...]:
     reader = csv.reader(io.StringIO(read_stored(path), newline=""))
     rows = []
     try:
-        if next(reader, []) != [*COLUMNS, ROW_SEAL]:
-            raise Damaged(str(path), f"expected the columns {', '.join(COLUMNS)}, {ROW_SEAL}", "line 1")
+        expected, found = [*COLUMNS, ROW_SEAL], next(reader, [])
+        if found != expected:
+            pairs = enumerate(zip_longest(expected, found, fillvalue="none"), 1)
+            number, (wanted, there) = next((number, pair) for number, pair in pairs if pair[0] != pair[1])
+            raise Damaged(str(path), f"column {number}: expected {wanted}, found {there[:40]!r}", "line 1")
         for *texts, seal in reader:
             if len(texts) != len(COLUMNS) or _row_seal(texts) != seal:
                 raise Damaged(

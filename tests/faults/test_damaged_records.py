@@ -162,9 +162,12 @@ ROW_EDITS: dict[str, tuple[Callable[[list[str]], list[str]], str]] = {
     ),
     "a row less": (lambda lines: lines[:-1], "has no row"),
     "a row twice": (lambda lines: [*lines, lines[-1]], "has two rows"),
-    "columns of before": (lambda lines: [line.rpartition(",")[0] for line in lines], "expected the columns"),
+    "columns of before": (
+        lambda lines: [line.rpartition(",")[0] for line in lines],
+        "expected row_digest, found 'none'",
+    ),
     "a merge conflict": (lambda lines: [lines[0], "<<<<<<< HEAD", *lines[1:]], "row_digest"),
-    "nothing": (lambda lines: [], "expected the columns"),
+    "nothing": (lambda lines: [], "expected suite, found 'none'"),
 }
 
 
