@@ -144,7 +144,7 @@ def main() -> int:
         restore(job)
         cells = missing(job, only)
         if cells:
-            engine_facts(planner.engine)
+            engine_facts(planner.engine)  # refuses another engine than the planned one, before anything is written
             job = _described(job, planner, _preflight(planner.config, shard))
             if not arguments.beside:
                 # Before the first cell is there: one whose weights nobody knows could not be planned, and would be pruned.
