@@ -45,6 +45,8 @@ REGISTRY = WORKFLOW.planner.registry
 LOGS = "benchmarks/results/logs"
 ENVIRONMENT, ENGINE_ENVIRONMENT = "../envs/bench.yaml", "../envs/infer.yaml"
 RUN_ID = current_run_id()
+# Of jobs and post-deploy scripts: a conda environment's Python would take packages of ~/.local before its own.
+os.environ.update(PYTHONNOUSERSITE="1")
 
 announce(WORKFLOW, dry_run=INVOCATION.dry_run)
 if INVOCATION.runs:

@@ -13,7 +13,7 @@ import psutil
 
 from scripts.lib.cell_spec import loaded_projector
 from scripts.lib.config import Config, load_config
-from scripts.lib.engine_build import installed_build, server_binary
+from scripts.lib.engine_build import engine_facts, server_binary
 from scripts.lib.engines import Engine, EngineSettings, Loaded, make_engine
 from scripts.lib.errors import BenchError, run_cli, suggest
 from scripts.lib.executor import Job, finish, missing, restore, run
@@ -89,19 +89,12 @@ def _job(planner: Planner, shard: Shard, root: Path) -> Job:
     return Job(shard, root, run_id, lambda _: "", recorder, WeightsGuard(shard))
 
 
-def _build_facts(planner: Planner) -> dict[str, str]:
-    """How the engine was compiled; nothing of a llama-server that was not built here."""
-    if planner.engine.binary is not None:
-        return {}
-    build = installed_build()
-    return {"compiler": build.compiler, "cmake_arguments": " ".join(build.cmake_arguments)}
-
-
 def _described(job: Job, planner: Planner, preflight: Preflight) -> Job:
     """The job with the machine's state in its cells' environment and in the run's record."""
 
     def describe(loaded: Loaded) -> str:
-        facts = {"system_info": str(loaded.effective.get("system_info", "")), **_build_facts(planner)}
+        # Asked for after every load: an engine that is started again must be the same one.
+        facts = {"system_info": str(loaded.effective.get("system_info", "")), **engine_facts(planner.engine)}
         record = environment(job.shard.hardware, planner.engine, facts, preflight.record())
         return store_environment(record, job.root / ENVIRONMENTS)
 
@@ -152,8 +145,9 @@ def main() -> int:
         restore(job)
         cells = missing(job, only)
         if cells:
-            # Planned before the lock was waited for, which can be hours.
+            # Planned before the lock was waited for, which can be hours: other weights, and another engine, are refused.
             job.guard.check()
+            engine_facts(planner.engine)
             job = _described(job, planner, _preflight(planner.config, shard))
             if not arguments.beside:
                 # Before the first cell is there: one whose weights nobody knows could not be planned, and would be pruned.
