@@ -7,7 +7,6 @@ Snakemake deletes the declared outputs of a job that fails; the next start links
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -35,6 +34,7 @@ from scripts.lib.pinning import (
 from scripts.lib.plan import Cell, Shard
 from scripts.lib.plan_files import existing_files, partial_folder, partial_name
 from scripts.lib.records import CellRecord, Measurement, link_into_place, now_utc, read_cell, write_atomic
+from scripts.lib.tree import RESULTS, drop, drop_folder
 from scripts.lib.weights import split_files
 
 # Of a small model: how often it is warmed up again, at most, until its threads have run long enough to be judged.
@@ -82,7 +82,7 @@ def restore(job: Job) -> int:
         try:
             read_cell(leftover)
         except BenchError:
-            leftover.unlink()
+            drop(leftover, job.root / RESULTS)
             continue
         link_into_place(leftover, _target(job, cell))
         restored += 1
@@ -307,7 +307,7 @@ def run(job: Job, engine: Engine, cells: Sequence[Cell], bar: bool = True) -> in
 
 def finish(job: Job) -> None:
     """The shard is complete: its .partial folder has no more use."""
-    shutil.rmtree(_partial(job), ignore_errors=True)
+    drop_folder(_partial(job), job.root / RESULTS)
 
 
 def _progress(name: str, cells: Sequence[Cell], bar: bool) -> Iterable[Cell]:

@@ -23,6 +23,7 @@ from scripts.lib.prompt_loader import Question
 from scripts.lib.records import CellRecord, digest, read_cell
 from scripts.lib.scorers import Scored, Scorer, Scoring
 from scripts.lib.symptoms import symptoms
+from scripts.lib.tree import drop
 
 REVIEWS = Path("benchmarks/results/reviews")
 # Raised when a review gets other columns: the stored ones are then made again, from the same cells.
@@ -135,7 +136,7 @@ def drop_reviews(plan: Plan, shard: Shard) -> None:
     """A shard that measures again loses its review, and those that compare with it: no table shows the cell of before."""
     for other in plan.shards:
         if other is shard or base_shard(plan, other) is shard:
-            Path(plan_review(plan, other).file).unlink(missing_ok=True)
+            drop(Path(plan_review(plan, other).file))
 
 
 def _question_key(cell: Cell) -> tuple[str, str, int]:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from scripts.lib.cluster import cluster_resources
 from scripts.lib.config import CONFIG_VARIABLE, Config, parse_config, read_layers, typed_like
-from scripts.lib.errors import BenchError, InputErrors, fail
+from scripts.lib.errors import BenchError, InputErrors, Problem, fail
 from scripts.lib.hardware import load_hardware, profile_names
 from scripts.lib.invocation import Invocation
 from scripts.lib.judge_config import CLAUDE, LOCAL, has_key
@@ -20,11 +20,12 @@ from scripts.lib.judging import Series
 from scripts.lib.judging.store import VerdictStore
 from scripts.lib.plan import CELLS, Cell, Plan, Planner, Shard, make_plan, seen_from_elsewhere
 from scripts.lib.plan_files import load_planner, pending, planners
-from scripts.lib.prediction import read_measured
+from scripts.lib.prediction import read_measured, table_damage
 from scripts.lib.probes import planned_probes
 from scripts.lib.records import digest
 from scripts.lib.registry_loader import Quirk
 from scripts.lib.review import REVIEWS, Review, plan_review
+from scripts.lib.tree import drop
 from scripts.lib.yaml_source import Source
 
 # A timed shard takes the whole machine; every other job of ours takes one part, so none runs beside it.
@@ -118,6 +119,12 @@ class Workflow:
         return {shard.name: cluster_resources(shard, self.missing[shard.name], measured) for shard in self.shards}
 
     @cached_property
+    def damaged(self) -> tuple[Problem, ...]:
+        """Derived files that planning went on without; they are made again."""
+        notes = (problem for series in self.judges for problem in VerdictStore(series).unfinished_damage())
+        return (*table_damage(), *notes)
+
+    @cached_property
     def suites(self) -> tuple[str, ...]:
         """The suites that planned cells are of."""
         return tuple(dict.fromkeys(cell.id.suite for shard in self.shards for cell in shard.cells))
@@ -203,9 +210,17 @@ class Workflow:
     @property
     def unreviewed(self) -> list[Review]:
         """The active plans' reviews that are still to be written, with those whose answers wait for a verdict."""
-        waiting = {file for series in self.judges for file in VerdictStore(series).unfinished().get("reviews", ())}
+        waiting = {file for series in self.judges for file in self.waiting_for(series)}
         here = ((file, review) for file, review in self.reviews.items() if not self.is_elsewhere(review.shard))
         return [review for file, review in here if file in waiting or not Path(file).is_file()]
+
+    def waiting_for(self, series: Series) -> Sequence[str]:
+        """The reviews with answers that wait for a judge's verdict; any may, where the note of them is damaged."""
+        store = VerdictStore(series)
+        if store.unfinished_damage():
+            return [file for file, review in self.reviews.items() if not self.is_elsewhere(review.shard)]
+        waiting: Sequence[str] = store.unfinished().get("reviews", ())
+        return waiting
 
     @property
     def pictures(self) -> list[str]:
@@ -291,16 +306,19 @@ def take_up_unfinished(workflow: Workflow) -> None:
     for series in workflow.judges:
         if series.scorer == CLAUDE and not has_key():
             continue
-        for file in VerdictStore(series).unfinished().get("reviews", ()):
+        for file in workflow.waiting_for(series):
             if file in workflow.reviews:
-                Path(file).unlink(missing_ok=True)
-                Path(workflow.judged_stamp).unlink(missing_ok=True)
+                drop(Path(file))
+                drop(Path(workflow.judged_stamp))
 
 
 def look_again(workflow: Workflow) -> None:
-    """Have the tables made again while something is left out: Snakemake's end is reached, and says so, only behind a job."""
-    if workflow.planner.faults:
-        Path(workflow.stamp).unlink(missing_ok=True)
+    """Have the tables made again where one is damaged, and while something is left out.
+
+    The latter since Snakemake's end is reached, and says what is left out, only behind a job.
+    """
+    if workflow.planner.faults or workflow.damaged:
+        drop(Path(workflow.stamp))
 
 
 def check_complete(workflow: Workflow) -> None:

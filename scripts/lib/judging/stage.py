@@ -28,6 +28,7 @@ from scripts.lib.judging.store import BatchRecord, VerdictStore
 from scripts.lib.machine import alone_on_machine, hold
 from scripts.lib.modes import Mode
 from scripts.lib.plan import Planner
+from scripts.lib.tree import drop
 
 SERVER_LOG = Path("benchmarks/results/logs/judge/server.log")
 READY_TIMEOUT_S = 600.0
@@ -168,4 +169,4 @@ def judge_answers(
 def drop_reviews(result: RunResult) -> None:
     """Drop the reviews that a run outside of Snakemake made out of date: the next `snakemake results` makes them again."""
     for file in result.reviews:
-        Path(file).unlink(missing_ok=True)
+        drop(Path(file))

@@ -87,6 +87,9 @@ def stage(history: Path, root: Path | None) -> tuple[Path, Taken]:
     Nothing of the history itself is touched until `replace`.
     """
     staged, backup = _beside(history, "importing"), _beside(history, "old")
+    for path in (history, staged, backup):
+        if path.is_symlink():
+            raise BenchError(f"{path}: is a link; an import replaces the whole folder: put the folder itself there")
     if backup.exists() and not history.exists():
         backup.rename(history)
     shutil.rmtree(staged, ignore_errors=True)
