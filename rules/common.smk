@@ -1,7 +1,13 @@
 # The plan, made once when the Snakefile is read; every other file wires from WORKFLOW.
 import os
+import signal
 import sys
 from pathlib import Path
+
+from scripts.lib.machine import end_at_interrupt, stop_gently
+
+# Before anything that takes time.
+end_at_interrupt()
 
 from scripts.lib.announce import announce
 from scripts.lib.cell_state import drop_failed
@@ -25,6 +31,9 @@ from scripts.lib.workflow import (
 )
 
 INVOCATION = read_invocation(sys.argv[1:])
+if INVOCATION.is_job:
+    # Snakemake calls no `onstart` in the process of one job on a node.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 if INVOCATION.runs:
     # First of all: what another run is about to make must not be looked for, and not be dropped.
     or_exit(alone_in_checkout)
@@ -59,6 +68,7 @@ resource_scopes:
 
 
 onstart:
+    stop_gently(workflow.local_exec)
     # The limiter of submissions wakes the scheduler once a second for every job that is done, beside the timed shard: a third
     # of a core after a hundred jobs. It is for cluster queues.
     if workflow.local_exec:
