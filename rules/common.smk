@@ -15,14 +15,17 @@ from scripts.lib.config import merged
 from scripts.lib.invocation import read_invocation
 from scripts.lib.machine import alone_in_checkout
 from scripts.lib.run_record import RUNS, current_run_id, summarise, summarise_failed
+from scripts.lib.tree import sweep
 from scripts.lib.workflow import (
     MACHINE_PARTS,
     SO_FAR,
     SO_FAR_VARIABLE,
     TEMPLATES,
+    check_checkout,
     check_complete,
     check_for_cluster,
     configuration_layers,
+    date_back,
     for_targets,
     load_workflow,
     look_again,
@@ -30,6 +33,7 @@ from scripts.lib.workflow import (
     take_up_unfinished,
 )
 
+or_exit(lambda: check_checkout(Path.cwd()))
 INVOCATION = read_invocation(sys.argv[1:])
 if INVOCATION.is_job:
     # Snakemake calls no `onstart` in the process of one job on a node.
@@ -37,6 +41,7 @@ if INVOCATION.is_job:
 if INVOCATION.runs:
     # First of all: what another run is about to make must not be looked for, and not be dropped.
     or_exit(alone_in_checkout)
+    sweep()
 if SO_FAR in INVOCATION.targets:
     os.environ[SO_FAR_VARIABLE] = "1"
 GIVEN = workflow.config_settings
@@ -57,6 +62,7 @@ announce(WORKFLOW, dry_run=INVOCATION.dry_run)
 if INVOCATION.runs:
     or_exit(lambda: take_up_unfinished(WORKFLOW))
     or_exit(lambda: look_again(WORKFLOW))
+    date_back(WORKFLOW)
 
 # Set here and not in the profile: a --resources on the command line would replace a profile's.
 workflow.global_resources["machine"] = MACHINE_PARTS

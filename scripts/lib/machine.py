@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import os
 import signal
@@ -26,6 +27,7 @@ INTERRUPTED_EXIT = 130
 # The Ctrl-C at which a job stops at once; one more ends whatever is left.
 STOPS_AT_ONCE = 2
 LOCK_VARIABLE = "EPYC_BENCH_LOCK"
+NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 CHECKOUT_LOCK = Path(".snakemake/run.lock")
 # One file whatever TMPDIR says, in the folder that every user of every Linux may write to (/run/lock is not, on some).
 LOCK_FILE = Path("/tmp/epyc-inference-bench.lock")
@@ -126,6 +128,23 @@ def stop_gently(is_local: bool) -> None:
         signal.signal(signal.SIGINT, interrupt if is_local else signal.default_int_handler)
 
 
+def flock(handle: int, path: Path, wait: bool = True) -> None:
+    """Lock an open file until it is closed. Raises BlockingIOError where it is locked and this is not to wait.
+
+    Raises BenchError where its file system has no locks: nothing else is as safe, a file that means "locked" outlives its
+    process.
+    """
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        raise BenchError(
+            f"lock {path}: its file system has no locks ({error.strerror}): put the checkout on another one (a network file "
+            f"system may need its lock service, or the mount option for local locks); the machine's lock: {LOCK_VARIABLE}"
+        ) from error
+
+
 def lock_file() -> Path:
     """The machine-wide lock: one for all checkouts and users; EPYC_BENCH_LOCK names another."""
     return Path(os.environ.get(LOCK_VARIABLE) or LOCK_FILE)
@@ -209,7 +228,7 @@ def _acquire(handle: int, path: Path) -> None:
     told = 0.0
     while True:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            flock(handle, path, wait=False)
             return
         except BlockingIOError:
             if time.monotonic() - told > 60:
@@ -224,7 +243,7 @@ def locked(path: Path) -> Iterator[None]:
     """Hold a lock file for a moment: between jobs on several machines that share a file system, too."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        flock(handle.fileno(), path)
         yield
 
 
@@ -236,7 +255,7 @@ def hold(path: Path, held: Callable[[str], Exception]) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        flock(handle, path, wait=False)
     except BlockingIOError:
         holder = os.pread(handle, 100, 0).decode("utf-8", "replace").strip()
         os.close(handle)

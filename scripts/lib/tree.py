@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import platform
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import psutil
+
 from scripts.lib.errors import BenchError
+from scripts.lib.records import TEMPORARY
 
 # The folder itself may be a link, to a larger disk: the tree is then where it points.
 RESULTS = Path("benchmarks/results")
+# Where files are written whole or not at all, and a killed process may leave its temporary ones.
+WRITTEN = (RESULTS, Path("docs"), Path("orchestration"), Path(".cache"))
+# A file takes moments to write: whatever is this old is nobody's, on whichever machine it was begun.
+NOBODYS_AFTER_S = 24 * 3600.0
 
 
 def files_at(folder: Path, depth: int, suffix: str, root: Path = RESULTS) -> Iterator[Path]:
@@ -59,3 +69,25 @@ def drop_folder(path: Path, root: Path = RESULTS) -> None:
     """Delete a folder of the tree with what is in it, as far as that can be done; nothing where it is, or is behind, a link."""
     if linked_folder(path / "content", root) is None:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_left_behind(path: Path) -> bool:
+    """True for the temporary file of a process that is gone. Of another machine's processes only the age tells."""
+    machine, _, rest = path.name.removeprefix(TEMPORARY).rpartition("-")[0].rpartition("-")
+    if machine == platform.node() and rest.isdecimal() and not psutil.pid_exists(int(rest)):
+        return True
+    return time.time() - path.lstat().st_mtime > NOBODYS_AFTER_S
+
+
+def sweep(folders: Iterable[Path] = WRITTEN) -> int:
+    """Delete the temporary files that killed processes have left in these folders; gives their number. Follows no link."""
+    swept = 0
+    for top in folders:
+        for folder, _, names in os.walk(top):
+            for path in (Path(folder, name) for name in names if name.startswith(TEMPORARY)):
+                # Gone meanwhile, or not ours to delete: the next start looks again.
+                with contextlib.suppress(OSError):
+                    if _is_left_behind(path):
+                        path.unlink()
+                        swept += 1
+    return swept

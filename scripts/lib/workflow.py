@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -319,6 +321,29 @@ def look_again(workflow: Workflow) -> None:
     """
     if workflow.planner.faults or workflow.damaged:
         drop(Path(workflow.stamp))
+
+
+def date_back(workflow: Workflow) -> None:
+    """Date the jobs' inputs now that are from the future, by a wrong clock or an archive.
+
+    Snakemake fails the job whose output is older than its input, and would run it again and again.
+    """
+    made = map(Path, (*workflow.shard_targets.values(), *workflow.probes, *workflow.derived))
+    sources = (*Path(TEMPLATES).rglob("*"), *Path("scripts/lib").glob("*.py"), workflow.planner.registry.path)
+    now = time.time()
+    for file in (*made, *sources):
+        # Not there yet, or another user's: Snakemake tells, where it matters.
+        with contextlib.suppress(OSError):
+            if file.stat().st_mtime > now:
+                os.utime(file)
+
+
+def check_checkout(folder: Path) -> None:
+    """Raise BenchError where Snakemake would take a part of the checkout's path for a wildcard."""
+    if set(str(folder)) & set("{}"):
+        raise BenchError(
+            f"{folder}: Snakemake reads braces in a path as wildcards: move the checkout to a path without them"
+        )
 
 
 def check_complete(workflow: Workflow) -> None:

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
+import platform
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,10 +18,24 @@ from scripts.lib.errors import BenchError
 from scripts.lib.judging import Series
 from scripts.lib.judging.store import VerdictStore
 from scripts.lib.legacy.store import stage
+from scripts.lib.machine import LOCK_VARIABLE, alone_in_checkout, alone_on_machine, locked
+from scripts.lib.markdown import table
 from scripts.lib.plan_files import drop_cell
 from scripts.lib.prediction import read_measured, table_damage
 from scripts.lib.prompt_lengths import lengths_for_planning
-from scripts.lib.tree import drop, drop_folder, files_at, linked_folders
+from scripts.lib.records import TEMPORARY, link_into_place, naming, write_atomic
+from scripts.lib.tree import drop, drop_folder, files_at, linked_folders, sweep
+from scripts.lib.workflow import check_checkout
+
+ROOT = Path(__file__).parents[2]
+
+
+def run_python(code: str, folder: Path, option: str = "-c") -> subprocess.CompletedProcess[str]:
+    """A process of its own in that folder, with this checkout's modules."""
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}"}
+    argv = [sys.executable, option, code]
+    return subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
 
 # --- derived files that planning reads ---
 
@@ -23,24 +44,24 @@ ROW = "box,server,m,baseline,10,100,2"
 SERIES = Series("claude", "model", {})
 
 
-def table(text: str | bytes) -> Callable[[Path], object]:
+def content(text: str | bytes) -> Callable[[Path], object]:
     return lambda file: file.write_bytes(text if isinstance(text, bytes) else text.encode())
 
 
 DAMAGE: dict[str, Callable[[Path], object]] = {
-    "a merge conflict in the first line": table(
+    "a merge conflict in the first line": content(
         f"<<<<<<< HEAD\n{COLUMNS}\n=======\n{COLUMNS}\n>>>>>>> theirs\n{ROW}\n"
     ),
-    "a merge conflict in the rows": table(f"{COLUMNS}\n<<<<<<< HEAD\n{ROW}\n=======\n{ROW}\n>>>>>>> theirs\n"),
-    "bytes that are no UTF-8": table(f"{COLUMNS}\n".encode() + b"b\xff,server,m,baseline,1,1,1\n"),
-    "NaN": table(f"{COLUMNS}\nbox,server,m,baseline,nan,100,2\n"),
-    "an infinite speed": table(f"{COLUMNS}\nbox,server,m,baseline,inf,100,2\n"),
-    "a negative speed": table(f"{COLUMNS}\nbox,server,m,baseline,-3,100,2\n"),
-    "a word for a speed": table(f"{COLUMNS}\nbox,server,m,baseline,fast,100,2\n"),
-    "another table's columns": table("hardware,suite\nbox,math\n"),
-    "a NUL byte and half a row": table(f"{COLUMNS}\nbox,\0server\n"),
-    "an open quotation mark": table(f'{COLUMNS}\nbox,server,m,baseline,10,100,"2\n'),
-    "a field of a megabyte": table(f"{COLUMNS}\n{'x' * 10**6},server,m,baseline,10,100,2\n"),
+    "a merge conflict in the rows": content(f"{COLUMNS}\n<<<<<<< HEAD\n{ROW}\n=======\n{ROW}\n>>>>>>> theirs\n"),
+    "bytes that are no UTF-8": content(f"{COLUMNS}\n".encode() + b"b\xff,server,m,baseline,1,1,1\n"),
+    "NaN": content(f"{COLUMNS}\nbox,server,m,baseline,nan,100,2\n"),
+    "an infinite speed": content(f"{COLUMNS}\nbox,server,m,baseline,inf,100,2\n"),
+    "a negative speed": content(f"{COLUMNS}\nbox,server,m,baseline,-3,100,2\n"),
+    "a word for a speed": content(f"{COLUMNS}\nbox,server,m,baseline,fast,100,2\n"),
+    "another table's columns": content("hardware,suite\nbox,math\n"),
+    "a NUL byte and half a row": content(f"{COLUMNS}\nbox,\0server\n"),
+    "an open quotation mark": content(f'{COLUMNS}\nbox,server,m,baseline,10,100,"2\n'),
+    "a field of a megabyte": content(f"{COLUMNS}\n{'x' * 10**6},server,m,baseline,10,100,2\n"),
     "a folder at its name": lambda file: file.mkdir(),
     "a link to itself": lambda file: file.symlink_to(file.name),
 }
@@ -64,13 +85,13 @@ def test_a_table_of_speeds_that_is_whole_or_not_there_has_no_damage(tmp_path: Pa
 
 
 LENGTHS_DAMAGE: dict[str, Callable[[Path], object]] = {
-    "a merge conflict": table('<<<<<<< HEAD\n{"v": {"q": 1}}\n=======\n'),
-    "a list": table("[1]"),
-    "a list of questions": table('{"v": [1]}'),
-    "NaN": table('{"v": {"q": NaN}}'),
-    "a number as text": table('{"v": {"q": "7"}}'),
-    "deep nesting": table("[" * 100_000),
-    "bytes that are no UTF-8": table(b'{"v\xff": {}}'),
+    "a merge conflict": content('<<<<<<< HEAD\n{"v": {"q": 1}}\n=======\n'),
+    "a list": content("[1]"),
+    "a list of questions": content('{"v": [1]}'),
+    "NaN": content('{"v": {"q": NaN}}'),
+    "a number as text": content('{"v": {"q": "7"}}'),
+    "deep nesting": content("[" * 100_000),
+    "bytes that are no UTF-8": content(b'{"v\xff": {}}'),
     "a folder at its name": lambda file: file.mkdir(),
 }
 
@@ -86,13 +107,13 @@ def test_damaged_prompt_lengths_are_named_and_estimated(damage: Callable[[Path],
 @pytest.mark.parametrize(
     "damage",
     [
-        table("<<<<<<< HEAD\n"),
-        table("[1]"),
-        table("7"),
-        table('{"reason": "x", "reviews": [1]}'),
-        table('{"reviews": []}'),
-        table(b'{"reason": "\xff"}'),
-        table("[" * 100_000),
+        content("<<<<<<< HEAD\n"),
+        content("[1]"),
+        content("7"),
+        content('{"reason": "x", "reviews": [1]}'),
+        content('{"reviews": []}'),
+        content(b'{"reason": "\xff"}'),
+        content("[" * 100_000),
         lambda file: file.mkdir(),
     ],
     ids=["conflict", "list", "number", "no file names", "no reason", "no UTF-8", "deep", "folder"],
@@ -200,3 +221,208 @@ def test_an_import_replaces_no_link(name: str, tree: Path) -> None:
     with pytest.raises(BenchError, match="is a link"):
         stage(history, None)
     assert precious(tree) and [path.name for path in Path("outside").iterdir()] == ["suite"]
+
+
+# --- files that are written ---
+
+WRITE_TOO_MUCH = """
+import resource, signal
+from pathlib import Path
+from scripts.lib.errors import run_cli
+from scripts.lib.records import write_atomic
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+run_cli(lambda: write_atomic(Path("folder/cell.json"), "x" * 100_000))
+"""
+
+
+def test_a_file_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    done = run_python(WRITE_TOO_MUCH, tmp_path)
+    assert done.returncode == 1 and done.stderr == "error: folder/cell.json: File too large\n"
+    assert list((tmp_path / "folder").iterdir()) == []
+
+
+def test_the_last_line_of_a_run_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/output.jsonl").symlink_to("/dev/full")
+    with (
+        pytest.raises(OSError, match="No space left on device") as error,
+        naming(tmp_path / "runs/output.jsonl"),
+        (tmp_path / "runs/output.jsonl").open("w") as stream,
+    ):
+        stream.write("x")
+    assert error.value.filename == str(tmp_path / "runs/output.jsonl") and error.value.errno == errno.ENOSPC
+
+
+@pytest.mark.parametrize("name", ["a $HOME b", "it's", 'say "so"', "a{b}c", "a\nb"])
+def test_odd_names_are_written_like_any_other(name: str, tmp_path: Path) -> None:
+    file = tmp_path / name / f"{name}.json"
+    write_atomic(file, "whole")
+    link_into_place(file, tmp_path / name / "second.json")
+    assert sorted(path.read_text() for path in (tmp_path / name).iterdir()) == ["whole", "whole"]
+
+
+def test_a_folder_at_a_files_name_is_told(tmp_path: Path) -> None:
+    cell, source = tmp_path / "cell.json", tmp_path / "source.json"
+    cell.mkdir()
+    source.write_text("{}")
+    for write in (lambda: write_atomic(cell, "{}"), lambda: link_into_place(source, cell)):
+        with pytest.raises(IsADirectoryError) as error:
+            write()
+        assert error.value.filename == str(cell)
+    assert {path.name for path in tmp_path.iterdir()} == {"cell.json", "source.json"}
+
+
+# --- what killed processes leave ---
+
+KILLED_WHILE_WRITING = """
+import os, signal
+from pathlib import Path
+os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGKILL)
+from scripts.lib.records import write_atomic
+write_atomic(Path("benchmarks/results/cells/cell.json"), "{}")
+"""
+
+
+def temporary(folder: Path) -> list[Path]:
+    return sorted(folder.rglob(f"{TEMPORARY}*"))
+
+
+def test_the_temporary_file_of_a_killed_process_is_swept_and_a_living_ones_stays(tmp_path: Path) -> None:
+    done = run_python(KILLED_WHILE_WRITING, tmp_path)
+    assert done.returncode == -signal.SIGKILL and len(temporary(tmp_path)) == 1
+    mine = tmp_path / f"benchmarks/results/{TEMPORARY}{platform.node()}-{os.getpid()}-abc"
+    others = mine.with_name(f"{TEMPORARY}another-machine-{2**22}-abc")
+    old = mine.with_name(f"{TEMPORARY}another-machine-{2**22}-def")
+    for file in (mine, others, old):
+        file.write_text("")
+    os.utime(old, (0, 0))
+    assert sweep([tmp_path / "benchmarks", tmp_path / "absent"]) == 2
+    assert temporary(tmp_path) == sorted([mine, others])
+
+
+def test_nothing_is_swept_behind_a_link(tree: Path) -> None:
+    Path("outside", f"{TEMPORARY}{platform.node()}-{2**22 + 1}-abc").write_text("another's")
+    (tree / "link").symlink_to(Path("outside").absolute())
+    assert sweep([tree]) == 0 and len(temporary(Path("outside"))) == 1
+
+
+def test_git_ignores_temporary_files() -> None:
+    ignored = ROOT / ".gitignore"
+    assert f"{TEMPORARY}*" in ignored.read_text().splitlines()
+
+
+# --- locks and signals ---
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_locks_is_told(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(handle: int, flags: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setenv(LOCK_VARIABLE, str(tmp_path / "machine.lock"))
+    with pytest.raises(BenchError, match="its file system has no locks"):
+        alone_in_checkout(tmp_path / "run.lock")
+    with pytest.raises(BenchError, match="its file system has no locks"), locked(tmp_path / "moment.lock"):
+        pass
+    with pytest.raises(BenchError, match=f"{LOCK_VARIABLE}"), alone_on_machine("me"):
+        pass
+
+
+# As Snakemake does: its handler of SIGTERM takes the lock that the main thread may hold.
+WAITS_FOR_ITSELF = """
+import os, signal, threading, time
+from scripts.lib.machine import stop_gently
+lock, stopped = threading.Lock(), threading.Event()
+def gracefully(*_):
+    with lock:
+        stopped.set()
+signal.signal(signal.SIGTERM, gracefully)
+stop_gently(is_local=True)
+with lock:
+    os.kill(os.getpid(), signal.SIG)
+    time.sleep(0.2)
+    assert not stopped.is_set()
+assert stopped.wait(10)
+print("stopped")
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_while_snakemake_holds_its_own_lock_stops_it_and_does_not_hang_it(name: str, tmp_path: Path) -> None:
+    done = run_python(WAITS_FOR_ITSELF.replace("signal.SIG)", f"signal.{name})"), tmp_path)
+    assert (done.returncode, done.stdout) == (0, "stopped\n"), done.stderr
+
+
+THREE = """
+import os, signal, sys, time
+from scripts.lib.machine import StopRequest, end_at_interrupt, stop_gently
+signal.signal(signal.SIGINT, signal.default_int_handler)
+def press(times=1):
+    for _ in range(times):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)
+"""
+
+
+@pytest.mark.parametrize(
+    ("rest", "code", "shown"),
+    [
+        ("end_at_interrupt(); press()", 130, "interrupted\n"),
+        (
+            "signal.signal(15, lambda *_: None); stop_gently(True); press(2); print('goes on', file=sys.stderr)",
+            0,
+            "goes on\n",
+        ),
+        ("signal.signal(15, lambda *_: None); stop_gently(True); press(3)", 130, "interrupted\n"),
+        (
+            "with StopRequest():\n    press()\n    try:\n        press()\n    except KeyboardInterrupt:\n        press()",
+            -signal.SIGINT,
+            "\nstopping after the cell in flight; once more stops at once\n",
+        ),
+    ],
+    ids=["while planning", "two are the jobs'", "the third ends snakemake", "the third ends a shard"],
+)
+def test_ctrl_c_ends_without_a_traceback(rest: str, code: int, shown: str, tmp_path: Path) -> None:
+    done = run_python(THREE + rest, tmp_path)
+    assert (done.returncode, done.stderr) == (code, shown)
+
+
+PRESSED_WHILE_LOADING = """
+import os, signal, sys
+def strike(event, arguments):
+    if event == "import" and arguments[0] == "scripts.lib.config":
+        os.kill(os.getpid(), signal.SIGINT)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.addaudithook(strike)
+"""
+
+
+def test_ctrl_c_while_modules_are_loaded_is_silent(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(PRESSED_WHILE_LOADING)
+    done = run_python("scripts.cells", tmp_path, "-m")
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+    asked = "import signal, scripts; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    assert run_python(asked, tmp_path).stdout == "True\n", "a program that imports `scripts` keeps Python's way"
+
+
+def test_ctrl_c_after_main_is_silent(tmp_path: Path) -> None:
+    code = "import atexit, os, signal\nfrom scripts.lib.errors import run_cli\n"
+    code += "atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))\nrun_cli(lambda: 0)"
+    done = run_python(code, tmp_path)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+
+
+# --- pages ---
+
+
+def test_dashes_in_a_tables_cell_stay() -> None:
+    made = table([["a----b", "x"], ["-----", "y"]], ["name", "c---d"])
+    assert made == "| name | c---d |\n|:---|:---|\n| a----b | x |\n| ----- | y |"
+
+
+@pytest.mark.parametrize("path", ["/tmp/a{b}c/checkout", "/tmp/a{b", "/tmp/}"])
+def test_a_checkout_whose_path_snakemake_cannot_take_is_told(path: str) -> None:
+    with pytest.raises(BenchError, match="braces in a path"):
+        check_checkout(Path(path))
+    check_checkout(Path("/tmp/a $b 'c' \"d\"\ne/[f]*"))
