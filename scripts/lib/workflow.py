@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from scripts.lib.cluster import cluster_resources
 from scripts.lib.config import CONFIG_VARIABLE, Config, parse_config, read_layers, typed_like
-from scripts.lib.errors import BenchError, InputErrors, Problem, fail
+from scripts.lib.errors import BenchError, Problem, fail
 from scripts.lib.hardware import load_hardware, profile_names
 from scripts.lib.invocation import Invocation
 from scripts.lib.judge_config import CLAUDE, LOCAL, has_key
@@ -34,7 +34,8 @@ from scripts.lib.yaml_source import Source
 MACHINE_PARTS = 100
 
 TABLES = "benchmarks/results/tables"
-TABLE_NAMES = ("cells", "modes", "suites", "roles", "reductions")
+TABLE_NAMES = ("cells", "modes", "suites", "roles", "reductions", "damaged")
+DAMAGED = f"{TABLES}/damaged.csv"
 RESULTS = "docs/reference/benchmarks/RESULTS.md"
 REPORT = "docs/reference/benchmarks/report.html"
 # Drawn for each hardware profile and engine, as `{profile}-{engine}-{picture}.svg` beside RESULTS.md.
@@ -314,15 +315,6 @@ def take_up_unfinished(workflow: Workflow) -> None:
                 drop(Path(workflow.judged_stamp))
 
 
-def look_again(workflow: Workflow) -> None:
-    """Have the tables made again where one is damaged, and while something is left out.
-
-    The latter since Snakemake's end is reached, and says what is left out, only behind a job.
-    """
-    if workflow.planner.faults or workflow.damaged:
-        drop(Path(workflow.stamp))
-
-
 def date_back(workflow: Workflow) -> None:
     """Date the jobs' inputs now that are from the future, by a wrong clock or an archive.
 
@@ -344,12 +336,6 @@ def check_checkout(folder: Path) -> None:
         raise BenchError(
             f"{folder}: Snakemake reads braces in a path as wildcards: move the checkout to a path without them"
         )
-
-
-def check_complete(workflow: Workflow) -> None:
-    """Raise InputErrors where something was left out because it cannot be read: the rest is made, the exit code says so."""
-    if workflow.planner.faults:
-        raise InputErrors(workflow.planner.faults)
 
 
 PER_MODEL, PER_SUITE = "results_", "results_suite_"
