@@ -55,12 +55,17 @@ def linked_folder(path: Path, root: Path = RESULTS) -> Path | None:
 
 
 def drop(path: Path, root: Path = RESULTS) -> None:
-    """Delete a file of the tree, where it is there; of a link the link. Raises BenchError where a folder above it is a link."""
+    """Delete a file of the tree, where it is there; of a link the link.
+
+    Raises BenchError where a folder above it is a link, or it is a folder itself.
+    """
     link = linked_folder(path, root)
     if link is not None and path.exists():
         raise BenchError(
             f"{path}: {link} is a link, and nothing is deleted behind one: put the folder itself there, or delete by hand"
         )
+    if path.is_dir() and not path.is_symlink():
+        raise BenchError(f"{path}: a folder stands where a file should: look at it, and remove it by hand")
     if link is None:
         path.unlink(missing_ok=True)
 

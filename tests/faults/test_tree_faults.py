@@ -213,6 +213,13 @@ def test_another_tree_has_its_own_root(tree: Path) -> None:
     assert precious(tree)
 
 
+def test_a_folder_at_a_files_name_is_not_dropped(tree: Path) -> None:
+    (tree / "cells/box/model/q.json").mkdir()
+    with pytest.raises(BenchError, match="a folder stands where a file should"):
+        drop(tree / "cells/box/model/q.json")
+    assert (tree / "cells/box/model/q.json").is_dir()
+
+
 @pytest.mark.parametrize("name", ["epyc", ".epyc.importing", ".epyc.old"])
 def test_an_import_replaces_no_link(name: str, tree: Path) -> None:
     history = tree / "history/epyc"

@@ -76,7 +76,9 @@ def test_a_folder_at_a_cells_name_is_told_in_one_message(project: Project) -> No
     done = project.snakemake("results", *ONE_SHARD)
     told = done.stdout + done.stderr
     assert done.returncode == 1 and "Traceback" not in told
-    assert f"error: {cell.relative_to(project.folder)}: Is a directory" in told
+    assert f"{cell.relative_to(project.folder)}: damaged: Is a directory" in told
+    refused = project.snakemake("retry_failed", *ONE_SHARD)
+    assert refused.returncode == 1 and "a folder stands where a file should" in refused.stderr
     cell.rmdir()
     project.results(*ONE_SHARD)
 
