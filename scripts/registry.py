@@ -17,7 +17,7 @@ from scripts.lib.part_names import part_name
 from scripts.lib.plan import Plan, Planner, make_plan
 from scripts.lib.plan_files import load_planner, pending, registry_of
 from scripts.lib.prediction import hours_text, read_measured, shard_seconds
-from scripts.lib.records import write_atomic
+from scripts.lib.records import naming, write_atomic
 from scripts.lib.registry_docs import PAGE_FILE, SCHEMA_FILE, json_schema, page
 from scripts.lib.registry_edit import fitting_drafts, fitting_targets, propose_entry, propose_key, text_diff, with_entry
 from scripts.lib.registry_loader import Model
@@ -38,7 +38,8 @@ def _add(config: Config, arguments: argparse.Namespace) -> int:
     print(text_diff(registry.path, text), end="")
     draft_file = registry.path.with_suffix(".proposed.yaml")
     try:
-        draft_file.write_text(text, encoding="utf-8")
+        with naming(draft_file):
+            draft_file.write_text(text, encoding="utf-8")
         proposed = registry_of(replace(config, registry=draft_file))
     finally:
         draft_file.unlink(missing_ok=True)

@@ -62,5 +62,6 @@ def announce(workflow: Workflow, dry_run: bool) -> None:
     """Print the plans' summary, once per invocation (not in the processes that Snakemake starts)."""
     if os.environ.setdefault("EPYC_BENCH_ANNOUNCED", str(os.getpid())) == str(os.getpid()):
         lines = [f"left out: {fault}" for fault in workflow.planner.faults]
+        lines += [f"gone on without: {problem}" for problem in workflow.damaged]
         lines += [line for plan in workflow.active for line in summary_lines(plan, dry_run)]
         print("\n".join([*lines, *judge_lines(workflow)]), file=sys.stderr)

@@ -19,9 +19,9 @@ from typing import Any
 
 from scripts.lib.engine_environment import LIBRARY_VARIABLE
 from scripts.lib.errors import BenchError
+from scripts.lib.hashing import sha256_of
 from scripts.lib.provenance import ENGINE_LOCK, EngineIdentity, binary_identity, engine_identity
 from scripts.lib.records import digest, strict_json
-from scripts.lib.weights import sha256_of
 
 PACKAGE = "llama-cpp-python"
 RECORD = "build.json"

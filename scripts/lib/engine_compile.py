@@ -35,9 +35,9 @@ from scripts.lib.engine_build import (
     write_record,
 )
 from scripts.lib.errors import BenchError
+from scripts.lib.hashing import sha256_of
 from scripts.lib.provenance import ENGINE_LOCK, EngineIdentity, engine_identity
 from scripts.lib.records import write_atomic
-from scripts.lib.weights import sha256_of
 
 CACHE_VARIABLE = "EPYC_BENCH_CACHE"
 TARGETS = ("llama", "mtmd", "llama-server", "llama-bench")

@@ -7,7 +7,6 @@ Snakemake deletes the declared outputs of a job that fails; the next start links
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -44,6 +43,7 @@ from scripts.lib.records import (
     read_stored,
     write_atomic,
 )
+from scripts.lib.tree import RESULTS, drop, drop_folder
 from scripts.lib.weights import split_files
 from scripts.lib.weights_guard import WeightsGuard
 
@@ -100,7 +100,7 @@ def restore(job: Job) -> int:
         if not leftover.is_file():
             continue
         if not _is_of(leftover, cell):
-            leftover.unlink()
+            drop(leftover, job.root / RESULTS)
             continue
         link_into_place(leftover, _target(job, cell))
         restored += 1
@@ -333,7 +333,7 @@ def run(job: Job, engine: Engine, cells: Sequence[Cell], bar: bool = True) -> in
 
 def finish(job: Job) -> None:
     """The shard is complete: its .partial folder has no more use."""
-    shutil.rmtree(_partial(job), ignore_errors=True)
+    drop_folder(_partial(job), job.root / RESULTS)
 
 
 def _progress(name: str, cells: Sequence[Cell], bar: bool) -> Iterable[Cell]:

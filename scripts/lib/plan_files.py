@@ -13,12 +13,13 @@ from scripts.lib.errors import BenchError, Problem, suggest
 from scripts.lib.hardware import load_hardware
 from scripts.lib.judge_config import LOCAL, JudgeConfig
 from scripts.lib.plan import Cell, Plan, Planner, Shard, make_plan, needed_weights
-from scripts.lib.prompt_lengths import read_lengths
+from scripts.lib.prompt_lengths import lengths_for_planning
 from scripts.lib.prompt_loader import load_suites, suite_names
 from scripts.lib.provenance import EngineIdentity, binary_identity, engine_identity
 from scripts.lib.registry_loader import Model, Registry, load_registry
 from scripts.lib.role_table import check_suites
 from scripts.lib.scorers import scorers_of
+from scripts.lib.tree import drop
 from scripts.lib.weights import WeightsFacts, WeightsLock, WeightsReader, facts
 
 LOCK_FILE = Path("orchestration/weights.lock.json")
@@ -117,7 +118,8 @@ def load_planner(
     if assume_present:
         weights = {key: _assumed(registry.models[key], entry) for key, entry in weights.items()}
     engine = engine_of(config, registry, config.engines[0])
-    planner = Planner(registry, suites, config, profile, weights, engine, read_lengths(), faults=faults)
+    lengths, unread = lengths_for_planning()
+    planner = Planner(registry, suites, config, profile, weights, engine, lengths, faults=(*faults, *unread))
     planner = hashed(planner, lock_file)
     return replace(planner, scorers=scorers_of(config.judge, judge_weights(config.judge, planner.weights)))
 
@@ -203,11 +205,14 @@ def partial_name(file_name: str) -> str:
 
 
 def drop_cell(file: Path) -> None:
-    """Delete a cell, and first what an unfinished shard keeps of it, which its next start would link back to the name."""
+    """Delete a cell, and first what an unfinished shard keeps of it, which its next start would link back to the name.
+
+    Raises BenchError where either is behind a link.
+    """
     folder, name = file.parent.parent, partial_name(f"{file.parent.name}/{file.name}")
     for kept in folder.glob(f"{PARTIAL}*"):
-        (kept / name).unlink(missing_ok=True)
-    file.unlink()
+        drop(kept / name)
+    drop(file)
 
 
 def pending(shard: Shard) -> tuple[Cell, ...]:

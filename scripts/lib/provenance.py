@@ -17,8 +17,8 @@ import psutil
 from scripts.lib.engine_environment import engine_environment
 from scripts.lib.errors import BenchError, suggest
 from scripts.lib.hardware import NODES, OPENMP_NAME, Hardware, cpu_model, numa_nodes
+from scripts.lib.hashing import sha256_of
 from scripts.lib.records import Damaged, canonical_json, digest, read_stored, strict_json, write_atomic
-from scripts.lib.weights import sha256_of
 
 ENGINE_LOCK = Path("envs/engine.lock")
 ENVIRONMENTS = Path("benchmarks/results/environments")

@@ -23,8 +23,8 @@ from scripts.lib.engine_build import (
     write_record,
 )
 from scripts.lib.errors import BenchError
+from scripts.lib.hashing import sha256_of
 from scripts.lib.provenance import EngineIdentity, binary_identity
-from scripts.lib.weights import sha256_of
 from tests.tiny_engine import lock_text, make_environment, write_source
 
 SHA256 = "a" * 64

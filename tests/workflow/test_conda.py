@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.weights import sha256_of
+from scripts.lib.hashing import sha256_of
 from tests.conda_channel import Package, index_channel, write_channels, write_conda, write_wheel
 from tests.tiny_engine import write_source
 from tests.workflow.conftest import CELLS, ROOT, Project

@@ -29,6 +29,7 @@ from scripts.lib.machine import alone_on_machine, hold
 from scripts.lib.modes import Mode
 from scripts.lib.plan import Planner
 from scripts.lib.plan_files import judge_weights
+from scripts.lib.tree import drop
 from scripts.lib.weights import facts
 
 SERVER_LOG = Path("benchmarks/results/logs/judge/server.log")
@@ -185,4 +186,4 @@ def judge_answers(
 def drop_reviews(result: RunResult) -> None:
     """Drop the reviews that a run outside of Snakemake made out of date: the next `snakemake results` makes them again."""
     for file in result.reviews:
-        Path(file).unlink(missing_ok=True)
+        drop(Path(file))
