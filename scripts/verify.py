@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 
 from tabulate import tabulate
@@ -24,7 +25,8 @@ from scripts.lib.errors import BenchError, run_cli
 from scripts.lib.foreign_text import one_line, printable
 from scripts.lib.machine import alone_in_checkout
 from scripts.lib.plan import CELLS
-from scripts.lib.verification import KINDS, Checked, authors, check_tree, results_trees, sign
+from scripts.lib.plan_files import LOCK_FILE
+from scripts.lib.verification import KINDS, LOCK, Checked, authors, check_lock, check_tree, results_trees, sign
 
 RESULTS = Path(CELLS).parent
 SHOWN = 40
@@ -34,7 +36,7 @@ def _authorship(checked: list[Checked]) -> str:
     """A row an author, a column a kind of record; empty where git does not tell."""
     by = authors(item.file for item in checked)
     counts = Counter((by[item.file], item.kind.name) for item in checked if item.file in by)
-    kinds = [kind.name for kind in KINDS if any(item.kind is kind for item in checked)]
+    kinds = [kind.name for kind in (LOCK, *KINDS) if any(item.kind is kind for item in checked)]
     rows = [
         [one_line(author), *(counts[author, kind] or "" for kind in kinds)] for author in sorted({a for a, _ in counts})
     ]
@@ -66,7 +68,7 @@ def main() -> int:
         )
     if arguments.sign:
         alone_in_checkout()
-    found = (item for root in results_trees(RESULTS) for item in check_tree(root))
+    found = chain(check_lock(LOCK_FILE), *(check_tree(root) for root in results_trees(RESULTS)))
     checked = list(tqdm(found, desc="verify", unit="file", disable=None, mininterval=0.5))
     damaged = [item for item in checked if item.problem is not None]
     if arguments.sign:

@@ -93,9 +93,10 @@ def _hashed(model: Model, weights: Weights, lock: WeightsLock, read: Read) -> We
 
 
 def _read_lock(file: Path) -> tuple[WeightsLock, tuple[Problem, ...]]:
-    """The lock; where it cannot be read an empty one, and why."""
+    """The lock as far as it can be believed, and why the rest cannot."""
     try:
-        return WeightsLock.load(file), ()
+        lock = WeightsLock.load(file)
+        return lock, lock.problems
     except BenchError as error:
         return WeightsLock(file, {}), (Problem("", "", str(error)),)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from scripts.lib.errors import Problem
+from scripts.lib.errors import BenchError, Problem
 from scripts.lib.judging.store import parse_batch, parse_series, parse_verdict
 from scripts.lib.probes import parse_outcome
 from scripts.lib.provenance import environment_record
@@ -18,6 +18,7 @@ from scripts.lib.records import Damaged, parse_named_cell, read_sealed, read_sto
 from scripts.lib.review import read_review
 from scripts.lib.review_check import SeenCell
 from scripts.lib.run_record import OUTPUT, read_rows
+from scripts.lib.weights import WeightsLock
 
 NOT_COMMITTED = "(not committed)"
 
@@ -96,6 +97,9 @@ KINDS = (
 BY_NAME: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in KINDS})
 
 
+LOCK = Kind("weights locks", (), lambda text, file, tree: None)
+
+
 @dataclass(frozen=True, slots=True)
 class Checked:
     """One file that was looked at; `problem` is None where it is what was written."""
@@ -136,9 +140,23 @@ def check_tree(root: Path) -> Iterator[Checked]:
             )
 
 
+def check_lock(file: Path) -> Iterator[Checked]:
+    """Check the weights' lock, entry by entry; nothing where there is none."""
+    try:
+        problems: Sequence[Problem | None] = WeightsLock.load(file).problems
+    except BenchError as error:
+        problems = [error.problem if isinstance(error, Damaged) else Problem("", "", str(error))]
+    if file.is_file():
+        yield from (Checked(LOCK, file, problem) for problem in problems or [None])
+
+
 def sign(kind: Kind, file: Path) -> bool:
     """Seal a record anew, where its content is a record of its kind. False where it is not, or is made again instead."""
     try:
+        if kind is LOCK:
+            lock = WeightsLock.load(file).signed()
+            lock.save()
+            return not lock.damaged
         if kind.name == "runs":
             lines = [json.dumps(sealed(strict_json(line, str(file))), ensure_ascii=False) for line in _lines(file)]
             write_atomic(file, "".join(f"{line}\n" for line in lines))
@@ -148,7 +166,7 @@ def sign(kind: Kind, file: Path) -> bool:
         raw = strict_json(read_stored(file), str(file))
         text = json.dumps(sealed(raw), sort_keys=True, indent=kind.indent, ensure_ascii=False) + "\n"
         kind.check(text, file, Tree(file))
-    except Damaged:
+    except BenchError:
         return False
     write_atomic(file, text)
     return True

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.errors import BenchError
+from scripts.lib.errors import BenchError, Problem
 from scripts.lib.gguf_header import Header, mix_text, read_header
 from scripts.lib.hashing import FileState, Hashed, hash_files, wait_for_tick
 from scripts.lib.part_names import part_name, part_of
-from scripts.lib.records import digest, write_atomic
+from scripts.lib.records import SEAL, Damaged, digest, read_stored, seal_of, sealed, strict_json, write_atomic
 from scripts.lib.registry_loader import Model
 
 CACHE = Path(".cache/weights")
@@ -182,37 +182,72 @@ def facts(path: Path, cache: Path = CACHE) -> WeightsFacts:
 
 @dataclass(frozen=True, slots=True)
 class WeightsLock:
-    """`orchestration/weights.lock.json`: facts of weights seen, by the registry's `model.path`."""
+    """`orchestration/weights.lock.json`: facts of weights seen, by the registry's `model.path`, each with a seal of its own.
+
+    `damaged`: what stands there for entries that are not what was written: as if they were not there, but kept in the file.
+    """
 
     file: Path
     entries: Mapping[str, WeightsFacts]
+    damaged: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def load(cls, file: Path) -> WeightsLock:
-        """Read the lock; a file that is not there is an empty lock. Raises BenchError when it is damaged."""
-        if not file.is_file():
-            return cls(file, {})
+        """Read the lock; a file that is not there is an empty lock. Raises BenchError where the whole of it is damaged."""
         try:
-            raw = json.loads(file.read_text(encoding="utf-8"))
-            if raw["schema"] != LOCK_SCHEMA:
-                raise BenchError(
-                    f"{file}: schema: expected {LOCK_SCHEMA}, found {raw['schema']!r:.20}: the fingerprints of schema 1 are of "
-                    "parts of the files. Delete it, and where the weights are: python -m scripts.validate --lock"
-                )
-            return cls(file, {key: _facts_from_json(value) for key, value in raw["weights"].items()})
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BenchError(f"{file}: not a weights lock ({error}); restore it from git") from error
+            raw = strict_json(read_stored(file), str(file))
+        except FileNotFoundError:
+            return cls(file, {})
+        if raw.get("schema") != LOCK_SCHEMA:
+            raise BenchError(
+                f"{file}: schema: expected {LOCK_SCHEMA}, found {raw.get('schema')!r:.20}: the fingerprints of schema 1 are of "
+                "parts of the files. Delete it, and where the weights are: python -m scripts.validate --lock"
+            )
+        stored = raw.get("weights")
+        if not isinstance(stored, dict):
+            raise Damaged(str(file), "weights: expected a mapping; restore it by git")
+        read = {key: _entry(key, value) for key, value in stored.items()}
+        entries = {key: facts for key, facts in read.items() if facts is not None}
+        return cls(file, entries, {key: value for key, value in stored.items() if key not in entries})
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """The damaged entries, each with what helps."""
+        what = "damaged: its content does not have its sha256; restore it by git, or read the file: scripts.validate --lock"
+        return tuple(Problem(str(self.file), f"weights.{key}", what) for key in self.damaged)
+
+    def signed(self) -> WeightsLock:
+        """The lock with every damaged entry sealed anew that still is one, under its own name."""
+        lock = self
+        for key, raw in self.damaged.items():
+            again = _entry(key, sealed(raw)) if isinstance(raw, dict) else None
+            if again is not None:
+                lock = lock.updated(key, again)
+        return lock
 
     def get(self, path: str) -> WeightsFacts | None:
         return self.entries.get(path)
 
     def updated(self, path: str, found: WeightsFacts) -> WeightsLock:
         """The lock with this entry."""
-        return replace(self, entries={**self.entries, path: found})
+        damaged = {key: value for key, value in self.damaged.items() if key != path}
+        return replace(self, entries={**self.entries, path: found}, damaged=damaged)
 
     def save(self) -> None:
         """Write it, sorted, if it differs from what is stored."""
-        weights = {key: asdict(value) for key, value in sorted(self.entries.items())}
-        text = json.dumps({"schema": LOCK_SCHEMA, "weights": weights}, indent=2, sort_keys=True) + "\n"
+        written = {key: sealed({"path": key, "facts": asdict(facts)}) for key, facts in self.entries.items()}
+        text = (
+            json.dumps({"schema": LOCK_SCHEMA, "weights": {**self.damaged, **written}}, indent=2, sort_keys=True) + "\n"
+        )
         if not self.file.is_file() or self.file.read_text(encoding="utf-8") != text:
             write_atomic(self.file, text)
+
+
+def _entry(key: str, raw: Any) -> WeightsFacts | None:
+    """An entry of the lock; None for one that is not what was written."""
+    if not isinstance(raw, dict) or raw.get(SEAL) != seal_of(raw) or raw.get("path") != key:
+        return None
+    try:
+        return _facts_from_json(raw["facts"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None

@@ -15,13 +15,14 @@ import pytest
 from scripts.lib.cell_state import State, cell_states
 from scripts.lib.config import load_config
 from scripts.lib.damage import damaged_reviews
-from scripts.lib.plan import Plan, seen_from_elsewhere
-from scripts.lib.plan_files import load_plans
+from scripts.lib.plan import Plan, make_plan, seen_from_elsewhere
+from scripts.lib.plan_files import LOCK_FILE, load_planner, load_plans
 from scripts.lib.records import SEAL, Damaged, parse_cell, read_cell, sealed, write_atomic
 from scripts.lib.results import load_part
 from scripts.lib.review import Review, plan_review, review_shard, to_csv
 from scripts.lib.review_check import StoredCells, check_review
 from scripts.lib.tidy import tidy_csv
+from scripts.lib.weights import WeightsFacts, WeightsLock
 from tests.sample_project import make_project, measure
 
 DEEP = "[" * 100_000
@@ -220,6 +221,28 @@ def test_a_damaged_environment_is_named_and_left_out(plan: Plan) -> None:
         assert [d.problem.file for d in part.damaged] == [str(file)]
     finally:
         file.write_text(kept)
+
+
+def test_a_damaged_entry_of_the_weights_lock_leaves_itself_out_and_is_kept_in_the_file(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "weights.lock.json"
+    raw = json.loads((project / LOCK_FILE).read_text())
+    raw["weights"]["small.gguf"]["facts"]["size_bytes"] += 1
+    raw["weights"]["big_moe.gguf"] = raw["weights"]["big_dense.gguf"]
+    file.write_text(json.dumps(raw))
+    lock = WeightsLock.load(file)
+    assert [problem.place for problem in lock.problems] == ["weights.big_moe.gguf", "weights.small.gguf"]
+    assert lock.get("small.gguf") is None and lock.get("big_dense.gguf") is not None
+    monkeypatch.chdir(project)
+    planner = load_planner(load_config(), lock_file=file)
+    assert planner.faults == lock.problems
+    assert {shard.model.key for shard in make_plan(planner).shards} & {"small", "big_moe", "big_dense"} == {"big_dense"}
+    # Another entry is written: what stands there for the damaged ones stays, for git to mend.
+    lock.updated("new.gguf", WeightsFacts.assumed(planner.registry.models["small"])).save()
+    again = WeightsLock.load(file)
+    assert again.damaged == lock.damaged and again.get("new.gguf") is not None
+    assert set(again.signed().damaged) == {"big_moe.gguf"}, "an entry under another's name is not signed"
 
 
 # --- the command ---
