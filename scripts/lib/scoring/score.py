@@ -14,7 +14,7 @@ from scripts.lib.scoring.answer_text import without_echo, written
 from scripts.lib.scoring.checks import CHECKS
 
 # Raised when a check decides differently. Then reviews are made again; inference is not repeated.
-SCORER_VERSION = 3
+SCORER_VERSION = 4
 # These checks see the text as the model wrote it: an instruction may be to repeat the prompt, and code may
 # begin indented.
 _AS_WRITTEN = frozenset(("ifeval", "code"))
