@@ -7,6 +7,7 @@ from scripts.lib.announce import announce
 from scripts.lib.cell_state import drop_failed
 from scripts.lib.config import merged
 from scripts.lib.invocation import read_invocation
+from scripts.lib.lifetime import STARTER_VARIABLE
 from scripts.lib.machine import alone_in_checkout
 from scripts.lib.run_record import RUNS, current_run_id, summarise, summarise_failed
 from scripts.lib.workflow import (
@@ -43,6 +44,8 @@ REGISTRY = WORKFLOW.planner.registry
 LOGS = "benchmarks/results/logs"
 ENVIRONMENT, ENGINE_ENVIRONMENT = "../envs/bench.yaml", "../envs/infer.yaml"
 RUN_ID = current_run_id()
+# Jobs die with the process that starts them.
+os.environ[STARTER_VARIABLE] = str(os.getpid())
 
 announce(WORKFLOW, dry_run=INVOCATION.dry_run)
 if INVOCATION.runs:

@@ -14,6 +14,7 @@ from scripts.lib.judging.answers import estimate, request_sizes, sort_answers, s
 from scripts.lib.judging.batch import mix_of
 from scripts.lib.judging.cost import prompt_tokens
 from scripts.lib.judging.store import VerdictStore
+from scripts.lib.lifetime import die_with_starter
 from scripts.lib.plan import find_shard, make_plan, seen_from_elsewhere
 from scripts.lib.plan_files import for_model, load_planner, planners
 from scripts.lib.records import write_atomic
@@ -77,6 +78,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> int:
+    die_with_starter()
     arguments = _arguments()
     config = load_config(tuple(arguments.configfile))
     if arguments.estimate:

@@ -18,7 +18,7 @@ from typing import Any, Self
 from scripts.lib.engine_environment import engine_environment
 from scripts.lib.engines import EngineFailure
 from scripts.lib.errors import BenchError
-from scripts.lib.machine import PR_SET_PDEATHSIG
+from scripts.lib.lifetime import PR_SET_PDEATHSIG
 
 HOST = "127.0.0.1"
 LAST_LINES = 8

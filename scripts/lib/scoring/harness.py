@@ -20,6 +20,7 @@ import operator
 import os
 import re
 import resource
+import signal
 import socket
 import sys
 import threading
@@ -524,7 +525,7 @@ def judge(peer: Peer, tests: str, setup: str, entry: str) -> tuple[bool | None, 
 # --- both ------------------------------------------------------------------------------------------------------------
 
 
-def _confine(limits: Mapping[str, int], user: int) -> None:
+def _confine(limits: Mapping[str, int], user: int, clock_s: int) -> None:
     """Limits, and a user number of this sandbox's own where it was started by root.
 
     The kernel counts a user's processes, so one answer's do not count against another's; and for root it would not
@@ -537,6 +538,8 @@ def _confine(limits: Mapping[str, int], user: int) -> None:
         os.setgid(user)
         os.setuid(user)
     sys.setrecursionlimit(5000)
+    # The sandbox dies with who started it, and with this process. This is for the moment before it asked the kernel to.
+    signal.alarm(clock_s)
 
 
 def _silence() -> int:
@@ -551,7 +554,7 @@ def main(arguments: Iterable[str]) -> None:
     side, descriptor = arguments
     payload = json.load(sys.stdin)
     output = _silence()
-    _confine(payload["limits"], payload["user"])
+    _confine(payload["limits"], payload["user"], payload["clock_s"])
     peer = Peer(int(descriptor), side)
     try:
         if side == ANSWER:

@@ -144,9 +144,10 @@ def _start(
         "RLIMIT_NOFILE": MOST_OPEN_FILES,
         "RLIMIT_CORE": 0,
     }
+    clock_s = int(CLOCK_FACTOR * cpu_s) + 60
     user = _FIRST_USER + secrets.randbelow(_USERS)
     with tempfile.TemporaryFile() as given:
-        given.write(json.dumps({**payload, "limits": limits, "user": user}).encode())
+        given.write(json.dumps({**payload, "limits": limits, "user": user, "clock_s": clock_s}).encode())
         given.seek(0)
         return subprocess.Popen(
             [*sandbox, *_python(), "-c", _HARNESS, side, str(channel.fileno())],
