@@ -16,6 +16,7 @@ from typing import Any
 
 from scripts.lib.certificate import Certificate, certify
 from scripts.lib.errors import BenchError
+from scripts.lib.foreign_text import valid_text
 from scripts.lib.judge_config import CHECKS, CLAUDE, LOCAL
 from scripts.lib.plan import Cell, Plan, Shard
 from scripts.lib.plan_files import existing_files
@@ -152,7 +153,10 @@ def _question_key(cell: Cell) -> tuple[str, str, int]:
 def answer_of(record: CellRecord) -> tuple[str, str] | None:
     """The answer to be scored and why it ended; None for a cell without one. A timeout's is scored as far as it goes."""
     measured = record.measurement
-    return None if measured is None or record.status == "error" else (measured.answer, measured.finish_reason)
+    if measured is None or record.status == "error":
+        return None
+    # Cells are JSON, whose escapes can hold half a surrogate pair.
+    return valid_text(measured.answer), measured.finish_reason
 
 
 def review_cell(
@@ -230,7 +234,7 @@ def _text(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        line = " ".join(value.split())
+        line = " ".join(valid_text(value).split())
         # A spreadsheet would run such a text as a formula.
         return f"'{line}" if line.startswith(_FORMULA_STARTS) else line
     return str(value)
