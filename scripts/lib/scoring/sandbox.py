@@ -135,7 +135,7 @@ def unavailable() -> str:
 def _start(
     sandbox: Sequence[str], side: str, payload: dict[str, object], cpu_s: float, channel: socket.socket
 ) -> subprocess.Popen[bytes]:
-    """One side in a sandbox of its own; what it prints before it is confined, and a verdict, come out of its stdout."""
+    """One side in a sandbox of its own. The tests' side says its verdict on its standard output."""
     limits = {
         "RLIMIT_AS": MEMORY_BYTES,
         "RLIMIT_FSIZE": 1 << 20,
@@ -177,7 +177,8 @@ def _usage(pid: int) -> _Usage:
             with process.oneshot():
                 times, held = process.cpu_times(), process.memory_info()
                 runnable = runnable or process.status() in _RUNNABLE
-        except psutil.NoSuchProcess:
+        except psutil.Error:
+            # It has ended meanwhile.
             continue
         cpu_s += sum(times[:4])
         # What is shared is mostly the interpreter's own files.
@@ -199,7 +200,7 @@ def _limit(tests: int, answer: int, timeout_s: float, clock_s: float) -> Verdict
         return None
     if used.runnable or judging.runnable:
         return Verdict(None, f"the machine was too busy: {used.cpu_s:.1f} s of computing in {clock_s:.0f} s")
-    return Verdict(False, f"{late}: it waits for nothing")
+    return Verdict(False, f"{late}: it waits")
 
 
 def _verdict(tests: subprocess.Popen[bytes], answer: subprocess.Popen[bytes], timeout_s: float) -> Verdict:
