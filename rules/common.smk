@@ -6,6 +6,7 @@ from pathlib import Path
 from scripts.lib.announce import announce
 from scripts.lib.cell_state import drop_failed
 from scripts.lib.config import merged
+from scripts.lib.damage import check_complete, look_again
 from scripts.lib.invocation import read_invocation
 from scripts.lib.lifetime import STARTER_VARIABLE
 from scripts.lib.machine import alone_in_checkout
@@ -15,12 +16,10 @@ from scripts.lib.workflow import (
     SO_FAR,
     SO_FAR_VARIABLE,
     TEMPLATES,
-    check_complete,
     check_for_cluster,
     configuration_layers,
     for_targets,
     load_workflow,
-    look_again,
     or_exit,
     take_up_unfinished,
 )
@@ -38,7 +37,10 @@ WORKFLOW = or_exit(lambda: load_workflow(for_targets(merged(LAYERS), INVOCATION)
 # Before anything looks for missing cells: what is dropped here is then run like any other of them.
 if "retry_failed" in INVOCATION.targets:
     FAILED = or_exit(lambda: drop_failed(WORKFLOW.active, really=INVOCATION.runs))
-    print(f"retry_failed: {'dropped' if INVOCATION.runs else 'would drop'} {len(FAILED)} failed cells", file=sys.stderr)
+    print(
+        f"retry_failed: {'dropped' if INVOCATION.runs else 'would drop'} {len(FAILED)} failed or damaged cells",
+        file=sys.stderr,
+    )
 
 REGISTRY = WORKFLOW.planner.registry
 LOGS = "benchmarks/results/logs"
@@ -72,7 +74,7 @@ onstart:
 
 onsuccess:
     summarise(RUNS / RUN_ID, "finished")
-    # What could not be read left itself out, the rest is made: the exit code is the last to say so.
+    # What cannot be read or believed left itself out, the rest is made: the exit code is the last to say so.
     or_exit(lambda: check_complete(WORKFLOW))
 
 

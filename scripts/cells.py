@@ -22,7 +22,7 @@ from scripts.lib.machine import alone_in_checkout
 from scripts.lib.plan import CELLS, Shard, make_plan
 from scripts.lib.plan_files import drop_cell, load_planner, planners
 from scripts.lib.prediction import Measured, hours_text, predict, read_measured, shard_seconds
-from scripts.lib.records import read_cell
+from scripts.lib.records import Damaged, read_cell
 from scripts.lib.run_record import RUN_VARIABLE
 
 MOST_CHANGES = 20
@@ -81,12 +81,24 @@ def _preview(config: Config, arguments: argparse.Namespace) -> int:
     print(tabulate(rows, headers, tablefmt="simple"))
     counts = Counter(state.state for state in states)
     print(f"\n{', '.join(f'{counts[s]} {s.value}' for s in State)}; to run: at most {hours_text(total_s)}")
+    if counts[State.DAMAGED]:
+        print("damaged cells are named by: python -m scripts verify; measured again by: snakemake -j8 retry_failed")
     changed = Counter(str(change) for state in states for change in why_stale(state))
     for change, times in changed.most_common(MOST_CHANGES):
         print(f"stale by {change} ({times} cells)")
     if orphaned:
         print(f"{len(orphaned)} orphaned files ({orphaned_cells} of them cells): snakemake orphans lists them")
     return 0
+
+
+def _what_it_says(file: Path) -> str:
+    """When a cell was measured and how it ended, or why it cannot be read."""
+    try:
+        record = read_cell(file)
+    except Damaged as damage:
+        return damage.problem.message
+    said = f": {record.error}" if record.error else ""
+    return f"measured {record.started_utc}, run {record.run_id}, {record.status}{said}"
 
 
 def explain(config: Config, arguments: argparse.Namespace) -> int:
@@ -105,10 +117,8 @@ def explain(config: Config, arguments: argparse.Namespace) -> int:
             print(f"  {change}")
         if state.state is State.STALE:
             print(f"  the cell of before: {state.file}")
-        if state.file is not None and state.state in (State.VALID, State.FAILED):
-            record = read_cell(state.file)
-            said = f": {record.error}" if record.error else ""
-            print(f"  measured {record.started_utc}, run {record.run_id}, {record.status}{said}")
+        if state.file is not None and state.state is not State.STALE:
+            print(f"  {_what_it_says(state.file)}")
     if not found:
         raise BenchError(
             f"no planned cell fits '{pattern}'; a cell is HARDWARE/MODEL/MODE/SUITE/QUESTION, * is allowed"
@@ -139,11 +149,11 @@ def _prune(config: Config, arguments: argparse.Namespace) -> int:
 
 
 def _drop_failed(config: Config, arguments: argparse.Namespace) -> int:
-    """Delete the cells whose status is not `ok`, and the reviews that show them, so that the next run measures again."""
+    """Delete the failed and damaged cells, and the reviews that show them, so that the next run measures again."""
     dropped = drop_failed((make_plan(planner) for planner in planners(load_planner(config))), arguments.yes)
     for file in dropped:
         print(f"{'dropped' if arguments.yes else 'would drop'}: {file}")
-    print(f"{len(dropped)} failed cells", file=sys.stderr)
+    print(f"{len(dropped)} failed or damaged cells", file=sys.stderr)
     return 0
 
 
@@ -170,7 +180,7 @@ def _arguments() -> argparse.Namespace:
     commands.add_parser("orphans", help="files that no configuration names").set_defaults(run=_orphans)
     for name, run, words in (
         ("prune", _prune, "delete the orphans"),
-        ("drop_failed", _drop_failed, "delete the cells that failed"),
+        ("drop_failed", _drop_failed, "delete the cells that failed or are damaged"),
     ):
         command = commands.add_parser(name, help=words)
         command.add_argument("--yes", action="store_true", help="really")

@@ -11,7 +11,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from scripts.lib.config import Config, load_config
-from scripts.lib.errors import BenchError, run_cli
+from scripts.lib.errors import BenchError, run_cli, tell_left_out
 from scripts.lib.foreign_text import one_line as shown
 from scripts.lib.judge_config import CHECKS, CLAUDE, LOCAL
 from scripts.lib.judging.answers import stored_answers
@@ -41,6 +41,7 @@ def _run(config: Config, arguments: argparse.Namespace) -> int:
         if scorer.series is None:
             continue
         result = judge_answers(scorer.series, planner, answers, arguments.again)
+        tell_left_out(result.damaged)
         failed = [record for record in result.closed if record.status != "accepted"]
         print(f"{scorer.series.name}: {result.replies} replies, ${result.usd:.4f}, {len(result.closed)} batches closed")
         for record in failed:

@@ -1,6 +1,6 @@
-"""What is in the results tree, against what is asked for: valid, failed, new, stale (and why), orphaned.
+"""What is in the results tree, against what is asked for: valid, failed, damaged, new, stale (and why), orphaned.
 
-Existence is validity, so all of it follows from file names; only a stale cell's reason and a failure need a file's content.
+Existence is validity, so most of it follows from file names; a stale cell's reason, a failure and damage need a file's content.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.config import CONFIG_FILE, Config, matches, merged, parse_config, read_layers
-from scripts.lib.errors import BenchError
 from scripts.lib.hardware import load_hardware, profile_names
 from scripts.lib.modes import expand_modes
 from scripts.lib.plan import CELLS, Cell, Plan, Planner, Shard, make_plan, seen_from_elsewhere
 from scripts.lib.plan_files import drop_cell, existing_files, load_planner, pending, planners
 from scripts.lib.probes import PROBES, probe_file
-from scripts.lib.records import CellRecord, read_cell
+from scripts.lib.records import CellRecord, Damaged, read_cell
 from scripts.lib.review import REVIEWS, drop_reviews, plan_review
 
 NOT_RUN_CONFIGURATIONS = ("config.yaml", "config.schema.yaml", "suites.yaml")
@@ -31,12 +30,20 @@ SHOWN, SHOWN_BEFORE = 60, 20
 
 
 class State(StrEnum):
-    """`failed` is a kind of valid: the model's failure is a result until `retry_failed` drops it."""
+    """`failed` is a kind of valid: the model's failure is a result until `retry_failed` drops it.
+
+    `damaged`: a file is there that is not what was written. It counts as missing, and `retry_failed` drops it, too.
+    """
 
     VALID = "valid"
     FAILED = "failed"
+    DAMAGED = "damaged"
     NEW = "new"
     STALE = "stale"
+
+
+# What `retry_failed` measures again.
+DROPPED = (State.FAILED, State.DAMAGED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +69,18 @@ class Change:
 
 
 def _record(file: Path) -> CellRecord | None:
+    """The record of a cell; None for a damaged one."""
     try:
         return read_cell(file)
-    except BenchError:
+    except Damaged:
         return None
+
+
+def _state_of(file: Path) -> State:
+    record = _record(file)
+    if record is None:
+        return State.DAMAGED
+    return State.VALID if record.status == "ok" else State.FAILED
 
 
 def _superseded(shard: Shard, cell: Cell, orphans: Iterable[str]) -> Path | None:
@@ -95,9 +110,7 @@ def cell_states(plans: Iterable[Plan]) -> Iterator[CellState]:
         for cell in shard.cells:
             file = Path(shard.folder) / cell.file_name
             if cell.file_name in existing:
-                record = _record(file)
-                ok = record is not None and record.status == "ok"
-                yield CellState(shard, cell, State.VALID if ok else State.FAILED, file)
+                yield CellState(shard, cell, _state_of(file), file)
             else:
                 old = _superseded(shard, cell, left_behind)
                 yield CellState(shard, cell, State.NEW if old is None else State.STALE, old)
@@ -175,11 +188,11 @@ def missing_cells(plan: Plan) -> Iterator[MissingCells]:
 
 
 def drop_failed(plans: Iterable[Plan], really: bool = True) -> tuple[Path, ...]:
-    """Delete the cells that can be run here and whose status is not `ok`, with the reviews that show them; gives them."""
+    """Delete the failed and damaged cells that can be run here, with the reviews that show them; gives them."""
     dropped = []
     for plan in plans:
         for state in cell_states([plan]):
-            if state.state is State.FAILED and state.shard.runnable and state.file is not None:
+            if state.state in DROPPED and state.shard.runnable and state.file is not None:
                 dropped.append(state.file)
                 if really:
                     drop_reviews(plan, state.shard)

@@ -29,11 +29,11 @@ class BenchError(Exception):
 
 
 class InputErrors(BenchError):
-    """Every problem found in an input, collected before anything is used."""
+    """Every problem found in an input, collected before anything is used; `advice` stands behind them."""
 
-    def __init__(self, problems: Iterable[Problem]):
+    def __init__(self, problems: Iterable[Problem], advice: str = ""):
         self.problems = tuple(problems)
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        super().__init__("\n".join([*map(str, self.problems), *([advice] if advice else [])]))
 
 
 def suggest(word: object, known: Iterable[str]) -> str:
@@ -46,6 +46,14 @@ def suggest(word: object, known: Iterable[str]) -> str:
         return ""
     shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
     return f"; known: {shown}"
+
+
+def tell_left_out(problems: Iterable[Problem]) -> int:
+    """Name on stderr what was left out since it cannot be read or believed. Gives the exit code: 1 for any, else 0."""
+    told = dict.fromkeys(problems)
+    for problem in told:
+        print(f"left out: {printable(str(problem), keep=TERMINAL_KEEPS)}", file=sys.stderr)
+    return 1 if told else 0
 
 
 def fail(message: object) -> NoReturn:

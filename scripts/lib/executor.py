@@ -34,7 +34,16 @@ from scripts.lib.pinning import (
 )
 from scripts.lib.plan import Cell, Shard
 from scripts.lib.plan_files import existing_files, partial_folder, partial_name
-from scripts.lib.records import CellRecord, Measurement, link_into_place, now_utc, read_cell, write_atomic
+from scripts.lib.records import (
+    CellRecord,
+    Damaged,
+    Measurement,
+    link_into_place,
+    now_utc,
+    parse_cell,
+    read_stored,
+    write_atomic,
+)
 from scripts.lib.weights import split_files
 
 # Of a small model: how often it is warmed up again, at most, until its threads have run long enough to be judged.
@@ -72,6 +81,15 @@ def _partial_file(job: Job, cell: Cell) -> Path:
     return _partial(job) / partial_name(cell.file_name)
 
 
+def _is_of(leftover: Path, cell: Cell) -> bool:
+    """True where a file that a run left behind is this cell, as it was written."""
+    try:
+        record = parse_cell(read_stored(leftover), str(leftover))
+    except Damaged:
+        return False
+    return (record.cell, record.digest) == (cell.id, cell.digest)
+
+
 def restore(job: Job) -> int:
     """Link back the finished cells of a run that was cut off; gives their number. Damaged leftovers are dropped."""
     restored = 0
@@ -79,9 +97,7 @@ def restore(job: Job) -> int:
         leftover = _partial_file(job, cell)
         if not leftover.is_file():
             continue
-        try:
-            read_cell(leftover)
-        except BenchError:
+        if not _is_of(leftover, cell):
             leftover.unlink()
             continue
         link_into_place(leftover, _target(job, cell))

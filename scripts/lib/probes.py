@@ -12,12 +12,11 @@ from scripts.lib.config import matches
 from scripts.lib.engines import EngineFailure, LoadSettings
 from scripts.lib.engines.server_flags import probe
 from scripts.lib.engines.server_start import start_server
-from scripts.lib.errors import BenchError
 from scripts.lib.executor import load_settings
 from scripts.lib.plan import Planner, find_shard, make_plan
 from scripts.lib.plan_files import for_model
 from scripts.lib.provenance import EngineIdentity, engine_identity
-from scripts.lib.records import digest, write_atomic
+from scripts.lib.records import SEAL, Damaged, digest, read_sealed, read_stored, sealed, write_atomic
 from scripts.lib.registry_loader import Model, Quirk, Registry
 from scripts.lib.symptoms import DEGENERATE, GUARD
 
@@ -169,20 +168,30 @@ def run_probe(quirk: Quirk, planner: Planner, binary: Path, log: Path) -> Outcom
 
 
 def store_outcome(file: Path, outcome: Outcome) -> None:
-    """Write an outcome, sorted and atomically."""
-    write_atomic(file, json.dumps(asdict(outcome), indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+    """Write an outcome, sealed, sorted and atomically."""
+    write_atomic(file, json.dumps(sealed(asdict(outcome)), indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def parse_outcome(text: str, file: str) -> Outcome:
+    """A stored outcome. Raises Damaged where it is not what was written."""
+    raw = read_sealed(text, file)
+    del raw[SEAL]
+    try:
+        return Outcome(**raw)
+    except TypeError as error:
+        raise Damaged(file, f"not a probe's outcome ({error})") from error
+
+
+def read_outcome(file: Path) -> Outcome | None:
+    """A stored outcome; None for one that is not there or damaged: the probe counts as never run."""
+    try:
+        return parse_outcome(read_stored(file), str(file))
+    except (FileNotFoundError, Damaged):
+        return None
 
 
 def read_outcomes(registry: Registry) -> Mapping[str, Outcome]:
     """Quirk id -> outcome for the engine version of this checkout, as far as there is one in the tree."""
-    found: dict[str, Outcome] = {}
-    for quirk in registry.quirks:
-        if quirk.probe is None or not probe_file(quirk).is_file():
-            continue
-        try:
-            found[quirk.id] = Outcome(**json.loads(probe_file(quirk).read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
-            raise BenchError(
-                f"{probe_file(quirk)}: not a probe's outcome ({error}); delete it and run again"
-            ) from error
-    return found
+    asked = (quirk for quirk in registry.quirks if quirk.probe is not None)
+    found = ((quirk.id, read_outcome(probe_file(quirk))) for quirk in asked)
+    return {name: outcome for name, outcome in found if outcome is not None}

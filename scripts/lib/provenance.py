@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import platform
 import re
@@ -18,7 +17,7 @@ import psutil
 from scripts.lib.engine_environment import engine_environment
 from scripts.lib.errors import BenchError, suggest
 from scripts.lib.hardware import NODES, OPENMP_NAME, Hardware, cpu_model, numa_nodes
-from scripts.lib.records import canonical_json, digest, write_atomic
+from scripts.lib.records import Damaged, canonical_json, digest, read_stored, strict_json, write_atomic
 
 ENGINE_LOCK = Path("envs/engine.lock")
 ENVIRONMENTS = Path("benchmarks/results/environments")
@@ -151,8 +150,35 @@ def _microcode() -> str | None:
     return found[1] if found else None
 
 
+# What readers of an environment look at.
+_SECTIONS = {
+    "cpu": ("model", "physical_cores", "logical_cpus"),
+    "memory": ("total_bytes",),
+    "system": ("kernel", "compiler"),
+}
+
+
+def environment_record(text: str, file: str) -> dict[str, Any]:
+    """The record of an environment's text. Raises Damaged where its name, or the sections that readers look at, do not fit."""
+    record = strict_json(text, file)
+    if digest(record) != Path(file).stem:
+        raise Damaged(file, f"its content has the digest {digest(record)}: changed since it was written")
+    for section, keys in _SECTIONS.items():
+        found = record.get(section)
+        absent = [key for key in keys if not isinstance(found, dict) or key not in found]
+        if absent:
+            raise Damaged(file, f"expected {section}.{absent[0]}, found none")
+    return record
+
+
+def stored_environment(name: str, folder: Path = ENVIRONMENTS) -> dict[str, Any]:
+    """The record of that digest. Raises Damaged, or FileNotFoundError where it is not in the tree."""
+    file = folder / f"{name}.json"
+    return environment_record(read_stored(file), str(file))
+
+
 def read_environment(name: str, folder: Path = ENVIRONMENTS) -> tuple[str, dict[str, Any]]:
-    """(digest or file name, record) of a digest, the beginning of one, or a file. Raises BenchError."""
+    """(digest, record) of a digest, the beginning of one, or an environment's file. Raises BenchError."""
     file, known = Path(name), sorted(path.stem for path in folder.glob("*.json"))
     if not file.is_file():
         fitting = [digest for digest in known if digest.startswith(name)]
@@ -161,13 +187,7 @@ def read_environment(name: str, folder: Path = ENVIRONMENTS) -> tuple[str, dict[
         if len(fitting) > 1:
             raise BenchError(f"{folder}: '{name}' is the beginning of {len(fitting)}: {', '.join(fitting)}")
         file = folder / f"{fitting[0]}.json"
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise BenchError(f"{file}: not an environment record ({error})") from error
-    if not isinstance(record, dict):
-        raise BenchError(f"{file}: expected a mapping, found {type(record).__name__}")
-    return file.stem, record
+    return file.stem, environment_record(read_stored(file), str(file))
 
 
 def store_environment(record: Mapping[str, Any], folder: Path = ENVIRONMENTS) -> str:

@@ -13,6 +13,8 @@ from scripts.lib.tables import Configuration, is_scored
 SHOWN_DIVERGENCES = 100
 SHOWN_CHANGES = 3
 SHOWN_REASONS = 50
+SHOWN_DAMAGED = 100
+DAMAGED_TABLE = "benchmarks/results/tables/damaged.csv"
 # llama.cpp says what is wrong in its last lines.
 ERROR_CHARACTERS = 600
 
@@ -33,7 +35,9 @@ def hardware_block(part: ProfilePart) -> str:
             f"Linux {text(system['kernel'])}, {text(system['compiler'] or 'compiler unknown')}"
         )
     stale = sum(item.stale for item in part.missing)
-    lines.append(f"- cells: {part.measured} of {part.planned} planned" + (f", {stale} stale" if stale else ""))
+    counts = ((stale, "stale"), (len(part.damaged), "damaged records"))
+    said = "".join(f", {count} {what}" for count, what in counts if count)
+    lines.append(f"- cells: {part.measured} of {part.planned} planned{said}")
     return "\n".join(lines)
 
 
@@ -120,6 +124,13 @@ def missing_table(part: ProfilePart) -> str:
         for (model, why), items in groups.items()
     ]
     return table(rows, ("model", "mode", "cells missing", "of these stale", "why"))
+
+
+def damaged_table(part: ProfilePart) -> str:
+    """Stored records that are not what was written, each with what is wrong."""
+    problems = dict.fromkeys(damage.problem for damage in part.damaged)
+    rows = [[code(p.file), quoted(": ".join(filter(None, (p.place, p.message))), ERROR_CHARACTERS)] for p in problems]
+    return limited(rows, ("file", "what is wrong"), SHOWN_DAMAGED, DAMAGED_TABLE)
 
 
 def _why(item: Missing) -> str:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from scripts.lib.cluster import cluster_resources
 from scripts.lib.config import CONFIG_VARIABLE, Config, parse_config, read_layers, typed_like
-from scripts.lib.errors import BenchError, InputErrors, fail
+from scripts.lib.errors import BenchError, fail
 from scripts.lib.hardware import load_hardware, profile_names
 from scripts.lib.invocation import Invocation
 from scripts.lib.judge_config import CLAUDE, LOCAL, has_key
@@ -31,7 +31,8 @@ from scripts.lib.yaml_source import Source
 MACHINE_PARTS = 100
 
 TABLES = "benchmarks/results/tables"
-TABLE_NAMES = ("cells", "modes", "suites", "roles", "reductions")
+TABLE_NAMES = ("cells", "modes", "suites", "roles", "reductions", "damaged")
+DAMAGED = f"{TABLES}/damaged.csv"
 RESULTS = "docs/reference/benchmarks/RESULTS.md"
 REPORT = "docs/reference/benchmarks/report.html"
 # Drawn for each hardware profile and engine, as `{profile}-{engine}-{picture}.svg` beside RESULTS.md.
@@ -295,18 +296,6 @@ def take_up_unfinished(workflow: Workflow) -> None:
             if file in workflow.reviews:
                 Path(file).unlink(missing_ok=True)
                 Path(workflow.judged_stamp).unlink(missing_ok=True)
-
-
-def look_again(workflow: Workflow) -> None:
-    """Have the tables made again while something is left out: Snakemake's end is reached, and says so, only behind a job."""
-    if workflow.planner.faults:
-        Path(workflow.stamp).unlink(missing_ok=True)
-
-
-def check_complete(workflow: Workflow) -> None:
-    """Raise InputErrors where something was left out because it cannot be read: the rest is made, the exit code says so."""
-    if workflow.planner.faults:
-        raise InputErrors(workflow.planner.faults)
 
 
 PER_MODEL, PER_SUITE = "results_", "results_suite_"

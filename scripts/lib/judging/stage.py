@@ -20,10 +20,10 @@ from scripts.lib.errors import BenchError
 from scripts.lib.judge_config import LOCAL, NO_KEY, has_key
 from scripts.lib.judging import Item, Judge, Role, Series, Stopped
 from scripts.lib.judging.answers import Answer, Work, sort_answers, waiting_reviews
-from scripts.lib.judging.batch import Batch, BatchFile, calibration_batch, mix_of
+from scripts.lib.judging.batch import Batch, calibration_batch, mix_of
 from scripts.lib.judging.calibration import KnownAnswer
 from scripts.lib.judging.cost import Budget
-from scripts.lib.judging.run import JudgeRun, RunResult
+from scripts.lib.judging.run import JudgeRun, RunResult, batches_in_hand
 from scripts.lib.judging.store import BatchRecord, VerdictStore
 from scripts.lib.machine import alone_on_machine, hold
 from scripts.lib.modes import Mode
@@ -104,8 +104,7 @@ def _calibration(store: VerdictStore, known: Sequence[KnownAnswer]) -> Batch:
     """The batch of these answers that an earlier call left open, else a new one."""
     new = calibration_batch(store.series, [(k.question, k.shown, k.score) for k in known])
     wanted = {item.shown.pair for item in new.items}
-    for name in store.open_batches():
-        old = BatchFile(store.open_file(name)).load()
+    for old in batches_in_hand(store):
         if {i.shown.pair for i in old.items} == wanted and all(i.role is Role.CALIBRATION for i in old.items):
             return old
     return new
@@ -161,6 +160,7 @@ def judge_answers(
     every = [*answers, *beside]
     settled = {i.shown.pair for i in work.pending if store.usable(i.shown.pair) or store.is_quarantined(i.shown.pair)}
     result.reviews = tuple(sorted({answer.review for answer in every if answer.shown.pair in settled}))
+    result.damaged = tuple(store.damaged.values())
     store.set_unfinished(result.stopped, waiting_reviews(store, every), {answer.review for answer in every})
     return result
 
