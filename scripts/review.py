@@ -19,6 +19,7 @@ from scripts.lib.plan import find_shard, make_plan, seen_from_elsewhere
 from scripts.lib.plan_files import for_model, load_planner, planners
 from scripts.lib.records import write_atomic
 from scripts.lib.review import plan_review, review_shard, to_csv
+from scripts.lib.scorers import check_libraries
 from scripts.lib.scoring.sandbox import unavailable
 
 MOST_COUNTED = 20
@@ -92,8 +93,9 @@ def main() -> int:
     if arguments.output not in (None, review.file):
         raise BenchError(
             f"{arguments.output}: expected to write this review, found that it is {review.file} here; sandbox for code: "
-            f"{unavailable() or 'there is one'}. Snakemake and its jobs need the same sandbox and libraries"
+            f"{unavailable() or 'there is one'}. Snakemake and its jobs need the same sandbox"
         )
+    check_libraries(review.scorers, (cell.question for cell in review.cells))
     write_atomic(Path(review.file), to_csv(review_shard(review)))
     return 0
 

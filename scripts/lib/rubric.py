@@ -72,11 +72,8 @@ class QuestionScore:
         if self.unscored:
             return f"unscored: {self.unscored}"
         parts = [self.note] if self.note else []
-        parts += (
-            [self.summary]
-            if self.summary
-            else [f"{c.reason} ({c.weight})" for c in self.criteria if c.points is not None]
-        )
+        decided = [f"{c.reason} ({c.weight})" for c in self.criteria if c.points is not None]
+        parts += [self.summary] if self.summary else decided
         # A criterion without a check is a judge's, which needs no word.
         undecided = [f"{c.reason} ({c.weight})" for c in self.criteria if c.points is None and c.reason != NO_CHECK]
         if undecided:

@@ -17,14 +17,18 @@ import psutil
 import pytest
 import yaml
 
+from scripts.lib import scorers
 from scripts.lib.config import load_config
+from scripts.lib.errors import BenchError
 from scripts.lib.lifetime import STARTER_VARIABLE
 from scripts.lib.pages import pages
 from scripts.lib.plan import Plan, seen_from_elsewhere
 from scripts.lib.plan_files import load_plans, registry_of
+from scripts.lib.prompt_types import Check, Criterion, Question
 from scripts.lib.records import write_atomic
 from scripts.lib.results import load_parts
 from scripts.lib.review import Review, plan_review, read_review, review_shard, to_csv
+from scripts.lib.scorers import ONLY_CHECKS, check_libraries, scoring_tools
 from scripts.lib.scoring import equality, sandbox
 from scripts.lib.scoring.checks import CHECKS
 from tests.sample_project import make_project, measure
@@ -201,3 +205,15 @@ def test_a_process_whose_starter_is_gone_does_not_begin() -> None:
         )
         assert made.returncode == exit_code, made.stderr
         assert "Traceback" not in made.stderr
+
+
+def test_a_review_is_not_made_with_another_version_than_its_name_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    check = Check("math", {"value": "1"})
+    asked = Question("s", "q", 1, "n", "?", scoring=(Criterion("c", 100, (check,)),))
+    assert any(tool.startswith("math-verify 0.") for tool in scoring_tools(ONLY_CHECKS, [asked], sandboxed=True))
+    check_libraries(ONLY_CHECKS, [asked])
+    monkeypatch.setattr(scorers, "_installed", lambda name: "9.9")
+    with pytest.raises(BenchError, match=r"expected version .*, found 9\.9"):
+        check_libraries(ONLY_CHECKS, [asked])
+    check_libraries((), [asked])
+    check_libraries(ONLY_CHECKS, [])
