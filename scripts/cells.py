@@ -21,9 +21,10 @@ from scripts.lib.lifetime import die_with_starter
 from scripts.lib.machine import alone_in_checkout
 from scripts.lib.plan import CELLS, Shard, make_plan
 from scripts.lib.plan_files import drop_cell, load_planner, planners
-from scripts.lib.prediction import Measured, hours_text, predict, read_measured, shard_seconds
+from scripts.lib.prediction import Measured, hours_text, predict, read_measured, shard_seconds, table_damage
 from scripts.lib.records import Damaged, read_cell
 from scripts.lib.run_record import RUN_VARIABLE
+from scripts.lib.tree import drop, linked_folders
 
 MOST_CHANGES = 20
 PATTERN_HELP = "HARDWARE/MODEL/MODE/SUITE/QUESTION or a part of it, * allowed; a digest; or a cell's file"
@@ -79,6 +80,8 @@ def _preview(config: Config, arguments: argparse.Namespace) -> int:
     rows += _lost_rows(lost, load_hardware(config.hardware).name)
     headers = ["engine", "model", "mode", *(state.value for state in State), "orphaned", "at most", "by the speed"]
     print(tabulate(rows, headers, tablefmt="simple"))
+    for problem in table_damage():
+        print(problem, file=sys.stderr)
     counts = Counter(state.state for state in states)
     print(f"\n{', '.join(f'{counts[s]} {s.value}' for s in State)}; to run: at most {hours_text(total_s)}")
     if counts[State.DAMAGED]:
@@ -130,19 +133,35 @@ def _orphans(config: Config, arguments: argparse.Namespace) -> int:
     found = orphans(config)
     for path in found:
         print(path)
+    _tell_links()
     print(f"{len(found)} orphaned files", file=sys.stderr)
     return 0
+
+
+def _tell_links() -> None:
+    for link in linked_folders():
+        print(f"left alone: {link}: is a link; what is behind it is never deleted", file=sys.stderr)
+
+
+def _delete(path: Path) -> None:
+    if path.is_relative_to(CELLS):
+        drop_cell(path)
+    else:
+        drop(path)
+    print(f"deleted: {path}")
 
 
 def _prune(config: Config, arguments: argparse.Namespace) -> int:
     found = orphans(config)
     for path in found:
-        print(f"{'deleted' if arguments.yes else 'would delete'}: {path}")
-        if arguments.yes:
-            if path.is_relative_to(CELLS):
-                drop_cell(path)
-            else:
-                path.unlink()
+        if not arguments.yes:
+            print(f"would delete: {path}")
+            continue
+        try:
+            _delete(path)
+        except BenchError as error:
+            print(f"left alone: {error}", file=sys.stderr)
+    _tell_links()
     hint = "" if arguments.yes or not found else "; nothing is deleted yet: add --yes"
     print(f"{len(found)} orphaned files{hint}", file=sys.stderr)
     return 0

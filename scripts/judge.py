@@ -30,6 +30,7 @@ from scripts.lib.lifetime import die_with_starter
 from scripts.lib.plan import make_plan, seen_from_elsewhere
 from scripts.lib.plan_files import load_planner, planners
 from scripts.lib.records import write_atomic
+from scripts.lib.tree import drop
 
 
 def _run(config: Config, arguments: argparse.Namespace) -> int:
@@ -55,7 +56,7 @@ def _run(config: Config, arguments: argparse.Namespace) -> int:
             print(f"stopped: {shown(result.stopped)}; what waits is unscored until the next run")
     if arguments.stamp is not None:
         for old in arguments.stamp.parent.glob("judged.*.json"):
-            old.unlink()
+            drop(old)
         write_atomic(arguments.stamp, "{}\n")
     return 0
 

@@ -13,6 +13,7 @@ from scripts.lib.records import write_atomic
 from scripts.lib.results import load_parts
 from scripts.lib.summary import summary_csv
 from scripts.lib.tidy import TIDY, tidy_csv
+from scripts.lib.tree import drop
 from scripts.lib.workflow import INSTRUMENT, SUMMARY, TABLES
 
 
@@ -28,7 +29,7 @@ def main() -> int:
         write_atomic(Path(TABLES) / f"{name}.csv", tidy_csv(name, parts))
     if arguments.stamp is not None:
         for old in arguments.stamp.parent.glob("plan.*.json"):
-            old.unlink()
+            drop(old)
         write_atomic(arguments.stamp, "{}\n")
     return 0
 

@@ -16,10 +16,11 @@ from scripts.lib.config import CONFIG_FILE, Config, matches, merged, parse_confi
 from scripts.lib.hardware import load_hardware, profile_names
 from scripts.lib.modes import expand_modes
 from scripts.lib.plan import CELLS, Cell, Plan, Planner, Shard, make_plan, seen_from_elsewhere
-from scripts.lib.plan_files import drop_cell, existing_files, load_planner, pending, planners
+from scripts.lib.plan_files import drop_cell, existing_files, hashed, load_planner, pending, planners
 from scripts.lib.probes import PROBES, probe_file
 from scripts.lib.records import CellRecord, Damaged, read_cell
 from scripts.lib.review import REVIEWS, drop_reviews, plan_review
+from scripts.lib.tree import files_at
 
 NOT_RUN_CONFIGURATIONS = ("config.yaml", "config.schema.yaml", "suites.yaml")
 _ABSENT = "(not there)"
@@ -239,7 +240,7 @@ def _planners(active: Config) -> Iterator[Planner]:
         if planner.config in widened:
             continue
         widened.append(planner.config)
-        for engine in planners(planner):
+        for engine in planners(hashed(planner)):
             for name in present:
                 profile = load_hardware("auto") if name.startswith("local-") else load_hardware(name)
                 yield replace(engine, hardware=profile)
@@ -270,7 +271,7 @@ def orphans(active: Config) -> tuple[Path, ...]:
     """Cells, reviews and probes' outcomes that no configuration names.
 
     Left alone: other machines' unnamed profiles, what is there of models and drafts whose weights this machine does not know,
-    and what an unfinished shard keeps of its cells.
+    what an unfinished shard keeps of its cells, and what is behind a link.
     """
     cells, reviews, profiles = set[str](), set[str](), set[str]()
     unplanned = set[tuple[str, str, str]]()
@@ -283,9 +284,10 @@ def orphans(active: Config) -> tuple[Path, ...]:
         for seen in (plan, seen_from_elsewhere(plan)):
             reviews.update(plan_review(seen, shard).file for shard in seen.shards)
     probes = {str(probe_file(quirk)) for quirk in load_planner(active).registry.quirks if quirk.probe is not None}
-    found = [*PROBES.glob("*.json")] if PROBES.is_dir() else []
+    found = [*files_at(PROBES, 0, ".json")]
     for profile in sorted(profiles):
-        found += (path for path in Path(CELLS, profile).glob("*/*/*/*.json") if not path.parent.name.startswith("."))
-        found += Path(REVIEWS, profile).glob("*/*.csv")
+        cells_here = files_at(Path(CELLS, profile), 3, ".json")
+        found += (path for path in cells_here if not path.parent.name.startswith("."))
+        found += files_at(Path(REVIEWS, profile), 1, ".csv")
     named = cells | reviews | probes
     return tuple(sorted(path for path in found if str(path) not in named and _configuration_of(path) not in unplanned))

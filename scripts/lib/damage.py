@@ -19,6 +19,7 @@ from scripts.lib.probes import read_outcome
 from scripts.lib.records import digest, write_atomic
 from scripts.lib.review import Review
 from scripts.lib.review_check import StoredCells, check_review
+from scripts.lib.tree import drop
 from scripts.lib.workflow import DAMAGED, Workflow
 
 LAST_LOOK = Path(".cache/last-look.json")
@@ -76,18 +77,18 @@ def damaged_reviews(reviews: Mapping[str, Review]) -> list[str]:
 def look_again(workflow: Workflow) -> None:
     """Drop what does not fit the records it was made of, or lacks one that was damaged: it is made again in this run.
 
-    Reviews, probes' outcomes, and the tables: these also as long as something is left out, since the end of a run, which says
-    so, is reached only behind a job.
+    Reviews, probes' outcomes, and the tables: these also where planning found one damaged, and as long as something is left
+    out, since the end of a run, which says so, is reached only behind a job.
     """
     known = known_damage()
     reviews = {row.get("review") or "" for row in known} & set(workflow.reviews)
     reviews.update(damaged_reviews(workflow.reviews))
     probes = [file for file in workflow.probes if Path(file).is_file() and read_outcome(Path(file)) is None]
     for file in (*reviews, *probes):
-        Path(file).unlink(missing_ok=True)
-    if known or reviews or workflow.planner.faults:
-        Path(workflow.stamp).unlink(missing_ok=True)
-        Path(DAMAGED).unlink(missing_ok=True)
+        drop(Path(file))
+    if known or reviews or workflow.planner.faults or workflow.damaged:
+        drop(Path(workflow.stamp))
+        drop(Path(DAMAGED))
 
 
 def check_complete(workflow: Workflow) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -63,7 +64,13 @@ def fail(message: object) -> NoReturn:
 
 
 def run_cli(main: Callable[[], int | None]) -> NoReturn:
-    """Run an entry point: BenchError and OSError become one message and exit code 1, Ctrl-C becomes 130."""
+    """Run an entry point: BenchError and OSError become one message and exit code 1, Ctrl-C becomes 130.
+
+    Before and after `main`, while modules are loaded and when the process ends, Ctrl-C ends it without a word.
+    """
+    heeded = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+    if heeded:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         code = main() or 0
         sys.stdout.flush()
@@ -76,6 +83,9 @@ def run_cli(main: Callable[[], int | None]) -> NoReturn:
     except OSError as error:
         fail(f"{error.filename or 'input/output'}: {error.strerror or error}")
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         print("interrupted", file=sys.stderr)
         code = 130
+    if heeded:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     raise SystemExit(code)

@@ -17,10 +17,12 @@ import psutil
 from scripts.lib.engine_environment import engine_environment
 from scripts.lib.errors import BenchError, suggest
 from scripts.lib.hardware import NODES, OPENMP_NAME, Hardware, cpu_model, numa_nodes
+from scripts.lib.hashing import sha256_of
 from scripts.lib.records import Damaged, canonical_json, digest, read_stored, strict_json, write_atomic
 
 ENGINE_LOCK = Path("envs/engine.lock")
 ENVIRONMENTS = Path("benchmarks/results/environments")
+_ENGINE_LIBRARY = re.compile(r"lib(llama|ggml|mtmd)")
 _PIN = re.compile(r"^llama-cpp-python==(?P<version>[^\s;\\]+).*?--hash=sha256:(?P<sha256>[0-9a-f]{64})", re.S | re.M)
 
 
@@ -49,7 +51,7 @@ def engine_identity(name: str, lock: Path = ENGINE_LOCK) -> EngineIdentity:
 
 
 def binary_identity(name: str, binary: Path) -> EngineIdentity:
-    """The identity of a llama-server that was not built here: what it says of itself, and its own sha256."""
+    """The identity of a llama-server that was not built here: what it says of itself, and the sha256 of what it is made of."""
     if not binary.is_file():
         raise BenchError(
             f"config: server_binary: no such binary: {binary}; build one: make engine, server_binary: built"
@@ -63,8 +65,25 @@ def binary_identity(name: str, binary: Path) -> EngineIdentity:
         raise BenchError(f"{binary}: cannot be asked for its --version: {error}") from error
     lines = (shown.stderr + shown.stdout).strip().splitlines()
     version = next((line for line in lines if line.startswith("version")), lines[0] if lines else "unknown")
-    with binary.open("rb") as stream:
-        return EngineIdentity(name, version[:100], hashlib.file_digest(stream, "sha256").hexdigest(), binary)
+    return EngineIdentity(name, version[:100], _binary_sha256(binary), binary)
+
+
+def _binary_sha256(binary: Path) -> str:
+    """Of a binary alone its sha256; of one that loads llama.cpp as libraries (all its code is there) one of all together."""
+    libraries = _libraries(binary)
+    if not libraries:
+        return sha256_of(binary)
+    parts = [(file.name, sha256_of(file)) for file in (binary, *libraries)]
+    return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
+
+
+def _libraries(binary: Path) -> list[Path]:
+    """llama.cpp's libraries of a binary: those that the loader finds, and the backends beside it that it opens itself."""
+    variables = engine_environment(os.environ)
+    shown = subprocess.run(["ldd", str(binary)], env=variables, capture_output=True, text=True, timeout=60, check=False)
+    linked = {Path(file) for file in re.findall(r"=> (/.*) \(0x", shown.stdout)}
+    beside = set(binary.resolve().parent.glob("*.so*"))
+    return sorted({file.resolve() for file in linked | beside if _ENGINE_LIBRARY.match(file.name)})
 
 
 def _read(path: str) -> str | None:

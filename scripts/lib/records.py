@@ -14,6 +14,7 @@ import hashlib
 import json
 import math
 import os
+import platform
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -297,10 +298,23 @@ def read_cell(path: Path) -> CellRecord:
     return parse_named_cell(read_stored(path), path)
 
 
+# What a killed process leaves of a file: `.tmp-{machine}-{process}-{random}`, so that it is known whose it was.
+TEMPORARY = ".tmp-"
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have every error of the operating system name this file: one of a write (disk full) names none by itself."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+
 @contextlib.contextmanager
 def _temporary(folder: Path, text: str) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".tmp-", dir=folder)
+    handle, name = tempfile.mkstemp(prefix=f"{TEMPORARY}{platform.node()}-{os.getpid()}-", dir=folder)
     path = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
@@ -318,18 +332,20 @@ def _temporary(folder: Path, text: str) -> Iterator[Path]:
 
 def write_atomic(path: Path, text: str) -> None:
     """Write `text` so that a reader sees the old file or the whole new one, whatever happens in between."""
-    with _temporary(path.parent, text) as temporary:
+    with naming(path), _temporary(path.parent, text) as temporary:
         temporary.replace(path)
 
 
 def link_into_place(source: Path, target: Path) -> None:
     """Give a complete file a second name, replacing nothing half-way; a copy where links cannot be made."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        target.hardlink_to(source)
-    except FileExistsError:
-        return
-    except OSError as error:
-        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
-            raise
-        write_atomic(target, source.read_text(encoding="utf-8"))
+    with naming(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            target.hardlink_to(source)
+        except FileExistsError:
+            if target.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)) from None
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
+                raise
+            write_atomic(target, source.read_text(encoding="utf-8"))

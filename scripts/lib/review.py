@@ -25,6 +25,7 @@ from scripts.lib.prompt_loader import Question
 from scripts.lib.records import CellRecord, Damaged, digest, read_cell, read_stored
 from scripts.lib.scorers import Scored, Scorer, Scoring, has_sandbox, scoring_tools
 from scripts.lib.symptoms import symptoms
+from scripts.lib.tree import drop
 
 REVIEWS = Path("benchmarks/results/reviews")
 # Raised when a review gets other columns: the stored ones are then made again, from the same cells.
@@ -153,7 +154,7 @@ def drop_reviews(plan: Plan, shard: Shard) -> None:
     """A shard that measures again loses its review, and those that compare with it: no table shows the cell of before."""
     for other in plan.shards:
         if other is shard or base_shard(plan, other) is shard:
-            Path(plan_review(plan, other).file).unlink(missing_ok=True)
+            drop(Path(plan_review(plan, other).file))
 
 
 def question_key(cell: Cell) -> QuestionKey:

@@ -5,7 +5,6 @@ Made when the first cell is stored, appended cell by cell, so that it is there a
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections import Counter
@@ -16,8 +15,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from scripts.lib.errors import Problem
+from scripts.lib.machine import flock
 from scripts.lib.markdown import code, quoted
-from scripts.lib.records import SEAL, CellRecord, Damaged, read_sealed, sealed, write_atomic
+from scripts.lib.records import SEAL, CellRecord, Damaged, naming, read_sealed, sealed, write_atomic
 
 RUNS = Path("benchmarks/results/runs")
 OUTPUT = "output.jsonl"
@@ -86,8 +86,9 @@ class RunRecord:
             # Stands until the run ends; what a kill -9 leaves behind says what it is.
             write_atomic(self.folder / "summary.md", f"# Run {self.folder.name}\n\nOutcome: cut off, or still going.\n")
         line = json.dumps(sealed(output_line(record)), ensure_ascii=False) + "\n"
-        with (self.folder / OUTPUT).open("ab+") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
+        output = self.folder / OUTPUT
+        with naming(output), output.open("ab+") as stream:
+            flock(stream.fileno(), output)
             _drop_torn_line(stream)
             # Half a surrogate pair is no UTF-8; what stands for it is JSON's own escape.
             stream.write(line.encode("utf-8", "backslashreplace"))

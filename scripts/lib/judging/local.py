@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx2
@@ -68,15 +68,18 @@ def read_completion(body: str) -> Reply:
 
 
 class LocalJudge:
-    """A llama-server at `base_url`, one answer at a time."""
+    """A llama-server at `base_url`, one answer at a time. `headers`: what it wants with each request."""
 
     batches_at_once = 1
 
-    def __init__(self, series: Series, settings: LocalJudgeConfig, base_url: str):
-        self.series, self._settings, self._base_url = series, settings, base_url
+    def __init__(
+        self, series: Series, settings: LocalJudgeConfig, base_url: str, headers: Mapping[str, str] | None = None
+    ):
+        self.series, self._settings, self._base_url, self._headers = series, settings, base_url, headers
 
     async def ask(self, items: Sequence[Item], journal: Journal, keep: Keep) -> None:
-        async with httpx2.AsyncClient(base_url=self._base_url, timeout=self._settings.deadline_s) as client:
+        timeout_s = self._settings.deadline_s
+        async with httpx2.AsyncClient(base_url=self._base_url, headers=self._headers, timeout=timeout_s) as client:
             for item in items:
                 await keep(item, await self._ask(client, item))
 

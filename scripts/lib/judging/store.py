@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from scripts.lib.errors import Problem
+from scripts.lib.foreign_text import one_line
 from scripts.lib.judging import Item, Reply, Role, Series, Usage, verdict_digest
 from scripts.lib.records import SEAL, Damaged, read_sealed, read_stored, sealed, strict_json, write_atomic
 from scripts.lib.rubric import CriterionScore, QuestionScore
@@ -264,13 +265,27 @@ class VerdictStore:
     def _unfinished(self) -> Path:
         return self.folder / "unfinished.json"
 
-    def unfinished(self) -> dict[str, Any]:
-        """`reason` and `reviews` (files with answers that wait for a verdict); empty where nothing waits."""
+    def _read_unfinished(self) -> tuple[dict[str, Any], tuple[Problem, ...]]:
         try:
-            found: dict[str, Any] = json.loads(self._unfinished.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            return {}
-        return found
+            found = json.loads(self._unfinished.read_text(encoding="utf-8"))
+            if isinstance(found["reason"], str) and all(isinstance(file, str) for file in found["reviews"]):
+                return found, ()
+            reason = "expected a reason and a list of reviews"
+        except FileNotFoundError:
+            return {}, ()
+        except OSError as error:
+            reason = str(error.strerror)
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            reason = one_line(error)
+        return {}, (Problem(str(self._unfinished), "", f"damaged ({reason}): which reviews wait is not known"),)
+
+    def unfinished(self) -> dict[str, Any]:
+        """`reason` and `reviews` (files with answers that wait for a verdict); empty where nothing waits, or it is damaged."""
+        return self._read_unfinished()[0]
+
+    def unfinished_damage(self) -> tuple[Problem, ...]:
+        """What is wrong with the note of what waits: any review may then be one of them."""
+        return self._read_unfinished()[1]
 
     def set_unfinished(self, reason: str, reviews: Iterable[str], covered: Iterable[str]) -> None:
         """Note which reviews wait, and why. Of those that a run did not cover the earlier note stands."""
