@@ -14,6 +14,7 @@ from scripts.lib.cell_state import drop_failed
 from scripts.lib.config import merged
 from scripts.lib.damage import check_complete, look_again
 from scripts.lib.invocation import read_invocation
+from scripts.lib.lifetime import STARTER_VARIABLE
 from scripts.lib.machine import alone_in_checkout
 from scripts.lib.run_record import RUNS, current_run_id, summarise, summarise_failed
 from scripts.lib.tree import sweep
@@ -61,6 +62,8 @@ ENVIRONMENT, ENGINE_ENVIRONMENT = "../envs/bench.yaml", "../envs/infer.yaml"
 RUN_ID = current_run_id()
 # Of jobs and post-deploy scripts: a conda environment's Python would take packages of ~/.local before its own.
 os.environ.update(PYTHONNOUSERSITE="1")
+# Jobs die with the process that starts them.
+os.environ[STARTER_VARIABLE] = str(os.getpid())
 
 announce(WORKFLOW, dry_run=INVOCATION.dry_run)
 if INVOCATION.runs:

@@ -17,6 +17,7 @@ from scripts.lib.cell_state import CellState, State, cell_states, drop_failed, o
 from scripts.lib.config import Config, load_config
 from scripts.lib.errors import BenchError, run_cli
 from scripts.lib.hardware import load_hardware
+from scripts.lib.lifetime import die_with_starter
 from scripts.lib.machine import alone_in_checkout
 from scripts.lib.plan import CELLS, Shard, make_plan
 from scripts.lib.plan_files import drop_cell, load_planner, planners
@@ -207,6 +208,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> int:
+    die_with_starter()
     arguments = _arguments()
     # By hand, beside a run, it could delete what a job has just made; where a rule calls it, its run holds the checkout.
     if getattr(arguments, "yes", False) and not os.environ.get(RUN_VARIABLE):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +16,8 @@ from scripts.lib.engine_build import engine_facts, server_binary
 from scripts.lib.engines import Engine, EngineSettings, Loaded, make_engine
 from scripts.lib.errors import BenchError, run_cli, suggest
 from scripts.lib.executor import Job, finish, missing, restore, run
-from scripts.lib.machine import alone_on_machine, die_with_parent, locked
+from scripts.lib.lifetime import die_with_starter
+from scripts.lib.machine import alone_on_machine, locked
 from scripts.lib.memory import shard_bytes
 from scripts.lib.pinning import pin
 from scripts.lib.plan import Cell, Planner, Shard, find_shard, make_plan
@@ -25,7 +25,7 @@ from scripts.lib.plan_files import LOCK_FILE, for_model, load_planner
 from scripts.lib.preflight import Preflight, enforce, once_an_invocation
 from scripts.lib.provenance import ENVIRONMENTS, environment, store_environment
 from scripts.lib.review import drop_reviews
-from scripts.lib.run_record import INTERRUPTED, RUN_VARIABLE, RunRecord, current_run_id
+from scripts.lib.run_record import INTERRUPTED, RunRecord, current_run_id
 from scripts.lib.weights import WeightsLock
 from scripts.lib.weights_guard import WeightsGuard
 
@@ -132,8 +132,7 @@ def _remember_weights(planner: Planner, shard: Shard) -> None:
 
 def main() -> int:
     arguments = _arguments()
-    if os.environ.get(RUN_VARIABLE):
-        die_with_parent()
+    die_with_starter()
     planner = load_planner(load_config(tuple(arguments.configfile)))
     planner = for_model(planner, arguments.model, arguments.engine)
     plan = make_plan(planner)

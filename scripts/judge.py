@@ -26,6 +26,7 @@ from scripts.lib.judging.calibration import (
 from scripts.lib.judging.instrument import figures, series_reports
 from scripts.lib.judging.stage import calibrate, drop_reviews, judge_answers
 from scripts.lib.judging.store import VerdictStore
+from scripts.lib.lifetime import die_with_starter
 from scripts.lib.plan import make_plan, seen_from_elsewhere
 from scripts.lib.plan_files import load_planner, planners
 from scripts.lib.records import write_atomic
@@ -118,6 +119,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> int:
+    die_with_starter()
     arguments = _arguments()
     code: int = arguments.run(load_config(tuple(arguments.configfile)), arguments)
     return code

@@ -8,6 +8,7 @@ from pathlib import Path
 from scripts.lib.config import load_config
 from scripts.lib.errors import run_cli
 from scripts.lib.judging.instrument import instrument_csv, series_reports
+from scripts.lib.lifetime import die_with_starter
 from scripts.lib.records import write_atomic
 from scripts.lib.results import load_parts
 from scripts.lib.summary import summary_csv
@@ -17,6 +18,7 @@ from scripts.lib.workflow import INSTRUMENT, SUMMARY, TABLES
 
 
 def main() -> int:
+    die_with_starter()
     parser = argparse.ArgumentParser(prog="python -m scripts.tabulate", description=__doc__)
     parser.add_argument("--stamp", type=Path, help="file to leave as the mark of this plan; older ones are removed")
     arguments = parser.parse_args()

@@ -172,7 +172,7 @@ CHECK_PARAMETERS: Mapping[str, Mapping[str, Kind]] = MappingProxyType(
         "constraints": _FORM,
         "f1": {"value!": _text, "any_of": _texts, "least": _number},
         "em": {"value!": _text, "any_of": _texts},
-        "code": {"entry_point": _text, "tests!": _code, "setup": _code, "timeout_s": _number},
+        "code": {"entry_point": _text, "tests!": _code, "setup": _code, "timeout_s": _number, "forbidden": _texts},
         "needle": {"value!": _texts},
         "ifeval": {"instruction!": _instruction, "kwargs": _mapping},
         "gsm8k": {"value!": _text},

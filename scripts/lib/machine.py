@@ -1,9 +1,8 @@
-"""One timed shard at a time on a machine, gone when its parent is gone, and ended by Ctrl-C between two cells."""
+"""One timed shard at a time on a machine, ended by Ctrl-C between two cells."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import fcntl
 import os
@@ -21,7 +20,6 @@ from typing import Any, Self
 
 from scripts.lib.errors import BenchError
 
-PR_SET_PDEATHSIG = 1
 # A shell's exit code for a command that Ctrl-C has ended.
 INTERRUPTED_EXIT = 130
 # The Ctrl-C at which a job stops at once; one more ends whatever is left.
@@ -31,16 +29,6 @@ NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 CHECKOUT_LOCK = Path(".snakemake/run.lock")
 # One file whatever TMPDIR says, in the folder that every user of every Linux may write to (/run/lock is not, on some).
 LOCK_FILE = Path("/tmp/epyc-inference-bench.lock")
-
-
-def die_with_parent() -> None:
-    """Ask the kernel to kill this process when the one that started it dies (kill -9 of the scheduler included)."""
-    parent = os.getppid()
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
-        raise BenchError(f"prctl(PR_SET_PDEATHSIG) failed: {os.strerror(ctypes.get_errno())}")
-    if os.getppid() != parent:
-        raise BenchError("the process that started this one is already gone")
 
 
 class StopRequest:

@@ -17,12 +17,13 @@ from typing import Any
 
 from scripts.lib.certificate import Certificate, certify
 from scripts.lib.errors import BenchError
+from scripts.lib.foreign_text import valid_text
 from scripts.lib.judge_config import CHECKS, CLAUDE, LOCAL
 from scripts.lib.plan import Cell, Plan, Shard
 from scripts.lib.plan_files import existing_files
 from scripts.lib.prompt_loader import Question
 from scripts.lib.records import CellRecord, Damaged, digest, read_cell, read_stored
-from scripts.lib.scorers import Scored, Scorer, Scoring
+from scripts.lib.scorers import Scored, Scorer, Scoring, has_sandbox, scoring_tools
 from scripts.lib.symptoms import symptoms
 from scripts.lib.tree import drop
 
@@ -135,11 +136,18 @@ def plan_review(plan: Plan, shard: Shard) -> Review:
     base_cells = tuple(c for c in scored_cells(base) if question_key(c) in asked) if base is not None else ()
     scored = [[cell.digest, scoring_identity(cell.question)] for cell in cells]
     scorers = [scorer.identity for scorer in plan.scorers]
-    identity = [REVIEW_SCHEMA, scorers, scored, [cell.digest for cell in base_cells]]
-    name = f"{shard.mode.name}.{digest(identity)}.csv"
-    return Review(
-        shard, cells, base, base_cells, plan.scorers, f"{REVIEWS}/{shard.hardware.name}/{shard.model.key}/{name}"
-    )
+
+    def file(sandboxed: bool) -> str:
+        tools = scoring_tools(plan.scorers, (cell.question for cell in cells), sandboxed)
+        identity = [REVIEW_SCHEMA, scorers, tools, scored, [cell.digest for cell in base_cells]]
+        return f"{REVIEWS}/{shard.hardware.name}/{shard.model.key}/{shard.mode.name}.{digest(identity)}.csv"
+
+    # A review that was made with a sandbox stands where there is none. One that was made without has another name: it
+    # is made again as soon as there is a sandbox.
+    best = file(sandboxed=True)
+    other = file(sandboxed=False)
+    chosen = best if best == other or Path(best).is_file() or has_sandbox() else other
+    return Review(shard, cells, base, base_cells, plan.scorers, chosen)
 
 
 def drop_reviews(plan: Plan, shard: Shard) -> None:
@@ -157,7 +165,10 @@ def question_key(cell: Cell) -> QuestionKey:
 def answer_of(record: CellRecord) -> tuple[str, str] | None:
     """The answer to be scored and why it ended; None for a cell without one. A timeout's is scored as far as it goes."""
     measured = record.measurement
-    return None if measured is None or record.status == "error" else (measured.answer, measured.finish_reason)
+    if measured is None or record.status == "error":
+        return None
+    # Cells are JSON, whose escapes can hold half a surrogate pair.
+    return valid_text(measured.answer), measured.finish_reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +264,7 @@ def _text(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        line = " ".join(value.split())
+        line = " ".join(valid_text(value).split())
         # A spreadsheet would run such a text as a formula.
         return f"'{line}" if line.startswith(_FORMULA_STARTS) else line
     return str(value)

@@ -7,13 +7,13 @@ server can answer for it. A random key shuts it to everybody else's requests.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import secrets
 import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,7 +25,7 @@ from scripts.lib.engines import EngineDied, EngineFailure
 from scripts.lib.engines.server_client import ConnectionLost, ServerClient
 from scripts.lib.engines.server_reply import Event
 from scripts.lib.errors import BenchError
-from scripts.lib.machine import PR_SET_PDEATHSIG
+from scripts.lib.lifetime import die_with_parent
 
 # Not on the command line, which every user of the machine may read.
 KEY_VARIABLE = "LLAMA_API_KEY"
@@ -35,11 +35,6 @@ STOP_TIMEOUT_S = 10.0
 
 class NoReply(EngineFailure):
     """The server did not reply in time."""
-
-
-def _in_child() -> None:
-    # The server must not outlive a killed shard: kill -9 of the parent reaches it through the kernel.
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def listening_port(pid: int) -> int | None:
@@ -61,7 +56,8 @@ class ServerProcess:
         self._sink = log.open("wb")
         key = secrets.token_hex(16)
         try:
-            # preexec_fn is unsafe beside threads: a shard's process has none when it starts its server.
+            # The server must not outlive a killed shard. preexec_fn is unsafe beside threads: a shard's process has none when
+            # it starts its server.
             self._process = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
@@ -69,7 +65,7 @@ class ServerProcess:
                 stderr=subprocess.STDOUT,
                 # A judge's and a probe's server are started by processes that are not pinned.
                 env=engine_environment(os.environ) | {KEY_VARIABLE: key},
-                preexec_fn=_in_child,  # noqa: PLW1509
+                preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509
                 # A Ctrl-C goes to the terminal's whole process group; the server ends when its shard says so.
                 process_group=0,
             )

@@ -14,6 +14,7 @@ from typing import Any
 import httpx2
 
 from scripts.lib.errors import BenchError
+from scripts.lib.foreign_text import valid_texts
 from scripts.lib.judge import SCHEMA, SYSTEM, user_prompt
 from scripts.lib.judge_config import LocalJudgeConfig
 from scripts.lib.judging import Item, Journal, Keep, Reply, Series, Stopped, Usage
@@ -54,11 +55,11 @@ def request_body(item: Item, max_tokens: int) -> dict[str, Any]:
 def read_completion(body: str) -> Reply:
     """A chat completion's body as a Reply."""
     try:
-        raw = json.loads(body)
+        raw = valid_texts(json.loads(body))
         choice, used = raw["choices"][0], raw["usage"]
         content, stop = choice["message"].get("content"), str(choice["finish_reason"])
         usage = Usage(int(used["prompt_tokens"]), int(used["completion_tokens"]))
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError, RecursionError):
         return Reply(None, f"the body is no completion: {' '.join(body.split())[:80]!r}", transient=True, raw=body)
     empty = "" if content else "the judge's reply is empty"
     failure = "the judge's reply was cut at max_tokens" if stop == "length" else empty
