@@ -6,6 +6,7 @@ from pathlib import Path
 from scripts.lib.announce import announce
 from scripts.lib.cell_state import drop_failed
 from scripts.lib.config import merged
+from scripts.lib.errors import print_anything
 from scripts.lib.invocation import read_invocation
 from scripts.lib.machine import alone_in_checkout
 from scripts.lib.run_record import RUNS, current_run_id, summarise, summarise_failed
@@ -24,6 +25,7 @@ from scripts.lib.workflow import (
     take_up_unfinished,
 )
 
+print_anything()
 INVOCATION = read_invocation(sys.argv[1:])
 if INVOCATION.runs:
     # First of all: what another run is about to make must not be looked for, and not be dropped.

@@ -262,6 +262,11 @@ def orphans(active: Config) -> tuple[Path, ...]:
     cells, reviews, profiles = set[str](), set[str](), set[str]()
     unplanned = set[tuple[str, str, str]]()
     for planner in _planners(active):
+        if planner.faulty_suites:
+            lost = ", ".join(sorted(planner.faulty_suites))
+            raise BenchError(
+                f"orphans cannot be told while a suite cannot be read: {lost} (python -m scripts.prompts lint)"
+            )
         profiles.add(planner.hardware.name)
         unplanned.update(_unplanned(planner))
         everything = make_plan(replace(planner, config=_all_questions(planner.config)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import io
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -28,12 +29,17 @@ class BenchError(Exception):
     """An error the user can act on. Entry points print it without a traceback and exit with 1."""
 
 
+MOST_PROBLEMS_SHOWN = 200
+
+
 class InputErrors(BenchError):
     """Every problem found in an input, collected before anything is used."""
 
     def __init__(self, problems: Iterable[Problem]):
         self.problems = tuple(problems)
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        lines = [str(problem) for problem in self.problems[:MOST_PROBLEMS_SHOWN]]
+        more = len(self.problems) - len(lines)
+        super().__init__("\n".join([*lines, *([f"… and {more} more problems"] if more else [])]))
 
 
 def suggest(word: object, known: Iterable[str]) -> str:
@@ -48,14 +54,28 @@ def suggest(word: object, known: Iterable[str]) -> str:
     return f"; known: {shown}"
 
 
+def shown(value: object) -> str:
+    """A value as a message shows it: as it would be written in Python, at most 60 characters."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
 def fail(message: object) -> NoReturn:
     """Print `error: message` to stderr, what could drive a terminal made harmless, and exit with 1."""
     print(f"error: {printable(message, keep=TERMINAL_KEEPS)}", file=sys.stderr)
     raise SystemExit(1)
 
 
+def print_anything() -> None:
+    """From now on a character that the terminal's encoding lacks is printed as its escape, and stops no program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def run_cli(main: Callable[[], int | None]) -> NoReturn:
     """Run an entry point: BenchError and OSError become one message and exit code 1, Ctrl-C becomes 130."""
+    print_anything()
     try:
         code = main() or 0
         sys.stdout.flush()

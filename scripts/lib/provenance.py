@@ -58,7 +58,7 @@ def binary_identity(name: str, binary: Path) -> EngineIdentity:
     variables = engine_environment(os.environ)
     try:
         shown = subprocess.run(
-            [str(binary), "--version"], env=variables, capture_output=True, text=True, timeout=60, check=False
+            [str(binary), "--version"], env=variables, capture_output=True, encoding="utf-8", errors="replace", timeout=60, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BenchError(f"{binary}: cannot be asked for its --version: {error}") from error
@@ -77,7 +77,7 @@ def _read(path: str) -> str | None:
 
 def _first_line(argv: list[str]) -> str | None:
     try:
-        shown = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)
+        shown = subprocess.run(argv, capture_output=True, encoding="utf-8", errors="replace", timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return (shown.stdout or shown.stderr).strip().split("\n", 1)[0] or None
