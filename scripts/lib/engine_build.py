@@ -162,7 +162,12 @@ def _compile(work: Path, log: Path) -> None:
     argv = ["cmake", "--build", str(work), "-j", jobs, "--target", *TARGETS]
     with log.open("w", encoding="utf-8") as sink, tqdm(desc="compiling llama.cpp", unit="file", mininterval=2) as bar:
         process = subprocess.Popen(
-            argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace", env=_environment()
+            argv,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            env=_environment(),
         )
         assert process.stdout is not None
         for line in process.stdout:

@@ -58,7 +58,13 @@ def binary_identity(name: str, binary: Path) -> EngineIdentity:
     variables = engine_environment(os.environ)
     try:
         shown = subprocess.run(
-            [str(binary), "--version"], env=variables, capture_output=True, encoding="utf-8", errors="replace", timeout=60, check=False
+            [str(binary), "--version"],
+            env=variables,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=60,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BenchError(f"{binary}: cannot be asked for its --version: {error}") from error

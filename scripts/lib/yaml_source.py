@@ -41,7 +41,7 @@ _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": 
 
 @dataclass
 class Source:
-    """A parsed YAML file: its plain value, and the line of every key path (`roles.frontdoor.model.path`)."""
+    """A parsed YAML file: its plain value, and the line of every path: `roles.frontdoor.tier`, `prompts.q1.scoring[0]`."""
 
     file: str
     value: Any
@@ -54,7 +54,7 @@ class Source:
         while path:
             if path in self.lines:
                 return self.lines[path]
-            path = path.rpartition(".")[0]
+            path = path[: max(path.rfind("."), path.rfind("["), 0)]
         return None
 
     def problem(self, path: str, message: str) -> Problem:
@@ -146,7 +146,9 @@ class _Reader:
         self._check_tag(event, path, _SEQUENCE_TAGS)
         made: list[Any] = []
         while not isinstance(item := next(self.events), yaml.SequenceEndEvent):
-            made.append(self.value(item, f"{path}[{len(made)}]", depth + 1))
+            place = f"{path}[{len(made)}]"
+            self.source.lines.setdefault(place, _line(item))
+            made.append(self.value(item, place, depth + 1))
         return made
 
     def _mapping(self, event: Any, path: str, depth: int) -> dict[str, Any]:
