@@ -13,6 +13,7 @@ from scripts.lib.announce import announce
 from scripts.lib.cell_state import drop_failed
 from scripts.lib.config import merged
 from scripts.lib.damage import check_complete, look_again
+from scripts.lib.errors import print_anything
 from scripts.lib.invocation import read_invocation
 from scripts.lib.lifetime import STARTER_VARIABLE
 from scripts.lib.machine import alone_in_checkout
@@ -33,6 +34,7 @@ from scripts.lib.workflow import (
     take_up_unfinished,
 )
 
+print_anything()
 or_exit(lambda: check_checkout(Path.cwd()))
 INVOCATION = read_invocation(sys.argv[1:])
 if INVOCATION.is_job:

@@ -15,8 +15,8 @@ from tabulate import tabulate
 
 from scripts.lib.config import load_config
 from scripts.lib.errors import run_cli
-from scripts.lib.plan import Plan
-from scripts.lib.plan_files import load_plans, pending
+from scripts.lib.plan import Plan, make_plan
+from scripts.lib.plan_files import load_planner, pending, planners
 
 COLUMNS = ("hardware", "model", "mode", "cells", "pending", "excluded")
 
@@ -70,11 +70,14 @@ def main() -> int:
     arguments = _arguments()
     config = load_config(tuple(arguments.configfile))
     changes = {key: getattr(arguments, key) for key in ("registry", "prompts", "hardware") if getattr(arguments, key)}
-    plans = load_plans(replace(config, **changes), assume_present=arguments.assume_present)
+    planner = load_planner(replace(config, **changes), arguments.assume_present)
+    plans = tuple(make_plan(engine) for engine in planners(planner))
     _print(plans, arguments.format)
     for warning in plans[0].warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    return 0
+    for fault in planner.faults:
+        print(f"left out: {fault}", file=sys.stderr)
+    return int(bool(planner.faults))
 
 
 if __name__ == "__main__":

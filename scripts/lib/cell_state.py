@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.config import CONFIG_FILE, Config, matches, merged, parse_config, read_layers
+from scripts.lib.errors import BenchError
 from scripts.lib.hardware import load_hardware, profile_names
 from scripts.lib.modes import expand_modes
 from scripts.lib.plan import CELLS, Cell, Plan, Planner, Shard, make_plan, seen_from_elsewhere
@@ -276,6 +277,11 @@ def orphans(active: Config) -> tuple[Path, ...]:
     cells, reviews, profiles = set[str](), set[str](), set[str]()
     unplanned = set[tuple[str, str, str]]()
     for planner in _planners(active):
+        if planner.faulty_suites:
+            lost = ", ".join(sorted(planner.faulty_suites))
+            raise BenchError(
+                f"orphans cannot be told while a suite cannot be read: {lost} (python -m scripts.prompts lint)"
+            )
         profiles.add(planner.hardware.name)
         unplanned.update(_unplanned(planner))
         everything = make_plan(replace(planner, config=_all_questions(planner.config)))

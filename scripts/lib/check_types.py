@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from scripts.lib.errors import suggest
+from scripts.lib.errors import shown, suggest
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +48,21 @@ def _number(value: Any) -> str:
         and abs(value) != float("inf")
         and value == value
     )
-    return "" if real else f"expected a number, found {value!r}"
+    return "" if real else f"expected a number, found {shown(value)}"
 
 
 def _integer(value: Any) -> str:
     whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    return "" if whole else f"expected a whole number from 0, found {value!r}"
+    return "" if whole else f"expected a whole number from 0, found {shown(value)}"
 
 
 def _flag(value: Any) -> str:
-    return "" if isinstance(value, bool) else f"expected true or false, found {value!r}"
+    return "" if isinstance(value, bool) else f"expected true or false, found {shown(value)}"
 
 
 def _text(value: Any) -> str:
     fits = isinstance(value, (str, int, float)) and not isinstance(value, bool) and str(value).strip()
-    return "" if fits else f"expected a text, found {value!r}"
+    return "" if fits else f"expected a text, found {shown(value)}"
 
 
 def _texts(value: Any) -> str:
@@ -71,7 +73,7 @@ def _texts(value: Any) -> str:
 def _pattern(value: Any) -> str:
     for item in value if isinstance(value, list) else [value]:
         if not isinstance(item, str) or not item:
-            return f"expected a regular expression, found {item!r}"
+            return f"expected a regular expression, found {shown(item)}"
         try:
             re.compile(item, re.M)
         except (re.error, RecursionError, OverflowError) as error:
@@ -80,40 +82,99 @@ def _pattern(value: Any) -> str:
 
 
 def _mapping(value: Any) -> str:
-    return "" if isinstance(value, dict) else f"expected a mapping, found {value!r}"
+    return "" if isinstance(value, dict) else f"expected a mapping, found {shown(value)}"
 
 
 def _counts(value: Any) -> str:
     if not isinstance(value, dict) or not value:
-        return f"expected a mapping from words to counts, found {value!r}"
+        return f"expected a mapping from words to counts, found {shown(value)}"
     return next(filter(None, map(_integer, value.values())), "")
 
 
 def _schema(value: Any) -> str:
     if not isinstance(value, (dict, bool)):
-        return f"expected a JSON schema, found {value!r}"
+        return f"expected a JSON schema, found {shown(value)}"
+    # Imported here, since few suites hold a schema.
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError
+
+    try:
+        Draft202012Validator.check_schema(value)
+    except SchemaError as error:
+        return f"not a JSON schema: {error.json_path}: {error.message[:120]}"
     return ""
 
 
 def _code(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
-        return f"expected Python code, found {value!r}"
+        return f"expected Python code, found {shown(value)}"
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            ast.parse(value)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return f"not Python: {error}"
+    return ""
+
+
+def _name(value: Any) -> str:
+    return "" if isinstance(value, str) and value.strip() else f"expected a name, found {shown(value)}"
+
+
+def _from_zero(value: Any) -> str:
+    return _number(value) or ("" if value >= 0 else f"expected a number of at least 0, found {value}")
+
+
+def _above_zero(value: Any) -> str:
+    return _number(value) or ("" if value > 0 else f"expected a number above 0, found {value}")
+
+
+def _share(value: Any) -> str:
+    return _number(value) or ("" if 0 <= value <= 1 else f"expected a number from 0 to 1, found {value}")
+
+
+def _choices(value: Any) -> str:
+    if not isinstance(value, dict) or not value:
+        return f"expected a mapping from letters to texts, found {shown(value)}"
+    return next(filter(None, map(_text, value.values())), "")
+
+
+def _lists(value: Any) -> str:
+    """Values to accept, by argument."""
+    if not isinstance(value, dict):
+        return f"expected a mapping from arguments to lists of values, found {shown(value)}"
+    for name, accepted in value.items():
+        if not isinstance(accepted, list) or not accepted:
+            return f"expected a list of values for '{name}', found {shown(accepted)}"
+    return ""
+
+
+def _patterns(value: Any) -> str:
+    """Regular expressions, by argument."""
+    if not isinstance(value, dict):
+        return f"expected a mapping from arguments to regular expressions, found {shown(value)}"
+    for name, pattern in value.items():
+        if said := (_pattern(pattern) if isinstance(pattern, str) else f"expected a text, found {shown(pattern)}"):
+            return f"'{name}': {said}"
     return ""
 
 
 def _place(value: Any) -> str:
-    return "" if value in PLACES else f"expected {' or '.join(PLACES)}, found {value!r}{suggest(str(value), PLACES)}"
+    return (
+        "" if value in PLACES else f"expected {' or '.join(PLACES)}, found {shown(value)}{suggest(str(value), PLACES)}"
+    )
 
 
 def _calls(value: Any) -> str:
     if not isinstance(value, list) or not value:
         return "expected a list of calls"
     for call in value:
-        if not isinstance(call, dict) or not isinstance(call.get("name"), str):
-            return f"expected a call with a name, found {call!r}"
-        for key in call:
-            if key not in CALL_KEYS:
-                return f"unknown key '{key}' of a call{suggest(key, CALL_KEYS)}"
+        if not isinstance(call, dict) or "name" not in call:
+            return f"expected a call with a name, found {shown(call)}"
+        for key, part in call.items():
+            if key not in CALL_FORMS:
+                return f"unknown key '{key}' of a call{suggest(key, CALL_FORMS)}"
+            if said := CALL_FORMS[key](part):
+                return f"{key} of a call: {said}"
     return ""
 
 
@@ -137,8 +198,11 @@ INSTRUCTIONS = (
 )
 # What of an answer a pattern sees.
 PLACES = ("answer", "last_line")
-CALL_KEYS = ("name", "arguments", "accept", "patterns", "optional")
 Kind = Callable[[Any], str]
+# The parts of a tool call.
+CALL_FORMS: Mapping[str, Kind] = MappingProxyType(
+    {"name": _name, "arguments": _mapping, "accept": _lists, "patterns": _patterns, "optional": _texts}
+)
 _COUNTED = (
     *("words", "lines", "sentences", "bullets", "numbered", "paragraphs", "headings", "placeholders", "highlights"),
     *("digits", "capital_words", "code_blocks", "questions", "characters"),
@@ -156,23 +220,25 @@ _FORM: dict[str, Kind] = {
 # Check type -> parameters; those marked '!' are required.
 CHECK_PARAMETERS: Mapping[str, Mapping[str, Kind]] = MappingProxyType(
     {
-        "number": {"value!": _number, "tolerance": _number},
+        "number": {"value!": _number, "tolerance": _from_zero},
         "math": {"value!": _text},
         "exact": {"value!": _text, "any_of": _texts},
         "normalized": {"value!": _text, "any_of": _texts},
         "items": {"value!": _texts, "ordered": _flag},
-        "multiple_choice": {"value!": _text, "choices": _mapping},
+        "multiple_choice": {"value!": _text, "choices": _choices},
         "regex": {"required": _pattern, "forbidden": _pattern, "on": _place},
         "contains": {"all": _texts, "any": _texts, "none": _texts},
         "json_schema": {"schema!": _schema, "only": _flag},
         "tool_call": {
-            **{"name": _text, "arguments": _mapping, "accept": _mapping, "patterns": _mapping, "optional": _texts},
+            **CALL_FORMS,
             **{"calls": _calls, "ordered": _flag, "none": _flag, "only": _flag},
         },
         "constraints": _FORM,
-        "f1": {"value!": _text, "any_of": _texts, "least": _number},
+        "f1": {"value!": _text, "any_of": _texts, "least": _share},
         "em": {"value!": _text, "any_of": _texts},
-        "code": {"entry_point": _text, "tests!": _code, "setup": _code, "timeout_s": _number, "forbidden": _texts},
+        "code": {
+            **{"entry_point": _name, "tests!": _code, "setup": _code, "timeout_s": _above_zero, "forbidden": _texts},
+        },
         "needle": {"value!": _texts},
         "ifeval": {"instruction!": _instruction, "kwargs": _mapping},
         "gsm8k": {"value!": _text},
@@ -194,7 +260,29 @@ def mistakes(kind: str, params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield "", f"a {kind} check needs '{name[:-1]}'"
     if not params:
         yield "", f"a {kind} check without parameters checks nothing"
-    if kind == "tool_call" and params and not {"name", "calls", "none"} & set(params):
-        yield "", "a tool_call check needs 'name', 'calls' or 'none'"
+    else:
+        yield from _mistakes_together(kind, params)
+
+
+# Check type -> parameters of which it needs one.
+_ONE_OF: Mapping[str, tuple[str, ...]] = {
+    "tool_call": ("name", "calls", "none"),
+    "regex": ("required", "forbidden"),
+    "contains": ("all", "any", "none"),
+}
+
+
+def _mistakes_together(kind: str, params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    wanted = _ONE_OF.get(kind, ())
+    given = [name for name in wanted if params.get(name)]
+    if wanted and not given:
+        yield "", f"a {kind} check needs {', '.join(map(repr, wanted[:-1]))} or {wanted[-1]!r}"
+    if kind == "tool_call" and len(given) > 1:
+        yield given[1], f"stands beside '{given[0]}': a tool_call check has one of them"
     if kind == "constraints" and ("parts" in params) != ("separator" in params):
         yield "", "'parts' and 'separator' go together"
+    if kind == "multiple_choice" and isinstance(params.get("choices"), dict):
+        letters = [str(letter).strip().upper() for letter in params["choices"]]
+        value = str(params.get("value")).strip().strip("().").upper()
+        if value not in letters:
+            yield "value", f"is none of the choices{suggest(value, letters)}"

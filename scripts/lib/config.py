@@ -12,10 +12,11 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
+import referencing.exceptions
+from jsonschema import Draft202012Validator, validators
+from jsonschema.exceptions import SchemaError, ValidationError
 
-from scripts.lib.errors import InputErrors, Problem, suggest
+from scripts.lib.errors import BenchError, InputErrors, Problem, shown, suggest
 from scripts.lib.judge_config import JudgeConfig, parse_judge
 from scripts.lib.yaml_source import Source, plain_value, read_argument, read_whole
 
@@ -111,14 +112,14 @@ def _explain(error: ValidationError, schema: Mapping[str, Any], where: Callable[
             yield Problem(where(unknown), unknown, f"unknown key{suggest(key, known)}")
     elif error.validator == "oneOf":
         known = ["embedded", "server"]
-        yield Problem(where(place), place, f"unknown value {error.instance!r}{suggest(error.instance, known)}")
+        yield Problem(where(place), place, f"unknown value {shown(error.instance)}{suggest(error.instance, known)}")
     elif error.validator == "enum":
         known = [str(value) for value in error.validator_value]  # type: ignore[union-attr]
-        yield Problem(where(place), place, f"unknown value {error.instance!r}{suggest(error.instance, known)}")
+        yield Problem(where(place), place, f"unknown value {shown(error.instance)}{suggest(error.instance, known)}")
     elif error.validator == "required":
         yield Problem(where(place), place, error.message.replace("is a required property", "is missing"))
     else:
-        yield Problem(where(place), place, f"expected {_expected(error)}, found {error.instance!r}")
+        yield Problem(where(place), place, f"expected {_expected(error)}, found {shown(error.instance)}")
 
 
 def _place(path: Iterable[str | int]) -> str:
@@ -154,12 +155,28 @@ def _expected(error: ValidationError) -> str:
     return f"{words.get(kind, kind)} {shown}"
 
 
+def _is_whole(_: object, value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+# JSON Schema takes 2.0 for an integer. Here it is none, as in the registry and the suites: it would be another spec than 2.
+_Validator = validators.extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator, type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_whole)
+)
+
+
 def _problems(raw: Mapping[str, Any], schema_file: Path, where: Callable[[str], str]) -> Iterator[Problem]:
     schema = read_whole(schema_file).value
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as damage:
+        raise InputErrors(
+            [Problem(str(schema_file), damage.json_path, f"no JSON schema: {shown(damage.message)}")]
+        ) from None
     numbers = dict(_not_finite(raw))
     for place, number in numbers.items():
         yield Problem(where(place), place, f"expected a finite number, found {number}")
-    errors = sorted(Draft202012Validator(schema).iter_errors(raw), key=lambda e: [str(p) for p in e.absolute_path])
+    errors = sorted(_Validator(schema).iter_errors(raw), key=lambda e: [str(p) for p in e.absolute_path])
     for error in errors:
         if _place(error.absolute_path) not in numbers:
             yield from _explain(error, schema, where)
@@ -175,9 +192,22 @@ def parse_config(
 
     `sources`: what was merged, in order, for the file and line of a problem; where none of them says it, `file` is named.
     """
-    problems = list(_problems(raw, schema_file, lambda place: _where(sources, place) or file))
+    try:
+        problems = list(_problems(raw, schema_file, lambda place: _where(sources, place) or file))
+    except (referencing.exceptions.Unresolvable, RecursionError) as error:
+        raise BenchError(f"{schema_file}: its references cannot be followed: {error}") from None
     if problems:
         raise InputErrors(problems)
+    try:
+        return _typed(raw)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        # Nothing that the shipped schema lets through ends here.
+        raise BenchError(
+            f"{schema_file}: damaged: it lets through a configuration that cannot be used ({error!r})"
+        ) from None
+
+
+def _typed(raw: Mapping[str, Any]) -> Config:
     return Config(
         registry=Path(raw["registry"]),
         prompts=Path(raw["prompts"]),
@@ -189,7 +219,7 @@ def parse_config(
         tiers=tuple(sorted(raw["tiers"])),
         questions=tuple(raw["questions"]),
         decoding=Decoding(**{**raw["decoding"], "modes": tuple(raw["decoding"]["modes"])}),
-        sampling=Sampling(**raw["sampling"]),
+        sampling=Sampling(**{**raw["sampling"], "top_p": float(raw["sampling"]["top_p"])}),
         context=Context(**raw["context"]),
         repeats=raw["repeats"],
         measurement_epoch=raw["measurement_epoch"],
@@ -252,10 +282,21 @@ def merged(layers: Iterable[Source]) -> dict[str, Any]:
     return reduce(merge, (layer.value for layer in layers), {})
 
 
+def from_environment(variable: str, text: str) -> dict[str, Any]:
+    """The configuration that a job has of the process that submitted it. Raises BenchError where the variable is damaged."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BenchError(f"{variable} (in the environment): expected a configuration as JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise BenchError(f"{variable} (in the environment): expected a configuration as JSON, found {shown(found)}")
+    return found
+
+
 def load_config(files: tuple[Path, ...] = (), variable: str = CONFIG_VARIABLE) -> Config:
     """The configuration of a command: what Snakemake handed down in the environment, else config.yaml and `files`."""
     handed_down = os.environ.get(variable)
     if handed_down and not files:
-        return parse_config(json.loads(handed_down))
+        return parse_config(from_environment(variable, handed_down))
     layers = read_layers(files)
     return parse_config(merged(layers), file=layers[-1].file, sources=layers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import io
 import os
 import signal
 import sys
@@ -29,12 +30,18 @@ class BenchError(Exception):
     """An error the user can act on. Entry points print it without a traceback and exit with 1."""
 
 
+MOST_PROBLEMS_SHOWN = 200
+
+
 class InputErrors(BenchError):
     """Every problem found in an input, collected before anything is used; `advice` stands behind them."""
 
     def __init__(self, problems: Iterable[Problem], advice: str = ""):
         self.problems = tuple(problems)
-        super().__init__("\n".join([*map(str, self.problems), *([advice] if advice else [])]))
+        lines = [str(problem) for problem in self.problems[:MOST_PROBLEMS_SHOWN]]
+        more = len(self.problems) - len(lines)
+        tail = [f"… and {more} more problems"] if more else []
+        super().__init__("\n".join([*lines, *tail, *([advice] if advice else [])]))
 
 
 def suggest(word: object, known: Iterable[str]) -> str:
@@ -57,10 +64,23 @@ def tell_left_out(problems: Iterable[Problem]) -> int:
     return 1 if told else 0
 
 
+def shown(value: object) -> str:
+    """A value as a message shows it: as it would be written in Python, at most 60 characters."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
 def fail(message: object) -> NoReturn:
     """Print `error: message` to stderr, what could drive a terminal made harmless, and exit with 1."""
     print(f"error: {printable(message, keep=TERMINAL_KEEPS)}", file=sys.stderr)
     raise SystemExit(1)
+
+
+def print_anything() -> None:
+    """From now on a character that the terminal's encoding lacks is printed as its escape, and stops no program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def run_cli(main: Callable[[], int | None]) -> NoReturn:
@@ -68,6 +88,7 @@ def run_cli(main: Callable[[], int | None]) -> NoReturn:
 
     Before and after `main`, while modules are loaded and when the process ends, Ctrl-C ends it without a word.
     """
+    print_anything()
     heeded = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
     if heeded:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -8,7 +8,7 @@ from typing import Any
 
 from rapidfuzz.distance import DamerauLevenshtein
 
-from scripts.lib.errors import suggest
+from scripts.lib.errors import shown, suggest
 from scripts.lib.registry_keys import Section, Unknown
 from scripts.lib.yaml_source import Source
 
@@ -26,7 +26,7 @@ class Fields:
         if raw is None:
             self.raw = {}
         elif not isinstance(raw, dict):
-            self.problem("", f"expected a mapping, found {_shown(raw)}")
+            self.problem("", f"expected a mapping, found {shown(raw)}")
             self.raw = {}
         if section is not None:
             for key in self.raw:
@@ -54,7 +54,7 @@ class Fields:
         value = self.raw.get(key)
         if value is None or fits:
             return value
-        self.problem(key, f"expected {expected}, found {_shown(value)}")
+        self.problem(key, f"expected {expected}, found {shown(value)}")
         return None
 
     def text(self, key: str, default: str = "") -> str:
@@ -114,8 +114,3 @@ class Fields:
 
     def part(self, key: str, section: Section | None) -> Fields:
         return Fields(self.file, self.raw.get(key), self.at(key), section)
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "…"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.errors import BenchError, InputErrors, suggest
+from scripts.lib.errors import BenchError, InputErrors, shown, suggest
 from scripts.lib.yaml_source import read_whole
 
 PROFILES = Path("config/hardware")
@@ -21,10 +21,12 @@ AUTO = "auto"
 LOCAL_PREFIX = "local-"
 REQUIRED = ("threads",)
 NUMA_POLICY = re.compile(r"(interleave|membind|cpunodebind|preferred)=[0-9a-z,-]+")
-CPU_LIST = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
+CPU_LIST = re.compile(r"[0-9]{1,6}(-[0-9]{1,6})?(,[0-9]{1,6}(-[0-9]{1,6})?)*")
 OPENMP_NAME = re.compile(r"(OMP|GOMP|KMP)_[A-Z_]+")
 HUGE_PAGES = ("always", "madvise", "never")
 MOST_NICE, LEAST_NICE = -20, 19
+# Far more than any machine has: a slip of the finger is told, and no engine asked for so many threads.
+MOST_CPUS = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,8 @@ def parse_cpus(text: str) -> frozenset[int]:
     cpus: set[int] = set()
     for part in text.split(","):
         first, _, last = part.partition("-")
+        if not int(first) <= int(last or first) < MOST_CPUS:
+            raise BenchError(f"CPU list: expected ranges such as 0-3, rising and below {MOST_CPUS}, found {part!r}")
         cpus.update(range(int(first), int(last or first) + 1))
     return frozenset(cpus)
 
@@ -161,8 +165,17 @@ def _whole(least: int, most: float = float("inf")) -> Callable[[object], bool]:
     return lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
-def _text(form: re.Pattern[str]) -> Callable[[object], bool]:
-    return lambda value: value is None or form.fullmatch(str(value)) is not None
+def _is_cpu_list(value: object) -> bool:
+    if value is None:
+        return True
+    try:
+        return not isinstance(value, bool) and bool(parse_cpus(str(value)))
+    except BenchError:
+        return False
+
+
+def _is_numa(value: object) -> bool:
+    return value is None or (isinstance(value, str) and NUMA_POLICY.fullmatch(value) is not None)
 
 
 def _is_bandwidth(value: object) -> bool:
@@ -177,17 +190,20 @@ def _is_openmp(value: object) -> bool:
 
 # Key -> whether a value fits, and what is expected.
 _FORMS: Mapping[str, tuple[Callable[[object], bool], str]] = {
-    "threads": (_whole(1), "a number of threads of at least 1"),
-    "batch_threads": (_whole(1), "a number of threads of at least 1"),
-    "cpus": (_text(CPU_LIST), "null or such as 0-95"),
-    "numa": (_text(NUMA_POLICY), "null or such as interleave=all"),
+    "threads": (_whole(1, MOST_CPUS), f"a number of threads from 1 to {MOST_CPUS}"),
+    "batch_threads": (_whole(1, MOST_CPUS), f"a number of threads from 1 to {MOST_CPUS}"),
+    "cpus": (_is_cpu_list, "null or rising ranges such as 0-95"),
+    "numa": (_is_numa, "null or such as interleave=all"),
     "strict": (lambda value: isinstance(value, bool), "true or false"),
     "nice": (_whole(MOST_NICE, LEAST_NICE), f"a whole number from {MOST_NICE} (first) to {LEAST_NICE} (last)"),
     "openmp": (_is_openmp, "a mapping of OMP_… variables to texts or numbers"),
     "huge_pages": (lambda value: value is None or value in HUGE_PAGES, f"null or one of {', '.join(HUGE_PAGES)}"),
     "bandwidth_gb_per_s": (_is_bandwidth, "GB/s above 0"),
     "partition": (lambda value: value is None or isinstance(value, str), "null or a partition's name"),
-    "node_cpus": (lambda value: value is None or _whole(1)(value), "null or a number of CPUs of at least 1"),
+    "node_cpus": (
+        lambda value: value is None or _whole(1, MOST_CPUS)(value),
+        f"null or a number of CPUs from 1 to {MOST_CPUS}",
+    ),
 }
 
 
@@ -201,7 +217,7 @@ def _mistakes(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield key, "is missing"
     for key, (fits, expected) in _FORMS.items():
         if key in raw and not fits(raw[key]):
-            yield key, f"expected {expected}, found {raw[key]!r}"
+            yield key, f"expected {expected}, found {shown(raw[key])}"
 
 
 def _mistakes_together(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

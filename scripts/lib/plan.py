@@ -6,7 +6,7 @@ Pure: `plan_files` looks at the disk.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -157,6 +157,7 @@ class Planner:
 
     `weights`: of every entry; hashed are those that the configuration needs (`plan_files.hashed`).
     `scorers`: who scores the answers, the leading one first. `faults`: what could not be read and is left out, file by file.
+    `faulty_suites`: the suites that are left out, or have questions left out, for such a fault.
     """
 
     registry: Registry
@@ -168,6 +169,7 @@ class Planner:
     lengths: Lengths = field(default_factory=dict)
     scorers: tuple[Scorer, ...] = ONLY_CHECKS
     faults: tuple[Problem, ...] = ()
+    faulty_suites: frozenset[str] = frozenset()
 
     def selected(self, model: Model) -> tuple[Question, ...]:
         """The questions of the model's suites that the configuration selects, in suite order.
@@ -307,10 +309,15 @@ def _not_selected(model: Model, config: Config) -> str:
     return ""
 
 
-def _check_patterns(patterns: tuple[str, ...], known: Mapping[str, object], place: str) -> Iterator[Problem]:
+def _check_patterns(patterns: tuple[str, ...], known: Collection[str], place: str) -> Iterator[Problem]:
     for pattern in (p for p in patterns if not p.startswith("!")):
         if not any(matches(name, (pattern,)) for name in known):
             yield Problem("config", place, f"'{pattern}' names nothing{suggest(pattern, known)}")
+
+
+def _asks_of(pattern: str, suites: Iterable[str]) -> bool:
+    """True when a pattern over questions, `SUITE/ID`, is one over these suites."""
+    return any(matches(suite, (pattern.partition("/")[0],)) for suite in suites)
 
 
 def _check_recurrent(config: Config, registry: Registry) -> Iterator[Problem]:
@@ -351,9 +358,11 @@ def make_plan(planner: Planner) -> Plan:
     """Expand the whole plan. Raises InputErrors where the configuration names a model or suite that is not there."""
     registry, config = planner.registry, planner.config
     problems = [*_check_patterns(config.models, registry.models, "models")]
-    problems += _check_patterns(config.suites, planner.suites, "suites")
-    questions = {question.name_in_full: question for suite in planner.suites.values() for question in suite.questions}
-    problems += _check_patterns(config.questions, questions, "questions")
+    problems += _check_patterns(config.suites, {*planner.suites, *planner.faulty_suites}, "suites")
+    questions = {question.name_in_full for suite in planner.suites.values() for question in suite.questions}
+    # Of what is left out the fault tells, not the pattern that asks for it.
+    asked = tuple(p for p in config.questions if not _asks_of(p, planner.faulty_suites))
+    problems += _check_patterns(asked, questions, "questions")
     problems += _check_recurrent(config, registry)
     if problems:
         raise InputErrors(problems)

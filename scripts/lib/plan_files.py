@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from scripts.lib.cell_spec import Weights
-from scripts.lib.config import Config
+from scripts.lib.config import Config, matches
 from scripts.lib.errors import BenchError, Problem, suggest
 from scripts.lib.hardware import load_hardware
 from scripts.lib.judge_config import LOCAL, JudgeConfig
 from scripts.lib.plan import Cell, Plan, Planner, Shard, make_plan, needed_weights
 from scripts.lib.prompt_lengths import lengths_for_planning
-from scripts.lib.prompt_loader import load_suites, suite_names
+from scripts.lib.prompt_loader import read_suites, suite_names, without_lost_images
 from scripts.lib.provenance import EngineIdentity, binary_identity, engine_identity
 from scripts.lib.registry_loader import Model, Registry, load_registry
 from scripts.lib.role_table import check_suites
@@ -111,8 +111,8 @@ def load_planner(
 ) -> Planner:
     """Read the registry, the suites, the hardware profile and the weights' facts that `config` names."""
     registry = registry_of(config)
-    suites = load_suites(config.prompts)
-    check_suites(suites)
+    found = without_lost_images(read_suites(config.prompts))
+    check_suites({*found.sound, *found.faults})
     profile = load_hardware(hardware or config.hardware)
     (lock, faults), read = _read_lock(lock_file), WeightsReader().header_facts
     weights = {model.key: locate_weights(registry, model, lock, read) for model in registry.models.values()}
@@ -120,9 +120,24 @@ def load_planner(
         weights = {key: _assumed(registry.models[key], entry) for key, entry in weights.items()}
     engine = engine_of(config, registry, config.engines[0])
     lengths, unread = lengths_for_planning()
-    planner = Planner(registry, suites, config, profile, weights, engine, lengths, faults=(*faults, *unread))
+    planner = Planner(
+        registry,
+        found.sound,
+        config,
+        profile,
+        weights,
+        engine,
+        lengths,
+        faults=(*faults, *unread, *_asked_for(found.faults, config)),
+        faulty_suites=frozenset(found.faults),
+    )
     planner = hashed(planner, lock_file)
     return replace(planner, scorers=scorers_of(config.judge, judge_weights(config.judge, planner.weights)))
+
+
+def _asked_for(faults: Mapping[str, tuple[Problem, ...]], config: Config) -> tuple[Problem, ...]:
+    """The faults of the suites that the configuration asks for."""
+    return tuple(problem for name, found in faults.items() if matches(name, config.suites) for problem in found)
 
 
 def judge_weights(judge: JudgeConfig, weights: Mapping[str, Weights]) -> str:

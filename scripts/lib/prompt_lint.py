@@ -11,7 +11,7 @@ from pathlib import Path
 from scripts.lib.context_generator import generate
 from scripts.lib.errors import Problem
 from scripts.lib.prompt_manifest import compare
-from scripts.lib.prompt_types import Question, Suite
+from scripts.lib.prompt_types import Question, Suite, lost_images
 from scripts.lib.scoring.score import score_answer
 
 REFUSAL = "I am sorry, but I cannot help with that."
@@ -80,9 +80,8 @@ def _whole(question: Question) -> Iterator[tuple[Level, str]]:
         yield Level.WARNING, "has no reference_answer"
     if question.scoring and checked_weight(question) == 0:
         yield Level.WARNING, "no criterion has a machine check"
-    for image in question.images:
-        if not Path(image).is_file():
-            yield Level.ERROR, f"no image {image}"
+    for image in lost_images(question):
+        yield Level.ERROR, f"no image {image}"
 
 
 def _context(question: Question) -> Iterator[tuple[Level, str]]:

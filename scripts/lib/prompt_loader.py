@@ -5,21 +5,33 @@ Two formats load: the project's (and predecessor's) `prompts: {id: …}`, and th
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from scripts.lib.check_types import CHECK_PARAMETERS, mistakes
 from scripts.lib.context_generator import KIND_NAMES, ContextSpec, Needle
-from scripts.lib.errors import BenchError, InputErrors, Problem, suggest
-from scripts.lib.prompt_types import Check, Criterion, Question, Suite
+from scripts.lib.errors import BenchError, InputErrors, Problem, shown, suggest
+from scripts.lib.fields import is_misspelt
+from scripts.lib.prompt_types import Check, Criterion, Question, Suite, lost_images
 from scripts.lib.role_table import SUITES_FILE, role_table
-from scripts.lib.yaml_source import Source, read_yaml
+from scripts.lib.yaml_source import Source, read_file, read_yaml
 
-__all__ = ["Check", "Criterion", "Question", "Suite", "is_role_suite", "load_suite", "load_suites", "suites_for_roles"]
+__all__ = [
+    "Check",
+    "Criterion",
+    "Question",
+    "Suite",
+    "is_role_suite",
+    "load_suite",
+    "load_suites",
+    "read_suites",
+    "suites_for_roles",
+]
 
 _SUITE_NAME = re.compile(r"^suite:[ \t]*['\"]?([\w.-]+)", re.MULTILINE)
 SUITE_KEYS = (
@@ -42,8 +54,12 @@ QUESTION_KEYS = (
     ),
     *("system", "temperature", "timeout_s", "description", "notes"),
 )
+# Keys that mean nothing without a generated context.
+_OF_CONTEXT = ("context_type", "context_seed", "needle", "needle_position", "needles", "distractors")
 CRITERION_KEYS = ("criterion", "weight", "checks")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_ID_CHARACTERS = "letters, digits, '_', '.' and '-', at most 100 of them"
+DETERMINISTIC_KEYS = (*QUESTION_KEYS, "id", "scoring_method", "scoring_config")
 _LEGACY_METHODS = {
     "exact_match": "normalized",
     "multiple_choice": "multiple_choice",
@@ -59,7 +75,7 @@ class _Entry:
         self.source, self.path, self.raw = source, path, raw
 
     def problem(self, key: str, message: str) -> None:
-        place = f"{self.path}.{key}" if key else self.path
+        place = ".".join(part for part in (self.path, key) if part)
         self.source.problems.append(self.source.problem(place, message))
 
     def known(self, keys: Iterable[str]) -> None:
@@ -69,21 +85,30 @@ class _Entry:
 
     def text(self, key: str, required: bool = False) -> str:
         value = self.raw.get(key)
+        if required and (value is None or not str(value).strip()):
+            self.problem(key, "is missing")
+            return ""
         if value is None:
-            if required:
-                self.problem(key, "is missing")
             return ""
         if isinstance(value, (dict, list)):
-            self.problem(key, f"expected text, found a {type(value).__name__}")
+            self.problem(key, f"expected text, found {shown(value)}")
             return ""
         return str(value)
+
+    def listed(self, key: str, what: str) -> list[Any]:
+        """A list of anything; empty where there is none."""
+        value = self.raw.get(key)
+        if value is None or isinstance(value, list):
+            return value or []
+        self.problem(key, f"expected a list of {what}, found {shown(value)}")
+        return []
 
     def integer(self, key: str, least: int, most: int) -> int | None:
         value = self.raw.get(key)
         if value is None:
             return None
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            self.problem(key, f"expected a whole number from {least} to {most}, found {value!r}")
+            self.problem(key, f"expected a whole number from {least} to {most}, found {shown(value)}")
             return None
         return value
 
@@ -92,7 +117,7 @@ class _Entry:
         if value is None:
             return None
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not least <= value <= most:
-            self.problem(key, f"expected a number from {least:g} to {most:g}, found {value!r}")
+            self.problem(key, f"expected a number from {least:g} to {most:g}, found {shown(value)}")
             return None
         return float(value)
 
@@ -100,57 +125,55 @@ class _Entry:
         value = self.raw.get(key)
         if value is None:
             return ()
-        if isinstance(value, str):
-            return (value,)
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            self.problem(key, "expected a list of texts")
+        items = [value] if isinstance(value, str) else value
+        if not isinstance(items, list) or not all(isinstance(item, str) and item for item in items):
+            self.problem(key, f"expected a list of texts, none of them empty, found {shown(value)}")
             return ()
-        return tuple(value)
+        return tuple(items)
 
 
 def _check(entry: _Entry, path: str, raw: Any) -> Check | None:
     if not isinstance(raw, dict) or not isinstance(raw.get("type"), str):
-        entry.problem(path, f"expected a mapping with a type, found {raw!r}")
+        entry.problem(path, f"expected a mapping with a type, found {shown(raw)}")
         return None
     kind = raw["type"]
     if kind not in CHECK_PARAMETERS:
         entry.problem(f"{path}.type", f"unknown check '{kind}'{suggest(kind, CHECK_PARAMETERS)}")
         return None
-    params = {key: value for key, value in raw.items() if key != "type"}
+    return _checked(entry, path, kind, {key: value for key, value in raw.items() if key != "type"})
+
+
+def _checked(entry: _Entry, path: str, kind: str, params: dict[str, Any]) -> Check:
+    """A check of a known type; what is wrong with its parameters is told."""
     for name, said in mistakes(kind, params):
         entry.problem(f"{path}.{name}" if name else path, said)
     return Check(kind, MappingProxyType(params))
 
 
+def _criterion(entry: _Entry, place: str, raw: Any, auto: tuple[Check, ...]) -> Criterion | None:
+    if not isinstance(raw, dict) or not isinstance(raw.get("criterion"), str):
+        entry.problem(place, f"expected a mapping with a criterion and a weight, found {shown(raw)}")
+        return None
+    part = _Entry(entry.source, f"{entry.path}.{place}", raw)
+    part.known(CRITERION_KEYS)
+    weight = part.integer("weight", 1, 100)
+    if raw.get("weight") is None:
+        part.problem("weight", "is missing")
+    checks = [_check(part, f"checks[{i}]", item) for i, item in enumerate(part.listed("checks", "checks"))]
+    return Criterion(raw["criterion"], weight or 0, tuple(check for check in checks if check is not None) or auto)
+
+
 def _criteria(entry: _Entry, auto: tuple[Check, ...]) -> tuple[Criterion, ...]:
-    raw = entry.raw.get("scoring") or []
-    if not isinstance(raw, list):
-        entry.problem("scoring", "expected a list of criteria")
-        return ()
-    made = []
-    for index, item in enumerate(raw):
-        place = f"scoring[{index}]"
-        if not isinstance(item, dict) or not isinstance(item.get("criterion"), str):
-            entry.problem(place, "expected a mapping with a criterion and a weight")
-            continue
-        for key in item:
-            if key not in CRITERION_KEYS:
-                entry.problem(f"{place}.{key}", f"unknown key{suggest(key, CRITERION_KEYS)}")
-        weight = item.get("weight")
-        if not isinstance(weight, int) or isinstance(weight, bool) or not 0 < weight <= 100:
-            entry.problem(f"{place}.weight", f"expected a whole number from 1 to 100, found {weight!r}")
-            continue
-        listed = item.get("checks") or []
-        checks = [
-            _check(entry, f"{place}.checks[{i}]", c) for i, c in enumerate(listed if isinstance(listed, list) else [])
-        ]
-        made.append(Criterion(item["criterion"], weight, tuple(c for c in checks if c is not None) or auto))
-    total = sum(criterion.weight for criterion in made)
-    if made and total != 100:
-        entry.problem("scoring", f"the weights add up to {total}, expected 100")
+    listed = entry.listed("scoring", "criteria")
+    found = [_criterion(entry, f"scoring[{index}]", raw, auto) for index, raw in enumerate(listed)]
+    made = tuple(criterion for criterion in found if criterion is not None)
+    if made and all(criterion.weight for criterion in made):
+        total = sum(criterion.weight for criterion in made)
+        if total != 100:
+            entry.problem("scoring", f"the weights add up to {total}, expected 100")
     if not made and auto:
-        made.append(Criterion("passes its automatic checks", 100, auto))
-    return tuple(made)
+        return (Criterion("passes its automatic checks", 100, auto),)
+    return made
 
 
 def _auto_score(entry: _Entry) -> tuple[Check, ...]:
@@ -160,7 +183,7 @@ def _auto_score(entry: _Entry) -> tuple[Check, ...]:
         name, _, pattern = part.partition(":")
         if name in ("contains_pattern", "forbidden_pattern"):
             key = "required" if name == "contains_pattern" else "forbidden"
-            checks.append(Check("regex", MappingProxyType({key: f"(?i){pattern.strip()}"})))
+            checks.append(_checked(entry, "auto_score", "regex", {key: f"(?i){pattern.strip()}"}))
         elif part:
             entry.problem("auto_score", f"unknown rule '{name}'; known: contains_pattern, forbidden_pattern")
     return tuple(checks)
@@ -172,7 +195,7 @@ _DEPTHS = {"beginning": 0.1, "start": 0.1, "early": 0.25, "middle": 0.5, "late":
 def _depth(entry: _Entry, key: str, raw: Any) -> float:
     position = _DEPTHS.get(raw, raw) if isinstance(raw, str) else raw
     if isinstance(position, bool) or not isinstance(position, (int, float)) or not 0 <= position <= 1:
-        entry.problem(key, f"expected a depth from 0 to 1 (or {', '.join(_DEPTHS)}), found {raw!r}")
+        entry.problem(key, f"expected a depth from 0 to 1 (or {', '.join(_DEPTHS)}), found {shown(raw)}")
         return 0.5
     return float(position)
 
@@ -181,11 +204,10 @@ def _needles(entry: _Entry) -> tuple[Needle, ...]:
     made = []
     if text := entry.text("needle"):
         made.append(Needle(text.rstrip("\n"), _depth(entry, "needle_position", entry.raw.get("needle_position", 0.5))))
-    listed = entry.raw.get("needles") or []
-    for index, item in enumerate(listed if isinstance(listed, list) else [listed]):
+    for index, item in enumerate(entry.listed("needles", "{text: …, position: …}")):
         place = f"needles[{index}]"
         if not isinstance(item, dict) or set(item) != {"text", "position"} or not isinstance(item["text"], str):
-            entry.problem(place, "expected {text: …, position: …}")
+            entry.problem(place, f"expected {{text: …, position: …}}, found {shown(item)}")
             continue
         made.append(Needle(item["text"].rstrip("\n"), _depth(entry, f"{place}.position", item["position"])))
     return tuple(made)
@@ -194,6 +216,10 @@ def _needles(entry: _Entry) -> tuple[Needle, ...]:
 def _context_spec(entry: _Entry) -> ContextSpec | None:
     tokens = entry.integer("context_tokens", 1, 2_000_000)
     if tokens is None:
+        if entry.raw.get("context_tokens") is None and (
+            lone := next((k for k in _OF_CONTEXT if entry.raw.get(k) is not None), "")
+        ):
+            entry.problem(lone, "stands without context_tokens: no context is made")
         return None
     kind = entry.text("context_type") or "document"
     if kind not in KIND_NAMES:
@@ -207,18 +233,19 @@ def _images(entry: _Entry) -> tuple[str, ...]:
     """Image files: beside the suite's file where they are there, else as written (lint tells what is missing)."""
     folder, made = Path(entry.source.file).parent, []
     for name in (*entry.texts("images"), *entry.texts("image_path")):
-        made.append(name if not (folder / name).exists() and Path(name).exists() else str(folder / name))
+        is_beside = os.access(folder / name, os.F_OK)
+        made.append(name if not is_beside and os.access(name, os.F_OK) else str(folder / name))
     return tuple(made)
 
 
 def _question(source: Source, suite: str, qid: str, path: str, raw: Any) -> Question | None:
     if not isinstance(raw, dict):
-        source.problems.append(source.problem(path, "expected a mapping"))
+        source.problems.append(source.problem(path, f"expected a mapping, found {shown(raw)}"))
         return None
     entry = _Entry(source, path, raw)
     entry.known(QUESTION_KEYS)
     if not _ID.fullmatch(qid):
-        entry.problem("", "an id may hold letters, digits, '_', '.' and '-', at most 100 of them")
+        entry.problem("", f"an id may hold {_ID_CHARACTERS}")
     return Question(
         suite=suite,
         id=qid,
@@ -239,17 +266,20 @@ def _question(source: Source, suite: str, qid: str, path: str, raw: Any) -> Ques
 
 
 def _legacy_check(entry: _Entry, method: str) -> tuple[Check, ...]:
-    expected, config = entry.text("expected"), entry.raw.get("scoring_config") or {}
+    """The check of the second format's `scoring_method`; none for `programmatic`."""
+    expected, config = entry.text("expected"), entry.raw.get("scoring_config")
+    if config is not None and not isinstance(config, dict):
+        entry.problem("scoring_config", f"expected a mapping, found {shown(config)}")
+        config = None
     if method == "code_execution":
-        tests = config.get("test_code") or config.get("tests") or ""
-        params: dict[str, Any] = {"tests": str(tests)}
-        if config.get("entry_point"):
-            params["entry_point"] = str(config["entry_point"])
-        return (Check("code", MappingProxyType(params)),) if tests else ()
+        tests = (config or {}).get("test_code") or (config or {}).get("tests")
+        params: dict[str, Any] = {} if tests is None else {"tests": tests}
+        if (config or {}).get("entry_point"):
+            params["entry_point"] = (config or {})["entry_point"]
+        return (_checked(entry, "scoring_config", "code", params),)
     if method in _LEGACY_METHODS:
         kind = _LEGACY_METHODS[method]
-        params = {"any": [expected]} if kind == "contains" else {"value": expected}
-        return (Check(kind, MappingProxyType(params)),)
+        return (_checked(entry, "expected", kind, {"any": [expected]} if kind == "contains" else {"value": expected}),)
     if method != "programmatic":
         known = (*_LEGACY_METHODS, "code_execution", "programmatic")
         entry.problem("scoring_method", f"unknown method '{method}'{suggest(method, known)}")
@@ -258,72 +288,131 @@ def _legacy_check(entry: _Entry, method: str) -> tuple[Check, ...]:
 
 def _deterministic(source: Source, suite: str, raw: list[Any]) -> list[Question]:
     """The second format: `questions: [{id, tier, prompt, expected, scoring_method, scoring_config}]`."""
-    made = []
+    made: dict[str, Question] = {}
     for index, item in enumerate(raw):
         path = f"questions[{index}]"
-        entry = _Entry(source, path, item if isinstance(item, dict) else {})
+        if not isinstance(item, dict):
+            source.problems.append(source.problem(path, f"expected a mapping, found {shown(item)}"))
+            continue
+        entry = _Entry(source, path, item)
+        for key in item:
+            # Other keys are the predecessor's own; a misspelt one is none of them.
+            if key not in DETERMINISTIC_KEYS and is_misspelt(key, DETERMINISTIC_KEYS):
+                entry.problem(key, f"unknown key{suggest(key, DETERMINISTIC_KEYS)}")
         method = entry.text("scoring_method") or str(source.value.get("scoring_default") or "exact_match")
         checks = _legacy_check(entry, method)
-        plain = {key: value for key, value in entry.raw.items() if key in QUESTION_KEYS}
+        plain = {key: value for key, value in item.items() if key in QUESTION_KEYS}
         question = _question(source, suite, entry.text("id", required=True), path, plain)
-        if question is not None:
-            scoring = (Criterion(f"{method} against the expected answer", 100, checks),)
-            reference = question.reference_answer or question.expected
-            made.append(replace(question, scoring=scoring, reference_answer=reference))
-    return made
+        if question is None:
+            continue
+        if question.id in made:
+            entry.problem("id", f"'{question.id}' is the id of another question")
+        scoring = (Criterion(f"{method} against the expected answer", 100, checks),)
+        reference = question.reference_answer or question.expected
+        made[question.id] = replace(question, scoring=scoring, reference_answer=reference)
+    return list(made.values())
+
+
+def _questions(entry: _Entry, suite: str) -> list[Question]:
+    """The questions of either format."""
+    source, prompts, questions = entry.source, entry.raw.get("prompts"), entry.raw.get("questions")
+    if prompts and questions:
+        entry.problem("questions", "stands beside prompts: a suite has one of them")
+    if prompts is not None and not isinstance(prompts, dict):
+        entry.problem("prompts", f"expected a mapping of questions, found {shown(prompts)}")
+    elif prompts:
+        made = [_question(source, suite, qid, f"prompts.{qid}", raw) for qid, raw in prompts.items()]
+        return [question for question in made if question is not None]
+    elif listed := entry.listed("questions", "questions"):
+        return _deterministic(source, suite, listed)
+    elif questions is None or isinstance(questions, list):
+        entry.problem("prompts", "expected at least one question")
+    return []
 
 
 def load_suite(path: Path) -> tuple[Suite, list[Problem]]:
     """Read one suite file; gives what could be read and every problem."""
     source = read_yaml(path)
     entry = _Entry(source, "", source.value)
-    for key in source.value:
-        if key not in SUITE_KEYS:
-            source.problems.append(source.problem(key, f"unknown key{suggest(key, SUITE_KEYS)}"))
-    name = str(source.value.get("suite") or path.stem)
-    prompts, questions = source.value.get("prompts"), source.value.get("questions")
-    made: list[Question] = []
-    if isinstance(prompts, dict) and prompts:
-        for qid, raw in prompts.items():
-            question = _question(source, name, qid, f"prompts.{qid}", raw)
-            made += [question] if question is not None else []
-    elif isinstance(questions, list) and questions:
-        made = _deterministic(source, name, questions)
-    else:
-        source.problems.append(source.problem("prompts", "expected at least one question"))
-    suite = Suite(name, entry.text("version"), entry.text("domain"), entry.text("description"), tuple(made))
+    entry.known(SUITE_KEYS)
+    name = entry.text("suite") or path.stem
+    if not _ID.fullmatch(name):
+        entry.problem("suite", f"a suite's name may hold {_ID_CHARACTERS}, found {shown(name)}")
+    questions = tuple(_questions(entry, name))
+    suite = Suite(name, entry.text("version"), entry.text("domain"), entry.text("description"), questions)
     return suite, source.problems
+
+
+@dataclass(frozen=True, slots=True)
+class Suites:
+    """What a folder of suites gives. `faults`: suite -> why it, or a question of it, is left out."""
+
+    sound: Mapping[str, Suite]
+    faults: Mapping[str, tuple[Problem, ...]]
+
+
+def read_suites(folder: Path) -> Suites:
+    """Every suite of a folder, by name and sorted; one with a mistake is left out. Raises BenchError where there is no file."""
+    files = _suite_files(folder)
+    if not files:
+        raise BenchError(f"{folder}: expected suite files (*.yaml), found none")
+    suites: dict[str, Suite] = {}
+    faults: dict[str, tuple[Problem, ...]] = {}
+    for file in files:
+        try:
+            suite, problems = load_suite(file)
+            name = suite.name
+        except InputErrors as error:
+            problems, name = list(error.problems), _name_at_a_glance(file)
+        else:
+            if name in suites:
+                problems.append(Problem(str(file), "suite", f"'{name}' is the name of another file's suite"))
+            suites[name] = suite
+        if problems:
+            faults[name] = (*faults.get(name, ()), *problems)
+    sound = {name: suite for name, suite in sorted(suites.items()) if name not in faults}
+    return Suites(MappingProxyType(sound), MappingProxyType(faults))
 
 
 def load_suites(folder: Path) -> Mapping[str, Suite]:
     """Every suite of a folder by name, sorted. Raises InputErrors with all problems of all files."""
-    files = sorted(path for path in folder.glob("*.yaml") if path.stem != "MANIFEST")
-    if not files:
-        raise BenchError(f"{folder}: expected suite files (*.yaml), found none")
-    suites: dict[str, Suite] = {}
-    problems: list[Problem] = []
-    for file in files:
-        try:
-            suite, found = load_suite(file)
-        except InputErrors as error:
-            problems += error.problems
-            continue
-        problems += found
-        if suite.name in suites:
-            problems.append(Problem(str(file), "suite", f"'{suite.name}' is the name of another file's suite"))
-        suites[suite.name] = suite
-    if problems:
-        raise InputErrors(problems)
-    return MappingProxyType(dict(sorted(suites.items())))
+    found = read_suites(folder)
+    if found.faults:
+        raise InputErrors(problem for problems in found.faults.values() for problem in problems)
+    return found.sound
+
+
+def without_lost_images(found: Suites) -> Suites:
+    """The same suites without the questions whose images cannot be read: each is a fault of its suite."""
+    sound, faults = dict(found.sound), dict(found.faults)
+    for name, suite in found.sound.items():
+        lost = {question.id: lost_images(question) for question in suite.questions if lost_images(question)}
+        if lost:
+            sound[name] = replace(suite, questions=tuple(q for q in suite.questions if q.id not in lost))
+            faults[name] = tuple(
+                Problem(image, f"{name}/{question}", "no such image")
+                for question, images in lost.items()
+                for image in images
+            )
+    return Suites(MappingProxyType(sound), MappingProxyType(faults))
+
+
+def _suite_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.yaml") if path.stem != "MANIFEST")
+
+
+def _name_at_a_glance(file: Path) -> str:
+    """A suite's name, however damaged its file is."""
+    try:
+        named = _SUITE_NAME.search(read_file(file).decode("utf-8", "replace"))
+    except InputErrors:
+        named = None
+    return named[1] if named else file.stem
 
 
 def suite_names(folder: Path) -> frozenset[str]:
     """The names of the suites in a folder, at a glance: nothing of them is checked."""
-    found = set[str]()
-    for file in folder.glob("*.yaml"):
-        named = _SUITE_NAME.search(file.read_text(encoding="utf-8", errors="replace"))
-        found.add(named[1] if named else file.stem)
-    return frozenset(found - {"MANIFEST"})
+    return frozenset(map(_name_at_a_glance, _suite_files(folder)))
 
 
 def is_role_suite(name: str, file: Path = SUITES_FILE) -> bool:

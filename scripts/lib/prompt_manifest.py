@@ -13,13 +13,26 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
-from scripts.lib.errors import BenchError, Problem
-from scripts.lib.prompt_types import Question, Suite
+from scripts.lib.errors import BenchError, InputErrors, Problem
+from scripts.lib.fields import Fields
+from scripts.lib.prompt_types import Question, Suite, lost_images
 from scripts.lib.records import digest, write_atomic
-from scripts.lib.yaml_source import read_whole
+from scripts.lib.registry_keys import Key, Section
+from scripts.lib.yaml_source import read_yaml
 
 NAME = "MANIFEST.yaml"
 OWN = "written for this project"
+_MANIFEST = Section("manifest", "the manifest", "", (Key("questions", "mapping", "suite/id: its entry"),))
+_ENTRY = Section(
+    "frozen",
+    "questions.<suite>/<id>",
+    "One frozen question.",
+    (
+        Key("digest", "text", "of what a model is sent, 12 hex digits, quoted"),
+        Key("since", "loose", "the day it was frozen"),
+        Key("provenance", "text", "where it comes from"),
+    ),
+)
 _HEAD = (
     "# Frozen questions: suite/id -> digest of what a model is sent, first day, provenance. New ones are added by\n"
     "# `python -m scripts.prompts freeze`; the text behind a digest never changes (a better wording is a new id).\n"
@@ -43,21 +56,29 @@ def question_digest(question: Question) -> str:
 
 
 def read_manifest(folder: Path) -> Mapping[str, Frozen] | None:
-    """`suite/id` -> entry; None where the folder has no manifest. Raises BenchError for a damaged one."""
+    """`suite/id` -> entry; None where the folder has no manifest. Raises InputErrors for a damaged one."""
     file = folder / NAME
-    if not file.is_file():
+    if not (file.exists() or file.is_symlink()):
         return None
-    raw = read_whole(file).value
-    try:
-        entries = {
-            str(name): Frozen(**{k: str(v) for k, v in entry.items()}) for name, entry in raw["questions"].items()
-        }
-    except (TypeError, KeyError, AttributeError) as error:
-        raise BenchError(f"{file}: expected questions: {{suite/id: {{digest, since, provenance}}}}; {error}") from error
-    for name, entry in entries.items():
-        if not re.fullmatch(r"[0-9a-f]{12}", entry.digest):
-            raise BenchError(f"{file}: {name}: digest: expected 12 hex digits, found '{entry.digest}'")
+    source = read_yaml(file)
+    top = Fields(source, source.value, "", _MANIFEST)
+    if top.raw.get("questions") is None:
+        top.problem("questions", "is missing")
+    questions = top.part("questions", None)
+    entries = {str(name): _frozen(questions.part(name, _ENTRY)) for name in questions.raw}
+    if source.problems:
+        raise InputErrors(source.problems)
     return entries
+
+
+def _frozen(entry: Fields) -> Frozen:
+    found = entry.required("digest")
+    if found and not re.fullmatch(r"[0-9a-f]{12}", found):
+        entry.problem("digest", f"expected 12 hex digits, found '{found}'")
+    since = entry.loose_text("since")
+    if not since:
+        entry.problem("since", "is missing")
+    return Frozen(found, since, entry.text("provenance", OWN))
 
 
 def _asked(suites: Mapping[str, Suite]) -> dict[str, Question]:
@@ -69,6 +90,8 @@ def _broken(file: Path, frozen: Mapping[str, Frozen], asked: Mapping[str, Questi
     for name, entry in frozen.items():
         if name not in asked:
             yield Problem(str(file), name, "a frozen question is gone: restore it")
+        elif lost := lost_images(asked[name]):
+            yield Problem(str(file), name, f"cannot be compared: no image {', '.join(lost)}")
         elif question_digest(asked[name]) != entry.digest:
             advice = "restore it, or give the new text a new id"
             yield Problem(str(file), name, f"the text of a frozen question changed: {advice}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from scripts.lib.context_generator import ContextSpec, generate
@@ -60,6 +62,11 @@ class Question:
         if self.context is None:
             return self.prompt
         return f"{_context(self.context)}\n\n{self.prompt}"
+
+
+def lost_images(question: Question) -> tuple[str, ...]:
+    """The question's images that are not there, or cannot be read."""
+    return tuple(image for image in question.images if not (os.access(image, os.R_OK) and Path(image).is_file()))
 
 
 @lru_cache(maxsize=64)

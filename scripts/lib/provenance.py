@@ -59,7 +59,13 @@ def binary_identity(name: str, binary: Path) -> EngineIdentity:
     variables = engine_environment(os.environ)
     try:
         shown = subprocess.run(
-            [str(binary), "--version"], env=variables, capture_output=True, text=True, timeout=60, check=False
+            [str(binary), "--version"],
+            env=variables,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=60,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BenchError(f"{binary}: cannot be asked for its --version: {error}") from error
@@ -80,7 +86,15 @@ def _binary_sha256(binary: Path) -> str:
 def _libraries(binary: Path) -> list[Path]:
     """llama.cpp's libraries of a binary: those that the loader finds, and the backends beside it that it opens itself."""
     variables = engine_environment(os.environ)
-    shown = subprocess.run(["ldd", str(binary)], env=variables, capture_output=True, text=True, timeout=60, check=False)
+    shown = subprocess.run(
+        ["ldd", str(binary)],
+        env=variables,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=60,
+        check=False,
+    )
     linked = {Path(file) for file in re.findall(r"=> (/.*) \(0x", shown.stdout)}
     beside = set(binary.resolve().parent.glob("*.so*"))
     return sorted({file.resolve() for file in linked | beside if _ENGINE_LIBRARY.match(file.name)})
@@ -95,7 +109,7 @@ def _read(path: str) -> str | None:
 
 def _first_line(argv: list[str]) -> str | None:
     try:
-        shown = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)
+        shown = subprocess.run(argv, capture_output=True, encoding="utf-8", errors="replace", timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return (shown.stdout or shown.stderr).strip().split("\n", 1)[0] or None

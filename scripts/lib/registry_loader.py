@@ -16,11 +16,21 @@ from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from scripts.lib.errors import InputErrors, Problem, suggest
+from scripts.lib.errors import InputErrors, Problem, shown, suggest
 from scripts.lib.fields import Fields, is_misspelt
 from scripts.lib.part_names import part_name
 from scripts.lib.physics import speed_up_violation
-from scripts.lib.registry_keys import ACCELERATION_TYPES, FORBIDDABLE, PROBES, SECTIONS, TIERS
+from scripts.lib.registry_keys import (
+    ACCELERATION_TYPES,
+    BACKENDS,
+    FORBIDDABLE,
+    PROBES,
+    SECTIONS,
+    TIERS,
+    Key,
+    Section,
+    Unknown,
+)
 from scripts.lib.registry_types import (
     BINARIES_VARIABLE,
     Acceleration,
@@ -48,6 +58,14 @@ __all__ = [
 ]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+# Of the orchestrator's shared keys, those that are read here: others are its own, and passed through.
+_GENERATION = Section(
+    "generation_defaults",
+    "",
+    "",
+    (Key("n_tokens", "count", "new tokens"), Key("temperature", "number", "of sampling")),
+    Unknown.ERROR_WHERE_NEAR,
+)
 _SPEED_UP = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*x\s*")
 
 
@@ -84,7 +102,7 @@ def _acceleration(part: Fields) -> Acceleration:
         part.problem("override_key", f"expected '<architecture>.expert_used_count', found '{override}'")
     nested = []
     for key in ("speculative_decoding", "alternative"):
-        if isinstance(part.raw.get(key), dict):
+        if part.mapping(key):
             inner = part.part(key, SECTIONS["acceleration"])
             if key == "speculative_decoding" and "type" not in inner.raw:
                 inner.raw = {"type": "speculative_decoding", **inner.raw}
@@ -130,7 +148,7 @@ def _model(file: YamlFile, key: str, raw: Any) -> Model:
     model, constraints = fields.part("model", SECTIONS["model"]), fields.part("constraints", SECTIONS["constraints"])
     acceleration = _acceleration(fields.part("acceleration", SECTIONS["acceleration"]))
     forbid = constraints.choices("forbid", FORBIDDABLE) | fields.choices("forbidden_configs", FORBIDDABLE)
-    generation = fields.part("generation_defaults", None)
+    generation = fields.part("generation_defaults", _GENERATION)
     overrides = fields.part("temperature_overrides", None)
     return Model(
         key=key,
@@ -161,7 +179,7 @@ def _model(file: YamlFile, key: str, raw: Any) -> Model:
         temperature=generation.number("temperature"),
         n_tokens=generation.integer("n_tokens"),
         system_prompt_suffix=fields.text("system_prompt_suffix"),
-        backend_type=fields.part("backend", None).text("type", "local"),
+        backend_type=fields.part("backend", None).choice("type", BACKENDS, "local"),
         source=_source(model),
         performance=fields.mapping("performance"),
         benchmark_date=fields.loose_text("benchmark_date"),
@@ -229,10 +247,11 @@ def _quirks(file: YamlFile, top: Fields) -> tuple[dict[str, str], tuple[Quirk, .
     for group in top.mapping("runtime_quirks"):
         part = Fields(file, top.raw["runtime_quirks"][group], f"runtime_quirks.{group}", None)
         groups[str(group)] = part.loose_text("description")
-        listed = part.raw.get("quirks") or []
-        if not isinstance(listed, list):
-            part.problem("quirks", "expected a list")
+        listed = part.raw.get("quirks")
+        if listed is not None and not isinstance(listed, list):
+            part.problem("quirks", f"expected a list, found {shown(listed)}")
             continue
+        listed = listed or []
         for number, raw in enumerate(listed):
             quirk = _quirk(file, str(group), number, raw)
             if quirk.id in quirks:

@@ -9,7 +9,7 @@ from scripts.lib.config import Config
 from scripts.lib.judge_config import LOCAL
 from scripts.lib.observations import Observation
 from scripts.lib.plan_files import load_planner
-from scripts.lib.prompt_loader import Question, Suite, load_suites
+from scripts.lib.prompt_loader import Question, Suite, read_suites
 from scripts.lib.scorers import Scoring, scorers_of
 
 
@@ -45,7 +45,7 @@ def load_rescorer(config: Config) -> Rescorer:
     # Only a local judge needs the weights to be known.
     named = LOCAL in config.judge.scorers
     scorers = load_planner(config).scorers if named else scorers_of(config.judge, "")
-    return Rescorer(load_suites(config.prompts), Scoring(scorers[:1]))
+    return Rescorer(read_suites(config.prompts).sound, Scoring(scorers[:1]))
 
 
 def _is_asked(question: Question, item: Observation) -> bool:

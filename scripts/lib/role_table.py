@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from scripts.lib.errors import InputErrors, Problem, suggest
+from scripts.lib.errors import InputErrors, Problem, shown, suggest
 from scripts.lib.fields import Fields, is_misspelt
 from scripts.lib.registry_keys import Key, Section
 from scripts.lib.yaml_source import read_yaml
@@ -41,6 +41,16 @@ class RoleTable:
         return frozenset(suite for part in (self.only, self.roles) for suites in part.values() for suite in suites)
 
 
+def _suites(part: Fields, role: str) -> tuple[str, ...]:
+    if part.raw[role] is None:
+        part.problem(role, "expected a list of suites, found nothing: [] is a role that decides no suite")
+    suites = part.texts(role)
+    for suite in suites:
+        if not suite.strip() or suites.count(suite) > 1:
+            part.problem(role, f"expected the name of a suite, once, found {shown(suite)}")
+    return suites
+
+
 @lru_cache(maxsize=4)
 def role_table(file: Path = SUITES_FILE) -> RoleTable:
     """Read the table. Raises InputErrors with every mistake and its line."""
@@ -48,10 +58,10 @@ def role_table(file: Path = SUITES_FILE) -> RoleTable:
     top = Fields(source, source.value, "", _TABLE)
     parts: dict[str, dict[str, tuple[str, ...]]] = {}
     for name in ("only", "roles"):
-        if name not in top.raw:
+        if top.raw.get(name) is None:
             top.problem(name, "is missing")
         part = top.part(name, None)
-        parts[name] = {role: part.texts(role) for role in part.raw}
+        parts[name] = {role: _suites(part, role) for role in part.raw}
     if source.problems:
         raise InputErrors(source.problems)
     return RoleTable(parts["only"], parts["roles"], source.lines)

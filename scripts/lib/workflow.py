@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from scripts.lib.cluster import cluster_resources
-from scripts.lib.config import CONFIG_VARIABLE, Config, parse_config, read_layers, typed_like
+from scripts.lib.config import CONFIG_VARIABLE, Config, from_environment, parse_config, read_layers, typed_like
 from scripts.lib.errors import BenchError, Problem, fail
 from scripts.lib.hardware import load_hardware, profile_names
 from scripts.lib.invocation import Invocation
@@ -279,8 +279,7 @@ def handed_down(invocation: Invocation) -> Mapping[str, Any] | None:
     text = os.environ.get(CONFIG_VARIABLE)
     if not invocation.is_job or not text:
         return None
-    found: Mapping[str, Any] = json.loads(text)
-    return found
+    return from_environment(CONFIG_VARIABLE, text)
 
 
 def configuration_layers(

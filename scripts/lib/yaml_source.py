@@ -1,13 +1,16 @@
 """Untrusted YAML -> plain values with line numbers. Refuses what a registry or a suite never needs.
 
-PyYAML's composer gives nodes with their lines; the values are made here, so that a duplicate key, an alias bomb, a `!!python`
-tag or a value that YAML 1.1 would twist (`no`, `12:30:45`) is a named problem and never a surprise.
+PyYAML's parser gives events with their lines; the values are made here, so that a duplicate key, an alias bomb, a `!!python`
+tag or a value that YAML 1.1 would twist (`no`, `12:30:45`) is a named problem and never a surprise. Nothing is read in full
+before its limits are checked: bytes of the file, values (those of aliases as often as they are used), depth.
 """
 
 from __future__ import annotations
 
 import datetime
 import re
+import stat
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,20 +24,24 @@ try:
 except ImportError:  # pragma: no cover - PyYAML built without libyaml is slower, not different
     from yaml import SafeLoader as _Loader  # type: ignore[assignment]
 
-MOST_ALIASES = 200
-MOST_NODES = 2_000_000
+MOST_BYTES = 32_000_000
+MOST_NODES = 1_000_000
 MOST_DEPTH = 60
-_PLAIN_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:value")
-_INT = re.compile(r"[-+]?\d+")
-_FLOAT = re.compile(r"[-+]?(\d+\.\d*|\.\d+|\d+)([eE][-+]?\d+)?")
-_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+# The tags that say what a value is anyhow; `!` alone means: as it stands there.
+_TEXT_TAGS = ("!", "tag:yaml.org,2002:str")
+_SEQUENCE_TAGS, _MAPPING_TAGS = ("!", "tag:yaml.org,2002:seq"), ("!", "tag:yaml.org,2002:map")
+# What no model and no file can be sent.
+_UNSENDABLE = re.compile("[\0\ud800-\udfff]")
+_INT = re.compile(r"[-+]?[0-9]+")
+_FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)([eE][-+]?[0-9]+)?")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _CONSTANTS: dict[str, Any] = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 
 
 @dataclass
 class Source:
-    """A parsed YAML file: its plain value, and the line of every key path (`roles.frontdoor.model.path`)."""
+    """A parsed YAML file: its plain value, and the line of every path: `roles.frontdoor.tier`, `prompts.q1.scoring[0]`."""
 
     file: str
     value: Any
@@ -47,7 +54,7 @@ class Source:
         while path:
             if path in self.lines:
                 return self.lines[path]
-            path = path.rpartition(".")[0]
+            path = path[: max(path.rfind("."), path.rfind("["), 0)]
         return None
 
     def problem(self, path: str, message: str) -> Problem:
@@ -56,72 +63,131 @@ class Source:
         return Problem(f"{self.file}:{line}" if line else self.file, path, message)
 
 
+@dataclass(frozen=True, slots=True)
+class _Anchored:
+    """An anchor's value, how many values that is, and how many levels."""
+
+    value: Any
+    nodes: int
+    levels: int
+
+
 class _Reader:
-    def __init__(self, source: Source, as_text: bool = False):
-        self.source, self.as_text = source, as_text
-        self.nodes = 0
-        self.seen: dict[int, int] = {}
-        self.stack: set[int] = set()
-        self.stopped = False
+    """Values out of the parser's events. An alias is the anchor's own value once more, and counts as often as it is used."""
 
-    def _problem(self, node: yaml.Node, path: str, message: str) -> None:
-        self.source.problems.append(Problem(f"{self.source.file}:{node.start_mark.line + 1}", path, message))
+    def __init__(self, source: Source, events: Iterator[Any], as_text: bool = False):
+        self.source, self.events, self.as_text = source, events, as_text
+        self.nodes = self.deepest = 0
+        # None while the anchor's own value is being read.
+        self.anchors: dict[str, _Anchored | None] = {}
 
-    def convert(self, node: yaml.Node, path: str, depth: int = 0) -> Any:
-        self.nodes += 1
-        if self.stopped:
-            return None
+    def _problem(self, event: Any, path: str, message: str) -> None:
+        self.source.problems.append(Problem(f"{self.source.file}:{_line(event)}", path, message))
+
+    def _count(self, event: Any, path: str, nodes: int, depth: int) -> None:
+        """Raise InputErrors where the values become too many or too deep."""
+        self.nodes += nodes
+        self.deepest = max(self.deepest, depth)
         if self.nodes > MOST_NODES or depth > MOST_DEPTH:
-            self.stopped = True
-            self._problem(node, path, f"too large or too deep (over {MOST_NODES} values or {MOST_DEPTH} levels)")
-            return None
-        if isinstance(node, yaml.ScalarNode):
-            return self._scalar(node, path)
-        if id(node) in self.stack:
-            self._problem(node, path, "an alias refers to itself")
-            return None
-        self.seen[id(node)] = self.seen.get(id(node), 0) + 1
-        if self.seen[id(node)] > MOST_ALIASES:
-            self.stopped = True
-            self._problem(node, path, f"an anchor is used more than {MOST_ALIASES} times")
-            return None
-        self.stack.add(id(node))
-        try:
-            if isinstance(node, yaml.SequenceNode) and node.tag == "tag:yaml.org,2002:seq":
-                return [self.convert(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(node.value)]
-            if isinstance(node, yaml.MappingNode) and node.tag == "tag:yaml.org,2002:map":
-                return self._mapping(node, path, depth)
-        finally:
-            self.stack.discard(id(node))
-        self._problem(node, path, f"tag {node.tag!r} is not allowed")
-        return None
+            limits = f"over {MOST_NODES} values, aliases included, or {MOST_DEPTH} levels"
+            self._problem(event, path, f"too large or too deep ({limits})")
+            raise InputErrors(self.source.problems)
 
-    def _mapping(self, node: yaml.MappingNode, path: str, depth: int) -> dict[str, Any]:
-        made: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            if not isinstance(key_node, yaml.ScalarNode):
-                self._problem(key_node, path, "a key must be plain text")
-                continue
-            key = str(key_node.value)
-            place = f"{path}.{key}" if path else key
-            if key in made:
-                first = self.source.lines.get(place)
-                self._problem(key_node, place, f"duplicate key (first on line {first})")
-                continue
-            self.source.lines.setdefault(place, key_node.start_mark.line + 1)
-            made[key] = self.convert(value_node, place, depth + 1)
+    def document(self, name: str = "") -> Any:
+        """The value of the only document; None where there is none. Raises InputErrors."""
+        event = next(self.events)
+        while isinstance(event, yaml.StreamStartEvent):
+            event = next(self.events)
+        if isinstance(event, yaml.StreamEndEvent):
+            return None
+        value = self.value(next(self.events), name)
+        next(self.events)
+        after = next(self.events)
+        if not isinstance(after, yaml.StreamEndEvent):
+            self._problem(after, "", "expected one YAML document, found another after it")
+        return value
+
+    def value(self, event: Any, path: str, depth: int = 0) -> Any:
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event, path, depth)
+        if event.anchor is None:
+            return self._own_value(event, path, depth)
+        self.anchors[event.anchor] = None
+        nodes, deepest, self.deepest = self.nodes, self.deepest, depth
+        made = self._own_value(event, path, depth)
+        self.anchors[event.anchor] = _Anchored(made, self.nodes - nodes, self.deepest - depth)
+        self.deepest = max(deepest, self.deepest)
         return made
 
-    def _scalar(self, node: yaml.ScalarNode, path: str) -> Any:
-        text = str(node.value)
-        if "\0" in text:
-            self._problem(node, path, "holds a NUL character")
+    def _own_value(self, event: Any, path: str, depth: int) -> Any:
+        self._count(event, path, 1, depth)
+        if isinstance(event, yaml.ScalarEvent):
+            return self._scalar(event, path)
+        if isinstance(event, yaml.SequenceStartEvent):
+            return self._sequence(event, path, depth)
+        return self._mapping(event, path, depth)
+
+    def _alias(self, event: Any, path: str, depth: int) -> Any:
+        if event.anchor not in self.anchors:
+            self._problem(event, path, f"no anchor &{event.anchor} before its alias")
             return None
-        explicit = node.tag not in _PLAIN_TAGS and not node.tag.startswith("tag:yaml.org,2002:")
-        if explicit or node.tag.startswith("tag:yaml.org,2002:python"):
-            self._problem(node, path, f"tag {node.tag!r} is not allowed")
+        found = self.anchors[event.anchor]
+        if found is None:
+            self._problem(event, path, "an alias refers to itself")
             return None
-        return text if self.as_text or node.style in ("'", '"', "|", ">") else plain_value(text)
+        self._count(event, path, found.nodes, depth + found.levels)
+        return found.value
+
+    def _check_tag(self, event: Any, path: str, plain: tuple[str, ...]) -> None:
+        if event.tag is not None and event.tag not in plain:
+            self._problem(event, path, f"tag {event.tag!r} is not allowed")
+
+    def _sequence(self, event: Any, path: str, depth: int) -> list[Any]:
+        self._check_tag(event, path, _SEQUENCE_TAGS)
+        made: list[Any] = []
+        while not isinstance(item := next(self.events), yaml.SequenceEndEvent):
+            place = f"{path}[{len(made)}]"
+            self.source.lines.setdefault(place, _line(item))
+            made.append(self.value(item, place, depth + 1))
+        return made
+
+    def _mapping(self, event: Any, path: str, depth: int) -> dict[str, Any]:
+        self._check_tag(event, path, _MAPPING_TAGS)
+        made: dict[str, Any] = {}
+        while not isinstance(key_event := next(self.events), yaml.MappingEndEvent):
+            key = self._key(key_event, path, depth)
+            place = f"{path}.{key}" if path else str(key)
+            is_new = key is not None and key not in made
+            if key is not None and not is_new:
+                first = self.source.lines.get(place)
+                self._problem(key_event, place, f"duplicate key (first on line {first})")
+            elif is_new:
+                self.source.lines.setdefault(place, _line(key_event))
+            value = self.value(next(self.events), place if is_new else path, depth + 1)
+            if is_new:
+                made[str(key)] = value
+        return made
+
+    def _key(self, event: Any, path: str, depth: int) -> str | None:
+        """A key's text as it stands there; None, and a problem, for what is no plain text."""
+        self.value(event, path, depth + 1)
+        if isinstance(event, yaml.ScalarEvent):
+            return str(event.value)
+        self._problem(event, path, "a key must be plain text")
+        return None
+
+    def _scalar(self, event: Any, path: str) -> Any:
+        text = str(event.value)
+        if _UNSENDABLE.search(text):
+            self._problem(event, path, "holds a NUL character or half a surrogate pair")
+            return None
+        self._check_tag(event, path, _TEXT_TAGS)
+        is_text = self.as_text or event.tag is not None or event.style in ("'", '"', "|", ">")
+        return text if is_text else plain_value(text)
+
+
+def _line(event: Any) -> int:
+    return int(event.start_mark.line) + 1
 
 
 def plain_value(text: str) -> Any:
@@ -142,40 +208,59 @@ def plain_value(text: str) -> Any:
     return text
 
 
+def read_file(path: Path) -> bytes:
+    """The bytes of an input file. Raises InputErrors where it cannot be read, is no file, or is far too large."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            found = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device"
+            raise InputErrors([Problem(str(path), "", f"expected a file, found {found}")])
+        if status.st_size > MOST_BYTES:
+            size = f"{status.st_size / 1e6:.0f} MB, at most {MOST_BYTES / 1e6:.0f} are read"
+            raise InputErrors([Problem(str(path), "", f"too large: {size}")])
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise InputErrors([Problem(str(path), "", "no such file")]) from None
+    except (OSError, ValueError) as error:
+        said = error.strerror if isinstance(error, OSError) else error
+        raise InputErrors([Problem(str(path), "", f"cannot be read: {said}")]) from None
+
+
+def read_text(path: Path) -> str:
+    """The text of an input file: UTF-8, with or without a byte order mark. Raises InputErrors."""
+    data = read_file(path)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        found = "; it looks like UTF-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else ""
+        raise InputErrors([Problem(str(path), "", f"not UTF-8 (byte {error.start}){found}")]) from None
+
+
 def read_yaml(path: Path) -> Source:
     """Parse a YAML file whose top is a mapping. Raises InputErrors when it cannot be parsed or read at all.
 
     Problems that leave the rest readable (a duplicate key) are in `Source.problems`, for the caller to report with its own.
     """
-    file = str(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputErrors([Problem(file, "", "no such file")]) from None
-    except IsADirectoryError:
-        raise InputErrors([Problem(file, "", "expected a file, found a folder")]) from None
-    except UnicodeDecodeError as error:
-        raise InputErrors([Problem(file, "", f"not UTF-8 (byte {error.start})")]) from None
-    source = Source(file, {})
-    node = _composed(text, file)
-    if node is None:
+    source = Source(str(path), {})
+    value = _parsed(read_text(path), source)
+    if value is None and not source.problems:
         return source
-    source.value = _Reader(source).convert(node, "")
+    source.value = value
     if not isinstance(source.value, dict):
         found = type(source.value).__name__
-        raise InputErrors([*source.problems, Problem(file, "", f"expected a mapping at the top, found {found}")])
+        raise InputErrors([*source.problems, Problem(source.file, "", f"expected a mapping at the top, found {found}")])
     return source
 
 
-def _composed(text: str, file: str) -> yaml.Node | None:
+def _parsed(text: str, source: Source, name: str = "", as_text: bool = False) -> Any:
+    """The value of a YAML text at the key `name`. Raises InputErrors for what is no YAML."""
     try:
-        node: yaml.Node | None = yaml.compose(text, Loader=_Loader)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        return _Reader(source, yaml.parse(text, Loader=_Loader), as_text).document(name)
+    except (yaml.YAMLError, UnicodeError) as error:
         mark = getattr(error, "problem_mark", None)
-        place = f"{file}:{mark.line + 1}" if mark is not None else file
+        place = f"{source.file}:{mark.line + 1}" if mark is not None else source.file
         what = getattr(error, "problem", None) or " ".join(str(error).split())[:200]
         raise InputErrors([Problem(place, "", f"not YAML: {what}")]) from None
-    return node
 
 
 def read_whole(path: Path) -> Source:
@@ -193,10 +278,9 @@ def read_argument(name: str, text: str, file: str) -> Source:
     """
     source = Source(file, {name: text}, {name: 0})
     try:
-        node = _composed(text, file)
+        source.value = {name: _parsed(text, source, name, as_text=True)}
     except InputErrors:
-        return source
-    source.value = {name: None if node is None else _Reader(source, as_text=True).convert(node, name)}
+        return Source(file, {name: text}, {name: 0})
     # One line, that nobody numbers.
     source.lines = dict.fromkeys(source.lines, 0)
     source.problems = [Problem(file, p.place, p.message.partition(" (first on")[0]) for p in source.problems]

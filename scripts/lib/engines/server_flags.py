@@ -71,7 +71,7 @@ def probe(binary: Path) -> ServerFlags:
         shown = subprocess.run(
             [str(binary), "--help"],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             timeout=HELP_TIMEOUT_S,
             check=False,
             errors="replace",
