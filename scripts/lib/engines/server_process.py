@@ -47,8 +47,10 @@ def listening_port(pid: int) -> int | None:
 
 
 class ServerProcess:
-    """A running llama-server. Raises EngineFailure with the log's last lines when it ends by itself or never gets ready,
-    EngineDied when it is killed."""
+    """A running llama-server.
+
+    Raises EngineFailure with the log's last lines when it ends by itself or never gets ready, EngineDied when it is killed.
+    """
 
     def __init__(self, argv: Sequence[str], log: Path, ready_timeout_s: float):
         self.argv, self.log = argv, log
