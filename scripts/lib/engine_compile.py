@@ -55,7 +55,7 @@ def require_compilers() -> str:
     absent = [tool for tool in ("gcc", "g++") if shutil.which(tool) is None]
     if absent:
         raise BenchError(f"compiling llama.cpp needs {' and '.join(absent)}: apt install gcc g++ (or your system's)")
-    shown = subprocess.run(["g++", "--version"], capture_output=True, text=True, check=True)
+    shown = subprocess.run(["g++", "--version"], capture_output=True, encoding="utf-8", errors="replace", check=True)
     return shown.stdout.splitlines()[0]
 
 
@@ -101,7 +101,7 @@ def _environment() -> dict[str, str]:
 
 def _run(argv: list[str], what: str, extra: dict[str, str] | None = None) -> None:
     shown = subprocess.run(
-        argv, capture_output=True, text=True, errors="replace", check=False, env=_environment() | (extra or {})
+        argv, capture_output=True, encoding="utf-8", errors="replace", check=False, env=_environment() | (extra or {})
     )
     if shown.returncode != 0:
         tail = "\n".join((shown.stdout + shown.stderr).strip().splitlines()[-20:])
@@ -115,7 +115,12 @@ def _compile(work: Path, log: Path, progress: TextIO) -> None:
     bar = tqdm(desc="compiling llama.cpp", unit="file", mininterval=2, file=progress)
     with log.open("w", encoding="utf-8") as sink, bar:
         process = subprocess.Popen(
-            argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=_environment()
+            argv,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            env=_environment(),
         )
         assert process.stdout is not None
         for line in process.stdout:
