@@ -86,16 +86,8 @@ def _binary_sha256(binary: Path) -> str:
 def _libraries(binary: Path) -> list[Path]:
     """llama.cpp's libraries of a binary: those that the loader finds, and the backends beside it that it opens itself."""
     variables = engine_environment(os.environ)
-    shown = subprocess.run(
-        ["ldd", str(binary)],
-        env=variables,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        timeout=60,
-        check=False,
-    )
-    linked = {Path(file) for file in re.findall(r"=> (/.*) \(0x", shown.stdout)}
+    shown = subprocess.run(["ldd", str(binary)], env=variables, capture_output=True, timeout=60, check=False)
+    linked = {Path(file) for file in re.findall(r"=> (/.*) \(0x", os.fsdecode(shown.stdout))}
     beside = set(binary.resolve().parent.glob("*.so*"))
     return sorted({file.resolve() for file in linked | beside if _ENGINE_LIBRARY.match(file.name)})
 
