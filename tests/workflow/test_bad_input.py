@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.workflow.conftest import Project
+from tests.workflow.conftest import CELLS, Project
 
 
 def refused(project: Project, *arguments: str) -> str:
@@ -126,9 +126,19 @@ def test_weights_that_are_no_gguf(project: Project) -> None:
     assert "expected a GGUF file (first bytes 'GGUF'), found b'<htm'" in refused(project)
 
 
-def test_a_broken_suite(project: Project) -> None:
+def test_a_broken_suite_is_left_out_and_the_other_one_is_measured(project: Project) -> None:
     project.edit("benchmarks/prompts/v1/one.yaml", "tier: 1", "tier: 9")
-    assert "one.yaml" in refused(project)
+    done = project.snakemake("results")
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    told = r"benchmarks/prompts/v1/one.yaml:\d+: prompts.q1.tier: expected a whole number from 1 to 3, found 9"
+    assert re.search(f"^left out: {told}", done.stderr, re.M) and re.search(f"^error: {told}", done.stderr, re.M)
+    cells = project.cells()
+    assert len(cells) == CELLS // 2 and all("/two/" in name for name in cells)
+    assert "two" in project.report
+    # Mended, the rest is measured, and nothing of what there is again.
+    project.edit("benchmarks/prompts/v1/one.yaml", "tier: 9", "tier: 1")
+    project.results()
+    assert len(project.cells()) == CELLS and cells.items() <= project.cells().items()
 
 
 def test_an_unknown_model_by_hand(project: Project) -> None:
