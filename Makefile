@@ -8,8 +8,10 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
-ENV_STAMP := .venv/.lock-$(shell cat envs/requirements.lock 2>/dev/null | sha256sum | cut -c1-12)
-ENGINE_STAMP := .venv/.engine-$(shell cat envs/engine.lock scripts/lib/engine_build.py 2>/dev/null | sha256sum | cut -c1-12)
+LOCK := envs/requirements.lock
+# Without this a stamp of nothing would be made once and found for ever.
+$(if $(wildcard $(LOCK)),,$(error $(LOCK): no such file))
+ENV_STAMP := .venv/.lock-$(shell sha256sum $(LOCK) | cut -c1-12)
 
 help:
 	@echo "make results   build what is missing, run the benchmark, write docs/reference/benchmarks/RESULTS.md"
@@ -24,26 +26,20 @@ $(ENV_STAMP):
 	command -v $(PYTHON) >/dev/null || { echo "error: no $(PYTHON): install Python 3.11 or newer" >&2; exit 1; }
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed, found $$($(PYTHON) --version); say make PYTHON=python3.12 …" >&2; exit 1; }
 	$(PYTHON) -c 'import venv, ensurepip' || { echo "error: Python's venv module is not there: apt install python3-venv" >&2; exit 1; }
-	echo "making .venv from envs/requirements.lock (about a minute)"
+	echo "making .venv from $(LOCK) (about a minute)"
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r envs/requirements.lock
+	.venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r $(LOCK)
 	touch $(ENV_STAMP)
 
-# Asked for by name it looks at the cache itself; the stamp only spares the other targets that look.
+# No stamp: it looks at the build itself (in half a second), which can be gone, changed, of another CPU or not the lock's.
 engine: $(ENV_STAMP)
-	@rm -f .venv/.engine-*
-	$(MAKE) --no-print-directory $(ENGINE_STAMP)
-
-$(ENGINE_STAMP): $(ENV_STAMP)
 	@$(RUN) python -m scripts.build_engine
-	rm -f .venv/.engine-*
-	touch $(ENGINE_STAMP)
 
-weights: $(ENGINE_STAMP)
+weights: engine
 	@$(RUN) snakemake -j1 --quiet rules -- weights
 
-results: $(ENGINE_STAMP)
+results: engine
 	@$(RUN) snakemake -j8 results
 	echo "results: docs/reference/benchmarks/RESULTS.md"
 

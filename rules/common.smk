@@ -1,35 +1,49 @@
 # The plan, made once when the Snakefile is read; every other file wires from WORKFLOW.
 import os
+import signal
 import sys
 from pathlib import Path
+
+from scripts.lib.machine import end_at_interrupt, stop_gently
+
+# Before anything that takes time.
+end_at_interrupt()
 
 from scripts.lib.announce import announce
 from scripts.lib.cell_state import drop_failed
 from scripts.lib.config import merged
+from scripts.lib.damage import check_complete, look_again
 from scripts.lib.errors import print_anything
 from scripts.lib.invocation import read_invocation
+from scripts.lib.lifetime import STARTER_VARIABLE
 from scripts.lib.machine import alone_in_checkout
 from scripts.lib.run_record import RUNS, current_run_id, summarise, summarise_failed
+from scripts.lib.tree import sweep
 from scripts.lib.workflow import (
     MACHINE_PARTS,
     SO_FAR,
     SO_FAR_VARIABLE,
     TEMPLATES,
-    check_complete,
+    check_checkout,
     check_for_cluster,
     configuration_layers,
+    date_back,
     for_targets,
     load_workflow,
-    look_again,
     or_exit,
     take_up_unfinished,
 )
 
 print_anything()
+or_exit(lambda: check_checkout(Path.cwd()))
 INVOCATION = read_invocation(sys.argv[1:])
+if INVOCATION.is_job:
+    # Snakemake calls no `onstart` in the process of one job on a node.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 if INVOCATION.runs:
     # First of all: what another run is about to make must not be looked for, and not be dropped.
     or_exit(alone_in_checkout)
+    sweep()
 if SO_FAR in INVOCATION.targets:
     os.environ[SO_FAR_VARIABLE] = "1"
 GIVEN = workflow.config_settings
@@ -39,17 +53,25 @@ WORKFLOW = or_exit(lambda: load_workflow(for_targets(merged(LAYERS), INVOCATION)
 # Before anything looks for missing cells: what is dropped here is then run like any other of them.
 if "retry_failed" in INVOCATION.targets:
     FAILED = or_exit(lambda: drop_failed(WORKFLOW.active, really=INVOCATION.runs))
-    print(f"retry_failed: {'dropped' if INVOCATION.runs else 'would drop'} {len(FAILED)} failed cells", file=sys.stderr)
+    print(
+        f"retry_failed: {'dropped' if INVOCATION.runs else 'would drop'} {len(FAILED)} failed or damaged cells",
+        file=sys.stderr,
+    )
 
 REGISTRY = WORKFLOW.planner.registry
 LOGS = "benchmarks/results/logs"
 ENVIRONMENT, ENGINE_ENVIRONMENT = "../envs/bench.yaml", "../envs/infer.yaml"
 RUN_ID = current_run_id()
+# Of jobs and post-deploy scripts: a conda environment's Python would take packages of ~/.local before its own.
+os.environ.update(PYTHONNOUSERSITE="1")
+# Jobs die with the process that starts them.
+os.environ[STARTER_VARIABLE] = str(os.getpid())
 
 announce(WORKFLOW, dry_run=INVOCATION.dry_run)
 if INVOCATION.runs:
     or_exit(lambda: take_up_unfinished(WORKFLOW))
     or_exit(lambda: look_again(WORKFLOW))
+    date_back(WORKFLOW)
 
 # Set here and not in the profile: a --resources on the command line would replace a profile's.
 workflow.global_resources["machine"] = MACHINE_PARTS
@@ -61,6 +83,7 @@ resource_scopes:
 
 
 onstart:
+    stop_gently(workflow.local_exec)
     # The limiter of submissions wakes the scheduler once a second for every job that is done, beside the timed shard: a third
     # of a core after a hundred jobs. It is for cluster queues.
     if workflow.local_exec:
@@ -71,7 +94,7 @@ onstart:
 
 onsuccess:
     summarise(RUNS / RUN_ID, "finished")
-    # What could not be read left itself out, the rest is made: the exit code is the last to say so.
+    # What cannot be read or believed left itself out, the rest is made: the exit code is the last to say so.
     or_exit(lambda: check_complete(WORKFLOW))
 
 

@@ -54,7 +54,7 @@ rule reproduce:
 
 
 rule retry_failed:
-    """Drop the cells that failed or ran out of time, then run everything that is missing."""
+    """Drop the cells that failed, ran out of time or are damaged, then run everything that is missing."""
     input:
         WORKFLOW.derived,
         list(WORKFLOW.shard_targets.values()),

@@ -47,4 +47,4 @@ for review in WORKFLOW.reviews.values():
             elsewhere="--elsewhere" if WORKFLOW.is_elsewhere(review.shard) else "",
         shell:
             "exec python -m scripts.review --hardware {params.hardware} --engine {params.engine} --model {params.model}"
-            " --mode {params.mode} {params.elsewhere} 2> {log}"
+            " --mode {params.mode} {params.elsewhere} --output {output} 2> {log}"

@@ -1,20 +1,32 @@
 """Compile llama.cpp once for this CPU (libraries, llama-server, llama-bench) and install llama-cpp-python against it.
 
 The build is kept in ${EPYC_BENCH_CACHE:-~/.cache/epyc-inference-bench}, keyed by the source's sha256 and the CPU; a second call
-finds it and returns at once.
+finds it, checks that it is whole and the lock's, and returns at once.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import sys
+from typing import TextIO
 
-from scripts.lib.engine_build import ensure_engine
+from scripts.lib.engine_compile import ensure_engine
 from scripts.lib.errors import run_cli
+
+
+def _progress(held: contextlib.ExitStack) -> TextIO:
+    """The terminal, where there is one: Snakemake shows nothing of a post-deploy script's own output before it has failed."""
+    try:
+        return held.enter_context(open("/dev/tty", "w", encoding="utf-8"))  # noqa: PTH123 - a device
+    except OSError:
+        return sys.stderr
 
 
 def main() -> int:
     argparse.ArgumentParser(prog="python -m scripts.build_engine", description=__doc__).parse_args()
-    print(f"engine: {ensure_engine()}")
+    with contextlib.ExitStack() as held:
+        print(f"engine: {ensure_engine(_progress(held))}")
     return 0
 
 

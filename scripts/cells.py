@@ -17,12 +17,14 @@ from scripts.lib.cell_state import CellState, State, cell_states, drop_failed, o
 from scripts.lib.config import Config, load_config
 from scripts.lib.errors import BenchError, run_cli
 from scripts.lib.hardware import load_hardware
+from scripts.lib.lifetime import die_with_starter
 from scripts.lib.machine import alone_in_checkout
 from scripts.lib.plan import CELLS, Shard, make_plan
 from scripts.lib.plan_files import drop_cell, load_planner, planners
-from scripts.lib.prediction import Measured, hours_text, predict, read_measured, shard_seconds
-from scripts.lib.records import read_cell
+from scripts.lib.prediction import Measured, hours_text, predict, read_measured, shard_seconds, table_damage
+from scripts.lib.records import Damaged, read_cell
 from scripts.lib.run_record import RUN_VARIABLE
+from scripts.lib.tree import drop, linked_folders
 
 MOST_CHANGES = 20
 PATTERN_HELP = "HARDWARE/MODEL/MODE/SUITE/QUESTION or a part of it, * allowed; a digest; or a cell's file"
@@ -78,14 +80,28 @@ def _preview(config: Config, arguments: argparse.Namespace) -> int:
     rows += _lost_rows(lost, load_hardware(config.hardware).name)
     headers = ["engine", "model", "mode", *(state.value for state in State), "orphaned", "at most", "by the speed"]
     print(tabulate(rows, headers, tablefmt="simple"))
+    for problem in table_damage():
+        print(problem, file=sys.stderr)
     counts = Counter(state.state for state in states)
     print(f"\n{', '.join(f'{counts[s]} {s.value}' for s in State)}; to run: at most {hours_text(total_s)}")
+    if counts[State.DAMAGED]:
+        print("damaged cells are named by: python -m scripts verify; measured again by: snakemake -j8 retry_failed")
     changed = Counter(str(change) for state in states for change in why_stale(state))
     for change, times in changed.most_common(MOST_CHANGES):
         print(f"stale by {change} ({times} cells)")
     if orphaned:
         print(f"{len(orphaned)} orphaned files ({orphaned_cells} of them cells): snakemake orphans lists them")
     return 0
+
+
+def _what_it_says(file: Path) -> str:
+    """When a cell was measured and how it ended, or why it cannot be read."""
+    try:
+        record = read_cell(file)
+    except Damaged as damage:
+        return damage.problem.message
+    said = f": {record.error}" if record.error else ""
+    return f"measured {record.started_utc}, run {record.run_id}, {record.status}{said}"
 
 
 def explain(config: Config, arguments: argparse.Namespace) -> int:
@@ -104,10 +120,8 @@ def explain(config: Config, arguments: argparse.Namespace) -> int:
             print(f"  {change}")
         if state.state is State.STALE:
             print(f"  the cell of before: {state.file}")
-        if state.file is not None and state.state in (State.VALID, State.FAILED):
-            record = read_cell(state.file)
-            said = f": {record.error}" if record.error else ""
-            print(f"  measured {record.started_utc}, run {record.run_id}, {record.status}{said}")
+        if state.file is not None and state.state is not State.STALE:
+            print(f"  {_what_it_says(state.file)}")
     if not found:
         raise BenchError(
             f"no planned cell fits '{pattern}'; a cell is HARDWARE/MODEL/MODE/SUITE/QUESTION, * is allowed"
@@ -119,30 +133,46 @@ def _orphans(config: Config, arguments: argparse.Namespace) -> int:
     found = orphans(config)
     for path in found:
         print(path)
+    _tell_links()
     print(f"{len(found)} orphaned files", file=sys.stderr)
     return 0
+
+
+def _tell_links() -> None:
+    for link in linked_folders():
+        print(f"left alone: {link}: is a link; what is behind it is never deleted", file=sys.stderr)
+
+
+def _delete(path: Path) -> None:
+    if path.is_relative_to(CELLS):
+        drop_cell(path)
+    else:
+        drop(path)
+    print(f"deleted: {path}")
 
 
 def _prune(config: Config, arguments: argparse.Namespace) -> int:
     found = orphans(config)
     for path in found:
-        print(f"{'deleted' if arguments.yes else 'would delete'}: {path}")
-        if arguments.yes:
-            if path.is_relative_to(CELLS):
-                drop_cell(path)
-            else:
-                path.unlink()
+        if not arguments.yes:
+            print(f"would delete: {path}")
+            continue
+        try:
+            _delete(path)
+        except BenchError as error:
+            print(f"left alone: {error}", file=sys.stderr)
+    _tell_links()
     hint = "" if arguments.yes or not found else "; nothing is deleted yet: add --yes"
     print(f"{len(found)} orphaned files{hint}", file=sys.stderr)
     return 0
 
 
 def _drop_failed(config: Config, arguments: argparse.Namespace) -> int:
-    """Delete the cells whose status is not `ok`, and the reviews that show them, so that the next run measures again."""
+    """Delete the failed and damaged cells, and the reviews that show them, so that the next run measures again."""
     dropped = drop_failed((make_plan(planner) for planner in planners(load_planner(config))), arguments.yes)
     for file in dropped:
         print(f"{'dropped' if arguments.yes else 'would drop'}: {file}")
-    print(f"{len(dropped)} failed cells", file=sys.stderr)
+    print(f"{len(dropped)} failed or damaged cells", file=sys.stderr)
     return 0
 
 
@@ -169,7 +199,7 @@ def _arguments() -> argparse.Namespace:
     commands.add_parser("orphans", help="files that no configuration names").set_defaults(run=_orphans)
     for name, run, words in (
         ("prune", _prune, "delete the orphans"),
-        ("drop_failed", _drop_failed, "delete the cells that failed"),
+        ("drop_failed", _drop_failed, "delete the cells that failed or are damaged"),
     ):
         command = commands.add_parser(name, help=words)
         command.add_argument("--yes", action="store_true", help="really")
@@ -178,6 +208,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> int:
+    die_with_starter()
     arguments = _arguments()
     # By hand, beside a run, it could delete what a job has just made; where a rule calls it, its run holds the checkout.
     if getattr(arguments, "yes", False) and not os.environ.get(RUN_VARIABLE):

@@ -9,7 +9,7 @@ front says which. Effects are B against A, so a negative one means that B is les
 
 Exit code: 0 when every gate passed on every configuration of A, 3 when one tripped, 1 when none did but one could not be
 judged (a configuration that B lacks, that failed there, or with too few shared questions; --model and --mode narrow both
-sides) or nothing could be compared, 2 for a command line that was not understood.
+sides), nothing could be compared, or stored records are damaged and left out, 2 for a command line that was not understood.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from scripts.lib.compare_report import report, report_csv
 from scripts.lib.comparing import Compared, Key, pair
 from scripts.lib.config import load_config, matches
-from scripts.lib.errors import BenchError, run_cli
+from scripts.lib.errors import BenchError, run_cli, tell_left_out
 from scripts.lib.gates import METRICS, TRIPPED_EXIT_CODE, Gate, Outcome, judge, parse_gate, read_noise
 from scripts.lib.observations import Observations, resolve
 from scripts.lib.plan import CELLS
@@ -36,7 +37,7 @@ def _narrowed(side: Observations, arguments: argparse.Namespace) -> Observations
     items = tuple(
         i for i in side.items if matches(i.cell.model, arguments.model) and matches(i.cell.mode, arguments.mode)
     )
-    return Observations(side.name, items, side.environments)
+    return replace(side, items=items)
 
 
 def _effects(compared: Compared, gate: Gate) -> list[tuple[Key, Comparison | None]]:
@@ -91,6 +92,7 @@ def main() -> int:
         raise BenchError("--no-quality: a gate on quality needs scored answers")
     scorer = None if arguments.no_quality else load_rescorer(load_config())
     sides = [_narrowed(resolve(name, RESULTS), arguments) for name in (arguments.a, arguments.b)]
+    incomplete = tell_left_out(problem for side in sides for problem in side.damaged)
     compared = pair(sides[0], sides[1], scorer)
     if not compared.pairings:
         raise BenchError(
@@ -98,7 +100,7 @@ def main() -> int:
             f"'{arguments.b}' ({len(sides[1].items)} cells)"
         )
     print(report_csv(compared) if arguments.format == "csv" else report(compared, arguments.format == "markdown"))
-    return _gated(compared, gates)
+    return _gated(compared, gates) or incomplete
 
 
 if __name__ == "__main__":

@@ -6,17 +6,19 @@ import argparse
 import json
 
 from scripts.lib.cell_state import changes
-from scripts.lib.errors import run_cli
+from scripts.lib.errors import Problem, run_cli, tell_left_out
 from scripts.lib.provenance import ENVIRONMENTS, read_environment
+from scripts.lib.records import believed
 
 
 def _show(arguments: argparse.Namespace) -> int:
     if arguments.name is None:
-        for file in sorted(ENVIRONMENTS.glob("*.json")):
-            _, record = read_environment(str(file))
+        damaged: list[Problem] = []
+        files = sorted(ENVIRONMENTS.glob("*.json"))
+        for digest, record in believed(files, lambda file: read_environment(str(file)), damaged):
             fit = (record.get("preflight") or {}).get("outcome", "not looked at")
-            print(f"{file.stem}  {record['hardware']['name']}  {record['engine']['version']}  {fit}")
-        return 0
+            print(f"{digest}  {record['hardware']['name']}  {record['engine']['version']}  {fit}")
+        return tell_left_out(damaged)
     _, record = read_environment(arguments.name)
     print(json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False))
     return 0

@@ -6,12 +6,14 @@ import argparse
 
 from scripts.lib.config import load_config
 from scripts.lib.errors import run_cli
+from scripts.lib.lifetime import die_with_starter
 from scripts.lib.plan_files import LOCK_FILE, registry_of
 from scripts.lib.weight_sources import make_weights
 from scripts.lib.weights import WeightsLock, facts
 
 
 def main() -> int:
+    die_with_starter()
     parser = argparse.ArgumentParser(prog="python -m scripts.fetch_weights", description=__doc__)
     parser.add_argument("model", help="a key under roles: whose model has a source")
     parser.add_argument("--lock", action="store_true", help=f"also write its fingerprint to {LOCK_FILE}")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from scripts.lib.comparing import QUALITY
 from scripts.lib.config import load_config, matches
-from scripts.lib.errors import BenchError, run_cli, suggest
+from scripts.lib.errors import BenchError, run_cli, suggest, tell_left_out
 from scripts.lib.gates import METRICS, Gate, read_noise
 from scripts.lib.observations import Observation, from_run, from_tree, run_ids
 from scripts.lib.plan import CELLS
@@ -60,7 +60,9 @@ def main() -> int:
     unit, worse = METRICS[arguments.metric]
     gate = Gate(arguments.metric, worse, arguments.threshold, unit)
     tree = from_tree("tree", RESULTS)
-    runs = gather((from_run(name, RESULTS) for name in run_ids(RESULTS)), tree)
+    recorded = [from_run(name, RESULTS) for name in run_ids(RESULTS)]
+    incomplete = tell_left_out(problem for observed in (tree, *recorded) for problem in observed.damaged)
+    runs = gather(recorded, tree)
     kept = {name: [item for item in items if _wanted(item, arguments)] for name, items in runs.items()}
     noise = read_noise({item.cell.hardware for items in kept.values() for item in items})
     scorer = load_rescorer(load_config()) if gate.metric == QUALITY else None
@@ -78,7 +80,7 @@ def main() -> int:
         from scripts.lib.trend_picture import picture
 
         write_atomic(arguments.figure, picture(points, gate))
-    return 0
+    return incomplete
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,11 +12,12 @@ import psutil
 
 from scripts.lib.cell_spec import loaded_projector
 from scripts.lib.config import Config, load_config
-from scripts.lib.engine_build import installed_build, server_binary
+from scripts.lib.engine_build import engine_facts, server_binary
 from scripts.lib.engines import Engine, EngineSettings, Loaded, make_engine
 from scripts.lib.errors import BenchError, run_cli, suggest
 from scripts.lib.executor import Job, finish, missing, restore, run
-from scripts.lib.machine import alone_on_machine, die_with_parent, locked
+from scripts.lib.lifetime import die_with_starter
+from scripts.lib.machine import alone_on_machine, locked
 from scripts.lib.memory import shard_bytes
 from scripts.lib.pinning import pin
 from scripts.lib.plan import Cell, Planner, Shard, find_shard, make_plan
@@ -25,8 +25,9 @@ from scripts.lib.plan_files import LOCK_FILE, for_model, load_planner
 from scripts.lib.preflight import Preflight, enforce, once_an_invocation
 from scripts.lib.provenance import ENVIRONMENTS, environment, store_environment
 from scripts.lib.review import drop_reviews
-from scripts.lib.run_record import INTERRUPTED, RUN_VARIABLE, RunRecord, current_run_id
+from scripts.lib.run_record import INTERRUPTED, RunRecord, current_run_id
 from scripts.lib.weights import WeightsLock
+from scripts.lib.weights_guard import WeightsGuard
 
 LOGS = Path("benchmarks/results/logs/infer")
 READY_TIMEOUT_S = 600.0
@@ -85,22 +86,15 @@ def _preflight(config: Config, shard: Shard) -> Preflight:
 def _job(planner: Planner, shard: Shard, root: Path) -> Job:
     config, run_id = planner.config, current_run_id()
     recorder = RunRecord(root, run_id, config.to_json())
-    return Job(shard, root, run_id, lambda _: "", recorder)
-
-
-def _build_facts(planner: Planner) -> dict[str, str]:
-    """How the engine was compiled; nothing of a llama-server that was not built here."""
-    if planner.engine.binary is not None:
-        return {}
-    build = installed_build()
-    return {"compiler": build.compiler, "cmake_arguments": " ".join(build.cmake_arguments)}
+    return Job(shard, root, run_id, lambda _: "", recorder, WeightsGuard(shard))
 
 
 def _described(job: Job, planner: Planner, preflight: Preflight) -> Job:
     """The job with the machine's state in its cells' environment and in the run's record."""
 
     def describe(loaded: Loaded) -> str:
-        facts = {"system_info": str(loaded.effective.get("system_info", "")), **_build_facts(planner)}
+        # Asked for after every load: an engine that is started again must be the same one.
+        facts = {"system_info": str(loaded.effective.get("system_info", "")), **engine_facts(planner.engine)}
         record = environment(job.shard.hardware, planner.engine, facts, preflight.record())
         return store_environment(record, job.root / ENVIRONMENTS)
 
@@ -138,8 +132,7 @@ def _remember_weights(planner: Planner, shard: Shard) -> None:
 
 def main() -> int:
     arguments = _arguments()
-    if os.environ.get(RUN_VARIABLE):
-        die_with_parent()
+    die_with_starter()
     planner = load_planner(load_config(tuple(arguments.configfile)))
     planner = for_model(planner, arguments.model, arguments.engine)
     plan = make_plan(planner)
@@ -151,6 +144,9 @@ def main() -> int:
         restore(job)
         cells = missing(job, only)
         if cells:
+            # Planned before the lock was waited for, which can be hours: other weights, and another engine, are refused.
+            job.guard.check()
+            engine_facts(planner.engine)
             job = _described(job, planner, _preflight(planner.config, shard))
             if not arguments.beside:
                 # Before the first cell is there: one whose weights nobody knows could not be planned, and would be pruned.

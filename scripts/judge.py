@@ -11,7 +11,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from scripts.lib.config import Config, load_config
-from scripts.lib.errors import BenchError, run_cli
+from scripts.lib.errors import BenchError, run_cli, tell_left_out
 from scripts.lib.foreign_text import one_line as shown
 from scripts.lib.judge_config import CHECKS, CLAUDE, LOCAL
 from scripts.lib.judging.answers import stored_answers
@@ -26,9 +26,11 @@ from scripts.lib.judging.calibration import (
 from scripts.lib.judging.instrument import figures, series_reports
 from scripts.lib.judging.stage import calibrate, drop_reviews, judge_answers
 from scripts.lib.judging.store import VerdictStore
+from scripts.lib.lifetime import die_with_starter
 from scripts.lib.plan import make_plan, seen_from_elsewhere
 from scripts.lib.plan_files import load_planner, planners
 from scripts.lib.records import write_atomic
+from scripts.lib.tree import drop
 
 
 def _run(config: Config, arguments: argparse.Namespace) -> int:
@@ -40,6 +42,7 @@ def _run(config: Config, arguments: argparse.Namespace) -> int:
         if scorer.series is None:
             continue
         result = judge_answers(scorer.series, planner, answers, arguments.again)
+        tell_left_out(result.damaged)
         failed = [record for record in result.closed if record.status != "accepted"]
         print(f"{scorer.series.name}: {result.replies} replies, ${result.usd:.4f}, {len(result.closed)} batches closed")
         for record in failed:
@@ -53,7 +56,7 @@ def _run(config: Config, arguments: argparse.Namespace) -> int:
             print(f"stopped: {shown(result.stopped)}; what waits is unscored until the next run")
     if arguments.stamp is not None:
         for old in arguments.stamp.parent.glob("judged.*.json"):
-            old.unlink()
+            drop(old)
         write_atomic(arguments.stamp, "{}\n")
     return 0
 
@@ -116,6 +119,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> int:
+    die_with_starter()
     arguments = _arguments()
     code: int = arguments.run(load_config(tuple(arguments.configfile)), arguments)
     return code

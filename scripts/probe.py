@@ -10,6 +10,7 @@ from tqdm import tqdm
 from scripts.lib.config import load_config
 from scripts.lib.engine_build import server_binary
 from scripts.lib.errors import run_cli
+from scripts.lib.lifetime import die_with_starter
 from scripts.lib.machine import alone_on_machine
 from scripts.lib.plan_files import load_planner
 from scripts.lib.probes import planned_probes, run_probe, store_outcome
@@ -18,6 +19,7 @@ LOG = Path("benchmarks/results/logs/probes/server.log")
 
 
 def main() -> int:
+    die_with_starter()
     parser = argparse.ArgumentParser(prog="python -m scripts.probe", description=__doc__)
     parser.add_argument("--again", action="store_true", help="also those that have an outcome")
     arguments = parser.parse_args()

@@ -13,27 +13,33 @@ from scripts.lib.cell_spec import Weights
 from scripts.lib.config import Config, load_config
 from scripts.lib.errors import BenchError, run_cli
 from scripts.lib.modes import expand_modes
+from scripts.lib.part_names import part_name
 from scripts.lib.plan import Plan, Planner, make_plan
 from scripts.lib.plan_files import load_planner, pending, registry_of
 from scripts.lib.prediction import hours_text, read_measured, shard_seconds
-from scripts.lib.records import write_atomic
+from scripts.lib.records import naming, write_atomic
 from scripts.lib.registry_docs import PAGE_FILE, SCHEMA_FILE, json_schema, page
 from scripts.lib.registry_edit import fitting_drafts, fitting_targets, propose_entry, propose_key, text_diff, with_entry
 from scripts.lib.registry_loader import Model
-from scripts.lib.weights import facts
+from scripts.lib.weights import WeightsReader
 
 
 def _add(config: Config, arguments: argparse.Namespace) -> int:
     registry, path = registry_of(config), arguments.weights
+    first = part_name(path, 1)
+    if first != path:
+        print(f"{path.name} is a part of a split model, which is named by its first: {first.name}", file=sys.stderr)
+        path = first
     if not path.is_file():
         raise BenchError(f"{path}: no such file")
-    found = facts(path)
+    found = WeightsReader().header_facts(path)
     key = arguments.key or propose_key(path, registry.models)
     text = with_entry(registry.path, key, propose_entry(registry, path, found))
     print(text_diff(registry.path, text), end="")
     draft_file = registry.path.with_suffix(".proposed.yaml")
     try:
-        draft_file.write_text(text, encoding="utf-8")
+        with naming(draft_file):
+            draft_file.write_text(text, encoding="utf-8")
         proposed = registry_of(replace(config, registry=draft_file))
     finally:
         draft_file.unlink(missing_ok=True)

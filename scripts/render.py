@@ -7,6 +7,7 @@ from pathlib import Path
 
 from scripts.lib.config import load_config
 from scripts.lib.errors import BenchError, run_cli, suggest
+from scripts.lib.lifetime import die_with_starter
 from scripts.lib.pages import pages
 from scripts.lib.plan_files import registry_of
 from scripts.lib.records import write_atomic
@@ -14,6 +15,7 @@ from scripts.lib.results import load_parts
 
 
 def main() -> int:
+    die_with_starter()
     parser = argparse.ArgumentParser(prog="python -m scripts.render", description=__doc__)
     parser.add_argument(
         "page", nargs="*", help="only these files (default: all), such as docs/reference/benchmarks/RESULTS.md"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,14 +12,15 @@ from pathlib import Path
 from scripts.lib.cell_state import CellState, Change, cell_states, changes
 from scripts.lib.config import Config, load_config
 from scripts.lib.errors import BenchError, run_cli
-from scripts.lib.machine import StopRequest, die_with_parent
+from scripts.lib.lifetime import die_with_starter, starter_of_others
+from scripts.lib.machine import StopRequest
 from scripts.lib.plan import make_plan
 from scripts.lib.plan_files import load_planner, planners
 from scripts.lib.prediction import hours_text, read_measured, shard_seconds
 from scripts.lib.provenance import ENVIRONMENTS, read_environment
 from scripts.lib.records import read_cell, write_atomic
 from scripts.lib.reproduction import Equality, Pair, choose, to_csv, to_json, to_markdown
-from scripts.lib.run_record import RUN_VARIABLE, current_run_id
+from scripts.lib.run_record import current_run_id
 
 REPRODUCTIONS = Path("benchmarks/results/reproductions")
 
@@ -80,7 +80,8 @@ def _measure(
     failed, stopped = [], []
     with StopRequest() as stop:
         for name, cells in by_shard.items():
-            code = None if stop.asked else subprocess.Popen(_argv(cells, folder, arguments)).wait()
+            argv = _argv(cells, folder, arguments)
+            code = None if stop.asked else subprocess.Popen(argv, env=starter_of_others()).wait()
             if code is None or (code != 0 and stop.asked):
                 stopped.append(name)
             elif code != 0:
@@ -90,8 +91,7 @@ def _measure(
 
 def main() -> int:
     arguments = _arguments()
-    if os.environ.get(RUN_VARIABLE):
-        die_with_parent()
+    die_with_starter()
     config = load_config(tuple(arguments.configfile))
     count = arguments.sample if arguments.sample is not None else config.sample
     seed = arguments.seed if arguments.seed is not None else config.sampling.seed

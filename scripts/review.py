@@ -7,17 +7,20 @@ import asyncio
 from pathlib import Path
 
 from scripts.lib.config import Config, load_config
-from scripts.lib.errors import run_cli
+from scripts.lib.errors import BenchError, run_cli
 from scripts.lib.judge_config import CLAUDE, has_key
 from scripts.lib.judging import Item, Series, Stopped
 from scripts.lib.judging.answers import estimate, request_sizes, sort_answers, stored_answers
 from scripts.lib.judging.batch import mix_of
 from scripts.lib.judging.cost import prompt_tokens
 from scripts.lib.judging.store import VerdictStore
+from scripts.lib.lifetime import die_with_starter
 from scripts.lib.plan import find_shard, make_plan, seen_from_elsewhere
 from scripts.lib.plan_files import for_model, load_planner, planners
 from scripts.lib.records import write_atomic
 from scripts.lib.review import plan_review, review_shard, to_csv
+from scripts.lib.scorers import check_libraries
+from scripts.lib.scoring.sandbox import unavailable
 
 MOST_COUNTED = 20
 
@@ -70,11 +73,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--elsewhere", action="store_true", help="of another machine's profile: review the cells there are"
     )
+    parser.add_argument("--output", help="the file that Snakemake expects: an error where it would be another here")
     parser.add_argument("--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml")
     return parser.parse_args()
 
 
 def main() -> int:
+    die_with_starter()
     arguments = _arguments()
     config = load_config(tuple(arguments.configfile))
     if arguments.estimate:
@@ -85,6 +90,12 @@ def main() -> int:
     if arguments.elsewhere:
         plan = seen_from_elsewhere(plan)
     review = plan_review(plan, find_shard(plan, arguments.model, arguments.mode))
+    if arguments.output not in (None, review.file):
+        raise BenchError(
+            f"{arguments.output}: expected to write this review, found that it is {review.file} here; sandbox for code: "
+            f"{unavailable() or 'there is one'}. Snakemake and its jobs need the same sandbox"
+        )
+    check_libraries(review.scorers, (cell.question for cell in review.cells))
     write_atomic(Path(review.file), to_csv(review_shard(review)))
     return 0
 

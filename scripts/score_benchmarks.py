@@ -10,7 +10,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from scripts.lib.config import Config, load_config
-from scripts.lib.errors import BenchError, run_cli, suggest
+from scripts.lib.errors import BenchError, run_cli, suggest, tell_left_out
 from scripts.lib.foreign_text import one_line as shown
 from scripts.lib.judge_config import CHECKS, CLAUDE, LOCAL
 from scripts.lib.judging import Series
@@ -32,7 +32,7 @@ def _of_run(run: str | None) -> Callable[[Cell], bool]:
     """Which cells are meant: those that a run measured, or all."""
     if run is None:
         return every_cell
-    rows = read_rows(RUNS / run)
+    rows = read_rows(RUNS / run).rows
     if not rows:
         known = sorted(folder.name for folder in RUNS.iterdir()) if RUNS.is_dir() else []
         raise BenchError(f"{RUNS / run}: no such run, or it stored no cell{suggest(run, known)}")
@@ -45,6 +45,7 @@ def _judge(planner: Planner, answers: list[Answer], beside: list[Answer], again:
         if scorer.series is not None:
             result = judge_answers(scorer.series, planner, answers, again, beside=beside, budget=budget)
             drop_reviews(result)
+            tell_left_out(result.damaged)
             said = f"; stopped: {shown(result.stopped)}" if result.stopped else ""
             print(f"{scorer.series.name}: {result.replies} replies, ${result.usd:.4f}{said}")
 

@@ -8,14 +8,17 @@ from pathlib import Path
 from scripts.lib.config import load_config
 from scripts.lib.errors import run_cli
 from scripts.lib.judging.instrument import instrument_csv, series_reports
+from scripts.lib.lifetime import die_with_starter
 from scripts.lib.records import write_atomic
 from scripts.lib.results import load_parts
 from scripts.lib.summary import summary_csv
 from scripts.lib.tidy import TIDY, tidy_csv
+from scripts.lib.tree import drop
 from scripts.lib.workflow import INSTRUMENT, SUMMARY, TABLES
 
 
 def main() -> int:
+    die_with_starter()
     parser = argparse.ArgumentParser(prog="python -m scripts.tabulate", description=__doc__)
     parser.add_argument("--stamp", type=Path, help="file to leave as the mark of this plan; older ones are removed")
     arguments = parser.parse_args()
@@ -26,7 +29,7 @@ def main() -> int:
         write_atomic(Path(TABLES) / f"{name}.csv", tidy_csv(name, parts))
     if arguments.stamp is not None:
         for old in arguments.stamp.parent.glob("plan.*.json"):
-            old.unlink()
+            drop(old)
         write_atomic(arguments.stamp, "{}\n")
     return 0
 

@@ -18,7 +18,7 @@ from scripts.lib.gguf_header import Header
 from scripts.lib.plan_files import LOCK_FILE, registry_of
 from scripts.lib.registry_check import Finding, Verdict, compare
 from scripts.lib.registry_loader import Model, Registry
-from scripts.lib.weights import WeightsFacts, WeightsLock, facts, with_sha256
+from scripts.lib.weights import WeightsFacts, WeightsLock, WeightsReader
 
 HEADERS = ("model", "line", "fact", "registry", "file", "verdict")
 
@@ -30,24 +30,27 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--all", action="store_true", help="also list the facts that agree or are not said")
     parser.add_argument("--strict", action="store_true", help="exit code 1 on a contradiction as well (for CI)")
     parser.add_argument(
-        "--sha256", action="store_true", help="also compute the whole files' sha256 (slow, then cached)"
+        "--sha256", action="store_true", help="also hash the files whole (a minute for 100 GB, then cached)"
     )
-    parser.add_argument("--lock", action="store_true", help=f"write the facts found to {LOCK_FILE}")
+    parser.add_argument("--lock", action="store_true", help=f"hash, and write the facts found to {LOCK_FILE}")
     return parser.parse_args()
 
 
 def _present(registry: Registry, wanted: list[str], hashing: bool) -> Iterator[tuple[Model, WeightsFacts | str | None]]:
     """Each entry with its weights' facts; None where there is no file, a text where the file cannot be read."""
     models = [registry.entry(key) for key in wanted] or list(registry.models.values())
+    paths, reader = {model.key: registry.weights_path(model) for model in models}, WeightsReader()
+    present = {key: path for key, path in paths.items() if path is not None and path.is_file()}
+    if hashing:
+        reader.hash_ahead(present.values())
     for model in tqdm(models, desc="reading headers", unit="file", leave=False, disable=None):
-        path = registry.weights_path(model)
-        if path is None or not path.is_file():
+        path = present.get(model.key)
+        if path is None:
             yield model, None
             continue
         try:
-            found = facts(path)
-            yield model, with_sha256(path, found) if hashing else found
-        except BenchError as error:
+            yield model, reader.facts(path) if hashing else reader.header_facts(path)
+        except (BenchError, OSError) as error:
             yield model, str(error)
 
 
@@ -69,9 +72,10 @@ def main() -> int:
     arguments = _arguments()
     config = load_config()
     registry = registry_of(replace(config, registry=arguments.registry or config.registry))
-    lock, counts = WeightsLock.load(LOCK_FILE), Counter[str]()
+    lock = WeightsLock.load(LOCK_FILE) if arguments.lock else WeightsLock(LOCK_FILE, {})
+    counts = Counter[str]()
     table, described, broken = [], [], []
-    for model, found in _present(registry, arguments.model, arguments.sha256):
+    for model, found in _present(registry, arguments.model, arguments.sha256 or arguments.lock):
         if isinstance(found, str):
             broken.append(found)
             continue

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.provenance import store_environment
 from scripts.lib.records import CellId, CellRecord, Measurement, digest, write_atomic
 from scripts.lib.review import ReviewRow
 from scripts.lib.run_record import RunRecord
 
 ENGINE = {"name": "embedded", "version": "0.3.36", "source": "abc"}
+
+ENVIRONMENT = {
+    "engine": ENGINE, "hardware": {"name": "box"}, "preflight": None,
+    "cpu": {"model": "A CPU", "physical_cores": 4, "logical_cpus": 8},
+    "memory": {"total_bytes": 2**35}, "system": {"kernel": "6.1", "compiler": "gcc 12"},
+}  # fmt: skip
 
 
 def review_row(**changes: Any) -> ReviewRow:
@@ -81,9 +87,11 @@ class Tree:
             self.store(stored)
         return stored
 
-    def environment(self, name: str, facts: Mapping[str, Any]) -> None:
-        """Write an environment record."""
-        write_atomic(self.root / "environments" / f"{name}.json", json.dumps(facts))
+    def environment(self, **system: Any) -> str:
+        """Write an environment record, `system` laid over the usual one; gives its name."""
+        return store_environment(
+            {**ENVIRONMENT, "system": {**ENVIRONMENT["system"], **system}}, self.root / "environments"
+        )
 
 
 def tree(folder: Path) -> Tree:

@@ -215,7 +215,7 @@ def _facts(key: str, model: Mapping[str, Any]) -> WeightsFacts:
         bos_id=1, eos_id=2, tokens_digest="a" * 12, chat_template_digest=None, expert_count=128 if is_moe else None,
         expert_used_count=8 if is_moe else None, context_length=32768, block_count=40, split_count=1,
     )  # fmt: skip
-    return WeightsFacts(sha256(key.encode()).hexdigest()[:16], None, int(model["size_gb"] * 1e9), header)
+    return WeightsFacts(sha256(key.encode()).hexdigest()[:16], (), int(model["size_gb"] * 1e9), header)
 
 
 def _entry(model: Mapping[str, Any], file: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from scripts.lib.plan import CELLS, Plan, find_shard, make_plan
 from scripts.lib.plan_files import LOCK_FILE, drop_cell
 from scripts.lib.records import CellRecord
 from scripts.lib.review import REVIEWS
+from scripts.lib.weights_guard import WeightsGuard
 from tests.sample_project import HARDWARE, Behaviour, record
 from tests.test_plan import REGISTRY, planner
 
@@ -82,7 +83,7 @@ def interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Plan, 
     plan = make_plan(planner())
     shard = find_shard(plan, "worker_math", "baseline")
     monkeypatch.chdir(tmp_path)
-    job = Job(shard, Path(), "run", lambda _: "", Unrecorded())
+    job = Job(shard, Path(), "run", lambda _: "", Unrecorded(), WeightsGuard(shard))
     for cell, behaviour in zip(shard.cells, (Behaviour(), Behaviour(failing=("baseline",))), strict=False):
         store(job, cell, record(shard, cell, behaviour, "0" * 12))
     return replace(plan, shards=(shard,)), job

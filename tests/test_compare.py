@@ -165,12 +165,11 @@ def test_both_sides_are_scored_by_todays_checks(checkout: Tree) -> None:
 
 
 def test_a_regression_is_shown_with_what_changed_and_trips_the_gate(checkout: Tree) -> None:
-    checkout.environment("env1", {"system": {"kernel": "6.1"}})
-    checkout.environment("env2", {"system": {"kernel": "6.2"}})
-    checkout.run("2026-11-24_100000", cells(SPEEDS))
+    before, after = checkout.environment(kernel="6.1"), checkout.environment(kernel="6.2")
+    checkout.run("2026-11-24_100000", cells(SPEEDS, environment=before))
     slow = [0.8 * speed for speed in SPEEDS]
     spec = {"sampling": {"temperature": 0.5}, "measurement_epoch": 3}
-    checkout.run("2026-11-25_100000", cells(slow, spec=spec, environment="env2"))
+    checkout.run("2026-11-25_100000", cells(slow, spec=spec, environment=after))
     gates = ["--gate", "decode_tokens_per_s -3%", "--gate", "quality -2pt"]
     done = compare(checkout, "2026-11-24_100000", "2026-11-25_100000", *gates)
     assert done.returncode == 3, done.stderr

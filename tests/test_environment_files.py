@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import importlib.metadata
 import re
 import sys
@@ -58,20 +59,35 @@ def test_every_import_is_asked_for_by_name(folder: str) -> None:
 
 def test_everything_asked_for_is_locked_with_hashes() -> None:
     assert {normal(pin.name) for pin in _PINS} >= ASKED
-    text = Path("envs/requirements.lock").read_text("utf-8")
-    entries = [entry for entry in re.split(r"\n(?=\S)", text) if "==" in entry]
-    assert len(entries) == len(_PINS) and all("--hash=sha256:" in entry for entry in entries)
+    locked = entries("requirements.lock")
+    assert len(locked) == len(_PINS) and all("--hash=sha256:" in entry for entry in locked)
+
+
+def entries(file: str) -> list[str]:
+    """The pinned packages of a lock, each with its hashes."""
+    text = re.sub(r"^#.*\n", "", Path(f"envs/{file}").read_text("utf-8"), flags=re.M)
+    return [entry.rstrip("\n") for entry in re.split(r"\n(?=\S)", text) if "==" in entry]
+
+
+# What conda's channels do not have: the post-deploy scripts install it into both environments.
+BY_PIP = {normal(name): version for name, version in (e.split()[0].split("==") for e in entries("conda-pip.lock"))}
 
 
 def conda_pins(file: str) -> dict[str, str]:
-    """Package -> version of an environment file, by the names that requirements.lock has."""
+    """Package -> version of what an environment has by its file, by the names that requirements.lock has."""
     pins = [str(p) for p in yaml.safe_load(Path(f"envs/{file}").read_text("utf-8"))["dependencies"]]
     versions = {normal(name): version for name, _, version in (pin.partition("=") for pin in pins)}
     assert versions.pop("python") == "3.11"
     versions.pop("pip", None)
-    if "snakemake-minimal" in versions:
-        versions["snakemake"] = versions.pop("snakemake-minimal")
+    for conda, name in (("snakemake-minimal", "snakemake"), ("matplotlib-base", "matplotlib")):
+        if conda in versions:
+            versions[name] = versions.pop(conda)
     return versions
+
+
+def environment_pins(file: str) -> dict[str, str]:
+    """The same, with what pip installs after it."""
+    return conda_pins(file) | BY_PIP
 
 
 class _RunTime(ast.NodeTransformer):
@@ -131,7 +147,7 @@ def test_an_environment_has_what_its_rules_script_imports(rule: str) -> None:
     environment, script = environment_and_script(rule)
     packages = importlib.metadata.packages_distributions()
     for file in ENVIRONMENTS[environment]:
-        pins = conda_pins(file)
+        pins = environment_pins(file)
         for module in needed(script, set()):
             assert {normal(name) for name in packages[module]} & set(pins), (
                 f"{script} imports {module}: {file} has it not"
@@ -200,10 +216,31 @@ def test_condas_pins_are_those_of_the_lock(file: str) -> None:
     assert versions == {name: LOCK[name] for name in versions}
 
 
+@pytest.mark.parametrize("file", FILES)
+def test_what_pip_installs_is_the_locks_and_not_condas_and_needs_nothing_else(file: str) -> None:
+    assert set(entries("conda-pip.lock")) <= set(entries("requirements.lock"))
+    assert not set(BY_PIP) & set(conda_pins(file))
+    for name in BY_PIP:
+        for needed_by_it in map(Requirement, importlib.metadata.requires(name) or []):
+            if needed_by_it.marker is None or needed_by_it.marker.evaluate({"extra": ""}):
+                assert normal(needed_by_it.name) in environment_pins(file), f"{name} needs {needed_by_it}"
+
+
+@pytest.mark.parametrize(
+    ("script", "locks"), [("bench", ("conda-pip.lock",)), ("infer", ("engine.lock", "conda-pip.lock"))]
+)
+def test_a_post_deploy_script_has_the_sums_of_its_locks(script: str, locks: tuple[str, ...]) -> None:
+    text = Path(f"envs/{script}.post-deploy.sh").read_text("utf-8")
+    for lock in locks:
+        line = f"{hashlib.sha256(Path(f'envs/{lock}').read_bytes()).hexdigest()}  envs/{lock}"
+        assert line in text.splitlines(), f"envs/{script}.post-deploy.sh needs the line: {line}"
+    assert "pip install --quiet --no-deps --require-hashes --requirement envs/conda-pip.lock" in text
+
+
 def test_the_environment_of_all_but_the_engine_has_everything() -> None:
     packages = importlib.metadata.packages_distributions()
     runtime = {normal(name) for module in imported("scripts") for name in packages[module]}
-    assert runtime & ASKED <= set(conda_pins("bench.yaml"))
+    assert runtime & ASKED <= set(environment_pins("bench.yaml"))
 
 
 def test_the_engines_build_tools_are_in_its_environment() -> None:
@@ -212,11 +249,10 @@ def test_the_engines_build_tools_are_in_its_environment() -> None:
 
 
 def test_slurms_lock_holds_only_what_the_other_does_not() -> None:
-    text = Path("envs/slurm.lock").read_text("utf-8")
-    entries = [entry for entry in re.split(r"\n(?=\S)", text) if "==" in entry]
-    names = {normal(entry.partition("==")[0]) for entry in entries}
+    locked = entries("slurm.lock")
+    names = {normal(entry.partition("==")[0]) for entry in locked}
     assert "snakemake-executor-plugin-slurm" in names and not names & set(LOCK)
-    assert all("--hash=sha256:" in entry for entry in entries)
+    assert all("--hash=sha256:" in entry for entry in locked)
 
 
 def test_no_lock_names_a_registry() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -19,6 +20,7 @@ from scripts.lib.hardware import Hardware
 from scripts.lib.pinning import Thread, read_threads
 from scripts.lib.plan import Shard, find_shard, make_plan
 from scripts.lib.records import CellRecord
+from scripts.lib.weights_guard import WeightsGuard
 from tests.test_probes import tiny_planner
 
 GUARDS = ("guard_load", "guard_warm_up", "guard_pins")
@@ -90,7 +92,9 @@ def crashing(tmp_path: Path, shard: Shard, monkeypatch: pytest.MonkeyPatch):  # 
 
             monkeypatch.setattr(executor, name, noted)
         recorder = Recorder()
-        job = Job(shard, tmp_path / "root", "run", lambda loaded: str(round(loaded.load_s, 6)), recorder)
+        job = Job(
+            shard, tmp_path / "root", "run", lambda loaded: str(round(loaded.load_s, 6)), recorder, WeightsGuard(shard)
+        )
         failed = run(job, engine, shard.cells, bar=False)  # type: ignore[arg-type]
         assert failed == sum(record.status != "ok" for record in recorder.records)
         return engine, recorder.records
@@ -153,3 +157,36 @@ def test_a_crash_while_the_pins_are_read_back_is_no_fault_of_theirs(crashing, mo
     engine, records = crashing()
     assert engine.steps.count("load") == 2
     assert [record.status for record in records] == ["ok"] * 3
+
+
+@pytest.mark.parametrize("kills", [1, 2])
+def test_a_server_killed_while_it_loads_is_started_once_more(tmp_path: Path, shard: Shard, kills: int) -> None:
+    real, count = shlex.quote(str(server_binary())), tmp_path / "starts"
+    binary = tmp_path / "llama-server"
+    binary.write_text(
+        f"#!/bin/sh\ncase $1 in --help) exec {real} --help;; esac\necho start >> {count}\necho loading\n"
+        f'if [ $(wc -l < {count}) -le {kills} ]; then kill -9 $$; fi\nexec {real} "$@"\n'
+    )
+    binary.chmod(0o755)
+    recorder = Recorder()
+    job = Job(shard, tmp_path / "root", "run", lambda loaded: "", recorder)
+    engine = make_engine("server", EngineSettings(binary, tmp_path / "log", 60.0))
+    run(job, engine, shard.cells, bar=False)
+    assert len(count.read_text().split()) == 2
+    if kills == 1:
+        assert [record.status for record in recorder.records] == ["ok"] * 3
+    else:
+        words = "llama-server ended with signal SIGKILL while loading: loading"
+        assert {record.error for record in recorder.records} == {words}
+
+
+def test_a_server_that_ends_by_itself_while_it_loads_is_not_started_again(tmp_path: Path, shard: Shard) -> None:
+    real, count = shlex.quote(str(server_binary())), tmp_path / "starts"
+    binary = tmp_path / "llama-server"
+    binary.write_text(f"#!/bin/sh\ncase $1 in --help) exec {real} --help;; esac\necho start >> {count}\nexit 3\n")
+    binary.chmod(0o755)
+    recorder = Recorder()
+    job = Job(shard, tmp_path / "root", "run", lambda loaded: "", recorder)
+    run(job, make_engine("server", EngineSettings(binary, tmp_path / "log", 60.0)), shard.cells, bar=False)
+    assert count.read_text().split() == ["start"]
+    assert all(str(record.error).startswith("llama-server ended with exit code 3") for record in recorder.records)

@@ -58,7 +58,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 
 def url(server: ServerProcess) -> str:
-    return f"http://127.0.0.1:{server.port}"
+    return server.client.url
 
 
 def run(judge: LocalJudge | ClaudeJudge, store: VerdictStore, count: int) -> RunResult:
@@ -67,7 +67,7 @@ def run(judge: LocalJudge | ClaudeJudge, store: VerdictStore, count: int) -> Run
 
 def test_a_poor_judge_is_found_out_and_its_scores_refused(server: ServerProcess, tmp_path: Path) -> None:
     store = VerdictStore(SERIES, tmp_path / "verdicts")
-    result = run(LocalJudge(SERIES, LOCAL, url(server)), store, 2)
+    result = run(LocalJudge(SERIES, LOCAL, url(server), server.client.headers), store, 2)
     (record,) = result.closed
     assert record.status == "quarantined" and record.findings
     assert all(store.usable(item.shown.pair) is None for item in pairs(2, SERIES))
@@ -85,7 +85,7 @@ def test_the_schema_is_enforced_for_so_many_criteria(server: ServerProcess) -> N
     async def ask() -> str:
         import httpx2
 
-        async with httpx2.AsyncClient(base_url=url(server), timeout=60) as client:
+        async with httpx2.AsyncClient(base_url=url(server), headers=server.client.headers, timeout=60) as client:
             return (await client.post("/v1/chat/completions", json=request_body(item, 1024))).text
 
     reply = read_completion(asyncio.run(ask()))
@@ -100,7 +100,7 @@ def test_llama_servers_messages_through_the_anthropic_sdk(
 ) -> None:
     """It speaks /v1/messages but enforces no schema there: each answer ends in one verdict or one `unscored`."""
     monkeypatch.setenv("ANTHROPIC_BASE_URL", url(server))
-    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-not-needed-here")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", server.client.key)
     model = str(WEIGHTS.resolve())
     series = make_series("claude", model, 60, 0)
     store = VerdictStore(series, tmp_path / "verdicts")
@@ -126,7 +126,7 @@ def test_a_prompt_beyond_the_context_is_unscored(server: ServerProcess, tmp_path
     async def keep(item: object, reply: object) -> None:
         kept.append(reply)
 
-    asyncio.run(LocalJudge(SERIES, LOCAL, url(server)).ask([long], None, keep))  # type: ignore[arg-type]
+    asyncio.run(LocalJudge(SERIES, LOCAL, url(server), server.client.headers).ask([long], None, keep))  # type: ignore[arg-type]
     assert kept[0].content is None and not kept[0].transient and "status 400" in kept[0].failure
 
 

@@ -362,7 +362,7 @@ def test_too_few_canaries_answered_is_no_check(store: VerdictStore) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut", "score", "reason", "empty", "other"])
-def test_a_damaged_verdict_is_an_error_that_names_its_file(store: VerdictStore, damage: str) -> None:
+def test_a_damaged_verdict_is_named_and_counts_as_missing(store: VerdictStore, damage: str) -> None:
     (item,) = pairs(1)
     judge(store, FakeJudge(honest(QUESTIONS)), [item])
     path = store.path(item.digest)
@@ -376,8 +376,8 @@ def test_a_damaged_verdict_is_an_error_that_names_its_file(store: VerdictStore, 
     }[damage]
     assert changed != text
     path.write_text(changed)
-    with pytest.raises(BenchError, match=path.name):
-        store.usable(item.shown.pair)
+    fresh = VerdictStore(SERIES, store.folder.parent)
+    assert fresh.usable(item.shown.pair) is None and list(fresh.damaged) == [str(path)]
 
 
 def test_a_batch_file_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -388,7 +388,7 @@ def test_a_batch_file_comes_back_as_it_was(tmp_path: Path) -> None:
     file.write({"id": "x"})
     assert file.load() == batch and file.read() == {"id": "x"}
     (tmp_path / "open.json").write_text("{")
-    with pytest.raises(BenchError, match="not a batch in hand"):
+    with pytest.raises(BenchError, match="expected JSON"):
         file.load()
 
 
@@ -447,3 +447,47 @@ def test_instrument_csv_has_every_judge(store: VerdictStore) -> None:
 
 def test_findings_of_nothing_are_nothing() -> None:
     assert findings((), {}) == () and measures(()) == ()
+
+
+# --- damaged records ---
+
+
+def test_a_damaged_verdict_counts_as_missing_is_named_and_asked_again(store: VerdictStore) -> None:
+    items = pairs(20)
+    judge(store, FakeJudge(honest(QUESTIONS)), items)
+    file = store.path(items[3].digest)
+    file.write_text(file.read_text().replace('"answered', '"Answered').replace('"score": ', '"score": 1', 1))
+    again, fake = VerdictStore(SERIES, store.folder.parent), FakeJudge(honest(QUESTIONS))
+    assert again.usable(items[3].shown.pair) is None and list(again.damaged) == [str(file)]
+    assert "does not have its sha256" in again.why_not(items[3].shown.pair)
+    judge(again, fake, [items[3]])
+    assert items[3].digest in fake.asked
+    mended = VerdictStore(SERIES, store.folder.parent)
+    assert mended.usable(items[3].shown.pair) is not None and mended.damaged == {}
+
+
+def test_the_verdicts_of_a_damaged_batch_do_not_count(store: VerdictStore) -> None:
+    items = pairs(10)
+    judge(store, FakeJudge(honest(QUESTIONS)), items)
+    (file,) = (store.folder / "batches").iterdir()
+    file.write_text(file.read_text().replace('"accepted"', '"Accepted"'))
+    again = VerdictStore(SERIES, store.folder.parent)
+    assert all(again.usable(item.shown.pair) is None for item in items) and list(again.damaged) == [str(file)]
+
+
+def test_a_damaged_batch_in_hand_leaves_itself_out(store: VerdictStore) -> None:
+    store.open_file("b").parent.mkdir(parents=True)
+    store.open_file("b").write_text("{half")
+    items, fake = pairs(10), FakeJudge(honest(QUESTIONS))
+    result = judge(store, fake, items)
+    assert [record.status for record in result.closed] == ["accepted"] and list(store.damaged) == [
+        str(store.open_file("b"))
+    ]
+
+
+def test_a_series_in_another_series_folder_is_left_out(store: VerdictStore, tmp_path: Path) -> None:
+    judge(store, FakeJudge(honest(QUESTIONS)), pairs(10))
+    other = store.folder.with_name("another")
+    other.mkdir()
+    (other / "series.json").write_text((store.folder / "series.json").read_text())
+    assert [report.series for report in series_reports(store.folder.parent)] == [SERIES.name]

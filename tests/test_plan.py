@@ -13,7 +13,7 @@ from scripts.lib.errors import BenchError, InputErrors
 from scripts.lib.gguf_header import read_header
 from scripts.lib.hardware import load_hardware
 from scripts.lib.modes import Mode
-from scripts.lib.plan import Planner, find_shard, make_plan, sample_questions, vocabulary_mismatch
+from scripts.lib.plan import Planner, find_shard, make_plan, needed_weights, sample_questions, vocabulary_mismatch
 from scripts.lib.prompt_loader import load_suites
 from scripts.lib.provenance import engine_identity
 from scripts.lib.registry_loader import load_registry
@@ -45,7 +45,7 @@ def cell_digest(
 
 
 def facts(path: Path) -> Weights:
-    return Weights(WeightsFacts("f", None, 1, read_header(path)), path, True, False)
+    return Weights(WeightsFacts("f", (), 1, read_header(path)), path, True, False)
 
 
 @pytest.mark.parametrize(
@@ -187,3 +187,15 @@ def test_questions_that_cannot_be_asked_are_left_out_by_name() -> None:
     assert ("frontdoor", "* on long_context/t1_q1_document_code") not in left_out
     assert "projector" in left_out[("worker_vision", "* on vl/t1_q1_bar_chart")]
     assert left_out[("worker_vision", "baseline")].startswith("no question that it can be asked")
+
+
+def test_only_the_weights_that_a_configuration_needs_are_to_be_hashed() -> None:
+    coder = replace(FULL, models=("frontdoor",))
+    assert needed_weights(REGISTRY, coder.with_modes(("baseline", "moe6"))) == ("frontdoor",)
+    with_drafts = needed_weights(REGISTRY, coder.with_modes(("*",)))
+    assert with_drafts[0] == "frontdoor" and "draft_qwen3_coder_0_75b" in with_drafts
+    assert all(REGISTRY.models[key].tier == "D" for key in with_drafts[1:])
+    judge = replace(coder.judge, scorers=("checks", "local"), local=replace(coder.judge.local, model="worker_math"))
+    judged = replace(coder, judge=judge).with_modes(("baseline",))
+    assert needed_weights(REGISTRY, judged) == ("frontdoor", "worker_math")
+    assert needed_weights(REGISTRY, replace(judged, models=("!*",)).with_modes(("*",))) == ("worker_math",)

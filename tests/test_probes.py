@@ -11,7 +11,6 @@ import pytest
 from scripts.lib.cell_spec import Weights
 from scripts.lib.config import load_config
 from scripts.lib.engine_build import server_binary
-from scripts.lib.errors import BenchError
 from scripts.lib.hardware import load_hardware
 from scripts.lib.plan import Planner
 from scripts.lib.probes import Outcome, planned_probes, probe_file, read_outcomes, run_probe, store_outcome
@@ -94,6 +93,5 @@ def test_an_outcome_is_kept_by_what_it_depends_on(tmp_path: Path, monkeypatch: p
     registry = tiny_planner(tmp_path, FLAG).registry
     assert read_outcomes(registry) == {"flag": found}
     assert json.loads(probe_file(FLAG).read_text())["holds"] is True
-    probe_file(FLAG).write_text("{}")
-    with pytest.raises(BenchError, match="not a probe's outcome"):
-        read_outcomes(registry)
+    probe_file(FLAG).write_text(probe_file(FLAG).read_text().replace("true", "false"))
+    assert read_outcomes(registry) == {}, "an outcome that was changed is none"

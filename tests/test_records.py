@@ -10,25 +10,26 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.errors import BenchError
 from scripts.lib.records import (
     CellId,
     CellRecord,
+    Damaged,
     Measurement,
     canonical_json,
     digest,
     link_into_place,
     parse_cell,
     read_cell,
+    sealed,
     write_atomic,
 )
-from scripts.lib.run_record import RUNS, RunRecord, output_line, read_rows, summarise
+from scripts.lib.run_record import RUNS, RunRecord, RunRows, output_line, read_rows, summarise
 from tests.hostile import HOSTILE, MARKER
 from tests.markdown_reader import read_markdown
 from tests.results_trees import cell, cells, tree
 
 RUN = "2026-11-24_100000"
-SPEC = {"protocol": 1, "prompt": {"user": "Grüße"}, "sampling": {"temperature": 0.0}}
+SPEC = {"protocol": 1, "engine": {"name": "embedded"}, "prompt": {"user": "Grüße"}, "sampling": {"temperature": 0.0}}
 MEASURED = Measurement(
     "Paris", "stop", 12, 3, 0.1, 0.08, 150.0, 0.02, 100.0, 4, 2, 1, token_ids=(7, 8, 2), close_calls=((1, 0.25),)
 )
@@ -75,12 +76,11 @@ def test_a_cell_is_read_back_as_it_was() -> None:
         (lambda raw: raw | {"spec": {"protocol": 2}}, "does not have the digest"),
         (lambda raw: {k: v for k, v in raw.items() if k != "load_s"}, "not a cell record"),
         (lambda raw: raw | {"measurement": {"answer": "x"}}, "not a cell record"),
-        (lambda raw: [raw], "not a cell record"),
     ],
 )
-def test_a_damaged_cell_is_refused_by_name(damage, message) -> None:  # type: ignore[no-untyped-def]
-    text = json.dumps(damage(json.loads(CELL.to_json())))
-    with pytest.raises(BenchError, match=message) as caught:
+def test_a_cell_that_is_none_is_refused_by_name_though_its_seal_is_right(damage, message) -> None:  # type: ignore[no-untyped-def]
+    text = json.dumps(sealed(damage(json.loads(CELL.to_json()))))
+    with pytest.raises(Damaged, match=message) as caught:
         parse_cell(text, "cells/x.json")
     assert str(caught.value).startswith("cells/x.json")
 
@@ -88,7 +88,7 @@ def test_a_damaged_cell_is_refused_by_name(damage, message) -> None:  # type: ig
 def test_half_a_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "cell.json"
     path.write_text(CELL.to_json()[:200])
-    with pytest.raises(BenchError, match="not a cell record"):
+    with pytest.raises(Damaged, match="expected JSON"):
         read_cell(path)
 
 
@@ -126,22 +126,26 @@ def hostile_run(folder: Path) -> list[CellRecord]:
 
 def test_hostile_answers_and_errors_are_read_back_as_they_were(tmp_path: Path) -> None:
     stored = hostile_run(tmp_path)
-    assert read_rows(tmp_path / RUNS / RUN) == [output_line(record) for record in stored]
-    assert read_rows(tmp_path / RUNS / "another") == []
+    assert read_rows(tmp_path / RUNS / RUN) == RunRows(tuple(output_line(record) for record in stored), ())
+    assert read_rows(tmp_path / RUNS / "another") == RunRows((), ())
 
 
-def test_a_line_cut_off_by_a_crash_is_left_out_and_any_other_is_refused(tmp_path: Path) -> None:
+def test_a_line_cut_off_by_a_crash_is_left_out_and_any_other_is_named(tmp_path: Path) -> None:
     first, second = tree(tmp_path).run(RUN, cells([10.0, 20.0]), with_cells=False)
     file = tmp_path / RUNS / RUN / "output.jsonl"
     whole = file.read_bytes()
     # Cut within the two bytes of a letter, as a kill -9 may do.
     file.write_bytes(whole + '{"response": "ü'.encode()[:-1])
-    assert read_rows(file.parent) == [output_line(first), output_line(second)]
+    assert read_rows(file.parent) == RunRows((output_line(first), output_line(second)), ())
     RunRecord(tmp_path, RUN, {}).add(second)
-    assert read_rows(file.parent) == [output_line(first), output_line(second), output_line(second)]
-    file.write_bytes(b'{"half\n' + whole)
-    with pytest.raises(BenchError, match=r"output\.jsonl:1: expected a JSON object, found b'{\"half'"):
-        read_rows(file.parent)
+    assert read_rows(file.parent).rows == (output_line(first), output_line(second), output_line(second))
+    file.write_bytes(b'{"half\n' + whole.replace(b'"status": "ok"', b'"status": "OK"', 1))
+    found = read_rows(file.parent)
+    assert found.rows == (output_line(second),)
+    assert [(p.file, p.place) for p in found.damaged] == [(str(file), "line 1"), (str(file), "line 2")]
+    assert "expected JSON" in found.damaged[0].message and "sha256" in found.damaged[1].message
+    summarise(file.parent, "finished")
+    assert "## Damaged lines" in (file.parent / "summary.md").read_text()
 
 
 def test_a_runs_summary_holds_hostile_errors(tmp_path: Path) -> None:

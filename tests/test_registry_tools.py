@@ -16,8 +16,8 @@ from scripts.lib.cell_spec import Weights
 from scripts.lib.errors import BenchError
 from scripts.lib.registry_check import compare, contradictions
 from scripts.lib.registry_edit import fitting_drafts, fitting_targets, propose_entry, propose_key, text_diff, with_entry
-from scripts.lib.registry_loader import Model, load_registry
-from scripts.lib.weights import WeightsFacts, facts
+from scripts.lib.registry_loader import Model, Source, load_registry
+from scripts.lib.weights import WeightsFacts, WeightsReader, facts
 from scripts.lib.yaml_source import read_yaml
 from tests.test_modes import model
 from tests.test_plan import REGISTRY
@@ -69,13 +69,23 @@ def test_an_override_key_of_another_architecture_is_a_contradiction(folder: Path
     assert {f.verdict.value for f in compare(made, found)} <= {"agrees", "not said"}
 
 
+def test_a_sha256_is_compared_where_the_file_was_hashed(folder: Path) -> None:
+    made, found = entry(folder, "dense", architecture="dense")
+    right, wrong = (replace(made, source=Source("pypi", sha256=sha256)) for sha256 in (found.sha256[0], "0" * 64))
+    assert not contradictions(right, found)
+    (denied,) = contradictions(wrong, found)
+    assert (denied.fact, denied.registry, denied.file) == ("sha256", "0" * 64, found.sha256[0])
+    assert not contradictions(wrong, replace(found, fingerprint="", sha256=())), "only the header was read"
+
+
 def test_a_hundred_headers_are_read_in_under_two_seconds(folder: Path, tmp_path: Path) -> None:
     data = (folder / "tiny-moe.gguf").read_bytes()
     files = [tmp_path / f"m{number}.gguf" for number in range(100)]
     for number, file in enumerate(files):
         file.write_bytes(data + bytes([number]))
     start = time.perf_counter()
-    assert len({facts(file).fingerprint for file in files}) == 100
+    reader = WeightsReader(tmp_path / "cache")
+    assert [reader.header_facts(file).header.architecture for file in files] == ["qwen3moe"] * 100
     assert time.perf_counter() - start < 2.0
 
 

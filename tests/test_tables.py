@@ -172,5 +172,5 @@ def test_reviews_are_read_back_and_formulas_are_text(tmp_path: Path) -> None:
     back = read_review(file)
     assert back[1] == ROW and back[0].score_reason == "'=HYPERLINK(1) +2" and back[0].score is None
     file.write_text("suite,question_id\nx,y\n")
-    with pytest.raises(BenchError, match="expected the columns"):
+    with pytest.raises(BenchError, match="column 3: expected tokens_per_second"):
         read_review(file)

@@ -11,10 +11,10 @@ import pytest
 
 from scripts.lib.errors import BenchError
 from scripts.lib.gguf_header import read_header
+from scripts.lib.hashing import sha256_of
 from scripts.lib.registry_loader import Model, Source, load_registry
 from scripts.lib.upcycle import upcycle
 from scripts.lib.weight_sources import make_weights, verify
-from scripts.lib.weights import sha256_of
 from tests.test_engines import BASELINE, REQUEST, settings
 from tests.test_engines import models as models
 from tests.test_engines import start as start

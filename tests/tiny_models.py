@@ -169,13 +169,20 @@ def write_model(
     residual: float = 0.3,
     bos: int = 1,
     template: str | None = TEMPLATE,
+    split: tuple[int, int] | None = None,
 ) -> Path:
-    """Write a model of that kind; equal arguments give equal bytes. `bos` sets the BOS token id."""
+    """Write a model of that kind; equal arguments give equal bytes. `bos` sets the BOS token id.
+
+    `split`: (number from 0, count), what the header says of a split model's file; it holds all tensors nevertheless.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     layers = 2 if kind == "draft" else LAYERS
     writer = _Writer(path, _ARCHITECTURES.get(kind, "llama"), seed)
     texts, types = vocabulary(changed=kind == "other_vocab")
     _metadata(writer, kind, layers, f"tiny-{kind}")
+    if split is not None:
+        writer.gguf.add_uint16("split.no", split[0])
+        writer.gguf.add_uint16("split.count", split[1])
     _tokenizer(writer, texts, types, bos, template)
     writer.random("token_embd.weight", len(texts), EMBEDDING, scale=8.0)
     writer.ones("token_embd_norm.weight" if kind == "lfm2" else "output_norm.weight", EMBEDDING)

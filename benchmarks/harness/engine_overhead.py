@@ -24,9 +24,10 @@ from scripts.lib.engines import EngineSettings, make_engine
 from scripts.lib.errors import run_cli
 from scripts.lib.executor import Job, run
 from scripts.lib.plan import Shard, find_shard, make_plan
-from scripts.lib.plan_files import for_model, load_planner
+from scripts.lib.plan_files import for_model, hashed, load_planner
 from scripts.lib.records import read_cell
 from scripts.lib.run_record import RunRecord
+from scripts.lib.weights_guard import WeightsGuard
 
 # What an embedded shard may need beyond weights and KV cache: the interpreter, llama.cpp, and each model's compute buffers.
 CONSTANT_MIB, LIMIT_MS = 256, 10.0
@@ -74,12 +75,14 @@ def bound_mib(shard: Shard) -> float:
 def measure(model: str, mode: str, engine_name: str) -> bool:
     """Run one shard in a scratch folder and print its figures; True when both are within their limits."""
     planner = for_model(load_planner(load_config()), model, engine_name)
-    planner = replace(planner, config=planner.config.with_modes(("*",)))
+    planner = hashed(replace(planner, config=planner.config.with_modes(("*",))))
     shard = find_shard(make_plan(planner), model, mode)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         engine = Timed(make_engine(engine_name, EngineSettings(server_binary(), folder / "engine.log", 600.0)))
-        job = Job(shard, folder, "overhead", lambda loaded: "none", RunRecord(folder, "overhead", {}))
+        job = Job(
+            shard, folder, "overhead", lambda loaded: "none", RunRecord(folder, "overhead", {}), WeightsGuard(shard)
+        )
         start = time.perf_counter()
         run(job, engine, shard.cells, bar=False)  # type: ignore[arg-type]
         per_cell_ms = 1000 * (time.perf_counter() - start - engine.seconds) / len(shard.cells)

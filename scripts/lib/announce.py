@@ -32,7 +32,7 @@ def summary_lines(plan: Plan, with_names: bool) -> Iterator[str]:
     reasons: dict[str, list[str]] = {}
     for item in plan.left_out:
         if item.mode == "*":
-            kind = "weights are not on this machine" if item.reason.startswith("weights are not") else item.reason
+            kind = item.reason.partition(":")[0] if item.reason.startswith("weights ") else item.reason
             reasons.setdefault(kind, []).append(item.model)
     elsewhere = Counter(shard.model.key for shard in plan.shards if not shard.runnable)
     if elsewhere:
@@ -62,5 +62,6 @@ def announce(workflow: Workflow, dry_run: bool) -> None:
     """Print the plans' summary, once per invocation (not in the processes that Snakemake starts)."""
     if os.environ.setdefault("EPYC_BENCH_ANNOUNCED", str(os.getpid())) == str(os.getpid()):
         lines = [f"left out: {fault}" for fault in workflow.planner.faults]
+        lines += [f"gone on without: {problem}" for problem in workflow.damaged]
         lines += [line for plan in workflow.active for line in summary_lines(plan, dry_run)]
         print("\n".join([*lines, *judge_lines(workflow)]), file=sys.stderr)

@@ -25,7 +25,7 @@ import psutil
 
 from scripts.lib.errors import BenchError
 from scripts.lib.hardware import Hardware, parse_cpus
-from scripts.lib.machine import die_with_parent
+from scripts.lib.lifetime import die_with_parent
 from scripts.lib.records import digest, write_atomic
 
 CACHE = Path(".cache/bandwidth")

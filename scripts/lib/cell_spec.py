@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.chat_template import DATE
 from scripts.lib.config import Config
 from scripts.lib.modes import Mode
 from scripts.lib.prompt_loader import Question
@@ -28,7 +29,8 @@ PROMPT_IN_SPEC_CHARACTERS = 8000
 class Weights:
     """What planning knows of one model's weights. `present`: the file is here; `fetchable`: a rule makes it.
 
-    `projector`: those of its vision projector, for a model that reads images.
+    `projector`: those of its vision projector, for a model that reads images. `unreadable`: why a file that is there cannot
+    be used; the facts are then the lock's, as for a file that is not there.
     """
 
     facts: WeightsFacts | None
@@ -36,6 +38,7 @@ class Weights:
     present: bool
     fetchable: bool
     projector: Weights | None = None
+    unreadable: str = ""
 
     @property
     def usable(self) -> bool:
@@ -64,8 +67,13 @@ def max_tokens_of(config: Config, model: Model, question: Question) -> int:
     return config.sampling.max_tokens or question.max_tokens or model.n_tokens or DEFAULT_MAX_TOKENS
 
 
-def prompt_spec(question: Question, model: Model) -> dict[str, Any]:
-    """The prompt as sent: system and user text (a long text as sha256 and length), and whether thinking is off."""
+def prompt_spec(question: Question, model: Model, weights: Weights) -> dict[str, Any]:
+    """The prompt as sent: system and user text (a long text as sha256 and length), and whether thinking is off.
+
+    `system_merged`: the system text goes before the user's, where the chat template knows no system role. `date`: the day that
+    the chat template prints.
+    """
+    assert weights.facts is not None
     user = question.prompt_text()
     system = "\n".join(part for part in (question.system, model.system_prompt_suffix) if part)
     sent: dict[str, Any] = {"system": system, "thinking": question.suite not in model.thinking_disable_suites}
@@ -74,23 +82,33 @@ def prompt_spec(question: Question, model: Model) -> dict[str, Any]:
     else:
         sent["user_sha256"] = sha256(user.encode()).hexdigest()
         sent["user_characters"] = len(user)
+    if system and not weights.facts.header.system_role:
+        sent["system_merged"] = True
+    if weights.facts.header.template_date:
+        sent["date"] = DATE.date().isoformat()
     if question.images:
         sent["images"] = [sha256(Path(image).read_bytes()).hexdigest() for image in question.images]
     return sent
+
+
+def fingerprint_of(weights: Weights) -> str:
+    """The fingerprint in a spec. Planning without one is a mistake in the code (`plan_files.hashed`), not in an input."""
+    assert weights.facts is not None and weights.facts.fingerprint, f"{weights.path}: planned, but never hashed"
+    return weights.facts.fingerprint
 
 
 def weights_spec(model: Model, weights: Weights, engine: str) -> dict[str, Any]:
     assert weights.facts is not None
     header = weights.facts.header
     spec: dict[str, Any] = {
-        "fingerprint": weights.facts.fingerprint,
+        "fingerprint": fingerprint_of(weights),
         "quant": model.quant,
         "architecture": header.architecture,
         "chat_template": header.chat_template_digest,
     }
     projector = loaded_projector(weights, engine)
-    if projector is not None and projector.facts is not None:
-        spec["projector"] = projector.facts.fingerprint
+    if projector is not None:
+        spec["projector"] = fingerprint_of(projector)
     return spec
 
 
@@ -104,8 +122,7 @@ def mode_spec(
         key = model.acceleration.override_key or f"{weights.facts.header.architecture}.expert_used_count"
         spec |= {"experts": mode.experts, "override_key": key}
     if draft is not None:
-        assert draft.facts is not None
-        spec |= {"draft": draft.facts.fingerprint, "k": mode.k}
+        spec |= {"draft": fingerprint_of(draft), "k": mode.k}
     if mode.lookup_n is not None:
         spec |= {"lookup_n": mode.lookup_n, "lookup_draft_tokens": lookup_draft_tokens}
     return spec

@@ -1,6 +1,6 @@
-"""What is in the results tree, against what is asked for: valid, failed, new, stale (and why), orphaned.
+"""What is in the results tree, against what is asked for: valid, failed, damaged, new, stale (and why), orphaned.
 
-Existence is validity, so all of it follows from file names; only a stale cell's reason and a failure need a file's content.
+Existence is validity, so most of it follows from file names; a stale cell's reason, a failure and damage need a file's content.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from scripts.lib.errors import BenchError
 from scripts.lib.hardware import load_hardware, profile_names
 from scripts.lib.modes import expand_modes
 from scripts.lib.plan import CELLS, Cell, Plan, Planner, Shard, make_plan, seen_from_elsewhere
-from scripts.lib.plan_files import drop_cell, existing_files, load_planner, pending, planners
+from scripts.lib.plan_files import drop_cell, existing_files, hashed, load_planner, pending, planners
 from scripts.lib.probes import PROBES, probe_file
-from scripts.lib.records import CellRecord, read_cell
+from scripts.lib.records import CellRecord, Damaged, read_cell
 from scripts.lib.review import REVIEWS, drop_reviews, plan_review
+from scripts.lib.tree import files_at
 
 NOT_RUN_CONFIGURATIONS = ("config.yaml", "config.schema.yaml", "suites.yaml")
 _ABSENT = "(not there)"
@@ -31,12 +32,20 @@ SHOWN, SHOWN_BEFORE = 60, 20
 
 
 class State(StrEnum):
-    """`failed` is a kind of valid: the model's failure is a result until `retry_failed` drops it."""
+    """`failed` is a kind of valid: the model's failure is a result until `retry_failed` drops it.
+
+    `damaged`: a file is there that is not what was written. It counts as missing, and `retry_failed` drops it, too.
+    """
 
     VALID = "valid"
     FAILED = "failed"
+    DAMAGED = "damaged"
     NEW = "new"
     STALE = "stale"
+
+
+# What `retry_failed` measures again.
+DROPPED = (State.FAILED, State.DAMAGED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +71,18 @@ class Change:
 
 
 def _record(file: Path) -> CellRecord | None:
+    """The record of a cell; None for a damaged one."""
     try:
         return read_cell(file)
-    except BenchError:
+    except Damaged:
         return None
+
+
+def _state_of(file: Path) -> State:
+    record = _record(file)
+    if record is None:
+        return State.DAMAGED
+    return State.VALID if record.status == "ok" else State.FAILED
 
 
 def _superseded(shard: Shard, cell: Cell, orphans: Iterable[str]) -> Path | None:
@@ -95,9 +112,7 @@ def cell_states(plans: Iterable[Plan]) -> Iterator[CellState]:
         for cell in shard.cells:
             file = Path(shard.folder) / cell.file_name
             if cell.file_name in existing:
-                record = _record(file)
-                ok = record is not None and record.status == "ok"
-                yield CellState(shard, cell, State.VALID if ok else State.FAILED, file)
+                yield CellState(shard, cell, _state_of(file), file)
             else:
                 old = _superseded(shard, cell, left_behind)
                 yield CellState(shard, cell, State.NEW if old is None else State.STALE, old)
@@ -175,11 +190,11 @@ def missing_cells(plan: Plan) -> Iterator[MissingCells]:
 
 
 def drop_failed(plans: Iterable[Plan], really: bool = True) -> tuple[Path, ...]:
-    """Delete the cells that can be run here and whose status is not `ok`, with the reviews that show them; gives them."""
+    """Delete the failed and damaged cells that can be run here, with the reviews that show them; gives them."""
     dropped = []
     for plan in plans:
         for state in cell_states([plan]):
-            if state.state is State.FAILED and state.shard.runnable and state.file is not None:
+            if state.state in DROPPED and state.shard.runnable and state.file is not None:
                 dropped.append(state.file)
                 if really:
                     drop_reviews(plan, state.shard)
@@ -226,7 +241,7 @@ def _planners(active: Config) -> Iterator[Planner]:
         if planner.config in widened:
             continue
         widened.append(planner.config)
-        for engine in planners(planner):
+        for engine in planners(hashed(planner)):
             for name in present:
                 profile = load_hardware("auto") if name.startswith("local-") else load_hardware(name)
                 yield replace(engine, hardware=profile)
@@ -257,7 +272,7 @@ def orphans(active: Config) -> tuple[Path, ...]:
     """Cells, reviews and probes' outcomes that no configuration names.
 
     Left alone: other machines' unnamed profiles, what is there of models and drafts whose weights this machine does not know,
-    and what an unfinished shard keeps of its cells.
+    what an unfinished shard keeps of its cells, and what is behind a link.
     """
     cells, reviews, profiles = set[str](), set[str](), set[str]()
     unplanned = set[tuple[str, str, str]]()
@@ -275,9 +290,10 @@ def orphans(active: Config) -> tuple[Path, ...]:
         for seen in (plan, seen_from_elsewhere(plan)):
             reviews.update(plan_review(seen, shard).file for shard in seen.shards)
     probes = {str(probe_file(quirk)) for quirk in load_planner(active).registry.quirks if quirk.probe is not None}
-    found = [*PROBES.glob("*.json")] if PROBES.is_dir() else []
+    found = [*files_at(PROBES, 0, ".json")]
     for profile in sorted(profiles):
-        found += (path for path in Path(CELLS, profile).glob("*/*/*/*.json") if not path.parent.name.startswith("."))
-        found += Path(REVIEWS, profile).glob("*/*.csv")
+        cells_here = files_at(Path(CELLS, profile), 3, ".json")
+        found += (path for path in cells_here if not path.parent.name.startswith("."))
+        found += files_at(Path(REVIEWS, profile), 1, ".csv")
     named = cells | reviews | probes
     return tuple(sorted(path for path in found if str(path) not in named and _configuration_of(path) not in unplanned))

@@ -236,7 +236,9 @@ CHECK_PARAMETERS: Mapping[str, Mapping[str, Kind]] = MappingProxyType(
         "constraints": _FORM,
         "f1": {"value!": _text, "any_of": _texts, "least": _share},
         "em": {"value!": _text, "any_of": _texts},
-        "code": {"entry_point": _name, "tests!": _code, "setup": _code, "timeout_s": _above_zero},
+        "code": {
+            **{"entry_point": _name, "tests!": _code, "setup": _code, "timeout_s": _above_zero, "forbidden": _texts},
+        },
         "needle": {"value!": _texts},
         "ifeval": {"instruction!": _instruction, "kwargs": _mapping},
         "gsm8k": {"value!": _text},

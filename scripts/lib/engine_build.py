@@ -1,93 +1,64 @@
-"""The one build of llama.cpp: compiled from the pinned source package into a cache, used by both engines.
+"""The one build of llama.cpp that both engines use: what it was made from, and the proof that it is still that.
 
-The cache is keyed by the source's sha256 and the CPU: `-march=native` code of one CPU must not run on another. A build
-appears under its name only when it is complete, so a killed one is never used.
+A build stands in the cache with a record beside its binaries (engine_compile makes both); an environment has a file that
+points to it, one for each kind of CPU that runs in it. Whoever uses the build gets it from here, checked: it is the lock's,
+for this CPU, and every file of it is as it was compiled. So what a cell says of its engine is what ran.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
+import importlib.metadata
 import json
 import os
-import re
-import shutil
-import subprocess
 import sys
-import tarfile
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-from tqdm import tqdm
+from typing import Any
 
 from scripts.lib.engine_environment import LIBRARY_VARIABLE
 from scripts.lib.errors import BenchError
-from scripts.lib.provenance import ENGINE_LOCK, EngineIdentity, engine_identity
-from scripts.lib.records import write_atomic
+from scripts.lib.hashing import sha256_of
+from scripts.lib.provenance import ENGINE_LOCK, EngineIdentity, binary_identity, engine_identity
+from scripts.lib.records import digest, strict_json
 
-CACHE_VARIABLE = "EPYC_BENCH_CACHE"
-TARGETS = ("llama", "mtmd", "llama-server", "llama-bench")
+PACKAGE = "llama-cpp-python"
+RECORD = "build.json"
+POST_DEPLOY = Path("envs/infer.post-deploy.sh")
 CMAKE_ARGUMENTS = (
     *("-DCMAKE_BUILD_TYPE=Release", "-DBUILD_SHARED_LIBS=ON", "-DGGML_NATIVE=ON", "-DGGML_CCACHE=OFF"),
     *("-DLLAMA_CURL=OFF", "-DLLAMA_OPENSSL=OFF", "-DLLAMA_BUILD_TESTS=OFF", "-DLLAMA_BUILD_EXAMPLES=OFF"),
     *("-DLLAMA_BUILD_UI=OFF", "-DCMAKE_BUILD_RPATH=$ORIGIN", "-DCMAKE_BUILD_RPATH_USE_ORIGIN=ON"),
 )
-BINDINGS_CMAKE_ARGUMENTS = "-DLLAMA_BUILD=OFF -DLLAVA_BUILD=OFF"
-_STEP = re.compile(r"^\[(\d+)/(\d+)\]")
+_FEATURES_SHOWN = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """A finished build: the folder with its libraries and binaries, and what it was made from."""
+    """A finished build, and what it was made from. `files`: name -> sha256 of a file, target of a link."""
 
-    bin_dir: str
+    bin_dir: Path
+    version: str
     source_sha256: str
     cpu: str
     compiler: str
     cmake_arguments: tuple[str, ...]
+    files: Mapping[str, str]
 
-
-def cache_dir() -> Path:
-    """Where builds are kept: EPYC_BENCH_CACHE, else ~/.cache/epyc-inference-bench."""
-    return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "epyc-inference-bench")
-
-
-def _marker() -> Path:
-    return Path(sys.prefix) / "engine.json"
-
-
-def installed_build() -> Build:
-    """The build this environment uses. Raises BenchError where none was made yet."""
-    try:
-        raw = json.loads(_marker().read_text(encoding="utf-8"))
-        build = Build(**{**raw, "cmake_arguments": tuple(raw["cmake_arguments"])})
-    except (OSError, ValueError, TypeError, KeyError):
-        raise BenchError("llama.cpp is not built in this environment yet: run: make engine") from None
-    if not (Path(build.bin_dir) / "libllama.so").exists():
-        raise BenchError(f"{build.bin_dir}: the engine's libraries are gone (was the cache cleared?): run: make engine")
-    return build
-
-
-def activate() -> None:
-    """Make llama-cpp-python load the cached build's libraries. To be called before `llama_cpp` is imported."""
-    os.environ[LIBRARY_VARIABLE] = installed_build().bin_dir
-
-
-def server_binary() -> Path:
-    """The llama-server of the same build as the in-process engine."""
-    return Path(installed_build().bin_dir) / "llama-server"
-
-
-def bench_binary() -> Path:
-    """The llama-bench of the same build."""
-    return Path(installed_build().bin_dir) / "llama-bench"
+    def facts(self) -> dict[str, str]:
+        """What an environment's record says of the engine that ran."""
+        return {
+            "version": self.version,
+            "source_sha256": self.source_sha256,
+            "compiler": self.compiler,
+            "cmake_arguments": " ".join(self.cmake_arguments),
+            "binaries": digest(self.files),
+        }
 
 
 def cpu_features() -> str:
-    """CPU model and feature flags, as compiled-for: the part of /proc/cpuinfo that decides native code."""
+    """Feature flags and CPU model, the part of /proc/cpuinfo that decides native code: a line each."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     wanted = {
         line.split(":")[0].strip(): line for line in lines if line.startswith(("model name", "flags", "Features"))
@@ -95,134 +66,163 @@ def cpu_features() -> str:
     return "\n".join(wanted[key].split(":", 1)[1].strip() for key in sorted(wanted))
 
 
-def require_compilers() -> str:
-    """The C++ compiler's version line. Raises BenchError naming what to install."""
-    absent = [tool for tool in ("gcc", "g++") if shutil.which(tool) is None]
-    if absent:
-        raise BenchError(f"compiling llama.cpp needs {' and '.join(absent)}: apt install gcc g++ (or your system's)")
-    shown = subprocess.run(["g++", "--version"], capture_output=True, encoding="utf-8", errors="replace", check=True)
-    return shown.stdout.splitlines()[0]
+# --- the record beside a build ---------------------------------------------------------------------------------------
 
 
-def build_dir(identity: EngineIdentity, compiler: str) -> Path:
-    """The cache folder of this source on this CPU with this compiler."""
-    cpu = hashlib.sha256(f"{cpu_features()}\n{compiler}".encode()).hexdigest()[:12]
-    return cache_dir() / "llama.cpp" / f"{identity.source_sha256[:12]}-{cpu}"
+def files_of(bin_dir: Path) -> dict[str, str]:
+    """Name -> sha256 of every file of a build, for a link its target. Some 20 MB: a few hundredths of a second."""
+    found = {}
+    for file in sorted(bin_dir.iterdir()):
+        if file.is_symlink():
+            found[file.name] = f"-> {file.readlink()}"
+        elif file.is_file() and file.name != RECORD:
+            found[file.name] = sha256_of(file)
+    return found
 
 
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("waiting: another process is building the engine", flush=True)
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+def write_record(build: Build) -> None:
+    """Write it beside its binaries, without the folder: the build is moved to its place when it is complete."""
+    record = asdict(build)
+    del record["bin_dir"]
+    (build.bin_dir / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
-def fetch_source(identity: EngineIdentity) -> Path:
-    """The pinned source package, from the cache or through pip with its hash checked."""
-    folder = cache_dir() / "sources"
-    file = folder / f"llama_cpp_python-{identity.version}.tar.gz"
-    if file.is_file() and _sha256(file) == identity.source_sha256:
-        return file
-    folder.mkdir(parents=True, exist_ok=True)
-    print(f"fetching llama-cpp-python {identity.version} (source, 77 MB)", flush=True)
-    argv = [sys.executable, "-m", "pip", "download", "-qq", "--no-deps", "--no-binary", ":all:", "--no-build-isolation"]
-    _run([*argv, "--require-hashes", "-r", str(ENGINE_LOCK), "-d", str(folder)], "fetching the engine's source")
-    if not file.is_file() or _sha256(file) != identity.source_sha256:
-        raise BenchError(f"{file}: expected sha256 {identity.source_sha256}, found {_sha256(file)}")
-    return file
+def _read_json(file: Path) -> dict[str, Any]:
+    return strict_json(file.read_text(encoding="utf-8"), str(file))
 
 
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _read_record(bin_dir: Path) -> Build | None:
+    """None where it cannot be read, or is not of this form."""
+    try:
+        raw = _read_json(bin_dir / RECORD)
+        build = Build(bin_dir, **raw | {"cmake_arguments": tuple(raw["cmake_arguments"])})
+    except (OSError, ValueError, BenchError, TypeError, KeyError):
+        return None
+    texts = (build.version, build.source_sha256, build.cpu, build.compiler)
+    well_formed = isinstance(build.files, dict) and all(isinstance(text, str) for text in texts)
+    return build if well_formed else None
 
 
-def _environment() -> dict[str, str]:
-    # cmake and ninja come from the environment's own packages, whether it is activated or not.
-    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+def checked_build(bin_dir: Path, wanted: EngineIdentity) -> Build:
+    """The build in a folder, where it may be used as the wanted engine on this CPU. Raises BenchError with the reason."""
+    if not bin_dir.is_dir():
+        raise BenchError(f"{bin_dir}: the engine is not there any more (was the cache cleared?)")
+    build = _read_record(bin_dir)
+    if build is None:
+        raise BenchError(f"{bin_dir / RECORD}: no record of what the engine was made from")
+    if build.source_sha256 != wanted.source_sha256:
+        raise _not_the_locks(f"{bin_dir}: the engine here is", build.version, build.source_sha256, wanted)
+    if build.cpu != cpu_features():
+        raise BenchError(f"{bin_dir}: compiled for another CPU: {_cpu_difference(build.cpu, cpu_features())}")
+    if build.cmake_arguments != CMAKE_ARGUMENTS:
+        differ = sorted(set(build.cmake_arguments) ^ set(CMAKE_ARGUMENTS))
+        raise BenchError(f"{bin_dir}: compiled with other arguments than this checkout's: {' '.join(differ)}")
+    files = files_of(bin_dir)
+    changed = sorted(name for name in {*files, *build.files} if files.get(name) != build.files.get(name))
+    if changed:
+        raise BenchError(f"{bin_dir}: not as it was compiled: {', '.join(changed)} changed, gone or added")
+    return build
 
 
-def _run(argv: list[str], what: str, extra: dict[str, str] | None = None) -> None:
-    shown = subprocess.run(
-        argv, capture_output=True, encoding="utf-8", errors="replace", check=False, env=_environment() | (extra or {})
+def _not_the_locks(what: str, version: str, sha256: str, wanted: EngineIdentity) -> BenchError:
+    return BenchError(
+        f"{what} {PACKAGE} {version} (sha256 {sha256[:12]}), {ENGINE_LOCK} has {wanted.version} "
+        f"(sha256 {wanted.source_sha256[:12]})"
     )
-    if shown.returncode != 0:
-        tail = "\n".join((shown.stdout + shown.stderr).strip().splitlines()[-20:])
-        raise BenchError(f"{what} failed:\n{tail}")
 
 
-def _compile(work: Path, log: Path) -> None:
-    """Run ninja with a progress bar. Raises BenchError with the end of the log."""
-    jobs = str(len(os.sched_getaffinity(0)))
-    argv = ["cmake", "--build", str(work), "-j", jobs, "--target", *TARGETS]
-    with log.open("w", encoding="utf-8") as sink, tqdm(desc="compiling llama.cpp", unit="file", mininterval=2) as bar:
-        process = subprocess.Popen(
-            argv,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-            env=_environment(),
+def _cpu_difference(made_for: str, here: str) -> str:
+    (flags, _, model), (flags_here, _, model_here) = made_for.partition("\n"), here.partition("\n")
+    said = f"{model} (this one: {model_here})" if model != model_here else model
+    for word, differ in (
+        ("without", set(flags.split()) - set(flags_here.split())),
+        ("with", set(flags_here.split()) - set(flags.split())),
+    ):
+        if differ:
+            shown = ", ".join(sorted(differ)[:_FEATURES_SHOWN])
+            said += f"; this one is {word} {shown}" + (", …" if len(differ) > _FEATURES_SHOWN else "")
+    return said
+
+
+# --- the build of this environment -----------------------------------------------------------------------------------
+
+
+def pointer() -> Path:
+    """The file that names this environment's build for this CPU: nodes of two kinds may share one environment."""
+    return Path(sys.prefix) / f"engine-{hashlib.sha256(cpu_features().encode()).hexdigest()[:12]}.json"
+
+
+def bindings() -> tuple[str, str]:
+    """(version, sha256 of the source) of the llama-cpp-python that this environment has; empty where it has none."""
+    try:
+        package = importlib.metadata.distribution(PACKAGE)
+        # What pip notes of a package that was installed from a file: older ones as one text, newer ones also by kind.
+        archive = strict_json(package.read_text("direct_url.json") or "{}", "direct_url.json").get("archive_info", {})
+    except (importlib.metadata.PackageNotFoundError, BenchError):
+        return "", ""
+    return package.version, archive.get("hashes", {}).get("sha256") or archive.get("hash", "").removeprefix("sha256=")
+
+
+def _located_build(wanted: EngineIdentity) -> Build:
+    try:
+        bin_dir = Path(_read_json(pointer())["bin_dir"])
+    except (OSError, ValueError, BenchError, TypeError, KeyError):
+        raise BenchError("llama.cpp is not built in this environment for this CPU yet") from None
+    build = checked_build(bin_dir, wanted)
+    version, sha256 = bindings()
+    if sha256 != wanted.source_sha256:
+        raise _not_the_locks("the bindings installed here are", version or "(none)", sha256 or "unknown", wanted)
+    return build
+
+
+def _mend() -> str:
+    """The command that makes this environment's engine the lock's."""
+    if not (Path(sys.prefix) / "conda-meta").is_dir():
+        return "run on this machine: make engine"
+    if sha256_of(ENGINE_LOCK) not in POST_DEPLOY.read_text(encoding="utf-8"):
+        return (
+            f"put what `sha256sum {ENGINE_LOCK}` prints into {POST_DEPLOY}: snakemake --sdm conda then makes the "
+            "environment anew"
         )
-        assert process.stdout is not None
-        for line in process.stdout:
-            sink.write(line)
-            step = _STEP.match(line)
-            if step:
-                bar.total = int(step[2])
-                bar.update(int(step[1]) - bar.n)
-        if process.wait() != 0:
-            tail = "\n".join(log.read_text(encoding="utf-8").splitlines()[-20:])
-            raise BenchError(f"compiling llama.cpp failed (whole log: {log}):\n{tail}")
+    return f"run on this machine: {sys.executable} -m scripts.build_engine"
 
 
-def compile_engine(identity: EngineIdentity, compiler: str, target: Path) -> None:
-    """Compile into a folder beside `target` and rename it into place when it is complete."""
-    source = fetch_source(identity)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=target.parent) as name:
-        folder = Path(name)
-        with tarfile.open(source) as archive:
-            archive.extractall(folder, filter="data")
-        tree = next(folder.glob("llama_cpp_python-*")) / "vendor" / "llama.cpp"
-        work = folder / "build"
-        log = target.with_suffix(".log")
-        _run(["cmake", "-S", str(tree), "-B", str(work), "-G", "Ninja", *CMAKE_ARGUMENTS], "configuring llama.cpp")
-        _compile(work, log)
-        build = Build(str(target / "bin"), identity.source_sha256, cpu_features(), compiler, CMAKE_ARGUMENTS)
-        (work / "bin" / "build.json").write_text(json.dumps(asdict(build), indent=2) + "\n", encoding="utf-8")
-        staged = folder / "done"
-        staged.mkdir()
-        (work / "bin").rename(staged / "bin")
-        shutil.rmtree(target, ignore_errors=True)
-        staged.rename(target)
+def installed_build(wanted: EngineIdentity | None = None) -> Build:
+    """The build that this environment uses.
+
+    Raises BenchError, with the command that mends it, where it is not the wanted engine (None: what the lock has now), was
+    compiled for another CPU, or was changed since.
+    """
+    try:
+        return _located_build(wanted or engine_identity("embedded"))
+    except BenchError as error:
+        raise BenchError(f"{error}; {_mend()}") from error
 
 
-def _install_bindings(identity: EngineIdentity) -> None:
-    """Install llama-cpp-python without compiling llama.cpp again."""
-    stamp = Path(sys.prefix) / f"bindings-{identity.source_sha256[:12]}"
-    if stamp.exists():
-        return
-    print(f"installing llama-cpp-python {identity.version}", flush=True)
-    argv = [sys.executable, "-m", "pip", "install", "-qq", "--no-deps", "--no-build-isolation", "--force-reinstall"]
-    _run([*argv, str(fetch_source(identity))], "installing llama-cpp-python", {"CMAKE_ARGS": BINDINGS_CMAKE_ARGUMENTS})
-    stamp.touch()
+def activate() -> None:
+    """Make llama-cpp-python load the build's libraries. To be called before `llama_cpp` is imported."""
+    os.environ[LIBRARY_VARIABLE] = str(installed_build().bin_dir)
 
 
-def ensure_engine() -> Path:
-    """Build and install what is missing; gives the folder of the libraries and binaries. Cheap when all is there."""
-    identity, compiler = engine_identity("embedded"), require_compilers()
-    target = build_dir(identity, compiler)
-    with _locked(target.with_suffix(".lock")):
-        if not (target / "bin" / "build.json").is_file():
-            print("compiling llama.cpp for this CPU: once, about ten minutes on two cores", flush=True)
-            compile_engine(identity, compiler, target)
-        _install_bindings(identity)
-    build = Build(str(target / "bin"), identity.source_sha256, cpu_features(), compiler, CMAKE_ARGUMENTS)
-    write_atomic(_marker(), json.dumps(asdict(build), indent=2) + "\n")
-    return target / "bin"
+def server_binary() -> Path:
+    """The llama-server of the same build as the in-process engine."""
+    return installed_build().bin_dir / "llama-server"
+
+
+def bench_binary() -> Path:
+    """The llama-bench of the same build."""
+    return installed_build().bin_dir / "llama-bench"
+
+
+def engine_facts(planned: EngineIdentity) -> dict[str, str]:
+    """What is on disk of the planned engine, as an environment's record has it.
+
+    Raises BenchError where that is another engine than the one the cells were planned with: a job may have waited for hours.
+    """
+    if planned.binary is None:
+        return installed_build(planned).facts()
+    if binary_identity(planned.name, planned.binary) != planned:
+        raise BenchError(
+            f"{planned.binary}: changed since this job was planned: run it again, its cells get other names"
+        )
+    return {}

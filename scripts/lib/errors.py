@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -33,13 +34,14 @@ MOST_PROBLEMS_SHOWN = 200
 
 
 class InputErrors(BenchError):
-    """Every problem found in an input, collected before anything is used."""
+    """Every problem found in an input, collected before anything is used; `advice` stands behind them."""
 
-    def __init__(self, problems: Iterable[Problem]):
+    def __init__(self, problems: Iterable[Problem], advice: str = ""):
         self.problems = tuple(problems)
         lines = [str(problem) for problem in self.problems[:MOST_PROBLEMS_SHOWN]]
         more = len(self.problems) - len(lines)
-        super().__init__("\n".join([*lines, *([f"… and {more} more problems"] if more else [])]))
+        tail = [f"… and {more} more problems"] if more else []
+        super().__init__("\n".join([*lines, *tail, *([advice] if advice else [])]))
 
 
 def suggest(word: object, known: Iterable[str]) -> str:
@@ -52,6 +54,14 @@ def suggest(word: object, known: Iterable[str]) -> str:
         return ""
     shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
     return f"; known: {shown}"
+
+
+def tell_left_out(problems: Iterable[Problem]) -> int:
+    """Name on stderr what was left out since it cannot be read or believed. Gives the exit code: 1 for any, else 0."""
+    told = dict.fromkeys(problems)
+    for problem in told:
+        print(f"left out: {printable(str(problem), keep=TERMINAL_KEEPS)}", file=sys.stderr)
+    return 1 if told else 0
 
 
 def shown(value: object) -> str:
@@ -74,8 +84,14 @@ def print_anything() -> None:
 
 
 def run_cli(main: Callable[[], int | None]) -> NoReturn:
-    """Run an entry point: BenchError and OSError become one message and exit code 1, Ctrl-C becomes 130."""
+    """Run an entry point: BenchError and OSError become one message and exit code 1, Ctrl-C becomes 130.
+
+    Before and after `main`, while modules are loaded and when the process ends, Ctrl-C ends it without a word.
+    """
     print_anything()
+    heeded = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+    if heeded:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         code = main() or 0
         sys.stdout.flush()
@@ -88,6 +104,9 @@ def run_cli(main: Callable[[], int | None]) -> NoReturn:
     except OSError as error:
         fail(f"{error.filename or 'input/output'}: {error.strerror or error}")
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         print("interrupted", file=sys.stderr)
         code = 130
+    if heeded:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     raise SystemExit(code)

@@ -7,7 +7,6 @@ Snakemake deletes the declared outputs of a job that fails; the next start links
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -34,8 +33,19 @@ from scripts.lib.pinning import (
 )
 from scripts.lib.plan import Cell, Shard
 from scripts.lib.plan_files import existing_files, partial_folder, partial_name
-from scripts.lib.records import CellRecord, Measurement, link_into_place, now_utc, read_cell, write_atomic
+from scripts.lib.records import (
+    CellRecord,
+    Damaged,
+    Measurement,
+    link_into_place,
+    now_utc,
+    parse_cell,
+    read_stored,
+    write_atomic,
+)
+from scripts.lib.tree import RESULTS, drop, drop_folder
 from scripts.lib.weights import split_files
+from scripts.lib.weights_guard import WeightsGuard
 
 # Of a small model: how often it is warmed up again, at most, until its threads have run long enough to be judged.
 MOST_WARM_UPS = 100
@@ -58,6 +68,7 @@ class Job:
     run_id: str
     describe_environment: Callable[[Loaded], str]
     recorder: Recorder
+    guard: WeightsGuard
 
 
 def _partial(job: Job) -> Path:
@@ -72,6 +83,15 @@ def _partial_file(job: Job, cell: Cell) -> Path:
     return _partial(job) / partial_name(cell.file_name)
 
 
+def _is_of(leftover: Path, cell: Cell) -> bool:
+    """True where a file that a run left behind is this cell, as it was written."""
+    try:
+        record = parse_cell(read_stored(leftover), str(leftover))
+    except Damaged:
+        return False
+    return (record.cell, record.digest) == (cell.id, cell.digest)
+
+
 def restore(job: Job) -> int:
     """Link back the finished cells of a run that was cut off; gives their number. Damaged leftovers are dropped."""
     restored = 0
@@ -79,10 +99,8 @@ def restore(job: Job) -> int:
         leftover = _partial_file(job, cell)
         if not leftover.is_file():
             continue
-        try:
-            read_cell(leftover)
-        except BenchError:
-            leftover.unlink()
+        if not _is_of(leftover, cell):
+            drop(leftover, job.root / RESULTS)
             continue
         link_into_place(leftover, _target(job, cell))
         restored += 1
@@ -129,9 +147,13 @@ def load_settings(shard: Shard, check: bool = True) -> LoadSettings:
 def request_of(cell: Cell, timeout_s: float) -> Request:
     """The request that a cell's spec describes."""
     prompt, sampling = cell.spec["prompt"], cell.spec["sampling"]
+    user, system = cell.question.prompt_text(), prompt["system"]
+    if prompt.get("system_merged"):
+        # As llama-server does for a template without a system role; so both engines are sent the same messages.
+        user, system = f"{system}\n{user}", ""
     return Request(
-        user=cell.question.prompt_text(),
-        system=prompt["system"],
+        user=user,
+        system=system,
         thinking=prompt["thinking"],
         temperature=sampling["temperature"],
         top_p=sampling["top_p"],
@@ -231,6 +253,7 @@ class _Running:
         self._begin()
 
     def _begin(self) -> None:
+        self._job.guard.check()
         self._start = _start(self._job, self._engine)
         self._environment = self._job.describe_environment(self._start.loaded)
 
@@ -288,13 +311,16 @@ class _Running:
 def run(job: Job, engine: Engine, cells: Sequence[Cell], bar: bool = True) -> int:
     """Run `cells` and store each. Gives the number whose status is not `ok`.
 
-    Raises KeyboardInterrupt when it was asked to stop: after the cell in flight, or at once when asked twice.
+    Raises KeyboardInterrupt when it was asked to stop: after the cell in flight, or at once when asked twice. Raises BenchError
+    where weights are not the planned ones (any more); the cell that this may be true of is not stored.
     """
     running = _Running(job, engine)
     failed = 0
     with StopRequest() as stop:
         for cell in _progress(job.shard.name, cells, bar):
             record = running.record(cell)
+            # Also a failed cell: what failed may be another file than the planned one.
+            job.guard.check()
             failed += record.status != "ok"
             store(job, cell, record)
             if stop.asked:
@@ -307,7 +333,7 @@ def run(job: Job, engine: Engine, cells: Sequence[Cell], bar: bool = True) -> in
 
 def finish(job: Job) -> None:
     """The shard is complete: its .partial folder has no more use."""
-    shutil.rmtree(_partial(job), ignore_errors=True)
+    drop_folder(_partial(job), job.root / RESULTS)
 
 
 def _progress(name: str, cells: Sequence[Cell], bar: bool) -> Iterable[Cell]:

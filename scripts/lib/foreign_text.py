@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 # What a message of several lines needs; anything else that is not printable could drive a terminal.
@@ -17,6 +18,22 @@ _FORMULA_STARTS = tuple("=+-@＝＋－＠")
 _ESCAPED_IN_HTML = re.compile(
     "[<>&\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff]"
 )
+
+
+def valid_text(text: str) -> str:
+    """Text that can be written as UTF-8: two halves of a surrogate pair become their character, a lone half is replaced."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def valid_texts(value: Any) -> Any:
+    """A value of JSON with valid texts only, keys too. JSON's own escapes can bring half a surrogate pair into any."""
+    if isinstance(value, str):
+        return valid_text(value)
+    if isinstance(value, list):
+        return [valid_texts(item) for item in value]
+    if isinstance(value, dict):
+        return {valid_texts(key): valid_texts(item) for key, item in value.items()}
+    return value
 
 
 def printable(value: object, keep: str = "") -> str:

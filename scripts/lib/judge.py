@@ -15,6 +15,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from scripts.lib.foreign_text import valid_text, valid_texts
 from scripts.lib.prompt_types import Question
 from scripts.lib.records import digest
 from scripts.lib.rubric import CriterionScore, QuestionScore
@@ -136,6 +137,9 @@ def user_prompt(shown: Material, verdict_digest: str) -> str:
 class Malformed(Exception):
     """The judge's reply is not of the form that was asked for, in a few words."""
 
+    def __init__(self, why: str):
+        super().__init__(valid_text(why))
+
 
 def _plain(text: str) -> str:
     return " ".join(text.split()).casefold()
@@ -152,8 +156,8 @@ def _criterion(item: dict[str, Any], criterion: tuple[str, int], answer: str) ->
 def score_reply(shown: Material, content: str) -> QuestionScore:
     """The score of a judge's reply. Raises Malformed where it is not of the schema, or not about these criteria."""
     try:
-        reply = parse_json(content)
-    except ValueError as error:
+        reply = valid_texts(parse_json(content))
+    except (ValueError, RecursionError) as error:
         raise Malformed(f"not JSON: {str(error)[:120]}") from None
     problem = first_problem(_VALIDATOR, reply)
     if problem is not None:

@@ -1,42 +1,41 @@
-"""One timed shard at a time on a machine, gone when its parent is gone, and ended by Ctrl-C between two cells."""
+"""One timed shard at a time on a machine, ended by Ctrl-C between two cells."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
+import errno
 import fcntl
 import os
 import signal
 import stat
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
+from queue import SimpleQueue
+from types import FrameType
 from typing import Any, Self
 
 from scripts.lib.errors import BenchError
 
-PR_SET_PDEATHSIG = 1
+# A shell's exit code for a command that Ctrl-C has ended.
+INTERRUPTED_EXIT = 130
+# The Ctrl-C at which a job stops at once; one more ends whatever is left.
+STOPS_AT_ONCE = 2
 LOCK_VARIABLE = "EPYC_BENCH_LOCK"
+NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 CHECKOUT_LOCK = Path(".snakemake/run.lock")
 # One file whatever TMPDIR says, in the folder that every user of every Linux may write to (/run/lock is not, on some).
 LOCK_FILE = Path("/tmp/epyc-inference-bench.lock")
 
 
-def die_with_parent() -> None:
-    """Ask the kernel to kill this process when the one that started it dies (kill -9 of the scheduler included)."""
-    parent = os.getppid()
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
-        raise BenchError(f"prctl(PR_SET_PDEATHSIG) failed: {os.strerror(ctypes.get_errno())}")
-    if os.getppid() != parent:
-        raise BenchError("the process that started this one is already gone")
-
-
 class StopRequest:
     """Ctrl-C or SIGTERM while cells are run: the first asks to stop after the cell in flight, the second stops at once.
 
-    A signal that the process was started to ignore (nohup, a shell's background job) stays ignored.
+    Whatever the second has to wait for, a third ends the process. A signal that the process was started to ignore (nohup, a
+    shell's background job) stays ignored.
     """
 
     def __init__(self) -> None:
@@ -55,9 +54,83 @@ class StopRequest:
 
     def _take(self, number: int, frame: object) -> None:
         if self.asked:
+            for heeded in self._before:
+                signal.signal(heeded, signal.SIG_DFL)
             raise KeyboardInterrupt
         self.asked = True
         print("\nstopping after the cell in flight; once more stops at once", file=sys.stderr, flush=True)
+
+
+Handler = Callable[[int, FrameType | None], object]
+
+
+def _end_at_once(number: int, frame: FrameType | None) -> None:
+    os.write(2, b"interrupted\n")  # a print may be what was interrupted, and cannot be begun twice
+    os._exit(INTERRUPTED_EXIT)
+
+
+def end_at_interrupt() -> None:
+    """While Snakemake plans nothing runs yet: Ctrl-C ends it at once, without a traceback."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _end_at_once)
+
+
+def _in_thread(handler: Handler) -> Handler:
+    """The same handler, called in a thread of its own.
+
+    Python calls a handler in the main thread, wherever that is. Snakemake's own then waits for a lock that the main thread
+    itself may hold, while a job is finished or chosen: for ever. Another thread waits until it is free.
+    """
+    # Its `put` may be interrupted by itself: nothing here waits.
+    arrived: SimpleQueue[tuple[int, FrameType | None]] = SimpleQueue()
+
+    def serve() -> None:
+        while True:
+            handler(*arrived.get())
+
+    threading.Thread(target=serve, name="signals", daemon=True).start()
+    return lambda number, frame: arrived.put((number, frame))
+
+
+def stop_gently(is_local: bool) -> None:
+    """How Snakemake heeds signals while jobs run; called when it has put its own handler of SIGTERM into place.
+
+    That handler lets it end after the running jobs, and is called so that it cannot wait for itself. In a local run Ctrl-C
+    does the same: the terminal sends it to the jobs, too, so the second one is theirs alone; the third ends Snakemake at once.
+    On a cluster it is Snakemake's, which then cancels the jobs.
+    """
+    own = signal.getsignal(signal.SIGTERM)
+    if not callable(own):
+        return
+    gently, interrupts = _in_thread(own), count(1)
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        seen = next(interrupts)
+        if seen == 1:
+            gently(number, frame)
+        elif seen > STOPS_AT_ONCE:
+            _end_at_once(number, frame)
+
+    signal.signal(signal.SIGTERM, gently)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, interrupt if is_local else signal.default_int_handler)
+
+
+def flock(handle: int, path: Path, wait: bool = True) -> None:
+    """Lock an open file until it is closed. Raises BlockingIOError where it is locked and this is not to wait.
+
+    Raises BenchError where its file system has no locks: nothing else is as safe, a file that means "locked" outlives its
+    process.
+    """
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        raise BenchError(
+            f"lock {path}: its file system has no locks ({error.strerror}): put the checkout on another one (a network file "
+            f"system may need its lock service, or the mount option for local locks); the machine's lock: {LOCK_VARIABLE}"
+        ) from error
 
 
 def lock_file() -> Path:
@@ -143,7 +216,7 @@ def _acquire(handle: int, path: Path) -> None:
     told = 0.0
     while True:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            flock(handle, path, wait=False)
             return
         except BlockingIOError:
             if time.monotonic() - told > 60:
@@ -158,7 +231,7 @@ def locked(path: Path) -> Iterator[None]:
     """Hold a lock file for a moment: between jobs on several machines that share a file system, too."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        flock(handle.fileno(), path)
         yield
 
 
@@ -170,7 +243,7 @@ def hold(path: Path, held: Callable[[str], Exception]) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        flock(handle, path, wait=False)
     except BlockingIOError:
         holder = os.pread(handle, 100, 0).decode("utf-8", "replace").strip()
         os.close(handle)

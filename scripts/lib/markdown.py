@@ -101,8 +101,12 @@ def table(rows: Iterable[Sequence[object]], headers: Sequence[str]) -> str:
 
     Columns are not padded: one long cell would change every line, and double the page.
     """
-    made = tabulate(found, headers, tablefmt="pipe", disable_numparse=True) if (found := list(rows)) else ""
-    return re.sub(r"-{3,}", "---", re.sub(r" {2,}", " ", made))
+    found = list(rows)
+    if not found:
+        return ""
+    lines = re.sub(r" {2,}", " ", tabulate(found, headers, tablefmt="pipe", disable_numparse=True)).split("\n")
+    lines[1] = re.sub(r"-{3,}", "---", lines[1])
+    return "\n".join(lines)
 
 
 def limited(rows: Sequence[Sequence[object]], headers: Sequence[str], most: int, rest: str) -> str:

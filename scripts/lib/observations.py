@@ -5,7 +5,6 @@ An observation is a cell's evidence in the few values that comparing needs. Noth
 
 from __future__ import annotations
 
-import json
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,11 +12,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.errors import BenchError, suggest
+from scripts.lib.errors import BenchError, Problem, suggest
 from scripts.lib.plan import CELLS
-from scripts.lib.provenance import ENVIRONMENTS
-from scripts.lib.records import CellId, CellRecord, Measurement, parse_cell, read_cell
-from scripts.lib.run_record import RUNS, read_rows
+from scripts.lib.provenance import ENVIRONMENTS, environment_record, stored_environment
+from scripts.lib.records import (
+    CellId,
+    CellRecord,
+    Damaged,
+    Measurement,
+    believed,
+    implausible,
+    parse_named_cell,
+    read_cell,
+    stored_text,
+)
+from scripts.lib.run_record import OUTPUT, RUNS, read_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +60,15 @@ class Observation:
 
 @dataclass(frozen=True)
 class Observations:
-    """A named set of observations, with the environment records that it refers to, as far as they are there."""
+    """A named set of observations, with the environment records that it refers to, as far as they are there.
+
+    `damaged`: stored records that are not what was written, and are left out.
+    """
 
     name: str
     items: tuple[Observation, ...]
     environments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    damaged: tuple[Problem, ...] = ()
 
 
 def of_record(record: CellRecord) -> Observation:
@@ -90,9 +103,10 @@ def results_root(folder: Path) -> Path:
     raise BenchError(f"{folder}: expected a results tree (cells/, or {inner}/cells/ below it), found none")
 
 
-def read_environments(folder: Path) -> dict[str, Mapping[str, Any]]:
+def read_environments(folder: Path, damaged: list[Problem]) -> dict[str, Mapping[str, Any]]:
     """The environment records of a results tree, by digest."""
-    return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.json"))}
+    files = sorted(folder.glob("*.json"))
+    return dict(believed(files, lambda file: (file.stem, stored_environment(file.stem, folder)), damaged))
 
 
 def from_tree(name: str, root: Path, hardware: str = "*") -> Observations:
@@ -100,8 +114,9 @@ def from_tree(name: str, root: Path, hardware: str = "*") -> Observations:
     files = (
         file for file in sorted(root.glob(f"cells/{hardware}/*/*/*/*.json")) if _is_cell(str(file.relative_to(root)))
     )
-    items = tuple(of_record(read_cell(file)) for file in files)
-    return Observations(name, items, read_environments(root / "environments"))
+    damaged: list[Problem] = []
+    items = tuple(believed(files, lambda file: of_record(read_cell(file)), damaged))
+    return Observations(name, items, read_environments(root / "environments", damaged), tuple(damaged))
 
 
 def _git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
@@ -126,16 +141,20 @@ def from_git(name: str, commit: str) -> Observations:
         raise BenchError(f"{name}: this revision has no cells ({CELLS})")
     items: list[Observation] = []
     environments: dict[str, Mapping[str, Any]] = {}
-    for path, text in _archived(commit, listed):
-        if path.startswith(f"{ENVIRONMENTS}/"):
-            environments[Path(path).stem] = json.loads(text)
-        elif _is_cell(path):
-            items.append(of_record(parse_cell(text, f"{name}:{path}")))
-    return Observations(name, tuple(items), environments)
+    damaged: list[Problem] = []
+    for path, content in _archived(commit, listed):
+        try:
+            if path.startswith(f"{ENVIRONMENTS}/"):
+                environments[Path(path).stem] = environment_record(stored_text(content, path), path)
+            elif _is_cell(path):
+                items.append(of_record(parse_named_cell(stored_text(content, path), Path(path))))
+        except Damaged as damage:
+            damaged.append(replace(damage.problem, file=f"{name}:{path}"))
+    return Observations(name, tuple(items), environments, tuple(damaged))
 
 
-def _archived(commit: str, folders: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """(path, text) of each file of a commit below the folders."""
+def _archived(commit: str, folders: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """(path, content) of each file of a commit below the folders."""
     argv = ["git", "archive", "--format=tar", commit, *folders]
     with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -143,11 +162,23 @@ def _archived(commit: str, folders: Sequence[str]) -> Iterator[tuple[str, str]]:
             for member in tar:
                 stream = tar.extractfile(member) if member.isfile() else None
                 if stream is not None:
-                    yield member.name, stream.read().decode("utf-8")
+                    yield member.name, stream.read()
 
 
 def _of_row(row: Mapping[str, Any], run_id: str) -> Observation:
-    """A line of a run's output.jsonl. It holds no token ids; `of_run` adds the spec where a cell file has it."""
+    """A line of a run's output.jsonl. Raises Damaged for one that is no such row."""
+    try:
+        found = _observed(row, run_id)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise Damaged(f"{RUNS}/{run_id}/{OUTPUT}", f"not a run's row ({error!r})") from error
+    wrong = implausible(found.measurement) if found.measurement is not None else ""
+    if wrong:
+        raise Damaged(f"{RUNS}/{run_id}/{OUTPUT}", wrong)
+    return found
+
+
+def _observed(row: Mapping[str, Any], run_id: str) -> Observation:
+    """It holds no token ids; `from_run` adds the spec where a cell file has it."""
     cell = CellId(row["hardware"], row["model"], row["mode"], row["suite"], row["question_id"], row["repeat"])
     engine = row.get("engine") or {}
     measured = None
@@ -185,8 +216,8 @@ def _with_spec(item: Observation, results: Path) -> Observation:
     c = item.cell
     file = results / "cells" / c.hardware / c.model / c.mode / c.suite / f"{c.question}.{item.digest}.json"
     try:
-        spec = json.loads(file.read_text(encoding="utf-8"))["spec"]
-    except (OSError, ValueError, KeyError):
+        spec = read_cell(file).spec
+    except (FileNotFoundError, Damaged):
         return item
     return replace(item, spec=spec, engine=item.engine or spec["engine"]["name"])
 
@@ -199,12 +230,11 @@ def run_ids(results: Path) -> tuple[str, ...]:
 def from_run(run_id: str, results: Path) -> Observations:
     """What one run measured, out of its record."""
     folder = results / RUNS.name / run_id
-    try:
-        rows = [_of_row(row, run_id) for row in read_rows(folder)]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise BenchError(f"{folder}/output.jsonl: not a run's record ({error!r})") from error
-    items = tuple(_with_spec(item, results) for item in rows)
-    return Observations(run_id, items, read_environments(results / "environments"))
+    found = read_rows(folder)
+    damaged = list(found.damaged)
+    items = tuple(believed(found.rows, lambda row: _of_row(row, run_id), damaged))
+    items = tuple(_with_spec(item, results) for item in items)
+    return Observations(run_id, items, read_environments(results / "environments", damaged), tuple(damaged))
 
 
 def latest(items: Iterable[Observation]) -> tuple[Observation, ...]:
@@ -242,7 +272,7 @@ def resolve(name: str, root: Path) -> Observations:
     asked = {kind: rest} if rest and kind in readers else dict.fromkeys(readers, name)
     for kind, wanted in asked.items():
         found = readers[kind](wanted)
-        if found is not None and found.items:
+        if found is not None and (found.items or found.damaged):
             return replace(found, name=name)
     raise BenchError(
         f"'{name}' is no run, hardware profile, folder with results, engine version or git revision{_known(name, root)}"

@@ -27,6 +27,7 @@ from scripts.lib.cell_spec import (
 from scripts.lib.config import Config, matches
 from scripts.lib.errors import BenchError, InputErrors, Problem, suggest
 from scripts.lib.hardware import Hardware
+from scripts.lib.judge_config import LOCAL
 from scripts.lib.modes import RECURRENT, RECURRENT_REASON, Exclusion, Mode, expand_modes, is_speculative_name
 from scripts.lib.prompt_lengths import TEMPLATE_TOKENS, Lengths, prompt_tokens
 from scripts.lib.prompt_loader import Question, Suite, is_role_suite, suites_for_roles
@@ -154,6 +155,7 @@ def sample_questions(questions: tuple[T, ...], count: int, seed: int) -> tuple[T
 class Planner:
     """The inputs of planning, and the pure functions over them. `lengths`: prompts' tokens as far as they were counted.
 
+    `weights`: of every entry; hashed are those that the configuration needs (`plan_files.hashed`).
     `scorers`: who scores the answers, the leading one first. `faults`: what could not be read and is left out, file by file.
     `faulty_suites`: the suites that are left out, or have questions left out, for such a fault.
     """
@@ -234,7 +236,11 @@ class Planner:
                 "stop": list(question.stop),
             }
             for repeat in range(self.config.repeats):
-                spec = common | {"prompt": prompt_spec(question, model), "sampling": sampling, "repeat": repeat}
+                spec = common | {
+                    "prompt": prompt_spec(question, model, weights),
+                    "sampling": sampling,
+                    "repeat": repeat,
+                }
                 cell_id = CellId(self.hardware.name, model.key, mode.name, question.suite, question.id, repeat)
                 certifies = not mode.speculative and (question.suite, question.id) in names
                 yield Cell(cell_id, question, spec, digest(spec), certifies)
@@ -325,6 +331,29 @@ def _check_recurrent(config: Config, registry: Registry) -> Iterator[Problem]:
             yield Problem("config", "decoding.modes", f"'{mode}' is asked of {key}: {RECURRENT_REASON}; {advice}")
 
 
+def _lacks_weights(model: Model, weights: Weights) -> str:
+    """Why nothing is known of a model's weights (empty: their facts are)."""
+    if weights.facts is not None:
+        return ""
+    if weights.unreadable:
+        return f"weights cannot be read: {weights.unreadable}"
+    make = f"; make them: snakemake -j1 weights_{model.key}" if model.source is not None else ""
+    return f"weights are not on this machine: {model.path}{make}"
+
+
+def needed_weights(registry: Registry, config: Config) -> tuple[str, ...]:
+    """Keys of the entries whose weights are in a plan's specs: the selected models', their drafts', the local judge's."""
+    needed: list[str] = []
+    for model in registry.models.values():
+        if not _not_selected(model, config):
+            modes = [m for m in expand_modes(model, registry.models).modes if matches(m.name, config.decoding.modes)]
+            needed += [model.key] if modes else []
+            needed += [mode.draft for mode in modes if mode.draft is not None]
+    if LOCAL in config.judge.scorers and config.judge.local.model in registry.models:
+        needed.append(config.judge.local.model)
+    return tuple(dict.fromkeys(needed))
+
+
 def make_plan(planner: Planner) -> Plan:
     """Expand the whole plan. Raises InputErrors where the configuration names a model or suite that is not there."""
     registry, config = planner.registry, planner.config
@@ -348,9 +377,9 @@ def make_plan(planner: Planner) -> Plan:
             continue
         expansion = expand_modes(model, registry.models)
         left_out += [LeftOut(model.key, item.mode, item.reason) for item in expansion.excluded]
-        if expansion.modes and planner.weights[model.key].facts is None:
-            make = f"; make them: snakemake -j1 weights_{model.key}" if model.source is not None else ""
-            left_out.append(LeftOut(model.key, "*", f"weights are not on this machine: {model.path}{make}"))
+        reason = _lacks_weights(model, planner.weights[model.key]) if expansion.modes else ""
+        if reason:
+            left_out.append(LeftOut(model.key, "*", reason))
             continue
         if expansion.modes:
             left_out += [LeftOut(model.key, mode, reason) for mode, reason in _left_out_questions(planner, model)]

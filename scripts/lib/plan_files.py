@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,33 +12,93 @@ from scripts.lib.config import Config, matches
 from scripts.lib.errors import BenchError, Problem, suggest
 from scripts.lib.hardware import load_hardware
 from scripts.lib.judge_config import LOCAL, JudgeConfig
-from scripts.lib.plan import Cell, Plan, Planner, Shard, make_plan
-from scripts.lib.prompt_lengths import read_lengths
+from scripts.lib.plan import Cell, Plan, Planner, Shard, make_plan, needed_weights
+from scripts.lib.prompt_lengths import lengths_for_planning
 from scripts.lib.prompt_loader import read_suites, suite_names, without_lost_images
 from scripts.lib.provenance import EngineIdentity, binary_identity, engine_identity
 from scripts.lib.registry_loader import Model, Registry, load_registry
 from scripts.lib.role_table import check_suites
 from scripts.lib.scorers import scorers_of
-from scripts.lib.weights import WeightsFacts, WeightsLock, facts
+from scripts.lib.tree import drop
+from scripts.lib.weights import WeightsFacts, WeightsLock, WeightsReader, facts
 
 LOCK_FILE = Path("orchestration/weights.lock.json")
 PARTIAL = ".partial-"
 
 
-def locate_weights(registry: Registry, model: Model, lock: WeightsLock) -> Weights:
-    """Find a model's weights: the file's own facts where it is, else the lock's."""
-    path, projector_path = registry.weights_path(model), registry.projector_path(model)
+Read = Callable[[Path], WeightsFacts]
+
+
+def locate_weights(registry: Registry, model: Model, lock: WeightsLock, read: Read) -> Weights:
+    """Find a model's weights: the file's own facts, by `read`, where it is, else the lock's."""
+    path, projector = registry.weights_path(model), registry.projector_path(model)
     if path is None:
         return Weights(None, None, False, False)
-    projector = _found(projector_path, model.mmproj_path or "", lock, False) if projector_path is not None else None
-    return replace(_found(path, model.path, lock, model.source is not None), projector=projector)
+    found = _found(path, lock.get(model.path), model.source is not None, read)
+    if projector is None:
+        return found
+    return _with_projector(found, _found(projector, lock.get(model.mmproj_path or ""), False, read))
 
 
-def _found(path: Path, name: str, lock: WeightsLock, fetchable: bool) -> Weights:
-    """A file's own facts where it is, else those that the lock has under its name in the registry."""
-    if path.is_file():
-        return Weights(facts(path), path, True, fetchable)
-    return Weights(lock.get(name), path, False, fetchable)
+def _found(path: Path, known: WeightsFacts | None, fetchable: bool, read: Read) -> Weights:
+    try:
+        if path.is_file():
+            return Weights(read(path), path, True, fetchable)
+    except BenchError as error:
+        return Weights(known, path, False, False, unreadable=str(error))
+    except OSError as error:
+        return Weights(known, path, False, False, unreadable=f"{error.filename or path}: {error.strerror or error}")
+    return Weights(known, path, False, fetchable)
+
+
+def _with_projector(weights: Weights, projector: Weights) -> Weights:
+    """With a projector that cannot be read nothing is measured: without one, a question has another spec."""
+    if not projector.unreadable:
+        return replace(weights, projector=projector)
+    unreadable = weights.unreadable or projector.unreadable
+    return replace(weights, present=False, fetchable=False, projector=projector, unreadable=unreadable)
+
+
+def hashed(planner: Planner, lock_file: Path = LOCK_FILE) -> Planner:
+    """The planner with the fingerprints that its configuration needs, and no others: a file of 100 GB takes a minute.
+
+    What it needs and cannot read becomes a fault.
+    """
+    registry, weights = planner.registry, dict(planner.weights)
+    needed = needed_weights(registry, planner.config)
+    todo = {key: paths for key in needed if (paths := _unhashed(weights[key]))}
+    if todo:
+        lock, reader = _read_lock(lock_file)[0], WeightsReader()
+        reader.hash_ahead(path for paths in todo.values() for path in paths)
+        weights |= {key: _hashed(registry.models[key], weights[key], lock, reader.facts) for key in todo}
+    unreadable = {key: weights[key].unreadable for key in needed if weights[key].unreadable}
+    faults = [Problem(str(registry.path), f"roles.{key}.model", reason) for key, reason in unreadable.items()]
+    return replace(planner, weights=weights, faults=tuple(dict.fromkeys((*planner.faults, *faults))))
+
+
+def _unhashed(weights: Weights) -> list[Path]:
+    """The files, its projector's too, of which only the header was read."""
+    parts = [part for part in (weights, weights.projector) if part is not None and part.facts is not None]
+    return [part.path for part in parts if part.path is not None and part.facts and not part.facts.fingerprint]
+
+
+def _hashed(model: Model, weights: Weights, lock: WeightsLock, read: Read) -> Weights:
+    """The same weights, by `read` those of which only the header was read."""
+    todo, projector = _unhashed(weights), weights.projector
+    if weights.path in todo:
+        weights = replace(_found(weights.path, lock.get(model.path), weights.fetchable, read), projector=projector)
+    if projector is not None and projector.path in todo:
+        projector = _found(projector.path, lock.get(model.mmproj_path or ""), False, read)
+    return weights if projector is None else _with_projector(weights, projector)
+
+
+def _read_lock(file: Path) -> tuple[WeightsLock, tuple[Problem, ...]]:
+    """The lock as far as it can be believed, and why the rest cannot."""
+    try:
+        lock = WeightsLock.load(file)
+        return lock, lock.problems
+    except BenchError as error:
+        return WeightsLock(file, {}), (Problem("", "", str(error)),)
 
 
 def registry_of(config: Config) -> Registry:
@@ -54,24 +114,25 @@ def load_planner(
     found = without_lost_images(read_suites(config.prompts))
     check_suites({*found.sound, *found.faults})
     profile = load_hardware(hardware or config.hardware)
-    lock = WeightsLock.load(lock_file)
-    weights = {model.key: locate_weights(registry, model, lock) for model in registry.models.values()}
+    (lock, faults), read = _read_lock(lock_file), WeightsReader().header_facts
+    weights = {model.key: locate_weights(registry, model, lock, read) for model in registry.models.values()}
     if assume_present:
         weights = {key: _assumed(registry.models[key], entry) for key, entry in weights.items()}
     engine = engine_of(config, registry, config.engines[0])
-    scorers = scorers_of(config.judge, judge_weights(config.judge, weights))
-    return Planner(
+    lengths, unread = lengths_for_planning()
+    planner = Planner(
         registry,
         found.sound,
         config,
         profile,
         weights,
         engine,
-        read_lengths(),
-        scorers,
-        faults=_asked_for(found.faults, config),
+        lengths,
+        faults=(*faults, *unread, *_asked_for(found.faults, config)),
         faulty_suites=frozenset(found.faults),
     )
+    planner = hashed(planner, lock_file)
+    return replace(planner, scorers=scorers_of(config.judge, judge_weights(config.judge, planner.weights)))
 
 
 def _asked_for(faults: Mapping[str, tuple[Problem, ...]], config: Config) -> tuple[Problem, ...]:
@@ -87,7 +148,10 @@ def judge_weights(judge: JudgeConfig, weights: Mapping[str, Weights]) -> str:
     if LOCAL not in judge.scorers or judge.local.url is not None:
         return "by url"
     path = Path(judge.local.model)
-    known = weights[judge.local.model].facts if judge.local.model in weights else None
+    entry = weights.get(judge.local.model)
+    if entry is not None and entry.facts is None and entry.unreadable:
+        raise BenchError(f"config: judge.local.model: {entry.unreadable}")
+    known = entry.facts if entry is not None else None
     if known is None and path.suffix == ".gguf" and path.is_file():
         known = facts(path)
     if known is None:
@@ -131,7 +195,7 @@ def for_model(planner: Planner, key: str, engine: str | None = None) -> Planner:
     """The same planner, narrowed to one model (its drafts stay known), for that engine (None: the first one)."""
     planner.registry.entry(key)
     identity = engine_of(planner.config, planner.registry, engine or planner.config.engines[0])
-    return replace(planner, config=replace(planner.config, models=(key,)), engine=identity)
+    return hashed(replace(planner, config=replace(planner.config, models=(key,)), engine=identity))
 
 
 def existing_files(folder: str) -> frozenset[str]:
@@ -157,11 +221,14 @@ def partial_name(file_name: str) -> str:
 
 
 def drop_cell(file: Path) -> None:
-    """Delete a cell, and first what an unfinished shard keeps of it, which its next start would link back to the name."""
+    """Delete a cell, and first what an unfinished shard keeps of it, which its next start would link back to the name.
+
+    Raises BenchError where either is behind a link.
+    """
     folder, name = file.parent.parent, partial_name(f"{file.parent.name}/{file.name}")
     for kept in folder.glob(f"{PARTIAL}*"):
-        (kept / name).unlink(missing_ok=True)
-    file.unlink()
+        drop(kept / name)
+    drop(file)
 
 
 def pending(shard: Shard) -> tuple[Cell, ...]:

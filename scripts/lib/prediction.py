@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+from scripts.lib.errors import Problem
+from scripts.lib.foreign_text import one_line
 from scripts.lib.hardware import Hardware
 from scripts.lib.physics import bytes_per_token
 from scripts.lib.plan import Cell, Shard
@@ -47,27 +50,52 @@ class Speed:
 Measured = Mapping[tuple[str, str, str, str], Speed]
 
 
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text or "")
-    except ValueError:
+def _number(text: str) -> float | None:
+    """A field's number; None where it is empty. Raises ValueError for anything else than a number above 0."""
+    if not text:
         return None
-    return value if value > 0 else None
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise ValueError(f"expected a number of at least 0, found {text}")
+    return value or None
+
+
+def _rows(file: Path) -> Iterator[tuple[tuple[str, str, str, str], Speed]]:
+    with file.open(encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream, strict=True):
+            if None in row or None in row.values():
+                raise ValueError("a row is longer or shorter than the first")
+            decode, prefill = _number(row["decode_tokens_per_s_median"]), _number(row["prefill_tokens_per_s_median"])
+            load_s = _number(row["load_s"]) or 0.0
+            if decode and prefill:
+                key = (row["hardware"], row["engine"], row["model"], row["mode"])
+                yield key, Speed(decode, prefill, load_s, Basis.MEASURED)
+
+
+def _read(file: Path) -> tuple[Measured, tuple[Problem, ...]]:
+    try:
+        return dict(_rows(file)), ()
+    except FileNotFoundError:
+        return {}, ()
+    except KeyError as error:
+        reason = f"no column {error}"
+    except OSError as error:
+        reason = str(error.strerror)
+    except (ValueError, csv.Error) as error:
+        reason = one_line(error)
+    return {}, (
+        Problem(str(file), "", f"damaged ({reason}): no speed is taken from it; it is made again with the tables"),
+    )
 
 
 def read_measured(file: Path = MODES_TABLE) -> Measured:
-    """The speeds of the tidy table; nothing where it is not there."""
-    if not file.is_file():
-        return {}
-    found: dict[tuple[str, str, str, str], Speed] = {}
-    with file.open(encoding="utf-8", newline="") as stream:
-        for row in csv.DictReader(stream):
-            decode, prefill = _number(row["decode_tokens_per_s_median"]), _number(row["prefill_tokens_per_s_median"])
-            if decode and prefill:
-                load = _number(row["load_s"]) or 0.0
-                key = (row["hardware"], row["engine"], row["model"], row["mode"])
-                found[key] = Speed(decode, prefill, load, Basis.MEASURED)
-    return found
+    """The speeds of the tidy table; nothing where it is not there, or is damaged: a table is made again, not waited for."""
+    return _read(file)[0]
+
+
+def table_damage(file: Path = MODES_TABLE) -> tuple[Problem, ...]:
+    """What is wrong with the tidy table, as git leaves it in a merge conflict; nothing where it is not there."""
+    return _read(file)[1]
 
 
 def reported_tokens_per_s(model: Model) -> float | None:

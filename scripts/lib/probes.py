@@ -11,13 +11,13 @@ from typing import Any
 from scripts.lib.config import matches
 from scripts.lib.engines import EngineFailure, LoadSettings
 from scripts.lib.engines.server_flags import probe
+from scripts.lib.engines.server_reply import count, mapping
 from scripts.lib.engines.server_start import start_server
-from scripts.lib.errors import BenchError
 from scripts.lib.executor import load_settings
 from scripts.lib.plan import Planner, find_shard, make_plan
 from scripts.lib.plan_files import for_model
 from scripts.lib.provenance import EngineIdentity, engine_identity
-from scripts.lib.records import digest, write_atomic
+from scripts.lib.records import SEAL, Damaged, digest, read_sealed, read_stored, sealed, write_atomic
 from scripts.lib.registry_loader import Model, Quirk, Registry
 from scripts.lib.symptoms import DEGENERATE, GUARD
 
@@ -27,6 +27,7 @@ PROBE_VERSION = 1
 # Probes that look at stored cells are answered where the page is made, by the symptoms seen; the others look at the engine.
 FROM_CELLS: Mapping[str, tuple[str, ...]] = {"output_not_degenerate": DEGENERATE, "speculation_active": (GUARD,)}
 READY_TIMEOUT_S = 300.0
+_COMPLETION = "/completion"
 _TEXT = "one two three one two three one two three one two"
 _NO_SUCH_KEY = "no_such_architecture.expert_used_count"
 
@@ -105,8 +106,12 @@ class _Context:
     def answer(self, extra: list[str], settings: LoadSettings) -> tuple[Mapping[str, Any], str]:
         """Start a server with extra flags and let it answer; gives the reply and the server's log."""
         with start_server(probe(self.binary), settings, self.log, READY_TIMEOUT_S, extra) as server:
-            reply = server.call("/completion", {"prompt": _TEXT, "n_predict": 16, "temperature": 0})
+            reply = server.call(_COMPLETION, {"prompt": _TEXT, "n_predict": 16, "temperature": 0})
             return reply, server.log_text()
+
+
+def _answered(reply: Mapping[str, Any]) -> int:
+    return count(reply, "tokens_predicted", _COMPLETION)
 
 
 def _flag_absent(context: _Context) -> tuple[bool | None, str]:
@@ -120,8 +125,8 @@ def _draft_without_type(context: _Context) -> tuple[bool | None, str]:
     if flag is None:
         return None, "the binary knows no flag for a draft"
     reply, _ = context.answer([flag, str(settings.weights)], settings)
-    drafted = int(reply.get("timings", {}).get("draft_n", 0))
-    return drafted == 0, f"{reply['tokens_predicted']} tokens answered with a draft loaded, {drafted} drafted"
+    drafted = count(mapping(reply, "timings", _COMPLETION), "draft_n", _COMPLETION)
+    return drafted == 0, f"{_answered(reply)} tokens answered with a draft loaded, {drafted} drafted"
 
 
 def _wrong_override(context: _Context) -> tuple[bool | None, str]:
@@ -132,7 +137,7 @@ def _wrong_override(context: _Context) -> tuple[bool | None, str]:
         return False, f"the server refuses the key: {str(failure)[:200]}"
     warned = [line for line in log.splitlines() if _NO_SUCH_KEY in line and " W " in line]
     said = "with a warning" if warned else "without a warning"
-    return not warned, f"started {said} and answered {reply['tokens_predicted']} tokens with an unknown key"
+    return not warned, f"started {said} and answered {_answered(reply)} tokens with an unknown key"
 
 
 def _bos_matches(context: _Context) -> tuple[bool | None, str]:
@@ -169,20 +174,30 @@ def run_probe(quirk: Quirk, planner: Planner, binary: Path, log: Path) -> Outcom
 
 
 def store_outcome(file: Path, outcome: Outcome) -> None:
-    """Write an outcome, sorted and atomically."""
-    write_atomic(file, json.dumps(asdict(outcome), indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+    """Write an outcome, sealed, sorted and atomically."""
+    write_atomic(file, json.dumps(sealed(asdict(outcome)), indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def parse_outcome(text: str, file: str) -> Outcome:
+    """A stored outcome. Raises Damaged where it is not what was written."""
+    raw = read_sealed(text, file)
+    del raw[SEAL]
+    try:
+        return Outcome(**raw)
+    except TypeError as error:
+        raise Damaged(file, f"not a probe's outcome ({error})") from error
+
+
+def read_outcome(file: Path) -> Outcome | None:
+    """A stored outcome; None for one that is not there or damaged: the probe counts as never run."""
+    try:
+        return parse_outcome(read_stored(file), str(file))
+    except (FileNotFoundError, Damaged):
+        return None
 
 
 def read_outcomes(registry: Registry) -> Mapping[str, Outcome]:
     """Quirk id -> outcome for the engine version of this checkout, as far as there is one in the tree."""
-    found: dict[str, Outcome] = {}
-    for quirk in registry.quirks:
-        if quirk.probe is None or not probe_file(quirk).is_file():
-            continue
-        try:
-            found[quirk.id] = Outcome(**json.loads(probe_file(quirk).read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
-            raise BenchError(
-                f"{probe_file(quirk)}: not a probe's outcome ({error}); delete it and run again"
-            ) from error
-    return found
+    asked = (quirk for quirk in registry.quirks if quirk.probe is not None)
+    found = ((quirk.id, read_outcome(probe_file(quirk))) for quirk in asked)
+    return {name: outcome for name, outcome in found if outcome is not None}

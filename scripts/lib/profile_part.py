@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from scripts.lib.plan import Plan
-from scripts.lib.provenance import ENVIRONMENTS
 from scripts.lib.ranking import Reduction, RoleRanking, fastest_way, rank_roles, reductions, unrankable
-from scripts.lib.review import ReviewRow
+from scripts.lib.review_check import Damage
 from scripts.lib.tables import Configuration, quality_rows, suite_place
 
 
@@ -31,13 +28,17 @@ class Missing:
 
 @dataclass(frozen=True)
 class ProfilePart:
-    """The part of RESULTS.md on one hardware profile. `environments`: digest -> record, of those that cells refer to."""
+    """The part of RESULTS.md on one hardware profile. `environments`: digest -> record, of those that cells refer to.
+
+    `damaged`: stored records that are not what was written; nothing of them is in `configurations` or `environments`.
+    """
 
     plan: Plan
     configurations: tuple[Configuration, ...]
     environments: Mapping[str, Mapping[str, Any]]
     is_active: bool = False
     missing: tuple[Missing, ...] = ()
+    damaged: tuple[Damage, ...] = ()
 
     @property
     def name(self) -> str:
@@ -86,13 +87,6 @@ class ProfilePart:
     def way_of(self, row: Configuration) -> Configuration:
         """The fastest proved way of decoding a quality row's answers; the row itself where none is faster."""
         return self._ways[row.name]
-
-
-def read_environments(rows: Iterable[ReviewRow], folder: Path = ENVIRONMENTS) -> dict[str, dict[str, Any]]:
-    """The environment records that reviewed cells refer to, as far as they are in the tree."""
-    names = {row.environment for row in rows}
-    files = {name: folder / f"{name}.json" for name in sorted(names)}
-    return {name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items() if file.is_file()}
 
 
 def measured_bandwidth(environments: Iterable[Mapping[str, Any]]) -> float | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from scripts.lib.context_generator import estimated_tokens
-from scripts.lib.errors import BenchError
+from scripts.lib.errors import BenchError, Problem
 from scripts.lib.prompt_types import Question
 from scripts.lib.records import write_atomic
 
@@ -27,17 +27,32 @@ def name_of(question: Question) -> str:
     return f"{question.suite}/{question.id}@{len(question.prompt_text())}"
 
 
+def _tokens(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"expected a whole number of tokens, found {value!r}")
+    return value
+
+
 def read_lengths(file: Path = FILE) -> Lengths:
     """Vocabulary -> question -> tokens; nothing where there is no file. Raises BenchError for a damaged one."""
-    if not file.is_file():
-        return {}
     try:
         raw = json.loads(file.read_text(encoding="utf-8"))
-        return {str(vocabulary): {str(q): int(n) for q, n in found.items()} for vocabulary, found in raw.items()}
-    except (ValueError, AttributeError, TypeError) as error:
+        return {vocabulary: {q: _tokens(n) for q, n in found.items()} for vocabulary, found in raw.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        said = error.strerror if isinstance(error, OSError) else error
         raise BenchError(
-            f"{file}: expected {{vocabulary: {{question: tokens}}}} ({error}); delete it and count again"
+            f"{file}: expected {{vocabulary: {{question: tokens}}}} ({said}); restore it from git, or delete it and count again"
         ) from error
+
+
+def lengths_for_planning(file: Path = FILE) -> tuple[Lengths, tuple[Problem, ...]]:
+    """The counts, and what is wrong with their file: a damaged one stops no plan, its prompts' lengths are then estimated."""
+    try:
+        return read_lengths(file), ()
+    except BenchError as error:
+        return {}, (Problem("", "", f"{error}; until then lengths are estimated"),)
 
 
 def prompt_tokens(question: Question, vocabulary: str, lengths: Lengths) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import platform
 import re
@@ -18,10 +17,12 @@ import psutil
 from scripts.lib.engine_environment import engine_environment
 from scripts.lib.errors import BenchError, suggest
 from scripts.lib.hardware import NODES, OPENMP_NAME, Hardware, cpu_model, numa_nodes
-from scripts.lib.records import canonical_json, digest, write_atomic
+from scripts.lib.hashing import sha256_of
+from scripts.lib.records import Damaged, canonical_json, digest, read_stored, strict_json, write_atomic
 
 ENGINE_LOCK = Path("envs/engine.lock")
 ENVIRONMENTS = Path("benchmarks/results/environments")
+_ENGINE_LIBRARY = re.compile(r"lib(llama|ggml|mtmd)")
 _PIN = re.compile(r"^llama-cpp-python==(?P<version>[^\s;\\]+).*?--hash=sha256:(?P<sha256>[0-9a-f]{64})", re.S | re.M)
 
 
@@ -50,7 +51,7 @@ def engine_identity(name: str, lock: Path = ENGINE_LOCK) -> EngineIdentity:
 
 
 def binary_identity(name: str, binary: Path) -> EngineIdentity:
-    """The identity of a llama-server that was not built here: what it says of itself, and its own sha256."""
+    """The identity of a llama-server that was not built here: what it says of itself, and the sha256 of what it is made of."""
     if not binary.is_file():
         raise BenchError(
             f"config: server_binary: no such binary: {binary}; build one: make engine, server_binary: built"
@@ -70,8 +71,25 @@ def binary_identity(name: str, binary: Path) -> EngineIdentity:
         raise BenchError(f"{binary}: cannot be asked for its --version: {error}") from error
     lines = (shown.stderr + shown.stdout).strip().splitlines()
     version = next((line for line in lines if line.startswith("version")), lines[0] if lines else "unknown")
-    with binary.open("rb") as stream:
-        return EngineIdentity(name, version[:100], hashlib.file_digest(stream, "sha256").hexdigest(), binary)
+    return EngineIdentity(name, version[:100], _binary_sha256(binary), binary)
+
+
+def _binary_sha256(binary: Path) -> str:
+    """Of a binary alone its sha256; of one that loads llama.cpp as libraries (all its code is there) one of all together."""
+    libraries = _libraries(binary)
+    if not libraries:
+        return sha256_of(binary)
+    parts = [(file.name, sha256_of(file)) for file in (binary, *libraries)]
+    return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
+
+
+def _libraries(binary: Path) -> list[Path]:
+    """llama.cpp's libraries of a binary: those that the loader finds, and the backends beside it that it opens itself."""
+    variables = engine_environment(os.environ)
+    shown = subprocess.run(["ldd", str(binary)], env=variables, capture_output=True, timeout=60, check=False)
+    linked = {Path(file) for file in re.findall(r"=> (/.*) \(0x", os.fsdecode(shown.stdout))}
+    beside = set(binary.resolve().parent.glob("*.so*"))
+    return sorted({file.resolve() for file in linked | beside if _ENGINE_LIBRARY.match(file.name)})
 
 
 def _read(path: str) -> str | None:
@@ -157,8 +175,35 @@ def _microcode() -> str | None:
     return found[1] if found else None
 
 
+# What readers of an environment look at.
+_SECTIONS = {
+    "cpu": ("model", "physical_cores", "logical_cpus"),
+    "memory": ("total_bytes",),
+    "system": ("kernel", "compiler"),
+}
+
+
+def environment_record(text: str, file: str) -> dict[str, Any]:
+    """The record of an environment's text. Raises Damaged where its name, or the sections that readers look at, do not fit."""
+    record = strict_json(text, file)
+    if digest(record) != Path(file).stem:
+        raise Damaged(file, f"its content has the digest {digest(record)}: changed since it was written")
+    for section, keys in _SECTIONS.items():
+        found = record.get(section)
+        absent = [key for key in keys if not isinstance(found, dict) or key not in found]
+        if absent:
+            raise Damaged(file, f"expected {section}.{absent[0]}, found none")
+    return record
+
+
+def stored_environment(name: str, folder: Path = ENVIRONMENTS) -> dict[str, Any]:
+    """The record of that digest. Raises Damaged, or FileNotFoundError where it is not in the tree."""
+    file = folder / f"{name}.json"
+    return environment_record(read_stored(file), str(file))
+
+
 def read_environment(name: str, folder: Path = ENVIRONMENTS) -> tuple[str, dict[str, Any]]:
-    """(digest or file name, record) of a digest, the beginning of one, or a file. Raises BenchError."""
+    """(digest, record) of a digest, the beginning of one, or an environment's file. Raises BenchError."""
     file, known = Path(name), sorted(path.stem for path in folder.glob("*.json"))
     if not file.is_file():
         fitting = [digest for digest in known if digest.startswith(name)]
@@ -167,13 +212,7 @@ def read_environment(name: str, folder: Path = ENVIRONMENTS) -> tuple[str, dict[
         if len(fitting) > 1:
             raise BenchError(f"{folder}: '{name}' is the beginning of {len(fitting)}: {', '.join(fitting)}")
         file = folder / f"{fitting[0]}.json"
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise BenchError(f"{file}: not an environment record ({error})") from error
-    if not isinstance(record, dict):
-        raise BenchError(f"{file}: expected a mapping, found {type(record).__name__}")
-    return file.stem, record
+    return file.stem, environment_record(read_stored(file), str(file))
 
 
 def store_environment(record: Mapping[str, Any], folder: Path = ENVIRONMENTS) -> str:

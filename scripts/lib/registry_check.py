@@ -85,6 +85,7 @@ def compare(model: Model, facts: WeightsFacts) -> Iterator[Finding]:
     key = model.acceleration.override_key
     wanted = f"{header.architecture}.expert_used_count" if header.expert_count else None
     yield _compare("override_key", key, wanted)
+    yield _compare("sha256", model.source.sha256 if model.source is not None else None, ", ".join(facts.sha256))
 
 
 def contradictions(model: Model, facts: WeightsFacts) -> tuple[Finding, ...]:

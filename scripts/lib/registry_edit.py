@@ -16,10 +16,11 @@ from scripts.lib.architectures import family
 from scripts.lib.cell_spec import Weights
 from scripts.lib.errors import BenchError
 from scripts.lib.modes import compatible_drafts
+from scripts.lib.part_names import without_part
 from scripts.lib.plan import vocabulary_mismatch
 from scripts.lib.quant_names import known_name
 from scripts.lib.registry_loader import Model, Registry
-from scripts.lib.weights import WeightsFacts, without_part
+from scripts.lib.weights import WeightsFacts
 
 # Below this a model is proposed as a draft, above it as resident.
 DRAFT_LIMIT_GB, RESIDENT_LIMIT_GB = 1.5, 60.0
@@ -46,11 +47,18 @@ def architecture_of(facts: WeightsFacts) -> str:
 
 
 def _registry_path(registry: Registry, path: Path) -> str:
-    base = registry.defaults.model_base_path
-    try:
-        return str(path.resolve().relative_to(Path(base).resolve())) if base else str(path.resolve())
-    except ValueError:
-        return str(path.resolve())
+    """The path as the registry writes it, below the base folder where the file is there.
+
+    The file's own name is kept, links are not followed: in a Hugging Face cache their targets are named by hashes, and the
+    parts of a split model are found by name.
+    """
+    base = Path(registry.defaults.model_base_path) if registry.defaults.model_base_path else None
+    named, real = path.absolute(), path.parent.resolve() / path.name
+    if base is not None:
+        for folder, file in ((base.absolute(), named), (base.resolve(), real)):
+            if file.is_relative_to(folder):
+                return str(file.relative_to(folder))
+    return str(named)
 
 
 def propose_entry(registry: Registry, path: Path, facts: WeightsFacts) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from scripts.lib.errors import InputErrors, Problem, shown, suggest
 from scripts.lib.fields import Fields, is_misspelt
+from scripts.lib.part_names import part_name
 from scripts.lib.physics import speed_up_violation
 from scripts.lib.registry_keys import (
     ACCELERATION_TYPES,
@@ -311,10 +312,19 @@ def reported_violation(model: Model) -> str:
     return speed_up_violation(float(found[1]), model.acceleration.k) if found else ""
 
 
+def _warn_part(file: YamlFile, key: str, model: Model) -> Iterator[Problem]:
+    """A split model is loaded by its first file."""
+    path = PurePosixPath(model.path)
+    first = part_name(path, 1)
+    if first != path:
+        yield file.problem(f"roles.{key}.model.path", f"names a part that is not the first: expected {first.name}")
+
+
 def _warnings(file: YamlFile, models: Mapping[str, Model]) -> Iterator[Problem]:
     roles = file.value.get("roles") or {}
     for key, model in models.items():
         yield from _warn_acceleration(file, key, model, models)
+        yield from _warn_part(file, key, model)
         impossible = reported_violation(model)
         if impossible:
             yield file.problem(f"roles.{key}.performance.speedup", f"is impossible: {impossible}")

@@ -2,34 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from scripts.lib.cell_state import missing_cells
 from scripts.lib.config import Config
-from scripts.lib.errors import BenchError
 from scripts.lib.plan import Plan, Shard
-from scripts.lib.profile_part import Missing, ProfilePart, measured_bandwidth, read_environments
-from scripts.lib.records import read_cell
-from scripts.lib.review import ReviewRow, plan_review, read_review
+from scripts.lib.profile_part import Missing, ProfilePart, measured_bandwidth
+from scripts.lib.provenance import stored_environment
+from scripts.lib.records import Damaged
+from scripts.lib.review import plan_review
+from scripts.lib.review_check import CheckedReview, Damage, StoredCells, check_review
 from scripts.lib.tables import Configuration
 from scripts.lib.workflow import make_workflow
 
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
-    """A shard with its review."""
+    """A shard with what can be believed of its review."""
 
     shard: Shard
-    rows: tuple[ReviewRow, ...]
     file: str
+    checked: CheckedReview
 
 
 def read_reviews(plan: Plan) -> tuple[Reviewed, ...]:
-    """The reviewed shards of a plan, in plan order. Raises BenchError for a damaged review."""
+    """The reviewed shards of a plan, in plan order, their rows held against their cells."""
     planned = ((shard, plan_review(plan, shard)) for shard in plan.shards)
-    found = ((shard, review.file) for shard, review in planned if review.cells and Path(review.file).is_file())
-    return tuple(Reviewed(shard, read_review(Path(file)), file) for shard, file in found)
+    found = ((shard, review) for shard, review in planned if review.cells and Path(review.file).is_file())
+    cells = StoredCells()
+    return tuple(Reviewed(shard, review.file, check_review(review, cells)) for shard, review in found)
+
+
+def _read_environments(reviewed: Iterable[Reviewed]) -> tuple[dict[str, dict[str, Any]], list[Damage]]:
+    """The environment records that reviewed cells refer to, as far as they are in the tree, and those that are damaged."""
+    names = sorted({row.environment for item in reviewed for row in item.checked.rows})
+    found, damaged = dict[str, dict[str, Any]](), list[Damage]()
+    for name in names:
+        try:
+            found[name] = stored_environment(name)
+        except FileNotFoundError:
+            continue
+        except Damaged as damage:
+            damaged.append(Damage(damage.problem))
+    return found, damaged
 
 
 def configuration(plan: Plan, reviewed: Reviewed, measured_gb_per_s: float | None) -> Configuration:
@@ -41,7 +59,7 @@ def configuration(plan: Plan, reviewed: Reviewed, measured_gb_per_s: float | Non
         engine=plan.engine.name,
         model=shard.model,
         mode=shard.mode,
-        rows=reviewed.rows,
+        rows=reviewed.checked.rows,
         planned=len(shard.cells),
         weights_bytes=facts.size_bytes if facts is not None else 0,
         experts=header.expert_count if header is not None else None,
@@ -49,28 +67,27 @@ def configuration(plan: Plan, reviewed: Reviewed, measured_gb_per_s: float | Non
         lookup_draft_tokens=shard.cells[0].spec["mode"].get("lookup_draft_tokens"),
         bandwidth_gb_per_s=plan.hardware.bandwidth_gb_per_s,
         measured_gb_per_s=measured_gb_per_s,
-        warm_up_s=_warm_up_s(reviewed.rows),
+        warm_up_s=reviewed.checked.warm_up_s,
         review_file=reviewed.file,
     )
-
-
-def _warm_up_s(rows: tuple[ReviewRow, ...]) -> float | None:
-    """The shard's warm-up in seconds, which any of its cells tells."""
-    try:
-        return read_cell(Path(rows[0].cell_file)).warm_up_s if rows else None
-    except (BenchError, OSError):
-        return None
 
 
 def load_part(plan: Plan, is_active: bool) -> ProfilePart:
     """What there is of one plan; of the active one also what is missing."""
     reviewed = read_reviews(plan)
-    environments = read_environments(row for item in reviewed for row in item.rows)
+    environments, damaged = _read_environments(reviewed)
     measured = measured_bandwidth(environments.values())
-    found = [configuration(plan, item, measured) for item in reviewed]
+    found = [configuration(plan, item, measured) for item in reviewed if item.checked.rows]
     rows = {(c.model.key, c.mode.name): c for c in found if not c.mode.speculative}
     made = (replace(c, base=rows.get((c.model.key, c.mode.quality_row))) if c.mode.speculative else c for c in found)
-    return ProfilePart(plan, tuple(made), environments, is_active, _missing(plan) if is_active else ())
+    return ProfilePart(
+        plan=plan,
+        configurations=tuple(made),
+        environments=environments,
+        is_active=is_active,
+        missing=_missing(plan) if is_active else (),
+        damaged=(*(damage for item in reviewed for damage in item.checked.damaged), *damaged),
+    )
 
 
 def _missing(plan: Plan) -> tuple[Missing, ...]:
@@ -92,4 +109,4 @@ def load_parts(config: Config) -> tuple[ProfilePart, ...]:
     """One part per plan with cells, the active profile's first (those also without)."""
     workflow = make_workflow(config)
     parts = (load_part(plan, index < len(workflow.active)) for index, plan in enumerate(workflow.plans))
-    return tuple(part for part in parts if part.configurations or part.is_active)
+    return tuple(part for part in parts if part.configurations or part.damaged or part.is_active)

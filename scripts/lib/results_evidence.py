@@ -7,10 +7,14 @@ from scripts.lib.markdown import DASH, code, gibibytes, limited, link, number, q
 from scripts.lib.profile_part import Missing, ProfilePart
 from scripts.lib.results_quality import configuration_name
 from scripts.lib.results_speed import CELLS_TABLE
-from scripts.lib.tables import Configuration
+from scripts.lib.review import ReviewRow
+from scripts.lib.tables import Configuration, is_scored
 
 SHOWN_DIVERGENCES = 100
 SHOWN_CHANGES = 3
+SHOWN_REASONS = 50
+SHOWN_DAMAGED = 100
+DAMAGED_TABLE = "benchmarks/results/tables/damaged.csv"
 # llama.cpp says what is wrong in its last lines.
 ERROR_CHARACTERS = 600
 
@@ -31,7 +35,9 @@ def hardware_block(part: ProfilePart) -> str:
             f"Linux {text(system['kernel'])}, {text(system['compiler'] or 'compiler unknown')}"
         )
     stale = sum(item.stale for item in part.missing)
-    lines.append(f"- cells: {part.measured} of {part.planned} planned" + (f", {stale} stale" if stale else ""))
+    counts = ((stale, "stale"), (len(part.damaged), "damaged records"))
+    said = "".join(f", {count} {what}" for count, what in counts if count)
+    lines.append(f"- cells: {part.measured} of {part.planned} planned{said}")
     return "\n".join(lines)
 
 
@@ -52,6 +58,25 @@ def failures(part: ProfilePart) -> str:
         for (_, status, error), (c, files) in groups.items()
     ]
     return table(rows, ("configuration", "cells", "status", "the engine's words", "first"))
+
+
+def unscored(part: ProfilePart) -> str:
+    """Answers without a score, those with the same reason on one line."""
+    groups: dict[str, list[tuple[Configuration, ReviewRow]]] = {}
+    for c in part.configurations:
+        for row in (row for row in c.rows if not is_scored(row)):
+            groups.setdefault(row.score_reason, []).append((c, row))
+    rows = [
+        [
+            quoted(reason, ERROR_CHARACTERS),
+            str(len(found)),
+            str(len({c.name for c, _ in found})),
+            ", ".join(map(code, sorted({row.suite for _, row in found}))),
+            link("cell", found[0][1].cell_file),
+        ]
+        for reason, found in sorted(groups.items(), key=lambda group: -len(group[1]))
+    ]
+    return limited(rows, ("why", "answers", "configurations", "suites", "first"), SHOWN_REASONS, CELLS_TABLE)
 
 
 def divergences(part: ProfilePart) -> str:
@@ -99,6 +124,13 @@ def missing_table(part: ProfilePart) -> str:
         for (model, why), items in groups.items()
     ]
     return table(rows, ("model", "mode", "cells missing", "of these stale", "why"))
+
+
+def damaged_table(part: ProfilePart) -> str:
+    """Stored records that are not what was written, each with what is wrong."""
+    problems = dict.fromkeys(damage.problem for damage in part.damaged)
+    rows = [[code(p.file), quoted(": ".join(filter(None, (p.place, p.message))), ERROR_CHARACTERS)] for p in problems]
+    return limited(rows, ("file", "what is wrong"), SHOWN_DAMAGED, DAMAGED_TABLE)
 
 
 def _why(item: Missing) -> str:

@@ -8,26 +8,35 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from scripts.lib.certificate import Certificate, certify
 from scripts.lib.errors import BenchError
+from scripts.lib.foreign_text import valid_text
 from scripts.lib.judge_config import CHECKS, CLAUDE, LOCAL
 from scripts.lib.plan import Cell, Plan, Shard
 from scripts.lib.plan_files import existing_files
 from scripts.lib.prompt_loader import Question
-from scripts.lib.records import CellRecord, digest, read_cell
-from scripts.lib.scorers import Scored, Scorer, Scoring
+from scripts.lib.records import CellRecord, Damaged, digest, read_cell, read_stored
+from scripts.lib.scorers import Scored, Scorer, Scoring, has_sandbox, scoring_tools
 from scripts.lib.symptoms import symptoms
+from scripts.lib.tree import drop
 
 REVIEWS = Path("benchmarks/results/reviews")
 # Raised when a review gets other columns: the stored ones are then made again, from the same cells.
-REVIEW_SCHEMA = 3
+REVIEW_SCHEMA = 4
+# The last column of a stored review: the seal of its row.
+ROW_SEAL, SEAL_CHARACTERS = "row_digest", 16
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+# Suite, question, repeat.
+QuestionKey = tuple[str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,7 @@ class ReviewRow:
     Rates in tokens per second, times in seconds. `scorer`, `score`, `passed`, `coverage`, `score_reason`, `series` and
     `verdict` are the leading scorer's; every scorer has a column of its own beside (`claude_score`, `checks_score`,
     `local_score`), empty where it was not asked or could not tell: scorers are never mixed in one column.
+    `cell_sha256`, `base_sha256`: the seals of the cell and of the base's cell that the row was made of.
     """
 
     suite: str
@@ -74,6 +84,8 @@ class ReviewRow:
     divergence_token: int | None
     divergence_gap_logits: float | None
     cell_file: str
+    cell_sha256: str
+    base_sha256: str
 
 
 COLUMNS = tuple(field.name for field in fields(ReviewRow))
@@ -120,38 +132,59 @@ def base_shard(plan: Plan, shard: Shard) -> Shard | None:
 def plan_review(plan: Plan, shard: Shard) -> Review:
     """The review of a shard; its file's name ends in the digest of all that it is derived from."""
     cells, base = scored_cells(shard), base_shard(plan, shard)
-    asked = {_question_key(cell) for cell in cells}
-    base_cells = tuple(c for c in scored_cells(base) if _question_key(c) in asked) if base is not None else ()
+    asked = {question_key(cell) for cell in cells}
+    base_cells = tuple(c for c in scored_cells(base) if question_key(c) in asked) if base is not None else ()
     scored = [[cell.digest, scoring_identity(cell.question)] for cell in cells]
     scorers = [scorer.identity for scorer in plan.scorers]
-    identity = [REVIEW_SCHEMA, scorers, scored, [cell.digest for cell in base_cells]]
-    name = f"{shard.mode.name}.{digest(identity)}.csv"
-    return Review(
-        shard, cells, base, base_cells, plan.scorers, f"{REVIEWS}/{shard.hardware.name}/{shard.model.key}/{name}"
-    )
+
+    def file(sandboxed: bool) -> str:
+        tools = scoring_tools(plan.scorers, (cell.question for cell in cells), sandboxed)
+        identity = [REVIEW_SCHEMA, scorers, tools, scored, [cell.digest for cell in base_cells]]
+        return f"{REVIEWS}/{shard.hardware.name}/{shard.model.key}/{shard.mode.name}.{digest(identity)}.csv"
+
+    # A review that was made with a sandbox stands where there is none. One that was made without has another name: it
+    # is made again as soon as there is a sandbox.
+    best = file(sandboxed=True)
+    other = file(sandboxed=False)
+    chosen = best if best == other or Path(best).is_file() or has_sandbox() else other
+    return Review(shard, cells, base, base_cells, plan.scorers, chosen)
 
 
 def drop_reviews(plan: Plan, shard: Shard) -> None:
     """A shard that measures again loses its review, and those that compare with it: no table shows the cell of before."""
     for other in plan.shards:
         if other is shard or base_shard(plan, other) is shard:
-            Path(plan_review(plan, other).file).unlink(missing_ok=True)
+            drop(Path(plan_review(plan, other).file))
 
 
-def _question_key(cell: Cell) -> tuple[str, str, int]:
+def question_key(cell: Cell) -> QuestionKey:
+    """What two modes' cells of one question share: suite, question, repeat."""
     return cell.id.suite, cell.id.question, cell.id.repeat
 
 
 def answer_of(record: CellRecord) -> tuple[str, str] | None:
     """The answer to be scored and why it ended; None for a cell without one. A timeout's is scored as far as it goes."""
     measured = record.measurement
-    return None if measured is None or record.status == "error" else (measured.answer, measured.finish_reason)
+    if measured is None or record.status == "error":
+        return None
+    # Cells are JSON, whose escapes can hold half a surrogate pair.
+    return valid_text(measured.answer), measured.finish_reason
 
 
-def review_cell(
-    cell: Cell, record: CellRecord, cell_file: str, certificate: Certificate | None, scoring: Scoring
-) -> ReviewRow:
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A stored cell to be reviewed: its record and file; of a speculative mode the base's record that it must equal."""
+
+    cell: Cell
+    record: CellRecord
+    file: str
+    base: CellRecord | None = None
+    certificate: Certificate | None = None
+
+
+def review_cell(evidence: Evidence, scoring: Scoring) -> ReviewRow:
     """Score one cell by each scorer; one without an answer is scored by none."""
+    cell, record, certificate = evidence.cell, evidence.record, evidence.certificate
     measured, answer = record.measurement, answer_of(record)
     by_scorer: dict[str, Scored] = {}
     if answer is not None:
@@ -195,27 +228,35 @@ def review_cell(
         certificate=certificate.verdict.value if certificate is not None else "",
         divergence_token=certificate.token if certificate is not None else None,
         divergence_gap_logits=certificate.gap_logits if certificate is not None else None,
-        cell_file=cell_file,
+        cell_file=evidence.file,
+        cell_sha256=record.sha256,
+        base_sha256=evidence.base.sha256 if evidence.base is not None else "",
     )
 
 
-def _read(shard: Shard, cell: Cell) -> tuple[str, CellRecord]:
-    file = f"{shard.folder}/{cell.file_name}"
-    if not Path(file).is_file():
-        raise BenchError(f"{file}: not there; run: snakemake -j8 results")
-    return file, read_cell(Path(file))
+def _stored(shard: Shard, cells: Iterable[Cell]) -> Iterator[tuple[Cell, str, CellRecord]]:
+    """The cells of a shard that can be believed, each with its file. Raises BenchError for one that is missing."""
+    for cell in cells:
+        file = f"{shard.folder}/{cell.file_name}"
+        try:
+            yield cell, file, read_cell(Path(file))
+        except FileNotFoundError as error:
+            raise BenchError(f"{file}: not there; run: snakemake -j8 results") from error
+        except Damaged:
+            # It has no row. The tables name it, and have the review made again.
+            continue
 
 
 def review_shard(review: Review) -> tuple[ReviewRow, ...]:
-    """Score the stored cells of a shard. Raises BenchError for a cell that is missing or damaged."""
-    base: dict[tuple[str, str, int], CellRecord] = {}
+    """Score the stored cells of a shard, damaged ones left out. Raises BenchError for a cell that is missing."""
+    bases: dict[QuestionKey, CellRecord] = {}
     if review.base is not None:
-        base = {_question_key(cell): _read(review.base, cell)[1] for cell in review.base_cells}
+        bases = {question_key(cell): record for cell, _, record in _stored(review.base, review.base_cells)}
     rows, scoring = [], Scoring(review.scorers)
-    for cell in review.cells:
-        file, record = _read(review.shard, cell)
-        certificate = certify(base.get(_question_key(cell)), record) if review.shard.mode.speculative else None
-        rows.append(review_cell(cell, record, file, certificate, scoring))
+    for cell, file, record in _stored(review.shard, review.cells):
+        base = bases.get(question_key(cell))
+        certificate = certify(base, record) if review.shard.mode.speculative else None
+        rows.append(review_cell(Evidence(cell, record, file, base, certificate), scoring))
     return tuple(rows)
 
 
@@ -223,7 +264,7 @@ def _text(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        line = " ".join(value.split())
+        line = " ".join(valid_text(value).split())
         # A spreadsheet would run such a text as a formula.
         return f"'{line}" if line.startswith(_FORMULA_STARTS) else line
     return str(value)
@@ -234,12 +275,17 @@ def row_texts(row: ReviewRow) -> list[str]:
     return [_text(value) for value in asdict(row).values()]
 
 
+def _row_seal(texts: Sequence[str]) -> str:
+    return digest(list(texts), SEAL_CHARACTERS)
+
+
 def to_csv(rows: Iterable[ReviewRow]) -> str:
-    """The review as CSV text, one line a row."""
+    """The review as CSV text, one line a row, each with its seal."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(row_texts(row) for row in rows)
+    writer.writerow((*COLUMNS, ROW_SEAL))
+    for texts in map(row_texts, rows):
+        writer.writerow((*texts, _row_seal(texts)))
     return out.getvalue()
 
 
@@ -254,13 +300,23 @@ def _parse(kind: str, text: str) -> Any:
 
 
 def read_review(path: Path) -> tuple[ReviewRow, ...]:
-    """Read a review back. Raises BenchError naming the file when its columns or values are not ours."""
+    """Read a review back. Raises Damaged naming file and line where it is not what was written."""
     kinds = [(field.name, str(field.type)) for field in fields(ReviewRow)]
-    with path.open(encoding="utf-8", newline="") as stream:
-        reader = csv.DictReader(stream)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise BenchError(f"{path}: expected the columns {', '.join(COLUMNS)}; delete it and run again")
-        try:
-            return tuple(ReviewRow(**{name: _parse(kind, row[name]) for name, kind in kinds}) for row in reader)
-        except ValueError as error:
-            raise BenchError(f"{path}: not a review ({error}); delete it and run again") from error
+    reader = csv.reader(io.StringIO(read_stored(path), newline=""))
+    rows = []
+    try:
+        expected, found = [*COLUMNS, ROW_SEAL], next(reader, [])
+        if found != expected:
+            pairs = enumerate(zip_longest(expected, found, fillvalue="none"), 1)
+            number, (wanted, there) = next((number, pair) for number, pair in pairs if pair[0] != pair[1])
+            raise Damaged(str(path), f"column {number}: expected {wanted}, found {there[:40]!r}", "line 1")
+        for *texts, seal in reader:
+            if len(texts) != len(COLUMNS) or _row_seal(texts) != seal:
+                raise Damaged(
+                    str(path), f"its row does not have its {ROW_SEAL}: changed since", f"line {reader.line_num}"
+                )
+            values = {name: _parse(kind, text) for (name, kind), text in zip(kinds, texts, strict=True)}
+            rows.append(ReviewRow(**values))
+    except (ValueError, csv.Error) as error:
+        raise Damaged(str(path), f"not a review ({error})", f"line {reader.line_num}") from error
+    return tuple(rows)

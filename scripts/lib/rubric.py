@@ -13,6 +13,8 @@ PASS_SCORE = 2
 LEAST_PASSING_FRACTION = 0.6
 MOST_SCORE = 3
 LEAST_COVERAGE = 0.5
+# The reason of a criterion that only a judge can score.
+NO_CHECK = "no check"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,14 @@ class QuestionScore:
         """Why the score is what it is, in one line."""
         if self.unscored:
             return f"unscored: {self.unscored}"
-        parts = [self.summary] if self.summary else []
-        parts += [f"{c.reason} ({c.weight})" for c in self.criteria if c.points is not None and not self.summary]
-        return "; ".join(([self.note] if self.note else []) + parts) or "no check scores this question"
+        parts = [self.note] if self.note else []
+        decided = [f"{c.reason} ({c.weight})" for c in self.criteria if c.points is not None]
+        parts += [self.summary] if self.summary else decided
+        # A criterion without a check is a judge's, which needs no word.
+        undecided = [f"{c.reason} ({c.weight})" for c in self.criteria if c.points is None and c.reason != NO_CHECK]
+        if undecided:
+            parts.append(f"unscored: {', '.join(undecided)}")
+        return "; ".join(parts) or "no check scores this question"
 
 
 def _by_fraction(fraction: float) -> int:

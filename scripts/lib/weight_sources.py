@@ -15,8 +15,8 @@ from shutil import copyfileobj
 
 from scripts.lib.errors import BenchError
 from scripts.lib.gguf_header import read_header
+from scripts.lib.hashing import sha256_of
 from scripts.lib.registry_loader import Model, Registry, Source
-from scripts.lib.weights import sha256_of
 
 
 def make_weights(registry: Registry, model: Model) -> Path:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,7 +15,7 @@ from typing import Any, TypeVar
 
 from scripts.lib.cluster import cluster_resources
 from scripts.lib.config import CONFIG_VARIABLE, Config, from_environment, parse_config, read_layers, typed_like
-from scripts.lib.errors import BenchError, InputErrors, fail
+from scripts.lib.errors import BenchError, Problem, fail
 from scripts.lib.hardware import load_hardware, profile_names
 from scripts.lib.invocation import Invocation
 from scripts.lib.judge_config import CLAUDE, LOCAL, has_key
@@ -20,18 +23,20 @@ from scripts.lib.judging import Series
 from scripts.lib.judging.store import VerdictStore
 from scripts.lib.plan import CELLS, Cell, Plan, Planner, Shard, make_plan, seen_from_elsewhere
 from scripts.lib.plan_files import load_planner, pending, planners
-from scripts.lib.prediction import read_measured
+from scripts.lib.prediction import read_measured, table_damage
 from scripts.lib.probes import planned_probes
 from scripts.lib.records import digest
 from scripts.lib.registry_loader import Quirk
 from scripts.lib.review import REVIEWS, Review, plan_review
+from scripts.lib.tree import drop
 from scripts.lib.yaml_source import Source
 
 # A timed shard takes the whole machine; every other job of ours takes one part, so none runs beside it.
 MACHINE_PARTS = 100
 
 TABLES = "benchmarks/results/tables"
-TABLE_NAMES = ("cells", "modes", "suites", "roles", "reductions")
+TABLE_NAMES = ("cells", "modes", "suites", "roles", "reductions", "damaged")
+DAMAGED = f"{TABLES}/damaged.csv"
 RESULTS = "docs/reference/benchmarks/RESULTS.md"
 REPORT = "docs/reference/benchmarks/report.html"
 # Drawn for each hardware profile and engine, as `{profile}-{engine}-{picture}.svg` beside RESULTS.md.
@@ -65,6 +70,10 @@ def or_exit(make: Callable[[], T]) -> T:
         return make()
     except (BenchError, OSError) as error:
         fail(error)
+    except KeyboardInterrupt:
+        # Planning may hash weights for minutes; what was hashed is kept.
+        print("interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
 
 
 @dataclass(frozen=True)
@@ -116,6 +125,12 @@ class Workflow:
         """Shard name -> what its job asks of a cluster's scheduler."""
         measured = read_measured()
         return {shard.name: cluster_resources(shard, self.missing[shard.name], measured) for shard in self.shards}
+
+    @cached_property
+    def damaged(self) -> tuple[Problem, ...]:
+        """Derived files that planning went on without; they are made again."""
+        notes = (problem for series in self.judges for problem in VerdictStore(series).unfinished_damage())
+        return (*table_damage(), *notes)
 
     @cached_property
     def suites(self) -> tuple[str, ...]:
@@ -203,9 +218,17 @@ class Workflow:
     @property
     def unreviewed(self) -> list[Review]:
         """The active plans' reviews that are still to be written, with those whose answers wait for a verdict."""
-        waiting = {file for series in self.judges for file in VerdictStore(series).unfinished().get("reviews", ())}
+        waiting = {file for series in self.judges for file in self.waiting_for(series)}
         here = ((file, review) for file, review in self.reviews.items() if not self.is_elsewhere(review.shard))
         return [review for file, review in here if file in waiting or not Path(file).is_file()]
+
+    def waiting_for(self, series: Series) -> Sequence[str]:
+        """The reviews with answers that wait for a judge's verdict; any may, where the note of them is damaged."""
+        store = VerdictStore(series)
+        if store.unfinished_damage():
+            return [file for file, review in self.reviews.items() if not self.is_elsewhere(review.shard)]
+        waiting: Sequence[str] = store.unfinished().get("reviews", ())
+        return waiting
 
     @property
     def pictures(self) -> list[str]:
@@ -290,22 +313,33 @@ def take_up_unfinished(workflow: Workflow) -> None:
     for series in workflow.judges:
         if series.scorer == CLAUDE and not has_key():
             continue
-        for file in VerdictStore(series).unfinished().get("reviews", ()):
+        for file in workflow.waiting_for(series):
             if file in workflow.reviews:
-                Path(file).unlink(missing_ok=True)
-                Path(workflow.judged_stamp).unlink(missing_ok=True)
+                drop(Path(file))
+                drop(Path(workflow.judged_stamp))
 
 
-def look_again(workflow: Workflow) -> None:
-    """Have the tables made again while something is left out: Snakemake's end is reached, and says so, only behind a job."""
-    if workflow.planner.faults:
-        Path(workflow.stamp).unlink(missing_ok=True)
+def date_back(workflow: Workflow) -> None:
+    """Date the jobs' inputs now that are from the future, by a wrong clock or an archive.
+
+    Snakemake fails the job whose output is older than its input, and would run it again and again.
+    """
+    made = map(Path, (*workflow.shard_targets.values(), *workflow.probes, *workflow.derived))
+    sources = (*Path(TEMPLATES).rglob("*"), *Path("scripts/lib").glob("*.py"), workflow.planner.registry.path)
+    now = time.time()
+    for file in (*made, *sources):
+        # Not there yet, or another user's: Snakemake tells, where it matters.
+        with contextlib.suppress(OSError):
+            if file.stat().st_mtime > now:
+                os.utime(file)
 
 
-def check_complete(workflow: Workflow) -> None:
-    """Raise InputErrors where something was left out because it cannot be read: the rest is made, the exit code says so."""
-    if workflow.planner.faults:
-        raise InputErrors(workflow.planner.faults)
+def check_checkout(folder: Path) -> None:
+    """Raise BenchError where Snakemake would take a part of the checkout's path for a wildcard."""
+    if set(str(folder)) & set("{}"):
+        raise BenchError(
+            f"{folder}: Snakemake reads braces in a path as wildcards: move the checkout to a path without them"
+        )
 
 
 PER_MODEL, PER_SUITE = "results_", "results_suite_"

@@ -9,9 +9,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from scripts.lib.prompt_loader import load_suites
@@ -272,3 +274,22 @@ def test_bad_input_is_one_clear_message(finished: Project, edit: str, said: str)
     (finished.folder / "judge.yaml").write_text(f"{edit}\n")
     done = finished.snakemake("-n", "results", "--configfile", "judge.yaml")
     assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
+def test_a_killed_scheduler_leaves_no_judge_that_pays(finished: Project, server: JudgeServer) -> None:
+    server.latency_s = 0.3
+    argv = ["snakemake", "-j8", "results", *CLAUDE]
+    with subprocess.Popen(argv, cwd=finished.folder, env=finished.environment(**server.environment)) as scheduler:
+        server.wait_for(MESSAGES, 1)
+        scheduler.send_signal(signal.SIGSTOP)
+        started = psutil.Process(scheduler.pid).children(recursive=True)
+        assert any("scripts.judge" in process.cmdline() for process in started)
+        scheduler.kill()
+    _, left = psutil.wait_procs(started, 2)
+    assert not [process for process in left if process.status() != psutil.STATUS_ZOMBIE]
+    asked = server.counts[MESSAGES]
+    time.sleep(1.5)
+    assert server.counts[MESSAGES] == asked
+    server.latency_s = 0.0
+    judged(finished, server)
+    assert all(row["score"] != "" for row in rows(finished))

@@ -117,9 +117,9 @@ def test_failed_cells_are_run_again_on_request_only(project: Project) -> None:
     assert "Nothing to be done" in project.snakemake("results").stderr
     for only_shown in (["-n"], ["-nj1"], ["--summary"]):
         looked = project.run("snakemake", *only_shown, "retry_failed")
-        assert "would drop 8 failed cells" in looked.stderr and project.cells() == before, only_shown
+        assert "would drop 8 failed or damaged cells" in looked.stderr and project.cells() == before, only_shown
     again = project.snakemake("retry_failed")
-    assert again.returncode == 0 and "dropped 8 failed cells" in again.stderr
+    assert again.returncode == 0 and "dropped 8 failed or damaged cells" in again.stderr
     after = project.cells()
     changed = {name for name in after if after[name] != before[name]}
     assert set(after) == set(before) and len(changed) == 8 and all("/tiny_a/" in name for name in changed)
@@ -132,7 +132,7 @@ def test_a_failure_in_the_middle_of_a_shard_is_run_again_alone(project: Project)
     project.results("--config", 'models=["tiny_a"]')
     before = project.cells()
     again = project.snakemake("retry_failed", "--config", 'models=["tiny_a"]')
-    assert again.returncode == 0 and "dropped 2 failed cells" in again.stderr, again.stderr
+    assert again.returncode == 0 and "dropped 2 failed or damaged cells" in again.stderr, again.stderr
     assert "2 cells in 2 shards are to be run" in again.stderr
     after = project.cells()
     changed = {name for name in after if after[name] != before[name]}

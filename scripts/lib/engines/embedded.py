@@ -20,6 +20,7 @@ from scripts.lib.engines import EngineFailure, GenerationTimeout, Loaded, LoadSe
 from scripts.lib.engines.drafting import Drafter, FirstOf, LookupDrafter, NoDrafter, SpeculationCount
 from scripts.lib.engines.thread_pool import ThreadPool
 from scripts.lib.engines.warm_up import warm_up
+from scripts.lib.physics import check_measurement
 from scripts.lib.records import CLOSE_CALL_LOGITS, Measurement, write_atomic
 
 activate()
@@ -164,6 +165,9 @@ class EmbeddedEngine:
         finally:
             sampler.close()
         measured = _measure(answer, request, start, prefill_start, first, end)
+        wrong = check_measurement(measured, end - start)
+        if wrong:
+            raise EngineFailure(f"the figures measured cannot be: {wrong}")
         if measured.finish_reason == "timeout":
             raise GenerationTimeout(measured)
         return measured

@@ -15,8 +15,8 @@ from typing import Any
 import llama_cpp
 import numpy as np
 import numpy.typing as npt
-from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
+from scripts.lib.chat_template import Renderer, TemplateError
 from scripts.lib.engines import EngineFailure
 
 KV_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 8, "bf16": 30}
@@ -58,16 +58,6 @@ def effective_settings(log: str) -> dict[str, str]:
     return {key.replace(" ", "_"): value for key, value in _EFFECTIVE.findall(log)}
 
 
-class TemplateWithFixedDate(Jinja2ChatFormatter):
-    """A chat template must give the same prompt every day, also where it prints today's date."""
-
-    @staticmethod
-    def strftime_now(f: str) -> str:
-        import datetime
-
-        return datetime.datetime(2026, 1, 1).strftime(f)
-
-
 class LlamaModel:
     """Loaded weights with their vocabulary. Raises EngineFailure with llama.cpp's own words when loading fails."""
 
@@ -88,6 +78,7 @@ class LlamaModel:
         self.vocab = llama_cpp.llama_model_get_vocab(self.handle)
         self.vocab_size: int = llama_cpp.llama_vocab_n_tokens(self.vocab)
         self._pieces: dict[int, bytes] = {}
+        self._renderer = Renderer()
 
     def meta(self, key: str) -> str | None:
         """A metadata value of the GGUF as text, or None."""
@@ -100,7 +91,10 @@ class LlamaModel:
         return "" if token < 0 else self.piece(token, special=True).decode("utf-8", "replace")
 
     def render(self, system: str, user: str, thinking: bool) -> tuple[str, bool]:
-        """The prompt text, and whether the tokenizer still has to add BOS (without a template: the text as it is)."""
+        """The prompt text, and whether the tokenizer still has to add BOS (without a template: the text as it is).
+
+        Raises EngineFailure in the template's own words.
+        """
         template = self.meta("tokenizer.chat_template")
         if not template:
             return "\n\n".join(part for part in (system, user) if part), True
@@ -108,8 +102,13 @@ class LlamaModel:
         eos = self._special(llama_cpp.llama_vocab_eos(self.vocab))
         messages: list[Any] = [{"role": "system", "content": system}] if system else []
         messages.append({"role": "user", "content": user})
-        switch: Any = {} if thinking else {"enable_thinking": False}
-        text = TemplateWithFixedDate(template, eos_token=eos, bos_token=bos)(messages=messages, **switch).prompt
+        variables: dict[str, Any] = {"bos_token": bos, "eos_token": eos}
+        if not thinking:
+            variables["enable_thinking"] = False
+        try:
+            text = self._renderer.render(template, messages, variables)
+        except TemplateError as error:
+            raise EngineFailure(f"the chat template: {error}") from error
         # A template that already prints BOS must not get a second one from the tokenizer.
         return text, not (bos and text.startswith(bos))
 
@@ -137,6 +136,7 @@ class LlamaModel:
         return bool(llama_cpp.llama_vocab_is_eog(self.vocab, token))
 
     def close(self) -> None:
+        self._renderer.close()
         if self.handle:
             llama_cpp.llama_model_free(self.handle)
             self.handle = None

@@ -7,22 +7,25 @@ The prompt is rendered and tokenised by the server, so its own template handling
 from __future__ import annotations
 
 import base64
-import contextlib
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from scripts.lib.chat_template import date_variables
 from scripts.lib.engines import EngineDied, EngineFailure, GenerationTimeout, Loaded, LoadSettings, Request
-from scripts.lib.engines.server_flags import ServerFlags, probe, server_argv, shown_argv
-from scripts.lib.engines.server_process import ServerProcess
+from scripts.lib.engines.server_flags import probe, shown_argv
+from scripts.lib.engines.server_process import NoReply, ServerProcess
+from scripts.lib.engines.server_reply import count, number, objects, text, tokens
 from scripts.lib.engines.server_start import start_server
 from scripts.lib.engines.warm_up import warm_up
 from scripts.lib.errors import BenchError
+from scripts.lib.foreign_text import one_line, valid_text
+from scripts.lib.physics import check_measurement
 from scripts.lib.records import CLOSE_CALL_LOGITS, Measurement
 
 _EFFECTIVE = re.compile(r"print_info: (n_expert_used|n_expert|arch|file type|n_ctx_train)\s*=\s*(.+?)\s*$", re.M)
@@ -30,6 +33,12 @@ _SYSTEM_INFO = re.compile(r"system_info: .*?\|\s*(.+?)\s*$", re.M)
 _DRAFT_STATS = re.compile(r"draft acceptance = .*?mean len =\s*([0-9.]+)")
 
 LOG_POLLS, LOG_POLL_S = 20, 0.002
+# Applying the template to a prompt and counting its tokens: milliseconds, where the server is not stuck.
+PROMPT_TIMEOUT_S = 60.0
+_COMPLETION = "/completion"
+# Of an answer's text, about a million tokens; what comes after it is dropped.
+MOST_ANSWER_CHARACTERS = 4 << 20
+_FINISH_REASONS = {"eos": "stop", "word": "stop", "limit": "length"}
 
 
 @dataclass(slots=True)
@@ -40,9 +49,23 @@ class _Stream:
     first: float | None = None
     end: float = 0.0
     text: list[str] = field(default_factory=list)
+    characters: int = 0
     tokens: list[int] = field(default_factory=list)
-    timings: dict[str, Any] = field(default_factory=dict)
+    timings: Mapping[str, Any] = field(default_factory=dict)
     stop_type: str = ""
+
+    def add(self, text: str, tokens: list[int]) -> None:
+        if (text or tokens) and self.first is None:
+            self.first = time.monotonic()
+        self.text.append(text[: max(MOST_ANSWER_CHARACTERS - self.characters, 0)])
+        self.characters += len(text)
+        self.tokens += tokens
+
+    def finish_reason(self) -> str:
+        """Why the answer ended; `length` also where it was cut here."""
+        if self.characters > MOST_ANSWER_CHARACTERS:
+            return "length"
+        return _FINISH_REASONS.get(self.stop_type, one_line(self.stop_type)[:40])
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +89,16 @@ class _Prompt:
 
 
 class ServerEngine:
-    """A llama-server for one shard; what finds it dead raises EngineDied, and `load` starts another."""
+    """A llama-server for one shard; what finds it dead raises EngineDied, and `load` starts another.
+
+    `_unsettled`: an answer was cut off at its deadline, and the server may not have given it up yet.
+    """
 
     def __init__(self, binary: Path, log: Path, ready_timeout_s: float):
         self._binary, self._log, self._ready_timeout_s = binary, log, ready_timeout_s
         self._server: ServerProcess | None = None
         self._settings: LoadSettings | None = None
-        self._flags: ServerFlags | None = None
+        self._unsettled = False
 
     @property
     def _speculative(self) -> bool:
@@ -82,8 +108,9 @@ class ServerEngine:
         """Start the server and wait for it. Raises EngineFailure with its last lines, BenchError for a bad binary."""
         self.unload()
         start = time.perf_counter()
-        self._settings, self._flags = settings, probe(self._binary)
-        self._server = start_server(self._flags, settings, self._log, self._ready_timeout_s)
+        self._settings, self._unsettled = settings, False
+        flags = probe(self._binary)
+        self._server = start_server(flags, settings, self._log, self._ready_timeout_s)
         load_s = time.perf_counter() - start
         log = self._server.log_text()
         models = [dict(_EFFECTIVE.findall(part)) for part in log.split("print_info: file format")[1:]]
@@ -91,25 +118,25 @@ class ServerEngine:
         if len(models) > 1:
             effective["draft_arch"] = models[-1].get("arch")
         info = _SYSTEM_INFO.search(log)
-        effective |= {"system_info": info[1] if info else "", "dialect": self._flags.dialect}
-        effective["argv"] = shown_argv(server_argv(self._flags, settings, 0))
+        effective |= {"system_info": info[1] if info else "", "dialect": flags.dialect}
+        effective["argv"] = shown_argv(self._server.argv)
         return Loaded(load_s, effective)
-
-    @contextlib.contextmanager
-    def _watched(self) -> Iterator[None]:
-        """What fails since the server died is EngineDied, with the same words."""
-        try:
-            yield
-        except EngineFailure as failure:
-            if self._server is None or self._server.alive():
-                raise
-            raise EngineDied(str(failure)) from failure
 
     def warm_up(self) -> int:
         return warm_up(self.generate, self._speculative)
 
-    def _render(self, request: Request) -> _Prompt:
+    def _ask(
+        self, path: str, body: Mapping[str, Any] | None = None, timeout_s: float | None = None
+    ) -> Mapping[str, Any]:
+        """What should not take long. A server that does not reply is stuck, maybe for ever: it is ended. Raises EngineDied."""
         assert self._server is not None
+        try:
+            return self._server.call(path, body, timeout_s or PROMPT_TIMEOUT_S)
+        except NoReply as stuck:
+            self._server.stop()
+            raise EngineDied(str(stuck)) from stuck
+
+    def _render(self, request: Request) -> _Prompt:
         images = [base64.b64encode(Path(image).read_bytes()).decode("ascii") for image in request.images]
         content: Any = request.user
         if images:
@@ -117,16 +144,16 @@ class ServerEngine:
             parts = [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}} for data in images]
             content = [*parts, {"type": "text", "text": request.user}]
         messages: list[dict[str, Any]] = [{"role": "system", "content": request.system}] if request.system else []
-        body: dict[str, Any] = {"messages": [*messages, {"role": "user", "content": content}]}
-        if not request.thinking:
-            body["chat_template_kwargs"] = {"enable_thinking": False}
-        text = self._server.call("/apply-template", body)["prompt"]
-        plain = text.replace(self._server.call("/props")["media_marker"], "") if images else text
-        tokens = self._server.call("/tokenize", {"content": plain, "add_special": True, "parse_special": True})[
-            "tokens"
-        ]
-        sent = {"prompt_string": text, "multimodal_data": images} if images else tokens
-        return _Prompt(sent, len(tokens), bool(images))
+        # The server would give every template today's date.
+        variables = date_variables() | ({} if request.thinking else {"enable_thinking": False})
+        body = {"messages": [*messages, {"role": "user", "content": content}], "chat_template_kwargs": variables}
+        prompt = plain = text(self._ask("/apply-template", body), "prompt", "/apply-template")
+        if images:
+            plain = prompt.replace(text(self._ask("/props"), "media_marker", "/props"), "")
+        reply = self._ask("/tokenize", {"content": plain, "add_special": True, "parse_special": True})
+        ids = tokens(reply, "/tokenize")
+        sent = {"prompt_string": prompt, "multimodal_data": images} if images else ids
+        return _Prompt(sent, len(ids), bool(images))
 
     def _body(self, request: Request, prompt: _Prompt) -> dict[str, Any]:
         # Greedy as top-1: the whole chain would sort the vocabulary at every token, which a small model feels.
@@ -146,11 +173,8 @@ class ServerEngine:
 
     def generate(self, request: Request) -> Measurement:
         """Answer one prompt. Raises EngineDied with the last words of a server that is gone."""
-        with self._watched():
-            return self._generate(request)
-
-    def _generate(self, request: Request) -> Measurement:
         assert self._server is not None and self._settings is not None
+        self._settle(request.timeout_s)
         prompt = self._render(request)
         context = self._settings.context["length_tokens"]
         if prompt.text_tokens >= context:
@@ -163,57 +187,61 @@ class ServerEngine:
         try:
             self._receive(stream, request, self._body(request, prompt))
         except TimeoutError:
-            timed_out = True
-            stream.end = time.monotonic()
+            timed_out = self._unsettled = True
+        stream.end = time.monotonic()
         measured = self._measure(stream, prompt, log_position)
         if timed_out:
-            raise GenerationTimeout(replace(measured, finish_reason="timeout"))
+            measured = replace(measured, finish_reason="timeout")
+        wrong = check_measurement(measured, stream.end - stream.start)
+        if wrong:
+            raise EngineFailure(f"llama-server's figures cannot be: {wrong}")
+        if timed_out:
+            raise GenerationTimeout(measured)
+        if measured.completion_tokens > request.max_tokens:
+            raise EngineFailure(f"{request.max_tokens} tokens asked for, {measured.completion_tokens} answered")
         prompt.guard(measured.prompt_tokens)
         return measured
 
+    def _settle(self, timeout_s: float) -> None:
+        """Wait until the server has given up an answer that was cut off: the next one's time would begin with it."""
+        if self._unsettled:
+            self._unsettled = False
+            self._ask(_COMPLETION, {"prompt": "a", "n_predict": 1, "cache_prompt": False}, timeout_s)
+
     def _receive(self, stream: _Stream, request: Request, body: dict[str, Any]) -> None:
         assert self._server is not None
-        for event in self._server.stream("/completion", body, stream.start + request.timeout_s):
-            if "error" in event:
-                raise EngineFailure(f"llama-server: {event['error'].get('message', event['error'])}")
-            content, tokens = event.get("content", ""), event.get("tokens", [])
-            if (content or tokens) and stream.first is None:
-                stream.first = time.monotonic()
-            stream.text.append(content)
-            # With speculation the last event repeats no tokens; it carries the timings.
-            if not event.get("stop"):
-                stream.tokens += tokens
-            else:
-                stream.timings, stream.stop_type = event.get("timings", {}), event.get("stop_type", "")
-        stream.end = time.monotonic()
+        for event in self._server.stream(_COMPLETION, body, stream.start + request.timeout_s):
+            # The last event repeats no tokens; it carries the timings.
+            stream.add(event.text, [] if event.last else event.tokens)
+            stream.timings, stream.stop_type = event.timings, event.stop_type
         if not stream.timings:
-            raise EngineFailure(self._server.died() if self._server.gone() else "the stream ended without timings")
+            raise EngineFailure(f"llama-server: {_COMPLETION}: the answer ended without timings")
 
     def _measure(self, stream: _Stream, prompt: _Prompt, log_position: int) -> Measurement:
-        timings, first = stream.timings, stream.first or stream.end
-        count = int(timings.get("predicted_n", len(stream.tokens)))
-        decode_s = timings.get("predicted_ms", 1000 * (stream.end - first)) / 1000
-        prefill_s = timings.get("prompt_ms", 1000 * (first - stream.start)) / 1000
-        prompt_tokens = int(timings.get("prompt_n", prompt.text_tokens))
-        accepted = int(timings.get("draft_n_accepted", 0))
+        timings, first, place = stream.timings, stream.first or stream.end, f"{_COMPLETION}: timings"
+        answered = count(timings, "predicted_n", place, len(stream.tokens))
+        decode_s = number(timings, "predicted_ms", place, 1000 * (stream.end - first)) / 1000
+        prefill_s = number(timings, "prompt_ms", place, 1000 * (first - stream.start)) / 1000
+        prompt_tokens = count(timings, "prompt_n", place, prompt.text_tokens)
+        accepted, drafted = count(timings, "draft_n_accepted", place), count(timings, "draft_n", place)
         return Measurement(
-            answer="".join(stream.text),
-            finish_reason={"eos": "stop", "word": "stop", "limit": "length"}.get(stream.stop_type, stream.stop_type),
+            answer=valid_text("".join(stream.text)),
+            finish_reason=stream.finish_reason(),
             prompt_tokens=prompt_tokens,
-            completion_tokens=count,
+            completion_tokens=answered,
             ttft_s=round(first - stream.start, 6),
             prefill_s=round(prefill_s, 6),
             prefill_tokens_per_s=round(prompt_tokens / prefill_s, 3) if prefill_s > 0 else None,
             decode_s=round(decode_s, 6),
             # llama-server's clock starts with the first token, so the intervals are one fewer than the tokens.
-            decode_tokens_per_s=round((count - 1) / decode_s, 3) if count > 1 and decode_s > 0 else None,
-            drafted_tokens=int(timings.get("draft_n", 0)),
+            decode_tokens_per_s=round((answered - 1) / decode_s, 3) if answered > 1 and decode_s > 0 else None,
+            drafted_tokens=drafted,
             accepted_tokens=accepted,
-            verify_steps=self._verify_steps(accepted, count, int(timings.get("draft_n", 0)), log_position),
+            verify_steps=self._verify_steps(accepted, answered, drafted, log_position),
             token_ids=tuple(stream.tokens),
         )
 
-    def _verify_steps(self, accepted: int, count: int, drafted: int, log_position: int) -> int:
+    def _verify_steps(self, accepted: int, answered: int, drafted: int, log_position: int) -> int:
         """Batches that verified a draft: out of the log's mean accepted length, else every step after the first token."""
         if not drafted:
             return 0
@@ -227,17 +255,20 @@ class ServerEngine:
             # The line is written just after the stream's last event.
             time.sleep(LOG_POLL_S)
         mean = float(found[-1]) if found else 0.0
-        return round(accepted / (mean - 1)) if mean > 1 else max(count - 1 - accepted, 1)
+        return round(accepted / (mean - 1)) if mean > 1 else max(answered - 1 - accepted, 1)
 
     def margins(self, request: Request) -> tuple[tuple[int, float], ...]:
         """Close calls of the greedy answer, by an untimed second run with the two best tokens of each step."""
         assert self._server is not None
-        with self._watched():
-            body = self._body(request, self._render(request)) | {"stream": False, "n_probs": 2}
-            answer = self._server.call("/completion", body, request.timeout_s)
+        body = self._body(request, self._render(request)) | {"stream": False, "n_probs": 2}
+        try:
+            answer = self._server.call(_COMPLETION, body, request.timeout_s)
+        except NoReply:
+            self._unsettled = True
+            raise
         calls = []
-        for index, step in enumerate(answer.get("completion_probabilities", [])):
-            best = [float(top["logprob"]) for top in step.get("top_logprobs", [])[:2]]
+        for index, step in enumerate(objects(answer, "completion_probabilities", _COMPLETION)):
+            best = [number(top, "logprob", _COMPLETION) for top in objects(step, "top_logprobs", _COMPLETION)[:2]]
             if len(best) == 2 and best[0] - best[1] < CLOSE_CALL_LOGITS:
                 calls.append((index, round(best[0] - best[1], 4)))
         return tuple(calls)
@@ -251,7 +282,7 @@ class ServerEngine:
         """Raises EngineDied with the last words of a server that is gone, or goes within a second."""
         assert self._server is not None
         if self._server.gone():
-            raise EngineDied(self._server.died())
+            raise self._server.died()
 
     def peak_rss_bytes(self) -> int:
         """The most memory the server had resident (VmHWM)."""

@@ -153,8 +153,8 @@ def _strict(flags: ServerFlags, hardware: Hardware) -> list[str]:
     return ["--cpu-mask", f"{mask:#x}", "--cpu-strict", "1"]
 
 
-def server_argv(flags: ServerFlags, settings: LoadSettings, port: int) -> list[str]:
-    """The whole command line of one shard's server, on loopback. Optional flags only where the binary lists them."""
+def server_argv(flags: ServerFlags, settings: LoadSettings, port: int = 0) -> list[str]:
+    """One shard's server on loopback (port 0: one that it chooses). Optional flags only where the binary lists them."""
     context, hardware, mode = settings.context, settings.hardware, settings.mode
     argv = [str(flags.binary), "--model", str(settings.weights), "--host", "127.0.0.1", "--port", str(port)]
     argv += ["--ctx-size", str(context["length_tokens"]), "--batch-size", str(context["batch_tokens"])]

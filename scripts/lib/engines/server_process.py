@@ -1,60 +1,73 @@
-"""One llama-server: started on a free loopback port, watched until it is ready, its log kept, gone with its parent."""
+"""One llama-server: proved to be ours, watched until it is ready, its log kept, gone with its parent.
+
+It chooses its port itself, and the port is read from the kernel: the one that this very process listens on. So nobody else's
+server can answer for it. A random key shuts it to everybody else's requests.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import http.client
-import json
 import os
+import secrets
 import signal
-import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from scripts.lib.engine_environment import engine_environment
-from scripts.lib.engines import EngineFailure
-from scripts.lib.errors import BenchError
-from scripts.lib.machine import PR_SET_PDEATHSIG
+import psutil
+from tqdm import tqdm
 
-HOST = "127.0.0.1"
+from scripts.lib.engine_environment import engine_environment
+from scripts.lib.engines import EngineDied, EngineFailure
+from scripts.lib.engines.server_client import ConnectionLost, ServerClient
+from scripts.lib.engines.server_reply import Event
+from scripts.lib.errors import BenchError
+from scripts.lib.lifetime import die_with_parent
+
+# Not on the command line, which every user of the machine may read.
+KEY_VARIABLE = "LLAMA_API_KEY"
 LAST_LINES = 8
 STOP_TIMEOUT_S = 10.0
 
 
-def free_port() -> int:
-    """A port nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+class NoReply(EngineFailure):
+    """The server did not reply in time."""
 
 
-def _in_child() -> None:
-    # The server must not outlive a killed shard: kill -9 of the parent reaches it through the kernel.
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+def listening_port(pid: int) -> int | None:
+    """The TCP port that a process listens on, as the kernel has it."""
+    with contextlib.suppress(psutil.Error):
+        for connection in psutil.Process(pid).net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN:
+                return int(connection.laddr.port)
+    return None
 
 
 class ServerProcess:
-    """A running llama-server. Raises EngineFailure with the log's last lines when it dies or never gets ready."""
+    """A running llama-server.
 
-    def __init__(self, argv: list[str], port: int, log: Path, ready_timeout_s: float):
-        self.port, self.log = port, log
+    Raises EngineFailure with the log's last lines when it ends by itself or never gets ready, EngineDied when it is killed.
+    """
+
+    def __init__(self, argv: Sequence[str], log: Path, ready_timeout_s: float):
+        self.argv, self.log = argv, log
         log.parent.mkdir(parents=True, exist_ok=True)
         self._sink = log.open("wb")
+        key = secrets.token_hex(16)
         try:
-            # preexec_fn is unsafe beside threads: a shard's process has none when it starts its server.
+            # The server must not outlive a killed shard. preexec_fn is unsafe beside threads: a shard's process has none when
+            # it starts its server.
             self._process = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
                 stdout=self._sink,
                 stderr=subprocess.STDOUT,
                 # A judge's and a probe's server are started by processes that are not pinned.
-                env=engine_environment(os.environ),
-                preexec_fn=_in_child,  # noqa: PLW1509
+                env=engine_environment(os.environ) | {KEY_VARIABLE: key},
+                preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509
                 # A Ctrl-C goes to the terminal's whole process group; the server ends when its shard says so.
                 process_group=0,
             )
@@ -62,7 +75,7 @@ class ServerProcess:
             self._sink.close()
             raise BenchError(f"{argv[0]}: cannot be started: {error.strerror}") from error
         try:
-            self._wait_ready(ready_timeout_s)
+            self.client = ServerClient(self._wait_ready(key, ready_timeout_s), key)
         except BaseException:
             self.stop()
             raise
@@ -88,27 +101,38 @@ class ServerProcess:
             return False
         return True
 
-    def _wait_ready(self, timeout_s: float) -> None:
-        deadline = time.monotonic() + timeout_s
-        while True:
-            if not self.alive():
-                raise EngineFailure(f"llama-server ended with {self._exit()} while loading: {self.last_words()}")
-            with contextlib.suppress(OSError, http.client.HTTPException):
-                if self._status("/health") == 200:
-                    return
-            if time.monotonic() > deadline:
-                raise EngineFailure(f"llama-server was not ready within {timeout_s:g} s: {self.last_words()}")
-            time.sleep(0.02)
+    def _wait_ready(self, key: str, timeout_s: float) -> int:
+        """The port of the server, once it has loaded its model."""
+        start = time.monotonic()
+        with tqdm(
+            desc="llama-server loads its model", total=round(timeout_s), unit="s", leave=False, disable=None
+        ) as bar:
+            while True:
+                if not self.alive():
+                    self._fail_loading()
+                port = listening_port(self.pid)
+                if port is not None and ServerClient(port, key).healthy():
+                    return port
+                waited = time.monotonic() - start
+                if waited > timeout_s:
+                    raise EngineFailure(f"llama-server was not ready within {timeout_s:g} s: {self.last_words()}")
+                bar.update(int(waited) - bar.n)
+                time.sleep(0.02)
+
+    def _fail_loading(self) -> None:
+        words = f"llama-server ended with {self._exit()} while loading: {self.last_words()}"
+        # What ends by itself would do so again; what was killed may be started again.
+        raise EngineDied(words) if self._process.returncode < 0 else EngineFailure(words)
 
     def _exit(self) -> str:
         code = self._process.returncode
         return f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
 
-    def died(self) -> str:
-        """What to say of a server that is gone."""
+    def died(self) -> EngineDied:
+        """What to raise of a server that is gone."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=2)
-        return f"llama-server ended with {self._exit()}: {self.last_words()}"
+        return EngineDied(f"llama-server ended with {self._exit()}: {self.last_words()}")
 
     def last_words(self) -> str:
         """The last lines of the log: the engine's own words."""
@@ -117,53 +141,31 @@ class ServerProcess:
     def log_text(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
-    def _status(self, path: str) -> int:
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=5)
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Raises EngineDied for what fails because the server is gone, and for what ends well without it: who answered then?"""
         try:
-            connection.request("GET", path)
-            return connection.getresponse().status
-        finally:
-            connection.close()
-
-    def call(self, path: str, body: Mapping[str, Any] | None = None, timeout_s: float = 60.0) -> dict[str, Any]:
-        """One JSON request. Raises EngineFailure for an error status, in the server's own words."""
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=timeout_s)
-        try:
-            payload = None if body is None else json.dumps(body)
-            connection.request("GET" if body is None else "POST", path, payload, {"Content-Type": "application/json"})
-            response = connection.getresponse()
-            text = response.read().decode("utf-8", "replace")
-        except (OSError, http.client.HTTPException) as error:
-            raise EngineFailure(self.died() if self.gone() else f"llama-server: {path}: {error!r}") from error
-        finally:
-            connection.close()
-        if response.status != 200:
-            raise EngineFailure(f"llama-server: {path}: status {response.status}: {_message(text)}")
-        answer: dict[str, Any] = json.loads(text)
-        return answer
-
-    def stream(self, path: str, body: Mapping[str, Any], deadline: float) -> Iterator[dict[str, Any]]:
-        """The events of a streamed answer as they arrive. Raises TimeoutError at `deadline` (time.monotonic)."""
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=max(deadline - time.monotonic(), 0.001))
-        try:
-            connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
-            response = connection.getresponse()
-            if response.status != 200:
-                text = response.read().decode("utf-8", "replace")
-                raise EngineFailure(f"llama-server: {path}: status {response.status}: {_message(text)}")
-            while line := response.readline():
-                if time.monotonic() > deadline:
-                    raise TimeoutError
-                if line.startswith(b"data: ") and line[6:].strip() != b"[DONE]":
-                    yield json.loads(line[6:])
-                elif line.startswith(b"error: "):
-                    raise EngineFailure(f"llama-server: {_message(line[7:].decode('utf-8', 'replace'))}")
-        except TimeoutError:
+            yield
+        except ConnectionLost as lost:
+            if self.gone():
+                raise self.died() from lost
             raise
-        except (OSError, http.client.HTTPException, json.JSONDecodeError) as error:
-            raise EngineFailure(self.died() if self.gone() else f"llama-server: {path}: {error!r}") from error
-        finally:
-            connection.close()
+        if not self.alive():
+            raise self.died()
+
+    def call(self, path: str, body: Mapping[str, Any] | None = None, timeout_s: float = 60.0) -> Mapping[str, Any]:
+        """One JSON request. Raises EngineFailure for an error status, in the server's own words, and NoReply."""
+        with self.watched():
+            try:
+                return self.client.call(path, body, timeout_s)
+            except TimeoutError:
+                words = f"llama-server: {path}: no whole reply within {timeout_s:g} s: {self.last_words()}"
+                raise NoReply(words) from None
+
+    def stream(self, path: str, body: Mapping[str, Any], deadline: float) -> Iterator[Event]:
+        """The events of a streamed answer as they arrive. Raises TimeoutError at `deadline` (time.monotonic)."""
+        with self.watched():
+            yield from self.client.stream(path, body, deadline)
 
     def stop(self) -> None:
         """Ask it to end, then make it."""
@@ -175,10 +177,3 @@ class ServerProcess:
                 self._process.kill()
                 self._process.wait()
         self._sink.close()
-
-
-def _message(text: str) -> str:
-    try:
-        return str(json.loads(text)["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        return " ".join(text.split())[:300]

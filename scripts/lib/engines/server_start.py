@@ -1,32 +1,36 @@
-"""Starting a llama-server on a free port, again where another process took the port in between."""
+"""Starting a llama-server with the settings of a shard, and with the date that its chat template prints."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.lib.engines import EngineFailure, LoadSettings
+from scripts.lib.chat_template import date_macro
+from scripts.lib.engines import LoadSettings
 from scripts.lib.engines.server_flags import ServerFlags, server_argv
-from scripts.lib.engines.server_process import ServerProcess, free_port
+from scripts.lib.engines.server_process import ServerProcess
+from scripts.lib.errors import BenchError
+from scripts.lib.gguf_header import read_chat_template
+from scripts.lib.records import write_atomic
 
-# What the server says of a port that is taken; which of the two lines the log still gets depends on its writer thread.
-PORT_TAKEN, PORT_ATTEMPTS = ("couldn't bind", "exiting due to HTTP server error"), 3
+TEMPLATE_FLAG = "--chat-template-file"
+
+
+def _template_flags(flags: ServerFlags, weights: Path, file: Path) -> list[str]:
+    """The flags that give a chat template its date, where it asks for it by a call. The template goes into `file`."""
+    template = read_chat_template(weights)
+    macro = date_macro(template)
+    if not macro:
+        return []
+    if not flags.has(TEMPLATE_FLAG):
+        raise BenchError(f"{flags.binary}: knows no {TEMPLATE_FLAG}: the chat template would print the day's date")
+    write_atomic(file, macro + template)
+    return [TEMPLATE_FLAG, str(file)]
 
 
 def start_server(
     flags: ServerFlags, settings: LoadSettings, log: Path, ready_timeout_s: float, extra: Sequence[str] = ()
 ) -> ServerProcess:
-    """A ready server of those settings. Raises EngineFailure with its last lines, or naming the ports that were taken."""
-    ports: list[int] = []
-    while True:
-        ports.append(free_port())
-        argv = [*server_argv(flags, settings, ports[-1]), *extra]
-        try:
-            return ServerProcess(argv, ports[-1], log, ready_timeout_s)
-        except EngineFailure as failure:
-            # Between choosing a free port and the server's bind another process may take it.
-            if not any(word in str(failure) for word in PORT_TAKEN):
-                raise
-            if len(ports) == PORT_ATTEMPTS:
-                taken = ", ".join(map(str, ports))
-                raise EngineFailure(f"llama-server could not listen on port {taken}: {failure}") from failure
+    """A ready server of those settings. Raises EngineFailure with its last lines."""
+    argv = server_argv(flags, settings) + _template_flags(flags, settings.weights, log.with_suffix(".jinja"))
+    return ServerProcess([*argv, *extra], log, ready_timeout_s)

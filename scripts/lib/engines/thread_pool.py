@@ -6,7 +6,6 @@ Layout of the parameters: `struct ggml_threadpool_params` of ggml.h; llama-cpp-p
 from __future__ import annotations
 
 import ctypes
-from pathlib import Path
 from typing import Any
 
 from scripts.lib.engine_build import installed_build
@@ -27,17 +26,14 @@ class _Parameters(ctypes.Structure):
     )
 
 
-def _library(name: str) -> ctypes.CDLL:
-    return ctypes.CDLL(str(Path(installed_build().bin_dir) / name))
-
-
 class ThreadPool:
     """One pool for a profile's CPUs, shared by the contexts that are attached to it (they compute one after the other)."""
 
     def __init__(self, hardware: Hardware):
         assert hardware.cpus is not None
-        self._cpu, self._llama = _library("libggml-cpu.so"), _library("libllama.so")
-        make_default = _library("libggml-base.so").ggml_threadpool_params_default
+        folder = installed_build().bin_dir
+        self._cpu, self._llama = (ctypes.CDLL(str(folder / name)) for name in ("libggml-cpu.so", "libllama.so"))
+        make_default = ctypes.CDLL(str(folder / "libggml-base.so")).ggml_threadpool_params_default
         make_default.restype = _Parameters
         parameters = make_default(ctypes.c_int(max(hardware.threads, hardware.batch_threads)))
         for cpu in parse_cpus(hardware.cpus):

@@ -15,7 +15,7 @@ from scripts.lib.judging.cost import at_most_usd, expected_usd
 from scripts.lib.judging.store import VerdictStore
 from scripts.lib.plan import Cell, Plan
 from scripts.lib.prompt_types import Question
-from scripts.lib.records import read_cell
+from scripts.lib.records import Damaged, read_cell
 from scripts.lib.review import answer_of, plan_review
 
 # English text; an answer that is not there yet is taken to be as long as its token limit lets it.
@@ -39,14 +39,20 @@ def every_cell(cell: Cell) -> bool:
     return True
 
 
+def _answer(file: Path) -> tuple[str, str] | None:
+    try:
+        return answer_of(read_cell(file))
+    except (FileNotFoundError, Damaged):
+        return None
+
+
 def stored_answers(plans: Iterable[Plan], wanted: Callable[[Cell], bool] = every_cell) -> Iterator[Answer]:
-    """The answers of the cells that are in the tree, in plan order. Raises BenchError for a damaged cell."""
+    """The answers of the cells that are in the tree, in plan order; a damaged cell has none."""
     for plan in plans:
         for shard in plan.shards:
             review = plan_review(plan, shard)
             for cell in filter(wanted, review.cells):
-                file = Path(shard.folder) / cell.file_name
-                answer = answer_of(read_cell(file)) if file.is_file() else None
+                answer = _answer(Path(shard.folder) / cell.file_name)
                 if answer is not None:
                     yield Answer(cell.question, material(cell.question, *answer), review.file)
 

@@ -10,13 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.errors import BenchError
 from scripts.lib.judge import Material
 from scripts.lib.judge_config import JudgeConfig
 from scripts.lib.judging import Item, Role, Series, verdict_digest
 from scripts.lib.judging.canaries import canary_count, make_canaries
 from scripts.lib.prompt_types import Question
-from scripts.lib.records import digest, now_utc, write_atomic
+from scripts.lib.records import Damaged, digest, now_utc, read_sealed, read_stored, sealed, write_atomic
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +88,10 @@ class BatchFile:
         self._path = path
 
     def _load(self) -> dict[str, Any]:
-        try:
-            raw: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise BenchError(f"{self._path}: not a batch in hand ({error}); delete it and judge again") from error
-        return raw
+        return read_sealed(read_stored(self._path), str(self._path))
 
     def _save(self, raw: Mapping[str, Any]) -> None:
-        write_atomic(self._path, json.dumps(raw, ensure_ascii=False) + "\n")
+        write_atomic(self._path, json.dumps(sealed(raw), ensure_ascii=False) + "\n")
 
     def exists(self) -> bool:
         return self._path.is_file()
@@ -105,13 +100,13 @@ class BatchFile:
         self._save({**asdict(batch), "journal": {}})
 
     def load(self) -> Batch:
-        """The batch as it was planned. Raises BenchError for a file that is not ours."""
+        """The batch as it was planned. Raises Damaged for a file that is not what was written."""
         raw = self._load()
         try:
             items = tuple(_item(item) for item in raw["items"])
             return Batch(raw["name"], raw["opened_utc"], items)
         except (KeyError, TypeError, ValueError) as error:
-            raise BenchError(f"{self._path}: not a batch in hand ({error}); delete it and judge again") from error
+            raise Damaged(str(self._path), f"not a batch in hand ({error})") from error
 
     def read(self) -> dict[str, Any]:
         return dict(self._load()["journal"])

@@ -15,6 +15,7 @@ from typing import Any
 import anthropic
 
 from scripts.lib.errors import BenchError
+from scripts.lib.foreign_text import valid_text, valid_texts
 from scripts.lib.judge import SCHEMA, SYSTEM, user_prompt
 from scripts.lib.judge_config import NO_KEY, ClaudeConfig, has_key
 from scripts.lib.judging import Item, Journal, Keep, Reply, Series, Stopped, Usage
@@ -61,10 +62,10 @@ def _usage(raw: dict[str, Any]) -> Usage:
 def read_message(body: str, model: str) -> Reply:
     """A reply's body as a Reply: refusals, cut replies, another model's answers and what is no message are failures."""
     try:
-        raw = json.loads(body)
+        raw = valid_texts(json.loads(body))
         content = "".join(block["text"] for block in raw["content"] if block["type"] == "text")
         usage, stop_reason, answered = _usage(raw["usage"]), str(raw["stop_reason"]), str(raw["model"])
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
         return Reply(None, f"the body is no message: {' '.join(body.split())[:80]!r}", transient=True, raw=body)
     failure = {"refusal": "the judge refused", "max_tokens": "the judge's reply was cut at max_tokens"}.get(stop_reason)
     if answered != model:
@@ -77,7 +78,7 @@ def read_error(error: anthropic.APIError) -> Reply:
     """An error of the API as a Reply. Raises BenchError or Stopped for what no other request will fare better with."""
     if not isinstance(error, anthropic.APIStatusError):
         return Reply(None, f"no answer: {type(error).__name__}", transient=True)
-    said = " ".join(str(error.message).split())[:200]
+    said = valid_text(" ".join(str(error.message).split())[:200])
     if error.status_code in (401, 403, 404):
         raise BenchError(f"judge claude: status {error.status_code}: {said}; check the key and judge.claude.model")
     if error.status_code == 400 and "credit balance" in said.lower():

@@ -15,6 +15,7 @@ from typing import Any
 
 import anthropic
 
+from scripts.lib.foreign_text import valid_texts
 from scripts.lib.judge_config import ClaudeConfig
 from scripts.lib.judging import Item, Journal, Keep, Reply, Series, Stopped
 from scripts.lib.judging.claude import check_model, client_version, make_client, read_error, read_message, request_body
@@ -34,9 +35,9 @@ def _read_results(body: bytes) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for line in body.split(b"\n"):
         try:
-            raw = json.loads(line)
+            raw = valid_texts(json.loads(line))
             found.setdefault(str(raw["custom_id"]), dict(raw["result"]))
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             continue
     return found
 

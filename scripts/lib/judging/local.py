@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx2
 
 from scripts.lib.errors import BenchError
+from scripts.lib.foreign_text import valid_texts
 from scripts.lib.judge import SCHEMA, SYSTEM, user_prompt
 from scripts.lib.judge_config import LocalJudgeConfig
 from scripts.lib.judging import Item, Journal, Keep, Reply, Series, Stopped, Usage
@@ -54,11 +55,11 @@ def request_body(item: Item, max_tokens: int) -> dict[str, Any]:
 def read_completion(body: str) -> Reply:
     """A chat completion's body as a Reply."""
     try:
-        raw = json.loads(body)
+        raw = valid_texts(json.loads(body))
         choice, used = raw["choices"][0], raw["usage"]
         content, stop = choice["message"].get("content"), str(choice["finish_reason"])
         usage = Usage(int(used["prompt_tokens"]), int(used["completion_tokens"]))
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError, RecursionError):
         return Reply(None, f"the body is no completion: {' '.join(body.split())[:80]!r}", transient=True, raw=body)
     empty = "" if content else "the judge's reply is empty"
     failure = "the judge's reply was cut at max_tokens" if stop == "length" else empty
@@ -67,15 +68,18 @@ def read_completion(body: str) -> Reply:
 
 
 class LocalJudge:
-    """A llama-server at `base_url`, one answer at a time."""
+    """A llama-server at `base_url`, one answer at a time. `headers`: what it wants with each request."""
 
     batches_at_once = 1
 
-    def __init__(self, series: Series, settings: LocalJudgeConfig, base_url: str):
-        self.series, self._settings, self._base_url = series, settings, base_url
+    def __init__(
+        self, series: Series, settings: LocalJudgeConfig, base_url: str, headers: Mapping[str, str] | None = None
+    ):
+        self.series, self._settings, self._base_url, self._headers = series, settings, base_url, headers
 
     async def ask(self, items: Sequence[Item], journal: Journal, keep: Keep) -> None:
-        async with httpx2.AsyncClient(base_url=self._base_url, timeout=self._settings.deadline_s) as client:
+        timeout_s = self._settings.deadline_s
+        async with httpx2.AsyncClient(base_url=self._base_url, headers=self._headers, timeout=timeout_s) as client:
             for item in items:
                 await keep(item, await self._ask(client, item))
 

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from scripts.lib.errors import Problem
 from scripts.lib.judge import Malformed, score_reply
 from scripts.lib.judging import Item, Judge, Reply, Role, Stopped
 from scripts.lib.judging.batch import Batch, BatchFile, Mix, make_batch
@@ -25,7 +26,7 @@ from scripts.lib.judging.store import (
     outcome,
 )
 from scripts.lib.prompt_types import Question
-from scripts.lib.records import now_utc
+from scripts.lib.records import believed, now_utc
 from scripts.lib.rubric import QuestionScore
 
 # A judge that failed so many batches in a row is not paid for another one.
@@ -38,7 +39,7 @@ LEAST_CANARIES_ANSWERED = 0.5
 class RunResult:
     """What a run did: replies received, what they cost, the batches it closed, and why it stopped early (empty: it did not).
 
-    `reviews`: the files of which it changed an answer's verdict.
+    `reviews`: the files of which it changed an answer's verdict. `damaged`: stored records that were left out.
     """
 
     replies: int = 0
@@ -46,6 +47,7 @@ class RunResult:
     closed: list[BatchRecord] = field(default_factory=list)
     stopped: str = ""
     reviews: tuple[str, ...] = ()
+    damaged: tuple[Problem, ...] = ()
 
 
 def _scored(item: Item, reply: Reply) -> QuestionScore:
@@ -80,6 +82,14 @@ def _is_ripe(outcomes: Sequence[ItemOutcome]) -> bool:
     return answered >= LEAST_CANARIES_ANSWERED * len(canaries)
 
 
+def batches_in_hand(store: VerdictStore) -> list[Batch]:
+    """The batches that an earlier run left open, the oldest first. The answers of a damaged one are asked anew."""
+    damaged: list[Problem] = []
+    found = list(believed(store.open_batches(), lambda name: BatchFile(store.open_file(name)).load(), damaged))
+    store.damaged |= {problem.file: problem for problem in damaged}
+    return found
+
+
 class JudgeRun:
     """One run of one judge over its store. `told` is called with every item that got its reply (for a progress bar).
 
@@ -103,7 +113,7 @@ class JudgeRun:
 
         `judged`: answers with a verdict, to draw retests from; `questions`: label -> question.
         """
-        left_open = [BatchFile(self._store.open_file(name)).load() for name in self._store.open_batches()]
+        left_open = batches_in_hand(self._store)
         in_hand = {item.digest for batch in left_open for item in batch.items if item.role is Role.PAIR}
         todo = [item for item in pairs if item.digest not in in_hand]
         new = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,14 +20,17 @@ from scripts.lib.errors import BenchError
 from scripts.lib.judge_config import LOCAL, NO_KEY, has_key
 from scripts.lib.judging import Item, Judge, Role, Series, Stopped
 from scripts.lib.judging.answers import Answer, Work, sort_answers, waiting_reviews
-from scripts.lib.judging.batch import Batch, BatchFile, calibration_batch, mix_of
+from scripts.lib.judging.batch import Batch, calibration_batch, mix_of
 from scripts.lib.judging.calibration import KnownAnswer
 from scripts.lib.judging.cost import Budget
-from scripts.lib.judging.run import JudgeRun, RunResult
+from scripts.lib.judging.run import JudgeRun, RunResult, batches_in_hand
 from scripts.lib.judging.store import BatchRecord, VerdictStore
 from scripts.lib.machine import alone_on_machine, hold
 from scripts.lib.modes import Mode
 from scripts.lib.plan import Planner
+from scripts.lib.plan_files import judge_weights
+from scripts.lib.tree import drop
+from scripts.lib.weights import facts
 
 SERVER_LOG = Path("benchmarks/results/logs/judge/server.log")
 READY_TIMEOUT_S = 600.0
@@ -48,10 +51,10 @@ def open_judge(series: Series, planner: Planner, budget: Budget) -> Iterator[Jud
     """The judge of a series; a local one's server runs as long. Raises Stopped where there is no such judge now."""
     config = planner.config.judge
     if series.scorer == LOCAL:
-        with _local_server(planner) as base_url:
+        with _local_server(planner) as (base_url, headers):
             from scripts.lib.judging.local import LocalJudge
 
-            yield LocalJudge(series, config.local, base_url)
+            yield LocalJudge(series, config.local, base_url, headers)
         return
     # The SDK takes most of a second to import: only where it is wanted.
     from scripts.lib.judging.claude import ClaudeJudge
@@ -64,11 +67,14 @@ def open_judge(series: Series, planner: Planner, budget: Budget) -> Iterator[Jud
 
 
 @contextlib.contextmanager
-def _local_server(planner: Planner) -> Iterator[str]:
-    """The address of the local judge's server: a running one, else one of ours, alone on the machine like a timed shard."""
+def _local_server(planner: Planner) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """The address of the local judge's server and the headers it wants.
+
+    A running one, else one of ours, alone on the machine like a timed shard.
+    """
     config = planner.config.judge.local
     if config.url is not None:
-        yield config.url
+        yield config.url, {}
         return
     known = planner.weights.get(config.model)
     path = known.path if known is not None else Path(config.model)
@@ -76,13 +82,25 @@ def _local_server(planner: Planner) -> Iterator[str]:
         raise Stopped(f"the local judge's weights are not on this machine: {path}")
     context = asdict(planner.config.context) | {"length_tokens": config.context_tokens}
     settings = LoadSettings(path, None, Mode("baseline"), None, 0, context, planner.hardware)
+    planned = judge_weights(planner.config.judge, planner.weights)
     with alone_on_machine(f"{Path.cwd().name}: judge {config.model}"):
+        _check_weights(path, planned)
         try:
             server = start_server(probe(server_binary()), settings, SERVER_LOG, READY_TIMEOUT_S)
         except EngineFailure as failure:
             raise Stopped(f"the local judge did not start: {failure}") from failure
         with server:
-            yield f"http://127.0.0.1:{server.port}"
+            yield server.client.url, server.client.headers
+
+
+def _check_weights(path: Path, planned: str) -> None:
+    """Raises Stopped where another file is there than the one that the series is named for."""
+    try:
+        found = facts(path).fingerprint
+    except (BenchError, OSError) as error:
+        raise Stopped(f"the local judge's weights cannot be read: {error}") from error
+    if found != planned:
+        raise Stopped(f"the local judge's weights were replaced meanwhile ({path}): run again, as another judge")
 
 
 async def _judge(judge: Judge, store: VerdictStore, config: Config, work: Work, bar: bool) -> RunResult:
@@ -104,8 +122,7 @@ def _calibration(store: VerdictStore, known: Sequence[KnownAnswer]) -> Batch:
     """The batch of these answers that an earlier call left open, else a new one."""
     new = calibration_batch(store.series, [(k.question, k.shown, k.score) for k in known])
     wanted = {item.shown.pair for item in new.items}
-    for name in store.open_batches():
-        old = BatchFile(store.open_file(name)).load()
+    for old in batches_in_hand(store):
         if {i.shown.pair for i in old.items} == wanted and all(i.role is Role.CALIBRATION for i in old.items):
             return old
     return new
@@ -161,6 +178,7 @@ def judge_answers(
     every = [*answers, *beside]
     settled = {i.shown.pair for i in work.pending if store.usable(i.shown.pair) or store.is_quarantined(i.shown.pair)}
     result.reviews = tuple(sorted({answer.review for answer in every if answer.shown.pair in settled}))
+    result.damaged = tuple(store.damaged.values())
     store.set_unfinished(result.stopped, waiting_reviews(store, every), {answer.review for answer in every})
     return result
 
@@ -168,4 +186,4 @@ def judge_answers(
 def drop_reviews(result: RunResult) -> None:
     """Drop the reviews that a run outside of Snakemake made out of date: the next `snakemake results` makes them again."""
     for file in result.reviews:
-        Path(file).unlink(missing_ok=True)
+        drop(Path(file))

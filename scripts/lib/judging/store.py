@@ -8,21 +8,23 @@ verdicts/{series}/quarantine/{batch}/    the verdicts of a batch that failed its
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from scripts.lib.errors import BenchError
+from scripts.lib.errors import Problem
+from scripts.lib.foreign_text import one_line
 from scripts.lib.judging import Item, Reply, Role, Series, Usage, verdict_digest
-from scripts.lib.records import canonical_json, write_atomic
+from scripts.lib.records import SEAL, Damaged, read_sealed, read_stored, sealed, strict_json, write_atomic
 from scripts.lib.rubric import CriterionScore, QuestionScore
 
 VERDICTS = Path("benchmarks/results/reviews/verdicts")
 SCHEMA_VERSION = 1
+T = TypeVar("T")
 ACCEPTED, QUARANTINED, CALIBRATION = "accepted", "quarantined", "calibration"
 
 
@@ -46,28 +48,25 @@ class Verdict:
         return self.scored.score
 
     def to_json(self) -> str:
-        """Readable JSON that ends in the sha256 of all the rest."""
+        """Readable JSON that ends in the seal of all the rest."""
         body = asdict(self) | {"score": self.score, "schema_version": SCHEMA_VERSION}
-        body["sha256"] = hashlib.sha256(canonical_json(body).encode()).hexdigest()
-        return json.dumps(body, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        return json.dumps(sealed(body), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def parse_verdict(text: str, origin: str) -> Verdict:
-    """Read a stored verdict. Raises BenchError naming `origin` where a byte of it is not what was written."""
+    """Read a stored verdict. Raises Damaged naming `origin` where it is not what was written."""
+    raw = read_sealed(text, origin)
+    version = raw.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise Damaged(origin, f"schema_version: expected {SCHEMA_VERSION}, found {version!r}")
     try:
-        raw = json.loads(text)
-        found, version = raw.pop("sha256"), raw["schema_version"]
-        if version != SCHEMA_VERSION:
-            raise BenchError(f"{origin}: schema_version: expected {SCHEMA_VERSION}, found {version!r}")
-        if hashlib.sha256(canonical_json(raw).encode()).hexdigest() != found:
-            raise BenchError(f"{origin}: its content does not have the sha256 that it names; delete it and judge again")
-        del raw["schema_version"], raw["score"]
+        del raw["schema_version"], raw["score"], raw[SEAL]
         criteria = tuple(CriterionScore(**item) for item in raw["scored"].pop("criteria"))
         raw["scored"] = QuestionScore(criteria, **raw["scored"])
         raw["reply"] = Reply(**raw["reply"] | {"usage": Usage(**raw["reply"]["usage"])})
         return Verdict(**raw | {"role": Role(raw["role"])})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise BenchError(f"{origin}: not a verdict ({error}); delete it and judge again") from error
+        raise Damaged(origin, f"not a verdict ({error})") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +99,18 @@ class BatchRecord:
     closed_utc: str
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        return json.dumps(sealed(asdict(self)), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _parse_batch(text: str, origin: str) -> BatchRecord:
+def parse_batch(text: str, origin: str) -> BatchRecord:
+    """Read a closed batch. Raises Damaged naming `origin` where it is not what was written."""
+    raw = read_sealed(text, origin)
     try:
-        raw = json.loads(text)
+        del raw[SEAL]
         items = tuple(ItemOutcome(**item | {"role": Role(item["role"])}) for item in raw.pop("items"))
         return BatchRecord(**raw | {"findings": tuple(raw["findings"])}, items=items)
     except (ValueError, TypeError, KeyError) as error:
-        raise BenchError(f"{origin}: not a batch record ({error})") from error
+        raise Damaged(origin, f"not a batch record ({error})") from error
 
 
 def _quarantined_pairs(record: BatchRecord) -> dict[str, str]:
@@ -117,22 +118,32 @@ def _quarantined_pairs(record: BatchRecord) -> dict[str, str]:
     return {item.pair: record.batch for item in record.items if failed and item.role is Role.PAIR}
 
 
+def parse_series(text: str, file: Path) -> Series:
+    """Read what a series is. Raises Damaged where its folder, which is named by its digest, is another's."""
+    raw = strict_json(text, str(file))
+    try:
+        found = Series(raw.pop("scorer"), raw.pop("model"), raw)
+    except KeyError as error:
+        raise Damaged(str(file), f"not a series: expected {error}") from error
+    if found.name != file.parent.name:
+        raise Damaged(str(file), f"it tells of the series {found.name}")
+    return found
+
+
 def all_series(root: Path = VERDICTS) -> tuple[Series, ...]:
-    """Every series that has verdicts in the tree, by name. Raises BenchError for a damaged series.json."""
+    """Every series that has verdicts in the tree, by name; one whose series.json is damaged is left out."""
     found = []
     for file in sorted(root.glob("*/series.json")):
-        try:
-            raw = json.loads(file.read_text(encoding="utf-8"))
-            found.append(Series(raw.pop("scorer"), raw.pop("model"), raw))
-        except (ValueError, KeyError, AttributeError) as error:
-            raise BenchError(f"{file}: not a series ({error})") from error
+        with contextlib.suppress(Damaged):
+            found.append(parse_series(read_stored(file), file))
     return tuple(found)
 
 
 class VerdictStore:
-    """The verdicts of one series."""
+    """The verdicts of one series. `damaged`: the records that were found not to be what was written; they count as missing."""
 
     def __init__(self, series: Series, root: Path = VERDICTS):
+        self.damaged: dict[str, Problem] = {}
         self.series = series
         self.folder = root / series.name
 
@@ -147,16 +158,23 @@ class VerdictStore:
         return self.folder / digest[:2] / f"{digest}.json"
 
     def read(self, digest: str) -> Verdict | None:
-        """The verdict of that name, whatever became of its batch. Raises BenchError for a damaged one."""
+        """The verdict of that name, whatever became of its batch; None where there is none, or a damaged one."""
         path = self.path(digest)
+        return self._believed(path, lambda text: self._own(parse_verdict(text, str(path)), digest))
+
+    def _own(self, verdict: Verdict, digest: str) -> Verdict:
+        if (verdict.digest, verdict.series) != (digest, self.series.name):
+            raise Damaged(str(self.path(digest)), f"it holds the verdict {verdict.digest} of {verdict.series}")
+        return verdict
+
+    def _believed(self, path: Path, parse: Callable[[str], T]) -> T | None:
         try:
-            text = path.read_text(encoding="utf-8")
+            return parse(read_stored(path))
         except FileNotFoundError:
             return None
-        verdict = parse_verdict(text, str(path))
-        if (verdict.digest, verdict.series) != (digest, self.series.name):
-            raise BenchError(f"{path}: holds the verdict {verdict.digest} of {verdict.series}; delete it")
-        return verdict
+        except Damaged as damage:
+            self.damaged[str(path)] = damage.problem
+            return None
 
     def write(self, verdict: Verdict) -> None:
         """Store a verdict; the first one also writes down what the series is."""
@@ -169,7 +187,8 @@ class VerdictStore:
     def batches(self) -> dict[str, BatchRecord]:
         """The closed batches by name: those of the tree when first asked for, and those closed here since."""
         files = sorted((self.folder / "batches").glob("*.json"))
-        return {file.stem: _parse_batch(file.read_text(encoding="utf-8"), str(file)) for file in files}
+        parsed = (self._believed(file, partial(parse_batch, origin=str(file))) for file in files)
+        return {record.batch: record for record in parsed if record is not None}
 
     @cached_property
     def _quarantined(self) -> dict[str, str]:
@@ -188,7 +207,10 @@ class VerdictStore:
 
     def why_not(self, pair: str) -> str:
         """Why a pair has no usable verdict."""
-        verdict = self.read(verdict_digest(self.series, pair))
+        digest = verdict_digest(self.series, pair)
+        verdict = self.read(digest)
+        if str(self.path(digest)) in self.damaged:
+            return str(self.damaged[str(self.path(digest))])
         if verdict is not None and verdict.transient:
             return verdict.scored.unscored
         if verdict is not None and verdict.batch not in self.batches:
@@ -243,13 +265,27 @@ class VerdictStore:
     def _unfinished(self) -> Path:
         return self.folder / "unfinished.json"
 
-    def unfinished(self) -> dict[str, Any]:
-        """`reason` and `reviews` (files with answers that wait for a verdict); empty where nothing waits."""
+    def _read_unfinished(self) -> tuple[dict[str, Any], tuple[Problem, ...]]:
         try:
-            found: dict[str, Any] = json.loads(self._unfinished.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            return {}
-        return found
+            found = json.loads(self._unfinished.read_text(encoding="utf-8"))
+            if isinstance(found["reason"], str) and all(isinstance(file, str) for file in found["reviews"]):
+                return found, ()
+            reason = "expected a reason and a list of reviews"
+        except FileNotFoundError:
+            return {}, ()
+        except OSError as error:
+            reason = str(error.strerror)
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            reason = one_line(error)
+        return {}, (Problem(str(self._unfinished), "", f"damaged ({reason}): which reviews wait is not known"),)
+
+    def unfinished(self) -> dict[str, Any]:
+        """`reason` and `reviews` (files with answers that wait for a verdict); empty where nothing waits, or it is damaged."""
+        return self._read_unfinished()[0]
+
+    def unfinished_damage(self) -> tuple[Problem, ...]:
+        """What is wrong with the note of what waits: any review may then be one of them."""
+        return self._read_unfinished()[1]
 
     def set_unfinished(self, reason: str, reviews: Iterable[str], covered: Iterable[str]) -> None:
         """Note which reviews wait, and why. Of those that a run did not cover the earlier note stands."""

@@ -13,9 +13,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from scripts.lib.modes import Mode
+from scripts.lib.part_names import without_part
 from scripts.lib.scoring.answer_text import clean
 from scripts.lib.symptoms import ECHO, EMPTY, is_echo
-from scripts.lib.weights import without_part
 
 SPEED_TEST = "speed_test"
 # What is larger measures nothing, and the sum of a few such is no finite number.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.lib.errors import BenchError
+from scripts.lib.records import naming
 
 SOURCES, SUPERSEDED = "sources", "superseded"
 READ_ONLY = 0o444
@@ -61,9 +62,10 @@ def _holding(path: Path) -> str:
 
 
 def _put(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    path.chmod(READ_ONLY)
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        path.chmod(READ_ONLY)
 
 
 def _link_tree(source: Path, target: Path) -> None:
@@ -87,6 +89,9 @@ def stage(history: Path, root: Path | None) -> tuple[Path, Taken]:
     Nothing of the history itself is touched until `replace`.
     """
     staged, backup = _beside(history, "importing"), _beside(history, "old")
+    for path in (history, staged, backup):
+        if path.is_symlink():
+            raise BenchError(f"{path}: is a link; an import replaces the whole folder: put the folder itself there")
     if backup.exists() and not history.exists():
         backup.rename(history)
     shutil.rmtree(staged, ignore_errors=True)

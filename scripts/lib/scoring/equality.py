@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import atexit
 import json
+import math
+import os
 import re
+import resource
 import selectors
 import subprocess
 import sys
@@ -20,12 +23,16 @@ from typing import Any
 
 import psutil
 
+from scripts.lib.lifetime import die_with_parent
+
 MOST_CHARACTERS = 300
 # A limit of the worker's own processor time, so that a loaded machine makes no difference. The clock is for a
 # worker that hangs without computing.
 PROCESSOR_SECONDS = 3.0
 CLOCK_SECONDS = 60.0
 MEMORY_BYTES = 2 << 30
+# A question that the machine kept from being decided is asked again, of another worker.
+ATTEMPTS = 2
 # Too large to be worked out: a tower of powers, a long exponent, a long factorial, a number of 200 digits.
 _TOO_LARGE = re.compile(
     r"\^\s*\{?\s*-?\w+\s*\}?\s*\^|\^\s*\{[^{}]*\^[^{}]*\{?\d{2,}"
@@ -37,6 +44,10 @@ _TOO_LARGE = re.compile(
 
 class Undecidable(Exception):
     """Equality could not be decided; the message says why."""
+
+
+class _Lost(Exception):
+    """The worker ended, or the machine gave it no time: nothing is known of the question."""
 
 
 class _Worker:
@@ -57,10 +68,10 @@ class _Worker:
             self.process = None
 
     def _started(self) -> subprocess.Popen[str]:
-        """The running process. Raises Undecidable where it cannot be started."""
+        """The running process. Raises _Lost where it cannot be started."""
         if self.process is None:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "scripts.lib.scoring.equality"],
+                [sys.executable, "-m", "scripts.lib.scoring.equality", str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -68,12 +79,15 @@ class _Worker:
             )
             if not self._line(self.process, CLOCK_SECONDS, CLOCK_SECONDS):
                 self.close()
-                raise Undecidable("math-verify could not be started (is it installed?)")
+                raise _Lost("math-verify could not be started (is it installed?)")
         return self.process
 
     @staticmethod
     def _line(process: subprocess.Popen[str], processor_s: float, clock_s: float) -> str:
-        """The worker's next line; empty where it takes longer than one of the limits, or has died."""
+        """The worker's next line; empty where it has died, or hangs by the clock.
+
+        Raises Undecidable where it computes longer than `processor_s`.
+        """
         assert process.stdout is not None
         watched = psutil.Process(process.pid)
         begun, waited = sum(watched.cpu_times()[:2]), 0.0
@@ -84,7 +98,7 @@ class _Worker:
                     return process.stdout.readline()
                 waited += 0.5
                 if sum(watched.cpu_times()[:2]) - begun > processor_s:
-                    break
+                    raise Undecidable(f"no decision within {processor_s:g} s of computing")
         return ""
 
     def ask(self, gold: str, answer: str) -> bool | None:
@@ -92,23 +106,35 @@ class _Worker:
 
         Raises Undecidable.
         """
+        lost = ""
         with self.lock:
+            for _ in range(ATTEMPTS):
+                try:
+                    reply = self._reply(gold, answer)
+                except _Lost as error:
+                    lost = str(error)
+                    continue
+                if reply.get("error"):
+                    raise Undecidable(str(reply["error"]))
+                equal: bool | None = reply["equal"]
+                return equal
+        raise Undecidable(lost)
+
+    def _reply(self, gold: str, answer: str) -> dict[str, Any]:
+        """What the worker says of two expressions. Raises Undecidable, and _Lost."""
+        try:
             process = self._started()
             assert process.stdin is not None
-            try:
-                process.stdin.write(json.dumps([gold, answer]) + "\n")
-                process.stdin.flush()
-                said = self._line(process, PROCESSOR_SECONDS, CLOCK_SECONDS)
-            except (BrokenPipeError, psutil.NoSuchProcess):
-                said = ""
-            if not said:
-                self.close()
-                raise Undecidable(f"no decision within {PROCESSOR_SECONDS:g} s of computing")
-            reply: dict[str, Any] = json.loads(said)
-            if reply.get("error"):
-                raise Undecidable(str(reply["error"]))
-            equal: bool | None = reply["equal"]
-            return equal
+            process.stdin.write(json.dumps([gold, answer]) + "\n")
+            process.stdin.flush()
+            reply: dict[str, Any] = json.loads(self._line(process, PROCESSOR_SECONDS, CLOCK_SECONDS))
+            return reply
+        except (OSError, ValueError, psutil.NoSuchProcess) as error:
+            self.close()
+            raise _Lost("the worker ended, or the machine gave it no time") from error
+        except Undecidable:
+            self.close()
+            raise
 
 
 _WORKER = _Worker()
@@ -185,18 +211,25 @@ def _reply(gold: str, answer: str) -> dict[str, Any]:
         return {"equal": None}
 
 
-def _serve() -> None:
-    """Reply to each line of standard input: a JSON list of the reference and the answer's expression."""
-    import resource
+def _limit_computing() -> None:
+    """The kernel ends the worker where nobody is left to do so: the limit of one question, with room for the start."""
+    used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used + 2 * PROCESSOR_SECONDS), most))
 
+
+def _serve(parent: int) -> None:
+    """Reply to each line of standard input: a JSON list of the reference and the answer's expression."""
+    die_with_parent(parent)
     # Imported before the first question, so that the question is timed and not the import.
     import math_verify  # noqa: F401
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     print("ready", flush=True)
     for line in sys.stdin:
+        _limit_computing()
         print(json.dumps(_reply(*json.loads(line))), flush=True)
 
 
 if __name__ == "__main__":
-    _serve()
+    _serve(int(sys.argv[1]))

@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scripts.lib.check_types import Outcome
+from scripts.lib.foreign_text import valid_text
 from scripts.lib.prompt_types import Check, Criterion, Question
-from scripts.lib.rubric import CriterionScore, QuestionScore
+from scripts.lib.rubric import NO_CHECK, CriterionScore, QuestionScore
 from scripts.lib.scoring.answer_text import without_echo, written
 from scripts.lib.scoring.checks import CHECKS
 
 # Raised when a check decides differently. Then reviews are made again; inference is not repeated.
-SCORER_VERSION = 3
+SCORER_VERSION = 4
 # These checks see the text as the model wrote it: an instruction may be to repeat the prompt, and code may
 # begin indented.
 _AS_WRITTEN = frozenset(("ifeval", "code"))
@@ -35,7 +36,7 @@ class Examined:
         """
         name, weight = self.criterion.criterion, self.criterion.weight
         if not self.outcomes:
-            return CriterionScore(name, weight, None, "no check")
+            return CriterionScore(name, weight, None, NO_CHECK)
         outcomes = [outcome for _, outcome in self.outcomes]
         failed = next((outcome for outcome in outcomes if outcome.passed is False), None)
         if failed is not None:
@@ -56,11 +57,15 @@ class Examination:
 
 
 def _run(check: Check, answer: str, as_written: str) -> Outcome:
-    """What a check says of an answer; a check that cannot run is undecided."""
+    """What a check says of an answer, in valid text: JSON in an answer, and its code, can name what no file can hold.
+
+    A check that cannot run is undecided.
+    """
     try:
-        return CHECKS[check.type](as_written if check.type in _AS_WRITTEN else answer, check.params)
+        found = CHECKS[check.type](as_written if check.type in _AS_WRITTEN else answer, check.params)
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        return Outcome(None, f"{check.type} check could not run: {error}")
+        found = Outcome(None, f"{check.type} check could not run: {error}")
+    return Outcome(found.passed, *map(valid_text, (found.reason, found.extracted, found.evidence)))
 
 
 def examine(question: Question, answer: str, finish_reason: str) -> Examination:

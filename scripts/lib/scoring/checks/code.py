@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from itertools import dropwhile, takewhile
 from typing import Any
 
-from scripts.lib.check_types import Outcome
+from scripts.lib.check_types import Outcome, texts
 from scripts.lib.scoring.fences import fenced_blocks
 
 DEFAULT_TIMEOUT_S = 10.0
@@ -176,10 +176,11 @@ def _continued(setup: str, answer: str) -> str:
 
 def check_code(answer: str, params: Mapping[str, Any]) -> Outcome:
     """The answer's Python passes `tests`, after `setup`. Unscored where there is no sandbox to run it in."""
-    from scripts.lib.scoring.sandbox import run_tests
+    from scripts.lib.scoring.sandbox import CodeTests, run_tests
 
     entry, setup = str(params.get("entry_point") or ""), str(params.get("setup") or "")
     timeout_s = float(params.get("timeout_s") or DEFAULT_TIMEOUT_S)
+    tests = CodeTests(str(params["tests"]), setup, entry, texts(params.get("forbidden")))
     # Leading blank lines go, but not the first line's indentation: the answer may be a function's body.
     answer = _LEADING_BLANK_LINES.sub("", answer).rstrip()
     if not answer.strip():
@@ -190,7 +191,7 @@ def check_code(answer: str, params: Mapping[str, Any]) -> Outcome:
             continue
         # Code that continues `setup` holds it already.
         whole = code if not setup or code.startswith(setup.rstrip()) else f"{setup}\n{code}"
-        passed, reason = run_tests(whole, str(params["tests"]), timeout_s)
+        passed, reason = run_tests(whole, tests, timeout_s)
         verdict = Outcome(passed, reason, code[:200], "the code")
         if passed is not False:
             break

@@ -1,0 +1,187 @@
+"""Kill the parts of the smallest real workflow at random instants, and look whether anything that was stored is lost.
+
+    python -m benchmarks.harness.kills --kills 100 --minutes 30
+
+Scheduler, shard, llama-server and judge take turns as the victim of a SIGKILL. The next start is the rerun, and is killed in
+its turn; every fifth one is let go to its end. Checked: cells and verdicts that were whole before a kill have the same bytes
+ever after; no process outlives its run; a rerun ends well and lacks no cell; no temporary file is left then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import random
+import shutil
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import psutil
+
+from scripts.lib.prompt_loader import load_suites
+from tests.judge_server import JudgeServer, honest
+from tests.workflow.conftest import Project, make_project
+
+MARK = "EPYC_KILLS_MARK"
+CONFIG = ("engine=server", 'models=["tiny_a"]', "judge={scorers: [claude, checks]}")
+CELLS = 8
+RESULTS = "benchmarks/results"
+# A kill of the scheduler or the judge falls into so many seconds after its start, of the others into the last one's number.
+LONGEST_S: Mapping[str, float] = {"scheduler": 15.0, "shard": 3.0, "llama-server": 1.5, "judge": 2.0}
+WAIT_S, LINGER_S, WHOLE_EVERY = 180.0, 5.0, 5
+
+
+def kind_of(process: psutil.Process) -> str:
+    """What a process of the run is; empty where it is none of the victims."""
+    line = process.cmdline()
+    if "scripts.infer" in line:
+        return "shard"
+    if "scripts.judge" in line:
+        return "judge"
+    return "llama-server" if "llama-server" in process.name() else ""
+
+
+def marked(mark: str) -> list[psutil.Process]:
+    """The living processes of the run with this mark in their environment."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def stored(project: Project) -> dict[str, bytes]:
+    """What may never be lost: cells, and the verdicts that were paid for."""
+    below = project.folder / RESULTS
+    files = itertools.chain(below.glob("cells/*/*/*/*/*.json"), below.glob("reviews/verdicts/*/??/*.json"))
+    return {str(file.relative_to(below)): file.read_bytes() for file in files}
+
+
+class Kills:
+    """One project, its runs and what was found."""
+
+    def __init__(self, project: Project, environment: Mapping[str, str], seed: int):
+        self._project, self._environment = project, environment
+        self._chance = random.Random(seed)
+        self._before: dict[str, bytes] = {}
+        self.done: Counter[str] = Counter()
+        self.faults: list[str] = []
+
+    def _start(self, mark: str) -> subprocess.Popen[bytes]:
+        variables = self._project.environment(**self._environment, **{MARK: mark})
+        with (self._project.folder / "out.txt").open("wb") as log:
+            return subprocess.Popen(
+                ["snakemake", "-j8", "results", "--config", *CONFIG],
+                cwd=self._project.folder, env=variables, stdout=log, stderr=subprocess.STDOUT, process_group=0,
+            )  # fmt: skip
+
+    def _victim(self, kind: str, mark: str, run: subprocess.Popen[bytes]) -> psutil.Process | None:
+        if kind == "scheduler":
+            return psutil.Process(run.pid)
+        while run.poll() is None:
+            for process in marked(mark):
+                try:
+                    if kind_of(process) == kind:
+                        return process
+                except psutil.Error:
+                    continue
+            time.sleep(0.02)
+        return None
+
+    def kill(self, kind: str, mark: str) -> None:
+        """Start the run, kill one process of it, and look."""
+        run = self._start(mark)
+        victim = self._victim(kind, mark, run)
+        time.sleep(self._chance.random() * LONGEST_S[kind])
+        if victim is not None and run.poll() is None and victim.is_running():
+            self._before |= stored(self._project)
+            victim.kill()
+            self.done[kind] += 1
+        self._wait(run, f"kill {self.done.total()} ({kind})", mark)
+
+    def whole(self, mark: str) -> None:
+        """A run that nobody disturbs: it makes everything that is missing. Begins anew afterwards."""
+        name = f"rerun after kill {self.done.total()}"
+        code = self._wait(run := self._start(mark), name, mark)
+        if code != 0:
+            self.faults.append(f"{name}: exit code {run.returncode}: {self._output()}")
+        cells = [file for file in stored(self._project) if file.startswith("cells/")]
+        if len(cells) != CELLS:
+            self.faults.append(f"{name}: {len(cells)} cells of {CELLS}")
+        for file in self._project.folder.rglob(".tmp-*"):
+            self.faults.append(f"{name}: {file.relative_to(self._project.folder)} is left")
+        self._before = {}
+        shutil.rmtree(self._project.folder / RESULTS)
+
+    def _wait(self, run: subprocess.Popen[bytes], name: str, mark: str) -> int | None:
+        try:
+            run.wait(WAIT_S)
+        except subprocess.TimeoutExpired:
+            self.faults.append(f"{name}: no end within {WAIT_S:g} s: {self._output()}")
+            run.kill()
+            run.wait()
+        _, alive = psutil.wait_procs(marked(mark), timeout=LINGER_S)
+        for process in alive:
+            self.faults.append(f"{name}: process {process.pid} is left: {' '.join(process.cmdline())[:200]}")
+            process.kill()
+        if "Traceback" in (text := self._output()):
+            self.faults.append(f"{name}: {text}")
+        self._compare(name)
+        return run.returncode
+
+    def _compare(self, name: str) -> None:
+        now = stored(self._project)
+        for file, content in self._before.items():
+            if now.get(file) != content:
+                self.faults.append(f"{name}: {file} is {'another one' if file in now else 'lost'}")
+
+    def _output(self) -> str:
+        return (self._project.folder / "out.txt").read_text(errors="replace")[-3000:]
+
+
+def turns() -> Iterator[str]:
+    """The victims in turn, for ever."""
+    return itertools.cycle(LONGEST_S)
+
+
+def run_kills(folder: Path, kills: int, minutes: float, seed: int) -> Kills:
+    """So many kills, fewer where the time is over before; the last thing is a whole rerun."""
+    project = make_project(folder)
+    suites = load_suites(folder / "benchmarks/prompts/v1").values()
+    end, kinds = time.monotonic() + 60 * minutes, turns()
+    with JudgeServer(honest([question for suite in suites for question in suite.questions])) as server:
+        made = Kills(project, server.environment, seed)
+        for number in range(1, 10 * kills):
+            made.kill(next(kinds), f"{os.getpid()}-{number}")
+            over = made.done.total() >= kills or time.monotonic() > end
+            if over or number % WHOLE_EVERY == 0:
+                made.whole(f"{os.getpid()}-{number}-whole")
+            if over:
+                break
+    return made
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.harness.kills", description=__doc__)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--minutes", type=float, default=60.0, help="no new kill after so many")
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="epyc-kills-") as folder:
+        made = run_kills(Path(folder) / "project", arguments.kills, arguments.minutes, arguments.seed)
+    print("\n".join(made.faults))
+    shown = ", ".join(f"{count} of {kind}" for kind, count in sorted(made.done.items()))
+    print(f"{made.done.total()} kills ({shown}), {len(made.faults)} faults")
+    return 1 if made.faults else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

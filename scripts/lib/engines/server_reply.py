@@ -1,0 +1,119 @@
+"""What a llama-server replies, read as what it must be; anything else is an EngineFailure: place, expected, found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scripts.lib.engines import EngineFailure
+from scripts.lib.foreign_text import one_line, valid_text
+
+_MOST_SHOWN = 60
+# More of anything is no count of tokens.
+_MOST_COUNTED = 1 << 31
+
+
+def _shown(value: object) -> str:
+    text = one_line(repr(value))
+    return text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 1] + "…"
+
+
+def _wrong(place: str, expected: str, found: object) -> EngineFailure:
+    return EngineFailure(f"llama-server: {place}: expected {expected}, found {_shown(found)}")
+
+
+def parse(data: bytes, place: str) -> Mapping[str, Any]:
+    """A JSON object. `place` names the request."""
+    try:
+        reply = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        kind = "text in UTF-8" if isinstance(error, UnicodeDecodeError) else "JSON"
+        raise _wrong(place, kind, data[:_MOST_SHOWN]) from error
+    if not isinstance(reply, dict):
+        raise _wrong(place, "an object", reply)
+    return reply
+
+
+def text(reply: Mapping[str, Any], key: str, place: str, default: object = None) -> str:
+    """A text of a reply, with half a surrogate pair replaced; `default` where it is not there."""
+    found = reply.get(key, default)
+    if not isinstance(found, str):
+        raise _wrong(f"{place}: {key}", "a text", found)
+    return valid_text(found)
+
+
+def mapping(reply: Mapping[str, Any], key: str, place: str) -> Mapping[str, Any]:
+    """An object of a reply; an empty one where it is not there."""
+    found = reply.get(key, {})
+    if not isinstance(found, dict):
+        raise _wrong(f"{place}: {key}", "an object", found)
+    return found
+
+
+def objects(reply: Mapping[str, Any], key: str, place: str) -> list[Mapping[str, Any]]:
+    """A list of objects of a reply; an empty one where it is not there."""
+    found = reply.get(key, [])
+    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        raise _wrong(f"{place}: {key}", "a list of objects", found)
+    return found
+
+
+def tokens(reply: Mapping[str, Any], place: str) -> list[int]:
+    """The token ids of a reply; none where there are none."""
+    found = reply.get("tokens", [])
+    if not isinstance(found, list) or not all(type(token) is int and 0 <= token < _MOST_COUNTED for token in found):
+        raise _wrong(f"{place}: tokens", "a list of token ids", found)
+    return found
+
+
+def count(reply: Mapping[str, Any], key: str, place: str, default: int = 0) -> int:
+    """A whole number of a reply, at least 0."""
+    found = reply.get(key, default)
+    if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found < _MOST_COUNTED:
+        raise _wrong(f"{place}: {key}", "a count", found)
+    return found
+
+
+def number(reply: Mapping[str, Any], key: str, place: str, default: float | None = None) -> float:
+    """A number of a reply. That it is finite and can be is for `physics` to say."""
+    found = reply.get(key, default)
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        raise _wrong(f"{place}: {key}", "a number", found)
+    try:
+        return float(found)
+    except OverflowError:
+        raise _wrong(f"{place}: {key}", "a number", found) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of a streamed answer. The last one carries the timings."""
+
+    text: str
+    tokens: list[int]
+    last: bool
+    stop_type: str
+    timings: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, reply: Mapping[str, Any], place: str) -> Event:
+        """Raises EngineFailure for an error of the server's own, and for what is no event."""
+        if "error" in reply:
+            raise EngineFailure(f"llama-server: {message(json.dumps(reply))}")
+        # The halves of a surrogate pair may come in two events: the whole answer is made valid, not each part.
+        content = reply.get("content", "")
+        if not isinstance(content, str):
+            raise _wrong(f"{place}: content", "a text", content)
+        last = reply.get("stop", False) is True
+        stop_type = text(reply, "stop_type", place, "")
+        return cls(content, tokens(reply, place), last, stop_type, mapping(reply, "timings", place))
+
+
+def message(body: str) -> str:
+    """What an error reply says."""
+    try:
+        return one_line(json.loads(body)["error"]["message"])[:300]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return one_line(body[:1000])[:300]

@@ -1,0 +1,138 @@
+"""Stored records with bytes changed, taken out and put in: what is read back is what was written, or it is named as damaged.
+
+`EPYC_TEST_FUZZ_S=1200 pytest tests/faults/test_fuzz_records.py` goes on for so many seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from scripts.lib.judging import Reply, Role
+from scripts.lib.judging.store import BatchRecord, ItemOutcome, Verdict, parse_batch, parse_verdict
+from scripts.lib.probes import Outcome, parse_outcome, store_outcome
+from scripts.lib.provenance import environment_record, store_environment
+from scripts.lib.records import Damaged, parse_named_cell, stored_text
+from scripts.lib.review import read_review, to_csv
+from scripts.lib.rubric import CriterionScore, QuestionScore
+from scripts.lib.run_record import OUTPUT, RUNS, RunRecord, read_rows
+from tests.results_trees import ENVIRONMENT, cell, cells, review_row
+
+FUZZ_S = float(os.environ.get("EPYC_TEST_FUZZ_S", "8"))
+RUN = "2026-11-24_100000"
+# What merges, editors and JSON's own corners bring in.
+TOKENS = (
+    b"NaN", b"Infinity", b"-1", b"1e999", b"null", b"true", b"{}", b"[]", b'""', b"9", b"0", b"\x00", b"\xff", b"\\ud800",
+    b"<<<<<<< HEAD\n", b"=======\n", b">>>>>>> theirs\n", b"\r\n", b"\xef\xbb\xbf", b"," * 3, b"[" * 2000, b'"sha256": "0",',
+)  # fmt: skip
+
+
+def mutated(content: bytes, chance: Random) -> bytes:
+    """The content with one to four changes: a byte, a piece gone, moved or twice, or one of TOKENS put in."""
+    made = bytearray(content)
+    for _ in range(chance.randint(1, 4)):
+        place = chance.randrange(len(made) + 1)
+        length = min(chance.choice((1, 1, 2, 8, 64, 512)), len(made) - place)
+        kind = chance.randrange(5)
+        if kind == 0 and length:
+            made[place] ^= 1 << chance.randrange(8)
+        elif kind == 1:
+            del made[place : place + length]
+        elif kind == 2:
+            made[place:place] = made[place : place + length]
+        elif kind == 3:
+            made[place:place] = chance.choice(TOKENS)
+        else:
+            made[place : place + length] = chance.choice(TOKENS)
+    return bytes(made)
+
+
+def a_cell(folder: Path) -> tuple[Path, Callable[[Path], Any]]:
+    record = cell("q0", 20.0, answer="Yes: ü {}\n")
+    file = folder / "cells" / record.place
+    file.parent.mkdir(parents=True)
+    file.write_text(record.to_json())
+    return file, lambda path: parse_named_cell(stored_text(path.read_bytes(), str(path)), path)
+
+
+def a_review(folder: Path) -> tuple[Path, Callable[[Path], Any]]:
+    rows = [
+        review_row(suite="one", question_id=f"q{n}", score=n, passed=n > 1, cell_file=f"c/q{n}.json") for n in range(4)
+    ]
+    file = folder / "baseline.csv"
+    file.write_text(to_csv(rows))
+    return file, read_review
+
+
+def an_environment(folder: Path) -> tuple[Path, Callable[[Path], Any]]:
+    file = folder / f"{store_environment(ENVIRONMENT, folder)}.json"
+    return file, lambda path: environment_record(stored_text(path.read_bytes(), str(path)), str(path))
+
+
+def a_probe(folder: Path) -> tuple[Path, Callable[[Path], Any]]:
+    file = folder / "quirk.json"
+    store_outcome(file, Outcome("quirk", "flag_absent", "--flag", "0.3", True, "listed"))
+    return file, lambda path: parse_outcome(stored_text(path.read_bytes(), str(path)), str(path))
+
+
+def a_verdict(folder: Path) -> tuple[Path, Callable[[Path], Any]]:
+    scored = QuestionScore((CriterionScore("says yes", 100.0, True, "it says yes", "yes"),))
+    made = Verdict(
+        "d" * 16, "claude-x", "p" * 16, "b" * 16, Role.PAIR, "one/q0", scored, False, Reply("yes"), "2026-11-24"
+    )
+    file = folder / "verdict.json"
+    file.write_text(made.to_json())
+    return file, lambda path: parse_verdict(stored_text(path.read_bytes(), str(path)), str(path))
+
+
+def a_batch(folder: Path) -> tuple[Path, Callable[[Path], Any]]:
+    item = ItemOutcome("d" * 16, "p" * 16, Role.PAIR, "one/q0", "", None, 3, "", True)
+    made = BatchRecord("b" * 16, "claude-x", "accepted", (), (item, item), 0.01, "2026-11-24", "2026-11-24")
+    file = folder / "batch.json"
+    file.write_text(made.to_json())
+    return file, lambda path: parse_batch(stored_text(path.read_bytes(), str(path)), str(path))
+
+
+KINDS = (a_cell, a_review, an_environment, a_probe, a_verdict, a_batch)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mutated_record_is_read_as_it_was_written_or_not_at_all(
+    kind: Callable[[Path], tuple[Path, Callable[[Path], Any]]], tmp_path: Path
+) -> None:
+    file, read = kind(tmp_path)
+    content, written = file.read_bytes(), read(file)
+    end, seed, refused = time.monotonic() + FUZZ_S / (len(KINDS) + 1), 0, 0
+    while time.monotonic() < end:
+        seed += 1
+        file.write_bytes(mutated(content, Random(seed)))
+        try:
+            found = read(file)
+        except Damaged:
+            refused += 1
+        else:
+            assert found == written, f"seed {seed}: another record was believed"
+    assert refused > seed / 2 > 10, (refused, seed)
+
+
+def test_mutated_lines_of_a_runs_record_leave_themselves_out(tmp_path: Path) -> None:
+    recorder = RunRecord(tmp_path, RUN, {})
+    for record in [*cells([10.0, 20.0, None]), replace(cell("q9", 9.0), status="timeout")]:
+        recorder.add(record)
+    file = tmp_path / RUNS / RUN / OUTPUT
+    content, written = file.read_bytes(), read_rows(file.parent).rows
+    end, seed, damaged = time.monotonic() + FUZZ_S / (len(KINDS) + 1), 0, 0
+    while time.monotonic() < end:
+        seed += 1
+        file.write_bytes(mutated(content, Random(seed)))
+        found = read_rows(file.parent)
+        assert all(row in written for row in found.rows), f"seed {seed}: another row was believed"
+        damaged += bool(found.damaged)
+    assert damaged > seed / 2 > 10, (damaged, seed)
