@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.workflow.conftest import Project
+from tests.workflow.conftest import CELLS, Project
 
 
 def refused(project: Project, *arguments: str) -> str:
@@ -124,9 +124,19 @@ def test_weights_that_are_no_gguf_leave_their_entry_out(project: Project) -> Non
     assert "infer_embedded_tiny_b_baseline" in output and "infer_embedded_tiny_a" not in output
 
 
-def test_a_broken_suite(project: Project) -> None:
+def test_a_broken_suite_is_left_out_and_the_other_one_is_measured(project: Project) -> None:
     project.edit("benchmarks/prompts/v1/one.yaml", "tier: 1", "tier: 9")
-    assert "one.yaml" in refused(project)
+    done = project.snakemake("results")
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    told = r"benchmarks/prompts/v1/one.yaml:\d+: prompts.q1.tier: expected a whole number from 1 to 3, found 9"
+    assert re.search(f"^left out: {told}", done.stderr, re.M) and re.search(f"^error: {told}", done.stderr, re.M)
+    cells = project.cells()
+    assert len(cells) == CELLS // 2 and all("/two/" in name for name in cells)
+    assert "two" in project.report
+    # Mended, the rest is measured, and nothing of what there is again.
+    project.edit("benchmarks/prompts/v1/one.yaml", "tier: 9", "tier: 1")
+    project.results()
+    assert len(project.cells()) == CELLS and cells.items() <= project.cells().items()
 
 
 def test_an_unknown_model_by_hand(project: Project) -> None:
