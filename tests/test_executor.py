@@ -169,7 +169,7 @@ def test_a_server_killed_while_it_loads_is_started_once_more(tmp_path: Path, sha
     )
     binary.chmod(0o755)
     recorder = Recorder()
-    job = Job(shard, tmp_path / "root", "run", lambda loaded: "", recorder)
+    job = Job(shard, tmp_path / "root", "run", lambda loaded: "", recorder, WeightsGuard(shard))
     engine = make_engine("server", EngineSettings(binary, tmp_path / "log", 60.0))
     run(job, engine, shard.cells, bar=False)
     assert len(count.read_text().split()) == 2
@@ -186,7 +186,7 @@ def test_a_server_that_ends_by_itself_while_it_loads_is_not_started_again(tmp_pa
     binary.write_text(f"#!/bin/sh\ncase $1 in --help) exec {real} --help;; esac\necho start >> {count}\nexit 3\n")
     binary.chmod(0o755)
     recorder = Recorder()
-    job = Job(shard, tmp_path / "root", "run", lambda loaded: "", recorder)
+    job = Job(shard, tmp_path / "root", "run", lambda loaded: "", recorder, WeightsGuard(shard))
     run(job, make_engine("server", EngineSettings(binary, tmp_path / "log", 60.0)), shard.cells, bar=False)
     assert count.read_text().split() == ["start"]
     assert all(str(record.error).startswith("llama-server ended with exit code 3") for record in recorder.records)

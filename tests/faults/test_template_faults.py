@@ -19,6 +19,7 @@ from scripts.lib.plan import Shard, find_shard, make_plan
 from scripts.lib.provenance import engine_identity
 from scripts.lib.records import CellRecord
 from scripts.lib.weights import facts
+from scripts.lib.weights_guard import WeightsGuard
 from tests.test_executor import Recorder
 from tests.test_probes import tiny_planner
 from tests.tiny_models import TEMPLATE, write_model
@@ -75,7 +76,7 @@ def records(name: str, folder: Path, template: str) -> list[CellRecord]:
     recorder = Recorder()
     made = shard(folder / "models", name, template)
     run(
-        Job(made, folder / name, "run", lambda loaded: "", recorder),
+        Job(made, folder / name, "run", lambda loaded: "", recorder, WeightsGuard(made)),
         engine(name, folder),
         made.cells,
         bar=False,

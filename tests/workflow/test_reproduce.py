@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.records import CellId
+from scripts.lib.records import CellId, sealed
 from tests.workflow.conftest import CELLS, FAULTS, Project
 from tests.workflow.test_interrupts import output, started
 
@@ -50,7 +50,7 @@ def test_an_answer_that_is_another_is_found(finished: Project) -> None:
         record = json.loads(file.read_text())
         ids = record["measurement"]["token_ids"].split()
         record["measurement"] |= {"token_ids": " ".join([*ids[:3], "7", *ids[4:]]), "close_calls": ""}
-        file.write_text(json.dumps(record))
+        file.write_text(json.dumps(sealed(record)))
     done = finished.snakemake("reproduce", "--config", f"sample={CELLS}")
     assert done.returncode == 0, done.stderr
     made = json.loads((reports(finished)[0] / "report.json").read_text())
