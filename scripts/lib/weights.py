@@ -73,7 +73,8 @@ def fingerprint(sha256s: Iterable[str]) -> str:
     return digest(list(sha256s), FINGERPRINT_CHARACTERS)
 
 
-def _facts_from_json(raw: Mapping[str, Any]) -> WeightsFacts:
+def facts_from_json(raw: Mapping[str, Any]) -> WeightsFacts:
+    """The facts out of their JSON. Raises ValueError, TypeError, KeyError or AttributeError where it is of another form."""
     return WeightsFacts(raw["fingerprint"], tuple(raw["sha256"]), raw["size_bytes"], Header(**raw["header"]))
 
 
@@ -248,6 +249,6 @@ def _entry(key: str, raw: Any) -> WeightsFacts | None:
     if not isinstance(raw, dict) or raw.get(SEAL) != seal_of(raw) or raw.get("path") != key:
         return None
     try:
-        return _facts_from_json(raw["facts"])
+        return facts_from_json(raw["facts"])
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

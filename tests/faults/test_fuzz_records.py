@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -15,17 +16,23 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.judging import Reply, Role
+from scripts.lib.errors import BenchError
+from scripts.lib.judge import Material
+from scripts.lib.judging import Item, Reply, Role
+from scripts.lib.judging.batch import Batch, BatchFile
 from scripts.lib.judging.store import BatchRecord, ItemOutcome, Verdict, parse_batch, parse_verdict
+from scripts.lib.plan_files import LOCK_FILE
 from scripts.lib.probes import Outcome, parse_outcome, store_outcome
 from scripts.lib.provenance import environment_record, store_environment
 from scripts.lib.records import Damaged, parse_named_cell, stored_text
 from scripts.lib.review import read_review, to_csv
 from scripts.lib.rubric import CriterionScore, QuestionScore
 from scripts.lib.run_record import OUTPUT, RUNS, RunRecord, read_rows
+from scripts.lib.weights import WeightsLock, facts_from_json
 from tests.results_trees import ENVIRONMENT, cell, cells, review_row
+from tests.sample_project import ROOT
 
-FUZZ_S = float(os.environ.get("EPYC_TEST_FUZZ_S", "8"))
+FUZZ_S = float(os.environ.get("EPYC_TEST_FUZZ_S", "18"))
 RUN = "2026-11-24_100000"
 # What merges, editors and JSON's own corners bring in.
 TOKENS = (
@@ -100,7 +107,15 @@ def a_batch(folder: Path) -> tuple[Path, Callable[[Path], Any]]:
     return file, lambda path: parse_batch(stored_text(path.read_bytes(), str(path)), str(path))
 
 
-KINDS = (a_cell, a_review, an_environment, a_probe, a_verdict, a_batch)
+def a_batch_in_hand(folder: Path) -> tuple[Path, Callable[[Path], Any]]:
+    shown = Material("Is it so?", "Yes.", (("says yes", 100),), "yes", False)
+    file = BatchFile(folder / "open.json")
+    file.create(Batch("b" * 16, "2026-11-24", (Item("d" * 16, Role.PAIR, "one/q0", shown),)))
+    file.write({"id": "msgbatch_1"})
+    return folder / "open.json", lambda path: (BatchFile(path).load(), BatchFile(path).read())
+
+
+KINDS = (a_cell, a_review, an_environment, a_probe, a_verdict, a_batch, a_batch_in_hand)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -109,7 +124,7 @@ def test_a_mutated_record_is_read_as_it_was_written_or_not_at_all(
 ) -> None:
     file, read = kind(tmp_path)
     content, written = file.read_bytes(), read(file)
-    end, seed, refused = time.monotonic() + FUZZ_S / (len(KINDS) + 1), 0, 0
+    end, seed, refused = time.monotonic() + FUZZ_S / (len(KINDS) + 2), 0, 0
     while time.monotonic() < end:
         seed += 1
         file.write_bytes(mutated(content, Random(seed)))
@@ -128,7 +143,7 @@ def test_mutated_lines_of_a_runs_record_leave_themselves_out(tmp_path: Path) -> 
         recorder.add(record)
     file = tmp_path / RUNS / RUN / OUTPUT
     content, written = file.read_bytes(), read_rows(file.parent).rows
-    end, seed, damaged = time.monotonic() + FUZZ_S / (len(KINDS) + 1), 0, 0
+    end, seed, damaged = time.monotonic() + FUZZ_S / (len(KINDS) + 2), 0, 0
     while time.monotonic() < end:
         seed += 1
         file.write_bytes(mutated(content, Random(seed)))
@@ -136,3 +151,23 @@ def test_mutated_lines_of_a_runs_record_leave_themselves_out(tmp_path: Path) -> 
         assert all(row in written for row in found.rows), f"seed {seed}: another row was believed"
         damaged += bool(found.damaged)
     assert damaged > seed / 2 > 10, (damaged, seed)
+
+
+def test_mutated_entries_of_the_weights_lock_leave_themselves_out(tmp_path: Path) -> None:
+    file = tmp_path / "weights.lock.json"
+    entry = json.loads((ROOT / LOCK_FILE).read_text())["weights"]["SmolLM2-135M-Instruct.Q4_1.gguf"]
+    facts = facts_from_json(entry["facts"])
+    WeightsLock(file, {"a.gguf": facts, "b.gguf": facts}).save()
+    content = file.read_bytes()
+    end, seed, refused = time.monotonic() + FUZZ_S / (len(KINDS) + 2), 0, 0
+    while time.monotonic() < end:
+        seed += 1
+        file.write_bytes(mutated(content, Random(seed)))
+        try:
+            lock = WeightsLock.load(file)
+        except BenchError:
+            refused += 1
+            continue
+        assert all(found == facts for found in lock.entries.values()), f"seed {seed}: another entry was believed"
+        refused += bool(lock.problems)
+    assert refused > seed / 2 > 10, (refused, seed)
