@@ -68,9 +68,10 @@ os.environ.update(PYTHONNOUSERSITE="1")
 os.environ[STARTER_VARIABLE] = str(os.getpid())
 
 announce(WORKFLOW, dry_run=INVOCATION.dry_run)
+LOOKED = frozenset()
 if INVOCATION.runs:
     or_exit(lambda: take_up_unfinished(WORKFLOW))
-    or_exit(lambda: look_again(WORKFLOW))
+    LOOKED = or_exit(lambda: look_again(WORKFLOW))
     date_back(WORKFLOW)
 
 # Set here and not in the profile: a --resources on the command line would replace a profile's.
@@ -95,7 +96,7 @@ onstart:
 onsuccess:
     summarise(RUNS / RUN_ID, "finished")
     # What cannot be read or believed left itself out, the rest is made: the exit code is the last to say so.
-    or_exit(lambda: check_complete(WORKFLOW))
+    or_exit(lambda: check_complete(WORKFLOW, LOOKED))
 
 
 onerror:

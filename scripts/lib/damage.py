@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tqdm import tqdm
@@ -70,15 +70,17 @@ def damaged_reviews(reviews: Mapping[str, Review]) -> list[str]:
     for file in tqdm(changed, desc="looking at changed files", unit="review", disable=None, delay=1):
         if check_review(stored[file], cells).damaged:
             found.append(file)
-    write_atomic(LAST_LOOK, json.dumps({file: state for file, state in states.items() if file not in found}))
+    # A run of one model looks at its reviews only: what is known of the others stays.
+    known = {file: state for file, state in (before | states).items() if file not in found and Path(file).is_file()}
+    write_atomic(LAST_LOOK, json.dumps(known))
     return found
 
 
-def look_again(workflow: Workflow) -> None:
+def look_again(workflow: Workflow) -> frozenset[str]:
     """Drop what does not fit the records it was made of, or lacks one that was damaged: it is made again in this run.
 
     Reviews, probes' outcomes, and the tables: these also where planning found one damaged, and as long as something is left
-    out, since the end of a run, which says so, is reached only behind a job.
+    out, since the end of a run, which says so, is reached only behind a job. Gives the reviews.
     """
     known = known_damage()
     reviews = {row.get("review") or "" for row in known} & set(workflow.reviews)
@@ -89,12 +91,26 @@ def look_again(workflow: Workflow) -> None:
     if known or reviews or workflow.planner.faults or workflow.damaged:
         drop(Path(workflow.stamp))
         drop(Path(DAMAGED))
+    return frozenset(reviews)
 
 
-def check_complete(workflow: Workflow) -> None:
-    """Raise InputErrors where something was left out since it cannot be read or believed: the exit code says so, too."""
-    rows = known_damage()
-    damaged = [Problem(row.get("file") or "", row.get("place") or "", row.get("problem") or "") for row in rows]
+def _damage_now(workflow: Workflow, looked: frozenset[str]) -> Iterator[Problem]:
+    """What the tables of this run name; where it made none (`results_MODEL`), what the reviews that it looked at lack."""
+    if Path(workflow.stamp).is_file():
+        for row in known_damage():
+            yield Problem(row.get("file") or "", row.get("place") or "", row.get("problem") or "")
+        return
+    cells = StoredCells()
+    for review in (workflow.reviews[file] for file in sorted(looked) if Path(file).is_file()):
+        yield from (damage.problem for damage in check_review(review, cells).damaged)
+
+
+def check_complete(workflow: Workflow, looked: frozenset[str]) -> None:
+    """Raise InputErrors where something was left out since it cannot be read or believed: the exit code says so, too.
+
+    `looked`: the reviews that `look_again` had made again.
+    """
+    damaged = list(_damage_now(workflow, looked))
     if workflow.planner.faults or damaged:
         problems = dict.fromkeys((*workflow.planner.faults, *damaged))
         raise InputErrors(problems, advice=HOW_TO_MEND if damaged else "")

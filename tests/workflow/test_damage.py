@@ -25,6 +25,10 @@ def test_an_edited_cell_is_told_until_it_is_restored_or_measured_again(finished:
     assert name not in cells and "tiny_b" in cells
     assert finished.snakemake("results").returncode == 1
 
+    # Where a run makes no tables, it still says so.
+    assert said in finished.snakemake("results_tiny_a").stderr
+    assert finished.snakemake("results_tiny_b").returncode == 0
+
     file.write_text(text)
     mended = finished.snakemake("results")
     assert mended.returncode == 0, mended.stderr
