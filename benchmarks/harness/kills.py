@@ -10,6 +10,7 @@ ever after; no process outlives its run; a rerun ends well and lacks no cell; no
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import os
 import random
@@ -22,6 +23,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil
+from tqdm import tqdm
 
 from scripts.lib.prompt_loader import load_suites
 from tests.judge_server import JudgeServer, honest
@@ -63,6 +65,14 @@ def stored(project: Project) -> dict[str, bytes]:
     below = project.folder / RESULTS
     files = itertools.chain(below.glob("cells/*/*/*/*/*.json"), below.glob("reviews/verdicts/*/??/*.json"))
     return {str(file.relative_to(below)): file.read_bytes() for file in files}
+
+
+def _left(mark: str) -> list[psutil.Process]:
+    """The processes of a run that live on LINGER_S after it. One that nobody has reaped yet lives no more."""
+    end = time.monotonic() + LINGER_S
+    while (alive := marked(mark)) and time.monotonic() < end:
+        time.sleep(0.1)
+    return alive
 
 
 class Kills:
@@ -128,10 +138,10 @@ class Kills:
             self.faults.append(f"{name}: no end within {WAIT_S:g} s: {self._output()}")
             run.kill()
             run.wait()
-        _, alive = psutil.wait_procs(marked(mark), timeout=LINGER_S)
-        for process in alive:
-            self.faults.append(f"{name}: process {process.pid} is left: {' '.join(process.cmdline())[:200]}")
-            process.kill()
+        for process in _left(mark):
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ends at this very moment
+                self.faults.append(f"{name}: process {process.pid} is left: {' '.join(process.cmdline())[:200]}")
+                process.kill()
         if "Traceback" in (text := self._output()):
             self.faults.append(f"{name}: {text}")
         self._compare(name)
@@ -157,10 +167,12 @@ def run_kills(folder: Path, kills: int, minutes: float, seed: int) -> Kills:
     project = make_project(folder)
     suites = load_suites(folder / "benchmarks/prompts/v1").values()
     end, kinds = time.monotonic() + 60 * minutes, turns()
-    with JudgeServer(honest([question for suite in suites for question in suite.questions])) as server:
+    questions = [question for suite in suites for question in suite.questions]
+    with JudgeServer(honest(questions)) as server, tqdm(total=kills, desc="kills", unit="kill") as progress:
         made = Kills(project, server.environment, seed)
         for number in range(1, 10 * kills):
             made.kill(next(kinds), f"{os.getpid()}-{number}")
+            progress.update(made.done.total() - progress.n)
             over = made.done.total() >= kills or time.monotonic() > end
             if over or number % WHOLE_EVERY == 0:
                 made.whole(f"{os.getpid()}-{number}-whole")
