@@ -1,7 +1,8 @@
-"""For all tests: nothing but this machine can be reached, and no key of the developer's is used."""
+"""For all tests: nothing but this machine can be reached, no key of the developer's is used, and Ctrl-C is heeded."""
 
 from __future__ import annotations
 
+import signal
 import socket
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 import pytest
 
 from tests import golden
+
+# A shell starts a job in the background with SIGINT ignored, and every process below it would ignore it, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _LOOPBACK = ("127.", "::1", "localhost")
 
