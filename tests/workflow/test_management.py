@@ -19,20 +19,20 @@ def shown(project: Project, *arguments: str) -> str:
 
 
 def rows(preview: str) -> dict[tuple[str, str], list[str]]:
-    """(model, mode) -> the row's cells by state: valid, failed, new, stale, orphaned."""
+    """(model, mode) -> the row's cells by state: valid, failed, damaged, new, stale, orphaned."""
     table = preview.partition("\n\n")[0].splitlines()
     columns = [match.span() for match in re.finditer("-+", table[1])]
     cells = [[line[start:end].strip() for start, end in columns] for line in table[2:]]
-    return {(row[1], row[2]): row[3:8] for row in cells}
+    return {(row[1], row[2]): row[3:9] for row in cells}
 
 
 def test_the_preview_tells_states_hours_and_what_changed(finished: Project) -> None:
-    assert f"{CELLS} valid, 0 failed, 0 new, 0 stale; to run: at most 0 s" in shown(finished, "preview")
+    assert f"{CELLS} valid, 0 failed, 0 damaged, 0 new, 0 stale; to run: at most 0 s" in shown(finished, "preview")
     finished.edit(finished.registry, "    candidate_roles: [alpha]", TEMPERATURE)
     finished.edit("benchmarks/prompts/v1/one.yaml", "q2:", "q9:")
     preview = shown(finished, "preview")
-    assert rows(preview)[("tiny_a", "baseline")] == ["", "", "1", "3", "4"]
-    assert rows(preview)[("tiny_b", "lookup_n3")] == ["3", "", "1", "", "1"]
+    assert rows(preview)[("tiny_a", "baseline")] == ["", "", "", "1", "3", "4"]
+    assert rows(preview)[("tiny_b", "lookup_n3")] == ["3", "", "", "1", "", "1"]
     assert "stale by sampling.temperature: 0.0 -> 0.5 (6 cells)" in preview
     assert "to run: at most" in preview and "measured" in preview
     line = next(text for text in finished.snakemake("-n", "results").stderr.splitlines() if text.startswith("plan:"))
@@ -46,14 +46,14 @@ def test_the_preview_counts_orphaned_cells_of_models_that_are_gone_too(finished:
     finished.edit(finished.registry, "  tiny_b:", "  tiny_c:")
     finished.edit("benchmarks/prompts/v1/one.yaml", "prompt: Is water wet?", "prompt: Is water dry?")
     preview = shown(finished, "preview")
-    assert rows(preview)[("tiny_a", "baseline")] == ["3", "", "", "1", "1"]
-    assert rows(preview)[("tiny_c", "baseline")] == ["", "", "4", "", ""]
-    assert rows(preview)[("tiny_b", "baseline")] == rows(preview)[("tiny_b", "lookup_n3")] == ["", "", "", "", "4"]
+    assert rows(preview)[("tiny_a", "baseline")] == ["3", "", "", "", "1", "1"]
+    assert rows(preview)[("tiny_c", "baseline")] == ["", "", "", "4", "", ""]
+    assert rows(preview)[("tiny_b", "baseline")] == rows(preview)[("tiny_b", "lookup_n3")] == ["", "", "", "", "", "4"]
     files = shown(finished, "orphans").splitlines()
     assert f"{len(files)} orphaned files (10 of them cells): snakemake orphans lists them" in preview
     profile = next((finished.folder / "benchmarks/results/cells").iterdir()).name
     elsewhere = shown(finished, "--hardware", "epyc-9655", "preview")
-    assert rows(elsewhere)[(f"tiny_b ({profile})", "baseline")] == ["", "", "", "", "4"]
+    assert rows(elsewhere)[(f"tiny_b ({profile})", "baseline")] == ["", "", "", "", "", "4"]
 
 
 def test_cells_whose_weights_are_not_mounted_any_more_are_kept(project: Project) -> None:
