@@ -16,7 +16,6 @@ import argparse
 import sys
 from collections import Counter
 from itertools import chain
-from pathlib import Path
 
 from tabulate import tabulate
 from tqdm import tqdm
@@ -24,11 +23,10 @@ from tqdm import tqdm
 from scripts.lib.errors import BenchError, run_cli
 from scripts.lib.foreign_text import one_line, printable
 from scripts.lib.machine import alone_in_checkout
-from scripts.lib.plan import CELLS
 from scripts.lib.plan_files import LOCK_FILE
+from scripts.lib.tree import RESULTS
 from scripts.lib.verification import KINDS, LOCK, Checked, authors, check_lock, check_tree, results_trees, sign
 
-RESULTS = Path(CELLS).parent
 SHOWN = 40
 
 

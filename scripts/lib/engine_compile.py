@@ -7,7 +7,6 @@ appears under its name only when it is complete, so a killed one is never used.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -36,6 +35,7 @@ from scripts.lib.engine_build import (
 )
 from scripts.lib.errors import BenchError
 from scripts.lib.hashing import sha256_of
+from scripts.lib.machine import flock
 from scripts.lib.provenance import ENGINE_LOCK, EngineIdentity, engine_identity
 from scripts.lib.records import write_atomic
 
@@ -70,10 +70,10 @@ def _locked(path: Path, progress: TextIO) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            flock(handle.fileno(), path, wait=False)
         except BlockingIOError:
             print("waiting: another process is building the engine", file=progress, flush=True)
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            flock(handle.fileno(), path)
         yield
 
 
