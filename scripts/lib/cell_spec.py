@@ -12,13 +12,15 @@ from scripts.lib.config import Config
 from scripts.lib.modes import Mode
 from scripts.lib.prompt_loader import Question
 from scripts.lib.registry_loader import Model, Registry
-from scripts.lib.weights import WeightsFacts
+from scripts.lib.runtime_values import context_settings
+from scripts.lib.weights import ASSUMED, WeightsFacts
 
 # Raised by hand when what is measured changes (decode loop, definition of a timing): every cell is then measured again.
 PROTOCOL = 1
-
-
-DEFAULT_MAX_TOKENS = 512
+# What a record says of thinking that the registry wants off, where neither the template nor the entry has a way.
+NOT_DISABLED = "could not be disabled"
+# The predecessor wrote this architecture into the key of every mixture whose entry names no key.
+PREDECESSORS_MOE = "qwen3moe"
 
 
 # A longer prompt is held in the spec by its sha256: cells stay small, and the suite can give the text again.
@@ -52,31 +54,32 @@ def loaded_projector(weights: Weights, engine: str) -> Weights | None:
     return weights.projector if engine == "server" and known else None
 
 
-def temperature_of(config: Config, model: Model, registry: Registry, question: Question) -> float:
-    choices = (
-        config.sampling.temperature,
-        question.temperature,
-        model.temperature_overrides.get(question.suite),
-        model.temperature,
-        registry.defaults.temperature,
-    )
-    return float(next((choice for choice in choices if choice is not None), 0.0))
+def thinking_spec(question: Question, model: Model, weights: Weights) -> dict[str, Any]:
+    """Whether the model may think before it answers, and how it is kept from it where the registry wants that.
+
+    By the entry's trick (`prefill`: what its answer is begun with), else by the switch of its chat template, else not at all.
+    """
+    assert weights.facts is not None
+    if question.suite not in model.thinking_disable_suites:
+        return {"thinking": True}
+    if model.thinking_disable_trick:
+        return {"thinking": False, "prefill": model.thinking_disable_trick}
+    return {"thinking": False if weights.facts.header.thinking_switch else NOT_DISABLED}
 
 
-def max_tokens_of(config: Config, model: Model, question: Question) -> int:
-    return config.sampling.max_tokens or question.max_tokens or model.n_tokens or DEFAULT_MAX_TOKENS
-
-
-def prompt_spec(question: Question, model: Model, weights: Weights) -> dict[str, Any]:
+def prompt_spec(question: Question, model: Model, weights: Weights, system_suffix: bool = False) -> dict[str, Any]:
     """The prompt as sent: system and user text (a long text as sha256 and length), and whether thinking is off.
+
+    `system_suffix`: with the entry's `system_prompt_suffix`.
 
     `system_merged`: the system text goes before the user's, where the chat template knows no system role. `date`: the day that
     the chat template prints.
     """
     assert weights.facts is not None
     user = question.prompt_text()
-    system = "\n".join(part for part in (question.system, model.system_prompt_suffix) if part)
-    sent: dict[str, Any] = {"system": system, "thinking": question.suite not in model.thinking_disable_suites}
+    suffix = model.system_prompt_suffix if system_suffix else ""
+    system = "\n".join(part for part in (question.system, suffix) if part)
+    sent: dict[str, Any] = {"system": system, **thinking_spec(question, model, weights)}
     if len(user) <= PROMPT_IN_SPEC_CHARACTERS:
         sent["user"] = user
     else:
@@ -112,6 +115,15 @@ def weights_spec(model: Model, weights: Weights, engine: str) -> dict[str, Any]:
     return spec
 
 
+def override_key(model: Model, weights: Weights) -> str:
+    """The metadata key of the active experts: the registry's, else the file's; without a file as the predecessor had it."""
+    assert weights.facts is not None
+    if model.acceleration.override_key is not None:
+        return model.acceleration.override_key
+    assumed = weights.facts.fingerprint == ASSUMED
+    return f"{PREDECESSORS_MOE if assumed else weights.facts.header.architecture}.expert_used_count"
+
+
 def mode_spec(
     mode: Mode, model: Model, weights: Weights, draft: Weights | None, lookup_draft_tokens: int
 ) -> dict[str, Any]:
@@ -119,8 +131,7 @@ def mode_spec(
     assert weights.facts is not None
     spec: dict[str, Any] = {}
     if mode.experts is not None:
-        key = model.acceleration.override_key or f"{weights.facts.header.architecture}.expert_used_count"
-        spec |= {"experts": mode.experts, "override_key": key}
+        spec |= {"experts": mode.experts, "override_key": override_key(model, weights)}
     if draft is not None:
         spec |= {"draft": fingerprint_of(draft), "k": mode.k}
     if mode.lookup_n is not None:
@@ -128,15 +139,8 @@ def mode_spec(
     return spec
 
 
-def context_spec(config: Config, weights: Weights) -> dict[str, Any]:
+def context_spec(config: Config, registry: Registry, model: Model, weights: Weights) -> dict[str, Any]:
+    """What the model is loaded with: sizes in tokens, attention kernel, types of the KV cache."""
     assert weights.facts is not None
-    trained = weights.facts.header.context_length
-    length = min(config.context.length_tokens, trained) if trained else config.context.length_tokens
-    return {
-        "length_tokens": length,
-        "batch_tokens": config.context.batch_tokens,
-        "micro_batch_tokens": config.context.micro_batch_tokens,
-        "flash_attention": config.context.flash_attention,
-        "kv_type_k": config.context.kv_type_k,
-        "kv_type_v": config.context.kv_type_v,
-    }
+    settings = context_settings(config, registry, model, weights.facts.header.context_length)
+    return {name: setting.value for name, setting in settings.items()}

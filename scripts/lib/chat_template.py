@@ -19,6 +19,8 @@ from scripts.lib.errors import BenchError
 from scripts.lib.foreign_text import one_line, valid_text
 
 DATE = datetime(2026, 1, 1)
+# The variable that templates look at; false is "do not think".
+THINKING_SWITCH = "enable_thinking"
 # The names under which a template finds the day: a function, and two texts that llama-server gives to every template.
 _DATE_FUNCTION = "strftime_now"
 _DATE_TEXTS = {"date_string": "%d %b %Y", "datetime": "%b %d %Y"}
@@ -53,6 +55,14 @@ def date_macro(template: str) -> str:
     used = [directive for directive in directives if directive in template]
     filters = "".join(f' | replace("{directive}", "{DATE.strftime(directive)}")' for directive in used)
     return f"{{%- macro {_DATE_FUNCTION}(format) -%}}{{{{ format{filters} }}}}{{%- endmacro %}}"
+
+
+def with_prefill(prompt: str, prefill: str) -> str:
+    """The prompt with the answer begun for the model; a thought that the template opens is not opened twice."""
+    opening = "<think>"
+    if prefill.lstrip().startswith(opening) and prompt.rstrip().endswith(opening):
+        prompt = prompt.rstrip().removesuffix(opening)
+    return prompt + prefill
 
 
 class Renderer:

@@ -47,14 +47,14 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Context and batch sizes in tokens, attention kernel, and the KV cache's types."""
+    """Context and batch sizes in tokens, attention kernel, and the KV cache's types; None is the registry's, or a default."""
 
-    length_tokens: int
-    batch_tokens: int
-    micro_batch_tokens: int
-    flash_attention: bool
-    kv_type_k: str
-    kv_type_v: str
+    length_tokens: int | None
+    batch_tokens: int | None
+    micro_batch_tokens: int | None
+    flash_attention: bool | None
+    kv_type_k: str | None
+    kv_type_v: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,8 @@ class Config:
     context: Context
     repeats: int
     measurement_epoch: int
-    cell_timeout_s: float
+    cell_timeout_s: float | None
+    system_prompt_suffix: bool
     judge: JudgeConfig
     preflight: str
     sample: int
@@ -114,7 +115,7 @@ def _explain(error: ValidationError, schema: Mapping[str, Any], where: Callable[
         known = ["embedded", "server"]
         yield Problem(where(place), place, f"unknown value {shown(error.instance)}{suggest(error.instance, known)}")
     elif error.validator == "enum":
-        known = [str(value) for value in error.validator_value]  # type: ignore[union-attr]
+        known = [str(value) for value in error.validator_value if value is not None]  # type: ignore[union-attr]
         yield Problem(where(place), place, f"unknown value {shown(error.instance)}{suggest(error.instance, known)}")
     elif error.validator == "required":
         yield Problem(where(place), place, error.message.replace("is a required property", "is missing"))
@@ -149,9 +150,10 @@ def _expected(error: ValidationError) -> str:
     }
     kind = str(error.validator)
     value = error.validator_value
-    if (kind, value) == ("type", "boolean"):
+    if kind == "type" and "boolean" in value:  # type: ignore[operator]
         return "true or false"
-    shown = " or ".join(value) if isinstance(value, list) else value
+    # That null is a value, too, is no news to who wrote something else.
+    shown = " or ".join(one for one in value if one != "null") if isinstance(value, list) else value
     return f"{words.get(kind, kind)} {shown}"
 
 
@@ -223,7 +225,8 @@ def _typed(raw: Mapping[str, Any]) -> Config:
         context=Context(**raw["context"]),
         repeats=raw["repeats"],
         measurement_epoch=raw["measurement_epoch"],
-        cell_timeout_s=float(raw["timeouts"]["cell_s"]),
+        cell_timeout_s=None if raw["timeouts"]["cell_s"] is None else float(raw["timeouts"]["cell_s"]),
+        system_prompt_suffix=raw["system_prompt_suffix"],
         judge=parse_judge(raw["judge"]),
         preflight=raw["preflight"],
         sample=raw["sample"],

@@ -144,7 +144,7 @@ def load_settings(shard: Shard, check: bool = True) -> LoadSettings:
     )
 
 
-def request_of(cell: Cell, timeout_s: float) -> Request:
+def request_of(cell: Cell) -> Request:
     """The request that a cell's spec describes."""
     prompt, sampling = cell.spec["prompt"], cell.spec["sampling"]
     user, system = cell.question.prompt_text(), prompt["system"]
@@ -154,15 +154,17 @@ def request_of(cell: Cell, timeout_s: float) -> Request:
     return Request(
         user=user,
         system=system,
-        thinking=prompt["thinking"],
+        # A trick is there for templates without a switch; where there is one, too, it would say the same twice.
+        thinking=prompt["thinking"] is not False or "prefill" in prompt,
         temperature=sampling["temperature"],
         top_p=sampling["top_p"],
         # Repeats of a sampled answer differ by seed; a greedy answer does not look at it.
         seed=sampling["seed"] + cell.id.repeat,
         max_tokens=sampling["max_tokens"],
         stop=tuple(sampling["stop"]),
-        timeout_s=timeout_s,
+        timeout_s=cell.timeout_s,
         images=cell.question.images,
+        prefill=prompt.get("prefill", ""),
     )
 
 
@@ -261,7 +263,7 @@ class _Running:
         if self._start.failure is not None:
             # Raised at every cell: without this each would lengthen its traceback.
             raise self._start.failure.with_traceback(None)
-        request = request_of(cell, self._job.shard.cell_timeout_s)
+        request = request_of(cell)
         measured = self._engine.generate(request)
         guard_cell(self._job.shard, measured)
         if cell.certifies and request.temperature == 0 and not measured.close_calls:
@@ -283,7 +285,7 @@ class _Running:
         try:
             return "ok", None, self._measure_or_restart(cell)
         except GenerationTimeout as timeout:
-            return "timeout", f"no end within {self._job.shard.cell_timeout_s:g} s", timeout.partial
+            return "timeout", f"no end within {cell.timeout_s:g} s", timeout.partial
         except EngineFailure as failure:
             return "error", str(failure), None
 

@@ -87,6 +87,10 @@ class Fields:
     def flag(self, key: str) -> bool:
         return bool(self._typed(key, isinstance(self.raw.get(key), bool), "true or false"))
 
+    def optional_flag(self, key: str) -> bool | None:
+        """As `flag`; None where it is not said."""
+        return self.flag(key) if self.raw.get(key) is not None else None
+
     def texts(self, key: str) -> tuple[str, ...]:
         value = self.raw.get(key)
         if isinstance(value, str):

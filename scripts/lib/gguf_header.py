@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from scripts.lib.architectures import recurrent_keys
-from scripts.lib.chat_template import knows_system_role, uses_date
+from scripts.lib.chat_template import THINKING_SWITCH, knows_system_role, uses_date
 from scripts.lib.errors import BenchError
 
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
@@ -51,7 +51,7 @@ class Header:
     `quant_mix`: tensors per type, most first, such as `Q4_1:210 F32:61`. `kv_elements`: of the KV cache per token, all
     layers, at most (a sliding window needs fewer; 0: not told). `recurrent_key`: the metadata key that tells of recurrent
     layers (empty: none does). `system_role`: the chat template makes something of a system message; `template_date`: it may
-    print the day.
+    print the day; `thinking_switch`: it can be told not to let the model think.
     """
 
     architecture: str
@@ -73,6 +73,7 @@ class Header:
     recurrent_key: str = ""
     system_role: bool = True
     template_date: bool = False
+    thinking_switch: bool = True
 
 
 class _CutOff(BenchError):
@@ -330,6 +331,7 @@ def _make_header(values: _Values) -> Header:
         recurrent_key=next(recurrent_keys(arch, values.raw, _kv_heads(values, arch)), ""),
         system_role=template is None or knows_system_role(template),
         template_date=template is not None and uses_date(template),
+        thinking_switch=template is not None and THINKING_SWITCH in template,
     )
 
 

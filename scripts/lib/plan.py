@@ -14,14 +14,14 @@ from math import inf
 from typing import Any, Protocol, TypeVar
 
 from scripts.lib.cell_spec import (
+    NOT_DISABLED,
     PROTOCOL,
     Weights,
     context_spec,
     loaded_projector,
-    max_tokens_of,
     mode_spec,
     prompt_spec,
-    temperature_of,
+    thinking_spec,
     weights_spec,
 )
 from scripts.lib.config import Config, matches
@@ -34,6 +34,7 @@ from scripts.lib.prompt_loader import Question, Suite, is_role_suite, suites_for
 from scripts.lib.provenance import EngineIdentity
 from scripts.lib.records import CellId, digest
 from scripts.lib.registry_loader import Model, Registry
+from scripts.lib.runtime_values import context_tokens, max_tokens_of, temperature_of, timeout_of, without_effect
 from scripts.lib.scorers import ONLY_CHECKS, Scorer
 from scripts.lib.weights import ASSUMED
 
@@ -45,6 +46,7 @@ class Cell:
     """One target: its identity, its question, and the spec whose digest is in its file name.
 
     `certifies`: speculative modes run this question too, so the answer's close calls are wanted as evidence.
+    `timeout_s`: seconds after which the answer is cut off.
     """
 
     id: CellId
@@ -52,6 +54,7 @@ class Cell:
     spec: Mapping[str, Any]
     digest: str
     certifies: bool = False
+    timeout_s: float = inf
 
     @property
     def file_name(self) -> str:
@@ -60,10 +63,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Shard:
-    """One engine load: hardware x model x mode. `runnable` is False where the weights are known only from the lock.
-
-    `cell_timeout_s`: seconds after which an answer is cut off.
-    """
+    """One engine load: hardware x model x mode. `runnable` is False where the weights are known only from the lock."""
 
     hardware: Hardware
     model: Model
@@ -73,7 +73,6 @@ class Shard:
     draft: Weights | None = None
     runnable: bool = True
     engine: str = "embedded"
-    cell_timeout_s: float = inf
 
     @cached_property
     def folder(self) -> str:
@@ -195,10 +194,11 @@ class Planner:
         if question.images and loaded_projector(self.weights[model.key], self.engine.name) is None:
             return "its vision projector (mmproj_path) is not on this machine"
         weights = self.weights[model.key]
-        context = context_spec(self.config, weights)["length_tokens"]
-        vocabulary = weights.facts.header.tokens_digest if weights.facts is not None else ""
+        header = weights.facts.header if weights.facts is not None else None
+        context = context_tokens(self.config, self.registry, model, header.context_length if header else None).value
+        vocabulary = header.tokens_digest if header is not None else ""
         length = prompt_tokens(question, vocabulary, self.lengths) + TEMPLATE_TOKENS
-        if length + max_tokens_of(self.config, model, question) > context:
+        if length + max_tokens_of(self.config, model, question).value > context:
             return f"longer, with its answer, than the context of {context} tokens"
         return ""
 
@@ -220,7 +220,7 @@ class Planner:
             "engine": self.engine.spec(),
             "weights": weights_spec(model, weights, self.engine.name),
             "mode": mode_spec(mode, model, weights, draft, self.config.decoding.lookup_draft_tokens),
-            "context": context_spec(self.config, weights),
+            "context": context_spec(self.config, self.registry, model, weights),
             "hardware": self.hardware.spec(),
             "measurement_epoch": self.config.measurement_epoch,
         }
@@ -229,21 +229,22 @@ class Planner:
         names = {(question.suite, question.id) for question in sampled}
         for question in sampled if mode.speculative else questions:
             sampling = {
-                "temperature": temperature_of(self.config, model, self.registry, question),
+                "temperature": temperature_of(self.config, self.registry, model, question).value,
                 "top_p": self.config.sampling.top_p,
                 "seed": self.config.sampling.seed,
-                "max_tokens": max_tokens_of(self.config, model, question),
+                "max_tokens": max_tokens_of(self.config, model, question).value,
                 "stop": list(question.stop),
             }
+            timeout_s = timeout_of(self.config, self.registry, model, question).value
             for repeat in range(self.config.repeats):
                 spec = common | {
-                    "prompt": prompt_spec(question, model, weights),
+                    "prompt": prompt_spec(question, model, weights, self.config.system_prompt_suffix),
                     "sampling": sampling,
                     "repeat": repeat,
                 }
                 cell_id = CellId(self.hardware.name, model.key, mode.name, question.suite, question.id, repeat)
                 certifies = not mode.speculative and (question.suite, question.id) in names
-                yield Cell(cell_id, question, spec, digest(spec), certifies)
+                yield Cell(cell_id, question, spec, digest(spec), certifies, timeout_s)
 
     def shard(self, model: Model, mode: Mode) -> Shard | str:
         """The shard of one mode, or the reason why it cannot be planned."""
@@ -261,8 +262,7 @@ class Planner:
         if not cells:
             return "no question that it can be asked is selected (suites, tiers)"
         runnable = weights.usable and (draft is None or draft.usable)
-        timeout_s = self.config.cell_timeout_s
-        return Shard(self.hardware, model, mode, cells, weights, draft, runnable, self.engine.name, timeout_s)
+        return Shard(self.hardware, model, mode, cells, weights, draft, runnable, self.engine.name)
 
     def lacks_weights(self, model: Model, mode: Mode) -> bool:
         """True where a mode is not planned, or not as elsewhere, for want of weights: its model's, projector's or draft's."""
@@ -370,6 +370,7 @@ def make_plan(planner: Planner) -> Plan:
     left_out: list[LeftOut] = []
     warnings: list[str] = []
     recommended: dict[str, str] = {}
+    planned_models: list[Model] = []
     for model in registry.models.values():
         reason = _not_selected(model, config)
         if reason:
@@ -382,6 +383,7 @@ def make_plan(planner: Planner) -> Plan:
             left_out.append(LeftOut(model.key, "*", reason))
             continue
         if expansion.modes:
+            planned_models.append(model)
             left_out += [LeftOut(model.key, mode, reason) for mode, reason in _left_out_questions(planner, model)]
         warnings += [f"{model.key}: {warning}" for warning in expansion.warnings]
         if expansion.recommended:
@@ -391,6 +393,7 @@ def make_plan(planner: Planner) -> Plan:
                 shards.append(planned)
             else:
                 left_out.append(LeftOut(model.key, planned.mode, planned.reason))
+    warnings += _not_done(planner, planned_models)
     return Plan(
         planner.hardware,
         planner.engine,
@@ -400,6 +403,20 @@ def make_plan(planner: Planner) -> Plan:
         recommended,
         planner.scorers,
     )
+
+
+def _not_done(planner: Planner, models: Iterable[Model]) -> Iterator[str]:
+    """What the registry wants and a run does not do, each once, with the models that it is wanted of."""
+    wanted: dict[str, list[str]] = {}
+    for model in models:
+        said = list(without_effect(planner.registry, model))
+        thinking = (thinking_spec(q, model, planner.weights[model.key])["thinking"] for q in planner.selected(model))
+        if NOT_DISABLED in thinking:
+            said.append(f"thinking {NOT_DISABLED}: no switch in the chat template, no thinking_quirks.disable_trick")
+        for text in said:
+            wanted.setdefault(text, []).append(model.key)
+    for text, keys in wanted.items():
+        yield f"{text} (wanted of {', '.join(keys)})"
 
 
 def _left_out_questions(planner: Planner, model: Model) -> Iterator[tuple[str, str]]:

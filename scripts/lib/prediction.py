@@ -155,7 +155,7 @@ def cell_seconds(shard: Shard, cell: Cell, speed: Speed) -> float:
     prompt_tokens = (characters + len(spec["system"])) / CHARACTERS_PER_TOKEN
     max_tokens = cell.spec["sampling"]["max_tokens"]
     once = prompt_tokens / speed.prefill_tokens_per_s + max_tokens / speed.decode_tokens_per_s
-    return (2 if _is_answered_twice(shard, cell) else 1) * float(min(once, shard.cell_timeout_s))
+    return (2 if _is_answered_twice(shard, cell) else 1) * float(min(once, cell.timeout_s))
 
 
 def shard_seconds(shard: Shard, cells: Iterable[Cell], measured: Measured) -> float:

@@ -17,7 +17,7 @@ from scripts.lib.check_types import CHECK_PARAMETERS, mistakes
 from scripts.lib.context_generator import KIND_NAMES, ContextSpec, Needle
 from scripts.lib.errors import BenchError, InputErrors, Problem, shown, suggest
 from scripts.lib.fields import is_misspelt
-from scripts.lib.prompt_types import Check, Criterion, Question, Suite, lost_images
+from scripts.lib.prompt_types import Check, Criterion, InferenceParams, Question, Suite, lost_images
 from scripts.lib.role_table import SUITES_FILE, role_table
 from scripts.lib.yaml_source import Source, read_file, read_yaml
 
@@ -56,6 +56,7 @@ QUESTION_KEYS = (
 )
 # Keys that mean nothing without a generated context.
 _OF_CONTEXT = ("context_type", "context_seed", "needle", "needle_position", "needles", "distractors")
+INFERENCE_KEYS = ("temperature", "max_tokens", "timeout")
 CRITERION_KEYS = ("criterion", "weight", "checks")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _ID_CHARACTERS = "letters, digits, '_', '.' and '-', at most 100 of them"
@@ -330,6 +331,21 @@ def _questions(entry: _Entry, suite: str) -> list[Question]:
     return []
 
 
+def _inference_params(entry: _Entry) -> InferenceParams:
+    raw = entry.raw.get("inference_params")
+    if raw is not None and not isinstance(raw, dict):
+        entry.problem("inference_params", f"expected a mapping, found {shown(raw)}")
+    part = _Entry(entry.source, "inference_params", raw if isinstance(raw, dict) else {})
+    for key in part.raw:
+        if key not in INFERENCE_KEYS and is_misspelt(key, INFERENCE_KEYS):
+            part.problem(key, f"unknown key{suggest(key, INFERENCE_KEYS)}")
+    return InferenceParams(
+        temperature=part.number("temperature", 0, 5),
+        max_tokens=part.integer("max_tokens", 1, 1_000_000),
+        timeout_s=part.number("timeout", 0.001, 1e7),
+    )
+
+
 def load_suite(path: Path) -> tuple[Suite, list[Problem]]:
     """Read one suite file; gives what could be read and every problem."""
     source = read_yaml(path)
@@ -338,7 +354,8 @@ def load_suite(path: Path) -> tuple[Suite, list[Problem]]:
     name = entry.text("suite") or path.stem
     if not _ID.fullmatch(name):
         entry.problem("suite", f"a suite's name may hold {_ID_CHARACTERS}, found {shown(name)}")
-    questions = tuple(_questions(entry, name))
+    inherited = _inference_params(entry)
+    questions = tuple(replace(question, inherited=inherited) for question in _questions(entry, name))
     suite = Suite(name, entry.text("version"), entry.text("domain"), entry.text("description"), questions)
     return suite, source.problems
 

@@ -33,8 +33,20 @@ class Criterion:
 
 
 @dataclass(frozen=True, slots=True)
+class InferenceParams:
+    """What a suite says for all of its questions: temperature, new tokens, seconds of one answer."""
+
+    temperature: float | None = None
+    max_tokens: int | None = None
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
-    """One question. `tier` 1-3; `max_tokens` in new tokens; `context` makes the text that goes before the prompt."""
+    """One question. `tier` 1-3; `max_tokens` in new tokens; `context` makes the text that goes before the prompt.
+
+    `inherited`: what its suite says where the question itself says nothing.
+    """
 
     suite: str
     id: str
@@ -51,6 +63,7 @@ class Question:
     temperature: float | None = None
     timeout_s: float | None = None
     context: ContextSpec | None = None
+    inherited: InferenceParams = InferenceParams()
 
     @property
     def name_in_full(self) -> str:

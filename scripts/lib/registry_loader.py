@@ -186,7 +186,16 @@ def _model(file: YamlFile, key: str, raw: Any) -> Model:
         notes=fields.loose_text("notes"),
         launch_quirks=fields.mapping("launch_quirks"),
         line=file.lines.get(path, 0),
+        thinking_disable_trick=fields.part("thinking_quirks", None).text("disable_trick"),
+        flash_attention=constraints.optional_flag("flash_attention"),
+        micro_batch_tokens=constraints.integer("ubatch_size"),
+        paged_attention_tokens=_paged_attention(fields.part("paged_attention", None)),
     )
+
+
+def _paged_attention(fields: Fields) -> int | None:
+    """The size of a block in tokens, where the entry recommends paged attention."""
+    return fields.integer("block_size") if fields.flag("recommended") else None
 
 
 def _defaults(file: YamlFile, raw: Any) -> RuntimeDefaults:
@@ -195,6 +204,9 @@ def _defaults(file: YamlFile, raw: Any) -> RuntimeDefaults:
     binaries = {key: str(value) for key, value in fields.mapping("binaries").items() if value is not None}
     if os.environ.get(BINARIES_VARIABLE):
         binaries["base_dir"] = os.environ[BINARIES_VARIABLE]
+    server, timeouts = fields.part("server_defaults", None), fields.part("timeouts", None)
+    limits = fields.part("context_limits", None)
+    cell = timeouts.part("cell", None) if isinstance(timeouts.raw.get("cell"), dict) else timeouts
     return RuntimeDefaults(
         model_base_path=fields.text("model_base_path"),
         context_length=fields.integer("context_length"),
@@ -202,9 +214,14 @@ def _defaults(file: YamlFile, raw: Any) -> RuntimeDefaults:
         threads=fields.integer("threads"),
         numa_policy=fields.loose_text("numa_policy") or None,
         binaries=MappingProxyType(binaries),
-        server_defaults=fields.mapping("server_defaults"),
-        timeouts=fields.mapping("timeouts"),
-        server_startup_timeout_s=fields.part("server_defaults", None).number("startup_timeout"),
+        server_startup_timeout_s=server.number("startup_timeout"),
+        server_context_tokens=server.integer("context_length"),
+        context_limits=MappingProxyType({f: n for f in limits.raw if (n := limits.integer(f)) is not None}),
+        flash_attention=server.optional_flag("flash_attention"),
+        micro_batch_tokens=server.integer("ubatch_size"),
+        parallel_slots=server.integer("parallel_slots"),
+        request_timeout_s=server.number("request_timeout"),
+        cell_timeout_s=cell.number("default"),
     )
 
 

@@ -83,11 +83,27 @@ class Model:
     notes: str = ""
     launch_quirks: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     line: int = 0
+    thinking_disable_trick: str = ""
+    flash_attention: bool | None = None
+    micro_batch_tokens: int | None = None
+    paged_attention_tokens: int | None = None
+
+    @property
+    def baseline_tokens_per_s(self) -> float | None:
+        """The reported speed without any acceleration (None: none is reported)."""
+        found = self.performance.get("baseline_tps")
+        if isinstance(found, bool) or not isinstance(found, (int, float)):
+            return None
+        return float(found) if 0 < found < float("inf") else None
 
 
 @dataclass(frozen=True, slots=True)
 class RuntimeDefaults:
-    """`runtime_defaults`: where weights and binaries are, and what an entry falls back to."""
+    """`runtime_defaults`: where weights and binaries are, and what an entry falls back to.
+
+    `context_limits`: tokens by family of models; `cell_timeout_s`: of one answer (`timeouts`), `request_timeout_s` the
+    server's. The sizes of context and batch are the server's defaults, in tokens.
+    """
 
     model_base_path: str = ""
     context_length: int | None = None
@@ -95,9 +111,14 @@ class RuntimeDefaults:
     threads: int | None = None
     numa_policy: str | None = None
     binaries: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    server_defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    timeouts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     server_startup_timeout_s: float | None = None
+    server_context_tokens: int | None = None
+    context_limits: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    flash_attention: bool | None = None
+    micro_batch_tokens: int | None = None
+    parallel_slots: int | None = None
+    request_timeout_s: float | None = None
+    cell_timeout_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from scripts.lib.records import SEAL, Damaged, digest, read_stored, seal_of, sea
 from scripts.lib.registry_loader import Model
 
 CACHE = Path(".cache/weights")
-CACHE_SCHEMA = 5
+CACHE_SCHEMA = 6
 LOCK_SCHEMA = 2
 FINGERPRINT_CHARACTERS = 16
 ASSUMED = "assumed"

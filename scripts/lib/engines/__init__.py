@@ -45,7 +45,10 @@ class LoadSettings:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One prompt with its sampling settings. Temperature 0 is greedy; `timeout_s` bounds the whole answer."""
+    """One prompt with its sampling settings. Temperature 0 is greedy; `timeout_s` bounds the whole answer.
+
+    `prefill`: what the answer is begun with, after the rendered prompt.
+    """
 
     user: str
     system: str
@@ -57,6 +60,7 @@ class Request:
     stop: tuple[str, ...]
     timeout_s: float
     images: tuple[str, ...] = ()
+    prefill: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.chat_template import with_prefill
 from scripts.lib.engine_build import activate
 from scripts.lib.engines import EngineFailure, GenerationTimeout, Loaded, LoadSettings, Request
 from scripts.lib.engines.drafting import Drafter, FirstOf, LookupDrafter, NoDrafter, SpeculationCount
@@ -136,7 +137,7 @@ class EmbeddedEngine:
         """The prompt's token ids as sent: template applied, special tokens parsed."""
         assert self._model is not None
         text, add_special = self._model.render(request.system, request.user, request.thinking)
-        return self._model.tokenize(text, add_special)
+        return self._model.tokenize(with_prefill(text, request.prefill), add_special)
 
     def generate(self, request: Request) -> Measurement:
         """Answer one prompt with a cold cache. Raises GenerationTimeout with the part that was generated."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from scripts.lib.chat_template import date_variables
+from scripts.lib.chat_template import date_variables, with_prefill
 from scripts.lib.engines import EngineDied, EngineFailure, GenerationTimeout, Loaded, LoadSettings, Request
 from scripts.lib.engines.server_flags import probe, shown_argv
 from scripts.lib.engines.server_process import NoReply, ServerProcess
@@ -147,7 +147,8 @@ class ServerEngine:
         # The server would give every template today's date.
         variables = date_variables() | ({} if request.thinking else {"enable_thinking": False})
         body = {"messages": [*messages, {"role": "user", "content": content}], "chat_template_kwargs": variables}
-        prompt = plain = text(self._ask("/apply-template", body), "prompt", "/apply-template")
+        rendered = text(self._ask("/apply-template", body), "prompt", "/apply-template")
+        prompt = plain = with_prefill(rendered, request.prefill)
         if images:
             plain = prompt.replace(text(self._ask("/props"), "media_marker", "/props"), "")
         reply = self._ask("/tokenize", {"content": plain, "add_special": True, "parse_special": True})

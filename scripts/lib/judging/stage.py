@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from tqdm import tqdm
@@ -29,6 +28,7 @@ from scripts.lib.machine import alone_on_machine, hold
 from scripts.lib.modes import Mode
 from scripts.lib.plan import Planner
 from scripts.lib.plan_files import judge_weights
+from scripts.lib.runtime_values import DEFAULT_CONTEXT
 from scripts.lib.tree import drop
 from scripts.lib.weights import facts
 
@@ -80,7 +80,7 @@ def _local_server(planner: Planner) -> Iterator[tuple[str, Mapping[str, str]]]:
     path = known.path if known is not None else Path(config.model)
     if path is None or not path.is_file():
         raise Stopped(f"the local judge's weights are not on this machine: {path}")
-    context = asdict(planner.config.context) | {"length_tokens": config.context_tokens}
+    context = {**DEFAULT_CONTEXT, "length_tokens": config.context_tokens}
     settings = LoadSettings(path, None, Mode("baseline"), None, 0, context, planner.hardware)
     planned = judge_weights(planner.config.judge, planner.weights)
     with alone_on_machine(f"{Path.cwd().name}: judge {config.model}"):
