@@ -106,6 +106,15 @@ def test_every_mode_of_both_engines_gives_the_same_tokens(start: Start, models: 
         assert (measured.verify_steps > 0) == (key[1] != "baseline"), key
 
 
+def test_both_engines_begin_an_answer_alike(start: Start, models: Path) -> None:
+    """The prefill stands after the rendered prompt, whatever the template ends with."""
+    wanted, begun = settings(models, "dense", BASELINE), replace(REQUEST, prefill="<think>\n</think>\n")
+    embedded, server = (answer(start, name, wanted, begun) for name in ENGINES)
+    plain = answer(start, "embedded", wanted)
+    assert embedded.prompt_tokens == server.prompt_tokens > plain.prompt_tokens
+    assert embedded.token_ids == server.token_ids != plain.token_ids
+
+
 def test_both_engines_count_lookup_alike(start: Start, models: Path) -> None:
     wanted = settings(models, "dense", Mode("lookup_n3", lookup_n=3))
     counts = [answer(start, name, wanted) for name in ENGINES]
