@@ -73,6 +73,13 @@ def judge(store: VerdictStore, fake: FakeJudge, items: Sequence[Item], mix: Mix 
     return asyncio.run(JudgeRun(fake, store, **more).pairs(items, (), ASKED, mix))
 
 
+@pytest.fixture(autouse=True)
+def _the_same_batches_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch is named, and its canaries drawn, by the clock: a judge at random would be caught one day and not the next."""
+    ticks = itertools.count(1)
+    monkeypatch.setattr("scripts.lib.judging.batch.time.time_ns", lambda: next(ticks))
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> VerdictStore:
     return VerdictStore(SERIES, tmp_path / "verdicts")
