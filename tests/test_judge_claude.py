@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import re
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 import yaml
-from httpcore2._backends.anyio import AnyIOStream
 
 from scripts.lib.errors import BenchError
 from scripts.lib.judge import user_prompt
 from scripts.lib.judge_config import ClaudeConfig, parse_judge
 from scripts.lib.judging import Item, Judge, Reply, Stopped, make_series
 from scripts.lib.judging.batch import BatchFile, Mix
-from scripts.lib.judging.claude import RETRIES, WORKERS_PER_SLOT, ClaudeJudge, count_tokens, read_message
+from scripts.lib.judging.claude import RETRIES, ClaudeJudge, count_tokens, read_message
 from scripts.lib.judging.claude_batches import ClaudeBatchesJudge
 from scripts.lib.judging.cost import Budget, at_most_usd
 from scripts.lib.judging.run import JudgeRun, RunResult
-from scripts.lib.judging.slots import limit
 from scripts.lib.judging.store import VerdictStore
 from tests.judge_server import BATCHES, CANARY_KEY, MESSAGES, MODEL, Fault, JudgeServer, honest
 from tests.test_judging import ASKED, QUESTIONS, pairs
@@ -144,23 +140,6 @@ def test_a_proxy_of_the_environment_is_used_and_limited(
     assert server.most_in_flight == CONFIG.concurrency
 
 
-def test_the_deadline_does_not_count_the_wait_for_a_slot_behind_a_proxys_tunnel(
-    server: JudgeServer, store: VerdictStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The test server is the proxy and the end of its tunnels; only the encryption is left out."""
-
-    async def as_it_is(stream: AnyIOStream, *_: object) -> AnyIOStream:
-        return stream
-
-    monkeypatch.setattr(AnyIOStream, "start_tls", as_it_is)
-    monkeypatch.setenv("ANTHROPIC_BASE_URL", "https://judge.invalid")
-    monkeypatch.setenv("https_proxy", server.url)
-    server.latency_s = 0.6
-    run(store, items(3), replace(CONFIG, concurrency=1, deadline_s=1.6), Mix(1, 0.0, 0.0))
-    assert all(store.usable(item.shown.pair) for item in items(3))
-    assert server.counts["CONNECT 443"] == 2 and set(server.judged.values()) == {1}
-
-
 @pytest.fixture
 def silent(server: JudgeServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The judge's port takes connections and never says a word of TLS."""
@@ -175,62 +154,7 @@ def test_the_deadline_covers_connecting(store: VerdictStore) -> None:
     run(store, items(1), replace(CONFIG, deadline_s=1.0), Mix(1, 0.0, 0.0))
     assert time.monotonic() - begin < 8
     verdict = store.read(items(1)[0].digest)
-    assert verdict is not None and verdict.scored.unscored == "no answer within 1 s"
-
-
-Answer = Callable[[str], Awaitable[bytes]]
-Ask = Callable[[httpx2.AsyncClient], Awaitable[list[Any]]]
-
-
-def talk(answer: Answer, ask: Ask, idle_s: float | None = None) -> list[Any]:
-    """What `ask` finds with one slot, at a server whose answer to a path is those bytes and that closes idle connections."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(TimeoutError, asyncio.IncompleteReadError, ConnectionError):
-            while head := await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), idle_s):
-                writer.write(await answer(head.split()[1].decode()))
-        writer.close()
-
-    async def go() -> list[Any]:
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with server, httpx2.AsyncClient(base_url=url, trust_env=False) as client:
-            limit(client, 1)
-            return await ask(client)
-
-    return asyncio.run(go())
-
-
-def test_a_connection_that_was_closed_while_its_request_waited_is_known_as_never_sent() -> None:
-    """Two connections have served and are idle; one request takes the slot, and meanwhile the other connection is closed."""
-
-    async def answer(path: str) -> bytes:
-        await asyncio.sleep(float(path.strip("/")))
-        return b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
-
-    async def ask(client: httpx2.AsyncClient) -> list[Any]:
-        for path in ("/0.05", "/0.7"):
-            both = await asyncio.gather(client.get(path), client.get(path), return_exceptions=True)
-        return both
-
-    done, failed = talk(answer, ask, idle_s=0.3)
-    assert isinstance(done, httpx2.Response) and isinstance(failed, httpx2.ConnectError), (done, failed)
-
-
-def test_a_reply_to_nothing_that_was_sent_is_given_to_nobody() -> None:
-    """A broken proxy's second reply to one request would be taken for the next one's."""
-
-    async def answer(path: str) -> bytes:
-        reply = f"HTTP/1.1 200 OK\r\ncontent-length: {len(path)}\r\n\r\n{path}".encode()
-        return reply * (2 if path == "/twice" else 1)
-
-    async def ask(client: httpx2.AsyncClient) -> list[Any]:
-        found = [(await client.get("/twice")).text]
-        with pytest.raises(httpx2.RemoteProtocolError, match="before its request was sent"):
-            await client.get("/other")
-        return [*found, (await client.get("/third")).text]
-
-    assert talk(answer, ask) == ["/twice", "/third"]
+    assert verdict is not None and verdict.scored.unscored.startswith("no answer")
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 529])
@@ -246,7 +170,7 @@ def test_a_storm_passes_by(server: JudgeServer, store: VerdictStore, status: int
 @pytest.mark.parametrize(
     ("fault", "said", "requests"),
     [
-        ((429, {"retry-after": "3600"}, OVERLOADED), "no answer within 0.5 s", 1),
+        ((429, {"retry-after": "3600"}, OVERLOADED), "status 429", 1),
         ((200, {"content-type": "text/html"}, "<html><b>Sign in</b></html>"), "the body is no message", 1),
         ((200, {}, '{"id": "msg_1", "type": "mess'), "the body is no message", 1),
         ((200, {}, "null"), "the body is no message", 1),
@@ -328,7 +252,7 @@ def test_another_models_answer_is_one_clear_error(server: JudgeServer, store: Ve
     server.fault = lambda path, n, body: (200, {}, _message(model="claude-other-20260101"))
     with pytest.raises(BenchError, match=r"answered by claude-other-20260101.*judge\.claude\.model"):
         run(store, items(40))
-    assert server.counts[MESSAGES] <= WORKERS_PER_SLOT * CONFIG.concurrency
+    assert server.counts[MESSAGES] <= ClaudeJudge.batches_at_once * CONFIG.concurrency
 
 
 def test_the_deadline_runs_from_when_a_request_is_sent(server: JudgeServer, store: VerdictStore) -> None:
@@ -398,7 +322,8 @@ def test_what_is_late_counts_as_paid_and_what_waits_to_be_tried_again_does_not(s
 
 
 def test_a_lost_reply_is_asked_again_only_while_there_is_money(server: JudgeServer) -> None:
-    assert spent([LOST], server, max_usd=2.5, deadline_s=8.0) == pytest.approx(2)
+    with pytest.raises(Stopped, match="max_usd"):
+        spent([LOST], server, max_usd=2.5, deadline_s=8.0)
     assert server.counts[MESSAGES] == 2
 
 
@@ -613,7 +538,7 @@ def test_killed_at_any_point_nothing_stored_is_asked_again(
     assert all(store.usable(item.shown.pair) for item in items(40))
     again = sum(count - 1 for count in server.judged.values())
     # Only what was in flight, or on its way to the disk, at the kill may be asked twice.
-    assert again <= len(asked) - len(stored) <= WORKERS_PER_SLOT * CONFIG.concurrency
+    assert again <= len(asked) - len(stored) <= ClaudeJudge.batches_at_once * CONFIG.concurrency
     assert sum(server.judged.values()) - again == sum(len(record.items) for record in store.batches.values())
 
 

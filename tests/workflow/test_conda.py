@@ -296,7 +296,7 @@ def test_a_package_with_another_hash_is_not_installed(
         ("[conda-forge, bioconda]", "[conda-forge, bioconda, nodefaults]", "HTTP 404 NOT FOUND for channel nodefaults"),
         ("[conda-forge, bioconda]", "[conda-forge]", "snakemake-minimal"),
         ("  - sympy=", "  - math-verify=0.9.0\n  - sympy=", "math-verify"),
-        ("  - httpcore2=", "  - httpcore2=1.0.0 #", "httpcore2"),
+        ("  - tenacity=", "  - tenacity=1.0.0 #", "tenacity"),
     ],
 )
 def test_what_no_channel_has_is_said_by_the_solver(

@@ -1,7 +1,8 @@
 """Claude as judge, through the anthropic SDK: one request an answer, schema-bound, with a limit of requests in flight.
 
-The SDK retries what may be retried (429, 500, 529, lost connections) and obeys `retry-after`; the deadline around it bounds
-what that may take. Bodies are read as text and parsed here: a proxy's HTML with status 200 is a failure like any other.
+Failures that may pass (429, 500, 529, lost connections) are retried until the deadline, after `retry-after` or a growing pause.
+This module retries, not the SDK, because each time that a request goes out may have to be paid for. Bodies are read as text and
+parsed here: a proxy's HTML with status 200 is a failure like any other.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from dataclasses import replace
 from typing import Any
 
 import anthropic
+import httpx2
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, stop_before_delay
+from tenacity.wait import wait_exponential_jitter
 
 from scripts.lib.errors import BenchError
 from scripts.lib.foreign_text import valid_text, valid_texts
@@ -20,23 +24,25 @@ from scripts.lib.judge import SCHEMA, SYSTEM, user_prompt
 from scripts.lib.judge_config import NO_KEY, ClaudeConfig, has_key
 from scripts.lib.judging import Item, Journal, Keep, Reply, Series, Stopped, Usage
 from scripts.lib.judging.cost import Budget, at_most_usd, usd_of
-from scripts.lib.judging.slots import SENDING, Sending, limit
 
-# With the SDK's own pauses (0.5 s doubled up to 8 s) about a minute; the deadline usually ends it before.
+# With pauses of 0.5 s, doubled up to 8 s, about a minute; the deadline usually ends it before.
 RETRIES = 10
+# Of the deadline, at most; who cannot be reached by then was sent nothing.
+CONNECT_S = 10.0
 # So many failures in a row, with none answered in between, and the judge is taken to be out of reach.
 LEAST_FAILURES_IN_A_ROW = 10
-# More workers than requests in flight: while one waits for the network, another prepares its request or stores its reply.
-WORKERS_PER_SLOT = 2
+# Whoever sits in between gave up waiting: the vendor may have answered.
+GAVE_UP_WAITING = frozenset({408, 502, 504, *range(520, 528)})
+# With these nothing has left this machine.
+NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
-def make_client(settings: ClaudeConfig) -> anthropic.AsyncAnthropic:
+def make_client(settings: ClaudeConfig, retries: int = RETRIES) -> anthropic.AsyncAnthropic:
     """The SDK's client; key and address come from the environment alone. Raises Stopped without a key."""
     if not has_key():
         raise Stopped(NO_KEY)
-    http = anthropic.DefaultAsyncHttpxClient()
-    limit(http, settings.concurrency)
-    return anthropic.AsyncAnthropic(max_retries=RETRIES, timeout=settings.deadline_s, http_client=http)
+    timeout = httpx2.Timeout(settings.deadline_s, connect=min(CONNECT_S, settings.deadline_s / 2))
+    return anthropic.AsyncAnthropic(max_retries=retries, timeout=timeout)
 
 
 def client_version(client: anthropic.AsyncAnthropic) -> str:
@@ -125,8 +131,39 @@ class Breaker:
             raise Stopped(f"{self._in_a_row} requests in a row failed, the last one with: {reply.failure}")
 
 
+def _may_be_retried(error: BaseException) -> bool:
+    if isinstance(error, anthropic.APIStatusError):
+        asked = error.response.headers.get("x-should-retry")
+        if asked is not None:
+            return bool(asked == "true")
+        return error.status_code in (408, 409, 429) or error.status_code >= 500
+    return isinstance(error, anthropic.APIConnectionError)
+
+
+_GROWING_PAUSE = wait_exponential_jitter(multiplier=0.5, max=8.0, jitter=0.25)
+
+
+def _pause_s(state: RetryCallState) -> float:
+    """Seconds before the next try: those that the API asks for, else growing ones."""
+    error = state.outcome.exception() if state.outcome is not None else None
+    headers = error.response.headers if isinstance(error, anthropic.APIStatusError) else {}
+    for name, seconds in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            return max(float(headers[name]) * seconds, 0.0)
+        except (KeyError, ValueError):
+            continue
+    return _GROWING_PAUSE(state)
+
+
+def _may_be_billed(error: BaseException) -> bool:
+    """False for a request that never left this machine, or that was refused."""
+    if isinstance(error, anthropic.APIStatusError):
+        return error.status_code in GAVE_UP_WAITING
+    return not isinstance(error.__cause__, NEVER_SENT)
+
+
 class ClaudeJudge:
-    """The Messages API, item by item. Two batches in hand, so that no slot idles at the end of one."""
+    """The Messages API, item by item. Two batches in hand, so that something is asked while one of them ends."""
 
     batches_at_once = 2
 
@@ -135,13 +172,12 @@ class ClaudeJudge:
         self._client: anthropic.AsyncAnthropic | None = None
         self._version = ""
         self._breaker = Breaker(settings.concurrency)
-        self._workers = WORKERS_PER_SLOT * settings.concurrency
-        # Of all batches together: so many requests are asked again after a crash at most.
-        self._working = asyncio.Semaphore(self._workers)
+        # Of all batches together. An item that pauses before it is tried again keeps its place: the API is busy.
+        self._in_flight = asyncio.Semaphore(settings.concurrency)
 
     async def ask(self, items: Sequence[Item], journal: Journal, keep: Keep) -> None:
         if self._client is None:
-            self._client = make_client(self._settings)
+            self._client = make_client(self._settings, retries=0)
             self._version = client_version(self._client)
         waiting, problems = iter(items), list[Exception]()
 
@@ -149,9 +185,9 @@ class ClaudeJudge:
             # What is in flight when one worker meets a reason to stop is paid for: the others finish theirs.
             for item in waiting:
                 try:
-                    async with self._working:
+                    async with self._in_flight:
                         reply = await self._ask(item)
-                        await keep(item, reply)
+                    await keep(item, reply)
                     check_model(reply, self.series)
                     self._breaker.note(reply)
                 except (Stopped, BenchError) as problem:
@@ -160,36 +196,53 @@ class ClaudeJudge:
                     return
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(self._workers):
+            for _ in range(self._settings.concurrency):
                 group.create_task(work())
         if problems:
             raise problems[0]
 
     async def _ask(self, item: Item) -> Reply:
-        assert self._client is not None
-        settings, body = self._settings, request_body(item, self.series.model, self._settings.max_tokens)
-        most = at_most_usd(
-            settings.usd_per_million_tokens, body["messages"][0]["content"], settings.max_tokens, batched=False
+        """One item's reply or failure, retries included. Raises Stopped where the money does not reach for a try."""
+        deadline_s = self._settings.deadline_s
+        tries = AsyncRetrying(
+            retry=retry_if_exception(_may_be_retried),
+            wait=_pause_s,
+            stop=stop_before_delay(deadline_s) | stop_after_attempt(RETRIES + 1),
+            reraise=True,
         )
-        await self._budget.reserve(most)
-        usd = 0.0
-        sending = Sending(settings.deadline_s, lambda: self._budget.reserve_more(most))
-        SENDING.set(sending)
+        body = request_body(item, self.series.model, self._settings.max_tokens)
         try:
-            async with sending.timeout:
-                response = await self._client.messages.with_raw_response.create(**body)
-            reply = read_message(response.http_response.text, self.series.model)
-            if not reply.transient:  # a body that cannot be read may have been a paid reply
-                usd = usd_of(settings.usd_per_million_tokens, reply.usage)
-                sending.may_be_billed -= 1
-            request_id = response.http_response.headers.get("request-id", reply.request_id)
-            return replace(reply, request_id=request_id, usd=usd, client=self._version)
+            async for attempt in tries:
+                with attempt:
+                    left_s = deadline_s - (attempt.retry_state.seconds_since_start or 0.0)
+                    reply = await self._send(body, left_s)
         except TimeoutError:
-            return Reply(None, f"no answer within {settings.deadline_s:g} s", transient=True)
+            return Reply(None, f"no answer within {deadline_s:g} s", transient=True)
         except anthropic.APIError as error:
             return read_error(error)
+        return reply
+
+    async def _send(self, body: dict[str, Any], seconds: float) -> Reply:
+        """Send a request once. Its money is set aside before, and is paid unless it is plain that nothing was answered."""
+        assert self._client is not None
+        prices, user = self._settings.usd_per_million_tokens, body["messages"][0]["content"]
+        paid = most = at_most_usd(prices, user, self._settings.max_tokens, batched=False)
+        await self._budget.reserve(most)
+        try:
+            async with asyncio.timeout(seconds):
+                response = await self._client.messages.with_raw_response.create(**body)
+            reply = read_message(response.http_response.text, self.series.model)
+            if reply.transient:  # a body that cannot be read may have been a paid reply
+                return replace(reply, client=self._version)
+            paid = usd_of(prices, reply.usage)
+            request_id = response.http_response.headers.get("request-id", reply.request_id)
+            return replace(reply, request_id=request_id, usd=paid, client=self._version)
+        except anthropic.APIError as error:
+            if not _may_be_billed(error):
+                paid = 0.0
+            raise
         finally:
-            self._budget.settle(most * sending.set_aside, usd + most * sending.may_be_billed)
+            self._budget.settle(most, paid)
 
     async def close(self) -> None:
         if self._client is not None:

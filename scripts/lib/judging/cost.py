@@ -61,7 +61,7 @@ class Budget:
 
     async def reserve(self, usd: float) -> None:
         """Set so much aside, once what others set aside is settled and leaves enough. Raises Stopped where it cannot."""
-        while not self.reserve_more(usd):
+        while self.spent_usd + self._reserved_usd + usd > self.max_usd:
             if self.spent_usd + usd > self.max_usd:
                 raise Stopped(
                     f"max_usd: ${self.spent_usd:.2f} of ${self.max_usd:g} are spent, and what is next could cost "
@@ -69,13 +69,7 @@ class Budget:
                 )
             self._settled.clear()
             await self._settled.wait()
-
-    def reserve_more(self, usd: float) -> bool:
-        """Set so much more aside if it fits now; never waits, since the caller holds what others may wait for."""
-        if self.spent_usd + self._reserved_usd + usd > self.max_usd:
-            return False
         self._reserved_usd += usd
-        return True
 
     def settle(self, reserved_usd: float, paid_usd: float) -> None:
         """What was set aside has become a payment (0 where nothing was answered)."""
