@@ -5,21 +5,23 @@ Two formats load: the project's (and predecessor's) `prompts: {id: …}`, and th
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from scripts.lib.check_types import CHECK_PARAMETERS, mistakes
-from scripts.lib.context_generator import KIND_NAMES, ContextSpec, Needle
+from scripts.lib.entry import Entry
 from scripts.lib.errors import BenchError, InputErrors, Problem, shown, suggest
 from scripts.lib.fields import is_misspelt
 from scripts.lib.prompt_types import Check, Criterion, Question, Suite, lost_images
+from scripts.lib.question_contexts import CONTEXT_KEYS, context_spec
+from scripts.lib.question_images import written_images
 from scripts.lib.role_table import SUITES_FILE, role_table
-from scripts.lib.yaml_source import Source, read_file, read_yaml
+from scripts.lib.suite_folder import name_at_a_glance, suite_files
+from scripts.lib.yaml_source import Source, read_yaml
 
 __all__ = [
     "Check",
@@ -33,29 +35,15 @@ __all__ = [
     "suites_for_roles",
 ]
 
-_SUITE_NAME = re.compile(r"^suite:[ \t]*['\"]?([\w.-]+)", re.MULTILINE)
 SUITE_KEYS = (
     *("version", "domain", "description", "created", "updated", "note", "notes", "prompts", "suite", "scoring_default"),
     *("questions", "inference_params"),
 )
 QUESTION_KEYS = (
-    *("tier", "name", "prompt", "expected", "reference_answer", "scoring", "auto_score", "context_tokens"),
-    *(
-        "context_type",
-        "context_seed",
-        "needle",
-        "needle_position",
-        "needles",
-        "distractors",
-        "image_path",
-        "images",
-        "max_tokens",
-        "stop",
-    ),
+    *("tier", "name", "prompt", "expected", "reference_answer", "scoring", "auto_score"),
+    *("context_tokens", *CONTEXT_KEYS, "image_path", "images", "max_tokens", "stop"),
     *("system", "temperature", "timeout_s", "description", "notes"),
 )
-# Keys that mean nothing without a generated context.
-_OF_CONTEXT = ("context_type", "context_seed", "needle", "needle_position", "needles", "distractors")
 CRITERION_KEYS = ("criterion", "weight", "checks")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _ID_CHARACTERS = "letters, digits, '_', '.' and '-', at most 100 of them"
@@ -68,71 +56,7 @@ _LEGACY_METHODS = {
 }
 
 
-class _Entry:
-    """Typed reading of one question's mapping."""
-
-    def __init__(self, source: Source, path: str, raw: Mapping[str, Any]):
-        self.source, self.path, self.raw = source, path, raw
-
-    def problem(self, key: str, message: str) -> None:
-        place = ".".join(part for part in (self.path, key) if part)
-        self.source.problems.append(self.source.problem(place, message))
-
-    def known(self, keys: Iterable[str]) -> None:
-        for key in self.raw:
-            if key not in keys:
-                self.problem(key, f"unknown key{suggest(key, keys)}")
-
-    def text(self, key: str, required: bool = False) -> str:
-        value = self.raw.get(key)
-        if required and (value is None or not str(value).strip()):
-            self.problem(key, "is missing")
-            return ""
-        if value is None:
-            return ""
-        if isinstance(value, (dict, list)):
-            self.problem(key, f"expected text, found {shown(value)}")
-            return ""
-        return str(value)
-
-    def listed(self, key: str, what: str) -> list[Any]:
-        """A list of anything; empty where there is none."""
-        value = self.raw.get(key)
-        if value is None or isinstance(value, list):
-            return value or []
-        self.problem(key, f"expected a list of {what}, found {shown(value)}")
-        return []
-
-    def integer(self, key: str, least: int, most: int) -> int | None:
-        value = self.raw.get(key)
-        if value is None:
-            return None
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            self.problem(key, f"expected a whole number from {least} to {most}, found {shown(value)}")
-            return None
-        return value
-
-    def number(self, key: str, least: float, most: float) -> float | None:
-        value = self.raw.get(key)
-        if value is None:
-            return None
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or not least <= value <= most:
-            self.problem(key, f"expected a number from {least:g} to {most:g}, found {shown(value)}")
-            return None
-        return float(value)
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        value = self.raw.get(key)
-        if value is None:
-            return ()
-        items = [value] if isinstance(value, str) else value
-        if not isinstance(items, list) or not all(isinstance(item, str) and item for item in items):
-            self.problem(key, f"expected a list of texts, none of them empty, found {shown(value)}")
-            return ()
-        return tuple(items)
-
-
-def _check(entry: _Entry, path: str, raw: Any) -> Check | None:
+def _check(entry: Entry, path: str, raw: Any) -> Check | None:
     if not isinstance(raw, dict) or not isinstance(raw.get("type"), str):
         entry.problem(path, f"expected a mapping with a type, found {shown(raw)}")
         return None
@@ -143,18 +67,18 @@ def _check(entry: _Entry, path: str, raw: Any) -> Check | None:
     return _checked(entry, path, kind, {key: value for key, value in raw.items() if key != "type"})
 
 
-def _checked(entry: _Entry, path: str, kind: str, params: dict[str, Any]) -> Check:
+def _checked(entry: Entry, path: str, kind: str, params: dict[str, Any]) -> Check:
     """A check of a known type; what is wrong with its parameters is told."""
     for name, said in mistakes(kind, params):
         entry.problem(f"{path}.{name}" if name else path, said)
     return Check(kind, MappingProxyType(params))
 
 
-def _criterion(entry: _Entry, place: str, raw: Any, auto: tuple[Check, ...]) -> Criterion | None:
+def _criterion(entry: Entry, place: str, raw: Any, auto: tuple[Check, ...]) -> Criterion | None:
     if not isinstance(raw, dict) or not isinstance(raw.get("criterion"), str):
         entry.problem(place, f"expected a mapping with a criterion and a weight, found {shown(raw)}")
         return None
-    part = _Entry(entry.source, f"{entry.path}.{place}", raw)
+    part = Entry(entry.source, f"{entry.path}.{place}", raw)
     part.known(CRITERION_KEYS)
     weight = part.integer("weight", 1, 100)
     if raw.get("weight") is None:
@@ -163,7 +87,7 @@ def _criterion(entry: _Entry, place: str, raw: Any, auto: tuple[Check, ...]) -> 
     return Criterion(raw["criterion"], weight or 0, tuple(check for check in checks if check is not None) or auto)
 
 
-def _criteria(entry: _Entry, auto: tuple[Check, ...]) -> tuple[Criterion, ...]:
+def _criteria(entry: Entry, auto: tuple[Check, ...]) -> tuple[Criterion, ...]:
     listed = entry.listed("scoring", "criteria")
     found = [_criterion(entry, f"scoring[{index}]", raw, auto) for index, raw in enumerate(listed)]
     made = tuple(criterion for criterion in found if criterion is not None)
@@ -176,7 +100,7 @@ def _criteria(entry: _Entry, auto: tuple[Check, ...]) -> tuple[Criterion, ...]:
     return made
 
 
-def _auto_score(entry: _Entry) -> tuple[Check, ...]:
+def _auto_score(entry: Entry) -> tuple[Check, ...]:
     """The predecessor's `contains_pattern:…;forbidden_pattern:…` as regex checks."""
     checks = []
     for part in (p.strip() for p in entry.text("auto_score").split(";")):
@@ -189,60 +113,11 @@ def _auto_score(entry: _Entry) -> tuple[Check, ...]:
     return tuple(checks)
 
 
-_DEPTHS = {"beginning": 0.1, "start": 0.1, "early": 0.25, "middle": 0.5, "late": 0.75, "end": 0.9}
-
-
-def _depth(entry: _Entry, key: str, raw: Any) -> float:
-    position = _DEPTHS.get(raw, raw) if isinstance(raw, str) else raw
-    if isinstance(position, bool) or not isinstance(position, (int, float)) or not 0 <= position <= 1:
-        entry.problem(key, f"expected a depth from 0 to 1 (or {', '.join(_DEPTHS)}), found {shown(raw)}")
-        return 0.5
-    return float(position)
-
-
-def _needles(entry: _Entry) -> tuple[Needle, ...]:
-    made = []
-    if text := entry.text("needle"):
-        made.append(Needle(text.rstrip("\n"), _depth(entry, "needle_position", entry.raw.get("needle_position", 0.5))))
-    for index, item in enumerate(entry.listed("needles", "{text: …, position: …}")):
-        place = f"needles[{index}]"
-        if not isinstance(item, dict) or set(item) != {"text", "position"} or not isinstance(item["text"], str):
-            entry.problem(place, f"expected {{text: …, position: …}}, found {shown(item)}")
-            continue
-        made.append(Needle(item["text"].rstrip("\n"), _depth(entry, f"{place}.position", item["position"])))
-    return tuple(made)
-
-
-def _context_spec(entry: _Entry) -> ContextSpec | None:
-    tokens = entry.integer("context_tokens", 1, 2_000_000)
-    if tokens is None:
-        if entry.raw.get("context_tokens") is None and (
-            lone := next((k for k in _OF_CONTEXT if entry.raw.get(k) is not None), "")
-        ):
-            entry.problem(lone, "stands without context_tokens: no context is made")
-        return None
-    kind = entry.text("context_type") or "document"
-    if kind not in KIND_NAMES:
-        entry.problem("context_type", f"unknown kind '{kind}'{suggest(kind, KIND_NAMES)}")
-        return None
-    seed = entry.integer("context_seed", 0, 2**31) or 0
-    return ContextSpec(kind, tokens, seed, _needles(entry), entry.texts("distractors"))
-
-
-def _images(entry: _Entry) -> tuple[str, ...]:
-    """Image files: beside the suite's file where they are there, else as written (lint tells what is missing)."""
-    folder, made = Path(entry.source.file).parent, []
-    for name in (*entry.texts("images"), *entry.texts("image_path")):
-        is_beside = os.access(folder / name, os.F_OK)
-        made.append(name if not is_beside and os.access(name, os.F_OK) else str(folder / name))
-    return tuple(made)
-
-
 def _question(source: Source, suite: str, qid: str, path: str, raw: Any) -> Question | None:
     if not isinstance(raw, dict):
         source.problems.append(source.problem(path, f"expected a mapping, found {shown(raw)}"))
         return None
-    entry = _Entry(source, path, raw)
+    entry = Entry(source, path, raw)
     entry.known(QUESTION_KEYS)
     if not _ID.fullmatch(qid):
         entry.problem("", f"an id may hold {_ID_CHARACTERS}")
@@ -258,14 +133,14 @@ def _question(source: Source, suite: str, qid: str, path: str, raw: Any) -> Ques
         system=entry.text("system") or None,
         max_tokens=entry.integer("max_tokens", 1, 1_000_000),
         stop=entry.texts("stop"),
-        images=_images(entry),
+        images=written_images(entry),
         temperature=entry.number("temperature", 0, 5),
         timeout_s=entry.number("timeout_s", 0.001, 1e7),
-        context=_context_spec(entry),
+        context=context_spec(entry),
     )
 
 
-def _legacy_check(entry: _Entry, method: str) -> tuple[Check, ...]:
+def _legacy_check(entry: Entry, method: str) -> tuple[Check, ...]:
     """The check of the second format's `scoring_method`; none for `programmatic`."""
     expected, config = entry.text("expected"), entry.raw.get("scoring_config")
     if config is not None and not isinstance(config, dict):
@@ -294,7 +169,7 @@ def _deterministic(source: Source, suite: str, raw: list[Any]) -> list[Question]
         if not isinstance(item, dict):
             source.problems.append(source.problem(path, f"expected a mapping, found {shown(item)}"))
             continue
-        entry = _Entry(source, path, item)
+        entry = Entry(source, path, item)
         for key in item:
             # Other keys are the predecessor's own; a misspelt one is none of them.
             if key not in DETERMINISTIC_KEYS and is_misspelt(key, DETERMINISTIC_KEYS):
@@ -313,7 +188,7 @@ def _deterministic(source: Source, suite: str, raw: list[Any]) -> list[Question]
     return list(made.values())
 
 
-def _questions(entry: _Entry, suite: str) -> list[Question]:
+def _questions(entry: Entry, suite: str) -> list[Question]:
     """The questions of either format."""
     source, prompts, questions = entry.source, entry.raw.get("prompts"), entry.raw.get("questions")
     if prompts and questions:
@@ -333,7 +208,7 @@ def _questions(entry: _Entry, suite: str) -> list[Question]:
 def load_suite(path: Path) -> tuple[Suite, list[Problem]]:
     """Read one suite file; gives what could be read and every problem."""
     source = read_yaml(path)
-    entry = _Entry(source, "", source.value)
+    entry = Entry(source, "", source.value)
     entry.known(SUITE_KEYS)
     name = entry.text("suite") or path.stem
     if not _ID.fullmatch(name):
@@ -353,7 +228,7 @@ class Suites:
 
 def read_suites(folder: Path) -> Suites:
     """Every suite of a folder, by name and sorted; one with a mistake is left out. Raises BenchError where there is no file."""
-    files = _suite_files(folder)
+    files = suite_files(folder)
     if not files:
         raise BenchError(f"{folder}: expected suite files (*.yaml), found none")
     suites: dict[str, Suite] = {}
@@ -363,7 +238,7 @@ def read_suites(folder: Path) -> Suites:
             suite, problems = load_suite(file)
             name = suite.name
         except InputErrors as error:
-            problems, name = list(error.problems), _name_at_a_glance(file)
+            problems, name = list(error.problems), name_at_a_glance(file)
         else:
             if name in suites:
                 problems.append(Problem(str(file), "suite", f"'{name}' is the name of another file's suite"))
@@ -397,22 +272,9 @@ def without_lost_images(found: Suites) -> Suites:
     return Suites(MappingProxyType(sound), MappingProxyType(faults))
 
 
-def _suite_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*.yaml") if path.stem != "MANIFEST")
-
-
-def _name_at_a_glance(file: Path) -> str:
-    """A suite's name, however damaged its file is."""
-    try:
-        named = _SUITE_NAME.search(read_file(file).decode("utf-8", "replace"))
-    except InputErrors:
-        named = None
-    return named[1] if named else file.stem
-
-
 def suite_names(folder: Path) -> frozenset[str]:
     """The names of the suites in a folder, at a glance: nothing of them is checked."""
-    return frozenset(map(_name_at_a_glance, _suite_files(folder)))
+    return frozenset(map(name_at_a_glance, suite_files(folder)))
 
 
 def is_role_suite(name: str, file: Path = SUITES_FILE) -> bool:
