@@ -65,6 +65,10 @@ def _text(value: Any) -> str:
     return "" if fits else f"expected a text, found {shown(value)}"
 
 
+def _any_text(value: Any) -> str:
+    return "" if isinstance(value, str) else f"expected a text, which may be empty, found {shown(value)}"
+
+
 def _texts(value: Any) -> str:
     items = value if isinstance(value, list) else [value]
     return next(filter(None, map(_text, items)), "" if items else "expected at least one text")
@@ -164,6 +168,10 @@ def _place(value: Any) -> str:
     )
 
 
+def _block(value: Any) -> str:
+    return "" if value in BLOCKS else f"expected {' or '.join(BLOCKS)}, found {shown(value)}"
+
+
 def _calls(value: Any) -> str:
     if not isinstance(value, list) or not value:
         return "expected a list of calls"
@@ -198,6 +206,13 @@ INSTRUCTIONS = (
 )
 # What of an answer a pattern sees.
 PLACES = ("answer", "last_line")
+# Which code of an answer is run.
+BLOCKS = ("all", "first")
+# The names of counts that people write as words.
+COUNT_NAMES = (
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
+    *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
+)
 Kind = Callable[[Any], str]
 # The parts of a tool call.
 CALL_FORMS: Mapping[str, Kind] = MappingProxyType(
@@ -216,6 +231,17 @@ _FORM: dict[str, Kind] = {
     **dict.fromkeys(("line_words", "line_words_max", "line_words_min", "parts"), _integer),
     **dict.fromkeys(("forbidden_words", "lines_start_with"), _texts),
 }
+# What `plain_text` can ask for; scoring.checks.plain decides each.
+PLAIN_RULES: Mapping[str, Kind] = MappingProxyType(
+    {
+        **dict.fromkeys(("words", "words_min", "words_max", "items", "paragraphs", "sentences_min"), _integer),
+        **dict.fromkeys(("one_of", "holds", "lacks", "forbidden_words", "labels"), _texts),
+        **dict.fromkeys(("starts_with", "ends_with"), _text),
+        **dict.fromkeys(("all_uppercase", "all_lowercase", "alphabetical", "no_punctuation"), _flag),
+        **dict.fromkeys(("json_object", "holds_json", "bullet_list", "numbered_list", "comma_separated"), _flag),
+        "line_pattern": _pattern,
+    }
+)
 
 # Check type -> parameters; those marked '!' are required.
 CHECK_PARAMETERS: Mapping[str, Mapping[str, Kind]] = MappingProxyType(
@@ -238,9 +264,14 @@ CHECK_PARAMETERS: Mapping[str, Mapping[str, Kind]] = MappingProxyType(
         "em": {"value!": _text, "any_of": _texts},
         "code": {
             **{"entry_point": _name, "tests!": _code, "setup": _code, "timeout_s": _above_zero, "forbidden": _texts},
+            "block": _block,
         },
         "needle": {"value!": _texts},
         "ifeval": {"instruction!": _instruction, "kwargs": _mapping},
+        "plain_text": {**PLAIN_RULES, "may_be_empty": _flag, "first_lines": _integer, "skip_lines": _texts},
+        "extracted": {"value!": _text, "any_of": _texts, "pattern": _pattern, "normalize": _flag},
+        "substring": {"text!": _any_text, "case_sensitive": _flag},
+        "word_overlap": {"value!": _text, "any_of": _texts, "pattern": _pattern, "least": _share},
         "gsm8k": {"value!": _text},
         "mmlu": {"value!": _text},
     }
@@ -269,6 +300,7 @@ _ONE_OF: Mapping[str, tuple[str, ...]] = {
     "tool_call": ("name", "calls", "none"),
     "regex": ("required", "forbidden"),
     "contains": ("all", "any", "none"),
+    "plain_text": tuple(PLAIN_RULES),
 }
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from scripts.lib.auto_score import with_rules
 from scripts.lib.check_types import CHECK_PARAMETERS, mistakes
 from scripts.lib.entry import Entry
 from scripts.lib.errors import BenchError, InputErrors, Problem, shown, suggest
@@ -19,6 +21,7 @@ from scripts.lib.fields import is_misspelt
 from scripts.lib.prompt_types import Check, Criterion, Question, Suite, lost_images
 from scripts.lib.question_contexts import CONTEXT_KEYS, context_spec
 from scripts.lib.question_images import written_images
+from scripts.lib.question_list import CARRIED_KEYS, METHODS, SCORING_KEYS, Defaults, file_defaults, listed_checks
 from scripts.lib.role_table import SUITES_FILE, role_table
 from scripts.lib.suite_folder import name_at_a_glance, suite_files
 from scripts.lib.yaml_source import Source, read_yaml
@@ -37,7 +40,7 @@ __all__ = [
 
 SUITE_KEYS = (
     *("version", "domain", "description", "created", "updated", "note", "notes", "prompts", "suite", "scoring_default"),
-    *("questions", "inference_params"),
+    *("questions", "inference_params", *SCORING_KEYS),
 )
 QUESTION_KEYS = (
     *("tier", "name", "prompt", "expected", "reference_answer", "scoring", "auto_score"),
@@ -47,13 +50,7 @@ QUESTION_KEYS = (
 CRITERION_KEYS = ("criterion", "weight", "checks")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _ID_CHARACTERS = "letters, digits, '_', '.' and '-', at most 100 of them"
-DETERMINISTIC_KEYS = (*QUESTION_KEYS, "id", "scoring_method", "scoring_config")
-_LEGACY_METHODS = {
-    "exact_match": "normalized",
-    "multiple_choice": "multiple_choice",
-    "substring": "contains",
-    "f1": "f1",
-}
+LISTED_KEYS = (*QUESTION_KEYS, "id", *SCORING_KEYS, *CARRIED_KEYS)
 
 
 def _check(entry: Entry, path: str, raw: Any) -> Check | None:
@@ -74,7 +71,7 @@ def _checked(entry: Entry, path: str, kind: str, params: dict[str, Any]) -> Chec
     return Check(kind, MappingProxyType(params))
 
 
-def _criterion(entry: Entry, place: str, raw: Any, auto: tuple[Check, ...]) -> Criterion | None:
+def _criterion(entry: Entry, place: str, raw: Any) -> Criterion | None:
     if not isinstance(raw, dict) or not isinstance(raw.get("criterion"), str):
         entry.problem(place, f"expected a mapping with a criterion and a weight, found {shown(raw)}")
         return None
@@ -84,33 +81,28 @@ def _criterion(entry: Entry, place: str, raw: Any, auto: tuple[Check, ...]) -> C
     if raw.get("weight") is None:
         part.problem("weight", "is missing")
     checks = [_check(part, f"checks[{i}]", item) for i, item in enumerate(part.listed("checks", "checks"))]
-    return Criterion(raw["criterion"], weight or 0, tuple(check for check in checks if check is not None) or auto)
+    return Criterion(raw["criterion"], weight or 0, tuple(check for check in checks if check is not None))
 
 
-def _criteria(entry: Entry, auto: tuple[Check, ...]) -> tuple[Criterion, ...]:
+def _criteria(entry: Entry) -> tuple[Criterion, ...]:
     listed = entry.listed("scoring", "criteria")
-    found = [_criterion(entry, f"scoring[{index}]", raw, auto) for index, raw in enumerate(listed)]
+    found = [_criterion(entry, f"scoring[{index}]", raw) for index, raw in enumerate(listed)]
     made = tuple(criterion for criterion in found if criterion is not None)
     if made and all(criterion.weight for criterion in made):
         total = sum(criterion.weight for criterion in made)
         if total != 100:
             entry.problem("scoring", f"the weights add up to {total}, expected 100")
-    if not made and auto:
-        return (Criterion("passes its automatic checks", 100, auto),)
     return made
 
 
-def _auto_score(entry: Entry) -> tuple[Check, ...]:
-    """The predecessor's `contains_pattern:…;forbidden_pattern:…` as regex checks."""
-    checks = []
-    for part in (p.strip() for p in entry.text("auto_score").split(";")):
-        name, _, pattern = part.partition(":")
-        if name in ("contains_pattern", "forbidden_pattern"):
-            key = "required" if name == "contains_pattern" else "forbidden"
-            checks.append(_checked(entry, "auto_score", "regex", {key: f"(?i){pattern.strip()}"}))
-        elif part:
-            entry.problem("auto_score", f"unknown rule '{name}'; known: contains_pattern, forbidden_pattern")
-    return tuple(checks)
+def _scoring(entry: Entry) -> tuple[tuple[Criterion, ...], tuple[Check, ...]]:
+    """The criteria with their checks, and the checks of the whole answer."""
+    return with_rules(
+        entry.text("auto_score"),
+        _criteria(entry),
+        make=partial(_checked, entry, "auto_score"),
+        problem=partial(entry.problem, "auto_score"),
+    )
 
 
 def _question(source: Source, suite: str, qid: str, path: str, raw: Any) -> Question | None:
@@ -121,6 +113,7 @@ def _question(source: Source, suite: str, qid: str, path: str, raw: Any) -> Ques
     entry.known(QUESTION_KEYS)
     if not _ID.fullmatch(qid):
         entry.problem("", f"an id may hold {_ID_CHARACTERS}")
+    scoring, whole = _scoring(entry)
     return Question(
         suite=suite,
         id=qid,
@@ -129,7 +122,8 @@ def _question(source: Source, suite: str, qid: str, path: str, raw: Any) -> Ques
         prompt=entry.text("prompt", required=True).rstrip("\n"),
         expected=entry.text("expected"),
         reference_answer=entry.text("reference_answer").rstrip("\n"),
-        scoring=_criteria(entry, _auto_score(entry)),
+        scoring=scoring,
+        whole=whole,
         system=entry.text("system") or None,
         max_tokens=entry.integer("max_tokens", 1, 1_000_000),
         stop=entry.texts("stop"),
@@ -140,28 +134,7 @@ def _question(source: Source, suite: str, qid: str, path: str, raw: Any) -> Ques
     )
 
 
-def _legacy_check(entry: Entry, method: str) -> tuple[Check, ...]:
-    """The check of the second format's `scoring_method`; none for `programmatic`."""
-    expected, config = entry.text("expected"), entry.raw.get("scoring_config")
-    if config is not None and not isinstance(config, dict):
-        entry.problem("scoring_config", f"expected a mapping, found {shown(config)}")
-        config = None
-    if method == "code_execution":
-        tests = (config or {}).get("test_code") or (config or {}).get("tests")
-        params: dict[str, Any] = {} if tests is None else {"tests": tests}
-        if (config or {}).get("entry_point"):
-            params["entry_point"] = (config or {})["entry_point"]
-        return (_checked(entry, "scoring_config", "code", params),)
-    if method in _LEGACY_METHODS:
-        kind = _LEGACY_METHODS[method]
-        return (_checked(entry, "expected", kind, {"any": [expected]} if kind == "contains" else {"value": expected}),)
-    if method != "programmatic":
-        known = (*_LEGACY_METHODS, "code_execution", "programmatic")
-        entry.problem("scoring_method", f"unknown method '{method}'{suggest(method, known)}")
-    return ()
-
-
-def _deterministic(source: Source, suite: str, raw: list[Any]) -> list[Question]:
+def _listed(source: Source, suite: str, raw: list[Any], defaults: Defaults) -> list[Question]:
     """The second format: `questions: [{id, tier, prompt, expected, scoring_method, scoring_config}]`."""
     made: dict[str, Question] = {}
     for index, item in enumerate(raw):
@@ -172,19 +145,23 @@ def _deterministic(source: Source, suite: str, raw: list[Any]) -> list[Question]
         entry = Entry(source, path, item)
         for key in item:
             # Other keys are the predecessor's own; a misspelt one is none of them.
-            if key not in DETERMINISTIC_KEYS and is_misspelt(key, DETERMINISTIC_KEYS):
-                entry.problem(key, f"unknown key{suggest(key, DETERMINISTIC_KEYS)}")
-        method = entry.text("scoring_method") or str(source.value.get("scoring_default") or "exact_match")
-        checks = _legacy_check(entry, method)
+            if key not in LISTED_KEYS and is_misspelt(key, LISTED_KEYS):
+                entry.problem(key, f"unknown key{suggest(key, LISTED_KEYS)}")
         plain = {key: value for key, value in item.items() if key in QUESTION_KEYS}
         question = _question(source, suite, entry.text("id", required=True), path, plain)
         if question is None:
             continue
         if question.id in made:
             entry.problem("id", f"'{question.id}' is the id of another question")
-        scoring = (Criterion(f"{method} against the expected answer", 100, checks),)
-        reference = question.reference_answer or question.expected
-        made[question.id] = replace(question, scoring=scoring, reference_answer=reference)
+        method, found = listed_checks(entry, defaults)
+        checks = tuple(_checked(entry, *each) for each in found)
+        compares = method in METHODS and METHODS[method].compares
+        made[question.id] = replace(
+            question,
+            scoring=(Criterion(f"{method} against the expected answer", 100, checks),),
+            reference_answer=question.reference_answer or (question.expected if compares else ""),
+            carried=tuple((key, str(item[key])) for key in CARRIED_KEYS if item.get(key) is not None),
+        )
     return list(made.values())
 
 
@@ -199,7 +176,7 @@ def _questions(entry: Entry, suite: str) -> list[Question]:
         made = [_question(source, suite, qid, f"prompts.{qid}", raw) for qid, raw in prompts.items()]
         return [question for question in made if question is not None]
     elif listed := entry.listed("questions", "questions"):
-        return _deterministic(source, suite, listed)
+        return _listed(source, suite, listed, file_defaults(entry))
     elif questions is None or isinstance(questions, list):
         entry.problem("prompts", "expected at least one question")
     return []

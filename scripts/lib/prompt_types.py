@@ -34,7 +34,11 @@ class Criterion:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question. `tier` 1-3; `max_tokens` in new tokens; `context` makes the text that goes before the prompt."""
+    """One question. `tier` 1-3; `max_tokens` in new tokens; `context` makes the text that goes before the prompt.
+
+    `whole` decides whether the answer as a whole passes: one that fails them gets no points, and one that passes them gets
+    those of the criteria that nothing else decides. `carried` are keys and values that the project does not act on.
+    """
 
     suite: str
     id: str
@@ -51,6 +55,13 @@ class Question:
     temperature: float | None = None
     timeout_s: float | None = None
     context: ContextSpec | None = None
+    whole: tuple[Check, ...] = ()
+    carried: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """Every machine check: of the criteria and of the whole answer."""
+        return (*(check for criterion in self.scoring for check in criterion.checks), *self.whole)
 
     @property
     def name_in_full(self) -> str:

@@ -130,6 +130,15 @@ def candidates(answer: str, entry: str, setup: str = "") -> Iterator[str]:
     yield from readable[: 2 if len(blocks) > 1 else 1] or [joined]
 
 
+def first_block(answer: str) -> str:
+    """The first Python block, else the first block, else what begins with a `def` or a `class`, else the whole."""
+    blocks = fenced_blocks(answer)
+    if blocks:
+        return next((body for language, body in blocks if language == "python"), blocks[0][1])
+    definition = re.search(r"^(?:def|class)\s", answer, re.MULTILINE)
+    return answer[definition.start() :] if definition is not None else answer
+
+
 def _without_blocks(answer: str, entry: str, setup: str) -> str:
     """The code of an answer that has no code blocks."""
     code = _unfenced_code(_dedented(_transcript(answer), entry))
@@ -186,7 +195,8 @@ def check_code(answer: str, params: Mapping[str, Any]) -> Outcome:
     if not answer.strip():
         return Outcome(False, "no code")
     verdict = Outcome(False, f"defines no {entry}")
-    for code in candidates(answer, entry, setup):
+    only_first = params.get("block") == "first"
+    for code in (first_block(answer),) if only_first else candidates(answer, entry, setup):
         if entry and not _defines(code, entry):
             continue
         # Code that continues `setup` holds it already.
