@@ -158,7 +158,7 @@ def _listed(source: Source, suite: str, raw: list[Any], defaults: Defaults) -> l
         compares = method in METHODS and METHODS[method].compares
         made[question.id] = replace(
             question,
-            scoring=(Criterion(f"{method} against the expected answer", 100, checks),),
+            scoring=(Criterion(f"{method}{' against the expected answer' if compares else ' passes'}", 100, checks),),
             reference_answer=question.reference_answer or (question.expected if compares else ""),
             carried=tuple((key, str(item[key])) for key in CARRIED_KEYS if item.get(key) is not None),
         )

@@ -77,7 +77,7 @@ def _stdin_cases(tests: str) -> list[dict[str, str]]:
 
 def _code_execution(asked: Scored) -> Iterator[Made]:
     tests = asked.config.get("test_code") or asked.config.get("tests")
-    params = asked.params(entry_point="entry_point", timeout_s="timeout")
+    params = asked.params(timeout_s="timeout")
     if isinstance(tests, str) and _CASES.match(tests):
         # Such code is run once for each case, on the standard input that the case gives.
         try:
@@ -86,7 +86,7 @@ def _code_execution(asked: Scored) -> Iterator[Made]:
             asked.problem("scoring_config.test_code", f"expected TEST_CASES = [(stdin, stdout), …]: {str(error)[:80]}")
             return
     elif tests is not None:
-        params["tests"] = tests
+        params |= {"tests": tests, **asked.params(entry_point="entry_point")}
     yield "scoring_config", "code", {"block": "first", "setup": PREAMBLE, **params}
 
 
