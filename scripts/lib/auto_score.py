@@ -105,7 +105,16 @@ RULES: Mapping[str, Rule] = {
     "word_count": Rule(
         _word_count,
         (
-            *("word[ -](?:count|limit|range)", "number of words", "length", "concise", "brief", "short"),
+            *(
+                "word[ -](?:count|limit|range)",
+                "number of words",
+                "length",
+                "concise",
+                "brief",
+                "short",
+                "range",
+                "limit",
+            ),
             *(r"(?:{values}|\d+)[ -]words?", "words? (?:or|and) (?:few|less|under)", "{values}"),
         ),
     ),
@@ -152,11 +161,11 @@ def _pieces(text: str, separator: str, known: Collection[str], goes_on: Callable
     A misspelt rule begins one, too.
     """
     pieces: list[str] = []
-    for part in filter(str.strip, text.split(separator)):
+    for part in text.split(separator):
         begins = _head(part) in known or is_misspelt(_head(part), RULES)
         if pieces and not begins and goes_on(_head(pieces[-1])):
             pieces[-1] += separator + part
-        else:
+        elif part.strip():
             pieces.append(part)
     return pieces
 
@@ -172,7 +181,7 @@ def _has_list(name: str) -> bool:
 
 def _rules(text: str) -> Iterator[tuple[str, str]]:
     """(name, parameters) of each rule, those of `multi` one by one."""
-    for piece in _pieces(text, ";", _NAMES, _has_pattern):
+    for piece in _pieces(text.removesuffix(";"), ";", _NAMES, lambda name: _has_pattern(name) or name == MULTI):
         name, _, rest = piece.lstrip().partition(":")
         if name.strip() != MULTI:
             yield name.strip(), rest

@@ -82,6 +82,8 @@ def _whole(question: Question) -> Iterator[tuple[Level, str]]:
         yield Level.WARNING, "has no reference_answer"
     if question.scoring and not question.checks:
         yield Level.WARNING, "no criterion has a machine check"
+    if any(check.type == "substring" and not check.params["text"] for check in question.checks):
+        yield Level.WARNING, "looks for an empty text: any answer passes"
     for image in lost_images(question):
         yield Level.ERROR, f"no image {image}"
 
@@ -122,6 +124,10 @@ def lint(folder: Path, suites: Mapping[str, Suite], run_code: bool = True) -> It
             found += _scored(question, checked)
         for level, message in found:
             yield Finding(level, Problem(str(folder), place, message))
+    for suite in suites.values():
+        if carried := sorted({key for question in suite.questions for key, _ in question.carried}):
+            said = f"keys that nothing acts on are carried along: {', '.join(carried)}"
+            yield Finding(Level.WARNING, Problem(str(folder), suite.name, said))
     for problem in compare(folder, suites):
         yield Finding(Level.ERROR, problem)
 

@@ -21,7 +21,7 @@ from scripts.lib.fields import is_misspelt
 from scripts.lib.prompt_types import Check, Criterion, Question, Suite, lost_images
 from scripts.lib.question_contexts import CONTEXT_KEYS, context_spec
 from scripts.lib.question_images import written_images
-from scripts.lib.question_list import CARRIED_KEYS, METHODS, SCORING_KEYS, Defaults, file_defaults, listed_checks
+from scripts.lib.question_list import CARRIED_KEYS, SCORING_KEYS, Defaults, file_defaults, listed_checks
 from scripts.lib.role_table import SUITES_FILE, role_table
 from scripts.lib.suite_folder import name_at_a_glance, suite_files
 from scripts.lib.yaml_source import Source, read_yaml
@@ -50,7 +50,8 @@ QUESTION_KEYS = (
 CRITERION_KEYS = ("criterion", "weight", "checks")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _ID_CHARACTERS = "letters, digits, '_', '.' and '-', at most 100 of them"
-LISTED_KEYS = (*QUESTION_KEYS, "id", *SCORING_KEYS, *CARRIED_KEYS)
+_ACTED_ON = (*QUESTION_KEYS, "id", *SCORING_KEYS)
+LISTED_KEYS = (*_ACTED_ON, *CARRIED_KEYS)
 
 
 def _check(entry: Entry, path: str, raw: Any) -> Check | None:
@@ -153,14 +154,14 @@ def _listed(source: Source, suite: str, raw: list[Any], defaults: Defaults) -> l
             continue
         if question.id in made:
             entry.problem("id", f"'{question.id}' is the id of another question")
-        method, found = listed_checks(entry, defaults)
-        checks = tuple(_checked(entry, *each) for each in found)
-        compares = method in METHODS and METHODS[method].compares
+        listed = listed_checks(entry, defaults)
+        checks = tuple(_checked(entry, *each) for each in listed.checks)
+        carried = tuple((key, str(value)) for key, value in item.items() if key not in _ACTED_ON)
         made[question.id] = replace(
             question,
-            scoring=(Criterion(f"{method}{' against the expected answer' if compares else ' passes'}", 100, checks),),
-            reference_answer=question.reference_answer or (question.expected if compares else ""),
-            carried=tuple((key, str(item[key])) for key in CARRIED_KEYS if item.get(key) is not None),
+            scoring=(Criterion(listed.criterion, 100, checks),),
+            reference_answer=question.reference_answer or (question.expected if listed.compares else ""),
+            carried=(*carried, *listed.carried),
         )
     return list(made.values())
 

@@ -17,7 +17,7 @@ from scripts.lib.errors import shown, suggest
 from scripts.lib.fields import is_misspelt
 
 DEFAULT_METHOD = "exact_match"
-# Keys of a question that nobody acts on; they are carried along.
+# Keys of a question that nothing acts on; they are carried along, and so is any other that is no known one misspelt.
 CARRIED_KEYS = ("alt_answers", "mode_advantage", "skill", "domain", "category", "source_dataset", "source_index")
 SCORING_KEYS = ("scoring_method", "scoring_config")
 _DEFAULT_KEYS = ("method", "config")
@@ -116,10 +116,14 @@ _PARAMETER_KEYS = ("params", "parameters", "kwargs", "args", "config")
 _PARAMETERS = tuple(dict.fromkeys(key for parameters in VERIFIERS.values() for key in parameters))
 
 
+def _names_one(item: Mapping[str, Any]) -> bool:
+    return any(item.get(key) in VERIFIERS for key in _NAME_KEYS if isinstance(item.get(key), str))
+
+
 def _listed_verifiers(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """(place, verifier) of each: by `verifier` with its parameters beside it, by `verifiers`, or by its own name."""
     listed = config.get("verifiers")
-    if isinstance(listed, dict):
+    if isinstance(listed, dict) and not _names_one(listed):
         yield from ((f"verifiers.{name}", {"verifier": name, "params": params}) for name, params in listed.items())
     elif listed is not None:
         items = listed if isinstance(listed, list) else [listed]
@@ -128,7 +132,7 @@ def _listed_verifiers(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield "verifier", {key: value for key, value in config.items() if key != "verifiers"}
     elif config.get("verifier") is not None:
         yield "verifier", config["verifier"]
-    elif any(config.get(key) in VERIFIERS for key in _NAME_KEYS if isinstance(config.get(key), str)):
+    elif _names_one(config):
         yield "", config
     for name in config:
         if name in VERIFIERS:
@@ -226,8 +230,21 @@ def file_defaults(suite: Entry) -> Defaults:
     return Defaults(suite.text("scoring_method") or method or DEFAULT_METHOD, config if own is None else own)
 
 
-def listed_checks(entry: Entry, defaults: Defaults) -> tuple[str, list[Made]]:
-    """A question's scoring method and its checks, none where there is a mistake in them."""
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """How a question of the list is scored: by which checks, and whether its expected answer is one that passes.
+
+    `carried`: the keys of its configuration that nothing acts on, with their values.
+    """
+
+    criterion: str
+    checks: tuple[Made, ...] = ()
+    compares: bool = False
+    carried: tuple[tuple[str, str], ...] = ()
+
+
+def listed_checks(entry: Entry, defaults: Defaults) -> Listed:
+    """A question's scoring; without checks where there is a mistake in it, which is told."""
     method = entry.text("scoring_method") or defaults.method
     config = entry.raw.get("scoring_config")
     config = defaults.config if config is None else config
@@ -236,11 +253,16 @@ def listed_checks(entry: Entry, defaults: Defaults) -> tuple[str, list[Made]]:
         config = None
     if method not in METHODS:
         entry.problem("scoring_method", f"unknown method '{method}'{suggest(method, METHODS)}")
-        return method, []
-    known = METHODS[method].keys
-    for key in config or {}:
-        # Other keys are carried along.
-        if key not in known and is_misspelt(key, known):
+        return Listed(method)
+    known, compares = METHODS[method].keys, METHODS[method].compares
+    others = {key: value for key, value in (config or {}).items() if key not in known}
+    for key in others:
+        if is_misspelt(key, known):
             entry.problem(f"scoring_config.{key}", f"unknown key of {method}{suggest(key, known)}")
     asked = Scored(entry.text("expected").strip(), config or {}, entry.problem)
-    return method, list(METHODS[method].checks(asked))
+    return Listed(
+        f"{method}{' against the expected answer' if compares else ' passes'}",
+        tuple(METHODS[method].checks(asked)),
+        compares,
+        tuple((f"scoring_config.{key}", str(value)) for key, value in others.items()),
+    )
