@@ -105,16 +105,8 @@ RULES: Mapping[str, Rule] = {
     "word_count": Rule(
         _word_count,
         (
-            *(
-                "word[ -](?:count|limit|range)",
-                "number of words",
-                "length",
-                "concise",
-                "brief",
-                "short",
-                "range",
-                "limit",
-            ),
+            *("word[ -](?:count|limit|range)", "number of words", "length", "range", "limit"),
+            *("concise", "brief", "short"),
             *(r"(?:{values}|\d+)[ -]words?", "words? (?:or|and) (?:few|less|under)", "{values}"),
         ),
     ),
