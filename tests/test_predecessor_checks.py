@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -178,14 +179,19 @@ def test_a_whole_answer_that_cannot_be_decided_is_unscored(tmp_path: Path) -> No
     assert examine(question, slow + "b", "stop").score.score == 0
 
 
-def test_a_rule_that_fails_costs_its_criterion_and_a_pattern_everything(tmp_path: Path) -> None:
+def test_a_rule_that_fails_costs_its_criterion_a_pattern_everything_and_of_several_one_is_no_pass(
+    tmp_path: Path,
+) -> None:
     question, _ = suite_with(
         tmp_path, "word_count:1:3;contains_pattern:yes", "At most 3 words", "Is wise", "Is kind", "Is short"
     )
     scores = [examine(question, answer, "stop").score for answer in ("yes", "yes and so on", "no")]
-    assert [score.fraction for score in scores] == [1.0, 0.75, 0.0] and [score.coverage for score in scores] == [
-        1.0
-    ] * 3
+    assert [score.score for score in scores] == [3, 1, 0]
+    assert [score.fraction for score in scores] == [1.0, 0.75, 0.0]
+    assert [score.coverage for score in scores] == [1.0] * 3
+    one, _ = suite_with(tmp_path, "word_count:1:3", "At most 3 words", "Is wise")
+    assert not one.all_must_pass and question.all_must_pass
+    assert scoring_identity(question) != scoring_identity(replace(question, all_must_pass=False))
 
 
 def test_what_decides_on_the_whole_is_part_of_the_scoring_identity_and_not_of_what_a_judge_is_shown(
@@ -351,6 +357,37 @@ def test_the_files_method_is_for_questions_without_their_own(
     found, told = listed(tmp_path, f"expected: x, {question}", head)
     assert told == [] and found.checks[0].type == kind
     assert {k: v for k, v in found.checks[0].params.items() if k not in ("value", "text")} == params
+
+
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        (
+            "scoring_default: exact_mach\n",
+            "2: scoring_default: unknown method 'exact_mach'; did you mean 'exact_match'?",
+        ),
+        ("scoring_default: {method: g1}\n", "2: scoring_default: unknown method 'g1'; "),
+        ("scoring_method: g1\n", "2: scoring_method: unknown method 'g1'; "),
+        ("scoring_config: [1]\n", "2: scoring_config: expected a mapping, found [1]"),
+        ("scoring_default: {method: f1, config: 5}\n", "2: scoring_default.config: expected a mapping, found 5"),
+        (
+            "scoring_default: {method: f1, config: {treshold: 1}}\n",
+            "2: scoring_default.config.treshold: unknown key of f1; did you mean 'threshold'?",
+        ),
+    ],
+)
+def test_a_mistake_in_the_files_method_is_told_once(tmp_path: Path, head: str, message: str) -> None:
+    file = tmp_path / "s.yaml"
+    asked = "".join(f"  - {{id: {name}, prompt: '?', expected: x}}\n" for name in "abc")
+    file.write_text(f"suite: s\n{head}questions:\n{asked}", encoding="utf-8")
+    told = list(map(str, load_suite(file)[1]))
+    assert len(told) == 1 and message in told[0], told
+
+
+def test_the_second_format_has_no_criteria(tmp_path: Path) -> None:
+    question, told = listed(tmp_path, "expected: x, auto_score: json_only, scoring: []")
+    assert told == [] and [check.type for check in question.checks] == ["extracted"]
+    assert {key for key, _ in question.carried} == {"auto_score", "scoring"}
 
 
 def test_a_misspelt_key_of_the_files_default_is_told(tmp_path: Path) -> None:

@@ -211,10 +211,17 @@ def _place(rule: Rule, params: Mapping[str, Any], criteria: Sequence[Criterion])
 Make = Callable[[str, dict[str, Any]], Check]
 
 
-def with_rules(
-    text: str, criteria: Sequence[Criterion], make: Make, problem: Callable[[str], None]
-) -> tuple[tuple[Criterion, ...], tuple[Check, ...]]:
-    """The criteria with the checks of `auto_score`, and the checks that decide on the whole answer.
+@dataclass(frozen=True, slots=True)
+class Ruled:
+    """The criteria with their checks, those of the whole answer, and whether an answer passes only where all of them do."""
+
+    criteria: tuple[Criterion, ...]
+    whole: tuple[Check, ...] = ()
+    all_must_pass: bool = False
+
+
+def with_rules(text: str, criteria: Sequence[Criterion], make: Make, problem: Callable[[str], None]) -> Ruled:
+    """The criteria with the checks of `auto_score`. Of several rules all must pass.
 
     A criterion with checks of its own keeps these alone. `make` makes a check of a type and parameters; `problem` is
     told what is wrong with a rule.
@@ -245,5 +252,5 @@ def with_rules(
             chosen = open_places[place]
             made[chosen] = replace(made[chosen], checks=(*made[chosen].checks, check))
     if not made and whole:
-        return (Criterion("passes its automatic checks", 100, tuple(whole)),), ()
-    return tuple(made), tuple(whole)
+        return Ruled((Criterion("passes its automatic checks", 100, tuple(whole)),))
+    return Ruled(tuple(made), tuple(whole), all_must_pass=len(rules) > 1)

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from scripts.lib.auto_score import with_rules
+from scripts.lib.auto_score import Ruled, with_rules
 from scripts.lib.check_types import CHECK_PARAMETERS, mistakes
 from scripts.lib.entry import Entry
 from scripts.lib.errors import BenchError, InputErrors, Problem, shown, suggest
@@ -50,7 +50,8 @@ QUESTION_KEYS = (
 CRITERION_KEYS = ("criterion", "weight", "checks")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _ID_CHARACTERS = "letters, digits, '_', '.' and '-', at most 100 of them"
-_ACTED_ON = (*QUESTION_KEYS, "id", *SCORING_KEYS)
+# The second format has no criteria.
+_ACTED_ON = (*(key for key in QUESTION_KEYS if key not in ("scoring", "auto_score")), "id", *SCORING_KEYS)
 LISTED_KEYS = (*_ACTED_ON, *CARRIED_KEYS)
 
 
@@ -96,7 +97,7 @@ def _criteria(entry: Entry) -> tuple[Criterion, ...]:
     return made
 
 
-def _scoring(entry: Entry) -> tuple[tuple[Criterion, ...], tuple[Check, ...]]:
+def _scoring(entry: Entry) -> Ruled:
     """The criteria with their checks, and the checks of the whole answer."""
     return with_rules(
         entry.text("auto_score"),
@@ -114,7 +115,7 @@ def _question(source: Source, suite: str, qid: str, path: str, raw: Any) -> Ques
     entry.known(QUESTION_KEYS)
     if not _ID.fullmatch(qid):
         entry.problem("", f"an id may hold {_ID_CHARACTERS}")
-    scoring, whole = _scoring(entry)
+    ruled = _scoring(entry)
     return Question(
         suite=suite,
         id=qid,
@@ -123,8 +124,9 @@ def _question(source: Source, suite: str, qid: str, path: str, raw: Any) -> Ques
         prompt=entry.text("prompt", required=True).rstrip("\n"),
         expected=entry.text("expected"),
         reference_answer=entry.text("reference_answer").rstrip("\n"),
-        scoring=scoring,
-        whole=whole,
+        scoring=ruled.criteria,
+        whole=ruled.whole,
+        all_must_pass=ruled.all_must_pass,
         system=entry.text("system") or None,
         max_tokens=entry.integer("max_tokens", 1, 1_000_000),
         stop=entry.texts("stop"),
@@ -148,7 +150,7 @@ def _listed(source: Source, suite: str, raw: list[Any], defaults: Defaults) -> l
             # Other keys are the predecessor's own; a misspelt one is none of them.
             if key not in LISTED_KEYS and is_misspelt(key, LISTED_KEYS):
                 entry.problem(key, f"unknown key{suggest(key, LISTED_KEYS)}")
-        plain = {key: value for key, value in item.items() if key in QUESTION_KEYS}
+        plain = {key: value for key, value in item.items() if key in _ACTED_ON and key in QUESTION_KEYS}
         question = _question(source, suite, entry.text("id", required=True), path, plain)
         if question is None:
             continue

@@ -37,7 +37,8 @@ class Question:
     """One question. `tier` 1-3; `max_tokens` in new tokens; `context` makes the text that goes before the prompt.
 
     `whole` decides whether the answer as a whole passes: one that fails them gets no points, and one that passes them gets
-    those of the criteria that nothing else decides. `carried` are keys and values that the project does not act on.
+    those of the criteria that nothing else decides. Where `all_must_pass`, an answer that fails a check does not pass,
+    whatever points it has. `carried` are keys and values that the project does not act on.
     """
 
     suite: str
@@ -56,6 +57,7 @@ class Question:
     timeout_s: float | None = None
     context: ContextSpec | None = None
     whole: tuple[Check, ...] = ()
+    all_must_pass: bool = False
     carried: tuple[tuple[str, str], ...] = ()
 
     @property

@@ -209,10 +209,10 @@ METHODS: Mapping[str, Method] = {
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """The file's scoring method and configuration, for questions without their own."""
+    """The file's scoring method and configuration, for questions without their own. No method: one that is unknown."""
 
     method: str
-    config: Any
+    config: Mapping[str, Any]
 
 
 def file_defaults(suite: Entry) -> Defaults:
@@ -227,7 +227,32 @@ def file_defaults(suite: Entry) -> Defaults:
     else:
         method, config = suite.text("scoring_default"), None
     own = suite.raw.get("scoring_config")
-    return Defaults(suite.text("scoring_method") or method or DEFAULT_METHOD, config if own is None else own)
+    place, config = ("scoring_default.config", config) if own is None else ("scoring_config", own)
+    method = suite.text("scoring_method") or method or DEFAULT_METHOD
+    if method not in METHODS:
+        suite.problem("scoring_method" if suite.raw.get("scoring_method") else "scoring_default", _unknown(method))
+        return Defaults("", {})
+    config = _mapping(suite, place, config)
+    _tell_misspelt(suite, place, config, method)
+    return Defaults(method, config)
+
+
+def _unknown(method: str) -> str:
+    return f"unknown method '{method}'{suggest(method, METHODS)}"
+
+
+def _mapping(entry: Entry, place: str, config: Any) -> Mapping[str, Any]:
+    if config is not None and not isinstance(config, dict):
+        entry.problem(place, f"expected a mapping, found {shown(config)}")
+        return {}
+    return config or {}
+
+
+def _tell_misspelt(entry: Entry, place: str, config: Mapping[str, Any], method: str) -> None:
+    known = METHODS[method].keys
+    for key in config:
+        if key not in known and is_misspelt(key, known):
+            entry.problem(f"{place}.{key}", f"unknown key of {method}{suggest(key, known)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,21 +270,17 @@ class Listed:
 
 def listed_checks(entry: Entry, defaults: Defaults) -> Listed:
     """A question's scoring; without checks where there is a mistake in it, which is told."""
-    method = entry.text("scoring_method") or defaults.method
-    config = entry.raw.get("scoring_config")
-    config = defaults.config if config is None else config
-    if config is not None and not isinstance(config, dict):
-        entry.problem("scoring_config", f"expected a mapping, found {shown(config)}")
-        config = None
+    method, own = entry.text("scoring_method") or defaults.method, entry.raw.get("scoring_config")
+    if method and method not in METHODS:
+        entry.problem("scoring_method", _unknown(method))
     if method not in METHODS:
-        entry.problem("scoring_method", f"unknown method '{method}'{suggest(method, METHODS)}")
         return Listed(method)
+    config = defaults.config if own is None else _mapping(entry, "scoring_config", own)
+    if own is not None:
+        _tell_misspelt(entry, "scoring_config", config, method)
     known, compares = METHODS[method].keys, METHODS[method].compares
-    others = {key: value for key, value in (config or {}).items() if key not in known}
-    for key in others:
-        if is_misspelt(key, known):
-            entry.problem(f"scoring_config.{key}", f"unknown key of {method}{suggest(key, known)}")
-    asked = Scored(entry.text("expected").strip(), config or {}, entry.problem)
+    others = {key: value for key, value in config.items() if key not in known}
+    asked = Scored(entry.text("expected").strip(), config, entry.problem)
     return Listed(
         f"{method}{' against the expected answer' if compares else ' passes'}",
         tuple(METHODS[method].checks(asked)),

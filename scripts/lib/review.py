@@ -99,7 +99,8 @@ def scoring_identity(question: Question) -> str:
         for c in question.scoring
     ]
     whole = [[check.type, repr(sorted(check.params.items()))] for check in question.whole]
-    return digest([question.expected, question.reference_answer, criteria, *([whole] if whole else [])])
+    more = [*([whole] if whole else []), *(["all must pass"] if question.all_must_pass else [])]
+    return digest([question.expected, question.reference_answer, criteria, *more])
 
 
 def scored_cells(shard: Shard) -> tuple[Cell, ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from scripts.lib.check_types import Outcome
 from scripts.lib.foreign_text import valid_text
 from scripts.lib.prompt_types import Check, Criterion, Question
-from scripts.lib.rubric import NO_CHECK, CriterionScore, QuestionScore
+from scripts.lib.rubric import MOST_SCORE, NO_CHECK, PASS_SCORE, CriterionScore, QuestionScore
 from scripts.lib.scoring.answer_text import without_echo, written
 from scripts.lib.scoring.checks import CHECKS
 
@@ -89,9 +89,15 @@ def examine(question: Question, answer: str, finish_reason: str) -> Examination:
         notes.append("truncated")
     if not text:
         notes.append("empty")
-    scores = tuple(each.score for each in criteria)
-    score = QuestionScore(scores, ", ".join(notes), whole=whole.score if whole is not None else None)
-    return Examination(text, criteria if whole is None else (*criteria, whole), score)
+    every = criteria if whole is None else (*criteria, whole)
+    broken = question.all_must_pass and any(each.score.points == 0 for each in every)
+    score = QuestionScore(
+        tuple(each.score for each in criteria),
+        ", ".join(notes),
+        most=PASS_SCORE - 1 if broken else MOST_SCORE,
+        whole=whole.score if whole is not None else None,
+    )
+    return Examination(text, every, score)
 
 
 def score_answer(question: Question, answer: str, finish_reason: str) -> QuestionScore:
