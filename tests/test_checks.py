@@ -113,6 +113,42 @@ GOLDEN: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
     ),
     ("needle", {"value": "delta-9"}, ["on Delta-9."], ["delta-90", "delta", ""]),
     (
+        "plain_text",
+        {"words_min": 2, "words_max": 3, "forbidden_words": ["store"], "ends_with": "Data", "first_lines": 2},
+        ["big data", "Stored BIG data!", "many\ndata\nthat nobody counts"],
+        ["data", "store big data", "big date", "one two three data", ""],
+    ),
+    (
+        "plain_text",
+        {"forbidden_words": "a", "may_be_empty": True, "skip_lines": "log"},
+        ["", "log: a", "b"],
+        ["A", "- a."],
+    ),
+    ("extracted", {"value": "1234"}, ["so\n#### 1,234\nbye", "is\n1234.", "Sum: 1,234"], ["1235", "1234 apples", ""]),
+    (
+        "extracted",
+        {"value": "Oslo", "any_of": "Christiania", "pattern": "city: (\\w+)", "normalize": False},
+        ["City: Oslo, or city: Rome", "Oslo", "it was\nChristiania"],
+        ["city: oslo", "City: Rome, not city: Oslo", 'It says "Oslo"', ""],
+    ),
+    ("substring", {"text": "Os"}, ["oslo", "cosmos"], ["o s", ""]),
+    ("substring", {"text": "Os", "case_sensitive": True}, ["Oslo"], ["cosmos"]),
+    (
+        "word_overlap",
+        {"value": "the quick brown fox", "least": 0.8},
+        ["#### dog\n#### Quick fox!\nDone", "Well\nbrown quick quick quick"],
+        ["brown fox jumps high", "", "#### quick fox\n#### dog"],
+    ),
+    (
+        "code",
+        {"block": "first", "tests": "assert f(2) == 4", "setup": "from typing import List"},
+        [
+            "```\nx\n```\n```python\ndef f(x: List) -> List:\n    return x * 2\n```\n```python\nf = 5\n```",
+            "Well:\ndef f(x):\n    return 4",
+        ],
+        ["```python\nf = 5\n```\n```python\ndef f(x):\n    return 4\n```", "def f(x):\n    return 4\nThat is it.", ""],
+    ),
+    (
         "code",
         {"entry_point": "f", "tests": "assert f(2) == 4"},
         ["```python\ndef f(x):\n    return x * 2\n```", "def f(x): return x ** 2", "```\ndef f(x):\n    return 4\n"],

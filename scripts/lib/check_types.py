@@ -65,6 +65,10 @@ def _text(value: Any) -> str:
     return "" if fits else f"expected a text, found {shown(value)}"
 
 
+def _any_text(value: Any) -> str:
+    return "" if isinstance(value, str) else f"expected a text, which may be empty, found {shown(value)}"
+
+
 def _texts(value: Any) -> str:
     items = value if isinstance(value, list) else [value]
     return next(filter(None, map(_text, items)), "" if items else "expected at least one text")
@@ -116,6 +120,25 @@ def _code(value: Any) -> str:
     return ""
 
 
+def _cases(value: Any) -> str:
+    """Inputs and outputs of a program: a list of them, or a file of such lines by its name and digest."""
+    if isinstance(value, dict):
+        fits = set(value) == {"file", "sha256"} and all(isinstance(part, str) and part for part in value.values())
+        return "" if fits else f"expected {{file: …, sha256: …}}, found {shown(value)}"
+    if not isinstance(value, list) or not value:
+        return f"expected a list of {{stdin: …, stdout: …}}, found {shown(value)}"
+    for case in value:
+        if not isinstance(case, dict) or set(case) != {"stdin", "stdout"}:
+            return f"expected {{stdin: …, stdout: …}}, found {shown(case)}"
+        if others := [part for part in case.values() if not isinstance(part, str)]:
+            return f"expected texts in a case, found {shown(others[0])}"
+    return ""
+
+
+def _comparison(value: Any) -> str:
+    return "" if value in COMPARISONS else f"expected one of {', '.join(COMPARISONS)}, found {shown(value)}"
+
+
 def _name(value: Any) -> str:
     return "" if isinstance(value, str) and value.strip() else f"expected a name, found {shown(value)}"
 
@@ -164,6 +187,10 @@ def _place(value: Any) -> str:
     )
 
 
+def _block(value: Any) -> str:
+    return "" if value in BLOCKS else f"expected {' or '.join(BLOCKS)}, found {shown(value)}"
+
+
 def _calls(value: Any) -> str:
     if not isinstance(value, list) or not value:
         return "expected a list of calls"
@@ -196,8 +223,18 @@ INSTRUCTIONS = (
     *("combination:repeat_prompt", "language:response_language", "startend:end_checker", "startend:quotation"),
     *("change_case:capital_word_frequency", "change_case:english_capital", "change_case:english_lowercase"),
 )
+# How a program's output is compared: without blanks at its ends, line by line with numbers as numbers, or its last line
+# as JSON. scoring.harness does it.
+COMPARISONS = ("stripped", "lines", "json")
 # What of an answer a pattern sees.
 PLACES = ("answer", "last_line")
+# Which code of an answer is run.
+BLOCKS = ("all", "first")
+# The names of counts that people write as words.
+COUNT_NAMES = (
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
+    *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
+)
 Kind = Callable[[Any], str]
 # The parts of a tool call.
 CALL_FORMS: Mapping[str, Kind] = MappingProxyType(
@@ -216,6 +253,17 @@ _FORM: dict[str, Kind] = {
     **dict.fromkeys(("line_words", "line_words_max", "line_words_min", "parts"), _integer),
     **dict.fromkeys(("forbidden_words", "lines_start_with"), _texts),
 }
+# What `plain_text` can ask for; scoring.checks.plain decides each.
+PLAIN_RULES: Mapping[str, Kind] = MappingProxyType(
+    {
+        **dict.fromkeys(("words", "words_min", "words_max", "items", "paragraphs", "sentences_min"), _integer),
+        **dict.fromkeys(("one_of", "holds", "lacks", "forbidden_words", "labels"), _texts),
+        **dict.fromkeys(("starts_with", "ends_with"), _text),
+        **dict.fromkeys(("all_uppercase", "all_lowercase", "alphabetical", "no_punctuation"), _flag),
+        **dict.fromkeys(("json_object", "holds_json", "bullet_list", "numbered_list", "comma_separated"), _flag),
+        "line_pattern": _pattern,
+    }
+)
 
 # Check type -> parameters; those marked '!' are required.
 CHECK_PARAMETERS: Mapping[str, Mapping[str, Kind]] = MappingProxyType(
@@ -237,10 +285,16 @@ CHECK_PARAMETERS: Mapping[str, Mapping[str, Kind]] = MappingProxyType(
         "f1": {"value!": _text, "any_of": _texts, "least": _share},
         "em": {"value!": _text, "any_of": _texts},
         "code": {
-            **{"entry_point": _name, "tests!": _code, "setup": _code, "timeout_s": _above_zero, "forbidden": _texts},
+            **{"entry_point": _name, "tests": _code, "setup": _code, "timeout_s": _above_zero, "forbidden": _texts},
+            **{"cases": _cases, "compare": _comparison, "driver": _code},
+            "block": _block,
         },
         "needle": {"value!": _texts},
         "ifeval": {"instruction!": _instruction, "kwargs": _mapping},
+        "plain_text": {**PLAIN_RULES, "may_be_empty": _flag, "first_lines": _integer, "skip_lines": _texts},
+        "extracted": {"value!": _text, "any_of": _texts, "pattern": _pattern, "normalize": _flag},
+        "substring": {"text!": _any_text, "case_sensitive": _flag},
+        "word_overlap": {"value!": _text, "any_of": _texts, "pattern": _pattern, "least": _share},
         "gsm8k": {"value!": _text},
         "mmlu": {"value!": _text},
     }
@@ -266,10 +320,16 @@ def mistakes(kind: str, params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 # Check type -> parameters of which it needs one.
 _ONE_OF: Mapping[str, tuple[str, ...]] = {
+    "code": ("tests", "cases"),
     "tool_call": ("name", "calls", "none"),
     "regex": ("required", "forbidden"),
     "contains": ("all", "any", "none"),
+    "plain_text": tuple(PLAIN_RULES),
 }
+
+
+# What a code check has only with cases, or only with tests.
+_OF_CASES, _OF_TESTS = ("compare", "driver"), ("entry_point", "forbidden")
 
 
 def _mistakes_together(kind: str, params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -277,8 +337,12 @@ def _mistakes_together(kind: str, params: Mapping[str, Any]) -> Iterator[tuple[s
     given = [name for name in wanted if params.get(name)]
     if wanted and not given:
         yield "", f"a {kind} check needs {', '.join(map(repr, wanted[:-1]))} or {wanted[-1]!r}"
-    if kind == "tool_call" and len(given) > 1:
-        yield given[1], f"stands beside '{given[0]}': a tool_call check has one of them"
+    if kind in ("tool_call", "code") and len(given) > 1:
+        yield given[1], f"stands beside '{given[0]}': a {kind} check has one of them"
+    if kind == "code":
+        for name in (*_OF_CASES, *_OF_TESTS):
+            if name in params and (name in _OF_CASES) != ("cases" in params):
+                yield name, f"goes with {'cases' if name in _OF_CASES else 'tests'} alone"
     if kind == "constraints" and ("parts" in params) != ("separator" in params):
         yield "", "'parts' and 'separator' go together"
     if kind == "multiple_choice" and isinstance(params.get("choices"), dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from functools import lru_cache
 from typing import Any
 
@@ -15,11 +16,12 @@ class PatternTimeout(Exception):
 
 
 @lru_cache(maxsize=512)
-def _compiled(pattern: str) -> Any:
+def _compiled(pattern: str, flags: tuple[str, ...] = ("MULTILINE",)) -> Any:
+    """`flags` are names of the library's."""
     # `regex` has a time limit, which `re` has not; imported here, since most processes search nothing.
     import regex
 
-    return regex.compile(pattern, regex.MULTILINE)
+    return regex.compile(pattern, sum(getattr(regex, name) for name in flags))
 
 
 def found(pattern: str, text: str) -> bool:
@@ -28,3 +30,19 @@ def found(pattern: str, text: str) -> bool:
         return _compiled(pattern).search(text[:PATTERN_CHARACTERS], timeout=PATTERN_SECONDS) is not None
     except TimeoutError:
         raise PatternTimeout(pattern) from None
+
+
+def captured(pattern: str, text: str, flags: tuple[str, ...] = (), last: bool = False) -> str | None:
+    """What the first match (or the last one) captures: group 1, the whole match without groups; None without a match.
+
+    `flags` are names such as IGNORECASE. The whole text is searched. Raises PatternTimeout after a second.
+    """
+    matches = _compiled(pattern, flags).finditer(text, timeout=PATTERN_SECONDS)
+    try:
+        match = next(iter(deque(matches, maxlen=1)), None) if last else next(matches, None)
+    except TimeoutError:
+        raise PatternTimeout(pattern) from None
+    if match is None:
+        return None
+    taken: str | None = match[1] if match.re.groups else match[0]
+    return taken

@@ -42,13 +42,15 @@ class Finding:
 
 
 def checked_weight(question: Question) -> int:
-    """The weight of a question's criteria that machine checks cover, 0 to 100."""
+    """The weight of a question's criteria that machine checks cover, 0 to 100: all of it where they decide on the whole."""
+    if question.whole:
+        return 100
     return sum(criterion.weight for criterion in question.scoring if criterion.checks)
 
 
 def uses_code(question: Question) -> bool:
     """True when a check of the question runs code."""
-    return any(check.type == "code" for criterion in question.scoring for check in criterion.checks)
+    return any(check.type == "code" for check in question.checks)
 
 
 def _wrong(question: Question) -> str:
@@ -78,8 +80,10 @@ def _whole(question: Question) -> Iterator[tuple[Level, str]]:
         yield Level.ERROR, "has no scoring: nothing can be said of an answer"
     if not question.reference_answer:
         yield Level.WARNING, "has no reference_answer"
-    if question.scoring and checked_weight(question) == 0:
+    if question.scoring and not question.checks:
         yield Level.WARNING, "no criterion has a machine check"
+    if any(check.type == "substring" and not check.params["text"] for check in question.checks):
+        yield Level.WARNING, "looks for an empty text: any answer passes"
     for image in lost_images(question):
         yield Level.ERROR, f"no image {image}"
 
@@ -120,6 +124,10 @@ def lint(folder: Path, suites: Mapping[str, Suite], run_code: bool = True) -> It
             found += _scored(question, checked)
         for level, message in found:
             yield Finding(level, Problem(str(folder), place, message))
+    for suite in suites.values():
+        if carried := sorted({key for question in suite.questions for key, _ in question.carried}):
+            said = f"keys that nothing acts on are carried along: {', '.join(carried)}"
+            yield Finding(Level.WARNING, Problem(str(folder), suite.name, said))
     for problem in compare(folder, suites):
         yield Finding(Level.ERROR, problem)
 

@@ -5,21 +5,26 @@ Two formats load: the project's (and predecessor's) `prompts: {id: …}`, and th
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from scripts.lib.auto_score import Ruled, with_rules
 from scripts.lib.check_types import CHECK_PARAMETERS, mistakes
-from scripts.lib.context_generator import KIND_NAMES, ContextSpec, Needle
+from scripts.lib.entry import Entry
 from scripts.lib.errors import BenchError, InputErrors, Problem, shown, suggest
 from scripts.lib.fields import is_misspelt
 from scripts.lib.prompt_types import Check, Criterion, InferenceParams, Question, Suite, lost_images
+from scripts.lib.question_contexts import CONTEXT_KEYS, context_spec
+from scripts.lib.question_images import written_images
+from scripts.lib.question_list import CARRIED_KEYS, SCORING_KEYS, Defaults, file_defaults, listed_checks
 from scripts.lib.role_table import SUITES_FILE, role_table
-from scripts.lib.yaml_source import Source, read_file, read_yaml
+from scripts.lib.suite_folder import name_at_a_glance, suite_files
+from scripts.lib.yaml_source import Source, read_yaml
 
 __all__ = [
     "Check",
@@ -33,107 +38,25 @@ __all__ = [
     "suites_for_roles",
 ]
 
-_SUITE_NAME = re.compile(r"^suite:[ \t]*['\"]?([\w.-]+)", re.MULTILINE)
 SUITE_KEYS = (
     *("version", "domain", "description", "created", "updated", "note", "notes", "prompts", "suite", "scoring_default"),
-    *("questions", "inference_params"),
+    *("questions", "inference_params", *SCORING_KEYS),
 )
 QUESTION_KEYS = (
-    *("tier", "name", "prompt", "expected", "reference_answer", "scoring", "auto_score", "context_tokens"),
-    *(
-        "context_type",
-        "context_seed",
-        "needle",
-        "needle_position",
-        "needles",
-        "distractors",
-        "image_path",
-        "images",
-        "max_tokens",
-        "stop",
-    ),
+    *("tier", "name", "prompt", "expected", "reference_answer", "scoring", "auto_score"),
+    *("context_tokens", *CONTEXT_KEYS, "image_path", "images", "max_tokens", "stop"),
     *("system", "temperature", "timeout_s", "description", "notes"),
 )
-# Keys that mean nothing without a generated context.
-_OF_CONTEXT = ("context_type", "context_seed", "needle", "needle_position", "needles", "distractors")
 INFERENCE_KEYS = ("temperature", "max_tokens", "timeout")
 CRITERION_KEYS = ("criterion", "weight", "checks")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _ID_CHARACTERS = "letters, digits, '_', '.' and '-', at most 100 of them"
-DETERMINISTIC_KEYS = (*QUESTION_KEYS, "id", "scoring_method", "scoring_config")
-_LEGACY_METHODS = {
-    "exact_match": "normalized",
-    "multiple_choice": "multiple_choice",
-    "substring": "contains",
-    "f1": "f1",
-}
+# The second format has no criteria.
+_ACTED_ON = (*(key for key in QUESTION_KEYS if key not in ("scoring", "auto_score")), "id", *SCORING_KEYS)
+LISTED_KEYS = (*_ACTED_ON, *CARRIED_KEYS)
 
 
-class _Entry:
-    """Typed reading of one question's mapping."""
-
-    def __init__(self, source: Source, path: str, raw: Mapping[str, Any]):
-        self.source, self.path, self.raw = source, path, raw
-
-    def problem(self, key: str, message: str) -> None:
-        place = ".".join(part for part in (self.path, key) if part)
-        self.source.problems.append(self.source.problem(place, message))
-
-    def known(self, keys: Iterable[str]) -> None:
-        for key in self.raw:
-            if key not in keys:
-                self.problem(key, f"unknown key{suggest(key, keys)}")
-
-    def text(self, key: str, required: bool = False) -> str:
-        value = self.raw.get(key)
-        if required and (value is None or not str(value).strip()):
-            self.problem(key, "is missing")
-            return ""
-        if value is None:
-            return ""
-        if isinstance(value, (dict, list)):
-            self.problem(key, f"expected text, found {shown(value)}")
-            return ""
-        return str(value)
-
-    def listed(self, key: str, what: str) -> list[Any]:
-        """A list of anything; empty where there is none."""
-        value = self.raw.get(key)
-        if value is None or isinstance(value, list):
-            return value or []
-        self.problem(key, f"expected a list of {what}, found {shown(value)}")
-        return []
-
-    def integer(self, key: str, least: int, most: int) -> int | None:
-        value = self.raw.get(key)
-        if value is None:
-            return None
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            self.problem(key, f"expected a whole number from {least} to {most}, found {shown(value)}")
-            return None
-        return value
-
-    def number(self, key: str, least: float, most: float) -> float | None:
-        value = self.raw.get(key)
-        if value is None:
-            return None
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or not least <= value <= most:
-            self.problem(key, f"expected a number from {least:g} to {most:g}, found {shown(value)}")
-            return None
-        return float(value)
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        value = self.raw.get(key)
-        if value is None:
-            return ()
-        items = [value] if isinstance(value, str) else value
-        if not isinstance(items, list) or not all(isinstance(item, str) and item for item in items):
-            self.problem(key, f"expected a list of texts, none of them empty, found {shown(value)}")
-            return ()
-        return tuple(items)
-
-
-def _check(entry: _Entry, path: str, raw: Any) -> Check | None:
+def _check(entry: Entry, path: str, raw: Any) -> Check | None:
     if not isinstance(raw, dict) or not isinstance(raw.get("type"), str):
         entry.problem(path, f"expected a mapping with a type, found {shown(raw)}")
         return None
@@ -144,109 +67,56 @@ def _check(entry: _Entry, path: str, raw: Any) -> Check | None:
     return _checked(entry, path, kind, {key: value for key, value in raw.items() if key != "type"})
 
 
-def _checked(entry: _Entry, path: str, kind: str, params: dict[str, Any]) -> Check:
+def _checked(entry: Entry, path: str, kind: str, params: dict[str, Any]) -> Check:
     """A check of a known type; what is wrong with its parameters is told."""
     for name, said in mistakes(kind, params):
         entry.problem(f"{path}.{name}" if name else path, said)
     return Check(kind, MappingProxyType(params))
 
 
-def _criterion(entry: _Entry, place: str, raw: Any, auto: tuple[Check, ...]) -> Criterion | None:
+def _criterion(entry: Entry, place: str, raw: Any) -> Criterion | None:
     if not isinstance(raw, dict) or not isinstance(raw.get("criterion"), str):
         entry.problem(place, f"expected a mapping with a criterion and a weight, found {shown(raw)}")
         return None
-    part = _Entry(entry.source, f"{entry.path}.{place}", raw)
+    part = Entry(entry.source, f"{entry.path}.{place}", raw)
     part.known(CRITERION_KEYS)
     weight = part.integer("weight", 1, 100)
     if raw.get("weight") is None:
         part.problem("weight", "is missing")
     checks = [_check(part, f"checks[{i}]", item) for i, item in enumerate(part.listed("checks", "checks"))]
-    return Criterion(raw["criterion"], weight or 0, tuple(check for check in checks if check is not None) or auto)
+    return Criterion(raw["criterion"], weight or 0, tuple(check for check in checks if check is not None))
 
 
-def _criteria(entry: _Entry, auto: tuple[Check, ...]) -> tuple[Criterion, ...]:
+def _criteria(entry: Entry) -> tuple[Criterion, ...]:
     listed = entry.listed("scoring", "criteria")
-    found = [_criterion(entry, f"scoring[{index}]", raw, auto) for index, raw in enumerate(listed)]
+    found = [_criterion(entry, f"scoring[{index}]", raw) for index, raw in enumerate(listed)]
     made = tuple(criterion for criterion in found if criterion is not None)
     if made and all(criterion.weight for criterion in made):
         total = sum(criterion.weight for criterion in made)
         if total != 100:
             entry.problem("scoring", f"the weights add up to {total}, expected 100")
-    if not made and auto:
-        return (Criterion("passes its automatic checks", 100, auto),)
     return made
 
 
-def _auto_score(entry: _Entry) -> tuple[Check, ...]:
-    """The predecessor's `contains_pattern:…;forbidden_pattern:…` as regex checks."""
-    checks = []
-    for part in (p.strip() for p in entry.text("auto_score").split(";")):
-        name, _, pattern = part.partition(":")
-        if name in ("contains_pattern", "forbidden_pattern"):
-            key = "required" if name == "contains_pattern" else "forbidden"
-            checks.append(_checked(entry, "auto_score", "regex", {key: f"(?i){pattern.strip()}"}))
-        elif part:
-            entry.problem("auto_score", f"unknown rule '{name}'; known: contains_pattern, forbidden_pattern")
-    return tuple(checks)
-
-
-_DEPTHS = {"beginning": 0.1, "start": 0.1, "early": 0.25, "middle": 0.5, "late": 0.75, "end": 0.9}
-
-
-def _depth(entry: _Entry, key: str, raw: Any) -> float:
-    position = _DEPTHS.get(raw, raw) if isinstance(raw, str) else raw
-    if isinstance(position, bool) or not isinstance(position, (int, float)) or not 0 <= position <= 1:
-        entry.problem(key, f"expected a depth from 0 to 1 (or {', '.join(_DEPTHS)}), found {shown(raw)}")
-        return 0.5
-    return float(position)
-
-
-def _needles(entry: _Entry) -> tuple[Needle, ...]:
-    made = []
-    if text := entry.text("needle"):
-        made.append(Needle(text.rstrip("\n"), _depth(entry, "needle_position", entry.raw.get("needle_position", 0.5))))
-    for index, item in enumerate(entry.listed("needles", "{text: …, position: …}")):
-        place = f"needles[{index}]"
-        if not isinstance(item, dict) or set(item) != {"text", "position"} or not isinstance(item["text"], str):
-            entry.problem(place, f"expected {{text: …, position: …}}, found {shown(item)}")
-            continue
-        made.append(Needle(item["text"].rstrip("\n"), _depth(entry, f"{place}.position", item["position"])))
-    return tuple(made)
-
-
-def _context_spec(entry: _Entry) -> ContextSpec | None:
-    tokens = entry.integer("context_tokens", 1, 2_000_000)
-    if tokens is None:
-        if entry.raw.get("context_tokens") is None and (
-            lone := next((k for k in _OF_CONTEXT if entry.raw.get(k) is not None), "")
-        ):
-            entry.problem(lone, "stands without context_tokens: no context is made")
-        return None
-    kind = entry.text("context_type") or "document"
-    if kind not in KIND_NAMES:
-        entry.problem("context_type", f"unknown kind '{kind}'{suggest(kind, KIND_NAMES)}")
-        return None
-    seed = entry.integer("context_seed", 0, 2**31) or 0
-    return ContextSpec(kind, tokens, seed, _needles(entry), entry.texts("distractors"))
-
-
-def _images(entry: _Entry) -> tuple[str, ...]:
-    """Image files: beside the suite's file where they are there, else as written (lint tells what is missing)."""
-    folder, made = Path(entry.source.file).parent, []
-    for name in (*entry.texts("images"), *entry.texts("image_path")):
-        is_beside = os.access(folder / name, os.F_OK)
-        made.append(name if not is_beside and os.access(name, os.F_OK) else str(folder / name))
-    return tuple(made)
+def _scoring(entry: Entry) -> Ruled:
+    """The criteria with their checks, and the checks of the whole answer."""
+    return with_rules(
+        entry.text("auto_score"),
+        _criteria(entry),
+        make=partial(_checked, entry, "auto_score"),
+        problem=partial(entry.problem, "auto_score"),
+    )
 
 
 def _question(source: Source, suite: str, qid: str, path: str, raw: Any) -> Question | None:
     if not isinstance(raw, dict):
         source.problems.append(source.problem(path, f"expected a mapping, found {shown(raw)}"))
         return None
-    entry = _Entry(source, path, raw)
+    entry = Entry(source, path, raw)
     entry.known(QUESTION_KEYS)
     if not _ID.fullmatch(qid):
         entry.problem("", f"an id may hold {_ID_CHARACTERS}")
+    ruled = _scoring(entry)
     return Question(
         suite=suite,
         id=qid,
@@ -255,39 +125,20 @@ def _question(source: Source, suite: str, qid: str, path: str, raw: Any) -> Ques
         prompt=entry.text("prompt", required=True).rstrip("\n"),
         expected=entry.text("expected"),
         reference_answer=entry.text("reference_answer").rstrip("\n"),
-        scoring=_criteria(entry, _auto_score(entry)),
+        scoring=ruled.criteria,
+        whole=ruled.whole,
+        all_must_pass=ruled.all_must_pass,
         system=entry.text("system") or None,
         max_tokens=entry.integer("max_tokens", 1, 1_000_000),
         stop=entry.texts("stop"),
-        images=_images(entry),
+        images=written_images(entry),
         temperature=entry.number("temperature", 0, 5),
         timeout_s=entry.number("timeout_s", 0.001, 1e7),
-        context=_context_spec(entry),
+        context=context_spec(entry),
     )
 
 
-def _legacy_check(entry: _Entry, method: str) -> tuple[Check, ...]:
-    """The check of the second format's `scoring_method`; none for `programmatic`."""
-    expected, config = entry.text("expected"), entry.raw.get("scoring_config")
-    if config is not None and not isinstance(config, dict):
-        entry.problem("scoring_config", f"expected a mapping, found {shown(config)}")
-        config = None
-    if method == "code_execution":
-        tests = (config or {}).get("test_code") or (config or {}).get("tests")
-        params: dict[str, Any] = {} if tests is None else {"tests": tests}
-        if (config or {}).get("entry_point"):
-            params["entry_point"] = (config or {})["entry_point"]
-        return (_checked(entry, "scoring_config", "code", params),)
-    if method in _LEGACY_METHODS:
-        kind = _LEGACY_METHODS[method]
-        return (_checked(entry, "expected", kind, {"any": [expected]} if kind == "contains" else {"value": expected}),)
-    if method != "programmatic":
-        known = (*_LEGACY_METHODS, "code_execution", "programmatic")
-        entry.problem("scoring_method", f"unknown method '{method}'{suggest(method, known)}")
-    return ()
-
-
-def _deterministic(source: Source, suite: str, raw: list[Any]) -> list[Question]:
+def _listed(source: Source, suite: str, raw: list[Any], defaults: Defaults) -> list[Question]:
     """The second format: `questions: [{id, tier, prompt, expected, scoring_method, scoring_config}]`."""
     made: dict[str, Question] = {}
     for index, item in enumerate(raw):
@@ -295,26 +146,30 @@ def _deterministic(source: Source, suite: str, raw: list[Any]) -> list[Question]
         if not isinstance(item, dict):
             source.problems.append(source.problem(path, f"expected a mapping, found {shown(item)}"))
             continue
-        entry = _Entry(source, path, item)
+        entry = Entry(source, path, item)
         for key in item:
             # Other keys are the predecessor's own; a misspelt one is none of them.
-            if key not in DETERMINISTIC_KEYS and is_misspelt(key, DETERMINISTIC_KEYS):
-                entry.problem(key, f"unknown key{suggest(key, DETERMINISTIC_KEYS)}")
-        method = entry.text("scoring_method") or str(source.value.get("scoring_default") or "exact_match")
-        checks = _legacy_check(entry, method)
-        plain = {key: value for key, value in item.items() if key in QUESTION_KEYS}
+            if key not in LISTED_KEYS and is_misspelt(key, LISTED_KEYS):
+                entry.problem(key, f"unknown key{suggest(key, LISTED_KEYS)}")
+        plain = {key: value for key, value in item.items() if key in _ACTED_ON and key in QUESTION_KEYS}
         question = _question(source, suite, entry.text("id", required=True), path, plain)
         if question is None:
             continue
         if question.id in made:
             entry.problem("id", f"'{question.id}' is the id of another question")
-        scoring = (Criterion(f"{method} against the expected answer", 100, checks),)
-        reference = question.reference_answer or question.expected
-        made[question.id] = replace(question, scoring=scoring, reference_answer=reference)
+        listed = listed_checks(entry, defaults)
+        checks = tuple(_checked(entry, *each) for each in listed.checks)
+        carried = tuple((key, str(value)) for key, value in item.items() if key not in _ACTED_ON)
+        made[question.id] = replace(
+            question,
+            scoring=(Criterion(listed.criterion, 100, checks),),
+            reference_answer=question.reference_answer or (question.expected if listed.compares else ""),
+            carried=(*carried, *listed.carried),
+        )
     return list(made.values())
 
 
-def _questions(entry: _Entry, suite: str) -> list[Question]:
+def _questions(entry: Entry, suite: str) -> list[Question]:
     """The questions of either format."""
     source, prompts, questions = entry.source, entry.raw.get("prompts"), entry.raw.get("questions")
     if prompts and questions:
@@ -325,17 +180,17 @@ def _questions(entry: _Entry, suite: str) -> list[Question]:
         made = [_question(source, suite, qid, f"prompts.{qid}", raw) for qid, raw in prompts.items()]
         return [question for question in made if question is not None]
     elif listed := entry.listed("questions", "questions"):
-        return _deterministic(source, suite, listed)
+        return _listed(source, suite, listed, file_defaults(entry))
     elif questions is None or isinstance(questions, list):
         entry.problem("prompts", "expected at least one question")
     return []
 
 
-def _inference_params(entry: _Entry) -> InferenceParams:
+def _inference_params(entry: Entry) -> InferenceParams:
     raw = entry.raw.get("inference_params")
     if raw is not None and not isinstance(raw, dict):
         entry.problem("inference_params", f"expected a mapping, found {shown(raw)}")
-    part = _Entry(entry.source, "inference_params", raw if isinstance(raw, dict) else {})
+    part = Entry(entry.source, "inference_params", raw if isinstance(raw, dict) else {})
     for key in part.raw:
         if key not in INFERENCE_KEYS and is_misspelt(key, INFERENCE_KEYS):
             part.problem(key, f"unknown key{suggest(key, INFERENCE_KEYS)}")
@@ -349,7 +204,7 @@ def _inference_params(entry: _Entry) -> InferenceParams:
 def load_suite(path: Path) -> tuple[Suite, list[Problem]]:
     """Read one suite file; gives what could be read and every problem."""
     source = read_yaml(path)
-    entry = _Entry(source, "", source.value)
+    entry = Entry(source, "", source.value)
     entry.known(SUITE_KEYS)
     name = entry.text("suite") or path.stem
     if not _ID.fullmatch(name):
@@ -370,7 +225,7 @@ class Suites:
 
 def read_suites(folder: Path) -> Suites:
     """Every suite of a folder, by name and sorted; one with a mistake is left out. Raises BenchError where there is no file."""
-    files = _suite_files(folder)
+    files = suite_files(folder)
     if not files:
         raise BenchError(f"{folder}: expected suite files (*.yaml), found none")
     suites: dict[str, Suite] = {}
@@ -380,7 +235,7 @@ def read_suites(folder: Path) -> Suites:
             suite, problems = load_suite(file)
             name = suite.name
         except InputErrors as error:
-            problems, name = list(error.problems), _name_at_a_glance(file)
+            problems, name = list(error.problems), name_at_a_glance(file)
         else:
             if name in suites:
                 problems.append(Problem(str(file), "suite", f"'{name}' is the name of another file's suite"))
@@ -414,22 +269,9 @@ def without_lost_images(found: Suites) -> Suites:
     return Suites(MappingProxyType(sound), MappingProxyType(faults))
 
 
-def _suite_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*.yaml") if path.stem != "MANIFEST")
-
-
-def _name_at_a_glance(file: Path) -> str:
-    """A suite's name, however damaged its file is."""
-    try:
-        named = _SUITE_NAME.search(read_file(file).decode("utf-8", "replace"))
-    except InputErrors:
-        named = None
-    return named[1] if named else file.stem
-
-
 def suite_names(folder: Path) -> frozenset[str]:
     """The names of the suites in a folder, at a glance: nothing of them is checked."""
-    return frozenset(map(_name_at_a_glance, _suite_files(folder)))
+    return frozenset(map(name_at_a_glance, suite_files(folder)))
 
 
 def is_role_suite(name: str, file: Path = SUITES_FILE) -> bool:

@@ -46,6 +46,9 @@ class Question:
     """One question. `tier` 1-3; `max_tokens` in new tokens; `context` makes the text that goes before the prompt.
 
     `inherited`: what its suite says where the question itself says nothing.
+    `whole` decides whether the answer as a whole passes: one that fails them gets no points, and one that passes them gets
+    those of the criteria that nothing else decides. Where `all_must_pass`, an answer that fails a check does not pass,
+    whatever points it has. `carried` are keys and values that the project does not act on.
     """
 
     suite: str
@@ -64,6 +67,14 @@ class Question:
     timeout_s: float | None = None
     context: ContextSpec | None = None
     inherited: InferenceParams = InferenceParams()
+    whole: tuple[Check, ...] = ()
+    all_must_pass: bool = False
+    carried: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """Every machine check: of the criteria and of the whole answer."""
+        return (*(check for criterion in self.scoring for check in criterion.checks), *self.whole)
 
     @property
     def name_in_full(self) -> str:

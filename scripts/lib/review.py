@@ -98,7 +98,9 @@ def scoring_identity(question: Question) -> str:
         [c.criterion, c.weight, [[check.type, repr(sorted(check.params.items()))] for check in c.checks]]
         for c in question.scoring
     ]
-    return digest([question.expected, question.reference_answer, criteria])
+    whole = [[check.type, repr(sorted(check.params.items()))] for check in question.whole]
+    more = [*([whole] if whole else []), *(["all must pass"] if question.all_must_pass else [])]
+    return digest([question.expected, question.reference_answer, criteria, *more])
 
 
 def scored_cells(shard: Shard) -> tuple[Cell, ...]:

@@ -32,6 +32,7 @@ class CriterionScore:
 class QuestionScore:
     """An answer's score by one scorer, computed from its criteria.
 
+    `whole` is what checks of the whole answer say, where there are any: pass or fail, whatever the criteria say.
     `unscored` says why there is none; `least` and `most` bound it (a reasonable attempt is a 1, a truncated answer at most
     a 2 by a judge); `summary` is the scorer's own reason, else the criteria's are joined.
     """
@@ -42,17 +43,27 @@ class QuestionScore:
     summary: str = ""
     least: int = 0
     most: int = MOST_SCORE
+    whole: CriterionScore | None = None
 
     @property
     def coverage(self) -> float:
-        """Share of the criteria's weight that was scored, 0 to 1."""
+        """Share of the criteria's weight that was scored, 0 to 1. A verdict on the whole answer covers all of them."""
+        if self.whole is not None:
+            return 0.0 if self.whole.points is None else 1.0
         total = sum(c.weight for c in self.criteria)
         return sum(c.weight for c in self.criteria if c.points is not None) / total if total else 0.0
 
     @property
     def fraction(self) -> float | None:
-        """Points over the scored weight; None where nothing is scored."""
-        scored = [(c.weight, c.points) for c in self.criteria if c.points is not None]
+        """Points over the scored weight; None where nothing is scored.
+
+        An answer that fails as a whole has none. One that passes has the points of what else is not scored.
+        """
+        if self.whole is not None and not self.whole.points:
+            return self.whole.points
+        remaining = None if self.whole is None else self.whole.points
+        points = [(c.weight, remaining if c.points is None else c.points) for c in self.criteria]
+        scored = [(w, p) for w, p in points if p is not None]
         return sum(w * p for w, p in scored) / sum(w for w, _ in scored) if scored else None
 
     @property
@@ -72,10 +83,11 @@ class QuestionScore:
         if self.unscored:
             return f"unscored: {self.unscored}"
         parts = [self.note] if self.note else []
-        decided = [f"{c.reason} ({c.weight})" for c in self.criteria if c.points is not None]
+        said = self.criteria if self.whole is None else (*self.criteria, self.whole)
+        decided = [f"{c.reason} ({c.weight})" for c in said if c.points is not None]
         parts += [self.summary] if self.summary else decided
         # A criterion without a check is a judge's, which needs no word.
-        undecided = [f"{c.reason} ({c.weight})" for c in self.criteria if c.points is None and c.reason != NO_CHECK]
+        undecided = [f"{c.reason} ({c.weight})" for c in said if c.points is None and c.reason != NO_CHECK]
         if undecided:
             parts.append(f"unscored: {', '.join(undecided)}")
         return "; ".join(parts) or "no check scores this question"

@@ -58,7 +58,7 @@ def _installed(name: str) -> str:
 
 
 def _libraries(questions: Iterable[Question]) -> list[str]:
-    kinds = {check.type for question in questions for criterion in question.scoring for check in criterion.checks}
+    kinds = {check.type for question in questions for check in question.checks}
     return sorted({name for kind in kinds for name in _LIBRARIES.get(kind, ())})
 
 
@@ -84,7 +84,7 @@ def scoring_tools(scorers: Iterable[Scorer], questions: Iterable[Question], sand
         return []
     asked = tuple(questions)
     tools = [f"{name} {_pinned().get(name, 'unpinned')}" for name in _libraries(asked)]
-    if any(check.type == "code" for question in asked for criterion in question.scoring for check in criterion.checks):
+    if any(check.type == "code" for question in asked for check in question.checks):
         tools.append("sandbox" if sandboxed else "no sandbox")
     return tools
 

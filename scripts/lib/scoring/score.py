@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from scripts.lib.check_types import Outcome
 from scripts.lib.foreign_text import valid_text
 from scripts.lib.prompt_types import Check, Criterion, Question
-from scripts.lib.rubric import NO_CHECK, CriterionScore, QuestionScore
+from scripts.lib.rubric import MOST_SCORE, NO_CHECK, PASS_SCORE, CriterionScore, QuestionScore
 from scripts.lib.scoring.answer_text import without_echo, written
 from scripts.lib.scoring.checks import CHECKS
 
 # Raised when a check decides differently. Then reviews are made again; inference is not repeated.
 SCORER_VERSION = 4
+# What checks are named by that decide on the answer as a whole.
+WHOLE_ANSWER = "the whole answer"
 # These checks see the text as the model wrote it: an instruction may be to repeat the prompt, and code may
 # begin indented.
 _AS_WRITTEN = frozenset(("ifeval", "code"))
@@ -49,7 +51,7 @@ class Examined:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What scoring saw: the answer itself, the outcomes of each criterion, and the score."""
+    """What scoring saw: the answer itself, the outcomes of each criterion (last those of the whole), and the score."""
 
     answer: str
     criteria: tuple[Examined, ...]
@@ -76,17 +78,26 @@ def examine(question: Question, answer: str, finish_reason: str) -> Examination:
     """
     as_written = written(answer)
     text = without_echo(as_written, question.prompt_text())
-    examined = []
-    for criterion in question.scoring:
-        outcomes = tuple((check, _run(check, text, as_written)) for check in criterion.checks)
-        examined.append(Examined(criterion, outcomes))
+
+    def examined(criterion: Criterion) -> Examined:
+        return Examined(criterion, tuple((check, _run(check, text, as_written)) for check in criterion.checks))
+
+    criteria = tuple(map(examined, question.scoring))
+    whole = examined(Criterion(WHOLE_ANSWER, 100, question.whole)) if question.whole else None
     notes = []
     if finish_reason in ("length", "timeout"):
         notes.append("truncated")
     if not text:
         notes.append("empty")
-    score = QuestionScore(tuple(each.score for each in examined), ", ".join(notes))
-    return Examination(text, tuple(examined), score)
+    every = criteria if whole is None else (*criteria, whole)
+    broken = question.all_must_pass and any(each.score.points == 0 for each in every)
+    score = QuestionScore(
+        tuple(each.score for each in criteria),
+        ", ".join(notes),
+        most=PASS_SCORE - 1 if broken else MOST_SCORE,
+        whole=whole.score if whole is not None else None,
+    )
+    return Examination(text, every, score)
 
 
 def score_answer(question: Question, answer: str, finish_reason: str) -> QuestionScore:

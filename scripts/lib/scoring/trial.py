@@ -51,6 +51,7 @@ def as_json(question: Question, examination: Examination) -> dict[str, Any]:
     return {
         "question": question.name_in_full,
         "answer": examination.answer,
+        "carried": dict(question.carried),
         "score": score.score,
         "passed": score.passed,
         "coverage": round(score.coverage, 4),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from scripts.lib.check_types import Outcome
-from scripts.lib.scoring.checks import published, text
+from scripts.lib.scoring.checks import marked, published, text
 from scripts.lib.scoring.checks.choices import check_multiple_choice
 from scripts.lib.scoring.checks.code import check_code
 from scripts.lib.scoring.checks.form import check_constraints
@@ -17,6 +17,7 @@ from scripts.lib.scoring.checks.ifeval import check_ifeval
 from scripts.lib.scoring.checks.json_values import check_json_schema
 from scripts.lib.scoring.checks.mathematics import check_math
 from scripts.lib.scoring.checks.numbers import check_number
+from scripts.lib.scoring.checks.plain import check_plain_text
 from scripts.lib.scoring.checks.tools import check_tool_call
 
 CHECKS: Mapping[str, Callable[[str, Mapping[str, Any]], Outcome]] = {
@@ -33,6 +34,10 @@ CHECKS: Mapping[str, Callable[[str, Mapping[str, Any]], Outcome]] = {
     "constraints": check_constraints,
     "code": check_code,
     "needle": text.check_needle,
+    "plain_text": check_plain_text,
+    "extracted": marked.check_extracted,
+    "substring": marked.check_substring,
+    "word_overlap": marked.check_word_overlap,
     "em": published.check_em,
     "f1": published.check_f1,
     "gsm8k": published.check_gsm8k,

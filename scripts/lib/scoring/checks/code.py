@@ -10,6 +10,8 @@ from itertools import dropwhile, takewhile
 from typing import Any
 
 from scripts.lib.check_types import Outcome, texts
+from scripts.lib.errors import BenchError
+from scripts.lib.scoring.cases import read_cases
 from scripts.lib.scoring.fences import fenced_blocks
 
 DEFAULT_TIMEOUT_S = 10.0
@@ -130,6 +132,15 @@ def candidates(answer: str, entry: str, setup: str = "") -> Iterator[str]:
     yield from readable[: 2 if len(blocks) > 1 else 1] or [joined]
 
 
+def first_block(answer: str) -> str:
+    """The first Python block, else the first block, else what begins with a `def` or a `class`, else the whole."""
+    blocks = fenced_blocks(answer)
+    if blocks:
+        return next((body for language, body in blocks if language == "python"), blocks[0][1])
+    definition = re.search(r"^(?:def|class)\s", answer, re.MULTILINE)
+    return answer[definition.start() :] if definition is not None else answer
+
+
 def _without_blocks(answer: str, entry: str, setup: str) -> str:
     """The code of an answer that has no code blocks."""
     code = _unfenced_code(_dedented(_transcript(answer), entry))
@@ -175,23 +186,32 @@ def _continued(setup: str, answer: str) -> str:
 
 
 def check_code(answer: str, params: Mapping[str, Any]) -> Outcome:
-    """The answer's Python passes `tests`, after `setup`. Unscored where there is no sandbox to run it in."""
+    """The answer's Python passes `tests`, after `setup`; or as a program it gives each of `cases` its output.
+
+    Unscored where there is no sandbox to run it in, or the cases are not to be had.
+    """
     from scripts.lib.scoring.sandbox import CodeTests, run_tests
 
     entry, setup = str(params.get("entry_point") or ""), str(params.get("setup") or "")
     timeout_s = float(params.get("timeout_s") or DEFAULT_TIMEOUT_S)
-    tests = CodeTests(str(params["tests"]), setup, entry, texts(params.get("forbidden")))
+    try:
+        cases = read_cases(params.get("cases"))
+    except BenchError as error:
+        return Outcome(None, str(error))
+    compare, driver = str(params.get("compare") or "stripped"), str(params.get("driver") or "")
+    tests = CodeTests(str(params.get("tests") or ""), setup, entry, texts(params.get("forbidden")), cases, compare)
     # Leading blank lines go, but not the first line's indentation: the answer may be a function's body.
     answer = _LEADING_BLANK_LINES.sub("", answer).rstrip()
     if not answer.strip():
         return Outcome(False, "no code")
     verdict = Outcome(False, f"defines no {entry}")
-    for code in candidates(answer, entry, setup):
+    only_first = params.get("block") == "first"
+    for code in (first_block(answer),) if only_first else candidates(answer, entry, setup):
         if entry and not _defines(code, entry):
             continue
         # Code that continues `setup` holds it already.
         whole = code if not setup or code.startswith(setup.rstrip()) else f"{setup}\n{code}"
-        passed, reason = run_tests(whole, tests, timeout_s)
+        passed, reason = run_tests(f"{whole}\n{driver}" if driver else whole, tests, timeout_s)
         verdict = Outcome(passed, reason, code[:200], "the code")
         if passed is not False:
             break

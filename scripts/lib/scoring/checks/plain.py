@@ -1,0 +1,203 @@
+"""Check of form on the plain text: words are what white space separates, and no Markdown is read.
+
+The predecessor's rules are such: its `auto_score`, and the verifiers of its second format.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import string
+import unicodedata
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from scripts.lib.check_types import PLAIN_RULES, Outcome, texts
+from scripts.lib.patterns import PatternTimeout, found
+
+_ITEM = re.compile(r"\d+\.|-|•|[A-Z]")
+_BULLET = re.compile(r"^[ \t]*[-*•] ", re.MULTILINE)
+_NUMBERED = re.compile(r"^[ \t]*\d+[.)] ", re.MULTILINE)
+_BLANK_LINES = re.compile(r"\n[ \t]*\n")
+_SENTENCE_ENDS = re.compile(r"[.!?]+")
+
+
+def _lines(text: str) -> list[str]:
+    """The lines that are not blank."""
+    return [line.rstrip() for line in text.splitlines() if line.strip()]
+
+
+def _joined(text: str) -> str:
+    """The text without line ends, and without blanks at its ends."""
+    return text.replace("\r", "").replace("\n", "").strip()
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _holds_json(text: str) -> bool:
+    """Whether the whole is JSON, or what stands from the first `{` to the last `}`, or from `[` to `]`."""
+    spans = [text, *(text[text.find(first) : text.rfind(last) + 1] for first, last in ("{}", "[]") if first in text)]
+    return any(_is_json(span) for span in spans)
+
+
+def _is_punctuation(character: str) -> bool:
+    return character in string.punctuation or unicodedata.category(character).startswith("P")
+
+
+def _without_end_marks(text: str) -> str:
+    return text.strip().rstrip(".!?").rstrip().lower()
+
+
+# --- what is asked for: (text, wanted) -> what is violated ('' where nothing is) -----------------------------------
+
+
+def _counted(what: str, count: Callable[[str], int], fits: Callable[[int, int], bool]) -> Callable[[str, Any], str]:
+    def violated(text: str, wanted: Any) -> str:
+        have = count(text)
+        return "" if fits(have, wanted) else f"{have} {what}, expected {wanted}"
+
+    return violated
+
+
+def _property(what: str, holds: Callable[[str], bool]) -> Callable[[str, Any], str]:
+    def violated(text: str, wanted: Any) -> str:
+        return "" if holds(text) == wanted else f"{what}: {'not so' if wanted else 'is so'}"
+
+    return violated
+
+
+def _items(text: str, wanted: Any) -> str:
+    """Either count may fit: of lines that begin like an item, or of all lines."""
+    lines = _lines(text)
+    begun = sum(_ITEM.match(line) is not None for line in lines)
+    return "" if wanted in (begun, len(lines)) else f"{begun} items in {len(lines)} lines, expected {wanted}"
+
+
+def _one_of(text: str, wanted: Any) -> str:
+    return "" if _joined(text) in map(str.strip, texts(wanted)) else "not the exact text"
+
+
+def _holds(text: str, wanted: Any) -> str:
+    return next((f"lacks {word!r}" for word in texts(wanted) if word.lower() not in text.lower()), "")
+
+
+def _lacks(text: str, wanted: Any) -> str:
+    return next((f"has {word!r}" for word in texts(wanted) if word.lower() in text.lower()), "")
+
+
+def _forbidden_words(text: str, wanted: Any) -> str:
+    """Whole words, as `grep -iw` finds them."""
+    for word in texts(wanted):
+        if re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE):
+            return f"has {word!r}"
+    return ""
+
+
+def _labels(text: str, wanted: Any) -> str:
+    lines, labels = _lines(text), texts(wanted)
+    if len(lines) != len(labels):
+        return f"{len(lines)} lines, expected {len(labels)}"
+    pairs = enumerate(zip(lines, labels, strict=True), 1)
+    return next(
+        (f"line {n} does not begin with {s!r}" for n, (line, s) in pairs if not line.lstrip().startswith(s)), ""
+    )
+
+
+def _line_pattern(text: str, wanted: Any) -> str:
+    for pattern in texts(wanted):
+        for number, line in enumerate(_lines(text), 1):
+            if not found(pattern, line):
+                return f"line {number} does not match {pattern[:80]}"
+    return ""
+
+
+def _starts_with(text: str, wanted: Any) -> str:
+    begins = text.strip().lower().startswith(str(wanted).strip().lower())
+    return "" if begins else f"does not begin with {str(wanted)!r}"
+
+
+def _ends_with(text: str, wanted: Any) -> str:
+    ends = _without_end_marks(text).endswith(_without_end_marks(str(wanted)))
+    return "" if ends else f"does not end with {str(wanted)!r}"
+
+
+def _alphabetical(text: str) -> bool:
+    lines = [line.strip().lower() for line in _lines(text)]
+    return lines == sorted(lines)
+
+
+def _equal(have: int, wanted: int) -> bool:
+    return have == wanted
+
+
+def _at_least(have: int, wanted: int) -> bool:
+    return have >= wanted
+
+
+def _at_most(have: int, wanted: int) -> bool:
+    return have <= wanted
+
+
+def _words(text: str) -> int:
+    return len(text.split())
+
+
+def _paragraphs(text: str) -> int:
+    return sum(bool(block.strip()) for block in _BLANK_LINES.split(text.strip()))
+
+
+def _sentences(text: str) -> int:
+    return len(_SENTENCE_ENDS.findall(text))
+
+
+RULES: Mapping[str, Callable[[str, Any], str]] = {
+    "words": _counted("words", _words, _equal),
+    "words_min": _counted("words", _words, _at_least),
+    "words_max": _counted("words", _words, _at_most),
+    "items": _items,
+    "paragraphs": _counted("paragraphs", _paragraphs, _equal),
+    "sentences_min": _counted("sentence ends", _sentences, _at_least),
+    "one_of": _one_of,
+    "holds": _holds,
+    "lacks": _lacks,
+    "forbidden_words": _forbidden_words,
+    "labels": _labels,
+    "starts_with": _starts_with,
+    "ends_with": _ends_with,
+    "all_uppercase": _property("all upper case", lambda text: text == text.upper()),
+    "all_lowercase": _property("all lower case", lambda text: text == text.lower()),
+    "alphabetical": _property("in alphabetical order", _alphabetical),
+    "no_punctuation": _property("no punctuation", lambda text: not any(map(_is_punctuation, text))),
+    "json_object": _property("a JSON object alone", lambda text: text[:1] == "{" and _is_json(_joined(text))),
+    "holds_json": _property("JSON", _holds_json),
+    "bullet_list": _property("a bullet list", lambda text: _BULLET.search(text) is not None),
+    "numbered_list": _property("a numbered list", lambda text: _NUMBERED.search(text) is not None),
+    "comma_separated": _property("one line with commas", lambda text: "," in text and "\n" not in text),
+    "line_pattern": _line_pattern,
+}
+
+
+def _looked_at(answer: str, params: Mapping[str, Any]) -> str:
+    """The answer without lines that begin with one of `skip_lines`, and of the rest the `first_lines`."""
+    skipped = tuple(texts(params.get("skip_lines")))
+    lines = [line for line in answer.splitlines() if not skipped or not line.startswith(skipped)]
+    return "\n".join(lines[: params.get("first_lines")]).strip()
+
+
+def check_plain_text(answer: str, params: Mapping[str, Any]) -> Outcome:
+    """Every rule holds. An empty answer fails; with `may_be_empty` the rules decide that, too."""
+    text = _looked_at(answer, params)
+    if not text and not params.get("may_be_empty"):
+        return Outcome(False, "empty answer")
+    try:
+        violations = (RULES[name](text, params[name]) for name in PLAIN_RULES if name in params)
+        violated = next(filter(None, violations), "")
+    except PatternTimeout as error:
+        return Outcome(None, f"gave up on a pattern: {str(error)[:80]}")
+    return Outcome(False, violated) if violated else Outcome(True, "form holds")
