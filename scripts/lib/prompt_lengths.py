@@ -57,11 +57,15 @@ def lengths_for_planning(file: Path = FILE) -> tuple[Lengths, tuple[Problem, ...
 
 def prompt_tokens(question: Question, vocabulary: str, lengths: Lengths) -> int:
     """The prompt's length in tokens, template apart: counted where somebody did, else estimated from its characters."""
-    counted = lengths.get(vocabulary, {}).get(name_of(question))
-    if counted is not None:
-        return counted
+    if is_counted(question, vocabulary, lengths):
+        return lengths[vocabulary][name_of(question)]
     kind = question.context.kind if question.context is not None else "document"
     return estimated_tokens(question.prompt_text(), kind)
+
+
+def is_counted(question: Question, vocabulary: str, lengths: Lengths) -> bool:
+    """True where the length is the tokenizer's own, and no estimate."""
+    return name_of(question) in lengths.get(vocabulary, {})
 
 
 def count(weights: Path, questions: Iterable[Question]) -> Mapping[str, int]:
