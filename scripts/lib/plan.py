@@ -158,6 +158,7 @@ class Planner:
     `weights`: of every entry; hashed are those that the configuration needs (`plan_files.hashed`).
     `scorers`: who scores the answers, the leading one first. `faults`: what could not be read and is left out, file by file.
     `faulty_suites`: the suites that are left out, or have questions left out, for such a fault.
+    `notices`: what is not read or not used, and stops nothing.
     """
 
     registry: Registry
@@ -170,6 +171,7 @@ class Planner:
     scorers: tuple[Scorer, ...] = ONLY_CHECKS
     faults: tuple[Problem, ...] = ()
     faulty_suites: frozenset[str] = frozenset()
+    notices: tuple[Problem, ...] = ()
 
     def selected(self, model: Model) -> tuple[Question, ...]:
         """The questions of the model's suites that the configuration selects, in suite order.
