@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from scripts.lib.context_generator import KINDS, ContextSpec
 from scripts.lib.errors import BenchError
 from scripts.lib.prompt_lengths import count, name_of, prompt_tokens, read_lengths, store
 from scripts.lib.prompt_loader import Question, load_suites
@@ -157,6 +158,18 @@ def test_the_kept_lengths_are_those_of_the_models_own_tokenizer() -> None:
     for question in asked:
         exact = prompt_tokens(question, vocabulary, read_lengths())
         assert abs(prompt_tokens(question, "another", {}) / exact - 1) < 0.05, question.id
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_estimate_of_every_kind_of_context_is_near_the_tokenizers_count(kind: str) -> None:
+    """Seed by seed within a tenth, so that what is left out as longer than the context is so."""
+    registry = load_registry(Path("orchestration/model_registry.yaml"))
+    weights = registry.weights_path(registry.models["smollm2_135m_q4_1"])
+    assert weights is not None and weights.is_file(), "make weights"
+    asked = [Question("s", str(seed), 1, "", "?", context=ContextSpec(kind, 6000, seed)) for seed in range(3)]
+    counted = count(weights, asked)
+    for question in asked:
+        assert abs(prompt_tokens(question, "another", {}) / counted[name_of(question)] - 1) < 0.1
 
 
 def test_counts_are_kept_per_vocabulary_and_used_by_the_plan(tmp_path: Path) -> None:

@@ -245,7 +245,7 @@ def read_suites(folder: Path, image_roots: ImageRoots = ()) -> Suites:
             if name in suites:
                 problems.append(Problem(str(file), "suite", f"'{name}' is the name of another file's suite"))
             suites[name] = with_found_images(suite, image_roots)
-            notices += suite.notices
+            notices += suite.notices if not problems else ()
         if problems:
             faults[name] = (*faults.get(name, ()), *problems)
     notices += not_read(folder)

@@ -52,7 +52,7 @@ def not_read(folder: Path) -> Iterator[Problem]:
                 advice = f"ask them with `prompts: {path}`"
                 yield Problem(str(path), "", f"not read: {suites} suites in a folder of their own; {advice}")
             elif files:
-                others.append(f"{path.name}/ ({files} files)")
+                others.append(f"{path.name}/ ({files} file{'s' * (files > 1)})")
         elif path.name == MANIFEST:
             if not _has_questions(path):
                 yield Problem(
