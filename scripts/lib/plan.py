@@ -29,7 +29,7 @@ from scripts.lib.errors import BenchError, InputErrors, Problem, suggest
 from scripts.lib.hardware import Hardware
 from scripts.lib.judge_config import LOCAL
 from scripts.lib.modes import RECURRENT, RECURRENT_REASON, Exclusion, Mode, expand_modes, is_speculative_name
-from scripts.lib.prompt_lengths import TEMPLATE_TOKENS, Lengths, prompt_tokens
+from scripts.lib.prompt_lengths import TEMPLATE_TOKENS, Lengths, how_counted, prompt_tokens
 from scripts.lib.prompt_loader import Question, Suite, is_role_suite, suites_for_roles
 from scripts.lib.provenance import EngineIdentity
 from scripts.lib.records import CellId, digest
@@ -201,7 +201,8 @@ class Planner:
         vocabulary = weights.facts.header.tokens_digest if weights.facts is not None else ""
         length = prompt_tokens(question, vocabulary, self.lengths) + TEMPLATE_TOKENS
         if length + max_tokens_of(self.config, model, question) > context:
-            return f"longer, with its answer, than the context of {context} tokens"
+            how = how_counted(question, vocabulary, self.lengths)
+            return f"longer, with its answer, than the context of {context} tokens{how}"
         return ""
 
     def questions(self, model: Model) -> tuple[Question, ...]:

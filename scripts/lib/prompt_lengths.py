@@ -57,15 +57,17 @@ def lengths_for_planning(file: Path = FILE) -> tuple[Lengths, tuple[Problem, ...
 
 def prompt_tokens(question: Question, vocabulary: str, lengths: Lengths) -> int:
     """The prompt's length in tokens, template apart: counted where somebody did, else estimated from its characters."""
-    if is_counted(question, vocabulary, lengths):
-        return lengths[vocabulary][name_of(question)]
+    counted = lengths.get(vocabulary, {}).get(name_of(question))
+    if counted is not None:
+        return counted
     kind = question.context.kind if question.context is not None else "document"
     return estimated_tokens(question.prompt_text(), kind)
 
 
-def is_counted(question: Question, vocabulary: str, lengths: Lengths) -> bool:
-    """True where the length is the tokenizer's own, and no estimate."""
-    return name_of(question) in lengths.get(vocabulary, {})
+def how_counted(question: Question, vocabulary: str, lengths: Lengths) -> str:
+    """What is to be said behind a length: nothing of one that was counted, how to count one that is estimated."""
+    counted = name_of(question) in lengths.get(vocabulary, {})
+    return "" if counted else ", by estimate (scripts.prompts lengths counts)"
 
 
 def count(weights: Path, questions: Iterable[Question]) -> Mapping[str, int]:
