@@ -14,7 +14,7 @@ from typing import Any
 from tabulate import tabulate
 
 from scripts.lib.config import load_config
-from scripts.lib.errors import run_cli
+from scripts.lib.errors import run_cli, tell_notices
 from scripts.lib.plan import Plan, make_plan
 from scripts.lib.plan_files import load_planner, pending, planners
 
@@ -73,6 +73,7 @@ def main() -> int:
     planner = load_planner(replace(config, **changes), arguments.assume_present)
     plans = tuple(make_plan(engine) for engine in planners(planner))
     _print(plans, arguments.format)
+    tell_notices(planner.notices)
     for warning in plans[0].warnings:
         print(f"warning: {warning}", file=sys.stderr)
     for fault in planner.faults:

@@ -12,11 +12,11 @@ from pathlib import Path
 from tabulate import tabulate
 
 from scripts.lib.config import load_config
-from scripts.lib.errors import BenchError, run_cli
+from scripts.lib.errors import BenchError, run_cli, tell_notices
 from scripts.lib.plan_files import load_planner
 from scripts.lib.prompt_lengths import FILE, count, name_of, prompt_tokens, store
 from scripts.lib.prompt_lint import CONTROLS, Level, checked_weight, control_rate, lint
-from scripts.lib.prompt_loader import load_suites
+from scripts.lib.prompt_loader import load_suites, read_suites, whole
 from scripts.lib.prompt_manifest import freeze
 from scripts.lib.public_benchmarks import BENCHMARKS, import_benchmark
 from scripts.lib.scoring.score import examine
@@ -32,7 +32,9 @@ def _folder(arguments: argparse.Namespace) -> Path:
 
 def _lint(arguments: argparse.Namespace) -> int:
     folder, start = _folder(arguments), time.perf_counter()
-    suites = load_suites(folder)
+    read = read_suites(folder, load_config().image_roots)
+    tell_notices(read.notices)
+    suites = whole(read)
     found = list(lint(folder, suites, run_code=not arguments.no_code))
     rows = []
     for suite in suites.values():
@@ -50,7 +52,7 @@ def _lint(arguments: argparse.Namespace) -> int:
 
 def _freeze(arguments: argparse.Namespace) -> int:
     folder = _folder(arguments)
-    added = freeze(folder, load_suites(folder))
+    added = freeze(folder, load_suites(folder, load_config().image_roots))
     print(f"{len(added)} questions frozen{': ' + ', '.join(added) if added else ''}")
     return 0
 

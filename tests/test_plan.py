@@ -182,7 +182,7 @@ def test_a_suite_that_no_role_has_is_asked_where_it_is_named() -> None:
 def test_questions_that_cannot_be_asked_are_left_out_by_name() -> None:
     short = replace(FULL, context=replace(FULL.context, length_tokens=4096), models=("frontdoor", "worker_vision"))
     left_out = {(item.model, item.mode): item.reason for item in make_plan(planner(short)).left_out}
-    reason = "longer, with its answer, than the context of 4096 tokens"
+    reason = "longer, with its answer, than the context of 4096 tokens, by estimate (scripts.prompts lengths counts)"
     assert left_out[("frontdoor", "* on long_context/t3_q3_incident")] == reason
     assert ("frontdoor", "* on long_context/t1_q1_document_code") not in left_out
     assert "projector" in left_out[("worker_vision", "* on vl/t1_q1_bar_chart")]

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 
+from scripts.lib.errors import tell_notices
 from scripts.lib.judge_config import CLAUDE, NO_KEY, has_key
 from scripts.lib.judging.answers import estimate, most_characters, request_size
 from scripts.lib.judging.batch import mix_of
@@ -61,6 +62,7 @@ def judge_lines(workflow: Workflow) -> Iterator[str]:
 def announce(workflow: Workflow, dry_run: bool) -> None:
     """Print the plans' summary, once per invocation (not in the processes that Snakemake starts)."""
     if os.environ.setdefault("EPYC_BENCH_ANNOUNCED", str(os.getpid())) == str(os.getpid()):
+        tell_notices(workflow.planner.notices)
         lines = [f"left out: {fault}" for fault in workflow.planner.faults]
         lines += [f"gone on without: {problem}" for problem in workflow.damaged]
         lines += [line for plan in workflow.active for line in summary_lines(plan, dry_run)]

@@ -18,6 +18,7 @@ from jsonschema.exceptions import SchemaError, ValidationError
 
 from scripts.lib.errors import BenchError, InputErrors, Problem, shown, suggest
 from scripts.lib.judge_config import JudgeConfig, parse_judge
+from scripts.lib.question_images import ImageRoots, ordered_roots
 from scripts.lib.yaml_source import Source, plain_value, read_argument, read_whole
 
 CONFIG_FILE = Path("config/config.yaml")
@@ -80,6 +81,7 @@ class Config:
     judge: JudgeConfig
     preflight: str
     sample: int
+    image_roots: ImageRoots = ()
 
     def with_modes(self, modes: tuple[str, ...]) -> Config:
         """The same configuration with other mode patterns."""
@@ -230,6 +232,7 @@ def _typed(raw: Mapping[str, Any]) -> Config:
         judge=parse_judge(raw["judge"]),
         preflight=raw["preflight"],
         sample=raw["sample"],
+        image_roots=ordered_roots(raw["image_roots"]),
     )
 
 

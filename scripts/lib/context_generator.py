@@ -1,19 +1,17 @@
 """Long contexts made from a seed: handbooks, logs, meeting transcripts and code bases with facts hidden at given depths.
 
-The same spec gives the same bytes, on any machine and Python: only `random.Random.random()` of a text seed is drawn from.
+The same spec gives the same bytes, on any machine and Python. There are two ways of putting parts together: the project's own
+weaves them to a length in tokens, the predecessor's strings chunks to a length in characters.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from scripts.lib import context_chunks as chunks
 from scripts.lib import context_phrases as phrases
-
-# Characters per token as a 49K-entry BPE vocabulary (SmolLM2's) counts them; a cell records the model's own count.
-CHARACTERS_PER_TOKEN = {"document": 4.25, "log": 1.7, "code": 3.4, "transcript": 3.4}
-_ALIASES = {"documents": "document", "logs": "log", "codebase": "code", "meeting": "transcript"}
+from scripts.lib.context_dice import Dice, capitalised, filled
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,36 +24,25 @@ class Needle:
 
 @dataclass(frozen=True, slots=True)
 class ContextSpec:
-    """Kind of text, length in (estimated) tokens, seed, what is hidden where, and lines that resemble it but are no answer."""
+    """Kind of text, its length, seed, what is hidden where, and lines that resemble it but are no answer.
+
+    `tokens` are counted by `measure` (a name in MEASURES; empty: the kind's own).
+    """
 
     kind: str
     tokens: int
     seed: int
     needles: tuple[Needle, ...] = ()
     distractors: tuple[str, ...] = ()
-
-
-class Dice:
-    """Choices from a seed by one primitive, since `Random.choice` and its kin may change between Python versions."""
-
-    def __init__(self, seed: str):
-        self._random = random.Random(seed).random
-
-    def below(self, most: int) -> int:
-        return int(self._random() * most)
-
-    def pick(self, items: tuple[str, ...]) -> str:
-        return items[int(self._random() * len(items))]
-
-
-def _filled(template: str, dice: Dice) -> str:
-    parts = template.split("|")
-    return "".join(dice.pick(phrases.SLOTS[part]) if part in phrases.SLOTS else part for part in parts)
+    measure: str = ""
 
 
 def _fill(template: str, dice: Dice) -> str:
-    made = _filled(template, dice)
-    return made[0].upper() + made[1:]
+    return capitalised(_filled(template, dice))
+
+
+def _filled(template: str, dice: Dice) -> str:
+    return filled(template, dice, phrases.SLOTS)
 
 
 def _document(dice: Dice) -> Iterator[str]:
@@ -111,20 +98,6 @@ def _code(dice: Dice) -> Iterator[str]:
             yield template
 
 
-KINDS: dict[str, Callable[[Dice], Iterator[str]]] = {
-    "document": _document,
-    "log": _log,
-    "transcript": _transcript,
-    "code": _code,
-}
-KIND_NAMES = (*KINDS, *_ALIASES)
-
-
-def kind_of(name: str) -> str:
-    """The kind that a name or an alias of it means."""
-    return _ALIASES.get(name, name)
-
-
 def _place(parts: list[str], text: str, position: float, kind: str) -> None:
     """Put a text at a depth by characters, so that long and short parts do not shift it."""
     wanted, index, passed = position * sum(map(len, parts)), 0, 0
@@ -139,24 +112,111 @@ def _place(parts: list[str], text: str, position: float, kind: str) -> None:
         parts.insert(index, text)
 
 
-def generate(spec: ContextSpec) -> str:
-    """The context: parts up to the wanted length, distractors strewn over it, each needle at its depth."""
-    kind = kind_of(spec.kind)
-    dice = Dice(f"{kind}/{spec.seed}")
+def _woven(kind: Kind, spec: ContextSpec, wanted: float, dice: Dice) -> str:
+    """Parts up to the wanted length, all that is hidden included; distractors strewn over it, each needle at its depth."""
     hidden = sum(len(n.text) for n in spec.needles) + sum(map(len, spec.distractors))
-    wanted, parts, length = spec.tokens * CHARACTERS_PER_TOKEN[kind] - hidden, [], 0
-    for part in KINDS[kind](dice):
+    parts: list[str] = []
+    length = 0
+    for part in kind.parts(dice):
         parts.append(part)
         length += len(part) + 1
-        if length >= wanted:
+        if length >= wanted - hidden:
             break
     for index, text in enumerate(spec.distractors):
-        _place(parts, text, (index + 0.2 + 0.6 * dice.below(1000) / 1000) / len(spec.distractors), kind)
+        _place(parts, text, (index + 0.2 + 0.6 * dice.below(1000) / 1000) / len(spec.distractors), kind.name)
     for needle in spec.needles:
-        _place(parts, needle.text, needle.position, kind)
+        _place(parts, needle.text, needle.position, kind.name)
     return "\n".join(parts).strip("\n")
+
+
+def _chunked(kind: Kind, spec: ContextSpec, wanted: float, dice: Dice) -> str:
+    """Chunks until the wanted length is reached; then each distractor and needle as a chunk of its own, never the first.
+
+    A needle's place is counted in chunks, as the predecessor did: the longer they are, the coarser its depth.
+    """
+    made: list[str] = []
+    length = 0
+    for chunk in kind.parts(dice):
+        length += len(chunk) + (len(BLANK_LINE) if made else 0)
+        made.append(chunk)
+        if length >= wanted:
+            break
+    count = len(made)
+    strewn = [((at + 0.5) / len(spec.distractors), text) for at, text in enumerate(spec.distractors)]
+    hidden = [*strewn, *((needle.position, needle.text) for needle in spec.needles)]
+    # From the end on, so that what is put in shifts no place that is still wanted.
+    for position, text in sorted(hidden, key=lambda pair: pair[0], reverse=True):
+        made.insert(max(1, min(int(count * position), count - 1)), text)
+    return BLANK_LINE.join(made)
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """How parts become a context. `measure`: how its length is counted where the question does not say; `joint`: what
+    stands between the context and the question.
+    """
+
+    make: Callable[[Kind, ContextSpec, float, Dice], str]
+    measure: str
+    joint: str
+
+
+BLANK_LINE = "\n\n"
+WOVEN = Assembly(_woven, "tokens", BLANK_LINE)
+CHUNKED = Assembly(_chunked, "characters", f"{BLANK_LINE}---{BLANK_LINE}")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of context: its parts, and characters per token as a 49K-entry BPE vocabulary (SmolLM2's) counts them.
+
+    A cell records the model's own count.
+    """
+
+    name: str
+    parts: Callable[[Dice], Iterator[str]]
+    characters_per_token: float
+    assembly: Assembly
+
+
+# The predecessor had no generator of their own for the last three.
+_MANUALS = ("technical_docs", "investigation_docs", "witness_statements", "email_thread")
+_ROWS = (
+    Kind("document", _document, 4.25, WOVEN),
+    Kind("log", _log, 1.7, WOVEN),
+    Kind("transcript", _transcript, 3.4, WOVEN),
+    Kind("code", _code, 3.4, WOVEN),
+    *(Kind(name, chunks.code_files, 3.0, CHUNKED) for name in ("code_files", "python_project", "full_project")),
+    *(Kind(name, chunks.legal_sections, 3.95, CHUNKED) for name in ("legal_doc", "structured_doc")),
+    Kind("server_logs", chunks.log_blocks, 1.85, CHUNKED),
+    Kind("business_docs", chunks.business_reports, 3.15, CHUNKED),
+    *(Kind(name, chunks.technical_topics, 4.6, CHUNKED) for name in _MANUALS),
+    Kind("meeting_notes", chunks.meeting_notes, 3.25, CHUNKED),
+)
+_ALIASES = {"documents": "document", "logs": "log", "codebase": "code", "meeting": "transcript"}
+KINDS: Mapping[str, Kind] = {row.name: row for row in _ROWS}
+KIND_NAMES = (*KINDS, *_ALIASES)
+# Characters that one of `context_tokens` stands for; None: as many as the kind's tokens have.
+MEASURES: Mapping[str, float | None] = {"tokens": None, "characters": 4.0}
+
+
+def kind_of(name: str) -> Kind:
+    """The kind that a name or an alias of it means."""
+    return KINDS[_ALIASES.get(name, name)]
+
+
+def generate(spec: ContextSpec) -> str:
+    """The context; chunks of 60,000 tokens take some tenths of a second."""
+    kind = kind_of(spec.kind)
+    characters = MEASURES[spec.measure or kind.assembly.measure] or kind.characters_per_token
+    return kind.assembly.make(kind, spec, spec.tokens * characters, Dice(f"{kind.name}/{spec.seed}"))
+
+
+def before_question(spec: ContextSpec, context: str, question: str) -> str:
+    """The context, what parts them, the question."""
+    return f"{context}{kind_of(spec.kind).assembly.joint}{question}"
 
 
 def estimated_tokens(text: str, kind: str = "document") -> int:
     """About how many tokens a text is, by characters: for planning where no tokenizer is at hand."""
-    return round(len(text) / CHARACTERS_PER_TOKEN.get(kind_of(kind), 4.0))
+    return round(len(text) / kind_of(kind).characters_per_token)

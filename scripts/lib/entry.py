@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from scripts.lib.errors import shown, suggest
+from scripts.lib.fields import is_misspelt
 from scripts.lib.yaml_source import Source
 
 
@@ -19,7 +20,19 @@ class Entry:
         place = ".".join(part for part in (self.path, key) if part)
         self.source.problems.append(self.source.problem(place, message))
 
+    def warn(self, key: str, message: str) -> None:
+        """What is odd and stops nothing."""
+        place = ".".join(part for part in (self.path, key) if part)
+        self.source.warnings.append(self.source.problem(place, message))
+
+    def no_slips(self, keys: Iterable[str]) -> None:
+        """No key is one of these misspelt; others may stand there (`unused_keys` names them)."""
+        for key in self.raw:
+            if key not in keys and is_misspelt(key, keys):
+                self.problem(key, f"unknown key{suggest(key, keys)}")
+
     def known(self, keys: Iterable[str]) -> None:
+        """Every key is one of these."""
         for key in self.raw:
             if key not in keys:
                 self.problem(key, f"unknown key{suggest(key, keys)}")

@@ -52,8 +52,13 @@ def suggest(word: object, known: Iterable[str]) -> str:
         return f"; did you mean '{near[0]}'?"
     if not names:
         return ""
-    shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
-    return f"; known: {shown}"
+    return f"; known: {in_short(names)}"
+
+
+def in_short(names: Iterable[str], most: int = 12) -> str:
+    """The names in one line, the first of them where they are many."""
+    listed = list(names)
+    return ", ".join(listed[:most]) + (", …" if len(listed) > most else "")
 
 
 def tell_left_out(problems: Iterable[Problem]) -> int:
@@ -62,6 +67,12 @@ def tell_left_out(problems: Iterable[Problem]) -> int:
     for problem in told:
         print(f"left out: {printable(str(problem), keep=TERMINAL_KEEPS)}", file=sys.stderr)
     return 1 if told else 0
+
+
+def tell_notices(notices: Iterable[Problem]) -> None:
+    """Name on stderr, once each, what is not read or not used and stops nothing."""
+    for notice in dict.fromkeys(notices):
+        print(f"notice: {printable(str(notice), keep=TERMINAL_KEEPS)}", file=sys.stderr)
 
 
 def shown(value: object) -> str:

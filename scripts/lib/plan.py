@@ -29,7 +29,7 @@ from scripts.lib.errors import BenchError, InputErrors, Problem, suggest
 from scripts.lib.hardware import Hardware
 from scripts.lib.judge_config import LOCAL
 from scripts.lib.modes import RECURRENT, RECURRENT_REASON, Exclusion, Mode, expand_modes, is_speculative_name
-from scripts.lib.prompt_lengths import TEMPLATE_TOKENS, Lengths, prompt_tokens
+from scripts.lib.prompt_lengths import TEMPLATE_TOKENS, Lengths, how_counted, prompt_tokens
 from scripts.lib.prompt_loader import Question, Suite, is_role_suite, suites_for_roles
 from scripts.lib.provenance import EngineIdentity
 from scripts.lib.records import CellId, digest
@@ -157,6 +157,7 @@ class Planner:
     `weights`: of every entry; hashed are those that the configuration needs (`plan_files.hashed`).
     `scorers`: who scores the answers, the leading one first. `faults`: what could not be read and is left out, file by file.
     `faulty_suites`: the suites that are left out, or have questions left out, for such a fault.
+    `notices`: what is not read or not used, and stops nothing.
     """
 
     registry: Registry
@@ -169,6 +170,7 @@ class Planner:
     scorers: tuple[Scorer, ...] = ONLY_CHECKS
     faults: tuple[Problem, ...] = ()
     faulty_suites: frozenset[str] = frozenset()
+    notices: tuple[Problem, ...] = ()
 
     def selected(self, model: Model) -> tuple[Question, ...]:
         """The questions of the model's suites that the configuration selects, in suite order.
@@ -199,7 +201,8 @@ class Planner:
         vocabulary = header.tokens_digest if header is not None else ""
         length = prompt_tokens(question, vocabulary, self.lengths) + TEMPLATE_TOKENS
         if length + max_tokens_of(self.config, model, question).value > context:
-            return f"longer, with its answer, than the context of {context} tokens"
+            how = how_counted(question, vocabulary, self.lengths)
+            return f"longer, with its answer, than the context of {context} tokens{how}"
         return ""
 
     def questions(self, model: Model) -> tuple[Question, ...]:

@@ -111,7 +111,7 @@ def load_planner(
 ) -> Planner:
     """Read the registry, the suites, the hardware profile and the weights' facts that `config` names."""
     registry = registry_of(config)
-    found = without_lost_images(read_suites(config.prompts))
+    found = without_lost_images(read_suites(config.prompts, config.image_roots))
     check_suites({*found.sound, *found.faults})
     profile = load_hardware(hardware or config.hardware)
     (lock, faults), read = _read_lock(lock_file), WeightsReader().header_facts
@@ -130,6 +130,7 @@ def load_planner(
         lengths,
         faults=(*faults, *unread, *_asked_for(found.faults, config)),
         faulty_suites=frozenset(found.faults),
+        notices=found.notices,
     )
     planner = hashed(planner, lock_file)
     return replace(planner, scorers=scorers_of(config.judge, judge_weights(config.judge, planner.weights)))

@@ -64,6 +64,12 @@ def prompt_tokens(question: Question, vocabulary: str, lengths: Lengths) -> int:
     return estimated_tokens(question.prompt_text(), kind)
 
 
+def how_counted(question: Question, vocabulary: str, lengths: Lengths) -> str:
+    """What is to be said behind a length: nothing of one that was counted, how to count one that is estimated."""
+    counted = name_of(question) in lengths.get(vocabulary, {})
+    return "" if counted else ", by estimate (scripts.prompts lengths counts)"
+
+
 def count(weights: Path, questions: Iterable[Question]) -> Mapping[str, int]:
     """Question -> tokens by the model's own tokenizer; loads the vocabulary only. Raises BenchError where it cannot."""
     from scripts.lib.engine_build import activate

@@ -6,7 +6,7 @@ Two formats load: the project's (and predecessor's) `prompts: {id: …}`, and th
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,14 +16,13 @@ from typing import Any
 from scripts.lib.auto_score import Ruled, with_rules
 from scripts.lib.check_types import CHECK_PARAMETERS, mistakes
 from scripts.lib.entry import Entry
-from scripts.lib.errors import BenchError, InputErrors, Problem, shown, suggest
-from scripts.lib.fields import is_misspelt
+from scripts.lib.errors import BenchError, InputErrors, Problem, in_short, shown, suggest
 from scripts.lib.prompt_types import Check, Criterion, InferenceParams, Question, Suite, lost_images
 from scripts.lib.question_contexts import CONTEXT_KEYS, context_spec
-from scripts.lib.question_images import written_images
+from scripts.lib.question_images import ImageRoots, with_found_images, written_images
 from scripts.lib.question_list import CARRIED_KEYS, SCORING_KEYS, Defaults, file_defaults, listed_checks
 from scripts.lib.role_table import SUITES_FILE, role_table
-from scripts.lib.suite_folder import name_at_a_glance, suite_files
+from scripts.lib.suite_folder import foreign_keys, name_at_a_glance, not_read, suite_files
 from scripts.lib.yaml_source import Source, read_yaml
 
 __all__ = [
@@ -45,7 +44,7 @@ SUITE_KEYS = (
 QUESTION_KEYS = (
     *("tier", "name", "prompt", "expected", "reference_answer", "scoring", "auto_score"),
     *("context_tokens", *CONTEXT_KEYS, "image_path", "images", "max_tokens", "stop"),
-    *("system", "temperature", "timeout_s", "description", "notes"),
+    *("system", "temperature", "timeout_s", "description", "note", "notes"),
 )
 INFERENCE_KEYS = ("temperature", "max_tokens", "timeout")
 CRITERION_KEYS = ("criterion", "weight", "checks")
@@ -113,7 +112,7 @@ def _question(source: Source, suite: str, qid: str, path: str, raw: Any) -> Ques
         source.problems.append(source.problem(path, f"expected a mapping, found {shown(raw)}"))
         return None
     entry = Entry(source, path, raw)
-    entry.known(QUESTION_KEYS)
+    entry.no_slips(QUESTION_KEYS)
     if not _ID.fullmatch(qid):
         entry.problem("", f"an id may hold {_ID_CHARACTERS}")
     ruled = _scoring(entry)
@@ -147,10 +146,7 @@ def _listed(source: Source, suite: str, raw: list[Any], defaults: Defaults) -> l
             source.problems.append(source.problem(path, f"expected a mapping, found {shown(item)}"))
             continue
         entry = Entry(source, path, item)
-        for key in item:
-            # Other keys are the predecessor's own; a misspelt one is none of them.
-            if key not in LISTED_KEYS and is_misspelt(key, LISTED_KEYS):
-                entry.problem(key, f"unknown key{suggest(key, LISTED_KEYS)}")
+        entry.no_slips(LISTED_KEYS)
         plain = {key: value for key, value in item.items() if key in _ACTED_ON and key in QUESTION_KEYS}
         question = _question(source, suite, entry.text("id", required=True), path, plain)
         if question is None:
@@ -191,9 +187,7 @@ def _inference_params(entry: Entry) -> InferenceParams:
     if raw is not None and not isinstance(raw, dict):
         entry.problem("inference_params", f"expected a mapping, found {shown(raw)}")
     part = Entry(entry.source, "inference_params", raw if isinstance(raw, dict) else {})
-    for key in part.raw:
-        if key not in INFERENCE_KEYS and is_misspelt(key, INFERENCE_KEYS):
-            part.problem(key, f"unknown key{suggest(key, INFERENCE_KEYS)}")
+    part.no_slips(INFERENCE_KEYS)
     return InferenceParams(
         temperature=part.number("temperature", 0, 5),
         max_tokens=part.integer("max_tokens", 1, 1_000_000),
@@ -203,52 +197,88 @@ def _inference_params(entry: Entry) -> InferenceParams:
 
 def load_suite(path: Path) -> tuple[Suite, list[Problem]]:
     """Read one suite file; gives what could be read and every problem."""
-    source = read_yaml(path)
+    return _suite(path, read_yaml(path))
+
+
+def _suite(path: Path, source: Source) -> tuple[Suite, list[Problem]]:
     entry = Entry(source, "", source.value)
-    entry.known(SUITE_KEYS)
+    entry.no_slips(SUITE_KEYS)
     name = entry.text("suite") or path.stem
     if not _ID.fullmatch(name):
         entry.problem("suite", f"a suite's name may hold {_ID_CHARACTERS}, found {shown(name)}")
     inherited = _inference_params(entry)
     questions = tuple(replace(question, inherited=inherited) for question in _questions(entry, name))
-    suite = Suite(name, entry.text("version"), entry.text("domain"), entry.text("description"), questions)
+    notices = (*source.warnings, *_unused_keys(source))
+    suite = Suite(name, entry.text("version"), entry.text("domain"), entry.text("description"), questions, notices)
     return suite, source.problems
+
+
+def _unused_keys(source: Source) -> Iterator[Problem]:
+    """One notice of the keys that nobody acts on, the suite's and its questions'."""
+    prompts, questions = source.value.get("prompts"), source.value.get("questions")
+    asked = list(prompts.values()) if isinstance(prompts, dict) else []
+    asked += questions if isinstance(questions, list) else []
+    unused = [key for key in source.value if key not in SUITE_KEYS]
+    unused += sorted({key for raw in asked if isinstance(raw, dict) for key in raw if key not in LISTED_KEYS})
+    if unused:
+        yield Problem(source.file, "", f"keys that are not used here: {in_short(unused)}")
 
 
 @dataclass(frozen=True, slots=True)
 class Suites:
-    """What a folder of suites gives. `faults`: suite -> why it, or a question of it, is left out."""
+    """What a folder of suites gives. `faults`: suite -> why it, or a question of it, is left out.
+
+    `notices`: what is not read or not used, and stops nothing.
+    """
 
     sound: Mapping[str, Suite]
     faults: Mapping[str, tuple[Problem, ...]]
+    notices: tuple[Problem, ...] = ()
 
 
-def read_suites(folder: Path) -> Suites:
-    """Every suite of a folder, by name and sorted; one with a mistake is left out. Raises BenchError where there is no file."""
+def read_suites(folder: Path, image_roots: ImageRoots = ()) -> Suites:
+    """Every suite of a folder, by name and sorted; one with a mistake is left out. Raises BenchError where there is none.
+
+    `image_roots`: where images are that are not where their question says.
+    """
     files = suite_files(folder)
     if not files:
         raise BenchError(f"{folder}: expected suite files (*.yaml), found none")
     suites: dict[str, Suite] = {}
     faults: dict[str, tuple[Problem, ...]] = {}
+    notices: list[Problem] = []
     for file in files:
         try:
-            suite, problems = load_suite(file)
+            source = read_yaml(file)
+            if foreign := foreign_keys(source.value, SUITE_KEYS):
+                said = f"not read: no suite: it has neither prompts nor questions, but {in_short(foreign)}"
+                notices.append(Problem(str(file), "", said))
+                continue
+            suite, problems = _suite(file, source)
             name = suite.name
         except InputErrors as error:
             problems, name = list(error.problems), name_at_a_glance(file)
         else:
             if name in suites:
                 problems.append(Problem(str(file), "suite", f"'{name}' is the name of another file's suite"))
-            suites[name] = suite
+            suites[name] = with_found_images(suite, image_roots)
+            notices += suite.notices if not problems else ()
         if problems:
             faults[name] = (*faults.get(name, ()), *problems)
+    notices += not_read(folder)
+    if not suites and not faults:
+        raise InputErrors([Problem(str(folder), "", "expected suites, found none"), *notices])
     sound = {name: suite for name, suite in sorted(suites.items()) if name not in faults}
-    return Suites(MappingProxyType(sound), MappingProxyType(faults))
+    return Suites(MappingProxyType(sound), MappingProxyType(faults), tuple(notices))
 
 
-def load_suites(folder: Path) -> Mapping[str, Suite]:
+def load_suites(folder: Path, image_roots: ImageRoots = ()) -> Mapping[str, Suite]:
     """Every suite of a folder by name, sorted. Raises InputErrors with all problems of all files."""
-    found = read_suites(folder)
+    return whole(read_suites(folder, image_roots))
+
+
+def whole(found: Suites) -> Mapping[str, Suite]:
+    """The suites, where none is left out. Raises InputErrors with all problems of all files."""
     if found.faults:
         raise InputErrors(problem for problems in found.faults.values() for problem in problems)
     return found.sound
@@ -266,7 +296,7 @@ def without_lost_images(found: Suites) -> Suites:
                 for question, images in lost.items()
                 for image in images
             )
-    return Suites(MappingProxyType(sound), MappingProxyType(faults))
+    return replace(found, sound=MappingProxyType(sound), faults=MappingProxyType(faults))
 
 
 def suite_names(folder: Path) -> frozenset[str]:

@@ -18,9 +18,10 @@ from scripts.lib.fields import Fields
 from scripts.lib.prompt_types import Question, Suite, lost_images
 from scripts.lib.records import digest, write_atomic
 from scripts.lib.registry_keys import Key, Section
+from scripts.lib.suite_folder import MANIFEST, lacks
 from scripts.lib.yaml_source import read_yaml
 
-NAME = "MANIFEST.yaml"
+NAME = MANIFEST
 OWN = "written for this project"
 _MANIFEST = Section("manifest", "the manifest", "", (Key("questions", "mapping", "suite/id: its entry"),))
 _ENTRY = Section(
@@ -56,11 +57,16 @@ def question_digest(question: Question) -> str:
 
 
 def read_manifest(folder: Path) -> Mapping[str, Frozen] | None:
-    """`suite/id` -> entry; None where the folder has no manifest. Raises InputErrors for a damaged one."""
+    """`suite/id` -> entry; None where the folder has no manifest, or another project's.
+
+    Raises InputErrors for a damaged one.
+    """
     file = folder / NAME
     if not (file.exists() or file.is_symlink()):
         return None
     source = read_yaml(file)
+    if lacks(source.value, ("questions",)):
+        return None
     top = Fields(source, source.value, "", _MANIFEST)
     if top.raw.get("questions") is None:
         top.problem("questions", "is missing")
@@ -108,8 +114,13 @@ def compare(folder: Path, suites: Mapping[str, Suite]) -> Iterator[Problem]:
 
 
 def freeze(folder: Path, suites: Mapping[str, Suite], provenance: str = OWN) -> list[str]:
-    """Add the questions that are not frozen yet; gives their names. Raises BenchError where a frozen text changed."""
-    frozen, asked = read_manifest(folder) or {}, _asked(suites)
+    """Add the questions that are not frozen yet; gives their names. Raises BenchError where a frozen text changed, and where
+    another project's manifest would be written over.
+    """
+    known, asked = read_manifest(folder), _asked(suites)
+    if known is None and (folder / NAME).exists():
+        raise BenchError(f"{folder / NAME}: another format than this project's manifest: move it away first")
+    frozen = known or {}
     broken = list(_broken(folder / NAME, frozen, asked))
     if broken:
         raise BenchError("\n".join(map(str, broken)))

@@ -9,7 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.context_generator import ContextSpec, generate
+from scripts.lib.context_generator import ContextSpec, before_question, generate
+from scripts.lib.errors import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +86,17 @@ class Question:
         """The prompt exactly as sent: generated context first, then the question."""
         if self.context is None:
             return self.prompt
-        return f"{_context(self.context)}\n\n{self.prompt}"
+        return before_question(self.context, _context(self.context), self.prompt)
 
 
 def lost_images(question: Question) -> tuple[str, ...]:
     """The question's images that are not there, or cannot be read."""
-    return tuple(image for image in question.images if not (os.access(image, os.R_OK) and Path(image).is_file()))
+    return tuple(image for image in question.images if not is_readable_file(image))
+
+
+def is_readable_file(path: str | Path) -> bool:
+    """True for a file, or a link that leads to one."""
+    return os.access(path, os.R_OK) and Path(path).is_file()
 
 
 @lru_cache(maxsize=64)
@@ -100,10 +106,11 @@ def _context(spec: ContextSpec) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """One file of questions."""
+    """One file of questions. `notices`: what is odd in it and stops nothing."""
 
     name: str
     version: str
     domain: str
     description: str
     questions: tuple[Question, ...]
+    notices: tuple[Problem, ...] = ()

@@ -231,7 +231,7 @@ CALL = "{type: tool_call, name: f, arguments: {a: 1}}"
         ("weight: 100", "wieght: 100", 8, "scoring[0].wieght: unknown key; did you mean 'weight'?"),
         ("weight: 100", "weight: 2.0", 8, "weight: expected a whole number from 1 to 100, found 2.0"),
         ("    tier: 1", "    tier: 1.0", 4, "prompts.q1.tier: expected a whole number from 1 to 3, found 1.0"),
-        ("    tier: 1", "    needle: x", 4, "needle: stands without context_tokens: no context is made"),
+        ("    tier: 1", "    needle: x", 4, "needle: stands without context_tokens and context_type: no"),
         ("    tier: 1", "    context_tokens: 50\n    needles: {a: 1}", 5, "needles: expected a list of {text: …"),
         ("    tier: 1", '    stop: [""]', 4, "stop: expected a list of texts, none of them empty, found ['']"),
         ("    tier: 1", "    auto_score: 'contains_pattern:('", 4, "auto_score.required: not a regular expression"),
@@ -544,10 +544,12 @@ def test_a_terminal_of_another_encoding_gets_escapes_and_no_traceback(
     project: Path, environment: dict[str, str]
 ) -> None:
     text = (PROMPTS / "math.yaml").read_text()
-    (PROMPTS / "math.yaml").write_text(f"日本: 1\n{text}", encoding="utf-8")
+    (PROMPTS / "math.yaml").write_text(f"suite: 日 本\n{text}", encoding="utf-8")
     shown = run("scripts.plan", **environment)
     assert shown.returncode == 1 and "Traceback" not in shown.stderr
-    assert "left out: benchmarks/prompts/v1/math.yaml:1: \\u65e5\\u672c" in shown.stderr
+    assert (
+        "left out: benchmarks/prompts/v1/math.yaml:1: suite: " in shown.stderr and "'\\u65e5 \\u672c'" in shown.stderr
+    )
     assert run("scripts.prompts", "lint", **environment).stderr.startswith("error: benchmarks/prompts/v1/math.yaml:1")
 
 
