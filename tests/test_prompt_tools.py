@@ -273,7 +273,7 @@ def test_a_text_may_hold_other_ends_of_lines(tmp_path: Path) -> None:
     source.write_text(
         json.dumps(row, ensure_ascii=False) + "\r\n" + json.dumps(row) + "\n", encoding="utf-8", newline=""
     )
-    one, two = read_benchmark("gsm8k", source)
+    one, two = read_benchmark("gsm8k", source).items
     assert one.body == two.body and "\u2028" in one.body["prompt"]
 
 
@@ -291,8 +291,8 @@ def test_a_sample_is_seeded_and_spread_over_tiers(tmp_path: Path) -> None:
     source = write_jsonl(tmp_path / "test.jsonl", *rows)
     drawn = []
     for out, seed in (("a", 1), ("b", 1), ("c", 2)):
-        count, tiers = import_benchmark("gsm8k", source, tmp_path / out, 12, seed)
-        assert count == 12 and set(tiers.values()) == {4}
+        made = import_benchmark("gsm8k", source, tmp_path / out, 12, seed)
+        assert len(made.items) == 12 and set(made.tiers.values()) == {4}
         drawn.append((tmp_path / out / "gsm8k.yaml").read_bytes())
     assert drawn[0] == drawn[1] != drawn[2]
 
