@@ -243,6 +243,10 @@ CHECK_PARAMETERS: Mapping[str, Mapping[str, Kind]] = MappingProxyType(
         "ifeval": {"instruction!": _instruction, "kwargs": _mapping},
         "gsm8k": {"value!": _text},
         "mmlu": {"value!": _text},
+        "gpqa": {"value!": _text},
+        "math500": {"value!": _text},
+        "hotpot": {"value!": _text, "least": _share},
+        "gaia": {"value!": _text},
     }
 )
 
