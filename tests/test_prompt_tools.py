@@ -23,6 +23,7 @@ from scripts.lib.registry_loader import load_registry
 from scripts.lib.scoring.score import score_answer
 from scripts.lib.weights import facts
 from tests.hostile import HOSTILE
+from tests.public_files import PUBLISHED
 from tests.test_plan import REGISTRY, planner
 from tests.tiny_models import write_model
 
@@ -231,7 +232,10 @@ def ifeval(folder: Path) -> Path:
     )  # fmt: skip
 
 
-WRITERS = {"humaneval": humaneval, "gsm8k": gsm8k, "arc": arc, "mmlu": mmlu, "ifeval": ifeval}
+WRITERS = {
+    **{"humaneval": humaneval, "gsm8k": gsm8k, "arc": arc, "mmlu": mmlu, "ifeval": ifeval},
+    **PUBLISHED,
+}
 
 
 def imported(name: str, tmp_path: Path) -> dict[str, Question]:
@@ -249,7 +253,7 @@ def test_every_adapter_has_a_layout_under_test() -> None:
     assert set(WRITERS) == set(BENCHMARKS)
 
 
-@pytest.mark.parametrize("name", ["humaneval", "gsm8k", "arc", "mmlu"])
+@pytest.mark.parametrize("name", sorted(set(WRITERS) - {"ifeval"}))
 def test_references_of_public_questions_pass_and_damaged_ones_do_not(name: str, tmp_path: Path) -> None:
     questions = imported(name, tmp_path)
     done = run("lint", tmp_path / f"{name}_suite")

@@ -24,6 +24,7 @@ from scripts.lib.prompt_loader import load_suite
 from scripts.lib.public_rows import Benchmark, Item, LayoutError, LeftOut
 from scripts.lib.records import write_atomic
 from scripts.lib.weight_sources import wheel_member
+from scripts.lib.yaml_source import MOST_BYTES
 
 BENCHMARKS: Mapping[str, Benchmark] = {
     **public_choices.ROWS,
@@ -58,12 +59,12 @@ class Reading:
         names: dict[str, list[str]] = {}
         for left in self.left_out:
             names.setdefault(left.reason, []).append(left.origin)
-        return [
-            f"{len(each)} questions left out: {reason}"
-            + (f": {', '.join(each[:most])}" if most else "")
-            + (", …" if most and len(each) > most else "")
-            for reason, each in names.items()
-        ]
+        lines = []
+        for reason, each in names.items():
+            shown = f": {', '.join(each[:most])}" if most else ""
+            more = ", …" if most and len(each) > most else ""
+            lines.append(f"left out ({len(each)}): {reason}{shown}{more}")
+        return lines
 
 
 def fetch_humaneval(folder: Path) -> Path:
@@ -128,6 +129,16 @@ def _problems(name: str, text: str) -> list[str]:
         return [f"{problem.place}: {problem.message}" for problem in load_suite(draft)[1]]
 
 
+def _fitting(name: str, reading: Reading) -> str:
+    """The suite's text. Raises BenchError, with a size that would do, where no suite file may be as large."""
+    text = _suite(name, reading)
+    if (size := len(text.encode())) > MOST_BYTES:
+        number = len(reading.items)
+        found = f"{number} questions make a suite of {size / 1e6:.0f} MB, at most {MOST_BYTES / 1e6:.0f} are read"
+        raise BenchError(f"{name}: {found}; draw some: --sample-size {int(0.9 * number * MOST_BYTES / size)}")
+    return text
+
+
 def import_benchmark(name: str, source: Path | None, out: Path, size: int | None, seed: int) -> Reading:
     """Write `out/{name}.yaml`; gives the questions in it, and all that were left out.
 
@@ -141,7 +152,7 @@ def import_benchmark(name: str, source: Path | None, out: Path, size: int | None
         if size < 1:
             raise BenchError(f"--sample-size: expected a whole number from 1, found {size}")
         reading = replace(reading, items=sample_questions(reading.items, size, seed))
-    text = _suite(name, reading)
+    text = _fitting(name, reading)
     if problems := _problems(name, text):
         raise BenchError("\n".join(f"{name}: {source}: {problem}" for problem in problems[:20]))
     write_atomic(out / f"{name}.yaml", text)

@@ -117,7 +117,8 @@ def read_hellaswag(path: Path) -> Iterator[Item]:
         choices = dict(zip("ABCD", map(_without_marks, endings), strict=True))
         begun = f"{row.text('activity_label').strip()}: {_without_marks(row.text('ctx'))}"
         stem = f"Which ending continues this text best?\n\n{begun} …"
-        body = _choice(stem, choices, answer, "The answer is {}.", "multiple_choice")
+        # By its letter alone: endings are sentences, whose words any answer may have.
+        body = _choice(stem, choices, answer, "Answer: {}", "mmlu")
         tier = 1 if row.raw.get("split_type") == "indomain" else 2
         yield Item("hellaswag", f"q{number:05d}", row.place, tier, body)
 

@@ -67,6 +67,6 @@ ROWS: Mapping[str, Benchmark] = {
     "gaia": Benchmark(
         "2023/validation with metadata.jsonl (task_id, Question, Level, Final answer, file_name) and the files it names",
         read_gaia,
-        "GAIA, not to be shared in the open",
+        "GAIA, gated: not to be shared again",
     ),
 }

@@ -34,7 +34,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A published question that cannot be asked or scored here. `reason` reads on after "questions left out: "."""
+    """A published question that cannot be asked or scored here. `reason` is the same for all of a kind."""
 
     origin: str
     reason: str

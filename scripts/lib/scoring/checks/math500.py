@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scripts.lib.check_types import Outcome, outcome
-from scripts.lib.scoring.evidence import boxed
+from scripts.lib.scoring.evidence import boxed, tail
 from scripts.lib.scoring.expressions import tidy
 
 _WHOLE_TEXT = re.compile(r"^\\(?:text|mbox|textbf)\{(.+?)\}$")
@@ -63,7 +63,7 @@ def check_math500(answer: str, params: Mapping[str, Any]) -> Outcome:
     """
     from scripts.lib.scoring.equality import Undecidable, equal
 
-    value, boxes = str(params["value"]), list(boxed(answer))
+    value, boxes = str(params["value"]), list(boxed(tail(answer)))
     if not boxes:
         return Outcome(False, "no \\boxed{…}")
     given = boxes[-1].text

@@ -154,15 +154,17 @@ def check_hotpot(answer: str, params: Mapping[str, Any]) -> Outcome:
 
 # --- GAIA ---------------------------------------------------------------------------------------------------
 
-_FINAL = re.compile(r"FINAL ANSWER[ \t*_]*:([^\n]*(?:\n\s*[^\n]+)?)", re.IGNORECASE)
+_FINAL = re.compile(r"FINAL ANSWER[ \t*_]{0,9}:", re.IGNORECASE)
 _SIGNS = str.maketrans("", "", "$%,")
 
 
 def gaia_final(text: str) -> str | None:
     """What the last `FINAL ANSWER:` is followed by: the rest of its line, else the next line; None without one."""
-    found = _FINAL.findall(text)
-    lines = [line.strip(" \t\r*_`") for line in found[-1].split("\n")] if found else []
-    return next(filter(None, lines), "") if found else None
+    *_, last = [None, *_FINAL.finditer(text)]
+    if last is None:
+        return None
+    lines = (line.strip(" \t\r*_`") for line in text[last.end() :].split("\n"))
+    return next(filter(None, lines), "")
 
 
 def _number(text: str) -> float | None:
