@@ -14,7 +14,13 @@ _NAMES = {
     "hotpotqa": "hotpot_dev_distractor_v1.json",
     "gaia": "gaia",
 }
-PUBLISHED: Mapping[str, Callable[[Path], Path]] = {
-    name: (lambda _, file=FILES / file: file)  # type: ignore[misc]
-    for name, file in _NAMES.items()
-}
+
+
+def _at(file: Path) -> Callable[[Path], Path]:
+    def source(_: Path) -> Path:
+        return file
+
+    return source
+
+
+PUBLISHED: Mapping[str, Callable[[Path], Path]] = {name: _at(FILES / file) for name, file in _NAMES.items()}

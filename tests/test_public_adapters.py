@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from scripts.lib.errors import BenchError
+from scripts.lib.judge import material, score_reply
 from scripts.lib.prompt_loader import Question, load_suites
 from scripts.lib.public_benchmarks import BENCHMARKS, import_benchmark, read_benchmark
 from scripts.lib.public_choices import GPQA_CHOICES
@@ -157,6 +158,28 @@ def test_simpleqa_is_a_judges(tmp_path: Path) -> None:
     assert (correct.weight, not_incorrect.weight) == (85, 15) and not correct.checks + not_incorrect.checks
     # A judge's "partly" of the first, with the second met, is no pass.
     assert (0.5 * correct.weight + not_incorrect.weight) / 100 < 0.6 <= correct.weight / 100
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdicts", "attempt", "points", "passed"),
+    [
+        ("It is Tamsin Vey.", ("met", "met"), "reasonable", [1, 1], True),
+        ("I do not know.", ("unmet", "met"), "none", [0, 1], False),
+        ("Joram Vey.", ("unmet", "unmet"), "reasonable", [0, 0], False),
+        ("Somebody named Vey.", ("partly", "met"), "reasonable", [0.5, 1], False),
+    ],
+)
+def test_simpleqas_three_grades_are_told_by_a_judges_two_verdicts(
+    tmp_path: Path, answer: str, verdicts: tuple[str, str], attempt: str, points: list[float], passed: bool
+) -> None:
+    question = imported("simpleqa", tmp_path)[0]
+    criteria = [
+        {"number": n, "evidence_quote": "" if verdict == "unmet" else answer, "reason": "So.", "verdict": verdict}
+        for n, verdict in enumerate(verdicts, 1)
+    ]
+    reply = json.dumps({"criteria": criteria, "attempt": attempt, "summary": "So."})
+    found = score_reply(material(question, answer, "stop"), reply)
+    assert [each.points for each in found.criteria] == points and found.passed is passed
 
 
 def test_hotpotqa_puts_the_paragraphs_first(tmp_path: Path) -> None:
