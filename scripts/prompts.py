@@ -13,6 +13,7 @@ from tabulate import tabulate
 
 from scripts.lib.config import load_config
 from scripts.lib.errors import BenchError, run_cli, tell_notices
+from scripts.lib.foreign_text import TERMINAL_KEEPS, printable
 from scripts.lib.plan_files import load_planner
 from scripts.lib.prompt_lengths import FILE, count, name_of, prompt_tokens, store
 from scripts.lib.prompt_lint import CONTROLS, Level, checked_weight, control_rate, lint
@@ -21,6 +22,9 @@ from scripts.lib.prompt_manifest import freeze
 from scripts.lib.public_benchmarks import BENCHMARKS, import_benchmark
 from scripts.lib.scoring.score import examine
 from scripts.lib.scoring.trial import as_json, as_text, find_question, read_answer
+
+# Of the questions that an import leaves out for one reason, so many are named.
+MOST_NAMED = 100
 
 
 def _folder(arguments: argparse.Namespace) -> Path:
@@ -100,8 +104,11 @@ def _lengths(arguments: argparse.Namespace) -> int:
 
 def _import(arguments: argparse.Namespace) -> int:
     name, out = arguments.benchmark, arguments.output
-    count, tiers = import_benchmark(name, arguments.source, out, arguments.sample_size, arguments.seed)
-    told = ", ".join(f"tier {tier}: {n}" for tier, n in sorted(tiers.items()))
+    made = import_benchmark(name, arguments.source, out, arguments.sample_size, arguments.seed)
+    for line in made.told(MOST_NAMED):
+        print(printable(line, keep=TERMINAL_KEEPS), file=sys.stderr)
+    told = ", ".join(f"tier {tier}: {n}" for tier, n in sorted(made.tiers.items()))
+    count = len(made.items)
     print(f"written: {out / name}.yaml: {count} questions ({told}); run them: --config prompts={out} suites='[{name}]'")
     return 0
 

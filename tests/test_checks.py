@@ -106,6 +106,26 @@ GOLDEN: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
     ("gsm8k", {"value": "1234"}, ["12 + 1222\n#### 1,234", "#### 1234"], ["1234", "#### 1234.0", "####1234", ""]),
     ("mmlu", {"value": "B"}, ["Answer: B", "**Answer:** B"], ["B", "The answer is B.", "Answer: A", ""]),
     (
+        "gpqa",
+        {"value": "B"},
+        ["Answer: B", "so\nanswer:$B$"],
+        ["**Answer:** B", "Answer: b", "Answer: A\nAnswer: B", ""],
+    ),
+    ("math500", {"value": r"\frac{1}{2}"}, [r"\boxed{1/2}", r"\boxed{2} \boxed{\frac12}"], ["1/2", r"\boxed{2/4}", ""]),
+    ("hotpot", {"value": "yes"}, ["Yes.", "Both are.\nAnswer: yes"], ["yes, both", "Answer: no", ""]),
+    (
+        "hotpot",
+        {"value": "old red lamp", "least": 0.5},
+        ["the red lamp", "Answer: lamp, red"],
+        ["yes", "lamp of Orrel", ""],
+    ),
+    (
+        "gaia",
+        {"value": "3, Red"},
+        ["FINAL ANSWER: 3; red", "**FINAL ANSWER:** 3,red"],
+        ["3, red", "FINAL ANSWER: red, 3", ""],
+    ),
+    (
         "ifeval",
         {"instruction": "punctuation:no_comma", "kwargs": {}},
         ["No comma here."],

@@ -24,6 +24,7 @@ from scripts.lib.registry_loader import load_registry
 from scripts.lib.scoring.score import score_answer
 from scripts.lib.weights import facts
 from tests.hostile import HOSTILE
+from tests.public_files import PUBLISHED
 from tests.test_plan import REGISTRY, planner
 from tests.tiny_models import write_model
 
@@ -246,7 +247,10 @@ def ifeval(folder: Path) -> Path:
     )  # fmt: skip
 
 
-WRITERS = {"humaneval": humaneval, "gsm8k": gsm8k, "arc": arc, "mmlu": mmlu, "ifeval": ifeval}
+WRITERS = {
+    **{"humaneval": humaneval, "gsm8k": gsm8k, "arc": arc, "mmlu": mmlu, "ifeval": ifeval},
+    **PUBLISHED,
+}
 
 
 def imported(name: str, tmp_path: Path) -> dict[str, Question]:
@@ -264,7 +268,7 @@ def test_every_adapter_has_a_layout_under_test() -> None:
     assert set(WRITERS) == set(BENCHMARKS)
 
 
-@pytest.mark.parametrize("name", ["humaneval", "gsm8k", "arc", "mmlu"])
+@pytest.mark.parametrize("name", sorted(set(WRITERS) - {"ifeval"}))
 def test_references_of_public_questions_pass_and_damaged_ones_do_not(name: str, tmp_path: Path) -> None:
     questions = imported(name, tmp_path)
     done = run("lint", tmp_path / f"{name}_suite")
@@ -288,7 +292,7 @@ def test_a_text_may_hold_other_ends_of_lines(tmp_path: Path) -> None:
     source.write_text(
         json.dumps(row, ensure_ascii=False) + "\r\n" + json.dumps(row) + "\n", encoding="utf-8", newline=""
     )
-    one, two = read_benchmark("gsm8k", source)
+    one, two = read_benchmark("gsm8k", source).items
     assert one.body == two.body and "\u2028" in one.body["prompt"]
 
 
@@ -306,8 +310,8 @@ def test_a_sample_is_seeded_and_spread_over_tiers(tmp_path: Path) -> None:
     source = write_jsonl(tmp_path / "test.jsonl", *rows)
     drawn = []
     for out, seed in (("a", 1), ("b", 1), ("c", 2)):
-        count, tiers = import_benchmark("gsm8k", source, tmp_path / out, 12, seed)
-        assert count == 12 and set(tiers.values()) == {4}
+        made = import_benchmark("gsm8k", source, tmp_path / out, 12, seed)
+        assert len(made.items) == 12 and set(made.tiers.values()) == {4}
         drawn.append((tmp_path / out / "gsm8k.yaml").read_bytes())
     assert drawn[0] == drawn[1] != drawn[2]
 

@@ -238,7 +238,7 @@ def colliding(name: str, folder: Path) -> tuple[Path, list[str]]:
         for part in ("a", "b"):
             (folder / part).mkdir()
             (folder / part / "anatomy_test.csv").write_text("Which?,1,2,3,4,B\n")
-        return folder, ["a/anatomy_test.csv: row 1", "b/anatomy_test.csv: row 1"]
+        return folder, ["a/anatomy_test.csv:1", "b/anatomy_test.csv:1"]
     if name == "arc":
         question = {"stem": "Which?", "choices": [{"label": "A", "text": "x"}]}
         made = [{"id": raw, "question": question, "answerKey": "A"} for raw in ("Q 1", "Q-1")]

@@ -297,6 +297,10 @@ CHECK_PARAMETERS: Mapping[str, Mapping[str, Kind]] = MappingProxyType(
         "word_overlap": {"value!": _text, "any_of": _texts, "pattern": _pattern, "least": _share},
         "gsm8k": {"value!": _text},
         "mmlu": {"value!": _text},
+        "gpqa": {"value!": _text},
+        "math500": {"value!": _text},
+        "hotpot": {"value!": _text, "least": _share},
+        "gaia": {"value!": _text},
     }
 )
 

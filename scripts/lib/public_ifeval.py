@@ -1,9 +1,12 @@
-"""IFEval's instructions as criteria: one for each, decided by the check `ifeval`."""
+"""IFEval: one criterion for each instruction, decided by the check `ifeval`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from scripts.lib.public_rows import Benchmark, Item, identifier, json_lines
 
 
 def criteria(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -25,3 +28,20 @@ def _wording(name: str, settings: Mapping[str, Any]) -> str:
     """`length_constraints:number_words (relation at least, num_words 300)`."""
     told = ", ".join(f"{key} {value}" for key, value in settings.items())
     return f"{name} ({told})" if told else name
+
+
+def read_ifeval(path: Path) -> Iterator[Item]:
+    """`key`, `prompt`, `instruction_id_list`, `kwargs`; the tier by the number of instructions."""
+    for row in json_lines(path):
+        key, names, settings = row.value("key"), row.texts("instruction_id_list"), row.listed("kwargs")
+        if len(settings) != len(names):
+            raise row.problem("kwargs", f"settings for each of {len(names)} instructions")
+        body = {"prompt": row.text("prompt"), "expected": ", ".join(names), "scoring": criteria(names, settings)}
+        yield Item("ifeval", f"q{identifier(key)}", f"key {key}", min(len(names), 3), body)
+
+
+ROWS: Mapping[str, Benchmark] = {
+    "ifeval": Benchmark(
+        "input_data.jsonl: key, prompt, instruction_id_list, kwargs", read_ifeval, "IFEval, Apache-2.0"
+    ),
+}

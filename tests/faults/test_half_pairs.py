@@ -44,7 +44,7 @@ CHECKS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("tool_call", {"name": "get", "arguments": {"city": "Oslo"}}),
     ("tool_call", {"none": True}),
     ("constraints", {"json": True, "words_max": 2}),
-    *((kind, {"value": "x"}) for kind in ("exact", "normalized", "em", "f1", "gsm8k")),
+    *((kind, {"value": "x"}) for kind in ("exact", "normalized", "em", "f1", "gsm8k", "math500", "hotpot", "gaia")),
     ("items", {"value": ["x", "y"]}),
     ("number", {"value": 4}),
     ("multiple_choice", {"value": "B", "choices": {"A": "silver", "B": "gold"}}),

@@ -203,7 +203,8 @@ def _beginning(pattern: re.Pattern[str], words: Iterable[str], text: str) -> Ite
             place = lower.find(word, place + len(word))
 
 
-def _boxed(text: str) -> Iterator[Statement]:
+def boxed(text: str) -> Iterator[Statement]:
+    """Every `\\boxed{…}` that is closed and not empty, in order."""
     for match in _BOX.finditer(text):
         inner = _balanced(text, match.end())
         if inner is not None and inner.strip():
@@ -213,7 +214,7 @@ def _boxed(text: str) -> Iterator[Statement]:
 
 def _explicit(text: str) -> Iterator[Statement]:
     """The statements in an explicit final form."""
-    yield from _boxed(text)
+    yield from boxed(text)
     for match in _HASHES.finditer(text):
         yield Statement("####", FINAL, match.start(), match.end(), match["value"].strip())
     for match in _TAGGED.finditer(text):

@@ -15,6 +15,7 @@ from scripts.lib.scoring.checks.code import check_code
 from scripts.lib.scoring.checks.form import check_constraints
 from scripts.lib.scoring.checks.ifeval import check_ifeval
 from scripts.lib.scoring.checks.json_values import check_json_schema
+from scripts.lib.scoring.checks.math500 import check_math500
 from scripts.lib.scoring.checks.mathematics import check_math
 from scripts.lib.scoring.checks.numbers import check_number
 from scripts.lib.scoring.checks.plain import check_plain_text
@@ -42,5 +43,9 @@ CHECKS: Mapping[str, Callable[[str, Mapping[str, Any]], Outcome]] = {
     "f1": published.check_f1,
     "gsm8k": published.check_gsm8k,
     "mmlu": published.check_mmlu,
+    "gpqa": published.check_gpqa,
+    "math500": check_math500,
+    "hotpot": published.check_hotpot,
+    "gaia": published.check_gaia,
     "ifeval": check_ifeval,
 }

@@ -1,4 +1,4 @@
-"""Published scorers' verdicts, to the letter: GSM8K's, simple-evals' for MMLU, SQuAD v1.1's."""
+"""Published scorers' verdicts, to the letter: GSM8K's, simple-evals' for MMLU and GPQA, SQuAD v1.1's, HotpotQA's, GAIA's."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ _FORMATTING = (
 )
 _WIDE = {"Ａ": "A", "Ｂ": "B", "Ｃ": "C", "Ｄ": "D"}
 _MMLU = re.compile(r"answer\s*:[ \t]*([A-DＡ-Ｄ])", re.IGNORECASE)
+_GPQA = re.compile(r"Answer[ \t]*:[ \t]*\$?([A-D])\$?", re.IGNORECASE)
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
@@ -71,6 +72,18 @@ def check_mmlu(answer: str, params: Mapping[str, Any]) -> Outcome:
     return outcome(found == wanted, f"chose {found}", f"chose {found}, expected {wanted}", found)
 
 
+# --- GPQA ---------------------------------------------------------------------------------------------------
+
+
+def check_gpqa(answer: str, params: Mapping[str, Any]) -> Outcome:
+    """The letter after the first `Answer:` is `value`, in the answer as it stands: `Answer: **B**` and `answer: b` are none."""
+    wanted, found = str(params["value"]), _GPQA.search(answer)
+    if found is None:
+        return Outcome(False, "no 'Answer: LETTER'")
+    told = f"chose {found[1]}"
+    return outcome(found[1] == wanted, told, f"{told}, expected {wanted}", found[1], found[0])
+
+
 # --- SQuAD v1.1 ---------------------------------------------------------------------------------------------
 
 
@@ -103,3 +116,96 @@ def check_f1(answer: str, params: Mapping[str, Any]) -> Outcome:
     """F1 with `value` (or the best of `any_of`) is at least `least` (0.5). An empty answer is no answer."""
     score = max(squad_f1(answer, value) for value in _wanted(params))
     return Outcome(bool(answer.strip()) and score >= float(params.get("least", 0.5)), f"F1 {score:.2f}")
+
+
+# --- HotpotQA -----------------------------------------------------------------------------------------------
+
+# What counts only as a whole: an answer of one of these words shares no words with any other.
+_CLOSED = frozenset(("yes", "no", "noanswer"))
+# HotpotQA's script takes answers alone; our prompt asks for them behind this label.
+_SHORT = re.compile(r"^[ \t>*_#-]*(?:final\s+)?answer[ \t*_]*:[ \t*_]*(\S.*)$", re.IGNORECASE | re.MULTILINE)
+
+
+def short_answer(text: str) -> str:
+    """What stands behind the last label `Answer:` of a line; without one the whole text."""
+    found = _SHORT.findall(text)
+    return str(found[-1]) if found else text
+
+
+def hotpot_f1(answer: str, value: str) -> float:
+    """SQuAD's F1, but 0 where one of the two is yes, no or noanswer and the other is not."""
+    given, wanted = squad_normalize(answer), squad_normalize(value)
+    if given != wanted and not _CLOSED.isdisjoint((given, wanted)):
+        return 0.0
+    return squad_f1(answer, value)
+
+
+def check_hotpot(answer: str, params: Mapping[str, Any]) -> Outcome:
+    """The short answer equals `value` once normalised; with `least`, its F1 with it is at least that."""
+    value, given = str(params["value"]), short_answer(answer).strip()
+    if not given:
+        return Outcome(False, "empty answer")
+    if "least" in params:
+        score = hotpot_f1(given, value)
+        return Outcome(score >= float(params["least"]), f"F1 {score:.2f}", given[:200])
+    same = squad_normalize(given) == squad_normalize(value)
+    return outcome(same, "match", "no exact match", given[:200])
+
+
+# --- GAIA ---------------------------------------------------------------------------------------------------
+
+_FINAL = re.compile(r"FINAL ANSWER[ \t*_]{0,9}:", re.IGNORECASE)
+_SIGNS = str.maketrans("", "", "$%,")
+
+
+def gaia_final(text: str) -> str | None:
+    """What the last `FINAL ANSWER:` is followed by: the rest of its line, else the next line; None without one."""
+    *_, last = [None, *_FINAL.finditer(text)]
+    if last is None:
+        return None
+    lines = (line.strip(" \t\r*_`") for line in text[last.end() :].split("\n"))
+    return next(filter(None, lines), "")
+
+
+def _number(text: str) -> float | None:
+    """A number as Python writes it."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _gaia_number(text: str) -> float:
+    """A number without `$`, `%` and commas; infinity where the text is none, as published."""
+    number = _number(text.translate(_SIGNS))
+    return float("inf") if number is None else number
+
+
+def _gaia_text(text: str) -> str:
+    """A text without blanks, in lower case."""
+    return re.sub(r"\s", "", text).lower()
+
+
+def gaia_equal(given: str, value: str) -> bool:
+    """GAIA's question_scorer: as numbers, else as lists at `,` and `;` item by item, else as texts without punctuation."""
+    if (number := _number(value)) is not None:
+        return _gaia_number(given) == number
+    if not re.search("[,;]", value):
+        return _gaia_text(given).translate(_PUNCTUATION) == _gaia_text(value).translate(_PUNCTUATION)
+    items, wanted = re.split("[,;]", given), re.split("[,;]", value)
+    return len(items) == len(wanted) and all(map(_gaia_items_equal, items, wanted))
+
+
+def _gaia_items_equal(given: str, value: str) -> bool:
+    """Two items of a list: their punctuation counts."""
+    number = _number(value)
+    return _gaia_text(given) == _gaia_text(value) if number is None else _gaia_number(given) == number
+
+
+def check_gaia(answer: str, params: Mapping[str, Any]) -> Outcome:
+    """What follows the last `FINAL ANSWER:` is `value` by GAIA's rules."""
+    value, given = str(params["value"]), gaia_final(answer)
+    if not given:
+        return Outcome(False, "no 'FINAL ANSWER: …'")
+    told = f"FINAL ANSWER: {given[:100]}"
+    return outcome(gaia_equal(given, value), told, f"{told}, expected {value[:100]}", given[:200], told)

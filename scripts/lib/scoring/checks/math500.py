@@ -1,0 +1,85 @@
+"""Check of MATH-500: the published grader's rules, with its computer algebra replaced.
+
+The published grader gives what a model wrote to sympy's `parse_expr`, which runs it as Python. Here
+expressions are compared by the worker of `equality.py`, which only reads them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from scripts.lib.check_types import Outcome, outcome
+from scripts.lib.scoring.evidence import boxed, tail
+from scripts.lib.scoring.expressions import tidy
+
+_WHOLE_TEXT = re.compile(r"^\\(?:text|mbox|textbf)\{(.+?)\}$")
+# `,\!` groups digits, and so does a comma before three of them.
+_GROUPED = re.compile(r",\\! *|(?<=\d),(?=\d\d\d(?:$|\D))")
+_DROPPED = re.compile(r"\\!|\\left(?![a-z])|\\right(?![a-z])|\\?[$%]|\^ *\{?\\circ\}?|\\text\{ [^{}]*\}(?:\^\d)?$")
+_UNITS = "degree|centimeter|cm|meter|mile|second|minute|hour|day|week|month|year|foot|feet|inch|yard"
+_UNIT = re.compile(rf"(?:{_UNITS})(?:es)?s? *(?:\^[0-9]+)?")
+# `k =`, `x=`: at most two characters before the sign.
+_NAMED = re.compile(r"^[^=]{1,2}=(?=[^=]+$)")
+_INTEGER = re.compile(r"-?\d+(?:\.0*)?")
+_FRACTION = re.compile(r"-?\d+/0*[1-9]\d*")
+_PART = r"(\{[^{}]*\}|\\[a-z]+|[^{}\\])"
+_SHORT_FRACTION = re.compile(rf"\\frac{_PART}{_PART}")
+# Not after a digit: `3\frac{1}{2}` is no 31/2.
+_OF_NUMBERS = re.compile(r"(?<![\w}])\\frac\{(-?\d+)\}\{(\d+)\}")
+_SHORT_ROOT = re.compile(r"\\sqrt([^{\[])")
+# More letters than this in an expression, and the grader takes it for text.
+_MOST_LETTERS = 2
+_COMMANDS = re.compile(r"\\[a-zA-Z]+|(?:sqrt|pi|infty)")
+
+
+def _plain(text: str) -> str:
+    """LaTeX without what the grader does not look at: groups of digits, units, signs of money, a name before `=`."""
+    text = text.strip()
+    if whole := _WHOLE_TEXT.match(text):
+        text = whole[1].strip()
+    text = _DROPPED.sub("", _GROUPED.sub("", text))
+    return _NAMED.sub("", _UNIT.sub("", text).strip()).strip()
+
+
+def _form(text: str) -> str:
+    """One spelling of LaTeX that is written in several: no blanks, `1/2`, `\\sqrt{3}`; in lower case."""
+    text = re.sub(r"\s", "", re.sub(r"\\[dt]frac", r"\\frac", text))
+    text = _SHORT_FRACTION.sub(lambda m: rf"\frac{{{m[1].strip('{}')}}}{{{m[2].strip('{}')}}}", text)
+    text = _OF_NUMBERS.sub(r"\1/\2", _SHORT_ROOT.sub(r"\\sqrt{\1}", text))
+    return re.sub(r"(?<!\d)\.(?=\d)", "0.", text).lower()
+
+
+def _is_text(text: str) -> bool:
+    """Whether there are more letters than in a formula."""
+    return len({letter for letter in _COMMANDS.sub("", text) if letter.isalpha()}) > _MOST_LETTERS
+
+
+def check_math500(answer: str, params: Mapping[str, Any]) -> Outcome:
+    """The last `\\boxed{…}` is `value`: spelt alike by the grader's rules, or equal as an expression.
+
+    A whole number has to be given as one, and a fraction reduced as in `value`. Undecided where equality is.
+    """
+    from scripts.lib.scoring.equality import Undecidable, equal
+
+    value, boxes = str(params["value"]), list(boxed(tail(answer)))
+    if not boxes:
+        return Outcome(False, "no \\boxed{…}")
+    given = boxes[-1].text
+    wanted_form, given_form = _form(_plain(value)), _form(_plain(given))
+    told, mismatch = f"\\boxed{{{given[:100]}}}", f"\\boxed{{{given[:100]}}}, expected {value[:100]}"
+    if wanted_form == given_form:
+        return Outcome(True, told, given[:200], told)
+    by_form = (
+        _is_text(wanted_form)
+        or bool(_INTEGER.fullmatch(wanted_form)) != bool(_INTEGER.fullmatch(given_form))
+        or bool(_FRACTION.fullmatch(wanted_form) and _FRACTION.fullmatch(given_form))
+    )
+    if by_form:
+        return Outcome(False, mismatch, given[:200], told)
+    try:
+        same = equal(tidy(_plain(value), keep_equation=True), tidy(_plain(given), keep_equation=True))
+    except Undecidable as error:
+        return Outcome(None, f"math500 check could not decide: {error}", given[:200], told)
+    return outcome(bool(same), told, mismatch, given[:200], told)
