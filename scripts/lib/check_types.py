@@ -116,6 +116,25 @@ def _code(value: Any) -> str:
     return ""
 
 
+def _cases(value: Any) -> str:
+    """Inputs and outputs of a program: a list of them, or a file of such lines by its name and digest."""
+    if isinstance(value, dict):
+        fits = set(value) == {"file", "sha256"} and all(isinstance(part, str) and part for part in value.values())
+        return "" if fits else f"expected {{file: …, sha256: …}}, found {shown(value)}"
+    if not isinstance(value, list) or not value:
+        return f"expected a list of {{stdin: …, stdout: …}}, found {shown(value)}"
+    for case in value:
+        if not isinstance(case, dict) or set(case) != {"stdin", "stdout"}:
+            return f"expected {{stdin: …, stdout: …}}, found {shown(case)}"
+        if others := [part for part in case.values() if not isinstance(part, str)]:
+            return f"expected texts in a case, found {shown(others[0])}"
+    return ""
+
+
+def _comparison(value: Any) -> str:
+    return "" if value in COMPARISONS else f"expected one of {', '.join(COMPARISONS)}, found {shown(value)}"
+
+
 def _name(value: Any) -> str:
     return "" if isinstance(value, str) and value.strip() else f"expected a name, found {shown(value)}"
 
@@ -196,6 +215,9 @@ INSTRUCTIONS = (
     *("combination:repeat_prompt", "language:response_language", "startend:end_checker", "startend:quotation"),
     *("change_case:capital_word_frequency", "change_case:english_capital", "change_case:english_lowercase"),
 )
+# How a program's output is compared: without blanks at its ends, line by line with numbers as numbers, or its last line
+# as JSON. scoring.harness does it.
+COMPARISONS = ("stripped", "lines", "json")
 # What of an answer a pattern sees.
 PLACES = ("answer", "last_line")
 Kind = Callable[[Any], str]
@@ -237,7 +259,8 @@ CHECK_PARAMETERS: Mapping[str, Mapping[str, Kind]] = MappingProxyType(
         "f1": {"value!": _text, "any_of": _texts, "least": _share},
         "em": {"value!": _text, "any_of": _texts},
         "code": {
-            **{"entry_point": _name, "tests!": _code, "setup": _code, "timeout_s": _above_zero, "forbidden": _texts},
+            **{"entry_point": _name, "tests": _code, "setup": _code, "timeout_s": _above_zero, "forbidden": _texts},
+            **{"cases": _cases, "compare": _comparison, "driver": _code},
         },
         "needle": {"value!": _texts},
         "ifeval": {"instruction!": _instruction, "kwargs": _mapping},
@@ -270,10 +293,15 @@ def mistakes(kind: str, params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 # Check type -> parameters of which it needs one.
 _ONE_OF: Mapping[str, tuple[str, ...]] = {
+    "code": ("tests", "cases"),
     "tool_call": ("name", "calls", "none"),
     "regex": ("required", "forbidden"),
     "contains": ("all", "any", "none"),
 }
+
+
+# What a code check has only with cases, or only with tests.
+_OF_CASES, _OF_TESTS = ("compare", "driver"), ("entry_point", "forbidden")
 
 
 def _mistakes_together(kind: str, params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -281,8 +309,12 @@ def _mistakes_together(kind: str, params: Mapping[str, Any]) -> Iterator[tuple[s
     given = [name for name in wanted if params.get(name)]
     if wanted and not given:
         yield "", f"a {kind} check needs {', '.join(map(repr, wanted[:-1]))} or {wanted[-1]!r}"
-    if kind == "tool_call" and len(given) > 1:
-        yield given[1], f"stands beside '{given[0]}': a tool_call check has one of them"
+    if kind in ("tool_call", "code") and len(given) > 1:
+        yield given[1], f"stands beside '{given[0]}': a {kind} check has one of them"
+    if kind == "code":
+        for name in (*_OF_CASES, *_OF_TESTS):
+            if name in params and (name in _OF_CASES) != ("cases" in params):
+                yield name, f"goes with {'cases' if name in _OF_CASES else 'tests'} alone"
     if kind == "constraints" and ("parts" in params) != ("separator" in params):
         yield "", "'parts' and 'separator' go together"
     if kind == "multiple_choice" and isinstance(params.get("choices"), dict):

@@ -22,21 +22,26 @@ import re
 import resource
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import traceback
 import types
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 TESTS, ANSWER = "tests", "answer"
 MESSAGE_BYTES = 4 << 20
 DEEPEST = 40
 NOT_STARTED = "the answer's sandbox did not start"
+# A program may end by exit() and quit(), which Python makes with its site module.
+PROGRAM = "import site; site.setquit(); exec(compile(open('answer.py', encoding='utf-8').read(), 'answer.py', 'exec'))"
 
 
 class Gone(BaseException):
@@ -225,7 +230,8 @@ class Peer:
             raise self._lost() from error
 
     def receive(self) -> list[Any]:
-        line = self.lines.readline(MESSAGE_BYTES)
+        # A case's input is as long as it is; what the answer says is not.
+        line = self.lines.readline(MESSAGE_BYTES if self.side == TESTS else -1)
         if not line.endswith(b"\n"):
             raise self._lost(f"reported more than {MESSAGE_BYTES} bytes" if len(line) == MESSAGE_BYTES else "")
         try:
@@ -405,12 +411,56 @@ class Peer:
 # --- the answer's side -----------------------------------------------------------------------------------------------
 
 
+def _wants_to_compute(pid: int) -> bool:
+    """Whether a process or one of its threads is running, or waits for a processor or the disk."""
+    stats = [stat.read_text(errors="replace") for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return any(stat.rpartition(")")[2].split()[0] in "RD" for stat in stats)
+
+
+def _finished(process: subprocess.Popen[bytes], stdin: bytes, clock_s: float) -> tuple[bytes, bytes]:
+    """A program's outputs. Raises TimeoutExpired where it only waits; one that computes has its limit of processor time."""
+    given: bytes | None = stdin
+    while True:
+        try:
+            return process.communicate(given, timeout=clock_s)
+        except subprocess.TimeoutExpired:
+            if not _wants_to_compute(process.pid):
+                raise
+            given = None
+
+
+def run_program(code: str, stdin: str, cpu_s: int, clock_s: float) -> list[Any]:
+    """Run code as a program in a process of its own.
+
+    Gives [what it wrote to standard output, why it came to no good end ('' where it did)].
+    """
+    Path("answer.py").write_text(code, encoding="utf-8")
+    argv = [sys.executable, "-s", "-S", "-P", "-c", PROGRAM]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True) as process:
+        # A second beyond, so that it ends by the signal that tells why.
+        resource.prlimit(process.pid, resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
+        try:
+            output, errors = _finished(process, stdin.encode("utf-8", "surrogatepass"), clock_s)
+        except subprocess.TimeoutExpired:
+            return ["", f"no end within {cpu_s} s: it waits"]
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    if process.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
+        return ["", f"no end within {cpu_s} s"]
+    if process.returncode:
+        said = errors.decode("utf-8", "replace").strip().rpartition("\n")[2]
+        return ["", said[:100] or f"ended with {process.returncode}"]
+    return [output.decode("utf-8", "replace"), ""]
+
+
 def _uses(value: Any, name: str) -> bool:
     return name in (getattr(value, "__name__", ""), getattr(value, "__module__", ""))
 
 
-def serve_answer(peer: Peer, code: str, forbidden: list[str]) -> None:
-    """Run the answer's code when the tests ask for its names; then do what they ask for."""
+def serve_answer(peer: Peer, code: str, forbidden: list[str], cpu_s: int, clock_s: float) -> None:
+    """Run the answer's code when the tests ask for its names, or as a program with an input; then do what they ask for."""
     module = types.ModuleType("answer")
     sys.modules["answer"] = module
     space = module.__dict__
@@ -427,6 +477,7 @@ def serve_answer(peer: Peer, code: str, forbidden: list[str]) -> None:
         return [module, [[name, space[name]] for name in words if name in space]]
 
     peer.services |= {"load": load, "bind": lambda value, name: space.update({name: value})}
+    peer.services["run"] = lambda _, stdin: run_program(code, stdin, cpu_s, clock_s)
     peer.send(["ready"])
     while True:
         kind, *rest = peer.receive()
@@ -522,6 +573,63 @@ def judge(peer: Peer, tests: str, setup: str, entry: str) -> tuple[bool | None, 
     return (False, peer.gone) if peer.gone else (True, "tests pass")
 
 
+def _numbers(line: str) -> list[Decimal] | None:
+    """A line's words as exact numbers; None where one of them is no number."""
+    try:
+        return [Decimal(word) for word in line.split()]
+    except ArithmeticError:
+        return None
+
+
+def _same_line(mine: str, wanted: str) -> bool:
+    numbers = _numbers(mine)
+    return mine.strip() == wanted.strip() or (numbers is not None and numbers == _numbers(wanted))
+
+
+def _same_lines(mine: str, wanted: str) -> bool:
+    lines, others = mine.strip().split("\n"), wanted.strip().split("\n")
+    return len(lines) == len(others) and all(map(_same_line, lines, others))
+
+
+def _same_json(mine: str, wanted: str) -> bool:
+    """Whether the last line is the expected value: what was printed before it is the answer's own."""
+    try:
+        return bool(json.loads(mine.strip().rpartition("\n")[2]) == json.loads(wanted))
+    except (ValueError, RecursionError):
+        return False
+
+
+# How a program's output is compared with the expected one.
+COMPARED: dict[str, Callable[[str, str], bool]] = {
+    "stripped": lambda mine, wanted: mine.strip() == wanted.strip(),
+    "lines": _same_lines,
+    "json": _same_json,
+}
+
+
+def judge_cases(peer: Peer, cases: list[dict[str, str]], compare: str) -> tuple[bool | None, str]:
+    """(whether the answer, as a program, gives each case's output, why). None where its sandbox did not start."""
+    try:
+        peer.receive()
+    except Gone:
+        return None, NOT_STARTED
+    for number, case in enumerate(cases, 1):
+        try:
+            output, said = peer.ask("run", None, case["stdin"])
+            wrong = said or ("" if COMPARED[compare](output, case["stdout"]) else _difference(output, case["stdout"]))
+        except Gone:
+            return False, f"case {number}: {peer.gone}"
+        except Exception as error:
+            wrong = f"{type(error).__name__} {str(error)[:100]}"
+        if wrong:
+            return False, f"case {number}: {wrong}"
+    return True, f"{len(cases)} cases pass"
+
+
+def _difference(output: str, wanted: str) -> str:
+    return f"{_shown(output.strip())}, expected {_shown(wanted.strip())}"
+
+
 # --- both ------------------------------------------------------------------------------------------------------------
 
 
@@ -559,9 +667,12 @@ def main(arguments: Iterable[str]) -> None:
     try:
         if side == ANSWER:
             os.close(output)
-            serve_answer(peer, payload["code"], payload["forbidden"])
+            serve_answer(peer, payload["code"], payload["forbidden"], payload["case_cpu_s"], payload["case_clock_s"])
         else:
-            passed, reason = judge(peer, payload["tests"], payload["setup"], payload["entry"])
+            if payload["cases"]:
+                passed, reason = judge_cases(peer, payload["cases"], payload["compare"])
+            else:
+                passed, reason = judge(peer, payload["tests"], payload["setup"], payload["entry"])
             os.write(output, json.dumps({"passed": passed, "reason": reason}).encode())
     except Gone:
         pass

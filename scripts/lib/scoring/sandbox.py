@@ -10,6 +10,7 @@ Without bubblewrap nothing is run.
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 import selectors
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -63,13 +64,16 @@ class Verdict(NamedTuple):
 class CodeTests:
     """A question's tests: `setup` is its code before the answer's, `entry` the name that the answer must define.
 
-    `forbidden`: builtins and modules that the answer may not use.
+    `forbidden`: builtins and modules that the answer may not use. `cases` (`stdin`, `stdout`) stand in place of
+    `source`: the answer is then a program, and `compare` names how its output is compared.
     """
 
-    source: str
+    source: str = ""
     setup: str = ""
     entry: str = ""
     forbidden: Sequence[str] = ()
+    cases: Sequence[Mapping[str, str]] = ()
+    compare: str = "stripped"
 
 
 # --- what runs where -------------------------------------------------------------------------------------------------
@@ -235,7 +239,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _try(sandbox: Sequence[str], code: str, tests: CodeTests, timeout_s: float) -> Verdict:
     ours, theirs = socket.socketpair()
     asked: dict[str, object] = {"tests": tests.source, "setup": tests.setup, "entry": tests.entry}
+    asked |= {"cases": [dict(case) for case in tests.cases], "compare": tests.compare}
+    case_cpu_s = math.ceil(timeout_s)
     given: dict[str, object] = {"code": code, "forbidden": list(tests.forbidden)}
+    given |= {"case_cpu_s": case_cpu_s, "case_clock_s": CLOCK_FACTOR * timeout_s}
+    if tests.cases:
+        # Each case's limit is kept beside the program; this one is for all of them, with a second for each to start.
+        timeout_s = float((case_cpu_s + 1) * len(tests.cases))
     started: list[subprocess.Popen[bytes]] = []
     try:
         with ours, theirs:
@@ -251,8 +261,9 @@ def _try(sandbox: Sequence[str], code: str, tests: CodeTests, timeout_s: float) 
 
 
 def run_tests(code: str, tests: CodeTests, timeout_s: float) -> Verdict:
-    """Run code, then tests on it, at most so long of processor time. Raises nothing for whatever the code does.
+    """Run code, then tests on it, at most so long of processor time (for each case where there are cases).
 
+    Raises nothing for whatever the code does.
     `passed` is None where no sandbox works here, or the machine kept the code from coming to an end.
     """
     reason = unavailable()

@@ -10,6 +10,8 @@ from itertools import dropwhile, takewhile
 from typing import Any
 
 from scripts.lib.check_types import Outcome, texts
+from scripts.lib.errors import BenchError
+from scripts.lib.scoring.cases import read_cases
 from scripts.lib.scoring.fences import fenced_blocks
 
 DEFAULT_TIMEOUT_S = 10.0
@@ -175,12 +177,20 @@ def _continued(setup: str, answer: str) -> str:
 
 
 def check_code(answer: str, params: Mapping[str, Any]) -> Outcome:
-    """The answer's Python passes `tests`, after `setup`. Unscored where there is no sandbox to run it in."""
+    """The answer's Python passes `tests`, after `setup`; or as a program it gives each of `cases` its output.
+
+    Unscored where there is no sandbox to run it in, or the cases are not to be had.
+    """
     from scripts.lib.scoring.sandbox import CodeTests, run_tests
 
     entry, setup = str(params.get("entry_point") or ""), str(params.get("setup") or "")
     timeout_s = float(params.get("timeout_s") or DEFAULT_TIMEOUT_S)
-    tests = CodeTests(str(params["tests"]), setup, entry, texts(params.get("forbidden")))
+    try:
+        cases = read_cases(params.get("cases"))
+    except BenchError as error:
+        return Outcome(None, str(error))
+    compare, driver = str(params.get("compare") or "stripped"), str(params.get("driver") or "")
+    tests = CodeTests(str(params.get("tests") or ""), setup, entry, texts(params.get("forbidden")), cases, compare)
     # Leading blank lines go, but not the first line's indentation: the answer may be a function's body.
     answer = _LEADING_BLANK_LINES.sub("", answer).rstrip()
     if not answer.strip():
@@ -191,7 +201,7 @@ def check_code(answer: str, params: Mapping[str, Any]) -> Outcome:
             continue
         # Code that continues `setup` holds it already.
         whole = code if not setup or code.startswith(setup.rstrip()) else f"{setup}\n{code}"
-        passed, reason = run_tests(whole, tests, timeout_s)
+        passed, reason = run_tests(f"{whole}\n{driver}" if driver else whole, tests, timeout_s)
         verdict = Outcome(passed, reason, code[:200], "the code")
         if passed is not False:
             break

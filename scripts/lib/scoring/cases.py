@@ -1,0 +1,39 @@
+"""Cases of a program, `{stdin, stdout}` each: in the check itself, or where they are many in a file beside the suite.
+
+Such a file is gzip of one JSON object a line. A check names it with its digest, so a score hangs on what is in it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.errors import BenchError
+from scripts.lib.hashing import sha256_of
+
+Case = Mapping[str, str]
+
+
+def read_cases(given: Any) -> list[Case]:
+    """The cases of a check's `cases`. Raises BenchError where a file is not there, or not the one that was meant."""
+    if not isinstance(given, Mapping):
+        return list(given or ())
+    file = Path(given["file"])
+    try:
+        if sha256_of(file) != given["sha256"]:
+            raise BenchError(f"{file}: not the cases that the question names by sha256 (import the suite again)")
+        return [json.loads(line) for line in gzip.decompress(file.read_bytes()).decode().split("\n") if line]
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise BenchError(f"{file}: the cases cannot be read: {error}") from error
+
+
+def write_cases(file: Path, cases: Iterable[Case]) -> dict[str, str]:
+    """Write a file of cases; gives what a check names it by. The same cases make the same bytes."""
+    text = "".join(json.dumps(case, ensure_ascii=False) + "\n" for case in cases)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(gzip.compress(text.encode(), mtime=0))
+    return {"file": str(file), "sha256": sha256_of(file)}
