@@ -9,6 +9,7 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from scripts.lib.check_types import SANDBOXED
 from scripts.lib.errors import BenchError
 from scripts.lib.judge import material
 from scripts.lib.judge_config import CHECKS, CLAUDE, JudgeConfig
@@ -84,7 +85,8 @@ def scoring_tools(scorers: Iterable[Scorer], questions: Iterable[Question], sand
         return []
     asked = tuple(questions)
     tools = [f"{name} {_pinned().get(name, 'unpinned')}" for name in _libraries(asked)]
-    if any(check.type == "code" for question in asked for criterion in question.scoring for check in criterion.checks):
+    kinds = {check.type for question in asked for criterion in question.scoring for check in criterion.checks}
+    if not SANDBOXED.isdisjoint(kinds):
         tools.append("sandbox" if sandboxed else "no sandbox")
     return tools
 
