@@ -6,10 +6,8 @@ The rows are of our own making.
 from __future__ import annotations
 
 import base64
-import json
 import pickle
-import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +17,28 @@ from scripts.lib.errors import BenchError
 from scripts.lib.prompt_loader import Question, load_suites
 from scripts.lib.public_benchmarks import import_benchmark, read_benchmark
 from scripts.lib.public_programs import MOST_OUTPUT, pickled_text
+from scripts.lib.public_rows import LeftOut
 from scripts.lib.scoring.score import score_answer
+from tests.public_layouts_code import (
+    BIGCODEBENCH,
+    CRUXEVAL,
+    EVALUATED,
+    HEAD,
+    MBPP,
+    METHOD,
+    PROGRAM,
+    SANITIZED,
+    SHARD,
+    TREE,
+    USACO,
+    cases,
+    packed,
+    usaco,
+    write_json,
+    write_lines,
+)
 
 Row = Mapping[str, Any]
-
-
-def write_json(file: Path, made: Any) -> Path:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(made), encoding="utf-8")
-    return file
-
-
-def write_lines(file: Path, made: Iterable[Row]) -> Path:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("".join(json.dumps(row) + "\n" for row in made), encoding="utf-8")
-    return file
 
 
 def imported(name: str, source: Path, out: Path) -> dict[str, Question]:
@@ -57,32 +62,6 @@ def layout_error(name: str, source: Path) -> str:
 
 
 # --- MBPP -------------------------------------------------------------------------------------------------------------
-
-MBPP = {
-    "text": "Write a function to double every number of a list.",
-    "code": "def doubled(x):\r\n    return [2 * n for n in x]",
-    "task_id": 11,
-    "test_setup_code": "",
-    "test_list": ["assert doubled([1, 2]) == [2, 4]", "assert doubled([]) == []", "assert doubled((3,)) == [6]"],
-    "challenge_test_list": ["assert doubled('ab') == ['aa', 'bb']"],
-}
-TREE = {
-    "text": "Write a function to sum the values of a linked list.",
-    "code": "class Node:\n    def __init__(self, v):\n        self.v, self.next = v, None\n"
-    "def total(n):\n    return 0 if n is None else n.v + total(n.next)",
-    "task_id": 12,
-    "test_setup_code": "root = Node(4)\nroot.next = Node(5)",
-    "test_list": ["assert total(root) == 9", "assert total(None) == 0"],
-    "challenge_test_list": [],
-}
-SANITIZED = {
-    "source_file": "made up",
-    "task_id": 14,
-    "prompt": "Write a function that gives the area of a circle.",
-    "code": "import math\ndef area(r):\n    return math.pi * r * r",
-    "test_imports": ["import math"],
-    "test_list": ["assert math.isclose(area(1), 3.14159, rel_tol=0.001)", "assert area(0) == 0"],
-}
 
 
 def test_mbpp_is_decided_by_its_tests(tmp_path: Path) -> None:
@@ -111,20 +90,13 @@ def test_of_mbpp_the_questions_for_evaluation_are_asked(tmp_path: Path) -> None:
     rows = [{**MBPP, "task_id": number} for number in (1, 10, 11, 510, 511, 974)]
     reading = read_benchmark("mbpp", write_lines(tmp_path / "mbpp.jsonl", rows))
     assert [item.id for item in reading.items] == ["mbpp_11", "mbpp_510"]
-    assert reading.told(9) == [
-        "4 questions left out: MBPP has them for prompts and training, not for evaluation: "
-        "task_id 1, task_id 10, task_id 511, task_id 974"
-    ]
+    assert [left.origin for left in reading.left_out] == ["task_id 1", "task_id 10", "task_id 511", "task_id 974"]
+    assert {left.reason for left in reading.left_out} == {"MBPP has them for prompts and training, not for evaluation"}
     few = read_benchmark("mbpp", write_lines(tmp_path / "mbpp.jsonl", rows[:2]))
     assert [item.id for item in few.items] == ["mbpp_1", "mbpp_10"] and few.left_out == ()
 
 
 # --- CRUXEval ---------------------------------------------------------------------------------------------------------
-
-CRUXEVAL = [
-    {"code": "def f(x, n):\n    return sorted(x)[:n]", "input": "[3, 1, 2], 2", "output": "[1, 2]", "id": "sample_0"},
-    {"code": "def f(s):\n    return s + '=='", "input": "'a'", "output": "'a=='", "id": "sample_1"},
-]
 
 
 def test_cruxevals_predictions_are_held_against_the_function(tmp_path: Path) -> None:
@@ -171,39 +143,6 @@ def test_either_of_cruxevals_two_tasks_is_a_suite_of_its_own(tmp_path: Path, pre
 
 # --- BigCodeBench -----------------------------------------------------------------------------------------------------
 
-HEAD = "import os\nfrom collections import Counter\n\ndef task_func(folder):\n"
-DOC = (
-    '    """Count the files of a folder by their endings.\n\n    Requirements:\n    - os\n    - collections\n    """\n'
-)
-BIGCODEBENCH = {
-    "task_id": "BigCodeBench/7",
-    "complete_prompt": HEAD + DOC,
-    "instruct_prompt": "Count the files of a folder by their endings. The function should output a Counter.",
-    "canonical_solution": "    return Counter(os.path.splitext(name)[1] for name in os.listdir(folder))",
-    "code_prompt": HEAD,
-    "test": """import os
-import tempfile
-import unittest
-from unittest.mock import patch
-
-class TestCases(unittest.TestCase):
-    def setUp(self):
-        self.folder = tempfile.mkdtemp()
-        for name in ("a.txt", "b.txt", "c"):
-            open(os.path.join(self.folder, name), "w").close()
-
-    def test_files(self):
-        self.assertEqual(task_func(self.folder), {".txt": 2, "": 1})
-
-    @patch("os.listdir", return_value=["x.py"])
-    def test_what_is_patched(self, listdir):
-        self.assertEqual(task_func("/nowhere"), {".py": 1})
-""",
-    "entry_point": "task_func",
-    "doc_struct": "{}",
-    "libs": "['os', 'collections']",
-}
-
 
 @pytest.mark.parametrize("name", ["bigcodebench", "bigcodebench_complete"])
 def test_bigcodebench_is_decided_by_its_unit_tests(tmp_path: Path, name: str) -> None:
@@ -236,48 +175,14 @@ def test_bigcodebenchs_questions_without_their_libraries_are_left_out_by_name(tm
     ]
     reading = read_benchmark("bigcodebench", write_lines(tmp_path / "BigCodeBench.jsonl", rows))
     assert [item.origin for item in reading.items] == ["BigCodeBench/7", "BigCodeBench/10"]
-    assert reading.told(9) == [
-        "2 questions left out: the sandbox's Python has the standard library alone: BigCodeBench/8 (pandas), "
-        "BigCodeBench/9 (numpy)"
-    ]
+    reason = "the sandbox's Python has the standard library alone"
+    left = (LeftOut("BigCodeBench/8 (pandas)", reason), LeftOut("BigCodeBench/9 (numpy)", reason))
+    assert reading.left_out == left
 
 
 # --- LiveCodeBench ----------------------------------------------------------------------------------------------------
 
 
-def cases(kind: str, *pairs: tuple[str, str]) -> str:
-    return json.dumps([{"input": given, "output": gives, "testtype": kind} for given, gives in pairs])
-
-
-def packed(text: object) -> str:
-    return base64.b64encode(zlib.compress(pickle.dumps(text))).decode()
-
-
-PROGRAM = {
-    "question_title": "Half",
-    "question_content": "Print half of N.\n\nSample Input 1\n3\nSample Output 1\n1.5",
-    "platform": "atcoder",
-    "question_id": "abc999_a",
-    "contest_id": "abc999",
-    "contest_date": "2024-01-01T00:00:00",
-    "starter_code": "",
-    "difficulty": "easy",
-    "public_test_cases": cases("stdin", ("3\n", "1.5\n")),
-    "private_test_cases": packed(cases("stdin", ("8\n", "4.0\n"), ("7\n", "3.5"))),
-    "metadata": "{}",
-}
-METHOD = {
-    **PROGRAM,
-    "question_title": "Pairs",
-    "question_content": "Give the pairs of neighbours.",
-    "platform": "leetcode",
-    "question_id": "3999",
-    "starter_code": "class Solution:\n    def pairs(self, x: List[int], n: int) -> List[List[int]]:\n        ",
-    "difficulty": "hard",
-    "public_test_cases": cases("functional", ("[1, 2, 3]\n2", "[[1, 2], [2, 3]]")),
-    "private_test_cases": cases("functional", ("[]\n1", "[]")),
-    "metadata": json.dumps({"func_name": "pairs"}),
-}
 PAIRS = METHOD["starter_code"] + "return [x[i:i + n] for i in range(len(x) - n + 1)] if x else []"
 
 
@@ -362,35 +267,11 @@ def test_cases_too_large_for_the_sandbox_leave_their_question_out(tmp_path: Path
     }
     reading = read_benchmark("livecodebench", write_lines(tmp_path / "test.jsonl", [large, PROGRAM]))
     assert [item.id for item in reading.items] == ["abc999_a"]
-    assert reading.told(1) == [
-        "1 questions left out: their cases are too large for the sandbox (an output 2 MiB, all 64 MiB): big"
-    ]
+    reason = "their cases are too large for the sandbox (at most 2 MiB for an output, 64 MiB for all)"
+    assert reading.left_out == (LeftOut("big", reason),)
 
 
 # --- USACO ------------------------------------------------------------------------------------------------------------
-
-USACO = {
-    "name": "Counting Cows",
-    "problem_level": "silver",
-    "problem_id": "999_silver_counting_cows",
-    "description": "How many cows are there?\n\nINPUT FORMAT: N numbers.\nOUTPUT FORMAT: their sum.",
-    "num_tests": 2,
-    "runtime_limit": 2,
-    "memory_limit": 256,
-    "samples": [{"input": "1 2", "output": "3", "explanation": ""}],
-    "solution_python3": "print(sum(map(int, input().split())))",
-}
-
-
-def usaco(folder: Path, names: str = "{}.in {}.out", **problem: Any) -> Path:
-    whole = {**USACO, **problem}
-    write_json(folder / "usaco_subset307_dict.json", {whole["problem_id"]: whole})
-    tests = folder / "usaco_v3/tests" / str(whole["problem_id"])
-    tests.mkdir(parents=True)
-    for number, (given, gives) in enumerate((("1 2\n", "3\n"), ("5 5 5\r\n", "15\r\n")), 1):
-        for name, text in zip(names.split(), (given, gives), strict=True):
-            (tests / name.format(number)).write_text(text, newline="")
-    return folder
 
 
 @pytest.mark.parametrize("names", ["{}.in {}.out", "I.{} O.{}"])
@@ -409,35 +290,12 @@ def test_usaco_is_decided_by_its_test_files(tmp_path: Path, names: str) -> None:
 
 def test_a_problem_without_its_test_files_is_left_out(tmp_path: Path) -> None:
     folder = usaco(tmp_path / "data", num_tests=3)
-    assert read_benchmark("usaco", folder).told(1) == [
-        f"1 questions left out: their test files are not all in {folder / 'usaco_v3/tests'}: "
-        "999_silver_counting_cows (2 of 3)"
-    ]
+    reason = f"their test files are not all in {folder / 'usaco_v3/tests'}"
+    left = (LeftOut("999_silver_counting_cows (2 of 3)", reason),)
+    assert read_benchmark("usaco", folder).left_out == left
 
 
 # --- DebugBench -------------------------------------------------------------------------------------------------------
-
-SHARD = {
-    "slug": "add-numbers",
-    "description": "Given two numbers, return their sum and whether it is even.",
-    "examples": [
-        "Input: nums = [1, 2], flag = true\nOutput: [3, 0]\nExplanation: 3 is odd.",
-        'Input: nums = [1,1], flag = "x"\nOutput: [2,1]',
-    ],
-    "constraints": "none",
-    "oracle_code": "class Solution:\n    def help(self, n: int) -> int:\n        return n\n"
-    "    def add(self, nums: List[int], flag: bool) -> List[int]:\n        return [sum(nums), int(sum(nums) % 2 == 0)]",
-    "content": "",
-    "level": "easy",
-    "buggy_code": "\nclass Solution:\n    def add(self, nums: List[int], flag: bool) -> List[int]\n"
-    "        return [sum(nums), 0]\n",
-    "explanations": "no colon",
-}
-EVALUATED = {
-    **{key: SHARD[key] for key in ("slug", "examples", "constraints", "level", "buggy_code")},
-    **{"category": "syntax error", "subtype": "missing colons", "language": "python3", "release_time": 1690000000},
-    **{"question": SHARD["description"], "solution": SHARD["oracle_code"], "bug_explanation": "no colon"},
-}
 
 
 @pytest.mark.parametrize(
@@ -454,6 +312,8 @@ def test_debugbench_is_decided_by_the_statements_examples(tmp_path: Path, file: 
     assert passes(question, question.reference_answer) is True
     assert passes(question, block(str(SHARD["buggy_code"]))) is False
     assert passes(question, block(str(SHARD["oracle_code"]).replace("== 0", "== 1"))) is False
+    cases = [case["stdin"] for case in question.scoring[0].checks[0].params["cases"]]
+    assert cases == ["[1, 2]\ntrue", '[1, 1]\n"two  blanks"']
 
 
 @pytest.mark.parametrize(
@@ -475,11 +335,11 @@ def test_what_only_leetcodes_judge_can_decide_is_left_out_by_name(tmp_path: Path
     write_json(source / "java_other error.json", [SHARD])
     reading = read_benchmark("debugbench", source)
     assert [item.id for item in reading.items] == ["other_error_0_add_numbers"]
-    assert reading.told(1) == [
-        f"1 questions left out: only LeetCode's judge runs their language: {source / 'java_other error.json'}[0] add-numbers",
-        "1 questions left out: only LeetCode's judge can decide them (linked nodes, several right outputs, or examples that "
-        f"are no values): {source / 'python3_other error.json'}[1] add-numbers",
+    assert [left.origin for left in reading.left_out] == [
+        "java_other error.json[0] add-numbers",
+        "python3_other error.json[1] add-numbers",
     ]
+    assert all("only LeetCode's judge" in left.reason for left in reading.left_out)
 
 
 # --- files that are not as published ----------------------------------------------------------------------------------

@@ -26,11 +26,12 @@ _ELSEWHERE = (
 
 
 def _arguments(text: str) -> dict[str, str]:
-    """`name = value, name = value` with values in JSON: each as it is written. Raises ValueError."""
-    made, place, decoder = {}, 0, json.JSONDecoder()
+    """`name = value, name = value` with values in JSON: each as JSON of one line. Raises ValueError."""
+    made: dict[str, str] = {}
+    place, decoder = 0, json.JSONDecoder()
     while match := _ARGUMENT.match(text, place):
-        _, end = decoder.raw_decode(text, match.end())
-        made[match[1]] = " ".join(text[match.end() : end].split())
+        value, end = decoder.raw_decode(text, match.end())
+        made[match[1]] = json.dumps(value)
         place = end + 1 if text[end : end + 1] == "," else end
     if not made or text[place:].strip():
         raise ValueError("no arguments")
@@ -68,7 +69,7 @@ def _first(row: Row, *keys: str) -> str:
     return row.text(next((key for key in keys if key in row.raw), keys[0]))
 
 
-def _debugbench_item(row: Row, key: str) -> Item | LeftOut:
+def _debugbench_item(row: Row, key: str, origin: str) -> Item | LeftOut:
     slug, solution, buggy = row.text("slug"), _first(row, "solution", "oracle_code"), row.text("buggy_code")
     question, examples = _first(row, "question", "description"), row.texts("examples")
     try:
@@ -76,7 +77,7 @@ def _debugbench_item(row: Row, key: str) -> Item | LeftOut:
             raise ValueError
         name, cases = _example_cases(examples, solution)
     except (ValueError, SyntaxError, KeyError, RecursionError):
-        return LeftOut(f"{row.place} {slug}", _ELSEWHERE)
+        return LeftOut(origin, _ELSEWHERE)
     given = "\n".join(f"Example {number}:\n{example}" for number, example in enumerate(examples, 1))
     body = {
         "prompt": f"{_ASK_DEBUG}\n\nWhat it should do: {question.strip()}\n\n{given}\n\n{fenced(buggy)}",
@@ -86,7 +87,7 @@ def _debugbench_item(row: Row, key: str) -> Item | LeftOut:
             "passes the statement's examples (not LeetCode's tests)", {**method_check(name), "cases": cases}
         ),
     }
-    return Item("debugbench", identifier(key), f"{row.place} {slug}", level_of(row, "level", LEVELS), body)
+    return Item("debugbench", identifier(key), origin, level_of(row, "level", LEVELS), body)
 
 
 def read_debugbench(path: Path) -> Iterator[Item | LeftOut]:
@@ -101,10 +102,12 @@ def read_debugbench(path: Path) -> Iterator[Item | LeftOut]:
             if language not in ("cpp", "java", "python3"):
                 raise row.problem("language", "cpp, java or python3 (or a shard named python3_BUG.json)")
             bug = row.raw.get("subtype") or file.stem.partition("_")[2] or file.stem
+            slug = row.text("slug")
+            origin = f"{file.name}[{index}] {slug}"
             if language == "python3":
-                yield _debugbench_item(row, f"{bug}_{index}_{row.text('slug')}")
+                yield _debugbench_item(row, f"{bug}_{index}_{slug}", origin)
             else:
-                yield LeftOut(f"{row.place} {row.text('slug')}", _NOT_PYTHON)
+                yield LeftOut(origin, _NOT_PYTHON)
 
 
 ROWS: Mapping[str, Benchmark] = {

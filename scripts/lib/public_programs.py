@@ -52,7 +52,8 @@ print(json.dumps(made))
 # A case's output comes as one message of the sandbox's, and all cases are in its memory.
 MOST_OUTPUT, MOST_CHARACTERS = 2 << 20, 64 << 20
 _TOO_LARGE = (
-    f"their cases are too large for the sandbox (an output {MOST_OUTPUT >> 20} MiB, all {MOST_CHARACTERS >> 20} MiB)"
+    "their cases are too large for the sandbox "
+    f"(at most {MOST_OUTPUT >> 20} MiB for an output, {MOST_CHARACTERS >> 20} MiB for all)"
 )
 
 
