@@ -168,15 +168,16 @@ SHARD = {
     "slug": "add-numbers",
     "description": "Given two numbers, return their sum and whether it is even.",
     "examples": [
-        "Input: nums = [1, 2], flag = true\nOutput: [3, 0]\nExplanation: 3 is odd.",
-        'Input: nums = [1,\n 1], flag = "two  blanks"\nOutput: [2,1]',
+        "Input: nums = [1, 2], flag = true, scale = 1\nOutput: [3, 0]\nExplanation: 3 is odd.",
+        'Input: nums = [1,\n 1], flag = "two  blanks", scale = 2.5\nOutput: [2,1]',
     ],
     "constraints": "none",
     "oracle_code": "class Solution:\n    def help(self, n: int) -> int:\n        return n\n"
-    "    def add(self, nums: List[int], flag: bool) -> List[int]:\n        return [sum(nums), int(sum(nums) % 2 == 0)]",
+    "    def add(self, nums: List[int], flag: bool, scale: float) -> List[int]:\n"
+    "        return [sum(nums), int(sum(nums) % 2 == 0)]",
     "content": "",
     "level": "easy",
-    "buggy_code": "\nclass Solution:\n    def add(self, nums: List[int], flag: bool) -> List[int]\n"
+    "buggy_code": "\nclass Solution:\n    def add(self, nums: List[int], flag: bool, scale: float) -> List[int]\n"
     "        return [sum(nums), 0]\n",
     "explanations": "no colon",
 }

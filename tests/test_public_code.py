@@ -313,7 +313,7 @@ def test_debugbench_is_decided_by_the_statements_examples(tmp_path: Path, file: 
     assert passes(question, block(str(SHARD["buggy_code"]))) is False
     assert passes(question, block(str(SHARD["oracle_code"]).replace("== 0", "== 1"))) is False
     cases = [case["stdin"] for case in question.scoring[0].checks[0].params["cases"]]
-    assert cases == ["[1, 2]\ntrue", '[1, 1]\n"two  blanks"']
+    assert cases == ["[1, 2]\ntrue\n1.0", '[1, 1]\n"two  blanks"\n2.5']
 
 
 @pytest.mark.parametrize(
@@ -321,12 +321,13 @@ def test_debugbench_is_decided_by_the_statements_examples(tmp_path: Path, file: 
     [
         {"oracle_code": "class Solution:\n    def add(self, head: Optional[ListNode]) -> int:\n        return 0"},
         {"description": "You may return the answer in any order."},
+        {"description": "Find and return any number that is neither of them."},
         {"examples": ["Input: see the picture\nOutput: 3"]},
-        {"examples": ["Input: nums = [1, 2], flag = true\nOutput: three"]},
+        {"examples": ["Input: nums = [1, 2], flag = true, scale = 1\nOutput: three"]},
         {"examples": []},
-        {"oracle_code": "class Solution:\n    def add(self, nums, flag) -> None:\n        nums.sort()"},
-        {"oracle_code": "class Adder:\n    def add(self, nums, flag): pass"},
-        {"oracle_code": "class Solution:\n  def add(self, nums, flag:"},
+        {"oracle_code": "class Solution:\n    def add(self, nums, flag, scale) -> None:\n        nums.sort()"},
+        {"oracle_code": "class Adder:\n    def add(self, nums, flag, scale): pass"},
+        {"oracle_code": "class Solution:\n  def add(self, nums, flag, scale:"},
     ],
 )
 def test_what_only_leetcodes_judge_can_decide_is_left_out_by_name(tmp_path: Path, change: Row) -> None:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from scripts.lib.public_code import fenced
 from scripts.lib.public_programs import LEVELS, level_of, method_check
@@ -16,7 +17,8 @@ _ASK_DEBUG = "This Python code has a bug. Answer with one code block: the whole 
 _EXAMPLE = re.compile(r"Input:\s*(.*?)\s*Output:\s*(.*?)\s*(?:\n\s*Explanation|\Z)", re.DOTALL)
 _ARGUMENT = re.compile(r"\s*(\w+)\s*=\s*")
 _SEVERAL = re.compile(
-    r"\bany (?:order|valid|of (?:them|the)|one\b)|multiple (?:valid )?(?:answers|solutions)|10\^?-5", re.I
+    r"\bany (?:order|valid|of (?:them|the)|one\b)|multiple (?:valid )?(?:answers|solutions)|\breturn any\b|10\^?-5",
+    re.I,
 )
 _NODES = re.compile(r"\b(?:ListNode|TreeNode|Node)\b")
 _NOT_PYTHON = "only LeetCode's judge runs their language"
@@ -25,29 +27,34 @@ _ELSEWHERE = (
 )
 
 
-def _arguments(text: str) -> dict[str, str]:
-    """`name = value, name = value` with values in JSON: each as JSON of one line. Raises ValueError."""
-    made: dict[str, str] = {}
+def _arguments(text: str) -> dict[str, Any]:
+    """`name = value, name = value` with values in JSON: the values by name. Raises ValueError."""
+    made: dict[str, Any] = {}
     place, decoder = 0, json.JSONDecoder()
     while match := _ARGUMENT.match(text, place):
-        value, end = decoder.raw_decode(text, match.end())
-        made[match[1]] = json.dumps(value)
+        made[match[1]], end = decoder.raw_decode(text, match.end())
         place = end + 1 if text[end : end + 1] == "," else end
     if not made or text[place:].strip():
         raise ValueError("no arguments")
     return made
 
 
-def _method(solution: str, names: set[str]) -> tuple[str, list[str]]:
-    """The method of `class Solution` with parameters of these names, and their order. Raises ValueError."""
+def _method(solution: str, names: set[str]) -> tuple[str, list[ast.arg]]:
+    """The method of `class Solution` with parameters of these names, and these in their order. Raises ValueError."""
     for node in ast.parse(solution).body:
         for method in node.body if isinstance(node, ast.ClassDef) and node.name == "Solution" else ():
             if isinstance(method, ast.FunctionDef) and not method.name.startswith("_"):
-                parameters = [each.arg for each in method.args.args[1:]]
+                parameters = method.args.args[1:]
                 changes_in_place = isinstance(method.returns, ast.Constant) and method.returns.value is None
-                if set(parameters) == names and not changes_in_place:
+                if {each.arg for each in parameters} == names and not changes_in_place:
                     return method.name, parameters
     raise ValueError("no such method")
+
+
+def _argument(parameter: ast.arg, value: Any) -> str:
+    """A value as JSON of one line: LeetCode gives a number as a float where the parameter is one."""
+    is_float = isinstance(parameter.annotation, ast.Name) and parameter.annotation.id == "float"
+    return json.dumps(float(value) if is_float and isinstance(value, int) else value)
 
 
 def _example_cases(examples: Sequence[str], solution: str) -> tuple[str, list[Mapping[str, str]]]:
@@ -60,7 +67,7 @@ def _example_cases(examples: Sequence[str], solution: str) -> tuple[str, list[Ma
     cases: list[Mapping[str, str]] = []
     for arguments, gives in read:
         json.loads(gives)
-        cases.append({"stdin": "\n".join(arguments[each] for each in order), "stdout": gives})
+        cases.append({"stdin": "\n".join(_argument(each, arguments[each.arg]) for each in order), "stdout": gives})
     return name, cases
 
 
