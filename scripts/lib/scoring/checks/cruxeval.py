@@ -10,6 +10,10 @@ from typing import Any
 from scripts.lib.check_types import Outcome
 
 TIMEOUT_S = 3.0
+# A longer prediction is none: outputs have a line or two.
+_MOST_CHARACTERS = 20_000
+# What Python's parser says of text that is no code, or is nested deeper than it goes.
+_NO_CODE = (SyntaxError, ValueError, RecursionError, MemoryError, SystemError)
 _DECORATION = re.compile(r"\A(?:```[a-z]*\n?|`)|(?:\n?```|`)\Z")
 
 
@@ -17,7 +21,7 @@ def _parsed(text: str) -> ast.expr | None:
     """The expression of a text, or what an assert statement asks for; None where it is neither."""
     try:
         tree = ast.parse(text.strip())
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except _NO_CODE:
         return None
     only = tree.body[0] if len(tree.body) == 1 else None
     if isinstance(only, ast.Assert):
@@ -32,7 +36,7 @@ def prediction(answer: str, predict: str) -> ast.expr | None:
     """
     _, tag, tagged = answer.partition("[ANSWER]")
     text = tagged.partition("[/ANSWER]")[0] if tag else answer.strip().rpartition("\n")[2]
-    said = _parsed(_DECORATION.sub("", text.strip()))
+    said = _parsed(_DECORATION.sub("", text.strip())) if len(text) <= _MOST_CHARACTERS else None
     if isinstance(said, ast.Compare) and [type(each) for each in said.ops] == [ast.Eq]:
         return said.left if predict == "input" else said.comparators[0]
     return said
@@ -47,9 +51,12 @@ def check_cruxeval(answer: str, params: Mapping[str, Any]) -> Outcome:
 
     code, predict, output = (str(params[name]) for name in ("code", "predict", "output"))
     found = prediction(answer, predict)
-    if found is None:
+    try:
+        text = ast.unparse(found) if found is not None else ""
+    except _NO_CODE:
+        text = ""
+    if not text:
         return Outcome(False, "no expression after [ANSWER] or in the last line")
-    text = ast.unparse(found)
     calls_f = isinstance(found, ast.Call) and isinstance(found.func, ast.Name) and found.func.id == "f"
     if predict == "input" and not calls_f:
         return Outcome(False, "no call of f", text[:200])
