@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.check_types import CHECK_PARAMETERS
+from scripts.lib.check_types import CHECK_PARAMETERS, SANDBOXED
 from scripts.lib.prompt_loader import Check, Criterion, Question
 from scripts.lib.scoring import sandbox
 from scripts.lib.scoring.answer_text import clean
@@ -174,6 +174,25 @@ GOLDEN: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
         ["```python\ndef f(x):\n    return x * 2\n```", "def f(x): return x ** 2", "```\ndef f(x):\n    return 4\n"],
         ["```python\ndef g(x):\n    return 4\n```", "def f(x): return 5", "", "def f(x: return", "I cannot"],
     ),
+    (
+        "code",
+        {"cases": [{"stdin": "2", "stdout": "4"}]},
+        ["```python\nprint(int(input()) * 2)\n```", "print(4)"],
+        ["```python\nprint(5)\n```", "", "I cannot", "def f(x): return 4"],
+    ),
+    (
+        "cruxeval",
+        {"code": "def f(x):\n    return x * 2", "predict": "output", "input": "2", "output": "4"},
+        ["[ANSWER]assert f(2) == 4[/ANSWER]", "Doubled:\n4", "[ANSWER]4[/ANSWER]"],
+        [
+            "[ANSWER]assert f(2) == 5[/ANSWER]",
+            "[ANSWER]f(2)[/ANSWER]",
+            "",
+            "It is 4.",
+            "-" * 50_000 + "1",
+            "~" * 900 + "1",
+        ],
+    ),
 ]
 
 
@@ -278,7 +297,7 @@ def test_hostile_answers_end_in_bounded_time(answer: str) -> None:
     text = clean(answer, "What?")
     assert time.process_time() - start < 2
     for kind, params, _, _ in GOLDEN:
-        if kind != "code":
+        if kind not in SANDBOXED:
             # Mathematics is decided in another process.
             clock, most_s = (time.perf_counter, 60) if kind == "math" else (time.process_time, 3)
             began = clock()

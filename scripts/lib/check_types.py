@@ -205,6 +205,15 @@ def _calls(value: Any) -> str:
     return ""
 
 
+def _prediction(value: Any) -> str:
+    return "" if value in ("input", "output") else f"expected input or output, found {shown(value)}"
+
+
+def _arguments(value: Any) -> str:
+    """The arguments of a call as Python has them between the brackets; there may be none."""
+    return _code(f"f({value})") if isinstance(value, str) else f"expected a text, found {shown(value)}"
+
+
 def _instruction(value: Any) -> str:
     if isinstance(value, str) and value in INSTRUCTIONS:
         return ""
@@ -295,6 +304,7 @@ CHECK_PARAMETERS: Mapping[str, Mapping[str, Kind]] = MappingProxyType(
         "extracted": {"value!": _text, "any_of": _texts, "pattern": _pattern, "normalize": _flag},
         "substring": {"text!": _any_text, "case_sensitive": _flag},
         "word_overlap": {"value!": _text, "any_of": _texts, "pattern": _pattern, "least": _share},
+        "cruxeval": {"code!": _code, "predict!": _prediction, "input!": _arguments, "output!": _code},
         "gsm8k": {"value!": _text},
         "mmlu": {"value!": _text},
         "gpqa": {"value!": _text},
@@ -303,6 +313,8 @@ CHECK_PARAMETERS: Mapping[str, Mapping[str, Kind]] = MappingProxyType(
         "gaia": {"value!": _text},
     }
 )
+# These run what a model wrote, and so need the sandbox.
+SANDBOXED = frozenset(("code", "cruxeval"))
 
 
 def mistakes(kind: str, params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

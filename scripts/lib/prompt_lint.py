@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from scripts.lib.check_types import SANDBOXED
 from scripts.lib.context_generator import generate
 from scripts.lib.errors import Problem
 from scripts.lib.prompt_manifest import compare
@@ -50,7 +51,7 @@ def checked_weight(question: Question) -> int:
 
 def uses_code(question: Question) -> bool:
     """True when a check of the question runs code."""
-    return any(check.type == "code" for check in question.checks)
+    return any(check.type in SANDBOXED for check in question.checks)
 
 
 def _wrong(question: Question) -> str:

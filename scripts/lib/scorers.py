@@ -9,6 +9,7 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from scripts.lib.check_types import SANDBOXED
 from scripts.lib.errors import BenchError
 from scripts.lib.judge import material
 from scripts.lib.judge_config import CHECKS, CLAUDE, JudgeConfig
@@ -84,7 +85,7 @@ def scoring_tools(scorers: Iterable[Scorer], questions: Iterable[Question], sand
         return []
     asked = tuple(questions)
     tools = [f"{name} {_pinned().get(name, 'unpinned')}" for name in _libraries(asked)]
-    if any(check.type == "code" for question in asked for check in question.checks):
+    if any(check.type in SANDBOXED for question in asked for check in question.checks):
         tools.append("sandbox" if sandboxed else "no sandbox")
     return tools
 

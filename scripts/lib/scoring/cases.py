@@ -33,7 +33,7 @@ def read_cases(given: Any) -> list[Case]:
 
 def write_cases(file: Path, cases: Iterable[Case]) -> dict[str, str]:
     """Write a file of cases; gives what a check names it by. The same cases make the same bytes."""
-    text = "".join(json.dumps(case, ensure_ascii=False) + "\n" for case in cases)
+    text = "".join(json.dumps(case) + "\n" for case in cases)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(gzip.compress(text.encode(), mtime=0))
     return {"file": str(file), "sha256": sha256_of(file)}

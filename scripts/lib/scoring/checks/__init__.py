@@ -12,6 +12,7 @@ from scripts.lib.check_types import Outcome
 from scripts.lib.scoring.checks import marked, published, text
 from scripts.lib.scoring.checks.choices import check_multiple_choice
 from scripts.lib.scoring.checks.code import check_code
+from scripts.lib.scoring.checks.cruxeval import check_cruxeval
 from scripts.lib.scoring.checks.form import check_constraints
 from scripts.lib.scoring.checks.ifeval import check_ifeval
 from scripts.lib.scoring.checks.json_values import check_json_schema
@@ -41,6 +42,7 @@ CHECKS: Mapping[str, Callable[[str, Mapping[str, Any]], Outcome]] = {
     "word_overlap": marked.check_word_overlap,
     "em": published.check_em,
     "f1": published.check_f1,
+    "cruxeval": check_cruxeval,
     "gsm8k": published.check_gsm8k,
     "mmlu": published.check_mmlu,
     "gpqa": published.check_gpqa,
