@@ -7,6 +7,12 @@ the same folder again changes nothing; without a folder the tables and the page 
 
 from __future__ import annotations
 
+if __name__ == "__main__" and not __package__:
+    import runpy
+    from pathlib import Path
+
+    runpy.run_path(str(Path(__file__).resolve().parents[1] / "_as_module.py"))["go_on"](__file__)
+
 import argparse
 from pathlib import Path
 

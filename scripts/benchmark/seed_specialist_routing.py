@@ -12,19 +12,18 @@ interval, the cost-aware reward, and the recommended route per suite.
 
 from __future__ import annotations
 
-import os
-import sys
-from pathlib import Path
-
 if __name__ == "__main__" and not __package__:
-    # Called by its path, as the predecessor's was: go on as a module, from the checkout's root.
-    os.chdir(Path(__file__).resolve().parents[2])
-    os.execv(sys.executable, [sys.executable, "-m", "scripts.benchmark.seed_specialist_routing", *sys.argv[1:]])
+    import runpy
+    from pathlib import Path
+
+    runpy.run_path(str(Path(__file__).resolve().parents[1] / "_as_module.py"))["go_on"](__file__)
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from scripts.lib.config import merged, parse_config, read_layers
