@@ -7,6 +7,8 @@ interval, the cost-aware reward, and the recommended route per suite.
 
   python -m scripts.benchmark.seed_specialist_routing --3way --suites math coder --sample-size 10 --seed 0 --dry-run
   python -m scripts.benchmark.seed_specialist_routing --3way --suites all --sample-size 10
+  python -m scripts.benchmark.seed_specialist_routing --roles frontdoor coder_escalation --modes baseline "moe*" --suites coder
+  python -m scripts.benchmark.seed_specialist_routing --resume
   python -m scripts.benchmark.seed_specialist_routing --stats
 """
 
