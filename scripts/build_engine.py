@@ -6,6 +6,11 @@ finds it, checks that it is whole and the lock's, and returns at once.
 
 from __future__ import annotations
 
+if __name__ == "__main__" and not __package__:
+    from _as_module import go_on
+
+    go_on(__file__)
+
 import argparse
 import contextlib
 import sys

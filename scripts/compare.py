@@ -14,6 +14,11 @@ sides), nothing could be compared, or stored records are damaged and left out, 2
 
 from __future__ import annotations
 
+if __name__ == "__main__" and not __package__:
+    from _as_module import go_on
+
+    go_on(__file__)
+
 import argparse
 import sys
 from collections import Counter

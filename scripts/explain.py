@@ -15,6 +15,11 @@ states:
 
 from __future__ import annotations
 
+if __name__ == "__main__" and not __package__:
+    from _as_module import go_on
+
+    go_on(__file__)
+
 import argparse
 
 from scripts.cells import PATTERN_HELP, add_options, config_of, explain

@@ -12,6 +12,11 @@ what changed in spec and environment since the same questions were measured befo
 
 from __future__ import annotations
 
+if __name__ == "__main__" and not __package__:
+    from _as_module import go_on
+
+    go_on(__file__)
+
 import argparse
 from pathlib import Path
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__" and not __package__:
+    from _as_module import go_on
+
+    go_on(__file__)
+
 import argparse
 import json
 import subprocess

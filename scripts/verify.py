@@ -12,6 +12,11 @@ A seal is no signature. Who wrote a record is told by git, and shown here by aut
 
 from __future__ import annotations
 
+if __name__ == "__main__" and not __package__:
+    from _as_module import go_on
+
+    go_on(__file__)
+
 import argparse
 import sys
 from collections import Counter

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,3 +64,65 @@ class Archive:
     def review(self, name: str, *rows: str) -> Path:
         header = "suite,question_id,tokens_per_second,claude_score,score_reason"
         return self.put(f"reviews/{name}.csv", "\n".join([header, *rows]) + "\n")
+
+    def measured(self, speeds: Sequence[object], stem: str = "coder_escalation_baseline", **changes: Any) -> Path:
+        """A run of that many questions of suite math (`t1_q0_x`, …) with these speeds; no mean of its own."""
+        results = {"math": {f"t1_q{n}_x": {**answer(), "tokens_per_second": v} for n, v in enumerate(speeds)}}
+        config = stem.rpartition("_")[2]
+        return self.run(config, name=stem, **{"results": results, "summary": {}, **changes})
+
+    def scored(self, name: str, speeds: Sequence[object], score: int = 3) -> Path:
+        """A review of those questions with these speeds, as they are to be printed."""
+        return self.review(name, *(f"math,t1_q{n}_x,{v},{score},why" for n, v in enumerate(speeds)))
+
+
+# Speeds of twelve answers: no two runs have them alike.
+SPEEDS = (8.64, 8.88, 9.06, 9.8, 9.46, 9.74, 9.45, 9.81, 9.08, 8.7, 8.82, 9.43)
+NOT_STARTED = "timeout: failed to run command ‘/opt/cpp/llama-cli’: No such file or directory"
+
+
+def put_every_shape(archive: Archive) -> dict[str, tuple[str, str]]:
+    """An archive of every shape that the predecessor's has; file -> (kind, how its reason or remark begins)."""
+    run = f"runs/{RUN_ID}/coder_escalation"
+    archive.measured(SPEEDS)
+    archive.measured([s + 1 for s in SPEEDS], "coder_escalation_moe4")
+    archive.run("spec_draft_a_k8", 20.0)
+    archive.scored("coder_escalation_baseline", [f"{s:.1f}" for s in SPEEDS])
+    archive.scored("coder_escalation_baseline_rescored", SPEEDS, 1)
+    archive.scored("qwen_coder_32b_with_4_experts_rescored", [s + 1 for s in SPEEDS])
+    archive.put(
+        "reviews/vl_short_baseline.csv", "question_id,score,reason\nt1_q0_x,3,right, but long\nt9_q9_gone,1,?\n"
+    )
+    archive.measured(SPEEDS[::-1], "vl_short_baseline", model_path="/m/Short.gguf")
+    archive.put("reviews/by_model.csv", "model,suite,question_id,score\nA,math,t1_q0_x,3\n")
+    archive.put("reviews/vl_wide.csv", "question_id,a_score,b_score\nt1_q0_x,3,2\n")
+    archive.put("reviews/vl_wide_too.csv", "name,t1_q1_chart,t1_q2_table\nA,3,2\n")
+    archive.put("reviews/orchestrator_baseline.csv", "question,route,ok\nt1,coder,1\n")
+    archive.put("reviews/notes.csv", "a,b\n1,2\n")
+    archive.put("runs/feature_validation/20260110_kv.jsonl", '{"id": "kv1", "prompt": "x", "role": "frontdoor"}\n' * 2)
+    archive.put(f"runs/{RUN_ID}/output.jsonl", '{"cell": 1}\n')
+    archive.put(f"runs/{RUN_ID}/math/Some-Model_t1_q1_x.txt", NOT_STARTED)
+    archive.put(f"runs/{RUN_ID}/math/Qwen3-4B-Thinking-Q8_t1_q1_x.txt", LLAMA_LOG)
+    archive.put(f"runs/{RUN_ID}/all_responses_math.json", '{"run_id": "x", "A": {"t1_q0_x": "an answer"}}')
+    archive.put(f"runs/{RUN_ID}/config.json", json.dumps({"run_id": RUN_ID, "models": []}))
+    return {
+        f"{run}_baseline.json": ("run", "12 answers"),
+        f"{run}_moe4.json": ("run", "12 answers"),
+        f"{run}_spec_draft_a_k8.json": ("run", "1 answers"),
+        f"runs/{RUN_ID}/vl_short_baseline.json": ("run", "12 answers"),
+        "reviews/coder_escalation_baseline.csv": ("review", "12 scores"),
+        "reviews/coder_escalation_baseline_rescored.csv": ("review", "12 scores"),
+        "reviews/qwen_coder_32b_with_4_experts_rescored.csv": ("review", "12 scores"),
+        "reviews/vl_short_baseline.csv": ("review", "2 scores"),
+        "reviews/by_model.csv": ("not placed", "a table over several models, not one run's scores: columns model,suite"),
+        "reviews/vl_wide.csv": ("not placed", "a wide table, not one run's scores line by line: columns question_id"),
+        "reviews/vl_wide_too.csv": ("not placed", "a wide table, not one run's scores line by line: columns name"),
+        "reviews/orchestrator_baseline.csv": ("not placed", "scores of the orchestrator, which is no model"),
+        "reviews/notes.csv": ("not placed", "is no review: columns a,b; expected suite,question_id,"),
+        "runs/feature_validation/20260110_kv.jsonl": ("not placed", "tests of the orchestrator's features, not of a model"),
+        f"runs/{RUN_ID}/output.jsonl": ("not placed", "JSON lines, where a run is one JSON file: 1 lines, keys cell"),
+        f"runs/{RUN_ID}/math/Some-Model_t1_q1_x.txt": ("not placed", "log of a command that did not start, without an"),
+        f"runs/{RUN_ID}/math/Qwen3-4B-Thinking-Q8_t1_q1_x.txt": ("log of one answer", ""),
+        f"runs/{RUN_ID}/all_responses_math.json": ("not placed", "answers compiled out of several runs"),
+        f"runs/{RUN_ID}/config.json": ("metadata of a run", ""),
+    }  # fmt: skip

@@ -112,7 +112,7 @@ def test_where_the_archives_own_table_differs_is_told(archive: Archive) -> None:
     archive.put(
         "reviews/summary.csv", "model,thinking\r\nQwen2.5-Coder-32B-Instruct-Q4_K_M,10/10\r\nORCHESTRATOR,1/1\r\n"
     )
-    names = [name for name, _, _ in imported(archive.folder).differences]
+    names = [difference.model for difference in imported(archive.folder).differences]
     assert names == ["Qwen2.5-Coder-32B-Instruct-Q4_K_M", "ORCHESTRATOR"]
 
 
@@ -292,8 +292,9 @@ def test_everything_odd_is_listed_with_file_and_place(archive: Archive) -> None:
         f"{base}_rescored.csv: line 4": "expected a score from 0 to 3: math/t1_q1 has '1.5'",
         f"{base}_rescored.csv: gone/t9_q9": f"scores an answer that its run does not hold: {run}",
         "reviews/backup/coder_escalation_baseline.csv": f"another copy counts: {base}.csv",
-        "reviews/nobody_baseline.csv": "scores without a run: no file nobody_baseline.json",
-        "reviews/relative.csv": "is no review: columns model,score",
+        "reviews/nobody_baseline.csv": "scores without a run: no file nobody_baseline.json, and 1 speeds above 0 are "
+        "too few to find it by (at least 10)",
+        "reviews/relative.csv": "a table over several models, not one run's scores: columns model,score",
     }
     kinds = {source.path.rpartition("/")[2]: source.kind for source in found.history.sources}
     assert kinds["copy_of_it.json"] is Kind.DUPLICATE and kinds["metadata.json"] is Kind.METADATA

@@ -7,6 +7,12 @@ the same folder again changes nothing; without a folder the tables and the page 
 
 from __future__ import annotations
 
+if __name__ == "__main__" and not __package__:
+    import runpy
+    from pathlib import Path
+
+    runpy.run_path(str(Path(__file__).resolve().parents[1] / "_as_module.py"))["go_on"](__file__)
+
 import argparse
 from pathlib import Path
 
@@ -66,6 +72,11 @@ def main() -> int:
     print(
         f"{page.runs} runs with {counts['answers']} answers, {counts['review']} reviews, {counts['duplicate']} duplicates"
     )
+    for words, rescored in (("first", False), ("second", True)):
+        reviews = [review for review in page.imported.history.reviews if review.rescored == rescored]
+        print(
+            f"{len(reviews)} reviews of the {words} round, {sum(bool(r.run) for r in reviews)} of them beside their runs"
+        )
     print(
         f"{len(list(page.struck()))} speeds struck out; {len(page.imported.unplaced)} things not placed: {history}/unplaced.csv"
     )

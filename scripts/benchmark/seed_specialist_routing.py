@@ -7,54 +7,58 @@ interval, the cost-aware reward, and the recommended route per suite.
 
   python -m scripts.benchmark.seed_specialist_routing --3way --suites math coder --sample-size 10 --seed 0 --dry-run
   python -m scripts.benchmark.seed_specialist_routing --3way --suites all --sample-size 10
+  python -m scripts.benchmark.seed_specialist_routing --roles frontdoor coder_escalation --modes baseline "moe*" --suites coder
+  python -m scripts.benchmark.seed_specialist_routing --resume
   python -m scripts.benchmark.seed_specialist_routing --stats
 """
 
 from __future__ import annotations
 
-import os
-import sys
-from pathlib import Path
-
 if __name__ == "__main__" and not __package__:
-    # Called by its path, as the predecessor's was: go on as a module, from the checkout's root.
-    os.chdir(Path(__file__).resolve().parents[2])
-    os.execv(sys.executable, [sys.executable, "-m", "scripts.benchmark.seed_specialist_routing", *sys.argv[1:]])
+    import runpy
+    from pathlib import Path
+
+    runpy.run_path(str(Path(__file__).resolve().parents[1] / "_as_module.py"))["go_on"](__file__)
 
 import argparse
+import re
+import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import replace
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from scripts.lib.config import merged, parse_config, read_layers
+import psutil
+
+from scripts.lib.config import Config, merge, merged, parse_config, read_layers
 from scripts.lib.errors import BenchError, run_cli
 from scripts.lib.hardware import load_hardware
+from scripts.lib.machine import INTERRUPTED_EXIT, StopRequest
+from scripts.lib.memory import shard_bytes
+from scripts.lib.plan import Planner
 from scripts.lib.plan_files import load_planner
 from scripts.lib.prediction import hours_text, read_measured, shard_seconds
-from scripts.lib.records import now_utc, write_atomic
-from scripts.lib.routing import ACTIONS, EVERY_SUITE, HOW_TO_CHOOSE, Sample, draw_sample, wanted_suites
-from scripts.lib.routing_report import outcome_lines, routes_csv, routes_of, routes_table, summary_page
-from scripts.lib.routing_session import (
-    OUTCOMES,
-    ROUTING,
-    Part,
-    outcomes_csv,
-    outcomes_of,
-    parts_of,
-    read_outcomes,
-    run_part,
-)
+from scripts.lib.preflight import Preflight, enforce, findings, look
+from scripts.lib.rewards import Outcome
+from scripts.lib.routing import ACTIONS, HOW_TO_CHOOSE, Absent, Sample, draw_sample, named_suites, wanted_suites
+from scripts.lib.routing_options import Asked, asked_of, replaced_options, resumed, store, unknown_option
+from scripts.lib.routing_output import Found, check_output, write_output
+from scripts.lib.routing_report import outcome_lines, routes_of, routes_table
+from scripts.lib.routing_session import ROUTING, Part, joined, outcomes_of, parts_of, read_outcomes, run_part
+
+# More than any suite has: a sample of all questions.
+EVERY_QUESTION = 10**9
+# So many seeds in a row are tried for one whose sample has a question that is new.
+MOST_BARREN_SEEDS = 200
 
 
-def _overrides(arguments: argparse.Namespace) -> dict[str, dict[str, str]]:
-    """KEY or SUITE=KEY of each action's option, by action and suite."""
-    found: dict[str, dict[str, str]] = {}
-    for action in ACTIONS:
-        for text in getattr(arguments, action):
-            suite, _, key = text.rpartition("=")
-            found.setdefault(action, {})[suite or EVERY_SUITE] = key
-    return found
+def _tell(absent: Sequence[Absent]) -> None:
+    for item in absent:
+        print(f"{item.suite}: no {item.action}: {item.reason}", file=sys.stderr)
+    if any(item.action in ACTIONS for item in absent):
+        print(HOW_TO_CHOOSE, file=sys.stderr)
 
 
 def _print_sample(sample: Sample) -> None:
@@ -62,10 +66,7 @@ def _print_sample(sample: Sample) -> None:
         entries = ", ".join(f"{action} {model.key}" for action, model in actions.items())
         print(f"{suite}: {len(sample.questions[suite])} questions: {entries}")
         print("  " + " ".join(f"{q.id} (tier {q.tier})" for q in sample.questions[suite]))
-    for item in sample.absent:
-        print(f"{item.suite}: no {item.action}: {item.reason}", file=sys.stderr)
-    if sample.absent:
-        print(HOW_TO_CHOOSE, file=sys.stderr)
+    _tell(sample.absent)
 
 
 def _dry_run(parts: Sequence[Part], verbose: bool) -> int:
@@ -74,85 +75,233 @@ def _dry_run(parts: Sequence[Part], verbose: bool) -> int:
     for part in parts:
         todo = part.pending()
         time = f", at most {hours_text(shard_seconds(part.shard, todo, measured))}" if todo else ""
-        print(f"{part.key}: {len(todo)} of {len(part.shard.cells)} cells are to be run{time}")
+        print(f"{part.name}: {len(todo)} of {len(part.shard.cells)} cells are to be run{time}")
         if verbose:
             with tempfile.TemporaryDirectory() as scratch:
                 run_part(part, Path(scratch), dry_run=True, verbose=True)
     return 0
 
 
-def _run(raw: dict[str, Any], arguments: argparse.Namespace) -> int:
+def _preflight(parts: Sequence[Part], config: Config) -> int:
+    """Is the machine fit for what is to be run? Looks only. Raises BenchError where the configuration refuses it."""
+    _dry_run(parts, verbose=False)
+    waiting = [part for part in parts if part.pending()]
+    seen, free = Preflight(tuple(findings(look()))), psutil.virtual_memory().available
+    for part in waiting:
+        seen = seen.with_memory(shard_bytes(part.shard), free)
+    for finding in seen.findings:
+        print(f"preflight: {finding}", file=sys.stderr)
+    if waiting:
+        enforce(seen, config.preflight)
+    print(f"preflight: {seen.outcome}; nothing was run")
+    return 0
+
+
+@dataclass(frozen=True)
+class Session:
+    """One call of this command: what is asked, of whom, and how the time between is spent."""
+
+    raw: Mapping[str, Any]
+    asked: Asked
+    planner: Planner
+    suites: tuple[str, ...]
+    arguments: argparse.Namespace
+
+    def draw(self, seed: int, size: int) -> Sample:
+        return draw_sample(self.planner, self.suites, size, seed, self.asked.overrides, self.asked.narrowing)
+
+    def rounds(self) -> Iterator[Sample]:
+        """The sample; with --continuous one of another seed after the other, each with a question that none before had."""
+        left = {name for names in self.draw(0, EVERY_QUESTION).by_entry.values() for name in names}
+        seed, last_new = self.asked.seed, self.asked.seed
+        while seed - last_new <= MOST_BARREN_SEEDS:
+            sample = self.draw(seed, self.asked.sample_size)
+            names = {name for names in sample.by_entry.values() for name in names}
+            if names & left:
+                last_new = seed
+                yield sample
+            left -= names
+            if not (left and self.arguments.continuous):
+                break
+            seed += 1
+        if self.arguments.continuous:
+            print(
+                "every question has been asked"
+                if not left
+                else f"no sample has the questions {', '.join(sorted(left))}"
+            )
+
+    def folder(self, sample: Sample) -> Path:
+        return ROUTING / self.planner.hardware.name / sample.name
+
+
+def _rest(seconds: float, stop: StopRequest) -> None:
+    """Let the machine cool down; a request to stop ends that too."""
+    end = time.monotonic() + seconds
+    while not stop.asked and (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, 0.2))
+
+
+def _run_parts(
+    session: Session, parts: Sequence[Part], folder: Path, ran_before: bool, stop: StopRequest
+) -> list[Part]:
+    """Run what is missing, part by part; gives the parts of which something is missing still."""
+    unfinished = []
+    for part in parts:
+        waiting = bool(part.pending())
+        if waiting and ran_before:
+            _rest(session.arguments.cooldown, stop)
+        if stop.asked or not run_part(part, folder, dry_run=False, verbose=session.arguments.debug):
+            unfinished.append(part)
+        ran_before = ran_before or waiting
+    return unfinished
+
+
+def _report(found: Found, folder: Path, debug: bool) -> None:
+    write_output(folder, found)
+    if debug:
+        print("\n".join(outcome_lines(found.outcomes)))
+    print(routes_table(routes_of(found.outcomes)))
+    print(f"written: {folder}")
+
+
+def _run(session: Session) -> int:
+    """Run the sample, or sample after sample; a stop that was asked for ends it after the cell in flight."""
+    hardware, output = session.planner.hardware.name, session.arguments.output
+    code, gathered = 0, list[Sequence[Outcome]]()
+    with StopRequest() as stop:
+        for number, sample in enumerate(session.rounds()):
+            if number:
+                _print_sample(sample)
+            folder, (parts, _) = session.folder(sample), parts_of(sample, session.raw)
+            store(replace(session.asked, seed=sample.seed), folder)
+            unfinished = _run_parts(session, parts, folder, number > 0, stop)
+            for part in unfinished:
+                print(f"{part.name}: not everything was run; what is missing gives no reward", file=sys.stderr)
+            gathered.append(outcomes_of(sample, parts))
+            _report(Found(sample.name, hardware, gathered[-1]), folder, session.arguments.debug)
+            if output is not None:
+                write_output(output, Found(sample.name, hardware, joined(gathered)))
+                print(f"written: {output}")
+            code = 1 if unfinished else code
+            if stop.asked:
+                print(f"interrupted: --resume {sample.name} goes on with it", file=sys.stderr)
+                return INTERRUPTED_EXIT
+    return code
+
+
+def _session(arguments: argparse.Namespace) -> int:
+    given = vars(arguments)
+    name, asked = ("", asked_of(given)) if arguments.resume is None else resumed(ROUTING, arguments.resume, given)
+    if arguments.output is not None:
+        check_output(arguments.output)
+    layers = read_layers(map(Path, asked.configfile))
+    raw = merged(layers)
+    parse_config(raw, sources=layers)
+    raw |= {"hardware": asked.hardware} if asked.hardware else {}
+    raw = merge(raw, {"timeouts": {"cell_s": asked.timeout}} if asked.timeout is not None else {})
     config = parse_config(raw)
     planner = load_planner(replace(config, tiers=(1, 2, 3), suites=("*",), questions=("*",)))
-    suites = wanted_suites(planner, arguments.suites)
-    sample = draw_sample(planner, suites, arguments.sample_size, arguments.seed, _overrides(arguments))
+    suites = wanted_suites(planner, asked.suites)
+    suites = named_suites(planner, suites, asked.question_ids) if asked.question_ids else suites
+    session = Session(raw, asked, planner, suites, arguments)
+    sample = session.draw(asked.seed, asked.sample_size)
+    if name not in ("", sample.name):
+        raise BenchError(
+            f"--resume: registry, suites or configuration have changed since: '{name}' would be {sample.name} now"
+        )
     _print_sample(sample)
-    parts = parts_of(sample, raw)
-    if arguments.dry_run:
-        return _dry_run(parts, arguments.debug)
-    folder = ROUTING / planner.hardware.name / sample.name
-    whole = [run_part(part, folder, dry_run=False, verbose=arguments.debug) for part in parts]
-    for part in (part for part, done in zip(parts, whole, strict=True) if not done):
-        print(f"{part.key}: not everything was run; what is missing gives no reward", file=sys.stderr)
-    outcomes = outcomes_of(sample, parts)
-    routes = routes_of(outcomes)
-    write_atomic(folder / OUTCOMES, outcomes_csv(outcomes, now_utc("microseconds")))
-    write_atomic(folder / "routes.csv", routes_csv(routes))
-    write_atomic(folder / "summary.md", summary_page(sample.name, planner.hardware.name, routes))
-    if arguments.debug:
-        print("\n".join(outcome_lines(outcomes)))
-    print(routes_table(routes))
-    print(f"written: {folder}")
-    return 0 if all(whole) else 1
+    parts, lacking = parts_of(sample, raw)
+    _tell(lacking)
+    if arguments.preflight:
+        return _preflight(parts, config)
+    return _dry_run(parts, arguments.debug) if arguments.dry_run else _run(session)
 
 
-def _stats(hardware: str) -> None:
+def _stats(arguments: argparse.Namespace) -> None:
     """All samples of the profile together, each frontdoor of a suite by itself."""
-    folder = ROUTING / hardware
-    groups = read_outcomes(folder)
+    layers = read_layers(arguments.configfile or ())
+    hardware = load_hardware(arguments.hardware or parse_config(merged(layers), sources=layers).hardware).name
+    groups = read_outcomes(ROUTING / hardware)
     if not groups:
-        raise BenchError(f"{folder}: no sample was run on this profile yet; run one: --3way --suites … --sample-size …")
+        raise BenchError(
+            f"{ROUTING / hardware}: no sample was run on this profile yet; run one: --3way --suites … --sample-size …"
+        )
     print(routes_table(route for outcomes in groups for route in routes_of(outcomes)))
 
 
 def _arguments() -> argparse.Namespace:
     form = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
-        prog="python -m scripts.benchmark.seed_specialist_routing", description=__doc__, formatter_class=form
+        prog="python -m scripts.benchmark.seed_specialist_routing",
+        description=__doc__,
+        formatter_class=form,
+        allow_abbrev=False,
+        epilog=f"what does the work of options that are not here:\n{replaced_options()}",
     )
-    parser.add_argument(
-        "--3way", dest="three_way", action="store_true", help="compare frontdoor, specialist and architect"
+    what = parser.add_argument_group("what to do")
+    what.add_argument(
+        "--3way", dest="three_way", action="store_true",
+        help="run a sample: compare frontdoor, specialist and architect (meant too where roles, modes or questions are named)",
+    )  # fmt: skip
+    what.add_argument("--dry-run", action="store_true", help="show the sample and what would run; nothing is run")
+    what.add_argument(
+        "--preflight", action="store_true", help="the same, and whether the machine is fit; nothing is run"
     )
-    parser.add_argument("--suites", nargs="+", default=["all"], metavar="S", help="suites, or all (the default)")
-    parser.add_argument("--sample-size", type=int, default=10, metavar="N", help="questions per suite (default: 10)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the sample (default: 0)")
-    parser.add_argument("--dry-run", action="store_true", help="show the sample and what would run; nothing is run")
-    parser.add_argument("--debug", action="store_true", help="show every outcome, and all that Snakemake says")
-    parser.add_argument(
-        "--stats", action="store_true", help="show what all samples say together; runs nothing by itself"
-    )
+    what.add_argument(
+        "--resume", nargs="?", const="", metavar="SAMPLE",
+        help="go on with a sample as it was asked for, by its folder's name (default: the one begun last)",
+    )  # fmt: skip
+    what.add_argument(
+        "--continuous", action="store_true",
+        help="sample after sample, of one seed after the other, until Ctrl-C or until every question has been asked",
+    )  # fmt: skip
+    what.add_argument("--stats", action="store_true", help="show what all samples say together; runs nothing by itself")
+    asked = parser.add_argument_group("what is asked")
+    asked.add_argument("--suites", nargs="+", metavar="S", help="suites, or all (the default)")
+    asked.add_argument("--sample-size", type=int, metavar="N", help="questions per suite (default: 10)")
+    asked.add_argument("--seed", type=int, metavar="N", help="of the sample (default: 0)")
+    asked.add_argument("--question-ids", nargs="+", metavar="ID", help="these questions, all of them: ID, or SUITE/ID")
+    asked.add_argument(
+        "--roles", nargs="+", metavar="KEY",
+        help="only these entries of the registry: the best fitting are chosen, the others fill the actions that are left",
+    )  # fmt: skip
+    asked.add_argument(
+        "--modes", nargs="+", metavar="MODE",
+        help="decoding modes, or patterns of them (moe*), that every entry is asked in (default: baseline)",
+    )  # fmt: skip
     for action in ACTIONS:
         words = f"the entry that is the {action}; KEY, or SUITE=KEY; repeatable (default: by candidate_roles)"
-        parser.add_argument(f"--{action}", action="append", default=[], metavar="KEY", help=words)
-    parser.add_argument("--hardware", help="another hardware profile")
-    parser.add_argument("--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml")
-    return parser.parse_args()
+        asked.add_argument(f"--{action}", action="append", metavar="KEY", help=words)
+    how = parser.add_argument_group("how")
+    how.add_argument("--timeout", type=float, metavar="S", help="seconds a question (default: timeouts.cell_s)")
+    how.add_argument(
+        "--cooldown", type=float, default=0.0, metavar="S", help="seconds of rest before the next entry is loaded"
+    )
+    how.add_argument(
+        "--output", type=Path, metavar="PATH",
+        help="write the outcomes here too: a folder, or a file that ends in .csv, .json, .jsonl or .md",
+    )  # fmt: skip
+    how.add_argument("--debug", action="store_true", help="show every outcome, and all that Snakemake says")
+    how.add_argument("--hardware", help="another hardware profile")
+    how.add_argument("--configfile", action="append", metavar="FILE", help="laid over config/config.yaml")
+    arguments, unknown = parser.parse_known_args()
+    if unknown:
+        raise unknown_option(unknown[0], re.findall(r"--[\w-]+", parser.format_usage()))
+    return arguments
 
 
 def main() -> int:
     arguments = _arguments()
-    if not (arguments.three_way or arguments.stats):
+    if not 0 <= arguments.cooldown < float("inf"):
+        raise BenchError(f"--cooldown: expected seconds, 0 or more, found {arguments.cooldown:g}")
+    named = arguments.roles or arguments.modes or arguments.question_ids or arguments.preflight or arguments.continuous
+    runs = bool(arguments.three_way or named or arguments.resume is not None)
+    if not (runs or arguments.stats):
         raise BenchError("say what to do: --3way (run a sample) or --stats (show what the samples say)")
-    if arguments.sample_size < 1:
-        raise BenchError(f"--sample-size: expected at least 1 question per suite, found {arguments.sample_size}")
-    layers = read_layers(arguments.configfile)
-    raw = merged(layers)
-    parse_config(raw, sources=layers)
-    if arguments.hardware:
-        raw["hardware"] = arguments.hardware
-    code = _run(raw, arguments) if arguments.three_way else 0
-    if arguments.stats and not arguments.dry_run:
-        _stats(load_hardware(parse_config(raw).hardware).name)
+    code = _session(arguments) if runs else 0
+    if arguments.stats and not (arguments.dry_run or arguments.preflight):
+        _stats(arguments)
     return code
 
 

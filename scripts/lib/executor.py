@@ -7,6 +7,12 @@ Snakemake deletes the declared outputs of a job that fails; the next start links
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # the predecessor's path of a command
+    raise SystemExit(
+        "error: scripts/lib/executor.py is no command any more. Run what is missing: snakemake -j8 results; one model in one "
+        "mode: python -m scripts.infer --model MODEL --mode MODE; its command line: python -m scripts.launch --model MODEL"
+    )
+
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence

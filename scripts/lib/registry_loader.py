@@ -7,6 +7,12 @@ the entry usable become warnings with their line.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # the predecessor's path of a command
+    raise SystemExit(
+        "error: scripts/lib/registry_loader.py is no command any more. Look at the registry: python -m scripts.registry show "
+        "MODEL (also: drafts, add, diff); check it: python -m scripts.validate"
+    )
+
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping

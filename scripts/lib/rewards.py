@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from scripts.lib.prompt_loader import Question
 from scripts.lib.review import ReviewRow
-from scripts.lib.routing import ACTIONS, FRONTDOOR
+from scripts.lib.routing import ACTIONS, FRONTDOOR, MODE
 
 COST_WEIGHT = 0.15
 BEST_SCORE = 3
@@ -40,6 +40,7 @@ class Outcome:
     infrastructure: bool = False
     why: str = ""
     cell_file: str = ""
+    mode: str = MODE
 
 
 def cost_aware_reward(quality: float, elapsed_s: float, expected_s: float) -> float:
@@ -47,9 +48,9 @@ def cost_aware_reward(quality: float, elapsed_s: float, expected_s: float) -> fl
     return quality - COST_WEIGHT * max(0.0, elapsed_s / expected_s - 1)
 
 
-def outcome(action: str, entry: str, row: ReviewRow) -> Outcome:
+def outcome(action: str, entry: str, row: ReviewRow, mode: str = MODE) -> Outcome:
     """A reviewed cell as an outcome, its reward still to be given (see `rewarded`)."""
-    known = Outcome(row.suite, row.question_id, row.tier, action, entry, None, cell_file=row.cell_file)
+    known = Outcome(row.suite, row.question_id, row.tier, action, entry, None, cell_file=row.cell_file, mode=mode)
     if row.status == "error":
         return replace(known, infrastructure=True, why=row.error)
     elapsed = row.generation_s or None
@@ -60,14 +61,21 @@ def outcome(action: str, entry: str, row: ReviewRow) -> Outcome:
     return replace(known, success=row.passed, quality=row.score / BEST_SCORE, elapsed_s=elapsed, why=row.score_reason)
 
 
-def missing(action: str, entry: str, question: Question, why: str) -> Outcome:
+def missing(action: str, entry: str, question: Question, why: str, mode: str = MODE) -> Outcome:
     """The outcome of a question whose cell is not there."""
-    return Outcome(question.suite, question.id, question.tier, action, entry, None, infrastructure=True, why=why)
+    known = Outcome(question.suite, question.id, question.tier, action, entry, None, mode=mode)
+    return replace(known, infrastructure=True, why=why)
 
 
 def _expected(outcomes: Sequence[Outcome]) -> Mapping[tuple[str, str], float]:
-    """What the frontdoor took per question; where it has no time of its own, its median over the suite."""
-    own = {(o.suite, o.question): o.elapsed_s for o in outcomes if o.action == FRONTDOOR and o.elapsed_s}
+    """What the frontdoor took per question; where it has no time of its own, its median over the suite.
+
+    Of several modes of the frontdoor `baseline` is what is expected, else the first.
+    """
+    own: dict[tuple[str, str], float] = {}
+    for o in sorted(outcomes, key=lambda o: o.mode != MODE):
+        if o.action == FRONTDOOR and o.elapsed_s:
+            own.setdefault((o.suite, o.question), o.elapsed_s)
     medians = {
         suite: statistics.median(seconds for (name, _), seconds in own.items() if name == suite)
         for suite in {suite for suite, _ in own}
@@ -94,9 +102,9 @@ def _with_reward(o: Outcome, expected_s: float | None) -> Outcome:
     return replace(o, expected_s=expected_s, reward=worth)
 
 
-def by_action(outcomes: Iterable[Outcome]) -> dict[tuple[str, str, str], list[Outcome]]:
-    """(suite, action, entry) -> its outcomes, actions in their order."""
-    groups: dict[tuple[str, str, str], list[Outcome]] = {}
-    for o in sorted(outcomes, key=lambda o: (o.suite, ACTIONS.index(o.action), o.entry)):
-        groups.setdefault((o.suite, o.action, o.entry), []).append(o)
+def by_action(outcomes: Iterable[Outcome]) -> dict[tuple[str, str, str, str], list[Outcome]]:
+    """(suite, action, entry, mode) -> its outcomes, actions in their order, `baseline` before the other modes."""
+    groups: dict[tuple[str, str, str, str], list[Outcome]] = {}
+    for o in sorted(outcomes, key=lambda o: (o.suite, ACTIONS.index(o.action), o.entry, o.mode != MODE, o.mode)):
+        groups.setdefault((o.suite, o.action, o.entry, o.mode), []).append(o)
     return groups

@@ -39,6 +39,23 @@ class Absent:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """What a sample is narrowed to: entries (the first choice of each action among them), questions (`ID` or `SUITE/ID`), and
+    the decoding modes, names or patterns, that every entry is asked in. Empty: all.
+    """
+
+    entries: tuple[str, ...] = ()
+    questions: tuple[str, ...] = ()
+    modes: tuple[str, ...] = (MODE,)
+
+    def names(self, question: Question) -> bool:
+        return not self.questions or question.id in self.questions or question.name_in_full in self.questions
+
+
+EVERYTHING = Narrowing()
+
+
 @dataclass(frozen=True)
 class Sample:
     """What is asked: per suite the entry of each action, and the questions that all of them can be asked."""
@@ -47,6 +64,7 @@ class Sample:
     routes: Mapping[str, Mapping[str, Model]]
     questions: Mapping[str, tuple[Question, ...]]
     absent: tuple[Absent, ...]
+    modes: tuple[str, ...] = (MODE,)
 
     @cached_property
     def by_entry(self) -> Mapping[str, tuple[str, ...]]:
@@ -62,7 +80,8 @@ class Sample:
         """A name for the sample's folder: equal questions put to equal entries have one."""
         routes = {suite: {action: model.key for action, model in found.items()} for suite, found in self.routes.items()}
         size = max((len(questions) for questions in self.questions.values()), default=0)
-        return f"n{size}-seed{self.seed}-{digest([routes, self.by_entry])[:8]}"
+        asked = [routes, self.by_entry, *([self.modes] if self.modes != (MODE,) else [])]
+        return f"n{size}-seed{self.seed}-{digest(asked)[:8]}"
 
 
 def _answers(planner: Planner, model: Model, suite: str) -> bool:
@@ -95,12 +114,14 @@ def _chosen(planner: Planner, action: str, suite: str, key: str) -> Model | Abse
     return model
 
 
-def _found(planner: Planner, action: str, suite: str, taken: Sequence[Model]) -> Model | Absent:
-    """The first entry by rank whose weights are here."""
+def _found(planner: Planner, action: str, suite: str, taken: Sequence[Model], entries: Sequence[str]) -> Model | Absent:
+    """The first entry by rank whose weights are here, of `entries` where any are named."""
     ranked = []
     for place, model in enumerate(planner.registry.models.values()):
         rank = _rank(action, suite, model)
         if rank is None or model.deprecated or model.tier == "D" or model in taken:
+            continue
+        if entries and model.key not in entries:
             continue
         if expand_modes(model, planner.registry.models).modes and suite in suites_for_roles(
             model.candidate_roles, model.key
@@ -117,18 +138,24 @@ def _found(planner: Planner, action: str, suite: str, taken: Sequence[Model]) ->
     return Absent(action, suite, why)
 
 
-def _routes(planner: Planner, suite: str, overrides: Overrides) -> Iterator[tuple[str, Model | Absent]]:
-    taken: list[Model] = []
+def _routes(planner: Planner, suite: str, overrides: Overrides, entries: Sequence[str]) -> Mapping[str, Model | Absent]:
+    """The entry of each action on a suite. Of `entries` those that have no role of an action take what is left, in order."""
+    found: dict[str, Model | Absent] = {}
     # The architect before the specialist: what is left over is special.
     for action in (FRONTDOOR, ARCHITECT, SPECIALIST):
         asked = overrides.get(action, {})
         key = asked.get(suite) or asked.get(EVERY_SUITE)
-        found = _chosen(planner, action, suite, key) if key else _found(planner, action, suite, taken)
-        if isinstance(found, Model):
-            if found in taken:
-                raise BenchError(f"{suite}: '{found.key}' is asked for twice: an action is compared with other entries")
-            taken.append(found)
-        yield action, found
+        taken = [item for item in found.values() if isinstance(item, Model)]
+        item = _chosen(planner, action, suite, key) if key else _found(planner, action, suite, taken, entries)
+        if item in taken and isinstance(item, Model):
+            raise BenchError(f"{suite}: '{item.key}' is asked for twice: an action is compared with other entries")
+        found[action] = item
+    for key in entries:
+        left = [action for action in ACTIONS if isinstance(found[action], Absent)]
+        known = [item.key for item in found.values() if isinstance(item, Model)]
+        if left and key not in known and isinstance(model := _chosen(planner, left[0], suite, key), Model):
+            found[left[0]] = model
+    return found
 
 
 def wanted_suites(planner: Planner, named: Sequence[str]) -> tuple[str, ...]:
@@ -141,27 +168,69 @@ def wanted_suites(planner: Planner, named: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(named))
 
 
-def draw_sample(planner: Planner, suites: Sequence[str], size: int, seed: int, overrides: Overrides) -> Sample:
-    """Choose entries and draw `size` questions per suite, spread over the tiers.
+def named_suites(planner: Planner, suites: Sequence[str], questions: Sequence[str]) -> tuple[str, ...]:
+    """Those of the suites that have any of the named questions. Raises BenchError for a question that none of them has."""
+    known = {
+        suite: {name for q in planner.suites[suite].questions for name in (q.id, q.name_in_full)} for suite in suites
+    }
+    every = set().union(*known.values())
+    for name in questions:
+        if name not in every:
+            raise BenchError(
+                f"--question-ids: no question '{name}' in the suites {', '.join(suites)}{suggest(name, every)}"
+            )
+    return tuple(suite for suite, names in known.items() if not names.isdisjoint(questions))
+
+
+def draw_sample(
+    planner: Planner,
+    suites: Sequence[str],
+    size: int,
+    seed: int,
+    overrides: Overrides,
+    narrowing: Narrowing = EVERYTHING,
+) -> Sample:
+    """Choose entries and draw `size` questions per suite, spread over the tiers; named questions are asked, all of them.
 
     A suite for which fewer than two actions are left is left out. Raises BenchError where none is left.
     """
+    for key in narrowing.entries:
+        planner.registry.entry(key)
     routes: dict[str, dict[str, Model]] = {}
     questions: dict[str, tuple[Question, ...]] = {}
     absent: list[Absent] = []
     for suite in suites:
-        found = dict(_routes(planner, suite, overrides))
+        found = _routes(planner, suite, overrides, narrowing.entries)
         absent += [item for item in found.values() if isinstance(item, Absent)]
         models = {action: found[action] for action in ACTIONS}
         able = {action: model for action, model in models.items() if isinstance(model, Model)}
-        common = _common(planner, suite, tuple(able.values()))
+        common = tuple(filter(narrowing.names, _common(planner, suite, tuple(able.values()))))
+        lost = [
+            q for q in planner.suites[suite].questions if narrowing.questions and narrowing.names(q) and q not in common
+        ]
+        absent += [Absent(f"question {q.id}", suite, "not every entry can be asked it") for q in lost]
         if len(able) > 1 and common:
             routes[suite] = able
-            questions[suite] = sample_questions(common, size, seed)
+            questions[suite] = common if narrowing.questions else sample_questions(common, size, seed)
+    absent += _without_action(planner, routes, suites, narrowing.entries)
     if not routes:
         reasons = "\n".join(f"  {item.suite}: {item.action}: {item.reason}" for item in absent)
         raise BenchError(f"no suite has two entries to compare on this machine; {HOW_TO_CHOOSE}\n{reasons}")
-    return Sample(seed, routes, questions, tuple(absent))
+    return Sample(seed, routes, questions, tuple(absent), narrowing.modes)
+
+
+def _without_action(
+    planner: Planner, routes: Mapping[str, Mapping[str, Model]], suites: Sequence[str], entries: Sequence[str]
+) -> Iterator[Absent]:
+    """The named entries that are asked nothing, each with the reason."""
+    asked = {model.key for actions in routes.values() for model in actions.values()}
+    for key in (key for key in entries if key not in asked):
+        why = [_chosen(planner, SPECIALIST, suite, key) for suite in suites]
+        reasons = [item.reason for item in why if isinstance(item, Absent)]
+        reason = (
+            reasons[0] if len(reasons) == len(why) else "other entries have all actions, or it is alone on its suites"
+        )
+        yield Absent(f"action for {key}", "--roles", reason)
 
 
 def _common(planner: Planner, suite: str, models: Sequence[Model]) -> tuple[Question, ...]:
@@ -170,10 +239,14 @@ def _common(planner: Planner, suite: str, models: Sequence[Model]) -> tuple[Ques
     return tuple(q for q in asked[0] if all(q in others for others in asked[1:])) if asked else ()
 
 
-def entry_settings(raw: Mapping[str, Any], sample: Sample, key: str) -> dict[str, Any]:
+def entry_settings(raw: Mapping[str, Any], sample: Sample, key: str, modes: Sequence[str] = (MODE,)) -> dict[str, Any]:
     """The run configuration (plain values, laid on `raw`) under which the pipeline runs one entry's part of a sample."""
     names = sample.by_entry[key]
     engine = raw["engine"] if isinstance(raw["engine"], str) else raw["engine"][0]
     suites = list(dict.fromkeys(name.partition("/")[0] for name in names))
     narrowed = {"models": [key], "suites": suites, "tiers": [1, 2, 3], "questions": list(names), "engine": engine}
-    return merge(raw, narrowed | {"decoding": {"modes": [MODE]}, "repeats": 1})
+    decoding: dict[str, Any] = {"modes": list(modes)}
+    if tuple(modes) != (MODE,):
+        # A mode of speed is asked a few questions of a suite elsewhere; here the same ones as every other.
+        decoding["speed_sample"] = max(len(names), raw["decoding"]["speed_sample"])
+    return merge(raw, narrowed | {"decoding": decoding, "repeats": 1})

@@ -9,7 +9,7 @@ the greatest mean reward is recommended.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from statistics import fmean, median
 
@@ -18,7 +18,7 @@ from tabulate import tabulate
 from scripts.lib.foreign_text import csv_text, one_line
 from scripts.lib.markdown import DASH, code, number, p_value, table
 from scripts.lib.rewards import Outcome, by_action
-from scripts.lib.routing import FRONTDOOR
+from scripts.lib.routing import FRONTDOOR, MODE
 from scripts.lib.statistics import LEVEL, Clustered, Comparison, Estimate, holm, paired_difference, pass_rate
 
 HEADERS = (
@@ -65,6 +65,12 @@ class Route:
     default: bool = False
     recommended: bool = False
     why: str = ""
+    mode: str = MODE
+
+    @property
+    def shown_entry(self) -> str:
+        """The entry as a table shows it, with the mode where it is not `baseline`."""
+        return self.entry if self.mode == MODE else f"{self.entry} {self.mode}"
 
 
 def _rewards(outcomes: Iterable[Outcome]) -> dict[Hashable, list[float]]:
@@ -113,20 +119,25 @@ def _route(outcomes: Sequence[Outcome], rewards: Clustered) -> Route:
         elapsed_s_median=median(elapsed) if elapsed else None,
         infrastructure_errors=sum(o.infrastructure for o in outcomes),
         unscored=sum(o.success is None and not o.infrastructure for o in outcomes),
+        mode=first.mode,
     )
 
 
 def _default(routes: Sequence[Route]) -> Route | None:
-    """The route that a suite keeps unless another is shown to be better; None where nothing has a reward."""
+    """The route that a suite keeps unless another is shown to be better; None where nothing has a reward.
+
+    Of several modes of the frontdoor that is `baseline`, else the fastest.
+    """
     measured = [r for r in routes if r.reward is not None]
     front = [r for r in measured if r.action == FRONTDOOR]
-    return min(front or measured, key=lambda r: r.elapsed_s_median or math.inf, default=None)
+    plain = [r for r in front if r.mode == MODE]
+    return min(plain or front or measured, key=lambda r: r.elapsed_s_median or math.inf, default=None)
 
 
-def _against(default: Route, routes: Sequence[Route], rewards: Mapping[tuple[str, str], Clustered]) -> list[Route]:
-    """The routes of a suite, each compared with its default."""
-    base = rewards[default.action, default.entry]
-    made = [_compared(rewards[r.action, r.entry], base) if r is not default else None for r in routes]
+def _against(default: Route, routes: Sequence[Route], rewards: Sequence[Clustered]) -> list[Route]:
+    """The routes of a suite, each with its rewards at the same place, compared with its default."""
+    base = rewards[routes.index(default)]
+    made = [_compared(own, base) if r is not default else None for r, own in zip(routes, rewards, strict=True)]
     adjusted = iter(holm([found.p_value for found in made if found is not None]))
     return [
         _with_difference(route, found.estimate, next(adjusted))
@@ -171,8 +182,8 @@ def _choice(routes: Sequence[Route]) -> tuple[int, str]:
 
 def _routes_of_suite(groups: Sequence[Sequence[Outcome]]) -> list[Route]:
     """The routes of one suite. Where none can be told, the first one says why."""
-    rewards = {(found[0].action, found[0].entry): _rewards(found) for found in groups}
-    routes = [_route(found, rewards[found[0].action, found[0].entry]) for found in groups]
+    rewards = [_rewards(found) for found in groups]
+    routes = [_route(found, own) for found, own in zip(groups, rewards, strict=True)]
     default = _default(routes)
     if default is not None:
         routes = _against(default, routes, rewards)
@@ -184,7 +195,7 @@ def _routes_of_suite(groups: Sequence[Sequence[Outcome]]) -> list[Route]:
 def routes_of(outcomes: Iterable[Outcome]) -> tuple[Route, ...]:
     """Every action of every suite, the recommended one of each suite marked. A suite has one frontdoor here."""
     suites: dict[str, list[list[Outcome]]] = {}
-    for (suite, _, _), found in by_action(outcomes).items():
+    for (suite, *_), found in by_action(outcomes).items():
         suites.setdefault(suite, []).append(found)
     return tuple(route for groups in suites.values() for route in _routes_of_suite(groups))
 
@@ -212,7 +223,7 @@ def _cells(route: Route) -> list[str]:
 
 def routes_table(routes: Iterable[Route]) -> str:
     """The routes as a table for the terminal."""
-    rows = [[one_line(r.suite), r.action, one_line(r.entry), *_cells(r)] for r in routes]
+    rows = [[one_line(r.suite), r.action, one_line(r.shown_entry), *_cells(r)] for r in routes]
     return tabulate(rows, HEADERS, tablefmt="simple", disable_numparse=True)
 
 
@@ -235,7 +246,7 @@ one 0; an infrastructure error or an unscored answer gives no reward.
 
 def summary_page(sample: str, hardware: str, routes: Iterable[Route]) -> str:
     """The routes as a Markdown page."""
-    rows = [[code(r.suite), r.action, code(r.entry), *_cells(r)] for r in routes]
+    rows = [[code(r.suite), r.action, code(r.shown_entry), *_cells(r)] for r in routes]
     return PAGE.format(sample=code(sample), hardware=code(hardware), table=table(rows, HEADERS))
 
 
@@ -245,6 +256,5 @@ def outcome_lines(outcomes: Iterable[Outcome]) -> Iterator[str]:
     for o in outcomes:
         worth = f"{o.reward:+.2f}" if o.reward is not None else "  –  "
         seconds = f"{o.elapsed_s:.1f} s" if o.elapsed_s is not None else "–"
-        yield one_line(
-            f"{o.suite}/{o.question} {o.action} {o.entry}: {words[o.success]} {worth} {seconds} {o.why[:120]}"
-        )
+        entry = o.entry if o.mode == MODE else f"{o.entry} {o.mode}"
+        yield one_line(f"{o.suite}/{o.question} {o.action} {entry}: {words[o.success]} {worth} {seconds} {o.why[:120]}")

@@ -1,6 +1,7 @@
 """One sample's folder: the pipeline is asked for its cells, and what they were worth is written beside the question.
 
-`benchmarks/results/routing/{hardware}/{sample}/` holds the configuration of each entry, outcomes.csv, routes.csv, summary.md.
+`benchmarks/results/routing/{hardware}/{sample}/` holds what was asked for (sample.json), the configuration of each entry's
+part, outcomes.csv, routes.csv, summary.md.
 Samples are put together by the facts: of a question put to one entry as one action the newest outcome counts, and what it is
 worth is told against the frontdoor that it was sampled with.
 """
@@ -11,37 +12,42 @@ import csv
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.config import parse_config
-from scripts.lib.errors import BenchError
+from scripts.lib.config import matches, parse_config
+from scripts.lib.errors import BenchError, suggest
 from scripts.lib.foreign_text import csv_text
-from scripts.lib.plan import Cell, Shard, find_shard, make_plan
+from scripts.lib.plan import Cell, Plan, Shard, find_shard, make_plan
 from scripts.lib.plan_files import for_model, load_planner, pending
 from scripts.lib.records import write_atomic
 from scripts.lib.review import ReviewRow, plan_review, read_review
 from scripts.lib.rewards import Outcome, missing, outcome, rewarded
-from scripts.lib.routing import ACTIONS, FRONTDOOR, MODE, Sample, entry_settings
+from scripts.lib.routing import ACTIONS, FRONTDOOR, MODE, Absent, Sample, entry_settings
 
 ROUTING = Path("benchmarks/results/routing")
 OUTCOMES = "outcomes.csv"
 WRITTEN = "written_utc"
-# Suite, question, action, entry.
-_Key = tuple[str, str, str, str]
+# Suite, question, action, entry, mode.
+_Key = tuple[str, str, str, str, str]
 
 
 @dataclass(frozen=True)
 class Part:
-    """One entry's part of a sample: its configuration as plain values, its shard, and the review of that shard."""
+    """One entry's part of a sample in one mode: its configuration as plain values, its shard, and that shard's review."""
 
     key: str
+    mode: str
     settings: Mapping[str, Any]
     shard: Shard
     review: str
+
+    @property
+    def name(self) -> str:
+        return self.key if self.mode == MODE else f"{self.key}.{self.mode}"
 
     def pending(self) -> tuple[Cell, ...]:
         """The cells that are still to be run."""
@@ -57,45 +63,85 @@ class Part:
         return read_review(Path(self.review)) if Path(self.review).is_file() else ()
 
 
-def parts_of(sample: Sample, raw: Mapping[str, Any]) -> tuple[Part, ...]:
-    """The parts of a sample, one per entry, planned as the pipeline plans them."""
-    parts = []
+def parts_of(sample: Sample, raw: Mapping[str, Any]) -> tuple[tuple[Part, ...], tuple[Absent, ...]]:
+    """The parts of a sample, one per entry and mode, planned as the pipeline plans them; and the modes that entries lack.
+
+    Raises BenchError where no entry has any of the modes.
+    """
+    parts: list[Part] = []
+    absent: list[Absent] = []
     for key in sample.by_entry:
-        settings = entry_settings(raw, sample, key)
-        plan = make_plan(for_model(load_planner(parse_config(settings)), key))
-        shard = find_shard(plan, key, MODE)
-        parts.append(Part(key, settings, shard, plan_review(plan, shard).file))
-    return tuple(parts)
+        found, lacking = _modes_of(sample, raw, key)
+        absent += (Absent(f"mode {pattern} of {key}", "--modes", reason) for pattern, reason in lacking)
+        for mode in found:
+            settings = entry_settings(raw, sample, key, (mode,))
+            plan = _plan(settings, key)
+            shard = find_shard(plan, key, mode)
+            parts.append(Part(key, mode, settings, shard, plan_review(plan, shard).file))
+    if not parts:
+        reasons = "\n".join(f"  {item.action}: {item.reason}" for item in absent)
+        raise BenchError(
+            f"--modes: no entry of the sample has one of the decoding modes {', '.join(sample.modes)}\n{reasons}"
+        )
+    return tuple(parts), tuple(absent)
+
+
+def _plan(settings: Mapping[str, Any], key: str) -> Plan:
+    return make_plan(for_model(load_planner(parse_config(settings)), key))
+
+
+def _modes_of(sample: Sample, raw: Mapping[str, Any], key: str) -> tuple[list[str], list[tuple[str, str]]]:
+    """(the modes asked for that an entry has, (pattern, reason) of each pattern that fits none of them)."""
+    if sample.modes == (MODE,):
+        return [MODE], []
+    every = _plan(entry_settings(raw, sample, key, ("*",)), key)
+    known = [shard.mode.name for shard in every.shards if shard.model.key == key]
+    found = [name for name in known if matches(name, sample.modes)]
+    lacking = [pattern for pattern in sample.modes if not any(matches(name, (pattern,)) for name in known)]
+    return found, [(pattern, _why_lacking(every, key, pattern, known)) for pattern in lacking]
+
+
+def _why_lacking(plan: Plan, key: str, pattern: str, known: Sequence[str]) -> str:
+    reasons = [item.reason for item in plan.left_out if item.model == key and matches(pattern, (item.mode,))]
+    return reasons[0] if reasons else f"it has no such decoding mode{suggest(pattern, known)}"
 
 
 def run_part(part: Part, folder: Path, dry_run: bool, verbose: bool) -> bool:
     """Have Snakemake make what is missing of a part; True when all of it is there (or, on a dry run, could be)."""
     if not (targets := part.targets()):
         return True
-    file = folder / f"{part.key}.yaml"
+    file = folder / f"{part.name}.yaml"
     # JSON is the YAML that every reader understands alike: Snakemake's own is of version 1.1.
     write_atomic(file, json.dumps(dict(part.settings), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     argv = [sys.executable, "-m", "snakemake", "--configfile", str(file)]
     argv += ["--dry-run"] if dry_run else []
     argv += [] if verbose else ["--quiet", "all"]
-    return subprocess.run([*argv, "--", *targets], check=False).returncode == 0
+    # Not subprocess.run: at Ctrl-C that kills Snakemake, which is finishing the cell in flight.
+    return subprocess.Popen([*argv, "--", *targets]).wait() == 0
 
 
 def outcomes_of(sample: Sample, parts: Sequence[Part]) -> tuple[Outcome, ...]:
-    """The outcome of every question under every action, rewards included."""
-    rows = {(part.key, f"{row.suite}/{row.question_id}"): row for part in parts for row in part.rows()}
-    return rewarded(_outcomes(sample, rows))
+    """The outcome of every question under every action and mode, rewards included."""
+    return rewarded(_outcomes(sample, parts))
 
 
-def _outcomes(sample: Sample, rows: Mapping[tuple[str, str], ReviewRow]) -> Iterator[Outcome]:
-    for suite, actions in sample.routes.items():
-        for question in sample.questions[suite]:
-            for action, model in actions.items():
-                row = rows.get((model.key, question.name_in_full))
-                if row is not None:
-                    yield outcome(action, model.key, row)
-                else:
-                    yield missing(action, model.key, question, "its cell is not there: see the run's log")
+def _outcomes(sample: Sample, parts: Sequence[Part]) -> Iterator[Outcome]:
+    for part in parts:
+        rows = {f"{row.suite}/{row.question_id}": row for row in part.rows()}
+        for suite, actions in sample.routes.items():
+            for action in (action for action, model in actions.items() if model.key == part.key):
+                for question in sample.questions[suite]:
+                    row = rows.get(question.name_in_full)
+                    if row is not None:
+                        yield outcome(action, part.key, row, part.mode)
+                    else:
+                        why = "its cell is not there: see the run's log"
+                        yield missing(action, part.key, question, why, part.mode)
+
+
+def joined(rounds: Iterable[Sequence[Outcome]]) -> tuple[Outcome, ...]:
+    """The outcomes of several rounds of one session: of a question put to one entry as one action in one mode the last."""
+    return tuple({_key(o): o for outcomes in rounds for o in outcomes}.values())
 
 
 def outcomes_csv(outcomes: Sequence[Outcome], written_utc: str) -> str:
@@ -123,7 +169,7 @@ def read_outcomes(folder: Path) -> tuple[tuple[Outcome, ...], ...]:
 
 
 def _key(o: Outcome) -> _Key:
-    return o.suite, o.question, o.action, o.entry
+    return o.suite, o.question, o.action, o.entry, o.mode
 
 
 def _read(file: Path) -> tuple[datetime, list[Outcome]]:
@@ -160,4 +206,6 @@ def _parsed(line: Mapping[str, str]) -> Outcome:
         infrastructure=line["infrastructure"] == "True",
         why=line["why"],
         cell_file=line["cell_file"],
+        # Samples of before modes were asked for have no such column.
+        mode=line.get("mode") or MODE,
     )

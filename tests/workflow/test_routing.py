@@ -56,6 +56,20 @@ def test_finished_cells_are_reused_and_pages_left_alone(finished: Project) -> No
     assert sum(" frontdoor tiny_a: " in line for line in shown.splitlines()) == 4
 
 
+def test_modes_are_run_by_the_pipeline_and_a_sample_is_gone_on_with(project: Project) -> None:
+    asked = ("--roles", "tiny_a", "tiny_b", "--modes", "baseline", "lookup_n3", "--question-ids", "one/q1")
+    first = harness(project, *asked)
+    cells = project.cells()
+    assert {name.split("/")[2] for name in cells} == {"baseline", "lookup_n3"} and len(cells) == 4
+    for file in (project.folder / "benchmarks/results/cells").glob("*/tiny_a/lookup_n3/one/*.json"):
+        file.unlink()
+    again = harness(project, "--resume")
+    assert project.cells().keys() == cells.keys() and again.count("lookup_n3") == first.count("lookup_n3")
+    assert {(o["entry"], o["mode"]) for o in rows(project, "outcomes.csv")} == {
+        (entry, mode) for entry in ("tiny_a", "tiny_b") for mode in ("baseline", "lookup_n3")
+    }
+
+
 def test_an_engine_that_fails_gives_no_reward(project: Project) -> None:
     broken = project.folder / "weights/b.gguf"
     broken.write_bytes(broken.read_bytes().replace(b"output_norm.weight", b"outlut_norm.weight"))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
+from scripts.lib.legacy.attach import Finder, by_run, with_suites
 from scripts.lib.legacy.reviews import LegacyReview, is_review, read_review
-from scripts.lib.legacy.runs import LegacyRun, is_log, is_run, read_log, read_run, text
+from scripts.lib.legacy.runs import LegacyRun, is_log, is_run, read_log, read_run
 from scripts.lib.legacy.text import decode, read_json
+from scripts.lib.legacy.unread import is_compilation, why_not_read
+from scripts.lib.legacy.values import text
 
 SUMMARY_NAME = "summary.csv"
 
@@ -108,15 +111,15 @@ class _Reader:
             return Kind.SUMMARY, ""
         if is_log(path, content):
             return self._log(read_log(path, content))
-        if path.endswith(".csv"):
-            return Kind.UNPLACED, f"is no review: columns {content.splitlines()[0][:100]}"
-        return Kind.UNPLACED, "has no form that is known here"
+        return Kind.UNPLACED, why_not_read(path, content)
 
     def _json(self, path: str, content: str) -> tuple[Kind, str]:
         value, damage, remark = read_json(content)
         if value is None:
             return Kind.UNPLACED, f"is not JSON: {damage or 'it holds nothing'}"
         if not is_run(value):
+            if is_compilation(path):
+                return Kind.UNPLACED, why_not_read(path, content)
             if isinstance(value, dict) and "run_id" in value and not damage:
                 return Kind.METADATA, remark
             what = f"is damaged ({damage}), and what stands before is no run" if damage else "is no run"
@@ -150,17 +153,41 @@ class _Reader:
     def history(self) -> History:
         """What was read, each review beside its run; copies of a review in deeper folders do not count."""
         runs = (*self.runs, *self.logs.values())
-        names = {run.review_name for run in runs if not run.from_log}
         chosen: dict[tuple[str, bool], LegacyReview] = {}
         for review in sorted(self.reviews, key=lambda r: (r.source.count("/"), r.source)):
             first = chosen.setdefault((review.name, review.rescored), review)
             if first is not review:
                 self._miss(review.source, "", f"another copy counts: {first.source}")
-            elif review.name not in names:
-                self._miss(review.source, "", f"scores without a run: no file {review.name}.json")
+        reviews = self._beside_their_runs(tuple(chosen.values()), Finder(runs))
+        counting = by_run(reviews)
+        for review in (r for r in reviews if r.run and counting[r.run, r.rescored] is not r):
+            self._miss(
+                review.source, "", f"another review of its run counts: {counting[review.run, review.rescored].source}"
+            )
         summary = min(self.summaries)[2] if self.summaries else ""
         unplaced = sorted(self.unplaced, key=lambda u: (u.file, u.place))
-        return History(tuple(self.sources), runs, tuple(chosen.values()), tuple(unplaced), summary)
+        return History(tuple(self.sources), runs, reviews, tuple(unplaced), summary)
+
+    def _beside_their_runs(self, reviews: Sequence[LegacyReview], finder: Finder) -> tuple[LegacyReview, ...]:
+        """Each review with its run; one that is found by nothing of its own has the run of the other round's review."""
+        found = [finder.find(review) for review in reviews]
+        by_name = {review.name: run for review, (run, _) in zip(reviews, found, strict=True) if run is not None}
+        beside = []
+        for review, (run, remark) in zip(reviews, found, strict=True):
+            other = by_name.get(review.name) if run is None else None
+            beside.append(self._beside(review, run or other, "" if other is not None else remark))
+        return tuple(beside)
+
+    def _beside(self, review: LegacyReview, run: LegacyRun | None, remark: str) -> LegacyReview:
+        if run is None:
+            self._miss(review.source, "", f"scores without a run: {remark}")
+            return review
+        if remark:
+            self._miss(review.source, "", f"only its name ties it to its run: {remark}: {run.source}")
+        beside, lost = with_suites(review, run)
+        for question in lost:
+            self._miss(review.source, question, f"names no suite, and its run tells none: {run.source}")
+        return replace(beside, run=run.source)
 
 
 def _files(folder: Path) -> list[tuple[Path, str]]:

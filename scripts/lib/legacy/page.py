@@ -78,14 +78,15 @@ class LegacyPage:
         ]
 
     def _total(self, row: LegacyRow) -> str:
-        """Passes of scored answers, with the interval: `48/61 (79 %, 67 %–88 %)†`."""
+        """Passes of scored answers, with the interval: `48/61 (79 %, 67 %–88 %)†`; ‡: of another run than the base."""
         if row.review is None or not row.review.scores:
             return "unscored"
         passed, scored = row.total(self.suites)
         rate = pass_rate({key: [float(score.passed)] for key, score in row.review.scores.items()})
         assert rate is not None
-        again = "†" if row.review.rescored else ""
-        return f"{passed}/{scored} ({percent(rate.value)}, {percent(rate.low)}–{percent(rate.high)}){again}"
+        marks = "†" if row.review.rescored else ""
+        marks += "‡" if row.base is None or row.review.run != row.base.source else ""
+        return f"{passed}/{scored} ({percent(rate.value)}, {percent(rate.low)}–{percent(rate.high)}){marks}"
 
     @staticmethod
     def _base_speed(row: LegacyRow) -> str:

@@ -1,4 +1,7 @@
-"""The predecessor's review files: `suite,question_id,tokens_per_second,claude_score,score_reason`, hand-made and uneven."""
+"""The predecessor's review files: `suite,question_id,tokens_per_second,claude_score,score_reason`, hand-made and uneven.
+
+A shorter form names neither suite nor speed: `question_id,score,reason`. Whose scores a file holds `attach` tells.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from scripts.lib.legacy.runs import number, text
+from scripts.lib.legacy.values import number, speed, suite_name, text
 
-COLUMNS = ("suite", "question_id", "tokens_per_second", "claude_score", "score_reason")
+SUITE, QUESTION, SPEED, SCORE, REASON = "suite", "question_id", "tokens_per_second", "claude_score", "score_reason"
+# The columns that a review begins with; the reason stands last, so that its unquoted commas do no harm.
+FORMS = (
+    (SUITE, QUESTION, SPEED, SCORE, REASON),
+    (SUITE, QUESTION, SCORE, REASON),
+    (QUESTION, SCORE, REASON),
+)
+OTHER_NAMES = {"score": SCORE, "reason": REASON}
 RESCORED = "_rescored"
 BEST, PASS = 3, 2
 # The beginning of another row inside a field: a quote was opened and never closed.
@@ -35,33 +45,51 @@ class LegacyScore:
 
 @dataclass(frozen=True, slots=True)
 class LegacyReview:
-    """The scores of one run file, by (suite, question). `rescored`: of the second, stricter round."""
+    """The scores of one run file, by (suite, question). `rescored`: of the second, stricter round.
+
+    A file that names no suite has the suite `""` until its run is found. `run`: that run's source; empty where it has none.
+    """
 
     source: str
     name: str
     rescored: bool
     scores: Mapping[tuple[str, str], LegacyScore] = field(default_factory=dict)
+    run: str = ""
+
+
+def columns_of(content: str) -> tuple[str, ...]:
+    """The names in a CSV file's first line, in small letters and under the names that are used here."""
+    names = (name.strip().strip('"').lower() for name in content.split("\n", 1)[0].split(","))
+    return tuple(OTHER_NAMES.get(name, name) for name in names)
+
+
+def _form(content: str) -> tuple[str, ...] | None:
+    columns = columns_of(content)
+    return next((form for form in FORMS if columns[: len(form)] == form), None)
 
 
 def is_review(source: str, content: str) -> bool:
     """True for a CSV file that begins with a review's columns."""
-    header = content.split("\n", 1)[0].strip().lower().split(",")
-    return source.endswith(".csv") and tuple(header[: len(COLUMNS)]) == COLUMNS
+    return source.endswith(".csv") and _form(content) is not None
 
 
-def _row(fields: list[str], known: Mapping[tuple[str, str], LegacyScore]) -> tuple[tuple[str, str], LegacyScore] | str:
+def _row(
+    fields: list[str], form: tuple[str, ...], known: Mapping[tuple[str, str], LegacyScore]
+) -> tuple[tuple[str, str], LegacyScore] | str:
     """A line as (key, score), or why it is none. A reason with commas that nobody quoted is put together again."""
-    if len(fields) < len(COLUMNS) - 1:
-        return f"expected {len(COLUMNS)} fields: found {len(fields)}"
-    suite, question, speed, given = (part.strip() for part in fields[:4])
-    score = number(given)
+    before = form[:-1]
+    if len(fields) < len(before):
+        return f"expected {len(form)} fields: found {len(fields)}"
+    said = dict(zip(before, (part.strip() for part in fields), strict=False))
+    key = suite_name(said.get(SUITE, "")), said[QUESTION]
+    score = number(said[SCORE])
     if score is None or score not in range(BEST + 1):
-        return f"expected a score from 0 to 3: {suite}/{question} has '{given[:40]}'"
-    found = LegacyScore(int(score), text(",".join(fields[4:])), number(speed))
-    if (suite, question) in known:
-        same = known[(suite, question)] == found
-        return f"is there twice{'' if same else ' and differs, the first one counts'}: {suite}/{question}"
-    return (suite, question), found
+        return f"expected a score from 0 to 3: {'/'.join(filter(None, key))} has '{said[SCORE][:40]}'"
+    found = LegacyScore(int(score), text(",".join(fields[len(before) :])), speed(said.get(SPEED)))
+    if key in known:
+        same = known[key] == found
+        return f"is there twice{'' if same else ' and differs, the first one counts'}: {'/'.join(filter(None, key))}"
+    return key, found
 
 
 @contextmanager
@@ -95,10 +123,12 @@ def read_review(source: str, content: str) -> tuple[LegacyReview, list[tuple[str
     stem = PurePosixPath(source).stem
     scores: dict[tuple[str, str], LegacyScore] = {}
     rows, wrong = _lines(content.replace("\x00", "�"))
+    form = _form(content)
+    assert form is not None
     odd = [("", f"{wrong}: read line by line")] if wrong else []
     for place, fields in rows[1:]:
         if any(part.strip() for part in fields):
-            row = _row(fields, scores)
+            row = _row(fields, form, scores)
             if isinstance(row, str):
                 odd.append((f"line {place}", row))
             else:

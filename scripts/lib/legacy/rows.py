@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
 
+from scripts.lib.legacy.attach import by_run, latest
 from scripts.lib.legacy.history import History
 from scripts.lib.legacy.reviews import LegacyReview
 from scripts.lib.legacy.runs import LegacyRun
@@ -135,15 +136,19 @@ def _way(run: LegacyRun, base: float | None, memory: _Memory) -> Way:
     return Way(run, speed, ratio, struck)
 
 
-def _latest(runs: Iterable[LegacyRun]) -> LegacyRun | None:
-    """The latest run; one that is cut only where there is no whole one."""
-    return max(runs, key=lambda run: (not run.damage, *run.order), default=None)
-
-
 def _quality_row(run: LegacyRun) -> str:
     """The predecessor's rule: an expert count makes a row, whatever the file's own count is."""
     assert run.mode is not None
     return "baseline" if run.mode.experts is None else f"moe{run.mode.experts}"
+
+
+def _review(
+    base: LegacyRun, runs: Iterable[LegacyRun], reviews: Mapping[tuple[str, bool], LegacyReview]
+) -> LegacyReview | None:
+    """The second round's scores before the first's, those of the base run before an older one's of the same row."""
+    older = sorted((run for run in runs if run.mode is not None and not run.mode.speculative), key=lambda r: r.order)
+    names = [(run.source, rescored) for rescored in (True, False) for run in (base, *reversed(older))]
+    return next((reviews[name] for name in names if name in reviews), None)
 
 
 def _row(
@@ -151,17 +156,16 @@ def _row(
     entry: Model | None, outer: LegacyRun | None, memory: _Memory,
 ) -> LegacyRow:  # fmt: skip
     """`outer`: the run that speed modes are compared with where the row has no base run of its own."""
-    base = _latest(run for run in runs if run.mode is not None and not run.mode.speculative)
-    names = [(base.review_name, rescored) for rescored in (True, False)] if base is not None else []
-    review = next((reviews[name] for name in names if name in reviews), None)
+    base = latest(run for run in runs if run.mode is not None and not run.mode.speculative)
+    review = _review(base, runs, reviews) if base is not None else None
     compared = base or outer
     struck = memory.violation(median_speed(compared)) or _contradicted(compared) if compared is not None else ""
     speed = median_speed(compared) if compared is not None and not struck else None
     ways: dict[str, list[LegacyRun]] = {}
     for run in (run for run in runs if run.mode is not None and run.mode.speculative):
         ways.setdefault(run.config, []).append(run)
-    latest = [run for run in map(_latest, ways.values()) if run is not None]
-    made = tuple(_way(run, speed, memory) for run in sorted(latest, key=_place))
+    newest = [run for run in map(latest, ways.values()) if run is not None]
+    made = tuple(_way(run, speed, memory) for run in sorted(newest, key=_place))
     return LegacyRow(model, quality_row, entry, base, review, made, struck if base is not None else "")
 
 
@@ -174,7 +178,7 @@ def legacy_rows(
     history: History, registry: Registry, bandwidth_bytes_per_s: float | None, logs: bool = True
 ) -> tuple[LegacyRow, ...]:
     """The rows of an imported history, by label. `logs`: also of the text-only runs, which the predecessor's table lacks."""
-    reviews = {(review.name, review.rescored): review for review in history.reviews}
+    reviews = by_run(history.reviews)
     groups: dict[str, dict[str, list[LegacyRun]]] = {}
     for run in history.runs:
         if logs or not run.from_log:
@@ -183,10 +187,10 @@ def legacy_rows(
     for model, by_mode in groups.items():
         baselines = [run for run in by_mode.get("baseline", []) if run.mode is not None and not run.mode.speculative]
         every = [run for runs in by_mode.values() for run in runs]
-        entry = entry_of(_latest(baselines) or every[0], registry.models)
+        entry = entry_of(latest(baselines) or every[0], registry.models)
         memory = _memory(entry, bandwidth_bytes_per_s)
         for quality_row, runs in by_mode.items():
             full = entry is not None and quality_row == f"moe{full_experts(entry)}"
-            outer = _latest(baselines) if full else None
+            outer = latest(baselines) if full else None
             rows.append(_row(model, quality_row, runs, reviews, entry, outer, memory))
     return tuple(sorted(rows, key=lambda row: (row.label.lower(), row.label)))

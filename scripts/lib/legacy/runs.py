@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from scripts.lib.legacy.values import number, speed, suite_name, text, whole
 from scripts.lib.modes import Mode
 from scripts.lib.part_names import without_part
 from scripts.lib.scoring.answer_text import clean
 from scripts.lib.symptoms import ECHO, EMPTY, is_echo
 
 SPEED_TEST = "speed_test"
-# What is larger measures nothing, and the sum of a few such is no finite number.
-_LARGEST = 1e300
+# A folder's name holds its date with or without dashes, anywhere; what else is a number in it is no date.
+_DATE = re.compile(r"(20\d\d)-?([01]\d)-?([0-3]\d)(?:[-_T ]?([0-2]\d)[-_:]?([0-5]\d)[-_:]?([0-5]\d))?")
 # Of llama-speculative ("decoded 767 tokens in 20.440 seconds, speed: 37.525 t/s"), and of every llama.cpp tool.
 _DECODED = re.compile(r"^decoded +(\d+) tokens in +[\d.]+ seconds, speed: +([\d.]+) t/s", re.M)
 _EVALUATED = re.compile(r"(?<!prompt )eval time = +([\d.]+) ms / +(\d+) (?:runs|tokens).*?([\d.]+) tokens per second")
@@ -75,8 +76,9 @@ class LegacyRun:
 
     @property
     def model(self) -> str:
-        """The weights file's name without its ending and split number."""
-        return without_part(PurePosixPath(self.model_path.replace("\\", "/")).name.removesuffix(".gguf")) or "unknown"
+        """The weights file's name without its ending and split number; the role where no file is named."""
+        file = PurePosixPath(self.model_path.replace("\\", "/")).name
+        return without_part(file.removesuffix(".gguf")) or self.role or "unknown"
 
     @property
     def review_name(self) -> str:
@@ -85,8 +87,9 @@ class LegacyRun:
 
     @property
     def order(self) -> tuple[str, str]:
-        """What makes a run the latest: its folder's time, then the file's own."""
-        return re.sub(r"\D", "", self.run_id), self.timestamp
+        """What makes a run the latest: its folder's date (the file's own where the folder has none), then the file's time."""
+        date = _DATE.search(self.run_id) or _DATE.search(self.timestamp)
+        return "".join(part or "" for part in date.groups()) if date is not None else "", self.timestamp
 
 
 def parse_mode(config: str) -> Mode | None:
@@ -103,27 +106,6 @@ def parse_mode(config: str) -> Mode | None:
         lookup = "0"
     numbers = [int(n) if n is not None else None for n in (found["experts"], found["k"], lookup)]
     return Mode(config, numbers[0], draft, numbers[1], numbers[2])
-
-
-def number(value: Any) -> float | None:
-    """A number from 0 to 1e300, also where it is written as text; else None."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
-    try:
-        found = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return found if 0 <= found <= _LARGEST else None
-
-
-def _whole(value: Any) -> int | None:
-    found = number(value)
-    return None if found is None else int(found)
-
-
-def text(value: Any) -> str:
-    """Any value as text that can be written: lone surrogates, which JSON may hold, are replaced."""
-    return "" if value is None else str(value).encode("utf-8", "replace").decode("utf-8")
 
 
 def log_speed(log: str) -> float | None:
@@ -147,10 +129,10 @@ def _answer(source: str, suite: str, question: str, raw: Mapping[str, Any]) -> L
     return LegacyAnswer(
         suite=suite,
         question=question,
-        tokens_per_s=number(raw.get("tokens_per_second")),
+        tokens_per_s=speed(raw.get("tokens_per_second")),
         log_tokens_per_s=log_speed(response),
-        prompt_tokens=_whole(raw.get("prompt_tokens")),
-        completion_tokens=_whole(raw.get("completion_tokens")),
+        prompt_tokens=whole(raw.get("prompt_tokens")),
+        completion_tokens=whole(raw.get("completion_tokens")),
         total_time_ms=number(raw.get("total_time_ms")),
         algorithmic_score=number(raw.get("algorithmic_score")),
         score_reason=text(raw.get("score_reason")),
@@ -168,7 +150,7 @@ def _answers(source: str, results: Mapping[str, Any], odd: list[tuple[str, str]]
             continue
         for question, raw in questions.items():
             if isinstance(raw, Mapping):
-                yield _answer(source, text(suite), text(question), raw)
+                yield _answer(source, suite_name(text(suite)), text(question), raw)
             else:
                 odd.append((f"results.{suite}.{question}", f"expected an answer, found {type(raw).__name__}"))
 
@@ -194,7 +176,7 @@ def read_run(source: str, value: Mapping[str, Any], damage: str) -> tuple[Legacy
         config=config,
         mode=parse_mode(config),
         answers=answers,
-        reported_tokens_per_s=number(summary.get("avg_tokens_per_second")) if isinstance(summary, Mapping) else None,
+        reported_tokens_per_s=speed(summary.get("avg_tokens_per_second")) if isinstance(summary, Mapping) else None,
         damage=damage,
     )
     if run.mode is None:
@@ -218,7 +200,7 @@ def read_log(source: str, log: str) -> LegacyRun:
     evaluated, prompt = _EVALUATED.findall(log), _PROMPT.findall(log)
     decoded = _DECODED.findall(log)
     tokens = decoded[-1][0] if decoded else evaluated[-1][1] if evaluated else None
-    speed = log_speed(log)
+    tokens_per_s = log_speed(log)
     config = named["mode"] or "baseline"
     return LegacyRun(
         source=source,
@@ -232,10 +214,10 @@ def read_log(source: str, log: str) -> LegacyRun:
             LegacyAnswer(
                 suite=path.parent.name,
                 question=named["question"],
-                tokens_per_s=speed,
-                log_tokens_per_s=speed,
-                prompt_tokens=_whole(prompt[-1]) if prompt else None,
-                completion_tokens=_whole(tokens),
+                tokens_per_s=tokens_per_s,
+                log_tokens_per_s=tokens_per_s,
+                prompt_tokens=whole(prompt[-1]) if prompt else None,
+                completion_tokens=whole(tokens),
                 response_characters=len(log),
                 # One token is the end of an answer that never began.
                 symptoms=(EMPTY,) if tokens in (None, "0", "1") else (),

@@ -2,7 +2,8 @@
 
 Its habits, as its own copies show them: lines end in CRLF; a row has a `vl` field only where images were reviewed, so most
 rows are one field shorter than the header; `†` marks scores of the second round (`_rescored`), and the speed beside them is
-the median of that review's speeds, elsewhere the run's mean. What physics strikes out here is left out of the row.
+the median of that review's speeds, elsewhere the run's mean; a speed of 0 is a timeout and no speed; halves are rounded up.
+What physics strikes out here is left out of the row.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 import csv
 import io
 import re
-import statistics
 from collections.abc import Callable, Iterable, Sequence
+from statistics import fmean, median
 
 from scripts.lib.foreign_text import csv_value
 from scripts.lib.legacy.rows import LegacyRow, Way
 from scripts.lib.legacy.runs import LegacyRun
+from scripts.lib.legacy.values import half_up
 from scripts.lib.summary import best_and_all, combination
 from scripts.lib.tables import SUMMARY_COLUMNS
 
@@ -30,27 +32,32 @@ def shown_k(archives_own: str) -> tuple[int, ...]:
     return tuple(sorted({int(k) for k in _K.findall(archives_own)})) or SHOWN_K
 
 
+def _shown(figure: float) -> str:
+    return half_up(figure, 1)
+
+
 def _mean_speed(run: LegacyRun) -> float:
+    """The mean that the file itself states, as the predecessor's table shows it; without one that of the speeds above 0."""
     if run.reported_tokens_per_s:
         return run.reported_tokens_per_s
     speeds = [a.tokens_per_s for a in run.answers if a.tokens_per_s]
-    return statistics.fmean(speeds) if speeds else 0.0
+    return fmean(speeds) if speeds else 0.0
 
 
 def _base_speed(row: LegacyRow) -> str:
     if row.struck:
         return ""
     if row.review is not None and row.review.rescored:
-        speeds = [score.tokens_per_s for score in row.review.scores.values() if score.tokens_per_s is not None]
+        speeds = [score.tokens_per_s for score in row.review.scores.values() if score.tokens_per_s]
         if speeds:
-            return f"{statistics.median(speeds):.1f}"
+            return _shown(median(speeds))
     # Without a base run the predecessor showed the speed of a mode there.
     shown = row.base or next((way.run for way in row.ways if not way.struck), None)
-    return f"{_mean_speed(shown):.1f}" if shown is not None else ""
+    return _shown(_mean_speed(shown)) if shown is not None else ""
 
 
 def _best_and_all(ways: Sequence[Way], name: Callable[[Way], str]) -> tuple[str, str]:
-    return best_and_all([(name(way), _mean_speed(way.run)) for way in ways])
+    return best_and_all([(name(way), _mean_speed(way.run)) for way in ways], _shown)
 
 
 def _speculation(ways: Sequence[Way], shown: tuple[int, ...]) -> list[str]:
@@ -69,13 +76,13 @@ def _mode(way: Way, part: str) -> object:
 
 
 def _fields(row: LegacyRow, shown: tuple[int, ...]) -> list[str]:
-    ways = [way for way in row.ways if not way.struck]
+    ways = [way for way in row.ways if not way.struck and _mean_speed(way.run)]
     passed, scored = row.total(SUITES)
     suites = ["{}/{}".format(*row.passes[suite]) if suite in row.passes else "-" for suite in SUITES[:-1]]
     if SUITES[-1] in row.passes:
         suites.append("{}/{}".format(*row.passes[SUITES[-1]]))
     mark = "†" if row.review is not None and row.review.rescored else ""
-    total = [f"{passed}/{scored}", f"{100 * passed / scored if scored else 0:.0f}%{mark}"]
+    total = [f"{passed}/{scored}", f"{half_up(100 * passed / scored if scored else 0.0, 0)}%{mark}"]
     lookup = [way for way in ways if _mode(way, "draft") is None]
     combined = sorted(
         (way for way in ways if _mode(way, "draft") and _mode(way, "lookup_n") is not None), key=_combination
@@ -103,13 +110,3 @@ def _lines(rows: Iterable[Sequence[str]]) -> str:
 def summary_csv(rows: Iterable[LegacyRow], shown: tuple[int, ...] = SHOWN_K) -> str:
     """The whole table."""
     return _lines([SUMMARY_COLUMNS, *(_fields(row, shown) for row in rows)])
-
-
-def differences(own: str, archives: str) -> list[tuple[str, str, str]]:
-    """(model, the archive's line, the line made again) wherever they differ; an empty line where one has none."""
-    before, after = (
-        {line.split(",", 1)[0]: line for line in text.replace("\r\n", "\n").split("\n")[1:] if line.strip()}
-        for text in (archives, own)
-    )
-    names = [*after, *(name for name in before if name not in after)]
-    return [(n, before.get(n, ""), after.get(n, "")) for n in names if before.get(n) != after.get(n)]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass, fields
 from functools import cached_property
 
 from scripts.lib.foreign_text import csv_text
+from scripts.lib.legacy.attach import by_run
+from scripts.lib.legacy.differences import Difference, differences
 from scripts.lib.legacy.history import History, Unplaced
 from scripts.lib.legacy.rows import LegacyRow, entry_of, legacy_rows, median_speed
 from scripts.lib.legacy.runs import SPEED_TEST, LegacyRun
-from scripts.lib.legacy.summary import differences, shown_k, summary_csv
+from scripts.lib.legacy.summary import shown_k, summary_csv
 from scripts.lib.registry_loader import Registry
 
 RUN_COLUMNS = (
@@ -25,7 +27,6 @@ ANSWER_COLUMNS = (
 )
 SOURCE_COLUMNS = ("file", "size_bytes", "sha256", "kind", "note")
 UNPLACED_COLUMNS = ("file", "place", "reason")
-DIFFERENCE_COLUMNS = ("model", "archive", "reproduced")
 
 
 @dataclass(frozen=True)
@@ -45,25 +46,18 @@ class Imported:
         return legacy_rows(self.history, self.registry, self.bandwidth_bytes_per_s)
 
     @cached_property
+    def summary_rows(self) -> tuple[LegacyRow, ...]:
+        """The rows of the predecessor's table, which leaves the text-only runs out."""
+        return legacy_rows(self.history, self.registry, self.bandwidth_bytes_per_s, logs=False)
+
+    @cached_property
     def summary(self) -> str:
-        """The predecessor's table, which leaves the text-only runs out."""
-        rows = legacy_rows(self.history, self.registry, self.bandwidth_bytes_per_s, logs=False)
-        return summary_csv(rows, shown_k(self.history.summary))
+        return summary_csv(self.summary_rows, shown_k(self.history.summary))
 
     @cached_property
-    def differences(self) -> list[tuple[str, str, str]]:
+    def differences(self) -> list[Difference]:
         """Where the archive's own table says something else; nothing where it has none."""
-        return differences(self.summary, self.history.summary) if self.history.summary else []
-
-    @cached_property
-    def latest(self) -> Mapping[str, LegacyRun]:
-        """Review name -> the run it is shown beside: the latest of that name."""
-        found: dict[str, LegacyRun] = {}
-        for run in self.history.runs:
-            known = found.get(run.review_name)
-            if known is None or run.order > known.order:
-                found[run.review_name] = run
-        return found
+        return differences(self.summary, self.history.summary, self.summary_rows) if self.history.summary else []
 
     @cached_property
     def unplaced(self) -> tuple[Unplaced, ...]:
@@ -72,11 +66,11 @@ class Imported:
         return tuple(sorted(found, key=lambda u: (u.file, u.place, u.reason)))
 
     def _unanswered(self) -> Iterator[Unplaced]:
-        for review in self.history.reviews:
-            run = self.latest.get(review.name)
-            known = {(a.suite, a.question) for a in run.answers} if run is not None else set(review.scores)
+        runs = {run.source: run for run in self.history.runs}
+        for review in (review for review in self.history.reviews if review.run):
+            run = runs[review.run]
+            known = {(a.suite, a.question) for a in run.answers}
             for suite, question in (key for key in review.scores if key not in known):
-                assert run is not None
                 yield Unplaced(
                     review.source, f"{suite}/{question}", f"scores an answer that its run does not hold: {run.source}"
                 )
@@ -117,10 +111,10 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _answer_rows(imported: Imported) -> Iterator[Sequence[object]]:
-    scores = {(r.name, r.rescored): r.scores for r in imported.history.reviews}
+    reviews = by_run(imported.history.reviews)
     for run in sorted(imported.history.runs, key=lambda r: (r.run_id, r.source)):
-        reviewed = imported.latest[run.review_name] is run
-        rounds = [scores.get((run.review_name, again), {}) if reviewed else {} for again in (False, True)]
+        found = [reviews.get((run.source, again)) for again in (False, True)]
+        rounds = [review.scores if review is not None else {} for review in found]
         for a in run.answers:
             first, second = (scored.get((a.suite, a.question)) for scored in rounds)
             leading = second or first
@@ -141,5 +135,7 @@ def history_tables(imported: Imported) -> dict[str, str]:
         "sources.csv": csv_text(SOURCE_COLUMNS, sources),
         "unplaced.csv": csv_text(UNPLACED_COLUMNS, ((u.file, u.place, u.reason) for u in imported.unplaced)),
         "summary.csv": imported.summary,
-        "summary_differences.csv": csv_text(DIFFERENCE_COLUMNS, imported.differences),
+        "summary_differences.csv": csv_text(
+            [field.name for field in fields(Difference)], map(astuple, imported.differences)
+        ),
     }
