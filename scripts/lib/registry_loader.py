@@ -268,7 +268,8 @@ def load_registry(path: Path, suites: Iterable[str] = ()) -> Registry:
     templates, lines = _templates(file, top)
     lost = [problem for problems in left_out.values() for problem in problems]
     if roles and not models and not file.problems:
-        file.problems.append(file.problem("roles", f"none of the {len(roles)} entries can be used"))
+        expected = "an entry has a `model` with name, path, quant and size_gb"
+        file.problems.append(file.problem("roles", f"none of the {len(roles)} entries can be used: {expected}"))
     if file.problems:
         raise InputErrors(dict.fromkeys((*file.problems, *lost)))
     registry = Registry(

@@ -38,7 +38,7 @@ def _resolved(value: Any) -> str:
 
 
 def _quirk(file: YamlFile, group: str, number: int, raw: Any) -> Quirk:
-    fields = Fields(file, raw, f"runtime_quirks.{group}.quirks.{number}", SECTIONS["quirk"])
+    fields = Fields(file, raw, f"runtime_quirks.{group}.quirks[{number}]", SECTIONS["quirk"])
     name = fields.text("id") or f"{group}_{number + 1}"
     if not NAME.fullmatch(name):
         fields.problem("id", "may hold letters, digits, '_', '.' and '-', at most 100 of them")
@@ -86,7 +86,7 @@ def read_quirks(file: YamlFile, top: Fields) -> tuple[dict[str, str], tuple[Quir
         for number, raw in enumerate(listed):
             quirk = _quirk(file, str(group), number, raw)
             if quirk.id in quirks:
-                part.problem(f"quirks.{number}.id", f"'{quirk.id}' is the id of another quirk")
+                part.problem(f"quirks[{number}].id", f"'{quirk.id}' is the id of another quirk")
             quirks[quirk.id] = quirk
     return groups, tuple(quirks.values())
 
