@@ -87,7 +87,7 @@ def _show(config: Config, arguments: argparse.Namespace) -> int:
         print(f"  left out: {item.mode}: {item.reason}")
     for warning in (*expansion.warnings, *_warnings_of(planner, model)):
         print(f"  warning: {warning}")
-    _print_rows("value", resolved(planner.registry, model, weights), "says so")
+    _print_rows("value", resolved(planner, model), "says so")
     _print_rows("carried through", carried(planner.registry, model), "stands on")
     _print_drafts(planner, model, weights)
     return 0

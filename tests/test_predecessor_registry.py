@@ -13,6 +13,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from scripts.lib.cell_state import orphans
 from scripts.lib.config import load_config
 from scripts.lib.errors import BenchError, InputErrors
 from scripts.lib.executor import load_settings
@@ -254,6 +255,61 @@ def test_show_tells_values_with_their_sources_and_what_is_carried_through(tmp_pa
     assert "model.total_experts" in told and "line 41" in told and "stub3_coder_1" in told and "jinja_required" in told
     told = run("scripts.registry", "--configfile", config, "show", "reasoner").stdout
     assert "warning: " in told and "dense is assumed" in told
+
+
+def test_show_tells_who_says_the_runtime_values(tmp_path: Path) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text(f"registry: {EVERY.resolve()}\n")
+    shown = run("scripts.registry", "--configfile", config, "show", "frontdoor").stdout.splitlines()
+    told = {line.split("  ")[0]: line for line in shown}
+    assert "131072" in told["length_tokens"] and "roles.frontdoor.model.max_context" in told["length_tokens"]
+    assert (
+        "8192" in told["micro_batch_tokens"]
+        and "runtime_defaults.server_defaults.ubatch_size" in told["micro_batch_tokens"]
+    )
+    assert "True" in told["flash_attention"] and "server_defaults.flash_attention" in told["flash_attention"]
+    assert any(name.startswith("temperature: ") for name in told)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "roles.frontdoor.constraints.flash_attention: expected true or false, found 'auto': it counts as not said",
+        "roles.frontdoor.constraints.ubatch_size: expected a whole number of at least 1, found 'many'",
+        "runtime_defaults.context_limits.old: expected a whole number of at least 1, found 'plenty'",
+    ],
+)
+def test_a_shared_value_of_another_kind_is_told_and_refuses_nothing(registry: Registry, message: str) -> None:
+    assert any(message in str(warning) for warning in registry.warnings)
+
+
+def test_runtime_values_are_read(registry: Registry) -> None:
+    defaults, frontdoor = registry.defaults, registry.models["frontdoor"]
+    assert (defaults.flash_attention, defaults.micro_batch_tokens, defaults.server_context_tokens) == (
+        True,
+        8192,
+        65536,
+    )
+    assert (defaults.context_limits, defaults.cell_timeout_s) == ({"default": 8192, "stub3": 40960}, 180)
+    assert (frontdoor.paged_attention_tokens, frontdoor.baseline_tokens_per_s) == (64, 29.28)
+    assert registry.models["reasoner"].thinking_disable_trick == "<think>\n</think>\n"
+
+
+def test_an_override_key_without_a_file_is_the_predecessors() -> None:
+    config = replace(load_config((Path("config/full.yaml"),)), registry=EVERY, engines=("server",))
+    made = for_model(load_planner(config, assume_present=True, hardware="epyc-9655"), "architect_moe", "server")
+    shard = find_shard(make_plan(made), "architect_moe", "moe6")
+    assert load_settings(shard, check=False).override_key == "qwen3moe.expert_used_count"
+
+
+def test_an_entry_that_is_left_out_may_be_asked_for_and_hides_no_orphans(tmp_path: Path) -> None:
+    config = replace(load_config(), registry=TWICE)
+    asked = load_planner(replace(config, models=("named_only", "small")), assume_present=True)
+    assert [fault.place for fault in asked.faults] == ["roles.named_only"]
+    assert {shard.model.key for shard in make_plan(asked).shards} == {"small"}
+    assert not load_planner(replace(config, models=("small",)), assume_present=True).faults
+    with pytest.raises(BenchError, match=r"orphans cannot be told while .* cannot be read: named_only"):
+        orphans(config)
 
 
 def test_the_pages_are_made_of_it(registry: Registry) -> None:

@@ -1,16 +1,18 @@
-"""What an entry resolves to, row by row: a value, and who says it. Pure: rows over the registry and what planning knows."""
+"""What an entry resolves to, row by row: a value, and who says it. Pure: rows over what planning knows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from scripts.lib.cell_spec import Weights
+from scripts.lib.cell_spec import Weights, override_key
 from scripts.lib.errors import shown
 from scripts.lib.modes import full_experts
+from scripts.lib.plan import Planner
 from scripts.lib.probes import applies_to
 from scripts.lib.registry_quirks import entries_of
 from scripts.lib.registry_types import MODEL_BASE_VARIABLE, Acceleration, Model, Registry
+from scripts.lib.runtime_values import context_settings, max_tokens_of, temperature_of, timeout_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +52,10 @@ def _decoding(model: Model, weights: Weights) -> Iterator[Row]:
     if full is not None:
         said = model.baseline_experts or model.acceleration.baseline_experts
         yield Row("experts of a token", str(full), "baseline_experts of the entry" if said else "built in")
-        key, header = model.acceleration.override_key, weights.facts.header if weights.facts is not None else None
-        if key is not None:
-            yield Row("override key", key, f"{place}.override_key")
-        elif header is not None:
-            yield Row("override key", f"{header.architecture}.expert_used_count", "the weights' header")
+        if model.acceleration.override_key is not None:
+            yield Row("override key", model.acceleration.override_key, f"{place}.override_key")
+        elif weights.facts is not None:
+            yield Row("override key", override_key(model, weights), "the weights' header")
 
 
 def _notes(registry: Registry, model: Model) -> Iterator[Row]:
@@ -76,11 +77,35 @@ def _notes(registry: Registry, model: Model) -> Iterator[Row]:
             yield Row("known quirk", quirk.id, f"runtime_quirks.{quirk.group}")
 
 
-def resolved(registry: Registry, model: Model, weights: Weights) -> Iterator[Row]:
+def _loading(planner: Planner, model: Model) -> Iterator[Row]:
+    facts = planner.weights[model.key].facts
+    trained = facts.header.context_length if facts is not None else None
+    for name, setting in context_settings(planner.config, planner.registry, model, trained).items():
+        yield Row(name, str(setting.value), setting.source)
+
+
+def _asking(planner: Planner, model: Model) -> Iterator[Row]:
+    """What differs from question to question, each value once with the suites that it is of."""
+    config, registry = planner.config, planner.registry
+    found: dict[tuple[str, str, str], dict[str, None]] = {}
+    for question in planner.selected(model):
+        for name, setting in (
+            ("temperature", temperature_of(config, registry, model, question)),
+            ("new tokens", max_tokens_of(config, model, question)),
+            ("seconds of an answer", timeout_of(config, registry, model, question)),
+        ):
+            found.setdefault((name, f"{setting.value:g}", setting.source), {})[question.suite] = None
+    for (name, value, source), suites in sorted(found.items(), key=lambda item: item[0][0]):
+        yield Row(f"{name}: {', '.join(suites)}", value, source)
+
+
+def resolved(planner: Planner, model: Model) -> Iterator[Row]:
     """Every value of the entry that has a source worth telling, in the order in which a run needs them."""
-    yield from _weights(registry, model)
-    yield from _decoding(model, weights)
-    yield from _notes(registry, model)
+    yield from _weights(planner.registry, model)
+    yield from _loading(planner, model)
+    yield from _decoding(model, planner.weights[model.key])
+    yield from _asking(planner, model)
+    yield from _notes(planner.registry, model)
 
 
 def carried(registry: Registry, model: Model) -> Iterator[Row]:
