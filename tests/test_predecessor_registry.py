@@ -105,6 +105,8 @@ CARRIED = {
     "roles.<key>.a_key_of_tomorrow": {"x": 1},
     "roles.<key>.thinking_quirks.reason": "it thinks too long",
     "runtime_defaults.server_defaults.port": 8200,
+    "runtime_defaults.timeouts.server_start": "about ten minutes",
+    "runtime_defaults.paged_attention": {"block_size": 64, "enabled": True},
     "runtime_quirks.<group>.severity": "high",
     "runtime_quirks.<group>.quirks[].reported_by": ["a", "b"],
     "the file.made_up_by_somebody": 1,
@@ -116,6 +118,23 @@ def test_what_nobody_acts_on_is_carried_through_untouched(registry: Registry, pl
     (found,) = [item for item in registry.carried if f"{item.section}.{item.key}" == place]
     assert found.value == CARRIED[place]
     assert EVERY.read_text().splitlines()[(found.line or 0) - 1].count(found.key) == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("spec_type: draft", "draft_min: 2"),  # two edits from draft_max, and a key of its own
+        ("spec_type: draft", "ngram_max: 4"),
+        ("reason: measured once", "batch_size: 4096"),
+        ("modalities: [text, code]", "license: apache"),
+        ("port: 8200", "batch_size: 2048"),
+    ],
+)
+def test_a_known_key_is_no_misspelling_however_near(tmp_path: Path, old: str, new: str) -> None:
+    assert old in EVERY.read_text()
+    file = tmp_path / "registry.yaml"
+    file.write_text(EVERY.read_text().replace(old, new, 1))
+    assert any(item.key == new.partition(":")[0] for item in load_registry(file).carried)
 
 
 def test_it_is_named_in_one_line(registry: Registry) -> None:

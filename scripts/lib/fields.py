@@ -43,7 +43,7 @@ class Fields:
             if key is None:
                 self._unknown(name, section)
             elif key.carried:
-                self._carry(name, section)
+                self.carry(name)
             elif key.same_as and value is not None:
                 self._take_as(name, value, key.same_as)
 
@@ -54,11 +54,12 @@ class Fields:
             message = f"unknown key{suggest(name, section.acted_on)}"
             self.file.problems.append(self.file.problem(self.at(name), message))
         else:
-            self._carry(name, section)
+            self.carry(name)
 
-    def _carry(self, name: str, section: Section) -> None:
-        path = self.at(name)
-        self.file.carried.append(Carried(section.place, name, path, self.file.line(path), self.raw[name]))
+    def carry(self, name: str) -> None:
+        """A key that nothing acts on."""
+        path, place = self.at(name), self.section.place if self.section is not None else self.path
+        self.file.carried.append(Carried(place, name, path, self.file.line(path), self.raw[name]))
 
     def _take_as(self, name: str, value: Any, key: str) -> None:
         """An older name counts where the key itself is not said."""

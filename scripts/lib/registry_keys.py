@@ -65,7 +65,7 @@ _DEFAULTS = Section(
         Key("server_defaults", "server_defaults", "what llama-server is started with"),
         Key("context_limits", "context_limits", "tokens of context by family of models"),
         Key("timeouts", "timeouts", "seconds"),
-        Key("paged_attention", "paged_attention", "of the predecessor's fork of llama.cpp"),
+        *carried("of the predecessor's fork of llama.cpp", "paged_attention"),
         *carried("quantisation wanted where there is a choice, of models and of drafts", "quantization"),
         *carried("the same for drafts", "draft_quantization"),
         *carried("as reported by the users; what is measured is in config/hardware/", "threads", "numa_policy"),
@@ -83,6 +83,7 @@ _SERVER_DEFAULTS = Section(
         Key("flash_attention", "flag", "llama.cpp's `-fa on`"),
         Key("ubatch_size", "count", "tokens evaluated at once: llama.cpp's `-ub`"),
         *carried("the shard takes a free one; scripts.launch has --port", "port"),
+        *carried("a batch is as large as a micro-batch at least", "batch_size"),
     ),
     lenient=True,
 )
@@ -96,13 +97,13 @@ _CONTEXT_LIMITS = Section(
 _TIMEOUTS = Section(
     "timeouts",
     "runtime_defaults.timeouts",
-    "Seconds; `cell.default` (or `default`) is the time of one answer.",
+    "Seconds; `cell.default` (or `default`) is the time of one answer, any other is carried through.",
     values="any",
     lenient=True,
 )
 _PAGED_ATTENTION = Section(
     "paged_attention",
-    "roles.<key>.paged_attention, runtime_defaults.paged_attention",
+    "roles.<key>.paged_attention",
     "Of the predecessor's fork of llama.cpp. The engine of this project has none: where it is wanted, that is said.",
     (
         Key("recommended", "flag", "it is wanted"),
@@ -173,7 +174,7 @@ _THINKING = Section(
             Key(name, "texts", "the same, older name", same_as="disable_thinking_suites")
             for name in ("disable_suites", "disable_for_suites", "thinking_disable_suites")
         ),
-        Key("disable_trick", "text", "what is put behind the prompt to that end", lenient=True),
+        Key("disable_trick", "text", "what its answer is begun with, to that end", lenient=True),
     ),
 )
 _LAUNCH_QUIRKS = Section(
@@ -282,6 +283,7 @@ _ACCELERATION = Section(
         *carried("as reported", "benchmarked", "optimized_tps", "ngram_tested", "ngram_result"),
         *carried("a hint on sampling; generation_defaults.temperature counts", "temperature"),
         *carried("of the fork's tree drafts", "p_split"),
+        *carried("other bounds on what is drafted or looked up", "draft_min", "ngram_max"),
         *carried("the fork's kind of speculation", "spec_type"),
     ),
 )
@@ -295,6 +297,7 @@ _CONSTRAINTS = Section(
         Key("flash_attention", "flag", "stronger than server_defaults.flash_attention", lenient=True),
         Key("ubatch_size", "count", "stronger than server_defaults.ubatch_size", lenient=True),
         *carried("free text", "notes"),
+        *carried("a batch is as large as a micro-batch at least", "batch_size"),
     ),
 )
 _QUIRK_GROUP = Section(

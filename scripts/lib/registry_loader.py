@@ -195,6 +195,9 @@ def _defaults(file: YamlFile, raw: Any) -> RuntimeDefaults:
     limits = fields.part("context_limits", SECTIONS["context_limits"])
     timeouts = fields.part("timeouts", SECTIONS["timeouts"])
     cell = timeouts.part("cell", SECTIONS["timeouts"]) if isinstance(timeouts.raw.get("cell"), dict) else timeouts
+    for name in timeouts.raw:
+        if name not in ("cell", "default"):
+            timeouts.carry(name)
     return RuntimeDefaults(
         model_base_path=fields.text("model_base_path"),
         context_length=fields.integer("context_length"),
