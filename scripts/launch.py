@@ -24,6 +24,7 @@ def main() -> int:
     parser.add_argument("--model", required=True, help="a key under roles: in the registry")
     parser.add_argument("--mode", default="baseline", help="a decoding mode")
     parser.add_argument("--engine", choices=("server", "cli"), default="server", help="cli: the registry's template")
+    parser.add_argument("--template", metavar="NAME", help="the registry's template of that name (with --engine cli)")
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml")
     arguments = parser.parse_args()
@@ -32,8 +33,8 @@ def main() -> int:
     planner = for_model(load_planner(config, assume_present=True), arguments.model, "server")
     shard = find_shard(make_plan(planner), arguments.model, arguments.mode)
     settings = load_settings(shard, check=False)
-    if arguments.engine == "cli":
-        print(cli_line(planner, shard, settings))
+    if arguments.engine == "cli" or arguments.template:
+        print(cli_line(planner, shard, settings, arguments.template, arguments.port))
     else:
         print(server_line(settings, planner.engine.binary or server_binary(), arguments.port))
     return 0

@@ -9,6 +9,7 @@ if __name__ == "__main__" and not __package__:
 
 import argparse
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from scripts.lib.records import naming, write_atomic
 from scripts.lib.registry_docs import PAGE_FILE, SCHEMA_FILE, json_schema, page
 from scripts.lib.registry_edit import fitting_drafts, fitting_targets, propose_entry, propose_key, text_diff, with_entry
 from scripts.lib.registry_loader import Model
+from scripts.lib.registry_show import Row, carried, resolved
 from scripts.lib.weights import WeightsReader
 
 
@@ -88,10 +90,23 @@ def _show(config: Config, arguments: argparse.Namespace) -> int:
         print(f"  recommended: {expansion.recommended}")
     for item in expansion.excluded:
         print(f"  left out: {item.mode}: {item.reason}")
-    for warning in expansion.warnings:
+    for warning in (*expansion.warnings, *_warnings_of(planner, model)):
         print(f"  warning: {warning}")
+    _print_rows("value", resolved(planner, model), "says so")
+    _print_rows("carried through", carried(planner.registry, model), "stands on")
     _print_drafts(planner, model, weights)
     return 0
+
+
+def _warnings_of(planner: Planner, model: Model) -> list[str]:
+    place = f"roles.{model.key}"
+    return [str(w) for w in planner.registry.warnings if w.place == place or w.place.startswith(f"{place}.")]
+
+
+def _print_rows(title: str, rows: Iterable[Row], source: str) -> None:
+    table = [[row.name, row.value, row.source] for row in rows]
+    if table:
+        print("\n" + tabulate(table, [title, "", source], tablefmt="simple", disable_numparse=True))
 
 
 def _suites(planner: Planner, model: Model) -> list[str]:

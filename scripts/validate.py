@@ -18,11 +18,12 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from scripts.lib.config import load_config
-from scripts.lib.errors import BenchError, run_cli
+from scripts.lib.errors import BenchError, run_cli, tell_left_out
 from scripts.lib.gguf_header import Header
 from scripts.lib.plan_files import LOCK_FILE, registry_of
 from scripts.lib.registry_check import Finding, Verdict, compare
 from scripts.lib.registry_loader import Model, Registry
+from scripts.lib.registry_types import carried_notice
 from scripts.lib.weights import WeightsFacts, WeightsLock, WeightsReader
 
 HEADERS = ("model", "line", "fact", "registry", "file", "verdict")
@@ -110,14 +111,19 @@ def main() -> int:
         print(tabulate(described, columns, tablefmt="simple", disable_numparse=True), end="\n\n")
     if table:
         print(tabulate(table, HEADERS, tablefmt="simple", disable_numparse=True), end="\n\n")
+    left_out = tell_left_out(problem for problems in registry.left_out.values() for problem in problems)
+    if registry.carried:
+        print(f"note: {carried_notice(registry.carried)}", file=sys.stderr)
     for problem in (*registry.warnings, *broken):
         print(f"warning: {problem}" if problem not in broken else f"error: {problem}", file=sys.stderr)
+    without = f" ({len(registry.left_out)} left out)" if left_out else ""
     print(
-        f"{registry.path}: {len(registry.models)} entries; weights: {counts['present']} present, {counts['absent']} absent, "
-        f"{counts['without a file']} without a file, {len(broken)} unreadable; facts: {counts['agrees']} agree, "
-        f"{counts['contradicts']} contradict, {counts['not said']} not said; {len(registry.warnings)} warnings"
+        f"{registry.path}: {len(registry.models)} entries{without}; weights: {counts['present']} present, "
+        f"{counts['absent']} absent, {counts['without a file']} without a file, {len(broken)} unreadable; facts: "
+        f"{counts['agrees']} agree, {counts['contradicts']} contradict, {counts['not said']} not said; "
+        f"{len(registry.warnings)} warnings"
     )
-    return int(bool(broken) or (arguments.strict and bool(counts["contradicts"])))
+    return int(bool(broken) or bool(left_out) or (arguments.strict and bool(counts["contradicts"])))
 
 
 if __name__ == "__main__":

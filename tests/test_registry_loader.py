@@ -50,6 +50,13 @@ def problems(tmp_path: Path, text: str) -> str:
     return str(caught.value)
 
 
+def left_out(tmp_path: Path, text: str, key: str = "a") -> str:
+    """Why that entry is left out; the other one is there."""
+    registry = load(tmp_path, text)
+    assert set(registry.left_out) == {key} and set(registry.models) == {"a", "d"} - {key}
+    return "\n".join(map(str, registry.left_out[key]))
+
+
 def test_the_shipped_registry_has_the_whole_catalogue() -> None:
     registry = load_registry(SHIPPED)
     assert {"smollm2_135m_q4_1", "smollm2_135m_q8_0", *ROLES} <= set(registry.models)
@@ -99,22 +106,21 @@ def test_environment_variables_move_the_weights(tmp_path: Path, monkeypatch: pyt
     ("old", "new", "message"),
     [
         ("tier: B", "teir: B", "registry.yaml:4: roles.a.teir: unknown key; did you mean 'tier'?"),
-        ("tier: B", "tier: E", "roles.a.tier: unknown value 'E'; known: A, B, C, D"),
-        ("size_gb: 4", "size_gb: true", "roles.a.model.size_gb: expected a number of at least 0, found True"),
-        ("size_gb: 4", "size_gb: -1", "size_gb: expected a number of at least 0, found -1"),
-        ("k: 16", "k: 0", "roles.a.acceleration.k: expected a whole number of at least 1, found 0"),
-        ("k: 16", "k: 1e3", "acceleration.k: expected a whole number of at least 1, found 1000.0"),
+        ("k: 16", "experst: 16", "roles.a.acceleration.experst: unknown key; did you mean 'experts'?"),
+        ("quant: Q4_K_M", "qunat: Q4_K_M", "registry.yaml:7: roles.a.model.qunat: unknown key; did you mean 'quant'?"),
+        (
+            "    model: {name: A",
+            "    modle: {name: A",
+            "registry.yaml:7: roles.a.modle: unknown key; did you mean 'model'?",
+        ),
+        ("temperature: 0.3", "temperatur: 0.3", "roles.a.generation_defaults.temperatur: unknown key"),
+        ("temperature: 0.2", "temprature: 0.2", "registry.yaml:1: runtime_defaults.temprature: unknown key"),
         ("name: A-7B", "name: 12:30:45", None),
         ("quant: Q4_K_M", "quant: no", None),
-        ("path: a.gguf", "path: ../../etc/x.gguf", "leaves the model base path"),
         ("description: first", "description: first\n    description: again", "duplicate key (first on line 5)"),
         ("description: first", "description: !!python/object/apply:os.system [ls]", "is not allowed"),
-        ("  a:\n", "  ../x:\n", "a key may hold letters"),
-        ("  a:\n", f"  {'a' * 300}:\n", "a key may hold letters"),
-        ("  a:\n", '  "a\\nb":\n', "a key may hold letters"),
         ("  a:\n", '  "a\\0b":\n', "registry.yaml"),
-        ("type: speculative_decoding", "type: speculative", "did you mean 'speculative_decoding'?"),
-        ("server_mode:", "sever_mode:", "sever_mode: unknown key; did you mean 'server_mode'?"),
+        ("server_mode:", "runtime_quirk:", "runtime_quirk: unknown key; did you mean 'runtime_quirks'?"),
         ("roles:\n", "roles: []\nold:\n", "roles: expected a mapping of at least one entry"),
     ],
 )
@@ -127,8 +133,54 @@ def test_mistakes_are_named(tmp_path: Path, old: str, new: str, message: str | N
         assert message in problems(tmp_path, text)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("tier: B", "tier: E", "roles.a.tier: unknown value 'E'; known: A, B, C, D, X"),
+        ("    tier: B\n", "", "roles.a.tier: is missing"),
+        ("size_gb: 4", "size_gb: true", "roles.a.model.size_gb: expected a number of at least 0, found True"),
+        ("size_gb: 4", "size_gb: -1", "size_gb: expected a number of at least 0, found -1"),
+        ("k: 16", "k: 0", "registry.yaml:8: roles.a.acceleration.k: expected a whole number of at least 1, found 0"),
+        ("k: 16", "k: 1e3", "acceleration.k: expected a whole number of at least 1, found 1000.0"),
+        ("path: a.gguf", r'path: "a\nb.gguf"', "roles.a.model.path: holds control characters or is longer than 1000"),
+        ("type: speculative_decoding", "type: speculative", "did you mean 'speculative_decoding'?"),
+        ("candidate_roles: [coder]", "candidate_roles: {coder: 1}", "expected a list of texts, found {'coder': 1}"),
+    ],
+)
+def test_an_entry_with_a_defect_leaves_itself_out(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in GOOD
+    assert message in left_out(tmp_path, GOOD.replace(old, new, 1))
+    with pytest.raises(BenchError, match=r"roles\.a"):
+        load(tmp_path, GOOD.replace(old, new, 1)).entry("a")
+
+
+@pytest.mark.parametrize("key", ["../x", "a" * 300, '"a\\nb"'])
+def test_a_key_that_is_no_file_name_leaves_its_entry_out(tmp_path: Path, key: str) -> None:
+    registry = load(tmp_path, GOOD.replace("  a:\n", f"  {key}:\n", 1))
+    ((problem,),) = registry.left_out.values()
+    assert set(registry.models) == {"d"} and "a key may hold letters" in str(problem)
+
+
+def test_what_is_made_of_an_entry_that_is_left_out_is_left_out_too(tmp_path: Path) -> None:
+    made = GOOD.replace("path: /elsewhere/d.gguf", "path: d.gguf, source: {requantize: a}")
+    with pytest.raises(InputErrors, match=r"roles\.d\.model\.source\.requantize: 'a' is left out"):
+        load(tmp_path, made.replace("k: 16", "k: 0"))
+    nowhere = left_out(tmp_path, made.replace("requantize: a", "requantize: b"), "d")
+    assert "roles.d.model.source.requantize: no entry 'b'" in nowhere
+
+
+def test_a_draft_that_is_left_out_is_said_so(tmp_path: Path) -> None:
+    registry = load(tmp_path, GOOD.replace("size_gb: 1.0", "size_gb: small"))
+    assert "roles.a.acceleration.draft_role: 'd' is left out" in "\n".join(map(str, registry.warnings))
+
+
+def test_a_file_that_is_made_stays_below_the_folder_of_made_weights(tmp_path: Path) -> None:
+    made = GOOD.replace("path: /elsewhere/d.gguf", "path: ../d.gguf, source: {requantize: a}")
+    assert "'../d.gguf' leaves the folder of the weights that are made" in left_out(tmp_path, made, "d")
+
+
 def test_five_mistakes_are_five_problems(tmp_path: Path) -> None:
-    text = GOOD.replace("tier: B", "tier: X").replace("k: 16", "k: many").replace("quant: Q8_0", "qant: Q8_0")
+    text = GOOD.replace("tier: B", "tier: E").replace("k: 16", "k: many").replace("quant: Q8_0", "qant: Q8_0")
     text = text.replace("temperature: 0.3", "temperature: hot")
     with pytest.raises(InputErrors) as caught:
         load(tmp_path, text)

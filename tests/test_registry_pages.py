@@ -18,6 +18,7 @@ from scripts.lib.probes import Outcome
 from scripts.lib.profile_part import ProfilePart
 from scripts.lib.registry_docs import PAGE_FILE, SCHEMA_FILE, json_schema, page
 from scripts.lib.registry_loader import Quirk, load_registry
+from scripts.lib.registry_quirks import entries_of
 from scripts.lib.registry_types import Registry
 from scripts.lib.render import render
 from scripts.lib.tables import Configuration
@@ -119,6 +120,69 @@ def test_a_quirk_shows_its_probes_outcome(holds: bool | None, words: str) -> Non
     assert "still there? not probed" in shown and "`output_not_degenerate` has not been run" in shown
     assert "a \\| flag &lt;b&gt;" in shown and "use \\*another\\*" in shown
     assert shown.endswith("None.\n")
+
+
+def test_a_quirk_without_patterns_speaks_of_the_entries_that_its_group_names() -> None:
+    models = {
+        key: model(key, name=name)
+        for key, name in (
+            ("frontdoor", "Qwen3-Coder-30B-A3B"),
+            ("chat", "GLM-4.6"),
+            ("coder_r1_distill", "DeepSeek-7B"),
+        )
+    }
+    quirks = tuple(Quirk(f"{group}_1", group, "odd") for group in ("qwen3_coder", "glm4", "llama_server"))
+    groups = {quirk.group: "" for quirk in quirks}
+    page = QuirksPage(Registry(Path("r.yaml"), REGISTRY.defaults, models, quirks=quirks, quirk_groups=groups), {}, [])
+    shown = [page.applies_to(quirk) for quirk in quirks]
+    assert shown == ["`frontdoor`", "`chat`", "in general: no entry's name has all parts of `llama_server`"]
+
+
+@pytest.mark.parametrize(
+    ("group", "names"),
+    [
+        ("qwen3", ["qwen3_8b", "next"]),
+        ("qwen35", ["qwen35_2b"]),
+        ("qwen3_5", ["qwen35_2b"]),
+        ("qwen3_8b", ["qwen3_8b"]),
+        ("qwen3_next", ["next"]),
+        ("qwen2_5_coder", ["coder"]),
+        ("gemma3", ["gemma"]),
+        ("glm4", ["glm_46", "glm_47"]),
+        ("glm_4_7", ["glm_47"]),
+        ("deepseek_r1_distill", ["distill"]),
+        ("deepseek_r1_0528", ["r1"]),
+        ("speculative_decoding", []),
+        ("__", []),
+    ],
+)
+def test_a_groups_key_is_read_by_its_parts(group: str, names: list[str]) -> None:
+    models = {
+        key: model(key, name=name)
+        for key, name in (
+            ("qwen3_8b", "Qwen3-8B-Q8_0"), ("qwen35_2b", "Qwen3.5-2B"), ("coder", "Qwen2.5-Coder-32B-Instruct"),
+            ("gemma", "gemma-3-12b-it-Q4_K_M"), ("glm_46", "GLM-4.6-Q4_K_S"), ("glm_47", "GLM-4.7-Flash"),
+            ("distill", "DeepSeek-R1-Distill-Llama-8B"), ("r1", "DeepSeek-R1-0528"), ("next", "Qwen3-Next-80B-A3B"),
+        )
+    }  # fmt: skip
+    assert list(entries_of(group, models)) == names
+
+
+def test_details_are_folded_and_a_resolved_quirk_says_since_when(tmp_path: Path) -> None:
+    file = tmp_path / "registry.yaml"
+    file.write_text(
+        "roles: {a: {tier: C, model: {name: A, path: a.gguf, quant: Q8_0, size_gb: 1, architecture: dense}}}\n"
+        "runtime_quirks: {g: {quirks: [\n"
+        "  {issue: one, details: 'first | line\n\n    second <b>', resolved: 2026-01-15, status: seen},\n"
+        "  {issue: two, details: [x, 5], solution: upgrade}, {issue: three, details: {k: v}, resolved: true}]}}\n"
+    )
+    registry = load_registry(file)
+    shown = render(Path("docs/templates/QUIRKS.md.j2"), quirks=QuirksPage(registry, {}, []))
+    assert "- still there? **resolved**: 2026-01-15; seen\n" in shown
+    assert "- still there? **resolved**: at an unknown date\n" in shown
+    folded = "<details>\n<summary>Details</summary>\n\n- first \\| line\n- second &lt;b&gt;\n\n</details>\n"
+    assert folded in shown and "- x\n- 5\n" in shown and "- k: v\n" in shown
+    assert "what to do: upgrade" in shown
 
 
 def test_candidates_name_the_quirk_that_knows_them() -> None:

@@ -282,6 +282,11 @@ def orphans(active: Config) -> tuple[Path, ...]:
             raise BenchError(
                 f"orphans cannot be told while a suite cannot be read: {lost} (python -m scripts.prompts lint)"
             )
+        if planner.registry.left_out:
+            lost = ", ".join(planner.registry.left_out)
+            raise BenchError(
+                f"orphans cannot be told while an entry of the registry cannot be read: {lost} (python -m scripts.validate)"
+            )
         profiles.add(planner.hardware.name)
         unplanned.update(_unplanned(planner))
         everything = make_plan(replace(planner, config=_all_questions(planner.config)))

@@ -15,6 +15,7 @@ from scripts.lib.modes import expand_modes
 from scripts.lib.probes import FROM_CELLS, Outcome, applies_to
 from scripts.lib.profile_part import ProfilePart
 from scripts.lib.registry_loader import Model, Quirk, Registry, reported_violation
+from scripts.lib.registry_quirks import entries_of
 from scripts.lib.review import ReviewRow
 from scripts.lib.tables import Configuration
 
@@ -91,10 +92,23 @@ class QuirksPage:
             return outcome_from_cells(quirk, self.configurations)
         return self.outcomes.get(quirk.id)
 
+    def applies_to(self, quirk: Quirk) -> str:
+        """What the quirk speaks of, as Markdown: its patterns, else the entries that its group's key names."""
+        if quirk.applies_to:
+            return ", ".join(map(code, quirk.applies_to))
+        named = entries_of(quirk.group, self.registry.models)
+        return ", ".join(map(code, named)) or f"in general: no entry's name has all parts of {code(quirk.group)}"
+
     def standing(self, quirk: Quirk) -> str:
-        """Whether the quirk still holds, as Markdown: the probe's outcome, or that nothing checks it."""
+        """Whether the quirk still holds, as Markdown: that it is resolved, the probe's outcome, or that nothing checks it."""
+        checked = self._checked(quirk)
+        if quirk.resolved:
+            return f"**resolved**: {text(quirk.resolved)}" + (f"; {checked}" if checked else "")
+        return checked or "not probed"
+
+    def _checked(self, quirk: Quirk) -> str:
         if quirk.probe is None:
-            return text(quirk.status) or "not probed"
+            return text(quirk.status)
         outcome, name = self._outcome(quirk), code(quirk.probe)
         if outcome is None:
             return f"{name} has not been run: what it looks at is not on this machine"

@@ -237,9 +237,9 @@ def _recommended(model: Model, modes: Iterable[Mode]) -> str | None:
     spec = [mode for mode in modes if mode.draft is not None and mode.lookup_n is None]
     if "architect" in model.candidate_roles and spec:
         full = [mode for mode in spec if mode.quality_row == "baseline"]
-        named = (model.acceleration.draft_role, model.acceleration.k)
-        wanted = [mode for mode in full if (mode.draft, mode.k) == named] or full
-        return wanted[0].name if wanted else None
+        said = [a for a in (model.acceleration, *model.acceleration.alternatives) if a.k is not None]
+        named = [mode for a in said for mode in full if mode.k == a.k and a.draft_role in (None, mode.draft)]
+        return next((mode.name for mode in (*named, *full)), None)
     return None
 
 

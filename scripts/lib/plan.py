@@ -360,7 +360,7 @@ def needed_weights(registry: Registry, config: Config) -> tuple[str, ...]:
 def make_plan(planner: Planner) -> Plan:
     """Expand the whole plan. Raises InputErrors where the configuration names a model or suite that is not there."""
     registry, config = planner.registry, planner.config
-    problems = [*_check_patterns(config.models, registry.models, "models")]
+    problems = [*_check_patterns(config.models, {**registry.models, **registry.left_out}, "models")]
     problems += _check_patterns(config.suites, {*planner.suites, *planner.faulty_suites}, "suites")
     questions = {question.name_in_full for suite in planner.suites.values() for question in suite.questions}
     # Of what is left out the fault tells, not the pattern that asks for it.

@@ -128,7 +128,12 @@ def load_planner(
         weights,
         engine,
         lengths,
-        faults=(*faults, *unread, *_asked_for(found.faults, config)),
+        faults=(
+            *_asked_for(registry.left_out, config.models),
+            *faults,
+            *unread,
+            *_asked_for(found.faults, config.suites),
+        ),
         faulty_suites=frozenset(found.faults),
         notices=found.notices,
     )
@@ -136,9 +141,9 @@ def load_planner(
     return replace(planner, scorers=scorers_of(config.judge, judge_weights(config.judge, planner.weights)))
 
 
-def _asked_for(faults: Mapping[str, tuple[Problem, ...]], config: Config) -> tuple[Problem, ...]:
-    """The faults of the suites that the configuration asks for."""
-    return tuple(problem for name, found in faults.items() if matches(name, config.suites) for problem in found)
+def _asked_for(faults: Mapping[str, tuple[Problem, ...]], wanted: tuple[str, ...]) -> tuple[Problem, ...]:
+    """The faults of the entries, or suites, that the configuration asks for."""
+    return tuple(problem for name, found in faults.items() if matches(name, wanted) for problem in found)
 
 
 def judge_weights(judge: JudgeConfig, weights: Mapping[str, Weights]) -> str:

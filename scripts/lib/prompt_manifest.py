@@ -17,13 +17,13 @@ from scripts.lib.errors import BenchError, InputErrors, Problem
 from scripts.lib.fields import Fields
 from scripts.lib.prompt_types import Question, Suite, lost_images
 from scripts.lib.records import digest, write_atomic
-from scripts.lib.registry_keys import Key, Section
+from scripts.lib.sections import Key, Section
 from scripts.lib.suite_folder import MANIFEST, lacks
 from scripts.lib.yaml_source import read_yaml
 
 NAME = MANIFEST
 OWN = "written for this project"
-_MANIFEST = Section("manifest", "the manifest", "", (Key("questions", "mapping", "suite/id: its entry"),))
+_MANIFEST = Section("manifest", "the manifest", "", (Key("questions", "mapping", "suite/id: its entry"),), closed=True)
 _ENTRY = Section(
     "frozen",
     "questions.<suite>/<id>",
@@ -33,6 +33,7 @@ _ENTRY = Section(
         Key("since", "loose", "the day it was frozen"),
         Key("provenance", "text", "where it comes from"),
     ),
+    closed=True,
 )
 _HEAD = (
     "# Frozen questions: suite/id -> digest of what a model is sent, first day, provenance. New ones are added by\n"

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.registry_keys import SECTIONS, Key, Section, Unknown
+from scripts.lib.registry_keys import SECTIONS
+from scripts.lib.sections import Key, Section
 
 SCHEMA_FILE = Path("orchestration/model_registry.schema.json")
 PAGE_FILE = Path("docs/reference/registry.md")
@@ -34,37 +35,47 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
     return {**schema, "type": [*([kinds] if isinstance(kinds, str) else kinds), "null"]}
 
 
+def _is_held_to_its_kind(section: Section, key: Key) -> bool:
+    return not (section.lenient or key.lenient or key.carried or key.same_as)
+
+
 def _key_schema(section: Section, key: Key) -> dict[str, Any]:
+    said = {"description": key.meaning}
     if key.name in _NESTED.get(section.name, ()):
-        return {
-            "description": key.meaning,
-            "anyOf": [{"$ref": f"#/$defs/{section.name}"}, {"type": ["null", "boolean"]}],
-        }
+        return {**said, "anyOf": [{"$ref": f"#/$defs/{section.name}"}, {"type": ["null", "boolean"]}]}
     if key.kind in SECTIONS:
         reference = {"$ref": f"#/$defs/{key.kind}"}
-        return {"description": key.meaning, **(reference if key.required else {"anyOf": [reference, {"type": "null"}]})}
+        return {**said, **(reference if key.required else {"anyOf": [reference, {"type": "null"}]})}
+    if not _is_held_to_its_kind(section, key):
+        return said
     made = dict(_KINDS[key.kind][1])
-    if key.choices and key.kind == "text":
-        made["enum"] = [*key.choices] if key.required else [*key.choices, None]
-        made.pop("type")
+    if key.unsaid is not None:
+        made = {"anyOf": [{"const": key.unsaid}, _or_null(made)]}
+    elif key.choices and key.kind == "text":
+        words = [*key.choices, *(older for older, _ in key.synonyms)]
+        made = {"enum": words if key.required else [*words, None]}
     elif key.choices:
         made["items"] = {"enum": list(key.choices)}
-    return {"description": key.meaning, **(made if key.required else _or_null(made))}
+    return {**said, **(made if key.required else _or_null(made))}
 
 
 def _section_schema(section: Section) -> dict[str, Any]:
-    return {
-        "type": "object",
+    described = {
         "description": section.meaning,
         "properties": {key.name: _key_schema(section, key) for key in section.keys},
-        "required": [key.name for key in section.keys if key.required],
-        "additionalProperties": section.unknown is not Unknown.ERROR,
+        "additionalProperties": _or_null(_KINDS[section.values][1]) if section.values and not section.lenient else True,
     }
+    if section.lenient:
+        return described
+    required = [key.name for key in section.keys if key.required]
+    return {"type": "object", **described, "required": required}
 
 
 def json_schema() -> str:
     """The JSON Schema (draft 2020-12) of the registry as text, for editors and other programs."""
-    definitions = {name: _section_schema(section) for name, section in SECTIONS.items() if name != "registry"}
+    definitions = {
+        name: _section_schema(section) for name, section in SECTIONS.items() if name not in ("registry", "quirk_group")
+    }
     top = _section_schema(SECTIONS["registry"])
     top["properties"]["roles"] = {
         "type": "object",
@@ -75,7 +86,7 @@ def json_schema() -> str:
     top["properties"]["runtime_quirks"] = {
         "type": ["object", "null"],
         "additionalProperties": {
-            "type": "object",
+            **_section_schema(SECTIONS["quirk_group"]),
             "properties": {"quirks": {"type": ["array", "null"], "items": {"$ref": "#/$defs/quirk"}}},
         },
     }
@@ -88,13 +99,6 @@ def json_schema() -> str:
     return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 
 
-_UNKNOWN = {
-    Unknown.ERROR: "Unknown keys are errors.",
-    Unknown.ERROR_WHERE_NEAR: "Unknown keys are carried through; misspellings are errors.",
-    Unknown.PASS: "Unknown keys are carried through.",
-}
-
-
 def _kind_words(key: Key) -> str:
     if key.kind in SECTIONS:
         return "mapping, see below"
@@ -102,14 +106,25 @@ def _kind_words(key: Key) -> str:
     return f"{words}: {', '.join(f'`{choice}`' for choice in key.choices)}" if key.choices else words
 
 
+def _meaning(section: Section, key: Key) -> str:
+    if key.carried:
+        return f"{key.meaning}; carried through"
+    if key.same_as:
+        return f"{key.meaning} of `{key.same_as}`"
+    return key.meaning
+
+
 def _page_lines() -> Iterator[str]:
     for section in SECTIONS.values():
         yield f"\n## `{section.place}`\n" if section.name != "registry" else "\n## The file\n"
-        yield f"{section.meaning} {_UNKNOWN[section.unknown]}\n"
-        yield "| key | value | meaning |\n|---|---|---|"
+        lenient = " A value of another kind is a warning, and counts as not said." if section.lenient else ""
+        yield f"{section.meaning}{lenient}"
+        if not section.keys:
+            continue
+        yield "\n| key | value | meaning |\n|---|---|---|"
         for key in section.keys:
             name = f"**`{key.name}`**" if key.required else f"`{key.name}`"
-            yield f"| {name} | {_kind_words(key)} | {key.meaning} |"
+            yield f"| {name} | {_kind_words(key)} | {_meaning(section, key)} |"
     yield "\nKeys in bold are required."
 
 

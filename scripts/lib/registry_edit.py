@@ -11,6 +11,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.constructor import DuplicateKeyError
 
 from scripts.lib.architectures import family
 from scripts.lib.cell_spec import Weights
@@ -120,9 +121,17 @@ def fitting_targets(registry: Registry, draft: Weights, weights: Mapping[str, We
 
 
 def with_entry(file: Path, key: str, entry: Mapping[str, Any]) -> str:
-    """The registry's text with the entry put at the end of `roles`. Raises BenchError where the key is taken."""
+    """The registry's text with the entry put at the end of `roles`.
+
+    Raises BenchError where the key is taken, or the file has a key twice.
+    """
     yaml = _yaml()
-    document = yaml.load(file.read_text(encoding="utf-8"))
+    try:
+        document = yaml.load(file.read_text(encoding="utf-8"))
+    except DuplicateKeyError as error:
+        # Loading takes the last of the two; writing would drop the other without a word.
+        line = error.problem_mark.line + 1
+        raise BenchError(f"{file}:{line}: {error.problem}: take one of the two out, then add the entry") from None
     if key in document["roles"]:
         raise BenchError(f"{file}: roles.{key}: there is such an entry already; give another --key")
     document["roles"][key] = _commented(entry)

@@ -1,8 +1,8 @@
 """The model registry: `orchestration/model_registry.yaml` read into frozen values.
 
-The format is the predecessor's, read as it is: closed where this project owns a key (a misspelling is an error with the
-nearest known key), passed through where the production orchestrator owns it. Every error is collected; defects that leave
-the entry usable become warnings with their line.
+The format is the predecessor's, read as it is. What nobody acts on is carried through; a misspelling of what is acted on
+refuses the file, with the nearest known key. Any other defect of an entry leaves that entry out, by name; defects that leave
+it usable become warnings with their line. Every error is collected.
 """
 
 from __future__ import annotations
@@ -15,30 +15,26 @@ if __name__ == "__main__":  # the predecessor's path of a command
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
-from scripts.lib.errors import InputErrors, Problem, shown, suggest
+from scripts.lib.errors import InputErrors, Problem, shown
 from scripts.lib.fields import Fields, is_misspelt
-from scripts.lib.part_names import part_name
-from scripts.lib.physics import speed_up_violation
-from scripts.lib.registry_keys import (
-    ACCELERATION_TYPES,
-    BACKENDS,
-    FORBIDDABLE,
-    PROBES,
-    SECTIONS,
-    TIERS,
-    Key,
-    Section,
-    Unknown,
+from scripts.lib.registry_keys import ACCELERATION_TYPES, BACKENDS, DELETED, FORBIDDABLE, SECTIONS, TIERS
+from scripts.lib.registry_quirks import read_quirks
+from scripts.lib.registry_relations import (
+    check_roles_and_suites,
+    reported_violation,
+    warnings_between,
+    with_drafts,
+    without_sources,
 )
 from scripts.lib.registry_types import (
     BINARIES_VARIABLE,
+    NAME,
     Acceleration,
     Model,
     Quirk,
@@ -47,7 +43,6 @@ from scripts.lib.registry_types import (
     Source,
     models_dir,
 )
-from scripts.lib.role_table import SUITES_FILE, role_table
 from scripts.lib.yaml_source import Source as YamlFile
 from scripts.lib.yaml_source import read_yaml
 
@@ -62,17 +57,6 @@ __all__ = [
     "models_dir",
     "reported_violation",
 ]
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
-# Of the orchestrator's shared keys, those that are read here: others are its own, and passed through.
-_GENERATION = Section(
-    "generation_defaults",
-    "",
-    "",
-    (Key("n_tokens", "count", "new tokens"), Key("temperature", "number", "of sampling")),
-    Unknown.ERROR_WHERE_NEAR,
-)
-_SPEED_UP = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*x\s*")
 
 
 def _source(fields: Fields) -> Source | None:
@@ -116,6 +100,8 @@ def _acceleration(part: Fields) -> Acceleration:
     return Acceleration(
         type=part.choice("type", ACCELERATION_TYPES, "none"),
         draft_role=part.text("draft_role") or None,
+        draft_path=part.text("draft_path") or None,
+        draft_model=part.text("draft_model") or None,
         k=part.integer("k"),
         experts=part.integer("experts"),
         baseline_experts=part.integer("baseline_experts"),
@@ -129,33 +115,37 @@ def _acceleration(part: Fields) -> Acceleration:
 
 def _check_path(fields: Fields, key: str) -> str:
     path = fields.required(key, empty=True) if key == "path" else fields.text(key)
-    if ".." in PurePosixPath(path).parts:
-        fields.problem(key, f"'{path}' leaves the model base path")
+    if "source" in fields.raw and ".." in PurePosixPath(path).parts:
+        fields.problem(key, f"'{path}' leaves the folder of the weights that are made")
     if any(ord(character) < 32 for character in path) or len(path) > 1000:
         fields.problem(key, "holds control characters or is longer than 1000")
     return path
 
 
-def _thinking_suites(fields: Fields) -> frozenset[str]:
-    quirks = fields.mapping("thinking_quirks")
-    for key in ("disable_thinking_suites", "disable_suites", "disable_for_suites", "thinking_disable_suites"):
-        if key in quirks:
-            return frozenset(Fields(fields.file, dict(quirks), fields.at("thinking_quirks"), None).texts(key))
-    return frozenset()
+def _architecture(model: Fields) -> str:
+    if model.text("architecture"):
+        return model.text("architecture")
+    model.warn("architecture", "is missing: dense is assumed")
+    return "dense"
 
 
-def _model(file: YamlFile, key: str, raw: Any) -> Model:
+def _deprecated_reason(fields: Fields) -> str:
+    deleted = "the registry calls it deleted (tier X)" if fields.raw.get("tier") == DELETED else ""
+    return " ".join(fields.loose_text("deprecated_reason").split()) or deleted
+
+
+def _entry(file: YamlFile, key: str, raw: Any, faults: list[Problem]) -> Model:
+    """One entry under `roles:`; what makes it unusable goes to `faults`."""
     path = f"roles.{key}"
-    fields = Fields(file, raw, path, SECTIONS["role"])
-    if not _NAME.fullmatch(key):
+    fields = Fields(file, raw, path, SECTIONS["role"], faults)
+    if not NAME.fullmatch(key):
         fields.problem("", "a key may hold letters, digits, '_', '.' and '-', at most 100 of them")
-    if "model" not in fields.raw:
-        fields.problem("model", "is missing")
     model, constraints = fields.part("model", SECTIONS["model"]), fields.part("constraints", SECTIONS["constraints"])
     acceleration = _acceleration(fields.part("acceleration", SECTIONS["acceleration"]))
     forbid = constraints.choices("forbid", FORBIDDABLE) | fields.choices("forbidden_configs", FORBIDDABLE)
-    generation = fields.part("generation_defaults", _GENERATION)
-    overrides = fields.part("temperature_overrides", None)
+    generation = fields.part("generation_defaults", SECTIONS["generation_defaults"])
+    temperatures = fields.part("temperature_overrides", SECTIONS["temperature_overrides"]).numbers()
+    thinking = fields.part("thinking_quirks", SECTIONS["thinking_quirks"])
     return Model(
         key=key,
         tier=fields.choice("tier", TIERS, "C") if "tier" in fields.raw else (fields.required("tier") or "C"),
@@ -163,39 +153,37 @@ def _model(file: YamlFile, key: str, raw: Any) -> Model:
         path=_check_path(model, "path"),
         quant=model.required("quant"),
         size_gb=(model.number("size_gb") or 0.0) if "size_gb" in model.raw else float(model.required("size_gb") or 0),
-        architecture=model.required("architecture"),
+        architecture=_architecture(model),
         description=fields.loose_text("description"),
         baseline_experts=model.integer("baseline_experts"),
         max_context=model.integer("max_context"),
         split_count=model.integer("split_count"),
         vocab_size=model.integer("vocab_size"),
         mmproj_path=_check_path(model, "mmproj_path") or None,
-        huggingface_id=model.text("huggingface_id") or None,
+        huggingface_id=model.loose_text("huggingface_id") or None,
         candidate_roles=fields.texts("candidate_roles"),
         acceleration=acceleration,
         forbid=forbid | acceleration.disallowed,
         forbid_reason=" ".join(constraints.loose_text("reason").split()),
         compatible_targets=fields.texts("compatible_targets"),
-        deprecated=fields.flag("deprecated"),
-        deprecated_reason=" ".join(
-            (fields.loose_text("deprecated_reason") or fields.loose_text("deprecation_reason")).split()
-        ),
-        thinking_disable_suites=_thinking_suites(fields),
-        temperature_overrides=MappingProxyType({s: t for s in overrides.raw if (t := overrides.number(s)) is not None}),
+        deprecated=fields.flag("deprecated") or fields.raw.get("tier") == DELETED,
+        deprecated_reason=_deprecated_reason(fields),
+        thinking_disable_suites=frozenset(thinking.texts("disable_thinking_suites")),
+        temperature_overrides=MappingProxyType(temperatures),
         temperature=generation.number("temperature"),
         n_tokens=generation.integer("n_tokens"),
         system_prompt_suffix=fields.text("system_prompt_suffix"),
-        backend_type=fields.part("backend", None).choice("type", BACKENDS, "local"),
+        backend_type=fields.part("backend", SECTIONS["backend"]).choice("type", BACKENDS, "local"),
         source=_source(model),
         performance=fields.mapping("performance"),
         benchmark_date=fields.loose_text("benchmark_date"),
         notes=fields.loose_text("notes"),
-        launch_quirks=fields.mapping("launch_quirks"),
+        launch_quirks=MappingProxyType(fields.part("launch_quirks", SECTIONS["launch_quirks"]).raw),
         line=file.lines.get(path, 0),
-        thinking_disable_trick=fields.part("thinking_quirks", None).text("disable_trick"),
+        thinking_disable_trick=thinking.text("disable_trick"),
         flash_attention=constraints.optional_flag("flash_attention"),
         micro_batch_tokens=constraints.integer("ubatch_size"),
-        paged_attention_tokens=_paged_attention(fields.part("paged_attention", None)),
+        paged_attention_tokens=_paged_attention(fields.part("paged_attention", SECTIONS["paged_attention"])),
     )
 
 
@@ -205,24 +193,25 @@ def _paged_attention(fields: Fields) -> int | None:
 
 
 def _defaults(file: YamlFile, raw: Any) -> RuntimeDefaults:
-    # Orchestrator sections live here too, so unknown keys are passed through.
-    fields = Fields(file, raw, "runtime_defaults", None)
+    fields = Fields(file, raw, "runtime_defaults", SECTIONS["runtime_defaults"])
     binaries = {key: str(value) for key, value in fields.mapping("binaries").items() if value is not None}
     if os.environ.get(BINARIES_VARIABLE):
         binaries["base_dir"] = os.environ[BINARIES_VARIABLE]
-    server, timeouts = fields.part("server_defaults", None), fields.part("timeouts", None)
-    limits = fields.part("context_limits", None)
-    cell = timeouts.part("cell", None) if isinstance(timeouts.raw.get("cell"), dict) else timeouts
+    server = fields.part("server_defaults", SECTIONS["server_defaults"])
+    limits = fields.part("context_limits", SECTIONS["context_limits"])
+    timeouts = fields.part("timeouts", SECTIONS["timeouts"])
+    cell = timeouts.part("cell", SECTIONS["timeouts"]) if isinstance(timeouts.raw.get("cell"), dict) else timeouts
+    for name in timeouts.raw:
+        if name not in ("cell", "default"):
+            timeouts.carry(name)
     return RuntimeDefaults(
         model_base_path=fields.text("model_base_path"),
         context_length=fields.integer("context_length"),
         temperature=fields.number("temperature"),
-        threads=fields.integer("threads"),
-        numa_policy=fields.loose_text("numa_policy") or None,
         binaries=MappingProxyType(binaries),
         server_startup_timeout_s=server.number("startup_timeout"),
         server_context_tokens=server.integer("context_length"),
-        context_limits=MappingProxyType({f: n for f in limits.raw if (n := limits.integer(f)) is not None}),
+        context_limits=MappingProxyType(limits.counts()),
         flash_attention=server.optional_flag("flash_attention"),
         micro_batch_tokens=server.integer("ubatch_size"),
         parallel_slots=server.integer("parallel_slots"),
@@ -231,156 +220,77 @@ def _defaults(file: YamlFile, raw: Any) -> RuntimeDefaults:
     )
 
 
-def _quirk(file: YamlFile, group: str, number: int, raw: Any) -> Quirk:
-    fields = Fields(file, raw, f"runtime_quirks.{group}.quirks.{number}", SECTIONS["quirk"])
-    name = fields.text("id") or f"{group}_{number + 1}"
-    if not _NAME.fullmatch(name):
-        fields.problem("id", "may hold letters, digits, '_', '.' and '-', at most 100 of them")
-    if not fields.loose_text("issue"):
-        fields.problem("issue", "is missing")
-    versions, probe = fields.text("versions"), fields.text("probe") or None
-    try:
-        SpecifierSet(versions)
-    except InvalidSpecifier:
-        fields.problem("versions", f"expected a version range such as '>=0.3.30,<0.4', found '{versions}'")
-    if probe is not None and probe not in PROBES:
-        fields.problem("probe", f"unknown value '{probe}'{suggest(probe, PROBES)}")
-    return Quirk(
-        id=name,
-        group=group,
-        issue=" ".join(fields.loose_text("issue").split()),
-        workaround=" ".join((fields.loose_text("workaround") or fields.loose_text("solution")).split()),
-        applies_to=fields.texts("applies_to"),
-        versions=versions,
-        evidence=" ".join(fields.loose_text("evidence").split()),
-        discovered=fields.loose_text("discovered"),
-        updated=fields.loose_text("updated"),
-        status=fields.loose_text("status"),
-        explanation=" ".join(fields.loose_text("explanation").split()),
-        probe=probe,
-        probe_argument=fields.text("probe_argument") or None,
-        line=file.line(fields.path) or 0,
-    )
+def _no_model(file: YamlFile, key: str, raw: Mapping[str, Any]) -> Problem:
+    """An entry without weights: of another format, where it is no misspelling."""
+    near = next((name for name in raw if is_misspelt(name, ("model",))), None)
+    if near is not None:
+        problem = file.problem(f"roles.{key}.{near}", "unknown key; did you mean 'model'?")
+        file.problems.append(problem)
+        return problem
+    found = ", ".join(list(raw)[:6]) + (", …" if len(raw) > 6 else "")
+    return file.problem(f"roles.{key}", f"has no `model`, so nothing to run (it has {found or 'nothing'})")
 
 
-def _quirks(file: YamlFile, top: Fields) -> tuple[dict[str, str], tuple[Quirk, ...]]:
-    """(description of each group, every quirk in file order). Two quirks of one id are an error."""
-    groups: dict[str, str] = {}
-    quirks: dict[str, Quirk] = {}
-    for group in top.mapping("runtime_quirks"):
-        part = Fields(file, top.raw["runtime_quirks"][group], f"runtime_quirks.{group}", None)
-        groups[str(group)] = part.loose_text("description")
-        listed = part.raw.get("quirks")
-        if listed is not None and not isinstance(listed, list):
-            part.problem("quirks", f"expected a list, found {shown(listed)}")
-            continue
-        listed = listed or []
-        for number, raw in enumerate(listed):
-            quirk = _quirk(file, str(group), number, raw)
-            if quirk.id in quirks:
-                part.problem(f"quirks.{number}.id", f"'{quirk.id}' is the id of another quirk")
-            quirks[quirk.id] = quirk
-    return groups, tuple(quirks.values())
+def _entries(file: YamlFile, roles: Mapping[str, Any]) -> tuple[dict[str, Model], dict[str, tuple[Problem, ...]]]:
+    """(entry by key, why the others are left out)."""
+    models: dict[str, Model] = {}
+    left_out: dict[str, tuple[Problem, ...]] = {}
+    for key, raw in roles.items():
+        if not isinstance(raw, dict):
+            left_out[key] = (file.problem(f"roles.{key}", f"expected a mapping, found {shown(raw)}"),)
+        elif raw.get("model") is None:
+            left_out[key] = (_no_model(file, key, raw),)
+        else:
+            faults: list[Problem] = []
+            model = _entry(file, key, raw, faults)
+            if faults:
+                left_out[key] = tuple(faults)
+            else:
+                models[key] = model
+    return without_sources(file, models, left_out)
 
 
-def _references(file: YamlFile, models: Mapping[str, Model]) -> None:
-    """Errors between entries: a source that names no entry."""
-    for key, model in models.items():
-        if model.source is not None and model.source.from_model and model.source.from_model not in models:
-            wanted = model.source.from_model
-            place = f"roles.{key}.model.source.{model.source.kind}"
-            file.problems.append(file.problem(place, f"no entry '{wanted}'{suggest(wanted, models)}"))
-
-
-def _check_names(file: YamlFile, place: str, what: str, names: Iterable[str], known: frozenset[str]) -> None:
-    """Roles and suites, like keys that the orchestrator shares: a misspelling is an error, another unknown one a warning."""
-    for name in names:
-        if known and name not in known:
-            problem = file.problem(place, f"unknown {what} '{name}'{suggest(name, known)}")
-            (file.problems if is_misspelt(name, known) else file.warnings).append(problem)
-
-
-def _check_roles_and_suites(file: YamlFile, models: Mapping[str, Model], suites: Iterable[str]) -> None:
-    """Against the table of roles, as far as there is one here, and the suites that the caller knows besides."""
-    table = role_table() if SUITES_FILE.is_file() else None
-    roles = table.known_roles if table is not None else frozenset[str]()
-    known = frozenset(suites) | (table.known_suites if table is not None else frozenset[str]())
-    for key, model in models.items():
-        place = f"roles.{key}"
-        _check_names(file, f"{place}.candidate_roles", "role", model.candidate_roles, roles)
-        for suite in model.temperature_overrides:
-            _check_names(file, f"{place}.temperature_overrides.{suite}", "suite", (suite,), known)
-        _check_names(file, f"{place}.thinking_quirks", "suite", sorted(model.thinking_disable_suites), known)
-
-
-def _warn_acceleration(file: YamlFile, key: str, model: Model, models: Mapping[str, Model]) -> Iterator[Problem]:
-    place = f"roles.{key}.acceleration"
-    for acceleration in (model.acceleration, *model.acceleration.alternatives):
-        draft = acceleration.draft_role
-        if draft is not None and draft not in models:
-            yield file.problem(f"{place}.draft_role", f"no entry '{draft}'{suggest(draft, models)}")
-        override = acceleration.override_key
-        family = (override or "").partition(".")[0]
-        if override and model.architecture not in ("moe", "ssm_moe_hybrid", family):
-            message = f"'{override}' does not fit the architecture '{model.architecture}'"
-            yield file.problem(f"{place}.override_key", message)
-        if acceleration.experts is not None and acceleration.experts < 4:
-            message = f"{acceleration.experts} active experts: fewer than 4 is unstable on most MoE models"
-            yield file.problem(f"{place}.experts", message)
-
-
-def reported_violation(model: Model) -> str:
-    """Why the speed-up that the registry reports is impossible (empty: it is not, or none is reported)."""
-    found = _SPEED_UP.fullmatch(str(model.performance.get("speedup", "")))
-    return speed_up_violation(float(found[1]), model.acceleration.k) if found else ""
-
-
-def _warn_part(file: YamlFile, key: str, model: Model) -> Iterator[Problem]:
-    """A split model is loaded by its first file."""
-    path = PurePosixPath(model.path)
-    first = part_name(path, 1)
-    if first != path:
-        yield file.problem(f"roles.{key}.model.path", f"names a part that is not the first: expected {first.name}")
-
-
-def _warnings(file: YamlFile, models: Mapping[str, Model]) -> Iterator[Problem]:
-    roles = file.value.get("roles") or {}
-    for key, model in models.items():
-        yield from _warn_acceleration(file, key, model, models)
-        yield from _warn_part(file, key, model)
-        impossible = reported_violation(model)
-        if impossible:
-            yield file.problem(f"roles.{key}.performance.speedup", f"is impossible: {impossible}")
-        raw = roles.get(key) or {}
-        if isinstance(raw, dict) and {"deprecated_reason", "deprecation_reason"} <= set(raw):
-            yield file.problem(f"roles.{key}.deprecation_reason", "stands beside deprecated_reason, which is used")
+def _templates(file: YamlFile, top: Fields) -> tuple[dict[str, str], dict[str, int]]:
+    """(command template by name, its line). What is no text is no template."""
+    templates = {name: text for name, text in top.mapping("command_templates").items() if isinstance(text, str)}
+    for name in top.mapping("command_templates"):
+        if name not in templates:
+            top.warn(f"command_templates.{name}", "expected text with {placeholders}: it is no template")
+    return templates, {name: file.line(f"command_templates.{name}") or 0 for name in templates}
 
 
 def load_registry(path: Path, suites: Iterable[str] = ()) -> Registry:
-    """Read and check the registry. Raises InputErrors with every problem found.
+    """Read and check the registry. Raises InputErrors with every problem found where the file cannot be used, or no entry can.
 
     `suites`: names of suites that an entry may speak of, besides those of config/suites.yaml.
     """
-    file = read_yaml(path)
+    file = read_yaml(path, last_counts="roles")
     top = Fields(file, file.value, "", SECTIONS["registry"])
     roles = top.raw.get("roles")
     if not isinstance(roles, dict) or not roles:
         file.problems.append(file.problem("roles", "expected a mapping of at least one entry"))
         roles = {}
     defaults = _defaults(file, top.raw.get("runtime_defaults"))
-    models = {key: _model(file, key, raw) for key, raw in roles.items()}
-    _references(file, models)
-    _check_roles_and_suites(file, models, suites)
-    groups, quirks = _quirks(file, top)
+    models, left_out = _entries(file, roles)
+    check_roles_and_suites(file, models, suites)
+    groups, quirks = read_quirks(file, top)
+    templates, lines = _templates(file, top)
+    lost = [problem for problems in left_out.values() for problem in problems]
+    if roles and not models and not file.problems:
+        expected = "an entry has a `model` with name, path, quant and size_gb"
+        file.problems.append(file.problem("roles", f"none of the {len(roles)} entries can be used: {expected}"))
     if file.problems:
-        raise InputErrors(file.problems)
-    templates = {key: str(value) for key, value in top.mapping("command_templates").items()}
-    return Registry(
+        raise InputErrors(dict.fromkeys((*file.problems, *lost)))
+    registry = Registry(
         path=path,
         defaults=defaults,
         models=MappingProxyType(models),
         templates=MappingProxyType(templates),
+        template_lines=MappingProxyType(lines),
         quirks=quirks,
         quirk_groups=MappingProxyType(groups),
-        warnings=(*file.warnings, *_warnings(file, models)),
+        left_out=MappingProxyType(left_out),
+        carried=tuple(file.carried),
     )
+    registry = replace(registry, models=MappingProxyType(with_drafts(file, registry)))
+    return replace(registry, warnings=(*file.warnings, *warnings_between(file, registry)))

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from scripts.lib.errors import BenchError, Problem, suggest
+from scripts.lib.yaml_source import Carried
 
 MODELS_VARIABLE = "EPYC_BENCH_MODELS"
 MODEL_BASE_VARIABLE = "ORCHESTRATOR_PATHS_MODEL_BASE"
 BINARIES_VARIABLE = "ORCHESTRATOR_PATHS_LLAMA_CPP_BIN"
+# Of an entry's key, and of a quirk's id: it becomes part of file names.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +36,15 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Acceleration:
-    """How an entry is meant to be decoded: `k` tokens drafted a step, `experts` active experts, prompt lookup on or off."""
+    """How an entry is meant to be decoded: `k` tokens drafted a step, `experts` active experts, prompt lookup on or off.
+
+    `draft_role` is the draft's key; `draft_path`, `draft_model`: how the file names it where it says no key.
+    """
 
     type: str = "none"
     draft_role: str | None = None
+    draft_path: str | None = None
+    draft_model: str | None = None
     k: int | None = None
     experts: int | None = None
     baseline_experts: int | None = None
@@ -108,8 +117,6 @@ class RuntimeDefaults:
     model_base_path: str = ""
     context_length: int | None = None
     temperature: float | None = None
-    threads: int | None = None
-    numa_policy: str | None = None
     binaries: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     server_startup_timeout_s: float | None = None
     server_context_tokens: int | None = None
@@ -123,7 +130,10 @@ class RuntimeDefaults:
 
 @dataclass(frozen=True, slots=True)
 class Quirk:
-    """One known quirk. `applies_to`: patterns over entry keys, model names, architectures; `versions` of llama-cpp-python."""
+    """One known quirk. `applies_to`: patterns over entry keys, model names, architectures; `versions` of llama-cpp-python.
+
+    `details`: lines of free text; `resolved`: since when it is gone (empty: it is not).
+    """
 
     id: str
     group: str
@@ -136,6 +146,8 @@ class Quirk:
     updated: str = ""
     status: str = ""
     explanation: str = ""
+    details: tuple[str, ...] = ()
+    resolved: str = ""
     probe: str | None = None
     probe_argument: str | None = None
     line: int = 0
@@ -143,37 +155,58 @@ class Quirk:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """The whole registry in file order, with the warnings found while reading."""
+    """The whole registry in file order, with the warnings found while reading.
+
+    `left_out`: key -> why that entry cannot be used. `carried`: the keys that nothing here acts on. `template_lines`: where
+    each of the `templates` stands.
+    """
 
     path: Path
     defaults: RuntimeDefaults
     models: Mapping[str, Model]
     templates: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    template_lines: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     quirks: tuple[Quirk, ...] = ()
     quirk_groups: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     warnings: tuple[Problem, ...] = ()
+    left_out: Mapping[str, tuple[Problem, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    carried: tuple[Carried, ...] = ()
 
     def entry(self, key: str) -> Model:
-        """The entry of that key. Raises BenchError with the nearest known one."""
+        """The entry of that key. Raises BenchError with the nearest known one, or with why it is left out."""
+        if key in self.left_out:
+            raise BenchError("\n".join(map(str, self.left_out[key])))
         if key not in self.models:
             raise BenchError(f"{self.path}: no entry '{key}'{suggest(key, self.models)}")
         return self.models[key]
 
-    @property
-    def _base(self) -> Path:
-        return Path(os.environ.get(MODEL_BASE_VARIABLE) or self.defaults.model_base_path)
+    def below_base(self, path: str) -> Path:
+        """A path of the registry: relative ones start at `model_base_path`."""
+        return Path(os.environ.get(MODEL_BASE_VARIABLE) or self.defaults.model_base_path) / path
 
     def weights_path(self, model: Model) -> Path | None:
         """Where the entry's weights are (or will be made); None for an entry without a path."""
         if not model.path:
             return None
-        return (models_dir() if model.source is not None else self._base) / model.path
+        return models_dir() / model.path if model.source is not None else self.below_base(model.path)
 
     def projector_path(self, model: Model) -> Path | None:
         """Where the entry's vision projector (mmproj) is; None for a model that reads no images."""
-        return self._base / model.mmproj_path if model.mmproj_path else None
+        return self.below_base(model.mmproj_path) if model.mmproj_path else None
 
 
 def models_dir() -> Path:
     """Where fetched and made weights are kept: EPYC_BENCH_MODELS, else ./models."""
     return Path(os.environ.get(MODELS_VARIABLE) or "models")
+
+
+def carried_notice(carried: Iterable[Carried]) -> str:
+    """One line on the keys that nothing here acts on, each with how often it is there and its first line; empty without any."""
+    places: dict[str, list[Carried]] = {}
+    for item in carried:
+        places.setdefault(f"{item.section}.{item.key}" if item.section != "the file" else item.key, []).append(item)
+    named = (
+        f"{place} ({f'{len(found)} times, first ' if len(found) > 1 else ''}line {found[0].line})"
+        for place, found in places.items()
+    )
+    return f"carried through, nothing here acts on: {', '.join(named)}" if places else ""

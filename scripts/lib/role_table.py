@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scripts.lib.errors import InputErrors, Problem, shown, suggest
 from scripts.lib.fields import Fields, is_misspelt
-from scripts.lib.registry_keys import Key, Section
+from scripts.lib.sections import Key, Section
 from scripts.lib.yaml_source import read_yaml
 
 SUITES_FILE = Path("config/suites.yaml")
@@ -21,6 +21,7 @@ _TABLE = Section(
         Key("only", "mapping", "roles that win over every other one of the model"),
         Key("roles", "mapping", "roles whose suites are put together"),
     ),
+    closed=True,
 )
 
 

@@ -39,6 +39,17 @@ _CONSTANTS: dict[str, Any] = {"": None, "~": None, "null": None, "Null": None, "
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 
 
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """A key that nothing here acts on: the mapping's name in the format and the key's in it, where it stands, its value."""
+
+    section: str
+    key: str
+    path: str
+    line: int | None
+    value: Any
+
+
 @dataclass
 class Source:
     """A parsed YAML file: its plain value, and the line of every path: `roles.frontdoor.tier`, `prompts.q1.scoring[0]`."""
@@ -48,6 +59,13 @@ class Source:
     lines: dict[str, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
+    carried: list[Carried] = field(default_factory=list)
+
+    def forget(self, path: str) -> None:
+        """Lines of a key, and of all below it, that is read again further on."""
+        inner = tuple(place for place in self.lines if place.startswith((f"{path}.", f"{path}[")))
+        for place in (path, *inner):
+            del self.lines[place]
 
     def line(self, path: str) -> int | None:
         """The line of a key path, or of the nearest one above it."""
@@ -75,8 +93,8 @@ class _Anchored:
 class _Reader:
     """Values out of the parser's events. An alias is the anchor's own value once more, and counts as often as it is used."""
 
-    def __init__(self, source: Source, events: Iterator[Any], as_text: bool = False):
-        self.source, self.events, self.as_text = source, events, as_text
+    def __init__(self, source: Source, events: Iterator[Any], as_text: bool = False, last_counts: str | None = None):
+        self.source, self.events, self.as_text, self.last_counts = source, events, as_text, last_counts
         self.nodes = self.deepest = 0
         # None while the anchor's own value is being read.
         self.anchors: dict[str, _Anchored | None] = {}
@@ -159,14 +177,24 @@ class _Reader:
             place = f"{path}.{key}" if path else str(key)
             is_new = key is not None and key not in made
             if key is not None and not is_new:
-                first = self.source.lines.get(place)
-                self._problem(key_event, place, f"duplicate key (first on line {first})")
-            elif is_new:
+                is_new = self._said_again(key_event, path, place)
+            if is_new:
                 self.source.lines.setdefault(place, _line(key_event))
             value = self.value(next(self.events), place if is_new else path, depth + 1)
             if is_new:
                 made[str(key)] = value
         return made
+
+    def _said_again(self, event: Any, path: str, place: str) -> bool:
+        """A double key is a problem; True, and a warning, in the mapping where the last one counts."""
+        first = self.source.lines.get(place)
+        if path != self.last_counts:
+            self._problem(event, place, f"duplicate key (first on line {first})")
+            return False
+        message = f"stands twice, on lines {first} and {_line(event)}: the last one counts"
+        self.source.warnings.append(Problem(f"{self.source.file}:{_line(event)}", place, message))
+        self.source.forget(place)
+        return True
 
     def _key(self, event: Any, path: str, depth: int) -> str | None:
         """A key's text as it stands there; None, and a problem, for what is no plain text."""
@@ -236,13 +264,14 @@ def read_text(path: Path) -> str:
         raise InputErrors([Problem(str(path), "", f"not UTF-8 (byte {error.start}){found}")]) from None
 
 
-def read_yaml(path: Path) -> Source:
+def read_yaml(path: Path, last_counts: str | None = None) -> Source:
     """Parse a YAML file whose top is a mapping. Raises InputErrors when it cannot be parsed or read at all.
 
     Problems that leave the rest readable (a duplicate key) are in `Source.problems`, for the caller to report with its own.
+    In the mapping at the path `last_counts` a double key is a warning, and its last value the one that counts.
     """
     source = Source(str(path), {})
-    value = _parsed(read_text(path), source)
+    value = _parsed(read_text(path), source, last_counts=last_counts)
     if value is None and not source.problems:
         return source
     source.value = value
@@ -252,10 +281,10 @@ def read_yaml(path: Path) -> Source:
     return source
 
 
-def _parsed(text: str, source: Source, name: str = "", as_text: bool = False) -> Any:
+def _parsed(text: str, source: Source, name: str = "", as_text: bool = False, last_counts: str | None = None) -> Any:
     """The value of a YAML text at the key `name`. Raises InputErrors for what is no YAML."""
     try:
-        return _Reader(source, yaml.parse(text, Loader=_Loader), as_text).document(name)
+        return _Reader(source, yaml.parse(text, Loader=_Loader), as_text, last_counts).document(name)
     except (yaml.YAMLError, UnicodeError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{source.file}:{mark.line + 1}" if mark is not None else source.file

@@ -1,0 +1,60 @@
+"""How a mapping of an input file is described: its keys, their kinds, and what becomes of an unknown one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key. `kind`: text, loose (text, number or date), count (whole number from 1), number (from 0), flag, texts,
+    mapping, any, or the name of another section; `choices` closes a text or a list of texts, `synonyms` are (older word,
+    choice) pairs.
+
+    `carried`: nothing here acts on it, whatever its value. `lenient`: a value of another kind is a warning, and counts as not
+    said. `same_as`: the key that this older name stands for, read where that one is not said; always lenient. `unsaid`: the
+    number that says nothing.
+    """
+
+    name: str
+    kind: str
+    meaning: str
+    choices: tuple[str, ...] = ()
+    required: bool = False
+    carried: bool = False
+    lenient: bool = False
+    same_as: str = ""
+    unsaid: int | None = None
+    synonyms: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One mapping. `closed`: any unknown key is an error (tables of this project's own). `lenient`: all of its values are.
+
+    `values`: where its keys are names, any of which will do, the kind of their values.
+    """
+
+    name: str
+    place: str
+    meaning: str
+    keys: tuple[Key, ...] = ()
+    closed: bool = False
+    values: str = ""
+    lenient: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(key.name for key in self.keys)
+
+    @property
+    def acted_on(self) -> tuple[str, ...]:
+        return tuple(key.name for key in self.keys if not key.carried)
+
+    def key(self, name: str) -> Key | None:
+        return next((key for key in self.keys if key.name == name), None)
+
+
+def carried(meaning: str, *names: str) -> tuple[Key, ...]:
+    """Keys that nothing here acts on, of one meaning."""
+    return tuple(Key(name, "any", meaning, carried=True) for name in names)
