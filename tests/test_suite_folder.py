@@ -15,6 +15,7 @@ from scripts.lib.errors import BenchError, InputErrors
 from scripts.lib.prompt_loader import load_suite, load_suites, read_suites, without_lost_images
 from scripts.lib.prompt_manifest import compare, freeze, question_digest, read_manifest
 from scripts.lib.question_images import found_image, ordered_roots
+from scripts.lib.suite_folder import MOST_COUNTED
 from scripts.lib.yaml_source import read_whole
 
 THEIRS = Path("tests/data/predecessor/prompts")
@@ -68,6 +69,12 @@ def test_hidden_files_and_images_are_passed_over(folder: Path) -> None:
     assert notices(folder) == before
     (folder / "more.yml").write_text("prompts: {}")
     assert notices(folder)[-1].endswith("formalizer/ (3 files), more.yml, orchestrator/ (2 files), speed_test.txt")
+
+
+def test_a_large_sub_folder_is_not_counted_to_its_end(folder: Path) -> None:
+    for number in range(MOST_COUNTED + 5):
+        (folder / "formalizer" / f"{number}.txt").touch()
+    assert f"formalizer/ ({MOST_COUNTED} files or more)" in notices(folder)[-1]
 
 
 def test_two_bad_suites_of_nine_leave_seven(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ _SUITE_NAME = re.compile(r"^suite:[ \t]*['\"]?([\w.-]+)", re.MULTILINE)
 
 
 _QUESTIONS = re.compile(rf"^({'|'.join(QUESTION_LISTS)}):", re.MULTILINE)
+MOST_COUNTED = 1000
 _IMAGES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"))
 
 
@@ -52,7 +54,7 @@ def not_read(folder: Path) -> Iterator[Problem]:
                 advice = f"ask them with `prompts: {path}`"
                 yield Problem(str(path), "", f"not read: {suites} suites in a folder of their own; {advice}")
             elif files:
-                others.append(f"{path.name}/ ({files} file{'s' * (files > 1)})")
+                others.append(f"{path.name}/ ({_counted(files)})")
         elif path.name == MANIFEST:
             if not _has_questions(path):
                 yield Problem(
@@ -65,11 +67,21 @@ def not_read(folder: Path) -> Iterator[Problem]:
 
 
 def _held(folder: Path) -> tuple[int, int]:
-    """How many suites stand in a sub-folder, and how many files in all; none of either where all of them are images."""
-    files = [path for path in folder.rglob("*") if not path.name.startswith(".") and path.is_file()]
+    """How many suites stand in a sub-folder, and how many files in all; none of either where all of them are images.
+
+    No more files are counted than a line needs: every plan looks here.
+    """
+    seen = (path for path in folder.rglob("*") if not path.name.startswith(".") and path.is_file())
+    files = list(islice(seen, MOST_COUNTED))
     if all(path.suffix.lower() in _IMAGES for path in files):
         return 0, 0
     return sum(map(_has_questions, suite_files(folder))), len(files)
+
+
+def _counted(files: int) -> str:
+    if files == MOST_COUNTED:
+        return f"{files} files or more"
+    return "1 file" if files == 1 else f"{files} files"
 
 
 def _has_questions(file: Path) -> bool:
