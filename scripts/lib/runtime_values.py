@@ -125,7 +125,7 @@ def context_settings(
 
 def temperature_of(config: Config, registry: Registry, model: Model, question: Question) -> Setting[float]:
     """The sampling temperature; 0 is greedy."""
-    return _first(
+    found = _first(
         (config.sampling.temperature, "config: sampling.temperature"),
         (question.temperature, f"{question.name_in_full}: temperature"),
         (model.temperature_overrides.get(question.suite), f"roles.{model.key}.temperature_overrides.{question.suite}"),
@@ -134,6 +134,8 @@ def temperature_of(config: Config, registry: Registry, model: Model, question: Q
         (registry.defaults.temperature, "runtime_defaults.temperature"),
         last=0.0,
     )
+    # 1 and 1.0 are one temperature, and would be two specs.
+    return Setting(float(found.value), found.source)
 
 
 def max_tokens_of(config: Config, model: Model, question: Question) -> Setting[int]:
