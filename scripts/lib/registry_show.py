@@ -12,7 +12,7 @@ from scripts.lib.plan import Planner
 from scripts.lib.probes import applies_to
 from scripts.lib.registry_quirks import entries_of
 from scripts.lib.registry_types import MODEL_BASE_VARIABLE, Acceleration, Model, Registry
-from scripts.lib.runtime_values import context_settings, max_tokens_of, temperature_of, timeout_of
+from scripts.lib.runtime_values import context_settings, max_tokens_of, temperature_of, timeout_of, without_effect
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +95,14 @@ def _asking(planner: Planner, model: Model) -> Iterator[Row]:
             ("seconds of an answer", timeout_of(config, registry, model, question)),
         ):
             found.setdefault((name, f"{setting.value:g}", setting.source), {})[question.suite] = None
+    everywhere = {question.suite for question in planner.selected(model)}
     for (name, value, source), suites in sorted(found.items(), key=lambda item: item[0][0]):
-        yield Row(f"{name}: {', '.join(suites)}", value, source)
+        yield Row(name if set(suites) == everywhere else f"{name}: {', '.join(suites)}", value, source)
+
+
+def _without_effect(registry: Registry, model: Model) -> Iterator[Row]:
+    for text in without_effect(registry, model):
+        yield Row("without effect", text, "the registry")
 
 
 def resolved(planner: Planner, model: Model) -> Iterator[Row]:
@@ -105,6 +111,7 @@ def resolved(planner: Planner, model: Model) -> Iterator[Row]:
     yield from _loading(planner, model)
     yield from _decoding(model, planner.weights[model.key])
     yield from _asking(planner, model)
+    yield from _without_effect(planner.registry, model)
     yield from _notes(planner.registry, model)
 
 
