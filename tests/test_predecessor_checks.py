@@ -279,6 +279,12 @@ def test_a_verifier_may_be_named_in_several_ways(tmp_path: Path, config: str) ->
     assert told == [] and [dict(check.params) for check in question.checks] == [{"words_min": 2, "words_max": 3}]
 
 
+def test_a_range_may_be_without_its_bounds(tmp_path: Path) -> None:
+    config = "{verifier: word_count_range, min_val: 2, max_val: 6, inclusive: false}"
+    question, told = listed(tmp_path, f"scoring_method: programmatic, scoring_config: {config}")
+    assert told == [] and [dict(check.params) for check in question.checks] == [{"words_min": 3, "words_max": 5}]
+
+
 def test_every_verifier_makes_parameters_that_plain_text_knows() -> None:
     assert {ours for parameters in VERIFIERS.values() for ours in parameters.values()} <= set(PLAIN_RULES)
     assert {_flag_of(name) for name, parameters in VERIFIERS.items() if not parameters} <= set(PLAIN_RULES)

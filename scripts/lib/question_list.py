@@ -111,6 +111,7 @@ VERIFIERS: Mapping[str, Mapping[str, str]] = {
     "comma_separated": {},
 }
 _FLAGS = {"json_valid": "holds_json"}
+_WITHOUT_BOUND = {"words_min": 1, "words_max": -1}
 _NAME_KEYS = ("verifier", "name", "type", "check", "function")
 _PARAMETER_KEYS = ("params", "parameters", "kwargs", "args", "config")
 _PARAMETERS = tuple(dict.fromkeys(key for parameters in VERIFIERS.values() for key in parameters))
@@ -176,6 +177,9 @@ def _programmatic(asked: Scored) -> Iterator[Made]:
             if key not in parameters and is_misspelt(key, parameters or _PARAMETERS):
                 asked.problem(place, f"unknown parameter '{key}' of {name}{suggest(key, parameters or _PARAMETERS)}")
         params = {ours: given[theirs] for theirs, ours in parameters.items() if given.get(theirs) is not None}
+        if given.get("inclusive") is False:
+            # A range without its bounds.
+            params = {key: bound + _WITHOUT_BOUND.get(key, 0) for key, bound in params.items() if isinstance(bound, int)}
         if parameters and not params:
             asked.problem(place, f"{name} needs {' or '.join(parameters)}")
             continue
