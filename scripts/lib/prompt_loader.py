@@ -216,10 +216,12 @@ def _suite(path: Path, source: Source) -> tuple[Suite, list[Problem]]:
 def _unused_keys(source: Source) -> Iterator[Problem]:
     """One notice of the keys that nobody acts on, the suite's and its questions'."""
     prompts, questions = source.value.get("prompts"), source.value.get("questions")
-    asked = [(raw, QUESTION_KEYS) for raw in (prompts.values() if isinstance(prompts, dict) else ())]
+    asked: list[tuple[Any, tuple[str, ...]]] = [
+        (raw, QUESTION_KEYS) for raw in (prompts.values() if isinstance(prompts, dict) else ())
+    ]
     asked += [(raw, LISTED_KEYS) for raw in (questions if isinstance(questions, list) else ())]
     unused = [key for key in source.value if key not in SUITE_KEYS]
-    unused += sorted({key for raw, used in asked if isinstance(raw, dict) for key in raw if key not in used})
+    unused += sorted({key for raw, known in asked if isinstance(raw, dict) for key in raw if key not in known})
     if unused:
         yield Problem(source.file, "", f"keys that are not used here: {in_short(unused)}")
 
