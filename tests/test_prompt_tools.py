@@ -25,6 +25,7 @@ from scripts.lib.scoring.score import score_answer
 from scripts.lib.weights import facts
 from tests.hostile import HOSTILE
 from tests.public_files import PUBLISHED
+from tests.public_layouts_code import WRITERS_CODE
 from tests.test_plan import REGISTRY, planner
 from tests.tiny_models import write_model
 
@@ -250,6 +251,7 @@ def ifeval(folder: Path) -> Path:
 WRITERS = {
     **{"humaneval": humaneval, "gsm8k": gsm8k, "arc": arc, "mmlu": mmlu, "ifeval": ifeval},
     **PUBLISHED,
+    **WRITERS_CODE,
 }
 
 
