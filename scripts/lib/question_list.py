@@ -179,7 +179,9 @@ def _programmatic(asked: Scored) -> Iterator[Made]:
         params = {ours: given[theirs] for theirs, ours in parameters.items() if given.get(theirs) is not None}
         if given.get("inclusive") is False:
             # A range without its bounds.
-            params = {key: bound + _WITHOUT_BOUND.get(key, 0) for key, bound in params.items() if isinstance(bound, int)}
+            params = {
+                key: bound + _WITHOUT_BOUND.get(key, 0) for key, bound in params.items() if isinstance(bound, int)
+            }
         if parameters and not params:
             asked.problem(place, f"{name} needs {' or '.join(parameters)}")
             continue
