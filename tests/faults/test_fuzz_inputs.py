@@ -308,7 +308,8 @@ def test_a_mutated_manifest_is_named_problems_or_read(project: Path) -> None:
         with within(MOST_SECONDS):
             try:
                 assert all(len(found.digest) == 12 for found in (read_manifest(PROMPTS) or {}).values())
-                assert list(compare(PROMPTS, suites))
+                # Without its `questions` it is another project's, and is not read.
+                assert list(compare(PROMPTS, suites)) or read_manifest(PROMPTS) is None
             except BenchError as error:
                 assert NAME in str(error)
 

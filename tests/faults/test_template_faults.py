@@ -60,7 +60,9 @@ def shard(folder: Path, engine: str, template: str, system: str = "Be brief.") -
         planner,
         registry=replace(planner.registry, models={**planner.registry.models, "plain": model}),
         weights={**planner.weights, "plain": Weights(facts(file), file, True, False)},
-        config=replace(planner.config, sampling=replace(planner.config.sampling, max_tokens=4)),
+        config=replace(
+            planner.config, sampling=replace(planner.config.sampling, max_tokens=4), system_prompt_suffix=True
+        ),
         engine=engine_identity(engine),
         hardware=Hardware("test", 2, 2, None, None),
     )
@@ -97,7 +99,7 @@ def test_a_system_text_goes_before_the_users_where_there_is_no_system_role(tmp_p
 
 def test_both_engines_merge_as_llama_server_does_by_itself(tmp_path: Path) -> None:
     made = shard(tmp_path, "server", NO_SYSTEM_ROLE["refused"])
-    request = request_of(made.cells[0], 60.0)
+    request = request_of(made.cells[0])
     apart = replace(request, system="Be brief.", user=made.cells[0].question.prompt_text())
     assert request.system == "" and request.user == f"{apart.system}\n{apart.user}"
     running = engine("server", tmp_path)
@@ -125,7 +127,7 @@ def test_a_template_prints_one_date_in_both_engines_and_the_spec_has_it(tmp_path
         assert made.cells[0].spec["prompt"]["date"] == DATE.date().isoformat() == "2026-01-01"
         running = engine(kind, tmp_path)
         running.load(load_settings(made))
-        request = request_of(made.cells[0], 60.0)
+        request = request_of(made.cells[0])
         shown[kind] = running.generate(request)
         if kind == "embedded":
             assert "01 Jan 2026" in running._model.render("", "x", True)[0]
