@@ -14,7 +14,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-OWN = {"scripts", "tests", "benchmarks"}
+OWN = {"_as_module", "scripts", "tests", "benchmarks"}
 # Installed apart, against the engine's own build (envs/engine.lock).
 ENGINE_BUILD = {"llama_cpp"}
 
