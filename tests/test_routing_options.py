@@ -302,7 +302,7 @@ def test_preflight_comes_before_a_run_that_is_asked_for(
         call(what, *ROLES, "--suites", "one", "--preflight", "--configfile", "refuse.yaml")
     code, out, _ = call(what, *ROLES, "--suites", "one", "--preflight", "--dry-run")
     assert code == 0 and "nothing was run" in out and project == []
-    code, out, err = call(what, *ROLES, "--suites", "one", "--preflight")
+    code, out, _ = call(what, *ROLES, "--suites", "one", "--preflight")
     assert code == 0 and "preflight: noisy\n" in out and len(project) == 4 and len(samples()) == 1
 
 
