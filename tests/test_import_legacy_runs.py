@@ -293,7 +293,8 @@ def test_everything_odd_is_listed_with_file_and_place(archive: Archive) -> None:
         f"{base}_rescored.csv: gone/t9_q9": f"scores an answer that its run does not hold: {run}",
         "reviews/backup/coder_escalation_baseline.csv": f"another copy counts: {base}.csv",
         "reviews/nobody_baseline.csv": "scores without a run: no file nobody_baseline.json, and 1 speeds above 0 are "
-        "too few to find it by (at least 10)",
+        "too few to find it by (at least 10, "
+        "or 3 that are all a run's of a name alike)",
         "reviews/relative.csv": "a table over several models, not one run's scores: columns model,score",
     }
     kinds = {source.path.rpartition("/")[2]: source.kind for source in found.history.sources}

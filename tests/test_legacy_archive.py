@@ -87,8 +87,8 @@ def test_a_review_of_another_name_finds_its_run_by_its_speeds(archive: Archive) 
         ([*SPEEDS[:10], 0, 0], ""),
         ([*SPEEDS[:10], "", "nan"], ""),
         (changed(SPEEDS, 2), "and no run has its speeds: at most 10 of 12 are equal, in "),
-        ([*SPEEDS[:9], 0, 0, 0], "and 9 speeds above 0 are too few to find it by (at least 10)"),
-        ([0] * 12, "and 0 speeds above 0 are too few to find it by (at least 10)"),
+        ([*SPEEDS[:9], 0, 0, 0], "and 9 speeds above 0 are too few to find it by (at least 10, or 3"),
+        ([0] * 12, "and 0 speeds above 0 are too few to find it by (at least 10, or 3"),
         ([1] * 12, "and no run has its speeds"),
     ],
     ids=["all", "one digit", "with unit", "11 of 12", "ten and zeros", "ten and nothing", "10 of 12", "nine", "zeros", "none"],
@@ -101,6 +101,24 @@ def test_nine_of_ten_speeds_of_at_least_ten_are_asked_for(archive: Archive, prin
     assert beside(found) == {"by_hand": "" if why else "coder_escalation_baseline"}
     reason = unplaced(found).get("reviews/by_hand.csv", "")
     assert reason.startswith(f"scores without a run: no file by_hand.json, {why}") if why else reason == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "speeds", "run"),
+    [
+        ("vision_qwen3_235b_baseline_rescored", (3.52, 3.9, 3.79, "", ""), "vision_qwen3_235b_a22b_baseline"),
+        ("vision_qwen3_235b_baseline_rescored", (3.52, 3.9, 0), ""),
+        ("vision_qwen3_235b_baseline_rescored", (3.52, 3.9, 3.78), ""),
+        ("vision_qwen3_30b_baseline_rescored", (3.52, 3.9, 3.79), ""),
+    ],
+)
+def test_few_speeds_tell_where_all_are_equal_and_the_names_are_alike(
+    archive: Archive, name: str, speeds: Sequence[Any], run: str
+) -> None:
+    archive.measured([3.52, 3.9, 3.79, 0, 0], "vision_qwen3_235b_a22b_baseline")
+    archive.measured([4.58, 5.17, 5.41, 5.65], "vision_qwen3_235b_a22b_moe6")
+    archive.scored(name, speeds)
+    assert beside(imported(archive.folder)) == {name: run}
 
 
 def test_speeds_of_whole_tens_are_no_license_for_any_run(archive: Archive) -> None:
@@ -206,15 +224,21 @@ def test_halves_are_rounded_up(value: float, digits: int, shown: str) -> None:
     assert half_up(value, digits) == shown
 
 
-def test_the_summary_rounds_halves_up_everywhere(archive: Archive) -> None:
+def test_medians_and_percentages_round_halves_up_and_stated_means_as_python_does(archive: Archive) -> None:
     archive.measured([9.35] * 8)
     archive.run("spec_draft_a_k8", 14.25)
-    archive.run("lookup_n3", 10.45)
+    archive.run("lookup_n3", 9.95)
+    archive.run("lookup_n4", 10.75)
     archive.review(
         "coder_escalation_baseline_rescored", *(f"math,t1_q{n}_x,9.25,{3 if n < 5 else 1},y" for n in range(8))
     )
     (line,) = csv.reader(imported(archive.folder).summary.splitlines()[1:])
-    assert line[8:] == ["5/8", "63%†", "9.3", "a", "14.3", "k8:14.3", "10.5", "n3:10.5", "", ""]
+    assert line[8:] == ["5/8", "63%†", "9.3", "a", "14.2", "k8:14.2", "10.8", "n3:9.9,n4:10.8", "", ""]
+
+
+def test_a_mean_that_a_run_states_is_printed_as_python_does(archive: Archive) -> None:
+    archive.measured([9.0, 11.0], summary={"avg_tokens_per_second": 9.95})
+    assert base_speed(imported(archive.folder)) == "9.9"
 
 
 def base_speed(found: Imported) -> str:
@@ -329,6 +353,17 @@ def test_differences_name_their_columns_and_what_ours_rest_on(archive: Archive) 
     assert table[f"{LABEL}_moe4"]["evidence"] == "scores: reviews/qwen_coder_32b_with_4_experts_rescored.csv"
     assert table["Short"]["evidence"] == "the archive's summary has no such row"
     assert table["ORCHESTRATOR"]["evidence"] == "no run of questions or speeds here has that name"
+
+
+@pytest.mark.parametrize("remark", ["", "truncated, mostly"])
+def test_a_remark_behind_the_last_column_is_told(archive: Archive, remark: str) -> None:
+    archive.measured([9.0, 11.0])
+    head, line = imported(archive.folder).summary.splitlines()
+    fields = [*next(csv.reader([line])), remark]
+    fields.insert(8, "")
+    archive.put("reviews/summary.csv", f'{head}\r\n{",".join(fields[:-1])},"{remark}"\r\n')
+    (row,) = csv.DictReader(history_tables(imported(archive.folder))["summary_differences.csv"].splitlines())
+    assert row["columns"] == "remark" and row["evidence"].startswith("remark: the archive's line has a field more")
 
 
 def test_a_summary_that_is_no_csv_stops_nothing(archive: Archive) -> None:

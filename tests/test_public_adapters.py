@@ -288,6 +288,14 @@ def test_another_layout_is_one_message_with_place_and_layout(
     assert f"; expected {BENCHMARKS[name].layout}" in str(raised.value)
 
 
+@pytest.mark.parametrize("name", ["hotpotqa", "simpleqa"])
+def test_a_file_that_is_not_utf8_is_named_without_all_its_bytes(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_bytes(b"problem,answer\n" + b"x" * 100_000 + b"\xe9")
+    with pytest.raises(BenchError, match=r"not UTF-8: byte 0xe9, ") as raised:
+        read_benchmark(name, tmp_path / "file")
+    assert len(str(raised.value)) < 500
+
+
 def test_a_suite_too_large_to_be_read_names_a_size_that_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scripts.lib.public_benchmarks.MOST_BYTES", 1500)
     with pytest.raises(BenchError, match=r"4 questions make a suite .*; draw some: --sample-size [1-3]$"):

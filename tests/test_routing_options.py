@@ -241,7 +241,7 @@ def test_timeout_is_that_of_every_question(project: list[str], call: Call, monke
     inner = command.run_part  # type: ignore[attr-defined]
 
     def looked_at(part: Part, folder: Path, dry_run: bool, verbose: bool) -> bool:
-        seen.append(part.shard.cell_timeout_s)
+        seen.extend({cell.timeout_s for cell in part.shard.cells})
         return bool(inner(part, folder, dry_run, verbose))
 
     monkeypatch.setattr(command, "run_part", looked_at)
@@ -287,6 +287,23 @@ def test_preflight_looks_and_runs_nothing(call: Call, project: list[str], monkey
     with pytest.raises(BenchError, match="preflight: this machine is not fit to be timed: weights and KV cache"):
         call(*ROLES, "--suites", "one", "--preflight", "--configfile", "refuse.yaml")
     assert project == [] and samples() == []
+
+
+@pytest.mark.parametrize("what", ["--3way", "--continuous"])
+def test_preflight_comes_before_a_run_that_is_asked_for(
+    call: Call, project: list[str], monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """The predecessor's command: --3way --continuous --suites all --sample-size 10 --preflight."""
+    monkeypatch.setattr(command, "look", lambda: None)
+    monkeypatch.setattr(command, "findings", lambda _: iter(()))
+    monkeypatch.setattr(command, "shard_bytes", lambda _: 10**18)
+    Path("refuse.yaml").write_text("preflight: refuse\n")
+    with pytest.raises(BenchError, match="preflight: this machine is not fit"):
+        call(what, *ROLES, "--suites", "one", "--preflight", "--configfile", "refuse.yaml")
+    code, out, _ = call(what, *ROLES, "--suites", "one", "--preflight", "--dry-run")
+    assert code == 0 and "nothing was run" in out and project == []
+    code, out, _ = call(what, *ROLES, "--suites", "one", "--preflight")
+    assert code == 0 and "preflight: noisy\n" in out and len(project) == 4 and len(samples()) == 1
 
 
 def test_cooldown_is_between_entries_that_are_run(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,7 +82,7 @@ def _dry_run(parts: Sequence[Part], verbose: bool) -> int:
     return 0
 
 
-def _preflight(parts: Sequence[Part], config: Config) -> int:
+def _preflight(parts: Sequence[Part], config: Config, then: str) -> None:
     """Is the machine fit for what is to be run? Looks only. Raises BenchError where the configuration refuses it."""
     _dry_run(parts, verbose=False)
     waiting = [part for part in parts if part.pending()]
@@ -93,8 +93,7 @@ def _preflight(parts: Sequence[Part], config: Config) -> int:
         print(f"preflight: {finding}", file=sys.stderr)
     if waiting:
         enforce(seen, config.preflight)
-    print(f"preflight: {seen.outcome}; nothing was run")
-    return 0
+    print(f"preflight: {seen.outcome}{then}")
 
 
 @dataclass(frozen=True)
@@ -214,7 +213,10 @@ def _session(arguments: argparse.Namespace) -> int:
     parts, lacking = parts_of(sample, raw)
     _tell(lacking)
     if arguments.preflight:
-        return _preflight(parts, config)
+        runs = (arguments.three_way or arguments.continuous or arguments.resume is not None) and not arguments.dry_run
+        _preflight(parts, config, "" if runs else "; nothing was run")
+        if not runs:
+            return 0
     return _dry_run(parts, arguments.debug) if arguments.dry_run else _run(session)
 
 
@@ -246,8 +248,9 @@ def _arguments() -> argparse.Namespace:
     )  # fmt: skip
     what.add_argument("--dry-run", action="store_true", help="show the sample and what would run; nothing is run")
     what.add_argument(
-        "--preflight", action="store_true", help="the same, and whether the machine is fit; nothing is run"
-    )
+        "--preflight", action="store_true",
+        help="first look whether the machine is fit; without --3way, --continuous or --resume nothing is run after that",
+    )  # fmt: skip
     what.add_argument(
         "--resume", nargs="?", const="", metavar="SAMPLE",
         help="go on with a sample as it was asked for, by its folder's name (default: the one begun last)",

@@ -114,6 +114,12 @@ def read_benchmark(name: str, source: Path | None) -> Reading:
         return _reading(name, source)
     except LayoutError as error:
         raise BenchError(f"{name}: not in the published layout: {error}; expected {benchmark.layout}") from error
+    except UnicodeDecodeError as error:
+        # Its own text has all the bytes that were to be decoded: a whole file's.
+        found = f"not UTF-8: byte {error.object[error.start]:#04x}, {error.reason}"
+        raise BenchError(
+            f"{name}: {source}: not in the published layout ({found}); expected {benchmark.layout}"
+        ) from error
     except _UNREADABLE as error:
         raise BenchError(
             f"{name}: {source}: not in the published layout ({error!r}); expected {benchmark.layout}"

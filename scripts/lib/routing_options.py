@@ -128,7 +128,7 @@ REPLACED = (
         "none is needed: no server of yours is asked, the pipeline loads each entry itself (`engine` of config/config.yaml)",
     ),
     Replaced(
-        ("--cache", "--no-cache", "--rebuild-cache", "--dedup", "--no-dedup", "--force", "--overwrite"),
+        ("--cache", "--no-cache", "--rebuild-cache", "--skip-cache", "--dedup", "--no-dedup", "--force", "--overwrite"),
         "none is needed: an answer that is there is not asked for again, and one whose configuration changed is",
     ),
     Replaced(
@@ -143,8 +143,27 @@ REPLACED = (
     Replaced(
         ("--judge", "--scorer", "--rescore"), "judge.scorers of the configuration; python -m scripts.score_benchmarks"
     ),
-    Replaced(("--registry", "--prompts", "--profile"), "--configfile FILE with that key; --hardware PROFILE"),
-    Replaced(("--verbose",), "--debug"),
+    Replaced(("--registry", "--prompts"), "--configfile FILE with that key"),
+    Replaced(("--profile",), "--timeout S and --cooldown S; another machine's: --hardware PROFILE"),
+    Replaced(("--continuous-interval",), "--cooldown S: rest before each entry, between the samples too"),
+    Replaced(("--verbose", "--tui"), "--debug"),
+    Replaced(
+        ("--pool", "--no-pool", "--rebuild-pool"),
+        "python -m scripts.prompts import NAME: public benchmarks are suites here",
+    ),
+    Replaced(
+        (
+            *("--debug-batch-size", "--debug-threshold", "--debug-auto-commit", "--debug-dry-run", "--debug-replay"),
+            *("--evolve", "--no-escalation-chains", "--prior-strength", "--conformal-margin", "--cost-lambda"),
+            *("--confidence-threshold", "--confidence-estimator", "--confidence-trim-ratio"),
+            *("--confidence-min-neighbors", "--calibrated-confidence-threshold", "--warm-probability-hit"),
+            *("--warm-probability-miss", "--warm-cost-fallback-s", "--cold-cost-fallback-s", "--risk-control-enabled"),
+            *("--risk-budget-id", "--risk-gate-min-samples", "--risk-abstain-target-role", "--risk-gate-rollout-ratio"),
+            *("--risk-gate-kill-switch", "--risk-budget-guardrail-min-events"),
+            "--risk-budget-guardrail-max-abstain-rate",
+        ),
+        "nothing: they set the orchestrator's own router, which is not here (rewards: docs/reference/methods.md)",
+    ),
     Replaced(("--report", "--summary", "--analyze"), "--stats"),
 )
 

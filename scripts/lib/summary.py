@@ -22,13 +22,11 @@ def _timed(ways: Iterable[Configuration]) -> list[Configuration]:
     return [way for way in ways if way.decode is not None and not way.struck_out]
 
 
-def best_and_all(
-    speeds: Sequence[tuple[str, float]], shown: Callable[[float], str] = "{:.1f}".format
-) -> tuple[str, str]:
+def best_and_all(speeds: Sequence[tuple[str, float]]) -> tuple[str, str]:
     """Best speed, and all of them as `k4:11.4,k8:14.4`, in the predecessor's way."""
     if not speeds:
         return "", ""
-    return shown(max(speed for _, speed in speeds)), ",".join(f"{name}:{shown(speed)}" for name, speed in speeds)
+    return f"{max(speed for _, speed in speeds):.1f}", ",".join(f"{name}:{speed:.1f}" for name, speed in speeds)
 
 
 def combination(mode: Mode) -> str:

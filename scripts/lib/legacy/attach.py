@@ -20,6 +20,8 @@ from scripts.lib.legacy.runs import SPEED_TEST, LegacyRun
 
 # Of at least so many speeds this share has to be equal; the others may be of answers that were measured again.
 LEAST_SPEEDS, LEAST_SHARE = 10, Fraction(9, 10)
+# Fewer tell only where all of them are equal and every part of the review's name is one of the run's name.
+FEWEST_SPEEDS = 3
 
 Key = tuple[str, str]
 
@@ -82,7 +84,7 @@ class Finder:
         """(the run, what is to be told of it; empty: nothing). Without a run the remark is the reason."""
         named = self._by_name.get(review.name, [])
         printed = _Printed({key: s.tokens_per_s for key, s in review.scores.items() if s.tokens_per_s})
-        equal = self._equal(printed) if printed.enough else []
+        equal = self._equal(printed) if len(printed.speeds) >= FEWEST_SPEEDS else []
         fitting = [(run, count) for run, count in equal if printed.are(count)]
         own = [run for run, _ in fitting if run.review_name == review.name and not run.from_log]
         if own:
@@ -92,7 +94,15 @@ class Finder:
             return found, ""
         if named:
             return latest(named), _doubt(printed, equal, review.name)
-        return None, f"no file {review.name}.json, {_why(printed, equal, rivals)}"
+        few = [] if printed.enough else [pair for pair in equal if pair[1] == len(printed.speeds)]
+        found, alike = _one([pair for pair in few if _is_alike(review.name, pair[0])], len(printed.speeds))
+        if found is not None:
+            return found, ""
+        return None, f"no file {review.name}.json, {_why(printed, equal, rivals or alike)}"
+
+
+def _is_alike(name: str, run: LegacyRun) -> bool:
+    return set(name.split("_")) <= set(run.review_name.split("_"))
 
 
 def _one(fitting: Sequence[tuple[LegacyRun, int]], of: int) -> tuple[LegacyRun | None, list[LegacyRun]]:
@@ -110,7 +120,10 @@ def _why(printed: _Printed, equal: Sequence[tuple[LegacyRun, int]], rivals: Sequ
     if rivals:
         return f"and its speeds are those of {len(rivals)} runs: {', '.join(run.source for run in rivals[:3])}"
     if not printed.enough:
-        return f"and {len(printed.speeds)} speeds above 0 are too few to find it by (at least {LEAST_SPEEDS})"
+        return (
+            f"and {len(printed.speeds)} speeds above 0 are too few to find it by (at least {LEAST_SPEEDS}, "
+            f"or {FEWEST_SPEEDS} that are all a run's of a name alike)"
+        )
     run, count = max(equal, key=lambda pair: pair[1], default=(None, 0))
     nearest = (
         f": at most {count} of {len(printed.speeds)} are equal, in {run.source}" if run is not None and count else ""

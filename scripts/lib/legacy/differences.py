@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from scripts.lib.legacy.rows import LegacyRow
@@ -29,24 +29,30 @@ def _lines(summary: str) -> dict[str, str]:
     return {line.split(",", 1)[0]: line for line in lines}
 
 
+# Lines that were edited by hand have a remark behind the last column.
+_REMARK = "remark"
+
+
 def _fields(line: str) -> Mapping[str, str]:
-    """A line's fields by column. Most lines have no field for `vl`."""
+    """A line's fields by column, and what stands behind the last. Most lines have no field for `vl`."""
     try:
         fields = next(csv.reader([line]))
     except csv.Error:
         fields = line.split(",")
     if len(fields) == len(SUMMARY_COLUMNS) - 1:
         fields.insert(_VL, "")
-    return dict(zip(SUMMARY_COLUMNS, fields, strict=False))
+    beyond = fields[len(SUMMARY_COLUMNS) :]
+    return dict(zip(SUMMARY_COLUMNS, fields, strict=False)) | ({_REMARK: ",".join(beyond)} if beyond else {})
 
 
 def _differing(archive: str, reproduced: str) -> list[str]:
     theirs, ours = _fields(archive), _fields(reproduced)
-    return [name for name in SUMMARY_COLUMNS if theirs.get(name, "") != ours.get(name, "")]
+    differ = [name for name in SUMMARY_COLUMNS if theirs.get(name, "") != ours.get(name, "")]
+    return [*differ, *([_REMARK] if _REMARK in theirs else [])]
 
 
-def _evidence(row: LegacyRow, columns: Iterable[str]) -> Iterator[str]:
-    places = [SUMMARY_COLUMNS.index(name) for name in columns]
+def _evidence(row: LegacyRow, columns: Sequence[str]) -> Iterator[str]:
+    places = [SUMMARY_COLUMNS.index(name) for name in columns if name != _REMARK]
     if any(place < _SPEED for place in places):
         yield f"scores: {row.review.source}" if row.review is not None else "scores: no review found its run"
     if _SPEED in places:
@@ -54,6 +60,8 @@ def _evidence(row: LegacyRow, columns: Iterable[str]) -> Iterator[str]:
     if any(place > _SPEED for place in places):
         struck = [f"{way.run.config} is struck out ({way.struck})" for way in row.ways if way.struck]
         yield f"modes: {'; '.join(struck)}" if struck else "modes: the latest run of each"
+    if _REMARK in columns:
+        yield f"{_REMARK}: the archive's line has a field more than there are columns"
 
 
 def differences(own: str, archives: str, rows: Iterable[LegacyRow]) -> list[Difference]:

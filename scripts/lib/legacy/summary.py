@@ -2,7 +2,8 @@
 
 Its habits, as its own copies show them: lines end in CRLF; a row has a `vl` field only where images were reviewed, so most
 rows are one field shorter than the header; `†` marks scores of the second round (`_rescored`), and the speed beside them is
-the median of that review's speeds, elsewhere the run's mean; a speed of 0 is a timeout and no speed; halves are rounded up.
+the median of that review's speeds, elsewhere the run's mean; a speed of 0 is a timeout and no speed. Medians and percentages
+have halves rounded up; the means that run files state are printed as Python prints them, so 9.95 is 9.9 and 16.75 is 16.8.
 What physics strikes out here is left out of the row.
 """
 
@@ -32,10 +33,6 @@ def shown_k(archives_own: str) -> tuple[int, ...]:
     return tuple(sorted({int(k) for k in _K.findall(archives_own)})) or SHOWN_K
 
 
-def _shown(figure: float) -> str:
-    return half_up(figure, 1)
-
-
 def _mean_speed(run: LegacyRun) -> float:
     """The mean that the file itself states, as the predecessor's table shows it; without one that of the speeds above 0."""
     if run.reported_tokens_per_s:
@@ -50,14 +47,14 @@ def _base_speed(row: LegacyRow) -> str:
     if row.review is not None and row.review.rescored:
         speeds = [score.tokens_per_s for score in row.review.scores.values() if score.tokens_per_s]
         if speeds:
-            return _shown(median(speeds))
+            return half_up(median(speeds), 1)
     # Without a base run the predecessor showed the speed of a mode there.
     shown = row.base or next((way.run for way in row.ways if not way.struck), None)
-    return _shown(_mean_speed(shown)) if shown is not None else ""
+    return f"{_mean_speed(shown):.1f}" if shown is not None else ""
 
 
 def _best_and_all(ways: Sequence[Way], name: Callable[[Way], str]) -> tuple[str, str]:
-    return best_and_all([(name(way), _mean_speed(way.run)) for way in ways], _shown)
+    return best_and_all([(name(way), _mean_speed(way.run)) for way in ways])
 
 
 def _speculation(ways: Sequence[Way], shown: tuple[int, ...]) -> list[str]:

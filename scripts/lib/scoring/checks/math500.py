@@ -14,9 +14,13 @@ from scripts.lib.check_types import Outcome, outcome
 from scripts.lib.scoring.evidence import boxed, tail
 from scripts.lib.scoring.expressions import tidy
 
-_WHOLE_TEXT = re.compile(r"^\\(?:text|mbox|textbf)\{(.+?)\}$")
-# `,\!` groups digits, and so does a comma before three of them.
-_GROUPED = re.compile(r",\\! *|(?<=\d),(?=\d\d\d(?:$|\D))")
+_WHOLE_TEXT = re.compile(r"^\\(?:text|mbox|textbf|mathrm|mathbf|textit)\{(.+?)\}$")
+# `,\!` groups digits, and so does a comma, or `{,}`, before three of them.
+_GROUPED = re.compile(r",\\! *|(?<=\d)(?:,|\{,\})(?=\d\d\d(?:$|\D))")
+# Between solutions "and" and "or" are commas.
+_AND = re.compile(r"\s*\\text\{ *(?:and|or) *\}\s*|\s+(?:and|or)\s+")
+_MIXED = re.compile(r"^(-?\d+) +(\d+)/(\d+)$")
+_SIGN = re.compile(r"^\+\s*")
 _DROPPED = re.compile(r"\\!|\\left(?![a-z])|\\right(?![a-z])|\\?[$%]|\^ *\{?\\circ\}?|\\text\{ [^{}]*\}(?:\^\d)?$")
 _UNITS = "degree|centimeter|cm|meter|mile|second|minute|hour|day|week|month|year|foot|feet|inch|yard"
 _UNIT = re.compile(rf"(?:{_UNITS})(?:es)?s? *(?:\^[0-9]+)?")
@@ -39,8 +43,9 @@ def _plain(text: str) -> str:
     text = text.strip()
     if whole := _WHOLE_TEXT.match(text):
         text = whole[1].strip()
-    text = _DROPPED.sub("", _GROUPED.sub("", text))
-    return _NAMED.sub("", _UNIT.sub("", text).strip()).strip()
+    text = _DROPPED.sub("", _GROUPED.sub("", _AND.sub(", ", text)))
+    text = _SIGN.sub("", _NAMED.sub("", _UNIT.sub("", text).strip()).strip())
+    return _MIXED.sub(r"\1\\frac{\2}{\3}", text)
 
 
 def _form(text: str) -> str:
@@ -54,6 +59,12 @@ def _form(text: str) -> str:
 def _is_text(text: str) -> bool:
     """Whether there are more letters than in a formula."""
     return len({letter for letter in _COMMANDS.sub("", text) if letter.isalpha()}) > _MOST_LETTERS
+
+
+def _brackets(text: str) -> str:
+    """The brackets of a point or an interval, which count; empty for other expressions, and for a set's braces."""
+    ends = f"{text[:1]}{text[-1:]}"
+    return ends if "," in text and set(ends) <= set("()[]") else ""
 
 
 def check_math500(answer: str, params: Mapping[str, Any]) -> Outcome:
@@ -78,8 +89,11 @@ def check_math500(answer: str, params: Mapping[str, Any]) -> Outcome:
     )
     if by_form:
         return Outcome(False, mismatch, given[:200], told)
+    wanted_plain, given_plain = (tidy(_plain(text), keep_equation=True).strip() for text in (value, given))
+    if _brackets(wanted_plain) != _brackets(given_plain) or (":" in value) != (":" in given):
+        return Outcome(False, mismatch, given[:200], told)
     try:
-        same = equal(tidy(_plain(value), keep_equation=True), tidy(_plain(given), keep_equation=True))
+        same = equal(wanted_plain, given_plain)
     except Undecidable as error:
         return Outcome(None, f"math500 check could not decide: {error}", given[:200], told)
     return outcome(bool(same), told, mismatch, given[:200], told)
