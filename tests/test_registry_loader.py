@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scripts.lib.errors import BenchError, InputErrors
 from scripts.lib.modes import expand_modes
 from scripts.lib.registry_loader import load_registry, models_dir
+from scripts.lib.yaml_source import read_yaml
 
 SHIPPED = Path("orchestration/model_registry.yaml")
 ROLES = (
@@ -248,3 +249,22 @@ def test_random_edits_give_a_registry_or_named_errors(tmp_path: Path, edits: lis
         assert load_registry(file).models
     except BenchError as error:
         assert "registry.yaml" in str(error)
+
+
+def test_mappings_are_merged_as_pyyaml_does(tmp_path: Path) -> None:
+    text = (
+        "x: &one {k: 1, draft_role: d}\ny: &two {k: 2, experts: 4}\n"
+        "a: {<<: *one, k: 16}\nb: {<<: [*one, *two], lookup: true}\nc: {'<<': {k: 1}}\nd:\n  <<: 5\n"
+    )
+    file = tmp_path / "any.yaml"
+    file.write_text(text)
+    found = read_yaml(file)
+    mine = found.value
+    assert found.problems == [] and mine["c"] == {"<<": {"k": 1}} and mine["d"] == {"<<": 5}
+    theirs = yaml.safe_load(text.partition("c:")[0])
+    assert mine["a"] == theirs["a"] == {"k": 16, "draft_role": "d"} and mine["b"] == theirs["b"]
+    shared = "shared: &s {type: speculative_decoding, draft_role: d, k: 8}\n"
+    merging = GOOD.replace("{type: speculative_decoding, draft_role: d, k: 16}", "{<<: *s, k: 12}")
+    registry = load(tmp_path, shared + merging)
+    acceleration = registry.models["a"].acceleration
+    assert (acceleration.type, acceleration.draft_role, acceleration.k) == ("speculative_decoding", "d", 12)
