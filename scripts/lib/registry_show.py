@@ -12,7 +12,7 @@ from scripts.lib.plan import Planner
 from scripts.lib.probes import applies_to
 from scripts.lib.registry_quirks import entries_of
 from scripts.lib.registry_types import MODEL_BASE_VARIABLE, Acceleration, Model, Registry
-from scripts.lib.runtime_values import context_settings, max_tokens_of, temperature_of, timeout_of, without_effect
+from scripts.lib.runtime_values import context_settings, temperature_of, timeout_of, without_effect
 from scripts.lib.weights import WeightsFacts
 
 
@@ -98,7 +98,7 @@ def _asking(planner: Planner, model: Model) -> Iterator[Row]:
     for question in planner.selected(model):
         for name, setting in (
             ("temperature", temperature_of(config, registry, model, question)),
-            ("new tokens", max_tokens_of(config, model, question)),
+            ("new tokens", planner.max_tokens(model, question)),
             ("seconds of an answer", timeout_of(config, registry, model, question)),
         ):
             found.setdefault((name, f"{setting.value:g}", setting.source), {})[question.suite] = None
