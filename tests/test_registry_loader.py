@@ -268,3 +268,23 @@ def test_mappings_are_merged_as_pyyaml_does(tmp_path: Path) -> None:
     registry = load(tmp_path, shared + merging)
     acceleration = registry.models["a"].acceleration
     assert (acceleration.type, acceleration.draft_role, acceleration.k) == ("speculative_decoding", "d", 12)
+
+
+def test_an_empty_list_is_an_empty_mapping(tmp_path: Path) -> None:
+    text = GOOD.replace("    generation_defaults: {temperature: 0.3}", "    constraints: []\n    thinking_quirks: ''")
+    registry = load(tmp_path, text)
+    assert set(registry.models) == {"a", "d"} and not registry.models["a"].forbid
+
+
+def test_what_is_no_quirk_is_left_out_and_stops_nothing(tmp_path: Path) -> None:
+    quirks = "runtime_quirks:\n  g: {quirks: [BOS mismatch, {workaround: none}, 5]}\n  h: {quirks: {x: y}}\n  i: [a]\n"
+    registry = load(tmp_path, GOOD + quirks)
+    assert [(quirk.id, quirk.issue) for quirk in registry.quirks] == [("g_1", "BOS mismatch")]
+    told = [str(warning) for warning in registry.warnings]
+    for place in (
+        "g.quirks[1]: expected a mapping with an issue",
+        "g.quirks[2]",
+        "h.quirks: expected a list",
+        "i: expected a",
+    ):
+        assert any(f"runtime_quirks.{place}" in text for text in told), (place, told)
