@@ -127,6 +127,8 @@ def test_each_rule_is_a_check_of_the_criterion_that_it_tests(
         ("ends_with:now", ("Speaks of endangered animals", "Ends with now"), 1),
         ("json_only", ("Objective tone", "Is parseable"), 1),
         ("alphabetical", ("Orderly thought", "Sorted A to Z"), 1),
+        ("format_lines:Name:,Age:", ("Is plausible", "Has the fields Name and Age"), 1),
+        ("no_punctuation", ("Commanding tone", "Unpunctuated"), 1),
     ],
 )
 def test_a_criterion_with_another_word_of_the_same_beginning_is_not_meant(

@@ -146,7 +146,7 @@ RULES: Mapping[str, Rule] = {
     "alphabetical": Rule(
         _flag("alphabetical"), (r"alphabet\w*", "sort(?:ed|ing)?", "order(?:ed|ing)?", "a(?: to | ?- ?| )z")
     ),
-    "no_punctuation": Rule(_flag("no_punctuation"), (r"punctuat\w+", "commas?", "periods?", "full stops?")),
+    "no_punctuation": Rule(_flag("no_punctuation"), (r"(?:un)?punctuat\w+", "commas?", "periods?", "full stops?")),
     "starts_with": Rule(
         _value("starts_with"),
         (
@@ -209,7 +209,8 @@ def _values(params: Mapping[str, Any]) -> Iterator[str]:
     for value in params.values():
         for item in value if isinstance(value, list) else [value]:
             if isinstance(item, str):
-                yield re.escape(item.lower())
+                # A label is spoken of without its colon.
+                yield re.escape(item.lower().rstrip(": ") or item.lower())
             elif not isinstance(item, bool):
                 yield str(item)
                 yield from COUNT_NAMES[item : item + 1] if item <= _MOST_NAMED else ()
