@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from scripts.lib.config import load_config
+from scripts.lib.config import Config, load_config
 from scripts.lib.errors import BenchError, run_cli, tell_notices
 from scripts.lib.foreign_text import TERMINAL_KEEPS, printable
 from scripts.lib.plan_files import load_planner
@@ -32,8 +32,12 @@ from scripts.lib.scoring.trial import as_json, as_text, find_question, read_answ
 MOST_NAMED = 100
 
 
+def _config(arguments: argparse.Namespace) -> Config:
+    return load_config(tuple(arguments.configfile))
+
+
 def _folder(arguments: argparse.Namespace) -> Path:
-    folder: Path = arguments.folder or load_config().prompts
+    folder: Path = arguments.folder or _config(arguments).prompts
     if not folder.is_dir():
         raise BenchError(f"{folder}: expected a folder of suites (*.yaml)")
     return folder
@@ -41,7 +45,7 @@ def _folder(arguments: argparse.Namespace) -> Path:
 
 def _lint(arguments: argparse.Namespace) -> int:
     folder, start = _folder(arguments), time.perf_counter()
-    read = read_suites(folder, load_config().image_roots)
+    read = read_suites(folder, _config(arguments).image_roots)
     tell_notices(read.notices)
     suites = whole(read)
     found = list(lint(folder, suites, run_code=not arguments.no_code))
@@ -61,7 +65,7 @@ def _lint(arguments: argparse.Namespace) -> int:
 
 def _freeze(arguments: argparse.Namespace) -> int:
     folder = _folder(arguments)
-    added = freeze(folder, load_suites(folder, load_config().image_roots))
+    added = freeze(folder, load_suites(folder, _config(arguments).image_roots))
     print(f"{len(added)} questions frozen{': ' + ', '.join(added) if added else ''}")
     return 0
 
@@ -79,7 +83,7 @@ def _controls(arguments: argparse.Namespace) -> int:
 
 def _try(arguments: argparse.Namespace) -> int:
     """What scoring says of one answer, check by check."""
-    folder: Path = arguments.prompts or load_config().prompts
+    folder: Path = arguments.prompts or _config(arguments).prompts
     question = find_question(folder, arguments.question)
     examination = examine(question, read_answer(arguments.answer), arguments.finish)
     if arguments.format == "json":
@@ -91,7 +95,7 @@ def _try(arguments: argparse.Namespace) -> int:
 
 def _lengths(arguments: argparse.Namespace) -> int:
     """How long the generated contexts are for a model, by its own tokenizer, beside the estimate that planning starts from."""
-    planner = load_planner(load_config())
+    planner = load_planner(_config(arguments))
     model = planner.registry.entry(arguments.model)
     weights = planner.weights[model.key]
     if not weights.present or weights.path is None or weights.facts is None:
@@ -120,19 +124,22 @@ def _import(arguments: argparse.Namespace) -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m scripts.prompts", description=__doc__)
+    laid_over = argparse.ArgumentParser(add_help=False)
+    laid_over.add_argument("--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml")
     commands = parser.add_subparsers(required=True)
     for name, run, words in (
         ("lint", _lint, "check the questions: format, references, damaged answers, contexts, manifest"),
         ("freeze", _freeze, "add new questions to the folder's MANIFEST.yaml"),
         ("controls", _controls, "what a constant, a random answer, … score per suite"),
     ):
-        command = commands.add_parser(name, help=words)
+        command = commands.add_parser(name, help=words, parents=[laid_over])
         command.add_argument("folder", nargs="?", type=Path, help="suites (default: the configuration's)")
         if name == "lint":
             command.add_argument("--no-code", action="store_true", help="do not run the references of code questions")
         command.set_defaults(run=run)
     trial = commands.add_parser(
         "try",
+        parents=[laid_over],
         help="score one answer: every check's verdict, what it took for the answer, and why",
         description="Score one answer as a review would: every check's verdict, what it took for the answer, and why.",
     )
@@ -144,7 +151,9 @@ def _arguments() -> argparse.Namespace:
     trial.add_argument("--finish", default="stop", choices=("stop", "length", "timeout"), help="why the answer ended")
     trial.add_argument("--format", default="text", choices=("text", "json"))
     trial.set_defaults(run=_try)
-    lengths = commands.add_parser("lengths", help="tokens of the generated contexts, by a model's own tokenizer")
+    lengths = commands.add_parser(
+        "lengths", parents=[laid_over], help="tokens of the generated contexts, by a model's own tokenizer"
+    )
     lengths.add_argument("--model", required=True, help="a key under roles: whose weights are here")
     lengths.add_argument("--lock", action="store_true", help=f"keep the counts in {FILE}, for planning")
     lengths.set_defaults(run=_lengths)

@@ -86,6 +86,10 @@ def _show(config: Config, arguments: argparse.Namespace) -> int:
         f"  roles: {', '.join(model.candidate_roles) or 'none'}; suites: {', '.join(_suites(planner, model)) or 'none'}"
     )
     print(f"  modes ({len(expansion.modes)}): {' '.join(mode.name for mode in expansion.modes) or 'none'}")
+    if model.deprecated:
+        print(
+            f"  deprecated{f': {model.deprecated_reason}' if model.deprecated_reason else ''}; planned where it is named alone"
+        )
     if expansion.recommended:
         print(f"  recommended: {expansion.recommended}")
     for item in expansion.excluded:

@@ -115,6 +115,9 @@ def test_named_accelerations_are_always_planned() -> None:
     assert "moe3: fewer than 4 active experts is unstable on most MoE models" in expansion.warnings
     lookup = replace(BIG, size_gb=32.0, acceleration=Acceleration("prompt_lookup", ngram_min=2))
     assert names(lookup) == ["baseline", "lookup_n2"]
+    # What a lookup drafts is no speculation with a draft model.
+    drafting = replace(lookup, acceleration=Acceleration("prompt_lookup", k=8))
+    assert names(drafting) == ["baseline", "lookup_n3", "lookup_n4", "lookup_n5"]
     nested = Acceleration(alternatives=(Acceleration("speculative_decoding", draft_role="d", k=40),))
     assert "spec_d_k40" in names(replace(BIG, acceleration=nested), DRAFT)
 

@@ -15,6 +15,7 @@ from scripts.lib.hardware import load_hardware
 from scripts.lib.modes import Mode
 from scripts.lib.plan import Planner, find_shard, make_plan, needed_weights, sample_questions, vocabulary_mismatch
 from scripts.lib.prompt_loader import load_suites
+from scripts.lib.prompt_types import InferenceParams
 from scripts.lib.provenance import engine_identity
 from scripts.lib.registry_loader import load_registry
 from scripts.lib.weights import WeightsFacts
@@ -187,6 +188,23 @@ def test_questions_that_cannot_be_asked_are_left_out_by_name() -> None:
     assert ("frontdoor", "* on long_context/t1_q1_document_code") not in left_out
     assert "projector" in left_out[("worker_vision", "* on vl/t1_q1_bar_chart")]
     assert left_out[("worker_vision", "baseline")].startswith("no question that it can be asked")
+
+
+def test_a_suite_that_asks_for_long_answers_is_put_to_a_model_of_short_context() -> None:
+    suites = {
+        "math": replace(
+            planner().suites["math"],
+            questions=tuple(
+                replace(question, max_tokens=None, inherited=InferenceParams(max_tokens=4096))
+                for question in planner().suites["math"].questions
+            ),
+        )
+    }
+    short = replace(FULL, context=replace(FULL.context, length_tokens=4096), models=("worker_math",))
+    made = make_plan(planner(short, suites=suites))
+    cells = [cell for shard in made.shards for cell in shard.cells if cell.id.suite == "math"]
+    assert cells and {cell.spec["sampling"]["max_tokens"] for cell in cells} == {2048}
+    assert any("halved until they fit the context (wanted of worker_math)" in said for said in made.warnings)
 
 
 def test_only_the_weights_that_a_configuration_needs_are_to_be_hashed() -> None:

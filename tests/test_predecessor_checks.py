@@ -118,6 +118,26 @@ def test_each_rule_is_a_check_of_the_criterion_that_it_tests(
     assert told == [] and inside.scoring == question.scoring and inside.whole == question.whole
 
 
+@pytest.mark.parametrize(
+    ("rule", "criteria", "tested"),
+    [
+        ("count_items:5", ("All are real countries", "Five of them"), 1),
+        ("no_punctuation", ("Elements of the periodic table", "No punctuation marks"), 1),
+        ("no_punctuation", ("Uses the command form", "Free of commas"), 1),
+        ("ends_with:now", ("Speaks of endangered animals", "Ends with now"), 1),
+        ("json_only", ("Objective tone", "Is parseable"), 1),
+        ("alphabetical", ("Orderly thought", "Sorted A to Z"), 1),
+        ("format_lines:Name:,Age:", ("Is plausible", "Has the fields Name and Age"), 1),
+        ("no_punctuation", ("Commanding tone", "Unpunctuated"), 1),
+    ],
+)
+def test_a_criterion_with_another_word_of_the_same_beginning_is_not_meant(
+    tmp_path: Path, rule: str, criteria: tuple[str, ...], tested: int
+) -> None:
+    question, told = suite_with(tmp_path, rule, *criteria)
+    assert told == [] and [place for place, each in enumerate(question.scoring) if each.checks] == [tested]
+
+
 def test_a_bare_word_that_is_no_rule_goes_on_with_the_list_before_it(tmp_path: Path) -> None:
     question, told = suite_with(tmp_path, "multi:forbidden_words:store,storage,json_only,exact_match:a,b")
     kept = [{**check.params} for check in question.checks]
@@ -224,7 +244,7 @@ def listed(tmp_path: Path, question: str, head: str = "") -> tuple[Question, lis
             "extracted",
             {"value": "x", "pattern": "A (.)", "normalize": False},
         ),
-        ("expected: B, scoring_method: multiple_choice", "multiple_choice", {"value": "B"}),
+        ("expected: B, scoring_method: multiple_choice", "multiple_choice", {"value": "B", "last": True}),
         (
             "expected: x, scoring_method: substring, scoring_config: {case_sensitive: true, substring: y}",
             "substring",
@@ -245,6 +265,15 @@ def listed(tmp_path: Path, question: str, head: str = "") -> tuple[Question, lis
             "scoring_method: code_execution, scoring_config: {test_code: 'TEST_CASES = [(1, 2)]', entry_point: f}",
             "code",
             {"cases": [{"stdin": "1", "stdout": "2"}], "block": "first", "setup": PREAMBLE},
+        ),
+        (
+            "scoring_method: code_execution, scoring_config: "
+            '{test_code: "TEST_CASES = [((1, 2), 3)]\\nfor a, w in TEST_CASES:\\n    assert f(*a) == w"}',
+            "code",
+            {
+                "tests": "TEST_CASES = [((1, 2), 3)]\nfor a, w in TEST_CASES:\n    assert f(*a) == w",
+                **{"block": "first", "setup": PREAMBLE},
+            },
         ),
         (
             "scoring_method: programmatic, scoring_config: {verifiers: {word_count_max: 5}}",
@@ -438,3 +467,33 @@ def test_an_endless_pattern_leaves_an_answer_unscored(tmp_path: Path) -> None:
 def test_the_mark_is_found_at_the_end_of_a_very_long_answer(tmp_path: Path) -> None:
     question, _ = listed(tmp_path, "expected: 42")
     assert examine(question, "so it goes on\n" * 5000 + "#### 42\nDone.", "stop").score.passed
+
+
+@pytest.mark.parametrize(
+    ("answer", "chosen"),
+    [
+        ("The answer is B.\n\nThe answer is C.", "C"),
+        ("Option: A\nOption: C", "C"),
+        ("A\nB\nC", "C"),
+        ("Consider A. Consider B. Consider C.\n\nOverall B", "B"),
+        ("Neither fits, so none.", None),
+    ],
+)
+def test_of_several_letters_the_predecessor_took_the_last(tmp_path: Path, answer: str, chosen: str | None) -> None:
+    for letter in "ABC":
+        question, told = listed(tmp_path, f"expected: {letter}, scoring_method: multiple_choice")
+        assert told == [] and examine(question, answer, "stop").score.passed is (letter == chosen), (answer, letter)
+
+
+def test_what_stands_beside_the_sampling_of_a_suite_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text("inference_params: {temperature: 0.1, top_p: 0.9}\nprompts:\n  q: {tier: 1, prompt: x}\n")
+    suite, problems = load_suite(file)
+    assert not problems and [str(each) for each in suite.notices] == [
+        f"{file}: keys that are not used here: inference_params.top_p"
+    ]
+
+
+def test_an_empty_path_is_no_image(tmp_path: Path) -> None:
+    question, told = listed(tmp_path, "expected: x, image_path: ''")
+    assert told == [] and question.images == ()

@@ -287,7 +287,8 @@ def test_show_tells_who_says_the_runtime_values(tmp_path: Path) -> None:
         and "runtime_defaults.server_defaults.ubatch_size" in told["micro_batch_tokens"]
     )
     assert "True" in told["flash_attention"] and "server_defaults.flash_attention" in told["flash_attention"]
-    assert any(name.partition(":")[0] == "temperature" for name in told)
+    assert "0.3" in told["temperature"] and "generation_defaults.temperature" in told["temperature"]
+    assert "qwen3moe.expert_used_count" in told["override key"] and "as the predecessor had it" in told["override key"]
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,19 @@ def test_lint_reads_the_predecessors_formats(tmp_path: Path) -> None:
     assert done.returncode == 0 and "second" in done.stdout, done.stderr
 
 
+def test_lint_reads_a_configuration_with_its_folder_and_its_images(tmp_path: Path) -> None:
+    suites, images, mine = tmp_path / "suites", tmp_path / "images", tmp_path / "mine.yaml"
+    suites.mkdir()
+    images.mkdir()
+    (images / "a.png").write_bytes(b"x")
+    question = "{id: a, tier: 1, prompt: p, expected: cat, image_path: /old/a.png}"
+    (suites / "s.yaml").write_text(f"suite: s\nquestions:\n  - {question}\n")
+    mine.write_text(f"prompts: {suites}\n")
+    assert "no image /old/a.png" in run("lint", "--configfile", mine).stderr
+    mine.write_text(f"prompts: {suites}\nimage_roots: {{/old: {images}}}\n")
+    assert "no image" not in run("lint", "--configfile", mine).stderr
+
+
 def test_lint_warns_of_what_cannot_be_checked(tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_text(
         "prompts:\n  q:\n    tier: 1\n    prompt: Why?\n    scoring: [{criterion: is wise, weight: 100}]\n"

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scripts.lib.errors import BenchError, InputErrors
 from scripts.lib.modes import expand_modes
 from scripts.lib.registry_loader import load_registry, models_dir
+from scripts.lib.yaml_source import read_yaml
 
 SHIPPED = Path("orchestration/model_registry.yaml")
 ROLES = (
@@ -248,3 +249,42 @@ def test_random_edits_give_a_registry_or_named_errors(tmp_path: Path, edits: lis
         assert load_registry(file).models
     except BenchError as error:
         assert "registry.yaml" in str(error)
+
+
+def test_mappings_are_merged_as_pyyaml_does(tmp_path: Path) -> None:
+    text = (
+        "x: &one {k: 1, draft_role: d}\ny: &two {k: 2, experts: 4}\n"
+        "a: {<<: *one, k: 16}\nb: {<<: [*one, *two], lookup: true}\nc: {'<<': {k: 1}}\nd:\n  <<: 5\n"
+    )
+    file = tmp_path / "any.yaml"
+    file.write_text(text)
+    found = read_yaml(file)
+    mine = found.value
+    assert found.problems == [] and mine["c"] == {"<<": {"k": 1}} and mine["d"] == {"<<": 5}
+    theirs = yaml.safe_load(text.partition("c:")[0])
+    assert mine["a"] == theirs["a"] == {"k": 16, "draft_role": "d"} and mine["b"] == theirs["b"]
+    shared = "shared: &s {type: speculative_decoding, draft_role: d, k: 8}\n"
+    merging = GOOD.replace("{type: speculative_decoding, draft_role: d, k: 16}", "{<<: *s, k: 12}")
+    registry = load(tmp_path, shared + merging)
+    acceleration = registry.models["a"].acceleration
+    assert (acceleration.type, acceleration.draft_role, acceleration.k) == ("speculative_decoding", "d", 12)
+
+
+def test_an_empty_list_is_an_empty_mapping(tmp_path: Path) -> None:
+    text = GOOD.replace("    generation_defaults: {temperature: 0.3}", "    constraints: []\n    thinking_quirks: ''")
+    registry = load(tmp_path, text)
+    assert set(registry.models) == {"a", "d"} and not registry.models["a"].forbid
+
+
+def test_what_is_no_quirk_is_left_out_and_stops_nothing(tmp_path: Path) -> None:
+    quirks = "runtime_quirks:\n  g: {quirks: [BOS mismatch, {workaround: none}, 5]}\n  h: {quirks: {x: y}}\n  i: [a]\n"
+    registry = load(tmp_path, GOOD + quirks)
+    assert [(quirk.id, quirk.issue) for quirk in registry.quirks] == [("g_1", "BOS mismatch")]
+    told = [str(warning) for warning in registry.warnings]
+    for place in (
+        "g.quirks[1]: expected a mapping with an issue",
+        "g.quirks[2]",
+        "h.quirks: expected a list",
+        "i: expected a",
+    ):
+        assert any(f"runtime_quirks.{place}" in text for text in told), (place, told)

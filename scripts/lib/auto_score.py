@@ -32,8 +32,8 @@ class Unreadable(Exception):
 class Rule:
     """One kind of rule: what its parameters make of a check, and the words of the criteria that it tests.
 
-    `words` are regular expressions; `{values}` in them stands for any of the rule's parameters. Without words the rule
-    decides on the whole answer. A rule `with_list` goes on after a comma inside `multi`.
+    `words` are regular expressions of whole words; `{values}` in them stands for any of the rule's parameters. Without words
+    the rule decides on the whole answer. A rule `with_list` goes on after a comma inside `multi`.
     """
 
     params: Callable[[str], dict[str, Any]]
@@ -95,8 +95,12 @@ RULES: Mapping[str, Rule] = {
     "forbidden_words": Rule(
         lambda text: {"forbidden_words": _listed(text)},
         (
-            *("forbid", "avoid", "exclud", "omit", "banned", "prohibit", "disallow", "restrict"),
-            *(f"{_NOT}.*{{values}}", rf"{_NOT} (?:\w+ )?(?:us|contain|includ|mention)"),
+            *(r"forbid\w*", r"avoid\w*", r"exclud\w+", r"omit\w*", "banned", r"prohibit\w*", r"disallow\w*"),
+            *(
+                r"restrict\w*",
+                f"{_NOT}.*{{values}}",
+                rf"{_NOT} (?:\w+ )?(?:us(?:e|es|ed|ing)|contain|includ|mention)\w*",
+            ),
         ),
         with_list=True,
         # An empty answer has no forbidden word in it.
@@ -105,36 +109,53 @@ RULES: Mapping[str, Rule] = {
     "word_count": Rule(
         _word_count,
         (
-            *("word[ -](?:count|limit|range)", "number of words", "length", "range", "limit"),
-            *("concise", "brief", "short"),
-            *(r"(?:{values}|\d+)[ -]words?", "words? (?:or|and) (?:few|less|under)", "{values}"),
+            *("word[ -](?:count|limit|range)s?", "number of words", "length", "ranges?", r"limit\w*"),
+            *("concise(?:ly|ness)?", "brief(?:ly)?", "short(?:er)?"),
+            *(r"(?:{values}|\d+)[ -]words?", "words? (?:or|and) (?:fewer|less|under)", "{values}"),
         ),
     ),
     "exact_match": Rule(
         lambda text: {"one_of": _listed(text)},
-        ("exact", "match", "correct", "answer", "output", "respon", "only", "nothing else", "extra", "{values}"),
+        (
+            *(
+                "exact(?:ly)?",
+                "match(?:es|ing)?",
+                "correct(?:ly)?",
+                "answers?",
+                "outputs?",
+                "respon(?:d|ds|se|ses|ding)",
+            ),
+            *("only", "nothing else", "extra", "{values}"),
+        ),
         with_list=True,
     ),
     "count_items": Rule(
         lambda text: {"items": _count(text)},
-        ("{values}", "items?", "entr(?:y|ies)", "count", "number of", r"exactly \w+ \w+", "how many"),
+        ("{values}", r"item\w*", "entr(?:y|ies)", "count(?:s|ed|ing)?", "number of", r"exactly \w+ \w+", "how many"),
     ),
-    "json_only": Rule(_flag("json_object"), ("json", "pars(?:e|able)", "object", "only", "extra")),
+    "json_only": Rule(_flag("json_object"), ("json", "pars(?:e[sd]?|e?able|ing)", "objects?", "only", "extra")),
     "format_pattern": Rule(
-        _value("line_pattern"), ("format", "pattern", "syntax", "match", "(?:each|every|all) lines?", "follows")
+        _value("line_pattern"),
+        (r"format\w*", "patterns?", "syntax", "match(?:es|ing)?", "(?:each|every|all) lines?", "follows"),
     ),
     "format_lines": Rule(
         lambda text: {"labels": _listed(text)},
-        ("format", "labels?", "lines", "prefix", "order", "structure", "follows", "{values}"),
+        (r"format\w*", r"label\w*", "lines", r"prefix\w*", "order(?:ed)?", r"structur\w+", "follows", "{values}"),
         with_list=True,
     ),
-    "alphabetical": Rule(_flag("alphabetical"), ("alphabet", "sort", "order", "a[ -]z")),
-    "no_punctuation": Rule(_flag("no_punctuation"), ("punctuat", "commas?", "periods?", "full stops?")),
+    "alphabetical": Rule(
+        _flag("alphabetical"), (r"alphabet\w*", "sort(?:ed|ing)?", "order(?:ed|ing)?", "a(?: to | ?- ?| )z")
+    ),
+    "no_punctuation": Rule(_flag("no_punctuation"), (r"(?:un)?punctuat\w+", "commas?", "periods?", "full stops?")),
     "starts_with": Rule(
-        _value("starts_with"), ("start", "begin", "first (?:word|letter|character)", "open(?:s|ing)?", "initial")
+        _value("starts_with"),
+        (
+            *("start(?:s|ing)?", "begin(?:s|ning)?", "first (?:word|letter|character)s?", "open(?:s|ing)?"),
+            "initial(?:s|ly)?",
+        ),
     ),
     "ends_with": Rule(
-        _value("ends_with"), ("end(?:s|ing)?", "final", "last (?:word|letter|character)", "clos(?:e|ing)")
+        _value("ends_with"), ("end(?:s|ing)?", "final(?:ly)?", "last (?:word|letter|character)s?", "clos(?:e|es|ing)")
     ),
     "contains_pattern": Rule(_pattern("required"), check="regex", reading={}),
     "forbidden_pattern": Rule(_pattern("forbidden"), check="regex", reading={}),
@@ -188,7 +209,8 @@ def _values(params: Mapping[str, Any]) -> Iterator[str]:
     for value in params.values():
         for item in value if isinstance(value, list) else [value]:
             if isinstance(item, str):
-                yield re.escape(item.lower())
+                # A label is spoken of without its colon.
+                yield re.escape(item.lower().rstrip(": ") or item.lower())
             elif not isinstance(item, bool):
                 yield str(item)
                 yield from COUNT_NAMES[item : item + 1] if item <= _MOST_NAMED else ()
@@ -197,7 +219,7 @@ def _values(params: Mapping[str, Any]) -> Iterator[str]:
 def _mentions(rule: Rule, params: Mapping[str, Any], criterion: str) -> int:
     """How many of the rule's words a criterion has."""
     values = rf"(?<!\w)(?:{'|'.join(_values(params))})(?!\w)"
-    patterns = (rf"(?<!\w){words.replace('{values}', values)}" for words in rule.words)
+    patterns = (rf"(?<!\w)(?:{words.replace('{values}', values)})(?!\w)" for words in rule.words)
     said = criterion.lower().replace("’", "'")
     return sum(re.search(pattern, said) is not None for pattern in patterns)
 

@@ -282,7 +282,7 @@ CHECK_PARAMETERS: Mapping[str, Mapping[str, Kind]] = MappingProxyType(
         "exact": {"value!": _text, "any_of": _texts},
         "normalized": {"value!": _text, "any_of": _texts},
         "items": {"value!": _texts, "ordered": _flag},
-        "multiple_choice": {"value!": _text, "choices": _choices},
+        "multiple_choice": {"value!": _text, "choices": _choices, "last": _flag},
         "regex": {"required": _pattern, "forbidden": _pattern, "on": _place},
         "contains": {"all": _texts, "any": _texts, "none": _texts},
         "json_schema": {"schema!": _schema, "only": _flag},

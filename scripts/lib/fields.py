@@ -34,7 +34,8 @@ class Fields:
         self._said_as: dict[str, str] = {}
         if section is not None:
             self._look_at_keys(section)
-        if raw is not None and not isinstance(raw, dict):
+        # An empty list or text says as little as nothing.
+        if raw not in (None, [], "") and not isinstance(raw, dict):
             self._mistake("", f"expected a mapping, found {shown(raw)}")
 
     def _look_at_keys(self, section: Section) -> None:

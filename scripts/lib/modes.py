@@ -180,7 +180,8 @@ def _named_by(acceleration: Acceleration, model: Model, drafts: tuple[str, ...])
     experts = acceleration.experts if full is not None else None
     if acceleration.type == "moe_expert_reduction" and experts is not None and experts != full:
         yield make_mode(experts, None, None, None, full)
-    if acceleration.k is not None:
+    # Without a draft's name, the k of a lookup is what it drafts itself.
+    if acceleration.k is not None and (acceleration.type != LOOKUP or acceleration.draft_role):
         named = (acceleration.draft_role,) if acceleration.draft_role else drafts
         for draft in named:
             count = experts if experts is not None else full

@@ -34,7 +34,15 @@ from scripts.lib.prompt_loader import Question, Suite, is_role_suite, suites_for
 from scripts.lib.provenance import EngineIdentity
 from scripts.lib.records import CellId, digest
 from scripts.lib.registry_loader import Model, Registry
-from scripts.lib.runtime_values import context_tokens, max_tokens_of, temperature_of, timeout_of, without_effect
+from scripts.lib.runtime_values import (
+    Setting,
+    context_tokens,
+    fitting_max_tokens,
+    max_tokens_of,
+    temperature_of,
+    timeout_of,
+    without_effect,
+)
 from scripts.lib.scorers import ONLY_CHECKS, Scorer
 from scripts.lib.weights import ASSUMED
 
@@ -195,15 +203,31 @@ class Planner:
             return "the registry names no mmproj_path: the model reads no images"
         if question.images and loaded_projector(self.weights[model.key], self.engine.name) is None:
             return "its vision projector (mmproj_path) is not on this machine"
-        weights = self.weights[model.key]
-        header = weights.facts.header if weights.facts is not None else None
-        context = context_tokens(self.config, self.registry, model, header.context_length if header else None).value
-        vocabulary = header.tokens_digest if header is not None else ""
-        length = prompt_tokens(question, vocabulary, self.lengths) + TEMPLATE_TOKENS
-        if length + max_tokens_of(self.config, model, question).value > context:
-            how = how_counted(question, vocabulary, self.lengths)
-            return f"longer, with its answer, than the context of {context} tokens{how}"
+        if self.max_tokens(model, question).value > self._room(model, question):
+            how = how_counted(question, self._vocabulary(model), self.lengths)
+            return f"longer, with its answer, than the context of {self._context(model)} tokens{how}"
         return ""
+
+    def _context(self, model: Model) -> int:
+        facts = self.weights[model.key].facts
+        trained = facts.header.context_length if facts is not None else None
+        return context_tokens(self.config, self.registry, model, trained).value
+
+    def _vocabulary(self, model: Model) -> str:
+        facts = self.weights[model.key].facts
+        return facts.header.tokens_digest if facts is not None else ""
+
+    def _room(self, model: Model, question: Question) -> int:
+        """Tokens that the prompt leaves for the answer."""
+        prompt = prompt_tokens(question, self._vocabulary(model), self.lengths) + TEMPLATE_TOKENS
+        return self._context(model) - prompt
+
+    def max_tokens(self, model: Model, question: Question) -> Setting[int]:
+        """The most new tokens of an answer, and who says so."""
+        asked = max_tokens_of(self.config, model, question)
+        if question.inherited.max_tokens is None:
+            return asked
+        return fitting_max_tokens(asked, question, self._room(model, question))
 
     def questions(self, model: Model) -> tuple[Question, ...]:
         """The selected questions that can be put to the model."""
@@ -235,7 +259,7 @@ class Planner:
                 "temperature": temperature_of(self.config, self.registry, model, question).value,
                 "top_p": self.config.sampling.top_p,
                 "seed": self.config.sampling.seed,
-                "max_tokens": max_tokens_of(self.config, model, question).value,
+                "max_tokens": self.max_tokens(model, question).value,
                 "stop": list(question.stop),
             }
             timeout_s = timeout_of(self.config, self.registry, model, question).value
@@ -416,6 +440,11 @@ def _not_done(planner: Planner, models: Iterable[Model]) -> Iterator[str]:
         thinking = (thinking_spec(q, model, planner.weights[model.key])["thinking"] for q in planner.selected(model))
         if NOT_DISABLED in thinking:
             said.append(f"thinking {NOT_DISABLED}: no switch in the chat template, no thinking_quirks.disable_trick")
+        asked = (
+            (planner.max_tokens(model, q), max_tokens_of(planner.config, model, q)) for q in planner.selected(model)
+        )
+        if any(fits != whole for fits, whole in asked):
+            said.append("answers as long as the suites' inference_params allow: halved until they fit the context")
         for text in said:
             wanted.setdefault(text, []).append(model.key)
     for text, keys in wanted.items():

@@ -221,6 +221,10 @@ def _unused_keys(source: Source) -> Iterator[Problem]:
     ]
     asked += [(raw, LISTED_KEYS) for raw in (questions if isinstance(questions, list) else ())]
     unused = [key for key in source.value if key not in SUITE_KEYS]
+    params = source.value.get("inference_params")
+    unused += (
+        [f"inference_params.{key}" for key in params if key not in INFERENCE_KEYS] if isinstance(params, dict) else []
+    )
     unused += sorted({key for raw, known in asked if isinstance(raw, dict) for key in raw if key not in known})
     if unused:
         yield Problem(source.file, "", f"keys that are not used here: {in_short(unused)}")

@@ -23,7 +23,9 @@ def ordered_roots(raw: Mapping[str, str]) -> ImageRoots:
 def written_images(entry: Entry) -> tuple[str, ...]:
     """Image files: beside the suite's file where they are there, else as written (lint tells what is missing)."""
     folder, made = Path(entry.source.file).parent, []
-    for name in (*entry.texts("images"), *entry.texts("image_path")):
+    # An empty path is no image.
+    single = entry.texts("image_path") if entry.raw.get("image_path") != "" else ()
+    for name in (*entry.texts("images"), *single):
         is_beside = os.access(folder / name, os.F_OK)
         made.append(name if not is_beside and os.access(name, os.F_OK) else str(folder / name))
     return tuple(made)

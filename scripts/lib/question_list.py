@@ -52,7 +52,7 @@ def _exact_match(asked: Scored) -> Iterator[Made]:
 
 
 def _multiple_choice(asked: Scored) -> Iterator[Made]:
-    yield "expected", "multiple_choice", {"value": asked.expected}
+    yield "expected", "multiple_choice", {"value": asked.expected, "last": True}
 
 
 def _substring(asked: Scored) -> Iterator[Made]:
@@ -63,6 +63,14 @@ def _substring(asked: Scored) -> Iterator[Made]:
 def _f1(asked: Scored) -> Iterator[Made]:
     params = asked.params(pattern="extract_pattern", least="threshold")
     yield "expected", "word_overlap", {"value": asked.expected, **params}
+
+
+def _calls_itself(tests: str) -> bool:
+    """Whether test code that begins with a list of cases runs them itself: it asserts, and reads no stdin."""
+    try:
+        return "stdin" not in tests and any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(tests)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
 
 
 def _stdin_cases(tests: str) -> list[dict[str, str]]:
@@ -78,7 +86,7 @@ def _stdin_cases(tests: str) -> list[dict[str, str]]:
 def _code_execution(asked: Scored) -> Iterator[Made]:
     tests = asked.config.get("test_code") or asked.config.get("tests")
     params = asked.params(timeout_s="timeout")
-    if isinstance(tests, str) and _CASES.match(tests):
+    if isinstance(tests, str) and _CASES.match(tests) and not _calls_itself(tests):
         # Such code is run once for each case, on the standard input that the case gives.
         try:
             params["cases"] = _stdin_cases(tests)

@@ -130,6 +130,7 @@ _ROLE = Section(
         Key("performance", "mapping", "figures as reported; never mixed with measured cells", lenient=True),
         Key("benchmark_date", "loose", "of those figures"),
         Key("notes", "loose", "free text"),
+        Key("note", "loose", "the same, another name", same_as="notes"),
         Key("deprecated", "flag", "left out of the plan unless config.models names it"),
         Key("deprecated_reason", "loose", "why"),
         Key("deprecation_reason", "loose", "the same, older name", same_as="deprecated_reason"),
@@ -319,6 +320,7 @@ _QUIRK = Section(
         Key("issue", "loose", "the symptom", required=True),
         Key("workaround", "loose", "what to do"),
         Key("solution", "loose", "the same, older name", same_as="workaround"),
+        Key("resolution", "loose", "the same, another name", same_as="workaround"),
         Key(
             "applies_to", "texts", "patterns over entry keys, model names and architectures; engine:server and the like"
         ),
@@ -329,6 +331,7 @@ _QUIRK = Section(
         Key("status", "loose", "free text"),
         Key("explanation", "loose", "why it happens"),
         Key("details", "any", "free form; folded on the page"),
+        Key("detail", "any", "the same, another name", same_as="details"),
         Key("resolved", "loose", "the date since which it is gone (or true)"),
         Key("probe", "text", "a check that the pipeline runs once per engine version", PROBES),
         Key("probe_argument", "text", "what the probe looks at: a flag, or an entry's key"),

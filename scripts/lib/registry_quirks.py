@@ -42,8 +42,6 @@ def _quirk(file: YamlFile, group: str, number: int, raw: Any) -> Quirk:
     name = fields.text("id") or f"{group}_{number + 1}"
     if not NAME.fullmatch(name):
         fields.problem("id", "may hold letters, digits, '_', '.' and '-', at most 100 of them")
-    if not fields.loose_text("issue"):
-        fields.problem("issue", "is missing")
     versions, probe = fields.text("versions"), fields.text("probe") or None
     try:
         SpecifierSet(versions)
@@ -72,19 +70,30 @@ def _quirk(file: YamlFile, group: str, number: int, raw: Any) -> Quirk:
 
 
 def read_quirks(file: YamlFile, top: Fields) -> tuple[dict[str, str], tuple[Quirk, ...]]:
-    """(description of each group, every quirk in file order). Two quirks of one id are an error."""
+    """(description of each group, every quirk in file order). Two quirks of one id are an error.
+
+    What is no quirk is left out with a warning: nothing is measured by it. A text alone is an issue.
+    """
     groups: dict[str, str] = {}
     quirks: dict[str, Quirk] = {}
     for group in top.mapping("runtime_quirks"):
-        part = Fields(file, top.raw["runtime_quirks"][group], f"runtime_quirks.{group}", SECTIONS["quirk_group"])
+        told = top.raw["runtime_quirks"][group]
+        if told is not None and not isinstance(told, dict):
+            top.warn(f"runtime_quirks.{group}", f"expected a mapping, found {shown(told)}: it is no group of quirks")
+            continue
+        part = Fields(file, told, f"runtime_quirks.{group}", SECTIONS["quirk_group"])
         groups[str(group)] = part.loose_text("description")
         listed = part.raw.get("quirks")
         if listed is not None and not isinstance(listed, list):
-            part.problem("quirks", f"expected a list, found {shown(listed)}")
+            part.warn("quirks", f"expected a list, found {shown(listed)}: it counts as not said")
             continue
         listed = listed or []
         for number, raw in enumerate(listed):
-            quirk = _quirk(file, str(group), number, raw)
+            told = {"issue": raw} if isinstance(raw, str) else raw
+            if not isinstance(told, dict) or told.get("issue") in (None, ""):
+                part.warn(f"quirks[{number}]", f"expected a mapping with an issue, found {shown(raw)}: it is left out")
+                continue
+            quirk = _quirk(file, str(group), number, told)
             if quirk.id in quirks:
                 part.problem(f"quirks[{number}].id", f"'{quirk.id}' is the id of another quirk")
             quirks[quirk.id] = quirk

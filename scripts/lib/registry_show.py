@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scripts.lib.cell_spec import Weights, override_key
 from scripts.lib.errors import shown
@@ -12,7 +12,8 @@ from scripts.lib.plan import Planner
 from scripts.lib.probes import applies_to
 from scripts.lib.registry_quirks import entries_of
 from scripts.lib.registry_types import MODEL_BASE_VARIABLE, Acceleration, Model, Registry
-from scripts.lib.runtime_values import context_settings, max_tokens_of, temperature_of, timeout_of, without_effect
+from scripts.lib.runtime_values import context_settings, temperature_of, timeout_of, without_effect
+from scripts.lib.weights import WeightsFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +55,20 @@ def _decoding(model: Model, weights: Weights) -> Iterator[Row]:
         yield Row("experts of a token", str(full), "baseline_experts of the entry" if said else "built in")
         if model.acceleration.override_key is not None:
             yield Row("override key", model.acceleration.override_key, f"{place}.override_key")
-        elif weights.facts is not None:
-            yield Row("override key", override_key(model, weights), "the weights' header")
+        else:
+            known = weights if weights.facts is not None else replace(weights, facts=WeightsFacts.assumed(model))
+            source = (
+                "the weights' header" if weights.facts is not None else "as the predecessor had it: no weights here"
+            )
+            yield Row("override key", override_key(model, known), source)
 
 
 def _notes(registry: Registry, model: Model) -> Iterator[Row]:
     place = f"roles.{model.key}"
     if model.thinking_disable_suites:
         yield Row("thinking off in", ", ".join(sorted(model.thinking_disable_suites)), f"{place}.thinking_quirks")
+    if model.thinking_disable_trick:
+        yield Row("answers begin with", repr(model.thinking_disable_trick), f"{place}.thinking_quirks.disable_trick")
     for name, value in model.launch_quirks.items():
         yield Row(name, shown(value), f"{place}.launch_quirks")
     for name, text, key in (
@@ -79,7 +86,7 @@ def _notes(registry: Registry, model: Model) -> Iterator[Row]:
 
 def _loading(planner: Planner, model: Model) -> Iterator[Row]:
     facts = planner.weights[model.key].facts
-    trained = facts.header.context_length if facts is not None else None
+    trained = facts.header.context_length if facts is not None else model.max_context
     for name, setting in context_settings(planner.config, planner.registry, model, trained).items():
         yield Row(name, str(setting.value), setting.source)
 
@@ -91,7 +98,7 @@ def _asking(planner: Planner, model: Model) -> Iterator[Row]:
     for question in planner.selected(model):
         for name, setting in (
             ("temperature", temperature_of(config, registry, model, question)),
-            ("new tokens", max_tokens_of(config, model, question)),
+            ("new tokens", planner.max_tokens(model, question)),
             ("seconds of an answer", timeout_of(config, registry, model, question)),
         ):
             found.setdefault((name, f"{setting.value:g}", setting.source), {})[question.suite] = None

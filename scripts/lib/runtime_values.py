@@ -143,10 +143,31 @@ def max_tokens_of(config: Config, model: Model, question: Question) -> Setting[i
     return _first(
         (config.sampling.max_tokens, "config: sampling.max_tokens"),
         (question.max_tokens, f"{question.name_in_full}: max_tokens"),
-        (question.inherited.max_tokens, f"{question.suite}: inference_params.max_tokens"),
+        (question.inherited.max_tokens, _inherited_max_tokens(question)),
         (model.n_tokens, f"roles.{model.key}.generation_defaults.n_tokens"),
         last=DEFAULT_MAX_TOKENS,
     )
+
+
+def fitting_max_tokens(asked: Setting[int], question: Question, room: int) -> Setting[int]:
+    """The most new tokens where a prompt leaves `room` for them in the context.
+
+    What a suite asks for on the whole is halved until it fits, not below the default: the predecessor's suites ask for 4,096
+    tokens of models that have no longer context. What the configuration, the question or the entry say stays.
+    """
+    tokens = asked.value
+    if asked.source == _inherited_max_tokens(question):
+        while tokens > room and tokens // 2 >= DEFAULT_MAX_TOKENS:
+            tokens //= 2
+    return (
+        asked
+        if tokens == asked.value
+        else Setting(tokens, f"{asked.source} ({asked.value}), halved to fit the context")
+    )
+
+
+def _inherited_max_tokens(question: Question) -> str:
+    return f"{question.suite}: inference_params.max_tokens"
 
 
 def _slowness(model: Model) -> tuple[float, str]:

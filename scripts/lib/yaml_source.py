@@ -30,6 +30,8 @@ MOST_DEPTH = 60
 # The tags that say what a value is anyhow; `!` alone means: as it stands there.
 _TEXT_TAGS = ("!", "tag:yaml.org,2002:str")
 _SEQUENCE_TAGS, _MAPPING_TAGS = ("!", "tag:yaml.org,2002:seq"), ("!", "tag:yaml.org,2002:map")
+# The key of YAML 1.1 that merges another mapping (an alias, or a list of them) into the one that it stands in.
+MERGE = "<<"
 # What no model and no file can be sent.
 _UNSENDABLE = re.compile("[\0\ud800-\udfff]")
 _INT = re.compile(r"[-+]?[0-9]+")
@@ -172,6 +174,7 @@ class _Reader:
     def _mapping(self, event: Any, path: str, depth: int) -> dict[str, Any]:
         self._check_tag(event, path, _MAPPING_TAGS)
         made: dict[str, Any] = {}
+        merged: list[dict[str, Any]] = []
         while not isinstance(key_event := next(self.events), yaml.MappingEndEvent):
             key = self._key(key_event, path, depth)
             place = f"{path}.{key}" if path else str(key)
@@ -181,8 +184,14 @@ class _Reader:
             if is_new:
                 self.source.lines.setdefault(place, _line(key_event))
             value = self.value(next(self.events), place if is_new else path, depth + 1)
-            if is_new:
+            others = value if isinstance(value, list) else [value]
+            if key == MERGE and not key_event.style and others and all(isinstance(other, dict) for other in others):
+                merged += others
+            elif is_new:
                 made[str(key)] = value
+        # What the mapping says itself is stronger than what is merged into it, and the first of these than the next.
+        for other in merged:
+            made = {**other, **made}
         return made
 
     def _said_again(self, event: Any, path: str, place: str) -> bool:
