@@ -34,7 +34,7 @@ WEIGHTS = Path("models/SmolLM2-135M-Instruct.Q8_0.gguf")
 SERIES = make_series("local", "smollm2_135m_q8_0", 1024, 0, weights="test")
 CONFIGURED: LocalJudgeConfig = parse_judge(yaml.safe_load(Path("config/config.yaml").read_text())["judge"]).local
 # Replies of a model that rambles are cut early: the suite is to end.
-LOCAL = replace(CONFIGURED, max_tokens=300)
+LOCAL = replace(CONFIGURED, max_tokens=150)
 SMALL = Mix(6, 0.1, 0.05)
 
 
@@ -49,9 +49,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         "kv_type_k": "f16",
         "kv_type_v": "f16",
     }
-    # One thread: two that wait for each other on a busy machine are many times slower.
-    hardware = replace(local_profile(), threads=1, batch_threads=1)
-    settings = LoadSettings(WEIGHTS.resolve(), None, Mode("baseline"), None, 0, context, hardware)
+    settings = LoadSettings(WEIGHTS.resolve(), None, Mode("baseline"), None, 0, context, local_profile())
     log = tmp_path_factory.mktemp("judge") / "server.log"
     with start_server(probe(server_binary()), settings, log, 60.0) as made:
         yield made

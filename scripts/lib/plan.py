@@ -240,7 +240,9 @@ class Planner:
         count, seed = self.config.decoding.speed_sample, self.config.sampling.seed
         return tuple(q for group in by_suite.values() for q in sample_questions(tuple(group), count, seed))
 
-    def _cells(self, model: Model, mode: Mode, draft: Weights | None) -> Iterator[Cell]:
+    def _cells(
+        self, model: Model, mode: Mode, draft: Weights | None, questions: tuple[Question, ...]
+    ) -> Iterator[Cell]:
         weights = self.weights[model.key]
         common = {
             "protocol": PROTOCOL,
@@ -251,7 +253,6 @@ class Planner:
             "hardware": self.hardware.spec(),
             "measurement_epoch": self.config.measurement_epoch,
         }
-        questions = self.questions(model)
         sampled = self._sampled(questions)
         names = {(question.suite, question.id) for question in sampled}
         for question in sampled if mode.speculative else questions:
@@ -273,8 +274,8 @@ class Planner:
                 certifies = not mode.speculative and (question.suite, question.id) in names
                 yield Cell(cell_id, question, spec, digest(spec), certifies, timeout_s)
 
-    def shard(self, model: Model, mode: Mode) -> Shard | str:
-        """The shard of one mode, or the reason why it cannot be planned."""
+    def shard(self, model: Model, mode: Mode, questions: tuple[Question, ...]) -> Shard | str:
+        """The shard of one mode over the model's `questions`, or the reason why it cannot be planned."""
         weights, draft = self.weights[model.key], None
         if mode.experts is not None and _lacks_experts(weights):
             return f"no experts to reduce: the header of its weights ({model.path}) names none"
@@ -285,7 +286,7 @@ class Planner:
             mismatch = vocabulary_mismatch(weights, draft, mode.draft)
             if mismatch:
                 return mismatch
-        cells = tuple(self._cells(model, mode, draft))
+        cells = tuple(self._cells(model, mode, draft, questions))
         if not cells:
             return "no question that it can be asked is selected (suites, tiers)"
         runnable = weights.usable and (draft is None or draft.usable)
@@ -460,11 +461,13 @@ def _left_out_questions(planner: Planner, model: Model) -> Iterator[tuple[str, s
 
 
 def _plan_modes(planner: Planner, model: Model, modes: tuple[Mode, ...]) -> Iterator[Shard | Exclusion]:
+    # The same for all modes, and most of the work.
+    questions = planner.questions(model)
     for mode in modes:
         if not matches(mode.name, planner.config.decoding.modes):
             yield Exclusion(mode.name, "not selected by config.decoding.modes")
             continue
-        planned = planner.shard(model, mode)
+        planned = planner.shard(model, mode, questions)
         yield planned if isinstance(planned, Shard) else Exclusion(mode.name, planned)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
@@ -53,11 +54,17 @@ def _bare(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
+@lru_cache(maxsize=4096)
+def _family(name: str, families: tuple[str, ...]) -> str | None:
+    """The longest of the families that is part of a model's name."""
+    found = [family for family in families if _bare(family) and _bare(family) in _bare(name)]
+    return max(found, key=lambda family: len(_bare(family)), default=None)
+
+
 def _family_limit(model: Model, registry: Registry) -> tuple[int | None, str]:
-    """The tokens of `context_limits` for the model's family: the longest name of one that is in the model's name."""
+    """The tokens of `context_limits` for the model's family."""
     limits = registry.defaults.context_limits
-    families = [family for family in limits if _bare(family) and _bare(family) in _bare(model.name)]
-    family = max(families, key=lambda name: len(_bare(name)), default=None)
+    family = _family(model.name, tuple(limits))
     return (None, "") if family is None else (limits[family], f"runtime_defaults.context_limits.{family}")
 
 

@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROMPTS = Path("benchmarks/prompts/v1")
 # An example that takes longer hangs, on a busy machine too.
 MOST_SECONDS = 30
-EXAMPLES = int(os.environ.get("EPYC_BENCH_FUZZ", "45"))
+EXAMPLES = int(os.environ.get("EPYC_BENCH_FUZZ", "35"))
 FUZZ = settings(
     max_examples=EXAMPLES,
     deadline=None,

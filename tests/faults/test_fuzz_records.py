@@ -32,7 +32,7 @@ from scripts.lib.weights import WeightsLock, facts_from_json
 from tests.results_trees import ENVIRONMENT, cell, cells, review_row
 from tests.sample_project import ROOT
 
-FUZZ_S = float(os.environ.get("EPYC_TEST_FUZZ_S", "40"))
+FUZZ_S = float(os.environ.get("EPYC_TEST_FUZZ_S", "30"))
 RUN = "2026-11-24_100000"
 # What merges, editors and JSON's own corners bring in.
 TOKENS = (
