@@ -96,7 +96,7 @@ def test_the_shard_loads_the_projector_and_sends_the_images(models: Path) -> Non
     assert (
         spec["weights"]["projector"] == facts(models / "mmproj.gguf").fingerprint and len(spec["prompt"]["images"]) == 1
     )
-    request: Request = request_of(shard.cells[0], 60.0)
+    request: Request = request_of(shard.cells[0])
     assert Path(request.images[0]).is_file()
 
 
