@@ -20,7 +20,6 @@ from scripts.lib.registry_types import Acceleration, Model, Registry
 from scripts.lib.runtime_values import (
     context_settings,
     context_tokens,
-    fitting_max_tokens,
     max_tokens_of,
     temperature_of,
     timeout_of,
@@ -131,14 +130,15 @@ def test_the_suites_values_stand_between_the_overrides_and_the_entrys_defaults(r
 def test_what_a_suite_asks_for_is_halved_until_it_fits_the_context_and_nothing_else_is(registry: Registry) -> None:
     model = registry.models["m"]
     asked = max_tokens_of(SILENT, model, QUESTION)
-    assert fitting_max_tokens(asked, QUESTION, room=4096) == asked
-    halved = fitting_max_tokens(asked, QUESTION, room=4000)
+    assert max_tokens_of(SILENT, model, QUESTION, room=4096) == asked
+    halved = max_tokens_of(SILENT, model, QUESTION, room=4000)
     assert halved.value == 2048 and halved.source.endswith(
         ": inference_params.max_tokens (4096), halved to fit the context"
     )
-    assert [fitting_max_tokens(asked, QUESTION, room).value for room in (1024, 512, 511, -5)] == [1024, 512, 512, 512]
+    fitting = [max_tokens_of(SILENT, model, QUESTION, room).value for room in (1024, 512, 511, -5)]
+    assert fitting == [1024, 512, 512, 512]
     own = replace(QUESTION, max_tokens=4096)
-    assert fitting_max_tokens(max_tokens_of(SILENT, model, own), own, room=100).value == 4096
+    assert max_tokens_of(SILENT, model, own, room=100).value == 4096
 
 
 def test_times_are_longer_for_a_slow_model_and_for_one_without_a_speed(registry: Registry) -> None:

@@ -37,7 +37,6 @@ from scripts.lib.registry_loader import Model, Registry
 from scripts.lib.runtime_values import (
     Setting,
     context_tokens,
-    fitting_max_tokens,
     max_tokens_of,
     temperature_of,
     timeout_of,
@@ -224,10 +223,8 @@ class Planner:
 
     def max_tokens(self, model: Model, question: Question) -> Setting[int]:
         """The most new tokens of an answer, and who says so."""
-        asked = max_tokens_of(self.config, model, question)
-        if question.inherited.max_tokens is None:
-            return asked
-        return fitting_max_tokens(asked, question, self._room(model, question))
+        room = self._room(model, question) if question.inherited.max_tokens is not None else None
+        return max_tokens_of(self.config, model, question, room)
 
     def questions(self, model: Model) -> tuple[Question, ...]:
         """The selected questions that can be put to the model."""
@@ -406,17 +403,21 @@ def make_plan(planner: Planner) -> Plan:
             continue
         expansion = expand_modes(model, registry.models)
         left_out += [LeftOut(model.key, item.mode, item.reason) for item in expansion.excluded]
-        reason = _lacks_weights(model, planner.weights[model.key]) if expansion.modes else ""
+        if not expansion.modes:
+            continue
+        reason = _lacks_weights(model, planner.weights[model.key])
         if reason:
             left_out.append(LeftOut(model.key, "*", reason))
             continue
-        if expansion.modes:
-            planned_models.append(model)
-            left_out += [LeftOut(model.key, mode, reason) for mode, reason in _left_out_questions(planner, model)]
+        planned_models.append(model)
+        # The same for all modes, and most of the work.
+        selected = [(question, planner.unanswerable(model, question)) for question in planner.selected(model)]
+        left_out += [LeftOut(model.key, f"* on {q.name_in_full}", reason) for q, reason in selected if reason]
+        answerable = tuple(question for question, reason in selected if not reason)
         warnings += [f"{model.key}: {warning}" for warning in expansion.warnings]
         if expansion.recommended:
             recommended[model.key] = expansion.recommended
-        for planned in _plan_modes(planner, model, expansion.modes):
+        for planned in _plan_modes(planner, model, expansion.modes, answerable):
             if isinstance(planned, Shard):
                 shards.append(planned)
             else:
@@ -452,17 +453,9 @@ def _not_done(planner: Planner, models: Iterable[Model]) -> Iterator[str]:
         yield f"{text} (wanted of {', '.join(keys)})"
 
 
-def _left_out_questions(planner: Planner, model: Model) -> Iterator[tuple[str, str]]:
-    """(every mode on that question, reason) of the selected questions that the model cannot be asked."""
-    for question in planner.selected(model):
-        reason = planner.unanswerable(model, question)
-        if reason:
-            yield f"* on {question.suite}/{question.id}", reason
-
-
-def _plan_modes(planner: Planner, model: Model, modes: tuple[Mode, ...]) -> Iterator[Shard | Exclusion]:
-    # The same for all modes, and most of the work.
-    questions = planner.questions(model)
+def _plan_modes(
+    planner: Planner, model: Model, modes: tuple[Mode, ...], questions: tuple[Question, ...]
+) -> Iterator[Shard | Exclusion]:
     for mode in modes:
         if not matches(mode.name, planner.config.decoding.modes):
             yield Exclusion(mode.name, "not selected by config.decoding.modes")

@@ -45,9 +45,13 @@ class Setting(Generic[T]):
     source: str
 
 
+def _said(*choices: tuple[T | None, str]) -> Setting[T] | None:
+    """The first choice that is said; None where none is."""
+    return next((Setting(value, source) for value, source in choices if value is not None), None)
+
+
 def _first(*choices: tuple[T | None, str], last: T) -> Setting[T]:
-    found = next(((value, source) for value, source in choices if value is not None), None)
-    return Setting(last, BUILT_IN) if found is None else Setting(*found)
+    return _said(*choices) or Setting(last, BUILT_IN)
 
 
 def _bare(name: str) -> str:
@@ -145,36 +149,34 @@ def temperature_of(config: Config, registry: Registry, model: Model, question: Q
     return Setting(float(found.value), found.source)
 
 
-def max_tokens_of(config: Config, model: Model, question: Question) -> Setting[int]:
-    """The most new tokens of an answer."""
+def _fitting(tokens: int, room: int | None) -> int:
+    """The tokens, halved until they fit the room, not below the default; no room: as they are."""
+    while room is not None and tokens > room and tokens // 2 >= DEFAULT_MAX_TOKENS:
+        tokens //= 2
+    return tokens
+
+
+def _inherited_max_tokens(question: Question, room: int | None) -> tuple[int | None, str]:
+    asked, source = question.inherited.max_tokens, f"{question.suite}: inference_params.max_tokens"
+    if asked is None:
+        return None, source
+    tokens = _fitting(asked, room)
+    return tokens, source if tokens == asked else f"{source} ({asked}), halved to fit the context"
+
+
+def max_tokens_of(config: Config, model: Model, question: Question, room: int | None = None) -> Setting[int]:
+    """The most new tokens of an answer. `room`: tokens that the prompt leaves for it in the context (None: not looked at).
+
+    What a suite asks for on the whole is halved until it fits: the predecessor's suites ask for 4,096 tokens of models that
+    have no longer context. What the configuration, the question or the entry say stays.
+    """
     return _first(
         (config.sampling.max_tokens, "config: sampling.max_tokens"),
         (question.max_tokens, f"{question.name_in_full}: max_tokens"),
-        (question.inherited.max_tokens, _inherited_max_tokens(question)),
+        _inherited_max_tokens(question, room),
         (model.n_tokens, f"roles.{model.key}.generation_defaults.n_tokens"),
         last=DEFAULT_MAX_TOKENS,
     )
-
-
-def fitting_max_tokens(asked: Setting[int], question: Question, room: int) -> Setting[int]:
-    """The most new tokens where a prompt leaves `room` for them in the context.
-
-    What a suite asks for on the whole is halved until it fits, not below the default: the predecessor's suites ask for 4,096
-    tokens of models that have no longer context. What the configuration, the question or the entry say stays.
-    """
-    tokens = asked.value
-    if asked.source == _inherited_max_tokens(question):
-        while tokens > room and tokens // 2 >= DEFAULT_MAX_TOKENS:
-            tokens //= 2
-    return (
-        asked
-        if tokens == asked.value
-        else Setting(tokens, f"{asked.source} ({asked.value}), halved to fit the context")
-    )
-
-
-def _inherited_max_tokens(question: Question) -> str:
-    return f"{question.suite}: inference_params.max_tokens"
 
 
 def _slowness(model: Model) -> tuple[float, str]:
@@ -187,12 +189,11 @@ def _slowness(model: Model) -> tuple[float, str]:
 
 def timeout_of(config: Config, registry: Registry, model: Model, question: Question) -> Setting[float]:
     """Seconds after which an answer is cut off. What a suite or the registry says is longer for a slow model."""
-    said = _first(
+    said = _said(
         (config.cell_timeout_s, "config: timeouts.cell_s"),
         (question.timeout_s, f"{question.name_in_full}: timeout_s"),
-        last=0.0,
     )
-    if said.source != BUILT_IN:
+    if said is not None:
         return said
     defaults = registry.defaults
     found = _first(
