@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from scripts.lib.architectures import HYBRID, RECURRENT_MOE, RECURRENT_NAMES
 from scripts.lib.registry_loader import Acceleration, Model
+from scripts.lib.registry_types import plain_name
 
 DENSE_DRAFT_K = (4, 8, 16, 24, 32, 48)
 COMBINED_DRAFT_K = (8, 16, 24)
@@ -81,20 +82,16 @@ class Permissions:
     lookup: str
 
 
-def _normal(name: str) -> str:
-    return name.lower().replace("_", "-")
-
-
 def compatible_drafts(model: Model, models: Mapping[str, Model]) -> tuple[str, ...]:
     """Keys of the tier-D entries, not deprecated, one of whose `compatible_targets` is part of the model's name."""
-    name = _normal(model.name)
+    name = plain_name(model.name)
     return tuple(
         key
         for key, entry in models.items()
         if entry.tier == "D"
         and not entry.deprecated
         and key != model.key
-        and any(_normal(target) in name for target in entry.compatible_targets)
+        and any(plain_name(target) in name for target in entry.compatible_targets)
     )
 
 

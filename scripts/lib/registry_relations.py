@@ -12,7 +12,7 @@ from scripts.lib.errors import Problem, suggest
 from scripts.lib.fields import is_misspelt
 from scripts.lib.part_names import part_name
 from scripts.lib.physics import speed_up_violation
-from scripts.lib.registry_types import Acceleration, Model, Registry
+from scripts.lib.registry_types import Acceleration, Model, Registry, plain_name
 from scripts.lib.role_table import SUITES_FILE, role_table
 from scripts.lib.yaml_source import Source as YamlFile
 
@@ -41,10 +41,6 @@ def _lacks_source(model: Model, models: Mapping[str, Model]) -> bool:
     return source is not None and bool(source.from_model) and source.from_model not in models
 
 
-def _plain(name: str) -> str:
-    return name.lower().replace("_", "-")
-
-
 def _with_file(path: str, entries: Iterable[Model], registry: Registry) -> Model | None:
     """The entry with that file, else the first with a file of that name."""
     wanted = os.path.normpath(registry.below_base(path))
@@ -55,9 +51,9 @@ def _with_file(path: str, entries: Iterable[Model], registry: Registry) -> Model
 
 def _of_model(name: str, entries: Iterable[Model]) -> Model | None:
     """The entry of that model's name, else with a file of that name, else of that key."""
-    entries, wanted = tuple(entries), _plain(name)
+    entries, wanted = tuple(entries), plain_name(name)
     for said in (lambda entry: entry.name, lambda entry: PurePosixPath(entry.path).stem, lambda entry: entry.key):
-        found = next((entry for entry in entries if _plain(said(entry)) == wanted), None)
+        found = next((entry for entry in entries if plain_name(said(entry)) == wanted), None)
         if found is not None:
             return found
     return None

@@ -195,6 +195,11 @@ class Registry:
         return self.below_base(model.mmproj_path) if model.mmproj_path else None
 
 
+def plain_name(name: str) -> str:
+    """A model's name as names are compared: in small letters, `_` as `-`."""
+    return name.lower().replace("_", "-")
+
+
 def models_dir() -> Path:
     """Where fetched and made weights are kept: EPYC_BENCH_MODELS, else ./models."""
     return Path(os.environ.get(MODELS_VARIABLE) or "models")
