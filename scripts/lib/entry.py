@@ -16,20 +16,21 @@ class Entry:
     def __init__(self, source: Source, path: str, raw: Mapping[str, Any]):
         self.source, self.path, self.raw = source, path, raw
 
+    def _at(self, key: str) -> str:
+        return ".".join(part for part in (self.path, key) if part)
+
     def problem(self, key: str, message: str) -> None:
-        place = ".".join(part for part in (self.path, key) if part)
-        self.source.problems.append(self.source.problem(place, message))
+        self.source.problems.append(self.source.problem(self._at(key), message))
 
     def warn(self, key: str, message: str) -> None:
         """What is odd and stops nothing."""
-        place = ".".join(part for part in (self.path, key) if part)
-        self.source.warnings.append(self.source.problem(place, message))
+        self.source.warnings.append(self.source.problem(self._at(key), message))
 
-    def no_slips(self, keys: Iterable[str]) -> None:
-        """No key is one of these misspelt; others may stand there (`unused_keys` names them)."""
+    def no_slips(self, keys: Iterable[str], of: str = "") -> None:
+        """No key is one of these (`of` what) misspelt; others may stand there, and are named as not used."""
         for key in self.raw:
             if key not in keys and is_misspelt(key, keys):
-                self.problem(key, f"unknown key{suggest(key, keys)}")
+                self.problem(key, f"unknown key{f' of {of}' if of else ''}{suggest(key, keys)}")
 
     def known(self, keys: Iterable[str]) -> None:
         """Every key is one of these."""

@@ -234,9 +234,7 @@ def file_defaults(suite: Entry) -> Defaults:
     default = suite.raw.get("scoring_default")
     if isinstance(default, dict):
         part = Entry(suite.source, "scoring_default", default)
-        for key in default:
-            if key not in _DEFAULT_KEYS and is_misspelt(key, _DEFAULT_KEYS):
-                part.problem(key, f"unknown key{suggest(key, _DEFAULT_KEYS)}")
+        part.no_slips(_DEFAULT_KEYS)
         method, config = part.text("method"), default.get("config")
     else:
         method, config = suite.text("scoring_default"), None
@@ -247,7 +245,7 @@ def file_defaults(suite: Entry) -> Defaults:
         suite.problem("scoring_method" if suite.raw.get("scoring_method") else "scoring_default", _unknown(method))
         return Defaults("", {})
     config = _mapping(suite, place, config)
-    _tell_misspelt(suite, place, config, method)
+    Entry(suite.source, place, config).no_slips(METHODS[method].keys, of=method)
     return Defaults(method, config)
 
 
@@ -260,13 +258,6 @@ def _mapping(entry: Entry, place: str, config: Any) -> Mapping[str, Any]:
         entry.problem(place, f"expected a mapping, found {shown(config)}")
         return {}
     return config or {}
-
-
-def _tell_misspelt(entry: Entry, place: str, config: Mapping[str, Any], method: str) -> None:
-    known = METHODS[method].keys
-    for key in config:
-        if key not in known and is_misspelt(key, known):
-            entry.problem(f"{place}.{key}", f"unknown key of {method}{suggest(key, known)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +282,7 @@ def listed_checks(entry: Entry, defaults: Defaults) -> Listed:
         return Listed(method)
     config = defaults.config if own is None else _mapping(entry, "scoring_config", own)
     if own is not None:
-        _tell_misspelt(entry, "scoring_config", config, method)
+        Entry(entry.source, f"{entry.path}.scoring_config", config).no_slips(METHODS[method].keys, of=method)
     known, compares = METHODS[method].keys, METHODS[method].compares
     others = {key: value for key, value in config.items() if key not in known}
     asked = Scored(entry.text("expected").strip(), config, entry.problem)

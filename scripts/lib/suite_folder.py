@@ -17,8 +17,6 @@ MANIFEST = "MANIFEST.yaml"
 QUESTION_LISTS = ("prompts", "questions")
 
 _SUITE_NAME = re.compile(r"^suite:[ \t]*['\"]?([\w.-]+)", re.MULTILINE)
-
-
 _QUESTIONS = re.compile(rf"^({'|'.join(QUESTION_LISTS)}):", re.MULTILINE)
 MOST_COUNTED = 1000
 _IMAGES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"))
@@ -84,17 +82,19 @@ def _counted(files: int) -> str:
     return "1 file" if files == 1 else f"{files} files"
 
 
-def _has_questions(file: Path) -> bool:
+def _text(file: Path) -> str:
+    """A file's text, however damaged; empty where it cannot be read."""
     try:
-        return _QUESTIONS.search(read_file(file).decode("utf-8", "replace")) is not None
+        return read_file(file).decode("utf-8", "replace")
     except InputErrors:
-        return False
+        return ""
+
+
+def _has_questions(file: Path) -> bool:
+    return _QUESTIONS.search(_text(file)) is not None
 
 
 def name_at_a_glance(file: Path) -> str:
     """A suite's name, however damaged its file is."""
-    try:
-        named = _SUITE_NAME.search(read_file(file).decode("utf-8", "replace"))
-    except InputErrors:
-        named = None
+    named = _SUITE_NAME.search(_text(file))
     return named[1] if named else file.stem
