@@ -299,7 +299,7 @@ def test_hostile_answers_end_in_bounded_time(answer: str) -> None:
     for kind, params, _, _ in GOLDEN:
         if kind not in SANDBOXED:
             # Mathematics is decided in another process.
-            clock, most_s = (time.perf_counter, 60) if kind == "math" else (time.process_time, 3)
+            clock, most_s = (time.perf_counter, 60) if kind == "math" else (time.process_time, 10)
             began = clock()
             CHECKS[kind](text, params)
             assert clock() - began < most_s, kind

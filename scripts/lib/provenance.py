@@ -22,6 +22,7 @@ from scripts.lib.records import Damaged, canonical_json, digest, read_stored, st
 
 ENGINE_LOCK = Path("envs/engine.lock")
 ENVIRONMENTS = Path("benchmarks/results/environments")
+MEMORY_BLOCKS = Path("/sys/devices/system/memory")
 _ENGINE_LIBRARY = re.compile(r"lib(llama|ggml|mtmd)")
 _PIN = re.compile(r"^llama-cpp-python==(?P<version>[^\s;\\]+).*?--hash=sha256:(?P<sha256>[0-9a-f]{64})", re.S | re.M)
 
@@ -156,18 +157,23 @@ def _status(key: str) -> str | None:
     return found[1] if found else None
 
 
+def _node_memory(folder: Path) -> str | None:
+    """The memory of a node, from its blocks: `MemTotal` of its meminfo shrinks while a host takes memory back from a VM."""
+    block_bytes = _read(str(MEMORY_BLOCKS / "block_size_bytes"))
+    blocks = sum(1 for entry in folder.glob("memory[0-9]*"))
+    return f"{int(block_bytes, 16) * blocks >> 30} GiB" if block_bytes and blocks else None
+
+
 def _numa_topology() -> dict[str, dict[str, str | None]]:
-    """Of each memory node its CPUs, size and distances: what `numactl -H` prints, without what is free at the moment."""
-    found = {}
-    for number in numa_nodes():
-        folder = NODES / f"node{number}"
-        size = re.search(r"MemTotal:\s*(\d+) kB", _read(str(folder / "meminfo")) or "")
-        found[str(number)] = {
-            "cpus": _read(str(folder / "cpulist")),
-            "memory": f"{int(size[1]) >> 20} GiB" if size else None,
-            "distances": _read(str(folder / "distance")),
+    """CPUs, size and distances of each memory node: what `numactl -H` prints, without what is free at the moment."""
+    return {
+        str(number): {
+            "cpus": _read(str(NODES / f"node{number}/cpulist")),
+            "memory": _node_memory(NODES / f"node{number}"),
+            "distances": _read(str(NODES / f"node{number}/distance")),
         }
-    return found
+        for number in numa_nodes()
+    }
 
 
 def _microcode() -> str | None:
