@@ -15,15 +15,15 @@ from scripts.lib.config import merged
 from scripts.lib.damage import check_complete, look_again
 from scripts.lib.errors import print_anything
 from scripts.lib.invocation import read_invocation
+from scripts.lib.layout import LOGS, RUNS, TEMPLATES
 from scripts.lib.lifetime import STARTER_VARIABLE
 from scripts.lib.machine import alone_in_checkout
-from scripts.lib.run_record import RUNS, current_run_id, summarise, summarise_failed
+from scripts.lib.plan_files import SO_FAR_VARIABLE
+from scripts.lib.run_record import current_run_id, summarise, summarise_failed
 from scripts.lib.tree import sweep
 from scripts.lib.workflow import (
     MACHINE_PARTS,
     SO_FAR,
-    SO_FAR_VARIABLE,
-    TEMPLATES,
     check_checkout,
     check_for_cluster,
     configuration_layers,
@@ -59,7 +59,6 @@ if "retry_failed" in INVOCATION.targets:
     )
 
 REGISTRY = WORKFLOW.planner.registry
-LOGS = "benchmarks/results/logs"
 ENVIRONMENT, ENGINE_ENVIRONMENT = "../envs/bench.yaml", "../envs/infer.yaml"
 RUN_ID = current_run_id()
 # Of jobs and post-deploy scripts: a conda environment's Python would take packages of ~/.local before its own.

@@ -18,16 +18,18 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from scripts.lib.cell_record import read_cell
 from scripts.lib.cell_state import CellState, State, cell_states, drop_failed, orphans, why_stale
 from scripts.lib.config import Config, load_config
 from scripts.lib.errors import BenchError, run_cli
 from scripts.lib.hardware import load_hardware
+from scripts.lib.layout import CELLS
 from scripts.lib.lifetime import die_with_starter
 from scripts.lib.machine import alone_in_checkout
-from scripts.lib.plan import CELLS, Shard, make_plan
+from scripts.lib.plan import Shard, make_plan
 from scripts.lib.plan_files import drop_cell, load_planner, planners
 from scripts.lib.prediction import Measured, hours_text, predict, read_measured, shard_seconds, table_damage
-from scripts.lib.records import Damaged, read_cell
+from scripts.lib.records import Damaged
 from scripts.lib.run_record import RUN_VARIABLE
 from scripts.lib.tree import drop, linked_folders
 

@@ -14,6 +14,8 @@ sides), nothing could be compared, or stored records are damaged and left out, 2
 
 from __future__ import annotations
 
+from scripts.lib.layout import RESULTS
+
 if __name__ == "__main__" and not __package__:
     from _as_module import go_on
 
@@ -23,19 +25,16 @@ import argparse
 import sys
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 from scripts.lib.compare_report import report, report_csv
 from scripts.lib.comparing import Compared, Key, pair
-from scripts.lib.config import load_config, matches
+from scripts.lib.config import load_config
 from scripts.lib.errors import BenchError, run_cli, tell_left_out
 from scripts.lib.gates import METRICS, TRIPPED_EXIT_CODE, Gate, Outcome, judge, parse_gate, read_noise
+from scripts.lib.globs import matches
 from scripts.lib.observations import Observations, resolve
-from scripts.lib.plan import CELLS
 from scripts.lib.rescoring import load_rescorer
 from scripts.lib.statistics import Comparison
-
-RESULTS = Path(CELLS).parent
 
 
 def _narrowed(side: Observations, arguments: argparse.Namespace) -> Observations:

@@ -12,7 +12,8 @@ import json
 
 from scripts.lib.cell_state import changes
 from scripts.lib.errors import Problem, run_cli, tell_left_out
-from scripts.lib.provenance import ENVIRONMENTS, read_environment
+from scripts.lib.layout import ENVIRONMENTS
+from scripts.lib.provenance import read_environment
 from scripts.lib.records import believed
 
 

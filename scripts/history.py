@@ -12,6 +12,8 @@ what changed in spec and environment since the same questions were measured befo
 
 from __future__ import annotations
 
+from scripts.lib.layout import RESULTS
+
 if __name__ == "__main__" and not __package__:
     from _as_module import go_on
 
@@ -21,17 +23,15 @@ import argparse
 from pathlib import Path
 
 from scripts.lib.comparing import QUALITY
-from scripts.lib.config import load_config, matches
+from scripts.lib.config import load_config
 from scripts.lib.errors import BenchError, run_cli, suggest, tell_left_out
 from scripts.lib.gates import METRICS, Gate, read_noise
+from scripts.lib.globs import matches
 from scripts.lib.observations import Observation, from_run, from_tree, run_ids
-from scripts.lib.plan import CELLS
-from scripts.lib.records import write_atomic
 from scripts.lib.rescoring import load_rescorer
+from scripts.lib.safe_files import write_atomic
 from scripts.lib.trend_report import change_lines, every_run, overview, trends_csv
 from scripts.lib.trends import gather, trends
-
-RESULTS = Path(CELLS).parent
 
 
 def _wanted(item: Observation, arguments: argparse.Namespace) -> bool:

@@ -18,23 +18,25 @@ import psutil
 from scripts.lib.cell_spec import loaded_projector
 from scripts.lib.config import Config, load_config
 from scripts.lib.engine_build import engine_facts, server_binary
-from scripts.lib.engines import Engine, EngineSettings, Loaded, make_engine
+from scripts.lib.engines.factory import EngineSettings, make_engine
+from scripts.lib.engines.protocol import Engine, Loaded
 from scripts.lib.errors import BenchError, run_cli, suggest
 from scripts.lib.executor import Job, finish, missing, restore, run
+from scripts.lib.layout import ENVIRONMENTS, LOGS
 from scripts.lib.lifetime import die_with_starter
-from scripts.lib.machine import alone_on_machine, locked
+from scripts.lib.locks import locked
+from scripts.lib.machine import alone_on_machine
 from scripts.lib.memory import shard_bytes
 from scripts.lib.pinning import pin
 from scripts.lib.plan import Cell, Planner, Shard, find_shard, make_plan
 from scripts.lib.plan_files import LOCK_FILE, for_model, load_planner
 from scripts.lib.preflight import Preflight, enforce, once_an_invocation
-from scripts.lib.provenance import ENVIRONMENTS, environment, store_environment
+from scripts.lib.provenance import environment, store_environment
 from scripts.lib.review import drop_reviews
 from scripts.lib.run_record import INTERRUPTED, RunRecord, current_run_id
 from scripts.lib.weights import WeightsLock
 from scripts.lib.weights_guard import WeightsGuard
 
-LOGS = Path("benchmarks/results/logs/infer")
 READY_TIMEOUT_S = 600.0
 
 
@@ -157,7 +159,7 @@ def main() -> int:
                 # Before the first cell is there: one whose weights nobody knows could not be planned, and would be pruned.
                 _remember_weights(planner, shard)
                 drop_reviews(plan, shard)
-            log = arguments.log or LOGS / f"{shard.name}.log"
+            log = arguments.log or LOGS / f"infer/{shard.name}.log"
             _run(job, make_engine(shard.engine, _engine_settings(planner, log)), cells)
     if arguments.beside or not missing(job):
         finish(job)

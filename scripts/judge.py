@@ -34,7 +34,7 @@ from scripts.lib.judging.store import VerdictStore
 from scripts.lib.lifetime import die_with_starter
 from scripts.lib.plan import make_plan, seen_from_elsewhere
 from scripts.lib.plan_files import load_planner, planners
-from scripts.lib.records import write_atomic
+from scripts.lib.safe_files import write_atomic
 from scripts.lib.tree import drop
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from scripts.lib.layout import LOGS
+
 if __name__ == "__main__" and not __package__:
     from _as_module import go_on
 
@@ -18,9 +20,10 @@ from scripts.lib.errors import run_cli
 from scripts.lib.lifetime import die_with_starter
 from scripts.lib.machine import alone_on_machine
 from scripts.lib.plan_files import load_planner
-from scripts.lib.probes import planned_probes, run_probe, store_outcome
+from scripts.lib.probe_outcomes import store_outcome
+from scripts.lib.probes import planned_probes, run_probe
 
-LOG = Path("benchmarks/results/logs/probes/server.log")
+LOG = LOGS / "probes/server.log"
 
 
 def main() -> int:

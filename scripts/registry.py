@@ -23,11 +23,11 @@ from scripts.lib.part_names import part_name
 from scripts.lib.plan import Plan, Planner, make_plan
 from scripts.lib.plan_files import load_planner, pending, registry_of
 from scripts.lib.prediction import hours_text, read_measured, shard_seconds
-from scripts.lib.records import naming, write_atomic
 from scripts.lib.registry_docs import PAGE_FILE, SCHEMA_FILE, json_schema, page
 from scripts.lib.registry_edit import fitting_drafts, fitting_targets, propose_entry, propose_key, text_diff, with_entry
 from scripts.lib.registry_loader import Model
 from scripts.lib.registry_show import Row, carried, resolved
+from scripts.lib.safe_files import naming, write_atomic
 from scripts.lib.weights import WeightsReader
 
 

@@ -15,8 +15,8 @@ from scripts.lib.errors import BenchError, run_cli, suggest
 from scripts.lib.lifetime import die_with_starter
 from scripts.lib.pages import pages
 from scripts.lib.plan_files import registry_of
-from scripts.lib.records import write_atomic
 from scripts.lib.results import load_parts
+from scripts.lib.safe_files import write_atomic
 
 
 def main() -> int:

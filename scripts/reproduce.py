@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from scripts.lib.layout import REPRODUCTIONS
+
 if __name__ == "__main__" and not __package__:
     from _as_module import go_on
 
@@ -14,20 +16,20 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from scripts.lib.cell_record import read_cell
 from scripts.lib.cell_state import CellState, Change, cell_states, changes
 from scripts.lib.config import Config, load_config
 from scripts.lib.errors import BenchError, run_cli
+from scripts.lib.layout import ENVIRONMENTS
 from scripts.lib.lifetime import die_with_starter, starter_of_others
 from scripts.lib.machine import StopRequest
 from scripts.lib.plan import make_plan
 from scripts.lib.plan_files import load_planner, planners
 from scripts.lib.prediction import hours_text, read_measured, shard_seconds
-from scripts.lib.provenance import ENVIRONMENTS, read_environment
-from scripts.lib.records import read_cell, write_atomic
+from scripts.lib.provenance import read_environment
 from scripts.lib.reproduction import Equality, Pair, choose, to_csv, to_json, to_markdown
 from scripts.lib.run_record import current_run_id
-
-REPRODUCTIONS = Path("benchmarks/results/reproductions")
+from scripts.lib.safe_files import write_atomic
 
 
 def _arguments() -> argparse.Namespace:

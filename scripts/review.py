@@ -14,18 +14,19 @@ from pathlib import Path
 from scripts.lib.config import Config, load_config
 from scripts.lib.errors import BenchError, run_cli
 from scripts.lib.judge_config import CLAUDE, has_key
-from scripts.lib.judging import Item, Series, Stopped
 from scripts.lib.judging.answers import estimate, request_sizes, sort_answers, stored_answers
 from scripts.lib.judging.batch import mix_of
 from scripts.lib.judging.cost import prompt_tokens
+from scripts.lib.judging.protocol import Stopped
 from scripts.lib.judging.store import VerdictStore
 from scripts.lib.lifetime import die_with_starter
 from scripts.lib.plan import find_shard, make_plan, seen_from_elsewhere
 from scripts.lib.plan_files import for_model, load_planner, planners
-from scripts.lib.records import write_atomic
 from scripts.lib.review import plan_review, review_shard, to_csv
+from scripts.lib.safe_files import write_atomic
 from scripts.lib.scorers import check_libraries
 from scripts.lib.scoring.sandbox import unavailable
+from scripts.lib.series import Item, Series
 
 MOST_COUNTED = 20
 

@@ -18,17 +18,18 @@ from scripts.lib.config import Config, load_config
 from scripts.lib.errors import BenchError, run_cli, suggest, tell_left_out
 from scripts.lib.foreign_text import one_line as shown
 from scripts.lib.judge_config import CHECKS, CLAUDE, LOCAL
-from scripts.lib.judging import Series
 from scripts.lib.judging.answers import Answer, every_cell, stored_answers
 from scripts.lib.judging.compare import Comparison, compare, scores_of
 from scripts.lib.judging.cost import Budget
 from scripts.lib.judging.instrument import figures
 from scripts.lib.judging.stage import drop_reviews, judge_answers
+from scripts.lib.layout import RUNS
 from scripts.lib.plan import Cell, Plan, Planner, make_plan, seen_from_elsewhere
 from scripts.lib.plan_files import load_planner, planners
-from scripts.lib.records import write_atomic
 from scripts.lib.review import ReviewRow, plan_review, review_shard, to_csv
-from scripts.lib.run_record import RUNS, read_rows
+from scripts.lib.run_record import read_rows
+from scripts.lib.safe_files import write_atomic
+from scripts.lib.series import Series
 
 MOST_DISAGREEMENTS = 20
 

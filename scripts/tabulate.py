@@ -13,13 +13,13 @@ from pathlib import Path
 from scripts.lib.config import load_config
 from scripts.lib.errors import run_cli
 from scripts.lib.judging.instrument import instrument_csv, series_reports
+from scripts.lib.layout import INSTRUMENT, SUMMARY, TABLES
 from scripts.lib.lifetime import die_with_starter
-from scripts.lib.records import write_atomic
 from scripts.lib.results import load_parts
+from scripts.lib.safe_files import write_atomic
 from scripts.lib.summary import summary_csv
 from scripts.lib.tidy import TIDY, tidy_csv
 from scripts.lib.tree import drop
-from scripts.lib.workflow import INSTRUMENT, SUMMARY, TABLES
 
 
 def main() -> int:
@@ -28,10 +28,10 @@ def main() -> int:
     parser.add_argument("--stamp", type=Path, help="file to leave as the mark of this plan; older ones are removed")
     arguments = parser.parse_args()
     parts = load_parts(load_config())
-    write_atomic(Path(SUMMARY), summary_csv([c for part in parts for c in part.configurations]))
-    write_atomic(Path(INSTRUMENT), instrument_csv(series_reports()))
+    write_atomic(SUMMARY, summary_csv([c for part in parts for c in part.configurations]))
+    write_atomic(INSTRUMENT, instrument_csv(series_reports()))
     for name in TIDY:
-        write_atomic(Path(TABLES) / f"{name}.csv", tidy_csv(name, parts))
+        write_atomic(TABLES / f"{name}.csv", tidy_csv(name, parts))
     if arguments.stamp is not None:
         for old in arguments.stamp.parent.glob("plan.*.json"):
             drop(old)

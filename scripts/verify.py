@@ -27,9 +27,9 @@ from tqdm import tqdm
 
 from scripts.lib.errors import BenchError, run_cli
 from scripts.lib.foreign_text import one_line, printable
+from scripts.lib.layout import RESULTS
 from scripts.lib.machine import alone_in_checkout
 from scripts.lib.plan_files import LOCK_FILE
-from scripts.lib.tree import RESULTS
 from scripts.lib.verification import KINDS, LOCK, Checked, authors, check_lock, check_tree, results_trees, sign
 
 SHOWN = 40

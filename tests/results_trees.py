@@ -7,10 +7,12 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.cell_record import CellId, CellRecord, Measurement
 from scripts.lib.provenance import store_environment
-from scripts.lib.records import CellId, CellRecord, Measurement, digest, write_atomic
+from scripts.lib.records import digest
 from scripts.lib.review import ReviewRow
 from scripts.lib.run_record import RunRecord
+from scripts.lib.safe_files import write_atomic
 
 ENGINE = {"name": "embedded", "version": "0.3.36", "source": "abc"}
 

@@ -17,12 +17,14 @@ from typing import Any
 
 import yaml
 
+from scripts.lib.cell_record import CellRecord, Measurement
 from scripts.lib.config import load_config
 from scripts.lib.gguf_header import Header
 from scripts.lib.plan import Cell, Plan, Shard, seen_from_elsewhere
 from scripts.lib.plan_files import load_plans
-from scripts.lib.records import CellRecord, Measurement, canonical_json, digest, write_atomic
+from scripts.lib.records import canonical_json, digest
 from scripts.lib.review import plan_review, review_shard, to_csv
+from scripts.lib.safe_files import write_atomic
 from scripts.lib.weights import WeightsFacts, WeightsLock
 from tests.hostile import HOSTILE
 

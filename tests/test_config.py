@@ -17,7 +17,6 @@ from scripts.lib.config import (
     CONFIG_FILE,
     CONFIG_VARIABLE,
     load_config,
-    matches,
     merge,
     merged,
     parse_config,
@@ -25,6 +24,7 @@ from scripts.lib.config import (
     typed_like,
 )
 from scripts.lib.errors import BenchError, InputErrors
+from scripts.lib.globs import matches
 from scripts.lib.invocation import read_invocation
 from scripts.lib.workflow import configuration_layers
 from scripts.lib.yaml_source import read_whole

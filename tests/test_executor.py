@@ -13,13 +13,14 @@ import psutil
 import pytest
 
 from scripts.lib import executor
+from scripts.lib.cell_record import CellRecord
 from scripts.lib.engine_build import server_binary
-from scripts.lib.engines import Engine, EngineSettings, make_engine
+from scripts.lib.engines.factory import EngineSettings, make_engine
+from scripts.lib.engines.protocol import Engine
 from scripts.lib.executor import Job, run
 from scripts.lib.hardware import Hardware
 from scripts.lib.pinning import Thread, read_threads
 from scripts.lib.plan import Shard, find_shard, make_plan
-from scripts.lib.records import CellRecord
 from scripts.lib.weights_guard import WeightsGuard
 from tests.test_probes import tiny_planner
 

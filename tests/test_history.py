@@ -12,10 +12,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from scripts.lib.cell_record import CellRecord
 from scripts.lib.comparing import Key
 from scripts.lib.gates import Noise, parse_gate
 from scripts.lib.observations import Observation, from_run, from_tree, of_record
-from scripts.lib.records import CellRecord
 from scripts.lib.trend_picture import picture
 from scripts.lib.trend_report import change_lines, every_run, overview, sparkline, trends_csv
 from scripts.lib.trends import Mark, Point, gather, trends

@@ -20,13 +20,14 @@ import yaml
 from scripts.lib.errors import BenchError
 from scripts.lib.judge import user_prompt
 from scripts.lib.judge_config import ClaudeConfig, parse_judge
-from scripts.lib.judging import Item, Judge, Reply, Stopped, make_series
 from scripts.lib.judging.batch import BatchFile, Mix
 from scripts.lib.judging.claude import RETRIES, ClaudeJudge, count_tokens, read_message
 from scripts.lib.judging.claude_batches import ClaudeBatchesJudge
 from scripts.lib.judging.cost import Budget, at_most_usd
+from scripts.lib.judging.protocol import Judge, Stopped
 from scripts.lib.judging.run import JudgeRun, RunResult
 from scripts.lib.judging.store import VerdictStore
+from scripts.lib.series import Item, Reply, make_series
 from tests.judge_server import BATCHES, CANARY_KEY, MESSAGES, MODEL, Fault, JudgeServer, honest
 from tests.test_judging import ASKED, QUESTIONS, pairs
 

@@ -9,6 +9,7 @@ import pytest
 
 from scripts.lib.cell_spec import Weights, mode_spec
 from scripts.lib.config import Config, load_config
+from scripts.lib.engine_identity import engine_identity
 from scripts.lib.errors import BenchError, InputErrors
 from scripts.lib.gguf_header import read_header
 from scripts.lib.hardware import load_hardware
@@ -16,7 +17,6 @@ from scripts.lib.modes import Mode
 from scripts.lib.plan import Planner, find_shard, make_plan, needed_weights, sample_questions, vocabulary_mismatch
 from scripts.lib.prompt_loader import load_suites
 from scripts.lib.prompt_types import InferenceParams
-from scripts.lib.provenance import engine_identity
 from scripts.lib.registry_loader import load_registry
 from scripts.lib.weights import WeightsFacts
 from tests.tiny_models import write_model

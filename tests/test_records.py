@@ -10,20 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.records import (
-    CellId,
-    CellRecord,
-    Damaged,
-    Measurement,
-    canonical_json,
-    digest,
-    link_into_place,
-    parse_cell,
-    read_cell,
-    sealed,
-    write_atomic,
-)
-from scripts.lib.run_record import RUNS, RunRecord, RunRows, output_line, read_rows, summarise
+from scripts.lib.cell_record import CellId, CellRecord, Measurement, parse_cell, read_cell
+from scripts.lib.layout import RUNS
+from scripts.lib.records import Damaged, canonical_json, digest, sealed
+from scripts.lib.run_record import RunRecord, RunRows, output_line, read_rows, summarise
+from scripts.lib.safe_files import link_into_place, write_atomic
 from tests.hostile import HOSTILE, MARKER
 from tests.markdown_reader import read_markdown
 from tests.results_trees import cell, cells, tree

@@ -14,7 +14,7 @@ from scripts.lib.errors import InputErrors
 from scripts.lib.model_pages import ModelsPage, QuirksPage, candidates, outcome_from_cells
 from scripts.lib.modes import Mode
 from scripts.lib.plan import Plan
-from scripts.lib.probes import Outcome
+from scripts.lib.probe_outcomes import Outcome
 from scripts.lib.profile_part import ProfilePart
 from scripts.lib.registry_docs import PAGE_FILE, SCHEMA_FILE, json_schema, page
 from scripts.lib.registry_loader import Quirk, load_registry

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from scripts.lib.records import CellId, CellRecord, Measurement
+from scripts.lib.cell_record import CellId, CellRecord, Measurement
 from scripts.lib.reproduction import Equality, Pair, summarise, to_csv, to_json, to_markdown
 
 

@@ -18,17 +18,18 @@ import pytest
 from scripts.benchmark import seed_specialist_routing as command
 from scripts.lib.config import parse_config
 from scripts.lib.errors import BenchError
+from scripts.lib.layout import ROUTING
 from scripts.lib.machine import StopRequest
 from scripts.lib.plan import Planner, make_plan
 from scripts.lib.plan_files import for_model, load_planner
-from scripts.lib.records import write_atomic
 from scripts.lib.review import plan_review, review_shard, to_csv
 from scripts.lib.rewards import rewarded
 from scripts.lib.role_table import role_table
 from scripts.lib.routing import Narrowing, draw_sample, named_suites
 from scripts.lib.routing_options import REPLACED, Asked, asked_of
 from scripts.lib.routing_report import outcome_lines, routes_of, routes_table
-from scripts.lib.routing_session import ROUTING, Part, joined, outcomes_csv, read_outcomes
+from scripts.lib.routing_session import Part, joined, outcomes_csv, read_outcomes
+from scripts.lib.safe_files import write_atomic
 from tests.sample_project import Behaviour, record
 from tests.test_routing import EVERYTHING, made
 from tests.workflow.conftest import make_project

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.engines import LoadSettings
+from scripts.lib.engines.protocol import LoadSettings
 from scripts.lib.engines.server_flags import ServerFlags, parse_help, probe, server_argv, speculation_flags
 from scripts.lib.errors import BenchError
 from scripts.lib.hardware import Hardware

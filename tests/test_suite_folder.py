@@ -12,9 +12,10 @@ import pytest
 
 from scripts.lib.config import CONFIG_FILE, load_config, parse_config
 from scripts.lib.errors import BenchError, InputErrors
+from scripts.lib.image_roots import ordered_roots
 from scripts.lib.prompt_loader import load_suite, load_suites, read_suites, without_lost_images
 from scripts.lib.prompt_manifest import compare, freeze, question_digest, read_manifest
-from scripts.lib.question_images import found_image, ordered_roots
+from scripts.lib.question_images import found_image
 from scripts.lib.suite_folder import MOST_COUNTED
 from scripts.lib.yaml_source import read_whole
 

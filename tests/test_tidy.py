@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from scripts.lib.layout import TABLE_NAMES
 from scripts.lib.review import COLUMNS
 from scripts.lib.tidy import TIDY
-from scripts.lib.workflow import TABLE_NAMES
 
 DICTIONARY = Path("docs/reference/tables.md")
 

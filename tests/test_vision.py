@@ -9,7 +9,9 @@ import pytest
 
 from scripts.lib.cell_spec import Weights
 from scripts.lib.engine_build import server_binary
-from scripts.lib.engines import EngineFailure, EngineSettings, LoadSettings, Request, make_engine
+from scripts.lib.engine_identity import engine_identity
+from scripts.lib.engines.factory import EngineSettings, make_engine
+from scripts.lib.engines.protocol import EngineFailure, LoadSettings, Request
 from scripts.lib.engines.server import _Prompt
 from scripts.lib.errors import BenchError
 from scripts.lib.executor import load_settings, request_of
@@ -17,7 +19,6 @@ from scripts.lib.hardware import load_hardware
 from scripts.lib.modes import Mode
 from scripts.lib.plan import Planner, find_shard, make_plan
 from scripts.lib.prompt_loader import load_suites
-from scripts.lib.provenance import engine_identity
 from scripts.lib.registry_types import Registry, RuntimeDefaults
 from scripts.lib.weights import facts
 from tests.test_engines import BASELINE, REQUEST, settings

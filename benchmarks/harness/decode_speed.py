@@ -19,7 +19,8 @@ from pathlib import Path
 
 from scripts.lib.config import load_config
 from scripts.lib.engine_build import activate, bench_binary, server_binary
-from scripts.lib.engines import Engine, EngineSettings, LoadSettings, Request, make_engine
+from scripts.lib.engines.factory import EngineSettings, make_engine
+from scripts.lib.engines.protocol import Engine, LoadSettings, Request
 from scripts.lib.errors import run_cli
 from scripts.lib.executor import load_settings
 from scripts.lib.plan import find_shard, make_plan

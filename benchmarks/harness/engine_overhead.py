@@ -17,15 +17,15 @@ from typing import Any
 
 from gguf import GGUFReader
 
+from scripts.lib.cell_record import read_cell
 from scripts.lib.cell_spec import Weights
 from scripts.lib.config import load_config
 from scripts.lib.engine_build import server_binary
-from scripts.lib.engines import EngineSettings, make_engine
+from scripts.lib.engines.factory import EngineSettings, make_engine
 from scripts.lib.errors import run_cli
 from scripts.lib.executor import Job, run
 from scripts.lib.plan import Shard, find_shard, make_plan
 from scripts.lib.plan_files import for_model, hashed, load_planner
-from scripts.lib.records import read_cell
 from scripts.lib.run_record import RunRecord
 from scripts.lib.weights_guard import WeightsGuard
 

@@ -26,13 +26,12 @@ from tabulate import tabulate
 
 from benchmarks.harness.checkout import scratch_checkout
 from scripts.lib.comparing import RATIO_METRICS, pair
-from scripts.lib.gates import CALIBRATION, METRICS, Gate, Noise, Outcome, judge, parse_gate
+from scripts.lib.gates import METRICS, Gate, Noise, Outcome, judge, parse_gate
 from scripts.lib.hardware import cpu_model
+from scripts.lib.layout import CALIBRATION, RESULTS
 from scripts.lib.observations import Observation, Observations, from_run, run_ids
-from scripts.lib.plan import CELLS
-from scripts.lib.records import write_atomic
+from scripts.lib.safe_files import write_atomic
 
-RESULTS = Path(CELLS).parent
 # Fewer runs say too little of how runs differ; two are left out when a pair is judged.
 FEWEST_RUNS = 4
 SLOWER = 0.9

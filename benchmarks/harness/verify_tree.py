@@ -18,8 +18,9 @@ from pathlib import Path
 
 from benchmarks.harness.checkout import ROOT
 from benchmarks.harness.packing import MODES, QUESTIONS, SUITES, git
-from scripts.lib.plan import CELLS
-from scripts.lib.records import CellId, CellRecord, digest, read_cell
+from scripts.lib.cell_record import CellId, CellRecord, read_cell
+from scripts.lib.layout import CELLS
+from scripts.lib.records import digest
 
 
 def write_tree(folder: Path, models: int) -> int:

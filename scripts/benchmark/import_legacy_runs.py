@@ -19,15 +19,16 @@ from pathlib import Path
 from scripts.lib.config import load_config
 from scripts.lib.errors import BenchError, run_cli
 from scripts.lib.hardware import load_hardware
-from scripts.lib.legacy import HISTORY, PAGE, PROFILE, TEMPLATE
+from scripts.lib.layout import LEGACY, LEGACY_PAGE, LEGACY_TEMPLATE
+from scripts.lib.legacy import PROFILE
 from scripts.lib.legacy.history import Unplaced, read_history
 from scripts.lib.legacy.page import LegacyPage
 from scripts.lib.legacy.store import SOURCES, SUPERSEDED, archive_root, replace, stage
 from scripts.lib.legacy.tables import Imported, history_tables
 from scripts.lib.plan_files import registry_of
-from scripts.lib.records import write_atomic
 from scripts.lib.registry_loader import Registry
 from scripts.lib.render import render
+from scripts.lib.safe_files import write_atomic
 
 
 def _imported(profile: str, folder: Path, registry: Registry, skipped: tuple[tuple[str, str], ...] = ()) -> LegacyPage:
@@ -42,10 +43,10 @@ def _imported(profile: str, folder: Path, registry: Registry, skipped: tuple[tup
 def _write_page(registry: Registry) -> None:
     """The page of every history there is."""
     found = sorted(
-        path.name for path in HISTORY.iterdir() if (path / SOURCES).is_dir() and not path.name.startswith(".")
+        path.name for path in LEGACY.iterdir() if (path / SOURCES).is_dir() and not path.name.startswith(".")
     )
-    pages = [_imported(name, HISTORY / name, registry) for name in found]
-    write_atomic(PAGE, render(TEMPLATE, pages=pages))
+    pages = [_imported(name, LEGACY / name, registry) for name in found]
+    write_atomic(Path(LEGACY_PAGE), render(Path(LEGACY_TEMPLATE), pages=pages))
 
 
 def main() -> int:
@@ -57,7 +58,7 @@ def main() -> int:
     parser.add_argument("--profile", default=PROFILE, help=f"a profile of config/hardware/ (default: {PROFILE})")
     arguments = parser.parse_args()
     load_hardware(arguments.profile)
-    history, registry = HISTORY / arguments.profile, registry_of(load_config())
+    history, registry = LEGACY / arguments.profile, registry_of(load_config())
     if arguments.folder is None and not history.is_dir():
         raise BenchError(f"nothing was imported as '{arguments.profile}' yet: name the predecessor's folder")
     root = archive_root(arguments.folder) if arguments.folder is not None else None
@@ -84,7 +85,7 @@ def main() -> int:
         print(
             f"the archive's own summary differs in {len(page.imported.differences)} lines: {history}/summary_differences.csv"
         )
-    print(f"page: {PAGE}")
+    print(f"page: {LEGACY_PAGE}")
     return 0
 
 

@@ -35,6 +35,7 @@ import psutil
 from scripts.lib.config import Config, merge, merged, parse_config, read_layers
 from scripts.lib.errors import BenchError, run_cli
 from scripts.lib.hardware import load_hardware
+from scripts.lib.layout import ROUTING
 from scripts.lib.machine import INTERRUPTED_EXIT, StopRequest
 from scripts.lib.memory import shard_bytes
 from scripts.lib.plan import Planner
@@ -46,7 +47,7 @@ from scripts.lib.routing import ACTIONS, HOW_TO_CHOOSE, Absent, Sample, draw_sam
 from scripts.lib.routing_options import Asked, asked_of, replaced_options, resumed, store, unknown_option
 from scripts.lib.routing_output import Found, check_output, write_output
 from scripts.lib.routing_report import outcome_lines, routes_of, routes_table
-from scripts.lib.routing_session import ROUTING, Part, joined, outcomes_of, parts_of, read_outcomes, run_part
+from scripts.lib.routing_session import Part, joined, outcomes_of, parts_of, read_outcomes, run_part
 
 # More than any suite has: a sample of all questions.
 EVERY_QUESTION = 10**9

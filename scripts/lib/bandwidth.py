@@ -26,7 +26,8 @@ import psutil
 from scripts.lib.errors import BenchError
 from scripts.lib.hardware import Hardware, parse_cpus
 from scripts.lib.lifetime import die_with_parent
-from scripts.lib.records import digest, write_atomic
+from scripts.lib.records import digest
+from scripts.lib.safe_files import write_atomic
 
 CACHE = Path(".cache/bandwidth")
 KEPT = timedelta(days=1)

@@ -12,15 +12,18 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.config import CONFIG_FILE, Config, matches, merged, parse_config, read_layers
+from scripts.lib.cell_record import CellRecord, read_cell
+from scripts.lib.config import CONFIG_FILE, Config, merged, parse_config, read_layers
 from scripts.lib.errors import BenchError
+from scripts.lib.globs import matches
 from scripts.lib.hardware import load_hardware, profile_names
+from scripts.lib.layout import CELLS, PROBES, REVIEWS
 from scripts.lib.modes import expand_modes
-from scripts.lib.plan import CELLS, Cell, Plan, Planner, Shard, make_plan, seen_from_elsewhere
+from scripts.lib.plan import Cell, Plan, Planner, Shard, make_plan, seen_from_elsewhere
 from scripts.lib.plan_files import drop_cell, existing_files, hashed, load_planner, pending, planners
-from scripts.lib.probes import PROBES, probe_file
-from scripts.lib.records import CellRecord, Damaged, read_cell
-from scripts.lib.review import REVIEWS, drop_reviews, plan_review
+from scripts.lib.probe_outcomes import probe_file
+from scripts.lib.records import Damaged
+from scripts.lib.review import drop_reviews, plan_review
 from scripts.lib.tree import files_at
 
 NOT_RUN_CONFIGURATIONS = ("config.yaml", "config.schema.yaml", "suites.yaml")
@@ -232,7 +235,7 @@ def _configurations(active: Config, folder: Path = CONFIG_FILE.parent) -> Iterat
 def _planners(active: Config) -> Iterator[Planner]:
     """A planner per configuration, engine and profile: this machine's, and each named one with cells."""
     hardware = dict.fromkeys((load_hardware(active.hardware).name, load_hardware("auto").name, *profile_names()))
-    present = [name for name in hardware if (Path(CELLS) / name).is_dir()]
+    present = [name for name in hardware if (CELLS / name).is_dir()]
     widened: list[Config] = []
     for config in _configurations(active):
         planner = load_planner(config)
@@ -297,7 +300,7 @@ def orphans(active: Config) -> tuple[Path, ...]:
     probes = {str(probe_file(quirk)) for quirk in load_planner(active).registry.quirks if quirk.probe is not None}
     found = [*files_at(PROBES, 0, ".json")]
     for profile in sorted(profiles):
-        cells_here = files_at(Path(CELLS, profile), 3, ".json")
+        cells_here = files_at(CELLS / profile, 3, ".json")
         found += (path for path in cells_here if not path.parent.name.startswith("."))
         found += files_at(Path(REVIEWS, profile), 1, ".csv")
     named = cells | reviews | probes

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scripts.lib.records import CLOSE_CALL_LOGITS, CellRecord
+from scripts.lib.cell_record import CLOSE_CALL_LOGITS, CellRecord
 
 # Gaps of 0.01-0.2 were seen to flip between batch sizes; twice that is still no proof of another distribution.
 TIE_LOGITS = 0.4

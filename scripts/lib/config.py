@@ -7,7 +7,6 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from fnmatch import fnmatchcase
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,8 @@ from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import SchemaError, ValidationError
 
 from scripts.lib.errors import BenchError, InputErrors, Problem, shown, suggest
+from scripts.lib.image_roots import ImageRoots, ordered_roots
 from scripts.lib.judge_config import JudgeConfig, parse_judge
-from scripts.lib.question_images import ImageRoots, ordered_roots
 from scripts.lib.yaml_source import Source, plain_value, read_argument, read_whole
 
 CONFIG_FILE = Path("config/config.yaml")
@@ -90,13 +89,6 @@ class Config:
     def to_json(self) -> dict[str, Any]:
         """The settings as plain JSON values, for the run record."""
         return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self).items()}
-
-
-def matches(name: str, patterns: tuple[str, ...]) -> bool:
-    """True when a shell-style pattern fits the whole name, and none that begins with `!` does."""
-    if any(fnmatchcase(name, pattern[1:]) for pattern in patterns if pattern.startswith("!")):
-        return False
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _known_keys(schema: Mapping[str, Any], path: list[str | int]) -> list[str]:

@@ -15,12 +15,14 @@ from pathlib import Path
 from tqdm import tqdm
 
 from scripts.lib.errors import InputErrors, Problem
-from scripts.lib.probes import read_outcome
-from scripts.lib.records import digest, write_atomic
+from scripts.lib.layout import DAMAGED_TABLE
+from scripts.lib.probe_outcomes import read_outcome
+from scripts.lib.records import digest
 from scripts.lib.review import Review
 from scripts.lib.review_check import StoredCells, check_review
+from scripts.lib.safe_files import write_atomic
 from scripts.lib.tree import drop
-from scripts.lib.workflow import DAMAGED, Workflow
+from scripts.lib.workflow import Workflow
 
 LAST_LOOK = Path(".cache/last-look.json")
 HOW_TO_MEND = (
@@ -32,7 +34,7 @@ HOW_TO_MEND = (
 def known_damage() -> list[dict[str, str]]:
     """The rows of the table of damaged records, as it was last made; none where it cannot be read."""
     try:
-        return list(csv.DictReader(io.StringIO(Path(DAMAGED).read_text(encoding="utf-8"), newline="")))
+        return list(csv.DictReader(io.StringIO(DAMAGED_TABLE.read_text(encoding="utf-8"), newline="")))
     except (OSError, ValueError, csv.Error):
         return []
 
@@ -90,7 +92,7 @@ def look_again(workflow: Workflow) -> frozenset[str]:
         drop(Path(file))
     if known or reviews or workflow.planner.faults or workflow.damaged:
         drop(Path(workflow.stamp))
-        drop(Path(DAMAGED))
+        drop(DAMAGED_TABLE)
     return frozenset(reviews)
 
 

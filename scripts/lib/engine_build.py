@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.engine_environment import LIBRARY_VARIABLE
+from scripts.lib.engine_identity import ENGINE_LOCK, EngineIdentity, binary_identity, engine_identity
 from scripts.lib.errors import BenchError
 from scripts.lib.hashing import sha256_of
-from scripts.lib.provenance import ENGINE_LOCK, EngineIdentity, binary_identity, engine_identity
 from scripts.lib.records import digest, strict_json
 
 PACKAGE = "llama-cpp-python"

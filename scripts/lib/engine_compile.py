@@ -33,11 +33,11 @@ from scripts.lib.engine_build import (
     pointer,
     write_record,
 )
+from scripts.lib.engine_identity import ENGINE_LOCK, EngineIdentity, engine_identity
 from scripts.lib.errors import BenchError
 from scripts.lib.hashing import sha256_of
-from scripts.lib.machine import flock
-from scripts.lib.provenance import ENGINE_LOCK, EngineIdentity, engine_identity
-from scripts.lib.records import write_atomic
+from scripts.lib.locks import flock
+from scripts.lib.safe_files import write_atomic
 
 CACHE_VARIABLE = "EPYC_BENCH_CACHE"
 TARGETS = ("llama", "mtmd", "llama-server", "llama-bench")

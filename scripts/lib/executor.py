@@ -22,9 +22,19 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
+from scripts.lib.cell_record import CellRecord, Measurement, parse_cell
 from scripts.lib.cell_spec import loaded_projector
-from scripts.lib.engines import Engine, EngineDied, EngineFailure, GenerationTimeout, Loaded, LoadSettings, Request
+from scripts.lib.engines.protocol import (
+    Engine,
+    EngineDied,
+    EngineFailure,
+    GenerationTimeout,
+    Loaded,
+    LoadSettings,
+    Request,
+)
 from scripts.lib.errors import BenchError
+from scripts.lib.layout import RESULTS
 from scripts.lib.machine import StopRequest
 from scripts.lib.memory import page_cache
 from scripts.lib.pinning import (
@@ -39,17 +49,9 @@ from scripts.lib.pinning import (
 )
 from scripts.lib.plan import Cell, Shard
 from scripts.lib.plan_files import existing_files, partial_folder, partial_name
-from scripts.lib.records import (
-    CellRecord,
-    Damaged,
-    Measurement,
-    link_into_place,
-    now_utc,
-    parse_cell,
-    read_stored,
-    write_atomic,
-)
-from scripts.lib.tree import RESULTS, drop, drop_folder
+from scripts.lib.records import Damaged, now_utc, read_stored
+from scripts.lib.safe_files import link_into_place, write_atomic
+from scripts.lib.tree import drop, drop_folder
 from scripts.lib.weights import split_files
 from scripts.lib.weights_guard import WeightsGuard
 

@@ -20,9 +20,9 @@ from scipy import stats
 
 from scripts.lib.comparing import QUALITY, Key
 from scripts.lib.errors import BenchError, suggest
+from scripts.lib.layout import CALIBRATION
 from scripts.lib.statistics import TAIL, Comparison, Estimate, holm
 
-CALIBRATION = Path("benchmarks/results/calibration")
 TRIPPED_EXIT_CODE = 3
 _GATE = re.compile(r"\s*([A-Za-z_]+)\s*([+−–-])\s*([0-9]+(?:\.[0-9]+)?)\s*(%|pt)\s*")
 # Metric -> (unit, the sign of the worse direction).

@@ -7,7 +7,7 @@ import string
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from scripts.lib.engines import LoadSettings
+from scripts.lib.engines.protocol import LoadSettings
 from scripts.lib.engines.server_flags import probe, server_argv
 from scripts.lib.errors import BenchError, suggest
 from scripts.lib.plan import Planner, Shard

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import os
 import signal
 import stat
@@ -19,13 +17,12 @@ from types import FrameType
 from typing import Any, Self
 
 from scripts.lib.errors import BenchError
+from scripts.lib.locks import LOCK_VARIABLE, flock, hold
 
 # A shell's exit code for a command that Ctrl-C has ended.
 INTERRUPTED_EXIT = 130
 # The Ctrl-C at which a job stops at once; one more ends whatever is left.
 STOPS_AT_ONCE = 2
-LOCK_VARIABLE = "EPYC_BENCH_LOCK"
-NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 CHECKOUT_LOCK = Path(".snakemake/run.lock")
 # One file whatever TMPDIR says, in the folder that every user of every Linux may write to (/run/lock is not, on some).
 LOCK_FILE = Path("/tmp/epyc-inference-bench.lock")
@@ -114,23 +111,6 @@ def stop_gently(is_local: bool) -> None:
     signal.signal(signal.SIGTERM, gently)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, interrupt if is_local else signal.default_int_handler)
-
-
-def flock(handle: int, path: Path, wait: bool = True) -> None:
-    """Lock an open file until it is closed. Raises BlockingIOError where it is locked and this is not to wait.
-
-    Raises BenchError where its file system has no locks: nothing else is as safe, a file that means "locked" outlives its
-    process.
-    """
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise
-        raise BenchError(
-            f"lock {path}: its file system has no locks ({error.strerror}): put the checkout on another one (a network file "
-            f"system may need its lock service, or the mount option for local locks); the machine's lock: {LOCK_VARIABLE}"
-        ) from error
 
 
 def lock_file() -> Path:
@@ -224,33 +204,6 @@ def _acquire(handle: int, path: Path) -> None:
                 holder = os.pread(handle, 400, 0).decode("utf-8", "replace").strip() or "another process"
                 print(f"waiting: {holder} is measuring on this machine (lock {path})", file=sys.stderr, flush=True)
             time.sleep(0.2)
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock file for a moment: between jobs on several machines that share a file system, too."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as handle:
-        flock(handle.fileno(), path)
-        yield
-
-
-def hold(path: Path, held: Callable[[str], Exception]) -> int:
-    """Hold a lock file until the open file that this gives is closed, or the process ends, however it ends.
-
-    Raises what `held` makes of the holder's process number where another one has it.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        flock(handle, path, wait=False)
-    except BlockingIOError:
-        holder = os.pread(handle, 100, 0).decode("utf-8", "replace").strip()
-        os.close(handle)
-        raise held(holder) from None
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
-    return handle
 
 
 def alone_in_checkout(path: Path = CHECKOUT_LOCK) -> int:

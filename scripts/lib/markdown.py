@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -109,7 +110,7 @@ def table(rows: Iterable[Sequence[object]], headers: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def limited(rows: Sequence[Sequence[object]], headers: Sequence[str], most: int, rest: str) -> str:
-    """A table of at most `most` rows; where there are more it says how many, and that `rest` has them."""
+def limited(rows: Sequence[Sequence[object]], headers: Sequence[str], most: int, rest: Path) -> str:
+    """A table of at most `most` rows; where there are more it says how many, and that the file `rest` has them."""
     shown = table(rows[:most], headers)
-    return shown if len(rows) <= most else f"{shown}\n\nAnd {len(rows) - most} more: {rest} has them."
+    return shown if len(rows) <= most else f"{shown}\n\nAnd {len(rows) - most} more: `{rest}` has them."

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from scripts.lib.config import matches
+from scripts.lib.globs import matches
 from scripts.lib.markdown import DASH, code, link, number, table, text
 from scripts.lib.modes import expand_modes
-from scripts.lib.probes import FROM_CELLS, Outcome, applies_to
+from scripts.lib.probe_outcomes import Outcome
+from scripts.lib.probes import FROM_CELLS
 from scripts.lib.profile_part import ProfilePart
 from scripts.lib.registry_loader import Model, Quirk, Registry, reported_violation
-from scripts.lib.registry_quirks import entries_of
+from scripts.lib.registry_quirks import applies_to, entries_of
 from scripts.lib.review import ReviewRow
 from scripts.lib.tables import Configuration
 

@@ -12,21 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.cell_record import CellId, CellRecord, Measurement, implausible, parse_named_cell, read_cell
 from scripts.lib.errors import BenchError, Problem, suggest
-from scripts.lib.plan import CELLS
-from scripts.lib.provenance import ENVIRONMENTS, environment_record, stored_environment
-from scripts.lib.records import (
-    CellId,
-    CellRecord,
-    Damaged,
-    Measurement,
-    believed,
-    implausible,
-    parse_named_cell,
-    read_cell,
-    stored_text,
-)
-from scripts.lib.run_record import OUTPUT, RUNS, read_rows
+from scripts.lib.layout import CELLS, ENVIRONMENTS, RESULTS, RUNS
+from scripts.lib.provenance import environment_record, stored_environment
+from scripts.lib.records import Damaged, believed, stored_text
+from scripts.lib.run_record import OUTPUT, read_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +87,7 @@ def _is_cell(name: str) -> bool:
 
 def results_root(folder: Path) -> Path:
     """The folder with `cells/` in it: the one named, or `benchmarks/results` below it. Raises BenchError without one."""
-    inner = Path(CELLS).parent
+    inner = RESULTS
     for root in (folder, folder / inner):
         if (root / "cells").is_dir():
             return root
@@ -136,8 +127,8 @@ def git_commit(revision: str) -> str | None:
 
 def from_git(name: str, commit: str) -> Observations:
     """The cells and environments that a commit holds, streamed out of git's archive of it. Raises BenchError without any."""
-    listed = _git("ls-tree", "-d", "--name-only", commit, CELLS, str(ENVIRONMENTS)).stdout.decode().split()
-    if CELLS not in listed:
+    listed = _git("ls-tree", "-d", "--name-only", commit, str(CELLS), str(ENVIRONMENTS)).stdout.decode().split()
+    if str(CELLS) not in listed:
         raise BenchError(f"{name}: this revision has no cells ({CELLS})")
     items: list[Observation] = []
     environments: dict[str, Mapping[str, Any]] = {}

@@ -6,22 +6,22 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 
+from scripts.lib.layout import PAGES, REPORT, REPORT_TEMPLATE, RESULTS_PAGE, picture_file
 from scripts.lib.model_pages import ModelsPage, QuirksPage
 from scripts.lib.pictures import PICTURES, draw
-from scripts.lib.probes import read_outcomes
+from scripts.lib.probe_outcomes import read_outcomes
 from scripts.lib.profile_part import ProfilePart
 from scripts.lib.registry_loader import Registry
 from scripts.lib.render import render
 from scripts.lib.report import report
 from scripts.lib.results_page import results_page
-from scripts.lib.workflow import PAGES, REPORT, REPORT_TEMPLATE, RESULTS, picture_file
 
 
 def pages(registry: Registry, parts: Sequence[ProfilePart]) -> Mapping[str, Callable[[], str]]:
     """RESULTS.md, the pages about models, the report, and the pictures of each part that has cells."""
     about_models = {"models": ModelsPage(registry), "quirks": QuirksPage(registry, read_outcomes(registry), parts)}
     made: dict[str, Callable[[], str]] = {page: partial(render, Path(PAGES[page]), **about_models) for page in PAGES}
-    made[RESULTS] = partial(results_page, Path(PAGES[RESULTS]), parts)
+    made[RESULTS_PAGE] = partial(results_page, Path(PAGES[RESULTS_PAGE]), parts)
     by_slug = {part.slug: part for part in parts if part.configurations}
 
     @cache

@@ -16,7 +16,6 @@ from scripts.lib.drawing import COLOURS, FORBIDDEN, INK, QUIET, STYLE, log_axis,
 from scripts.lib.foreign_text import one_line
 from scripts.lib.profile_part import ProfilePart
 from scripts.lib.ranking import unrankable
-from scripts.lib.results_speed import bandwidth
 from scripts.lib.tables import Configuration, passes
 
 LABELLED = 12
@@ -180,7 +179,7 @@ def roofline(part: ProfilePart) -> Figure:
         axes.annotate(_name(c), at, xytext=(7, (5, -11)[place % 2]), textcoords="offset points", fontsize=8, zorder=4)
     x = np.array(log_axis(axes, "x", [c.bytes_per_token / 1e9 for c in rows]))
     y = log_axis(axes, "y", [c.decode.value for c in rows if c.decode is not None])
-    limit = bandwidth(rows[0])
+    limit = rows[0].memory_gb_per_s
     steps = (10.0**power * step for power in range(0, 5) for step in (1, 2, 5))
     for used in (used for used in steps if limit is None or used < limit):
         axes.plot(x, used / x, color="#dddddd", lw=0.8, zorder=1)
@@ -233,7 +232,7 @@ def suites(part: ProfilePart) -> Figure:
     return figure
 
 
-# The names are workflow.PICTURE_NAMES: Snakemake has to know the files without loading a drawing library.
+# The names are layout.PICTURE_NAMES: Snakemake has to know the files without loading a drawing library.
 PICTURES: Mapping[str, Callable[[ProfilePart], Figure]] = MappingProxyType(
     {"quality-speed": quality_speed, "speculation": speculation, "roofline": roofline, "suites": suites}
 )

@@ -13,6 +13,7 @@ from hashlib import sha256
 from math import inf
 from typing import Any, Protocol, TypeVar
 
+from scripts.lib.cell_record import CellId
 from scripts.lib.cell_spec import (
     NOT_DISABLED,
     PROTOCOL,
@@ -24,15 +25,17 @@ from scripts.lib.cell_spec import (
     thinking_spec,
     weights_spec,
 )
-from scripts.lib.config import Config, matches
+from scripts.lib.config import Config
+from scripts.lib.engine_identity import EngineIdentity
 from scripts.lib.errors import BenchError, InputErrors, Problem, suggest
+from scripts.lib.globs import matches
 from scripts.lib.hardware import Hardware
 from scripts.lib.judge_config import LOCAL
+from scripts.lib.layout import CELLS
 from scripts.lib.modes import RECURRENT, RECURRENT_REASON, Exclusion, Mode, expand_modes, is_speculative_name
 from scripts.lib.prompt_lengths import TEMPLATE_TOKENS, Lengths, how_counted, prompt_tokens
 from scripts.lib.prompt_loader import Question, Suite, is_role_suite, suites_for_roles
-from scripts.lib.provenance import EngineIdentity
-from scripts.lib.records import CellId, digest
+from scripts.lib.records import digest
 from scripts.lib.registry_loader import Model, Registry
 from scripts.lib.runtime_values import (
     Setting,
@@ -44,8 +47,6 @@ from scripts.lib.runtime_values import (
 )
 from scripts.lib.scorers import ONLY_CHECKS, Scorer
 from scripts.lib.weights import ASSUMED
-
-CELLS = "benchmarks/results/cells"
 
 
 @dataclass(frozen=True, slots=True)

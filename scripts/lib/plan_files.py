@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scripts.lib.cell_spec import Weights
-from scripts.lib.config import Config, matches
+from scripts.lib.config import Config
+from scripts.lib.engine_identity import EngineIdentity, binary_identity, engine_identity
 from scripts.lib.errors import BenchError, Problem, suggest
-from scripts.lib.hardware import load_hardware
+from scripts.lib.globs import matches
+from scripts.lib.hardware import load_hardware, profile_names
 from scripts.lib.judge_config import LOCAL, JudgeConfig
-from scripts.lib.plan import Cell, Plan, Planner, Shard, make_plan, needed_weights
+from scripts.lib.layout import CELLS
+from scripts.lib.plan import Cell, Plan, Planner, Shard, make_plan, needed_weights, seen_from_elsewhere
 from scripts.lib.prompt_lengths import lengths_for_planning
 from scripts.lib.prompt_loader import read_suites, suite_names, without_lost_images
-from scripts.lib.provenance import EngineIdentity, binary_identity, engine_identity
 from scripts.lib.registry_loader import Model, Registry, load_registry
 from scripts.lib.role_table import check_suites
 from scripts.lib.scorers import scorers_of
@@ -190,6 +192,45 @@ def _assumed(model: Model, weights: Weights) -> Weights:
     if weights.facts is not None or weights.path is None:
         return replace(weights, present=weights.path is not None)
     return replace(weights, facts=WeightsFacts.assumed(model), present=True, fetchable=False)
+
+
+# Set where the target `results_so_far` is asked for, and handed down to the jobs: nothing is run, what there is gets shown.
+SO_FAR_VARIABLE = "EPYC_BENCH_SO_FAR"
+
+
+@dataclass(frozen=True, slots=True)
+class EveryPlan:
+    """The active hardware profile's plans, one per engine, and the plans of other profiles that have cells in the tree.
+
+    Of the others nothing can be run here; with `so_far` nothing of the active ones either.
+    """
+
+    planner: Planner
+    active: tuple[Plan, ...]
+    others: tuple[Plan, ...]
+    so_far: bool
+
+    @property
+    def all(self) -> tuple[Plan, ...]:
+        """The active plans first."""
+        return (*self.active, *self.others)
+
+
+def other_profiles(active: str) -> tuple[str, ...]:
+    """Named profiles, other than the active one, that have cells in the tree."""
+    return tuple(name for name in profile_names() if name != active and (CELLS / name).is_dir())
+
+
+def every_plan(config: Config) -> EveryPlan:
+    """Read everything the configuration names and plan it for every engine and profile."""
+    planner, so_far = load_planner(config), bool(os.environ.get(SO_FAR_VARIABLE))
+    engines = planners(planner)
+    active = tuple(make_plan(engine) for engine in engines)
+    if so_far:
+        active = tuple(map(seen_from_elsewhere, active))
+    profiles = [load_hardware(name) for name in other_profiles(planner.hardware.name)]
+    others = (make_plan(replace(engine, hardware=profile)) for profile in profiles for engine in engines)
+    return EveryPlan(planner, active, tuple(map(seen_from_elsewhere, others)), so_far)
 
 
 def load_plans(config: Config, assume_present: bool = False) -> tuple[Plan, ...]:

@@ -13,11 +13,11 @@ from pathlib import Path
 from scripts.lib.errors import Problem
 from scripts.lib.foreign_text import one_line
 from scripts.lib.hardware import Hardware
+from scripts.lib.layout import MODES_TABLE
 from scripts.lib.physics import bytes_per_token
 from scripts.lib.plan import Cell, Shard
 from scripts.lib.registry_loader import Model
 
-MODES_TABLE = Path("benchmarks/results/tables/modes.csv")
 # Assumptions where nothing was measured, each on the careful side: shares of the bandwidth reached in decoding, prompts
 # evaluated this much faster than tokens are generated, weights read from disk at this rate, a prompt of this many characters
 # a token.

@@ -22,7 +22,7 @@ from scripts.lib import bandwidth
 from scripts.lib.errors import BenchError
 from scripts.lib.hardware import CPUS, Hardware, numa_nodes
 from scripts.lib.pinning import huge_pages_mode
-from scripts.lib.records import write_atomic
+from scripts.lib.safe_files import write_atomic
 
 STATE = Path(".cache/preflight")
 REFUSE, TAG, OFF = "refuse", "tag", "off"

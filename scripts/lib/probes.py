@@ -2,63 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.config import matches
-from scripts.lib.engines import EngineFailure, LoadSettings
+from scripts.lib.engines.protocol import EngineFailure, LoadSettings
 from scripts.lib.engines.server_flags import probe
 from scripts.lib.engines.server_reply import count, mapping
 from scripts.lib.engines.server_start import start_server
 from scripts.lib.executor import load_settings
 from scripts.lib.plan import Planner, find_shard, make_plan
 from scripts.lib.plan_files import for_model
-from scripts.lib.provenance import EngineIdentity, engine_identity
-from scripts.lib.records import SEAL, Damaged, digest, read_sealed, read_stored, sealed, write_atomic
-from scripts.lib.registry_loader import Model, Quirk, Registry
+from scripts.lib.probe_outcomes import Outcome, engine, probe_file
+from scripts.lib.registry_loader import Model, Quirk
+from scripts.lib.registry_quirks import applies_to
 from scripts.lib.symptoms import DEGENERATE, GUARD
 
-PROBES = Path("benchmarks/results/probes")
-# Raised by hand when what a probe does changes: every probe is then run again.
-PROBE_VERSION = 1
 # Probes that look at stored cells are answered where the page is made, by the symptoms seen; the others look at the engine.
 FROM_CELLS: Mapping[str, tuple[str, ...]] = {"output_not_degenerate": DEGENERATE, "speculation_active": (GUARD,)}
 READY_TIMEOUT_S = 300.0
 _COMPLETION = "/completion"
 _TEXT = "one two three one two three one two three one two"
 _NO_SUCH_KEY = "no_such_architecture.expert_used_count"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a probe saw. `holds`: the quirk is still there; None: it could not be told."""
-
-    quirk: str
-    probe: str
-    argument: str | None
-    engine_version: str
-    holds: bool | None
-    evidence: str
-
-
-def engine() -> EngineIdentity:
-    """The engine that probes look at: this project's build, as a server."""
-    return engine_identity("server")
-
-
-def probe_file(quirk: Quirk) -> Path:
-    """Where the outcome is kept: its name holds the probe, its argument and the engine's identity."""
-    identity = [PROBE_VERSION, quirk.probe, quirk.probe_argument, quirk.applies_to, engine().spec()]
-    return PROBES / f"{quirk.id}.{digest(identity)}.json"
-
-
-def applies_to(quirk: Quirk, model: Model) -> bool:
-    """True when one of the quirk's patterns fits the entry's key, its model's name or `architecture:…`."""
-    names = (model.key, model.name, f"architecture:{model.architecture}")
-    return any(matches(name, quirk.applies_to) for name in names)
 
 
 def _targets(quirk: Quirk, planner: Planner) -> Iterator[Model]:
@@ -171,33 +137,3 @@ def run_probe(quirk: Quirk, planner: Planner, binary: Path, log: Path) -> Outcom
     except EngineFailure as failure:
         holds, evidence = None, f"the engine failed: {str(failure)[:300]}"
     return Outcome(quirk.id, quirk.probe, quirk.probe_argument, engine().version, holds, evidence)
-
-
-def store_outcome(file: Path, outcome: Outcome) -> None:
-    """Write an outcome, sealed, sorted and atomically."""
-    write_atomic(file, json.dumps(sealed(asdict(outcome)), indent=2, sort_keys=True, ensure_ascii=False) + "\n")
-
-
-def parse_outcome(text: str, file: str) -> Outcome:
-    """A stored outcome. Raises Damaged where it is not what was written."""
-    raw = read_sealed(text, file)
-    del raw[SEAL]
-    try:
-        return Outcome(**raw)
-    except TypeError as error:
-        raise Damaged(file, f"not a probe's outcome ({error})") from error
-
-
-def read_outcome(file: Path) -> Outcome | None:
-    """A stored outcome; None for one that is not there or damaged: the probe counts as never run."""
-    try:
-        return parse_outcome(read_stored(file), str(file))
-    except (FileNotFoundError, Damaged):
-        return None
-
-
-def read_outcomes(registry: Registry) -> Mapping[str, Outcome]:
-    """Quirk id -> outcome for the engine version of this checkout, as far as there is one in the tree."""
-    asked = (quirk for quirk in registry.quirks if quirk.probe is not None)
-    found = ((quirk.id, read_outcome(probe_file(quirk))) for quirk in asked)
-    return {name: outcome for name, outcome in found if outcome is not None}

@@ -13,7 +13,7 @@ from pathlib import Path
 from scripts.lib.context_generator import estimated_tokens
 from scripts.lib.errors import BenchError, Problem
 from scripts.lib.prompt_types import Question
-from scripts.lib.records import write_atomic
+from scripts.lib.safe_files import write_atomic
 
 FILE = Path("orchestration/prompt_lengths.json")
 # What the chat template and the system text add at most, in tokens: they are not part of the count.
@@ -77,7 +77,7 @@ def count(weights: Path, questions: Iterable[Question]) -> Mapping[str, int]:
     activate()
     from llama_cpp import Llama
 
-    from scripts.lib.engines.llama_api import EngineLog
+    from scripts.lib.engine_log import EngineLog
 
     log = EngineLog()
     try:

@@ -17,9 +17,10 @@ from scripts.lib.auto_score import Ruled, with_rules
 from scripts.lib.check_types import CHECK_PARAMETERS, mistakes
 from scripts.lib.entry import Entry
 from scripts.lib.errors import BenchError, InputErrors, Problem, in_short, shown, suggest
+from scripts.lib.image_roots import ImageRoots
 from scripts.lib.prompt_types import Check, Criterion, InferenceParams, Question, Suite, lost_images
 from scripts.lib.question_contexts import CONTEXT_KEYS, context_spec
-from scripts.lib.question_images import ImageRoots, with_found_images, written_images
+from scripts.lib.question_images import with_found_images, written_images
 from scripts.lib.question_list import CARRIED_KEYS, SCORING_KEYS, Defaults, file_defaults, listed_checks
 from scripts.lib.role_table import SUITES_FILE, role_table
 from scripts.lib.suite_folder import foreign_keys, name_at_a_glance, not_read, suite_files

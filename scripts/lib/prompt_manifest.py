@@ -16,7 +16,8 @@ from pathlib import Path
 from scripts.lib.errors import BenchError, InputErrors, Problem
 from scripts.lib.fields import Fields
 from scripts.lib.prompt_types import Question, Suite, lost_images
-from scripts.lib.records import digest, write_atomic
+from scripts.lib.records import digest
+from scripts.lib.safe_files import write_atomic
 from scripts.lib.sections import Key, Section
 from scripts.lib.suite_folder import MANIFEST, lacks
 from scripts.lib.yaml_source import read_yaml

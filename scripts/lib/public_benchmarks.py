@@ -31,7 +31,7 @@ from scripts.lib.hashing import sha256_of
 from scripts.lib.plan import sample_questions
 from scripts.lib.prompt_loader import load_suite
 from scripts.lib.public_rows import Benchmark, Item, LayoutError, LeftOut, one
-from scripts.lib.records import write_atomic
+from scripts.lib.safe_files import write_atomic
 from scripts.lib.scoring.cases import write_cases
 from scripts.lib.weight_sources import wheel_member
 from scripts.lib.yaml_source import MOST_BYTES

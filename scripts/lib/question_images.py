@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from scripts.lib.entry import Entry
+from scripts.lib.image_roots import ANY, ImageRoots
 from scripts.lib.prompt_types import Suite, is_readable_file
-
-# (old prefix of a path, folder), in the order in which they are tried. ANY fits every path.
-ImageRoots = tuple[tuple[str, str], ...]
-ANY = "*"
-
-
-def ordered_roots(raw: Mapping[str, str]) -> ImageRoots:
-    """The longest prefix first, ANY last."""
-    return tuple(sorted(raw.items(), key=lambda root: (root[0] == ANY, -len(root[0]))))
 
 
 def written_images(entry: Entry) -> tuple[str, ...]:

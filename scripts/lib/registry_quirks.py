@@ -10,6 +10,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from scripts.lib.errors import shown, suggest
 from scripts.lib.fields import Fields
+from scripts.lib.globs import matches
 from scripts.lib.registry_keys import PROBES, SECTIONS
 from scripts.lib.registry_types import NAME, Model, Quirk
 from scripts.lib.yaml_source import Source as YamlFile
@@ -137,3 +138,9 @@ def entries_of(group: str, models: Mapping[str, Model]) -> tuple[str, ...]:
         if found:
             return found
     return ()
+
+
+def applies_to(quirk: Quirk, model: Model) -> bool:
+    """True when one of the quirk's patterns fits the entry's key, its model's name or `architecture:…`."""
+    names = (model.key, model.name, f"architecture:{model.architecture}")
+    return any(matches(name, quirk.applies_to) for name in names)

@@ -9,8 +9,7 @@ from scripts.lib.cell_spec import Weights, override_key
 from scripts.lib.errors import shown
 from scripts.lib.modes import full_experts
 from scripts.lib.plan import Planner
-from scripts.lib.probes import applies_to
-from scripts.lib.registry_quirks import entries_of
+from scripts.lib.registry_quirks import applies_to, entries_of
 from scripts.lib.registry_types import MODEL_BASE_VARIABLE, Acceleration, Model, Registry
 from scripts.lib.runtime_values import context_settings, temperature_of, timeout_of, without_effect
 from scripts.lib.weights import WeightsFacts

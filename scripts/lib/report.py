@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.errors import BenchError
+from scripts.lib.layout import PICTURE_NAMES
 from scripts.lib.profile_part import ProfilePart
 from scripts.lib.prompt_loader import Question
 from scripts.lib.ranking import RoleRanking, unrankable
@@ -22,7 +23,6 @@ from scripts.lib.render import render
 from scripts.lib.review import COLUMNS, ReviewRow
 from scripts.lib.statistics import Estimate
 from scripts.lib.tables import Configuration
-from scripts.lib.workflow import PICTURE_NAMES
 
 ANSWER_LIMIT, PROMPT_LIMIT = 8_000, 2_000
 SCORES = tuple(column for column in COLUMNS if column.endswith("_score"))

@@ -15,9 +15,9 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any
 
+from scripts.lib.cell_record import CellRecord, Measurement
 from scripts.lib.cell_state import CellState, Change, State
 from scripts.lib.certificate import TIE_LOGITS, first_divergence
-from scripts.lib.records import CellRecord, Measurement
 from scripts.lib.statistics import Estimate, paired_ratio, pass_rate
 
 # Field of a measurement -> what more of it means.

@@ -22,7 +22,7 @@ def requantize(original: Path, made: Path, quant: str) -> None:
     activate()
     import llama_cpp
 
-    from scripts.lib.engines.llama_api import EngineLog
+    from scripts.lib.engine_log import EngineLog
 
     log = EngineLog()
     params = llama_cpp.llama_model_quantize_default_params()

@@ -10,13 +10,13 @@ from typing import Any
 from scripts.lib.cell_state import missing_cells
 from scripts.lib.config import Config
 from scripts.lib.plan import Plan, Shard
+from scripts.lib.plan_files import every_plan
 from scripts.lib.profile_part import Missing, ProfilePart, measured_bandwidth
 from scripts.lib.provenance import stored_environment
 from scripts.lib.records import Damaged
 from scripts.lib.review import plan_review
 from scripts.lib.review_check import CheckedReview, Damage, StoredCells, check_review
 from scripts.lib.tables import Configuration
-from scripts.lib.workflow import make_workflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,6 @@ def _missing(plan: Plan) -> tuple[Missing, ...]:
 
 def load_parts(config: Config) -> tuple[ProfilePart, ...]:
     """One part per plan with cells, the active profile's first (those also without)."""
-    workflow = make_workflow(config)
-    parts = (load_part(plan, index < len(workflow.active)) for index, plan in enumerate(workflow.plans))
+    made = every_plan(config)
+    parts = (load_part(plan, index < len(made.active)) for index, plan in enumerate(made.all))
     return tuple(part for part in parts if part.configurations or part.damaged or part.is_active)

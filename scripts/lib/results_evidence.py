@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from scripts.lib.certificate import Verdict
+from scripts.lib.layout import CELLS_TABLE, DAMAGED_TABLE, ENVIRONMENTS
 from scripts.lib.markdown import DASH, code, gibibytes, limited, link, number, quoted, table, text
 from scripts.lib.profile_part import Missing, ProfilePart
 from scripts.lib.results_quality import configuration_name
-from scripts.lib.results_speed import CELLS_TABLE
 from scripts.lib.review import ReviewRow
 from scripts.lib.tables import Configuration, is_scored
 
@@ -14,7 +14,6 @@ SHOWN_DIVERGENCES = 100
 SHOWN_CHANGES = 3
 SHOWN_REASONS = 50
 SHOWN_DAMAGED = 100
-DAMAGED_TABLE = "benchmarks/results/tables/damaged.csv"
 # llama.cpp says what is wrong in its last lines.
 ERROR_CHARACTERS = 600
 
@@ -30,7 +29,7 @@ def hardware_block(part: ProfilePart) -> str:
     for name, record in sorted(part.environments.items()):
         cpu, memory, system = record["cpu"], record["memory"], record["system"]
         lines.append(
-            f"- environment {link(code(name), f'benchmarks/results/environments/{name}.json')}: {text(cpu['model'])}, "
+            f"- environment {link(code(name), f'{ENVIRONMENTS}/{name}.json')}: {text(cpu['model'])}, "
             f"{cpu['physical_cores']} cores / {cpu['logical_cpus']} threads, {gibibytes(memory['total_bytes'])} GiB, "
             f"Linux {text(system['kernel'])}, {text(system['compiler'] or 'compiler unknown')}"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from scripts.lib.certificate import Verdict
+from scripts.lib.layout import CELLS_TABLE
 from scripts.lib.markdown import DASH, code, estimate, gibibytes, limited, link, number, share, table
 from scripts.lib.physics import bandwidth_efficiency
 from scripts.lib.profile_part import ProfilePart
@@ -13,7 +14,6 @@ from scripts.lib.statistics import Estimate
 from scripts.lib.tables import Configuration
 
 SHOWN_OUTLIERS = 50
-CELLS_TABLE = "`benchmarks/results/tables/cells.csv`"
 
 
 def _sweep(
@@ -106,14 +106,9 @@ def roofline_table(part: ProfilePart) -> str:
     return table((_roofline_row(c, c.decode) for c in part.rows if c.weights_bytes and c.decode), headers)
 
 
-def bandwidth(c: Configuration) -> float | None:
-    """The memory's bandwidth in GB/s: measured where it was, else the profile's."""
-    return c.measured_gb_per_s or c.bandwidth_gb_per_s
-
-
 def efficiency(c: Configuration, decode: Estimate) -> Estimate | None:
     """The share of the memory's bandwidth that decoding uses (None: not known); its interval is the speed's."""
-    limit = bandwidth(c)
+    limit = c.memory_gb_per_s
     used = bandwidth_efficiency(decode.value, c.bytes_per_token, 1e9 * limit if limit else None)
     return decode.scaled(used / decode.value) if used is not None else None
 
@@ -127,7 +122,7 @@ def _roofline_row(c: Configuration, decode: Estimate) -> list[str]:
         number(c.bytes_per_token / 1e9, 3),
         speed(c),
         estimate(decode.scaled(c.bytes_per_token / 1e9)),
-        number(bandwidth(c)),
+        number(c.memory_gb_per_s),
         share(efficiency(c, decode)),
     ]
 

@@ -15,19 +15,20 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.cell_record import CellRecord, read_cell
 from scripts.lib.certificate import Certificate, certify
 from scripts.lib.errors import BenchError
 from scripts.lib.foreign_text import valid_text
 from scripts.lib.judge_config import CHECKS, CLAUDE, LOCAL
+from scripts.lib.layout import REVIEWS
 from scripts.lib.plan import Cell, Plan, Shard
 from scripts.lib.plan_files import existing_files
 from scripts.lib.prompt_loader import Question
-from scripts.lib.records import CellRecord, Damaged, digest, read_cell, read_stored
+from scripts.lib.records import Damaged, digest, read_stored
 from scripts.lib.scorers import Scored, Scorer, Scoring, has_sandbox, scoring_tools
 from scripts.lib.symptoms import symptoms
 from scripts.lib.tree import drop
 
-REVIEWS = Path("benchmarks/results/reviews")
 # Raised when a review gets other columns: the stored ones are then made again, from the same cells.
 REVIEW_SCHEMA = 4
 # The last column of a stored review: the seal of its row.

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.lib.cell_record import read_cell
 from scripts.lib.errors import Problem
 from scripts.lib.plan import Cell, Shard
-from scripts.lib.records import Damaged, read_cell
+from scripts.lib.records import Damaged
 from scripts.lib.review import QuestionKey, Review, ReviewRow, question_key, read_review
 
 

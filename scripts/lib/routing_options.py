@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.errors import BenchError, suggest
-from scripts.lib.records import now_utc, write_atomic
+from scripts.lib.records import now_utc
 from scripts.lib.routing import ACTIONS, EVERY_SUITE, MODE, Narrowing, Overrides
+from scripts.lib.safe_files import write_atomic
 
 SAMPLE = "sample.json"
 

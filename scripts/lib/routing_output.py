@@ -9,10 +9,11 @@ from pathlib import Path
 
 from scripts.lib.errors import BenchError, suggest
 from scripts.lib.foreign_text import valid_texts
-from scripts.lib.records import now_utc, write_atomic
+from scripts.lib.records import now_utc
 from scripts.lib.rewards import Outcome
 from scripts.lib.routing_report import routes_csv, routes_of, summary_page
 from scripts.lib.routing_session import OUTCOMES, outcomes_csv
+from scripts.lib.safe_files import write_atomic
 
 
 @dataclass(frozen=True)

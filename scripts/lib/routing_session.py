@@ -18,17 +18,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.config import matches, parse_config
+from scripts.lib.config import parse_config
 from scripts.lib.errors import BenchError, suggest
 from scripts.lib.foreign_text import csv_text
+from scripts.lib.globs import matches
 from scripts.lib.plan import Cell, Plan, Shard, find_shard, make_plan
 from scripts.lib.plan_files import for_model, load_planner, pending
-from scripts.lib.records import write_atomic
 from scripts.lib.review import ReviewRow, plan_review, read_review
 from scripts.lib.rewards import Outcome, missing, outcome, rewarded
 from scripts.lib.routing import ACTIONS, FRONTDOOR, MODE, Absent, Sample, entry_settings
+from scripts.lib.safe_files import write_atomic
 
-ROUTING = Path("benchmarks/results/routing")
 OUTCOMES = "outcomes.csv"
 WRITTEN = "written_utc"
 # Suite, question, action, entry, mode.

@@ -14,12 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from scripts.lib.cell_record import CellRecord
 from scripts.lib.errors import Problem
-from scripts.lib.machine import flock
+from scripts.lib.layout import RUNS
+from scripts.lib.locks import flock
 from scripts.lib.markdown import code, quoted
-from scripts.lib.records import SEAL, CellRecord, Damaged, naming, read_sealed, sealed, write_atomic
+from scripts.lib.records import SEAL, Damaged, read_sealed, sealed
+from scripts.lib.safe_files import naming, write_atomic
 
-RUNS = Path("benchmarks/results/runs")
 OUTPUT = "output.jsonl"
 RUN_VARIABLE = "EPYC_BENCH_RUN"
 # Characters of an error in summary.md: an engine's last words are some lines of its log.

@@ -13,12 +13,12 @@ from scripts.lib.check_types import SANDBOXED
 from scripts.lib.errors import BenchError
 from scripts.lib.judge import material
 from scripts.lib.judge_config import CHECKS, CLAUDE, JudgeConfig
-from scripts.lib.judging import Series, make_series
 from scripts.lib.judging.store import VerdictStore
 from scripts.lib.prompt_types import Question
 from scripts.lib.rubric import QuestionScore
 from scripts.lib.scoring.sandbox import unavailable
 from scripts.lib.scoring.score import SCORER_VERSION, score_answer
+from scripts.lib.series import Series, make_series
 
 
 @dataclass(frozen=True, slots=True)

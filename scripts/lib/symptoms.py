@@ -6,8 +6,8 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from scripts.lib.cell_record import CellRecord
 from scripts.lib.foreign_text import REPLACEMENT
-from scripts.lib.records import CellRecord
 
 LOOP, ECHO, EMPTY, GARBAGE, GUARD, CRASH = (
     "repetition loop",

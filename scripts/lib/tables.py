@@ -11,9 +11,9 @@ from functools import cached_property
 from statistics import fmean
 
 from scripts.lib.certificate import Verdict, worst
+from scripts.lib.layout import CELLS
 from scripts.lib.modes import Mode
 from scripts.lib.physics import bandwidth_violation, bytes_per_token, speed_up_violation
-from scripts.lib.plan import CELLS
 from scripts.lib.registry_loader import Model
 from scripts.lib.review import ReviewRow
 from scripts.lib.statistics import Clustered, Comparison, Estimate, median, outliers, paired_ratio, pass_rate
@@ -233,6 +233,11 @@ class Configuration:
         return median(by_question(self.answered, lambda row: _ratio(row.accepted_tokens, row.verify_steps)))
 
     # --- physics ---
+
+    @property
+    def memory_gb_per_s(self) -> float | None:
+        """The memory's bandwidth in GB/s: measured where it was, else the profile's."""
+        return self.measured_gb_per_s or self.bandwidth_gb_per_s
 
     @property
     def bytes_per_token(self) -> float:

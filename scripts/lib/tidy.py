@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 from scripts.lib.foreign_text import csv_text
 from scripts.lib.profile_part import ProfilePart
 from scripts.lib.ranking import Candidate, Reduction, unrankable
-from scripts.lib.results_speed import bandwidth
 from scripts.lib.review import COLUMNS, ReviewRow
 from scripts.lib.review_check import Damage
 from scripts.lib.statistics import Comparison, Estimate, pass_rate
@@ -101,7 +100,7 @@ MODES: Columns[Configuration] = {
     "not_ranked": lambda c: "" if c.mode.speculative else unrankable(c),
     "weights_bytes": lambda c: c.weights_bytes,
     "bytes_per_token": lambda c: round(c.bytes_per_token),
-    "memory_gb_per_s": bandwidth,
+    "memory_gb_per_s": lambda c: c.memory_gb_per_s,
     "peak_rss_bytes": lambda c: c.peak_rss_bytes,
     "load_s": lambda c: c.load_s,
     "warm_up_s": lambda c: c.warm_up_s,
@@ -178,7 +177,7 @@ def _roles(part: ProfilePart) -> Iterator[RoleRow]:
         yield from (RoleRow(ranking.role, row, not_ranked=why) for row, why in ranking.unranked)
 
 
-# Table -> its columns, and its rows on one profile. The names are workflow.TABLE_NAMES.
+# Table -> its columns, and its rows on one profile. The names are layout.TABLE_NAMES.
 TIDY: Mapping[str, tuple[Columns[Any], Callable[[ProfilePart], Iterable[Any]]]] = MappingProxyType(
     {
         "cells": (CELLS, lambda part: ((c, row) for c in part.configurations for row in c.rows)),

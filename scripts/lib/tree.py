@@ -13,10 +13,9 @@ from pathlib import Path
 import psutil
 
 from scripts.lib.errors import BenchError
-from scripts.lib.records import TEMPORARY
+from scripts.lib.layout import RESULTS
+from scripts.lib.safe_files import TEMPORARY
 
-# The folder itself may be a link, to a larger disk: the tree is then where it points.
-RESULTS = Path("benchmarks/results")
 # Where files are written whole or not at all, and a killed process may leave its temporary ones.
 WRITTEN = (RESULTS, Path("docs"), Path("orchestration"), Path(".cache"))
 # A file takes moments to write: whatever is this old is nobody's, on whichever machine it was begun.

@@ -10,14 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from scripts.lib.cell_record import parse_named_cell
 from scripts.lib.errors import BenchError, Problem
 from scripts.lib.judging.store import parse_batch, parse_series, parse_verdict
-from scripts.lib.probes import parse_outcome
+from scripts.lib.probe_outcomes import parse_outcome
 from scripts.lib.provenance import environment_record
-from scripts.lib.records import Damaged, parse_named_cell, read_sealed, read_stored, sealed, strict_json, write_atomic
+from scripts.lib.records import Damaged, read_sealed, read_stored, sealed, strict_json
 from scripts.lib.review import read_review
 from scripts.lib.review_check import SeenCell
 from scripts.lib.run_record import OUTPUT, read_rows
+from scripts.lib.safe_files import write_atomic
 from scripts.lib.weights import WeightsLock
 
 NOT_COMMITTED = "(not committed)"

@@ -14,8 +14,9 @@ from scripts.lib.errors import BenchError, Problem
 from scripts.lib.gguf_header import Header, mix_text, read_header
 from scripts.lib.hashing import FileState, Hashed, hash_files, wait_for_tick
 from scripts.lib.part_names import part_name, part_of
-from scripts.lib.records import SEAL, Damaged, digest, read_stored, seal_of, sealed, strict_json, write_atomic
+from scripts.lib.records import SEAL, Damaged, digest, read_stored, seal_of, sealed, strict_json
 from scripts.lib.registry_loader import Model
+from scripts.lib.safe_files import write_atomic
 
 CACHE = Path(".cache/weights")
 CACHE_SCHEMA = 6

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,52 +16,38 @@ from typing import Any, TypeVar
 from scripts.lib.cluster import cluster_resources
 from scripts.lib.config import CONFIG_VARIABLE, Config, from_environment, parse_config, read_layers, typed_like
 from scripts.lib.errors import BenchError, Problem, fail
-from scripts.lib.hardware import load_hardware, profile_names
 from scripts.lib.invocation import Invocation
 from scripts.lib.judge_config import CLAUDE, LOCAL, has_key
-from scripts.lib.judging import Series
 from scripts.lib.judging.store import VerdictStore
-from scripts.lib.plan import CELLS, Cell, Plan, Planner, Shard, make_plan, seen_from_elsewhere
-from scripts.lib.plan_files import load_planner, pending, planners
+from scripts.lib.layout import (
+    INSTRUMENT,
+    PAGES,
+    PICTURE_NAMES,
+    REPORT,
+    REVIEWS,
+    SUMMARY,
+    TABLE_NAMES,
+    TABLES,
+    TEMPLATES,
+    picture_file,
+)
+from scripts.lib.plan import Cell, Plan, Planner, Shard
+from scripts.lib.plan_files import EveryPlan, every_plan, pending
 from scripts.lib.prediction import read_measured, table_damage
 from scripts.lib.probes import planned_probes
 from scripts.lib.records import digest
 from scripts.lib.registry_loader import Quirk
-from scripts.lib.review import REVIEWS, Review, plan_review
+from scripts.lib.review import Review, plan_review
+from scripts.lib.series import Series
 from scripts.lib.tree import drop
 from scripts.lib.yaml_source import Source
 
 # A timed shard takes the whole machine; every other job of ours takes one part, so none runs beside it.
 MACHINE_PARTS = 100
 
-TABLES = "benchmarks/results/tables"
-TABLE_NAMES = ("cells", "modes", "suites", "roles", "reductions", "damaged")
-DAMAGED = f"{TABLES}/damaged.csv"
-RESULTS = "docs/reference/benchmarks/RESULTS.md"
-REPORT = "docs/reference/benchmarks/report.html"
-# Drawn for each hardware profile and engine, as `{profile}-{engine}-{picture}.svg` beside RESULTS.md.
-PICTURE_NAMES = ("quality-speed", "speculation", "roofline", "suites")
-SUMMARY = f"{REVIEWS}/summary.csv"
-INSTRUMENT = f"{REVIEWS}/instrument.csv"
 SO_FAR = "results_so_far"
-# Set where that target is asked for, and handed down to the jobs: nothing is run, what there is gets shown.
-SO_FAR_VARIABLE = "EPYC_BENCH_SO_FAR"
-# Page -> the template it is made from.
-PAGES: Mapping[str, str] = {
-    RESULTS: "docs/templates/RESULTS.md.j2",
-    "docs/reference/models/MODELS.md": "docs/templates/MODELS.md.j2",
-    "docs/reference/models/QUIRKS.md": "docs/templates/QUIRKS.md.j2",
-}
-
-TEMPLATES = "docs/templates"
-REPORT_TEMPLATE = f"{TEMPLATES}/report.html.j2"
 
 T = TypeVar("T")
-
-
-def picture_file(part: str, name: str) -> str:
-    """Where a picture of a part (`{profile}-{engine}`) stands."""
-    return f"{Path(RESULTS).parent}/{part}-{name}.svg"
 
 
 def or_exit(make: Callable[[], T]) -> T:
@@ -80,13 +66,22 @@ def or_exit(make: Callable[[], T]) -> T:
 class Workflow:
     """The plans of one invocation: the active hardware profile's (one per engine), then those of profiles in the tree."""
 
-    planner: Planner
-    active: tuple[Plan, ...]
-    others: tuple[Plan, ...]
+    made: EveryPlan
 
-    @cached_property
+    @property
+    def planner(self) -> Planner:
+        """What the plans are made from."""
+        return self.made.planner
+
+    @property
+    def active(self) -> tuple[Plan, ...]:
+        """The active hardware profile's plans, one per engine."""
+        return self.made.active
+
+    @property
     def plans(self) -> tuple[Plan, ...]:
-        return (*self.active, *self.others)
+        """All plans, the active ones first."""
+        return self.made.all
 
     @cached_property
     def shards(self) -> tuple[Shard, ...]:
@@ -101,7 +96,7 @@ class Workflow:
 
     def is_elsewhere(self, shard: Shard) -> bool:
         """True when the shard is only looked at: of another profile, or everything is (`results_so_far`)."""
-        return shard.hardware != self.planner.hardware or bool(os.environ.get(SO_FAR_VARIABLE))
+        return shard.hardware != self.planner.hardware or self.made.so_far
 
     @cached_property
     def missing(self) -> Mapping[str, tuple[Cell, ...]]:
@@ -190,7 +185,7 @@ class Workflow:
     @cached_property
     def judges(self) -> tuple[Series, ...]:
         """The judges among the scorers; none where nothing is run, since stored verdicts are all that counts then."""
-        if os.environ.get(SO_FAR_VARIABLE):
+        if self.made.so_far:
             return ()
         return tuple(scorer.series for scorer in self.planner.scorers if scorer.series is not None)
 
@@ -244,7 +239,7 @@ class Workflow:
     @property
     def tables(self) -> list[str]:
         """The predecessor's summary and the tidy tables."""
-        return [SUMMARY, INSTRUMENT, *(f"{TABLES}/{name}.csv" for name in TABLE_NAMES)]
+        return [str(SUMMARY), str(INSTRUMENT), *(f"{TABLES}/{name}.csv" for name in TABLE_NAMES)]
 
     @property
     def derived(self) -> list[str]:
@@ -257,21 +252,9 @@ class Workflow:
         return f"{TABLES}/plan.{self.identity}.json"
 
 
-def other_profiles(active: str) -> tuple[str, ...]:
-    """Named profiles, other than the active one, that have cells in the tree."""
-    return tuple(name for name in profile_names() if name != active and (Path(CELLS) / name).is_dir())
-
-
 def make_workflow(config: Config) -> Workflow:
     """Read everything the configuration names and plan it for every engine and profile."""
-    planner = load_planner(config)
-    engines = planners(planner)
-    active = tuple(make_plan(engine) for engine in engines)
-    if os.environ.get(SO_FAR_VARIABLE):
-        active = tuple(map(seen_from_elsewhere, active))
-    profiles = [load_hardware(name) for name in other_profiles(planner.hardware.name)]
-    others = (make_plan(replace(engine, hardware=profile)) for profile in profiles for engine in engines)
-    return Workflow(planner, active, tuple(seen_from_elsewhere(plan) for plan in others))
+    return Workflow(every_plan(config))
 
 
 def handed_down(invocation: Invocation) -> Mapping[str, Any] | None:

@@ -12,15 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from scripts.lib.cell_record import parse_cell, read_cell
 from scripts.lib.cell_state import State, cell_states
 from scripts.lib.config import load_config
 from scripts.lib.damage import damaged_reviews
 from scripts.lib.plan import Plan, make_plan, seen_from_elsewhere
 from scripts.lib.plan_files import LOCK_FILE, load_planner, load_plans
-from scripts.lib.records import SEAL, Damaged, parse_cell, read_cell, sealed, write_atomic
+from scripts.lib.records import SEAL, Damaged, sealed
 from scripts.lib.results import load_part
 from scripts.lib.review import Review, plan_review, review_shard, to_csv
 from scripts.lib.review_check import StoredCells, check_review
+from scripts.lib.safe_files import write_atomic
 from scripts.lib.tidy import tidy_csv
 from scripts.lib.weights import WeightsFacts, WeightsLock
 from tests.sample_project import make_project, measure

@@ -21,15 +21,8 @@ import psutil
 import pytest
 
 from scripts.lib.engine_build import server_binary
-from scripts.lib.engines import (
-    Engine,
-    EngineDied,
-    EngineFailure,
-    EngineSettings,
-    GenerationTimeout,
-    LoadSettings,
-    make_engine,
-)
+from scripts.lib.engines.factory import EngineSettings, make_engine
+from scripts.lib.engines.protocol import Engine, EngineDied, EngineFailure, GenerationTimeout, LoadSettings
 from scripts.lib.engines.server_process import listening_port
 from scripts.lib.modes import Mode
 from tests.test_engines import CONTEXT, HARDWARE, REQUEST

@@ -22,9 +22,9 @@ from scripts.lib.engine_build import (
     server_binary,
     write_record,
 )
+from scripts.lib.engine_identity import EngineIdentity, binary_identity
 from scripts.lib.errors import BenchError
 from scripts.lib.hashing import sha256_of
-from scripts.lib.provenance import EngineIdentity, binary_identity
 from tests.tiny_engine import lock_text, make_environment, write_source
 
 SHA256 = "a" * 64

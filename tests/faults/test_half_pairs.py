@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scripts.lib.cell_record import read_cell
 from scripts.lib.config import load_config
 from scripts.lib.errors import InputErrors
 from scripts.lib.foreign_text import valid_text, valid_texts
@@ -22,10 +23,10 @@ from scripts.lib.pages import pages
 from scripts.lib.plan import seen_from_elsewhere
 from scripts.lib.plan_files import load_plans, registry_of
 from scripts.lib.prompt_types import Check, Criterion, Question
-from scripts.lib.records import read_cell, write_atomic
 from scripts.lib.results import load_parts
 from scripts.lib.review import answer_of, plan_review, read_review, review_shard, to_csv
 from scripts.lib.rubric import QuestionScore
+from scripts.lib.safe_files import write_atomic
 from scripts.lib.scoring.score import examine
 from scripts.lib.yaml_source import read_yaml
 from tests.sample_project import make_project, measure

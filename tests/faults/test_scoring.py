@@ -25,9 +25,9 @@ from scripts.lib.pages import pages
 from scripts.lib.plan import Plan, seen_from_elsewhere
 from scripts.lib.plan_files import load_plans, registry_of
 from scripts.lib.prompt_types import Check, Criterion, Question
-from scripts.lib.records import write_atomic
 from scripts.lib.results import load_parts
 from scripts.lib.review import Review, plan_review, read_review, review_shard, to_csv
+from scripts.lib.safe_files import write_atomic
 from scripts.lib.scorers import ONLY_CHECKS, check_libraries, scoring_tools
 from scripts.lib.scoring import equality, sandbox
 from scripts.lib.scoring.checks import CHECKS

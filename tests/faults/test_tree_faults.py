@@ -15,15 +15,16 @@ from pathlib import Path
 import pytest
 
 from scripts.lib.errors import BenchError
-from scripts.lib.judging import Series
 from scripts.lib.judging.store import VerdictStore
 from scripts.lib.legacy.store import stage
-from scripts.lib.machine import LOCK_VARIABLE, alone_in_checkout, alone_on_machine, locked
+from scripts.lib.locks import LOCK_VARIABLE, locked
+from scripts.lib.machine import alone_in_checkout, alone_on_machine
 from scripts.lib.markdown import table
 from scripts.lib.plan_files import drop_cell
 from scripts.lib.prediction import read_measured, table_damage
 from scripts.lib.prompt_lengths import lengths_for_planning
-from scripts.lib.records import TEMPORARY, link_into_place, naming, write_atomic
+from scripts.lib.safe_files import TEMPORARY, link_into_place, naming, write_atomic
+from scripts.lib.series import Series
 from scripts.lib.tree import drop, drop_folder, files_at, linked_folders, sweep
 from scripts.lib.workflow import check_checkout
 

@@ -20,18 +20,19 @@ import pytest
 from scripts.lib.cell_spec import Weights
 from scripts.lib.config import load_config
 from scripts.lib.engine_build import server_binary
-from scripts.lib.engines import EngineSettings, make_engine
+from scripts.lib.engines.factory import EngineSettings, make_engine
 from scripts.lib.errors import BenchError
 from scripts.lib.executor import Job, run
 from scripts.lib.hashing import hash_files
-from scripts.lib.judging import Stopped, make_series
 from scripts.lib.judging.cost import Budget
+from scripts.lib.judging.protocol import Stopped
 from scripts.lib.judging.stage import open_judge
-from scripts.lib.machine import LOCK_VARIABLE
+from scripts.lib.locks import LOCK_VARIABLE
 from scripts.lib.plan import Shard
 from scripts.lib.plan_files import for_model, judge_weights, load_planner, locate_weights
 from scripts.lib.registry_loader import load_registry
 from scripts.lib.role_table import role_table
+from scripts.lib.series import make_series
 from scripts.lib.weights import ASSUMED, WeightsLock, WeightsReader, facts
 from scripts.lib.weights_guard import WeightsGuard
 from tests.test_executor import Fragile, Recorder

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.records import CellId, sealed
+from scripts.lib.cell_record import CellId
+from scripts.lib.records import sealed
 from tests.workflow.conftest import CELLS, FAULTS, Project
 from tests.workflow.test_interrupts import output, started
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,40 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from scripts.lib.chat_template import Renderer, TemplateError
-from scripts.lib.engines import EngineFailure
+from scripts.lib.engine_log import EngineLog
+from scripts.lib.engines.protocol import EngineFailure
 
 KV_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 8, "bf16": 30}
 _EFFECTIVE = re.compile(r"print_info: (n_expert_used|n_expert|arch|file type|n_ctx_train)\s*=\s*(.+?)\s*$", re.M)
-
-
-_listening: list[Any] = []
-
-
-def listen(take: Callable[[str], None]) -> None:
-    """Hand everything that llama.cpp says, in this process and from now on, to `take`."""
-    callback = llama_cpp.llama_log_callback(lambda _level, text, _data: take(text.decode("utf-8", "replace")))
-    llama_cpp.llama_log_set(callback, ctypes.c_void_p(0))
-    # llama.cpp keeps the bare pointer: the callback has to live until another one has taken its place.
-    _listening[:] = [callback]
-
-
-class EngineLog:
-    """Collects what llama.cpp says while a model loads: the proof of what was really loaded, and of what failed."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        listen(self.lines.append)
-
-    def text(self) -> str:
-        return "".join(self.lines)
-
-    def clear(self) -> None:
-        self.lines.clear()
-
-    def last_words(self, count: int = 6) -> str:
-        """The last lines that say something: what a user is shown when loading fails."""
-        lines = [line.strip() for line in self.text().splitlines() if line.strip(" .\n")]
-        return " | ".join(lines[-count:])
 
 
 def effective_settings(log: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from scripts.lib.engines import EngineFailure
+from scripts.lib.engines.protocol import EngineFailure
 from scripts.lib.engines.server_reply import Event, message, parse
 
 HOST = "127.0.0.1"

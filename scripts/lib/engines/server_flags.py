@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from scripts.lib.engine_environment import engine_environment
-from scripts.lib.engines import LoadSettings
+from scripts.lib.engines.protocol import LoadSettings
 from scripts.lib.errors import BenchError
 from scripts.lib.hardware import Hardware, parse_cpus
 

@@ -21,7 +21,7 @@ import psutil
 from tqdm import tqdm
 
 from scripts.lib.engine_environment import engine_environment
-from scripts.lib.engines import EngineDied, EngineFailure
+from scripts.lib.engines.protocol import EngineDied, EngineFailure
 from scripts.lib.engines.server_client import ConnectionLost, ServerClient
 from scripts.lib.engines.server_reply import Event
 from scripts.lib.errors import BenchError

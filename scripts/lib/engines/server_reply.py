@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.lib.engines import EngineFailure
+from scripts.lib.engines.protocol import EngineFailure
 from scripts.lib.foreign_text import one_line, valid_text
 
 _MOST_SHOWN = 60

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.lib.chat_template import date_macro
-from scripts.lib.engines import LoadSettings
+from scripts.lib.engines.protocol import LoadSettings
 from scripts.lib.engines.server_flags import ServerFlags, server_argv
 from scripts.lib.engines.server_process import ServerProcess
 from scripts.lib.errors import BenchError
 from scripts.lib.gguf_header import read_chat_template
-from scripts.lib.records import write_atomic
+from scripts.lib.safe_files import write_atomic
 
 TEMPLATE_FLAG = "--chat-template-file"
 

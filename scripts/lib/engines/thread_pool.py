@@ -9,7 +9,7 @@ import ctypes
 from typing import Any
 
 from scripts.lib.engine_build import installed_build
-from scripts.lib.engines import EngineFailure
+from scripts.lib.engines.protocol import EngineFailure
 from scripts.lib.hardware import Hardware, parse_cpus
 
 MOST_CPUS = 512  # GGML_MAX_N_THREADS

@@ -12,10 +12,11 @@ from typing import Any
 
 from scripts.lib.judge import Material
 from scripts.lib.judge_config import JudgeConfig
-from scripts.lib.judging import Item, Role, Series, verdict_digest
 from scripts.lib.judging.canaries import canary_count, make_canaries
 from scripts.lib.prompt_types import Question
-from scripts.lib.records import Damaged, digest, now_utc, read_sealed, read_stored, sealed, write_atomic
+from scripts.lib.records import Damaged, digest, now_utc, read_sealed, read_stored, sealed
+from scripts.lib.safe_files import write_atomic
+from scripts.lib.series import Item, Role, Series, verdict_digest
 
 
 @dataclass(frozen=True, slots=True)

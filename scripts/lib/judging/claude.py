@@ -22,8 +22,9 @@ from scripts.lib.errors import BenchError
 from scripts.lib.foreign_text import valid_text, valid_texts
 from scripts.lib.judge import SCHEMA, SYSTEM, user_prompt
 from scripts.lib.judge_config import NO_KEY, ClaudeConfig, has_key
-from scripts.lib.judging import Item, Journal, Keep, Reply, Series, Stopped, Usage
 from scripts.lib.judging.cost import Budget, at_most_usd, usd_of
+from scripts.lib.judging.protocol import Journal, Keep, Stopped
+from scripts.lib.series import Item, Reply, Series, Usage
 
 # With pauses of 0.5 s, doubled up to 8 s, about a minute; the deadline usually ends it before.
 RETRIES = 10

@@ -9,7 +9,8 @@ from scripts.lib.errors import BenchError, suggest
 from scripts.lib.judge_config import CHECKS
 from scripts.lib.judging.answers import Answer
 from scripts.lib.judging.instrument import Measure, agreement
-from scripts.lib.judging.store import VERDICTS, VerdictStore, all_series
+from scripts.lib.judging.store import VerdictStore, all_series
+from scripts.lib.layout import VERDICTS
 from scripts.lib.scoring.score import score_answer
 
 

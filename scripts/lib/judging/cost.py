@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from scripts.lib.judge import SYSTEM
 from scripts.lib.judge_config import Prices
-from scripts.lib.judging import Stopped, Usage
+from scripts.lib.judging.protocol import Stopped
+from scripts.lib.series import Usage
 
 MILLION = 1_000_000
 # For estimates: characters a token (low, so that tokens are not underestimated), and the output tokens of a reply: a frame and

@@ -17,7 +17,8 @@ from scripts.lib.errors import BenchError
 from scripts.lib.foreign_text import valid_texts
 from scripts.lib.judge import SCHEMA, SYSTEM, user_prompt
 from scripts.lib.judge_config import LocalJudgeConfig
-from scripts.lib.judging import Item, Journal, Keep, Reply, Series, Stopped, Usage
+from scripts.lib.judging.protocol import Journal, Keep, Stopped
+from scripts.lib.series import Item, Reply, Series, Usage
 
 MOST_TEXT_CHARACTERS = 300
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from scripts.lib.errors import Problem
 from scripts.lib.judge import Malformed, score_reply
-from scripts.lib.judging import Item, Judge, Reply, Role, Stopped
 from scripts.lib.judging.batch import Batch, BatchFile, Mix, make_batch
 from scripts.lib.judging.instrument import findings
+from scripts.lib.judging.protocol import Judge, Stopped
 from scripts.lib.judging.store import (
     ACCEPTED,
     CALIBRATION,
@@ -28,6 +28,7 @@ from scripts.lib.judging.store import (
 from scripts.lib.prompt_types import Question
 from scripts.lib.records import believed, now_utc
 from scripts.lib.rubric import QuestionScore
+from scripts.lib.series import Item, Reply, Role
 
 # A judge that failed so many batches in a row is not paid for another one.
 MOST_QUARANTINED_IN_A_ROW = 2

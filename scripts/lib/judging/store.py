@@ -18,11 +18,12 @@ from typing import Any, TypeVar
 
 from scripts.lib.errors import Problem
 from scripts.lib.foreign_text import one_line
-from scripts.lib.judging import Item, Reply, Role, Series, Usage, verdict_digest
-from scripts.lib.records import SEAL, Damaged, read_sealed, read_stored, sealed, strict_json, write_atomic
+from scripts.lib.layout import VERDICTS
+from scripts.lib.records import SEAL, Damaged, read_sealed, read_stored, sealed, strict_json
 from scripts.lib.rubric import CriterionScore, QuestionScore
+from scripts.lib.safe_files import write_atomic
+from scripts.lib.series import Item, Reply, Role, Series, Usage, verdict_digest
 
-VERDICTS = Path("benchmarks/results/reviews/verdicts")
 SCHEMA_VERSION = 1
 T = TypeVar("T")
 ACCEPTED, QUARANTINED, CALIBRATION = "accepted", "quarantined", "calibration"

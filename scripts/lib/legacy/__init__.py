@@ -7,9 +7,4 @@ table and `differences` compares it with the archive's, `tables` and `page` are 
 
 from __future__ import annotations
 
-from pathlib import Path
-
-HISTORY = Path("benchmarks/results/legacy")
 PROFILE = "legacy-epyc-9655"
-PAGE = Path("docs/reference/benchmarks/LEGACY.md")
-TEMPLATE = Path("docs/templates/LEGACY.md.j2")

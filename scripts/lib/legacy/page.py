@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from scripts.lib.hardware import Hardware
-from scripts.lib.legacy import HISTORY
+from scripts.lib.layout import LEGACY
 from scripts.lib.legacy.rows import LegacyRow, Way, median_speed
 from scripts.lib.legacy.store import SOURCES
 from scripts.lib.legacy.tables import Imported
@@ -42,7 +42,7 @@ class LegacyPage:
     @cached_property
     def folder(self) -> str:
         """The history's folder as the page links to it."""
-        return f"../../../{HISTORY}/{self.hardware.name}"
+        return f"../../../{LEGACY}/{self.hardware.name}"
 
     @cached_property
     def suites(self) -> list[str]:
@@ -122,7 +122,7 @@ class LegacyPage:
         return [f"~~{figure}~~" if way.struck and figure != DASH else figure for figure in shown]
 
     def _evidence(self, source: str) -> str:
-        return link("file", f"{HISTORY}/{self.hardware.name}/{SOURCES}/{source}")
+        return link("file", f"{LEGACY}/{self.hardware.name}/{SOURCES}/{source}")
 
     def struck(self) -> Iterator[tuple[str, str, str]]:
         """(row, mode, reason) of everything that physics or the answers' own logs strike out."""

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.lib.errors import BenchError
-from scripts.lib.records import naming
+from scripts.lib.layout import RESULTS
+from scripts.lib.safe_files import naming
 
 SOURCES, SUPERSEDED = "sources", "superseded"
 READ_ONLY = 0o444
 # Where the results are in a checkout of the predecessor.
-RESULTS = Path("benchmarks/results")
 
 
 @dataclass(frozen=True, slots=True)

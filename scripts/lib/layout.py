@@ -1,0 +1,48 @@
+"""Where everything is: the results tree, the pages, the templates. Every path is relative to the checkout.
+
+The results tree may be a link to a larger disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+RESULTS = Path("benchmarks/results")
+CELLS = RESULTS / "cells"
+ENVIRONMENTS = RESULTS / "environments"
+LOGS = RESULTS / "logs"
+PROBES = RESULTS / "probes"
+REVIEWS = RESULTS / "reviews"
+VERDICTS = REVIEWS / "verdicts"
+RUNS = RESULTS / "runs"
+CALIBRATION = RESULTS / "calibration"
+REPRODUCTIONS = RESULTS / "reproductions"
+ROUTING = RESULTS / "routing"
+LEGACY = RESULTS / "legacy"
+
+TABLES = RESULTS / "tables"
+TABLE_NAMES = ("cells", "modes", "suites", "roles", "reductions", "damaged")
+CELLS_TABLE, MODES_TABLE, DAMAGED_TABLE = (TABLES / f"{name}.csv" for name in ("cells", "modes", "damaged"))
+SUMMARY = REVIEWS / "summary.csv"
+INSTRUMENT = REVIEWS / "instrument.csv"
+
+TEMPLATES = "docs/templates"
+RESULTS_PAGE = "docs/reference/benchmarks/RESULTS.md"
+REPORT = "docs/reference/benchmarks/report.html"
+REPORT_TEMPLATE = f"{TEMPLATES}/report.html.j2"
+LEGACY_PAGE = "docs/reference/benchmarks/LEGACY.md"
+LEGACY_TEMPLATE = f"{TEMPLATES}/LEGACY.md.j2"
+# Page -> the template it is made from.
+PAGES: Mapping[str, str] = {
+    RESULTS_PAGE: f"{TEMPLATES}/RESULTS.md.j2",
+    "docs/reference/models/MODELS.md": f"{TEMPLATES}/MODELS.md.j2",
+    "docs/reference/models/QUIRKS.md": f"{TEMPLATES}/QUIRKS.md.j2",
+}
+# Drawn for each hardware profile and engine, as `{profile}-{engine}-{picture}.svg` beside RESULTS.md.
+PICTURE_NAMES = ("quality-speed", "speculation", "roofline", "suites")
+
+
+def picture_file(part: str, name: str) -> str:
+    """Where a picture of a part (`{profile}-{engine}`) stands."""
+    return f"{Path(RESULTS_PAGE).parent}/{part}-{name}.svg"

@@ -1,0 +1,63 @@
+"""Files that are whole or not there: written under a temporary name, synced, and linked to their own name."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import platform
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+# What a killed process leaves of a file: `.tmp-{machine}-{process}-{random}`, so that it is known whose it was.
+TEMPORARY = ".tmp-"
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have every error of the operating system name this file: one of a write (disk full) names none by itself."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+
+@contextlib.contextmanager
+def _temporary(folder: Path, text: str) -> Iterator[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f"{TEMPORARY}{platform.node()}-{os.getpid()}-", dir=folder)
+    path = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        # mkstemp makes files private; results are shared like any other file.
+        umask = os.umask(0)
+        os.umask(umask)
+        path.chmod(0o666 & ~umask)
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write `text` so that a reader sees the old file or the whole new one, whatever happens in between."""
+    with naming(path), _temporary(path.parent, text) as temporary:
+        temporary.replace(path)
+
+
+def link_into_place(source: Path, target: Path) -> None:
+    """Give a complete file a second name, replacing nothing half-way; a copy where links cannot be made."""
+    with naming(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            target.hardlink_to(source)
+        except FileExistsError:
+            if target.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)) from None
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
+                raise
+            write_atomic(target, source.read_text(encoding="utf-8"))
