@@ -49,6 +49,7 @@ lint: $(ENV_STAMP)
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports
 	snakefmt --check Snakefile rules
 	snakemake --lint
 	python -m scripts.validate --strict

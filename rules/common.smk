@@ -4,28 +4,30 @@ import signal
 import sys
 from pathlib import Path
 
-from scripts.lib.machine import end_at_interrupt, stop_gently
+from scripts.lib.machine.process import end_at_interrupt, stop_gently
 
 # Before anything that takes time.
 end_at_interrupt()
 
-from scripts.lib.announce import announce
-from scripts.lib.cell_state import drop_failed
-from scripts.lib.config import merged
-from scripts.lib.damage import check_complete, look_again
-from scripts.lib.errors import print_anything
-from scripts.lib.invocation import read_invocation
-from scripts.lib.layout import LOGS, RUNS, TEMPLATES
-from scripts.lib.lifetime import STARTER_VARIABLE
-from scripts.lib.machine import alone_in_checkout
-from scripts.lib.plan_files import SO_FAR_VARIABLE
-from scripts.lib.run_record import current_run_id, summarise, summarise_failed
-from scripts.lib.tree import sweep
-from scripts.lib.workflow import (
+from scripts.lib.base.errors import print_anything
+from scripts.lib.base.layout import LOGS, RUNS, TEMPLATES
+from scripts.lib.base.process_lifetime import STARTER_VARIABLE
+from scripts.lib.base.results_tree import sweep
+from scripts.lib.execution.run_record import current_run_id, summarise, summarise_failed
+from scripts.lib.machine.process import alone_in_checkout
+from scripts.lib.planning.disk import SO_FAR_VARIABLE
+from scripts.lib.results.states import drop_failed
+from scripts.lib.settings.run_config import merged
+from scripts.lib.workflow.announce import announce
+from scripts.lib.workflow.damage import check_complete, look_again
+from scripts.lib.workflow.invocation import read_invocation
+from scripts.lib.workflow.targets import (
     MACHINE_PARTS,
     SO_FAR,
+    TABLE_PACKAGES,
     check_checkout,
     check_for_cluster,
+    code_of,
     configuration_layers,
     date_back,
     for_targets,

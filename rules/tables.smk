@@ -2,7 +2,7 @@ rule tabulate:
     """Reviews -> tidy tables and the predecessor's summary.csv; the stamp's name is the plan's digest."""
     input:
         list(WORKFLOW.reviews),
-        code=expand("scripts/lib/{module}.py", module=["statistics", "tables", "ranking", "summary", "tidy"]),
+        code=code_of("scripts/tabulate.py", *TABLE_PACKAGES),
     output:
         WORKFLOW.tables,
         stamp=WORKFLOW.stamp,

@@ -12,7 +12,7 @@ import runpy
 import sys
 from pathlib import Path
 
-from scripts.lib.errors import fail, suggest
+from scripts.lib.base.errors import fail, suggest
 
 
 def commands() -> dict[str, str]:

@@ -16,8 +16,8 @@ import contextlib
 import sys
 from typing import TextIO
 
-from scripts.lib.engine_compile import ensure_engine
-from scripts.lib.errors import run_cli
+from scripts.lib.base.errors import run_cli
+from scripts.lib.llama_build.compile import ensure_engine
 
 
 def _progress(held: contextlib.ExitStack) -> TextIO:

@@ -18,20 +18,20 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from scripts.lib.cell_record import read_cell
-from scripts.lib.cell_state import CellState, State, cell_states, drop_failed, orphans, why_stale
-from scripts.lib.config import Config, load_config
-from scripts.lib.errors import BenchError, run_cli
-from scripts.lib.hardware import load_hardware
-from scripts.lib.layout import CELLS
-from scripts.lib.lifetime import die_with_starter
-from scripts.lib.machine import alone_in_checkout
-from scripts.lib.plan import Shard, make_plan
-from scripts.lib.plan_files import drop_cell, load_planner, planners
-from scripts.lib.prediction import Measured, hours_text, predict, read_measured, shard_seconds, table_damage
-from scripts.lib.records import Damaged
-from scripts.lib.run_record import RUN_VARIABLE
-from scripts.lib.tree import drop, linked_folders
+from scripts.lib.base.errors import BenchError, run_cli
+from scripts.lib.base.layout import CELLS
+from scripts.lib.base.process_lifetime import die_with_starter
+from scripts.lib.base.results_tree import drop, linked_folders
+from scripts.lib.base.stored_json import Damaged
+from scripts.lib.execution.run_record import RUN_VARIABLE
+from scripts.lib.machine.process import alone_in_checkout
+from scripts.lib.machine.profiles import load_hardware
+from scripts.lib.planning.cell_record import read_cell
+from scripts.lib.planning.disk import drop_cell, load_planner, planners
+from scripts.lib.planning.plan import Shard, make_plan
+from scripts.lib.planning.prediction import Measured, hours_text, predict, read_measured, shard_seconds, table_damage
+from scripts.lib.results.states import CellState, State, cell_states, drop_failed, orphans, why_stale
+from scripts.lib.settings.run_config import Config, load_config
 
 MOST_CHANGES = 20
 PATTERN_HELP = "HARDWARE/MODEL/MODE/SUITE/QUESTION or a part of it, * allowed; a digest; or a cell's file"

@@ -14,7 +14,7 @@ sides), nothing could be compared, or stored records are damaged and left out, 2
 
 from __future__ import annotations
 
-from scripts.lib.layout import RESULTS
+from scripts.lib.base.layout import RESULTS
 
 if __name__ == "__main__" and not __package__:
     from _as_module import go_on
@@ -26,15 +26,15 @@ import sys
 from collections import Counter
 from dataclasses import replace
 
-from scripts.lib.compare_report import report, report_csv
-from scripts.lib.comparing import Compared, Key, pair
-from scripts.lib.config import load_config
-from scripts.lib.errors import BenchError, run_cli, tell_left_out
-from scripts.lib.gates import METRICS, TRIPPED_EXIT_CODE, Gate, Outcome, judge, parse_gate, read_noise
-from scripts.lib.globs import matches
-from scripts.lib.observations import Observations, resolve
-from scripts.lib.rescoring import load_rescorer
-from scripts.lib.statistics import Comparison
+from scripts.lib.base.errors import BenchError, run_cli, tell_left_out
+from scripts.lib.base.estimates import Comparison
+from scripts.lib.base.globs import matches
+from scripts.lib.compare.gates import METRICS, TRIPPED_EXIT_CODE, Gate, Outcome, judge, parse_gate, read_noise
+from scripts.lib.compare.observations import Observations, resolve
+from scripts.lib.compare.pairing import Compared, Key, pair
+from scripts.lib.compare.report import report, report_csv
+from scripts.lib.compare.rescoring import load_rescorer
+from scripts.lib.settings.run_config import load_config
 
 
 def _narrowed(side: Observations, arguments: argparse.Namespace) -> Observations:

@@ -10,8 +10,8 @@ if __name__ == "__main__" and not __package__:
 import argparse
 from pathlib import Path
 
-from scripts.lib.errors import run_cli
-from scripts.lib.vl_images import IMAGES
+from scripts.lib.authoring.vl_images import IMAGES
+from scripts.lib.base.errors import run_cli
 
 FOLDER = Path("benchmarks/prompts/v1/images")
 

@@ -10,11 +10,11 @@ if __name__ == "__main__" and not __package__:
 import argparse
 import json
 
-from scripts.lib.cell_state import changes
-from scripts.lib.errors import Problem, run_cli, tell_left_out
-from scripts.lib.layout import ENVIRONMENTS
-from scripts.lib.provenance import read_environment
-from scripts.lib.records import believed
+from scripts.lib.base.errors import Problem, run_cli, tell_left_out
+from scripts.lib.base.layout import ENVIRONMENTS
+from scripts.lib.base.stored_json import believed
+from scripts.lib.machine.environment_record import read_environment
+from scripts.lib.results.states import changes
 
 
 def _show(arguments: argparse.Namespace) -> int:

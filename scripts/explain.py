@@ -23,7 +23,7 @@ if __name__ == "__main__" and not __package__:
 import argparse
 
 from scripts.cells import PATTERN_HELP, add_options, config_of, explain
-from scripts.lib.errors import run_cli
+from scripts.lib.base.errors import run_cli
 
 
 def _arguments() -> argparse.Namespace:

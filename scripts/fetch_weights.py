@@ -9,12 +9,12 @@ if __name__ == "__main__" and not __package__:
 
 import argparse
 
-from scripts.lib.config import load_config
-from scripts.lib.errors import run_cli
-from scripts.lib.lifetime import die_with_starter
-from scripts.lib.plan_files import LOCK_FILE, registry_of
-from scripts.lib.weight_sources import make_weights
-from scripts.lib.weights import WeightsLock, facts
+from scripts.lib.base.errors import run_cli
+from scripts.lib.base.process_lifetime import die_with_starter
+from scripts.lib.planning.disk import LOCK_FILE, registry_of
+from scripts.lib.settings.run_config import load_config
+from scripts.lib.weights.facts import WeightsLock, facts
+from scripts.lib.weights.sources import make_weights
 
 
 def main() -> int:

@@ -12,7 +12,7 @@ what changed in spec and environment since the same questions were measured befo
 
 from __future__ import annotations
 
-from scripts.lib.layout import RESULTS
+from scripts.lib.base.layout import RESULTS
 
 if __name__ == "__main__" and not __package__:
     from _as_module import go_on
@@ -22,16 +22,16 @@ if __name__ == "__main__" and not __package__:
 import argparse
 from pathlib import Path
 
-from scripts.lib.comparing import QUALITY
-from scripts.lib.config import load_config
-from scripts.lib.errors import BenchError, run_cli, suggest, tell_left_out
-from scripts.lib.gates import METRICS, Gate, read_noise
-from scripts.lib.globs import matches
-from scripts.lib.observations import Observation, from_run, from_tree, run_ids
-from scripts.lib.rescoring import load_rescorer
-from scripts.lib.safe_files import write_atomic
-from scripts.lib.trend_report import change_lines, every_run, overview, trends_csv
-from scripts.lib.trends import gather, trends
+from scripts.lib.base.errors import BenchError, run_cli, suggest, tell_left_out
+from scripts.lib.base.globs import matches
+from scripts.lib.base.safe_files import write_atomic
+from scripts.lib.compare.gates import METRICS, Gate, read_noise
+from scripts.lib.compare.observations import Observation, from_run, from_tree, run_ids
+from scripts.lib.compare.pairing import QUALITY
+from scripts.lib.compare.rescoring import load_rescorer
+from scripts.lib.compare.trend_report import change_lines, every_run, overview, trends_csv
+from scripts.lib.compare.trends import gather, trends
+from scripts.lib.settings.run_config import load_config
 
 
 def _wanted(item: Observation, arguments: argparse.Namespace) -> bool:
@@ -82,7 +82,7 @@ def main() -> int:
         print(f"\nChanges of more than {gate.size:g} {gate.unit}:", *change_lines(points, gate, markdown), sep="\n")
     if arguments.figure is not None:
         # Matplotlib takes a second to load: only where a picture is wanted.
-        from scripts.lib.trend_picture import picture
+        from scripts.lib.compare.trend_picture import picture
 
         write_atomic(arguments.figure, picture(points, gate))
     return incomplete

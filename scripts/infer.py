@@ -15,27 +15,27 @@ from pathlib import Path
 
 import psutil
 
-from scripts.lib.cell_spec import loaded_projector
-from scripts.lib.config import Config, load_config
-from scripts.lib.engine_build import engine_facts, server_binary
+from scripts.lib.base.errors import BenchError, run_cli, suggest
+from scripts.lib.base.layout import ENVIRONMENTS, LOGS
+from scripts.lib.base.locks import locked
+from scripts.lib.base.process_lifetime import die_with_starter
 from scripts.lib.engines.factory import EngineSettings, make_engine
 from scripts.lib.engines.protocol import Engine, Loaded
-from scripts.lib.errors import BenchError, run_cli, suggest
+from scripts.lib.execution.run_record import INTERRUPTED, RunRecord, current_run_id
 from scripts.lib.executor import Job, finish, missing, restore, run
-from scripts.lib.layout import ENVIRONMENTS, LOGS
-from scripts.lib.lifetime import die_with_starter
-from scripts.lib.locks import locked
-from scripts.lib.machine import alone_on_machine
-from scripts.lib.memory import shard_bytes
-from scripts.lib.pinning import pin
-from scripts.lib.plan import Cell, Planner, Shard, find_shard, make_plan
-from scripts.lib.plan_files import LOCK_FILE, for_model, load_planner
-from scripts.lib.preflight import Preflight, enforce, once_an_invocation
-from scripts.lib.provenance import environment, store_environment
-from scripts.lib.review import drop_reviews
-from scripts.lib.run_record import INTERRUPTED, RunRecord, current_run_id
-from scripts.lib.weights import WeightsLock
-from scripts.lib.weights_guard import WeightsGuard
+from scripts.lib.llama_build.build import engine_facts, server_binary
+from scripts.lib.machine.environment_record import environment, store_environment
+from scripts.lib.machine.pinning import pin
+from scripts.lib.machine.preflight import Preflight, enforce, once_an_invocation
+from scripts.lib.machine.process import alone_on_machine
+from scripts.lib.planning.cell_spec import loaded_projector
+from scripts.lib.planning.disk import LOCK_FILE, for_model, load_planner
+from scripts.lib.planning.memory import shard_bytes
+from scripts.lib.planning.plan import Cell, Planner, Shard, find_shard, make_plan
+from scripts.lib.planning.weights_guard import WeightsGuard
+from scripts.lib.results.review import drop_reviews
+from scripts.lib.settings.run_config import Config, load_config
+from scripts.lib.weights.facts import WeightsLock
 
 READY_TIMEOUT_S = 600.0
 

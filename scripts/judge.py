@@ -15,10 +15,11 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from scripts.lib.config import Config, load_config
-from scripts.lib.errors import BenchError, run_cli, tell_left_out
-from scripts.lib.foreign_text import one_line as shown
-from scripts.lib.judge_config import CHECKS, CLAUDE, LOCAL
+from scripts.lib.base.errors import BenchError, run_cli, tell_left_out
+from scripts.lib.base.process_lifetime import die_with_starter
+from scripts.lib.base.results_tree import drop
+from scripts.lib.base.safe_files import write_atomic
+from scripts.lib.base.untrusted_text import one_line as shown
 from scripts.lib.judging.answers import stored_answers
 from scripts.lib.judging.calibration import (
     CALIBRATION_FILE,
@@ -30,12 +31,11 @@ from scripts.lib.judging.calibration import (
 )
 from scripts.lib.judging.instrument import figures, series_reports
 from scripts.lib.judging.stage import calibrate, drop_reviews, judge_answers
-from scripts.lib.judging.store import VerdictStore
-from scripts.lib.lifetime import die_with_starter
-from scripts.lib.plan import make_plan, seen_from_elsewhere
-from scripts.lib.plan_files import load_planner, planners
-from scripts.lib.safe_files import write_atomic
-from scripts.lib.tree import drop
+from scripts.lib.planning.disk import load_planner, planners
+from scripts.lib.planning.plan import make_plan, seen_from_elsewhere
+from scripts.lib.scoring.verdict_store import VerdictStore
+from scripts.lib.settings.judge_config import CHECKS, CLAUDE, LOCAL
+from scripts.lib.settings.run_config import Config, load_config
 
 
 def _run(config: Config, arguments: argparse.Namespace) -> int:

@@ -10,13 +10,13 @@ if __name__ == "__main__" and not __package__:
 import argparse
 from pathlib import Path
 
-from scripts.lib.config import load_config
-from scripts.lib.engine_build import server_binary
-from scripts.lib.errors import run_cli
+from scripts.lib.base.errors import run_cli
+from scripts.lib.execution.launch_command import cli_line, server_line
 from scripts.lib.executor import load_settings
-from scripts.lib.launch import cli_line, server_line
-from scripts.lib.plan import find_shard, make_plan
-from scripts.lib.plan_files import for_model, load_planner
+from scripts.lib.llama_build.build import server_binary
+from scripts.lib.planning.disk import for_model, load_planner
+from scripts.lib.planning.plan import find_shard, make_plan
+from scripts.lib.settings.run_config import load_config
 
 
 def main() -> int:

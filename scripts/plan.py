@@ -18,10 +18,10 @@ from typing import Any
 
 from tabulate import tabulate
 
-from scripts.lib.config import load_config
-from scripts.lib.errors import run_cli, tell_notices
-from scripts.lib.plan import Plan, make_plan
-from scripts.lib.plan_files import load_planner, pending, planners
+from scripts.lib.base.errors import run_cli, tell_notices
+from scripts.lib.planning.disk import load_planner, pending, planners
+from scripts.lib.planning.plan import Plan, make_plan
+from scripts.lib.settings.run_config import load_config
 
 COLUMNS = ("hardware", "model", "mode", "cells", "pending", "excluded")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scripts.lib.layout import LOGS
+from scripts.lib.base.layout import LOGS
 
 if __name__ == "__main__" and not __package__:
     from _as_module import go_on
@@ -14,14 +14,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from scripts.lib.config import load_config
-from scripts.lib.engine_build import server_binary
-from scripts.lib.errors import run_cli
-from scripts.lib.lifetime import die_with_starter
-from scripts.lib.machine import alone_on_machine
-from scripts.lib.plan_files import load_planner
-from scripts.lib.probe_outcomes import store_outcome
-from scripts.lib.probes import planned_probes, run_probe
+from scripts.lib.base.errors import run_cli
+from scripts.lib.base.process_lifetime import die_with_starter
+from scripts.lib.execution.probes import planned_probes, run_probe
+from scripts.lib.llama_build.build import server_binary
+from scripts.lib.machine.process import alone_on_machine
+from scripts.lib.planning.disk import load_planner
+from scripts.lib.results.probe_outcomes import store_outcome
+from scripts.lib.settings.run_config import load_config
 
 LOG = LOGS / "probes/server.log"
 

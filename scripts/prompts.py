@@ -16,17 +16,17 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from scripts.lib.config import Config, load_config
-from scripts.lib.errors import BenchError, run_cli, tell_notices
-from scripts.lib.foreign_text import TERMINAL_KEEPS, printable
-from scripts.lib.plan_files import load_planner
-from scripts.lib.prompt_lengths import FILE, count, name_of, prompt_tokens, store
-from scripts.lib.prompt_lint import CONTROLS, Level, checked_weight, control_rate, lint
-from scripts.lib.prompt_loader import load_suites, read_suites, whole
-from scripts.lib.prompt_manifest import freeze
-from scripts.lib.public_benchmarks import BENCHMARKS, import_benchmark
+from scripts.lib.authoring.prompt_lint import CONTROLS, Level, checked_weight, control_rate, lint
+from scripts.lib.authoring.prompt_manifest import freeze
+from scripts.lib.authoring.public_benchmarks import BENCHMARKS, import_benchmark
+from scripts.lib.base.errors import BenchError, run_cli, tell_notices
+from scripts.lib.base.untrusted_text import TERMINAL_KEEPS, printable
+from scripts.lib.planning.disk import load_planner
+from scripts.lib.prompts.lengths import FILE, count, name_of, prompt_tokens, store
+from scripts.lib.prompts.loader import load_suites, read_suites, whole
 from scripts.lib.scoring.score import examine
 from scripts.lib.scoring.trial import as_json, as_text, find_question, read_answer
+from scripts.lib.settings.run_config import Config, load_config
 
 # Of the questions that an import leaves out for one reason, so many are named.
 MOST_NAMED = 100

@@ -15,20 +15,27 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from scripts.lib.cell_spec import Weights
-from scripts.lib.config import Config, load_config
-from scripts.lib.errors import BenchError, run_cli
-from scripts.lib.modes import expand_modes
-from scripts.lib.part_names import part_name
-from scripts.lib.plan import Plan, Planner, make_plan
-from scripts.lib.plan_files import load_planner, pending, registry_of
-from scripts.lib.prediction import hours_text, read_measured, shard_seconds
-from scripts.lib.registry_docs import PAGE_FILE, SCHEMA_FILE, json_schema, page
-from scripts.lib.registry_edit import fitting_drafts, fitting_targets, propose_entry, propose_key, text_diff, with_entry
+from scripts.lib.authoring.registry_docs import PAGE_FILE, SCHEMA_FILE, json_schema, page
+from scripts.lib.authoring.registry_edit import (
+    fitting_drafts,
+    fitting_targets,
+    propose_entry,
+    propose_key,
+    text_diff,
+    with_entry,
+)
+from scripts.lib.authoring.registry_show import Row, carried, resolved
+from scripts.lib.base.errors import BenchError, run_cli
+from scripts.lib.base.part_names import part_name
+from scripts.lib.base.safe_files import naming, write_atomic
+from scripts.lib.planning.cell_spec import Weights
+from scripts.lib.planning.disk import load_planner, pending, registry_of
+from scripts.lib.planning.modes import expand_modes
+from scripts.lib.planning.plan import Plan, Planner, make_plan
+from scripts.lib.planning.prediction import hours_text, read_measured, shard_seconds
 from scripts.lib.registry_loader import Model
-from scripts.lib.registry_show import Row, carried, resolved
-from scripts.lib.safe_files import naming, write_atomic
-from scripts.lib.weights import WeightsReader
+from scripts.lib.settings.run_config import Config, load_config
+from scripts.lib.weights.facts import WeightsReader
 
 
 def _add(config: Config, arguments: argparse.Namespace) -> int:

@@ -10,13 +10,13 @@ if __name__ == "__main__" and not __package__:
 import argparse
 from pathlib import Path
 
-from scripts.lib.config import load_config
-from scripts.lib.errors import BenchError, run_cli, suggest
-from scripts.lib.lifetime import die_with_starter
-from scripts.lib.pages import pages
-from scripts.lib.plan_files import registry_of
-from scripts.lib.results import load_parts
-from scripts.lib.safe_files import write_atomic
+from scripts.lib.base.errors import BenchError, run_cli, suggest
+from scripts.lib.base.process_lifetime import die_with_starter
+from scripts.lib.base.safe_files import write_atomic
+from scripts.lib.pages.all_pages import pages
+from scripts.lib.planning.disk import registry_of
+from scripts.lib.settings.run_config import load_config
+from scripts.lib.tables.load import load_parts
 
 
 def main() -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scripts.lib.layout import REPRODUCTIONS
+from scripts.lib.base.layout import REPRODUCTIONS
 
 if __name__ == "__main__" and not __package__:
     from _as_module import go_on
@@ -16,20 +16,20 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from scripts.lib.cell_record import read_cell
-from scripts.lib.cell_state import CellState, Change, cell_states, changes
-from scripts.lib.config import Config, load_config
-from scripts.lib.errors import BenchError, run_cli
-from scripts.lib.layout import ENVIRONMENTS
-from scripts.lib.lifetime import die_with_starter, starter_of_others
-from scripts.lib.machine import StopRequest
-from scripts.lib.plan import make_plan
-from scripts.lib.plan_files import load_planner, planners
-from scripts.lib.prediction import hours_text, read_measured, shard_seconds
-from scripts.lib.provenance import read_environment
-from scripts.lib.reproduction import Equality, Pair, choose, to_csv, to_json, to_markdown
-from scripts.lib.run_record import current_run_id
-from scripts.lib.safe_files import write_atomic
+from scripts.lib.base.errors import BenchError, run_cli
+from scripts.lib.base.layout import ENVIRONMENTS
+from scripts.lib.base.process_lifetime import die_with_starter, starter_of_others
+from scripts.lib.base.safe_files import write_atomic
+from scripts.lib.compare.reproduction import Equality, Pair, choose, to_csv, to_json, to_markdown
+from scripts.lib.execution.run_record import current_run_id
+from scripts.lib.machine.environment_record import read_environment
+from scripts.lib.machine.process import StopRequest
+from scripts.lib.planning.cell_record import read_cell
+from scripts.lib.planning.disk import load_planner, planners
+from scripts.lib.planning.plan import make_plan
+from scripts.lib.planning.prediction import hours_text, read_measured, shard_seconds
+from scripts.lib.results.states import CellState, Change, cell_states, changes
+from scripts.lib.settings.run_config import Config, load_config
 
 
 def _arguments() -> argparse.Namespace:

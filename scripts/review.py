@@ -11,22 +11,22 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from scripts.lib.config import Config, load_config
-from scripts.lib.errors import BenchError, run_cli
-from scripts.lib.judge_config import CLAUDE, has_key
+from scripts.lib.base.errors import BenchError, run_cli
+from scripts.lib.base.process_lifetime import die_with_starter
+from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.judging.answers import estimate, request_sizes, sort_answers, stored_answers
 from scripts.lib.judging.batch import mix_of
 from scripts.lib.judging.cost import prompt_tokens
 from scripts.lib.judging.protocol import Stopped
-from scripts.lib.judging.store import VerdictStore
-from scripts.lib.lifetime import die_with_starter
-from scripts.lib.plan import find_shard, make_plan, seen_from_elsewhere
-from scripts.lib.plan_files import for_model, load_planner, planners
-from scripts.lib.review import plan_review, review_shard, to_csv
-from scripts.lib.safe_files import write_atomic
-from scripts.lib.scorers import check_libraries
+from scripts.lib.planning.disk import for_model, load_planner, planners
+from scripts.lib.planning.plan import find_shard, make_plan, seen_from_elsewhere
+from scripts.lib.results.review import plan_review, review_shard, to_csv
 from scripts.lib.scoring.sandbox import unavailable
-from scripts.lib.series import Item, Series
+from scripts.lib.scoring.scorers import check_libraries
+from scripts.lib.scoring.series import Item, Series
+from scripts.lib.scoring.verdict_store import VerdictStore
+from scripts.lib.settings.judge_config import CLAUDE, has_key
+from scripts.lib.settings.run_config import Config, load_config
 
 MOST_COUNTED = 20
 

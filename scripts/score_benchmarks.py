@@ -14,22 +14,22 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from scripts.lib.config import Config, load_config
-from scripts.lib.errors import BenchError, run_cli, suggest, tell_left_out
-from scripts.lib.foreign_text import one_line as shown
-from scripts.lib.judge_config import CHECKS, CLAUDE, LOCAL
+from scripts.lib.base.errors import BenchError, run_cli, suggest, tell_left_out
+from scripts.lib.base.layout import RUNS
+from scripts.lib.base.safe_files import write_atomic
+from scripts.lib.base.untrusted_text import one_line as shown
+from scripts.lib.execution.run_record import read_rows
 from scripts.lib.judging.answers import Answer, every_cell, stored_answers
 from scripts.lib.judging.compare import Comparison, compare, scores_of
 from scripts.lib.judging.cost import Budget
 from scripts.lib.judging.instrument import figures
 from scripts.lib.judging.stage import drop_reviews, judge_answers
-from scripts.lib.layout import RUNS
-from scripts.lib.plan import Cell, Plan, Planner, make_plan, seen_from_elsewhere
-from scripts.lib.plan_files import load_planner, planners
-from scripts.lib.review import ReviewRow, plan_review, review_shard, to_csv
-from scripts.lib.run_record import read_rows
-from scripts.lib.safe_files import write_atomic
-from scripts.lib.series import Series
+from scripts.lib.planning.disk import load_planner, planners
+from scripts.lib.planning.plan import Cell, Plan, Planner, make_plan, seen_from_elsewhere
+from scripts.lib.results.review import ReviewRow, plan_review, review_shard, to_csv
+from scripts.lib.scoring.series import Series
+from scripts.lib.settings.judge_config import CHECKS, CLAUDE, LOCAL
+from scripts.lib.settings.run_config import Config, load_config
 
 MOST_DISAGREEMENTS = 20
 

@@ -10,16 +10,16 @@ if __name__ == "__main__" and not __package__:
 import argparse
 from pathlib import Path
 
-from scripts.lib.config import load_config
-from scripts.lib.errors import run_cli
+from scripts.lib.base.errors import run_cli
+from scripts.lib.base.layout import INSTRUMENT, SUMMARY, TABLES
+from scripts.lib.base.process_lifetime import die_with_starter
+from scripts.lib.base.results_tree import drop
+from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.judging.instrument import instrument_csv, series_reports
-from scripts.lib.layout import INSTRUMENT, SUMMARY, TABLES
-from scripts.lib.lifetime import die_with_starter
-from scripts.lib.results import load_parts
-from scripts.lib.safe_files import write_atomic
-from scripts.lib.summary import summary_csv
-from scripts.lib.tidy import TIDY, tidy_csv
-from scripts.lib.tree import drop
+from scripts.lib.settings.run_config import load_config
+from scripts.lib.tables.load import load_parts
+from scripts.lib.tables.summary import summary_csv
+from scripts.lib.tables.tidy import TIDY, tidy_csv
 
 
 def main() -> int:

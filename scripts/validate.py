@@ -17,14 +17,14 @@ from pathlib import Path
 from tabulate import tabulate
 from tqdm import tqdm
 
-from scripts.lib.config import load_config
-from scripts.lib.errors import BenchError, run_cli, tell_left_out
-from scripts.lib.gguf_header import Header
-from scripts.lib.plan_files import LOCK_FILE, registry_of
-from scripts.lib.registry_check import Finding, Verdict, compare
+from scripts.lib.authoring.registry_check import Finding, Verdict, compare
+from scripts.lib.base.errors import BenchError, run_cli, tell_left_out
+from scripts.lib.planning.disk import LOCK_FILE, registry_of
+from scripts.lib.registry.types import carried_notice
 from scripts.lib.registry_loader import Model, Registry
-from scripts.lib.registry_types import carried_notice
-from scripts.lib.weights import WeightsFacts, WeightsLock, WeightsReader
+from scripts.lib.settings.run_config import load_config
+from scripts.lib.weights.facts import WeightsFacts, WeightsLock, WeightsReader
+from scripts.lib.weights.gguf_header import Header
 
 HEADERS = ("model", "line", "fact", "registry", "file", "verdict")
 

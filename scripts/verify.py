@@ -25,12 +25,12 @@ from itertools import chain
 from tabulate import tabulate
 from tqdm import tqdm
 
-from scripts.lib.errors import BenchError, run_cli
-from scripts.lib.foreign_text import one_line, printable
-from scripts.lib.layout import RESULTS
-from scripts.lib.machine import alone_in_checkout
-from scripts.lib.plan_files import LOCK_FILE
-from scripts.lib.verification import KINDS, LOCK, Checked, authors, check_lock, check_tree, results_trees, sign
+from scripts.lib.base.errors import BenchError, run_cli
+from scripts.lib.base.layout import RESULTS
+from scripts.lib.base.untrusted_text import one_line, printable
+from scripts.lib.machine.process import alone_in_checkout
+from scripts.lib.planning.disk import LOCK_FILE
+from scripts.lib.workflow.verification import KINDS, LOCK, Checked, authors, check_lock, check_tree, results_trees, sign
 
 SHOWN = 40
 

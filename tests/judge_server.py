@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from scripts.lib.prompt_types import Question
+from scripts.lib.prompts.types import Question
 
 Grader = Callable[["Prompt"], str]
 # What a fault does to a request: (status, headers, body); None answers in earnest. A body of None closes the connection.

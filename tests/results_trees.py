@@ -7,12 +7,12 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.cell_record import CellId, CellRecord, Measurement
-from scripts.lib.provenance import store_environment
-from scripts.lib.records import digest
-from scripts.lib.review import ReviewRow
-from scripts.lib.run_record import RunRecord
-from scripts.lib.safe_files import write_atomic
+from scripts.lib.base.safe_files import write_atomic
+from scripts.lib.base.stored_json import digest
+from scripts.lib.execution.run_record import RunRecord
+from scripts.lib.machine.environment_record import store_environment
+from scripts.lib.planning.cell_record import CellId, CellRecord, Measurement
+from scripts.lib.results.review import ReviewRow
 
 ENGINE = {"name": "embedded", "version": "0.3.36", "source": "abc"}
 

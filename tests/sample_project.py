@@ -17,15 +17,15 @@ from typing import Any
 
 import yaml
 
-from scripts.lib.cell_record import CellRecord, Measurement
-from scripts.lib.config import load_config
-from scripts.lib.gguf_header import Header
-from scripts.lib.plan import Cell, Plan, Shard, seen_from_elsewhere
-from scripts.lib.plan_files import load_plans
-from scripts.lib.records import canonical_json, digest
-from scripts.lib.review import plan_review, review_shard, to_csv
-from scripts.lib.safe_files import write_atomic
-from scripts.lib.weights import WeightsFacts, WeightsLock
+from scripts.lib.base.safe_files import write_atomic
+from scripts.lib.base.stored_json import canonical_json, digest
+from scripts.lib.planning.cell_record import CellRecord, Measurement
+from scripts.lib.planning.disk import load_plans
+from scripts.lib.planning.plan import Cell, Plan, Shard, seen_from_elsewhere
+from scripts.lib.results.review import plan_review, review_shard, to_csv
+from scripts.lib.settings.run_config import load_config
+from scripts.lib.weights.facts import WeightsFacts, WeightsLock
+from scripts.lib.weights.gguf_header import Header
 from tests.hostile import HOSTILE
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from gguf.constants import MODEL_ARCH_NAMES, MODEL_TENSORS
 
-from scripts.lib.architectures import RECURRENT_NAMES
-from scripts.lib.config import load_config
-from scripts.lib.modes import RECURRENT, expand_modes
-from scripts.lib.plan import make_plan
-from scripts.lib.plan_files import load_planner
-from scripts.lib.registry_check import contradictions
-from scripts.lib.registry_edit import propose_entry
+from scripts.lib.authoring.registry_check import contradictions
+from scripts.lib.authoring.registry_edit import propose_entry
+from scripts.lib.planning.disk import load_planner
+from scripts.lib.planning.modes import RECURRENT, expand_modes
+from scripts.lib.planning.plan import make_plan
 from scripts.lib.registry_loader import load_registry
-from scripts.lib.weights import WeightsFacts, facts
+from scripts.lib.settings.run_config import load_config
+from scripts.lib.weights.architectures import RECURRENT_NAMES
+from scripts.lib.weights.facts import WeightsFacts, facts
 from tests.test_modes import DRAFT, model
 from tests.test_plan import REGISTRY
 from tests.test_registry_tools import run

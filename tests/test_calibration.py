@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.errors import InputErrors
+from scripts.lib.authoring.prompt_lint import checked_weight
+from scripts.lib.base.errors import InputErrors
 from scripts.lib.judging.calibration import calibration_measures, is_fit, load_calibration, scored_by_checks
-from scripts.lib.prompt_lint import checked_weight
-from scripts.lib.prompt_loader import load_suites
+from scripts.lib.prompts.loader import load_suites
 
 SUITES = load_suites(Path("benchmarks/prompts/v1"))
 KNOWN = load_calibration(SUITES)

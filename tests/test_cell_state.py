@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.cell_record import CellRecord
-from scripts.lib.cell_spec import Weights
-from scripts.lib.cell_state import changes, drop_failed, orphans, shown_apart
-from scripts.lib.config import load_config
+from scripts.lib.base.layout import CELLS, REVIEWS
 from scripts.lib.executor import Job, restore, store
-from scripts.lib.layout import CELLS, REVIEWS
-from scripts.lib.plan import Plan, find_shard, make_plan
-from scripts.lib.plan_files import LOCK_FILE, drop_cell
-from scripts.lib.weights_guard import WeightsGuard
+from scripts.lib.planning.cell_record import CellRecord
+from scripts.lib.planning.cell_spec import Weights
+from scripts.lib.planning.disk import LOCK_FILE, drop_cell
+from scripts.lib.planning.plan import Plan, find_shard, make_plan
+from scripts.lib.planning.weights_guard import WeightsGuard
+from scripts.lib.results.states import changes, drop_failed, orphans, shown_apart
+from scripts.lib.settings.run_config import load_config
 from tests.sample_project import HARDWARE, Behaviour, record
 from tests.test_plan import REGISTRY, planner
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from scripts.lib.cell_record import CellRecord
-from scripts.lib.certificate import Certificate, Verdict, certify, first_divergence, worst
+from scripts.lib.planning.cell_record import CellRecord
+from scripts.lib.results.certificate import Certificate, Verdict, certify, first_divergence, worst
 from tests.test_records import CELL, MEASURED
 
 

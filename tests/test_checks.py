@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.check_types import CHECK_PARAMETERS, SANDBOXED
-from scripts.lib.prompt_loader import Check, Criterion, Question
+from scripts.lib.prompts.check_types import CHECK_PARAMETERS, SANDBOXED
+from scripts.lib.prompts.loader import Check, Criterion, Question
 from scripts.lib.scoring import sandbox
 from scripts.lib.scoring.answer_text import clean
 from scripts.lib.scoring.checks import CHECKS

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scripts.lib.comparing import pair
-from scripts.lib.errors import BenchError
-from scripts.lib.observations import Observations, from_tree, latest, of_record, resolve, results_root, run_ids
-from scripts.lib.prompt_loader import load_suites
-from scripts.lib.rescoring import Rescorer
-from scripts.lib.scorers import ONLY_CHECKS, Scoring
+from scripts.lib.base.errors import BenchError
+from scripts.lib.compare.observations import Observations, from_tree, latest, of_record, resolve, results_root, run_ids
+from scripts.lib.compare.pairing import pair
+from scripts.lib.compare.rescoring import Rescorer
+from scripts.lib.prompts.loader import load_suites
+from scripts.lib.scoring.scorers import ONLY_CHECKS, Scoring
 from tests.results_trees import ENGINE, Tree, cell, cells, tree
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
-from scripts.lib.config import (
+from scripts.lib.base.errors import BenchError, InputErrors
+from scripts.lib.base.globs import matches
+from scripts.lib.base.yaml_file import read_whole
+from scripts.lib.settings.run_config import (
     CONFIG_FILE,
     CONFIG_VARIABLE,
     load_config,
@@ -23,11 +26,8 @@ from scripts.lib.config import (
     read_layers,
     typed_like,
 )
-from scripts.lib.errors import BenchError, InputErrors
-from scripts.lib.globs import matches
-from scripts.lib.invocation import read_invocation
-from scripts.lib.workflow import configuration_layers
-from scripts.lib.yaml_source import read_whole
+from scripts.lib.workflow.invocation import read_invocation
+from scripts.lib.workflow.targets import configuration_layers
 
 GOOD = yaml.safe_load(CONFIG_FILE.read_text())
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib import chunk_phrases
-from scripts.lib.context_dice import Dice
-from scripts.lib.context_generator import KINDS, MEASURES, ContextSpec, Needle, estimated_tokens, generate
-from scripts.lib.prompt_loader import Question, load_suite
+from scripts.lib.prompts.contexts import chunk_phrases
+from scripts.lib.prompts.contexts.dice import Dice
+from scripts.lib.prompts.contexts.generator import KINDS, MEASURES, ContextSpec, Needle, estimated_tokens, generate
+from scripts.lib.prompts.loader import Question, load_suite
 
 NEEDLE = Needle("The needle.", 0.75)
 # Of 1,500 tokens by seed 7, with one needle and one distractor.

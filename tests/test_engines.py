@@ -13,14 +13,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from scripts.lib.cell_record import Measurement
-from scripts.lib.engine_build import server_binary
-from scripts.lib.engine_identity import binary_identity
 from scripts.lib.engines.factory import EngineSettings, make_engine
 from scripts.lib.engines.protocol import Engine, EngineDied, EngineFailure, GenerationTimeout, LoadSettings, Request
 from scripts.lib.engines.server_flags import probe
-from scripts.lib.hardware import Hardware
-from scripts.lib.modes import Mode
+from scripts.lib.llama_build.build import server_binary
+from scripts.lib.llama_build.identity import binary_identity
+from scripts.lib.machine.profiles import Hardware
+from scripts.lib.planning.cell_record import Measurement
+from scripts.lib.planning.modes import Mode
 from tests.tiny_models import write_model
 
 CONTEXT = {

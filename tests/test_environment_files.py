@@ -206,7 +206,7 @@ def test_the_rules_that_need_the_engine_and_no_other_run_where_it_is(rule: str) 
     environment, script = environment_and_script(rule)
     seen: set[tuple[str, str]] = set()
     reach(script, "main", seen)
-    needs_engine = ("scripts.lib.engine_build", "installed_build") in seen
+    needs_engine = ("scripts.lib.llama_build.build", "installed_build") in seen
     assert needs_engine == ("infer.yaml" in ENVIRONMENTS[environment]), f"{script} runs in {environment}"
 
 

@@ -13,15 +13,15 @@ import psutil
 import pytest
 
 from scripts.lib import executor
-from scripts.lib.cell_record import CellRecord
-from scripts.lib.engine_build import server_binary
 from scripts.lib.engines.factory import EngineSettings, make_engine
 from scripts.lib.engines.protocol import Engine
 from scripts.lib.executor import Job, run
-from scripts.lib.hardware import Hardware
-from scripts.lib.pinning import Thread, read_threads
-from scripts.lib.plan import Shard, find_shard, make_plan
-from scripts.lib.weights_guard import WeightsGuard
+from scripts.lib.llama_build.build import server_binary
+from scripts.lib.machine.pinning import Thread, read_threads
+from scripts.lib.machine.profiles import Hardware
+from scripts.lib.planning.cell_record import CellRecord
+from scripts.lib.planning.plan import Shard, find_shard, make_plan
+from scripts.lib.planning.weights_guard import WeightsGuard
 from tests.test_probes import tiny_planner
 
 GUARDS = ("guard_load", "guard_warm_up", "guard_pins")

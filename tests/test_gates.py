@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from benchmarks.harness.gate_calibration import evaluate, noise_of, slowed
-from scripts.lib.comparing import Key, pair
-from scripts.lib.errors import BenchError
-from scripts.lib.gates import Noise, Outcome, judge, parse_gate, read_noise, widened
-from scripts.lib.observations import Observations, of_record
-from scripts.lib.statistics import Comparison, Estimate, holm
+from scripts.lib.base.errors import BenchError
+from scripts.lib.base.estimates import Comparison, Estimate, holm
+from scripts.lib.compare.gates import Noise, Outcome, judge, parse_gate, read_noise, widened
+from scripts.lib.compare.observations import Observations, of_record
+from scripts.lib.compare.pairing import Key, pair
 from tests.results_trees import cells
 
 SPEED = parse_gate("decode_tokens_per_s -3%")

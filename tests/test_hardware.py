@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib import hardware
-from scripts.lib.errors import BenchError, InputErrors
-from scripts.lib.hardware import Hardware, cpu_list, load_hardware, local_profile, parse_cpus, profile_names
-from scripts.lib.pinning import pin
+from scripts.lib.base.errors import BenchError, InputErrors
+from scripts.lib.machine import profiles
+from scripts.lib.machine.pinning import pin
+from scripts.lib.machine.profiles import Hardware, cpu_list, load_hardware, local_profile, parse_cpus, profile_names
 
 
 def test_every_shipped_profile_loads() -> None:
@@ -89,8 +89,8 @@ def test_auto_takes_one_cpu_of_each_core_and_all_memory_nodes(tmp_path: Path, mo
         topology.mkdir(parents=True)
         (topology / "thread_siblings_list").write_text(f"{cpu_list(usable[:2])}\n" if cpu in usable[:2] else f"{cpu}\n")
     (tmp_path / "online").write_text("0-1\n")
-    monkeypatch.setattr(hardware, "CPUS", tmp_path)
-    monkeypatch.setattr(hardware, "NODES", tmp_path)
+    monkeypatch.setattr(profiles, "CPUS", tmp_path)
+    monkeypatch.setattr(profiles, "NODES", tmp_path)
     local = local_profile()
     assert local.threads == len(usable) - 1 and local.numa == "interleave=all"
     assert local.cpus is not None and parse_cpus(local.cpus) == {usable[0], *usable[2:]}

@@ -12,13 +12,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scripts.lib.cell_record import CellRecord
-from scripts.lib.comparing import Key
-from scripts.lib.gates import Noise, parse_gate
-from scripts.lib.observations import Observation, from_run, from_tree, of_record
-from scripts.lib.trend_picture import picture
-from scripts.lib.trend_report import change_lines, every_run, overview, sparkline, trends_csv
-from scripts.lib.trends import Mark, Point, gather, trends
+from scripts.lib.compare.gates import Noise, parse_gate
+from scripts.lib.compare.observations import Observation, from_run, from_tree, of_record
+from scripts.lib.compare.pairing import Key
+from scripts.lib.compare.trend_picture import picture
+from scripts.lib.compare.trend_report import change_lines, every_run, overview, sparkline, trends_csv
+from scripts.lib.compare.trends import Mark, Point, gather, trends
+from scripts.lib.planning.cell_record import CellRecord
 from tests.results_trees import ENGINE, Tree, cell, cells
 from tests.test_compare import ROOT, checkout
 

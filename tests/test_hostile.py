@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib import results_evidence, results_quality
-from scripts.lib.errors import fail
-from scripts.lib.foreign_text import csv_text, csv_value, json_in_html, one_line, printable
-from scripts.lib.markdown import code, link, quoted, table, text
-from scripts.lib.pictures import draw
-from scripts.lib.plan import LeftOut, Plan
-from scripts.lib.profile_part import ProfilePart
-from scripts.lib.tidy import tidy_csv
+from scripts.lib.base.errors import fail
+from scripts.lib.base.markdown import code, link, quoted, table, text
+from scripts.lib.base.untrusted_text import csv_text, csv_value, json_in_html, one_line, printable
+from scripts.lib.pages.pictures import draw
+from scripts.lib.pages.sections import evidence, quality
+from scripts.lib.planning.plan import LeftOut, Plan
+from scripts.lib.tables.profile_part import ProfilePart
+from scripts.lib.tables.tidy import tidy_csv
 from tests.hostile import GROUPS, HOSTILE, MARKER
 from tests.markdown_reader import read_markdown
 from tests.test_plan import planner
@@ -112,7 +112,7 @@ def hostile_part() -> ProfilePart:
 
 def test_sections_of_the_page_hold_hostile_failures_suites_and_reasons() -> None:
     part = hostile_part()
-    page = read_markdown(f"{results_evidence.failures(part)}\n\n{results_quality.suites_table(part)}\n")
+    page = read_markdown(f"{evidence.failures(part)}\n\n{quality.suites_table(part)}\n")
     assert (
         [columns for _, columns in page.tables] == [5, 2 + len(part.suites)] and page.html == [] and page.headings == 0
     )

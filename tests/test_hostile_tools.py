@@ -10,23 +10,23 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.compare_report import report, report_csv
-from scripts.lib.comparing import Key, pair
-from scripts.lib.gates import parse_gate
-from scripts.lib.hardware import load_hardware
+from scripts.lib.base.stored_json import now_utc
+from scripts.lib.base.templates import render
+from scripts.lib.compare.gates import parse_gate
+from scripts.lib.compare.observations import Observations, of_record
+from scripts.lib.compare.pairing import Key, pair
+from scripts.lib.compare.report import report, report_csv
+from scripts.lib.compare.trend_report import change_lines, every_run, overview, trends_csv
+from scripts.lib.compare.trends import trends
 from scripts.lib.legacy import PROFILE, TEMPLATE
 from scripts.lib.legacy.history import read_history
 from scripts.lib.legacy.page import LegacyPage
 from scripts.lib.legacy.tables import Imported, history_tables
-from scripts.lib.observations import Observations, of_record
-from scripts.lib.records import now_utc
+from scripts.lib.machine.profiles import load_hardware
 from scripts.lib.registry_loader import load_registry
-from scripts.lib.render import render
-from scripts.lib.rewards import Outcome
-from scripts.lib.routing_report import outcome_lines, routes_csv, routes_of, routes_table, summary_page
-from scripts.lib.routing_session import outcomes_csv
-from scripts.lib.trend_report import change_lines, every_run, overview, trends_csv
-from scripts.lib.trends import trends
+from scripts.lib.routing.report import outcome_lines, routes_csv, routes_of, routes_table, summary_page
+from scripts.lib.routing.rewards import Outcome
+from scripts.lib.routing.session import outcomes_csv
 from tests.hostile import HOSTILE
 from tests.legacy_archive import Archive, answer
 from tests.results_trees import cells

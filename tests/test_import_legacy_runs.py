@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.errors import BenchError
-from scripts.lib.hardware import load_hardware
+from scripts.lib.base.errors import BenchError
+from scripts.lib.base.templates import render
 from scripts.lib.legacy import PROFILE, TEMPLATE
 from scripts.lib.legacy.history import Kind, read_history
 from scripts.lib.legacy.page import LegacyPage
@@ -24,8 +24,8 @@ from scripts.lib.legacy.runs import parse_mode
 from scripts.lib.legacy.store import archive_root, replace, stage
 from scripts.lib.legacy.tables import Imported, history_tables
 from scripts.lib.legacy.text import decode, read_json
+from scripts.lib.machine.profiles import load_hardware
 from scripts.lib.registry_loader import load_registry
-from scripts.lib.render import render
 from tests.legacy_archive import CODER, LLAMA_LOG, PROMPT, RUN_ID, Archive, answer, run_file
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scripts.lib.invocation import read_invocation
+from scripts.lib.workflow.invocation import read_invocation
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,17 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.judge import HEAD_CHARACTERS, SYSTEM, TAIL_CHARACTERS, Malformed, material, score_reply, user_prompt
-from scripts.lib.prompt_loader import Question, load_suites
-from scripts.lib.prompt_types import Criterion
+from scripts.lib.prompts.loader import Question, load_suites
+from scripts.lib.prompts.types import Criterion
+from scripts.lib.scoring.judge_prompt import (
+    HEAD_CHARACTERS,
+    SYSTEM,
+    TAIL_CHARACTERS,
+    Malformed,
+    material,
+    score_reply,
+    user_prompt,
+)
 
 SUITES = load_suites(Path("benchmarks/prompts/v1"))
 QUESTION = Question(

@@ -17,17 +17,17 @@ from typing import Any
 import pytest
 import yaml
 
-from scripts.lib.errors import BenchError
-from scripts.lib.judge import user_prompt
-from scripts.lib.judge_config import ClaudeConfig, parse_judge
+from scripts.lib.base.errors import BenchError
 from scripts.lib.judging.batch import BatchFile, Mix
 from scripts.lib.judging.claude import RETRIES, ClaudeJudge, count_tokens, read_message
 from scripts.lib.judging.claude_batches import ClaudeBatchesJudge
 from scripts.lib.judging.cost import Budget, at_most_usd
 from scripts.lib.judging.protocol import Judge, Stopped
 from scripts.lib.judging.run import JudgeRun, RunResult
-from scripts.lib.judging.store import VerdictStore
-from scripts.lib.series import Item, Reply, make_series
+from scripts.lib.scoring.judge_prompt import user_prompt
+from scripts.lib.scoring.series import Item, Reply, make_series
+from scripts.lib.scoring.verdict_store import VerdictStore
+from scripts.lib.settings.judge_config import ClaudeConfig, parse_judge
 from tests.judge_server import BATCHES, CANARY_KEY, MESSAGES, MODEL, Fault, JudgeServer, honest
 from tests.test_judging import ASKED, QUESTIONS, pairs
 
@@ -509,7 +509,7 @@ import sys
 from pathlib import Path
 from tests.test_judge_claude import BATCHED, CONFIG, SERIES, items, run
 from scripts.lib.judging.batch import Mix
-from scripts.lib.judging.store import VerdictStore
+from scripts.lib.scoring.verdict_store import VerdictStore
 config = BATCHED if sys.argv[2] == "batches" else CONFIG
 run(VerdictStore(SERIES, Path(sys.argv[1])), items(40), config, Mix(15, 0.1, 0.05))
 """

@@ -11,23 +11,23 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scripts.lib.engine_build import server_binary
 from scripts.lib.engines.protocol import LoadSettings
 from scripts.lib.engines.server_flags import probe
 from scripts.lib.engines.server_process import ServerProcess
 from scripts.lib.engines.server_start import start_server
-from scripts.lib.hardware import local_profile
-from scripts.lib.judge import Malformed, score_reply, user_prompt
-from scripts.lib.judge_config import LocalJudgeConfig, parse_judge
 from scripts.lib.judging.batch import Mix
 from scripts.lib.judging.claude import ClaudeJudge
 from scripts.lib.judging.cost import Budget
 from scripts.lib.judging.local import LocalJudge, bounded_schema, read_completion, request_body
 from scripts.lib.judging.protocol import Stopped
 from scripts.lib.judging.run import JudgeRun, RunResult
-from scripts.lib.judging.store import VerdictStore
-from scripts.lib.modes import Mode
-from scripts.lib.series import make_series
+from scripts.lib.llama_build.build import server_binary
+from scripts.lib.machine.profiles import local_profile
+from scripts.lib.planning.modes import Mode
+from scripts.lib.scoring.judge_prompt import Malformed, score_reply, user_prompt
+from scripts.lib.scoring.series import make_series
+from scripts.lib.scoring.verdict_store import VerdictStore
+from scripts.lib.settings.judge_config import LocalJudgeConfig, parse_judge
 from tests.test_judge_claude import CONFIG
 from tests.test_judging import ASKED, pairs
 

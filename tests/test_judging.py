@@ -12,19 +12,19 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.errors import BenchError
-from scripts.lib.judge import material, user_prompt
+from scripts.lib.authoring.prompt_lint import checked_weight, uses_code
+from scripts.lib.base.errors import BenchError
 from scripts.lib.judging.answers import pair_item
 from scripts.lib.judging.batch import Batch, BatchFile, Mix, make_batch
 from scripts.lib.judging.canaries import INJECTIONS, KINDS, LEAST_CANARIES, canary_count, cut_in_half, make_canaries
 from scripts.lib.judging.instrument import findings, instrument_csv, measures, series_reports
 from scripts.lib.judging.protocol import Journal, Keep, Stopped
 from scripts.lib.judging.run import JudgeRun, RunResult
-from scripts.lib.judging.store import BatchRecord, ItemOutcome, VerdictStore
-from scripts.lib.prompt_lint import checked_weight, uses_code
-from scripts.lib.prompt_loader import load_suites
+from scripts.lib.prompts.loader import load_suites
+from scripts.lib.scoring.judge_prompt import material, user_prompt
 from scripts.lib.scoring.score import score_answer
-from scripts.lib.series import Item, Reply, Role, Series, make_series
+from scripts.lib.scoring.series import Item, Reply, Role, Series, make_series
+from scripts.lib.scoring.verdict_store import BatchRecord, ItemOutcome, VerdictStore
 from tests.judge_server import Grader, always_3, at_random, copies_the_claim, honest, take_apart, verdicts
 
 SUITES = load_suites(Path("benchmarks/prompts/v1"))

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.errors import BenchError
+from scripts.lib.base.errors import BenchError
+from scripts.lib.execution.launch_command import cli_line
 from scripts.lib.executor import load_settings
-from scripts.lib.launch import cli_line
-from scripts.lib.plan import find_shard, make_plan
+from scripts.lib.planning.plan import find_shard, make_plan
 from tests.test_plan import planner
 
 

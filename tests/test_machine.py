@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.errors import BenchError
-from scripts.lib.locks import LOCK_VARIABLE
-from scripts.lib.machine import LOCK_FILE, alone_on_machine, lock_file
+from scripts.lib.base.errors import BenchError
+from scripts.lib.base.locks import LOCK_VARIABLE
+from scripts.lib.machine.process import LOCK_FILE, alone_on_machine, lock_file
 
 NOBODY = 65534
 FORK = multiprocessing.get_context("fork")

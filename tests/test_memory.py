@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.gguf_header import read_header
+from scripts.lib.weights.gguf_header import read_header
 from tests.tiny_models import EMBEDDING, HEAD, HEADS, LAYERS, write_model
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from scripts.lib.modes import Mode, compatible_drafts, expand_modes, reduced_expert_counts
+from scripts.lib.planning.modes import Mode, compatible_drafts, expand_modes, reduced_expert_counts
 from scripts.lib.registry_loader import Acceleration, Model
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.lib.cell_record import Measurement
+from scripts.lib.base.speed_limits import bandwidth_violation, bytes_per_token, speed_up_violation
 from scripts.lib.engines.measurement_check import check_measurement
-from scripts.lib.physics import bandwidth_violation, bytes_per_token, speed_up_violation
+from scripts.lib.planning.cell_record import Measurement
 
 ANSWER = Measurement("word", "stop", 100, 50, 0.5, 0.4, 250.0, 5.0, 9.8, 20, 10, 5, tuple(range(50)))
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.layout import PICTURE_NAMES
-from scripts.lib.modes import Mode
-from scripts.lib.pictures import PICTURES, draw, front
-from scripts.lib.plan import Plan
-from scripts.lib.profile_part import ProfilePart
-from scripts.lib.report import DESCRIPTIONS
-from scripts.lib.tables import Configuration
+from scripts.lib.base.layout import PICTURE_NAMES
+from scripts.lib.pages.pictures import PICTURES, draw, front
+from scripts.lib.pages.report import DESCRIPTIONS
+from scripts.lib.planning.modes import Mode
+from scripts.lib.planning.plan import Plan
+from scripts.lib.tables.configurations import Configuration
+from scripts.lib.tables.profile_part import ProfilePart
 from tests.test_plan import planner
 from tests.test_ranking import LOOKUP, row, way
 

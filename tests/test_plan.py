@@ -7,18 +7,25 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.cell_spec import Weights, mode_spec
-from scripts.lib.config import Config, load_config
-from scripts.lib.engine_identity import engine_identity
-from scripts.lib.errors import BenchError, InputErrors
-from scripts.lib.gguf_header import read_header
-from scripts.lib.hardware import load_hardware
-from scripts.lib.modes import Mode
-from scripts.lib.plan import Planner, find_shard, make_plan, needed_weights, sample_questions, vocabulary_mismatch
-from scripts.lib.prompt_loader import load_suites
-from scripts.lib.prompt_types import InferenceParams
+from scripts.lib.base.errors import BenchError, InputErrors
+from scripts.lib.llama_build.identity import engine_identity
+from scripts.lib.machine.profiles import load_hardware
+from scripts.lib.planning.cell_spec import Weights, mode_spec
+from scripts.lib.planning.modes import Mode
+from scripts.lib.planning.plan import (
+    Planner,
+    find_shard,
+    make_plan,
+    needed_weights,
+    sample_questions,
+    vocabulary_mismatch,
+)
+from scripts.lib.prompts.loader import load_suites
+from scripts.lib.prompts.types import InferenceParams
 from scripts.lib.registry_loader import load_registry
-from scripts.lib.weights import WeightsFacts
+from scripts.lib.settings.run_config import Config, load_config
+from scripts.lib.weights.facts import WeightsFacts
+from scripts.lib.weights.gguf_header import read_header
 from tests.tiny_models import write_model
 
 FULL = load_config((Path("config/full.yaml"),))

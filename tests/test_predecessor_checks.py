@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
-from scripts.lib.check_types import PLAIN_RULES
-from scripts.lib.judge import material
-from scripts.lib.prompt_lint import checked_weight, lint
-from scripts.lib.prompt_loader import Question, load_suite
-from scripts.lib.question_list import CARRIED_KEYS, PREAMBLE, VERIFIERS
-from scripts.lib.review import scoring_identity
+from scripts.lib.authoring.prompt_lint import checked_weight, lint
+from scripts.lib.prompts.check_types import PLAIN_RULES
+from scripts.lib.prompts.loader import Question, load_suite
+from scripts.lib.prompts.question_list import CARRIED_KEYS, PREAMBLE, VERIFIERS
+from scripts.lib.results.review import scoring_identity
+from scripts.lib.scoring.judge_prompt import material
 from scripts.lib.scoring.score import examine
 from scripts.lib.scoring.trial import as_json
 

@@ -13,21 +13,21 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from scripts.lib.cell_state import orphans
-from scripts.lib.config import load_config
-from scripts.lib.errors import BenchError, InputErrors
+from scripts.lib.authoring.registry_docs import json_schema
+from scripts.lib.authoring.registry_edit import with_entry
+from scripts.lib.base.errors import BenchError, InputErrors
+from scripts.lib.base.templates import render
+from scripts.lib.base.yaml_file import read_yaml
+from scripts.lib.execution.launch_command import cli_line
 from scripts.lib.executor import load_settings
-from scripts.lib.launch import cli_line
-from scripts.lib.model_pages import ModelsPage, QuirksPage
-from scripts.lib.modes import expand_modes
-from scripts.lib.plan import find_shard, make_plan
-from scripts.lib.plan_files import for_model, load_planner
-from scripts.lib.registry_docs import json_schema
-from scripts.lib.registry_edit import with_entry
+from scripts.lib.pages.model_pages import ModelsPage, QuirksPage
+from scripts.lib.planning.disk import for_model, load_planner
+from scripts.lib.planning.modes import expand_modes
+from scripts.lib.planning.plan import find_shard, make_plan
+from scripts.lib.registry.types import Registry, carried_notice
 from scripts.lib.registry_loader import load_registry
-from scripts.lib.registry_types import Registry, carried_notice
-from scripts.lib.render import render
-from scripts.lib.yaml_source import read_yaml
+from scripts.lib.results.states import orphans
+from scripts.lib.settings.run_config import load_config
 
 DATA = Path("tests/data/predecessor/registry")
 EVERY, TWICE, NAMES = DATA / "every_shape.yaml", DATA / "said_twice.yaml", DATA / "names_only.yaml"

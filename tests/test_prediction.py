@@ -7,8 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.plan import find_shard, make_plan
-from scripts.lib.prediction import Basis, Speed, cell_seconds, hours_text, predict, read_measured, shard_seconds
+from scripts.lib.planning.plan import find_shard, make_plan
+from scripts.lib.planning.prediction import (
+    Basis,
+    Speed,
+    cell_seconds,
+    hours_text,
+    predict,
+    read_measured,
+    shard_seconds,
+)
 from tests.test_plan import planner
 
 SHARD = find_shard(make_plan(planner()), "worker_math", "baseline")

@@ -17,12 +17,12 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from scripts.lib import bandwidth, preflight
-from scripts.lib.errors import BenchError
-from scripts.lib.hardware import Hardware
-from scripts.lib.memory import page_cache
-from scripts.lib.physics import bandwidth_efficiency
-from scripts.lib.preflight import Facts, Finding, Preflight, enforce, findings, look, once_an_invocation
+from scripts.lib.base.errors import BenchError
+from scripts.lib.base.speed_limits import bandwidth_efficiency
+from scripts.lib.machine import bandwidth, preflight
+from scripts.lib.machine.preflight import Facts, Finding, Preflight, enforce, findings, look, once_an_invocation
+from scripts.lib.machine.profiles import Hardware
+from scripts.lib.planning.memory import page_cache
 
 QUIET = Facts(0.3, 0.05, (), 0.0, 96, None, None, None, None, 1, 1 << 40)
 HARDWARE = Hardware("x", 1, 1, None, None)

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.cell_spec import Weights
-from scripts.lib.config import load_config
-from scripts.lib.engine_build import server_binary
-from scripts.lib.engine_identity import engine_identity
-from scripts.lib.hardware import load_hardware
-from scripts.lib.plan import Planner
-from scripts.lib.probe_outcomes import Outcome, probe_file, read_outcomes, store_outcome
-from scripts.lib.probes import planned_probes, run_probe
-from scripts.lib.prompt_loader import load_suites
+from scripts.lib.execution.probes import planned_probes, run_probe
+from scripts.lib.llama_build.build import server_binary
+from scripts.lib.llama_build.identity import engine_identity
+from scripts.lib.machine.profiles import load_hardware
+from scripts.lib.planning.cell_spec import Weights
+from scripts.lib.planning.plan import Planner
+from scripts.lib.prompts.loader import load_suites
+from scripts.lib.registry.types import Registry, RuntimeDefaults
 from scripts.lib.registry_loader import Quirk
-from scripts.lib.registry_types import Registry, RuntimeDefaults
-from scripts.lib.weights import facts
+from scripts.lib.results.probe_outcomes import Outcome, probe_file, read_outcomes, store_outcome
+from scripts.lib.settings.run_config import load_config
+from scripts.lib.weights.facts import facts
 from tests.test_modes import model
 from tests.tiny_models import write_model
 
@@ -89,7 +89,7 @@ def test_an_outcome_is_kept_by_what_it_depends_on(tmp_path: Path, monkeypatch: p
     assert probe_file(FLAG) != probe_file(replace(FLAG, probe_argument="--lookup"))
     assert probe_file(FLAG) == probe_file(replace(FLAG, issue="other words"))
     found = outcome(tmp_path, FLAG)
-    monkeypatch.setattr("scripts.lib.probe_outcomes.PROBES", tmp_path / "probes")
+    monkeypatch.setattr("scripts.lib.results.probe_outcomes.PROBES", tmp_path / "probes")
     store_outcome(probe_file(FLAG), found)
     registry = tiny_planner(tmp_path, FLAG).registry
     assert read_outcomes(registry) == {"flag": found}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.check_types import Outcome, mistakes
+from scripts.lib.prompts.check_types import Outcome, mistakes
 from scripts.lib.scoring.cases import read_cases, write_cases
 from scripts.lib.scoring.checks.code import check_code
 from scripts.lib.scoring.sandbox import CodeTests, Verdict, run_tests

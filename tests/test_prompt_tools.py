@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.context_generator import KINDS, ContextSpec
-from scripts.lib.errors import BenchError
-from scripts.lib.prompt_lengths import count, name_of, prompt_tokens, read_lengths, store
-from scripts.lib.prompt_loader import Question, load_suites
-from scripts.lib.prompt_manifest import compare, freeze, read_manifest
-from scripts.lib.public_benchmarks import BENCHMARKS, import_benchmark, read_benchmark
+from scripts.lib.authoring.prompt_manifest import compare, freeze, read_manifest
+from scripts.lib.authoring.public_benchmarks import BENCHMARKS, import_benchmark, read_benchmark
+from scripts.lib.base.errors import BenchError
+from scripts.lib.prompts.contexts.generator import KINDS, ContextSpec
+from scripts.lib.prompts.lengths import count, name_of, prompt_tokens, read_lengths, store
+from scripts.lib.prompts.loader import Question, load_suites
 from scripts.lib.registry_loader import load_registry
 from scripts.lib.scoring.score import score_answer
-from scripts.lib.weights import facts
+from scripts.lib.weights.facts import facts
 from tests.hostile import HOSTILE
 from tests.public_files import PUBLISHED
 from tests.public_layouts_code import WRITERS_CODE

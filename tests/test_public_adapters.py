@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.errors import BenchError
-from scripts.lib.judge import material, score_reply
-from scripts.lib.prompt_loader import Question, load_suites
-from scripts.lib.public_benchmarks import BENCHMARKS, import_benchmark, read_benchmark
-from scripts.lib.public_choices import GPQA_CHOICES
+from scripts.lib.authoring.public.choices import GPQA_CHOICES
+from scripts.lib.authoring.public_benchmarks import BENCHMARKS, import_benchmark, read_benchmark
+from scripts.lib.base.errors import BenchError
+from scripts.lib.prompts.loader import Question, load_suites
 from scripts.lib.scoring.checks import CHECKS
 from scripts.lib.scoring.checks.published import gaia_final, hotpot_f1, short_answer
+from scripts.lib.scoring.judge_prompt import material, score_reply
 from scripts.lib.scoring.score import score_answer
 from tests.public_files import FILES, PUBLISHED
 
@@ -297,7 +297,7 @@ def test_a_file_that_is_not_utf8_is_named_without_all_its_bytes(tmp_path: Path, 
 
 
 def test_a_suite_too_large_to_be_read_names_a_size_that_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scripts.lib.public_benchmarks.MOST_BYTES", 1500)
+    monkeypatch.setattr("scripts.lib.authoring.public_benchmarks.MOST_BYTES", 1500)
     with pytest.raises(BenchError, match=r"4 questions make a suite .*; draw some: --sample-size [1-3]$"):
         import_benchmark("gpqa", PUBLISHED["gpqa"](tmp_path), tmp_path / "out", None, 0)
     assert not (tmp_path / "out").exists()

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.errors import BenchError
-from scripts.lib.prompt_loader import Question, load_suites
-from scripts.lib.public_benchmarks import import_benchmark, read_benchmark
-from scripts.lib.public_programs import MOST_OUTPUT, pickled_text
-from scripts.lib.public_rows import LeftOut
+from scripts.lib.authoring.public.programs import MOST_OUTPUT, pickled_text
+from scripts.lib.authoring.public.rows import LeftOut
+from scripts.lib.authoring.public_benchmarks import import_benchmark, read_benchmark
+from scripts.lib.base.errors import BenchError
+from scripts.lib.prompts.loader import Question, load_suites
 from scripts.lib.scoring.score import score_answer
 from tests.public_layouts_code import (
     BIGCODEBENCH,

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from scripts.lib import public_benchmarks
-from scripts.lib.check_types import INSTRUCTIONS as KNOWN
-from scripts.lib.errors import BenchError
-from scripts.lib.prompt_loader import Question, load_suites
-from scripts.lib.public_benchmarks import import_benchmark, read_benchmark
+from scripts.lib.authoring import public_benchmarks
+from scripts.lib.authoring.public_benchmarks import import_benchmark, read_benchmark
+from scripts.lib.base.errors import BenchError
+from scripts.lib.prompts.check_types import INSTRUCTIONS as KNOWN
+from scripts.lib.prompts.loader import Question, load_suites
 from scripts.lib.scoring.checks import CHECKS
 from scripts.lib.scoring.checks.ifeval import INSTRUCTIONS, check_ifeval
 from scripts.lib.scoring.checks.published import check_em, check_f1, squad_f1, squad_normalize

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.gguf_header import Header
-from scripts.lib.quant_names import bears_out, known_name, named_in
-from scripts.lib.registry_check import contradictions
-from scripts.lib.registry_edit import propose_entry
-from scripts.lib.weights import WeightsFacts
+from scripts.lib.authoring.registry_check import contradictions
+from scripts.lib.authoring.registry_edit import propose_entry
+from scripts.lib.weights.facts import WeightsFacts
+from scripts.lib.weights.gguf_header import Header
+from scripts.lib.weights.quant_names import bears_out, known_name, named_in
 from tests.test_modes import model
 from tests.test_plan import REGISTRY
 

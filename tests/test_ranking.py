@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from scripts.lib.modes import Mode
-from scripts.lib.ranking import MARGIN, fastest_way, rank, rank_roles, reductions, unrankable
-from scripts.lib.results_quality import _why_best
-from scripts.lib.review import ReviewRow
-from scripts.lib.statistics import NonInferiority
-from scripts.lib.tables import Configuration
+from scripts.lib.base.estimates import NonInferiority
+from scripts.lib.pages.sections.quality import _why_best
+from scripts.lib.planning.modes import Mode
+from scripts.lib.results.review import ReviewRow
+from scripts.lib.tables.configurations import Configuration
+from scripts.lib.tables.ranking import MARGIN, fastest_way, rank, rank_roles, reductions, unrankable
 from tests.test_modes import model
 from tests.test_tables import ROW
 

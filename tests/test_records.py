@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.cell_record import CellId, CellRecord, Measurement, parse_cell, read_cell
-from scripts.lib.layout import RUNS
-from scripts.lib.records import Damaged, canonical_json, digest, sealed
-from scripts.lib.run_record import RunRecord, RunRows, output_line, read_rows, summarise
-from scripts.lib.safe_files import link_into_place, write_atomic
+from scripts.lib.base.layout import RUNS
+from scripts.lib.base.safe_files import link_into_place, write_atomic
+from scripts.lib.base.stored_json import Damaged, canonical_json, digest, sealed
+from scripts.lib.execution.run_record import RunRecord, RunRows, output_line, read_rows, summarise
+from scripts.lib.planning.cell_record import CellId, CellRecord, Measurement, parse_cell, read_cell
 from tests.hostile import HOSTILE, MARKER
 from tests.markdown_reader import read_markdown
 from tests.results_trees import cell, cells, tree
@@ -152,6 +152,6 @@ def test_a_runs_summary_holds_hostile_errors(tmp_path: Path) -> None:
 
 def test_a_runs_record_loads_no_statistics() -> None:
     """Every shard's process and every dry run imports it."""
-    heavy = "import sys, scripts.lib.run_record; print(*{'numpy', 'scipy', 'statsmodels'} & set(sys.modules))"
+    heavy = "import sys, scripts.lib.execution.run_record; print(*{'numpy', 'scipy', 'statsmodels'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

@@ -10,10 +10,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scripts.lib.errors import BenchError, InputErrors
-from scripts.lib.modes import expand_modes
+from scripts.lib.base.errors import BenchError, InputErrors
+from scripts.lib.base.yaml_file import read_yaml
+from scripts.lib.planning.modes import expand_modes
 from scripts.lib.registry_loader import load_registry, models_dir
-from scripts.lib.yaml_source import read_yaml
 
 SHIPPED = Path("orchestration/model_registry.yaml")
 ROLES = (

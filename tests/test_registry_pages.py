@@ -10,18 +10,18 @@ import jsonschema
 import pytest
 import yaml
 
-from scripts.lib.errors import InputErrors
-from scripts.lib.model_pages import ModelsPage, QuirksPage, candidates, outcome_from_cells
-from scripts.lib.modes import Mode
-from scripts.lib.plan import Plan
-from scripts.lib.probe_outcomes import Outcome
-from scripts.lib.profile_part import ProfilePart
-from scripts.lib.registry_docs import PAGE_FILE, SCHEMA_FILE, json_schema, page
+from scripts.lib.authoring.registry_docs import PAGE_FILE, SCHEMA_FILE, json_schema, page
+from scripts.lib.base.errors import InputErrors
+from scripts.lib.base.templates import render
+from scripts.lib.pages.model_pages import ModelsPage, QuirksPage, candidates, outcome_from_cells
+from scripts.lib.planning.modes import Mode
+from scripts.lib.planning.plan import Plan
+from scripts.lib.registry.quirks import entries_of
+from scripts.lib.registry.types import Registry
 from scripts.lib.registry_loader import Quirk, load_registry
-from scripts.lib.registry_quirks import entries_of
-from scripts.lib.registry_types import Registry
-from scripts.lib.render import render
-from scripts.lib.tables import Configuration
+from scripts.lib.results.probe_outcomes import Outcome
+from scripts.lib.tables.configurations import Configuration
+from scripts.lib.tables.profile_part import ProfilePart
 from tests.test_modes import model
 from tests.test_plan import REGISTRY, planner
 from tests.test_tables import ROW

@@ -12,13 +12,20 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scripts.lib.cell_spec import Weights
-from scripts.lib.errors import BenchError
-from scripts.lib.registry_check import compare, contradictions
-from scripts.lib.registry_edit import fitting_drafts, fitting_targets, propose_entry, propose_key, text_diff, with_entry
+from scripts.lib.authoring.registry_check import compare, contradictions
+from scripts.lib.authoring.registry_edit import (
+    fitting_drafts,
+    fitting_targets,
+    propose_entry,
+    propose_key,
+    text_diff,
+    with_entry,
+)
+from scripts.lib.base.errors import BenchError
+from scripts.lib.base.yaml_file import read_yaml
+from scripts.lib.planning.cell_spec import Weights
 from scripts.lib.registry_loader import Model, Source, load_registry
-from scripts.lib.weights import WeightsFacts, WeightsReader, facts
-from scripts.lib.yaml_source import read_yaml
+from scripts.lib.weights.facts import WeightsFacts, WeightsReader, facts
 from tests.test_modes import model
 from tests.test_plan import REGISTRY
 from tests.tiny_models import CONTEXT, EXPERTS_USED, write_model

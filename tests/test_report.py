@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.errors import BenchError
-from scripts.lib.foreign_text import json_in_html
-from scripts.lib.report import ANSWER_LIMIT, Pool, _cut, _stored_answer
+from scripts.lib.base.errors import BenchError
+from scripts.lib.base.untrusted_text import json_in_html
+from scripts.lib.pages.report import ANSWER_LIMIT, Pool, _cut, _stored_answer
 from tests import browser as browsers
 from tests.browser import BrowserError, Page, browser
 from tests.hostile import HOSTILE, MARKER

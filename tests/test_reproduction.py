@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from scripts.lib.cell_record import CellId, CellRecord, Measurement
-from scripts.lib.reproduction import Equality, Pair, summarise, to_csv, to_json, to_markdown
+from scripts.lib.compare.reproduction import Equality, Pair, summarise, to_csv, to_json, to_markdown
+from scripts.lib.planning.cell_record import CellId, CellRecord, Measurement
 
 
 def measured(tokens: tuple[int, ...], speed: float, calls: tuple[tuple[int, float], ...] = ()) -> Measurement:

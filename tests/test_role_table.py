@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.errors import InputErrors
-from scripts.lib.prompt_loader import suite_names, suites_for_roles
+from scripts.lib.base.errors import InputErrors
+from scripts.lib.prompts.loader import suite_names, suites_for_roles
+from scripts.lib.registry.role_table import SUITES_FILE, check_suites, role_table
 from scripts.lib.registry_loader import Registry, load_registry
-from scripts.lib.role_table import SUITES_FILE, check_suites, role_table
 from tests.test_registry_loader import GOOD, SHIPPED
 from tests.test_registry_tools import run
 

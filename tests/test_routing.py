@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.config import CONFIG_FILE, load_config, parse_config
-from scripts.lib.errors import BenchError
-from scripts.lib.plan import Planner, find_shard, make_plan
-from scripts.lib.plan_files import load_planner
-from scripts.lib.records import now_utc
-from scripts.lib.review import ReviewRow
-from scripts.lib.rewards import Outcome, cost_aware_reward, missing, outcome, rewarded
-from scripts.lib.routing import Overrides, draw_sample, entry_settings, wanted_suites
-from scripts.lib.routing_report import outcome_lines, routes_csv, routes_of, routes_table, summary_page
-from scripts.lib.routing_session import OUTCOMES, WRITTEN, outcomes_csv, read_outcomes
-from scripts.lib.statistics import paired_difference
-from scripts.lib.yaml_source import read_whole
+from scripts.lib.base.errors import BenchError
+from scripts.lib.base.estimates import paired_difference
+from scripts.lib.base.stored_json import now_utc
+from scripts.lib.base.yaml_file import read_whole
+from scripts.lib.planning.disk import load_planner
+from scripts.lib.planning.plan import Planner, find_shard, make_plan
+from scripts.lib.results.review import ReviewRow
+from scripts.lib.routing.entries import Overrides, draw_sample, entry_settings, wanted_suites
+from scripts.lib.routing.report import outcome_lines, routes_csv, routes_of, routes_table, summary_page
+from scripts.lib.routing.rewards import Outcome, cost_aware_reward, missing, outcome, rewarded
+from scripts.lib.routing.session import OUTCOMES, WRITTEN, outcomes_csv, read_outcomes
+from scripts.lib.settings.run_config import CONFIG_FILE, load_config, parse_config
 from tests.results_trees import review_row
 
 EVERYTHING = replace(load_config((Path("config/full.yaml"),)), models=("*",), engines=("server",), hardware="epyc-9655")

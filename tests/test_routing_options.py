@@ -16,20 +16,20 @@ from pathlib import Path
 import pytest
 
 from scripts.benchmark import seed_specialist_routing as command
-from scripts.lib.config import parse_config
-from scripts.lib.errors import BenchError
-from scripts.lib.layout import ROUTING
-from scripts.lib.machine import StopRequest
-from scripts.lib.plan import Planner, make_plan
-from scripts.lib.plan_files import for_model, load_planner
-from scripts.lib.review import plan_review, review_shard, to_csv
-from scripts.lib.rewards import rewarded
-from scripts.lib.role_table import role_table
-from scripts.lib.routing import Narrowing, draw_sample, named_suites
-from scripts.lib.routing_options import REPLACED, Asked, asked_of
-from scripts.lib.routing_report import outcome_lines, routes_of, routes_table
-from scripts.lib.routing_session import Part, joined, outcomes_csv, read_outcomes
-from scripts.lib.safe_files import write_atomic
+from scripts.lib.base.errors import BenchError
+from scripts.lib.base.layout import ROUTING
+from scripts.lib.base.safe_files import write_atomic
+from scripts.lib.machine.process import StopRequest
+from scripts.lib.planning.disk import for_model, load_planner
+from scripts.lib.planning.plan import Planner, make_plan
+from scripts.lib.registry.role_table import role_table
+from scripts.lib.results.review import plan_review, review_shard, to_csv
+from scripts.lib.routing.entries import Narrowing, draw_sample, named_suites
+from scripts.lib.routing.options import REPLACED, Asked, asked_of
+from scripts.lib.routing.report import outcome_lines, routes_of, routes_table
+from scripts.lib.routing.rewards import rewarded
+from scripts.lib.routing.session import Part, joined, outcomes_csv, read_outcomes
+from scripts.lib.settings.run_config import parse_config
 from tests.sample_project import Behaviour, record
 from tests.test_routing import EVERYTHING, made
 from tests.workflow.conftest import make_project
@@ -331,7 +331,7 @@ def test_a_question_that_no_sample_draws_ends_it_too(
     call: Call, project: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command, "MOST_BARREN_SEEDS", 3)
-    monkeypatch.setattr("scripts.lib.routing.sample_questions", lambda questions, size, seed: questions[:size])
+    monkeypatch.setattr("scripts.lib.routing.entries.sample_questions", lambda questions, size, seed: questions[:size])
     code, out, _ = call(*ROLES, "--suites", "one", "--continuous", "--sample-size", "1")
     assert code == 0 and out.rstrip().endswith("no sample has the questions one/q2") and len(samples()) == 1
 

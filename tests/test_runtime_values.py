@@ -7,17 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.cell_spec import NOT_DISABLED, override_key, prompt_spec, thinking_spec
-from scripts.lib.chat_template import with_prefill
-from scripts.lib.config import Config
-from scripts.lib.errors import InputErrors
+from scripts.lib.base.errors import InputErrors
 from scripts.lib.executor import request_of
-from scripts.lib.plan import find_shard, make_plan
-from scripts.lib.prompt_loader import load_suite
-from scripts.lib.prompt_types import InferenceParams, Question
-from scripts.lib.registry_loader import load_registry
-from scripts.lib.registry_types import Acceleration, Model, Registry
-from scripts.lib.runtime_values import (
+from scripts.lib.planning.cell_spec import NOT_DISABLED, override_key, prompt_spec, thinking_spec
+from scripts.lib.planning.plan import find_shard, make_plan
+from scripts.lib.planning.runtime_values import (
     context_settings,
     context_tokens,
     max_tokens_of,
@@ -25,6 +19,12 @@ from scripts.lib.runtime_values import (
     timeout_of,
     without_effect,
 )
+from scripts.lib.prompts.loader import load_suite
+from scripts.lib.prompts.types import InferenceParams, Question
+from scripts.lib.registry.types import Acceleration, Model, Registry
+from scripts.lib.registry_loader import load_registry
+from scripts.lib.settings.run_config import Config
+from scripts.lib.weights.chat_template import with_prefill
 from tests.test_plan import FULL, planner
 
 REGISTRY = """

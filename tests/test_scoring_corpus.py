@@ -12,8 +12,8 @@ import pytest
 
 from benchmarks.harness.answers_corpus import FOLDER, RIGHT, UNDECIDABLE, WRONG, answers, kinds, questions, verdict
 from benchmarks.harness.scoring import accuracy, ours
-from scripts.lib.prompt_lint import checked_weight
-from scripts.lib.prompt_loader import Question, load_suites
+from scripts.lib.authoring.prompt_lint import checked_weight
+from scripts.lib.prompts.loader import Question, load_suites
 from scripts.lib.scoring.echo import ECHO_CHARACTERS
 from scripts.lib.scoring.score import score_answer
 

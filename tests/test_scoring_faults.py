@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.prompt_types import Check, Criterion, Question
+from scripts.lib.prompts.types import Check, Criterion, Question
+from scripts.lib.results.symptoms import is_garbage
 from scripts.lib.scoring.answer_text import clean
 from scripts.lib.scoring.checks import CHECKS
 from scripts.lib.scoring.score import examine
-from scripts.lib.symptoms import is_garbage
 
 Row = tuple[str, Any, str, bool | None]
 

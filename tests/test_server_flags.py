@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from scripts.lib.base.errors import BenchError
 from scripts.lib.engines.protocol import LoadSettings
 from scripts.lib.engines.server_flags import ServerFlags, parse_help, probe, server_argv, speculation_flags
-from scripts.lib.errors import BenchError
-from scripts.lib.hardware import Hardware
-from scripts.lib.modes import Mode
+from scripts.lib.machine.profiles import Hardware
+from scripts.lib.planning.modes import Mode
 
 CONTEXT = {
     "length_tokens": 4096, "batch_tokens": 2048, "micro_batch_tokens": 512,

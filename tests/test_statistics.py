@@ -9,8 +9,8 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from benchmarks.harness.coverage import difference_coverage, median_coverage, rate_coverage
-from scripts.lib import statistics
-from scripts.lib.statistics import (
+from scripts.lib.base import estimates
+from scripts.lib.base.estimates import (
     Estimate,
     NonInferiority,
     holm,
@@ -165,7 +165,7 @@ def test_differences_are_covered(
     questions: int, repeats: int, simulations: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The p-value is no part of the interval, and with repeats takes nine tenths of the time.
-    monkeypatch.setattr(statistics, "_sign_flip", lambda differences: 1.0)
+    monkeypatch.setattr(estimates, "_sign_flip", lambda differences: 1.0)
     assert 0.94 <= difference_coverage(questions, repeats, simulations) <= 0.96
 
 

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.config import CONFIG_FILE, load_config, parse_config
-from scripts.lib.errors import BenchError, InputErrors
-from scripts.lib.image_roots import ordered_roots
-from scripts.lib.prompt_loader import load_suite, load_suites, read_suites, without_lost_images
-from scripts.lib.prompt_manifest import compare, freeze, question_digest, read_manifest
-from scripts.lib.question_images import found_image
-from scripts.lib.suite_folder import MOST_COUNTED
-from scripts.lib.yaml_source import read_whole
+from scripts.lib.authoring.prompt_manifest import compare, freeze, question_digest, read_manifest
+from scripts.lib.base.errors import BenchError, InputErrors
+from scripts.lib.base.yaml_file import read_whole
+from scripts.lib.prompts.loader import load_suite, load_suites, read_suites, without_lost_images
+from scripts.lib.prompts.question_images import found_image
+from scripts.lib.prompts.suite_folder import MOST_COUNTED
+from scripts.lib.settings.image_roots import ordered_roots
+from scripts.lib.settings.run_config import CONFIG_FILE, load_config, parse_config
 
 THEIRS = Path("tests/data/predecessor/prompts")
 PREFIX = "/mnt/raid0/llm/claude"

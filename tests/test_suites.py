@@ -12,12 +12,12 @@ import pytest
 from PIL import Image, ImageChops
 from scipy.integrate import quad
 
-from scripts.lib.context_generator import ContextSpec, estimated_tokens, generate
-from scripts.lib.prompt_lint import CONTROLS, checked_weight, control_rate, damaged
-from scripts.lib.prompt_loader import Question, load_suites, suites_for_roles
-from scripts.lib.prompt_manifest import compare
+from scripts.lib.authoring.prompt_lint import CONTROLS, checked_weight, control_rate, damaged
+from scripts.lib.authoring.prompt_manifest import compare
+from scripts.lib.authoring.vl_images import IMAGES, ROADS
+from scripts.lib.prompts.contexts.generator import ContextSpec, estimated_tokens, generate
+from scripts.lib.prompts.loader import Question, load_suites, suites_for_roles
 from scripts.lib.scoring.score import score_answer
-from scripts.lib.vl_images import IMAGES, ROADS
 
 FOLDER = Path("benchmarks/prompts/v1")
 SUITES = load_suites(FOLDER)

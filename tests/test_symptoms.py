@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from scripts.lib.symptoms import CRASH, ECHO, EMPTY, GARBAGE, GUARD, LOOP, ends_in_loop, symptoms
+from scripts.lib.results.symptoms import CRASH, ECHO, EMPTY, GARBAGE, GUARD, LOOP, ends_in_loop, symptoms
 
 PROMPT = "Explain, in the order in which they happen, the steps of a TLS handshake. " * 4
 COUNTING = list(range(200))

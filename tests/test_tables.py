@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.errors import BenchError
-from scripts.lib.markdown import share
-from scripts.lib.modes import Mode
-from scripts.lib.physics import bandwidth_efficiency
-from scripts.lib.results_speed import efficiency
-from scripts.lib.review import COLUMNS, ReviewRow, read_review, to_csv
-from scripts.lib.statistics import Estimate
-from scripts.lib.summary import summary_csv, summary_row
-from scripts.lib.tables import Configuration, by_question, passes, quality_rows, ways_of
+from scripts.lib.base.errors import BenchError
+from scripts.lib.base.estimates import Estimate
+from scripts.lib.base.markdown import share
+from scripts.lib.base.speed_limits import bandwidth_efficiency
+from scripts.lib.pages.sections.speed import efficiency
+from scripts.lib.planning.modes import Mode
+from scripts.lib.results.review import COLUMNS, ReviewRow, read_review, to_csv
+from scripts.lib.tables.configurations import Configuration, by_question, passes, quality_rows, ways_of
+from scripts.lib.tables.summary import summary_csv, summary_row
 from tests.test_modes import model
 
 _SHOWN = {

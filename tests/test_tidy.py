@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from scripts.lib.layout import TABLE_NAMES
-from scripts.lib.review import COLUMNS
-from scripts.lib.tidy import TIDY
+from scripts.lib.base.layout import TABLE_NAMES
+from scripts.lib.results.review import COLUMNS
+from scripts.lib.tables.tidy import TIDY
 
 DICTIONARY = Path("docs/reference/tables.md")
 

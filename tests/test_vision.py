@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.cell_spec import Weights
-from scripts.lib.engine_build import server_binary
-from scripts.lib.engine_identity import engine_identity
+from scripts.lib.base.errors import BenchError
 from scripts.lib.engines.factory import EngineSettings, make_engine
 from scripts.lib.engines.protocol import EngineFailure, LoadSettings, Request
 from scripts.lib.engines.server import _Prompt
-from scripts.lib.errors import BenchError
 from scripts.lib.executor import load_settings, request_of
-from scripts.lib.hardware import load_hardware
-from scripts.lib.modes import Mode
-from scripts.lib.plan import Planner, find_shard, make_plan
-from scripts.lib.prompt_loader import load_suites
-from scripts.lib.registry_types import Registry, RuntimeDefaults
-from scripts.lib.weights import facts
+from scripts.lib.llama_build.build import server_binary
+from scripts.lib.llama_build.identity import engine_identity
+from scripts.lib.machine.profiles import load_hardware
+from scripts.lib.planning.cell_spec import Weights
+from scripts.lib.planning.modes import Mode
+from scripts.lib.planning.plan import Planner, find_shard, make_plan
+from scripts.lib.prompts.loader import load_suites
+from scripts.lib.registry.types import Registry, RuntimeDefaults
+from scripts.lib.weights.facts import facts
 from tests.test_engines import BASELINE, REQUEST, settings
 from tests.test_modes import model
 from tests.test_plan import FULL

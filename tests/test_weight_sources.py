@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.errors import BenchError
-from scripts.lib.gguf_header import read_header
-from scripts.lib.hashing import sha256_of
+from scripts.lib.base.errors import BenchError
+from scripts.lib.base.file_hashing import sha256_of
 from scripts.lib.registry_loader import Model, Source, load_registry
-from scripts.lib.upcycle import upcycle
-from scripts.lib.weight_sources import make_weights, verify
+from scripts.lib.weights.gguf_header import read_header
+from scripts.lib.weights.sources import make_weights, verify
+from scripts.lib.weights.upcycle import upcycle
 from tests.test_engines import BASELINE, REQUEST, settings
 from tests.test_engines import models as models
 from tests.test_engines import start as start

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scripts.lib.errors import BenchError
-from scripts.lib.gguf_header import Header, read_header
-from scripts.lib.hashing import sha256_of
-from scripts.lib.weights import WeightsLock, WeightsReader, facts, fingerprint, split_files
+from scripts.lib.base.errors import BenchError
+from scripts.lib.base.file_hashing import sha256_of
+from scripts.lib.weights.facts import WeightsLock, WeightsReader, facts, fingerprint, split_files
+from scripts.lib.weights.gguf_header import Header, read_header
 from tests.tiny_models import EXPERTS, EXPERTS_USED, write_model
 
 

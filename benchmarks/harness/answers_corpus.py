@@ -14,9 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.prompt_loader import load_suites
-from scripts.lib.prompt_types import Question
-from scripts.lib.rubric import LEAST_PASSING_FRACTION
+from scripts.lib.prompts.loader import load_suites
+from scripts.lib.prompts.types import Question
+from scripts.lib.scoring.rubric import LEAST_PASSING_FRACTION
 from scripts.lib.scoring.score import Examination, examine
 
 FOLDER = Path("tests/data/answers")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from scripts.lib.bandwidth import ARRAY_ELEMENTS, measure
+from scripts.lib.machine.bandwidth import ARRAY_ELEMENTS, measure
 
 SOURCE = r"""
 #include <stdio.h>

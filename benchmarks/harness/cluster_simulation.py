@@ -19,9 +19,9 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from scripts.lib.config import load_config
-from scripts.lib.plan_files import load_plans
-from scripts.lib.prediction import hours_text, shard_seconds
+from scripts.lib.planning.disk import load_plans
+from scripts.lib.planning.prediction import hours_text, shard_seconds
+from scripts.lib.settings.run_config import load_config
 
 # Planning grows linearly: seconds and MiB per cell out of `benchmarks.harness.scale`, 168,000 cells.
 PLANNING_S_PER_CELL, PLANNING_MIB_PER_CELL = 45.9 / 168_000, 1151 / 168_000

@@ -1,4 +1,4 @@
-"""How often the intervals of scripts/lib/statistics.py hold the truth, beside the plain bootstrap's; 95 % is wanted.
+"""How often the intervals of scripts/lib/base/estimates.py hold the truth, beside the plain bootstrap's; 95 % is wanted.
 
 Each number is a mean over true values: rates of 2-98 %, differences of 0-45 points, six distributions of a speed. Repeats of a
 question agree more or less (correlation 0, 0.3, 0.7). Prints a table, in about half an hour:
@@ -17,7 +17,7 @@ import numpy as np
 from tabulate import tabulate
 from tqdm import tqdm
 
-from scripts.lib.statistics import Clustered, Estimate, median, paired_difference, pass_rate
+from scripts.lib.base.estimates import Clustered, Estimate, median, paired_difference, pass_rate
 
 RATES = tuple(np.linspace(0.02, 0.98, 25))
 CORRELATIONS = (0.0, 0.3, 0.7)

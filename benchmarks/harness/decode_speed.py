@@ -17,14 +17,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from scripts.lib.config import load_config
-from scripts.lib.engine_build import activate, bench_binary, server_binary
+from scripts.lib.base.errors import run_cli
 from scripts.lib.engines.factory import EngineSettings, make_engine
 from scripts.lib.engines.protocol import Engine, LoadSettings, Request
-from scripts.lib.errors import run_cli
 from scripts.lib.executor import load_settings
-from scripts.lib.plan import find_shard, make_plan
-from scripts.lib.plan_files import for_model, load_planner
+from scripts.lib.llama_build.build import activate, bench_binary, server_binary
+from scripts.lib.planning.disk import for_model, load_planner
+from scripts.lib.planning.plan import find_shard, make_plan
+from scripts.lib.settings.run_config import load_config
 
 PROMPT = "Write a long story about a lighthouse keeper who finds a map. Do not stop early."
 

@@ -17,17 +17,17 @@ from typing import Any
 
 from gguf import GGUFReader
 
-from scripts.lib.cell_record import read_cell
-from scripts.lib.cell_spec import Weights
-from scripts.lib.config import load_config
-from scripts.lib.engine_build import server_binary
+from scripts.lib.base.errors import run_cli
 from scripts.lib.engines.factory import EngineSettings, make_engine
-from scripts.lib.errors import run_cli
+from scripts.lib.execution.run_record import RunRecord
 from scripts.lib.executor import Job, run
-from scripts.lib.plan import Shard, find_shard, make_plan
-from scripts.lib.plan_files import for_model, hashed, load_planner
-from scripts.lib.run_record import RunRecord
-from scripts.lib.weights_guard import WeightsGuard
+from scripts.lib.llama_build.build import server_binary
+from scripts.lib.planning.cell_record import read_cell
+from scripts.lib.planning.cell_spec import Weights
+from scripts.lib.planning.disk import for_model, hashed, load_planner
+from scripts.lib.planning.plan import Shard, find_shard, make_plan
+from scripts.lib.planning.weights_guard import WeightsGuard
+from scripts.lib.settings.run_config import load_config
 
 # What an embedded shard may need beyond weights and KV cache: the interpreter, llama.cpp, and each model's compute buffers.
 CONSTANT_MIB, LIMIT_MS = 256, 10.0

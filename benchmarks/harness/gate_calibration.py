@@ -25,12 +25,12 @@ from pathlib import Path
 from tabulate import tabulate
 
 from benchmarks.harness.checkout import scratch_checkout
-from scripts.lib.comparing import RATIO_METRICS, pair
-from scripts.lib.gates import METRICS, Gate, Noise, Outcome, judge, parse_gate
-from scripts.lib.hardware import cpu_model
-from scripts.lib.layout import CALIBRATION, RESULTS
-from scripts.lib.observations import Observation, Observations, from_run, run_ids
-from scripts.lib.safe_files import write_atomic
+from scripts.lib.base.layout import CALIBRATION, RESULTS
+from scripts.lib.base.safe_files import write_atomic
+from scripts.lib.compare.gates import METRICS, Gate, Noise, Outcome, judge, parse_gate
+from scripts.lib.compare.observations import Observation, Observations, from_run, run_ids
+from scripts.lib.compare.pairing import RATIO_METRICS, pair
+from scripts.lib.machine.profiles import cpu_model
 
 # Fewer runs say too little of how runs differ; two are left out when a pair is judged.
 FEWEST_RUNS = 4

@@ -32,12 +32,12 @@ LATENCY_S = 0.02
 # Verdicts of every distinct answer, in accepted batches, as a judge would have left them.
 _JUDGE = """
 from pathlib import Path
-from scripts.lib.config import load_config
+from scripts.lib.settings.run_config import load_config
 from scripts.lib.judging import Reply, Role, make_series
 from scripts.lib.judging.answers import pair_item, stored_answers
-from scripts.lib.judging.store import BatchRecord, Verdict, VerdictStore, outcome
-from scripts.lib.plan_files import load_plans
-from scripts.lib.rubric import CriterionScore, QuestionScore
+from scripts.lib.scoring.verdict_store import BatchRecord, Verdict, VerdictStore, outcome
+from scripts.lib.planning.disk import load_plans
+from scripts.lib.scoring.rubric import CriterionScore, QuestionScore
 config = load_config()
 claude = config.judge.claude
 series = make_series("claude", claude.model, claude.max_tokens, config.judge.round)
@@ -97,7 +97,7 @@ def judging_rate(pairs: int, concurrency: int, folder: Path) -> list[object]:
 
     from scripts.lib.judging.batch import Mix
     from scripts.lib.judging.claude import request_body
-    from scripts.lib.judging.store import VerdictStore
+    from scripts.lib.scoring.verdict_store import VerdictStore
     from tests.test_judge_claude import CONFIG, SERIES, items, run
 
     ours, theirs = multiprocessing.Pipe()

@@ -25,7 +25,7 @@ from pathlib import Path
 import psutil
 from tqdm import tqdm
 
-from scripts.lib.prompt_loader import load_suites
+from scripts.lib.prompts.loader import load_suites
 from tests.judge_server import JudgeServer, honest
 from tests.workflow.conftest import Project, make_project
 

@@ -22,10 +22,10 @@ REPORT = "docs/reference/benchmarks/report.html"
 # Answers of about 1,500 characters, one in five of a speculative mode unlike its base's.
 FILL = """
 from pathlib import Path
-from scripts.lib.config import load_config
-from scripts.lib.plan_files import load_plans
-from scripts.lib.records import write_atomic
-from scripts.lib.review import plan_review, review_shard, to_csv
+from scripts.lib.settings.run_config import load_config
+from scripts.lib.planning.disk import load_plans
+from scripts.lib.base.safe_files import write_atomic
+from scripts.lib.results.review import plan_review, review_shard, to_csv
 from tests.sample_project import Behaviour, fill
 (plan,) = load_plans(load_config())
 count = len(plan.shards)

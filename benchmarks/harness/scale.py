@@ -61,8 +61,8 @@ def synthesise(folder: Path, models: int) -> None:
 
 _TOUCH = """
 from pathlib import Path
-from scripts.lib.config import load_config
-from scripts.lib.workflow import make_workflow
+from scripts.lib.settings.run_config import load_config
+from scripts.lib.workflow.targets import make_workflow
 workflow = make_workflow(load_config())
 cells = [file for shard in workflow.shards for file in shard.cell_files]
 made = [*cells, *workflow.derived]

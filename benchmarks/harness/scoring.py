@@ -38,9 +38,9 @@ from benchmarks.harness.answers_corpus import (
     questions,
     verdict,
 )
-from scripts.lib.errors import BenchError, run_cli
-from scripts.lib.prompt_lint import uses_code
-from scripts.lib.statistics import pass_rate
+from scripts.lib.authoring.prompt_lint import uses_code
+from scripts.lib.base.errors import BenchError, run_cli
+from scripts.lib.base.estimates import pass_rate
 
 PEERS = Path("benchmarks/harness/peers/score.py")
 OURS = "ours"

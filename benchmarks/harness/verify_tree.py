@@ -18,9 +18,9 @@ from pathlib import Path
 
 from benchmarks.harness.checkout import ROOT
 from benchmarks.harness.packing import MODES, QUESTIONS, SUITES, git
-from scripts.lib.cell_record import CellId, CellRecord, read_cell
-from scripts.lib.layout import CELLS
-from scripts.lib.records import digest
+from scripts.lib.base.layout import CELLS
+from scripts.lib.base.stored_json import digest
+from scripts.lib.planning.cell_record import CellId, CellRecord, read_cell
 
 
 def write_tree(folder: Path, models: int) -> int:

@@ -16,19 +16,19 @@ if __name__ == "__main__" and not __package__:
 import argparse
 from pathlib import Path
 
-from scripts.lib.config import load_config
-from scripts.lib.errors import BenchError, run_cli
-from scripts.lib.hardware import load_hardware
-from scripts.lib.layout import LEGACY, LEGACY_PAGE, LEGACY_TEMPLATE
+from scripts.lib.base.errors import BenchError, run_cli
+from scripts.lib.base.layout import LEGACY, LEGACY_PAGE, LEGACY_TEMPLATE
+from scripts.lib.base.safe_files import write_atomic
+from scripts.lib.base.templates import render
 from scripts.lib.legacy import PROFILE
 from scripts.lib.legacy.history import Unplaced, read_history
 from scripts.lib.legacy.page import LegacyPage
 from scripts.lib.legacy.store import SOURCES, SUPERSEDED, archive_root, replace, stage
 from scripts.lib.legacy.tables import Imported, history_tables
-from scripts.lib.plan_files import registry_of
+from scripts.lib.machine.profiles import load_hardware
+from scripts.lib.planning.disk import registry_of
 from scripts.lib.registry_loader import Registry
-from scripts.lib.render import render
-from scripts.lib.safe_files import write_atomic
+from scripts.lib.settings.run_config import load_config
 
 
 def _imported(profile: str, folder: Path, registry: Registry, skipped: tuple[tuple[str, str], ...] = ()) -> LegacyPage:

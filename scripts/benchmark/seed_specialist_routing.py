@@ -32,22 +32,22 @@ from typing import Any
 
 import psutil
 
-from scripts.lib.config import Config, merge, merged, parse_config, read_layers
-from scripts.lib.errors import BenchError, run_cli
-from scripts.lib.hardware import load_hardware
-from scripts.lib.layout import ROUTING
-from scripts.lib.machine import INTERRUPTED_EXIT, StopRequest
-from scripts.lib.memory import shard_bytes
-from scripts.lib.plan import Planner
-from scripts.lib.plan_files import load_planner
-from scripts.lib.prediction import hours_text, read_measured, shard_seconds
-from scripts.lib.preflight import Preflight, enforce, findings, look
-from scripts.lib.rewards import Outcome
-from scripts.lib.routing import ACTIONS, HOW_TO_CHOOSE, Absent, Sample, draw_sample, named_suites, wanted_suites
-from scripts.lib.routing_options import Asked, asked_of, replaced_options, resumed, store, unknown_option
-from scripts.lib.routing_output import Found, check_output, write_output
-from scripts.lib.routing_report import outcome_lines, routes_of, routes_table
-from scripts.lib.routing_session import Part, joined, outcomes_of, parts_of, read_outcomes, run_part
+from scripts.lib.base.errors import BenchError, run_cli
+from scripts.lib.base.layout import ROUTING
+from scripts.lib.machine.preflight import Preflight, enforce, findings, look
+from scripts.lib.machine.process import INTERRUPTED_EXIT, StopRequest
+from scripts.lib.machine.profiles import load_hardware
+from scripts.lib.planning.disk import load_planner
+from scripts.lib.planning.memory import shard_bytes
+from scripts.lib.planning.plan import Planner
+from scripts.lib.planning.prediction import hours_text, read_measured, shard_seconds
+from scripts.lib.routing.entries import ACTIONS, HOW_TO_CHOOSE, Absent, Sample, draw_sample, named_suites, wanted_suites
+from scripts.lib.routing.options import Asked, asked_of, replaced_options, resumed, store, unknown_option
+from scripts.lib.routing.output import Found, check_output, write_output
+from scripts.lib.routing.report import outcome_lines, routes_of, routes_table
+from scripts.lib.routing.rewards import Outcome
+from scripts.lib.routing.session import Part, joined, outcomes_of, parts_of, read_outcomes, run_part
+from scripts.lib.settings.run_config import Config, merge, merged, parse_config, read_layers
 
 # More than any suite has: a sample of all questions.
 EVERY_QUESTION = 10**9

@@ -22,8 +22,11 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
-from scripts.lib.cell_record import CellRecord, Measurement, parse_cell
-from scripts.lib.cell_spec import loaded_projector
+from scripts.lib.base.errors import BenchError
+from scripts.lib.base.layout import RESULTS
+from scripts.lib.base.results_tree import drop, drop_folder
+from scripts.lib.base.safe_files import link_into_place, write_atomic
+from scripts.lib.base.stored_json import Damaged, now_utc, read_stored
 from scripts.lib.engines.protocol import (
     Engine,
     EngineDied,
@@ -33,11 +36,7 @@ from scripts.lib.engines.protocol import (
     LoadSettings,
     Request,
 )
-from scripts.lib.errors import BenchError
-from scripts.lib.layout import RESULTS
-from scripts.lib.machine import StopRequest
-from scripts.lib.memory import page_cache
-from scripts.lib.pinning import (
+from scripts.lib.machine.pinning import (
     Thread,
     compute_threads,
     has_huge_pages,
@@ -47,13 +46,14 @@ from scripts.lib.pinning import (
     shown,
     violations,
 )
-from scripts.lib.plan import Cell, Shard
-from scripts.lib.plan_files import existing_files, partial_folder, partial_name
-from scripts.lib.records import Damaged, now_utc, read_stored
-from scripts.lib.safe_files import link_into_place, write_atomic
-from scripts.lib.tree import drop, drop_folder
-from scripts.lib.weights import split_files
-from scripts.lib.weights_guard import WeightsGuard
+from scripts.lib.machine.process import StopRequest
+from scripts.lib.planning.cell_record import CellRecord, Measurement, parse_cell
+from scripts.lib.planning.cell_spec import loaded_projector
+from scripts.lib.planning.disk import existing_files, partial_folder, partial_name
+from scripts.lib.planning.memory import page_cache
+from scripts.lib.planning.plan import Cell, Shard
+from scripts.lib.planning.weights_guard import WeightsGuard
+from scripts.lib.weights.facts import split_files
 
 # Of a small model: how often it is warmed up again, at most, until its threads have run long enough to be judged.
 MOST_WARM_UPS = 100

@@ -21,18 +21,20 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
 
-from scripts.lib.errors import InputErrors, Problem, shown
-from scripts.lib.fields import Fields, is_misspelt
-from scripts.lib.registry_keys import ACCELERATION_TYPES, BACKENDS, DELETED, FORBIDDABLE, SECTIONS, TIERS
-from scripts.lib.registry_quirks import read_quirks
-from scripts.lib.registry_relations import (
+from scripts.lib.base.errors import InputErrors, Problem, shown
+from scripts.lib.base.yaml_fields import Fields, is_misspelt
+from scripts.lib.base.yaml_file import Source as YamlFile
+from scripts.lib.base.yaml_file import read_yaml
+from scripts.lib.registry.keys import ACCELERATION_TYPES, BACKENDS, DELETED, FORBIDDABLE, SECTIONS, TIERS
+from scripts.lib.registry.quirks import read_quirks
+from scripts.lib.registry.relations import (
     check_roles_and_suites,
     reported_violation,
     warnings_between,
     with_drafts,
     without_sources,
 )
-from scripts.lib.registry_types import (
+from scripts.lib.registry.types import (
     BINARIES_VARIABLE,
     NAME,
     Acceleration,
@@ -43,8 +45,6 @@ from scripts.lib.registry_types import (
     Source,
     models_dir,
 )
-from scripts.lib.yaml_source import Source as YamlFile
-from scripts.lib.yaml_source import read_yaml
 
 __all__ = [
     "Acceleration",

@@ -12,19 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.cell_record import parse_cell, read_cell
-from scripts.lib.cell_state import State, cell_states
-from scripts.lib.config import load_config
-from scripts.lib.damage import damaged_reviews
-from scripts.lib.plan import Plan, make_plan, seen_from_elsewhere
-from scripts.lib.plan_files import LOCK_FILE, load_planner, load_plans
-from scripts.lib.records import SEAL, Damaged, sealed
-from scripts.lib.results import load_part
-from scripts.lib.review import Review, plan_review, review_shard, to_csv
-from scripts.lib.review_check import StoredCells, check_review
-from scripts.lib.safe_files import write_atomic
-from scripts.lib.tidy import tidy_csv
-from scripts.lib.weights import WeightsFacts, WeightsLock
+from scripts.lib.base.safe_files import write_atomic
+from scripts.lib.base.stored_json import SEAL, Damaged, sealed
+from scripts.lib.planning.cell_record import parse_cell, read_cell
+from scripts.lib.planning.disk import LOCK_FILE, load_planner, load_plans
+from scripts.lib.planning.plan import Plan, make_plan, seen_from_elsewhere
+from scripts.lib.results.review import Review, plan_review, review_shard, to_csv
+from scripts.lib.results.review_check import StoredCells, check_review
+from scripts.lib.results.states import State, cell_states
+from scripts.lib.settings.run_config import load_config
+from scripts.lib.tables.load import load_part
+from scripts.lib.tables.tidy import tidy_csv
+from scripts.lib.weights.facts import WeightsFacts, WeightsLock
+from scripts.lib.workflow.damage import damaged_reviews
 from tests.sample_project import make_project, measure
 
 DEEP = "[" * 100_000
@@ -204,7 +204,7 @@ def test_a_review_is_looked_at_only_when_its_files_changed(
         looked.append(review.file)
         return check_review(review, cells)
 
-    monkeypatch.setattr("scripts.lib.damage.check_review", note)
+    monkeypatch.setattr("scripts.lib.workflow.damage.check_review", note)
     assert damaged_reviews(reviews) == [] and looked == []
     cell_file.write_text(cell_file.read_text().replace("tokens", "Tokens", 1))
     dense = reviewed(plan, "big_dense").file

@@ -20,11 +20,11 @@ from typing import Any
 import psutil
 import pytest
 
-from scripts.lib.engine_build import server_binary
 from scripts.lib.engines.factory import EngineSettings, make_engine
 from scripts.lib.engines.protocol import Engine, EngineDied, EngineFailure, GenerationTimeout, LoadSettings
 from scripts.lib.engines.server_process import listening_port
-from scripts.lib.modes import Mode
+from scripts.lib.llama_build.build import server_binary
+from scripts.lib.planning.modes import Mode
 from tests.test_engines import CONTEXT, HARDWARE, REQUEST
 from tests.tiny_models import write_model
 

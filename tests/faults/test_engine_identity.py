@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib import engine_build
-from scripts.lib.engine_build import (
+from scripts.lib.base.errors import BenchError
+from scripts.lib.base.file_hashing import sha256_of
+from scripts.lib.llama_build import build as build_module
+from scripts.lib.llama_build.build import (
     CMAKE_ARGUMENTS,
     Build,
     cpu_features,
@@ -22,9 +24,7 @@ from scripts.lib.engine_build import (
     server_binary,
     write_record,
 )
-from scripts.lib.engine_identity import EngineIdentity, binary_identity
-from scripts.lib.errors import BenchError
-from scripts.lib.hashing import sha256_of
+from scripts.lib.llama_build.identity import EngineIdentity, binary_identity
 from tests.tiny_engine import lock_text, make_environment, write_source
 
 SHA256 = "a" * 64
@@ -43,7 +43,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
     made = Build(bin_dir, "1.2.3", SHA256, cpu_features(), "g++ 12", CMAKE_ARGUMENTS, files_of(bin_dir))
     write_record(made)
     monkeypatch.setattr(sys, "prefix", str(prefix))
-    monkeypatch.setattr(engine_build, "bindings", lambda: ("1.2.3", SHA256))
+    monkeypatch.setattr(build_module, "bindings", lambda: ("1.2.3", SHA256))
     pointer().write_text(f'{{"bin_dir": "{bin_dir}"}}')
     return made
 
@@ -70,7 +70,7 @@ def test_a_build_of_another_source_than_the_locks_is_refused_with_the_command_th
 
 
 def test_bindings_of_another_source_than_the_locks_are_refused(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_build, "bindings", lambda: ("1.2.2", "c" * 64))
+    monkeypatch.setattr(build_module, "bindings", lambda: ("1.2.2", "c" * 64))
     assert "the bindings installed here are llama-cpp-python 1.2.2 (sha256 cccccccccccc)" in refusal()
 
 
@@ -82,7 +82,7 @@ def test_a_build_for_another_cpu_is_refused_by_model_and_features(
         ("avx2\nEPYC", "avx2 avx512f\nEPYC", "EPYC; this one is with avx512f"),
     ):
         write_record(replace(build, cpu=made_for))
-        monkeypatch.setattr(engine_build, "cpu_features", lambda here=here: here)
+        monkeypatch.setattr(build_module, "cpu_features", lambda here=here: here)
         pointer().write_text(f'{{"bin_dir": "{build.bin_dir}"}}')
         assert f"compiled for another CPU: {said}; run on this machine: make engine" in refusal()
 
@@ -90,7 +90,7 @@ def test_a_build_for_another_cpu_is_refused_by_model_and_features(
 def test_an_environment_that_was_made_on_another_machine_has_no_engine_here(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_build, "cpu_features", lambda: "avx2\nthe CPU of another node")
+    monkeypatch.setattr(build_module, "cpu_features", lambda: "avx2\nthe CPU of another node")
     assert refusal().startswith("llama.cpp is not built in this environment for this CPU yet; run on this machine")
 
 
@@ -194,7 +194,7 @@ class Made:
 
     def engine(self) -> str:
         """The version of the engine that may run, or the refusal."""
-        done = self.run("-c", "from scripts.lib.engine_build import installed_build as b; print(b().version)")
+        done = self.run("-c", "from scripts.lib.llama_build.build import installed_build as b; print(b().version)")
         return done.stdout.strip() or done.stderr.strip().splitlines()[-1]
 
     @property

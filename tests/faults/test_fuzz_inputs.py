@@ -20,14 +20,14 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from scripts.lib.config import load_config, merged, parse_config, read_layers
-from scripts.lib.errors import BenchError
-from scripts.lib.plan import make_plan
-from scripts.lib.plan_files import load_planner
-from scripts.lib.prompt_manifest import NAME, compare, read_manifest
-from scripts.lib.prompt_types import Question
-from scripts.lib.role_table import role_table
+from scripts.lib.authoring.prompt_manifest import NAME, compare, read_manifest
+from scripts.lib.base.errors import BenchError
+from scripts.lib.planning.disk import load_planner
+from scripts.lib.planning.plan import make_plan
+from scripts.lib.prompts.types import Question
+from scripts.lib.registry.role_table import role_table
 from scripts.lib.scoring.score import score_answer
+from scripts.lib.settings.run_config import load_config, merged, parse_config, read_layers
 from tests.sample_project import make_project
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -16,21 +16,21 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.cell_record import parse_named_cell
-from scripts.lib.errors import BenchError
-from scripts.lib.judge import Material
+from scripts.lib.base.errors import BenchError
+from scripts.lib.base.layout import RUNS
+from scripts.lib.base.stored_json import Damaged, stored_text
+from scripts.lib.execution.run_record import OUTPUT, RunRecord, read_rows
 from scripts.lib.judging.batch import Batch, BatchFile
-from scripts.lib.judging.store import BatchRecord, ItemOutcome, Verdict, parse_batch, parse_verdict
-from scripts.lib.layout import RUNS
-from scripts.lib.plan_files import LOCK_FILE
-from scripts.lib.probe_outcomes import Outcome, parse_outcome, store_outcome
-from scripts.lib.provenance import environment_record, store_environment
-from scripts.lib.records import Damaged, stored_text
-from scripts.lib.review import read_review, to_csv
-from scripts.lib.rubric import CriterionScore, QuestionScore
-from scripts.lib.run_record import OUTPUT, RunRecord, read_rows
-from scripts.lib.series import Item, Reply, Role
-from scripts.lib.weights import WeightsLock, facts_from_json
+from scripts.lib.machine.environment_record import environment_record, store_environment
+from scripts.lib.planning.cell_record import parse_named_cell
+from scripts.lib.planning.disk import LOCK_FILE
+from scripts.lib.results.probe_outcomes import Outcome, parse_outcome, store_outcome
+from scripts.lib.results.review import read_review, to_csv
+from scripts.lib.scoring.judge_prompt import Material
+from scripts.lib.scoring.rubric import CriterionScore, QuestionScore
+from scripts.lib.scoring.series import Item, Reply, Role
+from scripts.lib.scoring.verdict_store import BatchRecord, ItemOutcome, Verdict, parse_batch, parse_verdict
+from scripts.lib.weights.facts import WeightsLock, facts_from_json
 from tests.results_trees import ENVIRONMENT, cell, cells, review_row
 from tests.sample_project import ROOT
 

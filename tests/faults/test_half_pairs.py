@@ -11,24 +11,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripts.lib.cell_record import read_cell
-from scripts.lib.config import load_config
-from scripts.lib.errors import InputErrors
-from scripts.lib.foreign_text import valid_text, valid_texts
-from scripts.lib.judge import Malformed, Material, score_reply
+from scripts.lib.base.errors import InputErrors
+from scripts.lib.base.safe_files import write_atomic
+from scripts.lib.base.untrusted_text import valid_text, valid_texts
+from scripts.lib.base.yaml_file import read_yaml
 from scripts.lib.judging.claude import read_message
 from scripts.lib.judging.claude_batches import _read_results
 from scripts.lib.judging.local import read_completion
-from scripts.lib.pages import pages
-from scripts.lib.plan import seen_from_elsewhere
-from scripts.lib.plan_files import load_plans, registry_of
-from scripts.lib.prompt_types import Check, Criterion, Question
-from scripts.lib.results import load_parts
-from scripts.lib.review import answer_of, plan_review, read_review, review_shard, to_csv
-from scripts.lib.rubric import QuestionScore
-from scripts.lib.safe_files import write_atomic
+from scripts.lib.pages.all_pages import pages
+from scripts.lib.planning.cell_record import read_cell
+from scripts.lib.planning.disk import load_plans, registry_of
+from scripts.lib.planning.plan import seen_from_elsewhere
+from scripts.lib.prompts.types import Check, Criterion, Question
+from scripts.lib.results.review import answer_of, plan_review, read_review, review_shard, to_csv
+from scripts.lib.scoring.judge_prompt import Malformed, Material, score_reply
+from scripts.lib.scoring.rubric import QuestionScore
 from scripts.lib.scoring.score import examine
-from scripts.lib.yaml_source import read_yaml
+from scripts.lib.settings.run_config import load_config
+from scripts.lib.tables.load import load_parts
 from tests.sample_project import make_project, measure
 
 HALF = "\ud83d"

@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.config import CONFIG_FILE, CONFIG_VARIABLE, SCHEMA_FILE, load_config
-from scripts.lib.errors import BenchError, InputErrors, Problem
-from scripts.lib.hardware import load_hardware
-from scripts.lib.plan import Plan, make_plan
-from scripts.lib.plan_files import load_planner, planners
-from scripts.lib.prompt_loader import load_suite, load_suites, read_suites
-from scripts.lib.prompt_manifest import read_manifest
+from scripts.lib.authoring.prompt_manifest import read_manifest
+from scripts.lib.base.errors import BenchError, InputErrors, Problem
+from scripts.lib.base.yaml_file import MOST_BYTES, read_whole
+from scripts.lib.machine.profiles import load_hardware
+from scripts.lib.planning.disk import load_planner, planners
+from scripts.lib.planning.plan import Plan, make_plan
+from scripts.lib.prompts.loader import load_suite, load_suites, read_suites
+from scripts.lib.registry.role_table import role_table
 from scripts.lib.registry_loader import load_registry
-from scripts.lib.role_table import role_table
-from scripts.lib.yaml_source import MOST_BYTES, read_whole
+from scripts.lib.settings.run_config import CONFIG_FILE, CONFIG_VARIABLE, SCHEMA_FILE, load_config
 from tests.sample_project import make_project
 
 SHIPPED = Path("benchmarks/prompts/v1").absolute()
@@ -431,7 +431,7 @@ def test_a_file_that_cannot_be_read_is_one_message(tmp_path: Path, damage: str) 
 AS_NOBODY = """\
 import os, sys
 from pathlib import Path
-from scripts.lib.yaml_source import read_whole
+from scripts.lib.base.yaml_file import read_whole
 os.chdir(sys.argv[1])
 if os.getuid() == 0:
     os.setuid(65534)

@@ -17,20 +17,19 @@ import psutil
 import pytest
 import yaml
 
-from scripts.lib import scorers
-from scripts.lib.config import load_config
-from scripts.lib.errors import BenchError
-from scripts.lib.lifetime import STARTER_VARIABLE
-from scripts.lib.pages import pages
-from scripts.lib.plan import Plan, seen_from_elsewhere
-from scripts.lib.plan_files import load_plans, registry_of
-from scripts.lib.prompt_types import Check, Criterion, Question
-from scripts.lib.results import load_parts
-from scripts.lib.review import Review, plan_review, read_review, review_shard, to_csv
-from scripts.lib.safe_files import write_atomic
-from scripts.lib.scorers import ONLY_CHECKS, check_libraries, scoring_tools
-from scripts.lib.scoring import equality, sandbox
+from scripts.lib.base.errors import BenchError
+from scripts.lib.base.process_lifetime import STARTER_VARIABLE
+from scripts.lib.base.safe_files import write_atomic
+from scripts.lib.pages.all_pages import pages
+from scripts.lib.planning.disk import load_plans, registry_of
+from scripts.lib.planning.plan import Plan, seen_from_elsewhere
+from scripts.lib.prompts.types import Check, Criterion, Question
+from scripts.lib.results.review import Review, plan_review, read_review, review_shard, to_csv
+from scripts.lib.scoring import equality, sandbox, scorers
 from scripts.lib.scoring.checks import CHECKS
+from scripts.lib.scoring.scorers import ONLY_CHECKS, check_libraries, scoring_tools
+from scripts.lib.settings.run_config import load_config
+from scripts.lib.tables.load import load_parts
 from tests.sample_project import make_project, measure
 
 RESULTS = "docs/reference/benchmarks/RESULTS.md"
@@ -194,8 +193,8 @@ def test_a_workers_computing_ends_where_nobody_watches() -> None:
 
 def test_a_process_whose_starter_is_gone_does_not_begin() -> None:
     code = (
-        "from scripts.lib.lifetime import die_with_starter\n"
-        "from scripts.lib.errors import run_cli\n"
+        "from scripts.lib.base.process_lifetime import die_with_starter\n"
+        "from scripts.lib.base.errors import run_cli\n"
         "run_cli(die_with_starter)"
     )
     for starter, exit_code in (("", 0), (str(os.getpid()), 0), (str(os.getppid()), 1)):

@@ -8,18 +8,17 @@ from typing import Any
 
 import pytest
 
-from scripts.lib import chat_template
-from scripts.lib.cell_record import CellRecord
-from scripts.lib.cell_spec import Weights
-from scripts.lib.chat_template import DATE, Renderer, TemplateError, knows_system_role, uses_date
-from scripts.lib.engine_build import server_binary
-from scripts.lib.engine_identity import engine_identity
 from scripts.lib.engines.factory import EngineSettings, make_engine
 from scripts.lib.executor import Job, load_settings, request_of, run
-from scripts.lib.hardware import Hardware
-from scripts.lib.plan import Shard, find_shard, make_plan
-from scripts.lib.weights import facts
-from scripts.lib.weights_guard import WeightsGuard
+from scripts.lib.llama_build.build import server_binary
+from scripts.lib.llama_build.identity import engine_identity
+from scripts.lib.machine.profiles import Hardware
+from scripts.lib.planning.cell_record import CellRecord
+from scripts.lib.planning.cell_spec import Weights
+from scripts.lib.planning.plan import Shard, find_shard, make_plan
+from scripts.lib.planning.weights_guard import WeightsGuard
+from scripts.lib.weights.chat_template import DATE, Renderer, TemplateError, knows_system_role, uses_date
+from scripts.lib.weights.facts import chat_template, facts
 from tests.test_executor import Recorder
 from tests.test_probes import tiny_planner
 from tests.tiny_models import TEMPLATE, write_model

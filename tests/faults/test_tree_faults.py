@@ -14,19 +14,19 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.errors import BenchError
-from scripts.lib.judging.store import VerdictStore
+from scripts.lib.base.errors import BenchError
+from scripts.lib.base.locks import LOCK_VARIABLE, locked
+from scripts.lib.base.markdown import table
+from scripts.lib.base.results_tree import drop, drop_folder, files_at, linked_folders, sweep
+from scripts.lib.base.safe_files import TEMPORARY, link_into_place, naming, write_atomic
 from scripts.lib.legacy.store import stage
-from scripts.lib.locks import LOCK_VARIABLE, locked
-from scripts.lib.machine import alone_in_checkout, alone_on_machine
-from scripts.lib.markdown import table
-from scripts.lib.plan_files import drop_cell
-from scripts.lib.prediction import read_measured, table_damage
-from scripts.lib.prompt_lengths import lengths_for_planning
-from scripts.lib.safe_files import TEMPORARY, link_into_place, naming, write_atomic
-from scripts.lib.series import Series
-from scripts.lib.tree import drop, drop_folder, files_at, linked_folders, sweep
-from scripts.lib.workflow import check_checkout
+from scripts.lib.machine.process import alone_in_checkout, alone_on_machine
+from scripts.lib.planning.disk import drop_cell
+from scripts.lib.planning.prediction import read_measured, table_damage
+from scripts.lib.prompts.lengths import lengths_for_planning
+from scripts.lib.scoring.series import Series
+from scripts.lib.scoring.verdict_store import VerdictStore
+from scripts.lib.workflow.targets import check_checkout
 
 ROOT = Path(__file__).parents[2]
 
@@ -236,8 +236,8 @@ def test_an_import_replaces_no_link(name: str, tree: Path) -> None:
 WRITE_TOO_MUCH = """
 import resource, signal
 from pathlib import Path
-from scripts.lib.errors import run_cli
-from scripts.lib.records import write_atomic
+from scripts.lib.base.errors import run_cli
+from scripts.lib.base.safe_files import write_atomic
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 run_cli(lambda: write_atomic(Path("folder/cell.json"), "x" * 100_000))
 """
@@ -286,7 +286,7 @@ KILLED_WHILE_WRITING = """
 import os, signal
 from pathlib import Path
 os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGKILL)
-from scripts.lib.records import write_atomic
+from scripts.lib.base.safe_files import write_atomic
 write_atomic(Path("benchmarks/results/cells/cell.json"), "{}")
 """
 
@@ -340,7 +340,7 @@ def test_a_file_system_without_locks_is_told(number: int, tmp_path: Path, monkey
 # As Snakemake does: its handler of SIGTERM takes the lock that the main thread may hold.
 WAITS_FOR_ITSELF = """
 import os, signal, threading, time
-from scripts.lib.machine import stop_gently
+from scripts.lib.machine.process import stop_gently
 lock, stopped = threading.Lock(), threading.Event()
 def gracefully(*_):
     with lock:
@@ -364,7 +364,7 @@ def test_a_signal_while_snakemake_holds_its_own_lock_stops_it_and_does_not_hang_
 
 THREE = """
 import os, signal, sys, time
-from scripts.lib.machine import StopRequest, end_at_interrupt, stop_gently
+from scripts.lib.machine.process import StopRequest, end_at_interrupt, stop_gently
 signal.signal(signal.SIGINT, signal.default_int_handler)
 def press(times=1):
     for _ in range(times):
@@ -399,7 +399,7 @@ def test_ctrl_c_ends_without_a_traceback(rest: str, code: int, shown: str, tmp_p
 PRESSED_WHILE_LOADING = """
 import os, signal, sys
 def strike(event, arguments):
-    if event == "import" and arguments[0] == "scripts.lib.config":
+    if event == "import" and arguments[0] == "scripts.lib.settings.run_config":
         os.kill(os.getpid(), signal.SIGINT)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.addaudithook(strike)
@@ -415,7 +415,7 @@ def test_ctrl_c_while_modules_are_loaded_is_silent(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_after_main_is_silent(tmp_path: Path) -> None:
-    code = "import atexit, os, signal\nfrom scripts.lib.errors import run_cli\n"
+    code = "import atexit, os, signal\nfrom scripts.lib.base.errors import run_cli\n"
     code += "atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))\nrun_cli(lambda: 0)"
     done = run_python(code, tmp_path)
     assert (done.returncode, done.stderr) == (-signal.SIGINT, "")

@@ -17,24 +17,24 @@ from random import Random
 
 import pytest
 
-from scripts.lib.cell_spec import Weights
-from scripts.lib.config import load_config
-from scripts.lib.engine_build import server_binary
+from scripts.lib.base.errors import BenchError
+from scripts.lib.base.file_hashing import hash_files
+from scripts.lib.base.locks import LOCK_VARIABLE
 from scripts.lib.engines.factory import EngineSettings, make_engine
-from scripts.lib.errors import BenchError
 from scripts.lib.executor import Job, run
-from scripts.lib.hashing import hash_files
 from scripts.lib.judging.cost import Budget
 from scripts.lib.judging.protocol import Stopped
 from scripts.lib.judging.stage import open_judge
-from scripts.lib.locks import LOCK_VARIABLE
-from scripts.lib.plan import Shard
-from scripts.lib.plan_files import for_model, judge_weights, load_planner, locate_weights
+from scripts.lib.llama_build.build import server_binary
+from scripts.lib.planning.cell_spec import Weights
+from scripts.lib.planning.disk import for_model, judge_weights, load_planner, locate_weights
+from scripts.lib.planning.plan import Shard
+from scripts.lib.planning.weights_guard import WeightsGuard
+from scripts.lib.registry.role_table import role_table
 from scripts.lib.registry_loader import load_registry
-from scripts.lib.role_table import role_table
-from scripts.lib.series import make_series
-from scripts.lib.weights import ASSUMED, WeightsLock, WeightsReader, facts
-from scripts.lib.weights_guard import WeightsGuard
+from scripts.lib.scoring.series import make_series
+from scripts.lib.settings.run_config import load_config
+from scripts.lib.weights.facts import ASSUMED, WeightsLock, WeightsReader, facts
 from tests.test_executor import Fragile, Recorder
 from tests.test_executor import shard as shard
 from tests.test_probes import tiny_planner
@@ -130,7 +130,7 @@ def test_ctrl_c_while_hashing_ends_at_once_and_keeps_what_was_hashed(tmp_path: P
     with large.open("r+b") as stream:
         stream.truncate(200 << 30)
     code = (
-        "import sys; from pathlib import Path; from scripts.lib.weights import WeightsReader; "
+        "import sys; from pathlib import Path; from scripts.lib.weights.facts import WeightsReader; "
         "WeightsReader(Path(sys.argv[1])).hash_ahead(map(Path, sys.argv[2:]))"
     )
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -7,15 +7,15 @@ import os
 import sys
 from math import ceil
 
-from scripts.lib.config import CONFIG_VARIABLE
-from scripts.lib.invocation import Invocation, read_invocation
-from scripts.lib.workflow import for_targets
+from scripts.lib.settings.run_config import CONFIG_VARIABLE
+from scripts.lib.workflow.invocation import Invocation, read_invocation
+from scripts.lib.workflow.targets import for_targets
 from tests.workflow.conftest import Project
 
 _SHOW = """
 import json
-from scripts.lib.config import load_config
-from scripts.lib.workflow import make_workflow
+from scripts.lib.settings.run_config import load_config
+from scripts.lib.workflow.targets import make_workflow
 print(json.dumps(make_workflow(load_config()).cluster))
 """
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.hashing import sha256_of
+from scripts.lib.base.file_hashing import sha256_of
 from tests.conda_channel import Package, index_channel, write_channels, write_conda, write_wheel
 from tests.tiny_engine import write_source
 from tests.workflow.conftest import CELLS, ROOT, Project
@@ -208,7 +208,7 @@ def tiny_engine(project: Project, own_conda: Conda) -> dict[str, str]:
 
 def engine_of(project: Project, environment: Path) -> str:
     """The engine that an environment would run, or the refusal."""
-    code = "from scripts.lib.engine_build import installed_build as b; print(b().version)"
+    code = "from scripts.lib.llama_build.build import installed_build as b; print(b().version)"
     shown = project.run(str(environment / "bin/python"), "-c", code)
     return shown.stdout.strip() or shown.stderr.strip().splitlines()[-1]
 

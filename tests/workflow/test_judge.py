@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from scripts.lib.prompt_loader import load_suites
+from scripts.lib.prompts.loader import load_suites
 from tests.judge_server import BATCHES, CANARY_KEY, MESSAGES, JudgeServer, always_3, honest
 from tests.workflow.conftest import CELLS, Project
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.engine_build import server_binary
-from scripts.lib.hardware import Hardware
-from scripts.lib.pinning import Thread, compute_threads, huge_pages_mode, ran_enough, violations
+from scripts.lib.llama_build.build import server_binary
+from scripts.lib.machine.pinning import Thread, compute_threads, huge_pages_mode, ran_enough, violations
+from scripts.lib.machine.profiles import Hardware
 from tests.tiny_models import write_model
 from tests.workflow.conftest import Project
 from tests.workflow.test_engines_and_modes import records
@@ -125,9 +125,9 @@ def test_the_shells_llama_variables_are_not_inherited(project: Project, engine: 
 _MOVED = """
 import os
 from pathlib import Path
-from scripts.lib.hardware import Hardware
-from scripts.lib.hardware import Hardware
-from scripts.lib.pinning import pin
+from scripts.lib.machine.profiles import Hardware
+from scripts.lib.machine.profiles import Hardware
+from scripts.lib.machine.pinning import pin
 class Shard: hardware = Hardware("moved", 1, 1, "1", None)
 pin(Shard.hardware)  # before numpy, which starts threads
 from tests.test_engines import settings, BASELINE

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.cell_record import CellId
-from scripts.lib.records import sealed
+from scripts.lib.base.stored_json import sealed
+from scripts.lib.planning.cell_record import CellId
 from tests.workflow.conftest import CELLS, FAULTS, Project
 from tests.workflow.test_interrupts import output, started
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from benchmarks.harness.kills import run_kills
-from scripts.lib.safe_files import TEMPORARY
+from scripts.lib.base.safe_files import TEMPORARY
 from tests.workflow.conftest import CELLS, FAULTS, Project, make_project
 from tests.workflow.test_crashes import ONE_SHARD
 from tests.workflow.test_interrupts import engines_of, output, started, wait_for_cells

@@ -15,20 +15,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.cell_record import CLOSE_CALL_LOGITS, Measurement
-from scripts.lib.chat_template import with_prefill
-from scripts.lib.engine_build import activate
+from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.engines.drafting import Drafter, FirstOf, LookupDrafter, NoDrafter, SpeculationCount
 from scripts.lib.engines.measurement_check import check_measurement
 from scripts.lib.engines.protocol import EngineFailure, GenerationTimeout, Loaded, LoadSettings, Request
 from scripts.lib.engines.thread_pool import ThreadPool
 from scripts.lib.engines.warm_up import warm_up
-from scripts.lib.safe_files import write_atomic
+from scripts.lib.llama_build.build import activate
+from scripts.lib.planning.cell_record import CLOSE_CALL_LOGITS, Measurement
+from scripts.lib.weights.chat_template import with_prefill
 
 activate()
 
-from scripts.lib.engine_log import EngineLog  # noqa: E402
 from scripts.lib.engines.llama_api import LlamaContext, LlamaModel, Sampler, system_info  # noqa: E402
+from scripts.lib.llama_build.log import EngineLog  # noqa: E402
 
 
 class ModelDrafter:

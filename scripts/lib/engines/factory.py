@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.lib.base.errors import BenchError
 from scripts.lib.engines.protocol import Engine
-from scripts.lib.errors import BenchError
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ import llama_cpp
 import numpy as np
 import numpy.typing as npt
 
-from scripts.lib.chat_template import Renderer, TemplateError
-from scripts.lib.engine_log import EngineLog
 from scripts.lib.engines.protocol import EngineFailure
+from scripts.lib.llama_build.log import EngineLog
+from scripts.lib.weights.chat_template import Renderer, TemplateError
 
 KV_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 8, "bf16": 30}
 _EFFECTIVE = re.compile(r"print_info: (n_expert_used|n_expert|arch|file type|n_ctx_train)\s*=\s*(.+?)\s*$", re.M)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from math import isfinite
 
-from scripts.lib.cell_record import Measurement
+from scripts.lib.planning.cell_record import Measurement
 
 # What an answer may take beside its prompt's evaluation and its tokens: a loaded machine keeps its reader waiting.
 UNTOLD_S, UNTOLD_SHARE = 0.5, 0.1

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from scripts.lib.cell_record import Measurement
-from scripts.lib.hardware import Hardware
-from scripts.lib.modes import Mode
+from scripts.lib.machine.profiles import Hardware
+from scripts.lib.planning.cell_record import Measurement
+from scripts.lib.planning.modes import Mode
 
 
 class EngineFailure(Exception):

@@ -16,8 +16,8 @@ from typing import Any
 
 import psutil
 
-from scripts.lib.cell_record import CLOSE_CALL_LOGITS, Measurement
-from scripts.lib.chat_template import date_variables, with_prefill
+from scripts.lib.base.errors import BenchError
+from scripts.lib.base.untrusted_text import one_line, valid_text
 from scripts.lib.engines.measurement_check import check_measurement
 from scripts.lib.engines.protocol import EngineDied, EngineFailure, GenerationTimeout, Loaded, LoadSettings, Request
 from scripts.lib.engines.server_flags import probe, shown_argv
@@ -25,8 +25,8 @@ from scripts.lib.engines.server_process import NoReply, ServerProcess
 from scripts.lib.engines.server_reply import count, number, objects, text, tokens
 from scripts.lib.engines.server_start import start_server
 from scripts.lib.engines.warm_up import warm_up
-from scripts.lib.errors import BenchError
-from scripts.lib.foreign_text import one_line, valid_text
+from scripts.lib.planning.cell_record import CLOSE_CALL_LOGITS, Measurement
+from scripts.lib.weights.chat_template import date_variables, with_prefill
 
 _EFFECTIVE = re.compile(r"print_info: (n_expert_used|n_expert|arch|file type|n_ctx_train)\s*=\s*(.+?)\s*$", re.M)
 _SYSTEM_INFO = re.compile(r"system_info: .*?\|\s*(.+?)\s*$", re.M)

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from scripts.lib.engine_environment import engine_environment
+from scripts.lib.base.errors import BenchError
 from scripts.lib.engines.protocol import LoadSettings
-from scripts.lib.errors import BenchError
-from scripts.lib.hardware import Hardware, parse_cpus
+from scripts.lib.llama_build.variables import engine_environment
+from scripts.lib.machine.profiles import Hardware, parse_cpus
 
 HELP_TIMEOUT_S = 60
 # Prints what was really loaded (active experts among it), which the default verbosity hides.

@@ -20,12 +20,12 @@ from typing import Any, Self
 import psutil
 from tqdm import tqdm
 
-from scripts.lib.engine_environment import engine_environment
+from scripts.lib.base.errors import BenchError
+from scripts.lib.base.process_lifetime import die_with_parent
 from scripts.lib.engines.protocol import EngineDied, EngineFailure
 from scripts.lib.engines.server_client import ConnectionLost, ServerClient
 from scripts.lib.engines.server_reply import Event
-from scripts.lib.errors import BenchError
-from scripts.lib.lifetime import die_with_parent
+from scripts.lib.llama_build.variables import engine_environment
 
 # Not on the command line, which every user of the machine may read.
 KEY_VARIABLE = "LLAMA_API_KEY"

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from scripts.lib.base.untrusted_text import one_line, valid_text
 from scripts.lib.engines.protocol import EngineFailure
-from scripts.lib.foreign_text import one_line, valid_text
 
 _MOST_SHOWN = 60
 # More of anything is no count of tokens.

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.lib.chat_template import date_macro
+from scripts.lib.base.errors import BenchError
+from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.engines.protocol import LoadSettings
 from scripts.lib.engines.server_flags import ServerFlags, server_argv
 from scripts.lib.engines.server_process import ServerProcess
-from scripts.lib.errors import BenchError
-from scripts.lib.gguf_header import read_chat_template
-from scripts.lib.safe_files import write_atomic
+from scripts.lib.weights.chat_template import date_macro
+from scripts.lib.weights.gguf_header import read_chat_template
 
 TEMPLATE_FLAG = "--chat-template-file"
 

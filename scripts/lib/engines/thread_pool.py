@@ -8,9 +8,9 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-from scripts.lib.engine_build import installed_build
 from scripts.lib.engines.protocol import EngineFailure
-from scripts.lib.hardware import Hardware, parse_cpus
+from scripts.lib.llama_build.build import installed_build
+from scripts.lib.machine.profiles import Hardware, parse_cpus
 
 MOST_CPUS = 512  # GGML_MAX_N_THREADS
 

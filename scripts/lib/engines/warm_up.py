@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from scripts.lib.cell_record import Measurement
 from scripts.lib.engines.protocol import Request
+from scripts.lib.planning.cell_record import Measurement
 
 SHORT_TOKENS, LONG_TOKENS = 12, 96
 WARM_UP = Request(

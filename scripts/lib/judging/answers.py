@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.lib.cell_record import read_cell
-from scripts.lib.judge import HEAD_CHARACTERS, TAIL_CHARACTERS, Material, material, user_prompt
-from scripts.lib.judge_config import ClaudeConfig
+from scripts.lib.base.stored_json import Damaged
 from scripts.lib.judging.batch import Mix
 from scripts.lib.judging.canaries import canary_count
 from scripts.lib.judging.cost import at_most_usd, expected_usd
-from scripts.lib.judging.store import VerdictStore
-from scripts.lib.plan import Cell, Plan
-from scripts.lib.prompt_types import Question
-from scripts.lib.records import Damaged
-from scripts.lib.review import answer_of, plan_review
-from scripts.lib.series import Item, Role, Series, verdict_digest
+from scripts.lib.planning.cell_record import read_cell
+from scripts.lib.planning.plan import Cell, Plan
+from scripts.lib.prompts.types import Question
+from scripts.lib.results.review import answer_of, plan_review
+from scripts.lib.scoring.judge_prompt import HEAD_CHARACTERS, TAIL_CHARACTERS, Material, material, user_prompt
+from scripts.lib.scoring.series import Item, Role, Series, verdict_digest
+from scripts.lib.scoring.verdict_store import VerdictStore
+from scripts.lib.settings.judge_config import ClaudeConfig
 
 # English text; an answer that is not there yet is taken to be as long as its token limit lets it.
 ANSWER_CHARACTERS_PER_TOKEN = 5.0

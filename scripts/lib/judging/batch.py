@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.judge import Material
-from scripts.lib.judge_config import JudgeConfig
+from scripts.lib.base.safe_files import write_atomic
+from scripts.lib.base.stored_json import Damaged, digest, now_utc, read_sealed, read_stored, sealed
 from scripts.lib.judging.canaries import canary_count, make_canaries
-from scripts.lib.prompt_types import Question
-from scripts.lib.records import Damaged, digest, now_utc, read_sealed, read_stored, sealed
-from scripts.lib.safe_files import write_atomic
-from scripts.lib.series import Item, Role, Series, verdict_digest
+from scripts.lib.prompts.types import Question
+from scripts.lib.scoring.judge_prompt import Material
+from scripts.lib.scoring.series import Item, Role, Series, verdict_digest
+from scripts.lib.settings.judge_config import JudgeConfig
 
 
 @dataclass(frozen=True, slots=True)

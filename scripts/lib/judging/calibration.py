@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.lib.errors import BenchError, InputErrors, suggest
-from scripts.lib.judge import Material, material
+from scripts.lib.base.errors import BenchError, InputErrors, suggest
+from scripts.lib.base.yaml_file import read_yaml
 from scripts.lib.judging.instrument import Measure, agreement, proportion
-from scripts.lib.prompt_types import Question, Suite
-from scripts.lib.rubric import MOST_SCORE
+from scripts.lib.prompts.types import Question, Suite
+from scripts.lib.scoring.judge_prompt import Material, material
+from scripts.lib.scoring.rubric import MOST_SCORE
 from scripts.lib.scoring.score import score_answer
-from scripts.lib.yaml_source import read_yaml
 
 CALIBRATION_FILE = Path("benchmarks/prompts/calibration.yaml")
 KEYS = ("question", "score", "why", "answer", "finish_reason")

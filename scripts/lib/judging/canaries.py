@@ -10,12 +10,12 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
-from scripts.lib.judge import material
-from scripts.lib.prompt_lint import REFUSAL, checked_weight, uses_code
-from scripts.lib.prompt_types import Question
-from scripts.lib.rubric import LEAST_PASSING_FRACTION, MOST_SCORE
+from scripts.lib.authoring.prompt_lint import REFUSAL, checked_weight, uses_code
+from scripts.lib.prompts.types import Question
+from scripts.lib.scoring.judge_prompt import material
+from scripts.lib.scoring.rubric import LEAST_PASSING_FRACTION, MOST_SCORE
 from scripts.lib.scoring.score import score_answer
-from scripts.lib.series import Item, Role, Series, verdict_digest
+from scripts.lib.scoring.series import Item, Role, Series, verdict_digest
 
 # Twelve catch 99 of 100 judges that answer at random; eight caught 96 (simulated).
 LEAST_CANARIES = 12

@@ -18,13 +18,13 @@ import httpx2
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, stop_before_delay
 from tenacity.wait import wait_exponential_jitter
 
-from scripts.lib.errors import BenchError
-from scripts.lib.foreign_text import valid_text, valid_texts
-from scripts.lib.judge import SCHEMA, SYSTEM, user_prompt
-from scripts.lib.judge_config import NO_KEY, ClaudeConfig, has_key
+from scripts.lib.base.errors import BenchError
+from scripts.lib.base.untrusted_text import valid_text, valid_texts
 from scripts.lib.judging.cost import Budget, at_most_usd, usd_of
 from scripts.lib.judging.protocol import Journal, Keep, Stopped
-from scripts.lib.series import Item, Reply, Series, Usage
+from scripts.lib.scoring.judge_prompt import SCHEMA, SYSTEM, user_prompt
+from scripts.lib.scoring.series import Item, Reply, Series, Usage
+from scripts.lib.settings.judge_config import NO_KEY, ClaudeConfig, has_key
 
 # With pauses of 0.5 s, doubled up to 8 s, about a minute; the deadline usually ends it before.
 RETRIES = 10

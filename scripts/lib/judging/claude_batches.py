@@ -15,13 +15,13 @@ from typing import Any
 
 import anthropic
 
-from scripts.lib.foreign_text import valid_texts
-from scripts.lib.judge_config import ClaudeConfig
+from scripts.lib.base.stored_json import now_utc
+from scripts.lib.base.untrusted_text import valid_texts
 from scripts.lib.judging.claude import check_model, client_version, make_client, read_error, read_message, request_body
 from scripts.lib.judging.cost import Budget, at_most_usd, usd_of
 from scripts.lib.judging.protocol import Journal, Keep, Stopped
-from scripts.lib.records import now_utc
-from scripts.lib.series import Item, Reply, Series
+from scripts.lib.scoring.series import Item, Reply, Series
+from scripts.lib.settings.judge_config import ClaudeConfig
 
 # A batch is processed or expired within 24 hours.
 MOST_WAIT = timedelta(hours=25)

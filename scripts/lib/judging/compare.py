@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from scripts.lib.errors import BenchError, suggest
-from scripts.lib.judge_config import CHECKS
+from scripts.lib.base.errors import BenchError, suggest
+from scripts.lib.base.layout import VERDICTS
 from scripts.lib.judging.answers import Answer
 from scripts.lib.judging.instrument import Measure, agreement
-from scripts.lib.judging.store import VerdictStore, all_series
-from scripts.lib.layout import VERDICTS
 from scripts.lib.scoring.score import score_answer
+from scripts.lib.scoring.verdict_store import VerdictStore, all_series
+from scripts.lib.settings.judge_config import CHECKS
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from scripts.lib.judge import SYSTEM
-from scripts.lib.judge_config import Prices
 from scripts.lib.judging.protocol import Stopped
-from scripts.lib.series import Usage
+from scripts.lib.scoring.judge_prompt import SYSTEM
+from scripts.lib.scoring.series import Usage
+from scripts.lib.settings.judge_config import Prices
 
 MILLION = 1_000_000
 # For estimates: characters a token (low, so that tokens are not underestimated), and the output tokens of a reply: a frame and

@@ -16,10 +16,18 @@ from statsmodels.stats.inter_rater import cohens_kappa
 from statsmodels.stats.proportion import proportion_confint
 from tabulate import tabulate
 
-from scripts.lib.judging.store import ACCEPTED, QUARANTINED, BatchRecord, ItemOutcome, Verdict, VerdictStore, all_series
-from scripts.lib.layout import VERDICTS
-from scripts.lib.rubric import MOST_SCORE, PASS_SCORE
-from scripts.lib.series import Role, Series
+from scripts.lib.base.layout import VERDICTS
+from scripts.lib.scoring.rubric import MOST_SCORE, PASS_SCORE
+from scripts.lib.scoring.series import Role, Series
+from scripts.lib.scoring.verdict_store import (
+    ACCEPTED,
+    QUARANTINED,
+    BatchRecord,
+    ItemOutcome,
+    Verdict,
+    VerdictStore,
+    all_series,
+)
 
 # Bars of a batch. Known-3 answers may fail now and then (a strict reading); a known-0 answer may never pass.
 MOST_KNOWN_3_FAILED = 0.10

@@ -13,12 +13,12 @@ from typing import Any
 
 import httpx2
 
-from scripts.lib.errors import BenchError
-from scripts.lib.foreign_text import valid_texts
-from scripts.lib.judge import SCHEMA, SYSTEM, user_prompt
-from scripts.lib.judge_config import LocalJudgeConfig
+from scripts.lib.base.errors import BenchError
+from scripts.lib.base.untrusted_text import valid_texts
 from scripts.lib.judging.protocol import Journal, Keep, Stopped
-from scripts.lib.series import Item, Reply, Series, Usage
+from scripts.lib.scoring.judge_prompt import SCHEMA, SYSTEM, user_prompt
+from scripts.lib.scoring.series import Item, Reply, Series, Usage
+from scripts.lib.settings.judge_config import LocalJudgeConfig
 
 MOST_TEXT_CHARACTERS = 300
 

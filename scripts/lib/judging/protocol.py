@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from scripts.lib.series import Item, Reply, Series
+from scripts.lib.scoring.series import Item, Reply, Series
 
 
 class Journal(Protocol):

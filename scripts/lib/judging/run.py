@@ -10,12 +10,16 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from scripts.lib.errors import Problem
-from scripts.lib.judge import Malformed, score_reply
+from scripts.lib.base.errors import Problem
+from scripts.lib.base.stored_json import believed, now_utc
 from scripts.lib.judging.batch import Batch, BatchFile, Mix, make_batch
 from scripts.lib.judging.instrument import findings
 from scripts.lib.judging.protocol import Judge, Stopped
-from scripts.lib.judging.store import (
+from scripts.lib.prompts.types import Question
+from scripts.lib.scoring.judge_prompt import Malformed, score_reply
+from scripts.lib.scoring.rubric import QuestionScore
+from scripts.lib.scoring.series import Item, Reply, Role
+from scripts.lib.scoring.verdict_store import (
     ACCEPTED,
     CALIBRATION,
     QUARANTINED,
@@ -25,10 +29,6 @@ from scripts.lib.judging.store import (
     VerdictStore,
     outcome,
 )
-from scripts.lib.prompt_types import Question
-from scripts.lib.records import believed, now_utc
-from scripts.lib.rubric import QuestionScore
-from scripts.lib.series import Item, Reply, Role
 
 # A judge that failed so many batches in a row is not paid for another one.
 MOST_QUARANTINED_IN_A_ROW = 2

@@ -10,30 +10,30 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from scripts.lib.config import Config
-from scripts.lib.engine_build import server_binary
+from scripts.lib.base.errors import BenchError
+from scripts.lib.base.layout import LOGS
+from scripts.lib.base.locks import hold
+from scripts.lib.base.results_tree import drop
 from scripts.lib.engines.protocol import EngineFailure, LoadSettings
 from scripts.lib.engines.server_flags import probe
 from scripts.lib.engines.server_start import start_server
-from scripts.lib.errors import BenchError
-from scripts.lib.judge_config import LOCAL, NO_KEY, has_key
 from scripts.lib.judging.answers import Answer, Work, sort_answers, waiting_reviews
 from scripts.lib.judging.batch import Batch, calibration_batch, mix_of
 from scripts.lib.judging.calibration import KnownAnswer
 from scripts.lib.judging.cost import Budget
 from scripts.lib.judging.protocol import Judge, Stopped
 from scripts.lib.judging.run import JudgeRun, RunResult, batches_in_hand
-from scripts.lib.judging.store import BatchRecord, VerdictStore
-from scripts.lib.layout import LOGS
-from scripts.lib.locks import hold
-from scripts.lib.machine import alone_on_machine
-from scripts.lib.modes import Mode
-from scripts.lib.plan import Planner
-from scripts.lib.plan_files import judge_weights
-from scripts.lib.runtime_values import DEFAULT_CONTEXT
-from scripts.lib.series import Item, Role, Series
-from scripts.lib.tree import drop
-from scripts.lib.weights import facts
+from scripts.lib.llama_build.build import server_binary
+from scripts.lib.machine.process import alone_on_machine
+from scripts.lib.planning.disk import judge_weights
+from scripts.lib.planning.modes import Mode
+from scripts.lib.planning.plan import Planner
+from scripts.lib.planning.runtime_values import DEFAULT_CONTEXT
+from scripts.lib.scoring.series import Item, Role, Series
+from scripts.lib.scoring.verdict_store import BatchRecord, VerdictStore
+from scripts.lib.settings.judge_config import LOCAL, NO_KEY, has_key
+from scripts.lib.settings.run_config import Config
+from scripts.lib.weights.facts import facts
 
 SERVER_LOG = LOGS / "judge/server.log"
 READY_TIMEOUT_S = 600.0

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from scripts.lib.hardware import Hardware
-from scripts.lib.layout import LEGACY
+from scripts.lib.base.estimates import median, pass_rate
+from scripts.lib.base.layout import LEGACY
+from scripts.lib.base.markdown import DASH, code, link, number, percent, table, text
 from scripts.lib.legacy.rows import LegacyRow, Way, median_speed
 from scripts.lib.legacy.store import SOURCES
 from scripts.lib.legacy.tables import Imported
-from scripts.lib.markdown import DASH, code, link, number, percent, table, text
-from scripts.lib.statistics import median, pass_rate
-from scripts.lib.tables import SUITE_ORDER
+from scripts.lib.machine.profiles import Hardware
+from scripts.lib.tables.configurations import SUITE_ORDER
 
 
 @dataclass(frozen=True)

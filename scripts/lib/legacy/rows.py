@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
 
+from scripts.lib.base.speed_limits import bandwidth_violation, speed_up_violation
 from scripts.lib.legacy.attach import by_run, latest
 from scripts.lib.legacy.history import History
 from scripts.lib.legacy.reviews import LegacyReview
 from scripts.lib.legacy.runs import LegacyRun
-from scripts.lib.modes import full_experts
-from scripts.lib.physics import bandwidth_violation, speed_up_violation
+from scripts.lib.planning.modes import full_experts
 from scripts.lib.registry_loader import Model, Registry
 
 # llama.cpp drafted at most so many tokens a step from a lookup, where nothing else was asked for.

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.lib.errors import BenchError
-from scripts.lib.layout import RESULTS
-from scripts.lib.safe_files import naming
+from scripts.lib.base.errors import BenchError
+from scripts.lib.base.layout import RESULTS
+from scripts.lib.base.safe_files import naming
 
 SOURCES, SUPERSEDED = "sources", "superseded"
 READ_ONLY = 0o444

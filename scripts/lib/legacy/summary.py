@@ -15,12 +15,12 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from statistics import fmean, median
 
-from scripts.lib.foreign_text import csv_value
+from scripts.lib.base.untrusted_text import csv_value
 from scripts.lib.legacy.rows import LegacyRow, Way
 from scripts.lib.legacy.runs import LegacyRun
 from scripts.lib.legacy.values import half_up
-from scripts.lib.summary import best_and_all, combination
-from scripts.lib.tables import SUMMARY_COLUMNS
+from scripts.lib.tables.configurations import SUMMARY_COLUMNS
+from scripts.lib.tables.summary import best_and_all, combination
 
 SUITES = SUMMARY_COLUMNS[1:9]
 # The sweep that the table shows where the archive's own copy shows no other; 32 and 48 were measured later.

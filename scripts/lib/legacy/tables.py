@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from functools import cached_property
 
-from scripts.lib.foreign_text import csv_text
+from scripts.lib.base.untrusted_text import csv_text
 from scripts.lib.legacy.attach import by_run
 from scripts.lib.legacy.differences import Difference, differences
 from scripts.lib.legacy.history import History, Unplaced

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.errors import BenchError
-from scripts.lib.hashing import sha256_of
+from scripts.lib.base.errors import BenchError
+from scripts.lib.base.file_hashing import sha256_of
 
 Case = Mapping[str, str]
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import psutil
 
-from scripts.lib.lifetime import die_with_parent
+from scripts.lib.base.process_lifetime import die_with_parent
 
 MOST_CHARACTERS = 300
 # A limit of the worker's own processor time, so that a loaded machine makes no difference. The clock is for a

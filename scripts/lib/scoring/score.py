@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scripts.lib.check_types import Outcome
-from scripts.lib.foreign_text import valid_text
-from scripts.lib.prompt_types import Check, Criterion, Question
-from scripts.lib.rubric import MOST_SCORE, NO_CHECK, PASS_SCORE, CriterionScore, QuestionScore
+from scripts.lib.base.untrusted_text import valid_text
+from scripts.lib.prompts.check_types import Outcome
+from scripts.lib.prompts.types import Check, Criterion, Question
 from scripts.lib.scoring.answer_text import without_echo, written
 from scripts.lib.scoring.checks import CHECKS
+from scripts.lib.scoring.rubric import MOST_SCORE, NO_CHECK, PASS_SCORE, CriterionScore, QuestionScore
 
 # Raised when a check decides differently. Then reviews are made again; inference is not repeated.
 SCORER_VERSION = 4

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.errors import BenchError, suggest
-from scripts.lib.foreign_text import one_line, printable
-from scripts.lib.prompt_loader import load_suites
-from scripts.lib.prompt_types import Question
+from scripts.lib.base.errors import BenchError, suggest
+from scripts.lib.base.untrusted_text import one_line, printable
+from scripts.lib.prompts.loader import load_suites
+from scripts.lib.prompts.types import Question
 from scripts.lib.scoring.score import Examination, Examined
 
 _VERDICT = {True: "passed", False: "failed", None: "unscored"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from scripts.lib.check_types import Outcome
+from scripts.lib.prompts.check_types import Outcome
 from scripts.lib.scoring.checks import marked, published, text
 from scripts.lib.scoring.checks.choices import check_multiple_choice
 from scripts.lib.scoring.checks.code import check_code

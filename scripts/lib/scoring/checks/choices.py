@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from scripts.lib.check_types import Outcome, outcome
+from scripts.lib.prompts.check_types import Outcome, outcome
 from scripts.lib.scoring.evidence import Undecided
 from scripts.lib.scoring.final_choice import read_choice
 

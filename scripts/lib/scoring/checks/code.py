@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from itertools import dropwhile, takewhile
 from typing import Any
 
-from scripts.lib.check_types import Outcome, texts
-from scripts.lib.errors import BenchError
+from scripts.lib.base.errors import BenchError
+from scripts.lib.prompts.check_types import Outcome, texts
 from scripts.lib.scoring.cases import read_cases
 from scripts.lib.scoring.fences import fenced_blocks
 

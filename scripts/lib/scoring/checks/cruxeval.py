@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from scripts.lib.check_types import Outcome
+from scripts.lib.prompts.check_types import Outcome
 
 TIMEOUT_S = 3.0
 # A longer prediction is none: outputs have a line or two.

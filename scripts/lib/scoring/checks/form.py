@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from scripts.lib.check_types import COUNTED, Outcome, texts
+from scripts.lib.prompts.check_types import COUNTED, Outcome, texts
 from scripts.lib.scoring.checks.json_values import only_json
 from scripts.lib.scoring.fences import fenced_blocks
 from scripts.lib.scoring.words import looked_at

@@ -17,8 +17,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from scripts.lib.check_types import Outcome, outcome
-from scripts.lib.patterns import PATTERN_SECONDS
+from scripts.lib.base.timed_regex import PATTERN_SECONDS
+from scripts.lib.prompts.check_types import Outcome, outcome
 
 Settings = Mapping[str, Any]
 Decider = Callable[[str, Settings], Outcome]

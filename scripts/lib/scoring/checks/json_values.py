@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from scripts.lib.check_types import Outcome
+from scripts.lib.prompts.check_types import Outcome
 from scripts.lib.scoring.evidence import corrects, tail
 from scripts.lib.scoring.fences import fenced_blocks
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from scripts.lib.check_types import COUNT_NAMES, Outcome, outcome, texts
-from scripts.lib.patterns import PatternTimeout, captured
+from scripts.lib.base.timed_regex import PatternTimeout, captured
+from scripts.lib.prompts.check_types import COUNT_NAMES, Outcome, outcome, texts
 from scripts.lib.scoring.checks.published import squad_normalize
 
 # The rest of a line after ####, as GSM8K's references have it.

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from scripts.lib.check_types import Outcome, outcome
+from scripts.lib.prompts.check_types import Outcome, outcome
 from scripts.lib.scoring.evidence import boxed, tail
 from scripts.lib.scoring.expressions import tidy
 

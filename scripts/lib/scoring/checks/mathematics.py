@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from scripts.lib.check_types import Outcome, outcome
+from scripts.lib.prompts.check_types import Outcome, outcome
 from scripts.lib.scoring.evidence import Undecided
 from scripts.lib.scoring.expressions import read_expression, tidy
 

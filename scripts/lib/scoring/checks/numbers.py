@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from scripts.lib.check_types import Outcome
+from scripts.lib.prompts.check_types import Outcome
 from scripts.lib.scoring.evidence import Undecided
 from scripts.lib.scoring.final_number import read_number, shown
 

@@ -12,8 +12,8 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from scripts.lib.check_types import PLAIN_RULES, Outcome, texts
-from scripts.lib.patterns import PatternTimeout, found
+from scripts.lib.base.timed_regex import PatternTimeout, found
+from scripts.lib.prompts.check_types import PLAIN_RULES, Outcome, texts
 
 _ITEM = re.compile(r"\d+\.|-|•|[A-Z]")
 _BULLET = re.compile(r"^[ \t]*[-*•] ", re.MULTILINE)

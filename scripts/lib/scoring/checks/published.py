@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from scripts.lib.check_types import Outcome, outcome, texts
+from scripts.lib.prompts.check_types import Outcome, outcome, texts
 
 _GSM8K = re.compile(r"#### (-?[0-9.,]+)")
 # What simple-evals takes off before it looks for the letter. The order counts: one may meet what one left.

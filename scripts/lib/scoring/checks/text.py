@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from scripts.lib.check_types import Outcome, outcome, texts
-from scripts.lib.patterns import PatternTimeout, found
+from scripts.lib.base.timed_regex import PatternTimeout, found
+from scripts.lib.prompts.check_types import Outcome, outcome, texts
 from scripts.lib.scoring.courtesy import without_courtesy
 from scripts.lib.scoring.evidence import Undecided
 from scripts.lib.scoring.final_text import final_line, list_items, read_list, read_text, spoken

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.lib.check_types import Outcome, outcome, texts
-from scripts.lib.patterns import PatternTimeout, found
+from scripts.lib.base.timed_regex import PatternTimeout, found
+from scripts.lib.prompts.check_types import Outcome, outcome, texts
 from scripts.lib.scoring.checks.json_values import only_json, parse_json, scan_json
 from scripts.lib.scoring.evidence import corrects, tail
 from scripts.lib.scoring.fences import fenced_blocks

@@ -1,0 +1,162 @@
+"""Editing the registry by tool: an entry proposed out of a GGUF header, comments and order kept, shown as a diff."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.constructor import DuplicateKeyError
+
+from scripts.lib.base.errors import BenchError
+from scripts.lib.base.part_names import without_part
+from scripts.lib.planning.cell_spec import Weights
+from scripts.lib.planning.modes import compatible_drafts
+from scripts.lib.planning.plan import vocabulary_mismatch
+from scripts.lib.registry_loader import Model, Registry
+from scripts.lib.weights.architectures import family
+from scripts.lib.weights.facts import WeightsFacts
+from scripts.lib.weights.quant_names import known_name
+
+# Below this a model is proposed as a draft, above it as resident.
+DRAFT_LIMIT_GB, RESIDENT_LIMIT_GB = 1.5, 60.0
+_NOT_NAME = re.compile(r"[^a-z0-9]+")
+
+
+def _yaml() -> YAML:
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 1 << 20
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    return yaml
+
+
+def propose_key(path: Path, taken: Mapping[str, object]) -> str:
+    """An entry's key out of a file name, with a number where it is taken."""
+    key = _NOT_NAME.sub("_", without_part(path.stem).lower()).strip("_")[:90] or "model"
+    return next(name for name in (key, *(f"{key}_{n}" for n in range(2, 1000))) if name not in taken)
+
+
+def architecture_of(facts: WeightsFacts) -> str:
+    """The registry's word for a header's architecture: it decides the decoding modes."""
+    return family(facts.header.architecture, facts.header.recurrent_key, facts.header.expert_count)
+
+
+def _registry_path(registry: Registry, path: Path) -> str:
+    """The path as the registry writes it, below the base folder where the file is there.
+
+    The file's own name is kept, links are not followed: in a Hugging Face cache their targets are named by hashes, and the
+    parts of a split model are found by name.
+    """
+    base = Path(registry.defaults.model_base_path) if registry.defaults.model_base_path else None
+    named, real = path.absolute(), path.parent.resolve() / path.name
+    if base is not None:
+        for folder, file in ((base.absolute(), named), (base.resolve(), real)):
+            if file.is_relative_to(folder):
+                return str(file.relative_to(folder))
+    return str(named)
+
+
+def propose_entry(registry: Registry, path: Path, facts: WeightsFacts) -> dict[str, Any]:
+    """An entry for these weights: tier by size, quantisation, architecture and experts out of the header."""
+    header, size_gb = facts.header, round(facts.size_bytes / 1e9, 2 if facts.size_bytes < 1e10 else 1)
+    tier = "D" if size_gb < DRAFT_LIMIT_GB else "C" if size_gb < RESIDENT_LIMIT_GB else "B"
+    architecture, quant = architecture_of(facts), known_name(header, without_part(path.stem), header.name)
+    model: dict[str, Any] = {
+        "name": header.name or path.stem,
+        "path": _registry_path(registry, path),
+        "quant": quant,
+        "size_gb": size_gb,
+        "architecture": architecture,
+    }
+    if header.split_count > 1:
+        model["split_count"] = header.split_count
+    if header.context_length:
+        model["max_context"] = header.context_length
+    if header.expert_count and header.expert_used_count:
+        model["baseline_experts"] = header.expert_used_count
+    entry: dict[str, Any] = {
+        "tier": tier,
+        "description": f"{model['name']}, {quant}",
+        "candidate_roles": ["general"],
+    }
+    if tier == "D":
+        entry |= {"candidate_roles": ["draft"], "compatible_targets": []}
+    entry["model"] = model
+    if header.expert_count:
+        entry["acceleration"] = {
+            "type": "moe_expert_reduction",
+            "override_key": f"{header.architecture}.expert_used_count",
+        }
+    return entry
+
+
+def fitting_drafts(
+    registry: Registry, target: Weights, model: Model, weights: Mapping[str, Weights]
+) -> Iterator[tuple[str, str]]:
+    """(key, verdict) of each tier-D entry that is named for this model or shares its vocabulary."""
+    named = compatible_drafts(model, registry.models)
+    for key, entry in registry.models.items():
+        if entry.tier != "D" or entry.deprecated or key == model.key:
+            continue
+        known = target.facts is not None and weights[key].facts is not None
+        mismatch = vocabulary_mismatch(target, weights[key], key)
+        if key in named:
+            yield key, (mismatch or "fits") if known else "fits by name; the vocabulary is not known here"
+        elif known and not mismatch:
+            yield key, "the vocabulary fits; its compatible_targets do not name this model"
+
+
+def fitting_targets(registry: Registry, draft: Weights, weights: Mapping[str, Weights]) -> Iterator[str]:
+    """Keys of the entries, no drafts themselves, that share a draft's vocabulary, as far as their headers are known."""
+    for key, entry in registry.models.items():
+        known = draft.facts is not None and weights[key].facts is not None
+        if known and entry.tier != "D" and not entry.deprecated and not vocabulary_mismatch(weights[key], draft, ""):
+            yield key
+
+
+def with_entry(file: Path, key: str, entry: Mapping[str, Any]) -> str:
+    """The registry's text with the entry put at the end of `roles`.
+
+    Raises BenchError where the key is taken, or the file has a key twice.
+    """
+    yaml = _yaml()
+    try:
+        document = yaml.load(file.read_text(encoding="utf-8"))
+    except DuplicateKeyError as error:
+        # Loading takes the last of the two; writing would drop the other without a word.
+        line = error.problem_mark.line + 1
+        raise BenchError(f"{file}:{line}: {error.problem}: take one of the two out, then add the entry") from None
+    if key in document["roles"]:
+        raise BenchError(f"{file}: roles.{key}: there is such an entry already; give another --key")
+    document["roles"][key] = _commented(entry)
+    out = io.StringIO()
+    yaml.dump(document, out)
+    return out.getvalue()
+
+
+def _commented(value: Any) -> Any:
+    """Plain values as ruamel's, short lists on one line as in the rest of the file."""
+    if isinstance(value, Mapping):
+        made = CommentedMap()
+        for key, item in value.items():
+            made[key] = _commented(item)
+        return made
+    if isinstance(value, list):
+        from ruamel.yaml.comments import CommentedSeq
+
+        made_list = CommentedSeq(value)
+        made_list.fa.set_flow_style()
+        return made_list
+    return value
+
+
+def text_diff(file: Path, text: str) -> str:
+    """The change as a unified diff."""
+    old = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    return "".join(difflib.unified_diff(old, text.splitlines(keepends=True), str(file), str(file), n=2))

@@ -1,0 +1,123 @@
+"""User-facing errors: one clear message with file, place, expected, found and the nearest known value."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import NoReturn
+
+from scripts.lib.base.untrusted_text import TERMINAL_KEEPS, printable
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One defect of one input: `file: place: message` (the place may be empty)."""
+
+    file: str
+    place: str
+    message: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.file, self.place, self.message) if part)
+
+
+class BenchError(Exception):
+    """An error the user can act on. Entry points print it without a traceback and exit with 1."""
+
+
+MOST_PROBLEMS_SHOWN = 200
+
+
+class InputErrors(BenchError):
+    """Every problem found in an input, collected before anything is used; `advice` stands behind them."""
+
+    def __init__(self, problems: Iterable[Problem], advice: str = ""):
+        self.problems = tuple(problems)
+        lines = [str(problem) for problem in self.problems[:MOST_PROBLEMS_SHOWN]]
+        more = len(self.problems) - len(lines)
+        tail = [f"… and {more} more problems"] if more else []
+        super().__init__("\n".join([*lines, *tail, *([advice] if advice else [])]))
+
+
+def suggest(word: object, known: Iterable[str]) -> str:
+    """The tail of an error about an unknown word: the nearest known value, or all of them where few."""
+    names = sorted(set(known))
+    near = difflib.get_close_matches(str(word), names, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean '{near[0]}'?"
+    if not names:
+        return ""
+    return f"; known: {in_short(names)}"
+
+
+def in_short(names: Iterable[str], most: int = 12) -> str:
+    """The names in one line, the first of them where they are many."""
+    listed = list(names)
+    return ", ".join(listed[:most]) + (", …" if len(listed) > most else "")
+
+
+def tell_left_out(problems: Iterable[Problem]) -> int:
+    """Name on stderr what was left out since it cannot be read or believed. Gives the exit code: 1 for any, else 0."""
+    told = dict.fromkeys(problems)
+    for problem in told:
+        print(f"left out: {printable(str(problem), keep=TERMINAL_KEEPS)}", file=sys.stderr)
+    return 1 if told else 0
+
+
+def tell_notices(notices: Iterable[Problem]) -> None:
+    """Name on stderr, once each, what is not read or not used and stops nothing."""
+    for notice in dict.fromkeys(notices):
+        print(f"notice: {printable(str(notice), keep=TERMINAL_KEEPS)}", file=sys.stderr)
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: as it would be written in Python, at most 60 characters."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def fail(message: object) -> NoReturn:
+    """Print `error: message` to stderr, what could drive a terminal made harmless, and exit with 1."""
+    print(f"error: {printable(message, keep=TERMINAL_KEEPS)}", file=sys.stderr)
+    raise SystemExit(1)
+
+
+def print_anything() -> None:
+    """From now on a character that the terminal's encoding lacks is printed as its escape, and stops no program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def run_cli(main: Callable[[], int | None]) -> NoReturn:
+    """Run an entry point: BenchError and OSError become one message and exit code 1, Ctrl-C becomes 130.
+
+    Before and after `main`, while modules are loaded and when the process ends, Ctrl-C ends it without a word.
+    """
+    print_anything()
+    heeded = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+    if heeded:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        code = main() or 0
+        sys.stdout.flush()
+    except BenchError as error:
+        fail(error)
+    except BrokenPipeError:
+        # The reader (head, less) went away: nothing is wrong; keep the interpreter's exit from complaining.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except OSError as error:
+        fail(f"{error.filename or 'input/output'}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        print("interrupted", file=sys.stderr)
+        code = 130
+    if heeded:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    raise SystemExit(code)

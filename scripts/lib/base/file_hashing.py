@@ -1,0 +1,125 @@
+"""Files hashed whole, several at a time, and what tells that a file was not touched since."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from scripts.lib.base.errors import BenchError
+
+CHUNK_BYTES = 4 << 20
+MOST_AT_ONCE = 8
+# From here on it takes long enough to be said.
+LARGE_BYTES = 10**9
+# File systems take their times from a clock that ticks every 1 to 10 ms: of two writes within a tick the second is not seen.
+TICK_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """What differs once a file was replaced or written to. Unlike `mtime_ns`, no program can set `ctime_ns` back."""
+
+    device: int
+    inode: int
+    ctime_ns: int
+    size_bytes: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, file: Path) -> FileState:
+        """The file's state now. Opened for it: a network file system may answer a mere stat out of its cache."""
+        with file.open("rb") as stream:
+            return cls.of_open(stream.fileno())
+
+    @classmethod
+    def of_open(cls, handle: int) -> FileState:
+        found = os.fstat(handle)
+        return cls(found.st_dev, found.st_ino, found.st_ctime_ns, found.st_size, found.st_mtime_ns)
+
+    @property
+    def key(self) -> str:
+        return f"{self.device}:{self.inode}:{self.ctime_ns}:{self.size_bytes}:{self.mtime_ns}"
+
+
+def wait_for_tick(state: FileState) -> None:
+    """Before a file is read: so that a later write has another time than the last one."""
+    if time.time() - state.ctime_ns / 1e9 < TICK_S:
+        time.sleep(TICK_S)
+
+
+def sha256_of(path: Path) -> str:
+    """The whole file's sha256."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """A file's sha256, and the state in which it was read."""
+
+    state: FileState
+    sha256: str
+
+
+def hash_files(files: Sequence[Path]) -> Iterator[tuple[Path, Hashed | Exception]]:
+    """Each file with its sha256 as soon as it is known, or with the reason why it could not be read.
+
+    Ended early, by Ctrl-C too, it stops within a chunk of each file: what was given until then is whole.
+    """
+    stop, size = threading.Event(), sum(map(_size, files))
+    with _progress(size) as told, ThreadPoolExecutor(min(len(files) or 1, os.cpu_count() or 1, MOST_AT_ONCE)) as pool:
+        try:
+            running = {pool.submit(_hash, file, told, stop): file for file in files}
+            for done in as_completed(running):
+                error = done.exception()
+                yield running[done], error if isinstance(error, BenchError | OSError) else done.result()
+        finally:
+            stop.set()
+
+
+def _size(file: Path) -> int:
+    with contextlib.suppress(OSError):
+        return file.stat().st_size
+    return 0
+
+
+@contextlib.contextmanager
+def _progress(size: int) -> Iterator[Callable[[int], None]]:
+    """A bar of bytes on stderr where there is much to read; gives what moves it on, from any thread."""
+    large, lock = size >= LARGE_BYTES, threading.Lock()
+    if large:
+        print(f"hashing {size / 1e9:.1f} GB of weights, once for each file", file=sys.stderr, flush=True)
+    disable = None if large else True
+    with tqdm(total=size, desc="hashing", unit="B", unit_scale=True, leave=False, disable=disable) as bar:
+
+        def told(count: int) -> None:
+            with lock:
+                bar.update(count)
+
+        yield told
+
+
+def _hash(file: Path, told: Callable[[int], None], stop: threading.Event) -> Hashed:
+    """Raises BenchError for a file that changes meanwhile."""
+    total, buffer = hashlib.sha256(), memoryview(bytearray(CHUNK_BYTES))
+    with file.open("rb", buffering=0) as stream:
+        before = FileState.of_open(stream.fileno())
+        wait_for_tick(before)
+        while count := stream.readinto(buffer):
+            if stop.is_set():
+                raise BenchError(f"{file}: hashing was stopped")
+            total.update(buffer[:count])
+            told(count)
+        if FileState.of_open(stream.fileno()) != before:
+            raise BenchError(f"{file}: changed while it was read (a download?): run again when it is whole")
+    return Hashed(before, total.hexdigest())

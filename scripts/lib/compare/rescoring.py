@@ -1,0 +1,57 @@
+"""Scores observations of any origin as reviews are scored today: by the leading scorer, a judge from its stored verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+
+from scripts.lib.compare.observations import Observation
+from scripts.lib.planning.disk import load_planner
+from scripts.lib.prompts.loader import Question, Suite, read_suites
+from scripts.lib.scoring.scorers import Scoring, scorers_of
+from scripts.lib.settings.judge_config import LOCAL
+from scripts.lib.settings.run_config import Config
+
+
+class Rescorer:
+    """Passes: 1, 0, or None (unscored). Equal answers to one question are scored once; nobody is asked anything."""
+
+    def __init__(self, suites: Mapping[str, Suite], scoring: Scoring):
+        self._questions = {q.name_in_full: q for suite in suites.values() for q in suite.questions}
+        self._scoring = scoring
+        self._known: dict[tuple[str, str, str], float | None] = {}
+
+    @property
+    def name(self) -> str:
+        """The scorer whose passes these are."""
+        return self._scoring.leading
+
+    def __call__(self, item: Observation) -> float | None:
+        question = self._questions.get(f"{item.cell.suite}/{item.cell.question}")
+        if question is None or not _is_asked(question, item):
+            return None
+        if item.status == "error" or item.measurement is None:
+            return 0.0
+        answer, reason = item.measurement.answer, item.measurement.finish_reason
+        key = question.name_in_full, answer, reason
+        if key not in self._known:
+            passed = self._scoring.of(question, answer, reason)[0].score.passed
+            self._known[key] = None if passed is None else float(passed)
+        return self._known[key]
+
+
+def load_rescorer(config: Config) -> Rescorer:
+    """The leading scorer of a configuration, over its suites."""
+    # Only a local judge needs the weights to be known.
+    named = LOCAL in config.judge.scorers
+    scorers = load_planner(config).scorers if named else scorers_of(config.judge, "")
+    return Rescorer(read_suites(config.prompts).sound, Scoring(scorers[:1]))
+
+
+def _is_asked(question: Question, item: Observation) -> bool:
+    """True when the observation's prompt is the question's text of today."""
+    sent = item.spec.get("prompt", {})
+    text = question.prompt_text()
+    if "user" in sent:
+        return bool(sent["user"] == text)
+    return bool(sent.get("user_sha256") == sha256(text.encode()).hexdigest())

@@ -1,0 +1,132 @@
+"""Launch commands: what a shard runs, as a line to copy and paste."""
+
+from __future__ import annotations
+
+import shlex
+import string
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from scripts.lib.base.errors import BenchError, suggest
+from scripts.lib.engines.protocol import LoadSettings
+from scripts.lib.engines.server_flags import probe, server_argv
+from scripts.lib.planning.plan import Planner, Shard
+
+# Which of the registry's templates a shard is shown by: the first that fits.
+PICKS: tuple[tuple[str, Callable[[Shard, LoadSettings], bool]], ...] = (
+    ("speculative_decoding", lambda shard, settings: shard.mode.draft is not None),
+    ("prompt_lookup", lambda shard, settings: shard.mode.lookup_n is not None),
+    ("moe_expert_reduction", lambda shard, settings: shard.mode.experts is not None),
+    ("vision", lambda shard, settings: settings.projector is not None),
+    ("baseline", lambda shard, settings: True),
+)
+# A template that a plain one may stand in for: it then starts the same model, without what is special.
+_STAND_INS: Mapping[str, str] = {"vision": "baseline"}
+
+
+def pinning(settings: LoadSettings) -> list[str]:
+    """numactl and taskset as the profile asks for them."""
+    hardware = settings.hardware
+    argv = ["numactl", f"--{hardware.numa}"] if hardware.numa else []
+    return [*argv, "taskset", "--cpu-list", hardware.cpus] if hardware.cpus else argv
+
+
+def server_line(settings: LoadSettings, binary: Path, port: int) -> str:
+    """The llama-server command line of a shard; its flags are those that the binary's --help lists."""
+    return shlex.join([*pinning(settings), *server_argv(probe(binary), settings, port)])
+
+
+def template_name(templates: Mapping[str, str], shard: Shard, settings: LoadSettings) -> str:
+    """The registry's template for this mode."""
+    name = next(name for name, fits in PICKS if fits(shard, settings))
+    return name if name in templates else _STAND_INS.get(name, name)
+
+
+def _values(planner: Planner, shard: Shard, settings: LoadSettings, port: int) -> dict[str, list[str]]:
+    """Placeholder, the predecessor's too -> its words; none where this shard has no such value."""
+    model, defaults = shard.model, planner.registry.defaults
+    base = Path(defaults.binaries.get("base_dir", ""))
+    tools = {name: [str(base / file)] for name, file in defaults.binaries.items() if name != "base_dir"}
+    temperature = model.temperature if model.temperature is not None else defaults.temperature or 0.0
+    draft, projector, experts = settings.draft, settings.projector, shard.mode.experts
+    context = [str(settings.context["length_tokens"])]
+    return {
+        **tools,
+        "numactl": pinning(settings),
+        "model": [str(settings.weights)],
+        "model_path": [str(settings.weights)],
+        "draft": [str(draft)] if draft is not None else [],
+        "draft_path": [str(draft)] if draft is not None else [],
+        "mmproj_path": [str(projector)] if projector is not None else [],
+        "threads": [str(settings.hardware.threads)],
+        "context": context,
+        "context_length": context,
+        "temperature": [f"{temperature:g}"],
+        "port": [str(port)],
+        "experts": [str(experts)] if experts is not None else [],
+        "override_key": [settings.override_key] if settings.override_key else [],
+        "k": [str(shard.mode.k)] if shard.mode.k is not None else [],
+        "n": [str(shard.mode.lookup_n)] if shard.mode.lookup_n is not None else [],
+        "m": [str(settings.lookup_draft_tokens)] if shard.mode.lookup_n is not None else [],
+    }
+
+
+def _quote_behind(text: str, quote: str) -> str:
+    """The quotation mark that is open behind a piece of a command line (empty: none), where `quote` was open before it."""
+    escaped = False
+    for character in text:
+        if escaped:
+            escaped = False
+        elif character == "\\" and quote != "'":
+            escaped = True
+        elif character in ("'", '"') and quote in ("", character):
+            quote = "" if quote else character
+    return quote
+
+
+def _filled(template: str, values: Mapping[str, list[str]]) -> Iterator[str]:
+    """The pieces of a filled template. A value is one word of the shell wherever its placeholder stands, quotes or not."""
+    quote = ""
+    for literal, name, _, _ in string.Formatter().parse(template):
+        yield literal
+        quote = _quote_behind(literal, quote)
+        if name is not None:
+            words = shlex.join(values[name])
+            yield words if not quote or words == " ".join(values[name]) else f"{quote}{words}{quote}"
+
+
+def _placeholders(template: str, place: str, values: Mapping[str, list[str]]) -> set[str]:
+    """The names in a template. Raises BenchError for an unknown one, and for what is no plain `{name}`."""
+    try:
+        pieces = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise BenchError(f"{place}: no template: {error} (write {{{{ and }}}} for braces)") from None
+    for _, name, form, conversion in pieces:
+        if name is not None and name not in values:
+            raise BenchError(f"{place}: unknown placeholder '{{{name}}}'{suggest(name, values)}")
+        if form or conversion:
+            raise BenchError(f"{place}: expected a plain '{{{name}}}', found one with a format")
+    return {name for _, name, _, _ in pieces if name is not None}
+
+
+def cli_line(
+    planner: Planner, shard: Shard, settings: LoadSettings, template: str | None = None, port: int = 8080
+) -> str:
+    """A line of the registry's `command_templates`, filled in and quoted: that of the mode, or the one named `template`.
+
+    Raises BenchError where there is no such template, for an unknown placeholder, and where the template wants what this
+    shard has not.
+    """
+    registry = planner.registry
+    name = template or template_name(registry.templates, shard, settings)
+    if name not in registry.templates:
+        raise BenchError(f"{registry.path}: command_templates: no template '{name}'{suggest(name, registry.templates)}")
+    line = registry.template_lines.get(name)
+    place = f"{registry.path}{f':{line}' if line else ''}: command_templates.{name}"
+    text, values = registry.templates[name], _values(planner, shard, settings, port)
+    # No pinning is a value too.
+    lacking = sorted(n for n in _placeholders(text, place, values) if not values[n] and n != "numactl")
+    if lacking:
+        wanted = ", ".join(f"{{{n}}}" for n in lacking)
+        raise BenchError(f"{place}: wants {wanted}, which {shard.model.key} has not in mode {shard.mode.name}")
+    return "".join(_filled(text, values)).strip()

@@ -1,0 +1,199 @@
+"""The record of one invocation: `runs/{YYYY-MM-DD_HHMMSS}/` with config.json, output.jsonl and summary.md.
+
+Made when the first cell is stored, appended cell by cell, so that it is there also when the run fails half-way.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from scripts.lib.base.errors import Problem
+from scripts.lib.base.layout import RUNS
+from scripts.lib.base.locks import flock
+from scripts.lib.base.markdown import code, quoted
+from scripts.lib.base.safe_files import naming, write_atomic
+from scripts.lib.base.stored_json import SEAL, Damaged, read_sealed, sealed
+from scripts.lib.planning.cell_record import CellRecord
+
+OUTPUT = "output.jsonl"
+RUN_VARIABLE = "EPYC_BENCH_RUN"
+# Characters of an error in summary.md: an engine's last words are some lines of its log.
+WORDS_LIMIT = 2_000
+
+
+def new_run_id() -> str:
+    """The UTC time as the folder's name."""
+    return datetime.now(UTC).strftime("%Y-%m-%d_%H%M%S")
+
+
+def current_run_id() -> str:
+    """The run that this process belongs to: the invocation's, handed down, else one of its own."""
+    return os.environ.setdefault(RUN_VARIABLE, new_run_id())
+
+
+def output_line(record: CellRecord) -> dict[str, Any]:
+    """One cell as a row of output.jsonl: what a reader greps for; the cell file holds the rest."""
+    cell, measured = record.cell, record.measurement
+    row: dict[str, Any] = {
+        "hardware": cell.hardware,
+        "model": cell.model,
+        "mode": cell.mode,
+        "suite": cell.suite,
+        "question_id": cell.question,
+        "repeat": cell.repeat,
+        "digest": record.digest,
+        "status": record.status,
+        "error": record.error,
+        "started_utc": record.started_utc,
+        "load_s": record.load_s,
+        "peak_rss_bytes": record.peak_rss_bytes,
+        "environment": record.environment,
+        "engine": record.spec.get("engine"),
+    }
+    if measured is not None:
+        row |= {
+            "response": measured.answer,
+            "finish_reason": measured.finish_reason,
+            "prompt_tokens": measured.prompt_tokens,
+            "completion_tokens": measured.completion_tokens,
+            "ttft_s": measured.ttft_s,
+            "prefill_tokens_per_s": measured.prefill_tokens_per_s,
+            "decode_tokens_per_s": measured.decode_tokens_per_s,
+            "drafted_tokens": measured.drafted_tokens,
+            "accepted_tokens": measured.accepted_tokens,
+        }
+    return row
+
+
+class RunRecord:
+    """Appends to the invocation's record; several shards' processes share it."""
+
+    def __init__(self, root: Path, run_id: str, config: dict[str, Any]):
+        self.folder = root / RUNS / run_id
+        self._config = config
+
+    def add(self, record: CellRecord) -> None:
+        """Append one cell; the first one makes the folder and its config.json."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        config_file = self.folder / "config.json"
+        if not config_file.exists():
+            write_atomic(config_file, json.dumps(sealed(self._config), indent=2, sort_keys=True) + "\n")
+            # Stands until the run ends; what a kill -9 leaves behind says what it is.
+            write_atomic(self.folder / "summary.md", f"# Run {self.folder.name}\n\nOutcome: cut off, or still going.\n")
+        line = json.dumps(sealed(output_line(record)), ensure_ascii=False) + "\n"
+        output = self.folder / OUTPUT
+        with naming(output), output.open("ab+") as stream:
+            flock(stream.fileno(), output)
+            _drop_torn_line(stream)
+            # Half a surrogate pair is no UTF-8; what stands for it is JSON's own escape.
+            stream.write(line.encode("utf-8", "backslashreplace"))
+            stream.flush()
+
+    def summarise(self, outcome: str) -> None:
+        """Write summary.md from what output.jsonl holds (nothing, when no cell was run)."""
+        summarise(self.folder, outcome)
+
+
+def _drop_torn_line(stream: BinaryIO) -> None:
+    """Cut off what a killed process left of its last line: another one's behind it would make a line that nobody can read."""
+    if not stream.seek(0, os.SEEK_END):
+        return
+    stream.seek(-1, os.SEEK_END)
+    if stream.read() != b"\n":
+        stream.seek(0)
+        stream.truncate(stream.read().rfind(b"\n") + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRows:
+    """The rows of a run's output.jsonl, and the lines that are not what was written."""
+
+    rows: tuple[dict[str, Any], ...]
+    damaged: tuple[Problem, ...]
+
+
+# Keys that a row has at least.
+_ROW_KEYS = frozenset(("hardware", "model", "mode", "suite", "question_id", "repeat", "digest", "status", "error"))
+
+
+def _row(line: bytes, file: str, place: str) -> dict[str, Any]:
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Damaged(file, str(error), place) from error
+    row = read_sealed(text, file, place)
+    del row[SEAL]
+    if not row.keys() >= _ROW_KEYS:
+        raise Damaged(file, f"expected the key {min(_ROW_KEYS - row.keys())}, found none", place)
+    return row
+
+
+def read_rows(folder: Path) -> RunRows:
+    """The rows of output.jsonl that can be believed; a last line cut off by a crash is left out, and is no damage."""
+    file = folder / OUTPUT
+    if not file.is_file():
+        return RunRows((), ())
+    content = file.read_bytes()
+    # By this mark alone: a text may hold others that str.splitlines takes for the end of a line, such as U+2028.
+    lines = content.split(b"\n")[:-1]
+    rows, damaged = list[dict[str, Any]](), list[Problem]()
+    for number, line in enumerate(lines, 1):
+        try:
+            rows.append(_row(line, str(file), f"line {number}"))
+        except Damaged as damage:
+            damaged.append(damage.problem)
+    return RunRows(tuple(rows), tuple(damaged))
+
+
+INTERRUPTED = "interrupted"
+
+
+def was_interrupted(folder: Path) -> bool:
+    """True when the last shard of the run was stopped by the user."""
+    try:
+        return f"Outcome: {INTERRUPTED}" in (folder / "summary.md").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return False
+
+
+def summarise_failed(folder: Path) -> None:
+    """Write the summary of a run that did not come to its end: stopped by the user, or failed."""
+    summarise(folder, f"{INTERRUPTED if was_interrupted(folder) else 'failed'}; its finished cells are kept")
+
+
+def _shard(row: Mapping[str, Any]) -> str:
+    return f"{row['hardware']}/{row['model']}/{row['mode']}"
+
+
+def _failure(row: Mapping[str, Any]) -> str:
+    cell = f"{row['model']} {row['mode']} {row['suite']}/{row['question_id']}"
+    return f"- {code(cell)}: {quoted(row['error'] or row['status'], WORDS_LIMIT)}"
+
+
+def summarise(folder: Path, outcome: str) -> None:
+    """Write `summary.md`: outcome, cells per shard and status, and each failure in the engine's words."""
+    found = read_rows(folder)
+    rows = found.rows
+    if not rows:
+        return
+    shards: dict[str, Counter[str]] = {}
+    for row in rows:
+        shards.setdefault(_shard(row), Counter())[row["status"]] += 1
+    lines = [f"# Run {folder.name}", "", f"Outcome: {outcome}. Cells run: {len(rows)}.", ""]
+    lines += ["| shard | ok | error | timeout |", "|---|---|---|---|"]
+    lines += [f"| {code(name)} | {n['ok']} | {n['error']} | {n['timeout']} |" for name, n in sorted(shards.items())]
+    failures = [row for row in rows if row["status"] != "ok"]
+    if failures:
+        lines += ["", "## Failures", ""]
+        lines += map(_failure, failures)
+    if found.damaged:
+        lines += ["", "## Damaged lines", ""]
+        lines += [f"- {code(problem.place)}: {quoted(problem.message, WORDS_LIMIT)}" for problem in found.damaged]
+    write_atomic(folder / "summary.md", "\n".join(lines) + "\n")

@@ -1,0 +1,90 @@
+"""Which engine: name, version, and the digests of what it is made from or of its binary."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.base.errors import BenchError
+from scripts.lib.base.file_hashing import sha256_of
+from scripts.lib.base.stored_json import canonical_json
+from scripts.lib.llama_build.variables import engine_environment
+
+ENGINE_LOCK = Path("envs/engine.lock")
+
+
+_ENGINE_LIBRARY = re.compile(r"lib(llama|ggml|mtmd)")
+
+
+_PIN = re.compile(r"^llama-cpp-python==(?P<version>[^\s;\\]+).*?--hash=sha256:(?P<sha256>[0-9a-f]{64})", re.S | re.M)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineIdentity:
+    """Name (`embedded` or `server`), version, and the sha256 of the source (or of a binary that was not built here).
+
+    `binary` is that binary's path; None for the build of this project.
+    """
+
+    name: str
+    version: str
+    source_sha256: str
+    binary: Path | None = None
+
+    def spec(self) -> dict[str, Any]:
+        return {"name": self.name, "version": self.version, "source": self.source_sha256[:12]}
+
+
+def engine_identity(name: str, lock: Path = ENGINE_LOCK) -> EngineIdentity:
+    """The identity pinned in the lock file: known before, and without, any build."""
+    found = _PIN.search(lock.read_text(encoding="utf-8"))
+    if found is None:
+        raise BenchError(f"{lock}: expected a line 'llama-cpp-python==VERSION --hash=sha256:…', found none")
+    return EngineIdentity(name, found["version"], found["sha256"])
+
+
+def binary_identity(name: str, binary: Path) -> EngineIdentity:
+    """The identity of a llama-server that was not built here: what it says of itself, and the sha256 of what it is made of."""
+    if not binary.is_file():
+        raise BenchError(
+            f"config: server_binary: no such binary: {binary}; build one: make engine, server_binary: built"
+        )
+    variables = engine_environment(os.environ)
+    try:
+        shown = subprocess.run(
+            [str(binary), "--version"],
+            env=variables,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=60,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BenchError(f"{binary}: cannot be asked for its --version: {error}") from error
+    lines = (shown.stderr + shown.stdout).strip().splitlines()
+    version = next((line for line in lines if line.startswith("version")), lines[0] if lines else "unknown")
+    return EngineIdentity(name, version[:100], _binary_sha256(binary), binary)
+
+
+def _binary_sha256(binary: Path) -> str:
+    """Of a binary alone its sha256; of one that loads llama.cpp as libraries (all its code is there) one of all together."""
+    libraries = _libraries(binary)
+    if not libraries:
+        return sha256_of(binary)
+    parts = [(file.name, sha256_of(file)) for file in (binary, *libraries)]
+    return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
+
+
+def _libraries(binary: Path) -> list[Path]:
+    """llama.cpp's libraries of a binary: those that the loader finds, and the backends beside it that it opens itself."""
+    variables = engine_environment(os.environ)
+    shown = subprocess.run(["ldd", str(binary)], env=variables, capture_output=True, timeout=60, check=False)
+    linked = {Path(file) for file in re.findall(r"=> (/.*) \(0x", os.fsdecode(shown.stdout))}
+    beside = set(binary.resolve().parent.glob("*.so*"))
+    return sorted({file.resolve() for file in linked | beside if _ENGINE_LIBRARY.match(file.name)})

@@ -1,0 +1,203 @@
+"""report.html: one file with the tables, any two answers side by side, scores with reasons, and the pictures. It loads nothing.
+
+Model text is data: it stands in JSON elements whose end it cannot write, and the page's script shows it as text only. Equal
+answers to a question are stored once; one is cut after `ANSWER_LIMIT` characters (its cell, which is linked, has all of it).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.base.errors import BenchError
+from scripts.lib.base.estimates import Estimate
+from scripts.lib.base.layout import PICTURE_NAMES
+from scripts.lib.base.templates import render
+from scripts.lib.prompts.loader import Question
+from scripts.lib.results.review import COLUMNS, ReviewRow
+from scripts.lib.tables.configurations import Configuration
+from scripts.lib.tables.profile_part import ProfilePart
+from scripts.lib.tables.ranking import RoleRanking, unrankable
+
+ANSWER_LIMIT, PROMPT_LIMIT = 8_000, 2_000
+SCORES = tuple(column for column in COLUMNS if column.endswith("_score"))
+DESCRIPTIONS: Mapping[str, str] = {
+    "quality-speed": "Pass rate against decode speed in the fastest proved way, with 95 % intervals and the Pareto front",
+    "speculation": "Speed-up and acceptance against K (draft models) and n (prompt lookup)",
+    "roofline": "Decode speed against bytes of weights read per token, below the memory's bandwidth",
+    "suites": "Pass rate by configuration and suite",
+}
+
+
+@dataclass
+class Pool:
+    """Questions and their different answers: each stored once, found again by its place."""
+
+    questions: list[dict[str, Any]] = field(default_factory=list)
+    answers: list[list[list[Any]]] = field(default_factory=list)
+    _question_at: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    _answer_at: list[dict[str, int]] = field(default_factory=list)
+
+    def question(self, suite: str, name: str, asked: Question | None) -> int:
+        """The place of a question; one that was asked in two wordings has two."""
+        prompt = asked.prompt_text() if asked is not None else ""
+        key = (suite, name, prompt)
+        if key not in self._question_at:
+            self._question_at[key] = len(self.questions)
+            tier = asked.tier if asked is not None else None
+            self.questions.append({"suite": suite, "id": name, "tier": tier, "prompt": _cut(prompt, PROMPT_LIMIT)})
+            self.answers.append([])
+            self._answer_at.append({})
+        return self._question_at[key]
+
+    def answer(self, question: int, value: list[Any]) -> int:
+        """The place of an answer (with what was said of it) among the question's."""
+        known, key = self._answer_at[question], json.dumps(value)
+        if key not in known:
+            known[key] = len(self.answers[question])
+            self.answers[question].append(value)
+        return known[key]
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}\n… cut: {len(text) - limit:,} characters more"
+
+
+def _stored_answer(file: str) -> str:
+    try:
+        measured = json.loads(Path(file).read_bytes())["measurement"]
+        return _cut(measured["answer"], ANSWER_LIMIT) if measured else ""
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BenchError(f"{file}: cannot be read ({error}); run: snakemake -j8 results") from error
+
+
+def _estimate(value: Estimate | None, digits: int = 4) -> list[float | int | None] | None:
+    if value is None:
+        return None
+    ends = (None if end is None else round(end, digits) for end in (value.low, value.high))
+    return [round(value.value, digits), *ends, value.clusters]
+
+
+def _column(values: Sequence[Any]) -> Any:
+    """A column of cells; one value that all have is stored once."""
+    return values[0] if values and all(value == values[0] for value in values) else list(values)
+
+
+def _cells(c: Configuration, asked: Mapping[tuple[str, str], Question], pool: Pool) -> dict[str, Any]:
+    """The answers of a configuration, column by column."""
+    rows = sorted(c.rows, key=lambda row: (row.suite, row.question_id, row.repeat))
+    questions = [pool.question(row.suite, row.question_id, asked.get((row.suite, row.question_id))) for row in rows]
+    answers = [pool.answer(at, _answer(row)) for at, row in zip(questions, rows, strict=True)]
+    columns: dict[str, Sequence[Any]] = {
+        "question": questions,
+        "answer": answers,
+        "repeat": [row.repeat for row in rows],
+        "score": [row.score for row in rows],
+        "coverage": [row.coverage for row in rows],
+        "status": [row.status for row in rows],
+        "finish": [row.finish_reason for row in rows],
+        "decode": [row.decode_tokens_per_s and round(row.decode_tokens_per_s, 2) for row in rows],
+        "ttft": [row.ttft_s and round(row.ttft_s, 3) for row in rows],
+        "tokens": [row.completion_tokens for row in rows],
+        "certificate": [row.certificate for row in rows],
+        "token": [row.divergence_token for row in rows],
+        "gap": [row.divergence_gap_logits for row in rows],
+        "digest": [Path(row.cell_file).name.rsplit(".", 2)[-2] for row in rows],
+    }
+    return {"count": len(rows)} | {name: _column(values) for name, values in columns.items()}
+
+
+def _answer(row: ReviewRow) -> list[Any]:
+    """[answer, reason of its score, error, symptoms, {scorer's column: score}]: equal for equal answers to a question."""
+    scores = {name: value for name in SCORES if (value := getattr(row, name)) is not None}
+    return [_stored_answer(row.cell_file), row.score_reason, row.error, row.symptoms, scores]
+
+
+def _configuration(c: Configuration, asked: Mapping[tuple[str, str], Question], pool: Pool) -> dict[str, Any]:
+    found = c.passes
+    return {
+        "model": c.model.key,
+        "quant": c.model.quant,
+        "mode": c.mode.name,
+        "roles": list(c.model.candidate_roles),
+        "row": c.mode.quality_row,
+        "speculative": c.mode.speculative,
+        "passed": found.passed,
+        "scored": found.scored,
+        "planned": c.planned,
+        "failed": len(c.rows) - len(c.answered),
+        "coverage": round(found.coverage, 4),
+        "rate": _estimate(c.quality),
+        "decode": _estimate(c.decode),
+        "ttft": _estimate(c.ttft),
+        "up": _estimate(c.speed_up.estimate if c.speed_up is not None else None),
+        "acceptance": _estimate(c.acceptance),
+        "certificate": c.certificate.value if c.mode.speculative else "",
+        "struck": c.struck_out,
+        "note": "" if c.mode.speculative else unrankable(c),
+        "folder": c.folder,
+        "cells": _cells(c, asked, pool),
+    }
+
+
+def _role(ranking: RoleRanking, places: Mapping[str, int]) -> dict[str, Any]:
+    best = ranking.candidates[0] if ranking.candidates and ranking.candidates[0].quality.value > 0 else None
+    return {
+        "role": ranking.role,
+        "suites": list(ranking.suites),
+        "way": places[best.way.name] if best is not None else None,
+        "rate": _estimate(best.quality) if best is not None else None,
+        "candidates": len(ranking.candidates),
+        "tied": [places[candidate.row.name] for candidate in ranking.tied] if best is not None else [],
+    }
+
+
+def _part(part: ProfilePart, pool: Pool) -> dict[str, Any]:
+    asked = {(c.question.suite, c.question.id): c.question for shard in part.plan.shards for c in shard.cells}
+    rank = {row.name: place for place, row in enumerate(part.rows)}
+    ordered = sorted(
+        part.configurations, key=lambda c: rank.get(c.base.name if c.base is not None else c.name, len(rank))
+    )
+    places = {c.name: place for place, c in enumerate(ordered)}
+    return {
+        "name": part.name,
+        "configurations": [_configuration(c, asked, pool) for c in ordered],
+        "roles": [_role(ranking, places) for ranking in part.rankings],
+    }
+
+
+def _digest(text: str) -> str:
+    """A source expression of a content security policy."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _pictures(parts: Iterable[ProfilePart], draw: Callable[[str, ProfilePart], str]) -> list[list[dict[str, str]]]:
+    """Per part its pictures as data URLs, with what they show in words."""
+    return [
+        [
+            {
+                "url": f"data:image/svg+xml;base64,{base64.b64encode(draw(name, part).encode()).decode()}",
+                "words": DESCRIPTIONS[name],
+            }
+            for name in PICTURE_NAMES
+        ]
+        for part in parts
+    ]
+
+
+def report(template: Path, parts: Sequence[ProfilePart], draw: Callable[[str, ProfilePart], str]) -> str:
+    """The page as text; `draw` gives a picture's SVG. Raises BenchError for a cell that cannot be read."""
+    pool, shown = Pool(), [part for part in parts if part.configurations]
+    data = {"parts": [_part(part, pool) for part in shown], "questions": pool.questions}
+    style, script = (
+        (template.parent / "report" / name).read_text(encoding="utf-8") for name in ("report.css", "report.js")
+    )
+    return render(
+        template, data=data, answers=pool.answers, parts=shown, pictures=_pictures(shown, draw), style=style, script=script,
+        style_digest=_digest(style), script_digest=_digest(script),
+    )  # fmt: skip

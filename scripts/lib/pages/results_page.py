@@ -1,0 +1,25 @@
+"""What the template of RESULTS.md is filled with: the parts, and the section modules whose functions it calls."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from scripts.lib.base.markdown import TO_ROOT
+from scripts.lib.base.templates import render
+from scripts.lib.pages.sections import evidence, judges, quality, speed
+from scripts.lib.tables.profile_part import ProfilePart
+
+
+def results_page(template: Path, parts: Sequence[ProfilePart]) -> str:
+    """RESULTS.md as text."""
+    sections = {
+        "quality": quality,
+        "speed": speed,
+        "evidence": evidence,
+        "judge": judges,
+    }
+    made = render(template, parts=parts, to_root=TO_ROOT, **sections)
+    # Sections that are not there leave their blank lines.
+    return re.sub(r"\n{3,}", "\n\n", made).rstrip("\n") + "\n"

@@ -1,0 +1,150 @@
+"""RESULTS.md on speed: sweeps over K and n, every decoding mode, the roofline, answers whose speed stands apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from scripts.lib.base.estimates import Estimate
+from scripts.lib.base.layout import CELLS_TABLE
+from scripts.lib.base.markdown import DASH, code, estimate, gibibytes, limited, link, number, share, table
+from scripts.lib.base.speed_limits import bandwidth_efficiency
+from scripts.lib.pages.sections.quality import ratio, speed
+from scripts.lib.results.certificate import Verdict
+from scripts.lib.tables.configurations import Configuration
+from scripts.lib.tables.profile_part import ProfilePart
+
+SHOWN_OUTLIERS = 50
+
+
+def _sweep(
+    part: ProfilePart, ways: Sequence[Configuration], value: Callable[[Configuration], int | None], letter: str
+) -> str:
+    """One line per base row and kind of drafting, one column per setting; the fastest proved way in bold."""
+    settings = sorted({at for way in ways if (at := value(way)) is not None})
+    lines: dict[tuple[str, str, str], dict[int | None, Configuration]] = {}
+    for way in ways:
+        drafting = (way.mode.draft or "lookup") + (" + lookup" if way.mode.draft and way.mode.lookup_n else "")
+        lines.setdefault((way.model.key, way.mode.quality_row, drafting), {})[value(way)] = way
+    rows = [
+        [code(model), code(base), code(drafting), *(_sweep_cell(part, of_line.get(at)) for at in settings)]
+        for (model, base, drafting), of_line in lines.items()
+    ]
+    return table(rows, ("model", "base", "drafts by", *(f"{letter} = {at}" for at in settings)))
+
+
+def _sweep_cell(part: ProfilePart, way: Configuration | None) -> str:
+    if way is None:
+        return DASH
+    shown = ratio(way.speed_up)
+    if way.struck_out:
+        shown = f"~~{shown}~~"
+    elif way.base is not None and part.way_of(way.base) is way:
+        shown = f"**{shown}**"
+    told = [shown, share(way.acceptance, with_n=True)]
+    return ", ".join(told if way.inherits_quality else [*told, str(way.certificate)])
+
+
+def draft_sweep(part: ProfilePart) -> str:
+    """Speed-up and acceptance over K, the most tokens that a draft model drafts a step."""
+    return _sweep(part, [c for c in part.configurations if c.mode.draft is not None], lambda c: c.mode.k, "K")
+
+
+def lookup_sweep(part: ProfilePart) -> str:
+    """Speed-up and acceptance over n, the n-gram that prompt lookup alone matches."""
+    alone = [c for c in part.configurations if c.mode.draft is None and c.mode.lookup_n is not None]
+    return _sweep(part, alone, lambda c: c.mode.lookup_n, "n")
+
+
+def modes_table(part: ProfilePart) -> str:
+    """Every configuration with all that was measured of it."""
+    headers = [
+        *("model", "mode", "n", "decode t/s", "speed-up", "certificate", "acceptance", "accepted length"),
+        *("drafted", "TTFT s", "prefill t/s", "peak RSS GiB", "load s", "warm-up s"),
+    ]
+    return table(map(_mode_row, part.configurations), headers)
+
+
+def _mode_row(c: Configuration) -> list[str]:
+    answered = str(len(c.answered))
+    return [
+        code(c.model.key),
+        link(code(c.mode.name), c.folder),
+        link(answered, c.review_file) if c.review_file else answered,
+        speed(c),
+        ratio(c.speed_up),
+        certificate(c) if c.mode.speculative else DASH,
+        share(c.acceptance, with_n=True),
+        estimate(c.accepted_length, 2, with_n=True),
+        str(c.drafted) if c.mode.speculative else DASH,
+        estimate(c.ttft, 2),
+        estimate(c.prefill, 0),
+        gibibytes(c.peak_rss_bytes),
+        number(c.load_s, 2),
+        number(c.warm_up_s, 2),
+    ]
+
+
+def certificate(c: Configuration) -> str:
+    """The verdict, and for what is not exact how many answers differ."""
+    differ = sum(row.certificate in (Verdict.NUMERIC_TIE, Verdict.LOSSY) for row in c.rows)
+    return f"{c.certificate} ({differ} of {len(c.rows)} differ)" if differ else str(c.certificate)
+
+
+def roofline_table(part: ProfilePart) -> str:
+    """How much of the memory's bandwidth each row's decoding uses."""
+    headers = (
+        "model",
+        "mode",
+        "n",
+        "weights GiB",
+        "GB read a token",
+        "decode t/s",
+        "GB/s",
+        "memory GB/s",
+        "efficiency",
+    )
+    return table((_roofline_row(c, c.decode) for c in part.rows if c.weights_bytes and c.decode), headers)
+
+
+def efficiency(c: Configuration, decode: Estimate) -> Estimate | None:
+    """The share of the memory's bandwidth that decoding uses (None: not known); its interval is the speed's."""
+    limit = c.memory_gb_per_s
+    used = bandwidth_efficiency(decode.value, c.bytes_per_token, 1e9 * limit if limit else None)
+    return decode.scaled(used / decode.value) if used is not None else None
+
+
+def _roofline_row(c: Configuration, decode: Estimate) -> list[str]:
+    return [
+        code(c.model.key),
+        code(c.mode.name),
+        str(decode.clusters),
+        gibibytes(c.weights_bytes),
+        number(c.bytes_per_token / 1e9, 3),
+        speed(c),
+        estimate(decode.scaled(c.bytes_per_token / 1e9)),
+        number(c.memory_gb_per_s),
+        share(efficiency(c, decode)),
+    ]
+
+
+def outliers_table(part: ProfilePart) -> str:
+    """Answers whose decode speed stands apart from the others' of the same configuration."""
+    rows = [
+        [
+            code(c.model.key),
+            code(c.mode.name),
+            link(code(f"{row.suite}/{row.question_id}"), row.cell_file),
+            number(row.decode_tokens_per_s),
+            estimate(c.decode),
+            str(row.completion_tokens or DASH),
+        ]
+        for c in _unspeculative(part.configurations)
+        for row in c.slow_or_fast
+    ]
+    headers = ("model", "mode", "question", "decode t/s", "median t/s", "tokens")
+    return limited(rows, headers, SHOWN_OUTLIERS, CELLS_TABLE)
+
+
+def _unspeculative(configurations: Iterable[Configuration]) -> list[Configuration]:
+    """With speculation the speed differs from answer to answer by nature."""
+    return [c for c in configurations if not c.mode.speculative]

@@ -1,0 +1,180 @@
+"""The cell record: what one measured answer is, and reading it back without believing it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.base.stored_json import SEAL, Damaged, digest, read_sealed, read_stored, sealed
+
+SCHEMA_VERSION = 1
+
+
+STATUSES = ("ok", "error", "timeout")
+
+
+@dataclass(frozen=True, slots=True)
+class CellId:
+    """Which cell: hardware profile, model key, decoding mode, suite, question, repeat (0-based)."""
+
+    hardware: str
+    model: str
+    mode: str
+    suite: str
+    question: str
+    repeat: int = 0
+
+    def __str__(self) -> str:
+        tail = f" (repeat {self.repeat})" if self.repeat else ""
+        return f"{self.hardware}/{self.model}/{self.mode}/{self.suite}/{self.question}{tail}"
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What one generation was seen to do. Times in seconds (monotonic clock), rates in tokens per second.
+
+    `ttft_s` runs from handing over the prompt to the first sampled token; `prefill_*` is prompt evaluation alone;
+    `decode_*` covers every token after the first, the end-of-turn token included.
+    `close_calls` holds [token index, logit gap between the two best tokens] wherever a greedy choice was won by less
+    than `CLOSE_CALL_LOGITS`: the evidence that a later divergence is a numeric tie.
+    """
+
+    answer: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    ttft_s: float
+    prefill_s: float
+    prefill_tokens_per_s: float | None
+    decode_s: float
+    decode_tokens_per_s: float | None
+    drafted_tokens: int
+    accepted_tokens: int
+    verify_steps: int
+    token_ids: tuple[int, ...] = ()
+    close_calls: tuple[tuple[int, float], ...] = ()
+
+
+CLOSE_CALL_LOGITS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class CellRecord:
+    """One cell as stored. `measurement` is None when the model gave none; `error` is then the engine's own words.
+
+    `sha256`: the seal it was read with; empty for one that was never stored.
+    """
+
+    cell: CellId
+    digest: str
+    spec: Mapping[str, Any]
+    status: str
+    error: str | None
+    measurement: Measurement | None
+    load_s: float
+    warm_up_s: float
+    peak_rss_bytes: int
+    effective: Mapping[str, Any]
+    environment: str
+    started_utc: str
+    run_id: str
+    schema_version: int = SCHEMA_VERSION
+    sha256: str = field(default="", compare=False)
+
+    def to_json(self) -> str:
+        """Readable, deterministic JSON (two-space indent, sorted keys, newline at the end)."""
+        flat = asdict(self)
+        del flat[SEAL]
+        if self.measurement is not None:
+            # Long integer lists on one line each: a diff of two cells stays readable.
+            flat["measurement"]["token_ids"] = " ".join(map(str, self.measurement.token_ids))
+            flat["measurement"]["close_calls"] = " ".join(f"{i}:{gap:.4f}" for i, gap in self.measurement.close_calls)
+        return json.dumps(sealed(flat), sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @property
+    def place(self) -> str:
+        """Where the cell is stored, below the folder of all cells: what it holds and its name say the same."""
+        c = self.cell
+        return f"{c.hardware}/{c.model}/{c.mode}/{c.suite}/{c.question}.{self.digest}.json"
+
+
+def _close_call(text: str) -> tuple[int, float]:
+    index, gap = text.split(":")
+    return int(index), float(gap)
+
+
+def _measurement(raw: dict[str, Any] | None) -> Measurement | None:
+    if raw is None:
+        return None
+    ids = tuple(int(token) for token in raw.pop("token_ids").split())
+    calls = tuple(_close_call(text) for text in raw.pop("close_calls").split())
+    return Measurement(**raw, token_ids=ids, close_calls=calls)
+
+
+_COUNTS = ("prompt_tokens", "completion_tokens", "drafted_tokens", "accepted_tokens", "verify_steps")
+
+
+_SECONDS = ("ttft_s", "prefill_s", "decode_s")
+
+
+_RATES = ("prefill_tokens_per_s", "decode_tokens_per_s")
+
+
+def implausible(measured: Measurement) -> str:
+    """Why a measurement cannot be one (empty: it can): a figure of the wrong type, less than nothing, or against another."""
+    for name in (*_COUNTS, *_SECONDS, *_RATES):
+        value = getattr(measured, name)
+        if value is None and name in _RATES:
+            continue
+        wanted = int if name in _COUNTS else (int, float)
+        if isinstance(value, bool) or not isinstance(value, wanted):
+            return f"measurement.{name}: expected a number, found {value!r}"
+        if not 0 <= value < math.inf:
+            return f"measurement.{name}: expected 0 or more, found {value}"
+    if measured.accepted_tokens > measured.drafted_tokens:
+        return f"measurement: {measured.accepted_tokens} tokens accepted of {measured.drafted_tokens} drafted"
+    if not isinstance(measured.answer, str):
+        return f"measurement.answer: expected a text, found {measured.answer!r}"
+    return ""
+
+
+def parse_cell(text: str, origin: str) -> CellRecord:
+    """Read a stored cell. Raises Damaged naming `origin` where it is of another schema, or not what was written."""
+    raw = read_sealed(text, origin)
+    version = raw.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise Damaged(origin, f"schema_version: expected {SCHEMA_VERSION}, found {version!r}")
+    try:
+        raw["cell"] = CellId(**raw["cell"])
+        raw["measurement"] = _measurement(raw["measurement"])
+        record = CellRecord(**raw)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise Damaged(origin, f"not a cell record ({error})") from error
+    if record.status not in STATUSES:
+        raise Damaged(origin, f"status: expected one of {', '.join(STATUSES)}, found {record.status!r}")
+    if digest(record.spec) != record.digest:
+        raise Damaged(origin, f"its spec does not have the digest {record.digest}")
+    for key in ("engine", "sampling"):
+        if not isinstance(record.spec.get(key), dict):
+            raise Damaged(origin, f"spec.{key}: expected a mapping, found {record.spec.get(key)!r}")
+    wrong = implausible(record.measurement) if record.measurement is not None else ""
+    if wrong:
+        raise Damaged(origin, wrong)
+    return record
+
+
+def parse_named_cell(text: str, path: Path) -> CellRecord:
+    """Read the cell that is stored as `path`. Raises Damaged where name and content do not say the same."""
+    record = parse_cell(text, str(path))
+    if not path.absolute().as_posix().endswith(f"/{record.place}"):
+        raise Damaged(str(path), f"it holds the cell {record.place}: copied or renamed")
+    return record
+
+
+def read_cell(path: Path) -> CellRecord:
+    """Read one cell file. Raises Damaged naming the file when it cannot be trusted, FileNotFoundError where there is none."""
+    return parse_named_cell(read_stored(path), path)

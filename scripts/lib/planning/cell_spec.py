@@ -1,0 +1,146 @@
+"""What a cell's spec holds: the weights, mode, prompt, sampling and context that can change its answer or its timing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.planning.modes import Mode
+from scripts.lib.planning.runtime_values import context_settings
+from scripts.lib.prompts.loader import Question
+from scripts.lib.registry_loader import Model, Registry
+from scripts.lib.settings.run_config import Config
+from scripts.lib.weights.chat_template import DATE
+from scripts.lib.weights.facts import ASSUMED, WeightsFacts
+
+# Raised by hand when what is measured changes (decode loop, definition of a timing): every cell is then measured again.
+PROTOCOL = 1
+# What a record says of thinking that the registry wants off, where neither the template nor the entry has a way.
+NOT_DISABLED = "could not be disabled"
+# The predecessor wrote this architecture into the key of every mixture whose entry names no key.
+PREDECESSORS_MOE = "qwen3moe"
+
+
+# A longer prompt is held in the spec by its sha256: cells stay small, and the suite can give the text again.
+PROMPT_IN_SPEC_CHARACTERS = 8000
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What planning knows of one model's weights. `present`: the file is here; `fetchable`: a rule makes it.
+
+    `projector`: those of its vision projector, for a model that reads images. `unreadable`: why a file that is there cannot
+    be used; the facts are then the lock's, as for a file that is not there.
+    """
+
+    facts: WeightsFacts | None
+    path: Path | None
+    present: bool
+    fetchable: bool
+    projector: Weights | None = None
+    unreadable: str = ""
+
+    @property
+    def usable(self) -> bool:
+        """True when a shard with these weights can be planned and run on this machine."""
+        return self.facts is not None and (self.present or self.fetchable)
+
+
+def loaded_projector(weights: Weights, engine: str) -> Weights | None:
+    """The vision projector that the engine loads beside these weights, where it is known."""
+    known = weights.projector is not None and weights.projector.facts is not None
+    return weights.projector if engine == "server" and known else None
+
+
+def thinking_spec(question: Question, model: Model, weights: Weights) -> dict[str, Any]:
+    """Whether the model may think before it answers, and how it is kept from it where the registry wants that.
+
+    By the entry's trick (`prefill`: what its answer is begun with), else by the switch of its chat template, else not at all.
+    """
+    assert weights.facts is not None
+    if question.suite not in model.thinking_disable_suites:
+        return {"thinking": True}
+    if model.thinking_disable_trick:
+        return {"thinking": False, "prefill": model.thinking_disable_trick}
+    return {"thinking": False if weights.facts.header.thinking_switch else NOT_DISABLED}
+
+
+def prompt_spec(question: Question, model: Model, weights: Weights, system_suffix: bool = False) -> dict[str, Any]:
+    """The prompt as sent: system and user text (a long text as sha256 and length), and whether thinking is off.
+
+    `system_suffix`: with the entry's `system_prompt_suffix`.
+
+    `system_merged`: the system text goes before the user's, where the chat template knows no system role. `date`: the day that
+    the chat template prints.
+    """
+    assert weights.facts is not None
+    user = question.prompt_text()
+    suffix = model.system_prompt_suffix if system_suffix else ""
+    system = "\n".join(part for part in (question.system, suffix) if part)
+    sent: dict[str, Any] = {"system": system, **thinking_spec(question, model, weights)}
+    if len(user) <= PROMPT_IN_SPEC_CHARACTERS:
+        sent["user"] = user
+    else:
+        sent["user_sha256"] = sha256(user.encode()).hexdigest()
+        sent["user_characters"] = len(user)
+    if system and not weights.facts.header.system_role:
+        sent["system_merged"] = True
+    if weights.facts.header.template_date:
+        sent["date"] = DATE.date().isoformat()
+    if question.images:
+        sent["images"] = [sha256(Path(image).read_bytes()).hexdigest() for image in question.images]
+    return sent
+
+
+def fingerprint_of(weights: Weights) -> str:
+    """The fingerprint in a spec. Planning without one is a mistake in the code (`plan_files.hashed`), not in an input."""
+    assert weights.facts is not None and weights.facts.fingerprint, f"{weights.path}: planned, but never hashed"
+    return weights.facts.fingerprint
+
+
+def weights_spec(model: Model, weights: Weights, engine: str) -> dict[str, Any]:
+    assert weights.facts is not None
+    header = weights.facts.header
+    spec: dict[str, Any] = {
+        "fingerprint": fingerprint_of(weights),
+        "quant": model.quant,
+        "architecture": header.architecture,
+        "chat_template": header.chat_template_digest,
+    }
+    projector = loaded_projector(weights, engine)
+    if projector is not None:
+        spec["projector"] = fingerprint_of(projector)
+    return spec
+
+
+def override_key(model: Model, weights: Weights) -> str:
+    """The metadata key of the active experts: the registry's, else the file's; without a file as the predecessor had it."""
+    assert weights.facts is not None
+    if model.acceleration.override_key is not None:
+        return model.acceleration.override_key
+    assumed = weights.facts.fingerprint == ASSUMED
+    return f"{PREDECESSORS_MOE if assumed else weights.facts.header.architecture}.expert_used_count"
+
+
+def mode_spec(
+    mode: Mode, model: Model, weights: Weights, draft: Weights | None, lookup_draft_tokens: int
+) -> dict[str, Any]:
+    """The mode with its names resolved: the override's key and count, the draft's fingerprint, n-gram sizes."""
+    assert weights.facts is not None
+    spec: dict[str, Any] = {}
+    if mode.experts is not None:
+        spec |= {"experts": mode.experts, "override_key": override_key(model, weights)}
+    if draft is not None:
+        spec |= {"draft": fingerprint_of(draft), "k": mode.k}
+    if mode.lookup_n is not None:
+        spec |= {"lookup_n": mode.lookup_n, "lookup_draft_tokens": lookup_draft_tokens}
+    return spec
+
+
+def context_spec(config: Config, registry: Registry, model: Model, weights: Weights) -> dict[str, Any]:
+    """What the model is loaded with: sizes in tokens, attention kernel, types of the KV cache."""
+    assert weights.facts is not None
+    settings = context_settings(config, registry, model, weights.facts.header.context_length)
+    return {name: setting.value for name, setting in settings.items()}

@@ -1,0 +1,75 @@
+"""What a shard needs of the machine's memory, and how much of its weights the page cache holds already."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.planning.cell_spec import Weights, loaded_projector
+from scripts.lib.planning.plan import Shard
+
+# Bytes of an element of the KV cache; the quantised ones with their block's scale.
+KV_BYTES = {"f32": 4.0, "f16": 2.0, "bf16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
+# Of weights whose header does not tell (recurrent models, and those that are not here): a share of the weights.
+UNKNOWN_KV_SHARE = 0.1
+SAMPLES, SAMPLE_BYTES = 64, 4 << 20
+WARM, COLD = 0.99, 0.01
+_PROT_READ, _MAP_SHARED = 1, 1
+
+
+def _needed(weights: Weights | None, context: Mapping[str, Any]) -> float:
+    if weights is None or weights.facts is None:
+        return 0.0
+    size, elements = weights.facts.size_bytes, weights.facts.header.kv_elements
+    if not elements:
+        return size * (1 + UNKNOWN_KV_SHARE)
+    per_element = (KV_BYTES[context["kv_type_k"]] + KV_BYTES[context["kv_type_v"]]) / 2
+    return float(size + elements * per_element * context["length_tokens"])
+
+
+def shard_bytes(shard: Shard) -> int:
+    """Weights and KV caches of a shard: the model's, its draft's and its projector's. Compute buffers come on top."""
+    context = shard.cells[0].spec["context"]
+    parts = (shard.weights, shard.draft, loaded_projector(shard.weights, shard.engine))
+    return int(sum(_needed(part, context) for part in parts))
+
+
+def _cached_pages(file: Path) -> tuple[int, int]:
+    """(pages in the page cache, pages looked at) of a file, over samples spread evenly; (0, 0) where it cannot be told."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+    libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    libc.mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p]
+    size, resident, seen = file.stat().st_size, 0, 0
+    step = max(size // SAMPLES // mmap.PAGESIZE * mmap.PAGESIZE, SAMPLE_BYTES)
+    handle = os.open(file, os.O_RDONLY)
+    try:
+        for start in range(0, size, step):
+            length = min(SAMPLE_BYTES, size - start)
+            address = libc.mmap(None, length, _PROT_READ, _MAP_SHARED, handle, start)
+            if address in (None, ctypes.c_void_p(-1).value):
+                return 0, 0
+            pages = ctypes.create_string_buffer(-(-length // mmap.PAGESIZE))
+            if libc.mincore(address, length, pages) == 0:
+                # The lowest bit of each byte tells; the others are reserved (mincore(2)).
+                resident += sum(byte & 1 for byte in pages.raw[: -(-length // mmap.PAGESIZE)])
+                seen += -(-length // mmap.PAGESIZE)
+            libc.munmap(address, length)
+    finally:
+        os.close(handle)
+    return resident, seen
+
+
+def page_cache(files: Iterable[Path]) -> str | None:
+    """`warm`, `partly` or `cold`: how much of the files is in memory before they are loaded; it decides `load_s`."""
+    counts = [_cached_pages(file) for file in files]
+    seen = sum(pages for _, pages in counts)
+    if not seen:
+        return None
+    share = sum(resident for resident, _ in counts) / seen
+    return "warm" if share >= WARM else "cold" if share <= COLD else "partly"

@@ -1,0 +1,174 @@
+"""How long cells will take: from measured speeds where there are any, else reported ones, else the memory's bandwidth."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from scripts.lib.base.errors import Problem
+from scripts.lib.base.layout import MODES_TABLE
+from scripts.lib.base.speed_limits import bytes_per_token
+from scripts.lib.base.untrusted_text import one_line
+from scripts.lib.machine.profiles import Hardware
+from scripts.lib.planning.plan import Cell, Shard
+from scripts.lib.registry_loader import Model
+
+# Assumptions where nothing was measured, each on the careful side: shares of the bandwidth reached in decoding, prompts
+# evaluated this much faster than tokens are generated, weights read from disk at this rate, a prompt of this many characters
+# a token.
+BANDWIDTH_SHARE, ASSUMED_BANDWIDTH_GB_PER_S = 0.6, 40.0
+PREFILL_FACTOR, LOAD_GB_PER_S, CHARACTERS_PER_TOKEN = 5.0, 1.0, 4.0
+START_S = 1.0
+
+
+class Basis(StrEnum):
+    """Where a predicted speed comes from."""
+
+    MEASURED = "measured"
+    NEAREST = "measured in another mode"
+    OTHER_ENGINE = "measured by the other engine"
+    REPORTED = "reported in the registry"
+    BANDWIDTH = "size and bandwidth"
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """A model's predicted speed in tokens per second, its load time in seconds, and what they rest on."""
+
+    decode_tokens_per_s: float
+    prefill_tokens_per_s: float
+    load_s: float
+    basis: Basis
+
+
+# (hardware, engine, model, mode) -> its speed.
+Measured = Mapping[tuple[str, str, str, str], Speed]
+
+
+def _number(text: str) -> float | None:
+    """A field's number; None where it is empty. Raises ValueError for anything else than a number above 0."""
+    if not text:
+        return None
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise ValueError(f"expected a number of at least 0, found {text}")
+    return value or None
+
+
+def _rows(file: Path) -> Iterator[tuple[tuple[str, str, str, str], Speed]]:
+    with file.open(encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream, strict=True):
+            if None in row or None in row.values():
+                raise ValueError("a row is longer or shorter than the first")
+            decode, prefill = _number(row["decode_tokens_per_s_median"]), _number(row["prefill_tokens_per_s_median"])
+            load_s = _number(row["load_s"]) or 0.0
+            if decode and prefill:
+                key = (row["hardware"], row["engine"], row["model"], row["mode"])
+                yield key, Speed(decode, prefill, load_s, Basis.MEASURED)
+
+
+def _read(file: Path) -> tuple[Measured, tuple[Problem, ...]]:
+    try:
+        return dict(_rows(file)), ()
+    except FileNotFoundError:
+        return {}, ()
+    except KeyError as error:
+        reason = f"no column {error}"
+    except OSError as error:
+        reason = str(error.strerror)
+    except (ValueError, csv.Error) as error:
+        reason = one_line(error)
+    return {}, (
+        Problem(str(file), "", f"damaged ({reason}): no speed is taken from it; it is made again with the tables"),
+    )
+
+
+def read_measured(file: Path = MODES_TABLE) -> Measured:
+    """The speeds of the tidy table; nothing where it is not there, or is damaged: a table is made again, not waited for."""
+    return _read(file)[0]
+
+
+def table_damage(file: Path = MODES_TABLE) -> tuple[Problem, ...]:
+    """What is wrong with the tidy table, as git leaves it in a merge conflict; nothing where it is not there."""
+    return _read(file)[1]
+
+
+def reported_tokens_per_s(model: Model) -> float | None:
+    """`performance.baseline_tps` of the registry as a number; text such as `about 12` gives its number."""
+    found = re.search(r"\d+(\.\d+)?", str(model.performance.get("baseline_tps", "")))
+    return float(found[0]) if found and float(found[0]) > 0 else None
+
+
+def _by_bandwidth(shard: Shard) -> float:
+    header = shard.weights.facts.header if shard.weights.facts is not None else None
+    experts = header.expert_count if header is not None else None
+    used = shard.mode.experts or (header.expert_used_count if header is not None else None)
+    bandwidth = (shard.hardware.bandwidth_gb_per_s or ASSUMED_BANDWIDTH_GB_PER_S) * 1e9
+    read = bytes_per_token(int(max(shard.model.size_gb, 0.01) * 1e9), experts, used)
+    return BANDWIDTH_SHARE * bandwidth / read
+
+
+def _nearest(shard: Shard, measured: Measured) -> Speed | None:
+    """The slowest of what was measured of the model on this profile: by the same engine, else by the other one."""
+    wanted = (shard.hardware.name, shard.model.key)
+    here = [(engine, speed) for (hardware, engine, model, _), speed in measured.items() if (hardware, model) == wanted]
+    own = [speed for engine, speed in here if engine == shard.engine]
+    near = own or [speed for _, speed in here]
+    if not near:
+        return None
+    slowest = min(near, key=lambda speed: speed.decode_tokens_per_s)
+    return replace(slowest, basis=Basis.NEAREST if own else Basis.OTHER_ENGINE)
+
+
+def predict(shard: Shard, measured: Measured) -> Speed:
+    """The shard's speed: measured on this profile, else the nearest that was, else reported, else computed."""
+    model = shard.model
+    exact = measured.get((shard.hardware.name, shard.engine, model.key, shard.mode.name))
+    known = exact or _nearest(shard, measured)
+    if known is not None:
+        return known
+    reported = reported_tokens_per_s(model) if not _is_other_machine(shard.hardware) else None
+    decode = reported or _by_bandwidth(shard)
+    basis = Basis.REPORTED if reported else Basis.BANDWIDTH
+    return Speed(decode, PREFILL_FACTOR * decode, model.size_gb / LOAD_GB_PER_S, basis)
+
+
+def _is_other_machine(hardware: Hardware) -> bool:
+    """Reported figures are the EPYC 9655's; on another profile they say nothing."""
+    return hardware.name != "epyc-9655"
+
+
+def _is_answered_twice(shard: Shard, cell: Cell) -> bool:
+    """True where engine `server` answers once more, untimed, for the close calls of a greedy answer."""
+    return shard.engine == "server" and cell.certifies and cell.spec["sampling"]["temperature"] == 0
+
+
+def cell_seconds(shard: Shard, cell: Cell, speed: Speed) -> float:
+    """Seconds of one cell, at most: a model that stops early takes less than its `max_tokens`, one that is slow is cut off."""
+    spec = cell.spec["prompt"]
+    characters = spec.get("user_characters") or len(spec.get("user", ""))
+    prompt_tokens = (characters + len(spec["system"])) / CHARACTERS_PER_TOKEN
+    max_tokens = cell.spec["sampling"]["max_tokens"]
+    once = prompt_tokens / speed.prefill_tokens_per_s + max_tokens / speed.decode_tokens_per_s
+    return (2 if _is_answered_twice(shard, cell) else 1) * float(min(once, cell.timeout_s))
+
+
+def shard_seconds(shard: Shard, cells: Iterable[Cell], measured: Measured) -> float:
+    """Seconds that these cells of a shard take at most, its start and load included; 0 without cells."""
+    wanted, speed = tuple(cells), predict(shard, measured)
+    if not wanted:
+        return 0.0
+    return START_S + speed.load_s + sum(cell_seconds(shard, cell, speed) for cell in wanted)
+
+
+def hours_text(seconds: float) -> str:
+    """A duration for people: `40 s`, `12 min`, `3.5 h`, `12 days`."""
+    for unit, size, limit in (("s", 1.0, 90.0), ("min", 60.0, 90.0), ("h", 3600.0, 48.0)):
+        if seconds / size < limit:
+            return f"{seconds / size:.{1 if unit == 'h' else 0}f} {unit}"
+    return f"{seconds / 86400:.1f} days"

@@ -1,0 +1,94 @@
+"""How long prompts are for a model: counted by its own tokenizer and kept per vocabulary, estimated where nobody counted.
+
+`orchestration/prompt_lengths.json` maps a vocabulary (the digest of its token texts) and a question (with its number of
+characters, so that another text is not mistaken for it) to tokens. It is written by `scripts.prompts lengths --lock`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from scripts.lib.base.errors import BenchError, Problem
+from scripts.lib.base.safe_files import write_atomic
+from scripts.lib.prompts.contexts.generator import estimated_tokens
+from scripts.lib.prompts.types import Question
+
+FILE = Path("orchestration/prompt_lengths.json")
+# What the chat template and the system text add at most, in tokens: they are not part of the count.
+TEMPLATE_TOKENS = 64
+
+Lengths = Mapping[str, Mapping[str, int]]
+
+
+def name_of(question: Question) -> str:
+    """The question's key in the file: `suite/id@characters`."""
+    return f"{question.suite}/{question.id}@{len(question.prompt_text())}"
+
+
+def _tokens(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"expected a whole number of tokens, found {value!r}")
+    return value
+
+
+def read_lengths(file: Path = FILE) -> Lengths:
+    """Vocabulary -> question -> tokens; nothing where there is no file. Raises BenchError for a damaged one."""
+    try:
+        raw = json.loads(file.read_text(encoding="utf-8"))
+        return {vocabulary: {q: _tokens(n) for q, n in found.items()} for vocabulary, found in raw.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        said = error.strerror if isinstance(error, OSError) else error
+        raise BenchError(
+            f"{file}: expected {{vocabulary: {{question: tokens}}}} ({said}); restore it from git, or delete it and count again"
+        ) from error
+
+
+def lengths_for_planning(file: Path = FILE) -> tuple[Lengths, tuple[Problem, ...]]:
+    """The counts, and what is wrong with their file: a damaged one stops no plan, its prompts' lengths are then estimated."""
+    try:
+        return read_lengths(file), ()
+    except BenchError as error:
+        return {}, (Problem("", "", f"{error}; until then lengths are estimated"),)
+
+
+def prompt_tokens(question: Question, vocabulary: str, lengths: Lengths) -> int:
+    """The prompt's length in tokens, template apart: counted where somebody did, else estimated from its characters."""
+    counted = lengths.get(vocabulary, {}).get(name_of(question))
+    if counted is not None:
+        return counted
+    kind = question.context.kind if question.context is not None else "document"
+    return estimated_tokens(question.prompt_text(), kind)
+
+
+def how_counted(question: Question, vocabulary: str, lengths: Lengths) -> str:
+    """What is to be said behind a length: nothing of one that was counted, how to count one that is estimated."""
+    counted = name_of(question) in lengths.get(vocabulary, {})
+    return "" if counted else ", by estimate (scripts.prompts lengths counts)"
+
+
+def count(weights: Path, questions: Iterable[Question]) -> Mapping[str, int]:
+    """Question -> tokens by the model's own tokenizer; loads the vocabulary only. Raises BenchError where it cannot."""
+    from scripts.lib.llama_build.build import activate
+
+    activate()
+    from llama_cpp import Llama
+
+    from scripts.lib.llama_build.log import EngineLog
+
+    log = EngineLog()
+    try:
+        model = Llama(str(weights), vocab_only=True, verbose=False)
+    except ValueError as error:
+        raise BenchError(f"{weights}: its vocabulary cannot be loaded: {log.last_words()}") from error
+    return {name_of(q): len(model.tokenize(q.prompt_text().encode(), add_bos=False, special=True)) for q in questions}
+
+
+def store(vocabulary: str, counted: Mapping[str, int], file: Path = FILE) -> None:
+    """Put counts of one vocabulary into the file, sorted, the others kept."""
+    known = {name: dict(found) for name, found in read_lengths(file).items()}
+    known[vocabulary] = {**known.get(vocabulary, {}), **counted}
+    write_atomic(file, json.dumps(known, indent=1, sort_keys=True) + "\n")

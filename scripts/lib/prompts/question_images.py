@@ -1,0 +1,49 @@
+"""A question's images: where their files are, and those that moved since the suite was written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from scripts.lib.prompts.entry import Entry
+from scripts.lib.prompts.types import Suite, is_readable_file
+from scripts.lib.settings.image_roots import ANY, ImageRoots
+
+
+def written_images(entry: Entry) -> tuple[str, ...]:
+    """Image files: beside the suite's file where they are there, else as written (lint tells what is missing)."""
+    folder, made = Path(entry.source.file).parent, []
+    # An empty path is no image.
+    single = entry.texts("image_path") if entry.raw.get("image_path") != "" else ()
+    for name in (*entry.texts("images"), *single):
+        is_beside = os.access(folder / name, os.F_OK)
+        made.append(name if not is_beside and os.access(name, os.F_OK) else str(folder / name))
+    return tuple(made)
+
+
+def _candidates(image: Path, roots: ImageRoots) -> Iterator[Path]:
+    """Files that the image may be now: below a prefix's folder what follows the prefix, below ANY's the longest end first."""
+    for prefix, folder in roots:
+        if prefix == ANY:
+            parts = image.parts[1:] if image.is_absolute() else image.parts
+            yield from (Path(folder, *parts[start:]) for start in range(len(parts)))
+        elif image.is_relative_to(prefix):
+            yield Path(folder, image.relative_to(prefix))
+
+
+def found_image(image: str, roots: ImageRoots) -> str:
+    """The image as written where it is there, else the first file that the roots lead to, else as written."""
+    if is_readable_file(image):
+        return image
+    return next((str(file) for file in _candidates(Path(image), roots) if is_readable_file(file)), image)
+
+
+def with_found_images(suite: Suite, roots: ImageRoots) -> Suite:
+    """The same suite with the images that the roots lead to."""
+    questions = (
+        replace(question, images=tuple(found_image(image, roots) for image in question.images))
+        for question in suite.questions
+    )
+    return replace(suite, questions=tuple(questions))

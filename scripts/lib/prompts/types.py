@@ -1,0 +1,116 @@
+"""What a suite is made of: checks, criteria, questions, suites. Frozen values, filled by prompt_loader."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.base.errors import Problem
+from scripts.lib.prompts.contexts.generator import ContextSpec, before_question, generate
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One machine check: its type and parameters."""
+
+    type: str
+    params: Mapping[str, Any]
+
+    def __hash__(self) -> int:
+        return hash((self.type, repr(sorted(self.params.items()))))
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One weighted criterion (weights add up to 100). All its checks must pass; without checks it is unscored."""
+
+    criterion: str
+    weight: int
+    checks: tuple[Check, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceParams:
+    """What a suite says for all of its questions: temperature, new tokens, seconds of one answer."""
+
+    temperature: float | None = None
+    max_tokens: int | None = None
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question. `tier` 1-3; `max_tokens` in new tokens; `context` makes the text that goes before the prompt.
+
+    `inherited`: what its suite says where the question itself says nothing.
+    `whole` decides whether the answer as a whole passes: one that fails them gets no points, and one that passes them gets
+    those of the criteria that nothing else decides. Where `all_must_pass`, an answer that fails a check does not pass,
+    whatever points it has. `carried` are keys and values that the project does not act on.
+    """
+
+    suite: str
+    id: str
+    tier: int
+    name: str
+    prompt: str
+    expected: str = ""
+    reference_answer: str = ""
+    scoring: tuple[Criterion, ...] = ()
+    system: str | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    temperature: float | None = None
+    timeout_s: float | None = None
+    context: ContextSpec | None = None
+    inherited: InferenceParams = InferenceParams()
+    whole: tuple[Check, ...] = ()
+    all_must_pass: bool = False
+    carried: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """Every machine check: of the criteria and of the whole answer."""
+        return (*(check for criterion in self.scoring for check in criterion.checks), *self.whole)
+
+    @property
+    def name_in_full(self) -> str:
+        """Suite and id: `math/t1_q1_apples`."""
+        return f"{self.suite}/{self.id}"
+
+    def prompt_text(self) -> str:
+        """The prompt exactly as sent: generated context first, then the question."""
+        if self.context is None:
+            return self.prompt
+        return before_question(self.context, _context(self.context), self.prompt)
+
+
+def lost_images(question: Question) -> tuple[str, ...]:
+    """The question's images that are not there, or cannot be read."""
+    return tuple(image for image in question.images if not is_readable_file(image))
+
+
+def is_readable_file(path: str | Path) -> bool:
+    """True for a file, or a link that leads to one."""
+    return os.access(path, os.R_OK) and Path(path).is_file()
+
+
+@lru_cache(maxsize=64)
+def _context(spec: ContextSpec) -> str:
+    return generate(spec)
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """One file of questions. `notices`: what is odd in it and stops nothing."""
+
+    name: str
+    version: str
+    domain: str
+    description: str
+    questions: tuple[Question, ...]
+    notices: tuple[Problem, ...] = ()

@@ -1,0 +1,157 @@
+"""What holds between the registry's entries: drafts, sources, roles and suites; and what is odd about each."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from scripts.lib.base.errors import Problem, suggest
+from scripts.lib.base.part_names import part_name
+from scripts.lib.base.speed_limits import speed_up_violation
+from scripts.lib.base.yaml_fields import is_misspelt
+from scripts.lib.base.yaml_file import Source as YamlFile
+from scripts.lib.registry.role_table import SUITES_FILE, role_table
+from scripts.lib.registry.types import Acceleration, Model, Registry, plain_name
+
+_SPEED_UP = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*x\s*")
+
+
+def without_sources(
+    file: YamlFile, models: Mapping[str, Model], left_out: Mapping[str, tuple[Problem, ...]]
+) -> tuple[dict[str, Model], dict[str, tuple[Problem, ...]]]:
+    """The same (entries, what is left out), without the entries whose weights are made of an entry that is not there."""
+    kept, lost = dict(models), dict(left_out)
+    while gone := {key: model for key, model in kept.items() if _lacks_source(model, kept)}:
+        for key, model in gone.items():
+            assert model.source is not None
+            wanted = model.source.from_model or ""
+            why = (
+                f"'{wanted}' is left out" if wanted in {*lost, *gone} else f"no entry '{wanted}'{suggest(wanted, kept)}"
+            )
+            lost[key] = (file.problem(f"roles.{key}.model.source.{model.source.kind}", why),)
+            del kept[key]
+    return kept, lost
+
+
+def _lacks_source(model: Model, models: Mapping[str, Model]) -> bool:
+    source = model.source
+    return source is not None and bool(source.from_model) and source.from_model not in models
+
+
+def _with_file(path: str, entries: Iterable[Model], registry: Registry) -> Model | None:
+    """The entry with that file, else the first with a file of that name."""
+    wanted = os.path.normpath(registry.below_base(path))
+    paths = [(entry, file) for entry in entries if (file := registry.weights_path(entry)) is not None]
+    same = [entry for entry, file in paths if os.path.normpath(file) == wanted]
+    return next(iter(same or [entry for entry, file in paths if file.name == Path(wanted).name]), None)
+
+
+def _of_model(name: str, entries: Iterable[Model]) -> Model | None:
+    """The entry of that model's name, else with a file of that name, else of that key."""
+    entries, wanted = tuple(entries), plain_name(name)
+    for said in (lambda entry: entry.name, lambda entry: PurePosixPath(entry.path).stem, lambda entry: entry.key):
+        found = next((entry for entry in entries if plain_name(said(entry)) == wanted), None)
+        if found is not None:
+            return found
+    return None
+
+
+def _with_draft(file: YamlFile, place: str, key: str, acceleration: Acceleration, registry: Registry) -> Acceleration:
+    """The acceleration with its draft's entry, where it names the draft by file or model only; its alternatives' too."""
+    nested = tuple(_with_draft(file, place, key, inner, registry) for inner in acceleration.alternatives)
+    acceleration = replace(acceleration, alternatives=nested)
+    path, name = acceleration.draft_path, acceleration.draft_model
+    if acceleration.draft_role is not None or not (path or name):
+        return acceleration
+    # Of several entries with one file, one that is a draft and in service.
+    entries = sorted(
+        (entry for entry in registry.models.values() if entry.key != key), key=lambda e: (e.deprecated, e.tier != "D")
+    )
+    by_file = _with_file(path, entries, registry) if path else None
+    found = by_file or (_of_model(name, entries) if name else None)
+    if path and by_file is None:
+        instead = f"; the draft is '{found.key}', by draft_model" if found is not None else ", so no draft"
+        file.warnings.append(file.problem(f"{place}.draft_path", f"no entry has the file '{path}'{instead}"))
+    elif found is None:
+        file.warnings.append(file.problem(f"{place}.draft_model", f"no entry of a model '{name}', so no draft"))
+    return replace(acceleration, draft_role=found.key if found is not None else None)
+
+
+def with_drafts(file: YamlFile, registry: Registry) -> dict[str, Model]:
+    """The entries, with the key of each draft that an acceleration names by `draft_path` or `draft_model` only.
+
+    Where no entry fits, a warning.
+    """
+    return {
+        key: replace(
+            model,
+            acceleration=_with_draft(file, f"roles.{key}.acceleration", key, model.acceleration, registry),
+        )
+        for key, model in registry.models.items()
+    }
+
+
+def _check_names(file: YamlFile, place: str, what: str, names: Iterable[str], known: frozenset[str]) -> None:
+    """Roles and suites, like keys that the orchestrator shares: a misspelling is an error, another unknown one a warning."""
+    for name in names:
+        if known and name not in known:
+            problem = file.problem(place, f"unknown {what} '{name}'{suggest(name, known)}")
+            (file.problems if is_misspelt(name, known) else file.warnings).append(problem)
+
+
+def check_roles_and_suites(file: YamlFile, models: Mapping[str, Model], suites: Iterable[str]) -> None:
+    """Against the table of roles, as far as there is one here, and the suites that the caller knows besides."""
+    table = role_table() if SUITES_FILE.is_file() else None
+    roles = table.known_roles if table is not None else frozenset[str]()
+    known = frozenset(suites) | (table.known_suites if table is not None else frozenset[str]())
+    for key, model in models.items():
+        place = f"roles.{key}"
+        _check_names(file, f"{place}.candidate_roles", "role", model.candidate_roles, roles)
+        for suite in model.temperature_overrides:
+            _check_names(file, f"{place}.temperature_overrides.{suite}", "suite", (suite,), known)
+        _check_names(file, f"{place}.thinking_quirks", "suite", sorted(model.thinking_disable_suites), known)
+
+
+def _warn_acceleration(file: YamlFile, key: str, model: Model, registry: Registry) -> Iterator[Problem]:
+    place = f"roles.{key}.acceleration"
+    for acceleration in (model.acceleration, *model.acceleration.alternatives):
+        draft = acceleration.draft_role
+        if draft is not None and draft not in registry.models:
+            lost = draft in registry.left_out
+            why = f"'{draft}' is left out" if lost else f"no entry '{draft}'{suggest(draft, registry.models)}"
+            yield file.problem(f"{place}.draft_role", why)
+        override = acceleration.override_key
+        family = (override or "").partition(".")[0]
+        if override and model.architecture not in ("moe", "ssm_moe_hybrid", family):
+            message = f"'{override}' does not fit the architecture '{model.architecture}'"
+            yield file.problem(f"{place}.override_key", message)
+        if acceleration.experts is not None and acceleration.experts < 4:
+            message = f"{acceleration.experts} active experts: fewer than 4 is unstable on most MoE models"
+            yield file.problem(f"{place}.experts", message)
+
+
+def reported_violation(model: Model) -> str:
+    """Why the speed-up that the registry reports is impossible (empty: it is not, or none is reported)."""
+    found = _SPEED_UP.fullmatch(str(model.performance.get("speedup", "")))
+    return speed_up_violation(float(found[1]), model.acceleration.k) if found else ""
+
+
+def _warn_part(file: YamlFile, key: str, model: Model) -> Iterator[Problem]:
+    """A split model is loaded by its first file."""
+    path = PurePosixPath(model.path)
+    first = part_name(path, 1)
+    if first != path:
+        yield file.problem(f"roles.{key}.model.path", f"names a part that is not the first: expected {first.name}")
+
+
+def warnings_between(file: YamlFile, registry: Registry) -> Iterator[Problem]:
+    """What is odd about each entry and leaves it usable."""
+    for key, model in registry.models.items():
+        yield from _warn_acceleration(file, key, model, registry)
+        yield from _warn_part(file, key, model)
+        impossible = reported_violation(model)
+        if impossible:
+            yield file.problem(f"roles.{key}.performance.speedup", f"is impossible: {impossible}")

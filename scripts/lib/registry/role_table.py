@@ -1,0 +1,83 @@
+"""config/suites.yaml: which suites a model answers, by its candidate_roles. Read once per file; a mistake in it is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from scripts.lib.base.errors import InputErrors, Problem, shown, suggest
+from scripts.lib.base.yaml_fields import Fields, is_misspelt
+from scripts.lib.base.yaml_file import read_yaml
+from scripts.lib.base.yaml_sections import Key, Section
+
+SUITES_FILE = Path("config/suites.yaml")
+_TABLE = Section(
+    "suites",
+    "the table of roles",
+    "Role: the suites that it asks for.",
+    (
+        Key("only", "mapping", "roles that win over every other one of the model"),
+        Key("roles", "mapping", "roles whose suites are put together"),
+    ),
+    closed=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RoleTable:
+    """Role -> its suites, in order of importance; a role without suites is known, and decides nothing."""
+
+    only: Mapping[str, tuple[str, ...]]
+    roles: Mapping[str, tuple[str, ...]]
+    lines: Mapping[str, int]
+
+    @property
+    def known_roles(self) -> frozenset[str]:
+        return frozenset((*self.only, *self.roles))
+
+    @property
+    def known_suites(self) -> frozenset[str]:
+        return frozenset(suite for part in (self.only, self.roles) for suites in part.values() for suite in suites)
+
+
+def _suites(part: Fields, role: str) -> tuple[str, ...]:
+    if part.raw[role] is None:
+        part.problem(role, "expected a list of suites, found nothing: [] is a role that decides no suite")
+    suites = part.texts(role)
+    for suite in suites:
+        if not suite.strip() or suites.count(suite) > 1:
+            part.problem(role, f"expected the name of a suite, once, found {shown(suite)}")
+    return suites
+
+
+@lru_cache(maxsize=4)
+def role_table(file: Path = SUITES_FILE) -> RoleTable:
+    """Read the table. Raises InputErrors with every mistake and its line."""
+    source = read_yaml(file)
+    top = Fields(source, source.value, "", _TABLE)
+    parts: dict[str, dict[str, tuple[str, ...]]] = {}
+    for name in ("only", "roles"):
+        if top.raw.get(name) is None:
+            top.problem(name, "is missing")
+        part = top.part(name, None)
+        parts[name] = {role: _suites(part, role) for role in part.raw}
+    if source.problems:
+        raise InputErrors(source.problems)
+    return RoleTable(parts["only"], parts["roles"], source.lines)
+
+
+def check_suites(suites: Iterable[str], file: Path = SUITES_FILE) -> None:
+    """Raise InputErrors where the table misspells a suite that is there. One that is not there at all is left alone."""
+    table, known = role_table(file), frozenset(suites)
+    problems = [
+        Problem(f"{file}:{table.lines.get(place, 0)}", place, f"unknown suite '{suite}'{suggest(suite, known)}")
+        for name, part in (("only", table.only), ("roles", table.roles))
+        for role, named in part.items()
+        for place in (f"{name}.{role}",)
+        for suite in named
+        if suite not in known and is_misspelt(suite, known)
+    ]
+    if problems:
+        raise InputErrors(problems)

@@ -1,0 +1,72 @@
+"""Losslessness certificate: does a speculative mode answer what its base mode answers, token by token?
+
+Greedy answers of quantised models are not bit-identical between batch sizes: where the two best tokens are closer than
+`TIE_LOGITS`, either may win. Such a divergence is a numeric tie; one at a clear margin is a loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from scripts.lib.planning.cell_record import CLOSE_CALL_LOGITS, CellRecord
+
+# Gaps of 0.01-0.2 were seen to flip between batch sizes; twice that is still no proof of another distribution.
+TIE_LOGITS = 0.4
+
+
+class Verdict(StrEnum):
+    """From best to worst; `unknown` where there is nothing to compare (no base answer, or not greedy)."""
+
+    EXACT = "exact"
+    NUMERIC_TIE = "numeric tie"
+    LOSSY = "lossy"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """The verdict, the index of the first divergent token, and the base's gap between its two best tokens there.
+
+    `gap_logits` is None without a divergence, and where the gap was at least `CLOSE_CALL_LOGITS` (not stored).
+    """
+
+    verdict: Verdict
+    token: int | None = None
+    gap_logits: float | None = None
+
+    def __str__(self) -> str:
+        if self.token is None:
+            return self.verdict.value
+        gap = f"{self.gap_logits:.3f}" if self.gap_logits is not None else f">= {CLOSE_CALL_LOGITS:g}"
+        return f"{self.verdict.value} (token {self.token}, gap {gap})"
+
+
+def first_divergence(base: tuple[int, ...], other: tuple[int, ...]) -> int | None:
+    """Index of the first token that differs (the shorter's length where it is a prefix), None for equal answers."""
+    for index, (left, right) in enumerate(zip(base, other, strict=False)):
+        if left != right:
+            return index
+    return None if len(base) == len(other) else min(len(base), len(other))
+
+
+def certify(base: CellRecord | None, other: CellRecord) -> Certificate:
+    """Compare one answer with the base mode's answer to the same question."""
+    if base is None or base.measurement is None or other.measurement is None:
+        return Certificate(Verdict.UNKNOWN)
+    if base.status != "ok" or other.status != "ok" or other.spec["sampling"]["temperature"] > 0:
+        return Certificate(Verdict.UNKNOWN)
+    token = first_divergence(base.measurement.token_ids, other.measurement.token_ids)
+    if token is None:
+        return Certificate(Verdict.EXACT)
+    gap = dict(base.measurement.close_calls).get(token)
+    tie = gap is not None and gap <= TIE_LOGITS
+    return Certificate(Verdict.NUMERIC_TIE if tie else Verdict.LOSSY, token, gap)
+
+
+def worst(verdicts: Iterable[str]) -> Verdict:
+    """The verdict of a shard: that of its worst answer; unknown answers say nothing unless all are."""
+    order = [Verdict.EXACT, Verdict.NUMERIC_TIE, Verdict.LOSSY]
+    known = [Verdict(v) for v in verdicts if v in {item.value for item in order}]
+    return max(known, key=order.index) if known else Verdict.UNKNOWN

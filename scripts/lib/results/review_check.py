@@ -1,0 +1,120 @@
+"""Reviews held against the cells that they were made of: which rows may enter a table, and what is damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.lib.base.errors import Problem
+from scripts.lib.base.stored_json import Damaged
+from scripts.lib.planning.cell_record import read_cell
+from scripts.lib.planning.plan import Cell, Shard
+from scripts.lib.results.review import QuestionKey, Review, ReviewRow, question_key, read_review
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A stored record that is not believed, and the review that shows it or lacks it (empty: none does)."""
+
+    problem: Problem
+    review: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenCell:
+    """What tables need of a stored cell: its seal, and the shard's warm-up in seconds."""
+
+    sha256: str
+    warm_up_s: float
+
+
+class StoredCells:
+    """The stored cells as far as reviews need them, each file read once: a base's cell stands behind several reviews."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, SeenCell | Damaged | None] = {}
+
+    def look(self, file: str) -> SeenCell | Damaged | None:
+        """What there is under that name: a cell, a damaged one, or nothing."""
+        if file not in self._seen:
+            self._seen[file] = _look(Path(file))
+        return self._seen[file]
+
+
+def _look(file: Path) -> SeenCell | Damaged | None:
+    try:
+        record = read_cell(file)
+    except FileNotFoundError:
+        return None
+    except Damaged as damage:
+        return damage
+    return SeenCell(record.sha256, record.warm_up_s)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedReview:
+    """The rows of a review that can be believed, the shard's warm-up in seconds, and what is damaged."""
+
+    rows: tuple[ReviewRow, ...]
+    warm_up_s: float | None
+    damaged: tuple[Damage, ...]
+
+
+def _files(shard: Shard | None, cells: Iterable[Cell]) -> dict[str, Cell]:
+    return {f"{shard.folder}/{cell.file_name}": cell for cell in cells} if shard is not None else {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """What a review is made of, by file: its cells, and the file of the base's cell for each of their questions."""
+
+    cells: Mapping[str, Cell]
+    bases: Mapping[QuestionKey, str]
+
+    @classmethod
+    def of(cls, review: Review) -> _Planned:
+        bases = {question_key(cell): file for file, cell in _files(review.base, review.base_cells).items()}
+        return cls(_files(review.shard, review.cells), bases)
+
+
+def _wrong(row: ReviewRow, planned: _Planned, review: Review, cells: StoredCells) -> Iterator[Problem]:
+    """What speaks against a row: its cell, or its base's, is damaged or another than was reviewed."""
+    identity = (row.suite, row.question_id, row.repeat)
+    if row.cell_file not in planned.cells or question_key(planned.cells[row.cell_file]) != identity:
+        yield Problem(review.file, row.cell_file, "damaged: the row is not of a cell that this review is made of")
+        return
+    for file, seal in ((row.cell_file, row.cell_sha256), (planned.bases.get(identity, ""), row.base_sha256)):
+        found = cells.look(file) if seal else None
+        if isinstance(found, Damaged):
+            yield found.problem
+        elif seal and (found is None or found.sha256 != seal):
+            yield Problem(review.file, file, "damaged: the cell is another than was reviewed")
+
+
+def check_review(review: Review, cells: StoredCells) -> CheckedReview:
+    """Read a stored review and hold it against its cells. What is damaged has no row; nothing is raised for it."""
+    try:
+        rows = read_review(Path(review.file))
+    except Damaged as damage:
+        return CheckedReview((), None, (Damage(damage.problem, review.file),))
+    planned = _Planned.of(review)
+    kept: dict[str, ReviewRow] = {}
+    problems: list[Problem] = []
+    for row in rows:
+        wrong = list(_wrong(row, planned, review, cells))
+        if row.cell_file in kept:
+            wrong.append(Problem(review.file, row.cell_file, "damaged: the cell has two rows"))
+        problems += wrong
+        if not wrong:
+            kept[row.cell_file] = row
+    shown = {row.cell_file for row in rows}
+    for file in planned.cells:
+        found = cells.look(file) if file not in shown else None
+        if isinstance(found, Damaged):
+            problems.append(found.problem)
+        elif found is not None:
+            problems.append(Problem(review.file, file, "damaged: the cell has no row"))
+    warm_up = next((seen.warm_up_s for file in kept if isinstance(seen := cells.look(file), SeenCell)), None)
+    damaged = tuple(Damage(problem, review.file) for problem in dict.fromkeys(problems))
+    return CheckedReview(tuple(kept.values()), warm_up, damaged)

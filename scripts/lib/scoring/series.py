@@ -1,0 +1,99 @@
+"""A judge as a series of verdicts, and the items and replies that it is asked with. Verdicts of two series are never mixed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+from scripts.lib.base.stored_json import digest
+from scripts.lib.scoring.judge_prompt import PAIR_DIGEST_CHARACTERS, SCORING_VERSION, Material, prompt_identity
+
+
+class Role(StrEnum):
+    """What an item of a batch is there for; the judge cannot tell."""
+
+    PAIR = "pair"
+    RETEST = "retest"
+    CANARY = "canary"
+    CALIBRATION = "calibration"
+
+
+@dataclass(frozen=True)
+class Series:
+    """One judge as an instrument: everything that can change its verdicts. Verdicts of two series are never mixed.
+
+    `scorer` is `claude` or `local`, `model` the pinned model id (local: the registry key or file name), `identity` what else
+    decides: prompt, scoring, token limit, round.
+    """
+
+    scorer: str
+    model: str
+    identity: Mapping[str, Any] = field(hash=False)
+
+    @cached_property
+    def name(self) -> str:
+        """The folder's name: scorer, model, and the digest of the whole identity."""
+        slug = re.sub(r"[^A-Za-z0-9.]+", "-", self.model).strip("-")[:60]
+        return f"{self.scorer}-{slug}-{digest(self.to_json())}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"scorer": self.scorer, "model": self.model, **self.identity}
+
+
+def make_series(scorer: str, model: str, max_tokens: int, round_: int, **more: Any) -> Series:
+    """The series of a judge with this project's prompt and scoring."""
+    identity = {"prompt": prompt_identity(), "scoring": SCORING_VERSION, "max_tokens": max_tokens, "round": round_}
+    return Series(scorer, model, identity | more)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one reply as they are billed; `input_tokens` are those neither written to nor read from the cache."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_read_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back for one item. `content` is the text to be scored; None with the reason in `failure`.
+
+    `transient`: asking again may help (limits, deadlines, outages). `raw` is the body as received, `usd` what it cost.
+    """
+
+    content: str | None
+    failure: str = ""
+    transient: bool = False
+    raw: str = ""
+    request_id: str = ""
+    model: str = ""
+    stop_reason: str = ""
+    usage: Usage = Usage()
+    usd: float = 0.0
+    client: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One answer to be judged. `kind` and `expected` (a score) are a canary's, or a calibration answer's.
+
+    `digest` names the verdict; a retest's and a canary's depend on the batch, so they are never answered from the store.
+    """
+
+    digest: str
+    role: Role
+    label: str
+    shown: Material
+    kind: str = ""
+    expected: int | None = None
+
+
+def verdict_digest(series: Series, pair: str, salt: str = "") -> str:
+    """The name of the verdict of that series on that pair."""
+    return digest([series.name, pair, salt], PAIR_DIGEST_CHARACTERS)

@@ -1,0 +1,318 @@
+"""The verdict store: one file per judgement, content-addressed, whole or not there, checked on every read.
+
+verdicts/{series}/{aa}/{digest}.json     a verdict; counts when its batch was accepted
+verdicts/{series}/batches/{batch}.json   a closed batch: who was in it, what the instrument checks found
+verdicts/{series}/open/{batch}.json      a batch in hand; a restart goes on with it
+verdicts/{series}/quarantine/{batch}/    the verdicts of a batch that failed its checks: kept, never used
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from scripts.lib.base.errors import Problem
+from scripts.lib.base.layout import VERDICTS
+from scripts.lib.base.safe_files import write_atomic
+from scripts.lib.base.stored_json import SEAL, Damaged, read_sealed, read_stored, sealed, strict_json
+from scripts.lib.base.untrusted_text import one_line
+from scripts.lib.scoring.rubric import CriterionScore, QuestionScore
+from scripts.lib.scoring.series import Item, Reply, Role, Series, Usage, verdict_digest
+
+SCHEMA_VERSION = 1
+T = TypeVar("T")
+ACCEPTED, QUARANTINED, CALIBRATION = "accepted", "quarantined", "calibration"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One stored judgement. `label` is the question first judged with this material."""
+
+    digest: str
+    series: str
+    pair: str
+    batch: str
+    role: Role
+    label: str
+    scored: QuestionScore
+    transient: bool
+    reply: Reply
+    judged_utc: str
+
+    @property
+    def score(self) -> int | None:
+        return self.scored.score
+
+    def to_json(self) -> str:
+        """Readable JSON that ends in the seal of all the rest."""
+        body = asdict(self) | {"score": self.score, "schema_version": SCHEMA_VERSION}
+        return json.dumps(sealed(body), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def parse_verdict(text: str, origin: str) -> Verdict:
+    """Read a stored verdict. Raises Damaged naming `origin` where it is not what was written."""
+    raw = read_sealed(text, origin)
+    version = raw.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise Damaged(origin, f"schema_version: expected {SCHEMA_VERSION}, found {version!r}")
+    try:
+        del raw["schema_version"], raw["score"], raw[SEAL]
+        criteria = tuple(CriterionScore(**item) for item in raw["scored"].pop("criteria"))
+        raw["scored"] = QuestionScore(criteria, **raw["scored"])
+        raw["reply"] = Reply(**raw["reply"] | {"usage": Usage(**raw["reply"]["usage"])})
+        return Verdict(**raw | {"role": Role(raw["role"])})
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise Damaged(origin, f"not a verdict ({error})") from error
+
+
+@dataclass(frozen=True, slots=True)
+class ItemOutcome:
+    """An item of a closed batch. `first`: the score of the verdict that a retest repeats."""
+
+    digest: str
+    pair: str
+    role: Role
+    label: str
+    kind: str
+    expected: int | None
+    score: int | None
+    unscored: str
+    answered: bool
+    first: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRecord:
+    """A closed batch: accepted, or quarantined with the findings. Money in US dollars."""
+
+    batch: str
+    series: str
+    status: str
+    findings: tuple[str, ...]
+    items: tuple[ItemOutcome, ...]
+    usd: float
+    opened_utc: str
+    closed_utc: str
+
+    def to_json(self) -> str:
+        return json.dumps(sealed(asdict(self)), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def parse_batch(text: str, origin: str) -> BatchRecord:
+    """Read a closed batch. Raises Damaged naming `origin` where it is not what was written."""
+    raw = read_sealed(text, origin)
+    try:
+        del raw[SEAL]
+        items = tuple(ItemOutcome(**item | {"role": Role(item["role"])}) for item in raw.pop("items"))
+        return BatchRecord(**raw | {"findings": tuple(raw["findings"])}, items=items)
+    except (ValueError, TypeError, KeyError) as error:
+        raise Damaged(origin, f"not a batch record ({error})") from error
+
+
+def _quarantined_pairs(record: BatchRecord) -> dict[str, str]:
+    failed = record.status == QUARANTINED
+    return {item.pair: record.batch for item in record.items if failed and item.role is Role.PAIR}
+
+
+def parse_series(text: str, file: Path) -> Series:
+    """Read what a series is. Raises Damaged where its folder, which is named by its digest, is another's."""
+    raw = strict_json(text, str(file))
+    try:
+        found = Series(raw.pop("scorer"), raw.pop("model"), raw)
+    except KeyError as error:
+        raise Damaged(str(file), f"not a series: expected {error}") from error
+    if found.name != file.parent.name:
+        raise Damaged(str(file), f"it tells of the series {found.name}")
+    return found
+
+
+def all_series(root: Path = VERDICTS) -> tuple[Series, ...]:
+    """Every series that has verdicts in the tree, by name; one whose series.json is damaged is left out."""
+    found = []
+    for file in sorted(root.glob("*/series.json")):
+        with contextlib.suppress(Damaged):
+            found.append(parse_series(read_stored(file), file))
+    return tuple(found)
+
+
+class VerdictStore:
+    """The verdicts of one series. `damaged`: the records that were found not to be what was written; they count as missing."""
+
+    def __init__(self, series: Series, root: Path = VERDICTS):
+        self.damaged: dict[str, Problem] = {}
+        self.series = series
+        self.folder = root / series.name
+
+    def all(self) -> Iterator[Verdict]:
+        """Every usable verdict on an answer, in the order of the digests."""
+        for file in sorted(self.folder.glob("[0-9a-f][0-9a-f]/*.json")):
+            verdict = self.read(file.stem)
+            if verdict is not None and verdict.role is Role.PAIR and self.usable(verdict.pair) is not None:
+                yield verdict
+
+    def path(self, digest: str) -> Path:
+        return self.folder / digest[:2] / f"{digest}.json"
+
+    def read(self, digest: str) -> Verdict | None:
+        """The verdict of that name, whatever became of its batch; None where there is none, or a damaged one."""
+        path = self.path(digest)
+        return self._believed(path, lambda text: self._own(parse_verdict(text, str(path)), digest))
+
+    def _own(self, verdict: Verdict, digest: str) -> Verdict:
+        if (verdict.digest, verdict.series) != (digest, self.series.name):
+            raise Damaged(str(self.path(digest)), f"it holds the verdict {verdict.digest} of {verdict.series}")
+        return verdict
+
+    def _believed(self, path: Path, parse: Callable[[str], T]) -> T | None:
+        try:
+            return parse(read_stored(path))
+        except FileNotFoundError:
+            return None
+        except Damaged as damage:
+            self.damaged[str(path)] = damage.problem
+            return None
+
+    def write(self, verdict: Verdict) -> None:
+        """Store a verdict; the first one also writes down what the series is."""
+        about = self.folder / "series.json"
+        if not about.exists():
+            write_atomic(about, json.dumps(self.series.to_json(), indent=1, sort_keys=True) + "\n")
+        write_atomic(self.path(verdict.digest), verdict.to_json())
+
+    @cached_property
+    def batches(self) -> dict[str, BatchRecord]:
+        """The closed batches by name: those of the tree when first asked for, and those closed here since."""
+        files = sorted((self.folder / "batches").glob("*.json"))
+        parsed = (self._believed(file, partial(parse_batch, origin=str(file))) for file in files)
+        return {record.batch: record for record in parsed if record is not None}
+
+    @cached_property
+    def _quarantined(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for record in self.batches.values():
+            found |= _quarantined_pairs(record)
+        return found
+
+    def usable(self, pair: str) -> Verdict | None:
+        """The verdict that counts for a pair: scored or unscored for good, of an accepted batch; None where there is none."""
+        verdict = self.read(verdict_digest(self.series, pair))
+        if verdict is None or verdict.transient:
+            return None
+        record = self.batches.get(verdict.batch)
+        return verdict if record is not None and record.status == ACCEPTED else None
+
+    def why_not(self, pair: str) -> str:
+        """Why a pair has no usable verdict."""
+        digest = verdict_digest(self.series, pair)
+        verdict = self.read(digest)
+        if str(self.path(digest)) in self.damaged:
+            return str(self.damaged[str(self.path(digest))])
+        if verdict is not None and verdict.transient:
+            return verdict.scored.unscored
+        if verdict is not None and verdict.batch not in self.batches:
+            return f"batch {verdict.batch} of the judge is not finished"
+        if self.is_quarantined(pair):
+            record = self.batches[self._quarantined[pair]]
+            return f"batch {record.batch} is quarantined: {record.findings[0]}"
+        return self.stopped() or "not judged yet"
+
+    def is_quarantined(self, pair: str) -> bool:
+        """True where a failed batch had the pair and nothing has taken its verdict's place since."""
+        return pair in self._quarantined and self.read(verdict_digest(self.series, pair)) is None
+
+    def write_closed(self, record: BatchRecord) -> None:
+        """Write a batch's record, move a failed batch's verdicts away, and take the batch off the open ones.
+
+        The record decides: a crash in between leaves verdicts that do not count, and the next run closes it once more. Only
+        files are touched, so that it may run in a thread.
+        """
+        write_atomic(self.folder / "batches" / f"{record.batch}.json", record.to_json())
+        if record.status == QUARANTINED:
+            for item in record.items:
+                self._move_away(item.digest, record.batch)
+        self.open_file(record.batch).unlink(missing_ok=True)
+
+    def remember(self, record: BatchRecord) -> None:
+        """Count a batch as closed from now on."""
+        self.batches[record.batch] = record
+        self._quarantined.update(_quarantined_pairs(record))
+
+    def _move_away(self, digest: str, batch: str) -> None:
+        source = self.path(digest)
+        if source.exists():
+            target = self.folder / "quarantine" / batch / source.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source.replace(target)
+
+    def open_file(self, batch: str) -> Path:
+        return self.folder / "open" / f"{batch}.json"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.folder / "open" / "lock"
+
+    def open_batches(self) -> Iterator[str]:
+        """The batches in hand, oldest name first."""
+        yield from sorted(file.stem for file in (self.folder / "open").glob("*.json"))
+
+    # What a run could not do is kept, so that reviews can tell it and the next run takes it up.
+
+    @property
+    def _unfinished(self) -> Path:
+        return self.folder / "unfinished.json"
+
+    def _read_unfinished(self) -> tuple[dict[str, Any], tuple[Problem, ...]]:
+        try:
+            found = json.loads(self._unfinished.read_text(encoding="utf-8"))
+            if isinstance(found["reason"], str) and all(isinstance(file, str) for file in found["reviews"]):
+                return found, ()
+            reason = "expected a reason and a list of reviews"
+        except FileNotFoundError:
+            return {}, ()
+        except OSError as error:
+            reason = str(error.strerror)
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            reason = one_line(error)
+        return {}, (Problem(str(self._unfinished), "", f"damaged ({reason}): which reviews wait is not known"),)
+
+    def unfinished(self) -> dict[str, Any]:
+        """`reason` and `reviews` (files with answers that wait for a verdict); empty where nothing waits, or it is damaged."""
+        return self._read_unfinished()[0]
+
+    def unfinished_damage(self) -> tuple[Problem, ...]:
+        """What is wrong with the note of what waits: any review may then be one of them."""
+        return self._read_unfinished()[1]
+
+    def set_unfinished(self, reason: str, reviews: Iterable[str], covered: Iterable[str]) -> None:
+        """Note which reviews wait, and why. Of those that a run did not cover the earlier note stands."""
+        others = set(self.unfinished().get("reviews", ())) - set(covered)
+        waiting = sorted({*others, *reviews})
+        if waiting:
+            write_atomic(self._unfinished, json.dumps({"reason": reason, "reviews": waiting}, indent=1) + "\n")
+        else:
+            self._unfinished.unlink(missing_ok=True)
+
+    def stopped(self) -> str:
+        """Why the last run left answers unjudged; empty where it did not."""
+        return str(self.unfinished().get("reason", ""))
+
+
+def outcome(item: Item, verdict: Verdict | None, first: int | None = None) -> ItemOutcome:
+    """An item with what became of it; a transient failure is no answer."""
+    return ItemOutcome(
+        digest=item.digest,
+        pair=item.shown.pair,
+        role=item.role,
+        label=item.label,
+        kind=item.kind,
+        expected=item.expected,
+        score=verdict.score if verdict is not None else None,
+        unscored=verdict.scored.unscored if verdict is not None else "not answered",
+        answered=verdict is not None and not verdict.transient,
+        first=first,
+    )

@@ -1,0 +1,273 @@
+"""Reviews -> configurations (hardware, engine, model, mode) with what was measured of each: quality, speed, speculation.
+
+Quality and speed are estimated over questions (base/estimates.py); a speed-up is a median of ratios paired by question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from statistics import fmean
+
+from scripts.lib.base.estimates import Clustered, Comparison, Estimate, median, outliers, paired_ratio, pass_rate
+from scripts.lib.base.layout import CELLS
+from scripts.lib.base.speed_limits import bandwidth_violation, bytes_per_token, speed_up_violation
+from scripts.lib.planning.modes import Mode
+from scripts.lib.registry_loader import Model
+from scripts.lib.results.certificate import Verdict, worst
+from scripts.lib.results.review import ReviewRow
+
+SUITE_ORDER = (
+    "thinking",
+    "general",
+    "math",
+    "agentic",
+    "coder",
+    "instruction_precision",
+    "long_context",
+    "vl",
+    "tool_compliance",
+)
+SUMMARY_COLUMNS = (
+    "model",
+    *SUITE_ORDER[:8],
+    "total",
+    "pct_str",
+    "avg_tps",
+    "spec_draft",
+    "spec_best_tps",
+    "spec_k_results",
+    "lookup_best_tps",
+    "lookup_n_results",
+    "spec_lookup_best_tps",
+    "spec_lookup_results",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """Passed and scored answers (a pass is a score of 2 or 3), answers asked for, and the scored share of weight."""
+
+    passed: int
+    scored: int
+    asked: int
+    coverage: float
+
+    @property
+    def rate(self) -> float | None:
+        """Share of the scored answers that passed."""
+        return self.passed / self.scored if self.scored else None
+
+
+def is_scored(row: ReviewRow) -> bool:
+    """True for an answer with a score, and for an error: no answer is a failed one."""
+    return row.score is not None or row.status == "error"
+
+
+def passes(rows: Sequence[ReviewRow]) -> Passes:
+    """Count passes. A cell whose answer is an error counts as asked and not passed; an unscored one is not counted."""
+    coverage = fmean(row.coverage for row in rows) if rows else 0.0
+    return Passes(sum(row.passed is True for row in rows), sum(map(is_scored, rows)), len(rows), coverage)
+
+
+def by_question(rows: Iterable[ReviewRow], value: Callable[[ReviewRow], float | None]) -> Clustered:
+    """{(suite, question): the values of its repeats}; rows without a value are left out."""
+    found: dict[Hashable, list[float]] = {}
+    for row in rows:
+        of_row = value(row)
+        if of_row is not None:
+            found.setdefault((row.suite, row.question_id), []).append(of_row)
+    return found
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def outcomes(rows: Iterable[ReviewRow]) -> Clustered:
+    """Passed (1) or not (0) by question, of the scored answers."""
+    return by_question(rows, lambda row: float(row.passed is True) if is_scored(row) else None)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One model in one mode on one hardware profile by one engine, with its reviewed cells.
+
+    `base` is the configuration whose answers, and speed, a speculative mode is compared with. The rest is for the physics
+    gate and the roofline: size of the weights in bytes, experts (all, active), lookup's draft length, and the memory's
+    bandwidth in GB/s as the profile has it and as it was measured (None: unknown).
+    """
+
+    hardware: str
+    engine: str
+    model: Model
+    mode: Mode
+    rows: tuple[ReviewRow, ...]
+    planned: int
+    base: Configuration | None = field(default=None, repr=False, compare=False)
+    weights_bytes: int = 0
+    experts: int | None = None
+    experts_used: int | None = None
+    lookup_draft_tokens: int | None = None
+    bandwidth_gb_per_s: float | None = None
+    measured_gb_per_s: float | None = None
+    warm_up_s: float | None = None
+    review_file: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.model.key}/{self.mode.name}"
+
+    @property
+    def folder(self) -> str:
+        """Where its cells are."""
+        return f"{CELLS}/{self.hardware}/{self.name}"
+
+    @cached_property
+    def answered(self) -> tuple[ReviewRow, ...]:
+        return tuple(row for row in self.rows if row.status == "ok")
+
+    @cached_property
+    def by_suite(self) -> Mapping[str, tuple[ReviewRow, ...]]:
+        names = sorted({row.suite for row in self.rows}, key=suite_place)
+        return {name: tuple(row for row in self.rows if row.suite == name) for name in names}
+
+    # --- quality ---
+
+    @cached_property
+    def passes(self) -> Passes:
+        return passes(self.rows)
+
+    @cached_property
+    def quality(self) -> Estimate | None:
+        """The pass rate over all suites."""
+        return pass_rate(outcomes(self.rows))
+
+    @property
+    def unscored_share(self) -> float:
+        """Share of the planned answers that have no score: not measured yet, or not to be told by the scorer."""
+        return 1 - self.passes.scored / self.planned if self.planned else 0.0
+
+    @cached_property
+    def certificate(self) -> Verdict:
+        """The losslessness verdict of a speculative mode: that of its worst answer."""
+        return worst(row.certificate for row in self.rows)
+
+    @property
+    def inherits_quality(self) -> bool:
+        """True when the base row's quality holds for this mode too: its answers were compared and none is lossy."""
+        return not self.mode.speculative or self.certificate in (Verdict.EXACT, Verdict.NUMERIC_TIE)
+
+    @cached_property
+    def breaks(self) -> int:
+        """Questions that fail in this mode and not in its base."""
+        failed_too = (
+            {(row.suite, row.question_id) for row in self.base.rows if row.status != "ok"} if self.base else set()
+        )
+        return len({(row.suite, row.question_id) for row in self.rows if row.status != "ok"} - failed_too)
+
+    # --- speed ---
+
+    @cached_property
+    def decode_speeds(self) -> Clustered:
+        return by_question(self.answered, lambda row: row.decode_tokens_per_s)
+
+    @cached_property
+    def decode(self) -> Estimate | None:
+        return median(self.decode_speeds)
+
+    @cached_property
+    def ttft(self) -> Estimate | None:
+        return median(by_question(self.answered, lambda row: row.ttft_s))
+
+    @cached_property
+    def prefill(self) -> Estimate | None:
+        return median(by_question(self.answered, lambda row: row.prefill_tokens_per_s))
+
+    @cached_property
+    def speed_up(self) -> Comparison | None:
+        """Decode speed against the base mode's; None for a mode that is its own base, or without shared questions."""
+        if not self.mode.speculative or self.base is None:
+            return None
+        return paired_ratio(self.decode_speeds, self.base.decode_speeds)
+
+    @property
+    def slow_or_fast(self) -> tuple[ReviewRow, ...]:
+        """The answers whose decode speed stands apart from the others'."""
+        timed = [row for row in self.answered if row.decode_tokens_per_s is not None]
+        marks = outliers([row.decode_tokens_per_s or 0.0 for row in timed])
+        return tuple(row for row, far in zip(timed, marks, strict=True) if far)
+
+    @property
+    def load_s(self) -> float:
+        return max((row.load_s for row in self.rows), default=0.0)
+
+    @property
+    def peak_rss_bytes(self) -> int:
+        return max((row.peak_rss_bytes for row in self.rows), default=0)
+
+    # --- speculation ---
+
+    @property
+    def most_drafted(self) -> int | None:
+        """The most tokens one step can draft."""
+        return max((n for n in (self.mode.k, self.lookup_draft_tokens) if n is not None), default=None)
+
+    @cached_property
+    def drafted(self) -> int:
+        return sum(row.drafted_tokens for row in self.answered)
+
+    @cached_property
+    def accepted(self) -> int:
+        return sum(row.accepted_tokens for row in self.answered)
+
+    @cached_property
+    def acceptance(self) -> Estimate | None:
+        """Accepted over drafted tokens: the median over the questions that something was drafted in."""
+        return median(by_question(self.answered, lambda row: _ratio(row.accepted_tokens, row.drafted_tokens)))
+
+    @cached_property
+    def accepted_length(self) -> Estimate | None:
+        """Drafted tokens accepted per verified batch: the median over the questions that a batch was verified in."""
+        return median(by_question(self.answered, lambda row: _ratio(row.accepted_tokens, row.verify_steps)))
+
+    # --- physics ---
+
+    @property
+    def memory_gb_per_s(self) -> float | None:
+        """The memory's bandwidth in GB/s: measured where it was, else the profile's."""
+        return self.measured_gb_per_s or self.bandwidth_gb_per_s
+
+    @property
+    def bytes_per_token(self) -> float:
+        """Bytes of weights read for one token, without speculation."""
+        return bytes_per_token(self.weights_bytes, self.experts, self.experts_used)
+
+    @cached_property
+    def struck_out(self) -> str:
+        """Why physics forbids this configuration's speed (empty: it does not). Such a number is shown, never ranked."""
+        if self.mode.speculative:
+            if self.base is not None and self.base.struck_out:
+                return f"its base {self.base.mode.name} is struck out"
+            ratio = self.speed_up.estimate.value if self.speed_up is not None else None
+            length = self.accepted_length.value if self.accepted_length is not None else None
+            return speed_up_violation(ratio, self.most_drafted, length)
+        if self.decode is None or self.bandwidth_gb_per_s is None:
+            return ""
+        return bandwidth_violation(self.decode.value, self.bytes_per_token, self.bandwidth_gb_per_s * 1e9)
+
+
+def suite_place(name: str) -> tuple[int, str]:
+    """Sorts suites in the predecessor's order, others behind."""
+    return (SUITE_ORDER.index(name) if name in SUITE_ORDER else len(SUITE_ORDER), name)
+
+
+def quality_rows(configurations: Iterable[Configuration]) -> list[Configuration]:
+    """The rows of the master table: modes that decide what the model answers."""
+    return [c for c in configurations if not c.mode.speculative]
+
+
+def ways_of(row: Configuration, configurations: Iterable[Configuration]) -> list[Configuration]:
+    """The speculative and lookup modes that decode a quality row's answers: its speed columns."""
+    return [c for c in configurations if c.mode.speculative and c.base is row]

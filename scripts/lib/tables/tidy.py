@@ -1,0 +1,197 @@
+"""Tidy tables for pandas: a row per answer, configuration, suite, candidate, reduced number of experts, damaged record.
+
+Rates in tokens per second, times in seconds, shares 0-1; empty where nothing was measured. What each column means:
+`docs/reference/tables.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from scripts.lib.base.estimates import Comparison, Estimate, pass_rate
+from scripts.lib.base.untrusted_text import csv_text
+from scripts.lib.results.review import COLUMNS, ReviewRow
+from scripts.lib.results.review_check import Damage
+from scripts.lib.tables.configurations import Configuration, outcomes, passes
+from scripts.lib.tables.profile_part import ProfilePart
+from scripts.lib.tables.ranking import Candidate, Reduction, unrankable
+
+DIGITS = 6
+
+T = TypeVar("T")
+# Column name -> its value in a row made of T.
+Columns = Mapping[str, Callable[[T], object]]
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None else round(value, DIGITS)
+
+
+def _estimate(name: str, of: Callable[[T], Estimate | None], point: str = "") -> dict[str, Callable[[T], object]]:
+    """Columns `name` (with `point` behind it), `name_low`, `name_high`, and `name_n`, the questions."""
+
+    def part(attribute: str) -> Callable[[T], object]:
+        def value(item: T) -> object:
+            found = of(item)
+            return None if found is None else _number(getattr(found, attribute))
+
+        return value
+
+    ends = {f"{name}{point}": "value", f"{name}_low": "low", f"{name}_high": "high", f"{name}_n": "clusters"}
+    return {column: part(attribute) for column, attribute in ends.items()}
+
+
+def _comparison(name: str, of: Callable[[T], Comparison | None], point: str = "") -> dict[str, Callable[[T], object]]:
+    """The columns of an estimate, and `name_p`."""
+
+    def estimate(item: T) -> Estimate | None:
+        found = of(item)
+        return found.estimate if found is not None else None
+
+    def p_value(item: T) -> object:
+        found = of(item)
+        return None if found is None else _number(found.p_value)
+
+    return {**_estimate(name, estimate, point), f"{name}_p": p_value}
+
+
+def _identity(configuration: Callable[[T], Configuration]) -> dict[str, Callable[[T], object]]:
+    return {
+        "hardware": lambda item: configuration(item).hardware,
+        "engine": lambda item: configuration(item).engine,
+        "model": lambda item: configuration(item).model.key,
+        "mode": lambda item: configuration(item).mode.name,
+    }
+
+
+def _of_answer(column: str) -> Callable[[tuple[Configuration, ReviewRow]], object]:
+    return lambda item: getattr(item[1], column)
+
+
+CELLS: Columns[tuple[Configuration, ReviewRow]] = {
+    **_identity(lambda item: item[0]),
+    **{column: _of_answer(column) for column in COLUMNS},
+}
+
+MODES: Columns[Configuration] = {
+    **_identity(lambda c: c),
+    "quality_row": lambda c: c.mode.quality_row,
+    "cells": lambda c: len(c.rows),
+    "planned": lambda c: c.planned,
+    "ok": lambda c: len(c.answered),
+    "failed": lambda c: len(c.rows) - len(c.answered),
+    "passed": lambda c: c.passes.passed,
+    "scored": lambda c: c.passes.scored,
+    "coverage": lambda c: _number(c.passes.coverage),
+    **_estimate("pass_rate", lambda c: c.quality),
+    **_estimate("decode_tokens_per_s", lambda c: c.decode, "_median"),
+    **_estimate("prefill_tokens_per_s", lambda c: c.prefill, "_median"),
+    **_estimate("ttft_s", lambda c: c.ttft, "_median"),
+    **_comparison("speed_up", lambda c: c.speed_up, "_median"),
+    "drafted_tokens": lambda c: c.drafted,
+    "accepted_tokens": lambda c: c.accepted,
+    **_estimate("acceptance", lambda c: c.acceptance, "_median"),
+    **_estimate("accepted_length", lambda c: c.accepted_length, "_median"),
+    "certificate": lambda c: c.certificate.value if c.mode.speculative else "",
+    "struck_out": lambda c: c.struck_out,
+    "not_ranked": lambda c: "" if c.mode.speculative else unrankable(c),
+    "weights_bytes": lambda c: c.weights_bytes,
+    "bytes_per_token": lambda c: round(c.bytes_per_token),
+    "memory_gb_per_s": lambda c: c.memory_gb_per_s,
+    "peak_rss_bytes": lambda c: c.peak_rss_bytes,
+    "load_s": lambda c: c.load_s,
+    "warm_up_s": lambda c: c.warm_up_s,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteRow:
+    """A quality row's answers in one suite."""
+
+    row: Configuration
+    suite: str
+    answers: tuple[ReviewRow, ...]
+
+
+SUITES: Columns[SuiteRow] = {
+    **_identity(lambda s: s.row),
+    "suite": lambda s: s.suite,
+    "asked": lambda s: passes(s.answers).asked,
+    "scored": lambda s: passes(s.answers).scored,
+    "passed": lambda s: passes(s.answers).passed,
+    "coverage": lambda s: _number(passes(s.answers).coverage),
+    **_estimate("pass_rate", lambda s: pass_rate(outcomes(s.answers))),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRow:
+    """One candidate of a role: ranked (from 1), or not and why."""
+
+    role: str
+    row: Configuration
+    rank: int | None = None
+    found: Candidate | None = None
+    not_ranked: str = ""
+
+
+ROLES: Columns[RoleRow] = {
+    "role": lambda r: r.role,
+    "rank": lambda r: r.rank,
+    **_identity(lambda r: r.row),
+    "way": lambda r: r.found.way.mode.name if r.found else "",
+    **_estimate("pass_rate", lambda r: r.found.quality if r.found else None),
+    **_comparison("versus_best", lambda r: r.found.versus_best if r.found else None),
+    **_estimate("way_decode_tokens_per_s", lambda r: r.found.way.decode if r.found else None, "_median"),
+    "not_ranked": lambda r: r.not_ranked,
+}
+
+REDUCTIONS: Columns[Reduction] = {
+    **_identity(lambda r: r.row),
+    **_comparison("difference", lambda r: r.difference),
+    "verdict": lambda r: r.verdict.value,
+    **_comparison("speed_ratio", lambda r: r.speed, "_median"),
+}
+
+
+DAMAGED: Columns[Damage] = {
+    "file": lambda d: d.problem.file,
+    "place": lambda d: d.problem.place,
+    "problem": lambda d: d.problem.message,
+    "review": lambda d: d.review,
+}
+
+
+def _suites(part: ProfilePart) -> Iterator[SuiteRow]:
+    for row in part.rows:
+        yield from (SuiteRow(row, suite, answers) for suite, answers in row.by_suite.items())
+
+
+def _roles(part: ProfilePart) -> Iterator[RoleRow]:
+    for ranking in part.rankings:
+        for rank, found in enumerate(ranking.candidates, start=1):
+            yield RoleRow(ranking.role, found.row, rank, found)
+        yield from (RoleRow(ranking.role, row, not_ranked=why) for row, why in ranking.unranked)
+
+
+# Table -> its columns, and its rows on one profile. The names are layout.TABLE_NAMES.
+TIDY: Mapping[str, tuple[Columns[Any], Callable[[ProfilePart], Iterable[Any]]]] = MappingProxyType(
+    {
+        "cells": (CELLS, lambda part: ((c, row) for c in part.configurations for row in c.rows)),
+        "modes": (MODES, lambda part: part.configurations),
+        "suites": (SUITES, _suites),
+        "roles": (ROLES, _roles),
+        "reductions": (REDUCTIONS, lambda part: part.reductions),
+        "damaged": (DAMAGED, lambda part: part.damaged),
+    }
+)
+
+
+def tidy_csv(name: str, parts: Sequence[ProfilePart]) -> str:
+    """One of the tables as CSV text, a part behind the other."""
+    columns, rows = TIDY[name]
+    items = (item for part in parts for item in rows(part))
+    return csv_text(list(columns), ([value(item) for value in columns.values()] for item in items))

@@ -1,0 +1,152 @@
+"""Chat templates of weights: what planning has to know of one, its date, and rendering in a process with limits.
+
+Some templates print the day. A prompt must be the same every day, so both engines give them one date, which is in the spec.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Self
+
+from scripts.lib.base.errors import BenchError
+from scripts.lib.base.untrusted_text import one_line, valid_text
+
+DATE = datetime(2026, 1, 1)
+# The variable that templates look at; false is "do not think".
+THINKING_SWITCH = "enable_thinking"
+# The names under which a template finds the day: a function, and two texts that llama-server gives to every template.
+_DATE_FUNCTION = "strftime_now"
+_DATE_TEXTS = {"date_string": "%d %b %Y", "datetime": "%b %d %Y"}
+_DIRECTIVES = "aAbBcdDeFgGhHIjklmMnprRsStTuUVwWxXyYzZ"
+PROCESSOR_SECONDS = 5
+_WORKER = Path(__file__).with_name("template_worker.py")
+_MOST_WORDS = 500
+
+
+class TemplateError(Exception):
+    """A template's failure, in its own words."""
+
+
+def uses_date(template: str) -> bool:
+    """True when the template may print the day."""
+    return any(name in template for name in (_DATE_FUNCTION, *_DATE_TEXTS))
+
+
+def date_variables() -> dict[str, str]:
+    """The day as texts, for a template's variables."""
+    return {name: DATE.strftime(form) for name, form in _DATE_TEXTS.items()}
+
+
+def date_macro(template: str) -> str:
+    """What gives a template a `strftime_now` that knows one day only, put before its text (empty: it does not ask for it).
+
+    For a renderer that is not ours: a template's own macro goes before a renderer's function.
+    """
+    if _DATE_FUNCTION not in template:
+        return ""
+    directives = [f"%{flag}{letter}" for flag in ("-", "") for letter in _DIRECTIVES]
+    used = [directive for directive in directives if directive in template]
+    filters = "".join(f' | replace("{directive}", "{DATE.strftime(directive)}")' for directive in used)
+    return f"{{%- macro {_DATE_FUNCTION}(format) -%}}{{{{ format{filters} }}}}{{%- endmacro %}}"
+
+
+def with_prefill(prompt: str, prefill: str) -> str:
+    """The prompt with the answer begun for the model; a thought that the template opens is not opened twice."""
+    opening = "<think>"
+    if prefill.lstrip().startswith(opening) and prompt.rstrip().endswith(opening):
+        prompt = prompt.rstrip().removesuffix(opening)
+    return prompt + prefill
+
+
+class Renderer:
+    """The process that renders templates, started when it is first asked."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def render(self, template: str, messages: Sequence[Mapping[str, str]], variables: Mapping[str, Any]) -> str:
+        """The prompt's text. Raises TemplateError in the template's words, or naming the limit that it passed."""
+        asked = {"template": template, "messages": messages, "variables": {**date_variables(), **variables}}
+        return valid_text(str(self._ask("render", asked)))
+
+    def knows_system_role(self, template: str) -> bool:
+        """True when the template makes something of a system message. Raises TemplateError as `render`."""
+        variables = {**date_variables(), "bos_token": "", "eos_token": ""}
+        return bool(self._ask("knows_system_role", {"template": template, "variables": variables}))
+
+    def _ask(self, what: str, question: Mapping[str, Any]) -> Any:
+        process = self._started()
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            process.stdin.write(json.dumps([what, {"date": DATE.isoformat(), **question}]) + "\n")
+            process.stdin.flush()
+        except BrokenPipeError:
+            pass  # why it ended is told below
+        line = process.stdout.readline()
+        if not line:
+            raise self._ended()
+        reply = json.loads(line)
+        if "error" in reply:
+            raise TemplateError(one_line(reply["error"])[:_MOST_WORDS])
+        return reply["result"]
+
+    def _started(self) -> subprocess.Popen[str]:
+        if self._process is None:
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", str(_WORKER), str(PROCESSOR_SECONDS)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    text=True,
+                    encoding="utf-8",
+                    # A Ctrl-C goes to the terminal's whole group; the cell in flight is still to be finished.
+                    process_group=0,
+                )
+            except OSError as error:
+                raise BenchError(f"{_WORKER}: cannot be started: {error.strerror}") from error
+        return self._process
+
+    def _ended(self) -> Exception:
+        """What to raise when the process is gone; the next question gets a new one."""
+        assert self._process is not None
+        code = self._process.wait()
+        self.close()
+        if code == -signal.SIGXCPU:
+            return TemplateError(f"it computes for more than {PROCESSOR_SECONDS} s")
+        if code in (-signal.SIGSEGV, -signal.SIGABRT):
+            return TemplateError(f"rendering it ended with {signal.Signals(-code).name}")
+        return BenchError(f"{_WORKER}: ended with code {code}")
+
+    def close(self) -> None:
+        """End the process, if there is one."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+
+@lru_cache(maxsize=256)
+def knows_system_role(template: str) -> bool:
+    """True when the template makes something of a system message, or fails before that can be told.
+
+    Kept, since a process takes a fifth of a second, and many models have one template.
+    """
+    with Renderer() as renderer:
+        try:
+            return renderer.knows_system_role(template)
+        except TemplateError:
+            return True
