@@ -5,7 +5,13 @@ for shard in WORKFLOW.shards:
         name:
             f"infer_{shard.engine}_{shard.model.key}_{shard.mode.name}"
         input:
-            ancient([str(w.path) for w in (shard.weights, shard.draft) if w is not None and w.fetchable]),
+            ancient(
+                [
+                    str(w.path)
+                    for w in (shard.weights, shard.draft)
+                    if w is not None and w.fetchable
+                ]
+            ),
         output:
             update(list(shard.cell_files)),
         log:

@@ -28,8 +28,16 @@ for review in WORKFLOW.reviews.values():
         name:
             f"review_{review.shard.rule_name}"
         input:
-            [WORKFLOW.shard_targets[s.name] for s in (review.shard, review.base) if s is not None and s.runnable],
-            ancient([] if WORKFLOW.is_elsewhere(review.shard) or not WORKFLOW.judges else WORKFLOW.judged_stamp),
+            [
+                WORKFLOW.shard_targets[s.name]
+                for s in (review.shard, review.base)
+                if s is not None and s.runnable
+            ],
+            ancient(
+                []
+                if WORKFLOW.is_elsewhere(review.shard) or not WORKFLOW.judges
+                else WORKFLOW.judged_stamp
+            ),
         output:
             review.file,
         log:

@@ -17,8 +17,13 @@ from scripts.lib.base.errors import fail, suggest
 
 def commands() -> dict[str, str]:
     """Name -> first line of what it says of itself, of every command of this folder."""
-    files = sorted(file for file in Path(__file__).parent.glob("*.py") if not file.name.startswith("_"))
-    docs = {file.stem: ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "" for file in files}
+    files = sorted(
+        file for file in Path(__file__).parent.glob("*.py") if not file.name.startswith("_")
+    )
+    docs = {
+        file.stem: ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+        for file in files
+    }
     return {name: doc.partition("\n")[0] for name, doc in docs.items()}
 
 

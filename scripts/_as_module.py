@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parents[1]
 def go_on(file: str) -> NoReturn:
     """Put the module of this file, with the same arguments, in the place of this process, in the checkout's folder.
 
-    Its modules, config/ and results are found from there, and so are the files that arguments name: called from elsewhere
-    it says so.
+    Its modules, config/ and results are found from there, and so are the files that arguments name:
+    called from elsewhere it says so.
     """
     module = ".".join(Path(file).resolve().relative_to(ROOT).with_suffix("").parts)
     if Path.cwd() != ROOT:

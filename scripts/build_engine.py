@@ -1,7 +1,8 @@
 """Compile llama.cpp once for this CPU (libraries, llama-server, llama-bench) and install llama-cpp-python against it.
 
-The build is kept in ${EPYC_BENCH_CACHE:-~/.cache/epyc-inference-bench}, keyed by the source's sha256 and the CPU; a second call
-finds it, checks that it is whole and the lock's, and returns at once.
+The build is kept in ${EPYC_BENCH_CACHE:-~/.cache/epyc-inference-bench}, keyed by the source's
+sha256 and the CPU; a second call finds it, checks that it is whole and the lock's, and returns at
+once.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ if __name__ == "__main__" and not __package__:
 import argparse
 import contextlib
 import sys
+from pathlib import Path
 from typing import TextIO
 
 from scripts.lib.base.errors import run_cli
@@ -23,7 +25,7 @@ from scripts.lib.llama_build.compile import ensure_engine
 def _progress(held: contextlib.ExitStack) -> TextIO:
     """The terminal, where there is one: Snakemake shows nothing of a post-deploy script's own output before it has failed."""
     try:
-        return held.enter_context(open("/dev/tty", "w", encoding="utf-8"))  # noqa: PTH123 - a device
+        return held.enter_context(Path("/dev/tty").open("w", encoding="utf-8"))
     except OSError:
         return sys.stderr
 

@@ -29,12 +29,28 @@ from scripts.lib.machine.profiles import load_hardware
 from scripts.lib.planning.cell_record import read_cell
 from scripts.lib.planning.disk import drop_cell, load_planner, planners
 from scripts.lib.planning.plan import Shard, make_plan
-from scripts.lib.planning.prediction import Measured, hours_text, predict, read_measured, shard_seconds, table_damage
-from scripts.lib.results.states import CellState, State, cell_states, drop_failed, orphans, why_stale
+from scripts.lib.planning.prediction import (
+    Measured,
+    hours_text,
+    predict,
+    read_measured,
+    shard_seconds,
+    table_damage,
+)
+from scripts.lib.results.states import (
+    CellState,
+    State,
+    cell_states,
+    drop_failed,
+    orphans,
+    why_stale,
+)
 from scripts.lib.settings.run_config import Config, load_config
 
 MOST_CHANGES = 20
-PATTERN_HELP = "HARDWARE/MODEL/MODE/SUITE/QUESTION or a part of it, * allowed; a digest; or a cell's file"
+PATTERN_HELP = (
+    "HARDWARE/MODEL/MODE/SUITE/QUESTION or a part of it, * allowed; a digest; or a cell's file"
+)
 
 
 def _states(config: Config) -> list[CellState]:
@@ -85,19 +101,33 @@ def _preview(config: Config, arguments: argparse.Namespace) -> int:
         by_state = (counts[state] or "" for state in State)
         rows.append([shard.engine, shard.model.key, shard.mode.name, *by_state, number, *time])
     rows += _lost_rows(lost, load_hardware(config.hardware).name)
-    headers = ["engine", "model", "mode", *(state.value for state in State), "orphaned", "at most", "by the speed"]
+    headers = [
+        "engine",
+        "model",
+        "mode",
+        *(state.value for state in State),
+        "orphaned",
+        "at most",
+        "by the speed",
+    ]
     print(tabulate(rows, headers, tablefmt="simple"))
     for problem in table_damage():
         print(problem, file=sys.stderr)
     counts = Counter(state.state for state in states)
-    print(f"\n{', '.join(f'{counts[s]} {s.value}' for s in State)}; to run: at most {hours_text(total_s)}")
+    print(
+        f"\n{', '.join(f'{counts[s]} {s.value}' for s in State)}; to run: at most {hours_text(total_s)}"
+    )
     if counts[State.DAMAGED]:
-        print("damaged cells are named by: python -m scripts verify; measured again by: snakemake -j8 retry_failed")
+        print(
+            "damaged cells are named by: python -m scripts verify; measured again by: snakemake -j8 retry_failed"
+        )
     changed = Counter(str(change) for state in states for change in why_stale(state))
     for change, times in changed.most_common(MOST_CHANGES):
         print(f"stale by {change} ({times} cells)")
     if orphaned:
-        print(f"{len(orphaned)} orphaned files ({orphaned_cells} of them cells): snakemake orphans lists them")
+        print(
+            f"{len(orphaned)} orphaned files ({orphaned_cells} of them cells): snakemake orphans lists them"
+        )
     return 0
 
 
@@ -117,8 +147,14 @@ def explain(config: Config, arguments: argparse.Namespace) -> int:
     for state in _states(config):
         name = str(state.cell.id)
         short = name.partition("/")[2]
-        fits = any(fnmatchcase(text, pattern) or fnmatchcase(text, f"*{pattern}*") for text in (name, short))
-        if not fits and pattern not in (state.cell.digest, f"{state.shard.folder}/{state.cell.file_name}"):
+        fits = any(
+            fnmatchcase(text, pattern) or fnmatchcase(text, f"*{pattern}*")
+            for text in (name, short)
+        )
+        if not fits and pattern not in (
+            state.cell.digest,
+            f"{state.shard.folder}/{state.cell.file_name}",
+        ):
             continue
         found += 1
         print(f"{name} ({state.shard.engine}): {state.state}")
@@ -176,7 +212,9 @@ def _prune(config: Config, arguments: argparse.Namespace) -> int:
 
 def _drop_failed(config: Config, arguments: argparse.Namespace) -> int:
     """Delete the failed and damaged cells, and the reviews that show them, so that the next run measures again."""
-    dropped = drop_failed((make_plan(planner) for planner in planners(load_planner(config))), arguments.yes)
+    dropped = drop_failed(
+        (make_plan(planner) for planner in planners(load_planner(config))), arguments.yes
+    )
     for file in dropped:
         print(f"{'dropped' if arguments.yes else 'would drop'}: {file}")
     print(f"{len(dropped)} failed or damaged cells", file=sys.stderr)
@@ -185,7 +223,9 @@ def _drop_failed(config: Config, arguments: argparse.Namespace) -> int:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that tell which cells are asked for."""
-    parser.add_argument("--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml")
+    parser.add_argument(
+        "--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml"
+    )
     parser.add_argument("--hardware", help="another hardware profile")
 
 
@@ -199,11 +239,17 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m scripts.cells", description=__doc__)
     add_options(parser)
     commands = parser.add_subparsers(required=True)
-    commands.add_parser("preview", help="cells by state, hours, and what made cells stale").set_defaults(run=_preview)
-    command = commands.add_parser("explain", help="the state of the cells that fit a pattern, and why")
+    commands.add_parser(
+        "preview", help="cells by state, hours, and what made cells stale"
+    ).set_defaults(run=_preview)
+    command = commands.add_parser(
+        "explain", help="the state of the cells that fit a pattern, and why"
+    )
     command.add_argument("pattern", help=PATTERN_HELP)
     command.set_defaults(run=explain)
-    commands.add_parser("orphans", help="files that no configuration names").set_defaults(run=_orphans)
+    commands.add_parser("orphans", help="files that no configuration names").set_defaults(
+        run=_orphans
+    )
     for name, run, words in (
         ("prune", _prune, "delete the orphans"),
         ("drop_failed", _drop_failed, "delete the cells that failed or are damaged"),
@@ -217,7 +263,8 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     die_with_starter()
     arguments = _arguments()
-    # By hand, beside a run, it could delete what a job has just made; where a rule calls it, its run holds the checkout.
+    # By hand, beside a run, it could delete what a job has just made; where a rule calls it, its
+    # run holds the checkout.
     if getattr(arguments, "yes", False) and not os.environ.get(RUN_VARIABLE):
         alone_in_checkout()
     code: int = arguments.run(config_of(arguments), arguments)

@@ -21,7 +21,9 @@ def main() -> int:
     die_with_starter()
     parser = argparse.ArgumentParser(prog="python -m scripts.fetch_weights", description=__doc__)
     parser.add_argument("model", help="a key under roles: whose model has a source")
-    parser.add_argument("--lock", action="store_true", help=f"also write its fingerprint to {LOCK_FILE}")
+    parser.add_argument(
+        "--lock", action="store_true", help=f"also write its fingerprint to {LOCK_FILE}"
+    )
     arguments = parser.parse_args()
     registry = registry_of(load_config())
     model = registry.entry(arguments.model)

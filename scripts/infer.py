@@ -43,10 +43,18 @@ READY_TIMEOUT_S = 600.0
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m scripts.infer", description=__doc__)
     parser.add_argument("--model", required=True, help="a key under roles: in the registry")
-    parser.add_argument("--mode", default="baseline", help="a decoding mode (python -m scripts.plan lists them)")
-    parser.add_argument("--engine", choices=("embedded", "server"), help="default: the configuration's first")
     parser.add_argument(
-        "--question", action="append", default=[], metavar="SUITE/ID", help="only this question; repeatable"
+        "--mode", default="baseline", help="a decoding mode (python -m scripts.plan lists them)"
+    )
+    parser.add_argument(
+        "--engine", choices=("embedded", "server"), help="default: the configuration's first"
+    )
+    parser.add_argument(
+        "--question",
+        action="append",
+        default=[],
+        metavar="SUITE/ID",
+        help="only this question; repeatable",
     )
     parser.add_argument(
         "--cell",
@@ -57,9 +65,14 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--log", type=Path, help="where the engine's own output goes")
     parser.add_argument(
-        "--beside", type=Path, metavar="FOLDER", help="measure into another results tree; touch nothing here"
+        "--beside",
+        type=Path,
+        metavar="FOLDER",
+        help="measure into another results tree; touch nothing here",
     )
-    parser.add_argument("--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml")
+    parser.add_argument(
+        "--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml"
+    )
     return parser.parse_args()
 
 
@@ -68,10 +81,14 @@ def _only(shard: Shard, questions: frozenset[str], digests: frozenset[str]) -> f
     names = {f"{cell.id.suite}/{cell.id.question}" for cell in shard.cells}
     planned = {cell.digest for cell in shard.cells}
     if questions - names:
-        raise BenchError(f"{shard.name}: no question {', '.join(sorted(questions - names))}; planned: {sorted(names)}")
+        raise BenchError(
+            f"{shard.name}: no question {', '.join(sorted(questions - names))}; planned: {sorted(names)}"
+        )
     if digests - planned:
         unknown = sorted(digests - planned)
-        raise BenchError(f"{shard.name}: no cell {', '.join(unknown)} in the plan{suggest(unknown[0], planned)}")
+        raise BenchError(
+            f"{shard.name}: no cell {', '.join(unknown)} in the plan{suggest(unknown[0], planned)}"
+        )
     return questions | digests
 
 
@@ -101,11 +118,16 @@ def _described(job: Job, planner: Planner, preflight: Preflight) -> Job:
 
     def describe(loaded: Loaded) -> str:
         # Asked for after every load: an engine that is started again must be the same one.
-        facts = {"system_info": str(loaded.effective.get("system_info", "")), **engine_facts(planner.engine)}
+        facts = {
+            "system_info": str(loaded.effective.get("system_info", "")),
+            **engine_facts(planner.engine),
+        }
         record = environment(job.shard.hardware, planner.engine, facts, preflight.record())
         return store_environment(record, job.root / ENVIRONMENTS)
 
-    recorder = RunRecord(job.root, job.run_id, planner.config.to_json() | {"preflight": preflight.figures()})
+    recorder = RunRecord(
+        job.root, job.run_id, planner.config.to_json() | {"preflight": preflight.figures()}
+    )
     return replace(job, describe_environment=describe, recorder=recorder)
 
 
@@ -151,12 +173,14 @@ def main() -> int:
         restore(job)
         cells = missing(job, only)
         if cells:
-            # Planned before the lock was waited for, which can be hours: other weights, and another engine, are refused.
+            # Planned before the lock was waited for, which can be hours: other weights, and another
+            # engine, are refused.
             job.guard.check()
             engine_facts(planner.engine)
             job = _described(job, planner, _preflight(planner.config, shard))
             if not arguments.beside:
-                # Before the first cell is there: one whose weights nobody knows could not be planned, and would be pruned.
+                # Before the first cell is there: one whose weights nobody knows could not be
+                # planned, and would be pruned.
                 _remember_weights(planner, shard)
                 drop_reviews(plan, shard)
             log = arguments.log or LOGS / f"infer/{shard.name}.log"

@@ -49,7 +49,9 @@ def _run(config: Config, arguments: argparse.Namespace) -> int:
         result = judge_answers(scorer.series, planner, answers, arguments.again)
         tell_left_out(result.damaged)
         failed = [record for record in result.closed if record.status != "accepted"]
-        print(f"{scorer.series.name}: {result.replies} replies, ${result.usd:.4f}, {len(result.closed)} batches closed")
+        print(
+            f"{scorer.series.name}: {result.replies} replies, ${result.usd:.4f}, {len(result.closed)} batches closed"
+        )
         for record in failed:
             print(f"quarantined: batch {record.batch}: {shown('; '.join(record.findings))}")
         if arguments.stamp is None and result.reviews:
@@ -70,18 +72,32 @@ def _calibrate(config: Config, arguments: argparse.Namespace) -> int:
     """Score the calibration set; exit code 1 where the scorer does not meet the bars."""
     planner = load_planner(config)
     known = load_calibration(planner.suites, arguments.file)
-    rows = scored_by_checks(known) if arguments.scorer == CHECKS else _judged(config, arguments.scorer, known)
+    rows = (
+        scored_by_checks(known)
+        if arguments.scorer == CHECKS
+        else _judged(config, arguments.scorer, known)
+    )
     measures = calibration_measures(rows)
     if arguments.verbose:
-        table = [[k.question.suite, k.question.id, k.score, s, shown(reason)[:100]] for k, s, reason in rows]
-        print(tabulate(table, ["suite", "question", "known", "score", "reason"], tablefmt="simple"), end="\n\n")
+        table = [
+            [k.question.suite, k.question.id, k.score, s, shown(reason)[:100]]
+            for k, s, reason in rows
+        ]
+        print(
+            tabulate(table, ["suite", "question", "known", "score", "reason"], tablefmt="simple"),
+            end="\n\n",
+        )
     print(figures(measures))
     fit = is_fit(measures)
-    print(f"\n{arguments.scorer}: {'meets' if fit else 'does not meet'} the bars of a judge ({len(known)} answers)")
+    print(
+        f"\n{arguments.scorer}: {'meets' if fit else 'does not meet'} the bars of a judge ({len(known)} answers)"
+    )
     return 0 if fit else 1
 
 
-def _judged(config: Config, scorer: str, known: Sequence[KnownAnswer]) -> list[tuple[KnownAnswer, int | None, str]]:
+def _judged(
+    config: Config, scorer: str, known: Sequence[KnownAnswer]
+) -> list[tuple[KnownAnswer, int | None, str]]:
     planner = load_planner(replace(config, judge=replace(config.judge, scorers=(scorer,))))
     series = planner.scorers[0].series
     assert series is not None
@@ -95,23 +111,34 @@ def _series(config: Config, arguments: argparse.Namespace) -> int:
     """Every judge with verdicts in the tree: batches, cost, and its figures as an instrument."""
     reports = series_reports()
     if not reports:
-        raise BenchError("no judge has given a verdict yet; config.yaml: judge.scorers chooses them")
+        raise BenchError(
+            "no judge has given a verdict yet; config.yaml: judge.scorers chooses them"
+        )
     for report in reports:
         print(
             f"{report.series}: {report.accepted} batches accepted, {len(report.quarantined)} quarantined, ${report.usd:.4f}"
         )
         print(figures(report.measures), end="\n\n")
         for record in report.quarantined:
-            print(f"quarantined: batch {record.batch}: {shown('; '.join(record.findings))}", file=sys.stderr)
+            print(
+                f"quarantined: batch {record.batch}: {shown('; '.join(record.findings))}",
+                file=sys.stderr,
+            )
     return 0
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m scripts.judge", description=__doc__)
-    parser.add_argument("--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml")
+    parser.add_argument(
+        "--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml"
+    )
     commands = parser.add_subparsers(required=True)
-    run = commands.add_parser("run", help="judge the stored answers that wait for a verdict (judge.scorers)")
-    run.add_argument("--again", action="store_true", help="also the answers of batches that were quarantined")
+    run = commands.add_parser(
+        "run", help="judge the stored answers that wait for a verdict (judge.scorers)"
+    )
+    run.add_argument(
+        "--again", action="store_true", help="also the answers of batches that were quarantined"
+    )
     run.add_argument("--stamp", type=Path, help="file to leave when done; older ones are removed")
     run.set_defaults(run=_run)
     cal = commands.add_parser("calibrate", help="run a scorer over answers with known scores")
@@ -119,7 +146,9 @@ def _arguments() -> argparse.Namespace:
     cal.add_argument("--file", type=Path, default=CALIBRATION_FILE, help="default: %(default)s")
     cal.add_argument("--verbose", action="store_true", help="also each answer")
     cal.set_defaults(run=_calibrate)
-    commands.add_parser("series", help="the judges with verdicts in the tree").set_defaults(run=_series)
+    commands.add_parser("series", help="the judges with verdicts in the tree").set_defaults(
+        run=_series
+    )
     return parser.parse_args()
 
 

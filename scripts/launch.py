@@ -23,12 +23,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.launch", description=__doc__)
     parser.add_argument("--model", required=True, help="a key under roles: in the registry")
     parser.add_argument("--mode", default="baseline", help="a decoding mode")
-    parser.add_argument("--engine", choices=("server", "cli"), default="server", help="cli: the registry's template")
-    parser.add_argument("--template", metavar="NAME", help="the registry's template of that name (with --engine cli)")
+    parser.add_argument(
+        "--engine", choices=("server", "cli"), default="server", help="cli: the registry's template"
+    )
+    parser.add_argument(
+        "--template",
+        metavar="NAME",
+        help="the registry's template of that name (with --engine cli)",
+    )
     parser.add_argument("--port", type=int, default=8080)
-    parser.add_argument("--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml")
+    parser.add_argument(
+        "--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml"
+    )
     arguments = parser.parse_args()
-    # A command line may be wanted for another machine: weights need not be here, nor the mode be selected.
+    # A command line may be wanted for another machine: weights need not be here, nor the mode be
+    # selected.
     config = load_config(tuple(arguments.configfile)).with_modes(("*",))
     planner = for_model(load_planner(config, assume_present=True), arguments.model, "server")
     shard = find_shard(make_plan(planner), arguments.model, arguments.mode)

@@ -30,12 +30,16 @@ def rows(plan: Plan) -> Iterator[dict[str, Any]]:
     """One row per shard, then one per model, mode or pattern of modes left out (`excluded` is the reason)."""
     for shard in plan.shards:
         reason = None if shard.runnable else f"weights are not on this machine: {shard.model.path}"
-        yield _row(plan, shard.model.key, shard.mode.name, len(shard.cells), len(pending(shard)), reason)
+        yield _row(
+            plan, shard.model.key, shard.mode.name, len(shard.cells), len(pending(shard)), reason
+        )
     for item in plan.left_out:
         yield _row(plan, item.model, item.mode, 0, 0, item.reason)
 
 
-def _row(plan: Plan, model: str, mode: str, cells: int, todo: int, reason: str | None) -> dict[str, Any]:
+def _row(
+    plan: Plan, model: str, mode: str, cells: int, todo: int, reason: str | None
+) -> dict[str, Any]:
     return dict(zip(COLUMNS, (plan.hardware.name, model, mode, cells, todo, reason), strict=True))
 
 
@@ -49,8 +53,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--registry", type=Path, help="another registry file")
     parser.add_argument("--prompts", type=Path, help="another folder of suites")
     parser.add_argument("--hardware", help="a profile of config/hardware/, or auto")
-    parser.add_argument("--assume-present", action="store_true", help="plan as if all weights were on this machine")
-    parser.add_argument("--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml")
+    parser.add_argument(
+        "--assume-present", action="store_true", help="plan as if all weights were on this machine"
+    )
+    parser.add_argument(
+        "--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml"
+    )
     return parser.parse_args()
 
 
@@ -64,17 +72,29 @@ def _print(plans: tuple[Plan, ...], form: str) -> None:
         writer.writerows(table)
     else:
         print(
-            tabulate([row.values() for row in table], COLUMNS, tablefmt="simple", missingval="", disable_numparse=True)
+            tabulate(
+                [row.values() for row in table],
+                COLUMNS,
+                tablefmt="simple",
+                missingval="",
+                disable_numparse=True,
+            )
         )
         shown = [row for row in table if row["excluded"] is None]
         cells, todo = sum(row["cells"] for row in shown), sum(row["pending"] for row in shown)
-        print(f"\n{len(shown)} shards, {cells} cells, {todo} pending; {len(table) - len(shown)} rows left out")
+        print(
+            f"\n{len(shown)} shards, {cells} cells, {todo} pending; {len(table) - len(shown)} rows left out"
+        )
 
 
 def main() -> int:
     arguments = _arguments()
     config = load_config(tuple(arguments.configfile))
-    changes = {key: getattr(arguments, key) for key in ("registry", "prompts", "hardware") if getattr(arguments, key)}
+    changes = {
+        key: getattr(arguments, key)
+        for key in ("registry", "prompts", "hardware")
+        if getattr(arguments, key)
+    }
     planner = load_planner(replace(config, **changes), arguments.assume_present)
     plans = tuple(make_plan(engine) for engine in planners(planner))
     _print(plans, arguments.format)

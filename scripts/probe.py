@@ -32,7 +32,11 @@ def main() -> int:
     parser.add_argument("--again", action="store_true", help="also those that have an outcome")
     arguments = parser.parse_args()
     planner = load_planner(load_config())
-    todo = {file: q for file, q in planned_probes(planner).items() if arguments.again or not Path(file).is_file()}
+    todo = {
+        file: q
+        for file, q in planned_probes(planner).items()
+        if arguments.again or not Path(file).is_file()
+    }
     with alone_on_machine(f"{Path.cwd().name}: probes"):
         for file, quirk in tqdm(todo.items(), desc="probes", unit="probe", disable=None):
             store_outcome(Path(file), run_probe(quirk, planner, server_binary(), LOG))

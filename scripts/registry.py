@@ -42,7 +42,10 @@ def _add(config: Config, arguments: argparse.Namespace) -> int:
     registry, path = registry_of(config), arguments.weights
     first = part_name(path, 1)
     if first != path:
-        print(f"{path.name} is a part of a split model, which is named by its first: {first.name}", file=sys.stderr)
+        print(
+            f"{path.name} is a part of a split model, which is named by its first: {first.name}",
+            file=sys.stderr,
+        )
         path = first
     if not path.is_file():
         raise BenchError(f"{path}: no such file")
@@ -63,7 +66,9 @@ def _add(config: Config, arguments: argparse.Namespace) -> int:
         print("nothing is written yet: add --yes to write it", file=sys.stderr)
         return 0
     write_atomic(registry.path, text)
-    print(f"written: {registry.path}: roles.{key}; see what it plans: python -m scripts.registry show {key}")
+    print(
+        f"written: {registry.path}: roles.{key}; see what it plans: python -m scripts.registry show {key}"
+    )
     return 0
 
 
@@ -72,10 +77,15 @@ def _print_drafts(planner: Planner, model: Model, weights: Weights) -> None:
     known = {**planner.weights, model.key: weights}
     if model.tier == "D":
         targets = list(fitting_targets(planner.registry, weights, known))
-        print(f"\nmodels that share {model.key}'s vocabulary: {', '.join(targets) or 'none is known here'}")
+        print(
+            f"\nmodels that share {model.key}'s vocabulary: {', '.join(targets) or 'none is known here'}"
+        )
         return
     drafts = list(fitting_drafts(planner.registry, weights, model, known))
-    print(f"\ndrafts of {model.key}: " + ("" if drafts else "none is named for it and none shares its vocabulary"))
+    print(
+        f"\ndrafts of {model.key}: "
+        + ("" if drafts else "none is named for it and none shares its vocabulary")
+    )
     for key, verdict in drafts:
         print(f"  {key}: {verdict}")
 
@@ -84,7 +94,13 @@ def _show(config: Config, arguments: argparse.Namespace) -> int:
     planner = load_planner(config)
     model = planner.registry.entry(arguments.role)
     weights, expansion = planner.weights[model.key], expand_modes(model, planner.registry.models)
-    here = "here" if weights.present else "made by a rule" if weights.fetchable else "not on this machine"
+    here = (
+        "here"
+        if weights.present
+        else "made by a rule"
+        if weights.fetchable
+        else "not on this machine"
+    )
     print(f"{model.key} ({planner.registry.path}:{model.line}): {model.description}")
     print(
         f"  {model.name}, {model.quant}, {model.size_gb:g} GB, {model.architecture}, tier {model.tier}; weights: {here}"
@@ -92,7 +108,9 @@ def _show(config: Config, arguments: argparse.Namespace) -> int:
     print(
         f"  roles: {', '.join(model.candidate_roles) or 'none'}; suites: {', '.join(_suites(planner, model)) or 'none'}"
     )
-    print(f"  modes ({len(expansion.modes)}): {' '.join(mode.name for mode in expansion.modes) or 'none'}")
+    print(
+        f"  modes ({len(expansion.modes)}): {' '.join(mode.name for mode in expansion.modes) or 'none'}"
+    )
     if model.deprecated:
         print(
             f"  deprecated{f': {model.deprecated_reason}' if model.deprecated_reason else ''}; planned where it is named alone"
@@ -111,7 +129,11 @@ def _show(config: Config, arguments: argparse.Namespace) -> int:
 
 def _warnings_of(planner: Planner, model: Model) -> list[str]:
     place = f"roles.{model.key}"
-    return [str(w) for w in planner.registry.warnings if w.place == place or w.place.startswith(f"{place}.")]
+    return [
+        str(w)
+        for w in planner.registry.warnings
+        if w.place == place or w.place.startswith(f"{place}.")
+    ]
 
 
 def _print_rows(title: str, rows: Iterable[Row], source: str) -> None:
@@ -135,17 +157,25 @@ def _diff(config: Config, arguments: argparse.Namespace) -> int:
     """What the edit from OLD to NEW runs, drops and leaves, planned as if all weights were here."""
     plans: list[Plan] = []
     for file in (arguments.old, arguments.new):
-        plans.append(make_plan(load_planner(replace(config, registry=file), assume_present=not arguments.here)))
+        plans.append(
+            make_plan(
+                load_planner(replace(config, registry=file), assume_present=not arguments.here)
+            )
+        )
     before = {cell.digest for shard in plans[0].shards for cell in shard.cells}
     after = {cell.digest for shard in plans[1].shards for cell in shard.cells}
     measured, rows, total, cells = read_measured(), [], 0.0, 0
     for shard in plans[1].shards:
         stored = {cell.digest for cell in shard.cells} - {cell.digest for cell in pending(shard)}
-        new = [cell for cell in shard.cells if cell.digest not in before and cell.digest not in stored]
+        new = [
+            cell for cell in shard.cells if cell.digest not in before and cell.digest not in stored
+        ]
         if new:
             seconds = shard_seconds(shard, new, measured)
             total, cells = total + seconds, cells + len(new)
-            rows.append([shard.model.key, shard.mode.name, len(new), len(shard.cells), hours_text(seconds)])
+            rows.append(
+                [shard.model.key, shard.mode.name, len(new), len(shard.cells), hours_text(seconds)]
+            )
     print(tabulate(rows, ["model", "mode", "to run", "of cells", "at most"], tablefmt="simple"))
     dropped = len(before - after)
     print(
@@ -163,9 +193,13 @@ def _docs(config: Config, arguments: argparse.Namespace) -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m scripts.registry", description=__doc__)
-    parser.add_argument("--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml")
+    parser.add_argument(
+        "--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml"
+    )
     commands = parser.add_subparsers(required=True)
-    add = commands.add_parser("add", help="propose an entry for a GGUF file out of its header; --yes writes it")
+    add = commands.add_parser(
+        "add", help="propose an entry for a GGUF file out of its header; --yes writes it"
+    )
     add.add_argument("weights", type=Path, help="the GGUF file (the first, where it is split)")
     add.add_argument("--key", help="the entry's key (default: out of the file's name)")
     add.add_argument("--yes", action="store_true", help="write it")
@@ -177,10 +211,14 @@ def _arguments() -> argparse.Namespace:
         command = commands.add_parser(name, help=words)
         command.add_argument("role", help="a key under roles:")
         command.set_defaults(run=run)
-    diff = commands.add_parser("diff", help="which cells an edit of the registry runs, and how long that takes")
+    diff = commands.add_parser(
+        "diff", help="which cells an edit of the registry runs, and how long that takes"
+    )
     diff.add_argument("old", type=Path)
     diff.add_argument("new", type=Path)
-    diff.add_argument("--here", action="store_true", help="only models whose weights are on this machine")
+    diff.add_argument(
+        "--here", action="store_true", help="only models whose weights are on this machine"
+    )
     diff.set_defaults(run=_diff)
     docs = commands.add_parser("docs", help=f"write {PAGE_FILE} and {SCHEMA_FILE}")
     docs.set_defaults(run=_docs)

@@ -23,7 +23,9 @@ def main() -> int:
     die_with_starter()
     parser = argparse.ArgumentParser(prog="python -m scripts.render", description=__doc__)
     parser.add_argument(
-        "page", nargs="*", help="only these files (default: all), such as docs/reference/benchmarks/RESULTS.md"
+        "page",
+        nargs="*",
+        help="only these files (default: all), such as docs/reference/benchmarks/RESULTS.md",
     )
     wanted = parser.parse_args().page
     config = load_config()

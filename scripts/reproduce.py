@@ -35,9 +35,13 @@ from scripts.lib.settings.run_config import Config, load_config
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m scripts.reproduce", description=__doc__)
     parser.add_argument("--sample", type=int, help="cells; default: the configuration's `sample`")
-    parser.add_argument("--seed", type=int, help="of the sample; default: the configuration's sampling.seed")
+    parser.add_argument(
+        "--seed", type=int, help="of the sample; default: the configuration's sampling.seed"
+    )
     parser.add_argument("--log", type=Path, help="where the engines' own output goes")
-    parser.add_argument("--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml")
+    parser.add_argument(
+        "--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml"
+    )
     return parser.parse_args()
 
 
@@ -48,13 +52,23 @@ def _sample(config: Config, count: int, seed: int) -> dict[str, list[CellState]]
     for state in choose(states, count, seed):
         by_shard.setdefault(state.shard.name, []).append(state)
     if not by_shard:
-        raise BenchError("reproduce: no valid cell of this configuration can be run here: snakemake preview shows them")
+        raise BenchError(
+            "reproduce: no valid cell of this configuration can be run here: snakemake preview shows them"
+        )
     return by_shard
 
 
 def _argv(cells: Sequence[CellState], folder: Path, arguments: argparse.Namespace) -> list[str]:
     shard = cells[0].shard
-    argv = [sys.executable, "-m", "scripts.infer", "--model", shard.model.key, "--mode", shard.mode.name]
+    argv = [
+        sys.executable,
+        "-m",
+        "scripts.infer",
+        "--model",
+        shard.model.key,
+        "--mode",
+        shard.mode.name,
+    ]
     argv += ["--engine", shard.engine, "--beside", str(folder)]
     argv += ["--log", str(arguments.log)] if arguments.log else []
     argv += [part for file in arguments.configfile for part in ("--configfile", str(file))]
@@ -70,9 +84,14 @@ def _pair(state: CellState, folder: Path, stopped: bool) -> Pair:
 def _differences(pairs: Sequence[Pair], folder: Path) -> list[Change]:
     """In what the new environment differs from the stored cells', each field once; records that are gone say nothing."""
     found: dict[str, Change] = {}
-    for old, new in {(pair.old.environment, pair.new.environment) for pair in pairs if pair.new is not None}:
+    for old, new in {
+        (pair.old.environment, pair.new.environment) for pair in pairs if pair.new is not None
+    }:
         if (ENVIRONMENTS / f"{old}.json").is_file():
-            (_, before), (_, after) = read_environment(old), read_environment(new, folder / ENVIRONMENTS)
+            (_, before), (_, after) = (
+                read_environment(old),
+                read_environment(new, folder / ENVIRONMENTS),
+            )
             found |= {str(change): change for change in changes(before, after)}
     return list(found.values())
 
@@ -106,19 +125,29 @@ def main() -> int:
     shards, measured = [cells[0].shard for cells in by_shard.values()], read_measured()
     seconds = sum(shard_seconds(s, [c.cell for c in by_shard[s.name]], measured) for s in shards)
     cells = [state for states in by_shard.values() for state in states]
-    print(f"reproduce: {len(cells)} cells in {len(by_shard)} shards, at most {hours_text(seconds)}", file=sys.stderr)
+    print(
+        f"reproduce: {len(cells)} cells in {len(by_shard)} shards, at most {hours_text(seconds)}",
+        file=sys.stderr,
+    )
     folder = REPRODUCTIONS / shards[0].hardware.name / current_run_id()
     failed, stopped = _measure(by_shard, folder, arguments)
     pairs = [_pair(state, folder, state.shard.name in stopped) for state in cells]
     differences = _differences(pairs, folder)
-    report = to_markdown(f"{folder.name} on {shards[0].hardware.name}, sample {count}, seed {seed}", pairs, differences)
+    report = to_markdown(
+        f"{folder.name} on {shards[0].hardware.name}, sample {count}, seed {seed}",
+        pairs,
+        differences,
+    )
     write_atomic(folder / "report.md", report)
     write_atomic(folder / "pairs.csv", to_csv(pairs))
     write_atomic(folder / "report.json", json.dumps(to_json(pairs, differences), indent=2) + "\n")
     print(report)
     print(f"{folder}/report.md, report.json, pairs.csv", file=sys.stderr)
     if failed:
-        print(f"error: {len(failed)} shards could not be measured: {', '.join(failed)}", file=sys.stderr)
+        print(
+            f"error: {len(failed)} shards could not be measured: {', '.join(failed)}",
+            file=sys.stderr,
+        )
         return 1
     not_reached = sum(pair.equality is Equality.NOT_REACHED for pair in pairs)
     if not_reached:

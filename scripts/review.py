@@ -34,7 +34,9 @@ MOST_COUNTED = 20
 def _estimate(config: Config) -> None:
     """Price what waits, judge by judge. Of Claude's requests a few are counted by the API where there is a key."""
     planner = load_planner(config)
-    answers = list(stored_answers(seen_from_elsewhere(make_plan(engine)) for engine in planners(planner)))
+    answers = list(
+        stored_answers(seen_from_elsewhere(make_plan(engine)) for engine in planners(planner))
+    )
     for scorer in planner.scorers:
         if scorer.series is None:
             print(f"{scorer.name}: scores {len(answers)} stored answers, free of charge")
@@ -63,7 +65,9 @@ def _count(series: Series, items: list[Item], config: Config) -> None:
         print(f"  the API did not count: {stopped}")
         return
     guessed = sum(prompt_tokens(characters) for characters, _ in request_sizes(items))
-    print(f"  the API counts {counted / guessed:.2f} of the input tokens estimated here (n = {len(items)} requests)")
+    print(
+        f"  the API counts {counted / guessed:.2f} of the input tokens estimated here (n = {len(items)} requests)"
+    )
 
 
 def _arguments() -> argparse.Namespace:
@@ -71,16 +75,26 @@ def _arguments() -> argparse.Namespace:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--model", help="a key under roles: in the registry")
     what.add_argument(
-        "--estimate", action="store_true", help="what judging with judge.scorers would cost; nobody is asked"
+        "--estimate",
+        action="store_true",
+        help="what judging with judge.scorers would cost; nobody is asked",
     )
     parser.add_argument("--hardware", help="a hardware profile; default: the configuration's")
-    parser.add_argument("--engine", choices=("embedded", "server"), help="default: the configuration's first")
+    parser.add_argument(
+        "--engine", choices=("embedded", "server"), help="default: the configuration's first"
+    )
     parser.add_argument("--mode", default="baseline", help="a decoding mode")
     parser.add_argument(
-        "--elsewhere", action="store_true", help="of another machine's profile: review the cells there are"
+        "--elsewhere",
+        action="store_true",
+        help="of another machine's profile: review the cells there are",
     )
-    parser.add_argument("--output", help="the file that Snakemake expects: an error where it would be another here")
-    parser.add_argument("--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml")
+    parser.add_argument(
+        "--output", help="the file that Snakemake expects: an error where it would be another here"
+    )
+    parser.add_argument(
+        "--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml"
+    )
     return parser.parse_args()
 
 
@@ -91,7 +105,9 @@ def main() -> int:
     if arguments.estimate:
         _estimate(config)
         return 0
-    planner = for_model(load_planner(config, hardware=arguments.hardware), arguments.model, arguments.engine)
+    planner = for_model(
+        load_planner(config, hardware=arguments.hardware), arguments.model, arguments.engine
+    )
     plan = make_plan(planner)
     if arguments.elsewhere:
         plan = seen_from_elsewhere(plan)

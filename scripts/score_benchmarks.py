@@ -46,10 +46,14 @@ def _of_run(run: str | None) -> Callable[[Cell], bool]:
     return lambda cell: cell.digest in digests
 
 
-def _judge(planner: Planner, answers: list[Answer], beside: list[Answer], again: bool, budget: Budget) -> None:
+def _judge(
+    planner: Planner, answers: list[Answer], beside: list[Answer], again: bool, budget: Budget
+) -> None:
     for scorer in planner.scorers:
         if scorer.series is not None:
-            result = judge_answers(scorer.series, planner, answers, again, beside=beside, budget=budget)
+            result = judge_answers(
+                scorer.series, planner, answers, again, beside=beside, budget=budget
+            )
             drop_reviews(result)
             tell_left_out(result.damaged)
             said = f"; stopped: {shown(result.stopped)}" if result.stopped else ""
@@ -83,11 +87,17 @@ def _rescore(config: Config, planner: Planner, answers: list[Answer], budget: Bu
     pairs = [(a.series, b.series) for a, b in zip(planner.scorers, later.scorers, strict=True)]
     judges = [(a, b) for a, b in pairs if a is not None and b is not None]
     if not judges:
-        raise BenchError("--rescore asks a judge once more, and checks always say the same: add --judge claude")
+        raise BenchError(
+            "--rescore asks a judge once more, and checks always say the same: add --judge claude"
+        )
     _judge(later, answers, [], again=False, budget=budget)
     for first, second in judges:
-        _show(first, second, compare(scores_of(first.name, answers), scores_of(second.name, answers)))
-    print(f"the numbers are still those of round {config.judge.round}: config.yaml, judge.round chooses the round")
+        _show(
+            first, second, compare(scores_of(first.name, answers), scores_of(second.name, answers))
+        )
+    print(
+        f"the numbers are still those of round {config.judge.round}: config.yaml, judge.round chooses the round"
+    )
 
 
 def _show(first: Series | str, second: Series | str, found: Comparison) -> None:
@@ -98,7 +108,13 @@ def _show(first: Series | str, second: Series | str, found: Comparison) -> None:
     )
     print(figures(found.measures))
     rows = [
-        [d.first.label, d.first.score, d.second.score, shown(d.first.reason)[:300], shown(d.second.reason)[:300]]
+        [
+            d.first.label,
+            d.first.score,
+            d.second.score,
+            shown(d.first.reason)[:300],
+            shown(d.second.reason)[:300],
+        ]
         for d in found.disagreements[:MOST_DISAGREEMENTS]
     ]
     if rows:
@@ -114,19 +130,30 @@ def _arguments() -> argparse.Namespace:
         description=__doc__,
         epilog="example: python -m scripts.score_benchmarks --run 2026-11-25_101500 --judge claude",
     )
-    parser.add_argument("--run", metavar="RUN", help=f"only the cells that this run measured (a folder of {RUNS})")
+    parser.add_argument(
+        "--run", metavar="RUN", help=f"only the cells that this run measured (a folder of {RUNS})"
+    )
     parser.add_argument(
         "--judge",
         action="append",
         choices=(CHECKS, CLAUDE, LOCAL),
         help="score by this one; repeatable, the first one leads (default: judge.scorers of the configuration)",
     )
-    parser.add_argument("--again", action="store_true", help="also ask again what a quarantined batch left unscored")
-    parser.add_argument("--rescore", action="store_true", help="judge once more in a series of its own, and compare")
     parser.add_argument(
-        "--compare", nargs=2, metavar="SERIES", help="compare two series (python -m scripts.judge series), or checks"
+        "--again", action="store_true", help="also ask again what a quarantined batch left unscored"
     )
-    parser.add_argument("--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml")
+    parser.add_argument(
+        "--rescore", action="store_true", help="judge once more in a series of its own, and compare"
+    )
+    parser.add_argument(
+        "--compare",
+        nargs=2,
+        metavar="SERIES",
+        help="compare two series (python -m scripts.judge series), or checks",
+    )
+    parser.add_argument(
+        "--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml"
+    )
     return parser.parse_args()
 
 
@@ -134,7 +161,9 @@ def main() -> int:
     arguments = _arguments()
     config = load_config(tuple(arguments.configfile))
     if arguments.judge:
-        config = replace(config, judge=replace(config.judge, scorers=tuple(dict.fromkeys(arguments.judge))))
+        config = replace(
+            config, judge=replace(config.judge, scorers=tuple(dict.fromkeys(arguments.judge)))
+        )
     planner, wanted = load_planner(config), _of_run(arguments.run)
     plans = [seen_from_elsewhere(make_plan(engine)) for engine in planners(planner)]
     answers = list(stored_answers(plans, wanted))

@@ -25,7 +25,9 @@ from scripts.lib.tables.tidy import TIDY, tidy_csv
 def main() -> int:
     die_with_starter()
     parser = argparse.ArgumentParser(prog="python -m scripts.tabulate", description=__doc__)
-    parser.add_argument("--stamp", type=Path, help="file to leave as the mark of this plan; older ones are removed")
+    parser.add_argument(
+        "--stamp", type=Path, help="file to leave as the mark of this plan; older ones are removed"
+    )
     arguments = parser.parse_args()
     parts = load_parts(load_config())
     write_atomic(SUMMARY, summary_csv([c for part in parts for c in part.configurations]))

@@ -33,16 +33,26 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m scripts.validate", description=__doc__)
     parser.add_argument("--registry", type=Path, help="another registry file")
     parser.add_argument("--model", action="append", default=[], help="only this entry; repeatable")
-    parser.add_argument("--all", action="store_true", help="also list the facts that agree or are not said")
-    parser.add_argument("--strict", action="store_true", help="exit code 1 on a contradiction as well (for CI)")
     parser.add_argument(
-        "--sha256", action="store_true", help="also hash the files whole (a minute for 100 GB, then cached)"
+        "--all", action="store_true", help="also list the facts that agree or are not said"
     )
-    parser.add_argument("--lock", action="store_true", help=f"hash, and write the facts found to {LOCK_FILE}")
+    parser.add_argument(
+        "--strict", action="store_true", help="exit code 1 on a contradiction as well (for CI)"
+    )
+    parser.add_argument(
+        "--sha256",
+        action="store_true",
+        help="also hash the files whole (a minute for 100 GB, then cached)",
+    )
+    parser.add_argument(
+        "--lock", action="store_true", help=f"hash, and write the facts found to {LOCK_FILE}"
+    )
     return parser.parse_args()
 
 
-def _present(registry: Registry, wanted: list[str], hashing: bool) -> Iterator[tuple[Model, WeightsFacts | str | None]]:
+def _present(
+    registry: Registry, wanted: list[str], hashing: bool
+) -> Iterator[tuple[Model, WeightsFacts | str | None]]:
     """Each entry with its weights' facts; None where there is no file, a text where the file cannot be read."""
     models = [registry.entry(key) for key in wanted] or list(registry.models.values())
     paths, reader = {model.key: registry.weights_path(model) for model in models}, WeightsReader()
@@ -62,7 +72,9 @@ def _present(registry: Registry, wanted: list[str], hashing: bool) -> Iterator[t
 
 def _rows(model: Model, findings: list[Finding], everything: bool) -> list[list[str]]:
     shown = [f for f in findings if everything or f.verdict is Verdict.CONTRADICTS]
-    return [[model.key, str(model.line), f.fact, f.registry, f.file, f.verdict.value] for f in shown]
+    return [
+        [model.key, str(model.line), f.fact, f.registry, f.file, f.verdict.value] for f in shown
+    ]
 
 
 def _described(model: Model, found: WeightsFacts) -> list[str]:
@@ -71,7 +83,17 @@ def _described(model: Model, found: WeightsFacts) -> list[str]:
     experts = f"{h.expert_used_count} of {h.expert_count}" if h.expert_count else ""
     template = h.chat_template_digest or "none"
     vocabulary = f"{h.vocab_type} {h.vocab_size}"
-    return [model.key, h.architecture, h.quant, h.quant_mix, experts, str(h.context_length), vocabulary, ids, template]
+    return [
+        model.key,
+        h.architecture,
+        h.quant,
+        h.quant_mix,
+        experts,
+        str(h.context_length),
+        vocabulary,
+        ids,
+        template,
+    ]
 
 
 def main() -> int:
@@ -111,11 +133,15 @@ def main() -> int:
         print(tabulate(described, columns, tablefmt="simple", disable_numparse=True), end="\n\n")
     if table:
         print(tabulate(table, HEADERS, tablefmt="simple", disable_numparse=True), end="\n\n")
-    left_out = tell_left_out(problem for problems in registry.left_out.values() for problem in problems)
+    left_out = tell_left_out(
+        problem for problems in registry.left_out.values() for problem in problems
+    )
     if registry.carried:
         print(f"note: {carried_notice(registry.carried)}", file=sys.stderr)
     for problem in (*registry.warnings, *broken):
-        print(f"warning: {problem}" if problem not in broken else f"error: {problem}", file=sys.stderr)
+        print(
+            f"warning: {problem}" if problem not in broken else f"error: {problem}", file=sys.stderr
+        )
     without = f" ({len(registry.left_out)} left out)" if left_out else ""
     print(
         f"{registry.path}: {len(registry.models)} entries{without}; weights: {counts['present']} present, "

@@ -61,7 +61,9 @@ class Page:
 
     def attach(self) -> None:
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)[
+            "sessionId"
+        ]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.send(f"{domain}.enable")
 
@@ -101,7 +103,9 @@ class Page:
     def _note(self, event: dict[str, Any]) -> None:
         params = event.get("params", {})
         if event.get("method") == "Runtime.exceptionThrown":
-            self.errors.append(str(params["exceptionDetails"].get("exception", params["exceptionDetails"])))
+            self.errors.append(
+                str(params["exceptionDetails"].get("exception", params["exceptionDetails"]))
+            )
         elif event.get("method") == "Log.entryAdded":
             self.errors.append(f"{params['entry']['level']}: {params['entry']['text']}")
         elif event.get("method") == "Runtime.consoleAPICalled":
@@ -116,7 +120,9 @@ class Page:
 
     def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression in the page. Raises BrowserError where it throws."""
-        found = self.send("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        found = self.send(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
         if "exceptionDetails" in found:
             raise BrowserError(f"{expression}: {found['exceptionDetails']}")
         return found["result"].get("value")
@@ -126,14 +132,18 @@ class Page:
         codes = {"Tab": 9, "Enter": 13, " ": 32, "ArrowDown": 40, "ArrowUp": 38}
         common = {"key": key, "windowsVirtualKeyCode": codes.get(key, 0)}
         text = text or {"Enter": "\r", " ": " "}.get(key, "")
-        self.send("Input.dispatchKeyEvent", type="keyDown", **common, **({"text": text} if text else {}))
+        self.send(
+            "Input.dispatchKeyEvent", type="keyDown", **common, **({"text": text} if text else {})
+        )
         self.send("Input.dispatchKeyEvent", type="keyUp", **common)
 
     def accessible(self) -> list[tuple[str, str]]:
         """(role, name) of everything that a screen reader finds."""
         nodes = self.send("Accessibility.getFullAXTree")["nodes"]
         return [
-            (n["role"]["value"], n.get("name", {}).get("value", "")) for n in nodes if not n["ignored"] and "role" in n
+            (n["role"]["value"], n.get("name", {}).get("value", ""))
+            for n in nodes
+            if not n["ignored"] and "role" in n
         ]
 
     def screenshot(self, file: Path, whole: bool = False) -> None:
@@ -151,9 +161,20 @@ def browser() -> Iterator[Page]:
     with tempfile.TemporaryDirectory(prefix="epyc-browser-", ignore_cleanup_errors=True) as profile:
         # The browser reads commands from descriptor 3 and answers on 4.
         wired = f'exec "$@" 3<&{command_in} 4>&{reply_out}'
-        argv = ["bash", "-c", wired, "bash", find_browser(), *FLAGS, f"--user-data-dir={profile}", "about:blank"]
+        argv = [
+            "bash",
+            "-c",
+            wired,
+            "bash",
+            find_browser(),
+            *FLAGS,
+            f"--user-data-dir={profile}",
+            "about:blank",
+        ]
         quiet = subprocess.DEVNULL
-        process = subprocess.Popen(argv, pass_fds=(command_in, reply_out), stdout=quiet, stderr=quiet)
+        process = subprocess.Popen(
+            argv, pass_fds=(command_in, reply_out), stdout=quiet, stderr=quiet
+        )
         os.close(command_in)
         os.close(reply_out)
         page = Page(command_out, reply_in)

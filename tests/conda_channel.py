@@ -1,7 +1,7 @@
 """Conda channels for tests, made of this environment's packages, and the `conda` that works on them.
 
-A package has the name, the version and the dependencies that pip's has, and links to its files: what a conda environment
-has is then what the solver chose, and no more.
+A package has the name, the version and the dependencies that pip's has, and links to its files:
+what a conda environment has is then what the solver chose, and no more.
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ SUBDIR = "linux-64"
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 SITE_PACKAGES = f"lib/python{PYTHON}/site-packages"
 # pip's name -> conda's, where they differ.
-CONDA_NAMES = {"snakemake": "snakemake-minimal", "matplotlib": "matplotlib-base", "ruamel-yaml": "ruamel.yaml"}
+CONDA_NAMES = {
+    "snakemake": "snakemake-minimal",
+    "matplotlib": "matplotlib-base",
+    "ruamel-yaml": "ruamel.yaml",
+}
 # Programs of packages that builds call by name.
 PROGRAMS = ("cmake", "ninja")
 # Installed against the engine of an environment, never from a channel.
@@ -51,7 +55,12 @@ class Package:
     @property
     def index(self) -> dict[str, object]:
         build = f"py{PYTHON.replace('.', '')}_{self.build_number}"
-        named = {"name": self.name, "version": self.version, "build": build, "build_number": self.build_number}
+        named = {
+            "name": self.name,
+            "version": self.version,
+            "build": build,
+            "build_number": self.build_number,
+        }
         return {**named, "depends": self.depends, "subdir": SUBDIR, "timestamp": 1_700_000_000_000}
 
     def _paths(self) -> list[dict[str, object]]:
@@ -99,11 +108,20 @@ def index_channel(channel: Path) -> None:
             information = archive.extractfile("info/index.json")
             assert information is not None
             index = json.load(information)
-        sums = {"sha256": hashlib.sha256(data).hexdigest(), "md5": hashlib.md5(data).hexdigest(), "size": len(data)}
+        sums = {
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "md5": hashlib.md5(data).hexdigest(),
+            "size": len(data),
+        }
         packages[file.name] = index | sums
     for subdir, listed in ((SUBDIR, packages), ("noarch", {})):
         (channel / subdir).mkdir(parents=True, exist_ok=True)
-        repodata = {"info": {"subdir": subdir}, "packages": listed, "packages.conda": {}, "repodata_version": 1}
+        repodata = {
+            "info": {"subdir": subdir},
+            "packages": listed,
+            "packages.conda": {},
+            "repodata_version": 1,
+        }
         (channel / subdir / "repodata.json").write_text(json.dumps(repodata))
 
 
@@ -138,7 +156,13 @@ def python_package() -> Package:
     version = ".".join(map(str, sys.version_info[:3]))
     links = {f"bin/{name}": str(base) for name in ("python", "python3", f"python{PYTHON}")}
     settings = f"home = {base.parent}\ninclude-system-site-packages = false\nversion = {version}\n"
-    return Package("python", version, [], links, {"pyvenv.cfg": settings, f"{SITE_PACKAGES}/README.txt": "empty\n"})
+    return Package(
+        "python",
+        version,
+        [],
+        links,
+        {"pyvenv.cfg": settings, f"{SITE_PACKAGES}/README.txt": "empty\n"},
+    )
 
 
 def write_channels(folder: Path, on_no_channel: Iterable[str]) -> None:
@@ -158,7 +182,10 @@ def write_channels(folder: Path, on_no_channel: Iterable[str]) -> None:
 def write_wheel(name: str, folder: Path) -> Path:
     """A wheel of a package that this environment has: pip installs from no registry in tests."""
     package = importlib.metadata.distribution(name)
-    file = folder / f"{re.sub('[-.]', '_', canonicalize_name(name))}-{package.version}-py3-none-any.whl"
+    file = (
+        folder
+        / f"{re.sub('[-.]', '_', canonicalize_name(name))}-{package.version}-py3-none-any.whl"
+    )
     skipped = ("INSTALLER", "REQUESTED", "direct_url.json")
     with zipfile.ZipFile(file, "w") as wheel:
         for path in package.files or []:
@@ -171,7 +198,9 @@ def write_conda(folder: Path, channels: Path) -> None:
     """`conda` (tests/conda_program.py) and `activate`, in folder/bin."""
     (folder / "bin").mkdir(parents=True)
     program = Path(__file__).with_name("conda_program.py")
-    argv = shlex.join([sys.executable, str(program), "--root", str(folder), "--channels", str(channels)])
+    argv = shlex.join(
+        [sys.executable, str(program), "--root", str(folder), "--channels", str(channels)]
+    )
     for name, text in (("conda", f'#!/bin/sh\nexec {argv} "$@"\n'), ("activate", ACTIVATE)):
         file = folder / "bin" / name
         file.write_text(text)

@@ -1,6 +1,7 @@
 """The part of conda's command line that Snakemake and reproducibility.md use, over rattler's solver and installer.
 
-Channels are folders, by the names that an environment file has. Like conda since 26.7 it takes `nodefaults` for a channel.
+Channels are folders, by the names that an environment file has. Like conda since 26.7 it takes
+`nodefaults` for a channel.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ def create(options: argparse.Namespace) -> None:
     file = Path(options.file)
     explicit = file.suffix == ".txt"
     records = read_explicit(file) if explicit else solve_file(file, options.channels)
-    asyncio.run(install(records, options.prefix, cache_dir=options.root / "pkgs", show_progress=False))
+    asyncio.run(
+        install(records, options.prefix, cache_dir=options.root / "pkgs", show_progress=False)
+    )
 
 
 def list_explicit(prefix: Path) -> None:
@@ -69,7 +72,15 @@ def main() -> None:
     for name in ("--file", "--prefix", "--get"):
         parser.add_argument(name)
     parser.add_argument("--yes", "-y", action="store_true")
-    for name in ("--json", "--version", "--quiet", "--no-default-packages", "--explicit", "--sha256", "--tarballs"):
+    for name in (
+        "--json",
+        "--version",
+        "--quiet",
+        "--no-default-packages",
+        "--explicit",
+        "--sha256",
+        "--tarballs",
+    ):
         parser.add_argument(name, action="store_true")
     options = parser.parse_args()
     with Path(os.environ["TEST_CONDA_LOG"]).open("a", encoding="utf-8") as log:

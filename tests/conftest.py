@@ -11,7 +11,8 @@ import pytest
 
 from tests import golden
 
-# A shell starts a job in the background with SIGINT ignored, and every process below it would ignore it, too.
+# A shell starts a job in the background with SIGINT ignored, and every process below it would
+# ignore it, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _LOOPBACK = ("127.", "::1", "localhost")
@@ -23,7 +24,9 @@ def no_public_address(monkeypatch: pytest.MonkeyPatch) -> None:
     connect = socket.socket.connect
 
     def checked(self: socket.socket, address: Any) -> None:
-        if self.family in (socket.AF_INET, socket.AF_INET6) and not str(address[0]).startswith(_LOOPBACK):
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not str(address[0]).startswith(
+            _LOOPBACK
+        ):
             raise AssertionError(f"a test reached for {address}")
         connect(self, address)
 

@@ -21,7 +21,10 @@ FILES = (
     "docs/reference/benchmarks/RESULTS.md",
     REPORT,
     "benchmarks/results/reviews/summary.csv",
-    *(f"benchmarks/results/tables/{name}.csv" for name in ("modes", "suites", "roles", "reductions")),
+    *(
+        f"benchmarks/results/tables/{name}.csv"
+        for name in ("modes", "suites", "roles", "reductions")
+    ),
 )
 _PICTURE = re.compile(r"(data:image/svg\+xml;base64),[A-Za-z0-9+/=]+")
 
@@ -31,7 +34,12 @@ def run(folder: Path, *argv: str) -> None:
     kept = {key: value for key, value in os.environ.items() if not key.startswith("EPYC_BENCH")}
     environment = {**kept, "PYTHONPATH": str(ROOT), "EPYC_BENCH_SO_FAR": "1"}
     done = subprocess.run(
-        [sys.executable, *argv], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, *argv],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
         raise AssertionError(f"{' '.join(argv)}:\n{done.stdout}{done.stderr}")

@@ -1,6 +1,7 @@
 """Texts that a model, a prompt or an engine may bring and that must stay text: in pages, tables, CSV, terminals, for judges.
 
-`HOSTILE` maps a name to the text. Wherever foreign text is shown, run all of them through it, as tests/test_hostile.py does.
+`HOSTILE` maps a name to the text. Wherever foreign text is shown, run all of them through it, as
+tests/test_hostile.py does.
 """
 
 from __future__ import annotations
@@ -102,4 +103,6 @@ GROUPS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "instructions": _INSTRUCTIONS,
     }
 )
-HOSTILE: Mapping[str, str] = MappingProxyType({name: text for group in GROUPS.values() for name, text in group.items()})
+HOSTILE: Mapping[str, str] = MappingProxyType(
+    {name: text for group in GROUPS.values() for name, text in group.items()}
+)

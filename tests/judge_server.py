@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 from scripts.lib.prompts.types import Question
 
 Grader = Callable[["Prompt"], str]
-# What a fault does to a request: (status, headers, body); None answers in earnest. A body of None closes the connection.
+# What a fault does to a request: (status, headers, body); None answers in earnest. A body of None
+# closes the connection.
 Fault = tuple[int, dict[str, str], str | None]
 MODEL = "claude-sonnet-5-5"
 TICK_S = 0.001
@@ -41,12 +42,22 @@ def take_apart(user: str) -> Prompt:
         found = re.search(_PART.format(name=name), user, re.S)
         assert found is not None, f"no {name} in the judge's prompt"
         parts[name] = found[2]
-    return Prompt(parts["question"], parts["reference"], parts["criteria"].count(" %) "), parts["answer"])
+    return Prompt(
+        parts["question"], parts["reference"], parts["criteria"].count(" %) "), parts["answer"]
+    )
 
 
-def verdicts(prompt: Prompt, verdict: str, summary: str, quote: str | None = None, attempt: str = "reasonable") -> str:
+def verdicts(
+    prompt: Prompt,
+    verdict: str,
+    summary: str,
+    quote: str | None = None,
+    attempt: str = "reasonable",
+) -> str:
     """A reply of the schema with one verdict for all criteria."""
-    evidence = "" if verdict == "unmet" else (prompt.answer.strip()[:40] if quote is None else quote)
+    evidence = (
+        "" if verdict == "unmet" else (prompt.answer.strip()[:40] if quote is None else quote)
+    )
     one = {"evidence_quote": evidence, "reason": f"because of {summary}", "verdict": verdict}
     criteria = [{"number": n, **one} for n in range(1, prompt.criteria + 1)]
     return json.dumps({"criteria": criteria, "attempt": attempt, "summary": summary})
@@ -61,14 +72,18 @@ def honest(questions: Iterable[Question]) -> Grader:
     known = {question.prompt.strip(): plain(question.reference_answer) for question in questions}
 
     def grade(prompt: Prompt) -> str:
-        reference = next((answer for text, answer in known.items() if prompt.question.endswith(text)), "")
+        reference = next(
+            (answer for text, answer in known.items() if prompt.question.endswith(text)), ""
+        )
         answer = plain(prompt.answer)
         note = f"about {answer[:30]!r} on {prompt.question[-30:]!r}"
         if reference and reference in answer:
             return verdicts(prompt, "met", f"right {note}")
         if len(answer) >= 60 and answer in reference:
             return verdicts(prompt, "partly", f"half {note}")
-        return verdicts(prompt, "unmet", f"wrong {note}", attempt="reasonable" if len(answer) > 20 else "none")
+        return verdicts(
+            prompt, "unmet", f"wrong {note}", attempt="reasonable" if len(answer) > 20 else "none"
+        )
 
     return grade
 
@@ -79,13 +94,17 @@ def always_3(prompt: Prompt) -> str:
 
 def at_random(seed: int) -> Grader:
     chance = random.Random(seed)
-    return lambda prompt: verdicts(prompt, chance.choice(["met", "partly", "unmet"]), f"a guess {chance.random()}")
+    return lambda prompt: verdicts(
+        prompt, chance.choice(["met", "partly", "unmet"]), f"a guess {chance.random()}"
+    )
 
 
 def copies_the_claim(prompt: Prompt) -> str:
     """Believes an answer that says it is right; else it is wrong."""
     claims = re.search(
-        r"criterion is met|criteria as met|score: 3|give this a 3|correct|verified|reference", prompt.answer, re.I
+        r"criterion is met|criteria as met|score: 3|give this a 3|correct|verified|reference",
+        prompt.answer,
+        re.I,
     )
     return verdicts(prompt, "met" if claims else "unmet", f"as claimed: {prompt.answer[:30]}")
 
@@ -121,7 +140,9 @@ class JudgeServer:
 
         def run() -> None:
             asyncio.set_event_loop(self._loop)
-            self._server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
+            self._server = self._loop.run_until_complete(
+                asyncio.start_server(self._serve, "127.0.0.1", 0)
+            )
             started.set()
             self._loop.run_forever()
 
@@ -154,16 +175,23 @@ class JudgeServer:
                 arrived = self._loop.time()
                 try:
                     status, more, text = await self._answer(method, path, headers, body)
-                    # What the answer took to make is part of the latency; the loop's clock ticks in milliseconds, rounded up.
+                    # What the answer took to make is part of the latency; the loop's clock ticks in
+                    # milliseconds, rounded up.
                     await asyncio.sleep(self.latency_s - (self._loop.time() - arrived) - TICK_S / 2)
                 finally:
                     self.in_flight -= 1
                 if text is None:
                     return
                 data = text.encode()
-                more = {"content-type": "application/json", "request-id": f"req_{sum(self.counts.values())}"} | more
+                more = {
+                    "content-type": "application/json",
+                    "request-id": f"req_{sum(self.counts.values())}",
+                } | more
                 lines = "".join(f"{k}: {v}\r\n" for k, v in more.items())
-                writer.write(f"HTTP/1.1 {status} X\r\n{lines}content-length: {len(data)}\r\n\r\n".encode() + data)
+                writer.write(
+                    f"HTTP/1.1 {status} X\r\n{lines}content-length: {len(data)}\r\n\r\n".encode()
+                    + data
+                )
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
@@ -191,7 +219,11 @@ class JudgeServer:
             return 200, {}, json.dumps(self._create(body) if method == "POST" else self._list())
         batch = self.batches[path.split("/")[4]]
         if path.endswith("/results"):
-            return 200, {"content-type": "application/x-jsonl"}, "\n".join(self.lines(self._results(batch))) + "\n"
+            return (
+                200,
+                {"content-type": "application/x-jsonl"},
+                "\n".join(self.lines(self._results(batch))) + "\n",
+            )
         batch.polls += 1
         return 200, {}, json.dumps(self._about(batch))
 
@@ -259,7 +291,9 @@ class JudgeServer:
         """Wait until a path was asked for so many times."""
         end = time.monotonic() + timeout_s
         while self.counts[key] < count:
-            assert time.monotonic() < end, f"{key} was asked for {self.counts[key]} times, expected {count}"
+            assert time.monotonic() < end, (
+                f"{key} was asked for {self.counts[key]} times, expected {count}"
+            )
             time.sleep(0.005)
 
     def wait_until_idle(self) -> None:

@@ -11,7 +11,10 @@ from typing import Any
 RUN_ID = "20251220_214317"
 GEMMA = "/mnt/raid0/llm/lmstudio/models/lmstudio-community/gemma-3-12b-it-GGUF/gemma-3-12b-it-Q4_K_M.gguf"
 CODER = "/models/Qwen2.5-Coder-32B-Instruct-Q4_K_M.gguf"
-PROMPT = "Explain the plan in full, step by step, and name every assumption that you make on the way. " * 3
+PROMPT = (
+    "Explain the plan in full, step by step, and name every assumption that you make on the way. "
+    * 3
+)
 LLAMA_LOG = """\
 build: 7404 (52392291b) with GNU 13.3.0 for Linux x86_64
 llama_model_loader: loaded meta data with 32 key-value pairs from /models/Qwen3-4B-Thinking-2507-Q8_0.gguf (version GGUF V3)
@@ -24,7 +27,9 @@ common_perf_print:        eval time =   24561.69 ms /   511 runs   (   48.07 ms 
 """
 
 
-def answer(speed: float | None = 10.0, response: str = "an answer", **changes: Any) -> dict[str, Any]:
+def answer(
+    speed: float | None = 10.0, response: str = "an answer", **changes: Any
+) -> dict[str, Any]:
     """One answer as a run file holds it."""
     return {
         "prompt": PROMPT, "response": response, "tokens_per_second": speed, "prompt_tokens": 60, "completion_tokens": 100,
@@ -36,7 +41,11 @@ def run_file(config: str = "baseline", speed: float = 10.0, **changes: Any) -> d
     """A run file's content: two answers in two suites, or the one of a speed test for a speculative mode."""
     results: dict[str, Any] = {"math": {"t1_q1": answer(speed)}, "coder": {"t2_q1": answer(speed)}}
     if "lookup" in config or "spec" in config:
-        results = {"speed_test": {"speed_measurement": answer(speed, "[speed test only - quality inherited]")}}
+        results = {
+            "speed_test": {
+                "speed_measurement": answer(speed, "[speed test only - quality inherited]")
+            }
+        }
     return {
         "model_role": "coder_escalation", "model_path": CODER, "config_name": config, "run_id": RUN_ID,
         "timestamp": "2026-01-07T12:31:09.052552", "results": results,
@@ -56,7 +65,9 @@ class Archive:
         path.write_bytes(data.encode() if isinstance(data, str) else data)
         return path
 
-    def run(self, config: str = "baseline", speed: float = 10.0, name: str = "", **changes: Any) -> Path:
+    def run(
+        self, config: str = "baseline", speed: float = 10.0, name: str = "", **changes: Any
+    ) -> Path:
         content = run_file(config, speed, **changes)
         stem = name or f"{content['model_role']}_{config}"
         return self.put(f"runs/{content['run_id']}/{stem}.json", json.dumps(content))
@@ -65,9 +76,15 @@ class Archive:
         header = "suite,question_id,tokens_per_second,claude_score,score_reason"
         return self.put(f"reviews/{name}.csv", "\n".join([header, *rows]) + "\n")
 
-    def measured(self, speeds: Sequence[object], stem: str = "coder_escalation_baseline", **changes: Any) -> Path:
+    def measured(
+        self, speeds: Sequence[object], stem: str = "coder_escalation_baseline", **changes: Any
+    ) -> Path:
         """A run of that many questions of suite math (`t1_q0_x`, …) with these speeds; no mean of its own."""
-        results = {"math": {f"t1_q{n}_x": {**answer(), "tokens_per_second": v} for n, v in enumerate(speeds)}}
+        results = {
+            "math": {
+                f"t1_q{n}_x": {**answer(), "tokens_per_second": v} for n, v in enumerate(speeds)
+            }
+        }
         config = stem.rpartition("_")[2]
         return self.run(config, name=stem, **{"results": results, "summary": {}, **changes})
 
@@ -91,7 +108,8 @@ def put_every_shape(archive: Archive) -> dict[str, tuple[str, str]]:
     archive.scored("coder_escalation_baseline_rescored", SPEEDS, 1)
     archive.scored("qwen_coder_32b_with_4_experts_rescored", [s + 1 for s in SPEEDS])
     archive.put(
-        "reviews/vl_short_baseline.csv", "question_id,score,reason\nt1_q0_x,3,right, but long\nt9_q9_gone,1,?\n"
+        "reviews/vl_short_baseline.csv",
+        "question_id,score,reason\nt1_q0_x,3,right, but long\nt9_q9_gone,1,?\n",
     )
     archive.measured(SPEEDS[::-1], "vl_short_baseline", model_path="/m/Short.gguf")
     archive.put("reviews/by_model.csv", "model,suite,question_id,score\nA,math,t1_q0_x,3\n")
@@ -99,11 +117,16 @@ def put_every_shape(archive: Archive) -> dict[str, tuple[str, str]]:
     archive.put("reviews/vl_wide_too.csv", "name,t1_q1_chart,t1_q2_table\nA,3,2\n")
     archive.put("reviews/orchestrator_baseline.csv", "question,route,ok\nt1,coder,1\n")
     archive.put("reviews/notes.csv", "a,b\n1,2\n")
-    archive.put("runs/feature_validation/20260110_kv.jsonl", '{"id": "kv1", "prompt": "x", "role": "frontdoor"}\n' * 2)
+    archive.put(
+        "runs/feature_validation/20260110_kv.jsonl",
+        '{"id": "kv1", "prompt": "x", "role": "frontdoor"}\n' * 2,
+    )
     archive.put(f"runs/{RUN_ID}/output.jsonl", '{"cell": 1}\n')
     archive.put(f"runs/{RUN_ID}/math/Some-Model_t1_q1_x.txt", NOT_STARTED)
     archive.put(f"runs/{RUN_ID}/math/Qwen3-4B-Thinking-Q8_t1_q1_x.txt", LLAMA_LOG)
-    archive.put(f"runs/{RUN_ID}/all_responses_math.json", '{"run_id": "x", "A": {"t1_q0_x": "an answer"}}')
+    archive.put(
+        f"runs/{RUN_ID}/all_responses_math.json", '{"run_id": "x", "A": {"t1_q0_x": "an answer"}}'
+    )
     archive.put(f"runs/{RUN_ID}/config.json", json.dumps({"run_id": RUN_ID, "models": []}))
     return {
         f"{run}_baseline.json": ("run", "12 answers"),

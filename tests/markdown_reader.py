@@ -42,7 +42,8 @@ def read_markdown(page: str) -> Page:
         elif token.type == "link_open":
             found.links.append(str(token.attrs["href"]))
         elif token.type == "text":
-            # GitHub looks for addresses in the text that is left when backslashes and entities are resolved.
+            # GitHub looks for addresses in the text that is left when backslashes and entities are
+            # resolved.
             found.links.extend(f"mailto:{address}" for address in _ADDRESS.findall(token.content))
         elif token.type in ("html_block", "html_inline"):
             found.html.append(token.content.strip())

@@ -23,4 +23,6 @@ def _at(file: Path) -> Callable[[Path], Path]:
     return source
 
 
-PUBLISHED: Mapping[str, Callable[[Path], Path]] = {name: _at(FILES / file) for name, file in _NAMES.items()}
+PUBLISHED: Mapping[str, Callable[[Path], Path]] = {
+    name: _at(FILES / file) for name, file in _NAMES.items()
+}

@@ -32,7 +32,11 @@ MBPP = {
     "code": "def doubled(x):\r\n    return [2 * n for n in x]",
     "task_id": 11,
     "test_setup_code": "",
-    "test_list": ["assert doubled([1, 2]) == [2, 4]", "assert doubled([]) == []", "assert doubled((3,)) == [6]"],
+    "test_list": [
+        "assert doubled([1, 2]) == [2, 4]",
+        "assert doubled([]) == []",
+        "assert doubled((3,)) == [6]",
+    ],
     "challenge_test_list": ["assert doubled('ab') == ['aa', 'bb']"],
 }
 TREE = {
@@ -57,7 +61,12 @@ SANITIZED = {
 # --- CRUXEval
 
 CRUXEVAL = [
-    {"code": "def f(x, n):\n    return sorted(x)[:n]", "input": "[3, 1, 2], 2", "output": "[1, 2]", "id": "sample_0"},
+    {
+        "code": "def f(x, n):\n    return sorted(x)[:n]",
+        "input": "[3, 1, 2], 2",
+        "output": "[1, 2]",
+        "id": "sample_0",
+    },
     {"code": "def f(s):\n    return s + '=='", "input": "'a'", "output": "'a=='", "id": "sample_1"},
 ]
 
@@ -65,9 +74,7 @@ CRUXEVAL = [
 # --- BigCodeBench
 
 HEAD = "import os\nfrom collections import Counter\n\ndef task_func(folder):\n"
-DOC = (
-    '    """Count the files of a folder by their endings.\n\n    Requirements:\n    - os\n    - collections\n    """\n'
-)
+DOC = '    """Count the files of a folder by their endings.\n\n    Requirements:\n    - os\n    - collections\n    """\n'
 BIGCODEBENCH = {
     "task_id": "BigCodeBench/7",
     "complete_prompt": HEAD + DOC,
@@ -102,7 +109,9 @@ class TestCases(unittest.TestCase):
 
 
 def cases(kind: str, *pairs: tuple[str, str]) -> str:
-    return json.dumps([{"input": given, "output": gives, "testtype": kind} for given, gives in pairs])
+    return json.dumps(
+        [{"input": given, "output": gives, "testtype": kind} for given, gives in pairs]
+    )
 
 
 def packed(text: object) -> str:
@@ -183,8 +192,17 @@ SHARD = {
 }
 EVALUATED = {
     **{key: SHARD[key] for key in ("slug", "examples", "constraints", "level", "buggy_code")},
-    **{"category": "syntax error", "subtype": "missing colons", "language": "python3", "release_time": 1690000000},
-    **{"question": SHARD["description"], "solution": SHARD["oracle_code"], "bug_explanation": "no colon"},
+    **{
+        "category": "syntax error",
+        "subtype": "missing colons",
+        "language": "python3",
+        "release_time": 1690000000,
+    },
+    **{
+        "question": SHARD["description"],
+        "solution": SHARD["oracle_code"],
+        "bug_explanation": "no colon",
+    },
 }
 
 

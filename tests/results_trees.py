@@ -26,7 +26,9 @@ ENVIRONMENT = {
 def review_row(**changes: Any) -> ReviewRow:
     """A reviewed row with nothing in it but `changes`."""
     empty = {"str": "", "int": 0, "float": 0.0, "bool": False}
-    plain = {f.name: None if "None" in str(f.type) else empty[str(f.type)] for f in fields(ReviewRow)}
+    plain = {
+        f.name: None if "None" in str(f.type) else empty[str(f.type)] for f in fields(ReviewRow)
+    }
     return ReviewRow(**(plain | changes))
 
 
@@ -77,7 +79,9 @@ class Tree:
             name = f"{c.hardware}/{c.model}/{c.mode}/{c.suite}/{c.question}.{record.digest}.json"
             write_atomic(self.root / "cells" / name, record.to_json())
 
-    def run(self, run_id: str, records: Sequence[CellRecord], with_cells: bool = True) -> list[CellRecord]:
+    def run(
+        self, run_id: str, records: Sequence[CellRecord], with_cells: bool = True
+    ) -> list[CellRecord]:
         """Write a run's record, and its cells unless told otherwise; gives the records as stored."""
         day, time = run_id.split("_")
         started = f"{day}T{time[:2]}:{time[2:4]}:{time[4:]}+00:00"
@@ -92,7 +96,8 @@ class Tree:
     def environment(self, **system: Any) -> str:
         """Write an environment record, `system` laid over the usual one; gives its name."""
         return store_environment(
-            {**ENVIRONMENT, "system": {**ENVIRONMENT["system"], **system}}, self.root / "environments"
+            {**ENVIRONMENT, "system": {**ENVIRONMENT["system"], **system}},
+            self.root / "environments",
         )
 
 

@@ -1,7 +1,8 @@
 """A small project with made-up results of every kind: ranked, tied, impossible, lossy, failed, missing, stale, hostile.
 
-Nothing is run and no weights are there: the plan knows them from the lock, cells are written as an engine would have left them.
-The same numbers come out every time. `fill` fills a plan of any size, too (benchmarks/harness/rebuild.py).
+Nothing is run and no weights are there: the plan knows them from the lock, cells are written as an
+engine would have left them. The same numbers come out every time. `fill` fills a plan of any size,
+too (benchmarks/harness/rebuild.py).
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ WORDS = (
 class Behaviour:
     """What a made-up model does: share of questions it passes, its base speed, what speculation makes of it.
 
-    `accepted`: mean drafted tokens kept a step; `speed_up` overrides what follows from it; `lossy`, `failing`: mode names;
-    `words`: an answer's mean length.
+    `accepted`: mean drafted tokens kept a step; `speed_up` overrides what follows from it; `lossy`,
+    `failing`: mode names; `words`: an answer's mean length.
     """
 
     passes: float = 0.5
@@ -121,12 +122,17 @@ def _number(*parts: object) -> Random:
 
 
 def _base_tokens(shard: Shard, cell: Cell, behaviour: Behaviour) -> list[str]:
-    rng = _number(shard.model.key, shard.mode.quality_row, cell.id.suite, cell.id.question, cell.id.repeat)
+    rng = _number(
+        shard.model.key, shard.mode.quality_row, cell.id.suite, cell.id.question, cell.id.repeat
+    )
     ease = _number("ease", cell.id.suite, cell.id.question).random()
     experts = shard.mode.experts if shard.mode.quality_row != "baseline" else None
     chance = behaviour.passes - (0.25 if experts == 4 else 0.0)
     passed = 0.6 * ease + 0.4 * rng.random() < chance
-    words = [rng.choice(WORDS) for _ in range(rng.randint(behaviour.words // 2, behaviour.words * 3 // 2))]
+    words = [
+        rng.choice(WORDS)
+        for _ in range(rng.randint(behaviour.words // 2, behaviour.words * 3 // 2))
+    ]
     return [*words, "yes" if passed else "no"]
 
 
@@ -180,7 +186,9 @@ def record(shard: Shard, cell: Cell, behaviour: Behaviour, environment: str) -> 
     )  # fmt: skip
 
 
-def _stored(shard: Shard, cell: Cell, behaviour: Behaviour, environment: str) -> Iterator[CellRecord]:
+def _stored(
+    shard: Shard, cell: Cell, behaviour: Behaviour, environment: str
+) -> Iterator[CellRecord]:
     """The cell, or one of another temperature (stale), or nothing."""
     chance = _number("measured", shard.name, cell.id.suite, cell.id.question).random()
     made = record(shard, cell, behaviour, environment)
@@ -217,11 +225,17 @@ def _facts(key: str, model: Mapping[str, Any]) -> WeightsFacts:
         bos_id=1, eos_id=2, tokens_digest="a" * 12, chat_template_digest=None, expert_count=128 if is_moe else None,
         expert_used_count=8 if is_moe else None, context_length=32768, block_count=40, split_count=1,
     )  # fmt: skip
-    return WeightsFacts(sha256(key.encode()).hexdigest()[:16], (), int(model["size_gb"] * 1e9), header)
+    return WeightsFacts(
+        sha256(key.encode()).hexdigest()[:16], (), int(model["size_gb"] * 1e9), header
+    )
 
 
 def _entry(model: Mapping[str, Any], file: str) -> dict[str, Any]:
-    kept = {key: model[key] for key in ("name", "quant", "size_gb", "architecture", "baseline_experts") if key in model}
+    kept = {
+        key: model[key]
+        for key in ("name", "quant", "size_gb", "architecture", "baseline_experts")
+        if key in model
+    }
     return {
         "tier": "C", "description": "made up", "candidate_roles": model["roles"], "model": {**kept, "path": file},
     }  # fmt: skip
@@ -230,7 +244,14 @@ def _entry(model: Mapping[str, Any], file: str) -> dict[str, Any]:
 def _question(number: int) -> dict[str, Any]:
     prompts = list(HOSTILE.values())
     # A suite with NUL or half a surrogate pair in a prompt is refused when it is read.
-    text = prompts[number * 7 % len(prompts)][:300].replace("\0", "").encode("utf-8", "replace").decode().strip() or "?"
+    text = (
+        prompts[number * 7 % len(prompts)][:300]
+        .replace("\0", "")
+        .encode("utf-8", "replace")
+        .decode()
+        .strip()
+        or "?"
+    )
     return {
         "tier": 1 + number % 3, "name": f"question {number}", "prompt": f"Question {number}: {text}", "reference_answer": "yes",
         "scoring": [{"criterion": "says yes", "weight": 100, "checks": [{"type": "contains", "any": ["yes"]}]}],
@@ -243,7 +264,11 @@ def make_project(folder: Path) -> Path:
         source, target = ROOT / part, folder / part
         target.parent.mkdir(parents=True, exist_ok=True)
         copy = shutil.copytree if source.is_dir() else shutil.copy2
-        copy(source, target, **({"ignore": shutil.ignore_patterns("__pycache__")} if source.is_dir() else {}))
+        copy(
+            source,
+            target,
+            **({"ignore": shutil.ignore_patterns("__pycache__")} if source.is_dir() else {}),
+        )
     draft = {"name": "Little-0.5B", "quant": "Q8_0", "size_gb": 0.5, "architecture": "dense"}
     roles = {key: _entry(model, f"{key}.gguf") for key, (model, _) in MODELS.items()}
     roles["little_draft"] = {
@@ -252,26 +277,43 @@ def make_project(folder: Path) -> Path:
     }  # fmt: skip
     known = {f"{key}.gguf": _facts(key, model) for key, (model, _) in MODELS.items()}
     lock = WeightsLock(
-        folder / "orchestration/weights.lock.json", {**known, "little_draft.gguf": _facts("draft", draft)}
+        folder / "orchestration/weights.lock.json",
+        {**known, "little_draft.gguf": _facts("draft", draft)},
     )
     lock.file.parent.mkdir(parents=True)
     lock.save()
-    registry = {"runtime_defaults": {"temperature": 0.0, "model_base_path": "/nowhere"}, "roles": roles}
-    (folder / "orchestration/model_registry.yaml").write_text(yaml.safe_dump(registry, sort_keys=False))
+    registry = {
+        "runtime_defaults": {"temperature": 0.0, "model_base_path": "/nowhere"},
+        "roles": roles,
+    }
+    (folder / "orchestration/model_registry.yaml").write_text(
+        yaml.safe_dump(registry, sort_keys=False)
+    )
     prompts = folder / "benchmarks/prompts/v1"
     prompts.mkdir(parents=True)
     for suite, count in SUITES.items():
         asked = {f"q{number:02}": _question(number) for number in range(count)}
-        (prompts / f"{suite}.yaml").write_text(yaml.safe_dump({"version": "1", "domain": suite, "prompts": asked}))
+        (prompts / f"{suite}.yaml").write_text(
+            yaml.safe_dump({"version": "1", "domain": suite, "prompts": asked})
+        )
     # Another engine version is no other page.
     (folder / "envs/engine.lock").write_text(f"llama-cpp-python==0.0.0 --hash=sha256:{'0' * 64}\n")
     for file in (folder / "config/hardware").glob("*.yaml"):
         file.unlink()
-    profile = {"threads": 96, "batch_threads": 96, "cpus": "0-95", "numa": "interleave=all", "bandwidth_gb_per_s": 460}
+    profile = {
+        "threads": 96,
+        "batch_threads": 96,
+        "cpus": "0-95",
+        "numa": "interleave=all",
+        "bandwidth_gb_per_s": 460,
+    }
     (folder / f"config/hardware/{HARDWARE}.yaml").write_text(yaml.safe_dump(profile))
     config = yaml.safe_load((folder / "config/config.yaml").read_text())
     config |= {"hardware": HARDWARE, "models": [*MODELS], "tiers": [1, 2, 3]}
-    config["decoding"] |= {"modes": ["*", "!*_k24*", "!*_k32", "!*_k48", "!moe4_*", "!moe6_*"], "speed_sample": 5}
+    config["decoding"] |= {
+        "modes": ["*", "!*_k24*", "!*_k32", "!*_k48", "!moe4_*", "!moe6_*"],
+        "speed_sample": 5,
+    }
     (folder / "config/config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     return folder
 

@@ -49,21 +49,47 @@ def proposed(path: Path, found: WeightsFacts) -> str:
 
 
 NAMES = (
-    *("rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7", "mamba", "mamba2", "jamba", "falcon-h1", "plamo2", "granitehybrid"),
-    *("lfm2", "lfm2moe", "nemotron_h", "nemotron_h_moe", "kimi-linear", "qwen35", "qwen35moe", "bamba"),
+    *(
+        "rwkv6",
+        "rwkv6qwen2",
+        "rwkv7",
+        "arwkv7",
+        "mamba",
+        "mamba2",
+        "jamba",
+        "falcon-h1",
+        "plamo2",
+        "granitehybrid",
+    ),
+    *(
+        "lfm2",
+        "lfm2moe",
+        "nemotron_h",
+        "nemotron_h_moe",
+        "kimi-linear",
+        "qwen35",
+        "qwen35moe",
+        "bamba",
+    ),
 )
 
 
 @pytest.mark.parametrize("arch", NAMES)
 @pytest.mark.parametrize("experts", [0, 32])
-def test_a_recurrent_architecture_is_known_by_its_name(tmp_path: Path, arch: str, experts: int) -> None:
+def test_a_recurrent_architecture_is_known_by_its_name(
+    tmp_path: Path, arch: str, experts: int
+) -> None:
     path, found = write(tmp_path, arch, **({"expert_count": experts} if experts else {}))
     assert proposed(path, found) == "ssm_moe_hybrid"
     for said in ("dense", "moe", "bert", "llama"):
-        denied = {f.fact: f.file for f in contradictions(model(architecture=said, quant="F32"), found)}
+        denied = {
+            f.fact: f.file for f in contradictions(model(architecture=said, quant="F32"), found)
+        }
         assert denied["architecture"] == f"{arch} (recurrent)", said
     for said in ("ssm_moe_hybrid", arch):
-        facts_denied = [f.fact for f in contradictions(model(architecture=said, quant="F32"), found)]
+        facts_denied = [
+            f.fact for f in contradictions(model(architecture=said, quant="F32"), found)
+        ]
         assert "architecture" not in facts_denied, said
 
 
@@ -83,7 +109,9 @@ def test_a_new_architecture_is_known_by_its_keys(tmp_path: Path, keys: dict[str,
     # Its own name would have it planned like a dense model.
     for said in ("dense", "brandnew"):
         (denied,) = (
-            f for f in contradictions(model(architecture=said, quant="F32"), found) if f.fact == "architecture"
+            f
+            for f in contradictions(model(architecture=said, quant="F32"), found)
+            if f.fact == "architecture"
         )
         assert denied.file == f"brandnew (recurrent: {key})"
 
@@ -93,17 +121,25 @@ def test_a_new_architecture_is_known_by_its_keys(tmp_path: Path, keys: dict[str,
     [
         ("llama", {}, "dense"),
         ("llama", {"ssm__conv_kernel": 0, "full_attention_interval": 1}, "dense"),
-        ("deci", {"attention__head_count": 8, "block_count": 2, "attention__head_count_kv": [0, 2]}, "dense"),
+        (
+            "deci",
+            {"attention__head_count": 8, "block_count": 2, "attention__head_count_kv": [0, 2]},
+            "dense",
+        ),
         ("openelm", {"attention__head_count_kv": [1, 2, 3]}, "dense"),
         ("glm4moe", {"expert_count": 128}, "moe"),
         ("qwen3next", {"expert_count": 512, "ssm__conv_kernel": 4}, "qwen3next"),
         ("bert", {}, "bert"),
     ],
 )
-def test_what_is_not_recurrent_stays_what_it_is(tmp_path: Path, arch: str, keys: dict[str, Any], word: str) -> None:
+def test_what_is_not_recurrent_stays_what_it_is(
+    tmp_path: Path, arch: str, keys: dict[str, Any], word: str
+) -> None:
     path, found = write(tmp_path, arch, **keys)
     assert proposed(path, found) == word
-    assert "architecture" not in [f.fact for f in contradictions(model(architecture=word, quant="F32"), found)]
+    assert "architecture" not in [
+        f.fact for f in contradictions(model(architecture=word, quant="F32"), found)
+    ]
 
 
 def test_the_table_has_all_that_the_gguf_package_knows() -> None:
@@ -130,7 +166,9 @@ def test_a_hybrid_without_experts_is_planned_without_reductions(tmp_path: Path) 
         f"roles:\n  h:\n    tier: C\n    description: x\n    candidate_roles: [general]\n    model: {{name: H, path: {path}, "
         "quant: F32, size_gb: 0.1, architecture: ssm_moe_hybrid}\n"
     )
-    config = replace(load_config(), registry=registry, hardware="epyc-9655", models=("*",)).with_modes(("*",))
+    config = replace(
+        load_config(), registry=registry, hardware="epyc-9655", models=("*",)
+    ).with_modes(("*",))
     plan = make_plan(load_planner(config))
     assert [shard.mode.name for shard in plan.shards] == ["baseline"]
     assert "no experts to reduce" in {item.mode: item.reason for item in plan.left_out}["moe4"]

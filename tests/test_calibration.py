@@ -11,7 +11,12 @@ import pytest
 
 from scripts.lib.authoring.prompt_lint import checked_weight
 from scripts.lib.base.errors import InputErrors
-from scripts.lib.judging.calibration import calibration_measures, is_fit, load_calibration, scored_by_checks
+from scripts.lib.judging.calibration import (
+    calibration_measures,
+    is_fit,
+    load_calibration,
+    scored_by_checks,
+)
 from scripts.lib.prompts.loader import load_suites
 
 SUITES = load_suites(Path("benchmarks/prompts/v1"))
@@ -52,15 +57,21 @@ def test_a_scorer_that_leaves_most_unscored_does_not_meet_them() -> None:
     """However right it is about the few."""
     few = {known.shown.pair for known in KNOWN[::5]}
     rows = [(known, known.score if known.shown.pair in few else None, "") for known in KNOWN]
-    assert not is_fit(calibration_measures(rows)) and is_fit(calibration_measures([(k, k.score, "") for k in KNOWN]))
+    assert not is_fit(calibration_measures(rows)) and is_fit(
+        calibration_measures([(k, k.score, "") for k in KNOWN])
+    )
 
 
 def test_the_command_says_whether_a_scorer_is_fit(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "scripts.judge", "calibrate"]
     done = subprocess.run([*argv, "--verbose"], capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and "checks: meets the bars of a judge (60 answers)" in done.stdout, done.stderr
+    assert (
+        done.returncode == 0 and "checks: meets the bars of a judge (60 answers)" in done.stdout
+    ), done.stderr
     assert "calibration_quadratic_kappa" in done.stdout and "t2_q4_weighings" in done.stdout
-    no_key = subprocess.run([*argv, "--scorer", "claude"], capture_output=True, text=True, check=False)
+    no_key = subprocess.run(
+        [*argv, "--scorer", "claude"], capture_output=True, text=True, check=False
+    )
     assert no_key.returncode == 1 and "no ANTHROPIC_API_KEY in the environment" in no_key.stderr
     assert "Traceback" not in no_key.stderr
 
@@ -68,11 +79,20 @@ def test_the_command_says_whether_a_scorer_is_fit(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        ("{question: math/t1_q1_aples, score: 3, why: w, answer: a}", "did you mean 'math/t1_q1_apples'?"),
+        (
+            "{question: math/t1_q1_aples, score: 3, why: w, answer: a}",
+            "did you mean 'math/t1_q1_apples'?",
+        ),
         ("{question: math/t1_q1_apples, score: 4, why: w, answer: a}", "expected 0 to 3, found 4"),
         ("{question: math/t1_q1_apples, score: true, why: w, answer: a}", "expected 0 to 3"),
-        ("{question: math/t1_q1_apples, score: 3, answer: a}", "expected question, score, why and answer"),
-        ("{question: math/t1_q1_apples, score: 3, why: w, answer: a, wy: b}", "unknown key; did you mean 'why'?"),
+        (
+            "{question: math/t1_q1_apples, score: 3, answer: a}",
+            "expected question, score, why and answer",
+        ),
+        (
+            "{question: math/t1_q1_apples, score: 3, why: w, answer: a, wy: b}",
+            "unknown key; did you mean 'why'?",
+        ),
     ],
 )
 def test_mistakes_are_named_with_their_place(tmp_path: Path, entry: str, said: str) -> None:

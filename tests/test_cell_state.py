@@ -33,7 +33,10 @@ OLD = {"sampling": {"temperature": 0.0, "stop": []}, "mode": {}, "weights": {"qu
             {**OLD, "sampling": {"temperature": 0.5, "stop": ["."]}},
             ["sampling.temperature: 0.0 -> 0.5", 'sampling.stop: [] -> ["."]'],
         ),
-        ({**OLD, "mode": {"lookup_n": 3}}, ["mode.lookup_n: (not there) -> 3", "mode: {} -> (not there)"]),
+        (
+            {**OLD, "mode": {"lookup_n": 3}},
+            ["mode.lookup_n: (not there) -> 3", "mode: {} -> (not there)"],
+        ),
         ({"sampling": OLD["sampling"], "mode": {}}, ['weights.quant: "Q4_0" -> (not there)']),
     ],
 )
@@ -63,7 +66,9 @@ A, B = "a" * 100, "b" * 100
         (B, A, (f"{B[:60]}…", f"{A[:60]}…")),
     ],
 )
-def test_two_long_texts_are_shown_where_they_differ(old: str, new: str, shown: tuple[str, str]) -> None:
+def test_two_long_texts_are_shown_where_they_differ(
+    old: str, new: str, shown: tuple[str, str]
+) -> None:
     assert shown_apart(old, new) == shown
 
 
@@ -84,12 +89,16 @@ def interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Plan, 
     shard = find_shard(plan, "worker_math", "baseline")
     monkeypatch.chdir(tmp_path)
     job = Job(shard, Path(), "run", lambda _: "", Unrecorded(), WeightsGuard(shard))
-    for cell, behaviour in zip(shard.cells, (Behaviour(), Behaviour(failing=("baseline",))), strict=False):
+    for cell, behaviour in zip(
+        shard.cells, (Behaviour(), Behaviour(failing=("baseline",))), strict=False
+    ):
         store(job, cell, record(shard, cell, behaviour, "0" * 12))
     return replace(plan, shards=(shard,)), job
 
 
-def test_a_failed_cell_that_is_dropped_is_not_restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_cell_that_is_dropped_is_not_restored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plan, job = interrupted(tmp_path, monkeypatch)
     kept, failed = (Path(file) for file in job.shard.cell_files[:2])
     assert drop_failed([plan], really=False) == (failed,) and failed.is_file()
@@ -148,7 +157,11 @@ def test_files_of_models_and_modes_that_are_gone_are_orphans_whatever_is_known_o
     text = text.replace("  small:\n", "  smaller:\n").replace("    - Sample\n", "    - Unheard\n")
     registry.write_text(text)
     config = load_config()
-    lost = set(orphans(replace(config, models=tuple("smaller" if m == "small" else m for m in config.models))))
+    lost = set(
+        orphans(
+            replace(config, models=tuple("smaller" if m == "small" else m for m in config.models))
+        )
+    )
     drafted = {file for file in files_of("big_*") if "spec_" in str(file)}
     assert drafted and lost == files_of("small") | drafted
 
@@ -181,6 +194,10 @@ def test_which_modes_lack_weights() -> None:
     assert lacking() == [False, False]
     assert lacking(**{key: unknown}) == [True, True]
     assert lacking(**{drafted.draft: unknown}) == [False, True]
-    assert lacking(**{drafted.draft: locked}) == [False, True], "the target is here, its draft is not"
-    assert lacking(**{key: locked, drafted.draft: locked}) == [False, False], "planned out of the lock"
+    assert lacking(**{drafted.draft: locked}) == [False, True], (
+        "the target is here, its draft is not"
+    )
+    assert lacking(**{key: locked, drafted.draft: locked}) == [False, False], (
+        "planned out of the lock"
+    )
     assert lacking(**{key: replace(found[key], projector=unknown)}) == [True, True]

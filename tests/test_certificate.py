@@ -11,7 +11,9 @@ from scripts.lib.results.certificate import Certificate, Verdict, certify, first
 from tests.test_records import CELL, MEASURED
 
 
-def record(tokens: tuple[int, ...], calls: tuple[tuple[int, float], ...] = (), **changes: object) -> CellRecord:
+def record(
+    tokens: tuple[int, ...], calls: tuple[tuple[int, float], ...] = (), **changes: object
+) -> CellRecord:
     spec = {"sampling": {"temperature": changes.pop("temperature", 0.0)}}
     measured = replace(MEASURED, token_ids=tokens, close_calls=calls)
     return replace(CELL, spec=spec, measurement=measured, **changes)  # type: ignore[arg-type]

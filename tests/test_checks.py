@@ -14,7 +14,12 @@ from scripts.lib.scoring.answer_text import clean
 from scripts.lib.scoring.checks import CHECKS
 from scripts.lib.scoring.score import score_answer
 
-SCHEMA = {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}, "additionalProperties": False}
+SCHEMA = {
+    "type": "object",
+    "required": ["a"],
+    "properties": {"a": {"type": "integer"}},
+    "additionalProperties": False,
+}
 GOLDEN: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
     (
         "number",
@@ -44,7 +49,12 @@ GOLDEN: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
         ["B", "(B)", "The answer is **B**.", "b) gold", r"\boxed{B}", "It must be gold."],
         ["A", "A or B", "", "The answer is A, not B", "silver and gold"],
     ),
-    ("regex", {"required": "(?i)carl", "forbidden": "(?i)anna"}, ["Carl", "it is carl"], ["Carl or Anna", "Bob", ""]),
+    (
+        "regex",
+        {"required": "(?i)carl", "forbidden": "(?i)anna"},
+        ["Carl", "it is carl"],
+        ["Carl or Anna", "Bob", ""],
+    ),
     (
         "contains",
         {"any": ["Paris"], "none": ["Lyon"]},
@@ -56,7 +66,16 @@ GOLDEN: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
         "json_schema",
         {"schema": SCHEMA},
         ['{"a": 1}', '```json\n{"a": 2}\n```', 'Sure: {"a": 3} as asked'],
-        ['{"a": 1.5}', '{"a": NaN}', '{"a": 1, "a": 2}', '{"b": 1}', "", "a: 1", '{"a": 1, "b": 2}', "[" * 5000],
+        [
+            '{"a": 1.5}',
+            '{"a": NaN}',
+            '{"a": 1, "a": 2}',
+            '{"b": 1}',
+            "",
+            "a: 1",
+            '{"a": 1, "b": 2}',
+            "[" * 5000,
+        ],
     ),
     (
         "tool_call",
@@ -88,31 +107,70 @@ GOLDEN: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
         ["- a\n- b", "* a\n* b"],
         ["- a", "- a\n- b\n- c", "a\nb", "1. a\n2) b"],
     ),
-    ("constraints", {"sentences_max": 2, "ends_with": "."}, ["One. Two."], ["One. Two. Three.", "One"]),
+    (
+        "constraints",
+        {"sentences_max": 2, "ends_with": "."},
+        ["One. Two."],
+        ["One. Two. Three.", "One"],
+    ),
     (
         "f1",
         {"value": "the quick brown fox", "least": 0.6},
         ["quick brown fox", "A quick, brown fox!"],
         ["fox", "", "slow red dog"],
     ),
-    ("em", {"value": "Den Haag", "any_of": ["The Hague"]}, ["the hague", "Den Haag."], ["It is Den Haag", ""]),
+    (
+        "em",
+        {"value": "Den Haag", "any_of": ["The Hague"]},
+        ["the hague", "Den Haag."],
+        ["It is Den Haag", ""],
+    ),
     (
         "items",
         {"value": ["red", "dark blue", "green"]},
-        ["red, dark blue and green", "Reasoning…\nAnswer: green, red, dark blue", "[red; green; dark blue]"],
+        [
+            "red, dark blue and green",
+            "Reasoning…\nAnswer: green, red, dark blue",
+            "[red; green; dark blue]",
+        ],
         ["red, green", "red, green, dark blue, white", "red, red, green, dark blue", ""],
     ),
-    ("items", {"value": ["a1", "b2"], "ordered": True}, ["a1 -> b2", "a1, then b2", "a1 → b2"], ["b2, a1", "a1 b2"]),
-    ("gsm8k", {"value": "1234"}, ["12 + 1222\n#### 1,234", "#### 1234"], ["1234", "#### 1234.0", "####1234", ""]),
-    ("mmlu", {"value": "B"}, ["Answer: B", "**Answer:** B"], ["B", "The answer is B.", "Answer: A", ""]),
+    (
+        "items",
+        {"value": ["a1", "b2"], "ordered": True},
+        ["a1 -> b2", "a1, then b2", "a1 → b2"],
+        ["b2, a1", "a1 b2"],
+    ),
+    (
+        "gsm8k",
+        {"value": "1234"},
+        ["12 + 1222\n#### 1,234", "#### 1234"],
+        ["1234", "#### 1234.0", "####1234", ""],
+    ),
+    (
+        "mmlu",
+        {"value": "B"},
+        ["Answer: B", "**Answer:** B"],
+        ["B", "The answer is B.", "Answer: A", ""],
+    ),
     (
         "gpqa",
         {"value": "B"},
         ["Answer: B", "so\nanswer:$B$"],
         ["**Answer:** B", "Answer: b", "Answer: A\nAnswer: B", ""],
     ),
-    ("math500", {"value": r"\frac{1}{2}"}, [r"\boxed{1/2}", r"\boxed{2} \boxed{\frac12}"], ["1/2", r"\boxed{2/4}", ""]),
-    ("hotpot", {"value": "yes"}, ["Yes.", "Both are.\nAnswer: yes"], ["yes, both", "Answer: no", ""]),
+    (
+        "math500",
+        {"value": r"\frac{1}{2}"},
+        [r"\boxed{1/2}", r"\boxed{2} \boxed{\frac12}"],
+        ["1/2", r"\boxed{2/4}", ""],
+    ),
+    (
+        "hotpot",
+        {"value": "yes"},
+        ["Yes.", "Both are.\nAnswer: yes"],
+        ["yes, both", "Answer: no", ""],
+    ),
     (
         "hotpot",
         {"value": "old red lamp", "least": 0.5},
@@ -134,7 +192,13 @@ GOLDEN: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
     ("needle", {"value": "delta-9"}, ["on Delta-9."], ["delta-90", "delta", ""]),
     (
         "plain_text",
-        {"words_min": 2, "words_max": 3, "forbidden_words": ["store"], "ends_with": "Data", "first_lines": 2},
+        {
+            "words_min": 2,
+            "words_max": 3,
+            "forbidden_words": ["store"],
+            "ends_with": "Data",
+            "first_lines": 2,
+        },
         ["big data", "Stored BIG data!", "many\ndata\nthat nobody counts"],
         ["data", "store big data", "big date", "one two three data", ""],
     ),
@@ -144,7 +208,12 @@ GOLDEN: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
         ["", "log: a", "b"],
         ["A", "- a."],
     ),
-    ("extracted", {"value": "1234"}, ["so\n#### 1,234\nbye", "is\n1234.", "Sum: 1,234"], ["1235", "1234 apples", ""]),
+    (
+        "extracted",
+        {"value": "1234"},
+        ["so\n#### 1,234\nbye", "is\n1234.", "Sum: 1,234"],
+        ["1235", "1234 apples", ""],
+    ),
     (
         "extracted",
         {"value": "Oslo", "any_of": "Christiania", "pattern": "city: (\\w+)", "normalize": False},
@@ -166,13 +235,27 @@ GOLDEN: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
             "```\nx\n```\n```python\ndef f(x: List) -> List:\n    return x * 2\n```\n```python\nf = 5\n```",
             "Well:\ndef f(x):\n    return 4",
         ],
-        ["```python\nf = 5\n```\n```python\ndef f(x):\n    return 4\n```", "def f(x):\n    return 4\nThat is it.", ""],
+        [
+            "```python\nf = 5\n```\n```python\ndef f(x):\n    return 4\n```",
+            "def f(x):\n    return 4\nThat is it.",
+            "",
+        ],
     ),
     (
         "code",
         {"entry_point": "f", "tests": "assert f(2) == 4"},
-        ["```python\ndef f(x):\n    return x * 2\n```", "def f(x): return x ** 2", "```\ndef f(x):\n    return 4\n"],
-        ["```python\ndef g(x):\n    return 4\n```", "def f(x): return 5", "", "def f(x: return", "I cannot"],
+        [
+            "```python\ndef f(x):\n    return x * 2\n```",
+            "def f(x): return x ** 2",
+            "```\ndef f(x):\n    return 4\n",
+        ],
+        [
+            "```python\ndef g(x):\n    return 4\n```",
+            "def f(x): return 5",
+            "",
+            "def f(x: return",
+            "I cannot",
+        ],
     ),
     (
         "code",
@@ -201,9 +284,13 @@ def question(*criteria: Criterion, prompt: str = "What?") -> Question:
 
 
 @pytest.mark.parametrize(
-    ("kind", "params", "accepted", "rejected"), GOLDEN, ids=[f"{g[0]}-{i}" for i, g in enumerate(GOLDEN)]
+    ("kind", "params", "accepted", "rejected"),
+    GOLDEN,
+    ids=[f"{g[0]}-{i}" for i, g in enumerate(GOLDEN)],
 )
-def test_golden(kind: str, params: dict[str, Any], accepted: list[str], rejected: list[str]) -> None:
+def test_golden(
+    kind: str, params: dict[str, Any], accepted: list[str], rejected: list[str]
+) -> None:
     for answer in accepted:
         assert CHECKS[kind](answer, params).passed is True, answer
     for answer in rejected:
@@ -241,7 +328,9 @@ def _criterion(weight: int, *, passes: bool | None) -> Criterion:
         ([(100, None)], None, 0.0),
     ],
 )
-def test_from_criteria_to_score(weights: list[tuple[int, bool | None]], score: int | None, coverage: float) -> None:
+def test_from_criteria_to_score(
+    weights: list[tuple[int, bool | None]], score: int | None, coverage: float
+) -> None:
     found = score_answer(question(*(_criterion(w, passes=p) for w, p in weights)), "ok", "stop")
     assert (found.score, found.coverage) == (score, pytest.approx(coverage))
     assert found.passed == (None if score is None else score >= 2)
@@ -262,7 +351,9 @@ def test_a_check_that_cannot_run_is_unscored(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_check_with_senseless_parameters_is_unscored() -> None:
-    found = score_answer(question(Criterion("x", 100, (Check("number", {"value": "many"}),))), "5", "stop")
+    found = score_answer(
+        question(Criterion("x", 100, (Check("number", {"value": "many"}),))), "5", "stop"
+    )
     assert found.score is None and "could not run" in found.criteria[0].reason
 
 

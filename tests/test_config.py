@@ -54,7 +54,10 @@ def test_the_shipped_files_are_valid() -> None:
     ("changes", "message"),
     [
         ({"modles": ["*"]}, "modles: unknown key; did you mean 'models'?"),
-        ({"sampling__max_tokens": -5}, "sampling.max_tokens: expected a number of at least 1, found -5"),
+        (
+            {"sampling__max_tokens": -5},
+            "sampling.max_tokens: expected a number of at least 1, found -5",
+        ),
         ({"sampling__sede": 3}, "sampling.sede: unknown key; did you mean 'seed'?"),
         ({"engine": "embeded"}, "engine: unknown value 'embeded'; did you mean 'embedded'?"),
         ({"tiers": []}, "tiers: expected a list of at least this many entries: 1, found []"),
@@ -76,7 +79,10 @@ def test_all_mistakes_are_reported_at_once() -> None:
 
 
 def test_merging_is_by_key_and_lists_are_replaced() -> None:
-    assert merge({"a": {"b": 1, "c": 2}, "l": [1]}, {"a": {"c": 3}, "l": [2]}) == {"a": {"b": 1, "c": 3}, "l": [2]}
+    assert merge({"a": {"b": 1, "c": 2}, "l": [1]}, {"a": {"c": 3}, "l": [2]}) == {
+        "a": {"b": 1, "c": 3},
+        "l": [2],
+    }
 
 
 def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path) -> None:
@@ -94,7 +100,11 @@ def test_patterns_fit_whole_names() -> None:
 
 
 def test_numbers_inside_a_mapping_of_the_command_line_are_numbers() -> None:
-    given = {"sampling": {"top_p": "0.9", "seed": "7", "temperature": "null"}, "tiers": ["2", "3"], "models": ["123"]}
+    given = {
+        "sampling": {"top_p": "0.9", "seed": "7", "temperature": "null"},
+        "tiers": ["2", "3"],
+        "models": ["123"],
+    }
     over = typed_like(GOOD, given)
     assert over["sampling"] == {"top_p": 0.9, "seed": 7, "temperature": None}
     assert over["tiers"] == [2, 3] and over["models"] == ["123"]
@@ -116,19 +126,30 @@ def test_the_shipped_files_mean_the_same_in_both_versions_of_yaml() -> None:
 
 
 def test_a_config_file_is_yaml_1_2(tmp_path: Path) -> None:
-    config = load_config((over(tmp_path, "sampling: {seed: 010}\npreflight: off\ntimeouts: {cell_s: 1e3}\n"),))
+    config = load_config(
+        (over(tmp_path, "sampling: {seed: 010}\npreflight: off\ntimeouts: {cell_s: 1e3}\n"),)
+    )
     assert (config.sampling.seed, config.preflight, config.cell_timeout_s) == (10, "off", 1000.0)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("timeouts:\n  cell_s: 10:00\n", ":2: timeouts.cell_s: expected a value of type number, found '10:00'"),
+        (
+            "timeouts:\n  cell_s: 10:00\n",
+            ":2: timeouts.cell_s: expected a value of type number, found '10:00'",
+        ),
         ("sample: 1_000\n", ":1: sample: expected a value of type integer, found '1_000'"),
         ("sample: 0x10\n", ":1: sample: expected a value of type integer, found '0x10'"),
-        ("context: {flash_attention: on}\n", ":1: context.flash_attention: expected true or false, found 'on'"),
+        (
+            "context: {flash_attention: on}\n",
+            ":1: context.flash_attention: expected true or false, found 'on'",
+        ),
         ("preflight: no\n", ":1: preflight: unknown value 'no'; known: off, refuse, tag"),
-        ("sampling:\n  seed: 1\n  sede: 2\n", ":3: sampling.sede: unknown key; did you mean 'seed'?"),
+        (
+            "sampling:\n  seed: 1\n  sede: 2\n",
+            ":3: sampling.sede: unknown key; did you mean 'seed'?",
+        ),
         ("tiers: [1]\nmodels:\n  - 7\n", ":2: models.0: expected a value of type string, found 7"),
     ],
 )
@@ -157,7 +178,9 @@ def test_a_mistake_is_told_of_the_file_that_says_it(tmp_path: Path) -> None:
         ('{"sample": 1,\n "sample": 2}\n', "sample", 2, 1),
     ],
 )
-def test_a_key_said_twice_is_an_error(tmp_path: Path, text: str, place: str, line: int, first: int) -> None:
+def test_a_key_said_twice_is_an_error(
+    tmp_path: Path, text: str, place: str, line: int, first: int
+) -> None:
     file = over(tmp_path, text)
     with pytest.raises(InputErrors) as caught:
         load_config((file,))
@@ -168,7 +191,10 @@ def test_a_key_said_twice_ends_a_command_with_one_message(tmp_path: Path) -> Non
     file = over(tmp_path, "sampling: {seed: 1}\nsampling: {top_p: 0.5}\n")
     argv = [sys.executable, "-m", "scripts.plan", "--configfile", str(file)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (1, f"error: {file}:2: sampling: duplicate key (first on line 1)\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"error: {file}:2: sampling: duplicate key (first on line 1)\n",
+    )
 
 
 def _numbers(raw: dict[str, Any], path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -188,19 +214,26 @@ def test_no_number_is_nan_or_without_end(tmp_path: Path, path: tuple[str, ...]) 
         raw = changed(**{"__".join(path): number})
         with pytest.raises(InputErrors) as caught:
             parse_config(raw)
-        assert str(caught.value) == f"config/config.yaml: {place}: expected a finite number, found {number}"
+        assert (
+            str(caught.value)
+            == f"config/config.yaml: {place}: expected a finite number, found {number}"
+        )
     for text in (".nan", ".inf", "-.inf", "nan", "1e999"):
         nested: Any = text
         for key in reversed(path):
             nested = f"{{{key}: {nested}}}" if key != path[0] else f"{key}: {nested}\n"
         file = over(tmp_path, nested)
-        with pytest.raises(InputErrors, match=rf"{file}:1: {place}: expected .* found '?(-?\.?(nan|inf))'?$"):
+        with pytest.raises(
+            InputErrors, match=rf"{file}:1: {place}: expected .* found '?(-?\.?(nan|inf))'?$"
+        ):
             load_config((file,))
 
 
 def test_a_handed_down_nan_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CONFIG_VARIABLE, json.dumps(changed(judge__claude__max_usd=float("nan"))))
-    with pytest.raises(InputErrors, match=r"judge\.claude\.max_usd: expected a finite number, found nan"):
+    with pytest.raises(
+        InputErrors, match=r"judge\.claude\.max_usd: expected a finite number, found nan"
+    ):
         load_config()
 
 
@@ -211,7 +244,9 @@ def given(tmp_path: Path, *arguments: str) -> dict[str, Any]:
 
     _, asked = parse_args(["-n", *arguments])
     files = [file.absolute() for file in asked.configfile]
-    layers = configuration_layers(read_invocation(["-n", *arguments]), files, snakemakes(asked.config))
+    layers = configuration_layers(
+        read_invocation(["-n", *arguments]), files, snakemakes(asked.config)
+    )
     parse_config(merged(layers), sources=layers)
     return merged(layers)
 
@@ -245,19 +280,27 @@ def test_a_setting_of_the_command_line_means_what_it_means_in_a_file(
     [
         ("sample=1_000", "--config: sample: expected a value of type integer, found '1_000'"),
         ("sample=10:00", "--config: sample: expected a value of type integer, found '10:00'"),
-        ("timeouts={cell_s: nan}", "--config: timeouts.cell_s: expected a value of type number, found 'nan'"),
+        (
+            "timeouts={cell_s: nan}",
+            "--config: timeouts.cell_s: expected a value of type number, found 'nan'",
+        ),
         (
             "judge={claude: {max_usd: .nan}}",
             "--config: judge.claude.max_usd: expected a value of type number, found '.nan'",
         ),
-        ("judge={claude: {max_usd: 1e999}}", "--config: judge.claude.max_usd: expected a finite number, found inf"),
+        (
+            "judge={claude: {max_usd: 1e999}}",
+            "--config: judge.claude.max_usd: expected a finite number, found inf",
+        ),
         ("preflight=False", "--config: preflight: unknown value 'False'; known: off, refuse, tag"),
         ("sampling={seed: 1, seed: 2}", "--config: sampling.seed: duplicate key"),
         ("sampling=[1", "--config: sampling: expected a value of type object, found '[1'"),
         ("modles=[x]", "--config: modles: unknown key; did you mean 'models'?"),
     ],
 )
-def test_a_mistake_on_the_command_line_is_told_of_it(tmp_path: Path, setting: str, message: str) -> None:
+def test_a_mistake_on_the_command_line_is_told_of_it(
+    tmp_path: Path, setting: str, message: str
+) -> None:
     with pytest.raises(InputErrors) as caught:
         given(tmp_path, "--config", setting)
     assert str(caught.value) == message
@@ -268,11 +311,15 @@ def test_snakemakes_reading_of_a_file_is_not_taken(tmp_path: Path) -> None:
     found = given(tmp_path, "--configfile", str(file), "--config", "sample=9")
     assert (found["sampling"]["seed"], found["preflight"], found["sample"]) == (10, "off", 9)
     file.write_text("sampling: {seed: 1}\nsampling: {top_p: 0.5}\n")
-    with pytest.raises(InputErrors, match=r"mine\.yaml:2: sampling: duplicate key \(first on line 1\)"):
+    with pytest.raises(
+        InputErrors, match=r"mine\.yaml:2: sampling: duplicate key \(first on line 1\)"
+    ):
         given(tmp_path, "--configfile", str(file))
 
 
 def test_settings_that_are_not_on_our_command_line_are_taken_as_snakemake_has_them() -> None:
-    layers = configuration_layers(read_invocation(["-n"]), [], {"sample": 5, "sampling": {"seed": "7"}})
+    layers = configuration_layers(
+        read_invocation(["-n"]), [], {"sample": 5, "sampling": {"seed": "7"}}
+    )
     assert merged(layers)["sample"] == 5 and merged(layers)["sampling"]["seed"] == 7
     assert re.fullmatch(r"[^:]+", layers[-1].file) and len(read_layers(())) == 1

@@ -14,7 +14,14 @@ import pytest
 
 from scripts.lib.prompts.contexts import chunk_phrases
 from scripts.lib.prompts.contexts.dice import Dice
-from scripts.lib.prompts.contexts.generator import KINDS, MEASURES, ContextSpec, Needle, estimated_tokens, generate
+from scripts.lib.prompts.contexts.generator import (
+    KINDS,
+    MEASURES,
+    ContextSpec,
+    Needle,
+    estimated_tokens,
+    generate,
+)
 from scripts.lib.prompts.loader import Question, load_suite
 
 NEEDLE = Needle("The needle.", 0.75)
@@ -77,7 +84,9 @@ def test_chunks_are_added_until_a_quarter_of_the_characters_reaches_the_length(k
 
 @pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize("depth", [0.25, 0.5, 0.75, 0.85])
-def test_the_needle_is_a_chunk_of_its_own_at_its_share_of_the_chunks(kind: str, depth: float) -> None:
+def test_the_needle_is_a_chunk_of_its_own_at_its_share_of_the_chunks(
+    kind: str, depth: float
+) -> None:
     spec = ContextSpec(kind, 20_000, 3)
     chunks: list[str] = []
     for chunk in KINDS[kind].parts(Dice(f"{kind}/3")):
@@ -93,7 +102,9 @@ def test_the_needle_is_a_chunk_of_its_own_at_its_share_of_the_chunks(kind: str, 
 
 @pytest.mark.parametrize(("depth", "at"), [(0.0, 1), (0.01, 1), (1.0, -2)])
 def test_the_needle_is_neither_first_nor_last(depth: float, at: int) -> None:
-    made = generate(ContextSpec("server_logs", 8000, 0, (Needle("The needle.", depth),))).split("\n\n")
+    made = generate(ContextSpec("server_logs", 8000, 0, (Needle("The needle.", depth),))).split(
+        "\n\n"
+    )
     assert made[at] == "The needle."
 
 
@@ -104,7 +115,9 @@ def test_a_context_of_one_chunk_has_its_needle_behind_it() -> None:
 
 def test_several_needles_and_distractors_each_have_their_place() -> None:
     needles = tuple(Needle(f"Needle {depth}.", depth) for depth in (0.75, 0.25))
-    made = generate(ContextSpec("server_logs", 40_000, 0, needles, ("Straw a.", "Straw b."))).split("\n\n")
+    made = generate(ContextSpec("server_logs", 40_000, 0, needles, ("Straw a.", "Straw b."))).split(
+        "\n\n"
+    )
     places = {text: made.index(text) / len(made) for text in made if not text.startswith("[")}
     assert list(places) == ["Needle 0.25.", "Straw a.", "Needle 0.75.", "Straw b."]
     assert abs(places["Needle 0.25."] - 0.25) < 0.05 and abs(places["Needle 0.75."] - 0.75) < 0.05
@@ -122,7 +135,9 @@ def test_sixty_thousand_tokens_take_well_under_a_second_and_repeat_no_chunk(kind
 
 
 def test_every_slot_of_the_phrases_is_known_and_used() -> None:
-    texts = json.dumps([value for name, value in vars(chunk_phrases).items() if name.isupper() and name != "SLOTS"])
+    texts = json.dumps(
+        [value for name, value in vars(chunk_phrases).items() if name.isupper() and name != "SLOTS"]
+    )
     named = set(re.findall(r"\|(\w+)\|", texts))
     assert named <= set(chunk_phrases.SLOTS)
     # These are picked by the generators themselves.
@@ -155,7 +170,9 @@ def test_law_is_numbered_sections_of_three_to_six_subsections(kind: str) -> None
         head, *subsections = re.split(r"\n\n### ", chunk)
         assert head.startswith(f"## Section {number}. ") and 3 <= len(subsections) <= 6
         for place, subsection in enumerate(subsections, 1):
-            assert subsection.startswith(f"{number}.{place} ") and 2 <= subsection.count("\n\n") <= 4
+            assert (
+                subsection.startswith(f"{number}.{place} ") and 2 <= subsection.count("\n\n") <= 4
+            )
     assert re.search(r"EUR \d", "".join(chunks)) and re.search(r"\d+ March 20\d\d", "".join(chunks))
 
 
@@ -168,21 +185,33 @@ def test_logs_are_blocks_of_lines_with_levels_by_share() -> None:
     assert all(found) and lines[0].startswith("[2024-03-15 00:")
     times = [match[1] for match in found if match]
     assert times == sorted(times)
-    share = {level: count / len(lines) for level, count in Counter(match[2] for match in found if match).items()}
+    share = {
+        level: count / len(lines)
+        for level, count in Counter(match[2] for match in found if match).items()
+    }
     for level, wanted in {"DEBUG": 0.1, "INFO": 0.6, "WARN": 0.2, "ERROR": 0.1}.items():
         assert abs(share[level] - wanted) < 0.02, level
 
 
 def test_business_is_reports_analyses_and_assessments_with_figures() -> None:
     chunks = chunks_of("business_docs", 90)
-    kinds = Counter(re.sub(r"(^# |: .*| Q\d.*|\n.*)", "", chunk.splitlines()[0]) for chunk in chunks)
+    kinds = Counter(
+        re.sub(r"(^# |: .*| Q\d.*|\n.*)", "", chunk.splitlines()[0]) for chunk in chunks
+    )
     assert kinds["Market analysis"] > 15 and kinds["Competitor assessment"] > 15
-    reports = [chunk for chunk in chunks if re.match(r"# .+: quarterly report Q[1-4] 20\d\d\n", chunk)]
-    assert len(reports) > 15 and len(reports) + kinds["Market analysis"] + kinds["Competitor assessment"] == 90
+    reports = [
+        chunk for chunk in chunks if re.match(r"# .+: quarterly report Q[1-4] 20\d\d\n", chunk)
+    ]
+    assert (
+        len(reports) > 15
+        and len(reports) + kinds["Market analysis"] + kinds["Competitor assessment"] == 90
+    )
     assert all(re.search(r"EUR [\d.]+ million", chunk) and "%" in chunk for chunk in reports)
 
 
-@pytest.mark.parametrize("kind", ["technical_docs", "investigation_docs", "witness_statements", "email_thread"])
+@pytest.mark.parametrize(
+    "kind", ["technical_docs", "investigation_docs", "witness_statements", "email_thread"]
+)
 def test_manuals_are_topics_of_four_subtopics(kind: str) -> None:
     for chunk in chunks_of(kind):
         head, *subtopics = chunk.split("\n\n## ")
@@ -193,26 +222,42 @@ def test_manuals_are_topics_of_four_subtopics(kind: str) -> None:
 def test_minutes_have_attendees_points_decisions_and_action_items() -> None:
     for chunk in chunks_of("meeting_notes"):
         assert re.match(r"# .+\n\nAttendees: .+, .+\n\n## Points\n\n- .+", chunk)
-        assert chunk.count("\n\n## Decisions\n\n- ") == chunk.count("\n\n## Action items\n\n- ") == 1
+        assert (
+            chunk.count("\n\n## Decisions\n\n- ") == chunk.count("\n\n## Action items\n\n- ") == 1
+        )
 
 
 # --- how a question asks for it ---
 
 
-def test_a_type_without_a_length_is_four_thousand_tokens_and_the_question_stands_behind_a_line(tmp_path: Path) -> None:
-    asked, problems, notices = question(tmp_path, "    context_type: legal_doc\n    needle: The key is red.\n")
+def test_a_type_without_a_length_is_four_thousand_tokens_and_the_question_stands_behind_a_line(
+    tmp_path: Path,
+) -> None:
+    asked, problems, notices = question(
+        tmp_path, "    context_type: legal_doc\n    needle: The key is red.\n"
+    )
     assert (problems, notices) == ([], [])
     assert asked.context == ContextSpec("legal_doc", 4000, 0, (Needle("The key is red.", 0.5),))
     text = asked.prompt_text()
     assert text == f"{generate(asked.context)}\n\n---\n\nWhere is it?"
-    assert 4000 <= len(generate(asked.context)) // 4 < 6000 and text.count("\n\nThe key is red.\n\n") == 1
+    assert (
+        4000 <= len(generate(asked.context)) // 4 < 6000
+        and text.count("\n\nThe key is red.\n\n") == 1
+    )
 
 
 @pytest.mark.parametrize(
     ("word", "depth"),
     [
         *(("early", 0.25), ("middle", 0.5), ("deep", 0.75), ("very_deep", 0.85)),
-        *(("beginning", 0.1), ("start", 0.1), ("late", 0.75), ("end", 0.9), ("0.31", 0.31), ("1", 1.0)),
+        *(
+            ("beginning", 0.1),
+            ("start", 0.1),
+            ("late", 0.75),
+            ("end", 0.9),
+            ("0.31", 0.31),
+            ("1", 1.0),
+        ),
     ],
 )
 def test_words_and_numbers_of_needle_position(tmp_path: Path, word: str, depth: float) -> None:
@@ -227,11 +272,15 @@ def test_another_word_is_the_middle_and_said_a_slip_is_an_error(tmp_path: Path) 
     asked, problems, notices = question(tmp_path, keys.format("somewhere"))
     assert problems == [] and asked.context is not None and asked.context.needles[0].position == 0.5
     assert (
-        len(notices) == 1 and "long_context.yaml:6: prompts.q1.needle_position: unknown word 'somewhere'" in notices[0]
+        len(notices) == 1
+        and "long_context.yaml:6: prompts.q1.needle_position: unknown word 'somewhere'"
+        in notices[0]
     )
     _, problems, notices = question(tmp_path, keys.format("very_dep"))
     assert notices == [] and len(problems) == 1
-    assert problems[0].endswith(":6: prompts.q1.needle_position: unknown word 'very_dep'; did you mean 'very_deep'?")
+    assert problems[0].endswith(
+        ":6: prompts.q1.needle_position: unknown word 'very_dep'; did you mean 'very_deep'?"
+    )
 
 
 def test_a_key_says_which_measure_the_length_is_in(tmp_path: Path) -> None:
@@ -243,13 +292,17 @@ def test_a_key_says_which_measure_the_length_is_in(tmp_path: Path) -> None:
             asked, problems, _ = question(tmp_path, keys)
             assert problems == [] and asked.context is not None
             sizes[kind, measure] = len(generate(asked.context))
-    # Their own: characters for the predecessor's, tokens (of 1.7 characters in a log) for the project's.
+    # Their own: characters for the predecessor's, tokens (of 1.7 characters in a log) for the
+    # project's.
     assert (
-        sizes["server_logs", ""] == sizes["server_logs", "characters"] and 80_000 <= sizes["server_logs", ""] < 85_000
+        sizes["server_logs", ""] == sizes["server_logs", "characters"]
+        and 80_000 <= sizes["server_logs", ""] < 85_000
     )
     assert sizes["log", ""] == sizes["log", "tokens"] and abs(sizes["log", ""] - 34_000) < 200
     assert abs(sizes["log", "characters"] - 80_000) < 200
-    assert abs(estimated_tokens("x" * sizes["server_logs", "tokens"], "server_logs") - 20_000) < 3000
+    assert (
+        abs(estimated_tokens("x" * sizes["server_logs", "tokens"], "server_logs") - 20_000) < 3000
+    )
     _, problems, _ = question(tmp_path, "    context_type: log\n    context_measure: token\n")
     assert problems[0].endswith("context_measure: unknown measure 'token'; did you mean 'tokens'?")
 
@@ -257,9 +310,18 @@ def test_a_key_says_which_measure_the_length_is_in(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ("needle: It is here.", "needle: stands without context_tokens and context_type: no context is made"),
-        ("context_type: sever_logs", "context_type: unknown kind 'sever_logs'; did you mean 'server_logs'?"),
-        ("context_tokens: many", "context_tokens: expected a whole number from 1 to 2000000, found 'many'"),
+        (
+            "needle: It is here.",
+            "needle: stands without context_tokens and context_type: no context is made",
+        ),
+        (
+            "context_type: sever_logs",
+            "context_type: unknown kind 'sever_logs'; did you mean 'server_logs'?",
+        ),
+        (
+            "context_tokens: many",
+            "context_tokens: expected a whole number from 1 to 2000000, found 'many'",
+        ),
         ("context_typ: server_logs", "context_typ: unknown key; did you mean 'context_type'?"),
     ],
 )

@@ -6,7 +6,13 @@ import random
 
 import pytest
 
-from scripts.lib.engines.drafting import FirstOf, LookupDrafter, NoDrafter, SpeculationCount, lookup_draft
+from scripts.lib.engines.drafting import (
+    FirstOf,
+    LookupDrafter,
+    NoDrafter,
+    SpeculationCount,
+    lookup_draft,
+)
 
 
 def reference(history: list[int], n: int, most: int) -> list[int]:

@@ -14,7 +14,14 @@ import psutil
 import pytest
 
 from scripts.lib.engines.factory import EngineSettings, make_engine
-from scripts.lib.engines.protocol import Engine, EngineDied, EngineFailure, GenerationTimeout, LoadSettings, Request
+from scripts.lib.engines.protocol import (
+    Engine,
+    EngineDied,
+    EngineFailure,
+    GenerationTimeout,
+    LoadSettings,
+    Request,
+)
 from scripts.lib.engines.server_flags import probe
 from scripts.lib.llama_build.build import server_binary
 from scripts.lib.llama_build.identity import binary_identity
@@ -54,7 +61,9 @@ def start(tmp_path: Path):  # type: ignore[no-untyped-def]
     engines: list[Engine] = []
 
     def make(name: str, wanted: LoadSettings, binary: Path | None = None) -> Engine:
-        engine = make_engine(name, EngineSettings(binary or server_binary(), tmp_path / f"{name}.log", 60.0))
+        engine = make_engine(
+            name, EngineSettings(binary or server_binary(), tmp_path / f"{name}.log", 60.0)
+        )
         engines.append(engine)
         engine.load(wanted)
         return engine
@@ -67,7 +76,9 @@ def start(tmp_path: Path):  # type: ignore[no-untyped-def]
 Start = Callable[..., Engine]
 
 
-def answer(start: Start, name: str, wanted: LoadSettings, request: Request = REQUEST) -> Measurement:
+def answer(
+    start: Start, name: str, wanted: LoadSettings, request: Request = REQUEST
+) -> Measurement:
     return start(name, wanted).generate(request)
 
 
@@ -80,10 +91,14 @@ MODES = (
 
 
 @pytest.mark.parametrize("kind", ["dense", "moe"])
-def test_every_mode_of_both_engines_gives_the_same_tokens(start: Start, models: Path, kind: str) -> None:
+def test_every_mode_of_both_engines_gives_the_same_tokens(
+    start: Start, models: Path, kind: str
+) -> None:
     experts = 6 if kind == "moe" else None
     found = {
-        (name, mode.name): answer(start, name, settings(models, kind, replace(mode, experts=experts)))
+        (name, mode.name): answer(
+            start, name, settings(models, kind, replace(mode, experts=experts))
+        )
         for name in ENGINES
         for mode in MODES
     }
@@ -100,7 +115,10 @@ def test_every_mode_of_both_engines_gives_the_same_tokens(start: Start, models: 
 
 def test_both_engines_begin_an_answer_alike(start: Start, models: Path) -> None:
     """The prefill stands after the rendered prompt, whatever the template ends with."""
-    wanted, begun = settings(models, "dense", BASELINE), replace(REQUEST, prefill="<think>\n</think>\n")
+    wanted, begun = (
+        settings(models, "dense", BASELINE),
+        replace(REQUEST, prefill="<think>\n</think>\n"),
+    )
     embedded, server = (answer(start, name, wanted, begun) for name in ENGINES)
     plain = answer(start, "embedded", wanted)
     assert embedded.prompt_tokens == server.prompt_tokens > plain.prompt_tokens
@@ -135,7 +153,10 @@ def test_recurrent_models_run_as_baseline(start: Start, models: Path, name: str,
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_an_answer_is_the_same_whatever_came_before(start: Start, models: Path, name: str) -> None:
-    engine = start(name, settings(models, "dense", Mode("spec_draft_k4_lookup", draft="draft", k=4, lookup_n=3)))
+    engine = start(
+        name,
+        settings(models, "dense", Mode("spec_draft_k4_lookup", draft="draft", k=4, lookup_n=3)),
+    )
     first = engine.generate(REQUEST)
     engine.generate(replace(REQUEST, user="Something else entirely, and longer than before."))
     again = engine.generate(REQUEST)
@@ -166,9 +187,13 @@ def test_sampling_is_repeatable_by_seed(start: Start, models: Path, name: str) -
 
 
 @pytest.mark.parametrize("name", ENGINES)
-def test_a_prompt_beyond_the_context_is_a_named_error(start: Start, models: Path, name: str) -> None:
+def test_a_prompt_beyond_the_context_is_a_named_error(
+    start: Start, models: Path, name: str
+) -> None:
     engine = start(name, settings(models, "dense", BASELINE))
-    with pytest.raises(EngineFailure, match=r"the prompt has \d+ tokens and the context 512: no room for an answer"):
+    with pytest.raises(
+        EngineFailure, match=r"the prompt has \d+ tokens and the context 512: no room for an answer"
+    ):
         engine.generate(replace(REQUEST, user="x " * 50_000))
     assert engine.generate(REQUEST).completion_tokens == 60
 
@@ -204,7 +229,9 @@ def test_close_calls_are_seen_by_both_engines(start: Start, models: Path) -> Non
 def test_a_server_that_is_never_ready_is_named(models: Path, tmp_path: Path) -> None:
     script = tmp_path / "llama-server"
     flags = r"--model X  y\n--port P  z\n"
-    script.write_text(f"#!/bin/sh\ncase $1 in --help) printf -- '{flags}';; *) echo loading; exec sleep 60;; esac\n")
+    script.write_text(
+        f"#!/bin/sh\ncase $1 in --help) printf -- '{flags}';; *) echo loading; exec sleep 60;; esac\n"
+    )
     script.chmod(0o755)
     engine = make_engine("server", EngineSettings(script, tmp_path / "log", 0.3))
     with pytest.raises(EngineFailure, match=r"was not ready within 0\.3 s: loading"):
@@ -240,7 +267,11 @@ def test_the_shells_llama_variables_do_not_reach_a_server(
     engine = start("server", settings(models, "dense", BASELINE))
     assert engine.generate(REQUEST).completion_tokens == 60
     variables = Path(f"/proc/{engine.pid()}/environ").read_text().split("\0")
-    names = [v for v in variables if v.startswith(("LLAMA_", "GGML_")) and not v.startswith("LLAMA_API_KEY=")]
+    names = [
+        v
+        for v in variables
+        if v.startswith(("LLAMA_", "GGML_")) and not v.startswith("LLAMA_API_KEY=")
+    ]
     assert names == ["LLAMA_CPP_LIB_PATH=here"] and "LLAMA_API_KEY=secret" not in variables
     assert "PATH=" + os.environ["PATH"] in variables
 

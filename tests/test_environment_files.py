@@ -30,8 +30,15 @@ _PINS = [
     if re.match(r"[A-Za-z0-9]", line)
 ]
 # For this Python: a package may be pinned twice, each with its marker.
-LOCK = {normal(p.name): str(p.specifier)[2:] for p in _PINS if p.marker is None or p.marker.evaluate()}
-ASKED = {normal(n) for n in re.findall(r"^([A-Za-z0-9._-]+)", Path("envs/requirements.in").read_text("utf-8"), re.M)}
+LOCK = {
+    normal(p.name): str(p.specifier)[2:] for p in _PINS if p.marker is None or p.marker.evaluate()
+}
+ASKED = {
+    normal(n)
+    for n in re.findall(
+        r"^([A-Za-z0-9._-]+)", Path("envs/requirements.in").read_text("utf-8"), re.M
+    )
+}
 
 
 def imported(folder: str) -> set[str]:
@@ -54,7 +61,9 @@ def test_every_import_is_asked_for_by_name(folder: str) -> None:
     packages = importlib.metadata.packages_distributions()
     for module in imported(folder):
         names = {normal(name) for name in packages.get(module, [module])}
-        assert names & ASKED, f"{module} is imported below {folder}/ and not named in envs/requirements.in"
+        assert names & ASKED, (
+            f"{module} is imported below {folder}/ and not named in envs/requirements.in"
+        )
 
 
 def test_everything_asked_for_is_locked_with_hashes() -> None:
@@ -70,7 +79,10 @@ def entries(file: str) -> list[str]:
 
 
 # What conda's channels do not have: the post-deploy scripts install it into both environments.
-BY_PIP = {normal(name): version for name, version in (e.split()[0].split("==") for e in entries("conda-pip.lock"))}
+BY_PIP = {
+    normal(name): version
+    for name, version in (e.split()[0].split("==") for e in entries("conda-pip.lock"))
+}
 
 
 def conda_pins(file: str) -> dict[str, str]:
@@ -137,7 +149,10 @@ def test_every_rule_that_runs_something_names_an_environment() -> None:
 
 def environment_and_script(rule: str) -> tuple[str, str]:
     """What a rule names as its environment, and the module that it runs."""
-    conda, script = re.search(r"conda:\n +(\w+)", rule), re.search(r"python -m (scripts\.\w+)", rule)
+    conda, script = (
+        re.search(r"conda:\n +(\w+)", rule),
+        re.search(r"python -m (scripts\.\w+)", rule),
+    )
     assert conda and script
     return conda[1], script[1]
 
@@ -167,7 +182,11 @@ def top_level(module: str) -> dict[str, ast.stmt | tuple[str, str]]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             found[node.name] = node
         elif isinstance(node, ast.Assign | ast.AnnAssign):
-            names = [n for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+            names = [
+                n
+                for n in ast.walk(node)
+                if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+            ]
             found |= dict.fromkeys((name.id for name in names), node)
         elif isinstance(node, ast.ImportFrom):
             found |= imported_names(node)
@@ -207,7 +226,9 @@ def test_the_rules_that_need_the_engine_and_no_other_run_where_it_is(rule: str) 
     seen: set[tuple[str, str]] = set()
     reach(script, "main", seen)
     needs_engine = ("scripts.lib.llama_build.build", "installed_build") in seen
-    assert needs_engine == ("infer.yaml" in ENVIRONMENTS[environment]), f"{script} runs in {environment}"
+    assert needs_engine == ("infer.yaml" in ENVIRONMENTS[environment]), (
+        f"{script} runs in {environment}"
+    )
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -223,18 +244,25 @@ def test_what_pip_installs_is_the_locks_and_not_condas_and_needs_nothing_else(fi
     for name in BY_PIP:
         for needed_by_it in map(Requirement, importlib.metadata.requires(name) or []):
             if needed_by_it.marker is None or needed_by_it.marker.evaluate({"extra": ""}):
-                assert normal(needed_by_it.name) in environment_pins(file), f"{name} needs {needed_by_it}"
+                assert normal(needed_by_it.name) in environment_pins(file), (
+                    f"{name} needs {needed_by_it}"
+                )
 
 
 @pytest.mark.parametrize(
-    ("script", "locks"), [("bench", ("conda-pip.lock",)), ("infer", ("engine.lock", "conda-pip.lock"))]
+    ("script", "locks"),
+    [("bench", ("conda-pip.lock",)), ("infer", ("engine.lock", "conda-pip.lock"))],
 )
-def test_a_post_deploy_script_has_the_sums_of_its_locks(script: str, locks: tuple[str, ...]) -> None:
+def test_a_post_deploy_script_has_the_sums_of_its_locks(
+    script: str, locks: tuple[str, ...]
+) -> None:
     text = Path(f"envs/{script}.post-deploy.sh").read_text("utf-8")
     for lock in locks:
         line = f"{hashlib.sha256(Path(f'envs/{lock}').read_bytes()).hexdigest()}  envs/{lock}"
         assert line in text.splitlines(), f"envs/{script}.post-deploy.sh needs the line: {line}"
-    assert "pip install --quiet --no-deps --require-hashes --requirement envs/conda-pip.lock" in text
+    assert (
+        "pip install --quiet --no-deps --require-hashes --requirement envs/conda-pip.lock" in text
+    )
 
 
 def test_the_environment_of_all_but_the_engine_has_everything() -> None:
@@ -257,4 +285,6 @@ def test_slurms_lock_holds_only_what_the_other_does_not() -> None:
 
 def test_no_lock_names_a_registry() -> None:
     for file in Path("envs").iterdir():
-        assert not re.search(r"https?://|index-url", file.read_text("utf-8").replace("--no-emit-index-url", "")), file
+        assert not re.search(
+            r"https?://|index-url", file.read_text("utf-8").replace("--no-emit-index-url", "")
+        ), file

@@ -23,5 +23,7 @@ def test_a_nodes_memory_does_not_shrink_when_a_host_takes_memory_back(
     found = []
     for total in (2_000_000, 1_500_000):
         (nodes / "node0/meminfo").write_text(f"Node 0 MemTotal: {total} kB\n")
-        found.append({number: node["memory"] for number, node in environment_record._numa_topology().items()})
+        found.append(
+            {number: node["memory"] for number, node in environment_record._numa_topology().items()}
+        )
     assert found == [{"0": "2 GiB", "1": None}] * 2, "a node of no known size has none"

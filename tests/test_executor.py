@@ -32,7 +32,10 @@ CRASH = "llama-server ended with signal SIGKILL: "
 def kill(process: psutil.Process) -> None:
     """Kill a child and wait until only its exit status is left, for its parent to ask for."""
     process.kill()
-    while process.status() != psutil.STATUS_ZOMBIE or len(list(Path(f"/proc/{process.pid}/task").iterdir())) > 1:
+    while (
+        process.status() != psutil.STATUS_ZOMBIE
+        or len(list(Path(f"/proc/{process.pid}/task").iterdir())) > 1
+    ):
         time.sleep(0.001)
 
 
@@ -83,7 +86,9 @@ def crashing(tmp_path: Path, shard: Shard, monkeypatch: pytest.MonkeyPatch):  # 
     """Run the shard with an engine that dies at those calls; gives the engine and the cells."""
 
     def make(**deaths: tuple[int, ...]) -> tuple[Fragile, list[CellRecord]]:
-        engine = Fragile(make_engine("server", EngineSettings(server_binary(), tmp_path / "log", 60.0)), deaths)
+        engine = Fragile(
+            make_engine("server", EngineSettings(server_binary(), tmp_path / "log", 60.0)), deaths
+        )
         for name in GUARDS:
             guard = getattr(executor, name)
 
@@ -94,7 +99,12 @@ def crashing(tmp_path: Path, shard: Shard, monkeypatch: pytest.MonkeyPatch):  # 
             monkeypatch.setattr(executor, name, noted)
         recorder = Recorder()
         job = Job(
-            shard, tmp_path / "root", "run", lambda loaded: str(round(loaded.load_s, 6)), recorder, WeightsGuard(shard)
+            shard,
+            tmp_path / "root",
+            "run",
+            lambda loaded: str(round(loaded.load_s, 6)),
+            recorder,
+            WeightsGuard(shard),
         )
         failed = run(job, engine, shard.cells, bar=False)  # type: ignore[arg-type]
         assert failed == sum(record.status != "ok" for record in recorder.records)
@@ -144,7 +154,9 @@ def test_a_crash_in_the_warm_up_counts_as_the_one(crashing) -> None:  # type: ig
     assert all(str(record.error).startswith(CRASH) for record in records)
 
 
-def test_a_crash_while_the_pins_are_read_back_is_no_fault_of_theirs(crashing, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+def test_a_crash_while_the_pins_are_read_back_is_no_fault_of_theirs(
+    crashing, monkeypatch: pytest.MonkeyPatch
+) -> None:  # type: ignore[no-untyped-def]
     looks: list[int] = []
 
     def read(pid: int) -> Mapping[int, Thread]:
@@ -161,7 +173,9 @@ def test_a_crash_while_the_pins_are_read_back_is_no_fault_of_theirs(crashing, mo
 
 
 @pytest.mark.parametrize("kills", [1, 2])
-def test_a_server_killed_while_it_loads_is_started_once_more(tmp_path: Path, shard: Shard, kills: int) -> None:
+def test_a_server_killed_while_it_loads_is_started_once_more(
+    tmp_path: Path, shard: Shard, kills: int
+) -> None:
     real, count = shlex.quote(str(server_binary())), tmp_path / "starts"
     binary = tmp_path / "llama-server"
     binary.write_text(
@@ -181,13 +195,25 @@ def test_a_server_killed_while_it_loads_is_started_once_more(tmp_path: Path, sha
         assert {record.error for record in recorder.records} == {words}
 
 
-def test_a_server_that_ends_by_itself_while_it_loads_is_not_started_again(tmp_path: Path, shard: Shard) -> None:
+def test_a_server_that_ends_by_itself_while_it_loads_is_not_started_again(
+    tmp_path: Path, shard: Shard
+) -> None:
     real, count = shlex.quote(str(server_binary())), tmp_path / "starts"
     binary = tmp_path / "llama-server"
-    binary.write_text(f"#!/bin/sh\ncase $1 in --help) exec {real} --help;; esac\necho start >> {count}\nexit 3\n")
+    binary.write_text(
+        f"#!/bin/sh\ncase $1 in --help) exec {real} --help;; esac\necho start >> {count}\nexit 3\n"
+    )
     binary.chmod(0o755)
     recorder = Recorder()
     job = Job(shard, tmp_path / "root", "run", lambda loaded: "", recorder, WeightsGuard(shard))
-    run(job, make_engine("server", EngineSettings(binary, tmp_path / "log", 60.0)), shard.cells, bar=False)
+    run(
+        job,
+        make_engine("server", EngineSettings(binary, tmp_path / "log", 60.0)),
+        shard.cells,
+        bar=False,
+    )
     assert count.read_text().split() == ["start"]
-    assert all(str(record.error).startswith("llama-server ended with exit code 3") for record in recorder.records)
+    assert all(
+        str(record.error).startswith("llama-server ended with exit code 3")
+        for record in recorder.records
+    )

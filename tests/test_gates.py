@@ -43,7 +43,10 @@ def test_gates_are_read(text: str, metric: str, threshold: float) -> None:
         ("decode_tokens_per_s 3%", "expected METRIC and a signed threshold"),
         ("decode_tokens_per_s -3", "expected METRIC and a signed threshold"),
         ("decode_tokens_per_s -x%", "expected METRIC and a signed threshold"),
-        ("decode_token_per_s -3%", "no metric 'decode_token_per_s'; did you mean 'decode_tokens_per_s'"),
+        (
+            "decode_token_per_s -3%",
+            "no metric 'decode_token_per_s'; did you mean 'decode_tokens_per_s'",
+        ),
         ("decode_tokens_per_s +3%", "less is worse: it begins with -"),
         ("ttft_s -3%", "more is worse: it begins with +"),
         ("quality -2%", "a threshold of quality is in pt, found %"),
@@ -95,7 +98,9 @@ def test_it_trips_where_the_interval_lies_beyond(
 
 def test_direction_and_unit_are_the_metrics() -> None:
     more = effect(1.2, 1.15, 1.25)
-    assert outcomes("ttft_s +10%", more) == [Outcome.TRIPPED] and outcomes("ttft_s +16%", more) == [Outcome.PASSED]
+    assert outcomes("ttft_s +10%", more) == [Outcome.TRIPPED] and outcomes("ttft_s +16%", more) == [
+        Outcome.PASSED
+    ]
     assert outcomes("quality -2pt", effect(-0.10, -0.15, -0.05)) == [Outcome.TRIPPED]
     assert outcomes("quality -2pt", effect(-0.10, -0.20, 0.0)) == [Outcome.PASSED]
     assert outcomes("quality -2pt", (more[0], None)) == [Outcome.NOT_JUDGED]
@@ -107,8 +112,12 @@ def test_the_noise_of_whole_runs_widens_the_interval() -> None:
     wide = widened(SPEED, Estimate(0.93, 0.92, 0.94, 24, 24), noise)
     assert wide.low is not None and wide.high is not None and wide.low < 0.87 and wide.high > 0.99
     assert outcomes("decode_tokens_per_s -3%", effect(0.93, 0.92, 0.94)) == [Outcome.TRIPPED]
-    assert outcomes("decode_tokens_per_s -3%", effect(0.93, 0.92, 0.94), noise=noise) == [Outcome.PASSED]
-    assert outcomes("decode_tokens_per_s -3%", effect(0.80, 0.79, 0.81), noise=noise) == [Outcome.TRIPPED]
+    assert outcomes("decode_tokens_per_s -3%", effect(0.93, 0.92, 0.94), noise=noise) == [
+        Outcome.PASSED
+    ]
+    assert outcomes("decode_tokens_per_s -3%", effect(0.80, 0.79, 0.81), noise=noise) == [
+        Outcome.TRIPPED
+    ]
 
 
 def test_many_configurations_are_adjusted_for() -> None:
@@ -120,13 +129,19 @@ def test_many_configurations_are_adjusted_for() -> None:
     assert holm([0.01] * 2) == (0.02, 0.02)
 
 
-def runs(rng: np.random.Generator, number: int, run_sd: float, question_sd: float, n: int = 24) -> list[Observations]:
+def runs(
+    rng: np.random.Generator, number: int, run_sd: float, question_sd: float, n: int = 24
+) -> list[Observations]:
     """A/A runs: questions differ, each measurement has its own noise, and so has each run as a whole."""
     base = rng.uniform(50, 150, n)
     found = []
     for index in range(number):
         speeds = base * np.exp(rng.normal(0, run_sd) + rng.normal(0, question_sd, n))
-        found.append(Observations(f"run{index}", tuple(of_record(c) for c in cells([float(s) for s in speeds]))))
+        found.append(
+            Observations(
+                f"run{index}", tuple(of_record(c) for c in cells([float(s) for s in speeds]))
+            )
+        )
     return found
 
 
@@ -148,27 +163,40 @@ def test_at_the_threshold_itself_alarms_are_as_rare_as_promised() -> None:
     alarms = 0
     for _ in range(400):
         *others, a, b = runs(rng, 8, run_sd=0.02, question_sd=0.02, n=12)
-        alarms += word(a, slowed(b, 0.97), {SPEED.metric: noise_of(others, SPEED.metric)}) is Outcome.TRIPPED
+        alarms += (
+            word(a, slowed(b, 0.97), {SPEED.metric: noise_of(others, SPEED.metric)})
+            is Outcome.TRIPPED
+        )
     assert alarms <= 0.05 * 400
 
 
 def test_the_noise_of_runs_is_what_was_put_in() -> None:
-    found = noise_of(runs(np.random.default_rng(3), 40, run_sd=0.05, question_sd=0.01), SPEED.metric)
+    found = noise_of(
+        runs(np.random.default_rng(3), 40, run_sd=0.05, question_sd=0.01), SPEED.metric
+    )
     assert found.run_sd == pytest.approx(0.05, rel=0.3) and found.runs == 40
 
 
 def test_the_calibrations_evaluation_counts_pairs() -> None:
     (found,) = evaluate(runs(np.random.default_rng(4), 5, run_sd=0.005, question_sd=0.01), [SPEED])
     assert found["gate"] == "decode_tokens_per_s -3%"
-    assert found["false alarms, calibrated"] == "0 of 20" and found["of 10% slower found, not calibrated"] == "20 of 20"
+    assert (
+        found["false alarms, calibrated"] == "0 of 20"
+        and found["of 10% slower found, not calibrated"] == "20 of 20"
+    )
 
 
 def test_a_calibration_is_read_for_the_profiles_at_hand(tmp_path: Path) -> None:
     for name, sd in (("a", 0.01), ("b", 0.03)):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "gate.json").write_text(json.dumps({"noise": {"ttft_s": {"run_sd": sd, "runs": 6}}}))
+        (tmp_path / name / "gate.json").write_text(
+            json.dumps({"noise": {"ttft_s": {"run_sd": sd, "runs": 6}}})
+        )
     assert read_noise(["a"], tmp_path)["ttft_s"].run_sd == 0.01
-    assert read_noise(["a", "b", "c"], tmp_path)["ttft_s"].run_sd == 0.03 and read_noise(["c"], tmp_path) == {}
+    assert (
+        read_noise(["a", "b", "c"], tmp_path)["ttft_s"].run_sd == 0.03
+        and read_noise(["c"], tmp_path) == {}
+    )
     (tmp_path / "a/gate.json").write_text("{}")
     with pytest.raises(BenchError, match=r"gate.json: not a calibration"):
         read_noise(["a"], tmp_path)

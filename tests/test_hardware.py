@@ -10,7 +10,14 @@ import pytest
 from scripts.lib.base.errors import BenchError, InputErrors
 from scripts.lib.machine import profiles
 from scripts.lib.machine.pinning import pin
-from scripts.lib.machine.profiles import Hardware, cpu_list, load_hardware, local_profile, parse_cpus, profile_names
+from scripts.lib.machine.profiles import (
+    Hardware,
+    cpu_list,
+    load_hardware,
+    local_profile,
+    parse_cpus,
+    profile_names,
+)
 
 
 def test_every_shipped_profile_loads() -> None:
@@ -25,7 +32,12 @@ def test_every_shipped_profile_loads() -> None:
 
 def test_a_simple_profile_is_simple_and_defaults_make_nothing_stale(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text("threads: 4\n")
-    assert load_hardware("x", tmp_path).spec() == {"threads": 4, "batch_threads": 4, "cpus": None, "numa": None}
+    assert load_hardware("x", tmp_path).spec() == {
+        "threads": 4,
+        "batch_threads": 4,
+        "cpus": None,
+        "numa": None,
+    }
     (tmp_path / "y.yaml").write_text(
         "threads: 2\ncpus: 0-3\nstrict: true\nnice: -5\nopenmp: {OMP_PROC_BIND: true, GOMP_SPINCOUNT: 7}\n"
         "huge_pages: never\npartition: turin\n"
@@ -58,17 +70,34 @@ def test_each_pin_is_checked(tmp_path: Path, text: str, message: str) -> None:
     ("text", "message"),
     [
         ("threads: 4\nnice: 1\nthreads: 8\n", "x.yaml:3: threads: duplicate key (first on line 1)"),
-        ("threads: 4\nopenmp:\n  OMP_A: 1\n  OMP_A: 2\n", "x.yaml:4: openmp.OMP_A: duplicate key (first on line 3)"),
-        ("threads: 1:30\n", "x.yaml:1: threads: expected a number of threads from 1 to 65536, found '1:30'"),
+        (
+            "threads: 4\nopenmp:\n  OMP_A: 1\n  OMP_A: 2\n",
+            "x.yaml:4: openmp.OMP_A: duplicate key (first on line 3)",
+        ),
+        (
+            "threads: 1:30\n",
+            "x.yaml:1: threads: expected a number of threads from 1 to 65536, found '1:30'",
+        ),
         ("threads: 4\nstrict: off\n", "x.yaml:2: strict: expected true or false, found 'off'"),
-        ("threads: 4\nbandwidth_gb_per_s: .inf\n", "x.yaml:2: bandwidth_gb_per_s: expected GB/s above 0, found '.inf'"),
-        ("threads: 4\nbandwidth_gb_per_s: .nan\n", "x.yaml:2: bandwidth_gb_per_s: expected GB/s above 0, found '.nan'"),
-        ("threads: 4\nbandwidth_gb_per_s: 1e999\n", "x.yaml:2: bandwidth_gb_per_s: expected GB/s above 0, found inf"),
+        (
+            "threads: 4\nbandwidth_gb_per_s: .inf\n",
+            "x.yaml:2: bandwidth_gb_per_s: expected GB/s above 0, found '.inf'",
+        ),
+        (
+            "threads: 4\nbandwidth_gb_per_s: .nan\n",
+            "x.yaml:2: bandwidth_gb_per_s: expected GB/s above 0, found '.nan'",
+        ),
+        (
+            "threads: 4\nbandwidth_gb_per_s: 1e999\n",
+            "x.yaml:2: bandwidth_gb_per_s: expected GB/s above 0, found inf",
+        ),
         ("- 4\n", "x.yaml: expected a mapping at the top, found list"),
         ("threads: [4\n", "not YAML"),
     ],
 )
-def test_a_profile_is_yaml_1_2_and_says_nothing_twice(tmp_path: Path, text: str, message: str) -> None:
+def test_a_profile_is_yaml_1_2_and_says_nothing_twice(
+    tmp_path: Path, text: str, message: str
+) -> None:
     (tmp_path / "x.yaml").write_text(text)
     with pytest.raises(InputErrors) as caught:
         load_hardware("x", tmp_path)
@@ -80,14 +109,18 @@ def test_a_number_with_a_leading_zero_is_decimal(tmp_path: Path) -> None:
     assert load_hardware("x", tmp_path).threads == 10
 
 
-def test_auto_takes_one_cpu_of_each_core_and_all_memory_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_takes_one_cpu_of_each_core_and_all_memory_nodes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     usable = sorted(os.sched_getaffinity(0))
     if len(usable) < 2:
         pytest.fail("this test wants two CPUs")
     for cpu in usable:
         topology = tmp_path / f"cpu{cpu}/topology"
         topology.mkdir(parents=True)
-        (topology / "thread_siblings_list").write_text(f"{cpu_list(usable[:2])}\n" if cpu in usable[:2] else f"{cpu}\n")
+        (topology / "thread_siblings_list").write_text(
+            f"{cpu_list(usable[:2])}\n" if cpu in usable[:2] else f"{cpu}\n"
+        )
     (tmp_path / "online").write_text("0-1\n")
     monkeypatch.setattr(profiles, "CPUS", tmp_path)
     monkeypatch.setattr(profiles, "NODES", tmp_path)
@@ -109,7 +142,9 @@ def test_an_unknown_profile_is_named_with_the_nearest() -> None:
 
 
 def test_a_bad_profile_has_all_its_mistakes_named(tmp_path: Path) -> None:
-    (tmp_path / "x.yaml").write_text("threads: 0\nbatch_threads: true\ncpus: a-b\nnuma: everywhere\nthread: 3\n")
+    (tmp_path / "x.yaml").write_text(
+        "threads: 0\nbatch_threads: true\ncpus: a-b\nnuma: everywhere\nthread: 3\n"
+    )
     with pytest.raises(InputErrors) as caught:
         load_hardware("x", tmp_path)
     assert len(caught.value.problems) == 5

@@ -29,12 +29,17 @@ CATEGORIES_OF_CONTROL = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 def drives_a_terminal(shown: str) -> bool:
-    return any(unicodedata.category(c) in CATEGORIES_OF_CONTROL for c in shown.replace("\n", "").replace("\t", ""))
+    return any(
+        unicodedata.category(c) in CATEGORIES_OF_CONTROL
+        for c in shown.replace("\n", "").replace("\t", "")
+    )
 
 
 def test_the_corpus_has_every_kind_and_no_doubles() -> None:
     assert all(len(texts) >= 5 for texts in GROUPS.values())
-    assert len(HOSTILE) == sum(map(len, GROUPS.values())) and len(set(HOSTILE.values())) == len(HOSTILE)
+    assert len(HOSTILE) == sum(map(len, GROUPS.values())) and len(set(HOSTILE.values())) == len(
+        HOSTILE
+    )
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -99,22 +104,32 @@ def hostile_part() -> ProfilePart:
     base, plan_of = row("m", 30), planner()
     texts = list(HOSTILE.values())
     failed = [
-        replace(base.rows[0], question_id=f"x{n}", status="error", error=t, score=None) for n, t in enumerate(texts)
+        replace(base.rows[0], question_id=f"x{n}", status="error", error=t, score=None)
+        for n, t in enumerate(texts)
     ]
     answered = [
-        replace(base.rows[0], question_id=t, suite=t, score_reason=t, symptoms=t, cell_file=f"c/{n}")
+        replace(
+            base.rows[0], question_id=t, suite=t, score_reason=t, symptoms=t, cell_file=f"c/{n}"
+        )
         for n, t in enumerate(texts)
     ]
     left_out = tuple(LeftOut(f"m{n}", "*", t) for n, t in enumerate(texts))
     everything = replace(base, rows=(*base.rows, *failed, *answered))
-    return ProfilePart(Plan(plan_of.hardware, plan_of.engine, (), left_out, tuple(texts), {}), (everything,), {}, True)
+    return ProfilePart(
+        Plan(plan_of.hardware, plan_of.engine, (), left_out, tuple(texts), {}),
+        (everything,),
+        {},
+        True,
+    )
 
 
 def test_sections_of_the_page_hold_hostile_failures_suites_and_reasons() -> None:
     part = hostile_part()
     page = read_markdown(f"{evidence.failures(part)}\n\n{quality.suites_table(part)}\n")
     assert (
-        [columns for _, columns in page.tables] == [5, 2 + len(part.suites)] and page.html == [] and page.headings == 0
+        [columns for _, columns in page.tables] == [5, 2 + len(part.suites)]
+        and page.html == []
+        and page.headings == 0
     )
     assert all(target.startswith("../../../") for target in page.links)
 
@@ -125,12 +140,18 @@ def test_pictures_and_tables_hold_hostile_names() -> None:
     drawn = draw("suites", part)
     assert "<script" not in drawn and not drives_a_terminal(drawn)
     made = tidy_csv("cells", [part])
-    assert len(list(csv.reader(io.StringIO(made)))) == 1 + part.measured and not drives_a_terminal(made)
+    assert len(list(csv.reader(io.StringIO(made)))) == 1 + part.measured and not drives_a_terminal(
+        made
+    )
 
 
 def test_the_made_up_projects_pages_hold_hostile_answers(sample: Path) -> None:
     for file in (sample / "docs/reference").rglob("*.md"):
         page = read_markdown(file.read_text(encoding="utf-8"))
-        assert {re.sub(r"\s.*", "", found) for found in page.html} <= {"<details>", "</details>", "<summary>"}, file
+        assert {re.sub(r"\s.*", "", found) for found in page.html} <= {
+            "<details>",
+            "</details>",
+            "<summary>",
+        }, file
         assert all(not target.startswith(("http", "javascript")) for target in page.links), file
         assert MARKER not in "".join(page.html)

@@ -24,7 +24,13 @@ from scripts.lib.legacy.page import LegacyPage
 from scripts.lib.legacy.tables import Imported, history_tables
 from scripts.lib.machine.profiles import load_hardware
 from scripts.lib.registry_loader import load_registry
-from scripts.lib.routing.report import outcome_lines, routes_csv, routes_of, routes_table, summary_page
+from scripts.lib.routing.report import (
+    outcome_lines,
+    routes_csv,
+    routes_of,
+    routes_table,
+    summary_page,
+)
 from scripts.lib.routing.rewards import Outcome
 from scripts.lib.routing.session import outcomes_csv
 from tests.hostile import HOSTILE
@@ -72,11 +78,17 @@ def test_an_archive_full_of_it(name: str, tmp_path: Path) -> None:
         evil: {evil: answer(response=evil, prompt=evil, score_reason=evil)},
         "math": {"t1_q1": answer(response=evil)},
     }
-    archive.run(results=asked, model_path=f"/m/{evil}.gguf", model_role=evil, timestamp=evil, name="evil")
+    archive.run(
+        results=asked, model_path=f"/m/{evil}.gguf", model_role=evil, timestamp=evil, name="evil"
+    )
     archive.run("spec_draft_a_k4", 500.0, model_path=f"/m/{evil}.gguf", name="fast")
     archive.run(evil, name="mode")
     archive.review(
-        "evil", f"math,t1_q1,1,3,{evil}".encode("utf-8", "replace").decode().replace("\n", " ").replace("\r", " ")
+        "evil",
+        f"math,t1_q1,1,3,{evil}".encode("utf-8", "replace")
+        .decode()
+        .replace("\n", " ")
+        .replace("\r", " "),
     )
     archive.put("runs/x/notes.txt", evil.encode("utf-8", "surrogatepass"))
     found = Imported(read_history(tmp_path, tmp_path / "none"), REGISTRY, 1e12)
@@ -93,11 +105,15 @@ def test_specs_and_names_full_of_it(name: str) -> None:
     after = [
         replace(of_record(record), environment=evil)
         for record in cells(
-            [5.0] * 8, spec={"prompt": {"user": evil.encode("utf-8", "replace").decode(), "system": ""}}
+            [5.0] * 8,
+            spec={"prompt": {"user": evil.encode("utf-8", "replace").decode(), "system": ""}},
         )
     ]
     environments = {"env1": {"cpu": {"model": "a"}}, evil: {"cpu": {"model": evil}}}
-    compared = pair(Observations(evil, tuple(before), environments), Observations(evil, tuple(after), environments))
+    compared = pair(
+        Observations(evil, tuple(before), environments),
+        Observations(evil, tuple(after), environments),
+    )
     assert_terminal(report(compared, markdown=False))
     assert_markdown(report(compared, markdown=True))
     assert_csv(report_csv(compared))
@@ -106,7 +122,9 @@ def test_specs_and_names_full_of_it(name: str) -> None:
     points = tuple(replace(p, key=Key("h", "e", evil, "m"), run_id=evil) for p in points)
     for markdown, check in ((False, assert_terminal), (True, assert_markdown)):
         lines = change_lines(points, gate, markdown)
-        check("\n".join([overview(points, gate, markdown), every_run(points, gate, markdown), *lines]))
+        check(
+            "\n".join([overview(points, gate, markdown), every_run(points, gate, markdown), *lines])
+        )
     assert_csv(trends_csv(points, gate))
 
 
@@ -123,4 +141,8 @@ def test_outcomes_full_of_it(name: str) -> None:
         assert_terminal(line)
         assert "\n" not in line
     assert_markdown(summary_page(evil, evil, routes))
-    assert len(assert_csv(outcomes_csv(outcomes, now_utc("microseconds")))) == len(assert_csv(routes_csv(routes))) == 3
+    assert (
+        len(assert_csv(outcomes_csv(outcomes, now_utc("microseconds"))))
+        == len(assert_csv(routes_csv(routes)))
+        == 3
+    )

@@ -42,7 +42,9 @@ def archive(tmp_path: Path) -> Archive:
 
 def imported(folder: Path) -> Imported:
     assert HARDWARE.bandwidth_gb_per_s is not None
-    return Imported(read_history(folder, folder / "none"), REGISTRY, HARDWARE.bandwidth_gb_per_s * 1e9)
+    return Imported(
+        read_history(folder, folder / "none"), REGISTRY, HARDWARE.bandwidth_gb_per_s * 1e9
+    )
 
 
 def row(found: Imported, label: str) -> LegacyRow:
@@ -50,7 +52,10 @@ def row(found: Imported, label: str) -> LegacyRow:
 
 
 def unplaced(found: Imported) -> dict[str, str]:
-    return {f"{item.file}: {item.place}" if item.place else item.file: item.reason for item in found.unplaced}
+    return {
+        f"{item.file}: {item.place}" if item.place else item.file: item.reason
+        for item in found.unplaced
+    }
 
 
 def page_of(found: Imported) -> str:
@@ -71,7 +76,11 @@ def test_the_samples_summary_is_made_again_byte_for_byte(tmp_path: Path) -> None
 def test_every_k_is_shown_where_the_archives_own_table_shows_it(tmp_path: Path) -> None:
     shutil.copytree(SAMPLE, tmp_path / "newer")
     own = tmp_path / "newer/reviews/summary.csv"
-    own.write_bytes(own.read_bytes().replace(b"k24:12.5", b"k24:12.5,k32:18.5,k48:9.4").replace(b",14.8,", b",18.5,"))
+    own.write_bytes(
+        own.read_bytes()
+        .replace(b"k24:12.5", b"k24:12.5,k32:18.5,k48:9.4")
+        .replace(b",14.8,", b",18.5,")
+    )
     found = imported(tmp_path / "newer")
     assert found.summary.encode() == own.read_bytes()
     assert "k24:12.5,k32:18.5,k48:9.4" in found.summary
@@ -80,7 +89,10 @@ def test_every_k_is_shown_where_the_archives_own_table_shows_it(tmp_path: Path) 
 def test_the_latest_baseline_wins_and_a_cut_one_does_not(archive: Archive) -> None:
     archive.run(speed=8.0, run_id="20251101_000000")
     archive.run(speed=9.0, run_id="20251201_000000")
-    assert row(imported(archive.folder), "Qwen2.5-Coder-32B-Instruct-Q4_K_M").base.run_id == "20251201_000000"  # type: ignore[union-attr]
+    assert (
+        row(imported(archive.folder), "Qwen2.5-Coder-32B-Instruct-Q4_K_M").base.run_id
+        == "20251201_000000"
+    )  # type: ignore[union-attr]
     cut = json.dumps(run_file(speed=7.0, run_id="20260101_000000"))[:-180]
     archive.put("runs/20260101_000000/coder_escalation_baseline.json", cut)
     found = imported(archive.folder)
@@ -95,14 +107,52 @@ def test_modes_attach_to_their_base_row(archive: Archive) -> None:
         ("moe4_lookup_n5", 9.5), ("spec_draft_a_k8_lookup_n3", 39.44), ("lookup_n4_spec_draft_b_k16", 38.0),
     ):  # fmt: skip
         archive.run(config, speed)
-    archive.review("coder_escalation_baseline", "math,t1_q1,7.3,3,good", "coder,t2_q1,7.3,1,bad", "vl,t1_q9,7.0,2,half")
+    archive.review(
+        "coder_escalation_baseline",
+        "math,t1_q1,7.3,3,good",
+        "coder,t2_q1,7.3,1,bad",
+        "vl,t1_q9,7.0,2,half",
+    )
     lines = list(csv.reader(imported(archive.folder).summary.splitlines()))
     assert lines[1] == [
-        *("Qwen2.5-Coder-32B-Instruct-Q4_K_M", "-", "-", "1/1", "-", "0/1", "-", "-", "1/1", "2/3", "67%", "7.3"),
-        *("qwen2_5_coder_0_5b", "37.8", "k8:20.0,k24:37.8", "10.8", "n3:10.8", "39.4", "a_k8_n3:39.4,b_k16_n4:38.0"),
+        *(
+            "Qwen2.5-Coder-32B-Instruct-Q4_K_M",
+            "-",
+            "-",
+            "1/1",
+            "-",
+            "0/1",
+            "-",
+            "-",
+            "1/1",
+            "2/3",
+            "67%",
+            "7.3",
+        ),
+        *(
+            "qwen2_5_coder_0_5b",
+            "37.8",
+            "k8:20.0,k24:37.8",
+            "10.8",
+            "n3:10.8",
+            "39.4",
+            "a_k8_n3:39.4,b_k16_n4:38.0",
+        ),
     ]
     assert lines[2] == [
-        *("Qwen2.5-Coder-32B-Instruct-Q4_K_M_moe4", "-", "-", "-", "-", "-", "-", "-", "0/0", "0%", "9.0"),
+        *(
+            "Qwen2.5-Coder-32B-Instruct-Q4_K_M_moe4",
+            "-",
+            "-",
+            "-",
+            "-",
+            "-",
+            "-",
+            "-",
+            "0/0",
+            "0%",
+            "9.0",
+        ),
         *("a", "11.0", "k8:11.0", "9.5", "n5:9.5", "", ""),
     ]
 
@@ -110,7 +160,8 @@ def test_modes_attach_to_their_base_row(archive: Archive) -> None:
 def test_where_the_archives_own_table_differs_is_told(archive: Archive) -> None:
     archive.run()
     archive.put(
-        "reviews/summary.csv", "model,thinking\r\nQwen2.5-Coder-32B-Instruct-Q4_K_M,10/10\r\nORCHESTRATOR,1/1\r\n"
+        "reviews/summary.csv",
+        "model,thinking\r\nQwen2.5-Coder-32B-Instruct-Q4_K_M,10/10\r\nORCHESTRATOR,1/1\r\n",
     )
     names = [difference.model for difference in imported(archive.folder).differences]
     assert names == ["Qwen2.5-Coder-32B-Instruct-Q4_K_M", "ORCHESTRATOR"]
@@ -146,14 +197,23 @@ def test_the_impossible_51x_is_struck_out_and_never_ranked(archive: Archive) -> 
     assert [way.struck for way in coder.ways] == ["", "51.35x passes K + 1 = 17"]
     shown = page_of(found)
     assert (
-        "`spec_draft_qwen25_k16`: 51.35x passes K + 1 = 17" in shown and "~~174.6~~" in shown and "~~51.35x~~" in shown
+        "`spec_draft_qwen25_k16`: 51.35x passes K + 1 = 17" in shown
+        and "~~174.6~~" in shown
+        and "~~51.35x~~" in shown
     )
     assert found.summary.splitlines()[1].endswith(",3.4,qwen25,12.0,k8:12.0,,,,")
-    struck = {r["mode"]: r["struck_out"] for r in csv.DictReader(history_tables(found)["runs.csv"].splitlines())}
-    assert struck["spec_draft_qwen25_k16"] == "51.35x passes K + 1 = 17" and struck["baseline"] == ""
+    struck = {
+        r["mode"]: r["struck_out"]
+        for r in csv.DictReader(history_tables(found)["runs.csv"].splitlines())
+    }
+    assert (
+        struck["spec_draft_qwen25_k16"] == "51.35x passes K + 1 = 17" and struck["baseline"] == ""
+    )
 
 
-def test_a_baseline_beyond_the_memory_is_struck_out_and_nothing_is_compared_with_it(archive: Archive) -> None:
+def test_a_baseline_beyond_the_memory_is_struck_out_and_nothing_is_compared_with_it(
+    archive: Archive,
+) -> None:
     archive.run(speed=16_406.0)
     archive.run("lookup_n3", 333_342.3)
     found = imported(archive.folder)
@@ -161,8 +221,14 @@ def test_a_baseline_beyond_the_memory_is_struck_out_and_nothing_is_compared_with
     assert "more than the memory's 538 GB/s" in coder.struck
     (way,) = coder.ways
     assert way.ratio is None and coder.fastest is None
-    assert way.struck.startswith("333342.3 t/s in steps of 17 tokens: 19608.4 t/s x 20.00 GB per token")
-    assert "~~16406.0~~" in page_of(found) and ",16406" not in found.summary and "333342" not in found.summary
+    assert way.struck.startswith(
+        "333342.3 t/s in steps of 17 tokens: 19608.4 t/s x 20.00 GB per token"
+    )
+    assert (
+        "~~16406.0~~" in page_of(found)
+        and ",16406" not in found.summary
+        and "333342" not in found.summary
+    )
 
 
 def test_a_speed_that_the_answers_own_log_contradicts_is_struck_out(archive: Archive) -> None:
@@ -174,7 +240,9 @@ def test_a_speed_that_the_answers_own_log_contradicts_is_struck_out(archive: Arc
 
 
 def test_experts_whose_share_is_unknown_strike_nothing_out(archive: Archive) -> None:
-    archive.run(speed=120.0, model_role="frontdoor", model_path="Qwen3-Coder-30B-A3B-Instruct-Q4_K_M.gguf")
+    archive.run(
+        speed=120.0, model_role="frontdoor", model_path="Qwen3-Coder-30B-A3B-Instruct-Q4_K_M.gguf"
+    )
     (only,) = imported(archive.folder).rows
     assert only.entry is not None and only.entry.key == "frontdoor" and only.struck == ""
 
@@ -245,7 +313,9 @@ def test_odd_but_readable_json_is_read_with_a_remark() -> None:
     ],
     ids=range(9),
 )  # fmt: skip
-def test_no_number_and_no_name_stops_the_import(name: str, data: str, kind: Kind, archive: Archive) -> None:
+def test_no_number_and_no_name_stops_the_import(
+    name: str, data: str, kind: Kind, archive: Archive
+) -> None:
     archive.run()
     archive.put(f"runs/other/{name}", data)
     found = imported(archive.folder)
@@ -264,12 +334,20 @@ def test_everything_odd_is_listed_with_file_and_place(archive: Archive) -> None:
     archive.put(f"runs/{RUN_ID}/notes.md", "# hand-made")
     archive.put(f"runs/{RUN_ID}/bytes.bin", bytes(range(256)))
     archive.run("turbo")
-    archive.run("moe2", results={"math": ["no mapping"], "coder": {"q": "no answer", "r": answer(None, "")}})
-    archive.review(
-        "coder_escalation_baseline", "math,t1_q1,10,3,fine (3, 4), good", "math,t1_q1,10,2,again", "coder,t2_q1,,high,?"
+    archive.run(
+        "moe2", results={"math": ["no mapping"], "coder": {"q": "no answer", "r": answer(None, "")}}
     )
     archive.review(
-        "coder_escalation_baseline_rescored", "gone,t9_q9,10,0,no such answer", "half,a", "math,t1_q1,10,1.5,x"
+        "coder_escalation_baseline",
+        "math,t1_q1,10,3,fine (3, 4), good",
+        "math,t1_q1,10,2,again",
+        "coder,t2_q1,,high,?",
+    )
+    archive.review(
+        "coder_escalation_baseline_rescored",
+        "gone,t9_q9,10,0,no such answer",
+        "half,a",
+        "math,t1_q1,10,1.5,x",
     )
     archive.review("backup/coder_escalation_baseline", "math,t1_q1,10,0,old")
     archive.review("nobody_baseline", "math,t1_q1,10,3,x")
@@ -305,9 +383,14 @@ def test_everything_odd_is_listed_with_file_and_place(archive: Archive) -> None:
 
 def test_an_unclosed_quote_swallows_no_row(archive: Archive) -> None:
     archive.run()
-    archive.review("coder_escalation_baseline", 'math,t1_q1,10,3,"never closed', "coder,t2_q1,10,2,fine")
+    archive.review(
+        "coder_escalation_baseline", 'math,t1_q1,10,3,"never closed', "coder,t2_q1,10,2,fine"
+    )
     found = imported(archive.folder)
-    assert row(found, "Qwen2.5-Coder-32B-Instruct-Q4_K_M").passes == {"math": (1, 1), "coder": (1, 1)}
+    assert row(found, "Qwen2.5-Coder-32B-Instruct-Q4_K_M").passes == {
+        "math": (1, 1),
+        "coder": (1, 1),
+    }
     assert "has an unclosed quote: read line by line" in unplaced(found).values()
 
 
@@ -316,17 +399,30 @@ def test_a_reason_of_200000_characters_is_read(quote: str, archive: Archive) -> 
     before, reason = csv.field_size_limit(), "word " * 40_000
     end = quote if quote == '"' else ""
     archive.run()
-    archive.review("coder_escalation_baseline", f"math,t1_q1,10,3,{quote}{reason}{end}", "coder,t2_q1,10,2,fine")
+    archive.review(
+        "coder_escalation_baseline",
+        f"math,t1_q1,10,3,{quote}{reason}{end}",
+        "coder,t2_q1,10,2,fine",
+    )
     found = imported(archive.folder)
     (review,) = found.history.reviews
-    assert reason.strip() in review.scores["math", "t1_q1"].reason and ("coder", "t2_q1") in review.scores
-    assert csv.field_size_limit() == before and not any("is not CSV" in why for why in unplaced(found).values())
+    assert (
+        reason.strip() in review.scores["math", "t1_q1"].reason
+        and ("coder", "t2_q1") in review.scores
+    )
+    assert csv.field_size_limit() == before and not any(
+        "is not CSV" in why for why in unplaced(found).values()
+    )
 
 
 def test_equal_bytes_under_another_name_are_another_review(archive: Archive) -> None:
     archive.run()
     archive.run("moe4")
-    for name in ("coder_escalation_baseline", "coder_escalation_moe4", "backup/coder_escalation_moe4"):
+    for name in (
+        "coder_escalation_baseline",
+        "coder_escalation_moe4",
+        "backup/coder_escalation_moe4",
+    ):
         archive.review(name, "math,t1_q1,10,3,good")
     found = imported(archive.folder)
     label = "Qwen2.5-Coder-32B-Instruct-Q4_K_M"
@@ -335,18 +431,29 @@ def test_equal_bytes_under_another_name_are_another_review(archive: Archive) -> 
 
 
 def test_empty_answers_and_echoes_are_counted(archive: Archive) -> None:
-    texts = {"q1": "", "q2": PROMPT, "q3": f"{PROMPT} B. [end of text]", "q4": " [end of text]", "q5": "B."}
+    texts = {
+        "q1": "",
+        "q2": PROMPT,
+        "q3": f"{PROMPT} B. [end of text]",
+        "q4": " [end of text]",
+        "q5": "B.",
+    }
     archive.run(results={"math": {name: answer(response=text) for name, text in texts.items()}})
     counts = imported(archive.folder).counts()
     assert (counts["answers"], counts["empty answer"], counts["prompt echo"]) == (5, 3, 2)
 
 
 def test_logs_of_single_answers_are_runs_of_their_own(archive: Archive) -> None:
-    for name in ("Qwen3-4B-Thinking-Q8_baseline_t1_q1_algorithm", "Qwen3-4B-Thinking-Q8_t2_q1_dict"):
+    for name in (
+        "Qwen3-4B-Thinking-Q8_baseline_t1_q1_algorithm",
+        "Qwen3-4B-Thinking-Q8_t2_q1_dict",
+    ):
         archive.put(f"runs/20251216_190755/thinking/{name}.txt", LLAMA_LOG)
     archive.put("runs/copied/thinking/Qwen3-4B-Thinking-Q8_t2_q1_dict.txt", LLAMA_LOG)
     spec = LLAMA_LOG + "decoded  767 tokens in   20.440 seconds, speed:   37.525 t/s\n"
-    archive.put("runs/20251216_190755/thinking/Qwen3-4B-Thinking-Q8_spec_k8_t1_q1_algorithm.txt", spec)
+    archive.put(
+        "runs/20251216_190755/thinking/Qwen3-4B-Thinking-Q8_spec_k8_t1_q1_algorithm.txt", spec
+    )
     archive.put("runs/20251216_190755/thinking/benchmark_summary.txt", "no log")
     found = imported(archive.folder)
     (only,) = found.rows
@@ -354,9 +461,13 @@ def test_logs_of_single_answers_are_runs_of_their_own(archive: Archive) -> None:
     answers = [(a.suite, a.question, a.tokens_per_s) for a in only.base.answers]
     assert answers == [("thinking", "t1_q1_algorithm", 20.8), ("thinking", "t2_q1_dict", 20.8)]
     assert [(way.run.config, way.tokens_per_s) for way in only.ways] == [("spec_k8", 37.525)]
-    # A copy has the name too, equal bytes alone are another question's; the predecessor's table has no text-only runs.
+    # A copy has the name too, equal bytes alone are another question's; the predecessor's table has
+    # no text-only runs.
     assert found.counts()[Kind.DUPLICATE.value] == 1 and len(found.summary.splitlines()) == 1
-    assert unplaced(found)["runs/20251216_190755/thinking/benchmark_summary.txt"] == "has no form that is known here"
+    assert (
+        unplaced(found)["runs/20251216_190755/thinking/benchmark_summary.txt"]
+        == "has no form that is known here"
+    )
 
 
 def test_a_role_is_no_proof_of_the_weights(archive: Archive) -> None:
@@ -364,7 +475,9 @@ def test_a_role_is_no_proof_of_the_weights(archive: Archive) -> None:
     found = imported(archive.folder)
     assert found.rows[0].entry is None
     (reason,) = unplaced(found).values()
-    assert reason.startswith("no entry of the registry has these weights: Some-Other-7B-Q4 (1 runs)")
+    assert reason.startswith(
+        "no entry of the registry has these weights: Some-Other-7B-Q4 (1 runs)"
+    )
 
 
 def test_foreign_text_is_harmless_everywhere(archive: Archive) -> None:
@@ -382,11 +495,22 @@ def test_foreign_text_is_harmless_everywhere(archive: Archive) -> None:
     tables, page = history_tables(found), page_of(found)
     page.encode()
     for name in ("runs.csv", "answers.csv", "sources.csv", "unplaced.csv", "summary.csv"):
-        fields = [field for line in csv.reader(tables[name].encode().decode().splitlines()) for field in line]
-        assert not any(field.startswith(("=", "+", "-", "@")) and field != "-" for field in fields), name
+        fields = [
+            field
+            for line in csv.reader(tables[name].encode().decode().splitlines())
+            for field in line
+        ]
+        assert not any(
+            field.startswith(("=", "+", "-", "@")) and field != "-" for field in fields
+        ), name
     # What stands in backticks is code; everywhere else nothing may be markup.
     plain = re.sub("`[^`\n]*`", "", page)
-    assert evil[:10] in page and "<script>" not in plain and "HYPERLINK" not in plain and "\x1b" not in page
+    assert (
+        evil[:10] in page
+        and "<script>" not in plain
+        and "HYPERLINK" not in plain
+        and "\x1b" not in page
+    )
 
 
 # --- the command -----------------------------------------------------------------------------------------------------
@@ -399,7 +523,12 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
             shutil.copytree(ROOT / part, folder / part)
     argv = [sys.executable, "-m", "scripts.benchmark.import_legacy_runs", *arguments]
     return subprocess.run(
-        argv, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+        argv,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -411,9 +540,13 @@ def contents(folder: Path) -> dict[str, str]:
     }
 
 
-def test_the_command_keeps_every_byte_and_changes_nothing_the_second_time(tmp_path: Path, archive: Archive) -> None:
+def test_the_command_keeps_every_byte_and_changes_nothing_the_second_time(
+    tmp_path: Path, archive: Archive
+) -> None:
     shutil.copytree(SAMPLE, archive.folder)
-    archive.put("runs/x/cut.json", '{"config_name": "baseline", "results": {"a": {"q": {"response": "\xff')
+    archive.put(
+        "runs/x/cut.json", '{"config_name": "baseline", "results": {"a": {"q": {"response": "\xff'
+    )
     archive.put("runs/x/raw.json", b"\xff\xfe\x00{")
     done = command(tmp_path, "archive")
     assert done.returncode == 0 and "15 files, 15 of them new" in done.stdout, done.stderr
@@ -440,7 +573,8 @@ def test_a_file_that_changed_keeps_its_older_bytes(tmp_path: Path, archive: Arch
     older = history / f"superseded/runs/{RUN_ID}/coder_escalation_baseline.json.1"
     assert json.loads(older.read_text())["summary"]["avg_tokens_per_second"] == 9.0
     assert (
-        ",11.0," in (history / "summary.csv").read_text() and "older version" in (history / "sources.csv").read_text()
+        ",11.0," in (history / "summary.csv").read_text()
+        and "older version" in (history / "sources.csv").read_text()
     )
 
 
@@ -453,7 +587,9 @@ def test_a_file_that_changed_keeps_its_older_bytes(tmp_path: Path, archive: Arch
         (["archive", "--profile", "legacy"], "no profile 'legacy'"),
     ],
 )
-def test_mistakes_are_one_clear_message(tmp_path: Path, archive: Archive, arguments: list[str], said: str) -> None:
+def test_mistakes_are_one_clear_message(
+    tmp_path: Path, archive: Archive, arguments: list[str], said: str
+) -> None:
     archive.run()
     done = command(tmp_path, *arguments)
     assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr
@@ -476,7 +612,10 @@ def test_a_cut_import_leaves_the_old_history(archive: Archive, tmp_path: Path) -
     history.rename(history.with_name(".history.old"))  # cut between the two renames
     staged, taken = stage(history, archive.folder)
     replace(history, staged)
-    assert len(contents(history)) == 2 and [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+    assert (
+        len(contents(history)) == 2
+        and [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+    )
 
 
 def test_links_are_not_followed_and_told(archive: Archive, tmp_path: Path) -> None:

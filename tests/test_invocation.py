@@ -33,7 +33,9 @@ def test_what_only_shows_runs_nothing(arguments: list[str]) -> None:
 
 
 def test_a_run_and_its_targets() -> None:
-    asked = read_invocation(["-j8", "retry_failed", "docs/x.md", "--config", "results_a=1", "suites=[1]"])
+    asked = read_invocation(
+        ["-j8", "retry_failed", "docs/x.md", "--config", "results_a=1", "suites=[1]"]
+    )
     assert asked.runs and asked.targets == ("retry_failed", "docs/x.md") and not asked.is_job
     assert read_invocation(["-c1"]).runs and read_invocation(["-c1"]).targets == ()
 

@@ -59,7 +59,9 @@ def shown(answer: str = ANSWER, finish_reason: str = "stop", question: Question 
         ((("unmet", ""), ("unmet", "")), "none", 0),
     ],
 )
-def test_code_computes_the_score(verdicts: tuple[tuple[str, str], ...], attempt: str, score: int) -> None:
+def test_code_computes_the_score(
+    verdicts: tuple[tuple[str, str], ...], attempt: str, score: int
+) -> None:
     assert score_reply(shown(), reply(*verdicts, attempt=attempt)).score == score
 
 
@@ -81,7 +83,15 @@ def test_one_quotation_that_does_not_stand_in_the_answer_leaves_it_unscored() ->
 @pytest.mark.parametrize(
     "content",
     [
-        *("", "3", "null", "[]", "Sure! Here is the grade: 3", "<html>", reply(("met", "Paris"))[:-4]),
+        *(
+            "",
+            "3",
+            "null",
+            "[]",
+            "Sure! Here is the grade: 3",
+            "<html>",
+            reply(("met", "Paris"))[:-4],
+        ),
         reply(("met", "Paris")),
         reply(("met", "Paris"), ("met", "Paris"), ("met", "Paris")),
         reply(("great", "Paris"), ("met", "Paris")),
@@ -89,7 +99,9 @@ def test_one_quotation_that_does_not_stand_in_the_answer_leaves_it_unscored() ->
         reply(("met", "Paris"), ("met", "Paris"), attempt="excellent"),
         reply(("met", "Paris"), ("met", "Paris")).replace('"number": 2', '"number": 1'),
         reply(("met", "Paris"), ("met", "Paris")).replace('"number": 2', '"number": NaN'),
-        reply(("met", "Paris"), ("met", "Paris")).replace('"number": 2', '"number": 1, "number": 2'),
+        reply(("met", "Paris"), ("met", "Paris")).replace(
+            '"number": 2', '"number": 1, "number": 2'
+        ),
         "[" * 5000,
     ],
 )
@@ -113,8 +125,16 @@ def test_equal_answers_are_one_pair_and_any_change_is_another() -> None:
         shown(ANSWER + "!"),
         shown(finish_reason="length"),
         shown(question=_with(reference_answer="Paris.")),
-        shown(question=_with(scoring=(Criterion("names Paris", 50), Criterion("gives the reason", 50)))),
-        shown(question=_with(scoring=(Criterion("names Paris clearly", 60), Criterion("gives the reason", 40)))),
+        shown(
+            question=_with(
+                scoring=(Criterion("names Paris", 50), Criterion("gives the reason", 50))
+            )
+        ),
+        shown(
+            question=_with(
+                scoring=(Criterion("names Paris clearly", 60), Criterion("gives the reason", 40))
+            )
+        ),
         shown(question=_with(prompt="Which is the capital of France, and why?")),
     ]
     assert len({pair, *(other.pair for other in changed)}) == len(changed) + 1
@@ -137,7 +157,10 @@ def test_an_answer_cannot_close_its_own_markers() -> None:
 def test_a_long_answer_is_cut_in_the_middle() -> None:
     text = shown("a" * HEAD_CHARACTERS + "b" * 5000 + "c" * TAIL_CHARACTERS).answer
     assert (
-        "5000 characters left out" in text and text.startswith("aaa") and text.endswith("ccc") and "b" not in text[:-80]
+        "5000 characters left out" in text
+        and text.startswith("aaa")
+        and text.endswith("ccc")
+        and "b" not in text[:-80]
     )
 
 
@@ -152,7 +175,10 @@ def test_generated_contexts_and_images_are_told_of_not_sent() -> None:
 def test_tool_definitions_in_the_system_text_are_shown() -> None:
     told = [q for suite in SUITES.values() for q in suite.questions if q.system]
     for question in told:
-        assert question.system is not None and question.system.strip() in shown("x", question=question).question
+        assert (
+            question.system is not None
+            and question.system.strip() in shown("x", question=question).question
+        )
 
 
 def test_the_instructions_say_what_the_code_enforces() -> None:

@@ -40,10 +40,19 @@ CONFIG: ClaudeConfig = replace(
     deadline_s=20.0,
     poll_s=0.01,
 )
-OVERLOADED = json.dumps({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})
-REFUSED = json.dumps({"type": "error", "error": {"type": "authentication_error", "message": "invalid x-api-key"}})
-TOO_LARGE = json.dumps({"type": "error", "error": {"type": "request_too_large", "message": "too large"}})
-NO_CREDIT = {"type": "invalid_request_error", "message": "Your credit balance is too low to access the API."}
+OVERLOADED = json.dumps(
+    {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+)
+REFUSED = json.dumps(
+    {"type": "error", "error": {"type": "authentication_error", "message": "invalid x-api-key"}}
+)
+TOO_LARGE = json.dumps(
+    {"type": "error", "error": {"type": "request_too_large", "message": "too large"}}
+)
+NO_CREDIT = {
+    "type": "invalid_request_error",
+    "message": "Your credit balance is too low to access the API.",
+}
 
 
 @pytest.fixture
@@ -59,9 +68,13 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[JudgeServer]:
         yield made
 
 
-def run(store: VerdictStore, items: list[Item], config: ClaudeConfig = CONFIG, mix: Mix = MIX) -> RunResult:
+def run(
+    store: VerdictStore, items: list[Item], config: ClaudeConfig = CONFIG, mix: Mix = MIX
+) -> RunResult:
     """Judge those of the items that have no usable verdict yet."""
-    judge: Judge = (ClaudeBatchesJudge if config.batched else ClaudeJudge)(SERIES, config, Budget(config.max_usd))
+    judge: Judge = (ClaudeBatchesJudge if config.batched else ClaudeJudge)(
+        SERIES, config, Budget(config.max_usd)
+    )
 
     async def go() -> RunResult:
         try:
@@ -77,12 +90,18 @@ def items(count: int) -> list[Item]:
     return pairs(count, SERIES)
 
 
-def on(item: Item, fault: Fault, times: int = 10**9) -> Callable[[str, int, dict[str, Any]], Fault | None]:
+def on(
+    item: Item, fault: Fault, times: int = 10**9
+) -> Callable[[str, int, dict[str, Any]], Fault | None]:
     """Answers the first `times` requests of one item with a fault."""
     left = [times]
 
     def decide(path: str, n: int, body: dict[str, Any]) -> Fault | None:
-        if path == MESSAGES and user_prompt(item.shown, item.digest) == body["messages"][0]["content"] and left[0] > 0:
+        if (
+            path == MESSAGES
+            and user_prompt(item.shown, item.digest) == body["messages"][0]["content"]
+            and left[0] > 0
+        ):
             left[0] -= 1
             return fault
         return None
@@ -93,17 +112,27 @@ def on(item: Item, fault: Fault, times: int = 10**9) -> Callable[[str, int, dict
 # --- the Messages API ----------------------------------------------------------------------------------------------------
 
 
-def test_every_item_is_asked_once_and_the_evidence_is_kept(server: JudgeServer, store: VerdictStore) -> None:
+def test_every_item_is_asked_once_and_the_evidence_is_kept(
+    server: JudgeServer, store: VerdictStore
+) -> None:
     result = run(store, items(60))
     assert not result.stopped and len(result.closed) == 2
     asked = sum(len(record.items) for record in result.closed)
     assert server.counts[MESSAGES] == asked == result.replies and set(server.judged.values()) == {1}
     verdict = store.usable(items(1)[0].shown.pair)
-    assert verdict is not None and verdict.reply.request_id.startswith("req_") and verdict.reply.model == MODEL
-    assert "anthropic 2." in verdict.reply.client and re.search(r"API \d{4}-\d\d-\d\d$", verdict.reply.client)
+    assert (
+        verdict is not None
+        and verdict.reply.request_id.startswith("req_")
+        and verdict.reply.model == MODEL
+    )
+    assert "anthropic 2." in verdict.reply.client and re.search(
+        r"API \d{4}-\d\d-\d\d$", verdict.reply.client
+    )
     assert json.loads(verdict.reply.raw)["content"][0]["text"] == verdict.reply.content
     assert verdict.reply.usage.cache_read_tokens == 1000
-    assert result.usd == pytest.approx(sum(v.reply.usd for v in map(store.read, _digests(result)) if v))
+    assert result.usd == pytest.approx(
+        sum(v.reply.usd for v in map(store.read, _digests(result)) if v)
+    )
 
 
 def _digests(result: RunResult) -> list[str]:
@@ -120,10 +149,14 @@ def test_the_request_is_bound_to_the_schema_cached_and_without_temperature(
         assert set(body) == {"model", "max_tokens", "system", "messages", "output_config"}
         assert body["system"][0]["cache_control"] == {"type": "ephemeral", "ttl": "1h"}
         assert body["output_config"]["format"]["type"] == "json_schema"
-    assert all(CANARY_KEY in (h.get("authorization", "") + h.get("x-api-key", "")) for h in server.headers)
+    assert all(
+        CANARY_KEY in (h.get("authorization", "") + h.get("x-api-key", "")) for h in server.headers
+    )
 
 
-def test_no_more_requests_are_in_flight_than_allowed(server: JudgeServer, store: VerdictStore) -> None:
+def test_no_more_requests_are_in_flight_than_allowed(
+    server: JudgeServer, store: VerdictStore
+) -> None:
     server.latency_s = 0.02
     run(store, items(60))
     assert server.most_in_flight == CONFIG.concurrency
@@ -161,7 +194,9 @@ def test_the_deadline_covers_connecting(store: VerdictStore) -> None:
 @pytest.mark.parametrize("status", [429, 500, 503, 529])
 def test_a_storm_passes_by(server: JudgeServer, store: VerdictStore, status: int) -> None:
     """Every third request fails; the SDK asks again, and each item ends in one verdict."""
-    server.fault = lambda path, n, body: (status, {"retry-after-ms": "5"}, OVERLOADED) if n % 3 == 0 else None
+    server.fault = lambda path, n, body: (
+        (status, {"retry-after-ms": "5"}, OVERLOADED) if n % 3 == 0 else None
+    )
     result = run(store, items(20))
     assert not result.stopped and all(store.usable(item.shown.pair) for item in items(20))
     assert set(server.judged.values()) == {1} and sum(server.judged.values()) == result.replies
@@ -172,7 +207,11 @@ def test_a_storm_passes_by(server: JudgeServer, store: VerdictStore, status: int
     ("fault", "said", "requests"),
     [
         ((429, {"retry-after": "3600"}, OVERLOADED), "status 429", 1),
-        ((200, {"content-type": "text/html"}, "<html><b>Sign in</b></html>"), "the body is no message", 1),
+        (
+            (200, {"content-type": "text/html"}, "<html><b>Sign in</b></html>"),
+            "the body is no message",
+            1,
+        ),
         ((200, {}, '{"id": "msg_1", "type": "mess'), "the body is no message", 1),
         ((200, {}, "null"), "the body is no message", 1),
         ((529, {"retry-after-ms": "1"}, OVERLOADED), "status 529|no answer within", RETRIES + 1),
@@ -201,7 +240,9 @@ def test_a_transient_fault_is_one_unscored_that_can_be_taken_up(
 
 def _message(stop_reason: str = "end_turn", text: str = "{}", model: str = MODEL) -> str:
     content = [{"type": "text", "text": text}]
-    return json.dumps({"id": "m", "content": content, "stop_reason": stop_reason, "model": model, "usage": {}})
+    return json.dumps(
+        {"id": "m", "content": content, "stop_reason": stop_reason, "model": model, "usage": {}}
+    )
 
 
 @pytest.mark.parametrize(
@@ -230,8 +271,12 @@ def test_a_lasting_fault_is_one_unscored_and_not_asked_again(
     assert server.counts[MESSAGES] == sum(server.judged.values()) + 1
 
 
-def test_an_outage_ends_the_run_and_the_next_one_goes_on(server: JudgeServer, store: VerdictStore) -> None:
-    server.fault = lambda path, n, body: (503, {"x-should-retry": "false"}, OVERLOADED) if n > 12 else None
+def test_an_outage_ends_the_run_and_the_next_one_goes_on(
+    server: JudgeServer, store: VerdictStore
+) -> None:
+    server.fault = lambda path, n, body: (
+        (503, {"x-should-retry": "false"}, OVERLOADED) if n > 12 else None
+    )
     result = run(store, items(200))
     assert "in a row failed" in result.stopped and server.counts[MESSAGES] < 60
     answered = sum(server.judged.values())
@@ -251,25 +296,34 @@ def test_a_refused_key_is_one_clear_error(server: JudgeServer, store: VerdictSto
 def test_another_models_answer_is_one_clear_error(server: JudgeServer, store: VerdictStore) -> None:
     """An alias, say: every further answer would be paid for and could not be used."""
     server.fault = lambda path, n, body: (200, {}, _message(model="claude-other-20260101"))
-    with pytest.raises(BenchError, match=r"answered by claude-other-20260101.*judge\.claude\.model"):
+    with pytest.raises(
+        BenchError, match=r"answered by claude-other-20260101.*judge\.claude\.model"
+    ):
         run(store, items(40))
     assert server.counts[MESSAGES] <= ClaudeJudge.batches_at_once * CONFIG.concurrency
 
 
-def test_the_deadline_runs_from_when_a_request_is_sent(server: JudgeServer, store: VerdictStore) -> None:
+def test_the_deadline_runs_from_when_a_request_is_sent(
+    server: JudgeServer, store: VerdictStore
+) -> None:
     """Two wait for one slot: the second one's deadline is its own."""
     server.latency_s = 0.3
     run(store, items(3), replace(CONFIG, concurrency=1, deadline_s=0.5))
     assert all(store.usable(item.shown.pair) for item in items(3))
 
 
-def spent(faults: Sequence[Fault | None], server: JudgeServer, max_usd: float, deadline_s: float = 20.0) -> float:
+def spent(
+    faults: Sequence[Fault | None], server: JudgeServer, max_usd: float, deadline_s: float = 20.0
+) -> float:
     """What one item cost, in the most that one request can; the server's n-th answer has the n-th fault, or the last one."""
     server.fault = lambda path, n, body: faults[min(n, len(faults)) - 1]
     item = items(1)[0]
     settings = replace(CONFIG, deadline_s=deadline_s, concurrency=1)
     most = at_most_usd(
-        settings.usd_per_million_tokens, user_prompt(item.shown, item.digest), settings.max_tokens, False
+        settings.usd_per_million_tokens,
+        user_prompt(item.shown, item.digest),
+        settings.max_tokens,
+        False,
     )
     budget = Budget(max_usd * most)
     judge = ClaudeJudge(SERIES, settings, budget)
@@ -304,7 +358,9 @@ REFUSED_FOR_GOOD: Fault = (529, {"x-should-retry": "false"}, OVERLOADED)
         ([(504, {"x-should-retry": "false"}, "<html>")], 1),
     ],
 )
-def test_what_may_have_been_paid_counts_as_paid(server: JudgeServer, faults: list[Fault], times: int) -> None:
+def test_what_may_have_been_paid_counts_as_paid(
+    server: JudgeServer, faults: list[Fault], times: int
+) -> None:
     assert spent(faults, server, max_usd=10) == pytest.approx(times)
     assert server.counts[MESSAGES] == len(faults)
 
@@ -315,8 +371,12 @@ def test_a_lost_reply_counts_beside_the_one_that_came(server: JudgeServer) -> No
     assert 0 < alone < 1 and spent([LOST, None], server, max_usd=10) == pytest.approx(1 + alone)
 
 
-def test_what_is_late_counts_as_paid_and_what_waits_to_be_tried_again_does_not(server: JudgeServer) -> None:
-    assert spent([(429, {"retry-after": "3600"}, OVERLOADED)], server, max_usd=10, deadline_s=0.2) == 0
+def test_what_is_late_counts_as_paid_and_what_waits_to_be_tried_again_does_not(
+    server: JudgeServer,
+) -> None:
+    assert (
+        spent([(429, {"retry-after": "3600"}, OVERLOADED)], server, max_usd=10, deadline_s=0.2) == 0
+    )
     server.latency_s = 1.0
     assert spent([None], server, max_usd=10, deadline_s=0.2) == pytest.approx(1)
     server.wait_until_idle()
@@ -334,7 +394,11 @@ def test_what_never_reached_the_judge_costs_nothing(server: JudgeServer) -> None
 
 
 def test_no_credit_stops_the_run(server: JudgeServer, store: VerdictStore) -> None:
-    server.fault = lambda path, n, body: (400, {}, json.dumps({"type": "error", "error": NO_CREDIT}))
+    server.fault = lambda path, n, body: (
+        400,
+        {},
+        json.dumps({"type": "error", "error": NO_CREDIT}),
+    )
     assert "credit balance" in run(store, items(20)).stopped
 
 
@@ -354,12 +418,16 @@ def test_the_money_limit_is_never_passed(server: JudgeServer, store: VerdictStor
     assert set(server.judged.values()) == {1}
 
 
-def test_a_limit_too_small_for_one_request_sends_none(server: JudgeServer, store: VerdictStore) -> None:
+def test_a_limit_too_small_for_one_request_sends_none(
+    server: JudgeServer, store: VerdictStore
+) -> None:
     result = run(store, items(3), replace(CONFIG, max_usd=0.0))
     assert result.stopped.startswith("max_usd") and server.counts[MESSAGES] == 0
 
 
-def test_without_a_key_no_socket_is_opened(store: VerdictStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_key_no_socket_is_opened(
+    store: VerdictStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import socket
 
     def refuse(*_: object) -> None:
@@ -378,7 +446,9 @@ def test_tokens_are_counted_by_the_api(server: JudgeServer) -> None:
         asyncio.run(count_tokens(items(3), MODEL, CONFIG))
 
 
-@pytest.mark.parametrize("body", ["", "[]", "7", '{"content": 3}', '{"content": [{"type": "text"}]}', "\x00"])
+@pytest.mark.parametrize(
+    "body", ["", "[]", "7", '{"content": 3}', '{"content": [{"type": "text"}]}', "\x00"]
+)
 def test_what_is_no_message_is_said_to_be_none(body: str) -> None:
     reply = read_message(body, MODEL)
     assert reply.content is None and reply.transient and "no message" in reply.failure
@@ -410,7 +480,10 @@ def _spoil(lines: list[str]) -> list[str]:
         "custom_id": third["custom_id"],
         "result": {
             "type": "errored",
-            "error": {"type": "error", "error": {"type": "invalid_request_error", "message": "prompt is too long"}},
+            "error": {
+                "type": "error",
+                "error": {"type": "invalid_request_error", "message": "prompt is too long"},
+            },
         },
     }
     again = {"custom_id": fourth["custom_id"], "result": {"type": "expired"}}
@@ -418,7 +491,9 @@ def _spoil(lines: list[str]) -> list[str]:
     return ["{not json", *map(json.dumps, kept), "", "[]"]
 
 
-def test_missing_repeated_foreign_and_expired_results(server: JudgeServer, store: VerdictStore) -> None:
+def test_missing_repeated_foreign_and_expired_results(
+    server: JudgeServer, store: VerdictStore
+) -> None:
     server.lines = _spoil
     run(store, items(30), BATCHED)
     (record,) = store.batches.values()
@@ -433,7 +508,9 @@ def test_missing_repeated_foreign_and_expired_results(server: JudgeServer, store
     assert all(store.usable(item.shown.pair) for item in items(30))
 
 
-def test_equal_batches_whose_ids_were_lost_are_each_found_again(server: JudgeServer, store: VerdictStore) -> None:
+def test_equal_batches_whose_ids_were_lost_are_each_found_again(
+    server: JudgeServer, store: VerdictStore
+) -> None:
     """The API made them, the replies got lost: they have the same number of requests, and only results tell whose they are."""
 
     def lose(key: str, n: int, body: dict[str, Any]) -> Fault | None:
@@ -444,14 +521,19 @@ def test_equal_batches_whose_ids_were_lost_are_each_found_again(server: JudgeSer
 
     server.fault = lose
     assert "no answer" in run(store, items(45), BATCHED, Mix(15, 0.1, 0.05)).stopped
-    assert len(server.batches) == 3 and len({len(batch.requests) for batch in server.batches.values()}) == 1
+    assert (
+        len(server.batches) == 3
+        and len({len(batch.requests) for batch in server.batches.values()}) == 1
+    )
     server.fault = lambda path, n, body: None
     assert not run(store, items(45), BATCHED, Mix(15, 0.1, 0.05)).stopped
     assert len(server.batches) == 3 and all(store.usable(item.shown.pair) for item in items(45))
 
 
 def test_results_of_another_batch_are_not_ours(server: JudgeServer, store: VerdictStore) -> None:
-    server.lines = lambda lines: [line.replace('"custom_id": "', '"custom_id": "x') for line in lines]
+    server.lines = lambda lines: [
+        line.replace('"custom_id": "', '"custom_id": "x') for line in lines
+    ]
     damaged = server.lines
     server.lines = lambda lines: damaged(lines) if len(server.batches) < 2 else lines
     run(store, items(5), BATCHED)
@@ -461,7 +543,9 @@ def test_results_of_another_batch_are_not_ours(server: JudgeServer, store: Verdi
 PAGE = (200, {"content-type": "text/html"}, "<html>Sign in</html>")
 CREATED = "POST /v1/messages/batches"
 POLLED, FETCHED = "GET /v1/messages/batches/ID", "GET /v1/messages/batches/ID/results"
-GONE = json.dumps({"type": "error", "error": {"type": "not_found_error", "message": "no such batch"}})
+GONE = json.dumps(
+    {"type": "error", "error": {"type": "not_found_error", "message": "no such batch"}}
+)
 
 
 @pytest.mark.parametrize(
@@ -475,7 +559,15 @@ GONE = json.dumps({"type": "error", "error": {"type": "not_found_error", "messag
         (POLLED, (404, {}, GONE)),
         (CREATED, PAGE),
     ],
-    ids=["page", "nothing", "gone", "page when polled", "cut when polled", "gone when polled", "page when created"],
+    ids=[
+        "page",
+        "nothing",
+        "gone",
+        "page when polled",
+        "cut when polled",
+        "gone when polled",
+        "page when created",
+    ],
 )
 def test_a_batch_that_cannot_be_read_is_looked_at_again_and_paid_once(
     server: JudgeServer, store: VerdictStore, key: str, fault: Fault
@@ -494,8 +586,12 @@ def test_batches_wait_for_each_others_money(server: JudgeServer, store: VerdictS
     assert not result.stopped and len(server.batches) == 3 and result.usd <= limit
 
 
-def test_a_batch_that_is_paid_is_fetched_whatever_the_limit_is_now(server: JudgeServer, store: VerdictStore) -> None:
-    server.fault = lambda path, n, body: (503, {"x-should-retry": "false"}, OVERLOADED) if path == FETCHED else None
+def test_a_batch_that_is_paid_is_fetched_whatever_the_limit_is_now(
+    server: JudgeServer, store: VerdictStore
+) -> None:
+    server.fault = lambda path, n, body: (
+        (503, {"x-should-retry": "false"}, OVERLOADED) if path == FETCHED else None
+    )
     assert "503" in run(store, items(10), BATCHED).stopped
     server.fault = lambda path, n, body: None
     assert not run(store, items(10), replace(BATCHED, max_usd=0.0)).stopped
@@ -519,7 +615,8 @@ def _start(store: VerdictStore, server: JudgeServer, api: str) -> subprocess.Pop
     import os
 
     return subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(store.folder.parent), api], env={**os.environ, **server.environment}
+        [sys.executable, "-c", CHILD, str(store.folder.parent), api],
+        env={**os.environ, **server.environment},
     )
 
 
@@ -533,14 +630,20 @@ def test_killed_at_any_point_nothing_stored_is_asked_again(
     child.kill()
     child.wait()
     server.wait_until_idle()
-    stored = [verdict for file in store.folder.glob("??/*.json") if (verdict := store.read(file.stem)) is not None]
+    stored = [
+        verdict
+        for file in store.folder.glob("??/*.json")
+        if (verdict := store.read(file.stem)) is not None
+    ]
     asked = set(server.judged)
     run(store, items(40), mix=Mix(15, 0.1, 0.05))
     assert all(store.usable(item.shown.pair) for item in items(40))
     again = sum(count - 1 for count in server.judged.values())
     # Only what was in flight, or on its way to the disk, at the kill may be asked twice.
     assert again <= len(asked) - len(stored) <= ClaudeJudge.batches_at_once * CONFIG.concurrency
-    assert sum(server.judged.values()) - again == sum(len(record.items) for record in store.batches.values())
+    assert sum(server.judged.values()) - again == sum(
+        len(record.items) for record in store.batches.values()
+    )
 
 
 @pytest.mark.parametrize(
@@ -548,7 +651,9 @@ def test_killed_at_any_point_nothing_stored_is_asked_again(
     ["at creation", "before the id is known", "polling", "results"],
     ids=lambda moment: moment.replace(" ", "_"),
 )
-def test_killed_at_any_point_no_batch_is_paid_twice(server: JudgeServer, store: VerdictStore, moment: str) -> None:
+def test_killed_at_any_point_no_batch_is_paid_twice(
+    server: JudgeServer, store: VerdictStore, moment: str
+) -> None:
     """A batch is created by the API once, whenever the process dies; the restart finds it by its id or by the API's list."""
     release: list[float] = []
     path = {

@@ -33,7 +33,9 @@ from tests.test_judging import ASKED, pairs
 
 WEIGHTS = Path("models/SmolLM2-135M-Instruct.Q8_0.gguf")
 SERIES = make_series("local", "smollm2_135m_q8_0", 1024, 0, weights="test")
-CONFIGURED: LocalJudgeConfig = parse_judge(yaml.safe_load(Path("config/config.yaml").read_text())["judge"]).local
+CONFIGURED: LocalJudgeConfig = parse_judge(
+    yaml.safe_load(Path("config/config.yaml").read_text())["judge"]
+).local
 # Replies of a model that rambles are cut early: the suite is to end.
 LOCAL = replace(CONFIGURED, max_tokens=150)
 SMALL = Mix(6, 0.1, 0.05)
@@ -50,7 +52,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         "kv_type_k": "f16",
         "kv_type_v": "f16",
     }
-    settings = LoadSettings(WEIGHTS.resolve(), None, Mode("baseline"), None, 0, context, local_profile())
+    settings = LoadSettings(
+        WEIGHTS.resolve(), None, Mode("baseline"), None, 0, context, local_profile()
+    )
     log = tmp_path_factory.mktemp("judge") / "server.log"
     with start_server(probe(server_binary()), settings, log, 60.0) as made:
         yield made
@@ -64,15 +68,21 @@ def run(judge: LocalJudge | ClaudeJudge, store: VerdictStore, count: int) -> Run
     return asyncio.run(JudgeRun(judge, store).pairs(pairs(count, judge.series), (), ASKED, SMALL))
 
 
-def test_a_poor_judge_is_found_out_and_its_scores_refused(server: ServerProcess, tmp_path: Path) -> None:
+def test_a_poor_judge_is_found_out_and_its_scores_refused(
+    server: ServerProcess, tmp_path: Path
+) -> None:
     store = VerdictStore(SERIES, tmp_path / "verdicts")
     result = run(LocalJudge(SERIES, LOCAL, url(server), server.client.headers), store, 2)
     (record,) = result.closed
     assert record.status == "quarantined" and record.findings
     assert all(store.usable(item.shown.pair) is None for item in pairs(2, SERIES))
-    kept = [json.loads(file.read_text()) for file in (store.folder / "quarantine" / record.batch).iterdir()]
+    kept = [
+        json.loads(file.read_text())
+        for file in (store.folder / "quarantine" / record.batch).iterdir()
+    ]
     assert len(kept) == len(record.items)
-    # The grammar holds even where the judgement does not: each reply that was not cut is of the schema.
+    # The grammar holds even where the judgement does not: each reply that was not cut is of the
+    # schema.
     for verdict in kept:
         item = next(i for i in record.items if i.digest == verdict["digest"])
         assert verdict["reply"]["content"] is None or "not JSON" not in item.unscored
@@ -84,13 +94,19 @@ def test_the_schema_is_enforced_for_so_many_criteria(server: ServerProcess) -> N
     async def ask() -> str:
         import httpx2
 
-        async with httpx2.AsyncClient(base_url=url(server), headers=server.client.headers, timeout=60) as client:
+        async with httpx2.AsyncClient(
+            base_url=url(server), headers=server.client.headers, timeout=60
+        ) as client:
             return (await client.post("/v1/chat/completions", json=request_body(item, 1024))).text
 
     reply = read_completion(asyncio.run(ask()))
     assert reply.content is not None, reply.failure
     raw = json.loads(reply.content)
-    assert len(raw["criteria"]) == len(item.shown.criteria) and set(raw) == {"criteria", "attempt", "summary"}
+    assert len(raw["criteria"]) == len(item.shown.criteria) and set(raw) == {
+        "criteria",
+        "attempt",
+        "summary",
+    }
     assert bounded_schema(3)["properties"]["criteria"]["maxItems"] == 3
 
 
@@ -106,7 +122,9 @@ def test_llama_servers_messages_through_the_anthropic_sdk(
     config = replace(CONFIG, model=model, max_tokens=60, concurrency=1, deadline_s=120.0)
     (record,) = run(ClaudeJudge(series, config, Budget(5.0)), store, 2).closed
     assert record.status == "quarantined"
-    assert all(item.answered and (item.score is not None) != bool(item.unscored) for item in record.items)
+    assert all(
+        item.answered and (item.score is not None) != bool(item.unscored) for item in record.items
+    )
     stored = list((store.folder / "quarantine" / record.batch).iterdir())
     assert len(stored) == len(record.items)
 
@@ -125,7 +143,9 @@ def test_a_prompt_beyond_the_context_is_unscored(server: ServerProcess, tmp_path
     async def keep(item: object, reply: object) -> None:
         kept.append(reply)
 
-    asyncio.run(LocalJudge(SERIES, LOCAL, url(server), server.client.headers).ask([long], None, keep))  # type: ignore[arg-type]
+    asyncio.run(
+        LocalJudge(SERIES, LOCAL, url(server), server.client.headers).ask([long], None, keep)
+    )  # type: ignore[arg-type]
     assert kept[0].content is None and not kept[0].transient and "status 400" in kept[0].failure
 
 

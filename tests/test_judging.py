@@ -16,7 +16,14 @@ from scripts.lib.authoring.prompt_lint import checked_weight, uses_code
 from scripts.lib.base.errors import BenchError
 from scripts.lib.judging.answers import pair_item
 from scripts.lib.judging.batch import Batch, BatchFile, Mix, make_batch
-from scripts.lib.judging.canaries import INJECTIONS, KINDS, LEAST_CANARIES, canary_count, cut_in_half, make_canaries
+from scripts.lib.judging.canaries import (
+    INJECTIONS,
+    KINDS,
+    LEAST_CANARIES,
+    canary_count,
+    cut_in_half,
+    make_canaries,
+)
 from scripts.lib.judging.instrument import findings, instrument_csv, measures, series_reports
 from scripts.lib.judging.protocol import Journal, Keep, Stopped
 from scripts.lib.judging.run import JudgeRun, RunResult
@@ -25,10 +32,20 @@ from scripts.lib.scoring.judge_prompt import material, user_prompt
 from scripts.lib.scoring.score import score_answer
 from scripts.lib.scoring.series import Item, Reply, Role, Series, make_series
 from scripts.lib.scoring.verdict_store import BatchRecord, ItemOutcome, VerdictStore
-from tests.judge_server import Grader, always_3, at_random, copies_the_claim, honest, take_apart, verdicts
+from tests.judge_server import (
+    Grader,
+    always_3,
+    at_random,
+    copies_the_claim,
+    honest,
+    take_apart,
+    verdicts,
+)
 
 SUITES = load_suites(Path("benchmarks/prompts/v1"))
-QUESTIONS = tuple(q for suite in SUITES.values() for q in suite.questions if not uses_code(q) and not q.images)
+QUESTIONS = tuple(
+    q for suite in SUITES.values() for q in suite.questions if not uses_code(q) and not q.images
+)
 SERIES = make_series("claude", "claude-test-1", 1024, 0)
 MIX = Mix(40, 0.1, 0.05)
 CUTTABLE = {f"{q.suite}/{q.id}" for q in QUESTIONS if cut_in_half(q) is not None}
@@ -41,7 +58,10 @@ class FakeJudge:
     batches_at_once = 1
 
     def __init__(
-        self, grader: Grader, series: Series = SERIES, spoil: Callable[[int, Item], Reply | None] | None = None
+        self,
+        grader: Grader,
+        series: Series = SERIES,
+        spoil: Callable[[int, Item], Reply | None] | None = None,
     ):
         self.series, self._grader, self._spoil = series, grader, spoil
         self.asked: list[str] = []
@@ -66,11 +86,15 @@ def pairs(count: int, series: Series = SERIES) -> list[Item]:
             if n % 5 == 0 and n < len(QUESTIONS)
             else f"I believe it is number {n}, more or less."
         )
-        made.append(pair_item(series, f"{question.suite}/{question.id}", material(question, answer, "stop")))
+        made.append(
+            pair_item(series, f"{question.suite}/{question.id}", material(question, answer, "stop"))
+        )
     return made
 
 
-def judge(store: VerdictStore, fake: FakeJudge, items: Sequence[Item], mix: Mix = MIX, **more: Any) -> RunResult:
+def judge(
+    store: VerdictStore, fake: FakeJudge, items: Sequence[Item], mix: Mix = MIX, **more: Any
+) -> RunResult:
     return asyncio.run(JudgeRun(fake, store, **more).pairs(items, (), ASKED, mix))
 
 
@@ -92,7 +116,10 @@ def store(tmp_path: Path) -> VerdictStore:
 def test_an_honest_judges_batches_are_accepted_and_its_verdicts_count(store: VerdictStore) -> None:
     items = pairs(60)
     result = judge(store, FakeJudge(honest(QUESTIONS)), items)
-    assert [record.status for record in result.closed] == ["accepted", "accepted"] and not result.stopped
+    assert [record.status for record in result.closed] == [
+        "accepted",
+        "accepted",
+    ] and not result.stopped
     scores = [store.usable(item.shown.pair) for item in items]
     assert all(verdict is not None for verdict in scores)
     assert {verdict.score for verdict in scores if verdict is not None} == {1, 3}
@@ -105,10 +132,14 @@ def test_what_is_judged_is_not_asked_again(store: VerdictStore) -> None:
     judge(store, FakeJudge(honest(QUESTIONS)), items)
     again = VerdictStore(SERIES, store.folder.parent)
     assert all(again.usable(item.shown.pair) for item in items)
-    changed = pair_item(SERIES, items[0].label, dataclasses.replace(items[0].shown, answer="Something else."))
+    changed = pair_item(
+        SERIES, items[0].label, dataclasses.replace(items[0].shown, answer="Something else.")
+    )
     fake = FakeJudge(honest(QUESTIONS))
     judge(again, fake, [changed])
-    own = [item for record in again.batches.values() for item in record.items if item.role is Role.PAIR]
+    own = [
+        item for record in again.batches.values() for item in record.items if item.role is Role.PAIR
+    ]
     assert len(own) == 21 and len(fake.asked) == 1 + 1 + LEAST_CANARIES
 
 
@@ -122,7 +153,10 @@ def test_another_series_shares_nothing(store: VerdictStore, tmp_path: Path) -> N
         make_series("local", "claude-test-1", 1024, 0),
     ):
         assert other.name != SERIES.name
-        assert all(VerdictStore(other, store.folder.parent).usable(item.shown.pair) is None for item in items)
+        assert all(
+            VerdictStore(other, store.folder.parent).usable(item.shown.pair) is None
+            for item in items
+        )
 
 
 # --- judges that must not be believed ------------------------------------------------------------------------------------
@@ -161,9 +195,13 @@ def test_a_bad_judge_is_quarantined_and_its_verdicts_are_not_used(
     items = pairs(30)
     result = judge(store, FakeJudge(grader), items)
     (record,) = result.closed
-    assert record.status == "quarantined" and re.search(said, "; ".join(record.findings)), record.findings
+    assert record.status == "quarantined" and re.search(said, "; ".join(record.findings)), (
+        record.findings
+    )
     assert all(store.usable(item.shown.pair) is None for item in items)
-    assert all(f"batch {record.batch} is quarantined" in store.why_not(item.shown.pair) for item in items)
+    assert all(
+        f"batch {record.batch} is quarantined" in store.why_not(item.shown.pair) for item in items
+    )
     assert len(list((store.folder / "quarantine" / record.batch).iterdir())) == len(record.items)
 
 
@@ -172,9 +210,13 @@ def test_random_judges_are_caught_whatever_their_luck(tmp_path: Path) -> None:
     caught = passed = 0
     for seed in range(60):
         fresh = VerdictStore(SERIES, tmp_path / f"random{seed}")
-        caught += judge(fresh, FakeJudge(at_random(seed)), pairs(3)).closed[0].status == "quarantined"
+        caught += (
+            judge(fresh, FakeJudge(at_random(seed)), pairs(3)).closed[0].status == "quarantined"
+        )
         fresh = VerdictStore(SERIES, tmp_path / f"honest{seed}")
-        passed += judge(fresh, FakeJudge(honest(QUESTIONS)), pairs(3)).closed[0].status == "accepted"
+        passed += (
+            judge(fresh, FakeJudge(honest(QUESTIONS)), pairs(3)).closed[0].status == "accepted"
+        )
     assert passed == 60 and caught >= 57, (passed, caught)
 
 
@@ -211,18 +253,24 @@ def believes_halves(prompt: Any) -> str:
 def test_a_judge_that_reads_the_beginning_alone_is_caught(store: VerdictStore) -> None:
     with_cuts = [item for item in pairs(len(QUESTIONS)) if item.label in CUTTABLE]
     (record,) = judge(store, FakeJudge(believes_halves), with_cuts).closed
-    assert record.status == "quarantined" and "references cut in half" in record.findings[0], record.findings
+    assert record.status == "quarantined" and "references cut in half" in record.findings[0], (
+        record.findings
+    )
 
 
 def test_a_judge_that_fails_again_is_not_paid_for_more(store: VerdictStore) -> None:
     fake = FakeJudge(always_3)
     result = judge(store, fake, pairs(80), Mix(10, 0.1, 0.05))
     assert "2 batches in a row failed the instrument checks" in result.stopped
-    assert len(result.closed) == 2 and len(fake.asked) == sum(len(record.items) for record in result.closed)
+    assert len(result.closed) == 2 and len(fake.asked) == sum(
+        len(record.items) for record in result.closed
+    )
 
 
 @pytest.mark.parametrize("moved", [0, 5])
-def test_a_crash_while_a_failed_batch_is_closed_asks_nobody_again(store: VerdictStore, moved: int) -> None:
+def test_a_crash_while_a_failed_batch_is_closed_asks_nobody_again(
+    store: VerdictStore, moved: int
+) -> None:
     items = pairs(30)
     (record,) = judge(store, FakeJudge(always_3), items).closed
     quarantine = store.folder / "quarantine" / record.batch
@@ -233,16 +281,24 @@ def test_a_crash_while_a_failed_batch_is_closed_asks_nobody_again(store: Verdict
     fresh, fake = VerdictStore(SERIES, store.folder.parent), FakeJudge(honest(QUESTIONS))
     judge(fresh, fake, [])
     assert not fake.asked and not list(fresh.open_batches())
-    assert fresh.batches[record.batch] == record and len(list(quarantine.iterdir())) == len(record.items)
+    assert fresh.batches[record.batch] == record and len(list(quarantine.iterdir())) == len(
+        record.items
+    )
 
 
 def test_a_transient_failure_after_a_quarantine_is_taken_up(store: VerdictStore) -> None:
     items = pairs(20)
     judge(store, FakeJudge(always_3), items)
     assert store.is_quarantined(items[0].shown.pair)
-    spoil = lambda n, item: Reply(None, "status 529", True) if item.digest == items[0].digest else None  # noqa: E731
+
+    def spoil(n: int, item: Item) -> Reply | None:
+        return Reply(None, "status 529", True) if item.digest == items[0].digest else None
+
     judge(store, FakeJudge(honest(QUESTIONS), spoil=spoil), items)
-    assert not store.is_quarantined(items[0].shown.pair) and store.why_not(items[0].shown.pair) == "status 529"
+    assert (
+        not store.is_quarantined(items[0].shown.pair)
+        and store.why_not(items[0].shown.pair) == "status 529"
+    )
 
 
 # --- canaries ------------------------------------------------------------------------------------------------------------
@@ -252,13 +308,19 @@ def test_canaries_look_like_the_rest(store: VerdictStore) -> None:
     batch = make_batch(SERIES, pairs(100), (), QUESTIONS, Mix(100, 0.1, 0.05))
     canaries = [item for item in batch.items if item.role is Role.CANARY]
     assert 0.09 <= len(canaries) / len(batch.items) <= 0.12
-    assert {item.expected for item in canaries} >= {0, 3} and len({item.kind for item in canaries}) >= 6
+    assert {item.expected for item in canaries} >= {0, 3} and len(
+        {item.kind for item in canaries}
+    ) >= 6
     assert all(len(item.digest) == 32 for item in batch.items)
     assert len({item.digest for item in batch.items}) == len(batch.items)
     places = [place for place, item in enumerate(batch.items) if item.role is Role.CANARY]
     assert max(b - a for a, b in itertools.pairwise(places)) < 60
     shape = {
-        tuple(line.split("-")[0] for line in user_prompt(i.shown, i.digest).splitlines() if line[:1] == "<")
+        tuple(
+            line.split("-")[0]
+            for line in user_prompt(i.shown, i.digest).splitlines()
+            if line[:1] == "<"
+        )
         for i in batch.items
         if i.kind not in ("injection",) and "<" not in i.shown.answer + i.shown.question
     }
@@ -266,7 +328,12 @@ def test_canaries_look_like_the_rest(store: VerdictStore) -> None:
 
 
 def test_known_3_canaries_earn_their_3_by_the_checks() -> None:
-    items = [c for n in range(30) for c in make_canaries(SERIES, f"b{n}", QUESTIONS, 16) if c.kind == "reference"]
+    items = [
+        c
+        for n in range(30)
+        for c in make_canaries(SERIES, f"b{n}", QUESTIONS, 16)
+        if c.kind == "reference"
+    ]
     for item in items:
         question = ASKED[item.label]
         if checked_weight(question) == 100:
@@ -274,15 +341,26 @@ def test_known_3_canaries_earn_their_3_by_the_checks() -> None:
 
 
 def test_known_0_canaries_earn_nothing_by_the_checks() -> None:
-    items = [c for n in range(30) for c in make_canaries(SERIES, f"b{n}", QUESTIONS, 16) if c.expected == 0]
-    assert {item.kind for item in items} == {kind for kind, (score, _) in KINDS.items() if score == 0}
+    items = [
+        c
+        for n in range(30)
+        for c in make_canaries(SERIES, f"b{n}", QUESTIONS, 16)
+        if c.expected == 0
+    ]
+    assert {item.kind for item in items} == {
+        kind for kind, (score, _) in KINDS.items() if score == 0
+    }
     for item in items:
         score = score_answer(ASKED[item.label], item.shown.answer, "stop").score
         assert score is None or score < 2, (item.kind, item.label)
 
 
 def test_every_batch_has_enough_canaries() -> None:
-    assert canary_count(1, 0.1) == LEAST_CANARIES and canary_count(180, 0.1) == 20 and canary_count(900, 0.1) == 100
+    assert (
+        canary_count(1, 0.1) == LEAST_CANARIES
+        and canary_count(180, 0.1) == 20
+        and canary_count(900, 0.1) == 100
+    )
     for size in (1, 2, 5, 40):
         batch = make_batch(SERIES, pairs(size), (), [QUESTIONS[0]], MIX)
         assert sum(i.role is Role.CANARY for i in batch.items) >= 4
@@ -331,7 +409,10 @@ def test_a_crash_in_the_middle_loses_and_repeats_nothing(store: VerdictStore) ->
 def test_transient_failures_stay_unscored_and_are_taken_up_again(store: VerdictStore) -> None:
     items = pairs(30)
     failing = {item.digest for item in items[:4]}
-    spoil = lambda n, item: Reply(None, "status 529: overloaded", True) if item.digest in failing else None  # noqa: E731
+
+    def spoil(n: int, item: Item) -> Reply | None:
+        return Reply(None, "status 529: overloaded", True) if item.digest in failing else None
+
     judge(store, FakeJudge(honest(QUESTIONS), spoil=spoil), items)
     assert sum(store.usable(item.shown.pair) is None for item in items) == 4
     assert store.why_not(items[0].shown.pair) == "status 529: overloaded"
@@ -345,7 +426,11 @@ def test_refusals_and_malformed_replies_are_unscored_for_good(store: VerdictStor
     bad = {items[0].digest: Reply(None, "the judge refused"), items[1].digest: Reply("{", raw="{")}
     judge(store, FakeJudge(honest(QUESTIONS), spoil=lambda n, item: bad.get(item.digest)), items)
     refused, malformed = (store.usable(item.shown.pair) for item in items[:2])
-    assert refused is not None and refused.score is None and refused.scored.reason == "unscored: the judge refused"
+    assert (
+        refused is not None
+        and refused.score is None
+        and refused.scored.reason == "unscored: the judge refused"
+    )
     assert malformed is not None and malformed.score is None and malformed.reply.raw == "{"
 
 
@@ -358,13 +443,20 @@ def test_a_judge_that_stops_leaves_the_batch_open(store: VerdictStore) -> None:
         return None
 
     result = judge(store, FakeJudge(honest(QUESTIONS), spoil=stop), items, Mix(15, 0.1, 0.05))
-    assert result.stopped == "max_usd: enough" and not result.closed and len(list(store.open_batches())) == 1
+    assert (
+        result.stopped == "max_usd: enough"
+        and not result.closed
+        and len(list(store.open_batches())) == 1
+    )
     result = judge(store, FakeJudge(honest(QUESTIONS)), items, Mix(15, 0.1, 0.05))
     assert len(result.closed) == 2 and all(store.usable(item.shown.pair) for item in items)
 
 
 def test_too_few_canaries_answered_is_no_check(store: VerdictStore) -> None:
-    spoil = lambda n, item: Reply(None, "no answer", True) if item.role is Role.CANARY else None  # noqa: E731
+
+    def spoil(n: int, item: Item) -> Reply | None:
+        return Reply(None, "no answer", True) if item.role is Role.CANARY else None
+
     result = judge(store, FakeJudge(honest(QUESTIONS), spoil=spoil), pairs(10))
     assert "canaries" in result.stopped and not result.closed
 
@@ -412,7 +504,14 @@ def test_what_waits_is_noted_per_review(store: VerdictStore) -> None:
 
 
 def _outcome(role: Role, score: int | None, **more: Any) -> ItemOutcome:
-    values: dict[str, Any] = {"digest": "d", "pair": "p", "label": "s/q", "kind": "", "expected": None, "unscored": ""}
+    values: dict[str, Any] = {
+        "digest": "d",
+        "pair": "p",
+        "label": "s/q",
+        "kind": "",
+        "expected": None,
+        "unscored": "",
+    }
     return ItemOutcome(**values | {"role": role, "score": score, "answered": True} | more)
 
 
@@ -437,7 +536,9 @@ def test_figures_of_a_judge_against_known_values() -> None:
     assert (round(exact.low or 0, 4), round(exact.high or 0, 4)) == (0.3968, 0.8922)
     pairs = list(zip(first, again, strict=True))
     assert found["retest_quadratic_kappa"].value == pytest.approx(_kappa(pairs))
-    assert found["retest_mean_shift"].value == pytest.approx(100 * sum(b - a for a, b in pairs) / 3 / 10)
+    assert found["retest_mean_shift"].value == pytest.approx(
+        100 * sum(b - a for a, b in pairs) / 3 / 10
+    )
     assert found["known_0_below_pass"].value == 0.75
     assert found["unscored"].value == pytest.approx(1 / 12) and found["unscored"].n == 12
     assert "known_3_right" not in found
@@ -464,7 +565,9 @@ def test_a_damaged_verdict_counts_as_missing_is_named_and_asked_again(store: Ver
     items = pairs(20)
     judge(store, FakeJudge(honest(QUESTIONS)), items)
     file = store.path(items[3].digest)
-    file.write_text(file.read_text().replace('"answered', '"Answered').replace('"score": ', '"score": 1', 1))
+    file.write_text(
+        file.read_text().replace('"answered', '"Answered').replace('"score": ', '"score": 1', 1)
+    )
     again, fake = VerdictStore(SERIES, store.folder.parent), FakeJudge(honest(QUESTIONS))
     assert again.usable(items[3].shown.pair) is None and list(again.damaged) == [str(file)]
     assert "does not have its sha256" in again.why_not(items[3].shown.pair)
@@ -480,7 +583,9 @@ def test_the_verdicts_of_a_damaged_batch_do_not_count(store: VerdictStore) -> No
     (file,) = (store.folder / "batches").iterdir()
     file.write_text(file.read_text().replace('"accepted"', '"Accepted"'))
     again = VerdictStore(SERIES, store.folder.parent)
-    assert all(again.usable(item.shown.pair) is None for item in items) and list(again.damaged) == [str(file)]
+    assert all(again.usable(item.shown.pair) is None for item in items) and list(again.damaged) == [
+        str(file)
+    ]
 
 
 def test_a_damaged_batch_in_hand_leaves_itself_out(store: VerdictStore) -> None:

@@ -23,7 +23,14 @@ def launch(*arguments: str) -> list[str]:
 
 
 def test_the_server_line_is_what_the_shard_runs() -> None:
-    argv = launch("--model", "smollm2_135m_q4_1", "--mode", "spec_demo_draft_smollm2_q4_0_k8_lookup", "--port", "9000")
+    argv = launch(
+        "--model",
+        "smollm2_135m_q4_1",
+        "--mode",
+        "spec_demo_draft_smollm2_q4_0_k8_lookup",
+        "--port",
+        "9000",
+    )
     assert argv[0].endswith("/llama-server")
     for flag, value in (
         ("--port", "9000"),
@@ -54,10 +61,14 @@ def test_paths_are_quoted_and_unknown_fields_named() -> None:
     shard = find_shard(make_plan(made), "coder_escalation", "baseline")
     settings = load_settings(shard, check=False)
     hostile = replace(settings, weights=settings.weights.with_name("x; rm -rf $(HOME).gguf"))
-    assert any(part.endswith("x; rm -rf $(HOME).gguf") for part in shlex.split(cli_line(made, shard, hostile)))
+    assert any(
+        part.endswith("x; rm -rf $(HOME).gguf")
+        for part in shlex.split(cli_line(made, shard, hostile))
+    )
     wrong = replace(made, registry=replace(made.registry, templates={"baseline": "{cli} {modle}"}))
     with pytest.raises(
-        BenchError, match=r"command_templates\.baseline: unknown placeholder '{modle}'; did you mean 'model'"
+        BenchError,
+        match=r"command_templates\.baseline: unknown placeholder '{modle}'; did you mean 'model'",
     ):
         cli_line(wrong, shard, settings)
 
@@ -74,10 +85,16 @@ OLD = {
 
 
 def old_line(
-    model: str, mode: str, template: str | None = None, templates: dict[str, str] = OLD, **changes: object
+    model: str,
+    mode: str,
+    template: str | None = None,
+    templates: dict[str, str] = OLD,
+    **changes: object,
 ) -> list[str]:
     made = planner()
-    made = replace(made, registry=replace(made.registry, templates=templates, template_lines={"baseline": 12}))
+    made = replace(
+        made, registry=replace(made.registry, templates=templates, template_lines={"baseline": 12})
+    )
     shard = find_shard(make_plan(made), model, mode)
     settings = replace(load_settings(shard, check=False), **changes)  # type: ignore[arg-type]
     return shlex.split(cli_line(made, shard, settings, template, 9000))
@@ -94,7 +111,9 @@ def old_line(
         ("worker_math", "baseline", "server_start", ["--port", "9000"]),
     ],
 )
-def test_the_predecessors_templates_render(model: str, mode: str, template: str | None, words: list[str]) -> None:
+def test_the_predecessors_templates_render(
+    model: str, mode: str, template: str | None, words: list[str]
+) -> None:
     argv = old_line(model, mode, template)
     place = argv.index(words[0])
     assert argv[place : place + 2][: len(words)] == words
@@ -103,9 +122,15 @@ def test_the_predecessors_templates_render(model: str, mode: str, template: str 
 
 def test_a_model_with_a_projector_has_its_template() -> None:
     argv = old_line("worker_math", "baseline", projector=Path("/weights/mmproj.gguf"))
-    assert argv[0] == "/opt/llama-mtmd-cli" and argv[argv.index("--mmproj") + 1] == "/weights/mmproj.gguf"
+    assert (
+        argv[0] == "/opt/llama-mtmd-cli"
+        and argv[argv.index("--mmproj") + 1] == "/weights/mmproj.gguf"
+    )
     plain = {"baseline": OLD["baseline"]}
-    assert old_line("worker_math", "baseline", templates=plain, projector=Path("/mmproj.gguf"))[3] == "/opt/llama-cli"
+    assert (
+        old_line("worker_math", "baseline", templates=plain, projector=Path("/mmproj.gguf"))[3]
+        == "/opt/llama-cli"
+    )
 
 
 @pytest.mark.parametrize("quote", ["{}", '"{}"', "'{}'", 'a"b\\"{}"'])
@@ -128,13 +153,27 @@ def test_a_value_is_one_word_wherever_its_placeholder_stands(quote: str) -> None
         ("x {k.__class__}", "baseline", "unknown placeholder '{k.__class__}'"),
         ("x {}", "baseline", "unknown placeholder '{}'"),
         ("x {threads:>9}", "baseline", "expected a plain '{threads}', found one with a format"),
-        ("x {threads", "baseline", "no template: expected '}' before end of string (write {{ and }} for braces)"),
-        ("x {draft_path}", "baseline", "wants {draft_path}, which worker_math has not in mode baseline"),
-        ("x {override_key} {experts}", "baseline", "wants {experts}, {override_key}, which worker_math has not"),
+        (
+            "x {threads",
+            "baseline",
+            "no template: expected '}' before end of string (write {{ and }} for braces)",
+        ),
+        (
+            "x {draft_path}",
+            "baseline",
+            "wants {draft_path}, which worker_math has not in mode baseline",
+        ),
+        (
+            "x {override_key} {experts}",
+            "baseline",
+            "wants {experts}, {override_key}, which worker_math has not",
+        ),
         ("x", "lookup_n3", "no template 'prompt_lookup'"),
     ],
 )
-def test_a_template_that_cannot_be_filled_is_named_with_its_place(template: str, mode: str, message: str) -> None:
+def test_a_template_that_cannot_be_filled_is_named_with_its_place(
+    template: str, mode: str, message: str
+) -> None:
     with pytest.raises(BenchError) as caught:
         old_line("worker_math", mode, templates={"baseline": template})
     assert message in str(caught.value) and "model_registry.yaml" in str(caught.value)
@@ -143,7 +182,15 @@ def test_a_template_that_cannot_be_filled_is_named_with_its_place(template: str,
 def test_a_template_is_named_on_the_command_line() -> None:
     argv = launch("--model", "frontdoor", "--mode", "moe6", "--template", "baseline")
     assert argv[argv.index("--model") + 1].endswith(".gguf") and "--override-kv" not in argv
-    wrong = [sys.executable, "-m", "scripts.launch", "--model", "frontdoor", "--template", "baselin"]
+    wrong = [
+        sys.executable,
+        "-m",
+        "scripts.launch",
+        "--model",
+        "frontdoor",
+        "--template",
+        "baselin",
+    ]
     done = subprocess.run(wrong, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "no template 'baselin'; did you mean 'baseline'?" in done.stderr
 
@@ -151,4 +198,8 @@ def test_a_template_is_named_on_the_command_line() -> None:
 def test_an_unknown_mode_is_refused() -> None:
     argv = [sys.executable, "-m", "scripts.launch", "--model", "frontdoor", "--mode", "lookup_n3"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and "no planned mode 'lookup_n3'" in done.stderr and "Traceback" not in done.stderr
+    assert (
+        done.returncode == 1
+        and "no planned mode 'lookup_n3'" in done.stderr
+        and "Traceback" not in done.stderr
+    )

@@ -15,7 +15,16 @@ from scripts.lib.legacy.history import Kind
 from scripts.lib.legacy.runs import LegacyRun
 from scripts.lib.legacy.tables import Imported, history_tables
 from scripts.lib.legacy.values import half_up, speed
-from tests.legacy_archive import CODER, NOT_STARTED, RUN_ID, SPEEDS, Archive, answer, put_every_shape, run_file
+from tests.legacy_archive import (
+    CODER,
+    NOT_STARTED,
+    RUN_ID,
+    SPEEDS,
+    Archive,
+    answer,
+    put_every_shape,
+    run_file,
+)
 from tests.test_import_legacy_runs import imported, page_of, row, unplaced
 
 LABEL = "Qwen2.5-Coder-32B-Instruct-Q4_K_M"
@@ -56,7 +65,10 @@ def test_a_review_of_questions_alone_takes_the_suites_from_its_run(archive: Arch
     put_every_shape(archive)
     found = imported(archive.folder)
     scores = row(found, "Short").review.scores  # type: ignore[union-attr]
-    assert list(scores) == [("math", "t1_q0_x")] and scores["math", "t1_q0_x"].reason == "right, but long"
+    assert (
+        list(scores) == [("math", "t1_q0_x")]
+        and scores["math", "t1_q0_x"].reason == "right, but long"
+    )
     assert unplaced(found)["reviews/vl_short_baseline.csv: t9_q9_gone"].startswith(
         "names no suite, and its run tells none"
     )
@@ -71,10 +83,14 @@ def test_a_review_of_another_name_finds_its_run_by_its_speeds(archive: Archive) 
     assert beside(found)["qwen_coder_32b_with_4_experts_rescored"] == "coder_escalation_moe4"
     assert row(found, f"{LABEL}_moe4").passes == {"math": (12, 12)}
     assert "qwen_coder_32b" not in str(unplaced(found))
-    scored = [r for r in csv.DictReader(history_tables(found)["answers.csv"].splitlines()) if r["mode"] == "moe4"]
-    assert [r["claude_score_rescored"] for r in scored] == ["3"] * 12 and {r["claude_score_first"] for r in scored} == {
-        ""
-    }
+    scored = [
+        r
+        for r in csv.DictReader(history_tables(found)["answers.csv"].splitlines())
+        if r["mode"] == "moe4"
+    ]
+    assert [r["claude_score_rescored"] for r in scored] == ["3"] * 12 and {
+        r["claude_score_first"] for r in scored
+    } == {""}
 
 
 @pytest.mark.parametrize(
@@ -93,20 +109,30 @@ def test_a_review_of_another_name_finds_its_run_by_its_speeds(archive: Archive) 
     ],
     ids=["all", "one digit", "with unit", "11 of 12", "ten and zeros", "ten and nothing", "10 of 12", "nine", "zeros", "none"],
 )  # fmt: skip
-def test_nine_of_ten_speeds_of_at_least_ten_are_asked_for(archive: Archive, printed: list[Any], why: str) -> None:
+def test_nine_of_ten_speeds_of_at_least_ten_are_asked_for(
+    archive: Archive, printed: list[Any], why: str
+) -> None:
     archive.measured(SPEEDS)
     archive.measured([s + 1 for s in SPEEDS], "other_baseline", model_path=OTHER)
     archive.scored("by_hand", printed)
     found = imported(archive.folder)
     assert beside(found) == {"by_hand": "" if why else "coder_escalation_baseline"}
     reason = unplaced(found).get("reviews/by_hand.csv", "")
-    assert reason.startswith(f"scores without a run: no file by_hand.json, {why}") if why else reason == ""
+    assert (
+        reason.startswith(f"scores without a run: no file by_hand.json, {why}")
+        if why
+        else reason == ""
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "speeds", "run"),
     [
-        ("vision_qwen3_235b_baseline_rescored", (3.52, 3.9, 3.79, "", ""), "vision_qwen3_235b_a22b_baseline"),
+        (
+            "vision_qwen3_235b_baseline_rescored",
+            (3.52, 3.9, 3.79, "", ""),
+            "vision_qwen3_235b_a22b_baseline",
+        ),
         ("vision_qwen3_235b_baseline_rescored", (3.52, 3.9, 0), ""),
         ("vision_qwen3_235b_baseline_rescored", (3.52, 3.9, 3.78), ""),
         ("vision_qwen3_30b_baseline_rescored", (3.52, 3.9, 3.79), ""),
@@ -134,7 +160,9 @@ def test_speeds_of_two_models_leave_a_review_alone_and_name_both(archive: Archiv
     archive.scored("by_hand", SPEEDS)
     found = imported(archive.folder)
     runs = f"runs/{RUN_ID}/coder_escalation_baseline.json, runs/{RUN_ID}/other_baseline.json"
-    assert unplaced(found)["reviews/by_hand.csv"].endswith(f"and its speeds are those of 2 runs: {runs}")
+    assert unplaced(found)["reviews/by_hand.csv"].endswith(
+        f"and its speeds are those of 2 runs: {runs}"
+    )
     assert beside(found) == {"by_hand": ""} and row(found, LABEL).review is None
 
 
@@ -156,7 +184,9 @@ def test_runs_of_one_model_and_mode_do_not_compete(archive: Archive) -> None:
     assert beside(imported(archive.folder)) == {"by_hand": "b_baseline"}
 
 
-def test_a_role_that_two_models_had_gives_its_review_to_the_one_with_the_speeds(archive: Archive) -> None:
+def test_a_role_that_two_models_had_gives_its_review_to_the_one_with_the_speeds(
+    archive: Archive,
+) -> None:
     archive.measured(SPEEDS, run_id="20251101_000000", model_path=OTHER)
     archive.measured([s + 1 for s in SPEEDS], run_id="20251201_000000")
     archive.scored("coder_escalation_baseline", SPEEDS)
@@ -178,7 +208,9 @@ def test_a_name_alone_is_told(archive: Archive) -> None:
     found = imported(archive.folder)
     assert row(found, LABEL).passes == {"math": (12, 12)}
     said = unplaced(found)["reviews/coder_escalation_baseline.csv"]
-    assert said.startswith("only its name ties it to its run: at most 6 of 12 speeds are equal: runs/")
+    assert said.startswith(
+        "only its name ties it to its run: at most 6 of 12 speeds are equal: runs/"
+    )
 
 
 def test_the_other_rounds_review_tells_where_the_speeds_are_missing(archive: Archive) -> None:
@@ -216,24 +248,50 @@ def test_scores_of_an_older_run_stand_in_the_row_with_a_mark(archive: Archive) -
 @pytest.mark.parametrize(
     ("value", "digits", "shown"),
     [
-        *((9.35, 1, "9.4"), ((9.3 + 9.4) / 2, 1, "9.4"), (9.349, 1, "9.3"), (0.25, 1, "0.3"), (1.005, 2, "1.01")),
-        *((62.5, 0, "63"), (0.5, 0, "1"), (100 * 1 / 3, 0, "33"), (9.349999999999999, 1, "9.4"), (10.0, 1, "10.0")),
+        *(
+            (9.35, 1, "9.4"),
+            ((9.3 + 9.4) / 2, 1, "9.4"),
+            (9.349, 1, "9.3"),
+            (0.25, 1, "0.3"),
+            (1.005, 2, "1.01"),
+        ),
+        *(
+            (62.5, 0, "63"),
+            (0.5, 0, "1"),
+            (100 * 1 / 3, 0, "33"),
+            (9.349999999999999, 1, "9.4"),
+            (10.0, 1, "10.0"),
+        ),
     ],
 )
 def test_halves_are_rounded_up(value: float, digits: int, shown: str) -> None:
     assert half_up(value, digits) == shown
 
 
-def test_medians_and_percentages_round_halves_up_and_stated_means_as_python_does(archive: Archive) -> None:
+def test_medians_and_percentages_round_halves_up_and_stated_means_as_python_does(
+    archive: Archive,
+) -> None:
     archive.measured([9.35] * 8)
     archive.run("spec_draft_a_k8", 14.25)
     archive.run("lookup_n3", 9.95)
     archive.run("lookup_n4", 10.75)
     archive.review(
-        "coder_escalation_baseline_rescored", *(f"math,t1_q{n}_x,9.25,{3 if n < 5 else 1},y" for n in range(8))
+        "coder_escalation_baseline_rescored",
+        *(f"math,t1_q{n}_x,9.25,{3 if n < 5 else 1},y" for n in range(8)),
     )
     (line,) = csv.reader(imported(archive.folder).summary.splitlines()[1:])
-    assert line[8:] == ["5/8", "63%†", "9.3", "a", "14.2", "k8:14.2", "10.8", "n3:9.9,n4:10.8", "", ""]
+    assert line[8:] == [
+        "5/8",
+        "63%†",
+        "9.3",
+        "a",
+        "14.2",
+        "k8:14.2",
+        "10.8",
+        "n3:9.9,n4:10.8",
+        "",
+        "",
+    ]
 
 
 def test_a_mean_that_a_run_states_is_printed_as_python_does(archive: Archive) -> None:
@@ -246,8 +304,12 @@ def base_speed(found: Imported) -> str:
     return line[10]
 
 
-@pytest.mark.parametrize(("stated", "shown"), [({}, "10.0"), ({"avg_tokens_per_second": 9.7}, "9.7")])
-def test_a_speed_of_0_is_a_timeout_and_in_no_mean_and_no_median(archive: Archive, stated: Any, shown: str) -> None:
+@pytest.mark.parametrize(
+    ("stated", "shown"), [({}, "10.0"), ({"avg_tokens_per_second": 9.7}, "9.7")]
+)
+def test_a_speed_of_0_is_a_timeout_and_in_no_mean_and_no_median(
+    archive: Archive, stated: Any, shown: str
+) -> None:
     archive.measured([9.0, 10.0, 11.0, 0], summary=stated)
     found = imported(archive.folder)
     assert base_speed(found) == shown
@@ -268,7 +330,14 @@ def test_a_mode_that_timed_out_has_no_speed_in_the_sweep(archive: Archive) -> No
 @pytest.mark.parametrize(
     ("value", "read"),
     [
-        *(("12.3 t/s", 12.3), ("~12 tok/s", 12.0), ("12.3 tokens/s", 12.3), (" 12.3", 12.3), (12, 12.0), ("0", 0.0)),
+        *(
+            ("12.3 t/s", 12.3),
+            ("~12 tok/s", 12.0),
+            ("12.3 tokens/s", 12.3),
+            (" 12.3", 12.3),
+            (12, 12.0),
+            ("0", 0.0),
+        ),
         *(
             (None, None),
             ("", None),
@@ -293,12 +362,20 @@ def test_spellings_marks_and_line_ends_change_nothing(archive: Archive) -> None:
     archive.run(results=results, summary=None)
     lines = (
         "Suite, Question_ID, tokens_per_second, claude_score, score_reason",
-        *("instruction-precision,t1_q1_x,9.5,3,a", "Long Context,t1_q1_y,9.5,1,b", "Long Context,t1_q1_y,9.5,1,b"),
+        *(
+            "instruction-precision,t1_q1_x,9.5,3,a",
+            "Long Context,t1_q1_y,9.5,1,b",
+            "Long Context,t1_q1_y,9.5,1,b",
+        ),
     )
-    archive.put("reviews/coder_escalation_baseline.csv", b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
+    archive.put(
+        "reviews/coder_escalation_baseline.csv", b"\xef\xbb\xbf" + "\r\n".join(lines).encode()
+    )
     found = imported(archive.folder)
     assert row(found, LABEL).passes == {"instruction_precision": (1, 1), "long_context": (0, 1)}
-    assert unplaced(found) == {"reviews/coder_escalation_baseline.csv: line 4": "is there twice: long_context/t1_q1_y"}
+    assert unplaced(found) == {
+        "reviews/coder_escalation_baseline.csv: line 4": "is there twice: long_context/t1_q1_y"
+    }
 
 
 @pytest.mark.parametrize(
@@ -313,7 +390,9 @@ def test_spellings_marks_and_line_ends_change_nothing(archive: Archive) -> None:
     ],
 )
 def test_folders_are_in_the_order_of_their_dates(folders: tuple[str, str]) -> None:
-    older, newer = (LegacyRun("x.json", name, str(n), "", "", "", None, ()) for n, name in enumerate(folders))
+    older, newer = (
+        LegacyRun("x.json", name, str(n), "", "", "", None, ()) for n, name in enumerate(folders)
+    )
     assert older.order < newer.order
 
 
@@ -336,13 +415,18 @@ def test_differences_name_their_columns_and_what_ours_rest_on(archive: Archive) 
             f"{LABEL},": ("9.3,a,20.0,k8:20.0", '9.2,a,99.0,"k4:99.0,k8:20.0"'),
             f"{LABEL}_moe4,": ("12/12", "11/12"),
         }
-        old, new = next((change for label, change in changes.items() if line.startswith(label)), ("", ""))
+        old, new = next(
+            (change for label, change in changes.items() if line.startswith(label)), ("", "")
+        )
         assert old in line
         theirs.append(line.replace(old, new))
     theirs = [*(line for line in theirs if not line.startswith("Short,")), "ORCHESTRATOR,1/1"]
     archive.put("reviews/summary.csv", "\r\n".join(theirs) + "\r\n")
     found = imported(archive.folder)
-    table = {r["model"]: r for r in csv.DictReader(history_tables(found)["summary_differences.csv"].splitlines())}
+    table = {
+        r["model"]: r
+        for r in csv.DictReader(history_tables(found)["summary_differences.csv"].splitlines())
+    }
     assert table.keys() == {LABEL, f"{LABEL}_moe4", "Short", "ORCHESTRATOR"}
     assert table[LABEL]["columns"] == "avg_tps, spec_best_tps, spec_k_results"
     evidence = table[LABEL]["evidence"]
@@ -350,7 +434,10 @@ def test_differences_name_their_columns_and_what_ours_rest_on(archive: Archive) 
         f"speed: runs/{RUN_ID}/coder_escalation_baseline.json; modes: spec_draft_a_k4 is struck out ("
     )
     assert table[f"{LABEL}_moe4"]["columns"] == "math, total"
-    assert table[f"{LABEL}_moe4"]["evidence"] == "scores: reviews/qwen_coder_32b_with_4_experts_rescored.csv"
+    assert (
+        table[f"{LABEL}_moe4"]["evidence"]
+        == "scores: reviews/qwen_coder_32b_with_4_experts_rescored.csv"
+    )
     assert table["Short"]["evidence"] == "the archive's summary has no such row"
     assert table["ORCHESTRATOR"]["evidence"] == "no run of questions or speeds here has that name"
 
@@ -362,8 +449,12 @@ def test_a_remark_behind_the_last_column_is_told(archive: Archive, remark: str) 
     fields = [*next(csv.reader([line])), remark]
     fields.insert(8, "")
     archive.put("reviews/summary.csv", f'{head}\r\n{",".join(fields[:-1])},"{remark}"\r\n')
-    (row,) = csv.DictReader(history_tables(imported(archive.folder))["summary_differences.csv"].splitlines())
-    assert row["columns"] == "remark" and row["evidence"].startswith("remark: the archive's line has a field more")
+    (row,) = csv.DictReader(
+        history_tables(imported(archive.folder))["summary_differences.csv"].splitlines()
+    )
+    assert row["columns"] == "remark" and row["evidence"].startswith(
+        "remark: the archive's line has a field more"
+    )
 
 
 def test_a_summary_that_is_no_csv_stops_nothing(archive: Archive) -> None:
@@ -412,16 +503,28 @@ def test_no_variation_of_a_file_stops_the_others(archive: Archive) -> None:
     archive.scored("by_hand_rescored", SPEEDS)
     for n in range(300):
         mode = dice.choice(["baseline", "moe4", "spec_draft_a_k8", "weird"])
-        content = dict(_altered(run_file(mode, model_role=f"role_{n}", model_path=f"/m/M{n}.gguf"), dice))
+        content = dict(
+            _altered(run_file(mode, model_role=f"role_{n}", model_path=f"/m/M{n}.gguf"), dice)
+        )
         data = json.dumps(content).encode()
         data = dice.choice([data, data, b"\xef\xbb\xbf" + data, data[: dice.randrange(len(data))]])
-        archive.put(f"runs/{dice.choice([RUN_ID, '2025-12-20_214317', 'test_9'])}/role_{n}.json", data)
-        fields = [str(dice.choice(["math", "t1_q1", "3", "12.3", "", "nan", '"open', "-1"])) for _ in range(30)]
+        archive.put(
+            f"runs/{dice.choice([RUN_ID, '2025-12-20_214317', 'test_9'])}/role_{n}.json", data
+        )
+        fields = [
+            str(dice.choice(["math", "t1_q1", "3", "12.3", "", "nan", '"open', "-1"]))
+            for _ in range(30)
+        ]
         header = dice.choice(
-            ["suite,question_id,tokens_per_second,claude_score,score_reason", "question_id,score,reason", "x"]
+            [
+                "suite,question_id,tokens_per_second,claude_score,score_reason",
+                "question_id,score,reason",
+                "x",
+            ]
         )
         archive.put(
-            f"reviews/role_{n}.csv", "\n".join([header, *(",".join(fields[i : i + 5]) for i in range(0, 30, 5))])
+            f"reviews/role_{n}.csv",
+            "\n".join([header, *(",".join(fields[i : i + 5]) for i in range(0, 30, 5))]),
         )
     found = imported(archive.folder)
     assert len(found.history.sources) == 602 and row(found, LABEL).passes == {"math": (12, 12)}

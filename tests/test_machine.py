@@ -64,7 +64,9 @@ def hold_once() -> None:
         pass
 
 
-def test_its_name_does_not_hang_on_the_shells_tmpdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_name_does_not_hang_on_the_shells_tmpdir(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv(LOCK_VARIABLE, raising=False)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
@@ -117,7 +119,9 @@ def test_a_file_that_may_only_be_read_is_locked_all_the_same(lock: Path) -> None
     assert in_child(hold) == 0
 
 
-def test_it_is_not_opened_for_creation_where_it_is_there(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_not_opened_for_creation_where_it_is_there(
+    lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With fs.protected_regular the kernel refuses that for another user's file in a sticky folder, to root as well."""
     real = os.open
 
@@ -131,7 +135,9 @@ def test_it_is_not_opened_for_creation_where_it_is_there(lock: Path, monkeypatch
     hold_once()
 
 
-def test_another_process_may_make_it_in_the_same_moment(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_process_may_make_it_in_the_same_moment(
+    lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = os.open
 
     def slower(path: Path, flags: int, *mode: int, **more: int) -> int:
@@ -163,9 +169,13 @@ def test_a_link_to_nothing_makes_nothing(lock: Path) -> None:
     assert not lock.with_name("made").exists()
 
 
-def test_a_folder_that_is_not_there_is_one_clear_error(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_is_not_there_is_one_clear_error(
+    lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(LOCK_VARIABLE, "/nowhere/lock")
-    with pytest.raises(BenchError, match="lock /nowhere/lock: No such file or directory; EPYC_BENCH_LOCK names"):
+    with pytest.raises(
+        BenchError, match="lock /nowhere/lock: No such file or directory; EPYC_BENCH_LOCK names"
+    ):
         hold_once()
 
 

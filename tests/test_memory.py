@@ -15,7 +15,10 @@ from tests.tiny_models import EMBEDDING, HEAD, HEADS, LAYERS, write_model
     [
         ("dense", LAYERS * HEADS * 2 * HEAD),
         ("moe", LAYERS * HEADS * 2 * HEAD),
-        ("lfm2", LAYERS // 2 * HEADS * 2 * HEAD),  # every second layer attends: the heads are a list
+        (
+            "lfm2",
+            LAYERS // 2 * HEADS * 2 * HEAD,
+        ),  # every second layer attends: the heads are a list
         ("mamba2", 0),
     ],
 )

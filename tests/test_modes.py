@@ -12,7 +12,13 @@ from scripts.lib.registry_loader import Acceleration, Model
 
 def model(key: str = "m", **changes: object) -> Model:
     base = Model(
-        key=key, tier="B", name="Big-7B-Instruct", path="m.gguf", quant="Q4_K_M", size_gb=4.0, architecture="dense"
+        key=key,
+        tier="B",
+        name="Big-7B-Instruct",
+        path="m.gguf",
+        quant="Q4_K_M",
+        size_gb=4.0,
+        architecture="dense",
     )
     return replace(base, **changes)  # type: ignore[arg-type]
 
@@ -46,7 +52,9 @@ def test_dense_without_a_draft() -> None:
     assert "has no experts" in reasons(BIG)["moe*"]
 
 
-@pytest.mark.parametrize("architecture", ["moe", "qwen3moe", "qwen3vlmoe", "mixtral", "deepseek2", "qwen35moe"])
+@pytest.mark.parametrize(
+    "architecture", ["moe", "qwen3moe", "qwen3vlmoe", "mixtral", "deepseek2", "qwen35moe"]
+)
 def test_moe_with_a_draft(architecture: str) -> None:
     found = names(replace(BIG, architecture=architecture), DRAFT)
     expected = ["baseline", "moe4", "moe6"]
@@ -57,7 +65,9 @@ def test_moe_with_a_draft(architecture: str) -> None:
     assert found == expected
 
 
-@pytest.mark.parametrize(("baseline", "expected"), [(8, (4, 6)), (4, ()), (6, (4,)), (10, (4, 6, 8)), (2, ())])
+@pytest.mark.parametrize(
+    ("baseline", "expected"), [(8, (4, 6)), (4, ()), (6, (4,)), (10, (4, 6, 8)), (2, ())]
+)
 def test_expert_counts(baseline: int, expected: tuple[int, ...]) -> None:
     assert reduced_expert_counts(baseline) == expected
 
@@ -67,7 +77,9 @@ def test_recurrent_models_never_speculate(architecture: str) -> None:
     hybrid = replace(
         BIG,
         architecture=architecture,
-        acceleration=Acceleration("speculative_decoding", draft_role="d", k=16, lookup=True, experts=4),
+        acceleration=Acceleration(
+            "speculative_decoding", draft_role="d", k=16, lookup=True, experts=4
+        ),
     )
     found = names(hybrid, DRAFT)
     assert found == ["baseline", "moe4", "moe6"]
@@ -79,12 +91,24 @@ def test_recurrent_models_never_speculate(architecture: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "gone", "reason"),
     [
-        ({"forbid": frozenset({"speculative_decoding"})}, "spec_*", "the registry forbids speculative_decoding"),
-        ({"forbid": frozenset({"prompt_lookup"})}, "lookup_*", "the registry forbids prompt_lookup"),
+        (
+            {"forbid": frozenset({"speculative_decoding"})},
+            "spec_*",
+            "the registry forbids speculative_decoding",
+        ),
+        (
+            {"forbid": frozenset({"prompt_lookup"})},
+            "lookup_*",
+            "the registry forbids prompt_lookup",
+        ),
         ({"size_gb": 20.0}, "lookup_*", "prompt lookup is planned below 20 GB only"),
         ({"tier": "D"}, "spec_*", "a tier-D model is a draft itself"),
         ({"tier": "D"}, "lookup_*", "not measured on tier-D models"),
-        ({"mmproj_path": "mmproj.gguf"}, "spec_*", "a vision model with an mmproj takes no text draft"),
+        (
+            {"mmproj_path": "mmproj.gguf"},
+            "spec_*",
+            "a vision model with an mmproj takes no text draft",
+        ),
     ],
 )
 def test_permissions(changes: dict[str, object], gone: str, reason: str) -> None:
@@ -99,7 +123,13 @@ def test_combinations_need_both_permissions() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"architecture": "bert"}, {"architecture": "external_api"}, {"path": ""}, {"backend_type": "anthropic"}]
+    "changes",
+    [
+        {"architecture": "bert"},
+        {"architecture": "external_api"},
+        {"path": ""},
+        {"backend_type": "anthropic"},
+    ],
 )
 def test_what_does_not_generate_here_has_no_modes(changes: dict[str, object]) -> None:
     target = replace(BIG, **changes)  # type: ignore[arg-type]
@@ -109,7 +139,9 @@ def test_what_does_not_generate_here_has_no_modes(changes: dict[str, object]) ->
 def test_named_accelerations_are_always_planned() -> None:
     named = replace(BIG, acceleration=Acceleration("speculative_decoding", draft_role="d", k=12))
     assert "spec_d_k12" in names(named, replace(DRAFT, compatible_targets=("another",)))
-    few = replace(BIG, architecture="moe", acceleration=Acceleration("moe_expert_reduction", experts=3))
+    few = replace(
+        BIG, architecture="moe", acceleration=Acceleration("moe_expert_reduction", experts=3)
+    )
     expansion = expand_modes(few, {"m": few})
     assert "moe3" in [mode.name for mode in expansion.modes]
     assert "moe3: fewer than 4 active experts is unstable on most MoE models" in expansion.warnings
@@ -118,7 +150,9 @@ def test_named_accelerations_are_always_planned() -> None:
     # What a lookup drafts is no speculation with a draft model.
     drafting = replace(lookup, acceleration=Acceleration("prompt_lookup", k=8))
     assert names(drafting) == ["baseline", "lookup_n3", "lookup_n4", "lookup_n5"]
-    nested = Acceleration(alternatives=(Acceleration("speculative_decoding", draft_role="d", k=40),))
+    nested = Acceleration(
+        alternatives=(Acceleration("speculative_decoding", draft_role="d", k=40),)
+    )
     assert "spec_d_k40" in names(replace(BIG, acceleration=nested), DRAFT)
 
 

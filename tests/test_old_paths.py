@@ -20,24 +20,31 @@ COMMANDS = sorted(
 
 
 def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.mark.parametrize("file", COMMANDS)
 def test_a_command_is_called_by_its_file(file: str, tmp_path: Path) -> None:
     done = python(tmp_path, str(ROOT / file), "--help")
     command = file.removesuffix(".py").replace("/", "[. ]")
-    assert done.returncode == 0 and re.match(f"usage: python -m {command} ", done.stdout), done.stderr
+    assert done.returncode == 0 and re.match(f"usage: python -m {command} ", done.stdout), (
+        done.stderr
+    )
     assert done.stderr == f"files are looked for from {ROOT}\n"
 
 
 def test_the_scorer_by_its_file_is_the_scorer_by_its_name() -> None:
     arguments = ("--run", "2020-01-01_000000")
     by_file, by_name = (
-        python(ROOT, *way, *arguments) for way in (("scripts/score_benchmarks.py",), ("-m", "scripts.score_benchmarks"))
+        python(ROOT, *way, *arguments)
+        for way in (("scripts/score_benchmarks.py",), ("-m", "scripts.score_benchmarks"))
     )
     assert by_file.returncode == by_name.returncode == 1 and by_file.stderr == by_name.stderr
-    assert by_file.stderr.startswith("error: benchmarks/results/runs/2020-01-01_000000: no such run")
+    assert by_file.stderr.startswith(
+        "error: benchmarks/results/runs/2020-01-01_000000: no such run"
+    )
 
 
 def test_pythons_own_options_and_arguments_with_blanks_are_kept() -> None:
@@ -47,16 +54,28 @@ def test_pythons_own_options_and_arguments_with_blanks_are_kept() -> None:
 
 def test_the_folder_of_commands_lists_them(tmp_path: Path) -> None:
     done = python(tmp_path, str(ROOT / "scripts"))
-    assert done.returncode == 0 and "score_benchmarks" in done.stdout and "_as_module" not in done.stdout
+    assert (
+        done.returncode == 0
+        and "score_benchmarks" in done.stdout
+        and "_as_module" not in done.stdout
+    )
 
 
 @pytest.mark.parametrize("way", ["file", "module"])
 @pytest.mark.parametrize(
     ("name", "instead"),
-    [("executor", "snakemake -j8 results"), ("registry_loader", "python -m scripts.registry show MODEL")],
+    [
+        ("executor", "snakemake -j8 results"),
+        ("registry_loader", "python -m scripts.registry show MODEL"),
+    ],
 )
-def test_a_module_that_is_no_command_any_more_names_the_one_that_is(name: str, instead: str, way: str) -> None:
+def test_a_module_that_is_no_command_any_more_names_the_one_that_is(
+    name: str, instead: str, way: str
+) -> None:
     called = (f"scripts/lib/{name}.py",) if way == "file" else ("-m", f"scripts.lib.{name}")
     done = python(ROOT, *called, "--list")
     assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr.startswith(f"error: scripts/lib/{name}.py is no command any more. ") and instead in done.stderr
+    assert (
+        done.stderr.startswith(f"error: scripts/lib/{name}.py is no command any more. ")
+        and instead in done.stderr
+    )

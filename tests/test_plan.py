@@ -35,18 +35,31 @@ COMMA = 300  # stands for Qwen3-Coder's comma as BOS
 
 def planner(config: Config = FULL, **changes: object) -> Planner:
     weights = {
-        key: Weights(WeightsFacts.assumed(model) if model.path else None, REGISTRY.weights_path(model), True, False)
+        key: Weights(
+            WeightsFacts.assumed(model) if model.path else None,
+            REGISTRY.weights_path(model),
+            True,
+            False,
+        )
         for key, model in REGISTRY.models.items()
     }
     hardware = load_hardware("epyc-9655")
     made = Planner(
-        REGISTRY, load_suites(Path("benchmarks/prompts/v1")), config, hardware, weights, engine_identity("server")
+        REGISTRY,
+        load_suites(Path("benchmarks/prompts/v1")),
+        config,
+        hardware,
+        weights,
+        engine_identity("server"),
     )
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
 def cell_digest(
-    made: Planner, model: str = "worker_math", mode: str = "baseline", question: str = "t1_q1_apples"
+    made: Planner,
+    model: str = "worker_math",
+    mode: str = "baseline",
+    question: str = "t1_q1_apples",
 ) -> str:
     shard = find_shard(make_plan(made), model, mode)
     return next(cell.digest for cell in shard.cells if cell.id.question == question)
@@ -80,7 +93,9 @@ def test_another_machine_use_is_another_cell_and_another_name_is_not() -> None:
     hardware = load_hardware("epyc-9655")
     assert cell_digest(planner(hardware=replace(hardware, name="other"))) == cell_digest(planner())
     assert cell_digest(planner(hardware=replace(hardware, threads=48))) != cell_digest(planner())
-    assert cell_digest(planner(hardware=replace(hardware, bandwidth_gb_per_s=1.0))) == cell_digest(planner())
+    assert cell_digest(planner(hardware=replace(hardware, bandwidth_gb_per_s=1.0))) == cell_digest(
+        planner()
+    )
 
 
 def test_a_draft_with_the_same_vocabulary_fits(tmp_path: Path) -> None:
@@ -90,12 +105,18 @@ def test_a_draft_with_the_same_vocabulary_fits(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "bos", "message"),
-    [("other_vocab", 1, "token texts"), ("draft", COMMA, f"BOS token 1 in the target, {COMMA} in the draft")],
+    [
+        ("other_vocab", 1, "token texts"),
+        ("draft", COMMA, f"BOS token 1 in the target, {COMMA} in the draft"),
+    ],
 )
 def test_a_draft_that_does_not_fit_is_refused_with_both_values(
     tmp_path: Path, kind: str, bos: int, message: str
 ) -> None:
-    target, draft = write_model(tmp_path / "t.gguf"), write_model(tmp_path / "d.gguf", kind, bos=bos)
+    target, draft = (
+        write_model(tmp_path / "t.gguf"),
+        write_model(tmp_path / "d.gguf", kind, bos=bos),
+    )
     assert message in vocabulary_mismatch(facts(target), facts(draft), "d")
 
 
@@ -126,9 +147,14 @@ def test_speed_modes_run_a_stable_sample_over_the_tiers() -> None:
 
 def test_baseline_runs_all_questions_and_certifies_the_sampled_ones() -> None:
     plan = make_plan(planner())
-    baseline, lookup = find_shard(plan, "worker_math", "baseline"), find_shard(plan, "worker_math", "lookup_n3")
+    baseline, lookup = (
+        find_shard(plan, "worker_math", "baseline"),
+        find_shard(plan, "worker_math", "lookup_n3"),
+    )
     sampled = {(cell.id.suite, cell.id.question) for cell in lookup.cells}
-    assert sampled == {(cell.id.suite, cell.id.question) for cell in baseline.cells if cell.certifies}
+    assert sampled == {
+        (cell.id.suite, cell.id.question) for cell in baseline.cells if cell.certifies
+    }
     assert len(sampled) < len(baseline.cells)
 
 
@@ -164,14 +190,19 @@ def test_unknown_names_are_all_reported() -> None:
 
 
 def test_speculation_asked_outright_of_a_recurrent_model_is_an_error_naming_the_rule() -> None:
-    asked = replace(FULL, models=("ingest_long_context", "worker_math")).with_modes(("baseline", "lookup_n3"))
+    asked = replace(FULL, models=("ingest_long_context", "worker_math")).with_modes(
+        ("baseline", "lookup_n3")
+    )
     with pytest.raises(
-        InputErrors, match=r"'lookup_n3' is asked of ingest_long_context: recurrent state cannot be rolled back"
+        InputErrors,
+        match=r"'lookup_n3' is asked of ingest_long_context: recurrent state cannot be rolled back",
     ):
         make_plan(planner(asked))
     for modes in (("baseline", "moe4"), ("lookup_*", "baseline")):
         plan = make_plan(planner(asked.with_modes(modes)))
-        assert not any(s.mode.speculative for s in plan.shards if s.model.key == "ingest_long_context")
+        assert not any(
+            s.mode.speculative for s in plan.shards if s.model.key == "ingest_long_context"
+        )
     plan = make_plan(planner(asked.with_modes(("*",))))
     for mode in ("lookup_n3", "spec_draft_qwen3_1_7b_q8_0_k8", "moe4_lookup_n3"):
         with pytest.raises(BenchError, match="left out of the plan: recurrent state"):
@@ -183,12 +214,18 @@ def test_a_suite_that_no_role_has_is_asked_where_it_is_named() -> None:
     suites = {**planner().suites, "humaneval": other}
     named = planner(replace(FULL, suites=("humaneval",)), suites=suites)
     assert len(named.questions(REGISTRY.models["worker_math"])) == len(other.questions)
-    everything = planner(replace(FULL, suites=("*",)), suites=suites).questions(REGISTRY.models["worker_math"])
+    everything = planner(replace(FULL, suites=("*",)), suites=suites).questions(
+        REGISTRY.models["worker_math"]
+    )
     assert everything == planner().questions(REGISTRY.models["worker_math"])
 
 
 def test_questions_that_cannot_be_asked_are_left_out_by_name() -> None:
-    short = replace(FULL, context=replace(FULL.context, length_tokens=4096), models=("frontdoor", "worker_vision"))
+    short = replace(
+        FULL,
+        context=replace(FULL.context, length_tokens=4096),
+        models=("frontdoor", "worker_vision"),
+    )
     left_out = {(item.model, item.mode): item.reason for item in make_plan(planner(short)).left_out}
     reason = "longer, with its answer, than the context of 4096 tokens, by estimate (scripts.prompts lengths counts)"
     assert left_out[("frontdoor", "* on long_context/t3_q3_incident")] == reason
@@ -207,11 +244,16 @@ def test_a_suite_that_asks_for_long_answers_is_put_to_a_model_of_short_context()
             ),
         )
     }
-    short = replace(FULL, context=replace(FULL.context, length_tokens=4096), models=("worker_math",))
+    short = replace(
+        FULL, context=replace(FULL.context, length_tokens=4096), models=("worker_math",)
+    )
     made = make_plan(planner(short, suites=suites))
     cells = [cell for shard in made.shards for cell in shard.cells if cell.id.suite == "math"]
     assert cells and {cell.spec["sampling"]["max_tokens"] for cell in cells} == {2048}
-    assert any("halved until they fit the context (wanted of worker_math)" in said for said in made.warnings)
+    assert any(
+        "halved until they fit the context (wanted of worker_math)" in said
+        for said in made.warnings
+    )
 
 
 def test_only_the_weights_that_a_configuration_needs_are_to_be_hashed() -> None:
@@ -220,7 +262,13 @@ def test_only_the_weights_that_a_configuration_needs_are_to_be_hashed() -> None:
     with_drafts = needed_weights(REGISTRY, coder.with_modes(("*",)))
     assert with_drafts[0] == "frontdoor" and "draft_qwen3_coder_0_75b" in with_drafts
     assert all(REGISTRY.models[key].tier == "D" for key in with_drafts[1:])
-    judge = replace(coder.judge, scorers=("checks", "local"), local=replace(coder.judge.local, model="worker_math"))
+    judge = replace(
+        coder.judge,
+        scorers=("checks", "local"),
+        local=replace(coder.judge.local, model="worker_math"),
+    )
     judged = replace(coder, judge=judge).with_modes(("baseline",))
     assert needed_weights(REGISTRY, judged) == ("frontdoor", "worker_math")
-    assert needed_weights(REGISTRY, replace(judged, models=("!*",)).with_modes(("*",))) == ("worker_math",)
+    assert needed_weights(REGISTRY, replace(judged, models=("!*",)).with_modes(("*",))) == (
+        "worker_math",
+    )

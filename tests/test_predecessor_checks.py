@@ -53,12 +53,16 @@ def test_there_are_enough_answers_and_every_question_has_some() -> None:
     assert {case[0] for case in ANSWERS} == set(questions())
 
 
-@pytest.mark.parametrize("case", ANSWERS, ids=[f"{n}-{case[0]}-{case[3]}" for n, case in enumerate(ANSWERS)])
+@pytest.mark.parametrize(
+    "case", ANSWERS, ids=[f"{n}-{case[0]}-{case[3]}" for n, case in enumerate(ANSWERS)]
+)
 def test_an_answer_is_decided_as_the_predecessor_decided_it(case: Case) -> None:
     name, criterion, answer, verdict, why = case
     found = examine(questions()[name], answer, "stop")
     if criterion:
-        points = next(each.score.points for each in found.criteria if each.criterion.criterion == criterion)
+        points = next(
+            each.score.points for each in found.criteria if each.criterion.criterion == criterion
+        )
         passed = None if points is None else points == 1.0
     else:
         passed = found.score.passed
@@ -68,8 +72,20 @@ def test_an_answer_is_decided_as_the_predecessor_decided_it(case: Case) -> None:
 # --- auto_score: how rules are read --------------------------------------------------------------------------------
 
 CRITERIA = (
-    *("Avoids every forbidden word", "Between 3 and 9 words", "The exact answer", "Exactly five items", "Valid JSON"),
-    *("Each line has the format", "Every label in order", "Alphabetical order", "No punctuation", "Starts well"),
+    *(
+        "Avoids every forbidden word",
+        "Between 3 and 9 words",
+        "The exact answer",
+        "Exactly five items",
+        "Valid JSON",
+    ),
+    *(
+        "Each line has the format",
+        "Every label in order",
+        "Alphabetical order",
+        "No punctuation",
+        "Starts well",
+    ),
     *("Ends well", "Calls FINAL()"),
 )
 
@@ -79,10 +95,15 @@ def suite_with(tmp_path: Path, auto_score: str, *criteria: str) -> tuple[Questio
     weights = [100 // len(criteria)] * len(criteria) if criteria else []
     if criteria:
         weights[0] += 100 - sum(weights)
-    scoring = [{"criterion": text, "weight": weight} for text, weight in zip(criteria, weights, strict=True)]
+    scoring = [
+        {"criterion": text, "weight": weight}
+        for text, weight in zip(criteria, weights, strict=True)
+    ]
     question = {"tier": 1, "prompt": "Do it.", "auto_score": auto_score, "scoring": scoring}
     file = tmp_path / "s.yaml"
-    file.write_text(yaml.safe_dump({"prompts": {"q": question}}, allow_unicode=True), encoding="utf-8")
+    file.write_text(
+        yaml.safe_dump({"prompts": {"q": question}}, allow_unicode=True), encoding="utf-8"
+    )
     suite, problems = load_suite(file)
     return suite.questions[0], list(map(str, problems))
 
@@ -111,8 +132,12 @@ def test_each_rule_is_a_check_of_the_criterion_that_it_tests(
     question, told = suite_with(tmp_path, rule, *CRITERIA)
     assert told == [] and len(question.checks) == 1
     tested = [place for place, each in enumerate(question.scoring) if each.checks]
-    assert tested == ([] if criterion is None else [criterion]), [question.scoring[place] for place in tested]
-    assert {k: v for k, v in question.checks[0].params.items() if k not in ("first_lines", "skip_lines")} == params
+    assert tested == ([] if criterion is None else [criterion]), [
+        question.scoring[place] for place in tested
+    ]
+    assert {
+        k: v for k, v in question.checks[0].params.items() if k not in ("first_lines", "skip_lines")
+    } == params
     # The same inside of multi: every rule but patterns was used there.
     inside, told = suite_with(tmp_path, f"multi:{rule}", *CRITERIA)
     assert told == [] and inside.scoring == question.scoring and inside.whole == question.whole
@@ -135,13 +160,21 @@ def test_a_criterion_with_another_word_of_the_same_beginning_is_not_meant(
     tmp_path: Path, rule: str, criteria: tuple[str, ...], tested: int
 ) -> None:
     question, told = suite_with(tmp_path, rule, *criteria)
-    assert told == [] and [place for place, each in enumerate(question.scoring) if each.checks] == [tested]
+    assert told == [] and [place for place, each in enumerate(question.scoring) if each.checks] == [
+        tested
+    ]
 
 
 def test_a_bare_word_that_is_no_rule_goes_on_with_the_list_before_it(tmp_path: Path) -> None:
-    question, told = suite_with(tmp_path, "multi:forbidden_words:store,storage,json_only,exact_match:a,b")
+    question, told = suite_with(
+        tmp_path, "multi:forbidden_words:store,storage,json_only,exact_match:a,b"
+    )
     kept = [{**check.params} for check in question.checks]
-    assert told == [] and [each.get("forbidden_words") for each in kept] == [["store", "storage"], None, None]
+    assert told == [] and [each.get("forbidden_words") for each in kept] == [
+        ["store", "storage"],
+        None,
+        None,
+    ]
     assert kept[1]["json_object"] is True and kept[2]["one_of"] == ["a", "b"]
 
 
@@ -149,7 +182,9 @@ def test_rules_of_which_no_criterion_speaks_decide_on_the_whole_and_without_crit
     tmp_path: Path,
 ) -> None:
     question, _ = suite_with(tmp_path, "word_count:1:3", "Is wise")
-    assert [check.params["words_max"] for check in question.whole] == [3] and not question.scoring[0].checks
+    assert [check.params["words_max"] for check in question.whole] == [3] and not question.scoring[
+        0
+    ].checks
     bare, _ = suite_with(tmp_path, "word_count:1:3")
     assert not bare.whole and [(c.weight, len(c.checks)) for c in bare.scoring] == [(100, 1)]
 
@@ -163,20 +198,32 @@ def test_a_criterion_with_checks_of_its_own_keeps_these_alone(tmp_path: Path) ->
     )
     suite, problems = load_suite(file)
     assert not problems
-    assert [[check.type for check in each.checks] for each in suite.questions[0].scoring] == [["exact"], ["plain_text"]]
+    assert [[check.type for check in each.checks] for each in suite.questions[0].scoring] == [
+        ["exact"],
+        ["plain_text"],
+    ]
 
 
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
         ("forbiden_words:a", "unknown rule 'forbiden_words'; did you mean 'forbidden_words'?"),
-        ("contains_pattern:a;forbiden_pattern:b", "unknown rule 'forbiden_pattern'; did you mean 'forbidden_pattern'?"),
-        ("multi:count_items:5,alphabeticl", "unknown rule 'alphabeticl'; did you mean 'alphabetical'?"),
+        (
+            "contains_pattern:a;forbiden_pattern:b",
+            "unknown rule 'forbiden_pattern'; did you mean 'forbidden_pattern'?",
+        ),
+        (
+            "multi:count_items:5,alphabeticl",
+            "unknown rule 'alphabeticl'; did you mean 'alphabetical'?",
+        ),
         ("multi:count_items:5,sorted", "unknown rule 'sorted'; known: "),
         ("word_count:5", "word_count: expected MIN:MAX, found '5'"),
         ("word_count:9:5", "word_count: expected MIN:MAX with MIN not above MAX, found '9:5'"),
         ("count_items:five", "count_items: expected a whole number from 0, found 'five'"),
-        ("forbidden_words:a,,b", "forbidden_words: expected a list with commas between, found 'a,,b'"),
+        (
+            "forbidden_words:a,,b",
+            "forbidden_words: expected a list with commas between, found 'a,,b'",
+        ),
         ("starts_with:", "starts_with: expected a text behind the colon, found nothing"),
         ("json_only:true", "json_only: has no parameters, found 'true'"),
         ("format_pattern:(", "auto_score.line_pattern: not a regular expression"),
@@ -185,7 +232,9 @@ def test_a_criterion_with_checks_of_its_own_keeps_these_alone(tmp_path: Path) ->
         ("manual;word_count:1:2", "'manual' stands beside other rules"),
     ],
 )
-def test_a_rule_that_cannot_be_read_is_told_with_its_line(tmp_path: Path, rule: str, message: str) -> None:
+def test_a_rule_that_cannot_be_read_is_told_with_its_line(
+    tmp_path: Path, rule: str, message: str
+) -> None:
     _, told = suite_with(tmp_path, rule, "Is wise")
     assert any(message in text and "s.yaml:3: prompts.q.auto_score" in text for text in told), told
 
@@ -203,7 +252,12 @@ def test_a_rule_that_fails_costs_its_criterion_a_pattern_everything_and_of_sever
     tmp_path: Path,
 ) -> None:
     question, _ = suite_with(
-        tmp_path, "word_count:1:3;contains_pattern:yes", "At most 3 words", "Is wise", "Is kind", "Is short"
+        tmp_path,
+        "word_count:1:3;contains_pattern:yes",
+        "At most 3 words",
+        "Is wise",
+        "Is kind",
+        "Is short",
     )
     scores = [examine(question, answer, "stop").score for answer in ("yes", "yes and so on", "no")]
     assert [score.score for score in scores] == [3, 1, 0]
@@ -230,7 +284,9 @@ def test_what_decides_on_the_whole_is_part_of_the_scoring_identity_and_not_of_wh
 
 def listed(tmp_path: Path, question: str, head: str = "") -> tuple[Question, list[str]]:
     file = tmp_path / "s.yaml"
-    file.write_text(f"suite: s\n{head}questions:\n  - {{id: a, prompt: '?', {question}}}\n", encoding="utf-8")
+    file.write_text(
+        f"suite: s\n{head}questions:\n  - {{id: a, prompt: '?', {question}}}\n", encoding="utf-8"
+    )
     suite, problems = load_suite(file)
     return suite.questions[0], list(map(str, problems))
 
@@ -244,13 +300,21 @@ def listed(tmp_path: Path, question: str, head: str = "") -> tuple[Question, lis
             "extracted",
             {"value": "x", "pattern": "A (.)", "normalize": False},
         ),
-        ("expected: B, scoring_method: multiple_choice", "multiple_choice", {"value": "B", "last": True}),
+        (
+            "expected: B, scoring_method: multiple_choice",
+            "multiple_choice",
+            {"value": "B", "last": True},
+        ),
         (
             "expected: x, scoring_method: substring, scoring_config: {case_sensitive: true, substring: y}",
             "substring",
             {"text": "x", "case_sensitive": True},
         ),
-        ("expected: '', scoring_method: substring, scoring_config: {substring: y}", "substring", {"text": "y"}),
+        (
+            "expected: '', scoring_method: substring, scoring_config: {substring: y}",
+            "substring",
+            {"text": "y"},
+        ),
         (
             "expected: x, scoring_method: f1, scoring_config: {threshold: 0.7, extract_pattern: 'A (.)'}",
             "word_overlap",
@@ -286,7 +350,9 @@ def test_each_method_is_a_check_with_its_parameters(
     tmp_path: Path, question: str, kind: str, params: dict[str, Any]
 ) -> None:
     found, told = listed(tmp_path, question)
-    assert told == [] and [(check.type, dict(check.params)) for check in found.checks] == [(kind, params)]
+    assert told == [] and [(check.type, dict(check.params)) for check in found.checks] == [
+        (kind, params)
+    ]
     assert [criterion.weight for criterion in found.scoring] == [100] and not found.whole
 
 
@@ -305,18 +371,26 @@ def test_each_method_is_a_check_with_its_parameters(
 )
 def test_a_verifier_may_be_named_in_several_ways(tmp_path: Path, config: str) -> None:
     question, told = listed(tmp_path, f"scoring_method: programmatic, scoring_config: {config}")
-    assert told == [] and [dict(check.params) for check in question.checks] == [{"words_min": 2, "words_max": 3}]
+    assert told == [] and [dict(check.params) for check in question.checks] == [
+        {"words_min": 2, "words_max": 3}
+    ]
 
 
 def test_a_range_may_be_without_its_bounds(tmp_path: Path) -> None:
     config = "{verifier: word_count_range, min_val: 2, max_val: 6, inclusive: false}"
     question, told = listed(tmp_path, f"scoring_method: programmatic, scoring_config: {config}")
-    assert told == [] and [dict(check.params) for check in question.checks] == [{"words_min": 3, "words_max": 5}]
+    assert told == [] and [dict(check.params) for check in question.checks] == [
+        {"words_min": 3, "words_max": 5}
+    ]
 
 
 def test_every_verifier_makes_parameters_that_plain_text_knows() -> None:
-    assert {ours for parameters in VERIFIERS.values() for ours in parameters.values()} <= set(PLAIN_RULES)
-    assert {_flag_of(name) for name, parameters in VERIFIERS.items() if not parameters} <= set(PLAIN_RULES)
+    assert {ours for parameters in VERIFIERS.values() for ours in parameters.values()} <= set(
+        PLAIN_RULES
+    )
+    assert {_flag_of(name) for name, parameters in VERIFIERS.items() if not parameters} <= set(
+        PLAIN_RULES
+    )
 
 
 def _flag_of(verifier: str) -> str:
@@ -326,16 +400,34 @@ def _flag_of(verifier: str) -> str:
 @pytest.mark.parametrize(
     ("question", "message"),
     [
-        ("scoring_method: exact_mach, expected: x", "unknown method 'exact_mach'; did you mean 'exact_match'?"),
+        (
+            "scoring_method: exact_mach, expected: x",
+            "unknown method 'exact_mach'; did you mean 'exact_match'?",
+        ),
         (
             "expected: x, scoring_config: {extract_patern: a}",
             "unknown key of exact_match; did you mean 'extract_pattern'?",
         ),
-        ("expected: x, scoring_config: {extract_pattern: '('}", "expected.pattern: not a regular expression"),
-        ("expected: x, scoring_method: f1, scoring_config: {threshold: 2}", "expected a number from 0 to 1, found 2"),
-        ("expected: x, scoring_method: substring, scoring_config: {case_sensitive: 1}", "expected true or false"),
-        ("scoring_method: code_execution, scoring_config: {test_code: f(, timeout: 1}", "not Python"),
-        ("scoring_method: code_execution, scoring_config: {test_code: f(), timeout: 0}", "expected a number above 0"),
+        (
+            "expected: x, scoring_config: {extract_pattern: '('}",
+            "expected.pattern: not a regular expression",
+        ),
+        (
+            "expected: x, scoring_method: f1, scoring_config: {threshold: 2}",
+            "expected a number from 0 to 1, found 2",
+        ),
+        (
+            "expected: x, scoring_method: substring, scoring_config: {case_sensitive: 1}",
+            "expected true or false",
+        ),
+        (
+            "scoring_method: code_execution, scoring_config: {test_code: f(, timeout: 1}",
+            "not Python",
+        ),
+        (
+            "scoring_method: code_execution, scoring_config: {test_code: f(), timeout: 0}",
+            "expected a number above 0",
+        ),
         (
             "scoring_method: code_execution, scoring_config: {test_code: 'TEST_CASES = [1]'}",
             "scoring_config.test_code: expected TEST_CASES = [(stdin, stdout), …]",
@@ -344,7 +436,10 @@ def _flag_of(verifier: str) -> str:
             "scoring_method: code_execution, scoring_config: {test_code: 'TEST_CASES = read()'}",
             "scoring_config.test_code: expected TEST_CASES = [(stdin, stdout), …]",
         ),
-        ("scoring_method: programmatic", "a programmatic question needs 'verifiers'; known: word_count_range, "),
+        (
+            "scoring_method: programmatic",
+            "a programmatic question needs 'verifiers'; known: word_count_range, ",
+        ),
         (
             "scoring_method: programmatic, scoring_config: {verifers: [json_valid]}",
             "a programmatic question needs 'verifiers'; did you mean 'verifiers'?",
@@ -357,14 +452,19 @@ def _flag_of(verifier: str) -> str:
             "scoring_method: programmatic, scoring_config: {verifiers: [{verifier: word_count_min, treshold: 5}]}",
             "unknown parameter 'treshold' of word_count_min; did you mean 'threshold'?",
         ),
-        ("scoring_method: programmatic, scoring_config: {verifier: starts_with}", "starts_with needs text"),
+        (
+            "scoring_method: programmatic, scoring_config: {verifier: starts_with}",
+            "starts_with needs text",
+        ),
         (
             "scoring_method: programmatic, scoring_config: {verifier: word_count_min, threshold: many}",
             "expected a whole number from 0, found 'many'",
         ),
     ],
 )
-def test_a_method_that_cannot_be_read_is_told_with_its_line(tmp_path: Path, question: str, message: str) -> None:
+def test_a_method_that_cannot_be_read_is_told_with_its_line(
+    tmp_path: Path, question: str, message: str
+) -> None:
     _, told = listed(tmp_path, question)
     assert any(message in text and "s.yaml:3: questions[0]" in text for text in told), told
 
@@ -374,9 +474,24 @@ def test_a_method_that_cannot_be_read_is_told_with_its_line(tmp_path: Path, ques
     [
         ("", "", "extracted", {}),
         ("scoring_default: substring\n", "", "substring", {}),
-        ("scoring_default: {method: f1, config: {threshold: 0.9}}\n", "", "word_overlap", {"least": 0.9}),
-        ("scoring_method: f1\nscoring_config: {threshold: 0.9}\n", "", "word_overlap", {"least": 0.9}),
-        ("scoring_method: f1\nscoring_config: {threshold: 0.9}\n", "scoring_config: {}", "word_overlap", {}),
+        (
+            "scoring_default: {method: f1, config: {threshold: 0.9}}\n",
+            "",
+            "word_overlap",
+            {"least": 0.9},
+        ),
+        (
+            "scoring_method: f1\nscoring_config: {threshold: 0.9}\n",
+            "",
+            "word_overlap",
+            {"least": 0.9},
+        ),
+        (
+            "scoring_method: f1\nscoring_config: {threshold: 0.9}\n",
+            "scoring_config: {}",
+            "word_overlap",
+            {},
+        ),
         ("scoring_method: f1\n", "scoring_method: substring", "substring", {}),
         (
             "scoring_default: {method: f1, config: {extract_pattern: 'A (.)'}}\n",
@@ -404,14 +519,19 @@ def test_the_files_method_is_for_questions_without_their_own(
         ("scoring_default: {method: g1}\n", "2: scoring_default: unknown method 'g1'; "),
         ("scoring_method: g1\n", "2: scoring_method: unknown method 'g1'; "),
         ("scoring_config: [1]\n", "2: scoring_config: expected a mapping, found [1]"),
-        ("scoring_default: {method: f1, config: 5}\n", "2: scoring_default.config: expected a mapping, found 5"),
+        (
+            "scoring_default: {method: f1, config: 5}\n",
+            "2: scoring_default.config: expected a mapping, found 5",
+        ),
         (
             "scoring_default: {method: f1, config: {treshold: 1}}\n",
             "2: scoring_default.config.treshold: unknown key of f1; did you mean 'threshold'?",
         ),
     ],
 )
-def test_a_mistake_in_the_files_method_is_told_once(tmp_path: Path, head: str, message: str) -> None:
+def test_a_mistake_in_the_files_method_is_told_once(
+    tmp_path: Path, head: str, message: str
+) -> None:
     file = tmp_path / "s.yaml"
     asked = "".join(f"  - {{id: {name}, prompt: '?', expected: x}}\n" for name in "abc")
     file.write_text(f"suite: s\n{head}questions:\n{asked}", encoding="utf-8")
@@ -427,9 +547,14 @@ def test_the_second_format_has_no_criteria(tmp_path: Path) -> None:
 
 def test_a_misspelt_key_of_the_files_default_is_told(tmp_path: Path) -> None:
     _, told = listed(tmp_path, "expected: x", "scoring_default: {metod: f1}\n")
-    assert len(told) == 1 and "s.yaml:2: scoring_default.metod: unknown key; did you mean 'method'?" in told[0]
+    assert (
+        len(told) == 1
+        and "s.yaml:2: scoring_default.metod: unknown key; did you mean 'method'?" in told[0]
+    )
     _, told = listed(tmp_path, "expected: x", "scoring_metod: f1\n")
-    assert len(told) == 1 and "scoring_metod: unknown key; did you mean 'scoring_method'?" in told[0]
+    assert (
+        len(told) == 1 and "scoring_metod: unknown key; did you mean 'scoring_method'?" in told[0]
+    )
 
 
 def test_keys_that_nothing_acts_on_are_carried_and_told_once_a_suite(tmp_path: Path) -> None:
@@ -439,25 +564,39 @@ def test_keys_that_nothing_acts_on_are_carried_and_told_once_a_suite(tmp_path: P
     )
     question, told = listed(tmp_path, f"expected: x, {keys}")
     carried = dict(question.carried)
-    assert told == [] and carried.pop("own_key") == "1" and carried.pop("scoring_config.language") == "python"
+    assert (
+        told == []
+        and carried.pop("own_key") == "1"
+        and carried.pop("scoring_config.language") == "python"
+    )
     assert set(carried) == set(CARRIED_KEYS) and carried["alt_answers"] == "['a', 'b']"
     assert question.tier == 3 and [Path(image).name for image in question.images] == ["b.png"]
-    assert dict(as_json(question, examine(question, "x", "stop"))["carried"]) == dict(question.carried)
-    found = [str(each.problem) for each in lint(tmp_path, {"s": load_suite(tmp_path / "s.yaml")[0]})]
-    assert sum("keys that nothing acts on are carried along: alt_answers, " in text for text in found) == 1
+    assert dict(as_json(question, examine(question, "x", "stop"))["carried"]) == dict(
+        question.carried
+    )
+    found = [
+        str(each.problem) for each in lint(tmp_path, {"s": load_suite(tmp_path / "s.yaml")[0]})
+    ]
+    assert (
+        sum("keys that nothing acts on are carried along: alt_answers, " in text for text in found)
+        == 1
+    )
 
 
 def test_a_question_that_any_answer_passes_is_warned_of(tmp_path: Path) -> None:
     question, told = listed(tmp_path, "scoring_method: substring")
     assert told == [] and examine(question, "anything", "stop").score.passed
-    found = [str(each.problem) for each in lint(tmp_path, {"s": load_suite(tmp_path / "s.yaml")[0]})]
+    found = [
+        str(each.problem) for each in lint(tmp_path, {"s": load_suite(tmp_path / "s.yaml")[0]})
+    ]
     assert any("looks for an empty text: any answer passes" in text for text in found)
 
 
 def test_an_endless_pattern_leaves_an_answer_unscored(tmp_path: Path) -> None:
     for method in ("exact_match", "f1"):
         question, told = listed(
-            tmp_path, f"expected: x, scoring_method: {method}, scoring_config: {{extract_pattern: '((a|aa)+)$'}}"
+            tmp_path,
+            f"expected: x, scoring_method: {method}, scoring_config: {{extract_pattern: '((a|aa)+)$'}}",
         )
         assert told == []
         found = examine(question, "a" * 60 + "!", "stop").score
@@ -479,15 +618,21 @@ def test_the_mark_is_found_at_the_end_of_a_very_long_answer(tmp_path: Path) -> N
         ("Neither fits, so none.", None),
     ],
 )
-def test_of_several_letters_the_predecessor_took_the_last(tmp_path: Path, answer: str, chosen: str | None) -> None:
+def test_of_several_letters_the_predecessor_took_the_last(
+    tmp_path: Path, answer: str, chosen: str | None
+) -> None:
     for letter in "ABC":
         question, told = listed(tmp_path, f"expected: {letter}, scoring_method: multiple_choice")
-        assert told == [] and examine(question, answer, "stop").score.passed is (letter == chosen), (answer, letter)
+        assert told == [] and examine(question, answer, "stop").score.passed is (
+            letter == chosen
+        ), (answer, letter)
 
 
 def test_what_stands_beside_the_sampling_of_a_suite_is_named(tmp_path: Path) -> None:
     file = tmp_path / "s.yaml"
-    file.write_text("inference_params: {temperature: 0.1, top_p: 0.9}\nprompts:\n  q: {tier: 1, prompt: x}\n")
+    file.write_text(
+        "inference_params: {temperature: 0.1, top_p: 0.9}\nprompts:\n  q: {tier: 1, prompt: x}\n"
+    )
     suite, problems = load_suite(file)
     assert not problems and [str(each) for each in suite.notices] == [
         f"{file}: keys that are not used here: inference_params.top_p"

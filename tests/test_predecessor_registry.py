@@ -45,20 +45,31 @@ def recommended(registry: Registry, key: str) -> str | None:
 MEANT: dict[str, Callable[[Registry], bool]] = {
     "n_tokens: -1 is no limit, so not said": lambda r: r.models["frontdoor"].n_tokens is None,
     "what stands beside n_tokens counts": lambda r: r.models["frontdoor"].temperature == 0.3,
-    "a nested alternative": lambda r: r.models["worker_summarize"].acceleration.alternatives[0].k == 8,
+    "a nested alternative": lambda r: (
+        r.models["worker_summarize"].acceleration.alternatives[0].k == 8
+    ),
     "draft_max is k": lambda r: r.models["architect_by_name"].acceleration.k == 24,
-    "ngram_lookup is prompt_lookup": lambda r: r.models["worker_summarize"].acceleration.type == "prompt_lookup",
+    "ngram_lookup is prompt_lookup": lambda r: (
+        r.models["worker_summarize"].acceleration.type == "prompt_lookup"
+    ),
     "context_length is max_context": lambda r: r.models["frontdoor"].max_context == 131072,
     "mmproj is mmproj_path": lambda r: (
         r.projector_path(r.models["vision"]) == Path("/srv/weights/below/../vl/mmproj.gguf")
     ),
-    "baseline_experts: 0 is not said": lambda r: r.models["architect_by_name"].baseline_experts is None,
-    "nor of an acceleration": lambda r: r.models["worker_summarize"].acceleration.baseline_experts is None,
+    "baseline_experts: 0 is not said": lambda r: (
+        r.models["architect_by_name"].baseline_experts is None
+    ),
+    "nor of an acceleration": lambda r: (
+        r.models["worker_summarize"].acceleration.baseline_experts is None
+    ),
     "a path leads out of the base folder": lambda r: (
-        r.weights_path(r.models["architect"]) == Path("/srv/weights/below/../../other/Stub-70B-Q4_K_M.gguf")
+        r.weights_path(r.models["architect"])
+        == Path("/srv/weights/below/../../other/Stub-70B-Q4_K_M.gguf")
     ),
     "a missing architecture is dense": lambda r: r.models["reasoner"].architecture == "dense",
-    "tier X is deprecated": lambda r: r.models["gone"].deprecated and "deleted" in r.models["gone"].deprecated_reason,
+    "tier X is deprecated": lambda r: (
+        r.models["gone"].deprecated and "deleted" in r.models["gone"].deprecated_reason
+    ),
     "draft_path finds the entry with that file": lambda r: (
         r.models["architect"].acceleration.draft_role == "draft_stub"
     ),
@@ -66,18 +77,29 @@ MEANT: dict[str, Callable[[Registry], bool]] = {
     "draft_model finds the entry of that model": lambda r: (
         r.models["architect_by_name"].acceleration.draft_role == "draft_stub"
     ),
-    "and its k is recommended": lambda r: recommended(r, "architect_by_name") == "spec_draft_stub_k24",
+    "and its k is recommended": lambda r: (
+        recommended(r, "architect_by_name") == "spec_draft_stub_k24"
+    ),
     "without the draft's entry, k still is": lambda r: (
         recommended(r, "architect_without_its_draft") == "spec_draft_stub_q8_k16"
     ),
-    "override_key: null is not said": lambda r: r.models["frontdoor"].acceleration.override_key is None,
-    "disable_suites": lambda r: (
-        r.models["reasoner"].thinking_disable_suites == frozenset({"agentic", "instruction_precision"})
+    "override_key: null is not said": lambda r: (
+        r.models["frontdoor"].acceleration.override_key is None
     ),
-    "a temperature of a suite": lambda r: r.models["reasoner"].temperature_overrides == {"math": 0.1},
-    "launch_quirks are kept as they are": lambda r: r.models["frontdoor"].launch_quirks["thinking_tags"] == "<think>",
+    "disable_suites": lambda r: (
+        r.models["reasoner"].thinking_disable_suites
+        == frozenset({"agentic", "instruction_precision"})
+    ),
+    "a temperature of a suite": lambda r: (
+        r.models["reasoner"].temperature_overrides == {"math": 0.1}
+    ),
+    "launch_quirks are kept as they are": lambda r: (
+        r.models["frontdoor"].launch_quirks["thinking_tags"] == "<think>"
+    ),
     "the server's startup time": lambda r: r.defaults.server_startup_timeout_s == 600,
-    "a reported figure that is text": lambda r: r.models["frontdoor"].performance["acceptance_rate"] == "0.42-0.81",
+    "a reported figure that is text": lambda r: (
+        r.models["frontdoor"].performance["acceptance_rate"] == "0.42-0.81"
+    ),
     "a quirk's details": lambda r: len(r.quirks[0].details) == 2,
     "a quirk that is resolved": lambda r: r.quirks[1].resolved == "2026-01-15",
     "solution is workaround": lambda r: r.quirks[0].workaround == "use the transplanted draft",
@@ -146,7 +168,10 @@ def test_it_is_named_in_one_line(registry: Registry) -> None:
 
 def test_every_shape_loads_with_warnings_only(registry: Registry) -> None:
     assert not registry.left_out
-    told = [str(warning).partition("every_shape.yaml:")[2].partition(": ")[2] for warning in registry.warnings]
+    told = [
+        str(warning).partition("every_shape.yaml:")[2].partition(": ")[2]
+        for warning in registry.warnings
+    ]
     for message in (
         "roles.reasoner.model.architecture: is missing: dense is assumed",
         "roles.architect_without_its_draft.acceleration.draft_path: no entry has the file 'drafts/nowhere.gguf', so no draft",
@@ -170,19 +195,41 @@ def test_the_schema_accepts_what_loads() -> None:
             "draft_mx: 24",
             "every_shape.yaml:82: roles.architect_by_name.acceleration.draft_mx: unknown key",
         ),
-        ("disable_trick:", "disable_trik:", "roles.reasoner.thinking_quirks.disable_trik: unknown key; did you mean"),
-        ("block_size: 64, reason", "block_sise: 64, reason", "roles.frontdoor.paged_attention.block_sise: unknown key"),
+        (
+            "disable_trick:",
+            "disable_trik:",
+            "roles.reasoner.thinking_quirks.disable_trik: unknown key; did you mean",
+        ),
+        (
+            "block_size: 64, reason",
+            "block_sise: 64, reason",
+            "roles.frontdoor.paged_attention.block_sise: unknown key",
+        ),
         (
             "ubatch_size: 8192",
             "ubatchsize: 8192",
             "server_defaults.ubatchsize: unknown key; did you mean 'ubatch_size'?",
         ),
-        ("n_tokens: -1", "n_token: -1", "generation_defaults.n_token: unknown key; did you mean 'n_tokens'?"),
-        ("ubatch_size: many", "ubatc_size: 1", "constraints.ubatc_size: unknown key; did you mean 'ubatch_size'?"),
-        ("quirks:\n      - issue: BOS", "quirk:\n      - issue: BOS", "runtime_quirks.stub3_coder.quirk: unknown key"),
+        (
+            "n_tokens: -1",
+            "n_token: -1",
+            "generation_defaults.n_token: unknown key; did you mean 'n_tokens'?",
+        ),
+        (
+            "ubatch_size: many",
+            "ubatc_size: 1",
+            "constraints.ubatc_size: unknown key; did you mean 'ubatch_size'?",
+        ),
+        (
+            "quirks:\n      - issue: BOS",
+            "quirk:\n      - issue: BOS",
+            "runtime_quirks.stub3_coder.quirk: unknown key",
+        ),
     ],
 )
-def test_a_misspelt_key_that_is_acted_on_is_an_error(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_a_misspelt_key_that_is_acted_on_is_an_error(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
     text = EVERY.read_text()
     assert text.count(old) == 1
     file = tmp_path / "every_shape.yaml"
@@ -195,14 +242,21 @@ def test_a_misspelt_key_that_is_acted_on_is_an_error(tmp_path: Path, old: str, n
 def test_two_names_of_one_key_that_differ_are_told(tmp_path: Path) -> None:
     file = tmp_path / "registry.yaml"
     file.write_text(
-        EVERY.read_text().replace("context_length: 131072", "context_length: 131072\n      max_context: 4096")
+        EVERY.read_text().replace(
+            "context_length: 131072", "context_length: 131072\n      max_context: 4096"
+        )
     )
     registry = load_registry(file)
     assert registry.models["frontdoor"].max_context == 4096
-    assert any("model.context_length: stands beside max_context, which is used" in str(w) for w in registry.warnings)
+    assert any(
+        "model.context_length: stands beside max_context, which is used" in str(w)
+        for w in registry.warnings
+    )
 
 
-def test_an_older_name_with_a_value_of_another_kind_is_told_and_leaves_the_entry(tmp_path: Path) -> None:
+def test_an_older_name_with_a_value_of_another_kind_is_told_and_leaves_the_entry(
+    tmp_path: Path,
+) -> None:
     file = tmp_path / "registry.yaml"
     file.write_text(EVERY.read_text().replace("context_length: 131072", "context_length: 128K"))
     registry = load_registry(file)
@@ -214,7 +268,12 @@ def test_an_older_name_with_a_value_of_another_kind_is_told_and_leaves_the_entry
 def test_of_two_entries_of_one_key_the_last_counts() -> None:
     registry = load_registry(TWICE)
     small = registry.models["small"]
-    assert (small.tier, small.path, small.line, list(registry.models)) == ("B", "last.gguf", 13, ["small", "other"])
+    assert (small.tier, small.path, small.line, list(registry.models)) == (
+        "B",
+        "last.gguf",
+        13,
+        ["small", "other"],
+    )
     assert f"{TWICE}:13: roles.small: stands twice, on lines 3 and 13: the last one counts" in map(
         str, registry.warnings
     )
@@ -224,22 +283,33 @@ def test_of_two_entries_of_one_key_the_last_counts() -> None:
 
 def test_a_key_twice_elsewhere_stays_an_error(tmp_path: Path) -> None:
     file = tmp_path / "registry.yaml"
-    file.write_text(TWICE.read_text().replace("    description: last", "    description: last\n    description: again"))
-    with pytest.raises(InputErrors, match=r":16: roles\.small\.description: duplicate key \(first on line 15\)"):
+    file.write_text(
+        TWICE.read_text().replace(
+            "    description: last", "    description: last\n    description: again"
+        )
+    )
+    with pytest.raises(
+        InputErrors, match=r":16: roles\.small\.description: duplicate key \(first on line 15\)"
+    ):
         load_registry(file)
 
 
 def test_an_entry_without_a_model_is_left_out_by_name() -> None:
     registry = load_registry(TWICE)
     ((problem,),) = registry.left_out.values()
-    assert str(problem) == f"{TWICE}:12: roles.named_only: has no `model`, so nothing to run (it has model_role, tier)"
+    assert (
+        str(problem)
+        == f"{TWICE}:12: roles.named_only: has no `model`, so nothing to run (it has model_role, tier)"
+    )
 
 
 def test_a_registry_of_names_only_says_that_nothing_is_left() -> None:
     with pytest.raises(InputErrors) as caught:
         load_registry(NAMES)
     lines = str(caught.value).splitlines()
-    assert len(lines) == 4 and lines[0].startswith(f"{NAMES}:2: roles: none of the 3 entries can be used")
+    assert len(lines) == 4 and lines[0].startswith(
+        f"{NAMES}:2: roles: none of the 3 entries can be used"
+    )
 
 
 def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -251,17 +321,32 @@ def test_the_tools_name_what_is_left_out_and_go_on(tmp_path: Path) -> None:
     config = tmp_path / "mine.yaml"
     config.write_text(f"registry: {Path(TWICE).resolve()}\n")
     checked = run("scripts.validate", "--registry", TWICE)
-    assert checked.returncode == 1 and "left out: " in checked.stderr and "2 entries (1 left out)" in checked.stdout
-    assert "note: carried through, nothing here acts on: " in run("scripts.validate", "--registry", EVERY).stderr
-    planned = run("scripts.plan", "--registry", TWICE, "--assume-present", "--hardware", "epyc-9655")
     assert (
-        planned.returncode == 1 and "roles.named_only: has no `model`" in planned.stderr and "small" in planned.stdout
+        checked.returncode == 1
+        and "left out: " in checked.stderr
+        and "2 entries (1 left out)" in checked.stdout
+    )
+    assert (
+        "note: carried through, nothing here acts on: "
+        in run("scripts.validate", "--registry", EVERY).stderr
+    )
+    planned = run(
+        "scripts.plan", "--registry", TWICE, "--assume-present", "--hardware", "epyc-9655"
+    )
+    assert (
+        planned.returncode == 1
+        and "roles.named_only: has no `model`" in planned.stderr
+        and "small" in planned.stdout
     )
     for done in (
         run("scripts.registry", "--configfile", config, "show", "named_only"),
         run("scripts.validate", "--registry", NAMES),
     ):
-        assert done.returncode == 1 and "has no `model`" in done.stderr and "Traceback" not in done.stderr
+        assert (
+            done.returncode == 1
+            and "has no `model`" in done.stderr
+            and "Traceback" not in done.stderr
+        )
 
 
 def test_show_tells_values_with_their_sources_and_what_is_carried_through(tmp_path: Path) -> None:
@@ -271,7 +356,12 @@ def test_show_tells_values_with_their_sources_and_what_is_carried_through(tmp_pa
     assert "draft_stub" in told and "found by /mnt/elsewhere/drafts/Stub-1B-Q4_0.gguf" in told
     assert "recommended: spec_draft_stub_k16" in told
     told = run("scripts.registry", "--configfile", config, "show", "frontdoor").stdout
-    assert "model.total_experts" in told and "line 41" in told and "stub3_coder_1" in told and "jinja_required" in told
+    assert (
+        "model.total_experts" in told
+        and "line 41" in told
+        and "stub3_coder_1" in told
+        and "jinja_required" in told
+    )
     told = run("scripts.registry", "--configfile", config, "show", "reasoner").stdout
     assert "warning: " in told and "dense is assumed" in told
 
@@ -281,14 +371,23 @@ def test_show_tells_who_says_the_runtime_values(tmp_path: Path) -> None:
     config.write_text(f"registry: {EVERY.resolve()}\n")
     shown = run("scripts.registry", "--configfile", config, "show", "frontdoor").stdout.splitlines()
     told = {line.split("  ")[0]: line for line in shown}
-    assert "131072" in told["length_tokens"] and "roles.frontdoor.model.max_context" in told["length_tokens"]
+    assert (
+        "131072" in told["length_tokens"]
+        and "roles.frontdoor.model.max_context" in told["length_tokens"]
+    )
     assert (
         "8192" in told["micro_batch_tokens"]
         and "runtime_defaults.server_defaults.ubatch_size" in told["micro_batch_tokens"]
     )
-    assert "True" in told["flash_attention"] and "server_defaults.flash_attention" in told["flash_attention"]
+    assert (
+        "True" in told["flash_attention"]
+        and "server_defaults.flash_attention" in told["flash_attention"]
+    )
     assert "0.3" in told["temperature"] and "generation_defaults.temperature" in told["temperature"]
-    assert "qwen3moe.expert_used_count" in told["override key"] and "as the predecessor had it" in told["override key"]
+    assert (
+        "qwen3moe.expert_used_count" in told["override key"]
+        and "as the predecessor had it" in told["override key"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -299,25 +398,36 @@ def test_show_tells_who_says_the_runtime_values(tmp_path: Path) -> None:
         "runtime_defaults.context_limits.old: expected a whole number of at least 1, found 'plenty'",
     ],
 )
-def test_a_shared_value_of_another_kind_is_told_and_refuses_nothing(registry: Registry, message: str) -> None:
+def test_a_shared_value_of_another_kind_is_told_and_refuses_nothing(
+    registry: Registry, message: str
+) -> None:
     assert any(message in str(warning) for warning in registry.warnings)
 
 
 def test_runtime_values_are_read(registry: Registry) -> None:
     defaults, frontdoor = registry.defaults, registry.models["frontdoor"]
-    assert (defaults.flash_attention, defaults.micro_batch_tokens, defaults.server_context_tokens) == (
+    assert (
+        defaults.flash_attention,
+        defaults.micro_batch_tokens,
+        defaults.server_context_tokens,
+    ) == (
         True,
         8192,
         65536,
     )
-    assert (defaults.context_limits, defaults.cell_timeout_s) == ({"default": 8192, "stub3": 40960}, 180)
+    assert (defaults.context_limits, defaults.cell_timeout_s) == (
+        {"default": 8192, "stub3": 40960},
+        180,
+    )
     assert (frontdoor.paged_attention_tokens, frontdoor.baseline_tokens_per_s) == (64, 29.28)
     assert registry.models["reasoner"].thinking_disable_trick == "<think>\n</think>\n"
 
 
 def test_an_override_key_without_a_file_is_the_predecessors() -> None:
     config = replace(load_config((Path("config/full.yaml"),)), registry=EVERY, engines=("server",))
-    made = for_model(load_planner(config, assume_present=True, hardware="epyc-9655"), "architect_moe", "server")
+    made = for_model(
+        load_planner(config, assume_present=True, hardware="epyc-9655"), "architect_moe", "server"
+    )
     shard = find_shard(make_plan(made), "architect_moe", "moe6")
     assert load_settings(shard, check=False).override_key == "qwen3moe.expert_used_count"
 
@@ -328,7 +438,9 @@ def test_an_entry_that_is_left_out_may_be_asked_for_and_hides_no_orphans(tmp_pat
     assert [fault.place for fault in asked.faults] == ["roles.named_only"]
     assert {shard.model.key for shard in make_plan(asked).shards} == {"small"}
     assert not load_planner(replace(config, models=("small",)), assume_present=True).faults
-    with pytest.raises(BenchError, match=r"orphans cannot be told while .* cannot be read: named_only"):
+    with pytest.raises(
+        BenchError, match=r"orphans cannot be told while .* cannot be read: named_only"
+    ):
         orphans(config)
 
 
@@ -340,7 +452,10 @@ def test_the_pages_are_made_of_it(registry: Registry) -> None:
         and "- The first token is a comma.\n" in quirks
     )
     models = render(Path("docs/templates/MODELS.md.j2"), models=ModelsPage(registry))
-    assert "`gone`" in models.partition("<details>")[2] and "recommended `spec_draft_stub_k16`" in models
+    assert (
+        "`gone`" in models.partition("<details>")[2]
+        and "recommended `spec_draft_stub_k16`" in models
+    )
 
 
 @pytest.mark.parametrize(
@@ -355,9 +470,13 @@ def test_the_pages_are_made_of_it(registry: Registry) -> None:
         ("server_start_moe", "frontdoor", "moe6", "--port 9000 --override-kv "),
     ],
 )
-def test_each_of_the_old_templates_renders(template: str, model: str, mode: str, words: str) -> None:
+def test_each_of_the_old_templates_renders(
+    template: str, model: str, mode: str, words: str
+) -> None:
     config = replace(load_config((Path("config/full.yaml"),)), registry=EVERY, engines=("server",))
-    made = for_model(load_planner(config, assume_present=True, hardware="epyc-9655"), model, "server")
+    made = for_model(
+        load_planner(config, assume_present=True, hardware="epyc-9655"), model, "server"
+    )
     shard = find_shard(make_plan(made), model, mode)
     settings = load_settings(shard, check=False)
     line = cli_line(made, shard, settings, template, 9000)

@@ -20,7 +20,15 @@ import pytest
 from scripts.lib.base.errors import BenchError
 from scripts.lib.base.speed_limits import bandwidth_efficiency
 from scripts.lib.machine import bandwidth, preflight
-from scripts.lib.machine.preflight import Facts, Finding, Preflight, enforce, findings, look, once_an_invocation
+from scripts.lib.machine.preflight import (
+    Facts,
+    Finding,
+    Preflight,
+    enforce,
+    findings,
+    look,
+    once_an_invocation,
+)
 from scripts.lib.machine.profiles import Hardware
 from scripts.lib.planning.memory import page_cache
 
@@ -41,10 +49,15 @@ def test_a_virtual_machine_that_tells_nothing_is_quiet() -> None:
         ({"steal_share": 0.02}, "the hypervisor takes CPU time away (steal)"),
         ({"governor": "powersave"}, "the CPU governor is powersave, not performance"),
         ({"boost": "0"}, "the CPU's boost is off"),
-        ({"numa_balancing": "1", "numa_nodes": 2}, "NUMA balancing is on: the kernel moves pages while they are read"),
+        (
+            {"numa_balancing": "1", "numa_nodes": 2},
+            "NUMA balancing is on: the kernel moves pages while they are read",
+        ),
     ],
 )
-def test_each_disturbance_is_a_finding_whose_text_has_no_figures(changes: dict[str, object], text: str) -> None:
+def test_each_disturbance_is_a_finding_whose_text_has_no_figures(
+    changes: dict[str, object], text: str
+) -> None:
     (found,) = findings(replace(QUIET, **changes))  # type: ignore[arg-type]
     assert found.text == text
     made = Preflight((found,), 500.0)
@@ -69,7 +82,9 @@ def test_memory_that_does_not_do_is_a_finding() -> None:
 def stranger(tmp_path: Path, does: str) -> Iterator[None]:
     """A process that is no child of this one, as another user's job is."""
     pid_file = tmp_path / f"pid of {does}".replace(" ", "_")
-    code = f"import os, time; open({str(pid_file)!r}, 'w').write(str(os.getpid()))\nwhile True: {does}"
+    code = (
+        f"import os, time; open({str(pid_file)!r}, 'w').write(str(os.getpid()))\nwhile True: {does}"
+    )
     subprocess.run(["setsid", "--fork", sys.executable, "-c", code], check=True)
     while not pid_file.exists() or not pid_file.read_text():
         pass
@@ -98,7 +113,9 @@ def test_processes_that_live_for_less_than_the_look_are_seen(tmp_path: Path) -> 
     assert facts.others_cpus > 0.25 and "processes gone within the second" in facts.others[0]
 
 
-def test_a_long_look_at_many_processes_hides_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_look_at_many_processes_hides_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seconds_of = preflight._process_seconds
 
     def long() -> dict[int, tuple[float, str, str]]:
@@ -127,37 +144,62 @@ def test_it_is_looked_once_an_invocation(tmp_path: Path, monkeypatch: pytest.Mon
     assert once_an_invocation("run1", HARDWARE, "tag") == first and len(looked) == 1
     once_an_invocation("run2", HARDWARE, "tag")
     assert len(looked) == 2
-    assert once_an_invocation("run3", HARDWARE, "off") == Preflight(looked=False) and len(looked) == 2
+    assert (
+        once_an_invocation("run3", HARDWARE, "off") == Preflight(looked=False) and len(looked) == 2
+    )
 
 
-def test_the_bandwidth_is_measured_once_a_day_and_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bandwidth_is_measured_once_a_day_and_profile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     found = bandwidth.of_profile(HARDWARE)
-    assert found.processes == 1 and 0.5 < found.read_gb_per_s < 2000 and 0.5 < found.triad_gb_per_s < 2000
-    monkeypatch.setattr(bandwidth, "measure", lambda _: pytest.fail("measured again within the day"))
+    assert (
+        found.processes == 1
+        and 0.5 < found.read_gb_per_s < 2000
+        and 0.5 < found.triad_gb_per_s < 2000
+    )
+    monkeypatch.setattr(
+        bandwidth, "measure", lambda _: pytest.fail("measured again within the day")
+    )
     assert bandwidth.of_profile(HARDWARE) == found
     (file,) = (tmp_path / ".cache/bandwidth").iterdir()
     raw = json.loads(file.read_text())
-    file.write_text(json.dumps(raw | {"measured_utc": (datetime.now(UTC) - timedelta(hours=25)).isoformat()}))
+    file.write_text(
+        json.dumps(raw | {"measured_utc": (datetime.now(UTC) - timedelta(hours=25)).isoformat()})
+    )
     again = bandwidth.Bandwidth(1.0, 2.0, 1)
     monkeypatch.setattr(bandwidth, "measure", lambda _: again)
     assert bandwidth.of_profile(HARDWARE) == again
-    assert bandwidth.of_profile(replace(HARDWARE, nice=1)) == again, "another profile is measured for itself"
+    assert bandwidth.of_profile(replace(HARDWARE, nice=1)) == again, (
+        "another profile is measured for itself"
+    )
 
 
-def test_the_probe_takes_the_memory_that_is_asked_for_it_or_less(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_probe_takes_the_memory_that_is_asked_for_it_or_less(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Asked for: of a cluster's scheduler. A quarter of the free memory is the most."""
     assert bandwidth.probe_bytes(96) == 96 * 96_000_000
-    monkeypatch.setattr(bandwidth, "_work", lambda cpu, elements, barrier, results: results.put([[1e-3], [1e-3]]))
+    monkeypatch.setattr(
+        bandwidth, "_work", lambda cpu, elements, barrier, results: results.put([[1e-3], [1e-3]])
+    )
     moved = []
     for available in (1 << 40, 400_000):
-        monkeypatch.setattr(psutil, "virtual_memory", lambda free=available: SimpleNamespace(available=free))
+        monkeypatch.setattr(
+            psutil, "virtual_memory", lambda free=available: SimpleNamespace(available=free)
+        )
         moved.append(bandwidth.measure([0]).read_gb_per_s * 1e6)  # bytes in that millisecond
     assert moved == [bandwidth.probe_bytes(1), 100_000]
 
 
 def test_two_digits() -> None:
-    assert [bandwidth.two_digits(value) for value in (537.6, 53.76, 5.376, 0.0)] == [540.0, 54.0, 5.4, 0.0]
+    assert [bandwidth.two_digits(value) for value in (537.6, 53.76, 5.376, 0.0)] == [
+        540.0,
+        54.0,
+        5.4,
+        0.0,
+    ]
 
 
 def test_the_page_cache_is_looked_at(tmp_path: Path) -> None:
@@ -173,7 +215,10 @@ def test_the_page_cache_is_looked_at(tmp_path: Path) -> None:
 
 def test_the_rooflines_share() -> None:
     assert bandwidth_efficiency(50.0, 8e9, 500e9) == pytest.approx(0.8)
-    assert bandwidth_efficiency(None, 8e9, 500e9) is None and bandwidth_efficiency(50.0, 8e9, None) is None
+    assert (
+        bandwidth_efficiency(None, 8e9, 500e9) is None
+        and bandwidth_efficiency(50.0, 8e9, None) is None
+    )
 
 
 def test_finding_shows_its_figures() -> None:

@@ -25,9 +25,15 @@ from tests.tiny_models import write_model
 
 COMMA = 300
 FLAG = Quirk("flag", "g", "removed", probe="flag_absent", probe_argument="--draft-max")
-BOS = Quirk("bos", "g", "comma", applies_to=("Coder-*",), probe="bos_matches", probe_argument="draft")
-SILENT_DRAFT = Quirk("type", "g", "silent", probe="draft_without_type_is_silent", probe_argument="plain")
-OVERRIDE = Quirk("override", "g", "silent", probe="wrong_override_is_silent", probe_argument="plain")
+BOS = Quirk(
+    "bos", "g", "comma", applies_to=("Coder-*",), probe="bos_matches", probe_argument="draft"
+)
+SILENT_DRAFT = Quirk(
+    "type", "g", "silent", probe="draft_without_type_is_silent", probe_argument="plain"
+)
+OVERRIDE = Quirk(
+    "override", "g", "silent", probe="wrong_override_is_silent", probe_argument="plain"
+)
 CELLS = Quirk("cells", "g", "unstable", probe="output_not_degenerate", probe_argument="moe2")
 
 
@@ -39,7 +45,14 @@ def tiny_planner(folder: Path, *quirks: Quirk, draft_bos: int = 1) -> Planner:
     }
     names = {"plain": "Plain-7B", "coder": "Coder-30B", "draft": "Draft-1B"}
     models = {
-        key: model(key, name=names[key], path=str(file), quant="F32", candidate_roles=("general",), tier="C")
+        key: model(
+            key,
+            name=names[key],
+            path=str(file),
+            quant="F32",
+            candidate_roles=("general",),
+            tier="C",
+        )
         for key, file in files.items()
     }
     models["absent"] = model("absent", path=str(folder / "absent.gguf"))
@@ -53,11 +66,16 @@ def tiny_planner(folder: Path, *quirks: Quirk, draft_bos: int = 1) -> Planner:
 
 
 def outcome(tmp_path: Path, quirk: Quirk, **changes: int) -> Outcome:
-    return run_probe(quirk, tiny_planner(tmp_path, quirk, **changes), server_binary(), tmp_path / "server.log")
+    return run_probe(
+        quirk, tiny_planner(tmp_path, quirk, **changes), server_binary(), tmp_path / "server.log"
+    )
 
 
 def test_a_flag_that_is_gone_and_one_that_is_there(tmp_path: Path) -> None:
-    gone, there = outcome(tmp_path, FLAG), outcome(tmp_path, replace(FLAG, probe_argument="--spec-type"))
+    gone, there = (
+        outcome(tmp_path, FLAG),
+        outcome(tmp_path, replace(FLAG, probe_argument="--spec-type")),
+    )
     assert gone.holds and "does not list --draft-max" in gone.evidence
     assert there.holds is False and gone.engine_version == engine_identity("server").version
 
@@ -81,11 +99,15 @@ def test_a_wrong_override_key_is_ignored_without_a_word(tmp_path: Path) -> None:
 def test_only_what_is_here_is_probed(tmp_path: Path) -> None:
     elsewhere = replace(OVERRIDE, id="elsewhere", probe_argument="absent")
     no_target = replace(BOS, id="no_target", applies_to=("Nobody-*",))
-    planner = tiny_planner(tmp_path, FLAG, BOS, CELLS, elsewhere, no_target, Quirk("none", "g", "unprobed"))
+    planner = tiny_planner(
+        tmp_path, FLAG, BOS, CELLS, elsewhere, no_target, Quirk("none", "g", "unprobed")
+    )
     assert [quirk.id for quirk in planned_probes(planner).values()] == ["flag", "bos"]
 
 
-def test_an_outcome_is_kept_by_what_it_depends_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_outcome_is_kept_by_what_it_depends_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert probe_file(FLAG) != probe_file(replace(FLAG, probe_argument="--lookup"))
     assert probe_file(FLAG) == probe_file(replace(FLAG, issue="other words"))
     found = outcome(tmp_path, FLAG)

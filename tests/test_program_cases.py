@@ -16,8 +16,12 @@ ADD = "a, b = map(int, input().split())\nprint(a + b)"
 SUMS = [{"stdin": "1 2\n", "stdout": "3\n"}, {"stdin": "5 6", "stdout": "11"}]
 
 
-def run(code: str, stdin: str, stdout: str, compare: str = "stripped", timeout_s: float = 5) -> Verdict:
-    return run_tests(code, CodeTests(cases=[{"stdin": stdin, "stdout": stdout}], compare=compare), timeout_s)
+def run(
+    code: str, stdin: str, stdout: str, compare: str = "stripped", timeout_s: float = 5
+) -> Verdict:
+    return run_tests(
+        code, CodeTests(cases=[{"stdin": stdin, "stdout": stdout}], compare=compare), timeout_s
+    )
 
 
 def check(answer: str, **params: Any) -> Outcome:
@@ -55,7 +59,10 @@ def test_programs_read_and_write_as_they_like(code: str) -> None:
         ("print(3", "case 1: SyntaxError: '(' was never closed"),
         ("while True: pass", "case 1: no end within 1 s"),
         ("import time\ntime.sleep(100)", "case 1: no end within 1 s: it waits"),
-        ("import os, time\nprint(3, flush=True)\nos.fork() or time.sleep(100)", "case 1: no end within 1 s: it waits"),
+        (
+            "import os, time\nprint(3, flush=True)\nos.fork() or time.sleep(100)",
+            "case 1: no end within 1 s: it waits",
+        ),
         ("print('x' * (5 << 20))", "case 1: reported more than 4194304 bytes"),
         ("import os\nos.kill(os.getppid(), 9)", "case 1: ended before the tests did"),
         ("input(); input()", "case 1: EOFError: EOF when reading a line"),
@@ -80,7 +87,10 @@ def test_an_input_may_be_larger_than_a_message_of_the_answers() -> None:
 
 def test_a_limit_is_each_cases_own() -> None:
     code = "import time\nwhile time.process_time() < 0.7: pass\nprint(1)"
-    assert run_tests(code, CodeTests(cases=[{"stdin": "", "stdout": "1"}] * 3), 1) == (True, "3 cases pass")
+    assert run_tests(code, CodeTests(cases=[{"stdin": "", "stdout": "1"}] * 3), 1) == (
+        True,
+        "3 cases pass",
+    )
 
 
 @pytest.mark.parametrize(
@@ -109,11 +119,16 @@ def test_the_check_takes_the_answers_code_with_what_stands_around_it() -> None:
     assert check("```python\nprint(4)\n```").passed is False
     assert check("I do not know.").passed is False
     # Two programs: both at once print twice, the last one alone is right.
-    assert check(f"First try:\n```python\nprint(0)\n```\nBetter:\n```python\n{ADD}\n```").passed is True
+    assert (
+        check(f"First try:\n```python\nprint(0)\n```\nBetter:\n```python\n{ADD}\n```").passed
+        is True
+    )
     given = {"cases": [{"stdin": "[3, 4]", "stdout": "7"}], "compare": "json"}
     driver = "import json\nprint(json.dumps(total(json.loads(input()))))"
     answer = "```python\ndef total(x):\n    return reduce(lambda a, b: a + b, x)\n```"
-    assert check(answer, **given, driver=driver, setup="from functools import reduce").passed is True
+    assert (
+        check(answer, **given, driver=driver, setup="from functools import reduce").passed is True
+    )
     assert check(answer, **given, driver=driver).passed is False
 
 
@@ -135,7 +150,10 @@ def test_cases_may_stand_in_a_file_that_is_named_by_its_digest(tmp_path: Path) -
     [
         ({}, "a code check without parameters checks nothing"),
         ({"setup": "x = 1"}, "a code check needs 'tests' or 'cases'"),
-        ({"cases": SUMS, "tests": "assert f()"}, "stands beside 'tests': a code check has one of them"),
+        (
+            {"cases": SUMS, "tests": "assert f()"},
+            "stands beside 'tests': a code check has one of them",
+        ),
         ({"cases": SUMS, "entry_point": "f"}, "goes with tests alone"),
         ({"cases": SUMS, "forbidden": ["eval"]}, "goes with tests alone"),
         ({"tests": "assert f()", "compare": "lines"}, "goes with cases alone"),
@@ -145,9 +163,15 @@ def test_cases_may_stand_in_a_file_that_is_named_by_its_digest(tmp_path: Path) -
         ({"cases": [{"stdin": "1", "stdout": 2}]}, "expected texts in a case, found 2"),
         ({"cases": [{"stdin": None, "stdout": "2"}]}, "expected texts in a case, found None"),
         ({"cases": {"file": "x"}}, "expected {file: …, sha256: …}, found {'file': 'x'}"),
-        ({"cases": SUMS, "compare": "exact"}, "expected one of stripped, lines, json, found 'exact'"),
+        (
+            {"cases": SUMS, "compare": "exact"},
+            "expected one of stripped, lines, json, found 'exact'",
+        ),
     ],
 )
 def test_a_check_with_a_mistake_is_told(params: dict[str, Any], said: str) -> None:
     assert said in [message for _, message in mistakes("code", params)]
-    assert list(mistakes("code", {"cases": SUMS, "compare": "lines", "driver": "f()", "timeout_s": 2})) == []
+    assert (
+        list(mistakes("code", {"cases": SUMS, "compare": "lines", "driver": "f()", "timeout_s": 2}))
+        == []
+    )

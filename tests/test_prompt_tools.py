@@ -66,13 +66,30 @@ def test_the_shipped_suites_are_clean_in_seconds() -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new", "message"),
     [
-        ("math", "{type: number, value: 14}", "{type: number, value: 15}", "the reference fails its own checks"),
-        ("math", "{type: number, value: 14}", "{type: regex, required: 'e'}", "a damaged answer (wrong) passes"),
+        (
+            "math",
+            "{type: number, value: 14}",
+            "{type: number, value: 15}",
+            "the reference fails its own checks",
+        ),
+        (
+            "math",
+            "{type: number, value: 14}",
+            "{type: regex, required: 'e'}",
+            "a damaged answer (wrong) passes",
+        ),
         ("math", "weight: 100", "weight: 90", "the weights add up to 90, expected 100"),
-        ("general", "type: contains", "type: contans", "unknown check 'contans'; did you mean 'contains'?"),
+        (
+            "general",
+            "type: contains",
+            "type: contans",
+            "unknown check 'contans'; did you mean 'contains'?",
+        ),
     ],
 )
-def test_lint_finds_what_is_wrong(folder: Path, file: str, old: str, new: str, message: str) -> None:
+def test_lint_finds_what_is_wrong(
+    folder: Path, file: str, old: str, new: str, message: str
+) -> None:
     edit(folder / f"{file}.yaml", old, new)
     done = run("lint", folder)
     assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr
@@ -119,7 +136,10 @@ def test_lint_warns_of_what_cannot_be_checked(tmp_path: Path) -> None:
 
 def test_a_frozen_text_may_not_change_but_a_description_may(folder: Path) -> None:
     assert read_manifest(folder) is None and len(freeze(folder, load_suites(folder))) == 20
-    assert freeze(folder, load_suites(folder)) == [] and list(compare(folder, load_suites(folder))) == []
+    assert (
+        freeze(folder, load_suites(folder)) == []
+        and list(compare(folder, load_suites(folder))) == []
+    )
     edit(folder / "math.yaml", "name: Two-step word problem", "name: Apples")
     edit(folder / "math.yaml", "criterion: ends on 14", "criterion: the number is 14")
     assert list(compare(folder, load_suites(folder))) == []
@@ -130,7 +150,9 @@ def test_a_frozen_text_may_not_change_but_a_description_may(folder: Path) -> Non
         freeze(folder, load_suites(folder))
     assert run("lint", folder).returncode == 1
     edit(folder / "math.yaml", "  t1_q1_apples:", "  t1_q1_apples_b:")
-    messages = {(p.place, p.message.partition(":")[0]) for p in compare(folder, load_suites(folder))}
+    messages = {
+        (p.place, p.message.partition(":")[0]) for p in compare(folder, load_suites(folder))
+    }
     assert messages == {
         ("math/t1_q1_apples", "a frozen question is gone"), ("math/t1_q1_apples_b", "is not frozen yet")
     }  # fmt: skip
@@ -148,7 +170,9 @@ def test_a_generated_context_and_an_image_are_part_of_what_is_frozen(tmp_path: P
 def test_a_question_frozen_twice_is_an_error(folder: Path) -> None:
     entry = "{digest: '0123456789ab', since: '2026-01-01'}"
     (folder / "MANIFEST.yaml").write_text(f"questions:\n  math/x: {entry}\n  math/x: {entry}\n")
-    with pytest.raises(BenchError, match=r"MANIFEST\.yaml:3: questions\.math/x: duplicate key \(first on line 2\)"):
+    with pytest.raises(
+        BenchError, match=r"MANIFEST\.yaml:3: questions\.math/x: duplicate key \(first on line 2\)"
+    ):
         read_manifest(folder)
 
 
@@ -166,7 +190,12 @@ def test_the_kept_lengths_are_those_of_the_models_own_tokenizer() -> None:
     registry = load_registry(Path("orchestration/model_registry.yaml"))
     weights = registry.weights_path(registry.models["smollm2_135m_q4_1"])
     assert weights is not None and weights.is_file(), "make weights"
-    asked = [q for suite in load_suites(SHIPPED).values() for q in suite.questions if q.context is not None]
+    asked = [
+        q
+        for suite in load_suites(SHIPPED).values()
+        for q in suite.questions
+        if q.context is not None
+    ]
     vocabulary = facts(weights).header.tokens_digest
     counted = count(weights, asked)
     assert read_lengths()[vocabulary] == counted
@@ -181,7 +210,10 @@ def test_the_estimate_of_every_kind_of_context_is_near_the_tokenizers_count(kind
     registry = load_registry(Path("orchestration/model_registry.yaml"))
     weights = registry.weights_path(registry.models["smollm2_135m_q4_1"])
     assert weights is not None and weights.is_file(), "make weights"
-    asked = [Question("s", str(seed), 1, "", "?", context=ContextSpec(kind, 6000, seed)) for seed in range(3)]
+    asked = [
+        Question("s", str(seed), 1, "", "?", context=ContextSpec(kind, 6000, seed))
+        for seed in range(3)
+    ]
     counted = count(weights, asked)
     for question in asked:
         assert abs(prompt_tokens(question, "another", {}) / counted[name_of(question)] - 1) < 0.1
@@ -194,12 +226,20 @@ def test_counts_are_kept_per_vocabulary_and_used_by_the_plan(tmp_path: Path) -> 
     store("b", {name_of(asked): 7}, file)
     lengths = read_lengths(file)
     # The tiny vocabulary has a token per character.
-    assert prompt_tokens(asked, "a", lengths) >= len(asked.prompt_text()) and prompt_tokens(asked, "b", lengths) == 7
+    assert (
+        prompt_tokens(asked, "a", lengths) >= len(asked.prompt_text())
+        and prompt_tokens(asked, "b", lengths) == 7
+    )
     made = planner(lengths={"": {name_of(asked): 10**6}})
     model = REGISTRY.models["frontdoor"]
     # Of a length that was counted nobody says that it is an estimate.
-    assert made.unanswerable(model, asked).startswith("longer, with its answer, than the context of ")
-    assert made.unanswerable(model, asked).endswith(" tokens") and planner().unanswerable(model, asked) == ""
+    assert made.unanswerable(model, asked).startswith(
+        "longer, with its answer, than the context of "
+    )
+    assert (
+        made.unanswerable(model, asked).endswith(" tokens")
+        and planner().unanswerable(model, asked) == ""
+    )
     file.write_text("[1]")
     with pytest.raises(BenchError, match="delete it and count again"):
         read_lengths(file)
@@ -236,7 +276,11 @@ def gsm8k(folder: Path) -> Path:
 
 def arc(folder: Path) -> Path:
     choices = [{"label": str(n), "text": text} for n, text in enumerate(("iron", "wood", "air"), 1)]
-    row = {"id": "Q 1", "question": {"stem": "Which is a metal?", "choices": choices}, "answerKey": "1"}
+    row = {
+        "id": "Q 1",
+        "question": {"stem": "Which is a metal?", "choices": choices},
+        "answerKey": "1",
+    }
     write_jsonl(folder / "ARC-Easy/test.jsonl", row)
     write_jsonl(folder / "ARC-Challenge/test.jsonl", {**row, "id": "Q 2", "answerKey": "2"})
     return folder
@@ -284,7 +328,9 @@ def test_every_adapter_has_a_layout_under_test() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(set(WRITERS) - {"ifeval"}))
-def test_references_of_public_questions_pass_and_damaged_ones_do_not(name: str, tmp_path: Path) -> None:
+def test_references_of_public_questions_pass_and_damaged_ones_do_not(
+    name: str, tmp_path: Path
+) -> None:
     questions = imported(name, tmp_path)
     done = run("lint", tmp_path / f"{name}_suite")
     assert questions and done.returncode == 0, done.stderr
@@ -293,19 +339,27 @@ def test_references_of_public_questions_pass_and_damaged_ones_do_not(name: str, 
 def test_tiers_and_answers_of_public_questions(tmp_path: Path) -> None:
     arcs = imported("arc", tmp_path)
     assert {q.id: q.tier for q in arcs.values()} == {"Q_1": 1, "Q_2": 2}
-    assert passed(arcs["Q_1"], "A metal. The answer is A.") and not passed(arcs["Q_1"], "The answer is B.")
+    assert passed(arcs["Q_1"], "A metal. The answer is A.") and not passed(
+        arcs["Q_1"], "The answer is B."
+    )
     tiers = {q.id: q.tier for q in imported("mmlu", tmp_path).values()}
     assert tiers == {"anatomy_0001": 2, "college_biology_0001": 3, "high_school_physics_0001": 1}
     sums = imported("gsm8k", tmp_path)
-    assert (sums["q0000"].tier, sums["q0001"].tier) == (1, 3) and "<<" not in sums["q0000"].reference_answer
-    assert passed(sums["q0001"], "So it is 1250.\n#### 1,250") and not passed(sums["q0001"], "The answer is 1,250.")
+    assert (sums["q0000"].tier, sums["q0001"].tier) == (1, 3) and "<<" not in sums[
+        "q0000"
+    ].reference_answer
+    assert passed(sums["q0001"], "So it is 1250.\n#### 1,250") and not passed(
+        sums["q0001"], "The answer is 1,250."
+    )
 
 
 def test_a_text_may_hold_other_ends_of_lines(tmp_path: Path) -> None:
     source = tmp_path / "test.jsonl"
     row = {"question": HOSTILE["line_separators"], "answer": "one\u2028more\n#### 4"}
     source.write_text(
-        json.dumps(row, ensure_ascii=False) + "\r\n" + json.dumps(row) + "\n", encoding="utf-8", newline=""
+        json.dumps(row, ensure_ascii=False) + "\r\n" + json.dumps(row) + "\n",
+        encoding="utf-8",
+        newline="",
     )
     one, two = read_benchmark("gsm8k", source).items
     assert one.body == two.body and "\u2028" in one.body["prompt"]
@@ -313,7 +367,9 @@ def test_a_text_may_hold_other_ends_of_lines(tmp_path: Path) -> None:
 
 def test_instructions_are_checked_and_what_cannot_be_is_unscored(tmp_path: Path) -> None:
     questions = imported("ifeval", tmp_path)
-    assert passed(questions["q1"], "four words and done") and not passed(questions["q1"], "one, two, three, four, five")
+    assert passed(questions["q1"], "four words and done") and not passed(
+        questions["q1"], "one, two, three, four, five"
+    )
     assert passed(questions["q2"], "Guten Tag, wie geht es Ihnen heute?")
     assert not passed(questions["q2"], "Good morning, and how are you today?")
     assert score_answer(questions["q3"], "Guten Tag", "stop").score is None
@@ -321,7 +377,10 @@ def test_instructions_are_checked_and_what_cannot_be_is_unscored(tmp_path: Path)
 
 
 def test_a_sample_is_seeded_and_spread_over_tiers(tmp_path: Path) -> None:
-    rows = [{"question": f"Q{n}?", "answer": "\n".join(["s"] * (1 + n % 6)) + f"\n#### {n}"} for n in range(60)]
+    rows = [
+        {"question": f"Q{n}?", "answer": "\n".join(["s"] * (1 + n % 6)) + f"\n#### {n}"}
+        for n in range(60)
+    ]
     source = write_jsonl(tmp_path / "test.jsonl", *rows)
     drawn = []
     for out, seed in (("a", 1), ("b", 1), ("c", 2)):
@@ -340,7 +399,9 @@ def test_a_sample_is_seeded_and_spread_over_tiers(tmp_path: Path) -> None:
         ("arc", '{"id": 1}\n', "expected ARC-Easy"),
     ],
 )
-def test_other_layouts_are_refused_with_the_one_expected(tmp_path: Path, name: str, text: str, message: str) -> None:
+def test_other_layouts_are_refused_with_the_one_expected(
+    tmp_path: Path, name: str, text: str, message: str
+) -> None:
     (tmp_path / "file.jsonl").write_text(text)
     with pytest.raises(BenchError, match=message):
         read_benchmark(name, tmp_path / "file.jsonl")
@@ -348,11 +409,16 @@ def test_other_layouts_are_refused_with_the_one_expected(tmp_path: Path, name: s
 
 def test_an_absent_file_names_the_layout() -> None:
     done = run("import", "mmlu", "--source", "nowhere")
-    assert done.returncode == 1 and "there is no nowhere; expected a folder of SUBJECT_test.csv" in done.stderr
+    assert (
+        done.returncode == 1
+        and "there is no nowhere; expected a folder of SUBJECT_test.csv" in done.stderr
+    )
     assert "no --source was given; expected input_data.jsonl" in run("import", "ifeval").stderr
 
 
 def test_humaneval_comes_out_of_its_package(tmp_path: Path) -> None:
     done = run("import", "humaneval", "--sample-size", "6", "--output", tmp_path)
-    assert done.returncode == 0 and "6 questions (tier 1: 2, tier 2: 2, tier 3: 2)" in done.stdout, done.stderr
+    assert (
+        done.returncode == 0 and "6 questions (tier 1: 2, tier 2: 2, tier 3: 2)" in done.stdout
+    ), done.stderr
     assert run("lint", tmp_path).returncode == 0

@@ -50,7 +50,11 @@ def rows(name: str) -> list[dict[str, Any]]:
 )
 def test_checks_decide_as_published(kind: str, framed: str) -> None:
     found = [
-        (row, CHECKS[kind](framed.format(row["answer"]), {"value": row["value"]}).passed is row["official"])
+        (
+            row,
+            CHECKS[kind](framed.format(row["answer"]), {"value": row["value"]}).passed
+            is row["official"],
+        )
         for row in rows(kind)
     ]
     # A row that tells why we differ does differ: an entry that became useless is seen.
@@ -72,7 +76,10 @@ def test_hotpots_f1_is_the_published_one() -> None:
         ("It was her.\nAnswer: Tamsin Vey", "Tamsin Vey"),
         ("Answer: no\nWait.\n**Answer:** yes", "yes"),
         ("> Final answer: 1984", "1984"),
-        ("The answer: it is not at a line's beginning", "The answer: it is not at a line's beginning"),
+        (
+            "The answer: it is not at a line's beginning",
+            "The answer: it is not at a line's beginning",
+        ),
         ("Tamsin Vey", "Tamsin Vey"),
         ("Answer:\n", "Answer:\n"),
     ],
@@ -103,7 +110,10 @@ def test_math500_reads_the_last_box_and_never_runs_it(tmp_path: Path) -> None:
     assert check(r"First \boxed{4}, then \boxed{3}.", {"value": "4"}).passed is False
     assert check("It is 4.", {"value": "4"}).reason == "no \\boxed{…}"
     target = tmp_path / "written"
-    assert check(rf'\boxed{{open("{target}","w")}}', {"value": "4"}).passed is False and not target.exists()
+    assert (
+        check(rf'\boxed{{open("{target}","w")}}', {"value": "4"}).passed is False
+        and not target.exists()
+    )
 
 
 # --- what is asked --------------------------------------------------------------------------------------------
@@ -116,7 +126,10 @@ def test_gpqas_choices_stand_in_the_published_order(tmp_path: Path) -> None:
     chance = random.Random(0)
     for question, row in zip(questions, published, strict=True):
         order = chance.sample(range(4), 4)
-        listed = [f"{letter}. {row[GPQA_CHOICES[place]].strip()}" for letter, place in zip("ABCD", order, strict=True)]
+        listed = [
+            f"{letter}. {row[GPQA_CHOICES[place]].strip()}"
+            for letter, place in zip("ABCD", order, strict=True)
+        ]
         assert "\n".join(listed) in question.prompt and question.expected == "ABCD"[order.index(0)]
         assert score(question, f"So.\nAnswer: {question.expected}") == 3
         assert score(question, f"Answer: {'ABCD'.replace(question.expected, '')[0]}") == 0
@@ -143,7 +156,11 @@ def test_hellaswag_asks_for_a_letter(tmp_path: Path) -> None:
 
 def test_math500_keeps_level_and_solution(tmp_path: Path) -> None:
     half, name, long = imported("math500", tmp_path)
-    assert [q.tier for q in (half, name, long)] == [1, 2, 3] and half.id == "test_prealgebra_9001_json"
+    assert [q.tier for q in (half, name, long)] == [
+        1,
+        2,
+        3,
+    ] and half.id == "test_prealgebra_9001_json"
     assert score(half, r"$\boxed{\dfrac12}$") == 3 and score(half, r"$\boxed{\frac{2}{4}}$") == 0
     assert score(name, r"\boxed{marta}") == 3 and score(name, r"\boxed{Jonas}") == 0
     assert score(long, r"\boxed{22040600}") == 3 and score(long, r"\boxed{22040601}") == 0
@@ -155,7 +172,10 @@ def test_simpleqa_is_a_judges(tmp_path: Path) -> None:
     for answer in ("Tamsin Vey", "I do not know.", ""):
         assert score(person, answer) is None
     correct, not_incorrect = person.scoring
-    assert (correct.weight, not_incorrect.weight) == (85, 15) and not correct.checks + not_incorrect.checks
+    assert (correct.weight, not_incorrect.weight) == (
+        85,
+        15,
+    ) and not correct.checks + not_incorrect.checks
     # A judge's "partly" of the first, with the second met, is no pass.
     assert (0.5 * correct.weight + not_incorrect.weight) / 100 < 0.6 <= correct.weight / 100
 
@@ -170,11 +190,21 @@ def test_simpleqa_is_a_judges(tmp_path: Path) -> None:
     ],
 )
 def test_simpleqas_three_grades_are_told_by_a_judges_two_verdicts(
-    tmp_path: Path, answer: str, verdicts: tuple[str, str], attempt: str, points: list[float], passed: bool
+    tmp_path: Path,
+    answer: str,
+    verdicts: tuple[str, str],
+    attempt: str,
+    points: list[float],
+    passed: bool,
 ) -> None:
     question = imported("simpleqa", tmp_path)[0]
     criteria = [
-        {"number": n, "evidence_quote": "" if verdict == "unmet" else answer, "reason": "So.", "verdict": verdict}
+        {
+            "number": n,
+            "evidence_quote": "" if verdict == "unmet" else answer,
+            "reason": "So.",
+            "verdict": verdict,
+        }
         for n, verdict in enumerate(verdicts, 1)
     ]
     reply = json.dumps({"criteria": criteria, "attempt": attempt, "summary": "So."})
@@ -184,22 +214,52 @@ def test_simpleqas_three_grades_are_told_by_a_judges_two_verdicts(
 
 def test_hotpotqa_puts_the_paragraphs_first(tmp_path: Path) -> None:
     office, both = imported("hotpotqa", tmp_path)
-    assert office.prompt.startswith("Orrel\nOrrel is an invented island. It was founded by Tamsin Vey.\n\nTamsin Vey\n")
+    assert office.prompt.startswith(
+        "Orrel\nOrrel is an invented island. It was founded by Tamsin Vey.\n\nTamsin Vey\n"
+    )
     assert (office.tier, both.tier) == (3, 2)
-    scores = {"Answer: keeper of the seals": 3, "Keeper of the Seals.": 3, "Answer: Keeper": 1, "Answer: Sailor": 0}
+    scores = {
+        "Answer: keeper of the seals": 3,
+        "Keeper of the Seals.": 3,
+        "Answer: Keeper": 1,
+        "Answer: Sailor": 0,
+    }
     assert {answer: score(office, answer) for answer in scores} == scores
-    assert [score(both, answer) for answer in ("Answer: Yes.", "Answer: yes, both", "no", "")] == [3, 0, 0, 0]
+    assert [score(both, answer) for answer in ("Answer: Yes.", "Answer: yes, both", "no", "")] == [
+        3,
+        0,
+        0,
+        0,
+    ]
 
 
 def test_gaia_gives_files_and_names_what_it_leaves_out(tmp_path: Path) -> None:
     lamps, rhyme, square = imported("gaia", tmp_path)
-    assert "lamp,lit\nnorth,yes\nsouth,no\neast,yes\n\nHow many lamps" in lamps.prompt and lamps.tier == 1
+    assert (
+        "lamp,lit\nnorth,yes\nsouth,no\neast,yes\n\nHow many lamps" in lamps.prompt
+        and lamps.tier == 1
+    )
     assert rhyme.tier == 2 and not rhyme.images and "FINAL ANSWER" in str(rhyme.system)
-    assert [Path(image).name[-5:] for image in square.images] == ["3.png"] and Path(square.images[0]).is_file()
+    assert [Path(image).name[-5:] for image in square.images] == ["3.png"] and Path(
+        square.images[0]
+    ).is_file()
     assert score(lamps, "Two are lit.\nFINAL ANSWER: 2") == 3 and score(lamps, "2") == 0
-    assert score(rhyme, "FINAL ANSWER: orrel,vey") == 3 and score(rhyme, "FINAL ANSWER: Vey, Orrel") == 0
-    argv = [sys.executable, "-m", "scripts.prompts", "import", "gaia", "--source", str(FILES / "gaia")]
-    done = subprocess.run([*argv, "--output", str(tmp_path)], capture_output=True, text=True, check=False)
+    assert (
+        score(rhyme, "FINAL ANSWER: orrel,vey") == 3
+        and score(rhyme, "FINAL ANSWER: Vey, Orrel") == 0
+    )
+    argv = [
+        sys.executable,
+        "-m",
+        "scripts.prompts",
+        "import",
+        "gaia",
+        "--source",
+        str(FILES / "gaia"),
+    ]
+    done = subprocess.run(
+        [*argv, "--output", str(tmp_path)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0 and "3 questions (tier 1: 2, tier 2: 1)" in done.stdout
     for part in (
         *("left out (1): a model here is given no .mp3 files: ", "0004.mp3)"),
@@ -211,7 +271,13 @@ def test_gaia_gives_files_and_names_what_it_leaves_out(tmp_path: Path) -> None:
 
 
 def gaia_row(**changes: Any) -> dict[str, Any]:
-    return {"task_id": "t", "Question": "What?", "Level": 1, "Final answer": "x", "file_name": ""} | changes
+    return {
+        "task_id": "t",
+        "Question": "What?",
+        "Level": 1,
+        "Final answer": "x",
+        "file_name": "",
+    } | changes
 
 
 def write(file: Path, *made: Any) -> Path:
@@ -222,12 +288,17 @@ def write(file: Path, *made: Any) -> Path:
 def test_gaias_unreadable_text_is_left_out_and_nothing_left_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "note.txt").write_bytes(b"\xff\xfe\x00")
     source = write(
-        tmp_path / "metadata.jsonl", gaia_row(file_name="note.txt"), gaia_row(task_id="u", **{"Final answer": "?"})
+        tmp_path / "metadata.jsonl",
+        gaia_row(file_name="note.txt"),
+        gaia_row(task_id="u", **{"Final answer": "?"}),
     )
     with pytest.raises(BenchError, match="no question to ask") as raised:
         import_benchmark("gaia", source, tmp_path / "out", None, 0)
     assert "left out (1): the attached text is not UTF-8: t (note.txt)" in str(raised.value)
-    assert "left out (1): the answer is not published: u" in str(raised.value) and not (tmp_path / "out").exists()
+    assert (
+        "left out (1): the answer is not published: u" in str(raised.value)
+        and not (tmp_path / "out").exists()
+    )
 
 
 # --- other layouts --------------------------------------------------------------------------------------------
@@ -244,10 +315,17 @@ def without(name: str, key: str, **changes: Any) -> Callable[[Path], Path]:
 
     def make(folder: Path) -> Path:
         text = PUBLISHED[name](folder).read_text(encoding="utf-8")
-        made = json.loads(text) if name == "hotpotqa" else [json.loads(line) for line in text.splitlines()]
+        made = (
+            json.loads(text)
+            if name == "hotpotqa"
+            else [json.loads(line) for line in text.splitlines()]
+        )
         made[1] = {k: v for k, v in made[1].items() if k != key} | changes
         file = folder / ("f.json" if name == "hotpotqa" else "f.jsonl")
-        file.write_text(json.dumps(made) if name == "hotpotqa" else "\n".join(map(json.dumps, made)), encoding="utf-8")
+        file.write_text(
+            json.dumps(made) if name == "hotpotqa" else "\n".join(map(json.dumps, made)),
+            encoding="utf-8",
+        )
         return file
 
     return make
@@ -296,9 +374,13 @@ def test_a_file_that_is_not_utf8_is_named_without_all_its_bytes(tmp_path: Path, 
     assert len(str(raised.value)) < 500
 
 
-def test_a_suite_too_large_to_be_read_names_a_size_that_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_suite_too_large_to_be_read_names_a_size_that_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("scripts.lib.authoring.public_benchmarks.MOST_BYTES", 1500)
-    with pytest.raises(BenchError, match=r"4 questions make a suite .*; draw some: --sample-size [1-3]$"):
+    with pytest.raises(
+        BenchError, match=r"4 questions make a suite .*; draw some: --sample-size [1-3]$"
+    ):
         import_benchmark("gpqa", PUBLISHED["gpqa"](tmp_path), tmp_path / "out", None, 0)
     assert not (tmp_path / "out").exists()
 

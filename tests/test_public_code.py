@@ -68,7 +68,9 @@ def test_mbpp_is_decided_by_its_tests(tmp_path: Path) -> None:
     source = write_lines(tmp_path / "mbpp.jsonl", [MBPP, TREE])
     questions = imported("mbpp", source, tmp_path / "out")
     double, tree = questions["mbpp_11"], questions["mbpp_12"]
-    assert MBPP["text"] in double.prompt and all(test in double.prompt for test in MBPP["test_list"])
+    assert MBPP["text"] in double.prompt and all(
+        test in double.prompt for test in MBPP["test_list"]
+    )
     assert MBPP["challenge_test_list"][0] not in double.prompt
     assert double.expected == "doubled" and tree.expected == "total"
     assert passes(double, double.reference_answer) and passes(tree, tree.reference_answer)
@@ -90,8 +92,15 @@ def test_of_mbpp_the_questions_for_evaluation_are_asked(tmp_path: Path) -> None:
     rows = [{**MBPP, "task_id": number} for number in (1, 10, 11, 510, 511, 974)]
     reading = read_benchmark("mbpp", write_lines(tmp_path / "mbpp.jsonl", rows))
     assert [item.id for item in reading.items] == ["mbpp_11", "mbpp_510"]
-    assert [left.origin for left in reading.left_out] == ["task_id 1", "task_id 10", "task_id 511", "task_id 974"]
-    assert {left.reason for left in reading.left_out} == {"MBPP has them for prompts and training, not for evaluation"}
+    assert [left.origin for left in reading.left_out] == [
+        "task_id 1",
+        "task_id 10",
+        "task_id 511",
+        "task_id 974",
+    ]
+    assert {left.reason for left in reading.left_out} == {
+        "MBPP has them for prompts and training, not for evaluation"
+    }
     few = read_benchmark("mbpp", write_lines(tmp_path / "mbpp.jsonl", rows[:2]))
     assert [item.id for item in few.items] == ["mbpp_1", "mbpp_10"] and few.left_out == ()
 
@@ -102,9 +111,16 @@ def test_of_mbpp_the_questions_for_evaluation_are_asked(tmp_path: Path) -> None:
 def test_cruxevals_predictions_are_held_against_the_function(tmp_path: Path) -> None:
     source = write_lines(tmp_path / "cruxeval.jsonl", CRUXEVAL)
     questions = imported("cruxeval", source, tmp_path / "out")
-    assert list(questions) == ["sample_0_input", "sample_0_output", "sample_1_input", "sample_1_output"]
+    assert list(questions) == [
+        "sample_0_input",
+        "sample_0_output",
+        "sample_1_input",
+        "sample_1_output",
+    ]
     gives, takes = questions["sample_0_output"], questions["sample_0_input"]
-    assert "assert f([3, 1, 2], 2) == ??" in gives.prompt and "assert f(??) == [1, 2]" in takes.prompt
+    assert (
+        "assert f([3, 1, 2], 2) == ??" in gives.prompt and "assert f(??) == [1, 2]" in takes.prompt
+    )
     assert "[1, 2]" not in gives.prompt and "[3, 1, 2]" not in takes.prompt
     for question in questions.values():
         assert passes(question, question.reference_answer), question.id
@@ -153,7 +169,13 @@ def test_bigcodebench_is_decided_by_its_unit_tests(tmp_path: Path, name: str) ->
     right = HEAD + BIGCODEBENCH["canonical_solution"]
     assert passes(question, question.reference_answer) is True
     # What a program of its own would do is left undone, and what is printed decides nothing.
-    assert passes(question, block(f"{right}\nprint('loaded', end='')\nif __name__ == '__main__':\n    input()")) is True
+    assert (
+        passes(
+            question,
+            block(f"{right}\nprint('loaded', end='')\nif __name__ == '__main__':\n    input()"),
+        )
+        is True
+    )
     # The question's own imports are there.
     assert passes(question, block(right.replace("import os\n", ""))) is True
     for wrong in (
@@ -166,11 +188,17 @@ def test_bigcodebench_is_decided_by_its_unit_tests(tmp_path: Path, name: str) ->
         assert passes(question, block(wrong)) is False, wrong
 
 
-def test_bigcodebenchs_questions_without_their_libraries_are_left_out_by_name(tmp_path: Path) -> None:
+def test_bigcodebenchs_questions_without_their_libraries_are_left_out_by_name(
+    tmp_path: Path,
+) -> None:
     rows = [
         BIGCODEBENCH,
         {**BIGCODEBENCH, "task_id": "BigCodeBench/8", "libs": "['os', 'pandas']"},
-        {**BIGCODEBENCH, "task_id": "BigCodeBench/9", "test": f"import numpy.testing as t\n{BIGCODEBENCH['test']}"},
+        {
+            **BIGCODEBENCH,
+            "task_id": "BigCodeBench/9",
+            "test": f"import numpy.testing as t\n{BIGCODEBENCH['test']}",
+        },
         {**BIGCODEBENCH, "task_id": "BigCodeBench/10", "libs": ["json"]},
     ]
     reading = read_benchmark("bigcodebench", write_lines(tmp_path / "BigCodeBench.jsonl", rows))
@@ -187,7 +215,9 @@ PAIRS = METHOD["starter_code"] + "return [x[i:i + n] for i in range(len(x) - n +
 
 
 def test_livecodebenchs_programs_and_methods_are_run_on_all_their_cases(tmp_path: Path) -> None:
-    questions = imported("livecodebench", write_lines(tmp_path / "test.jsonl", [PROGRAM, METHOD]), tmp_path / "out")
+    questions = imported(
+        "livecodebench", write_lines(tmp_path / "test.jsonl", [PROGRAM, METHOD]), tmp_path / "out"
+    )
     half, pairs = questions["abc999_a"], questions["3999"]
     assert (half.tier, pairs.tier) == (1, 3) and METHOD["starter_code"].strip() in pairs.prompt
     assert "3.5" not in half.prompt
@@ -216,7 +246,9 @@ def test_livecodebenchs_programs_and_methods_are_run_on_all_their_cases(tmp_path
 
 def test_livecodebenchs_cases_go_into_files_of_the_questions_that_are_taken(tmp_path: Path) -> None:
     rows = [{**PROGRAM, "question_id": f"q{number}"} for number in range(4)]
-    made = import_benchmark("livecodebench", write_lines(tmp_path / "test.jsonl", rows), tmp_path / "out", 2, 1)
+    made = import_benchmark(
+        "livecodebench", write_lines(tmp_path / "test.jsonl", rows), tmp_path / "out", 2, 1
+    )
     files = sorted(file.name for file in (tmp_path / "out/livecodebench.cases").iterdir())
     assert files == sorted(f"{item.id}.jsonl.gz" for item in made.items) and len(files) == 2
     (first, _) = load_suites(tmp_path / "out")["livecodebench"].questions
@@ -254,7 +286,9 @@ def test_of_a_pickle_nothing_but_a_text_is_taken_and_nothing_is_run(
     ],
 )
 def test_cases_that_are_packed_otherwise_are_told(tmp_path: Path, private: str, said: str) -> None:
-    source = write_lines(tmp_path / "test.jsonl", [PROGRAM, {**PROGRAM, "private_test_cases": private}])
+    source = write_lines(
+        tmp_path / "test.jsonl", [PROGRAM, {**PROGRAM, "private_test_cases": private}]
+    )
     message = layout_error("livecodebench", source)
     assert f"{source}:2: private_test_cases: expected JSON of a list" in message and said in message
 
@@ -265,9 +299,13 @@ def test_cases_too_large_for_the_sandbox_leave_their_question_out(tmp_path: Path
         "question_id": "big",
         "private_test_cases": packed(cases("stdin", ("1", "x" * (MOST_OUTPUT + 1)))),
     }
-    reading = read_benchmark("livecodebench", write_lines(tmp_path / "test.jsonl", [large, PROGRAM]))
+    reading = read_benchmark(
+        "livecodebench", write_lines(tmp_path / "test.jsonl", [large, PROGRAM])
+    )
     assert [item.id for item in reading.items] == ["abc999_a"]
-    reason = "their cases are too large for the sandbox (at most 2 MiB for an output, 64 MiB for all)"
+    reason = (
+        "their cases are too large for the sandbox (at most 2 MiB for an output, 64 MiB for all)"
+    )
     assert reading.left_out == (LeftOut("big", reason),)
 
 
@@ -276,7 +314,9 @@ def test_cases_too_large_for_the_sandbox_leave_their_question_out(tmp_path: Path
 
 @pytest.mark.parametrize("names", ["{}.in {}.out", "I.{} O.{}"])
 def test_usaco_is_decided_by_its_test_files(tmp_path: Path, names: str) -> None:
-    question = imported("usaco", usaco(tmp_path / "data", names), tmp_path / "out")["999_silver_counting_cows"]
+    question = imported("usaco", usaco(tmp_path / "data", names), tmp_path / "out")[
+        "999_silver_counting_cows"
+    ]
     assert question.tier == 2 and USACO["description"] in question.prompt
     assert passes(question, question.reference_answer) is True
     for wrong in (
@@ -305,9 +345,14 @@ def test_a_problem_without_its_test_files_is_left_out(tmp_path: Path) -> None:
         ("eval.json", EVALUATED, "missing_colons_0_add_numbers"),
     ],
 )
-def test_debugbench_is_decided_by_the_statements_examples(tmp_path: Path, file: str, row: Row, key: str) -> None:
+def test_debugbench_is_decided_by_the_statements_examples(
+    tmp_path: Path, file: str, row: Row, key: str
+) -> None:
     question = imported("debugbench", write_json(tmp_path / file, [row]), tmp_path / "out")[key]
-    assert str(SHARD["buggy_code"]).strip() in question.prompt and str(SHARD["oracle_code"]) not in question.prompt
+    assert (
+        str(SHARD["buggy_code"]).strip() in question.prompt
+        and str(SHARD["oracle_code"]) not in question.prompt
+    )
     assert question.scoring[0].criterion == "passes the statement's examples (not LeetCode's tests)"
     assert passes(question, question.reference_answer) is True
     assert passes(question, block(str(SHARD["buggy_code"]))) is False
@@ -319,18 +364,24 @@ def test_debugbench_is_decided_by_the_statements_examples(tmp_path: Path, file: 
 @pytest.mark.parametrize(
     "change",
     [
-        {"oracle_code": "class Solution:\n    def add(self, head: Optional[ListNode]) -> int:\n        return 0"},
+        {
+            "oracle_code": "class Solution:\n    def add(self, head: Optional[ListNode]) -> int:\n        return 0"
+        },
         {"description": "You may return the answer in any order."},
         {"description": "Find and return any number that is neither of them."},
         {"examples": ["Input: see the picture\nOutput: 3"]},
         {"examples": ["Input: nums = [1, 2], flag = true, scale = 1\nOutput: three"]},
         {"examples": []},
-        {"oracle_code": "class Solution:\n    def add(self, nums, flag, scale) -> None:\n        nums.sort()"},
+        {
+            "oracle_code": "class Solution:\n    def add(self, nums, flag, scale) -> None:\n        nums.sort()"
+        },
         {"oracle_code": "class Adder:\n    def add(self, nums, flag, scale): pass"},
         {"oracle_code": "class Solution:\n  def add(self, nums, flag, scale:"},
     ],
 )
-def test_what_only_leetcodes_judge_can_decide_is_left_out_by_name(tmp_path: Path, change: Row) -> None:
+def test_what_only_leetcodes_judge_can_decide_is_left_out_by_name(
+    tmp_path: Path, change: Row
+) -> None:
     source = tmp_path / "shards"
     write_json(source / "python3_other error.json", [SHARD, {**SHARD, **change}])
     write_json(source / "java_other error.json", [SHARD])
@@ -349,10 +400,28 @@ def test_what_only_leetcodes_judge_can_decide_is_left_out_by_name(tmp_path: Path
 @pytest.mark.parametrize(
     ("name", "row", "key", "value", "said"),
     [
-        ("mbpp", MBPP, "test_list", None, "expected the key 'test_list', found the keys text, code, task_id"),
+        (
+            "mbpp",
+            MBPP,
+            "test_list",
+            None,
+            "expected the key 'test_list', found the keys text, code, task_id",
+        ),
         ("mbpp", MBPP, "test_list", [], "test_list: expected at least one test, found []"),
-        ("mbpp", MBPP, "task_id", "x", "task_id: expected a whole number from 1 to 100000, found 'x'"),
-        ("cruxeval", CRUXEVAL[0], "input", None, "expected the key 'input', found the keys code, output, id"),
+        (
+            "mbpp",
+            MBPP,
+            "task_id",
+            "x",
+            "task_id: expected a whole number from 1 to 100000, found 'x'",
+        ),
+        (
+            "cruxeval",
+            CRUXEVAL[0],
+            "input",
+            None,
+            "expected the key 'input', found the keys code, output, id",
+        ),
         ("cruxeval", CRUXEVAL[0], "input", 3, "input: expected a text, found 3"),
         (
             "bigcodebench",
@@ -369,7 +438,13 @@ def test_what_only_leetcodes_judge_can_decide_is_left_out_by_name(tmp_path: Path
             "libs: expected a list of libraries, or its text, found 'os, re'",
         ),
         ("bigcodebench", BIGCODEBENCH, "test", "class (", "test: expected Python code"),
-        ("livecodebench", PROGRAM, "metadata", None, "expected the key 'metadata', found the keys question_title"),
+        (
+            "livecodebench",
+            PROGRAM,
+            "metadata",
+            None,
+            "expected the key 'metadata', found the keys question_title",
+        ),
         (
             "livecodebench",
             PROGRAM,
@@ -377,7 +452,13 @@ def test_what_only_leetcodes_judge_can_decide_is_left_out_by_name(tmp_path: Path
             "no",
             "metadata: expected JSON of an object, its func_name a name, found 'no'",
         ),
-        ("livecodebench", METHOD, "metadata", '{"func_name": "a.b"}', "metadata: expected JSON of an object"),
+        (
+            "livecodebench",
+            METHOD,
+            "metadata",
+            '{"func_name": "a.b"}',
+            "metadata: expected JSON of an object",
+        ),
         (
             "livecodebench",
             PROGRAM,
@@ -393,7 +474,10 @@ def test_a_row_in_another_layout_is_told_with_its_line(
     wrong = {k: v for k, v in row.items() if k != key} if value is None else {**row, key: value}
     source = write_lines(tmp_path / "mbpp.jsonl", [row, wrong])
     message = layout_error(name, source)
-    assert f"{name}: not in the published layout: {source}:2: {said}" in message and "; expected " in message
+    assert (
+        f"{name}: not in the published layout: {source}:2: {said}" in message
+        and "; expected " in message
+    )
 
 
 @pytest.mark.parametrize(
@@ -401,35 +485,53 @@ def test_a_row_in_another_layout_is_told_with_its_line(
     [
         ("runtime_limit", "2", "runtime_limit: expected a number of seconds, found '2'"),
         ("memory_limit", 0, "memory_limit: expected a whole number from 1 to 1000000, found 0"),
-        ("problem_level", "iron", "problem_level: expected one of bronze, silver, gold, platinum, found 'iron'"),
+        (
+            "problem_level",
+            "iron",
+            "problem_level: expected one of bronze, silver, gold, platinum, found 'iron'",
+        ),
     ],
 )
-def test_a_problem_in_another_layout_is_told_by_its_id(tmp_path: Path, key: str, value: object, said: str) -> None:
+def test_a_problem_in_another_layout_is_told_by_its_id(
+    tmp_path: Path, key: str, value: object, said: str
+) -> None:
     folder = usaco(tmp_path / "data", **{key: value})
     place = f"{folder / 'usaco_subset307_dict.json'}: 999_silver_counting_cows"
-    assert f"usaco: not in the published layout: {place}: {said}; expected " in layout_error("usaco", folder)
+    assert f"usaco: not in the published layout: {place}: {said}; expected " in layout_error(
+        "usaco", folder
+    )
 
 
 def test_usacos_parts_must_be_there(tmp_path: Path) -> None:
     lone = write_json(tmp_path / "lone/usaco_subset307_dict.json", {"1_bronze_a": USACO})
-    assert "expected a folder tests (or */tests) beside usaco_subset307_dict.json, found none" in layout_error(
-        "usaco", lone
+    assert (
+        "expected a folder tests (or */tests) beside usaco_subset307_dict.json, found none"
+        in layout_error("usaco", lone)
     )
     (tmp_path / "usaco").mkdir()
     assert "expected *_dict.json files, found none" in layout_error("usaco", tmp_path / "usaco")
     (tmp_path / "other/tests").mkdir(parents=True)
     listed = write_json(tmp_path / "other/usaco_v2_dict.json", [USACO])
-    assert f"{listed}: expected a JSON object: problem_id to problem" in layout_error("usaco", listed)
+    assert f"{listed}: expected a JSON object: problem_id to problem" in layout_error(
+        "usaco", listed
+    )
     listed.write_text("{\n'a'", encoding="utf-8")
-    assert f"{listed}:2: expected a JSON object of problems, found no JSON" in layout_error("usaco", listed)
+    assert f"{listed}:2: expected a JSON object of problems, found no JSON" in layout_error(
+        "usaco", listed
+    )
     outside = write_json(listed, {"../../x": USACO})
-    assert "expected problem_id to be a folder's name, found '../../x'" in layout_error("usaco", outside)
+    assert "expected problem_id to be a folder's name, found '../../x'" in layout_error(
+        "usaco", outside
+    )
 
 
 def test_debugbenchs_language_must_be_told(tmp_path: Path) -> None:
     source = write_json(tmp_path / "shard.json", [SHARD])
-    assert f"{source}[0]: language: expected cpp, java or python3" in layout_error("debugbench", source)
+    assert f"{source}[0]: language: expected cpp, java or python3" in layout_error(
+        "debugbench", source
+    )
     source = write_json(
-        tmp_path / "python3_x.json", [{key: value for key, value in SHARD.items() if key != "buggy_code"}]
+        tmp_path / "python3_x.json",
+        [{key: value for key, value in SHARD.items() if key != "buggy_code"}],
     )
     assert f"{source}[0]: expected the key 'buggy_code'" in layout_error("debugbench", source)

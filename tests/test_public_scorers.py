@@ -33,7 +33,9 @@ def rows(name: str) -> list[Row]:
 
 def write_jsonl(file: Path, made: Iterable[Row]) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made), encoding="utf-8")
+    file.write_text(
+        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made), encoding="utf-8"
+    )
     return file
 
 
@@ -51,7 +53,10 @@ def verdict(question: Question, answer: str) -> bool | None:
 
 
 def differing(pairs: Iterable[tuple[Question, Row]]) -> list[tuple[str, bool | None, bool]]:
-    found = [(row["answer"], verdict(question, row["answer"]), row["official"]) for question, row in pairs]
+    found = [
+        (row["answer"], verdict(question, row["answer"]), row["official"])
+        for question, row in pairs
+    ]
     return [(answer, ours, official) for answer, ours, official in found if ours is not official]
 
 
@@ -71,16 +76,25 @@ def test_ifeval_decides_as_published(tmp_path: Path) -> None:
     every = sorted({key for row in rows("ifeval") for key in row["kwargs"]})
     source = []
     for number, group in enumerate(groups.values()):
-        # The second publication of the data lists every setting, those of other instructions as null.
+        # The second publication of the data lists every setting, those of other instructions as
+        # null.
         settings = group[0]["kwargs"] if number % 2 else dict.fromkeys(every) | group[0]["kwargs"]
-        one = {"prompt": "Write.", "instruction_id_list": [group[0]["instruction"]], "kwargs": [settings]}
+        one = {
+            "prompt": "Write.",
+            "instruction_id_list": [group[0]["instruction"]],
+            "kwargs": [settings],
+        }
         source.append({"key": 1000 + number, **one})
-    questions = imported("ifeval", write_jsonl(tmp_path / "input_data.jsonl", source), tmp_path / "out")
+    questions = imported(
+        "ifeval", write_jsonl(tmp_path / "input_data.jsonl", source), tmp_path / "out"
+    )
     asked = zip(questions, groups.values(), strict=True)
     pairs = [(question, row) for question, group in asked for row in group]
     assert differing(pairs) == []
     both = {(row["instruction"], row["official"]) for row in rows("ifeval")}
-    assert both == {(name, passed) for name in KNOWN for passed in (True, False)} and len(pairs) >= 60
+    assert (
+        both == {(name, passed) for name in KNOWN for passed in (True, False)} and len(pairs) >= 60
+    )
 
 
 def test_every_known_instruction_is_decided() -> None:
@@ -90,7 +104,9 @@ def test_every_known_instruction_is_decided() -> None:
 def test_a_prompt_is_followed_when_all_its_instructions_are(tmp_path: Path) -> None:
     names = ["punctuation:no_comma", "startend:quotation"]
     row = {"key": 1, "prompt": "Write.", "instruction_id_list": names, "kwargs": [{}, {}]}
-    (question,) = imported("ifeval", write_jsonl(tmp_path / "input_data.jsonl", [row]), tmp_path / "out")
+    (question,) = imported(
+        "ifeval", write_jsonl(tmp_path / "input_data.jsonl", [row]), tmp_path / "out"
+    )
     assert [verdict(question, answer) for answer in ('"One two."', '"One, two."', "One two.", "")] == [
         True, False, False, False
     ]  # fmt: skip
@@ -100,7 +116,11 @@ def test_a_prompt_is_followed_when_all_its_instructions_are(tmp_path: Path) -> N
     ("name", "kwargs", "reason"),
     [
         ("length_constraints:number_words", {"relation": "at least"}, "num_words is None"),
-        ("length_constraints:number_words", {"relation": "at most", "num_words": 3}, "relation is 'at most'"),
+        (
+            "length_constraints:number_words",
+            {"relation": "at most", "num_words": 3},
+            "relation is 'at most'",
+        ),
         (
             "length_constraints:number_sentences",
             {"relation": "at least", "num_sentences": -1},
@@ -131,7 +151,21 @@ def test_what_ifeval_leaves_to_chance_is_undecided(name: str, kwargs: Row, reaso
 def test_no_answer_stalls_an_instruction() -> None:
     settings = {row["instruction"]: row["kwargs"] for row in rows("ifeval")}
     size, start = 40_000, time.perf_counter()
-    for piece in ("\n", " ", "*", "<", "[", "a. ", "!", '"', "*\n", "{", "p. p. ", "http://", "\u0301"):
+    for piece in (
+        "\n",
+        " ",
+        "*",
+        "<",
+        "[",
+        "a. ",
+        "!",
+        '"',
+        "*\n",
+        "{",
+        "p. p. ",
+        "http://",
+        "\u0301",
+    ):
         answer = piece * (size // len(piece)) + "x"
         for name in KNOWN:
             assert check_ifeval(answer, {"instruction": name, "kwargs": settings[name]}).passed in (
@@ -155,7 +189,9 @@ def test_gsm8k_decides_as_published(tmp_path: Path) -> None:
             question.reference_answer.splitlines()[-1] == gold.splitlines()[-1]
             and "<<" not in question.reference_answer
         )
-        assert verdict(question, question.reference_answer) and not verdict(question, question.prompt_text())
+        assert verdict(question, question.reference_answer) and not verdict(
+            question, question.prompt_text()
+        )
     negative = questions[next(gold for gold in golds if "-1,234" in gold)]
     assert negative.scoring[0].checks[0].params["value"] == "-1234"
 
@@ -175,7 +211,9 @@ def test_an_empty_answer_passes_neither_of_squads_checks() -> None:
         assert not check_em(answer, {"value": "the"}).passed
         assert not check_f1(answer, {"value": "the", "least": 0}).passed
     assert check_em("An", {"value": "the"}).passed
-    told = check_f1("Broncos Denver won", {"value": "x", "any_of": ["Denver Broncos"], "least": 0.9})
+    told = check_f1(
+        "Broncos Denver won", {"value": "x", "any_of": ["Denver Broncos"], "least": 0.9}
+    )
     assert (told.passed, told.reason) == (False, "F1 0.80")
 
 
@@ -200,10 +238,14 @@ def test_arc_decides_as_published(tmp_path: Path) -> None:
     texts, source = ("iron", "wood", "heat", "air", "light"), []
     kinds = list(dict.fromkeys((tuple(row["labels"]), row["key"]) for row in rows("arc")))
     for number, (labels, key) in enumerate(kinds):
-        choices = [{"label": label, "text": text} for label, text in zip(labels, texts, strict=False)]
+        choices = [
+            {"label": label, "text": text} for label, text in zip(labels, texts, strict=False)
+        ]
         question = {"stem": "Which?", "choices": choices}
         source.append({"id": f"Q{number}", "question": question, "answerKey": key})
-    questions = imported("arc", write_jsonl(tmp_path / "ARC-Easy/test.jsonl", source), tmp_path / "out")
+    questions = imported(
+        "arc", write_jsonl(tmp_path / "ARC-Easy/test.jsonl", source), tmp_path / "out"
+    )
     assert [question.expected for question in questions] == ["C", "C", "A", "E"]
     by_kind = dict(zip(kinds, questions, strict=True))
     assert differing((by_kind[tuple(row["labels"]), row["key"]], row) for row in rows("arc")) == []
@@ -226,7 +268,9 @@ def test_humaneval_decides_as_published(tmp_path: Path) -> None:
     pairs = [(by_task[row["task_id"].replace("/", "_")], row) for row in rows("humaneval")]
     assert verdict(pairs[0][0], pairs[0][1]["answer"]) is not None, "bubblewrap does not work here"
     assert differing(pairs) == []
-    assert all("    " in str(question.scoring[0].checks[0].params["setup"]) for question in questions)
+    assert all(
+        "    " in str(question.scoring[0].checks[0].params["setup"]) for question in questions
+    )
 
 
 # --- ids, and what a failed import leaves -------------------------------------------------------------------
@@ -245,7 +289,12 @@ def colliding(name: str, folder: Path) -> tuple[Path, list[str]]:
         return write_jsonl(folder / "test.jsonl", made), ["Q 1", "Q-1"]
     if name == "ifeval":
         made = [
-            {"key": key, "prompt": "x", "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}
+            {
+                "key": key,
+                "prompt": "x",
+                "instruction_id_list": ["punctuation:no_comma"],
+                "kwargs": [{}],
+            }
             for key in (7, "7.")
         ]
         return write_jsonl(folder / "input_data.jsonl", made), ["key 7", "key 7."]
@@ -308,7 +357,9 @@ def broken(kind: str, folder: Path) -> tuple[str, Path]:
     ],
 )
 @pytest.mark.parametrize("before", [None, "what was there"])
-def test_a_failed_import_leaves_everything_as_it_was(tmp_path: Path, kind: str, before: str | None) -> None:
+def test_a_failed_import_leaves_everything_as_it_was(
+    tmp_path: Path, kind: str, before: str | None
+) -> None:
     name, source = broken(kind, tmp_path / "source")
     out = tmp_path / "out"
     if before is not None:
@@ -321,7 +372,9 @@ def test_a_failed_import_leaves_everything_as_it_was(tmp_path: Path, kind: str, 
     if before is None:
         assert not out.exists()
     else:
-        assert [(file.name, file.read_text()) for file in out.iterdir()] == [(f"{name}.yaml", before)]
+        assert [(file.name, file.read_text()) for file in out.iterdir()] == [
+            (f"{name}.yaml", before)
+        ]
 
 
 def test_a_write_that_fails_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -337,7 +390,9 @@ def test_a_write_that_fails_leaves_no_file(tmp_path: Path, monkeypatch: pytest.M
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_an_import_reads_all_before_it_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_import_reads_all_before_it_samples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "test.jsonl").write_bytes(b"".join(map(gsm8k_line, range(30))) + b"{")
     written: list[Path] = []
     monkeypatch.setattr(public_benchmarks, "write_atomic", lambda path, text: written.append(path))

@@ -68,7 +68,9 @@ def test_a_file_is_called_what_its_publisher_calls_it_and_it_is(
 
 
 @pytest.mark.parametrize(("file_type", "mix", "name", "called"), CASES[:18])
-def test_validate_agrees_with_what_add_proposed(file_type: str, mix: str, name: str, called: str) -> None:
+def test_validate_agrees_with_what_add_proposed(
+    file_type: str, mix: str, name: str, called: str
+) -> None:
     found = WeightsFacts("f", (), 10**9, header(file_type, mix))
     said = model("m", quant=called, size_gb=1.0)
     assert "quant" not in [finding.fact for finding in contradictions(said, found)]
@@ -78,7 +80,9 @@ def test_the_more_precise_of_the_files_and_the_models_name_is_taken() -> None:
     mix = header("Q4_K_M", "Q4_K:9", "Qwen3.5-35B-A3B-UD-Q4_K_M")
     assert known_name(mix, "model", mix.name) == "UD-Q4_K_M"
     assert known_name(mix, "qwen-Q4_K_M", mix.name) == "UD-Q4_K_M"
-    split = propose_entry(REGISTRY, Path("/w/M-UD-Q4_K_XL-00001-of-00003.gguf"), WeightsFacts("f", (), 10**9, mix))
+    split = propose_entry(
+        REGISTRY, Path("/w/M-UD-Q4_K_XL-00001-of-00003.gguf"), WeightsFacts("f", (), 10**9, mix)
+    )
     assert split["model"]["quant"] == "UD-Q4_K_XL"
 
 

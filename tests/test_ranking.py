@@ -18,10 +18,17 @@ from tests.test_tables import ROW
 QUESTIONS = 40
 SPEC = Mode("spec_d_k8", draft="d", k=8)
 LOOKUP = Mode("lookup_n3", lookup_n=3)
-COUNTED = {"drafted_tokens": 800, "accepted_tokens": 300, "verify_steps": 100, "certificate": "exact"}
+COUNTED = {
+    "drafted_tokens": 800,
+    "accepted_tokens": 300,
+    "verify_steps": 100,
+    "certificate": "exact",
+}
 
 
-def answers(passed: int, speed: float, count: int = QUESTIONS, **changes: object) -> tuple[ReviewRow, ...]:
+def answers(
+    passed: int, speed: float, count: int = QUESTIONS, **changes: object
+) -> tuple[ReviewRow, ...]:
     """`count` answers in suite coder, the first `passed` of which pass; speeds differ a little."""
     return tuple(
         replace(
@@ -33,10 +40,19 @@ def answers(passed: int, speed: float, count: int = QUESTIONS, **changes: object
 
 
 def row(
-    key: str, passed: int, speed: float = 10.0, roles: tuple[str, ...] = ("coder",), **changes: object
+    key: str,
+    passed: int,
+    speed: float = 10.0,
+    roles: tuple[str, ...] = ("coder",),
+    **changes: object,
 ) -> Configuration:
     made = Configuration(
-        "h", "embedded", model(key, candidate_roles=roles), Mode("baseline"), answers(passed, speed), QUESTIONS
+        "h",
+        "embedded",
+        model(key, candidate_roles=roles),
+        Mode("baseline"),
+        answers(passed, speed),
+        QUESTIONS,
     )
     return replace(made, **changes)  # type: ignore[arg-type]
 
@@ -52,7 +68,10 @@ def test_the_highest_pass_rate_is_first_and_ties_are_told() -> None:
     found = rank("coder", [far, near, best], {})
     assert [c.row.model.key for c in found.candidates] == ["best", "near", "far"]
     assert [c.row.model.key for c in found.tied] == ["near"]
-    assert found.candidates[2].versus_best is not None and found.candidates[2].versus_best.p_value < 0.001
+    assert (
+        found.candidates[2].versus_best is not None
+        and found.candidates[2].versus_best.p_value < 0.001
+    )
     assert found.fastest_tied is not None and found.fastest_tied[0].row is near
     assert found.fastest_tied[1].estimate.value == pytest.approx(2.5)
 
@@ -60,7 +79,9 @@ def test_the_highest_pass_rate_is_first_and_ties_are_told() -> None:
 def test_what_shares_no_question_is_not_called_worse() -> None:
     best, far = row("best", 30), row("far", 5)
     apart = row("apart", 20)
-    apart = replace(apart, rows=tuple(replace(r, question_id=f"other {r.question_id}") for r in apart.rows))
+    apart = replace(
+        apart, rows=tuple(replace(r, question_id=f"other {r.question_id}") for r in apart.rows)
+    )
     near = row("near", 28)
     for others, said in (
         ([far], "highest of 2, and above each of the others beyond chance"),
@@ -78,7 +99,11 @@ def test_what_shares_no_question_is_not_called_worse() -> None:
 def test_p_values_are_adjusted_for_all_candidates() -> None:
     best, one = row("best", 30), row("one", 22)
     alone = rank("coder", [best, one], {}).candidates[1].versus_best
-    many = rank("coder", [best, one, *(row(f"m{n}", 21) for n in range(6))], {}).candidates[1].versus_best
+    many = (
+        rank("coder", [best, one, *(row(f"m{n}", 21) for n in range(6))], {})
+        .candidates[1]
+        .versus_best
+    )
     assert alone is not None and many is not None
     assert many.estimate == alone.estimate and many.p_value > alone.p_value
 
@@ -118,7 +143,9 @@ def test_physics_and_missing_scores_are_never_ranked() -> None:
     wild = row("wild", 40, 900.0, weights_bytes=10**9, bandwidth_gb_per_s=100.0)
     partial = row("partial", 38, planned=QUESTIONS + 1)
     unscored = row("unscored", 38)
-    unscored = replace(unscored, rows=(replace(unscored.rows[0], score=None, passed=None), *unscored.rows[1:]))
+    unscored = replace(
+        unscored, rows=(replace(unscored.rows[0], score=None, passed=None), *unscored.rows[1:])
+    )
     found = rank("coder", [wild, partial, unscored, row("honest", 3)], {})
     assert [c.row.model.key for c in found.candidates] == ["honest"]
     reasons = {c.model.key: why for c, why in found.unranked}
@@ -131,7 +158,8 @@ def test_physics_and_missing_scores_are_never_ranked() -> None:
 def test_a_failed_answer_is_a_failed_question_and_keeps_the_row_ranked() -> None:
     failing = row("m", 30)
     failing = replace(
-        failing, rows=(replace(failing.rows[0], status="error", score=None, passed=None), *failing.rows[1:])
+        failing,
+        rows=(replace(failing.rows[0], status="error", score=None, passed=None), *failing.rows[1:]),
     )
     (candidate,) = rank("coder", [failing], {}).candidates
     assert candidate.quality.value == pytest.approx(29 / 40)
@@ -147,15 +175,23 @@ def test_architects_keep_all_experts_and_run_the_recommended_mode() -> None:
     assert [(c.mode.name, why) for c, why in found.unranked] == [
         ("moe4", "architects keep all experts: quality before speed")
     ]
-    lossy = [base, replace(spec, rows=tuple(replace(r, certificate="lossy") for r in spec.rows)), lookup]
+    lossy = [
+        base,
+        replace(spec, rows=tuple(replace(r, certificate="lossy") for r in spec.rows)),
+        lookup,
+    ]
     assert rank("architect", lossy, {"m": SPEC.name}).candidates[0].way is lookup
     assert rank("coder", everything, {"m": SPEC.name}).candidates == ()
 
 
 def test_a_role_is_judged_on_its_own_suites() -> None:
     one = row("m", 30, roles=("math",))
-    assert rank("math", [one], {}).unranked == ((one, "no answer in the role's suites (math, thinking, general)"),)
-    roles = [ranking.role for ranking in rank_roles([one, row("n", 3, roles=("coder", "math"))], {})]
+    assert rank("math", [one], {}).unranked == (
+        (one, "no answer in the role's suites (math, thinking, general)"),
+    )
+    roles = [
+        ranking.role for ranking in rank_roles([one, row("n", 3, roles=("coder", "math"))], {})
+    ]
     assert roles == ["math", "coder"]
 
 
@@ -167,5 +203,8 @@ def test_fewer_experts_are_compared_with_all_of_the_same_model() -> None:
     assert (kept.full, kept.row, kept.difference.estimate.value) == (full, same, 0)
     assert kept.verdict is NonInferiority.SHOWN and kept.difference.estimate.low is not None
     assert kept.difference.estimate.low > -MARGIN
-    assert lost.verdict is NonInferiority.INFERIOR and lost.difference.estimate.value == pytest.approx(-0.5)
+    assert (
+        lost.verdict is NonInferiority.INFERIOR
+        and lost.difference.estimate.value == pytest.approx(-0.5)
+    )
     assert lost.speed is not None and lost.speed.estimate.value == pytest.approx(1.4)

@@ -20,9 +20,27 @@ from tests.markdown_reader import read_markdown
 from tests.results_trees import cell, cells, tree
 
 RUN = "2026-11-24_100000"
-SPEC = {"protocol": 1, "engine": {"name": "embedded"}, "prompt": {"user": "Grüße"}, "sampling": {"temperature": 0.0}}
+SPEC = {
+    "protocol": 1,
+    "engine": {"name": "embedded"},
+    "prompt": {"user": "Grüße"},
+    "sampling": {"temperature": 0.0},
+}
 MEASURED = Measurement(
-    "Paris", "stop", 12, 3, 0.1, 0.08, 150.0, 0.02, 100.0, 4, 2, 1, token_ids=(7, 8, 2), close_calls=((1, 0.25),)
+    "Paris",
+    "stop",
+    12,
+    3,
+    0.1,
+    0.08,
+    150.0,
+    0.02,
+    100.0,
+    4,
+    2,
+    1,
+    token_ids=(7, 8, 2),
+    close_calls=((1, 0.25),),
 )
 CELL = CellRecord(
     cell=CellId("h", "m", "baseline", "general", "t1_q1"),
@@ -117,7 +135,9 @@ def hostile_run(folder: Path) -> list[CellRecord]:
 
 def test_hostile_answers_and_errors_are_read_back_as_they_were(tmp_path: Path) -> None:
     stored = hostile_run(tmp_path)
-    assert read_rows(tmp_path / RUNS / RUN) == RunRows(tuple(output_line(record) for record in stored), ())
+    assert read_rows(tmp_path / RUNS / RUN) == RunRows(
+        tuple(output_line(record) for record in stored), ()
+    )
     assert read_rows(tmp_path / RUNS / "another") == RunRows((), ())
 
 
@@ -129,11 +149,18 @@ def test_a_line_cut_off_by_a_crash_is_left_out_and_any_other_is_named(tmp_path: 
     file.write_bytes(whole + '{"response": "ü'.encode()[:-1])
     assert read_rows(file.parent) == RunRows((output_line(first), output_line(second)), ())
     RunRecord(tmp_path, RUN, {}).add(second)
-    assert read_rows(file.parent).rows == (output_line(first), output_line(second), output_line(second))
+    assert read_rows(file.parent).rows == (
+        output_line(first),
+        output_line(second),
+        output_line(second),
+    )
     file.write_bytes(b'{"half\n' + whole.replace(b'"status": "ok"', b'"status": "OK"', 1))
     found = read_rows(file.parent)
     assert found.rows == (output_line(second),)
-    assert [(p.file, p.place) for p in found.damaged] == [(str(file), "line 1"), (str(file), "line 2")]
+    assert [(p.file, p.place) for p in found.damaged] == [
+        (str(file), "line 1"),
+        (str(file), "line 2"),
+    ]
     assert "expected JSON" in found.damaged[0].message and "sha256" in found.damaged[1].message
     summarise(file.parent, "finished")
     assert "## Damaged lines" in (file.parent / "summary.md").read_text()
@@ -145,9 +172,17 @@ def test_a_runs_summary_holds_hostile_errors(tmp_path: Path) -> None:
     made = (tmp_path / RUNS / RUN / "summary.md").read_text(encoding="utf-8")
     page = read_markdown(made)
     assert (
-        page.headings == 2 and page.tables == [(1, 4)] and page.html == [] and page.links == [] and page.emphasis == 0
+        page.headings == 2
+        and page.tables == [(1, 4)]
+        and page.html == []
+        and page.links == []
+        and page.emphasis == 0
     )
-    assert MARKER in made and made.replace("\n", "").isprintable() and made.count("\n- ") == len(HOSTILE)
+    assert (
+        MARKER in made
+        and made.replace("\n", "").isprintable()
+        and made.count("\n- ") == len(HOSTILE)
+    )
 
 
 def test_a_runs_record_loads_no_statistics() -> None:

@@ -17,7 +17,13 @@ from scripts.lib.registry_loader import load_registry, models_dir
 
 SHIPPED = Path("orchestration/model_registry.yaml")
 ROLES = (
-    *("frontdoor", "coder_escalation", "architect_general", "architect_coding", "ingest_long_context"),
+    *(
+        "frontdoor",
+        "coder_escalation",
+        "architect_general",
+        "architect_coding",
+        "ingest_long_context",
+    ),
     *("worker_general", "worker_vision", "worker_math"),
 )
 GOOD = """\
@@ -81,7 +87,8 @@ def test_known_impossible_speed_ups_are_warned_of_with_their_line() -> None:
     registry = load_registry(SHIPPED)
     found = [str(w) for w in registry.warnings if "passes K + 1" in str(w)]
     assert any(
-        "architect_qwen2_5_72b.performance.speedup: is impossible: 76.20x passes K + 1" in text for text in found
+        "architect_qwen2_5_72b.performance.speedup: is impossible: 76.20x passes K + 1" in text
+        for text in found
     )
     assert all(text.split(":")[1].isdigit() for text in found)
 
@@ -89,13 +96,20 @@ def test_known_impossible_speed_ups_are_warned_of_with_their_line() -> None:
 def test_values_are_typed(tmp_path: Path) -> None:
     registry = load(tmp_path, GOOD)
     a, d = registry.models["a"], registry.models["d"]
-    assert (a.size_gb, a.temperature, a.acceleration.k, a.candidate_roles) == (4.0, 0.3, 16, ("coder",))
+    assert (a.size_gb, a.temperature, a.acceleration.k, a.candidate_roles) == (
+        4.0,
+        0.3,
+        16,
+        ("coder",),
+    )
     assert (a.line, registry.defaults.temperature) == (3, 0.2)
     assert registry.weights_path(a) == Path("/models/a.gguf")
     assert registry.weights_path(d) == Path("/elsewhere/d.gguf")
 
 
-def test_environment_variables_move_the_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_variables_move_the_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     registry = load(tmp_path, GOOD)
     monkeypatch.setenv("ORCHESTRATOR_PATHS_MODEL_BASE", "/other")
     assert registry.weights_path(registry.models["a"]) == Path("/other/a.gguf")
@@ -107,21 +121,49 @@ def test_environment_variables_move_the_weights(tmp_path: Path, monkeypatch: pyt
     ("old", "new", "message"),
     [
         ("tier: B", "teir: B", "registry.yaml:4: roles.a.teir: unknown key; did you mean 'tier'?"),
-        ("k: 16", "experst: 16", "roles.a.acceleration.experst: unknown key; did you mean 'experts'?"),
-        ("quant: Q4_K_M", "qunat: Q4_K_M", "registry.yaml:7: roles.a.model.qunat: unknown key; did you mean 'quant'?"),
+        (
+            "k: 16",
+            "experst: 16",
+            "roles.a.acceleration.experst: unknown key; did you mean 'experts'?",
+        ),
+        (
+            "quant: Q4_K_M",
+            "qunat: Q4_K_M",
+            "registry.yaml:7: roles.a.model.qunat: unknown key; did you mean 'quant'?",
+        ),
         (
             "    model: {name: A",
             "    modle: {name: A",
             "registry.yaml:7: roles.a.modle: unknown key; did you mean 'model'?",
         ),
-        ("temperature: 0.3", "temperatur: 0.3", "roles.a.generation_defaults.temperatur: unknown key"),
-        ("temperature: 0.2", "temprature: 0.2", "registry.yaml:1: runtime_defaults.temprature: unknown key"),
+        (
+            "temperature: 0.3",
+            "temperatur: 0.3",
+            "roles.a.generation_defaults.temperatur: unknown key",
+        ),
+        (
+            "temperature: 0.2",
+            "temprature: 0.2",
+            "registry.yaml:1: runtime_defaults.temprature: unknown key",
+        ),
         ("name: A-7B", "name: 12:30:45", None),
         ("quant: Q4_K_M", "quant: no", None),
-        ("description: first", "description: first\n    description: again", "duplicate key (first on line 5)"),
-        ("description: first", "description: !!python/object/apply:os.system [ls]", "is not allowed"),
+        (
+            "description: first",
+            "description: first\n    description: again",
+            "duplicate key (first on line 5)",
+        ),
+        (
+            "description: first",
+            "description: !!python/object/apply:os.system [ls]",
+            "is not allowed",
+        ),
         ("  a:\n", '  "a\\0b":\n', "registry.yaml"),
-        ("server_mode:", "runtime_quirk:", "runtime_quirk: unknown key; did you mean 'runtime_quirks'?"),
+        (
+            "server_mode:",
+            "runtime_quirk:",
+            "runtime_quirk: unknown key; did you mean 'runtime_quirks'?",
+        ),
         ("roles:\n", "roles: []\nold:\n", "roles: expected a mapping of at least one entry"),
     ],
 )
@@ -139,16 +181,34 @@ def test_mistakes_are_named(tmp_path: Path, old: str, new: str, message: str | N
     [
         ("tier: B", "tier: E", "roles.a.tier: unknown value 'E'; known: A, B, C, D, X"),
         ("    tier: B\n", "", "roles.a.tier: is missing"),
-        ("size_gb: 4", "size_gb: true", "roles.a.model.size_gb: expected a number of at least 0, found True"),
+        (
+            "size_gb: 4",
+            "size_gb: true",
+            "roles.a.model.size_gb: expected a number of at least 0, found True",
+        ),
         ("size_gb: 4", "size_gb: -1", "size_gb: expected a number of at least 0, found -1"),
-        ("k: 16", "k: 0", "registry.yaml:8: roles.a.acceleration.k: expected a whole number of at least 1, found 0"),
+        (
+            "k: 16",
+            "k: 0",
+            "registry.yaml:8: roles.a.acceleration.k: expected a whole number of at least 1, found 0",
+        ),
         ("k: 16", "k: 1e3", "acceleration.k: expected a whole number of at least 1, found 1000.0"),
-        ("path: a.gguf", r'path: "a\nb.gguf"', "roles.a.model.path: holds control characters or is longer than 1000"),
+        (
+            "path: a.gguf",
+            r'path: "a\nb.gguf"',
+            "roles.a.model.path: holds control characters or is longer than 1000",
+        ),
         ("type: speculative_decoding", "type: speculative", "did you mean 'speculative_decoding'?"),
-        ("candidate_roles: [coder]", "candidate_roles: {coder: 1}", "expected a list of texts, found {'coder': 1}"),
+        (
+            "candidate_roles: [coder]",
+            "candidate_roles: {coder: 1}",
+            "expected a list of texts, found {'coder': 1}",
+        ),
     ],
 )
-def test_an_entry_with_a_defect_leaves_itself_out(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_an_entry_with_a_defect_leaves_itself_out(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
     assert old in GOOD
     assert message in left_out(tmp_path, GOOD.replace(old, new, 1))
     with pytest.raises(BenchError, match=r"roles\.a"):
@@ -172,46 +232,66 @@ def test_what_is_made_of_an_entry_that_is_left_out_is_left_out_too(tmp_path: Pat
 
 def test_a_draft_that_is_left_out_is_said_so(tmp_path: Path) -> None:
     registry = load(tmp_path, GOOD.replace("size_gb: 1.0", "size_gb: small"))
-    assert "roles.a.acceleration.draft_role: 'd' is left out" in "\n".join(map(str, registry.warnings))
+    assert "roles.a.acceleration.draft_role: 'd' is left out" in "\n".join(
+        map(str, registry.warnings)
+    )
 
 
 def test_a_file_that_is_made_stays_below_the_folder_of_made_weights(tmp_path: Path) -> None:
     made = GOOD.replace("path: /elsewhere/d.gguf", "path: ../d.gguf, source: {requantize: a}")
-    assert "'../d.gguf' leaves the folder of the weights that are made" in left_out(tmp_path, made, "d")
+    assert "'../d.gguf' leaves the folder of the weights that are made" in left_out(
+        tmp_path, made, "d"
+    )
 
 
 def test_five_mistakes_are_five_problems(tmp_path: Path) -> None:
-    text = GOOD.replace("tier: B", "tier: E").replace("k: 16", "k: many").replace("quant: Q8_0", "qant: Q8_0")
+    text = (
+        GOOD.replace("tier: B", "tier: E")
+        .replace("k: 16", "k: many")
+        .replace("quant: Q8_0", "qant: Q8_0")
+    )
     text = text.replace("temperature: 0.3", "temperature: hot")
     with pytest.raises(InputErrors) as caught:
         load(tmp_path, text)
-    assert len(caught.value.problems) == 5  # the misspelt quant is unknown, and the right one missing
+    assert (
+        len(caught.value.problems) == 5
+    )  # the misspelt quant is unknown, and the right one missing
 
 
 def test_alias_bombs_are_refused(tmp_path: Path) -> None:
     bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
     for name, old in zip("bcdefgh", "abcdefg", strict=True):
         bomb += f"{name}: &{name} [" + ", ".join([f"*{old}"] * 10) + "]\n"
-    assert "too large or too deep (over 1000000 values, aliases included" in problems(tmp_path, bomb)
+    assert "too large or too deep (over 1000000 values, aliases included" in problems(
+        tmp_path, bomb
+    )
     assert "refers to itself" in problems(tmp_path, "roles: &r {a: *r}\n")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", "\t", "roles: {a: [}", "\x00", "- 1", "roles:\n  a: 5\n", "&a"])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", "\t", "roles: {a: [}", "\x00", "- 1", "roles:\n  a: 5\n", "&a"]
+)
 def test_nonsense_is_refused_without_a_traceback(tmp_path: Path, text: str) -> None:
     assert "registry.yaml" in problems(tmp_path, text)
 
 
 def test_warnings_leave_the_entry_usable(tmp_path: Path) -> None:
-    text = GOOD.replace("draft_role: d", "draft_role: dd, override_key: qwen3moe.expert_used_count, experts: 2")
+    text = GOOD.replace(
+        "draft_role: d", "draft_role: dd, override_key: qwen3moe.expert_used_count, experts: 2"
+    )
     found = [str(w) for w in load(tmp_path, text).warnings]
-    assert any("no entry 'dd'; did you mean 'd'?" in w or "no entry 'dd'; known: a, d" in w for w in found)
+    assert any(
+        "no entry 'dd'; did you mean 'd'?" in w or "no entry 'dd'; known: a, d" in w for w in found
+    )
     assert any("does not fit the architecture 'dense'" in w for w in found)
     assert any("fewer than 4" in w for w in found)
 
 
 def test_a_predecessor_sized_registry_loads_fast(tmp_path: Path) -> None:
     raw = yaml.safe_load(SHIPPED.read_text())
-    raw["escalation_chains"] = {f"chain_{i}": {"steps": [f"role_{j}" for j in range(20)]} for i in range(100)}
+    raw["escalation_chains"] = {
+        f"chain_{i}": {"steps": [f"role_{j}" for j in range(20)]} for i in range(100)
+    }
     file = tmp_path / "registry.yaml"
     file.write_text(yaml.safe_dump(raw, sort_keys=False))
     assert len(file.read_text().splitlines()) > 4000
@@ -230,9 +310,13 @@ _VALUES = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.lists(st.tuples(st.integers(0, 10**6), _VALUES), max_size=4))
-def test_random_edits_give_a_registry_or_named_errors(tmp_path: Path, edits: list[tuple[int, object]]) -> None:
+def test_random_edits_give_a_registry_or_named_errors(
+    tmp_path: Path, edits: list[tuple[int, object]]
+) -> None:
     raw = yaml.safe_load(GOOD)
     for where, value in edits:
         place, key = raw, None
@@ -267,11 +351,18 @@ def test_mappings_are_merged_as_pyyaml_does(tmp_path: Path) -> None:
     merging = GOOD.replace("{type: speculative_decoding, draft_role: d, k: 16}", "{<<: *s, k: 12}")
     registry = load(tmp_path, shared + merging)
     acceleration = registry.models["a"].acceleration
-    assert (acceleration.type, acceleration.draft_role, acceleration.k) == ("speculative_decoding", "d", 12)
+    assert (acceleration.type, acceleration.draft_role, acceleration.k) == (
+        "speculative_decoding",
+        "d",
+        12,
+    )
 
 
 def test_an_empty_list_is_an_empty_mapping(tmp_path: Path) -> None:
-    text = GOOD.replace("    generation_defaults: {temperature: 0.3}", "    constraints: []\n    thinking_quirks: ''")
+    text = GOOD.replace(
+        "    generation_defaults: {temperature: 0.3}",
+        "    constraints: []\n    thinking_quirks: ''",
+    )
     registry = load(tmp_path, text)
     assert set(registry.models) == {"a", "d"} and not registry.models["a"].forbid
 

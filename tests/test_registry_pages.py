@@ -39,7 +39,9 @@ def test_the_generated_page_and_schema_have_not_drifted() -> None:
 
 def shipped() -> object:
     """The shipped registry as plain JSON values, its dates as text."""
-    return json.loads(json.dumps(yaml.safe_load(REGISTRY.path.read_text(encoding="utf-8")), default=str))
+    return json.loads(
+        json.dumps(yaml.safe_load(REGISTRY.path.read_text(encoding="utf-8")), default=str)
+    )
 
 
 def test_the_schema_accepts_the_shipped_registry() -> None:
@@ -50,9 +52,17 @@ def test_the_schema_accepts_the_shipped_registry() -> None:
 
 @pytest.mark.parametrize(
     ("place", "value"),
-    [("tier", "E"), ("teir", "A"), ("model", {"name": "x"}), ("acceleration", {"k": 0}), ("deprecated", "yes")],
+    [
+        ("tier", "E"),
+        ("teir", "A"),
+        ("model", {"name": "x"}),
+        ("acceleration", {"k": 0}),
+        ("deprecated", "yes"),
+    ],
 )
-def test_the_schema_refuses_what_the_loader_refuses(tmp_path: Path, place: str, value: object) -> None:
+def test_the_schema_refuses_what_the_loader_refuses(
+    tmp_path: Path, place: str, value: object
+) -> None:
     raw = shipped()
     assert isinstance(raw, dict)
     raw["roles"] = {"frontdoor": {**raw["roles"]["frontdoor"], place: value}}
@@ -60,7 +70,9 @@ def test_the_schema_refuses_what_the_loader_refuses(tmp_path: Path, place: str, 
     file.write_text(yaml.safe_dump(raw))
     with pytest.raises(InputErrors, match=r"roles\.frontdoor"):
         load_registry(file)
-    if place != "teir":  # a misspelling is told from an orchestrator's key by its likeness: a schema cannot
+    if (
+        place != "teir"
+    ):  # a misspelling is told from an orchestrator's key by its likeness: a schema cannot
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(raw, json.loads(json_schema()))
 
@@ -70,17 +82,28 @@ def test_the_catalogue_strikes_out_impossible_figures_and_folds_what_is_out_of_s
     assert "~~76.2x~~ (76.20x passes K + 1 = " in shown
     in_service, _, folded = shown.partition("<details>")
     for key, entry in REGISTRY.models.items():
-        assert (f"`{key}`" in folded) is entry.deprecated and (f"`{key}`" in in_service) is not entry.deprecated
+        assert (f"`{key}`" in folded) is entry.deprecated and (
+            f"`{key}`" in in_service
+        ) is not entry.deprecated
     assert "recommended `moe8_spec_draft_" in in_service and "does not generate text" in in_service
 
 
-def configuration(symptoms: list[str], mode: str = "moe2", architecture: str = "moe") -> Configuration:
-    rows = tuple(replace(ROW, question_id=f"q{i}", cell_file=f"c{i}", symptoms=s) for i, s in enumerate(symptoms))
-    return Configuration("h", "embedded", model("m", architecture=architecture), Mode(mode), rows, len(rows))
+def configuration(
+    symptoms: list[str], mode: str = "moe2", architecture: str = "moe"
+) -> Configuration:
+    rows = tuple(
+        replace(ROW, question_id=f"q{i}", cell_file=f"c{i}", symptoms=s)
+        for i, s in enumerate(symptoms)
+    )
+    return Configuration(
+        "h", "embedded", model("m", architecture=architecture), Mode(mode), rows, len(rows)
+    )
 
 
 def test_symptoms_become_candidates_with_their_first_cell() -> None:
-    (loop, echo) = candidates([configuration(["", "repetition loop; prompt echo", "repetition loop"])])
+    (loop, echo) = candidates(
+        [configuration(["", "repetition loop; prompt echo", "repetition loop"])]
+    )
     assert (loop.symptom, loop.cells, loop.asked, loop.first) == ("repetition loop", 2, 3, "c1")
     assert (echo.symptom, echo.cells) == ("prompt echo", 1)
 
@@ -99,25 +122,42 @@ def quirks_page(outcomes: dict[str, Outcome], *configurations: Configuration) ->
     quirks = (
         MOE_QUIRK,
         Quirk(
-            "flag", "moe", "a | flag <b>", "use *another*", versions=">=1", probe="flag_absent", probe_argument="--x"
+            "flag",
+            "moe",
+            "a | flag <b>",
+            "use *another*",
+            versions=">=1",
+            probe="flag_absent",
+            probe_argument="--x",
         ),
         Quirk("plain", "moe", "no probe"),
     )
     registry = Registry(
-        Path("r.yaml"), REGISTRY.defaults, {}, quirks=quirks, quirk_groups={"moe": "Experts", "none": ""}
+        Path("r.yaml"),
+        REGISTRY.defaults,
+        {},
+        quirks=quirks,
+        quirk_groups={"moe": "Experts", "none": ""},
     )
     plan_of = planner()
     part = ProfilePart(Plan(plan_of.hardware, plan_of.engine, (), (), (), {}), configurations, {})
-    return render(Path("docs/templates/QUIRKS.md.j2"), quirks=QuirksPage(registry, outcomes, [part]))
+    return render(
+        Path("docs/templates/QUIRKS.md.j2"), quirks=QuirksPage(registry, outcomes, [part])
+    )
 
 
 @pytest.mark.parametrize(
-    ("holds", "words"), [(True, "**still there**"), (False, "**gone**"), (None, "could not be told")]
+    ("holds", "words"),
+    [(True, "**still there**"), (False, "**gone**"), (None, "could not be told")],
 )
 def test_a_quirk_shows_its_probes_outcome(holds: bool | None, words: str) -> None:
-    shown = quirks_page({"flag": Outcome("flag", "flag_absent", "--x", "0.3.36", holds, "--help says")})
+    shown = quirks_page(
+        {"flag": Outcome("flag", "flag_absent", "--x", "0.3.36", holds, "--help says")}
+    )
     assert f"{words}" in shown and "with 0.3.36 (`flag_absent`: \\--help says)" in shown
-    assert "still there? not probed" in shown and "`output_not_degenerate` has not been run" in shown
+    assert (
+        "still there? not probed" in shown and "`output_not_degenerate` has not been run" in shown
+    )
     assert "a \\| flag &lt;b&gt;" in shown and "use \\*another\\*" in shown
     assert shown.endswith("None.\n")
 
@@ -131,11 +171,21 @@ def test_a_quirk_without_patterns_speaks_of_the_entries_that_its_group_names() -
             ("coder_r1_distill", "DeepSeek-7B"),
         )
     }
-    quirks = tuple(Quirk(f"{group}_1", group, "odd") for group in ("qwen3_coder", "glm4", "llama_server"))
+    quirks = tuple(
+        Quirk(f"{group}_1", group, "odd") for group in ("qwen3_coder", "glm4", "llama_server")
+    )
     groups = {quirk.group: "" for quirk in quirks}
-    page = QuirksPage(Registry(Path("r.yaml"), REGISTRY.defaults, models, quirks=quirks, quirk_groups=groups), {}, [])
+    page = QuirksPage(
+        Registry(Path("r.yaml"), REGISTRY.defaults, models, quirks=quirks, quirk_groups=groups),
+        {},
+        [],
+    )
     shown = [page.applies_to(quirk) for quirk in quirks]
-    assert shown == ["`frontdoor`", "`chat`", "in general: no entry's name has all parts of `llama_server`"]
+    assert shown == [
+        "`frontdoor`",
+        "`chat`",
+        "in general: no entry's name has all parts of `llama_server`",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -188,5 +238,9 @@ def test_details_are_folded_and_a_resolved_quirk_says_since_when(tmp_path: Path)
 def test_candidates_name_the_quirk_that_knows_them() -> None:
     shown = quirks_page({}, configuration(["repetition loop", "prompt echo"]))
     rows = [line for line in shown.splitlines() if line.startswith("| `m`")]
-    assert "repetition loop" in rows[0] and "`few_experts`" in rows[0] and "[cell](../../../c0)" in rows[0]
+    assert (
+        "repetition loop" in rows[0]
+        and "`few_experts`" in rows[0]
+        and "[cell](../../../c0)" in rows[0]
+    )
     assert "prompt echo" in rows[1] and "few_experts" not in rows[1]

@@ -41,7 +41,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def entry(folder: Path, kind: str, **changes: object) -> tuple[Model, WeightsFacts]:
     found = facts(folder / f"tiny-{kind}.gguf")
-    said = {"quant": "F32", "size_gb": found.size_bytes / 1e9, "path": str(folder / f"tiny-{kind}.gguf"), **changes}
+    said = {
+        "quant": "F32",
+        "size_gb": found.size_bytes / 1e9,
+        "path": str(folder / f"tiny-{kind}.gguf"),
+        **changes,
+    }
     return model(kind, **said), found  # type: ignore[arg-type]
 
 
@@ -55,7 +60,11 @@ def entry(folder: Path, kind: str, **changes: object) -> tuple[Model, WeightsFac
         ("dense", {"size_gb": 4.0}, ["size_gb"]),
         ("dense", {"max_context": 131072}, ["max_context"]),
         ("dense", {"split_count": 3, "vocab_size": 5}, ["split_count", "vocab_size"]),
-        ("moe", {"architecture": "moe", "baseline_experts": EXPERTS_USED, "max_context": CONTEXT}, []),
+        (
+            "moe",
+            {"architecture": "moe", "baseline_experts": EXPERTS_USED, "max_context": CONTEXT},
+            [],
+        ),
         ("moe", {"architecture": "moe"}, ["baseline_experts"]),
         ("moe", {"architecture": "dense"}, ["architecture"]),
         ("lfm2", {"architecture": "ssm_moe_hybrid"}, []),
@@ -70,7 +79,9 @@ def test_an_entry_is_compared_with_its_header(
 
 def test_an_override_key_of_another_architecture_is_a_contradiction(folder: Path) -> None:
     made, found = entry(folder, "moe", architecture="moe", baseline_experts=EXPERTS_USED)
-    wrong = replace(made, acceleration=replace(made.acceleration, override_key="mixtral.expert_used_count"))
+    wrong = replace(
+        made, acceleration=replace(made.acceleration, override_key="mixtral.expert_used_count")
+    )
     (denied,) = contradictions(wrong, found)
     assert (denied.fact, denied.file) == ("override_key", "qwen3moe.expert_used_count")
     assert {f.verdict.value for f in compare(made, found)} <= {"agrees", "not said"}
@@ -78,11 +89,16 @@ def test_an_override_key_of_another_architecture_is_a_contradiction(folder: Path
 
 def test_a_sha256_is_compared_where_the_file_was_hashed(folder: Path) -> None:
     made, found = entry(folder, "dense", architecture="dense")
-    right, wrong = (replace(made, source=Source("pypi", sha256=sha256)) for sha256 in (found.sha256[0], "0" * 64))
+    right, wrong = (
+        replace(made, source=Source("pypi", sha256=sha256))
+        for sha256 in (found.sha256[0], "0" * 64)
+    )
     assert not contradictions(right, found)
     (denied,) = contradictions(wrong, found)
     assert (denied.fact, denied.registry, denied.file) == ("sha256", "0" * 64, found.sha256[0])
-    assert not contradictions(wrong, replace(found, fingerprint="", sha256=())), "only the header was read"
+    assert not contradictions(wrong, replace(found, fingerprint="", sha256=())), (
+        "only the header was read"
+    )
 
 
 def test_a_hundred_headers_are_read_in_under_two_seconds(folder: Path, tmp_path: Path) -> None:
@@ -98,7 +114,15 @@ def test_a_hundred_headers_are_read_in_under_two_seconds(folder: Path, tmp_path:
 
 # --- python -m scripts.validate --------------------------------------------------------------------------------------
 
-SUITES = ("thinking", "coder", "math", "general", "agentic", "instruction_precision", "long_context")
+SUITES = (
+    "thinking",
+    "coder",
+    "math",
+    "general",
+    "agentic",
+    "instruction_precision",
+    "long_context",
+)
 REGISTRY_TEXT = """\
 # Comment at the top
 roles:
@@ -137,14 +161,26 @@ def run(module: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]
 
 def test_validate_tells_agreement_contradiction_and_absence(folder: Path, tmp_path: Path) -> None:
     size = facts(folder / "tiny-dense.gguf").size_bytes / 1e9
-    good = run("scripts.validate", "--registry", registry_file(folder, tmp_path, round(size, 6)), "--model", "target")
+    good = run(
+        "scripts.validate",
+        "--registry",
+        registry_file(folder, tmp_path, round(size, 6)),
+        "--model",
+        "target",
+    )
     assert good.returncode == 0 and "0 contradict" in good.stdout and "F32:" in good.stdout
     file = registry_file(folder, tmp_path, 4.5)
     bad = run("scripts.validate", "--registry", file)
     assert bad.returncode == 0 and "3 present, 1 absent" in bad.stdout
-    row = next(line for line in bad.stdout.splitlines() if line.startswith("target") and "contradicts" in line)
+    row = next(
+        line
+        for line in bad.stdout.splitlines()
+        if line.startswith("target") and "contradicts" in line
+    )
     assert row.split()[1:4] == ["3", "size_gb", "4.5"]
-    assert run("scripts.validate", "--registry", file, "--strict", "--model", "target").returncode == 1
+    assert (
+        run("scripts.validate", "--registry", file, "--strict", "--model", "target").returncode == 1
+    )
 
 
 def test_validate_names_what_it_cannot_read(folder: Path, tmp_path: Path) -> None:
@@ -152,7 +188,11 @@ def test_validate_names_what_it_cannot_read(folder: Path, tmp_path: Path) -> Non
     file.write_text(file.read_text().replace("tiny-dense.gguf", "cut.gguf"))
     (folder / "cut.gguf").write_bytes((folder / "tiny-dense.gguf").read_bytes()[:300_000])
     done = run("scripts.validate", "--registry", file)
-    assert done.returncode == 1 and "cut.gguf: truncated GGUF" in done.stderr and "Traceback" not in done.stderr
+    assert (
+        done.returncode == 1
+        and "cut.gguf: truncated GGUF" in done.stderr
+        and "Traceback" not in done.stderr
+    )
     unknown = run("scripts.validate", "--registry", file, "--model", "targt")
     assert unknown.returncode == 1 and "no entry 'targt'; did you mean 'target'?" in unknown.stderr
 
@@ -175,7 +215,12 @@ def test_an_added_entry_leaves_every_other_byte(folder: Path, tmp_path: Path) ->
     assert key == "tiny_moe" and removed == []
     file.write_text(text)
     made = load_registry(file).models["tiny_moe"]
-    assert (made.tier, made.architecture, made.baseline_experts, made.quant) == ("D", "moe", EXPERTS_USED, "F32")
+    assert (made.tier, made.architecture, made.baseline_experts, made.quant) == (
+        "D",
+        "moe",
+        EXPERTS_USED,
+        "F32",
+    )
     assert made.acceleration.override_key == "qwen3moe.expert_used_count"
     with pytest.raises(BenchError, match="there is such an entry already"):
         with_entry(file, key, proposed)
@@ -184,7 +229,9 @@ def test_an_added_entry_leaves_every_other_byte(folder: Path, tmp_path: Path) ->
 
 def test_the_shipped_registry_survives_an_edit_byte_by_byte(folder: Path) -> None:
     found = facts(folder / "tiny-dense.gguf")
-    text = with_entry(REGISTRY.path, "new", propose_entry(REGISTRY, folder / "tiny-dense.gguf", found))
+    text = with_entry(
+        REGISTRY.path, "new", propose_entry(REGISTRY, folder / "tiny-dense.gguf", found)
+    )
     old = REGISTRY.path.read_text(encoding="utf-8").splitlines()
     new = iter(text.splitlines())
     assert all(line in new for line in old), "each old line is still there, in order"
@@ -193,7 +240,9 @@ def test_the_shipped_registry_survives_an_edit_byte_by_byte(folder: Path) -> Non
 def test_drafts_are_found_by_name_and_by_vocabulary(folder: Path, tmp_path: Path) -> None:
     registry = load_registry(registry_file(folder, tmp_path))
     weights = {
-        key: Weights(facts(path) if path is not None and path.is_file() else None, path, True, False)
+        key: Weights(
+            facts(path) if path is not None and path.is_file() else None, path, True, False
+        )
         for key, path in ((key, registry.weights_path(m)) for key, m in registry.models.items())
     }
     target = registry.models["target"]
@@ -204,7 +253,9 @@ def test_drafts_are_found_by_name_and_by_vocabulary(folder: Path, tmp_path: Path
     assert list(fitting_targets(registry, weights["helper"], weights)) == ["target"]
     assert list(fitting_targets(registry, weights["stranger"], weights)) == []
     unknown = {**weights, "helper": replace(weights["helper"], facts=None)}
-    assert dict(fitting_drafts(registry, weights["target"], target, unknown))["helper"].startswith("fits by name")
+    assert dict(fitting_drafts(registry, weights["target"], target, unknown))["helper"].startswith(
+        "fits by name"
+    )
 
 
 def test_add_shows_the_change_and_writes_it_on_yes(folder: Path, tmp_path: Path) -> None:
@@ -214,9 +265,16 @@ def test_add_shows_the_change_and_writes_it_on_yes(folder: Path, tmp_path: Path)
     before = file.read_text()
     shown = run("scripts.registry", "--configfile", config, "add", folder / "tiny-lfm2.gguf")
     assert shown.returncode == 0 and "+  tiny_lfm2:" in shown.stdout and file.read_text() == before
-    assert {p.name for p in tmp_path.glob("*.yaml")} == {"mine.yaml", "registry.yaml"}, "no draft is left behind"
-    written = run("scripts.registry", "--configfile", config, "add", folder / "tiny-lfm2.gguf", "--yes")
-    assert written.returncode == 0 and load_registry(file).models["tiny_lfm2"].architecture == "ssm_moe_hybrid"
+    assert {p.name for p in tmp_path.glob("*.yaml")} == {"mine.yaml", "registry.yaml"}, (
+        "no draft is left behind"
+    )
+    written = run(
+        "scripts.registry", "--configfile", config, "add", folder / "tiny-lfm2.gguf", "--yes"
+    )
+    assert (
+        written.returncode == 0
+        and load_registry(file).models["tiny_lfm2"].architecture == "ssm_moe_hybrid"
+    )
     missing = run("scripts.registry", "--configfile", config, "add", folder / "nothing.gguf")
     assert missing.returncode == 1 and "nothing.gguf: no such file" in missing.stderr
 
@@ -229,7 +287,9 @@ def test_show_and_diff_tell_what_is_planned_and_what_an_edit_costs(tmp_path: Pat
     text = REGISTRY.path.read_text(encoding="utf-8")
     edited.write_text(text.replace("k: 24", "k: 20", 1).replace("# ---", "# ----", 1))
     assert edited.read_text() != text
-    changed = run("scripts.registry", "--configfile", "config/full.yaml", "diff", REGISTRY.path, edited)
+    changed = run(
+        "scripts.registry", "--configfile", "config/full.yaml", "diff", REGISTRY.path, edited
+    )
     assert (
         changed.returncode == 0
         and "_k20" in changed.stdout
@@ -253,7 +313,9 @@ runpy.run_module("scripts.plan", run_name="__main__")
 """
 
 
-def test_planning_everything_with_79_questions_takes_seconds_and_little_memory(tmp_path: Path) -> None:
+def test_planning_everything_with_79_questions_takes_seconds_and_little_memory(
+    tmp_path: Path,
+) -> None:
     prompts = tmp_path / "prompts"
     prompts.mkdir()
     for suite, count in zip(SUITES, (12, 12, 11, 11, 11, 11, 11), strict=True):
@@ -275,10 +337,15 @@ def test_planning_everything_with_79_questions_takes_seconds_and_little_memory(t
         config,
     ]
     start = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", _MEASURED, *options], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURED, *options], capture_output=True, text=True, check=False
+    )
     wall_s = time.perf_counter() - start
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)
-    assert len({row["model"] for row in rows if row["cells"]}) > 70 and sum(row["cells"] for row in rows) > 20_000
+    assert (
+        len({row["model"] for row in rows if row["cells"]}) > 70
+        and sum(row["cells"] for row in rows) > 20_000
+    )
     assert wall_s < 5.0
     assert int(done.stderr.split()[-1]) < 300 * 1024, "KiB"

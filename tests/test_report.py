@@ -85,8 +85,14 @@ def test_the_policy_allows_this_script_and_style_and_nothing_else(file: Path) ->
         (inline,) = re.findall(rf"<{name}>(.*?)</{name}>", made, re.S)
         digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
         assert f"{name}-src 'sha256-{digest}'" in policy[1]
-    assert policy[1].startswith("default-src 'none'; ") and "unsafe" not in policy[1] and "*" not in policy[1]
-    assert not re.search(r"<[^>]+\s(on\w+|style)=", re.sub(r"<script.*?</script>", "", made, flags=re.S))
+    assert (
+        policy[1].startswith("default-src 'none'; ")
+        and "unsafe" not in policy[1]
+        and "*" not in policy[1]
+    )
+    assert not re.search(
+        r"<[^>]+\s(on\w+|style)=", re.sub(r"<script.*?</script>", "", made, flags=re.S)
+    )
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", made)
 
 
@@ -106,8 +112,12 @@ def test_the_script_writes_no_markup() -> None:
 
 def test_it_loads_nothing_and_complains_of_nothing(page: Page, file: Path) -> None:
     assert page.errors == []
-    assert [url for url in page.requests if not url.startswith("data:")] == [file.resolve().as_uri()]
-    loaded = page.evaluate("[...document.images].map((x) => x.complete && x.naturalWidth > 100 && x.alt.length > 20)")
+    assert [url for url in page.requests if not url.startswith("data:")] == [
+        file.resolve().as_uri()
+    ]
+    loaded = page.evaluate(
+        "[...document.images].map((x) => x.complete && x.naturalWidth > 100 && x.alt.length > 20)"
+    )
     assert loaded == [True] * 4
 
 
@@ -115,13 +125,18 @@ def test_without_its_script_the_page_says_where_the_tables_are(shared: Page, fil
     shared.send("Emulation.setScriptExecutionDisabled", value=True)
     try:
         shared.open(file)
-        assert any(role == "paragraph" or "RESULTS.md has them too" in name for role, name in shared.accessible())
+        assert any(
+            role == "paragraph" or "RESULTS.md has them too" in name
+            for role, name in shared.accessible()
+        )
         assert any("switched off here" in name for _, name in shared.accessible())
     finally:
         shared.send("Emulation.setScriptExecutionDisabled", value=False)
 
 
-def test_without_a_browser_the_test_fails_and_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_browser_the_test_fails_and_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(browsers.shutil, "which", lambda name: None)
     with pytest.raises(BrowserError, match="apt-get install chromium"):
         browsers.find_browser()
@@ -150,19 +165,29 @@ def test_hostile_answers_are_shown_as_text_and_run_nothing(page: Page) -> None:
     assert "<script>document.title=" in whole or "onerror=" in whole or "<svg/onload" in whole
     assert "U+001B" in whole or "U+202E" in whole or "U+0000" in whole
     assert not re.search("[\x00-\x08\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", whole)
-    assert page.evaluate("document.title") == "Benchmark report" and MARKER not in page.evaluate("document.title")
+    assert page.evaluate("document.title") == "Benchmark report" and MARKER not in page.evaluate(
+        "document.title"
+    )
     assert page.evaluate(elements) == before and page.evaluate("({}).polluted") is None
     assert page.errors == [] and [url for url in page.requests if url.startswith("http")] == []
 
 
-def test_every_hostile_text_survives_the_way_into_the_page(tmp_path: Path, file: Path, shared: Page) -> None:
+def test_every_hostile_text_survives_the_way_into_the_page(
+    tmp_path: Path, file: Path, shared: Page
+) -> None:
     """The corpus put in place of the answers to one question: the page holds each exactly, and shows each."""
     made = file.read_text(encoding="utf-8")
     pool = json.loads(re.search(r'id="answers-0">(.*?)</script>', made, re.S)[1])  # type: ignore[index]
     hostile = [[text, text, text, text, {"checks_score": 0}] for text in HOSTILE.values()]
-    replaced = json_in_html((hostile * (len(pool) // len(hostile) + 1))[: max(len(pool), len(hostile))])
+    replaced = json_in_html(
+        (hostile * (len(pool) // len(hostile) + 1))[: max(len(pool), len(hostile))]
+    )
     page_file = tmp_path / "report.html"
-    page_file.write_text(re.sub(r'(id="answers-0">).*?(</script>)', lambda m: m[1] + replaced + m[2], made, flags=re.S))
+    page_file.write_text(
+        re.sub(
+            r'(id="answers-0">).*?(</script>)', lambda m: m[1] + replaced + m[2], made, flags=re.S
+        )
+    )
     shared.errors.clear()
     shared.open(page_file)
     held = shared.evaluate(
@@ -176,15 +201,17 @@ def test_every_hostile_text_survives_the_way_into_the_page(tmp_path: Path, file:
 
 
 def test_headers_sort_by_keyboard_and_say_so(page: Page) -> None:
-    header = (
-        "[...document.querySelectorAll('#configuration-table thead th')].find((x) => x.textContent === 'decode t/s')"
-    )
+    header = "[...document.querySelectorAll('#configuration-table thead th')].find((x) => x.textContent === 'decode t/s')"
     assert page.evaluate(f"{header}.getAttribute('aria-sort')") == "none"
     page.evaluate(f"{header}.querySelector('button').focus()")
     for direction in ("descending", "ascending"):
         page.press("Enter")
         assert page.evaluate(f"{header}.getAttribute('aria-sort')") == direction
-        speeds = [float(cell.split(" ")[0]) for cell in column(page, "configuration-table", 7) if cell != "–"]
+        speeds = [
+            float(cell.split(" ")[0])
+            for cell in column(page, "configuration-table", 7)
+            if cell != "–"
+        ]
         assert speeds == sorted(speeds, reverse=direction == "descending") and len(speeds) == 29
         assert column(page, "configuration-table", 7)[-1] == "–"
     assert (
@@ -200,7 +227,11 @@ def test_headers_sort_by_keyboard_and_say_so(page: Page) -> None:
 
 def test_filters_narrow_the_configurations(page: Page) -> None:
     type_into(page, "configuration-filter", "MOE lookup_n")
-    assert column(page, "configuration-table", 3) == ["moe8_lookup_n3", "moe8_lookup_n4", "moe8_lookup_n5"]
+    assert column(page, "configuration-table", 3) == [
+        "moe8_lookup_n3",
+        "moe8_lookup_n4",
+        "moe8_lookup_n5",
+    ]
     assert "rows 1 to 3 of 3" in texts(page, "#configuration-table [role=status]")
     page.evaluate("document.getElementById('configuration-filter').value = ''")
     choose(page, "role-filter", "architect")
@@ -264,7 +295,11 @@ def test_two_answers_stand_side_by_side_with_the_first_difference_marked(page: P
         if found and not words.startswith("These are answers to two different"):
             at = int(found[1]) - 1
             assert left[:at] == right[:at] and left[at] != right[at]
-            assert len(marks) == 2 and left[at:].startswith(marks[0]) and right[at:].startswith(marks[1])
+            assert (
+                len(marks) == 2
+                and left[at:].startswith(marks[0])
+                and right[at:].startswith(marks[1])
+            )
             assert any("numeric tie: token 5 differs" in fact for fact in texts(page, "#b-facts"))
             seen.add("different")
         elif not found:
@@ -277,11 +312,15 @@ def test_any_two_cells_can_be_compared_and_are_linked(page: Page, sample: Path) 
     choose(page, "a-configuration", "small baseline")
     choose(page, "a-cell", "math/q03")
     choose(page, "b-configuration", "hostile lookup_n5")
-    assert "two different questions" in page.evaluate("document.getElementById('difference').textContent")
+    assert "two different questions" in page.evaluate(
+        "document.getElementById('difference').textContent"
+    )
     before = texts(page, "#a-text"), texts(page, "#b-text")
     page.evaluate("document.getElementById('swap').click()")
     assert (texts(page, "#b-text"), texts(page, "#a-text")) == before
-    for href in page.evaluate("[...document.querySelectorAll('#compare dd a')].map((x) => x.getAttribute('href'))"):
+    for href in page.evaluate(
+        "[...document.querySelectorAll('#compare dd a')].map((x) => x.getAttribute('href'))"
+    ):
         cell = (sample / "docs/reference/benchmarks" / href).resolve()
         assert cell.is_file() and cell.is_relative_to(sample / "benchmarks/results/cells")
     facts = texts(page, "#b-facts")[0]
@@ -294,9 +333,9 @@ def test_the_answer_tables_buttons_put_an_answer_on_a_side(page: Page) -> None:
     page.press("Enter")
     assert page.evaluate(f"{button}.getAttribute('aria-pressed')") == "true"
     assert page.evaluate(f"document.activeElement === {button}"), "the focus stays where it was"
-    assert page.evaluate("document.getElementById('b-configuration').selectedOptions[0].textContent") == " ".join(
-        column(page, "answer-table", number)[6] for number in (1, 2)
-    )
+    assert page.evaluate(
+        "document.getElementById('b-configuration').selectedOptions[0].textContent"
+    ) == " ".join(column(page, "answer-table", number)[6] for number in (1, 2))
     assert len(texts(page, "#answer-table [aria-pressed=true]")) <= 2
 
 
@@ -305,12 +344,27 @@ def test_the_answer_tables_buttons_put_an_answer_on_a_side(page: Page) -> None:
 
 def test_a_screen_reader_finds_a_name_for_everything(page: Page) -> None:
     found = page.accessible()
-    for role in ("button", "combobox", "searchbox", "table", "columnheader", "image", "link", "region"):
+    for role in (
+        "button",
+        "combobox",
+        "searchbox",
+        "table",
+        "columnheader",
+        "image",
+        "link",
+        "region",
+    ):
         names = [name for what, name in found if what == role]
         assert names and all(name.strip() for name in names), role
     headings = [name for what, name in found if what == "heading"]
-    assert headings[:3] == ["Benchmark report", "Which configuration should a role run?", "Configurations"]
-    levels = page.evaluate("[...document.querySelectorAll('h1,h2,h3')].map((x) => Number(x.localName[1]))")
+    assert headings[:3] == [
+        "Benchmark report",
+        "Which configuration should a role run?",
+        "Configurations",
+    ]
+    levels = page.evaluate(
+        "[...document.querySelectorAll('h1,h2,h3')].map((x) => Number(x.localName[1]))"
+    )
     assert levels[0] == 1 and all(after - before <= 1 for before, after in pairwise(levels))
     assert {"main", "banner", "navigation"} <= {what for what, _ in found}
     assert page.evaluate("document.documentElement.lang") == "en"
@@ -335,13 +389,17 @@ def test_everything_is_reached_by_tab_and_the_focus_is_seen(page: Page) -> None:
 
 def _luminance(colour: str) -> float:
     parts = [int(found) / 255 for found in re.findall(r"\d+", colour)[:3]]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_from_its_ground(page: Page, scheme: str) -> None:
-    page.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    page.send(
+        "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}]
+    )
     pairs = page.evaluate(
         "[...document.querySelectorAll('p, td, th, a, button, select, input, dt, dd, mark, pre, h2, .bad, .struck')]"
         ".filter((x) => !x.disabled).map((x) => { let ground = x;"
@@ -355,7 +413,13 @@ def test_text_stands_out_from_its_ground(page: Page, scheme: str) -> None:
 
 
 def test_on_a_narrow_screen_the_page_itself_does_not_scroll_sideways(page: Page) -> None:
-    page.send("Emulation.setDeviceMetricsOverride", width=400, height=800, deviceScaleFactor=1, mobile=False)
+    page.send(
+        "Emulation.setDeviceMetricsOverride",
+        width=400,
+        height=800,
+        deviceScaleFactor=1,
+        mobile=False,
+    )
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
 
 
@@ -366,7 +430,9 @@ def test_equal_answers_are_stored_once(sample: Path, file: Path) -> None:
     made = file.read_text(encoding="utf-8")
     data = json.loads(re.search(r'id="data">(.*?)</script>', made, re.S)[1])  # type: ignore[index]
     cells = sum(c["cells"]["count"] for c in data["parts"][0]["configurations"])
-    pools = [json.loads(found) for found in re.findall(r'id="answers-\d+">(.*?)</script>', made, re.S)]
+    pools = [
+        json.loads(found) for found in re.findall(r'id="answers-\d+">(.*?)</script>', made, re.S)
+    ]
     assert len(pools) == len(data["questions"]) == 36
     assert cells > 400 and sum(map(len, pools)) < 0.75 * cells
     for pool in pools:
@@ -374,11 +440,23 @@ def test_equal_answers_are_stored_once(sample: Path, file: Path) -> None:
 
 
 def test_long_answers_are_cut_and_say_so() -> None:
-    assert _cut("x" * (ANSWER_LIMIT + 5), ANSWER_LIMIT) == "x" * ANSWER_LIMIT + "\n… cut: 5 characters more"
+    assert (
+        _cut("x" * (ANSWER_LIMIT + 5), ANSWER_LIMIT)
+        == "x" * ANSWER_LIMIT + "\n… cut: 5 characters more"
+    )
     assert _cut("x" * ANSWER_LIMIT, ANSWER_LIMIT) == "x" * ANSWER_LIMIT
     pool = Pool()
-    assert [pool.question("s", "q", None), pool.question("s", "r", None), pool.question("s", "q", None)] == [0, 1, 0]
-    assert [pool.answer(0, ["a"]), pool.answer(0, ["b"]), pool.answer(0, ["a"]), pool.answer(1, ["a"])] == [0, 1, 0, 0]
+    assert [
+        pool.question("s", "q", None),
+        pool.question("s", "r", None),
+        pool.question("s", "q", None),
+    ] == [0, 1, 0]
+    assert [
+        pool.answer(0, ["a"]),
+        pool.answer(0, ["b"]),
+        pool.answer(0, ["a"]),
+        pool.answer(1, ["a"]),
+    ] == [0, 1, 0, 0]
 
 
 def test_a_cell_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -389,4 +467,6 @@ def test_a_cell_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_chromium_is_where_ci_installs_it() -> None:
-    assert "chromium:chromium" in Path(".ci/run").read_text(encoding="utf-8") and shutil.which("chromium")
+    assert "chromium:chromium" in Path(".ci/run").read_text(encoding="utf-8") and shutil.which(
+        "chromium"
+    )

@@ -43,7 +43,9 @@ MORE = "generation_defaults: {temperature: 0.3}"
         ),
     ],
 )  # fmt: skip
-def test_a_misspelt_role_or_suite_is_an_error(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_a_misspelt_role_or_suite_is_an_error(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
     with pytest.raises(InputErrors) as caught:
         load(tmp_path, old, new)
     assert str(caught.value) == f"{tmp_path}/registry.yaml{message}"
@@ -51,10 +53,14 @@ def test_a_misspelt_role_or_suite_is_an_error(tmp_path: Path, old: str, new: str
 
 def test_another_unknown_one_is_a_warning(tmp_path: Path) -> None:
     registry = load(
-        tmp_path, ROLES, "candidate_roles: [coder, night_watch]\n    temperature_overrides: {humaneval: 0.5}"
+        tmp_path,
+        ROLES,
+        "candidate_roles: [coder, night_watch]\n    temperature_overrides: {humaneval: 0.5}",
     )
     told = [str(warning).partition("registry.yaml")[2] for warning in registry.warnings]
-    assert told[0].startswith(":6: roles.a.candidate_roles: unknown role 'night_watch'; known: agentic, ")
+    assert told[0].startswith(
+        ":6: roles.a.candidate_roles: unknown role 'night_watch'; known: agentic, "
+    )
     assert told[1].startswith(
         ":7: roles.a.temperature_overrides.humaneval: unknown suite 'humaneval'; known: agentic, "
     )
@@ -75,7 +81,11 @@ def test_the_shipped_catalogue_has_no_unknown_role_or_suite() -> None:
     assert not [text for text in told if "unknown" in text]
     table = role_table()
     assert {"embedder", "benchmark"} <= table.known_roles
-    assert suites_for_roles(("draft", "benchmark"), "x") == suites_for_roles(("draft",), "x") == ("general", "thinking")
+    assert (
+        suites_for_roles(("draft", "benchmark"), "x")
+        == suites_for_roles(("draft",), "x")
+        == ("general", "thinking")
+    )
     assert suites_for_roles(("embedder",), "x") == ("general",)
     check_suites(suite_names(Path("benchmarks/prompts/v1")))
 
@@ -85,14 +95,23 @@ def test_validate_ends_with_one_message(tmp_path: Path) -> None:
     file.write_text(GOOD.replace(ROLES, "candidate_roles: [codr]"))
     done = run("scripts.validate", "--registry", file)
     assert done.returncode == 1
-    assert done.stderr == f"error: {file}:6: roles.a.candidate_roles: unknown role 'codr'; did you mean 'coder'?\n"
+    assert (
+        done.stderr
+        == f"error: {file}:6: roles.a.candidate_roles: unknown role 'codr'; did you mean 'coder'?\n"
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("only: {}\nroles:\n  a: [x]\n  b: [y]\n  a: [z]\n", ":5: roles.a: duplicate key (first on line 3)"),
-        ("only: {}\nroles: {a: [x]}\nonly: {a: [y]}\n", ":3: only: duplicate key (first on line 1)"),
+        (
+            "only: {}\nroles:\n  a: [x]\n  b: [y]\n  a: [z]\n",
+            ":5: roles.a: duplicate key (first on line 3)",
+        ),
+        (
+            "only: {}\nroles: {a: [x]}\nonly: {a: [y]}\n",
+            ":3: only: duplicate key (first on line 1)",
+        ),
         ("only: {}\nrole: {a: [x]}\n", ":2: role: unknown key; did you mean 'roles'?"),
         ("only: {}\nroles: {a: [1]}\n", ":2: roles.a: expected a list of texts, found [1]"),
         ("only: {}\nroles: [a]\n", ":2: roles: expected a mapping, found ['a']"),
@@ -108,10 +127,14 @@ def test_mistakes_in_the_table_are_named(tmp_path: Path, text: str, message: str
     assert f"{file}{message}" in str(caught.value).splitlines()
 
 
-def test_a_suite_misspelt_in_the_table_is_an_error_and_one_that_is_not_here_none(tmp_path: Path) -> None:
+def test_a_suite_misspelt_in_the_table_is_an_error_and_one_that_is_not_here_none(
+    tmp_path: Path,
+) -> None:
     file = tmp_path / "suites.yaml"
     file.write_text("only: {}\nroles:\n  coder: [codr, elsewhere]\n")
     with pytest.raises(InputErrors) as caught:
         check_suites(["coder", "math"], file)
-    assert str(caught.value) == f"{file}:3: roles.coder: unknown suite 'codr'; did you mean 'coder'?"
+    assert (
+        str(caught.value) == f"{file}:3: roles.coder: unknown suite 'codr'; did you mean 'coder'?"
+    )
     check_suites(["general"], SUITES_FILE)

@@ -18,13 +18,24 @@ from scripts.lib.planning.disk import load_planner
 from scripts.lib.planning.plan import Planner, find_shard, make_plan
 from scripts.lib.results.review import ReviewRow
 from scripts.lib.routing.entries import Overrides, draw_sample, entry_settings, wanted_suites
-from scripts.lib.routing.report import outcome_lines, routes_csv, routes_of, routes_table, summary_page
+from scripts.lib.routing.report import (
+    outcome_lines,
+    routes_csv,
+    routes_of,
+    routes_table,
+    summary_page,
+)
 from scripts.lib.routing.rewards import Outcome, cost_aware_reward, missing, outcome, rewarded
 from scripts.lib.routing.session import OUTCOMES, WRITTEN, outcomes_csv, read_outcomes
 from scripts.lib.settings.run_config import CONFIG_FILE, load_config, parse_config
 from tests.results_trees import review_row
 
-EVERYTHING = replace(load_config((Path("config/full.yaml"),)), models=("*",), engines=("server",), hardware="epyc-9655")
+EVERYTHING = replace(
+    load_config((Path("config/full.yaml"),)),
+    models=("*",),
+    engines=("server",),
+    hardware="epyc-9655",
+)
 
 
 @pytest.fixture(scope="module")
@@ -74,18 +85,29 @@ def test_an_entry_can_be_named_for_all_suites_or_for_one(planner: Planner) -> No
 def test_what_cannot_be_asked_is_named_with_the_reason(planner: Planner) -> None:
     sample = draw_sample(planner, ("math", "vl"), 3, 0, {"specialist": {"*": "worker_vision"}})
     reasons = {(item.suite, item.action): item.reason for item in sample.absent}
-    assert "worker_vision cannot be asked: its candidate_roles give the suites vl" in reasons["math", "specialist"]
-    assert reasons["vl", "frontdoor"] == "no entry's candidate_roles fit" and list(sample.routes) == ["math"]
+    assert (
+        "worker_vision cannot be asked: its candidate_roles give the suites vl"
+        in reasons["math", "specialist"]
+    )
+    assert reasons["vl", "frontdoor"] == "no entry's candidate_roles fit" and list(
+        sample.routes
+    ) == ["math"]
 
 
 def test_a_machine_without_the_weights_is_told_so_and_how_to_choose() -> None:
     here = load_planner(replace(EVERYTHING, engines=("embedded",)))
-    gone = replace(here, weights={k: replace(w, present=False, fetchable=False) for k, w in here.weights.items()})
+    gone = replace(
+        here,
+        weights={k: replace(w, present=False, fetchable=False) for k, w in here.weights.items()},
+    )
     with pytest.raises(BenchError) as caught:
         draw_sample(gone, ("coder",), 3, 0, {})
     said = str(caught.value)
     assert "--frontdoor KEY --specialist KEY (or SUITE=KEY) --architect KEY" in said
-    assert "coder: architect: none of the" in said and "the first: architect_coding (lmstudio-community/" in said
+    assert (
+        "coder: architect: none of the" in said
+        and "the first: architect_coding (lmstudio-community/" in said
+    )
 
 
 def test_unknown_suites_are_named(planner: Planner) -> None:
@@ -112,10 +134,14 @@ def test_a_samples_cells_are_ordinary_cells(planner: Planner) -> None:
     raw = read_whole(CONFIG_FILE).value | {"hardware": "epyc-9655"}
     sample = draw_sample(planner, ("math", "coder"), 3, 0, {})
     narrowed = replace(planner, config=parse_config(entry_settings(raw, sample, "frontdoor")))
-    ordinary = replace(planner, config=replace(parse_config(raw), tiers=(1, 2, 3), models=("frontdoor",)))
+    ordinary = replace(
+        planner, config=replace(parse_config(raw), tiers=(1, 2, 3), models=("frontdoor",))
+    )
     cells = find_shard(make_plan(narrowed), "frontdoor", "baseline").cells
     known = {c.id: c.digest for c in find_shard(make_plan(ordinary), "frontdoor", "baseline").cells}
-    assert {f"{c.id.suite}/{c.id.question}" for c in cells} == set(sample.by_entry["frontdoor"]) and len(cells) == 6
+    assert {f"{c.id.suite}/{c.id.question}" for c in cells} == set(
+        sample.by_entry["frontdoor"]
+    ) and len(cells) == 6
     assert all(known[c.id] == c.digest for c in cells)
 
 
@@ -129,12 +155,20 @@ def test_a_samples_cells_are_ordinary_cells(planner: Planner) -> None:
         *((2 / 3, 30.0, 10.0, 2 / 3 - 0.3), (1.0, 100.0, 10.0, -0.35)),
     ],
 )
-def test_the_cost_aware_reward(quality: float, elapsed_s: float, expected_s: float, reward: float) -> None:
+def test_the_cost_aware_reward(
+    quality: float, elapsed_s: float, expected_s: float, reward: float
+) -> None:
     assert cost_aware_reward(quality, elapsed_s, expected_s) == pytest.approx(reward)
 
 
 def row(question: str, **changes: Any) -> ReviewRow:
-    known = {"suite": "math", "question_id": question, "tier": 1, "status": "ok", "cell_file": "c.json"}
+    known = {
+        "suite": "math",
+        "question_id": question,
+        "tier": 1,
+        "status": "ok",
+        "cell_file": "c.json",
+    }
     return review_row(**(known | changes))
 
 
@@ -145,8 +179,16 @@ def test_only_correct_answers_are_rewarded_and_errors_not_at_all() -> None:
             outcome("frontdoor", "f", row("q1", **right)),
             outcome("frontdoor", "f", row("q2", score=0, passed=False, generation_s=4.0)),
             outcome("architect", "a", row("q1", score=2, passed=True, generation_s=6.0)),
-            outcome("architect", "a", row("q2", status="timeout", score=3, passed=True, generation_s=600.0)),
-            outcome("architect", "a", row("q3", status="error", error="out of memory", score=None, passed=None)),
+            outcome(
+                "architect",
+                "a",
+                row("q2", status="timeout", score=3, passed=True, generation_s=600.0),
+            ),
+            outcome(
+                "architect",
+                "a",
+                row("q3", status="error", error="out of memory", score=None, passed=None),
+            ),
             outcome("architect", "a", row("q4", score=None, passed=None)),
             outcome("architect", "a", row("q5", **right)),
         ]
@@ -165,7 +207,17 @@ def test_only_correct_answers_are_rewarded_and_errors_not_at_all() -> None:
 def made(action: str, rewards: list[float], suite: str = "math") -> list[Outcome]:
     return [
         Outcome(
-            suite, f"q{n}", 1, action, f"entry_{action}", reward > 0, reward, 1.0, 1.0, reward, cell_file=f"{action}{n}"
+            suite,
+            f"q{n}",
+            1,
+            action,
+            f"entry_{action}",
+            reward > 0,
+            reward,
+            1.0,
+            1.0,
+            reward,
+            cell_file=f"{action}{n}",
         )
         for n, reward in enumerate(rewards)
     ]
@@ -189,7 +241,10 @@ def test_the_frontdoor_stays_unless_another_is_shown_to_be_better() -> None:
 
 def lost(outcomes: list[Outcome]) -> list[Outcome]:
     """The same, their engine having failed."""
-    return [replace(o, success=None, quality=None, elapsed_s=None, reward=None, infrastructure=True) for o in outcomes]
+    return [
+        replace(o, success=None, quality=None, elapsed_s=None, reward=None, infrastructure=True)
+        for o in outcomes
+    ]
 
 
 def taken(outcomes: list[Outcome]) -> dict[str, str]:
@@ -197,16 +252,27 @@ def taken(outcomes: list[Outcome]) -> dict[str, str]:
     return {r.action: r.why for r in routes_of(outcomes) if r.why}
 
 
-@pytest.mark.parametrize("front", [[], lost(made("frontdoor", [1.0] * 20))], ids=["absent", "errors"])
-def test_without_a_frontdoor_the_fastest_other_stays_unless_another_is_shown_to_be_better(front: list[Outcome]) -> None:
-    half, slow = [1.0, 0.0] * 10, [replace(o, elapsed_s=2.0) for o in made("specialist", [1.0, 0.0] * 10)]
+@pytest.mark.parametrize(
+    "front", [[], lost(made("frontdoor", [1.0] * 20))], ids=["absent", "errors"]
+)
+def test_without_a_frontdoor_the_fastest_other_stays_unless_another_is_shown_to_be_better(
+    front: list[Outcome],
+) -> None:
+    half, slow = (
+        [1.0, 0.0] * 10,
+        [replace(o, elapsed_s=2.0) for o in made("specialist", [1.0, 0.0] * 10)],
+    )
     assert taken([*front, *slow, *made("architect", half)]) == {
         "architect": "take (the frontdoor has no reward; of the others the fastest, none is shown to be better)"
     }
-    assert taken([*front, *made("specialist", half), *made("architect", half)]).keys() == {"specialist"}
+    assert taken([*front, *made("specialist", half), *made("architect", half)]).keys() == {
+        "specialist"
+    }
     better = [replace(o, elapsed_s=2.0) for o in made("specialist", [1.0] * 20)]
     assert taken([*front, *better, *made("architect", half)]) == {"specialist": "take"}
-    assert taken([*front, *slow, *lost(made("architect", half))]) == {"specialist": "take (nothing else has a reward)"}
+    assert taken([*front, *slow, *lost(made("architect", half))]) == {
+        "specialist": "take (nothing else has a reward)"
+    }
 
 
 def test_where_no_route_can_be_told_the_report_says_why() -> None:
@@ -214,7 +280,10 @@ def test_where_no_route_can_be_told_the_report_says_why() -> None:
     unshared = [*front, *made("specialist", [1.0] * 4)[:2], *made("architect", [1.0] * 4)[2:]]
     for outcomes, why in (
         ([*front, *lost(made("architect", [1.0] * 4))], "none can be told: no action has a reward"),
-        (unshared, "none can be told: the frontdoor has no reward, and the others share no question"),
+        (
+            unshared,
+            "none can be told: the frontdoor has no reward, and the others share no question",
+        ),
     ):
         routes = routes_of(outcomes)
         assert not any(r.recommended for r in routes) and routes[0].why == why
@@ -228,23 +297,35 @@ def test_several_challengers_are_judged_by_adjusted_p_values() -> None:
     routes = routes_of([*front, *better, *made("architect", [1.0, 1.0, 0.0, 0.0, 0.0, 0.0])])
     (special,) = [r for r in routes if r.action == "specialist"]
     assert special.p_value == pytest.approx(0.0625) and special.difference_low > 0  # type: ignore[operator]
-    assert [r.action for r in routes if r.recommended] == ["frontdoor"] and "p = 0.062" in routes_table(routes)
+    assert [r.action for r in routes if r.recommended] == [
+        "frontdoor"
+    ] and "p = 0.062" in routes_table(routes)
 
 
 def test_rewards_below_minus_1_have_an_interval_that_holds_them() -> None:
-    front, slow = made("frontdoor", [1.0] * 8), made("architect", [1.0, 1.0, 1.0, 1.0, -4.0, -4.5, -6.0, -8.0])
+    front, slow = (
+        made("frontdoor", [1.0] * 8),
+        made("architect", [1.0, 1.0, 1.0, 1.0, -4.0, -4.5, -6.0, -8.0]),
+    )
     (worse,) = [r for r in routes_of([*front, *slow]) if r.action == "architect"]
     rewards = {o.question: [o.reward] for o in slow}
     bounded = paired_difference(rewards, {o.question: [1.0] for o in front})  # type: ignore[arg-type]
     assert bounded is not None and bounded.estimate.low is not None
-    assert worse.difference == pytest.approx(bounded.estimate.value) and worse.p_value == bounded.p_value
+    assert (
+        worse.difference == pytest.approx(bounded.estimate.value)
+        and worse.p_value == bounded.p_value
+    )
     assert worse.difference_low < bounded.estimate.low  # type: ignore[operator]
     # All the same, beyond -1: the interval does not collapse, nor end there.
-    (same,) = [r for r in routes_of([*front, *made("architect", [-1.0] * 8)]) if r.action == "architect"]
+    (same,) = [
+        r for r in routes_of([*front, *made("architect", [-1.0] * 8)]) if r.action == "architect"
+    ]
     assert same.difference == -2 and same.difference_low < -2 < same.difference_high < 0  # type: ignore[operator]
     # Within -1 and 1 it is the interval of qualities.
     usual = [0.5, 1.0, 0.2, 0.4, 1.0, 0.0, 0.8, 0.9]
-    (within,) = [r for r in routes_of([*front, *made("architect", usual)]) if r.action == "architect"]
+    (within,) = [
+        r for r in routes_of([*front, *made("architect", usual)]) if r.action == "architect"
+    ]
     found = paired_difference({n: [v] for n, v in enumerate(usual)}, {n: [1.0] for n in range(8)})
     assert found is not None and (within.difference_low, within.difference_high) == (
         found.estimate.low,
@@ -284,7 +365,9 @@ def write(folder: Path, sample: str, outcomes: list[Outcome], written_utc: str) 
 def test_outcomes_are_read_back_each_question_once(tmp_path: Path) -> None:
     outcomes = [
         *made("frontdoor", [1.0, 0.0]),
-        replace(made("architect", [0.5])[0], success=None, reward=None, expected_s=None, why="=1+1"),
+        replace(
+            made("architect", [0.5])[0], success=None, reward=None, expected_s=None, why="=1+1"
+        ),
     ]
     for sample in ("a", "b"):
         write(tmp_path, sample, outcomes, now_utc("microseconds"))
@@ -293,12 +376,25 @@ def test_outcomes_are_read_back_each_question_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", ["suite,question\nx,y\n", "tail", ("architect", "arhcitect"), ("True,1.0", "True,"), (",1,", ",one,")]
+    "damage",
+    [
+        "suite,question\nx,y\n",
+        "tail",
+        ("architect", "arhcitect"),
+        ("True,1.0", "True,"),
+        (",1,", ",one,"),
+    ],
 )
-def test_a_damaged_table_of_outcomes_is_named(damage: str | tuple[str, str], tmp_path: Path) -> None:
+def test_a_damaged_table_of_outcomes_is_named(
+    damage: str | tuple[str, str], tmp_path: Path
+) -> None:
     file = write(tmp_path, "b", made("architect", [1.0]), now_utc("microseconds"))
     text = file.read_text()
-    whole = {"tail": text + "math,q9\n"}.get(damage, damage) if isinstance(damage, str) else text.replace(*damage, 1)
+    whole = (
+        {"tail": text + "math,q9\n"}.get(damage, damage)
+        if isinstance(damage, str)
+        else text.replace(*damage, 1)
+    )
     file.write_text(whole)
     with pytest.raises(BenchError, match=r"b/outcomes.csv: not a table of outcomes"):
         read_outcomes(tmp_path)
@@ -310,7 +406,9 @@ def test_the_newest_sample_counts_whatever_its_name(recorded: bool, tmp_path: Pa
     error = [replace(o, cell_file="old.json") for o in lost(made("frontdoor", [1.0]))]
     for newer, older in ((right, error), (wrong, right), (error, right)):
         for sample, outcomes, hour in (("z_older", older, 9), ("a_newer", newer, 10)):
-            file = write(tmp_path, sample, outcomes, f"2026-01-01T{hour:02}:00:00+00:00" if recorded else "")
+            file = write(
+                tmp_path, sample, outcomes, f"2026-01-01T{hour:02}:00:00+00:00" if recorded else ""
+            )
             # What is recorded counts before the file's own time, which a copy does not keep.
             os.utime(file, (-hour if recorded else hour,) * 2)
         ((back,),) = read_outcomes(tmp_path)
@@ -347,7 +445,10 @@ def test_rewards_are_those_of_the_newest_frontdoor_of_that_entry(tmp_path: Path)
     again = [replace(o, elapsed_s=4.0) for o in made("frontdoor", [1.0])]
     write(tmp_path, "b", again, "2026-01-01T10:00:00+00:00")
     (back,) = read_outcomes(tmp_path)
-    assert {o.action: (o.expected_s, o.reward) for o in back} == {"frontdoor": (4.0, 1.0), "specialist": (4.0, 1.0)}
+    assert {o.action: (o.expected_s, o.reward) for o in back} == {
+        "frontdoor": (4.0, 1.0),
+        "specialist": (4.0, 1.0),
+    }
 
 
 # --- foreign text --------------------------------------------------------------------------------------------------------

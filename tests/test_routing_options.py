@@ -54,23 +54,35 @@ def narrowed(planner: Planner, suite: str, *entries: str) -> tuple[dict[str, str
 
 def test_named_roles_take_the_actions_that_fit_them_best(planner: Planner) -> None:
     found, told = narrowed(planner, "coder", "coder_escalation", "architect_coding", "frontdoor")
-    assert found == {"frontdoor": "frontdoor", "specialist": "coder_escalation", "architect": "architect_coding"}
+    assert found == {
+        "frontdoor": "frontdoor",
+        "specialist": "coder_escalation",
+        "architect": "architect_coding",
+    }
     assert told == []
 
 
 def test_named_roles_that_fit_no_action_take_what_is_left_in_order(planner: Planner) -> None:
     found, told = narrowed(planner, "general", "worker_general", "ingest_qwen2_5_coder_32b")
-    # One is the nearest thing to a specialist of the suite, the other takes the frontdoor's place, which comes first.
+    # One is the nearest thing to a specialist of the suite, the other takes the frontdoor's place,
+    # which comes first.
     assert found == {"frontdoor": "ingest_qwen2_5_coder_32b", "specialist": "worker_general"}
     assert told[0].startswith("general: no architect: ")
 
 
 def test_a_named_role_that_is_asked_nothing_is_told_why(planner: Planner) -> None:
     _, told = narrowed(
-        planner, "coder", "frontdoor", "coder_escalation", "architect_coding", "worker_vision", "worker_general"
+        planner,
+        "coder",
+        "frontdoor",
+        "coder_escalation",
+        "architect_coding",
+        "worker_vision",
+        "worker_general",
     )
     assert any(
-        line.startswith("--roles: no action for worker_vision: worker_vision cannot be asked: ") for line in told
+        line.startswith("--roles: no action for worker_vision: worker_vision cannot be asked: ")
+        for line in told
     )
     assert any("no action for worker_general: " in line for line in told)
     with pytest.raises(BenchError, match="no entry 'frontdor'; did you mean 'frontdoor'"):
@@ -85,7 +97,8 @@ def test_named_questions_are_all_asked_and_choose_their_suites(planner: Planner)
     sample = draw_sample(planner, ("math",), 1, 0, {}, Narrowing(questions=tuple(names)))
     assert [q.id for q in sample.questions["math"]] == names
     with pytest.raises(
-        BenchError, match=rf"--question-ids: no question '{names[0]}x' in the suites math; did you mean"
+        BenchError,
+        match=rf"--question-ids: no question '{names[0]}x' in the suites math; did you mean",
     ):
         named_suites(planner, ("math",), [f"{names[0]}x"])
 
@@ -107,13 +120,16 @@ def test_modes_of_an_entry_are_routes_of_their_own() -> None:
     assert routes["baseline"].default and routes["moe4"].paired == 20
     # What is expected is the frontdoor's time in mode baseline: three times that costs 0.3.
     assert {o.reward for o in outcomes if o.mode == "moe4"} == {0.7}
-    assert "entry_frontdoor moe4" in routes_table(routes.values()) and "entry_frontdoor moe4: " in "\n".join(
-        outcome_lines(slow)
-    )
+    assert "entry_frontdoor moe4" in routes_table(
+        routes.values()
+    ) and "entry_frontdoor moe4: " in "\n".join(outcome_lines(slow))
 
 
 def test_modes_are_kept_and_older_samples_are_baseline(tmp_path: Path) -> None:
-    outcomes = [*made("frontdoor", [1.0]), *(replace(o, mode="moe4") for o in made("frontdoor", [0.0]))]
+    outcomes = [
+        *made("frontdoor", [1.0]),
+        *(replace(o, mode="moe4") for o in made("frontdoor", [0.0])),
+    ]
     for name, text in (
         ("a", outcomes_csv(outcomes, "")),
         ("b", outcomes_csv(outcomes[:1], "").replace(",mode", "").replace(",baseline", "")),
@@ -160,7 +176,9 @@ Call = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def call(project: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+def call(
+    project: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Call:
     """The command with these arguments: (exit code, stdout, stderr)."""
 
     def called(*arguments: str) -> tuple[int, str, str]:
@@ -179,23 +197,33 @@ def samples() -> list[Path]:
 def test_roles_and_question_ids_run_a_sample(call: Call, project: list[str]) -> None:
     code, out, err = call(*ROLES, "--question-ids", "one/q2", "two/q1")
     assert code == 0 and "frontdoor tiny_b, specialist tiny_a" in out and "no architect" in err
-    assert project == [f"{key} {name}" for key in ("tiny_b", "tiny_a") for name in ("one/q2", "two/q1")]
+    assert project == [
+        f"{key} {name}" for key in ("tiny_b", "tiny_a") for name in ("one/q2", "two/q1")
+    ]
     with pytest.raises(
-        BenchError, match="--question-ids names the questions, all of which are asked: leave out --sample-size"
+        BenchError,
+        match="--question-ids names the questions, all of which are asked: leave out --sample-size",
     ):
         call(*ROLES, "--question-ids", "one/q2", "--sample-size", "2")
 
 
 def test_modes_are_run_each_and_what_an_entry_lacks_is_told(call: Call, project: list[str]) -> None:
-    code, out, err = call(*ROLES, "--suites", "one", "--modes", "baseline", "lookup_n*", "moe4", "direct")
+    code, out, err = call(
+        *ROLES, "--suites", "one", "--modes", "baseline", "lookup_n*", "moe4", "direct"
+    )
     assert code == 0 and "tiny_a lookup_n3" in out
     parts = {name.partition(" ")[0] for name in project}
     assert {"tiny_a", "tiny_a.lookup_n3", "tiny_b", "tiny_b.lookup_n3"} <= parts
     # A mode of speed is asked the same questions, not a few of them.
-    assert {name.partition(" ")[2] for name in project if name.startswith("tiny_a.lookup_n3 ")} == {"one/q1", "one/q2"}
+    assert {name.partition(" ")[2] for name in project if name.startswith("tiny_a.lookup_n3 ")} == {
+        "one/q1",
+        "one/q2",
+    }
     assert "--modes: no mode direct of tiny_a: it has no such decoding mode; known: baseline" in err
     assert "--modes: no mode moe4 of tiny_b: " in err
-    with pytest.raises(BenchError, match="--modes: no entry of the sample has one of the decoding modes direct"):
+    with pytest.raises(
+        BenchError, match="--modes: no entry of the sample has one of the decoding modes direct"
+    ):
         call(*ROLES, "--modes", "direct")
 
 
@@ -222,14 +250,21 @@ def test_resume_says_what_it_cannot_go_on_with(call: Call) -> None:
     name = file.parent.name
     with pytest.raises(BenchError, match=f"no sample '{name}x' below .*; did you mean '{name}'"):
         call("--resume", f"{name}x")
-    with pytest.raises(BenchError, match="--resume goes on with a sample as it was asked for: leave out --suites"):
+    with pytest.raises(
+        BenchError, match="--resume goes on with a sample as it was asked for: leave out --suites"
+    ):
         call("--resume", "--suites", "two")
     options = file.with_name("sample.json")
     text = options.read_text()
-    for damage in (text[:-9], text.replace('"seed": 0', '"seed": "x"'), text.replace('"suites"', '"suits"')):
+    for damage in (
+        text[:-9],
+        text.replace('"seed": 0', '"seed": "x"'),
+        text.replace('"suites"', '"suits"'),
+    ):
         options.write_text(damage)
         with pytest.raises(
-            BenchError, match=r"sample.json: no options of a sample .*ask for it anew, without --resume"
+            BenchError,
+            match=r"sample.json: no options of a sample .*ask for it anew, without --resume",
         ):
             call("--resume")
     options.write_text(text.replace('"seed": 0', '"seed": 4'))
@@ -237,7 +272,9 @@ def test_resume_says_what_it_cannot_go_on_with(call: Call) -> None:
         call("--resume")
 
 
-def test_timeout_is_that_of_every_question(project: list[str], call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_timeout_is_that_of_every_question(
+    project: list[str], call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[float] = []
     inner = command.run_part  # type: ignore[attr-defined]
 
@@ -259,33 +296,52 @@ def test_output_is_written_in_the_form_that_its_name_says(call: Call, name: str)
     text = {".json": json.loads, ".jsonl": lambda t: [json.loads(x) for x in t.splitlines()]}
     assert code == 0 and f"written: {name}" in out and len(samples()) == 1
     if name == "a/folder":
-        assert sorted(p.name for p in Path(name).iterdir()) == ["outcomes.csv", "routes.csv", "summary.md"]
+        assert sorted(p.name for p in Path(name).iterdir()) == [
+            "outcomes.csv",
+            "routes.csv",
+            "summary.md",
+        ]
     elif name == "found.md":
         assert Path(name).read_text().startswith("# Routing sample ")
     else:
         read = text.get(Path(name).suffix, lambda t: list(csv.DictReader(t.splitlines())))
         assert {(row["action"], row["question"]) for row in read(Path(name).read_text())} == {
-            (action, question) for action in ("frontdoor", "specialist") for question in ("q1", "q2")
+            (action, question)
+            for action in ("frontdoor", "specialist")
+            for question in ("q1", "q2")
         }
 
 
-def test_output_of_no_known_form_is_refused_before_anything_runs(call: Call, project: list[str]) -> None:
-    with pytest.raises(BenchError, match=r"--output: no form '.jsn' \(a folder has no ending\); did you mean '.json'"):
+def test_output_of_no_known_form_is_refused_before_anything_runs(
+    call: Call, project: list[str]
+) -> None:
+    with pytest.raises(
+        BenchError,
+        match=r"--output: no form '.jsn' \(a folder has no ending\); did you mean '.json'",
+    ):
         call(*ROLES, "--output", "found.jsn")
     assert project == []
 
 
-def test_preflight_looks_and_runs_nothing(call: Call, project: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_preflight_looks_and_runs_nothing(
+    call: Call, project: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(command, "look", lambda: None)
     monkeypatch.setattr(command, "findings", lambda _: iter(()))
     monkeypatch.setattr(command, "shard_bytes", lambda _: 10**6)
     code, out, _ = call(*ROLES, "--suites", "one", "--preflight")
-    assert code == 0 and "tiny_a: 2 of 2 cells are to be run" in out and "preflight: quiet; nothing was run" in out
+    assert (
+        code == 0
+        and "tiny_a: 2 of 2 cells are to be run" in out
+        and "preflight: quiet; nothing was run" in out
+    )
     monkeypatch.setattr(command, "shard_bytes", lambda _: 10**18)
     code, out, err = call(*ROLES, "--suites", "one", "--preflight")
     assert "preflight: noisy; nothing was run" in out and "larger than the free memory" in err
     Path("refuse.yaml").write_text("preflight: refuse\n")
-    with pytest.raises(BenchError, match="preflight: this machine is not fit to be timed: weights and KV cache"):
+    with pytest.raises(
+        BenchError, match="preflight: this machine is not fit to be timed: weights and KV cache"
+    ):
         call(*ROLES, "--suites", "one", "--preflight", "--configfile", "refuse.yaml")
     assert project == [] and samples() == []
 
@@ -307,7 +363,9 @@ def test_preflight_comes_before_a_run_that_is_asked_for(
     assert code == 0 and "preflight: noisy\n" in out and len(project) == 4 and len(samples()) == 1
 
 
-def test_cooldown_is_between_entries_that_are_run(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cooldown_is_between_entries_that_are_run(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rests: list[float] = []
     monkeypatch.setattr(command, "_rest", lambda seconds, stop: rests.append(seconds))
     call(*ROLES, "--suites", "one", "--cooldown", "1.5")
@@ -319,21 +377,38 @@ def test_cooldown_is_between_entries_that_are_run(call: Call, monkeypatch: pytes
             call(*ROLES, "--cooldown", wrong)
 
 
-def test_continuous_goes_on_until_every_question_has_been_asked(call: Call, project: list[str]) -> None:
+def test_continuous_goes_on_until_every_question_has_been_asked(
+    call: Call, project: list[str]
+) -> None:
     code, out, _ = call(*ROLES, "--continuous", "--sample-size", "1", "--output", "all.csv")
     assert code == 0 and out.rstrip().endswith("every question has been asked")
     assert {name.partition(" ")[2] for name in project} == {"one/q1", "one/q2", "two/q1", "two/q2"}
     assert len(project) == len(set(project)) == 8 and len(samples()) > 1
-    assert len({(r["question"], r["suite"]) for r in csv.DictReader(Path("all.csv").read_text().splitlines())}) == 4
+    assert (
+        len(
+            {
+                (r["question"], r["suite"])
+                for r in csv.DictReader(Path("all.csv").read_text().splitlines())
+            }
+        )
+        == 4
+    )
 
 
 def test_a_question_that_no_sample_draws_ends_it_too(
     call: Call, project: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command, "MOST_BARREN_SEEDS", 3)
-    monkeypatch.setattr("scripts.lib.routing.entries.sample_questions", lambda questions, size, seed: questions[:size])
+    monkeypatch.setattr(
+        "scripts.lib.routing.entries.sample_questions",
+        lambda questions, size, seed: questions[:size],
+    )
     code, out, _ = call(*ROLES, "--suites", "one", "--continuous", "--sample-size", "1")
-    assert code == 0 and out.rstrip().endswith("no sample has the questions one/q2") and len(samples()) == 1
+    assert (
+        code == 0
+        and out.rstrip().endswith("no sample has the questions one/q2")
+        and len(samples()) == 1
+    )
 
 
 def test_ctrl_c_stops_after_what_is_in_flight_and_is_gone_on_with(
@@ -346,9 +421,15 @@ def test_ctrl_c_stops_after_what_is_in_flight_and_is_gone_on_with(
         return bool(inner(part, folder, dry_run, verbose))
 
     monkeypatch.setattr(command, "run_part", interrupted)
-    code, _, err = call(*ROLES, "--suites", "one", "--continuous", "--sample-size", "1", "--cooldown", "600")
+    code, _, err = call(
+        *ROLES, "--suites", "one", "--continuous", "--sample-size", "1", "--cooldown", "600"
+    )
     (file,) = samples()
-    assert code == 130 and f"interrupted: --resume {file.parent.name} goes on with it" in err and len(project) == 1
+    assert (
+        code == 130
+        and f"interrupted: --resume {file.parent.name} goes on with it" in err
+        and len(project) == 1
+    )
     assert "tiny_a: not everything was run" in err
     monkeypatch.setattr(command, "run_part", inner)
     assert call("--resume")[0] == 0 and len(project) == 2
@@ -372,7 +453,9 @@ def test_a_request_to_stop_ends_a_rest() -> None:
         ("--url=http://x", "no option '--url' here"),
     ],
 )
-def test_other_options_name_what_does_their_work(option: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_options_name_what_does_their_work(
+    option: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "argv", ["seed_specialist_routing", "--3way", option, "3"])
     with pytest.raises(BenchError) as caught:
         command.main()
@@ -380,6 +463,14 @@ def test_other_options_name_what_does_their_work(option: str, said: str, monkeyp
 
 
 def test_what_is_named_is_what_is_asked() -> None:
-    asked = asked_of({"suites": ["math"], "frontdoor": ["f", "math=g"], "seed": 0, "roles": None, "sample_size": None})
+    asked = asked_of(
+        {
+            "suites": ["math"],
+            "frontdoor": ["f", "math=g"],
+            "seed": 0,
+            "roles": None,
+            "sample_size": None,
+        }
+    )
     assert asked == Asked(suites=("math",), frontdoor=("f", "math=g"))
     assert asked.overrides == {"frontdoor": {"*": "f", "math": "g"}}

@@ -49,7 +49,9 @@ SILENT = replace(
     FULL,
     context=replace(
         FULL.context,
-        **dict.fromkeys(("length_tokens", "batch_tokens", "micro_batch_tokens", "flash_attention"), None),  # type: ignore[arg-type]
+        **dict.fromkeys(
+            ("length_tokens", "batch_tokens", "micro_batch_tokens", "flash_attention"), None
+        ),  # type: ignore[arg-type]
     ),
     sampling=replace(FULL.sampling, temperature=None, max_tokens=None),
     cell_timeout_s=None,
@@ -70,11 +72,15 @@ def without(model: Model, **fields: object) -> Model:
 
 
 def loading(config: Config, registry: Registry, model: Model) -> dict[str, object]:
-    return {name: setting.value for name, setting in context_settings(config, registry, model).items()}
+    return {
+        name: setting.value for name, setting in context_settings(config, registry, model).items()
+    }
 
 
 def test_the_registrys_values_are_those_of_the_server(registry: Registry) -> None:
-    model = without(registry.models["m"], max_context=None, flash_attention=None, micro_batch_tokens=None)
+    model = without(
+        registry.models["m"], max_context=None, flash_attention=None, micro_batch_tokens=None
+    )
     other = without(model, name="Phi-4")
     assert loading(SILENT, registry, other) == {
         "length_tokens": 65536,
@@ -88,7 +94,9 @@ def test_the_registrys_values_are_those_of_the_server(registry: Registry) -> Non
 
 def test_an_entrys_own_values_are_stronger(registry: Registry) -> None:
     found = context_settings(SILENT, registry, registry.models["m"])
-    assert {name: (s.value, s.source) for name, s in found.items() if name[:2] not in ("kv", "ba")} == {
+    assert {
+        name: (s.value, s.source) for name, s in found.items() if name[:2] not in ("kv", "ba")
+    } == {
         "length_tokens": (40000, "roles.m.model.max_context"),
         "micro_batch_tokens": (1024, "roles.m.constraints.ubatch_size"),
         "flash_attention": (False, "roles.m.constraints.flash_attention"),
@@ -99,35 +107,57 @@ def test_an_entrys_own_values_are_stronger(registry: Registry) -> None:
 def test_the_longest_family_in_the_name_gives_the_context(registry: Registry) -> None:
     model = without(registry.models["m"], max_context=None)
     families = {"Qwen2.5-Coder-7B": 3000, "qwen2-vl": 2000, "QWEN_2_5": 3000, "Phi-4": 65536}
-    assert {name: context_tokens(SILENT, registry, without(model, name=name)).value for name in families} == families
+    assert {
+        name: context_tokens(SILENT, registry, without(model, name=name)).value for name in families
+    } == families
     bare = replace(registry, defaults=replace(registry.defaults, server_context_tokens=None))
     assert (
-        context_tokens(SILENT, bare, without(model, name="Phi-4")).source == "runtime_defaults.context_limits.default"
+        context_tokens(SILENT, bare, without(model, name="Phi-4")).source
+        == "runtime_defaults.context_limits.default"
     )
 
 
 def test_the_configuration_is_stronger_than_all_and_training_cuts(registry: Registry) -> None:
     model = registry.models["m"]
-    config = replace(SILENT, context=replace(SILENT.context, length_tokens=123, flash_attention=True, batch_tokens=64))
+    config = replace(
+        SILENT,
+        context=replace(SILENT.context, length_tokens=123, flash_attention=True, batch_tokens=64),
+    )
     found = context_settings(config, registry, model)
-    assert [found[name].value for name in ("length_tokens", "flash_attention", "batch_tokens")] == [123, True, 64]
+    assert [found[name].value for name in ("length_tokens", "flash_attention", "batch_tokens")] == [
+        123,
+        True,
+        64,
+    ]
     cut = context_tokens(SILENT, registry, model, trained=8192)
     assert (cut.value, cut.source) == (8192, "trained for (of 40000: roles.m.model.max_context)")
 
 
-def test_the_suites_values_stand_between_the_overrides_and_the_entrys_defaults(registry: Registry) -> None:
+def test_the_suites_values_stand_between_the_overrides_and_the_entrys_defaults(
+    registry: Registry,
+) -> None:
     model, general = registry.models["m"], replace(QUESTION, suite="general")
     assert temperature_of(SILENT, registry, model, QUESTION).value == 0.4
     assert temperature_of(SILENT, registry, model, general).value == 0.3
-    assert temperature_of(SILENT, registry, model, replace(general, inherited=InferenceParams())).value == 0.5
+    assert (
+        temperature_of(SILENT, registry, model, replace(general, inherited=InferenceParams())).value
+        == 0.5
+    )
     assert temperature_of(SILENT, registry, model, replace(QUESTION, temperature=1.5)).value == 1.5
     assert max_tokens_of(SILENT, model, QUESTION).value == 4096
     assert max_tokens_of(SILENT, model, replace(QUESTION, max_tokens=7)).value == 7
     assert max_tokens_of(SILENT, model, replace(QUESTION, inherited=InferenceParams())).value == 99
-    assert max_tokens_of(replace(SILENT, sampling=replace(SILENT.sampling, max_tokens=5)), model, QUESTION).value == 5
+    assert (
+        max_tokens_of(
+            replace(SILENT, sampling=replace(SILENT.sampling, max_tokens=5)), model, QUESTION
+        ).value
+        == 5
+    )
 
 
-def test_what_a_suite_asks_for_is_halved_until_it_fits_the_context_and_nothing_else_is(registry: Registry) -> None:
+def test_what_a_suite_asks_for_is_halved_until_it_fits_the_context_and_nothing_else_is(
+    registry: Registry,
+) -> None:
     model = registry.models["m"]
     asked = max_tokens_of(SILENT, model, QUESTION)
     assert max_tokens_of(SILENT, model, QUESTION, room=4096) == asked
@@ -144,7 +174,11 @@ def test_what_a_suite_asks_for_is_halved_until_it_fits_the_context_and_nothing_e
 def test_times_are_longer_for_a_slow_model_and_for_one_without_a_speed(registry: Registry) -> None:
     model, bare = registry.models["m"], replace(QUESTION, inherited=InferenceParams())
     fast, unknown = without(model, performance={"baseline_tps": 40}), without(model, performance={})
-    assert [timeout_of(SILENT, registry, m, QUESTION).value for m in (model, fast, unknown)] == [1000.0, 100.0, 200.0]
+    assert [timeout_of(SILENT, registry, m, QUESTION).value for m in (model, fast, unknown)] == [
+        1000.0,
+        100.0,
+        200.0,
+    ]
     assert timeout_of(SILENT, registry, fast, bare).value == 300.0
     asked = replace(registry, defaults=replace(registry.defaults, cell_timeout_s=None))
     assert timeout_of(SILENT, asked, fast, bare).value == 900.0
@@ -164,7 +198,9 @@ def test_what_this_llama_cpp_cannot_do_is_said(registry: Registry) -> None:
 def test_a_plan_says_once_what_is_wanted_of_many_models() -> None:
     made = planner(FULL)
     models = {
-        key: replace(model, paged_attention_tokens=64 if key in ("frontdoor", "worker_math") else None)
+        key: replace(
+            model, paged_attention_tokens=64 if key in ("frontdoor", "worker_math") else None
+        )
         for key, model in made.registry.models.items()
     }
     warnings = make_plan(replace(made, registry=replace(made.registry, models=models))).warnings
@@ -182,10 +218,16 @@ def thinking(model: Model, has_switch: bool, suite: str = "math") -> dict[str, o
 def test_thinking_is_off_by_the_trick_by_the_switch_or_honestly_not(registry: Registry) -> None:
     model = registry.models["m"]
     plain = without(model, thinking_disable_trick="")
-    assert thinking(model, True) == thinking(model, False) == {"thinking": False, "prefill": "<think>\n</think>\n"}
+    assert (
+        thinking(model, True)
+        == thinking(model, False)
+        == {"thinking": False, "prefill": "<think>\n</think>\n"}
+    )
     assert thinking(plain, True) == {"thinking": False}
     assert thinking(plain, False) == {"thinking": NOT_DISABLED}
-    assert thinking(model, True, "general") == thinking(plain, False, "general") == {"thinking": True}
+    assert (
+        thinking(model, True, "general") == thinking(plain, False, "general") == {"thinking": True}
+    )
 
 
 def test_the_trick_begins_the_answer_and_the_template_is_not_told_besides() -> None:
@@ -195,22 +237,33 @@ def test_the_trick_begins_the_answer_and_the_template_is_not_told_besides() -> N
         thinking_disable_suites=frozenset({"math"}),
         thinking_disable_trick="<think>\n</think>\n",
     )
-    made = replace(made, registry=replace(made.registry, models={**made.registry.models, model.key: model}))
-    cell = next(c for c in find_shard(make_plan(made), model.key, "baseline").cells if c.id.suite == "math")
+    made = replace(
+        made, registry=replace(made.registry, models={**made.registry.models, model.key: model})
+    )
+    cell = next(
+        c for c in find_shard(make_plan(made), model.key, "baseline").cells if c.id.suite == "math"
+    )
     request = request_of(cell)
     assert (request.thinking, request.prefill) == (True, "<think>\n</think>\n")
 
 
 def test_a_thought_that_the_template_opens_is_not_opened_twice() -> None:
     trick = "<think>\n</think>\n"
-    assert with_prefill("user: hi\nassistant: ", trick) == "user: hi\nassistant: <think>\n</think>\n"
-    assert with_prefill("user: hi\nassistant: <think>\n", trick) == "user: hi\nassistant: <think>\n</think>\n"
+    assert (
+        with_prefill("user: hi\nassistant: ", trick) == "user: hi\nassistant: <think>\n</think>\n"
+    )
+    assert (
+        with_prefill("user: hi\nassistant: <think>\n", trick)
+        == "user: hi\nassistant: <think>\n</think>\n"
+    )
     assert with_prefill("user: hi\n", "") == "user: hi\n"
 
 
 def test_a_model_that_cannot_be_kept_from_thinking_is_named() -> None:
     made = planner(FULL)
-    model = replace(made.registry.models["worker_math"], thinking_disable_suites=frozenset({"math"}))
+    model = replace(
+        made.registry.models["worker_math"], thinking_disable_suites=frozenset({"math"})
+    )
     weights = made.weights[model.key]
     assert weights.facts is not None
     facts = replace(weights.facts, header=replace(weights.facts.header, thinking_switch=False))
@@ -256,7 +309,9 @@ def suite(tmp_path: Path, params: str) -> Path:
 
 
 def test_a_suites_inference_params_are_its_questions(tmp_path: Path) -> None:
-    found, problems = load_suite(suite(tmp_path, "{temperature: 0.1, max_tokens: 4096, timeout: 3600, top_k: 3}"))
+    found, problems = load_suite(
+        suite(tmp_path, "{temperature: 0.1, max_tokens: 4096, timeout: 3600, top_k: 3}")
+    )
     assert not problems
     assert found.questions[0].inherited == InferenceParams(0.1, 4096, 3600.0)
 
@@ -264,8 +319,14 @@ def test_a_suites_inference_params_are_its_questions(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ("{max_token: 4096}", "inference_params.max_token: unknown key; did you mean 'max_tokens'?"),
-        ("{max_tokens: many}", "inference_params.max_tokens: expected a whole number from 1 to 1000000, found 'many'"),
+        (
+            "{max_token: 4096}",
+            "inference_params.max_token: unknown key; did you mean 'max_tokens'?",
+        ),
+        (
+            "{max_tokens: many}",
+            "inference_params.max_tokens: expected a whole number from 1 to 1000000, found 'many'",
+        ),
         ("[1]", "inference_params: expected a mapping, found [1]"),
     ],
 )

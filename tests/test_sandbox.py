@@ -104,17 +104,40 @@ FORMS = (
     "try:\n    f(-1)\nexcept ValueError:\n    pass\nelse:\n    raise AssertionError",
     "import unittest\nclass T(unittest.TestCase):\n    def test(self): self.assertEqual(f(2), 4)\nunittest.main()",
 )
-RETURNS = ("Any()", "Text()", "Pair()", "Kind", "Kind()", "true", "[Any()]", "{1: Any()}", "sys", "AssertionError")
+RETURNS = (
+    "Any()",
+    "Text()",
+    "Pair()",
+    "Kind",
+    "Kind()",
+    "true",
+    "[Any()]",
+    "{1: Any()}",
+    "sys",
+    "AssertionError",
+)
 
 HONEST = {
     "changes its argument": ("def f(x): x.sort()", "x = [3, 1]\nf(x)\nassert x == [1, 3]"),
-    "changes within": ("def f(m):\n    m[0][1] = 9\n    m.append([])", "m = [[1, 2]]\nf(m)\nassert m == [[1, 9], []]"),
-    "generates": ("def f(n):\n    yield from range(n)", "assert list(f(3)) == [0, 1, 2]\nassert next(f(1)) == 0"),
+    "changes within": (
+        "def f(m):\n    m[0][1] = 9\n    m.append([])",
+        "m = [[1, 2]]\nf(m)\nassert m == [[1, 9], []]",
+    ),
+    "generates": (
+        "def f(n):\n    yield from range(n)",
+        "assert list(f(3)) == [0, 1, 2]\nassert next(f(1)) == 0",
+    ),
     "takes a generator": ("def f(x): return sum(x)", "assert f(i for i in range(4)) == 6"),
     "takes a function": ("def f(g): return g(g(2))", "assert f(lambda x: x * x) == 16"),
     "gives a function": ("def f(n): return lambda x: x + n", "assert f(2)(3) == 5"),
-    "decorates": ("def f(g):\n    return lambda *a: [g(*a)]", "@f\ndef g(x): return x\nassert g(2) == [2]"),
-    "raises": ("def f(): raise KeyError('k')", "try:\n    f()\nexcept LookupError as e:\n    assert e.args == ('k',)"),
+    "decorates": (
+        "def f(g):\n    return lambda *a: [g(*a)]",
+        "@f\ndef g(x): return x\nassert g(2) == [2]",
+    ),
+    "raises": (
+        "def f(): raise KeyError('k')",
+        "try:\n    f()\nexcept LookupError as e:\n    assert e.args == ('k',)",
+    ),
     "raises its own": (
         "class Bad(ValueError):\n    def __init__(self, n): super().__init__(n); self.n = n\ndef f(): raise Bad(3)",
         "try:\n    f()\nexcept Bad as e:\n    assert e.n == 3 and isinstance(e, ValueError)\nelse: assert 0",
@@ -164,16 +187,25 @@ HONEST = {
         "class N:\n    def __init__(s, v, next=None): s.v, s.next = v, next\n"
         "assert f(N(1, N(2))) == 3\nm = g(N(4))\nassert isinstance(m, N) and m.v == 5",
     ),
-    "changes the tests' objects": ("def f(n): n.v = 3", "class N: pass\nn = N()\nf(n)\nassert n.v == 3"),
+    "changes the tests' objects": (
+        "def f(n): n.v = 3",
+        "class N: pass\nn = N()\nf(n)\nassert n.v == 3",
+    ),
     "has values": ("LIMIT = 5\ndef f(): pass", "assert LIMIT == 5 and f() is None"),
-    "is a module": ("def f(): return 1", "import answer\nfrom answer import f as g\nassert answer.f() == g() == 1"),
+    "is a module": (
+        "def f(): return 1",
+        "import answer\nfrom answer import f as g\nassert answer.f() == g() == 1",
+    ),
     "is tried by unittest": (
         "def f(x):\n    if x < 0: raise ValueError\n    return x",
         "import unittest\nclass T(unittest.TestCase):\n    def test(self):\n        self.assertEqual(f(2), 2)\n"
         "        with self.assertRaises(ValueError): f(-1)\nunittest.main()",
     ),
     "counts far": ("def f(): return 10 ** 5000", "assert f() == 10 ** 5000"),
-    "holds half a pair": ("def f(x): return x + '\\udc80'", "assert f('\\ud800') == '\\ud800\\udc80'"),
+    "holds half a pair": (
+        "def f(x): return x + '\\udc80'",
+        "assert f('\\ud800') == '\\ud800\\udc80'",
+    ),
     "defines a builtin's name": ("def sum(x): return 42", "assert sum([1]) == 42"),
 }
 
@@ -212,7 +244,10 @@ assert passed == []
     code = f"{FORGED}def f(*a): return {returned}"
     assert run_tests(code, CodeTests(tests), 10) == (True, "tests pass")
     for form in FORMS[:2]:
-        assert run_tests(f"{FORGED}{PATCHED}def f(*a): return {returned}", CodeTests(form), 10)[0] is False
+        assert (
+            run_tests(f"{FORGED}{PATCHED}def f(*a): return {returned}", CodeTests(form), 10)[0]
+            is False
+        )
 
 
 @pytest.mark.parametrize(("code", "tests"), HONEST.values(), ids=HONEST.keys())
@@ -315,7 +350,9 @@ def f(): time.sleep(60)
     assert passed is False and "memory" in reason
 
 
-def test_a_limit_is_of_processor_time_and_a_busy_machine_leaves_it_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limit_is_of_processor_time_and_a_busy_machine_leaves_it_undecided(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     code = "import time\ndef f():\n    time.sleep(2)\n    return 1"
     assert run_tests(code, TESTS, 1) == (True, "tests pass")
     assert run_tests("while True: pass", TESTS, 1) == (False, "no end within 1 s")
@@ -339,7 +376,10 @@ def sandboxed(before: set[int]) -> list[psutil.Process]:
     return [
         p
         for p in found
-        if any(mark in " ".join(p.info["cmdline"] or ()) for mark in ("bwrap", "What runs inside the two sandboxes"))
+        if any(
+            mark in " ".join(p.info["cmdline"] or ())
+            for mark in ("bwrap", "What runs inside the two sandboxes")
+        )
     ]
 
 
@@ -373,7 +413,9 @@ def test_the_sandbox_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert list(tmp_path.iterdir()) == [] and not Path("/tmp/left_by_the_answer").exists()
 
 
-def test_nothing_of_the_machine_is_in_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_of_the_machine_is_in_reach(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "canary-key")
     secret = tmp_path / "secret"
     secret.write_text("canary")

@@ -10,7 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.harness.answers_corpus import FOLDER, RIGHT, UNDECIDABLE, WRONG, answers, kinds, questions, verdict
+from benchmarks.harness.answers_corpus import (
+    FOLDER,
+    RIGHT,
+    UNDECIDABLE,
+    WRONG,
+    answers,
+    kinds,
+    questions,
+    verdict,
+)
 from benchmarks.harness.scoring import accuracy, ours
 from scripts.lib.authoring.prompt_lint import checked_weight
 from scripts.lib.prompts.loader import Question, load_suites
@@ -19,18 +28,29 @@ from scripts.lib.scoring.score import score_answer
 
 HELD_OUT = FOLDER / "held_out"
 ITEMS = [item for kind in kinds() for item in answers(kind)]
-BUILT_IN = [q for suite in load_suites(Path("benchmarks/prompts/v1")).values() for q in suite.questions]
+BUILT_IN = [
+    q for suite in load_suites(Path("benchmarks/prompts/v1")).values() for q in suite.questions
+]
 
 
 def test_the_corpus_is_whole() -> None:
     for folder, least in ((FOLDER, 2000), (HELD_OUT, 700)):
         rows = [
-            json.loads(line) for file in folder.glob("*.jsonl") for line in file.read_text("utf-8").split("\n") if line
+            json.loads(line)
+            for file in folder.glob("*.jsonl")
+            for line in file.read_text("utf-8").split("\n")
+            if line
         ]
         assert len(rows) >= least
-        assert len({row["id"] for row in rows}) == len(rows) == len({(row["question"], row["answer"]) for row in rows})
+        assert (
+            len({row["id"] for row in rows})
+            == len(rows)
+            == len({(row["question"], row["answer"]) for row in rows})
+        )
         for row in rows:
-            assert {row["first"], row["second"], row["verdict"]} <= {RIGHT, WRONG, UNDECIDABLE}, row["id"]
+            assert {row["first"], row["second"], row["verdict"]} <= {RIGHT, WRONG, UNDECIDABLE}, (
+                row["id"]
+            )
             assert row["question"] in questions(folder), row["id"]
             assert row["first"] == row["second"] == row["verdict"] or row["note"], row["id"]
 
@@ -63,7 +83,11 @@ def restated(question: Question) -> str:
 
 @pytest.mark.parametrize(
     "question",
-    [q for q in BUILT_IN if checked_weight(q) and ECHO_CHARACTERS < len(restated(q)) < len(q.prompt_text())],
+    [
+        q
+        for q in BUILT_IN
+        if checked_weight(q) and ECHO_CHARACTERS < len(restated(q)) < len(q.prompt_text())
+    ],
     ids=lambda q: q.name_in_full,
 )
 def test_a_restated_problem_takes_nothing_from_the_answer(question: Question) -> None:
@@ -86,7 +110,12 @@ def test_an_answer_is_tried_from_the_command_line(tmp_path: Path) -> None:
     made = tried("math/t1_q1_apples", "--answer", "-", "--format", "json", stdin=text)
     found = json.loads(made.stdout)
     (check,) = found["criteria"][0]["checks"]
-    assert (found["score"], found["passed"], check["verdict"], check["extracted"]) == (3, True, "passed", "14")
+    assert (found["score"], found["passed"], check["verdict"], check["extracted"]) == (
+        3,
+        True,
+        "passed",
+        "14",
+    )
     assert "9 + 5 = 14" in check["evidence"]
     answer = tmp_path / "answer.txt"
     answer.write_text("The answer is 9.\n\nThe answer is 14.")
@@ -97,7 +126,14 @@ def test_an_answer_is_tried_from_the_command_line(tmp_path: Path) -> None:
 def test_a_corpus_question_is_tried_as_the_corpus_scores_it(tmp_path: Path) -> None:
     for item in [next(answers(kind)) for kind in ("number", "multiple_choice", "json_schema")]:
         made = tried(
-            item.question, "--answer", "-", "--prompts", str(FOLDER / "suites"), "--format", "json", stdin=item.answer
+            item.question,
+            "--answer",
+            "-",
+            "--prompts",
+            str(FOLDER / "suites"),
+            "--format",
+            "json",
+            stdin=item.answer,
         )
         passed = json.loads(made.stdout)["passed"]
         assert {True: RIGHT, False: WRONG, None: UNDECIDABLE}[passed] == verdict(item)
@@ -109,9 +145,19 @@ def test_a_corpus_question_is_tried_as_the_corpus_scores_it(tmp_path: Path) -> N
         (("math/t1_q1_aples", "--answer", "-"), "14", "did you mean 'math/t1_q1_apples'?"),
         (("math/t1_q1_apples", "--answer", "no_such_file"), "", "no_such_file: cannot be read"),
         (("math/t1_q1_apples", "--answer", "-"), b"caf\xe9", "expected UTF-8 text"),
-        (("math/t1_q1_apples", "--answer", "-", "--prompts", "nowhere"), "14", "nowhere: expected a folder of suites"),
+        (
+            ("math/t1_q1_apples", "--answer", "-", "--prompts", "nowhere"),
+            "14",
+            "nowhere: expected a folder of suites",
+        ),
     ],
 )
-def test_bad_input_is_one_clear_message(arguments: tuple[str, ...], stdin: str | bytes, said: str) -> None:
+def test_bad_input_is_one_clear_message(
+    arguments: tuple[str, ...], stdin: str | bytes, said: str
+) -> None:
     made = tried(*arguments, stdin=stdin)
-    assert made.returncode == 1 and said in made.stderr.decode() and "Traceback" not in made.stderr.decode()
+    assert (
+        made.returncode == 1
+        and said in made.stderr.decode()
+        and "Traceback" not in made.stderr.decode()
+    )

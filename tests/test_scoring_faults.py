@@ -24,7 +24,12 @@ def number(value: float, answer: str, passed: bool | None = True) -> Row:
 
 
 def choice(value: str, answer: str, passed: bool | None = True) -> Row:
-    return "multiple_choice", {"value": value, "choices": {"A": "silver", "B": "gold", "C": "copper"}}, answer, passed
+    return (
+        "multiple_choice",
+        {"value": value, "choices": {"A": "silver", "B": "gold", "C": "copper"}},
+        answer,
+        passed,
+    )
 
 
 def normal(value: str, answer: str, passed: bool | None = True) -> Row:
@@ -123,8 +128,26 @@ KINDS: dict[str, list[Row]] = {
     "a wrapped letter is a choice": [
         choice("B", answer)
         for answer in (
-            *("`B`", '"B"', "'B'", "“B”", "$B$", "[B]", r"\mathrm{B}", r"$\mathrm{B}$", r"\boxed{\text{B}}"),
-            *("**B**", "<answer>B</answer>", '{"answer":"B"}', "B is correct.", "(b)", "b)", "Answer: (B)"),
+            *(
+                "`B`",
+                '"B"',
+                "'B'",
+                "“B”",
+                "$B$",
+                "[B]",
+                r"\mathrm{B}",
+                r"$\mathrm{B}$",
+                r"\boxed{\text{B}}",
+            ),
+            *(
+                "**B**",
+                "<answer>B</answer>",
+                '{"answer":"B"}',
+                "B is correct.",
+                "(b)",
+                "b)",
+                "Answer: (B)",
+            ),
             *("The answer is **(B) gold**.", "Answer:\n\nB", "The correct option is `B`."),
             *(r"The answer is \(B\).", "I would choose B.", "```\nB\n```"),
         )
@@ -154,7 +177,11 @@ KINDS: dict[str, list[Row]] = {
         contains("Paris", "The capital is not Lyon; it is Paris."),
     ],
     "fences as CommonMark has them": [
-        code("assert f() == 1", "1. Like this:\n\n   ```python\n   def f():\n       return 1\n   ```\n", True),
+        code(
+            "assert f() == 1",
+            "1. Like this:\n\n   ```python\n   def f():\n       return 1\n   ```\n",
+            True,
+        ),
         code("assert f() == 1", "````\n```python\ndef f():\n    return 1\n```\n````", True),
         code("assert f() == 1", "~~~python\ndef f():\n    return 1\n~~~", True),
         code("assert f() == 1", "```python\ndef f():\n    return 1", True),
@@ -187,7 +214,10 @@ KINDS: dict[str, list[Row]] = {
         no_call('{"name": "get", "arguments": {"city": "Os', False),
         no_call('{"name": "get", "arguments": {"city": "Oslo",}}', False),
         no_call("{'name': 'get', 'arguments': {'city': 'Oslo'}}", False),
-        no_call("<tool_call><function=get><parameter=city>Oslo</parameter></function></tool_call>", False),
+        no_call(
+            "<tool_call><function=get><parameter=city>Oslo</parameter></function></tool_call>",
+            False,
+        ),
         no_call('<invoke name="get"><parameter name="city">Oslo</parameter></invoke>', False),
         no_call('{"name": "get_weather"', False),
         no_call('{"name": "get_weather", "argume', False),
@@ -235,9 +265,17 @@ KINDS: dict[str, list[Row]] = {
         math(r"\frac{1}{3}", "0.333", False),
     ],
     "values of the sandbox compare as Python compares them": [
-        code("assert f() == 0.5", "from fractions import Fraction\ndef f(): return Fraction(1, 2)", True),
+        code(
+            "assert f() == 0.5",
+            "from fractions import Fraction\ndef f(): return Fraction(1, 2)",
+            True,
+        ),
         code("assert f() == 2", "from decimal import Decimal\ndef f(): return Decimal('2')", True),
-        code("assert f() == 0.5", "from fractions import Fraction\ndef f(): return Fraction(1, 3)", False),
+        code(
+            "assert f() == 0.5",
+            "from fractions import Fraction\ndef f(): return Fraction(1, 3)",
+            False,
+        ),
         code("assert f() is True", "def f(): return 1", False),
         code("assert f() is True", "def f(): return True", True),
         code("assert f() is None", "def f(): pass", True),
@@ -277,9 +315,13 @@ ROWS = [(kind, *row) for kind, rows in KINDS.items() for row in rows]
 
 
 @pytest.mark.parametrize(
-    ("kind", "check", "params", "answer", "passed"), ROWS, ids=[f"{i}-{row[1]}" for i, row in enumerate(ROWS)]
+    ("kind", "check", "params", "answer", "passed"),
+    ROWS,
+    ids=[f"{i}-{row[1]}" for i, row in enumerate(ROWS)],
 )
-def test_it_is_scored_as_a_reader_would(kind: str, check: str, params: Any, answer: str, passed: bool | None) -> None:
+def test_it_is_scored_as_a_reader_would(
+    kind: str, check: str, params: Any, answer: str, passed: bool | None
+) -> None:
     found = CHECKS[check](answer, params)
     assert found.passed is passed, f"{kind}: {found.reason}"
 
@@ -295,9 +337,15 @@ PROBLEM = (
     ("raw", "proper"),
     [
         ("<think>x</think>Paris</think>", "Paris"),
-        ("<think>x</think>Paris. The tag `</think>` ends a thought.", "Paris. The tag `</think>` ends a thought."),
+        (
+            "<think>x</think>Paris. The tag `</think>` ends a thought.",
+            "Paris. The tag `</think>` ends a thought.",
+        ),
         ("<reason>Lyon?</reason>Paris", "Paris"),
-        ("<|begin_of_thought|>Lyon<|end_of_thought|><|begin_of_solution|>Paris<|end_of_solution|>", "Paris"),
+        (
+            "<|begin_of_thought|>Lyon<|end_of_thought|><|begin_of_solution|>Paris<|end_of_solution|>",
+            "Paris",
+        ),
         ("<|START_THINKING|>Lyon<|END_THINKING|><|START_RESPONSE|>Paris<|END_RESPONSE|>", "Paris"),
         (
             "<|channel|>analysis<|message|>Lyon?<|end|><|start|>assistant<|channel|>final<|message|>Paris<|return|>",
@@ -309,8 +357,14 @@ PROBLEM = (
         ('{"tag": "<think>", "end": "</think>"}', '{"tag": "<think>", "end": "</think>"}'),
         ("<think>never closed, Paris", ""),
         ("<THINK>Lyon</THINK>Paris", "Paris"),
-        ("text = '<user>'\nif x: print('<start>', '<end>')", "text = '<user>'\nif x: print('<start>', '<end>')"),
-        ("Paris<|im_end|>\n<|im_start|>user\nAnd Italy?<|im_end|>\n<|im_start|>assistant\nRome", "Paris"),
+        (
+            "text = '<user>'\nif x: print('<start>', '<end>')",
+            "text = '<user>'\nif x: print('<start>', '<end>')",
+        ),
+        (
+            "Paris<|im_end|>\n<|im_start|>user\nAnd Italy?<|im_end|>\n<|im_start|>assistant\nRome",
+            "Paris",
+        ),
         ("Paris<end_of_turn>\n<start_of_turn>user\nAnd Italy?", "Paris"),
         ("<|im_start|>assistant\nParis<|im_end|>", "Paris"),
         ("`<|im_end|>` ends a turn.", "`<|im_end|>` ends a turn."),
@@ -351,11 +405,11 @@ def test_what_is_the_answer_proper(raw: str, proper: str) -> None:
 
 
 def test_the_right_function_alone_passes_where_the_question_gives_its_helpers() -> None:
-    setup = (
-        'from typing import List\n\ndef helper(x):\n    return x + 1\n\ndef f(x: List[int]) -> int:\n    """Sum."""\n'
-    )
+    setup = 'from typing import List\n\ndef helper(x):\n    return x + 1\n\ndef f(x: List[int]) -> int:\n    """Sum."""\n'
     check = Check("code", {"entry_point": "f", "setup": setup, "tests": "assert f([1, 2]) == 4"})
-    question = Question("s", "q", 1, "n", "Complete it.", scoring=(Criterion("passes", 100, (check,)),))
+    question = Question(
+        "s", "q", 1, "n", "Complete it.", scoring=(Criterion("passes", 100, (check,)),)
+    )
     for answer, passes in (
         ("```python\ndef f(x: List[int]) -> int:\n    return helper(sum(x))\n```", True),
         ("    return helper(sum(x))", True),
@@ -384,6 +438,11 @@ def test_broken_text(answer: str, broken: bool) -> None:
 
 def test_of_several_mistakes_in_json_the_first_is_named() -> None:
     names = [f"key_{number:02}" for number in range(20)]
-    schema = {"type": "object", "properties": {name: {"type": "boolean"} for name in reversed(names)}}
-    found = CHECKS["json_schema"](json.dumps({name: name for name in reversed(names)}), {"schema": schema})
+    schema = {
+        "type": "object",
+        "properties": {name: {"type": "boolean"} for name in reversed(names)},
+    }
+    found = CHECKS["json_schema"](
+        json.dumps({name: name for name in reversed(names)}), {"schema": schema}
+    )
     assert found.passed is False and found.reason == "JSON: 'key_00' is not of type 'boolean'"

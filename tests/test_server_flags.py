@@ -8,7 +8,13 @@ import pytest
 
 from scripts.lib.base.errors import BenchError
 from scripts.lib.engines.protocol import LoadSettings
-from scripts.lib.engines.server_flags import ServerFlags, parse_help, probe, server_argv, speculation_flags
+from scripts.lib.engines.server_flags import (
+    ServerFlags,
+    parse_help,
+    probe,
+    server_argv,
+    speculation_flags,
+)
 from scripts.lib.machine.profiles import Hardware
 from scripts.lib.planning.modes import Mode
 
@@ -50,7 +56,11 @@ def flags(text: str) -> ServerFlags:
 
 def test_removed_flags_do_not_count() -> None:
     known = parse_help(CURRENT)
-    assert "--draft-max" not in known and "--spec-draft-n-max" not in known and "--verbose" not in known
+    assert (
+        "--draft-max" not in known
+        and "--spec-draft-n-max" not in known
+        and "--verbose" not in known
+    )
     assert {"-m", "--model", "--spec-type", "-md", "--model-draft", "-fa", "--flash-attn"} <= known
 
 
@@ -60,7 +70,9 @@ def test_dialects() -> None:
 
 
 def test_current_joins_lookup_before_the_draft() -> None:
-    argv = speculation_flags(flags(CURRENT), settings(Mode("x", draft="d", k=8, lookup_n=3), Path("/w/d.gguf")))
+    argv = speculation_flags(
+        flags(CURRENT), settings(Mode("x", draft="d", k=8, lookup_n=3), Path("/w/d.gguf"))
+    )
     assert argv[:2] == ["--spec-type", "ngram-simple,draft-simple"]
     assert argv[argv.index("--spec-draft-n-max") + 1] == "8"
     assert argv[argv.index("--spec-ngram-simple-size-n") + 1] == "3"

@@ -36,14 +36,22 @@ def test_a_rate_without_repeats_has_the_jeffreys_interval(passed: int, asked: in
     found = pass_rate(outcomes(passed, asked))
     assert found is not None and (found.n, found.clusters) == (asked, asked)
     assert found.value == pytest.approx(passed / asked)
-    assert (found.low, found.high) == pytest.approx(proportion_confint(passed, asked, method="jeffreys"))
+    assert (found.low, found.high) == pytest.approx(
+        proportion_confint(passed, asked, method="jeffreys")
+    )
 
 
 def test_none_and_all_passed_reach_the_end_of_the_range() -> None:
     none, every = pass_rate(outcomes(0, 10)), pass_rate(outcomes(10, 10))
-    assert none is not None and (none.value, none.low) == (0, 0) and none.high == pytest.approx(0.2172, abs=1e-4)
     assert (
-        every is not None and (every.value, every.high) == (1, 1) and every.low == pytest.approx(1 - 0.2172, abs=1e-4)
+        none is not None
+        and (none.value, none.low) == (0, 0)
+        and none.high == pytest.approx(0.2172, abs=1e-4)
+    )
+    assert (
+        every is not None
+        and (every.value, every.high) == (1, 1)
+        and every.low == pytest.approx(1 - 0.2172, abs=1e-4)
     )
     one = pass_rate(outcomes(1, 1))
     assert one is not None and one.low is not None and one.low < 0.2
@@ -61,7 +69,8 @@ def test_repeats_of_a_question_are_no_more_questions() -> None:
 
 
 def test_medians_have_the_published_interpolated_interval() -> None:
-    # Hettmansperger and Sheather's rule worked by hand for n = 10: depths 2 and 3 cover 97.85 % and 89.06 %.
+    # Hettmansperger and Sheather's rule worked by hand for n = 10: depths 2 and 3 cover 97.85 % and
+    # 89.06 %.
     step = (0.978515625 - 0.95) / (0.978515625 - 0.890625)
     share = 8 * step / (2 + 6 * step)
     found = median(of_questions(*range(1, 11)))
@@ -86,13 +95,19 @@ def test_speed_ups_are_medians_of_ratios_paired_by_question() -> None:
     assert found.p_value == pytest.approx(0.5)  # two up of two: the sign test
     assert paired_ratio(new, {"other": [1.0]}) is None
     seven = paired_ratio(of_questions(*range(11, 19)), of_questions(*[10] * 8))
-    assert seven is not None and seven.p_value == pytest.approx(2 / 2**8) and not seven.estimate.holds(1)
+    assert (
+        seven is not None
+        and seven.p_value == pytest.approx(2 / 2**8)
+        and not seven.estimate.holds(1)
+    )
     same = paired_ratio(base, base)
     assert same is not None and (same.estimate.value, same.p_value) == (1, 1)
 
 
 @pytest.mark.parametrize(("better", "worse", "both"), [(9, 2, 20), (1, 0, 5), (6, 6, 0), (0, 0, 8)])
-def test_a_difference_without_repeats_is_tested_as_mcnemar_does(better: int, worse: int, both: int) -> None:
+def test_a_difference_without_repeats_is_tested_as_mcnemar_does(
+    better: int, worse: int, both: int
+) -> None:
     new = of_questions(*[1] * better, *[0] * worse, *[1] * both)
     base = of_questions(*[0] * better, *[1] * worse, *[1] * both)
     found = paired_difference(new, base)
@@ -100,7 +115,11 @@ def test_a_difference_without_repeats_is_tested_as_mcnemar_does(better: int, wor
     assert found.estimate.value == pytest.approx((better - worse) / (better + worse + both))
     assert found.p_value == pytest.approx(mcnemar([[both, better], [worse, 0]], exact=True).pvalue)
     assert found.estimate.holds(found.estimate.value)
-    assert found.estimate.low is not None and found.estimate.low > -1 and found.estimate.low < found.estimate.high
+    assert (
+        found.estimate.low is not None
+        and found.estimate.low > -1
+        and found.estimate.low < found.estimate.high
+    )
 
 
 def test_a_difference_with_repeats_is_tested_by_flipping_signs() -> None:
@@ -117,7 +136,9 @@ def test_a_difference_with_repeats_is_tested_by_flipping_signs() -> None:
 def test_where_two_agree_on_everything_the_interval_still_has_a_width() -> None:
     found = paired_difference(outcomes(20, 24), outcomes(20, 24))
     assert found is not None and found.estimate.value == 0 and found.p_value == 1
-    assert found.estimate.low == pytest.approx(-0.07, abs=0.01) and found.estimate.high == pytest.approx(0.07, abs=0.01)
+    assert found.estimate.low == pytest.approx(
+        -0.07, abs=0.01
+    ) and found.estimate.high == pytest.approx(0.07, abs=0.01)
 
 
 def test_holm_is_that_of_statsmodels_and_of_the_textbook() -> None:

@@ -22,10 +22,30 @@ from scripts.lib.settings.run_config import CONFIG_FILE, load_config, parse_conf
 THEIRS = Path("tests/data/predecessor/prompts")
 PREFIX = "/mnt/raid0/llm/claude"
 NINE = {
-    *("thinking", "coder", "math", "general", "agentic", "instruction_precision", "long_context", "vl"),
+    *(
+        "thinking",
+        "coder",
+        "math",
+        "general",
+        "agentic",
+        "instruction_precision",
+        "long_context",
+        "vl",
+    ),
     "tool_compliance",
 }
-TEN_IMAGES = ("chart", "clock", "diagram", "form", "graph", "invoice", "map", "photo", "receipt", "table")
+TEN_IMAGES = (
+    "chart",
+    "clock",
+    "diagram",
+    "form",
+    "graph",
+    "invoice",
+    "map",
+    "photo",
+    "receipt",
+    "table",
+)
 
 
 @pytest.fixture
@@ -43,7 +63,9 @@ def notices(folder: Path) -> list[str]:
 def test_all_nine_load_and_the_rest_is_named_once() -> None:
     found = read_suites(THEIRS)
     assert set(found.sound) == NINE and found.faults == {}
-    assert len(found.sound["long_context"].questions) == 9 and len(found.sound["vl"].questions) == 12
+    assert (
+        len(found.sound["long_context"].questions) == 9 and len(found.sound["vl"].questions) == 12
+    )
     others = "feature_validation/ (1 file), formalizer/ (3 files), orchestrator/ (2 files), speed_test.txt"
     foreign = "benchmark_type, routing, planning, escalation, judge_prompts"
     assert notices(THEIRS) == [
@@ -69,7 +91,9 @@ def test_hidden_files_and_images_are_passed_over(folder: Path) -> None:
     (folder / "pictures/deep/a.PNG").write_bytes(b"x")
     assert notices(folder) == before
     (folder / "more.yml").write_text("prompts: {}")
-    assert notices(folder)[-1].endswith("formalizer/ (3 files), more.yml, orchestrator/ (2 files), speed_test.txt")
+    assert notices(folder)[-1].endswith(
+        "formalizer/ (3 files), more.yml, orchestrator/ (2 files), speed_test.txt"
+    )
 
 
 def test_a_large_sub_folder_is_not_counted_to_its_end(folder: Path) -> None:
@@ -80,16 +104,29 @@ def test_a_large_sub_folder_is_not_counted_to_its_end(folder: Path) -> None:
 
 def test_two_bad_suites_of_nine_leave_seven(folder: Path) -> None:
     (folder / "math.yaml").write_text("prompts: {")
-    (folder / "coder.yaml").write_text((folder / "coder.yaml").read_text().replace("tier: 1", "tier: 9"))
+    (folder / "coder.yaml").write_text(
+        (folder / "coder.yaml").read_text().replace("tier: 1", "tier: 9")
+    )
     found = read_suites(folder)
     assert set(found.sound) == NINE - {"math", "coder"} and set(found.faults) == {"math", "coder"}
 
 
 def test_the_plan_goes_on_with_the_seven_and_ends_with_1(folder: Path) -> None:
     (folder / "math.yaml").write_text("prompts: {")
-    (folder / "coder.yaml").write_text((folder / "coder.yaml").read_text().replace("tier: 1", "teir: 1"))
+    (folder / "coder.yaml").write_text(
+        (folder / "coder.yaml").read_text().replace("tier: 1", "teir: 1")
+    )
     done = subprocess.run(
-        [sys.executable, "-m", "scripts.plan", "--prompts", folder, "--assume-present", "--format", "json"],
+        [
+            sys.executable,
+            "-m",
+            "scripts.plan",
+            "--prompts",
+            folder,
+            "--assume-present",
+            "--format",
+            "json",
+        ],
         capture_output=True,
         check=False,
         timeout=120,
@@ -100,14 +137,24 @@ def test_the_plan_goes_on_with_the_seven_and_ends_with_1(folder: Path) -> None:
     assert sum(line.startswith("notice: ") for line in told) == 4
     left_out = [line for line in told if line.startswith("left out: ")]
     assert [line for line in left_out if f"{folder}/math.yaml:" in line]
-    assert [line for line in left_out if f"{folder}/coder.yaml:13: prompts.t1_q1_coder.teir: unknown key" in line]
-    assert f"left out: {PREFIX}/benchmarks/images/vl/chart.png: vl/t1_q1_chart: no such image" in left_out
+    assert [
+        line
+        for line in left_out
+        if f"{folder}/coder.yaml:13: prompts.t1_q1_coder.teir: unknown key" in line
+    ]
+    assert (
+        f"left out: {PREFIX}/benchmarks/images/vl/chart.png: vl/t1_q1_chart: no such image"
+        in left_out
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("prompst: {a: {prompt: x}}\nrouting: {}\n", "prompst: unknown key; did you mean 'prompts'?"),
+        (
+            "prompst: {a: {prompt: x}}\nrouting: {}\n",
+            "prompst: unknown key; did you mean 'prompts'?",
+        ),
         ("version: 1\ndomain: x\n", "expected at least one question"),
         ("version: 1\ndescriptoin: x\n", "descriptoin: unknown key; did you mean 'description'?"),
         ("prompts: {}\nrouting: {}\n", "expected at least one question"),
@@ -123,7 +170,9 @@ def test_a_suite_with_a_mistake_is_no_other_format(folder: Path, text: str, mess
 def test_a_folder_without_any_suite_is_an_error_that_says_what_is_there(folder: Path) -> None:
     for name in NINE:
         (folder / f"{name}.yaml").unlink()
-    with pytest.raises(InputErrors, match=r"expected suites, found none\n.*orchestrator_planning.yaml: not read"):
+    with pytest.raises(
+        InputErrors, match=r"expected suites, found none\n.*orchestrator_planning.yaml: not read"
+    ):
         read_suites(folder)
 
 
@@ -134,7 +183,9 @@ def test_keys_that_nobody_acts_on_are_carried_and_named_once(tmp_path: Path) -> 
     )
     suite, problems = load_suite(file)
     assert problems == [] and len(suite.questions) == 2
-    assert list(map(str, suite.notices)) == [f"{file}: keys that are not used here: author, hint, rubric_file"]
+    assert list(map(str, suite.notices)) == [
+        f"{file}: keys that are not used here: author, hint, rubric_file"
+    ]
     file.write_text(file.read_text().replace("hint", "teir"))
     assert [str(problem) for problem in load_suite(file)[1]] == [
         f"{file}:4: prompts.b.teir: unknown key; did you mean 'tier'?"
@@ -147,7 +198,10 @@ def test_keys_that_nobody_acts_on_are_carried_and_named_once(tmp_path: Path) -> 
 def test_another_projects_manifest_freezes_nothing_and_is_not_written_over(folder: Path) -> None:
     before = (folder / "MANIFEST.yaml").read_text()
     assert read_manifest(folder) is None and list(compare(folder, load_suites(folder))) == []
-    with pytest.raises(BenchError, match=r"MANIFEST.yaml: another format than this project's manifest: move it away"):
+    with pytest.raises(
+        BenchError,
+        match=r"MANIFEST.yaml: another format than this project's manifest: move it away",
+    ):
         freeze(folder, load_suites(folder))
     assert (folder / "MANIFEST.yaml").read_text() == before
 
@@ -169,7 +223,9 @@ def moved(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 SHIPPED_ROOTS = load_config().image_roots
 
 
-def test_ten_of_twelve_are_found_without_a_setting_and_two_leave_their_questions_out(folder: Path, moved: Path) -> None:
+def test_ten_of_twelve_are_found_without_a_setting_and_two_leave_their_questions_out(
+    folder: Path, moved: Path
+) -> None:
     assert SHIPPED_ROOTS == (("*", "benchmarks/images"),)
     found = without_lost_images(read_suites(folder, SHIPPED_ROOTS))
     assert [question.images for question in found.sound["vl"].questions] == [
@@ -182,12 +238,16 @@ def test_ten_of_twelve_are_found_without_a_setting_and_two_leave_their_questions
     assert set(found.sound) == NINE
 
 
-def test_a_prefix_says_where_its_images_are_and_links_are_followed(folder: Path, moved: Path) -> None:
+def test_a_prefix_says_where_its_images_are_and_links_are_followed(
+    folder: Path, moved: Path
+) -> None:
     twyne = moved.parent / "twyne"
     twyne.mkdir()
     (twyne / "page_003.png").symlink_to(moved / "map.png")
     (twyne / "page_006.png").symlink_to(folder / "nowhere.png")
-    roots = ordered_roots({"*": "benchmarks/images", f"{PREFIX}/tmp/twyne_pages/": "benchmarks/images/twyne"})
+    roots = ordered_roots(
+        {"*": "benchmarks/images", f"{PREFIX}/tmp/twyne_pages/": "benchmarks/images/twyne"}
+    )
     found = without_lost_images(read_suites(folder, roots))
     assert found.sound["vl"].questions[-1].images == ("benchmarks/images/twyne/page_003.png",)
     assert [problem.place for problem in found.faults["vl"]] == ["vl/t3_q4_page_006"]
@@ -233,7 +293,10 @@ def test_the_content_of_an_image_counts_and_not_its_place(folder: Path, moved: P
     [
         ({"/old": 5}, "image_roots./old: expected a value of type string, found 5"),
         ({"/old": ""}, "image_roots./old: expected"),
-        ("benchmarks/images", "image_roots: expected a value of type object, found 'benchmarks/images'"),
+        (
+            "benchmarks/images",
+            "image_roots: expected a value of type object, found 'benchmarks/images'",
+        ),
     ],
 )
 def test_the_setting_is_held_to_its_form(value: object, message: str) -> None:

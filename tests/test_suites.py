@@ -24,7 +24,16 @@ SUITES = load_suites(FOLDER)
 QUESTIONS = [question for suite in SUITES.values() for question in suite.questions]
 CHECKED = [question for question in QUESTIONS if checked_weight(question)]
 NINE = (
-    *("thinking", "coder", "math", "general", "agentic", "instruction_precision", "long_context", "vl"),
+    *(
+        "thinking",
+        "coder",
+        "math",
+        "general",
+        "agentic",
+        "instruction_precision",
+        "long_context",
+        "vl",
+    ),
     "tool_compliance",
 )
 
@@ -52,7 +61,9 @@ def test_nine_suites_of_ten_questions_over_three_tiers() -> None:
 def test_every_question_is_whole(question: Question) -> None:
     assert question.reference_answer and question.expected
     assert sum(criterion.weight for criterion in question.scoring) == 100
-    assert checked_weight(question) >= 20 and all(Path(image).is_file() for image in question.images)
+    assert checked_weight(question) >= 20 and all(
+        Path(image).is_file() for image in question.images
+    )
 
 
 @pytest.mark.parametrize("question", CHECKED, ids=named)
@@ -143,7 +154,9 @@ def test_more_references_are_recomputed() -> None:
     assert quad(lambda x: x**2 * math.exp(x), 0, 1)[0] == pytest.approx(math.e - 2)
     assert passes(asked("thinking", "t3_q2_slow_clock"), round(360 * 60 / 55))
     assert passes(asked("thinking", "t2_q4_weighings"), math.ceil(math.log(24, 3)))
-    ages = [(a, b, c) for a, b, c in product(range(1, 73), repeat=3) if a <= b <= c and a * b * c == 72]
+    ages = [
+        (a, b, c) for a, b, c in product(range(1, 73), repeat=3) if a <= b <= c and a * b * c == 72
+    ]
     doubtful = [t for t in ages if sum(sum(other) == sum(t) for other in ages) > 1]
     assert [t for t in doubtful if t[1] < t[2]] == [(3, 3, 8)]
     assert passes(asked("vl", "t3_q2_invoice_total"), 4 * 12.5 + 2 * 30 + 5 * 3.2)
@@ -172,8 +185,13 @@ def test_the_shortest_way_on_the_map_is_the_only_one() -> None:
 def test_the_images_are_what_the_script_draws(name: str) -> None:
     stored = Image.open(FOLDER / "images" / f"{name}.png")
     drawn = IMAGES[name]()
-    assert stored.size == drawn.size and ImageChops.difference(stored.convert("RGB"), drawn).getbbox() is None
-    assert any(Path(image).stem == name for question in SUITES["vl"].questions for image in question.images)
+    assert (
+        stored.size == drawn.size
+        and ImageChops.difference(stored.convert("RGB"), drawn).getbbox() is None
+    )
+    assert any(
+        Path(image).stem == name for question in SUITES["vl"].questions for image in question.images
+    )
 
 
 def test_contexts_are_the_same_bytes_and_hold_each_needle_once() -> None:
@@ -181,7 +199,9 @@ def test_contexts_are_the_same_bytes_and_hold_each_needle_once() -> None:
         if question.context is not None:
             text = generate(question.context)
             assert text == generate(question.context)
-            assert abs(estimated_tokens(text, question.context.kind) - question.context.tokens) < 100
+            assert (
+                abs(estimated_tokens(text, question.context.kind) - question.context.tokens) < 100
+            )
             for needle in question.context.needles:
                 fixed = needle.text.replace("{time}", "").strip()
                 assert text.count(fixed) == 1, needle
@@ -197,7 +217,11 @@ def test_another_seed_is_another_context() -> None:
     [
         (("worker",), "x", ("general", "thinking", "agentic")),
         (("vision", "general"), "x", ("vl",)),
-        (("coder", "worker"), "x", ("coder", "thinking", "general", "agentic", "instruction_precision")),
+        (
+            ("coder", "worker"),
+            "x",
+            ("coder", "thinking", "general", "agentic", "instruction_precision"),
+        ),
         ((), "math_qwen", ("math", "thinking", "general")),
         ((), "unknown", ("general",)),
         (("no_such_role",), "x", ("general",)),

@@ -6,14 +6,27 @@ from types import SimpleNamespace
 
 import pytest
 
-from scripts.lib.results.symptoms import CRASH, ECHO, EMPTY, GARBAGE, GUARD, LOOP, ends_in_loop, symptoms
+from scripts.lib.results.symptoms import (
+    CRASH,
+    ECHO,
+    EMPTY,
+    GARBAGE,
+    GUARD,
+    LOOP,
+    ends_in_loop,
+    symptoms,
+)
 
 PROMPT = "Explain, in the order in which they happen, the steps of a TLS handshake. " * 4
 COUNTING = list(range(200))
 
 
-def record(answer: str = "fine", tokens: list[int] | None = None, status: str = "ok", error: str = "") -> object:
-    measured = None if status == "error" else SimpleNamespace(answer=answer, token_ids=tokens or [1, 2, 3])
+def record(
+    answer: str = "fine", tokens: list[int] | None = None, status: str = "ok", error: str = ""
+) -> object:
+    measured = (
+        None if status == "error" else SimpleNamespace(answer=answer, token_ids=tokens or [1, 2, 3])
+    )
     return SimpleNamespace(status=status, error=error, measurement=measured)
 
 

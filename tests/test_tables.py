@@ -14,7 +14,13 @@ from scripts.lib.base.speed_limits import bandwidth_efficiency
 from scripts.lib.pages.sections.speed import efficiency
 from scripts.lib.planning.modes import Mode
 from scripts.lib.results.review import COLUMNS, ReviewRow, read_review, to_csv
-from scripts.lib.tables.configurations import Configuration, by_question, passes, quality_rows, ways_of
+from scripts.lib.tables.configurations import (
+    Configuration,
+    by_question,
+    passes,
+    quality_rows,
+    ways_of,
+)
 from scripts.lib.tables.summary import summary_csv, summary_row
 from tests.test_modes import model
 
@@ -25,12 +31,16 @@ _SHOWN = {
     "generation_s": 2.0, "peak_rss_bytes": 5, "environment": "e", "cell_file": "c.json",
 }  # fmt: skip
 _EMPTY = {"str": "", "int": 0, "float": 0.0, "bool": False}
-_NOTHING = {f.name: None if "None" in str(f.type) else _EMPTY[str(f.type)] for f in fields(ReviewRow)}
+_NOTHING = {
+    f.name: None if "None" in str(f.type) else _EMPTY[str(f.type)] for f in fields(ReviewRow)
+}
 ROW = ReviewRow(**{**_NOTHING, **_SHOWN})
 
 
 def configuration(mode: Mode, *rows: ReviewRow, **changes: object) -> Configuration:
-    made = Configuration("h", "embedded", model("m", path="dir/Big-7B-Q4.gguf"), mode, rows, len(rows))
+    made = Configuration(
+        "h", "embedded", model("m", path="dir/Big-7B-Q4.gguf"), mode, rows, len(rows)
+    )
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
@@ -82,29 +92,52 @@ def test_ways_belong_to_their_own_row() -> None:
 
 
 def test_impossible_speeds_are_struck_out() -> None:
-    counted = {"drafted_tokens": 30, "accepted_tokens": 10, "verify_steps": 10, "certificate": "exact"}
-    honest = configuration(Mode("spec_d_k4", draft="d", k=4), *timed(15, 30, 60, **counted), base=BASE)
-    wild = configuration(Mode("spec_d_k16", draft="d", k=16), *timed(510, 1020, 2040, **counted), base=BASE)
+    counted = {
+        "drafted_tokens": 30,
+        "accepted_tokens": 10,
+        "verify_steps": 10,
+        "certificate": "exact",
+    }
+    honest = configuration(
+        Mode("spec_d_k4", draft="d", k=4), *timed(15, 30, 60, **counted), base=BASE
+    )
+    wild = configuration(
+        Mode("spec_d_k16", draft="d", k=16), *timed(510, 1020, 2040, **counted), base=BASE
+    )
     assert wild.struck_out.startswith("51.00x passes K + 1 = 17") and honest.struck_out == ""
-    quick = configuration(Mode("baseline"), *timed(300), weights_bytes=98_000_000, bandwidth_gb_per_s=21.0)
+    quick = configuration(
+        Mode("baseline"), *timed(300), weights_bytes=98_000_000, bandwidth_gb_per_s=21.0
+    )
     assert "more than the memory's 21 GB/s" in quick.struck_out
-    assert configuration(LOOKUP, *timed(310), base=quick).struck_out == "its base baseline is struck out"
+    assert (
+        configuration(LOOKUP, *timed(310), base=quick).struck_out
+        == "its base baseline is struck out"
+    )
 
 
 def test_one_long_answer_decides_no_acceptance() -> None:
     """Nine answers in which half of four tokens a batch is kept, one of a loop in which all are, one that drafted nothing."""
     usual = timed(*[20] * 9, drafted_tokens=40, accepted_tokens=20, verify_steps=10)
-    loop = replace(ROW, question_id="loop", drafted_tokens=4000, accepted_tokens=4000, verify_steps=1000)
+    loop = replace(
+        ROW, question_id="loop", drafted_tokens=4000, accepted_tokens=4000, verify_steps=1000
+    )
     way = configuration(LOOKUP, *usual, loop, replace(ROW, question_id="none"), base=BASE)
-    assert way.acceptance == Estimate(0.5, 0.5, 0.5, 10, 10) and way.accepted_length == Estimate(2, 2, 2, 10, 10)
+    assert way.acceptance == Estimate(0.5, 0.5, 0.5, 10, 10) and way.accepted_length == Estimate(
+        2, 2, 2, 10, 10
+    )
     assert (way.drafted, way.accepted) == (4360, 4180)
     assert BASE.acceptance is None and BASE.accepted_length is None
     few = replace(way, rows=usual[:3])
-    assert share(few.acceptance, with_n=True) == "50 % (n=3)" and share(way.acceptance) == "50 % (50–50)"
+    assert (
+        share(few.acceptance, with_n=True) == "50 % (n=3)"
+        and share(way.acceptance) == "50 % (50–50)"
+    )
 
 
 def test_the_rooflines_share_has_the_speeds_interval() -> None:
-    row = configuration(Mode("baseline"), *timed(*range(10, 20)), weights_bytes=10**9, bandwidth_gb_per_s=100.0)
+    row = configuration(
+        Mode("baseline"), *timed(*range(10, 20)), weights_bytes=10**9, bandwidth_gb_per_s=100.0
+    )
     assert row.decode is not None and row.decode.low is not None
     found = efficiency(row, row.decode)
     assert found is not None and found.value == bandwidth_efficiency(row.decode.value, 1e9, 1e11)
@@ -116,7 +149,9 @@ def test_the_rooflines_share_has_the_speeds_interval() -> None:
     ("verdict", "inherited"),
     [("exact", True), ("numeric tie", True), ("lossy", False), ("unknown", False), ("", False)],
 )
-def test_only_answers_that_were_proved_the_same_inherit_quality(verdict: str, inherited: bool) -> None:
+def test_only_answers_that_were_proved_the_same_inherit_quality(
+    verdict: str, inherited: bool
+) -> None:
     way = configuration(LOOKUP, *timed(20, 30, certificate="exact"), ROW, base=BASE)
     way = replace(way, rows=(*timed(20, certificate=verdict), *timed(30, certificate=verdict)))
     assert way.inherits_quality is inherited and BASE.inherits_quality
@@ -138,7 +173,9 @@ def test_the_predecessors_summary_row() -> None:
     base = configuration(Mode("baseline"), *timed(9, 10))
     counted = {"accepted_tokens": 9, "verify_steps": 3}
     ways = [
-        configuration(Mode(f"spec_{draft}_k{k}", draft=draft, k=k), *timed(speed, **counted), base=base)
+        configuration(
+            Mode(f"spec_{draft}_k{k}", draft=draft, k=k), *timed(speed, **counted), base=base
+        )
         for draft, k, speed in (("d", 4, 11.4), ("d", 8, 14.4), ("slow", 4, 9.9), ("d", 16, 900))
     ]
     lookup = configuration(LOOKUP, *timed(10.6, **counted), base=base)
@@ -159,7 +196,12 @@ def test_the_predecessors_summary_counts_its_own_suites_and_names_as_it_did() ->
         for draft, k, speed in (("slow", 8, 9.9), ("d", 8, 11.4), ("d", 16, 14.4))
     ]
     row = summary_row(base, ways)
-    assert (row["model"], row["math"], row["total"], row["pct_str"]) == ("Big-7B-Q4_moe4", "2/2", "2/2", "100%")
+    assert (row["model"], row["math"], row["total"], row["pct_str"]) == (
+        "Big-7B-Q4_moe4",
+        "2/2",
+        "2/2",
+        "100%",
+    )
     assert row["spec_lookup_best_tps"] == "14.4"
     assert row["spec_lookup_results"] == "d_k16_n3:14.4,d_k8_n3:11.4,slow_k8_n3:9.9"
 

@@ -45,21 +45,26 @@ def test_the_tables_agree_with_each_other(sample: Path) -> None:
     counted = cells.groupby(key).size()
     assert counted.to_dict() == modes.set_index(key)["cells"].to_dict()
     speeds = cells[cells.status == "ok"].groupby(key)["decode_tokens_per_s"].median()
-    told = modes.dropna(subset=["decode_tokens_per_s_median"]).set_index(key)["decode_tokens_per_s_median"]
+    told = modes.dropna(subset=["decode_tokens_per_s_median"]).set_index(key)[
+        "decode_tokens_per_s_median"
+    ]
     assert told.to_dict() == pytest.approx(speeds.to_dict(), abs=1e-6)
     base = modes[modes.quality_row == modes["mode"]].set_index(key)
     assert suites.groupby(key)["passed"].sum().to_dict() == base["passed"].to_dict()
     best = roles[roles["rank"] == 1].set_index("role")
-    assert best.loc["coder", "model"] == "big_moe" and best.loc["architect", "way"] == "moe8_spec_little_draft_k8"
+    assert (
+        best.loc["coder", "model"] == "big_moe"
+        and best.loc["architect", "way"] == "moe8_spec_little_draft_k8"
+    )
     assert roles[roles["rank"].isna()]["not_ranked"].str.len().min() > 10
     assert (reductions["difference_low"] <= reductions["difference"]).all()
     assert (reductions["difference"] <= reductions["difference_high"]).all()
 
 
 def test_impossible_and_half_scored_rows_say_why_they_are_not_ranked(sample: Path) -> None:
-    modes = pd.read_csv(sample / "benchmarks/results/tables/modes.csv", keep_default_na=False).set_index(
-        ["model", "mode"]
-    )
+    modes = pd.read_csv(
+        sample / "benchmarks/results/tables/modes.csv", keep_default_na=False
+    ).set_index(["model", "mode"])
     assert "more than the memory's 460 GB/s" in modes.loc[("too_fast", "baseline"), "struck_out"]
     assert modes.loc[("too_fast", "lookup_n3"), "struck_out"] == "its base baseline is struck out"
     assert "have no score" in modes.loc[("half_measured", "baseline"), "not_ranked"]

@@ -55,7 +55,10 @@ def test_images_are_read_and_change_the_answer(models: Path, tmp_path: Path) -> 
         engine.unload()
     assert clock.prompt_tokens - wordless.prompt_tokens >= IMAGE_TOKENS
     assert both.prompt_tokens - clock.prompt_tokens == clock.prompt_tokens - wordless.prompt_tokens
-    assert len({m.token_ids for m in (wordless, clock, shapes, both)}) == 4 and again.token_ids == clock.token_ids
+    assert (
+        len({m.token_ids for m in (wordless, clock, shapes, both)}) == 4
+        and again.token_ids == clock.token_ids
+    )
     assert clock.completion_tokens == len(clock.token_ids) == REQUEST.max_tokens
 
 
@@ -71,7 +74,9 @@ def test_a_server_without_a_projector_refuses_images(models: Path, tmp_path: Pat
 
 def test_an_image_that_was_not_evaluated_is_an_error() -> None:
     _Prompt([], 20, True).guard(36)
-    with pytest.raises(EngineFailure, match="the image was not read: the text has 20 tokens, 20 were evaluated"):
+    with pytest.raises(
+        EngineFailure, match="the image was not read: the text has 20 tokens, 20 were evaluated"
+    ):
         _Prompt([], 20, True).guard(20)
     with pytest.raises(EngineFailure, match="cache was not cold"):
         _Prompt([], 20, False).guard(3)
@@ -79,9 +84,17 @@ def test_an_image_that_was_not_evaluated_is_an_error() -> None:
 
 def planner(models: Path, engine: str, projector: Path | None) -> Planner:
     seeing = model(
-        "seer", path=str(models / "dense.gguf"), candidate_roles=("vision",), tier="C", mmproj_path="x/mmproj.gguf"
+        "seer",
+        path=str(models / "dense.gguf"),
+        candidate_roles=("vision",),
+        tier="C",
+        mmproj_path="x/mmproj.gguf",
     )
-    known = Weights(facts(projector), projector, True, False) if projector else Weights(None, Path("x"), False, False)
+    known = (
+        Weights(facts(projector), projector, True, False)
+        if projector
+        else Weights(None, Path("x"), False, False)
+    )
     weights = Weights(facts(models / "dense.gguf"), models / "dense.gguf", True, False, known)
     registry = Registry(models / "r.yaml", RuntimeDefaults(), {"seer": seeing})
     hardware = replace(load_hardware("epyc-9655"), threads=2, batch_threads=2, cpus=None, numa=None)
@@ -91,11 +104,14 @@ def planner(models: Path, engine: str, projector: Path | None) -> Planner:
 
 
 def test_the_shard_loads_the_projector_and_sends_the_images(models: Path) -> None:
-    shard = find_shard(make_plan(planner(models, "server", models / "mmproj.gguf")), "seer", "baseline")
+    shard = find_shard(
+        make_plan(planner(models, "server", models / "mmproj.gguf")), "seer", "baseline"
+    )
     assert len(shard.cells) == 10 and load_settings(shard).projector == models / "mmproj.gguf"
     spec = shard.cells[0].spec
     assert (
-        spec["weights"]["projector"] == facts(models / "mmproj.gguf").fingerprint and len(spec["prompt"]["images"]) == 1
+        spec["weights"]["projector"] == facts(models / "mmproj.gguf").fingerprint
+        and len(spec["prompt"]["images"]) == 1
     )
     request: Request = request_of(shard.cells[0])
     assert Path(request.images[0]).is_file()

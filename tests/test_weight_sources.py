@@ -72,9 +72,13 @@ def test_the_shipped_weights_are_what_the_registry_says() -> None:
     verify(path, model.source)
 
 
-def test_an_original_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_original_that_is_not_there_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("EPYC_BENCH_MODELS", str(tmp_path))
-    with pytest.raises(BenchError, match="is made of smollm2_135m_q4_1, whose weights are not there"):
+    with pytest.raises(
+        BenchError, match="is made of smollm2_135m_q4_1, whose weights are not there"
+    ):
         make_weights(REGISTRY, REGISTRY.models["smollm2_135m_q8_0"])
 
 
@@ -89,5 +93,7 @@ def test_an_upcycled_model_answers_like_its_original(models: Path, start, tmp_pa
 
 
 def test_only_dense_llamas_are_upcycled(models: Path, tmp_path: Path) -> None:
-    with pytest.raises(BenchError, match="expects a dense model of architecture llama, found 'qwen3moe'"):
+    with pytest.raises(
+        BenchError, match="expects a dense model of architecture llama, found 'qwen3moe'"
+    ):
         upcycle(models / "moe.gguf", tmp_path / "x.gguf", 4, 2)

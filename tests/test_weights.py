@@ -39,13 +39,25 @@ def test_header_facts(folder: Path) -> None:
         1,
         2,
     )
-    assert (dense.vocab_size, dense.context_length, dense.block_count, dense.split_count) == (356, 2048, 4, 1)
-    assert (moe.architecture, moe.expert_count, moe.expert_used_count) == ("qwen3moe", EXPERTS, EXPERTS_USED)
+    assert (dense.vocab_size, dense.context_length, dense.block_count, dense.split_count) == (
+        356,
+        2048,
+        4,
+        1,
+    )
+    assert (moe.architecture, moe.expert_count, moe.expert_used_count) == (
+        "qwen3moe",
+        EXPERTS,
+        EXPERTS_USED,
+    )
     assert dense.chat_template_digest is not None and dense.expert_count is None
 
 
 def test_vocabularies_are_told_apart(folder: Path) -> None:
-    digests = {kind: read_header(folder / f"{kind}.gguf").tokens_digest for kind in ("dense", "draft", "other_vocab")}
+    digests = {
+        kind: read_header(folder / f"{kind}.gguf").tokens_digest
+        for kind in ("dense", "draft", "other_vocab")
+    }
     assert digests["dense"] == digests["draft"] != digests["other_vocab"]
 
 
@@ -91,7 +103,10 @@ def test_split_models_need_all_their_files(tmp_path: Path) -> None:
     write_model(second, seed=1, split=(1, 2))
     found = facts(first, tmp_path / "cache")
     assert found.size_bytes == first.stat().st_size + second.stat().st_size
-    assert found.sha256 == (sha256_of(first), sha256_of(second)) and found.fingerprint == fingerprint(found.sha256)
+    assert found.sha256 == (
+        sha256_of(first),
+        sha256_of(second),
+    ) and found.fingerprint == fingerprint(found.sha256)
     write_model(second, seed=2, split=(1, 2))
     assert facts(first, tmp_path / "cache").fingerprint != found.fingerprint
 
@@ -120,7 +135,9 @@ def test_a_file_is_read_again_only_when_it_was_touched(folder: Path, tmp_path: P
     assert facts(model, cache).header.architecture == "qwen3moe"
 
 
-@pytest.mark.parametrize("text", ["{broken", "[]", '{"schema": 4}', '{"schema": 5, "header": {"name": 1}}', "\udcff"])
+@pytest.mark.parametrize(
+    "text", ["{broken", "[]", '{"schema": 4}', '{"schema": 5, "header": {"name": 1}}', "\udcff"]
+)
 def test_a_damaged_cache_is_no_cache(folder: Path, tmp_path: Path, text: str) -> None:
     cache, model = tmp_path / "cache", folder / "dense.gguf"
     first = facts(model, cache)
@@ -134,7 +151,9 @@ def test_a_cache_that_cannot_be_written_costs_only_time(folder: Path, tmp_path: 
     assert facts(folder / "dense.gguf", tmp_path / "cache").fingerprint
 
 
-def test_only_the_header_is_read_where_no_fingerprint_is_wanted(folder: Path, tmp_path: Path) -> None:
+def test_only_the_header_is_read_where_no_fingerprint_is_wanted(
+    folder: Path, tmp_path: Path
+) -> None:
     reader = WeightsReader(tmp_path / "cache")
     known, whole = reader.header_facts(folder / "dense.gguf"), reader.facts(folder / "dense.gguf")
     assert (known.fingerprint, known.sha256) == ("", ()) and known.header == whole.header
@@ -151,7 +170,9 @@ def test_the_lock_is_sorted_and_refuses_damage(folder: Path, tmp_path: Path) -> 
     with pytest.raises(BenchError, match="schema: expected 2, found None"):
         WeightsLock.load(file)
     file.write_text('{"schema": 1, "weights": {}}')
-    with pytest.raises(BenchError, match=r"expected 2, found 1: .* python -m scripts.validate --lock"):
+    with pytest.raises(
+        BenchError, match=r"expected 2, found 1: .* python -m scripts.validate --lock"
+    ):
         WeightsLock.load(file)
 
 
@@ -167,7 +188,12 @@ def crafted(path: Path, *values: bytes, tensors: int = 0, after: bytes = b"") ->
     """A GGUF with architecture llama, these metadata values (key, type, value as bytes) and what comes after them."""
     head = b"GGUF" + struct.pack("<IQQ", 3, tensors, len(values) + 1)
     path.write_bytes(
-        head + text(b"general.architecture") + struct.pack("<I", 8) + text(b"llama") + b"".join(values) + after
+        head
+        + text(b"general.architecture")
+        + struct.pack("<I", 8)
+        + text(b"llama")
+        + b"".join(values)
+        + after
     )
     return path
 
@@ -175,7 +201,10 @@ def crafted(path: Path, *values: bytes, tensors: int = 0, after: bytes = b"") ->
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (text(b"a") + struct.pack("<I", 9) + struct.pack("<IQ", 9, 1) * 5000, "arrays nested more than 8 deep"),
+        (
+            text(b"a") + struct.pack("<I", 9) + struct.pack("<IQ", 9, 1) * 5000,
+            "arrays nested more than 8 deep",
+        ),
         (text(b"a") + struct.pack("<IIQ", 9, 4, 1 << 62), "an array of 4611686018427387904 values"),
         (text(b"a") + struct.pack("<IIQ", 9, 8, 1 << 62), "an array of 4611686018427387904 texts"),
         (text(b"a") + struct.pack("<I", 77), "unknown value type 77"),
@@ -187,13 +216,31 @@ def crafted(path: Path, *values: bytes, tensors: int = 0, after: bytes = b"") ->
             text(b"tokenizer.ggml.bos_token_id") + struct.pack("<I", 8) + text(b"x"),
             "expected a whole number, found 'x'",
         ),
-        (text(b"split.count") + struct.pack("<I", 8) + text(b"x"), "split.count: expected a whole number, found 'x'"),
-        (text(b"llama.expert_count") + struct.pack("<IIQI", 9, 4, 1, 1), "llama.expert_count: expected a whole number"),
+        (
+            text(b"split.count") + struct.pack("<I", 8) + text(b"x"),
+            "split.count: expected a whole number, found 'x'",
+        ),
+        (
+            text(b"llama.expert_count") + struct.pack("<IIQI", 9, 4, 1, 1),
+            "llama.expert_count: expected a whole number",
+        ),
         (text(b"general.alignment") + struct.pack("<II", 4, 0), "general.alignment is 0"),
-        (text(b"llama.block_count") + struct.pack("<Ii", 5, -1), "llama.block_count: expected a number of at least 0"),
-        (text(b"llama.context_length") + struct.pack("<If", 6, float("nan")), "expected a whole number, found nan"),
-        (text(b"tokenizer.ggml.tokens") + struct.pack("<IIQI", 9, 4, 1, 7), "expected an array of texts, found one of"),
-        (text(b"general.name") + struct.pack("<I", 8) + text(b"n" * 1001), "general.name: a name of 1001 characters"),
+        (
+            text(b"llama.block_count") + struct.pack("<Ii", 5, -1),
+            "llama.block_count: expected a number of at least 0",
+        ),
+        (
+            text(b"llama.context_length") + struct.pack("<If", 6, float("nan")),
+            "expected a whole number, found nan",
+        ),
+        (
+            text(b"tokenizer.ggml.tokens") + struct.pack("<IIQI", 9, 4, 1, 7),
+            "expected an array of texts, found one of",
+        ),
+        (
+            text(b"general.name") + struct.pack("<I", 8) + text(b"n" * 1001),
+            "general.name: a name of 1001 characters",
+        ),
         (text(b"k" * (1 << 16)) + struct.pack("<II", 4, 7), "a key of 65536 bytes"),
     ],
 )
@@ -217,7 +264,8 @@ def test_a_header_ends_within_its_bounds_however_large_the_file_is(tmp_path: Pat
     with bad.open("r+b") as stream:
         stream.truncate(1 << 37)
     with pytest.raises(
-        BenchError, match=r"an array of 8589934592 texts at byte \d+, found the end of what a header may"
+        BenchError,
+        match=r"an array of 8589934592 texts at byte \d+, found the end of what a header may",
     ):
         read_header(bad)
 
@@ -230,11 +278,15 @@ def test_a_large_header_is_read_whole(tmp_path: Path) -> None:
 
 WILD = st.sampled_from([0, 1, 8, 9, 255, 1 << 16, 1 << 31, 1 << 32, 1 << 62, (1 << 64) - 1])
 EDITS = st.lists(
-    st.tuples(st.integers(0, 12_000), st.one_of(st.binary(min_size=1, max_size=8), WILD)), min_size=1, max_size=6
+    st.tuples(st.integers(0, 12_000), st.one_of(st.binary(min_size=1, max_size=8), WILD)),
+    min_size=1,
+    max_size=6,
 )
 
 
-@settings(max_examples=300, deadline=5000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=300, deadline=5000, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(edits=EDITS, cut=st.one_of(st.none(), st.integers(0, 20_000)))
 def test_whatever_bytes_a_header_has_it_is_read_or_refused(
     folder: Path, tmp_path: Path, edits: list[tuple[int, bytes | int]], cut: int | None
@@ -254,15 +306,22 @@ def test_whatever_bytes_a_header_has_it_is_read_or_refused(
 def test_texts_of_any_length_are_passed_over_exactly(tmp_path: Path, seed: int) -> None:
     random = Random(seed)
     longest = random.choice([3, 30, 48, 49, 70, 400])
-    tokens = [random.randbytes(random.randint(0 if seed % 2 else 1, longest)) for _ in range(random.randint(200, 900))]
+    tokens = [
+        random.randbytes(random.randint(0 if seed % 2 else 1, longest))
+        for _ in range(random.randint(200, 900))
+    ]
     after = text(b"general.name") + struct.pack("<I", 8) + text(b"after")
-    header = read_header(crafted(tmp_path / "m.gguf", texts(b"tokenizer.ggml.tokens", tokens), after))
+    header = read_header(
+        crafted(tmp_path / "m.gguf", texts(b"tokenizer.ggml.tokens", tokens), after)
+    )
     assert (header.vocab_size, header.name) == (len(tokens), "after")
     assert header.tokens_digest == hashlib.sha256(b"".join(map(text, tokens))).hexdigest()[:12]
 
 
 def test_headers_with_large_vocabularies_are_read_fast(tmp_path: Path) -> None:
-    tokens, merges = ([b"%s%d" % (word, i) for i in range(150_000)] for word in (b"token", b"mer ge"))
+    tokens, merges = (
+        [b"%s%d" % (word, i) for i in range(150_000)] for word in (b"token", b"mer ge")
+    )
     values = texts(b"tokenizer.ggml.tokens", tokens), texts(b"tokenizer.ggml.merges", merges)
     model = crafted(tmp_path / "m.gguf", *values)
     seconds = []
@@ -270,5 +329,6 @@ def test_headers_with_large_vocabularies_are_read_fast(tmp_path: Path) -> None:
         start = time.process_time()
         assert read_header(model).vocab_size == 150_000
         seconds.append(time.process_time() - start)
-    # Meant to be 20 ms; the limit leaves room for a slow machine, not for reading the texts one by one into objects.
+    # Meant to be 20 ms; the limit leaves room for a slow machine, not for reading the texts one by
+    # one into objects.
     assert min(seconds) < 0.08

@@ -67,5 +67,7 @@ def make_environment(folder: Path) -> Path:
     """A virtual environment with this one's packages, and what it installs of its own; gives its Python."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     own = next(folder.glob("lib/python*/site-packages"))
-    (own / "shared.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
+    (own / "shared.pth").write_text(
+        f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n"
+    )
     return folder / "bin/python"

@@ -1,9 +1,11 @@
 """Tiny seeded GGUF models for tests: a few hundred KB, F32 (greedy output is then the same in every decoding mode).
 
-They answer in printable ASCII and practically never end by themselves: an answer is as long as it was allowed to be.
+They answer in printable ASCII and practically never end by themselves: an answer is as long as it
+was allowed to be.
 
-Kinds: `dense` (llama), `draft` (the dense model's first layers; its answers are often, not always, the same), `other_vocab`
-(dense, one token text changed), `moe` (qwen3moe, 8 experts of which 4 are used), `mamba2` and `lfm2` (recurrent).
+Kinds: `dense` (llama), `draft` (the dense model's first layers; its answers are often, not always,
+the same), `other_vocab` (dense, one token text changed), `moe` (qwen3moe, 8 experts of which 4 are
+used), `mamba2` and `lfm2` (recurrent).
 """
 
 from __future__ import annotations
@@ -29,7 +31,12 @@ _ARCHITECTURES = {"moe": "qwen3moe", "mamba2": "mamba2", "lfm2": "lfm2"}
 def vocabulary(changed: bool = False) -> tuple[list[str], list[int]]:
     """Token texts and types: specials, the 256 bytes, a space, and each printable ASCII character."""
     specials = ["<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"]
-    texts = [*specials, *(f"<0x{byte:02X}>" for byte in range(256)), "▁", *(chr(code) for code in range(33, 127))]
+    texts = [
+        *specials,
+        *(f"<0x{byte:02X}>" for byte in range(256)),
+        "▁",
+        *(chr(code) for code in range(33, 127)),
+    ]
     types = [_UNKNOWN, *[_CONTROL] * 4, *[_BYTE] * 256, *[_NORMAL] * 95]
     if changed:
         texts[-1] = "¤"
@@ -84,7 +91,9 @@ def _moe_block(w: _Writer, block: str, residual: float) -> None:
     w.random(f"{block}.ffn_gate_inp.weight", EXPERTS, EMBEDDING)
     w.random(f"{block}.ffn_gate_exps.weight", EXPERTS, EXPERT_FEED_FORWARD, EMBEDDING)
     w.random(f"{block}.ffn_up_exps.weight", EXPERTS, EXPERT_FEED_FORWARD, EMBEDDING)
-    w.random(f"{block}.ffn_down_exps.weight", EXPERTS, EMBEDDING, EXPERT_FEED_FORWARD, scale=3 * residual)
+    w.random(
+        f"{block}.ffn_down_exps.weight", EXPERTS, EMBEDDING, EXPERT_FEED_FORWARD, scale=3 * residual
+    )
 
 
 _INNER, _STATE, _RANK, _CONV = 128, 16, 8, 4
@@ -126,7 +135,9 @@ def _metadata(w: _Writer, kind: str, layers: int, name: str) -> None:
     out.add_feed_forward_length(0 if kind == "mamba2" else FEED_FORWARD)
     if kind != "mamba2":
         out.add_head_count(HEADS)
-        out.add_head_count_kv([HEADS if i % 2 else 0 for i in range(layers)] if kind == "lfm2" else HEADS)
+        out.add_head_count_kv(
+            [HEADS if i % 2 else 0 for i in range(layers)] if kind == "lfm2" else HEADS
+        )
         out.add_rope_dimension_count(HEAD)
         out.add_key_length(HEAD)
         out.add_value_length(HEAD)
@@ -145,7 +156,9 @@ def _metadata(w: _Writer, kind: str, layers: int, name: str) -> None:
         out.add_uint32("lfm2.shortconv.l_cache", 3)
 
 
-def _tokenizer(w: _Writer, texts: list[str], types: list[int], bos: int, template: str | None) -> None:
+def _tokenizer(
+    w: _Writer, texts: list[str], types: list[int], bos: int, template: str | None
+) -> None:
     out = w.gguf
     out.add_tokenizer_model("llama")
     out.add_token_list(texts)
@@ -173,7 +186,8 @@ def write_model(
 ) -> Path:
     """Write a model of that kind; equal arguments give equal bytes. `bos` sets the BOS token id.
 
-    `split`: (number from 0, count), what the header says of a split model's file; it holds all tensors nevertheless.
+    `split`: (number from 0, count), what the header says of a split model's file; it holds all
+    tensors nevertheless.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     layers = 2 if kind == "draft" else LAYERS

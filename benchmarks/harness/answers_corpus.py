@@ -1,8 +1,8 @@
 """The labelled answers of tests/data/answers, and what the checks say of them.
 
-Each answer was labelled twice: by its writer, and by a reader who saw neither that label nor the checks' code.
-Where they differed, the label was settled, with a note. `right`: the answer deserves a pass. `undecidable`: two
-fair readers would differ, or two final statements contradict each other.
+Each answer was labelled twice: by its writer, and by a reader who saw neither that label nor the
+checks' code. Where they differed, the label was settled, with a note. `right`: the answer deserves
+a pass. `undecidable`: two fair readers would differ, or two final statements contradict each other.
 """
 
 from __future__ import annotations
@@ -49,13 +49,18 @@ def answers(kind: str, folder: Path = FOLDER) -> Iterator[Labelled]:
     for line in (folder / f"{kind}.jsonl").read_text(encoding="utf-8").split("\n"):
         if line:
             row: Mapping[str, Any] = json.loads(line)
-            yield Labelled(kind, *(row[key] for key in ("id", "question", "shape", "answer", "verdict")))
+            yield Labelled(
+                kind, *(row[key] for key in ("id", "question", "shape", "answer", "verdict"))
+            )
 
 
 @cache
 def questions(folder: Path = FOLDER) -> Mapping[str, Question]:
     """The questions that were answered, by name (`number/apples`)."""
-    suites = [*load_suites(folder / "suites").values(), *load_suites(Path("benchmarks/prompts/v1")).values()]
+    suites = [
+        *load_suites(folder / "suites").values(),
+        *load_suites(Path("benchmarks/prompts/v1")).values(),
+    ]
     return {question.name_in_full: question for suite in suites for question in suite.questions}
 
 

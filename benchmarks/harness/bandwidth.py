@@ -46,16 +46,30 @@ def compiled(cpus: int) -> tuple[float, float]:
         source, binary = Path(name) / "stream.c", Path(name) / "stream"
         source.write_text(SOURCE)
         subprocess.run(
-            ["gcc", "-O3", "-march=native", "-ffast-math", "-fopenmp", str(source), "-o", str(binary)], check=True
+            [
+                "gcc",
+                "-O3",
+                "-march=native",
+                "-ffast-math",
+                "-fopenmp",
+                str(source),
+                "-o",
+                str(binary),
+            ],
+            check=True,
         )
         environment = {**os.environ, "OMP_NUM_THREADS": str(cpus), "OMP_PROC_BIND": "true"}
         argv = [str(binary), str(ARRAY_ELEMENTS * cpus)]
-        shown = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True).stdout.split()
+        shown = subprocess.run(
+            argv, env=environment, capture_output=True, text=True, check=True
+        ).stdout.split()
     return float(shown[0]), float(shown[1])
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.harness.bandwidth", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.harness.bandwidth", description=__doc__
+    )
     parser.add_argument("--cpus", type=int, default=len(os.sched_getaffinity(0)))
     cpus = parser.parse_args().cpus
     rows = []

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-DERIVED = tuple(f"benchmarks/results/{part}/" for part in ("cells", "environments", "reviews", "tables"))
+DERIVED = tuple(
+    f"benchmarks/results/{part}/" for part in ("cells", "environments", "reviews", "tables")
+)
 
 
 @contextlib.contextmanager

@@ -2,9 +2,10 @@
 
     python -m benchmarks.harness.cluster_simulation [--cells 1000000] [--nodes 1 2 5 10 20]
 
-The plan is the real registry's with config/full.yaml on epyc-9655, as if all weights were there; its questions are counted as
-often as it takes to come to `--cells`. A node runs one shard at a time, and the next one starts `--start-s` later (queue,
-Snakemake's start on the node). Prints the makespan against the bound that no schedule can pass.
+The plan is the real registry's with config/full.yaml on epyc-9655, as if all weights were there;
+its questions are counted as often as it takes to come to `--cells`. A node runs one shard at a
+time, and the next one starts `--start-s` later (queue, Snakemake's start on the node). Prints the
+makespan against the bound that no schedule can pass.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from scripts.lib.planning.disk import load_plans
 from scripts.lib.planning.prediction import hours_text, shard_seconds
 from scripts.lib.settings.run_config import load_config
 
-# Planning grows linearly: seconds and MiB per cell out of `benchmarks.harness.scale`, 168,000 cells.
+# Planning grows linearly: seconds and MiB per cell out of `benchmarks.harness.scale`, 168,000
+# cells.
 PLANNING_S_PER_CELL, PLANNING_MIB_PER_CELL = 45.9 / 168_000, 1151 / 168_000
 
 
@@ -36,17 +38,23 @@ def makespan(seconds: Sequence[float], nodes: int, start_s: float) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.harness.cluster_simulation", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.harness.cluster_simulation", description=__doc__
+    )
     parser.add_argument("--cells", type=int, default=1_000_000)
     parser.add_argument("--nodes", type=int, nargs="+", default=[1, 2, 5, 10, 20])
     parser.add_argument("--start-s", type=float, default=30.0)
     arguments = parser.parse_args()
-    config = replace(load_config((Path("config/full.yaml"),)), hardware="epyc-9655", engines=("server",))
+    config = replace(
+        load_config((Path("config/full.yaml"),)), hardware="epyc-9655", engines=("server",)
+    )
     (plan,) = load_plans(config, assume_present=True)
     planned = sum(len(shard.cells) for shard in plan.shards)
     factor = arguments.cells / planned
     # A load is paid once, however many questions the shard has.
-    seconds = [shard_seconds(s, [], {}) + factor * shard_seconds(s, s.cells, {}) for s in plan.shards]
+    seconds = [
+        shard_seconds(s, [], {}) + factor * shard_seconds(s, s.cells, {}) for s in plan.shards
+    ]
     total = sum(seconds)
     models = len({shard.model.key for shard in plan.shards})
     print(
@@ -61,8 +69,16 @@ def main() -> int:
         shuffled = random.Random(0).sample(seconds, len(seconds))
         orders = (seconds, shuffled, sorted(seconds, reverse=True))
         found = [makespan(order, nodes, arguments.start_s) for order in orders]
-        rows.append([nodes, hours_text(bound), *(f"{hours_text(f)} ({f / bound:.3f}x)" for f in found)])
-    print(tabulate(rows, ["nodes", "bound", "registry order", "any order", "longest first"], tablefmt="pipe"))
+        rows.append(
+            [nodes, hours_text(bound), *(f"{hours_text(f)} ({f / bound:.3f}x)" for f in found)]
+        )
+    print(
+        tabulate(
+            rows,
+            ["nodes", "bound", "registry order", "any order", "longest first"],
+            tablefmt="pipe",
+        )
+    )
     whole, one = arguments.cells, arguments.cells / models
     for name, cells in (("in one invocation", whole), ("a model at a time (results_MODEL)", one)):
         seconds_, mib = cells * PLANNING_S_PER_CELL, cells * PLANNING_MIB_PER_CELL

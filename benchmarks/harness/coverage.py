@@ -23,7 +23,9 @@ RATES = tuple(np.linspace(0.02, 0.98, 25))
 CORRELATIONS = (0.0, 0.3, 0.7)
 _CHANGED = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.45)
 # (share of questions that got better, that got worse); most stay as they are.
-CHANGES = tuple((up, down) for up, down in itertools.product(_CHANGED, repeat=2) if up + down <= 0.75)
+CHANGES = tuple(
+    (up, down) for up, down in itertools.product(_CHANGED, repeat=2) if up + down <= 0.75
+)
 BOOTSTRAP_DRAWS = 1000
 
 Interval = tuple[float, float]
@@ -47,7 +49,10 @@ def our_rate(draw: Draw) -> Interval:
 @lru_cache(maxsize=100_000)
 def our_difference(draw: Draw) -> Interval:
     """`draw`: the differences, told as the two qualities that they lie between."""
-    new, base = {k: [max(v[0], 0)] for k, v in enumerate(draw)}, {k: [max(-v[0], 0)] for k, v in enumerate(draw)}
+    new, base = (
+        {k: [max(v[0], 0)] for k, v in enumerate(draw)},
+        {k: [max(-v[0], 0)] for k, v in enumerate(draw)},
+    )
     found = paired_difference(new, base)
     return _known(found.estimate if found is not None else None)
 
@@ -74,7 +79,9 @@ def _share(draws: Iterator[Draw], truth: float, interval: Callable[[Draw], Inter
     return sum(held) / len(held)
 
 
-def _difficulties(rng: np.random.Generator, rate: float, correlation: float, questions: int) -> np.ndarray:
+def _difficulties(
+    rng: np.random.Generator, rate: float, correlation: float, questions: int
+) -> np.ndarray:
     """Each question's own rate of passing, so that two repeats of one correlate as wanted."""
     if correlation == 0:
         return np.full(questions, rate)
@@ -98,7 +105,10 @@ def rate_coverage(
 
 
 def difference_coverage(
-    questions: int, repeats: int, simulations: int, interval: Callable[[Draw], Interval] = our_difference
+    questions: int,
+    repeats: int,
+    simulations: int,
+    interval: Callable[[Draw], Interval] = our_difference,
 ) -> float:
     """Mean coverage of the interval of a paired difference; repeats of an unchanged question disagree by chance."""
     rng = np.random.default_rng(questions * 100 + repeats)
@@ -106,7 +116,9 @@ def difference_coverage(
     def draws(up: float, down: float) -> Iterator[Draw]:
         for _ in range(simulations):
             change = rng.choice([1, -1, 0], questions, p=[up, down, 1 - up - down])
-            by_chance = (rng.binomial(repeats, 0.7, questions) - rng.binomial(repeats, 0.7, questions)) / repeats
+            by_chance = (
+                rng.binomial(repeats, 0.7, questions) - rng.binomial(repeats, 0.7, questions)
+            ) / repeats
             seen = np.where(change == 0, by_chance if repeats > 1 else 0, change)
             yield tuple((float(value),) for value in np.sort(seen))
 
@@ -127,7 +139,9 @@ SPEEDS: dict[str, tuple[Callable[[np.random.Generator, int], np.ndarray], float]
 }
 
 
-def median_coverage(questions: int, simulations: int, interval: Callable[[Draw], Interval] = our_median) -> float:
+def median_coverage(
+    questions: int, simulations: int, interval: Callable[[Draw], Interval] = our_median
+) -> float:
     """Mean coverage of a median's interval over the distributions of SPEEDS."""
     rng = np.random.default_rng(questions)
 
@@ -135,13 +149,21 @@ def median_coverage(questions: int, simulations: int, interval: Callable[[Draw],
         for _ in range(simulations):
             yield tuple((value,) for value in values(rng, questions).tolist())
 
-    return float(np.mean([_share(draws(values), truth, interval) for values, truth in SPEEDS.values()]))
+    return float(
+        np.mean([_share(draws(values), truth, interval) for values, truth in SPEEDS.values()])
+    )
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.harness.coverage", description=__doc__)
-    parser.add_argument("--simulations", type=int, default=200, help="samples per true value (default: %(default)s)")
-    parser.add_argument("--questions", type=int, nargs="+", default=[6, 10, 24, 80], help="questions in a sample")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.harness.coverage", description=__doc__
+    )
+    parser.add_argument(
+        "--simulations", type=int, default=200, help="samples per true value (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--questions", type=int, nargs="+", default=[6, 10, 24, 80], help="questions in a sample"
+    )
     arguments = parser.parse_args()
     cases = list(itertools.product(arguments.questions, (1, 3)))
     rows = []
@@ -153,9 +175,17 @@ def main() -> int:
         for interval in (our_difference, bootstrapped):
             row.append(difference_coverage(questions, repeats, count, interval))
         for interval in (our_median, bootstrapped_median):
-            row.append(median_coverage(questions, 10 * count if interval is our_median else count, interval))
+            row.append(
+                median_coverage(
+                    questions, 10 * count if interval is our_median else count, interval
+                )
+            )
         rows.append(row)
-    heads = [f"{what}: {how}" for what in ("rate", "difference", "median") for how in ("ours", "bootstrap")]
+    heads = [
+        f"{what}: {how}"
+        for what in ("rate", "difference", "median")
+        for how in ("ours", "bootstrap")
+    ]
     print(tabulate(rows, ["questions", "repeats", *heads], tablefmt="pipe", floatfmt=".3f"))
     return 0
 

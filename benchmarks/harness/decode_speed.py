@@ -1,8 +1,9 @@
 """Decode speed of each engine's `baseline`, side by side in one run: our two engines, llama-cpp-python's own loop, llama-bench.
 
-Same weights, threads, context and prompt; the four take turns (interleaved), medians of ratios per round are printed.
-A server answers from a thread of its own: with as many inference threads as cores it has none left to send a token from.
-Run it on a quiet machine:  python -m benchmarks.harness.decode_speed [--model KEY] [--rounds 5] [--tokens 128] [--threads N]
+Same weights, threads, context and prompt; the four take turns (interleaved), medians of ratios per
+round are printed. A server answers from a thread of its own: with as many inference threads as
+cores it has none left to send a token from. Run it on a quiet machine:  python -m
+benchmarks.harness.decode_speed [--model KEY] [--rounds 5] [--tokens 128] [--threads N]
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ from scripts.lib.settings.run_config import load_config
 PROMPT = "Write a long story about a lighthouse keeper who finds a map. Do not stop early."
 
 
-def own_engine(name: str, settings: LoadSettings, tokens: int, folder: Path) -> tuple[Engine, Callable[[], float]]:
+def own_engine(
+    name: str, settings: LoadSettings, tokens: int, folder: Path
+) -> tuple[Engine, Callable[[], float]]:
     """One of our engines, loaded and warm, and a function that measures one answer in tokens per second."""
     engine = make_engine(name, EngineSettings(server_binary(), folder / f"{name}.log", 600.0))
     engine.load(settings)
@@ -55,7 +58,9 @@ def bindings_loop(settings: LoadSettings, tokens: int) -> Callable[[], float]:
 
     def measure() -> float:
         llama.reset()
-        prompt = llama.tokenize(f"<|im_start|>user\n{PROMPT}<|im_end|>\n<|im_start|>assistant\n".encode(), special=True)
+        prompt = llama.tokenize(
+            f"<|im_start|>user\n{PROMPT}<|im_end|>\n<|im_start|>assistant\n".encode(), special=True
+        )
         stamps = []
         for _ in llama.generate(prompt, temp=0.0, reset=False):
             stamps.append(time.perf_counter())
@@ -69,7 +74,15 @@ def bindings_loop(settings: LoadSettings, tokens: int) -> Callable[[], float]:
 
 def llama_bench(settings: LoadSettings, tokens: int) -> Callable[[], float]:
     """llama-bench's generation test at the same threads."""
-    argv = [str(bench_binary()), "-m", str(settings.weights), "-t", str(settings.hardware.threads), "-p", "0"]
+    argv = [
+        str(bench_binary()),
+        "-m",
+        str(settings.weights),
+        "-t",
+        str(settings.hardware.threads),
+        "-p",
+        "0",
+    ]
     argv += ["-n", str(tokens), "-r", "1", "-fa", "0", "-o", "json"]
 
     def measure() -> float:
@@ -80,7 +93,9 @@ def llama_bench(settings: LoadSettings, tokens: int) -> Callable[[], float]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.harness.decode_speed", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.harness.decode_speed", description=__doc__
+    )
     parser.add_argument("--model", default="smollm2_135m_q4_1")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=128)
@@ -89,7 +104,9 @@ def main() -> int:
     planner = for_model(load_planner(load_config()), arguments.model)
     settings = load_settings(find_shard(make_plan(planner), arguments.model, "baseline"))
     if arguments.threads:
-        hardware = replace(settings.hardware, threads=arguments.threads, batch_threads=arguments.threads)
+        hardware = replace(
+            settings.hardware, threads=arguments.threads, batch_threads=arguments.threads
+        )
         settings = replace(settings, hardware=hardware)
     with tempfile.TemporaryDirectory() as name:
         embedded, embedded_speed = own_engine("embedded", settings, arguments.tokens, Path(name))
@@ -100,14 +117,18 @@ def main() -> int:
             "llama-cpp-python": bindings_loop(settings, arguments.tokens),
             "llama-bench": llama_bench(settings, arguments.tokens),
         }
-        rounds = [{way: measure() for way, measure in ways.items()} for _ in range(arguments.rounds)]
+        rounds = [
+            {way: measure() for way, measure in ways.items()} for _ in range(arguments.rounds)
+        ]
         embedded.unload()
         server.unload()
     print(
         f"{arguments.model}, {settings.hardware.threads} threads, {arguments.tokens} tokens, {arguments.rounds} rounds"
     )
     for way in ways:
-        print(f"{way:17} {statistics.median(r[way] for r in rounds):7.1f} t/s (median of {arguments.rounds})")
+        print(
+            f"{way:17} {statistics.median(r[way] for r in rounds):7.1f} t/s (median of {arguments.rounds})"
+        )
     for way in ("embedded", "server"):
         for other in ("llama-cpp-python", "llama-bench"):
             print(f"{way} / {other} = {statistics.median(r[way] / r[other] for r in rounds):.3f}")

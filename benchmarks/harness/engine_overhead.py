@@ -29,7 +29,8 @@ from scripts.lib.planning.plan import Shard, find_shard, make_plan
 from scripts.lib.planning.weights_guard import WeightsGuard
 from scripts.lib.settings.run_config import load_config
 
-# What an embedded shard may need beyond weights and KV cache: the interpreter, llama.cpp, and each model's compute buffers.
+# What an embedded shard may need beyond weights and KV cache: the interpreter, llama.cpp, and each
+# model's compute buffers.
 CONSTANT_MIB, LIMIT_MS = 256, 10.0
 KV_BYTES_PER_VALUE = {"f32": 4.0, "f16": 2.0, "bf16": 2.0, "q8_0": 34 / 32}
 
@@ -56,11 +57,16 @@ def kv_bytes(weights: Weights, context: dict[str, Any]) -> float:
     assert weights.path is not None and weights.facts is not None
     fields, name = GGUFReader(weights.path).fields, weights.facts.header.architecture
     layers, heads, width = (
-        int(fields[f"{name}.{key}"].contents()) for key in ("block_count", "attention.head_count", "embedding_length")
+        int(fields[f"{name}.{key}"].contents())
+        for key in ("block_count", "attention.head_count", "embedding_length")
     )
     kv_heads = fields.get(f"{name}.attention.head_count_kv")
     per_token = layers * width * (int(kv_heads.contents()) if kv_heads else heads) / heads
-    return per_token * context["length_tokens"] * sum(KV_BYTES_PER_VALUE[context[f"kv_type_{part}"]] for part in "kv")
+    return (
+        per_token
+        * context["length_tokens"]
+        * sum(KV_BYTES_PER_VALUE[context[f"kv_type_{part}"]] for part in "kv")
+    )
 
 
 def bound_mib(shard: Shard) -> float:
@@ -79,14 +85,23 @@ def measure(model: str, mode: str, engine_name: str) -> bool:
     shard = find_shard(make_plan(planner), model, mode)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        engine = Timed(make_engine(engine_name, EngineSettings(server_binary(), folder / "engine.log", 600.0)))
+        engine = Timed(
+            make_engine(engine_name, EngineSettings(server_binary(), folder / "engine.log", 600.0))
+        )
         job = Job(
-            shard, folder, "overhead", lambda loaded: "none", RunRecord(folder, "overhead", {}), WeightsGuard(shard)
+            shard,
+            folder,
+            "overhead",
+            lambda loaded: "none",
+            RunRecord(folder, "overhead", {}),
+            WeightsGuard(shard),
         )
         start = time.perf_counter()
         run(job, engine, shard.cells, bar=False)  # type: ignore[arg-type]
         per_cell_ms = 1000 * (time.perf_counter() - start - engine.seconds) / len(shard.cells)
-        peak = max(read_cell(file).peak_rss_bytes for file in (folder / shard.folder).glob("*/*.json"))
+        peak = max(
+            read_cell(file).peak_rss_bytes for file in (folder / shard.folder).glob("*/*.json")
+        )
     bound = bound_mib(shard)
     print(
         f"{engine_name:9}{model} {mode}: {len(shard.cells)} cells; harness {per_cell_ms:.1f} ms a cell (limit {LIMIT_MS:g}); "
@@ -96,8 +111,12 @@ def measure(model: str, mode: str, engine_name: str) -> bool:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.harness.engine_overhead", description=__doc__)
-    parser.add_argument("mode", nargs="*", default=["baseline", "lookup_n3", "spec_demo_draft_smollm2_q4_0_k8"])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.harness.engine_overhead", description=__doc__
+    )
+    parser.add_argument(
+        "mode", nargs="*", default=["baseline", "lookup_n3", "spec_demo_draft_smollm2_q4_0_k8"]
+    )
     parser.add_argument("--model", default="smollm2_135m_q8_0")
     parser.add_argument("--engine", default="embedded", choices=("embedded", "server"))
     arguments = parser.parse_args()
@@ -105,7 +124,10 @@ def main() -> int:
         return int(not measure(arguments.model, arguments.mode[0], arguments.engine))
     options = ["--model", arguments.model, "--engine", arguments.engine]
     # A process each: resident memory never shrinks.
-    codes = [subprocess.call([sys.executable, "-m", __spec__.name, mode, *options]) for mode in arguments.mode]
+    codes = [
+        subprocess.call([sys.executable, "-m", __spec__.name, mode, *options])
+        for mode in arguments.mode
+    ]
     return max(codes)
 
 

@@ -1,11 +1,14 @@
 """How much whole runs of the same thing differ on this machine, and what that makes of the gates of `scripts.compare`.
 
-Measures the same cells several times (A/A runs: nothing but `measurement_epoch` differs) in a scratch checkout, and writes
-benchmarks/results/calibration/{hardware}/gate.json, by which `scripts.compare` widens its intervals. Then it judges every pair
-of runs: as they are (a gate that trips is a false alarm), and with one of them slowed down by a known share (a gate that does
-not trip has missed it). The noise that a pair is judged by is measured on the other runs. Run it on a quiet machine:
+Measures the same cells several times (A/A runs: nothing but `measurement_epoch` differs) in a
+scratch checkout, and writes benchmarks/results/calibration/{hardware}/gate.json, by which
+`scripts.compare` widens its intervals. Then it judges every pair of runs: as they are (a gate that
+trips is a false alarm), and with one of them slowed down by a known share (a gate that does not
+trip has missed it). The noise that a pair is judged by is measured on the other runs. Run it on a
+quiet machine:
 
-    python -m benchmarks.harness.gate_calibration [--runs 6] [--model KEY] [--modes baseline lookup_n3]
+    python -m benchmarks.harness.gate_calibration [--runs 6] [--model KEY] [--modes baseline
+    lookup_n3]
 """
 
 from __future__ import annotations
@@ -37,14 +40,20 @@ FEWEST_RUNS = 4
 SLOWER = 0.9
 
 
-def measure(folder: Path, runs: int, models: Sequence[str], modes: Sequence[str]) -> list[Observations]:
+def measure(
+    folder: Path, runs: int, models: Sequence[str], modes: Sequence[str]
+) -> list[Observations]:
     """The same cells measured once per run, by the pipeline, one run after the other."""
     targets = [f"results_{model}" for model in models]
     decoding = json.dumps({"modes": list(modes)})
     for epoch in range(runs):
         print(f"run {epoch + 1} of {runs}", file=sys.stderr)
         settings = [f"measurement_epoch={epoch}", f"decoding={decoding}"]
-        subprocess.run(["snakemake", "-j8", *targets, "--quiet", "all", "--config", *settings], cwd=folder, check=True)
+        subprocess.run(
+            ["snakemake", "-j8", *targets, "--quiet", "all", "--config", *settings],
+            cwd=folder,
+            check=True,
+        )
     return [from_run(name, folder / RESULTS) for name in run_ids(folder / RESULTS)]
 
 
@@ -53,7 +62,9 @@ def _logarithms(run: Observations, metric: str) -> dict[tuple[str, str, str], fl
     return {
         (item.cell.model, item.cell.mode, item.question): math.log(value)
         for item in run.items
-        if item.measurement is not None and item.status == "ok" and (value := getattr(item.measurement, metric))
+        if item.measurement is not None
+        and item.status == "ok"
+        and (value := getattr(item.measurement, metric))
     }
 
 
@@ -84,21 +95,28 @@ def slowed(run: Observations, share: float) -> Observations:
         return replace(
             item,
             measurement=replace(
-                m, decode_tokens_per_s=speeds[0], prefill_tokens_per_s=speeds[1], ttft_s=m.ttft_s / share
+                m,
+                decode_tokens_per_s=speeds[0],
+                prefill_tokens_per_s=speeds[1],
+                ttft_s=m.ttft_s / share,
             ),
         )
 
     return replace(run, items=tuple(map(slow, run.items)))
 
 
-def tripped(gate: Gate, runs: Sequence[Observations], share: float, calibrated: bool) -> tuple[int, int]:
+def tripped(
+    gate: Gate, runs: Sequence[Observations], share: float, calibrated: bool
+) -> tuple[int, int]:
     """(gates that tripped, gates judged) over all ordered pairs of runs, the second of each slowed down to `share`."""
     found = [0, 0]
     for i, j in itertools.permutations(range(len(runs)), 2):
         others = [run for place, run in enumerate(runs) if place not in (i, j)]
         noise = {gate.metric: noise_of(others, gate.metric)} if calibrated else {}
         pairings = pair(runs[i], slowed(runs[j], share)).pairings
-        judged = judge(gate, [(pairing.key, pairing.ratio(gate.metric)) for pairing in pairings], noise)
+        judged = judge(
+            gate, [(pairing.key, pairing.ratio(gate.metric)) for pairing in pairings], noise
+        )
         found[0] += sum(j.outcome is Outcome.TRIPPED for j in judged)
         found[1] += sum(j.outcome is not Outcome.NOT_JUDGED for j in judged)
     return found[0], found[1]
@@ -110,7 +128,10 @@ def evaluate(runs: Sequence[Observations], gates: Iterable[Gate]) -> list[dict[s
     for gate in gates:
         row: dict[str, object] = {"gate": str(gate)}
         for name, calibrated in (("calibrated", True), ("not calibrated", False)):
-            for what, share in (("false alarms", 1.0), (f"of {1 - SLOWER:.0%} slower found", SLOWER)):
+            for what, share in (
+                ("false alarms", 1.0),
+                (f"of {1 - SLOWER:.0%} slower found", SLOWER),
+            ):
                 hits, judged = tripped(gate, runs, share, calibrated)
                 row[f"{what}, {name}"] = f"{hits} of {judged}"
         rows.append(row)
@@ -120,19 +141,30 @@ def evaluate(runs: Sequence[Observations], gates: Iterable[Gate]) -> list[dict[s
 def main() -> int:
     form = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.harness.gate_calibration", description=__doc__, formatter_class=form
+        prog="python -m benchmarks.harness.gate_calibration",
+        description=__doc__,
+        formatter_class=form,
     )
-    parser.add_argument("--runs", type=int, default=6, help=f"A/A runs (default 6, at least {FEWEST_RUNS})")
+    parser.add_argument(
+        "--runs", type=int, default=6, help=f"A/A runs (default 6, at least {FEWEST_RUNS})"
+    )
     parser.add_argument("--model", action="append", help="default: smollm2_135m_q4_1; repeatable")
-    parser.add_argument("--modes", nargs="+", default=["baseline"], help="decoding modes (default: baseline)")
+    parser.add_argument(
+        "--modes", nargs="+", default=["baseline"], help="decoding modes (default: baseline)"
+    )
     arguments = parser.parse_args()
     if arguments.runs < FEWEST_RUNS:
         sys.exit(f"--runs: expected at least {FEWEST_RUNS}, found {arguments.runs}")
     with scratch_checkout() as folder:
-        runs = measure(folder, arguments.runs, arguments.model or ["smollm2_135m_q4_1"], arguments.modes)
+        runs = measure(
+            folder, arguments.runs, arguments.model or ["smollm2_135m_q4_1"], arguments.modes
+        )
     (hardware,) = {item.cell.hardware for run in runs for item in run.items}
     noise = {metric: noise_of(runs, metric) for metric in RATIO_METRICS}
-    gates = [parse_gate(f"{metric} {'-' if METRICS[metric][1] < 0 else '+'}3%") for metric in RATIO_METRICS]
+    gates = [
+        parse_gate(f"{metric} {'-' if METRICS[metric][1] < 0 else '+'}3%")
+        for metric in RATIO_METRICS
+    ]
     rows = evaluate(runs, gates)
     record = {
         "noise": {metric: asdict(found) for metric, found in noise.items()},
@@ -143,7 +175,9 @@ def main() -> int:
         "cells_per_run": [len(run.items) for run in runs],
         "gates": rows,
     }
-    write_atomic(CALIBRATION / hardware / "gate.json", json.dumps(record, indent=2, sort_keys=True) + "\n")
+    write_atomic(
+        CALIBRATION / hardware / "gate.json", json.dumps(record, indent=2, sort_keys=True) + "\n"
+    )
     for metric, found in noise.items():
         down, up = (100 * math.expm1(sign * found.half_width) for sign in (-1, 1))
         print(f"{metric}: runs differ by {100 * found.run_sd:.1f} % (standard deviation of {found.runs} runs); "

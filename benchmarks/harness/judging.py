@@ -79,9 +79,13 @@ async def _bare_client(bodies: Sequence[bytes], concurrency: int) -> float:
     async def work() -> None:
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
         for body in waiting:
-            writer.write(b"POST /v1/messages HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+            writer.write(
+                b"POST /v1/messages HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+            )
             head = await reader.readuntil(b"\r\n\r\n")
-            await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]))
+            await reader.readexactly(
+                int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+            )
         writer.close()
 
     start = time.perf_counter()
@@ -106,16 +110,22 @@ def judging_rate(pairs: int, concurrency: int, folder: Path) -> list[object]:
     os.environ.update(ours.recv())
     store, todo = VerdictStore(SERIES, folder), items(pairs)
     start = time.perf_counter()
-    result = run(store, todo, replace(CONFIG, concurrency=concurrency, max_usd=1e6), Mix(100, 0.1, 0.05))
+    result = run(
+        store, todo, replace(CONFIG, concurrency=concurrency, max_usd=1e6), Mix(100, 0.1, 0.05)
+    )
     seconds = time.perf_counter() - start
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    bodies = [json.dumps(request_body(item, SERIES.model, CONFIG.max_tokens)).encode() for item in todo]
+    bodies = [
+        json.dumps(request_body(item, SERIES.model, CONFIG.max_tokens)).encode() for item in todo
+    ]
     bare_s = asyncio.run(_bare_client(bodies, concurrency)) / pairs * result.replies
     ours.send("end")
     requests = ours.recv() - pairs
     server.join()
     if result.stopped or requests != result.replies:
-        sys.exit(f"the run stopped ({result.stopped}), or {requests} requests gave {result.replies} replies")
+        sys.exit(
+            f"the run stopped ({result.stopped}), or {requests} requests gave {result.replies} replies"
+        )
     ideal_s = requests * LATENCY_S / concurrency
     return [pairs, requests, seconds, ideal_s / seconds, bare_s / seconds, peak_mib]
 
@@ -134,18 +144,43 @@ def cached_review(models: int) -> list[object]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.harness.judging", description=__doc__)
-    parser.add_argument("--pairs", type=int, default=5000, help="answers to be judged (default: %(default)s)")
-    parser.add_argument("--concurrency", type=int, default=4, help="requests in flight (default: %(default)s)")
-    parser.add_argument("--models", type=int, default=60, help="700 cells each, already judged (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.harness.judging", description=__doc__
+    )
+    parser.add_argument(
+        "--pairs", type=int, default=5000, help="answers to be judged (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--concurrency", type=int, default=4, help="requests in flight (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--models",
+        type=int,
+        default=60,
+        help="700 cells each, already judged (default: %(default)s)",
+    )
     arguments = parser.parse_args()
     with scratch_checkout() as folder:
         row = judging_rate(arguments.pairs, arguments.concurrency, folder / "verdicts")
-    headers = ["answers", "requests", "seconds", "of the arithmetic rate", "of a bare client's", "peak MiB"]
+    headers = [
+        "answers",
+        "requests",
+        "seconds",
+        "of the arithmetic rate",
+        "of a bare client's",
+        "peak MiB",
+    ]
     print(tabulate([row], headers, tablefmt="pipe", floatfmt=("", "", ".1f", ".2f", ".2f", ".0f")))
     print()
     headers = ["cells", "verdicts", "seconds", "peak MiB"]
-    print(tabulate([cached_review(arguments.models)], headers, tablefmt="pipe", floatfmt=("", "", ".1f", ".0f")))
+    print(
+        tabulate(
+            [cached_review(arguments.models)],
+            headers,
+            tablefmt="pipe",
+            floatfmt=("", "", ".1f", ".0f"),
+        )
+    )
     return 0
 
 

@@ -2,9 +2,10 @@
 
     python -m benchmarks.harness.kills --kills 100 --minutes 30
 
-Scheduler, shard, llama-server and judge take turns as the victim of a SIGKILL. The next start is the rerun, and is killed in
-its turn; every fifth one is let go to its end. Checked: cells and verdicts that were whole before a kill have the same bytes
-ever after; no process outlives its run; a rerun ends well and lacks no cell; no temporary file is left then.
+Scheduler, shard, llama-server and judge take turns as the victim of a SIGKILL. The next start is
+the rerun, and is killed in its turn; every fifth one is let go to its end. Checked: cells and
+verdicts that were whole before a kill have the same bytes ever after; no process outlives its run;
+a rerun ends well and lacks no cell; no temporary file is left then.
 """
 
 from __future__ import annotations
@@ -33,8 +34,14 @@ MARK = "EPYC_KILLS_MARK"
 CONFIG = ("engine=server", 'models=["tiny_a"]', "judge={scorers: [claude, checks]}")
 CELLS = 8
 RESULTS = "benchmarks/results"
-# A kill of the scheduler or the judge falls into so many seconds after its start, of the others into the last one's number.
-LONGEST_S: Mapping[str, float] = {"scheduler": 15.0, "shard": 3.0, "llama-server": 1.5, "judge": 2.0}
+# A kill of the scheduler or the judge falls into so many seconds after its start, of the others
+# into the last one's number.
+LONGEST_S: Mapping[str, float] = {
+    "scheduler": 15.0,
+    "shard": 3.0,
+    "llama-server": 1.5,
+    "judge": 2.0,
+}
 WAIT_S, LINGER_S, WHOLE_EVERY = 180.0, 5.0, 5
 
 
@@ -63,7 +70,9 @@ def marked(mark: str) -> list[psutil.Process]:
 def stored(project: Project) -> dict[str, bytes]:
     """What may never be lost: cells, and the verdicts that were paid for."""
     below = project.folder / RESULTS
-    files = itertools.chain(below.glob("cells/*/*/*/*/*.json"), below.glob("reviews/verdicts/*/??/*.json"))
+    files = itertools.chain(
+        below.glob("cells/*/*/*/*/*.json"), below.glob("reviews/verdicts/*/??/*.json")
+    )
     return {str(file.relative_to(below)): file.read_bytes() for file in files}
 
 
@@ -140,7 +149,9 @@ class Kills:
             run.wait()
         for process in _left(mark):
             with contextlib.suppress(psutil.NoSuchProcess):  # it ends at this very moment
-                self.faults.append(f"{name}: process {process.pid} is left: {' '.join(process.cmdline())[:200]}")
+                self.faults.append(
+                    f"{name}: process {process.pid} is left: {' '.join(process.cmdline())[:200]}"
+                )
                 process.kill()
         if "Traceback" in (text := self._output()):
             self.faults.append(f"{name}: {text}")
@@ -168,7 +179,10 @@ def run_kills(folder: Path, kills: int, minutes: float, seed: int) -> Kills:
     suites = load_suites(folder / "benchmarks/prompts/v1").values()
     end, kinds = time.monotonic() + 60 * minutes, turns()
     questions = [question for suite in suites for question in suite.questions]
-    with JudgeServer(honest(questions)) as server, tqdm(total=kills, desc="kills", unit="kill") as progress:
+    with (
+        JudgeServer(honest(questions)) as server,
+        tqdm(total=kills, desc="kills", unit="kill") as progress,
+    ):
         made = Kills(project, server.environment, seed)
         for number in range(1, 10 * kills):
             made.kill(next(kinds), f"{os.getpid()}-{number}")
@@ -188,7 +202,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="epyc-kills-") as folder:
-        made = run_kills(Path(folder) / "project", arguments.kills, arguments.minutes, arguments.seed)
+        made = run_kills(
+            Path(folder) / "project", arguments.kills, arguments.minutes, arguments.seed
+        )
     print("\n".join(made.faults))
     shown = ", ".join(f"{count} of {kind}" for kind, count in sorted(made.done.items()))
     print(f"{made.done.total()} kills ({shown}), {len(made.faults)} faults")

@@ -1,6 +1,7 @@
 """Time outside the engines: wall of `snakemake -j8 results` over the shards' load, warm-up and generation time.
 
-Run it on a quiet machine, with the environment made (`make results` once):  python -m benchmarks.harness.overhead
+Run it on a quiet machine, with the environment made (`make results` once):  python -m
+benchmarks.harness.overhead
 """
 
 from __future__ import annotations
@@ -31,13 +32,17 @@ def engine_seconds(cells: Path) -> tuple[int, float, float]:
 
 
 def main() -> None:
-    argparse.ArgumentParser(prog="python -m benchmarks.harness.overhead", description=__doc__).parse_args()
+    argparse.ArgumentParser(
+        prog="python -m benchmarks.harness.overhead", description=__doc__
+    ).parse_args()
     with scratch_checkout() as folder:
         start = time.perf_counter()
         subprocess.run(["snakemake", "-j8", "results", "--quiet", "all"], cwd=folder, check=True)
         wall = time.perf_counter() - start
         count, engine, warm_up = engine_seconds(folder / "benchmarks/results/cells")
-    print(f"{count} cells; wall {wall:.1f} s; load + generation {engine:.1f} s; warm-up {warm_up:.1f} s")
+    print(
+        f"{count} cells; wall {wall:.1f} s; load + generation {engine:.1f} s; warm-up {warm_up:.1f} s"
+    )
     print(f"wall / (load + generation)           = {wall / engine:.3f} (limit {LIMIT})")
     print(f"wall / (load + warm-up + generation) = {wall / (engine + warm_up):.3f}")
 

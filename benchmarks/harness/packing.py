@@ -2,7 +2,8 @@
 
     python -m benchmarks.harness.packing [--models 60]
 
-The files are a real cell's text with digests of their own, in a fresh git repository on the temporary folder's disk.
+The files are a real cell's text with digests of their own, in a fresh git repository on the
+temporary folder's disk.
 """
 
 from __future__ import annotations
@@ -34,11 +35,17 @@ def texts(models: int) -> Iterator[tuple[str, str, str]]:
             for cell in range(SUITES * QUESTIONS):
                 name = hashlib.sha256(f"{model}/{mode}/{cell}".encode()).hexdigest()
                 whole["digest"] = name[:12]
-                draws = (hashlib.sha256(f"{name}{i}".encode()).digest() for i in range(count // 16 + 1))
+                draws = (
+                    hashlib.sha256(f"{name}{i}".encode()).digest() for i in range(count // 16 + 1)
+                )
                 ids = [b * 191 % 49152 for block in draws for b in block[:16]][:count]
                 whole["measurement"]["token_ids"] = " ".join(map(str, ids))
                 file = f"suite_{cell // QUESTIONS}/q{cell % QUESTIONS}.{name[:12]}.json"
-                yield f"model_{model}/mode_{mode}", file, json.dumps(whole, sort_keys=True, indent=2) + "\n"
+                yield (
+                    f"model_{model}/mode_{mode}",
+                    file,
+                    json.dumps(whole, sort_keys=True, indent=2) + "\n",
+                )
 
 
 def write_files(folder: Path, models: int) -> None:
@@ -52,7 +59,9 @@ def write_packs(folder: Path, models: int) -> None:
     """One JSONL a shard and an index of byte offsets beside it."""
     packs: dict[str, list[tuple[str, str]]] = {}
     for shard, file, text in texts(models):
-        packs.setdefault(shard, []).append((file, json.dumps(json.loads(text), sort_keys=True) + "\n"))
+        packs.setdefault(shard, []).append(
+            (file, json.dumps(json.loads(text), sort_keys=True) + "\n")
+        )
     for shard, cells in packs.items():
         path, at, index = folder / "cells" / f"{shard}.jsonl", 0, {}
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +80,9 @@ def timed(action: Callable[[], object]) -> float:
 
 def git(folder: Path, *argv: str) -> str:
     identity = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "gc.auto=0"]
-    return subprocess.run(["git", *identity, *argv], cwd=folder, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        ["git", *identity, *argv], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout
 
 
 def read_all(folder: Path) -> int:
@@ -80,16 +91,25 @@ def read_all(folder: Path) -> int:
     for path in folder.glob("cells/**/*.json*"):
         if not path.name.endswith(".index.json"):
             text = path.read_text("utf-8")
-            count += len([json.loads(line) for line in (text.splitlines() if path.suffix == ".jsonl" else [text])])
+            count += len(
+                [
+                    json.loads(line)
+                    for line in (text.splitlines() if path.suffix == ".jsonl" else [text])
+                ]
+            )
     return count
 
 
 def change_one(folder: Path) -> None:
     """One cell measured again: a new file, or a shard's pack written again."""
-    path = next(p for p in sorted(folder.glob("cells/**/*.json*")) if not p.name.endswith(".index.json"))
+    path = next(
+        p for p in sorted(folder.glob("cells/**/*.json*")) if not p.name.endswith(".index.json")
+    )
     if path.suffix == ".jsonl":
         lines = path.read_text("utf-8").splitlines(keepends=True)
-        path.write_text("".join([lines[0].replace('"ok"', '"timeout"', 1), *lines[1:]]), encoding="utf-8")
+        path.write_text(
+            "".join([lines[0].replace('"ok"', '"timeout"', 1), *lines[1:]]), encoding="utf-8"
+        )
     else:
         path.with_name(f"again.{path.name}").write_text(
             path.read_text("utf-8").replace('"ok"', '"timeout"', 1), "utf-8"
@@ -104,13 +124,19 @@ def measure(write: Callable[[Path, int], None], models: int) -> dict[str, float]
         made["git add s"] = timed(lambda: git(folder, "add", "-A"))
         made["git commit s"] = timed(lambda: git(folder, "commit", "-qm", "all"))
         made["git status s"] = timed(lambda: git(folder, "status", "--short"))
-        made["git clone s"] = timed(lambda: git(folder, "clone", "-q", "--no-local", ".", f"{name}.clone"))
+        made["git clone s"] = timed(
+            lambda: git(folder, "clone", "-q", "--no-local", ".", f"{name}.clone")
+        )
         subprocess.run(["rm", "-rf", f"{name}.clone"], check=True)
         made["find s"] = timed(
-            lambda: subprocess.run(["find", "cells"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+            lambda: subprocess.run(
+                ["find", "cells"], cwd=folder, check=True, stdout=subprocess.DEVNULL
+            )
         )
         made["ls of one shard s"] = timed(
-            lambda: subprocess.run(["ls", "-lR", "cells/model_1"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+            lambda: subprocess.run(
+                ["ls", "-lR", "cells/model_1"], cwd=folder, check=True, stdout=subprocess.DEVNULL
+            )
         )
         made["read all s"] = timed(lambda: read_all(folder))
         files = [f for f in folder.glob("cells/**/*") if f.is_file()]
@@ -124,18 +150,29 @@ def measure(write: Callable[[Path, int], None], models: int) -> dict[str, float]
         made["one cell again: add and commit s"] = timed(
             lambda: (git(folder, "add", "-A"), git(folder, "commit", "-qm", "one"))
         )
-        made["one cell again: KiB in git"] = float(git(folder, "count-objects").split(", ")[1].split()[0])
+        made["one cell again: KiB in git"] = float(
+            git(folder, "count-objects").split(", ")[1].split()[0]
+        )
     return made
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.harness.packing", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.harness.packing", description=__doc__
+    )
     parser.add_argument("--models", type=int, default=60)
     models = parser.parse_args().models
     files, packs = measure(write_files, models), measure(write_packs, models)
     rows = [[key, f"{files[key]:.2f}", f"{packs[key]:.2f}"] for key in files]
     print(f"{models * MODES * SUITES * QUESTIONS} cells")
-    print(tabulate(rows, ["", "one file a cell", "one JSONL a shard"], tablefmt="pipe", disable_numparse=True))
+    print(
+        tabulate(
+            rows,
+            ["", "one file a cell", "one JSONL a shard"],
+            tablefmt="pipe",
+            disable_numparse=True,
+        )
+    )
     return 0
 
 

@@ -54,8 +54,12 @@ def opened(file: Path) -> tuple[float, float]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.harness.rebuild", description=__doc__)
-    parser.add_argument("--models", type=int, default=60, help="700 cells each (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.harness.rebuild", description=__doc__
+    )
+    parser.add_argument(
+        "--models", type=int, default=60, help="700 cells each (default: %(default)s)"
+    )
     parser.add_argument("--browser", action="store_true", help="open the report in a Chromium, too")
     arguments = parser.parse_args()
     with scratch_checkout() as folder:
@@ -64,11 +68,15 @@ def main() -> int:
         tables_s, tables_mib, _ = timed([sys.executable, "-m", "scripts.tabulate"], folder)
         pages_s, pages_mib, _ = timed([sys.executable, "-m", "scripts.render"], folder)
         rows = [["tables", tables_s, tables_mib], ["pages, pictures, report", pages_s, pages_mib]]
-        print(f"{cells.strip()} cells; report.html {(folder / REPORT).stat().st_size / 2**20:.1f} MiB")
+        print(
+            f"{cells.strip()} cells; report.html {(folder / REPORT).stat().st_size / 2**20:.1f} MiB"
+        )
         print(tabulate(rows, ["step", "seconds", "peak MiB"], tablefmt="pipe", floatfmt=".1f"))
         if arguments.browser:
             ready_s, search_s = opened(folder / REPORT)
-            print(f"the report is ready after {ready_s:.2f} s, a search over all answers takes {search_s:.2f} s")
+            print(
+                f"the report is ready after {ready_s:.2f} s, a search over all answers takes {search_s:.2f} s"
+            )
     return 0
 
 

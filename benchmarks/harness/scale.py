@@ -21,13 +21,32 @@ from benchmarks.harness.checkout import scratch_checkout
 from tests.tiny_models import write_model
 
 QUESTIONS, SUITES = 70, 7
-MODES = ["baseline", "lookup_n*", "spec_*_k4", "spec_*_k8", "spec_*_k16", "spec_*_k24", "spec_*_k32", "spec_*_k48"]
+MODES = [
+    "baseline",
+    "lookup_n*",
+    "spec_*_k4",
+    "spec_*_k8",
+    "spec_*_k16",
+    "spec_*_k24",
+    "spec_*_k32",
+    "spec_*_k48",
+]
 
 
 def _entry(name: str, path: Path, tier: str) -> dict[str, object]:
-    model = {"name": name, "path": str(path), "quant": "F32", "size_gb": 0.001, "architecture": "dense"}
+    model = {
+        "name": name,
+        "path": str(path),
+        "quant": "F32",
+        "size_gb": 0.001,
+        "architecture": "dense",
+    }
     entry: dict[str, object] = {"tier": tier, "description": name, "model": model}
-    return entry | ({"compatible_targets": ["Synthetic"]} if tier == "D" else {"candidate_roles": ["everything"]})
+    return entry | (
+        {"compatible_targets": ["Synthetic"]}
+        if tier == "D"
+        else {"candidate_roles": ["everything"]}
+    )
 
 
 def synthesise(folder: Path, models: int) -> None:
@@ -46,13 +65,28 @@ def synthesise(folder: Path, models: int) -> None:
         file.unlink()
     names = [f"suite_{number}" for number in range(SUITES)]
     for name in names:
-        scoring = [{"criterion": "says yes", "weight": 100, "checks": [{"type": "contains", "any": ["yes"]}]}]
+        scoring = [
+            {
+                "criterion": "says yes",
+                "weight": 100,
+                "checks": [{"type": "contains", "any": ["yes"]}],
+            }
+        ]
         asked = {
-            f"q{n}": {"tier": 1, "prompt": f"{name} {n}?", "reference_answer": "yes", "scoring": scoring}
+            f"q{n}": {
+                "tier": 1,
+                "prompt": f"{name} {n}?",
+                "reference_answer": "yes",
+                "scoring": scoring,
+            }
             for n in range(QUESTIONS // SUITES)
         }
-        (prompts / f"{name}.yaml").write_text(yaml.safe_dump({"version": "1", "domain": name, "prompts": asked}))
-    (folder / "config/suites.yaml").write_text(yaml.safe_dump({"only": {}, "roles": {"everything": names}}))
+        (prompts / f"{name}.yaml").write_text(
+            yaml.safe_dump({"version": "1", "domain": name, "prompts": asked})
+        )
+    (folder / "config/suites.yaml").write_text(
+        yaml.safe_dump({"only": {}, "roles": {"everything": names}})
+    )
     config = yaml.safe_load((folder / "config/config.yaml").read_text())
     config |= {"models": ["synthetic_*"], "suites": ["*"]}
     config["decoding"] |= {"modes": MODES, "speed_sample": QUESTIONS}
@@ -104,11 +138,19 @@ def main() -> int:
             dry = ["snakemake", "-n", "results", "--quiet", "all"]
             timed(dry, folder)  # headers are read once and cached
             empty_s, empty_mib, _ = timed(dry, folder)
-            one_s, _, _ = timed(["snakemake", "-n", "results_synthetic_1", "--quiet", "all"], folder)
+            one_s, _, _ = timed(
+                ["snakemake", "-n", "results_synthetic_1", "--quiet", "all"], folder
+            )
             _, _, cells = timed([sys.executable, "-c", _TOUCH], folder)
             full_s, full_mib, _ = timed(dry, folder)
         seconds, memory = (empty_s, full_s, one_s), (empty_mib, full_mib)
-        rows.append([int(cells), *(f"{value:.1f}" for value in seconds), *(f"{value:.0f}" for value in memory)])
+        rows.append(
+            [
+                int(cells),
+                *(f"{value:.1f}" for value in seconds),
+                *(f"{value:.0f}" for value in memory),
+            ]
+        )
     headers = ["cells", "dry run s", "no-op s", "one model's target s", "dry run MiB", "no-op MiB"]
     print(tabulate(rows, headers, tablefmt="pipe"))
     return 0

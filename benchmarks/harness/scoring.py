@@ -61,7 +61,9 @@ class Accuracy:
     @property
     def balanced(self) -> float:
         """The mean of sensitivity and specificity, 0 to 1."""
-        return (self.passed_right / max(self.right, 1) + self.stopped_wrong / max(self.wrong, 1)) / 2
+        return (
+            self.passed_right / max(self.right, 1) + self.stopped_wrong / max(self.wrong, 1)
+        ) / 2
 
     def cells(self) -> list[str]:
         """Sensitivity and specificity with their 95 % intervals and counts, and the number left unscored."""
@@ -103,7 +105,9 @@ def ours(items: Sequence[Labelled], folder: Path) -> Verdicts:
     return {item.id: passed[verdict(item, folder)] for item in shown}
 
 
-def peers(python: Path, items: Sequence[Labelled], folder: Path) -> dict[str, dict[str, bool | None]]:
+def peers(
+    python: Path, items: Sequence[Labelled], folder: Path
+) -> dict[str, dict[str, bool | None]]:
     """Other harnesses' verdicts: scorer -> id -> passed.
 
     Raises BenchError where their environment does not work.
@@ -114,12 +118,21 @@ def peers(python: Path, items: Sequence[Labelled], folder: Path) -> dict[str, di
         checks = [check for criterion in criteria for check in criterion.checks]
         if len(checks) == 1:
             params = dict(checks[0].params)
-            rows.append({"id": item.id, "type": checks[0].type, "params": params, "answer": item.answer})
+            rows.append(
+                {"id": item.id, "type": checks[0].type, "params": params, "answer": item.answer}
+            )
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    print(f"other harnesses score {len(rows)} answers, in a minute or two per thousand", file=sys.stderr)
-    made = subprocess.run([python, PEERS], input=text, stdout=subprocess.PIPE, text=True, check=False)
+    print(
+        f"other harnesses score {len(rows)} answers, in a minute or two per thousand",
+        file=sys.stderr,
+    )
+    made = subprocess.run(
+        [python, PEERS], input=text, stdout=subprocess.PIPE, text=True, check=False
+    )
     if made.returncode:
-        raise BenchError(f"{python}: {PEERS} ended with {made.returncode}; install its lock as `--help` says")
+        raise BenchError(
+            f"{python}: {PEERS} ended with {made.returncode}; install its lock as `--help` says"
+        )
     found: dict[str, dict[str, bool | None]] = defaultdict(dict)
     for line in made.stdout.splitlines():
         row = json.loads(line)
@@ -154,7 +167,9 @@ def _markdown(rows: list[list[str]], headers: list[str]) -> str:
     return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
 
 
-def _comparison(found: Mapping[str, Sequence[Labelled]], own: Verdicts, others: Mapping[str, Verdicts]) -> str:
+def _comparison(
+    found: Mapping[str, Sequence[Labelled]], own: Verdicts, others: Mapping[str, Verdicts]
+) -> str:
     """The table of our accuracy beside that of each tool's best scorer, by check type."""
     rows = []
     for kind, items in found.items():
@@ -180,7 +195,9 @@ def _print_disagreements(items: Iterable[Labelled], own: Verdicts) -> None:
 def _padded(items: Sequence[Labelled], characters: int) -> Iterator[Labelled]:
     """The answers again and again, each made long by other answers before it."""
     # No marks of thinking or of chat in the filler: they would cut the answer short.
-    filler = "\n\n".join(item.answer for item in items if "<" not in item.answer and "|" not in item.answer)
+    filler = "\n\n".join(
+        item.answer for item in items if "<" not in item.answer and "|" not in item.answer
+    )
     repeated = filler * (characters // max(len(filler), 1) + 1)
     while True:
         for item in items:
@@ -210,14 +227,26 @@ def main() -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--corpus", type=Path, default=FOLDER, help=f"labelled answers (default: {FOLDER})")
-    parser.add_argument("--peers", type=Path, metavar="PYTHON", help="the Python of the other harnesses' environment")
-    parser.add_argument("--only", nargs="+", metavar="CHECK", help="these check types alone")
     parser.add_argument(
-        "--show", action="store_true", help="list every answer that is scored otherwise than it is labelled"
+        "--corpus", type=Path, default=FOLDER, help=f"labelled answers (default: {FOLDER})"
     )
     parser.add_argument(
-        "--speed", type=int, metavar="N", help="only time the scoring of N answers of 20,000 characters"
+        "--peers",
+        type=Path,
+        metavar="PYTHON",
+        help="the Python of the other harnesses' environment",
+    )
+    parser.add_argument("--only", nargs="+", metavar="CHECK", help="these check types alone")
+    parser.add_argument(
+        "--show",
+        action="store_true",
+        help="list every answer that is scored otherwise than it is labelled",
+    )
+    parser.add_argument(
+        "--speed",
+        type=int,
+        metavar="N",
+        help="only time the scoring of N answers of 20,000 characters",
     )
     arguments = parser.parse_args()
     wanted = arguments.only or kinds(arguments.corpus)
@@ -234,7 +263,9 @@ def main() -> int:
         _print_disagreements(items, own)
     if arguments.peers:
         compared = {kind: group for kind, group in found.items() if kind != BUILT_IN}
-        others = peers(arguments.peers, [i for group in compared.values() for i in group], arguments.corpus)
+        others = peers(
+            arguments.peers, [i for group in compared.values() for i in group], arguments.corpus
+        )
         print(f"\n{_comparison(compared, own, others)}")
     return 0
 

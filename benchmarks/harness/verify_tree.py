@@ -31,7 +31,11 @@ def write_tree(folder: Path, models: int) -> int:
         for mode in range(MODES):
             for cell in range(SUITES * QUESTIONS):
                 record = _renamed(
-                    whole, f"model_{model}", f"lookup_n{mode}", f"suite_{cell // QUESTIONS}", f"q{cell % QUESTIONS}"
+                    whole,
+                    f"model_{model}",
+                    f"lookup_n{mode}",
+                    f"suite_{cell // QUESTIONS}",
+                    f"q{cell % QUESTIONS}",
                 )
                 file = folder / CELLS / record.place
                 file.parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +45,10 @@ def write_tree(folder: Path, models: int) -> int:
 
 
 def _renamed(whole: CellRecord, model: str, mode: str, suite: str, question: str) -> CellRecord:
-    spec = {**whole.spec, "weights": {**whole.spec["weights"], "fingerprint": f"{model}/{mode}/{suite}/{question}"}}
+    spec = {
+        **whole.spec,
+        "weights": {**whole.spec["weights"], "fingerprint": f"{model}/{mode}/{suite}/{question}"},
+    }
     cell = CellId(whole.cell.hardware, model, mode, suite, question)
     return replace(whole, cell=cell, spec=spec, digest=digest(spec))
 
@@ -63,10 +70,17 @@ def main() -> None:
         begin = time.perf_counter()
         argv = [sys.executable, "-m", "scripts", "verify"]
         done = subprocess.run(
-            argv, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+            argv,
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         seconds = time.perf_counter() - begin
-        print(f"{count} cells: {seconds:.1f} s, exit code {done.returncode}: {done.stdout.splitlines()[0]}")
+        print(
+            f"{count} cells: {seconds:.1f} s, exit code {done.returncode}: {done.stdout.splitlines()[0]}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Import the predecessor's results (run JSONs, logs of single answers, review CSVs), kept byte for byte, read as they are.
 
-Writes benchmarks/results/legacy/PROFILE/ (the files themselves below sources/, tidy tables, the predecessor's summary.csv made
-again, and everything that could not be placed, with file, place and reason) and docs/reference/benchmarks/LEGACY.md. Importing
-the same folder again changes nothing; without a folder the tables and the page are made again from what was imported.
+Writes benchmarks/results/legacy/PROFILE/ (the files themselves below sources/, tidy tables, the
+predecessor's summary.csv made again, and everything that could not be placed, with file, place and
+reason) and docs/reference/benchmarks/LEGACY.md. Importing the same folder again changes nothing;
+without a folder the tables and the page are made again from what was imported.
 """
 
 from __future__ import annotations
@@ -31,19 +32,24 @@ from scripts.lib.registry_loader import Registry
 from scripts.lib.settings.run_config import load_config
 
 
-def _imported(profile: str, folder: Path, registry: Registry, skipped: tuple[tuple[str, str], ...] = ()) -> LegacyPage:
+def _imported(
+    profile: str, folder: Path, registry: Registry, skipped: tuple[tuple[str, str], ...] = ()
+) -> LegacyPage:
     hardware = load_hardware(profile)
     bandwidth = hardware.bandwidth_gb_per_s * 1e9 if hardware.bandwidth_gb_per_s else None
     lost = tuple(Unplaced(file, "", why) for file, why in skipped)
     return LegacyPage(
-        hardware, Imported(read_history(folder / SOURCES, folder / SUPERSEDED), registry, bandwidth, lost)
+        hardware,
+        Imported(read_history(folder / SOURCES, folder / SUPERSEDED), registry, bandwidth, lost),
     )
 
 
 def _write_page(registry: Registry) -> None:
     """The page of every history there is."""
     found = sorted(
-        path.name for path in LEGACY.iterdir() if (path / SOURCES).is_dir() and not path.name.startswith(".")
+        path.name
+        for path in LEGACY.iterdir()
+        if (path / SOURCES).is_dir() and not path.name.startswith(".")
     )
     pages = [_imported(name, LEGACY / name, registry) for name in found]
     write_atomic(Path(LEGACY_PAGE), render(Path(LEGACY_TEMPLATE), pages=pages))
@@ -52,15 +58,23 @@ def _write_page(registry: Registry) -> None:
 def main() -> int:
     form = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
-        prog="python -m scripts.benchmark.import_legacy_runs", description=__doc__, formatter_class=form
+        prog="python -m scripts.benchmark.import_legacy_runs",
+        description=__doc__,
+        formatter_class=form,
     )
-    parser.add_argument("folder", nargs="?", type=Path, metavar="DIR", help="holds runs/ and reviews/")
-    parser.add_argument("--profile", default=PROFILE, help=f"a profile of config/hardware/ (default: {PROFILE})")
+    parser.add_argument(
+        "folder", nargs="?", type=Path, metavar="DIR", help="holds runs/ and reviews/"
+    )
+    parser.add_argument(
+        "--profile", default=PROFILE, help=f"a profile of config/hardware/ (default: {PROFILE})"
+    )
     arguments = parser.parse_args()
     load_hardware(arguments.profile)
     history, registry = LEGACY / arguments.profile, registry_of(load_config())
     if arguments.folder is None and not history.is_dir():
-        raise BenchError(f"nothing was imported as '{arguments.profile}' yet: name the predecessor's folder")
+        raise BenchError(
+            f"nothing was imported as '{arguments.profile}' yet: name the predecessor's folder"
+        )
     root = archive_root(arguments.folder) if arguments.folder is not None else None
     staged, taken = stage(history, root)
     page = _imported(arguments.profile, staged, registry, taken.skipped)
@@ -74,7 +88,9 @@ def main() -> int:
         f"{page.runs} runs with {counts['answers']} answers, {counts['review']} reviews, {counts['duplicate']} duplicates"
     )
     for words, rescored in (("first", False), ("second", True)):
-        reviews = [review for review in page.imported.history.reviews if review.rescored == rescored]
+        reviews = [
+            review for review in page.imported.history.reviews if review.rescored == rescored
+        ]
         print(
             f"{len(reviews)} reviews of the {words} round, {sum(bool(r.run) for r in reviews)} of them beside their runs"
         )

@@ -1,15 +1,17 @@
 """Which route should a suite take: the same sample of questions put to a frontdoor, a specialist and an architect.
 
-The questions are drawn per suite, spread over the tiers, the same ones for the same seed. The pipeline runs what is missing
-(cells and reviews as Snakemake's targets, one entry after the other); a finished sample costs nothing when it is asked for
-again. In benchmarks/results/routing/HARDWARE/SAMPLE/ stand success per question and action, P(success | action, suite) with its
-interval, the cost-aware reward, and the recommended route per suite.
+The questions are drawn per suite, spread over the tiers, the same ones for the same seed. The
+pipeline runs what is missing (cells and reviews as Snakemake's targets, one entry after the other);
+a finished sample costs nothing when it is asked for again. In
+benchmarks/results/routing/HARDWARE/SAMPLE/ stand success per question and action, P(success |
+action, suite) with its interval, the cost-aware reward, and the recommended route per suite.
 
-  python -m scripts.benchmark.seed_specialist_routing --3way --suites math coder --sample-size 10 --seed 0 --dry-run
-  python -m scripts.benchmark.seed_specialist_routing --3way --suites all --sample-size 10
-  python -m scripts.benchmark.seed_specialist_routing --roles frontdoor coder_escalation --modes baseline "moe*" --suites coder
-  python -m scripts.benchmark.seed_specialist_routing --resume
-  python -m scripts.benchmark.seed_specialist_routing --stats
+  python -m scripts.benchmark.seed_specialist_routing --3way --suites math coder --sample-size 10
+  --seed 0 --dry-run python -m scripts.benchmark.seed_specialist_routing --3way --suites all
+  --sample-size 10 python -m scripts.benchmark.seed_specialist_routing --roles frontdoor
+  coder_escalation --modes baseline "moe*" --suites coder python -m
+  scripts.benchmark.seed_specialist_routing --resume python -m
+  scripts.benchmark.seed_specialist_routing --stats
 """
 
 from __future__ import annotations
@@ -41,8 +43,23 @@ from scripts.lib.planning.disk import load_planner
 from scripts.lib.planning.memory import shard_bytes
 from scripts.lib.planning.plan import Planner
 from scripts.lib.planning.prediction import hours_text, read_measured, shard_seconds
-from scripts.lib.routing.entries import ACTIONS, HOW_TO_CHOOSE, Absent, Sample, draw_sample, named_suites, wanted_suites
-from scripts.lib.routing.options import Asked, asked_of, replaced_options, resumed, store, unknown_option
+from scripts.lib.routing.entries import (
+    ACTIONS,
+    HOW_TO_CHOOSE,
+    Absent,
+    Sample,
+    draw_sample,
+    named_suites,
+    wanted_suites,
+)
+from scripts.lib.routing.options import (
+    Asked,
+    asked_of,
+    replaced_options,
+    resumed,
+    store,
+    unknown_option,
+)
 from scripts.lib.routing.output import Found, check_output, write_output
 from scripts.lib.routing.report import outcome_lines, routes_of, routes_table
 from scripts.lib.routing.rewards import Outcome
@@ -108,7 +125,9 @@ class Session:
     arguments: argparse.Namespace
 
     def draw(self, seed: int, size: int) -> Sample:
-        return draw_sample(self.planner, self.suites, size, seed, self.asked.overrides, self.asked.narrowing)
+        return draw_sample(
+            self.planner, self.suites, size, seed, self.asked.overrides, self.asked.narrowing
+        )
 
     def rounds(self) -> Iterator[Sample]:
         """The sample; with --continuous one of another seed after the other, each with a question that none before had."""
@@ -177,7 +196,10 @@ def _run(session: Session) -> int:
             store(replace(session.asked, seed=sample.seed), folder)
             unfinished = _run_parts(session, parts, folder, number > 0, stop)
             for part in unfinished:
-                print(f"{part.name}: not everything was run; what is missing gives no reward", file=sys.stderr)
+                print(
+                    f"{part.name}: not everything was run; what is missing gives no reward",
+                    file=sys.stderr,
+                )
             gathered.append(outcomes_of(sample, parts))
             _report(Found(sample.name, hardware, gathered[-1]), folder, session.arguments.debug)
             if output is not None:
@@ -192,7 +214,11 @@ def _run(session: Session) -> int:
 
 def _session(arguments: argparse.Namespace) -> int:
     given = vars(arguments)
-    name, asked = ("", asked_of(given)) if arguments.resume is None else resumed(ROUTING, arguments.resume, given)
+    name, asked = (
+        ("", asked_of(given))
+        if arguments.resume is None
+        else resumed(ROUTING, arguments.resume, given)
+    )
     if arguments.output is not None:
         check_output(arguments.output)
     layers = read_layers(map(Path, asked.configfile))
@@ -214,7 +240,9 @@ def _session(arguments: argparse.Namespace) -> int:
     parts, lacking = parts_of(sample, raw)
     _tell(lacking)
     if arguments.preflight:
-        runs = (arguments.three_way or arguments.continuous or arguments.resume is not None) and not arguments.dry_run
+        runs = (
+            arguments.three_way or arguments.continuous or arguments.resume is not None
+        ) and not arguments.dry_run
         _preflight(parts, config, "" if runs else "; nothing was run")
         if not runs:
             return 0
@@ -224,7 +252,9 @@ def _session(arguments: argparse.Namespace) -> int:
 def _stats(arguments: argparse.Namespace) -> None:
     """All samples of the profile together, each frontdoor of a suite by itself."""
     layers = read_layers(arguments.configfile or ())
-    hardware = load_hardware(arguments.hardware or parse_config(merged(layers), sources=layers).hardware).name
+    hardware = load_hardware(
+        arguments.hardware or parse_config(merged(layers), sources=layers).hardware
+    ).name
     groups = read_outcomes(ROUTING / hardware)
     if not groups:
         raise BenchError(
@@ -247,7 +277,9 @@ def _arguments() -> argparse.Namespace:
         "--3way", dest="three_way", action="store_true",
         help="run a sample: compare frontdoor, specialist and architect (meant too where roles, modes or questions are named)",
     )  # fmt: skip
-    what.add_argument("--dry-run", action="store_true", help="show the sample and what would run; nothing is run")
+    what.add_argument(
+        "--dry-run", action="store_true", help="show the sample and what would run; nothing is run"
+    )
     what.add_argument(
         "--preflight", action="store_true",
         help="first look whether the machine is fit; without --3way, --continuous or --resume nothing is run after that",
@@ -260,12 +292,23 @@ def _arguments() -> argparse.Namespace:
         "--continuous", action="store_true",
         help="sample after sample, of one seed after the other, until Ctrl-C or until every question has been asked",
     )  # fmt: skip
-    what.add_argument("--stats", action="store_true", help="show what all samples say together; runs nothing by itself")
+    what.add_argument(
+        "--stats",
+        action="store_true",
+        help="show what all samples say together; runs nothing by itself",
+    )
     asked = parser.add_argument_group("what is asked")
     asked.add_argument("--suites", nargs="+", metavar="S", help="suites, or all (the default)")
-    asked.add_argument("--sample-size", type=int, metavar="N", help="questions per suite (default: 10)")
+    asked.add_argument(
+        "--sample-size", type=int, metavar="N", help="questions per suite (default: 10)"
+    )
     asked.add_argument("--seed", type=int, metavar="N", help="of the sample (default: 0)")
-    asked.add_argument("--question-ids", nargs="+", metavar="ID", help="these questions, all of them: ID, or SUITE/ID")
+    asked.add_argument(
+        "--question-ids",
+        nargs="+",
+        metavar="ID",
+        help="these questions, all of them: ID, or SUITE/ID",
+    )
     asked.add_argument(
         "--roles", nargs="+", metavar="KEY",
         help="only these entries of the registry: the best fitting are chosen, the others fill the actions that are left",
@@ -278,17 +321,27 @@ def _arguments() -> argparse.Namespace:
         words = f"the entry that is the {action}; KEY, or SUITE=KEY; repeatable (default: by candidate_roles)"
         asked.add_argument(f"--{action}", action="append", metavar="KEY", help=words)
     how = parser.add_argument_group("how")
-    how.add_argument("--timeout", type=float, metavar="S", help="seconds a question (default: timeouts.cell_s)")
     how.add_argument(
-        "--cooldown", type=float, default=0.0, metavar="S", help="seconds of rest before the next entry is loaded"
+        "--timeout", type=float, metavar="S", help="seconds a question (default: timeouts.cell_s)"
+    )
+    how.add_argument(
+        "--cooldown",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="seconds of rest before the next entry is loaded",
     )
     how.add_argument(
         "--output", type=Path, metavar="PATH",
         help="write the outcomes here too: a folder, or a file that ends in .csv, .json, .jsonl or .md",
     )  # fmt: skip
-    how.add_argument("--debug", action="store_true", help="show every outcome, and all that Snakemake says")
+    how.add_argument(
+        "--debug", action="store_true", help="show every outcome, and all that Snakemake says"
+    )
     how.add_argument("--hardware", help="another hardware profile")
-    how.add_argument("--configfile", action="append", metavar="FILE", help="laid over config/config.yaml")
+    how.add_argument(
+        "--configfile", action="append", metavar="FILE", help="laid over config/config.yaml"
+    )
     arguments, unknown = parser.parse_known_args()
     if unknown:
         raise unknown_option(unknown[0], re.findall(r"--[\w-]+", parser.format_usage()))
@@ -299,10 +352,18 @@ def main() -> int:
     arguments = _arguments()
     if not 0 <= arguments.cooldown < float("inf"):
         raise BenchError(f"--cooldown: expected seconds, 0 or more, found {arguments.cooldown:g}")
-    named = arguments.roles or arguments.modes or arguments.question_ids or arguments.preflight or arguments.continuous
+    named = (
+        arguments.roles
+        or arguments.modes
+        or arguments.question_ids
+        or arguments.preflight
+        or arguments.continuous
+    )
     runs = bool(arguments.three_way or named or arguments.resume is not None)
     if not (runs or arguments.stats):
-        raise BenchError("say what to do: --3way (run a sample) or --stats (show what the samples say)")
+        raise BenchError(
+            "say what to do: --3way (run a sample) or --stats (show what the samples say)"
+        )
     code = _session(arguments) if runs else 0
     if arguments.stats and not (arguments.dry_run or arguments.preflight):
         _stats(arguments)

@@ -1,8 +1,9 @@
 """Runs the missing cells of one shard: one engine load, one cell after the other, each stored before the next begins.
 
-The model's failure becomes a cell with `status: error`; the machine's failure (disk full, weights gone) raises and leaves
-every finished cell in place. A cell is written under `.partial-…/` beside the shard's suites and linked to its name, since
-Snakemake deletes the declared outputs of a job that fails; the next start links back what it finds there.
+The model's failure becomes a cell with `status: error`; the machine's failure (disk full, weights
+gone) raises and leaves every finished cell in place. A cell is written under `.partial-…/` beside
+the shard's suites and linked to its name, since Snakemake deletes the declared outputs of a job
+that fails; the next start links back what it finds there.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ from scripts.lib.planning.plan import Cell, Shard
 from scripts.lib.planning.weights_guard import WeightsGuard
 from scripts.lib.weights.facts import split_files
 
-# Of a small model: how often it is warmed up again, at most, until its threads have run long enough to be judged.
+# Of a small model: how often it is warmed up again, at most, until its threads have run long enough
+# to be judged.
 MOST_WARM_UPS = 100
 
 
@@ -119,7 +121,11 @@ def missing(job: Job, only: frozenset[str] = frozenset()) -> tuple[Cell, ...]:
     """The cells with no file, in plan order; `only` narrows to those named by `suite/question` or by digest."""
     existing = existing_files(str(job.root / job.shard.folder))
     wanted = [cell for cell in job.shard.cells if cell.file_name not in existing]
-    return tuple(c for c in wanted if not only or not only.isdisjoint((f"{c.id.suite}/{c.id.question}", c.digest)))
+    return tuple(
+        c
+        for c in wanted
+        if not only or not only.isdisjoint((f"{c.id.suite}/{c.id.question}", c.digest))
+    )
 
 
 def store(job: Job, cell: Cell, record: CellRecord) -> None:
@@ -136,9 +142,15 @@ def load_settings(shard: Shard, check: bool = True) -> LoadSettings:
         raise BenchError(f"{shard.name}: the plan has no cell for it")
     spec = shard.cells[0].spec
     projector = loaded_projector(shard.weights, shard.engine)
-    for weights, what in ((shard.weights, "weights"), (shard.draft, "draft weights"), (projector, "vision projector")):
+    for weights, what in (
+        (shard.weights, "weights"),
+        (shard.draft, "draft weights"),
+        (projector, "vision projector"),
+    ):
         if check and weights is not None and (weights.path is None or not weights.path.is_file()):
-            raise BenchError(f"{shard.name}: {what}: no file {weights.path} (any more); put it back and run again")
+            raise BenchError(
+                f"{shard.name}: {what}: no file {weights.path} (any more); put it back and run again"
+            )
     assert shard.weights.path is not None
     return LoadSettings(
         weights=shard.weights.path,
@@ -157,12 +169,14 @@ def request_of(cell: Cell) -> Request:
     prompt, sampling = cell.spec["prompt"], cell.spec["sampling"]
     user, system = cell.question.prompt_text(), prompt["system"]
     if prompt.get("system_merged"):
-        # As llama-server does for a template without a system role; so both engines are sent the same messages.
+        # As llama-server does for a template without a system role; so both engines are sent the
+        # same messages.
         user, system = f"{system}\n{user}", ""
     return Request(
         user=user,
         system=system,
-        # A trick is there for templates without a switch; where there is one, too, it would say the same twice.
+        # A trick is there for templates without a switch; where there is one, too, it would say the
+        # same twice.
         thinking=prompt["thinking"] is not False or "prefill" in prompt,
         temperature=sampling["temperature"],
         top_p=sampling["top_p"],
@@ -191,16 +205,25 @@ def guard_load(shard: Shard, loaded: Loaded) -> None:
 def guard_warm_up(shard: Shard, drafted: int) -> None:
     """A speculative mode must draft on the warm-up's repetitive text, else it is not on. Raises EngineFailure."""
     if shard.mode.speculative and drafted == 0:
-        raise EngineFailure(f"mode {shard.mode.name} was not active: nothing was drafted in the warm-up")
+        raise EngineFailure(
+            f"mode {shard.mode.name} was not active: nothing was drafted in the warm-up"
+        )
 
 
 def guard_cell(shard: Shard, measured: Measurement) -> None:
     """A draft model must have drafted in every answer of two tokens or more. Raises EngineFailure.
 
-    Prompt lookup may honestly find nothing in a short answer: that it is on is proved by the warm-up.
+    Prompt lookup may honestly find nothing in a short answer: that it is on is proved by the
+    warm-up.
     """
-    if shard.mode.draft is not None and measured.completion_tokens > 2 and measured.drafted_tokens == 0:
-        raise EngineFailure(f"mode {shard.mode.name} was not active: {measured.completion_tokens} tokens, none drafted")
+    if (
+        shard.mode.draft is not None
+        and measured.completion_tokens > 2
+        and measured.drafted_tokens == 0
+    ):
+        raise EngineFailure(
+            f"mode {shard.mode.name} was not active: {measured.completion_tokens} tokens, none drafted"
+        )
 
 
 def guard_pins(shard: Shard, engine: Engine, before: Mapping[int, Thread]) -> Mapping[str, Any]:
@@ -213,7 +236,9 @@ def guard_pins(shard: Shard, engine: Engine, before: Mapping[int, Thread]) -> Ma
         pid = engine.pid()
         after, policy = read_threads(pid), memory_policy(pid)
         computing = compute_threads(before, after)
-        wrong = list(violations(shard.hardware, after.values(), computing, policy, has_huge_pages(pid)))
+        wrong = list(
+            violations(shard.hardware, after.values(), computing, policy, has_huge_pages(pid))
+        )
         if not wrong:
             return shown(computing, policy)
         if ran_enough(before, after):
@@ -234,7 +259,12 @@ class _Start:
 
 def _start(job: Job, engine: Engine) -> _Start:
     loaded, settings = Loaded(0.0), load_settings(job.shard)
-    files = [file for weights in (settings.weights, settings.draft) if weights for file in split_files(weights)]
+    files = [
+        file
+        for weights in (settings.weights, settings.draft)
+        if weights
+        for file in split_files(weights)
+    ]
     cached = page_cache(files)
     try:
         loaded = engine.load(settings)
@@ -245,7 +275,9 @@ def _start(job: Job, engine: Engine) -> _Start:
         warm_up_s = time.perf_counter() - begin
         guard_warm_up(job.shard, drafted)
         pinned = guard_pins(job.shard, engine, threads)
-        loaded = replace(loaded, effective={**loaded.effective, "pinning": pinned, "page_cache": cached})
+        loaded = replace(
+            loaded, effective={**loaded.effective, "pinning": pinned, "page_cache": cached}
+        )
     except EngineFailure as failure:
         return _Start(loaded, failure=failure)
     return _Start(loaded, warm_up_s)
@@ -321,8 +353,9 @@ class _Running:
 def run(job: Job, engine: Engine, cells: Sequence[Cell], bar: bool = True) -> int:
     """Run `cells` and store each. Gives the number whose status is not `ok`.
 
-    Raises KeyboardInterrupt when it was asked to stop: after the cell in flight, or at once when asked twice. Raises BenchError
-    where weights are not the planned ones (any more); the cell that this may be true of is not stored.
+    Raises KeyboardInterrupt when it was asked to stop: after the cell in flight, or at once when
+    asked twice. Raises BenchError where weights are not the planned ones (any more); the cell that
+    this may be true of is not stored.
     """
     running = _Running(job, engine)
     failed = 0
@@ -347,4 +380,11 @@ def finish(job: Job) -> None:
 
 
 def _progress(name: str, cells: Sequence[Cell], bar: bool) -> Iterable[Cell]:
-    return tqdm(cells, desc=name, unit="cell", disable=None if bar else True, dynamic_ncols=True, mininterval=0.5)
+    return tqdm(
+        cells,
+        desc=name,
+        unit="cell",
+        disable=None if bar else True,
+        dynamic_ncols=True,
+        mininterval=0.5,
+    )

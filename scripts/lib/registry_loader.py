@@ -1,8 +1,9 @@
 """The model registry: `orchestration/model_registry.yaml` read into frozen values.
 
-The format is the predecessor's, read as it is. What nobody acts on is carried through; a misspelling of what is acted on
-refuses the file, with the nearest known key. Any other defect of an entry leaves that entry out, by name; defects that leave
-it usable become warnings with their line. Every error is collected.
+The format is the predecessor's, read as it is. What nobody acts on is carried through; a
+misspelling of what is acted on refuses the file, with the nearest known key. Any other defect of an
+entry leaves that entry out, by name; defects that leave it usable become warnings with their line.
+Every error is collected.
 """
 
 from __future__ import annotations
@@ -25,7 +26,14 @@ from scripts.lib.base.errors import InputErrors, Problem, shown
 from scripts.lib.base.yaml_fields import Fields, is_misspelt
 from scripts.lib.base.yaml_file import Source as YamlFile
 from scripts.lib.base.yaml_file import read_yaml
-from scripts.lib.registry.keys import ACCELERATION_TYPES, BACKENDS, DELETED, FORBIDDABLE, SECTIONS, TIERS
+from scripts.lib.registry.keys import (
+    ACCELERATION_TYPES,
+    BACKENDS,
+    DELETED,
+    FORBIDDABLE,
+    SECTIONS,
+    TIERS,
+)
 from scripts.lib.registry.quirks import read_quirks
 from scripts.lib.registry.relations import (
     check_roles_and_suites,
@@ -65,7 +73,10 @@ def _source(fields: Fields) -> Source | None:
     part = fields.part("source", SECTIONS["source"])
     kinds = [kind for kind in ("pypi", "requantize", "upcycle") if kind in part.raw]
     if len(kinds) != 1:
-        part.problem("", f"expected exactly one of pypi, requantize, upcycle; found {', '.join(kinds) or 'none'}")
+        part.problem(
+            "",
+            f"expected exactly one of pypi, requantize, upcycle; found {', '.join(kinds) or 'none'}",
+        )
         return None
     kind = kinds[0]
     if kind == "pypi":
@@ -89,7 +100,9 @@ def _source(fields: Fields) -> Source | None:
 def _acceleration(part: Fields) -> Acceleration:
     override = part.text("override_key") or None
     if override is not None and not re.fullmatch(r"[A-Za-z0-9_.-]+\.expert_used_count", override):
-        part.problem("override_key", f"expected '<architecture>.expert_used_count', found '{override}'")
+        part.problem(
+            "override_key", f"expected '<architecture>.expert_used_count', found '{override}'"
+        )
     nested = []
     for key in ("speculative_decoding", "alternative"):
         if part.mapping(key):
@@ -140,19 +153,28 @@ def _entry(file: YamlFile, key: str, raw: Any, faults: list[Problem]) -> Model:
     fields = Fields(file, raw, path, SECTIONS["role"], faults)
     if not NAME.fullmatch(key):
         fields.problem("", "a key may hold letters, digits, '_', '.' and '-', at most 100 of them")
-    model, constraints = fields.part("model", SECTIONS["model"]), fields.part("constraints", SECTIONS["constraints"])
+    model, constraints = (
+        fields.part("model", SECTIONS["model"]),
+        fields.part("constraints", SECTIONS["constraints"]),
+    )
     acceleration = _acceleration(fields.part("acceleration", SECTIONS["acceleration"]))
-    forbid = constraints.choices("forbid", FORBIDDABLE) | fields.choices("forbidden_configs", FORBIDDABLE)
+    forbid = constraints.choices("forbid", FORBIDDABLE) | fields.choices(
+        "forbidden_configs", FORBIDDABLE
+    )
     generation = fields.part("generation_defaults", SECTIONS["generation_defaults"])
     temperatures = fields.part("temperature_overrides", SECTIONS["temperature_overrides"]).numbers()
     thinking = fields.part("thinking_quirks", SECTIONS["thinking_quirks"])
     return Model(
         key=key,
-        tier=fields.choice("tier", TIERS, "C") if "tier" in fields.raw else (fields.required("tier") or "C"),
+        tier=fields.choice("tier", TIERS, "C")
+        if "tier" in fields.raw
+        else (fields.required("tier") or "C"),
         name=model.required("name"),
         path=_check_path(model, "path"),
         quant=model.required("quant"),
-        size_gb=(model.number("size_gb") or 0.0) if "size_gb" in model.raw else float(model.required("size_gb") or 0),
+        size_gb=(model.number("size_gb") or 0.0)
+        if "size_gb" in model.raw
+        else float(model.required("size_gb") or 0),
         architecture=_architecture(model),
         description=fields.loose_text("description"),
         baseline_experts=model.integer("baseline_experts"),
@@ -183,7 +205,9 @@ def _entry(file: YamlFile, key: str, raw: Any, faults: list[Problem]) -> Model:
         thinking_disable_trick=thinking.text("disable_trick"),
         flash_attention=constraints.optional_flag("flash_attention"),
         micro_batch_tokens=constraints.integer("ubatch_size"),
-        paged_attention_tokens=_paged_attention(fields.part("paged_attention", SECTIONS["paged_attention"])),
+        paged_attention_tokens=_paged_attention(
+            fields.part("paged_attention", SECTIONS["paged_attention"])
+        ),
     )
 
 
@@ -194,13 +218,19 @@ def _paged_attention(fields: Fields) -> int | None:
 
 def _defaults(file: YamlFile, raw: Any) -> RuntimeDefaults:
     fields = Fields(file, raw, "runtime_defaults", SECTIONS["runtime_defaults"])
-    binaries = {key: str(value) for key, value in fields.mapping("binaries").items() if value is not None}
+    binaries = {
+        key: str(value) for key, value in fields.mapping("binaries").items() if value is not None
+    }
     if os.environ.get(BINARIES_VARIABLE):
         binaries["base_dir"] = os.environ[BINARIES_VARIABLE]
     server = fields.part("server_defaults", SECTIONS["server_defaults"])
     limits = fields.part("context_limits", SECTIONS["context_limits"])
     timeouts = fields.part("timeouts", SECTIONS["timeouts"])
-    cell = timeouts.part("cell", SECTIONS["timeouts"]) if isinstance(timeouts.raw.get("cell"), dict) else timeouts
+    cell = (
+        timeouts.part("cell", SECTIONS["timeouts"])
+        if isinstance(timeouts.raw.get("cell"), dict)
+        else timeouts
+    )
     for name in timeouts.raw:
         if name not in ("cell", "default"):
             timeouts.carry(name)
@@ -228,16 +258,22 @@ def _no_model(file: YamlFile, key: str, raw: Mapping[str, Any]) -> Problem:
         file.problems.append(problem)
         return problem
     found = ", ".join(list(raw)[:6]) + (", …" if len(raw) > 6 else "")
-    return file.problem(f"roles.{key}", f"has no `model`, so nothing to run (it has {found or 'nothing'})")
+    return file.problem(
+        f"roles.{key}", f"has no `model`, so nothing to run (it has {found or 'nothing'})"
+    )
 
 
-def _entries(file: YamlFile, roles: Mapping[str, Any]) -> tuple[dict[str, Model], dict[str, tuple[Problem, ...]]]:
+def _entries(
+    file: YamlFile, roles: Mapping[str, Any]
+) -> tuple[dict[str, Model], dict[str, tuple[Problem, ...]]]:
     """(entry by key, why the others are left out)."""
     models: dict[str, Model] = {}
     left_out: dict[str, tuple[Problem, ...]] = {}
     for key, raw in roles.items():
         if not isinstance(raw, dict):
-            left_out[key] = (file.problem(f"roles.{key}", f"expected a mapping, found {shown(raw)}"),)
+            left_out[key] = (
+                file.problem(f"roles.{key}", f"expected a mapping, found {shown(raw)}"),
+            )
         elif raw.get("model") is None:
             left_out[key] = (_no_model(file, key, raw),)
         else:
@@ -252,10 +288,16 @@ def _entries(file: YamlFile, roles: Mapping[str, Any]) -> tuple[dict[str, Model]
 
 def _templates(file: YamlFile, top: Fields) -> tuple[dict[str, str], dict[str, int]]:
     """(command template by name, its line). What is no text is no template."""
-    templates = {name: text for name, text in top.mapping("command_templates").items() if isinstance(text, str)}
+    templates = {
+        name: text
+        for name, text in top.mapping("command_templates").items()
+        if isinstance(text, str)
+    }
     for name in top.mapping("command_templates"):
         if name not in templates:
-            top.warn(f"command_templates.{name}", "expected text with {placeholders}: it is no template")
+            top.warn(
+                f"command_templates.{name}", "expected text with {placeholders}: it is no template"
+            )
     return templates, {name: file.line(f"command_templates.{name}") or 0 for name in templates}
 
 
@@ -278,7 +320,9 @@ def load_registry(path: Path, suites: Iterable[str] = ()) -> Registry:
     lost = [problem for problems in left_out.values() for problem in problems]
     if roles and not models and not file.problems:
         expected = "an entry has a `model` with name, path, quant and size_gb"
-        file.problems.append(file.problem("roles", f"none of the {len(roles)} entries can be used: {expected}"))
+        file.problems.append(
+            file.problem("roles", f"none of the {len(roles)} entries can be used: {expected}")
+        )
     if file.problems:
         raise InputErrors(dict.fromkeys((*file.problems, *lost)))
     registry = Registry(

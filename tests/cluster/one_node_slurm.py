@@ -75,7 +75,9 @@ def plugin(folder: Path) -> Path:
         "--no-deps",
         "--require-hashes",
     ]
-    subprocess.run([*argv, "--target", str(target), "-r", str(ROOT / "envs/slurm.lock")], check=True)
+    subprocess.run(
+        [*argv, "--target", str(target), "-r", str(ROOT / "envs/slurm.lock")], check=True
+    )
     return target
 
 
@@ -91,7 +93,9 @@ class Cluster:
         key.chmod(0o400)
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
         host = socket.gethostname().partition(".")[0]
-        text = CONFIGURATION.format(folder=folder, host=host, cpus=os.cpu_count(), memory=memory * 9 // 10)
+        text = CONFIGURATION.format(
+            folder=folder, host=host, cpus=os.cpu_count(), memory=memory * 9 // 10
+        )
         self.file = Path("/etc/slurm/slurm.conf")
         self.file.parent.mkdir(exist_ok=True)
         with self.file.open("x") as stream:
@@ -100,7 +104,9 @@ class Cluster:
 
     def _start(self, *argv: str) -> None:
         log = (self.folder / f"{Path(argv[0]).name}.out").open("wb")
-        self.daemons.append(subprocess.Popen(argv, env=self.environment, stdout=log, stderr=subprocess.STDOUT))
+        self.daemons.append(
+            subprocess.Popen(argv, env=self.environment, stdout=log, stderr=subprocess.STDOUT)
+        )
 
     def __enter__(self) -> Cluster:
         try:
@@ -138,13 +144,16 @@ class Cluster:
         while not holds():  # type: ignore[operator]
             if time.monotonic() > deadline:
                 logs = "\n".join(
-                    f"--- {f.name}\n{f.read_text(errors='replace')[-2000:]}" for f in self.folder.glob("*.log")
+                    f"--- {f.name}\n{f.read_text(errors='replace')[-2000:]}"
+                    for f in self.folder.glob("*.log")
                 )
                 sys.exit(f"error: waited in vain for {what}\n{self.ask('sinfo')}\n{logs}")
             time.sleep(0.2)
 
     def ask(self, *argv: str) -> str:
-        shown = subprocess.run(argv, env=self.environment, capture_output=True, text=True, check=False)
+        shown = subprocess.run(
+            argv, env=self.environment, capture_output=True, text=True, check=False
+        )
         return shown.stdout + shown.stderr
 
 
@@ -153,14 +162,23 @@ def submit(project: Project, plugins: Path, *arguments: str) -> subprocess.Compl
     argv = ["snakemake", "--profile", "profiles/slurm", "--latency-wait", "10", "--seconds-between-status-checks", "2",
             "--slurm-init-seconds-before-status-checks", "2", *arguments]  # fmt: skip
     return subprocess.run(
-        argv, cwd=project.folder, env=environment, capture_output=True, text=True, timeout=900, check=False
+        argv,
+        cwd=project.folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
     )
 
 
 def check(cluster: Cluster, project: Project, plugins: Path) -> None:
     """Everything asked for comes to be on the cluster, once, with each shard on a node of its own."""
     local = submit(project, plugins, "results")
-    assert local.returncode == 1 and "is made of this machine, and the jobs run on others" in local.stderr, local.stderr
+    assert (
+        local.returncode == 1
+        and "is made of this machine, and the jobs run on others" in local.stderr
+    ), local.stderr
     (project.folder / "config/hardware/node.yaml").write_text(PROFILE)
     config = ("--config", "hardware=node")
     begin = time.monotonic()
@@ -170,13 +188,19 @@ def check(cluster: Cluster, project: Project, plugins: Path) -> None:
     shards = [job for job in jobs if "rule_infer_" in job]
     if done.returncode != 0:
         logs = (project.folder / ".snakemake/slurm_logs").rglob("*.log")
-        texts = "\n".join(f"--- {log.parent.name}\n{log.read_text(errors='replace')[-3000:]}" for log in logs)
+        texts = "\n".join(
+            f"--- {log.parent.name}\n{log.read_text(errors='replace')[-3000:]}" for log in logs
+        )
         sys.exit(f"error: exit code {done.returncode}\n{done.stderr[-2000:]}\n{texts}")
     found = [json.loads(text) for text in project.cells().values()]
-    assert len(found) == CELLS and {cell["status"] for cell in found} == {"ok"}, {cell["error"] for cell in found}
+    assert len(found) == CELLS and {cell["status"] for cell in found} == {"ok"}, {
+        cell["error"] for cell in found
+    }
     assert {cell["cell"]["hardware"] for cell in found} == {"node"}
     assert all("JobState=COMPLETED" in job for job in jobs), jobs
-    assert len(shards) == 4 and all("OverSubscribe=NO" in job and "Partition=bench" in job for job in shards)
+    assert len(shards) == 4 and all(
+        "OverSubscribe=NO" in job and "Partition=bench" in job for job in shards
+    )
     for job in shards:
         name = re.search(r"Comment=(\S+)", job)
         asked = re.findall(r"(?:TimeLimit|NumCPUs|MinMemoryNode)=\S+", job)
@@ -184,15 +208,21 @@ def check(cluster: Cluster, project: Project, plugins: Path) -> None:
     assert "COMPLETED" in str(jobs) and "not measured yet" not in project.report
     again = submit(project, plugins, "results", *config)
     assert "Nothing to be done" in again.stderr, again.stderr
-    print(f"{CELLS} cells in {len(shards)} exclusive jobs of {len(jobs)}, wall {wall:.0f} s; a second run does nothing")
+    print(
+        f"{CELLS} cells in {len(shards)} exclusive jobs of {len(jobs)}, wall {wall:.0f} s; a second run does nothing"
+    )
 
 
 def main() -> int:
-    argparse.ArgumentParser(prog="python -m tests.cluster.one_node_slurm", description=__doc__).parse_args()
+    argparse.ArgumentParser(
+        prog="python -m tests.cluster.one_node_slurm", description=__doc__
+    ).parse_args()
     if os.geteuid() != 0:
         sys.exit("error: needs root, for Debian's packages and the daemons")
     if Path("/etc/slurm/slurm.conf").exists():
-        sys.exit("error: /etc/slurm/slurm.conf is there: this machine has a Slurm of its own, which is left alone")
+        sys.exit(
+            "error: /etc/slurm/slurm.conf is there: this machine has a Slurm of its own, which is left alone"
+        )
     install()
     with tempfile.TemporaryDirectory(prefix="one-node-slurm-") as name:
         folder = Path(name)

@@ -1,8 +1,9 @@
 """A llama-server that replies as a test says: `python fake_llama_server.py SCENARIO.json --model … --port …`.
 
-The scenario: `lines` of /completion's stream (each the characters of its bytes; `{pid}` is this process), sent `pause_s` apart;
-`replies` of other paths; `drip`, `drip_header`: the path whose reply comes byte by byte; `sick`: it never gets ready; `port`:
-where it listens whatever the command line says; `cut`: the connection breaks off after the lines.
+The scenario: `lines` of /completion's stream (each the characters of its bytes; `{pid}` is this
+process), sent `pause_s` apart; `replies` of other paths; `drip`, `drip_header`: the path whose
+reply comes byte by byte; `sick`: it never gets ready; `port`: where it listens whatever the command
+line says; `cut`: the connection breaks off after the lines.
 """
 
 from __future__ import annotations
@@ -56,7 +57,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def _reply(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        ready = {"/health": {}, "/apply-template": {"prompt": "p"}, "/tokenize": {"tokens": [1, 2, 3]}}
+        ready = {
+            "/health": {},
+            "/apply-template": {"prompt": "p"},
+            "/tokenize": {"tokens": [1, 2, 3]},
+        }
         if self.path == self.scenario.get("drip"):
             self._drip()
         elif self.path == self.scenario.get("drip_header"):

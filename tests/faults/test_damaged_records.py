@@ -39,15 +39,27 @@ def resealed(text: str, **changes: object) -> str:
 
 # What was done to a cell's text -> the new text, and what is said of it.
 EDITS: dict[str, tuple[Callable[[str], str | bytes], str]] = {
-    "answer": (lambda t: t.replace('"answer": "', '"answer": "Yes. ', 1), "does not have its sha256"),
+    "answer": (
+        lambda t: t.replace('"answer": "', '"answer": "Yes. ', 1),
+        "does not have its sha256",
+    ),
     "a nine before the speed": (
         lambda t: t.replace('"decode_tokens_per_s": ', '"decode_tokens_per_s": 9', 1),
         "does not have its sha256",
     ),
-    "tokens": (lambda t: t.replace('"token_ids": "', '"token_ids": "7 ', 1), "does not have its sha256"),
+    "tokens": (
+        lambda t: t.replace('"token_ids": "', '"token_ids": "7 ', 1),
+        "does not have its sha256",
+    ),
     "seal": (lambda t: t.replace(f'"{SEAL}": "', f'"{SEAL}": "0', 1), "does not have its sha256"),
-    "no seal": (lambda t: "".join(x for x in t.splitlines(True) if f'"{SEAL}"' not in x), "no sha256"),
-    "a key twice": (lambda t: t.replace('"status": ', '"status": "ok", "status": ', 1), "'status' stands there twice"),
+    "no seal": (
+        lambda t: "".join(x for x in t.splitlines(True) if f'"{SEAL}"' not in x),
+        "no sha256",
+    ),
+    "a key twice": (
+        lambda t: t.replace('"status": ', '"status": "ok", "status": ', 1),
+        "'status' stands there twice",
+    ),
     "NaN": (lambda t: t.replace('"load_s": ', '"load_s": NaN, "x": ', 1), "NaN is no JSON"),
     "merge conflict": (lambda t: f"<<<<<<< HEAD\n{t}=======\n{t}>>>>>>> theirs\n", "expected JSON"),
     "a list": (lambda t: f"[{t}]", "expected a JSON object, found list"),
@@ -55,8 +67,14 @@ EDITS: dict[str, tuple[Callable[[str], str | bytes], str]] = {
     "half": (lambda t: t[: len(t) // 2], "expected JSON"),
     "empty": (lambda t: "", "expected JSON"),
     "not UTF-8": (lambda t: t.encode("utf-16"), "can't decode"),
-    "a negative rate, sealed": (lambda t: resealed(t, decode_tokens_per_s=-1.0), "expected 0 or more, found -1.0"),
-    "a rate of a wrong type, sealed": (lambda t: resealed(t, ttft_s="fast"), "expected a number, found 'fast'"),
+    "a negative rate, sealed": (
+        lambda t: resealed(t, decode_tokens_per_s=-1.0),
+        "expected 0 or more, found -1.0",
+    ),
+    "a rate of a wrong type, sealed": (
+        lambda t: resealed(t, ttft_s="fast"),
+        "expected a number, found 'fast'",
+    ),
     "more accepted than drafted, sealed": (
         lambda t: resealed(t, accepted_tokens=99, drafted_tokens=0),
         "99 tokens accepted of 0 drafted",
@@ -98,16 +116,24 @@ def cell_file(plan: Plan) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("edit", EDITS)
-def test_an_edited_cell_is_named_counts_as_missing_and_enters_no_table(edit: str, plan: Plan, cell_file: Path) -> None:
+def test_an_edited_cell_is_named_counts_as_missing_and_enters_no_table(
+    edit: str, plan: Plan, cell_file: Path
+) -> None:
     change, said = EDITS[edit]
     changed = change(cell_file.read_text(encoding="utf-8"))
     cell_file.write_bytes(changed if isinstance(changed, bytes) else changed.encode())
     part = load_part(plan, is_active=True)
     problems = {damage.problem for damage in part.damaged}
     assert {problem.file for problem in problems} == {str(cell_file)}
-    assert all(problem.message.startswith("damaged: ") and said in problem.message for problem in problems)
-    assert str(cell_file) not in tidy_csv("cells", [part]) and str(cell_file) in tidy_csv("damaged", [part])
-    whole = next(c for c in part.configurations if (c.model.key, c.mode.name) == ("big_dense", "baseline"))
+    assert all(
+        problem.message.startswith("damaged: ") and said in problem.message for problem in problems
+    )
+    assert str(cell_file) not in tidy_csv("cells", [part]) and str(cell_file) in tidy_csv(
+        "damaged", [part]
+    )
+    whole = next(
+        c for c in part.configurations if (c.model.key, c.mode.name) == ("big_dense", "baseline")
+    )
     assert len(whole.rows) == whole.planned - 1
     (state,) = (s for s in cell_states([plan]) if s.file == cell_file)
     assert state.state is State.DAMAGED
@@ -115,7 +141,11 @@ def test_an_edited_cell_is_named_counts_as_missing_and_enters_no_table(edit: str
 
 def test_a_cell_under_another_models_name_is_damaged(plan: Plan, cell_file: Path) -> None:
     other = reviewed(plan, "small")
-    (twin,) = (c for c in other.cells if str(cell_file).split(".")[0].endswith(f"{c.id.suite}/{c.id.question}"))
+    (twin,) = (
+        c
+        for c in other.cells
+        if str(cell_file).split(".")[0].endswith(f"{c.id.suite}/{c.id.question}")
+    )
     shutil.copyfile(Path(other.shard.folder) / twin.file_name, cell_file)
     with pytest.raises(Damaged, match=r"it holds the cell .*/small/baseline/.*: copied or renamed"):
         read_cell(cell_file)
@@ -128,12 +158,16 @@ def test_a_folder_under_a_cells_name_is_damaged(plan: Plan, cell_file: Path) -> 
         read_cell(cell_file)
 
 
-def test_a_cell_that_was_measured_anew_does_not_pass_under_the_old_review(plan: Plan, cell_file: Path) -> None:
+def test_a_cell_that_was_measured_anew_does_not_pass_under_the_old_review(
+    plan: Plan, cell_file: Path
+) -> None:
     record = parse_cell(cell_file.read_text(), "cell")
     write_atomic(cell_file, replace(record, load_s=record.load_s + 1).to_json())
     checked = check_review(reviewed(plan, "big_dense"), StoredCells())
     (damage,) = checked.damaged
-    assert "another than was reviewed" in damage.problem.message and damage.problem.place == str(cell_file)
+    assert "another than was reviewed" in damage.problem.message and damage.problem.place == str(
+        cell_file
+    )
     assert str(cell_file) not in {row.cell_file for row in checked.rows}
     # The review made again, of the cell of today, is whole.
     review = reviewed(plan, "big_dense")
@@ -144,7 +178,9 @@ def test_a_cell_that_was_measured_anew_does_not_pass_under_the_old_review(plan: 
     write_atomic(Path(review.file), kept)
 
 
-def test_a_speculative_answer_is_not_shown_beside_another_base_than_it_was_certified_by(plan: Plan) -> None:
+def test_a_speculative_answer_is_not_shown_beside_another_base_than_it_was_certified_by(
+    plan: Plan,
+) -> None:
     review = reviewed(plan, "big_dense", "spec_little_draft_k8")
     assert review.base is not None
     file = Path(review.base.folder) / review.base_cells[0].file_name
@@ -160,7 +196,11 @@ def test_a_speculative_answer_is_not_shown_beside_another_base_than_it_was_certi
 
 ROW_EDITS: dict[str, tuple[Callable[[list[str]], list[str]], str]] = {
     "another score": (
-        lambda lines: [lines[0], lines[1].replace(",0,", ",3,", 1).replace(",False,", ",True,"), *lines[2:]],
+        lambda lines: [
+            lines[0],
+            lines[1].replace(",0,", ",3,", 1).replace(",False,", ",True,"),
+            *lines[2:],
+        ],
         "line",
     ),
     "a row less": (lambda lines: lines[:-1], "has no row"),
@@ -184,7 +224,9 @@ def test_an_edited_review_is_named_and_made_again(edit: str, plan: Plan) -> None
         assert changed != kept.splitlines()
         file.write_text("".join(f"{line}\n" for line in changed))
         checked = check_review(review, StoredCells())
-        assert checked.damaged and all(d.problem.file == str(file) and d.review == str(file) for d in checked.damaged)
+        assert checked.damaged and all(
+            d.problem.file == str(file) and d.review == str(file) for d in checked.damaged
+        )
         assert said in str(checked.damaged[0].problem)
         assert damaged_reviews({review.file: review}) == [review.file]
         write_atomic(file, to_csv(review_shard(review)))
@@ -196,7 +238,9 @@ def test_an_edited_review_is_named_and_made_again(edit: str, plan: Plan) -> None
 def test_a_review_is_looked_at_only_when_its_files_changed(
     plan: Plan, cell_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reviews = {review.file: review for review in (reviewed(plan, "big_dense"), reviewed(plan, "small"))}
+    reviews = {
+        review.file: review for review in (reviewed(plan, "big_dense"), reviewed(plan, "small"))
+    }
     damaged_reviews(reviews)
     looked = list[str]()
 
@@ -234,17 +278,26 @@ def test_a_damaged_entry_of_the_weights_lock_leaves_itself_out_and_is_kept_in_th
     raw["weights"]["big_moe.gguf"] = raw["weights"]["big_dense.gguf"]
     file.write_text(json.dumps(raw))
     lock = WeightsLock.load(file)
-    assert [problem.place for problem in lock.problems] == ["weights.big_moe.gguf", "weights.small.gguf"]
+    assert [problem.place for problem in lock.problems] == [
+        "weights.big_moe.gguf",
+        "weights.small.gguf",
+    ]
     assert lock.get("small.gguf") is None and lock.get("big_dense.gguf") is not None
     monkeypatch.chdir(project)
     planner = load_planner(load_config(), lock_file=file)
     assert planner.faults == lock.problems
-    assert {shard.model.key for shard in make_plan(planner).shards} & {"small", "big_moe", "big_dense"} == {"big_dense"}
+    assert {shard.model.key for shard in make_plan(planner).shards} & {
+        "small",
+        "big_moe",
+        "big_dense",
+    } == {"big_dense"}
     # Another entry is written: what stands there for the damaged ones stays, for git to mend.
     lock.updated("new.gguf", WeightsFacts.assumed(planner.registry.models["small"])).save()
     again = WeightsLock.load(file)
     assert again.damaged == lock.damaged and again.get("new.gguf") is not None
-    assert set(again.signed().damaged) == {"big_moe.gguf"}, "an entry under another's name is not signed"
+    assert set(again.signed().damaged) == {"big_moe.gguf"}, (
+        "an entry under another's name is not signed"
+    )
 
 
 # --- the command ---
@@ -260,15 +313,23 @@ def git(folder: Path, *arguments: str, author: str = "Ada") -> None:
     subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
 
 
-def test_verify_names_what_is_damaged_who_wrote_it_and_signs_what_is_right(project: Path, tmp_path: Path) -> None:
+def test_verify_names_what_is_damaged_who_wrote_it_and_signs_what_is_right(
+    project: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "project"
     shutil.copytree(project, folder)
     git(folder, "init", "-q")
     git(folder, "add", "-A")
     git(folder, "commit", "-qm", "measured")
     clean = verify(folder)
-    assert clean.returncode == 0 and ": 0 damaged" in clean.stdout and "Ada <ada@example.org>" in clean.stdout
-    first, second, third, *_ = sorted((folder / "benchmarks/results/cells").glob("*/small/baseline/*/*.json"))
+    assert (
+        clean.returncode == 0
+        and ": 0 damaged" in clean.stdout
+        and "Ada <ada@example.org>" in clean.stdout
+    )
+    first, second, third, *_ = sorted(
+        (folder / "benchmarks/results/cells").glob("*/small/baseline/*/*.json")
+    )
     first.write_text(first.read_text().replace('"answer": "', '"answer": "Yes. ', 1))
     git(folder, "commit", "-qam", "mended", author="Bob")
     second.write_text(second.read_text()[:-100])
@@ -283,7 +344,11 @@ def test_verify_names_what_is_damaged_who_wrote_it_and_signs_what_is_right(proje
     signed = verify(folder, "--sign")
     assert signed.returncode == 1 and signed.stdout.count("signed: ") == 2
     again = verify(folder)
-    # The signed cells are others than were reviewed; half a cell and a review's edited row cannot be signed.
-    assert str(second.relative_to(folder)) in again.stderr and "another than was reviewed" in again.stderr
+    # The signed cells are others than were reviewed; half a cell and a review's edited row cannot
+    # be signed.
+    assert (
+        str(second.relative_to(folder)) in again.stderr
+        and "another than was reviewed" in again.stderr
+    )
     assert ": 3 damaged" in again.stdout
     assert read_cell(first).measurement is not None and read_cell(third).load_s > 10

@@ -21,7 +21,13 @@ import psutil
 import pytest
 
 from scripts.lib.engines.factory import EngineSettings, make_engine
-from scripts.lib.engines.protocol import Engine, EngineDied, EngineFailure, GenerationTimeout, LoadSettings
+from scripts.lib.engines.protocol import (
+    Engine,
+    EngineDied,
+    EngineFailure,
+    GenerationTimeout,
+    LoadSettings,
+)
 from scripts.lib.engines.server_process import listening_port
 from scripts.lib.llama_build.build import server_binary
 from scripts.lib.planning.modes import Mode
@@ -41,7 +47,10 @@ def event(**fields: object) -> str:
 def answer(count: int = TOKENS, **timings: object) -> list[str]:
     """The lines of a plain answer, with other timings where they are given."""
     parts = [event(content="ab", tokens=[index], stop=False) for index in range(count)]
-    return [*parts, event(content="", tokens=[], stop=True, stop_type="limit", timings=TIMINGS | timings)]
+    return [
+        *parts,
+        event(content="", tokens=[], stop=True, stop_type="limit", timings=TIMINGS | timings),
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +97,9 @@ def test_of_eight_servers_started_together_each_answers_for_itself(fake: Fake) -
     assert answers == [str(engine.pid()) for engine in engines] and len(set(answers)) == 8
 
 
-def test_another_server_that_took_the_port_of_a_dead_one_is_not_believed(fake: Fake, tmp_path: Path) -> None:
+def test_another_server_that_took_the_port_of_a_dead_one_is_not_believed(
+    fake: Fake, tmp_path: Path
+) -> None:
     engine = fake()
     assert engine.generate(REQUEST).completion_tokens == TOKENS
     port = listening_port(engine.pid())
@@ -131,7 +142,10 @@ LIES: dict[str, tuple[dict[str, object], str]] = {
     "no number": ({"predicted_ms": float("nan")}, "decode_s is nan"),
     "for ever": ({"predicted_ms": 1e300}, "1e.297 s of prefill and decoding in an answer of"),
     "longer than the answer": ({"prompt_ms": 5000.0}, "s of prefill and decoding in an answer of"),
-    "more accepted than drafted": ({"draft_n": 0, "draft_n_accepted": 99}, "99 tokens accepted of 0 drafted"),
+    "more accepted than drafted": (
+        {"draft_n": 0, "draft_n_accepted": 99},
+        "99 tokens accepted of 0 drafted",
+    ),
     "no token": ({"predicted_n": 0}, "an answer of 0 tokens"),
     "tokens that it does not name": ({"predicted_n": 40}, "40 tokens answered, 10 of them named"),
     "fewer tokens than named": ({"predicted_n": 4}, "4 tokens answered, 10 of them named"),
@@ -150,7 +164,9 @@ def test_figures_that_cannot_be_are_the_answers_error(fake: Fake, lie: str) -> N
 
 
 def test_a_long_answer_that_took_no_time_by_the_servers_clock_is_an_error(fake: Fake) -> None:
-    with pytest.raises(EngineFailure, match=r"an answer of .* s, of which prefill and decoding took 0\.019 s"):
+    with pytest.raises(
+        EngineFailure, match=r"an answer of .* s, of which prefill and decoding took 0\.019 s"
+    ):
         fake(pause_s=0.08).generate(REQUEST)
 
 
@@ -161,30 +177,58 @@ def test_more_tokens_than_were_asked_for_are_an_error(fake: Fake) -> None:
 
 def test_figures_that_can_be_are_taken(fake: Fake) -> None:
     measured = fake(lines=answer(draft_n=8, draft_n_accepted=3)).generate(REQUEST)
-    assert (measured.answer, measured.completion_tokens, measured.accepted_tokens) == ("ab" * TOKENS, TOKENS, 3)
+    assert (measured.answer, measured.completion_tokens, measured.accepted_tokens) == (
+        "ab" * TOKENS,
+        TOKENS,
+        3,
+    )
     assert measured.finish_reason == "length" and measured.token_ids == tuple(range(TOKENS))
 
 
 # --- replies of another shape ----------------------------------------------------------------------------------------
 
 SHAPES: dict[str, tuple[dict[str, Any], str]] = {
-    "bytes that are no UTF-8": ({"lines": ['data: {"content": "\xff"}']}, "/completion: expected text in UTF-8"),
+    "bytes that are no UTF-8": (
+        {"lines": ['data: {"content": "\xff"}']},
+        "/completion: expected text in UTF-8",
+    ),
     "no JSON": ({"lines": ["data: {"]}, "/completion: expected JSON, found"),
-    "JSON as deep as it gets": ({"lines": ["data: " + "[" * 100_000]}, "/completion: expected JSON, found"),
+    "JSON as deep as it gets": (
+        {"lines": ["data: " + "[" * 100_000]},
+        "/completion: expected JSON, found",
+    ),
     "a list": ({"lines": ["data: [1]"]}, r"/completion: expected an object, found \[1\]"),
     "no text": ({"lines": [event(content=None)]}, "content: expected a text, found None"),
-    "no tokens": ({"lines": [event(content="a", tokens=None)]}, "tokens: expected a list of token ids, found None"),
+    "no tokens": (
+        {"lines": [event(content="a", tokens=None)]},
+        "tokens: expected a list of token ids, found None",
+    ),
     "words for tokens": ({"lines": [event(tokens=["a"])]}, "tokens: expected a list of token ids"),
     "timings in a list": ({"lines": [event(stop=True, timings=[])]}, "timings: expected an object"),
-    "a last event without timings": ({"lines": [event(stop=True)]}, "the answer ended without timings"),
-    "a number for a reason": ({"lines": [event(stop=True, stop_type=7)]}, "stop_type: expected a text, found 7"),
+    "a last event without timings": (
+        {"lines": [event(stop=True)]},
+        "the answer ended without timings",
+    ),
+    "a number for a reason": (
+        {"lines": [event(stop=True, stop_type=7)]},
+        "stop_type: expected a text, found 7",
+    ),
     "no last event": ({"lines": answer()[:-1]}, "the answer broke off before its last event"),
     "nothing": ({"lines": []}, "the answer broke off before its last event"),
     "a cut": ({"lines": answer()[:4], "cut": True}, "the answer broke off before its last event"),
-    "an error of its own": ({"lines": [event(error={"message": "no\x1b[2J room"})]}, "llama-server: no.* room"),
+    "an error of its own": (
+        {"lines": [event(error={"message": "no\x1b[2J room"})]},
+        "llama-server: no.* room",
+    ),
     "an error in a list": ({"lines": [event(error=[1])]}, "llama-server: "),
-    "a prompt that is none": ({"replies": {"/apply-template": "{}"}}, "prompt: expected a text, found None"),
-    "tokens that are none": ({"replies": {"/tokenize": '{"tokens": 3}'}}, "tokens: expected a list of token ids"),
+    "a prompt that is none": (
+        {"replies": {"/apply-template": "{}"}},
+        "prompt: expected a text, found None",
+    ),
+    "tokens that are none": (
+        {"replies": {"/tokenize": '{"tokens": 3}'}},
+        "tokens: expected a list of token ids",
+    ),
     "a reply that is none": ({"replies": {"/tokenize": "[]"}}, "/tokenize: expected an object"),
 }
 
@@ -238,7 +282,9 @@ def test_a_server_that_drips_bytes_does_not_hold_off_an_interrupt(fake: Fake) ->
         signal.signal(signal.SIGALRM, before)
 
 
-def test_a_server_that_does_not_reply_about_a_prompt_is_ended(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_does_not_reply_about_a_prompt_is_ended(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from scripts.lib.engines import server
 
     monkeypatch.setattr(server, "PROMPT_TIMEOUT_S", 0.3)
@@ -276,7 +322,9 @@ except EngineFailure as failure:
 """
     terminal, inside = pty.openpty()
     termios.tcsetwinsize(inside, (24, 100))
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=inside, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=inside, text=True
+    )
     shown = b""
     while b"llama-server loads its model" not in shown:
         assert select.select([terminal], [], [], 60)[0], shown

@@ -40,7 +40,9 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
     (bin_dir / "llama-server").write_text("binary")
     (bin_dir / "libllama.so.0").write_text("library")
     (bin_dir / "libllama.so").symlink_to("libllama.so.0")
-    made = Build(bin_dir, "1.2.3", SHA256, cpu_features(), "g++ 12", CMAKE_ARGUMENTS, files_of(bin_dir))
+    made = Build(
+        bin_dir, "1.2.3", SHA256, cpu_features(), "g++ 12", CMAKE_ARGUMENTS, files_of(bin_dir)
+    )
     write_record(made)
     monkeypatch.setattr(sys, "prefix", str(prefix))
     monkeypatch.setattr(build_module, "bindings", lambda: ("1.2.3", SHA256))
@@ -57,28 +59,45 @@ def refusal(wanted: EngineIdentity = WANTED) -> str:
 def test_a_whole_build_of_the_locks_is_what_a_cells_environment_tells_of(build: Build) -> None:
     facts = engine_facts(WANTED)
     assert installed_build(WANTED) == build
-    assert (facts["version"], facts["source_sha256"], facts["compiler"]) == ("1.2.3", SHA256, "g++ 12")
+    assert (facts["version"], facts["source_sha256"], facts["compiler"]) == (
+        "1.2.3",
+        SHA256,
+        "g++ 12",
+    )
     (build.bin_dir / "libllama.so.0").write_text("compiled again")
     write_record(replace(build, files=files_of(build.bin_dir)))
     assert engine_facts(WANTED)["binaries"] != facts["binaries"]
 
 
-def test_a_build_of_another_source_than_the_locks_is_refused_with_the_command_that_mends_it(build: Build) -> None:
+def test_a_build_of_another_source_than_the_locks_is_refused_with_the_command_that_mends_it(
+    build: Build,
+) -> None:
     said = refusal(EngineIdentity("embedded", "1.2.4", "b" * 64))
-    assert "llama-cpp-python 1.2.3 (sha256 aaaaaaaaaaaa), envs/engine.lock has 1.2.4 (sha256 bbbbbbbbbbbb)" in said
+    assert (
+        "llama-cpp-python 1.2.3 (sha256 aaaaaaaaaaaa), envs/engine.lock has 1.2.4 (sha256 bbbbbbbbbbbb)"
+        in said
+    )
     assert said.endswith("run on this machine: make engine")
 
 
-def test_bindings_of_another_source_than_the_locks_are_refused(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bindings_of_another_source_than_the_locks_are_refused(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(build_module, "bindings", lambda: ("1.2.2", "c" * 64))
-    assert "the bindings installed here are llama-cpp-python 1.2.2 (sha256 cccccccccccc)" in refusal()
+    assert (
+        "the bindings installed here are llama-cpp-python 1.2.2 (sha256 cccccccccccc)" in refusal()
+    )
 
 
 def test_a_build_for_another_cpu_is_refused_by_model_and_features(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for made_for, here, said in (
-        ("avx2 avx512f\nEPYC 9655", "avx2\nEPYC 7763", "EPYC 9655 (this one: EPYC 7763); this one is without avx512f"),
+        (
+            "avx2 avx512f\nEPYC 9655",
+            "avx2\nEPYC 7763",
+            "EPYC 9655 (this one: EPYC 7763); this one is without avx512f",
+        ),
         ("avx2\nEPYC", "avx2 avx512f\nEPYC", "EPYC; this one is with avx512f"),
     ):
         write_record(replace(build, cpu=made_for))
@@ -91,7 +110,9 @@ def test_an_environment_that_was_made_on_another_machine_has_no_engine_here(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(build_module, "cpu_features", lambda: "avx2\nthe CPU of another node")
-    assert refusal().startswith("llama.cpp is not built in this environment for this CPU yet; run on this machine")
+    assert refusal().startswith(
+        "llama.cpp is not built in this environment for this CPU yet; run on this machine"
+    )
 
 
 def test_a_build_with_other_arguments_than_this_checkouts_is_refused(build: Build) -> None:
@@ -115,9 +136,14 @@ def damage(bin_dir: Path, how: str) -> str:
 
 
 @pytest.mark.parametrize("how", ["changed", "gone", "added", "linked elsewhere"])
-def test_a_build_that_is_not_as_it_was_compiled_is_refused_by_the_files_name(build: Build, how: str) -> None:
+def test_a_build_that_is_not_as_it_was_compiled_is_refused_by_the_files_name(
+    build: Build, how: str
+) -> None:
     name = damage(build.bin_dir, how)
-    assert f"not as it was compiled: {name} changed, gone or added; run on this machine: make engine" in refusal()
+    assert (
+        f"not as it was compiled: {name} changed, gone or added; run on this machine: make engine"
+        in refusal()
+    )
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 1}', "\x00", "[" * 9999])
@@ -128,7 +154,10 @@ def test_a_build_without_a_readable_record_is_refused(build: Build, text: str) -
 
 def test_a_build_that_is_gone_is_said_to_be_gone(build: Build) -> None:
     shutil.rmtree(build.bin_dir)
-    assert "is not there any more (was the cache cleared?); run on this machine: make engine" in refusal()
+    assert (
+        "is not there any more (was the cache cleared?); run on this machine: make engine"
+        in refusal()
+    )
 
 
 def test_a_record_of_wrong_types_is_no_record(build: Build) -> None:
@@ -149,7 +178,9 @@ def test_in_a_conda_environment_the_command_is_condas(
     script.write_text(f"{sha256_of(Path('envs/engine.lock'))}  envs/engine.lock\n")
     assert refusal().endswith(f"run on this machine: {sys.executable} -m scripts.build_engine")
     script.write_text("the sum of another lock")
-    assert "put what `sha256sum envs/engine.lock` prints into envs/infer.post-deploy.sh" in refusal()
+    assert (
+        "put what `sha256sum envs/engine.lock` prints into envs/infer.post-deploy.sh" in refusal()
+    )
     assert refusal().endswith("snakemake --sdm conda then makes the environment anew")
 
 
@@ -194,7 +225,10 @@ class Made:
 
     def engine(self) -> str:
         """The version of the engine that may run, or the refusal."""
-        done = self.run("-c", "from scripts.lib.llama_build.build import installed_build as b; print(b().version)")
+        done = self.run(
+            "-c",
+            "from scripts.lib.llama_build.build import installed_build as b; print(b().version)",
+        )
         return done.stdout.strip() or done.stderr.strip().splitlines()[-1]
 
     @property
@@ -213,9 +247,15 @@ def made(tmp_path: Path) -> Made:
     return Made(tmp_path, make_environment(tmp_path / "venv"))
 
 
-def test_another_lock_is_refused_until_its_engine_is_made_and_so_is_the_first_one_again(made: Made) -> None:
+def test_another_lock_is_refused_until_its_engine_is_made_and_so_is_the_first_one_again(
+    made: Made,
+) -> None:
     first, second = (write_source(made.cache, version) for version in ("1.0.1", "1.0.2"))
-    for lock, version, before in ((first, "1.0.1", "not built"), (second, "1.0.2", "1.0.1"), (first, "1.0.1", "1.0.2")):
+    for lock, version, before in (
+        (first, "1.0.1", "not built"),
+        (second, "1.0.2", "1.0.1"),
+        (first, "1.0.1", "1.0.2"),
+    ):
         made.lock.write_text(lock)
         assert before in made.engine() and "make engine" in made.engine()
         done = made.build()
@@ -240,5 +280,9 @@ def test_a_damaged_build_is_made_again(made: Made) -> None:
 def test_a_source_that_does_not_compile_is_one_clear_error_and_no_build(made: Made) -> None:
     made.lock.write_text(write_source(made.cache, "1.0.1"))
     done = made.build(CC="false")
-    assert done.returncode == 1 and "configuring llama.cpp failed" in done.stderr and "Traceback" not in done.stderr
+    assert (
+        done.returncode == 1
+        and "configuring llama.cpp failed" in done.stderr
+        and "Traceback" not in done.stderr
+    )
     assert "not built in this environment" in made.engine()

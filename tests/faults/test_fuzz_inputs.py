@@ -1,6 +1,7 @@
 """Input files mutated at random, by their structure and by their bytes: named problems or a sound plan, never anything else.
 
-A few seconds in the ordinary suite; `EPYC_BENCH_FUZZ=1000 pytest tests/faults/test_fuzz_inputs.py` takes 1000 examples a file.
+A few seconds in the ordinary suite; `EPYC_BENCH_FUZZ=1000 pytest tests/faults/test_fuzz_inputs.py`
+takes 1000 examples a file.
 """
 
 from __future__ import annotations
@@ -51,8 +52,39 @@ def _nested(levels: int) -> Any:
 
 
 VALUES: tuple[Any, ...] = (
-    *(None, True, False, 0, -1, 1, 2.0, 0.5, -0.0, 1e308, 10**18, 10**30, float("inf"), float("nan")),
-    *("", " ", "\n", "x", "a" * 3000, "\u202e", "💥", "e\u0301", "٣", "no", "010", "1_000", "10:00", "null", "~"),
+    *(
+        None,
+        True,
+        False,
+        0,
+        -1,
+        1,
+        2.0,
+        0.5,
+        -0.0,
+        1e308,
+        10**18,
+        10**30,
+        float("inf"),
+        float("nan"),
+    ),
+    *(
+        "",
+        " ",
+        "\n",
+        "x",
+        "a" * 3000,
+        "\u202e",
+        "💥",
+        "e\u0301",
+        "٣",
+        "no",
+        "010",
+        "1_000",
+        "10:00",
+        "null",
+        "~",
+    ),
     *(
         "../../x",
         "/dev/zero",
@@ -69,7 +101,18 @@ VALUES: tuple[Any, ...] = (
         "$x",
         "\x85",
     ),
-    *([], {}, [None], [[]], {"a": None}, [{"a": []}], ["x", "x"], datetime.date(2026, 1, 1), _nested(30), _nested(90)),
+    *(
+        [],
+        {},
+        [None],
+        [[]],
+        {"a": None},
+        [{"a": []}],
+        ["x", "x"],
+        datetime.date(2026, 1, 1),
+        _nested(30),
+        _nested(90),
+    ),
 )
 SNIPPETS = (
     *(
@@ -106,7 +149,9 @@ SNIPPETS = (
 
 def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """The path of every value below the top."""
-    keys = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    keys = (
+        value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    )
     for key in keys:
         yield (*path, key)
         yield from _places(value[key], (*path, key))
@@ -119,7 +164,9 @@ def _changed(tree: Any, draw: Callable[[Any], Any]) -> None:
     holder = tree
     for part in above:
         holder = holder[part]
-    kind = draw(st.sampled_from(["replace", "replace", "drop", "rename", "wrap", "double", "move", "text"]))
+    kind = draw(
+        st.sampled_from(["replace", "replace", "drop", "rename", "wrap", "double", "move", "text"])
+    )
     value = holder[key]
     if kind == "replace":
         holder[key] = copy.deepcopy(draw(st.sampled_from(VALUES)))
@@ -142,7 +189,9 @@ def _changed(tree: Any, draw: Callable[[Any], Any]) -> None:
 
 
 def _has(target: Any, part: Any) -> bool:
-    return part in target if isinstance(target, dict) else isinstance(part, int) and part < len(target)
+    return (
+        part in target if isinstance(target, dict) else isinstance(part, int) and part < len(target)
+    )
 
 
 @st.composite
@@ -153,7 +202,9 @@ def mutants(draw: Callable[[Any], Any], originals: list[dict[str, Any]]) -> byte
         if tree:
             _changed(tree, draw)
     data = bytearray(
-        yaml.dump(tree, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True).encode("utf-8", "replace")
+        yaml.dump(tree, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True).encode(
+            "utf-8", "replace"
+        )
     )
     for _ in range(draw(st.sampled_from([0, 0, 1, 3]))):
         place = draw(st.integers(0, len(data)))
@@ -207,10 +258,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def _registries() -> list[dict[str, Any]]:
     own = yaml.safe_load(Path("orchestration/model_registry.yaml").read_text())
-    shipped = yaml.load((ROOT / "orchestration/model_registry.yaml").read_text(), Loader=yaml.CSafeLoader)
+    shipped = yaml.load(
+        (ROOT / "orchestration/model_registry.yaml").read_text(), Loader=yaml.CSafeLoader
+    )
     named = ("frontdoor", "worker_vision", "smollm2_135m_q4_1", "demo_smollm2_8x135m")
     roles = {key: shipped["roles"][key] for key in named if key in shipped["roles"]}
-    kept = {key: shipped[key] for key in ("runtime_defaults", "runtime_quirks", "command_templates")}
+    kept = {
+        key: shipped[key] for key in ("runtime_defaults", "runtime_quirks", "command_templates")
+    }
     return [{**kept, "roles": {**own["roles"], **roles}}, own]
 
 
@@ -268,7 +323,11 @@ def _check_plan() -> None:
 def _check_question(question: Question) -> None:
     assert question.prompt.strip() and question.tier in (1, 2, 3)
     assert not question.scoring or sum(criterion.weight for criterion in question.scoring) == 100
-    if not any(check.type in ("code", "math") for criterion in question.scoring for check in criterion.checks):
+    if not any(
+        check.type in ("code", "math")
+        for criterion in question.scoring
+        for check in criterion.checks
+    ):
         for answer in ("The answer is 42.", '{"name": "x", "arguments": {}}'):
             score_answer(question, answer, "stop")
 
@@ -297,7 +356,11 @@ def test_a_mutated_file_is_named_problems_or_a_sound_plan(project: Path, kind: s
 
 def test_a_mutated_manifest_is_named_problems_or_read(project: Path) -> None:
     suites = load_planner(load_config()).suites
-    entry = {"digest": "0123456789ab", "since": "2026-01-01", "provenance": "written for this project"}
+    entry = {
+        "digest": "0123456789ab",
+        "since": "2026-01-01",
+        "provenance": "written for this project",
+    }
     known = {"questions": {"math/q00": entry, "math/q01": dict(entry), "math/gone": dict(entry)}}
     file = PROMPTS / NAME
 
@@ -307,7 +370,9 @@ def test_a_mutated_manifest_is_named_problems_or_read(project: Path) -> None:
         file.write_bytes(data)
         with within(MOST_SECONDS):
             try:
-                assert all(len(found.digest) == 12 for found in (read_manifest(PROMPTS) or {}).values())
+                assert all(
+                    len(found.digest) == 12 for found in (read_manifest(PROMPTS) or {}).values()
+                )
                 # Without its `questions` it is another project's, and is not read.
                 assert list(compare(PROMPTS, suites)) or read_manifest(PROMPTS) is None
             except BenchError as error:
@@ -334,7 +399,16 @@ SETTING_NAMES = (
 )
 SETTING_TEXTS = st.one_of(
     st.text(max_size=12),
-    st.sampled_from(["{seed: 010}", "[a, b]", "{claude: {max_usd: .nan}}", "&a [*a]", "{a: &x {b: *x}}", "[" * 2000]),
+    st.sampled_from(
+        [
+            "{seed: 010}",
+            "[a, b]",
+            "{claude: {max_usd: .nan}}",
+            "&a [*a]",
+            "{a: &x {b: *x}}",
+            "[" * 2000,
+        ]
+    ),
     st.sampled_from(VALUES).map(str),
     st.lists(st.sampled_from([*"{}[]: ,'\"\n1", "seed", "&a", "*a", "!!x"])).map("".join),
 )
@@ -342,7 +416,9 @@ SETTING_TEXTS = st.one_of(
 
 @FUZZ
 @given(st.lists(st.tuples(st.sampled_from(SETTING_NAMES), SETTING_TEXTS), max_size=3))
-def test_settings_of_a_command_line_are_named_problems_or_a_configuration(settings_: list[tuple[str, str]]) -> None:
+def test_settings_of_a_command_line_are_named_problems_or_a_configuration(
+    settings_: list[tuple[str, str]],
+) -> None:
     with within(MOST_SECONDS):
         try:
             layers = read_layers((), [f"{name}={text}" for name, text in settings_])

@@ -29,7 +29,13 @@ from scripts.lib.results.review import read_review, to_csv
 from scripts.lib.scoring.judge_prompt import Material
 from scripts.lib.scoring.rubric import CriterionScore, QuestionScore
 from scripts.lib.scoring.series import Item, Reply, Role
-from scripts.lib.scoring.verdict_store import BatchRecord, ItemOutcome, Verdict, parse_batch, parse_verdict
+from scripts.lib.scoring.verdict_store import (
+    BatchRecord,
+    ItemOutcome,
+    Verdict,
+    parse_batch,
+    parse_verdict,
+)
 from scripts.lib.weights.facts import WeightsLock, facts_from_json
 from tests.results_trees import ENVIRONMENT, cell, cells, review_row
 from tests.sample_project import ROOT
@@ -73,7 +79,10 @@ def a_cell(folder: Path) -> tuple[Path, Callable[[Path], Any]]:
 
 def a_review(folder: Path) -> tuple[Path, Callable[[Path], Any]]:
     rows = [
-        review_row(suite="one", question_id=f"q{n}", score=n, passed=n > 1, cell_file=f"c/q{n}.json") for n in range(4)
+        review_row(
+            suite="one", question_id=f"q{n}", score=n, passed=n > 1, cell_file=f"c/q{n}.json"
+        )
+        for n in range(4)
     ]
     file = folder / "baseline.csv"
     file.write_text(to_csv(rows))
@@ -82,7 +91,9 @@ def a_review(folder: Path) -> tuple[Path, Callable[[Path], Any]]:
 
 def an_environment(folder: Path) -> tuple[Path, Callable[[Path], Any]]:
     file = folder / f"{store_environment(ENVIRONMENT, folder)}.json"
-    return file, lambda path: environment_record(stored_text(path.read_bytes(), str(path)), str(path))
+    return file, lambda path: environment_record(
+        stored_text(path.read_bytes(), str(path)), str(path)
+    )
 
 
 def a_probe(folder: Path) -> tuple[Path, Callable[[Path], Any]]:
@@ -94,7 +105,16 @@ def a_probe(folder: Path) -> tuple[Path, Callable[[Path], Any]]:
 def a_verdict(folder: Path) -> tuple[Path, Callable[[Path], Any]]:
     scored = QuestionScore((CriterionScore("says yes", 100.0, True, "it says yes", "yes"),))
     made = Verdict(
-        "d" * 16, "claude-x", "p" * 16, "b" * 16, Role.PAIR, "one/q0", scored, False, Reply("yes"), "2026-11-24"
+        "d" * 16,
+        "claude-x",
+        "p" * 16,
+        "b" * 16,
+        Role.PAIR,
+        "one/q0",
+        scored,
+        False,
+        Reply("yes"),
+        "2026-11-24",
     )
     file = folder / "verdict.json"
     file.write_text(made.to_json())
@@ -103,7 +123,9 @@ def a_verdict(folder: Path) -> tuple[Path, Callable[[Path], Any]]:
 
 def a_batch(folder: Path) -> tuple[Path, Callable[[Path], Any]]:
     item = ItemOutcome("d" * 16, "p" * 16, Role.PAIR, "one/q0", "", None, 3, "", True)
-    made = BatchRecord("b" * 16, "claude-x", "accepted", (), (item, item), 0.01, "2026-11-24", "2026-11-24")
+    made = BatchRecord(
+        "b" * 16, "claude-x", "accepted", (), (item, item), 0.01, "2026-11-24", "2026-11-24"
+    )
     file = folder / "batch.json"
     file.write_text(made.to_json())
     return file, lambda path: parse_batch(stored_text(path.read_bytes(), str(path)), str(path))
@@ -135,7 +157,8 @@ def test_a_mutated_record_is_read_as_it_was_written_or_not_at_all(
         except Damaged:
             refused += 1
         else:
-            # Each row of a review has its seal; that one is gone is told by its cell (`review_check`).
+            # Each row of a review has its seal; that one is gone is told by its cell
+            # (`review_check`).
             same = set(found) <= set(written) if kind is a_review else found == written
             assert same, f"seed {seed}: another record was believed"
     assert refused > seed / 2 > 10, (refused, seed)
@@ -172,6 +195,8 @@ def test_mutated_entries_of_the_weights_lock_leave_themselves_out(tmp_path: Path
         except BenchError:
             refused += 1
             continue
-        assert all(found == facts for found in lock.entries.values()), f"seed {seed}: another entry was believed"
+        assert all(found == facts for found in lock.entries.values()), (
+            f"seed {seed}: another entry was believed"
+        )
         refused += bool(lock.problems)
     assert refused > seed / 2 > 10, (refused, seed)

@@ -34,18 +34,28 @@ from tests.sample_project import make_project, measure
 HALF = "\ud83d"
 # Any text, with more half pairs than chance would bring.
 TEXTS = st.text(
-    st.one_of(st.characters(), st.sampled_from("\ud800\udbff\udc00\udfff\ud83d\ude00 {}\"'[]:,")), max_size=60
+    st.one_of(st.characters(), st.sampled_from("\ud800\udbff\udc00\udfff\ud83d\ude00 {}\"'[]:,")),
+    max_size=60,
 )
 VALUES = st.recursive(
-    TEXTS, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(TEXTS, inner, max_size=3))
+    TEXTS,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(TEXTS, inner, max_size=3)),
 )
-SCHEMA = {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}, "additionalProperties": False}
+SCHEMA = {
+    "type": "object",
+    "required": ["a"],
+    "properties": {"a": {"type": "integer"}},
+    "additionalProperties": False,
+}
 CHECKS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("json_schema", {"schema": SCHEMA}),
     ("tool_call", {"name": "get", "arguments": {"city": "Oslo"}}),
     ("tool_call", {"none": True}),
     ("constraints", {"json": True, "words_max": 2}),
-    *((kind, {"value": "x"}) for kind in ("exact", "normalized", "em", "f1", "gsm8k", "math500", "hotpot", "gaia")),
+    *(
+        (kind, {"value": "x"})
+        for kind in ("exact", "normalized", "em", "f1", "gsm8k", "math500", "hotpot", "gaia")
+    ),
     ("items", {"value": ["x", "y"]}),
     ("number", {"value": 4}),
     ("multiple_choice", {"value": "B", "choices": {"A": "silver", "B": "gold"}}),
@@ -57,7 +67,9 @@ QUESTION = Question(
     1,
     "n",
     "Answer.",
-    scoring=tuple(Criterion(f"c{i}", 10, (Check(kind, params),)) for i, (kind, params) in enumerate(CHECKS)),
+    scoring=tuple(
+        Criterion(f"c{i}", 10, (Check(kind, params),)) for i, (kind, params) in enumerate(CHECKS)
+    ),
 )
 SHOWN = Material("Who?", "Ann", (("names her", 100),), "It is Ann.", False)
 
@@ -83,12 +95,16 @@ def test_valid_text_can_be_written_and_stays_what_it_is(text: str) -> None:
 
 def test_two_halves_are_one_character_and_a_lone_half_is_replaced() -> None:
     assert valid_text("\ud83d\ude00 \ud83d \ude00") == "\U0001f600 \ufffd \ufffd"
-    assert valid_texts({HALF: [HALF, 1, None, {"a": HALF}]}) == {"\ufffd": ["\ufffd", 1, None, {"a": "\ufffd"}]}
+    assert valid_texts({HALF: [HALF, 1, None, {"a": HALF}]}) == {
+        "\ufffd": ["\ufffd", 1, None, {"a": "\ufffd"}]
+    }
 
 
 @settings(max_examples=200, deadline=None)
 @given(VALUES, TEXTS, st.booleans())
-def test_what_checks_say_of_any_answer_can_be_written(value: Any, around: str, as_call: bool) -> None:
+def test_what_checks_say_of_any_answer_can_be_written(
+    value: Any, around: str, as_call: bool
+) -> None:
     data = {"name": "get", "arguments": value} if as_call else value
     # JSON's own escapes: the answer is valid, what it holds is not.
     made = examine(QUESTION, valid_text(around) + json.dumps(data), "stop")
@@ -99,26 +115,38 @@ def test_what_checks_say_of_any_answer_can_be_written(value: Any, around: str, a
 
 
 def test_a_check_of_code_says_what_can_be_written() -> None:
-    question = Question("s", "q", 1, "n", "?", scoring=(Criterion("c", 100, (Check("code", {"tests": "f()"}),)),))
+    question = Question(
+        "s", "q", 1, "n", "?", scoring=(Criterion("c", 100, (Check("code", {"tests": "f()"}),)),)
+    )
     made = examine(question, "def f(): raise ValueError('\\ud83d')", "stop")
     assert made.score.score == 0 and is_utf8(made.score.reason)
 
 
 @settings(max_examples=200, deadline=None)
 @given(TEXTS, TEXTS, TEXTS, TEXTS)
-def test_what_a_judge_says_can_be_written(reason: str, quote: str, summary: str, verdict: str) -> None:
+def test_what_a_judge_says_can_be_written(
+    reason: str, quote: str, summary: str, verdict: str
+) -> None:
     one = {"number": 1, "evidence_quote": quote, "reason": reason, "verdict": "met"}
     for reply in (
         {"criteria": [one], "attempt": "none", "summary": summary},
         {"criteria": [{**one, "verdict": verdict}], "attempt": "none", "summary": summary},
         {summary: reason},
     ):
-        body = {"content": [{"type": "text", "text": json.dumps(reply)}], "usage": {}, "stop_reason": verdict}
+        body = {
+            "content": [{"type": "text", "text": json.dumps(reply)}],
+            "usage": {},
+            "stop_reason": verdict,
+        }
         message = read_message(json.dumps({**body, "model": summary, "id": quote}), "m")
         choice = {"message": {"content": json.dumps(reply)}, "finish_reason": verdict}
         used = {"prompt_tokens": 1, "completion_tokens": 1}
-        completion = read_completion(json.dumps({"choices": [choice], "usage": used, "model": summary, "id": quote}))
-        result = _read_results(json.dumps({"custom_id": quote, "result": {"type": summary}}).encode())
+        completion = read_completion(
+            json.dumps({"choices": [choice], "usage": used, "model": summary, "id": quote})
+        )
+        result = _read_results(
+            json.dumps({"custom_id": quote, "result": {"type": summary}}).encode()
+        )
         assert is_utf8(repr(message) + repr(completion) + json.dumps(result, ensure_ascii=False))
         score = judged(json.dumps(reply))
         assert is_utf8(score.reason + "".join(c.reason + c.evidence for c in score.criteria))
@@ -146,14 +174,20 @@ def test_yaml_with_half_a_pair_is_refused_by_name(tmp_path: Path) -> None:
             read_yaml(file)
 
 
-def test_half_a_pair_in_a_call_comes_through_to_the_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_a_pair_in_a_call_comes_through_to_the_pages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_project(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("EPYC_BENCH_SO_FAR", "1")
     measure()
     (plan,) = load_plans(load_config())
     plan = seen_from_elsewhere(plan)
-    shard = next(shard for shard in plan.shards if shard.model.key == "small" and shard.mode.name == "baseline")
+    shard = next(
+        shard
+        for shard in plan.shards
+        if shard.model.key == "small" and shard.mode.name == "baseline"
+    )
     review = plan_review(plan, shard)
     cell = review.cells[0]
     file = Path(shard.folder) / cell.file_name

@@ -34,7 +34,10 @@ DAMAGE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "cut off": (lambda data: data[: len(data) // 2] + b'"', "not YAML"),
     "empty": (lambda data: b"", "expected at least one question"),
     "another type": (lambda data: b"prompts: [1]\n", "expected a mapping of questions, found [1]"),
-    "two mistakes": (lambda data: data.replace(b"tier: 1", b"tier: 9", 1).replace(b"tier: 2", b"teir: 2", 1), "teir"),
+    "two mistakes": (
+        lambda data: data.replace(b"tier: 1", b"tier: 9", 1).replace(b"tier: 2", b"teir: 2", 1),
+        "teir",
+    ),
     "NUL": (lambda data: data + b'description: "a\\0b"\n', "NUL"),
 }
 
@@ -80,24 +83,35 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_bad_suite_leaves_itself_out_by_name_and_the_others_are_planned(project: Path, damage: str) -> None:
+def test_a_bad_suite_leaves_itself_out_by_name_and_the_others_are_planned(
+    project: Path, damage: str
+) -> None:
     file = PROMPTS / "math.yaml"
     change, said = DAMAGE[damage]
     before, _ = planned()
     file.write_bytes(change(file.read_bytes()))
     after, faults = planned()
-    assert suites_of(before) == {"general", "coder", "math"} and suites_of(after) == {"general", "coder"}
+    assert suites_of(before) == {"general", "coder", "math"} and suites_of(after) == {
+        "general",
+        "coder",
+    }
     assert all(fault.startswith("benchmarks/prompts/v1/math.yaml") for fault in faults)
     assert any(said in fault for fault in faults)
     # Cells of the other suites are the very same.
-    kept = {cell.digest for shard in before.shards for cell in shard.cells if cell.id.suite != "math"}
+    kept = {
+        cell.digest for shard in before.shards for cell in shard.cells if cell.id.suite != "math"
+    }
     assert {cell.digest for shard in after.shards for cell in shard.cells} == kept
 
 
 def test_every_problem_of_every_bad_suite_is_named(project: Path) -> None:
     for name in ("math", "coder"):
         file = PROMPTS / f"{name}.yaml"
-        text = file.read_text().replace("tier: 1", "tier: 9", 1).replace("weight: 100", "wieght: 100", 1)
+        text = (
+            file.read_text()
+            .replace("tier: 1", "tier: 9", 1)
+            .replace("weight: 100", "wieght: 100", 1)
+        )
         file.write_text(text)
     plan, faults = planned()
     assert suites_of(plan) == {"general"} and len(faults) == 6
@@ -124,7 +138,9 @@ def test_two_suites_of_one_name_are_both_left_out(project: Path) -> None:
     (PROMPTS / "zzz.yaml").write_text("suite: math\n" + (PROMPTS / "zzz.yaml").read_text())
     plan, faults = planned()
     assert suites_of(plan) == {"general", "coder"}
-    assert faults == ("benchmarks/prompts/v1/zzz.yaml: suite: 'math' is the name of another file's suite",)
+    assert faults == (
+        "benchmarks/prompts/v1/zzz.yaml: suite: 'math' is the name of another file's suite",
+    )
 
 
 def test_all_suites_bad_is_an_empty_plan_with_every_fault(project: Path) -> None:
@@ -142,7 +158,9 @@ def test_a_lost_image_leaves_its_question_out(project: Path) -> None:
     lost.unlink()
     asked = [question for question in whole if str(lost) in question.images]
     planner = load_planner(load_config())
-    assert [f"{lost}: {q.name_in_full}: no such image" for q in asked] == list(map(str, planner.faults))
+    assert [f"{lost}: {q.name_in_full}: no such image" for q in asked] == list(
+        map(str, planner.faults)
+    )
     assert {q.id for q in planner.suites["vl"].questions} == {q.id for q in whole if q not in asked}
     # Asked for by name, it is a fault all the same, and nothing else stops.
     plan, faults = planned(questions=(asked[0].name_in_full, "coder/*"))
@@ -154,11 +172,20 @@ def test_a_lost_image_leaves_its_question_out(project: Path) -> None:
 def test_the_plan_and_lint_tell_all_of_it_and_end_with_1(project: Path) -> None:
     (PROMPTS / "math.yaml").write_text("prompts: {q1: {teir: 1}}\n")
     shown = run("scripts.plan", "--format", "json")
-    assert shown.returncode == 1 and {row["model"] for row in json.loads(shown.stdout) if row["cells"]}
+    assert shown.returncode == 1 and {
+        row["model"] for row in json.loads(shown.stdout) if row["cells"]
+    }
     told = [line for line in shown.stderr.splitlines() if line.startswith("left out: ")]
-    assert len(told) == 2 and "math.yaml:1: prompts.q1.teir: unknown key; did you mean 'tier'?" in told[0]
+    assert (
+        len(told) == 2
+        and "math.yaml:1: prompts.q1.teir: unknown key; did you mean 'tier'?" in told[0]
+    )
     lint = run("scripts.prompts", "lint")
-    assert lint.returncode == 1 and "did you mean 'tier'" in lint.stderr and "prompt: is missing" in lint.stderr
+    assert (
+        lint.returncode == 1
+        and "did you mean 'tier'" in lint.stderr
+        and "prompt: is missing" in lint.stderr
+    )
 
 
 def test_lint_tells_of_every_lost_image(project: Path) -> None:
@@ -168,14 +195,22 @@ def test_lint_tells_of_every_lost_image(project: Path) -> None:
     lint = run("scripts.prompts", "lint", "--no-code")
     assert lint.returncode == 1 and lint.stderr.count(": no image benchmarks/") >= 10
     freeze = run("scripts.prompts", "freeze")
-    assert freeze.returncode == 1 and "no image benchmarks/" in freeze.stderr and "Traceback" not in freeze.stderr
+    assert (
+        freeze.returncode == 1
+        and "no image benchmarks/" in freeze.stderr
+        and "Traceback" not in freeze.stderr
+    )
 
 
 def test_what_an_orphan_is_cannot_be_told_while_a_suite_cannot_be_read(project: Path) -> None:
     Path("benchmarks/results/cells/sample-96c").mkdir(parents=True)
     (PROMPTS / "math.yaml").write_text("prompts: {")
     told = run("scripts.cells", "orphans")
-    assert told.returncode == 1 and told.stderr.startswith("error: orphans cannot be told") and "math" in told.stderr
+    assert (
+        told.returncode == 1
+        and told.stderr.startswith("error: orphans cannot be told")
+        and "math" in told.stderr
+    )
 
 
 # --- forms that were passed over in silence ---
@@ -199,20 +234,80 @@ CALL = "{type: tool_call, name: f, arguments: {a: 1}}"
 @pytest.mark.parametrize(
     ("old", "new", "line", "message"),
     [
-        (f"\n          - {CHECK}", f" {CHECK}", 9, "scoring[0].checks: expected a list of checks, found {'type'"),
-        (f"\n          - {CHECK}", " 5", 9, "scoring[0].checks: expected a list of checks, found 5"),
-        (CHECK, "number", 10, "scoring[0].checks[0]: expected a mapping with a type, found 'number'"),
-        (CHECK, "{type: numbr, value: 4}", 10, "checks[0].type: unknown check 'numbr'; did you mean 'number'?"),
-        (CHECK, "{type: number, vlaue: 4}", 10, "checks[0].vlaue: unknown parameter of number; did you mean 'value'?"),
-        (CHECK, "{type: number, value: 4, tolerance: -1}", 10, "tolerance: expected a number of at least 0, found -1"),
-        (CHECK, "{type: regex, on: last_line}", 10, "a regex check needs 'required' or 'forbidden'"),
+        (
+            f"\n          - {CHECK}",
+            f" {CHECK}",
+            9,
+            "scoring[0].checks: expected a list of checks, found {'type'",
+        ),
+        (
+            f"\n          - {CHECK}",
+            " 5",
+            9,
+            "scoring[0].checks: expected a list of checks, found 5",
+        ),
+        (
+            CHECK,
+            "number",
+            10,
+            "scoring[0].checks[0]: expected a mapping with a type, found 'number'",
+        ),
+        (
+            CHECK,
+            "{type: numbr, value: 4}",
+            10,
+            "checks[0].type: unknown check 'numbr'; did you mean 'number'?",
+        ),
+        (
+            CHECK,
+            "{type: number, vlaue: 4}",
+            10,
+            "checks[0].vlaue: unknown parameter of number; did you mean 'value'?",
+        ),
+        (
+            CHECK,
+            "{type: number, value: 4, tolerance: -1}",
+            10,
+            "tolerance: expected a number of at least 0, found -1",
+        ),
+        (
+            CHECK,
+            "{type: regex, on: last_line}",
+            10,
+            "a regex check needs 'required' or 'forbidden'",
+        ),
         (CHECK, "{type: contains, all: []}", 10, "all: expected at least one text"),
-        (CHECK, "{type: multiple_choice, value: E, choices: {A: x, B: y}}", 10, "value: is none of the choices"),
-        (CHECK, "{type: multiple_choice, value: A, choices: [x]}", 10, "expected a mapping from letters to texts"),
-        (CHECK, "{type: json_schema, schema: {type: objekt}}", 10, "schema: not a JSON schema: $.type: 'objekt'"),
-        (CHECK, "{type: f1, value: x, least: 50}", 10, "least: expected a number from 0 to 1, found 50"),
+        (
+            CHECK,
+            "{type: multiple_choice, value: E, choices: {A: x, B: y}}",
+            10,
+            "value: is none of the choices",
+        ),
+        (
+            CHECK,
+            "{type: multiple_choice, value: A, choices: [x]}",
+            10,
+            "expected a mapping from letters to texts",
+        ),
+        (
+            CHECK,
+            "{type: json_schema, schema: {type: objekt}}",
+            10,
+            "schema: not a JSON schema: $.type: 'objekt'",
+        ),
+        (
+            CHECK,
+            "{type: f1, value: x, least: 50}",
+            10,
+            "least: expected a number from 0 to 1, found 50",
+        ),
         (CHECK, "{type: code, tests: 'assert f(1'}", 10, "tests: not Python: '(' was never closed"),
-        (CHECK, "{type: code, tests: x, timeout_s: 0}", 10, "timeout_s: expected a number above 0, found 0"),
+        (
+            CHECK,
+            "{type: code, tests: x, timeout_s: 0}",
+            10,
+            "timeout_s: expected a number above 0, found 0",
+        ),
         (CHECK, CALL.replace("name: f", "name: 5"), 10, "name: expected a name, found 5"),
         (
             CHECK,
@@ -220,25 +315,75 @@ CALL = "{type: tool_call, name: f, arguments: {a: 1}}"
             10,
             "accept: expected a list of values for 'a', found 'abc'",
         ),
-        (CHECK, CALL.replace("}}", "}, patterns: {a: '('}}"), 10, "patterns: 'a': not a regular expression"),
+        (
+            CHECK,
+            CALL.replace("}}", "}, patterns: {a: '('}}"),
+            10,
+            "patterns: 'a': not a regular expression",
+        ),
         (
             CHECK,
             CALL.replace("}}", "}, none: true}"),
             10,
             "none: stands beside 'name': a tool_call check has one of them",
         ),
-        (CHECK, "{type: tool_call, calls: [{name: f, accept: 1}]}", 10, "calls: accept of a call: expected a mapping"),
+        (
+            CHECK,
+            "{type: tool_call, calls: [{name: f, accept: 1}]}",
+            10,
+            "calls: accept of a call: expected a mapping",
+        ),
         ("weight: 100", "wieght: 100", 8, "scoring[0].wieght: unknown key; did you mean 'weight'?"),
-        ("weight: 100", "weight: 2.0", 8, "weight: expected a whole number from 1 to 100, found 2.0"),
-        ("    tier: 1", "    tier: 1.0", 4, "prompts.q1.tier: expected a whole number from 1 to 3, found 1.0"),
-        ("    tier: 1", "    needle: x", 4, "needle: stands without context_tokens and context_type: no"),
-        ("    tier: 1", "    context_tokens: 50\n    needles: {a: 1}", 5, "needles: expected a list of {text: …"),
-        ("    tier: 1", '    stop: [""]', 4, "stop: expected a list of texts, none of them empty, found ['']"),
-        ("    tier: 1", "    auto_score: 'contains_pattern:('", 4, "auto_score.required: not a regular expression"),
+        (
+            "weight: 100",
+            "weight: 2.0",
+            8,
+            "weight: expected a whole number from 1 to 100, found 2.0",
+        ),
+        (
+            "    tier: 1",
+            "    tier: 1.0",
+            4,
+            "prompts.q1.tier: expected a whole number from 1 to 3, found 1.0",
+        ),
+        (
+            "    tier: 1",
+            "    needle: x",
+            4,
+            "needle: stands without context_tokens and context_type: no",
+        ),
+        (
+            "    tier: 1",
+            "    context_tokens: 50\n    needles: {a: 1}",
+            5,
+            "needles: expected a list of {text: …",
+        ),
+        (
+            "    tier: 1",
+            '    stop: [""]',
+            4,
+            "stop: expected a list of texts, none of them empty, found ['']",
+        ),
+        (
+            "    tier: 1",
+            "    auto_score: 'contains_pattern:('",
+            4,
+            "auto_score.required: not a regular expression",
+        ),
         ("prompt: How many?", 'prompt: " "', 5, "prompts.q1.prompt: is missing"),
         ("version: 1", "suite: ../x", 1, "suite: a suite's name may hold letters"),
-        ("version: 1", "questions: [{id: a}]", 1, "questions: stands beside prompts: a suite has one of them"),
-        ("prompts:", "questions: {a: 1}\nprompst:", 3, "prompst: unknown key; did you mean 'prompts'?"),
+        (
+            "version: 1",
+            "questions: [{id: a}]",
+            1,
+            "questions: stands beside prompts: a suite has one of them",
+        ),
+        (
+            "prompts:",
+            "questions: {a: 1}\nprompst:",
+            3,
+            "prompst: unknown key; did you mean 'prompts'?",
+        ),
     ],
 )
 def test_what_a_suite_says_in_the_wrong_form_is_told_with_its_line(
@@ -256,7 +401,10 @@ def test_what_a_suite_says_in_the_wrong_form_is_told_with_its_line(
     ("question", "message"),
     [
         ("5", "questions[0]: expected a mapping, found 5"),
-        ("{id: a, prompt: '?', expected: x, scoring_config: [1]}", "scoring_config: expected a mapping, found [1]"),
+        (
+            "{id: a, prompt: '?', expected: x, scoring_config: [1]}",
+            "scoring_config: expected a mapping, found [1]",
+        ),
         (
             "{id: a, prompt: '?', expected: x, scoring_metod: f1}",
             "scoring_metod: unknown key; did you mean 'scoring_method'?",
@@ -269,7 +417,9 @@ def test_what_a_suite_says_in_the_wrong_form_is_told_with_its_line(
         ),
     ],
 )
-def test_the_second_format_is_held_to_its_form_too(tmp_path: Path, question: str, message: str) -> None:
+def test_the_second_format_is_held_to_its_form_too(
+    tmp_path: Path, question: str, message: str
+) -> None:
     file = tmp_path / "s.yaml"
     file.write_text(f"questions: [{question}]\n")
     told = list(map(str, load_suite(file)[1]))
@@ -279,10 +429,22 @@ def test_the_second_format_is_held_to_its_form_too(tmp_path: Path, question: str
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("only: {}\nroles:\n  coder:\n", ":3: roles.coder: expected a list of suites, found nothing"),
-        ("only: {}\nroles: {a: {b: [x]}}\n", ":2: roles.a: expected a list of texts, found {'b': ['x']}"),
-        ("only: {}\nroles: {a: [x, x]}\n", ":2: roles.a: expected the name of a suite, once, found 'x'"),
-        ("only: {}\nroles: {a: ['']}\n", ":2: roles.a: expected the name of a suite, once, found ''"),
+        (
+            "only: {}\nroles:\n  coder:\n",
+            ":3: roles.coder: expected a list of suites, found nothing",
+        ),
+        (
+            "only: {}\nroles: {a: {b: [x]}}\n",
+            ":2: roles.a: expected a list of texts, found {'b': ['x']}",
+        ),
+        (
+            "only: {}\nroles: {a: [x, x]}\n",
+            ":2: roles.a: expected the name of a suite, once, found 'x'",
+        ),
+        (
+            "only: {}\nroles: {a: ['']}\n",
+            ":2: roles.a: expected the name of a suite, once, found ''",
+        ),
         ("only:\nroles: {a: [x]}\n", ":1: only: is missing"),
     ],
 )
@@ -300,7 +462,10 @@ def test_the_table_of_roles_is_held_to_its_form(tmp_path: Path, text: str, messa
         ("question: {}\n", "MANIFEST.yaml:1: question: unknown key; did you mean 'questions'?"),
         ("questions: [a]\n", "MANIFEST.yaml:1: questions: expected a mapping, found ['a']"),
         ("questions:\n  s/a: 5\n", "MANIFEST.yaml:2: questions.s/a: expected a mapping, found 5"),
-        ("questions:\n  s/a: {digest: 12, since: x}\n", "questions.s/a.digest: expected text, found 12"),
+        (
+            "questions:\n  s/a: {digest: 12, since: x}\n",
+            "questions.s/a.digest: expected text, found 12",
+        ),
         (
             "questions:\n  s/a: {digest: 0123456789ab, sinse: x}\n",
             "questions.s/a.sinse: unknown key; did you mean 'since'?",
@@ -321,8 +486,14 @@ def test_the_manifest_is_held_to_its_form(tmp_path: Path, text: str, message: st
         ("cpus: 0-999999\n", "cpus: expected null or rising ranges"),
         ("cpus: 0-99999999999999\n", "cpus: expected null or rising ranges"),
         ("numa: 5\n", "numa: expected null or such as interleave=all, found 5"),
-        ("batch_threads: 1000000000000\n", "batch_threads: expected a number of threads from 1 to 65536"),
-        ("batch_threads: 2.0\n", "batch_threads: expected a number of threads from 1 to 65536, found 2.0"),
+        (
+            "batch_threads: 1000000000000\n",
+            "batch_threads: expected a number of threads from 1 to 65536",
+        ),
+        (
+            "batch_threads: 2.0\n",
+            "batch_threads: expected a number of threads from 1 to 65536, found 2.0",
+        ),
         ("partitoin: x\n", "partitoin: unknown key; did you mean 'partition'?"),
         ("openmp: [OMP_A]\n", "openmp: expected a mapping of OMP_"),
     ],
@@ -337,14 +508,28 @@ def test_a_profile_is_held_to_its_form(tmp_path: Path, text: str, message: str) 
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ("backend: {type: remote}", "backend.type: unknown value 'remote'; known: anthropic, local, openai"),
-        ("generation_defaults: {temprature: 1}", "temprature: unknown key; did you mean 'temperature'?"),
-        ("acceleration: {speculative_decoding: [d]}", "speculative_decoding: expected a mapping, found ['d']"),
-        ("candidate_roles: {coder: 1}", "candidate_roles: expected a list of texts, found {'coder': 1}"),
+        (
+            "backend: {type: remote}",
+            "backend.type: unknown value 'remote'; known: anthropic, local, openai",
+        ),
+        (
+            "generation_defaults: {temprature: 1}",
+            "temprature: unknown key; did you mean 'temperature'?",
+        ),
+        (
+            "acceleration: {speculative_decoding: [d]}",
+            "speculative_decoding: expected a mapping, found ['d']",
+        ),
+        (
+            "candidate_roles: {coder: 1}",
+            "candidate_roles: expected a list of texts, found {'coder': 1}",
+        ),
         ("deprecated: 1", "deprecated: expected true or false, found 1"),
     ],
 )
-def test_an_entry_of_the_registry_is_held_to_its_form(tmp_path: Path, entry: str, message: str) -> None:
+def test_an_entry_of_the_registry_is_held_to_its_form(
+    tmp_path: Path, entry: str, message: str
+) -> None:
     file = tmp_path / "registry.yaml"
     model = "{name: A, path: a.gguf, quant: Q8_0, size_gb: 1, architecture: dense}"
     file.write_text(f"roles:\n  a:\n    tier: C\n    model: {model}\n    {entry}\n")
@@ -376,12 +561,17 @@ def _pipe(file: Path) -> None:
 
 
 def _bomb(file: Path) -> None:
-    levels = [f"{b}: &{b} [{', '.join([f'*{a}'] * 150)}]" for a, b in zip("abcdefg", "bcdefgh", strict=True)]
+    levels = [
+        f"{b}: &{b} [{', '.join([f'*{a}'] * 150)}]"
+        for a, b in zip("abcdefg", "bcdefgh", strict=True)
+    ]
     file.write_text("\n".join(["a: &a [x, x, x]", *levels]))
 
 
 def _deep_by_aliases(file: Path) -> None:
-    parts = [f"{b}: &{b} {'[' * 40}*{a}{']' * 40}" for a, b in zip("abcdefg", "bcdefgh", strict=True)]
+    parts = [
+        f"{b}: &{b} {'[' * 40}*{a}{']' * 40}" for a, b in zip("abcdefg", "bcdefgh", strict=True)
+    ]
     file.write_text("\n".join(["a: &a [x]", *parts]))
 
 
@@ -396,17 +586,38 @@ UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
     "a loop of links": (_loop, "cannot be read: Too many levels of symbolic links"),
     "a pipe": (_pipe, "expected a file, found a pipe or a device"),
     "bad UTF-8": (lambda file: file.write_bytes(b"a: \xff\n"), "not UTF-8 (byte 3)"),
-    "UTF-16": (lambda file: file.write_text("a: 1\n", encoding="utf-16"), "not UTF-8 (byte 0); it looks like UTF-16"),
+    "UTF-16": (
+        lambda file: file.write_text("a: 1\n", encoding="utf-16"),
+        "not UTF-8 (byte 0); it looks like UTF-16",
+    ),
     "NUL": (lambda file: file.write_bytes(b"a: \0\n"), "not YAML"),
     "NUL by escape": (lambda file: file.write_text('a: "\\0"\n'), ":1: a: holds a NUL character"),
     "half a pair": (lambda file: file.write_text('a: "\\ud800"\n'), ":1: not YAML"),
-    "a tab": (lambda file: file.write_text("a:\n\t- b\n"), ":2: not YAML: found character that cannot start any token"),
-    "two documents": (lambda file: file.write_text("a: 1\n---\na: 2\n"), ":2: expected one YAML document"),
+    "a tab": (
+        lambda file: file.write_text("a:\n\t- b\n"),
+        ":2: not YAML: found character that cannot start any token",
+    ),
+    "two documents": (
+        lambda file: file.write_text("a: 1\n---\na: 2\n"),
+        ":2: expected one YAML document",
+    ),
     "a list": (lambda file: file.write_text("- a\n"), "expected a mapping at the top, found list"),
-    "an unknown alias": (lambda file: file.write_text("a: *b\n"), ":1: a: no anchor &b before its alias"),
-    "an alias in itself": (lambda file: file.write_text("a: &a [*a]\n"), ":1: a[0]: an alias refers to itself"),
-    "an alias bomb": (_bomb, "too large or too deep (over 1000000 values, aliases included, or 60 levels)"),
-    "deep": (lambda file: file.write_text("a: " + "[" * 100_000), "not YAML: exceeded maximum nesting depth"),
+    "an unknown alias": (
+        lambda file: file.write_text("a: *b\n"),
+        ":1: a: no anchor &b before its alias",
+    ),
+    "an alias in itself": (
+        lambda file: file.write_text("a: &a [*a]\n"),
+        ":1: a[0]: an alias refers to itself",
+    ),
+    "an alias bomb": (
+        _bomb,
+        "too large or too deep (over 1000000 values, aliases included, or 60 levels)",
+    ),
+    "deep": (
+        lambda file: file.write_text("a: " + "[" * 100_000),
+        "not YAML: exceeded maximum nesting depth",
+    ),
     "deep by aliases": (_deep_by_aliases, "too large or too deep"),
     "a tag": (
         lambda file: file.write_text("a: !!python/name:os.system x\n"),
@@ -446,7 +657,9 @@ def test_a_file_without_permission_is_one_message(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").chmod(0)
     argv = [sys.executable, "-c", AS_NOBODY, str(tmp_path)]
     done = subprocess.run(argv, capture_output=True, encoding="utf-8", check=False)
-    assert done.stderr.endswith("InputErrors: x.yaml: cannot be read: Permission denied\n"), done.stderr
+    assert done.stderr.endswith("InputErrors: x.yaml: cannot be read: Permission denied\n"), (
+        done.stderr
+    )
 
 
 def test_a_byte_order_mark_line_ends_of_windows_and_an_empty_file_are_read(tmp_path: Path) -> None:
@@ -478,12 +691,16 @@ INPUTS = {
 
 @pytest.mark.parametrize("kind", INPUTS)
 @pytest.mark.parametrize("damage", ["nothing", "a folder", "bad UTF-8", "an alias bomb", "a list"])
-def test_a_damaged_input_is_named_by_the_tool_that_needs_it(project: Path, kind: str, damage: str) -> None:
+def test_a_damaged_input_is_named_by_the_tool_that_needs_it(
+    project: Path, kind: str, damage: str
+) -> None:
     UNREADABLE[damage][0](INPUTS[kind])
     with pytest.raises(BenchError) as caught:
         planned()
     said = (
-        "no profile" if (kind, damage) in (("hardware", "nothing"), ("hardware", "a folder")) else UNREADABLE[damage][1]
+        "no profile"
+        if (kind, damage) in (("hardware", "nothing"), ("hardware", "a folder"))
+        else UNREADABLE[damage][1]
     )
     assert said in str(caught.value) and INPUTS[kind].stem in str(caught.value)
 
@@ -493,7 +710,11 @@ def test_a_damaged_input_is_named_by_the_tool_that_needs_it(project: Path, kind:
     [
         ("type: object", "type: objekt", "no JSON schema"),
         ('"#/$defs/patterns"', '"#/$defs/nowhere"', "its references cannot be followed"),
-        ("additionalProperties: false\nrequired:", "additionalProperties: false\nrequred:", "damaged: it lets through"),
+        (
+            "additionalProperties: false\nrequired:",
+            "additionalProperties: false\nrequred:",
+            "damaged: it lets through",
+        ),
     ],
 )
 def test_a_damaged_schema_is_named(project: Path, old: str, new: str, message: str) -> None:
@@ -508,7 +729,9 @@ def test_a_damaged_schema_is_named(project: Path, old: str, new: str, message: s
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "5", "[" * 100_000])
-def test_a_damaged_configuration_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_a_damaged_configuration_in_the_environment_is_named(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
     monkeypatch.setenv(CONFIG_VARIABLE, text)
     with pytest.raises(BenchError, match=CONFIG_VARIABLE):
         load_config()
@@ -518,9 +741,16 @@ def test_a_damaged_configuration_in_the_environment_is_named(monkeypatch: pytest
 
 
 def test_a_whole_number_written_with_a_point_is_an_error_everywhere(project: Path) -> None:
-    for setting in ("sampling: {seed: 2.0}", "repeats: 2.0", "tiers: [1.0]", "context: {length_tokens: 4096.0}"):
+    for setting in (
+        "sampling: {seed: 2.0}",
+        "repeats: 2.0",
+        "tiers: [1.0]",
+        "context: {length_tokens: 4096.0}",
+    ):
         Path("mine.yaml").write_text(setting)
-        with pytest.raises(InputErrors, match=r"mine.yaml:1: .*expected a value of type integer, found "):
+        with pytest.raises(
+            InputErrors, match=r"mine.yaml:1: .*expected a value of type integer, found "
+        ):
             load_config((Path("mine.yaml"),))
     # Where a number is wanted, 1 and 1.0 are the same, to the digest of the cells.
     plans = []
@@ -546,11 +776,16 @@ def test_a_terminal_of_another_encoding_gets_escapes_and_no_traceback(
     shown = run("scripts.plan", **environment)
     assert shown.returncode == 1 and "Traceback" not in shown.stderr
     assert (
-        "left out: benchmarks/prompts/v1/math.yaml:1: suite: " in shown.stderr and "'\\u65e5 \\u672c'" in shown.stderr
+        "left out: benchmarks/prompts/v1/math.yaml:1: suite: " in shown.stderr
+        and "'\\u65e5 \\u672c'" in shown.stderr
     )
-    assert run("scripts.prompts", "lint", **environment).stderr.startswith("error: benchmarks/prompts/v1/math.yaml:1")
+    assert run("scripts.prompts", "lint", **environment).stderr.startswith(
+        "error: benchmarks/prompts/v1/math.yaml:1"
+    )
 
 
 def test_many_problems_are_counted_and_the_first_are_shown() -> None:
-    told = str(InputErrors(Problem("x.yaml", str(number), "wrong") for number in range(1000))).splitlines()
+    told = str(
+        InputErrors(Problem("x.yaml", str(number), "wrong") for number in range(1000))
+    ).splitlines()
     assert len(told) == 201 and told[-1] == "… and 800 more problems"

@@ -86,15 +86,21 @@ def test_answers_left_unscored_for_want_of_a_sandbox_are_scored_once_there_is_on
         assert scores(poor.file)["q00"] is None
         assert f"{WHY} (100)" in results_page(), "the page says why"
     better = review_of("baseline")
-    assert better.file != poor.file and not Path(better.file).exists(), "there is something to be made again"
+    assert better.file != poor.file and not Path(better.file).exists(), (
+        "there is something to be made again"
+    )
     write_atomic(Path(better.file), to_csv(review_shard(better)))
     assert scores(better.file)["q00"] == 0
     assert WHY not in results_page()
     with no_sandbox():
-        assert review_of("baseline").file == better.file, "without a sandbox the better review stands"
+        assert review_of("baseline").file == better.file, (
+            "without a sandbox the better review stands"
+        )
 
 
-def test_mathematics_that_takes_too_long_is_undecided_and_not_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mathematics_that_takes_too_long_is_undecided_and_not_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(equality, "PROCESSOR_SECONDS", 0.0)
     worker = equality._Worker()
     monkeypatch.setattr(equality, "_WORKER", worker)
@@ -121,7 +127,9 @@ def test_a_worker_that_the_machine_stops_is_asked_again(
     worker.close()
 
 
-def test_a_worker_that_always_ends_leaves_the_answer_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_always_ends_leaves_the_answer_undecided(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(equality.sys, "executable", "/bin/false")
     worker = equality._Worker()
     monkeypatch.setattr(equality, "_WORKER", worker)
@@ -177,7 +185,12 @@ def test_a_killed_scorer_leaves_no_process(kind: str) -> None:
 
 
 def test_a_workers_computing_ends_where_nobody_watches() -> None:
-    asked = json.dumps([r"\int_0^1 \sin(x^{3}) dx + x^{30}", r"\sum_{k=1}^{100} \frac{\sin(k x)^{30}}{k^{7} + \pi}"])
+    asked = json.dumps(
+        [
+            r"\int_0^1 \sin(x^{3}) dx + x^{30}",
+            r"\sum_{k=1}^{100} \frac{\sin(k x)^{30}}{k^{7} + \pi}",
+        ]
+    )
     code = (
         "import os, sys\nfrom scripts.lib.scoring import equality\nequality.PROCESSOR_SECONDS = 0.4\n"
         "equality._reply = lambda *a: [None for _ in iter(int, 1)]\nequality._serve(os.getppid())"
@@ -200,16 +213,25 @@ def test_a_process_whose_starter_is_gone_does_not_begin() -> None:
     for starter, exit_code in (("", 0), (str(os.getpid()), 0), (str(os.getppid()), 1)):
         environment = {**os.environ, STARTER_VARIABLE: starter}
         made = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+            [sys.executable, "-c", code],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert made.returncode == exit_code, made.stderr
         assert "Traceback" not in made.stderr
 
 
-def test_a_review_is_not_made_with_another_version_than_its_name_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_review_is_not_made_with_another_version_than_its_name_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     check = Check("math", {"value": "1"})
     asked = Question("s", "q", 1, "n", "?", scoring=(Criterion("c", 100, (check,)),))
-    assert any(tool.startswith("math-verify 0.") for tool in scoring_tools(ONLY_CHECKS, [asked], sandboxed=True))
+    assert any(
+        tool.startswith("math-verify 0.")
+        for tool in scoring_tools(ONLY_CHECKS, [asked], sandboxed=True)
+    )
     check_libraries(ONLY_CHECKS, [asked])
     monkeypatch.setattr(scorers, "_installed", lambda name: "9.9")
     with pytest.raises(BenchError, match=r"expected version .*, found 9\.9"):

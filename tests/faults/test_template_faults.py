@@ -17,7 +17,13 @@ from scripts.lib.planning.cell_record import CellRecord
 from scripts.lib.planning.cell_spec import Weights
 from scripts.lib.planning.plan import Shard, find_shard, make_plan
 from scripts.lib.planning.weights_guard import WeightsGuard
-from scripts.lib.weights.chat_template import DATE, Renderer, TemplateError, knows_system_role, uses_date
+from scripts.lib.weights.chat_template import (
+    DATE,
+    Renderer,
+    TemplateError,
+    knows_system_role,
+    uses_date,
+)
 from scripts.lib.weights.facts import chat_template, facts
 from tests.test_executor import Recorder
 from tests.test_probes import tiny_planner
@@ -26,18 +32,25 @@ from tests.tiny_models import TEMPLATE, write_model
 ENGINES = ("embedded", "server")
 LOOP = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>"
 NO_SYSTEM_ROLE = {
-    "refused": "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}" + LOOP,
+    "refused": "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+    + LOOP,
     "passed over": "{% for m in messages %}{% if m.role == 'user' %}<user>{{ m.content }}{% endif %}{% endfor %}",
 }
 DATES = {
-    "function": "{{ 'Today: ' + strftime_now('%d %b %Y') }}{{ strftime_now(\"%-d/%m/%y\") | length }}" + LOOP,
+    "function": "{{ 'Today: ' + strftime_now('%d %b %Y') }}{{ strftime_now(\"%-d/%m/%y\") | length }}"
+    + LOOP,
     "text": "{{ date_string }} {{ datetime }}" + LOOP,
 }
 FAULTS = {
     "broken": ("{% if %}" + LOOP, "Expected an expression", "llama-server ended with"),
-    # Of an attribute that is not there llama-server makes nothing, jinja2 an error; of a call of it both.
+    # Of an attribute that is not there llama-server makes nothing, jinja2 an error; of a call of it
+    # both.
     "undefined": ("{{ messages[0].colour() }}" + LOOP, "has no attribute 'colour'", "llama-server"),
-    "refusal": ("{{ raise_exception('cats only') }}" + LOOP, "the chat template: cats only", "cats only"),
+    "refusal": (
+        "{{ raise_exception('cats only') }}" + LOOP,
+        "the chat template: cats only",
+        "cats only",
+    ),
 }
 NESTED = "{% for a in range(99999) %}" * 3 + "{% endfor %}" * 3
 HOSTILE = {
@@ -59,7 +72,9 @@ def shard(folder: Path, engine: str, template: str, system: str = "Be brief.") -
         registry=replace(planner.registry, models={**planner.registry.models, "plain": model}),
         weights={**planner.weights, "plain": Weights(facts(file), file, True, False)},
         config=replace(
-            planner.config, sampling=replace(planner.config.sampling, max_tokens=4), system_prompt_suffix=True
+            planner.config,
+            sampling=replace(planner.config.sampling, max_tokens=4),
+            system_prompt_suffix=True,
         ),
         engine=engine_identity(engine),
         hardware=Hardware("test", 2, 2, None, None),
@@ -85,11 +100,16 @@ def records(name: str, folder: Path, template: str) -> list[CellRecord]:
 
 
 @pytest.mark.parametrize("name", NO_SYSTEM_ROLE)
-def test_a_system_text_goes_before_the_users_where_there_is_no_system_role(tmp_path: Path, name: str) -> None:
+def test_a_system_text_goes_before_the_users_where_there_is_no_system_role(
+    tmp_path: Path, name: str
+) -> None:
     found = {engine: records(engine, tmp_path, NO_SYSTEM_ROLE[name]) for engine in ENGINES}
     for embedded, server in zip(*found.values(), strict=True):
         assert embedded.status == server.status == "ok", (embedded.error, server.error)
-        assert embedded.spec["prompt"] == server.spec["prompt"] and embedded.spec["prompt"]["system_merged"] is True
+        assert (
+            embedded.spec["prompt"] == server.spec["prompt"]
+            and embedded.spec["prompt"]["system_merged"] is True
+        )
         assert embedded.measurement is not None and server.measurement is not None
         assert embedded.measurement.prompt_tokens == server.measurement.prompt_tokens
         assert embedded.measurement.token_ids == server.measurement.token_ids
@@ -117,7 +137,9 @@ def test_a_system_role_that_is_known_leaves_the_spec_as_it_was(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", DATES)
-def test_a_template_prints_one_date_in_both_engines_and_the_spec_has_it(tmp_path: Path, name: str) -> None:
+def test_a_template_prints_one_date_in_both_engines_and_the_spec_has_it(
+    tmp_path: Path, name: str
+) -> None:
     assert uses_date(DATES[name]) and not uses_date(TEMPLATE)
     shown = {}
     for kind in ENGINES:
@@ -136,7 +158,9 @@ def test_a_template_prints_one_date_in_both_engines_and_the_spec_has_it(tmp_path
 
 @pytest.mark.parametrize("kind", ENGINES)
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_templates_fault_is_one_error_for_each_question_in_its_words(tmp_path: Path, fault: str, kind: str) -> None:
+def test_a_templates_fault_is_one_error_for_each_question_in_its_words(
+    tmp_path: Path, fault: str, kind: str
+) -> None:
     template, embedded, server = FAULTS[fault]
     found = records(kind, tmp_path, template)
     assert [record.status for record in found] == ["error", "error"]
@@ -155,9 +179,14 @@ def test_a_hostile_template_is_the_cells_error_and_the_next_cell_is_run(tmp_path
     """Endless at one question: the renderer is ended, and another one renders the next."""
     made = shard(tmp_path, "embedded", TEMPLATE)
     word = made.cells[0].question.prompt_text()[:30].replace("'", "\\'").replace("\n", "\\n")
-    template = f"{{% if messages[-1].content.startswith('{word}') %}}{NESTED}{{% endif %}}{TEMPLATE}"
+    template = (
+        f"{{% if messages[-1].content.startswith('{word}') %}}{NESTED}{{% endif %}}{TEMPLATE}"
+    )
     first, second = records("embedded", tmp_path, template)
-    assert (first.status, first.error) == ("error", "the chat template: it computes for more than 1 s")
+    assert (first.status, first.error) == (
+        "error",
+        "the chat template: it computes for more than 1 s",
+    )
     assert second.status == "ok"
 
 
@@ -167,4 +196,6 @@ def test_what_a_template_may_not_do_is_told_and_the_next_is_rendered() -> None:
         for template, words in HOSTILE.values():
             with pytest.raises(TemplateError, match=words):
                 renderer.render(template, [message], {})
-            assert renderer.render("{{ messages[0].content }}{{ '\\ud800' }}", [message], {}) == "x�"
+            assert (
+                renderer.render("{{ messages[0].content }}{{ '\\ud800' }}", [message], {}) == "x�"
+            )

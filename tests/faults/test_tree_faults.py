@@ -35,7 +35,9 @@ def run_python(code: str, folder: Path, option: str = "-c") -> subprocess.Comple
     """A process of its own in that folder, with this checkout's modules."""
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}"}
     argv = [sys.executable, option, code]
-    return subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        argv, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 # --- derived files that planning reads ---
@@ -53,8 +55,12 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "a merge conflict in the first line": content(
         f"<<<<<<< HEAD\n{COLUMNS}\n=======\n{COLUMNS}\n>>>>>>> theirs\n{ROW}\n"
     ),
-    "a merge conflict in the rows": content(f"{COLUMNS}\n<<<<<<< HEAD\n{ROW}\n=======\n{ROW}\n>>>>>>> theirs\n"),
-    "bytes that are no UTF-8": content(f"{COLUMNS}\n".encode() + b"b\xff,server,m,baseline,1,1,1\n"),
+    "a merge conflict in the rows": content(
+        f"{COLUMNS}\n<<<<<<< HEAD\n{ROW}\n=======\n{ROW}\n>>>>>>> theirs\n"
+    ),
+    "bytes that are no UTF-8": content(
+        f"{COLUMNS}\n".encode() + b"b\xff,server,m,baseline,1,1,1\n"
+    ),
     "NaN": content(f"{COLUMNS}\nbox,server,m,baseline,nan,100,2\n"),
     "an infinite speed": content(f"{COLUMNS}\nbox,server,m,baseline,inf,100,2\n"),
     "a negative speed": content(f"{COLUMNS}\nbox,server,m,baseline,-3,100,2\n"),
@@ -69,12 +75,18 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
-def test_a_damaged_table_of_speeds_is_named_and_gives_none(damage: Callable[[Path], object], tmp_path: Path) -> None:
+def test_a_damaged_table_of_speeds_is_named_and_gives_none(
+    damage: Callable[[Path], object], tmp_path: Path
+) -> None:
     file = tmp_path / "modes.csv"
     damage(file)
     assert read_measured(file) == {}
     (problem,) = table_damage(file)
-    assert problem.file == str(file) and "damaged (" in problem.message and "made again" in problem.message
+    assert (
+        problem.file == str(file)
+        and "damaged (" in problem.message
+        and "made again" in problem.message
+    )
     assert len(str(problem).splitlines()) == 1
 
 
@@ -98,7 +110,9 @@ LENGTHS_DAMAGE: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", LENGTHS_DAMAGE.values(), ids=LENGTHS_DAMAGE.keys())
-def test_damaged_prompt_lengths_are_named_and_estimated(damage: Callable[[Path], object], tmp_path: Path) -> None:
+def test_damaged_prompt_lengths_are_named_and_estimated(
+    damage: Callable[[Path], object], tmp_path: Path
+) -> None:
     file = tmp_path / "lengths.json"
     damage(file)
     lengths, (problem,) = lengths_for_planning(file)
@@ -119,13 +133,19 @@ def test_damaged_prompt_lengths_are_named_and_estimated(damage: Callable[[Path],
     ],
     ids=["conflict", "list", "number", "no file names", "no reason", "no UTF-8", "deep", "folder"],
 )
-def test_a_damaged_note_of_what_waits_for_a_judge_is_named(damage: Callable[[Path], object], tmp_path: Path) -> None:
+def test_a_damaged_note_of_what_waits_for_a_judge_is_named(
+    damage: Callable[[Path], object], tmp_path: Path
+) -> None:
     store = VerdictStore(SERIES, tmp_path)
     store.folder.mkdir()
     assert store.unfinished_damage() == () and store.unfinished() == {}
     damage(store.folder / "unfinished.json")
     (problem,) = store.unfinished_damage()
-    assert problem.file == str(store.folder / "unfinished.json") and store.unfinished() == {} and store.stopped() == ""
+    assert (
+        problem.file == str(store.folder / "unfinished.json")
+        and store.unfinished() == {}
+        and store.stopped() == ""
+    )
 
 
 # --- links ---
@@ -169,7 +189,9 @@ def test_a_whole_profile_behind_a_link_is_left_alone(tree: Path) -> None:
 def test_nothing_is_dropped_behind_a_link(tree: Path) -> None:
     mode = tree / "cells/box/model/mode"
     mode.symlink_to(Path("outside").absolute())
-    with pytest.raises(BenchError, match=r"model/mode is a link, and nothing is deleted behind one"):
+    with pytest.raises(
+        BenchError, match=r"model/mode is a link, and nothing is deleted behind one"
+    ):
         drop(mode / "suite/q.0123.json")
     with pytest.raises(BenchError, match="is a link"):
         drop_cell(mode / "suite/q.0123.json")
@@ -209,7 +231,9 @@ def test_another_tree_has_its_own_root(tree: Path) -> None:
     (beside / "benchmarks/results/cells").mkdir(parents=True)
     (beside / "benchmarks/results/cells/box").symlink_to(Path("outside").absolute())
     with pytest.raises(BenchError, match="is a link"):
-        drop(beside / "benchmarks/results/cells/box/suite/q.0123.json", beside / "benchmarks/results")
+        drop(
+            beside / "benchmarks/results/cells/box/suite/q.0123.json", beside / "benchmarks/results"
+        )
     drop_folder(beside / "benchmarks/results/cells/box/suite", beside / "benchmarks/results")
     assert precious(tree)
 
@@ -258,7 +282,10 @@ def test_the_last_line_of_a_run_that_cannot_be_written_is_named(tmp_path: Path) 
         (tmp_path / "runs/output.jsonl").open("w") as stream,
     ):
         stream.write("x")
-    assert error.value.filename == str(tmp_path / "runs/output.jsonl") and error.value.errno == errno.ENOSPC
+    assert (
+        error.value.filename == str(tmp_path / "runs/output.jsonl")
+        and error.value.errno == errno.ENOSPC
+    )
 
 
 @pytest.mark.parametrize("name", ["a $HOME b", "it's", 'say "so"', "a{b}c", "a\nb"])
@@ -295,7 +322,9 @@ def temporary(folder: Path) -> list[Path]:
     return sorted(folder.rglob(f"{TEMPORARY}*"))
 
 
-def test_the_temporary_file_of_a_killed_process_is_swept_and_a_living_ones_stays(tmp_path: Path) -> None:
+def test_the_temporary_file_of_a_killed_process_is_swept_and_a_living_ones_stays(
+    tmp_path: Path,
+) -> None:
     done = run_python(KILLED_WHILE_WRITING, tmp_path)
     assert done.returncode == -signal.SIGKILL and len(temporary(tmp_path)) == 1
     mine = tmp_path / f"benchmarks/results/{TEMPORARY}{platform.node()}-{os.getpid()}-abc"
@@ -323,7 +352,9 @@ def test_git_ignores_temporary_files() -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
-def test_a_file_system_without_locks_is_told(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_without_locks_is_told(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(handle: int, flags: int) -> None:
         raise OSError(number, os.strerror(number))
 
@@ -331,7 +362,10 @@ def test_a_file_system_without_locks_is_told(number: int, tmp_path: Path, monkey
     monkeypatch.setenv(LOCK_VARIABLE, str(tmp_path / "machine.lock"))
     with pytest.raises(BenchError, match="its file system has no locks"):
         alone_in_checkout(tmp_path / "run.lock")
-    with pytest.raises(BenchError, match="its file system has no locks"), locked(tmp_path / "moment.lock"):
+    with (
+        pytest.raises(BenchError, match="its file system has no locks"),
+        locked(tmp_path / "moment.lock"),
+    ):
         pass
     with pytest.raises(BenchError, match=f"{LOCK_VARIABLE}"), alone_on_machine("me"):
         pass
@@ -357,7 +391,9 @@ print("stopped")
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
-def test_a_signal_while_snakemake_holds_its_own_lock_stops_it_and_does_not_hang_it(name: str, tmp_path: Path) -> None:
+def test_a_signal_while_snakemake_holds_its_own_lock_stops_it_and_does_not_hang_it(
+    name: str, tmp_path: Path
+) -> None:
     done = run_python(WAITS_FOR_ITSELF.replace("signal.SIG)", f"signal.{name})"), tmp_path)
     assert (done.returncode, done.stdout) == (0, "stopped\n"), done.stderr
 
@@ -389,7 +425,12 @@ def press(times=1):
             "\nstopping after the cell in flight; once more stops at once\n",
         ),
     ],
-    ids=["while planning", "two are the jobs'", "the third ends snakemake", "the third ends a shard"],
+    ids=[
+        "while planning",
+        "two are the jobs'",
+        "the third ends snakemake",
+        "the third ends a shard",
+    ],
 )
 def test_ctrl_c_ends_without_a_traceback(rest: str, code: int, shown: str, tmp_path: Path) -> None:
     done = run_python(THREE + rest, tmp_path)
@@ -411,7 +452,9 @@ def test_ctrl_c_while_modules_are_loaded_is_silent(tmp_path: Path) -> None:
     done = run_python("scripts.cells", tmp_path, "-m")
     assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
     asked = "import signal, scripts; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
-    assert run_python(asked, tmp_path).stdout == "True\n", "a program that imports `scripts` keeps Python's way"
+    assert run_python(asked, tmp_path).stdout == "True\n", (
+        "a program that imports `scripts` keeps Python's way"
+    )
 
 
 def test_ctrl_c_after_main_is_silent(tmp_path: Path) -> None:

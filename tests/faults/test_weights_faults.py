@@ -154,7 +154,12 @@ def test_ctrl_c_while_a_plan_is_made_is_one_word(project: Project) -> None:
     argv, log = ["snakemake", "-n", "results"], project.folder / "out.txt"
     with log.open("w") as out:
         process = subprocess.Popen(
-            argv, cwd=project.folder, env=project.environment(), stdout=out, stderr=out, process_group=0
+            argv,
+            cwd=project.folder,
+            env=project.environment(),
+            stdout=out,
+            stderr=out,
+            process_group=0,
         )
     deadline = time.monotonic() + 60
     while "hashing 214.7 GB" not in log.read_text():
@@ -191,9 +196,15 @@ def test_a_half_downloaded_file_leaves_out_its_own_entry_and_nothing_else(projec
     assert "a.gguf: truncated GGUF: expected at least" in output
     assert measured(project) == shown(project) == {"tiny_b"} and len(project.cells()) == 8
     alone = project.snakemake("results_tiny_b")
-    assert alone.returncode == 0 and "truncated" not in alone.stdout + alone.stderr, "nobody selected it"
+    assert alone.returncode == 0 and "truncated" not in alone.stdout + alone.stderr, (
+        "nobody selected it"
+    )
     by_hand = project.run("python", "-m", "scripts.infer", "--model", "tiny_a")
-    assert by_hand.returncode == 1 and "weights cannot be read: " in by_hand.stderr and "truncated" in by_hand.stderr
+    assert (
+        by_hand.returncode == 1
+        and "weights cannot be read: " in by_hand.stderr
+        and "truncated" in by_hand.stderr
+    )
 
 
 def test_cells_measured_before_the_damage_are_still_shown(project: Project) -> None:
@@ -204,8 +215,12 @@ def test_cells_measured_before_the_damage_are_still_shown(project: Project) -> N
     output = done.stdout + done.stderr
     assert done.returncode == 1 and "left out: " in output and "Traceback" not in output
     assert project.cells() == before and shown(project) == {"tiny_a", "tiny_b"}
-    by_hand = project.run("python", "-m", "scripts.infer", "--model", "tiny_a", "--mode", "lookup_n3")
-    assert by_hand.returncode == 1 and "truncated GGUF" in by_hand.stderr, "not measured under the lock's fingerprint"
+    by_hand = project.run(
+        "python", "-m", "scripts.infer", "--model", "tiny_a", "--mode", "lookup_n3"
+    )
+    assert by_hand.returncode == 1 and "truncated GGUF" in by_hand.stderr, (
+        "not measured under the lock's fingerprint"
+    )
     pruned = project.run("python", "-m", "scripts.cells", "prune", "--yes")
     assert pruned.returncode == 0 and project.cells() == before
 
@@ -231,7 +246,9 @@ def test_weights_that_nobody_selected_are_not_hashed(inside: Project) -> None:
 
 
 def test_a_projector_that_is_only_assumed_stays_so(inside: Project) -> None:
-    inside.edit(inside.registry, "name: Tiny-A,", f"name: Tiny-A, mmproj_path: {inside.folder}/absent.gguf,")
+    inside.edit(
+        inside.registry, "name: Tiny-A,", f"name: Tiny-A, mmproj_path: {inside.folder}/absent.gguf,"
+    )
     planned = load_planner(load_config(), assume_present=True).weights["tiny_a"]
     assert planned.facts == facts(inside.folder / "weights/a.gguf")
     assert planned.projector is not None and planned.projector.facts is not None
@@ -254,7 +271,9 @@ def test_a_projector_that_cannot_be_read_leaves_its_model_out(tmp_path: Path) ->
     assert locate_weights(read, read.models["one"], lock, reader.facts).usable
     (tmp_path / "p.gguf").write_bytes(b"GGUF")
     found = locate_weights(read, read.models["one"], lock, reader.facts)
-    assert not found.usable and found.unreadable.endswith("p.gguf: expected a GGUF file, found 4 bytes")
+    assert not found.usable and found.unreadable.endswith(
+        "p.gguf: expected a GGUF file, found 4 bytes"
+    )
 
 
 # --- the files of a shard are those of its plan ----------------------------------------------------------------------
@@ -273,10 +292,14 @@ def shard_started(project: Project, **extra: str) -> subprocess.Popen[str]:
     (project.folder / "mine.yaml").write_text(ONE_SHARD)
     argv = [sys.executable, "-m", "scripts.infer", "--model", "tiny_a", "--configfile", "mine.yaml"]
     environment = project.environment(**extra)
-    return subprocess.Popen(argv, cwd=project.folder, env=environment, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        argv, cwd=project.folder, env=environment, stderr=subprocess.PIPE, text=True
+    )
 
 
-def test_weights_replaced_while_a_job_waits_for_the_machine_are_not_measured(project: Project, held: int) -> None:
+def test_weights_replaced_while_a_job_waits_for_the_machine_are_not_measured(
+    project: Project, held: int
+) -> None:
     weights = project.folder / "weights"
     process = shard_started(project)
     assert process.stderr is not None and "waiting: " in process.stderr.readline()
@@ -284,10 +307,14 @@ def test_weights_replaced_while_a_job_waits_for_the_machine_are_not_measured(pro
     fcntl.flock(held, fcntl.LOCK_UN)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 1 and "a.gguf: " + REPLACED in said and "Traceback" not in said
-    assert project.cells() == {} and not (project.folder / "orchestration/weights.lock.json").exists()
+    assert (
+        project.cells() == {} and not (project.folder / "orchestration/weights.lock.json").exists()
+    )
 
 
-def test_weights_written_over_during_a_run_give_no_cell_under_the_first_ones_name(project: Project) -> None:
+def test_weights_written_over_during_a_run_give_no_cell_under_the_first_ones_name(
+    project: Project,
+) -> None:
     """The pause strikes where the second cell is linked to its name."""
     weights = project.folder / "weights"
     process = shard_started(project, EPYC_TEST_FAULT="pause:2", PYTHONPATH=str(FAULTS))
@@ -312,7 +339,9 @@ class Swapped(Fragile):
     """Dies at the second answer, and another file has then its weights' name."""
 
     def __init__(self, log: Path, path: Path, other: Path):
-        super().__init__(make_engine("server", EngineSettings(server_binary(), log, 60.0)), {"generate": (2,)})
+        super().__init__(
+            make_engine("server", EngineSettings(server_binary(), log, 60.0)), {"generate": (2,)}
+        )
         self.path, self.other = path, other
 
     def __getattr__(self, name: str):  # type: ignore[no-untyped-def]
@@ -321,14 +350,20 @@ class Swapped(Fragile):
         return super().__getattr__(name)
 
 
-def test_an_engine_that_crashed_is_not_started_again_on_other_weights(tmp_path: Path, shard: Shard) -> None:
+def test_an_engine_that_crashed_is_not_started_again_on_other_weights(
+    tmp_path: Path, shard: Shard
+) -> None:
     assert shard.weights.path is not None
-    engine = Swapped(tmp_path / "log", shard.weights.path, write_model(tmp_path / "other.gguf", seed=9))
+    engine = Swapped(
+        tmp_path / "log", shard.weights.path, write_model(tmp_path / "other.gguf", seed=9)
+    )
     recorder = Recorder()
     job = Job(shard, tmp_path / "root", "run", lambda _: "", recorder, WeightsGuard(shard))
     with pytest.raises(BenchError, match=REPLACED):
         run(job, engine, shard.cells, bar=False)  # type: ignore[arg-type]
-    assert [record.status for record in recorder.records] == ["ok"] and engine.steps.count("load") == 1
+    assert [record.status for record in recorder.records] == ["ok"] and engine.steps.count(
+        "load"
+    ) == 1
     engine.engine.unload()
 
 
@@ -348,7 +383,9 @@ def test_a_draft_a_part_and_a_projector_are_looked_at_too(tmp_path: Path, shard:
         with_same_times(path, data)
         guard.check()
     projector.unlink()
-    with pytest.raises(BenchError, match=r"p.gguf: No such file or directory \(any more\); put it back"):
+    with pytest.raises(
+        BenchError, match=r"p.gguf: No such file or directory \(any more\); put it back"
+    ):
         guard.check()
 
 
@@ -371,7 +408,10 @@ def test_a_judges_weights_replaced_since_the_plan_judge_nothing(
     planner = replace(planner, config=replace(planner.config, judge=judge))
     series = make_series("local", "plain", 100, 0, weights=judge_weights(judge, planner.weights))
     write_model(tmp_path / "models/plain.gguf", seed=9)
-    with pytest.raises(Stopped, match="weights were replaced meanwhile"), open_judge(series, planner, Budget(0.0)):
+    with (
+        pytest.raises(Stopped, match="weights were replaced meanwhile"),
+        open_judge(series, planner, Budget(0.0)),
+    ):
         pytest.fail("a judge was started")
 
 
@@ -385,16 +425,28 @@ def snapshot(tmp_path: Path) -> Path:
     (cache / "snapshots/abc").mkdir(parents=True)
     for number in range(3):
         write_model(cache / f"blobs/{number}f00", seed=number, split=(number, 3))
-        (cache / f"snapshots/abc/Big-Q8_0-{number + 1:05d}-of-00003.gguf").symlink_to(f"../../blobs/{number}f00")
+        (cache / f"snapshots/abc/Big-Q8_0-{number + 1:05d}-of-00003.gguf").symlink_to(
+            f"../../blobs/{number}f00"
+        )
     return cache
 
 
-def add(tmp_path: Path, weights: str | Path, base: Path | None = None) -> subprocess.CompletedProcess[str]:
+def add(
+    tmp_path: Path, weights: str | Path, base: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     entry = "tier: C, description: x, model: {name: N, path: n.gguf, quant: F32, size_gb: 1, architecture: dense}"
     defaults = f"runtime_defaults: {{model_base_path: {base}}}\n" if base else ""
     (tmp_path / "registry.yaml").write_text(f"{defaults}roles:\n  other: {{{entry}}}\n")
     (tmp_path / "mine.yaml").write_text(f"registry: {tmp_path}/registry.yaml\n")
-    argv = ["-m", "scripts.registry", "--configfile", str(tmp_path / "mine.yaml"), "add", str(weights), "--yes"]
+    argv = [
+        "-m",
+        "scripts.registry",
+        "--configfile",
+        str(tmp_path / "mine.yaml"),
+        "add",
+        str(weights),
+        "--yes",
+    ]
     return subprocess.run([sys.executable, *argv], capture_output=True, text=True, check=False)
 
 
@@ -405,16 +457,26 @@ def test_a_split_model_by_links_is_added_whole_by_the_name_of_its_first_part(
     first = snapshot / "snapshots/abc/Big-Q8_0-00001-of-00003.gguf"
     done = add(tmp_path, first.with_name(f"Big-Q8_0-{number:05d}-of-00003.gguf"))
     assert done.returncode == 0, done.stderr
-    assert ("is a part of a split model, which is named by its first" in done.stderr) == (number == 2)
+    assert ("is a part of a split model, which is named by its first" in done.stderr) == (
+        number == 2
+    )
     made = load_registry(tmp_path / "registry.yaml").models["big_q8_0"]
     assert (made.path, made.split_count) == (str(first), 3)
-    assert facts(first).size_bytes == sum(file.stat().st_size for file in (snapshot / "blobs").iterdir())
+    assert facts(first).size_bytes == sum(
+        file.stat().st_size for file in (snapshot / "blobs").iterdir()
+    )
 
 
-def test_a_linked_model_below_the_base_folder_is_added_by_its_name_there(tmp_path: Path, snapshot: Path) -> None:
+def test_a_linked_model_below_the_base_folder_is_added_by_its_name_there(
+    tmp_path: Path, snapshot: Path
+) -> None:
     base = tmp_path / "base"
     base.symlink_to(tmp_path / "hub")
-    done = add(tmp_path, base / "models--x--Big-GGUF/snapshots/abc/Big-Q8_0-00001-of-00003.gguf", tmp_path / "hub")
+    done = add(
+        tmp_path,
+        base / "models--x--Big-GGUF/snapshots/abc/Big-Q8_0-00001-of-00003.gguf",
+        tmp_path / "hub",
+    )
     made = load_registry(tmp_path / "registry.yaml").models["big_q8_0"]
     assert done.returncode == 0
     assert made.path == "models--x--Big-GGUF/snapshots/abc/Big-Q8_0-00001-of-00003.gguf"
@@ -422,13 +484,18 @@ def test_a_linked_model_below_the_base_folder_is_added_by_its_name_there(tmp_pat
 
 def test_a_blob_of_a_split_model_is_refused_by_its_header(tmp_path: Path, snapshot: Path) -> None:
     done = add(tmp_path, snapshot / "blobs/0f00")
-    assert done.returncode == 1 and "its header tells of 3 split files, its name of 1" in done.stderr
+    assert (
+        done.returncode == 1 and "its header tells of 3 split files, its name of 1" in done.stderr
+    )
 
 
 def test_a_registry_that_names_another_part_is_told_so(tmp_path: Path) -> None:
     file = registry(tmp_path, "path: big-00002-of-00003.gguf, size_gb: 1, architecture: dense")
     (warning,) = load_registry(file).warnings
-    assert "roles.one.model.path: names a part that is not the first: expected big-00001-of-00003.gguf" in str(warning)
+    assert (
+        "roles.one.model.path: names a part that is not the first: expected big-00001-of-00003.gguf"
+        in str(warning)
+    )
 
 
 # --- the weights' lock -----------------------------------------------------------------------------------------------

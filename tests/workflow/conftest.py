@@ -49,7 +49,13 @@ def question(prompt: str, tier: int = 1) -> dict[str, Any]:
         "name": prompt[:20],
         "prompt": prompt,
         "reference_answer": "yes",
-        "scoring": [{"criterion": "says yes", "weight": 100, "checks": [{"type": "contains", "any": ["yes"]}]}],
+        "scoring": [
+            {
+                "criterion": "says yes",
+                "weight": 100,
+                "checks": [{"type": "contains", "any": ["yes"]}],
+            }
+        ],
     }
 
 
@@ -66,7 +72,9 @@ class Project:
     folder: Path
 
     def environment(self, **extra: str) -> dict[str, str]:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("EPYC_BENCH", "PYTHONPATH"))}
+        kept = {
+            k: v for k, v in os.environ.items() if not k.startswith(("EPYC_BENCH", "PYTHONPATH"))
+        }
         path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
         return {**kept, "PATH": path, "EPYC_BENCH_LOCK": str(self.folder / "lock"), **extra}
 
@@ -83,7 +91,9 @@ class Project:
             check=False,
         )
 
-    def snakemake(self, *arguments: str, fault: str = "", **extra: str) -> subprocess.CompletedProcess[str]:
+    def snakemake(
+        self, *arguments: str, fault: str = "", **extra: str
+    ) -> subprocess.CompletedProcess[str]:
         return self.run("snakemake", "-j8", *arguments, fault=fault, **extra)
 
     def results(self, *arguments: str) -> None:
@@ -93,14 +103,20 @@ class Project:
     def cells(self) -> dict[str, str]:
         """Cell file -> its text: a cell that was run again has other timings."""
         below = self.folder / "benchmarks/results/cells"
-        files = [f for f in below.glob("*/*/*/*/*.json") if not any(part.startswith(".partial") for part in f.parts)]
+        files = [
+            f
+            for f in below.glob("*/*/*/*/*.json")
+            if not any(part.startswith(".partial") for part in f.parts)
+        ]
         return {str(f.relative_to(below)): f.read_text() for f in files}
 
     def pending(self) -> dict[tuple[str, str], int]:
         """(model, mode) -> cells that the plan would run, where there are any."""
         shown = self.run(sys.executable, "-m", "scripts.plan", "--format", "json")
         assert shown.returncode == 0, shown.stderr
-        return {(r["model"], r["mode"]): r["pending"] for r in json.loads(shown.stdout) if r["pending"]}
+        return {
+            (r["model"], r["mode"]): r["pending"] for r in json.loads(shown.stdout) if r["pending"]
+        }
 
     def edit(self, file: str, old: str, new: str) -> None:
         path = self.folder / file
@@ -133,7 +149,9 @@ def make_project(folder: Path) -> Project:
     prompts = folder / "benchmarks/prompts/v1"
     prompts.mkdir(parents=True)
     for name, questions in SUITES.items():
-        (prompts / f"{name}.yaml").write_text(yaml.safe_dump({"version": "1", "domain": name, "prompts": questions}))
+        (prompts / f"{name}.yaml").write_text(
+            yaml.safe_dump({"version": "1", "domain": name, "prompts": questions})
+        )
     (folder / "config/suites.yaml").write_text("only: {}\nroles: {alpha: [one, two]}\n")
     config = yaml.safe_load((folder / "config/config.yaml").read_text())
     config["decoding"]["modes"] = ["baseline", "lookup_n3"]

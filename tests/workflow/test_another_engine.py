@@ -16,11 +16,17 @@ def with_another_lock(project: Project) -> Project:
 
 
 @pytest.mark.parametrize("engine", ["embedded", "server"])
-def test_no_cell_is_measured_with_another_engine_than_the_locks(project: Project, engine: str) -> None:
-    done = with_another_lock(project).snakemake("results", "--config", f"engine={engine}", "models=[tiny_a]")
+def test_no_cell_is_measured_with_another_engine_than_the_locks(
+    project: Project, engine: str
+) -> None:
+    done = with_another_lock(project).snakemake(
+        "results", "--config", f"engine={engine}", "models=[tiny_a]"
+    )
     said = done.stdout + done.stderr
     assert done.returncode == 1 and REFUSED in said and "Traceback" not in said
-    assert not project.cells() and not list(project.folder.glob("benchmarks/results/environments/*"))
+    assert not project.cells() and not list(
+        project.folder.glob("benchmarks/results/environments/*")
+    )
 
 
 def test_the_plan_needs_no_build_and_names_the_locks_engine(project: Project) -> None:

@@ -25,10 +25,16 @@ def refused(project: Project, *arguments: str) -> str:
         ("modles=[1]", "modles: unknown key; did you mean 'models'?"),
         ('suites=["mathh"]', "suites: 'mathh' names nothing; known: one, two"),
         ('models=["tiny_c"]', "models: 'tiny_c' names nothing; did you mean"),
-        ("hardware=epyc-9654", "no profile 'epyc-9654' in config/hardware/; did you mean 'epyc-9655'?"),
+        (
+            "hardware=epyc-9654",
+            "no profile 'epyc-9654' in config/hardware/; did you mean 'epyc-9655'?",
+        ),
         ("registry=nowhere.yaml", "nowhere.yaml: no such file"),
         ("sample=1_000", "--config: sample: expected a value of type integer, found '1_000'"),
-        ("judge={claude: {max_usd: .nan}}", "--config: judge.claude.max_usd: expected a value of type number"),
+        (
+            "judge={claude: {max_usd: .nan}}",
+            "--config: judge.claude.max_usd: expected a value of type number",
+        ),
         ("sampling={seed: 1, seed: 2}", "--config: sampling.seed: duplicate key"),
     ],
 )
@@ -45,13 +51,24 @@ def test_a_negative_token_count(project: Project) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("sampling: {seed: 1}\nsampling: {top_p: 0.5}\n", "mine.yaml:2: sampling: duplicate key (first on line 1)"),
-        ("timeouts: {cell_s: 10:00}\n", "mine.yaml:1: timeouts.cell_s: expected a value of type number, found '10:00'"),
-        ("judge: {claude: {max_usd: .nan}}\n", "judge.claude.max_usd: expected a value of type number, found '.nan'"),
+        (
+            "sampling: {seed: 1}\nsampling: {top_p: 0.5}\n",
+            "mine.yaml:2: sampling: duplicate key (first on line 1)",
+        ),
+        (
+            "timeouts: {cell_s: 10:00}\n",
+            "mine.yaml:1: timeouts.cell_s: expected a value of type number, found '10:00'",
+        ),
+        (
+            "judge: {claude: {max_usd: .nan}}\n",
+            "judge.claude.max_usd: expected a value of type number, found '.nan'",
+        ),
         ("preflight: no\n", "mine.yaml:1: preflight: unknown value 'no'; known: off, refuse, tag"),
     ],
 )
-def test_a_config_file_that_snakemake_reads_otherwise(project: Project, text: str, message: str) -> None:
+def test_a_config_file_that_snakemake_reads_otherwise(
+    project: Project, text: str, message: str
+) -> None:
     (project.folder / "mine.yaml").write_text(text)
     assert message in refused(project, "--configfile", "mine.yaml")
 
@@ -70,14 +87,20 @@ def test_the_projects_own_config_file_is_read_before_snakemake_reads_it(project:
     assert "config/config.yaml: not UTF-8" in refused(project)
 
 
-def test_leading_zeros_and_off_mean_the_same_in_a_file_and_on_the_command_line(project: Project) -> None:
+def test_leading_zeros_and_off_mean_the_same_in_a_file_and_on_the_command_line(
+    project: Project,
+) -> None:
     (project.folder / "mine.yaml").write_text("sampling: {seed: 010}\npreflight: off\n")
     by_file = project.snakemake("-n", "results", "--configfile", "mine.yaml")
-    by_hand = project.snakemake("-n", "results", "--config", "sampling={seed: 010}", "preflight=off")
+    by_hand = project.snakemake(
+        "-n", "results", "--config", "sampling={seed: 010}", "preflight=off"
+    )
     plain = project.snakemake("-n", "results", "--config", "sampling={seed: 10}")
     for done in (by_file, by_hand, plain):
         assert done.returncode == 0, done.stderr
-    cells = [set(re.findall(r"cells/\S+?\.json", done.stdout)) for done in (by_file, by_hand, plain)]
+    cells = [
+        set(re.findall(r"cells/\S+?\.json", done.stdout)) for done in (by_file, by_hand, plain)
+    ]
     assert cells[0] and cells[0] == cells[1] == cells[2]
 
 
@@ -93,14 +116,24 @@ def test_a_misspelt_role_and_a_misspelt_suite(project: Project) -> None:
 
 
 def test_a_role_said_twice(project: Project) -> None:
-    (project.folder / "config/suites.yaml").write_text("only: {}\nroles:\n  alpha: [one]\n  alpha: [two]\n")
+    (project.folder / "config/suites.yaml").write_text(
+        "only: {}\nroles:\n  alpha: [one]\n  alpha: [two]\n"
+    )
     assert "config/suites.yaml:4: roles.alpha: duplicate key (first on line 3)" in refused(project)
 
 
 def test_a_registry_with_five_mistakes_has_all_five_named(project: Project) -> None:
-    project.edit(project.registry, "    tier: C\n    description: first", "    teir: C\n    description: first")
+    project.edit(
+        project.registry,
+        "    tier: C\n    description: first",
+        "    teir: C\n    description: first",
+    )
     project.edit(project.registry, "size_gb: 0.001", "size_gb: small")
-    project.edit(project.registry, "    description: second", "    description: second\n    description: again")
+    project.edit(
+        project.registry,
+        "    description: second",
+        "    description: second\n    description: again",
+    )
     project.edit(project.registry, "quant: Q4_K_M", "qaunt: Q4_K_M")
     output = refused(project)
     for message in (
@@ -129,7 +162,9 @@ def test_a_broken_suite_is_left_out_and_the_other_one_is_measured(project: Proje
     done = project.snakemake("results")
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
     told = r"benchmarks/prompts/v1/one.yaml:\d+: prompts.q1.tier: expected a whole number from 1 to 3, found 9"
-    assert re.search(f"^left out: {told}", done.stderr, re.M) and re.search(f"^error: {told}", done.stderr, re.M)
+    assert re.search(f"^left out: {told}", done.stderr, re.M) and re.search(
+        f"^error: {told}", done.stderr, re.M
+    )
     cells = project.cells()
     assert len(cells) == CELLS // 2 and all("/two/" in name for name in cells)
     assert "two" in project.report
@@ -146,6 +181,8 @@ def test_an_unknown_model_by_hand(project: Project) -> None:
     assert done.returncode == 1 and "no planned mode 'lookup_n9'" in done.stderr
     done = project.run("python", "-m", "scripts.infer", "--model", "tiny_a", "--question", "one/q9")
     assert done.returncode == 1 and "no question one/q9" in done.stderr
-    done = project.run("python", "-m", "scripts.infer", "--model", "tiny_a", "--cell", "0123456789abcdef")
+    done = project.run(
+        "python", "-m", "scripts.infer", "--model", "tiny_a", "--cell", "0123456789abcdef"
+    )
     assert done.returncode == 1 and "no cell 0123456789abcdef in the plan" in done.stderr
     assert len(done.stderr.splitlines()) == 1 and project.cells() == {}

@@ -21,10 +21,14 @@ print(json.dumps(make_workflow(load_config()).cluster))
 
 
 def test_each_shard_asks_for_a_node_cpus_memory_and_time(project: Project) -> None:
-    (project.folder / "config/hardware/node.yaml").write_text("threads: 2\ncpus: 0-5\npartition: turin\n")
+    (project.folder / "config/hardware/node.yaml").write_text(
+        "threads: 2\ncpus: 0-5\npartition: turin\n"
+    )
     project.edit("config/config.yaml", "hardware: auto", "hardware: node")
     project.edit(project.registry, "size_gb: 0.001", "size_gb: 15")
-    os.truncate(project.folder / "weights/b.gguf", 400_000_000)  # sparse: more than the probe's arrays
+    os.truncate(
+        project.folder / "weights/b.gguf", 400_000_000
+    )  # sparse: more than the probe's arrays
     done = project.run(sys.executable, "-c", _SHOW)
     assert done.returncode == 0, done.stderr
     asked = json.loads(done.stdout)
@@ -34,9 +38,17 @@ def test_each_shard_asks_for_a_node_cpus_memory_and_time(project: Project) -> No
         "cpus_per_task": 6, "mem_mb": small["mem_mb"], "runtime": 11, "slurm_extra": "--exclusive", "slurm_partition": "turin",
     }  # fmt: skip
     weights = (project.folder / "weights/b.gguf").stat().st_size
-    kv_cache = 4 * 4 * 2 * 16 * 2 * 512  # layers x heads x (K and V) x width x bytes of f16 x context
-    assert 2048 + 1.1 * (weights + kv_cache) / 1e6 <= small["mem_mb"] <= 2050 + 1.1 * (weights + kv_cache) / 1e6
-    assert large["mem_mb"] == 2048 + ceil(1.1 * 2 * 96), "its weights are smaller than the bandwidth probe on two CPUs"
+    kv_cache = (
+        4 * 4 * 2 * 16 * 2 * 512
+    )  # layers x heads x (K and V) x width x bytes of f16 x context
+    assert (
+        2048 + 1.1 * (weights + kv_cache) / 1e6
+        <= small["mem_mb"]
+        <= 2050 + 1.1 * (weights + kv_cache) / 1e6
+    )
+    assert large["mem_mb"] == 2048 + ceil(1.1 * 2 * 96), (
+        "its weights are smaller than the bandwidth probe on two CPUs"
+    )
     assert large["runtime"] > small["runtime"], "predicted by its size: there is no measurement yet"
 
     project.edit("config/hardware/node.yaml", "cpus: 0-5", "cpus: 0-5\nnode_cpus: 12")
@@ -44,14 +56,27 @@ def test_each_shard_asks_for_a_node_cpus_memory_and_time(project: Project) -> No
     assert {shard["cpus_per_task"] for shard in threads.values()} == {12}
     project.edit("config/hardware/node.yaml", "node_cpus: 12", "node_cpus: 4")
     refused = project.run(sys.executable, "-c", _SHOW)
-    assert refused.returncode != 0 and "node_cpus: a node of 4 CPUs has no CPU 5 (cpus: 0-5)" in refused.stderr
+    assert (
+        refused.returncode != 0
+        and "node_cpus: a node of 4 CPUs has no CPU 5 (cpus: 0-5)" in refused.stderr
+    )
 
 
 def test_a_job_on_a_node_has_what_the_submitting_process_settled(monkeypatch) -> None:  # type: ignore[no-untyped-def]
     config = {"models": ["*"], "suites": ["*"]}
-    assert for_targets(config, Invocation(("results_suite_math",))) == {"models": ["*"], "suites": ["math"]}
-    assert for_targets(config, Invocation(("results_a", "results_b"))) == {"models": ["a", "b"], "suites": ["*"]}
-    for whole in (["results_a", "results_suite_math"], ["results", "results_a"], ["results_a", "docs/x.md"]):
+    assert for_targets(config, Invocation(("results_suite_math",))) == {
+        "models": ["*"],
+        "suites": ["math"],
+    }
+    assert for_targets(config, Invocation(("results_a", "results_b"))) == {
+        "models": ["a", "b"],
+        "suites": ["*"],
+    }
+    for whole in (
+        ["results_a", "results_suite_math"],
+        ["results", "results_a"],
+        ["results_a", "docs/x.md"],
+    ):
         assert for_targets(config, Invocation(tuple(whole))) == config
     monkeypatch.setenv(CONFIG_VARIABLE, json.dumps({"models": ["a"]}))
     node = read_invocation(["--mode", "remote", "--target-jobs", "infer_embedded_a_baseline:"])

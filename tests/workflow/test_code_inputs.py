@@ -13,13 +13,19 @@ from scripts.lib.workflow.targets import TABLE_PACKAGES, code_of
 from tests.workflow.conftest import ROOT, Project
 
 
-@pytest.mark.parametrize(("script", "packages"), [("tabulate", TABLE_PACKAGES), ("render", (*TABLE_PACKAGES, "pages"))])
-def test_every_module_that_a_step_imports_is_an_input_of_its_rule(script: str, packages: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("script", "packages"), [("tabulate", TABLE_PACKAGES), ("render", (*TABLE_PACKAGES, "pages"))]
+)
+def test_every_module_that_a_step_imports_is_an_input_of_its_rule(
+    script: str, packages: tuple[str, ...]
+) -> None:
     """Imports inside functions count, too: the graph is read from the source."""
     graph = grimp.build_graph("scripts", cache_dir=None)
     modules = {f"scripts.{script}", *graph.find_upstream_modules(f"scripts.{script}")}
     wanted = {f"{module.replace('.', '/')}.py" for module in modules}
-    folders = {module.replace(".", "/") for module in modules if (ROOT / module.replace(".", "/")).is_dir()}
+    folders = {
+        module.replace(".", "/") for module in modules if (ROOT / module.replace(".", "/")).is_dir()
+    }
     files = {file for file in wanted if (ROOT / file).is_file()}
     assert len(files) > 50 and len(files) + len(folders) >= len(wanted)
     assert files <= set(code_of(f"scripts/{script}.py", *packages))
@@ -31,7 +37,9 @@ def asked_for(project: Project) -> str:
     return done.stdout + done.stderr
 
 
-def test_an_edited_module_makes_the_tables_and_pages_again_and_nothing_else(finished: Project) -> None:
+def test_an_edited_module_makes_the_tables_and_pages_again_and_nothing_else(
+    finished: Project,
+) -> None:
     assert "Nothing to be done" in asked_for(finished)
     for file, rules in (
         ("scripts/lib/base/markdown.py", {"tabulate", "render"}),
@@ -41,9 +49,13 @@ def test_an_edited_module_makes_the_tables_and_pages_again_and_nothing_else(fini
     ):
         path = finished.folder / file
         before, source = path.stat(), path.read_text()
-        path.write_text(f"{source}# edited\n")  # a file that is only touched has the checksum that Snakemake knows
+        path.write_text(
+            f"{source}# edited\n"
+        )  # a file that is only touched has the checksum that Snakemake knows
         shown = asked_for(finished)
-        assert {rule for rule in ("tabulate", "render") if re.search(rf"^{rule} +1$", shown, re.M)} == rules, shown
+        assert {
+            rule for rule in ("tabulate", "render") if re.search(rf"^{rule} +1$", shown, re.M)
+        } == rules, shown
         assert not re.search(r"^(infer|review)_", shown, re.M)
         path.write_text(source)
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))

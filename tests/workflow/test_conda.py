@@ -1,7 +1,8 @@
 """`snakemake --sdm conda`, with a real solver and installer (rattler) over local channels, and our post-deploy scripts.
 
-The channels hold this environment's packages by links, the wheels that pip installs are packed from it, and llama.cpp comes
-from the cache of builds, or is a made-up engine that compiles in a second (tests/conda_channel.py, tests/tiny_engine.py).
+The channels hold this environment's packages by links, the wheels that pip installs are packed from
+it, and llama.cpp comes from the cache of builds, or is a made-up engine that compiles in a second
+(tests/conda_channel.py, tests/tiny_engine.py).
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ class Conda:
     def prepare(self, project: Project) -> None:
         """Have the project's post-deploy scripts install the wheels that are here."""
         wheels = sorted((self.folder / "wheels").iterdir())
-        pins = [f"{'=='.join(wheel.name.split('-')[:2])} --hash=sha256:{sha256_of(wheel)}\n" for wheel in wheels]
+        pins = [
+            f"{'=='.join(wheel.name.split('-')[:2])} --hash=sha256:{sha256_of(wheel)}\n"
+            for wheel in wheels
+        ]
         change(project, PIP_LOCK, "".join(pins))
 
     def variables(self, project: Project) -> dict[str, str]:
@@ -54,16 +58,22 @@ class Conda:
     def argv(self, *arguments: str) -> tuple[str, ...]:
         return (*arguments, "--sdm", "conda", "--conda-prefix", str(self.prefix))
 
-    def snakemake(self, project: Project, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    def snakemake(
+        self, project: Project, *arguments: str, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
         return project.snakemake(*self.argv(*arguments), **self.variables(project) | variables)
 
     def run(self, project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return project.run(str(self.folder / "conda/bin/conda"), *arguments, **self.variables(project))
+        return project.run(
+            str(self.folder / "conda/bin/conda"), *arguments, **self.variables(project)
+        )
 
     def create(self, project: Project, file: str) -> Path:
         """An environment of an environment file, without Snakemake."""
         prefix = project.folder / f"made-{len(self.created(project))}"
-        done = self.run(project, "env", "create", "--file", f"envs/{file}.yaml", "--prefix", str(prefix))
+        done = self.run(
+            project, "env", "create", "--file", f"envs/{file}.yaml", "--prefix", str(prefix)
+        )
         assert done.returncode == 0, done.stderr
         return prefix
 
@@ -87,7 +97,9 @@ class Conda:
     def environments(self, file: str) -> list[Path]:
         """The complete environments of an environment file, the newest last."""
         scripts = [
-            copy for copy in self.prefix.glob("*.post-deploy.sh") if f"envs/{file}.post-deploy.sh" in copy.read_text()
+            copy
+            for copy in self.prefix.glob("*.post-deploy.sh")
+            if f"envs/{file}.post-deploy.sh" in copy.read_text()
         ]
         folders = [copy.with_name(copy.name.removesuffix(".post-deploy.sh")) for copy in scripts]
         made = [folder for folder in folders if folder.with_suffix(".env_setup_done").exists()]
@@ -95,7 +107,11 @@ class Conda:
 
     def used(self, project: Project) -> set[str]:
         """The environment files of what was activated for jobs and post-deploy scripts."""
-        names = {prefix: file for file in ("bench", "infer") for prefix in map(str, self.environments(file))}
+        names = {
+            prefix: file
+            for file in ("bench", "infer")
+            for prefix in map(str, self.environments(file))
+        }
         return {names[prefix] for prefix, _ in ACTIVATED.findall(self.log(project).read_text())}
 
 
@@ -140,7 +156,9 @@ def installed(environment: Path) -> dict[str, str]:
     return {record["name"]: f"{record['version']} {record['build']}" for record in records}
 
 
-def test_every_job_runs_in_the_environment_of_its_stage(project: Project, shared_conda: Conda) -> None:
+def test_every_job_runs_in_the_environment_of_its_stage(
+    project: Project, shared_conda: Conda
+) -> None:
     shared_conda.prepare(project)
     done = shared_conda.snakemake(project, "results")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -148,11 +166,15 @@ def test_every_job_runs_in_the_environment_of_its_stage(project: Project, shared
     activated = ACTIVATED.findall(shared_conda.log(project).read_text())
     jobs = 4 + 4 + 2  # shards, reviews, tables and pages
     assert len(activated) >= jobs and len({prefix for prefix, _ in activated}) == 2
-    assert {user_site for _, user_site in activated} == {"1"}, "no environment has packages of ~/.local"
+    assert {user_site for _, user_site in activated} == {"1"}, (
+        "no environment has packages of ~/.local"
+    )
     for file in ("bench", "infer"):
         (environment,) = shared_conda.environments(file)
         has = installed(environment)
-        assert pins(project.folder / f"envs/{file}.yaml") <= {f"{name}={text.split()[0]}" for name, text in has.items()}
+        assert pins(project.folder / f"envs/{file}.yaml") <= {
+            f"{name}={text.split()[0]}" for name, text in has.items()
+        }
         assert not set(BY_PIP) & set(has)
         code = f"import math_verify, importlib.metadata as m; print([m.version(name) for name in {BY_PIP}])"
         shown = project.run(str(environment / "bin/python"), "-c", code)
@@ -162,7 +184,9 @@ def test_every_job_runs_in_the_environment_of_its_stage(project: Project, shared
 
 
 @pytest.mark.parametrize("target", ["preview", "orphans", "prune"])
-def test_what_looks_after_the_tree_needs_no_engine(finished: Project, shared_conda: Conda, target: str) -> None:
+def test_what_looks_after_the_tree_needs_no_engine(
+    finished: Project, shared_conda: Conda, target: str
+) -> None:
     shared_conda.prepare(finished)
     done = shared_conda.snakemake(finished, target)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -178,12 +202,12 @@ def test_reproduce_runs_where_the_engine_is(finished: Project, shared_conda: Con
     assert json.loads(report.read_text())["answers"]["exact"] == 2
 
 
-LOCAL = (
-    "judge={scorers: [local], local: {model: tiny_a, context_tokens: 1024, max_tokens: 256, deadline_s: 20, url: %s}}"
+LOCAL = "judge={scorers: [local], local: {model: tiny_a, context_tokens: 1024, max_tokens: 256, deadline_s: 20, url: %s}}"
+
+
+@pytest.mark.parametrize(
+    ("url", "environment"), [("null", "infer"), ("http://127.0.0.1:9", "bench")]
 )
-
-
-@pytest.mark.parametrize(("url", "environment"), [("null", "infer"), ("http://127.0.0.1:9", "bench")])
 def test_only_a_local_judge_that_we_start_runs_where_the_engine_is(
     finished: Project, shared_conda: Conda, url: str, environment: str
 ) -> None:
@@ -213,14 +237,18 @@ def engine_of(project: Project, environment: Path) -> str:
     return shown.stdout.strip() or shown.stderr.strip().splitlines()[-1]
 
 
-def on_a_terminal(project: Project, argv: tuple[str, ...], variables: dict[str, str]) -> tuple[int, str]:
+def on_a_terminal(
+    project: Project, argv: tuple[str, ...], variables: dict[str, str]
+) -> tuple[int, str]:
     """Exit code and what was seen of a command that has a terminal of its own."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(project.folder)
         os.execvpe(argv[0], argv, project.environment(**variables))
     shown = b""
-    with contextlib.suppress(OSError):  # how Linux tells that the last process on a terminal has ended
+    with contextlib.suppress(
+        OSError
+    ):  # how Linux tells that the last process on a terminal has ended
         while part := os.read(terminal, 4096):
             shown += part
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode("utf-8", "replace")
@@ -230,18 +258,24 @@ def test_a_new_engine_is_a_new_environment_and_its_compiling_is_seen(
     project: Project, own_conda: Conda, tiny_engine: dict[str, str]
 ) -> None:
     argv = own_conda.argv("results", "--conda-create-envs-only")
-    code, shown = on_a_terminal(project, ("snakemake", "-j1", *argv), own_conda.variables(project) | tiny_engine)
+    code, shown = on_a_terminal(
+        project, ("snakemake", "-j1", *argv), own_conda.variables(project) | tiny_engine
+    )
     assert code == 0, shown
     assert re.search(r"compiling llama\.cpp: .*\d+/\d+", shown), shown
     (first,) = own_conda.environments("infer")
     assert engine_of(project, first) == "1.0.1"
     change(project, "envs/engine.lock", write_source(project.folder / "cache", "1.0.2"))
-    assert "has 1.0.2" in engine_of(project, first), "the old environment is not taken for the new engine's"
+    assert "has 1.0.2" in engine_of(project, first), (
+        "the old environment is not taken for the new engine's"
+    )
     done = own_conda.snakemake(project, "results", "--conda-create-envs-only", **tiny_engine)
     assert done.returncode == 0, done.stdout + done.stderr
     before, second = own_conda.environments("infer")
     assert before == first and engine_of(project, second) == "1.0.2"
-    assert len(own_conda.environments("bench")) == 1, "scoring goes on in the environment that it had"
+    assert len(own_conda.environments("bench")) == 1, (
+        "scoring goes on in the environment that it had"
+    )
 
 
 def test_explicit_lock_files_are_used_where_they_are_there(
@@ -250,9 +284,13 @@ def test_explicit_lock_files_are_used_where_they_are_there(
     """Made as docs/reference/reproducibility.md tells; a build that came after them is not taken."""
     for file in ("bench", "infer"):
         environment = own_conda.create(project, file)
-        shown = own_conda.run(project, "list", "--prefix", str(environment), "--explicit", "--sha256")
+        shown = own_conda.run(
+            project, "list", "--prefix", str(environment), "--explicit", "--sha256"
+        )
         (project.folder / f"envs/{file}.linux-64.pin.txt").write_text(shown.stdout)
-    with own_conda.newer_build(Package("tqdm", installed(environment)["tqdm"].split()[0], ["python"], build_number=1)):
+    with own_conda.newer_build(
+        Package("tqdm", installed(environment)["tqdm"].split()[0], ["python"], build_number=1)
+    ):
         assert installed(own_conda.create(project, "infer"))["tqdm"].endswith("_1")
         done = own_conda.snakemake(project, "results", "--conda-create-envs-only", **tiny_engine)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -287,13 +325,19 @@ def test_a_package_with_another_hash_is_not_installed(
 ) -> None:
     text = (project.folder / PIP_LOCK).read_text()
     change(project, PIP_LOCK, re.sub(r"sha256:\w{4}", "sha256:0000", text, count=1))
-    assert "THESE PACKAGES DO NOT MATCH THE HASHES" in post_deploy(project, own_conda, "bench", tiny_engine)
+    assert "THESE PACKAGES DO NOT MATCH THE HASHES" in post_deploy(
+        project, own_conda, "bench", tiny_engine
+    )
 
 
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("[conda-forge, bioconda]", "[conda-forge, bioconda, nodefaults]", "HTTP 404 NOT FOUND for channel nodefaults"),
+        (
+            "[conda-forge, bioconda]",
+            "[conda-forge, bioconda, nodefaults]",
+            "HTTP 404 NOT FOUND for channel nodefaults",
+        ),
         ("[conda-forge, bioconda]", "[conda-forge]", "snakemake-minimal"),
         ("  - sympy=", "  - math-verify=0.9.0\n  - sympy=", "math-verify"),
         ("  - tenacity=", "  - tenacity=1.0.0 #", "tenacity"),
@@ -304,6 +348,8 @@ def test_what_no_channel_has_is_said_by_the_solver(
 ) -> None:
     project.edit("envs/bench.yaml", old, new)
     prefix = project.folder / "made"
-    done = own_conda.run(project, "env", "create", "--file", "envs/bench.yaml", "--prefix", str(prefix))
+    done = own_conda.run(
+        project, "env", "create", "--file", "envs/bench.yaml", "--prefix", str(prefix)
+    )
     assert done.returncode == 1 and said in done.stderr
     assert not prefix.exists()

@@ -33,8 +33,14 @@ def test_a_shard_that_dies_keeps_every_finished_cell(project: Project, fault: st
     after = project.cells()
     assert len(after) == 4 and not partial_cells(project)
     assert {name: after[name] for name in before} == before, "finished cells were not run again"
-    rows = [line for run in (project.folder / "benchmarks/results/runs").iterdir() for line in _lines(run)]
-    assert len(rows) == 3, "two before the crash and one after it: the third cell's record was cut off with its process"
+    rows = [
+        line
+        for run in (project.folder / "benchmarks/results/runs").iterdir()
+        for line in _lines(run)
+    ]
+    assert len(rows) == 3, (
+        "two before the crash and one after it: the third cell's record was cut off with its process"
+    )
 
 
 def _lines(run: Path) -> list[str]:
@@ -43,12 +49,16 @@ def _lines(run: Path) -> list[str]:
 
 def test_cells_survive_also_where_the_profile_is_overridden(project: Project) -> None:
     """Without keep-incomplete Snakemake deletes what a failed job wrote: .partial brings it back."""
-    (project.folder / "profiles/default/config.yaml").write_text("cores: 8\nrerun-triggers: mtime\n")
+    (project.folder / "profiles/default/config.yaml").write_text(
+        "cores: 8\nrerun-triggers: mtime\n"
+    )
     project.snakemake("results", *ONE_SHARD, fault="exit:3")
     assert len(partial_cells(project)) == 3
     project.results(*ONE_SHARD)
     assert len(project.cells()) == 4
-    assert sum(len(_lines(run)) for run in (project.folder / "benchmarks/results/runs").iterdir()) == 3
+    assert (
+        sum(len(_lines(run)) for run in (project.folder / "benchmarks/results/runs").iterdir()) == 3
+    )
 
 
 def test_a_full_disk_is_one_clear_error_and_loses_nothing(project: Project) -> None:
@@ -63,7 +73,9 @@ def test_a_full_disk_is_one_clear_error_and_loses_nothing(project: Project) -> N
 
 def test_a_really_full_disk(project: Project) -> None:
     """The results folder on a tmpfs of 64 KB, in a mount namespace of its own."""
-    unshare = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
+    unshare = (
+        ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
+    )
     (project.folder / "benchmarks/results").mkdir(parents=True)
     script = "mount -t tmpfs -o size=64k tmpfs benchmarks/results && exec snakemake -j8 results"
     failed = project.run(*unshare, "sh", "-c", script)
@@ -72,7 +84,9 @@ def test_a_really_full_disk(project: Project) -> None:
     assert "No space left on device" in output and "Traceback" not in output
 
 
-def test_kill_9_of_the_scheduler_leaves_no_engine_and_only_the_missing_cells_run(project: Project) -> None:
+def test_kill_9_of_the_scheduler_leaves_no_engine_and_only_the_missing_cells_run(
+    project: Project,
+) -> None:
     environment = project.environment(EPYC_TEST_FAULT="hang:3", PYTHONPATH=str(FAULTS))
     scheduler = subprocess.Popen(
         ["snakemake", "-j8", "results"],
@@ -82,7 +96,11 @@ def test_kill_9_of_the_scheduler_leaves_no_engine_and_only_the_missing_cells_run
     while len(partial_cells(project)) < 3:
         assert time.monotonic() < deadline and scheduler.poll() is None
         time.sleep(0.05)
-    engines = [p for p in psutil.Process(scheduler.pid).children(recursive=True) if "scripts.infer" in p.cmdline()]
+    engines = [
+        p
+        for p in psutil.Process(scheduler.pid).children(recursive=True)
+        if "scripts.infer" in p.cmdline()
+    ]
     assert len(engines) == 1
     scheduler.send_signal(signal.SIGKILL)
     scheduler.wait()

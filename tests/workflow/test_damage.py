@@ -9,7 +9,9 @@ DAMAGED = "benchmarks/results/tables/damaged.csv"
 
 def test_an_edited_cell_is_told_until_it_is_restored_or_measured_again(finished: Project) -> None:
     page = finished.report
-    name, text = next((name, text) for name, text in finished.cells().items() if "tiny_a/baseline/one/q1" in name)
+    name, text = next(
+        (name, text) for name, text in finished.cells().items() if "tiny_a/baseline/one/q1" in name
+    )
     file = finished.folder / "benchmarks/results/cells" / name
     table = finished.folder / DAMAGED
     assert table.read_text() == "file,place,problem,review\n"
@@ -17,7 +19,9 @@ def test_an_edited_cell_is_told_until_it_is_restored_or_measured_again(finished:
     file.write_text(text.replace('"answer": "', '"answer": "yes ', 1))
     told = finished.snakemake("results")
     said = f"benchmarks/results/cells/{name}: damaged: its content does not have its sha256"
-    assert told.returncode == 1 and said in told.stderr and "retry_failed" in told.stderr, told.stderr
+    assert told.returncode == 1 and said in told.stderr and "retry_failed" in told.stderr, (
+        told.stderr
+    )
     assert name in table.read_text() and "damaged records" in finished.report
     assert finished.cells()[name] != text, "nothing is measured again unasked"
     # Other models are shown as before, the damaged answer is not.
@@ -36,11 +40,15 @@ def test_an_edited_cell_is_told_until_it_is_restored_or_measured_again(finished:
 
     file.write_text(text[:100])
     again = finished.snakemake("retry_failed")
-    assert again.returncode == 0 and "dropped 1 failed or damaged cells" in again.stderr, again.stderr
-    assert name in finished.cells() and finished.cells()[name] not in (text, text[:100])
-    assert finished.run("python", "-m", "scripts", "verify").stdout.splitlines()[0].endswith(": 0 damaged"), (
-        finished.run("python", "-m", "scripts", "verify").stderr
+    assert again.returncode == 0 and "dropped 1 failed or damaged cells" in again.stderr, (
+        again.stderr
     )
+    assert name in finished.cells() and finished.cells()[name] not in (text, text[:100])
+    assert (
+        finished.run("python", "-m", "scripts", "verify")
+        .stdout.splitlines()[0]
+        .endswith(": 0 damaged")
+    ), finished.run("python", "-m", "scripts", "verify").stderr
 
 
 def test_what_cannot_be_read_leaves_itself_out_of_every_command(finished: Project) -> None:
@@ -72,4 +80,6 @@ def test_what_cannot_be_read_leaves_itself_out_of_every_command(finished: Projec
     for victim in victims:
         assert str(victim.relative_to(finished.folder)) in verified.stderr, verified.stderr
     scored = finished.run("python", "-m", "scripts.score_benchmarks")
-    assert scored.returncode == 0 and str(victims[3].relative_to(finished.folder)) in scored.stdout, scored.stderr
+    assert (
+        scored.returncode == 0 and str(victims[3].relative_to(finished.folder)) in scored.stdout
+    ), scored.stderr

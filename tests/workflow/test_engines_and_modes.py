@@ -31,7 +31,13 @@ def with_draft(project: Project) -> None:
     registry = project.folder / project.registry
     registry.write_text(registry.read_text() + DRAFT.format(models=models))
     (project.folder / "modes.yaml").write_text(
-        json.dumps({"engine": ["embedded", "server"], "models": ["tiny_a", "tiny_moe"], "decoding": {"modes": MODES}})
+        json.dumps(
+            {
+                "engine": ["embedded", "server"],
+                "models": ["tiny_a", "tiny_moe"],
+                "decoding": {"modes": MODES},
+            }
+        )
     )
 
 
@@ -47,10 +53,18 @@ def test_every_mode_on_both_engines_is_exact(project: Project) -> None:
         (c["cell"]["mode"], c["error"]) for c in found if c["status"] != "ok"  # type: ignore[index]
     }  # fmt: skip
     report = project.report
-    assert "engine embedded (active profile)" in report and "engine server (active profile)" in report
-    speculative = re.findall(r"^\| `tiny_a` \| \[`(?:lookup|spec)[^|]*\|[^|]*\|[^|]*\|[^|]*\| (\w+)", report, re.M)
+    assert (
+        "engine embedded (active profile)" in report and "engine server (active profile)" in report
+    )
+    speculative = re.findall(
+        r"^\| `tiny_a` \| \[`(?:lookup|spec)[^|]*\|[^|]*\|[^|]*\|[^|]*\| (\w+)", report, re.M
+    )
     assert speculative == ["exact"] * 6
-    used = {c["cell"]["mode"]: c["effective"]["n_expert_used"] for c in found if c["cell"]["model"] == "tiny_moe"}  # type: ignore[index]
+    used = {
+        c["cell"]["mode"]: c["effective"]["n_expert_used"]
+        for c in found
+        if c["cell"]["model"] == "tiny_moe"
+    }  # type: ignore[index]
     assert used == {"baseline": "4", "moe2": "2"}
     again = project.snakemake("results", "--configfile", "modes.yaml")
     assert "Nothing to be done" in again.stdout + again.stderr
@@ -69,39 +83,59 @@ def test_a_models_failure_is_a_result_and_is_shown(project: Project) -> None:
 
 def test_an_override_key_of_another_architecture_is_an_error_cell(project: Project) -> None:
     with_draft(project)
-    project.edit(project.registry, "override_key: qwen3moe.expert", "override_key: qwen35moe.expert")
+    project.edit(
+        project.registry, "override_key: qwen3moe.expert", "override_key: qwen35moe.expert"
+    )
     (project.folder / "modes.yaml").write_text(
-        json.dumps({"engine": ["embedded", "server"], "models": ["tiny_moe"], "decoding": {"modes": ["moe2"]}})
+        json.dumps(
+            {
+                "engine": ["embedded", "server"],
+                "models": ["tiny_moe"],
+                "decoding": {"modes": ["moe2"]},
+            }
+        )
     )
     project.results("--configfile", "modes.yaml")
     errors = {str(cell["error"]) for cell in records(project)}
     assert errors == {"mode moe2 was not active: 2 experts asked for, the engine loaded 4"}
 
 
-def test_a_prompt_beyond_the_context_is_left_out_or_an_error_cell_and_the_rest_goes_on(project: Project) -> None:
+def test_a_prompt_beyond_the_context_is_left_out_or_an_error_cell_and_the_rest_goes_on(
+    project: Project,
+) -> None:
     """What is clearly too long is left out of the plan; what the engine counts otherwise than the estimate is its error."""
-    project.edit("benchmarks/prompts/v1/one.yaml", "prompt: Is water wet?", f"prompt: {'wet ' * 300}")
+    project.edit(
+        "benchmarks/prompts/v1/one.yaml", "prompt: Is water wet?", f"prompt: {'wet ' * 300}"
+    )
     project.edit("benchmarks/prompts/v1/two.yaml", "prompt: Say yes.", f"prompt: {'yes ' * 1000}")
     project.results("--config", 'models=["tiny_a"]', 'engine=["embedded","server"]')
     found = records(project)
     failed = [cell for cell in found if cell["status"] == "error"]
     assert len(found) == 12 and len(failed) == 4
-    assert all("and the context 512: no room for an answer" in str(cell["error"]) for cell in failed)
+    assert all(
+        "and the context 512: no room for an answer" in str(cell["error"]) for cell in failed
+    )
     assert "longer, with its answer, than the context of 512 tokens" in project.report
 
 
 def test_a_missing_server_binary_is_one_clear_error(project: Project) -> None:
-    done = project.snakemake("-n", "results", "--config", "engine=server", "server_binary=/nowhere/llama-server")
+    done = project.snakemake(
+        "-n", "results", "--config", "engine=server", "server_binary=/nowhere/llama-server"
+    )
     output = done.stdout + done.stderr
     assert done.returncode == 1 and "Traceback" not in output
     assert "server_binary: no such binary: /nowhere/llama-server; build one: make engine" in output
 
 
-def test_a_binary_that_prints_no_known_flags_fails_the_job_and_writes_no_cell(project: Project) -> None:
+def test_a_binary_that_prints_no_known_flags_fails_the_job_and_writes_no_cell(
+    project: Project,
+) -> None:
     fake = project.folder / "fake-server"
     fake.write_text("#!/bin/sh\necho 'usage: fake [-x]'\n")
     fake.chmod(0o755)
-    done = project.snakemake("results", "--config", "engine=server", f"server_binary={fake}", 'models=["tiny_a"]')
+    done = project.snakemake(
+        "results", "--config", "engine=server", f"server_binary={fake}", 'models=["tiny_a"]'
+    )
     output = done.stdout + done.stderr
     assert done.returncode == 1 and "Traceback" not in output and project.cells() == {}
     assert "its --help lists no --model and --port: not a llama-server that is known here" in output
@@ -121,8 +155,14 @@ def test_a_draft_that_vanishes_between_plan_and_run_fails_the_job_only(project: 
 def test_memory_of_a_speculative_shard_is_bounded(project: Project) -> None:
     """Both models, both KV caches and 160 MiB (Python, numpy, llama.cpp and its buffers), whatever is drafted."""
     with_draft(project)
-    project.results("--configfile", "modes.yaml", "--config", 'models=["tiny_a"]', "engine=embedded")
-    models = sum((project.folder / "weights" / name).stat().st_size for name in ("a.gguf", "d.gguf"))
-    kv_cache = 512 * (4 + 2) * 2 * 64 * 2  # positions x layers of both x (K and V) x width x bytes of f16
+    project.results(
+        "--configfile", "modes.yaml", "--config", 'models=["tiny_a"]', "engine=embedded"
+    )
+    models = sum(
+        (project.folder / "weights" / name).stat().st_size for name in ("a.gguf", "d.gguf")
+    )
+    kv_cache = (
+        512 * (4 + 2) * 2 * 64 * 2
+    )  # positions x layers of both x (K and V) x width x bytes of f16
     peaks = [c["peak_rss_bytes"] for c in records(project) if "spec" in c["cell"]["mode"]]  # type: ignore[index]
     assert len(peaks) == 8 and max(peaks) < models + kv_cache + (160 << 20)  # type: ignore[operator,type-var]

@@ -48,7 +48,9 @@ def run_summary(project: Project) -> str:
 
 
 @pytest.mark.parametrize("engine", ["embedded", "server"])
-def test_ctrl_c_of_snakemake_finishes_the_cell_in_flight_and_stops(project: Project, engine: str) -> None:
+def test_ctrl_c_of_snakemake_finishes_the_cell_in_flight_and_stops(
+    project: Project, engine: str
+) -> None:
     """The pause strikes after the second cell's link: the signal comes while that cell is being stored."""
     process = started(
         project, "snakemake", "-j8", "results", "--config", f"engine={engine}",
@@ -60,8 +62,12 @@ def test_ctrl_c_of_snakemake_finishes_the_cell_in_flight_and_stops(project: Proj
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(timeout=60) == 1
     assert len(project.cells()) == 2, output(project)
-    assert "stopping after the cell in flight" in output(project) and "Traceback" not in output(project)
-    assert "Outcome: interrupted; its finished cells are kept. Cells run: 2." in run_summary(project)
+    assert "stopping after the cell in flight" in output(project) and "Traceback" not in output(
+        project
+    )
+    assert "Outcome: interrupted; its finished cells are kept. Cells run: 2." in run_summary(
+        project
+    )
     assert not psutil.wait_procs(engines, timeout=5)[1], "an engine outlived the run"
     before = project.cells()
     project.results("--config", f"engine={engine}")
@@ -70,7 +76,9 @@ def test_ctrl_c_of_snakemake_finishes_the_cell_in_flight_and_stops(project: Proj
 
 
 @pytest.mark.parametrize("engine", ["embedded", "server"])
-def test_a_second_ctrl_c_stops_at_once_and_loses_no_finished_cell(project: Project, engine: str) -> None:
+def test_a_second_ctrl_c_stops_at_once_and_loses_no_finished_cell(
+    project: Project, engine: str
+) -> None:
     process = started(
         project, "snakemake", "-j8", "results", "--config", f"engine={engine}",
         EPYC_TEST_FAULT="hang:3", PYTHONPATH=str(FAULTS),
@@ -113,7 +121,9 @@ def test_kill_9_of_the_scheduler_leaves_no_llama_server(project: Project) -> Non
     assert not psutil.wait_procs(engines, timeout=5)[1]
 
 
-def test_two_checkouts_never_measure_at_once_and_the_holder_is_named(project: Project, tmp_path: Path) -> None:
+def test_two_checkouts_never_measure_at_once_and_the_holder_is_named(
+    project: Project, tmp_path: Path
+) -> None:
     other = Project(tmp_path / "other")
     project_copy = subprocess.run(["cp", "-r", str(project.folder), str(other.folder)], check=True)
     assert project_copy.returncode == 0
@@ -123,12 +133,16 @@ def test_two_checkouts_never_measure_at_once_and_the_holder_is_named(project: Pr
         EPYC_TEST_FAULT="hang:2", PYTHONPATH=str(FAULTS),
     )  # fmt: skip
     wait_for_cells(project, first, 2)
-    second = started(other, sys.executable, "-m", "scripts.infer", "--model", "tiny_b", EPYC_BENCH_LOCK=lock)
+    second = started(
+        other, sys.executable, "-m", "scripts.infer", "--model", "tiny_b", EPYC_BENCH_LOCK=lock
+    )
     deadline = time.monotonic() + 60
     while "waiting" not in output(other):
         assert time.monotonic() < deadline and second.poll() is None, output(other)
         time.sleep(0.05)
-    assert f"(pid {first.pid}) is measuring on this machine" in output(other) and "project: " in output(other)
+    assert f"(pid {first.pid}) is measuring on this machine" in output(
+        other
+    ) and "project: " in output(other)
     assert other.cells() == {} and partial_cells(other) == []
     first.kill()
     first.wait()

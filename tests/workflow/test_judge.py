@@ -30,7 +30,9 @@ def server(finished: Project) -> Iterator[JudgeServer]:
         yield made
 
 
-def judged(project: Project, server: JudgeServer, *arguments: str) -> subprocess.CompletedProcess[str]:
+def judged(
+    project: Project, server: JudgeServer, *arguments: str
+) -> subprocess.CompletedProcess[str]:
     done = project.snakemake("results", *CLAUDE, *arguments, **server.environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
@@ -54,16 +56,25 @@ def answers(project: Project) -> int:
     found = set()
     for cell in map(json.loads, project.cells().values()):
         place, measured = cell["cell"], cell["measurement"]
-        found.add((place["suite"], place["question"], measured["answer"], measured["finish_reason"]))
+        found.add(
+            (place["suite"], place["question"], measured["answer"], measured["finish_reason"])
+        )
     return len(found)
 
 
-def test_answers_are_judged_once_and_scores_stand_side_by_side(finished: Project, server: JudgeServer) -> None:
+def test_answers_are_judged_once_and_scores_stand_side_by_side(
+    finished: Project, server: JudgeServer
+) -> None:
     judged(finished, server)
     found = rows(finished)
     assert len(found) == CELLS and {row["scorer"] for row in found} == {"claude"}
-    assert all(row["claude_score"] == row["score"] != "" and row["checks_score"] != "" for row in found)
-    assert all(row["series"].startswith("claude-claude-sonnet-5-5-") and len(row["verdict"]) == 32 for row in found)
+    assert all(
+        row["claude_score"] == row["score"] != "" and row["checks_score"] != "" for row in found
+    )
+    assert all(
+        row["series"].startswith("claude-claude-sonnet-5-5-") and len(row["verdict"]) == 32
+        for row in found
+    )
     own = [user for user, count in server.judged.items() if count == 1]
     assert len(own) == server.counts[MESSAGES]
     asked = server.counts[MESSAGES]
@@ -81,28 +92,39 @@ def test_equal_answers_are_paid_once(finished: Project, server: JudgeServer) -> 
     assert len(pairs) <= answers(finished) < CELLS
 
 
-def test_one_edited_criterion_is_one_questions_pairs(finished: Project, server: JudgeServer) -> None:
+def test_one_edited_criterion_is_one_questions_pairs(
+    finished: Project, server: JudgeServer
+) -> None:
     judged(finished, server)
     before = set(server.judged)
-    finished.edit("benchmarks/prompts/v1/two.yaml", "criterion: says yes", "criterion: agrees with it")
+    finished.edit(
+        "benchmarks/prompts/v1/two.yaml", "criterion: says yes", "criterion: agrees with it"
+    )
     judged(finished, server)
     new = [user for user in server.judged if user not in before]
     other = [user for user in new if "agrees with it" not in user]
-    # Canaries and retests of a new batch are asked anew; of the answers only those of the edited question.
+    # Canaries and retests of a new batch are asked anew; of the answers only those of the edited
+    # question.
     assert new and len(other) <= 2
-    finished.edit("benchmarks/prompts/v1/two.yaml", "criterion: agrees with it", "criterion: says yes")
+    finished.edit(
+        "benchmarks/prompts/v1/two.yaml", "criterion: agrees with it", "criterion: says yes"
+    )
     count = server.counts[MESSAGES]
     judged(finished, server)
     assert server.counts[MESSAGES] == count
 
 
-def test_without_a_key_everything_else_works_and_a_key_is_taken_up(finished: Project, server: JudgeServer) -> None:
+def test_without_a_key_everything_else_works_and_a_key_is_taken_up(
+    finished: Project, server: JudgeServer
+) -> None:
     offline = finished.snakemake("results", *CLAUDE)
     assert offline.returncode == 0, offline.stdout + offline.stderr
     assert "no ANTHROPIC_API_KEY in the environment" in offline.stderr
     found = rows(finished)
     assert all(row["scorer"] == "claude" and row["score"] == "" for row in found)
-    assert {row["score_reason"] for row in found} == {"unscored: no ANTHROPIC_API_KEY in the environment"}
+    assert {row["score_reason"] for row in found} == {
+        "unscored: no ANTHROPIC_API_KEY in the environment"
+    }
     assert all(row["checks_score"] != "" for row in found)
     again = finished.snakemake("results", *CLAUDE)
     assert "Nothing to be done" in again.stdout + again.stderr
@@ -113,33 +135,48 @@ def test_without_a_key_everything_else_works_and_a_key_is_taken_up(finished: Pro
 def test_what_is_judged_by_hand_reaches_the_results(finished: Project, server: JudgeServer) -> None:
     finished.snakemake("results", *CLAUDE)
     (finished.folder / "judge.yaml").write_text("judge: {scorers: [claude, checks]}\n")
-    done = script(finished, "scripts.judge", "--configfile", "judge.yaml", "run", **server.environment)
-    assert done.returncode == 0 and "4 reviews are out of date" in done.stdout, done.stdout + done.stderr
+    done = script(
+        finished, "scripts.judge", "--configfile", "judge.yaml", "run", **server.environment
+    )
+    assert done.returncode == 0 and "4 reviews are out of date" in done.stdout, (
+        done.stdout + done.stderr
+    )
     asked = server.counts[MESSAGES]
     assert finished.snakemake("results", *CLAUDE).returncode == 0
     assert all(row["score"] != "" for row in rows(finished)) and server.counts[MESSAGES] == asked
 
 
-def test_a_second_process_does_not_pay_for_the_same_batches(finished: Project, server: JudgeServer) -> None:
+def test_a_second_process_does_not_pay_for_the_same_batches(
+    finished: Project, server: JudgeServer
+) -> None:
     (finished.folder / "judge.yaml").write_text("judge: {scorers: [claude, checks]}\n")
     argv = [sys.executable, "-m", "scripts.judge", "--configfile", "judge.yaml", "run"]
     # Long enough for the second process to start.
     server.latency_s = 1.5
-    first = subprocess.Popen(argv, cwd=finished.folder, env=finished.environment(**server.environment))
+    first = subprocess.Popen(
+        argv, cwd=finished.folder, env=finished.environment(**server.environment)
+    )
     server.wait_for(MESSAGES, 1)
     second = script(finished, *argv[2:], **server.environment)
-    assert second.returncode == 0 and "is judging in this series: wait for it" in second.stdout, second.stderr
+    assert second.returncode == 0 and "is judging in this series: wait for it" in second.stdout, (
+        second.stderr
+    )
     assert first.wait(60) == 0 and set(server.judged.values()) == {1}
 
 
 def test_a_calibration_that_was_killed_goes_on(finished: Project, server: JudgeServer) -> None:
-    known, suites = Path("benchmarks/prompts/calibration.yaml").resolve(), Path("benchmarks/prompts/v1")
+    known, suites = (
+        Path("benchmarks/prompts/calibration.yaml").resolve(),
+        Path("benchmarks/prompts/v1"),
+    )
     shutil.copytree(suites, finished.folder / suites, dirs_exist_ok=True)
     server.grader = honest([q for suite in load_suites(suites).values() for q in suite.questions])
     argv = ("scripts.judge", "calibrate", "--scorer", "claude", "--file", str(known))
     server.latency_s = 0.05
     child = subprocess.Popen(
-        [sys.executable, "-m", *argv], cwd=finished.folder, env=finished.environment(**server.environment)
+        [sys.executable, "-m", *argv],
+        cwd=finished.folder,
+        env=finished.environment(**server.environment),
     )
     server.wait_for(MESSAGES, 30)
     child.kill()
@@ -152,12 +189,22 @@ def test_a_calibration_that_was_killed_goes_on(finished: Project, server: JudgeS
 
 def test_a_dry_run_tells_the_price_and_asks_nobody(finished: Project, server: JudgeServer) -> None:
     dry = finished.snakemake("-n", "results", *CLAUDE, **server.environment)
-    assert f"at most {CELLS} answers in 4 reviews, at most $" in dry.stderr and "max_usd 5" in dry.stderr
+    assert (
+        f"at most {CELLS} answers in 4 reviews, at most $" in dry.stderr
+        and "max_usd 5" in dry.stderr
+    )
     (finished.folder / "judge.yaml").write_text("judge: {scorers: [claude, checks]}\n")
-    estimate = script(finished, "scripts.review", "--estimate", "--configfile", "judge.yaml", **server.environment)
+    estimate = script(
+        finished, "scripts.review", "--estimate", "--configfile", "judge.yaml", **server.environment
+    )
     assert estimate.returncode == 0, estimate.stderr
-    assert f"{answers(finished)} distinct answers wait" in estimate.stdout and "about $" in estimate.stdout
-    assert "the API counts" in estimate.stdout and server.counts["POST /v1/messages/count_tokens"] > 0
+    assert (
+        f"{answers(finished)} distinct answers wait" in estimate.stdout
+        and "about $" in estimate.stdout
+    )
+    assert (
+        "the API counts" in estimate.stdout and server.counts["POST /v1/messages/count_tokens"] > 0
+    )
     assert server.counts[MESSAGES] == 0
     free = script(finished, "scripts.review", "--estimate")
     assert f"scores {CELLS} stored answers, free of charge" in free.stdout
@@ -166,7 +213,11 @@ def test_a_dry_run_tells_the_price_and_asks_nobody(finished: Project, server: Ju
 def test_the_key_is_written_nowhere(finished: Project, server: JudgeServer) -> None:
     """Not in a result, a log, a run's record, or what is printed; also where the API fails in every way."""
     server.fault = lambda path, n, body: (
-        (500, {"x-should-retry": "false"}, "<html>") if n % 4 == 0 else (200, {}, "{") if n % 5 == 0 else None
+        (500, {"x-should-retry": "false"}, "<html>")
+        if n % 4 == 0
+        else (200, {}, "{")
+        if n % 5 == 0
+        else None
     )
     done = finished.snakemake("results", *CLAUDE, **server.environment, ANTHROPIC_LOG="debug")
     server.fault = lambda path, n, body: (401, {}, '{"error": {"message": "invalid key"}}')
@@ -176,24 +227,33 @@ def test_the_key_is_written_nowhere(finished: Project, server: JudgeServer) -> N
     for text in (done.stdout, done.stderr, refused.stdout, refused.stderr):
         assert CANARY_KEY not in text and "Traceback" not in text
     holders = [
-        file for file in finished.folder.rglob("*") if file.is_file() and CANARY_KEY.encode() in file.read_bytes()
+        file
+        for file in finished.folder.rglob("*")
+        if file.is_file() and CANARY_KEY.encode() in file.read_bytes()
     ]
     assert not holders
 
 
-def test_a_quarantined_batch_is_named_not_used_and_not_asked_again(finished: Project, server: JudgeServer) -> None:
+def test_a_quarantined_batch_is_named_not_used_and_not_asked_again(
+    finished: Project, server: JudgeServer
+) -> None:
     server.grader = always_3
     judged(finished, server)
     found = rows(finished)
     assert all(row["score"] == "" and "is quarantined" in row["score_reason"] for row in found)
-    assert "batches_quarantined,1" in (finished.folder / "benchmarks/results/reviews/instrument.csv").read_text()
+    assert (
+        "batches_quarantined,1"
+        in (finished.folder / "benchmarks/results/reviews/instrument.csv").read_text()
+    )
     asked = server.counts[MESSAGES]
     judged(finished, server)
     assert server.counts[MESSAGES] == asked
 
 
 @pytest.mark.parametrize("api", ["messages", "batches"])
-def test_after_a_kill_the_next_run_goes_on(finished: Project, server: JudgeServer, api: str) -> None:
+def test_after_a_kill_the_next_run_goes_on(
+    finished: Project, server: JudgeServer, api: str
+) -> None:
     server.latency_s = 0.05
     config = (
         "--config",
@@ -226,20 +286,27 @@ def test_results_so_far_asks_nobody(finished: Project, server: JudgeServer) -> N
     assert {row["score_reason"] for row in rows(finished)} == {"unscored: not judged yet"}
 
 
-def test_score_benchmarks_scores_rescores_and_compares(finished: Project, server: JudgeServer) -> None:
+def test_score_benchmarks_scores_rescores_and_compares(
+    finished: Project, server: JudgeServer
+) -> None:
     (run,) = (finished.folder / "benchmarks/results/runs").iterdir()
     command = ("scripts.score_benchmarks", "--run", run.name, "--judge", "claude")
     done = script(finished, *command, **server.environment)
     assert done.returncode == 0 and "4  " in done.stdout, done.stderr
     assert all(row["claude_score"] != "" for row in rows(finished))
     asked = server.counts[MESSAGES]
-    assert script(finished, *command, **server.environment).returncode == 0 and server.counts[MESSAGES] == asked
+    assert (
+        script(finished, *command, **server.environment).returncode == 0
+        and server.counts[MESSAGES] == asked
+    )
     twice = script(finished, *command, "--rescore", **server.environment)
     assert twice.returncode == 0, twice.stderr
     assert server.counts[MESSAGES] > asked and "agreement_exact" in twice.stdout
     assert f"{answers(finished)} answers scored by both" in twice.stdout
     series = script(finished, "scripts.judge", "series")
-    names = [line.partition(":")[0] for line in series.stdout.splitlines() if line.startswith("claude-")]
+    names = [
+        line.partition(":")[0] for line in series.stdout.splitlines() if line.startswith("claude-")
+    ]
     assert len(names) == 2 and "known_0_below_pass" in series.stdout
     compared = script(finished, "scripts.score_benchmarks", "--compare", names[0], "checks")
     assert compared.returncode == 0 and "against checks" in compared.stdout, compared.stderr
@@ -255,31 +322,48 @@ def test_compare_shows_both_reasons_side_by_side(finished: Project, server: Judg
     server.grader = always_3
     (finished.folder / "keep.yaml").write_text("judge: {use_failed_batches: true}\n")
     script(finished, *command, "--configfile", "keep.yaml", **server.environment)
-    names = sorted(folder.name for folder in (finished.folder / "benchmarks/results/reviews/verdicts").iterdir())
+    names = sorted(
+        folder.name
+        for folder in (finished.folder / "benchmarks/results/reviews/verdicts").iterdir()
+    )
     compared = script(finished, "scripts.score_benchmarks", "--compare", *names)
-    assert compared.returncode == 0 and "disagreements, the greatest first" in compared.stdout, compared.stderr
+    assert compared.returncode == 0 and "disagreements, the greatest first" in compared.stdout, (
+        compared.stderr
+    )
     assert "wrong about" in compared.stdout and "fine:" in compared.stdout
 
 
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
-        ("judge: {scorers: [cluade]}", "judge.scorers.0: unknown value 'cluade'; did you mean 'claude'?"),
+        (
+            "judge: {scorers: [cluade]}",
+            "judge.scorers.0: unknown value 'cluade'; did you mean 'claude'?",
+        ),
         ("judge: {claude: {model: claude-sonnet-latest}}", "judge.claude.model"),
-        ("judge: {claude: {max_us: 3}}", "judge.claude.max_us: unknown key; did you mean 'max_usd'?"),
+        (
+            "judge: {claude: {max_us: 3}}",
+            "judge.claude.max_us: unknown key; did you mean 'max_usd'?",
+        ),
         ("judge: {scorers: [local], local: {model: tiny_c}}", "no weights of 'tiny_c'"),
     ],
 )
 def test_bad_input_is_one_clear_message(finished: Project, edit: str, said: str) -> None:
     (finished.folder / "judge.yaml").write_text(f"{edit}\n")
     done = finished.snakemake("-n", "results", "--configfile", "judge.yaml")
-    assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr, done.stderr
+    assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr, (
+        done.stderr
+    )
 
 
-def test_a_killed_scheduler_leaves_no_judge_that_pays(finished: Project, server: JudgeServer) -> None:
+def test_a_killed_scheduler_leaves_no_judge_that_pays(
+    finished: Project, server: JudgeServer
+) -> None:
     server.latency_s = 0.3
     argv = ["snakemake", "-j8", "results", *CLAUDE]
-    with subprocess.Popen(argv, cwd=finished.folder, env=finished.environment(**server.environment)) as scheduler:
+    with subprocess.Popen(
+        argv, cwd=finished.folder, env=finished.environment(**server.environment)
+    ) as scheduler:
         server.wait_for(MESSAGES, 1)
         scheduler.send_signal(signal.SIGSTOP)
         started = psutil.Process(scheduler.pid).children(recursive=True)

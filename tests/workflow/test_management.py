@@ -27,7 +27,9 @@ def rows(preview: str) -> dict[tuple[str, str], list[str]]:
 
 
 def test_the_preview_tells_states_hours_and_what_changed(finished: Project) -> None:
-    assert f"{CELLS} valid, 0 failed, 0 damaged, 0 new, 0 stale; to run: at most 0 s" in shown(finished, "preview")
+    assert f"{CELLS} valid, 0 failed, 0 damaged, 0 new, 0 stale; to run: at most 0 s" in shown(
+        finished, "preview"
+    )
     finished.edit(finished.registry, "    candidate_roles: [alpha]", TEMPERATURE)
     finished.edit("benchmarks/prompts/v1/one.yaml", "q2:", "q9:")
     preview = shown(finished, "preview")
@@ -35,7 +37,11 @@ def test_the_preview_tells_states_hours_and_what_changed(finished: Project) -> N
     assert rows(preview)[("tiny_b", "lookup_n3")] == ["3", "", "", "1", "", "1"]
     assert "stale by sampling.temperature: 0.0 -> 0.5 (6 cells)" in preview
     assert "to run: at most" in preview and "measured" in preview
-    line = next(text for text in finished.snakemake("-n", "results").stderr.splitlines() if text.startswith("plan:"))
+    line = next(
+        text
+        for text in finished.snakemake("-n", "results").stderr.splitlines()
+        if text.startswith("plan:")
+    )
     assert "10 cells in 4 shards are to be run, at most" in line
     by_target = finished.snakemake("preview", "--quiet", "all")
     assert by_target.returncode == 0 and "stale by sampling.temperature" in by_target.stdout
@@ -44,13 +50,21 @@ def test_the_preview_tells_states_hours_and_what_changed(finished: Project) -> N
 def test_the_preview_counts_orphaned_cells_of_models_that_are_gone_too(finished: Project) -> None:
     assert "orphaned files" not in shown(finished, "preview")
     finished.edit(finished.registry, "  tiny_b:", "  tiny_c:")
-    finished.edit("benchmarks/prompts/v1/one.yaml", "prompt: Is water wet?", "prompt: Is water dry?")
+    finished.edit(
+        "benchmarks/prompts/v1/one.yaml", "prompt: Is water wet?", "prompt: Is water dry?"
+    )
     preview = shown(finished, "preview")
     assert rows(preview)[("tiny_a", "baseline")] == ["3", "", "", "", "1", "1"]
     assert rows(preview)[("tiny_c", "baseline")] == ["", "", "", "4", "", ""]
-    assert rows(preview)[("tiny_b", "baseline")] == rows(preview)[("tiny_b", "lookup_n3")] == ["", "", "", "", "", "4"]
+    assert (
+        rows(preview)[("tiny_b", "baseline")]
+        == rows(preview)[("tiny_b", "lookup_n3")]
+        == ["", "", "", "", "", "4"]
+    )
     files = shown(finished, "orphans").splitlines()
-    assert f"{len(files)} orphaned files (10 of them cells): snakemake orphans lists them" in preview
+    assert (
+        f"{len(files)} orphaned files (10 of them cells): snakemake orphans lists them" in preview
+    )
     profile = next((finished.folder / "benchmarks/results/cells").iterdir()).name
     elsewhere = shown(finished, "--hardware", "epyc-9655", "preview")
     assert rows(elsewhere)[(f"tiny_b ({profile})", "baseline")] == ["", "", "", "", "", "4"]
@@ -71,19 +85,30 @@ def test_cells_whose_weights_are_not_mounted_any_more_are_kept(project: Project)
     shown(project, "prune", "--yes")
     assert project.cells() == cells
     project.edit(project.registry, "  tiny_a:", "  tiny_z:")
-    assert len([line for line in shown(project, "orphans").splitlines() if "/cells/" in line]) == len(cells)
+    assert len(
+        [line for line in shown(project, "orphans").splitlines() if "/cells/" in line]
+    ) == len(cells)
 
 
 def test_one_cell_is_explained(finished: Project) -> None:
     valid = shown(finished, "explain", "tiny_a/baseline/one/q1")
     assert "(embedded): valid" in valid and "measured 20" in valid
-    finished.edit("benchmarks/prompts/v1/one.yaml", "prompt: Is water wet?", "prompt: Is water dry?")
+    finished.edit(
+        "benchmarks/prompts/v1/one.yaml", "prompt: Is water wet?", "prompt: Is water dry?"
+    )
     stale = shown(finished, "explain", "tiny_a/*/one/*")
     assert stale.count(": stale") == 2 and stale.count(": valid") == 2
-    assert '  prompt.user: "Is water wet?" -> "Is water dry?"' in stale and "the cell of before: benchmarks/" in stale
+    assert (
+        '  prompt.user: "Is water wet?" -> "Is water dry?"' in stale
+        and "the cell of before: benchmarks/" in stale
+    )
     (finished.folder / "other.yaml").write_text("sampling: {top_p: 0.5}\n")
     options = ["--configfile", "other.yaml", "--hardware", "auto"]
-    for arguments in ([*options, "tiny_a/*/one/*"], ["tiny_a/*/one/*", *options], [*options[:2], "tiny_a/*/one/*"]):
+    for arguments in (
+        [*options, "tiny_a/*/one/*"],
+        ["tiny_a/*/one/*", *options],
+        [*options[:2], "tiny_a/*/one/*"],
+    ):
         explained = finished.run("python", "-m", "scripts.explain", *arguments)
         assert explained.stdout.count("  sampling.top_p: 1.0 -> 0.5\n") == 4, explained.stderr
     taught = finished.run("python", "-m", "scripts.explain", "--help")
@@ -94,7 +119,9 @@ def test_one_cell_is_explained(finished: Project) -> None:
 
 def test_orphans_are_what_no_configuration_names_and_prune_deletes_them(finished: Project) -> None:
     assert shown(finished, "orphans") == ""
-    finished.edit("benchmarks/prompts/v1/one.yaml", "prompt: Is water wet?", "prompt: Is water dry?")
+    finished.edit(
+        "benchmarks/prompts/v1/one.yaml", "prompt: Is water wet?", "prompt: Is water dry?"
+    )
     before = set(finished.cells())
     # Cells that another configuration asks for (other modes, models, suites) are no orphans.
     finished.results("--config", 'suites=["one"]', 'models=["tiny_a"]')
@@ -103,7 +130,9 @@ def test_orphans_are_what_no_configuration_names_and_prune_deletes_them(finished
     assert "would delete: " in shown(finished, "prune") and set(finished.cells()) >= before
     done = finished.snakemake("prune")
     assert done.returncode == 0, done.stderr
-    assert before - set(finished.cells()) == {line.removeprefix("benchmarks/results/cells/") for line in lost}
+    assert before - set(finished.cells()) == {
+        line.removeprefix("benchmarks/results/cells/") for line in lost
+    }
     finished.results()
     assert shown(finished, "orphans") == "" and len(finished.cells()) == CELLS
 
@@ -117,12 +146,18 @@ def test_failed_cells_are_run_again_on_request_only(project: Project) -> None:
     assert "Nothing to be done" in project.snakemake("results").stderr
     for only_shown in (["-n"], ["-nj1"], ["--summary"]):
         looked = project.run("snakemake", *only_shown, "retry_failed")
-        assert "would drop 8 failed or damaged cells" in looked.stderr and project.cells() == before, only_shown
+        assert (
+            "would drop 8 failed or damaged cells" in looked.stderr and project.cells() == before
+        ), only_shown
     again = project.snakemake("retry_failed")
     assert again.returncode == 0 and "dropped 8 failed or damaged cells" in again.stderr
     after = project.cells()
     changed = {name for name in after if after[name] != before[name]}
-    assert set(after) == set(before) and len(changed) == 8 and all("/tiny_a/" in name for name in changed)
+    assert (
+        set(after) == set(before)
+        and len(changed) == 8
+        and all("/tiny_a/" in name for name in changed)
+    )
     assert sum(cell["status"] == "error" for cell in records(project)) == 8
 
 
@@ -132,11 +167,17 @@ def test_a_failure_in_the_middle_of_a_shard_is_run_again_alone(project: Project)
     project.results("--config", 'models=["tiny_a"]')
     before = project.cells()
     again = project.snakemake("retry_failed", "--config", 'models=["tiny_a"]')
-    assert again.returncode == 0 and "dropped 2 failed or damaged cells" in again.stderr, again.stderr
+    assert again.returncode == 0 and "dropped 2 failed or damaged cells" in again.stderr, (
+        again.stderr
+    )
     assert "2 cells in 2 shards are to be run" in again.stderr
     after = project.cells()
     changed = {name for name in after if after[name] != before[name]}
-    assert set(after) == set(before) and len(changed) == 2 and all("/two/q2." in name for name in changed)
+    assert (
+        set(after) == set(before)
+        and len(changed) == 2
+        and all("/two/q2." in name for name in changed)
+    )
 
 
 def test_one_models_target_runs_and_plans_that_model_only(project: Project) -> None:
@@ -145,12 +186,16 @@ def test_one_models_target_runs_and_plans_that_model_only(project: Project) -> N
     assert "plan: 2 shards, 8 cells" in done.stderr
     assert {json.loads(text)["cell"]["model"] for text in project.cells().values()} == {"tiny_b"}
     unknown = project.snakemake("-n", "results_tiny_z")
-    assert unknown.returncode == 1 and "models: 'tiny_z' names nothing; did you mean" in unknown.stderr
+    assert (
+        unknown.returncode == 1 and "models: 'tiny_z' names nothing; did you mean" in unknown.stderr
+    )
 
 
 def test_results_so_far_show_what_there_is_and_name_what_is_missing(finished: Project) -> None:
     whole = finished.report
-    for file in (finished.folder / "benchmarks/results/cells").glob("*/tiny_a/baseline/one/q1.*.json"):
+    for file in (finished.folder / "benchmarks/results/cells").glob(
+        "*/tiny_a/baseline/one/q1.*.json"
+    ):
         file.unlink()
     before = finished.cells()
     done = finished.snakemake("results_so_far")
@@ -159,5 +204,7 @@ def test_results_so_far_show_what_there_is_and_name_what_is_missing(finished: Pr
     assert f"cells: {CELLS - 1} of {CELLS} planned" in finished.report
     assert "| `tiny_a` | `baseline` | 1 of 4 | – | not measured yet |" in finished.report
     finished.results()
-    assert f"cells: {CELLS} of {CELLS} planned" in finished.report and len(finished.report) > 0.9 * len(whole)
+    assert f"cells: {CELLS} of {CELLS} planned" in finished.report and len(
+        finished.report
+    ) > 0.9 * len(whole)
     assert "not measured yet" not in finished.report

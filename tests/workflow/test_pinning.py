@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 
 from scripts.lib.llama_build.build import server_binary
-from scripts.lib.machine.pinning import Thread, compute_threads, huge_pages_mode, ran_enough, violations
+from scripts.lib.machine.pinning import (
+    Thread,
+    compute_threads,
+    huge_pages_mode,
+    ran_enough,
+    violations,
+)
 from scripts.lib.machine.profiles import Hardware
 from tests.tiny_models import write_model
 from tests.workflow.conftest import Project
@@ -32,7 +38,9 @@ def test_threads_that_only_serve_are_no_compute_threads() -> None:
     assert [t.tid for t in compute_threads(before, after)] == [1, 3]
     untold = {1: thread(1, None), 2: thread(2, None)}
     assert len(compute_threads({}, untold)) == 2 and ran_enough({}, untold)
-    assert ran_enough(before, after) and not ran_enough(before, before), "100 ms of the busiest thread"
+    assert ran_enough(before, after) and not ran_enough(before, before), (
+        "100 ms of the busiest thread"
+    )
 
 
 def test_each_violation_names_both_values() -> None:
@@ -71,10 +79,14 @@ def test_every_pin_is_applied_and_read_back(project: Project, engine: str) -> No
         "threads: 2\ncpus: 0-1\nstrict: true\nnice: 2\nnuma: interleave=all\nhuge_pages: never\n"
         "openmp: {OMP_WAIT_POLICY: active}\n",
     )
-    assert errors(project, f"engine={engine}", OMP_THREAD_LIMIT="1") == {"None"}, "the shell's OpenMP is not inherited"
+    assert errors(project, f"engine={engine}", OMP_THREAD_LIMIT="1") == {"None"}, (
+        "the shell's OpenMP is not inherited"
+    )
     for cell in records(project):
         pinning = cell["effective"]["pinning"]  # type: ignore[index]
-        assert pinning["threads"] == 2 and pinning["cpus"] == "0-1" and pinning["own_cpu_each"] is True
+        assert (
+            pinning["threads"] == 2 and pinning["cpus"] == "0-1" and pinning["own_cpu_each"] is True
+        )
         assert pinning["nice"] == [2] and pinning["memory_policy"].startswith("interleave")
         assert cell["spec"]["hardware"]["openmp"] == {"OMP_WAIT_POLICY": "active"}  # type: ignore[index]
 
@@ -82,7 +94,9 @@ def test_every_pin_is_applied_and_read_back(project: Project, engine: str) -> No
 @pytest.mark.parametrize("engine", ENGINES)
 def test_fewer_threads_than_asked_for_is_an_error_cell(project: Project, engine: str) -> None:
     profile(project, "threads: 2\nopenmp: {OMP_THREAD_LIMIT: 1}\n")
-    assert errors(project, f"engine={engine}") == {"hardware pinned was not active: 2 threads asked for, 1 computed"}
+    assert errors(project, f"engine={engine}") == {
+        "hardware pinned was not active: 2 threads asked for, 1 computed"
+    }
 
 
 def test_a_server_that_leaves_the_cpu_set_is_an_error_cell(project: Project) -> None:
@@ -106,7 +120,11 @@ def test_a_server_that_is_started_again_is_read_back_again(project: Project) -> 
     wrapper.chmod(wrapper.stat().st_mode | stat.S_IXUSR)
     errors(project, "engine=server", f"server_binary={wrapper}", fault="crash:2")
     found = sorted(str(cell["error"]) for cell in records(project))
-    assert found == ["None"] * 2 + ["hardware pinned was not active: a thread may run on CPUs 0-1, outside of 1"] * 2
+    assert (
+        found
+        == ["None"] * 2
+        + ["hardware pinned was not active: a thread may run on CPUs 0-1, outside of 1"] * 2
+    )
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -147,7 +165,10 @@ def test_an_embedded_thread_that_was_moved_is_found(tmp_path: Path) -> None:
     """Somebody's `taskset -p` on the running process: the kernel shows it."""
     write_model(tmp_path / "dense.gguf")
     done = subprocess.run(
-        [sys.executable, "-c", _MOVED.format(folder=tmp_path)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", _MOVED.format(folder=tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.stdout == "1\n", done.stderr
     assert "hardware moved was not active: a thread may run on CPUs 0, outside of 1" in done.stderr
@@ -159,13 +180,25 @@ def test_huge_pages_that_the_machine_does_not_have_are_refused(project: Project)
     done = project.snakemake("results", "--config", "hardware=pinned", *ONE_SHARD)
     output = done.stdout + done.stderr
     assert done.returncode == 1 and project.cells() == {} and "Traceback" not in output
-    assert f"hardware pinned: huge_pages {wanted}: this machine's are" in output and "as root: echo" in output
+    assert (
+        f"hardware pinned: huge_pages {wanted}: this machine's are" in output
+        and "as root: echo" in output
+    )
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives up root")
 def test_a_priority_that_is_not_allowed_is_one_clear_error(project: Project) -> None:
     profile(project, "threads: 1\nnice: -3\n")
-    argv = ["setpriv", "--bounding-set", "-sys_nice", "--inh-caps", "-sys_nice", "snakemake", "-j8", "results"]
+    argv = [
+        "setpriv",
+        "--bounding-set",
+        "-sys_nice",
+        "--inh-caps",
+        "-sys_nice",
+        "snakemake",
+        "-j8",
+        "results",
+    ]
     done = project.run(*argv, "--config", "hardware=pinned", *ONE_SHARD)
     output = done.stdout + done.stderr
     assert done.returncode == 1 and "hardware pinned: nice -3: not allowed from nice 0" in output

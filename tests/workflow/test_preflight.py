@@ -39,7 +39,10 @@ def test_a_noisy_machine_is_tagged_or_refused(project: Project, neighbour: None)
     assert record["preflight"]["outcome"] == "noisy"
     assert "other processes use the CPU" in record["preflight"]["findings"]
     assert record["preflight"]["bandwidth_gb_per_s"] > 0
-    runs = [json.loads(f.read_text()) for f in (project.folder / "benchmarks/results/runs").glob("*/config.json")]
+    runs = [
+        json.loads(f.read_text())
+        for f in (project.folder / "benchmarks/results/runs").glob("*/config.json")
+    ]
     assert any("CPUs: python" in text for run in runs for text in run["preflight"]["findings"])
 
 
@@ -54,12 +57,20 @@ def test_environments_are_shown_and_compared(project: Project) -> None:
     assert len(names) == 2
     listed = project.run("python", "-m", "scripts.environment", "show").stdout
     assert all(name in listed for name in names) and "single" in listed
-    shown = json.loads(project.run("python", "-m", "scripts.environment", "show", names[0][:6]).stdout)
+    shown = json.loads(
+        project.run("python", "-m", "scripts.environment", "show", names[0][:6]).stdout
+    )
     assert (
-        shown["system"]["kernel"] and len(shown["engine"]["source_sha256"]) == 64 and shown["memory"]["numa_topology"]
+        shown["system"]["kernel"]
+        and len(shown["engine"]["source_sha256"]) == 64
+        and shown["memory"]["numa_topology"]
     )
     differ = project.run("python", "-m", "scripts.environment", "diff", *names)
-    assert differ.returncode == 1 and "hardware.threads: " in differ.stdout and "system.kernel" not in differ.stdout
+    assert (
+        differ.returncode == 1
+        and "hardware.threads: " in differ.stdout
+        and "system.kernel" not in differ.stdout
+    )
     same = project.run("python", "-m", "scripts.environment", "diff", names[0], names[0])
     assert same.returncode == 0 and "0 fields differ" in same.stdout
     unknown = project.run("python", "-m", "scripts.environment", "show", "zzz")

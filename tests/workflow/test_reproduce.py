@@ -24,7 +24,10 @@ def reports(project: Project) -> list[Path]:
 
 
 def test_a_sample_is_measured_again_beside_the_stored_cells(finished: Project) -> None:
-    before, reviews = finished.cells(), sorted((finished.folder / "benchmarks/results/reviews").rglob("*.csv"))
+    before, reviews = (
+        finished.cells(),
+        sorted((finished.folder / "benchmarks/results/reviews").rglob("*.csv")),
+    )
     done = finished.snakemake("reproduce", "--config", "sample=7")
     assert done.returncode == 0, done.stdout + done.stderr
     assert (
@@ -33,7 +36,9 @@ def test_a_sample_is_measured_again_beside_the_stored_cells(finished: Project) -
     )
     (folder,) = reports(finished)
     made = json.loads((folder / "report.json").read_text())
-    assert made["cells"] == 7 and made["answers"]["exact"] == 7, "greedy answers of F32 weights repeat"
+    assert made["cells"] == 7 and made["answers"]["exact"] == 7, (
+        "greedy answers of F32 weights repeat"
+    )
     drift = made["drift"]["decode_tokens_per_s"]
     assert drift["n"] == 7 and drift["low"] <= drift["value"] <= drift["high"]
     assert made["environment_differs"] == {}
@@ -42,7 +47,9 @@ def test_a_sample_is_measured_again_beside_the_stored_cells(finished: Project) -
     assert "7 cells in" in done.stderr and "at most" in done.stderr
     again = finished.snakemake("reproduce", "--config", "sample=7")
     assert again.returncode == 0 and len(reports(finished)) == 2
-    first, second = (re.findall("^[^,]+", (f / "pairs.csv").read_text(), re.M) for f in reports(finished))
+    first, second = (
+        re.findall("^[^,]+", (f / "pairs.csv").read_text(), re.M) for f in reports(finished)
+    )
     assert first == second, "the sample is seeded"
 
 
@@ -50,7 +57,10 @@ def test_an_answer_that_is_another_is_found(finished: Project) -> None:
     for file in (finished.folder / "benchmarks/results/cells").glob("*/tiny_a/baseline/*/*.json"):
         record = json.loads(file.read_text())
         ids = record["measurement"]["token_ids"].split()
-        record["measurement"] |= {"token_ids": " ".join([*ids[:3], "7", *ids[4:]]), "close_calls": ""}
+        record["measurement"] |= {
+            "token_ids": " ".join([*ids[:3], "7", *ids[4:]]),
+            "close_calls": "",
+        }
         file.write_text(json.dumps(sealed(record)))
     done = finished.snakemake("reproduce", "--config", f"sample={CELLS}")
     assert done.returncode == 0, done.stderr
@@ -73,7 +83,9 @@ def new_cells(project: Project, suite: str = "[!.]*") -> list[Path]:
     ],
     ids=["snakemake", "by hand"],
 )
-def test_cells_that_ctrl_c_came_before_are_not_failed_ones(finished: Project, argv: tuple[str, ...], code: int) -> None:
+def test_cells_that_ctrl_c_came_before_are_not_failed_ones(
+    finished: Project, argv: tuple[str, ...], code: int
+) -> None:
     """The pause strikes at the first shard's second cell, of four: two of its cells and three shards are not reached."""
     process = started(finished, *argv, EPYC_TEST_FAULT="pause:2", PYTHONPATH=str(FAULTS))
     deadline = time.monotonic() + 60
@@ -84,7 +96,13 @@ def test_cells_that_ctrl_c_came_before_are_not_failed_ones(finished: Project, ar
     assert process.wait(timeout=60) == code, output(finished)
     assert len(new_cells(finished)) == 2 and "Traceback" not in output(finished)
     made = json.loads((reports(finished)[0] / "report.json").read_text())
-    assert made["answers"] == {"exact": 2, "numeric tie": 0, "different": 0, "failed": 0, "not reached": CELLS - 2}
+    assert made["answers"] == {
+        "exact": 2,
+        "numeric tie": 0,
+        "different": 0,
+        "failed": 0,
+        "not reached": CELLS - 2,
+    }
     assert f"interrupted: {CELLS - 2} cells were not reached" in output(finished)
     assert "could not be measured" not in output(finished)
 
@@ -93,14 +111,24 @@ def test_cells_of_a_job_that_failed_by_itself_are_failed_ones(finished: Project)
     done = finished.snakemake("reproduce", "--config", f"sample={CELLS}", fault="exit:3")
     assert done.returncode == 1 and "error: 4 shards could not be measured" in done.stderr
     made = json.loads((reports(finished)[0] / "report.json").read_text())
-    assert (made["answers"]["exact"], made["answers"]["failed"], made["answers"]["not reached"]) == (8, 8, 0)
+    assert (
+        made["answers"]["exact"],
+        made["answers"]["failed"],
+        made["answers"]["not reached"],
+    ) == (8, 8, 0)
 
 
-def test_of_a_repeated_question_only_the_sampled_repeats_are_measured_again(project: Project) -> None:
+def test_of_a_repeated_question_only_the_sampled_repeats_are_measured_again(
+    project: Project,
+) -> None:
     (project.folder / "three.yaml").write_text("repeats: 3\nmodels: [tiny_a]\n")
-    stored = project.run(sys.executable, "-m", "scripts.infer", "--model", "tiny_a", "--configfile", "three.yaml")
+    stored = project.run(
+        sys.executable, "-m", "scripts.infer", "--model", "tiny_a", "--configfile", "three.yaml"
+    )
     assert stored.returncode == 0 and len(project.cells()) == 12, stored.stderr
-    done = project.run(sys.executable, "-m", "scripts.reproduce", "--sample", "4", "--configfile", "three.yaml")
+    done = project.run(
+        sys.executable, "-m", "scripts.reproduce", "--sample", "4", "--configfile", "three.yaml"
+    )
     assert done.returncode == 0, done.stderr
     sampled = re.findall("^[^,]+", (reports(project)[0] / "pairs.csv").read_text(), re.M)[1:]
     measured = [str(CellId(**json.loads(file.read_text())["cell"])) for file in new_cells(project)]
@@ -120,9 +148,14 @@ def test_one_cell_by_its_digest(project: Project) -> None:
 
 def test_nothing_to_reproduce_is_said(project: Project) -> None:
     done = project.snakemake("reproduce")
-    assert done.returncode == 1 and "no valid cell of this configuration can be run here" in done.stderr + done.stdout
+    assert (
+        done.returncode == 1
+        and "no valid cell of this configuration can be run here" in done.stderr + done.stdout
+    )
     wrong = project.snakemake("-n", "reproduce", "--config", "sample=0")
-    assert wrong.returncode == 1 and "sample: expected a number of at least 1, found 0" in wrong.stderr
+    assert (
+        wrong.returncode == 1 and "sample: expected a number of at least 1, found 0" in wrong.stderr
+    )
 
 
 def test_one_suites_target_plans_and_runs_that_suite_only(project: Project) -> None:
@@ -134,7 +167,10 @@ def test_one_suites_target_plans_and_runs_that_suite_only(project: Project) -> N
     one_model = project.snakemake("results_tiny_a")
     assert one_model.returncode == 0 and len(project.cells()) == 12
     unknown = project.snakemake("-n", "results_suite_tow")
-    assert unknown.returncode == 1 and "suites: 'tow' names nothing; did you mean 'two'" in unknown.stderr
+    assert (
+        unknown.returncode == 1
+        and "suites: 'tow' names nothing; did you mean 'two'" in unknown.stderr
+    )
 
 
 def test_every_documented_target_is_listed_with_what_it_does(project: Project) -> None:

@@ -25,7 +25,13 @@ def test_results_are_built_and_then_there_is_nothing_to_do(finished: Project) ->
 
 def test_the_report_shows_models_modes_and_what_was_left_out(finished: Project) -> None:
     report = finished.report
-    for text in ("`tiny_a`", "`tiny_b`", "`lookup_n3`", "cells: 16 of 16 planned", "weights are not on this machine"):
+    for text in (
+        "`tiny_a`",
+        "`tiny_b`",
+        "`lookup_n3`",
+        "cells: 16 of 16 planned",
+        "weights are not on this machine",
+    ):
         assert text in report
     left_out = report.split("### Stale, missing, left out")[1]
     assert "`elsewhere`" in left_out
@@ -35,7 +41,11 @@ def test_the_report_shows_models_modes_and_what_was_left_out(finished: Project) 
 
 def test_rebuilding_tables_and_report_gives_the_same_bytes(finished: Project) -> None:
     pages, results = finished.folder / "docs/reference", finished.folder / "benchmarks/results"
-    files = [*pages.rglob("*.*"), *(results / "tables").glob("*.csv"), results / "reviews/summary.csv"]
+    files = [
+        *pages.rglob("*.*"),
+        *(results / "tables").glob("*.csv"),
+        results / "reviews/summary.csv",
+    ]
     kinds = Counter(file.suffix for file in files)
     assert kinds == {".md": 3, ".html": 1, ".svg": 4, ".csv": 7}
     before = [file.read_bytes() for file in files]
@@ -65,7 +75,17 @@ def test_a_template_can_be_edited(finished: Project) -> None:
 def test_summary_has_the_predecessors_columns(finished: Project) -> None:
     rows = list(csv.DictReader((finished.folder / "benchmarks/results/reviews/summary.csv").open()))
     assert list(rows[0])[:11] == [
-        *("model", "thinking", "general", "math", "agentic", "coder", "instruction_precision", "long_context", "vl"),
+        *(
+            "model",
+            "thinking",
+            "general",
+            "math",
+            "agentic",
+            "coder",
+            "instruction_precision",
+            "long_context",
+            "vl",
+        ),
         *("total", "pct_str"),
     ]
     assert [row["model"] for row in rows] == ["a", "b"]
@@ -94,12 +114,18 @@ def test_one_models_temperature_reruns_its_cells_only(finished: Project) -> None
     finished.edit(finished.registry, old, f"{old}    generation_defaults: {{temperature: 0.7}}\n")
     assert finished.pending() == {BASELINE_A: 4, LOOKUP_A: 4}
     dry = finished.snakemake("-n", "results")
-    named = [line for line in dry.stdout.splitlines() if "Missing output files: benchmarks/results/cells" in line]
+    named = [
+        line
+        for line in dry.stdout.splitlines()
+        if "Missing output files: benchmarks/results/cells" in line
+    ]
     assert len(named) == 2 and all("/tiny_a/" in line and "/tiny_b/" not in line for line in named)
 
 
 def test_one_prompts_text_reruns_that_question_only(finished: Project) -> None:
-    finished.edit("benchmarks/prompts/v1/one.yaml", "prompt: Is water wet?", "prompt: Is water very wet?")
+    finished.edit(
+        "benchmarks/prompts/v1/one.yaml", "prompt: Is water wet?", "prompt: Is water very wet?"
+    )
     assert finished.pending() == {BASELINE_A: 1, LOOKUP_A: 1, BASELINE_B: 1, LOOKUP_B: 1}
     before = finished.cells()
     finished.results()
@@ -117,7 +143,11 @@ def test_a_sampling_setting_reruns_all_and_reverting_none(finished: Project) -> 
 def test_comments_order_descriptions_and_criteria_rerun_no_inference(finished: Project) -> None:
     finished.edit(finished.registry, "roles:", "# a comment\nroles:")
     finished.edit(finished.registry, "description: first", "description: another text")
-    finished.edit(finished.registry, "    tier: C\n    description: second\n", "    description: second\n    tier: C\n")
+    finished.edit(
+        finished.registry,
+        "    tier: C\n    description: second\n",
+        "    description: second\n    tier: C\n",
+    )
     finished.edit("benchmarks/prompts/v1/one.yaml", "criterion: says yes", "criterion: agrees")
     assert finished.pending() == {}
     before = finished.cells()
@@ -131,10 +161,14 @@ def test_an_edited_criterion_is_scored_again_without_inference(finished: Project
     finished.edit("benchmarks/prompts/v1/two.yaml", "- 'yes'", "- zebra")
     finished.results()
     assert finished.cells() == cells
-    assert len(set((finished.folder / "benchmarks/results/reviews").glob("*/*/*.csv")) - reviews) == 4
+    assert (
+        len(set((finished.folder / "benchmarks/results/reviews").glob("*/*/*.csv")) - reviews) == 4
+    )
 
 
-def test_without_snakemakes_own_notes_nothing_reruns_and_nothing_is_hidden(finished: Project) -> None:
+def test_without_snakemakes_own_notes_nothing_reruns_and_nothing_is_hidden(
+    finished: Project,
+) -> None:
     shutil.rmtree(finished.folder / ".snakemake")
     before = finished.cells()
     finished.results()
@@ -160,9 +194,13 @@ def test_a_removed_model_leaves_the_report(finished: Project) -> None:
 
 
 def test_plan_prints_shards_and_exclusions(finished: Project) -> None:
-    shown = finished.run(sys.executable, "-m", "scripts.plan", "--format", "json", "--assume-present")
+    shown = finished.run(
+        sys.executable, "-m", "scripts.plan", "--format", "json", "--assume-present"
+    )
     rows = json.loads(shown.stdout)
-    assert all(list(row) == ["hardware", "model", "mode", "cells", "pending", "excluded"] for row in rows)
+    assert all(
+        list(row) == ["hardware", "model", "mode", "cells", "pending", "excluded"] for row in rows
+    )
     planned = {(row["model"], row["mode"]): row["cells"] for row in rows if row["excluded"] is None}
     assert planned[("elsewhere", "baseline")] == 4
     reasons = {(row["model"], row["mode"]): row["excluded"] for row in rows if row["excluded"]}

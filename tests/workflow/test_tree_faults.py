@@ -24,7 +24,9 @@ def reviews(project: Project) -> list[Path]:
     return list((project.folder / "benchmarks/results/reviews").glob("*/*/*.csv"))
 
 
-def test_a_merge_conflict_in_a_table_stops_no_command_and_is_mended_by_the_next_run(finished: Project) -> None:
+def test_a_merge_conflict_in_a_table_stops_no_command_and_is_mended_by_the_next_run(
+    finished: Project,
+) -> None:
     table = finished.folder / MODES
     whole = table.read_text()
     table.write_text(f"<<<<<<< HEAD\n{whole}=======\n{whole}>>>>>>> theirs\n")
@@ -51,7 +53,9 @@ def test_prune_leaves_what_is_behind_a_link(finished: Project, tmp_path: Path) -
     assert not orphan.is_symlink() and (shard / "three").is_symlink()
     assert [file.read_text() for file in outside.iterdir()] == ["precious", "precious"]
     listed = finished.run("python", "-m", "scripts.cells", "orphans")
-    assert f"left alone: {(shard / 'three').relative_to(finished.folder)}: is a link" in listed.stderr
+    assert (
+        f"left alone: {(shard / 'three').relative_to(finished.folder)}: is a link" in listed.stderr
+    )
     assert len(finished.cells()) == CELLS + 2, "what is behind a link is read"
 
 
@@ -100,8 +104,12 @@ def test_sigterm_to_the_group_ends_a_run_whenever_it_comes(finished: Project) ->
     finished.results()
 
 
-def test_three_ctrl_c_end_at_once_without_a_traceback_and_keep_what_is_stored(project: Project) -> None:
-    process = started(project, "snakemake", "-j8", "results", EPYC_TEST_FAULT="hang:3", PYTHONPATH=str(FAULTS))
+def test_three_ctrl_c_end_at_once_without_a_traceback_and_keep_what_is_stored(
+    project: Project,
+) -> None:
+    process = started(
+        project, "snakemake", "-j8", "results", EPYC_TEST_FAULT="hang:3", PYTHONPATH=str(FAULTS)
+    )
     wait_for_cells(project, process, 3)
     engines = engines_of(process)
     for _ in range(3):
@@ -120,7 +128,8 @@ def test_three_ctrl_c_end_at_once_without_a_traceback_and_keep_what_is_stored(pr
 def test_the_next_run_sweeps_what_a_killed_one_left(finished: Project) -> None:
     gone = f"{TEMPORARY}{platform.node()}-{2**22 + 1}-abc"
     left = [
-        finished.folder / folder / gone for folder in ("benchmarks/results/cells", "docs/reference", "orchestration")
+        finished.folder / folder / gone
+        for folder in ("benchmarks/results/cells", "docs/reference", "orchestration")
     ]
     for file in left:
         file.write_text("half")
@@ -133,7 +142,9 @@ def test_the_next_run_sweeps_what_a_killed_one_left(finished: Project) -> None:
 @pytest.mark.parametrize("name", ["a $HOME b", "it's", 'say "so"'])
 def test_a_checkout_at_an_odd_path_works(name: str, tmp_path: Path) -> None:
     project = make_project(tmp_path / name / "project")
-    project.results("--config", 'models=["tiny_a"]', 'suites=["one"]', 'decoding={"modes":["baseline"]}')
+    project.results(
+        "--config", 'models=["tiny_a"]', 'suites=["one"]', 'decoding={"modes":["baseline"]}'
+    )
     assert len(project.cells()) == 2
 
 

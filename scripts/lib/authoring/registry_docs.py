@@ -42,7 +42,10 @@ def _is_held_to_its_kind(section: Section, key: Key) -> bool:
 def _key_schema(section: Section, key: Key) -> dict[str, Any]:
     said = {"description": key.meaning}
     if key.name in _NESTED.get(section.name, ()):
-        return {**said, "anyOf": [{"$ref": f"#/$defs/{section.name}"}, {"type": ["null", "boolean"]}]}
+        return {
+            **said,
+            "anyOf": [{"$ref": f"#/$defs/{section.name}"}, {"type": ["null", "boolean"]}],
+        }
     if key.kind in SECTIONS:
         reference = {"$ref": f"#/$defs/{key.kind}"}
         return {**said, **(reference if key.required else {"anyOf": [reference, {"type": "null"}]})}
@@ -63,7 +66,9 @@ def _section_schema(section: Section) -> dict[str, Any]:
     described = {
         "description": section.meaning,
         "properties": {key.name: _key_schema(section, key) for key in section.keys},
-        "additionalProperties": _or_null(_KINDS[section.values][1]) if section.values and not section.lenient else True,
+        "additionalProperties": _or_null(_KINDS[section.values][1])
+        if section.values and not section.lenient
+        else True,
     }
     if section.lenient:
         return described
@@ -74,7 +79,9 @@ def _section_schema(section: Section) -> dict[str, Any]:
 def json_schema() -> str:
     """The JSON Schema (draft 2020-12) of the registry as text, for editors and other programs."""
     definitions = {
-        name: _section_schema(section) for name, section in SECTIONS.items() if name not in ("registry", "quirk_group")
+        name: _section_schema(section)
+        for name, section in SECTIONS.items()
+        if name not in ("registry", "quirk_group")
     }
     top = _section_schema(SECTIONS["registry"])
     top["properties"]["roles"] = {
@@ -87,7 +94,9 @@ def json_schema() -> str:
         "type": ["object", "null"],
         "additionalProperties": {
             **_section_schema(SECTIONS["quirk_group"]),
-            "properties": {"quirks": {"type": ["array", "null"], "items": {"$ref": "#/$defs/quirk"}}},
+            "properties": {
+                "quirks": {"type": ["array", "null"], "items": {"$ref": "#/$defs/quirk"}}
+            },
         },
     }
     schema = {
@@ -103,7 +112,9 @@ def _kind_words(key: Key) -> str:
     if key.kind in SECTIONS:
         return "mapping, see below"
     words = _KINDS[key.kind][0]
-    return f"{words}: {', '.join(f'`{choice}`' for choice in key.choices)}" if key.choices else words
+    return (
+        f"{words}: {', '.join(f'`{choice}`' for choice in key.choices)}" if key.choices else words
+    )
 
 
 def _meaning(section: Section, key: Key) -> str:
@@ -117,7 +128,11 @@ def _meaning(section: Section, key: Key) -> str:
 def _page_lines() -> Iterator[str]:
     for section in SECTIONS.values():
         yield f"\n## `{section.place}`\n" if section.name != "registry" else "\n## The file\n"
-        lenient = " A value of another kind is a warning, and counts as not said." if section.lenient else ""
+        lenient = (
+            " A value of another kind is a warning, and counts as not said."
+            if section.lenient
+            else ""
+        )
         yield f"{section.meaning}{lenient}"
         if not section.keys:
             continue

@@ -39,7 +39,9 @@ def _yaml() -> YAML:
 def propose_key(path: Path, taken: Mapping[str, object]) -> str:
     """An entry's key out of a file name, with a number where it is taken."""
     key = _NOT_NAME.sub("_", without_part(path.stem).lower()).strip("_")[:90] or "model"
-    return next(name for name in (key, *(f"{key}_{n}" for n in range(2, 1000))) if name not in taken)
+    return next(
+        name for name in (key, *(f"{key}_{n}" for n in range(2, 1000))) if name not in taken
+    )
 
 
 def architecture_of(facts: WeightsFacts) -> str:
@@ -50,8 +52,8 @@ def architecture_of(facts: WeightsFacts) -> str:
 def _registry_path(registry: Registry, path: Path) -> str:
     """The path as the registry writes it, below the base folder where the file is there.
 
-    The file's own name is kept, links are not followed: in a Hugging Face cache their targets are named by hashes, and the
-    parts of a split model are found by name.
+    The file's own name is kept, links are not followed: in a Hugging Face cache their targets are
+    named by hashes, and the parts of a split model are found by name.
     """
     base = Path(registry.defaults.model_base_path) if registry.defaults.model_base_path else None
     named, real = path.absolute(), path.parent.resolve() / path.name
@@ -64,9 +66,15 @@ def _registry_path(registry: Registry, path: Path) -> str:
 
 def propose_entry(registry: Registry, path: Path, facts: WeightsFacts) -> dict[str, Any]:
     """An entry for these weights: tier by size, quantisation, architecture and experts out of the header."""
-    header, size_gb = facts.header, round(facts.size_bytes / 1e9, 2 if facts.size_bytes < 1e10 else 1)
+    header, size_gb = (
+        facts.header,
+        round(facts.size_bytes / 1e9, 2 if facts.size_bytes < 1e10 else 1),
+    )
     tier = "D" if size_gb < DRAFT_LIMIT_GB else "C" if size_gb < RESIDENT_LIMIT_GB else "B"
-    architecture, quant = architecture_of(facts), known_name(header, without_part(path.stem), header.name)
+    architecture, quant = (
+        architecture_of(facts),
+        known_name(header, without_part(path.stem), header.name),
+    )
     model: dict[str, Any] = {
         "name": header.name or path.stem,
         "path": _registry_path(registry, path),
@@ -107,16 +115,26 @@ def fitting_drafts(
         known = target.facts is not None and weights[key].facts is not None
         mismatch = vocabulary_mismatch(target, weights[key], key)
         if key in named:
-            yield key, (mismatch or "fits") if known else "fits by name; the vocabulary is not known here"
+            yield (
+                key,
+                (mismatch or "fits") if known else "fits by name; the vocabulary is not known here",
+            )
         elif known and not mismatch:
             yield key, "the vocabulary fits; its compatible_targets do not name this model"
 
 
-def fitting_targets(registry: Registry, draft: Weights, weights: Mapping[str, Weights]) -> Iterator[str]:
+def fitting_targets(
+    registry: Registry, draft: Weights, weights: Mapping[str, Weights]
+) -> Iterator[str]:
     """Keys of the entries, no drafts themselves, that share a draft's vocabulary, as far as their headers are known."""
     for key, entry in registry.models.items():
         known = draft.facts is not None and weights[key].facts is not None
-        if known and entry.tier != "D" and not entry.deprecated and not vocabulary_mismatch(weights[key], draft, ""):
+        if (
+            known
+            and entry.tier != "D"
+            and not entry.deprecated
+            and not vocabulary_mismatch(weights[key], draft, "")
+        ):
             yield key
 
 
@@ -131,7 +149,9 @@ def with_entry(file: Path, key: str, entry: Mapping[str, Any]) -> str:
     except DuplicateKeyError as error:
         # Loading takes the last of the two; writing would drop the other without a word.
         line = error.problem_mark.line + 1
-        raise BenchError(f"{file}:{line}: {error.problem}: take one of the two out, then add the entry") from None
+        raise BenchError(
+            f"{file}:{line}: {error.problem}: take one of the two out, then add the entry"
+        ) from None
     if key in document["roles"]:
         raise BenchError(f"{file}: roles.{key}: there is such an entry already; give another --key")
     document["roles"][key] = _commented(entry)
@@ -159,4 +179,6 @@ def _commented(value: Any) -> Any:
 def text_diff(file: Path, text: str) -> str:
     """The change as a unified diff."""
     old = file.read_text(encoding="utf-8").splitlines(keepends=True)
-    return "".join(difflib.unified_diff(old, text.splitlines(keepends=True), str(file), str(file), n=2))
+    return "".join(
+        difflib.unified_diff(old, text.splitlines(keepends=True), str(file), str(file), n=2)
+    )

@@ -9,7 +9,12 @@ from scripts.lib.base.errors import shown
 from scripts.lib.planning.cell_spec import Weights, override_key
 from scripts.lib.planning.modes import full_experts
 from scripts.lib.planning.plan import Planner
-from scripts.lib.planning.runtime_values import context_settings, temperature_of, timeout_of, without_effect
+from scripts.lib.planning.runtime_values import (
+    context_settings,
+    temperature_of,
+    timeout_of,
+    without_effect,
+)
 from scripts.lib.registry.quirks import applies_to, entries_of
 from scripts.lib.registry.types import MODEL_BASE_VARIABLE, Acceleration, Model, Registry
 from scripts.lib.weights.facts import WeightsFacts
@@ -51,13 +56,21 @@ def _decoding(model: Model, weights: Weights) -> Iterator[Row]:
     full = full_experts(model)
     if full is not None:
         said = model.baseline_experts or model.acceleration.baseline_experts
-        yield Row("experts of a token", str(full), "baseline_experts of the entry" if said else "built in")
+        yield Row(
+            "experts of a token", str(full), "baseline_experts of the entry" if said else "built in"
+        )
         if model.acceleration.override_key is not None:
             yield Row("override key", model.acceleration.override_key, f"{place}.override_key")
         else:
-            known = weights if weights.facts is not None else replace(weights, facts=WeightsFacts.assumed(model))
+            known = (
+                weights
+                if weights.facts is not None
+                else replace(weights, facts=WeightsFacts.assumed(model))
+            )
             source = (
-                "the weights' header" if weights.facts is not None else "as the predecessor had it: no weights here"
+                "the weights' header"
+                if weights.facts is not None
+                else "as the predecessor had it: no weights here"
             )
             yield Row("override key", override_key(model, known), source)
 
@@ -65,9 +78,17 @@ def _decoding(model: Model, weights: Weights) -> Iterator[Row]:
 def _notes(registry: Registry, model: Model) -> Iterator[Row]:
     place = f"roles.{model.key}"
     if model.thinking_disable_suites:
-        yield Row("thinking off in", ", ".join(sorted(model.thinking_disable_suites)), f"{place}.thinking_quirks")
+        yield Row(
+            "thinking off in",
+            ", ".join(sorted(model.thinking_disable_suites)),
+            f"{place}.thinking_quirks",
+        )
     if model.thinking_disable_trick:
-        yield Row("answers begin with", repr(model.thinking_disable_trick), f"{place}.thinking_quirks.disable_trick")
+        yield Row(
+            "answers begin with",
+            repr(model.thinking_disable_trick),
+            f"{place}.thinking_quirks.disable_trick",
+        )
     for name, value in model.launch_quirks.items():
         yield Row(name, shown(value), f"{place}.launch_quirks")
     for name, text, key in (
@@ -77,7 +98,9 @@ def _notes(registry: Registry, model: Model) -> Iterator[Row]:
     ):
         if text:
             yield Row(name, " ".join(text.split()), f"{place}.{key}")
-    named = {group for group in registry.quirk_groups if model.key in entries_of(group, registry.models)}
+    named = {
+        group for group in registry.quirk_groups if model.key in entries_of(group, registry.models)
+    }
     for quirk in registry.quirks:
         if applies_to(quirk, model) or (not quirk.applies_to and quirk.group in named):
             yield Row("known quirk", quirk.id, f"runtime_quirks.{quirk.group}")
@@ -100,10 +123,14 @@ def _asking(planner: Planner, model: Model) -> Iterator[Row]:
             ("new tokens", planner.max_tokens(model, question)),
             ("seconds of an answer", timeout_of(config, registry, model, question)),
         ):
-            found.setdefault((name, f"{setting.value:g}", setting.source), {})[question.suite] = None
+            found.setdefault((name, f"{setting.value:g}", setting.source), {})[question.suite] = (
+                None
+            )
     everywhere = {question.suite for question in planner.selected(model)}
     for (name, value, source), suites in sorted(found.items(), key=lambda item: item[0][0]):
-        yield Row(name if set(suites) == everywhere else f"{name}: {', '.join(suites)}", value, source)
+        yield Row(
+            name if set(suites) == everywhere else f"{name}: {', '.join(suites)}", value, source
+        )
 
 
 def _without_effect(registry: Registry, model: Model) -> Iterator[Row]:

@@ -10,7 +10,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 Point = tuple[float, float]
 WHITE, BLACK, GREY = (255, 255, 255), (20, 20, 20), (150, 150, 150)
-RED, BLUE, GREEN, ORANGE, PURPLE = (205, 50, 45), (45, 95, 185), (50, 145, 75), (225, 140, 35), (125, 75, 160)
+RED, BLUE, GREEN, ORANGE, PURPLE = (
+    (205, 50, 45),
+    (45, 95, 185),
+    (50, 145, 75),
+    (225, 140, 35),
+    (125, 75, 160),
+)
 
 
 class Canvas:
@@ -21,26 +27,45 @@ class Canvas:
         self.pen = ImageDraw.Draw(self.image)
 
     def text(
-        self, at: Point, words: str, size: int = 22, anchor: str = "lt", color: tuple[int, int, int] = BLACK
+        self,
+        at: Point,
+        words: str,
+        size: int = 22,
+        anchor: str = "lt",
+        color: tuple[int, int, int] = BLACK,
     ) -> None:
         """Write words; `anchor` as Pillow's (`mm`: centred on the point)."""
         self.pen.text(at, words, fill=color, font=ImageFont.load_default(size), anchor=anchor)
 
-    def box(self, left: float, top: float, right: float, bottom: float, fill: tuple[int, int, int] = WHITE) -> None:
+    def box(
+        self,
+        left: float,
+        top: float,
+        right: float,
+        bottom: float,
+        fill: tuple[int, int, int] = WHITE,
+    ) -> None:
         self.pen.rectangle((left, top, right, bottom), fill=fill, outline=BLACK, width=2)
 
-    def line(self, points: Sequence[Point], color: tuple[int, int, int] = BLACK, width: int = 3) -> None:
+    def line(
+        self, points: Sequence[Point], color: tuple[int, int, int] = BLACK, width: int = 3
+    ) -> None:
         self.pen.line(list(points), fill=color, width=width)
 
     def dot(self, at: Point, radius: float, fill: tuple[int, int, int]) -> None:
         x, y = at
-        self.pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill, outline=BLACK, width=2)
+        self.pen.ellipse(
+            (x - radius, y - radius, x + radius, y + radius), fill=fill, outline=BLACK, width=2
+        )
 
     def arrow(self, start: Point, end: Point) -> None:
         """A line with a head at its end."""
         self.line([start, end])
         angle = math.atan2(end[1] - start[1], end[0] - start[0])
-        wings = [(end[0] - 14 * math.cos(angle + a), end[1] - 14 * math.sin(angle + a)) for a in (0.45, -0.45)]
+        wings = [
+            (end[0] - 14 * math.cos(angle + a), end[1] - 14 * math.sin(angle + a))
+            for a in (0.45, -0.45)
+        ]
         self.pen.polygon([end, *wings], fill=BLACK)
 
 
@@ -49,7 +74,9 @@ def bar_chart() -> Image.Image:
     canvas = Canvas(640, 420)
     canvas.text((320, 24), "Visitors per day", 26, "mm")
     canvas.line([(70, 370), (610, 370)])
-    for index, (day, value) in enumerate({"Mon": 120, "Tue": 90, "Wed": 150, "Thu": 210, "Fri": 180}.items()):
+    for index, (day, value) in enumerate(
+        {"Mon": 120, "Tue": 90, "Wed": 150, "Thu": 210, "Fri": 180}.items()
+    ):
         left = 95 + 105 * index
         canvas.box(left, 370 - 1.4 * value, left + 65, 370, BLUE)
         canvas.text((left + 32, 390), day, 22, "mm")
@@ -66,7 +93,9 @@ def order_form() -> Image.Image:
         canvas.text((30, top + 10), label)
         canvas.box(200, top, 600, top + 42)
         canvas.text((214, top + 10), value)
-    for index, (label, ticked) in enumerate({"Standard": False, "Express": True, "Pick-up": False}.items()):
+    for index, (label, ticked) in enumerate(
+        {"Standard": False, "Express": True, "Pick-up": False}.items()
+    ):
         left = 200 + 140 * index
         canvas.box(left, 320, left + 24, 344)
         if ticked:
@@ -84,7 +113,9 @@ def shapes() -> Image.Image:
     for left, top in ((320, 40), (60, 180), (440, 300)):
         canvas.box(left, top, left + 70, top + 70, BLUE)
     for x, y in ((560, 120), (290, 330)):
-        canvas.pen.polygon([(x, y - 45), (x - 45, y + 35), (x + 45, y + 35)], fill=GREEN, outline=BLACK)
+        canvas.pen.polygon(
+            [(x, y - 45), (x - 45, y + 35), (x + 45, y + 35)], fill=GREEN, outline=BLACK
+        )
     canvas.box(240, 170, 310, 240, RED)
     return canvas.image
 
@@ -117,7 +148,13 @@ def pie_chart() -> Image.Image:
         end = start + 3.6 * share
         canvas.pen.pieslice((60, 60, 390, 390), start, end, fill=color, outline=BLACK, width=2)
         middle = math.radians((start + end) / 2)
-        canvas.text((225 + 100 * math.cos(middle), 225 + 100 * math.sin(middle)), f"{share} %", 24, "mm", WHITE)
+        canvas.text(
+            (225 + 100 * math.cos(middle), 225 + 100 * math.sin(middle)),
+            f"{share} %",
+            24,
+            "mm",
+            WHITE,
+        )
         canvas.box(440, 110 + 60 * index, 470, 140 + 60 * index, color)
         canvas.text((486, 125 + 60 * index), name, 24, "lm")
         start = end
@@ -127,7 +164,12 @@ def pie_chart() -> Image.Image:
 def flow_chart() -> Image.Image:
     """Receive order, check stock; yes: pack, ship; no: order parts, call customer, back to the first box."""
     canvas = Canvas(700, 480)
-    boxes = {"Receive order": (120, 50), "Check stock": (120, 170), "Pack": (120, 300), "Ship": (120, 420)}
+    boxes = {
+        "Receive order": (120, 50),
+        "Check stock": (120, 170),
+        "Pack": (120, 300),
+        "Ship": (120, 420),
+    }
     boxes |= {"Order parts": (430, 170), "Call customer": (430, 300)}
     for words, (x, y) in boxes.items():
         canvas.box(x - 95, y - 30, x + 95, y + 30, (225, 230, 240))
@@ -152,7 +194,11 @@ def clock() -> Image.Image:
         canvas.text((210 + 160 * math.cos(angle), 210 + 160 * math.sin(angle)), str(hour), 28, "mm")
     for degrees, length, width in ((30 * (7 + 20 / 60) - 90, 90, 9), (6 * 20 - 90, 140, 5)):
         angle = math.radians(degrees)
-        canvas.line([(210, 210), (210 + length * math.cos(angle), 210 + length * math.sin(angle))], BLACK, width)
+        canvas.line(
+            [(210, 210), (210 + length * math.cos(angle), 210 + length * math.sin(angle))],
+            BLACK,
+            width,
+        )
     canvas.dot((210, 210), 8, BLACK)
     return canvas.image
 
@@ -169,7 +215,10 @@ def line_chart() -> Image.Image:
     columns = [110 + 100 * n for n in range(6)]
     for x, month in zip(columns, ("Jan", "Feb", "Mar", "Apr", "May", "Jun"), strict=True):
         canvas.text((x, 400), month, 22, "mm")
-    for name, values, color in (("coffee", (35, 33, 28, 22, 20, 18), PURPLE), ("tea", (10, 14, 20, 26, 34, 40), GREEN)):
+    for name, values, color in (
+        ("coffee", (35, 33, 28, 22, 20, 18), PURPLE),
+        ("tea", (10, 14, 20, 26, 34, 40), GREEN),
+    ):
         points = [(x, 380 - 7.5 * value) for x, value in zip(columns, values, strict=True)]
         canvas.line(points, color, 4)
         for point in points:
@@ -200,7 +249,14 @@ def invoice() -> Image.Image:
 
 
 NODES: Mapping[str, Point] = MappingProxyType(
-    {"A": (70, 210), "B": (230, 80), "C": (230, 340), "D": (420, 80), "E": (420, 340), "F": (590, 210)}
+    {
+        "A": (70, 210),
+        "B": (230, 80),
+        "C": (230, 340),
+        "D": (420, 80),
+        "E": (420, 340),
+        "F": (590, 210),
+    }
 )
 # Lengths of the roads in km.
 ROADS: Mapping[tuple[str, str], int] = MappingProxyType(
@@ -224,7 +280,9 @@ def road_map() -> Image.Image:
         (ax, ay), (bx, by) = NODES[a], NODES[b]
         canvas.line([NODES[a], NODES[b]], GREY, 4)
         middle = ((ax + bx) / 2, (ay + by) / 2)
-        canvas.pen.rectangle((middle[0] - 16, middle[1] - 16, middle[0] + 16, middle[1] + 16), fill=WHITE)
+        canvas.pen.rectangle(
+            (middle[0] - 16, middle[1] - 16, middle[0] + 16, middle[1] + 16), fill=WHITE
+        )
         canvas.text(middle, str(length), 26, "mm", BLUE)
     for name, at in NODES.items():
         canvas.dot(at, 26, (225, 230, 240))

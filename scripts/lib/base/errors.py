@@ -97,7 +97,8 @@ def print_anything() -> None:
 def run_cli(main: Callable[[], int | None]) -> NoReturn:
     """Run an entry point: BenchError and OSError become one message and exit code 1, Ctrl-C becomes 130.
 
-    Before and after `main`, while modules are loaded and when the process ends, Ctrl-C ends it without a word.
+    Before and after `main`, while modules are loaded and when the process ends, Ctrl-C ends it
+    without a word.
     """
     print_anything()
     heeded = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
@@ -109,7 +110,8 @@ def run_cli(main: Callable[[], int | None]) -> NoReturn:
     except BenchError as error:
         fail(error)
     except BrokenPipeError:
-        # The reader (head, less) went away: nothing is wrong; keep the interpreter's exit from complaining.
+        # The reader (head, less) went away: nothing is wrong; keep the interpreter's exit from
+        # complaining.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except OSError as error:

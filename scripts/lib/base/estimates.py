@@ -1,9 +1,11 @@
 """Statistics over questions: pass rates, medians, paired comparisons, each with an interval of level 95 %.
 
-A question is the unit: its repeats are first made one value (their mean, or median), since they are no independent evidence.
-Values come as `{question: its values}`. Everything is deterministic: whatever draws, draws with a fixed seed.
+A question is the unit: its repeats are first made one value (their mean, or median), since they are
+no independent evidence. Values come as `{question: its values}`. Everything is deterministic:
+whatever draws, draws with a fixed seed.
 
-How the intervals were chosen: `python -m benchmarks.harness.coverage` simulates how often each holds the truth.
+How the intervals were chosen: `python -m benchmarks.harness.coverage` simulates how often each
+holds the truth.
 
 - Rates and their differences: the Bayesian bootstrap over questions (Rubin 1981) with one question more, spread evenly over the
   possible outcomes (Perks 1947): half a pass and half a failure, or a third each of better, equal and worse. Without repeats a
@@ -83,7 +85,8 @@ def _kept(values: Clustered) -> dict[Hashable, Sequence[float]]:
 def _interval_of_mean(values: np.ndarray, outcomes: Sequence[float]) -> tuple[float, float]:
     """The Bayesian bootstrap's interval of the mean, with one more value spread over the possible `outcomes` (ascending).
 
-    Weights of equal values add up to one gamma variable, so that only distinct values are drawn for.
+    Weights of equal values add up to one gamma variable, so that only distinct values are drawn
+    for.
     """
     points, counts = np.unique(np.append(values, outcomes), return_counts=True)
     weights = counts - np.isin(points, outcomes) * (1 - 1 / len(outcomes))
@@ -92,7 +95,8 @@ def _interval_of_mean(values: np.ndarray, outcomes: Sequence[float]) -> tuple[fl
     else:
         drawn = np.random.default_rng(SEED).standard_gamma(weights, (DRAWS, len(weights)))
         low, high = np.quantile(drawn @ points / drawn.sum(1), (TAIL, 1 - TAIL))
-    # All values at an end of the range: the interval reaches it, as the Jeffreys interval's usual amendment has it.
+    # All values at an end of the range: the interval reaches it, as the Jeffreys interval's usual
+    # amendment has it.
     low = outcomes[0] if values.mean() == outcomes[0] else low
     high = outcomes[-1] if values.mean() == outcomes[-1] else high
     return float(low), float(high)
@@ -151,7 +155,8 @@ def _shared(new: Clustered, base: Clustered) -> list[tuple[Sequence[float], Sequ
 def paired_ratio(new: Clustered, base: Clustered) -> Comparison | None:
     """How many times `new` is `base`: the median of the ratios of the questions that both have (never a ratio of means).
 
-    Values above 0. The p-value is the sign test's, whose acceptance region the interval is. None without a shared question.
+    Values above 0. The p-value is the sign test's, whose acceptance region the interval is. None
+    without a shared question.
     """
     pairs = _shared(new, base)
     if not pairs:
@@ -166,7 +171,8 @@ def paired_ratio(new: Clustered, base: Clustered) -> Comparison | None:
 def paired_difference(new: Clustered, base: Clustered) -> Comparison | None:
     """Quality of `new` minus that of `base` on the questions that both have; values 0 to 1. None without a shared question.
 
-    The p-value is that of flipping the differences' signs; without repeats this is McNemar's exact test.
+    The p-value is that of flipping the differences' signs; without repeats this is McNemar's exact
+    test.
     """
     pairs = _shared(new, base)
     if not pairs:
@@ -174,7 +180,9 @@ def paired_difference(new: Clustered, base: Clustered) -> Comparison | None:
     differences = np.array([fmean(a) - fmean(b) for a, b in pairs])
     low, high = _interval_of_mean(differences, (-1, 0, 1))
     n = sum(min(len(a), len(b)) for a, b in pairs)
-    return Comparison(Estimate(float(differences.mean()), low, high, n, len(pairs)), _sign_flip(differences))
+    return Comparison(
+        Estimate(float(differences.mean()), low, high, n, len(pairs)), _sign_flip(differences)
+    )
 
 
 def _sign_flip(differences: np.ndarray) -> float:
@@ -191,7 +199,8 @@ def _sign_flip(differences: np.ndarray) -> float:
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     """P-values adjusted for being many (Holm 1979), in the order given."""
-    # One is nothing to adjust for; statsmodels collects garbage at every call, which takes tenths of a second.
+    # One is nothing to adjust for; statsmodels collects garbage at every call, which takes tenths
+    # of a second.
     if len(p_values) < 2:
         return tuple(map(float, p_values))
     return tuple(float(p) for p in multipletests(p_values, method="holm")[1])
@@ -209,7 +218,8 @@ def non_inferiority(difference: Estimate, margin: float) -> NonInferiority:
 def outliers(values: Sequence[float]) -> tuple[bool, ...]:
     """Which values stand apart: a modified z-score (distance from the median over the median such distance) above 3.5.
 
-    They are shown, never left out. Where more than half of the values are equal nothing can be told.
+    They are shown, never left out. Where more than half of the values are equal nothing can be
+    told.
     """
     found = np.asarray(values, float)
     if not len(found):

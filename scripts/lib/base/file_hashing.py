@@ -21,7 +21,8 @@ CHUNK_BYTES = 4 << 20
 MOST_AT_ONCE = 8
 # From here on it takes long enough to be said.
 LARGE_BYTES = 10**9
-# File systems take their times from a clock that ticks every 1 to 10 ms: of two writes within a tick the second is not seen.
+# File systems take their times from a clock that ticks every 1 to 10 ms: of two writes within a
+# tick the second is not seen.
 TICK_S = 0.02
 
 
@@ -74,15 +75,22 @@ class Hashed:
 def hash_files(files: Sequence[Path]) -> Iterator[tuple[Path, Hashed | Exception]]:
     """Each file with its sha256 as soon as it is known, or with the reason why it could not be read.
 
-    Ended early, by Ctrl-C too, it stops within a chunk of each file: what was given until then is whole.
+    Ended early, by Ctrl-C too, it stops within a chunk of each file: what was given until then is
+    whole.
     """
     stop, size = threading.Event(), sum(map(_size, files))
-    with _progress(size) as told, ThreadPoolExecutor(min(len(files) or 1, os.cpu_count() or 1, MOST_AT_ONCE)) as pool:
+    with (
+        _progress(size) as told,
+        ThreadPoolExecutor(min(len(files) or 1, os.cpu_count() or 1, MOST_AT_ONCE)) as pool,
+    ):
         try:
             running = {pool.submit(_hash, file, told, stop): file for file in files}
             for done in as_completed(running):
                 error = done.exception()
-                yield running[done], error if isinstance(error, BenchError | OSError) else done.result()
+                yield (
+                    running[done],
+                    error if isinstance(error, BenchError | OSError) else done.result(),
+                )
         finally:
             stop.set()
 
@@ -98,9 +106,15 @@ def _progress(size: int) -> Iterator[Callable[[int], None]]:
     """A bar of bytes on stderr where there is much to read; gives what moves it on, from any thread."""
     large, lock = size >= LARGE_BYTES, threading.Lock()
     if large:
-        print(f"hashing {size / 1e9:.1f} GB of weights, once for each file", file=sys.stderr, flush=True)
+        print(
+            f"hashing {size / 1e9:.1f} GB of weights, once for each file",
+            file=sys.stderr,
+            flush=True,
+        )
     disable = None if large else True
-    with tqdm(total=size, desc="hashing", unit="B", unit_scale=True, leave=False, disable=disable) as bar:
+    with tqdm(
+        total=size, desc="hashing", unit="B", unit_scale=True, leave=False, disable=disable
+    ) as bar:
 
         def told(count: int) -> None:
             with lock:
@@ -121,5 +135,7 @@ def _hash(file: Path, told: Callable[[int], None], stop: threading.Event) -> Has
             total.update(buffer[:count])
             told(count)
         if FileState.of_open(stream.fileno()) != before:
-            raise BenchError(f"{file}: changed while it was read (a download?): run again when it is whole")
+            raise BenchError(
+                f"{file}: changed while it was read (a download?): run again when it is whole"
+            )
     return Hashed(before, total.hexdigest())

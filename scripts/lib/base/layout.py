@@ -23,7 +23,9 @@ LEGACY = RESULTS / "legacy"
 
 TABLES = RESULTS / "tables"
 TABLE_NAMES = ("cells", "modes", "suites", "roles", "reductions", "damaged")
-CELLS_TABLE, MODES_TABLE, DAMAGED_TABLE = (TABLES / f"{name}.csv" for name in ("cells", "modes", "damaged"))
+CELLS_TABLE, MODES_TABLE, DAMAGED_TABLE = (
+    TABLES / f"{name}.csv" for name in ("cells", "modes", "damaged")
+)
 SUMMARY = REVIEWS / "summary.csv"
 INSTRUMENT = REVIEWS / "instrument.csv"
 
@@ -39,7 +41,8 @@ PAGES: Mapping[str, str] = {
     "docs/reference/models/MODELS.md": f"{TEMPLATES}/MODELS.md.j2",
     "docs/reference/models/QUIRKS.md": f"{TEMPLATES}/QUIRKS.md.j2",
 }
-# Drawn for each hardware profile and engine, as `{profile}-{engine}-{picture}.svg` beside RESULTS.md.
+# Drawn for each hardware profile and engine, as `{profile}-{engine}-{picture}.svg` beside
+# RESULTS.md.
 PICTURE_NAMES = ("quality-speed", "speculation", "roofline", "suites")
 
 

@@ -20,8 +20,8 @@ NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 def flock(handle: int, path: Path, wait: bool = True) -> None:
     """Lock an open file until it is closed. Raises BlockingIOError where it is locked and this is not to wait.
 
-    Raises BenchError where its file system has no locks: nothing else is as safe, a file that means "locked" outlives its
-    process.
+    Raises BenchError where its file system has no locks: nothing else is as safe, a file that means
+    "locked" outlives its process.
     """
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

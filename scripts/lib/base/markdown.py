@@ -14,7 +14,8 @@ from tabulate import tabulate
 from scripts.lib.base.untrusted_text import one_line
 
 if TYPE_CHECKING:
-    # Its libraries take most of a second to load, which every shard's process would pay for a run's summary.
+    # Its libraries take most of a second to load, which every shard's process would pay for a run's
+    # summary.
     from scripts.lib.base.estimates import Estimate
 
 DASH = "–"
@@ -24,7 +25,8 @@ _MARKS = re.compile(r"([\\`*_\[\]|~$#])")
 # At the beginning of a list's entry these would make another list; a number such as 51.35 does not.
 _LIST_MARK = re.compile(r"^(\d+(?=[.)](?:\s|$))|(?=[-+=]))")
 _AUTOLINK = re.compile(r"(://|www\.)", re.IGNORECASE)
-# GitHub links addresses (and tells people) after it has taken backslashes away: only code keeps an @ from that.
+# GitHub links addresses (and tells people) after it has taken backslashes away: only code keeps an
+# @ from that.
 _AT = re.compile(r"(@+)")
 
 
@@ -68,7 +70,11 @@ def estimate(value: Estimate | None, digits: int = 1, unit: str = "", with_n: bo
     """`158.8 (150.2–163.0)`; so few questions that they carry no interval are told: `158.8 (n=3)`."""
     if value is None:
         return DASH
-    inside = [] if value.low is None or value.high is None else [f"{value.low:.{digits}f}–{value.high:.{digits}f}"]
+    inside = (
+        []
+        if value.low is None or value.high is None
+        else [f"{value.low:.{digits}f}–{value.high:.{digits}f}"]
+    )
     if with_n or not inside:
         inside.append(f"n={value.clusters}")
     return f"{value.value:.{digits}f}{unit} ({', '.join(inside)})"
@@ -105,7 +111,9 @@ def table(rows: Iterable[Sequence[object]], headers: Sequence[str]) -> str:
     found = list(rows)
     if not found:
         return ""
-    lines = re.sub(r" {2,}", " ", tabulate(found, headers, tablefmt="pipe", disable_numparse=True)).split("\n")
+    lines = re.sub(
+        r" {2,}", " ", tabulate(found, headers, tablefmt="pipe", disable_numparse=True)
+    ).split("\n")
     lines[1] = re.sub(r"-{3,}", "---", lines[1])
     return "\n".join(lines)
 
@@ -113,4 +121,8 @@ def table(rows: Iterable[Sequence[object]], headers: Sequence[str]) -> str:
 def limited(rows: Sequence[Sequence[object]], headers: Sequence[str], most: int, rest: Path) -> str:
     """A table of at most `most` rows; where there are more it says how many, and that the file `rest` has them."""
     shown = table(rows[:most], headers)
-    return shown if len(rows) <= most else f"{shown}\n\nAnd {len(rows) - most} more: `{rest}` has them."
+    return (
+        shown
+        if len(rows) <= most
+        else f"{shown}\n\nAnd {len(rows) - most} more: `{rest}` has them."
+    )

@@ -1,6 +1,7 @@
 """The names of a split model's files: `NAME-00001-of-00003.gguf` and so on. Names are taken as they stand.
 
-A link's target may be named otherwise: in a Hugging Face cache only the links of `snapshots/…` have the parts' names.
+A link's target may be named otherwise: in a Hugging Face cache only the links of `snapshots/…` have
+the parts' names.
 """
 
 from __future__ import annotations

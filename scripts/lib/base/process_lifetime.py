@@ -9,15 +9,16 @@ import signal
 from scripts.lib.base.errors import BenchError
 
 PR_SET_PDEATHSIG = 1
-# The process number of the Snakemake that starts jobs; the Snakefile sets it, and a script that starts others its own.
+# The process number of the Snakemake that starts jobs; the Snakefile sets it, and a script that
+# starts others its own.
 STARTER_VARIABLE = "EPYC_BENCH_STARTER"
 
 
 def die_with_parent(parent: int | None = None) -> None:
     """Ask the kernel to kill this process when the one that started it dies (kill -9 included).
 
-    `parent`: its process number, where it is known. Raises BenchError where it is gone already: the kernel then says
-    nothing any more.
+    `parent`: its process number, where it is known. Raises BenchError where it is gone already: the
+    kernel then says nothing any more.
     """
     expected = os.getppid() if parent is None else parent
     libc = ctypes.CDLL(None, use_errno=True)

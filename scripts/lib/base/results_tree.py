@@ -18,7 +18,8 @@ from scripts.lib.base.safe_files import TEMPORARY
 
 # Where files are written whole or not at all, and a killed process may leave its temporary ones.
 WRITTEN = (RESULTS, Path("docs"), Path("orchestration"), Path(".cache"))
-# A file takes moments to write: whatever is this old is nobody's, on whichever machine it was begun.
+# A file takes moments to write: whatever is this old is nobody's, on whichever machine it was
+# begun.
 NOBODYS_AFTER_S = 24 * 3600.0
 
 
@@ -49,7 +50,11 @@ def linked_folders(root: Path = RESULTS) -> Iterator[Path]:
 
 def linked_folder(path: Path, root: Path = RESULTS) -> Path | None:
     """The first folder on the way from the tree's root down to this path that is a link; None: there is none."""
-    above = [folder for folder in reversed(path.parents) if folder.is_relative_to(root) and folder != root]
+    above = [
+        folder
+        for folder in reversed(path.parents)
+        if folder.is_relative_to(root) and folder != root
+    ]
     return next((folder for folder in above if folder.is_symlink()), None)
 
 
@@ -64,7 +69,9 @@ def drop(path: Path, root: Path = RESULTS) -> None:
             f"{path}: {link} is a link, and nothing is deleted behind one: put the folder itself there, or delete by hand"
         )
     if path.is_dir() and not path.is_symlink():
-        raise BenchError(f"{path}: a folder stands where a file should: look at it, and remove it by hand")
+        raise BenchError(
+            f"{path}: a folder stands where a file should: look at it, and remove it by hand"
+        )
     if link is None:
         path.unlink(missing_ok=True)
 

@@ -10,7 +10,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-# What a killed process leaves of a file: `.tmp-{machine}-{process}-{random}`, so that it is known whose it was.
+# What a killed process leaves of a file: `.tmp-{machine}-{process}-{random}`, so that it is known
+# whose it was.
 TEMPORARY = ".tmp-"
 
 
@@ -26,7 +27,9 @@ def naming(path: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _temporary(folder: Path, text: str) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f"{TEMPORARY}{platform.node()}-{os.getpid()}-", dir=folder)
+    handle, name = tempfile.mkstemp(
+        prefix=f"{TEMPORARY}{platform.node()}-{os.getpid()}-", dir=folder
+    )
     path = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:

@@ -1,18 +1,22 @@
 """Physics gate: numbers that cannot be are struck out with the reason, never ranked.
 
-Decoding reads the active weights once per token, so speed times bytes cannot pass the memory bandwidth. A step of
-speculation evaluates at least one batch, so a speed-up cannot pass the accepted length plus one, nor K + 1. The
-field's own lesson: a published 51x at K = 16 was a measuring mistake (the limit is 17x).
+Decoding reads the active weights once per token, so speed times bytes cannot pass the memory
+bandwidth. A step of speculation evaluates at least one batch, so a speed-up cannot pass the
+accepted length plus one, nor K + 1. The field's own lesson: a published 51x at K = 16 was a
+measuring mistake (the limit is 17x).
 """
 
 from __future__ import annotations
 
-# A ratio of two measured speeds carries the noise of both; a true limit is not passed by more than this.
+# A ratio of two measured speeds carries the noise of both; a true limit is not passed by more than
+# this.
 NOISE = 1.05
 
 
 def bandwidth_violation(
-    decode_tokens_per_s: float | None, bytes_per_token: float | None, bandwidth_bytes_per_s: float | None
+    decode_tokens_per_s: float | None,
+    bytes_per_token: float | None,
+    bandwidth_bytes_per_s: float | None,
 ) -> str:
     """Why a baseline speed is impossible on this machine's memory (empty: it is not, or nothing is known)."""
     if not decode_tokens_per_s or not bytes_per_token or not bandwidth_bytes_per_s:
@@ -26,7 +30,9 @@ def bandwidth_violation(
     )
 
 
-def speed_up_violation(speed_up: float | None, k: int | None, accepted_length: float | None = None) -> str:
+def speed_up_violation(
+    speed_up: float | None, k: int | None, accepted_length: float | None = None
+) -> str:
     """Why a speculative speed-up is impossible (empty: it is not). `accepted_length`: drafted tokens kept a batch."""
     if not speed_up:
         return ""
@@ -37,11 +43,13 @@ def speed_up_violation(speed_up: float | None, k: int | None, accepted_length: f
     return ""
 
 
-def bytes_per_token(weights_bytes: int, experts: int | None, experts_used: int | None, shared: float = 0.0) -> float:
+def bytes_per_token(
+    weights_bytes: int, experts: int | None, experts_used: int | None, shared: float = 0.0
+) -> float:
     """Bytes of weights read per token: all of a dense model; of an MoE the shared part and the active experts' share.
 
-    `shared` is the fraction of the weights outside the experts; unknown (0) it makes the gate more lenient, never
-    stricter.
+    `shared` is the fraction of the weights outside the experts; unknown (0) it makes the gate more
+    lenient, never stricter.
     """
     if not experts or not experts_used:
         return float(weights_bytes)
@@ -49,7 +57,9 @@ def bytes_per_token(weights_bytes: int, experts: int | None, experts_used: int |
 
 
 def bandwidth_efficiency(
-    decode_tokens_per_s: float | None, bytes_per_token: float | None, bandwidth_bytes_per_s: float | None
+    decode_tokens_per_s: float | None,
+    bytes_per_token: float | None,
+    bandwidth_bytes_per_s: float | None,
 ) -> float | None:
     """The roofline's share: bytes that decoding read a second over those that the memory gives (None: not known).
 

@@ -1,9 +1,10 @@
 """Stored JSON: canonical text, digests and seals, and reading it back without believing it.
 
-A cell is one JSON file of raw evidence; every table is derived from cells later. Nothing half-written is ever read:
-files appear under their name only when complete (temporary file, fsync, hard link or rename). Nothing that was changed
-since is believed: every stored record carries a seal, the sha256 of its content, which is checked whenever it is read.
-A seal is no signature, since whoever can write a file can seal it; who wrote it is told by git.
+A cell is one JSON file of raw evidence; every table is derived from cells later. Nothing
+half-written is ever read: files appear under their name only when complete (temporary file, fsync,
+hard link or rename). Nothing that was changed since is believed: every stored record carries a
+seal, the sha256 of its content, which is checked whenever it is read. A seal is no signature, since
+whoever can write a file can seal it; who wrote it is told by git.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ def now_utc(timespec: str = "seconds") -> str:
 
 def canonical_json(value: object) -> str:
     """One text per value: sorted keys, no spaces, no NaN. The text that digests are taken over."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
 
 
 def _sha256(value: object) -> str:
@@ -67,7 +70,9 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands there twice")
+        raise ValueError(
+            f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands there twice"
+        )
     return found
 
 
@@ -85,7 +90,9 @@ def _finite(text: str) -> float:
 def strict_json(text: str, file: str, place: str = "") -> dict[str, Any]:
     """A JSON object without NaN, infinite numbers, and keys that stand twice. Raises Damaged."""
     try:
-        found = json.loads(text, object_pairs_hook=_no_key_twice, parse_constant=_no_constant, parse_float=_finite)
+        found = json.loads(
+            text, object_pairs_hook=_no_key_twice, parse_constant=_no_constant, parse_float=_finite
+        )
     except (ValueError, RecursionError) as error:
         raise Damaged(file, f"expected JSON ({error})", place) from error
     if not isinstance(found, dict):
@@ -97,9 +104,13 @@ def read_sealed(text: str, file: str, place: str = "") -> dict[str, Any]:
     """A record with its seal, which was checked. Raises Damaged where the content is not what was sealed."""
     found = strict_json(text, file, place)
     if SEAL not in found:
-        raise Damaged(file, f"no {SEAL}: it was written before records had one, or was edited", place)
+        raise Damaged(
+            file, f"no {SEAL}: it was written before records had one, or was edited", place
+        )
     if seal_of(found) != found[SEAL]:
-        raise Damaged(file, f"its content does not have its {SEAL}: changed since it was written", place)
+        raise Damaged(
+            file, f"its content does not have its {SEAL}: changed since it was written", place
+        )
     return found
 
 

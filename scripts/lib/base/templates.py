@@ -13,7 +13,8 @@ from scripts.lib.base.untrusted_text import json_in_html, one_line
 def render(template: Path, **context: object) -> str:
     """Fill the template with what `context` names. Undefined names are errors.
 
-    What goes into an HTML page is escaped; in a Markdown page foreign text goes through the filters `text`, `code` or `quoted`.
+    What goes into an HTML page is escaped; in a Markdown page foreign text goes through the filters
+    `text`, `code` or `quoted`.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(template.parent),

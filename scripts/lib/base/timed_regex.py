@@ -18,7 +18,8 @@ class PatternTimeout(Exception):
 @lru_cache(maxsize=512)
 def _compiled(pattern: str, flags: tuple[str, ...] = ("MULTILINE",)) -> Any:
     """`flags` are names of the library's."""
-    # `regex` has a time limit, which `re` has not; imported here, since most processes search nothing.
+    # `regex` has a time limit, which `re` has not; imported here, since most processes search
+    # nothing.
     import regex
 
     return regex.compile(pattern, sum(getattr(regex, name) for name in flags))
@@ -27,15 +28,21 @@ def _compiled(pattern: str, flags: tuple[str, ...] = ("MULTILINE",)) -> Any:
 def found(pattern: str, text: str) -> bool:
     """Whether the pattern (multi-line) occurs in the first 20,000 characters. Raises PatternTimeout after a second."""
     try:
-        return _compiled(pattern).search(text[:PATTERN_CHARACTERS], timeout=PATTERN_SECONDS) is not None
+        return (
+            _compiled(pattern).search(text[:PATTERN_CHARACTERS], timeout=PATTERN_SECONDS)
+            is not None
+        )
     except TimeoutError:
         raise PatternTimeout(pattern) from None
 
 
-def captured(pattern: str, text: str, flags: tuple[str, ...] = (), last: bool = False) -> str | None:
+def captured(
+    pattern: str, text: str, flags: tuple[str, ...] = (), last: bool = False
+) -> str | None:
     """What the first match (or the last one) captures: group 1, the whole match without groups; None without a match.
 
-    `flags` are names such as IGNORECASE. The whole text is searched. Raises PatternTimeout after a second.
+    `flags` are names such as IGNORECASE. The whole text is searched. Raises PatternTimeout after a
+    second.
     """
     matches = _compiled(pattern, flags).finditer(text, timeout=PATTERN_SECONDS)
     try:

@@ -14,7 +14,8 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 TERMINAL_KEEPS = "\n\t"
 # A spreadsheet runs a text that begins with one of these (or its full-width twin) as a formula.
 _FORMULA_STARTS = tuple("=+-@＝＋－＠")
-# Marks of HTML; controls, marks of direction and width, half surrogate pairs (JSON has already escaped what is below a space).
+# Marks of HTML; controls, marks of direction and width, half surrogate pairs (JSON has already
+# escaped what is below a space).
 _ESCAPED_IN_HTML = re.compile(
     "[<>&\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff]"
 )
@@ -42,7 +43,11 @@ def printable(value: object, keep: str = "") -> str:
     `keep` names those that stay. What a terminal or a page shows is then what the text says.
     """
     text = str(value)
-    return text if text.isprintable() else "".join(c if c.isprintable() or c in keep else REPLACEMENT for c in text)
+    return (
+        text
+        if text.isprintable()
+        else "".join(c if c.isprintable() or c in keep else REPLACEMENT for c in text)
+    )
 
 
 def one_line(value: object) -> str:
@@ -71,7 +76,8 @@ def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
 def json_in_html(value: object) -> str:
     """JSON that can stand inside a `<script>` element: it cannot end the element, nor begin a comment in it.
 
-    What cannot be seen is escaped too, so that the page's source says what it says in an editor and on a terminal.
+    What cannot be seen is escaped too, so that the page's source says what it says in an editor and
+    on a terminal.
     """
     made = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return _ESCAPED_IN_HTML.sub(lambda found: f"\\u{ord(found[0]):04x}", made)

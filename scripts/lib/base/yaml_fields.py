@@ -22,11 +22,19 @@ def is_misspelt(key: str, known: Iterable[str]) -> bool:
 class Fields:
     """Typed reading of one mapping; every mistake goes to one list and gives the default.
 
-    `faults`: the list, where it is not the file's own (an entry that leaves itself out). A misspelt key is always the file's.
-    Keys that nothing acts on go to the file's `carried`; older names of keys are read as the keys that they stand for.
+    `faults`: the list, where it is not the file's own (an entry that leaves itself out). A misspelt
+    key is always the file's. Keys that nothing acts on go to the file's `carried`; older names of
+    keys are read as the keys that they stand for.
     """
 
-    def __init__(self, file: Source, raw: Any, path: str, section: Section | None, faults: list[Problem] | None = None):
+    def __init__(
+        self,
+        file: Source,
+        raw: Any,
+        path: str,
+        section: Section | None,
+        faults: list[Problem] | None = None,
+    ):
         self.file, self.path, self.section = file, path, section
         self.faults = file.problems if faults is None else faults
         self.raw: dict[str, Any] = dict(raw) if isinstance(raw, dict) else {}
@@ -125,7 +133,11 @@ class Fields:
 
     def number(self, key: str, least: float = 0.0) -> float | None:
         value = self.raw.get(key)
-        fits = isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value < float("inf")
+        fits = (
+            isinstance(value, (int, float))
+            and not isinstance(value, bool)
+            and least <= value < float("inf")
+        )
         found = self._typed(key, fits, f"a number of at least {least:g}")
         return None if found is None else float(found)
 

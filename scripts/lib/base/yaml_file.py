@@ -1,8 +1,9 @@
 """Untrusted YAML -> plain values with line numbers. Refuses what a registry or a suite never needs.
 
-PyYAML's parser gives events with their lines; the values are made here, so that a duplicate key, an alias bomb, a `!!python`
-tag or a value that YAML 1.1 would twist (`no`, `12:30:45`) is a named problem and never a surprise. Nothing is read in full
-before its limits are checked: bytes of the file, values (those of aliases as often as they are used), depth.
+PyYAML's parser gives events with their lines; the values are made here, so that a duplicate key, an
+alias bomb, a `!!python` tag or a value that YAML 1.1 would twist (`no`, `12:30:45`) is a named
+problem and never a surprise. Nothing is read in full before its limits are checked: bytes of the
+file, values (those of aliases as often as they are used), depth.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ MOST_DEPTH = 60
 # The tags that say what a value is anyhow; `!` alone means: as it stands there.
 _TEXT_TAGS = ("!", "tag:yaml.org,2002:str")
 _SEQUENCE_TAGS, _MAPPING_TAGS = ("!", "tag:yaml.org,2002:seq"), ("!", "tag:yaml.org,2002:map")
-# The key of YAML 1.1 that merges another mapping (an alias, or a list of them) into the one that it stands in.
+# The key of YAML 1.1 that merges another mapping (an alias, or a list of them) into the one that it
+# stands in.
 MERGE = "<<"
 # What no model and no file can be sent.
 _UNSENDABLE = re.compile("[\0\ud800-\udfff]")
@@ -38,7 +40,14 @@ _INT = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)([eE][-+]?[0-9]+)?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _CONSTANTS: dict[str, Any] = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
-_BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_BOOLEANS = {
+    "true": True,
+    "True": True,
+    "TRUE": True,
+    "false": False,
+    "False": False,
+    "FALSE": False,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +104,19 @@ class _Anchored:
 class _Reader:
     """Values out of the parser's events. An alias is the anchor's own value once more, and counts as often as it is used."""
 
-    def __init__(self, source: Source, events: Iterator[Any], as_text: bool = False, last_counts: str | None = None):
-        self.source, self.events, self.as_text, self.last_counts = source, events, as_text, last_counts
+    def __init__(
+        self,
+        source: Source,
+        events: Iterator[Any],
+        as_text: bool = False,
+        last_counts: str | None = None,
+    ):
+        self.source, self.events, self.as_text, self.last_counts = (
+            source,
+            events,
+            as_text,
+            last_counts,
+        )
         self.nodes = self.deepest = 0
         # None while the anchor's own value is being read.
         self.anchors: dict[str, _Anchored | None] = {}
@@ -185,11 +205,17 @@ class _Reader:
                 self.source.lines.setdefault(place, _line(key_event))
             value = self.value(next(self.events), place if is_new else path, depth + 1)
             others = value if isinstance(value, list) else [value]
-            if key == MERGE and not key_event.style and others and all(isinstance(other, dict) for other in others):
+            if (
+                key == MERGE
+                and not key_event.style
+                and others
+                and all(isinstance(other, dict) for other in others)
+            ):
                 merged += others
             elif is_new:
                 made[str(key)] = value
-        # What the mapping says itself is stronger than what is merged into it, and the first of these than the next.
+        # What the mapping says itself is stronger than what is merged into it, and the first of
+        # these than the next.
         for other in merged:
             made = {**other, **made}
         return made
@@ -270,14 +296,17 @@ def read_text(path: Path) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         found = "; it looks like UTF-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else ""
-        raise InputErrors([Problem(str(path), "", f"not UTF-8 (byte {error.start}){found}")]) from None
+        raise InputErrors(
+            [Problem(str(path), "", f"not UTF-8 (byte {error.start}){found}")]
+        ) from None
 
 
 def read_yaml(path: Path, last_counts: str | None = None) -> Source:
     """Parse a YAML file whose top is a mapping. Raises InputErrors when it cannot be parsed or read at all.
 
-    Problems that leave the rest readable (a duplicate key) are in `Source.problems`, for the caller to report with its own.
-    In the mapping at the path `last_counts` a double key is a warning, and its last value the one that counts.
+    Problems that leave the rest readable (a duplicate key) are in `Source.problems`, for the caller
+    to report with its own. In the mapping at the path `last_counts` a double key is a warning, and
+    its last value the one that counts.
     """
     source = Source(str(path), {})
     value = _parsed(read_text(path), source, last_counts=last_counts)
@@ -286,14 +315,23 @@ def read_yaml(path: Path, last_counts: str | None = None) -> Source:
     source.value = value
     if not isinstance(source.value, dict):
         found = type(source.value).__name__
-        raise InputErrors([*source.problems, Problem(source.file, "", f"expected a mapping at the top, found {found}")])
+        raise InputErrors(
+            [
+                *source.problems,
+                Problem(source.file, "", f"expected a mapping at the top, found {found}"),
+            ]
+        )
     return source
 
 
-def _parsed(text: str, source: Source, name: str = "", as_text: bool = False, last_counts: str | None = None) -> Any:
+def _parsed(
+    text: str, source: Source, name: str = "", as_text: bool = False, last_counts: str | None = None
+) -> Any:
     """The value of a YAML text at the key `name`. Raises InputErrors for what is no YAML."""
     try:
-        return _Reader(source, yaml.parse(text, Loader=_Loader), as_text, last_counts).document(name)
+        return _Reader(source, yaml.parse(text, Loader=_Loader), as_text, last_counts).document(
+            name
+        )
     except (yaml.YAMLError, UnicodeError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{source.file}:{mark.line + 1}" if mark is not None else source.file
@@ -321,5 +359,7 @@ def read_argument(name: str, text: str, file: str) -> Source:
         return Source(file, {name: text}, {name: 0})
     # One line, that nobody numbers.
     source.lines = dict.fromkeys(source.lines, 0)
-    source.problems = [Problem(file, p.place, p.message.partition(" (first on")[0]) for p in source.problems]
+    source.problems = [
+        Problem(file, p.place, p.message.partition(" (first on")[0]) for p in source.problems
+    ]
     return source

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class Key:
     """One key. `kind`: text, loose (text, number or date), count (whole number from 1), number (from 0), flag, texts,
-    mapping, any, or the name of another section; `choices` closes a text or a list of texts, `synonyms` are (older word,
-    choice) pairs.
+    mapping, any, or the name of another section; `choices` closes a text or a list of texts,
+    `synonyms` are (older word, choice) pairs.
 
-    `carried`: nothing here acts on it, whatever its value. `lenient`: a value of another kind is a warning, and counts as not
-    said. `same_as`: the key that this older name stands for, read where that one is not said; always lenient. `unsaid`: the
-    number that says nothing.
+    `carried`: nothing here acts on it, whatever its value. `lenient`: a value of another kind is a
+    warning, and counts as not said. `same_as`: the key that this older name stands for, read where
+    that one is not said; always lenient. `unsaid`: the number that says nothing.
     """
 
     name: str

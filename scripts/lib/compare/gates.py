@@ -1,9 +1,10 @@
 """Gates for continuous integration: `decode_tokens_per_s -3%` trips where a speed is shown to have dropped by more than 3 %.
 
-Shown means: the interval of the paired effect lies beyond the threshold. A whole run can be slower than another for no
-reason that its questions show, so the interval of a speed is widened by how much runs of the same thing differ on this
-machine (`python -m benchmarks.harness.gate_calibration` measures it). Over several configurations Holm's adjustment keeps the
-chance of a false alarm at 2.5 % a gate.
+Shown means: the interval of the paired effect lies beyond the threshold. A whole run can be slower
+than another for no reason that its questions show, so the interval of a speed is widened by how
+much runs of the same thing differ on this machine (`python -m benchmarks.harness.gate_calibration`
+measures it). Over several configurations Holm's adjustment keeps the chance of a false alarm at 2.5
+% a gate.
 """
 
 from __future__ import annotations
@@ -59,19 +60,25 @@ def parse_gate(text: str) -> Gate:
     """A gate out of its text. Raises BenchError saying what is wrong with it."""
     found = _GATE.fullmatch(text)
     if found is None:
-        raise BenchError(f"--gate '{text}': expected METRIC and a signed threshold, such as {EXAMPLES}")
+        raise BenchError(
+            f"--gate '{text}': expected METRIC and a signed threshold, such as {EXAMPLES}"
+        )
     metric, sign_text, size, unit = found.groups()
     if metric not in METRICS:
         raise BenchError(f"--gate '{text}': no metric '{metric}'{suggest(metric, METRICS)}")
     expected_unit, worse = METRICS[metric]
     if unit != expected_unit:
-        raise BenchError(f"--gate '{text}': a threshold of {metric} is in {expected_unit}, found {unit}")
+        raise BenchError(
+            f"--gate '{text}': a threshold of {metric} is in {expected_unit}, found {unit}"
+        )
     sign = 1 if sign_text == "+" else -1
     if sign != worse:
         rule = "less is worse: it begins with -" if worse < 0 else "more is worse: it begins with +"
         raise BenchError(f"--gate '{text}': of {metric} {rule}")
     if sign < 0 and float(size) >= 100:
-        raise BenchError(f"--gate '{text}': nothing can drop by {size} {unit}: expected less than 100")
+        raise BenchError(
+            f"--gate '{text}': nothing can drop by {size} {unit}: expected less than 100"
+        )
     return Gate(metric, sign, float(size), unit)
 
 
@@ -104,7 +111,9 @@ def read_noise(hardware: Iterable[str], folder: Path = CALIBRATION) -> dict[str,
             ) from error
         for metric, measured in noise.items():
             known = found.get(metric)
-            found[metric] = measured if known is None or measured.half_width > known.half_width else known
+            found[metric] = (
+                measured if known is None or measured.half_width > known.half_width else known
+            )
     return found
 
 
@@ -131,7 +140,9 @@ class Judgement:
             return f"{self.gate}: {self.key}: {self.outcome}: no question that both sides measured"
         if self.outcome is Outcome.NOT_JUDGED:
             return f"{self.gate}: {self.key}: {self.outcome}: {self.effect.clusters} questions carry no interval"
-        return f"{self.gate}: {self.key}: {self.outcome}: {effect_text(self.gate.unit, self.effect)}"
+        return (
+            f"{self.gate}: {self.key}: {self.outcome}: {effect_text(self.gate.unit, self.effect)}"
+        )
 
 
 def effect_text(unit: str, effect: Estimate) -> str:
@@ -159,7 +170,9 @@ def widened(gate: Gate, effect: Estimate, noise: Noise | None) -> Estimate:
         middle + sign * math.hypot(_on_scale(gate, limit) - middle, noise.half_width)
         for sign, limit in ((-1, effect.low), (1, effect.high))
     )
-    return Estimate(effect.value, _off_scale(gate, low), _off_scale(gate, high), effect.n, effect.clusters)
+    return Estimate(
+        effect.value, _off_scale(gate, low), _off_scale(gate, high), effect.n, effect.clusters
+    )
 
 
 def _p_value(gate: Gate, effect: Estimate) -> float:
@@ -178,9 +191,16 @@ def judge(
     gate: Gate, effects: Sequence[tuple[Key, Comparison | None]], noise: Mapping[str, Noise]
 ) -> tuple[Judgement, ...]:
     """The gate's word on the effect of every configuration; None is an effect that nothing could be told of."""
-    wide = [widened(gate, e.estimate, noise.get(gate.metric)) if e is not None else None for _, e in effects]
+    wide = [
+        widened(gate, e.estimate, noise.get(gate.metric)) if e is not None else None
+        for _, e in effects
+    ]
     able = [i for i, e in enumerate(wide) if e is not None and e.low is not None]
-    adjusted = dict(zip(able, holm([_p_value(gate, e) for i in able if (e := wide[i]) is not None]), strict=True))
+    adjusted = dict(
+        zip(
+            able, holm([_p_value(gate, e) for i in able if (e := wide[i]) is not None]), strict=True
+        )
+    )
     made = []
     for i, (key, _) in enumerate(effects):
         if i in adjusted:

@@ -1,6 +1,7 @@
 """Measured cells from wherever they are kept: a results tree, a run's record, a git revision, another folder.
 
-An observation is a cell's evidence in the few values that comparing needs. Nothing is checked out and nothing is run.
+An observation is a cell's evidence in the few values that comparing needs. Nothing is checked out
+and nothing is run.
 """
 
 from __future__ import annotations
@@ -17,14 +18,22 @@ from scripts.lib.base.layout import CELLS, ENVIRONMENTS, RESULTS, RUNS
 from scripts.lib.base.stored_json import Damaged, believed, stored_text
 from scripts.lib.execution.run_record import OUTPUT, read_rows
 from scripts.lib.machine.environment_record import environment_record, stored_environment
-from scripts.lib.planning.cell_record import CellId, CellRecord, Measurement, implausible, parse_named_cell, read_cell
+from scripts.lib.planning.cell_record import (
+    CellId,
+    CellRecord,
+    Measurement,
+    implausible,
+    parse_named_cell,
+    read_cell,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
     """One measured cell. Rates in tokens per second, times in seconds; None where nothing was measured.
 
-    `spec` is empty where no file holds it any more: the digest still tells whether two specs are equal.
+    `spec` is empty where no file holds it any more: the digest still tells whether two specs are
+    equal.
     """
 
     cell: CellId
@@ -73,7 +82,9 @@ def of_record(record: CellRecord) -> Observation:
         run_id=record.run_id,
         started_utc=record.started_utc,
         environment=record.environment,
-        measurement=replace(measured, token_ids=(), close_calls=()) if measured is not None else None,
+        measurement=replace(measured, token_ids=(), close_calls=())
+        if measured is not None
+        else None,
         load_s=record.load_s,
         peak_rss_bytes=record.peak_rss_bytes,
         spec=record.spec,
@@ -91,23 +102,31 @@ def results_root(folder: Path) -> Path:
     for root in (folder, folder / inner):
         if (root / "cells").is_dir():
             return root
-    raise BenchError(f"{folder}: expected a results tree (cells/, or {inner}/cells/ below it), found none")
+    raise BenchError(
+        f"{folder}: expected a results tree (cells/, or {inner}/cells/ below it), found none"
+    )
 
 
 def read_environments(folder: Path, damaged: list[Problem]) -> dict[str, Mapping[str, Any]]:
     """The environment records of a results tree, by digest."""
     files = sorted(folder.glob("*.json"))
-    return dict(believed(files, lambda file: (file.stem, stored_environment(file.stem, folder)), damaged))
+    return dict(
+        believed(files, lambda file: (file.stem, stored_environment(file.stem, folder)), damaged)
+    )
 
 
 def from_tree(name: str, root: Path, hardware: str = "*") -> Observations:
     """Every cell of a results tree (see `results_root`), or of one hardware profile in it."""
     files = (
-        file for file in sorted(root.glob(f"cells/{hardware}/*/*/*/*.json")) if _is_cell(str(file.relative_to(root)))
+        file
+        for file in sorted(root.glob(f"cells/{hardware}/*/*/*/*.json"))
+        if _is_cell(str(file.relative_to(root)))
     )
     damaged: list[Problem] = []
     items = tuple(believed(files, lambda file: of_record(read_cell(file)), damaged))
-    return Observations(name, items, read_environments(root / "environments", damaged), tuple(damaged))
+    return Observations(
+        name, items, read_environments(root / "environments", damaged), tuple(damaged)
+    )
 
 
 def _git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
@@ -127,7 +146,11 @@ def git_commit(revision: str) -> str | None:
 
 def from_git(name: str, commit: str) -> Observations:
     """The cells and environments that a commit holds, streamed out of git's archive of it. Raises BenchError without any."""
-    listed = _git("ls-tree", "-d", "--name-only", commit, str(CELLS), str(ENVIRONMENTS)).stdout.decode().split()
+    listed = (
+        _git("ls-tree", "-d", "--name-only", commit, str(CELLS), str(ENVIRONMENTS))
+        .stdout.decode()
+        .split()
+    )
     if str(CELLS) not in listed:
         raise BenchError(f"{name}: this revision has no cells ({CELLS})")
     items: list[Observation] = []
@@ -170,7 +193,9 @@ def _of_row(row: Mapping[str, Any], run_id: str) -> Observation:
 
 def _observed(row: Mapping[str, Any], run_id: str) -> Observation:
     """It holds no token ids; `from_run` adds the spec where a cell file has it."""
-    cell = CellId(row["hardware"], row["model"], row["mode"], row["suite"], row["question_id"], row["repeat"])
+    cell = CellId(
+        row["hardware"], row["model"], row["mode"], row["suite"], row["question_id"], row["repeat"]
+    )
     engine = row.get("engine") or {}
     measured = None
     if "response" in row:
@@ -205,7 +230,15 @@ def _observed(row: Mapping[str, Any], run_id: str) -> Observation:
 def _with_spec(item: Observation, results: Path) -> Observation:
     """The observation with its spec, where a cell of that digest is in the tree: whichever run left it there."""
     c = item.cell
-    file = results / "cells" / c.hardware / c.model / c.mode / c.suite / f"{c.question}.{item.digest}.json"
+    file = (
+        results
+        / "cells"
+        / c.hardware
+        / c.model
+        / c.mode
+        / c.suite
+        / f"{c.question}.{item.digest}.json"
+    )
     try:
         spec = read_cell(file).spec
     except (FileNotFoundError, Damaged):
@@ -225,7 +258,9 @@ def from_run(run_id: str, results: Path) -> Observations:
     damaged = list(found.damaged)
     items = tuple(believed(found.rows, lambda row: _of_row(row, run_id), damaged))
     items = tuple(_with_spec(item, results) for item in items)
-    return Observations(run_id, items, read_environments(results / "environments", damaged), tuple(damaged))
+    return Observations(
+        run_id, items, read_environments(results / "environments", damaged), tuple(damaged)
+    )
 
 
 def latest(items: Iterable[Observation]) -> tuple[Observation, ...]:
@@ -250,7 +285,8 @@ def from_engine(version: str, root: Path) -> Observations:
 def resolve(name: str, root: Path) -> Observations:
     """What a name means, in this order: a run, a hardware profile, a folder, a git revision, an engine version.
 
-    A prefix (`run:`, `hardware:`, `folder:`, `engine:`, `git:`) says which. Raises BenchError naming what there is.
+    A prefix (`run:`, `hardware:`, `folder:`, `engine:`, `git:`) says which. Raises BenchError
+    naming what there is.
     """
     kind, _, rest = name.partition(":")
     readers: dict[str, Callable[[str], Observations | None]] = {

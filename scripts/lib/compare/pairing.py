@@ -1,7 +1,7 @@
 """Two sets of observations, question by question: what changed in the numbers, and what changed in spec and environment.
 
-Both sides' answers are scored by today's leading scorer, so that a check that decides differently now is no difference of
-models; an answer to a question whose text is another today is unscored.
+Both sides' answers are scored by today's leading scorer, so that a check that decides differently
+now is no difference of models; an answer to a question whose text is another today is unscored.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ class Key:
     mode: str
 
     def __str__(self) -> str:
-        return "/".join(part for part in (self.hardware, self.engine, self.model, self.mode) if part)
+        return "/".join(
+            part for part in (self.hardware, self.engine, self.model, self.mode) if part
+        )
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,11 @@ class Pairing:
         found: Values = {}
         for pair in self.pairs:
             item = pair[side]
-            value = getattr(item.measurement, metric) if item.status == "ok" and item.measurement is not None else None
+            value = (
+                getattr(item.measurement, metric)
+                if item.status == "ok" and item.measurement is not None
+                else None
+            )
             if value:
                 found.setdefault(f"{item.cell.suite}/{item.cell.question}", []).append(value)
         return found
@@ -71,7 +77,9 @@ class Pairing:
 
     def failures(self) -> tuple[int, int]:
         """Cells of (A, B) that are not `ok`."""
-        return sum(a.status != "ok" for a, _ in self.pairs), sum(b.status != "ok" for _, b in self.pairs)
+        return sum(a.status != "ok" for a, _ in self.pairs), sum(
+            b.status != "ok" for _, b in self.pairs
+        )
 
     def changes(self) -> Counter[str]:
         """Changed fields of the specs, with the number of questions that each concerns."""
@@ -88,7 +96,8 @@ class Pairing:
 class Row:
     """One key compared. `ratios` by metric, B over A; `quality` is the difference of the pass rates, B minus A.
 
-    `passes`: (of A, of B, questions scored on both sides); `adjusted` p-values are Holm's over all rows, per metric.
+    `passes`: (of A, of B, questions scored on both sides); `adjusted` p-values are Holm's over all
+    rows, per metric.
     """
 
     pairing: Pairing
@@ -118,17 +127,32 @@ class Compared:
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
-        plain = [self._row(pairing) for pairing in tqdm(self.pairings, desc="comparing", disable=None)]
+        plain = [
+            self._row(pairing) for pairing in tqdm(self.pairings, desc="comparing", disable=None)
+        ]
         adjusted: list[dict[str, float]] = [{} for _ in plain]
         for metric in (*RATIO_METRICS, QUALITY):
-            told = [(i, e.p_value) for i, row in enumerate(plain) if (e := row.effect(metric)) is not None]
+            told = [
+                (i, e.p_value)
+                for i, row in enumerate(plain)
+                if (e := row.effect(metric)) is not None
+            ]
             for (i, _), p in zip(told, holm([p for _, p in told]), strict=True):
                 adjusted[i][metric] = p
-        return tuple(Row(r.pairing, r.ratios, r.quality, r.passes, p) for r, p in zip(plain, adjusted, strict=True))
+        return tuple(
+            Row(r.pairing, r.ratios, r.quality, r.passes, p)
+            for r, p in zip(plain, adjusted, strict=True)
+        )
 
     def _row(self, pairing: Pairing) -> Row:
         quality, passes = self._quality(pairing)
-        return Row(pairing, {metric: pairing.ratio(metric) for metric in RATIO_METRICS}, quality, passes, {})
+        return Row(
+            pairing,
+            {metric: pairing.ratio(metric) for metric in RATIO_METRICS},
+            quality,
+            passes,
+            {},
+        )
 
     def _quality(self, pairing: Pairing) -> tuple[Comparison | None, tuple[float, float, int]]:
         before, after = Values(), Values()
@@ -165,11 +189,16 @@ def _mean_of_means(values: Values) -> float:
 
 def _sole(a: Sequence[Observation], b: Sequence[Observation], part: str) -> bool:
     """True when each side has one value of `hardware` or `engine` only: then it is what is compared, not what is kept apart."""
-    sides = [{getattr(item.cell, part) if part == "hardware" else item.engine for item in items} for items in (a, b)]
+    sides = [
+        {getattr(item.cell, part) if part == "hardware" else item.engine for item in items}
+        for items in (a, b)
+    ]
     return all(len(side) == 1 for side in sides)
 
 
-def _keyed(items: Iterable[Observation], no_hardware: bool, no_engine: bool) -> dict[Key, dict[str, Observation]]:
+def _keyed(
+    items: Iterable[Observation], no_hardware: bool, no_engine: bool
+) -> dict[Key, dict[str, Observation]]:
     found: dict[Key, dict[str, Observation]] = {}
     for item in items:
         hardware = "" if no_hardware else item.cell.hardware
@@ -190,10 +219,15 @@ def pair(a: Observations, b: Observations, scorer: Rescorer | None = None) -> Co
     for key, questions in before.items():
         shared = [q for q in questions if q in after.get(key, {})]
         if shared:
-            pairings.append(Pairing(key, tuple((questions[q], after[key][q]) for q in sorted(shared))))
+            pairings.append(
+                Pairing(key, tuple((questions[q], after[key][q]) for q in sorted(shared)))
+            )
     paired = sum(len(p.pairs) for p in pairings)
     pairings.sort(key=lambda p: str(p.key))
     alone = len(left) - paired, len(right) - paired
     keys = {p.key for p in pairings}
-    unpaired = tuple(sorted(before.keys() - keys, key=str)), tuple(sorted(after.keys() - keys, key=str))
+    unpaired = (
+        tuple(sorted(before.keys() - keys, key=str)),
+        tuple(sorted(after.keys() - keys, key=str)),
+    )
     return Compared(a, b, tuple(pairings), alone, unpaired, scorer)

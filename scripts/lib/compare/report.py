@@ -17,7 +17,19 @@ from scripts.lib.compare.pairing import QUALITY, RATIO_METRICS, Compared, Row
 SIGNIFICANT = 0.05
 MOST_CHANGES = 30
 CSV_COLUMNS = (
-    *("hardware", "engine", "model", "mode", "metric", "n", "a", "b", "effect", "effect_low", "effect_high"),
+    *(
+        "hardware",
+        "engine",
+        "model",
+        "mode",
+        "metric",
+        "n",
+        "a",
+        "b",
+        "effect",
+        "effect_low",
+        "effect_high",
+    ),
     *("p_value", "p_value_holm", "failures_a", "failures_b"),
 )
 
@@ -87,7 +99,9 @@ def _unpaired(compared: Compared, show: Callable[[object], str]) -> Iterator[str
 def report(compared: Compared, markdown: bool) -> str:
     """The whole comparison as text."""
     show = markdown_text if markdown else one_line
-    rows = [[code(row.key) if markdown else one_line(row.key), *_cells(row)] for row in compared.rows]
+    rows = [
+        [code(row.key) if markdown else one_line(row.key), *_cells(row)] for row in compared.rows
+    ]
     form = "pipe" if markdown else "simple"
     shared, (only_a, only_b) = sum(len(p.pairs) for p in compared.pairings), compared.alone
     lines = [

@@ -1,7 +1,7 @@
 """Is it reproducible? Stored cells measured again: are the answers the same, and how far did the times drift?
 
-Drift is the median of ratios new / stored, paired by cell, with the interval of `statistics` (order statistics: simulated to
-hold 94-95 % from 6 cells on, where a bootstrap of a median holds 85-93 %).
+Drift is the median of ratios new / stored, paired by cell, with the interval of `statistics` (order
+statistics: simulated to hold 94-95 % from 6 cells on, where a bootstrap of a median holds 85-93 %).
 """
 
 from __future__ import annotations
@@ -22,7 +22,14 @@ from scripts.lib.results.states import CellState, Change, State
 
 # Field of a measurement -> what more of it means.
 TIMINGS = ("decode_tokens_per_s", "prefill_tokens_per_s", "ttft_s")
-COLUMNS = ("cell", "engine", "equality", "token", "gap_logits", *(f"{n}_{s}" for n in TIMINGS for s in ("old", "new")))
+COLUMNS = (
+    "cell",
+    "engine",
+    "equality",
+    "token",
+    "gap_logits",
+    *(f"{n}_{s}" for n in TIMINGS for s in ("old", "new")),
+)
 
 
 class Equality(StrEnum):
@@ -39,7 +46,8 @@ class Equality(StrEnum):
 class Pair:
     """A stored cell and the one measured beside it (None: that never came). `old` is a finished one.
 
-    `stopped`: the shard's job was stopped from outside, or never started, so that a cell that is missing is not a failed one.
+    `stopped`: the shard's job was stopped from outside, or never started, so that a cell that is
+    missing is not a failed one.
     """
 
     old: CellRecord
@@ -47,7 +55,12 @@ class Pair:
     stopped: bool = False
 
     def _measured(self) -> tuple[Measurement, Measurement] | None:
-        if self.old.measurement is None or self.new is None or self.new.status != "ok" or self.new.measurement is None:
+        if (
+            self.old.measurement is None
+            or self.new is None
+            or self.new.status != "ok"
+            or self.new.measurement is None
+        ):
             return None
         return self.old.measurement, self.new.measurement
 
@@ -56,7 +69,9 @@ class Pair:
         """(index of the first other token, the stored answer's gap between its two best tokens there)."""
         both = self._measured()
         token = first_divergence(both[0].token_ids, both[1].token_ids) if both else None
-        return None if both is None or token is None else (token, dict(both[0].close_calls).get(token))
+        return (
+            None if both is None or token is None else (token, dict(both[0].close_calls).get(token))
+        )
 
     @property
     def equality(self) -> Equality:
@@ -76,7 +91,11 @@ class Pair:
     def row(self) -> dict[str, Any]:
         token, gap = self.divergence or (None, None)
         engine = self.old.spec["engine"]["name"]
-        row = dict.fromkeys(COLUMNS, None) | {"cell": str(self.old.cell), "engine": engine, "token": token}
+        row = dict.fromkeys(COLUMNS, None) | {
+            "cell": str(self.old.cell),
+            "engine": engine,
+            "token": token,
+        }
         row |= {"equality": self.equality.value, "gap_logits": gap}
         for name in TIMINGS:
             for side, value in zip(("old", "new"), self.timings(name) or (None, None), strict=True):
@@ -105,8 +124,12 @@ class Summary:
 
 def summarise(pairs: Sequence[Pair]) -> Summary:
     """Summarise the pairs; a cell is the unit, told by its name and its digest, since two engines share a name."""
-    compared = [pair for pair in pairs if pair.equality not in (Equality.FAILED, Equality.NOT_REACHED)]
-    exact = pass_rate({(str(p.old.cell), p.old.digest): [float(p.equality is Equality.EXACT)] for p in compared})
+    compared = [
+        pair for pair in pairs if pair.equality not in (Equality.FAILED, Equality.NOT_REACHED)
+    ]
+    exact = pass_rate(
+        {(str(p.old.cell), p.old.digest): [float(p.equality is Equality.EXACT)] for p in compared}
+    )
     drift: dict[str, Estimate] = {}
     for name in TIMINGS:
         both: dict[Hashable, tuple[float, float]] = {
@@ -115,7 +138,8 @@ def summarise(pairs: Sequence[Pair]) -> Summary:
             if (found := pair.timings(name)) is not None
         }
         ratio = paired_ratio(
-            {key: [new] for key, (_, new) in both.items()}, {key: [old] for key, (old, _) in both.items()}
+            {key: [new] for key, (_, new) in both.items()},
+            {key: [old] for key, (old, _) in both.items()},
         )
         if ratio is not None:
             drift[name] = ratio.estimate
@@ -162,7 +186,9 @@ def to_markdown(title: str, pairs: Sequence[Pair], differences: Sequence[Change]
         lines += ["", "| cell | answer | first other token | gap there |", "|---|---|---|---|"]
         for pair in other:
             token, gap = pair.divergence or ("–", None)
-            shown = "–" if pair.equality is Equality.FAILED else ">= 1" if gap is None else f"{gap:.3f}"
+            shown = (
+                "–" if pair.equality is Equality.FAILED else ">= 1" if gap is None else f"{gap:.3f}"
+            )
             lines.append(f"| `{pair.old.cell}` | {pair.equality.value} | {token} | {shown} |")
     lines += ["", f"Environment: {_environment(pairs, differences)}"]
     lines += [f"- `{change.field}`: {change.old} → {change.new}" for change in differences]
@@ -182,7 +208,11 @@ def to_json(pairs: Sequence[Pair], differences: Sequence[Change]) -> dict[str, A
     """The numbers of the report."""
 
     def values(found: Estimate | None) -> dict[str, Any] | None:
-        return None if found is None else {"value": found.value, "low": found.low, "high": found.high, "n": found.n}
+        return (
+            None
+            if found is None
+            else {"value": found.value, "low": found.low, "high": found.high, "n": found.n}
+        )
 
     summary = summarise(pairs)
     return {

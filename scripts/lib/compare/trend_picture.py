@@ -34,10 +34,20 @@ def _draw(panel: Axes, found: Sequence[Point]) -> None:
     reaches = [reach(point.value) for point in found]
     limits = [[low[0] for low, _ in reaches], [high[0] for _, high in reaches]]
     panel.errorbar(
-        places, [p.value.value for p in found], yerr=limits, marker="o", markersize=3, capsize=2, color=COLOURS[0]
+        places,
+        [p.value.value for p in found],
+        yerr=limits,
+        marker="o",
+        markersize=3,
+        capsize=2,
+        color=COLOURS[0],
     )
     for place, point in zip(places, found, strict=True):
         if point.mark in CHANGES:
-            panel.axvline(place, color=FORBIDDEN if point.mark is Mark.REGRESSION else COLOURS[2], linestyle="--")
+            panel.axvline(
+                place,
+                color=FORBIDDEN if point.mark is Mark.REGRESSION else COLOURS[2],
+                linestyle="--",
+            )
     panel.set_xticks(places, [one_line(point.run_id) for point in found], rotation=20, ha="right")
     panel.set_ylim(bottom=0)

@@ -17,7 +17,18 @@ BARS = "▁▂▃▄▅▆▇█"
 MOST_CHANGES = 5
 CHANGES = (Mark.REGRESSION, Mark.IMPROVEMENT)
 CSV_COLUMNS = (
-    *("hardware", "engine", "model", "mode", "run_id", "metric", "n", "value", "value_low", "value_high"),
+    *(
+        "hardware",
+        "engine",
+        "model",
+        "mode",
+        "run_id",
+        "metric",
+        "n",
+        "value",
+        "value_low",
+        "value_high",
+    ),
     *("effect", "effect_low", "effect_high", "effect_n", "mark", "changed"),
 )
 
@@ -39,7 +50,13 @@ def sparkline(values: Sequence[float]) -> str:
 
 
 def _number(gate: Gate, value: float) -> str:
-    return f"{100 * value:.0f} %" if gate.metric == QUALITY else f"{value:.2f}" if value < 10 else f"{value:.1f}"
+    return (
+        f"{100 * value:.0f} %"
+        if gate.metric == QUALITY
+        else f"{value:.2f}"
+        if value < 10
+        else f"{value:.1f}"
+    )
 
 
 def _effect(gate: Gate, point: Point) -> str:
@@ -62,7 +79,14 @@ def every_run(points: Sequence[Point], gate: Gate, markdown: bool) -> str:
     """One line per configuration and run."""
     show = code if markdown else one_line
     rows = [
-        [show(p.key), show(p.run_id), p.value.clusters, _number(gate, p.value.value), _effect(gate, p), p.mark or DASH]
+        [
+            show(p.key),
+            show(p.run_id),
+            p.value.clusters,
+            _number(gate, p.value.value),
+            _effect(gate, p),
+            p.mark or DASH,
+        ]
         for p in points
     ]
     headers = ("configuration", "run", "n", gate.metric, "against the runs before", "")
@@ -78,7 +102,10 @@ def change_lines(points: Sequence[Point], gate: Gate, markdown: bool) -> list[st
             lines.append(
                 f"- {point.mark}: {show(point.key)} in run {show(point.run_id)}: {gate.metric} {_effect(gate, point)}"
             )
-            lines += [f"  - {show(change)} ({cells} cells)" for change, cells in point.changed[:MOST_CHANGES]]
+            lines += [
+                f"  - {show(change)} ({cells} cells)"
+                for change, cells in point.changed[:MOST_CHANGES]
+            ]
             if len(point.changed) > MOST_CHANGES:
                 lines.append(f"  - and {len(point.changed) - MOST_CHANGES} more changes")
             if not point.changed:
@@ -92,7 +119,11 @@ def trends_csv(points: Sequence[Point], gate: Gate) -> str:
 
 
 def _csv_row(p: Point, gate: Gate) -> tuple[object, ...]:
-    effect = (p.effect.value, p.effect.low, p.effect.high, p.effect.clusters) if p.effect is not None else (None,) * 4
+    effect = (
+        (p.effect.value, p.effect.low, p.effect.high, p.effect.clusters)
+        if p.effect is not None
+        else (None,) * 4
+    )
     changed = "; ".join(change for change, _ in p.changed)
     return (
         p.key.hardware, p.key.engine, p.key.model, p.key.mode, p.run_id, gate.metric, p.value.clusters,

@@ -1,9 +1,10 @@
 """How each configuration did over the runs, and which run brought a change: a change point, found by the paired statistics.
 
-A run is compared with the runs before it, question by question: with those since the last change point, each question's
-values in them taken together. Where the difference is shown to be beyond the threshold (see `gates`: the interval is
-widened by what is known of the noise of whole runs, and adjusted for the configurations of the run), the run is a change
-point, and later runs are compared with what it brought.
+A run is compared with the runs before it, question by question: with those since the last change
+point, each question's values in them taken together. Where the difference is shown to be beyond the
+threshold (see `gates`: the interval is widened by what is known of the noise of whole runs, and
+adjusted for the configurations of the run), the run is a change point, and later runs are compared
+with what it brought.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ class Mark(StrEnum):
 class Point:
     """One configuration in one run: its value (a median, or a pass rate), the effect against the runs before, what it brought.
 
-    `changed`: fields of spec and environment that differ from the last measurement of the same questions, with the cells.
+    `changed`: fields of spec and environment that differ from the last measurement of the same
+    questions, with the cells.
     """
 
     key: Key
@@ -66,7 +68,11 @@ def _values(items: Iterable[Observation], metric: str, scorer: Rescorer | None) 
         if metric == QUALITY:
             value = scorer(item) if scorer is not None else None
         else:
-            value = getattr(item.measurement, metric) if item.status == "ok" and item.measurement is not None else None
+            value = (
+                getattr(item.measurement, metric)
+                if item.status == "ok" and item.measurement is not None
+                else None
+            )
             value = value or None
         if value is not None:
             found.setdefault(f"{item.cell.suite}/{item.cell.question}", []).append(value)
@@ -95,13 +101,18 @@ def _changed(
         if before is None:
             continue
         if before.digest != item.digest and before.spec and item.spec:
-            found.update(str(change) for change in changes(before.spec, item.spec) if is_change(change))
+            found.update(
+                str(change) for change in changes(before.spec, item.spec) if is_change(change)
+            )
         elif before.digest != item.digest:
             found["the spec (its fields are in no file any more)"] += 1
         if before.environment != item.environment:
             old, new = environments.get(before.environment), environments.get(item.environment)
             known = changes(old, new) if old is not None and new is not None else ()
-            found.update([str(c) for c in known] or [f"environment {before.environment} -> {item.environment}"])
+            found.update(
+                [str(c) for c in known]
+                or [f"environment {before.environment} -> {item.environment}"]
+            )
     return tuple(found.most_common())
 
 
@@ -146,7 +157,11 @@ def _judged(
 ) -> dict[Key, tuple[Judgement, Judgement]]:
     """(worse, better) of each configuration that was measured before."""
     compare = paired_difference if gate.metric == QUALITY else paired_ratio
-    effects = [(key, compare(found, states[key].reference)) for key, found in run.values.items() if key in states]
+    effects = [
+        (key, compare(found, states[key].reference))
+        for key, found in run.values.items()
+        if key in states
+    ]
     sides = judge(gate, effects, noise), judge(_mirrored(gate), effects, noise)
     return {worse.key: (worse, better) for worse, better in zip(*sides, strict=True)}
 

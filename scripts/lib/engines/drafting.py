@@ -45,9 +45,10 @@ class NoDrafter:
 def lookup_draft(history: Sequence[int], n: int, most: int) -> list[int]:
     """What followed the latest earlier occurrence of the last `n` tokens, at most `most` tokens, or nothing.
 
-    The same choice as llama.cpp's `ngram-simple` (common/ngram-map.cpp, common_ngram_simple_draft): a fixed n with no
-    fall-back to shorter n-grams, the latest match wins, position 0 is never matched, histories of no more than
-    n + most + 1 tokens are too short, and a continuation of fewer than n tokens is not worth a batch.
+    The same choice as llama.cpp's `ngram-simple` (common/ngram-map.cpp, common_ngram_simple_draft):
+    a fixed n with no fall-back to shorter n-grams, the latest match wins, position 0 is never
+    matched, histories of no more than n + most + 1 tokens are too short, and a continuation of
+    fewer than n tokens is not worth a batch.
     """
     # llama.cpp counts its history without the token sampled last; ours holds it.
     length = len(history) - 1

@@ -1,8 +1,9 @@
 """Engine `embedded`: llama.cpp in this process, with a decode loop of our own for every mode.
 
-One loop serves baseline, prompt lookup and draft models: a step evaluates the last token and the draft after it, and
-keeps drafted tokens as long as sampling gives the same ones. Baseline is the step with an empty draft, so the modes
-differ in nothing but the draft, and every drafted and accepted token is counted exactly.
+One loop serves baseline, prompt lookup and draft models: a step evaluates the last token and the
+draft after it, and keeps drafted tokens as long as sampling gives the same ones. Baseline is the
+step with an empty draft, so the modes differ in nothing but the draft, and every drafted and
+accepted token is counted exactly.
 """
 
 from __future__ import annotations
@@ -16,9 +17,21 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.base.safe_files import write_atomic
-from scripts.lib.engines.drafting import Drafter, FirstOf, LookupDrafter, NoDrafter, SpeculationCount
+from scripts.lib.engines.drafting import (
+    Drafter,
+    FirstOf,
+    LookupDrafter,
+    NoDrafter,
+    SpeculationCount,
+)
 from scripts.lib.engines.measurement_check import check_measurement
-from scripts.lib.engines.protocol import EngineFailure, GenerationTimeout, Loaded, LoadSettings, Request
+from scripts.lib.engines.protocol import (
+    EngineFailure,
+    GenerationTimeout,
+    Loaded,
+    LoadSettings,
+    Request,
+)
 from scripts.lib.engines.thread_pool import ThreadPool
 from scripts.lib.engines.warm_up import warm_up
 from scripts.lib.llama_build.build import activate
@@ -200,7 +213,9 @@ class EmbeddedEngine:
                 answer.finish_reason = "stop"
         return token
 
-    def _decode(self, answer: _Answer, sampler: Sampler, request: Request, most: int, deadline: float) -> None:
+    def _decode(
+        self, answer: _Answer, sampler: Sampler, request: Request, most: int, deadline: float
+    ) -> None:
         assert self._context is not None
         while not answer.finish_reason:
             left = most - len(answer.tokens)
@@ -209,7 +224,8 @@ class EmbeddedEngine:
             elif time.perf_counter() > deadline:
                 answer.finish_reason = "timeout"
             else:
-                # The step samples one token more than it drafts, so a draft may fill all but one of what is left.
+                # The step samples one token more than it drafts, so a draft may fill all but one of
+                # what is left.
                 draft = self._drafter.propose(answer.history, left - 1) if left > 1 else []
                 self._step(answer, sampler, draft, request)
 

@@ -1,7 +1,8 @@
 """A thin, typed layer over llama.cpp's C interface (through llama-cpp-python's bindings): load, decode, sample, text.
 
-Importing this module loads llama.cpp's libraries: only an engine's own process does it, after `engine_build.activate()`
-has named the build, so that the in-process engine, llama-server and llama-bench are one build.
+Importing this module loads llama.cpp's libraries: only an engine's own process does it, after
+`engine_build.activate()` has named the build, so that the in-process engine, llama-server and
+llama-bench are one build.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from scripts.lib.llama_build.log import EngineLog
 from scripts.lib.weights.chat_template import Renderer, TemplateError
 
 KV_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 8, "bf16": 30}
-_EFFECTIVE = re.compile(r"print_info: (n_expert_used|n_expert|arch|file type|n_ctx_train)\s*=\s*(.+?)\s*$", re.M)
+_EFFECTIVE = re.compile(
+    r"print_info: (n_expert_used|n_expert|arch|file type|n_ctx_train)\s*=\s*(.+?)\s*$", re.M
+)
 
 
 def effective_settings(log: str) -> dict[str, str]:
@@ -87,9 +90,13 @@ class LlamaModel:
         data = text.encode("utf-8")
         room = len(data) + 8
         tokens = (llama_cpp.llama_token * room)()
-        count = llama_cpp.llama_tokenize(self.vocab, data, len(data), tokens, room, add_special, True)
+        count = llama_cpp.llama_tokenize(
+            self.vocab, data, len(data), tokens, room, add_special, True
+        )
         if count < 0:
-            raise EngineFailure(f"the tokenizer refused the prompt (needs room for {-count} tokens)")
+            raise EngineFailure(
+                f"the tokenizer refused the prompt (needs room for {-count} tokens)"
+            )
         return list(tokens[:count])
 
     def piece(self, token: int, special: bool = False) -> bytes:
@@ -117,23 +124,34 @@ class LlamaContext:
     """One sequence's KV cache over a model. Positions are counted here; `decode` appends, `forget_after` rolls back."""
 
     def __init__(
-        self, model: LlamaModel, settings: Mapping[str, Any], threads: int, batch_threads: int, most_outputs: int
+        self,
+        model: LlamaModel,
+        settings: Mapping[str, Any],
+        threads: int,
+        batch_threads: int,
+        most_outputs: int,
     ):
         params = llama_cpp.llama_context_default_params()
         params.n_ctx = settings["length_tokens"]
         params.n_batch = min(settings["batch_tokens"], settings["length_tokens"])
         params.n_ubatch = min(settings["micro_batch_tokens"], params.n_batch)
         params.n_seq_max = 1
-        # Only the tokens to be verified need logits: reserving them for a whole batch would cost hundreds of MB.
+        # Only the tokens to be verified need logits: reserving them for a whole batch would cost
+        # hundreds of MB.
         params.n_outputs_max = most_outputs
         params.n_threads, params.n_threads_batch = threads, batch_threads
         params.flash_attn_type = int(settings["flash_attention"])
-        params.type_k, params.type_v = KV_TYPES[settings["kv_type_k"]], KV_TYPES[settings["kv_type_v"]]
+        params.type_k, params.type_v = (
+            KV_TYPES[settings["kv_type_k"]],
+            KV_TYPES[settings["kv_type_v"]],
+        )
         params.no_perf = True
         self.model = model
         self.handle = llama_cpp.llama_init_from_model(model.handle, params)
         if not self.handle:
-            raise EngineFailure("llama.cpp could not make a context (out of memory, or settings it does not take)")
+            raise EngineFailure(
+                "llama.cpp could not make a context (out of memory, or settings it does not take)"
+            )
         self.memory = llama_cpp.llama_get_memory(self.handle)
         self.length: int = settings["length_tokens"]
         self.batch_tokens: int = params.n_batch
@@ -150,7 +168,9 @@ class LlamaContext:
         """Drop every cached token from `position` on."""
         if position < self.position:
             if not llama_cpp.llama_memory_seq_rm(self.memory, 0, position, -1):
-                raise EngineFailure("llama.cpp cannot roll this model's state back: it must not speculate")
+                raise EngineFailure(
+                    "llama.cpp cannot roll this model's state back: it must not speculate"
+                )
             self.position = position
 
     def decode(self, tokens: Sequence[int], outputs: int) -> None:
@@ -165,7 +185,9 @@ class LlamaContext:
         batch.n_tokens = count
         status = llama_cpp.llama_decode(self.handle, batch)
         if status != 0:
-            raise EngineFailure(f"llama_decode failed with status {status} at position {self.position}")
+            raise EngineFailure(
+                f"llama_decode failed with status {status} at position {self.position}"
+            )
         self.position += count
 
     def logits(self, row: int) -> npt.NDArray[np.float32]:
@@ -188,7 +210,9 @@ class Sampler:
     def __init__(self, temperature: float, top_p: float, seed: int):
         self._chain = None
         if temperature > 0:
-            self._chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
+            self._chain = llama_cpp.llama_sampler_chain_init(
+                llama_cpp.llama_sampler_chain_default_params()
+            )
             for step in (
                 llama_cpp.llama_sampler_init_top_p(top_p, 1),
                 llama_cpp.llama_sampler_init_temp(temperature),
@@ -204,8 +228,11 @@ class Sampler:
         best = int(logits.argmax())
         top = float(logits[best])
         if not np.isfinite(top):
-            raise EngineFailure(f"the model's logits are not numbers (best is {top}): damaged weights or overflow")
-        # The buffer is llama.cpp's and writable: masking the best for a moment saves a copy of the vocabulary.
+            raise EngineFailure(
+                f"the model's logits are not numbers (best is {top}): damaged weights or overflow"
+            )
+        # The buffer is llama.cpp's and writable: masking the best for a moment saves a copy of the
+        # vocabulary.
         logits[best] = -np.inf
         gap = top - float(logits.max())
         logits[best] = top

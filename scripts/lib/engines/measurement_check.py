@@ -7,11 +7,13 @@ from math import isfinite
 
 from scripts.lib.planning.cell_record import Measurement
 
-# What an answer may take beside its prompt's evaluation and its tokens: a loaded machine keeps its reader waiting.
+# What an answer may take beside its prompt's evaluation and its tokens: a loaded machine keeps its
+# reader waiting.
 UNTOLD_S, UNTOLD_SHARE = 0.5, 0.1
 
 
-# Two clocks of one machine, and figures that are rounded: a part cannot take longer than the whole by more than this.
+# Two clocks of one machine, and figures that are rounded: a part cannot take longer than the whole
+# by more than this.
 CLOCK_S, CLOCK_SHARE = 0.02, 0.01
 
 
@@ -45,7 +47,9 @@ def _impossible_time(measured: Measurement, elapsed_s: float) -> str:
     if measured.decode_s < steps * LEAST_DECODE_S:
         return f"{steps} tokens decoded one by one in {measured.decode_s:.6g} s"
     if measured.completion_tokens and measured.prefill_s < measured.prompt_tokens * LEAST_PREFILL_S:
-        return f"a prompt of {measured.prompt_tokens} tokens evaluated in {measured.prefill_s:.6g} s"
+        return (
+            f"a prompt of {measured.prompt_tokens} tokens evaluated in {measured.prefill_s:.6g} s"
+        )
     return ""
 
 

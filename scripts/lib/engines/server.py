@@ -1,7 +1,8 @@
 """Engine `server`: a real llama-server, one start per shard, answers streamed over loopback.
 
-The prompt is rendered and tokenised by the server, so its own template handling is what is measured; the answer comes from
-`/completion` as token ids, so that it can be compared token by token with the other engine's.
+The prompt is rendered and tokenised by the server, so its own template handling is what is
+measured; the answer comes from `/completion` as token ids, so that it can be compared token by
+token with the other engine's.
 """
 
 from __future__ import annotations
@@ -19,7 +20,14 @@ import psutil
 from scripts.lib.base.errors import BenchError
 from scripts.lib.base.untrusted_text import one_line, valid_text
 from scripts.lib.engines.measurement_check import check_measurement
-from scripts.lib.engines.protocol import EngineDied, EngineFailure, GenerationTimeout, Loaded, LoadSettings, Request
+from scripts.lib.engines.protocol import (
+    EngineDied,
+    EngineFailure,
+    GenerationTimeout,
+    Loaded,
+    LoadSettings,
+    Request,
+)
 from scripts.lib.engines.server_flags import probe, shown_argv
 from scripts.lib.engines.server_process import NoReply, ServerProcess
 from scripts.lib.engines.server_reply import count, number, objects, text, tokens
@@ -28,12 +36,15 @@ from scripts.lib.engines.warm_up import warm_up
 from scripts.lib.planning.cell_record import CLOSE_CALL_LOGITS, Measurement
 from scripts.lib.weights.chat_template import date_variables, with_prefill
 
-_EFFECTIVE = re.compile(r"print_info: (n_expert_used|n_expert|arch|file type|n_ctx_train)\s*=\s*(.+?)\s*$", re.M)
+_EFFECTIVE = re.compile(
+    r"print_info: (n_expert_used|n_expert|arch|file type|n_ctx_train)\s*=\s*(.+?)\s*$", re.M
+)
 _SYSTEM_INFO = re.compile(r"system_info: .*?\|\s*(.+?)\s*$", re.M)
 _DRAFT_STATS = re.compile(r"draft acceptance = .*?mean len =\s*([0-9.]+)")
 
 LOG_POLLS, LOG_POLL_S = 20, 0.002
-# Applying the template to a prompt and counting its tokens: milliseconds, where the server is not stuck.
+# Applying the template to a prompt and counting its tokens: milliseconds, where the server is not
+# stuck.
 PROMPT_TIMEOUT_S = 60.0
 _COMPLETION = "/completion"
 # Of an answer's text, about a million tokens; what comes after it is dropped.
@@ -91,7 +102,8 @@ class _Prompt:
 class ServerEngine:
     """A llama-server for one shard; what finds it dead raises EngineDied, and `load` starts another.
 
-    `_unsettled`: an answer was cut off at its deadline, and the server may not have given it up yet.
+    `_unsettled`: an answer was cut off at its deadline, and the server may not have given it up
+    yet.
     """
 
     def __init__(self, binary: Path, log: Path, ready_timeout_s: float):
@@ -113,8 +125,12 @@ class ServerEngine:
         self._server = start_server(flags, settings, self._log, self._ready_timeout_s)
         load_s = time.perf_counter() - start
         log = self._server.log_text()
-        models = [dict(_EFFECTIVE.findall(part)) for part in log.split("print_info: file format")[1:]]
-        effective: dict[str, Any] = {key.replace(" ", "_"): value for key, value in (models or [{}])[0].items()}
+        models = [
+            dict(_EFFECTIVE.findall(part)) for part in log.split("print_info: file format")[1:]
+        ]
+        effective: dict[str, Any] = {
+            key.replace(" ", "_"): value for key, value in (models or [{}])[0].items()
+        }
         if len(models) > 1:
             effective["draft_arch"] = models[-1].get("arch")
         info = _SYSTEM_INFO.search(log)
@@ -137,29 +153,48 @@ class ServerEngine:
             raise EngineDied(str(stuck)) from stuck
 
     def _render(self, request: Request) -> _Prompt:
-        images = [base64.b64encode(Path(image).read_bytes()).decode("ascii") for image in request.images]
+        images = [
+            base64.b64encode(Path(image).read_bytes()).decode("ascii") for image in request.images
+        ]
         content: Any = request.user
         if images:
-            # The bytes travel with the prompt; the template only counts the images, whatever their type is called.
-            parts = [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}} for data in images]
+            # The bytes travel with the prompt; the template only counts the images, whatever their
+            # type is called.
+            parts = [
+                {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
+                for data in images
+            ]
             content = [*parts, {"type": "text", "text": request.user}]
-        messages: list[dict[str, Any]] = [{"role": "system", "content": request.system}] if request.system else []
+        messages: list[dict[str, Any]] = (
+            [{"role": "system", "content": request.system}] if request.system else []
+        )
         # The server would give every template today's date.
         variables = date_variables() | ({} if request.thinking else {"enable_thinking": False})
-        body = {"messages": [*messages, {"role": "user", "content": content}], "chat_template_kwargs": variables}
+        body = {
+            "messages": [*messages, {"role": "user", "content": content}],
+            "chat_template_kwargs": variables,
+        }
         rendered = text(self._ask("/apply-template", body), "prompt", "/apply-template")
         prompt = plain = with_prefill(rendered, request.prefill)
         if images:
             plain = prompt.replace(text(self._ask("/props"), "media_marker", "/props"), "")
-        reply = self._ask("/tokenize", {"content": plain, "add_special": True, "parse_special": True})
+        reply = self._ask(
+            "/tokenize", {"content": plain, "add_special": True, "parse_special": True}
+        )
         ids = tokens(reply, "/tokenize")
         sent = {"prompt_string": prompt, "multimodal_data": images} if images else ids
         return _Prompt(sent, len(ids), bool(images))
 
     def _body(self, request: Request, prompt: _Prompt) -> dict[str, Any]:
-        # Greedy as top-1: the whole chain would sort the vocabulary at every token, which a small model feels.
+        # Greedy as top-1: the whole chain would sort the vocabulary at every token, which a small
+        # model feels.
         greedy = {"samplers": ["top_k"], "top_k": 1}
-        sampled = {"samplers": ["top_p", "temperature"], "top_k": 0, "min_p": 0.0, "top_p": request.top_p}
+        sampled = {
+            "samplers": ["top_p", "temperature"],
+            "top_k": 0,
+            "min_p": 0.0,
+            "top_p": request.top_p,
+        }
         return {
             "prompt": prompt.sent,
             "stream": True,
@@ -199,7 +234,9 @@ class ServerEngine:
         if timed_out:
             raise GenerationTimeout(measured)
         if measured.completion_tokens > request.max_tokens:
-            raise EngineFailure(f"{request.max_tokens} tokens asked for, {measured.completion_tokens} answered")
+            raise EngineFailure(
+                f"{request.max_tokens} tokens asked for, {measured.completion_tokens} answered"
+            )
         prompt.guard(measured.prompt_tokens)
         return measured
 
@@ -207,7 +244,9 @@ class ServerEngine:
         """Wait until the server has given up an answer that was cut off: the next one's time would begin with it."""
         if self._unsettled:
             self._unsettled = False
-            self._ask(_COMPLETION, {"prompt": "a", "n_predict": 1, "cache_prompt": False}, timeout_s)
+            self._ask(
+                _COMPLETION, {"prompt": "a", "n_predict": 1, "cache_prompt": False}, timeout_s
+            )
 
     def _receive(self, stream: _Stream, request: Request, body: dict[str, Any]) -> None:
         assert self._server is not None
@@ -219,12 +258,19 @@ class ServerEngine:
             raise EngineFailure(f"llama-server: {_COMPLETION}: the answer ended without timings")
 
     def _measure(self, stream: _Stream, prompt: _Prompt, log_position: int) -> Measurement:
-        timings, first, place = stream.timings, stream.first or stream.end, f"{_COMPLETION}: timings"
+        timings, first, place = (
+            stream.timings,
+            stream.first or stream.end,
+            f"{_COMPLETION}: timings",
+        )
         answered = count(timings, "predicted_n", place, len(stream.tokens))
         decode_s = number(timings, "predicted_ms", place, 1000 * (stream.end - first)) / 1000
         prefill_s = number(timings, "prompt_ms", place, 1000 * (first - stream.start)) / 1000
         prompt_tokens = count(timings, "prompt_n", place, prompt.text_tokens)
-        accepted, drafted = count(timings, "draft_n_accepted", place), count(timings, "draft_n", place)
+        accepted, drafted = (
+            count(timings, "draft_n_accepted", place),
+            count(timings, "draft_n", place),
+        )
         return Measurement(
             answer=valid_text("".join(stream.text)),
             finish_reason=stream.finish_reason(),
@@ -234,8 +280,11 @@ class ServerEngine:
             prefill_s=round(prefill_s, 6),
             prefill_tokens_per_s=round(prompt_tokens / prefill_s, 3) if prefill_s > 0 else None,
             decode_s=round(decode_s, 6),
-            # llama-server's clock starts with the first token, so the intervals are one fewer than the tokens.
-            decode_tokens_per_s=round((answered - 1) / decode_s, 3) if answered > 1 and decode_s > 0 else None,
+            # llama-server's clock starts with the first token, so the intervals are one fewer than
+            # the tokens.
+            decode_tokens_per_s=round((answered - 1) / decode_s, 3)
+            if answered > 1 and decode_s > 0
+            else None,
             drafted_tokens=drafted,
             accepted_tokens=accepted,
             verify_steps=self._verify_steps(accepted, answered, drafted, log_position),
@@ -269,7 +318,10 @@ class ServerEngine:
             raise
         calls = []
         for index, step in enumerate(objects(answer, "completion_probabilities", _COMPLETION)):
-            best = [number(top, "logprob", _COMPLETION) for top in objects(step, "top_logprobs", _COMPLETION)[:2]]
+            best = [
+                number(top, "logprob", _COMPLETION)
+                for top in objects(step, "top_logprobs", _COMPLETION)[:2]
+            ]
             if len(best) == 2 and best[0] - best[1] < CLOSE_CALL_LOGITS:
                 calls.append((index, round(best[0] - best[1], 4)))
         return tuple(calls)

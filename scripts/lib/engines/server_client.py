@@ -62,7 +62,9 @@ class ServerClient:
         self.headers = {"Authorization": f"Bearer {key}"}
 
     @contextlib.contextmanager
-    def _reply(self, path: str, body: Mapping[str, Any] | None, deadline: float) -> Iterator[http.client.HTTPResponse]:
+    def _reply(
+        self, path: str, body: Mapping[str, Any] | None, deadline: float
+    ) -> Iterator[http.client.HTTPResponse]:
         """The reply to a request. Raises TimeoutError at `deadline` (time.monotonic), EngineFailure for an error status."""
         connection = _Connection(self._port, deadline)
         payload = None if body is None else json.dumps(body)
@@ -76,12 +78,20 @@ class ServerClient:
             yield response
         except TimeoutError:
             raise
-        except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: of a chunk's length
-            raise ConnectionLost(f"llama-server: {path}: the connection broke off ({error!r})") from error
+        except (
+            OSError,
+            http.client.HTTPException,
+            ValueError,
+        ) as error:  # ValueError: of a chunk's length
+            raise ConnectionLost(
+                f"llama-server: {path}: the connection broke off ({error!r})"
+            ) from error
         finally:
             connection.close()
 
-    def call(self, path: str, body: Mapping[str, Any] | None = None, timeout_s: float = 60.0) -> Mapping[str, Any]:
+    def call(
+        self, path: str, body: Mapping[str, Any] | None = None, timeout_s: float = 60.0
+    ) -> Mapping[str, Any]:
         """One JSON request. Raises TimeoutError, and EngineFailure for an error status in the server's own words."""
         with self._reply(path, body, time.monotonic() + timeout_s) as response:
             data = response.read(MOST_BYTES + 1)
@@ -101,10 +111,14 @@ class ServerClient:
                     if event.last:
                         return
                 elif line.startswith(b"error: "):
-                    raise EngineFailure(f"llama-server: {message(line[7:].decode('utf-8', 'replace'))}")
+                    raise EngineFailure(
+                        f"llama-server: {message(line[7:].decode('utf-8', 'replace'))}"
+                    )
             if len(line) == MOST_BYTES:
                 raise EngineFailure(f"llama-server: {path}: {_TOO_LONG}")
-            raise ConnectionLost(f"llama-server: {path}: the answer broke off before its last event")
+            raise ConnectionLost(
+                f"llama-server: {path}: the answer broke off before its last event"
+            )
 
     def healthy(self) -> bool:
         """True when the server has loaded its model."""

@@ -1,7 +1,8 @@
 """One llama-server: proved to be ours, watched until it is ready, its log kept, gone with its parent.
 
-It chooses its port itself, and the port is read from the kernel: the one that this very process listens on. So nobody else's
-server can answer for it. A random key shuts it to everybody else's requests.
+It chooses its port itself, and the port is read from the kernel: the one that this very process
+listens on. So nobody else's server can answer for it. A random key shuts it to everybody else's
+requests.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ def listening_port(pid: int) -> int | None:
 class ServerProcess:
     """A running llama-server.
 
-    Raises EngineFailure with the log's last lines when it ends by itself or never gets ready, EngineDied when it is killed.
+    Raises EngineFailure with the log's last lines when it ends by itself or never gets ready,
+    EngineDied when it is killed.
     """
 
     def __init__(self, argv: Sequence[str], log: Path, ready_timeout_s: float):
@@ -58,8 +60,8 @@ class ServerProcess:
         self._sink = log.open("wb")
         key = secrets.token_hex(16)
         try:
-            # The server must not outlive a killed shard. preexec_fn is unsafe beside threads: a shard's process has none when
-            # it starts its server.
+            # The server must not outlive a killed shard. preexec_fn is unsafe beside threads: a
+            # shard's process has none when it starts its server.
             self._process = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
@@ -68,7 +70,8 @@ class ServerProcess:
                 # A judge's and a probe's server are started by processes that are not pinned.
                 env=engine_environment(os.environ) | {KEY_VARIABLE: key},
                 preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509
-                # A Ctrl-C goes to the terminal's whole process group; the server ends when its shard says so.
+                # A Ctrl-C goes to the terminal's whole process group; the server ends when its
+                # shard says so.
                 process_group=0,
             )
         except OSError as error:
@@ -105,7 +108,11 @@ class ServerProcess:
         """The port of the server, once it has loaded its model."""
         start = time.monotonic()
         with tqdm(
-            desc="llama-server loads its model", total=round(timeout_s), unit="s", leave=False, disable=None
+            desc="llama-server loads its model",
+            total=round(timeout_s),
+            unit="s",
+            leave=False,
+            disable=None,
         ) as bar:
             while True:
                 if not self.alive():
@@ -115,7 +122,9 @@ class ServerProcess:
                     return port
                 waited = time.monotonic() - start
                 if waited > timeout_s:
-                    raise EngineFailure(f"llama-server was not ready within {timeout_s:g} s: {self.last_words()}")
+                    raise EngineFailure(
+                        f"llama-server was not ready within {timeout_s:g} s: {self.last_words()}"
+                    )
                 bar.update(int(waited) - bar.n)
                 time.sleep(0.02)
 
@@ -126,7 +135,11 @@ class ServerProcess:
 
     def _exit(self) -> str:
         code = self._process.returncode
-        return f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
+        return (
+            f"signal {signal.Signals(-code).name}"
+            if code is not None and code < 0
+            else f"exit code {code}"
+        )
 
     def died(self) -> EngineDied:
         """What to raise of a server that is gone."""
@@ -136,7 +149,9 @@ class ServerProcess:
 
     def last_words(self) -> str:
         """The last lines of the log: the engine's own words."""
-        return " | ".join(line.strip() for line in self.log_text().splitlines()[-LAST_LINES:] if line.strip())
+        return " | ".join(
+            line.strip() for line in self.log_text().splitlines()[-LAST_LINES:] if line.strip()
+        )
 
     def log_text(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
@@ -153,7 +168,9 @@ class ServerProcess:
         if not self.alive():
             raise self.died()
 
-    def call(self, path: str, body: Mapping[str, Any] | None = None, timeout_s: float = 60.0) -> Mapping[str, Any]:
+    def call(
+        self, path: str, body: Mapping[str, Any] | None = None, timeout_s: float = 60.0
+    ) -> Mapping[str, Any]:
         """One JSON request. Raises EngineFailure for an error status, in the server's own words, and NoReply."""
         with self.watched():
             try:

@@ -63,7 +63,9 @@ def objects(reply: Mapping[str, Any], key: str, place: str) -> list[Mapping[str,
 def tokens(reply: Mapping[str, Any], place: str) -> list[int]:
     """The token ids of a reply; none where there are none."""
     found = reply.get("tokens", [])
-    if not isinstance(found, list) or not all(type(token) is int and 0 <= token < _MOST_COUNTED for token in found):
+    if not isinstance(found, list) or not all(
+        type(token) is int and 0 <= token < _MOST_COUNTED for token in found
+    ):
         raise _wrong(f"{place}: tokens", "a list of token ids", found)
     return found
 
@@ -102,7 +104,8 @@ class Event:
         """Raises EngineFailure for an error of the server's own, and for what is no event."""
         if "error" in reply:
             raise EngineFailure(f"llama-server: {message(json.dumps(reply))}")
-        # The halves of a surrogate pair may come in two events: the whole answer is made valid, not each part.
+        # The halves of a surrogate pair may come in two events: the whole answer is made valid, not
+        # each part.
         content = reply.get("content", "")
         if not isinstance(content, str):
             raise _wrong(f"{place}: content", "a text", content)

@@ -23,14 +23,22 @@ def _template_flags(flags: ServerFlags, weights: Path, file: Path) -> list[str]:
     if not macro:
         return []
     if not flags.has(TEMPLATE_FLAG):
-        raise BenchError(f"{flags.binary}: knows no {TEMPLATE_FLAG}: the chat template would print the day's date")
+        raise BenchError(
+            f"{flags.binary}: knows no {TEMPLATE_FLAG}: the chat template would print the day's date"
+        )
     write_atomic(file, macro + template)
     return [TEMPLATE_FLAG, str(file)]
 
 
 def start_server(
-    flags: ServerFlags, settings: LoadSettings, log: Path, ready_timeout_s: float, extra: Sequence[str] = ()
+    flags: ServerFlags,
+    settings: LoadSettings,
+    log: Path,
+    ready_timeout_s: float,
+    extra: Sequence[str] = (),
 ) -> ServerProcess:
     """A ready server of those settings. Raises EngineFailure with its last lines."""
-    argv = server_argv(flags, settings) + _template_flags(flags, settings.weights, log.with_suffix(".jinja"))
+    argv = server_argv(flags, settings) + _template_flags(
+        flags, settings.weights, log.with_suffix(".jinja")
+    )
     return ServerProcess([*argv, *extra], log, ready_timeout_s)

@@ -1,6 +1,7 @@
 """ggml's own thread pool, for compute threads that each have a CPU of their own (what llama-server does by --cpu-strict).
 
-Layout of the parameters: `struct ggml_threadpool_params` of ggml.h; llama-cpp-python has no binding for it.
+Layout of the parameters: `struct ggml_threadpool_params` of ggml.h; llama-cpp-python has no binding
+for it.
 """
 
 from __future__ import annotations
@@ -32,13 +33,17 @@ class ThreadPool:
     def __init__(self, hardware: Hardware):
         assert hardware.cpus is not None
         folder = installed_build().bin_dir
-        self._cpu, self._llama = (ctypes.CDLL(str(folder / name)) for name in ("libggml-cpu.so", "libllama.so"))
+        self._cpu, self._llama = (
+            ctypes.CDLL(str(folder / name)) for name in ("libggml-cpu.so", "libllama.so")
+        )
         make_default = ctypes.CDLL(str(folder / "libggml-base.so")).ggml_threadpool_params_default
         make_default.restype = _Parameters
         parameters = make_default(ctypes.c_int(max(hardware.threads, hardware.batch_threads)))
         for cpu in parse_cpus(hardware.cpus):
             if cpu >= MOST_CPUS:
-                raise EngineFailure(f"strict: CPU {cpu}: llama.cpp knows CPUs below {MOST_CPUS} only")
+                raise EngineFailure(
+                    f"strict: CPU {cpu}: llama.cpp knows CPUs below {MOST_CPUS} only"
+                )
             parameters.cpumask[cpu] = True
         parameters.strict_cpu = True
         self._cpu.ggml_threadpool_new.restype = ctypes.c_void_p

@@ -20,7 +20,8 @@ PICKS: tuple[tuple[str, Callable[[Shard, LoadSettings], bool]], ...] = (
     ("vision", lambda shard, settings: settings.projector is not None),
     ("baseline", lambda shard, settings: True),
 )
-# A template that a plain one may stand in for: it then starts the same model, without what is special.
+# A template that a plain one may stand in for: it then starts the same model, without what is
+# special.
 _STAND_INS: Mapping[str, str] = {"vision": "baseline"}
 
 
@@ -42,12 +43,18 @@ def template_name(templates: Mapping[str, str], shard: Shard, settings: LoadSett
     return name if name in templates else _STAND_INS.get(name, name)
 
 
-def _values(planner: Planner, shard: Shard, settings: LoadSettings, port: int) -> dict[str, list[str]]:
+def _values(
+    planner: Planner, shard: Shard, settings: LoadSettings, port: int
+) -> dict[str, list[str]]:
     """Placeholder, the predecessor's too -> its words; none where this shard has no such value."""
     model, defaults = shard.model, planner.registry.defaults
     base = Path(defaults.binaries.get("base_dir", ""))
-    tools = {name: [str(base / file)] for name, file in defaults.binaries.items() if name != "base_dir"}
-    temperature = model.temperature if model.temperature is not None else defaults.temperature or 0.0
+    tools = {
+        name: [str(base / file)] for name, file in defaults.binaries.items() if name != "base_dir"
+    }
+    temperature = (
+        model.temperature if model.temperature is not None else defaults.temperature or 0.0
+    )
     draft, projector, experts = settings.draft, settings.projector, shard.mode.experts
     context = [str(settings.context["length_tokens"])]
     return {
@@ -92,7 +99,9 @@ def _filled(template: str, values: Mapping[str, list[str]]) -> Iterator[str]:
         quote = _quote_behind(literal, quote)
         if name is not None:
             words = shlex.join(values[name])
-            yield words if not quote or words == " ".join(values[name]) else f"{quote}{words}{quote}"
+            yield (
+                words if not quote or words == " ".join(values[name]) else f"{quote}{words}{quote}"
+            )
 
 
 def _placeholders(template: str, place: str, values: Mapping[str, list[str]]) -> set[str]:
@@ -100,7 +109,9 @@ def _placeholders(template: str, place: str, values: Mapping[str, list[str]]) ->
     try:
         pieces = list(string.Formatter().parse(template))
     except ValueError as error:
-        raise BenchError(f"{place}: no template: {error} (write {{{{ and }}}} for braces)") from None
+        raise BenchError(
+            f"{place}: no template: {error} (write {{{{ and }}}} for braces)"
+        ) from None
     for _, name, form, conversion in pieces:
         if name is not None and name not in values:
             raise BenchError(f"{place}: unknown placeholder '{{{name}}}'{suggest(name, values)}")
@@ -110,23 +121,33 @@ def _placeholders(template: str, place: str, values: Mapping[str, list[str]]) ->
 
 
 def cli_line(
-    planner: Planner, shard: Shard, settings: LoadSettings, template: str | None = None, port: int = 8080
+    planner: Planner,
+    shard: Shard,
+    settings: LoadSettings,
+    template: str | None = None,
+    port: int = 8080,
 ) -> str:
     """A line of the registry's `command_templates`, filled in and quoted: that of the mode, or the one named `template`.
 
-    Raises BenchError where there is no such template, for an unknown placeholder, and where the template wants what this
-    shard has not.
+    Raises BenchError where there is no such template, for an unknown placeholder, and where the
+    template wants what this shard has not.
     """
     registry = planner.registry
     name = template or template_name(registry.templates, shard, settings)
     if name not in registry.templates:
-        raise BenchError(f"{registry.path}: command_templates: no template '{name}'{suggest(name, registry.templates)}")
+        raise BenchError(
+            f"{registry.path}: command_templates: no template '{name}'{suggest(name, registry.templates)}"
+        )
     line = registry.template_lines.get(name)
     place = f"{registry.path}{f':{line}' if line else ''}: command_templates.{name}"
     text, values = registry.templates[name], _values(planner, shard, settings, port)
     # No pinning is a value too.
-    lacking = sorted(n for n in _placeholders(text, place, values) if not values[n] and n != "numactl")
+    lacking = sorted(
+        n for n in _placeholders(text, place, values) if not values[n] and n != "numactl"
+    )
     if lacking:
         wanted = ", ".join(f"{{{n}}}" for n in lacking)
-        raise BenchError(f"{place}: wants {wanted}, which {shard.model.key} has not in mode {shard.mode.name}")
+        raise BenchError(
+            f"{place}: wants {wanted}, which {shard.model.key} has not in mode {shard.mode.name}"
+        )
     return "".join(_filled(text, values)).strip()

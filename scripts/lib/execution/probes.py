@@ -26,7 +26,11 @@ _NO_SUCH_KEY = "no_such_architecture.expert_used_count"
 
 def _targets(quirk: Quirk, planner: Planner) -> Iterator[Model]:
     for model in planner.registry.models.values():
-        if applies_to(quirk, model) and planner.weights[model.key].facts is not None and not model.deprecated:
+        if (
+            applies_to(quirk, model)
+            and planner.weights[model.key].facts is not None
+            and not model.deprecated
+        ):
             yield model
 
 
@@ -44,7 +48,11 @@ def runnable(quirk: Quirk, planner: Planner) -> bool:
 
 def planned_probes(planner: Planner) -> Mapping[str, Quirk]:
     """Outcome file -> quirk, of every probe that can be run here."""
-    return {str(probe_file(quirk)): quirk for quirk in planner.registry.quirks if runnable(quirk, planner)}
+    return {
+        str(probe_file(quirk)): quirk
+        for quirk in planner.registry.quirks
+        if runnable(quirk, planner)
+    }
 
 
 # --- the probes ------------------------------------------------------------------------------------------------------
@@ -89,7 +97,10 @@ def _draft_without_type(context: _Context) -> tuple[bool | None, str]:
         return None, "the binary knows no flag for a draft"
     reply, _ = context.answer([flag, str(settings.weights)], settings)
     drafted = count(mapping(reply, "timings", _COMPLETION), "draft_n", _COMPLETION)
-    return drafted == 0, f"{_answered(reply)} tokens answered with a draft loaded, {drafted} drafted"
+    return (
+        drafted == 0,
+        f"{_answered(reply)} tokens answered with a draft loaded, {drafted} drafted",
+    )
 
 
 def _wrong_override(context: _Context) -> tuple[bool | None, str]:

@@ -1,6 +1,7 @@
 """The record of one invocation: `runs/{YYYY-MM-DD_HHMMSS}/` with config.json, output.jsonl and summary.md.
 
-Made when the first cell is stored, appended cell by cell, so that it is there also when the run fails half-way.
+Made when the first cell is stored, appended cell by cell, so that it is there also when the run
+fails half-way.
 """
 
 from __future__ import annotations
@@ -84,9 +85,14 @@ class RunRecord:
         self.folder.mkdir(parents=True, exist_ok=True)
         config_file = self.folder / "config.json"
         if not config_file.exists():
-            write_atomic(config_file, json.dumps(sealed(self._config), indent=2, sort_keys=True) + "\n")
+            write_atomic(
+                config_file, json.dumps(sealed(self._config), indent=2, sort_keys=True) + "\n"
+            )
             # Stands until the run ends; what a kill -9 leaves behind says what it is.
-            write_atomic(self.folder / "summary.md", f"# Run {self.folder.name}\n\nOutcome: cut off, or still going.\n")
+            write_atomic(
+                self.folder / "summary.md",
+                f"# Run {self.folder.name}\n\nOutcome: cut off, or still going.\n",
+            )
         line = json.dumps(sealed(output_line(record)), ensure_ascii=False) + "\n"
         output = self.folder / OUTPUT
         with naming(output), output.open("ab+") as stream:
@@ -120,7 +126,9 @@ class RunRows:
 
 
 # Keys that a row has at least.
-_ROW_KEYS = frozenset(("hardware", "model", "mode", "suite", "question_id", "repeat", "digest", "status", "error"))
+_ROW_KEYS = frozenset(
+    ("hardware", "model", "mode", "suite", "question_id", "repeat", "digest", "status", "error")
+)
 
 
 def _row(line: bytes, file: str, place: str) -> dict[str, Any]:
@@ -141,7 +149,8 @@ def read_rows(folder: Path) -> RunRows:
     if not file.is_file():
         return RunRows((), ())
     content = file.read_bytes()
-    # By this mark alone: a text may hold others that str.splitlines takes for the end of a line, such as U+2028.
+    # By this mark alone: a text may hold others that str.splitlines takes for the end of a line,
+    # such as U+2028.
     lines = content.split(b"\n")[:-1]
     rows, damaged = list[dict[str, Any]](), list[Problem]()
     for number, line in enumerate(lines, 1):
@@ -165,7 +174,10 @@ def was_interrupted(folder: Path) -> bool:
 
 def summarise_failed(folder: Path) -> None:
     """Write the summary of a run that did not come to its end: stopped by the user, or failed."""
-    summarise(folder, f"{INTERRUPTED if was_interrupted(folder) else 'failed'}; its finished cells are kept")
+    summarise(
+        folder,
+        f"{INTERRUPTED if was_interrupted(folder) else 'failed'}; its finished cells are kept",
+    )
 
 
 def _shard(row: Mapping[str, Any]) -> str:
@@ -188,12 +200,18 @@ def summarise(folder: Path, outcome: str) -> None:
         shards.setdefault(_shard(row), Counter())[row["status"]] += 1
     lines = [f"# Run {folder.name}", "", f"Outcome: {outcome}. Cells run: {len(rows)}.", ""]
     lines += ["| shard | ok | error | timeout |", "|---|---|---|---|"]
-    lines += [f"| {code(name)} | {n['ok']} | {n['error']} | {n['timeout']} |" for name, n in sorted(shards.items())]
+    lines += [
+        f"| {code(name)} | {n['ok']} | {n['error']} | {n['timeout']} |"
+        for name, n in sorted(shards.items())
+    ]
     failures = [row for row in rows if row["status"] != "ok"]
     if failures:
         lines += ["", "## Failures", ""]
         lines += map(_failure, failures)
     if found.damaged:
         lines += ["", "## Damaged lines", ""]
-        lines += [f"- {code(problem.place)}: {quoted(problem.message, WORDS_LIMIT)}" for problem in found.damaged]
+        lines += [
+            f"- {code(problem.place)}: {quoted(problem.message, WORDS_LIMIT)}"
+            for problem in found.damaged
+        ]
     write_atomic(folder / "summary.md", "\n".join(lines) + "\n")

@@ -14,7 +14,13 @@ from scripts.lib.planning.cell_record import read_cell
 from scripts.lib.planning.plan import Cell, Plan
 from scripts.lib.prompts.types import Question
 from scripts.lib.results.review import answer_of, plan_review
-from scripts.lib.scoring.judge_prompt import HEAD_CHARACTERS, TAIL_CHARACTERS, Material, material, user_prompt
+from scripts.lib.scoring.judge_prompt import (
+    HEAD_CHARACTERS,
+    TAIL_CHARACTERS,
+    Material,
+    material,
+    user_prompt,
+)
 from scripts.lib.scoring.series import Item, Role, Series, verdict_digest
 from scripts.lib.scoring.verdict_store import VerdictStore
 from scripts.lib.settings.judge_config import ClaudeConfig
@@ -47,7 +53,9 @@ def _answer(file: Path) -> tuple[str, str] | None:
         return None
 
 
-def stored_answers(plans: Iterable[Plan], wanted: Callable[[Cell], bool] = every_cell) -> Iterator[Answer]:
+def stored_answers(
+    plans: Iterable[Plan], wanted: Callable[[Cell], bool] = every_cell
+) -> Iterator[Answer]:
     """The answers of the cells that are in the tree, in plan order; a damaged cell has none."""
     for plan in plans:
         for shard in plan.shards:
@@ -96,7 +104,9 @@ def waiting_reviews(store: VerdictStore, answers: Iterable[Answer]) -> list[str]
     for answer in answers:
         reviews.setdefault(answer.shown.pair, set()).add(answer.review)
     waiting = (
-        files for pair, files in reviews.items() if store.usable(pair) is None and not store.is_quarantined(pair)
+        files
+        for pair, files in reviews.items()
+        if store.usable(pair) is None and not store.is_quarantined(pair)
     )
     return sorted(set().union(*waiting))
 
@@ -128,7 +138,10 @@ def estimate(sizes: Iterable[tuple[int, int]], config: ClaudeConfig, mix: Mix) -
     requests = full * _requests(mix.pairs, mix) + _requests(rest, mix)
     factor = requests / len(asked)
     likely = expected_usd(prices, asked, config.batched)
-    most = sum(at_most_usd(prices, characters, config.max_tokens, config.batched) for characters, _ in asked)
+    most = sum(
+        at_most_usd(prices, characters, config.max_tokens, config.batched)
+        for characters, _ in asked
+    )
     return Estimate(len(asked), requests, likely * factor, most * factor)
 
 

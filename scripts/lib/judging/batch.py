@@ -42,15 +42,25 @@ class Batch:
 
 
 def _retest(series: Series, batch: str, item: Item) -> Item:
-    return Item(verdict_digest(series, item.shown.pair, f"{batch}/retest"), Role.RETEST, item.label, item.shown)
+    return Item(
+        verdict_digest(series, item.shown.pair, f"{batch}/retest"),
+        Role.RETEST,
+        item.label,
+        item.shown,
+    )
 
 
 def make_batch(
-    series: Series, pairs: Sequence[Item], judged: Sequence[Item], questions: Sequence[Question], mix: Mix
+    series: Series,
+    pairs: Sequence[Item],
+    judged: Sequence[Item],
+    questions: Sequence[Question],
+    mix: Mix,
 ) -> Batch:
     """A new batch of `pairs`. Retests are drawn from them and from `judged`, answers that have their verdict already.
 
-    `questions` are those of the answers: canaries are made of them, so that they look like the rest.
+    `questions` are those of the answers: canaries are made of them, so that they look like the
+    rest.
     """
     opened = now_utc()
     name = digest([series.name, sorted(item.digest for item in pairs), time.time_ns()], 16)
@@ -66,7 +76,9 @@ def make_batch(
 def calibration_batch(series: Series, answers: Sequence[tuple[Question, Material, int]]) -> Batch:
     """A batch of answers with known scores alone."""
     opened = now_utc()
-    name = digest([series.name, "calibration", [shown.pair for _, shown, _ in answers], time.time_ns()], 16)
+    name = digest(
+        [series.name, "calibration", [shown.pair for _, shown, _ in answers], time.time_ns()], 16
+    )
     items = [
         Item(
             verdict_digest(series, shown.pair, f"{name}/calibration"),

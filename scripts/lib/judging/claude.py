@@ -1,8 +1,9 @@
 """Claude as judge, through the anthropic SDK: one request an answer, schema-bound, with a limit of requests in flight.
 
-Failures that may pass (429, 500, 529, lost connections) are retried until the deadline, after `retry-after` or a growing pause.
-This module retries, not the SDK, because each time that a request goes out may have to be paid for. Bodies are read as text and
-parsed here: a proxy's HTML with status 200 is a failure like any other.
+Failures that may pass (429, 500, 529, lost connections) are retried until the deadline, after
+`retry-after` or a growing pause. This module retries, not the SDK, because each time that a request
+goes out may have to be paid for. Bodies are read as text and parsed here: a proxy's HTML with
+status 200 is a failure like any other.
 """
 
 from __future__ import annotations
@@ -15,7 +16,13 @@ from typing import Any
 
 import anthropic
 import httpx2
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, stop_before_delay
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_before_delay,
+)
 from tenacity.wait import wait_exponential_jitter
 
 from scripts.lib.base.errors import BenchError
@@ -30,7 +37,8 @@ from scripts.lib.settings.judge_config import NO_KEY, ClaudeConfig, has_key
 RETRIES = 10
 # Of the deadline, at most; who cannot be reached by then was sent nothing.
 CONNECT_S = 10.0
-# So many failures in a row, with none answered in between, and the judge is taken to be out of reach.
+# So many failures in a row, with none answered in between, and the judge is taken to be out of
+# reach.
 LEAST_FAILURES_IN_A_ROW = 10
 # Whoever sits in between gave up waiting: the vendor may have answered.
 GAVE_UP_WAITING = frozenset({408, 502, 504, *range(520, 528)})
@@ -55,14 +63,21 @@ def request_body(item: Item, model: str, max_tokens: int) -> dict[str, Any]:
     return {
         "model": model,
         "max_tokens": max_tokens,
-        "system": [{"type": "text", "text": SYSTEM, "cache_control": {"type": "ephemeral", "ttl": "1h"}}],
+        "system": [
+            {"type": "text", "text": SYSTEM, "cache_control": {"type": "ephemeral", "ttl": "1h"}}
+        ],
         "messages": [{"role": "user", "content": user_prompt(item.shown, item.digest)}],
         "output_config": {"format": {"type": "json_schema", "schema": SCHEMA}},
     }
 
 
 def _usage(raw: dict[str, Any]) -> Usage:
-    names = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+    names = (
+        "input_tokens",
+        "output_tokens",
+        "cache_creation_input_tokens",
+        "cache_read_input_tokens",
+    )
     return Usage(*(int(raw.get(name) or 0) for name in names))
 
 
@@ -71,14 +86,35 @@ def read_message(body: str, model: str) -> Reply:
     try:
         raw = valid_texts(json.loads(body))
         content = "".join(block["text"] for block in raw["content"] if block["type"] == "text")
-        usage, stop_reason, answered = _usage(raw["usage"]), str(raw["stop_reason"]), str(raw["model"])
+        usage, stop_reason, answered = (
+            _usage(raw["usage"]),
+            str(raw["stop_reason"]),
+            str(raw["model"]),
+        )
     except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
-        return Reply(None, f"the body is no message: {' '.join(body.split())[:80]!r}", transient=True, raw=body)
-    failure = {"refusal": "the judge refused", "max_tokens": "the judge's reply was cut at max_tokens"}.get(stop_reason)
+        return Reply(
+            None,
+            f"the body is no message: {' '.join(body.split())[:80]!r}",
+            transient=True,
+            raw=body,
+        )
+    failure = {
+        "refusal": "the judge refused",
+        "max_tokens": "the judge's reply was cut at max_tokens",
+    }.get(stop_reason)
     if answered != model:
         failure = f"answered by {answered}, asked was {model}"
     request_id = str(raw.get("id", ""))
-    return Reply(None if failure else content, failure or "", False, body, request_id, answered, stop_reason, usage)
+    return Reply(
+        None if failure else content,
+        failure or "",
+        False,
+        body,
+        request_id,
+        answered,
+        stop_reason,
+        usage,
+    )
 
 
 def read_error(error: anthropic.APIError) -> Reply:
@@ -87,12 +123,16 @@ def read_error(error: anthropic.APIError) -> Reply:
         return Reply(None, f"no answer: {type(error).__name__}", transient=True)
     said = valid_text(" ".join(str(error.message).split())[:200])
     if error.status_code in (401, 403, 404):
-        raise BenchError(f"judge claude: status {error.status_code}: {said}; check the key and judge.claude.model")
+        raise BenchError(
+            f"judge claude: status {error.status_code}: {said}; check the key and judge.claude.model"
+        )
     if error.status_code == 400 and "credit balance" in said.lower():
         raise Stopped(f"the API says: {said}")
     transient = error.status_code in (408, 409, 429) or error.status_code >= 500
     body = error.response.text[:2000]
-    return Reply(None, f"status {error.status_code}: {said}", transient, body, error.request_id or "")
+    return Reply(
+        None, f"status {error.status_code}: {said}", transient, body, error.request_id or ""
+    )
 
 
 async def count_tokens(items: Sequence[Item], model: str, settings: ClaudeConfig) -> list[int]:
@@ -103,7 +143,10 @@ async def count_tokens(items: Sequence[Item], model: str, settings: ClaudeConfig
         for item in items:
             body = request_body(item, model, settings.max_tokens)
             counted = await client.messages.count_tokens(
-                model=model, system=body["system"], messages=body["messages"], output_config=body["output_config"]
+                model=model,
+                system=body["system"],
+                messages=body["messages"],
+                output_config=body["output_config"],
             )
             found.append(counted.input_tokens)
         return found
@@ -116,7 +159,9 @@ async def count_tokens(items: Sequence[Item], model: str, settings: ClaudeConfig
 def check_model(reply: Reply, series: Series) -> None:
     """Raises BenchError for a reply by another model: every further one would be paid for and worth nothing."""
     if reply.model and reply.model != series.model:
-        raise BenchError(f"judge claude: {reply.failure}: write the id that answered into judge.claude.model")
+        raise BenchError(
+            f"judge claude: {reply.failure}: write the id that answered into judge.claude.model"
+        )
 
 
 class Breaker:
@@ -129,7 +174,9 @@ class Breaker:
     def note(self, reply: Reply) -> None:
         self._in_a_row = self._in_a_row + 1 if reply.transient else 0
         if self._in_a_row >= self._most:
-            raise Stopped(f"{self._in_a_row} requests in a row failed, the last one with: {reply.failure}")
+            raise Stopped(
+                f"{self._in_a_row} requests in a row failed, the last one with: {reply.failure}"
+            )
 
 
 def _may_be_retried(error: BaseException) -> bool:
@@ -173,7 +220,8 @@ class ClaudeJudge:
         self._client: anthropic.AsyncAnthropic | None = None
         self._version = ""
         self._breaker = Breaker(settings.concurrency)
-        # Of all batches together. An item that pauses before it is tried again keeps its place: the API is busy.
+        # Of all batches together. An item that pauses before it is tried again keeps its place: the
+        # API is busy.
         self._in_flight = asyncio.Semaphore(settings.concurrency)
 
     async def ask(self, items: Sequence[Item], journal: Journal, keep: Keep) -> None:
@@ -183,7 +231,8 @@ class ClaudeJudge:
         waiting, problems = iter(items), list[Exception]()
 
         async def work() -> None:
-            # What is in flight when one worker meets a reason to stop is paid for: the others finish theirs.
+            # What is in flight when one worker meets a reason to stop is paid for: the others
+            # finish theirs.
             for item in waiting:
                 try:
                     async with self._in_flight:

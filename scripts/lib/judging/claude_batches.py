@@ -1,7 +1,8 @@
 """Claude as judge through Message Batches: half the price, answers within a day, and a batch that outlives this process.
 
-The intention is written down before a batch is created and its id before the first poll, so a restart polls that one batch.
-After a crash between the two, the batch is found again among the API's own list by its number of requests and its time.
+The intention is written down before a batch is created and its id before the first poll, so a
+restart polls that one batch. After a crash between the two, the batch is found again among the
+API's own list by its number of requests and its time.
 """
 
 from __future__ import annotations
@@ -17,7 +18,14 @@ import anthropic
 
 from scripts.lib.base.stored_json import now_utc
 from scripts.lib.base.untrusted_text import valid_texts
-from scripts.lib.judging.claude import check_model, client_version, make_client, read_error, read_message, request_body
+from scripts.lib.judging.claude import (
+    check_model,
+    client_version,
+    make_client,
+    read_error,
+    read_message,
+    request_body,
+)
 from scripts.lib.judging.cost import Budget, at_most_usd, usd_of
 from scripts.lib.judging.protocol import Journal, Keep, Stopped
 from scripts.lib.scoring.series import Item, Reply, Series
@@ -27,7 +35,8 @@ from scripts.lib.settings.judge_config import ClaudeConfig
 MOST_WAIT = timedelta(hours=25)
 # The API's clock and ours may differ by so much.
 CLOCK_SLACK = timedelta(minutes=2)
-# Results that cannot be read whole are fetched so many times, which costs nothing; then what could be read has to do.
+# Results that cannot be read whole are fetched so many times, which costs nothing; then what could
+# be read has to do.
 RESULTS_TRIES = 3
 
 
@@ -53,7 +62,8 @@ class ClaudeBatchesJudge:
         self._client: anthropic.AsyncAnthropic | None = None
         # One batch is created at a time: after a crash at most one of them is without its id.
         self._creating = asyncio.Lock()
-        # Ids whose owner is sure. One that is only guessed is not among them: its true owner may be looking for it too.
+        # Ids whose owner is sure. One that is only guessed is not among them: its true owner may be
+        # looking for it too.
         self._owned: set[str] = set()
 
     async def ask(self, items: Sequence[Item], journal: Journal, keep: Keep) -> None:
@@ -75,7 +85,9 @@ class ClaudeBatchesJudge:
         for reply in replies:
             check_model(reply, self.series)
 
-    async def _fetched(self, items: Sequence[Item], journal: Journal) -> tuple[str, dict[str, dict[str, Any]]]:
+    async def _fetched(
+        self, items: Sequence[Item], journal: Journal
+    ) -> tuple[str, dict[str, dict[str, Any]]]:
         """What `_ended` gives. Raises Stopped for everything that goes wrong on the way, the batch then stays in hand."""
         try:
             return await self._ended(items, journal)
@@ -85,7 +97,9 @@ class ClaudeBatchesJudge:
             raise Stopped(f"message batches: {read_error(error).failure}") from error
         except (anthropic.AnthropicError, ValueError, TypeError, AttributeError) as error:
             # What is no JSON, or a proxy's page with status 200, fails somewhere inside of the SDK.
-            raise Stopped(f"message batches: a reply could not be read ({type(error).__name__}: {error})") from error
+            raise Stopped(
+                f"message batches: a reply could not be read ({type(error).__name__}: {error})"
+            ) from error
 
     def _unknown(self, journal: Journal, error: anthropic.APIError) -> str:
         known = journal.read().get("id")
@@ -94,7 +108,9 @@ class ClaudeBatchesJudge:
         where = f"the file in {self.series.name}/open that names it"
         return f"the API does not know {known}: another key's? To have its answers judged anew, delete {where}"
 
-    async def _ended(self, items: Sequence[Item], journal: Journal) -> tuple[str, dict[str, dict[str, Any]]]:
+    async def _ended(
+        self, items: Sequence[Item], journal: Journal
+    ) -> tuple[str, dict[str, dict[str, Any]]]:
         """The ended batch of these items with its results by item; one that was found in the list may prove not to be ours."""
         wanted = {item.digest for item in items}
         while True:
@@ -111,7 +127,9 @@ class ClaudeBatchesJudge:
     def _most_usd(self, item: Item) -> float:
         body = request_body(item, self.series.model, self._settings.max_tokens)
         text = body["messages"][0]["content"]
-        return at_most_usd(self._settings.usd_per_million_tokens, text, self._settings.max_tokens, batched=True)
+        return at_most_usd(
+            self._settings.usd_per_million_tokens, text, self._settings.max_tokens, batched=True
+        )
 
     async def _batch_id(self, items: Sequence[Item], journal: Journal) -> str:
         """The id of the batch that these items were, or are now, sent in."""
@@ -130,11 +148,17 @@ class ClaudeBatchesJudge:
         intent = {"intent_utc": now_utc(), "requests": len(items)}
         journal.write(intent)
         requests = [
-            {"custom_id": item.digest, "params": request_body(item, self.series.model, self._settings.max_tokens)}
+            {
+                "custom_id": item.digest,
+                "params": request_body(item, self.series.model, self._settings.max_tokens),
+            }
             for item in items
         ]
-        # Not retried by the SDK: a batch that was created while its answer got lost would be created twice.
-        created = await self._client.with_options(max_retries=0).messages.batches.create(requests=requests)  # type: ignore[arg-type]
+        # Not retried by the SDK: a batch that was created while its answer got lost would be
+        # created twice.
+        created = await self._client.with_options(max_retries=0).messages.batches.create(
+            requests=requests  # type: ignore[arg-type]
+        )
         journal.write(intent | {"id": created.id})
         self._owned.add(created.id)
         return created.id
@@ -148,7 +172,13 @@ class ClaudeBatchesJudge:
             if batch.created_at < since:
                 return None
             counts = batch.request_counts
-            total = counts.processing + counts.succeeded + counts.errored + counts.canceled + counts.expired
+            total = (
+                counts.processing
+                + counts.succeeded
+                + counts.errored
+                + counts.canceled
+                + counts.expired
+            )
             if total == known["requests"] and batch.id not in taken:
                 return batch.id
         return None
@@ -157,10 +187,14 @@ class ClaudeBatchesJudge:
         assert self._client is not None
         try:
             async with asyncio.timeout(MOST_WAIT.total_seconds()):
-                while (await self._client.messages.batches.retrieve(batch_id)).processing_status != "ended":
+                while (
+                    await self._client.messages.batches.retrieve(batch_id)
+                ).processing_status != "ended":
                     await asyncio.sleep(self._settings.poll_s)
         except TimeoutError:
-            raise Stopped(f"message batch {batch_id} did not end within {MOST_WAIT}; run again to look again") from None
+            raise Stopped(
+                f"message batch {batch_id} did not end within {MOST_WAIT}; run again to look again"
+            ) from None
 
     async def _results(self, batch_id: str, expected: int) -> dict[str, dict[str, Any]]:
         """The results by custom id, the first of each. Raises Stopped where there is none: it is paid for and kept there."""
@@ -184,13 +218,22 @@ class ClaudeBatchesJudge:
         if result is None:
             return Reply(None, f"no result in message batch {batch_id}", transient=True)
         if result.get("type") == "succeeded":
-            reply = read_message(json.dumps(result.get("message"), ensure_ascii=False), self.series.model)
+            reply = read_message(
+                json.dumps(result.get("message"), ensure_ascii=False), self.series.model
+            )
             usd = usd_of(self._settings.usd_per_million_tokens, reply.usage, batched=True)
-            return replace(reply, usd=usd, client=f"{client_version(self._client)}, batch {batch_id}")
+            return replace(
+                reply, usd=usd, client=f"{client_version(self._client)}, batch {batch_id}"
+            )
         error = (result.get("error") or {}).get("error") or {}
         said = f"{error.get('type', '')}: {error.get('message', '')}".strip(": ")[:200]
         failure = f"message batch {batch_id}: {result.get('type')}{f': {said}' if said else ''}"
-        return Reply(None, failure, transient=error.get("type") != "invalid_request_error", raw=json.dumps(result))
+        return Reply(
+            None,
+            failure,
+            transient=error.get("type") != "invalid_request_error",
+            raw=json.dumps(result),
+        )
 
     async def close(self) -> None:
         if self._client is not None:

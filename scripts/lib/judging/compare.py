@@ -51,12 +51,18 @@ def scores_of(name: str, answers: Iterable[Answer]) -> dict[str, Judged]:
     """Pair -> score of a series in the tree, or of `checks` over the stored answers. Raises BenchError for an unknown one."""
     if name == CHECKS:
         scored = ((a, score_answer(a.question, a.shown.answer, _finish(a))) for a in answers)
-        return {a.shown.pair: Judged(a.label, s.score, s.reason) for a, s in scored if s.score is not None}
+        return {
+            a.shown.pair: Judged(a.label, s.score, s.reason)
+            for a, s in scored
+            if s.score is not None
+        }
     series = {series.name: series for series in all_series(VERDICTS)}
     if name not in series:
         raise BenchError(f"no series '{name}' below {VERDICTS}{suggest(name, [*series, CHECKS])}")
     verdicts = VerdictStore(series[name]).all()
-    return {v.pair: Judged(v.label, v.score, v.scored.reason) for v in verdicts if v.score is not None}
+    return {
+        v.pair: Judged(v.label, v.score, v.scored.reason) for v in verdicts if v.score is not None
+    }
 
 
 def _finish(answer: Answer) -> str:
@@ -66,7 +72,9 @@ def _finish(answer: Answer) -> str:
 def compare(first: Mapping[str, Judged], second: Mapping[str, Judged]) -> Comparison:
     """Hold two scorings against each other, pair by pair."""
     both = sorted(first.keys() & second.keys())
-    differ = [Disagreement(p, first[p], second[p]) for p in both if first[p].score != second[p].score]
+    differ = [
+        Disagreement(p, first[p], second[p]) for p in both if first[p].score != second[p].score
+    ]
     return Comparison(
         len(both),
         len(first.keys() - second.keys()),

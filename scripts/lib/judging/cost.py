@@ -11,8 +11,8 @@ from scripts.lib.scoring.series import Usage
 from scripts.lib.settings.judge_config import Prices
 
 MILLION = 1_000_000
-# For estimates: characters a token (low, so that tokens are not underestimated), and the output tokens of a reply: a frame and
-# so many a criterion.
+# For estimates: characters a token (low, so that tokens are not underestimated), and the output
+# tokens of a reply: a frame and so many a criterion.
 CHARACTERS_PER_TOKEN = 3.2
 REPLY_TOKENS, REPLY_TOKENS_PER_CRITERION = 90, 110
 

@@ -29,25 +29,35 @@ from scripts.lib.scoring.verdict_store import (
     all_series,
 )
 
-# Bars of a batch. Known-3 answers may fail now and then (a strict reading); a known-0 answer may never pass.
+# Bars of a batch. Known-3 answers may fail now and then (a strict reading); a known-0 answer may
+# never pass.
 MOST_KNOWN_3_FAILED = 0.10
 LEAST_EXACT_RETEST = 0.80
 MOST_UNSCORED = 0.20
-# A reason in the same words for so many different answers, and for such a share of them, was not written for any of them.
+# A reason in the same words for so many different answers, and for such a share of them, was not
+# written for any of them.
 SAME_REASON_TIMES, SAME_REASON_SHARE = 5, 0.10
 LEAST_FOR_CONSTANT = 8
 CONFIDENCE = 0.95
 
 
 def _known_0(items: Sequence[ItemOutcome]) -> Iterator[str]:
-    passed = [i for i in items if i.role is Role.CANARY and i.expected == 0 and (i.score or 0) >= PASS_SCORE]
+    passed = [
+        i
+        for i in items
+        if i.role is Role.CANARY and i.expected == 0 and (i.score or 0) >= PASS_SCORE
+    ]
     if passed:
         kinds = ", ".join(sorted({item.kind for item in passed}))
         yield f"{len(passed)} answers that deserve 0 got {PASS_SCORE} or more ({kinds})"
 
 
 def _known_3(items: Sequence[ItemOutcome]) -> Iterator[str]:
-    known = [i for i in items if i.role is Role.CANARY and i.expected == MOST_SCORE and i.score is not None]
+    known = [
+        i
+        for i in items
+        if i.role is Role.CANARY and i.expected == MOST_SCORE and i.score is not None
+    ]
     failed = [item for item in known if item.score != MOST_SCORE]
     # One of a handful is within a strict judge's right, unless it calls the reference worthless.
     if len(failed) > MOST_KNOWN_3_FAILED * len(known) and (len(failed) > 1 or failed[0].score == 0):
@@ -55,7 +65,9 @@ def _known_3(items: Sequence[ItemOutcome]) -> Iterator[str]:
 
 
 def _cut(items: Sequence[ItemOutcome]) -> Iterator[str]:
-    believed = [i for i in items if i.role is Role.CANARY and i.expected == 1 and i.score == MOST_SCORE]
+    believed = [
+        i for i in items if i.role is Role.CANARY and i.expected == 1 and i.score == MOST_SCORE
+    ]
     if believed:
         yield f"{len(believed)} references cut in half, which deserve 1 at most, got {MOST_SCORE}"
 
@@ -97,7 +109,14 @@ def _retest(items: Sequence[ItemOutcome]) -> Iterator[str]:
 
 def findings(items: Sequence[ItemOutcome], verdicts: Mapping[str, Verdict]) -> tuple[str, ...]:
     """What is wrong with the judge of a batch; nothing for one whose verdicts may be used. `verdicts` by digest."""
-    checks = (_known_0(items), _known_3(items), _cut(items), _lazy(items, verdicts), _malformed(items), _retest(items))
+    checks = (
+        _known_0(items),
+        _known_3(items),
+        _cut(items),
+        _lazy(items, verdicts),
+        _malformed(items),
+        _retest(items),
+    )
     return tuple(finding for check in checks for finding in check)
 
 
@@ -152,7 +171,11 @@ def agreement(prefix: str, pairs: Sequence[tuple[int, int]]) -> Iterator[Measure
             len(pairs),
         )
     shifts = np.array([100 * (b - a) / MOST_SCORE for a, b in pairs])
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(pairs) - 1) * stats.sem(shifts)) if len(pairs) > 1 else None
+    half = (
+        float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(pairs) - 1) * stats.sem(shifts))
+        if len(pairs) > 1
+        else None
+    )
     mean = float(shifts.mean())
     yield Measure(
         f"{prefix}_mean_shift",
@@ -176,9 +199,13 @@ def measures(records: Iterable[BatchRecord]) -> tuple[Measure, ...]:
         *agreement("retest", retests(items)),
         proportion("known_0_below_pass", sum((i.score or 0) < PASS_SCORE for i in zero), len(zero)),
         proportion("known_3_right", sum(i.score == MOST_SCORE for i in three), len(three)),
-        proportion("cut_reference_below_3", sum((i.score or 0) < MOST_SCORE for i in cut), len(cut)),
+        proportion(
+            "cut_reference_below_3", sum((i.score or 0) < MOST_SCORE for i in cut), len(cut)
+        ),
         proportion("unscored", sum(i.score is None for i in asked), len(asked)),
-        *agreement("calibration", [(a, b) for a, b in calibration if a is not None and b is not None]),
+        *agreement(
+            "calibration", [(a, b) for a, b in calibration if a is not None and b is not None]
+        ),
     ]
     return tuple(measure for measure in found if measure is not None)
 
@@ -186,10 +213,17 @@ def measures(records: Iterable[BatchRecord]) -> tuple[Measure, ...]:
 def figures(measures: Iterable[Measure]) -> str:
     """Measures as a table for the terminal."""
     rows = [
-        [m.name, f"{m.value:.2f}", "" if m.low is None or m.high is None else f"{m.low:.2f} to {m.high:.2f}", m.n]
+        [
+            m.name,
+            f"{m.value:.2f}",
+            "" if m.low is None or m.high is None else f"{m.low:.2f} to {m.high:.2f}",
+            m.n,
+        ]
         for m in measures
     ]
-    return tabulate(rows, ["figure", "value", "95 % interval", "n"], tablefmt="simple", disable_numparse=True)
+    return tabulate(
+        rows, ["figure", "value", "95 % interval", "n"], tablefmt="simple", disable_numparse=True
+    )
 
 
 COLUMNS = ("series", "scorer", "model", "measure", "value", "low", "high", "n")
@@ -244,7 +278,9 @@ def instrument_csv(reports: Iterable[SeriesReport]) -> str:
     for report in reports:
         head = (report.series, report.scorer, report.model)
         writer.writerow((*head, "batches_accepted", report.accepted, "", "", len(report.records)))
-        writer.writerow((*head, "batches_quarantined", len(report.quarantined), "", "", len(report.records)))
+        writer.writerow(
+            (*head, "batches_quarantined", len(report.quarantined), "", "", len(report.records))
+        )
         writer.writerow((*head, "usd", _shown(report.usd), "", "", len(report.records)))
         for m in report.measures:
             writer.writerow((*head, m.name, _shown(m.value), _shown(m.low), _shown(m.high), m.n))

@@ -1,7 +1,7 @@
 """A local model as judge: a llama-server whose replies are bound to the schema. Free, offline, and as poor as its model.
 
-The server enforces the schema without showing it to the model, so the prompt repeats it; lengths are bounded, so that a small
-model cannot fill its reply with one endless reason.
+The server enforces the schema without showing it to the model, so the prompt repeats it; lengths
+are bounded, so that a small model cannot fill its reply with one endless reason.
 """
 
 from __future__ import annotations
@@ -60,12 +60,34 @@ def read_completion(body: str) -> Reply:
         choice, used = raw["choices"][0], raw["usage"]
         content, stop = choice["message"].get("content"), str(choice["finish_reason"])
         usage = Usage(int(used["prompt_tokens"]), int(used["completion_tokens"]))
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError, RecursionError):
-        return Reply(None, f"the body is no completion: {' '.join(body.split())[:80]!r}", transient=True, raw=body)
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ):
+        return Reply(
+            None,
+            f"the body is no completion: {' '.join(body.split())[:80]!r}",
+            transient=True,
+            raw=body,
+        )
     empty = "" if content else "the judge's reply is empty"
     failure = "the judge's reply was cut at max_tokens" if stop == "length" else empty
     model = str(raw.get("model", ""))
-    return Reply(None if failure else content, failure, False, body, str(raw.get("id", "")), model, stop, usage)
+    return Reply(
+        None if failure else content,
+        failure,
+        False,
+        body,
+        str(raw.get("id", "")),
+        model,
+        stop,
+        usage,
+    )
 
 
 class LocalJudge:
@@ -74,26 +96,41 @@ class LocalJudge:
     batches_at_once = 1
 
     def __init__(
-        self, series: Series, settings: LocalJudgeConfig, base_url: str, headers: Mapping[str, str] | None = None
+        self,
+        series: Series,
+        settings: LocalJudgeConfig,
+        base_url: str,
+        headers: Mapping[str, str] | None = None,
     ):
-        self.series, self._settings, self._base_url, self._headers = series, settings, base_url, headers
+        self.series, self._settings, self._base_url, self._headers = (
+            series,
+            settings,
+            base_url,
+            headers,
+        )
 
     async def ask(self, items: Sequence[Item], journal: Journal, keep: Keep) -> None:
         timeout_s = self._settings.deadline_s
-        async with httpx2.AsyncClient(base_url=self._base_url, headers=self._headers, timeout=timeout_s) as client:
+        async with httpx2.AsyncClient(
+            base_url=self._base_url, headers=self._headers, timeout=timeout_s
+        ) as client:
             for item in items:
                 await keep(item, await self._ask(client, item))
 
     async def _ask(self, client: httpx2.AsyncClient, item: Item) -> Reply:
         try:
-            response = await client.post("/v1/chat/completions", json=request_body(item, self._settings.max_tokens))
+            response = await client.post(
+                "/v1/chat/completions", json=request_body(item, self._settings.max_tokens)
+            )
         except httpx2.TimeoutException:
             return Reply(None, f"no answer within {self._settings.deadline_s:g} s", transient=True)
         except httpx2.HTTPError as error:
             raise Stopped(f"the local judge at {self._base_url}: {type(error).__name__}") from error
         body = response.text
         if response.status_code == 404:
-            raise BenchError(f"judge local: {self._base_url} has no /v1/chat/completions: is it a llama-server?")
+            raise BenchError(
+                f"judge local: {self._base_url} has no /v1/chat/completions: is it a llama-server?"
+            )
         if response.status_code != 200:
             said = " ".join(body.split())[:200]
             failure = f"status {response.status_code}: {said}"

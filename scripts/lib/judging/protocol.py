@@ -1,7 +1,8 @@
 """Judging: what is sent to a judge and what comes back. One protocol, one module per judge.
 
-A batch mixes the answers to be judged with canaries (answers whose score is known) and retests, so that the judge is measured
-while it measures. A judge only turns items into replies; scoring, storing and the decision on the batch are not its business.
+A batch mixes the answers to be judged with canaries (answers whose score is known) and retests, so
+that the judge is measured while it measures. A judge only turns items into replies; scoring,
+storing and the decision on the batch are not its business.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class Judge(Protocol):
     async def ask(self, items: Sequence[Item], journal: Journal, keep: Keep) -> None:
         """Have every item answered, each once, and keep its reply before the next one is asked.
 
-        Raises Stopped, with the replies that came kept; BenchError for what only a person can mend (a refused key).
+        Raises Stopped, with the replies that came kept; BenchError for what only a person can mend
+        (a refused key).
         """
         ...
 

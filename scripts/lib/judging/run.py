@@ -1,7 +1,8 @@
 """Judging a set of answers: batches are made, asked, stored reply by reply, checked whole, and accepted or quarantined.
 
-Every verdict is on disk as it comes, and every batch is a file from before its first request until it is closed: after a crash
-the next run goes on where this one ended and pays for nothing twice that it got an answer for.
+Every verdict is on disk as it comes, and every batch is a file from before its first request until
+it is closed: after a crash the next run goes on where this one ended and pays for nothing twice
+that it got an answer for.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from scripts.lib.scoring.verdict_store import (
 
 # A judge that failed so many batches in a row is not paid for another one.
 MOST_QUARANTINED_IN_A_ROW = 2
-# A batch is checked when so many of its canaries were answered; with fewer it stays open for the next run.
+# A batch is checked when so many of its canaries were answered; with fewer it stays open for the
+# next run.
 LEAST_CANARIES_ANSWERED = 0.5
 
 
@@ -40,7 +42,8 @@ LEAST_CANARIES_ANSWERED = 0.5
 class RunResult:
     """What a run did: replies received, what they cost, the batches it closed, and why it stopped early (empty: it did not).
 
-    `reviews`: the files of which it changed an answer's verdict. `damaged`: stored records that were left out.
+    `reviews`: the files of which it changed an answer's verdict. `damaged`: stored records that
+    were left out.
     """
 
     replies: int = 0
@@ -66,7 +69,9 @@ def _mine(store: VerdictStore, batch: Batch, item: Item) -> Verdict | None:
     return verdict if verdict is not None and verdict.batch == batch.name else None
 
 
-def _outcomes(store: VerdictStore, batch: Batch, verdicts: Mapping[str, Verdict]) -> Iterator[ItemOutcome]:
+def _outcomes(
+    store: VerdictStore, batch: Batch, verdicts: Mapping[str, Verdict]
+) -> Iterator[ItemOutcome]:
     own = {item.shown.pair: item.digest for item in batch.items if item.role is Role.PAIR}
     for item in batch.items:
         first = None
@@ -86,7 +91,11 @@ def _is_ripe(outcomes: Sequence[ItemOutcome]) -> bool:
 def batches_in_hand(store: VerdictStore) -> list[Batch]:
     """The batches that an earlier run left open, the oldest first. The answers of a damaged one are asked anew."""
     damaged: list[Problem] = []
-    found = list(believed(store.open_batches(), lambda name: BatchFile(store.open_file(name)).load(), damaged))
+    found = list(
+        believed(
+            store.open_batches(), lambda name: BatchFile(store.open_file(name)).load(), damaged
+        )
+    )
     store.damaged |= {problem.file: problem for problem in damaged}
     return found
 
@@ -94,7 +103,8 @@ def batches_in_hand(store: VerdictStore) -> list[Batch]:
 class JudgeRun:
     """One run of one judge over its store. `told` is called with every item that got its reply (for a progress bar).
 
-    `use_failed`: batches that fail the instrument checks are accepted all the same; their findings are recorded.
+    `use_failed`: batches that fail the instrument checks are accepted all the same; their findings
+    are recorded.
     """
 
     def __init__(
@@ -108,18 +118,28 @@ class JudgeRun:
         self.result = RunResult()
 
     async def pairs(
-        self, pairs: Sequence[Item], judged: Sequence[Item], questions: Mapping[str, Question], mix: Mix
+        self,
+        pairs: Sequence[Item],
+        judged: Sequence[Item],
+        questions: Mapping[str, Question],
+        mix: Mix,
     ) -> RunResult:
         """Judge `pairs` (none of which has a usable verdict), after the batches that an earlier run left open.
 
         `judged`: answers with a verdict, to draw retests from; `questions`: label -> question.
         """
         left_open = batches_in_hand(self._store)
-        in_hand = {item.digest for batch in left_open for item in batch.items if item.role is Role.PAIR}
+        in_hand = {
+            item.digest for batch in left_open for item in batch.items if item.role is Role.PAIR
+        }
         todo = [item for item in pairs if item.digest not in in_hand]
         new = (
-            make_batch(self._judge.series, part, judged, [questions[item.label] for item in part], mix)
-            for part in (todo[start : start + mix.pairs] for start in range(0, len(todo), mix.pairs))
+            make_batch(
+                self._judge.series, part, judged, [questions[item.label] for item in part], mix
+            )
+            for part in (
+                todo[start : start + mix.pairs] for start in range(0, len(todo), mix.pairs)
+            )
         )
         await self._all([*left_open], new)
         return self.result
@@ -146,7 +166,8 @@ class JudgeRun:
             async with asyncio.TaskGroup() as group:
                 while not self.result.stopped:
                     await slots.acquire()
-                    # Beside the loop: canaries and their checks take tens of milliseconds, in which replies come in.
+                    # Beside the loop: canaries and their checks take tens of milliseconds, in which
+                    # replies come in.
                     batch = next(waiting, None) or await asyncio.to_thread(next, new, None)
                     if batch is None or self.result.stopped:
                         break
@@ -158,10 +179,15 @@ class JudgeRun:
         """Ask what is not answered yet, then check and close the batch. Raises Stopped and leaves it open."""
         closed = self._store.batches.get(batch.name)
         if closed is not None:
-            # A crash while it was being closed: the record stands, the rest of the closing is done now.
+            # A crash while it was being closed: the record stands, the rest of the closing is done
+            # now.
             await asyncio.to_thread(self._store.write_closed, closed)
             return
-        verdicts = {i.digest: found for i in batch.items if (found := _mine(self._store, batch, i)) is not None}
+        verdicts = {
+            i.digest: found
+            for i in batch.items
+            if (found := _mine(self._store, batch, i)) is not None
+        }
         todo = [i for i in batch.items if i.digest not in verdicts or verdicts[i.digest].transient]
         file = BatchFile(self._store.open_file(batch.name))
         if not file.exists():
@@ -217,5 +243,9 @@ class JudgeRun:
         self._store.remember(record)
         self.result.closed.append(record)
         last = self.result.closed[-MOST_QUARANTINED_IN_A_ROW:]
-        if len(last) == MOST_QUARANTINED_IN_A_ROW and all(record.status == QUARANTINED for record in last):
-            raise Stopped(f"{len(last)} batches in a row failed the instrument checks: {problems[0]}")
+        if len(last) == MOST_QUARANTINED_IN_A_ROW and all(
+            record.status == QUARANTINED for record in last
+        ):
+            raise Stopped(
+                f"{len(last)} batches in a row failed the instrument checks: {problems[0]}"
+            )

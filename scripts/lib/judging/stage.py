@@ -42,7 +42,10 @@ READY_TIMEOUT_S = 600.0
 @contextlib.contextmanager
 def _alone_in_series(store: VerdictStore) -> Iterator[None]:
     """Two processes would both finish the batches in hand, and pay twice. Raises Stopped where another is at it."""
-    handle = hold(store.lock_file, lambda holder: Stopped(f"process {holder} is judging in this series: wait for it"))
+    handle = hold(
+        store.lock_file,
+        lambda holder: Stopped(f"process {holder} is judging in this series: wait for it"),
+    )
     try:
         yield
     finally:
@@ -103,12 +106,19 @@ def _check_weights(path: Path, planned: str) -> None:
     except (BenchError, OSError) as error:
         raise Stopped(f"the local judge's weights cannot be read: {error}") from error
     if found != planned:
-        raise Stopped(f"the local judge's weights were replaced meanwhile ({path}): run again, as another judge")
+        raise Stopped(
+            f"the local judge's weights were replaced meanwhile ({path}): run again, as another judge"
+        )
 
 
-async def _judge(judge: Judge, store: VerdictStore, config: Config, work: Work, bar: bool) -> RunResult:
+async def _judge(
+    judge: Judge, store: VerdictStore, config: Config, work: Work, bar: bool
+) -> RunResult:
     with tqdm(
-        total=len(work.pending), desc=store.series.name, unit="answer", disable=None if bar else True
+        total=len(work.pending),
+        desc=store.series.name,
+        unit="answer",
+        disable=None if bar else True,
     ) as progress:
 
         def told(item: Item) -> None:
@@ -126,17 +136,23 @@ def _calibration(store: VerdictStore, known: Sequence[KnownAnswer]) -> Batch:
     new = calibration_batch(store.series, [(k.question, k.shown, k.score) for k in known])
     wanted = {item.shown.pair for item in new.items}
     for old in batches_in_hand(store):
-        if {i.shown.pair for i in old.items} == wanted and all(i.role is Role.CALIBRATION for i in old.items):
+        if {i.shown.pair for i in old.items} == wanted and all(
+            i.role is Role.CALIBRATION for i in old.items
+        ):
             return old
     return new
 
 
-def calibrate(series: Series, planner: Planner, known: Sequence[KnownAnswer], bar: bool = True) -> BatchRecord:
+def calibrate(
+    series: Series, planner: Planner, known: Sequence[KnownAnswer], bar: bool = True
+) -> BatchRecord:
     """Judge answers with known scores. Raises BenchError where the judge is not to be had."""
     store = VerdictStore(series)
 
     async def go(judge: Judge, batch: Batch) -> RunResult:
-        with tqdm(total=len(batch.items), desc=series.name, unit="answer", disable=None if bar else True) as progress:
+        with tqdm(
+            total=len(batch.items), desc=series.name, unit="answer", disable=None if bar else True
+        ) as progress:
             try:
                 return await JudgeRun(judge, store, lambda item: progress.update()).calibrate(batch)
             finally:
@@ -165,8 +181,8 @@ def judge_answers(
 ) -> RunResult:
     """Judge what has no usable verdict in the series; gives what was done. Never raises for a judge that is not to be had.
 
-    `again`: answers of quarantined batches, too. `beside`: the other answers of the reviews, which are not to be judged now.
-    `budget`: what several calls share.
+    `again`: answers of quarantined batches, too. `beside`: the other answers of the reviews, which
+    are not to be judged now. `budget`: what several calls share.
     """
     store = VerdictStore(series)
     work = sort_answers(store, answers, again)
@@ -179,10 +195,18 @@ def judge_answers(
         except Stopped as stopped:
             result.stopped = str(stopped)
     every = [*answers, *beside]
-    settled = {i.shown.pair for i in work.pending if store.usable(i.shown.pair) or store.is_quarantined(i.shown.pair)}
-    result.reviews = tuple(sorted({answer.review for answer in every if answer.shown.pair in settled}))
+    settled = {
+        i.shown.pair
+        for i in work.pending
+        if store.usable(i.shown.pair) or store.is_quarantined(i.shown.pair)
+    }
+    result.reviews = tuple(
+        sorted({answer.review for answer in every if answer.shown.pair in settled})
+    )
     result.damaged = tuple(store.damaged.values())
-    store.set_unfinished(result.stopped, waiting_reviews(store, every), {answer.review for answer in every})
+    store.set_unfinished(
+        result.stopped, waiting_reviews(store, every), {answer.review for answer in every}
+    )
     return result
 
 

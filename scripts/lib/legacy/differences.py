@@ -42,7 +42,9 @@ def _fields(line: str) -> Mapping[str, str]:
     if len(fields) == len(SUMMARY_COLUMNS) - 1:
         fields.insert(_VL, "")
     beyond = fields[len(SUMMARY_COLUMNS) :]
-    return dict(zip(SUMMARY_COLUMNS, fields, strict=False)) | ({_REMARK: ",".join(beyond)} if beyond else {})
+    return dict(zip(SUMMARY_COLUMNS, fields, strict=False)) | (
+        {_REMARK: ",".join(beyond)} if beyond else {}
+    )
 
 
 def _differing(archive: str, reproduced: str) -> list[str]:
@@ -54,11 +56,17 @@ def _differing(archive: str, reproduced: str) -> list[str]:
 def _evidence(row: LegacyRow, columns: Sequence[str]) -> Iterator[str]:
     places = [SUMMARY_COLUMNS.index(name) for name in columns if name != _REMARK]
     if any(place < _SPEED for place in places):
-        yield f"scores: {row.review.source}" if row.review is not None else "scores: no review found its run"
+        yield (
+            f"scores: {row.review.source}"
+            if row.review is not None
+            else "scores: no review found its run"
+        )
     if _SPEED in places:
         yield f"speed: {row.struck or (row.base.source if row.base is not None else 'no run of questions')}"
     if any(place > _SPEED for place in places):
-        struck = [f"{way.run.config} is struck out ({way.struck})" for way in row.ways if way.struck]
+        struck = [
+            f"{way.run.config} is struck out ({way.struck})" for way in row.ways if way.struck
+        ]
         yield f"modes: {'; '.join(struck)}" if struck else "modes: the latest run of each"
     if _REMARK in columns:
         yield f"{_REMARK}: the archive's line has a field more than there are columns"
@@ -73,7 +81,9 @@ def differences(own: str, archives: str, rows: Iterable[LegacyRow]) -> list[Diff
         if not theirs:
             found.append(Difference(name, "", ours, "", "the archive's summary has no such row"))
         elif not ours:
-            found.append(Difference(name, theirs, "", "", "no run of questions or speeds here has that name"))
+            found.append(
+                Difference(name, theirs, "", "", "no run of questions or speeds here has that name")
+            )
         elif theirs != ours:
             columns = _differing(theirs, ours)
             row = by_label.get(name)

@@ -122,7 +122,11 @@ class _Reader:
                 return Kind.UNPLACED, why_not_read(path, content)
             if isinstance(value, dict) and "run_id" in value and not damage:
                 return Kind.METADATA, remark
-            what = f"is damaged ({damage}), and what stands before is no run" if damage else "is no run"
+            what = (
+                f"is damaged ({damage}), and what stands before is no run"
+                if damage
+                else "is no run"
+            )
             return Kind.UNPLACED, f"{what}: expected results by suite and question"
         run, odd = read_run(path, value, damage)
         self._odd(path, odd)
@@ -133,9 +137,14 @@ class _Reader:
                 f"is damaged here: {len(run.answers)} answers before it were read",
             )
         if not run.answers or run.mode is None:
-            return Kind.UNPLACED, "holds no answer" if not run.answers else f"unknown mode: '{run.config}'"
+            return (
+                Kind.UNPLACED,
+                "holds no answer" if not run.answers else f"unknown mode: '{run.config}'",
+            )
         self.runs.append(run)
-        return Kind.RUN, "; ".join(part for part in (f"{len(run.answers)} answers", remark, damage) if part)
+        return Kind.RUN, "; ".join(
+            part for part in (f"{len(run.answers)} answers", remark, damage) if part
+        )
 
     def _odd(self, path: str, odd: Iterable[tuple[str, str]]) -> None:
         for place, reason in odd:
@@ -147,7 +156,9 @@ class _Reader:
             return Kind.UNPLACED, f"unknown mode: '{log.config}'"
         key = log.run_id, log.model_path, log.config
         known = self.logs.get(key)
-        self.logs[key] = log if known is None else replace(known, answers=known.answers + log.answers)
+        self.logs[key] = (
+            log if known is None else replace(known, answers=known.answers + log.answers)
+        )
         return Kind.LOG, ""
 
     def history(self) -> History:
@@ -162,16 +173,24 @@ class _Reader:
         counting = by_run(reviews)
         for review in (r for r in reviews if r.run and counting[r.run, r.rescored] is not r):
             self._miss(
-                review.source, "", f"another review of its run counts: {counting[review.run, review.rescored].source}"
+                review.source,
+                "",
+                f"another review of its run counts: {counting[review.run, review.rescored].source}",
             )
         summary = min(self.summaries)[2] if self.summaries else ""
         unplaced = sorted(self.unplaced, key=lambda u: (u.file, u.place))
         return History(tuple(self.sources), runs, reviews, tuple(unplaced), summary)
 
-    def _beside_their_runs(self, reviews: Sequence[LegacyReview], finder: Finder) -> tuple[LegacyReview, ...]:
+    def _beside_their_runs(
+        self, reviews: Sequence[LegacyReview], finder: Finder
+    ) -> tuple[LegacyReview, ...]:
         """Each review with its run; one that is found by nothing of its own has the run of the other round's review."""
         found = [finder.find(review) for review in reviews]
-        by_name = {review.name: run for review, (run, _) in zip(reviews, found, strict=True) if run is not None}
+        by_name = {
+            review.name: run
+            for review, (run, _) in zip(reviews, found, strict=True)
+            if run is not None
+        }
         beside = []
         for review, (run, remark) in zip(reviews, found, strict=True):
             other = by_name.get(review.name) if run is None else None
@@ -183,25 +202,39 @@ class _Reader:
             self._miss(review.source, "", f"scores without a run: {remark}")
             return review
         if remark:
-            self._miss(review.source, "", f"only its name ties it to its run: {remark}: {run.source}")
+            self._miss(
+                review.source, "", f"only its name ties it to its run: {remark}: {run.source}"
+            )
         beside, lost = with_suites(review, run)
         for question in lost:
-            self._miss(review.source, question, f"names no suite, and its run tells none: {run.source}")
+            self._miss(
+                review.source, question, f"names no suite, and its run tells none: {run.source}"
+            )
         return replace(beside, run=run.source)
 
 
 def _files(folder: Path) -> list[tuple[Path, str]]:
     """(file, its path below the folder as text that can be written), sorted."""
-    return sorted((path, text(path.relative_to(folder).as_posix())) for path in folder.rglob("*") if path.is_file())
+    return sorted(
+        (path, text(path.relative_to(folder).as_posix()))
+        for path in folder.rglob("*")
+        if path.is_file()
+    )
 
 
 def read_history(folder: Path, superseded: Path, bar: bool = True) -> History:
     """Read every file below a folder; nothing in it makes this fail. Older versions of files (see `store`) are listed only."""
     reader = _Reader()
-    for path, name in tqdm(_files(folder), desc="reading", unit="file", disable=None if bar else True):
+    for path, name in tqdm(
+        _files(folder), desc="reading", unit="file", disable=None if bar else True
+    ):
         reader.add(name, path.read_bytes())
     for path, name in _files(superseded):
         data = path.read_bytes()
         sha256 = hashlib.sha256(data).hexdigest()
-        reader.sources.append(SourceFile(name, len(data), sha256, Kind.SUPERSEDED, "a later import has this file anew"))
+        reader.sources.append(
+            SourceFile(
+                name, len(data), sha256, Kind.SUPERSEDED, "a later import has this file anew"
+            )
+        )
     return reader.history()

@@ -69,7 +69,10 @@ class LegacyPage:
             code(row.model),
             code(row.entry.key) if row.entry is not None else DASH,
             code(row.quality_row),
-            *("{}/{}".format(*row.passes[suite]) if suite in row.passes else DASH for suite in self.suites),
+            *(
+                "{}/{}".format(*row.passes[suite]) if suite in row.passes else DASH
+                for suite in self.suites
+            ),
             self._total(row),
             str(len(row.base.answers)) if row.base is not None else DASH,
             self._base_speed(row),
@@ -92,7 +95,9 @@ class LegacyPage:
     def _base_speed(row: LegacyRow) -> str:
         if row.base is None:
             return DASH
-        found = median({(a.suite, a.question): [a.tokens_per_s] for a in row.base.answers if a.tokens_per_s})
+        found = median(
+            {(a.suite, a.question): [a.tokens_per_s] for a in row.base.answers if a.tokens_per_s}
+        )
         shown = number(found.value if found is not None else median_speed(row.base))
         if found is not None and found.low is not None:
             shown += f" ({number(found.low)}–{number(found.high)})"
@@ -128,7 +133,11 @@ class LegacyPage:
         """(row, mode, reason) of everything that physics or the answers' own logs strike out."""
         for row in self.imported.rows:
             if row.struck:
-                yield row.label, row.base.config if row.base is not None else row.quality_row, row.struck
+                yield (
+                    row.label,
+                    row.base.config if row.base is not None else row.quality_row,
+                    row.struck,
+                )
             yield from ((row.label, way.run.config, way.struck) for way in row.ways if way.struck)
 
     def unplaced_table(self) -> str:
@@ -136,7 +145,9 @@ class LegacyPage:
         found: dict[str, list[str]] = {}
         for item in self.imported.unplaced:
             kind = item.reason.partition(":")[0]
-            found.setdefault(kind, []).append(f"{item.file}: {item.place}" if item.place else item.file)
+            found.setdefault(kind, []).append(
+                f"{item.file}: {item.place}" if item.place else item.file
+            )
         by_times = sorted(found.items(), key=lambda pair: -len(pair[1]))
         rows = [[text(reason), str(len(places)), code(places[0])] for reason, places in by_times]
         return table(rows, ["reason", "times", "first"]) if rows else ""

@@ -1,6 +1,7 @@
 """The predecessor's review files: `suite,question_id,tokens_per_second,claude_score,score_reason`, hand-made and uneven.
 
-A shorter form names neither suite nor speed: `question_id,score,reason`. Whose scores a file holds `attach` tells.
+A shorter form names neither suite nor speed: `question_id,score,reason`. Whose scores a file holds
+`attach` tells.
 """
 
 from __future__ import annotations
@@ -15,8 +16,15 @@ from pathlib import PurePosixPath
 
 from scripts.lib.legacy.values import number, speed, suite_name, text
 
-SUITE, QUESTION, SPEED, SCORE, REASON = "suite", "question_id", "tokens_per_second", "claude_score", "score_reason"
-# The columns that a review begins with; the reason stands last, so that its unquoted commas do no harm.
+SUITE, QUESTION, SPEED, SCORE, REASON = (
+    "suite",
+    "question_id",
+    "tokens_per_second",
+    "claude_score",
+    "score_reason",
+)
+# The columns that a review begins with; the reason stands last, so that its unquoted commas do no
+# harm.
 FORMS = (
     (SUITE, QUESTION, SPEED, SCORE, REASON),
     (SUITE, QUESTION, SCORE, REASON),
@@ -47,7 +55,8 @@ class LegacyScore:
 class LegacyReview:
     """The scores of one run file, by (suite, question). `rescored`: of the second, stricter round.
 
-    A file that names no suite has the suite `""` until its run is found. `run`: that run's source; empty where it has none.
+    A file that names no suite has the suite `""` until its run is found. `run`: that run's source;
+    empty where it has none.
     """
 
     source: str
@@ -84,7 +93,9 @@ def _row(
     key = suite_name(said.get(SUITE, "")), said[QUESTION]
     score = number(said[SCORE])
     if score is None or score not in range(BEST + 1):
-        return f"expected a score from 0 to 3: {'/'.join(filter(None, key))} has '{said[SCORE][:40]}'"
+        return (
+            f"expected a score from 0 to 3: {'/'.join(filter(None, key))} has '{said[SCORE][:40]}'"
+        )
     found = LegacyScore(int(score), text(",".join(fields[len(before) :])), speed(said.get(SPEED)))
     if key in known:
         same = known[key] == found

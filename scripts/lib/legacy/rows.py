@@ -1,6 +1,7 @@
 """The rows that imported runs make: the latest base run of a model, its scores, and its speed modes; physics applied.
 
-Ratios here are of single runs and not paired by question: a speed-only mode of the predecessor holds one number.
+Ratios here are of single runs and not paired by question: a speed-only mode of the predecessor
+holds one number.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from scripts.lib.registry_loader import Model, Registry
 
 # llama.cpp drafted at most so many tokens a step from a lookup, where nothing else was asked for.
 LOOKUP_DRAFT_TOKENS = 16
-# A reported speed that is further than this from the log in its own answers was read from the wrong line.
+# A reported speed that is further than this from the log in its own answers was read from the wrong
+# line.
 LOG_TOLERANCE = 0.05
 
 
@@ -58,7 +60,8 @@ class Way:
 class LegacyRow:
     """One model in one quality mode (`baseline` or `moeN`). `base`: its latest run of questions; None where it has none.
 
-    `struck`: why the base run's speed cannot be (empty: it can, or nothing is known of the weights).
+    `struck`: why the base run's speed cannot be (empty: it can, or nothing is known of the
+    weights).
     """
 
     model: str
@@ -90,7 +93,9 @@ class LegacyRow:
     @property
     def fastest(self) -> Way | None:
         """The fastest way that physics allows; None without one, and where the base's own speed is struck out."""
-        timed = [way for way in self.ways if way.tokens_per_s and not way.struck and not self.struck]
+        timed = [
+            way for way in self.ways if way.tokens_per_s and not way.struck and not self.struck
+        ]
         return max(timed, key=lambda way: way.tokens_per_s or 0.0, default=None)
 
 
@@ -123,7 +128,9 @@ class _Memory:
 def _memory(entry: Model | None, bandwidth_bytes_per_s: float | None) -> _Memory:
     """Of a dense model a step reads all; of a mixture the share that a token reads is not known."""
     dense = entry is not None and full_experts(entry) is None
-    return _Memory(entry.size_gb * 1e9 if entry is not None and dense else None, bandwidth_bytes_per_s)
+    return _Memory(
+        entry.size_gb * 1e9 if entry is not None and dense else None, bandwidth_bytes_per_s
+    )
 
 
 def _way(run: LegacyRun, base: float | None, memory: _Memory) -> Way:
@@ -132,7 +139,9 @@ def _way(run: LegacyRun, base: float | None, memory: _Memory) -> Way:
     speed = median_speed(run)
     ratio = speed / base if speed and base else None
     drafted = max(run.mode.k or 0, LOOKUP_DRAFT_TOKENS if run.mode.lookup_n is not None else 0)
-    struck = speed_up_violation(ratio, drafted) or memory.violation(speed, drafted) or _contradicted(run)
+    struck = (
+        speed_up_violation(ratio, drafted) or memory.violation(speed, drafted) or _contradicted(run)
+    )
     return Way(run, speed, ratio, struck)
 
 
@@ -146,8 +155,13 @@ def _review(
     base: LegacyRun, runs: Iterable[LegacyRun], reviews: Mapping[tuple[str, bool], LegacyReview]
 ) -> LegacyReview | None:
     """The second round's scores before the first's, those of the base run before an older one's of the same row."""
-    older = sorted((run for run in runs if run.mode is not None and not run.mode.speculative), key=lambda r: r.order)
-    names = [(run.source, rescored) for rescored in (True, False) for run in (base, *reversed(older))]
+    older = sorted(
+        (run for run in runs if run.mode is not None and not run.mode.speculative),
+        key=lambda r: r.order,
+    )
+    names = [
+        (run.source, rescored) for rescored in (True, False) for run in (base, *reversed(older))
+    ]
     return next((reviews[name] for name in names if name in reviews), None)
 
 
@@ -159,14 +173,20 @@ def _row(
     base = latest(run for run in runs if run.mode is not None and not run.mode.speculative)
     review = _review(base, runs, reviews) if base is not None else None
     compared = base or outer
-    struck = memory.violation(median_speed(compared)) or _contradicted(compared) if compared is not None else ""
+    struck = (
+        memory.violation(median_speed(compared)) or _contradicted(compared)
+        if compared is not None
+        else ""
+    )
     speed = median_speed(compared) if compared is not None and not struck else None
     ways: dict[str, list[LegacyRun]] = {}
     for run in (run for run in runs if run.mode is not None and run.mode.speculative):
         ways.setdefault(run.config, []).append(run)
     newest = [run for run in map(latest, ways.values()) if run is not None]
     made = tuple(_way(run, speed, memory) for run in sorted(newest, key=_place))
-    return LegacyRow(model, quality_row, entry, base, review, made, struck if base is not None else "")
+    return LegacyRow(
+        model, quality_row, entry, base, review, made, struck if base is not None else ""
+    )
 
 
 def _place(run: LegacyRun) -> tuple[str, int, int]:
@@ -185,7 +205,11 @@ def legacy_rows(
             groups.setdefault(run.model, {}).setdefault(_quality_row(run), []).append(run)
     rows = []
     for model, by_mode in groups.items():
-        baselines = [run for run in by_mode.get("baseline", []) if run.mode is not None and not run.mode.speculative]
+        baselines = [
+            run
+            for run in by_mode.get("baseline", [])
+            if run.mode is not None and not run.mode.speculative
+        ]
         every = [run for runs in by_mode.values() for run in runs]
         entry = entry_of(latest(baselines) or every[0], registry.models)
         memory = _memory(entry, bandwidth_bytes_per_s)

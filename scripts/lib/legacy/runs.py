@@ -1,7 +1,8 @@
 """The predecessor's run files: one JSON per model and mode, and before that one log of llama.cpp per answer.
 
-Speeds are tokens per second and times milliseconds, as reported: single measurements that nothing here has verified. Where
-an answer still holds llama.cpp's own log, the speed that the log names stands beside the reported one.
+Speeds are tokens per second and times milliseconds, as reported: single measurements that nothing
+here has verified. Where an answer still holds llama.cpp's own log, the speed that the log names
+stands beside the reported one.
 """
 
 from __future__ import annotations
@@ -19,11 +20,17 @@ from scripts.lib.results.symptoms import ECHO, EMPTY, is_echo
 from scripts.lib.scoring.answer_text import clean
 
 SPEED_TEST = "speed_test"
-# A folder's name holds its date with or without dashes, anywhere; what else is a number in it is no date.
-_DATE = re.compile(r"(20\d\d)-?([01]\d)-?([0-3]\d)(?:[-_T ]?([0-2]\d)[-_:]?([0-5]\d)[-_:]?([0-5]\d))?")
-# Of llama-speculative ("decoded 767 tokens in 20.440 seconds, speed: 37.525 t/s"), and of every llama.cpp tool.
+# A folder's name holds its date with or without dashes, anywhere; what else is a number in it is no
+# date.
+_DATE = re.compile(
+    r"(20\d\d)-?([01]\d)-?([0-3]\d)(?:[-_T ]?([0-2]\d)[-_:]?([0-5]\d)[-_:]?([0-5]\d))?"
+)
+# Of llama-speculative ("decoded 767 tokens in 20.440 seconds, speed: 37.525 t/s"), and of every
+# llama.cpp tool.
 _DECODED = re.compile(r"^decoded +(\d+) tokens in +[\d.]+ seconds, speed: +([\d.]+) t/s", re.M)
-_EVALUATED = re.compile(r"(?<!prompt )eval time = +([\d.]+) ms / +(\d+) (?:runs|tokens).*?([\d.]+) tokens per second")
+_EVALUATED = re.compile(
+    r"(?<!prompt )eval time = +([\d.]+) ms / +(\d+) (?:runs|tokens).*?([\d.]+) tokens per second"
+)
 _PROMPT = re.compile(r"prompt eval time = +[\d.]+ ms / +(\d+) tokens")
 _LOADED = re.compile(r"loaded meta data with .* from (\S+\.gguf)")
 _LOG_NAME = re.compile(
@@ -89,7 +96,9 @@ class LegacyRun:
     def order(self) -> tuple[str, str]:
         """What makes a run the latest: its folder's date (the file's own where the folder has none), then the file's time."""
         date = _DATE.search(self.run_id) or _DATE.search(self.timestamp)
-        return "".join(part or "" for part in date.groups()) if date is not None else "", self.timestamp
+        return "".join(
+            part or "" for part in date.groups()
+        ) if date is not None else "", self.timestamp
 
 
 def parse_mode(config: str) -> Mode | None:
@@ -143,25 +152,41 @@ def _answer(source: str, suite: str, question: str, raw: Mapping[str, Any]) -> L
     )
 
 
-def _answers(source: str, results: Mapping[str, Any], odd: list[tuple[str, str]]) -> Iterator[LegacyAnswer]:
+def _answers(
+    source: str, results: Mapping[str, Any], odd: list[tuple[str, str]]
+) -> Iterator[LegacyAnswer]:
     for suite, questions in results.items():
         if not isinstance(questions, Mapping):
-            odd.append((f"results.{suite}", f"expected answers by question, found {type(questions).__name__}"))
+            odd.append(
+                (
+                    f"results.{suite}",
+                    f"expected answers by question, found {type(questions).__name__}",
+                )
+            )
             continue
         for question, raw in questions.items():
             if isinstance(raw, Mapping):
                 yield _answer(source, suite_name(text(suite)), text(question), raw)
             else:
-                odd.append((f"results.{suite}.{question}", f"expected an answer, found {type(raw).__name__}"))
+                odd.append(
+                    (
+                        f"results.{suite}.{question}",
+                        f"expected an answer, found {type(raw).__name__}",
+                    )
+                )
 
 
 def is_run(value: Any) -> bool:
     """True for what a run file holds at the least. Without a `config_name` it is a baseline, as it was there."""
-    named = isinstance(value, Mapping) and any(key in value for key in ("config_name", "model_role", "model_path"))
+    named = isinstance(value, Mapping) and any(
+        key in value for key in ("config_name", "model_role", "model_path")
+    )
     return named and isinstance(value.get("results"), Mapping)
 
 
-def read_run(source: str, value: Mapping[str, Any], damage: str) -> tuple[LegacyRun, list[tuple[str, str]]]:
+def read_run(
+    source: str, value: Mapping[str, Any], damage: str
+) -> tuple[LegacyRun, list[tuple[str, str]]]:
     """A run file's content (see `is_run`), and (place, reason) of each part that is no answer."""
     odd: list[tuple[str, str]] = []
     answers = tuple(_answers(source, value["results"], odd))
@@ -176,7 +201,9 @@ def read_run(source: str, value: Mapping[str, Any], damage: str) -> tuple[Legacy
         config=config,
         mode=parse_mode(config),
         answers=answers,
-        reported_tokens_per_s=speed(summary.get("avg_tokens_per_second")) if isinstance(summary, Mapping) else None,
+        reported_tokens_per_s=speed(summary.get("avg_tokens_per_second"))
+        if isinstance(summary, Mapping)
+        else None,
         damage=damage,
     )
     if run.mode is None:
@@ -189,7 +216,11 @@ def read_run(source: str, value: Mapping[str, Any], damage: str) -> tuple[Legacy
 def is_log(source: str, log: str) -> bool:
     """True for one answer's log of the text-only runs: `…/{suite}/{model}_{mode}_{question}.txt`."""
     path = PurePosixPath(source)
-    return path.suffix == ".txt" and _LOG_NAME.fullmatch(path.stem) is not None and bool(_LOADED.search(log))
+    return (
+        path.suffix == ".txt"
+        and _LOG_NAME.fullmatch(path.stem) is not None
+        and bool(_LOADED.search(log))
+    )
 
 
 def read_log(source: str, log: str) -> LegacyRun:

@@ -58,7 +58,11 @@ def _files(root: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _holding(path: Path) -> str:
-    return f": a folder of {sum(1 for p in path.rglob('*') if p.is_file())} files" if path.is_dir() else ""
+    return (
+        f": a folder of {sum(1 for p in path.rglob('*') if p.is_file())} files"
+        if path.is_dir()
+        else ""
+    )
 
 
 def _put(path: Path, data: bytes) -> None:
@@ -91,7 +95,9 @@ def stage(history: Path, root: Path | None) -> tuple[Path, Taken]:
     staged, backup = _beside(history, "importing"), _beside(history, "old")
     for path in (history, staged, backup):
         if path.is_symlink():
-            raise BenchError(f"{path}: is a link; an import replaces the whole folder: put the folder itself there")
+            raise BenchError(
+                f"{path}: is a link; an import replaces the whole folder: put the folder itself there"
+            )
     if backup.exists() and not history.exists():
         backup.rename(history)
     shutil.rmtree(staged, ignore_errors=True)

@@ -1,9 +1,10 @@
 """The predecessor's `summary.csv`, made again from its runs and reviews, byte for byte where nothing is struck out.
 
-Its habits, as its own copies show them: lines end in CRLF; a row has a `vl` field only where images were reviewed, so most
-rows are one field shorter than the header; `†` marks scores of the second round (`_rescored`), and the speed beside them is
-the median of that review's speeds, elsewhere the run's mean; a speed of 0 is a timeout and no speed. Medians and percentages
-have halves rounded up; the means that run files state are printed as Python prints them, so 9.95 is 9.9 and 16.75 is 16.8.
+Its habits, as its own copies show them: lines end in CRLF; a row has a `vl` field only where images
+were reviewed, so most rows are one field shorter than the header; `†` marks scores of the second
+round (`_rescored`), and the speed beside them is the median of that review's speeds, elsewhere the
+run's mean; a speed of 0 is a timeout and no speed. Medians and percentages have halves rounded up;
+the means that run files state are printed as Python prints them, so 9.95 is 9.9 and 16.75 is 16.8.
 What physics strikes out here is left out of the row.
 """
 
@@ -23,7 +24,8 @@ from scripts.lib.tables.configurations import SUMMARY_COLUMNS
 from scripts.lib.tables.summary import best_and_all, combination
 
 SUITES = SUMMARY_COLUMNS[1:9]
-# The sweep that the table shows where the archive's own copy shows no other; 32 and 48 were measured later.
+# The sweep that the table shows where the archive's own copy shows no other; 32 and 48 were
+# measured later.
 SHOWN_K = (4, 8, 16, 24)
 _K = re.compile(r"\bk(\d{1,9}):[\d.]")
 
@@ -64,7 +66,9 @@ def _speculation(ways: Sequence[Way], shown: tuple[int, ...]) -> list[str]:
         mode = way.run.mode
         if mode is not None and mode.draft and mode.lookup_n is None and mode.k in shown:
             by_draft.setdefault(mode.draft, []).append(way)
-    best = max(by_draft, key=lambda draft: max(_mean_speed(way.run) for way in by_draft[draft]), default="")
+    best = max(
+        by_draft, key=lambda draft: max(_mean_speed(way.run) for way in by_draft[draft]), default=""
+    )
     return [best, *_best_and_all(by_draft.get(best, []), lambda way: f"k{_mode(way, 'k')}")]
 
 
@@ -75,14 +79,17 @@ def _mode(way: Way, part: str) -> object:
 def _fields(row: LegacyRow, shown: tuple[int, ...]) -> list[str]:
     ways = [way for way in row.ways if not way.struck and _mean_speed(way.run)]
     passed, scored = row.total(SUITES)
-    suites = ["{}/{}".format(*row.passes[suite]) if suite in row.passes else "-" for suite in SUITES[:-1]]
+    suites = [
+        "{}/{}".format(*row.passes[suite]) if suite in row.passes else "-" for suite in SUITES[:-1]
+    ]
     if SUITES[-1] in row.passes:
         suites.append("{}/{}".format(*row.passes[SUITES[-1]]))
     mark = "†" if row.review is not None and row.review.rescored else ""
     total = [f"{passed}/{scored}", f"{half_up(100 * passed / scored if scored else 0.0, 0)}%{mark}"]
     lookup = [way for way in ways if _mode(way, "draft") is None]
     combined = sorted(
-        (way for way in ways if _mode(way, "draft") and _mode(way, "lookup_n") is not None), key=_combination
+        (way for way in ways if _mode(way, "draft") and _mode(way, "lookup_n") is not None),
+        key=_combination,
     )
     return [
         row.label, *suites, *total, _base_speed(row),

@@ -17,12 +17,36 @@ from scripts.lib.legacy.summary import shown_k, summary_csv
 from scripts.lib.registry_loader import Registry
 
 RUN_COLUMNS = (
-    *("run_id", "timestamp", "role", "entry", "model", "mode", "answers", "tokens_per_second_median"),
+    *(
+        "run_id",
+        "timestamp",
+        "role",
+        "entry",
+        "model",
+        "mode",
+        "answers",
+        "tokens_per_second_median",
+    ),
     *("speed_up", "struck_out", "latest", "damage", "source"),
 )
 ANSWER_COLUMNS = (
-    *("run_id", "model", "mode", "suite", "question_id", "tokens_per_second", "log_tokens_per_second", "prompt_tokens"),
-    *("completion_tokens", "total_time_ms", "acceptance_rate", "algorithmic_score", "claude_score_first"),
+    *(
+        "run_id",
+        "model",
+        "mode",
+        "suite",
+        "question_id",
+        "tokens_per_second",
+        "log_tokens_per_second",
+        "prompt_tokens",
+    ),
+    *(
+        "completion_tokens",
+        "total_time_ms",
+        "acceptance_rate",
+        "algorithmic_score",
+        "claude_score_first",
+    ),
     *("claude_score_rescored", "score_reason", "response_characters", "symptoms", "source"),
 )
 SOURCE_COLUMNS = ("file", "size_bytes", "sha256", "kind", "note")
@@ -57,7 +81,11 @@ class Imported:
     @cached_property
     def differences(self) -> list[Difference]:
         """Where the archive's own table says something else; nothing where it has none."""
-        return differences(self.summary, self.history.summary, self.summary_rows) if self.history.summary else []
+        return (
+            differences(self.summary, self.history.summary, self.summary_rows)
+            if self.history.summary
+            else []
+        )
 
     @cached_property
     def unplaced(self) -> tuple[Unplaced, ...]:
@@ -72,7 +100,9 @@ class Imported:
             known = {(a.suite, a.question) for a in run.answers}
             for suite, question in (key for key in review.scores if key not in known):
                 yield Unplaced(
-                    review.source, f"{suite}/{question}", f"scores an answer that its run does not hold: {run.source}"
+                    review.source,
+                    f"{suite}/{question}",
+                    f"scores an answer that its run does not hold: {run.source}",
                 )
 
     def _unmapped(self) -> Iterator[Unplaced]:
@@ -88,7 +118,9 @@ class Imported:
     def counts(self) -> Counter[str]:
         """How many files were taken for what (see `Kind`), how many answers were found, and how many show which symptom."""
         found = Counter(source.kind.value for source in self.history.sources)
-        for answer in (a for run in self.history.runs for a in run.answers if a.suite != SPEED_TEST):
+        for answer in (
+            a for run in self.history.runs for a in run.answers if a.suite != SPEED_TEST
+        ):
             found.update(["answers", *answer.symptoms])
         return found
 
@@ -128,12 +160,16 @@ def _answer_rows(imported: Imported) -> Iterator[Sequence[object]]:
 
 def history_tables(imported: Imported) -> dict[str, str]:
     """File name -> content of everything that is derived from an imported history."""
-    sources = ((s.path, s.size_bytes, s.sha256, s.kind.value, s.note) for s in imported.history.sources)
+    sources = (
+        (s.path, s.size_bytes, s.sha256, s.kind.value, s.note) for s in imported.history.sources
+    )
     return {
         "runs.csv": csv_text(RUN_COLUMNS, _run_rows(imported)),
         "answers.csv": csv_text(ANSWER_COLUMNS, _answer_rows(imported)),
         "sources.csv": csv_text(SOURCE_COLUMNS, sources),
-        "unplaced.csv": csv_text(UNPLACED_COLUMNS, ((u.file, u.place, u.reason) for u in imported.unplaced)),
+        "unplaced.csv": csv_text(
+            UNPLACED_COLUMNS, ((u.file, u.place, u.reason) for u in imported.unplaced)
+        ),
         "summary.csv": imported.summary,
         "summary_differences.csv": csv_text(
             [field.name for field in fields(Difference)], map(astuple, imported.differences)

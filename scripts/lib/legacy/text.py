@@ -16,8 +16,8 @@ _CLOSING = {"{": "}", "[": "]"}
 def decode(data: bytes) -> tuple[str, str]:
     """(text, what was odd about its encoding; empty for UTF-8). No byte sequence is refused.
 
-    Broken UTF-8 is taken for cp1252 where nothing else in it looks like UTF-8, and otherwise read with U+FFFD in place of
-    what is broken.
+    Broken UTF-8 is taken for cp1252 where nothing else in it looks like UTF-8, and otherwise read
+    with U+FFFD in place of what is broken.
     """
     if data.startswith(_UTF16):
         return data.decode("utf-16", errors="replace").removeprefix("\ufeff"), "UTF-16"
@@ -73,7 +73,9 @@ def _read(text: str, repeated: list[str], long: list[str]) -> Any:
 
     # Raw control characters in strings are let pass; NaN and infinity become None.
     nothing: Callable[[str], None] = lambda _: None  # noqa: E731
-    return json.loads(text, strict=False, object_pairs_hook=pairs, parse_int=whole, parse_constant=nothing)
+    return json.loads(
+        text, strict=False, object_pairs_hook=pairs, parse_int=whole, parse_constant=nothing
+    )
 
 
 def read_json(text: str) -> tuple[Any, str, str]:

@@ -11,7 +11,9 @@ from pathlib import PurePosixPath
 from scripts.lib.legacy.reviews import FORMS, QUESTION, columns_of
 
 # What coreutils' timeout, or the shell, writes in the place of a program's output.
-_NOT_STARTED = re.compile(r"^(?:timeout|env|nohup|numactl|bash|sh): .*(?:failed to run|not found|No such file)", re.M)
+_NOT_STARTED = re.compile(
+    r"^(?:timeout|env|nohup|numactl|bash|sh): .*(?:failed to run|not found|No such file)", re.M
+)
 _SHORT_LOG = 1000
 # A column or a row's name of a question: t2_q1_multistep.
 _QUESTION_NAME = re.compile(r"t\d_q\d+(?:_\w+)?")
@@ -35,7 +37,11 @@ def is_compilation(path: str) -> bool:
 
 
 def _not_started(path: str, content: str) -> bool:
-    return not path.endswith(".json") and len(content) <= _SHORT_LOG and _NOT_STARTED.search(content) is not None
+    return (
+        not path.endswith(".json")
+        and len(content) <= _SHORT_LOG
+        and _NOT_STARTED.search(content) is not None
+    )
 
 
 def _json_lines(content: str) -> str:
@@ -61,7 +67,10 @@ def _is_wide(content: str) -> bool:
 
 FORMS_NOT_READ = (
     Form(
-        _not_started, lambda content: f"log of a command that did not start, without an answer: {content.strip()[:120]}"
+        _not_started,
+        lambda content: (
+            f"log of a command that did not start, without an answer: {content.strip()[:120]}"
+        ),
     ),
     Form(
         lambda path, _: _named(path, "*.jsonl") and "feature_validation" in path.lower(),
@@ -75,7 +84,9 @@ FORMS_NOT_READ = (
     ),
     Form(
         lambda path, _: is_compilation(path),
-        lambda _: "answers compiled out of several runs, which are read themselves: it is no run of one model and mode",
+        lambda _: (
+            "answers compiled out of several runs, which are read themselves: it is no run of one model and mode"
+        ),
     ),
     Form(
         lambda path, _: _named(path, "orchestrator_*.csv"),
@@ -85,11 +96,15 @@ FORMS_NOT_READ = (
     ),
     Form(
         lambda path, content: path.endswith(".csv") and "model" in columns_of(content),
-        lambda content: f"a table over several models, not one run's scores: columns {_columns(content)}",
+        lambda content: (
+            f"a table over several models, not one run's scores: columns {_columns(content)}"
+        ),
     ),
     Form(
         lambda path, content: path.endswith(".csv") and _is_wide(content),
-        lambda content: f"a wide table, not one run's scores line by line: columns {_columns(content)}",
+        lambda content: (
+            f"a wide table, not one run's scores line by line: columns {_columns(content)}"
+        ),
     ),
     Form(
         lambda path, _: path.endswith(".csv"),

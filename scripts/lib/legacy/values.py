@@ -10,8 +10,11 @@ from scripts.lib.tables.configurations import SUITE_ORDER
 
 # What is larger measures nothing, and the sum of a few such is no finite number.
 _LARGEST = 1e300
-_SPEED = re.compile(r"~?\s*(?P<number>\d+(?:\.\d+)?)\s*(?:t/s|tok/s|tokens/s|tps|tokens per second)", re.IGNORECASE)
-# Digits that a sum of decimal fractions is exact to: beyond them stands what binary fractions leave.
+_SPEED = re.compile(
+    r"~?\s*(?P<number>\d+(?:\.\d+)?)\s*(?:t/s|tok/s|tokens/s|tps|tokens per second)", re.IGNORECASE
+)
+# Digits that a sum of decimal fractions is exact to: beyond them stands what binary fractions
+# leave.
 _EXACT_DIGITS = 9
 
 

@@ -1,8 +1,9 @@
 """The one build of llama.cpp that both engines use: what it was made from, and the proof that it is still that.
 
-A build stands in the cache with a record beside its binaries (engine_compile makes both); an environment has a file that
-points to it, one for each kind of CPU that runs in it. Whoever uses the build gets it from here, checked: it is the lock's,
-for this CPU, and every file of it is as it was compiled. So what a cell says of its engine is what ran.
+A build stands in the cache with a record beside its binaries (engine_compile makes both); an
+environment has a file that points to it, one for each kind of CPU that runs in it. Whoever uses the
+build gets it from here, checked: it is the lock's, for this CPU, and every file of it is as it was
+compiled. So what a cell says of its engine is what ran.
 """
 
 from __future__ import annotations
@@ -20,18 +21,34 @@ from typing import Any
 from scripts.lib.base.errors import BenchError
 from scripts.lib.base.file_hashing import sha256_of
 from scripts.lib.base.stored_json import digest, strict_json
-from scripts.lib.llama_build.identity import ENGINE_LOCK, EngineIdentity, binary_identity, engine_identity
+from scripts.lib.llama_build.identity import (
+    ENGINE_LOCK,
+    EngineIdentity,
+    binary_identity,
+    engine_identity,
+)
 from scripts.lib.llama_build.variables import LIBRARY_VARIABLE
 
 PACKAGE = "llama-cpp-python"
 RECORD = "build.json"
 POST_DEPLOY = Path("envs/infer.post-deploy.sh")
 CMAKE_ARGUMENTS = (
-    *("-DCMAKE_BUILD_TYPE=Release", "-DBUILD_SHARED_LIBS=ON", "-DGGML_NATIVE=ON", "-DGGML_CCACHE=OFF"),
-    *("-DLLAMA_CURL=OFF", "-DLLAMA_OPENSSL=OFF", "-DLLAMA_BUILD_TESTS=OFF", "-DLLAMA_BUILD_EXAMPLES=OFF"),
+    *(
+        "-DCMAKE_BUILD_TYPE=Release",
+        "-DBUILD_SHARED_LIBS=ON",
+        "-DGGML_NATIVE=ON",
+        "-DGGML_CCACHE=OFF",
+    ),
+    *(
+        "-DLLAMA_CURL=OFF",
+        "-DLLAMA_OPENSSL=OFF",
+        "-DLLAMA_BUILD_TESTS=OFF",
+        "-DLLAMA_BUILD_EXAMPLES=OFF",
+    ),
     *("-DLLAMA_BUILD_UI=OFF", "-DCMAKE_BUILD_RPATH=$ORIGIN", "-DCMAKE_BUILD_RPATH_USE_ORIGIN=ON"),
-    # No AMX: as far as gcc 12 knows, _tile_loadconfig reads eight bytes of its argument. The rows and columns that llama.cpp
-    # writes behind them are then left out, and an Intel CPU ends the engine with SIGILL at the first tile instruction.
+    # No AMX: as far as gcc 12 knows, _tile_loadconfig reads eight bytes of its argument. The rows
+    # and columns that llama.cpp writes behind them are then left out, and an Intel CPU ends the
+    # engine with SIGILL at the first tile instruction.
     *("-DCMAKE_C_FLAGS=-U__AMX_INT8__", "-DCMAKE_CXX_FLAGS=-U__AMX_INT8__"),
 )
 _FEATURES_SHOWN = 6
@@ -64,7 +81,9 @@ def cpu_features() -> str:
     """Feature flags and CPU model, the part of /proc/cpuinfo that decides native code: a line each."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     wanted = {
-        line.split(":")[0].strip(): line for line in lines if line.startswith(("model name", "flags", "Features"))
+        line.split(":")[0].strip(): line
+        for line in lines
+        if line.startswith(("model name", "flags", "Features"))
     }
     return "\n".join(wanted[key].split(":", 1)[1].strip() for key in sorted(wanted))
 
@@ -114,16 +133,26 @@ def checked_build(bin_dir: Path, wanted: EngineIdentity) -> Build:
     if build is None:
         raise BenchError(f"{bin_dir / RECORD}: no record of what the engine was made from")
     if build.source_sha256 != wanted.source_sha256:
-        raise _not_the_locks(f"{bin_dir}: the engine here is", build.version, build.source_sha256, wanted)
+        raise _not_the_locks(
+            f"{bin_dir}: the engine here is", build.version, build.source_sha256, wanted
+        )
     if build.cpu != cpu_features():
-        raise BenchError(f"{bin_dir}: compiled for another CPU: {_cpu_difference(build.cpu, cpu_features())}")
+        raise BenchError(
+            f"{bin_dir}: compiled for another CPU: {_cpu_difference(build.cpu, cpu_features())}"
+        )
     if build.cmake_arguments != CMAKE_ARGUMENTS:
         differ = sorted(set(build.cmake_arguments) ^ set(CMAKE_ARGUMENTS))
-        raise BenchError(f"{bin_dir}: compiled with other arguments than this checkout's: {' '.join(differ)}")
+        raise BenchError(
+            f"{bin_dir}: compiled with other arguments than this checkout's: {' '.join(differ)}"
+        )
     files = files_of(bin_dir)
-    changed = sorted(name for name in {*files, *build.files} if files.get(name) != build.files.get(name))
+    changed = sorted(
+        name for name in {*files, *build.files} if files.get(name) != build.files.get(name)
+    )
     if changed:
-        raise BenchError(f"{bin_dir}: not as it was compiled: {', '.join(changed)} changed, gone or added")
+        raise BenchError(
+            f"{bin_dir}: not as it was compiled: {', '.join(changed)} changed, gone or added"
+        )
     return build
 
 
@@ -143,7 +172,9 @@ def _cpu_difference(made_for: str, here: str) -> str:
     ):
         if differ:
             shown = ", ".join(sorted(differ)[:_FEATURES_SHOWN])
-            said += f"; this one is {word} {shown}" + (", …" if len(differ) > _FEATURES_SHOWN else "")
+            said += f"; this one is {word} {shown}" + (
+                ", …" if len(differ) > _FEATURES_SHOWN else ""
+            )
     return said
 
 
@@ -152,18 +183,25 @@ def _cpu_difference(made_for: str, here: str) -> str:
 
 def pointer() -> Path:
     """The file that names this environment's build for this CPU: nodes of two kinds may share one environment."""
-    return Path(sys.prefix) / f"engine-{hashlib.sha256(cpu_features().encode()).hexdigest()[:12]}.json"
+    return (
+        Path(sys.prefix) / f"engine-{hashlib.sha256(cpu_features().encode()).hexdigest()[:12]}.json"
+    )
 
 
 def bindings() -> tuple[str, str]:
     """(version, sha256 of the source) of the llama-cpp-python that this environment has; empty where it has none."""
     try:
         package = importlib.metadata.distribution(PACKAGE)
-        # What pip notes of a package that was installed from a file: older ones as one text, newer ones also by kind.
-        archive = strict_json(package.read_text("direct_url.json") or "{}", "direct_url.json").get("archive_info", {})
+        # What pip notes of a package that was installed from a file: older ones as one text, newer
+        # ones also by kind.
+        archive = strict_json(package.read_text("direct_url.json") or "{}", "direct_url.json").get(
+            "archive_info", {}
+        )
     except (importlib.metadata.PackageNotFoundError, BenchError):
         return "", ""
-    return package.version, archive.get("hashes", {}).get("sha256") or archive.get("hash", "").removeprefix("sha256=")
+    return package.version, archive.get("hashes", {}).get("sha256") or archive.get(
+        "hash", ""
+    ).removeprefix("sha256=")
 
 
 def _located_build(wanted: EngineIdentity) -> Build:
@@ -174,7 +212,9 @@ def _located_build(wanted: EngineIdentity) -> Build:
     build = checked_build(bin_dir, wanted)
     version, sha256 = bindings()
     if sha256 != wanted.source_sha256:
-        raise _not_the_locks("the bindings installed here are", version or "(none)", sha256 or "unknown", wanted)
+        raise _not_the_locks(
+            "the bindings installed here are", version or "(none)", sha256 or "unknown", wanted
+        )
     return build
 
 
@@ -193,8 +233,8 @@ def _mend() -> str:
 def installed_build(wanted: EngineIdentity | None = None) -> Build:
     """The build that this environment uses.
 
-    Raises BenchError, with the command that mends it, where it is not the wanted engine (None: what the lock has now), was
-    compiled for another CPU, or was changed since.
+    Raises BenchError, with the command that mends it, where it is not the wanted engine (None: what
+    the lock has now), was compiled for another CPU, or was changed since.
     """
     try:
         return _located_build(wanted or engine_identity("embedded"))
@@ -220,7 +260,8 @@ def bench_binary() -> Path:
 def engine_facts(planned: EngineIdentity) -> dict[str, str]:
     """What is on disk of the planned engine, as an environment's record has it.
 
-    Raises BenchError where that is another engine than the one the cells were planned with: a job may have waited for hours.
+    Raises BenchError where that is another engine than the one the cells were planned with: a job
+    may have waited for hours.
     """
     if planned.binary is None:
         return installed_build(planned).facts()

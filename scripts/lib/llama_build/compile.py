@@ -1,7 +1,7 @@
 """Compiling llama.cpp from the pinned source package into a cache, and installing llama-cpp-python against it.
 
-The cache is keyed by the source's sha256 and the CPU: `-march=native` code of one CPU must not run on another. A build
-appears under its name only when it is complete, so a killed one is never used.
+The cache is keyed by the source's sha256 and the CPU: `-march=native` code of one CPU must not run
+on another. A build appears under its name only when it is complete, so a killed one is never used.
 """
 
 from __future__ import annotations
@@ -54,8 +54,12 @@ def require_compilers() -> str:
     """The C++ compiler's version line. Raises BenchError naming what to install."""
     absent = [tool for tool in ("gcc", "g++") if shutil.which(tool) is None]
     if absent:
-        raise BenchError(f"compiling llama.cpp needs {' and '.join(absent)}: apt install gcc g++ (or your system's)")
-    shown = subprocess.run(["g++", "--version"], capture_output=True, encoding="utf-8", errors="replace", check=True)
+        raise BenchError(
+            f"compiling llama.cpp needs {' and '.join(absent)}: apt install gcc g++ (or your system's)"
+        )
+    shown = subprocess.run(
+        ["g++", "--version"], capture_output=True, encoding="utf-8", errors="replace", check=True
+    )
     return shown.stdout.splitlines()[0]
 
 
@@ -84,9 +88,24 @@ def fetch_source(identity: EngineIdentity, progress: TextIO) -> Path:
     if file.is_file() and sha256_of(file) == identity.source_sha256:
         return file
     folder.mkdir(parents=True, exist_ok=True)
-    print(f"fetching llama-cpp-python {identity.version} (source, 77 MB)", file=progress, flush=True)
-    argv = [sys.executable, "-m", "pip", "download", "-qq", "--no-deps", "--no-binary", ":all:", "--no-build-isolation"]
-    _run([*argv, "--require-hashes", "-r", str(ENGINE_LOCK), "-d", str(folder)], "fetching the engine's source")
+    print(
+        f"fetching llama-cpp-python {identity.version} (source, 77 MB)", file=progress, flush=True
+    )
+    argv = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "-qq",
+        "--no-deps",
+        "--no-binary",
+        ":all:",
+        "--no-build-isolation",
+    ]
+    _run(
+        [*argv, "--require-hashes", "-r", str(ENGINE_LOCK), "-d", str(folder)],
+        "fetching the engine's source",
+    )
     found = sha256_of(file) if file.is_file() else "no file"
     if found != identity.source_sha256:
         raise BenchError(f"{file}: expected sha256 {identity.source_sha256}, found {found}")
@@ -94,14 +113,20 @@ def fetch_source(identity: EngineIdentity, progress: TextIO) -> Path:
 
 
 def _environment() -> dict[str, str]:
-    # cmake and ninja come from the environment's own packages, whether it is activated or not, and pip looks at no others.
+    # cmake and ninja come from the environment's own packages, whether it is activated or not, and
+    # pip looks at no others.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return os.environ | {"PATH": path, "PYTHONNOUSERSITE": "1"}
 
 
 def _run(argv: list[str], what: str, extra: dict[str, str] | None = None) -> None:
     shown = subprocess.run(
-        argv, capture_output=True, encoding="utf-8", errors="replace", check=False, env=_environment() | (extra or {})
+        argv,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+        env=_environment() | (extra or {}),
     )
     if shown.returncode != 0:
         tail = "\n".join((shown.stdout + shown.stderr).strip().splitlines()[-20:])
@@ -146,24 +171,39 @@ def compile_engine(identity: EngineIdentity, compiler: str, target: Path, progre
             archive.extractall(folder, filter="data")
         tree = next(folder.glob("llama_cpp_python-*")) / "vendor" / "llama.cpp"
         work, done = folder / "build", folder / "done"
-        _run(["cmake", "-S", str(tree), "-B", str(work), "-G", "Ninja", *CMAKE_ARGUMENTS], "configuring llama.cpp")
+        _run(
+            ["cmake", "-S", str(tree), "-B", str(work), "-G", "Ninja", *CMAKE_ARGUMENTS],
+            "configuring llama.cpp",
+        )
         _compile(work, target.with_suffix(".log"), progress)
         done.mkdir()
         bin_dir = (work / "bin").rename(done / "bin")
-        made_from = (identity.version, identity.source_sha256, cpu_features(), compiler, CMAKE_ARGUMENTS)
+        made_from = (
+            identity.version,
+            identity.source_sha256,
+            cpu_features(),
+            compiler,
+            CMAKE_ARGUMENTS,
+        )
         write_record(Build(bin_dir, *made_from, files_of(bin_dir)))
         shutil.rmtree(target, ignore_errors=True)
         done.rename(target)
 
 
-def _compile_where_needed(identity: EngineIdentity, compiler: str, target: Path, progress: TextIO) -> None:
+def _compile_where_needed(
+    identity: EngineIdentity, compiler: str, target: Path, progress: TextIO
+) -> None:
     if target.exists():
         try:
             checked_build(target / "bin", identity)
             return
         except BenchError as error:
             print(error, file=progress, flush=True)
-    print("compiling llama.cpp for this CPU: once, about ten minutes on two cores", file=progress, flush=True)
+    print(
+        "compiling llama.cpp for this CPU: once, about ten minutes on two cores",
+        file=progress,
+        flush=True,
+    )
     compile_engine(identity, compiler, target, progress)
 
 
@@ -172,7 +212,16 @@ def _install_bindings(identity: EngineIdentity, progress: TextIO) -> None:
     if bindings()[1] == identity.source_sha256:
         return
     print(f"installing llama-cpp-python {identity.version}", file=progress, flush=True)
-    argv = [sys.executable, "-m", "pip", "install", "-qq", "--no-deps", "--no-build-isolation", "--force-reinstall"]
+    argv = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-qq",
+        "--no-deps",
+        "--no-build-isolation",
+        "--force-reinstall",
+    ]
     source = f"{fetch_source(identity, progress).as_uri()}#sha256={identity.source_sha256}"
     _run([*argv, source], "installing llama-cpp-python", {"CMAKE_ARGS": BINDINGS_CMAKE_ARGUMENTS})
 

@@ -21,7 +21,10 @@ ENGINE_LOCK = Path("envs/engine.lock")
 _ENGINE_LIBRARY = re.compile(r"lib(llama|ggml|mtmd)")
 
 
-_PIN = re.compile(r"^llama-cpp-python==(?P<version>[^\s;\\]+).*?--hash=sha256:(?P<sha256>[0-9a-f]{64})", re.S | re.M)
+_PIN = re.compile(
+    r"^llama-cpp-python==(?P<version>[^\s;\\]+).*?--hash=sha256:(?P<sha256>[0-9a-f]{64})",
+    re.S | re.M,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,9 @@ def engine_identity(name: str, lock: Path = ENGINE_LOCK) -> EngineIdentity:
     """The identity pinned in the lock file: known before, and without, any build."""
     found = _PIN.search(lock.read_text(encoding="utf-8"))
     if found is None:
-        raise BenchError(f"{lock}: expected a line 'llama-cpp-python==VERSION --hash=sha256:…', found none")
+        raise BenchError(
+            f"{lock}: expected a line 'llama-cpp-python==VERSION --hash=sha256:…', found none"
+        )
     return EngineIdentity(name, found["version"], found["sha256"])
 
 
@@ -68,7 +73,9 @@ def binary_identity(name: str, binary: Path) -> EngineIdentity:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BenchError(f"{binary}: cannot be asked for its --version: {error}") from error
     lines = (shown.stderr + shown.stdout).strip().splitlines()
-    version = next((line for line in lines if line.startswith("version")), lines[0] if lines else "unknown")
+    version = next(
+        (line for line in lines if line.startswith("version")), lines[0] if lines else "unknown"
+    )
     return EngineIdentity(name, version[:100], _binary_sha256(binary), binary)
 
 
@@ -84,7 +91,9 @@ def _binary_sha256(binary: Path) -> str:
 def _libraries(binary: Path) -> list[Path]:
     """llama.cpp's libraries of a binary: those that the loader finds, and the backends beside it that it opens itself."""
     variables = engine_environment(os.environ)
-    shown = subprocess.run(["ldd", str(binary)], env=variables, capture_output=True, timeout=60, check=False)
+    shown = subprocess.run(
+        ["ldd", str(binary)], env=variables, capture_output=True, timeout=60, check=False
+    )
     linked = {Path(file) for file in re.findall(r"=> (/.*) \(0x", os.fsdecode(shown.stdout))}
     beside = set(binary.resolve().parent.glob("*.so*"))
     return sorted({file.resolve() for file in linked | beside if _ENGINE_LIBRARY.match(file.name)})

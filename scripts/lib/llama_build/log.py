@@ -13,9 +13,12 @@ _listening: list[Any] = []
 
 def listen(take: Callable[[str], None]) -> None:
     """Hand everything that llama.cpp says, in this process and from now on, to `take`."""
-    callback = llama_cpp.llama_log_callback(lambda _level, text, _data: take(text.decode("utf-8", "replace")))
+    callback = llama_cpp.llama_log_callback(
+        lambda _level, text, _data: take(text.decode("utf-8", "replace"))
+    )
     llama_cpp.llama_log_set(callback, ctypes.c_void_p(0))
-    # llama.cpp keeps the bare pointer: the callback has to live until another one has taken its place.
+    # llama.cpp keeps the bare pointer: the callback has to live until another one has taken its
+    # place.
     _listening[:] = [callback]
 
 

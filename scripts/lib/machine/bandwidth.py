@@ -1,8 +1,9 @@
 """The memory's bandwidth, measured: a STREAM-like triad and a read, one process on each of a profile's CPUs.
 
-numpy in processes and not in threads: its inner loops saturate a core's share of the memory, but between two of them a
-thread needs the interpreter's lock, and 96 threads would wait for that. Decoding only reads, so the higher of the two is
-taken: STREAM counts three words an element, while the memory moves a fourth (the line that is about to be overwritten).
+numpy in processes and not in threads: its inner loops saturate a core's share of the memory, but
+between two of them a thread needs the interpreter's lock, and 96 threads would wait for that.
+Decoding only reads, so the higher of the two is taken: STREAM counts three words an element, while
+the memory moves a fourth (the line that is about to be overwritten).
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ from scripts.lib.machine.profiles import Hardware, parse_cpus
 
 CACHE = Path(".cache/bandwidth")
 KEPT = timedelta(days=1)
-# Arrays of a process: together far more than the caches hold (EPYC 9655: 4 MB of L3 a core), in blocks that fit its L2.
+# Arrays of a process: together far more than the caches hold (EPYC 9655: 4 MB of L3 a core), in
+# blocks that fit its L2.
 ARRAY_ELEMENTS, BLOCK_ELEMENTS, ARRAYS, WORD_BYTES = 4_000_000, 16_384, 3, 8
 REPETITIONS = 10
 MOST_OF_FREE_MEMORY = 0.25
@@ -100,13 +102,18 @@ def measure(cpus: Sequence[int]) -> Bandwidth:
     elements = min(ARRAY_ELEMENTS, room // probe_bytes(len(cpus), 1))
     context = multiprocessing.get_context("fork")
     barrier, results = context.Barrier(len(cpus)), context.Queue()
-    processes = [context.Process(target=_work, args=(cpu, elements, barrier, results), daemon=True) for cpu in cpus]
+    processes = [
+        context.Process(target=_work, args=(cpu, elements, barrier, results), daemon=True)
+        for cpu in cpus
+    ]
     for process in processes:
         process.start()
     try:
         seconds = np.array([results.get(timeout=TIMEOUT_S) for _ in processes])
     except Exception as error:
-        raise BenchError(f"the bandwidth probe did not finish within {TIMEOUT_S:g} s ({error!r})") from error
+        raise BenchError(
+            f"the bandwidth probe did not finish within {TIMEOUT_S:g} s ({error!r})"
+        ) from error
     finally:
         for process in processes:
             process.join(1) if process.exitcode is not None else process.kill()
@@ -116,7 +123,9 @@ def measure(cpus: Sequence[int]) -> Bandwidth:
 
 
 def _cache_file(hardware: Hardware) -> Path:
-    return CACHE / f"{hardware.name}.{digest([hardware.spec(), platform.node()])}.json"  # nodes may share the folder
+    return (
+        CACHE / f"{hardware.name}.{digest([hardware.spec(), platform.node()])}.json"
+    )  # nodes may share the folder
 
 
 def _cached(file: Path, now: datetime) -> Bandwidth | None:

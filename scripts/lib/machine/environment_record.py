@@ -31,7 +31,9 @@ def _read(path: str) -> str | None:
 
 def _first_line(argv: list[str]) -> str | None:
     try:
-        shown = subprocess.run(argv, capture_output=True, encoding="utf-8", errors="replace", timeout=10, check=False)
+        shown = subprocess.run(
+            argv, capture_output=True, encoding="utf-8", errors="replace", timeout=10, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return (shown.stdout or shown.stderr).strip().split("\n", 1)[0] or None
@@ -45,8 +47,9 @@ def environment(
 ) -> dict[str, Any]:
     """What the machine and the software were, as far as they can be read (null: not to be had here).
 
-    `preflight`: how fit the machine was to be timed (`Preflight.record`). Holds nothing that changes from minute to
-    minute, so that equal conditions have one digest, and no path or host name.
+    `preflight`: how fit the machine was to be timed (`Preflight.record`). Holds nothing that
+    changes from minute to minute, so that equal conditions have one digest, and no path or host
+    name.
     """
     frequency = "/sys/devices/system/cpu/cpu0/cpufreq"
     return {
@@ -75,7 +78,11 @@ def environment(
             "libc": " ".join(platform.libc_ver()),
             "python": platform.python_version(),
             "compiler": _first_line(["gcc", "--version"]),
-            "openmp": {key: value for key, value in sorted(os.environ.items()) if OPENMP_NAME.fullmatch(key)},
+            "openmp": {
+                key: value
+                for key, value in sorted(os.environ.items())
+                if OPENMP_NAME.fullmatch(key)
+            },
         },
         "preflight": dict(preflight) if preflight is not None else None,
     }
@@ -122,7 +129,9 @@ def environment_record(text: str, file: str) -> dict[str, Any]:
     """The record of an environment's text. Raises Damaged where its name, or the sections that readers look at, do not fit."""
     record = strict_json(text, file)
     if digest(record) != Path(file).stem:
-        raise Damaged(file, f"its content has the digest {digest(record)}: changed since it was written")
+        raise Damaged(
+            file, f"its content has the digest {digest(record)}: changed since it was written"
+        )
     for section, keys in _SECTIONS.items():
         found = record.get(section)
         absent = [key for key in keys if not isinstance(found, dict) or key not in found]
@@ -143,9 +152,13 @@ def read_environment(name: str, folder: Path = ENVIRONMENTS) -> tuple[str, dict[
     if not file.is_file():
         fitting = [digest for digest in known if digest.startswith(name)]
         if not fitting:
-            raise BenchError(f"{folder}: no environment '{name}' and no such file{suggest(name, known)}")
+            raise BenchError(
+                f"{folder}: no environment '{name}' and no such file{suggest(name, known)}"
+            )
         if len(fitting) > 1:
-            raise BenchError(f"{folder}: '{name}' is the beginning of {len(fitting)}: {', '.join(fitting)}")
+            raise BenchError(
+                f"{folder}: '{name}' is the beginning of {len(fitting)}: {', '.join(fitting)}"
+            )
         file = folder / f"{fitting[0]}.json"
     return file.stem, environment_record(read_stored(file), str(file))
 

@@ -1,6 +1,7 @@
 """A hardware profile applied to this process and what it starts, and read back from the kernel: no pin is believed.
 
-Threads, CPUs, memory policy, priority, OpenMP and huge pages are inherited by a server, so one way serves both engines.
+Threads, CPUs, memory policy, priority, OpenMP and huge pages are inherited by a server, so one way
+serves both engines.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from scripts.lib.machine.profiles import NODES, OPENMP_NAME, Hardware, cpu_list,
 PR_SET_THP_DISABLE = 41
 NUMA_VARIABLE = "EPYC_BENCH_NUMA"
 THP = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-# The threads of a computation wait for each other after every operation, so all of them run about as long as the busiest.
-# Those that serve requests or write a log run for a small part of that, about 3 ms in a warm-up.
+# The threads of a computation wait for each other after every operation, so all of them run about
+# as long as the busiest. Those that serve requests or write a log run for a small part of that,
+# about 3 ms in a warm-up.
 COMPUTE_SHARE, SERVING_NS = 0.2, 4_000_000
-# The kernel counts a running thread's time at its ticks (4 ms and less): shares of less than some 25 of them prove nothing.
+# The kernel counts a running thread's time at its ticks (4 ms and less): shares of less than some
+# 25 of them prove nothing.
 ENOUGH_NS = 100_000_000
 # What the kernel calls numactl's memory policies in numa_maps.
 _KERNEL_POLICY = {"interleave": "interleave", "membind": "bind", "preferred": "prefer"}
@@ -36,7 +39,8 @@ def pin(hardware: Hardware) -> None:
 
     Raises BenchError for what this machine or user may not have.
 
-    To be called before any library of the engine is loaded (OpenMP reads its variables once), and before threads start.
+    To be called before any library of the engine is loaded (OpenMP reads its variables once), and
+    before threads start.
     """
     _set_openmp(hardware)
     _drop_engine_variables()
@@ -44,7 +48,9 @@ def pin(hardware: Hardware) -> None:
     if hardware.numa and os.environ.get(NUMA_VARIABLE) != hardware.numa:
         numactl = shutil.which("numactl")
         if numactl is None:
-            raise BenchError(f"hardware {hardware.name}: numa {hardware.numa} needs numactl: apt install numactl")
+            raise BenchError(
+                f"hardware {hardware.name}: numa {hardware.numa} needs numactl: apt install numactl"
+            )
         os.environ[NUMA_VARIABLE] = hardware.numa
         sys.stdout.flush()
         os.execv(numactl, [numactl, f"--{hardware.numa}", sys.executable, *sys.orig_argv[1:]])
@@ -134,7 +140,9 @@ def read_threads(pid: int) -> Mapping[int, Thread]:
         except OSError:
             continue  # it ended while the others were read
         allowed = re.search(r"^Cpus_allowed_list:\s*(\S+)", status, re.M)
-        nice = int(stat.rpartition(")")[2].split()[16])  # field 19 of proc(5), counted behind the name's parenthesis
+        nice = int(
+            stat.rpartition(")")[2].split()[16]
+        )  # field 19 of proc(5), counted behind the name's parenthesis
         cpus = parse_cpus(allowed[1]) if allowed else frozenset[int]()
         found[int(folder.name)] = Thread(int(folder.name), cpus, nice, _ran_ns(folder))
     return found
@@ -158,7 +166,9 @@ def ran_ns(before: Mapping[int, Thread], after: Mapping[int, Thread]) -> Mapping
     return ran
 
 
-def compute_threads(before: Mapping[int, Thread], after: Mapping[int, Thread]) -> tuple[Thread, ...]:
+def compute_threads(
+    before: Mapping[int, Thread], after: Mapping[int, Thread]
+) -> tuple[Thread, ...]:
     """The threads that computed between two readings; all of them where the kernel does not tell how long they ran."""
     ran = ran_ns(before, after)
     if ran is None:
@@ -196,8 +206,16 @@ def has_huge_pages(pid: int) -> bool | None:
 
 def _nodes_cpus(nodes: str) -> frozenset[int]:
     """The CPUs of memory nodes such as `0,1` or `all`."""
-    names = [p.name for p in NODES.glob("node[0-9]*")] if nodes == "all" else [f"node{n}" for n in parse_cpus(nodes)]
-    return frozenset(c for name in names for c in parse_cpus((NODES / name / "cpulist").read_text("utf-8").strip()))
+    names = (
+        [p.name for p in NODES.glob("node[0-9]*")]
+        if nodes == "all"
+        else [f"node{n}" for n in parse_cpus(nodes)]
+    )
+    return frozenset(
+        c
+        for name in names
+        for c in parse_cpus((NODES / name / "cpulist").read_text("utf-8").strip())
+    )
 
 
 def _allowed(hardware: Hardware) -> frozenset[int] | None:

@@ -1,7 +1,7 @@
 """Is the machine fit to be timed? Looked at once an invocation, before the first timed shard, and kept with every cell.
 
-A finding's text is in the environment record, so that equal conditions have one digest; its figures are printed and stand
-in the run's record.
+A finding's text is in the environment record, so that equal conditions have one digest; its figures
+are printed and stand in the run's record.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ class Preflight:
         """The same with a shard's memory looked at."""
         if not self.looked or needed_bytes <= available_bytes:
             return self
-        figures = f"{needed_bytes / GIB:.1f} GiB are needed, {available_bytes / GIB:.1f} GiB are free"
+        figures = (
+            f"{needed_bytes / GIB:.1f} GiB are needed, {available_bytes / GIB:.1f} GiB are free"
+        )
         finding = Finding("weights and KV cache are larger than the free memory", figures)
         return replace(self, findings=(*self.findings, finding))
 
@@ -115,7 +117,11 @@ def _process_seconds() -> dict[int, tuple[float, str, str]]:
     for process in psutil.process_iter(["name", "cpu_times", "username"]):
         times = process.info["cpu_times"]
         if times is not None:
-            found[process.pid] = (times.user + times.system, process.info["name"], process.info["username"] or "?")
+            found[process.pid] = (
+                times.user + times.system,
+                process.info["name"],
+                process.info["username"] or "?",
+            )
     return found
 
 
@@ -144,11 +150,16 @@ def _others(seen: Mapping[str, float], busy_s: float, own_s: float) -> Mapping[s
 def look(interval_s: float = INTERVAL_S) -> Facts:
     """Watch the machine for a moment (this process sleeps meanwhile)."""
     own, me = _own_tree(), os.getpid()
-    # Among thousands of processes a look takes long: this one's seconds are read beside the machine's, not while it looks.
+    # Among thousands of processes a look takes long: this one's seconds are read beside the
+    # machine's, not while it looks.
     before, spent, whole = _process_seconds(), time.process_time(), psutil.cpu_times()
     start = time.perf_counter()
     time.sleep(interval_s)
-    passed, end, spent = time.perf_counter() - start, psutil.cpu_times(), time.process_time() - spent
+    passed, end, spent = (
+        time.perf_counter() - start,
+        psutil.cpu_times(),
+        time.process_time() - spent,
+    )
     after = _process_seconds()
     strangers = _used({pid: seen for pid, seen in after.items() if pid not in own}, before)
     ours = _used({pid: seen for pid, seen in after.items() if pid in own and pid != me}, before)
@@ -176,9 +187,12 @@ def findings(facts: Facts) -> Iterator[Finding]:
     if facts.others_cpus > max(OTHERS_CPUS, OTHERS_SHARE * facts.usable_cpus):
         figures = f"{facts.others_cpus:.2f} CPUs: {', '.join(facts.others)}"
         yield Finding("other processes use the CPU", figures)
-    # The average remembers a run that has just ended: above the CPUs there must be others, or waiting for a disk.
+    # The average remembers a run that has just ended: above the CPUs there must be others, or
+    # waiting for a disk.
     if facts.load_average > facts.usable_cpus + 1:
-        yield Finding("the load average is above the CPUs", f"{facts.load_average:.1f} on {facts.usable_cpus}")
+        yield Finding(
+            "the load average is above the CPUs", f"{facts.load_average:.1f} on {facts.usable_cpus}"
+        )
     if facts.steal_share > STEAL_SHARE:
         yield Finding("the hypervisor takes CPU time away (steal)", f"{facts.steal_share:.1%}")
     if facts.governor is not None and facts.governor != "performance":
@@ -193,11 +207,16 @@ def once_an_invocation(run_id: str, hardware: Hardware, policy: str) -> Prefligh
     """Look at the machine, or give back what this run's first shard saw. To be called with the machine's lock held."""
     if policy == OFF:
         return Preflight(looked=False)
-    name, state = f"{run_id} {hardware.name}", STATE / f"{platform.node()}.json"  # a cluster's nodes share the folder
+    name, state = (
+        f"{run_id} {hardware.name}",
+        STATE / f"{platform.node()}.json",
+    )  # a cluster's nodes share the folder
     try:
         raw = json.loads(state.read_text(encoding="utf-8"))
         if raw["run"] == name:
-            return Preflight(tuple(Finding(**finding) for finding in raw["findings"]), raw["bandwidth_gb_per_s"])
+            return Preflight(
+                tuple(Finding(**finding) for finding in raw["findings"]), raw["bandwidth_gb_per_s"]
+            )
     except (OSError, ValueError, KeyError, TypeError):
         pass
     # First the others, then the probe: it would look like one of them.

@@ -24,15 +24,16 @@ INTERRUPTED_EXIT = 130
 # The Ctrl-C at which a job stops at once; one more ends whatever is left.
 STOPS_AT_ONCE = 2
 CHECKOUT_LOCK = Path(".snakemake/run.lock")
-# One file whatever TMPDIR says, in the folder that every user of every Linux may write to (/run/lock is not, on some).
+# One file whatever TMPDIR says, in the folder that every user of every Linux may write to
+# (/run/lock is not, on some).
 LOCK_FILE = Path("/tmp/epyc-inference-bench.lock")
 
 
 class StopRequest:
     """Ctrl-C or SIGTERM while cells are run: the first asks to stop after the cell in flight, the second stops at once.
 
-    Whatever the second has to wait for, a third ends the process. A signal that the process was started to ignore (nohup, a
-    shell's background job) stays ignored.
+    Whatever the second has to wait for, a third ends the process. A signal that the process was
+    started to ignore (nohup, a shell's background job) stays ignored.
     """
 
     def __init__(self) -> None:
@@ -55,7 +56,11 @@ class StopRequest:
                 signal.signal(heeded, signal.SIG_DFL)
             raise KeyboardInterrupt
         self.asked = True
-        print("\nstopping after the cell in flight; once more stops at once", file=sys.stderr, flush=True)
+        print(
+            "\nstopping after the cell in flight; once more stops at once",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 Handler = Callable[[int, FrameType | None], object]
@@ -75,8 +80,9 @@ def end_at_interrupt() -> None:
 def _in_thread(handler: Handler) -> Handler:
     """The same handler, called in a thread of its own.
 
-    Python calls a handler in the main thread, wherever that is. Snakemake's own then waits for a lock that the main thread
-    itself may hold, while a job is finished or chosen: for ever. Another thread waits until it is free.
+    Python calls a handler in the main thread, wherever that is. Snakemake's own then waits for a
+    lock that the main thread itself may hold, while a job is finished or chosen: for ever. Another
+    thread waits until it is free.
     """
     # Its `put` may be interrupted by itself: nothing here waits.
     arrived: SimpleQueue[tuple[int, FrameType | None]] = SimpleQueue()
@@ -92,9 +98,10 @@ def _in_thread(handler: Handler) -> Handler:
 def stop_gently(is_local: bool) -> None:
     """How Snakemake heeds signals while jobs run; called when it has put its own handler of SIGTERM into place.
 
-    That handler lets it end after the running jobs, and is called so that it cannot wait for itself. In a local run Ctrl-C
-    does the same: the terminal sends it to the jobs, too, so the second one is theirs alone; the third ends Snakemake at once.
-    On a cluster it is Snakemake's, which then cancels the jobs.
+    That handler lets it end after the running jobs, and is called so that it cannot wait for
+    itself. In a local run Ctrl-C does the same: the terminal sends it to the jobs, too, so the
+    second one is theirs alone; the third ends Snakemake at once. On a cluster it is Snakemake's,
+    which then cancels the jobs.
     """
     own = signal.getsignal(signal.SIGTERM)
     if not callable(own):
@@ -131,7 +138,8 @@ def _create_lock(path: Path) -> int | None:
 def _existing_lock(path: Path) -> int | None:
     """Open the lock file that is there, read-only where it may not be written; None: there is none.
 
-    Never with O_CREAT: in a sticky folder the kernel refuses that for another user's file (fs.protected_regular).
+    Never with O_CREAT: in a sticky folder the kernel refuses that for another user's file
+    (fs.protected_regular).
     """
     try:
         try:
@@ -151,17 +159,22 @@ def _open_lock(path: Path) -> int:
             if handle is None:
                 handle = _create_lock(path)
     except OSError as error:
-        raise BenchError(f"lock {path}: {error.strerror}; {LOCK_VARIABLE} names another file") from error
+        raise BenchError(
+            f"lock {path}: {error.strerror}; {LOCK_VARIABLE} names another file"
+        ) from error
     found = os.fstat(handle)
     if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
         os.close(handle)
         # A second name would have another file of this user's written over.
-        raise BenchError(f"lock {path}: not a file with one name; remove it, or name another in {LOCK_VARIABLE}")
+        raise BenchError(
+            f"lock {path}: not a file with one name; remove it, or name another in {LOCK_VARIABLE}"
+        )
     return handle
 
 
 def _write_owner(handle: int, text: str) -> None:
-    # Only said to those that wait: the lock holds without it, as on another user's file that may only be read.
+    # Only said to those that wait: the lock holds without it, as on another user's file that may
+    # only be read.
     with contextlib.suppress(OSError):
         os.ftruncate(handle, 0)
         os.pwrite(handle, text.encode(), 0)
@@ -201,16 +214,22 @@ def _acquire(handle: int, path: Path) -> None:
         except BlockingIOError:
             if time.monotonic() - told > 60:
                 told = time.monotonic()
-                holder = os.pread(handle, 400, 0).decode("utf-8", "replace").strip() or "another process"
-                print(f"waiting: {holder} is measuring on this machine (lock {path})", file=sys.stderr, flush=True)
+                holder = (
+                    os.pread(handle, 400, 0).decode("utf-8", "replace").strip() or "another process"
+                )
+                print(
+                    f"waiting: {holder} is measuring on this machine (lock {path})",
+                    file=sys.stderr,
+                    flush=True,
+                )
             time.sleep(0.2)
 
 
 def alone_in_checkout(path: Path = CHECKOUT_LOCK) -> int:
     """Hold a checkout's lock. Raises BenchError if held.
 
-    Snakemake's own lock is a file that a kill -9 leaves behind, and the next run is then refused; this one is the
-    kernel's, and is gone with its process.
+    Snakemake's own lock is a file that a kill -9 leaves behind, and the next run is then refused;
+    this one is the kernel's, and is gone with its process.
     """
     return hold(
         path,

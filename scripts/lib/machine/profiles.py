@@ -25,7 +25,8 @@ CPU_LIST = re.compile(r"[0-9]{1,6}(-[0-9]{1,6})?(,[0-9]{1,6}(-[0-9]{1,6})?)*")
 OPENMP_NAME = re.compile(r"(OMP|GOMP|KMP)_[A-Z_]+")
 HUGE_PAGES = ("always", "madvise", "never")
 MOST_NICE, LEAST_NICE = -20, 19
-# Far more than any machine has: a slip of the finger is told, and no engine asked for so many threads.
+# Far more than any machine has: a slip of the finger is told, and no engine asked for so many
+# threads.
 MOST_CPUS = 65_536
 
 
@@ -33,11 +34,11 @@ MOST_CPUS = 65_536
 class Hardware:
     """A named profile. `cpus` is a CPU list such as `0-95` (None: not pinned); `numa` a numactl policy (None: none).
 
-    `strict`: the i-th compute thread on the i-th CPU of `cpus` alone. `nice` is the process's priority, `openmp` the
-    OMP_* variables (nothing is inherited), `huge_pages` the transparent huge pages wanted (None: as the machine is).
-    `bandwidth_gb_per_s` is the memory's, for the physics gate (10^9 bytes; None: unknown, the gate lets speeds pass);
-    `partition` the cluster's, for jobs of this profile; `node_cpus` what the cluster counts as a node's CPUs (None: those
-    of `cpus`).
+    `strict`: the i-th compute thread on the i-th CPU of `cpus` alone. `nice` is the process's
+    priority, `openmp` the OMP_* variables (nothing is inherited), `huge_pages` the transparent huge
+    pages wanted (None: as the machine is). `bandwidth_gb_per_s` is the memory's, for the physics
+    gate (10^9 bytes; None: unknown, the gate lets speeds pass); `partition` the cluster's, for jobs
+    of this profile; `node_cpus` what the cluster counts as a node's CPUs (None: those of `cpus`).
     """
 
     name: str
@@ -56,9 +57,12 @@ class Hardware:
     def spec(self) -> dict[str, Any]:
         """The part of a cell's spec that pins the machine's use; the name is in the cell's path.
 
-        What a profile leaves at its default is left out, so that a new key makes no measurement stale.
+        What a profile leaves at its default is left out, so that a new key makes no measurement
+        stale.
         """
-        spec: dict[str, Any] = {key: getattr(self, key) for key in ("threads", "batch_threads", "cpus", "numa")}
+        spec: dict[str, Any] = {
+            key: getattr(self, key) for key in ("threads", "batch_threads", "cpus", "numa")
+        }
         optional = {
             "strict": self.strict,
             "nice": self.nice,
@@ -103,7 +107,11 @@ def _one_per_core(usable: frozenset[int]) -> frozenset[int]:
             continue
         chosen.add(cpu)
         try:
-            siblings = (CPUS / f"cpu{cpu}/topology/thread_siblings_list").read_text(encoding="utf-8").strip()
+            siblings = (
+                (CPUS / f"cpu{cpu}/topology/thread_siblings_list")
+                .read_text(encoding="utf-8")
+                .strip()
+            )
             taken |= parse_cpus(siblings)
         except (OSError, BenchError):
             taken.add(cpu)
@@ -145,7 +153,9 @@ def parse_cpus(text: str) -> frozenset[int]:
     for part in text.split(","):
         first, _, last = part.partition("-")
         if not int(first) <= int(last or first) < MOST_CPUS:
-            raise BenchError(f"CPU list: expected ranges such as 0-3, rising and below {MOST_CPUS}, found {part!r}")
+            raise BenchError(
+                f"CPU list: expected ranges such as 0-3, rising and below {MOST_CPUS}, found {part!r}"
+            )
         cpus.update(range(int(first), int(last or first) + 1))
     return frozenset(cpus)
 
@@ -162,7 +172,9 @@ def cpu_list(cpus: Iterable[int]) -> str:
 
 
 def _whole(least: int, most: float = float("inf")) -> Callable[[object], bool]:
-    return lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+    return lambda value: (
+        isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+    )
 
 
 def _is_cpu_list(value: object) -> bool:
@@ -179,12 +191,15 @@ def _is_numa(value: object) -> bool:
 
 
 def _is_bandwidth(value: object) -> bool:
-    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf)
+    return value is None or (
+        isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
+    )
 
 
 def _is_openmp(value: object) -> bool:
     return isinstance(value, dict) and all(
-        OPENMP_NAME.fullmatch(str(name)) and isinstance(text, (str, int)) for name, text in value.items()
+        OPENMP_NAME.fullmatch(str(name)) and isinstance(text, (str, int))
+        for name, text in value.items()
     )
 
 
@@ -195,11 +210,20 @@ _FORMS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "cpus": (_is_cpu_list, "null or rising ranges such as 0-95"),
     "numa": (_is_numa, "null or such as interleave=all"),
     "strict": (lambda value: isinstance(value, bool), "true or false"),
-    "nice": (_whole(MOST_NICE, LEAST_NICE), f"a whole number from {MOST_NICE} (first) to {LEAST_NICE} (last)"),
+    "nice": (
+        _whole(MOST_NICE, LEAST_NICE),
+        f"a whole number from {MOST_NICE} (first) to {LEAST_NICE} (last)",
+    ),
     "openmp": (_is_openmp, "a mapping of OMP_… variables to texts or numbers"),
-    "huge_pages": (lambda value: value is None or value in HUGE_PAGES, f"null or one of {', '.join(HUGE_PAGES)}"),
+    "huge_pages": (
+        lambda value: value is None or value in HUGE_PAGES,
+        f"null or one of {', '.join(HUGE_PAGES)}",
+    ),
     "bandwidth_gb_per_s": (_is_bandwidth, "GB/s above 0"),
-    "partition": (lambda value: value is None or isinstance(value, str), "null or a partition's name"),
+    "partition": (
+        lambda value: value is None or isinstance(value, str),
+        "null or a partition's name",
+    ),
     "node_cpus": (
         lambda value: value is None or _whole(1, MOST_CPUS)(value),
         f"null or a number of CPUs from 1 to {MOST_CPUS}",
@@ -228,10 +252,16 @@ def _mistakes_together(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     cpus = parse_cpus(str(raw["cpus"]))
     node_cpus = raw.get("node_cpus")
     if node_cpus is not None and node_cpus <= max(cpus):
-        yield "node_cpus", f"a node of {node_cpus} CPUs has no CPU {max(cpus)} (cpus: {raw['cpus']})"
+        yield (
+            "node_cpus",
+            f"a node of {node_cpus} CPUs has no CPU {max(cpus)} (cpus: {raw['cpus']})",
+        )
     count, most = len(cpus), max(raw["threads"], raw.get("batch_threads", 0))
     if most > count:
-        yield "cpus", f"{most} threads on {count} CPUs: oversubscribed threads run many times slower"
+        yield (
+            "cpus",
+            f"{most} threads on {count} CPUs: oversubscribed threads run many times slower",
+        )
 
 
 def _profile(name: str, raw: Mapping[str, Any]) -> Hardware:
@@ -247,7 +277,9 @@ def _profile(name: str, raw: Mapping[str, Any]) -> Hardware:
         bandwidth_gb_per_s=raw.get("bandwidth_gb_per_s"),
         strict=raw.get("strict", False),
         nice=raw.get("nice", 0),
-        openmp=tuple(sorted((key, openmp_text(value)) for key, value in raw.get("openmp", {}).items())),
+        openmp=tuple(
+            sorted((key, openmp_text(value)) for key, value in raw.get("openmp", {}).items())
+        ),
         huge_pages=raw.get("huge_pages"),
         partition=raw.get("partition"),
         node_cpus=raw.get("node_cpus"),
@@ -263,7 +295,9 @@ def load_hardware(name: str, folder: Path = PROFILES) -> Hardware:
         local = local_profile()
         if name == local.name:
             return local
-        raise BenchError(f"hardware: no profile '{name}' in {folder}/{suggest(name, (*profile_names(folder), AUTO))}")
+        raise BenchError(
+            f"hardware: no profile '{name}' in {folder}/{suggest(name, (*profile_names(folder), AUTO))}"
+        )
     source = read_whole(file)
     found = list(_mistakes(source.value)) or list(_mistakes_together(source.value))
     if found:

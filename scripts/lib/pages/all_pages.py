@@ -19,8 +19,13 @@ from scripts.lib.tables.profile_part import ProfilePart
 
 def pages(registry: Registry, parts: Sequence[ProfilePart]) -> Mapping[str, Callable[[], str]]:
     """RESULTS.md, the pages about models, the report, and the pictures of each part that has cells."""
-    about_models = {"models": ModelsPage(registry), "quirks": QuirksPage(registry, read_outcomes(registry), parts)}
-    made: dict[str, Callable[[], str]] = {page: partial(render, Path(PAGES[page]), **about_models) for page in PAGES}
+    about_models = {
+        "models": ModelsPage(registry),
+        "quirks": QuirksPage(registry, read_outcomes(registry), parts),
+    }
+    made: dict[str, Callable[[], str]] = {
+        page: partial(render, Path(PAGES[page]), **about_models) for page in PAGES
+    }
     made[RESULTS_PAGE] = partial(results_page, Path(PAGES[RESULTS_PAGE]), parts)
     by_slug = {part.slug: part for part in parts if part.configurations}
 
@@ -31,5 +36,7 @@ def pages(registry: Registry, parts: Sequence[ProfilePart]) -> Mapping[str, Call
 
     for slug in by_slug:
         made |= {picture_file(slug, name): partial(drawn, name, slug) for name in PICTURES}
-    made[REPORT] = partial(report, Path(REPORT_TEMPLATE), parts, lambda name, part: drawn(name, part.slug))
+    made[REPORT] = partial(
+        report, Path(REPORT_TEMPLATE), parts, lambda name, part: drawn(name, part.slug)
+    )
     return made

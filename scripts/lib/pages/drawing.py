@@ -32,7 +32,8 @@ STYLE: dict[str, Any] = {
     # A name such as `$x$` is text, no formula.
     "text.parse_math": False,
 }
-# Where values lie close together, a logarithmic axis still spans this factor: small differences look small.
+# Where values lie close together, a logarithmic axis still spans this factor: small differences
+# look small.
 LEAST_SPAN = 8.0
 
 
@@ -44,7 +45,13 @@ def new_figure(width: float, height: float) -> Figure:
 def svg(figure: Figure) -> str:
     """The figure as SVG text without date, version or random names."""
     out = io.StringIO()
-    figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight", pad_inches=0.1)
+    figure.savefig(
+        out,
+        format="svg",
+        metadata={"Date": None, "Creator": None},
+        bbox_inches="tight",
+        pad_inches=0.1,
+    )
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 

@@ -1,7 +1,7 @@
 """What the pages about models show: the catalogue, the known quirks with their probes' outcomes, and candidate quirks.
 
-Pure functions over the registry, the probes' outcomes and the reviews; the templates are `docs/templates/MODELS.md.j2` and
-`docs/templates/QUIRKS.md.j2`.
+Pure functions over the registry, the probes' outcomes and the reviews; the templates are
+`docs/templates/MODELS.md.j2` and `docs/templates/QUIRKS.md.j2`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,17 @@ from scripts.lib.tables.configurations import Configuration
 from scripts.lib.tables.profile_part import ProfilePart
 
 TIERS: Mapping[str, str] = {"A": "resident", "B": "on call", "C": "special", "D": "drafts"}
-_CATALOGUE = ("entry", "model", "quant", "GB", "architecture", "context", "roles", "modes", "as reported")
+_CATALOGUE = (
+    "entry",
+    "model",
+    "quant",
+    "GB",
+    "architecture",
+    "context",
+    "roles",
+    "modes",
+    "as reported",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +56,9 @@ def candidates(configurations: Iterable[Configuration]) -> Iterator[Candidate]:
                 shown.setdefault(symptom, []).append(row)
         for symptom, rows in shown.items():
             first = min(rows, key=lambda r: (r.suite, r.question_id, r.repeat)).cell_file
-            yield Candidate(c.hardware, c.engine, c.model, c.mode.name, symptom, len(rows), len(c.rows), first)
+            yield Candidate(
+                c.hardware, c.engine, c.model, c.mode.name, symptom, len(rows), len(c.rows), first
+            )
 
 
 def _speaks_of(quirk: Quirk, model: Model, mode: str) -> bool:
@@ -67,7 +79,9 @@ def outcome_from_cells(quirk: Quirk, configurations: Iterable[Configuration]) ->
     words = FROM_CELLS[quirk.probe]
     bad = sum(any(word in row.symptoms for word in words) for row in asked)
     evidence = f"{bad} of {len(asked)} cells in modes {quirk.probe_argument or '*'} show {' or '.join(words)}"
-    return Outcome(quirk.id, quirk.probe, quirk.probe_argument, ", ".join(sorted(engines)), bad > 0, evidence)
+    return Outcome(
+        quirk.id, quirk.probe, quirk.probe_argument, ", ".join(sorted(engines)), bad > 0, evidence
+    )
 
 
 @dataclass(frozen=True)
@@ -84,8 +98,15 @@ class QuirksPage:
 
     def groups(self) -> list[tuple[str, str, list[Quirk]]]:
         """(name, description, quirks) of each group that has any."""
-        grouped = {name: [q for q in self.registry.quirks if q.group == name] for name in self.registry.quirk_groups}
-        return [(name, self.registry.quirk_groups[name], quirks) for name, quirks in grouped.items() if quirks]
+        grouped = {
+            name: [q for q in self.registry.quirks if q.group == name]
+            for name in self.registry.quirk_groups
+        }
+        return [
+            (name, self.registry.quirk_groups[name], quirks)
+            for name, quirks in grouped.items()
+            if quirks
+        ]
 
     def _outcome(self, quirk: Quirk) -> Outcome | None:
         if quirk.probe in FROM_CELLS:
@@ -97,7 +118,10 @@ class QuirksPage:
         if quirk.applies_to:
             return ", ".join(map(code, quirk.applies_to))
         named = entries_of(quirk.group, self.registry.models)
-        return ", ".join(map(code, named)) or f"in general: no entry's name has all parts of {code(quirk.group)}"
+        return (
+            ", ".join(map(code, named))
+            or f"in general: no entry's name has all parts of {code(quirk.group)}"
+        )
 
     def standing(self, quirk: Quirk) -> str:
         """Whether the quirk still holds, as Markdown: that it is resolved, the probe's outcome, or that nothing checks it."""
@@ -112,7 +136,11 @@ class QuirksPage:
         outcome, name = self._outcome(quirk), code(quirk.probe)
         if outcome is None:
             return f"{name} has not been run: what it looks at is not on this machine"
-        words = {True: "**still there**", False: "**gone**: the entry can be taken out", None: "could not be told"}
+        words = {
+            True: "**still there**",
+            False: "**gone**: the entry can be taken out",
+            None: "could not be told",
+        }
         where = f" with {text(outcome.engine_version)}" if quirk.probe not in FROM_CELLS else ""
         return f"{words[outcome.holds]}{where} ({name}: {text(outcome.evidence)})"
 
@@ -137,7 +165,8 @@ class QuirksPage:
         known = (
             q.id
             for q in self.registry.quirks
-            if item.symptom in FROM_CELLS.get(q.probe or "", ()) and _speaks_of(q, item.model, item.mode)
+            if item.symptom in FROM_CELLS.get(q.probe or "", ())
+            and _speaks_of(q, item.model, item.mode)
         )
         return code(name) if (name := next(known, None)) else DASH
 
@@ -152,14 +181,27 @@ class ModelsPage:
         """(heading, table) per tier, without the deprecated."""
         made = []
         for tier, words in TIERS.items():
-            models = [m for m in self.registry.models.values() if m.tier == tier and not m.deprecated]
+            models = [
+                m for m in self.registry.models.values() if m.tier == tier and not m.deprecated
+            ]
             if models:
-                made.append((f"Tier {tier}: {words} ({len(models)})", table(map(self._row, models), _CATALOGUE)))
+                made.append(
+                    (
+                        f"Tier {tier}: {words} ({len(models)})",
+                        table(map(self._row, models), _CATALOGUE),
+                    )
+                )
         return made
 
     def deprecated(self) -> str:
         rows = [
-            [code(m.key), text(m.name), text(m.quant), number(m.size_gb), text(m.deprecated_reason) or DASH]
+            [
+                code(m.key),
+                text(m.name),
+                text(m.quant),
+                number(m.size_gb),
+                text(m.deprecated_reason) or DASH,
+            ]
             for m in self.registry.models.values()
             if m.deprecated
         ]
@@ -167,7 +209,11 @@ class ModelsPage:
 
     def _row(self, model: Model) -> list[str]:
         expansion = expand_modes(model, self.registry.models)
-        modes = str(len(expansion.modes)) if expansion.modes else f"none: {text(expansion.excluded[0].reason)}"
+        modes = (
+            str(len(expansion.modes))
+            if expansion.modes
+            else f"none: {text(expansion.excluded[0].reason)}"
+        )
         if expansion.recommended:
             modes += f", recommended {code(expansion.recommended)}"
         return [
@@ -189,5 +235,7 @@ class ModelsPage:
         speed_up = model.performance.get("speedup")
         if speed_up is not None:
             why = reported_violation(model)
-            shown.append(f"~~{text(speed_up)}~~ ({text(why)})" if why else f"speed-up {text(speed_up)}")
+            shown.append(
+                f"~~{text(speed_up)}~~ ({text(why)})" if why else f"speed-up {text(speed_up)}"
+            )
         return ", ".join(shown) or DASH

@@ -13,7 +13,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from scripts.lib.base.untrusted_text import one_line
-from scripts.lib.pages.drawing import COLOURS, FORBIDDEN, INK, QUIET, STYLE, log_axis, new_figure, nothing, reach, svg
+from scripts.lib.pages.drawing import (
+    COLOURS,
+    FORBIDDEN,
+    INK,
+    QUIET,
+    STYLE,
+    log_axis,
+    new_figure,
+    nothing,
+    reach,
+    svg,
+)
 from scripts.lib.tables.configurations import Configuration, passes
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.ranking import unrankable
@@ -28,7 +39,9 @@ def _name(c: Configuration) -> str:
 # --- quality against speed ---
 
 
-def front(points: Iterable[tuple[float, float, Configuration]]) -> list[tuple[float, float, Configuration]]:
+def front(
+    points: Iterable[tuple[float, float, Configuration]],
+) -> list[tuple[float, float, Configuration]]:
     """The points that no other one beats in both speed and quality, the fastest first."""
     kept: list[tuple[float, float, Configuration]] = []
     for point in sorted(points, key=lambda p: (-p[0], -p[1])):
@@ -51,7 +64,9 @@ def quality_speed(part: ProfilePart) -> Figure:
         y = 100 * row.quality.value
         speeds += [row.decode.value, way.decode.value]
         if way is not row:
-            axes.plot([row.decode.value, way.decode.value], [y, y], color=colour, lw=1, ls=":", zorder=2)
+            axes.plot(
+                [row.decode.value, way.decode.value], [y, y], color=colour, lw=1, ls=":", zorder=2
+            )
             axes.plot(row.decode.value, y, "o", ms=5, mfc="white", mec=colour, zorder=3)
         axes.errorbar(
             way.decode.value, y, xerr=reach(way.decode), yerr=reach(row.quality, 100), fmt="o", ms=6, color=colour,
@@ -63,12 +78,35 @@ def quality_speed(part: ProfilePart) -> Figure:
         nothing(axes, "no configuration is ranked")
         return figure
     best = front(ranked)
-    axes.step([p[0] for p in best], [p[1] for p in best], where="pre", color=COLOURS[1], lw=1.5, zorder=1)
-    axes.plot([p[0] for p in best], [p[1] for p in best], "o", ms=10, mfc="none", mec=COLOURS[1], mew=1.5, zorder=4)
+    axes.step(
+        [p[0] for p in best], [p[1] for p in best], where="pre", color=COLOURS[1], lw=1.5, zorder=1
+    )
+    axes.plot(
+        [p[0] for p in best],
+        [p[1] for p in best],
+        "o",
+        ms=10,
+        mfc="none",
+        mec=COLOURS[1],
+        mew=1.5,
+        zorder=4,
+    )
     for x, y, way in best[:LABELLED]:
-        axes.annotate(_name(way), (x, y), xytext=(7, 6), textcoords="offset points", fontsize=8, color=INK, zorder=4)
+        axes.annotate(
+            _name(way),
+            (x, y),
+            xytext=(7, 6),
+            textcoords="offset points",
+            fontsize=8,
+            color=INK,
+            zorder=4,
+        )
     log_axis(axes, "x", speeds)
-    axes.set(xlabel="decode tokens/s, fastest proved way (logarithmic)", ylabel="pass rate, %", ylim=(-3, 103))
+    axes.set(
+        xlabel="decode tokens/s, fastest proved way (logarithmic)",
+        ylabel="pass rate, %",
+        ylim=(-3, 103),
+    )
     axes.plot([], [], "o", color=COLOURS[0], label="ranked, with 95 % intervals")
     axes.plot([], [], "o", color=QUIET, label="not ranked")
     axes.plot([], [], "o", mfc="white", mec=COLOURS[0], label="without speculation")
@@ -82,20 +120,32 @@ def quality_speed(part: ProfilePart) -> Figure:
 Line = tuple[str, list[tuple[int, Configuration]]]
 
 
-def _lines(ways: Sequence[Configuration], setting: Callable[[Configuration], int | None]) -> list[Line]:
+def _lines(
+    ways: Sequence[Configuration], setting: Callable[[Configuration], int | None]
+) -> list[Line]:
     """Sweeps by model, base and drafting, the one with the greatest proved speed-up first."""
     found: dict[str, list[tuple[int, Configuration]]] = {}
     for way in ways:
         at = setting(way)
         if at is not None and way.speed_up is not None:
-            drafted_by = f", {way.mode.draft}{' + lookup' if way.mode.lookup_n else ''}" if way.mode.draft else ""
-            found.setdefault(f"{way.model.key} {way.mode.quality_row}{drafted_by}", []).append((at, way))
+            drafted_by = (
+                f", {way.mode.draft}{' + lookup' if way.mode.lookup_n else ''}"
+                if way.mode.draft
+                else ""
+            )
+            found.setdefault(f"{way.model.key} {way.mode.quality_row}{drafted_by}", []).append(
+                (at, way)
+            )
 
     def best(line: Line) -> float:
-        return max((_speed_up(way) for _, way in line[1] if way.inherits_quality and not way.struck_out), default=0.0)
+        return max(
+            (_speed_up(way) for _, way in line[1] if way.inherits_quality and not way.struck_out),
+            default=0.0,
+        )
 
     return sorted(
-        ((one_line(name), sorted(at, key=lambda p: p[0])) for name, at in found.items()), key=lambda x: -best(x)
+        ((one_line(name), sorted(at, key=lambda p: p[0])) for name, at in found.items()),
+        key=lambda x: -best(x),
     )
 
 
@@ -107,7 +157,11 @@ def _draw_sweep(top: Axes, bottom: Axes, lines: Sequence[Line], letter: str) -> 
     for place, (name, points) in enumerate(lines):
         told = place < len(COLOURS)
         colour, width, layer = (COLOURS[place], 1.8, 3) if told else (QUIET, 0.6, 2)
-        possible = [(at, way.speed_up.estimate, way) for at, way in points if way.speed_up and not way.struck_out]
+        possible = [
+            (at, way.speed_up.estimate, way)
+            for at, way in points
+            if way.speed_up and not way.struck_out
+        ]
         x, y = [at for at, _, _ in possible], [ratio.value for _, ratio, _ in possible]
         if not told:
             top.plot(x, y, "o-", ms=2.5, color=colour, lw=width, zorder=layer)
@@ -120,12 +174,28 @@ def _draw_sweep(top: Axes, bottom: Axes, lines: Sequence[Line], letter: str) -> 
                 )  # fmt: skip
         for at, _ in (point for point in points if point[1].struck_out):
             # At the upper edge: where the number itself says, it would squeeze everything else.
-            top.plot(at, 0.97, "x", color=FORBIDDEN, ms=7, mew=1.8, zorder=5, transform=top.get_xaxis_transform())
+            top.plot(
+                at,
+                0.97,
+                "x",
+                color=FORBIDDEN,
+                ms=7,
+                mew=1.8,
+                zorder=5,
+                transform=top.get_xaxis_transform(),
+            )
         accepted = [(at, way.acceptance) for at, way in points if way.acceptance is not None]
         x, y = [at for at, _ in accepted], [100 * share.value for _, share in accepted]
         bottom.plot(x, y, "o-", ms=3.5, color=colour, lw=width, zorder=layer)
         for at, share in accepted if told else ():
-            bottom.errorbar(at, 100 * share.value, yerr=reach(share, 100), color=colour, elinewidth=0.8, zorder=layer)
+            bottom.errorbar(
+                at,
+                100 * share.value,
+                yerr=reach(share, 100),
+                color=colour,
+                elinewidth=0.8,
+                zorder=layer,
+            )
     top.axhline(1, color=INK, lw=0.8)
     top.set_xticks(sorted({at for _, points in lines for at, _ in points}))
     top.set(ylabel="speed-up, median of paired ratios", ylim=(0, None))
@@ -135,15 +205,24 @@ def _draw_sweep(top: Axes, bottom: Axes, lines: Sequence[Line], letter: str) -> 
 
 def speculation(part: ProfilePart) -> Figure:
     """Speed-up and acceptance against K (draft models) and n (prompt lookup), as far as they were measured."""
-    drafts = _lines([c for c in part.configurations if c.mode.draft is not None], lambda c: c.mode.k)
-    lookups = _lines([c for c in part.configurations if c.mode.draft is None], lambda c: c.mode.lookup_n)
-    sweeps = [(drafts, "K, most tokens drafted a step"), (lookups, "n, tokens that prompt lookup matches")]
+    drafts = _lines(
+        [c for c in part.configurations if c.mode.draft is not None], lambda c: c.mode.k
+    )
+    lookups = _lines(
+        [c for c in part.configurations if c.mode.draft is None], lambda c: c.mode.lookup_n
+    )
+    sweeps = [
+        (drafts, "K, most tokens drafted a step"),
+        (lookups, "n, tokens that prompt lookup matches"),
+    ]
     drawn = [(lines, letter) for lines, letter in sweeps if lines]
     figure = new_figure(5.2 * max(1, len(drawn)), 5.6)
     if not drawn:
         nothing(figure.subplots(), "no speculation was measured")
         return figure
-    grid = figure.subplots(2, len(drawn), sharex="col", squeeze=False, gridspec_kw={"height_ratios": [2, 1]})
+    grid = figure.subplots(
+        2, len(drawn), sharex="col", squeeze=False, gridspec_kw={"height_ratios": [2, 1]}
+    )
     for column, (lines, letter) in enumerate(drawn):
         _draw_sweep(grid[0][column], grid[1][column], lines, letter)
     marks = [
@@ -176,7 +255,14 @@ def roofline(part: ProfilePart) -> Figure:
     # Neighbours' labels stand above and below by turns.
     for place, c in enumerate(sorted(rows[:LABELLED], key=lambda c: c.bytes_per_token)):
         at = (c.bytes_per_token / 1e9, c.decode.value if c.decode is not None else 0)
-        axes.annotate(_name(c), at, xytext=(7, (5, -11)[place % 2]), textcoords="offset points", fontsize=8, zorder=4)
+        axes.annotate(
+            _name(c),
+            at,
+            xytext=(7, (5, -11)[place % 2]),
+            textcoords="offset points",
+            fontsize=8,
+            zorder=4,
+        )
     x = np.array(log_axis(axes, "x", [c.bytes_per_token / 1e9 for c in rows]))
     y = log_axis(axes, "y", [c.decode.value for c in rows if c.decode is not None])
     limit = rows[0].memory_gb_per_s
@@ -185,7 +271,12 @@ def roofline(part: ProfilePart) -> Figure:
         axes.plot(x, used / x, color="#dddddd", lw=0.8, zorder=1)
         if y[0] < used / x[0] < y[1]:
             axes.annotate(
-                f"{used:g} GB/s", (x[0], used / x[0]), (3, 2), textcoords="offset points", fontsize=7, color=QUIET
+                f"{used:g} GB/s",
+                (x[0], used / x[0]),
+                (3, 2),
+                textcoords="offset points",
+                fontsize=7,
+                color=QUIET,
             )
     if limit is not None:
         how = "measured" if rows[0].measured_gb_per_s else "the profile's"
@@ -210,17 +301,34 @@ def suites(part: ProfilePart) -> Figure:
         nothing(axes, "no answer is there")
         return figure
     counts = [[passes(row.by_suite.get(name, ())) for name in names] for row in rows]
-    rates = np.array([[np.nan if found.rate is None else 100 * found.rate for found in line] for line in counts])
-    # Ten steps: a smooth scale would be an embedded bitmap, whose bytes depend on the compression library.
+    rates = np.array(
+        [[np.nan if found.rate is None else 100 * found.rate for found in line] for line in counts]
+    )
+    # Ten steps: a smooth scale would be an embedded bitmap, whose bytes depend on the compression
+    # library.
     colours = mpl.colormaps["YlGnBu"].resampled(10).with_extremes(bad="#eeeeee")
     shown = axes.pcolormesh(rates, cmap=colours, vmin=0, vmax=100, edgecolors="white", linewidth=1)
     for (line, column), rate in np.ndenumerate(rates):
         found = counts[line][column]
-        words = f"{found.passed}/{found.scored}" if found.scored else ("unscored" if found.asked else "")
-        axes.text(
-            column + 0.5, line + 0.5, words, ha="center", va="center", fontsize=7.5, color="white" if rate > 60 else INK
+        words = (
+            f"{found.passed}/{found.scored}"
+            if found.scored
+            else ("unscored" if found.asked else "")
         )
-    axes.set_xticks(np.arange(len(names)) + 0.5, [one_line(name).replace("_", "\n") for name in names], fontsize=8)
+        axes.text(
+            column + 0.5,
+            line + 0.5,
+            words,
+            ha="center",
+            va="center",
+            fontsize=7.5,
+            color="white" if rate > 60 else INK,
+        )
+    axes.set_xticks(
+        np.arange(len(names)) + 0.5,
+        [one_line(name).replace("_", "\n") for name in names],
+        fontsize=8,
+    )
     axes.set_yticks(np.arange(len(rows)) + 0.5, [_name(row) for row in rows], fontsize=8)
     axes.tick_params(length=0)
     axes.grid(visible=False)
@@ -228,13 +336,25 @@ def suites(part: ProfilePart) -> Figure:
     axes.xaxis.tick_top()
     for spine in axes.spines.values():
         spine.set_visible(False)
-    figure.colorbar(shown, ax=axes, label="pass rate, %", aspect=12, shrink=min(1.0, 6 / (1.4 + 0.28 * len(rows))))
+    figure.colorbar(
+        shown,
+        ax=axes,
+        label="pass rate, %",
+        aspect=12,
+        shrink=min(1.0, 6 / (1.4 + 0.28 * len(rows))),
+    )
     return figure
 
 
-# The names are layout.PICTURE_NAMES: Snakemake has to know the files without loading a drawing library.
+# The names are layout.PICTURE_NAMES: Snakemake has to know the files without loading a drawing
+# library.
 PICTURES: Mapping[str, Callable[[ProfilePart], Figure]] = MappingProxyType(
-    {"quality-speed": quality_speed, "speculation": speculation, "roofline": roofline, "suites": suites}
+    {
+        "quality-speed": quality_speed,
+        "speculation": speculation,
+        "roofline": roofline,
+        "suites": suites,
+    }
 )
 
 

@@ -1,7 +1,8 @@
 """report.html: one file with the tables, any two answers side by side, scores with reasons, and the pictures. It loads nothing.
 
-Model text is data: it stands in JSON elements whose end it cannot write, and the page's script shows it as text only. Equal
-answers to a question are stored once; one is cut after `ANSWER_LIMIT` characters (its cell, which is linked, has all of it).
+Model text is data: it stands in JSON elements whose end it cannot write, and the page's script
+shows it as text only. Equal answers to a question are stored once; one is cut after `ANSWER_LIMIT`
+characters (its cell, which is linked, has all of it).
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ class Pool:
         if key not in self._question_at:
             self._question_at[key] = len(self.questions)
             tier = asked.tier if asked is not None else None
-            self.questions.append({"suite": suite, "id": name, "tier": tier, "prompt": _cut(prompt, PROMPT_LIMIT)})
+            self.questions.append(
+                {"suite": suite, "id": name, "tier": tier, "prompt": _cut(prompt, PROMPT_LIMIT)}
+            )
             self.answers.append([])
             self._answer_at.append({})
         return self._question_at[key]
@@ -65,7 +68,11 @@ class Pool:
 
 
 def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else f"{text[:limit]}\n… cut: {len(text) - limit:,} characters more"
+    return (
+        text
+        if len(text) <= limit
+        else f"{text[:limit]}\n… cut: {len(text) - limit:,} characters more"
+    )
 
 
 def _stored_answer(file: str) -> str:
@@ -88,10 +95,15 @@ def _column(values: Sequence[Any]) -> Any:
     return values[0] if values and all(value == values[0] for value in values) else list(values)
 
 
-def _cells(c: Configuration, asked: Mapping[tuple[str, str], Question], pool: Pool) -> dict[str, Any]:
+def _cells(
+    c: Configuration, asked: Mapping[tuple[str, str], Question], pool: Pool
+) -> dict[str, Any]:
     """The answers of a configuration, column by column."""
     rows = sorted(c.rows, key=lambda row: (row.suite, row.question_id, row.repeat))
-    questions = [pool.question(row.suite, row.question_id, asked.get((row.suite, row.question_id))) for row in rows]
+    questions = [
+        pool.question(row.suite, row.question_id, asked.get((row.suite, row.question_id)))
+        for row in rows
+    ]
     answers = [pool.answer(at, _answer(row)) for at, row in zip(questions, rows, strict=True)]
     columns: dict[str, Sequence[Any]] = {
         "question": questions,
@@ -118,7 +130,9 @@ def _answer(row: ReviewRow) -> list[Any]:
     return [_stored_answer(row.cell_file), row.score_reason, row.error, row.symptoms, scores]
 
 
-def _configuration(c: Configuration, asked: Mapping[tuple[str, str], Question], pool: Pool) -> dict[str, Any]:
+def _configuration(
+    c: Configuration, asked: Mapping[tuple[str, str], Question], pool: Pool
+) -> dict[str, Any]:
     found = c.passes
     return {
         "model": c.model.key,
@@ -146,22 +160,33 @@ def _configuration(c: Configuration, asked: Mapping[tuple[str, str], Question], 
 
 
 def _role(ranking: RoleRanking, places: Mapping[str, int]) -> dict[str, Any]:
-    best = ranking.candidates[0] if ranking.candidates and ranking.candidates[0].quality.value > 0 else None
+    best = (
+        ranking.candidates[0]
+        if ranking.candidates and ranking.candidates[0].quality.value > 0
+        else None
+    )
     return {
         "role": ranking.role,
         "suites": list(ranking.suites),
         "way": places[best.way.name] if best is not None else None,
         "rate": _estimate(best.quality) if best is not None else None,
         "candidates": len(ranking.candidates),
-        "tied": [places[candidate.row.name] for candidate in ranking.tied] if best is not None else [],
+        "tied": [places[candidate.row.name] for candidate in ranking.tied]
+        if best is not None
+        else [],
     }
 
 
 def _part(part: ProfilePart, pool: Pool) -> dict[str, Any]:
-    asked = {(c.question.suite, c.question.id): c.question for shard in part.plan.shards for c in shard.cells}
+    asked = {
+        (c.question.suite, c.question.id): c.question
+        for shard in part.plan.shards
+        for c in shard.cells
+    }
     rank = {row.name: place for place, row in enumerate(part.rows)}
     ordered = sorted(
-        part.configurations, key=lambda c: rank.get(c.base.name if c.base is not None else c.name, len(rank))
+        part.configurations,
+        key=lambda c: rank.get(c.base.name if c.base is not None else c.name, len(rank)),
     )
     places = {c.name: place for place, c in enumerate(ordered)}
     return {
@@ -176,7 +201,9 @@ def _digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _pictures(parts: Iterable[ProfilePart], draw: Callable[[str, ProfilePart], str]) -> list[list[dict[str, str]]]:
+def _pictures(
+    parts: Iterable[ProfilePart], draw: Callable[[str, ProfilePart], str]
+) -> list[list[dict[str, str]]]:
     """Per part its pictures as data URLs, with what they show in words."""
     return [
         [
@@ -190,12 +217,15 @@ def _pictures(parts: Iterable[ProfilePart], draw: Callable[[str, ProfilePart], s
     ]
 
 
-def report(template: Path, parts: Sequence[ProfilePart], draw: Callable[[str, ProfilePart], str]) -> str:
+def report(
+    template: Path, parts: Sequence[ProfilePart], draw: Callable[[str, ProfilePart], str]
+) -> str:
     """The page as text; `draw` gives a picture's SVG. Raises BenchError for a cell that cannot be read."""
     pool, shown = Pool(), [part for part in parts if part.configurations]
     data = {"parts": [_part(part, pool) for part in shown], "questions": pool.questions}
     style, script = (
-        (template.parent / "report" / name).read_text(encoding="utf-8") for name in ("report.css", "report.js")
+        (template.parent / "report" / name).read_text(encoding="utf-8")
+        for name in ("report.css", "report.js")
     )
     return render(
         template, data=data, answers=pool.answers, parts=shown, pictures=_pictures(shown, draw), style=style, script=script,

@@ -37,10 +37,11 @@ class CellId:
 class Measurement:
     """What one generation was seen to do. Times in seconds (monotonic clock), rates in tokens per second.
 
-    `ttft_s` runs from handing over the prompt to the first sampled token; `prefill_*` is prompt evaluation alone;
-    `decode_*` covers every token after the first, the end-of-turn token included.
-    `close_calls` holds [token index, logit gap between the two best tokens] wherever a greedy choice was won by less
-    than `CLOSE_CALL_LOGITS`: the evidence that a later divergence is a numeric tie.
+    `ttft_s` runs from handing over the prompt to the first sampled token; `prefill_*` is prompt
+    evaluation alone; `decode_*` covers every token after the first, the end-of-turn token included.
+    `close_calls` holds [token index, logit gap between the two best tokens] wherever a greedy
+    choice was won by less than `CLOSE_CALL_LOGITS`: the evidence that a later divergence is a
+    numeric tie.
     """
 
     answer: str
@@ -92,8 +93,13 @@ class CellRecord:
         if self.measurement is not None:
             # Long integer lists on one line each: a diff of two cells stays readable.
             flat["measurement"]["token_ids"] = " ".join(map(str, self.measurement.token_ids))
-            flat["measurement"]["close_calls"] = " ".join(f"{i}:{gap:.4f}" for i, gap in self.measurement.close_calls)
-        return json.dumps(sealed(flat), sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+            flat["measurement"]["close_calls"] = " ".join(
+                f"{i}:{gap:.4f}" for i, gap in self.measurement.close_calls
+            )
+        return (
+            json.dumps(sealed(flat), sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
+            + "\n"
+        )
 
     @property
     def place(self) -> str:
@@ -115,7 +121,13 @@ def _measurement(raw: dict[str, Any] | None) -> Measurement | None:
     return Measurement(**raw, token_ids=ids, close_calls=calls)
 
 
-_COUNTS = ("prompt_tokens", "completion_tokens", "drafted_tokens", "accepted_tokens", "verify_steps")
+_COUNTS = (
+    "prompt_tokens",
+    "completion_tokens",
+    "drafted_tokens",
+    "accepted_tokens",
+    "verify_steps",
+)
 
 
 _SECONDS = ("ttft_s", "prefill_s", "decode_s")
@@ -155,7 +167,9 @@ def parse_cell(text: str, origin: str) -> CellRecord:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise Damaged(origin, f"not a cell record ({error})") from error
     if record.status not in STATUSES:
-        raise Damaged(origin, f"status: expected one of {', '.join(STATUSES)}, found {record.status!r}")
+        raise Damaged(
+            origin, f"status: expected one of {', '.join(STATUSES)}, found {record.status!r}"
+        )
     if digest(record.spec) != record.digest:
         raise Damaged(origin, f"its spec does not have the digest {record.digest}")
     for key in ("engine", "sampling"):

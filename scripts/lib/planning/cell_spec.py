@@ -15,15 +15,18 @@ from scripts.lib.settings.run_config import Config
 from scripts.lib.weights.chat_template import DATE
 from scripts.lib.weights.facts import ASSUMED, WeightsFacts
 
-# Raised by hand when what is measured changes (decode loop, definition of a timing): every cell is then measured again.
+# Raised by hand when what is measured changes (decode loop, definition of a timing): every cell is
+# then measured again.
 PROTOCOL = 1
-# What a record says of thinking that the registry wants off, where neither the template nor the entry has a way.
+# What a record says of thinking that the registry wants off, where neither the template nor the
+# entry has a way.
 NOT_DISABLED = "could not be disabled"
 # The predecessor wrote this architecture into the key of every mixture whose entry names no key.
 PREDECESSORS_MOE = "qwen3moe"
 
 
-# A longer prompt is held in the spec by its sha256: cells stay small, and the suite can give the text again.
+# A longer prompt is held in the spec by its sha256: cells stay small, and the suite can give the
+# text again.
 PROMPT_IN_SPEC_CHARACTERS = 8000
 
 
@@ -31,8 +34,9 @@ PROMPT_IN_SPEC_CHARACTERS = 8000
 class Weights:
     """What planning knows of one model's weights. `present`: the file is here; `fetchable`: a rule makes it.
 
-    `projector`: those of its vision projector, for a model that reads images. `unreadable`: why a file that is there cannot
-    be used; the facts are then the lock's, as for a file that is not there.
+    `projector`: those of its vision projector, for a model that reads images. `unreadable`: why a
+    file that is there cannot be used; the facts are then the lock's, as for a file that is not
+    there.
     """
 
     facts: WeightsFacts | None
@@ -57,7 +61,8 @@ def loaded_projector(weights: Weights, engine: str) -> Weights | None:
 def thinking_spec(question: Question, model: Model, weights: Weights) -> dict[str, Any]:
     """Whether the model may think before it answers, and how it is kept from it where the registry wants that.
 
-    By the entry's trick (`prefill`: what its answer is begun with), else by the switch of its chat template, else not at all.
+    By the entry's trick (`prefill`: what its answer is begun with), else by the switch of its chat
+    template, else not at all.
     """
     assert weights.facts is not None
     if question.suite not in model.thinking_disable_suites:
@@ -67,13 +72,15 @@ def thinking_spec(question: Question, model: Model, weights: Weights) -> dict[st
     return {"thinking": False if weights.facts.header.thinking_switch else NOT_DISABLED}
 
 
-def prompt_spec(question: Question, model: Model, weights: Weights, system_suffix: bool = False) -> dict[str, Any]:
+def prompt_spec(
+    question: Question, model: Model, weights: Weights, system_suffix: bool = False
+) -> dict[str, Any]:
     """The prompt as sent: system and user text (a long text as sha256 and length), and whether thinking is off.
 
     `system_suffix`: with the entry's `system_prompt_suffix`.
 
-    `system_merged`: the system text goes before the user's, where the chat template knows no system role. `date`: the day that
-    the chat template prints.
+    `system_merged`: the system text goes before the user's, where the chat template knows no system
+    role. `date`: the day that the chat template prints.
     """
     assert weights.facts is not None
     user = question.prompt_text()
@@ -96,7 +103,9 @@ def prompt_spec(question: Question, model: Model, weights: Weights, system_suffi
 
 def fingerprint_of(weights: Weights) -> str:
     """The fingerprint in a spec. Planning without one is a mistake in the code (`plan_files.hashed`), not in an input."""
-    assert weights.facts is not None and weights.facts.fingerprint, f"{weights.path}: planned, but never hashed"
+    assert weights.facts is not None and weights.facts.fingerprint, (
+        f"{weights.path}: planned, but never hashed"
+    )
     return weights.facts.fingerprint
 
 
@@ -139,7 +148,9 @@ def mode_spec(
     return spec
 
 
-def context_spec(config: Config, registry: Registry, model: Model, weights: Weights) -> dict[str, Any]:
+def context_spec(
+    config: Config, registry: Registry, model: Model, weights: Weights
+) -> dict[str, Any]:
     """What the model is loaded with: sizes in tokens, attention kernel, types of the KV cache."""
     assert weights.facts is not None
     settings = context_settings(config, registry, model, weights.facts.header.context_length)

@@ -14,7 +14,15 @@ from scripts.lib.base.results_tree import drop
 from scripts.lib.llama_build.identity import EngineIdentity, binary_identity, engine_identity
 from scripts.lib.machine.profiles import load_hardware, profile_names
 from scripts.lib.planning.cell_spec import Weights
-from scripts.lib.planning.plan import Cell, Plan, Planner, Shard, make_plan, needed_weights, seen_from_elsewhere
+from scripts.lib.planning.plan import (
+    Cell,
+    Plan,
+    Planner,
+    Shard,
+    make_plan,
+    needed_weights,
+    seen_from_elsewhere,
+)
 from scripts.lib.prompts.lengths import lengths_for_planning
 from scripts.lib.prompts.loader import read_suites, suite_names, without_lost_images
 from scripts.lib.registry.role_table import check_suites
@@ -49,7 +57,13 @@ def _found(path: Path, known: WeightsFacts | None, fetchable: bool, read: Read) 
     except BenchError as error:
         return Weights(known, path, False, False, unreadable=str(error))
     except OSError as error:
-        return Weights(known, path, False, False, unreadable=f"{error.filename or path}: {error.strerror or error}")
+        return Weights(
+            known,
+            path,
+            False,
+            False,
+            unreadable=f"{error.filename or path}: {error.strerror or error}",
+        )
     return Weights(known, path, False, fetchable)
 
 
@@ -58,7 +72,9 @@ def _with_projector(weights: Weights, projector: Weights) -> Weights:
     if not projector.unreadable:
         return replace(weights, projector=projector)
     unreadable = weights.unreadable or projector.unreadable
-    return replace(weights, present=False, fetchable=False, projector=projector, unreadable=unreadable)
+    return replace(
+        weights, present=False, fetchable=False, projector=projector, unreadable=unreadable
+    )
 
 
 def hashed(planner: Planner, lock_file: Path = LOCK_FILE) -> Planner:
@@ -72,23 +88,38 @@ def hashed(planner: Planner, lock_file: Path = LOCK_FILE) -> Planner:
     if todo:
         lock, reader = _read_lock(lock_file)[0], WeightsReader()
         reader.hash_ahead(path for paths in todo.values() for path in paths)
-        weights |= {key: _hashed(registry.models[key], weights[key], lock, reader.facts) for key in todo}
+        weights |= {
+            key: _hashed(registry.models[key], weights[key], lock, reader.facts) for key in todo
+        }
     unreadable = {key: weights[key].unreadable for key in needed if weights[key].unreadable}
-    faults = [Problem(str(registry.path), f"roles.{key}.model", reason) for key, reason in unreadable.items()]
-    return replace(planner, weights=weights, faults=tuple(dict.fromkeys((*planner.faults, *faults))))
+    faults = [
+        Problem(str(registry.path), f"roles.{key}.model", reason)
+        for key, reason in unreadable.items()
+    ]
+    return replace(
+        planner, weights=weights, faults=tuple(dict.fromkeys((*planner.faults, *faults)))
+    )
 
 
 def _unhashed(weights: Weights) -> list[Path]:
     """The files, its projector's too, of which only the header was read."""
-    parts = [part for part in (weights, weights.projector) if part is not None and part.facts is not None]
-    return [part.path for part in parts if part.path is not None and part.facts and not part.facts.fingerprint]
+    parts = [
+        part for part in (weights, weights.projector) if part is not None and part.facts is not None
+    ]
+    return [
+        part.path
+        for part in parts
+        if part.path is not None and part.facts and not part.facts.fingerprint
+    ]
 
 
 def _hashed(model: Model, weights: Weights, lock: WeightsLock, read: Read) -> Weights:
     """The same weights, by `read` those of which only the header was read."""
     todo, projector = _unhashed(weights), weights.projector
     if weights.path in todo:
-        weights = replace(_found(weights.path, lock.get(model.path), weights.fetchable, read), projector=projector)
+        weights = replace(
+            _found(weights.path, lock.get(model.path), weights.fetchable, read), projector=projector
+        )
     if projector is not None and projector.path in todo:
         projector = _found(projector.path, lock.get(model.mmproj_path or ""), False, read)
     return weights if projector is None else _with_projector(weights, projector)
@@ -109,7 +140,10 @@ def registry_of(config: Config) -> Registry:
 
 
 def load_planner(
-    config: Config, assume_present: bool = False, hardware: str | None = None, lock_file: Path = LOCK_FILE
+    config: Config,
+    assume_present: bool = False,
+    hardware: str | None = None,
+    lock_file: Path = LOCK_FILE,
 ) -> Planner:
     """Read the registry, the suites, the hardware profile and the weights' facts that `config` names."""
     registry = registry_of(config)
@@ -117,7 +151,9 @@ def load_planner(
     check_suites({*found.sound, *found.faults})
     profile = load_hardware(hardware or config.hardware)
     (lock, faults), read = _read_lock(lock_file), WeightsReader().header_facts
-    weights = {model.key: locate_weights(registry, model, lock, read) for model in registry.models.values()}
+    weights = {
+        model.key: locate_weights(registry, model, lock, read) for model in registry.models.values()
+    }
     if assume_present:
         weights = {key: _assumed(registry.models[key], entry) for key, entry in weights.items()}
     engine = engine_of(config, registry, config.engines[0])
@@ -140,12 +176,18 @@ def load_planner(
         notices=found.notices,
     )
     planner = hashed(planner, lock_file)
-    return replace(planner, scorers=scorers_of(config.judge, judge_weights(config.judge, planner.weights)))
+    return replace(
+        planner, scorers=scorers_of(config.judge, judge_weights(config.judge, planner.weights))
+    )
 
 
-def _asked_for(faults: Mapping[str, tuple[Problem, ...]], wanted: tuple[str, ...]) -> tuple[Problem, ...]:
+def _asked_for(
+    faults: Mapping[str, tuple[Problem, ...]], wanted: tuple[str, ...]
+) -> tuple[Problem, ...]:
     """The faults of the entries, or suites, that the configuration asks for."""
-    return tuple(problem for name, found in faults.items() if matches(name, wanted) for problem in found)
+    return tuple(
+        problem for name, found in faults.items() if matches(name, wanted) for problem in found
+    )
 
 
 def judge_weights(judge: JudgeConfig, weights: Mapping[str, Weights]) -> str:
@@ -177,24 +219,31 @@ def engine_of(config: Config, registry: Registry, name: str) -> EngineIdentity:
     if config.server_binary != "registry":
         return binary_identity(name, Path(config.server_binary))
     binaries = registry.defaults.binaries
-    return binary_identity(name, Path(binaries.get("base_dir", "")) / binaries.get("server", "llama-server"))
+    return binary_identity(
+        name, Path(binaries.get("base_dir", "")) / binaries.get("server", "llama-server")
+    )
 
 
 def planners(planner: Planner) -> tuple[Planner, ...]:
     """One planner per engine that the configuration asks for."""
     config, registry = planner.config, planner.registry
-    return tuple(replace(planner, engine=engine_of(config, registry, name)) for name in config.engines)
+    return tuple(
+        replace(planner, engine=engine_of(config, registry, name)) for name in config.engines
+    )
 
 
 def _assumed(model: Model, weights: Weights) -> Weights:
     if weights.projector is not None and weights.projector.facts is None:
-        weights = replace(weights, projector=replace(weights.projector, facts=WeightsFacts.assumed(model)))
+        weights = replace(
+            weights, projector=replace(weights.projector, facts=WeightsFacts.assumed(model))
+        )
     if weights.facts is not None or weights.path is None:
         return replace(weights, present=weights.path is not None)
     return replace(weights, facts=WeightsFacts.assumed(model), present=True, fetchable=False)
 
 
-# Set where the target `results_so_far` is asked for, and handed down to the jobs: nothing is run, what there is gets shown.
+# Set where the target `results_so_far` is asked for, and handed down to the jobs: nothing is run,
+# what there is gets shown.
 SO_FAR_VARIABLE = "EPYC_BENCH_SO_FAR"
 
 
@@ -229,7 +278,9 @@ def every_plan(config: Config) -> EveryPlan:
     if so_far:
         active = tuple(map(seen_from_elsewhere, active))
     profiles = [load_hardware(name) for name in other_profiles(planner.hardware.name)]
-    others = (make_plan(replace(engine, hardware=profile)) for profile in profiles for engine in engines)
+    others = (
+        make_plan(replace(engine, hardware=profile)) for profile in profiles for engine in engines
+    )
     return EveryPlan(planner, active, tuple(map(seen_from_elsewhere, others)), so_far)
 
 
@@ -249,11 +300,15 @@ def existing_files(folder: str) -> frozenset[str]:
     """Names below a shard's folder as `suite/file`, one directory listing per suite (a stat per cell is slow)."""
     found: set[str] = set()
     try:
-        suites = [entry for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith(".")]
+        suites = [
+            entry
+            for entry in os.scandir(folder)
+            if entry.is_dir() and not entry.name.startswith(".")
+        ]
     except FileNotFoundError:
         return frozenset()
     for suite in suites:
-        found.update(f"{suite.name}/{name}" for name in os.listdir(suite.path))  # noqa: PTH208 - names only
+        found.update(f"{suite.name}/{name}" for name in os.listdir(suite.path))  # noqa: PTH208
     return frozenset(found)
 
 

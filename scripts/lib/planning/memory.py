@@ -14,7 +14,8 @@ from scripts.lib.planning.plan import Shard
 
 # Bytes of an element of the KV cache; the quantised ones with their block's scale.
 KV_BYTES = {"f32": 4.0, "f16": 2.0, "bf16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
-# Of weights whose header does not tell (recurrent models, and those that are not here): a share of the weights.
+# Of weights whose header does not tell (recurrent models, and those that are not here): a share of
+# the weights.
 UNKNOWN_KV_SHARE = 0.1
 SAMPLES, SAMPLE_BYTES = 64, 4 << 20
 WARM, COLD = 0.99, 0.01

@@ -1,8 +1,9 @@
 """Decoding modes: which ways of decoding a model are planned, and why the others are not.
 
-The expansion is a table: an architecture belongs to one family, a family names the mode generators it allows. Sources
-of the rules: llama.cpp's behaviour on recurrent models (state cannot be rolled back, so no speculation of any kind),
-and the field experience kept in the registry (experts below 4 are unstable, lookup pays only below 20 GB).
+The expansion is a table: an architecture belongs to one family, a family names the mode generators
+it allows. Sources of the rules: llama.cpp's behaviour on recurrent models (state cannot be rolled
+back, so no speculation of any kind), and the field experience kept in the registry (experts below 4
+are unstable, lookup pays only below 20 GB).
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ SMALLEST_STABLE_EXPERTS = 4
 DEFAULT_BASELINE_EXPERTS = 8
 
 MOE = frozenset({"moe", "qwen3moe", "qwen3vlmoe", "mixtral", "deepseek2", "qwen35moe"})
-# The catalogue calls some hybrids by llama.cpp's name and has them drafted for, qwen35moe: what it says of them stands.
+# The catalogue calls some hybrids by llama.cpp's name and has them drafted for, qwen35moe: what it
+# says of them stands.
 RECURRENT = (RECURRENT_NAMES | {HYBRID}) - MOE
 NOT_GENERATING = frozenset({"bert", "external_api"})
 
@@ -115,7 +117,9 @@ def permissions(model: Model) -> Permissions:
     return Permissions(drafting, lookup)
 
 
-def make_mode(experts: int | None, draft: str | None, k: int | None, lookup_n: int | None, full: int | None) -> Mode:
+def make_mode(
+    experts: int | None, draft: str | None, k: int | None, lookup_n: int | None, full: int | None
+) -> Mode:
     """Build a mode and its name from its parts; `full` is the file's own expert count (None on dense models)."""
     parts = []
     if experts is not None:
@@ -126,7 +130,14 @@ def make_mode(experts: int | None, draft: str | None, k: int | None, lookup_n: i
             parts.append("lookup")
     elif lookup_n is not None:
         parts.append(f"lookup_n{lookup_n}")
-    return Mode("_".join(parts) or "baseline", experts, draft, k, lookup_n, experts is not None and experts == full)
+    return Mode(
+        "_".join(parts) or "baseline",
+        experts,
+        draft,
+        k,
+        lookup_n,
+        experts is not None and experts == full,
+    )
 
 
 def is_speculative_name(name: str) -> bool:
@@ -144,7 +155,9 @@ def full_experts(model: Model) -> int | None:
     if model.architecture not in MOE | RECURRENT:
         return None
     said = model.baseline_experts or model.acceleration.baseline_experts
-    assumed = DEFAULT_BASELINE_EXPERTS if model.architecture in MOE | RECURRENT_MOE | {HYBRID} else None
+    assumed = (
+        DEFAULT_BASELINE_EXPERTS if model.architecture in MOE | RECURRENT_MOE | {HYBRID} else None
+    )
     return said or assumed
 
 
@@ -155,7 +168,9 @@ def _dense(drafts: Iterable[str], allowed: Permissions) -> Iterator[Mode]:
     if not allowed.lookup:
         yield from (make_mode(None, None, None, n, None) for n in LOOKUP_N)
         for draft in drafts:
-            yield from (make_mode(None, draft, k, COMBINED_LOOKUP_N, None) for k in COMBINED_DRAFT_K)
+            yield from (
+                make_mode(None, draft, k, COMBINED_LOOKUP_N, None) for k in COMBINED_DRAFT_K
+            )
 
 
 def _moe(full: int, drafts: Iterable[str], allowed: Permissions) -> Iterator[Mode]:
@@ -167,7 +182,9 @@ def _moe(full: int, drafts: Iterable[str], allowed: Permissions) -> Iterator[Mod
             yield from (make_mode(experts, draft, k, None, full) for k in COMBINED_DRAFT_K)
         if not allowed.lookup:
             for draft in drafts:
-                yield from (make_mode(experts, draft, k, COMBINED_LOOKUP_N, full) for k in COMBINED_DRAFT_K)
+                yield from (
+                    make_mode(experts, draft, k, COMBINED_LOOKUP_N, full) for k in COMBINED_DRAFT_K
+                )
             yield from (make_mode(experts, None, None, n, full) for n in LOOKUP_N)
 
 
@@ -200,7 +217,11 @@ def _is_allowed(mode: Mode, model: Model, models: Mapping[str, Model], allowed: 
             return f"no entry '{mode.draft}' in the registry"
         if allowed.drafting:
             return allowed.drafting
-    if mode.lookup_n is not None and allowed.lookup and (LOOKUP in model.forbid or model.architecture in RECURRENT):
+    if (
+        mode.lookup_n is not None
+        and allowed.lookup
+        and (LOOKUP in model.forbid or model.architecture in RECURRENT)
+    ):
         return allowed.lookup
     return ""
 
@@ -210,7 +231,10 @@ def _why_not(model: Model, drafts: tuple[str, ...], allowed: Permissions) -> Ite
     if allowed.drafting:
         yield Exclusion(f"{prefix}spec_*", allowed.drafting)
     elif not drafts:
-        yield Exclusion(f"{prefix}spec_*", "no compatible draft: no tier-D entry names a target contained in the name")
+        yield Exclusion(
+            f"{prefix}spec_*",
+            "no compatible draft: no tier-D entry names a target contained in the name",
+        )
     if allowed.lookup:
         yield Exclusion(f"{prefix}lookup_*", allowed.lookup)
     full = full_experts(model)
@@ -218,7 +242,8 @@ def _why_not(model: Model, drafts: tuple[str, ...], allowed: Permissions) -> Ite
         yield Exclusion("moe*", f"architecture '{model.architecture}' has no experts to reduce")
     elif not reduced_expert_counts(full):
         yield Exclusion(
-            "moe*", f"{full} experts are active: no reduction of two or more stays at {SMALLEST_STABLE_EXPERTS}"
+            "moe*",
+            f"{full} experts are active: no reduction of two or more stays at {SMALLEST_STABLE_EXPERTS}",
         )
 
 
@@ -235,8 +260,15 @@ def _recommended(model: Model, modes: Iterable[Mode]) -> str | None:
     spec = [mode for mode in modes if mode.draft is not None and mode.lookup_n is None]
     if "architect" in model.candidate_roles and spec:
         full = [mode for mode in spec if mode.quality_row == "baseline"]
-        said = [a for a in (model.acceleration, *model.acceleration.alternatives) if a.k is not None]
-        named = [mode for a in said for mode in full if mode.k == a.k and a.draft_role in (None, mode.draft)]
+        said = [
+            a for a in (model.acceleration, *model.acceleration.alternatives) if a.k is not None
+        ]
+        named = [
+            mode
+            for a in said
+            for mode in full
+            if mode.k == a.k and a.draft_role in (None, mode.draft)
+        ]
         return next((mode.name for mode in (*named, *full)), None)
     return None
 
@@ -261,7 +293,10 @@ def expand_modes(model: Model, models: Mapping[str, Model]) -> ModeSet:
     full = full_experts(model)
     modes = [make_mode(None, None, None, None, None)]
     if model.architecture in RECURRENT:
-        modes += [make_mode(experts, None, None, None, full) for experts in reduced_expert_counts(full or 0)]
+        modes += [
+            make_mode(experts, None, None, None, full)
+            for experts in reduced_expert_counts(full or 0)
+        ]
     elif full is not None:
         modes += _moe(full, drafts, allowed)
     else:
@@ -274,4 +309,6 @@ def expand_modes(model: Model, models: Mapping[str, Model]) -> ModeSet:
         else:
             modes.append(mode)
     unique = tuple(dict.fromkeys(modes))
-    return ModeSet(unique, tuple(excluded), tuple(_warnings(unique, models)), _recommended(model, unique))
+    return ModeSet(
+        unique, tuple(excluded), tuple(_warnings(unique, models)), _recommended(model, unique)
+    )

@@ -1,7 +1,7 @@
 """The plan: every cell that the registry, the prompts and the configuration ask for, with its digest.
 
-Existence is validity: a cell's file name ends in the digest of its spec, so a cell whose spec changed is a missing file.
-Pure: `plan_files` looks at the disk.
+Existence is validity: a cell's file name ends in the digest of its spec, so a cell whose spec
+changed is a missing file. Pure: `plan_files` looks at the disk.
 """
 
 from __future__ import annotations
@@ -31,7 +31,14 @@ from scripts.lib.planning.cell_spec import (
     thinking_spec,
     weights_spec,
 )
-from scripts.lib.planning.modes import RECURRENT, RECURRENT_REASON, Exclusion, Mode, expand_modes, is_speculative_name
+from scripts.lib.planning.modes import (
+    RECURRENT,
+    RECURRENT_REASON,
+    Exclusion,
+    Mode,
+    expand_modes,
+    is_speculative_name,
+)
 from scripts.lib.planning.runtime_values import (
     Setting,
     context_tokens,
@@ -53,8 +60,8 @@ from scripts.lib.weights.facts import ASSUMED
 class Cell:
     """One target: its identity, its question, and the spec whose digest is in its file name.
 
-    `certifies`: speculative modes run this question too, so the answer's close calls are wanted as evidence.
-    `timeout_s`: seconds after which the answer is cut off.
+    `certifies`: speculative modes run this question too, so the answer's close calls are wanted as
+    evidence. `timeout_s`: seconds after which the answer is cut off.
     """
 
     id: CellId
@@ -163,9 +170,9 @@ class Planner:
     """The inputs of planning, and the pure functions over them. `lengths`: prompts' tokens as far as they were counted.
 
     `weights`: of every entry; hashed are those that the configuration needs (`plan_files.hashed`).
-    `scorers`: who scores the answers, the leading one first. `faults`: what could not be read and is left out, file by file.
-    `faulty_suites`: the suites that are left out, or have questions left out, for such a fault.
-    `notices`: what is not read or not used, and stops nothing.
+    `scorers`: who scores the answers, the leading one first. `faults`: what could not be read and
+    is left out, file by file. `faulty_suites`: the suites that are left out, or have questions left
+    out, for such a fault. `notices`: what is not read or not used, and stops nothing.
     """
 
     registry: Registry
@@ -183,7 +190,8 @@ class Planner:
     def selected(self, model: Model) -> tuple[Question, ...]:
         """The questions of the model's suites that the configuration selects, in suite order.
 
-        A suite that no role has (a public benchmark) is asked where `config.suites` names it outright.
+        A suite that no role has (a public benchmark) is asked where `config.suites` names it
+        outright.
         """
         named = tuple(name for name in self.config.suites if not is_role_suite(name))
         wanted = (*suites_for_roles(model.candidate_roles, model.key), *named)
@@ -192,7 +200,8 @@ class Planner:
             for name in wanted
             if name in self.suites and matches(name, self.config.suites)
             for question in self.suites[name].questions
-            if question.tier in self.config.tiers and matches(question.name_in_full, self.config.questions)
+            if question.tier in self.config.tiers
+            and matches(question.name_in_full, self.config.questions)
         )
 
     def unanswerable(self, model: Model, question: Question) -> str:
@@ -205,7 +214,9 @@ class Planner:
             return "its vision projector (mmproj_path) is not on this machine"
         if self.max_tokens(model, question).value > self._room(model, question):
             how = how_counted(question, self._vocabulary(model), self.lengths)
-            return f"longer, with its answer, than the context of {self._context(model)} tokens{how}"
+            return (
+                f"longer, with its answer, than the context of {self._context(model)} tokens{how}"
+            )
         return ""
 
     def _context(self, model: Model) -> int:
@@ -229,14 +240,18 @@ class Planner:
 
     def questions(self, model: Model) -> tuple[Question, ...]:
         """The selected questions that can be put to the model."""
-        return tuple(question for question in self.selected(model) if not self.unanswerable(model, question))
+        return tuple(
+            question for question in self.selected(model) if not self.unanswerable(model, question)
+        )
 
     def _sampled(self, questions: tuple[Question, ...]) -> tuple[Question, ...]:
         by_suite: dict[str, list[Question]] = {}
         for question in questions:
             by_suite.setdefault(question.suite, []).append(question)
         count, seed = self.config.decoding.speed_sample, self.config.sampling.seed
-        return tuple(q for group in by_suite.values() for q in sample_questions(tuple(group), count, seed))
+        return tuple(
+            q for group in by_suite.values() for q in sample_questions(tuple(group), count, seed)
+        )
 
     def _cells(
         self, model: Model, mode: Mode, draft: Weights | None, questions: tuple[Question, ...]
@@ -246,7 +261,9 @@ class Planner:
             "protocol": PROTOCOL,
             "engine": self.engine.spec(),
             "weights": weights_spec(model, weights, self.engine.name),
-            "mode": mode_spec(mode, model, weights, draft, self.config.decoding.lookup_draft_tokens),
+            "mode": mode_spec(
+                mode, model, weights, draft, self.config.decoding.lookup_draft_tokens
+            ),
             "context": context_spec(self.config, self.registry, model, weights),
             "hardware": self.hardware.spec(),
             "measurement_epoch": self.config.measurement_epoch,
@@ -264,11 +281,15 @@ class Planner:
             timeout_s = timeout_of(self.config, self.registry, model, question).value
             for repeat in range(self.config.repeats):
                 spec = common | {
-                    "prompt": prompt_spec(question, model, weights, self.config.system_prompt_suffix),
+                    "prompt": prompt_spec(
+                        question, model, weights, self.config.system_prompt_suffix
+                    ),
                     "sampling": sampling,
                     "repeat": repeat,
                 }
-                cell_id = CellId(self.hardware.name, model.key, mode.name, question.suite, question.id, repeat)
+                cell_id = CellId(
+                    self.hardware.name, model.key, mode.name, question.suite, question.id, repeat
+                )
                 certifies = not mode.speculative and (question.suite, question.id) in names
                 yield Cell(cell_id, question, spec, digest(spec), certifies, timeout_s)
 
@@ -293,7 +314,9 @@ class Planner:
     def lacks_weights(self, model: Model, mode: Mode) -> bool:
         """True where a mode is not planned, or not as elsewhere, for want of weights: its model's, projector's or draft's."""
         weights = self.weights[model.key]
-        if weights.facts is None or (weights.projector is not None and weights.projector.facts is None):
+        if weights.facts is None or (
+            weights.projector is not None and weights.projector.facts is None
+        ):
             return True
         return mode.draft is not None and _lacks_draft(weights, self.weights[mode.draft])
 
@@ -335,7 +358,9 @@ def _not_selected(model: Model, config: Config) -> str:
     return ""
 
 
-def _check_patterns(patterns: tuple[str, ...], known: Collection[str], place: str) -> Iterator[Problem]:
+def _check_patterns(
+    patterns: tuple[str, ...], known: Collection[str], place: str
+) -> Iterator[Problem]:
     for pattern in (p for p in patterns if not p.startswith("!")):
         if not any(matches(name, (pattern,)) for name in known):
             yield Problem("config", place, f"'{pattern}' names nothing{suggest(pattern, known)}")
@@ -354,7 +379,11 @@ def _check_recurrent(config: Config, registry: Registry) -> Iterator[Problem]:
             continue
         for mode in (name for name in config.decoding.modes if is_speculative_name(name)):
             advice = "take it out, or name the modes by pattern, as in 'lookup_*'"
-            yield Problem("config", "decoding.modes", f"'{mode}' is asked of {key}: {RECURRENT_REASON}; {advice}")
+            yield Problem(
+                "config",
+                "decoding.modes",
+                f"'{mode}' is asked of {key}: {RECURRENT_REASON}; {advice}",
+            )
 
 
 def _lacks_weights(model: Model, weights: Weights) -> str:
@@ -372,7 +401,11 @@ def needed_weights(registry: Registry, config: Config) -> tuple[str, ...]:
     needed: list[str] = []
     for model in registry.models.values():
         if not _not_selected(model, config):
-            modes = [m for m in expand_modes(model, registry.models).modes if matches(m.name, config.decoding.modes)]
+            modes = [
+                m
+                for m in expand_modes(model, registry.models).modes
+                if matches(m.name, config.decoding.modes)
+            ]
             needed += [model.key] if modes else []
             needed += [mode.draft for mode in modes if mode.draft is not None]
     if LOCAL in config.judge.scorers and config.judge.local.model in registry.models:
@@ -385,7 +418,9 @@ def make_plan(planner: Planner) -> Plan:
     registry, config = planner.registry, planner.config
     problems = [*_check_patterns(config.models, {**registry.models, **registry.left_out}, "models")]
     problems += _check_patterns(config.suites, {*planner.suites, *planner.faulty_suites}, "suites")
-    questions = {question.name_in_full for suite in planner.suites.values() for question in suite.questions}
+    questions = {
+        question.name_in_full for suite in planner.suites.values() for question in suite.questions
+    }
     # Of what is left out the fault tells, not the pattern that asks for it.
     asked = tuple(p for p in config.questions if not _asks_of(p, planner.faulty_suites))
     problems += _check_patterns(asked, questions, "questions")
@@ -412,8 +447,13 @@ def make_plan(planner: Planner) -> Plan:
             continue
         planned_models.append(model)
         # The same for all modes, and most of the work.
-        selected = [(question, planner.unanswerable(model, question)) for question in planner.selected(model)]
-        left_out += [LeftOut(model.key, f"* on {q.name_in_full}", reason) for q, reason in selected if reason]
+        selected = [
+            (question, planner.unanswerable(model, question))
+            for question in planner.selected(model)
+        ]
+        left_out += [
+            LeftOut(model.key, f"* on {q.name_in_full}", reason) for q, reason in selected if reason
+        ]
         answerable = tuple(question for question, reason in selected if not reason)
         warnings += [f"{model.key}: {warning}" for warning in expansion.warnings]
         if expansion.recommended:
@@ -440,14 +480,22 @@ def _not_done(planner: Planner, models: Iterable[Model]) -> Iterator[str]:
     wanted: dict[str, list[str]] = {}
     for model in models:
         said = list(without_effect(planner.registry, model))
-        thinking = (thinking_spec(q, model, planner.weights[model.key])["thinking"] for q in planner.selected(model))
+        thinking = (
+            thinking_spec(q, model, planner.weights[model.key])["thinking"]
+            for q in planner.selected(model)
+        )
         if NOT_DISABLED in thinking:
-            said.append(f"thinking {NOT_DISABLED}: no switch in the chat template, no thinking_quirks.disable_trick")
+            said.append(
+                f"thinking {NOT_DISABLED}: no switch in the chat template, no thinking_quirks.disable_trick"
+            )
         asked = (
-            (planner.max_tokens(model, q), max_tokens_of(planner.config, model, q)) for q in planner.selected(model)
+            (planner.max_tokens(model, q), max_tokens_of(planner.config, model, q))
+            for q in planner.selected(model)
         )
         if any(fits != whole for fits, whole in asked):
-            said.append("answers as long as the suites' inference_params allow: halved until they fit the context")
+            said.append(
+                "answers as long as the suites' inference_params allow: halved until they fit the context"
+            )
         for text in said:
             wanted.setdefault(text, []).append(model.key)
     for text, keys in wanted.items():

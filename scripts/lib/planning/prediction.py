@@ -18,9 +18,9 @@ from scripts.lib.machine.profiles import Hardware
 from scripts.lib.planning.plan import Cell, Shard
 from scripts.lib.registry_loader import Model
 
-# Assumptions where nothing was measured, each on the careful side: shares of the bandwidth reached in decoding, prompts
-# evaluated this much faster than tokens are generated, weights read from disk at this rate, a prompt of this many characters
-# a token.
+# Assumptions where nothing was measured, each on the careful side: shares of the bandwidth reached
+# in decoding, prompts evaluated this much faster than tokens are generated, weights read from disk
+# at this rate, a prompt of this many characters a token.
 BANDWIDTH_SHARE, ASSUMED_BANDWIDTH_GB_PER_S = 0.6, 40.0
 PREFILL_FACTOR, LOAD_GB_PER_S, CHARACTERS_PER_TOKEN = 5.0, 1.0, 4.0
 START_S = 1.0
@@ -65,7 +65,10 @@ def _rows(file: Path) -> Iterator[tuple[tuple[str, str, str, str], Speed]]:
         for row in csv.DictReader(stream, strict=True):
             if None in row or None in row.values():
                 raise ValueError("a row is longer or shorter than the first")
-            decode, prefill = _number(row["decode_tokens_per_s_median"]), _number(row["prefill_tokens_per_s_median"])
+            decode, prefill = (
+                _number(row["decode_tokens_per_s_median"]),
+                _number(row["prefill_tokens_per_s_median"]),
+            )
             load_s = _number(row["load_s"]) or 0.0
             if decode and prefill:
                 key = (row["hardware"], row["engine"], row["model"], row["mode"])
@@ -84,7 +87,11 @@ def _read(file: Path) -> tuple[Measured, tuple[Problem, ...]]:
     except (ValueError, csv.Error) as error:
         reason = one_line(error)
     return {}, (
-        Problem(str(file), "", f"damaged ({reason}): no speed is taken from it; it is made again with the tables"),
+        Problem(
+            str(file),
+            "",
+            f"damaged ({reason}): no speed is taken from it; it is made again with the tables",
+        ),
     )
 
 
@@ -116,7 +123,11 @@ def _by_bandwidth(shard: Shard) -> float:
 def _nearest(shard: Shard, measured: Measured) -> Speed | None:
     """The slowest of what was measured of the model on this profile: by the same engine, else by the other one."""
     wanted = (shard.hardware.name, shard.model.key)
-    here = [(engine, speed) for (hardware, engine, model, _), speed in measured.items() if (hardware, model) == wanted]
+    here = [
+        (engine, speed)
+        for (hardware, engine, model, _), speed in measured.items()
+        if (hardware, model) == wanted
+    ]
     own = [speed for engine, speed in here if engine == shard.engine]
     near = own or [speed for _, speed in here]
     if not near:

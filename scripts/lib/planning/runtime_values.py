@@ -1,6 +1,7 @@
 """What a cell runs with, and who says so: the configuration, else the question, its suite, the model's entry, the defaults.
 
-Each value is the first of a list of choices that is said at all. What nobody says has the value that stands last.
+Each value is the first of a list of choices that is said at all. What nobody says has the value
+that stands last.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ DEFAULT_CONTEXT: Mapping[str, Any] = MappingProxyType(
 )
 DEFAULT_MAX_TOKENS = 512
 DEFAULT_TIMEOUT_S = 600.0
-# The predecessor's rule for answers of slow models: times are for 20 tokens per second, and double where no speed is reported.
+# The predecessor's rule for answers of slow models: times are for 20 tokens per second, and double
+# where no speed is reported.
 TIMEOUT_TOKENS_PER_S = 20.0
 UNKNOWN_SPEED_FACTOR = 2.0
 BUILT_IN = "nobody says: built in"
@@ -69,10 +71,16 @@ def _family_limit(model: Model, registry: Registry) -> tuple[int | None, str]:
     """The tokens of `context_limits` for the model's family."""
     limits = registry.defaults.context_limits
     family = _family(model.name, tuple(limits))
-    return (None, "") if family is None else (limits[family], f"runtime_defaults.context_limits.{family}")
+    return (
+        (None, "")
+        if family is None
+        else (limits[family], f"runtime_defaults.context_limits.{family}")
+    )
 
 
-def context_tokens(config: Config, registry: Registry, model: Model, trained: int | None = None) -> Setting[int]:
+def context_tokens(
+    config: Config, registry: Registry, model: Model, trained: int | None = None
+) -> Setting[int]:
     """Tokens of context, at most what the model was `trained` for."""
     defaults = registry.defaults
     found = _first(
@@ -129,17 +137,28 @@ def context_settings(
         "batch_tokens": batch_tokens(config, registry, model),
         "micro_batch_tokens": micro_batch_tokens(config, registry, model),
         "flash_attention": flash_attention(config, registry, model),
-        "kv_type_k": _first((config.context.kv_type_k, "config: context.kv_type_k"), last=DEFAULT_CONTEXT["kv_type_k"]),
-        "kv_type_v": _first((config.context.kv_type_v, "config: context.kv_type_v"), last=DEFAULT_CONTEXT["kv_type_v"]),
+        "kv_type_k": _first(
+            (config.context.kv_type_k, "config: context.kv_type_k"),
+            last=DEFAULT_CONTEXT["kv_type_k"],
+        ),
+        "kv_type_v": _first(
+            (config.context.kv_type_v, "config: context.kv_type_v"),
+            last=DEFAULT_CONTEXT["kv_type_v"],
+        ),
     }
 
 
-def temperature_of(config: Config, registry: Registry, model: Model, question: Question) -> Setting[float]:
+def temperature_of(
+    config: Config, registry: Registry, model: Model, question: Question
+) -> Setting[float]:
     """The sampling temperature; 0 is greedy."""
     found = _first(
         (config.sampling.temperature, "config: sampling.temperature"),
         (question.temperature, f"{question.name_in_full}: temperature"),
-        (model.temperature_overrides.get(question.suite), f"roles.{model.key}.temperature_overrides.{question.suite}"),
+        (
+            model.temperature_overrides.get(question.suite),
+            f"roles.{model.key}.temperature_overrides.{question.suite}",
+        ),
         (question.inherited.temperature, f"{question.suite}: inference_params.temperature"),
         (model.temperature, f"roles.{model.key}.generation_defaults.temperature"),
         (registry.defaults.temperature, "runtime_defaults.temperature"),
@@ -164,11 +183,14 @@ def _inherited_max_tokens(question: Question, room: int | None) -> tuple[int | N
     return tokens, source if tokens == asked else f"{source} ({asked}), halved to fit the context"
 
 
-def max_tokens_of(config: Config, model: Model, question: Question, room: int | None = None) -> Setting[int]:
+def max_tokens_of(
+    config: Config, model: Model, question: Question, room: int | None = None
+) -> Setting[int]:
     """The most new tokens of an answer. `room`: tokens that the prompt leaves for it in the context (None: not looked at).
 
-    What a suite asks for on the whole is halved until it fits: the predecessor's suites ask for 4,096 tokens of models that
-    have no longer context. What the configuration, the question or the entry say stays.
+    What a suite asks for on the whole is halved until it fits: the predecessor's suites ask for
+    4,096 tokens of models that have no longer context. What the configuration, the question or the
+    entry say stays.
     """
     return _first(
         (config.sampling.max_tokens, "config: sampling.max_tokens"),
@@ -187,7 +209,9 @@ def _slowness(model: Model) -> tuple[float, str]:
     return max(1.0, TIMEOUT_TOKENS_PER_S / speed), f"baseline_tps {speed:g}"
 
 
-def timeout_of(config: Config, registry: Registry, model: Model, question: Question) -> Setting[float]:
+def timeout_of(
+    config: Config, registry: Registry, model: Model, question: Question
+) -> Setting[float]:
     """Seconds after which an answer is cut off. What a suite or the registry says is longer for a slow model."""
     said = _said(
         (config.cell_timeout_s, "config: timeouts.cell_s"),
@@ -203,7 +227,9 @@ def timeout_of(config: Config, registry: Registry, model: Model, question: Quest
         last=DEFAULT_TIMEOUT_S,
     )
     factor, why = _slowness(model)
-    return Setting(found.value * factor, found.source + (f" x {factor:g} ({why})" if factor > 1 else ""))
+    return Setting(
+        found.value * factor, found.source + (f" x {factor:g} ({why})" if factor > 1 else "")
+    )
 
 
 def without_effect(registry: Registry, model: Model) -> Iterator[str]:

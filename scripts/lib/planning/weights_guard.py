@@ -15,8 +15,8 @@ from scripts.lib.weights.facts import facts, split_files
 class WeightsGuard:
     """Compares weights, draft and projector with the plan: before they are loaded, and before each cell is stored.
 
-    A file is read again only where it was touched since the last look. So a cell that is stored was measured with the planned
-    files, and stands whatever happens to them later.
+    A file is read again only where it was touched since the last look. So a cell that is stored was
+    measured with the planned files, and stands whatever happens to them later.
     """
 
     def __init__(self, shard: Shard):

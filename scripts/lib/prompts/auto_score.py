@@ -1,7 +1,7 @@
 """`auto_score`: the predecessor's rules as checks, each for the criterion that speaks of what it tests.
 
-`multi:count_items:5,no_punctuation`, `contains_pattern:FINAL\\(;forbidden_pattern:import `. A rule of which no criterion
-speaks decides on the whole answer, and so do patterns.
+`multi:count_items:5,no_punctuation`, `contains_pattern:FINAL\\(;forbidden_pattern:import `. A rule
+of which no criterion speaks decides on the whole answer, and so do patterns.
 """
 
 from __future__ import annotations
@@ -16,10 +16,14 @@ from scripts.lib.base.yaml_fields import is_misspelt
 from scripts.lib.prompts.check_types import COUNT_NAMES
 from scripts.lib.prompts.types import Check, Criterion
 
-# What the predecessor's script took off an answer: lines of llama.cpp's log, and all after the first twenty.
+# What the predecessor's script took off an answer: lines of llama.cpp's log, and all after the
+# first twenty.
 FIRST_LINES = 20
 LOG_LINES = ("llama", "load", "print_info")
-_READING: Mapping[str, Any] = {"first_lines": FIRST_LINES, "skip_lines": [*LOG_LINES, "common", "sampler"]}
+_READING: Mapping[str, Any] = {
+    "first_lines": FIRST_LINES,
+    "skip_lines": [*LOG_LINES, "common", "sampler"],
+}
 MULTI, MANUAL = "multi", "manual"
 _MOST_NAMED = len(COUNT_NAMES) - 1
 
@@ -32,8 +36,9 @@ class Unreadable(Exception):
 class Rule:
     """One kind of rule: what its parameters make of a check, and the words of the criteria that it tests.
 
-    `words` are regular expressions of whole words; `{values}` in them stands for any of the rule's parameters. Without words
-    the rule decides on the whole answer. A rule `with_list` goes on after a comma inside `multi`.
+    `words` are regular expressions of whole words; `{values}` in them stands for any of the rule's
+    parameters. Without words the rule decides on the whole answer. A rule `with_list` goes on after
+    a comma inside `multi`.
     """
 
     params: Callable[[str], dict[str, Any]]
@@ -95,7 +100,15 @@ RULES: Mapping[str, Rule] = {
     "forbidden_words": Rule(
         lambda text: {"forbidden_words": _listed(text)},
         (
-            *(r"forbid\w*", r"avoid\w*", r"exclud\w+", r"omit\w*", "banned", r"prohibit\w*", r"disallow\w*"),
+            *(
+                r"forbid\w*",
+                r"avoid\w*",
+                r"exclud\w+",
+                r"omit\w*",
+                "banned",
+                r"prohibit\w*",
+                r"disallow\w*",
+            ),
             *(
                 r"restrict\w*",
                 f"{_NOT}.*{{values}}",
@@ -109,7 +122,13 @@ RULES: Mapping[str, Rule] = {
     "word_count": Rule(
         _word_count,
         (
-            *("word[ -](?:count|limit|range)s?", "number of words", "length", "ranges?", r"limit\w*"),
+            *(
+                "word[ -](?:count|limit|range)s?",
+                "number of words",
+                "length",
+                "ranges?",
+                r"limit\w*",
+            ),
             *("concise(?:ly|ness)?", "brief(?:ly)?", "short(?:er)?"),
             *(r"(?:{values}|\d+)[ -]words?", "words? (?:or|and) (?:fewer|less|under)", "{values}"),
         ),
@@ -131,31 +150,66 @@ RULES: Mapping[str, Rule] = {
     ),
     "count_items": Rule(
         lambda text: {"items": _count(text)},
-        ("{values}", r"item\w*", "entr(?:y|ies)", "count(?:s|ed|ing)?", "number of", r"exactly \w+ \w+", "how many"),
+        (
+            "{values}",
+            r"item\w*",
+            "entr(?:y|ies)",
+            "count(?:s|ed|ing)?",
+            "number of",
+            r"exactly \w+ \w+",
+            "how many",
+        ),
     ),
-    "json_only": Rule(_flag("json_object"), ("json", "pars(?:e[sd]?|e?able|ing)", "objects?", "only", "extra")),
+    "json_only": Rule(
+        _flag("json_object"), ("json", "pars(?:e[sd]?|e?able|ing)", "objects?", "only", "extra")
+    ),
     "format_pattern": Rule(
         _value("line_pattern"),
-        (r"format\w*", "patterns?", "syntax", "match(?:es|ing)?", "(?:each|every|all) lines?", "follows"),
+        (
+            r"format\w*",
+            "patterns?",
+            "syntax",
+            "match(?:es|ing)?",
+            "(?:each|every|all) lines?",
+            "follows",
+        ),
     ),
     "format_lines": Rule(
         lambda text: {"labels": _listed(text)},
-        (r"format\w*", r"label\w*", "lines", r"prefix\w*", "order(?:ed)?", r"structur\w+", "follows", "{values}"),
+        (
+            r"format\w*",
+            r"label\w*",
+            "lines",
+            r"prefix\w*",
+            "order(?:ed)?",
+            r"structur\w+",
+            "follows",
+            "{values}",
+        ),
         with_list=True,
     ),
     "alphabetical": Rule(
-        _flag("alphabetical"), (r"alphabet\w*", "sort(?:ed|ing)?", "order(?:ed|ing)?", "a(?: to | ?- ?| )z")
+        _flag("alphabetical"),
+        (r"alphabet\w*", "sort(?:ed|ing)?", "order(?:ed|ing)?", "a(?: to | ?- ?| )z"),
     ),
-    "no_punctuation": Rule(_flag("no_punctuation"), (r"(?:un)?punctuat\w+", "commas?", "periods?", "full stops?")),
+    "no_punctuation": Rule(
+        _flag("no_punctuation"), (r"(?:un)?punctuat\w+", "commas?", "periods?", "full stops?")
+    ),
     "starts_with": Rule(
         _value("starts_with"),
         (
-            *("start(?:s|ing)?", "begin(?:s|ning)?", "first (?:word|letter|character)s?", "open(?:s|ing)?"),
+            *(
+                "start(?:s|ing)?",
+                "begin(?:s|ning)?",
+                "first (?:word|letter|character)s?",
+                "open(?:s|ing)?",
+            ),
             "initial(?:s|ly)?",
         ),
     ),
     "ends_with": Rule(
-        _value("ends_with"), ("end(?:s|ing)?", "final(?:ly)?", "last (?:word|letter|character)s?", "clos(?:e|es|ing)")
+        _value("ends_with"),
+        ("end(?:s|ing)?", "final(?:ly)?", "last (?:word|letter|character)s?", "clos(?:e|es|ing)"),
     ),
     "contains_pattern": Rule(_pattern("required"), check="regex", reading={}),
     "forbidden_pattern": Rule(_pattern("forbidden"), check="regex", reading={}),
@@ -168,7 +222,9 @@ def _head(text: str) -> str:
     return text.partition(":")[0].strip()
 
 
-def _pieces(text: str, separator: str, known: Collection[str], goes_on: Callable[[str], bool]) -> list[str]:
+def _pieces(
+    text: str, separator: str, known: Collection[str], goes_on: Callable[[str], bool]
+) -> list[str]:
     """The rules of a text. What follows a separator and begins none belongs to the rule before, where that goes on.
 
     A misspelt rule begins one, too.
@@ -194,7 +250,9 @@ def _has_list(name: str) -> bool:
 
 def _rules(text: str) -> Iterator[tuple[str, str]]:
     """(name, parameters) of each rule, those of `multi` one by one."""
-    for piece in _pieces(text.removesuffix(";"), ";", _NAMES, lambda name: _has_pattern(name) or name == MULTI):
+    for piece in _pieces(
+        text.removesuffix(";"), ";", _NAMES, lambda name: _has_pattern(name) or name == MULTI
+    ):
         name, _, rest = piece.lstrip().partition(":")
         if name.strip() != MULTI:
             yield name.strip(), rest
@@ -242,11 +300,13 @@ class Ruled:
     all_must_pass: bool = False
 
 
-def with_rules(text: str, criteria: Sequence[Criterion], make: Make, problem: Callable[[str], None]) -> Ruled:
+def with_rules(
+    text: str, criteria: Sequence[Criterion], make: Make, problem: Callable[[str], None]
+) -> Ruled:
     """The criteria with the checks of `auto_score`. Of several rules all must pass.
 
-    A criterion with checks of its own keeps these alone. `make` makes a check of a type and parameters; `problem` is
-    told what is wrong with a rule.
+    A criterion with checks of its own keeps these alone. `make` makes a check of a type and
+    parameters; `problem` is told what is wrong with a rule.
     """
     rules = list(_rules(text.strip("\n")))
     if len(rules) > 1 and any(name == MANUAL for name, _ in rules):

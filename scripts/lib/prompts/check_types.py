@@ -17,7 +17,8 @@ from scripts.lib.base.errors import shown, suggest
 class Outcome:
     """Passed, failed, or (None) undecided or not run; with the reason in a few words.
 
-    `extracted` is what a check took for the answer, `evidence` the form and the text that it was taken from.
+    `extracted` is what a check took for the answer, `evidence` the form and the text that it was
+    taken from.
     """
 
     passed: bool | None
@@ -61,12 +62,18 @@ def _flag(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    fits = isinstance(value, (str, int, float)) and not isinstance(value, bool) and str(value).strip()
+    fits = (
+        isinstance(value, (str, int, float)) and not isinstance(value, bool) and str(value).strip()
+    )
     return "" if fits else f"expected a text, found {shown(value)}"
 
 
 def _any_text(value: Any) -> str:
-    return "" if isinstance(value, str) else f"expected a text, which may be empty, found {shown(value)}"
+    return (
+        ""
+        if isinstance(value, str)
+        else f"expected a text, which may be empty, found {shown(value)}"
+    )
 
 
 def _texts(value: Any) -> str:
@@ -123,7 +130,9 @@ def _code(value: Any) -> str:
 def _cases(value: Any) -> str:
     """Inputs and outputs of a program: a list of them, or a file of such lines by its name and digest."""
     if isinstance(value, dict):
-        fits = set(value) == {"file", "sha256"} and all(isinstance(part, str) and part for part in value.values())
+        fits = set(value) == {"file", "sha256"} and all(
+            isinstance(part, str) and part for part in value.values()
+        )
         return "" if fits else f"expected {{file: …, sha256: …}}, found {shown(value)}"
     if not isinstance(value, list) or not value:
         return f"expected a list of {{stdin: …, stdout: …}}, found {shown(value)}"
@@ -136,15 +145,23 @@ def _cases(value: Any) -> str:
 
 
 def _comparison(value: Any) -> str:
-    return "" if value in COMPARISONS else f"expected one of {', '.join(COMPARISONS)}, found {shown(value)}"
+    return (
+        ""
+        if value in COMPARISONS
+        else f"expected one of {', '.join(COMPARISONS)}, found {shown(value)}"
+    )
 
 
 def _name(value: Any) -> str:
-    return "" if isinstance(value, str) and value.strip() else f"expected a name, found {shown(value)}"
+    return (
+        "" if isinstance(value, str) and value.strip() else f"expected a name, found {shown(value)}"
+    )
 
 
 def _from_zero(value: Any) -> str:
-    return _number(value) or ("" if value >= 0 else f"expected a number of at least 0, found {value}")
+    return _number(value) or (
+        "" if value >= 0 else f"expected a number of at least 0, found {value}"
+    )
 
 
 def _above_zero(value: Any) -> str:
@@ -152,7 +169,9 @@ def _above_zero(value: Any) -> str:
 
 
 def _share(value: Any) -> str:
-    return _number(value) or ("" if 0 <= value <= 1 else f"expected a number from 0 to 1, found {value}")
+    return _number(value) or (
+        "" if 0 <= value <= 1 else f"expected a number from 0 to 1, found {value}"
+    )
 
 
 def _choices(value: Any) -> str:
@@ -176,14 +195,20 @@ def _patterns(value: Any) -> str:
     if not isinstance(value, dict):
         return f"expected a mapping from arguments to regular expressions, found {shown(value)}"
     for name, pattern in value.items():
-        if said := (_pattern(pattern) if isinstance(pattern, str) else f"expected a text, found {shown(pattern)}"):
+        if said := (
+            _pattern(pattern)
+            if isinstance(pattern, str)
+            else f"expected a text, found {shown(pattern)}"
+        ):
             return f"'{name}': {said}"
     return ""
 
 
 def _place(value: Any) -> str:
     return (
-        "" if value in PLACES else f"expected {' or '.join(PLACES)}, found {shown(value)}{suggest(str(value), PLACES)}"
+        ""
+        if value in PLACES
+        else f"expected {' or '.join(PLACES)}, found {shown(value)}{suggest(str(value), PLACES)}"
     )
 
 
@@ -211,7 +236,9 @@ def _prediction(value: Any) -> str:
 
 def _arguments(value: Any) -> str:
     """The arguments of a call as Python has them between the brackets; there may be none."""
-    return _code(f"f({value})") if isinstance(value, str) else f"expected a text, found {shown(value)}"
+    return (
+        _code(f"f({value})") if isinstance(value, str) else f"expected a text, found {shown(value)}"
+    )
 
 
 def _instruction(value: Any) -> str:
@@ -222,18 +249,36 @@ def _instruction(value: Any) -> str:
 
 # IFEval's instructions; scoring.checks.ifeval decides each.
 INSTRUCTIONS = (
-    *("keywords:existence", "keywords:frequency", "keywords:forbidden_words", "keywords:letter_frequency"),
-    *("length_constraints:number_sentences", "length_constraints:number_paragraphs", "punctuation:no_comma"),
+    *(
+        "keywords:existence",
+        "keywords:frequency",
+        "keywords:forbidden_words",
+        "keywords:letter_frequency",
+    ),
+    *(
+        "length_constraints:number_sentences",
+        "length_constraints:number_paragraphs",
+        "punctuation:no_comma",
+    ),
     *("length_constraints:number_words", "length_constraints:nth_paragraph_first_word"),
     *("detectable_content:number_placeholders", "detectable_content:postscript"),
     *("detectable_format:number_bullet_lists", "detectable_format:constrained_response"),
     *("detectable_format:number_highlighted_sections", "detectable_format:multiple_sections"),
     *("detectable_format:json_format", "detectable_format:title", "combination:two_responses"),
-    *("combination:repeat_prompt", "language:response_language", "startend:end_checker", "startend:quotation"),
-    *("change_case:capital_word_frequency", "change_case:english_capital", "change_case:english_lowercase"),
+    *(
+        "combination:repeat_prompt",
+        "language:response_language",
+        "startend:end_checker",
+        "startend:quotation",
+    ),
+    *(
+        "change_case:capital_word_frequency",
+        "change_case:english_capital",
+        "change_case:english_lowercase",
+    ),
 )
-# How a program's output is compared: without blanks at its ends, line by line with numbers as numbers, or its last line
-# as JSON. scoring.harness does it.
+# How a program's output is compared: without blanks at its ends, line by line with numbers as
+# numbers, or its last line as JSON. scoring.harness does it.
 COMPARISONS = ("stripped", "lines", "json")
 # What of an answer a pattern sees.
 PLACES = ("answer", "last_line")
@@ -242,34 +287,71 @@ BLOCKS = ("all", "first")
 # The names of counts that people write as words.
 COUNT_NAMES = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
-    *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
+    *(
+        "eleven",
+        "twelve",
+        "thirteen",
+        "fourteen",
+        "fifteen",
+        "sixteen",
+        "seventeen",
+        "eighteen",
+        "nineteen",
+        "twenty",
+    ),
 )
 Kind = Callable[[Any], str]
 # The parts of a tool call.
 CALL_FORMS: Mapping[str, Kind] = MappingProxyType(
-    {"name": _name, "arguments": _mapping, "accept": _lists, "patterns": _patterns, "optional": _texts}
+    {
+        "name": _name,
+        "arguments": _mapping,
+        "accept": _lists,
+        "patterns": _patterns,
+        "optional": _texts,
+    }
 )
 _COUNTED = (
-    *("words", "lines", "sentences", "bullets", "numbered", "paragraphs", "headings", "placeholders", "highlights"),
+    *(
+        "words",
+        "lines",
+        "sentences",
+        "bullets",
+        "numbered",
+        "paragraphs",
+        "headings",
+        "placeholders",
+        "highlights",
+    ),
     *("digits", "capital_words", "code_blocks", "questions", "characters"),
 )
 COUNTED = frozenset(_COUNTED)
 _FORM: dict[str, Kind] = {
     **{f"{name}{bound}": _integer for name in _COUNTED for bound in ("", "_min", "_max")},
-    **dict.fromkeys(("all_lowercase", "all_uppercase", "no_commas", "title", "json", "quoted"), _flag),
+    **dict.fromkeys(
+        ("all_lowercase", "all_uppercase", "no_commas", "title", "json", "quoted"), _flag
+    ),
     **dict.fromkeys(("starts_with", "ends_with", "acrostic", "separator", "postscript"), _text),
-    **dict.fromkeys(("keywords", "keywords_min", "keywords_max", "letters_min", "letters_max"), _counts),
+    **dict.fromkeys(
+        ("keywords", "keywords_min", "keywords_max", "letters_min", "letters_max"), _counts
+    ),
     **dict.fromkeys(("line_words", "line_words_max", "line_words_min", "parts"), _integer),
     **dict.fromkeys(("forbidden_words", "lines_start_with"), _texts),
 }
 # What `plain_text` can ask for; scoring.checks.plain decides each.
 PLAIN_RULES: Mapping[str, Kind] = MappingProxyType(
     {
-        **dict.fromkeys(("words", "words_min", "words_max", "items", "paragraphs", "sentences_min"), _integer),
+        **dict.fromkeys(
+            ("words", "words_min", "words_max", "items", "paragraphs", "sentences_min"), _integer
+        ),
         **dict.fromkeys(("one_of", "holds", "lacks", "forbidden_words", "labels"), _texts),
         **dict.fromkeys(("starts_with", "ends_with"), _text),
-        **dict.fromkeys(("all_uppercase", "all_lowercase", "alphabetical", "no_punctuation"), _flag),
-        **dict.fromkeys(("json_object", "holds_json", "bullet_list", "numbered_list", "comma_separated"), _flag),
+        **dict.fromkeys(
+            ("all_uppercase", "all_lowercase", "alphabetical", "no_punctuation"), _flag
+        ),
+        **dict.fromkeys(
+            ("json_object", "holds_json", "bullet_list", "numbered_list", "comma_separated"), _flag
+        ),
         "line_pattern": _pattern,
     }
 )
@@ -294,17 +376,33 @@ CHECK_PARAMETERS: Mapping[str, Mapping[str, Kind]] = MappingProxyType(
         "f1": {"value!": _text, "any_of": _texts, "least": _share},
         "em": {"value!": _text, "any_of": _texts},
         "code": {
-            **{"entry_point": _name, "tests": _code, "setup": _code, "timeout_s": _above_zero, "forbidden": _texts},
+            **{
+                "entry_point": _name,
+                "tests": _code,
+                "setup": _code,
+                "timeout_s": _above_zero,
+                "forbidden": _texts,
+            },
             **{"cases": _cases, "compare": _comparison, "driver": _code},
             "block": _block,
         },
         "needle": {"value!": _texts},
         "ifeval": {"instruction!": _instruction, "kwargs": _mapping},
-        "plain_text": {**PLAIN_RULES, "may_be_empty": _flag, "first_lines": _integer, "skip_lines": _texts},
+        "plain_text": {
+            **PLAIN_RULES,
+            "may_be_empty": _flag,
+            "first_lines": _integer,
+            "skip_lines": _texts,
+        },
         "extracted": {"value!": _text, "any_of": _texts, "pattern": _pattern, "normalize": _flag},
         "substring": {"text!": _any_text, "case_sensitive": _flag},
         "word_overlap": {"value!": _text, "any_of": _texts, "pattern": _pattern, "least": _share},
-        "cruxeval": {"code!": _code, "predict!": _prediction, "input!": _arguments, "output!": _code},
+        "cruxeval": {
+            "code!": _code,
+            "predict!": _prediction,
+            "input!": _arguments,
+            "output!": _code,
+        },
         "gsm8k": {"value!": _text},
         "mmlu": {"value!": _text},
         "gpqa": {"value!": _text},

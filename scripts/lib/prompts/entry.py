@@ -63,7 +63,9 @@ class Entry:
         if value is None:
             return None
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            self.problem(key, f"expected a whole number from {least} to {most}, found {shown(value)}")
+            self.problem(
+                key, f"expected a whole number from {least} to {most}, found {shown(value)}"
+            )
             return None
         return value
 
@@ -71,7 +73,11 @@ class Entry:
         value = self.raw.get(key)
         if value is None:
             return None
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or not least <= value <= most:
+        if (
+            not isinstance(value, (int, float))
+            or isinstance(value, bool)
+            or not least <= value <= most
+        ):
             self.problem(key, f"expected a number from {least:g} to {most:g}, found {shown(value)}")
             return None
         return float(value)

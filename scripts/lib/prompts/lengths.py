@@ -1,7 +1,8 @@
 """How long prompts are for a model: counted by its own tokenizer and kept per vocabulary, estimated where nobody counted.
 
-`orchestration/prompt_lengths.json` maps a vocabulary (the digest of its token texts) and a question (with its number of
-characters, so that another text is not mistaken for it) to tokens. It is written by `scripts.prompts lengths --lock`.
+`orchestration/prompt_lengths.json` maps a vocabulary (the digest of its token texts) and a question
+(with its number of characters, so that another text is not mistaken for it) to tokens. It is
+written by `scripts.prompts lengths --lock`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ def read_lengths(file: Path = FILE) -> Lengths:
     """Vocabulary -> question -> tokens; nothing where there is no file. Raises BenchError for a damaged one."""
     try:
         raw = json.loads(file.read_text(encoding="utf-8"))
-        return {vocabulary: {q: _tokens(n) for q, n in found.items()} for vocabulary, found in raw.items()}
+        return {
+            vocabulary: {q: _tokens(n) for q, n in found.items()}
+            for vocabulary, found in raw.items()
+        }
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, AttributeError, RecursionError) as error:
@@ -83,8 +87,13 @@ def count(weights: Path, questions: Iterable[Question]) -> Mapping[str, int]:
     try:
         model = Llama(str(weights), vocab_only=True, verbose=False)
     except ValueError as error:
-        raise BenchError(f"{weights}: its vocabulary cannot be loaded: {log.last_words()}") from error
-    return {name_of(q): len(model.tokenize(q.prompt_text().encode(), add_bos=False, special=True)) for q in questions}
+        raise BenchError(
+            f"{weights}: its vocabulary cannot be loaded: {log.last_words()}"
+        ) from error
+    return {
+        name_of(q): len(model.tokenize(q.prompt_text().encode(), add_bos=False, special=True))
+        for q in questions
+    }
 
 
 def store(vocabulary: str, counted: Mapping[str, int], file: Path = FILE) -> None:

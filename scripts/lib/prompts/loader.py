@@ -1,6 +1,7 @@
 """Prompt suites: `benchmarks/prompts/v1/*.yaml` read into frozen values, every mistake collected with its line.
 
-Two formats load: the project's (and predecessor's) `prompts: {id: …}`, and the deterministic `questions: [{id, …}]`.
+Two formats load: the project's (and predecessor's) `prompts: {id: …}`, and the deterministic
+`questions: [{id, …}]`.
 """
 
 from __future__ import annotations
@@ -20,9 +21,22 @@ from scripts.lib.prompts.check_types import CHECK_PARAMETERS, mistakes
 from scripts.lib.prompts.entry import Entry
 from scripts.lib.prompts.question_contexts import CONTEXT_KEYS, context_spec
 from scripts.lib.prompts.question_images import with_found_images, written_images
-from scripts.lib.prompts.question_list import CARRIED_KEYS, SCORING_KEYS, Defaults, file_defaults, listed_checks
+from scripts.lib.prompts.question_list import (
+    CARRIED_KEYS,
+    SCORING_KEYS,
+    Defaults,
+    file_defaults,
+    listed_checks,
+)
 from scripts.lib.prompts.suite_folder import foreign_keys, name_at_a_glance, not_read, suite_files
-from scripts.lib.prompts.types import Check, Criterion, InferenceParams, Question, Suite, lost_images
+from scripts.lib.prompts.types import (
+    Check,
+    Criterion,
+    InferenceParams,
+    Question,
+    Suite,
+    lost_images,
+)
 from scripts.lib.registry.role_table import SUITES_FILE, role_table
 from scripts.lib.settings.image_roots import ImageRoots
 
@@ -39,7 +53,18 @@ __all__ = [
 ]
 
 SUITE_KEYS = (
-    *("version", "domain", "description", "created", "updated", "note", "notes", "prompts", "suite", "scoring_default"),
+    *(
+        "version",
+        "domain",
+        "description",
+        "created",
+        "updated",
+        "note",
+        "notes",
+        "prompts",
+        "suite",
+        "scoring_default",
+    ),
     *("questions", "inference_params", *SCORING_KEYS),
 )
 QUESTION_KEYS = (
@@ -52,7 +77,11 @@ CRITERION_KEYS = ("criterion", "weight", "checks")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _ID_CHARACTERS = "letters, digits, '_', '.' and '-', at most 100 of them"
 # The second format has no criteria.
-_ACTED_ON = (*(key for key in QUESTION_KEYS if key not in ("scoring", "auto_score")), "id", *SCORING_KEYS)
+_ACTED_ON = (
+    *(key for key in QUESTION_KEYS if key not in ("scoring", "auto_score")),
+    "id",
+    *SCORING_KEYS,
+)
 LISTED_KEYS = (*_ACTED_ON, *CARRIED_KEYS)
 
 
@@ -76,15 +105,21 @@ def _checked(entry: Entry, path: str, kind: str, params: dict[str, Any]) -> Chec
 
 def _criterion(entry: Entry, place: str, raw: Any) -> Criterion | None:
     if not isinstance(raw, dict) or not isinstance(raw.get("criterion"), str):
-        entry.problem(place, f"expected a mapping with a criterion and a weight, found {shown(raw)}")
+        entry.problem(
+            place, f"expected a mapping with a criterion and a weight, found {shown(raw)}"
+        )
         return None
     part = Entry(entry.source, f"{entry.path}.{place}", raw)
     part.known(CRITERION_KEYS)
     weight = part.integer("weight", 1, 100)
     if raw.get("weight") is None:
         part.problem("weight", "is missing")
-    checks = [_check(part, f"checks[{i}]", item) for i, item in enumerate(part.listed("checks", "checks"))]
-    return Criterion(raw["criterion"], weight or 0, tuple(check for check in checks if check is not None))
+    checks = [
+        _check(part, f"checks[{i}]", item) for i, item in enumerate(part.listed("checks", "checks"))
+    ]
+    return Criterion(
+        raw["criterion"], weight or 0, tuple(check for check in checks if check is not None)
+    )
 
 
 def _criteria(entry: Entry) -> tuple[Criterion, ...]:
@@ -148,7 +183,9 @@ def _listed(source: Source, suite: str, raw: list[Any], defaults: Defaults) -> l
             continue
         entry = Entry(source, path, item)
         entry.no_slips(LISTED_KEYS)
-        plain = {key: value for key, value in item.items() if key in _ACTED_ON and key in QUESTION_KEYS}
+        plain = {
+            key: value for key, value in item.items() if key in _ACTED_ON and key in QUESTION_KEYS
+        }
         question = _question(source, suite, entry.text("id", required=True), path, plain)
         if question is None:
             continue
@@ -160,7 +197,8 @@ def _listed(source: Source, suite: str, raw: list[Any], defaults: Defaults) -> l
         made[question.id] = replace(
             question,
             scoring=(Criterion(listed.criterion, 100, checks),),
-            reference_answer=question.reference_answer or (question.expected if listed.compares else ""),
+            reference_answer=question.reference_answer
+            or (question.expected if listed.compares else ""),
             carried=(*carried, *listed.carried),
         )
     return list(made.values())
@@ -174,7 +212,9 @@ def _questions(entry: Entry, suite: str) -> list[Question]:
     if prompts is not None and not isinstance(prompts, dict):
         entry.problem("prompts", f"expected a mapping of questions, found {shown(prompts)}")
     elif prompts:
-        made = [_question(source, suite, qid, f"prompts.{qid}", raw) for qid, raw in prompts.items()]
+        made = [
+            _question(source, suite, qid, f"prompts.{qid}", raw) for qid, raw in prompts.items()
+        ]
         return [question for question in made if question is not None]
     elif listed := entry.listed("questions", "questions"):
         return _listed(source, suite, listed, file_defaults(entry))
@@ -208,9 +248,18 @@ def _suite(path: Path, source: Source) -> tuple[Suite, list[Problem]]:
     if not _ID.fullmatch(name):
         entry.problem("suite", f"a suite's name may hold {_ID_CHARACTERS}, found {shown(name)}")
     inherited = _inference_params(entry)
-    questions = tuple(replace(question, inherited=inherited) for question in _questions(entry, name))
+    questions = tuple(
+        replace(question, inherited=inherited) for question in _questions(entry, name)
+    )
     notices = (*source.warnings, *_unused_keys(source))
-    suite = Suite(name, entry.text("version"), entry.text("domain"), entry.text("description"), questions, notices)
+    suite = Suite(
+        name,
+        entry.text("version"),
+        entry.text("domain"),
+        entry.text("description"),
+        questions,
+        notices,
+    )
     return suite, source.problems
 
 
@@ -224,9 +273,13 @@ def _unused_keys(source: Source) -> Iterator[Problem]:
     unused = [key for key in source.value if key not in SUITE_KEYS]
     params = source.value.get("inference_params")
     unused += (
-        [f"inference_params.{key}" for key in params if key not in INFERENCE_KEYS] if isinstance(params, dict) else []
+        [f"inference_params.{key}" for key in params if key not in INFERENCE_KEYS]
+        if isinstance(params, dict)
+        else []
     )
-    unused += sorted({key for raw, known in asked if isinstance(raw, dict) for key in raw if key not in known})
+    unused += sorted(
+        {key for raw, known in asked if isinstance(raw, dict) for key in raw if key not in known}
+    )
     if unused:
         yield Problem(source.file, "", f"keys that are not used here: {in_short(unused)}")
 
@@ -267,7 +320,9 @@ def read_suites(folder: Path, image_roots: ImageRoots = ()) -> Suites:
             problems, name = list(error.problems), name_at_a_glance(file)
         else:
             if name in suites:
-                problems.append(Problem(str(file), "suite", f"'{name}' is the name of another file's suite"))
+                problems.append(
+                    Problem(str(file), "suite", f"'{name}' is the name of another file's suite")
+                )
             suites[name] = with_found_images(suite, image_roots)
             notices += suite.notices if not problems else ()
         if problems:
@@ -295,9 +350,15 @@ def without_lost_images(found: Suites) -> Suites:
     """The same suites without the questions whose images cannot be read: each is a fault of its suite."""
     sound, faults = dict(found.sound), dict(found.faults)
     for name, suite in found.sound.items():
-        lost = {question.id: lost_images(question) for question in suite.questions if lost_images(question)}
+        lost = {
+            question.id: lost_images(question)
+            for question in suite.questions
+            if lost_images(question)
+        }
         if lost:
-            sound[name] = replace(suite, questions=tuple(q for q in suite.questions if q.id not in lost))
+            sound[name] = replace(
+                suite, questions=tuple(q for q in suite.questions if q.id not in lost)
+            )
             faults[name] = tuple(
                 Problem(image, f"{name}/{question}", "no such image")
                 for question, images in lost.items()
@@ -328,10 +389,14 @@ def roles_of_suite(name: str, file: Path = SUITES_FILE) -> tuple[str, ...]:
     return tuple(role for _, role in sorted(roles, key=lambda pair: pair[0]))
 
 
-def suites_for_roles(candidate_roles: tuple[str, ...], key: str, file: Path = SUITES_FILE) -> tuple[str, ...]:
+def suites_for_roles(
+    candidate_roles: tuple[str, ...], key: str, file: Path = SUITES_FILE
+) -> tuple[str, ...]:
     """The suites a model answers: the union over its roles, by the table in config/suites.yaml."""
     table = role_table(file)
-    roles = candidate_roles or tuple(role for role in (*table.only, *table.roles) if key.startswith(f"{role}_"))
+    roles = candidate_roles or tuple(
+        role for role in (*table.only, *table.roles) if key.startswith(f"{role}_")
+    )
     for role in roles:
         if role in table.only:
             return table.only[role]

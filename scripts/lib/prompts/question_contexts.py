@@ -27,14 +27,22 @@ _MIDDLE = 0.5
 def _depth(entry: Entry, key: str, raw: Any) -> float:
     """A depth from 0 to 1. A word that is not known is the middle, as it was for the predecessor; a slip is an error."""
     if isinstance(raw, str) and raw not in _DEPTHS and not is_misspelt(raw, _DEPTHS):
-        entry.warn(key, f"unknown word {shown(raw)}: taken as the middle; known: {', '.join(_DEPTHS)}")
+        entry.warn(
+            key, f"unknown word {shown(raw)}: taken as the middle; known: {', '.join(_DEPTHS)}"
+        )
         return _MIDDLE
     position = _DEPTHS.get(raw, raw) if isinstance(raw, str) else raw
     if isinstance(position, str):
         entry.problem(key, f"unknown word '{raw}'{suggest(raw, _DEPTHS)}")
         return _MIDDLE
-    if isinstance(position, bool) or not isinstance(position, (int, float)) or not 0 <= position <= 1:
-        entry.problem(key, f"expected a depth from 0 to 1 (or {', '.join(_DEPTHS)}), found {shown(raw)}")
+    if (
+        isinstance(position, bool)
+        or not isinstance(position, (int, float))
+        or not 0 <= position <= 1
+    ):
+        entry.problem(
+            key, f"expected a depth from 0 to 1 (or {', '.join(_DEPTHS)}), found {shown(raw)}"
+        )
         return _MIDDLE
     return float(position)
 
@@ -42,13 +50,24 @@ def _depth(entry: Entry, key: str, raw: Any) -> float:
 def _needles(entry: Entry) -> tuple[Needle, ...]:
     made = []
     if text := entry.text("needle"):
-        made.append(Needle(text.rstrip("\n"), _depth(entry, "needle_position", entry.raw.get("needle_position", 0.5))))
+        made.append(
+            Needle(
+                text.rstrip("\n"),
+                _depth(entry, "needle_position", entry.raw.get("needle_position", 0.5)),
+            )
+        )
     for index, item in enumerate(entry.listed("needles", "{text: …, position: …}")):
         place = f"needles[{index}]"
-        if not isinstance(item, dict) or set(item) != {"text", "position"} or not isinstance(item["text"], str):
+        if (
+            not isinstance(item, dict)
+            or set(item) != {"text", "position"}
+            or not isinstance(item["text"], str)
+        ):
             entry.problem(place, f"expected {{text: …, position: …}}, found {shown(item)}")
             continue
-        made.append(Needle(item["text"].rstrip("\n"), _depth(entry, f"{place}.position", item["position"])))
+        made.append(
+            Needle(item["text"].rstrip("\n"), _depth(entry, f"{place}.position", item["position"]))
+        )
     return tuple(made)
 
 
@@ -59,7 +78,9 @@ def context_spec(entry: Entry) -> ContextSpec | None:
         return None
     if tokens is None and not entry.text("context_type"):
         if lone := next((key for key in CONTEXT_KEYS if entry.raw.get(key) is not None), ""):
-            entry.problem(lone, "stands without context_tokens and context_type: no context is made")
+            entry.problem(
+                lone, "stands without context_tokens and context_type: no context is made"
+            )
         return None
     kind = entry.text("context_type") or "document"
     if kind not in KIND_NAMES:
@@ -70,4 +91,6 @@ def context_spec(entry: Entry) -> ContextSpec | None:
     if measure and measure not in MEASURES:
         entry.problem("context_measure", f"unknown measure '{measure}'{suggest(measure, MEASURES)}")
         return None
-    return ContextSpec(kind, tokens or DEFAULT_TOKENS, seed, _needles(entry), entry.texts("distractors"), measure)
+    return ContextSpec(
+        kind, tokens or DEFAULT_TOKENS, seed, _needles(entry), entry.texts("distractors"), measure
+    )

@@ -37,7 +37,9 @@ def found_image(image: str, roots: ImageRoots) -> str:
     """The image as written where it is there, else the first file that the roots lead to, else as written."""
     if is_readable_file(image):
         return image
-    return next((str(file) for file in _candidates(Path(image), roots) if is_readable_file(file)), image)
+    return next(
+        (str(file) for file in _candidates(Path(image), roots) if is_readable_file(file)), image
+    )
 
 
 def with_found_images(suite: Suite, roots: ImageRoots) -> Suite:

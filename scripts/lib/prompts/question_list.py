@@ -1,7 +1,7 @@
 """The second format's scoring: `questions: [{id, prompt, expected, scoring_method, scoring_config}]` as typed checks.
 
-The file's `scoring_default: {method, config}`, or `scoring_method` and `scoring_config` beside the questions, are for
-questions without their own.
+The file's `scoring_default: {method, config}`, or `scoring_method` and `scoring_config` beside the
+questions, are for questions without their own.
 """
 
 from __future__ import annotations
@@ -17,8 +17,17 @@ from scripts.lib.base.yaml_fields import is_misspelt
 from scripts.lib.prompts.entry import Entry
 
 DEFAULT_METHOD = "exact_match"
-# Keys of a question that nothing acts on; they are carried along, and so is any other that is no known one misspelt.
-CARRIED_KEYS = ("alt_answers", "mode_advantage", "skill", "domain", "category", "source_dataset", "source_index")
+# Keys of a question that nothing acts on; they are carried along, and so is any other that is no
+# known one misspelt.
+CARRIED_KEYS = (
+    "alt_answers",
+    "mode_advantage",
+    "skill",
+    "domain",
+    "category",
+    "source_dataset",
+    "source_index",
+)
 SCORING_KEYS = ("scoring_method", "scoring_config")
 _DEFAULT_KEYS = ("method", "config")
 # What code of the predecessor's questions may use without importing it.
@@ -43,7 +52,9 @@ class Scored:
 
     def params(self, **keys: str) -> dict[str, Any]:
         """The parameters that the configuration has: parameter=key."""
-        return {name: self.config[key] for name, key in keys.items() if self.config.get(key) is not None}
+        return {
+            name: self.config[key] for name, key in keys.items() if self.config.get(key) is not None
+        }
 
 
 def _exact_match(asked: Scored) -> Iterator[Made]:
@@ -68,7 +79,9 @@ def _f1(asked: Scored) -> Iterator[Made]:
 def _calls_itself(tests: str) -> bool:
     """Whether test code that begins with a list of cases runs them itself: it asserts, and reads no stdin."""
     try:
-        return "stdin" not in tests and any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(tests)))
+        return "stdin" not in tests and any(
+            isinstance(node, ast.Assert) for node in ast.walk(ast.parse(tests))
+        )
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
 
@@ -91,7 +104,10 @@ def _code_execution(asked: Scored) -> Iterator[Made]:
         try:
             params["cases"] = _stdin_cases(tests)
         except ValueError as error:
-            asked.problem("scoring_config.test_code", f"expected TEST_CASES = [(stdin, stdout), …]: {str(error)[:80]}")
+            asked.problem(
+                "scoring_config.test_code",
+                f"expected TEST_CASES = [(stdin, stdout), …]: {str(error)[:80]}",
+            )
             return
     elif tests is not None:
         params |= {"tests": tests, **asked.params(entry_point="entry_point")}
@@ -100,7 +116,8 @@ def _code_execution(asked: Scored) -> Iterator[Made]:
 
 # --- verifiers -------------------------------------------------------------------------------------------------------
 
-# Verifier -> {its parameter: the parameter of plain_text}; one without parameters is a flag of plain_text.
+# Verifier -> {its parameter: the parameter of plain_text}; one without parameters is a flag of
+# plain_text.
 VERIFIERS: Mapping[str, Mapping[str, str]] = {
     "word_count_range": {"min_val": "words_min", "max_val": "words_max"},
     "word_count_min": {"threshold": "words_min"},
@@ -133,7 +150,10 @@ def _listed_verifiers(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """(place, verifier) of each: by `verifier` with its parameters beside it, by `verifiers`, or by its own name."""
     listed = config.get("verifiers")
     if isinstance(listed, dict) and not _names_one(listed):
-        yield from ((f"verifiers.{name}", {"verifier": name, "params": params}) for name, params in listed.items())
+        yield from (
+            (f"verifiers.{name}", {"verifier": name, "params": params})
+            for name, params in listed.items()
+        )
     elif listed is not None:
         items = listed if isinstance(listed, list) else [listed]
         yield from ((f"verifiers[{index}]", item) for index, item in enumerate(items))
@@ -158,12 +178,16 @@ def _named(item: Any) -> tuple[str, dict[str, Any]]:
     if key is None and len(item) == 1:
         # {word_count_min: {threshold: 5}}
         return _named({"verifier": next(iter(item)), "params": next(iter(item.values()))})
-    name, params = (item[key], {k: v for k, v in item.items() if k != key}) if key is not None else ("", {})
+    name, params = (
+        (item[key], {k: v for k, v in item.items() if k != key}) if key is not None else ("", {})
+    )
     for inside in _PARAMETER_KEYS:
         given = params.pop(inside, None)
         if isinstance(given, dict):
             params |= given
-        elif given is not None and not isinstance(given, bool) and len(VERIFIERS.get(name, ())) == 1:
+        elif (
+            given is not None and not isinstance(given, bool) and len(VERIFIERS.get(name, ())) == 1
+        ):
             # The only parameter, without its name.
             params[next(iter(VERIFIERS[name]))] = given
     return name, params
@@ -172,23 +196,43 @@ def _named(item: Any) -> tuple[str, dict[str, Any]]:
 def _programmatic(asked: Scored) -> Iterator[Made]:
     found = list(_listed_verifiers(asked.config))
     if not found:
-        near = next((key for key in asked.config if is_misspelt(key, ("verifier", "verifiers", *VERIFIERS))), "")
-        hint = suggest(near, ("verifiers", *VERIFIERS)) if near else f"; known: {', '.join(VERIFIERS)}"
+        near = next(
+            (
+                key
+                for key in asked.config
+                if is_misspelt(key, ("verifier", "verifiers", *VERIFIERS))
+            ),
+            "",
+        )
+        hint = (
+            suggest(near, ("verifiers", *VERIFIERS)) if near else f"; known: {', '.join(VERIFIERS)}"
+        )
         asked.problem("scoring_config", f"a programmatic question needs 'verifiers'{hint}")
     for where, item in found:
         place, (name, given) = ".".join(filter(None, ("scoring_config", where))), _named(item)
         if name not in VERIFIERS:
-            asked.problem(place, f"unknown verifier {shown(name or item)}{suggest(name, VERIFIERS)}")
+            asked.problem(
+                place, f"unknown verifier {shown(name or item)}{suggest(name, VERIFIERS)}"
+            )
             continue
         parameters = VERIFIERS[name]
         for key in given:
             if key not in parameters and is_misspelt(key, parameters or _PARAMETERS):
-                asked.problem(place, f"unknown parameter '{key}' of {name}{suggest(key, parameters or _PARAMETERS)}")
-        params = {ours: given[theirs] for theirs, ours in parameters.items() if given.get(theirs) is not None}
+                asked.problem(
+                    place,
+                    f"unknown parameter '{key}' of {name}{suggest(key, parameters or _PARAMETERS)}",
+                )
+        params = {
+            ours: given[theirs]
+            for theirs, ours in parameters.items()
+            if given.get(theirs) is not None
+        }
         if given.get("inclusive") is False:
             # A range without its bounds.
             params = {
-                key: bound + _WITHOUT_BOUND.get(key, 0) for key, bound in params.items() if isinstance(bound, int)
+                key: bound + _WITHOUT_BOUND.get(key, 0)
+                for key, bound in params.items()
+                if isinstance(bound, int)
             }
         if parameters and not params:
             asked.problem(place, f"{name} needs {' or '.join(parameters)}")
@@ -216,8 +260,12 @@ METHODS: Mapping[str, Method] = {
     "multiple_choice": Method(_multiple_choice),
     "substring": Method(_substring, ("substring", "case_sensitive")),
     "f1": Method(_f1, ("extract_pattern", "threshold")),
-    "code_execution": Method(_code_execution, ("test_code", "tests", "entry_point", "timeout"), compares=False),
-    "programmatic": Method(_programmatic, ("verifier", "verifiers", *_PARAMETERS, *VERIFIERS), compares=False),
+    "code_execution": Method(
+        _code_execution, ("test_code", "tests", "entry_point", "timeout"), compares=False
+    ),
+    "programmatic": Method(
+        _programmatic, ("verifier", "verifiers", *_PARAMETERS, *VERIFIERS), compares=False
+    ),
 }
 
 
@@ -242,7 +290,10 @@ def file_defaults(suite: Entry) -> Defaults:
     place, config = ("scoring_default.config", config) if own is None else ("scoring_config", own)
     method = suite.text("scoring_method") or method or DEFAULT_METHOD
     if method not in METHODS:
-        suite.problem("scoring_method" if suite.raw.get("scoring_method") else "scoring_default", _unknown(method))
+        suite.problem(
+            "scoring_method" if suite.raw.get("scoring_method") else "scoring_default",
+            _unknown(method),
+        )
         return Defaults("", {})
     config = _mapping(suite, place, config)
     Entry(suite.source, place, config).no_slips(METHODS[method].keys, of=method)
@@ -282,7 +333,9 @@ def listed_checks(entry: Entry, defaults: Defaults) -> Listed:
         return Listed(method)
     config = defaults.config if own is None else _mapping(entry, "scoring_config", own)
     if own is not None:
-        Entry(entry.source, f"{entry.path}.scoring_config", config).no_slips(METHODS[method].keys, of=method)
+        Entry(entry.source, f"{entry.path}.scoring_config", config).no_slips(
+            METHODS[method].keys, of=method
+        )
     known, compares = METHODS[method].keys, METHODS[method].compares
     others = {key: value for key, value in config.items() if key not in known}
     asked = Scored(entry.text("expected").strip(), config, entry.problem)

@@ -50,13 +50,17 @@ def not_read(folder: Path) -> Iterator[Problem]:
             suites, files = _held(path)
             if suites:
                 advice = f"ask them with `prompts: {path}`"
-                yield Problem(str(path), "", f"not read: {suites} suites in a folder of their own; {advice}")
+                yield Problem(
+                    str(path), "", f"not read: {suites} suites in a folder of their own; {advice}"
+                )
             elif files:
                 others.append(f"{path.name}/ ({_counted(files)})")
         elif path.name == MANIFEST:
             if not _has_questions(path):
                 yield Problem(
-                    str(path), "", "not read: another format than this project's manifest, which has `questions:`"
+                    str(path),
+                    "",
+                    "not read: another format than this project's manifest, which has `questions:`",
                 )
         elif path.suffix != ".yaml":
             others.append(path.name)

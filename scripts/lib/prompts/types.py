@@ -46,10 +46,11 @@ class InferenceParams:
 class Question:
     """One question. `tier` 1-3; `max_tokens` in new tokens; `context` makes the text that goes before the prompt.
 
-    `inherited`: what its suite says where the question itself says nothing.
-    `whole` decides whether the answer as a whole passes: one that fails them gets no points, and one that passes them gets
-    those of the criteria that nothing else decides. Where `all_must_pass`, an answer that fails a check does not pass,
-    whatever points it has. `carried` are keys and values that the project does not act on.
+    `inherited`: what its suite says where the question itself says nothing. `whole` decides whether
+    the answer as a whole passes: one that fails them gets no points, and one that passes them gets
+    those of the criteria that nothing else decides. Where `all_must_pass`, an answer that fails a
+    check does not pass, whatever points it has. `carried` are keys and values that the project does
+    not act on.
     """
 
     suite: str

@@ -1,7 +1,8 @@
 """Every known key of the registry: type, meaning, and whether anything here acts on it.
 
-The loader, the JSON Schema and the docs read this table. One policy holds in every section: a key that nothing here acts on
-is carried through untouched and named in one notice; only what looks like a slip of a key that is acted on is an error.
+The loader, the JSON Schema and the docs read this table. One policy holds in every section: a key
+that nothing here acts on is carried through untouched and named in one notice; only what looks like
+a slip of a key that is acted on is an error.
 """
 
 from __future__ import annotations
@@ -13,7 +14,12 @@ from scripts.lib.base.yaml_sections import Key, Section, carried
 
 DELETED = "X"
 TIERS = ("A", "B", "C", "D", DELETED)
-SPECULATION, LOOKUP, EAGLE, EXPERTS = "speculative_decoding", "prompt_lookup", "eagle", "moe_expert_reduction"
+SPECULATION, LOOKUP, EAGLE, EXPERTS = (
+    "speculative_decoding",
+    "prompt_lookup",
+    "eagle",
+    "moe_expert_reduction",
+)
 ACCELERATION_TYPES = ("none", "baseline", SPECULATION, EXPERTS, LOOKUP)
 FORBIDDABLE = (SPECULATION, LOOKUP, EAGLE, EXPERTS)
 BACKENDS = ("local", "anthropic", "openai")
@@ -31,10 +37,16 @@ _TOP = Section(
     "the file",
     "Four sections are read here; the orchestrator's own stand beside them.",
     (
-        Key("runtime_defaults", "runtime_defaults", "where weights and binaries are, and what an entry falls back to"),
+        Key(
+            "runtime_defaults",
+            "runtime_defaults",
+            "where weights and binaries are, and what an entry falls back to",
+        ),
         Key("roles", "mapping", "the models: one entry each, `roles.<key>`", required=True),
         Key(
-            "command_templates", "mapping", "launch commands with {placeholders}, shown by scripts.launch --engine cli"
+            "command_templates",
+            "mapping",
+            "launch commands with {placeholders}, shown by scripts.launch --engine cli",
         ),
         Key("runtime_quirks", "mapping", "known quirks, in groups: `runtime_quirks.<group>`"),
         *carried("what was taken out of service, free form", "deprecated_models"),
@@ -66,9 +78,15 @@ _DEFAULTS = Section(
         Key("context_limits", "context_limits", "tokens of context by family of models"),
         Key("timeouts", "timeouts", "seconds"),
         *carried("of the predecessor's fork of llama.cpp", "paged_attention"),
-        *carried("quantisation wanted where there is a choice, of models and of drafts", "quantization"),
+        *carried(
+            "quantisation wanted where there is a choice, of models and of drafts", "quantization"
+        ),
         *carried("the same for drafts", "draft_quantization"),
-        *carried("as reported by the users; what is measured is in config/hardware/", "threads", "numa_policy"),
+        *carried(
+            "as reported by the users; what is measured is in config/hardware/",
+            "threads",
+            "numa_policy",
+        ),
     ),
 )
 _SERVER_DEFAULTS = Section(
@@ -118,23 +136,44 @@ _ROLE = Section(
     "One model. The key names it everywhere: letters, digits, `_`, `.` and `-`, at most 100.",
     (
         Key(
-            "tier", "text", "A resident, B on call, C special, D draft, X deleted (as deprecated)", TIERS, required=True
+            "tier",
+            "text",
+            "A resident, B on call, C special, D draft, X deleted (as deprecated)",
+            TIERS,
+            required=True,
         ),
         Key("description", "loose", "what it is for"),
         Key("model", "model", "the weights", required=True),
-        Key("candidate_roles", "texts", "decide the suites it answers, by the table in config/suites.yaml"),
+        Key(
+            "candidate_roles",
+            "texts",
+            "decide the suites it answers, by the table in config/suites.yaml",
+        ),
         Key("acceleration", "acceleration", "how it is meant to be decoded"),
         Key("constraints", "constraints", "what it may not do"),
         Key("forbidden_configs", "texts", "like constraints.forbid", FORBIDDABLE),
-        Key("compatible_targets", "texts", "of a tier-D draft: parts of the names of the models it drafts for"),
-        Key("performance", "mapping", "figures as reported; never mixed with measured cells", lenient=True),
+        Key(
+            "compatible_targets",
+            "texts",
+            "of a tier-D draft: parts of the names of the models it drafts for",
+        ),
+        Key(
+            "performance",
+            "mapping",
+            "figures as reported; never mixed with measured cells",
+            lenient=True,
+        ),
         Key("benchmark_date", "loose", "of those figures"),
         Key("notes", "loose", "free text"),
         Key("note", "loose", "the same, another name", same_as="notes"),
         Key("deprecated", "flag", "left out of the plan unless config.models names it"),
         Key("deprecated_reason", "loose", "why"),
         Key("deprecation_reason", "loose", "the same, older name", same_as="deprecated_reason"),
-        Key("thinking_quirks", "thinking_quirks", "how thinking is switched off, and for which suites"),
+        Key(
+            "thinking_quirks",
+            "thinking_quirks",
+            "how thinking is switched off, and for which suites",
+        ),
         Key("temperature_overrides", "temperature_overrides", "suite: temperature"),
         Key("generation_defaults", "generation_defaults", "how it samples"),
         Key("system_prompt_suffix", "text", "added to the system prompt"),
@@ -145,7 +184,14 @@ _ROLE = Section(
         *carried("residency and cost, the orchestrator's", "memory"),
         *carried(
             "the orchestrator's",
-            *("tool_permissions", "port", "server", "server_config", "output_format", "escalation_from"),
+            *(
+                "tool_permissions",
+                "port",
+                "server",
+                "server_config",
+                "output_format",
+                "escalation_from",
+            ),
             *("use_cases", "escalation"),
         ),
     ),
@@ -155,7 +201,12 @@ _GENERATION = Section(
     "roles.<key>.generation_defaults",
     "How it samples, where neither config.yaml nor the question says otherwise.",
     (
-        Key("n_tokens", "count", "new tokens; -1, llama.cpp's word for no limit, says nothing", unsaid=-1),
+        Key(
+            "n_tokens",
+            "count",
+            "new tokens; -1, llama.cpp's word for no limit, says nothing",
+            unsaid=-1,
+        ),
         Key("temperature", "number", "of sampling; 0 is greedy"),
     ),
 )
@@ -227,10 +278,21 @@ _MODEL = Section(
             unsaid=0,
         ),
         Key("vocab_size", "count", "tokens", lenient=True),
-        Key("source", "source", "how a rule makes the file; it then lies below models/ (or EPYC_BENCH_MODELS)"),
+        Key(
+            "source",
+            "source",
+            "how a rule makes the file; it then lies below models/ (or EPYC_BENCH_MODELS)",
+        ),
         *carried(
             "as reported",
-            *("previous_model", "total_experts", "active_params", "total_params", "effective_params", "modalities"),
+            *(
+                "previous_model",
+                "total_experts",
+                "active_params",
+                "total_params",
+                "effective_params",
+                "modalities",
+            ),
             "embedding_dim",
         ),
     ),
@@ -269,13 +331,27 @@ _ACCELERATION = Section(
             "where draft_role is not said: the draft is the entry with this file, else with one of that name",
             lenient=True,
         ),
-        Key("draft_model", "text", "where neither is said: the draft is the entry of this model, or key", lenient=True),
+        Key(
+            "draft_model",
+            "text",
+            "where neither is said: the draft is the entry of this model, or key",
+            lenient=True,
+        ),
         Key("k", "count", "tokens drafted a step"),
         Key("draft_max", "count", "the same, older name", same_as="k"),
         Key("lookup", "flag", "prompt lookup as well"),
         Key("experts", "count", "active experts"),
-        Key("baseline_experts", "count", "active experts without an override; 0 says nothing", unsaid=0),
-        Key("override_key", "text", "<architecture>.expert_used_count; derived from the file where it is not said"),
+        Key(
+            "baseline_experts",
+            "count",
+            "active experts without an override; 0 says nothing",
+            unsaid=0,
+        ),
+        Key(
+            "override_key",
+            "text",
+            "<architecture>.expert_used_count; derived from the file where it is not said",
+        ),
         Key("ngram_min", "count", "n-gram that prompt lookup matches"),
         Key("disallowed", "texts", "like constraints.forbid", FORBIDDABLE),
         Key("speculative_decoding", "any", "a nested acceleration"),
@@ -295,7 +371,9 @@ _CONSTRAINTS = Section(
     (
         Key("forbid", "texts", "ways of decoding", FORBIDDABLE),
         Key("reason", "loose", "shown wherever the mode is missing"),
-        Key("flash_attention", "flag", "stronger than server_defaults.flash_attention", lenient=True),
+        Key(
+            "flash_attention", "flag", "stronger than server_defaults.flash_attention", lenient=True
+        ),
         Key("ubatch_size", "count", "stronger than server_defaults.ubatch_size", lenient=True),
         *carried("free text", "notes"),
         *carried("a batch is as large as a micro-batch at least", "batch_size"),
@@ -322,7 +400,9 @@ _QUIRK = Section(
         Key("solution", "loose", "the same, older name", same_as="workaround"),
         Key("resolution", "loose", "the same, another name", same_as="workaround"),
         Key(
-            "applies_to", "texts", "patterns over entry keys, model names and architectures; engine:server and the like"
+            "applies_to",
+            "texts",
+            "patterns over entry keys, model names and architectures; engine:server and the like",
         ),
         Key("versions", "text", "llama-cpp-python versions it was seen in, such as >=0.3.30,<0.4"),
         Key("evidence", "loose", "link, cell or command that shows it"),
@@ -342,8 +422,26 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
     {
         section.name: section
         for section in (
-            *(_TOP, _DEFAULTS, _SERVER_DEFAULTS, _CONTEXT_LIMITS, _TIMEOUTS, _ROLE, _MODEL, _SOURCE, _ACCELERATION),
-            *(_CONSTRAINTS, _GENERATION, _TEMPERATURES, _THINKING, _LAUNCH_QUIRKS, _PAGED_ATTENTION, _BACKEND),
+            *(
+                _TOP,
+                _DEFAULTS,
+                _SERVER_DEFAULTS,
+                _CONTEXT_LIMITS,
+                _TIMEOUTS,
+                _ROLE,
+                _MODEL,
+                _SOURCE,
+                _ACCELERATION,
+            ),
+            *(
+                _CONSTRAINTS,
+                _GENERATION,
+                _TEMPERATURES,
+                _THINKING,
+                _LAUNCH_QUIRKS,
+                _PAGED_ATTENTION,
+                _BACKEND,
+            ),
             *(_QUIRK_GROUP, _QUIRK),
         )
     }

@@ -47,7 +47,9 @@ def _quirk(file: YamlFile, group: str, number: int, raw: Any) -> Quirk:
     try:
         SpecifierSet(versions)
     except InvalidSpecifier:
-        fields.problem("versions", f"expected a version range such as '>=0.3.30,<0.4', found '{versions}'")
+        fields.problem(
+            "versions", f"expected a version range such as '>=0.3.30,<0.4', found '{versions}'"
+        )
     if probe is not None and probe not in PROBES:
         fields.problem("probe", f"unknown value '{probe}'{suggest(probe, PROBES)}")
     return Quirk(
@@ -73,14 +75,18 @@ def _quirk(file: YamlFile, group: str, number: int, raw: Any) -> Quirk:
 def read_quirks(file: YamlFile, top: Fields) -> tuple[dict[str, str], tuple[Quirk, ...]]:
     """(description of each group, every quirk in file order). Two quirks of one id are an error.
 
-    What is no quirk is left out with a warning: nothing is measured by it. A text alone is an issue.
+    What is no quirk is left out with a warning: nothing is measured by it. A text alone is an
+    issue.
     """
     groups: dict[str, str] = {}
     quirks: dict[str, Quirk] = {}
     for group in top.mapping("runtime_quirks"):
         told = top.raw["runtime_quirks"][group]
         if told is not None and not isinstance(told, dict):
-            top.warn(f"runtime_quirks.{group}", f"expected a mapping, found {shown(told)}: it is no group of quirks")
+            top.warn(
+                f"runtime_quirks.{group}",
+                f"expected a mapping, found {shown(told)}: it is no group of quirks",
+            )
             continue
         part = Fields(file, told, f"runtime_quirks.{group}", SECTIONS["quirk_group"])
         groups[str(group)] = part.loose_text("description")
@@ -92,7 +98,10 @@ def read_quirks(file: YamlFile, top: Fields) -> tuple[dict[str, str], tuple[Quir
         for number, raw in enumerate(listed):
             told = {"issue": raw} if isinstance(raw, str) else raw
             if not isinstance(told, dict) or told.get("issue") in (None, ""):
-                part.warn(f"quirks[{number}]", f"expected a mapping with an issue, found {shown(raw)}: it is left out")
+                part.warn(
+                    f"quirks[{number}]",
+                    f"expected a mapping with an issue, found {shown(raw)}: it is left out",
+                )
                 continue
             quirk = _quirk(file, str(group), number, told)
             if quirk.id in quirks:
@@ -114,7 +123,9 @@ def _same(wanted: str, found: str, by_major: bool) -> bool:
 def _stands_in(part: list[str], name: list[str], by_major: bool) -> bool:
     """True when a part's runs stand in a name, one behind the other."""
     places = range(len(name) - len(part) + 1)
-    return any(all(_same(a, b, by_major) for a, b in zip(part, name[at:], strict=False)) for at in places)
+    return any(
+        all(_same(a, b, by_major) for a, b in zip(part, name[at:], strict=False)) for at in places
+    )
 
 
 def _speaks_of(group: str, model: Model, by_major: bool) -> bool:
@@ -130,8 +141,8 @@ def _speaks_of(group: str, model: Model, by_major: bool) -> bool:
 def entries_of(group: str, models: Mapping[str, Model]) -> tuple[str, ...]:
     """Keys of the entries that a group's key speaks of.
 
-    All of its parts, split at `_`, occur in the model's name or the entry's key. A number is a version, or where no entry has
-    that version, its first number: `glm4` then fits GLM-4.6.
+    All of its parts, split at `_`, occur in the model's name or the entry's key. A number is a
+    version, or where no entry has that version, its first number: `glm4` then fits GLM-4.6.
     """
     for by_major in (False, True):
         found = tuple(key for key, model in models.items() if _speaks_of(group, model, by_major))

@@ -29,7 +29,9 @@ def without_sources(
             assert model.source is not None
             wanted = model.source.from_model or ""
             why = (
-                f"'{wanted}' is left out" if wanted in {*lost, *gone} else f"no entry '{wanted}'{suggest(wanted, kept)}"
+                f"'{wanted}' is left out"
+                if wanted in {*lost, *gone}
+                else f"no entry '{wanted}'{suggest(wanted, kept)}"
             )
             lost[key] = (file.problem(f"roles.{key}.model.source.{model.source.kind}", why),)
             del kept[key]
@@ -44,39 +46,60 @@ def _lacks_source(model: Model, models: Mapping[str, Model]) -> bool:
 def _with_file(path: str, entries: Iterable[Model], registry: Registry) -> Model | None:
     """The entry with that file, else the first with a file of that name."""
     wanted = os.path.normpath(registry.below_base(path))
-    paths = [(entry, file) for entry in entries if (file := registry.weights_path(entry)) is not None]
+    paths = [
+        (entry, file) for entry in entries if (file := registry.weights_path(entry)) is not None
+    ]
     same = [entry for entry, file in paths if os.path.normpath(file) == wanted]
-    return next(iter(same or [entry for entry, file in paths if file.name == Path(wanted).name]), None)
+    return next(
+        iter(same or [entry for entry, file in paths if file.name == Path(wanted).name]), None
+    )
 
 
 def _of_model(name: str, entries: Iterable[Model]) -> Model | None:
     """The entry of that model's name, else with a file of that name, else of that key."""
     entries, wanted = tuple(entries), plain_name(name)
-    for said in (lambda entry: entry.name, lambda entry: PurePosixPath(entry.path).stem, lambda entry: entry.key):
+    for said in (
+        lambda entry: entry.name,
+        lambda entry: PurePosixPath(entry.path).stem,
+        lambda entry: entry.key,
+    ):
         found = next((entry for entry in entries if plain_name(said(entry)) == wanted), None)
         if found is not None:
             return found
     return None
 
 
-def _with_draft(file: YamlFile, place: str, key: str, acceleration: Acceleration, registry: Registry) -> Acceleration:
+def _with_draft(
+    file: YamlFile, place: str, key: str, acceleration: Acceleration, registry: Registry
+) -> Acceleration:
     """The acceleration with its draft's entry, where it names the draft by file or model only; its alternatives' too."""
-    nested = tuple(_with_draft(file, place, key, inner, registry) for inner in acceleration.alternatives)
+    nested = tuple(
+        _with_draft(file, place, key, inner, registry) for inner in acceleration.alternatives
+    )
     acceleration = replace(acceleration, alternatives=nested)
     path, name = acceleration.draft_path, acceleration.draft_model
     if acceleration.draft_role is not None or not (path or name):
         return acceleration
     # Of several entries with one file, one that is a draft and in service.
     entries = sorted(
-        (entry for entry in registry.models.values() if entry.key != key), key=lambda e: (e.deprecated, e.tier != "D")
+        (entry for entry in registry.models.values() if entry.key != key),
+        key=lambda e: (e.deprecated, e.tier != "D"),
     )
     by_file = _with_file(path, entries, registry) if path else None
     found = by_file or (_of_model(name, entries) if name else None)
     if path and by_file is None:
-        instead = f"; the draft is '{found.key}', by draft_model" if found is not None else ", so no draft"
-        file.warnings.append(file.problem(f"{place}.draft_path", f"no entry has the file '{path}'{instead}"))
+        instead = (
+            f"; the draft is '{found.key}', by draft_model"
+            if found is not None
+            else ", so no draft"
+        )
+        file.warnings.append(
+            file.problem(f"{place}.draft_path", f"no entry has the file '{path}'{instead}")
+        )
     elif found is None:
-        file.warnings.append(file.problem(f"{place}.draft_model", f"no entry of a model '{name}', so no draft"))
+        file.warnings.append(
+            file.problem(f"{place}.draft_model", f"no entry of a model '{name}', so no draft")
+        )
     return replace(acceleration, draft_role=found.key if found is not None else None)
 
 
@@ -88,13 +111,17 @@ def with_drafts(file: YamlFile, registry: Registry) -> dict[str, Model]:
     return {
         key: replace(
             model,
-            acceleration=_with_draft(file, f"roles.{key}.acceleration", key, model.acceleration, registry),
+            acceleration=_with_draft(
+                file, f"roles.{key}.acceleration", key, model.acceleration, registry
+            ),
         )
         for key, model in registry.models.items()
     }
 
 
-def _check_names(file: YamlFile, place: str, what: str, names: Iterable[str], known: frozenset[str]) -> None:
+def _check_names(
+    file: YamlFile, place: str, what: str, names: Iterable[str], known: frozenset[str]
+) -> None:
     """Roles and suites, like keys that the orchestrator shares: a misspelling is an error, another unknown one a warning."""
     for name in names:
         if known and name not in known:
@@ -102,7 +129,9 @@ def _check_names(file: YamlFile, place: str, what: str, names: Iterable[str], kn
             (file.problems if is_misspelt(name, known) else file.warnings).append(problem)
 
 
-def check_roles_and_suites(file: YamlFile, models: Mapping[str, Model], suites: Iterable[str]) -> None:
+def check_roles_and_suites(
+    file: YamlFile, models: Mapping[str, Model], suites: Iterable[str]
+) -> None:
     """Against the table of roles, as far as there is one here, and the suites that the caller knows besides."""
     table = role_table() if SUITES_FILE.is_file() else None
     roles = table.known_roles if table is not None else frozenset[str]()
@@ -112,16 +141,24 @@ def check_roles_and_suites(file: YamlFile, models: Mapping[str, Model], suites: 
         _check_names(file, f"{place}.candidate_roles", "role", model.candidate_roles, roles)
         for suite in model.temperature_overrides:
             _check_names(file, f"{place}.temperature_overrides.{suite}", "suite", (suite,), known)
-        _check_names(file, f"{place}.thinking_quirks", "suite", sorted(model.thinking_disable_suites), known)
+        _check_names(
+            file, f"{place}.thinking_quirks", "suite", sorted(model.thinking_disable_suites), known
+        )
 
 
-def _warn_acceleration(file: YamlFile, key: str, model: Model, registry: Registry) -> Iterator[Problem]:
+def _warn_acceleration(
+    file: YamlFile, key: str, model: Model, registry: Registry
+) -> Iterator[Problem]:
     place = f"roles.{key}.acceleration"
     for acceleration in (model.acceleration, *model.acceleration.alternatives):
         draft = acceleration.draft_role
         if draft is not None and draft not in registry.models:
             lost = draft in registry.left_out
-            why = f"'{draft}' is left out" if lost else f"no entry '{draft}'{suggest(draft, registry.models)}"
+            why = (
+                f"'{draft}' is left out"
+                if lost
+                else f"no entry '{draft}'{suggest(draft, registry.models)}"
+            )
             yield file.problem(f"{place}.draft_role", why)
         override = acceleration.override_key
         family = (override or "").partition(".")[0]
@@ -144,7 +181,9 @@ def _warn_part(file: YamlFile, key: str, model: Model) -> Iterator[Problem]:
     path = PurePosixPath(model.path)
     first = part_name(path, 1)
     if first != path:
-        yield file.problem(f"roles.{key}.model.path", f"names a part that is not the first: expected {first.name}")
+        yield file.problem(
+            f"roles.{key}.model.path", f"names a part that is not the first: expected {first.name}"
+        )
 
 
 def warnings_between(file: YamlFile, registry: Registry) -> Iterator[Problem]:

@@ -39,12 +39,19 @@ class RoleTable:
 
     @property
     def known_suites(self) -> frozenset[str]:
-        return frozenset(suite for part in (self.only, self.roles) for suites in part.values() for suite in suites)
+        return frozenset(
+            suite
+            for part in (self.only, self.roles)
+            for suites in part.values()
+            for suite in suites
+        )
 
 
 def _suites(part: Fields, role: str) -> tuple[str, ...]:
     if part.raw[role] is None:
-        part.problem(role, "expected a list of suites, found nothing: [] is a role that decides no suite")
+        part.problem(
+            role, "expected a list of suites, found nothing: [] is a role that decides no suite"
+        )
     suites = part.texts(role)
     for suite in suites:
         if not suite.strip() or suites.count(suite) > 1:
@@ -72,7 +79,11 @@ def check_suites(suites: Iterable[str], file: Path = SUITES_FILE) -> None:
     """Raise InputErrors where the table misspells a suite that is there. One that is not there at all is left alone."""
     table, known = role_table(file), frozenset(suites)
     problems = [
-        Problem(f"{file}:{table.lines.get(place, 0)}", place, f"unknown suite '{suite}'{suggest(suite, known)}")
+        Problem(
+            f"{file}:{table.lines.get(place, 0)}",
+            place,
+            f"unknown suite '{suite}'{suggest(suite, known)}",
+        )
         for name, part in (("only", table.only), ("roles", table.roles))
         for role, named in part.items()
         for place in (f"{name}.{role}",)

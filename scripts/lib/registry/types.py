@@ -38,7 +38,8 @@ class Source:
 class Acceleration:
     """How an entry is meant to be decoded: `k` tokens drafted a step, `experts` active experts, prompt lookup on or off.
 
-    `draft_role` is the draft's key; `draft_path`, `draft_model`: how the file names it where it says no key.
+    `draft_role` is the draft's key; `draft_path`, `draft_model`: how the file names it where it
+    says no key.
     """
 
     type: str = "none"
@@ -110,8 +111,9 @@ class Model:
 class RuntimeDefaults:
     """`runtime_defaults`: where weights and binaries are, and what an entry falls back to.
 
-    `context_limits`: tokens by family of models; `cell_timeout_s`: of one answer (`timeouts`), `request_timeout_s` the
-    server's. The sizes of context and batch are the server's defaults, in tokens.
+    `context_limits`: tokens by family of models; `cell_timeout_s`: of one answer (`timeouts`),
+    `request_timeout_s` the server's. The sizes of context and batch are the server's defaults, in
+    tokens.
     """
 
     model_base_path: str = ""
@@ -157,8 +159,8 @@ class Quirk:
 class Registry:
     """The whole registry in file order, with the warnings found while reading.
 
-    `left_out`: key -> why that entry cannot be used. `carried`: the keys that nothing here acts on. `template_lines`: where
-    each of the `templates` stands.
+    `left_out`: key -> why that entry cannot be used. `carried`: the keys that nothing here acts on.
+    `template_lines`: where each of the `templates` stands.
     """
 
     path: Path
@@ -169,7 +171,9 @@ class Registry:
     quirks: tuple[Quirk, ...] = ()
     quirk_groups: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     warnings: tuple[Problem, ...] = ()
-    left_out: Mapping[str, tuple[Problem, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    left_out: Mapping[str, tuple[Problem, ...]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
     carried: tuple[Carried, ...] = ()
 
     def entry(self, key: str) -> Model:
@@ -188,7 +192,9 @@ class Registry:
         """Where the entry's weights are (or will be made); None for an entry without a path."""
         if not model.path:
             return None
-        return models_dir() / model.path if model.source is not None else self.below_base(model.path)
+        return (
+            models_dir() / model.path if model.source is not None else self.below_base(model.path)
+        )
 
     def projector_path(self, model: Model) -> Path | None:
         """Where the entry's vision projector (mmproj) is; None for a model that reads no images."""
@@ -209,7 +215,9 @@ def carried_notice(carried: Iterable[Carried]) -> str:
     """One line on the keys that nothing here acts on, each with how often it is there and its first line; empty without any."""
     places: dict[str, list[Carried]] = {}
     for item in carried:
-        places.setdefault(f"{item.section}.{item.key}" if item.section != "the file" else item.key, []).append(item)
+        places.setdefault(
+            f"{item.section}.{item.key}" if item.section != "the file" else item.key, []
+        ).append(item)
     named = (
         f"{place} ({f'{len(found)} times, first ' if len(found) > 1 else ''}line {found[0].line})"
         for place, found in places.items()

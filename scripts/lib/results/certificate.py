@@ -1,7 +1,8 @@
 """Losslessness certificate: does a speculative mode answer what its base mode answers, token by token?
 
-Greedy answers of quantised models are not bit-identical between batch sizes: where the two best tokens are closer than
-`TIE_LOGITS`, either may win. Such a divergence is a numeric tie; one at a clear margin is a loss.
+Greedy answers of quantised models are not bit-identical between batch sizes: where the two best
+tokens are closer than `TIE_LOGITS`, either may win. Such a divergence is a numeric tie; one at a
+clear margin is a loss.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from enum import StrEnum
 
 from scripts.lib.planning.cell_record import CLOSE_CALL_LOGITS, CellRecord
 
-# Gaps of 0.01-0.2 were seen to flip between batch sizes; twice that is still no proof of another distribution.
+# Gaps of 0.01-0.2 were seen to flip between batch sizes; twice that is still no proof of another
+# distribution.
 TIE_LOGITS = 0.4
 
 
@@ -29,7 +31,8 @@ class Verdict(StrEnum):
 class Certificate:
     """The verdict, the index of the first divergent token, and the base's gap between its two best tokens there.
 
-    `gap_logits` is None without a divergence, and where the gap was at least `CLOSE_CALL_LOGITS` (not stored).
+    `gap_logits` is None without a divergence, and where the gap was at least `CLOSE_CALL_LOGITS`
+    (not stored).
     """
 
     verdict: Verdict
@@ -39,7 +42,9 @@ class Certificate:
     def __str__(self) -> str:
         if self.token is None:
             return self.verdict.value
-        gap = f"{self.gap_logits:.3f}" if self.gap_logits is not None else f">= {CLOSE_CALL_LOGITS:g}"
+        gap = (
+            f"{self.gap_logits:.3f}" if self.gap_logits is not None else f">= {CLOSE_CALL_LOGITS:g}"
+        )
         return f"{self.verdict.value} (token {self.token}, gap {gap})"
 
 

@@ -43,7 +43,10 @@ def probe_file(quirk: Quirk) -> Path:
 
 def store_outcome(file: Path, outcome: Outcome) -> None:
     """Write an outcome, sealed, sorted and atomically."""
-    write_atomic(file, json.dumps(sealed(asdict(outcome)), indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+    write_atomic(
+        file,
+        json.dumps(sealed(asdict(outcome)), indent=2, sort_keys=True, ensure_ascii=False) + "\n",
+    )
 
 
 def parse_outcome(text: str, file: str) -> Outcome:
@@ -71,5 +74,9 @@ def read_outcomes(registry: Registry) -> Mapping[str, Outcome]:
     return {name: outcome for name, outcome in found if outcome is not None}
 
 
-# Probes that look at stored cells are answered where the page is made, by the symptoms seen; the others look at the engine.
-FROM_CELLS: Mapping[str, tuple[str, ...]] = {"output_not_degenerate": DEGENERATE, "speculation_active": (GUARD,)}
+# Probes that look at stored cells are answered where the page is made, by the symptoms seen; the
+# others look at the engine.
+FROM_CELLS: Mapping[str, tuple[str, ...]] = {
+    "output_not_degenerate": DEGENERATE,
+    "speculation_active": (GUARD,),
+}

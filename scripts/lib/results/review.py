@@ -1,7 +1,7 @@
 """Reviews: the scored rows of a shard as CSV, the predecessor's columns first.
 
-A review is addressed like a cell: its name ends in the digest over its cells' digests and the scoring identity of its
-questions, so an edited criterion re-scores without any inference.
+A review is addressed like a cell: its name ends in the digest over its cells' digests and the
+scoring identity of its questions, so an edited criterion re-scores without any inference.
 """
 
 from __future__ import annotations
@@ -44,10 +44,11 @@ QuestionKey = tuple[str, str, int]
 class ReviewRow:
     """One scored cell. `score` is 0-3 (None: unscored), `coverage` the share of the criteria's weight that was scored.
 
-    Rates in tokens per second, times in seconds. `scorer`, `score`, `passed`, `coverage`, `score_reason`, `series` and
-    `verdict` are the leading scorer's; every scorer has a column of its own beside (`claude_score`, `checks_score`,
-    `local_score`), empty where it was not asked or could not tell: scorers are never mixed in one column.
-    `cell_sha256`, `base_sha256`: the seals of the cell and of the base's cell that the row was made of.
+    Rates in tokens per second, times in seconds. `scorer`, `score`, `passed`, `coverage`,
+    `score_reason`, `series` and `verdict` are the leading scorer's; every scorer has a column of
+    its own beside (`claude_score`, `checks_score`, `local_score`), empty where it was not asked or
+    could not tell: scorers are never mixed in one column. `cell_sha256`, `base_sha256`: the seals
+    of the cell and of the base's cell that the row was made of.
     """
 
     suite: str
@@ -96,7 +97,11 @@ COLUMNS = tuple(field.name for field in fields(ReviewRow))
 def scoring_identity(question: Question) -> str:
     """Digest of what scoring looks at: the expected and reference answers, and the criteria with their checks."""
     criteria = [
-        [c.criterion, c.weight, [[check.type, repr(sorted(check.params.items()))] for check in c.checks]]
+        [
+            c.criterion,
+            c.weight,
+            [[check.type, repr(sorted(check.params.items()))] for check in c.checks],
+        ]
         for c in question.scoring
     ]
     whole = [[check.type, repr(sorted(check.params.items()))] for check in question.whole]
@@ -129,14 +134,18 @@ def base_shard(plan: Plan, shard: Shard) -> Shard | None:
     if not shard.mode.speculative:
         return None
     wanted = (shard.model.key, shard.mode.quality_row)
-    return next((other for other in plan.shards if (other.model.key, other.mode.name) == wanted), None)
+    return next(
+        (other for other in plan.shards if (other.model.key, other.mode.name) == wanted), None
+    )
 
 
 def plan_review(plan: Plan, shard: Shard) -> Review:
     """The review of a shard; its file's name ends in the digest of all that it is derived from."""
     cells, base = scored_cells(shard), base_shard(plan, shard)
     asked = {question_key(cell) for cell in cells}
-    base_cells = tuple(c for c in scored_cells(base) if question_key(c) in asked) if base is not None else ()
+    base_cells = (
+        tuple(c for c in scored_cells(base) if question_key(c) in asked) if base is not None else ()
+    )
     scored = [[cell.digest, scoring_identity(cell.question)] for cell in cells]
     scorers = [scorer.identity for scorer in plan.scorers]
 
@@ -145,8 +154,8 @@ def plan_review(plan: Plan, shard: Shard) -> Review:
         identity = [REVIEW_SCHEMA, scorers, tools, scored, [cell.digest for cell in base_cells]]
         return f"{REVIEWS}/{shard.hardware.name}/{shard.model.key}/{shard.mode.name}.{digest(identity)}.csv"
 
-    # A review that was made with a sandbox stands where there is none. One that was made without has another name: it
-    # is made again as soon as there is a sandbox.
+    # A review that was made with a sandbox stands where there is none. One that was made without
+    # has another name: it is made again as soon as there is a sandbox.
     best = file(sandboxed=True)
     other = file(sandboxed=False)
     chosen = best if best == other or Path(best).is_file() or has_sandbox() else other
@@ -254,7 +263,10 @@ def review_shard(review: Review) -> tuple[ReviewRow, ...]:
     """Score the stored cells of a shard, damaged ones left out. Raises BenchError for a cell that is missing."""
     bases: dict[QuestionKey, CellRecord] = {}
     if review.base is not None:
-        bases = {question_key(cell): record for cell, _, record in _stored(review.base, review.base_cells)}
+        bases = {
+            question_key(cell): record
+            for cell, _, record in _stored(review.base, review.base_cells)
+        }
     rows, scoring = [], Scoring(review.scorers)
     for cell, file, record in _stored(review.shard, review.cells):
         base = bases.get(question_key(cell))
@@ -311,14 +323,22 @@ def read_review(path: Path) -> tuple[ReviewRow, ...]:
         expected, found = [*COLUMNS, ROW_SEAL], next(reader, [])
         if found != expected:
             pairs = enumerate(zip_longest(expected, found, fillvalue="none"), 1)
-            number, (wanted, there) = next((number, pair) for number, pair in pairs if pair[0] != pair[1])
-            raise Damaged(str(path), f"column {number}: expected {wanted}, found {there[:40]!r}", "line 1")
+            number, (wanted, there) = next(
+                (number, pair) for number, pair in pairs if pair[0] != pair[1]
+            )
+            raise Damaged(
+                str(path), f"column {number}: expected {wanted}, found {there[:40]!r}", "line 1"
+            )
         for *texts, seal in reader:
             if len(texts) != len(COLUMNS) or _row_seal(texts) != seal:
                 raise Damaged(
-                    str(path), f"its row does not have its {ROW_SEAL}: changed since", f"line {reader.line_num}"
+                    str(path),
+                    f"its row does not have its {ROW_SEAL}: changed since",
+                    f"line {reader.line_num}",
                 )
-            values = {name: _parse(kind, text) for (name, kind), text in zip(kinds, texts, strict=True)}
+            values = {
+                name: _parse(kind, text) for (name, kind), text in zip(kinds, texts, strict=True)
+            }
             rows.append(ReviewRow(**values))
     except (ValueError, csv.Error) as error:
         raise Damaged(str(path), f"not a review ({error})", f"line {reader.line_num}") from error

@@ -74,17 +74,29 @@ class _Planned:
 
     @classmethod
     def of(cls, review: Review) -> _Planned:
-        bases = {question_key(cell): file for file, cell in _files(review.base, review.base_cells).items()}
+        bases = {
+            question_key(cell): file
+            for file, cell in _files(review.base, review.base_cells).items()
+        }
         return cls(_files(review.shard, review.cells), bases)
 
 
-def _wrong(row: ReviewRow, planned: _Planned, review: Review, cells: StoredCells) -> Iterator[Problem]:
+def _wrong(
+    row: ReviewRow, planned: _Planned, review: Review, cells: StoredCells
+) -> Iterator[Problem]:
     """What speaks against a row: its cell, or its base's, is damaged or another than was reviewed."""
     identity = (row.suite, row.question_id, row.repeat)
     if row.cell_file not in planned.cells or question_key(planned.cells[row.cell_file]) != identity:
-        yield Problem(review.file, row.cell_file, "damaged: the row is not of a cell that this review is made of")
+        yield Problem(
+            review.file,
+            row.cell_file,
+            "damaged: the row is not of a cell that this review is made of",
+        )
         return
-    for file, seal in ((row.cell_file, row.cell_sha256), (planned.bases.get(identity, ""), row.base_sha256)):
+    for file, seal in (
+        (row.cell_file, row.cell_sha256),
+        (planned.bases.get(identity, ""), row.base_sha256),
+    ):
         found = cells.look(file) if seal else None
         if isinstance(found, Damaged):
             yield found.problem
@@ -115,6 +127,8 @@ def check_review(review: Review, cells: StoredCells) -> CheckedReview:
             problems.append(found.problem)
         elif found is not None:
             problems.append(Problem(review.file, file, "damaged: the cell has no row"))
-    warm_up = next((seen.warm_up_s for file in kept if isinstance(seen := cells.look(file), SeenCell)), None)
+    warm_up = next(
+        (seen.warm_up_s for file in kept if isinstance(seen := cells.look(file), SeenCell)), None
+    )
     damaged = tuple(Damage(problem, review.file) for problem in dict.fromkeys(problems))
     return CheckedReview(tuple(kept.values()), warm_up, damaged)

@@ -1,6 +1,7 @@
 """What is in the results tree, against what is asked for: valid, failed, damaged, new, stale (and why), orphaned.
 
-Existence is validity, so most of it follows from file names; a stale cell's reason, a failure and damage need a file's content.
+Existence is validity, so most of it follows from file names; a stale cell's reason, a failure and
+damage need a file's content.
 """
 
 from __future__ import annotations
@@ -19,7 +20,14 @@ from scripts.lib.base.results_tree import files_at
 from scripts.lib.base.stored_json import Damaged
 from scripts.lib.machine.profiles import load_hardware, profile_names
 from scripts.lib.planning.cell_record import CellRecord, read_cell
-from scripts.lib.planning.disk import drop_cell, existing_files, hashed, load_planner, pending, planners
+from scripts.lib.planning.disk import (
+    drop_cell,
+    existing_files,
+    hashed,
+    load_planner,
+    pending,
+    planners,
+)
 from scripts.lib.planning.modes import expand_modes
 from scripts.lib.planning.plan import Cell, Plan, Planner, Shard, make_plan, seen_from_elsewhere
 from scripts.lib.results.probe_outcomes import probe_file
@@ -30,14 +38,16 @@ NOT_RUN_CONFIGURATIONS = ("config.yaml", "config.schema.yaml", "suites.yaml")
 _ABSENT = "(not there)"
 # A sample of so many is all of them.
 EVERY_QUESTION = 10**6
-# Of a long value so many characters are shown, and so many of them from before the first that differs.
+# Of a long value so many characters are shown, and so many of them from before the first that
+# differs.
 SHOWN, SHOWN_BEFORE = 60, 20
 
 
 class State(StrEnum):
     """`failed` is a kind of valid: the model's failure is a result until `retry_failed` drops it.
 
-    `damaged`: a file is there that is not what was written. It counts as missing, and `retry_failed` drops it, too.
+    `damaged`: a file is there that is not what was written. It counts as missing, and
+    `retry_failed` drops it, too.
     """
 
     VALID = "valid"
@@ -184,9 +194,15 @@ def missing_cells(plan: Plan) -> Iterator[MissingCells]:
     """The shards of a plan that lack cells. Reads no cell that is there and planned."""
     for shard in plan.shards:
         absent = pending(shard)
-        left_behind = existing_files(shard.folder) - {cell.file_name for cell in shard.cells} if absent else frozenset()
+        left_behind = (
+            existing_files(shard.folder) - {cell.file_name for cell in shard.cells}
+            if absent
+            else frozenset()
+        )
         states = [(cell, _superseded(shard, cell, left_behind)) for cell in absent]
-        stale = [CellState(shard, cell, State.STALE, old) for cell, old in states if old is not None]
+        stale = [
+            CellState(shard, cell, State.STALE, old) for cell, old in states if old is not None
+        ]
         if absent:
             changed = dict.fromkeys(change.field for state in stale for change in why_stale(state))
             yield MissingCells(shard, len(absent) - len(stale), len(stale), tuple(changed))
@@ -210,10 +226,20 @@ def drop_failed(plans: Iterable[Plan], really: bool = True) -> tuple[Path, ...]:
 
 def _widened(config: Config, planner: Planner) -> Config:
     """The same measurement of every model (deprecated too) in every mode, on both engines; suites that are gone left out."""
-    suites = tuple(p for p in config.suites if any(matches(name, (p.removeprefix("!"),)) for name in planner.suites))
+    suites = tuple(
+        p
+        for p in config.suites
+        if any(matches(name, (p.removeprefix("!"),)) for name in planner.suites)
+    )
     decoding = replace(config.decoding, modes=("*",))
     models = tuple(planner.registry.models)
-    return replace(config, models=models, suites=suites or ("*",), decoding=decoding, engines=("embedded", "server"))
+    return replace(
+        config,
+        models=models,
+        suites=suites or ("*",),
+        decoding=decoding,
+        engines=("embedded", "server"),
+    )
 
 
 def _all_questions(config: Config) -> Config:
@@ -234,19 +260,24 @@ def _configurations(active: Config, folder: Path = CONFIG_FILE.parent) -> Iterat
 
 def _planners(active: Config) -> Iterator[Planner]:
     """A planner per configuration, engine and profile: this machine's, and each named one with cells."""
-    hardware = dict.fromkeys((load_hardware(active.hardware).name, load_hardware("auto").name, *profile_names()))
+    hardware = dict.fromkeys(
+        (load_hardware(active.hardware).name, load_hardware("auto").name, *profile_names())
+    )
     present = [name for name in hardware if (CELLS / name).is_dir()]
     widened: list[Config] = []
     for config in _configurations(active):
         planner = load_planner(config)
         planner = replace(planner, config=_widened(config, planner))
-        # Widened, many are the same (config.yaml itself where nothing is laid over it): each is planned once.
+        # Widened, many are the same (config.yaml itself where nothing is laid over it): each is
+        # planned once.
         if planner.config in widened:
             continue
         widened.append(planner.config)
         for engine in planners(hashed(planner)):
             for name in present:
-                profile = load_hardware("auto") if name.startswith("local-") else load_hardware(name)
+                profile = (
+                    load_hardware("auto") if name.startswith("local-") else load_hardware(name)
+                )
                 yield replace(engine, hardware=profile)
 
 
@@ -274,8 +305,9 @@ def _configuration_of(path: Path) -> tuple[str, str, str] | None:
 def orphans(active: Config) -> tuple[Path, ...]:
     """Cells, reviews and probes' outcomes that no configuration names.
 
-    Left alone: other machines' unnamed profiles, what is there of models and drafts whose weights this machine does not know,
-    what an unfinished shard keeps of its cells, and what is behind a link.
+    Left alone: other machines' unnamed profiles, what is there of models and drafts whose weights
+    this machine does not know, what an unfinished shard keeps of its cells, and what is behind a
+    link.
     """
     cells, reviews, profiles = set[str](), set[str](), set[str]()
     unplanned = set[tuple[str, str, str]]()
@@ -297,11 +329,21 @@ def orphans(active: Config) -> tuple[Path, ...]:
         plan = make_plan(planner)
         for seen in (plan, seen_from_elsewhere(plan)):
             reviews.update(plan_review(seen, shard).file for shard in seen.shards)
-    probes = {str(probe_file(quirk)) for quirk in load_planner(active).registry.quirks if quirk.probe is not None}
+    probes = {
+        str(probe_file(quirk))
+        for quirk in load_planner(active).registry.quirks
+        if quirk.probe is not None
+    }
     found = [*files_at(PROBES, 0, ".json")]
     for profile in sorted(profiles):
         cells_here = files_at(CELLS / profile, 3, ".json")
         found += (path for path in cells_here if not path.parent.name.startswith("."))
         found += files_at(Path(REVIEWS, profile), 1, ".csv")
     named = cells | reviews | probes
-    return tuple(sorted(path for path in found if str(path) not in named and _configuration_of(path) not in unplanned))
+    return tuple(
+        sorted(
+            path
+            for path in found
+            if str(path) not in named and _configuration_of(path) not in unplanned
+        )
+    )

@@ -19,13 +19,15 @@ LOOP, ECHO, EMPTY, GARBAGE, GUARD, CRASH = (
 )
 # What an answer shows that a model was driven too far: it is no longer language about the question.
 DEGENERATE = (LOOP, GARBAGE, EMPTY)
-# A loop: the answer's end is one piece, at most this many tokens long, at least so many times and tokens in a row.
+# A loop: the answer's end is one piece, at most this many tokens long, at least so many times and
+# tokens in a row.
 LONGEST_PIECE_TOKENS, LEAST_REPEATS, LEAST_LOOP_TOKENS = 100, 5, 32
 # The prompt's beginning, as long as this, found in the answer is an echo.
 ECHO_CHARACTERS = 200
 # Replacement and control characters above this share of the text.
 GARBAGE_SHARE = 0.02
-# The last token may cut one character in two. What is left of it is at most three replacement characters.
+# The last token may cut one character in two. What is left of it is at most three replacement
+# characters.
 _CUT_OFF = re.compile(rf"{REPLACEMENT}{{1,3}}\Z")
 
 
@@ -50,9 +52,14 @@ def is_echo(answer: str, prompt: str) -> bool:
 def _is_broken(character: str) -> bool:
     category = unicodedata.category(character)
     if category == "Cn":
-        # Unicode keeps these blocks for pictographs: emoji newer than this Python's tables are no garbage.
-        return not ("\U0001f000" <= character <= "\U0001faff" or "\U0001fc00" <= character <= "\U0001fffd")
-    return character == REPLACEMENT or (character not in "\n\r\t" and category in ("Cc", "Co", "Cs"))
+        # Unicode keeps these blocks for pictographs: emoji newer than this Python's tables are no
+        # garbage.
+        return not (
+            "\U0001f000" <= character <= "\U0001faff" or "\U0001fc00" <= character <= "\U0001fffd"
+        )
+    return character == REPLACEMENT or (
+        character not in "\n\r\t" and category in ("Cc", "Co", "Cs")
+    )
 
 
 def is_garbage(answer: str) -> bool:

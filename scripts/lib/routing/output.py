@@ -45,13 +45,20 @@ def _page(found: Found) -> str:
     return summary_page(found.name, found.hardware, routes_of(found.outcomes))
 
 
-FORMS: dict[str, Callable[[Found], str]] = {".csv": _csv, ".json": _json, ".jsonl": _json_lines, ".md": _page}
+FORMS: dict[str, Callable[[Found], str]] = {
+    ".csv": _csv,
+    ".json": _json,
+    ".jsonl": _json_lines,
+    ".md": _page,
+}
 
 
 def check_output(path: Path) -> None:
     """Raise BenchError for a file of an ending that nothing is written for. Without an ending it is a folder."""
     if path.suffix and path.suffix not in FORMS and not path.is_dir():
-        raise BenchError(f"--output: no form '{path.suffix}' (a folder has no ending){suggest(path.suffix, FORMS)}")
+        raise BenchError(
+            f"--output: no form '{path.suffix}' (a folder has no ending){suggest(path.suffix, FORMS)}"
+        )
 
 
 def write_output(path: Path, found: Found) -> None:

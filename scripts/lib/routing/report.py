@@ -1,9 +1,10 @@
 """What a sample's outcomes say per suite and action, as a table, a CSV file and a page; and the route to take.
 
-A suite's default route is its frontdoor; where that has no reward, the fastest of the others. It stays unless another action
-is shown to be better: its reward, on the same questions, is greater, the interval of the paired difference lies above 0, and
-the p-value, adjusted by Holm's method for all that are compared with the default, is at most 5 %. Of several such the one with
-the greatest mean reward is recommended.
+A suite's default route is its frontdoor; where that has no reward, the fastest of the others. It
+stays unless another action is shown to be better: its reward, on the same questions, is greater,
+the interval of the paired difference lies above 0, and the p-value, adjusted by Holm's method for
+all that are compared with the default, is at most 5 %. Of several such the one with the greatest
+mean reward is recommended.
 """
 
 from __future__ import annotations
@@ -15,7 +16,15 @@ from statistics import fmean, median
 
 from tabulate import tabulate
 
-from scripts.lib.base.estimates import LEVEL, Clustered, Comparison, Estimate, holm, paired_difference, pass_rate
+from scripts.lib.base.estimates import (
+    LEVEL,
+    Clustered,
+    Comparison,
+    Estimate,
+    holm,
+    paired_difference,
+    pass_rate,
+)
 from scripts.lib.base.markdown import DASH, code, number, p_value, table
 from scripts.lib.base.untrusted_text import csv_text, one_line
 from scripts.lib.routing.entries import FRONTDOOR, MODE
@@ -41,8 +50,9 @@ HEADERS = (
 class Route:
     """One action of one entry on one suite, `n` of its `asked` questions with a reward. Intervals of 95 %; times in seconds.
 
-    `difference` is the mean difference of the reward to that of the `default` route, on the `paired` questions that have both;
-    its p-value is adjusted for all that are compared with it. `why` it is recommended, or why nothing is.
+    `difference` is the mean difference of the reward to that of the `default` route, on the
+    `paired` questions that have both; its p-value is adjusted for all that are compared with it.
+    `why` it is recommended, or why nothing is.
     """
 
     suite: str
@@ -88,9 +98,14 @@ def _divided(rewards: Clustered, by: float) -> Clustered:
 def _compared(new: Clustered, base: Clustered) -> Comparison | None:
     """The paired difference of rewards. They have no floor, so their differences may lie beyond -1 and 1.
 
-    They are measured in a unit that holds them all, the next whole number: within -1 and 1 that is 1, as for qualities.
+    They are measured in a unit that holds them all, the next whole number: within -1 and 1 that is
+    1, as for qualities.
     """
-    seen = [abs(fmean(values) - fmean(base[question])) for question, values in new.items() if question in base]
+    seen = [
+        abs(fmean(values) - fmean(base[question]))
+        for question, values in new.items()
+        if question in base
+    ]
     largest = max(seen, default=0.0)
     unit = 1 if largest <= 1 else math.floor(largest) + 1
     found = paired_difference(_divided(new, unit), _divided(base, unit))
@@ -131,13 +146,18 @@ def _default(routes: Sequence[Route]) -> Route | None:
     measured = [r for r in routes if r.reward is not None]
     front = [r for r in measured if r.action == FRONTDOOR]
     plain = [r for r in front if r.mode == MODE]
-    return min(plain or front or measured, key=lambda r: r.elapsed_s_median or math.inf, default=None)
+    return min(
+        plain or front or measured, key=lambda r: r.elapsed_s_median or math.inf, default=None
+    )
 
 
 def _against(default: Route, routes: Sequence[Route], rewards: Sequence[Clustered]) -> list[Route]:
     """The routes of a suite, each with its rewards at the same place, compared with its default."""
     base = rewards[routes.index(default)]
-    made = [_compared(own, base) if r is not default else None for r, own in zip(routes, rewards, strict=True)]
+    made = [
+        _compared(own, base) if r is not default else None
+        for r, own in zip(routes, rewards, strict=True)
+    ]
     adjusted = iter(holm([found.p_value for found in made if found is not None]))
     return [
         _with_difference(route, found.estimate, next(adjusted))
@@ -177,7 +197,10 @@ def _choice(routes: Sequence[Route]) -> tuple[int, str]:
         return place, "take (nothing else has a reward)"
     if not any(r.paired for r in routes):
         return -1, "none can be told: the frontdoor has no reward, and the others share no question"
-    return place, "take (the frontdoor has no reward; of the others the fastest, none is shown to be better)"
+    return (
+        place,
+        "take (the frontdoor has no reward; of the others the fastest, none is shown to be better)",
+    )
 
 
 def _routes_of_suite(groups: Sequence[Sequence[Outcome]]) -> list[Route]:
@@ -203,7 +226,11 @@ def routes_of(outcomes: Iterable[Outcome]) -> tuple[Route, ...]:
 def _interval(value: float | None, low: float | None, high: float | None) -> str:
     if value is None:
         return DASH
-    return f"{value:.2f} ({low:.2f} to {high:.2f})" if low is not None and high is not None else f"{value:.2f}"
+    return (
+        f"{value:.2f} ({low:.2f} to {high:.2f})"
+        if low is not None and high is not None
+        else f"{value:.2f}"
+    )
 
 
 def _cells(route: Route) -> list[str]:
@@ -214,7 +241,9 @@ def _cells(route: Route) -> list[str]:
         f"{route.n} of {route.asked}",
         _interval(route.p_success, route.p_success_low, route.p_success_high),
         number(route.reward, 2),
-        f"{difference}, n = {route.paired}, {p_value(route.p_value)}" if route.p_value is not None else DASH,
+        f"{difference}, n = {route.paired}, {p_value(route.p_value)}"
+        if route.p_value is not None
+        else DASH,
         number(route.elapsed_s_median, 2),
         ", ".join(lost) or DASH,
         route.why,
@@ -257,4 +286,6 @@ def outcome_lines(outcomes: Iterable[Outcome]) -> Iterator[str]:
         worth = f"{o.reward:+.2f}" if o.reward is not None else "  –  "
         seconds = f"{o.elapsed_s:.1f} s" if o.elapsed_s is not None else "–"
         entry = o.entry if o.mode == MODE else f"{o.entry} {o.mode}"
-        yield one_line(f"{o.suite}/{o.question} {o.action} {entry}: {words[o.success]} {worth} {seconds} {o.why[:120]}")
+        yield one_line(
+            f"{o.suite}/{o.question} {o.action} {entry}: {words[o.success]} {worth} {seconds} {o.why[:120]}"
+        )

@@ -1,9 +1,10 @@
 """Routing outcomes: what each action was worth on each question, and which route a suite should take.
 
-An infrastructure error (the engine's, a guard's, a missing cell) and an unscored answer say nothing of an action and give no
-reward. A wrong answer, and one that came too late, is worth 0. A correct one is worth its quality less what it cost beyond
-the expected: `quality - 0.15 * max(0, elapsed / expected - 1)`, where `expected` is what the frontdoor, the default route,
-took for the same question.
+An infrastructure error (the engine's, a guard's, a missing cell) and an unscored answer say nothing
+of an action and give no reward. A wrong answer, and one that came too late, is worth 0. A correct
+one is worth its quality less what it cost beyond the expected: `quality - 0.15 * max(0, elapsed /
+expected - 1)`, where `expected` is what the frontdoor, the default route, took for the same
+question.
 """
 
 from __future__ import annotations
@@ -50,7 +51,16 @@ def cost_aware_reward(quality: float, elapsed_s: float, expected_s: float) -> fl
 
 def outcome(action: str, entry: str, row: ReviewRow, mode: str = MODE) -> Outcome:
     """A reviewed cell as an outcome, its reward still to be given (see `rewarded`)."""
-    known = Outcome(row.suite, row.question_id, row.tier, action, entry, None, cell_file=row.cell_file, mode=mode)
+    known = Outcome(
+        row.suite,
+        row.question_id,
+        row.tier,
+        action,
+        entry,
+        None,
+        cell_file=row.cell_file,
+        mode=mode,
+    )
     if row.status == "error":
         return replace(known, infrastructure=True, why=row.error)
     elapsed = row.generation_s or None
@@ -58,7 +68,13 @@ def outcome(action: str, entry: str, row: ReviewRow, mode: str = MODE) -> Outcom
         return replace(known, success=False, quality=0.0, elapsed_s=elapsed, why=row.error)
     if row.score is None or row.passed is None:
         return replace(known, elapsed_s=elapsed, why=f"unscored: {row.score_reason}")
-    return replace(known, success=row.passed, quality=row.score / BEST_SCORE, elapsed_s=elapsed, why=row.score_reason)
+    return replace(
+        known,
+        success=row.passed,
+        quality=row.score / BEST_SCORE,
+        elapsed_s=elapsed,
+        why=row.score_reason,
+    )
 
 
 def missing(action: str, entry: str, question: Question, why: str, mode: str = MODE) -> Outcome:
@@ -105,6 +121,8 @@ def _with_reward(o: Outcome, expected_s: float | None) -> Outcome:
 def by_action(outcomes: Iterable[Outcome]) -> dict[tuple[str, str, str, str], list[Outcome]]:
     """(suite, action, entry, mode) -> its outcomes, actions in their order, `baseline` before the other modes."""
     groups: dict[tuple[str, str, str, str], list[Outcome]] = {}
-    for o in sorted(outcomes, key=lambda o: (o.suite, ACTIONS.index(o.action), o.entry, o.mode != MODE, o.mode)):
+    for o in sorted(
+        outcomes, key=lambda o: (o.suite, ACTIONS.index(o.action), o.entry, o.mode != MODE, o.mode)
+    ):
         groups.setdefault((o.suite, o.action, o.entry, o.mode), []).append(o)
     return groups

@@ -1,8 +1,8 @@
 """One sample's folder: the pipeline is asked for its cells, and what they were worth is written beside the question.
 
-`benchmarks/results/routing/{hardware}/{sample}/` holds what was asked for (sample.json), the configuration of each entry's
-part, outcomes.csv, routes.csv, summary.md.
-Samples are put together by the facts: of a question put to one entry as one action the newest outcome counts, and what it is
+`benchmarks/results/routing/{hardware}/{sample}/` holds what was asked for (sample.json), the
+configuration of each entry's part, outcomes.csv, routes.csv, summary.md. Samples are put together
+by the facts: of a question put to one entry as one action the newest outcome counts, and what it is
 worth is told against the frontdoor that it was sampled with.
 """
 
@@ -56,7 +56,10 @@ class Part:
     def targets(self) -> list[str]:
         """The files that Snakemake is to make: a missing cell (its job makes them all), and the review."""
         missing_cells = [f"{self.shard.folder}/{cell.file_name}" for cell in self.pending()]
-        return [*missing_cells[:1], *([] if not missing_cells and Path(self.review).is_file() else [self.review])]
+        return [
+            *missing_cells[:1],
+            *([] if not missing_cells and Path(self.review).is_file() else [self.review]),
+        ]
 
     def rows(self) -> tuple[ReviewRow, ...]:
         """The reviewed cells; none where the job failed before the review."""
@@ -72,7 +75,9 @@ def parts_of(sample: Sample, raw: Mapping[str, Any]) -> tuple[tuple[Part, ...], 
     absent: list[Absent] = []
     for key in sample.by_entry:
         found, lacking = _modes_of(sample, raw, key)
-        absent += (Absent(f"mode {pattern} of {key}", "--modes", reason) for pattern, reason in lacking)
+        absent += (
+            Absent(f"mode {pattern} of {key}", "--modes", reason) for pattern, reason in lacking
+        )
         for mode in found:
             settings = entry_settings(raw, sample, key, (mode,))
             plan = _plan(settings, key)
@@ -90,19 +95,27 @@ def _plan(settings: Mapping[str, Any], key: str) -> Plan:
     return make_plan(for_model(load_planner(parse_config(settings)), key))
 
 
-def _modes_of(sample: Sample, raw: Mapping[str, Any], key: str) -> tuple[list[str], list[tuple[str, str]]]:
+def _modes_of(
+    sample: Sample, raw: Mapping[str, Any], key: str
+) -> tuple[list[str], list[tuple[str, str]]]:
     """(the modes asked for that an entry has, (pattern, reason) of each pattern that fits none of them)."""
     if sample.modes == (MODE,):
         return [MODE], []
     every = _plan(entry_settings(raw, sample, key, ("*",)), key)
     known = [shard.mode.name for shard in every.shards if shard.model.key == key]
     found = [name for name in known if matches(name, sample.modes)]
-    lacking = [pattern for pattern in sample.modes if not any(matches(name, (pattern,)) for name in known)]
+    lacking = [
+        pattern for pattern in sample.modes if not any(matches(name, (pattern,)) for name in known)
+    ]
     return found, [(pattern, _why_lacking(every, key, pattern, known)) for pattern in lacking]
 
 
 def _why_lacking(plan: Plan, key: str, pattern: str, known: Sequence[str]) -> str:
-    reasons = [item.reason for item in plan.left_out if item.model == key and matches(pattern, (item.mode,))]
+    reasons = [
+        item.reason
+        for item in plan.left_out
+        if item.model == key and matches(pattern, (item.mode,))
+    ]
     return reasons[0] if reasons else f"it has no such decoding mode{suggest(pattern, known)}"
 
 
@@ -112,7 +125,9 @@ def run_part(part: Part, folder: Path, dry_run: bool, verbose: bool) -> bool:
         return True
     file = folder / f"{part.name}.yaml"
     # JSON is the YAML that every reader understands alike: Snakemake's own is of version 1.1.
-    write_atomic(file, json.dumps(dict(part.settings), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_atomic(
+        file, json.dumps(dict(part.settings), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    )
     argv = [sys.executable, "-m", "snakemake", "--configfile", str(file)]
     argv += ["--dry-run"] if dry_run else []
     argv += [] if verbose else ["--quiet", "all"]
@@ -153,8 +168,8 @@ def outcomes_csv(outcomes: Sequence[Outcome], written_utc: str) -> str:
 def read_outcomes(folder: Path) -> tuple[tuple[Outcome, ...], ...]:
     """The outcomes of all samples of a hardware profile: those of one suite and one frontdoor together, by suite.
 
-    Each question counts once per action and entry, by its newest outcome; one that is missing counts where nothing else is
-    known. Raises BenchError for a damaged file.
+    Each question counts once per action and entry, by its newest outcome; one that is missing
+    counts where nothing else is known. Raises BenchError for a damaged file.
     """
     samples = [_read(file) for file in sorted(folder.glob(f"*/{OUTCOMES}"))]
     newest: dict[_Key, Outcome] = {}
@@ -178,10 +193,16 @@ def _read(file: Path) -> tuple[datetime, list[Outcome]]:
     with file.open(encoding="utf-8", newline="") as stream:
         try:
             lines = list(csv.DictReader(stream))
-            times = [datetime.fromisoformat(line[WRITTEN]).astimezone(UTC) for line in lines if line.get(WRITTEN)]
+            times = [
+                datetime.fromisoformat(line[WRITTEN]).astimezone(UTC)
+                for line in lines
+                if line.get(WRITTEN)
+            ]
             return max(times, default=written), [_parsed(line) for line in lines]
         except (KeyError, ValueError, TypeError, csv.Error) as error:
-            raise BenchError(f"{file}: not a table of outcomes ({error!r}); delete its folder and run again") from error
+            raise BenchError(
+                f"{file}: not a table of outcomes ({error!r}); delete its folder and run again"
+            ) from error
 
 
 def _parsed(line: Mapping[str, str]) -> Outcome:

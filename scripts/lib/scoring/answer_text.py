@@ -11,11 +11,12 @@ from scripts.lib.scoring.echo import after_prompt
 from scripts.lib.scoring.thinking import without_thinking
 from scripts.lib.scoring.turns import own_turn, without_bare_turns
 
-# Checks read at most this much of an answer, so that none can stall them. A longer one is garbage by any
-# measure.
+# Checks read at most this much of an answer, so that none can stall them. A longer one is garbage
+# by any measure.
 MOST_CHARACTERS = 200_000
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]{0,1000}(?:\x07|\x1b\\)")
-# Direction overrides, zero-width characters and controls. A reader cannot see them, so they decide nothing.
+# Direction overrides, zero-width characters and controls. A reader cannot see them, so they decide
+# nothing.
 _INVISIBLE = re.compile(
     "[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\x00-\x08\x0b\x0c\x0e-\x1f]",
 )

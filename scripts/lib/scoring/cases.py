@@ -1,6 +1,7 @@
 """Cases of a program, `{stdin, stdout}` each: in the check itself, or where they are many in a file beside the suite.
 
-Such a file is gzip of one JSON object a line. A check names it with its digest, so a score hangs on what is in it.
+Such a file is gzip of one JSON object a line. A check names it with its digest, so a score hangs on
+what is in it.
 """
 
 from __future__ import annotations
@@ -25,8 +26,14 @@ def read_cases(given: Any) -> list[Case]:
     file = Path(given["file"])
     try:
         if sha256_of(file) != given["sha256"]:
-            raise BenchError(f"{file}: not the cases that the question names by sha256 (import the suite again)")
-        return [json.loads(line) for line in gzip.decompress(file.read_bytes()).decode().split("\n") if line]
+            raise BenchError(
+                f"{file}: not the cases that the question names by sha256 (import the suite again)"
+            )
+        return [
+            json.loads(line)
+            for line in gzip.decompress(file.read_bytes()).decode().split("\n")
+            if line
+        ]
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise BenchError(f"{file}: the cases cannot be read: {error}") from error
 

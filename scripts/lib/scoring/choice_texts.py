@@ -15,8 +15,8 @@ _REASON_WORDS = "because|since|unlike|whereas|while|although|though"
 _CLAUSE_GAP = re.compile(rf"[;:]\s+|\s[-–—]\s|,?\s(?=\b(?:{_REASON_WORDS}|but|not|so)\b)")
 _REASON = re.compile(rf"(?:{_REASON_WORDS}|not)\b", re.IGNORECASE)
 _SENTENCE_GAP = re.compile(r"\n+|(?<=[.!?])\s+")
-# A choice of one of these words counts only where a sentence begins with it: "there is no exception" says
-# nothing.
+# A choice of one of these words counts only where a sentence begins with it: "there is no
+# exception" says nothing.
 _SHORT = frozenset(("yes", "no", "true", "false", "none"))
 
 
@@ -36,7 +36,9 @@ def named(text: str, choices: Mapping[str, str]) -> list[str]:
 
 def _is_part_of_another(letter: str, named: Sequence[str], choices: Mapping[str, str]) -> bool:
     """Whether the text of a choice stands in that of another one that is named as well."""
-    return any(other != letter and looked_at(choices[other]).states(choices[letter]) for other in named)
+    return any(
+        other != letter and looked_at(choices[other]).states(choices[letter]) for other in named
+    )
 
 
 def _own_words(choices: Mapping[str, str]) -> dict[str, str]:
@@ -51,8 +53,8 @@ def _own_words(choices: Mapping[str, str]) -> dict[str, str]:
 def by_text(text: str, choices: Mapping[str, str]) -> str | None:
     """The letter of the one choice whose text is stated.
 
-    The first sentence comes first, where it is nothing but this text; then the last clause that states just
-    one text; then words that only one choice has.
+    The first sentence comes first, where it is nothing but this text; then the last clause that
+    states just one text; then words that only one choice has.
     """
     sentences = [piece for piece in _SENTENCE_GAP.split(ASIDE.sub(" ", text)) if piece.strip()]
     if sentences and not corrects(text, 0, len(text)):
@@ -64,7 +66,9 @@ def by_text(text: str, choices: Mapping[str, str]) -> str | None:
     sentences.sort(key=lambda sentence: _CONCLUDES.match(sentence) is not None)
     for sentence in reversed(sentences) if mentioned else ():
         pieces = [clause for clause in _CLAUSE_GAP.split(sentence) if not _REASON.match(clause)]
-        alone = {found[0] for piece in (*pieces, sentence) if len(found := named(piece, choices)) == 1}
+        alone = {
+            found[0] for piece in (*pieces, sentence) if len(found := named(piece, choices)) == 1
+        }
         if len(alone) == 1:
             return alone.pop()
         if alone and not _CONCLUDES.match(sentence):

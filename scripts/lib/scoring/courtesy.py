@@ -54,7 +54,9 @@ def without_courtesy(text: str) -> str:
             text = text[:line_start].rstrip()
             continue
         starts = [line_start, *(line_start + gap.end() for gap in _SENTENCE_GAP.finditer(line))]
-        polite = (start for start in reversed(starts) if _COURTESY.fullmatch(text[start:].strip(_AROUND)))
+        polite = (
+            start for start in reversed(starts) if _COURTESY.fullmatch(text[start:].strip(_AROUND))
+        )
         start = next(polite, None)
         if start is None or not text[:start].strip():
             break

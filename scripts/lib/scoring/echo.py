@@ -39,7 +39,9 @@ def _without_prefix(text: str) -> str:
     rest = text[prefix.end() :]
     if ">" in prefix[0]:
         lines = rest.split("\n")
-        quoted = next((n for n, line in enumerate(lines) if n and not line.startswith(">")), len(lines))
+        quoted = next(
+            (n for n, line in enumerate(lines) if n and not line.startswith(">")), len(lines)
+        )
         rest = "\n".join((*(line.removeprefix(">") for line in lines[:quoted]), *lines[quoted:]))
     for bold in ("**", "__"):
         # `**Question:** …` closes it before the echo.
@@ -62,13 +64,16 @@ def _after_echo(text: str, prompt: str) -> str | None:
         return _after_sentences(text, given[:common], asked)
     if common == len(given) or _is_cut_off(given, asked, common):
         return ""
-    # The echo's last words may be the answer's first ones: go back to the last whole sentence of the prompt.
+    # The echo's last words may be the answer's first ones: go back to the last whole sentence of
+    # the prompt.
     while common > 1 and not _PHRASE_END.search(given[common - 1][0]):
         common -= 1
     return text[given[common - 1].end() if common > 1 else end :].strip()
 
 
-def _after_sentences(text: str, shared: Sequence[re.Match[str]], asked: Sequence[re.Match[str]]) -> str | None:
+def _after_sentences(
+    text: str, shared: Sequence[re.Match[str]], asked: Sequence[re.Match[str]]
+) -> str | None:
     """What follows whole sentences of the prompt and a blank line.
 
     Nothing may follow them only where they are all but the prompt's last sentence.
@@ -96,7 +101,9 @@ def _common_words(given: Sequence[re.Match[str]], asked: Sequence[re.Match[str]]
     return count
 
 
-def _is_cut_off(given: Sequence[re.Match[str]], asked: Sequence[re.Match[str]], common: int) -> bool:
+def _is_cut_off(
+    given: Sequence[re.Match[str]], asked: Sequence[re.Match[str]], common: int
+) -> bool:
     """Whether a text ends inside the first word of the prompt that it does not share."""
     if common != len(given) - 1 or common >= len(asked):
         return False

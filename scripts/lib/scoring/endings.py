@@ -13,7 +13,8 @@ from scripts.lib.scoring.courtesy import without_courtesy
 from scripts.lib.scoring.evidence import REFUSAL
 from scripts.lib.scoring.phrases import any_of
 
-# A word of three letters. Brackets that hold one are an aside; `(x + 1)` and `(\\ln x)` are mathematics.
+# A word of three letters. Brackets that hold one are an aside; `(x + 1)` and `(\\ln x)` are
+# mathematics.
 _WORD = r"(?<![\\A-Za-z])(?!(?:sin|cos|tan|log|exp|sqrt|arctan)\b)[^\W\d_]{3}"
 _ASIDE = re.compile(
     rf"(?:(?<=\s)|(?<=\.))\((?=[^()]*{_WORD})[^()\n]{{0,200}}\)"
@@ -78,7 +79,9 @@ _REASON_WORDS = (
 )
 _REASON = re.compile(rf"\s*{_REASON_WORDS}|\s*因为", re.IGNORECASE)
 _LEADING_REASON = re.compile(r"^\W*(?:since|because|as)\b.*?,\s+(?=[a-z])", re.IGNORECASE)
-_CLAUSE_GAP = re.compile(rf"(?<!\\);\s+|\s[—–]\s(?=[^\W\d])|[,–—-]\s+(?=but\b)|,?\s*(?=\b{_REASON_WORDS}|因为)")
+_CLAUSE_GAP = re.compile(
+    rf"(?<!\\);\s+|\s[—–]\s(?=[^\W\d])|[,–—-]\s+(?=but\b)|,?\s*(?=\b{_REASON_WORDS}|因为)"
+)
 _EXPLAINED = re.compile(r":\s+(?=[a-z]{2,}\s)")
 _GIVES_A_VALUE = re.compile(r"\d|\\|[=√π]")
 _BLANK_LINE = re.compile(r"\n\s*\n")
@@ -104,15 +107,19 @@ def is_beside(sentence: str) -> bool:
 def clauses(sentence: str) -> list[str]:
     """The main clauses of a sentence without asides, the last one first. Reasons and hypotheses are left out.
 
-    Words after a colon explain what stands before it; they are left out too where that holds a sign or a
-    digit.
+    Words after a colon explain what stands before it; they are left out too where that holds a sign
+    or a digit.
     """
     bare = _LEADING_REASON.sub("", _ASIDE.sub(" ", sentence))
     head = _EXPLAINED.split(bare)[0]
     if head != bare and _GIVES_A_VALUE.search(head):
         bare = head
     pieces = [clause for clause in _CLAUSE_GAP.split(bare) if clause.strip()]
-    return [clause for clause in reversed(pieces) if not _BESIDE.search(clause) and not _REASON.match(clause)]
+    return [
+        clause
+        for clause in reversed(pieces)
+        if not _BESIDE.search(clause) and not _REASON.match(clause)
+    ]
 
 
 def paragraphs(text: str) -> list[str]:
@@ -120,7 +127,9 @@ def paragraphs(text: str) -> list[str]:
 
     The list is empty where the last sentence says that there is no answer.
     """
-    found = [paragraph for paragraph in _BLANK_LINE.split(without_courtesy(text)) if paragraph.strip()]
+    found = [
+        paragraph for paragraph in _BLANK_LINE.split(without_courtesy(text)) if paragraph.strip()
+    ]
     return [] if found and REFUSAL.search(sentences(found[-1])[-1]) else found
 
 

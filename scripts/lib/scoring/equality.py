@@ -1,9 +1,9 @@
 """Exact mathematical equality, decided in a process of its own.
 
-sympy can be made to compute for ever, in C code that no signal interrupts. The scoring process therefore
-starts a worker when the first `math` check comes and talks to it in lines of JSON. It kills the worker when
-an expression takes too long; the next check starts another one. Where no mathematics is checked, sympy is
-never imported.
+sympy can be made to compute for ever, in C code that no signal interrupts. The scoring process
+therefore starts a worker when the first `math` check comes and talks to it in lines of JSON. It
+kills the worker when an expression takes too long; the next check starts another one. Where no
+mathematics is checked, sympy is never imported.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ import psutil
 from scripts.lib.base.process_lifetime import die_with_parent
 
 MOST_CHARACTERS = 300
-# A limit of the worker's own processor time, so that a loaded machine makes no difference. The clock is for a
-# worker that hangs without computing.
+# A limit of the worker's own processor time, so that a loaded machine makes no difference. The
+# clock is for a worker that hangs without computing.
 PROCESSOR_SECONDS = 3.0
 CLOCK_SECONDS = 60.0
 MEMORY_BYTES = 2 << 30
 # A question that the machine kept from being decided is asked again, of another worker.
 ATTEMPTS = 2
-# Too large to be worked out: a tower of powers, a long exponent, a long factorial, a number of 200 digits.
+# Too large to be worked out: a tower of powers, a long exponent, a long factorial, a number of 200
+# digits.
 _TOO_LARGE = re.compile(
     r"\^\s*\{?\s*-?\w+\s*\}?\s*\^|\^\s*\{[^{}]*\^[^{}]*\{?\d{2,}"
     r"|\^\s*\{?\s*-?\d{5,}"
@@ -127,7 +128,9 @@ class _Worker:
             assert process.stdin is not None
             process.stdin.write(json.dumps([gold, answer]) + "\n")
             process.stdin.flush()
-            reply: dict[str, Any] = json.loads(self._line(process, PROCESSOR_SECONDS, CLOCK_SECONDS))
+            reply: dict[str, Any] = json.loads(
+                self._line(process, PROCESSOR_SECONDS, CLOCK_SECONDS)
+            )
             return reply
         except (OSError, ValueError, psutil.NoSuchProcess) as error:
             self.close()
@@ -163,7 +166,9 @@ def _exact(value: Any) -> Any:
     """A value of sympy with its decimal numbers as fractions."""
     import sympy
 
-    return value.xreplace({number: sympy.Rational(str(number)) for number in value.atoms(sympy.Float)})
+    return value.xreplace(
+        {number: sympy.Rational(str(number)) for number in value.atoms(sympy.Float)}
+    )
 
 
 def _same(gold: Any, answer: Any) -> bool:
@@ -206,8 +211,8 @@ def _reply(gold: str, answer: str) -> dict[str, Any]:
         found = values(answer)
         return {"equal": _same(wanted[0], found[0]) if found else None}
     except Exception:
-        # sympy and antlr raise errors of many kinds for what they cannot read: it does not count as an
-        # expression.
+        # sympy and antlr raise errors of many kinds for what they cannot read: it does not count as
+        # an expression.
         return {"equal": None}
 
 

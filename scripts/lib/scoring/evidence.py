@@ -6,9 +6,10 @@
 3. A statement in prose: "the answer is …". "The answer would be …" counts only where nothing else is stated.
 4. What the answer ends on. Each check reads that in its own way.
 
-A mention is not a statement. Nor is a denial ("is not 9"), a condition ("if the answer is 9") or a question.
-A statement of a higher kind replaces an earlier one of a lower kind. Two statements that otherwise contradict
-each other are *undecided*, unless words between them say that the later one corrects the earlier one.
+A mention is not a statement. Nor is a denial ("is not 9"), a condition ("if the answer is 9") or a
+question. A statement of a higher kind replaces an earlier one of a lower kind. Two statements that
+otherwise contradict each other are *undecided*, unless words between them say that the later one
+corrects the earlier one.
 """
 
 from __future__ import annotations
@@ -88,7 +89,9 @@ _LABEL = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _ANSWERS = ("answer", "solution", "antwort", "réponse", "respuesta", "risposta", "resposta")
-_CONCLUDING = any_of("therefore|then|thus|so|hence|finally|here|again|in (?:this|that) case|after all")
+_CONCLUDING = any_of(
+    "therefore|then|thus|so|hence|finally|here|again|in (?:this|that) case|after all"
+)
 _NOT_A_PART = r"(?!(?:first|second|third|next|previous|sub|other|part)\b)"
 _VERB = (
     r"\bis\b|\bare\b|\bwas\b|=|:|\bequals\b|\b(?:would|will|should|must|has\s+to|ought\s+to)\s+be\b"
@@ -103,8 +106,8 @@ _STATED = re.compile(
     rf"\s*(?P<verb>{_VERB})",
     re.IGNORECASE,
 )
-# What makes a statement a condition, a question or somebody else's opinion; it stands before it in its
-# sentence.
+# What makes a statement a condition, a question or somebody else's opinion; it stands before it in
+# its sentence.
 _UNMEANT = re.compile(
     any_of(
         r"\b(?:if|whether|unless|suppose|assum\w+|(?-i:might|may)|could|tempting|naive\w*|wrongly"
@@ -115,7 +118,9 @@ _UNMEANT = re.compile(
     ),
     re.IGNORECASE,
 )
-_DENIED = re.compile(r"^[\s*_]*(?:(?:is|are|was)?\s*n['’]t|not|never|neither|no\s+longer)\b", re.IGNORECASE)
+_DENIED = re.compile(
+    r"^[\s*_]*(?:(?:is|are|was)?\s*n['’]t|not|never|neither|no\s+longer)\b", re.IGNORECASE
+)
 _INSTEAD = re.compile(
     any_of(r"\b(?:but(?: rather| instead)?|rather|instead|it is|it['’]s)\b") + r"[\s,:]*",
     re.IGNORECASE,
@@ -184,7 +189,9 @@ def _rest(text: str, place: int) -> tuple[str, int]:
     return "", place
 
 
-def _beginning(pattern: re.Pattern[str], words: Iterable[str], text: str) -> Iterator[re.Match[str]]:
+def _beginning(
+    pattern: re.Pattern[str], words: Iterable[str], text: str
+) -> Iterator[re.Match[str]]:
     """The matches of a pattern whose matches begin with one of the words.
 
     To find the words first is many times faster.
@@ -218,7 +225,9 @@ def _explicit(text: str) -> Iterator[Statement]:
     for match in _HASHES.finditer(text):
         yield Statement("####", FINAL, match.start(), match.end(), match["value"].strip())
     for match in _TAGGED.finditer(text):
-        yield Statement(f"<{match['tag'].lower()}>", FINAL, match.start(), match.end(), match["value"])
+        yield Statement(
+            f"<{match['tag'].lower()}>", FINAL, match.start(), match.end(), match["value"]
+        )
     for match in _KEYED.finditer(text):
         value = match["value"]
         if value.startswith('"'):

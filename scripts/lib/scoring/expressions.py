@@ -9,15 +9,24 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 
-from scripts.lib.scoring.endings import clauses, concludes, is_beside, lines_from_end, paragraphs, sentences
+from scripts.lib.scoring.endings import (
+    clauses,
+    concludes,
+    is_beside,
+    lines_from_end,
+    paragraphs,
+    sentences,
+)
 from scripts.lib.scoring.evidence import Reading, Statement, Undecided, settle, statements, tail
 
-# Each question to the worker takes milliseconds, and what an answer commits to stands among its last
-# statements.
+# Each question to the worker takes milliseconds, and what an answer commits to stands among its
+# last statements.
 _MOST_ASKED = 6
 # Whether an expression is equal to the reference; None where it is not an expression.
 Equals = Callable[[str], bool | None]
-_SPAN = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]|`([^`\n]+)`", re.DOTALL)
+_SPAN = re.compile(
+    r"\$\$(.+?)\$\$|\$([^$\n]+?)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]|`([^`\n]+)`", re.DOTALL
+)
 _NAMES = "sqrt|pi|ln|log|sin|cos|tan|exp|arctan|arcsin|arccos|sinh|cosh|tanh|arcsinh|erf|Gamma|infty|infinity"
 _WORD = re.compile(rf"(?<![\\\w])(?!(?:{_NAMES})(?![A-Za-z]))[^\W\d_π]{{2,}}")
 # "x = 4 or x = -3", "x₁ = 1, x₂ = 2": a name and its value. In LaTeX the index is `_1`.
@@ -89,7 +98,9 @@ _SIGNS = {
 _ROOT_SIGN = re.compile(r"√\s*(?:\(([^()]*)\)|\{?(\d+|[A-Za-z])\}?)")
 _SQRT_CALL = re.compile(r"(?<!\\)\bsqrt\s*\(((?:[^()]|\([^()]*\))*)\)")
 _EXP_CALL = re.compile(r"\\?\bexp\s*\(([^()]*)\)")
-_PLAIN_NAME = re.compile(r"(?<![\\A-Za-z])(pi|ln|log|sin|cos|tan|arctan|arcsin|arccos|infty)(?![A-Za-z])")
+_PLAIN_NAME = re.compile(
+    r"(?<![\\A-Za-z])(pi|ln|log|sin|cos|tan|arctan|arcsin|arccos|infty)(?![A-Za-z])"
+)
 _PLAIN_POWER = re.compile(r"\^\s*\(([^()]*)\)|\^\s*(-?\d+(?:\.\d+)?)")
 _THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?!\d)")
 _SET_BRACES = re.compile(r"(?<!\\)\{(?=[^{}]*,[^{}]*\}$)|(?<!\\)(?<=[\d\w])\}$")
@@ -117,7 +128,9 @@ def _vulgar_fraction(match: re.Match[str]) -> str:
 def latex(text: str) -> str:
     """Typography and plain text as LaTeX: `½`, `x²`, `sqrt(3)*2`, `pi/4`, `2**3`, `π⁄4`."""
     text = _VULGAR.sub(_vulgar_fraction, text)
-    text = _POWER.sub(lambda m: f"^{{{unicodedata.normalize('NFKC', m[0])}}}", text).replace("\u2212", "-")
+    text = _POWER.sub(lambda m: f"^{{{unicodedata.normalize('NFKC', m[0])}}}", text).replace(
+        "\u2212", "-"
+    )
     for sign, meaning in _SIGNS.items():
         text = text.replace(sign, meaning)
     text = _ROOT_SIGN.sub(lambda m: rf"\sqrt{{{m[1] or m[2]}}}", text)
@@ -205,7 +218,8 @@ def _formulas(text: str) -> list[str]:
 def _solutions(text: str, kind: str) -> str:
     """The solutions that a text gives, as one expression: a set or a point, as `kind` says.
 
-    Empty where there are none. A set is given by "x = 1 or x = 2" or "1 and 2", a point by "x = 2, y = 3".
+    Empty where there are none. A set is given by "x = 1 or x = 2" or "1 and 2", a point by "x = 2,
+    y = 3".
     """
     plain = latex(_FORMAT.sub(" ", _without_bold(text)))
     named = _SOLUTION.findall(plain)
@@ -265,7 +279,9 @@ def _closed(text: str) -> str:
     return text if cut < 0 else text[:cut]
 
 
-def read_expression(answer: str, equals: Equals, gold: str) -> Reading[bool] | Undecided[bool] | None:
+def read_expression(
+    answer: str, equals: Equals, gold: str
+) -> Reading[bool] | Undecided[bool] | None:
     """Whether `equals` accepts the expression that an answer commits to; None where there is no expression.
 
     `gold` is the reference: it tells whether an equation or a set is wanted.
@@ -275,7 +291,11 @@ def read_expression(answer: str, equals: Equals, gold: str) -> Reading[bool] | U
 
     def verdict(raw: str) -> bool | None:
         found = tidy(raw, keep_equation)
-        if not found or not _is_mathematics(found) or (_NOT_EQUAL.search(found) and not _NOT_EQUAL.search(gold)):
+        if (
+            not found
+            or not _is_mathematics(found)
+            or (_NOT_EQUAL.search(found) and not _NOT_EQUAL.search(gold))
+        ):
             return None
         return equals(found)
 

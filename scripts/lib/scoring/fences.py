@@ -1,6 +1,7 @@
 """Fenced code blocks, found by a CommonMark parser.
 
-It knows blocks in lists, of any length, nested, and unclosed at the end of an answer that was cut off.
+It knows blocks in lists, of any length, nested, and unclosed at the end of an answer that was cut
+off.
 """
 
 from __future__ import annotations

@@ -91,7 +91,8 @@ _LEADS_TO = any_of(
     r"|correct(?: one)? is|=>|→)[,:]? "
 )
 _LEAVES = re.compile(
-    rf"{_LEADS_TO}(?:only\s+)?{_LETTER_HERE}{_CLOSE}(?:[.:,;!](?=\s|$)|\s*$)", re.IGNORECASE | re.MULTILINE
+    rf"{_LEADS_TO}(?:only\s+)?{_LETTER_HERE}{_CLOSE}(?:[.:,;!](?=\s|$)|\s*$)",
+    re.IGNORECASE | re.MULTILINE,
 )
 _REMAINS = re.compile(
     rf"{_NOT_IN_WORD}(?P<letter>[A-J]){_CLOSE}\s+"
@@ -142,7 +143,9 @@ _BOLD = re.compile(r"(?:\*\*|__)\(?([A-J])\)?(?:[.):]?|[.):]\s[^*\n]{0,80})(?:\*
 _VERDICT_YES = re.compile(r"\b(?:correct|right|true)\b|[✓✔✅☑]", re.IGNORECASE)
 _VERDICT_NO = re.compile(r"\b(?:incorrect|not|wrong|false|isn['’]t|un\w+)\b|[✗✘❌✖]", re.IGNORECASE)
 _UNSURE = re.compile(
-    any_of(r"\bI (?:can(?:not|['’]t) (?:say|tell|decide|answer)|do(?: not|n['’]t) know|am not sure)\b")
+    any_of(
+        r"\bI (?:can(?:not|['’]t) (?:say|tell|decide|answer)|do(?: not|n['’]t) know|am not sure)\b"
+    )
 )
 _ASKED = re.compile(r"[^.!\n]{0,40}\?")
 _NEGATED = re.compile(r"\b(?:not|n['’]t|never|hardly|than)\b")
@@ -244,14 +247,18 @@ def _terse(text: str) -> Iterator[Statement]:
         match = _TERSE.match(line) if len(line) <= 120 else None
         if match is not None and match["letter"].isupper():
             start = text.find(line) + match.start("letter")
-            yield Statement("a line", STATED, start, start + 1, match["letter"] + match["rest"], start)
+            yield Statement(
+                "a line", STATED, start, start + 1, match["letter"] + match["rest"], start
+            )
 
 
 def _sentence(text: str, match: re.Match[str]) -> Iterator[Statement]:
     """The statement of a sentence; none where it is denied, a condition or a question."""
     if _ASKED.match(text, match.end()):
         return
-    if _DENIED.search(text, max(0, match.start() - 30), match.start()) or is_unmeant(text, match.start()):
+    if _DENIED.search(text, max(0, match.start() - 30), match.start()) or is_unmeant(
+        text, match.start()
+    ):
         return
     place = match.start("letter")
     said = text[place : place + 100].split("\n")[0]
@@ -264,7 +271,9 @@ def _lines(text: str, allowed: str) -> Iterator[Statement]:
     A list of the options chooses none.
     """
     found = [line for line in _LINE.finditer(text) if _is_choice_line(line, allowed)]
-    approved = [m for m in found if _VERDICT_YES.search(m["rest"]) and not _VERDICT_NO.search(m["rest"])]
+    approved = [
+        m for m in found if _VERDICT_YES.search(m["rest"]) and not _VERDICT_NO.search(m["rest"])
+    ]
     several = len({line["letter"].upper() for line in found}) > 1
     if several:
         found = _chosen_lines(text, found, approved)
@@ -316,7 +325,9 @@ def _by_place(text: str, choices: Mapping[str, str]) -> Iterator[Statement]:
     for match in _ORDINAL.finditer(text):
         place = _PLACES[match["place"].lower()]
         if letters and place < len(letters):
-            yield Statement("a sentence", STATED, match.start(), match.end(), letters[place], match.start())
+            yield Statement(
+                "a sentence", STATED, match.start(), match.end(), letters[place], match.start()
+            )
 
 
 def _choice_of(statement: Statement, allowed: str, choices: Mapping[str, str]) -> Choice | None:
@@ -325,7 +336,9 @@ def _choice_of(statement: Statement, allowed: str, choices: Mapping[str, str]) -
     if found is None:
         return _choice_by_text(statement, choices)
     phrase = _PHRASE_GAP.split(_LEADING_LETTER.sub("", statement.text))[0]
-    other = next((letter for letter, choice in choices.items() if same(phrase, choice)), found.letter)
+    other = next(
+        (letter for letter, choice in choices.items() if same(phrase, choice)), found.letter
+    )
     return found if other == found.letter else Choice(found.letter, (other,), doubt=True)
 
 
@@ -355,8 +368,16 @@ def read_choice(
     allowed = "".join(str(letter).strip().upper() for letter in choices) or LETTERS
     allowed += value if value not in allowed else ""
     text = without_courtesy(tail(answer)).translate(_FULL_WIDTH)
-    found = [*statements(text), *_prose(text), *_lines(text, allowed), *_terse(text), *_by_place(text, choices)]
-    settled = settle(text, in_order(found), lambda statement: _choice_of(statement, allowed, choices))
+    found = [
+        *statements(text),
+        *_prose(text),
+        *_lines(text, allowed),
+        *_terse(text),
+        *_by_place(text, choices),
+    ]
+    settled = settle(
+        text, in_order(found), lambda statement: _choice_of(statement, allowed, choices)
+    )
     if settled is not None:
         return settled
     bold = {match[1] for match in _BOLD.finditer(text) if match[1] in allowed}

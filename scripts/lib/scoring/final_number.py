@@ -8,7 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from scripts.lib.scoring.endings import clauses, concludes, is_beside, lines_from_end, paragraphs, sentences
+from scripts.lib.scoring.endings import (
+    clauses,
+    concludes,
+    is_beside,
+    lines_from_end,
+    paragraphs,
+    sentences,
+)
 from scripts.lib.scoring.evidence import Reading, Statement, Undecided, settle, statements, tail
 from scripts.lib.scoring.number_words import named_numbers
 from scripts.lib.scoring.phrases import any_of
@@ -64,9 +71,13 @@ _DETAIL = re.compile(
     re.IGNORECASE,
 )
 _NAMED_VALUE = re.compile(r"(?:^|[\s$(])[A-Za-z]\w?\s*=\s*[^=]*$")
-_EQUATION_GAP = re.compile(r",\s+(?:and\s+|or\s+|the\s+)?(?=[^,=]{0,40}=)|\s+(?:and|or)\s+(?=[^,=]{0,20}=)")
+_EQUATION_GAP = re.compile(
+    r",\s+(?:and\s+|or\s+|the\s+)?(?=[^,=]{0,40}=)|\s+(?:and|or)\s+(?=[^,=]{0,20}=)"
+)
 # Brackets that hold a word or a unit: they do not give the answer.
-_ASIDE = re.compile(r"\((?!\s*or\b)(?=[^()]*[^\W\d_]{2})[^()\n]{0,200}\)|\[(?=[^\[\]]*[^\W\d_]{2})[^\[\]\n]{0,200}\]")
+_ASIDE = re.compile(
+    r"\((?!\s*or\b)(?=[^()]*[^\W\d_]{2})[^()\n]{0,200}\)|\[(?=[^\[\]]*[^\W\d_]{2})[^\[\]\n]{0,200}\]"
+)
 _UNIT_OF_TWO_WORDS = re.compile(r"[\s*_`$.!)\]}]*(?:[^\W\d]+[\s*_`$.!)\]}]*){0,2}")
 _NUMBERED_HEADING = re.compile(r"\d+[.):]\s")
 _BOLD = re.compile(r"(?:\*\*|__)\s*([^*\n]{1,80}?)\s*(?:\*\*|__)")
@@ -76,8 +87,8 @@ _BOLD = re.compile(r"(?:\*\*|__)\s*([^*\n]{1,80}?)\s*(?:\*\*|__)")
 class Said:
     """A number as an answer gives it: its possible values (`15%` is 15 or 0.15), and other numbers beside it.
 
-    With `doubt`, any of the numbers may be the one that is meant. Without it, the others are alternatives
-    ("14 or 15"). Two are equal where they have a value in common and the same others.
+    With `doubt`, any of the numbers may be the one that is meant. Without it, the others are
+    alternatives ("14 or 15"). Two are equal where they have a value in common and the same others.
     """
 
     values: tuple[Fraction, ...]
@@ -104,7 +115,8 @@ def shown(value: Fraction) -> str:
 def _candidates(text: str, find: Find) -> list[Number]:
     """The numbers that may be meant.
 
-    Labels of steps, lists and names are left out, and so are coefficients and roundings of another number.
+    Labels of steps, lists and names are left out, and so are coefficients and roundings of another
+    number.
     """
     found = [n for n in _without_operands(text, find(text)) if not n.coefficient and not n.label]
     found = [n for n in found if not _is_denied(text, n)]
@@ -114,12 +126,16 @@ def _candidates(text: str, find: Find) -> list[Number]:
 
 # Between two numbers of a sum that is not worked out.
 _OPERATOR = re.compile(
-    r"\s*(?:[+*×÷·]|\\cdot|\\times)\s*\(?\s*|\s+(?:[-–]|plus|minus|times)\s+|\(|\s*\)\s*\(\s*", re.IGNORECASE
+    r"\s*(?:[+*×÷·]|\\cdot|\\times)\s*\(?\s*|\s+(?:[-–]|plus|minus|times)\s+|\(|\s*\)\s*\(\s*",
+    re.IGNORECASE,
 )
 _UP_TO_DIGIT = re.compile(r"[^\d.]*")
-_NOT_BEFORE = re.compile(r"\b(?:not|never)\s+(?:\w+\s+){0,3}[$*(]*$|n['’]t\s+(?:\w+\s+){0,3}[$*(]*$", re.IGNORECASE)
+_NOT_BEFORE = re.compile(
+    r"\b(?:not|never)\s+(?:\w+\s+){0,3}[$*(]*$|n['’]t\s+(?:\w+\s+){0,3}[$*(]*$", re.IGNORECASE
+)
 _NOT_AFTER = re.compile(
-    r"[\s*$)]*(?:\w+\s+)?(?:is|was)\s+(?:wrong|incorrect|not\s+(?:right|correct|the\s+answer))\b", re.IGNORECASE
+    r"[\s*$)]*(?:\w+\s+)?(?:is|was)\s+(?:wrong|incorrect|not\s+(?:right|correct|the\s+answer))\b",
+    re.IGNORECASE,
 )
 
 
@@ -205,8 +221,13 @@ def _of_sentence(text: str, find: Find) -> Said | None:
         return said
     found = _candidates(text, find)
     after_verb = [n for n in found if _VERB.search(text, max(0, n.start - 60), n.start)]
-    # "3 times in the 10 letters": what follows a preposition is a detail, unless there is nothing else.
-    main = [n for n in found if n in after_verb or not _DETAIL.search(text, max(0, n.start - 30), n.start)]
+    # "3 times in the 10 letters": what follows a preposition is a detail, unless there is nothing
+    # else.
+    main = [
+        n
+        for n in found
+        if n in after_verb or not _DETAIL.search(text, max(0, n.start - 30), n.start)
+    ]
     if not main:
         if len({n.value for n in found}) > 1:
             return Said(found[-1].values, (found[0].value,), doubt=True)
@@ -255,7 +276,9 @@ def _of_line(line: str, find: Find, everything: bool) -> Said | None:
     if bold:
         return bold[-1]
     chosen = [sentence for sentence in sentences(line) if everything or not is_beside(sentence)]
-    found = [(sentence, said) for sentence in chosen if (said := _of_clauses(sentence, find)) is not None]
+    found = [
+        (sentence, said) for sentence in chosen if (said := _of_clauses(sentence, find)) is not None
+    ]
     concluding = [(sentence, said) for sentence, said in found if concludes(sentence)]
     return (concluding or found)[-1][1] if found else None
 

@@ -7,7 +7,16 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from scripts.lib.scoring.courtesy import without_courtesy
-from scripts.lib.scoring.evidence import STATED, Reading, Statement, Undecided, corrects, settle, statements, tail
+from scripts.lib.scoring.evidence import (
+    STATED,
+    Reading,
+    Statement,
+    Undecided,
+    corrects,
+    settle,
+    statements,
+    tail,
+)
 from scripts.lib.scoring.words import content, fold, same, words
 
 _STYLE = re.compile(
@@ -33,7 +42,8 @@ _OPEN_ENDED = re.compile(
 )
 # "Paris is the capital of France."
 _SUBJECT = re.compile(
-    r"^\W*(?P<phrase>.{1,60}?)\s+(?:is|was|are|were)\s+(?:the|a|an|its|their|his|her)\s", re.IGNORECASE
+    r"^\W*(?P<phrase>.{1,60}?)\s+(?:is|was|are|were)\s+(?:the|a|an|its|their|his|her)\s",
+    re.IGNORECASE,
 )
 _ITEM_MARK = re.compile(r"^(?:\d{1,2}[.)]|[-•])\s+(?=\D)")
 # "Day: Saturday": a label of a word or two of its own.
@@ -105,7 +115,9 @@ def read_text(answer: str, wanted: Sequence[str]) -> Reading[bool] | Undecided[b
         return Reading(False, "the whole", "")
     if _equals([answer, without_courtesy(answer)], wanted):
         return Reading(True, "the whole", answer.strip())
-    settled = settle(text, statements(text), lambda statement: _equals(_phrases(statement.text), wanted))
+    settled = settle(
+        text, statements(text), lambda statement: _equals(_phrases(statement.text), wanted)
+    )
     if settled is not None and not _is_corrected(text, settled):
         return settled
     line = final_line(answer)
@@ -124,7 +136,12 @@ def _is_corrected(text: str, settled: Reading[bool] | Undecided[bool]) -> bool:
 def _line_phrases(line: str) -> Iterator[str]:
     """What a last line may give: all of it, or without a label, or what its last sentence says."""
     plain = _ITEM_MARK.sub("", spoken(line))
-    yield from (plain, _LEAD.sub("", plain), _OWN_LABEL.sub("", plain), re.sub(r"\s\([^()]*\)\W*$", "", plain))
+    yield from (
+        plain,
+        _LEAD.sub("", plain),
+        _OWN_LABEL.sub("", plain),
+        re.sub(r"\s\([^()]*\)\W*$", "", plain),
+    )
     sentence = re.split(r"(?<=[^.\s]{2}[.!?])\s+", re.sub(r"\s\([^()]*\)(?=\W*$)", "", plain))[-1]
     if _OPEN_ENDED.search(sentence):
         return
@@ -220,13 +237,15 @@ def _split_each(parts: Iterable[str], pattern: re.Pattern[str]) -> list[str]:
 def _readings(text: str, last: bool = False) -> Iterator[list[str]]:
     """The lists that a text may be.
 
-    It is the whole, its first (or `last`) sentence, or what stands after a colon or verb there. Each of them
-    is also given without units.
+    It is the whole, its first (or `last`) sentence, or what stands after a colon or verb there.
+    Each of them is also given without units.
     """
     plain = _ASIDE_AT_END.sub("", _spoken_lines(text))
     sentences = [plain]
     if not last or "\n" not in plain:
-        sentences = [sentence for sentence in _LIST_SENTENCE_GAP.split(plain) if sentence.strip()] or [plain]
+        sentences = [
+            sentence for sentence in _LIST_SENTENCE_GAP.split(plain) if sentence.strip()
+        ] or [plain]
     sentence = sentences[-1 if last else 0]
     list_only = _BEFORE_LIST.sub("", sentence)
     pieces = [plain, sentence, sentence.split("\n")[0], list_only, _BEFORE_LIST.sub("", list_only)]
@@ -264,7 +283,9 @@ def _after_label(text: str, statement: Statement) -> str:
     return "\n".join(bullets) if len(bullets) > 1 else statement.text
 
 
-def read_list(answer: str, same_list: Callable[[list[str]], bool]) -> Reading[bool] | Undecided[bool]:
+def read_list(
+    answer: str, same_list: Callable[[list[str]], bool]
+) -> Reading[bool] | Undecided[bool]:
     """Whether an answer commits to the list that `same_list` accepts, and where it gives its list."""
     text = tail(answer)
 

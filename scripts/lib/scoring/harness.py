@@ -1,9 +1,10 @@
 """What runs inside the two sandboxes of a code check: the tests in one process, the answer in another.
 
-The two talk in lines of JSON over a socket. Plain values (numbers, texts, lists, dates, …) travel as they are; any other
-object stays where it is, and the other side gets a `Remote` that forwards what is done with it. So the tests compare
-plain values in their own process, with their own builtins, and the answer never sees them: what it redefines, patches,
-searches or ends is its own. Between an object of the answer's and a plain value only a plain value decides.
+The two talk in lines of JSON over a socket. Plain values (numbers, texts, lists, dates, …) travel
+as they are; any other object stays where it is, and the other side gets a `Remote` that forwards
+what is done with it. So the tests compare plain values in their own process, with their own
+builtins, and the answer never sees them: what it redefines, patches, searches or ends is its own.
+Between an object of the answer's and a plain value only a plain value decides.
 
 The text of this file is given to the sandbox's Python: it imports the standard library only.
 """
@@ -77,7 +78,10 @@ SCALARS: dict[type, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     date: (date.isoformat, date.fromisoformat),
     datetime: (datetime.isoformat, datetime.fromisoformat),
     time: (time.isoformat, time.fromisoformat),
-    timedelta: (lambda value: [value.days, value.seconds, value.microseconds], lambda coded: timedelta(*coded)),
+    timedelta: (
+        lambda value: [value.days, value.seconds, value.microseconds],
+        lambda coded: timedelta(*coded),
+    ),
 }
 SEQUENCES = (list, tuple, set, frozenset, deque)
 MAPPINGS = (dict, OrderedDict, Counter)
@@ -95,10 +99,28 @@ def plain_form(value: Any) -> tuple[bool, Any]:
 
 # --- what is forwarded -----------------------------------------------------------------------------------------------
 
-_BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift")
+_BINARY = (
+    "add",
+    "sub",
+    "mul",
+    "truediv",
+    "floordiv",
+    "mod",
+    "pow",
+    "matmul",
+    "and",
+    "or",
+    "xor",
+    "lshift",
+    "rshift",
+)
 _ARITHMETIC = {f"__{name}__": getattr(operator, f"__{name}__") for name in _BINARY}
-_COMPARISONS = {f"__{name}__": getattr(operator, name) for name in ("eq", "ne", "lt", "le", "gt", "ge")}
-_UNARY = {f"__{name}__": getattr(operator, name) for name in ("neg", "pos", "abs", "invert", "index")}
+_COMPARISONS = {
+    f"__{name}__": getattr(operator, name) for name in ("eq", "ne", "lt", "le", "gt", "ge")
+}
+_UNARY = {
+    f"__{name}__": getattr(operator, name) for name in ("neg", "pos", "abs", "invert", "index")
+}
 
 
 def _reflected(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -119,9 +141,20 @@ _DECISIVE = {
 SPECIAL: dict[str, Callable[..., Any]] = {
     **_DECISIVE,
     "__call__": lambda called, *args, **kwargs: called(*args, **kwargs),
-    **{"__len__": len, "__iter__": iter, "__next__": next, "__bool__": bool, "__str__": str, "__repr__": repr},
+    **{
+        "__len__": len,
+        "__iter__": iter,
+        "__next__": next,
+        "__bool__": bool,
+        "__str__": str,
+        "__repr__": repr,
+    },
     **{"__hash__": hash, "__reversed__": reversed, "__contains__": operator.contains},
-    **{"__getitem__": operator.getitem, "__setitem__": operator.setitem, "__delitem__": operator.delitem},
+    **{
+        "__getitem__": operator.getitem,
+        "__setitem__": operator.setitem,
+        "__delitem__": operator.delitem,
+    },
     "__enter__": lambda manager: type(manager).__enter__(manager),
     "__exit__": lambda manager, *error: type(manager).__exit__(manager, *error),
     "__instancecheck__": lambda kind, value: isinstance(value, kind),
@@ -129,8 +162,20 @@ SPECIAL: dict[str, Callable[..., Any]] = {
 }
 # Of these no attribute is given to the answer: they lead to the tests' source and to this process.
 _CLOSED = (
-    *(types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, types.GeneratorType),
-    *(types.CoroutineType, types.AsyncGeneratorType, types.FrameType, types.CodeType, types.TracebackType),
+    *(
+        types.FunctionType,
+        types.BuiltinFunctionType,
+        types.MethodType,
+        types.ModuleType,
+        types.GeneratorType,
+    ),
+    *(
+        types.CoroutineType,
+        types.AsyncGeneratorType,
+        types.FrameType,
+        types.CodeType,
+        types.TracebackType,
+    ),
 )
 
 
@@ -173,8 +218,9 @@ def _forwarding(name: str) -> Callable[..., Any]:
 def _wary(name: str) -> Callable[..., Any]:
     """A method of an answer's object in the tests: it cannot decide by itself how it compares with a plain value.
 
-    Between two of the answer's objects its own method is what is asked for. Beside a plain value the object's plain
-    form counts; without one it equals nothing, and what it computes must be an object again.
+    Between two of the answer's objects its own method is what is asked for. Beside a plain value
+    the object's plain form counts; without one it equals nothing, and what it computes must be an
+    object again.
     """
 
     def method(self: Remote, *others: Any) -> Any:
@@ -185,7 +231,9 @@ def _wary(name: str) -> Callable[..., Any]:
             return SPECIAL[name](plain, *others)
         if name in ("__eq__", "__ne__"):
             return name == "__ne__"
-        result = NotImplemented if name in _COMPARISONS else self.remote_peer__.ask(name, self, *others)
+        result = (
+            NotImplemented if name in _COMPARISONS else self.remote_peer__.ask(name, self, *others)
+        )
         if result is not NotImplemented and not _is_remote(result):
             raise TypeError(f"{name} of an object of the answer's with a plain value")
         return result
@@ -233,7 +281,9 @@ class Peer:
         # A case's input is as long as it is; what the answer says is not.
         line = self.lines.readline(MESSAGE_BYTES if self.side == TESTS else -1)
         if not line.endswith(b"\n"):
-            raise self._lost(f"reported more than {MESSAGE_BYTES} bytes" if len(line) == MESSAGE_BYTES else "")
+            raise self._lost(
+                f"reported more than {MESSAGE_BYTES} bytes" if len(line) == MESSAGE_BYTES else ""
+            )
         try:
             message = json.loads(line)
         except (ValueError, RecursionError) as error:
@@ -263,7 +313,14 @@ class Peer:
                         value, changes = rest
                         self._take_changes([*args, *kwargs.values()], changes)
                         return self.decode(value)
-                except (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError) as error:
+                except (
+                    ValueError,
+                    TypeError,
+                    KeyError,
+                    IndexError,
+                    AttributeError,
+                    ArithmeticError,
+                ) as error:
                     raise self._lost("the reports are not the harness's") from error
             raise raised
 
@@ -275,7 +332,11 @@ class Peer:
             if self.side == TESTS:
                 _refuse(action, target, subject, values)
             named = dict(zip(kwargs, values[len(args) :], strict=True))
-            before = {place: self.encode(value) for place, value in enumerate(values) if type(value) in MUTABLE}
+            before = {
+                place: self.encode(value)
+                for place, value in enumerate(values)
+                if type(value) in MUTABLE
+            }
             result = self.services[action](subject, *values[: len(args)], **named)
             now = {place: self.encode(values[place]) for place in before}
             changes = [[place, value] for place, value in now.items() if value != before[place]]
@@ -304,7 +365,10 @@ class Peer:
         if kind in MAPPINGS and depth < DEEPEST:
             return [
                 kind.__name__,
-                [[self.encode(key, deeper), self.encode(item, deeper)] for key, item in value.items()],
+                [
+                    [self.encode(key, deeper), self.encode(item, deeper)]
+                    for key, item in value.items()
+                ],
             ]
         if issubclass(kind, Remote):
             return ["yours", value.remote_number__]
@@ -326,7 +390,9 @@ class Peer:
             self.objects.append(value)
         if inspect.iscoroutine(value):
             return ["coroutine", number]
-        defined = {name for each in type(value).__mro__ if each is not object for name in vars(each)}
+        defined = {
+            name for each in type(value).__mro__ if each is not object for name in vars(each)
+        }
         base = next((base.__name__ for base in BASES if issubclass(type(value), base)), "")
         return ["object", number, base, *(name for name in SPECIAL if name in defined)]
 
@@ -367,7 +433,9 @@ class Peer:
         methods: dict[str, Any] = {"__slots__": ()}
         methods.update({name: _forwarding(name) for name in special if name in SPECIAL})
         if self.side == TESTS:
-            methods.update({name: _wary(name) for name in (*special, "__eq__", "__ne__") if name in _DECISIVE})
+            methods.update(
+                {name: _wary(name) for name in (*special, "__eq__", "__ne__") if name in _DECISIVE}
+            )
             methods["__hash__"] = _wary_hash
             if "__iter__" in special:
                 # `in` then looks at the items here.
@@ -386,19 +454,29 @@ class Peer:
     def _told(self, error: BaseException) -> list[Any]:
         names = [each.__name__ for each in type(error).__mro__]
         try:
-            return ["error", names, str(error)[:200], self.encode(error.args), self.encode(vars(error))]
+            return [
+                "error",
+                names,
+                str(error)[:200],
+                self.encode(error.args),
+                self.encode(vars(error)),
+            ]
         except Exception:
             return ["error", names, "", self.encode(()), self.encode({})]
 
     def _exception(self, names: list[str]) -> type[BaseException]:
         """The class here for an exception's class there: one of that name, with the same class of Python's as base."""
         known = (getattr(builtins, name, None) for name in names)
-        base = next((k for k in known if isinstance(k, type) and issubclass(k, BaseException)), Exception)
+        base = next(
+            (k for k in known if isinstance(k, type) and issubclass(k, BaseException)), Exception
+        )
         if base.__name__ == names[0]:
             return AnswerExit if base is SystemExit and self.side == TESTS else base
         return self.errors.setdefault(names[0], type(names[0], (base,), {}))
 
-    def _error(self, names: list[str], text: str, args: list[Any], fields: list[Any]) -> BaseException:
+    def _error(
+        self, names: list[str], text: str, args: list[Any], fields: list[Any]
+    ) -> BaseException:
         kind, values = self._exception(names), self.decode(args)
         try:
             made = kind(*values)
@@ -417,7 +495,9 @@ def _wants_to_compute(pid: int) -> bool:
     return any(stat.rpartition(")")[2].split()[0] in "RD" for stat in stats)
 
 
-def _finished(process: subprocess.Popen[bytes], stdin: bytes, clock_s: float) -> tuple[bytes, bytes]:
+def _finished(
+    process: subprocess.Popen[bytes], stdin: bytes, clock_s: float
+) -> tuple[bytes, bytes]:
     """A program's outputs. Raises TimeoutExpired where it only waits; one that computes has its limit of processor time."""
     given: bytes | None = stdin
     while True:
@@ -437,7 +517,9 @@ def run_program(code: str, stdin: str, cpu_s: int, clock_s: float) -> list[Any]:
     Path("answer.py").write_text(code, encoding="utf-8")
     argv = [sys.executable, "-s", "-S", "-P", "-c", PROGRAM]
     pipe = subprocess.PIPE
-    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True) as process:
+    with subprocess.Popen(
+        argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+    ) as process:
         # A second beyond, so that it ends by the signal that tells why.
         resource.prlimit(process.pid, resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
         try:
@@ -493,11 +575,19 @@ class _Telling(ast.NodeTransformer):
 
     def visit_Assert(self, node: ast.Assert) -> ast.AST:
         test = node.test
-        compares = isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], (ast.Eq, ast.Is))
+        compares = (
+            isinstance(test, ast.Compare)
+            and len(test.ops) == 1
+            and isinstance(test.ops[0], (ast.Eq, ast.Is))
+        )
         if isinstance(test, ast.Compare) and compares and node.msg is None:
             test.left = ast.NamedExpr(ast.Name("found__", ast.Store()), test.left)
-            test.comparators = [ast.NamedExpr(ast.Name("wanted__", ast.Store()), test.comparators[0])]
-            values: list[ast.expr] = [ast.Name(name, ast.Load()) for name in ("found__", "wanted__")]
+            test.comparators = [
+                ast.NamedExpr(ast.Name("wanted__", ast.Store()), test.comparators[0])
+            ]
+            values: list[ast.expr] = [
+                ast.Name(name, ast.Load()) for name in ("found__", "wanted__")
+            ]
             node.msg = ast.Call(ast.Name("told__", ast.Load()), values, [])
         return ast.fix_missing_locations(node)
 
@@ -511,7 +601,11 @@ def _shown(value: Any) -> str:
 
 def _place(error: BaseException) -> str:
     """The last line of the tests that an error went through."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "tests.py"]
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename == "tests.py"
+    ]
     return f"tests line {lines[-1]}" if lines else "tests"
 
 
@@ -523,12 +617,18 @@ def _own_names(setup: str, entry: str) -> dict[str, Any]:
     except Exception:
         # It may end within a function that the answer continues.
         return {}
-    return {name: value for name, value in space.items() if name != entry and not isinstance(value, type)}
+    return {
+        name: value
+        for name, value in space.items()
+        if name != entry and not isinstance(value, type)
+    }
 
 
 def _names(peer: Peer, tests: str, setup: str, entry: str) -> dict[str, Any]:
     """The names that the tests begin with. A builtin's name means the builtin, whatever the answer defines."""
-    words = sorted({word for word in re.findall(r"\w+", tests) if word == entry or not hasattr(builtins, word)})
+    words = sorted(
+        {word for word in re.findall(r"\w+", tests) if word == entry or not hasattr(builtins, word)}
+    )
     module, found = peer.ask("load", None, words)
     sys.modules["answer"] = module
     names = {name: value for name, value in found if not name.startswith("__")}
@@ -567,7 +667,9 @@ def judge(peer: Peer, tests: str, setup: str, entry: str) -> tuple[bool | None, 
         if error.code or stage == "code":
             return False, "tests: the unit tests fail"
     except AssertionError as error:
-        return False, f"{_place(error)}: {error}"[:200] if stage == "tests" else "code: AssertionError"
+        return False, f"{_place(error)}: {error}"[
+            :200
+        ] if stage == "tests" else "code: AssertionError"
     except BaseException as error:
         return False, f"{stage}: {type(error).__name__} {str(error)[:100]}"
     return (False, peer.gone) if peer.gone else (True, "tests pass")
@@ -616,7 +718,11 @@ def judge_cases(peer: Peer, cases: list[dict[str, str]], compare: str) -> tuple[
     for number, case in enumerate(cases, 1):
         try:
             output, said = peer.ask("run", None, case["stdin"])
-            wrong = said or ("" if COMPARED[compare](output, case["stdout"]) else _difference(output, case["stdout"]))
+            wrong = said or (
+                ""
+                if COMPARED[compare](output, case["stdout"])
+                else _difference(output, case["stdout"])
+            )
         except Gone:
             return False, f"case {number}: {peer.gone}"
         except Exception as error:
@@ -636,8 +742,8 @@ def _difference(output: str, wanted: str) -> str:
 def _confine(limits: Mapping[str, int], user: int, clock_s: int) -> None:
     """Limits, and a user number of this sandbox's own where it was started by root.
 
-    The kernel counts a user's processes, so one answer's do not count against another's; and for root it would not
-    count them.
+    The kernel counts a user's processes, so one answer's do not count against another's; and for
+    root it would not count them.
     """
     for limit, most in limits.items():
         resource.setrlimit(getattr(resource, limit), (most, most))
@@ -646,7 +752,8 @@ def _confine(limits: Mapping[str, int], user: int, clock_s: int) -> None:
         os.setgid(user)
         os.setuid(user)
     sys.setrecursionlimit(5000)
-    # The sandbox dies with who started it, and with this process. This is for the moment before it asked the kernel to.
+    # The sandbox dies with who started it, and with this process. This is for the moment before it
+    # asked the kernel to.
     signal.alarm(clock_s)
 
 
@@ -667,7 +774,13 @@ def main(arguments: Iterable[str]) -> None:
     try:
         if side == ANSWER:
             os.close(output)
-            serve_answer(peer, payload["code"], payload["forbidden"], payload["case_cpu_s"], payload["case_clock_s"])
+            serve_answer(
+                peer,
+                payload["code"],
+                payload["forbidden"],
+                payload["case_cpu_s"],
+                payload["case_clock_s"],
+            )
         else:
             if payload["cases"]:
                 passed, reason = judge_cases(peer, payload["cases"], payload["compare"])

@@ -1,8 +1,8 @@
 """The judge's question and what is made of its reply: blind, guided by the reference, by criterion; code does the sum.
 
-A judge is shown the question, the reference, the criteria and the cleaned answer, and nothing of who gave it, in which mode or
-how fast. It gives a verdict and a quotation per criterion; the score is computed by `rubric`. A reply that breaks the form is
-`unscored`, never 0.
+A judge is shown the question, the reference, the criteria and the cleaned answer, and nothing of
+who gave it, in which mode or how fast. It gives a verdict and a quotation per criterion; the score
+is computed by `rubric`. A reply that breaks the form is `unscored`, never 0.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ from scripts.lib.scoring.rubric import CriterionScore, QuestionScore
 # Raised when a reply is scored differently: a new series of verdicts begins.
 SCORING_VERSION = 1
 PAIR_DIGEST_CHARACTERS = 32
-# A judge reads this much of an answer: its beginning and its end. More is garbage, and would be paid for.
+# A judge reads this much of an answer: its beginning and its end. More is garbage, and would be
+# paid for.
 HEAD_CHARACTERS, TAIL_CHARACTERS = 15_000, 5_000
 POINTS = {"met": 1.0, "partly": 0.5, "unmet": 0.0}
 # Beginning and end of a reason that are kept of a talkative judge.
 REASON_CHARACTERS = 600
 
-# The judge's instructions, with two worked examples: long enough for the vendor's prompt cache to take them.
+# The judge's instructions, with two worked examples: long enough for the vendor's prompt cache to
+# take them.
 SYSTEM = (Path(__file__).parent / "system.md").read_text(encoding="utf-8").strip()
 
 SCHEMA: dict[str, Any] = {
@@ -100,12 +102,24 @@ def prompt_identity() -> str:
 def _asked(question: Question) -> tuple[str, str, tuple[tuple[str, int], ...]]:
     parts = [f"Instructions given beforehand:\n{question.system}"] if question.system else []
     if question.context is not None:
-        parts.append("(A long text came before the question. It is left out here: the reference holds what it says.)")
+        parts.append(
+            "(A long text came before the question. It is left out here: the reference holds what it says.)"
+        )
     if question.images:
-        parts.append("(An image came with the question. It is left out here: the reference holds what it shows.)")
-    references = dict.fromkeys(text.strip() for text in (question.expected, question.reference_answer) if text.strip())
-    criteria = tuple((c.criterion, c.weight) for c in question.scoring) or (("agrees with the reference", 100),)
-    return "\n\n".join([*parts, question.prompt.strip()]), "\n\n".join(references) or "(none)", criteria
+        parts.append(
+            "(An image came with the question. It is left out here: the reference holds what it shows.)"
+        )
+    references = dict.fromkeys(
+        text.strip() for text in (question.expected, question.reference_answer) if text.strip()
+    )
+    criteria = tuple((c.criterion, c.weight) for c in question.scoring) or (
+        ("agrees with the reference", 100),
+    )
+    return (
+        "\n\n".join([*parts, question.prompt.strip()]),
+        "\n\n".join(references) or "(none)",
+        criteria,
+    )
 
 
 def _cut(answer: str) -> str:
@@ -128,7 +142,9 @@ def user_prompt(shown: Material, verdict_digest: str) -> str:
         mark=sha256(f"marker {verdict_digest}".encode()).hexdigest()[:16],
         question=shown.question,
         reference=shown.reference,
-        criteria="\n".join(f"{n}. ({weight} %) {text}" for n, (text, weight) in enumerate(shown.criteria, 1)),
+        criteria="\n".join(
+            f"{n}. ({weight} %) {text}" for n, (text, weight) in enumerate(shown.criteria, 1)
+        ),
         answer=shown.answer,
         note="The answer was cut off at its length limit.\n" if shown.truncated else "",
     )
@@ -147,7 +163,10 @@ def _plain(text: str) -> str:
 
 def _criterion(item: dict[str, Any], criterion: tuple[str, int], answer: str) -> CriterionScore:
     points: float | None = POINTS[item["verdict"]]
-    quote, reason = item["evidence_quote"].strip(), " ".join(item["reason"].split())[:REASON_CHARACTERS]
+    quote, reason = (
+        item["evidence_quote"].strip(),
+        " ".join(item["reason"].split())[:REASON_CHARACTERS],
+    )
     if points and not (quote and _plain(quote) in answer):
         points, reason = None, f"the evidence does not stand in the answer: {quote[:80]!r}"
     return CriterionScore(*criterion, points, reason, quote[:REASON_CHARACTERS])
@@ -162,10 +181,14 @@ def score_reply(shown: Material, content: str) -> QuestionScore:
     problem = first_problem(_VALIDATOR, reply)
     if problem is not None:
         place = ".".join(map(str, problem.absolute_path))
-        raise Malformed(f"not of the schema: {place + ': ' if place else ''}{problem.message[:120]}")
+        raise Malformed(
+            f"not of the schema: {place + ': ' if place else ''}{problem.message[:120]}"
+        )
     numbers = [item["number"] for item in reply["criteria"]]
     if sorted(numbers) != list(range(1, len(shown.criteria) + 1)):
-        raise Malformed(f"verdicts on criteria {numbers}, expected 1 to {len(shown.criteria)}, each once")
+        raise Malformed(
+            f"verdicts on criteria {numbers}, expected 1 to {len(shown.criteria)}, each once"
+        )
     answer = _plain(shown.answer)
     items = sorted(reply["criteria"], key=lambda item: int(item["number"]))
     scores = tuple(_criterion(i, c, answer) for i, c in zip(items, shown.criteria, strict=True))
@@ -178,4 +201,8 @@ def score_reply(shown: Material, content: str) -> QuestionScore:
     )
     # One invented quotation is enough: weighing the other criteria alone would reward it.
     invented = next((c.reason for c in scores if c.points is None), None)
-    return score if invented is None else QuestionScore(scores, unscored=invented, summary=score.summary)
+    return (
+        score
+        if invented is None
+        else QuestionScore(scores, unscored=invented, summary=score.summary)
+    )

@@ -9,7 +9,8 @@ from functools import cached_property
 
 _FENCE = re.compile(r"^[ \t]*(?:[-*+>]|\d+[.)])?[ \t]*(?P<fence>`{3,}|~{3,})", re.MULTILINE)
 _CODE_SPAN = re.compile(r"(?<!`)(`{1,2})(?!`)[^`\n]+\1(?!`)")
-# A string of code or JSON, or a quotation, in one line. One that is not closed takes the rest of the line.
+# A string of code or JSON, or a quotation, in one line. One that is not closed takes the rest of
+# the line.
 _STRING = re.compile(
     r'"(?:[^"\\\n]|\\.)*(?P<double>")?'
     r"|(?<!\w)[rbfuRBFU]{0,2}'(?:[^'\\\n]|\\.|'(?=\w))*(?P<single>')?"
@@ -54,18 +55,22 @@ class Literal:
 
     @cached_property
     def _spans(self) -> list[tuple[int, int]]:
-        return [match.span() for match in _CODE_SPAN.finditer(self._text)] if "`" in self._text else []
+        return (
+            [match.span() for match in _CODE_SPAN.finditer(self._text)] if "`" in self._text else []
+        )
 
     @cached_property
     def _strings(self) -> list[tuple[int, int]]:
-        closed = (match for match in _STRING.finditer(self._text) if match["double"] or match["single"])
+        closed = (
+            match for match in _STRING.finditer(self._text) if match["double"] or match["single"]
+        )
         return [match.span() for match in closed]
 
     def holds(self, tag: re.Match[str], open_fences: bool, offset: int = 0) -> bool:
         """Whether a tag is only written about.
 
-        A fence that is never closed counts where `open_fences` is set. The tag's places are counted from
-        `offset` characters before this text.
+        A fence that is never closed counts where `open_fences` is set. The tag's places are counted
+        from `offset` characters before this text.
         """
         start, end = tag.start() - offset, tag.end() - offset
         number = bisect_left(self._fences, (start,)) - 1

@@ -9,7 +9,18 @@ from scripts.lib.scoring.quantities import Number
 
 _UP_TO_NINETEEN = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
-    *("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
+    *(
+        "ten",
+        "eleven",
+        "twelve",
+        "thirteen",
+        "fourteen",
+        "fifteen",
+        "sixteen",
+        "seventeen",
+        "eighteen",
+        "nineteen",
+    ),
 )
 _UNITS = {word: value for value, word in enumerate(_UP_TO_NINETEEN)}
 _NAMES_OF_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
@@ -58,7 +69,11 @@ def named_numbers(text: str) -> list[Number]:
         if match["none"]:
             value = Fraction(0)
         elif match["one"]:
-            size = _spelt(match["size"]) if match["size"] else _PIECES[match["one"].split()[-1].lower()]
+            size = (
+                _spelt(match["size"])
+                if match["size"]
+                else _PIECES[match["one"].split()[-1].lower()]
+            )
             value = Fraction(1, max(size, 1))
         else:
             value = Fraction(_spelt(match["name"])) + (Fraction(1, 2) if match["half"] else 0)

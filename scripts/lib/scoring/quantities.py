@@ -30,7 +30,9 @@ _FRACTION = re.compile(
     r"(?P<whole>\d)?\s*\\[dtc]?frac\s*"
     r"(?:\{\s*(?P<a>[-+−]?[\d.,]+)\s*\}\s*\{\s*(?P<b>[-+−]?[\d.,]+)\s*\}|(?P<c>\d)\s*(?P<d>\d))"
 )
-_DASH_SIGN = re.compile(r"(?:(?<=^)|(?<=[\s(=:$\[{,*]))[−–‒‑‐﹣－](?=\s?[$€£¥]?\.?\d)", re.MULTILINE)
+_DASH_SIGN = re.compile(
+    r"(?:(?<=^)|(?<=[\s(=:$\[{,*]))[−–‒‑‐﹣－](?=\s?[$€£¥]?\.?\d)", re.MULTILINE
+)
 _SMALL_FRACTION = re.compile("(?P<above>[⁰¹²³⁴-⁹]+)[/⁄](?P<below>[₀-₉]+|[0-9]+)")
 # Emphasis, as in `_14_`; an underscore between digits separates thousands.
 _UNDERSCORES = re.compile(r"(?<!\w)_{1,3}(?=[-+$€£.\d])|(?<=[\d%])_{1,3}(?!\w)")
@@ -51,12 +53,18 @@ def plain(text: str) -> str:
     if "\\" in text:
         text = _without_latex(text)
     text = _SMALL_FRACTION.sub(_small_fraction, _UNDERSCORES.sub("", text.replace("{,}", ",")))
-    text = _VULGAR.sub(lambda m: " " + unicodedata.normalize("NFKC", m[0]).replace("\u2044", "/"), text)
-    text = _SUPERSCRIPT.sub(lambda m: "^" + unicodedata.normalize("NFKC", m[0]).replace("\u2212", "-"), text)
+    text = _VULGAR.sub(
+        lambda m: " " + unicodedata.normalize("NFKC", m[0]).replace("\u2044", "/"), text
+    )
+    text = _SUPERSCRIPT.sub(
+        lambda m: "^" + unicodedata.normalize("NFKC", m[0]).replace("\u2212", "-"), text
+    )
     text = _NARROW_THOUSANDS.sub("", text)
     if not text.isascii():
         # Full-width and other digits become ASCII digits; `²` is a superscript and is gone already.
-        text = "".join(str(unicodedata.digit(c)) if c.isdigit() and not c.isascii() else c for c in text)
+        text = "".join(
+            str(unicodedata.digit(c)) if c.isdigit() and not c.isascii() else c for c in text
+        )
     return _DASH_SIGN.sub("-", text).translate(_MINUS)
 
 
@@ -73,7 +81,9 @@ def _without_latex(text: str) -> str:
 
 def _small_fraction(match: re.Match[str]) -> str:
     """`³/₄` as ` 3/4`."""
-    above, below = (unicodedata.normalize("NFKC", part) for part in (match["above"], match["below"]))
+    above, below = (
+        unicodedata.normalize("NFKC", part) for part in (match["above"], match["below"])
+    )
     return f" {above}/{below}"
 
 
@@ -121,7 +131,16 @@ _NUMBER = re.compile(
     """,
     re.VERBOSE,
 )
-_SCALES = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12, "bn": 9, "mn": 6, "mio": 6, "k": 3}
+_SCALES = {
+    "thousand": 3,
+    "million": 6,
+    "billion": 9,
+    "trillion": 12,
+    "bn": 9,
+    "mn": 6,
+    "mio": 6,
+    "k": 3,
+}
 _GLUED_SCALES = {"k": 3, "K": 3, "M": 6, "bn": 9, "B": 9}
 # A number after one of these words is a label: "Step 2", "#3".
 _LABEL = re.compile(
@@ -134,7 +153,8 @@ _LABEL = re.compile(
     + r"\.?\s*[#(]?\s*$|#\s?$",
     re.IGNORECASE,
 )
-# A number after a name inside a sentence belongs to the name: `with Apollo 11`. So does a day beside a month.
+# A number after a name inside a sentence belongs to the name: `with Apollo 11`. So does a day
+# beside a month.
 _MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 _NAMED_AFTER = re.compile(
     rf"[a-z,;:)’'\d–—-]\s+(?!(?:{_MONTHS}|Answer|Total|Result|Sum|Value|Equals|Is|Euro|Dollar|Rs)\b)"
@@ -142,8 +162,8 @@ _NAMED_AFTER = re.compile(
 )
 _BEFORE_MONTH = re.compile(rf"\s?(?:st|nd|rd|th)?\.?\s(?:of\s)?(?:{_MONTHS})\b")
 _AFTER_MONTH = re.compile(rf"\b(?:{_MONTHS})\s$")
-# `2 hours and 30 minutes` is one quantity: (first unit, second unit, how many of the second make one of the
-# first).
+# `2 hours and 30 minutes` is one quantity: (first unit, second unit, how many of the second make
+# one of the first).
 _COMPOUND_UNITS = tuple(
     (re.compile(rf"(?:{first})\.?,?\s?(?:and\s)?$"), re.compile(rf"\s?(?:{second})\b"), count)
     for first, second, count in (
@@ -153,7 +173,8 @@ _COMPOUND_UNITS = tuple(
         (r"feet|foot|ft", r"inch(?:es)?|in", 12),
     )
 )
-# Words of languages that write a decimal comma. Two different ones tell that a text is in such a language.
+# Words of languages that write a decimal comma. Two different ones tell that a text is in such a
+# language.
 _CONTINENTAL = re.compile(
     r"\b(?:der|die|das|dem|den|ist|sind|und|nicht|auf|nach|mit|von|zwei|insgesamt|beträgt|gerundet|sich|ein"
     r"|eine|la|le|les|est|des|une|donc|el|los|es|una|il|che|della|het|een|jest)\b",
@@ -171,7 +192,8 @@ _BEFORE_SPACED_SIGN = re.compile(r"[=≈(:{\[<>]$|\b(?:is|be|equals|are|of|to|va
 class Number:
     """One number of a text: its possible values (`15%` is 15 or 0.15) and its place.
 
-    `label`: it only numbers a step, a list item or a name. `coefficient`: it stands before a variable.
+    `label`: it only numbers a step, a list item or a name. `coefficient`: it stands before a
+    variable.
     """
 
     values: tuple[Fraction, ...]
@@ -225,7 +247,9 @@ def _magnitude(match: re.Match[str], continental: bool) -> Fraction | None:
     None where it is too large or not a number. Raises ZeroDivisionError.
     """
     value = _digits(match["digits"], continental)
-    exponents = [int(e) for e in ((match["exponent"] or "")[1:], match["tens"], match["tens2"]) if e]
+    exponents = [
+        int(e) for e in ((match["exponent"] or "")[1:], match["tens"], match["tens2"]) if e
+    ]
     if any(abs(exponent) > _MOST_EXPONENT for exponent in exponents):
         return None
     for exponent in exponents:
@@ -269,14 +293,21 @@ def numbers(text: str) -> list[Number]:
     return found
 
 
-def _with_right_sign(text: str, match: re.Match[str], values: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
+def _with_right_sign(
+    text: str, match: re.Match[str], values: tuple[Fraction, ...]
+) -> tuple[Fraction, ...]:
     """The values without a minus that is not theirs, and with the one that brackets stand for."""
     sign = match["sign"] or ""
     if sign == "- " and not _is_spaced_sign(text, match):
         values = tuple(map(abs, values))
     start, end = match.span()
     before = text[max(0, start - 5) : start].rstrip()
-    if match["currency"] and before.endswith("(") and before[:-1].rstrip().endswith("=") and text.startswith(")", end):
+    if (
+        match["currency"]
+        and before.endswith("(")
+        and before[:-1].rstrip().endswith("=")
+        and text.startswith(")", end)
+    ):
         # Accountants write a loss in brackets.
         return values[0], -values[0]
     return values
@@ -316,7 +347,9 @@ _FACTOR = re.compile(r"\s?(?:·|×|\*)?\s?(?:√|π|\\sqrt|\\pi)|\s(?:dozen|hund
 def _is_coefficient(text: str, match: re.Match[str]) -> bool:
     """Whether a number is only part of what is said: `2x + 1`, `72π`, `√14`, "more than 14"."""
     start, end = match.span()
-    if _ARGUMENT.search(text, max(0, start - 14), start) or _FACTOR.match(text, match.end("digits")):
+    if _ARGUMENT.search(text, max(0, start - 14), start) or _FACTOR.match(
+        text, match.end("digits")
+    ):
         return True
     unit = match["unit"] or ""
     if len(unit) != 1 or not unit.isalpha():
@@ -332,6 +365,12 @@ def _together(text: str, first: Number, second: Number) -> list[Number]:
     """Two numbers, or the one that they make: `74 euros and 80 cents`."""
     between = text[max(0, first.end - 12) : second.start]
     for unit, part, count in _COMPOUND_UNITS:
-        if second.start - first.start < 24 and unit.search(between) and part.match(text, second.end):
-            return [Number((first.value + second.value / count,), first.start, second.end, first.label)]
+        if (
+            second.start - first.start < 24
+            and unit.search(between)
+            and part.match(text, second.end)
+        ):
+            return [
+                Number((first.value + second.value / count,), first.start, second.end, first.label)
+            ]
     return [first, second]

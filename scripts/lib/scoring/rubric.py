@@ -1,7 +1,7 @@
 """The rubric: points per criterion become a score from 0 to 3, in code, whoever gave the points.
 
-3 correct with good reasoning; 2 partially correct or truncated; 1 wrong but a reasonable attempt; 0 wrong, empty or garbage. A
-pass is a score of at least 2. What could not be scored is None, never 0.
+3 correct with good reasoning; 2 partially correct or truncated; 1 wrong but a reasonable attempt; 0
+wrong, empty or garbage. A pass is a score of at least 2. What could not be scored is None, never 0.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ class CriterionScore:
 class QuestionScore:
     """An answer's score by one scorer, computed from its criteria.
 
-    `whole` is what checks of the whole answer say, where there are any: pass or fail, whatever the criteria say.
-    `unscored` says why there is none; `least` and `most` bound it (a reasonable attempt is a 1, a truncated answer at most
-    a 2 by a judge); `summary` is the scorer's own reason, else the criteria's are joined.
+    `whole` is what checks of the whole answer say, where there are any: pass or fail, whatever the
+    criteria say. `unscored` says why there is none; `least` and `most` bound it (a reasonable
+    attempt is a 1, a truncated answer at most a 2 by a judge); `summary` is the scorer's own
+    reason, else the criteria's are joined.
     """
 
     criteria: tuple[CriterionScore, ...]
@@ -51,13 +52,16 @@ class QuestionScore:
         if self.whole is not None:
             return 0.0 if self.whole.points is None else 1.0
         total = sum(c.weight for c in self.criteria)
-        return sum(c.weight for c in self.criteria if c.points is not None) / total if total else 0.0
+        return (
+            sum(c.weight for c in self.criteria if c.points is not None) / total if total else 0.0
+        )
 
     @property
     def fraction(self) -> float | None:
         """Points over the scored weight; None where nothing is scored.
 
-        An answer that fails as a whole has none. One that passes has the points of what else is not scored.
+        An answer that fails as a whole has none. One that passes has the points of what else is not
+        scored.
         """
         if self.whole is not None and not self.whole.points:
             return self.whole.points
@@ -87,7 +91,9 @@ class QuestionScore:
         decided = [f"{c.reason} ({c.weight})" for c in said if c.points is not None]
         parts += [self.summary] if self.summary else decided
         # A criterion without a check is a judge's, which needs no word.
-        undecided = [f"{c.reason} ({c.weight})" for c in said if c.points is None and c.reason != NO_CHECK]
+        undecided = [
+            f"{c.reason} ({c.weight})" for c in said if c.points is None and c.reason != NO_CHECK
+        ]
         if undecided:
             parts.append(f"unscored: {', '.join(undecided)}")
         return "; ".join(parts) or "no check scores this question"

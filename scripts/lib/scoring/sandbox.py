@@ -1,10 +1,11 @@
 """Runs untrusted Python against tests inside bubblewrap: no network, read-only system, limits, killed whole.
 
-The answer runs in one sandbox and the tests in another (`harness.py`): the verdict is reached in a process that the
-answer cannot reach, on plain values. So an answer cannot pass by leaving early, printing PASS, redefining or patching
-what the tests use, returning objects that equal everything, or searching the harness. Each sandbox has process numbers,
-a user number, files and shared memory of its own, so answers that run at the same time do not disturb each other.
-Without bubblewrap nothing is run.
+The answer runs in one sandbox and the tests in another (`harness.py`): the verdict is reached in a
+process that the answer cannot reach, on plain values. So an answer cannot pass by leaving early,
+printing PASS, redefining or patching what the tests use, returning objects that equal everything,
+or searching the harness. Each sandbox has process numbers, a user number, files and shared memory
+of its own, so answers that run at the same time do not disturb each other. Without bubblewrap
+nothing is run.
 """
 
 from __future__ import annotations
@@ -37,15 +38,16 @@ FOLDER_BYTES = 1 << 24
 VERDICT_BYTES = 1 << 16
 MOST_PROCESSES = 48
 MOST_OPEN_FILES = 64
-# A limit is of processor time, so that a loaded machine makes no difference. The clock, so many times as long, is for
-# code that waits.
+# A limit is of processor time, so that a loaded machine makes no difference. The clock, so many
+# times as long, is for code that waits.
 CLOCK_FACTOR = 6
 # The tests' own computing, beside the answer's.
 TESTS_SECONDS = 30.0
 POLL_SECONDS = 0.2
 # The machine's faults may pass; what stays undecided is stored.
 ATTEMPTS = 3
-# systemd's numbers for services that have a user only while they run; containers with few numbers have them, too.
+# systemd's numbers for services that have a user only while they run; containers with few numbers
+# have them, too.
 _FIRST_USER, _USERS = 61184, 4336
 _NOBODY = "65534"
 _HARNESS = Path(__file__).with_name("harness.py").read_text(encoding="utf-8")
@@ -64,8 +66,9 @@ class Verdict(NamedTuple):
 class CodeTests:
     """A question's tests: `setup` is its code before the answer's, `entry` the name that the answer must define.
 
-    `forbidden`: builtins and modules that the answer may not use. `cases` (`stdin`, `stdout`) stand in place of
-    `source`: the answer is then a program, and `compare` names how its output is compared.
+    `forbidden`: builtins and modules that the answer may not use. `cases` (`stdin`, `stdout`) stand
+    in place of `source`: the answer is then a program, and `compare` names how its output is
+    compared.
     """
 
     source: str = ""
@@ -80,16 +83,32 @@ class CodeTests:
 
 
 def _bwrap(binary: str, unprivileged: bool) -> list[str]:
-    argv = [binary, "--die-with-parent", "--new-session", "--clearenv", "--hostname", "sandbox", "--unshare-uts"]
+    argv = [
+        binary,
+        "--die-with-parent",
+        "--new-session",
+        "--clearenv",
+        "--hostname",
+        "sandbox",
+        "--unshare-uts",
+    ]
     # Sets are walked through in the same order each time.
     argv += ["--setenv", "PYTHONHASHSEED", "0"]
     if unprivileged:
-        # The kernel counts processes by user namespace, and each sandbox has one (Linux 5.14 and later).
+        # The kernel counts processes by user namespace, and each sandbox has one (Linux 5.14 and
+        # later).
         argv += ["--unshare-all", "--uid", _NOBODY, "--gid", _NOBODY, "--cap-drop", "ALL"]
     else:
-        # As root without a user namespace: the harness then takes a user number of its own, which makes the process
-        # limit count (for root it does not) and drops every capability.
-        argv += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-cgroup-try", "--cap-drop", "ALL"]
+        # As root without a user namespace: the harness then takes a user number of its own, which
+        # makes the process limit count (for root it does not) and drops every capability.
+        argv += [
+            "--unshare-ipc",
+            "--unshare-pid",
+            "--unshare-net",
+            "--unshare-cgroup-try",
+            "--cap-drop",
+            "ALL",
+        ]
         argv += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     # Only what Python needs to run: homes, the project and its keys are not in the sandbox at all.
     for folder in ("/usr", "/lib", "/lib64", "/bin", "/etc/alternatives"):
@@ -108,7 +127,12 @@ def _bwrap(binary: str, unprivileged: bool) -> list[str]:
 
 def _python() -> list[str]:
     # No user site, no folder of the code's before the standard library, no site-packages.
-    return [str(Path(sys.base_prefix).resolve() / "bin" / f"python3.{sys.version_info.minor}"), "-s", "-S", "-P"]
+    return [
+        str(Path(sys.base_prefix).resolve() / "bin" / f"python3.{sys.version_info.minor}"),
+        "-s",
+        "-S",
+        "-P",
+    ]
 
 
 @lru_cache(maxsize=1)
@@ -120,8 +144,14 @@ def _sandbox() -> tuple[tuple[str, ...], str]:
     said = ""
     for unprivileged in (False, True) if os.geteuid() == 0 else (True,):
         argv = _bwrap(binary, unprivileged)
-        probe = subprocess.run([*argv, *_python(), "-c", "0"], capture_output=True, text=True, check=False)
-        tried = _try(argv, "f = abs", CodeTests("assert f(-1) == 1"), 10.0) if probe.returncode == 0 else None
+        probe = subprocess.run(
+            [*argv, *_python(), "-c", "0"], capture_output=True, text=True, check=False
+        )
+        tried = (
+            _try(argv, "f = abs", CodeTests("assert f(-1) == 1"), 10.0)
+            if probe.returncode == 0
+            else None
+        )
         if tried is not None and tried.passed:
             return tuple(argv), ""
         said = tried.reason if tried is not None else probe.stderr.strip()[:100]
@@ -137,7 +167,11 @@ def unavailable() -> str:
 
 
 def _start(
-    sandbox: Sequence[str], side: str, payload: dict[str, object], cpu_s: float, channel: socket.socket
+    sandbox: Sequence[str],
+    side: str,
+    payload: dict[str, object],
+    cpu_s: float,
+    channel: socket.socket,
 ) -> subprocess.Popen[bytes]:
     """One side in a sandbox of its own. The tests' side says its verdict on its standard output."""
     limits = {
@@ -151,7 +185,9 @@ def _start(
     clock_s = int(CLOCK_FACTOR * cpu_s) + 60
     user = _FIRST_USER + secrets.randbelow(_USERS)
     with tempfile.TemporaryFile() as given:
-        given.write(json.dumps({**payload, "limits": limits, "user": user, "clock_s": clock_s}).encode())
+        given.write(
+            json.dumps({**payload, "limits": limits, "user": user, "clock_s": clock_s}).encode()
+        )
         given.seek(0)
         return subprocess.Popen(
             [*sandbox, *_python(), "-c", _HARNESS, side, str(channel.fileno())],
@@ -199,15 +235,21 @@ def _limit(tests: int, answer: int, timeout_s: float, clock_s: float) -> Verdict
         return Verdict(False, f"used more than {MEMORY_BYTES >> 20} MiB of memory")
     judging = _usage(tests)
     if judging.cpu_s > timeout_s + TESTS_SECONDS:
-        return Verdict(None, f"the tests took more than {timeout_s + TESTS_SECONDS:g} s of computing")
+        return Verdict(
+            None, f"the tests took more than {timeout_s + TESTS_SECONDS:g} s of computing"
+        )
     if clock_s <= CLOCK_FACTOR * timeout_s:
         return None
     if used.runnable or judging.runnable:
-        return Verdict(None, f"the machine was too busy: {used.cpu_s:.1f} s of computing in {clock_s:.0f} s")
+        return Verdict(
+            None, f"the machine was too busy: {used.cpu_s:.1f} s of computing in {clock_s:.0f} s"
+        )
     return Verdict(False, f"{late}: it waits")
 
 
-def _verdict(tests: subprocess.Popen[bytes], answer: subprocess.Popen[bytes], timeout_s: float) -> Verdict:
+def _verdict(
+    tests: subprocess.Popen[bytes], answer: subprocess.Popen[bytes], timeout_s: float
+) -> Verdict:
     """What the tests' side says, or the limit that was passed before."""
     assert tests.stdout is not None
     said, begun = bytearray(), time.monotonic()
@@ -244,7 +286,8 @@ def _try(sandbox: Sequence[str], code: str, tests: CodeTests, timeout_s: float) 
     given: dict[str, object] = {"code": code, "forbidden": list(tests.forbidden)}
     given |= {"case_cpu_s": case_cpu_s, "case_clock_s": CLOCK_FACTOR * timeout_s}
     if tests.cases:
-        # Each case's limit is kept beside the program; this one is for all of them, with a second for each to start.
+        # Each case's limit is kept beside the program; this one is for all of them, with a second
+        # for each to start.
         timeout_s = float((case_cpu_s + 1) * len(tests.cases))
     started: list[subprocess.Popen[bytes]] = []
     try:
@@ -263,8 +306,8 @@ def _try(sandbox: Sequence[str], code: str, tests: CodeTests, timeout_s: float) 
 def run_tests(code: str, tests: CodeTests, timeout_s: float) -> Verdict:
     """Run code, then tests on it, at most so long of processor time (for each case where there are cases).
 
-    Raises nothing for whatever the code does.
-    `passed` is None where no sandbox works here, or the machine kept the code from coming to an end.
+    Raises nothing for whatever the code does. `passed` is None where no sandbox works here, or the
+    machine kept the code from coming to an end.
     """
     reason = unavailable()
     if reason:

@@ -12,14 +12,20 @@ from scripts.lib.prompts.check_types import Outcome
 from scripts.lib.prompts.types import Check, Criterion, Question
 from scripts.lib.scoring.answer_text import without_echo, written
 from scripts.lib.scoring.checks import CHECKS
-from scripts.lib.scoring.rubric import MOST_SCORE, NO_CHECK, PASS_SCORE, CriterionScore, QuestionScore
+from scripts.lib.scoring.rubric import (
+    MOST_SCORE,
+    NO_CHECK,
+    PASS_SCORE,
+    CriterionScore,
+    QuestionScore,
+)
 
 # Raised when a check decides differently. Then reviews are made again; inference is not repeated.
 SCORER_VERSION = 4
 # What checks are named by that decide on the answer as a whole.
 WHOLE_ANSWER = "the whole answer"
-# These checks see the text as the model wrote it: an instruction may be to repeat the prompt, and code may
-# begin indented.
+# These checks see the text as the model wrote it: an instruction may be to repeat the prompt, and
+# code may begin indented.
 _AS_WRITTEN = frozenset(("ifeval", "code"))
 
 
@@ -64,7 +70,9 @@ def _run(check: Check, answer: str, as_written: str) -> Outcome:
     A check that cannot run is undecided.
     """
     try:
-        found = CHECKS[check.type](as_written if check.type in _AS_WRITTEN else answer, check.params)
+        found = CHECKS[check.type](
+            as_written if check.type in _AS_WRITTEN else answer, check.params
+        )
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         found = Outcome(None, f"{check.type} check could not run: {error}")
     return Outcome(found.passed, *map(valid_text, (found.reason, found.extracted, found.evidence)))
@@ -73,14 +81,16 @@ def _run(check: Check, answer: str, as_written: str) -> Outcome:
 def examine(question: Question, answer: str, finish_reason: str) -> Examination:
     """The result of every check of a question.
 
-    Thinking, chat markers and an echo of the prompt are taken off first. A truncated answer (`finish_reason`
-    length or timeout) is scored as far as it goes, and noted.
+    Thinking, chat markers and an echo of the prompt are taken off first. A truncated answer
+    (`finish_reason` length or timeout) is scored as far as it goes, and noted.
     """
     as_written = written(answer)
     text = without_echo(as_written, question.prompt_text())
 
     def examined(criterion: Criterion) -> Examined:
-        return Examined(criterion, tuple((check, _run(check, text, as_written)) for check in criterion.checks))
+        return Examined(
+            criterion, tuple((check, _run(check, text, as_written)) for check in criterion.checks)
+        )
 
     criteria = tuple(map(examined, question.scoring))
     whole = examined(Criterion(WHOLE_ANSWER, 100, question.whole)) if question.whole else None

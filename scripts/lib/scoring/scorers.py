@@ -35,8 +35,8 @@ class Scorer:
 
 
 LOCK = Path("envs/requirements.lock")
-# What decides in a check beside the project's own code: by check type the libraries, another version of which may decide
-# otherwise.
+# What decides in a check beside the project's own code: by check type the libraries, another
+# version of which may decide otherwise.
 _LIBRARIES = {
     "math": ("math-verify", "sympy", "latex2sympy2-extended"),
     "json_schema": ("jsonschema",),
@@ -76,10 +76,13 @@ def check_libraries(scorers: Iterable[Scorer], questions: Iterable[Question]) ->
             )
 
 
-def scoring_tools(scorers: Iterable[Scorer], questions: Iterable[Question], sandboxed: bool) -> list[str]:
+def scoring_tools(
+    scorers: Iterable[Scorer], questions: Iterable[Question], sandboxed: bool
+) -> list[str]:
     """What the checks of these questions are decided with, for the name of their review.
 
-    Only what these questions need is in it, and of a sandbox only whether there is one: it is the same on each machine.
+    Only what these questions need is in it, and of a sandbox only whether there is one: it is the
+    same on each machine.
     """
     if all(scorer.name != CHECKS for scorer in scorers):
         return []
@@ -107,10 +110,17 @@ def scorers_of(config: JudgeConfig, local_weights: str) -> tuple[Scorer, ...]:
             made.append(Scorer(name))
         elif name == CLAUDE:
             claude = config.claude
-            made.append(Scorer(name, make_series(name, claude.model, claude.max_tokens, config.round, **unchecked)))
+            made.append(
+                Scorer(
+                    name,
+                    make_series(name, claude.model, claude.max_tokens, config.round, **unchecked),
+                )
+            )
         else:
             local, more = config.local, {"weights": local_weights} | unchecked
-            made.append(Scorer(name, make_series(name, local.model, local.max_tokens, config.round, **more)))
+            made.append(
+                Scorer(name, make_series(name, local.model, local.max_tokens, config.round, **more))
+            )
     return tuple(made)
 
 
@@ -129,7 +139,9 @@ class Scoring:
 
     def __init__(self, scorers: Iterable[Scorer]):
         self._scorers = tuple(scorers)
-        self._stores = {s.series.name: VerdictStore(s.series) for s in self._scorers if s.series is not None}
+        self._stores = {
+            s.series.name: VerdictStore(s.series) for s in self._scorers if s.series is not None
+        }
 
     @property
     def leading(self) -> str:
@@ -142,9 +154,16 @@ class Scoring:
 
     def _one(self, scorer: Scorer, question: Question, answer: str, finish_reason: str) -> Scored:
         if scorer.series is None:
-            return Scored(scorer.name, score_answer(question, answer, finish_reason), scorer.identity)
-        store, pair = self._stores[scorer.series.name], material(question, answer, finish_reason).pair
+            return Scored(
+                scorer.name, score_answer(question, answer, finish_reason), scorer.identity
+            )
+        store, pair = (
+            self._stores[scorer.series.name],
+            material(question, answer, finish_reason).pair,
+        )
         verdict = store.usable(pair)
         if verdict is None:
-            return Scored(scorer.name, QuestionScore((), unscored=store.why_not(pair)), scorer.identity)
+            return Scored(
+                scorer.name, QuestionScore((), unscored=store.why_not(pair)), scorer.identity
+            )
         return Scored(scorer.name, verdict.scored, scorer.identity, verdict.digest)

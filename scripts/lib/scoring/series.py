@@ -10,7 +10,12 @@ from functools import cached_property
 from typing import Any
 
 from scripts.lib.base.stored_json import digest
-from scripts.lib.scoring.judge_prompt import PAIR_DIGEST_CHARACTERS, SCORING_VERSION, Material, prompt_identity
+from scripts.lib.scoring.judge_prompt import (
+    PAIR_DIGEST_CHARACTERS,
+    SCORING_VERSION,
+    Material,
+    prompt_identity,
+)
 
 
 class Role(StrEnum):
@@ -26,8 +31,8 @@ class Role(StrEnum):
 class Series:
     """One judge as an instrument: everything that can change its verdicts. Verdicts of two series are never mixed.
 
-    `scorer` is `claude` or `local`, `model` the pinned model id (local: the registry key or file name), `identity` what else
-    decides: prompt, scoring, token limit, round.
+    `scorer` is `claude` or `local`, `model` the pinned model id (local: the registry key or file
+    name), `identity` what else decides: prompt, scoring, token limit, round.
     """
 
     scorer: str
@@ -46,7 +51,12 @@ class Series:
 
 def make_series(scorer: str, model: str, max_tokens: int, round_: int, **more: Any) -> Series:
     """The series of a judge with this project's prompt and scoring."""
-    identity = {"prompt": prompt_identity(), "scoring": SCORING_VERSION, "max_tokens": max_tokens, "round": round_}
+    identity = {
+        "prompt": prompt_identity(),
+        "scoring": SCORING_VERSION,
+        "max_tokens": max_tokens,
+        "round": round_,
+    }
     return Series(scorer, model, identity | more)
 
 
@@ -64,7 +74,8 @@ class Usage:
 class Reply:
     """What came back for one item. `content` is the text to be scored; None with the reason in `failure`.
 
-    `transient`: asking again may help (limits, deadlines, outages). `raw` is the body as received, `usd` what it cost.
+    `transient`: asking again may help (limits, deadlines, outages). `raw` is the body as received,
+    `usd` what it cost.
     """
 
     content: str | None
@@ -83,7 +94,8 @@ class Reply:
 class Item:
     """One answer to be judged. `kind` and `expected` (a score) are a canary's, or a calibration answer's.
 
-    `digest` names the verdict; a retest's and a canary's depend on the batch, so they are never answered from the store.
+    `digest` names the verdict; a retest's and a canary's depend on the batch, so they are never
+    answered from the store.
     """
 
     digest: str

@@ -36,7 +36,8 @@ _TAG = re.compile(
 _MOST_BLOCKS = 20
 # Blocks inside a block are counted over this many marks at most.
 _MOST_NESTED_MARKS = 200
-# Harmony's channels where the marks of the special tokens were lost: `analysis…assistantfinalThe answer`.
+# Harmony's channels where the marks of the special tokens were lost: `analysis…assistantfinalThe
+# answer`.
 _BARE_CHANNELS = re.compile(r"\Aanalysis.*?\bassistant\s?final(?=[\W\dA-Z])", re.DOTALL)
 _HARMONY_CLOSING = re.compile(r"<\|end\|>|(?=<\|channel\|>final<\|message\|>)")
 _HARMONY = len(_THINKING) - 1
@@ -63,11 +64,13 @@ def _kinds(mark: re.Match[str]) -> tuple[int | None, int | None]:
     return _OPENING.get(name), _CLOSING.get(name)
 
 
-def _block_end(text: str, marks: Sequence[re.Match[str]], number: int, literal: Literal, offset: int) -> int:
+def _block_end(
+    text: str, marks: Sequence[re.Match[str]], number: int, literal: Literal, offset: int
+) -> int:
     """Where the block ends that a mark opens: the text's end where its closing mark is missing.
 
-    Blocks inside it are part of it. A closing mark in code or quotes counts too. Where there are too few for
-    all the blocks, the first that fits ends it.
+    Blocks inside it are part of it. A closing mark in code or quotes counts too. Where there are
+    too few for all the blocks, the first that fits ends it.
     """
     kind, after = _kinds(marks[number])[0], marks[number].end()
     if kind == _HARMONY:
@@ -99,9 +102,9 @@ def _begins_line(text: str, place: int) -> bool:
 def without_thinking(text: str) -> str:
     """The text without its thinking blocks.
 
-    A block that is never closed takes the rest of the text with it. If the first mark is a closing one, the
-    chat template opened its block, and all before it goes. Later closing marks without a block are stray:
-    only they go. Marks in code, in quotes and in JSON are text.
+    A block that is never closed takes the rest of the text with it. If the first mark is a closing
+    one, the chat template opened its block, and all before it goes. Later closing marks without a
+    block are stray: only they go. Marks in code, in quotes and in JSON are text.
     """
     text = _BARE_CHANNELS.sub("", text)
     marks = list(_TAG.finditer(text))
@@ -111,7 +114,8 @@ def without_thinking(text: str) -> str:
     kept: list[str] = []
     place, number, seen_block = 0, 0, False
     for _ in range(_MOST_BLOCKS):
-        # Code and quotes are looked for in the rest alone: a fence in a block does not reach out of it.
+        # Code and quotes are looked for in the rest alone: a fence in a block does not reach out of
+        # it.
         literal = Literal(text[place:])
         found = _first_tag(text, marks, number, literal, place, last_closing)
         if found is None:
@@ -120,7 +124,9 @@ def without_thinking(text: str) -> str:
         if opens or seen_block:
             kept.append(text[place : marks[found].start()])
         place = _block_end(text, marks, found, literal, place) if opens else marks[found].end()
-        number = next((n for n in range(found, len(marks)) if marks[n].start() >= place), len(marks))
+        number = next(
+            (n for n in range(found, len(marks)) if marks[n].start() >= place), len(marks)
+        )
         seen_block = True
     if not seen_block:
         return text

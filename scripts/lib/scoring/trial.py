@@ -82,7 +82,9 @@ def as_json(question: Question, examination: Examination) -> dict[str, Any]:
 def _criterion_lines(examined: Examined) -> list[str]:
     """A criterion and its checks, line by line."""
     criterion, points = examined.criterion, examined.score.points
-    result = "unscored" if points is None else f"{points * criterion.weight:g} of {criterion.weight}"
+    result = (
+        "unscored" if points is None else f"{points * criterion.weight:g} of {criterion.weight}"
+    )
     lines = [f"\n{one_line(criterion.criterion)}: {result}"]
     if not examined.outcomes:
         lines.append("  no check: a judge scores it")

@@ -56,7 +56,9 @@ def own_turn(text: str) -> str:
     kept: list[str] = []
     place, has_text = 0, False
     for mark in _MARKER.finditer(text):
-        if literal.holds(mark, open_fences=False) or (mark[0] == "</s>" and 0 <= struck_out < mark.start()):
+        if literal.holds(mark, open_fences=False) or (
+            mark[0] == "</s>" and 0 <= struck_out < mark.start()
+        ):
             continue
         piece = text[place : mark.start()]
         kept.append(piece)
@@ -75,7 +77,8 @@ def _begins_sequence(text: str, place: int) -> bool:
 def without_bare_turns(text: str) -> str:
     """The text without another speaker's turn and the reply to it, where no special tokens mark them.
 
-    A dialogue that is the answer itself stays: it begins with a speaker, or is announced by a colon.
+    A dialogue that is the answer itself stays: it begins with a speaker, or is announced by a
+    colon.
     """
     turn = _BARE_TURN.search(text)
     if turn is None:

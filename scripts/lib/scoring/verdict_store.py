@@ -1,9 +1,10 @@
 """The verdict store: one file per judgement, content-addressed, whole or not there, checked on every read.
 
 verdicts/{series}/{aa}/{digest}.json     a verdict; counts when its batch was accepted
-verdicts/{series}/batches/{batch}.json   a closed batch: who was in it, what the instrument checks found
-verdicts/{series}/open/{batch}.json      a batch in hand; a restart goes on with it
-verdicts/{series}/quarantine/{batch}/    the verdicts of a batch that failed its checks: kept, never used
+verdicts/{series}/batches/{batch}.json   a closed batch: who was in it, what the instrument checks
+found verdicts/{series}/open/{batch}.json      a batch in hand; a restart goes on with it
+verdicts/{series}/quarantine/{batch}/    the verdicts of a batch that failed its checks: kept, never
+used
 """
 
 from __future__ import annotations
@@ -19,7 +20,14 @@ from typing import Any, TypeVar
 from scripts.lib.base.errors import Problem
 from scripts.lib.base.layout import VERDICTS
 from scripts.lib.base.safe_files import write_atomic
-from scripts.lib.base.stored_json import SEAL, Damaged, read_sealed, read_stored, sealed, strict_json
+from scripts.lib.base.stored_json import (
+    SEAL,
+    Damaged,
+    read_sealed,
+    read_stored,
+    sealed,
+    strict_json,
+)
 from scripts.lib.base.untrusted_text import one_line
 from scripts.lib.scoring.rubric import CriterionScore, QuestionScore
 from scripts.lib.scoring.series import Item, Reply, Role, Series, Usage, verdict_digest
@@ -100,7 +108,9 @@ class BatchRecord:
     closed_utc: str
 
     def to_json(self) -> str:
-        return json.dumps(sealed(asdict(self)), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        return (
+            json.dumps(sealed(asdict(self)), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        )
 
 
 def parse_batch(text: str, origin: str) -> BatchRecord:
@@ -108,7 +118,9 @@ def parse_batch(text: str, origin: str) -> BatchRecord:
     raw = read_sealed(text, origin)
     try:
         del raw[SEAL]
-        items = tuple(ItemOutcome(**item | {"role": Role(item["role"])}) for item in raw.pop("items"))
+        items = tuple(
+            ItemOutcome(**item | {"role": Role(item["role"])}) for item in raw.pop("items")
+        )
         return BatchRecord(**raw | {"findings": tuple(raw["findings"])}, items=items)
     except (ValueError, TypeError, KeyError) as error:
         raise Damaged(origin, f"not a batch record ({error})") from error
@@ -152,7 +164,11 @@ class VerdictStore:
         """Every usable verdict on an answer, in the order of the digests."""
         for file in sorted(self.folder.glob("[0-9a-f][0-9a-f]/*.json")):
             verdict = self.read(file.stem)
-            if verdict is not None and verdict.role is Role.PAIR and self.usable(verdict.pair) is not None:
+            if (
+                verdict is not None
+                and verdict.role is Role.PAIR
+                and self.usable(verdict.pair) is not None
+            ):
                 yield verdict
 
     def path(self, digest: str) -> Path:
@@ -165,7 +181,9 @@ class VerdictStore:
 
     def _own(self, verdict: Verdict, digest: str) -> Verdict:
         if (verdict.digest, verdict.series) != (digest, self.series.name):
-            raise Damaged(str(self.path(digest)), f"it holds the verdict {verdict.digest} of {verdict.series}")
+            raise Damaged(
+                str(self.path(digest)), f"it holds the verdict {verdict.digest} of {verdict.series}"
+            )
         return verdict
 
     def _believed(self, path: Path, parse: Callable[[str], T]) -> T | None:
@@ -228,8 +246,8 @@ class VerdictStore:
     def write_closed(self, record: BatchRecord) -> None:
         """Write a batch's record, move a failed batch's verdicts away, and take the batch off the open ones.
 
-        The record decides: a crash in between leaves verdicts that do not count, and the next run closes it once more. Only
-        files are touched, so that it may run in a thread.
+        The record decides: a crash in between leaves verdicts that do not count, and the next run
+        closes it once more. Only files are touched, so that it may run in a thread.
         """
         write_atomic(self.folder / "batches" / f"{record.batch}.json", record.to_json())
         if record.status == QUARANTINED:
@@ -269,7 +287,9 @@ class VerdictStore:
     def _read_unfinished(self) -> tuple[dict[str, Any], tuple[Problem, ...]]:
         try:
             found = json.loads(self._unfinished.read_text(encoding="utf-8"))
-            if isinstance(found["reason"], str) and all(isinstance(file, str) for file in found["reviews"]):
+            if isinstance(found["reason"], str) and all(
+                isinstance(file, str) for file in found["reviews"]
+            ):
                 return found, ()
             reason = "expected a reason and a list of reviews"
         except FileNotFoundError:
@@ -278,7 +298,11 @@ class VerdictStore:
             reason = str(error.strerror)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             reason = one_line(error)
-        return {}, (Problem(str(self._unfinished), "", f"damaged ({reason}): which reviews wait is not known"),)
+        return {}, (
+            Problem(
+                str(self._unfinished), "", f"damaged ({reason}): which reviews wait is not known"
+            ),
+        )
 
     def unfinished(self) -> dict[str, Any]:
         """`reason` and `reviews` (files with answers that wait for a verdict); empty where nothing waits, or it is damaged."""
@@ -293,7 +317,10 @@ class VerdictStore:
         others = set(self.unfinished().get("reviews", ())) - set(covered)
         waiting = sorted({*others, *reviews})
         if waiting:
-            write_atomic(self._unfinished, json.dumps({"reason": reason, "reviews": waiting}, indent=1) + "\n")
+            write_atomic(
+                self._unfinished,
+                json.dumps({"reason": reason, "reviews": waiting}, indent=1) + "\n",
+            )
         else:
             self._unfinished.unlink(missing_ok=True)
 

@@ -35,14 +35,25 @@ _TOKEN = re.compile(
 _THOUSANDS = re.compile(r"(-?\d{1,3}(?:,\d{3})+)(\.\d+)?")
 # Who says this of a sentence does not state it: "I don't think it is Paris".
 _DOUBTED = (
-    *(("not", "think"), ("not", "believe"), ("i", "doubt"), ("we", "doubt"), ("false", "that"), ("wrong", "that")),
+    *(
+        ("not", "think"),
+        ("not", "believe"),
+        ("i", "doubt"),
+        ("we", "doubt"),
+        ("false", "that"),
+        ("wrong", "that"),
+    ),
     *(("nobody", "says"), ("some", "say")),
 )
 # Words that may stand between a denial and the phrase: "not in Paris", "no longer Paris".
-_PREPOSITIONS = frozenset(("in", "at", "on", "by", "from", "to", "with", "of", "as", "for", "into", "longer", "be"))
+_PREPOSITIONS = frozenset(
+    ("in", "at", "on", "by", "from", "to", "with", "of", "as", "for", "into", "longer", "be")
+)
 # Reach of the search for the other half of "either … or …", in words.
 _NEAR = 8
-_VERBS = frozenset(("do", "does", "did", "is", "was", "are", "were", "can", "could", "would", "will"))
+_VERBS = frozenset(
+    ("do", "does", "did", "is", "was", "are", "were", "can", "could", "would", "will")
+)
 # Words that take back the sentence before them.
 _RETRACTION = re.compile(
     r"(?<=[.!?\n])\s*(?:wait|oops|sorry|no|hold\s+on|actually|hmm)?[,.:!\s…-]*"
@@ -67,7 +78,9 @@ _REJECTED = (
     ("not", "answer"),
     ("never",),
 )
-_DENIED_BEFORE = tuple((verb, *judgement) for verb in ("is", "was", "are", "were") for judgement in _REJECTED)
+_DENIED_BEFORE = tuple(
+    (verb, *judgement) for verb in ("is", "was", "are", "were") for judgement in _REJECTED
+)
 
 
 def fold(text: str) -> str:
@@ -78,7 +91,9 @@ def fold(text: str) -> str:
     folded = text.lower()
     if not text.isascii():
         powers = _SUPERSCRIPT.sub(lambda found: "^" + unicodedata.normalize("NFKC", found[0]), text)
-        folded = _APOSTROPHE.sub("'", _DASH.sub("-", unicodedata.normalize("NFKC", powers).casefold()))
+        folded = _APOSTROPHE.sub(
+            "'", _DASH.sub("-", unicodedata.normalize("NFKC", powers).casefold())
+        )
     folded = _PER_CENT.sub("%", _MINUS.sub("-", _CURRENCY.sub("", folded)))
     if "'" in folded:
         folded = re.sub(r"(?<=\w)'s\b", "", folded.replace("n't", " not"))
@@ -89,7 +104,8 @@ def fold(text: str) -> str:
 class Words:
     """A text's words in order.
 
-    `begins` and `asked` say for each word whether it begins a sentence, and whether it stands in a question.
+    `begins` and `asked` say for each word whether it begins a sentence, and whether it stands in a
+    question.
     """
 
     words: tuple[str, ...]
@@ -112,10 +128,13 @@ def read(text: str) -> Words:
     sentences: list[tuple[list[str], bool]] = [([], False)]
     for paragraph in re.split(r"\n[ \t]*\n", fold(text)):
         for chunk in paragraph.split():
-            # Most of a text is plain words, perhaps with a mark after them. These need no pattern, which
-            # saves time.
-            if chunk in _OPERATORS or (chunk == "-" and sentences[-1][0] and sentences[-1][0][-1].isdecimal()):
-                # `x > 5` is not `x < 5`; at the beginning it is a bullet or a quotation mark of Markdown.
+            # Most of a text is plain words, perhaps with a mark after them. These need no pattern,
+            # which saves time.
+            if chunk in _OPERATORS or (
+                chunk == "-" and sentences[-1][0] and sentences[-1][0][-1].isdecimal()
+            ):
+                # `x > 5` is not `x < 5`; at the beginning it is a bullet or a quotation mark of
+                # Markdown.
                 if sentences[-1][0]:
                     sentences[-1][0].append(chunk)
                 continue
@@ -185,8 +204,12 @@ def _without_articles(text: Words) -> Words:
         return text
     kept = [i for i, word in enumerate(text.words) if word not in _ARTICLES]
     # Where an article began a sentence, the word after it does now.
-    begins = [text.begins[i] or (text.words[i - 1] in _ARTICLES and text.begins[i - 1]) for i in kept]
-    return Words(tuple(text.words[i] for i in kept), tuple(begins), tuple(text.asked[i] for i in kept))
+    begins = [
+        text.begins[i] or (text.words[i - 1] in _ARTICLES and text.begins[i - 1]) for i in kept
+    ]
+    return Words(
+        tuple(text.words[i] for i in kept), tuple(begins), tuple(text.asked[i] for i in kept)
+    )
 
 
 @lru_cache(maxsize=64)
@@ -243,13 +266,17 @@ class Text:
     def states(self, phrase: str, as_subject: bool = False) -> bool:
         """Whether the phrase stands in the text, neither denied nor in a question.
 
-        A denial ends with its sentence. With `as_subject`, a sentence that denies something about the phrase
-        ("K9 does not open it") does not state it either.
+        A denial ends with its sentence. With `as_subject`, a sentence that denies something about
+        the phrase ("K9 does not open it") does not state it either.
         """
         if not words(phrase):
             return self.count(phrase) > 0
         text, places = self._places(phrase)
-        if places and self._corrected is not None and not self._corrected.states(phrase, as_subject):
+        if (
+            places
+            and self._corrected is not None
+            and not self._corrected.states(phrase, as_subject)
+        ):
             return False
         if as_subject:
             places = [place for place in places if not _negated_after(text, place[1])]
@@ -269,13 +296,17 @@ def _is_doubted(text: Words, start: int) -> bool:
     while first > 0 and not text.begins[first] and start - first < 12:
         first -= 1
     before = text.words[first:start]
-    return any(before[i : i + len(doubt)] == doubt for doubt in _DOUBTED for i in range(len(before)))
+    return any(
+        before[i : i + len(doubt)] == doubt for doubt in _DOUBTED for i in range(len(before))
+    )
 
 
 def _denied_before(text: Words, start: int) -> bool:
     """Whether a denial stands right before a place, or with one preposition between."""
     for first in (start, start - 1):
-        if first < start and (first < 0 or text.begins[start] or text.words[first] not in _PREPOSITIONS):
+        if first < start and (
+            first < 0 or text.begins[start] or text.words[first] not in _PREPOSITIONS
+        ):
             break
         for denial in _DENIED_AFTER:
             begin = first - len(denial)
@@ -298,7 +329,12 @@ def _denied_after(text: Words, end: int) -> bool:
 def _negated_after(text: Words, end: int) -> bool:
     """Whether a negated verb begins at a place: "… does not"."""
     verb, negation = text.words[end : end + 1], text.words[end + 1 : end + 2]
-    return verb != () and verb[0] in _VERBS and negation == ("not",) and not any(text.begins[end : end + 2])
+    return (
+        verb != ()
+        and verb[0] in _VERBS
+        and negation == ("not",)
+        and not any(text.begins[end : end + 2])
+    )
 
 
 def _is_alternative(text: Words, start: int, end: int) -> bool:

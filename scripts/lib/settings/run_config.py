@@ -88,7 +88,10 @@ class Config:
 
     def to_json(self) -> dict[str, Any]:
         """The settings as plain JSON values, for the run record."""
-        return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self).items()}
+        return {
+            key: str(value) if isinstance(value, Path) else value
+            for key, value in asdict(self).items()
+        }
 
 
 def _known_keys(schema: Mapping[str, Any], path: list[str | int]) -> list[str]:
@@ -97,7 +100,9 @@ def _known_keys(schema: Mapping[str, Any], path: list[str | int]) -> list[str]:
     return list(schema.get("properties", {}))
 
 
-def _explain(error: ValidationError, schema: Mapping[str, Any], where: Callable[[str], str]) -> Iterator[Problem]:
+def _explain(
+    error: ValidationError, schema: Mapping[str, Any], where: Callable[[str], str]
+) -> Iterator[Problem]:
     place = _place(error.absolute_path)
     if error.validator == "additionalProperties":
         known = _known_keys(schema, list(error.absolute_path))
@@ -107,14 +112,26 @@ def _explain(error: ValidationError, schema: Mapping[str, Any], where: Callable[
             yield Problem(where(unknown), unknown, f"unknown key{suggest(key, known)}")
     elif error.validator == "oneOf":
         known = ["embedded", "server"]
-        yield Problem(where(place), place, f"unknown value {shown(error.instance)}{suggest(error.instance, known)}")
+        yield Problem(
+            where(place),
+            place,
+            f"unknown value {shown(error.instance)}{suggest(error.instance, known)}",
+        )
     elif error.validator == "enum":
         known = [str(value) for value in error.validator_value if value is not None]  # type: ignore[union-attr]
-        yield Problem(where(place), place, f"unknown value {shown(error.instance)}{suggest(error.instance, known)}")
+        yield Problem(
+            where(place),
+            place,
+            f"unknown value {shown(error.instance)}{suggest(error.instance, known)}",
+        )
     elif error.validator == "required":
-        yield Problem(where(place), place, error.message.replace("is a required property", "is missing"))
+        yield Problem(
+            where(place), place, error.message.replace("is a required property", "is missing")
+        )
     else:
-        yield Problem(where(place), place, f"expected {_expected(error)}, found {shown(error.instance)}")
+        yield Problem(
+            where(place), place, f"expected {_expected(error)}, found {shown(error.instance)}"
+        )
 
 
 def _place(path: Iterable[str | int]) -> str:
@@ -155,24 +172,34 @@ def _is_whole(_: object, value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-# JSON Schema takes 2.0 for an integer. Here it is none, as in the registry and the suites: it would be another spec than 2.
+# JSON Schema takes 2.0 for an integer. Here it is none, as in the registry and the suites: it would
+# be another spec than 2.
 _Validator = validators.extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator, type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_whole)
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_whole),
 )
 
 
-def _problems(raw: Mapping[str, Any], schema_file: Path, where: Callable[[str], str]) -> Iterator[Problem]:
+def _problems(
+    raw: Mapping[str, Any], schema_file: Path, where: Callable[[str], str]
+) -> Iterator[Problem]:
     schema = read_whole(schema_file).value
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as damage:
         raise InputErrors(
-            [Problem(str(schema_file), damage.json_path, f"no JSON schema: {shown(damage.message)}")]
+            [
+                Problem(
+                    str(schema_file), damage.json_path, f"no JSON schema: {shown(damage.message)}"
+                )
+            ]
         ) from None
     numbers = dict(_not_finite(raw))
     for place, number in numbers.items():
         yield Problem(where(place), place, f"expected a finite number, found {number}")
-    errors = sorted(_Validator(schema).iter_errors(raw), key=lambda e: [str(p) for p in e.absolute_path])
+    errors = sorted(
+        _Validator(schema).iter_errors(raw), key=lambda e: [str(p) for p in e.absolute_path]
+    )
     for error in errors:
         if _place(error.absolute_path) not in numbers:
             yield from _explain(error, schema, where)
@@ -186,7 +213,8 @@ def parse_config(
 ) -> Config:
     """Check a merged configuration and make it typed. Raises InputErrors with every problem found.
 
-    `sources`: what was merged, in order, for the file and line of a problem; where none of them says it, `file` is named.
+    `sources`: what was merged, in order, for the file and line of a problem; where none of them
+    says it, `file` is named.
     """
     try:
         problems = list(_problems(raw, schema_file, lambda place: _where(sources, place) or file))
@@ -219,7 +247,9 @@ def _typed(raw: Mapping[str, Any]) -> Config:
         context=Context(**raw["context"]),
         repeats=raw["repeats"],
         measurement_epoch=raw["measurement_epoch"],
-        cell_timeout_s=None if raw["timeouts"]["cell_s"] is None else float(raw["timeouts"]["cell_s"]),
+        cell_timeout_s=None
+        if raw["timeouts"]["cell_s"] is None
+        else float(raw["timeouts"]["cell_s"]),
         system_prompt_suffix=raw["system_prompt_suffix"],
         judge=parse_judge(raw["judge"]),
         preflight=raw["preflight"],
@@ -233,7 +263,9 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
-        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        merged[key] = (
+            merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        )
     return merged
 
 
@@ -262,7 +294,8 @@ def _where(sources: Sequence[Source], place: str) -> str:
 def read_layers(files: Iterable[Path], settings: Iterable[str] = ()) -> tuple[Source, ...]:
     """config.yaml, the files laid over it, and the `KEY=VALUE` settings of a command line. Raises InputErrors.
 
-    A setting's scalars are read as those of a file, by YAML 1.2, save where config.yaml has a text: there they are text.
+    A setting's scalars are read as those of a file, by YAML 1.2, save where config.yaml has a text:
+    there they are text.
     """
     layers = [read_whole(file) for file in (CONFIG_FILE, *files)]
     for setting in settings:
@@ -285,9 +318,13 @@ def from_environment(variable: str, text: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BenchError(f"{variable} (in the environment): expected a configuration as JSON: {error}") from None
+        raise BenchError(
+            f"{variable} (in the environment): expected a configuration as JSON: {error}"
+        ) from None
     if not isinstance(found, dict):
-        raise BenchError(f"{variable} (in the environment): expected a configuration as JSON, found {shown(found)}")
+        raise BenchError(
+            f"{variable} (in the environment): expected a configuration as JSON, found {shown(found)}"
+        )
     return found
 
 

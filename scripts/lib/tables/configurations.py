@@ -1,6 +1,7 @@
 """Reviews -> configurations (hardware, engine, model, mode) with what was measured of each: quality, speed, speculation.
 
-Quality and speed are estimated over questions (base/estimates.py); a speed-up is a median of ratios paired by question.
+Quality and speed are estimated over questions (base/estimates.py); a speed-up is a median of ratios
+paired by question.
 """
 
 from __future__ import annotations
@@ -10,7 +11,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean
 
-from scripts.lib.base.estimates import Clustered, Comparison, Estimate, median, outliers, paired_ratio, pass_rate
+from scripts.lib.base.estimates import (
+    Clustered,
+    Comparison,
+    Estimate,
+    median,
+    outliers,
+    paired_ratio,
+    pass_rate,
+)
 from scripts.lib.base.layout import CELLS
 from scripts.lib.base.speed_limits import bandwidth_violation, bytes_per_token, speed_up_violation
 from scripts.lib.planning.modes import Mode
@@ -68,7 +77,9 @@ def is_scored(row: ReviewRow) -> bool:
 def passes(rows: Sequence[ReviewRow]) -> Passes:
     """Count passes. A cell whose answer is an error counts as asked and not passed; an unscored one is not counted."""
     coverage = fmean(row.coverage for row in rows) if rows else 0.0
-    return Passes(sum(row.passed is True for row in rows), sum(map(is_scored, rows)), len(rows), coverage)
+    return Passes(
+        sum(row.passed is True for row in rows), sum(map(is_scored, rows)), len(rows), coverage
+    )
 
 
 def by_question(rows: Iterable[ReviewRow], value: Callable[[ReviewRow], float | None]) -> Clustered:
@@ -94,9 +105,10 @@ def outcomes(rows: Iterable[ReviewRow]) -> Clustered:
 class Configuration:
     """One model in one mode on one hardware profile by one engine, with its reviewed cells.
 
-    `base` is the configuration whose answers, and speed, a speculative mode is compared with. The rest is for the physics
-    gate and the roofline: size of the weights in bytes, experts (all, active), lookup's draft length, and the memory's
-    bandwidth in GB/s as the profile has it and as it was measured (None: unknown).
+    `base` is the configuration whose answers, and speed, a speculative mode is compared with. The
+    rest is for the physics gate and the roofline: size of the weights in bytes, experts (all,
+    active), lookup's draft length, and the memory's bandwidth in GB/s as the profile has it and as
+    it was measured (None: unknown).
     """
 
     hardware: str
@@ -163,9 +175,13 @@ class Configuration:
     def breaks(self) -> int:
         """Questions that fail in this mode and not in its base."""
         failed_too = (
-            {(row.suite, row.question_id) for row in self.base.rows if row.status != "ok"} if self.base else set()
+            {(row.suite, row.question_id) for row in self.base.rows if row.status != "ok"}
+            if self.base
+            else set()
         )
-        return len({(row.suite, row.question_id) for row in self.rows if row.status != "ok"} - failed_too)
+        return len(
+            {(row.suite, row.question_id) for row in self.rows if row.status != "ok"} - failed_too
+        )
 
     # --- speed ---
 
@@ -212,7 +228,9 @@ class Configuration:
     @property
     def most_drafted(self) -> int | None:
         """The most tokens one step can draft."""
-        return max((n for n in (self.mode.k, self.lookup_draft_tokens) if n is not None), default=None)
+        return max(
+            (n for n in (self.mode.k, self.lookup_draft_tokens) if n is not None), default=None
+        )
 
     @cached_property
     def drafted(self) -> int:
@@ -225,12 +243,16 @@ class Configuration:
     @cached_property
     def acceptance(self) -> Estimate | None:
         """Accepted over drafted tokens: the median over the questions that something was drafted in."""
-        return median(by_question(self.answered, lambda row: _ratio(row.accepted_tokens, row.drafted_tokens)))
+        return median(
+            by_question(self.answered, lambda row: _ratio(row.accepted_tokens, row.drafted_tokens))
+        )
 
     @cached_property
     def accepted_length(self) -> Estimate | None:
         """Drafted tokens accepted per verified batch: the median over the questions that a batch was verified in."""
-        return median(by_question(self.answered, lambda row: _ratio(row.accepted_tokens, row.verify_steps)))
+        return median(
+            by_question(self.answered, lambda row: _ratio(row.accepted_tokens, row.verify_steps))
+        )
 
     # --- physics ---
 
@@ -255,7 +277,9 @@ class Configuration:
             return speed_up_violation(ratio, self.most_drafted, length)
         if self.decode is None or self.bandwidth_gb_per_s is None:
             return ""
-        return bandwidth_violation(self.decode.value, self.bytes_per_token, self.bandwidth_gb_per_s * 1e9)
+        return bandwidth_violation(
+            self.decode.value, self.bytes_per_token, self.bandwidth_gb_per_s * 1e9
+        )
 
 
 def suite_place(name: str) -> tuple[int, str]:

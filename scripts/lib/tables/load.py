@@ -31,12 +31,18 @@ class Reviewed:
 def read_reviews(plan: Plan) -> tuple[Reviewed, ...]:
     """The reviewed shards of a plan, in plan order, their rows held against their cells."""
     planned = ((shard, plan_review(plan, shard)) for shard in plan.shards)
-    found = ((shard, review) for shard, review in planned if review.cells and Path(review.file).is_file())
+    found = (
+        (shard, review) for shard, review in planned if review.cells and Path(review.file).is_file()
+    )
     cells = StoredCells()
-    return tuple(Reviewed(shard, review.file, check_review(review, cells)) for shard, review in found)
+    return tuple(
+        Reviewed(shard, review.file, check_review(review, cells)) for shard, review in found
+    )
 
 
-def _read_environments(reviewed: Iterable[Reviewed]) -> tuple[dict[str, dict[str, Any]], list[Damage]]:
+def _read_environments(
+    reviewed: Iterable[Reviewed],
+) -> tuple[dict[str, dict[str, Any]], list[Damage]]:
     """The environment records that reviewed cells refer to, as far as they are in the tree, and those that are damaged."""
     names = sorted({row.environment for item in reviewed for row in item.checked.rows})
     found, damaged = dict[str, dict[str, Any]](), list[Damage]()
@@ -63,7 +69,8 @@ def configuration(plan: Plan, reviewed: Reviewed, measured_gb_per_s: float | Non
         planned=len(shard.cells),
         weights_bytes=facts.size_bytes if facts is not None else 0,
         experts=header.expert_count if header is not None else None,
-        experts_used=shard.mode.experts or (header.expert_used_count if header is not None else None),
+        experts_used=shard.mode.experts
+        or (header.expert_used_count if header is not None else None),
         lookup_draft_tokens=shard.cells[0].spec["mode"].get("lookup_draft_tokens"),
         bandwidth_gb_per_s=plan.hardware.bandwidth_gb_per_s,
         measured_gb_per_s=measured_gb_per_s,
@@ -79,7 +86,10 @@ def load_part(plan: Plan, is_active: bool) -> ProfilePart:
     measured = measured_bandwidth(environments.values())
     found = [configuration(plan, item, measured) for item in reviewed if item.checked.rows]
     rows = {(c.model.key, c.mode.name): c for c in found if not c.mode.speculative}
-    made = (replace(c, base=rows.get((c.model.key, c.mode.quality_row))) if c.mode.speculative else c for c in found)
+    made = (
+        replace(c, base=rows.get((c.model.key, c.mode.quality_row))) if c.mode.speculative else c
+        for c in found
+    )
     return ProfilePart(
         plan=plan,
         configurations=tuple(made),
@@ -99,7 +109,8 @@ def _missing(plan: Plan) -> tuple[Missing, ...]:
             planned=len(found.shard.cells),
             stale=found.stale,
             changed=found.changed,
-            can_run=found.shard.weights.usable and (found.shard.draft is None or found.shard.draft.usable),
+            can_run=found.shard.weights.usable
+            and (found.shard.draft is None or found.shard.draft.usable),
         )
         for found in missing_cells(plan)
     )

@@ -10,7 +10,14 @@ from typing import Any
 from scripts.lib.planning.plan import Plan
 from scripts.lib.results.review_check import Damage
 from scripts.lib.tables.configurations import Configuration, quality_rows, suite_place
-from scripts.lib.tables.ranking import Reduction, RoleRanking, fastest_way, rank_roles, reductions, unrankable
+from scripts.lib.tables.ranking import (
+    Reduction,
+    RoleRanking,
+    fastest_way,
+    rank_roles,
+    reductions,
+    unrankable,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +37,8 @@ class Missing:
 class ProfilePart:
     """The part of RESULTS.md on one hardware profile. `environments`: digest -> record, of those that cells refer to.
 
-    `damaged`: stored records that are not what was written; nothing of them is in `configurations` or `environments`.
+    `damaged`: stored records that are not what was written; nothing of them is in `configurations`
+    or `environments`.
     """
 
     plan: Plan
@@ -59,7 +67,9 @@ class ProfilePart:
 
     @property
     def planned(self) -> int:
-        return sum(len(shard.cells) for shard in self.plan.shards) or sum(c.planned for c in self.configurations)
+        return sum(len(shard.cells) for shard in self.plan.shards) or sum(
+            c.planned for c in self.configurations
+        )
 
     @cached_property
     def rankings(self) -> tuple[RoleRanking, ...]:
@@ -76,7 +86,12 @@ class ProfilePart:
 
         def place(row: Configuration) -> tuple[int, bool, float, str]:
             role = min((roles[role] for role in row.model.candidate_roles), default=len(roles))
-            return role, bool(unrankable(row)), -(row.quality.value if row.quality else 0.0), row.name
+            return (
+                role,
+                bool(unrankable(row)),
+                -(row.quality.value if row.quality else 0.0),
+                row.name,
+            )
 
         return sorted(quality_rows(self.configurations), key=place)
 

@@ -1,7 +1,8 @@
 """Which configuration should a role run: best by quality first, then the fastest way of decoding the same answers.
 
-A number that physics forbids is never ranked, nor a row of which more than 2 % of the answers have no score. A way of decoding
-is taken only when its answers were proved to be the row's, and its speed-up's interval lies above 1.
+A number that physics forbids is never ranked, nor a row of which more than 2 % of the answers have
+no score. A way of decoding is taken only when its answers were proved to be the row's, and its
+speed-up's interval lies above 1.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from scripts.lib.results.review import ReviewRow
 from scripts.lib.tables.configurations import Configuration, outcomes, quality_rows, ways_of
 
 UNSCORED_LIMIT = 0.02
-# How much of the pass rate a reduced number of experts may cost and still be called as good: 5 points.
+# How much of the pass rate a reduced number of experts may cost and still be called as good: 5
+# points.
 MARGIN = 0.05
 ARCHITECT = "architect"
 
@@ -34,7 +36,8 @@ ARCHITECT = "architect"
 class Candidate:
     """A ranked row: its quality on the role's questions, its fastest proved way, and how it compares with the best one.
 
-    `versus_best` is None for the best itself and where no question is shared; its p-value is adjusted for all candidates.
+    `versus_best` is None for the best itself and where no question is shared; its p-value is
+    adjusted for all candidates.
     """
 
     row: Configuration
@@ -64,7 +67,10 @@ class RoleRanking:
     @property
     def fastest_tied(self) -> tuple[Candidate, Comparison] | None:
         """Of those that cannot be told from the best the fastest, with its speed over the best's; None where none is faster."""
-        compared = ((c, paired_ratio(c.way.decode_speeds, self.candidates[0].way.decode_speeds)) for c in self.tied)
+        compared = (
+            (c, paired_ratio(c.way.decode_speeds, self.candidates[0].way.decode_speeds))
+            for c in self.tied
+        )
         faster = [(c, ratio) for c, ratio in compared if ratio is not None and is_above_1(ratio)]
         return max(faster, key=lambda found: found[1].estimate.value, default=None)
 
@@ -111,7 +117,9 @@ def fastest_way(
     if wanted:
         return wanted[0]
     faster = [way for way in proved if is_above_1(way.speed_up)]
-    return max(faster, key=lambda way: way.speed_up.estimate.value if way.speed_up else 0.0, default=row)
+    return max(
+        faster, key=lambda way: way.speed_up.estimate.value if way.speed_up else 0.0, default=row
+    )
 
 
 def _speed(candidate: Candidate) -> float:
@@ -128,10 +136,13 @@ def _why_not(row: Configuration, role: str, recommended: Mapping[str, str]) -> s
     return unrankable(row)
 
 
-def rank(role: str, configurations: Sequence[Configuration], recommended: Mapping[str, str]) -> RoleRanking:
+def rank(
+    role: str, configurations: Sequence[Configuration], recommended: Mapping[str, str]
+) -> RoleRanking:
     """Rank the quality rows of the models that are candidates for a role, on the role's suites.
 
-    `recommended`: model -> the mode that the registry's rules prefer for architects (full experts and speculation).
+    `recommended`: model -> the mode that the registry's rules prefer for architects (full experts
+    and speculation).
     """
     suites = suites_for_roles((role,), role)
     found, unranked = [], []
@@ -145,7 +156,9 @@ def rank(role: str, configurations: Sequence[Configuration], recommended: Mappin
             continue
         preferred = recommended.get(row.model.key) if role == ARCHITECT else None
         found.append(Candidate(row, quality, fastest_way(row, configurations, preferred)))
-    found.sort(key=lambda candidate: (-candidate.quality.value, -_speed(candidate), candidate.row.name))
+    found.sort(
+        key=lambda candidate: (-candidate.quality.value, -_speed(candidate), candidate.row.name)
+    )
     return RoleRanking(role, suites, _compared(found, suites), tuple(unranked))
 
 
@@ -157,11 +170,16 @@ def _compared(candidates: Sequence[Candidate], suites: Sequence[str]) -> tuple[C
     made = [paired_difference(outcomes(_of_suites(c.row, suites)), best) for c in candidates[1:]]
     adjusted = iter(holm([comparison.p_value for comparison in made if comparison is not None]))
     told = [Comparison(c.estimate, next(adjusted)) if c is not None else None for c in made]
-    others = [Candidate(c.row, c.quality, c.way, versus) for c, versus in zip(candidates[1:], told, strict=True)]
+    others = [
+        Candidate(c.row, c.quality, c.way, versus)
+        for c, versus in zip(candidates[1:], told, strict=True)
+    ]
     return (candidates[0], *others)
 
 
-def rank_roles(configurations: Sequence[Configuration], recommended: Mapping[str, str]) -> tuple[RoleRanking, ...]:
+def rank_roles(
+    configurations: Sequence[Configuration], recommended: Mapping[str, str]
+) -> tuple[RoleRanking, ...]:
     """A ranking of every role that a measured model is a candidate for, in the order of the registry."""
     roles = dict.fromkeys(role for c in configurations for role in c.model.candidate_roles)
     return tuple(rank(role, configurations, recommended) for role in roles)
@@ -178,4 +196,6 @@ def reductions(configurations: Sequence[Configuration]) -> Iterator[Reduction]:
         difference = paired_difference(outcomes(row.rows), outcomes(base.rows))
         if difference is not None:
             speed = paired_ratio(row.decode_speeds, base.decode_speeds)
-            yield Reduction(row, base, difference, non_inferiority(difference.estimate, MARGIN), speed)
+            yield Reduction(
+                row, base, difference, non_inferiority(difference.estimate, MARGIN), speed
+            )

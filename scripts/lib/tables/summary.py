@@ -8,7 +8,13 @@ from pathlib import Path
 from scripts.lib.base.part_names import without_part
 from scripts.lib.base.untrusted_text import csv_text
 from scripts.lib.planning.modes import Mode
-from scripts.lib.tables.configurations import SUMMARY_COLUMNS, Configuration, passes, quality_rows, ways_of
+from scripts.lib.tables.configurations import (
+    SUMMARY_COLUMNS,
+    Configuration,
+    passes,
+    quality_rows,
+    ways_of,
+)
 
 SUITES = SUMMARY_COLUMNS[1:9]
 COLUMNS = (*SUMMARY_COLUMNS, "hardware", "engine")
@@ -26,7 +32,9 @@ def best_and_all(speeds: Sequence[tuple[str, float]]) -> tuple[str, str]:
     """Best speed, and all of them as `k4:11.4,k8:14.4`, in the predecessor's way."""
     if not speeds:
         return "", ""
-    return f"{max(speed for _, speed in speeds):.1f}", ",".join(f"{name}:{speed:.1f}" for name, speed in speeds)
+    return f"{max(speed for _, speed in speeds):.1f}", ",".join(
+        f"{name}:{speed:.1f}" for name, speed in speeds
+    )
 
 
 def combination(mode: Mode) -> str:
@@ -49,7 +57,9 @@ def _of_fastest_draft(ways: Sequence[Configuration]) -> tuple[str, list[Configur
 def summary_row(row: Configuration, ways: Iterable[Configuration]) -> dict[str, str]:
     """One line; `ways` are the row's speculative and lookup modes. The total is that of the suites that have a column."""
     timed, total = _timed(ways), passes([answer for answer in row.rows if answer.suite in SUITES])
-    draft, drafted = _of_fastest_draft([m for m in timed if m.mode.draft and m.mode.lookup_n is None])
+    draft, drafted = _of_fastest_draft(
+        [m for m in timed if m.mode.draft and m.mode.lookup_n is None]
+    )
     both = [m for m in timed if m.mode.draft and m.mode.lookup_n is not None]
     lookup = [m for m in timed if m.mode.draft is None]
     name = without_part(Path(row.model.path).stem)
@@ -59,10 +69,14 @@ def summary_row(row: Configuration, ways: Iterable[Configuration]) -> dict[str, 
         values[suite] = f"{found.passed}/{found.scored}" if found.scored else "-"
     values["total"] = f"{total.passed}/{total.scored}"
     values["pct_str"] = f"{100 * total.rate:.0f}%" if total.rate is not None else ""
-    values["avg_tps"] = f"{_speed(row):.1f}" if row.decode is not None and not row.struck_out else ""
+    values["avg_tps"] = (
+        f"{_speed(row):.1f}" if row.decode is not None and not row.struck_out else ""
+    )
     values["spec_draft"] = draft
     values["spec_best_tps"], values["spec_k_results"] = _named(drafted, lambda mode: f"k{mode.k}")
-    values["lookup_best_tps"], values["lookup_n_results"] = _named(lookup, lambda mode: f"n{mode.lookup_n}")
+    values["lookup_best_tps"], values["lookup_n_results"] = _named(
+        lookup, lambda mode: f"n{mode.lookup_n}"
+    )
     both.sort(key=lambda way: combination(way.mode))
     values["spec_lookup_best_tps"], values["spec_lookup_results"] = _named(both, combination)
     return values | {"hardware": row.hardware, "engine": row.engine}

@@ -1,7 +1,7 @@
 """Tidy tables for pandas: a row per answer, configuration, suite, candidate, reduced number of experts, damaged record.
 
-Rates in tokens per second, times in seconds, shares 0-1; empty where nothing was measured. What each column means:
-`docs/reference/tables.md`.
+Rates in tokens per second, times in seconds, shares 0-1; empty where nothing was measured. What
+each column means: `docs/reference/tables.md`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def _number(value: float | None) -> float | None:
     return None if value is None else round(value, DIGITS)
 
 
-def _estimate(name: str, of: Callable[[T], Estimate | None], point: str = "") -> dict[str, Callable[[T], object]]:
+def _estimate(
+    name: str, of: Callable[[T], Estimate | None], point: str = ""
+) -> dict[str, Callable[[T], object]]:
     """Columns `name` (with `point` behind it), `name_low`, `name_high`, and `name_n`, the questions."""
 
     def part(attribute: str) -> Callable[[T], object]:
@@ -40,11 +42,18 @@ def _estimate(name: str, of: Callable[[T], Estimate | None], point: str = "") ->
 
         return value
 
-    ends = {f"{name}{point}": "value", f"{name}_low": "low", f"{name}_high": "high", f"{name}_n": "clusters"}
+    ends = {
+        f"{name}{point}": "value",
+        f"{name}_low": "low",
+        f"{name}_high": "high",
+        f"{name}_n": "clusters",
+    }
     return {column: part(attribute) for column, attribute in ends.items()}
 
 
-def _comparison(name: str, of: Callable[[T], Comparison | None], point: str = "") -> dict[str, Callable[[T], object]]:
+def _comparison(
+    name: str, of: Callable[[T], Comparison | None], point: str = ""
+) -> dict[str, Callable[[T], object]]:
     """The columns of an estimate, and `name_p`."""
 
     def estimate(item: T) -> Estimate | None:
@@ -145,7 +154,9 @@ ROLES: Columns[RoleRow] = {
     "way": lambda r: r.found.way.mode.name if r.found else "",
     **_estimate("pass_rate", lambda r: r.found.quality if r.found else None),
     **_comparison("versus_best", lambda r: r.found.versus_best if r.found else None),
-    **_estimate("way_decode_tokens_per_s", lambda r: r.found.way.decode if r.found else None, "_median"),
+    **_estimate(
+        "way_decode_tokens_per_s", lambda r: r.found.way.decode if r.found else None, "_median"
+    ),
     "not_ranked": lambda r: r.not_ranked,
 }
 

@@ -1,7 +1,8 @@
 """llama.cpp's names of architectures with recurrent layers, and what a GGUF header tells of such layers by its keys.
 
-A recurrent layer's state cannot be rolled back: that decides how a model may be decoded, not the name that somebody gave it.
-The registry's word for all of them but qwen3next is `ssm_moe_hybrid`, with experts or without.
+A recurrent layer's state cannot be rolled back: that decides how a model may be decoded, not the
+name that somebody gave it. The registry's word for all of them but qwen3next is `ssm_moe_hybrid`,
+with experts or without.
 """
 
 from __future__ import annotations
@@ -14,12 +15,42 @@ _RECURRENT_MOE = ("qwen3next", "qwen35moe", "lfm2moe", "nemotron_h_moe", "kimi-l
 _RECURRENT_OTHER = (
     *("mamba", "mamba2", "rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7"),
     *("jamba", "falcon-h1", "plamo2", "granitehybrid", "lfm2", "nemotron_h", "qwen35"),
-    *("bamba", "falcon-mamba", "codestral-mamba", "zamba", "zamba2", "hymba", "samba", "rwkv", "rwkv4", "rwkv5"),
-    *("recurrentgemma", "griffin", "retnet", "xlstm", "minimax-text-01", "bailing-linear", "ring-linear"),
+    *(
+        "bamba",
+        "falcon-mamba",
+        "codestral-mamba",
+        "zamba",
+        "zamba2",
+        "hymba",
+        "samba",
+        "rwkv",
+        "rwkv4",
+        "rwkv5",
+    ),
+    *(
+        "recurrentgemma",
+        "griffin",
+        "retnet",
+        "xlstm",
+        "minimax-text-01",
+        "bailing-linear",
+        "ring-linear",
+    ),
 )
-# Parts of keys below `{architecture}.`: state spaces, RWKV, delta networks, short convolutions, linear attention.
+# Parts of keys below `{architecture}.`: state spaces, RWKV, delta networks, short convolutions,
+# linear attention.
 _KEYS = (
-    *("ssm.", "wkv.", "kda.", "shortconv.", "lru.", "time_mix_", "time_decay_", "token_shift_", "rwkv"),
+    *(
+        "ssm.",
+        "wkv.",
+        "kda.",
+        "shortconv.",
+        "lru.",
+        "time_mix_",
+        "time_decay_",
+        "token_shift_",
+        "rwkv",
+    ),
     *("linear_attention", "attention.linear", "recurrent", "attention.recurrent"),
 )
 # Every which layer has attention, where it is not each: the others are recurrent.
@@ -31,7 +62,9 @@ _ATTENTION_PRUNED = ("deci",)
 
 def _both(names: tuple[str, ...]) -> frozenset[str]:
     """The names with `-` and with `_`."""
-    return frozenset(spelt for name in names for spelt in (name, name.replace("_", "-"), name.replace("-", "_")))
+    return frozenset(
+        spelt for name in names for spelt in (name, name.replace("_", "-"), name.replace("-", "_"))
+    )
 
 
 RECURRENT_MOE = _both(_RECURRENT_MOE)
@@ -43,12 +76,16 @@ def says_recurrent(word: str) -> bool:
     return word == HYBRID or word.lower() in RECURRENT_NAMES
 
 
-def recurrent_keys(architecture: str, raw: Mapping[str, object], kv_heads: tuple[int, ...]) -> Iterator[str]:
+def recurrent_keys(
+    architecture: str, raw: Mapping[str, object], kv_heads: tuple[int, ...]
+) -> Iterator[str]:
     """The metadata keys that only a model with recurrent layers has. `kv_heads`: layer by layer, where the file lists them."""
     prefix = f"{architecture}."
     for key, value in raw.items():
         name = key.removeprefix(prefix)
-        if key.startswith(prefix) and ((name.startswith(_KEYS) and value) or (name == _INTERVAL and _above_one(value))):
+        if key.startswith(prefix) and (
+            (name.startswith(_KEYS) and value) or (name == _INTERVAL and _above_one(value))
+        ):
             yield key
     if 0 in kv_heads and architecture not in _ATTENTION_PRUNED:
         yield prefix + _KV_HEADS

@@ -1,6 +1,7 @@
 """Chat templates of weights: what planning has to know of one, its date, and rendering in a process with limits.
 
-Some templates print the day. A prompt must be the same every day, so both engines give them one date, which is in the spec.
+Some templates print the day. A prompt must be the same every day, so both engines give them one
+date, which is in the spec.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from scripts.lib.base.untrusted_text import one_line, valid_text
 DATE = datetime(2026, 1, 1)
 # The variable that templates look at; false is "do not think".
 THINKING_SWITCH = "enable_thinking"
-# The names under which a template finds the day: a function, and two texts that llama-server gives to every template.
+# The names under which a template finds the day: a function, and two texts that llama-server gives
+# to every template.
 _DATE_FUNCTION = "strftime_now"
 _DATE_TEXTS = {"date_string": "%d %b %Y", "datetime": "%b %d %Y"}
 _DIRECTIVES = "aAbBcdDeFgGhHIjklmMnprRsStTuUVwWxXyYzZ"
@@ -53,7 +55,9 @@ def date_macro(template: str) -> str:
         return ""
     directives = [f"%{flag}{letter}" for flag in ("-", "") for letter in _DIRECTIVES]
     used = [directive for directive in directives if directive in template]
-    filters = "".join(f' | replace("{directive}", "{DATE.strftime(directive)}")' for directive in used)
+    filters = "".join(
+        f' | replace("{directive}", "{DATE.strftime(directive)}")' for directive in used
+    )
     return f"{{%- macro {_DATE_FUNCTION}(format) -%}}{{{{ format{filters} }}}}{{%- endmacro %}}"
 
 
@@ -77,9 +81,15 @@ class Renderer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def render(self, template: str, messages: Sequence[Mapping[str, str]], variables: Mapping[str, Any]) -> str:
+    def render(
+        self, template: str, messages: Sequence[Mapping[str, str]], variables: Mapping[str, Any]
+    ) -> str:
         """The prompt's text. Raises TemplateError in the template's words, or naming the limit that it passed."""
-        asked = {"template": template, "messages": messages, "variables": {**date_variables(), **variables}}
+        asked = {
+            "template": template,
+            "messages": messages,
+            "variables": {**date_variables(), **variables},
+        }
         return valid_text(str(self._ask("render", asked)))
 
     def knows_system_role(self, template: str) -> bool:
@@ -113,7 +123,8 @@ class Renderer:
                     stderr=subprocess.DEVNULL,
                     text=True,
                     encoding="utf-8",
-                    # A Ctrl-C goes to the terminal's whole group; the cell in flight is still to be finished.
+                    # A Ctrl-C goes to the terminal's whole group; the cell in flight is still to be
+                    # finished.
                     process_group=0,
                 )
             except OSError as error:

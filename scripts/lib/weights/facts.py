@@ -14,7 +14,15 @@ from scripts.lib.base.errors import BenchError, Problem
 from scripts.lib.base.file_hashing import FileState, Hashed, hash_files, wait_for_tick
 from scripts.lib.base.part_names import part_name, part_of
 from scripts.lib.base.safe_files import write_atomic
-from scripts.lib.base.stored_json import SEAL, Damaged, digest, read_stored, seal_of, sealed, strict_json
+from scripts.lib.base.stored_json import (
+    SEAL,
+    Damaged,
+    digest,
+    read_stored,
+    seal_of,
+    sealed,
+    strict_json,
+)
 from scripts.lib.registry_loader import Model
 from scripts.lib.weights.gguf_header import Header, mix_text, read_header
 
@@ -65,7 +73,9 @@ def split_files(path: Path) -> tuple[Path, ...]:
     files = tuple(part_name(path, i) for i in range(1, count + 1))
     absent = [file.name for file in files if not file.is_file()]
     if absent:
-        raise BenchError(f"{path}: {len(absent)} of its {count} split files are not there: {', '.join(absent[:5])}")
+        raise BenchError(
+            f"{path}: {len(absent)} of its {count} split files are not there: {', '.join(absent[:5])}"
+        )
     return files
 
 
@@ -76,14 +86,17 @@ def fingerprint(sha256s: Iterable[str]) -> str:
 
 def facts_from_json(raw: Mapping[str, Any]) -> WeightsFacts:
     """The facts out of their JSON. Raises ValueError, TypeError, KeyError or AttributeError where it is of another form."""
-    return WeightsFacts(raw["fingerprint"], tuple(raw["sha256"]), raw["size_bytes"], Header(**raw["header"]))
+    return WeightsFacts(
+        raw["fingerprint"], tuple(raw["sha256"]), raw["size_bytes"], Header(**raw["header"])
+    )
 
 
 @dataclass
 class WeightsReader:
     """Reads headers and hashes. What it read of a file is kept in the cache folder and not read again until it is touched.
 
-    `known`: a file's state -> its header and sha256, as far as they were wanted; here, too, since a disk may be read-only.
+    `known`: a file's state -> its header and sha256, as far as they were wanted; here, too, since a
+    disk may be read-only.
     """
 
     cache: Path = CACHE
@@ -114,7 +127,9 @@ class WeightsReader:
 
     def _hash(self, files: Iterable[Path]) -> dict[Path, Exception]:
         """Hash the files that were not; gives why one could not be read."""
-        todo = [file for file in dict.fromkeys(files) if "sha256" not in self._entry(FileState.of(file))]
+        todo = [
+            file for file in dict.fromkeys(files) if "sha256" not in self._entry(FileState.of(file))
+        ]
         failed: dict[Path, Exception] = {}
         for file, found in hash_files(todo) if todo else ():
             if isinstance(found, Hashed):
@@ -153,7 +168,9 @@ class WeightsReader:
         for error in self._hash(files).values():
             raise error
         if [FileState.of(file) for file in files] != before:
-            raise BenchError(f"{path}: changed while it was read (a download?): run again when it is whole")
+            raise BenchError(
+                f"{path}: changed while it was read (a download?): run again when it is whole"
+            )
         sha256s = tuple(self._entry(state)["sha256"] for state in before)
         return replace(found, fingerprint=fingerprint(sha256s), sha256=sha256s)
 
@@ -186,7 +203,8 @@ def facts(path: Path, cache: Path = CACHE) -> WeightsFacts:
 class WeightsLock:
     """`orchestration/weights.lock.json`: facts of weights seen, by the registry's `model.path`, each with a seal of its own.
 
-    `damaged`: what stands there for entries that are not what was written: as if they were not there, but kept in the file.
+    `damaged`: what stands there for entries that are not what was written: as if they were not
+    there, but kept in the file.
     """
 
     file: Path
@@ -210,7 +228,9 @@ class WeightsLock:
             raise Damaged(str(file), "weights: expected a mapping; restore it by git")
         read = {key: _entry(key, value) for key, value in stored.items()}
         entries = {key: facts for key, facts in read.items() if facts is not None}
-        return cls(file, entries, {key: value for key, value in stored.items() if key not in entries})
+        return cls(
+            file, entries, {key: value for key, value in stored.items() if key not in entries}
+        )
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -237,9 +257,17 @@ class WeightsLock:
 
     def save(self) -> None:
         """Write it, sorted, if it differs from what is stored."""
-        written = {key: sealed({"path": key, "facts": asdict(facts)}) for key, facts in self.entries.items()}
+        written = {
+            key: sealed({"path": key, "facts": asdict(facts)})
+            for key, facts in self.entries.items()
+        }
         text = (
-            json.dumps({"schema": LOCK_SCHEMA, "weights": {**self.damaged, **written}}, indent=2, sort_keys=True) + "\n"
+            json.dumps(
+                {"schema": LOCK_SCHEMA, "weights": {**self.damaged, **written}},
+                indent=2,
+                sort_keys=True,
+            )
+            + "\n"
         )
         if not self.file.is_file() or self.file.read_text(encoding="utf-8") != text:
             write_atomic(self.file, text)

@@ -22,23 +22,38 @@ from scripts.lib.base.errors import BenchError
 from scripts.lib.weights.architectures import recurrent_keys
 from scripts.lib.weights.chat_template import THINKING_SWITCH, knows_system_role, uses_date
 
-_SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
+_SCALARS = {
+    0: "<B",
+    1: "<b",
+    2: "<H",
+    3: "<h",
+    4: "<I",
+    5: "<i",
+    6: "<f",
+    7: "<?",
+    10: "<Q",
+    11: "<q",
+    12: "<d",
+}
 _STRING, _ARRAY = 8, 9
 _TEMPLATE = "tokenizer.chat_template"
 _WHOLE_NUMBERS = (0, 1, 2, 3, 4, 5, 10, 11)
-# A header is some MB long and holds some thousand values; much more is a damaged or hostile file. What is read in a loop takes
-# up bytes, so the bytes bound the time, too.
+# A header is some MB long and holds some thousand values; much more is a damaged or hostile file.
+# What is read in a loop takes up bytes, so the bytes bound the time, too.
 _USUAL_BYTES, _MOST_BYTES = 32 << 20, 128 << 20
 _MOST_VALUES, _MOST_TENSORS = 100_000, 200_000
 _MOST_KEY_BYTES = (1 << 16) - 1  # by the format
 _MOST_CHARACTERS = 1000  # of a name that is shown
 _MOST_DIMENSIONS = 4  # GGML_MAX_DIMS
 _MOST_NESTING = 8
-# Vocabularies hold hundreds of thousands of short texts, and passing over them one by one in Python is most of the time a
-# header takes. This matches a batch of texts of 1 to 48 bytes (length, then as many bytes) at once, twice as fast.
+# Vocabularies hold hundreds of thousands of short texts, and passing over them one by one in Python
+# is most of the time a header takes. This matches a batch of texts of 1 to 48 bytes (length, then
+# as many bytes) at once, twice as fast.
 _BATCH = 256
 _SHORT_TEXTS = re.compile(
-    b"(?s:(?:" + b"|".join(re.escape(bytes([n])) + b"\\x00{7}.{%d}" % n for n in range(1, 49)) + b"){%d}+)" % _BATCH
+    b"(?s:(?:"
+    + b"|".join(re.escape(bytes([n])) + b"\\x00{7}.{%d}" % n for n in range(1, 49))
+    + b"){%d}+)" % _BATCH
 )
 
 T = TypeVar("T")
@@ -48,9 +63,10 @@ T = TypeVar("T")
 class Header:
     """What planning needs to know of a model. Sizes in tokens or counts; digests are 12 hex characters.
 
-    `quant_mix`: tensors per type, most first, such as `Q4_1:210 F32:61`. `kv_elements`: of the KV cache per token, all
-    layers, at most (a sliding window needs fewer; 0: not told). `recurrent_key`: the metadata key that tells of recurrent
-    layers (empty: none does). `system_role`: the chat template makes something of a system message; `template_date`: it may
+    `quant_mix`: tensors per type, most first, such as `Q4_1:210 F32:61`. `kv_elements`: of the KV
+    cache per token, all layers, at most (a sliding window needs fewer; 0: not told).
+    `recurrent_key`: the metadata key that tells of recurrent layers (empty: none does).
+    `system_role`: the chat template makes something of a system message; `template_date`: it may
     print the day; `thinking_switch`: it can be told not to let the model think.
     """
 
@@ -205,7 +221,9 @@ def _check_tensors(cursor: _Cursor, tensors: int, alignment: int) -> Counter[str
         name = cursor.key()
         rank = cursor.scalar("<I")
         if rank > _MOST_DIMENSIONS:
-            raise cursor.damaged(f"tensor '{name:.60}' claims {rank} dimensions, at most {_MOST_DIMENSIONS} exist")
+            raise cursor.damaged(
+                f"tensor '{name:.60}' claims {rank} dimensions, at most {_MOST_DIMENSIONS} exist"
+            )
         dimensions = [cursor.scalar("<Q") for _ in range(rank)]
         kind, offset = cursor.scalar("<I"), cursor.scalar("<Q")
         elements = 1
@@ -279,7 +297,9 @@ class _Values:
         """An array of texts; one that is not there is empty."""
         found: _Array = self._typed(key, _Array, "an array") or _Array(_STRING, 0, 0, 0)
         if found.kind != _STRING:
-            raise self.cursor.damaged(f"{key}: expected an array of texts, found one of type {found.kind}")
+            raise self.cursor.damaged(
+                f"{key}: expected an array of texts, found one of type {found.kind}"
+            )
         return found
 
 
@@ -290,20 +310,33 @@ def _short(data: bytes) -> str:
 def _kv_heads(values: _Values, arch: str) -> tuple[int, ...]:
     """The KV heads layer by layer, where the file lists them."""
     listed = values.raw.get(f"{arch}.attention.head_count_kv")
-    if not isinstance(listed, _Array) or listed.kind not in _WHOLE_NUMBERS or listed.count > _MOST_VALUES:
+    if (
+        not isinstance(listed, _Array)
+        or listed.kind not in _WHOLE_NUMBERS
+        or listed.count > _MOST_VALUES
+    ):
         return ()
-    return struct.unpack(f"<{listed.count}{_SCALARS[listed.kind][1]}", values.cursor.view[listed.start : listed.end])
+    return struct.unpack(
+        f"<{listed.count}{_SCALARS[listed.kind][1]}", values.cursor.view[listed.start : listed.end]
+    )
 
 
 def _kv_elements(values: _Values, arch: str) -> int:
     """K and V of one token: layers x KV heads x (key + value width). Some models list the heads layer by layer."""
-    heads, layers = values.raw.get(f"{arch}.attention.head_count"), values.count(f"{arch}.block_count") or 0
+    heads, layers = (
+        values.raw.get(f"{arch}.attention.head_count"),
+        values.count(f"{arch}.block_count") or 0,
+    )
     kv_heads = values.raw.get(f"{arch}.attention.head_count_kv", heads)
     if isinstance(kv_heads, _Array):
         total = sum(_kv_heads(values, arch))
     else:
         total = layers * (kv_heads if isinstance(kv_heads, int) else 0)
-    width = (values.count(f"{arch}.embedding_length") or 0) // heads if isinstance(heads, int) and heads > 0 else 0
+    width = (
+        (values.count(f"{arch}.embedding_length") or 0) // heads
+        if isinstance(heads, int) and heads > 0
+        else 0
+    )
     key, value = (values.count(f"{arch}.attention.{part}_length") for part in ("key", "value"))
     return max(total, 0) * ((key or width) + (value or width))
 
@@ -380,4 +413,7 @@ def _parse(cursor: _Cursor) -> Header:
 
 
 def mix_text(mix: Counter[str]) -> str:
-    return " ".join(f"{name}:{count}" for name, count in sorted(mix.items(), key=lambda item: (-item[1], item[0])))
+    return " ".join(
+        f"{name}:{count}"
+        for name, count in sorted(mix.items(), key=lambda item: (-item[1], item[0]))
+    )

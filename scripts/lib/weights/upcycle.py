@@ -1,8 +1,9 @@
 """Sparse upcycling: a mixture of experts out of a dense llama model, for showing expert reduction on real text.
 
-Each expert is a copy of the dense feed-forward block (its quantised blocks as they are), chosen by a small random router. The
-weights of the chosen experts add up to one and the experts are equal, so the answers are the dense model's whatever the
-count; what changes is the speed. It is a test piece, not a better model.
+Each expert is a copy of the dense feed-forward block (its quantised blocks as they are), chosen by
+a small random router. The weights of the chosen experts add up to one and the experts are equal, so
+the answers are the dense model's whatever the count; what changes is the speed. It is a test piece,
+not a better model.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ def upcycle(original: Path, made: Path, experts: int, experts_used: int) -> None
     reader = GGUFReader(original)
     arch = reader.fields["general.architecture"].contents()
     if arch != "llama" or "llama.expert_count" in reader.fields:
-        raise BenchError(f"{original}: upcycling expects a dense model of architecture llama, found '{arch}'")
+        raise BenchError(
+            f"{original}: upcycling expects a dense model of architecture llama, found '{arch}'"
+        )
     layers = int(reader.fields["llama.block_count"].contents())
     width = int(reader.fields["llama.embedding_length"].contents())
     writer = GGUFWriter(made, "llama")

@@ -33,13 +33,19 @@ def summary_lines(plan: Plan, with_names: bool) -> Iterator[str]:
     reasons: dict[str, list[str]] = {}
     for item in plan.left_out:
         if item.mode == "*":
-            kind = item.reason.partition(":")[0] if item.reason.startswith("weights ") else item.reason
+            kind = (
+                item.reason.partition(":")[0] if item.reason.startswith("weights ") else item.reason
+            )
             reasons.setdefault(kind, []).append(item.model)
     elsewhere = Counter(shard.model.key for shard in plan.shards if not shard.runnable)
     if elsewhere:
         reasons.setdefault("weights are not on this machine", []).extend(elsewhere)
     for reason, models in sorted(reasons.items(), key=lambda pair: -len(pair[1])):
-        shown = ", ".join(models) if with_names or len(models) <= NAMED_WITHOUT_DRY_RUN else f"{len(models)} models"
+        shown = (
+            ", ".join(models)
+            if with_names or len(models) <= NAMED_WITHOUT_DRY_RUN
+            else f"{len(models)} models"
+        )
         yield f"left out ({reason}): {shown}"
     for warning in plan.warnings:
         yield f"warning: {warning}"
@@ -52,7 +58,11 @@ def judge_lines(workflow: Workflow) -> Iterator[str]:
     for series in workflow.judges if answers else ():
         said = f"judge {series.name}: at most {answers} answers in {len(reviews)} reviews"
         if series.scorer == CLAUDE:
-            sizes = (request_size(cell.question, most_characters(cell)) for r in reviews for cell in r.cells)
+            sizes = (
+                request_size(cell.question, most_characters(cell))
+                for r in reviews
+                for cell in r.cells
+            )
             price = estimate(sizes, config.claude, mix_of(config))
             said += f", at most ${price.at_most_usd:.2f} by {config.claude.api} (max_usd {config.claude.max_usd:g})"
             said += "" if has_key() else f"; {NO_KEY}: without a stored verdict they stay unscored"

@@ -1,7 +1,8 @@
 """Damaged records of the results tree: looked for before a run, and told at its end.
 
-The tables name what is damaged (`damaged.csv`). Planning reads no cell; so, before anything else, a run looks at the cells of
-each review whose files changed since the last look, by size and times: a fresh clone is looked at whole, once.
+The tables name what is damaged (`damaged.csv`). Planning reads no cell; so, before anything else, a
+run looks at the cells of each review whose files changed since the last look, by size and times: a
+fresh clone is looked at whole, once.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ HOW_TO_MEND = (
 def known_damage() -> list[dict[str, str]]:
     """The rows of the table of damaged records, as it was last made; none where it cannot be read."""
     try:
-        return list(csv.DictReader(io.StringIO(DAMAGED_TABLE.read_text(encoding="utf-8"), newline="")))
+        return list(
+            csv.DictReader(io.StringIO(DAMAGED_TABLE.read_text(encoding="utf-8"), newline=""))
+        )
     except (OSError, ValueError, csv.Error):
         return []
 
@@ -69,11 +72,17 @@ def damaged_reviews(reviews: Mapping[str, Review]) -> list[str]:
     states, before = {file: _state(review) for file, review in stored.items()}, _last_look()
     changed = [file for file, state in states.items() if before.get(file) != state]
     cells, found = StoredCells(), []
-    for file in tqdm(changed, desc="looking at changed files", unit="review", disable=None, delay=1):
+    for file in tqdm(
+        changed, desc="looking at changed files", unit="review", disable=None, delay=1
+    ):
         if check_review(stored[file], cells).damaged:
             found.append(file)
     # A run of one model looks at its reviews only: what is known of the others stays.
-    known = {file: state for file, state in (before | states).items() if file not in found and Path(file).is_file()}
+    known = {
+        file: state
+        for file, state in (before | states).items()
+        if file not in found and Path(file).is_file()
+    }
     write_atomic(LAST_LOOK, json.dumps(known))
     return found
 
@@ -81,13 +90,18 @@ def damaged_reviews(reviews: Mapping[str, Review]) -> list[str]:
 def look_again(workflow: Workflow) -> frozenset[str]:
     """Drop what does not fit the records it was made of, or lacks one that was damaged: it is made again in this run.
 
-    Reviews, probes' outcomes, and the tables: these also where planning found one damaged, and as long as something is left
-    out, since the end of a run, which says so, is reached only behind a job. Gives the reviews.
+    Reviews, probes' outcomes, and the tables: these also where planning found one damaged, and as
+    long as something is left out, since the end of a run, which says so, is reached only behind a
+    job. Gives the reviews.
     """
     known = known_damage()
     reviews = {row.get("review") or "" for row in known} & set(workflow.reviews)
     reviews.update(damaged_reviews(workflow.reviews))
-    probes = [file for file in workflow.probes if Path(file).is_file() and read_outcome(Path(file)) is None]
+    probes = [
+        file
+        for file in workflow.probes
+        if Path(file).is_file() and read_outcome(Path(file)) is None
+    ]
     for file in (*reviews, *probes):
         drop(Path(file))
     if known or reviews or workflow.planner.faults or workflow.damaged:

@@ -49,7 +49,8 @@ from scripts.lib.settings.run_config import (
 from scripts.lib.workflow.cluster import cluster_resources
 from scripts.lib.workflow.invocation import Invocation
 
-# A timed shard takes the whole machine; every other job of ours takes one part, so none runs beside it.
+# A timed shard takes the whole machine; every other job of ours takes one part, so none runs beside
+# it.
 MACHINE_PARTS = 100
 
 SO_FAR = "results_so_far"
@@ -114,24 +115,34 @@ class Workflow:
     def shard_targets(self) -> Mapping[str, str]:
         """Shard name -> one of its cells: a missing one where any is, so that asking for it runs the shard's job.
 
-        One edge a shard and not one a cell: at 42,000 cells Snakemake needs half the time and memory.
+        One edge a shard and not one a cell: at 42,000 cells Snakemake needs half the time and
+        memory.
         """
         found = {}
         for shard in self.shards:
             missing = self.missing[shard.name]
-            found[shard.name] = f"{shard.folder}/{missing[0].file_name}" if missing else shard.cell_files[0]
+            found[shard.name] = (
+                f"{shard.folder}/{missing[0].file_name}" if missing else shard.cell_files[0]
+            )
         return found
 
     @cached_property
     def cluster(self) -> Mapping[str, Mapping[str, Any]]:
         """Shard name -> what its job asks of a cluster's scheduler."""
         measured = read_measured()
-        return {shard.name: cluster_resources(shard, self.missing[shard.name], measured) for shard in self.shards}
+        return {
+            shard.name: cluster_resources(shard, self.missing[shard.name], measured)
+            for shard in self.shards
+        }
 
     @cached_property
     def damaged(self) -> tuple[Problem, ...]:
         """Derived files that planning went on without; they are made again."""
-        notes = (problem for series in self.judges for problem in VerdictStore(series).unfinished_damage())
+        notes = (
+            problem
+            for series in self.judges
+            for problem in VerdictStore(series).unfinished_damage()
+        )
         return (*table_damage(), *notes)
 
     @cached_property
@@ -154,7 +165,12 @@ class Workflow:
     @cached_property
     def made_weights(self) -> list[str]:
         """The weights of planned shards that a rule makes."""
-        used = (weights for shard in self.shards for weights in (shard.weights, shard.draft) if weights is not None)
+        used = (
+            weights
+            for shard in self.shards
+            for weights in (shard.weights, shard.draft)
+            if weights is not None
+        )
         return sorted({str(weights.path) for weights in used if weights.fetchable})
 
     @cached_property
@@ -166,13 +182,23 @@ class Workflow:
     def probed_weights(self) -> list[str]:
         """The weights that probes load and a rule makes."""
         keys = {quirk.probe_argument for quirk in self.probes.values()} & set(self.planner.weights)
-        return sorted(self.weights_of(key) for key in keys if key and self.planner.weights[key].fetchable)
+        return sorted(
+            self.weights_of(key) for key in keys if key and self.planner.weights[key].fetchable
+        )
 
     @cached_property
     def identity(self) -> str:
         """Digest of all that the tables show besides the reviews' contents."""
         models = [
-            [model.key, model.name, model.quant, model.size_gb, model.tier, model.path, model.candidate_roles]
+            [
+                model.key,
+                model.name,
+                model.quant,
+                model.size_gb,
+                model.tier,
+                model.path,
+                model.candidate_roles,
+            ]
             for model in self.planner.registry.models.values()
         ]
         plans = [
@@ -186,8 +212,14 @@ class Workflow:
             ]
             for p in self.plans
         ]
-        cells = {shard.name: [cell.digest for cell in shard.cells] for plan in self.plans for shard in plan.shards}
-        return digest([models, plans, cells, sorted(self.reviews), list(map(str, self.planner.faults))])
+        cells = {
+            shard.name: [cell.digest for cell in shard.cells]
+            for plan in self.plans
+            for shard in plan.shards
+        }
+        return digest(
+            [models, plans, cells, sorted(self.reviews), list(map(str, self.planner.faults))]
+        )
 
     @cached_property
     def judges(self) -> tuple[Series, ...]:
@@ -201,7 +233,9 @@ class Workflow:
         """The file that says that the active plans' answers were put to the judges; empty without a judge."""
         if not self.judges:
             return ""
-        files = sorted(file for file, review in self.reviews.items() if not self.is_elsewhere(review.shard))
+        files = sorted(
+            file for file, review in self.reviews.items() if not self.is_elsewhere(review.shard)
+        )
         return f"{REVIEWS}/judged.{digest(files)}.json"
 
     @property
@@ -221,21 +255,29 @@ class Workflow:
     def unreviewed(self) -> list[Review]:
         """The active plans' reviews that are still to be written, with those whose answers wait for a verdict."""
         waiting = {file for series in self.judges for file in self.waiting_for(series)}
-        here = ((file, review) for file, review in self.reviews.items() if not self.is_elsewhere(review.shard))
+        here = (
+            (file, review)
+            for file, review in self.reviews.items()
+            if not self.is_elsewhere(review.shard)
+        )
         return [review for file, review in here if file in waiting or not Path(file).is_file()]
 
     def waiting_for(self, series: Series) -> Sequence[str]:
         """The reviews with answers that wait for a judge's verdict; any may, where the note of them is damaged."""
         store = VerdictStore(series)
         if store.unfinished_damage():
-            return [file for file, review in self.reviews.items() if not self.is_elsewhere(review.shard)]
+            return [
+                file for file, review in self.reviews.items() if not self.is_elsewhere(review.shard)
+            ]
         waiting: Sequence[str] = store.unfinished().get("reviews", ())
         return waiting
 
     @property
     def pictures(self) -> list[str]:
         """The pictures of every profile and engine that has, or will have, cells."""
-        parts = dict.fromkeys(f"{r.shard.hardware.name}-{r.shard.engine}" for r in self.reviews.values())
+        parts = dict.fromkeys(
+            f"{r.shard.hardware.name}-{r.shard.engine}" for r in self.reviews.values()
+        )
         return [picture_file(part, name) for part in parts for name in PICTURE_NAMES]
 
     @property
@@ -277,18 +319,25 @@ def configuration_layers(
 ) -> tuple[Source, ...]:
     """What an invocation's configuration is made of, read by ourselves.
 
-    Snakemake reads its `--configfile`s (`files`) and its `--config` (`settings`) before us, by YAML 1.1: there `010` is 8,
-    `10:00` is 600, `off` is false, and of a key that stands there twice the second wins. So the files are read once more,
-    and the settings as they were written. Where the command line is not ours to read (Snakemake driven by a program), its
-    settings are taken as Snakemake has them.
+    Snakemake reads its `--configfile`s (`files`) and its `--config` (`settings`) before us, by YAML
+    1.1: there `010` is 8, `10:00` is 600, `off` is false, and of a key that stands there twice the
+    second wins. So the files are read once more, and the settings as they were written. Where the
+    command line is not ours to read (Snakemake driven by a program), its settings are taken as
+    Snakemake has them.
     """
     if handed_down(invocation) is not None:
         return ()
-    near = [file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file for file in map(Path, files)]
+    near = [
+        file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+        for file in map(Path, files)
+    ]
     if {setting.partition("=")[0] for setting in invocation.settings} == set(settings):
         return read_layers(near, invocation.settings)
     layers = read_layers(near)
-    return (*layers, Source("config", typed_like(layers[0].value, settings), dict.fromkeys(settings, 0)))
+    return (
+        *layers,
+        Source("config", typed_like(layers[0].value, settings), dict.fromkeys(settings, 0)),
+    )
 
 
 def load_workflow(config: Mapping[str, Any], layers: Sequence[Source] = ()) -> Workflow:
@@ -315,7 +364,11 @@ def date_back(workflow: Workflow) -> None:
     Snakemake fails the job whose output is older than its input, and would run it again and again.
     """
     made = map(Path, (*workflow.shard_targets.values(), *workflow.probes, *workflow.derived))
-    sources = (*Path(TEMPLATES).rglob("*"), *Path("scripts").rglob("*.py"), workflow.planner.registry.path)
+    sources = (
+        *Path(TEMPLATES).rglob("*"),
+        *Path("scripts").rglob("*.py"),
+        workflow.planner.registry.path,
+    )
     now = time.time()
     for file in (*made, *sources):
         # Not there yet, or another user's: Snakemake tells, where it matters.
@@ -324,7 +377,8 @@ def date_back(workflow: Workflow) -> None:
                 os.utime(file)
 
 
-# The packages of scripts/lib that tables are made by. Planning, scoring and reviews are in them: tables show their words.
+# The packages of scripts/lib that tables are made by. Planning, scoring and reviews are in them:
+# tables show their words.
 TABLE_PACKAGES = (
     "base",
     "settings",
@@ -347,7 +401,11 @@ def code_of(script: str, *packages: str) -> list[str]:
     folders = [Path("scripts/lib") / package for package in packages]
     return [
         script,
-        *sorted(str(file) for folder in folders for file in (folder.rglob("*.py") if folder.is_dir() else [folder])),
+        *sorted(
+            str(file)
+            for folder in folders
+            for file in (folder.rglob("*.py") if folder.is_dir() else [folder])
+        ),
     ]
 
 
@@ -365,8 +423,9 @@ PER_MODEL, PER_SUITE = "results_", "results_suite_"
 def for_targets(config: Mapping[str, Any], invocation: Invocation) -> Mapping[str, Any]:
     """The configuration of one invocation: only what its targets need is planned.
 
-    `results_MODEL` narrows the models, `results_suite_SUITE` the suites; where a whole target, or targets of both kinds, are
-    asked for, nothing is narrowed. A job on a cluster's node has what the submitting process settled.
+    `results_MODEL` narrows the models, `results_suite_SUITE` the suites; where a whole target, or
+    targets of both kinds, are asked for, nothing is narrowed. A job on a cluster's node has what
+    the submitting process settled.
     """
     settled = handed_down(invocation)
     if settled is not None:

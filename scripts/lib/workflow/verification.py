@@ -38,8 +38,8 @@ class Tree:
 class Kind:
     """One kind of record: where its files are below the tree's root, and what checks one (raises Damaged).
 
-    `indent`: of the JSON of a record that can be sealed anew where its content is right; None for what is derived, or named by
-    its content, and is made again instead.
+    `indent`: of the JSON of a record that can be sealed anew where its content is right; None for
+    what is derived, or named by its content, and is made again instead.
     """
 
     name: str
@@ -69,7 +69,9 @@ def _run(text: str, file: Path, tree: Tree) -> None:
     damaged = read_rows(file.parent).damaged
     if damaged:
         more = f" (and {len(damaged) - 1} more lines)" if len(damaged) > 1 else ""
-        raise Damaged(str(file), damaged[0].message.removeprefix("damaged: ") + more, damaged[0].place)
+        raise Damaged(
+            str(file), damaged[0].message.removeprefix("damaged: ") + more, damaged[0].place
+        )
 
 
 # In this order: reviews are held against the cells that were seen.
@@ -88,12 +90,23 @@ KINDS = (
         lambda text, file, tree: parse_batch(text, str(file)),
         indent=1,
     ),
-    Kind("series", ("reviews/verdicts/*/series.json",), lambda text, file, tree: parse_series(text, file)),
-    Kind("environments", ("environments/*.json",), lambda text, file, tree: environment_record(text, str(file))),
+    Kind(
+        "series",
+        ("reviews/verdicts/*/series.json",),
+        lambda text, file, tree: parse_series(text, file),
+    ),
+    Kind(
+        "environments",
+        ("environments/*.json",),
+        lambda text, file, tree: environment_record(text, str(file)),
+    ),
     Kind("probes", ("probes/*.json",), lambda text, file, tree: parse_outcome(text, str(file))),
     Kind("runs", (f"runs/*/{OUTPUT}",), _run),
     Kind(
-        "run configurations", ("runs/*/config.json",), lambda text, file, tree: read_sealed(text, str(file)), indent=2
+        "run configurations",
+        ("runs/*/config.json",),
+        lambda text, file, tree: read_sealed(text, str(file)),
+        indent=2,
     ),
 )
 BY_NAME: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in KINDS})
@@ -138,7 +151,9 @@ def check_tree(root: Path) -> Iterator[Checked]:
         file = root / "environments" / f"{name}.json"
         if not file.is_file():
             yield Checked(
-                BY_NAME["environments"], file, Problem(str(file), "", f"not there, and {cells} cells refer to it")
+                BY_NAME["environments"],
+                file,
+                Problem(str(file), "", f"not there, and {cells} cells refer to it"),
             )
 
 
@@ -160,13 +175,18 @@ def sign(kind: Kind, file: Path) -> bool:
             lock.save()
             return not lock.damaged
         if kind.name == "runs":
-            lines = [json.dumps(sealed(strict_json(line, str(file))), ensure_ascii=False) for line in _lines(file)]
+            lines = [
+                json.dumps(sealed(strict_json(line, str(file))), ensure_ascii=False)
+                for line in _lines(file)
+            ]
             write_atomic(file, "".join(f"{line}\n" for line in lines))
             return True
         if kind.indent is None:
             return False
         raw = strict_json(read_stored(file), str(file))
-        text = json.dumps(sealed(raw), sort_keys=True, indent=kind.indent, ensure_ascii=False) + "\n"
+        text = (
+            json.dumps(sealed(raw), sort_keys=True, indent=kind.indent, ensure_ascii=False) + "\n"
+        )
         kind.check(text, file, Tree(file))
     except BenchError:
         return False
@@ -185,7 +205,11 @@ def authors(files: Iterable[Path]) -> Mapping[Path, str]:
     log = _git("log", "--format=%x01%an <%ae>", "--name-only", "-z", "--", ".")
     if changed is None or log is None:
         return {}
-    found = {file: NOT_COMMITTED for entry in changed.split("\0") if (file := wanted.get(entry[3:])) is not None}
+    found = {
+        file: NOT_COMMITTED
+        for entry in changed.split("\0")
+        if (file := wanted.get(entry[3:])) is not None
+    }
     author = ""
     for entry in log.replace("\n", "\0").split("\0"):
         if entry.startswith("\x01"):

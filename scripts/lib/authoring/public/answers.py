@@ -7,7 +7,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.authoring.public.rows import Benchmark, Item, Row, csv_rows, identifier, json_lines, json_list, one
+from scripts.lib.authoring.public.rows import (
+    Benchmark,
+    Item,
+    Row,
+    csv_rows,
+    identifier,
+    json_lines,
+    json_list,
+    one,
+)
 from scripts.lib.scoring.checks.published import gsm8k_number
 
 _ASK_NUMBER = 'Show the steps and end with a last line "#### N", N being the number alone.'
@@ -16,8 +25,8 @@ _ASK_SHORT = (
     'End with a last line "Answer: …": the answer alone, in as few words as possible '
     "(a name, a date, a number, yes or no)."
 )
-# SimpleQA's three grades: both met is CORRECT, only the second NOT_ATTEMPTED, none INCORRECT. The weights let nothing but a
-# correct answer pass, not even one that meets the first in part.
+# SimpleQA's three grades: both met is CORRECT, only the second NOT_ATTEMPTED, none INCORRECT. The
+# weights let nothing but a correct answer pass, not even one that meets the first in part.
 _SIMPLEQA = (
     (
         85,
@@ -65,7 +74,13 @@ def read_math500(path: Path) -> Iterator[Item]:
             "reference_answer": f"{row.text('solution').strip()}\n\n$\\boxed{{{answer}}}$",
             "scoring": one("ends on the answer", {"type": "math500", "value": answer}),
         }
-        yield Item("math500", identifier(row.text("unique_id")), row.text("unique_id"), (level + 1) // 2, body)
+        yield Item(
+            "math500",
+            identifier(row.text("unique_id")),
+            row.text("unique_id"),
+            (level + 1) // 2,
+            body,
+        )
 
 
 def read_simpleqa(path: Path) -> Iterator[Item]:
@@ -105,18 +120,28 @@ def read_hotpotqa(path: Path) -> Iterator[Item]:
             "reference_answer": f"Answer: {answer}",
             "scoring": [
                 {"criterion": "exact match", "weight": 60, "checks": [exact]},
-                {"criterion": f"F1 of at least {_LEAST_F1}", "weight": 40, "checks": [{**exact, "least": _LEAST_F1}]},
+                {
+                    "criterion": f"F1 of at least {_LEAST_F1}",
+                    "weight": 40,
+                    "checks": [{**exact, "least": _LEAST_F1}],
+                },
             ],
         }
         yield Item("hotpotqa", identifier(row.text("_id")), row.place, tiers[level], body)
 
 
 ROWS: Mapping[str, Benchmark] = {
-    "gsm8k": Benchmark("test.jsonl: question, answer ending in '#### NUMBER'", read_gsm8k, "GSM8K, MIT"),
-    "math500": Benchmark(
-        "test.jsonl: problem, solution, answer, level (1-5), unique_id", read_math500, "MATH-500 (MATH, PRM800K), MIT"
+    "gsm8k": Benchmark(
+        "test.jsonl: question, answer ending in '#### NUMBER'", read_gsm8k, "GSM8K, MIT"
     ),
-    "simpleqa": Benchmark("simple_qa_test_set.csv: problem, answer", read_simpleqa, "SimpleQA, MIT"),
+    "math500": Benchmark(
+        "test.jsonl: problem, solution, answer, level (1-5), unique_id",
+        read_math500,
+        "MATH-500 (MATH, PRM800K), MIT",
+    ),
+    "simpleqa": Benchmark(
+        "simple_qa_test_set.csv: problem, answer", read_simpleqa, "SimpleQA, MIT"
+    ),
     "hotpotqa": Benchmark(
         "hotpot_dev_distractor_v1.json or hotpot_dev_fullwiki_v1.json: a list of _id, question, answer, context, level",
         read_hotpotqa,

@@ -31,11 +31,18 @@ _MARKS = re.compile(r"\[(?:header|title|step|substeps|subtitle)\]")
 _HIGH = re.compile(
     r"college|professional|abstract|formal|econometrics|machine_learning|jurisprudence|international_law"
 )
-_LOW = re.compile(r"elementary|high_school|miscellaneous|global_facts|nutrition|marketing|sociology|foreign")
+_LOW = re.compile(
+    r"elementary|high_school|miscellaneous|global_facts|nutrition|marketing|sociology|foreign"
+)
 
 
 def _choice(
-    stem: str, choices: Mapping[str, str], answer: str, ending: str, check: str, how: str = "Explain briefly"
+    stem: str,
+    choices: Mapping[str, str],
+    answer: str,
+    ending: str,
+    check: str,
+    how: str = "Explain briefly",
 ) -> dict[str, Any]:
     """The body of a question with lettered choices. `ending` ends an answer, `{}` being the letter."""
     listed = "\n".join(f"{letter}. {text}" for letter, text in choices.items())
@@ -51,7 +58,9 @@ def _choice(
 
 def _letter(label: str) -> str:
     """A choice's letter: its label, or the letter in its place where labels are numbers, as they may be."""
-    return label if label in tuple(LETTERS) else LETTERS[range(1, len(LETTERS) + 1).index(int(label))]
+    return (
+        label if label in tuple(LETTERS) else LETTERS[range(1, len(LETTERS) + 1).index(int(label))]
+    )
 
 
 def _arc(row: Row, tier: int) -> Item:
@@ -79,7 +88,9 @@ def read_mmlu(path: Path) -> Iterator[Item]:
         tier = 3 if _HIGH.search(subject) else 1 if _LOW.search(subject) else 2
         for number, (place, cells) in enumerate(csv_lines(file), 1):
             if len(cells) != 6 or cells[5].strip() not in tuple("ABCD"):
-                raise LayoutError(f"{place}: expected a question, four choices and a letter A-D, found {shown(cells)}")
+                raise LayoutError(
+                    f"{place}: expected a question, four choices and a letter A-D, found {shown(cells)}"
+                )
             choices = dict(zip("ABCD", cells[1:5], strict=True))
             body = _choice(cells[0], choices, cells[5].strip(), "Answer: {}", "mmlu")
             yield Item("mmlu", f"{identifier(subject)}_{number:04d}", place, tier, body)
@@ -88,9 +99,11 @@ def read_mmlu(path: Path) -> Iterator[Item]:
 def read_gpqa(path: Path) -> Iterator[Item]:
     """`Question`, `Correct Answer`, three incorrect ones; the tier by the writer's estimate, where the file has it.
 
-    The choices stand in the order that simple-evals draws for the file's first pass, whatever is sampled of them.
+    The choices stand in the order that simple-evals draws for the file's first pass, whatever is
+    sampled of them.
     """
-    # The standard generator: its order is the published one, and nothing depends on its being hard to guess.
+    # The standard generator: its order is the published one, and nothing depends on its being hard
+    # to guess.
     chance = random.Random(GPQA_SEED)
     for number, row in enumerate(csv_rows(path, ("Question", *GPQA_CHOICES)), 1):
         texts = [row.text(name).strip() for name in GPQA_CHOICES]
@@ -99,8 +112,12 @@ def read_gpqa(path: Path) -> Iterator[Item]:
         answer = next(letter for letter, text in choices.items() if text == texts[0])
         estimate = str(row.raw.get("Writer's Difficulty Estimate") or "").lower()
         tier = 1 if "easy" in estimate else 2 if "undergraduate" in estimate else 3
-        body = _choice(row.text("Question"), choices, answer, "Answer: {}", "gpqa", "Think step by step")
-        yield Item("gpqa", identifier(row.raw.get("Record ID") or f"q{number:03d}"), row.place, tier, body)
+        body = _choice(
+            row.text("Question"), choices, answer, "Answer: {}", "gpqa", "Think step by step"
+        )
+        yield Item(
+            "gpqa", identifier(row.raw.get("Record ID") or f"q{number:03d}"), row.place, tier, body
+        )
 
 
 def _without_marks(text: str) -> str:
@@ -130,7 +147,9 @@ ROWS: Mapping[str, Benchmark] = {
         "ARC, CC BY-SA 4.0",
     ),
     "mmlu": Benchmark(
-        "a folder of SUBJECT_test.csv without header: question, A, B, C, D, letter", read_mmlu, "MMLU, MIT"
+        "a folder of SUBJECT_test.csv without header: question, A, B, C, D, letter",
+        read_mmlu,
+        "MMLU, MIT",
     ),
     "gpqa": Benchmark(
         "gpqa_diamond.csv: Question, Correct Answer, Incorrect Answer 1, Incorrect Answer 2, Incorrect Answer 3",
@@ -138,6 +157,8 @@ ROWS: Mapping[str, Benchmark] = {
         "GPQA, CC BY 4.0",
     ),
     "hellaswag": Benchmark(
-        "hellaswag_val.jsonl: activity_label, ctx, endings (four), label (0-3)", read_hellaswag, "HellaSwag, MIT"
+        "hellaswag_val.jsonl: activity_label, ctx, endings (four), label (0-3)",
+        read_hellaswag,
+        "HellaSwag, MIT",
     ),
 }

@@ -10,17 +10,28 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.authoring.public.rows import Benchmark, Item, LeftOut, Row, identifier, json_lines, json_rows, one
+from scripts.lib.authoring.public.rows import (
+    Benchmark,
+    Item,
+    LeftOut,
+    Row,
+    identifier,
+    json_lines,
+    json_rows,
+    one,
+)
 
-_ASK_CODE = "Complete this Python function. Answer with one code block: the whole function and its imports."
-_ASK_FUNCTION = "Write this Python function. Answer with one code block: the whole function and its imports."
-_ASK_OUTPUT = (
-    "What does this Python function give for this input? Work it out step by step, then end with the assertion"
+_ASK_CODE = (
+    "Complete this Python function. Answer with one code block: the whole function and its imports."
 )
-_ASK_INPUT = (
-    "For which input does this Python function give this output? Any such input will do. Work it out step by step"
+_ASK_FUNCTION = (
+    "Write this Python function. Answer with one code block: the whole function and its imports."
 )
-_ASK_TASK = "Solve this task in Python. Answer with one code block that holds everything, imports too."
+_ASK_OUTPUT = "What does this Python function give for this input? Work it out step by step, then end with the assertion"
+_ASK_INPUT = "For which input does this Python function give this output? Any such input will do. Work it out step by step"
+_ASK_TASK = (
+    "Solve this task in Python. Answer with one code block that holds everything, imports too."
+)
 # MBPP's questions for evaluation; the others are for prompts and training.
 _MBPP_TEST = range(11, 511)
 
@@ -47,11 +58,15 @@ def _tier(code: str, medium: int, hard: int) -> int:
 def read_humaneval(path: Path) -> Iterator[Item]:
     """`task_id`, `prompt`, `entry_point`, `canonical_solution`, `test`; the tier by the solution's length.
 
-    The prompt's code runs before the answer's: it has the imports and helpers that an answer may rely on, and
-    the head of the function, which an answer may only continue.
+    The prompt's code runs before the answer's: it has the imports and helpers that an answer may
+    rely on, and the head of the function, which an answer may only continue.
     """
     for row in json_lines(path):
-        prompt, solution, name = row.text("prompt"), row.text("canonical_solution").rstrip(), row.text("entry_point")
+        prompt, solution, name = (
+            row.text("prompt"),
+            row.text("canonical_solution").rstrip(),
+            row.text("entry_point"),
+        )
         tests = f"{row.text('test').rstrip()}\n\ncheck({name})\n"
         code = {"entry_point": name, "setup": prompt, "tests": tests, "timeout_s": 20}
         body = {
@@ -60,7 +75,13 @@ def read_humaneval(path: Path) -> Iterator[Item]:
             "reference_answer": f"```python\n{prompt.rstrip()}\n{solution}\n```",
             "scoring": one("passes the tests", {"type": "code", **code}),
         }
-        yield Item("humaneval", identifier(row.text("task_id")), row.text("task_id"), _tier(solution, 3, 8), body)
+        yield Item(
+            "humaneval",
+            identifier(row.text("task_id")),
+            row.text("task_id"),
+            _tier(solution, 3, 8),
+            body,
+        )
 
 
 # --- MBPP -------------------------------------------------------------------------------------------------------------
@@ -69,16 +90,24 @@ def read_humaneval(path: Path) -> Iterator[Item]:
 def _called(code: str, tests: str) -> str:
     """The function of `code` that the tests call first; empty where there is none."""
     try:
-        defined = {node.name for node in ast.walk(ast.parse(code)) if isinstance(node, ast.FunctionDef)}
+        defined = {
+            node.name for node in ast.walk(ast.parse(code)) if isinstance(node, ast.FunctionDef)
+        }
         called = [node.func for node in ast.walk(ast.parse(tests)) if isinstance(node, ast.Call)]
     except (SyntaxError, ValueError, RecursionError):
         return ""
-    return next((each.id for each in called if isinstance(each, ast.Name) and each.id in defined), "")
+    return next(
+        (each.id for each in called if isinstance(each, ast.Name) and each.id in defined), ""
+    )
 
 
 def _mbpp_item(row: Row, number: int) -> Item:
     sanitized = "prompt" in row.raw
-    task, code, tests = row.text("prompt" if sanitized else "text"), row.text("code"), row.texts("test_list")
+    task, code, tests = (
+        row.text("prompt" if sanitized else "text"),
+        row.text("code"),
+        row.texts("test_list"),
+    )
     if not tests:
         raise row.problem("test_list", "at least one test")
     # After the answer's code, since it may use the answer's classes.
@@ -91,7 +120,9 @@ def _mbpp_item(row: Row, number: int) -> Item:
         "reference_answer": fenced(code.replace("\r\n", "\n")),
         "scoring": one("passes the tests", {"type": "code", **entry, "tests": source.strip("\n")}),
     }
-    return Item("mbpp", f"mbpp_{number}", f"task_id {number} ({row.place})", _tier(code, 3, 8), body)
+    return Item(
+        "mbpp", f"mbpp_{number}", f"task_id {number} ({row.place})", _tier(code, 3, 8), body
+    )
 
 
 def read_mbpp(path: Path) -> Iterator[Item | LeftOut]:
@@ -104,7 +135,9 @@ def read_mbpp(path: Path) -> Iterator[Item | LeftOut]:
     evaluated = any(number in _MBPP_TEST for _, number in rows)
     for row, number in rows:
         if evaluated and number not in _MBPP_TEST:
-            yield LeftOut(f"task_id {number}", "MBPP has them for prompts and training, not for evaluation")
+            yield LeftOut(
+                f"task_id {number}", "MBPP has them for prompts and training, not for evaluation"
+            )
         else:
             yield _mbpp_item(row, number)
 
@@ -118,7 +151,11 @@ def _cruxeval_item(row: Row, suite: str, predict: str) -> Item:
         raise row.problem("input", "a text")
     whole = f"assert f({given}) == {gives}"
     if predict == "output":
-        asked, open_part, end = _ASK_OUTPUT, f"assert f({given}) == ??", "with a literal in place of ??"
+        asked, open_part, end = (
+            _ASK_OUTPUT,
+            f"assert f({given}) == ??",
+            "with a literal in place of ??",
+        )
     else:
         asked, open_part, end = (
             f"{_ASK_INPUT}, then end with the assertion",
@@ -133,7 +170,9 @@ def _cruxeval_item(row: Row, suite: str, predict: str) -> Item:
         "scoring": one(f"predicts the {predict}", check),
     }
     name = str(row.value("id"))
-    return Item(suite, identifier(f"{name}_{predict}"), f"{name} ({predict})", _tier(code, 5, 9), body)
+    return Item(
+        suite, identifier(f"{name}_{predict}"), f"{name} ({predict})", _tier(code, 5, 9), body
+    )
 
 
 def read_cruxeval(path: Path, suite: str, predicted: Sequence[str]) -> Iterator[Item]:
@@ -145,7 +184,8 @@ def read_cruxeval(path: Path, suite: str, predicted: Sequence[str]) -> Iterator[
 
 # --- BigCodeBench -----------------------------------------------------------------------------------------------------
 
-# The published harness runs answer and tests in one module of this name; tests patch what the answer uses.
+# The published harness runs answer and tests in one module of this name; tests patch what the
+# answer uses.
 _MODULE = "__test__"
 _RUN_TESTS = """
 import json, sys, unittest
@@ -174,7 +214,11 @@ def _imported(row: Row, *keys: str) -> set[str]:
     except (SyntaxError, ValueError, RecursionError) as error:
         raise row.problem(" or ".join(keys), f"Python code ({error})") from error
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level}
+    names |= {
+        node.module
+        for node in nodes
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level
+    }
     return {name.partition(".")[0] for name in names}
 
 
@@ -193,14 +237,23 @@ def _libraries(row: Row) -> list[str]:
 def read_bigcodebench(path: Path, suite: str, prompt: str) -> Iterator[Item | LeftOut]:
     """`task_id`, `complete_prompt`, `instruct_prompt`, `canonical_solution`, `code_prompt`, `test`, `entry_point`, `libs`.
 
-    `prompt` is the key of the text that is asked. The tier by the solution's length. Questions whose libraries the
-    sandbox has not are left out.
+    `prompt` is the key of the text that is asked. The tier by the solution's length. Questions
+    whose libraries the sandbox has not are left out.
     """
     for row in json_lines(path):
-        task, name, solution = row.text("task_id"), row.text("entry_point"), row.text("canonical_solution")
+        task, name, solution = (
+            row.text("task_id"),
+            row.text("entry_point"),
+            row.text("canonical_solution"),
+        )
         needed = {*_libraries(row), *_imported(row, "test")} - {_MODULE}
-        if absent := sorted(library for library in needed if not _in_sandbox(library.partition(".")[0])):
-            yield LeftOut(f"{task} ({', '.join(absent)})", "the sandbox's Python has the standard library alone")
+        if absent := sorted(
+            library for library in needed if not _in_sandbox(library.partition(".")[0])
+        ):
+            yield LeftOut(
+                f"{task} ({', '.join(absent)})",
+                "the sandbox's Python has the standard library alone",
+            )
             continue
         head, asked = row.text("code_prompt").rstrip(), row.text(prompt)
         text = asked.strip() if prompt == "instruct_prompt" else f"{_ASK_CODE}\n\n{fenced(asked)}"
@@ -233,7 +286,11 @@ def _cruxeval(suite: str, *predicted: str) -> Benchmark:
 
 
 def _bigcodebench(suite: str, prompt: str) -> Benchmark:
-    return Benchmark(_BIGCODEBENCH, partial(read_bigcodebench, suite=suite, prompt=prompt), "BigCodeBench, Apache-2.0")
+    return Benchmark(
+        _BIGCODEBENCH,
+        partial(read_bigcodebench, suite=suite, prompt=prompt),
+        "BigCodeBench, Apache-2.0",
+    )
 
 
 ROWS: Mapping[str, Benchmark] = {

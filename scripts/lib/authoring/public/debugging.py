@@ -11,7 +11,16 @@ from typing import Any
 
 from scripts.lib.authoring.public.code import fenced
 from scripts.lib.authoring.public.programs import LEVELS, level_of, method_check
-from scripts.lib.authoring.public.rows import Benchmark, Item, LeftOut, Row, files_of, identifier, json_rows, one
+from scripts.lib.authoring.public.rows import (
+    Benchmark,
+    Item,
+    LeftOut,
+    Row,
+    files_of,
+    identifier,
+    json_rows,
+    one,
+)
 
 _ASK_DEBUG = "This Python code has a bug. Answer with one code block: the whole code, corrected."
 _EXAMPLE = re.compile(r"Input:\s*(.*?)\s*Output:\s*(.*?)\s*(?:\n\s*Explanation|\Z)", re.DOTALL)
@@ -22,9 +31,7 @@ _SEVERAL = re.compile(
 )
 _NODES = re.compile(r"\b(?:ListNode|TreeNode|Node)\b")
 _NOT_PYTHON = "only LeetCode's judge runs their language"
-_ELSEWHERE = (
-    "only LeetCode's judge can decide them (linked nodes, several right outputs, or examples that are no values)"
-)
+_ELSEWHERE = "only LeetCode's judge can decide them (linked nodes, several right outputs, or examples that are no values)"
 
 
 def _arguments(text: str) -> dict[str, Any]:
@@ -42,10 +49,14 @@ def _arguments(text: str) -> dict[str, Any]:
 def _method(solution: str, names: set[str]) -> tuple[str, list[ast.arg]]:
     """The method of `class Solution` with parameters of these names, and these in their order. Raises ValueError."""
     for node in ast.parse(solution).body:
-        for method in node.body if isinstance(node, ast.ClassDef) and node.name == "Solution" else ():
+        for method in (
+            node.body if isinstance(node, ast.ClassDef) and node.name == "Solution" else ()
+        ):
             if isinstance(method, ast.FunctionDef) and not method.name.startswith("_"):
                 parameters = method.args.args[1:]
-                changes_in_place = isinstance(method.returns, ast.Constant) and method.returns.value is None
+                changes_in_place = (
+                    isinstance(method.returns, ast.Constant) and method.returns.value is None
+                )
                 if {each.arg for each in parameters} == names and not changes_in_place:
                     return method.name, parameters
     raise ValueError("no such method")
@@ -67,7 +78,12 @@ def _example_cases(examples: Sequence[str], solution: str) -> tuple[str, list[Ma
     cases: list[Mapping[str, str]] = []
     for arguments, gives in read:
         json.loads(gives)
-        cases.append({"stdin": "\n".join(_argument(each, arguments[each.arg]) for each in order), "stdout": gives})
+        cases.append(
+            {
+                "stdin": "\n".join(_argument(each, arguments[each.arg]) for each in order),
+                "stdout": gives,
+            }
+        )
     return name, cases
 
 
@@ -77,7 +93,11 @@ def _first(row: Row, *keys: str) -> str:
 
 
 def _debugbench_item(row: Row, key: str, origin: str) -> Item | LeftOut:
-    slug, solution, buggy = row.text("slug"), _first(row, "solution", "oracle_code"), row.text("buggy_code")
+    slug, solution, buggy = (
+        row.text("slug"),
+        _first(row, "solution", "oracle_code"),
+        row.text("buggy_code"),
+    )
     question, examples = _first(row, "question", "description"), row.texts("examples")
     try:
         if _NODES.search(solution) or _SEVERAL.search(question):
@@ -91,7 +111,8 @@ def _debugbench_item(row: Row, key: str, origin: str) -> Item | LeftOut:
         "expected": slug,
         "reference_answer": fenced(solution),
         "scoring": one(
-            "passes the statement's examples (not LeetCode's tests)", {**method_check(name), "cases": cases}
+            "passes the statement's examples (not LeetCode's tests)",
+            {**method_check(name), "cases": cases},
         ),
     }
     return Item("debugbench", identifier(key), origin, level_of(row, "level", LEVELS), body)
@@ -99,15 +120,21 @@ def _debugbench_item(row: Row, key: str, origin: str) -> Item | LeftOut:
 
 def read_debugbench(path: Path) -> Iterator[Item | LeftOut]:
     """Shards `LANGUAGE_BUG.json`: `slug`, `description`, `examples`, `oracle_code`, `buggy_code`, `level`; or eval.json, which
-    has `language`, `question` and `solution` in place of the shard's name, `description` and `oracle_code`.
+    has `language`, `question` and `solution` in place of the shard's name, `description` and
+    `oracle_code`.
 
-    Decided by the statement's examples: LeetCode's judge, which decides in the paper, is not to be had.
+    Decided by the statement's examples: LeetCode's judge, which decides in the paper, is not to be
+    had.
     """
     for file in files_of(path, "*.json"):
         for index, row in enumerate(json_rows(file, "*.json")):
-            language = row.text("language") if "language" in row.raw else file.stem.partition("_")[0]
+            language = (
+                row.text("language") if "language" in row.raw else file.stem.partition("_")[0]
+            )
             if language not in ("cpp", "java", "python3"):
-                raise row.problem("language", "cpp, java or python3 (or a shard named python3_BUG.json)")
+                raise row.problem(
+                    "language", "cpp, java or python3 (or a shard named python3_BUG.json)"
+                )
             bug = row.raw.get("subtype") or file.stem.partition("_")[2] or file.stem
             slug = row.text("slug")
             origin = f"{file.name}[{index}] {slug}"

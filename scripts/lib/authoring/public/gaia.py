@@ -6,7 +6,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.authoring.public.rows import Benchmark, Item, LeftOut, Row, identifier, json_lines, one
+from scripts.lib.authoring.public.rows import (
+    Benchmark,
+    Item,
+    LeftOut,
+    Row,
+    identifier,
+    json_lines,
+    one,
+)
 
 _SYSTEM = (
     'Think it through, and end with a last line "FINAL ANSWER: …": a number, or as few words as possible, or a list of them '
@@ -15,7 +23,9 @@ _SYSTEM = (
     "In a list these rules hold for every item."
 )
 # Kinds of files whose text goes into the prompt, and those that are sent as pictures.
-TEXT_KINDS = frozenset((".txt", ".csv", ".tsv", ".py", ".json", ".jsonl", ".jsonld", ".xml", ".html", ".md", ".pdb"))
+TEXT_KINDS = frozenset(
+    (".txt", ".csv", ".tsv", ".py", ".json", ".jsonl", ".jsonld", ".xml", ".html", ".md", ".pdb")
+)
 PICTURE_KINDS = frozenset((".png", ".jpg", ".jpeg"))
 
 

@@ -33,15 +33,25 @@ def _wording(name: str, settings: Mapping[str, Any]) -> str:
 def read_ifeval(path: Path) -> Iterator[Item]:
     """`key`, `prompt`, `instruction_id_list`, `kwargs`; the tier by the number of instructions."""
     for row in json_lines(path):
-        key, names, settings = row.value("key"), row.texts("instruction_id_list"), row.listed("kwargs")
+        key, names, settings = (
+            row.value("key"),
+            row.texts("instruction_id_list"),
+            row.listed("kwargs"),
+        )
         if len(settings) != len(names):
             raise row.problem("kwargs", f"settings for each of {len(names)} instructions")
-        body = {"prompt": row.text("prompt"), "expected": ", ".join(names), "scoring": criteria(names, settings)}
+        body = {
+            "prompt": row.text("prompt"),
+            "expected": ", ".join(names),
+            "scoring": criteria(names, settings),
+        }
         yield Item("ifeval", f"q{identifier(key)}", f"key {key}", min(len(names), 3), body)
 
 
 ROWS: Mapping[str, Benchmark] = {
     "ifeval": Benchmark(
-        "input_data.jsonl: key, prompt, instruction_id_list, kwargs", read_ifeval, "IFEval, Apache-2.0"
+        "input_data.jsonl: key, prompt, instruction_id_list, kwargs",
+        read_ifeval,
+        "IFEval, Apache-2.0",
     ),
 }

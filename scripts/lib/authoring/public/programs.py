@@ -29,17 +29,29 @@ _ASK_PROGRAM = (
     "Solve this problem with a Python program that reads standard input and writes standard output. "
     "Answer with one code block: the whole program."
 )
-_ASK_METHOD = (
-    "Solve this problem in Python. Begin with the code below, and answer with one code block that holds all of it."
-)
+_ASK_METHOD = "Solve this problem in Python. Begin with the code below, and answer with one code block that holds all of it."
 LEVELS = {"easy": 1, "medium": 2, "hard": 3}
-# What solutions on LeetCode find there without importing it; LiveCodeBench gives all of it to every answer.
+# What solutions on LeetCode find there without importing it; LiveCodeBench gives all of it to every
+# answer.
 _STARRED = (
-    *("string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random", "statistics"),
+    *(
+        "string",
+        "re",
+        "datetime",
+        "collections",
+        "heapq",
+        "bisect",
+        "copy",
+        "math",
+        "random",
+        "statistics",
+    ),
     *("itertools", "functools", "operator", "io", "sys", "json", "builtins", "typing"),
 )
 _NAMED = tuple(name for name in _STARRED if name not in ("builtins", "typing"))
-_IMPORTS = "".join([*(f"from {name} import *\n" for name in _STARRED), *(f"import {name}\n" for name in _NAMED)])
+_IMPORTS = "".join(
+    [*(f"from {name} import *\n" for name in _STARRED), *(f"import {name}\n" for name in _NAMED)]
+)
 _SETUP = f"{_IMPORTS}sys.setrecursionlimit(50000)\n"
 # Each line of the input is an argument, as JSON; so is the output.
 _CALL = """
@@ -65,7 +77,10 @@ def method_check(name: str) -> dict[str, Any]:
 
 def _fits(cases: Sequence[Case]) -> bool:
     outputs = [len(case["stdout"]) for case in cases]
-    return max(outputs) <= MOST_OUTPUT and sum(outputs) + sum(len(case["stdin"]) for case in cases) <= MOST_CHARACTERS
+    return (
+        max(outputs) <= MOST_OUTPUT
+        and sum(outputs) + sum(len(case["stdin"]) for case in cases) <= MOST_CHARACTERS
+    )
 
 
 def level_of(row: Row, key: str, levels: Mapping[str, int]) -> int:
@@ -145,7 +160,8 @@ def _function(row: Row) -> str:
 
 def read_livecodebench(path: Path) -> Iterator[Item | LeftOut]:
     """`question_id`, `question_title`, `question_content`, `starter_code`, `difficulty`, `public_test_cases`,
-    `private_test_cases`, `metadata`; the tier by `difficulty`. All test cases count, public and private.
+    `private_test_cases`, `metadata`; the tier by `difficulty`. All test cases count, public and
+    private.
     """
     for row in json_lines(path):
         number, name = str(row.value("question_id")), _function(row)
@@ -164,7 +180,10 @@ def read_livecodebench(path: Path) -> Iterator[Item | LeftOut]:
             prompt = f"{_ASK_METHOD}\n\n{content}\n\n{fenced(row.text('starter_code'))}"
             check = method_check(name)
         else:
-            prompt, check = f"{_ASK_PROGRAM}\n\n{content}", {"type": "code", "setup": _SETUP, "compare": "lines"}
+            prompt, check = (
+                f"{_ASK_PROGRAM}\n\n{content}",
+                {"type": "code", "setup": _SETUP, "compare": "lines"},
+            )
         body = {
             "prompt": prompt,
             "expected": row.text("question_title"),
@@ -194,7 +213,9 @@ def _problems(path: Path) -> tuple[Path, dict[str, Any]]:
         raise LayoutError(
             f"{file}:{error.lineno}: expected a JSON object of problems, found no JSON: {error.msg}"
         ) from error
-    if not isinstance(problems, dict) or not all(isinstance(problem, dict) for problem in problems.values()):
+    if not isinstance(problems, dict) or not all(
+        isinstance(problem, dict) for problem in problems.values()
+    ):
         raise LayoutError(f"{file}: expected a JSON object: problem_id to problem")
     return file, problems
 
@@ -211,7 +232,9 @@ def _tests_folder(file: Path) -> Path:
     for folder in (file.parent / "tests", *sorted(file.parent.glob("*/tests"))):
         if folder.is_dir():
             return folder
-    raise LayoutError(f"{file.parent}: expected a folder tests (or */tests) beside {file.name}, found none")
+    raise LayoutError(
+        f"{file.parent}: expected a folder tests (or */tests) beside {file.name}, found none"
+    )
 
 
 def _case_files(folder: Path, number: int) -> Iterator[Path]:
@@ -225,14 +248,17 @@ def _case_files(folder: Path, number: int) -> Iterator[Path]:
 
 def _usaco_cases(folder: Path, count: int) -> list[Case]:
     """The cases of a problem, in their order; fewer than `count` where files are missing."""
-    pairs = [[file.read_text(encoding="utf-8") for file in _case_files(folder, n)] for n in range(1, count + 1)]
+    pairs = [
+        [file.read_text(encoding="utf-8") for file in _case_files(folder, n)]
+        for n in range(1, count + 1)
+    ]
     return [dict(zip(("stdin", "stdout"), pair, strict=True)) for pair in pairs if pair]
 
 
 def read_usaco(path: Path) -> Iterator[Item | LeftOut]:
     """A `*_dict.json` with tests beside it. Of each problem: `name`, `problem_level`, `description`, `num_tests`,
-    `runtime_limit` in seconds for each test, `memory_limit` in MB, and `solution_python3` where there is one.
-    The tier by the division: bronze, silver, others.
+    `runtime_limit` in seconds for each test, `memory_limit` in MB, and `solution_python3` where
+    there is one. The tier by the division: bronze, silver, others.
     """
     file, problems = _problems(path)
     tests = _tests_folder(file)
@@ -243,7 +269,9 @@ def read_usaco(path: Path) -> Iterator[Item | LeftOut]:
         count = row.number("num_tests", 1, 10_000)
         cases = _usaco_cases(tests / key, count)
         if len(cases) < count:
-            yield LeftOut(f"{key} ({len(cases)} of {count})", f"their test files are not all in {tests}")
+            yield LeftOut(
+                f"{key} ({len(cases)} of {count})", f"their test files are not all in {tests}"
+            )
             continue
         if not _fits(cases):
             yield LeftOut(key, _TOO_LARGE)
@@ -254,7 +282,11 @@ def read_usaco(path: Path) -> Iterator[Item | LeftOut]:
         body = {
             "prompt": f"{_ASK_PROGRAM}\n\n{row.text('description').strip()}",
             "expected": row.text("name"),
-            **({"reference_answer": fenced(solution)} if isinstance(solution, str) and solution.strip() else {}),
+            **(
+                {"reference_answer": fenced(solution)}
+                if isinstance(solution, str) and solution.strip()
+                else {}
+            ),
             "scoring": one(
                 "passes the tests",
                 {"type": "code", "setup": setup, "timeout_s": _seconds(row, "runtime_limit")},

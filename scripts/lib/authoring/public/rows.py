@@ -22,8 +22,8 @@ class LayoutError(BenchError):
 class Item:
     """One question on its way into a suite file.
 
-    `origin` names it in the source, `body` has the suite format's keys. `cases` are those of its code check where they
-    are too many for the suite: they go into a file beside it.
+    `origin` names it in the source, `body` has the suite format's keys. `cases` are those of its
+    code check where they are too many for the suite: they go into a file beside it.
     """
 
     suite: str
@@ -72,7 +72,9 @@ class Row:
             found = ", ".join(map(str, self.raw)) or "none"
             near = suggest(key, self.raw) if len(self.raw) > 1 else ""
             tail = near if "did you mean" in near else ""
-            raise LayoutError(f"{self.place}: expected the key '{key}', found the keys {found}{tail}")
+            raise LayoutError(
+                f"{self.place}: expected the key '{key}', found the keys {found}{tail}"
+            )
         return self.raw[key]
 
     def text(self, key: str) -> str:
@@ -97,14 +99,18 @@ class Row:
     def number(self, key: str, least: int, most: int) -> int:
         """A whole number, or a text of one: publications differ in that. Raises LayoutError."""
         value = self.value(key)
-        is_number = not isinstance(value, bool) and re.fullmatch(r"-?[0-9]{1,9}", str(value).strip())
+        is_number = not isinstance(value, bool) and re.fullmatch(
+            r"-?[0-9]{1,9}", str(value).strip()
+        )
         if not is_number or not least <= int(value) <= most:
             raise self.problem(key, f"a whole number from {least} to {most}")
         return int(value)
 
     def problem(self, key: str, expected: str) -> LayoutError:
         """What to raise where a value is not as published."""
-        return LayoutError(f"{self.place}: {key}: expected {expected}, found {shown(self.raw.get(key))}")
+        return LayoutError(
+            f"{self.place}: {key}: expected {expected}, found {shown(self.raw.get(key))}"
+        )
 
 
 # --- readers ----------------------------------------------------------------------------------------------------------
@@ -125,7 +131,8 @@ def _read(file: Path) -> str:
 
 def _lines(file: Path) -> Iterator[bytes]:
     """One line after the other: some files are larger than the memory."""
-    # Not str.splitlines: a text may hold other marks that it takes for the end of a line, such as U+2028.
+    # Not str.splitlines: a text may hold other marks that it takes for the end of a line, such as
+    # U+2028.
     with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
         yield from stream
 
@@ -146,7 +153,9 @@ def json_lines(path: Path, pattern: str = "*.jsonl") -> Iterator[Row]:
                 value = json.loads(line.decode("utf-8-sig"))
             except (ValueError, RecursionError) as error:
                 found = line[:60].decode("utf-8", "replace").rstrip("\n")
-                raise LayoutError(f"{file}:{number}: expected a JSON object, found {found!r}") from error
+                raise LayoutError(
+                    f"{file}:{number}: expected a JSON object, found {found!r}"
+                ) from error
             yield _row(file, f"{file}:{number}", value)
 
 
@@ -156,7 +165,9 @@ def json_list(path: Path, pattern: str = "*.json") -> Iterator[Row]:
         try:
             value = json.loads(_read(file))
         except json.JSONDecodeError as error:
-            raise LayoutError(f"{file}:{error.lineno}: expected a JSON list, found no JSON: {error.msg}") from error
+            raise LayoutError(
+                f"{file}:{error.lineno}: expected a JSON list, found no JSON: {error.msg}"
+            ) from error
         if not isinstance(value, list):
             raise LayoutError(f"{file}: expected a JSON list of objects, found {shown(value)}")
         for index, item in enumerate(value):
@@ -166,7 +177,9 @@ def json_list(path: Path, pattern: str = "*.json") -> Iterator[Row]:
 def json_rows(path: Path, pattern: str) -> Iterator[Row]:
     """The objects of files that are one JSON list or JSON lines: a list begins with its bracket. Raises LayoutError."""
     for file in files_of(path, pattern):
-        begun = next((line.strip() for line in _lines(file) if line.strip()), b"").removeprefix(b"\xef\xbb\xbf")
+        begun = next((line.strip() for line in _lines(file) if line.strip()), b"").removeprefix(
+            b"\xef\xbb\xbf"
+        )
         yield from json_list(file) if begun.startswith(b"[") else json_lines(file)
 
 
@@ -187,10 +200,14 @@ def csv_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
         place, header = next(lines, (f"{file}:1", []))
         if absent := [name for name in columns if name not in header]:
             found = ", ".join(header) or "nothing"
-            raise LayoutError(f"{place}: expected the columns {', '.join(absent)}, found {found:.200}")
+            raise LayoutError(
+                f"{place}: expected the columns {', '.join(absent)}, found {found:.200}"
+            )
         for place, cells in lines:
             if len(cells) != len(header):
-                raise LayoutError(f"{place}: expected {len(header)} cells, found {len(cells)}: {shown(cells)}")
+                raise LayoutError(
+                    f"{place}: expected {len(header)} cells, found {len(cells)}: {shown(cells)}"
+                )
             yield Row(place, dict(zip(header, cells, strict=True)), file)
 
 

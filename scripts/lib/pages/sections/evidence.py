@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from scripts.lib.base.layout import CELLS_TABLE, DAMAGED_TABLE, ENVIRONMENTS
-from scripts.lib.base.markdown import DASH, code, gibibytes, limited, link, number, quoted, table, text
+from scripts.lib.base.markdown import (
+    DASH,
+    code,
+    gibibytes,
+    limited,
+    link,
+    number,
+    quoted,
+    table,
+    text,
+)
 from scripts.lib.pages.sections.quality import configuration_name
 from scripts.lib.results.certificate import Verdict
 from scripts.lib.results.review import ReviewRow
@@ -75,7 +85,9 @@ def unscored(part: ProfilePart) -> str:
         ]
         for reason, found in sorted(groups.items(), key=lambda group: -len(group[1]))
     ]
-    return limited(rows, ("why", "answers", "configurations", "suites", "first"), SHOWN_REASONS, CELLS_TABLE)
+    return limited(
+        rows, ("why", "answers", "configurations", "suites", "first"), SHOWN_REASONS, CELLS_TABLE
+    )
 
 
 def divergences(part: ProfilePart) -> str:
@@ -94,17 +106,28 @@ def divergences(part: ProfilePart) -> str:
             link(code(f"{row.suite}/{row.question_id}"), row.cell_file),
             row.certificate,
             str(row.divergence_token),
-            number(row.divergence_gap_logits, 3) if row.divergence_gap_logits is not None else "≥ 1",
+            number(row.divergence_gap_logits, 3)
+            if row.divergence_gap_logits is not None
+            else "≥ 1",
         ]
         for c, row in found
     ]
-    headers = ("model", "mode", "question", "verdict", "first different token", "gap of the base's two best, logits")
+    headers = (
+        "model",
+        "mode",
+        "question",
+        "verdict",
+        "first different token",
+        "gap of the base's two best, logits",
+    )
     return limited(rows, headers, SHOWN_DIVERGENCES, CELLS_TABLE)
 
 
 def struck(part: ProfilePart) -> list[tuple[str, str]]:
     """What physics struck out, with the reason."""
-    return [(configuration_name(c), text(c.struck_out)) for c in part.configurations if c.struck_out]
+    return [
+        (configuration_name(c), text(c.struck_out)) for c in part.configurations if c.struck_out
+    ]
 
 
 def missing_table(part: ProfilePart) -> str:
@@ -128,28 +151,42 @@ def missing_table(part: ProfilePart) -> str:
 def damaged_table(part: ProfilePart) -> str:
     """Stored records that are not what was written, each with what is wrong."""
     problems = dict.fromkeys(damage.problem for damage in part.damaged)
-    rows = [[code(p.file), quoted(": ".join(filter(None, (p.place, p.message))), ERROR_CHARACTERS)] for p in problems]
+    rows = [
+        [code(p.file), quoted(": ".join(filter(None, (p.place, p.message))), ERROR_CHARACTERS)]
+        for p in problems
+    ]
     return limited(rows, ("file", "what is wrong"), SHOWN_DAMAGED, DAMAGED_TABLE)
 
 
 def _why(item: Missing) -> str:
     if item.stale:
         named = ", ".join(map(code, item.changed[:SHOWN_CHANGES]))
-        more = f" and {len(item.changed) - SHOWN_CHANGES} more" if len(item.changed) > SHOWN_CHANGES else ""
+        more = (
+            f" and {len(item.changed) - SHOWN_CHANGES} more"
+            if len(item.changed) > SHOWN_CHANGES
+            else ""
+        )
         return f"changed since they were measured: {named}{more}"
-    return "not measured yet" if item.can_run else "weights are not on this machine: cannot run here"
+    return (
+        "not measured yet" if item.can_run else "weights are not on this machine: cannot run here"
+    )
 
 
 def left_out(part: ProfilePart) -> list[tuple[str, dict[str, list[str]]]]:
     """What was left out: per reason the models, whole ones first, each with its modes (none: all of them).
 
-    The modes of a model that is left out whole are not told again: `python -m scripts.plan --assume-present` does.
+    The modes of a model that is left out whole are not told again: `python -m scripts.plan
+    --assume-present` does.
     """
     whole = {item.model for item in part.plan.left_out if item.mode == "*"}
     items = [item for item in part.plan.left_out if item.mode == "*" or item.model not in whole]
     groups: dict[str, dict[str, list[str]]] = {}
     for item in sorted(items, key=lambda item: item.mode != "*"):
-        reason = "weights are not on this machine" if item.reason.startswith("weights are not") else item.reason
+        reason = (
+            "weights are not on this machine"
+            if item.reason.startswith("weights are not")
+            else item.reason
+        )
         modes = groups.setdefault(reason, {}).setdefault(item.model, [])
         modes += [item.mode] if item.mode != "*" else []
     return list(groups.items())

@@ -58,9 +58,13 @@ def scorers_table(part: ProfilePart) -> str:
     rows = [row for c in part.configurations for row in c.rows if row.status != "error"]
     leading, lines = part.plan.scorers[0].name, []
     for scorer in part.plan.scorers:
-        scored = proportion("scored", sum(_score(row, scorer.name) is not None for row in rows), len(rows))
+        scored = proportion(
+            "scored", sum(_score(row, scorer.name) is not None for row in rows), len(rows)
+        )
         pairs = [
-            (a, b) for r in rows if (a := _score(r, leading)) is not None and (b := _score(r, scorer.name)) is not None
+            (a, b)
+            for r in rows
+            if (a := _score(r, leading)) is not None and (b := _score(r, scorer.name)) is not None
         ]
         found = {m.name: m for m in agreement("with", pairs)} if scorer.name != leading else {}
         lines.append(
@@ -68,10 +72,15 @@ def scorers_table(part: ProfilePart) -> str:
                 scorer_name(scorer),
                 _figure(scored, True) if scored is not None else DASH,
                 _figure(found["with_exact"], True) if "with_exact" in found else DASH,
-                _figure(found["with_quadratic_kappa"], False) if "with_quadratic_kappa" in found else DASH,
+                _figure(found["with_quadratic_kappa"], False)
+                if "with_quadratic_kappa" in found
+                else DASH,
             ]
         )
-    return table(lines, ("scorer", "answers scored", "same score as the first", "quadratic kappa with the first"))
+    return table(
+        lines,
+        ("scorer", "answers scored", "same score as the first", "quadratic kappa with the first"),
+    )
 
 
 def _reports(part: ProfilePart) -> Iterator[SeriesReport]:

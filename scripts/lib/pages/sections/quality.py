@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from scripts.lib.base.estimates import Comparison, pass_rate
-from scripts.lib.base.markdown import DASH, code, estimate, gibibytes, link, p_value, points, rate, table, text
+from scripts.lib.base.markdown import (
+    DASH,
+    code,
+    estimate,
+    gibibytes,
+    link,
+    p_value,
+    points,
+    rate,
+    table,
+    text,
+)
 from scripts.lib.tables.configurations import Configuration, outcomes, passes
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.ranking import ARCHITECT, MARGIN, Candidate, RoleRanking, unrankable
@@ -50,7 +61,11 @@ def _recommendation(ranking: RoleRanking) -> list[str]:
         return [code(ranking.role), DASH, _quality(best), DASH, why, DASH]
     run = configuration_name(best.way)
     why = "; ".join((_why_best(ranking), _why_this_way(best, ranking.role)))
-    other = f"{configuration_name(faster[0].way)}: {ratio(faster[1])} its speed" if faster is not None else DASH
+    other = (
+        f"{configuration_name(faster[0].way)}: {ratio(faster[1])} its speed"
+        if faster is not None
+        else DASH
+    )
     return [code(ranking.role), run, _quality(best), speed(best.way), why, other]
 
 
@@ -104,10 +119,26 @@ def candidates_table(ranking: RoleRanking) -> str:
         for place, c in enumerate(ranking.candidates, start=1)
     ]
     rows += [
-        [DASH, configuration_name(row), rate(row.quality), f"not ranked: {text(why)}", DASH, DASH, speed(row)]
+        [
+            DASH,
+            configuration_name(row),
+            rate(row.quality),
+            f"not ranked: {text(why)}",
+            DASH,
+            DASH,
+            speed(row),
+        ]
         for row, why in ranking.unranked
     ]
-    headers = ("", "configuration", "passes", "against the best", "p (Holm)", "fastest way", "decode t/s")
+    headers = (
+        "",
+        "configuration",
+        "passes",
+        "against the best",
+        "p (Holm)",
+        "fastest way",
+        "decode t/s",
+    )
     return table(rows, headers)
 
 
@@ -132,7 +163,9 @@ def _master_row(part: ProfilePart, row: Configuration) -> list[str]:
         text(row.model.quant),
         link(code(row.mode.name), row.folder),
         passed(row),
-        link(str(len(row.answered)), row.review_file) if row.review_file else str(len(row.answered)),
+        link(str(len(row.answered)), row.review_file)
+        if row.review_file
+        else str(len(row.answered)),
         speed(row),
         estimate(row.ttft, 2),
         estimate(row.prefill, 0),
@@ -165,7 +198,10 @@ def _notes(row: Configuration) -> Iterator[str]:
 def suites_table(part: ProfilePart) -> str:
     """Passes by suite, each with its interval in percent and a link to its cells."""
     headers = ["model", "mode", *map(text, part.suites)]
-    rows = ([code(c.model.key), code(c.mode.name), *(_suite(c, s) for s in part.suites)] for c in part.rows)
+    rows = (
+        [code(c.model.key), code(c.mode.name), *(_suite(c, s) for s in part.suites)]
+        for c in part.rows
+    )
     return table(rows, headers)
 
 
@@ -175,7 +211,11 @@ def _suite(c: Configuration, suite: str) -> str:
         return DASH
     found, quality = passes(answers), pass_rate(outcomes(answers))
     shown = f"{found.passed}/{found.scored}" if quality is not None else "unscored"
-    interval = f" ({100 * (quality.low or 0):.0f}–{100 * (quality.high or 0):.0f})" if quality is not None else ""
+    interval = (
+        f" ({100 * (quality.low or 0):.0f}–{100 * (quality.high or 0):.0f})"
+        if quality is not None
+        else ""
+    )
     return link(shown, f"{c.folder}/{suite}") + interval
 
 
@@ -194,5 +234,14 @@ def reductions_table(part: ProfilePart) -> str:
         ]
         for r in part.reductions
     ]
-    headers = ("model", "experts", "n", "all experts", "reduced", "difference", "verdict", "speed ratio")
+    headers = (
+        "model",
+        "experts",
+        "n",
+        "all experts",
+        "reduced",
+        "difference",
+        "verdict",
+        "speed ratio",
+    )
     return table(rows, headers)

@@ -6,7 +6,17 @@ from collections.abc import Callable, Iterable, Sequence
 
 from scripts.lib.base.estimates import Estimate
 from scripts.lib.base.layout import CELLS_TABLE
-from scripts.lib.base.markdown import DASH, code, estimate, gibibytes, limited, link, number, share, table
+from scripts.lib.base.markdown import (
+    DASH,
+    code,
+    estimate,
+    gibibytes,
+    limited,
+    link,
+    number,
+    share,
+    table,
+)
 from scripts.lib.base.speed_limits import bandwidth_efficiency
 from scripts.lib.pages.sections.quality import ratio, speed
 from scripts.lib.results.certificate import Verdict
@@ -17,16 +27,26 @@ SHOWN_OUTLIERS = 50
 
 
 def _sweep(
-    part: ProfilePart, ways: Sequence[Configuration], value: Callable[[Configuration], int | None], letter: str
+    part: ProfilePart,
+    ways: Sequence[Configuration],
+    value: Callable[[Configuration], int | None],
+    letter: str,
 ) -> str:
     """One line per base row and kind of drafting, one column per setting; the fastest proved way in bold."""
     settings = sorted({at for way in ways if (at := value(way)) is not None})
     lines: dict[tuple[str, str, str], dict[int | None, Configuration]] = {}
     for way in ways:
-        drafting = (way.mode.draft or "lookup") + (" + lookup" if way.mode.draft and way.mode.lookup_n else "")
+        drafting = (way.mode.draft or "lookup") + (
+            " + lookup" if way.mode.draft and way.mode.lookup_n else ""
+        )
         lines.setdefault((way.model.key, way.mode.quality_row, drafting), {})[value(way)] = way
     rows = [
-        [code(model), code(base), code(drafting), *(_sweep_cell(part, of_line.get(at)) for at in settings)]
+        [
+            code(model),
+            code(base),
+            code(drafting),
+            *(_sweep_cell(part, of_line.get(at)) for at in settings),
+        ]
         for (model, base, drafting), of_line in lines.items()
     ]
     return table(rows, ("model", "base", "drafts by", *(f"{letter} = {at}" for at in settings)))
@@ -46,7 +66,9 @@ def _sweep_cell(part: ProfilePart, way: Configuration | None) -> str:
 
 def draft_sweep(part: ProfilePart) -> str:
     """Speed-up and acceptance over K, the most tokens that a draft model drafts a step."""
-    return _sweep(part, [c for c in part.configurations if c.mode.draft is not None], lambda c: c.mode.k, "K")
+    return _sweep(
+        part, [c for c in part.configurations if c.mode.draft is not None], lambda c: c.mode.k, "K"
+    )
 
 
 def lookup_sweep(part: ProfilePart) -> str:
@@ -58,7 +80,16 @@ def lookup_sweep(part: ProfilePart) -> str:
 def modes_table(part: ProfilePart) -> str:
     """Every configuration with all that was measured of it."""
     headers = [
-        *("model", "mode", "n", "decode t/s", "speed-up", "certificate", "acceptance", "accepted length"),
+        *(
+            "model",
+            "mode",
+            "n",
+            "decode t/s",
+            "speed-up",
+            "certificate",
+            "acceptance",
+            "accepted length",
+        ),
         *("drafted", "TTFT s", "prefill t/s", "peak RSS GiB", "load s", "warm-up s"),
     ]
     return table(map(_mode_row, part.configurations), headers)
@@ -103,7 +134,9 @@ def roofline_table(part: ProfilePart) -> str:
         "memory GB/s",
         "efficiency",
     )
-    return table((_roofline_row(c, c.decode) for c in part.rows if c.weights_bytes and c.decode), headers)
+    return table(
+        (_roofline_row(c, c.decode) for c in part.rows if c.weights_bytes and c.decode), headers
+    )
 
 
 def efficiency(c: Configuration, decode: Estimate) -> Estimate | None:

@@ -9,7 +9,10 @@ _MONTHS = (
 # `|slot|` in a template is filled from here.
 SLOTS: dict[str, tuple[str, ...]] = {
     "date": tuple(
-        f"{day} {month} {year}" for year in range(2019, 2025) for month in _MONTHS for day in range(1, 29, 3)
+        f"{day} {month} {year}"
+        for year in range(2019, 2025)
+        for month in _MONTHS
+        for day in range(1, 29, 3)
     ),
     "amount": tuple(f"EUR {n * 250:,}" for n in range(5, 400, 7)),
     "days": tuple(str(n) for n in (5, 7, 10, 14, 15, 20, 21, 28, 30, 42, 45, 60, 75, 90, 120, 180)),
@@ -18,10 +21,38 @@ SLOTS: dict[str, tuple[str, ...]] = {
     "millions": tuple(f"EUR {n / 10:.1f} million" for n in range(11, 2400, 17)),
     "year": tuple(str(year) for year in range(2016, 2024)),
     "person": (
-        *("Aiko Brandt", "Benedikt Ferreira", "Carla Nyström", "Dmitri Okafor", "Elif Vasquez", "Fiona Haldane"),
-        *("Gustav Moreau", "Hanna Petrov", "Ibrahim Castell", "Jolanta Reyes", "Kwame Lindqvist", "Leonie Abara"),
-        *("Matteo Dvorak", "Nadia Thorsen", "Olivier Kimura", "Paloma Sørensen", "Rafael Unger", "Sunniva Patel"),
-        *("Teodor Walsh", "Ulrike Mensah", "Vikram Olsson", "Yara Schneider", "Zoltan Marchetti", "Ingrid Bellamy"),
+        *(
+            "Aiko Brandt",
+            "Benedikt Ferreira",
+            "Carla Nyström",
+            "Dmitri Okafor",
+            "Elif Vasquez",
+            "Fiona Haldane",
+        ),
+        *(
+            "Gustav Moreau",
+            "Hanna Petrov",
+            "Ibrahim Castell",
+            "Jolanta Reyes",
+            "Kwame Lindqvist",
+            "Leonie Abara",
+        ),
+        *(
+            "Matteo Dvorak",
+            "Nadia Thorsen",
+            "Olivier Kimura",
+            "Paloma Sørensen",
+            "Rafael Unger",
+            "Sunniva Patel",
+        ),
+        *(
+            "Teodor Walsh",
+            "Ulrike Mensah",
+            "Vikram Olsson",
+            "Yara Schneider",
+            "Zoltan Marchetti",
+            "Ingrid Bellamy",
+        ),
     ),
     "company": (
         *(
@@ -40,11 +71,26 @@ SLOTS: dict[str, tuple[str, ...]] = {
             "Velmar Shipping",
             "Wexley Tools",
         ),
-        *("Arkwright Glass", "Bramble & Stone", "Cindermoor Power", "Delphin Marine", "Eastgate Print", "Fallow Seeds"),
+        *(
+            "Arkwright Glass",
+            "Bramble & Stone",
+            "Cindermoor Power",
+            "Delphin Marine",
+            "Eastgate Print",
+            "Fallow Seeds",
+        ),
     ),
     # Law.
     "party": (
-        *("the Supplier", "the Customer", "the Licensee", "the Lessor", "the Carrier", "the Contractor", "the Trustee"),
+        *(
+            "the Supplier",
+            "the Customer",
+            "the Licensee",
+            "the Lessor",
+            "the Carrier",
+            "the Contractor",
+            "the Trustee",
+        ),
         *("the Guarantor", "the Operator", "the Assignee", "the Surveyor", "the Depositary"),
     ),
     "object": (
@@ -57,7 +103,14 @@ SLOTS: dict[str, tuple[str, ...]] = {
             "the Records",
             "the Equipment",
         ),
-        *("the Licence", "the Site", "the Materials", "the Drawings", "the Confidential Papers", "the Shares"),
+        *(
+            "the Licence",
+            "the Site",
+            "the Materials",
+            "the Drawings",
+            "the Confidential Papers",
+            "the Shares",
+        ),
     ),
     "duty": (
         *(
@@ -67,27 +120,62 @@ SLOTS: dict[str, tuple[str, ...]] = {
             "describe in writing",
             "hold in trust",
         ),
-        *("deliver without delay", "make ready for inspection", "replace where defective", "mark as its property"),
+        *(
+            "deliver without delay",
+            "make ready for inspection",
+            "replace where defective",
+            "mark as its property",
+        ),
         *("store apart from other goods", "release from any charge", "account for in full"),
     ),
     "event": (
-        *("a change of control", "a default in payment", "the expiry of the term", "an order of a court"),
+        *(
+            "a change of control",
+            "a default in payment",
+            "the expiry of the term",
+            "an order of a court",
+        ),
         *(
             "the loss of a permit",
             "a fire or flood on the site",
             "the merger of either party",
             "a failed acceptance test",
         ),
-        *("the death of a named signatory", "a strike of more than one week", "an audit with findings"),
+        *(
+            "the death of a named signatory",
+            "a strike of more than one week",
+            "an audit with findings",
+        ),
     ),
     "condition": (
-        *("save where the parties agree otherwise in writing", "provided that the fees then due are paid"),
-        *("unless the delay lies beyond its reasonable control", "without prejudice to any earlier claim"),
-        *("subject to the schedule of exceptions", "as far as the law of the seat allows", "if so asked in good time"),
-        *("for as long as the security remains in force", "whether or not an invoice has been issued"),
+        *(
+            "save where the parties agree otherwise in writing",
+            "provided that the fees then due are paid",
+        ),
+        *(
+            "unless the delay lies beyond its reasonable control",
+            "without prejudice to any earlier claim",
+        ),
+        *(
+            "subject to the schedule of exceptions",
+            "as far as the law of the seat allows",
+            "if so asked in good time",
+        ),
+        *(
+            "for as long as the security remains in force",
+            "whether or not an invoice has been issued",
+        ),
     ),
     "matter": (
-        *("deliveries", "payment", "warranties", "liability", "confidential matters", "termination", "inspection"),
+        *(
+            "deliveries",
+            "payment",
+            "warranties",
+            "liability",
+            "confidential matters",
+            "termination",
+            "inspection",
+        ),
         *(
             "insurance",
             "subcontractors",
@@ -99,7 +187,15 @@ SLOTS: dict[str, tuple[str, ...]] = {
             "records",
             "taxes",
         ),
-        *("acceptance", "personnel", "licences", "changes of scope", "storage", "price reviews", "security"),
+        *(
+            "acceptance",
+            "personnel",
+            "licences",
+            "changes of scope",
+            "storage",
+            "price reviews",
+            "security",
+        ),
     ),
     # Business.
     "market": (
@@ -111,8 +207,20 @@ SLOTS: dict[str, tuple[str, ...]] = {
             "industrial pumps",
             "grid batteries",
         ),
-        *("protective glass", "packaged bakery goods", "hospital linen", "precision tools", "greenhouse lighting"),
-        *("laboratory consumables", "railway signalling", "plant-based dairy", "contract printing", "timber framing"),
+        *(
+            "protective glass",
+            "packaged bakery goods",
+            "hospital linen",
+            "precision tools",
+            "greenhouse lighting",
+        ),
+        *(
+            "laboratory consumables",
+            "railway signalling",
+            "plant-based dairy",
+            "contract printing",
+            "timber framing",
+        ),
     ),
     "region": (
         *(
@@ -123,7 +231,13 @@ SLOTS: dict[str, tuple[str, ...]] = {
             "the Danube region",
             "the Alpine states",
         ),
-        *("the Adriatic coast", "Ireland and Wales", "the Rhine corridor", "the eastern ports", "southern Italy"),
+        *(
+            "the Adriatic coast",
+            "Ireland and Wales",
+            "the Rhine corridor",
+            "the eastern ports",
+            "southern Italy",
+        ),
     ),
     "driver": (
         *(
@@ -139,12 +253,34 @@ SLOTS: dict[str, tuple[str, ...]] = {
             "a weaker krone",
             "the closing of a rival's site",
         ),
-        *("better terms from the carriers", "a late start of the season", "wage rounds in three countries"),
-        *("the change to monthly billing", "stricter rules for packaging", "a recall in the spring"),
+        *(
+            "better terms from the carriers",
+            "a late start of the season",
+            "wage rounds in three countries",
+        ),
+        *(
+            "the change to monthly billing",
+            "stricter rules for packaging",
+            "a recall in the spring",
+        ),
     ),
     "measure": (
-        *("gross margin", "order intake", "net revenue", "operating cost", "inventory", "cash conversion", "headcount"),
-        *("customer churn", "delivery reliability", "capital spending", "overdue receivables", "energy use per unit"),
+        *(
+            "gross margin",
+            "order intake",
+            "net revenue",
+            "operating cost",
+            "inventory",
+            "cash conversion",
+            "headcount",
+        ),
+        *(
+            "customer churn",
+            "delivery reliability",
+            "capital spending",
+            "overdue receivables",
+            "energy use per unit",
+        ),
     ),
     "moved": ("rose", "fell", "improved", "slipped", "recovered", "eased", "climbed", "declined"),
     "plan": (
@@ -154,18 +290,63 @@ SLOTS: dict[str, tuple[str, ...]] = {
             "retire the oldest line",
             "renegotiate the freight contract",
         ),
-        *("trial a leasing offer", "merge two sales offices", "certify the second plant", "raise list prices"),
-        *("move invoicing to one system", "buy a minority stake in a distributor", "end the smallest product range"),
+        *(
+            "trial a leasing offer",
+            "merge two sales offices",
+            "certify the second plant",
+            "raise list prices",
+        ),
+        *(
+            "move invoicing to one system",
+            "buy a minority stake in a distributor",
+            "end the smallest product range",
+        ),
     ),
     # Technology.
     "component": (
-        *("write-ahead log", "request router", "lock manager", "schema registry", "page cache", "message broker"),
-        *("rate limiter", "lease keeper", "query planner", "health checker", "token service", "snapshot store"),
-        *("retry queue", "index builder", "connection pool", "metrics pipeline", "feature gate", "backup agent"),
-        *("session store", "certificate rotator", "change feed", "object store", "job scheduler", "config loader"),
+        *(
+            "write-ahead log",
+            "request router",
+            "lock manager",
+            "schema registry",
+            "page cache",
+            "message broker",
+        ),
+        *(
+            "rate limiter",
+            "lease keeper",
+            "query planner",
+            "health checker",
+            "token service",
+            "snapshot store",
+        ),
+        *(
+            "retry queue",
+            "index builder",
+            "connection pool",
+            "metrics pipeline",
+            "feature gate",
+            "backup agent",
+        ),
+        *(
+            "session store",
+            "certificate rotator",
+            "change feed",
+            "object store",
+            "job scheduler",
+            "config loader",
+        ),
     ),
     "aspect": (
-        *("Design goals", "Data model", "Failure handling", "Capacity", "Deployment", "Security", "Observability"),
+        *(
+            "Design goals",
+            "Data model",
+            "Failure handling",
+            "Capacity",
+            "Deployment",
+            "Security",
+            "Observability",
+        ),
         *(
             "Upgrade path",
             "Consistency",
@@ -179,20 +360,68 @@ SLOTS: dict[str, tuple[str, ...]] = {
         *("Backpressure", "Access control", "Storage layout", "Migration", "Operations"),
     ),
     "quality": (
-        *("latency at the ninety-ninth percentile", "memory held per connection", "time to recover", "disk traffic"),
-        *("the number of round trips", "fairness between tenants", "start-up time", "the size of a snapshot"),
-        *("stale reads", "write amplification", "queue depth", "the cost of a cache miss", "clock skew"),
+        *(
+            "latency at the ninety-ninth percentile",
+            "memory held per connection",
+            "time to recover",
+            "disk traffic",
+        ),
+        *(
+            "the number of round trips",
+            "fairness between tenants",
+            "start-up time",
+            "the size of a snapshot",
+        ),
+        *(
+            "stale reads",
+            "write amplification",
+            "queue depth",
+            "the cost of a cache miss",
+            "clock skew",
+        ),
     ),
     "technique": (
-        *("batching small writes", "hashing keys onto a ring", "a bounded buffer with timeouts", "copy-on-write pages"),
-        *("a two-phase handover", "exponential back-off with jitter", "checksums on each block", "a shadow deployment"),
-        *("a lease that is renewed each second", "range scans over sorted runs", "compression by column"),
-        *("reading from the nearest replica", "a separate pool of worker threads", "idempotency keys"),
+        *(
+            "batching small writes",
+            "hashing keys onto a ring",
+            "a bounded buffer with timeouts",
+            "copy-on-write pages",
+        ),
+        *(
+            "a two-phase handover",
+            "exponential back-off with jitter",
+            "checksums on each block",
+            "a shadow deployment",
+        ),
+        *(
+            "a lease that is renewed each second",
+            "range scans over sorted runs",
+            "compression by column",
+        ),
+        *(
+            "reading from the nearest replica",
+            "a separate pool of worker threads",
+            "idempotency keys",
+        ),
     ),
     "circumstance": (
-        *("under heavy load", "after a network partition", "during a rolling upgrade", "when a disk fills up"),
-        *("while a replica catches up", "on machines with many cores", "with clients of the previous version"),
-        *("in the smallest configuration", "when two regions disagree", "after a cold start", "with large payloads"),
+        *(
+            "under heavy load",
+            "after a network partition",
+            "during a rolling upgrade",
+            "when a disk fills up",
+        ),
+        *(
+            "while a replica catches up",
+            "on machines with many cores",
+            "with clients of the previous version",
+        ),
+        *(
+            "in the smallest configuration",
+            "when two regions disagree",
+            "after a cold start",
+            "with large payloads",
+        ),
     ),
     # Meetings.
     "subject": (
@@ -210,8 +439,18 @@ SLOTS: dict[str, tuple[str, ...]] = {
             "the intranet pages",
             "the safety walk",
         ),
-        *("the budget for travel", "the software licences", "the apprentices' schedule", "the winter opening hours"),
-        *("the customer newsletter", "the accident report", "the parking places", "the catering contract"),
+        *(
+            "the budget for travel",
+            "the software licences",
+            "the apprentices' schedule",
+            "the winter opening hours",
+        ),
+        *(
+            "the customer newsletter",
+            "the accident report",
+            "the parking places",
+            "the catering contract",
+        ),
     ),
     "group": (
         *(
@@ -221,7 +460,13 @@ SLOTS: dict[str, tuple[str, ...]] = {
             "Product Council",
             "Safety Board",
         ),
-        *("Hiring Panel", "Release Meeting", "Purchasing Round", "Facilities Committee", "Customer Advisory Round"),
+        *(
+            "Hiring Panel",
+            "Release Meeting",
+            "Purchasing Round",
+            "Facilities Committee",
+            "Customer Advisory Round",
+        ),
     ),
     "task": (
         *(
@@ -231,7 +476,12 @@ SLOTS: dict[str, tuple[str, ...]] = {
             "collect the figures",
             "call the insurer",
         ),
-        *("write to the works council", "check the contract", "prepare a page of slides", "close the open tickets"),
+        *(
+            "write to the works council",
+            "check the contract",
+            "prepare a page of slides",
+            "close the open tickets",
+        ),
         *(
             "walk through the site with the landlord",
             "update the risk list",
@@ -241,10 +491,23 @@ SLOTS: dict[str, tuple[str, ...]] = {
     ),
     # Logs.
     "entity": (
-        *("order", "invoice", "basket", "profile", "shipment", "voucher", "document", "device", "contract", "booking"),
+        *(
+            "order",
+            "invoice",
+            "basket",
+            "profile",
+            "shipment",
+            "voucher",
+            "document",
+            "device",
+            "contract",
+            "booking",
+        ),
         *("transfer", "ticket", "report", "image", "message"),
     ),
-    "host": tuple(f"10.{a}.{b}.{c}" for a in (4, 7, 12) for b in (1, 8, 21, 40) for c in range(3, 250, 13)),
+    "host": tuple(
+        f"10.{a}.{b}.{c}" for a in (4, 7, 12) for b in (1, 8, 21, 40) for c in range(3, 250, 13)
+    ),
     "number": tuple(str(n) for n in range(101, 9990, 37)),
     "ms": tuple(str(n) for n in range(2, 4900, 23)),
 }
@@ -255,8 +518,20 @@ LEGAL_HEADINGS = (
     "|matter| after |event|",
 )
 LEGAL_SUBHEADINGS = (
-    *("Duties of |party|", "Notice of |event|", "Limits to |matter|", "Exceptions", "Effect of |event|"),
-    *("Costs of |matter|", "|matter| by third parties", "Evidence", "Periods and dates", "Records of |matter|"),
+    *(
+        "Duties of |party|",
+        "Notice of |event|",
+        "Limits to |matter|",
+        "Exceptions",
+        "Effect of |event|",
+    ),
+    *(
+        "Costs of |matter|",
+        "|matter| by third parties",
+        "Evidence",
+        "Periods and dates",
+        "Records of |matter|",
+    ),
 )
 LEGAL_SENTENCES = (
     "|party| shall |duty| |object|, |condition|.",
@@ -339,8 +614,26 @@ MEETING_DECISIONS = (
     "|subject| is put off until |subject| is settled.",
 )
 LOG_SERVICES = (
-    *("checkout-api", "identity", "catalogue", "mail-relay", "image-resizer", "stock-watcher", "pricing", "audit-sink"),
-    *("gateway-eu", "gateway-us", "search-front", "ledger", "notifier", "scheduler", "edge-cache", "report-runner"),
+    *(
+        "checkout-api",
+        "identity",
+        "catalogue",
+        "mail-relay",
+        "image-resizer",
+        "stock-watcher",
+        "pricing",
+        "audit-sink",
+    ),
+    *(
+        "gateway-eu",
+        "gateway-us",
+        "search-front",
+        "ledger",
+        "notifier",
+        "scheduler",
+        "edge-cache",
+        "report-runner",
+    ),
 )
 LOG_MESSAGES: dict[str, tuple[str, ...]] = {
     "DEBUG": (
@@ -378,15 +671,63 @@ LOG_MESSAGES: dict[str, tuple[str, ...]] = {
     ),
 }
 CODE_THINGS = (
-    *("Order", "Voucher", "Parcel", "Sensor", "Booking", "Ledger", "Tenant", "Invoice", "Route", "Permit", "Device"),
-    *("Meter", "Pallet", "Roster", "Signal", "Quota", "Folder", "Ticket", "Wallet", "Survey", "Batch", "Drawer"),
+    *(
+        "Order",
+        "Voucher",
+        "Parcel",
+        "Sensor",
+        "Booking",
+        "Ledger",
+        "Tenant",
+        "Invoice",
+        "Route",
+        "Permit",
+        "Device",
+    ),
+    *(
+        "Meter",
+        "Pallet",
+        "Roster",
+        "Signal",
+        "Quota",
+        "Folder",
+        "Ticket",
+        "Wallet",
+        "Survey",
+        "Batch",
+        "Drawer",
+    ),
 )
 CODE_MANNERS = (
-    *("Buffered", "Cached", "Lazy", "Ordered", "Shared", "Strict", "Timed", "Tracked", "Paged", "Remote", "Local"),
+    *(
+        "Buffered",
+        "Cached",
+        "Lazy",
+        "Ordered",
+        "Shared",
+        "Strict",
+        "Timed",
+        "Tracked",
+        "Paged",
+        "Remote",
+        "Local",
+    ),
     *("Merged", "Scoped", "Sharded"),
 )
 CODE_ROLES = (
-    *("Store", "Reader", "Index", "Planner", "Gate", "Router", "Counter", "Mapper", "Queue", "Writer", "Registry"),
+    *(
+        "Store",
+        "Reader",
+        "Index",
+        "Planner",
+        "Gate",
+        "Router",
+        "Counter",
+        "Mapper",
+        "Queue",
+        "Writer",
+        "Registry",
+    ),
     *("Filter", "Watcher", "Archive"),
 )
 CODE_REMARKS = (
@@ -398,7 +739,19 @@ CODE_REMARKS = (
 )
 # `$T` the thing, `$t` in small letters, `$A`, `$B` numbers, `$V` a verb.
 CODE_VERBS = (
-    *("accept", "collect", "confirm", "drain", "expire", "extend", "gather", "group", "merge", "prune", "rank"),
+    *(
+        "accept",
+        "collect",
+        "confirm",
+        "drain",
+        "expire",
+        "extend",
+        "gather",
+        "group",
+        "merge",
+        "prune",
+        "rank",
+    ),
     *("refresh", "replay", "settle", "split", "stage", "trim", "verify"),
 )
 PYTHON_METHODS = (

@@ -124,8 +124,12 @@ def legal_sections(dice: Dice) -> Iterator[str]:
         section += 1
         parts = [f"## Section {section}. {_text(dice, dice.pick(phrases.LEGAL_HEADINGS))}"]
         for clause in range(1, 4 + dice.below(4)):
-            parts.append(f"### {section}.{clause} {_text(dice, dice.pick(phrases.LEGAL_SUBHEADINGS))}")
-            parts += [_paragraph(dice, phrases.LEGAL_SENTENCES, 1, 3) for _ in range(2 + dice.below(3))]
+            parts.append(
+                f"### {section}.{clause} {_text(dice, dice.pick(phrases.LEGAL_SUBHEADINGS))}"
+            )
+            parts += [
+                _paragraph(dice, phrases.LEGAL_SENTENCES, 1, 3) for _ in range(2 + dice.below(3))
+            ]
         yield "\n\n".join(parts)
 
 
@@ -141,7 +145,9 @@ def log_blocks(dice: Dice) -> Iterator[str]:
             now += timedelta(seconds=1 + dice.below(14))
             level = dice.pick(_LOG_LEVELS)
             message = filled(dice.pick(phrases.LOG_MESSAGES[level]), dice, phrases.SLOTS)
-            lines.append(f"[{now:%Y-%m-%d %H:%M:%S}] {level} [{dice.pick(phrases.LOG_SERVICES)}] {message}")
+            lines.append(
+                f"[{now:%Y-%m-%d %H:%M:%S}] {level} [{dice.pick(phrases.LOG_SERVICES)}] {message}"
+            )
         yield "\n".join(lines)
 
 
@@ -149,9 +155,14 @@ def log_blocks(dice: Dice) -> Iterator[str]:
 
 
 def _quarterly_report(dice: Dice) -> str:
-    company, quarter = dice.pick(phrases.SLOTS["company"]), f"Q{1 + dice.below(4)} {dice.pick(phrases.SLOTS['year'])}"
+    company, quarter = (
+        dice.pick(phrases.SLOTS["company"]),
+        f"Q{1 + dice.below(4)} {dice.pick(phrases.SLOTS['year'])}",
+    )
     measures = dice.pick_some(phrases.SLOTS["measure"], 4)
-    figures = [_text(dice, f"{measure}: |millions| (|percent| against plan)") for measure in measures]
+    figures = [
+        _text(dice, f"{measure}: |millions| (|percent| against plan)") for measure in measures
+    ]
     return "\n\n".join(
         (
             f"# {company}: quarterly report {quarter}",
@@ -165,7 +176,9 @@ def _quarterly_report(dice: Dice) -> str:
 
 def _market_analysis(dice: Dice) -> str:
     market, region = dice.pick(phrases.SLOTS["market"]), dice.pick(phrases.SLOTS["region"])
-    shares = [_text(dice, f"{name}: |percent|") for name in dice.pick_some(phrases.SLOTS["company"], 4)]
+    shares = [
+        _text(dice, f"{name}: |percent|") for name in dice.pick_some(phrases.SLOTS["company"], 4)
+    ]
     return "\n\n".join(
         (
             f"# Market analysis: {market} in {region}",
@@ -211,7 +224,10 @@ def technical_topics(dice: Dice) -> Iterator[str]:
         parts = [f"# The {filled('|component| and the |component|', dice, phrases.SLOTS)}"]
         for aspect in dice.pick_some(phrases.SLOTS["aspect"], 4):
             parts.append(f"## {aspect}")
-            parts += [_paragraph(dice, phrases.TECHNICAL_SENTENCES, 2, 4) for _ in range(3 + dice.below(3))]
+            parts += [
+                _paragraph(dice, phrases.TECHNICAL_SENTENCES, 2, 4)
+                for _ in range(3 + dice.below(3))
+            ]
         yield "\n\n".join(parts)
 
 

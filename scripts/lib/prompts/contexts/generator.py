@@ -1,7 +1,8 @@
 """Long contexts made from a seed: handbooks, logs, meeting transcripts and code bases with facts hidden at given depths.
 
-The same spec gives the same bytes, on any machine and Python. There are two ways of putting parts together: the project's own
-weaves them to a length in tokens, the predecessor's strings chunks to a length in characters.
+The same spec gives the same bytes, on any machine and Python. There are two ways of putting parts
+together: the project's own weaves them to a length in tokens, the predecessor's strings chunks to a
+length in characters.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ def _document(dice: Dice) -> Iterator[str]:
         section += 1
         yield f"\n{section}. {_fill(dice.pick(phrases.HEADINGS), dice)}"
         for clause in range(1, 3 + dice.below(3)):
-            sentences = [_fill(dice.pick(phrases.SENTENCES), dice) for _ in range(3 + dice.below(4))]
+            sentences = [
+                _fill(dice.pick(phrases.SENTENCES), dice) for _ in range(3 + dice.below(4))
+            ]
             yield f"{section}.{clause} " + " ".join(sentences)
 
 
@@ -106,7 +109,12 @@ def _place(parts: list[str], text: str, position: float, kind: str) -> None:
         index += 1
     if kind == "log" and "{time}" in text:
         text = text.replace("{time}", parts[max(index - 1, 0)][:20])
-    if kind == "document" and index > 0 and "\n" not in text and not parts[index - 1].startswith("\n"):
+    if (
+        kind == "document"
+        and index > 0
+        and "\n" not in text
+        and not parts[index - 1].startswith("\n")
+    ):
         parts[index - 1] += f" {text}"
     else:
         parts.insert(index, text)
@@ -123,7 +131,12 @@ def _woven(kind: Kind, spec: ContextSpec, wanted: float, dice: Dice) -> str:
         if length >= wanted - hidden:
             break
     for index, text in enumerate(spec.distractors):
-        _place(parts, text, (index + 0.2 + 0.6 * dice.below(1000) / 1000) / len(spec.distractors), kind.name)
+        _place(
+            parts,
+            text,
+            (index + 0.2 + 0.6 * dice.below(1000) / 1000) / len(spec.distractors),
+            kind.name,
+        )
     for needle in spec.needles:
         _place(parts, needle.text, needle.position, kind.name)
     return "\n".join(parts).strip("\n")
@@ -132,7 +145,8 @@ def _woven(kind: Kind, spec: ContextSpec, wanted: float, dice: Dice) -> str:
 def _chunked(kind: Kind, spec: ContextSpec, wanted: float, dice: Dice) -> str:
     """Chunks until the wanted length is reached; then each distractor and needle as a chunk of its own, never the first.
 
-    A needle's place is counted in chunks, as the predecessor did: the longer they are, the coarser its depth.
+    A needle's place is counted in chunks, as the predecessor did: the longer they are, the coarser
+    its depth.
     """
     made: list[str] = []
     length = 0
@@ -142,7 +156,9 @@ def _chunked(kind: Kind, spec: ContextSpec, wanted: float, dice: Dice) -> str:
         if length >= wanted:
             break
     count = len(made)
-    strewn = [((at + 0.5) / len(spec.distractors), text) for at, text in enumerate(spec.distractors)]
+    strewn = [
+        ((at + 0.5) / len(spec.distractors), text) for at, text in enumerate(spec.distractors)
+    ]
     hidden = [*strewn, *((needle.position, needle.text) for needle in spec.needles)]
     # From the end on, so that what is put in shifts no place that is still wanted.
     for position, text in sorted(hidden, key=lambda pair: pair[0], reverse=True):
@@ -186,7 +202,10 @@ _ROWS = (
     Kind("log", _log, 1.7, WOVEN),
     Kind("transcript", _transcript, 3.4, WOVEN),
     Kind("code", _code, 3.4, WOVEN),
-    *(Kind(name, chunks.code_files, 3.0, CHUNKED) for name in ("code_files", "python_project", "full_project")),
+    *(
+        Kind(name, chunks.code_files, 3.0, CHUNKED)
+        for name in ("code_files", "python_project", "full_project")
+    ),
     *(Kind(name, chunks.legal_sections, 3.95, CHUNKED) for name in ("legal_doc", "structured_doc")),
     Kind("server_logs", chunks.log_blocks, 1.85, CHUNKED),
     Kind("business_docs", chunks.business_reports, 3.15, CHUNKED),
@@ -209,7 +228,9 @@ def generate(spec: ContextSpec) -> str:
     """The context; chunks of 60,000 tokens take some tenths of a second."""
     kind = kind_of(spec.kind)
     characters = MEASURES[spec.measure or kind.assembly.measure] or kind.characters_per_token
-    return kind.assembly.make(kind, spec, spec.tokens * characters, Dice(f"{kind.name}/{spec.seed}"))
+    return kind.assembly.make(
+        kind, spec, spec.tokens * characters, Dice(f"{kind.name}/{spec.seed}")
+    )
 
 
 def before_question(spec: ContextSpec, context: str, question: str) -> str:

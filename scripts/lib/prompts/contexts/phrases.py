@@ -5,19 +5,79 @@ from __future__ import annotations
 # `|slot|` in a template is filled from SLOTS.
 SLOTS: dict[str, tuple[str, ...]] = {
     "person": (
-        *("Amara", "Bruno", "Chen", "Dalia", "Edvin", "Farah", "Goran", "Helene", "Idris", "Jonas", "Katya", "Liam"),
-        *("Mireille", "Noor", "Oskar", "Priya", "Quentin", "Rosa", "Sven", "Tamsin", "Uma", "Viktor", "Wanda", "Yusuf"),
+        *(
+            "Amara",
+            "Bruno",
+            "Chen",
+            "Dalia",
+            "Edvin",
+            "Farah",
+            "Goran",
+            "Helene",
+            "Idris",
+            "Jonas",
+            "Katya",
+            "Liam",
+        ),
+        *(
+            "Mireille",
+            "Noor",
+            "Oskar",
+            "Priya",
+            "Quentin",
+            "Rosa",
+            "Sven",
+            "Tamsin",
+            "Uma",
+            "Viktor",
+            "Wanda",
+            "Yusuf",
+        ),
     ),
     "team": (
-        *("Facilities", "the night shift", "Procurement", "the platform group", "Customer Care", "the audit office"),
-        *("Logistics", "the safety board", "Payroll", "the archive", "Field Service", "the training desk"),
+        *(
+            "Facilities",
+            "the night shift",
+            "Procurement",
+            "the platform group",
+            "Customer Care",
+            "the audit office",
+        ),
+        *(
+            "Logistics",
+            "the safety board",
+            "Payroll",
+            "the archive",
+            "Field Service",
+            "the training desk",
+        ),
     ),
     "thing": (
-        *("order", "invoice", "session", "upload", "audit", "payment", "tenant", "ledger", "shipment", "quota"),
+        *(
+            "order",
+            "invoice",
+            "session",
+            "upload",
+            "audit",
+            "payment",
+            "tenant",
+            "ledger",
+            "shipment",
+            "quota",
+        ),
         *("ticket", "contract", "voucher", "parcel", "sensor", "permit", "crate", "route"),
     ),
     "action": (
-        *("reviews", "archives", "countersigns", "forwards", "reconciles", "postpones", "registers", "inspects"),
+        *(
+            "reviews",
+            "archives",
+            "countersigns",
+            "forwards",
+            "reconciles",
+            "postpones",
+            "registers",
+            "inspects",
+        ),
         *("returns", "relabels", "publishes", "withdraws"),
     ),
     "when": (
@@ -27,15 +87,34 @@ SLOTS: dict[str, tuple[str, ...]] = {
             "every second Tuesday",
             "after the morning round",
         ),
-        *("once the deposit has cleared", "during the yearly stocktaking", "as soon as a supervisor agrees"),
-        *("unless the weather service warns of frost", "on the first day of each month", "in the week after delivery"),
+        *(
+            "once the deposit has cleared",
+            "during the yearly stocktaking",
+            "as soon as a supervisor agrees",
+        ),
+        *(
+            "unless the weather service warns of frost",
+            "on the first day of each month",
+            "in the week after delivery",
+        ),
     ),
     "place": (
-        *("Hall 3", "the north depot", "Building C", "the river warehouse", "the Lindholm site", "Room 214"),
+        *(
+            "Hall 3",
+            "the north depot",
+            "Building C",
+            "the river warehouse",
+            "the Lindholm site",
+            "Room 214",
+        ),
         *("the loading dock", "the cold store", "the visitor centre", "the Marstrand office"),
     ),
     "reason": (
-        *("because two earlier attempts had failed", "since the insurer asks for it", "to keep the ledgers comparable"),
+        *(
+            "because two earlier attempts had failed",
+            "since the insurer asks for it",
+            "to keep the ledgers comparable",
+        ),
         *(
             "so that nobody has to wait at the gate",
             "as agreed with the works council",
@@ -44,10 +123,31 @@ SLOTS: dict[str, tuple[str, ...]] = {
         *("although the manual of 2019 says otherwise", "to spare the older machines"),
     ),
     "amount": tuple(
-        f"{n} {unit}" for n in (12, 18, 25, 40, 64, 75, 110, 150, 220, 360) for unit in ("euros", "units", "pallets")
+        f"{n} {unit}"
+        for n in (12, 18, 25, 40, 64, 75, 110, 150, 220, 360)
+        for unit in ("euros", "units", "pallets")
     ),
-    "adjective": ("minor", "urgent", "routine", "disputed", "seasonal", "unclaimed", "duplicate", "overdue", "sealed"),
-    "topic": ("handling", "storage", "returns", "approval", "transport", "inspection", "reporting", "disposal"),
+    "adjective": (
+        "minor",
+        "urgent",
+        "routine",
+        "disputed",
+        "seasonal",
+        "unclaimed",
+        "duplicate",
+        "overdue",
+        "sealed",
+    ),
+    "topic": (
+        "handling",
+        "storage",
+        "returns",
+        "approval",
+        "transport",
+        "inspection",
+        "reporting",
+        "disposal",
+    ),
     "number": tuple(str(n) for n in range(3, 60)),
 }
 HEADINGS = (
@@ -86,7 +186,17 @@ REMARKS = (
     "Sorry, I was muted. I said the |adjective| |thing| is no problem |reason|.",
 )
 SERVICES = (
-    *("gateway", "intake", "billing-worker", "ledger-api", "cache", "indexer", "mailer", "scheduler", "auth"),
+    *(
+        "gateway",
+        "intake",
+        "billing-worker",
+        "ledger-api",
+        "cache",
+        "indexer",
+        "mailer",
+        "scheduler",
+        "auth",
+    ),
     *("report-builder", "stock-sync", "webhook"),
 )
 LOG_LINES: dict[str, tuple[str, ...]] = {
@@ -112,7 +222,18 @@ LOG_LINES: dict[str, tuple[str, ...]] = {
         "could not parse |thing| payload: unexpected end",
     ),
 }
-MODULES = ("service", "repository", "parser", "rules", "limits", "cache", "report", "schedule", "views", "sync")
+MODULES = (
+    "service",
+    "repository",
+    "parser",
+    "rules",
+    "limits",
+    "cache",
+    "report",
+    "schedule",
+    "views",
+    "sync",
+)
 FUNCTIONS = (
     '''def keep_open_$THING_$N(items, limit=$LIMIT):
     """At most `limit` items whose $THING is open, in their order."""

@@ -30,14 +30,21 @@ def _last_letter(answer: str) -> str:
 def check_multiple_choice(answer: str, params: Mapping[str, Any]) -> Outcome:
     """The answer chooses the letter `value`, by letter or by the text of one of `choices`.
 
-    With `last`, an answer that commits to no letter or to several is taken by the last one, as the predecessor did.
+    With `last`, an answer that commits to no letter or to several is taken by the last one, as the
+    predecessor did.
     """
     found = _by_statement(answer, params)
     letter = _last_letter(answer) if params.get("last") and not found.extracted else ""
     if not letter:
         return found
     wanted = str(params["value"]).strip().strip("().").upper()
-    return outcome(letter == wanted, f"chose {letter}", f"chose {letter}, expected {wanted}", letter, "the last letter")
+    return outcome(
+        letter == wanted,
+        f"chose {letter}",
+        f"chose {letter}, expected {wanted}",
+        letter,
+        "the last letter",
+    )
 
 
 def _by_statement(answer: str, params: Mapping[str, Any]) -> Outcome:
@@ -58,4 +65,6 @@ def _by_statement(answer: str, params: Mapping[str, Any]) -> Outcome:
     if read.value.others:
         reason = f"names alternatives: {letter} and {', '.join(read.value.others)}"
         return Outcome(False, reason, letter, place)
-    return outcome(letter == wanted, f"chose {letter}", f"chose {letter}, expected {wanted}", letter, place)
+    return outcome(
+        letter == wanted, f"chose {letter}", f"chose {letter}, expected {wanted}", letter, place
+    )

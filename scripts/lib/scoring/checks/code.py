@@ -23,7 +23,8 @@ _MOST_TRIED_CHARACTERS = 400_000
 _PYTHON = ("python", "py", "python3", "python2", "pycon", "ipython", "")
 _CODE_LINE = re.compile(r"(?:(?:def|class|import|from|async)\b|@\w|\w+\s*=\s*lambda\b)")
 _LEADING_BLANK_LINES = re.compile(r"\A(?:[ \t]*\n)+")
-# What may follow a function's body without indentation: other definitions, comments, a bracket's end.
+# What may follow a function's body without indentation: other definitions, comments, a bracket's
+# end.
 _AFTER_BODY = re.compile(r"(?:async def|def|class|import|from)\s|@\w|if __name__|[)\]}#]")
 _FENCE_LINE = re.compile(r"^[ \t]{0,3}(?:```|~~~)", re.MULTILINE)
 _INLINE_CODE = re.compile(r"(?<!`)(`{1,2})(?!`)(?P<code>[^`\n]+)\1(?!`)")
@@ -33,7 +34,9 @@ _PROMPT = re.compile(r"^[ \t]*(?:>>>|\.\.\.)(?: |$)", re.MULTILINE)
 def _defines(code: str, entry: str) -> bool:
     """Whether code defines a name: as a function, a class or a variable."""
     name = re.escape(entry)
-    definition = rf"^[ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+{name}\b|^[ \t]*{name}[ \t]*(?::[^=\n]+)?="
+    definition = (
+        rf"^[ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+{name}\b|^[ \t]*{name}[ \t]*(?::[^=\n]+)?="
+    )
     return re.search(definition, code, re.MULTILINE) is not None
 
 
@@ -49,7 +52,9 @@ def _transcript(code: str) -> str:
     """The code that was typed in an interpreter session, after `>>>` and `...`; other code stays as it is."""
     if not _PROMPT.search(code) or _parses(code):
         return code
-    typed = [line.lstrip()[3:].removeprefix(" ") for line in code.split("\n") if _PROMPT.match(line)]
+    typed = [
+        line.lstrip()[3:].removeprefix(" ") for line in code.split("\n") if _PROMPT.match(line)
+    ]
     return "\n".join(typed)
 
 
@@ -81,7 +86,9 @@ def _dedented(code: str, entry: str) -> str:
 
 def _is_indented_code(line: str) -> bool:
     """Whether an indented line begins a definition."""
-    return line[:1] in (" ", "\t") and line.lstrip().startswith(("def ", "async def ", "class ", "@"))
+    return line[:1] in (" ", "\t") and line.lstrip().startswith(
+        ("def ", "async def ", "class ", "@")
+    )
 
 
 def _unfenced_code(answer: str) -> str:
@@ -92,8 +99,12 @@ def _unfenced_code(answer: str) -> str:
     start = next((number for number, line in enumerate(lines) if _CODE_LINE.match(line)), None)
     if start is None:
         # Markdown's other code blocks are indented lines after prose.
-        indented = list(takewhile(_is_indented, dropwhile(lambda line: not _is_indented_code(line), lines)))
-        lines, start = (textwrap.dedent("\n".join(indented)).split("\n"), 0) if indented else (lines, 0)
+        indented = list(
+            takewhile(_is_indented, dropwhile(lambda line: not _is_indented_code(line), lines))
+        )
+        lines, start = (
+            (textwrap.dedent("\n".join(indented)).split("\n"), 0) if indented else (lines, 0)
+        )
     for beginning in _beginnings(lines[start:]):
         code = "\n".join(beginning)
         if _parses(code):
@@ -103,15 +114,17 @@ def _unfenced_code(answer: str) -> str:
 
 def _blocks(answer: str, entry: str) -> list[str]:
     """The answer's code blocks that may hold Python."""
-    blocks = [body for language, body in fenced_blocks(answer) if language in _PYTHON and body.strip()]
+    blocks = [
+        body for language, body in fenced_blocks(answer) if language in _PYTHON and body.strip()
+    ]
     return [_dedented(_transcript(body), entry) for body in blocks]
 
 
 def candidates(answer: str, entry: str, setup: str = "") -> Iterator[str]:
     """What may be the answer's code, the best first.
 
-    That is all its Python blocks as one, then the last that defines `entry`. An answer may only continue
-    `setup`, as the body of a function that is begun there. It is put after it.
+    That is all its Python blocks as one, then the last that defines `entry`. An answer may only
+    continue `setup`, as the body of a function that is begun there. It is put after it.
     """
     blocks = _blocks(answer, entry)
     if not blocks:
@@ -125,8 +138,8 @@ def candidates(answer: str, entry: str, setup: str = "") -> Iterator[str]:
         if continued := next(filter(None, (_continued(setup, body) for body in bodies)), ""):
             yield continued
             return
-    # A block of example output or shell lines makes the whole unreadable. The defining block alone may still
-    # be right.
+    # A block of example output or shell lines makes the whole unreadable. The defining block alone
+    # may still be right.
     joined = "\n\n".join(blocks)
     readable = [code for code in dict.fromkeys((joined, *reversed(defining))) if _parses(code)]
     yield from readable[: 2 if len(blocks) > 1 else 1] or [joined]
@@ -155,7 +168,9 @@ def _without_blocks(answer: str, entry: str, setup: str) -> str:
 def _inline_code(answer: str, entry: str) -> str:
     """The last piece of code between backticks in a line that defines `entry`; empty where there is none."""
     pieces = [match["code"].strip() for match in _INLINE_CODE.finditer(answer)]
-    defining = (code for code in reversed(pieces) if entry and _defines(code, entry) and _parses(code))
+    defining = (
+        code for code in reversed(pieces) if entry and _defines(code, entry) and _parses(code)
+    )
     return next(defining, "")
 
 
@@ -170,7 +185,9 @@ def _body_lines(answer: str) -> list[str]:
         # What is indented is the body of another function.
         return []
     body = lines[len(before) :]
-    return list(takewhile(lambda line: _is_indented(line) or _AFTER_BODY.match(line) is not None, body))
+    return list(
+        takewhile(lambda line: _is_indented(line) or _AFTER_BODY.match(line) is not None, body)
+    )
 
 
 def _continued(setup: str, answer: str) -> str:
@@ -199,8 +216,11 @@ def check_code(answer: str, params: Mapping[str, Any]) -> Outcome:
     except BenchError as error:
         return Outcome(None, str(error))
     compare, driver = str(params.get("compare") or "stripped"), str(params.get("driver") or "")
-    tests = CodeTests(str(params.get("tests") or ""), setup, entry, texts(params.get("forbidden")), cases, compare)
-    # Leading blank lines go, but not the first line's indentation: the answer may be a function's body.
+    tests = CodeTests(
+        str(params.get("tests") or ""), setup, entry, texts(params.get("forbidden")), cases, compare
+    )
+    # Leading blank lines go, but not the first line's indentation: the answer may be a function's
+    # body.
     answer = _LEADING_BLANK_LINES.sub("", answer).rstrip()
     if not answer.strip():
         return Outcome(False, "no code")

@@ -32,7 +32,8 @@ def _parsed(text: str) -> ast.expr | None:
 def prediction(answer: str, predict: str) -> ast.expr | None:
     """The expression on the side that was asked for: of the text after `[ANSWER]`, else of the last line.
 
-    It is `assert f(…) == …`, that equation alone, or what was asked for alone. None where it is no expression.
+    It is `assert f(…) == …`, that equation alone, or what was asked for alone. None where it is no
+    expression.
     """
     _, tag, tagged = answer.partition("[ANSWER]")
     text = tagged.partition("[/ANSWER]")[0] if tag else answer.strip().rpartition("\n")[2]
@@ -45,7 +46,8 @@ def prediction(answer: str, predict: str) -> ast.expr | None:
 def check_cruxeval(answer: str, params: Mapping[str, Any]) -> Outcome:
     """The predicted call of `f` gives `output` (`predict: input`), or the predicted value is `output` (`predict: output`).
 
-    An output that calls `f` with the given input is no prediction, nor is an input that is no call of `f`.
+    An output that calls `f` with the given input is no prediction, nor is an input that is no call
+    of `f`.
     """
     from scripts.lib.scoring.sandbox import CodeTests, run_tests
 
@@ -57,12 +59,16 @@ def check_cruxeval(answer: str, params: Mapping[str, Any]) -> Outcome:
         text = ""
     if not text:
         return Outcome(False, "no expression after [ANSWER] or in the last line")
-    calls_f = isinstance(found, ast.Call) and isinstance(found.func, ast.Name) and found.func.id == "f"
+    calls_f = (
+        isinstance(found, ast.Call) and isinstance(found.func, ast.Name) and found.func.id == "f"
+    )
     if predict == "input" and not calls_f:
         return Outcome(False, "no call of f", text[:200])
     given = _parsed(f"f({params['input']})")
     if predict == "output" and given is not None and ast.unparse(given) in text:
         return Outcome(False, "calls f instead of saying what it gives", text[:200])
     asked = CodeTests(f"assert predicted__() == ({output})")
-    passed, reason = run_tests(f"{code}\n\ndef predicted__():\n    return ({text})\n", asked, TIMEOUT_S)
+    passed, reason = run_tests(
+        f"{code}\n\ndef predicted__():\n    return ({text})\n", asked, TIMEOUT_S
+    )
     return Outcome(passed, reason, text[:200], "the prediction")

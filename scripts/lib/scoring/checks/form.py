@@ -115,7 +115,9 @@ def _flag(text: str, name: str, wanted: bool) -> str:
 def _keywords(text: str, name: str, wanted: Mapping[str, int]) -> str:
     for word, count in wanted.items():
         is_letter = name.startswith("letters")
-        have = text.lower().count(str(word).lower()) if is_letter else looked_at(text).count(str(word))
+        have = (
+            text.lower().count(str(word).lower()) if is_letter else looked_at(text).count(str(word))
+        )
         if not _fits(have, name, count):
             return f"{word!r} {have} times, expected {name.partition('_')[2] or 'exactly'} {count}"
     return ""

@@ -1,9 +1,10 @@
 """IFEval's 25 instructions, decided as the published code does in strict mode.
 
-That code is google-research's instruction_following_eval. Its oddities are kept, since only then is a score
-comparable with published ones: keywords are regular expressions and count inside words, `**bold**` and
-`*italic*` are highlights alike, a text in which no language can be seen is in the right one. Nothing is
-decided where the published code draws by chance (a setting is missing) or ends in an error.
+That code is google-research's instruction_following_eval. Its oddities are kept, since only then is
+a score comparable with published ones: keywords are regular expressions and count inside words,
+`**bold**` and `*italic*` are highlights alike, a text in which no language can be seen is in the
+right one. Nothing is decided where the published code draws by chance (a setting is missing) or
+ends in an error.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from scripts.lib.prompts.check_types import Outcome, outcome
 
 Settings = Mapping[str, Any]
 Decider = Callable[[str, Settings], Outcome]
-# langdetect draws at random. The published code lets it: a doubtful text's verdict changes from run to run.
+# langdetect draws at random. The published code lets it: a doubtful text's verdict changes from run
+# to run.
 LANGUAGE_SEED = 0
 _CONSTRAINED = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
 _POSTSCRIPTS = {"P.S.": re.compile(r"p\.\s?s\."), "P.P.S": re.compile(r"p\.\s?p\.\s?s")}
@@ -54,13 +56,22 @@ def _text(settings: Settings, name: str) -> str:
 
 def _words(settings: Settings, name: str) -> list[str]:
     value = settings.get(name)
-    if not isinstance(value, (list, tuple)) or not value or not all(isinstance(word, str) for word in value):
+    if (
+        not isinstance(value, (list, tuple))
+        or not value
+        or not all(isinstance(word, str) for word in value)
+    ):
         raise _Undecided(f"{name} is {value!r}: expected texts")
     return sorted(set(value))
 
 
 def _compared(
-    found: int, settings: Settings, count: str, what: str, relation: str = "relation", least: int = 0
+    found: int,
+    settings: Settings,
+    count: str,
+    what: str,
+    relation: str = "relation",
+    least: int = 0,
 ) -> Outcome:
     """`less than` or `at least` a number of things."""
     wanted, asked = _count(settings, count, least), settings.get(relation)
@@ -83,12 +94,15 @@ def _at_least(found: int, settings: Settings, count: str, what: str) -> Outcome:
 # --- what is found in an answer -----------------------------------------------------------------------------
 
 
-def _times(pattern: str, text: str, before: str = "", after: str = "", ignore_case: bool = True) -> int:
+def _times(
+    pattern: str, text: str, before: str = "", after: str = "", ignore_case: bool = True
+) -> int:
     """How often a setting's pattern occurs between `before` and `after`. Raises _Undecided."""
     flags = re.IGNORECASE if ignore_case else re.NOFLAG
     if _LITERAL.fullmatch(pattern):
         return sum(1 for _ in re.finditer(before + pattern + after, text, flags))
-    # `regex` has a time limit, which `re` has not; imported here, since few keywords are more than words.
+    # `regex` has a time limit, which `re` has not; imported here, since few keywords are more than
+    # words.
     import regex
 
     try:
@@ -107,7 +121,9 @@ def _language_factory() -> Any:
 
     files = sorted(Path(PROFILES_DIRECTORY).glob("[a-z]*"))
     factory = DetectorFactory()
-    factory.load_json_profile([file.read_text(encoding="utf-8") for file in files if file.is_file()])
+    factory.load_json_profile(
+        [file.read_text(encoding="utf-8") for file in files if file.is_file()]
+    )
     factory.set_seed(LANGUAGE_SEED)
     return factory
 
@@ -132,7 +148,10 @@ def _sentence_splitter() -> Any:
 
     model, tables = punkt.load_model("english"), PunktParameters()
     tables.abbrev_types, tables.collocations = set(model.abbrev_types), set(model.collocations)
-    tables.sent_starters, tables.ortho_context = set(model.sent_starters), Counter(model.ortho_context)
+    tables.sent_starters, tables.ortho_context = (
+        set(model.sent_starters),
+        Counter(model.ortho_context),
+    )
     return PunktSentenceTokenizer(tables)
 
 
@@ -181,7 +200,9 @@ def _keyword_frequency(answer: str, settings: Settings) -> Outcome:
 
 
 def _forbidden_words(answer: str, settings: Settings) -> Outcome:
-    had = [word for word in _words(settings, "forbidden_words") if _times(word, answer, r"\b", r"\b")]
+    had = [
+        word for word in _words(settings, "forbidden_words") if _times(word, answer, r"\b", r"\b")
+    ]
     return outcome(not had, "no forbidden word", f"has {', '.join(had)[:80]}")
 
 
@@ -216,7 +237,10 @@ def _number_words(answer: str, settings: Settings) -> Outcome:
 def _nth_paragraph(answer: str, settings: Settings) -> Outcome:
     """The number of paragraphs leaves out the empty ones; the one looked at is counted among all."""
     asked, place = _count(settings, "num_paragraphs"), int(_count(settings, "nth_paragraph", 1))
-    first, parts = _text(settings, "first_word").lower(), [part.strip() for part in answer.split("\n\n")]
+    first, parts = (
+        _text(settings, "first_word").lower(),
+        [part.strip() for part in answer.split("\n\n")],
+    )
     if place > asked:
         raise _Undecided(f"paragraph {place} of {asked:g}: IFEval then draws one at random")
     filled = sum(map(bool, parts))
@@ -230,13 +254,19 @@ def _nth_paragraph(answer: str, settings: Settings) -> Outcome:
 
 
 def _number_placeholders(answer: str, settings: Settings) -> Outcome:
-    return _at_least(sum(map(_bracketed, answer.split("\n"))), settings, "num_placeholders", "placeholders")
+    return _at_least(
+        sum(map(_bracketed, answer.split("\n"))), settings, "num_placeholders", "placeholders"
+    )
 
 
 def _postscript(answer: str, settings: Settings) -> Outcome:
     marker = _text(settings, "postscript_marker").strip()
     text, known = answer.lower(), _POSTSCRIPTS.get(marker)
-    found = known.search(text) is not None if known else _times(marker.lower(), text, ignore_case=False) > 0
+    found = (
+        known.search(text) is not None
+        if known
+        else _times(marker.lower(), text, ignore_case=False) > 0
+    )
     return outcome(found, "has the postscript", f"no postscript {marker}")
 
 
@@ -254,7 +284,9 @@ def _constrained_response(answer: str, settings: Settings) -> Outcome:
 
 def _number_highlights(answer: str, settings: Settings) -> Outcome:
     texts = [*re.findall(r"\*([^\n*]*)\*", answer), *re.findall(r"\*\*([^\n*]*)\*\*", answer)]
-    return _at_least(sum(bool(text.strip()) for text in texts), settings, "num_highlights", "highlights")
+    return _at_least(
+        sum(bool(text.strip()) for text in texts), settings, "num_highlights", "highlights"
+    )
 
 
 def _multiple_sections(answer: str, settings: Settings) -> Outcome:
@@ -311,7 +343,9 @@ def _end_checker(answer: str, settings: Settings) -> Outcome:
 def _capital_words(answer: str, settings: Settings) -> Outcome:
     found = sum(token.isupper() for token in _tokens(answer))
     # A negative number of capital words is taken as it is, as published.
-    return _compared(found, settings, "capital_frequency", "capital words", "capital_relation", -(10**9))
+    return _compared(
+        found, settings, "capital_frequency", "capital words", "capital_relation", -(10**9)
+    )
 
 
 def _english(answer: str, cased: bool, case: str) -> Outcome:

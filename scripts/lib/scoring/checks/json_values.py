@@ -124,7 +124,8 @@ def _candidates(text: str) -> list[Found]:
     prose = [
         item
         for item in prose
-        if item.start >= last_broken and not any(block.start <= item.start < block.end for block in fenced)
+        if item.start >= last_broken
+        and not any(block.start <= item.start < block.end for block in fenced)
     ]
     fenced = [item for item in fenced if item.start >= broken_fence]
     return sorted([*fenced, *prose], key=lambda item: item.start)
@@ -135,10 +136,11 @@ def json_values(answer: str, kind: type | None = None) -> list[list[Any]]:
 
     Each comes with those that contradict it: objects of the same keys.
 
-    The likeliest is the whole answer, else its last fenced block, else the one in its prose. In prose an
-    object counts before a list, unless a list is wanted (`kind`), and the longest value before the others:
-    people also write `[3]` and `{}`. The others are objects of other keys, such as an example of the input
-    beside the output. Raises ValueError where there is no value, or a broken one.
+    The likeliest is the whole answer, else its last fenced block, else the one in its prose. In
+    prose an object counts before a list, unless a list is wanted (`kind`), and the longest value
+    before the others: people also write `[3]` and `{}`. The others are objects of other keys, such
+    as an example of the input beside the output. Raises ValueError where there is no value, or a
+    broken one.
     """
     try:
         return [[parse_json(answer)]]
@@ -174,7 +176,9 @@ def _likeliest(answer: str, candidates: list[Found], kind: type | None) -> list[
         return [fenced[-1].value]
     of_kind = [item for item in candidates if isinstance(item.value, kind or dict) and item.value]
     wanted = of_kind or [item for item in candidates if item.value] or candidates
-    if any(corrects(answer, earlier.end, later.start) for earlier, later in itertools.pairwise(wanted)):
+    if any(
+        corrects(answer, earlier.end, later.start) for earlier, later in itertools.pairwise(wanted)
+    ):
         return [wanted[-1].value]
     longest = max(wanted, key=lambda item: (item.end - item.start, item.start)).value
     return [longest, *(item.value for item in wanted if _contradicts(item.value, longest))]
@@ -232,7 +236,9 @@ def _judged(values: list[Any], validator: Validator) -> Outcome:
     problems = [first_problem(validator, value) for value in values]
     given = json.dumps(values[0], ensure_ascii=False)[:200]
     if None in problems and any(problems):
-        return Outcome(None, "two JSON objects of the same keys, one valid and one not", given, "JSON")
+        return Outcome(
+            None, "two JSON objects of the same keys, one valid and one not", given, "JSON"
+        )
     if problems[0] is None:
         return Outcome(True, "valid JSON", given, "JSON")
     return Outcome(False, f"JSON: {problems[0].message[:100]}", given, "JSON")

@@ -38,7 +38,11 @@ def _normal(text: str, normalize: bool) -> str:
 
 def _same(given: str, wanted: str) -> bool:
     numbers = _number(given), _number(wanted)
-    if numbers[0] is not None and numbers[1] is not None and abs(numbers[0] - numbers[1]) <= NUMBER_TOLERANCE:
+    if (
+        numbers[0] is not None
+        and numbers[1] is not None
+        and abs(numbers[0] - numbers[1]) <= NUMBER_TOLERANCE
+    ):
         return True
     return given == wanted
 
@@ -48,7 +52,11 @@ def _readings(answer: str, params: Mapping[str, Any], normalize: bool) -> Iterat
     pattern = params.get("pattern")
     flags = ("IGNORECASE", "DOTALL") if pattern else ()
     given = captured(str(pattern or AFTER_MARK), answer, flags)
-    yield (_last_line(answer), "the last line") if given is None else (given, "what the pattern captures")
+    yield (
+        (_last_line(answer), "the last line")
+        if given is None
+        else (given, "what the pattern captures")
+    )
     if not normalize:
         return
     if quoted := _QUOTED.search(answer):
@@ -61,13 +69,16 @@ def _readings(answer: str, params: Mapping[str, Any], normalize: bool) -> Iterat
 def check_extracted(answer: str, params: Mapping[str, Any]) -> Outcome:
     """What the first match of `pattern` captures (else the last line) is `value` or one of `any_of`, as number or text.
 
-    With `normalize` (the default) case and full stops at the end do not count, and a quoted text or the text after a
-    colon is as good.
+    With `normalize` (the default) case and full stops at the end do not count, and a quoted text or
+    the text after a colon is as good.
     """
     if not answer.strip():
         return Outcome(False, "empty answer")
     normalize = bool(params.get("normalize", True))
-    wanted = [_normal(value, normalize) for value in (*texts(params["value"]), *texts(params.get("any_of")))]
+    wanted = [
+        _normal(value, normalize)
+        for value in (*texts(params["value"]), *texts(params.get("any_of")))
+    ]
     try:
         readings = list(_readings(answer, params, normalize))
     except PatternTimeout as error:
@@ -100,13 +111,16 @@ def _word_set(text: str) -> frozenset[str]:
 def check_word_overlap(answer: str, params: Mapping[str, Any]) -> Outcome:
     """The words of what the last match of `pattern` captures (else the last line) overlap with those of `value` enough.
 
-    Words are a set, normalised as SQuAD v1.1 does; `least` (0.5) is their F1, with the best of `any_of`.
+    Words are a set, normalised as SQuAD v1.1 does; `least` (0.5) is their F1, with the best of
+    `any_of`.
     """
     if not answer.strip():
         return Outcome(False, "empty answer")
     pattern = params.get("pattern")
     try:
-        given = captured(str(pattern or AFTER_MARK), answer, ("IGNORECASE",) if pattern else (), last=True)
+        given = captured(
+            str(pattern or AFTER_MARK), answer, ("IGNORECASE",) if pattern else (), last=True
+        )
     except PatternTimeout as error:
         return Outcome(None, f"gave up on a pattern: {str(error)[:80]}")
     text = _last_line(answer) if given is None else given

@@ -21,8 +21,12 @@ _GROUPED = re.compile(r",\\! *|(?<=\d)(?:,|\{,\})(?=\d\d\d(?:$|\D))")
 _AND = re.compile(r"\s*\\text\{ *(?:and|or) *\}\s*|\s+(?:and|or)\s+")
 _MIXED = re.compile(r"^(-?\d+) +(\d+)/(\d+)$")
 _SIGN = re.compile(r"^\+\s*")
-_DROPPED = re.compile(r"\\!|\\left(?![a-z])|\\right(?![a-z])|\\?[$%]|\^ *\{?\\circ\}?|\\text\{ [^{}]*\}(?:\^\d)?$")
-_UNITS = "degree|centimeter|cm|meter|mile|second|minute|hour|day|week|month|year|foot|feet|inch|yard"
+_DROPPED = re.compile(
+    r"\\!|\\left(?![a-z])|\\right(?![a-z])|\\?[$%]|\^ *\{?\\circ\}?|\\text\{ [^{}]*\}(?:\^\d)?$"
+)
+_UNITS = (
+    "degree|centimeter|cm|meter|mile|second|minute|hour|day|week|month|year|foot|feet|inch|yard"
+)
 _UNIT = re.compile(rf"(?:{_UNITS})(?:es)?s? *(?:\^[0-9]+)?")
 # `k =`, `x=`: at most two characters before the sign.
 _NAMED = re.compile(r"^[^=]{1,2}=(?=[^=]+$)")
@@ -51,7 +55,9 @@ def _plain(text: str) -> str:
 def _form(text: str) -> str:
     """One spelling of LaTeX that is written in several: no blanks, `1/2`, `\\sqrt{3}`; in lower case."""
     text = re.sub(r"\s", "", re.sub(r"\\[dt]frac", r"\\frac", text))
-    text = _SHORT_FRACTION.sub(lambda m: rf"\frac{{{m[1].strip('{}')}}}{{{m[2].strip('{}')}}}", text)
+    text = _SHORT_FRACTION.sub(
+        lambda m: rf"\frac{{{m[1].strip('{}')}}}{{{m[2].strip('{}')}}}", text
+    )
     text = _OF_NUMBERS.sub(r"\1/\2", _SHORT_ROOT.sub(r"\\sqrt{\1}", text))
     return re.sub(r"(?<!\d)\.(?=\d)", "0.", text).lower()
 
@@ -70,7 +76,8 @@ def _brackets(text: str) -> str:
 def check_math500(answer: str, params: Mapping[str, Any]) -> Outcome:
     """The last `\\boxed{…}` is `value`: spelt alike by the grader's rules, or equal as an expression.
 
-    A whole number has to be given as one, and a fraction reduced as in `value`. Undecided where equality is.
+    A whole number has to be given as one, and a fraction reduced as in `value`. Undecided where
+    equality is.
     """
     from scripts.lib.scoring.equality import Undecidable, equal
 
@@ -79,7 +86,10 @@ def check_math500(answer: str, params: Mapping[str, Any]) -> Outcome:
         return Outcome(False, "no \\boxed{…}")
     given = boxes[-1].text
     wanted_form, given_form = _form(_plain(value)), _form(_plain(given))
-    told, mismatch = f"\\boxed{{{given[:100]}}}", f"\\boxed{{{given[:100]}}}, expected {value[:100]}"
+    told, mismatch = (
+        f"\\boxed{{{given[:100]}}}",
+        f"\\boxed{{{given[:100]}}}, expected {value[:100]}",
+    )
     if wanted_form == given_form:
         return Outcome(True, told, given[:200], told)
     by_form = (
@@ -89,7 +99,9 @@ def check_math500(answer: str, params: Mapping[str, Any]) -> Outcome:
     )
     if by_form:
         return Outcome(False, mismatch, given[:200], told)
-    wanted_plain, given_plain = (tidy(_plain(text), keep_equation=True).strip() for text in (value, given))
+    wanted_plain, given_plain = (
+        tidy(_plain(text), keep_equation=True).strip() for text in (value, given)
+    )
     if _brackets(wanted_plain) != _brackets(given_plain) or (":" in value) != (":" in given):
         return Outcome(False, mismatch, given[:200], told)
     try:

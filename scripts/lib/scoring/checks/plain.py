@@ -42,7 +42,14 @@ def _is_json(text: str) -> bool:
 
 def _holds_json(text: str) -> bool:
     """Whether the whole is JSON, or what stands from the first `{` to the last `}`, or from `[` to `]`."""
-    spans = [text, *(text[text.find(first) : text.rfind(last) + 1] for first, last in ("{}", "[]") if first in text)]
+    spans = [
+        text,
+        *(
+            text[text.find(first) : text.rfind(last) + 1]
+            for first, last in ("{}", "[]")
+            if first in text
+        ),
+    ]
     return any(_is_json(span) for span in spans)
 
 
@@ -57,7 +64,9 @@ def _without_end_marks(text: str) -> str:
 # --- what is asked for: (text, wanted) -> what is violated ('' where nothing is) -----------------------------------
 
 
-def _counted(what: str, count: Callable[[str], int], fits: Callable[[int, int], bool]) -> Callable[[str, Any], str]:
+def _counted(
+    what: str, count: Callable[[str], int], fits: Callable[[int, int], bool]
+) -> Callable[[str, Any], str]:
     def violated(text: str, wanted: Any) -> str:
         have = count(text)
         return "" if fits(have, wanted) else f"{have} {what}, expected {wanted}"
@@ -76,7 +85,11 @@ def _items(text: str, wanted: Any) -> str:
     """Either count may fit: of lines that begin like an item, or of all lines."""
     lines = _lines(text)
     begun = sum(_ITEM.match(line) is not None for line in lines)
-    return "" if wanted in (begun, len(lines)) else f"{begun} items in {len(lines)} lines, expected {wanted}"
+    return (
+        ""
+        if wanted in (begun, len(lines))
+        else f"{begun} items in {len(lines)} lines, expected {wanted}"
+    )
 
 
 def _one_of(text: str, wanted: Any) -> str:
@@ -84,7 +97,9 @@ def _one_of(text: str, wanted: Any) -> str:
 
 
 def _holds(text: str, wanted: Any) -> str:
-    return next((f"lacks {word!r}" for word in texts(wanted) if word.lower() not in text.lower()), "")
+    return next(
+        (f"lacks {word!r}" for word in texts(wanted) if word.lower() not in text.lower()), ""
+    )
 
 
 def _lacks(text: str, wanted: Any) -> str:
@@ -105,7 +120,12 @@ def _labels(text: str, wanted: Any) -> str:
         return f"{len(lines)} lines, expected {len(labels)}"
     pairs = enumerate(zip(lines, labels, strict=True), 1)
     return next(
-        (f"line {n} does not begin with {s!r}" for n, (line, s) in pairs if not line.lstrip().startswith(s)), ""
+        (
+            f"line {n} does not begin with {s!r}"
+            for n, (line, s) in pairs
+            if not line.lstrip().startswith(s)
+        ),
+        "",
     )
 
 
@@ -174,11 +194,15 @@ RULES: Mapping[str, Callable[[str, Any], str]] = {
     "all_lowercase": _property("all lower case", lambda text: text == text.lower()),
     "alphabetical": _property("in alphabetical order", _alphabetical),
     "no_punctuation": _property("no punctuation", lambda text: not any(map(_is_punctuation, text))),
-    "json_object": _property("a JSON object alone", lambda text: text[:1] == "{" and _is_json(_joined(text))),
+    "json_object": _property(
+        "a JSON object alone", lambda text: text[:1] == "{" and _is_json(_joined(text))
+    ),
     "holds_json": _property("JSON", _holds_json),
     "bullet_list": _property("a bullet list", lambda text: _BULLET.search(text) is not None),
     "numbered_list": _property("a numbered list", lambda text: _NUMBERED.search(text) is not None),
-    "comma_separated": _property("one line with commas", lambda text: "," in text and "\n" not in text),
+    "comma_separated": _property(
+        "one line with commas", lambda text: "," in text and "\n" not in text
+    ),
     "line_pattern": _line_pattern,
 }
 

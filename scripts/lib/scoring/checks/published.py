@@ -11,7 +11,8 @@ from typing import Any
 from scripts.lib.prompts.check_types import Outcome, outcome, texts
 
 _GSM8K = re.compile(r"#### (-?[0-9.,]+)")
-# What simple-evals takes off before it looks for the letter. The order counts: one may meet what one left.
+# What simple-evals takes off before it looks for the letter. The order counts: one may meet what
+# one left.
 _FORMATTING = (
     *(
         "**",
@@ -115,7 +116,9 @@ def check_em(answer: str, params: Mapping[str, Any]) -> Outcome:
 def check_f1(answer: str, params: Mapping[str, Any]) -> Outcome:
     """F1 with `value` (or the best of `any_of`) is at least `least` (0.5). An empty answer is no answer."""
     score = max(squad_f1(answer, value) for value in _wanted(params))
-    return Outcome(bool(answer.strip()) and score >= float(params.get("least", 0.5)), f"F1 {score:.2f}")
+    return Outcome(
+        bool(answer.strip()) and score >= float(params.get("least", 0.5)), f"F1 {score:.2f}"
+    )
 
 
 # --- HotpotQA -----------------------------------------------------------------------------------------------
@@ -123,7 +126,9 @@ def check_f1(answer: str, params: Mapping[str, Any]) -> Outcome:
 # What counts only as a whole: an answer of one of these words shares no words with any other.
 _CLOSED = frozenset(("yes", "no", "noanswer"))
 # HotpotQA's script takes answers alone; our prompt asks for them behind this label.
-_SHORT = re.compile(r"^[ \t>*_#-]*(?:final\s+)?answer[ \t*_]*:[ \t*_]*(\S.*)$", re.IGNORECASE | re.MULTILINE)
+_SHORT = re.compile(
+    r"^[ \t>*_#-]*(?:final\s+)?answer[ \t*_]*:[ \t*_]*(\S.*)$", re.IGNORECASE | re.MULTILINE
+)
 
 
 def short_answer(text: str) -> str:
@@ -191,7 +196,9 @@ def gaia_equal(given: str, value: str) -> bool:
     if (number := _number(value)) is not None:
         return _gaia_number(given) == number
     if not re.search("[,;]", value):
-        return _gaia_text(given).translate(_PUNCTUATION) == _gaia_text(value).translate(_PUNCTUATION)
+        return _gaia_text(given).translate(_PUNCTUATION) == _gaia_text(value).translate(
+            _PUNCTUATION
+        )
     items, wanted = re.split("[,;]", given), re.split("[,;]", value)
     return len(items) == len(wanted) and all(map(_gaia_items_equal, items, wanted))
 
@@ -199,7 +206,9 @@ def gaia_equal(given: str, value: str) -> bool:
 def _gaia_items_equal(given: str, value: str) -> bool:
     """Two items of a list: their punctuation counts."""
     number = _number(value)
-    return _gaia_text(given) == _gaia_text(value) if number is None else _gaia_number(given) == number
+    return (
+        _gaia_text(given) == _gaia_text(value) if number is None else _gaia_number(given) == number
+    )
 
 
 def check_gaia(answer: str, params: Mapping[str, Any]) -> Outcome:
@@ -208,4 +217,6 @@ def check_gaia(answer: str, params: Mapping[str, Any]) -> Outcome:
     if not given:
         return Outcome(False, "no 'FINAL ANSWER: …'")
     told = f"FINAL ANSWER: {given[:100]}"
-    return outcome(gaia_equal(given, value), told, f"{told}, expected {value[:100]}", given[:200], told)
+    return outcome(
+        gaia_equal(given, value), told, f"{told}, expected {value[:100]}", given[:200], told
+    )

@@ -34,7 +34,9 @@ def check_normalized(answer: str, params: Mapping[str, Any]) -> Outcome:
     if isinstance(read, Undecided):
         return Outcome(None, read.reason)
     mismatch = f"no match with {params['value']}"
-    return outcome(read.value, "match", mismatch, spoken(read.text)[:200], f"{read.form}: {read.text}")
+    return outcome(
+        read.value, "match", mismatch, spoken(read.text)[:200], f"{read.form}: {read.text}"
+    )
 
 
 def check_items(answer: str, params: Mapping[str, Any]) -> Outcome:
@@ -57,7 +59,9 @@ def check_items(answer: str, params: Mapping[str, Any]) -> Outcome:
     differences = [f"lacks {', '.join(absent)[:60]}"] if absent else []
     differences += [f"unasked {', '.join(extra)[:60]}"] if extra else []
     mismatch = "; ".join(differences) or "another order or count"
-    return outcome(read.value, "the list", mismatch, ", ".join(given)[:200], f"{read.form}: {read.text}")
+    return outcome(
+        read.value, "the list", mismatch, ", ".join(given)[:200], f"{read.form}: {read.text}"
+    )
 
 
 # The part of an answer that patterns see, by the parameter `on`.
@@ -70,8 +74,8 @@ _PLACES: Mapping[str, Callable[[str], str]] = {
 def check_regex(answer: str, params: Mapping[str, Any]) -> Outcome:
     """Every `required` pattern is found and no `forbidden` one.
 
-    The first 20,000 characters are searched; `^` and `$` match at lines. With `on: last_line`, patterns see
-    only the last line, without Markdown, LaTeX commands and polite sentences.
+    The first 20,000 characters are searched; `^` and `$` match at lines. With `on: last_line`,
+    patterns see only the last line, without Markdown, LaTeX commands and polite sentences.
     """
     text = _PLACES[str(params.get("on") or "answer")](answer)
     try:

@@ -23,7 +23,15 @@ from scripts.lib.scoring.fences import fenced_blocks
 _TOOL_KEYS = ("tool", "tool_name", "function", "function_name", "recipient_name")
 # `action` is the one of LangChain.
 _NAME_KEYS = ("name", *_TOOL_KEYS, "action")
-_ARGUMENT_KEYS = ("arguments", "parameters", "args", "input", "params", "tool_input", "action_input")
+_ARGUMENT_KEYS = (
+    "arguments",
+    "parameters",
+    "args",
+    "input",
+    "params",
+    "tool_input",
+    "action_input",
+)
 _LIST_KEYS = ("tool_calls", "tool_uses", "calls", "tool_call", "function_call")
 # The form of Qwen3-Coder, and after it the one of Anthropic.
 _FUNCTION = re.compile(r"<function=(?P<name>[\w.-]+)>(?P<body>.*?)</function>", re.DOTALL)
@@ -33,16 +41,19 @@ _INVOKE = re.compile(
     re.DOTALL,
 )
 _INVOKED = re.compile(
-    r"<(?:\w+:)?parameter name=\"(?P<key>[\w.-]+)\"[^>]*>(?P<value>.*?)</(?:\w+:)?parameter>", re.DOTALL
+    r"<(?:\w+:)?parameter name=\"(?P<key>[\w.-]+)\"[^>]*>(?P<value>.*?)</(?:\w+:)?parameter>",
+    re.DOTALL,
 )
-# A name before its JSON object: gpt-oss (`to=functions.get … <|message|>{…}`), Kimi (`functions.get:0 …
-# {…}`), Mistral (`get[ARGS]{…}`).
+# A name before its JSON object: gpt-oss (`to=functions.get … <|message|>{…}`), Kimi
+# (`functions.get:0 … {…}`), Mistral (`get[ARGS]{…}`).
 _ADDRESSED = re.compile(
     r"(?:to=functions\.|\bfunctions\.)(?P<name>[\w-]+)(?::\d+)?[^{\n]{0,80}(?=\{)"
     r"|(?<![\w.-])(?P<mistral>[\w.-]{1,64}+)\[ARGS\]\s*(?=\{)"
 )
 # GLM: `<tool_call>get\n<arg_key>city</arg_key>\n<arg_value>Oslo</arg_value>\n</tool_call>`.
-_GLM = re.compile(r"<tool_call>\s*(?P<name>[\w.-]+)\s*(?P<body>(?:<arg_key>.*?)?)</tool_call>", re.DOTALL)
+_GLM = re.compile(
+    r"<tool_call>\s*(?P<name>[\w.-]+)\s*(?P<body>(?:<arg_key>.*?)?)</tool_call>", re.DOTALL
+)
 _GLM_ARGUMENT = re.compile(
     r"<arg_key>\s*(?P<key>[\w.-]+)\s*</arg_key>\s*<arg_value>(?P<value>.*?)</arg_value>", re.DOTALL
 )
@@ -136,7 +147,9 @@ def _from_json(raw: Mapping[str, Any], start: int, end: int) -> Call:
     arguments: Any = next((call[key] for key in _ARGUMENT_KEYS if key in call), {})
     if "recipient_name" in call:
         name = name.removeprefix("functions.")
-    return Call(name, parse_json(arguments) if isinstance(arguments, str) else arguments, start, end)
+    return Call(
+        name, parse_json(arguments) if isinstance(arguments, str) else arguments, start, end
+    )
 
 
 def _marked_up(text: str) -> Iterator[Call]:
@@ -150,7 +163,9 @@ def _marked_up(text: str) -> Iterator[Call]:
                 # Llama 3.1: `<function=get>{"city": "Oslo"}</function>`.
                 yield Call(match["name"], parse_json(match["body"]), *match.span())
                 continue
-            arguments = {item["key"]: item["value"].strip() for item in part.finditer(match["body"])}
+            arguments = {
+                item["key"]: item["value"].strip() for item in part.finditer(match["body"])
+            }
             yield Call(match["name"], arguments, *match.span(), typed=False)
     for match in _DEEPSEEK.finditer(text):
         yield Call(match["name"], parse_json(match["arguments"].rstrip("`\n ")), *match.span())
@@ -187,7 +202,12 @@ def _pythonic(text: str) -> Iterator[Call]:
 def _json_calls(value: Any, names: frozenset[str]) -> list[dict[str, Any]]:
     """The calls of a JSON value; `{"name": …}` alone is one where that is one of the tools `names`."""
     calls = list(_flat(value))
-    if not calls and isinstance(value, dict) and set(value) == {"name"} and value["name"] in tuple(names):
+    if (
+        not calls
+        and isinstance(value, dict)
+        and set(value) == {"name"}
+        and value["name"] in tuple(names)
+    ):
         return [value]
     return calls
 
@@ -198,7 +218,9 @@ def find_calls(answer: str, names: frozenset[str] = frozenset()) -> list[Call]:
     Raises ValueError for arguments that are broken JSON in a text.
     """
     calls = [*_marked_up(answer), *_pythonic(answer)]
-    addressed = {match.end(): match["name"] or match["mistral"] for match in _ADDRESSED.finditer(answer)}
+    addressed = {
+        match.end(): match["name"] or match["mistral"] for match in _ADDRESSED.finditer(answer)
+    }
     for item in scan_json(answer):
         if any(call.start <= item.start < call.end for call in calls):
             continue
@@ -318,9 +340,9 @@ def _no_call(answer: str) -> Outcome:
 def check_tool_call(answer: str, params: Mapping[str, Any]) -> Outcome:
     """The answer makes exactly the wanted call (`name`, `arguments`) or `calls`, in order where `ordered`.
 
-    With `none` it makes no call at all. `accept` lists alternatives per argument, `patterns` regular
-    expressions, `optional` arguments that may be there. With `only`, nothing stands beside the call. A call
-    that later words take back ("Correction: …") does not count.
+    With `none` it makes no call at all. `accept` lists alternatives per argument, `patterns`
+    regular expressions, `optional` arguments that may be there. With `only`, nothing stands beside
+    the call. A call that later words take back ("Correction: …") does not count.
     """
     answer = tail(answer)
     if params.get("none"):
@@ -342,12 +364,18 @@ def check_tool_call(answer: str, params: Mapping[str, Any]) -> Outcome:
         mismatch = _mismatch(calls, wanted, bool(params.get("ordered")))
     except PatternTimeout:
         return Outcome(None, "gave up on a pattern", given)
-    return outcome(not mismatch, "right call" if len(wanted) == 1 else "right calls", mismatch, given)
+    return outcome(
+        not mismatch, "right call" if len(wanted) == 1 else "right calls", mismatch, given
+    )
 
 
 def _not_taken_back(answer: str, calls: list[Call]) -> list[Call]:
     """The calls, without those that words between them and the next call take back."""
-    kept = [call for call, later in itertools.pairwise(calls) if not corrects(answer, call.end, later.start)]
+    kept = [
+        call
+        for call, later in itertools.pairwise(calls)
+        if not corrects(answer, call.end, later.start)
+    ]
     return [*kept, calls[-1]]
 
 
@@ -358,7 +386,9 @@ def _mismatch(calls: list[Call], wanted: list[Mapping[str, Any]], ordered: bool)
         candidates = left[:1] if ordered else left
         fitting = next((call for call in candidates if not _wrong(call, want)), None)
         if fitting is None:
-            closest = next((call for call in candidates if call.name == want["name"]), candidates[0])
+            closest = next(
+                (call for call in candidates if call.name == want["name"]), candidates[0]
+            )
             return _wrong(closest, want)
         left.remove(fitting)
     return ""
