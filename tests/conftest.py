@@ -37,7 +37,7 @@ def no_public_address(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The made-up project with its tables and pages (tests/sample_project.py). Not to be changed."""
+    """The made-up project with its tables and pages (tests/factories/sample_project.py). Not to be changed."""
     folder = tmp_path_factory.mktemp("sample")
     golden.build(folder)
     return folder

@@ -1,4 +1,4 @@
-"""The pages and tables of the made-up project (tests/sample_project.py), to compare with the ones stored in tests/golden/.
+"""The pages and tables of the made-up project (factories/sample_project.py), compared with those in tests/golden/.
 
 After a change that is meant to change them, write them anew and look at the difference:
     python -m tests.golden && git diff tests/golden
@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.sample_project import ROOT, make_project
+from tests.factories.sample_project import ROOT, make_project
 
 STORED = ROOT / "tests/golden"
 REPORT = "docs/reference/benchmarks/report.html"
@@ -48,7 +48,7 @@ def run(folder: Path, *argv: str) -> None:
 def build(folder: Path) -> None:
     """The whole project: inputs, cells, reviews, tables, pages."""
     make_project(folder)
-    run(folder, "-c", "from tests.sample_project import measure; measure()")
+    run(folder, "-c", "from tests.factories.sample_project import measure; measure()")
     run(folder, "-m", "scripts.tabulate")
     run(folder, "-m", "scripts.render")
 

@@ -22,7 +22,7 @@ from scripts.lib.machine.profiles import Hardware
 from scripts.lib.planning.cell_record import CellRecord
 from scripts.lib.planning.plan import Shard, find_shard, make_plan
 from scripts.lib.planning.weights_guard import WeightsGuard
-from tests.test_probes import tiny_planner
+from tests.execution.test_probes import tiny_planner
 
 GUARDS = ("guard_load", "guard_warm_up", "guard_pins")
 PROOF = ["load", "guard_load", "warm_up", "guard_warm_up", "guard_pins"]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.lib.base.layout import LEGACY_TEMPLATE
 from scripts.lib.base.stored_json import now_utc
 from scripts.lib.base.templates import render
 from scripts.lib.compare.gates import parse_gate
@@ -18,7 +19,7 @@ from scripts.lib.compare.pairing import Key, pair
 from scripts.lib.compare.report import report, report_csv
 from scripts.lib.compare.trend_report import change_lines, every_run, overview, trends_csv
 from scripts.lib.compare.trends import trends
-from scripts.lib.legacy import PROFILE, TEMPLATE
+from scripts.lib.legacy import PROFILE
 from scripts.lib.legacy.history import read_history
 from scripts.lib.legacy.page import LegacyPage
 from scripts.lib.legacy.tables import Imported, history_tables
@@ -33,9 +34,9 @@ from scripts.lib.routing.report import (
 )
 from scripts.lib.routing.rewards import Outcome
 from scripts.lib.routing.session import outcomes_csv
-from tests.hostile import HOSTILE
-from tests.legacy_archive import Archive, answer
-from tests.results_trees import cells
+from tests.factories.hostile import HOSTILE
+from tests.factories.legacy_archive import Archive, answer
+from tests.factories.results_trees import cells
 
 REGISTRY = load_registry(Path("orchestration/model_registry.yaml"))
 FORMULA = re.compile(r"[=+\-@＝＋－＠].")
@@ -95,7 +96,9 @@ def test_an_archive_full_of_it(name: str, tmp_path: Path) -> None:
     for file, text in history_tables(found).items():
         # The predecessor's own form: its rows may be a field short.
         (assert_no_formula if file == "summary.csv" else assert_csv)(text)
-    assert_markdown(render(TEMPLATE, pages=[LegacyPage(load_hardware(PROFILE), found)]))
+    assert_markdown(
+        render(Path(LEGACY_TEMPLATE), pages=[LegacyPage(load_hardware(PROFILE), found)])
+    )
 
 
 @pytest.mark.parametrize("name", HOSTILE)

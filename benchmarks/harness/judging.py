@@ -1,6 +1,6 @@
 """How fast answers are judged against the limit of requests in flight; how long a review takes whose verdicts are there.
 
-The judge is a stand-in of the API on loopback (tests/judge_server.py), in a process of its own, that answers after 20 ms. The
+The judge is a stand-in of the API on loopback, in a process of its own, that answers after 20 ms. The
 rate stands against the arithmetic one (a slot is busy 20 ms a request) and against that of a bare client, which sends ready
 bytes and reads replies. Prints two tables:
     python -m benchmarks.harness.judging [--pairs 5000] [--concurrency 4] [--models 60]
@@ -63,8 +63,8 @@ print(len(items))
 
 
 def _serve(pipe: Connection) -> None:
-    from tests.judge_server import JudgeServer, honest
-    from tests.test_judging import QUESTIONS
+    from tests.factories.judge_server import JudgeServer, honest
+    from tests.judging.test_run import QUESTIONS
 
     with JudgeServer(honest(QUESTIONS), latency_s=LATENCY_S) as server:
         pipe.send(server.environment)
@@ -102,7 +102,7 @@ def judging_rate(pairs: int, concurrency: int, folder: Path) -> list[object]:
     from scripts.lib.judging.batch import Mix
     from scripts.lib.judging.claude import request_body
     from scripts.lib.scoring.verdict_store import VerdictStore
-    from tests.test_judge_claude import CONFIG, SERIES, items, run
+    from tests.judging.test_claude import CONFIG, SERIES, items, run
 
     ours, theirs = multiprocessing.Pipe()
     server = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs,))

@@ -27,7 +27,7 @@ import psutil
 from tqdm import tqdm
 
 from scripts.lib.prompts.loader import load_suites
-from tests.judge_server import JudgeServer, honest
+from tests.factories.judge_server import JudgeServer, honest
 from tests.workflow.conftest import Project, make_project
 
 MARK = "EPYC_KILLS_MARK"

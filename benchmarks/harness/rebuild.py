@@ -16,7 +16,7 @@ from tabulate import tabulate
 
 from benchmarks.harness.checkout import scratch_checkout
 from benchmarks.harness.scale import synthesise, timed
-from tests.browser import browser
+from tests.factories.browser import browser
 
 REPORT = "docs/reference/benchmarks/report.html"
 # Answers of about 1,500 characters, one in five of a speculative mode unlike its base's.
@@ -26,7 +26,7 @@ from scripts.lib.settings.run_config import load_config
 from scripts.lib.planning.disk import load_plans
 from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.results.review import plan_review, review_shard, to_csv
-from tests.sample_project import Behaviour, fill
+from tests.factories.sample_project import Behaviour, fill
 (plan,) = load_plans(load_config())
 count = len(plan.shards)
 made = (Behaviour(0.2 + 0.6 * n / count, 5 + n / 5, 0.5 + n % 3, words=250) for n in range(count))

@@ -18,7 +18,7 @@ import yaml
 from tabulate import tabulate
 
 from benchmarks.harness.checkout import scratch_checkout
-from tests.tiny_models import write_model
+from tests.factories.tiny_models import write_model
 
 QUESTIONS, SUITES = 70, 7
 MODES = [

@@ -25,7 +25,7 @@ from scripts.lib.tables.load import load_part
 from scripts.lib.tables.tidy import tidy_csv
 from scripts.lib.weights.facts import WeightsFacts, WeightsLock
 from scripts.lib.workflow.damage import damaged_reviews
-from tests.sample_project import make_project, measure
+from tests.factories.sample_project import make_project, measure
 
 DEEP = "[" * 100_000
 

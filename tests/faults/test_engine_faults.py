@@ -31,10 +31,10 @@ from scripts.lib.engines.protocol import (
 from scripts.lib.engines.server_process import listening_port
 from scripts.lib.llama_build.build import server_binary
 from scripts.lib.planning.modes import Mode
-from tests.test_engines import CONTEXT, HARDWARE, REQUEST
-from tests.tiny_models import write_model
+from tests.engines.test_engines import CONTEXT, HARDWARE, REQUEST
+from tests.factories.tiny_models import write_model
 
-FAKE = Path(__file__).with_name("fake_llama_server.py")
+FAKE = Path(__file__).resolve().parents[1] / "factories/fake_llama_server.py"
 TOKENS = 10
 TIMINGS = {"prompt_n": 3, "prompt_ms": 1.0, "predicted_n": TOKENS, "predicted_ms": 18.0}
 Fake = Callable[..., Engine]

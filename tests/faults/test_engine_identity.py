@@ -25,7 +25,7 @@ from scripts.lib.llama_build.build import (
     write_record,
 )
 from scripts.lib.llama_build.identity import EngineIdentity, binary_identity
-from tests.tiny_engine import lock_text, make_environment, write_source
+from tests.factories.tiny_engine import lock_text, make_environment, write_source
 
 SHA256 = "a" * 64
 WANTED = EngineIdentity("server", "1.2.3", SHA256)

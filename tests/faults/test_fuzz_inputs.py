@@ -29,7 +29,7 @@ from scripts.lib.prompts.types import Question
 from scripts.lib.registry.role_table import role_table
 from scripts.lib.scoring.score import score_answer
 from scripts.lib.settings.run_config import load_config, merged, parse_config, read_layers
-from tests.sample_project import make_project
+from tests.factories.sample_project import make_project
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMPTS = Path("benchmarks/prompts/v1")

@@ -29,7 +29,7 @@ from scripts.lib.scoring.rubric import QuestionScore
 from scripts.lib.scoring.score import examine
 from scripts.lib.settings.run_config import load_config
 from scripts.lib.tables.load import load_parts
-from tests.sample_project import make_project, measure
+from tests.factories.sample_project import make_project, measure
 
 HALF = "\ud83d"
 # Any text, with more half pairs than chance would bring.

@@ -23,7 +23,7 @@ from scripts.lib.prompts.loader import load_suite, load_suites, read_suites
 from scripts.lib.registry.role_table import role_table
 from scripts.lib.registry_loader import load_registry
 from scripts.lib.settings.run_config import CONFIG_FILE, CONFIG_VARIABLE, SCHEMA_FILE, load_config
-from tests.sample_project import make_project
+from tests.factories.sample_project import make_project
 
 SHIPPED = Path("benchmarks/prompts/v1").absolute()
 PROMPTS = Path("benchmarks/prompts/v1")

@@ -30,7 +30,7 @@ from scripts.lib.scoring.checks import CHECKS
 from scripts.lib.scoring.scorers import ONLY_CHECKS, check_libraries, scoring_tools
 from scripts.lib.settings.run_config import load_config
 from scripts.lib.tables.load import load_parts
-from tests.sample_project import make_project, measure
+from tests.factories.sample_project import make_project, measure
 
 RESULTS = "docs/reference/benchmarks/RESULTS.md"
 WHY = "no sandbox: bubblewrap is not installed"

@@ -17,6 +17,7 @@ from scripts.lib.planning.cell_record import CellRecord
 from scripts.lib.planning.cell_spec import Weights
 from scripts.lib.planning.plan import Shard, find_shard, make_plan
 from scripts.lib.planning.weights_guard import WeightsGuard
+from scripts.lib.weights import chat_template
 from scripts.lib.weights.chat_template import (
     DATE,
     Renderer,
@@ -24,10 +25,10 @@ from scripts.lib.weights.chat_template import (
     knows_system_role,
     uses_date,
 )
-from scripts.lib.weights.facts import chat_template, facts
+from scripts.lib.weights.facts import facts
+from tests.execution.test_probes import tiny_planner
+from tests.factories.tiny_models import TEMPLATE, write_model
 from tests.test_executor import Recorder
-from tests.test_probes import tiny_planner
-from tests.tiny_models import TEMPLATE, write_model
 
 ENGINES = ("embedded", "server")
 LOOP = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>"

@@ -35,10 +35,10 @@ from scripts.lib.registry_loader import load_registry
 from scripts.lib.scoring.series import make_series
 from scripts.lib.settings.run_config import load_config
 from scripts.lib.weights.facts import ASSUMED, WeightsLock, WeightsReader, facts
+from tests.execution.test_probes import tiny_planner
+from tests.factories.tiny_models import write_model, write_projector
 from tests.test_executor import Fragile, Recorder
 from tests.test_executor import shard as shard
-from tests.test_probes import tiny_planner
-from tests.tiny_models import write_model, write_projector
 from tests.workflow.conftest import FAULTS, Project
 from tests.workflow.conftest import project as project
 

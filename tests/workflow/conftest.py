@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.tiny_models import write_model
+from tests.factories.tiny_models import write_model
 
 ROOT = Path(__file__).resolve().parents[2]
 FAULTS = Path(__file__).parent / "faults"

@@ -2,7 +2,7 @@
 
 The channels hold this environment's packages by links, the wheels that pip installs are packed from
 it, and llama.cpp comes from the cache of builds, or is a made-up engine that compiles in a second
-(tests/conda_channel.py, tests/tiny_engine.py).
+(tests/factories/conda_channel.py, tests/factories/tiny_engine.py).
 """
 
 from __future__ import annotations
@@ -20,8 +20,14 @@ from pathlib import Path
 import pytest
 
 from scripts.lib.base.file_hashing import sha256_of
-from tests.conda_channel import Package, index_channel, write_channels, write_conda, write_wheel
-from tests.tiny_engine import write_source
+from tests.factories.conda_channel import (
+    Package,
+    index_channel,
+    write_channels,
+    write_conda,
+    write_wheel,
+)
+from tests.factories.tiny_engine import write_source
 from tests.workflow.conftest import CELLS, ROOT, Project
 
 PIP_LOCK = "envs/conda-pip.lock"

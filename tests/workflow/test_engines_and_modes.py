@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from tests.tiny_models import write_model
+from tests.factories.tiny_models import write_model
 from tests.workflow.conftest import Project
 
 DRAFT = """\

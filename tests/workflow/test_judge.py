@@ -17,7 +17,14 @@ import psutil
 import pytest
 
 from scripts.lib.prompts.loader import load_suites
-from tests.judge_server import BATCHES, CANARY_KEY, MESSAGES, JudgeServer, always_3, honest
+from tests.factories.judge_server import (
+    BATCHES,
+    CANARY_KEY,
+    MESSAGES,
+    JudgeServer,
+    always_3,
+    honest,
+)
 from tests.workflow.conftest import CELLS, Project
 
 CLAUDE = ("--config", "judge={scorers: [claude, checks]}")

@@ -19,7 +19,7 @@ from scripts.lib.machine.pinning import (
     violations,
 )
 from scripts.lib.machine.profiles import Hardware
-from tests.tiny_models import write_model
+from tests.factories.tiny_models import write_model
 from tests.workflow.conftest import Project
 from tests.workflow.test_engines_and_modes import records
 
@@ -148,7 +148,7 @@ from scripts.lib.machine.profiles import Hardware
 from scripts.lib.machine.pinning import pin
 class Shard: hardware = Hardware("moved", 1, 1, "1", None)
 pin(Shard.hardware)  # before numpy, which starts threads
-from tests.test_engines import settings, BASELINE
+from tests.engines.test_engines import settings, BASELINE
 from scripts.lib.engines import EngineSettings, make_engine
 from scripts.lib.executor import guard_pins, read_threads
 engine = make_engine("embedded", EngineSettings(Path("unused"), Path(r"{folder}") / "log", 60))

@@ -1,0 +1,192 @@
+"""Canonical JSON, digests, cells that are read back whole or refused, and the record of a run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from scripts.lib.base.layout import RUNS
+from scripts.lib.base.safe_files import link_into_place, write_atomic
+from scripts.lib.base.stored_json import Damaged, canonical_json, digest, sealed
+from scripts.lib.execution.run_record import RunRecord, RunRows, output_line, read_rows, summarise
+from scripts.lib.planning.cell_record import CellId, CellRecord, Measurement, parse_cell, read_cell
+from tests.factories.hostile import HOSTILE, MARKER
+from tests.factories.markdown_reader import read_markdown
+from tests.factories.results_trees import cell, cells, tree
+
+RUN = "2026-11-24_100000"
+SPEC = {
+    "protocol": 1,
+    "engine": {"name": "embedded"},
+    "prompt": {"user": "Grüße"},
+    "sampling": {"temperature": 0.0},
+}
+MEASURED = Measurement(
+    "Paris",
+    "stop",
+    12,
+    3,
+    0.1,
+    0.08,
+    150.0,
+    0.02,
+    100.0,
+    4,
+    2,
+    1,
+    token_ids=(7, 8, 2),
+    close_calls=((1, 0.25),),
+)
+CELL = CellRecord(
+    cell=CellId("h", "m", "baseline", "general", "t1_q1"),
+    digest=digest(SPEC),
+    spec=SPEC,
+    status="ok",
+    error=None,
+    measurement=MEASURED,
+    load_s=0.2,
+    warm_up_s=0.1,
+    peak_rss_bytes=1024,
+    effective={"arch": "llama"},
+    environment="abc",
+    started_utc="2026-11-24T12:00:00+00:00",
+    run_id="2026-11-24_120000",
+)
+
+
+def test_canonical_json_is_one_text_per_value() -> None:
+    assert canonical_json({"b": [1, 2.5], "a": "ü"}) == '{"a":"ü","b":[1,2.5]}'
+    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    assert digest({"a": 1}) != digest({"a": 1.5})
+    assert len(digest({})) == 12
+
+
+def test_nan_has_no_digest() -> None:
+    with pytest.raises(ValueError):
+        canonical_json({"x": float("nan")})
+
+
+def test_a_cell_is_read_back_as_it_was() -> None:
+    assert parse_cell(CELL.to_json(), "cell") == CELL
+    failed = replace(CELL, status="error", error="out of memory", measurement=None)
+    assert parse_cell(failed.to_json(), "cell") == failed
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda raw: raw | {"schema_version": 99}, "schema_version: expected 1, found 99"),
+        (lambda raw: raw | {"status": "maybe"}, "status: expected one of ok, error, timeout"),
+        (lambda raw: raw | {"spec": {"protocol": 2}}, "does not have the digest"),
+        (lambda raw: {k: v for k, v in raw.items() if k != "load_s"}, "not a cell record"),
+        (lambda raw: raw | {"measurement": {"answer": "x"}}, "not a cell record"),
+    ],
+)
+def test_a_cell_that_is_none_is_refused_by_name_though_its_seal_is_right(damage, message) -> None:  # type: ignore[no-untyped-def]
+    text = json.dumps(sealed(damage(json.loads(CELL.to_json()))))
+    with pytest.raises(Damaged, match=message) as caught:
+        parse_cell(text, "cells/x.json")
+    assert str(caught.value).startswith("cells/x.json")
+
+
+def test_half_a_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cell.json"
+    path.write_text(CELL.to_json()[:200])
+    with pytest.raises(Damaged, match="expected JSON"):
+        read_cell(path)
+
+
+def test_write_atomic_leaves_the_old_file_when_writing_fails(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "a" / "cell.json"
+    write_atomic(path, "old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomic(path, "new")
+    assert path.read_text() == "old"
+    assert [p.name for p in path.parent.iterdir()] == ["cell.json"]
+
+
+def test_linking_never_replaces(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "a", "first")
+    write_atomic(tmp_path / "b", "second")
+    link_into_place(tmp_path / "a", tmp_path / "sub" / "t")
+    link_into_place(tmp_path / "b", tmp_path / "sub" / "t")
+    assert (tmp_path / "sub" / "t").read_text() == "first"
+
+
+# --- the record of a run ---
+
+
+def hostile_run(folder: Path) -> list[CellRecord]:
+    """A run whose answers are hostile, and then one failure in each hostile text's words."""
+    answered = [cell(f"a{n}", 10.0, answer=text) for n, text in enumerate(HOSTILE.values())]
+    failed = [cell(f"f{n}", None, error=text) for n, text in enumerate(HOSTILE.values())]
+    return tree(folder).run(RUN, [*answered, *failed], with_cells=False)
+
+
+def test_hostile_answers_and_errors_are_read_back_as_they_were(tmp_path: Path) -> None:
+    stored = hostile_run(tmp_path)
+    assert read_rows(tmp_path / RUNS / RUN) == RunRows(
+        tuple(output_line(record) for record in stored), ()
+    )
+    assert read_rows(tmp_path / RUNS / "another") == RunRows((), ())
+
+
+def test_a_line_cut_off_by_a_crash_is_left_out_and_any_other_is_named(tmp_path: Path) -> None:
+    first, second = tree(tmp_path).run(RUN, cells([10.0, 20.0]), with_cells=False)
+    file = tmp_path / RUNS / RUN / "output.jsonl"
+    whole = file.read_bytes()
+    # Cut within the two bytes of a letter, as a kill -9 may do.
+    file.write_bytes(whole + '{"response": "ü'.encode()[:-1])
+    assert read_rows(file.parent) == RunRows((output_line(first), output_line(second)), ())
+    RunRecord(tmp_path, RUN, {}).add(second)
+    assert read_rows(file.parent).rows == (
+        output_line(first),
+        output_line(second),
+        output_line(second),
+    )
+    file.write_bytes(b'{"half\n' + whole.replace(b'"status": "ok"', b'"status": "OK"', 1))
+    found = read_rows(file.parent)
+    assert found.rows == (output_line(second),)
+    assert [(p.file, p.place) for p in found.damaged] == [
+        (str(file), "line 1"),
+        (str(file), "line 2"),
+    ]
+    assert "expected JSON" in found.damaged[0].message and "sha256" in found.damaged[1].message
+    summarise(file.parent, "finished")
+    assert "## Damaged lines" in (file.parent / "summary.md").read_text()
+
+
+def test_a_runs_summary_holds_hostile_errors(tmp_path: Path) -> None:
+    hostile_run(tmp_path)
+    summarise(tmp_path / RUNS / RUN, "finished")
+    made = (tmp_path / RUNS / RUN / "summary.md").read_text(encoding="utf-8")
+    page = read_markdown(made)
+    assert (
+        page.headings == 2
+        and page.tables == [(1, 4)]
+        and page.html == []
+        and page.links == []
+        and page.emphasis == 0
+    )
+    assert (
+        MARKER in made
+        and made.replace("\n", "").isprintable()
+        and made.count("\n- ") == len(HOSTILE)
+    )
+
+
+def test_a_runs_record_loads_no_statistics() -> None:
+    """Every shard's process and every dry run imports it."""
+    heavy = "import sys, scripts.lib.execution.run_record; print(*{'numpy', 'scipy', 'statsmodels'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

@@ -1,0 +1,158 @@
+"""A real llama-server as judge: bound to the schema, as poor as its model, and told so by the instrument checks."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from scripts.lib.engines.protocol import LoadSettings
+from scripts.lib.engines.server_flags import probe
+from scripts.lib.engines.server_process import ServerProcess
+from scripts.lib.engines.server_start import start_server
+from scripts.lib.judging.batch import Mix
+from scripts.lib.judging.claude import ClaudeJudge
+from scripts.lib.judging.cost import Budget
+from scripts.lib.judging.local import LocalJudge, bounded_schema, read_completion, request_body
+from scripts.lib.judging.protocol import Stopped
+from scripts.lib.judging.run import JudgeRun, RunResult
+from scripts.lib.llama_build.build import server_binary
+from scripts.lib.machine.profiles import local_profile
+from scripts.lib.planning.modes import Mode
+from scripts.lib.scoring.judge_prompt import Malformed, score_reply, user_prompt
+from scripts.lib.scoring.series import make_series
+from scripts.lib.scoring.verdict_store import VerdictStore
+from scripts.lib.settings.judge_config import LocalJudgeConfig, parse_judge
+from tests.judging.test_claude import CONFIG
+from tests.judging.test_run import ASKED, pairs
+
+WEIGHTS = Path("models/SmolLM2-135M-Instruct.Q8_0.gguf")
+SERIES = make_series("local", "smollm2_135m_q8_0", 1024, 0, weights="test")
+CONFIGURED: LocalJudgeConfig = parse_judge(
+    yaml.safe_load(Path("config/config.yaml").read_text())["judge"]
+).local
+# Replies of a model that rambles are cut early: the suite is to end.
+LOCAL = replace(CONFIGURED, max_tokens=150)
+SMALL = Mix(6, 0.1, 0.05)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    assert WEIGHTS.is_file(), f"{WEIGHTS} is not here: make weights"
+    context = {
+        "length_tokens": 8192,
+        "batch_tokens": 2048,
+        "micro_batch_tokens": 512,
+        "flash_attention": False,
+        "kv_type_k": "f16",
+        "kv_type_v": "f16",
+    }
+    settings = LoadSettings(
+        WEIGHTS.resolve(), None, Mode("baseline"), None, 0, context, local_profile()
+    )
+    log = tmp_path_factory.mktemp("judge") / "server.log"
+    with start_server(probe(server_binary()), settings, log, 60.0) as made:
+        yield made
+
+
+def url(server: ServerProcess) -> str:
+    return server.client.url
+
+
+def run(judge: LocalJudge | ClaudeJudge, store: VerdictStore, count: int) -> RunResult:
+    return asyncio.run(JudgeRun(judge, store).pairs(pairs(count, judge.series), (), ASKED, SMALL))
+
+
+def test_a_poor_judge_is_found_out_and_its_scores_refused(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    store = VerdictStore(SERIES, tmp_path / "verdicts")
+    result = run(LocalJudge(SERIES, LOCAL, url(server), server.client.headers), store, 2)
+    (record,) = result.closed
+    assert record.status == "quarantined" and record.findings
+    assert all(store.usable(item.shown.pair) is None for item in pairs(2, SERIES))
+    kept = [
+        json.loads(file.read_text())
+        for file in (store.folder / "quarantine" / record.batch).iterdir()
+    ]
+    assert len(kept) == len(record.items)
+    # The grammar holds even where the judgement does not: each reply that was not cut is of the
+    # schema.
+    for verdict in kept:
+        item = next(i for i in record.items if i.digest == verdict["digest"])
+        assert verdict["reply"]["content"] is None or "not JSON" not in item.unscored
+
+
+def test_the_schema_is_enforced_for_so_many_criteria(server: ServerProcess) -> None:
+    item = pairs(1, SERIES)[0]
+
+    async def ask() -> str:
+        import httpx2
+
+        async with httpx2.AsyncClient(
+            base_url=url(server), headers=server.client.headers, timeout=60
+        ) as client:
+            return (await client.post("/v1/chat/completions", json=request_body(item, 1024))).text
+
+    reply = read_completion(asyncio.run(ask()))
+    assert reply.content is not None, reply.failure
+    raw = json.loads(reply.content)
+    assert len(raw["criteria"]) == len(item.shown.criteria) and set(raw) == {
+        "criteria",
+        "attempt",
+        "summary",
+    }
+    assert bounded_schema(3)["properties"]["criteria"]["maxItems"] == 3
+
+
+def test_llama_servers_messages_through_the_anthropic_sdk(
+    server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It speaks /v1/messages but enforces no schema there: each answer ends in one verdict or one `unscored`."""
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", url(server))
+    monkeypatch.setenv("ANTHROPIC_API_KEY", server.client.key)
+    model = str(WEIGHTS.resolve())
+    series = make_series("claude", model, 60, 0)
+    store = VerdictStore(series, tmp_path / "verdicts")
+    config = replace(CONFIG, model=model, max_tokens=60, concurrency=1, deadline_s=120.0)
+    (record,) = run(ClaudeJudge(series, config, Budget(5.0)), store, 2).closed
+    assert record.status == "quarantined"
+    assert all(
+        item.answered and (item.score is not None) != bool(item.unscored) for item in record.items
+    )
+    stored = list((store.folder / "quarantine" / record.batch).iterdir())
+    assert len(stored) == len(record.items)
+
+
+def test_a_server_that_is_not_there_stops_the_judge(tmp_path: Path) -> None:
+    store = VerdictStore(SERIES, tmp_path / "verdicts")
+    result = run(LocalJudge(SERIES, LOCAL, "http://127.0.0.1:9"), store, 3)
+    assert result.stopped.startswith("the local judge at http://127.0.0.1:9") and not result.closed
+
+
+def test_a_prompt_beyond_the_context_is_unscored(server: ServerProcess, tmp_path: Path) -> None:
+    item = pairs(1, SERIES)[0]
+    long = replace(item, shown=replace(item.shown, reference="word " * 30000))
+    kept = []
+
+    async def keep(item: object, reply: object) -> None:
+        kept.append(reply)
+
+    asyncio.run(
+        LocalJudge(SERIES, LOCAL, url(server), server.client.headers).ask([long], None, keep)
+    )  # type: ignore[arg-type]
+    assert kept[0].content is None and not kept[0].transient and "status 400" in kept[0].failure
+
+
+def test_a_completion_that_is_none_is_said_to_be_none() -> None:
+    for body in ("", "{}", '{"choices": []}', "<html>"):
+        assert read_completion(body).transient
+    with pytest.raises(Malformed):
+        score_reply(pairs(1)[0].shown, "plain words")
+    assert user_prompt(pairs(1)[0].shown, "0" * 32)
+    assert issubclass(Stopped, Exception)

@@ -1,0 +1,90 @@
+"""The pictures: what they are drawn of, and that they are the same bytes without anything of the machine."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from scripts.lib.base.layout import PICTURE_NAMES
+from scripts.lib.pages.pictures import PICTURES, draw, front
+from scripts.lib.pages.report import DESCRIPTIONS
+from scripts.lib.planning.modes import Mode
+from scripts.lib.planning.plan import Plan
+from scripts.lib.tables.configurations import Configuration
+from scripts.lib.tables.profile_part import ProfilePart
+from tests.planning.test_plan import planner
+from tests.tables.test_ranking import LOOKUP, row, way
+
+
+def part(*configurations: Configuration) -> ProfilePart:
+    plan_of = planner()
+    return ProfilePart(Plan(plan_of.hardware, plan_of.engine, (), (), (), {}), configurations, {})
+
+
+def texts(svg: str) -> list[str]:
+    root = ElementTree.fromstring(svg)
+    return [
+        "".join(found.itertext()).strip() for found in root.iter("{http://www.w3.org/2000/svg}text")
+    ]
+
+
+def test_snakemake_and_the_report_know_every_picture() -> None:
+    assert tuple(PICTURES) == PICTURE_NAMES == tuple(DESCRIPTIONS)
+
+
+def test_the_front_is_what_nothing_beats_in_both() -> None:
+    c = row("m", 3)
+    points = [(10.0, 50.0, c), (20.0, 50.0, c), (5.0, 80.0, c), (30.0, 10.0, c), (15.0, 40.0, c)]
+    assert [(x, y) for x, y, _ in front(points)] == [(30, 10), (20, 50), (5, 80)]
+
+
+def test_pictures_name_what_they_show() -> None:
+    base = row("big", 30, weights_bytes=10**9, measured_gb_per_s=50.0)
+    shown = {
+        name: texts(draw(name, part(base, way(base, LOOKUP, 15.0), row("worse", 2, 5.0))))
+        for name in PICTURES
+    }
+    assert (
+        "big lookup_n3" in shown["quality-speed"] and "worse baseline" not in shown["quality-speed"]
+    )
+    assert (
+        "big baseline" in shown["speculation"]
+        and "n, tokens that prompt lookup matches" in shown["speculation"]
+    )
+    assert "memory, measured: 50 GB/s" in shown["roofline"]
+    assert {"30/40", "2/40", "coder", "big baseline"} <= set(shown["suites"])
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures_are_vectors_with_the_same_bytes_and_nothing_of_the_machine(name: str) -> None:
+    base = row("m", 30, weights_bytes=10**9)
+    one, two = (draw(name, part(base, way(base, LOOKUP, 15.0))) for _ in range(2))
+    assert one == two
+    assert (
+        "<image" not in one
+        and "<dc:date>" not in one
+        and "Matplotlib" not in one
+        and str(Path.home()) not in one
+    )
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_without_anything_to_show_says_so(name: str) -> None:
+    words = texts(draw(name, part()))
+    assert len(words) == 1 and ("no " in words[0] or "not known" in words[0])
+
+
+def test_impossible_speeds_are_marked_and_not_drawn_to_scale() -> None:
+    base = row("m", 30, weights_bytes=10**9, bandwidth_gb_per_s=100.0)
+    wild = way(base, Mode("spec_d_k16", draft="d", k=16), 510.0)
+    labels = texts(
+        draw("speculation", part(base, way(base, Mode("spec_d_k4", draft="d", k=4), 15.0), wild))
+    )
+    assert "struck out by physics" in labels and not any(label in labels for label in ("30", "50"))
+    struck = replace(base, bandwidth_gb_per_s=1.0)
+    assert struck.struck_out and texts(draw("quality-speed", part(struck))) == [
+        "no configuration is ranked"
+    ]

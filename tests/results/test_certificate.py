@@ -1,0 +1,59 @@
+"""The losslessness verdict: identical, a numeric tie with its evidence, or a loss."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from scripts.lib.planning.cell_record import CellRecord
+from scripts.lib.results.certificate import Certificate, Verdict, certify, first_divergence, worst
+from tests.base.test_stored_json import CELL, MEASURED
+
+
+def record(
+    tokens: tuple[int, ...], calls: tuple[tuple[int, float], ...] = (), **changes: object
+) -> CellRecord:
+    spec = {"sampling": {"temperature": changes.pop("temperature", 0.0)}}
+    measured = replace(MEASURED, token_ids=tokens, close_calls=calls)
+    return replace(CELL, spec=spec, measurement=measured, **changes)  # type: ignore[arg-type]
+
+
+BASE = record((5, 6, 7, 8), calls=((1, 0.03), (2, 0.9)))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [
+        ((5, 6, 7, 8), Certificate(Verdict.EXACT)),
+        ((5, 9, 7, 8), Certificate(Verdict.NUMERIC_TIE, 1, 0.03)),
+        ((5, 6, 9), Certificate(Verdict.LOSSY, 2, 0.9)),
+        ((9, 6, 7, 8), Certificate(Verdict.LOSSY, 0, None)),
+        ((5, 6, 7), Certificate(Verdict.LOSSY, 3, None)),
+    ],
+)
+def test_verdicts(tokens: tuple[int, ...], expected: Certificate) -> None:
+    assert certify(BASE, record(tokens)) == expected
+
+
+def test_nothing_to_compare_is_unknown() -> None:
+    unknown = Certificate(Verdict.UNKNOWN)
+    assert certify(None, BASE) == unknown
+    assert certify(replace(BASE, status="error", measurement=None), BASE) == unknown
+    assert certify(BASE, replace(BASE, status="timeout")) == unknown
+    assert certify(BASE, record((5, 6, 7, 8), temperature=0.7)) == unknown
+
+
+def test_the_shards_verdict_is_its_worst() -> None:
+    assert worst(["exact", "numeric tie", "exact"]) is Verdict.NUMERIC_TIE
+    assert worst(["exact", "lossy", "numeric tie"]) is Verdict.LOSSY
+    assert worst(["exact", "unknown"]) is Verdict.EXACT
+    assert worst([]) is Verdict.UNKNOWN
+
+
+def test_divergence_and_text() -> None:
+    assert first_divergence((1, 2), (1, 2)) is None
+    assert first_divergence((1, 2), (1, 2, 3)) == 2
+    assert str(Certificate(Verdict.NUMERIC_TIE, 12, 0.0148)) == "numeric tie (token 12, gap 0.015)"
+    assert str(Certificate(Verdict.LOSSY, 0)) == "lossy (token 0, gap >= 1)"
+    assert str(Certificate(Verdict.EXACT)) == "exact"

@@ -1,0 +1,218 @@
+"""Configurations out of reviews: passes with coverage, paired speed-ups, what is inherited, and what physics strikes out."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from scripts.lib.base.errors import BenchError
+from scripts.lib.base.estimates import Estimate
+from scripts.lib.base.markdown import share
+from scripts.lib.base.speed_limits import bandwidth_efficiency
+from scripts.lib.pages.sections.speed import efficiency
+from scripts.lib.planning.modes import Mode
+from scripts.lib.results.review import COLUMNS, ReviewRow, read_review, to_csv
+from scripts.lib.tables.configurations import (
+    Configuration,
+    by_question,
+    passes,
+    quality_rows,
+    ways_of,
+)
+from scripts.lib.tables.summary import summary_csv, summary_row
+from tests.planning.test_modes import model
+
+_SHOWN = {
+    "suite": "math", "question_id": "q1", "tokens_per_second": 10.0, "score_reason": "ok", "scorer": "checks", "score": 3,
+    "passed": True, "coverage": 1.0, "tier": 1, "status": "ok", "finish_reason": "stop", "prompt_tokens": 10,
+    "completion_tokens": 20, "ttft_s": 0.1, "prefill_tokens_per_s": 100.0, "decode_tokens_per_s": 10.0, "load_s": 1.0,
+    "generation_s": 2.0, "peak_rss_bytes": 5, "environment": "e", "cell_file": "c.json",
+}  # fmt: skip
+_EMPTY = {"str": "", "int": 0, "float": 0.0, "bool": False}
+_NOTHING = {
+    f.name: None if "None" in str(f.type) else _EMPTY[str(f.type)] for f in fields(ReviewRow)
+}
+ROW = ReviewRow(**{**_NOTHING, **_SHOWN})
+
+
+def configuration(mode: Mode, *rows: ReviewRow, **changes: object) -> Configuration:
+    made = Configuration(
+        "h", "embedded", model("m", path="dir/Big-7B-Q4.gguf"), mode, rows, len(rows)
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def timed(*speeds: float, **changes: object) -> tuple[ReviewRow, ...]:
+    return tuple(
+        replace(ROW, question_id=f"q{i}", decode_tokens_per_s=speed, **changes)  # type: ignore[arg-type]
+        for i, speed in enumerate(speeds)
+    )
+
+
+BASE = configuration(Mode("baseline"), *timed(10, 20, 40))
+LOOKUP = Mode("lookup_n3", lookup_n=3)
+
+
+def test_passes_count_errors_as_asked_and_unscored_not_at_all() -> None:
+    rows = [
+        ROW,
+        replace(ROW, score=1, passed=False),
+        replace(ROW, score=None, passed=None, coverage=0.2),
+        replace(ROW, status="error", score=None, passed=None, coverage=0.0),
+    ]
+    found = passes(rows)
+    assert (found.passed, found.scored, found.asked) == (1, 3, 4)
+    assert found.coverage == pytest.approx(0.55)
+    assert passes([]).rate is None
+    row = configuration(Mode("baseline"), *rows, planned=5)
+    assert row.quality is not None and row.quality.value == pytest.approx(1 / 3)
+    assert row.unscored_share == pytest.approx(2 / 5)
+
+
+def test_repeats_of_a_question_stand_together() -> None:
+    rows = [ROW, replace(ROW, repeat=1, ttft_s=0.3), replace(ROW, question_id="q2", ttft_s=None)]
+    assert by_question(rows, lambda row: row.ttft_s) == {("math", "q1"): [0.1, 0.3]}
+
+
+def test_speed_ups_are_medians_of_paired_ratios() -> None:
+    fast = configuration(LOOKUP, *timed(20, 30, 40), base=BASE)
+    assert fast.speed_up is not None and fast.speed_up.estimate == Estimate(1.5, None, None, 3, 3)
+    only = replace(fast, rows=timed(20))
+    assert only.speed_up is not None and only.speed_up.estimate.clusters == 1
+    assert BASE.speed_up is None and replace(fast, base=None).speed_up is None
+
+
+def test_ways_belong_to_their_own_row() -> None:
+    other = configuration(Mode("baseline"), *timed(10, 20, 40), engine="server")
+    way = configuration(LOOKUP, *timed(20), base=BASE)
+    assert ways_of(BASE, [BASE, other, way]) == [way] and ways_of(other, [BASE, other, way]) == []
+    assert quality_rows([way, other]) == [other]
+
+
+def test_impossible_speeds_are_struck_out() -> None:
+    counted = {
+        "drafted_tokens": 30,
+        "accepted_tokens": 10,
+        "verify_steps": 10,
+        "certificate": "exact",
+    }
+    honest = configuration(
+        Mode("spec_d_k4", draft="d", k=4), *timed(15, 30, 60, **counted), base=BASE
+    )
+    wild = configuration(
+        Mode("spec_d_k16", draft="d", k=16), *timed(510, 1020, 2040, **counted), base=BASE
+    )
+    assert wild.struck_out.startswith("51.00x passes K + 1 = 17") and honest.struck_out == ""
+    quick = configuration(
+        Mode("baseline"), *timed(300), weights_bytes=98_000_000, bandwidth_gb_per_s=21.0
+    )
+    assert "more than the memory's 21 GB/s" in quick.struck_out
+    assert (
+        configuration(LOOKUP, *timed(310), base=quick).struck_out
+        == "its base baseline is struck out"
+    )
+
+
+def test_one_long_answer_decides_no_acceptance() -> None:
+    """Nine answers in which half of four tokens a batch is kept, one of a loop in which all are, one that drafted nothing."""
+    usual = timed(*[20] * 9, drafted_tokens=40, accepted_tokens=20, verify_steps=10)
+    loop = replace(
+        ROW, question_id="loop", drafted_tokens=4000, accepted_tokens=4000, verify_steps=1000
+    )
+    way = configuration(LOOKUP, *usual, loop, replace(ROW, question_id="none"), base=BASE)
+    assert way.acceptance == Estimate(0.5, 0.5, 0.5, 10, 10) and way.accepted_length == Estimate(
+        2, 2, 2, 10, 10
+    )
+    assert (way.drafted, way.accepted) == (4360, 4180)
+    assert BASE.acceptance is None and BASE.accepted_length is None
+    few = replace(way, rows=usual[:3])
+    assert (
+        share(few.acceptance, with_n=True) == "50 % (n=3)"
+        and share(way.acceptance) == "50 % (50–50)"
+    )
+
+
+def test_the_rooflines_share_has_the_speeds_interval() -> None:
+    row = configuration(
+        Mode("baseline"), *timed(*range(10, 20)), weights_bytes=10**9, bandwidth_gb_per_s=100.0
+    )
+    assert row.decode is not None and row.decode.low is not None
+    found = efficiency(row, row.decode)
+    assert found is not None and found.value == bandwidth_efficiency(row.decode.value, 1e9, 1e11)
+    assert (found.low, found.n) == (pytest.approx(row.decode.low / 100), 10)
+    assert efficiency(replace(row, bandwidth_gb_per_s=None), row.decode) is None
+
+
+@pytest.mark.parametrize(
+    ("verdict", "inherited"),
+    [("exact", True), ("numeric tie", True), ("lossy", False), ("unknown", False), ("", False)],
+)
+def test_only_answers_that_were_proved_the_same_inherit_quality(
+    verdict: str, inherited: bool
+) -> None:
+    way = configuration(LOOKUP, *timed(20, 30, certificate="exact"), ROW, base=BASE)
+    way = replace(way, rows=(*timed(20, certificate=verdict), *timed(30, certificate=verdict)))
+    assert way.inherits_quality is inherited and BASE.inherits_quality
+
+
+def test_a_mode_breaks_what_fails_in_it_alone() -> None:
+    failed = replace(ROW, question_id="q1", status="error")
+    way = configuration(LOOKUP, failed, replace(failed, question_id="q2"), base=BASE)
+    assert way.breaks == 2
+    assert replace(way, base=replace(BASE, rows=(failed,))).breaks == 1
+
+
+def test_a_speed_that_stands_apart_is_told() -> None:
+    row = configuration(Mode("baseline"), *timed(100, 101, 99, 100.5, 40))
+    assert [answer.question_id for answer in row.slow_or_fast] == ["q4"]
+
+
+def test_the_predecessors_summary_row() -> None:
+    base = configuration(Mode("baseline"), *timed(9, 10))
+    counted = {"accepted_tokens": 9, "verify_steps": 3}
+    ways = [
+        configuration(
+            Mode(f"spec_{draft}_k{k}", draft=draft, k=k), *timed(speed, **counted), base=base
+        )
+        for draft, k, speed in (("d", 4, 11.4), ("d", 8, 14.4), ("slow", 4, 9.9), ("d", 16, 900))
+    ]
+    lookup = configuration(LOOKUP, *timed(10.6, **counted), base=base)
+    row = summary_row(base, [*ways, lookup])
+    shown = tuple(row[name] for name in ("model", "math", "vl", "total", "pct_str"))
+    assert shown == ("Big-7B-Q4", "2/2", "-", "2/2", "100%")
+    assert (row["avg_tps"], row["spec_draft"], row["spec_best_tps"]) == ("9.5", "d", "14.4")
+    assert (row["spec_k_results"], row["lookup_n_results"]) == ("k4:11.4,k8:14.4", "n3:10.6")
+    assert summary_csv([base, *ways, lookup]).splitlines()[1].startswith("Big-7B-Q4,-,-,2/2,")
+
+
+def test_the_predecessors_summary_counts_its_own_suites_and_names_as_it_did() -> None:
+    tools = replace(ROW, suite="tool_compliance", score=0, passed=False)
+    weights = model("m", path="dir/Big-7B-Q4-00001-of-00005.gguf")
+    base = configuration(Mode("moe4", experts=4), *timed(9, 10), tools, model=weights)
+    ways = [
+        configuration(Mode("x", draft=draft, k=k, lookup_n=3), *timed(speed), base=base)
+        for draft, k, speed in (("slow", 8, 9.9), ("d", 8, 11.4), ("d", 16, 14.4))
+    ]
+    row = summary_row(base, ways)
+    assert (row["model"], row["math"], row["total"], row["pct_str"]) == (
+        "Big-7B-Q4_moe4",
+        "2/2",
+        "2/2",
+        "100%",
+    )
+    assert row["spec_lookup_best_tps"] == "14.4"
+    assert row["spec_lookup_results"] == "d_k16_n3:14.4,d_k8_n3:11.4,slow_k8_n3:9.9"
+
+
+def test_reviews_are_read_back_and_formulas_are_text(tmp_path: Path) -> None:
+    rows = (replace(ROW, score_reason="=HYPERLINK(1)\n+2", score=None, passed=None), ROW)
+    file = tmp_path / "r.csv"
+    file.write_text(to_csv(rows))
+    assert file.read_text().splitlines()[0].split(",")[:5] == list(COLUMNS[:5])
+    back = read_review(file)
+    assert back[1] == ROW and back[0].score_reason == "'=HYPERLINK(1) +2" and back[0].score is None
+    file.write_text("suite,question_id\nx,y\n")
+    with pytest.raises(BenchError, match="column 3: expected tokens_per_second"):
+        read_review(file)
