@@ -8,8 +8,8 @@ a negative one means that B is less.
   python -m scripts.compare v1.2 HEAD python -m scripts.compare 2026-11-24_120000 2026-11-25_120000
   --gate "decode_tokens_per_s -3%" --gate "quality -2pt"
 
-Exit code: 0 when every gate passed on every configuration of A, 3 when one tripped, 1 when none did
-but one could not be judged (a configuration that B lacks, that failed there, or with too few shared
+Exit code: 0 when every gate passed on every setup of A, 3 when one tripped, 1 when none did
+but one could not be judged (a setup that B lacks, that failed there, or with too few shared
 questions; --model and --mode narrow both sides), nothing could be compared, or stored records are
 damaged and left out, 2 for a command line that was not understood.
 """
@@ -57,7 +57,7 @@ def _narrowed(side: Observations, arguments: argparse.Namespace) -> Observations
 
 
 def _effects(compared: Compared, gate: Gate) -> list[tuple[Key, Comparison | None]]:
-    """The effect on each configuration; None for one of A that B does not have: silence about it is no pass."""
+    """The effect on each setup; None for one of A that B does not have: silence about it is no pass."""
     return [
         *((row.key, row.effect(gate.metric)) for row in compared.rows),
         *((key, None) for key in compared.unpaired[0]),

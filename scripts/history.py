@@ -1,4 +1,4 @@
-"""The trend of each configuration over the runs, with regressions marked at the run that brought them.
+"""The trend of each setup over the runs, with regressions marked at the run that brought them.
 
 Reads the runs' records (benchmarks/results/runs/) and the cells of runs that left none. A run is
 compared with the runs before it on the same questions; it is a change point where the difference is

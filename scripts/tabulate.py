@@ -30,7 +30,7 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     parts = load_parts(load_config())
-    write_atomic(SUMMARY, summary_csv([c for part in parts for c in part.configurations]))
+    write_atomic(SUMMARY, summary_csv([c for part in parts for c in part.setups]))
     write_atomic(INSTRUMENT, instrument_csv(series_reports()))
     for name in TIDY:
         write_atomic(TABLES / f"{name}.csv", tidy_csv(name, parts))

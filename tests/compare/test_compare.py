@@ -59,7 +59,7 @@ def compare(checkout: Tree, *arguments: str) -> subprocess.CompletedProcess[str]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(
         argv,
-        cwd=checkout.root.parents[2],
+        cwd=checkout.root.parents[1],
         env=environment,
         capture_output=True,
         text=True,
@@ -70,7 +70,7 @@ def compare(checkout: Tree, *arguments: str) -> subprocess.CompletedProcess[str]
 def git(checkout: Tree, *arguments: str) -> str:
     argv = ["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments]
     return subprocess.run(
-        argv, cwd=checkout.root.parents[2], capture_output=True, text=True, check=True
+        argv, cwd=checkout.root.parents[1], capture_output=True, text=True, check=True
     ).stdout.strip()
 
 
@@ -84,7 +84,7 @@ def observed(name: str, records: list) -> Observations:  # type: ignore[type-arg
 def test_runs_profiles_folders_engines_and_revisions_are_found(
     checkout: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(checkout.root.parents[2])
+    monkeypatch.chdir(checkout.root.parents[1])
     old = checkout.run("2026-11-24_100000", cells([10.0, 20.0]))
     git(checkout, "init", "-q")
     git(checkout, "add", "benchmarks/results/cells")
@@ -116,7 +116,7 @@ def test_runs_profiles_folders_engines_and_revisions_are_found(
     )
     assert (
         speeds(str(checkout.root))
-        == speeds(f"folder:{checkout.root.parents[2]}")
+        == speeds(f"folder:{checkout.root.parents[1]}")
         == [10.0, 20.0, 30.0]
     )
     assert git(checkout, "status", "--porcelain") == before and len(old) == 2
@@ -199,7 +199,7 @@ def test_failures_are_no_speeds_and_repeats_are_one_question() -> None:
 
 def test_both_sides_are_scored_by_todays_checks(checkout: Tree) -> None:
     scorer = Rescorer(
-        load_suites(checkout.root.parents[2] / "benchmarks/prompts/v1"), Scoring(ONLY_CHECKS)
+        load_suites(checkout.root.parents[1] / "benchmarks/prompts/v1"), Scoring(ONLY_CHECKS)
     )
     right, wrong, lost = (
         of_record(cell("q0", 9.0)),

@@ -73,7 +73,7 @@ def outcomes(gate_text: str, *effects: Effect, noise: Noise | None = None) -> li
 
 
 def word(a: Observations, b: Observations, noise: dict[str, Noise]) -> Outcome:
-    """What the gate on decode speed says of the only configuration of two runs."""
+    """What the gate on decode speed says of the only setup of two runs."""
     (pairing,) = pair(a, b).pairings
     return judge(SPEED, [(pairing.key, pairing.ratio(SPEED.metric))], noise)[0].outcome
 

@@ -131,9 +131,7 @@ def test_an_edited_cell_is_named_counts_as_missing_and_enters_no_table(
     assert str(cell_file) not in tidy_csv("cells", [part]) and str(cell_file) in tidy_csv(
         "damaged", [part]
     )
-    whole = next(
-        c for c in part.configurations if (c.model.key, c.mode.name) == ("big_dense", "baseline")
-    )
+    whole = next(c for c in part.setups if (c.model.key, c.mode.name) == ("big_dense", "baseline"))
     assert len(whole.rows) == whole.planned - 1
     (state,) = (s for s in cell_states([plan]) if s.file == cell_file)
     assert state.state is State.DAMAGED
@@ -263,7 +261,7 @@ def test_a_damaged_environment_is_named_and_left_out(plan: Plan) -> None:
     try:
         file.write_text(kept.replace("192", "384"))
         part = load_part(plan, is_active=True)
-        assert part.environments == {} and part.configurations
+        assert part.environments == {} and part.setups
         assert [d.problem.file for d in part.damaged] == [str(file)]
     finally:
         file.write_text(kept)

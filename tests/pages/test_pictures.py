@@ -13,15 +13,15 @@ from scripts.lib.pages.pictures import PICTURES, draw, front
 from scripts.lib.pages.report import DESCRIPTIONS
 from scripts.lib.planning.modes import Mode
 from scripts.lib.planning.plan import Plan
-from scripts.lib.tables.configurations import Configuration
 from scripts.lib.tables.profile_part import ProfilePart
+from scripts.lib.tables.setups import Setup
 from tests.planning.test_plan import planner
 from tests.tables.test_ranking import LOOKUP, row, way
 
 
-def part(*configurations: Configuration) -> ProfilePart:
+def part(*setups: Setup) -> ProfilePart:
     plan_of = planner()
-    return ProfilePart(Plan(plan_of.hardware, plan_of.engine, (), (), (), {}), configurations, {})
+    return ProfilePart(Plan(plan_of.hardware, plan_of.engine, (), (), (), {}), setups, {})
 
 
 def texts(svg: str) -> list[str]:
@@ -86,5 +86,5 @@ def test_impossible_speeds_are_marked_and_not_drawn_to_scale() -> None:
     assert "struck out by physics" in labels and not any(label in labels for label in ("30", "50"))
     struck = replace(base, bandwidth_gb_per_s=1.0)
     assert struck.struck_out and texts(draw("quality-speed", part(struck))) == [
-        "no configuration is ranked"
+        "no setup is ranked"
     ]

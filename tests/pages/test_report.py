@@ -148,7 +148,7 @@ def test_without_a_browser_the_test_fails_and_says_what_to_install(
 def test_hostile_answers_are_shown_as_text_and_run_nothing(page: Page) -> None:
     elements = "document.querySelectorAll('script, iframe, img, object, embed, link, meta, form, base, style').length"
     before = page.evaluate(elements)
-    choose(page, "a-configuration", "hostile baseline")
+    choose(page, "a-setup", "hostile baseline")
     shown: list[dict[str, Any]] = page.evaluate(
         "(async () => { const found = []; const select = document.getElementById('a-cell');"
         " for (const option of [...select.options]) { select.value = option.value; select.dispatchEvent(new Event('change'));"
@@ -201,51 +201,49 @@ def test_every_hostile_text_survives_the_way_into_the_page(
 
 
 def test_headers_sort_by_keyboard_and_say_so(page: Page) -> None:
-    header = "[...document.querySelectorAll('#configuration-table thead th')].find((x) => x.textContent === 'decode t/s')"
+    header = "[...document.querySelectorAll('#setup-table thead th')].find((x) => x.textContent === 'decode t/s')"
     assert page.evaluate(f"{header}.getAttribute('aria-sort')") == "none"
     page.evaluate(f"{header}.querySelector('button').focus()")
     for direction in ("descending", "ascending"):
         page.press("Enter")
         assert page.evaluate(f"{header}.getAttribute('aria-sort')") == direction
         speeds = [
-            float(cell.split(" ")[0])
-            for cell in column(page, "configuration-table", 7)
-            if cell != "–"
+            float(cell.split(" ")[0]) for cell in column(page, "setup-table", 7) if cell != "–"
         ]
         assert speeds == sorted(speeds, reverse=direction == "descending") and len(speeds) == 29
-        assert column(page, "configuration-table", 7)[-1] == "–"
+        assert column(page, "setup-table", 7)[-1] == "–"
     assert (
         sum(
             found != "none"
             for found in page.evaluate(
-                "[...document.querySelectorAll('#configuration-table th[aria-sort]')].map((x) => x.getAttribute('aria-sort'))"
+                "[...document.querySelectorAll('#setup-table th[aria-sort]')].map((x) => x.getAttribute('aria-sort'))"
             )
         )
         == 1
     )
 
 
-def test_filters_narrow_the_configurations(page: Page) -> None:
-    type_into(page, "configuration-filter", "MOE lookup_n")
-    assert column(page, "configuration-table", 3) == [
+def test_filters_narrow_the_setups(page: Page) -> None:
+    type_into(page, "setup-filter", "MOE lookup_n")
+    assert column(page, "setup-table", 3) == [
         "moe8_lookup_n3",
         "moe8_lookup_n4",
         "moe8_lookup_n5",
     ]
-    assert "rows 1 to 3 of 3" in texts(page, "#configuration-table [role=status]")
-    page.evaluate("document.getElementById('configuration-filter').value = ''")
+    assert "rows 1 to 3 of 3" in texts(page, "#setup-table [role=status]")
+    page.evaluate("document.getElementById('setup-filter').value = ''")
     choose(page, "role-filter", "architect")
     choose(page, "kind-filter", "that decide the answers")
-    assert sorted(column(page, "configuration-table", 3)) == ["baseline", "moe4", "moe6"]
-    type_into(page, "configuration-filter", "no such thing")
-    assert texts(page, "#configuration-table [role=status]") == ["no rows"]
+    assert sorted(column(page, "setup-table", 3)) == ["baseline", "moe4", "moe6"]
+    type_into(page, "setup-filter", "no such thing")
+    assert texts(page, "#setup-table [role=status]") == ["no rows"]
 
 
 def test_impossible_and_lossy_configurations_are_marked(page: Page) -> None:
-    struck = texts(page, "#configuration-table .struck")
+    struck = texts(page, "#setup-table .struck")
     assert any(text.startswith("40") for text in struck) and any("51." in text for text in struck)
-    assert any("impossible: " in note for note in column(page, "configuration-table", 12))
-    assert any("have no score" in note for note in column(page, "configuration-table", 12))
+    assert any("impossible: " in note for note in column(page, "setup-table", 12))
+    assert any("have no score" in note for note in column(page, "setup-table", 12))
 
 
 def test_answers_are_paged_and_filtered(page: Page) -> None:
@@ -259,7 +257,7 @@ def test_answers_are_paged_and_filtered(page: Page) -> None:
     page.press("Enter")
     assert texts(page, status) == [f"rows 51 to 100 of {total}"]
     assert page.evaluate("document.activeElement.textContent") == "Next rows"
-    choose(page, "answer-configuration", "small lookup_n4")
+    choose(page, "answer-setup", "small lookup_n4")
     choose(page, "answer-state", "error")
     choose(page, "answer-suite", "math")
     assert column(page, "answer-table", 2) == ["lookup_n4"] * 5
@@ -272,15 +270,15 @@ def test_a_configurations_answers_are_one_button_away(page: Page) -> None:
     page.evaluate(f"document.querySelector('button[aria-label={json.dumps(label)}]').focus()")
     page.press(" ")
     assert set(column(page, "answer-table", 2)) == {"spec_little_draft_k8"}
-    assert page.evaluate("document.activeElement.id") == "answer-configuration"
+    assert page.evaluate("document.activeElement.id") == "answer-setup"
 
 
 # --- side by side ---
 
 
 def test_two_answers_stand_side_by_side_with_the_first_difference_marked(page: Page) -> None:
-    choose(page, "a-configuration", "big_moe baseline")
-    choose(page, "b-configuration", "big_moe moe8_lookup_n3")
+    choose(page, "a-setup", "big_moe baseline")
+    choose(page, "b-setup", "big_moe moe8_lookup_n3")
     words = page.evaluate("document.getElementById('difference').textContent")
     left, right = texts(page, "#a-text")[0], texts(page, "#b-text")[0]
     if left == right:
@@ -309,9 +307,9 @@ def test_two_answers_stand_side_by_side_with_the_first_difference_marked(page: P
 
 
 def test_any_two_cells_can_be_compared_and_are_linked(page: Page, sample: Path) -> None:
-    choose(page, "a-configuration", "small baseline")
+    choose(page, "a-setup", "small baseline")
     choose(page, "a-cell", "math/q03")
-    choose(page, "b-configuration", "hostile lookup_n5")
+    choose(page, "b-setup", "hostile lookup_n5")
     assert "two different questions" in page.evaluate(
         "document.getElementById('difference').textContent"
     )
@@ -334,7 +332,7 @@ def test_the_answer_tables_buttons_put_an_answer_on_a_side(page: Page) -> None:
     assert page.evaluate(f"{button}.getAttribute('aria-pressed')") == "true"
     assert page.evaluate(f"document.activeElement === {button}"), "the focus stays where it was"
     assert page.evaluate(
-        "document.getElementById('b-configuration').selectedOptions[0].textContent"
+        "document.getElementById('b-setup').selectedOptions[0].textContent"
     ) == " ".join(column(page, "answer-table", number)[6] for number in (1, 2))
     assert len(texts(page, "#answer-table [aria-pressed=true]")) <= 2
 
@@ -359,8 +357,8 @@ def test_a_screen_reader_finds_a_name_for_everything(page: Page) -> None:
     headings = [name for what, name in found if what == "heading"]
     assert headings[:3] == [
         "Benchmark report",
-        "Which configuration should a role run?",
-        "Configurations",
+        "Which setup should a role run?",
+        "Setups",
     ]
     levels = page.evaluate(
         "[...document.querySelectorAll('h1,h2,h3')].map((x) => Number(x.localName[1]))"
@@ -383,7 +381,7 @@ def test_everything_is_reached_by_tab_and_the_focus_is_seen(page: Page) -> None:
         )
         reached.add(name)
         seen.append(outline)
-    assert {"part", "configuration-filter", "role-filter", "kind-filter", "button", "a"} <= reached
+    assert {"part", "setup-filter", "role-filter", "kind-filter", "button", "a"} <= reached
     assert set(seen) == {"solid 3px"}
 
 
@@ -429,7 +427,7 @@ def test_on_a_narrow_screen_the_page_itself_does_not_scroll_sideways(page: Page)
 def test_equal_answers_are_stored_once(sample: Path, file: Path) -> None:
     made = file.read_text(encoding="utf-8")
     data = json.loads(re.search(r'id="data">(.*?)</script>', made, re.S)[1])  # type: ignore[index]
-    cells = sum(c["cells"]["count"] for c in data["parts"][0]["configurations"])
+    cells = sum(c["cells"]["count"] for c in data["parts"][0]["setups"])
     pools = [
         json.loads(found) for found in re.findall(r'id="answers-\d+">(.*?)</script>', made, re.S)
     ]

@@ -10,10 +10,10 @@ from scripts.lib.base.estimates import NonInferiority
 from scripts.lib.pages.sections.quality import _why_best
 from scripts.lib.planning.modes import Mode
 from scripts.lib.results.review import ReviewRow
-from scripts.lib.tables.configurations import Configuration
 from scripts.lib.tables.ranking import MARGIN, fastest_way, rank, rank_roles, reductions, unrankable
+from scripts.lib.tables.setups import Setup
 from tests.planning.test_modes import model
-from tests.tables.test_configurations import ROW
+from tests.tables.test_setups import ROW
 
 QUESTIONS = 40
 SPEC = Mode("spec_d_k8", draft="d", k=8)
@@ -45,8 +45,8 @@ def row(
     speed: float = 10.0,
     roles: tuple[str, ...] = ("coder",),
     **changes: object,
-) -> Configuration:
-    made = Configuration(
+) -> Setup:
+    made = Setup(
         "h",
         "embedded",
         model(key, candidate_roles=roles),
@@ -57,10 +57,10 @@ def row(
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
-def way(base: Configuration, mode: Mode, speed: float, **changes: object) -> Configuration:
+def way(base: Setup, mode: Mode, speed: float, **changes: object) -> Setup:
     counted = {**COUNTED, **changes}
     rows = answers(base.passes.passed, speed, 16, **counted)
-    return Configuration("h", "embedded", base.model, mode, rows, 16, base=base)
+    return Setup("h", "embedded", base.model, mode, rows, 16, base=base)
 
 
 def test_the_highest_pass_rate_is_first_and_ties_are_told() -> None:

@@ -184,8 +184,8 @@
     return answersOf.get(at)[column(cell.of, "answer", cell.at)];
   }
 
-  function cellsOf(configuration) {
-    return Array.from({ length: configuration.cells.count }, (_, at) => ({ of: configuration, at }));
+  function cellsOf(setup) {
+    return Array.from({ length: setup.cells.count }, (_, at) => ({ of: setup, at }));
   }
 
   const code = (text) => element("span", { class: "code" }, visible(text));
@@ -203,7 +203,7 @@
     return found.join("; ");
   }
 
-  const configurationTable = new PagedTable(byId("configuration-table"), "Every configuration; the headers sort", [
+  const setupTable = new PagedTable(byId("setup-table"), "Every setup; the headers sort", [
     { words: "model", header: true, value: (c) => c.model, cell: (c) => code(c.model) },
     { words: "quant", value: (c) => c.quant, cell: (c) => visible(c.quant) },
     { words: "mode", value: (c) => c.mode, cell: (c) => code(c.mode) },
@@ -263,18 +263,18 @@
     constructor(name) {
       this.name = name;
       this.cell = null;
-      this.configuration = byId(`${name}-configuration`);
+      this.setup = byId(`${name}-setup`);
       this.answer = byId(`${name}-cell`);
-      this.configuration.onchange = () => this.changeConfiguration(Number(this.configuration.value));
+      this.setup.onchange = () => this.changeSetup(Number(this.setup.value));
       this.answer.onchange = () => this.choose({ of: this.cell.of, at: Number(this.answer.value) });
     }
 
     fill() {
-      options(this.configuration, part.configurations.map((c, at) => [at, nameOf(c)]));
+      options(this.setup, part.setups.map((c, at) => [at, nameOf(c)]));
     }
 
-    changeConfiguration(at) {
-      const wanted = part.configurations[at];
+    changeSetup(at) {
+      const wanted = part.setups[at];
       const asked = this.cell ? column(this.cell.of, "question", this.cell.at) : null;
       const same = cellsOf(wanted).find((cell) => column(wanted, "question", cell.at) === asked);
       this.choose(same || { of: wanted, at: 0 });
@@ -283,7 +283,7 @@
     choose(cell) {
       const changed = !this.cell || this.cell.of !== cell.of;
       this.cell = cell;
-      this.configuration.value = String(part.configurations.indexOf(cell.of));
+      this.setup.value = String(part.setups.indexOf(cell.of));
       if (changed) {
         options(this.answer, cellsOf(cell.of).map((x) => {
           const asked = questionOf(x);
@@ -391,21 +391,21 @@
 
   const has = (words, wanted) => wanted.toLowerCase().split(/\s+/).every((word) => words.toLowerCase().includes(word));
 
-  function filterConfigurations() {
-    const words = byId("configuration-filter").value;
+  function filterSetups() {
+    const words = byId("setup-filter").value;
     const role = byId("role-filter").value;
     const kind = byId("kind-filter").value;
-    configurationTable.show(part.configurations.filter((c) =>
+    setupTable.show(part.setups.filter((c) =>
       has(nameOf(c), words) && (!role || c.roles.includes(role)) && (!kind || (kind === "speed") === c.speculative)));
   }
 
   function filterAnswers() {
-    const at = byId("answer-configuration").value;
+    const at = byId("answer-setup").value;
     const suite = byId("answer-suite").value;
     const score = byId("answer-score").value;
     const state = byId("answer-state").value;
     const words = byId("answer-filter").value;
-    const within = at === "" ? part.configurations : [part.configurations[Number(at)]];
+    const within = at === "" ? part.setups : [part.setups[Number(at)]];
     answerTable.show(within.flatMap(cellsOf).filter((cell) => {
       const asked = questionOf(cell);
       return (!suite || asked.suite === suite) && (!score || String(column(cell.of, "score", cell.at) ?? "unscored") === score)
@@ -414,9 +414,9 @@
   }
 
   function showAnswersOf(c) {
-    byId("answer-configuration").value = String(part.configurations.indexOf(c));
+    byId("answer-setup").value = String(part.setups.indexOf(c));
     filterAnswers();
-    byId("answer-configuration").focus();
+    byId("answer-setup").focus();
     byId("answers").scrollIntoView();
   }
 
@@ -432,11 +432,11 @@
 
   const rolesTable = () => new PagedTable(byId("roles-table"), "Best by pass rate on the role's suites, then the fastest proved way", [
     { words: "role", header: true, value: (r) => r.role, cell: (r) => code(r.role) },
-    { words: "run", cell: (r) => (r.way === null ? "–" : code(nameOf(part.configurations[r.way]))) },
+    { words: "run", cell: (r) => (r.way === null ? "–" : code(nameOf(part.setups[r.way]))) },
     { words: "passes on its suites", number: true, value: (r) => r.rate && r.rate[0], cell: (r) => estimate(r.rate, 0, " %", 100) },
-    { words: "decode t/s", number: true, value: (r) => r.way !== null && part.configurations[r.way].decode[0], cell: (r) => (r.way === null ? "–" : speedCell(part.configurations[r.way])) },
+    { words: "decode t/s", number: true, value: (r) => r.way !== null && part.setups[r.way].decode[0], cell: (r) => (r.way === null ? "–" : speedCell(part.setups[r.way])) },
     { words: "candidates", number: true, value: (r) => r.candidates, cell: (r) => String(r.candidates) },
-    { words: "cannot be told from", cell: (r) => visible(r.tied.map((at) => nameOf(part.configurations[at])).join(", ")) || "–" },
+    { words: "cannot be told from", cell: (r) => visible(r.tied.map((at) => nameOf(part.setups[at])).join(", ")) || "–" },
     { words: "suites", cell: (r) => visible(r.suites.join(", ")) },
   ]);
 
@@ -444,31 +444,31 @@
 
   function firstPair() {
     for (const wanted of ["lossy", "numeric tie", ""]) {
-      for (const c of part.configurations.filter((x) => x.speculative)) {
-        const base = part.configurations.find((x) => x.model === c.model && x.mode === c.row);
+      for (const c of part.setups.filter((x) => x.speculative)) {
+        const base = part.setups.find((x) => x.model === c.model && x.mode === c.row);
         const found = cellsOf(c).find((cell) => (wanted ? column(c, "certificate", cell.at) === wanted : true));
         const partner = found && base && cellsOf(base).find((cell) => column(base, "question", cell.at) === column(c, "question", found.at));
         if (partner) return [partner, found];
       }
     }
-    const cells = part.configurations.slice(0, 2).flatMap((c) => cellsOf(c).slice(0, 1));
+    const cells = part.setups.slice(0, 2).flatMap((c) => cellsOf(c).slice(0, 1));
     return [cells[0], cells[1] || cells[0]];
   }
 
   function showPart(at) {
     part = DATA.parts[at];
     const unique = (values) => [...new Set(values)].sort();
-    const configurations = part.configurations.map((c, place) => [place, nameOf(c)]);
-    const cells = part.configurations.flatMap(cellsOf);
+    const setups = part.setups.map((c, place) => [place, nameOf(c)]);
+    const cells = part.setups.flatMap(cellsOf);
     const all = ["", "all"];
-    options(byId("role-filter"), [all, ...unique(part.configurations.flatMap((c) => c.roles)).map((x) => [x, x])]);
-    options(byId("answer-configuration"), [all, ...configurations]);
+    options(byId("role-filter"), [all, ...unique(part.setups.flatMap((c) => c.roles)).map((x) => [x, x])]);
+    options(byId("answer-setup"), [all, ...setups]);
     options(byId("answer-suite"), [all, ...unique(cells.map((cell) => questionOf(cell).suite)).map((x) => [x, x])]);
     options(byId("answer-score"), [all, ...["0", "1", "2", "3", "unscored"].map((x) => [x, x])]);
     options(byId("answer-state"), [all, ...unique(cells.map(stateOf)).map((x) => [x, x])]);
     for (const pictures of document.querySelectorAll(".pictures")) pictures.hidden = pictures.dataset.part !== String(at);
     rolesTable().show(part.roles);
-    filterConfigurations();
+    filterSetups();
     for (const side of Object.values(sides)) {
       side.cell = null;
       side.fill();
@@ -485,10 +485,10 @@
   }
   options(byId("part"), DATA.parts.map((x, at) => [at, x.name]));
   byId("part").onchange = () => showPart(Number(byId("part").value));
-  byId("configuration-filter").oninput = later(filterConfigurations);
+  byId("setup-filter").oninput = later(filterSetups);
   byId("answer-filter").oninput = later(filterAnswers);
-  for (const id of ["role-filter", "kind-filter"]) byId(id).onchange = filterConfigurations;
-  for (const id of ["answer-configuration", "answer-suite", "answer-score", "answer-state"]) byId(id).onchange = filterAnswers;
+  for (const id of ["role-filter", "kind-filter"]) byId(id).onchange = filterSetups;
+  for (const id of ["answer-setup", "answer-suite", "answer-score", "answer-state"]) byId(id).onchange = filterAnswers;
   byId("previous-question").onclick = () => step(-1);
   byId("next-question").onclick = () => step(1);
   byId("swap").onclick = () => {

@@ -3,7 +3,7 @@
 Shown means: the interval of the paired effect lies beyond the threshold. A whole run can be slower
 than another for no reason that its questions show, so the interval of a speed is widened by how
 much runs of the same thing differ on this machine (`python -m benchmarks.harness.gate_calibration`
-measures it). Over several configurations Holm's adjustment keeps the chance of a false alarm at 2.5
+measures it). Over several setups Holm's adjustment keeps the chance of a false alarm at 2.5
 % a gate.
 """
 
@@ -118,7 +118,7 @@ def read_noise(hardware: Iterable[str], folder: Path = CALIBRATION) -> dict[str,
 
 
 class Outcome(StrEnum):
-    """What a gate says of one configuration."""
+    """What a gate says of one setup."""
 
     PASSED = "passed"
     TRIPPED = "TRIPPED"
@@ -127,7 +127,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A gate's word on one configuration: the effect, its interval widened where there is a calibration, Holm's p-value."""
+    """A gate's word on one setup: the effect, its interval widened where there is a calibration, Holm's p-value."""
 
     gate: Gate
     key: Key
@@ -190,7 +190,7 @@ def _p_value(gate: Gate, effect: Estimate) -> float:
 def judge(
     gate: Gate, effects: Sequence[tuple[Key, Comparison | None]], noise: Mapping[str, Noise]
 ) -> tuple[Judgement, ...]:
-    """The gate's word on the effect of every configuration; None is an effect that nothing could be told of."""
+    """The gate's word on the effect of every setup; None is an effect that nothing could be told of."""
     wide = [
         widened(gate, e.estimate, noise.get(gate.metric)) if e is not None else None
         for _, e in effects

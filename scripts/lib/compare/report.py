@@ -68,7 +68,7 @@ def _cells(row: Row) -> list[str]:
     ]
 
 
-HEADERS = ("configuration", "cells", "decode t/s", "decode", "TTFT", "passes", "failures")
+HEADERS = ("setup", "cells", "decode t/s", "decode", "TTFT", "passes", "failures")
 
 
 def spec_changes(compared: Compared) -> Counter[str]:
@@ -89,7 +89,7 @@ def _listed(changes: Counter[str], show: Callable[[object], str]) -> Iterator[st
 
 
 def _unpaired(compared: Compared, show: Callable[[object], str]) -> Iterator[str]:
-    """The configurations that only one side has, by name."""
+    """The setups that only one side has, by name."""
     for side, keys in zip("AB", compared.unpaired, strict=True):
         more = f" and {len(keys) - MOST_CHANGES} more" if len(keys) > MOST_CHANGES else ""
         if keys:
@@ -137,7 +137,7 @@ def _csv_row(
 
 
 def report_csv(compared: Compared) -> str:
-    """One line per configuration and metric; ratios are B over A, quality is B minus A."""
+    """One line per setup and metric; ratios are B over A, quality is B minus A."""
     lines = []
     for row in compared.rows:
         for metric in (*RATIO_METRICS, QUALITY):

@@ -1,4 +1,4 @@
-"""Trends as a picture: one panel per configuration, its values over the runs, change points marked."""
+"""Trends as a picture: one panel per setup, its values over the runs, change points marked."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ CSV_COLUMNS = (
 
 
 def by_key(points: Iterable[Point]) -> dict[Key, list[Point]]:
-    """Configuration -> its points, oldest first."""
+    """Setup -> its points, oldest first."""
     found: dict[Key, list[Point]] = {}
     for point in points:
         found.setdefault(point.key, []).append(point)
@@ -64,19 +64,19 @@ def _effect(gate: Gate, point: Point) -> str:
 
 
 def overview(points: Sequence[Point], gate: Gate, markdown: bool) -> str:
-    """One line per configuration: runs, first and last value, the trend, and how often it changed."""
+    """One line per setup: runs, first and last value, the trend, and how often it changed."""
     rows = []
     for key, found in by_key(points).items():
         marks = [sum(point.mark is mark for point in found) or DASH for mark in CHANGES]
         ends = f"{_number(gate, found[0].value.value)} -> {_number(gate, found[-1].value.value)}"
         trend = sparkline([point.value.value for point in found])
         rows.append([code(key) if markdown else one_line(key), len(found), ends, trend, *marks])
-    headers = ("configuration", "runs", gate.metric, "trend", "regressions", "improvements")
+    headers = ("setup", "runs", gate.metric, "trend", "regressions", "improvements")
     return tabulate(rows, headers, tablefmt="pipe" if markdown else "simple", disable_numparse=True)
 
 
 def every_run(points: Sequence[Point], gate: Gate, markdown: bool) -> str:
-    """One line per configuration and run."""
+    """One line per setup and run."""
     show = code if markdown else one_line
     rows = [
         [
@@ -89,7 +89,7 @@ def every_run(points: Sequence[Point], gate: Gate, markdown: bool) -> str:
         ]
         for p in points
     ]
-    headers = ("configuration", "run", "n", gate.metric, "against the runs before", "")
+    headers = ("setup", "run", "n", gate.metric, "against the runs before", "")
     return tabulate(rows, headers, tablefmt="pipe" if markdown else "simple", disable_numparse=True)
 
 
@@ -114,7 +114,7 @@ def change_lines(points: Sequence[Point], gate: Gate, markdown: bool) -> list[st
 
 
 def trends_csv(points: Sequence[Point], gate: Gate) -> str:
-    """One line per configuration and run; effects are ratios to the runs before, or differences of the pass rate."""
+    """One line per setup and run; effects are ratios to the runs before, or differences of the pass rate."""
     return csv_text(CSV_COLUMNS, (_csv_row(point, gate) for point in points))
 
 

@@ -1,9 +1,9 @@
-"""How each configuration did over the runs, and which run brought a change: a change point, found by the paired statistics.
+"""How each setup did over the runs, and which run brought a change: a change point, found by the paired statistics.
 
 A run is compared with the runs before it, question by question: with those since the last change
 point, each question's values in them taken together. Where the difference is shown to be beyond the
 threshold (see `gates`: the interval is widened by what is known of the noise of whole runs, and
-adjusted for the configurations of the run), the run is a change point, and later runs are compared
+adjusted for the setups of the run), the run is a change point, and later runs are compared
 with what it brought.
 """
 
@@ -23,7 +23,7 @@ from scripts.lib.results.states import changes
 
 
 class Mark(StrEnum):
-    """What a run brought to a configuration. `first`: none of its questions was measured before."""
+    """What a run brought to a setup. `first`: none of its questions was measured before."""
 
     FIRST = "first"
     STEADY = ""
@@ -34,7 +34,7 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One configuration in one run: its value (a median, or a pass rate), the effect against the runs before, what it brought.
+    """One setup in one run: its value (a median, or a pass rate), the effect against the runs before, what it brought.
 
     `changed`: fields of spec and environment that differ from the last measurement of the same
     questions, with the cells.
@@ -86,7 +86,7 @@ def _mirrored(gate: Gate) -> Gate:
 
 @dataclass(slots=True)
 class _State:
-    """Of one configuration: the values since its last change point, and the last observation of each question."""
+    """Of one setup: the values since its last change point, and the last observation of each question."""
 
     reference: dict[Hashable, list[float]]
     last: dict[str, Observation]
@@ -137,7 +137,7 @@ def _learn(state: _State, values: Values, mark: Mark) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """One run: its observations and values by configuration, those without a value left out."""
+    """One run: its observations and values by setup, those without a value left out."""
 
     run_id: str
     items: Mapping[Key, Sequence[Observation]]
@@ -155,7 +155,7 @@ def _run(run_id: str, items: Iterable[Observation], metric: str, scorer: Rescore
 def _judged(
     run: _Run, states: Mapping[Key, _State], gate: Gate, noise: Mapping[str, Noise]
 ) -> dict[Key, tuple[Judgement, Judgement]]:
-    """(worse, better) of each configuration that was measured before."""
+    """(worse, better) of each setup that was measured before."""
     compare = paired_difference if gate.metric == QUALITY else paired_ratio
     effects = [
         (key, compare(found, states[key].reference))
@@ -170,7 +170,7 @@ def trends(
     runs: Mapping[str, Sequence[Observation]], gate: Gate, noise: Mapping[str, Noise],
     environments: Mapping[str, Mapping[str, object]], scorer: Rescorer | None = None,
 ) -> tuple[Point, ...]:  # fmt: skip
-    """Every configuration in every run that measured it, oldest first. `gate` is the threshold in the worse direction."""
+    """Every setup in every run that measured it, oldest first. `gate` is the threshold in the worse direction."""
     level = pass_rate if gate.metric == QUALITY else median
     states: dict[Key, _State] = {}
     points: list[Point] = []

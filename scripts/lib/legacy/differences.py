@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from scripts.lib.legacy.rows import LegacyRow
-from scripts.lib.tables.configurations import SUMMARY_COLUMNS
+from scripts.lib.tables.setups import SUMMARY_COLUMNS
 
 _SPEED, _VL = SUMMARY_COLUMNS.index("avg_tps"), SUMMARY_COLUMNS.index("vl")
 

@@ -17,7 +17,7 @@ from scripts.lib.legacy.rows import LegacyRow, Way, median_speed
 from scripts.lib.legacy.store import SOURCES
 from scripts.lib.legacy.tables import Imported
 from scripts.lib.machine.profiles import Hardware
-from scripts.lib.tables.configurations import SUITE_ORDER
+from scripts.lib.tables.setups import SUITE_ORDER
 
 
 @dataclass(frozen=True)

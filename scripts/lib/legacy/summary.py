@@ -20,7 +20,7 @@ from scripts.lib.base.untrusted_text import csv_value
 from scripts.lib.legacy.rows import LegacyRow, Way
 from scripts.lib.legacy.runs import LegacyRun
 from scripts.lib.legacy.values import half_up
-from scripts.lib.tables.configurations import SUMMARY_COLUMNS
+from scripts.lib.tables.setups import SUMMARY_COLUMNS
 from scripts.lib.tables.summary import best_and_all, combination
 
 SUITES = SUMMARY_COLUMNS[1:9]

@@ -6,7 +6,7 @@ import re
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Any
 
-from scripts.lib.tables.configurations import SUITE_ORDER
+from scripts.lib.tables.setups import SUITE_ORDER
 
 # What is larger measures nothing, and the sum of a few such is no finite number.
 _LARGEST = 1e300

@@ -27,7 +27,7 @@ def pages(registry: Registry, parts: Sequence[ProfilePart]) -> Mapping[str, Call
         page: partial(render, Path(PAGES[page]), **about_models) for page in PAGES
     }
     made[RESULTS_PAGE] = partial(results_page, Path(PAGES[RESULTS_PAGE]), parts)
-    by_slug = {part.slug: part for part in parts if part.configurations}
+    by_slug = {part.slug: part for part in parts if part.setups}
 
     @cache
     def drawn(name: str, slug: str) -> str:

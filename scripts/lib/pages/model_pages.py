@@ -16,8 +16,8 @@ from scripts.lib.registry.quirks import applies_to, entries_of
 from scripts.lib.registry_loader import Model, Quirk, Registry, reported_violation
 from scripts.lib.results.probe_outcomes import FROM_CELLS, Outcome
 from scripts.lib.results.review import ReviewRow
-from scripts.lib.tables.configurations import Configuration
 from scripts.lib.tables.profile_part import ProfilePart
+from scripts.lib.tables.setups import Setup
 
 TIERS: Mapping[str, str] = {"A": "resident", "B": "on call", "C": "special", "D": "drafts"}
 _CATALOGUE = (
@@ -47,9 +47,9 @@ class Candidate:
     first: str
 
 
-def candidates(configurations: Iterable[Configuration]) -> Iterator[Candidate]:
+def candidates(setups: Iterable[Setup]) -> Iterator[Candidate]:
     """Every symptom seen in reviewed cells, per model and mode, in plan order."""
-    for c in configurations:
+    for c in setups:
         shown: dict[str, list[ReviewRow]] = {}
         for row in c.rows:
             for symptom in filter(None, row.symptoms.split("; ")):
@@ -65,12 +65,12 @@ def _speaks_of(quirk: Quirk, model: Model, mode: str) -> bool:
     return applies_to(quirk, model) and matches(mode, (quirk.probe_argument or "*",))
 
 
-def outcome_from_cells(quirk: Quirk, configurations: Iterable[Configuration]) -> Outcome | None:
+def outcome_from_cells(quirk: Quirk, setups: Iterable[Setup]) -> Outcome | None:
     """The outcome of a probe that looks at cells: how many show its symptoms, in the models and modes of the quirk."""
     assert quirk.probe is not None
     asked: list[ReviewRow] = []
     engines: set[str] = set()
-    for c in configurations:
+    for c in setups:
         if _speaks_of(quirk, c.model, c.mode.name):
             asked += c.rows
             engines.add(c.engine)
@@ -93,8 +93,8 @@ class QuirksPage:
     parts: Sequence[ProfilePart]
 
     @property
-    def configurations(self) -> tuple[Configuration, ...]:
-        return tuple(c for part in self.parts for c in part.configurations)
+    def setups(self) -> tuple[Setup, ...]:
+        return tuple(c for part in self.parts for c in part.setups)
 
     def groups(self) -> list[tuple[str, str, list[Quirk]]]:
         """(name, description, quirks) of each group that has any."""
@@ -110,7 +110,7 @@ class QuirksPage:
 
     def _outcome(self, quirk: Quirk) -> Outcome | None:
         if quirk.probe in FROM_CELLS:
-            return outcome_from_cells(quirk, self.configurations)
+            return outcome_from_cells(quirk, self.setups)
         return self.outcomes.get(quirk.id)
 
     def applies_to(self, quirk: Quirk) -> str:
@@ -156,7 +156,7 @@ class QuirksPage:
                 self._known(item),
                 link("cell", item.first),
             ]
-            for item in candidates(self.configurations)
+            for item in candidates(self.setups)
         ]
         headers = ("model", "mode", "where", "symptom", "cells", "known as", "first")
         return table(rows, headers) if rows else ""

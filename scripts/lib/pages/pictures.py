@@ -25,14 +25,14 @@ from scripts.lib.pages.drawing import (
     reach,
     svg,
 )
-from scripts.lib.tables.configurations import Configuration, passes
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.ranking import unrankable
+from scripts.lib.tables.setups import Setup, passes
 
 LABELLED = 12
 
 
-def _name(c: Configuration) -> str:
+def _name(c: Setup) -> str:
     return one_line(c.name.replace("/", " "))
 
 
@@ -40,10 +40,10 @@ def _name(c: Configuration) -> str:
 
 
 def front(
-    points: Iterable[tuple[float, float, Configuration]],
-) -> list[tuple[float, float, Configuration]]:
+    points: Iterable[tuple[float, float, Setup]],
+) -> list[tuple[float, float, Setup]]:
     """The points that no other one beats in both speed and quality, the fastest first."""
-    kept: list[tuple[float, float, Configuration]] = []
+    kept: list[tuple[float, float, Setup]] = []
     for point in sorted(points, key=lambda p: (-p[0], -p[1])):
         if not kept or point[1] > kept[-1][1]:
             kept.append(point)
@@ -75,7 +75,7 @@ def quality_speed(part: ProfilePart) -> Figure:
         if counts:
             ranked.append((way.decode.value, y, way))
     if not ranked:
-        nothing(axes, "no configuration is ranked")
+        nothing(axes, "no setup is ranked")
         return figure
     best = front(ranked)
     axes.step(
@@ -117,14 +117,12 @@ def quality_speed(part: ProfilePart) -> Figure:
 
 # --- speculation ---
 
-Line = tuple[str, list[tuple[int, Configuration]]]
+Line = tuple[str, list[tuple[int, Setup]]]
 
 
-def _lines(
-    ways: Sequence[Configuration], setting: Callable[[Configuration], int | None]
-) -> list[Line]:
+def _lines(ways: Sequence[Setup], setting: Callable[[Setup], int | None]) -> list[Line]:
     """Sweeps by model, base and drafting, the one with the greatest proved speed-up first."""
-    found: dict[str, list[tuple[int, Configuration]]] = {}
+    found: dict[str, list[tuple[int, Setup]]] = {}
     for way in ways:
         at = setting(way)
         if at is not None and way.speed_up is not None:
@@ -149,7 +147,7 @@ def _lines(
     )
 
 
-def _speed_up(way: Configuration) -> float:
+def _speed_up(way: Setup) -> float:
     return way.speed_up.estimate.value if way.speed_up is not None else 0.0
 
 
@@ -205,12 +203,8 @@ def _draw_sweep(top: Axes, bottom: Axes, lines: Sequence[Line], letter: str) -> 
 
 def speculation(part: ProfilePart) -> Figure:
     """Speed-up and acceptance against K (draft models) and n (prompt lookup), as far as they were measured."""
-    drafts = _lines(
-        [c for c in part.configurations if c.mode.draft is not None], lambda c: c.mode.k
-    )
-    lookups = _lines(
-        [c for c in part.configurations if c.mode.draft is None], lambda c: c.mode.lookup_n
-    )
+    drafts = _lines([c for c in part.setups if c.mode.draft is not None], lambda c: c.mode.k)
+    lookups = _lines([c for c in part.setups if c.mode.draft is None], lambda c: c.mode.lookup_n)
     sweeps = [
         (drafts, "K, most tokens drafted a step"),
         (lookups, "n, tokens that prompt lookup matches"),
@@ -293,7 +287,7 @@ def roofline(part: ProfilePart) -> Figure:
 
 
 def suites(part: ProfilePart) -> Figure:
-    """Pass rate by configuration and suite."""
+    """Pass rate by setup and suite."""
     rows, names = part.rows, part.suites
     figure = new_figure(2.8 + 0.9 * max(1, len(names)), 1.4 + 0.28 * max(1, len(rows)))
     axes = figure.subplots()

@@ -21,9 +21,9 @@ from scripts.lib.base.layout import PICTURE_NAMES
 from scripts.lib.base.templates import render
 from scripts.lib.prompts.loader import Question
 from scripts.lib.results.review import COLUMNS, ReviewRow
-from scripts.lib.tables.configurations import Configuration
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.ranking import RoleRanking, unrankable
+from scripts.lib.tables.setups import Setup
 
 ANSWER_LIMIT, PROMPT_LIMIT = 8_000, 2_000
 SCORES = tuple(column for column in COLUMNS if column.endswith("_score"))
@@ -31,7 +31,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "quality-speed": "Pass rate against decode speed in the fastest proved way, with 95 % intervals and the Pareto front",
     "speculation": "Speed-up and acceptance against K (draft models) and n (prompt lookup)",
     "roofline": "Decode speed against bytes of weights read per token, below the memory's bandwidth",
-    "suites": "Pass rate by configuration and suite",
+    "suites": "Pass rate by setup and suite",
 }
 
 
@@ -95,10 +95,8 @@ def _column(values: Sequence[Any]) -> Any:
     return values[0] if values and all(value == values[0] for value in values) else list(values)
 
 
-def _cells(
-    c: Configuration, asked: Mapping[tuple[str, str], Question], pool: Pool
-) -> dict[str, Any]:
-    """The answers of a configuration, column by column."""
+def _cells(c: Setup, asked: Mapping[tuple[str, str], Question], pool: Pool) -> dict[str, Any]:
+    """The answers of a setup, column by column."""
     rows = sorted(c.rows, key=lambda row: (row.suite, row.question_id, row.repeat))
     questions = [
         pool.question(row.suite, row.question_id, asked.get((row.suite, row.question_id)))
@@ -130,9 +128,7 @@ def _answer(row: ReviewRow) -> list[Any]:
     return [_stored_answer(row.cell_file), row.score_reason, row.error, row.symptoms, scores]
 
 
-def _configuration(
-    c: Configuration, asked: Mapping[tuple[str, str], Question], pool: Pool
-) -> dict[str, Any]:
+def _setup(c: Setup, asked: Mapping[tuple[str, str], Question], pool: Pool) -> dict[str, Any]:
     found = c.passes
     return {
         "model": c.model.key,
@@ -185,13 +181,13 @@ def _part(part: ProfilePart, pool: Pool) -> dict[str, Any]:
     }
     rank = {row.name: place for place, row in enumerate(part.rows)}
     ordered = sorted(
-        part.configurations,
+        part.setups,
         key=lambda c: rank.get(c.base.name if c.base is not None else c.name, len(rank)),
     )
     places = {c.name: place for place, c in enumerate(ordered)}
     return {
         "name": part.name,
-        "configurations": [_configuration(c, asked, pool) for c in ordered],
+        "setups": [_setup(c, asked, pool) for c in ordered],
         "roles": [_role(ranking, places) for ranking in part.rankings],
     }
 
@@ -221,7 +217,7 @@ def report(
     template: Path, parts: Sequence[ProfilePart], draw: Callable[[str, ProfilePart], str]
 ) -> str:
     """The page as text; `draw` gives a picture's SVG. Raises BenchError for a cell that cannot be read."""
-    pool, shown = Pool(), [part for part in parts if part.configurations]
+    pool, shown = Pool(), [part for part in parts if part.setups]
     data = {"parts": [_part(part, pool) for part in shown], "questions": pool.questions}
     style, script = (
         (template.parent / "report" / name).read_text(encoding="utf-8")

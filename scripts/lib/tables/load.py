@@ -15,8 +15,8 @@ from scripts.lib.results.review import plan_review
 from scripts.lib.results.review_check import CheckedReview, Damage, StoredCells, check_review
 from scripts.lib.results.states import missing_cells
 from scripts.lib.settings.run_config import Config
-from scripts.lib.tables.configurations import Configuration
 from scripts.lib.tables.profile_part import Missing, ProfilePart, measured_bandwidth
+from scripts.lib.tables.setups import Setup
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,11 @@ def _read_environments(
     return found, damaged
 
 
-def configuration(plan: Plan, reviewed: Reviewed, measured_gb_per_s: float | None) -> Configuration:
+def setup(plan: Plan, reviewed: Reviewed, measured_gb_per_s: float | None) -> Setup:
     """A reviewed shard, with what the physics gate and the roofline need to know of it."""
     shard, facts = reviewed.shard, reviewed.shard.weights.facts
     header = facts.header if facts is not None else None
-    return Configuration(
+    return Setup(
         hardware=plan.hardware.name,
         engine=plan.engine.name,
         model=shard.model,
@@ -84,7 +84,7 @@ def load_part(plan: Plan, is_active: bool) -> ProfilePart:
     reviewed = read_reviews(plan)
     environments, damaged = _read_environments(reviewed)
     measured = measured_bandwidth(environments.values())
-    found = [configuration(plan, item, measured) for item in reviewed if item.checked.rows]
+    found = [setup(plan, item, measured) for item in reviewed if item.checked.rows]
     rows = {(c.model.key, c.mode.name): c for c in found if not c.mode.speculative}
     made = (
         replace(c, base=rows.get((c.model.key, c.mode.quality_row))) if c.mode.speculative else c
@@ -92,7 +92,7 @@ def load_part(plan: Plan, is_active: bool) -> ProfilePart:
     )
     return ProfilePart(
         plan=plan,
-        configurations=tuple(made),
+        setups=tuple(made),
         environments=environments,
         is_active=is_active,
         missing=_missing(plan) if is_active else (),
@@ -120,4 +120,4 @@ def load_parts(config: Config) -> tuple[ProfilePart, ...]:
     """One part per plan with cells, the active profile's first (those also without)."""
     made = every_plan(config)
     parts = (load_part(plan, index < len(made.active)) for index, plan in enumerate(made.all))
-    return tuple(part for part in parts if part.configurations or part.damaged or part.is_active)
+    return tuple(part for part in parts if part.setups or part.damaged or part.is_active)

@@ -9,7 +9,6 @@ from typing import Any
 
 from scripts.lib.planning.plan import Plan
 from scripts.lib.results.review_check import Damage
-from scripts.lib.tables.configurations import Configuration, quality_rows, suite_place
 from scripts.lib.tables.ranking import (
     Reduction,
     RoleRanking,
@@ -18,11 +17,12 @@ from scripts.lib.tables.ranking import (
     reductions,
     unrankable,
 )
+from scripts.lib.tables.setups import Setup, quality_rows, suite_place
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A planned configuration of which cells are not there: how many, how many of those are stale, and since what changed."""
+    """A planned setup of which cells are not there: how many, how many of those are stale, and since what changed."""
 
     model: str
     mode: str
@@ -37,12 +37,12 @@ class Missing:
 class ProfilePart:
     """The part of RESULTS.md on one hardware profile. `environments`: digest -> record, of those that cells refer to.
 
-    `damaged`: stored records that are not what was written; nothing of them is in `configurations`
+    `damaged`: stored records that are not what was written; nothing of them is in `setups`
     or `environments`.
     """
 
     plan: Plan
-    configurations: tuple[Configuration, ...]
+    setups: tuple[Setup, ...]
     environments: Mapping[str, Mapping[str, Any]]
     is_active: bool = False
     missing: tuple[Missing, ...] = ()
@@ -59,32 +59,32 @@ class ProfilePart:
 
     @cached_property
     def suites(self) -> list[str]:
-        return sorted({suite for c in self.configurations for suite in c.by_suite}, key=suite_place)
+        return sorted({suite for c in self.setups for suite in c.by_suite}, key=suite_place)
 
     @property
     def measured(self) -> int:
-        return sum(len(c.rows) for c in self.configurations)
+        return sum(len(c.rows) for c in self.setups)
 
     @property
     def planned(self) -> int:
         return sum(len(shard.cells) for shard in self.plan.shards) or sum(
-            c.planned for c in self.configurations
+            c.planned for c in self.setups
         )
 
     @cached_property
     def rankings(self) -> tuple[RoleRanking, ...]:
-        return rank_roles(self.configurations, self.plan.recommended)
+        return rank_roles(self.setups, self.plan.recommended)
 
     @cached_property
     def reductions(self) -> tuple[Reduction, ...]:
-        return tuple(reductions(self.configurations))
+        return tuple(reductions(self.setups))
 
     @cached_property
-    def rows(self) -> list[Configuration]:
+    def rows(self) -> list[Setup]:
         """The quality rows by role, in a role the best first; what is not ranked stands behind."""
         roles = {ranking.role: place for place, ranking in enumerate(self.rankings)}
 
-        def place(row: Configuration) -> tuple[int, bool, float, str]:
+        def place(row: Setup) -> tuple[int, bool, float, str]:
             role = min((roles[role] for role in row.model.candidate_roles), default=len(roles))
             return (
                 role,
@@ -93,13 +93,13 @@ class ProfilePart:
                 row.name,
             )
 
-        return sorted(quality_rows(self.configurations), key=place)
+        return sorted(quality_rows(self.setups), key=place)
 
     @cached_property
-    def _ways(self) -> Mapping[str, Configuration]:
-        return {row.name: fastest_way(row, self.configurations) for row in self.rows}
+    def _ways(self) -> Mapping[str, Setup]:
+        return {row.name: fastest_way(row, self.setups) for row in self.rows}
 
-    def way_of(self, row: Configuration) -> Configuration:
+    def way_of(self, row: Setup) -> Setup:
         """The fastest proved way of decoding a quality row's answers; the row itself where none is faster."""
         return self._ways[row.name]
 

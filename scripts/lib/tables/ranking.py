@@ -1,4 +1,4 @@
-"""Which configuration should a role run: best by quality first, then the fastest way of decoding the same answers.
+"""Which setup should a role run: best by quality first, then the fastest way of decoding the same answers.
 
 A number that physics forbids is never ranked, nor a row of which more than 2 % of the answers have
 no score. A way of decoding is taken only when its answers were proved to be the row's, and its
@@ -23,7 +23,7 @@ from scripts.lib.base.estimates import (
 )
 from scripts.lib.prompts.loader import suites_for_roles
 from scripts.lib.results.review import ReviewRow
-from scripts.lib.tables.configurations import Configuration, outcomes, quality_rows, ways_of
+from scripts.lib.tables.setups import Setup, outcomes, quality_rows, ways_of
 
 UNSCORED_LIMIT = 0.02
 # How much of the pass rate a reduced number of experts may cost and still be called as good: 5
@@ -40,9 +40,9 @@ class Candidate:
     adjusted for all candidates.
     """
 
-    row: Configuration
+    row: Setup
     quality: Estimate
-    way: Configuration
+    way: Setup
     versus_best: Comparison | None = None
 
     @property
@@ -58,7 +58,7 @@ class RoleRanking:
     role: str
     suites: tuple[str, ...]
     candidates: tuple[Candidate, ...]
-    unranked: tuple[tuple[Configuration, str], ...]
+    unranked: tuple[tuple[Setup, str], ...]
 
     @property
     def tied(self) -> tuple[Candidate, ...]:
@@ -79,14 +79,14 @@ class RoleRanking:
 class Reduction:
     """An expert reduction against full experts of the same model: difference in pass rate, verdict, speed ratio."""
 
-    row: Configuration
-    full: Configuration
+    row: Setup
+    full: Setup
     difference: Comparison
     verdict: NonInferiority
     speed: Comparison | None
 
 
-def unrankable(row: Configuration) -> str:
+def unrankable(row: Setup) -> str:
     """Why a quality row is not ranked (empty: it is)."""
     if row.struck_out:
         return f"struck out by physics: {row.struck_out}"
@@ -98,7 +98,7 @@ def unrankable(row: Configuration) -> str:
     return ""
 
 
-def is_proved(way: Configuration) -> bool:
+def is_proved(way: Setup) -> bool:
     """True for a way of decoding that may stand for its row: same answers, no failures of its own, a possible speed."""
     return way.inherits_quality and not way.breaks and not way.struck_out and way.decode is not None
 
@@ -108,11 +108,9 @@ def is_above_1(ratio: Comparison | None) -> bool:
     return ratio is not None and (ratio.estimate.low or 0.0) > 1
 
 
-def fastest_way(
-    row: Configuration, configurations: Iterable[Configuration], preferred: str | None = None
-) -> Configuration:
+def fastest_way(row: Setup, setups: Iterable[Setup], preferred: str | None = None) -> Setup:
     """The proved way with the greatest speed-up, the row itself where none is faster; `preferred` (a mode) wins if proved."""
-    proved = [way for way in ways_of(row, configurations) if is_proved(way)]
+    proved = [way for way in ways_of(row, setups) if is_proved(way)]
     wanted = [way for way in proved if way.mode.name == preferred]
     if wanted:
         return wanted[0]
@@ -126,19 +124,17 @@ def _speed(candidate: Candidate) -> float:
     return candidate.way.decode.value if candidate.way.decode is not None else 0.0
 
 
-def _of_suites(row: Configuration, suites: Sequence[str]) -> tuple[ReviewRow, ...]:
+def _of_suites(row: Setup, suites: Sequence[str]) -> tuple[ReviewRow, ...]:
     return tuple(answer for suite in suites for answer in row.by_suite.get(suite, ()))
 
 
-def _why_not(row: Configuration, role: str, recommended: Mapping[str, str]) -> str:
+def _why_not(row: Setup, role: str, recommended: Mapping[str, str]) -> str:
     if role == ARCHITECT and row.model.key in recommended and row.mode.name != "baseline":
         return "architects keep all experts: quality before speed"
     return unrankable(row)
 
 
-def rank(
-    role: str, configurations: Sequence[Configuration], recommended: Mapping[str, str]
-) -> RoleRanking:
+def rank(role: str, setups: Sequence[Setup], recommended: Mapping[str, str]) -> RoleRanking:
     """Rank the quality rows of the models that are candidates for a role, on the role's suites.
 
     `recommended`: model -> the mode that the registry's rules prefer for architects (full experts
@@ -146,7 +142,7 @@ def rank(
     """
     suites = suites_for_roles((role,), role)
     found, unranked = [], []
-    for row in quality_rows(configurations):
+    for row in quality_rows(setups):
         if role not in row.model.candidate_roles:
             continue
         why = _why_not(row, role, recommended)
@@ -155,7 +151,7 @@ def rank(
             unranked.append((row, why or f"no answer in the role's suites ({', '.join(suites)})"))
             continue
         preferred = recommended.get(row.model.key) if role == ARCHITECT else None
-        found.append(Candidate(row, quality, fastest_way(row, configurations, preferred)))
+        found.append(Candidate(row, quality, fastest_way(row, setups, preferred)))
     found.sort(
         key=lambda candidate: (-candidate.quality.value, -_speed(candidate), candidate.row.name)
     )
@@ -177,17 +173,15 @@ def _compared(candidates: Sequence[Candidate], suites: Sequence[str]) -> tuple[C
     return (candidates[0], *others)
 
 
-def rank_roles(
-    configurations: Sequence[Configuration], recommended: Mapping[str, str]
-) -> tuple[RoleRanking, ...]:
+def rank_roles(setups: Sequence[Setup], recommended: Mapping[str, str]) -> tuple[RoleRanking, ...]:
     """A ranking of every role that a measured model is a candidate for, in the order of the registry."""
-    roles = dict.fromkeys(role for c in configurations for role in c.model.candidate_roles)
-    return tuple(rank(role, configurations, recommended) for role in roles)
+    roles = dict.fromkeys(role for c in setups for role in c.model.candidate_roles)
+    return tuple(rank(role, setups, recommended) for role in roles)
 
 
-def reductions(configurations: Sequence[Configuration]) -> Iterator[Reduction]:
+def reductions(setups: Sequence[Setup]) -> Iterator[Reduction]:
     """Every reduced number of experts against the same model's baseline, on the questions of both."""
-    rows = quality_rows(configurations)
+    rows = quality_rows(setups)
     full = {row.model.key: row for row in rows if row.mode.name == "baseline"}
     for row in rows:
         base = full.get(row.model.key)

@@ -8,9 +8,9 @@ from pathlib import Path
 from scripts.lib.base.part_names import without_part
 from scripts.lib.base.untrusted_text import csv_text
 from scripts.lib.planning.modes import Mode
-from scripts.lib.tables.configurations import (
+from scripts.lib.tables.setups import (
     SUMMARY_COLUMNS,
-    Configuration,
+    Setup,
     passes,
     quality_rows,
     ways_of,
@@ -20,11 +20,11 @@ SUITES = SUMMARY_COLUMNS[1:9]
 COLUMNS = (*SUMMARY_COLUMNS, "hardware", "engine")
 
 
-def _speed(c: Configuration) -> float:
+def _speed(c: Setup) -> float:
     return c.decode.value if c.decode is not None else 0.0
 
 
-def _timed(ways: Iterable[Configuration]) -> list[Configuration]:
+def _timed(ways: Iterable[Setup]) -> list[Setup]:
     return [way for way in ways if way.decode is not None and not way.struck_out]
 
 
@@ -42,11 +42,11 @@ def combination(mode: Mode) -> str:
     return f"{mode.draft}_k{mode.k}" + (f"_n{mode.lookup_n}" if mode.lookup_n else "")
 
 
-def _named(ways: Iterable[Configuration], name: Callable[[Mode], str]) -> tuple[str, str]:
+def _named(ways: Iterable[Setup], name: Callable[[Mode], str]) -> tuple[str, str]:
     return best_and_all([(name(way.mode), _speed(way)) for way in ways])
 
 
-def _of_fastest_draft(ways: Sequence[Configuration]) -> tuple[str, list[Configuration]]:
+def _of_fastest_draft(ways: Sequence[Setup]) -> tuple[str, list[Setup]]:
     """The draft model of the fastest way, and the ways that use it: one sweep is one draft's."""
     if not ways:
         return "", []
@@ -54,7 +54,7 @@ def _of_fastest_draft(ways: Sequence[Configuration]) -> tuple[str, list[Configur
     return draft or "", [way for way in ways if way.mode.draft == draft]
 
 
-def summary_row(row: Configuration, ways: Iterable[Configuration]) -> dict[str, str]:
+def summary_row(row: Setup, ways: Iterable[Setup]) -> dict[str, str]:
     """One line; `ways` are the row's speculative and lookup modes. The total is that of the suites that have a column."""
     timed, total = _timed(ways), passes([answer for answer in row.rows if answer.suite in SUITES])
     draft, drafted = _of_fastest_draft(
@@ -82,7 +82,7 @@ def summary_row(row: Configuration, ways: Iterable[Configuration]) -> dict[str, 
     return values | {"hardware": row.hardware, "engine": row.engine}
 
 
-def summary_csv(configurations: Sequence[Configuration]) -> str:
+def summary_csv(setups: Sequence[Setup]) -> str:
     """The predecessor's summary.csv with two columns of ours at the end: hardware profile and engine."""
-    rows = (summary_row(row, ways_of(row, configurations)) for row in quality_rows(configurations))
+    rows = (summary_row(row, ways_of(row, setups)) for row in quality_rows(setups))
     return csv_text(COLUMNS, ([row[name] for name in COLUMNS] for row in rows))

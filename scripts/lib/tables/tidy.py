@@ -1,4 +1,4 @@
-"""Tidy tables for pandas: a row per answer, configuration, suite, candidate, reduced number of experts, damaged record.
+"""Tidy tables for pandas: a row per answer, setup, suite, candidate, reduced number of experts, damaged record.
 
 Rates in tokens per second, times in seconds, shares 0-1; empty where nothing was measured. What
 each column means: `docs/reference/tables.md`.
@@ -15,9 +15,9 @@ from scripts.lib.base.estimates import Comparison, Estimate, pass_rate
 from scripts.lib.base.untrusted_text import csv_text
 from scripts.lib.results.review import COLUMNS, ReviewRow
 from scripts.lib.results.review_check import Damage
-from scripts.lib.tables.configurations import Configuration, outcomes, passes
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.ranking import Candidate, Reduction, unrankable
+from scripts.lib.tables.setups import Setup, outcomes, passes
 
 DIGITS = 6
 
@@ -67,25 +67,25 @@ def _comparison(
     return {**_estimate(name, estimate, point), f"{name}_p": p_value}
 
 
-def _identity(configuration: Callable[[T], Configuration]) -> dict[str, Callable[[T], object]]:
+def _identity(setup: Callable[[T], Setup]) -> dict[str, Callable[[T], object]]:
     return {
-        "hardware": lambda item: configuration(item).hardware,
-        "engine": lambda item: configuration(item).engine,
-        "model": lambda item: configuration(item).model.key,
-        "mode": lambda item: configuration(item).mode.name,
+        "hardware": lambda item: setup(item).hardware,
+        "engine": lambda item: setup(item).engine,
+        "model": lambda item: setup(item).model.key,
+        "mode": lambda item: setup(item).mode.name,
     }
 
 
-def _of_answer(column: str) -> Callable[[tuple[Configuration, ReviewRow]], object]:
+def _of_answer(column: str) -> Callable[[tuple[Setup, ReviewRow]], object]:
     return lambda item: getattr(item[1], column)
 
 
-CELLS: Columns[tuple[Configuration, ReviewRow]] = {
+CELLS: Columns[tuple[Setup, ReviewRow]] = {
     **_identity(lambda item: item[0]),
     **{column: _of_answer(column) for column in COLUMNS},
 }
 
-MODES: Columns[Configuration] = {
+MODES: Columns[Setup] = {
     **_identity(lambda c: c),
     "quality_row": lambda c: c.mode.quality_row,
     "cells": lambda c: len(c.rows),
@@ -120,7 +120,7 @@ MODES: Columns[Configuration] = {
 class SuiteRow:
     """A quality row's answers in one suite."""
 
-    row: Configuration
+    row: Setup
     suite: str
     answers: tuple[ReviewRow, ...]
 
@@ -141,7 +141,7 @@ class RoleRow:
     """One candidate of a role: ranked (from 1), or not and why."""
 
     role: str
-    row: Configuration
+    row: Setup
     rank: int | None = None
     found: Candidate | None = None
     not_ranked: str = ""
@@ -191,8 +191,8 @@ def _roles(part: ProfilePart) -> Iterator[RoleRow]:
 # Table -> its columns, and its rows on one profile. The names are layout.TABLE_NAMES.
 TIDY: Mapping[str, tuple[Columns[Any], Callable[[ProfilePart], Iterable[Any]]]] = MappingProxyType(
     {
-        "cells": (CELLS, lambda part: ((c, row) for c in part.configurations for row in c.rows)),
-        "modes": (MODES, lambda part: part.configurations),
+        "cells": (CELLS, lambda part: ((c, row) for c in part.setups for row in c.rows)),
+        "modes": (MODES, lambda part: part.setups),
         "suites": (SUITES, _suites),
         "roles": (ROLES, _roles),
         "reductions": (REDUCTIONS, lambda part: part.reductions),

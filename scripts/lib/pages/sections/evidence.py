@@ -14,11 +14,11 @@ from scripts.lib.base.markdown import (
     table,
     text,
 )
-from scripts.lib.pages.sections.quality import configuration_name
+from scripts.lib.pages.sections.quality import setup_name
 from scripts.lib.results.certificate import Verdict
 from scripts.lib.results.review import ReviewRow
-from scripts.lib.tables.configurations import Configuration, is_scored
 from scripts.lib.tables.profile_part import Missing, ProfilePart
+from scripts.lib.tables.setups import Setup, is_scored
 
 SHOWN_DIVERGENCES = 100
 SHOWN_CHANGES = 3
@@ -51,14 +51,14 @@ def hardware_block(part: ProfilePart) -> str:
 
 
 def failures(part: ProfilePart) -> str:
-    """Failed cells, those of one configuration with the same words on one line."""
-    groups: dict[tuple[str, str, str], tuple[Configuration, list[str]]] = {}
-    for c in part.configurations:
+    """Failed cells, those of one setup with the same words on one line."""
+    groups: dict[tuple[str, str, str], tuple[Setup, list[str]]] = {}
+    for c in part.setups:
         for row in (row for row in c.rows if row.status != "ok"):
             groups.setdefault((c.name, row.status, row.error), (c, []))[1].append(row.cell_file)
     rows = [
         [
-            configuration_name(c),
+            setup_name(c),
             f"{len(files)} of {len(c.rows)}",
             status,
             quoted(error, ERROR_CHARACTERS),
@@ -66,13 +66,13 @@ def failures(part: ProfilePart) -> str:
         ]
         for (_, status, error), (c, files) in groups.items()
     ]
-    return table(rows, ("configuration", "cells", "status", "the engine's words", "first"))
+    return table(rows, ("setup", "cells", "status", "the engine's words", "first"))
 
 
 def unscored(part: ProfilePart) -> str:
     """Answers without a score, those with the same reason on one line."""
-    groups: dict[str, list[tuple[Configuration, ReviewRow]]] = {}
-    for c in part.configurations:
+    groups: dict[str, list[tuple[Setup, ReviewRow]]] = {}
+    for c in part.setups:
         for row in (row for row in c.rows if not is_scored(row)):
             groups.setdefault(row.score_reason, []).append((c, row))
     rows = [
@@ -86,7 +86,7 @@ def unscored(part: ProfilePart) -> str:
         for reason, found in sorted(groups.items(), key=lambda group: -len(group[1]))
     ]
     return limited(
-        rows, ("why", "answers", "configurations", "suites", "first"), SHOWN_REASONS, CELLS_TABLE
+        rows, ("why", "answers", "setups", "suites", "first"), SHOWN_REASONS, CELLS_TABLE
     )
 
 
@@ -95,7 +95,7 @@ def divergences(part: ProfilePart) -> str:
     found = [
         (c, row)
         for verdict in (Verdict.LOSSY, Verdict.NUMERIC_TIE)
-        for c in part.configurations
+        for c in part.setups
         for row in c.rows
         if row.certificate == verdict
     ]
@@ -125,9 +125,7 @@ def divergences(part: ProfilePart) -> str:
 
 def struck(part: ProfilePart) -> list[tuple[str, str]]:
     """What physics struck out, with the reason."""
-    return [
-        (configuration_name(c), text(c.struck_out)) for c in part.configurations if c.struck_out
-    ]
+    return [(setup_name(c), text(c.struck_out)) for c in part.setups if c.struck_out]
 
 
 def missing_table(part: ProfilePart) -> str:

@@ -55,7 +55,7 @@ def _figure(measure: Measure, is_share: bool) -> str:
 
 def scorers_table(part: ProfilePart) -> str:
     """Each scorer: how many of the answers it scored, and its agreement with the leading one on the same answers."""
-    rows = [row for c in part.configurations for row in c.rows if row.status != "error"]
+    rows = [row for c in part.setups for row in c.rows if row.status != "error"]
     leading, lines = part.plan.scorers[0].name, []
     for scorer in part.plan.scorers:
         scored = proportion(

@@ -17,19 +17,19 @@ from scripts.lib.base.markdown import (
     table,
     text,
 )
-from scripts.lib.tables.configurations import Configuration, outcomes, passes
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.ranking import ARCHITECT, MARGIN, Candidate, RoleRanking, unrankable
+from scripts.lib.tables.setups import Setup, outcomes, passes
 
 NAMED_TIES = 3
 MARGIN_POINTS = f"{100 * MARGIN:.0f} points"
 
 
-def configuration_name(c: Configuration) -> str:
+def setup_name(c: Setup) -> str:
     return f"{code(c.model.key)} {code(c.mode.name)}"
 
 
-def speed(c: Configuration) -> str:
+def speed(c: Setup) -> str:
     """Decode speed, struck out where physics forbids it."""
     shown = estimate(c.decode)
     return f"~~{shown}~~" if c.struck_out else shown
@@ -44,7 +44,7 @@ def ratio(comparison: Comparison | None) -> str:
 
 
 def recommendations(part: ProfilePart) -> str:
-    """One line per role: the best configuration, its reason, and what is as good and faster."""
+    """One line per role: the best setup, its reason, and what is as good and faster."""
     headers = ("role", "run", "passes on its suites", "decode t/s", "why", "as good, and faster")
     return table((_recommendation(ranking) for ranking in part.rankings), headers)
 
@@ -53,18 +53,16 @@ def _recommendation(ranking: RoleRanking) -> list[str]:
     if not ranking.candidates:
         row, reason = ranking.unranked[0]
         others = f" (and {len(ranking.unranked) - 1} more)" if len(ranking.unranked) > 1 else ""
-        why = f"nothing is ranked: {configuration_name(row)}{others}: {text(reason)}"
+        why = f"nothing is ranked: {setup_name(row)}{others}: {text(reason)}"
         return [code(ranking.role), DASH, DASH, DASH, why, DASH]
     best, faster = ranking.candidates[0], ranking.fastest_tied
     if best.quality.value == 0:
         why = f"none of {len(ranking.candidates)} passes any question"
         return [code(ranking.role), DASH, _quality(best), DASH, why, DASH]
-    run = configuration_name(best.way)
+    run = setup_name(best.way)
     why = "; ".join((_why_best(ranking), _why_this_way(best, ranking.role)))
     other = (
-        f"{configuration_name(faster[0].way)}: {ratio(faster[1])} its speed"
-        if faster is not None
-        else DASH
+        f"{setup_name(faster[0].way)}: {ratio(faster[1])} its speed" if faster is not None else DASH
     )
     return [code(ranking.role), run, _quality(best), speed(best.way), why, other]
 
@@ -80,7 +78,7 @@ def _why_best(ranking: RoleRanking) -> str:
     apart = sum(candidate.versus_best is None for candidate in ranking.candidates[1:])
     told = [f"highest of {count}"]
     if tied:
-        named = ", ".join(f"{configuration_name(c.row)} ({_against(c)})" for c in tied[:NAMED_TIES])
+        named = ", ".join(f"{setup_name(c.row)} ({_against(c)})" for c in tied[:NAMED_TIES])
         more = f" and {len(tied) - NAMED_TIES} more" if len(tied) > NAMED_TIES else ""
         told.append(f"but it cannot be told from {named}{more}")
     elif apart < count - 1:
@@ -109,7 +107,7 @@ def candidates_table(ranking: RoleRanking) -> str:
     rows = [
         [
             str(place),
-            configuration_name(c.row),
+            setup_name(c.row),
             _quality(c),
             points(c.versus_best.estimate) if c.versus_best is not None else DASH,
             p_value(c.versus_best.p_value) if c.versus_best is not None else DASH,
@@ -121,7 +119,7 @@ def candidates_table(ranking: RoleRanking) -> str:
     rows += [
         [
             DASH,
-            configuration_name(row),
+            setup_name(row),
             rate(row.quality),
             f"not ranked: {text(why)}",
             DASH,
@@ -132,7 +130,7 @@ def candidates_table(ranking: RoleRanking) -> str:
     ]
     headers = (
         "",
-        "configuration",
+        "setup",
         "passes",
         "against the best",
         "p (Holm)",
@@ -154,7 +152,7 @@ def master_table(part: ProfilePart) -> str:
     return table((_master_row(part, row) for row in part.rows), headers)
 
 
-def _master_row(part: ProfilePart, row: Configuration) -> list[str]:
+def _master_row(part: ProfilePart, row: Setup) -> list[str]:
     way = part.way_of(row)
     has_way = way is not row
     return [
@@ -177,13 +175,13 @@ def _master_row(part: ProfilePart, row: Configuration) -> list[str]:
     ]
 
 
-def passed(row: Configuration) -> str:
+def passed(row: Setup) -> str:
     """`5/24: 21 % (8–40)`"""
     found = row.passes
     return f"{found.passed}/{found.scored}: {rate(row.quality)}" if found.scored else "unscored"
 
 
-def _notes(row: Configuration) -> Iterator[str]:
+def _notes(row: Setup) -> Iterator[str]:
     found = row.passes
     failed = sum(answer.status != "ok" for answer in row.rows)
     if failed:
@@ -205,7 +203,7 @@ def suites_table(part: ProfilePart) -> str:
     return table(rows, headers)
 
 
-def _suite(c: Configuration, suite: str) -> str:
+def _suite(c: Setup, suite: str) -> str:
     answers = c.by_suite.get(suite, ())
     if not answers:
         return DASH

@@ -20,21 +20,21 @@ from scripts.lib.base.markdown import (
 from scripts.lib.base.speed_limits import bandwidth_efficiency
 from scripts.lib.pages.sections.quality import ratio, speed
 from scripts.lib.results.certificate import Verdict
-from scripts.lib.tables.configurations import Configuration
 from scripts.lib.tables.profile_part import ProfilePart
+from scripts.lib.tables.setups import Setup
 
 SHOWN_OUTLIERS = 50
 
 
 def _sweep(
     part: ProfilePart,
-    ways: Sequence[Configuration],
-    value: Callable[[Configuration], int | None],
+    ways: Sequence[Setup],
+    value: Callable[[Setup], int | None],
     letter: str,
 ) -> str:
     """One line per base row and kind of drafting, one column per setting; the fastest proved way in bold."""
     settings = sorted({at for way in ways if (at := value(way)) is not None})
-    lines: dict[tuple[str, str, str], dict[int | None, Configuration]] = {}
+    lines: dict[tuple[str, str, str], dict[int | None, Setup]] = {}
     for way in ways:
         drafting = (way.mode.draft or "lookup") + (
             " + lookup" if way.mode.draft and way.mode.lookup_n else ""
@@ -52,7 +52,7 @@ def _sweep(
     return table(rows, ("model", "base", "drafts by", *(f"{letter} = {at}" for at in settings)))
 
 
-def _sweep_cell(part: ProfilePart, way: Configuration | None) -> str:
+def _sweep_cell(part: ProfilePart, way: Setup | None) -> str:
     if way is None:
         return DASH
     shown = ratio(way.speed_up)
@@ -67,18 +67,18 @@ def _sweep_cell(part: ProfilePart, way: Configuration | None) -> str:
 def draft_sweep(part: ProfilePart) -> str:
     """Speed-up and acceptance over K, the most tokens that a draft model drafts a step."""
     return _sweep(
-        part, [c for c in part.configurations if c.mode.draft is not None], lambda c: c.mode.k, "K"
+        part, [c for c in part.setups if c.mode.draft is not None], lambda c: c.mode.k, "K"
     )
 
 
 def lookup_sweep(part: ProfilePart) -> str:
     """Speed-up and acceptance over n, the n-gram that prompt lookup alone matches."""
-    alone = [c for c in part.configurations if c.mode.draft is None and c.mode.lookup_n is not None]
+    alone = [c for c in part.setups if c.mode.draft is None and c.mode.lookup_n is not None]
     return _sweep(part, alone, lambda c: c.mode.lookup_n, "n")
 
 
 def modes_table(part: ProfilePart) -> str:
-    """Every configuration with all that was measured of it."""
+    """Every setup with all that was measured of it."""
     headers = [
         *(
             "model",
@@ -92,10 +92,10 @@ def modes_table(part: ProfilePart) -> str:
         ),
         *("drafted", "TTFT s", "prefill t/s", "peak RSS GiB", "load s", "warm-up s"),
     ]
-    return table(map(_mode_row, part.configurations), headers)
+    return table(map(_mode_row, part.setups), headers)
 
 
-def _mode_row(c: Configuration) -> list[str]:
+def _mode_row(c: Setup) -> list[str]:
     answered = str(len(c.answered))
     return [
         code(c.model.key),
@@ -115,7 +115,7 @@ def _mode_row(c: Configuration) -> list[str]:
     ]
 
 
-def certificate(c: Configuration) -> str:
+def certificate(c: Setup) -> str:
     """The verdict, and for what is not exact how many answers differ."""
     differ = sum(row.certificate in (Verdict.NUMERIC_TIE, Verdict.LOSSY) for row in c.rows)
     return f"{c.certificate} ({differ} of {len(c.rows)} differ)" if differ else str(c.certificate)
@@ -139,14 +139,14 @@ def roofline_table(part: ProfilePart) -> str:
     )
 
 
-def efficiency(c: Configuration, decode: Estimate) -> Estimate | None:
+def efficiency(c: Setup, decode: Estimate) -> Estimate | None:
     """The share of the memory's bandwidth that decoding uses (None: not known); its interval is the speed's."""
     limit = c.memory_gb_per_s
     used = bandwidth_efficiency(decode.value, c.bytes_per_token, 1e9 * limit if limit else None)
     return decode.scaled(used / decode.value) if used is not None else None
 
 
-def _roofline_row(c: Configuration, decode: Estimate) -> list[str]:
+def _roofline_row(c: Setup, decode: Estimate) -> list[str]:
     return [
         code(c.model.key),
         code(c.mode.name),
@@ -161,7 +161,7 @@ def _roofline_row(c: Configuration, decode: Estimate) -> list[str]:
 
 
 def outliers_table(part: ProfilePart) -> str:
-    """Answers whose decode speed stands apart from the others' of the same configuration."""
+    """Answers whose decode speed stands apart from the others' of the same setup."""
     rows = [
         [
             code(c.model.key),
@@ -171,13 +171,13 @@ def outliers_table(part: ProfilePart) -> str:
             estimate(c.decode),
             str(row.completion_tokens or DASH),
         ]
-        for c in _unspeculative(part.configurations)
+        for c in _unspeculative(part.setups)
         for row in c.slow_or_fast
     ]
     headers = ("model", "mode", "question", "decode t/s", "median t/s", "tokens")
     return limited(rows, headers, SHOWN_OUTLIERS, CELLS_TABLE)
 
 
-def _unspeculative(configurations: Iterable[Configuration]) -> list[Configuration]:
+def _unspeculative(setups: Iterable[Setup]) -> list[Setup]:
     """With speculation the speed differs from answer to answer by nature."""
-    return [c for c in configurations if not c.mode.speculative]
+    return [c for c in setups if not c.mode.speculative]

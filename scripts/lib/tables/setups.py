@@ -1,4 +1,4 @@
-"""Reviews -> configurations (hardware, engine, model, mode) with what was measured of each: quality, speed, speculation.
+"""Reviews -> setups (hardware, engine, model, mode) with what was measured of each: quality, speed, speculation.
 
 Quality and speed are estimated over questions (base/estimates.py); a speed-up is a median of ratios
 paired by question.
@@ -102,10 +102,10 @@ def outcomes(rows: Iterable[ReviewRow]) -> Clustered:
 
 
 @dataclass(frozen=True)
-class Configuration:
+class Setup:
     """One model in one mode on one hardware profile by one engine, with its reviewed cells.
 
-    `base` is the configuration whose answers, and speed, a speculative mode is compared with. The
+    `base` is the setup whose answers, and speed, a speculative mode is compared with. The
     rest is for the physics gate and the roofline: size of the weights in bytes, experts (all,
     active), lookup's draft length, and the memory's bandwidth in GB/s as the profile has it and as
     it was measured (None: unknown).
@@ -117,7 +117,7 @@ class Configuration:
     mode: Mode
     rows: tuple[ReviewRow, ...]
     planned: int
-    base: Configuration | None = field(default=None, repr=False, compare=False)
+    base: Setup | None = field(default=None, repr=False, compare=False)
     weights_bytes: int = 0
     experts: int | None = None
     experts_used: int | None = None
@@ -268,7 +268,7 @@ class Configuration:
 
     @cached_property
     def struck_out(self) -> str:
-        """Why physics forbids this configuration's speed (empty: it does not). Such a number is shown, never ranked."""
+        """Why physics forbids this setup's speed (empty: it does not). Such a number is shown, never ranked."""
         if self.mode.speculative:
             if self.base is not None and self.base.struck_out:
                 return f"its base {self.base.mode.name} is struck out"
@@ -287,11 +287,11 @@ def suite_place(name: str) -> tuple[int, str]:
     return (SUITE_ORDER.index(name) if name in SUITE_ORDER else len(SUITE_ORDER), name)
 
 
-def quality_rows(configurations: Iterable[Configuration]) -> list[Configuration]:
+def quality_rows(setups: Iterable[Setup]) -> list[Setup]:
     """The rows of the master table: modes that decide what the model answers."""
-    return [c for c in configurations if not c.mode.speculative]
+    return [c for c in setups if not c.mode.speculative]
 
 
-def ways_of(row: Configuration, configurations: Iterable[Configuration]) -> list[Configuration]:
+def ways_of(row: Setup, setups: Iterable[Setup]) -> list[Setup]:
     """The speculative and lookup modes that decode a quality row's answers: its speed columns."""
-    return [c for c in configurations if c.mode.speculative and c.base is row]
+    return [c for c in setups if c.mode.speculative and c.base is row]

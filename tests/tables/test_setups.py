@@ -1,4 +1,4 @@
-"""Configurations out of reviews: passes with coverage, paired speed-ups, what is inherited, and what physics strikes out."""
+"""Setups out of reviews: passes with coverage, paired speed-ups, what is inherited, and what physics strikes out."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from scripts.lib.base.speed_limits import bandwidth_efficiency
 from scripts.lib.pages.sections.speed import efficiency
 from scripts.lib.planning.modes import Mode
 from scripts.lib.results.review import COLUMNS, ReviewRow, read_review, to_csv
-from scripts.lib.tables.configurations import (
-    Configuration,
+from scripts.lib.tables.setups import (
+    Setup,
     by_question,
     passes,
     quality_rows,
@@ -37,10 +37,8 @@ _NOTHING = {
 ROW = ReviewRow(**{**_NOTHING, **_SHOWN})
 
 
-def configuration(mode: Mode, *rows: ReviewRow, **changes: object) -> Configuration:
-    made = Configuration(
-        "h", "embedded", model("m", path="dir/Big-7B-Q4.gguf"), mode, rows, len(rows)
-    )
+def setup(mode: Mode, *rows: ReviewRow, **changes: object) -> Setup:
+    made = Setup("h", "embedded", model("m", path="dir/Big-7B-Q4.gguf"), mode, rows, len(rows))
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
@@ -51,7 +49,7 @@ def timed(*speeds: float, **changes: object) -> tuple[ReviewRow, ...]:
     )
 
 
-BASE = configuration(Mode("baseline"), *timed(10, 20, 40))
+BASE = setup(Mode("baseline"), *timed(10, 20, 40))
 LOOKUP = Mode("lookup_n3", lookup_n=3)
 
 
@@ -66,7 +64,7 @@ def test_passes_count_errors_as_asked_and_unscored_not_at_all() -> None:
     assert (found.passed, found.scored, found.asked) == (1, 3, 4)
     assert found.coverage == pytest.approx(0.55)
     assert passes([]).rate is None
-    row = configuration(Mode("baseline"), *rows, planned=5)
+    row = setup(Mode("baseline"), *rows, planned=5)
     assert row.quality is not None and row.quality.value == pytest.approx(1 / 3)
     assert row.unscored_share == pytest.approx(2 / 5)
 
@@ -77,7 +75,7 @@ def test_repeats_of_a_question_stand_together() -> None:
 
 
 def test_speed_ups_are_medians_of_paired_ratios() -> None:
-    fast = configuration(LOOKUP, *timed(20, 30, 40), base=BASE)
+    fast = setup(LOOKUP, *timed(20, 30, 40), base=BASE)
     assert fast.speed_up is not None and fast.speed_up.estimate == Estimate(1.5, None, None, 3, 3)
     only = replace(fast, rows=timed(20))
     assert only.speed_up is not None and only.speed_up.estimate.clusters == 1
@@ -85,8 +83,8 @@ def test_speed_ups_are_medians_of_paired_ratios() -> None:
 
 
 def test_ways_belong_to_their_own_row() -> None:
-    other = configuration(Mode("baseline"), *timed(10, 20, 40), engine="server")
-    way = configuration(LOOKUP, *timed(20), base=BASE)
+    other = setup(Mode("baseline"), *timed(10, 20, 40), engine="server")
+    way = setup(LOOKUP, *timed(20), base=BASE)
     assert ways_of(BASE, [BASE, other, way]) == [way] and ways_of(other, [BASE, other, way]) == []
     assert quality_rows([way, other]) == [other]
 
@@ -98,21 +96,12 @@ def test_impossible_speeds_are_struck_out() -> None:
         "verify_steps": 10,
         "certificate": "exact",
     }
-    honest = configuration(
-        Mode("spec_d_k4", draft="d", k=4), *timed(15, 30, 60, **counted), base=BASE
-    )
-    wild = configuration(
-        Mode("spec_d_k16", draft="d", k=16), *timed(510, 1020, 2040, **counted), base=BASE
-    )
+    honest = setup(Mode("spec_d_k4", draft="d", k=4), *timed(15, 30, 60, **counted), base=BASE)
+    wild = setup(Mode("spec_d_k16", draft="d", k=16), *timed(510, 1020, 2040, **counted), base=BASE)
     assert wild.struck_out.startswith("51.00x passes K + 1 = 17") and honest.struck_out == ""
-    quick = configuration(
-        Mode("baseline"), *timed(300), weights_bytes=98_000_000, bandwidth_gb_per_s=21.0
-    )
+    quick = setup(Mode("baseline"), *timed(300), weights_bytes=98_000_000, bandwidth_gb_per_s=21.0)
     assert "more than the memory's 21 GB/s" in quick.struck_out
-    assert (
-        configuration(LOOKUP, *timed(310), base=quick).struck_out
-        == "its base baseline is struck out"
-    )
+    assert setup(LOOKUP, *timed(310), base=quick).struck_out == "its base baseline is struck out"
 
 
 def test_one_long_answer_decides_no_acceptance() -> None:
@@ -121,7 +110,7 @@ def test_one_long_answer_decides_no_acceptance() -> None:
     loop = replace(
         ROW, question_id="loop", drafted_tokens=4000, accepted_tokens=4000, verify_steps=1000
     )
-    way = configuration(LOOKUP, *usual, loop, replace(ROW, question_id="none"), base=BASE)
+    way = setup(LOOKUP, *usual, loop, replace(ROW, question_id="none"), base=BASE)
     assert way.acceptance == Estimate(0.5, 0.5, 0.5, 10, 10) and way.accepted_length == Estimate(
         2, 2, 2, 10, 10
     )
@@ -135,7 +124,7 @@ def test_one_long_answer_decides_no_acceptance() -> None:
 
 
 def test_the_rooflines_share_has_the_speeds_interval() -> None:
-    row = configuration(
+    row = setup(
         Mode("baseline"), *timed(*range(10, 20)), weights_bytes=10**9, bandwidth_gb_per_s=100.0
     )
     assert row.decode is not None and row.decode.low is not None
@@ -152,33 +141,31 @@ def test_the_rooflines_share_has_the_speeds_interval() -> None:
 def test_only_answers_that_were_proved_the_same_inherit_quality(
     verdict: str, inherited: bool
 ) -> None:
-    way = configuration(LOOKUP, *timed(20, 30, certificate="exact"), ROW, base=BASE)
+    way = setup(LOOKUP, *timed(20, 30, certificate="exact"), ROW, base=BASE)
     way = replace(way, rows=(*timed(20, certificate=verdict), *timed(30, certificate=verdict)))
     assert way.inherits_quality is inherited and BASE.inherits_quality
 
 
 def test_a_mode_breaks_what_fails_in_it_alone() -> None:
     failed = replace(ROW, question_id="q1", status="error")
-    way = configuration(LOOKUP, failed, replace(failed, question_id="q2"), base=BASE)
+    way = setup(LOOKUP, failed, replace(failed, question_id="q2"), base=BASE)
     assert way.breaks == 2
     assert replace(way, base=replace(BASE, rows=(failed,))).breaks == 1
 
 
 def test_a_speed_that_stands_apart_is_told() -> None:
-    row = configuration(Mode("baseline"), *timed(100, 101, 99, 100.5, 40))
+    row = setup(Mode("baseline"), *timed(100, 101, 99, 100.5, 40))
     assert [answer.question_id for answer in row.slow_or_fast] == ["q4"]
 
 
 def test_the_predecessors_summary_row() -> None:
-    base = configuration(Mode("baseline"), *timed(9, 10))
+    base = setup(Mode("baseline"), *timed(9, 10))
     counted = {"accepted_tokens": 9, "verify_steps": 3}
     ways = [
-        configuration(
-            Mode(f"spec_{draft}_k{k}", draft=draft, k=k), *timed(speed, **counted), base=base
-        )
+        setup(Mode(f"spec_{draft}_k{k}", draft=draft, k=k), *timed(speed, **counted), base=base)
         for draft, k, speed in (("d", 4, 11.4), ("d", 8, 14.4), ("slow", 4, 9.9), ("d", 16, 900))
     ]
-    lookup = configuration(LOOKUP, *timed(10.6, **counted), base=base)
+    lookup = setup(LOOKUP, *timed(10.6, **counted), base=base)
     row = summary_row(base, [*ways, lookup])
     shown = tuple(row[name] for name in ("model", "math", "vl", "total", "pct_str"))
     assert shown == ("Big-7B-Q4", "2/2", "-", "2/2", "100%")
@@ -190,9 +177,9 @@ def test_the_predecessors_summary_row() -> None:
 def test_the_predecessors_summary_counts_its_own_suites_and_names_as_it_did() -> None:
     tools = replace(ROW, suite="tool_compliance", score=0, passed=False)
     weights = model("m", path="dir/Big-7B-Q4-00001-of-00005.gguf")
-    base = configuration(Mode("moe4", experts=4), *timed(9, 10), tools, model=weights)
+    base = setup(Mode("moe4", experts=4), *timed(9, 10), tools, model=weights)
     ways = [
-        configuration(Mode("x", draft=draft, k=k, lookup_n=3), *timed(speed), base=base)
+        setup(Mode("x", draft=draft, k=k, lookup_n=3), *timed(speed), base=base)
         for draft, k, speed in (("slow", 8, 9.9), ("d", 8, 11.4), ("d", 16, 14.4))
     ]
     row = summary_row(base, ways)
