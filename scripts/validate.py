@@ -19,8 +19,8 @@ from tqdm import tqdm
 
 from scripts.lib.authoring.registry_check import Finding, Verdict, compare
 from scripts.lib.base.errors import BenchError, run_cli, tell_left_out
+from scripts.lib.base.yaml_fields import carried_notice
 from scripts.lib.planning.disk import LOCK_FILE, registry_of
-from scripts.lib.registry.types import carried_notice
 from scripts.lib.registry_loader import Model, Registry
 from scripts.lib.settings.run_config import load_config
 from scripts.lib.weights.facts import WeightsFacts, WeightsLock, WeightsReader

@@ -121,7 +121,7 @@ def _acceleration(part: Fields) -> Acceleration:
         override_key=override,
         lookup=part.flag("lookup"),
         ngram_min=part.integer("ngram_min"),
-        disallowed=part.choices("disallowed", FORBIDDABLE),
+        disallowed=frozenset(part.choices("disallowed", FORBIDDABLE)),
         alternatives=tuple(nested),
     )
 
@@ -158,8 +158,9 @@ def _entry(file: YamlFile, key: str, raw: Any, faults: list[Problem]) -> Model:
         fields.part("constraints", SECTIONS["constraints"]),
     )
     acceleration = _acceleration(fields.part("acceleration", SECTIONS["acceleration"]))
-    forbid = constraints.choices("forbid", FORBIDDABLE) | fields.choices(
-        "forbidden_configs", FORBIDDABLE
+    forbid = (
+        *constraints.choices("forbid", FORBIDDABLE),
+        *fields.choices("forbidden_configs", FORBIDDABLE),
     )
     generation = fields.part("generation_defaults", SECTIONS["generation_defaults"])
     temperatures = fields.part("temperature_overrides", SECTIONS["temperature_overrides"]).numbers()
@@ -185,7 +186,7 @@ def _entry(file: YamlFile, key: str, raw: Any, faults: list[Problem]) -> Model:
         huggingface_id=model.loose_text("huggingface_id") or None,
         candidate_roles=fields.texts("candidate_roles"),
         acceleration=acceleration,
-        forbid=forbid | acceleration.disallowed,
+        forbid=acceleration.disallowed.union(forbid),
         forbid_reason=" ".join(constraints.loose_text("reason").split()),
         compatible_targets=fields.texts("compatible_targets"),
         deprecated=fields.flag("deprecated") or fields.raw.get("tier") == DELETED,

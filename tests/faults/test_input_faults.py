@@ -33,7 +33,7 @@ DAMAGE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "UTF-16": (lambda data: data.decode().encode("utf-16"), "it looks like UTF-16"),
     "cut off": (lambda data: data[: len(data) // 2] + b'"', "not YAML"),
     "empty": (lambda data: b"", "expected at least one question"),
-    "another type": (lambda data: b"prompts: [1]\n", "expected a mapping of questions, found [1]"),
+    "another type": (lambda data: b"prompts: [1]\n", "expected a mapping, found [1]"),
     "two mistakes": (
         lambda data: data.replace(b"tier: 1", b"tier: 9", 1).replace(b"tier: 2", b"teir: 2", 1),
         "teir",
@@ -376,7 +376,7 @@ CALL = "{type: tool_call, name: f, arguments: {a: 1}}"
             "version: 1",
             "questions: [{id: a}]",
             1,
-            "questions: stands beside prompts: a suite has one of them",
+            "questions: expected either prompts or questions, found both",
         ),
         (
             "prompts:",

@@ -184,7 +184,8 @@ def test_keys_that_nobody_acts_on_are_carried_and_named_once(tmp_path: Path) -> 
     suite, problems = load_suite(file)
     assert problems == [] and len(suite.questions) == 2
     assert list(map(str, suite.notices)) == [
-        f"{file}: keys that are not used here: author, hint, rubric_file"
+        f"{file}: keys that are not used here: author (line 1), "
+        "prompts.<id>.rubric_file (2 times, first line 3), prompts.<id>.hint (line 4)"
     ]
     file.write_text(file.read_text().replace("hint", "teir"))
     assert [str(problem) for problem in load_suite(file)[1]] == [

@@ -17,6 +17,7 @@ from scripts.lib.authoring.registry_docs import json_schema
 from scripts.lib.authoring.registry_edit import with_entry
 from scripts.lib.base.errors import BenchError, InputErrors
 from scripts.lib.base.templates import render
+from scripts.lib.base.yaml_fields import carried_notice
 from scripts.lib.base.yaml_file import read_yaml
 from scripts.lib.execution.launch_command import cli_line
 from scripts.lib.executor import load_settings
@@ -24,7 +25,7 @@ from scripts.lib.pages.model_pages import ModelsPage, QuirksPage
 from scripts.lib.planning.disk import for_model, load_planner
 from scripts.lib.planning.modes import expand_modes
 from scripts.lib.planning.plan import find_shard, make_plan
-from scripts.lib.registry.types import Registry, carried_notice
+from scripts.lib.registry.types import Registry
 from scripts.lib.registry_loader import load_registry
 from scripts.lib.results.states import orphans
 from scripts.lib.settings.run_config import load_config
@@ -249,7 +250,7 @@ def test_two_names_of_one_key_that_differ_are_told(tmp_path: Path) -> None:
     registry = load_registry(file)
     assert registry.models["frontdoor"].max_context == 4096
     assert any(
-        "model.context_length: stands beside max_context, which is used" in str(w)
+        "model.context_length: is ignored: max_context is given too" in str(w)
         for w in registry.warnings
     )
 
@@ -327,8 +328,7 @@ def test_the_tools_name_what_is_left_out_and_go_on(tmp_path: Path) -> None:
         and "2 entries (1 left out)" in checked.stdout
     )
     assert (
-        "note: carried through, nothing here acts on: "
-        in run("scripts.validate", "--registry", EVERY).stderr
+        "note: keys that are not used here: " in run("scripts.validate", "--registry", EVERY).stderr
     )
     planned = run(
         "scripts.plan", "--registry", TWICE, "--assume-present", "--hardware", "epyc-9655"
@@ -393,7 +393,7 @@ def test_show_tells_who_says_the_runtime_values(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        "roles.frontdoor.constraints.flash_attention: expected true or false, found 'auto': it counts as not said",
+        "roles.frontdoor.constraints.flash_attention: expected true or false, found 'auto'",
         "roles.frontdoor.constraints.ubatch_size: expected a whole number of at least 1, found 'many'",
         "runtime_defaults.context_limits.old: expected a whole number of at least 1, found 'plenty'",
     ],

@@ -1,48 +1,65 @@
-"""Typed reading of untrusted YAML mappings: every mistake goes to one list, with its place, and gives the default."""
+"""Typed reading of untrusted YAML mappings.
+
+Every input file is read with `Fields`: each mistake goes to one list, with its place, and gives
+the default, so that all mistakes are reported at once. One policy holds for unknown keys: what
+looks like a slip of a key that is acted on is an error; any other key is carried through and named
+in a notice. In a closed section every unknown key is an error.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeGuard
 
 from rapidfuzz.distance import DamerauLevenshtein
 
-from scripts.lib.base.errors import Problem, shown, suggest
+from scripts.lib.base.errors import Problem, in_short, shown, suggest
 from scripts.lib.base.yaml_file import Carried, Source
 from scripts.lib.base.yaml_sections import Key, Section
 
+_LARGEST = sys.float_info.max
+
 
 def is_misspelt(key: str, known: Iterable[str]) -> bool:
-    """True when a slip or two (one in words of up to five letters) makes it a known key; a longer word of the same stem is
-    no slip."""
+    """True when one or two slips make it a known key (one slip in words of up to five letters)."""
     return any(DamerauLevenshtein.distance(key, name) <= min(2, len(key) // 3) for name in known)
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _limits(least: float, most: float) -> str:
+    return f"of at least {least:g}" if most == _LARGEST else f"from {least:g} to {most:.10g}"
 
 
 class Fields:
     """Typed reading of one mapping; every mistake goes to one list and gives the default.
 
-    `faults`: the list, where it is not the file's own (an entry that leaves itself out). A misspelt
-    key is always the file's. Keys that nothing acts on go to the file's `carried`; older names of
-    keys are read as the keys that they stand for.
+    `section` describes the keys; None for a mapping whose keys are names. `faults` is the list of
+    mistakes where it is not the file's own (an entry with a fault is left out, alone); a misspelt
+    key always goes to the file's. Keys that nothing acts on go to the file's `carried`. An older
+    name of a key is read as that key.
     """
 
     def __init__(
         self,
         file: Source,
         raw: Any,
-        path: str,
-        section: Section | None,
+        path: str = "",
+        section: Section | None = None,
         faults: list[Problem] | None = None,
     ):
         self.file, self.path, self.section = file, path, section
         self.faults = file.problems if faults is None else faults
         self.raw: dict[str, Any] = dict(raw) if isinstance(raw, dict) else {}
-        # Key -> the older name that says it here.
-        self._said_as: dict[str, str] = {}
+        # Key -> the older name that gives its value here.
+        self._given_as: dict[str, str] = {}
         if section is not None:
             self._look_at_keys(section)
-        # An empty list or text says as little as nothing.
+        # An empty list or text is as good as no value.
         if raw not in (None, [], "") and not isinstance(raw, dict):
             self._mistake("", f"expected a mapping, found {shown(raw)}")
 
@@ -52,7 +69,7 @@ class Fields:
             if key is None:
                 self._unknown(name, section)
             elif key.carried:
-                self.carry(name)
+                self.carry(name, known=True)
             elif key.same_as and value is not None:
                 self._take_as(name, value, key.same_as)
 
@@ -65,39 +82,44 @@ class Fields:
         else:
             self.carry(name)
 
-    def carry(self, name: str) -> None:
-        """A key that nothing acts on."""
+    def carry(self, name: str, known: bool = False) -> None:
+        """Note a key that nothing acts on; `known`: the format describes it."""
         path, place = self.at(name), self.section.place if self.section is not None else self.path
-        self.file.carried.append(Carried(place, name, path, self.file.line(path), self.raw[name]))
+        self.file.carried.append(
+            Carried(place, name, path, self.file.line(path), self.raw[name], known)
+        )
 
     def _take_as(self, name: str, value: Any, key: str) -> None:
-        """An older name counts where the key itself is not said."""
+        """Read an older name as its key, unless the key itself has a value."""
         if self.raw.get(key) is None:
-            self.raw[key], self._said_as[key] = value, name
+            self.raw[key], self._given_as[key] = value, name
         elif self.raw[key] != value:
-            self.warn(name, f"stands beside {self._said_as.get(key, key)}, which is used")
+            self.warn(name, f"is ignored: {self._given_as.get(key, key)} is given too")
 
     def _row(self, key: str) -> Key | None:
         return self.section.key(key) if self.section is not None else None
 
     def at(self, key: str) -> str:
-        return ".".join(part for part in (self.path, self._said_as.get(key, key)) if part)
+        """The path of a key in the file: `roles.frontdoor.tier`."""
+        return ".".join(part for part in (self.path, self._given_as.get(key, key)) if part)
 
     def problem(self, key: str, message: str) -> None:
+        """Note a mistake at a key; the empty key is the mapping itself."""
         self.faults.append(self.file.problem(self.at(key), message))
 
     def warn(self, key: str, message: str) -> None:
+        """Note what is odd but leaves the mapping usable."""
         self.file.warnings.append(self.file.problem(self.at(key), message))
 
     def _is_lenient(self, key: str) -> bool:
         row = self._row(key)
         section = self.section is not None and self.section.lenient
-        return section or key in self._said_as or (row is not None and row.lenient)
+        return section or key in self._given_as or (row is not None and row.lenient)
 
     def _mistake(self, key: str, message: str) -> None:
-        """A value of another kind."""
+        """Note a value of the wrong kind: a problem, or a warning where the key is lenient."""
         if self._is_lenient(key):
-            self.warn(key, f"{message}: it counts as not said")
+            self.warn(key, f"{message}: it is ignored")
         else:
             self.problem(key, message)
 
@@ -109,66 +131,83 @@ class Fields:
         return None
 
     def text(self, key: str, default: str = "") -> str:
+        """The text of a key; the default where it has no value or is not text."""
         value = self._typed(key, isinstance(self.raw.get(key), str), "text")
         return default if value is None else str(value)
 
     def required(self, key: str, empty: bool = False) -> str:
+        """The text of a key that must be there, and not be empty unless `empty`."""
         if key not in self.raw or (self.raw[key] in (None, "") and not empty):
             self.problem(key, "is missing")
             return ""
         return self.text(key)
 
     def loose_text(self, key: str) -> str:
-        """Text where a number, a date or a list is as good."""
+        """The value of a key as text, whatever its kind."""
         value = self.raw.get(key)
         return "" if value is None else str(value)
 
-    def integer(self, key: str, least: int = 1) -> int | None:
+    def scalar(self, key: str, required: bool = False) -> str:
+        """The text of a key; a number, a date or a truth value is taken as text, too."""
+        value = self._typed(key, not isinstance(self.raw.get(key), (dict, list)), "text")
+        if required and not str(self.raw.get(key) or "").strip():
+            self.problem(key, "is missing")
+        return "" if value is None else str(value)
+
+    def integer(self, key: str, least: int = 1, most: float = _LARGEST) -> int | None:
+        """A whole number within limits; None where there is none."""
         value, row = self.raw.get(key), self._row(key)
         if row is not None and row.unsaid is not None and value == row.unsaid:
             return None
-        fits = isinstance(value, int) and not isinstance(value, bool) and value >= least
-        found: int | None = self._typed(key, fits, f"a whole number of at least {least}")
+        fits = _is_number(value) and isinstance(value, int) and least <= value <= most
+        found: int | None = self._typed(key, fits, f"a whole number {_limits(least, most)}")
         return found
 
-    def number(self, key: str, least: float = 0.0) -> float | None:
+    def number(self, key: str, least: float = 0.0, most: float = _LARGEST) -> float | None:
+        """A finite number within limits; None where there is none."""
         value = self.raw.get(key)
-        fits = (
-            isinstance(value, (int, float))
-            and not isinstance(value, bool)
-            and least <= value < float("inf")
-        )
-        found = self._typed(key, fits, f"a number of at least {least:g}")
+        fits = _is_number(value) and least <= value <= most
+        found = self._typed(key, fits, f"a number {_limits(least, most)}")
         return None if found is None else float(found)
 
     def flag(self, key: str) -> bool:
-        return bool(self._typed(key, isinstance(self.raw.get(key), bool), "true or false"))
+        """True where the key is true; False where it has no value."""
+        return bool(self.optional_flag(key))
 
     def optional_flag(self, key: str) -> bool | None:
-        """As `flag`; None where it is not said."""
+        """True, False, or None where the key has no value."""
         value: bool | None = self._typed(key, isinstance(self.raw.get(key), bool), "true or false")
         return value
 
-    def texts(self, key: str) -> tuple[str, ...]:
+    def listed(self, key: str, what: str) -> list[Any]:
+        """A list of anything; empty where there is none. `what` names its items in a message."""
+        found = self._typed(key, isinstance(self.raw.get(key), list), f"a list of {what}")
+        return found or []
+
+    def texts(self, key: str, empty: bool = True) -> tuple[str, ...]:
+        """A list of texts, or one text. `empty`: an empty text may be among them."""
         value = self.raw.get(key)
-        if isinstance(value, str):
+        if isinstance(value, str) and (value or empty):
             return (value,)
-        fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
-        return tuple(self._typed(key, fits, "a list of texts") or ())
+        fits = isinstance(value, list) and all(isinstance(i, str) and (i or empty) for i in value)
+        expected = f"a list of texts{'' if empty else ', none of them empty'}"
+        return tuple(self._typed(key, fits, expected) or ())
 
     def mapping(self, key: str) -> Mapping[str, Any]:
+        """A mapping, read-only; empty where there is none."""
         value = self._typed(key, isinstance(self.raw.get(key), dict), "a mapping")
         return MappingProxyType(value or {})
 
     def counts(self) -> dict[str, int]:
-        """Every key of the mapping with its whole number, of those that have one."""
+        """Every key of the mapping that has a whole number, with that number."""
         return {name: count for name in self.raw if (count := self.integer(name)) is not None}
 
     def numbers(self) -> dict[str, float]:
-        """Every key of the mapping with its number, of those that have one."""
+        """Every key of the mapping that has a number, with that number."""
         return {name: number for name in self.raw if (number := self.number(name)) is not None}
 
     def choice(self, key: str, known: tuple[str, ...], default: str) -> str:
+        """One of the known texts; the default where there is none."""
         value, row = self.text(key, default), self._row(key)
         value = dict(row.synonyms).get(value, value) if row is not None else value
         if value not in known:
@@ -176,12 +215,30 @@ class Fields:
             return default
         return value
 
-    def choices(self, key: str, known: tuple[str, ...]) -> frozenset[str]:
+    def choices(self, key: str, known: tuple[str, ...]) -> tuple[str, ...]:
+        """A list of known texts, or one of them."""
         values = self.texts(key)
         for value in values:
             if value not in known:
                 self.problem(key, f"unknown value '{value}'{suggest(value, known)}")
-        return frozenset(values)
+        return values
 
-    def part(self, key: str, section: Section | None) -> Fields:
+    def part(self, key: str, section: Section | None = None) -> Fields:
+        """The mapping at a key."""
         return Fields(self.file, self.raw.get(key), self.at(key), section, self.faults)
+
+
+def carried_notice(carried: Iterable[Carried], most: int = 1000) -> str:
+    """One line on the keys that nothing here acts on: how often each is there, and its first line.
+
+    At most `most` keys are named. Empty without any key.
+    """
+    places: dict[str, list[Carried]] = {}
+    for item in carried:
+        place = f"{item.section}.{item.key}" if item.section != "the file" else item.key
+        places.setdefault(place, []).append(item)
+    named = (
+        f"{place} ({f'{len(found)} times, first ' if len(found) > 1 else ''}line {found[0].line})"
+        for place, found in places.items()
+    )
+    return f"keys that are not used here: {in_short(named, most)}" if places else ""

@@ -52,13 +52,18 @@ _BOOLEANS = {
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """A key that nothing here acts on: the mapping's name in the format and the key's in it, where it stands, its value."""
+    """A key that nothing here acts on.
+
+    `section` is the mapping's place in the format (`roles.<key>.model`), `path` the key's in the
+    file. `known`: the format describes the key.
+    """
 
     section: str
     key: str
     path: str
     line: int | None
     value: Any
+    known: bool = False
 
 
 @dataclass

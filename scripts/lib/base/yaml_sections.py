@@ -58,3 +58,8 @@ class Section:
 def carried(meaning: str, *names: str) -> tuple[Key, ...]:
     """Keys that nothing here acts on, of one meaning."""
     return tuple(Key(name, "any", meaning, carried=True) for name in names)
+
+
+def keys(*names: str) -> tuple[Key, ...]:
+    """Keys of a mapping whose reader alone says what their values are."""
+    return tuple(Key(name, "any", "") for name in names)

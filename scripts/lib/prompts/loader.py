@@ -7,7 +7,7 @@ Two formats load: the project's (and predecessor's) `prompts: {id: …}`, and th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,16 +15,16 @@ from types import MappingProxyType
 from typing import Any
 
 from scripts.lib.base.errors import BenchError, InputErrors, Problem, in_short, shown, suggest
+from scripts.lib.base.yaml_fields import Fields, carried_notice
 from scripts.lib.base.yaml_file import Source, read_yaml
+from scripts.lib.base.yaml_sections import Section, carried, keys
 from scripts.lib.prompts.auto_score import Ruled, with_rules
 from scripts.lib.prompts.check_types import CHECK_PARAMETERS, mistakes
-from scripts.lib.prompts.entry import Entry
 from scripts.lib.prompts.question_contexts import CONTEXT_KEYS, context_spec
 from scripts.lib.prompts.question_images import with_found_images, written_images
 from scripts.lib.prompts.question_list import (
     CARRIED_KEYS,
     SCORING_KEYS,
-    Defaults,
     file_defaults,
     listed_checks,
 )
@@ -52,40 +52,52 @@ __all__ = [
     "suites_for_roles",
 ]
 
-SUITE_KEYS = (
-    *(
-        "version",
-        "domain",
-        "description",
-        "created",
-        "updated",
-        "note",
-        "notes",
-        "prompts",
-        "suite",
-        "scoring_default",
+_SUITE = Section(
+    "suite",
+    "the file",
+    "One suite.",
+    (
+        *keys("version", "domain", "description", "created", "updated", "note", "notes"),
+        *keys("suite", "prompts", "questions", "scoring_default", "inference_params"),
+        *keys(*SCORING_KEYS),
     ),
-    *("questions", "inference_params", *SCORING_KEYS),
 )
-QUESTION_KEYS = (
-    *("tier", "name", "prompt", "expected", "reference_answer", "scoring", "auto_score"),
-    *("context_tokens", *CONTEXT_KEYS, "image_path", "images", "max_tokens", "stop"),
-    *("system", "temperature", "timeout_s", "description", "note", "notes"),
+# What a question of either format may have.
+_SHARED = (
+    *keys("tier", "name", "prompt", "expected", "reference_answer", "system", "temperature"),
+    *keys("context_tokens", *CONTEXT_KEYS, "image_path", "images", "max_tokens", "stop"),
+    *keys("timeout_s", "description", "note", "notes"),
 )
-INFERENCE_KEYS = ("temperature", "max_tokens", "timeout")
-CRITERION_KEYS = ("criterion", "weight", "checks")
+_QUESTION = Section(
+    "question",
+    "prompts.<id>",
+    "One question of the first format, scored by criteria.",
+    (*_SHARED, *keys("scoring", "auto_score")),
+)
+_LISTED = Section(
+    "listed",
+    "questions[]",
+    "One question of the second format, which has no criteria.",
+    (*_SHARED, *keys("id", *SCORING_KEYS), *carried("of its source", *CARRIED_KEYS)),
+)
+_CRITERION = Section(
+    "criterion",
+    "prompts.<id>.scoring[]",
+    "One weighted criterion.",
+    keys("criterion", "weight", "checks"),
+    closed=True,
+)
+_INFERENCE = Section(
+    "inference_params",
+    "inference_params",
+    "How the suite's questions are asked.",
+    keys("temperature", "max_tokens", "timeout"),
+)
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _ID_CHARACTERS = "letters, digits, '_', '.' and '-', at most 100 of them"
-# The second format has no criteria.
-_ACTED_ON = (
-    *(key for key in QUESTION_KEYS if key not in ("scoring", "auto_score")),
-    "id",
-    *SCORING_KEYS,
-)
-LISTED_KEYS = (*_ACTED_ON, *CARRIED_KEYS)
 
 
-def _check(entry: Entry, path: str, raw: Any) -> Check | None:
+def _check(entry: Fields, path: str, raw: Any) -> Check | None:
     if not isinstance(raw, dict) or not isinstance(raw.get("type"), str):
         entry.problem(path, f"expected a mapping with a type, found {shown(raw)}")
         return None
@@ -96,21 +108,20 @@ def _check(entry: Entry, path: str, raw: Any) -> Check | None:
     return _checked(entry, path, kind, {key: value for key, value in raw.items() if key != "type"})
 
 
-def _checked(entry: Entry, path: str, kind: str, params: dict[str, Any]) -> Check:
+def _checked(entry: Fields, path: str, kind: str, params: dict[str, Any]) -> Check:
     """A check of a known type; what is wrong with its parameters is told."""
     for name, said in mistakes(kind, params):
         entry.problem(f"{path}.{name}" if name else path, said)
     return Check(kind, MappingProxyType(params))
 
 
-def _criterion(entry: Entry, place: str, raw: Any) -> Criterion | None:
+def _criterion(entry: Fields, place: str, raw: Any) -> Criterion | None:
     if not isinstance(raw, dict) or not isinstance(raw.get("criterion"), str):
         entry.problem(
             place, f"expected a mapping with a criterion and a weight, found {shown(raw)}"
         )
         return None
-    part = Entry(entry.source, f"{entry.path}.{place}", raw)
-    part.known(CRITERION_KEYS)
+    part = Fields(entry.file, raw, entry.at(place), _CRITERION)
     weight = part.integer("weight", 1, 100)
     if raw.get("weight") is None:
         part.problem("weight", "is missing")
@@ -122,7 +133,7 @@ def _criterion(entry: Entry, place: str, raw: Any) -> Criterion | None:
     )
 
 
-def _criteria(entry: Entry) -> tuple[Criterion, ...]:
+def _criteria(entry: Fields) -> tuple[Criterion, ...]:
     listed = entry.listed("scoring", "criteria")
     found = [_criterion(entry, f"scoring[{index}]", raw) for index, raw in enumerate(listed)]
     made = tuple(criterion for criterion in found if criterion is not None)
@@ -133,39 +144,42 @@ def _criteria(entry: Entry) -> tuple[Criterion, ...]:
     return made
 
 
-def _scoring(entry: Entry) -> Ruled:
+def _scoring(entry: Fields) -> Ruled:
     """The criteria with their checks, and the checks of the whole answer."""
     return with_rules(
-        entry.text("auto_score"),
+        entry.scalar("auto_score"),
         _criteria(entry),
         make=partial(_checked, entry, "auto_score"),
         problem=partial(entry.problem, "auto_score"),
     )
 
 
-def _question(source: Source, suite: str, qid: str, path: str, raw: Any) -> Question | None:
-    if not isinstance(raw, dict):
-        source.problems.append(source.problem(path, f"expected a mapping, found {shown(raw)}"))
-        return None
-    entry = Entry(source, path, raw)
-    entry.no_slips(QUESTION_KEYS)
+def _entry(file: Source, path: str, raw: Any, section: Section) -> Fields | None:
+    """The mapping of a question; None, and a problem, where it is none."""
+    if isinstance(raw, dict):
+        return Fields(file, raw, path, section)
+    file.problems.append(file.problem(path, f"expected a mapping, found {shown(raw)}"))
+    return None
+
+
+def _question(entry: Fields, suite: str, qid: str, ruled: Ruled) -> Question:
+    """A question with what both formats share."""
     if not _ID.fullmatch(qid):
         entry.problem("", f"an id may hold {_ID_CHARACTERS}")
-    ruled = _scoring(entry)
     return Question(
         suite=suite,
         id=qid,
         tier=entry.integer("tier", 1, 3) or 1,
-        name=entry.text("name") or qid,
-        prompt=entry.text("prompt", required=True).rstrip("\n"),
-        expected=entry.text("expected"),
-        reference_answer=entry.text("reference_answer").rstrip("\n"),
+        name=entry.scalar("name") or qid,
+        prompt=entry.scalar("prompt", required=True).rstrip("\n"),
+        expected=entry.scalar("expected"),
+        reference_answer=entry.scalar("reference_answer").rstrip("\n"),
         scoring=ruled.criteria,
         whole=ruled.whole,
         all_must_pass=ruled.all_must_pass,
-        system=entry.text("system") or None,
+        system=entry.scalar("system") or None,
         max_tokens=entry.integer("max_tokens", 1, 1_000_000),
-        stop=entry.texts("stop"),
+        stop=entry.texts("stop", empty=False),
         images=written_images(entry),
         temperature=entry.number("temperature", 0, 5),
         timeout_s=entry.number("timeout_s", 0.001, 1e7),
@@ -173,62 +187,56 @@ def _question(source: Source, suite: str, qid: str, path: str, raw: Any) -> Ques
     )
 
 
-def _listed(source: Source, suite: str, raw: list[Any], defaults: Defaults) -> list[Question]:
-    """The second format: `questions: [{id, tier, prompt, expected, scoring_method, scoring_config}]`."""
+def _by_id(suite: Fields, name: str, prompts: Mapping[str, Any]) -> list[Question]:
+    """The first format: `prompts: {id: {tier, prompt, expected, scoring}}`."""
+    made = []
+    for qid, raw in prompts.items():
+        entry = _entry(suite.file, f"prompts.{qid}", raw, _QUESTION)
+        if entry is not None:
+            made.append(_question(entry, name, qid, _scoring(entry)))
+    return made
+
+
+def _listed(suite: Fields, name: str, items: list[Any]) -> list[Question]:
+    """The second format: `questions: [{id, prompt, expected, scoring_method, scoring_config}]`."""
     made: dict[str, Question] = {}
-    for index, item in enumerate(raw):
-        path = f"questions[{index}]"
-        if not isinstance(item, dict):
-            source.problems.append(source.problem(path, f"expected a mapping, found {shown(item)}"))
+    file, defaults = suite.file, file_defaults(suite)
+    for index, raw in enumerate(items):
+        seen = len(file.carried)
+        entry = _entry(file, f"questions[{index}]", raw, _LISTED)
+        if entry is None:
             continue
-        entry = Entry(source, path, item)
-        entry.no_slips(LISTED_KEYS)
-        plain = {
-            key: value for key, value in item.items() if key in _ACTED_ON and key in QUESTION_KEYS
-        }
-        question = _question(source, suite, entry.text("id", required=True), path, plain)
-        if question is None:
-            continue
-        if question.id in made:
-            entry.problem("id", f"'{question.id}' is the id of another question")
         listed = listed_checks(entry, defaults)
         checks = tuple(_checked(entry, *each) for each in listed.checks)
-        carried = tuple((key, str(value)) for key, value in item.items() if key not in _ACTED_ON)
-        made[question.id] = replace(
-            question,
-            scoring=(Criterion(listed.criterion, 100, checks),),
-            reference_answer=question.reference_answer
-            or (question.expected if listed.compares else ""),
-            carried=(*carried, *listed.carried),
+        ruled = Ruled((Criterion(listed.criterion, 100, checks),))
+        question = _question(entry, name, entry.scalar("id", required=True), ruled)
+        if question.id in made:
+            entry.problem("id", f"'{question.id}' is the id of another question")
+        if listed.compares and not question.reference_answer:
+            question = replace(question, reference_answer=question.expected)
+        others = tuple(
+            (item.path.removeprefix(f"{entry.path}."), str(item.value))
+            for item in file.carried[seen:]
         )
+        made[question.id] = replace(question, carried=others)
     return list(made.values())
 
 
-def _questions(entry: Entry, suite: str) -> list[Question]:
+def _questions(entry: Fields, suite: str) -> list[Question]:
     """The questions of either format."""
-    source, prompts, questions = entry.source, entry.raw.get("prompts"), entry.raw.get("questions")
-    if prompts and questions:
-        entry.problem("questions", "stands beside prompts: a suite has one of them")
-    if prompts is not None and not isinstance(prompts, dict):
-        entry.problem("prompts", f"expected a mapping of questions, found {shown(prompts)}")
-    elif prompts:
-        made = [
-            _question(source, suite, qid, f"prompts.{qid}", raw) for qid, raw in prompts.items()
-        ]
-        return [question for question in made if question is not None]
-    elif listed := entry.listed("questions", "questions"):
-        return _listed(source, suite, listed, file_defaults(entry))
-    elif questions is None or isinstance(questions, list):
+    prompts, listed = entry.mapping("prompts"), entry.listed("questions", "questions")
+    if prompts and listed:
+        entry.problem("questions", "expected either prompts or questions, found both")
+    if prompts:
+        return _by_id(entry, suite, prompts)
+    if listed:
+        return _listed(entry, suite, listed)
+    if not entry.raw.get("prompts") and not entry.raw.get("questions"):
         entry.problem("prompts", "expected at least one question")
     return []
 
 
-def _inference_params(entry: Entry) -> InferenceParams:
-    raw = entry.raw.get("inference_params")
-    if raw is not None and not isinstance(raw, dict):
-        entry.problem("inference_params", f"expected a mapping, found {shown(raw)}")
-    part = Entry(entry.source, "inference_params", raw if isinstance(raw, dict) else {})
-    part.no_slips(INFERENCE_KEYS)
+def _inference_params(part: Fields) -> InferenceParams:
     return InferenceParams(
         temperature=part.number("temperature", 0, 5),
         max_tokens=part.integer("max_tokens", 1, 1_000_000),
@@ -242,46 +250,26 @@ def load_suite(path: Path) -> tuple[Suite, list[Problem]]:
 
 
 def _suite(path: Path, source: Source) -> tuple[Suite, list[Problem]]:
-    entry = Entry(source, "", source.value)
-    entry.no_slips(SUITE_KEYS)
-    name = entry.text("suite") or path.stem
+    entry = Fields(source, source.value, "", _SUITE)
+    name = entry.scalar("suite") or path.stem
     if not _ID.fullmatch(name):
         entry.problem("suite", f"a suite's name may hold {_ID_CHARACTERS}, found {shown(name)}")
-    inherited = _inference_params(entry)
+    inherited = _inference_params(entry.part("inference_params", _INFERENCE))
     questions = tuple(
         replace(question, inherited=inherited) for question in _questions(entry, name)
     )
-    notices = (*source.warnings, *_unused_keys(source))
+    notices = list(source.warnings)
+    if unused := carried_notice((item for item in source.carried if not item.known), most=12):
+        notices.append(Problem(source.file, "", unused))
     suite = Suite(
         name,
-        entry.text("version"),
-        entry.text("domain"),
-        entry.text("description"),
+        entry.scalar("version"),
+        entry.scalar("domain"),
+        entry.scalar("description"),
         questions,
-        notices,
+        tuple(notices),
     )
     return suite, source.problems
-
-
-def _unused_keys(source: Source) -> Iterator[Problem]:
-    """One notice of the keys that nobody acts on, the suite's and its questions'."""
-    prompts, questions = source.value.get("prompts"), source.value.get("questions")
-    asked: list[tuple[Any, tuple[str, ...]]] = [
-        (raw, QUESTION_KEYS) for raw in (prompts.values() if isinstance(prompts, dict) else ())
-    ]
-    asked += [(raw, LISTED_KEYS) for raw in (questions if isinstance(questions, list) else ())]
-    unused = [key for key in source.value if key not in SUITE_KEYS]
-    params = source.value.get("inference_params")
-    unused += (
-        [f"inference_params.{key}" for key in params if key not in INFERENCE_KEYS]
-        if isinstance(params, dict)
-        else []
-    )
-    unused += sorted(
-        {key for raw, known in asked if isinstance(raw, dict) for key in raw if key not in known}
-    )
-    if unused:
-        yield Problem(source.file, "", f"keys that are not used here: {in_short(unused)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +298,7 @@ def read_suites(folder: Path, image_roots: ImageRoots = ()) -> Suites:
     for file in files:
         try:
             source = read_yaml(file)
-            if foreign := foreign_keys(source.value, SUITE_KEYS):
+            if foreign := foreign_keys(source.value, _SUITE.names):
                 said = f"not read: no suite: it has neither prompts nor questions, but {in_short(foreign)}"
                 notices.append(Problem(str(file), "", said))
                 continue

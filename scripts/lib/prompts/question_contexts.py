@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from scripts.lib.base.errors import shown, suggest
-from scripts.lib.base.yaml_fields import is_misspelt
+from scripts.lib.base.yaml_fields import Fields, is_misspelt
 from scripts.lib.prompts.contexts.generator import KIND_NAMES, MEASURES, ContextSpec, Needle
-from scripts.lib.prompts.entry import Entry
 
 # Keys that mean nothing without a generated context.
 CONTEXT_KEYS = (
@@ -24,7 +23,7 @@ _DEPTHS = {
 _MIDDLE = 0.5
 
 
-def _depth(entry: Entry, key: str, raw: Any) -> float:
+def _depth(entry: Fields, key: str, raw: Any) -> float:
     """A depth from 0 to 1. A word that is not known is the middle, as it was for the predecessor; a slip is an error."""
     if isinstance(raw, str) and raw not in _DEPTHS and not is_misspelt(raw, _DEPTHS):
         entry.warn(
@@ -47,9 +46,9 @@ def _depth(entry: Entry, key: str, raw: Any) -> float:
     return float(position)
 
 
-def _needles(entry: Entry) -> tuple[Needle, ...]:
+def _needles(entry: Fields) -> tuple[Needle, ...]:
     made = []
-    if text := entry.text("needle"):
+    if text := entry.scalar("needle"):
         made.append(
             Needle(
                 text.rstrip("\n"),
@@ -71,26 +70,31 @@ def _needles(entry: Entry) -> tuple[Needle, ...]:
     return tuple(made)
 
 
-def context_spec(entry: Entry) -> ContextSpec | None:
+def context_spec(entry: Fields) -> ContextSpec | None:
     """The context that the question asks for by `context_tokens` or `context_type`; None where it does not."""
     tokens = entry.integer("context_tokens", 1, 2_000_000)
     if tokens is None and entry.raw.get("context_tokens") is not None:
         return None
-    if tokens is None and not entry.text("context_type"):
+    if tokens is None and not entry.scalar("context_type"):
         if lone := next((key for key in CONTEXT_KEYS if entry.raw.get(key) is not None), ""):
             entry.problem(
                 lone, "stands without context_tokens and context_type: no context is made"
             )
         return None
-    kind = entry.text("context_type") or "document"
+    kind = entry.scalar("context_type") or "document"
     if kind not in KIND_NAMES:
         entry.problem("context_type", f"unknown kind '{kind}'{suggest(kind, KIND_NAMES)}")
         return None
     seed = entry.integer("context_seed", 0, 2**31) or 0
-    measure = entry.text("context_measure")
+    measure = entry.scalar("context_measure")
     if measure and measure not in MEASURES:
         entry.problem("context_measure", f"unknown measure '{measure}'{suggest(measure, MEASURES)}")
         return None
     return ContextSpec(
-        kind, tokens or DEFAULT_TOKENS, seed, _needles(entry), entry.texts("distractors"), measure
+        kind,
+        tokens or DEFAULT_TOKENS,
+        seed,
+        _needles(entry),
+        entry.texts("distractors", empty=False),
+        measure,
     )

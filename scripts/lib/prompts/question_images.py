@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from scripts.lib.prompts.entry import Entry
+from scripts.lib.base.yaml_fields import Fields
 from scripts.lib.prompts.types import Suite, is_readable_file
 from scripts.lib.settings.image_roots import ANY, ImageRoots
 
 
-def written_images(entry: Entry) -> tuple[str, ...]:
+def written_images(entry: Fields) -> tuple[str, ...]:
     """Image files: beside the suite's file where they are there, else as written (lint tells what is missing)."""
-    folder, made = Path(entry.source.file).parent, []
+    folder, made = Path(entry.file.file).parent, []
     # An empty path is no image.
-    single = entry.texts("image_path") if entry.raw.get("image_path") != "" else ()
-    for name in (*entry.texts("images"), *single):
+    single = entry.texts("image_path", empty=False) if entry.raw.get("image_path") != "" else ()
+    for name in (*entry.texts("images", empty=False), *single):
         is_beside = os.access(folder / name, os.F_OK)
         made.append(name if not is_beside and os.access(name, os.F_OK) else str(folder / name))
     return tuple(made)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.lib.base.errors import shown, suggest
-from scripts.lib.base.yaml_fields import is_misspelt
-from scripts.lib.prompts.entry import Entry
+from scripts.lib.base.yaml_fields import Fields, is_misspelt
+from scripts.lib.base.yaml_sections import Section, keys
 
 DEFAULT_METHOD = "exact_match"
 # Keys of a question that nothing acts on; they are carried along, and so is any other that is no
@@ -29,7 +29,12 @@ CARRIED_KEYS = (
     "source_index",
 )
 SCORING_KEYS = ("scoring_method", "scoring_config")
-_DEFAULT_KEYS = ("method", "config")
+_DEFAULT = Section(
+    "scoring_default",
+    "scoring_default",
+    "How the file's questions are scored.",
+    keys("method", "config"),
+)
 # What code of the predecessor's questions may use without importing it.
 PREAMBLE = """\
 import bisect, functools, heapq, itertools, math
@@ -277,71 +282,52 @@ class Defaults:
     config: Mapping[str, Any]
 
 
-def file_defaults(suite: Entry) -> Defaults:
+def file_defaults(suite: Fields) -> Defaults:
     """What the file says for all of its questions. `scoring_default` may also be the method alone."""
-    default = suite.raw.get("scoring_default")
-    if isinstance(default, dict):
-        part = Entry(suite.source, "scoring_default", default)
-        part.no_slips(_DEFAULT_KEYS)
-        method, config = part.text("method"), default.get("config")
-    else:
-        method, config = suite.text("scoring_default"), None
-    own = suite.raw.get("scoring_config")
-    place, config = ("scoring_default.config", config) if own is None else ("scoring_config", own)
-    method = suite.text("scoring_method") or method or DEFAULT_METHOD
+    default, own = suite.raw.get("scoring_default"), suite.scalar("scoring_method")
+    is_mapping = isinstance(default, dict)
+    part = Fields(suite.file, default if is_mapping else {}, "scoring_default", _DEFAULT)
+    of_default = part.scalar("method") if is_mapping else suite.scalar("scoring_default")
+    method = own or of_default or DEFAULT_METHOD
     if method not in METHODS:
-        suite.problem(
-            "scoring_method" if suite.raw.get("scoring_method") else "scoring_default",
-            _unknown(method),
-        )
+        suite.problem("scoring_method" if own else "scoring_default", _unknown(method))
         return Defaults("", {})
-    config = _mapping(suite, place, config)
-    Entry(suite.source, place, config).no_slips(METHODS[method].keys, of=method)
-    return Defaults(method, config)
+    if suite.raw.get("scoring_config") is None:
+        return Defaults(method, _config(part, "config", method))
+    return Defaults(method, _config(suite, "scoring_config", method))
 
 
 def _unknown(method: str) -> str:
     return f"unknown method '{method}'{suggest(method, METHODS)}"
 
 
-def _mapping(entry: Entry, place: str, config: Any) -> Mapping[str, Any]:
-    if config is not None and not isinstance(config, dict):
-        entry.problem(place, f"expected a mapping, found {shown(config)}")
-        return {}
-    return config or {}
+def _config(entry: Fields, key: str, method: str) -> Mapping[str, Any]:
+    known = keys(*METHODS[method].keys)
+    return entry.part(key, Section(method, "scoring_config", "", known)).raw
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """How a question of the list is scored: by which checks, and whether its expected answer is one that passes.
-
-    `carried`: the keys of its configuration that nothing acts on, with their values.
-    """
+    """How a question of the list is scored. `compares`: the expected answer is one that passes."""
 
     criterion: str
     checks: tuple[Made, ...] = ()
     compares: bool = False
-    carried: tuple[tuple[str, str], ...] = ()
 
 
-def listed_checks(entry: Entry, defaults: Defaults) -> Listed:
-    """A question's scoring; without checks where there is a mistake in it, which is told."""
-    method, own = entry.text("scoring_method") or defaults.method, entry.raw.get("scoring_config")
+def listed_checks(entry: Fields, defaults: Defaults) -> Listed:
+    """A question's scoring; without checks where its method is unknown, which is a problem."""
+    method = entry.scalar("scoring_method") or defaults.method
     if method and method not in METHODS:
         entry.problem("scoring_method", _unknown(method))
     if method not in METHODS:
         return Listed(method)
-    config = defaults.config if own is None else _mapping(entry, "scoring_config", own)
-    if own is not None:
-        Entry(entry.source, f"{entry.path}.scoring_config", config).no_slips(
-            METHODS[method].keys, of=method
-        )
-    known, compares = METHODS[method].keys, METHODS[method].compares
-    others = {key: value for key, value in config.items() if key not in known}
-    asked = Scored(entry.text("expected").strip(), config, entry.problem)
+    has_own = entry.raw.get("scoring_config") is not None
+    config = _config(entry, "scoring_config", method) if has_own else defaults.config
+    compares = METHODS[method].compares
+    asked = Scored(entry.scalar("expected").strip(), config, entry.problem)
     return Listed(
         f"{method}{' against the expected answer' if compares else ' passes'}",
         tuple(METHODS[method].checks(asked)),
         compares,
-        tuple((f"scoring_config.{key}", str(value)) for key, value in others.items()),
     )

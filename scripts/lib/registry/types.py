@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -209,17 +209,3 @@ def plain_name(name: str) -> str:
 def models_dir() -> Path:
     """Where fetched and made weights are kept: EPYC_BENCH_MODELS, else ./models."""
     return Path(os.environ.get(MODELS_VARIABLE) or "models")
-
-
-def carried_notice(carried: Iterable[Carried]) -> str:
-    """One line on the keys that nothing here acts on, each with how often it is there and its first line; empty without any."""
-    places: dict[str, list[Carried]] = {}
-    for item in carried:
-        places.setdefault(
-            f"{item.section}.{item.key}" if item.section != "the file" else item.key, []
-        ).append(item)
-    named = (
-        f"{place} ({f'{len(found)} times, first ' if len(found) > 1 else ''}line {found[0].line})"
-        for place, found in places.items()
-    )
-    return f"carried through, nothing here acts on: {', '.join(named)}" if places else ""
