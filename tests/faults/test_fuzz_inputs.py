@@ -243,7 +243,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = make_project(tmp_path_factory.mktemp("fuzz") / "project")
     for suite in ("coder", "general"):
         (folder / PROMPTS / f"{suite}.yaml").unlink()
-    for name in ("config/config.yaml", "config/config.schema.yaml", "config/suites.yaml"):
+    for name in ("config/config.yaml", "config/suites.yaml"):
         shutil.copy(ROOT / name, folder / name)
     config = yaml.safe_load((folder / "config/config.yaml").read_text())
     config |= {"hardware": "sample-96c", "models": ["small"], "repeats": 1, "tiers": [1, 2, 3]}
@@ -296,7 +296,6 @@ def _read(file: Path) -> dict[str, Any]:
 ORIGINALS: dict[str, tuple[str, Callable[[], list[dict[str, Any]]]]] = {
     "registry": ("orchestration/model_registry.yaml", _registries),
     "config": ("config/config.yaml", lambda: [_read(Path("config/config.yaml"))]),
-    "schema": ("config/config.schema.yaml", lambda: [_read(ROOT / "config/config.schema.yaml")]),
     "suite": (f"{PROMPTS}/fuzzed.yaml", _suites),
     "table of roles": ("config/suites.yaml", lambda: [_read(ROOT / "config/suites.yaml")]),
     "hardware": (

@@ -22,7 +22,7 @@ from scripts.lib.planning.plan import Plan, make_plan
 from scripts.lib.prompts.loader import load_suite, load_suites, read_suites
 from scripts.lib.registry.role_table import role_table
 from scripts.lib.registry_loader import load_registry
-from scripts.lib.settings.run_config import CONFIG_FILE, CONFIG_VARIABLE, SCHEMA_FILE, load_config
+from scripts.lib.settings.run_config import CONFIG_FILE, CONFIG_VARIABLE, load_config
 from tests.factories.sample_project import make_project
 
 SHIPPED = Path("benchmarks/prompts/v1").absolute()
@@ -682,7 +682,6 @@ def test_honest_anchors_are_read_as_often_as_they_are_used(tmp_path: Path) -> No
 
 INPUTS = {
     "config": CONFIG_FILE,
-    "schema": SCHEMA_FILE,
     "registry": Path("orchestration/model_registry.yaml"),
     "table of roles": Path("config/suites.yaml"),
     "hardware": Path("config/hardware/sample-96c.yaml"),
@@ -703,29 +702,6 @@ def test_a_damaged_input_is_named_by_the_tool_that_needs_it(
         else UNREADABLE[damage][1]
     )
     assert said in str(caught.value) and INPUTS[kind].stem in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("type: object", "type: objekt", "no JSON schema"),
-        ('"#/$defs/patterns"', '"#/$defs/nowhere"', "its references cannot be followed"),
-        (
-            "additionalProperties: false\nrequired:",
-            "additionalProperties: false\nrequred:",
-            "damaged: it lets through",
-        ),
-    ],
-)
-def test_a_damaged_schema_is_named(project: Path, old: str, new: str, message: str) -> None:
-    text = SCHEMA_FILE.read_text()
-    assert old in text
-    SCHEMA_FILE.write_text(text.replace(old, new))
-    if "lets through" in message:
-        CONFIG_FILE.write_text(CONFIG_FILE.read_text().replace("repeats:", "#"))
-    with pytest.raises(BenchError) as caught:
-        load_config()
-    assert message in str(caught.value) and str(SCHEMA_FILE) in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "5", "[" * 100_000])

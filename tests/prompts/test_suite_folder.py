@@ -16,8 +16,7 @@ from scripts.lib.base.yaml_file import read_whole
 from scripts.lib.prompts.loader import load_suite, load_suites, read_suites, without_lost_images
 from scripts.lib.prompts.question_images import found_image
 from scripts.lib.prompts.suite_folder import MOST_COUNTED
-from scripts.lib.settings.image_roots import ordered_roots
-from scripts.lib.settings.run_config import CONFIG_FILE, load_config, parse_config
+from scripts.lib.settings.run_config import CONFIG_FILE, load_config, ordered_roots, parse_config
 
 THEIRS = Path("tests/data/predecessor/prompts")
 PREFIX = "/mnt/raid0/llm/claude"
@@ -292,11 +291,11 @@ def test_the_content_of_an_image_counts_and_not_its_place(folder: Path, moved: P
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ({"/old": 5}, "image_roots./old: expected a value of type string, found 5"),
-        ({"/old": ""}, "image_roots./old: expected"),
+        ({"/old": 5}, "image_roots./old: expected text, found 5"),
+        ({"/old": ""}, "image_roots./old: is missing"),
         (
             "benchmarks/images",
-            "image_roots: expected a value of type object, found 'benchmarks/images'",
+            "image_roots: expected a mapping, found 'benchmarks/images'",
         ),
     ],
 )

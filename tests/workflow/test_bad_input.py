@@ -30,10 +30,10 @@ def refused(project: Project, *arguments: str) -> str:
             "no profile 'epyc-9654' in config/hardware/; did you mean 'epyc-9655'?",
         ),
         ("registry=nowhere.yaml", "nowhere.yaml: no such file"),
-        ("sample=1_000", "--config: sample: expected a value of type integer, found '1_000'"),
+        ("sample=1_000", "--config: sample: expected a whole number of at least 1, found '1_000'"),
         (
             "judge={claude: {max_usd: .nan}}",
-            "--config: judge.claude.max_usd: expected a value of type number",
+            "--config: judge.claude.max_usd: expected a number of at least 0",
         ),
         ("sampling={seed: 1, seed: 2}", "--config: sampling.seed: duplicate key"),
     ],
@@ -44,7 +44,7 @@ def test_configuration(project: Project, setting: str, message: str) -> None:
 
 def test_a_negative_token_count(project: Project) -> None:
     (project.folder / "mine.yaml").write_text("sampling: {max_tokens: -5}\n")
-    message = "sampling.max_tokens: expected a number of at least 1, found -5"
+    message = "sampling.max_tokens: expected a whole number of at least 1, found -5"
     assert message in refused(project, "--configfile", "mine.yaml")
 
 
@@ -57,11 +57,11 @@ def test_a_negative_token_count(project: Project) -> None:
         ),
         (
             "timeouts: {cell_s: 10:00}\n",
-            "mine.yaml:1: timeouts.cell_s: expected a value of type number, found '10:00'",
+            "mine.yaml:1: timeouts.cell_s: expected a number above 0, found '10:00'",
         ),
         (
             "judge: {claude: {max_usd: .nan}}\n",
-            "judge.claude.max_usd: expected a value of type number, found '.nan'",
+            "judge.claude.max_usd: expected a number of at least 0, found '.nan'",
         ),
         ("preflight: no\n", "mine.yaml:1: preflight: unknown value 'no'; known: off, refuse, tag"),
     ],

@@ -345,7 +345,7 @@ def test_compare_shows_both_reasons_side_by_side(finished: Project, server: Judg
     [
         (
             "judge: {scorers: [cluade]}",
-            "judge.scorers.0: unknown value 'cluade'; did you mean 'claude'?",
+            "judge.scorers: unknown value 'cluade'; did you mean 'claude'?",
         ),
         ("judge: {claude: {model: claude-sonnet-latest}}", "judge.claude.model"),
         (

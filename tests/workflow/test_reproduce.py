@@ -154,7 +154,8 @@ def test_nothing_to_reproduce_is_said(project: Project) -> None:
     )
     wrong = project.snakemake("-n", "reproduce", "--config", "sample=0")
     assert (
-        wrong.returncode == 1 and "sample: expected a number of at least 1, found 0" in wrong.stderr
+        wrong.returncode == 1
+        and "sample: expected a whole number of at least 1, found 0" in wrong.stderr
     )
 
 

@@ -31,7 +31,9 @@ def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _limits(least: float, most: float) -> str:
+def _limits(least: float, most: float, above: bool = False) -> str:
+    if above:
+        return f"above {least:g}" + (f", at most {most:g}" if most != _LARGEST else "")
     return f"of at least {least:g}" if most == _LARGEST else f"from {least:g} to {most:.10g}"
 
 
@@ -57,7 +59,7 @@ class Fields:
         self.raw: dict[str, Any] = dict(raw) if isinstance(raw, dict) else {}
         # Key -> the older name that gives its value here.
         self._given_as: dict[str, str] = {}
-        if section is not None:
+        if section is not None and isinstance(raw, dict):
             self._look_at_keys(section)
         # An empty list or text is as good as no value.
         if raw not in (None, [], "") and not isinstance(raw, dict):
@@ -72,6 +74,11 @@ class Fields:
                 self.carry(name, known=True)
             elif key.same_as and value is not None:
                 self._take_as(name, value, key.same_as)
+        if section.closed:
+            for key in section.keys:
+                value = self.raw.get(key.name)
+                if key.required and value in (None, "", []):
+                    self.problem(key.name, "is missing" if value is None else "is empty")
 
     def _unknown(self, name: str, section: Section) -> None:
         if section.values:
@@ -163,11 +170,13 @@ class Fields:
         found: int | None = self._typed(key, fits, f"a whole number {_limits(least, most)}")
         return found
 
-    def number(self, key: str, least: float = 0.0, most: float = _LARGEST) -> float | None:
-        """A finite number within limits; None where there is none."""
+    def number(
+        self, key: str, least: float = 0.0, most: float = _LARGEST, above: bool = False
+    ) -> float | None:
+        """A finite number within limits; `above`: more than `least`. None where there is none."""
         value = self.raw.get(key)
-        fits = _is_number(value) and least <= value <= most
-        found = self._typed(key, fits, f"a number {_limits(least, most)}")
+        fits = _is_number(value) and least <= value <= most and not (above and value == least)
+        found = self._typed(key, fits, f"a number {_limits(least, most, above)}")
         return None if found is None else float(found)
 
     def flag(self, key: str) -> bool:
@@ -215,9 +224,11 @@ class Fields:
             return default
         return value
 
-    def choices(self, key: str, known: tuple[str, ...]) -> tuple[str, ...]:
-        """A list of known texts, or one of them."""
+    def choices(self, key: str, known: tuple[str, ...], once: bool = False) -> tuple[str, ...]:
+        """A list of known texts, or one of them. `once`: each at most once."""
         values = self.texts(key)
+        if once and len(set(values)) < len(values):
+            self.problem(key, f"expected each value once, found {shown(values)}")
         for value in values:
             if value not in known:
                 self.problem(key, f"unknown value '{value}'{suggest(value, known)}")
@@ -226,6 +237,11 @@ class Fields:
     def part(self, key: str, section: Section | None = None) -> Fields:
         """The mapping at a key."""
         return Fields(self.file, self.raw.get(key), self.at(key), section, self.faults)
+
+
+def closed_part(fields: Fields, key: str, keys: tuple[Key, ...]) -> Fields:
+    """The mapping at a key of the project's own format: it has these keys and no others."""
+    return fields.part(key, Section(key, fields.at(key), "", keys, closed=True))
 
 
 def carried_notice(carried: Iterable[Carried], most: int = 1000) -> str:

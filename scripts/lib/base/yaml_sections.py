@@ -30,9 +30,11 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One mapping. `closed`: any unknown key is an error (tables of this project's own). `lenient`: all of its values are.
+    """One mapping.
 
-    `values`: where its keys are names, any of which will do, the kind of their values.
+    `closed`, for formats of this project alone: any unknown key is an error, and so is a required
+    key that is missing. `lenient`: all of its values are. `values`: the kind of the values, where
+    any key is allowed since the keys are names.
     """
 
     name: str
@@ -60,6 +62,6 @@ def carried(meaning: str, *names: str) -> tuple[Key, ...]:
     return tuple(Key(name, "any", meaning, carried=True) for name in names)
 
 
-def keys(*names: str) -> tuple[Key, ...]:
+def keys(*names: str, required: bool = False) -> tuple[Key, ...]:
     """Keys of a mapping whose reader alone says what their values are."""
-    return tuple(Key(name, "any", "") for name in names)
+    return tuple(Key(name, "any", "", required=required) for name in names)

@@ -38,7 +38,7 @@ from scripts.lib.prompts.types import (
     lost_images,
 )
 from scripts.lib.registry.role_table import SUITES_FILE, role_table
-from scripts.lib.settings.image_roots import ImageRoots
+from scripts.lib.settings.run_config import ImageRoots
 
 __all__ = [
     "Check",

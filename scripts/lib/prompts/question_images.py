@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scripts.lib.base.yaml_fields import Fields
 from scripts.lib.prompts.types import Suite, is_readable_file
-from scripts.lib.settings.image_roots import ANY, ImageRoots
+from scripts.lib.settings.run_config import ANY, ImageRoots
 
 
 def written_images(entry: Fields) -> tuple[str, ...]:

@@ -18,8 +18,8 @@ _TABLE = Section(
     "the table of roles",
     "Role: the suites that it asks for.",
     (
-        Key("only", "mapping", "roles that win over every other one of the model"),
-        Key("roles", "mapping", "roles whose suites are put together"),
+        Key("only", "mapping", "roles that win over every other one of the model", required=True),
+        Key("roles", "mapping", "roles whose suites are put together", required=True),
     ),
     closed=True,
 )
@@ -66,8 +66,6 @@ def role_table(file: Path = SUITES_FILE) -> RoleTable:
     top = Fields(source, source.value, "", _TABLE)
     parts: dict[str, dict[str, tuple[str, ...]]] = {}
     for name in ("only", "roles"):
-        if top.raw.get(name) is None:
-            top.problem(name, "is missing")
         part = top.part(name, None)
         parts[name] = {role: _suites(part, role) for role in part.raw}
     if source.problems:

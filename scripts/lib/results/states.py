@@ -34,7 +34,7 @@ from scripts.lib.results.probe_outcomes import probe_file
 from scripts.lib.results.review import drop_reviews, plan_review
 from scripts.lib.settings.run_config import CONFIG_FILE, Config, merged, parse_config, read_layers
 
-NOT_RUN_CONFIGURATIONS = ("config.yaml", "config.schema.yaml", "suites.yaml")
+NOT_RUN_CONFIGURATIONS = ("config.yaml", "suites.yaml")
 _ABSENT = "(not there)"
 # A sample of so many is all of them.
 EVERY_QUESTION = 10**6

@@ -1,11 +1,13 @@
-"""The judge's part of the run configuration as frozen values; the schema says what is allowed, config.yaml what it means."""
+"""The judge's part of the run configuration. What each setting means is in config.yaml."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from scripts.lib.base.errors import shown
+from scripts.lib.base.yaml_fields import Fields, closed_part
+from scripts.lib.base.yaml_sections import keys
 
 CHECKS, CLAUDE, LOCAL = "checks", "claude", "local"
 KEY_VARIABLES = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
@@ -13,13 +15,13 @@ NO_KEY = f"no {KEY_VARIABLES[0]} in the environment"
 
 
 def has_key() -> bool:
-    """True when the environment holds what the SDK signs requests with; nothing else of ours ever looks at it."""
+    """True when the environment holds a key for the SDK. Nothing else here reads that key."""
     return any(os.environ.get(name) for name in KEY_VARIABLES)
 
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """US dollars per million tokens; `batch_factor` is what Message Batches cost of that."""
+    """US dollars per million tokens; Message Batches cost `batch_factor` times as much."""
 
     input: float
     output: float
@@ -30,7 +32,10 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class ClaudeConfig:
-    """How Claude is asked: `api` is `messages` or `batches`; `concurrency` requests in flight; times in seconds."""
+    """How Claude is asked: at most `concurrency` requests at once, times in seconds.
+
+    `api` is `messages` or `batches`.
+    """
 
     model: str
     api: str
@@ -48,7 +53,7 @@ class ClaudeConfig:
 
 @dataclass(frozen=True, slots=True)
 class LocalJudgeConfig:
-    """A model of ours as judge: a registry key or a GGUF file, or a running llama-server's address (`url`)."""
+    """A local judge: a registry key, a GGUF file, or a running llama-server's address (`url`)."""
 
     model: str
     url: str | None
@@ -59,7 +64,7 @@ class LocalJudgeConfig:
 
 @dataclass(frozen=True, slots=True)
 class JudgeConfig:
-    """Who scores, in order: the first scorer gives the numbers, the others stand beside them."""
+    """Which scorers score. The first one gives the numbers, the others are shown beside them."""
 
     scorers: tuple[str, ...]
     round: int
@@ -71,17 +76,71 @@ class JudgeConfig:
     local: LocalJudgeConfig
 
 
-def parse_judge(raw: Mapping[str, Any]) -> JudgeConfig:
-    """The judge's settings out of a configuration that fits the schema."""
-    claude = dict(raw["claude"])
-    prices = Prices(**claude.pop("usd_per_million_tokens"))
+_PRICES = keys("input", "output", "cache_write", "cache_read", "batch_factor", required=True)
+_CLAUDE = (
+    *keys("model", "api", "max_tokens", "concurrency", "deadline_s", "poll_s", required=True),
+    *keys("max_usd", "usd_per_million_tokens", required=True),
+)
+_LOCAL = (
+    *keys("model", "context_tokens", "max_tokens", "deadline_s", required=True),
+    *keys("url"),
+)
+_JUDGE = (
+    *keys("scorers", "round", "batch_answers", "canary_share", "retest_share", required=True),
+    *keys("use_failed_batches", "claude", "local", required=True),
+)
+
+
+def _prices(part: Fields) -> Prices:
+    return Prices(
+        input=part.number("input") or 0.0,
+        output=part.number("output") or 0.0,
+        cache_write=part.number("cache_write") or 0.0,
+        cache_read=part.number("cache_read") or 0.0,
+        batch_factor=part.number("batch_factor", 0, 1, above=True) or 0.0,
+    )
+
+
+def _claude(part: Fields) -> ClaudeConfig:
+    model = part.text("model")
+    # What such a name stands for changes, so its verdicts could not be compared.
+    if model.endswith("latest"):
+        part.problem("model", f"expected a pinned model id, found {shown(model)}")
+    return ClaudeConfig(
+        model=model,
+        api=part.choice("api", ("messages", "batches"), "messages"),
+        max_tokens=part.integer("max_tokens", 256) or 0,
+        concurrency=part.integer("concurrency", 1, 256) or 0,
+        deadline_s=part.number("deadline_s", above=True) or 0.0,
+        poll_s=part.number("poll_s", above=True) or 0.0,
+        max_usd=part.number("max_usd") or 0.0,
+        usd_per_million_tokens=_prices(closed_part(part, "usd_per_million_tokens", _PRICES)),
+    )
+
+
+def _local(part: Fields) -> LocalJudgeConfig:
+    url = part.text("url") or None
+    if url is not None and not url.startswith(("http://", "https://")):
+        part.problem("url", f"expected an address that begins with http://, found {shown(url)}")
+    return LocalJudgeConfig(
+        model=part.text("model"),
+        url=url,
+        context_tokens=part.integer("context_tokens", 1024) or 0,
+        max_tokens=part.integer("max_tokens", 256) or 0,
+        deadline_s=part.number("deadline_s", above=True) or 0.0,
+    )
+
+
+def parse_judge(top: Fields) -> JudgeConfig:
+    """The judge's settings. What stands for a missing or wrong value is never used."""
+    part = closed_part(top, "judge", _JUDGE)
     return JudgeConfig(
-        scorers=tuple(raw["scorers"]),
-        round=raw["round"],
-        batch_answers=raw["batch_answers"],
-        canary_share=raw["canary_share"],
-        retest_share=raw["retest_share"],
-        use_failed_batches=raw["use_failed_batches"],
-        claude=ClaudeConfig(**claude, usd_per_million_tokens=prices),
-        local=LocalJudgeConfig(**raw["local"]),
+        scorers=part.choices("scorers", (CHECKS, CLAUDE, LOCAL), once=True),
+        round=part.integer("round", 0) or 0,
+        batch_answers=part.integer("batch_answers", 1, 10_000) or 0,
+        canary_share=part.number("canary_share", 0.02, 0.5) or 0.0,
+        retest_share=part.number("retest_share", 0, 1) or 0.0,
+        use_failed_batches=part.flag("use_failed_batches"),
+        claude=_claude(closed_part(part, "claude", _CLAUDE)),
+        local=_local(closed_part(part, "local", _LOCAL)),
     )

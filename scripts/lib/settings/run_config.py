@@ -1,29 +1,48 @@
-"""The run configuration: read, merged, checked against the closed schema, and handed on as frozen values."""
+"""The run configuration: read, merged, checked, and handed on as frozen values.
+
+Every key must be there and no other may be. What each setting means is in config.yaml.
+"""
 
 from __future__ import annotations
 
 import json
-import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
-import referencing.exceptions
-from jsonschema import Draft202012Validator, validators
-from jsonschema.exceptions import SchemaError, ValidationError
-
-from scripts.lib.base.errors import BenchError, InputErrors, Problem, shown, suggest
+from scripts.lib.base.errors import BenchError, InputErrors, Problem, shown
+from scripts.lib.base.yaml_fields import Fields, closed_part
 from scripts.lib.base.yaml_file import Source, plain_value, read_argument, read_whole
-from scripts.lib.settings.image_roots import ImageRoots, ordered_roots
+from scripts.lib.base.yaml_sections import Section, keys
 from scripts.lib.settings.judge_config import JudgeConfig, parse_judge
 
 CONFIG_FILE = Path("config/config.yaml")
-SCHEMA_FILE = Path("config/config.schema.yaml")
 CONFIG_VARIABLE = "EPYC_BENCH_CONFIG"
 COMMAND_LINE = "--config"
+ENGINES = ("embedded", "server")
+KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0")
+# (old prefix of an image's path, folder that holds it now), in the order in which they are tried.
+ImageRoots = tuple[tuple[str, str], ...]
+# The prefix that fits every path.
+ANY = "*"
+_PROFILE_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+_TOP = (
+    *keys("registry", "prompts", "hardware", "engine", "server_binary", required=True),
+    *keys("models", "suites", "tiers", "questions", "image_roots", required=True),
+    *keys("decoding", "sampling", "context", "timeouts", "judge", required=True),
+    *keys("repeats", "measurement_epoch", "preflight", "sample", required=True),
+    *keys("system_prompt_suffix", required=True),
+)
+_DECODING = keys("modes", "speed_sample", "lookup_draft_tokens", required=True)
+_SAMPLING = (*keys("top_p", "seed", required=True), *keys("temperature", "max_tokens"))
+_CONTEXT = (
+    *keys("length_tokens", "batch_tokens", "micro_batch_tokens", "flash_attention"),
+    *keys("kv_type_k", "kv_type_v"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,168 +113,113 @@ class Config:
         }
 
 
-def _known_keys(schema: Mapping[str, Any], path: list[str | int]) -> list[str]:
-    for part in path:
-        schema = schema.get("properties", {}).get(part, {})
-    return list(schema.get("properties", {}))
+@dataclass
+class _Layers(Source):
+    """Several sources as one: a problem is placed where the setting was given last."""
 
+    layers: Sequence[Source] = ()
 
-def _explain(
-    error: ValidationError, schema: Mapping[str, Any], where: Callable[[str], str]
-) -> Iterator[Problem]:
-    place = _place(error.absolute_path)
-    if error.validator == "additionalProperties":
-        known = _known_keys(schema, list(error.absolute_path))
-        found: Mapping[str, Any] = dict(error.instance)  # type: ignore[arg-type]
-        for key in sorted(set(found) - set(known), key=str):
-            unknown = f"{place}.{key}" if place else str(key)
-            yield Problem(where(unknown), unknown, f"unknown key{suggest(key, known)}")
-    elif error.validator == "oneOf":
-        known = ["embedded", "server"]
-        yield Problem(
-            where(place),
-            place,
-            f"unknown value {shown(error.instance)}{suggest(error.instance, known)}",
-        )
-    elif error.validator == "enum":
-        known = [str(value) for value in error.validator_value if value is not None]  # type: ignore[union-attr]
-        yield Problem(
-            where(place),
-            place,
-            f"unknown value {shown(error.instance)}{suggest(error.instance, known)}",
-        )
-    elif error.validator == "required":
-        yield Problem(
-            where(place), place, error.message.replace("is a required property", "is missing")
-        )
-    else:
-        yield Problem(
-            where(place), place, f"expected {_expected(error)}, found {shown(error.instance)}"
-        )
-
-
-def _place(path: Iterable[str | int]) -> str:
-    return ".".join(str(part) for part in path)
-
-
-def _not_finite(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str, float]]:
-    """Place and value of every number that is none, or has no end: NaN passes every limit, an infinity lifts it."""
-    if isinstance(value, float) and not math.isfinite(value):
-        yield _place(path), value
-    elif isinstance(value, Mapping):
-        for key, part in value.items():
-            yield from _not_finite(part, (*path, key))
-    elif isinstance(value, list):
-        for index, part in enumerate(value):
-            yield from _not_finite(part, (*path, index))
-
-
-def _expected(error: ValidationError) -> str:
-    words = {
-        "type": "a value of type",
-        "minimum": "a number of at least",
-        "maximum": "a number of at most",
-        "exclusiveMinimum": "a number above",
-        "minItems": "a list of at least this many entries:",
-        "pattern": "a name that fits",
-    }
-    kind = str(error.validator)
-    value = error.validator_value
-    if kind == "type" and "boolean" in value:  # type: ignore[operator]
-        return "true or false"
-    # That null is a value, too, is no news to who wrote something else.
-    shown = " or ".join(one for one in value if one != "null") if isinstance(value, list) else value
-    return f"{words.get(kind, kind)} {shown}"
-
-
-def _is_whole(_: object, value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-# JSON Schema takes 2.0 for an integer. Here it is none, as in the registry and the suites: it would
-# be another spec than 2.
-_Validator = validators.extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator,
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_whole),
-)
-
-
-def _problems(
-    raw: Mapping[str, Any], schema_file: Path, where: Callable[[str], str]
-) -> Iterator[Problem]:
-    schema = read_whole(schema_file).value
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as damage:
-        raise InputErrors(
-            [
-                Problem(
-                    str(schema_file), damage.json_path, f"no JSON schema: {shown(damage.message)}"
-                )
-            ]
-        ) from None
-    numbers = dict(_not_finite(raw))
-    for place, number in numbers.items():
-        yield Problem(where(place), place, f"expected a finite number, found {number}")
-    errors = sorted(
-        _Validator(schema).iter_errors(raw), key=lambda e: [str(p) for p in e.absolute_path]
-    )
-    for error in errors:
-        if _place(error.absolute_path) not in numbers:
-            yield from _explain(error, schema, where)
+    def problem(self, path: str, message: str) -> Problem:
+        """A problem at a key path, with the file and line of the layer that gives it."""
+        return Problem(_where(self.layers, path) or self.file, path, message)
 
 
 def parse_config(
-    raw: Mapping[str, Any],
-    file: str = str(CONFIG_FILE),
-    schema_file: Path = SCHEMA_FILE,
-    sources: Sequence[Source] = (),
+    raw: Mapping[str, Any], file: str = str(CONFIG_FILE), sources: Sequence[Source] = ()
 ) -> Config:
     """Check a merged configuration and make it typed. Raises InputErrors with every problem found.
 
-    `sources`: what was merged, in order, for the file and line of a problem; where none of them
-    says it, `file` is named.
+    `sources`: what was merged, in order, to place a problem; `file` is named where none of them
+    has the setting.
     """
-    try:
-        problems = list(_problems(raw, schema_file, lambda place: _where(sources, place) or file))
-    except (referencing.exceptions.Unresolvable, RecursionError) as error:
-        raise BenchError(f"{schema_file}: its references cannot be followed: {error}") from None
-    if problems:
-        raise InputErrors(problems)
-    try:
-        return _typed(raw)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        # Nothing that the shipped schema lets through ends here.
-        raise BenchError(
-            f"{schema_file}: damaged: it lets through a configuration that cannot be used ({error!r})"
-        ) from None
+    source = _Layers(file, dict(raw), layers=sources)
+    top = Fields(source, source.value, "", Section("config", "the file", "", _TOP, closed=True))
+    config = _typed(top)
+    if source.problems:
+        raise InputErrors(source.problems)
+    return config
 
 
-def _typed(raw: Mapping[str, Any]) -> Config:
+def _typed(top: Fields) -> Config:
+    """The settings; what stands for a missing or wrong value is never used."""
+    hardware = top.text("hardware")
+    if hardware and not _PROFILE_NAME.fullmatch(hardware):
+        top.problem(
+            "hardware", f"expected letters, digits, '_', '.' and '-', found {shown(hardware)}"
+        )
     return Config(
-        registry=Path(raw["registry"]),
-        prompts=Path(raw["prompts"]),
-        hardware=raw["hardware"],
-        engines=(raw["engine"],) if isinstance(raw["engine"], str) else tuple(raw["engine"]),
-        server_binary=raw["server_binary"],
-        models=tuple(raw["models"]),
-        suites=tuple(raw["suites"]),
-        tiers=tuple(sorted(raw["tiers"])),
-        questions=tuple(raw["questions"]),
-        decoding=Decoding(**{**raw["decoding"], "modes": tuple(raw["decoding"]["modes"])}),
-        sampling=Sampling(**{**raw["sampling"], "top_p": float(raw["sampling"]["top_p"])}),
-        context=Context(**raw["context"]),
-        repeats=raw["repeats"],
-        measurement_epoch=raw["measurement_epoch"],
-        cell_timeout_s=None
-        if raw["timeouts"]["cell_s"] is None
-        else float(raw["timeouts"]["cell_s"]),
-        system_prompt_suffix=raw["system_prompt_suffix"],
-        judge=parse_judge(raw["judge"]),
-        preflight=raw["preflight"],
-        sample=raw["sample"],
-        image_roots=ordered_roots(raw["image_roots"]),
+        registry=Path(top.text("registry")),
+        prompts=Path(top.text("prompts")),
+        hardware=hardware,
+        engines=top.choices("engine", ENGINES, once=True),
+        server_binary=top.text("server_binary"),
+        models=top.texts("models", empty=False),
+        suites=top.texts("suites", empty=False),
+        tiers=_tiers(top),
+        questions=top.texts("questions", empty=False),
+        decoding=_decoding(closed_part(top, "decoding", _DECODING)),
+        sampling=_sampling(closed_part(top, "sampling", _SAMPLING)),
+        context=_context(closed_part(top, "context", _CONTEXT)),
+        repeats=top.integer("repeats", 1, 1000) or 0,
+        measurement_epoch=top.integer("measurement_epoch", 0) or 0,
+        cell_timeout_s=closed_part(top, "timeouts", keys("cell_s")).number("cell_s", above=True),
+        system_prompt_suffix=top.flag("system_prompt_suffix"),
+        judge=parse_judge(top),
+        preflight=top.choice("preflight", ("refuse", "tag", "off"), "off"),
+        sample=top.integer("sample") or 0,
+        image_roots=ordered_roots(_image_roots(top.part("image_roots"))),
     )
+
+
+def _tiers(top: Fields) -> tuple[int, ...]:
+    found = top.listed("tiers", "question tiers")
+    if any(type(tier) is not int or tier not in (1, 2, 3) for tier in found):
+        top.problem("tiers", f"expected a list of tiers from 1 to 3, found {shown(found)}")
+        return ()
+    if len(set(found)) < len(found):
+        top.problem("tiers", f"expected each tier once, found {shown(found)}")
+    return tuple(sorted(found))
+
+
+def _image_roots(part: Fields) -> dict[str, str]:
+    return {name: part.required(name) for name in part.raw}
+
+
+def _decoding(part: Fields) -> Decoding:
+    return Decoding(
+        modes=part.texts("modes", empty=False),
+        speed_sample=part.integer("speed_sample") or 0,
+        lookup_draft_tokens=part.integer("lookup_draft_tokens", 1, 512) or 0,
+    )
+
+
+def _sampling(part: Fields) -> Sampling:
+    return Sampling(
+        temperature=part.number("temperature", 0, 5),
+        top_p=part.number("top_p", 0, 1, above=True) or 0.0,
+        seed=part.integer("seed", 0, 2**32 - 2) or 0,
+        max_tokens=part.integer("max_tokens"),
+    )
+
+
+def _context(part: Fields) -> Context:
+    return Context(
+        length_tokens=part.integer("length_tokens", 64),
+        batch_tokens=part.integer("batch_tokens"),
+        micro_batch_tokens=part.integer("micro_batch_tokens"),
+        flash_attention=part.optional_flag("flash_attention"),
+        kv_type_k=_kv_type(part, "kv_type_k"),
+        kv_type_v=_kv_type(part, "kv_type_v"),
+    )
+
+
+def _kv_type(part: Fields, key: str) -> str | None:
+    return None if part.raw.get(key) is None else part.choice(key, KV_TYPES, KV_TYPES[0])
+
+
+def ordered_roots(raw: Mapping[str, str]) -> ImageRoots:
+    """The longest prefix first, ANY last."""
+    return tuple(sorted(raw.items(), key=lambda root: (root[0] == ANY, -len(root[0]))))
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
