@@ -1,16 +1,16 @@
 """The model registry: `orchestration/model_registry.yaml` read into frozen values.
 
-The format is the predecessor's, read as it is. What nobody acts on is carried through; a
-misspelling of what is acted on refuses the file, with the nearest known key. Any other defect of an
-entry leaves that entry out, by name; defects that leave it usable become warnings with their line.
-Every error is collected.
+The format is the predecessor's, unchanged. Keys that nothing here acts on are carried through. A
+misspelt key is an error of the file, with the nearest known key. Any other mistake leaves out its
+entry, by name; one that leaves the entry usable is a warning. All errors are collected.
 """
 
 from __future__ import annotations
 
 if __name__ == "__main__":  # the predecessor's path of a command
     raise SystemExit(
-        "error: scripts/lib/registry_loader.py is no command any more. Look at the registry: python -m scripts.registry show "
+        "error: scripts/lib/registry_loader.py is not a command any more. Look at the registry: "
+        "python -m scripts.registry show "
         "MODEL (also: drafts, add, diff); check it: python -m scripts.validate"
     )
 
@@ -75,7 +75,8 @@ def _source(fields: Fields) -> Source | None:
     if len(kinds) != 1:
         part.problem(
             "",
-            f"expected exactly one of pypi, requantize, upcycle; found {', '.join(kinds) or 'none'}",
+            "expected exactly one of pypi, requantize, upcycle; "
+            f"found {', '.join(kinds) or 'none'}",
         )
         return None
     kind = kinds[0]
@@ -252,7 +253,7 @@ def _defaults(file: YamlFile, raw: Any) -> RuntimeDefaults:
 
 
 def _no_model(file: YamlFile, key: str, raw: Mapping[str, Any]) -> Problem:
-    """An entry without weights: of another format, where it is no misspelling."""
+    """An entry without weights: `model` is misspelt, or the entry is of another format."""
     near = next((name for name in raw if is_misspelt(name, ("model",))), None)
     if near is not None:
         problem = file.problem(f"roles.{key}.{near}", "unknown key; did you mean 'model'?")
@@ -288,7 +289,7 @@ def _entries(
 
 
 def _templates(file: YamlFile, top: Fields) -> tuple[dict[str, str], dict[str, int]]:
-    """(command template by name, its line). What is no text is no template."""
+    """(command template by name, its line). Other values are ignored, with a warning."""
     templates = {
         name: text
         for name, text in top.mapping("command_templates").items()
@@ -297,13 +298,15 @@ def _templates(file: YamlFile, top: Fields) -> tuple[dict[str, str], dict[str, i
     for name in top.mapping("command_templates"):
         if name not in templates:
             top.warn(
-                f"command_templates.{name}", "expected text with {placeholders}: it is no template"
+                f"command_templates.{name}", "expected text with {placeholders}: it is ignored"
             )
     return templates, {name: file.line(f"command_templates.{name}") or 0 for name in templates}
 
 
 def load_registry(path: Path, suites: Iterable[str] = ()) -> Registry:
-    """Read and check the registry. Raises InputErrors with every problem found where the file cannot be used, or no entry can.
+    """Read and check the registry.
+
+    Raises InputErrors with every problem found where the file, or every entry, cannot be used.
 
     `suites`: names of suites that an entry may speak of, besides those of config/suites.yaml.
     """

@@ -187,6 +187,7 @@ def test_a_runs_summary_holds_hostile_errors(tmp_path: Path) -> None:
 
 def test_a_runs_record_loads_no_statistics() -> None:
     """Every shard's process and every dry run imports it."""
-    heavy = "import sys, scripts.lib.execution.run_record; print(*{'numpy', 'scipy', 'statsmodels'} & set(sys.modules))"
+    heavy = "print(*{'numpy', 'scipy', 'statsmodels'} & set(sys.modules))"
+    heavy = f"import sys, scripts.lib.execution.run_record; {heavy}"
     done = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

@@ -1,4 +1,4 @@
-"""Hostile texts through every output: they stay text in Markdown, CSV, JSON inside HTML, terminals; a browser runs none."""
+"""Hostile texts stay text in Markdown, CSV, JSON inside HTML, terminals; no browser runs them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ def test_in_markdown_it_is_neither_markup_nor_link_nor_another_cell(name: str) -
         ]
     ]
     page = read_markdown(
-        f"before\n\n{table(rows, ('a', 'b', 'c', 'd'))}\n\n- {text(hostile)} and {quoted(hostile)}\n\nafter\n"
+        f"before\n\n{table(rows, ('a', 'b', 'c', 'd'))}\n\n"
+        f"- {text(hostile)} and {quoted(hostile)}\n\nafter\n"
     )
     assert page.tables == [(1, 4)] and page.headings == 0 and page.html == [] and page.images == 0
     assert len(page.links) == 1 and page.links[0].startswith("../../../benchmarks/")
@@ -100,7 +101,7 @@ def test_an_error_message_drives_no_terminal(name: str, capsys: pytest.CaptureFi
 
 
 def hostile_part() -> ProfilePart:
-    """Failures, reasons, suites, questions, symptoms, reasons for leaving out: all of them hostile."""
+    """Failures, reasons, suites, questions, symptoms: all of them hostile."""
     base, plan_of = row("m", 30), planner()
     texts = list(HOSTILE.values())
     failed = [

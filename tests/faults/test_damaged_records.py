@@ -58,9 +58,9 @@ EDITS: dict[str, tuple[Callable[[str], str | bytes], str]] = {
     ),
     "a key twice": (
         lambda t: t.replace('"status": ', '"status": "ok", "status": ', 1),
-        "'status' stands there twice",
+        "'status' is there twice",
     ),
-    "NaN": (lambda t: t.replace('"load_s": ', '"load_s": NaN, "x": ', 1), "NaN is no JSON"),
+    "NaN": (lambda t: t.replace('"load_s": ', '"load_s": NaN, "x": ', 1), "NaN is not JSON"),
     "merge conflict": (lambda t: f"<<<<<<< HEAD\n{t}=======\n{t}>>>>>>> theirs\n", "expected JSON"),
     "a list": (lambda t: f"[{t}]", "expected a JSON object, found list"),
     "deep": (lambda t: DEEP, "expected JSON"),

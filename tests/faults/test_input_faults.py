@@ -1,4 +1,4 @@
-"""Damaged and misshapen input files: each is told in one message with its place, leaves itself out, and stops nobody else."""
+"""Damaged input files: each is reported in one message with its place, and stops no other."""
 
 from __future__ import annotations
 
@@ -325,7 +325,7 @@ CALL = "{type: tool_call, name: f, arguments: {a: 1}}"
             CHECK,
             CALL.replace("}}", "}, none: true}"),
             10,
-            "none: stands beside 'name': a tool_call check has one of them",
+            "none: cannot be combined with 'name': a tool_call check has one of them",
         ),
         (
             CHECK,
@@ -350,7 +350,7 @@ CALL = "{type: tool_call, name: f, arguments: {a: 1}}"
             "    tier: 1",
             "    needle: x",
             4,
-            "needle: stands without context_tokens and context_type: no",
+            "needle: has no effect without context_tokens",
         ),
         (
             "    tier: 1",

@@ -240,7 +240,7 @@ def test_another_tree_has_its_own_root(tree: Path) -> None:
 
 def test_a_folder_at_a_files_name_is_not_dropped(tree: Path) -> None:
     (tree / "cells/box/model/q.json").mkdir()
-    with pytest.raises(BenchError, match="a folder stands where a file should"):
+    with pytest.raises(BenchError, match="expected a file, found a folder"):
         drop(tree / "cells/box/model/q.json")
     assert (tree / "cells/box/model/q.json").is_dir()
 

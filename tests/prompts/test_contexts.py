@@ -1,4 +1,4 @@
-"""Generated contexts: the predecessor's types chunk by chunk, the same for ever; how suites ask for them."""
+"""Generated contexts: chunk by chunk, always the same; how suites ask for them."""
 
 from __future__ import annotations
 
@@ -288,7 +288,8 @@ def test_a_key_says_which_measure_the_length_is_in(tmp_path: Path) -> None:
     sizes = {}
     for kind in ("server_logs", "log"):
         for measure in ("", *MEASURES):
-            keys = f"    context_type: {kind}\n    context_tokens: 20000\n    context_measure: '{measure}'\n"
+            keys = f"    context_type: {kind}\n    context_tokens: 20000\n"
+            keys += f"    context_measure: '{measure}'\n"
             asked, problems, _ = question(tmp_path, keys)
             assert problems == [] and asked.context is not None
             sizes[kind, measure] = len(generate(asked.context))
@@ -312,7 +313,7 @@ def test_a_key_says_which_measure_the_length_is_in(tmp_path: Path) -> None:
     [
         (
             "needle: It is here.",
-            "needle: stands without context_tokens and context_type: no context is made",
+            "needle: has no effect without context_tokens or context_type",
         ),
         (
             "context_type: sever_logs",

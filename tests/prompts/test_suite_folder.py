@@ -1,4 +1,4 @@
-"""A folder as the predecessor's: nine suites load, what is no suite is named, one bad suite or lost image leaves itself out."""
+"""A folder like the predecessor's: nine suites load, other files are named, damage stays local."""
 
 from __future__ import annotations
 
@@ -65,11 +65,14 @@ def test_all_nine_load_and_the_rest_is_named_once() -> None:
     assert (
         len(found.sound["long_context"].questions) == 9 and len(found.sound["vl"].questions) == 12
     )
-    others = "feature_validation/ (1 file), formalizer/ (3 files), orchestrator/ (2 files), speed_test.txt"
+    others = "feature_validation/ (1 file), formalizer/ (3 files), orchestrator/ (2 files)"
+    others = f"{others}, speed_test.txt"
     foreign = "benchmark_type, routing, planning, escalation, judge_prompts"
     assert notices(THEIRS) == [
-        f"…/orchestrator_planning.yaml: not read: no suite: it has neither prompts nor questions, but {foreign}",
-        "…/MANIFEST.yaml: not read: another format than this project's manifest, which has `questions:`",
+        "…/orchestrator_planning.yaml: not read: it has neither prompts nor questions, "
+        f"but {foreign}",
+        "…/MANIFEST.yaml: not read: another format than this project's manifest, "
+        "which has `questions:`",
         "…/debug: not read: 2 suites in a folder of their own; ask them with `prompts: …/debug`",
         f"…: not read, since no suites: {others}",
     ]
@@ -178,7 +181,8 @@ def test_a_folder_without_any_suite_is_an_error_that_says_what_is_there(folder: 
 def test_keys_that_nobody_acts_on_are_carried_and_named_once(tmp_path: Path) -> None:
     file = tmp_path / "s.yaml"
     file.write_text(
-        "author: me\nprompts:\n  a: {prompt: '?', rubric_file: x}\n  b: {prompt: '?', rubric_file: y, hint: z}\n"
+        "author: me\nprompts:\n  a: {prompt: '?', rubric_file: x}\n"
+        "  b: {prompt: '?', rubric_file: y, hint: z}\n"
     )
     suite, problems = load_suite(file)
     assert problems == [] and len(suite.questions) == 2
@@ -211,7 +215,7 @@ def test_another_projects_manifest_freezes_nothing_and_is_not_written_over(folde
 
 @pytest.fixture
 def moved(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Their folder of images in the working directory's `benchmarks/images`, as the shipped configuration expects it."""
+    """Their images in `benchmarks/images`, where the shipped configuration looks for them."""
     images = folder.parent / "benchmarks/images/vl"
     images.mkdir(parents=True)
     for name in TEN_IMAGES:

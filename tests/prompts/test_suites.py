@@ -1,4 +1,4 @@
-"""The shipped questions: references pass their own checks, damaged answers do not, generated contexts are stable."""
+"""The shipped questions: references pass, damaged answers fail, contexts are stable."""
 
 from __future__ import annotations
 
@@ -112,11 +112,11 @@ def test_hostile_answers_pass_no_question(kind: str) -> None:
     assert time.perf_counter() - start < 90
 
 
-# --- references recomputed -------------------------------------------------------------------------------------------
+# --- references recomputed ---
 
 
 def _waiting_time(faces: int) -> float:
-    """Expected rolls until every face was seen, by the linear equations over the number of faces seen."""
+    """Expected rolls until every face was seen, by the equations over the faces seen."""
     matrix, ones = np.eye(faces), np.ones(faces)
     for seen in range(faces):
         matrix[seen, seen] -= seen / faces
@@ -126,7 +126,7 @@ def _waiting_time(faces: int) -> float:
 
 
 def _hth() -> float:
-    """Expected tosses until HTH: E0 = 1 + (E0 + E1) / 2, E1 = 1 + (E1 + E2) / 2, E2 = 1 + E0 / 2."""
+    """Expected tosses until HTH: E0 = 1 + (E0 + E1)/2, E1 = 1 + (E1 + E2)/2, E2 = 1 + E0/2."""
     return float(np.linalg.solve([[0.5, -0.5, 0], [0, 0.5, -0.5], [-0.5, 0, 1]], [1, 1, 1])[0])
 
 
@@ -178,7 +178,7 @@ def test_the_shortest_way_on_the_map_is_the_only_one() -> None:
     assert ways[0] == (13, "ACBDEF") and ways[1][0] > 13
 
 
-# --- images and contexts ---------------------------------------------------------------------------------------------
+# --- images and contexts ---
 
 
 @pytest.mark.parametrize("name", IMAGES)

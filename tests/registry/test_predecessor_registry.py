@@ -175,7 +175,8 @@ def test_every_shape_loads_with_warnings_only(registry: Registry) -> None:
     ]
     for message in (
         "roles.reasoner.model.architecture: is missing: dense is assumed",
-        "roles.architect_without_its_draft.acceleration.draft_path: no entry has the file 'drafts/nowhere.gguf', so no draft",
+        "roles.architect_without_its_draft.acceleration.draft_path: no entry has the file "
+        "'drafts/nowhere.gguf', so no draft",
     ):
         assert message in told
     lenient = ("context_limits", "constraints", "paged_attention", "server_defaults", "timeouts")
@@ -262,7 +263,8 @@ def test_an_older_name_with_a_value_of_another_kind_is_told_and_leaves_the_entry
     file.write_text(EVERY.read_text().replace("context_length: 131072", "context_length: 128K"))
     registry = load_registry(file)
     assert registry.models["frontdoor"].max_context is None
-    said = "registry.yaml:39: roles.frontdoor.model.context_length: expected a whole number of at least 1, found '128K'"
+    said = "registry.yaml:39: roles.frontdoor.model.context_length: expected a whole number "
+    said = f"{said}of at least 1, found '128K'"
     assert any(said in str(warning) for warning in registry.warnings)
 
 
@@ -275,7 +277,7 @@ def test_of_two_entries_of_one_key_the_last_counts() -> None:
         13,
         ["small", "other"],
     )
-    assert f"{TWICE}:13: roles.small: stands twice, on lines 3 and 13: the last one counts" in map(
+    assert f"{TWICE}:13: roles.small: is there twice, on lines 3 and 13: the last one counts" in map(
         str, registry.warnings
     )
     with pytest.raises(BenchError, match=r"said_twice\.yaml:13: found duplicate key \"small\""):
@@ -299,8 +301,8 @@ def test_an_entry_without_a_model_is_left_out_by_name() -> None:
     registry = load_registry(TWICE)
     ((problem,),) = registry.left_out.values()
     assert (
-        str(problem)
-        == f"{TWICE}:12: roles.named_only: has no `model`, so nothing to run (it has model_role, tier)"
+        str(problem) == f"{TWICE}:12: roles.named_only: has no `model`, so nothing to run "
+        "(it has model_role, tier)"
     )
 
 
@@ -394,8 +396,10 @@ def test_show_tells_who_says_the_runtime_values(tmp_path: Path) -> None:
     "message",
     [
         "roles.frontdoor.constraints.flash_attention: expected true or false, found 'auto'",
-        "roles.frontdoor.constraints.ubatch_size: expected a whole number of at least 1, found 'many'",
-        "runtime_defaults.context_limits.old: expected a whole number of at least 1, found 'plenty'",
+        "roles.frontdoor.constraints.ubatch_size: expected a whole number of at least 1, "
+        "found 'many'",
+        "runtime_defaults.context_limits.old: expected a whole number of at least 1, "
+        "found 'plenty'",
     ],
 )
 def test_a_shared_value_of_another_kind_is_told_and_refuses_nothing(

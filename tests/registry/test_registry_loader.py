@@ -190,7 +190,8 @@ def test_mistakes_are_named(tmp_path: Path, old: str, new: str, message: str | N
         (
             "k: 16",
             "k: 0",
-            "registry.yaml:8: roles.a.acceleration.k: expected a whole number of at least 1, found 0",
+            "registry.yaml:8: roles.a.acceleration.k: expected a whole number of at least 1, "
+            "found 0",
         ),
         ("k: 16", "k: 1e3", "acceleration.k: expected a whole number of at least 1, found 1000.0"),
         (
@@ -338,7 +339,8 @@ def test_random_edits_give_a_registry_or_named_errors(
 def test_mappings_are_merged_as_pyyaml_does(tmp_path: Path) -> None:
     text = (
         "x: &one {k: 1, draft_role: d}\ny: &two {k: 2, experts: 4}\n"
-        "a: {<<: *one, k: 16}\nb: {<<: [*one, *two], lookup: true}\nc: {'<<': {k: 1}}\nd:\n  <<: 5\n"
+        "a: {<<: *one, k: 16}\nb: {<<: [*one, *two], lookup: true}\n"
+        "c: {'<<': {k: 1}}\nd:\n  <<: 5\n"
     )
     file = tmp_path / "any.yaml"
     file.write_text(text)
@@ -368,7 +370,8 @@ def test_an_empty_list_is_an_empty_mapping(tmp_path: Path) -> None:
 
 
 def test_what_is_no_quirk_is_left_out_and_stops_nothing(tmp_path: Path) -> None:
-    quirks = "runtime_quirks:\n  g: {quirks: [BOS mismatch, {workaround: none}, 5]}\n  h: {quirks: {x: y}}\n  i: [a]\n"
+    quirks = "runtime_quirks:\n  g: {quirks: [BOS mismatch, {workaround: none}, 5]}\n"
+    quirks += "  h: {quirks: {x: y}}\n  i: [a]\n"
     registry = load(tmp_path, GOOD + quirks)
     assert [(quirk.id, quirk.issue) for quirk in registry.quirks] == [("g_1", "BOS mismatch")]
     told = [str(warning) for warning in registry.warnings]

@@ -1,4 +1,4 @@
-"""Roles and suites are known names: what is misspelt in the registry or in config/suites.yaml is told, with the nearest."""
+"""Roles and suites are known names: a misspelt one is reported with the nearest."""
 
 from __future__ import annotations
 
@@ -28,9 +28,12 @@ MORE = "generation_defaults: {temperature: 0.3}"
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (ROLES, "candidate_roles: [codr]", ":6: roles.a.candidate_roles: unknown role 'codr'; did you mean 'coder'?"),
-        (ROLES, "candidate_roles: [coder, mth]", ":6: roles.a.candidate_roles: unknown role 'mth'; did you mean 'math'?"),
-        (ROLES, "candidate_roles: cder", ":6: roles.a.candidate_roles: unknown role 'cder'; did you mean 'coder'?"),
+        (ROLES, "candidate_roles: [codr]",
+         ":6: roles.a.candidate_roles: unknown role 'codr'; did you mean 'coder'?"),
+        (ROLES, "candidate_roles: [coder, mth]",
+         ":6: roles.a.candidate_roles: unknown role 'mth'; did you mean 'math'?"),
+        (ROLES, "candidate_roles: cder",
+         ":6: roles.a.candidate_roles: unknown role 'cder'; did you mean 'coder'?"),
         (
             MORE,
             "temperature_overrides: {coder: 0.1, maths: 0.2}",

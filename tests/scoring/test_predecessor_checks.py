@@ -229,7 +229,7 @@ def test_a_criterion_with_checks_of_its_own_keeps_these_alone(tmp_path: Path) ->
         ("format_pattern:(", "auto_score.line_pattern: not a regular expression"),
         ("contains_pattern:(;forbidden_pattern:x", "auto_score.required: not a regular expression"),
         ("contains_pattern:", "auto_score.required: expected a regular expression, found ''"),
-        ("manual;word_count:1:2", "'manual' stands beside other rules"),
+        ("manual;word_count:1:2", "'manual' means that no machine decides"),
     ],
 )
 def test_a_rule_that_cannot_be_read_is_told_with_its_line(

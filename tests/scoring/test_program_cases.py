@@ -152,7 +152,7 @@ def test_cases_may_stand_in_a_file_that_is_named_by_its_digest(tmp_path: Path) -
         ({"setup": "x = 1"}, "a code check needs 'tests' or 'cases'"),
         (
             {"cases": SUMS, "tests": "assert f()"},
-            "stands beside 'tests': a code check has one of them",
+            "cannot be combined with 'tests': a code check has one of them",
         ),
         ({"cases": SUMS, "entry_point": "f"}, "goes with tests alone"),
         ({"cases": SUMS, "forbidden": ["eval"]}, "goes with tests alone"),

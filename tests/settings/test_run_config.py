@@ -1,4 +1,4 @@
-"""The configuration is closed: what is misspelt, of the wrong type or out of range is named with its place."""
+"""The configuration is closed: a misspelt key, a wrong type or range is reported with its place."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_numbers_inside_a_mapping_of_the_command_line_are_numbers() -> None:
     assert parse_config(merge(GOOD, over)).sampling.top_p == 0.9
 
 
-# --- YAML 1.2, and nothing said twice --------------------------------------------------------------------------------
+# --- YAML 1.2, and nothing said twice ---
 
 
 def over(tmp_path: Path, text: str) -> Path:

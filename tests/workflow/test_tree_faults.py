@@ -82,7 +82,7 @@ def test_a_folder_at_a_cells_name_is_told_in_one_message(project: Project) -> No
     assert done.returncode == 1 and "Traceback" not in told
     assert f"{cell.relative_to(project.folder)}: damaged: Is a directory" in told
     refused = project.snakemake("retry_failed", *ONE_SHARD)
-    assert refused.returncode == 1 and "a folder stands where a file should" in refused.stderr
+    assert refused.returncode == 1 and "expected a file, found a folder" in refused.stderr
     cell.rmdir()
     project.results(*ONE_SHARD)
 

@@ -129,7 +129,7 @@ def _page_lines() -> Iterator[str]:
     for section in SECTIONS.values():
         yield f"\n## `{section.place}`\n" if section.name != "registry" else "\n## The file\n"
         lenient = (
-            " A value of another kind is a warning, and counts as not said."
+            " A value of another kind is ignored, with a warning."
             if section.lenient
             else ""
         )

@@ -1,4 +1,4 @@
-"""User-facing errors: one clear message with file, place, expected, found and the nearest known value."""
+"""User-facing errors: file, place, what was expected and found, and the nearest known value."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MOST_PROBLEMS_SHOWN = 200
 
 
 class InputErrors(BenchError):
-    """Every problem found in an input, collected before anything is used; `advice` stands behind them."""
+    """Every problem found in an input. `advice` is printed after them."""
 
     def __init__(self, problems: Iterable[Problem], advice: str = ""):
         self.problems = tuple(problems)
@@ -45,7 +45,7 @@ class InputErrors(BenchError):
 
 
 def suggest(word: object, known: Iterable[str]) -> str:
-    """The tail of an error about an unknown word: the nearest known value, or all of them where few."""
+    """The end of an error about an unknown word: the nearest known value, else the known ones."""
     names = sorted(set(known))
     near = difflib.get_close_matches(str(word), names, n=1, cutoff=0.6)
     if near:
@@ -62,11 +62,11 @@ def in_short(names: Iterable[str], most: int = 12) -> str:
 
 
 def tell_left_out(problems: Iterable[Problem]) -> int:
-    """Name on stderr what was left out since it cannot be read or believed. Gives the exit code: 1 for any, else 0."""
-    told = dict.fromkeys(problems)
-    for problem in told:
+    """Print what was left out to stderr. Gives the exit code: 1 for any, else 0."""
+    found = dict.fromkeys(problems)
+    for problem in found:
         print(f"left out: {printable(str(problem), keep=TERMINAL_KEEPS)}", file=sys.stderr)
-    return 1 if told else 0
+    return 1 if found else 0
 
 
 def tell_notices(notices: Iterable[Problem]) -> None:
@@ -82,20 +82,20 @@ def shown(value: object) -> str:
 
 
 def fail(message: object) -> NoReturn:
-    """Print `error: message` to stderr, what could drive a terminal made harmless, and exit with 1."""
+    """Print `error: message` to stderr, safe for a terminal, and exit with 1."""
     print(f"error: {printable(message, keep=TERMINAL_KEEPS)}", file=sys.stderr)
     raise SystemExit(1)
 
 
 def print_anything() -> None:
-    """From now on a character that the terminal's encoding lacks is printed as its escape, and stops no program."""
+    """Print characters that the terminal's encoding lacks as escapes, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def run_cli(main: Callable[[], int | None]) -> NoReturn:
-    """Run an entry point: BenchError and OSError become one message and exit code 1, Ctrl-C becomes 130.
+    """Run an entry point: BenchError and OSError become one message and exit code 1, Ctrl-C 130.
 
     Before and after `main`, while modules are loaded and when the process ends, Ctrl-C ends it
     without a word.

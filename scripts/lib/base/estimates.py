@@ -1,19 +1,22 @@
-"""Statistics over questions: pass rates, medians, paired comparisons, each with an interval of level 95 %.
+"""Statistics over questions: pass rates, medians, paired comparisons, with 95 % intervals.
 
 A question is the unit: its repeats are first made one value (their mean, or median), since they are
-no independent evidence. Values come as `{question: its values}`. Everything is deterministic:
-whatever draws, draws with a fixed seed.
+not independent evidence. Values come as `{question: its values}`. Everything is deterministic:
+random draws use a fixed seed.
 
 How the intervals were chosen: `python -m benchmarks.harness.coverage` simulates how often each
-holds the truth.
+contains the true value.
 
-- Rates and their differences: the Bayesian bootstrap over questions (Rubin 1981) with one question more, spread evenly over the
-  possible outcomes (Perks 1947): half a pass and half a failure, or a third each of better, equal and worse. Without repeats a
-  rate's is the Jeffreys interval (Brown, Cai, DasGupta 2001). It does not collapse where every answer passes, or where two
-  configurations agree on every question, as the plain bootstrap does (73 % at 5 questions, 90 % at 24). On average over the
-  true rates 94-96 % from 8 questions on; no interval of a discrete value is 95 % at each single rate.
-- Medians: order statistics with the interpolation of Hettmansperger and Sheather (1986), 94-95 % from 6 values on, whatever the
-  distribution. The bootstrap of a median gives the same limits in large samples and 85-93 % in small ones.
+- Rates and their differences: the Bayesian bootstrap over questions (Rubin 1981) with one more
+  question, spread evenly over the possible outcomes (Perks 1947): half a pass and half a failure,
+  or a third each of better, equal and worse. Without repeats a rate's interval is the Jeffreys
+  interval (Brown, Cai, DasGupta 2001). Unlike the plain bootstrap (73 % at 5 questions, 90 % at
+  24), it does not collapse where every answer passes, or where two setups agree on every question.
+  Averaged over the true rates, its coverage is 94-96 % from 8 questions on. No interval of a
+  discrete value has 95 % at each single rate.
+- Medians: order statistics with the interpolation of Hettmansperger and Sheather (1986): 94-95 %
+  from 6 values on, whatever the distribution. The bootstrap of a median gives the same limits in
+  large samples, and 85-93 % in small ones.
 """
 
 from __future__ import annotations
@@ -43,7 +46,7 @@ Clustered = Mapping[Hashable, Sequence[float]]
 class Estimate:
     """A value with its interval of level `LEVEL`, from `n` values of `clusters` questions.
 
-    `low` and `high` are None where so few questions carry no interval.
+    `low` and `high` are None where there are too few questions for an interval.
     """
 
     value: float
@@ -58,13 +61,13 @@ class Estimate:
         return replace(self, value=factor * self.value, low=low, high=high)
 
     def holds(self, value: float) -> bool:
-        """True unless the interval tells that the truth is not `value`."""
+        """True unless the interval excludes `value`."""
         return self.low is None or self.high is None or self.low <= value <= self.high
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two configurations on the same questions: the estimate, and the two-sided p-value of "no difference"."""
+    """Two setups on the same questions: the estimate, and the p-value of "no difference"."""
 
     estimate: Estimate
     p_value: float
@@ -83,7 +86,9 @@ def _kept(values: Clustered) -> dict[Hashable, Sequence[float]]:
 
 
 def _interval_of_mean(values: np.ndarray, outcomes: Sequence[float]) -> tuple[float, float]:
-    """The Bayesian bootstrap's interval of the mean, with one more value spread over the possible `outcomes` (ascending).
+    """The Bayesian bootstrap's interval of the mean, with one more value (see the module's text).
+
+    The added value is spread evenly over the possible `outcomes`, which are in ascending order.
 
     Weights of equal values add up to one gamma variable, so that only distinct values are drawn
     for.
@@ -117,7 +122,10 @@ def pass_rate(outcomes: Clustered) -> Estimate | None:
 
 @lru_cache
 def _median_depth(n: int) -> tuple[int, float] | None:
-    """(d, share): each limit lies `share` of the way from the d-th to the next value from its end. None below 6 values."""
+    """(d, share): how far a limit lies from the d-th value, counted from its end, to the next one.
+
+    None below 6 values.
+    """
     depths = np.arange(1, n // 2 + 1)
     coverage = 1 - 2 * stats.binom.cdf(depths - 1, n, 0.5)
     if n < 2 or coverage[0] < LEVEL:
@@ -129,7 +137,7 @@ def _median_depth(n: int) -> tuple[int, float] | None:
 
 
 def _median_of(values: Sequence[float], n: int) -> Estimate:
-    """The median of one value per question, with Hettmansperger and Sheather's interpolated order statistics."""
+    """The median of one value per question, with its interval."""
     ordered, depth = sorted(map(float, values)), _median_depth(len(values))
     if depth is None:
         return Estimate(middle(ordered), None, None, n, len(ordered))
@@ -153,7 +161,7 @@ def _shared(new: Clustered, base: Clustered) -> list[tuple[Sequence[float], Sequ
 
 
 def paired_ratio(new: Clustered, base: Clustered) -> Comparison | None:
-    """How many times `new` is `base`: the median of the ratios of the questions that both have (never a ratio of means).
+    """How many times `new` is `base`: the median ratio over the questions that both have.
 
     Values above 0. The p-value is the sign test's, whose acceptance region the interval is. None
     without a shared question.
@@ -169,7 +177,9 @@ def paired_ratio(new: Clustered, base: Clustered) -> Comparison | None:
 
 
 def paired_difference(new: Clustered, base: Clustered) -> Comparison | None:
-    """Quality of `new` minus that of `base` on the questions that both have; values 0 to 1. None without a shared question.
+    """Quality of `new` minus that of `base`, over the questions that both have. Values are 0 to 1.
+
+    None without a shared question.
 
     The p-value is that of flipping the differences' signs; without repeats this is McNemar's exact
     test.
@@ -187,13 +197,15 @@ def paired_difference(new: Clustered, base: Clustered) -> Comparison | None:
 
 def _sign_flip(differences: np.ndarray) -> float:
     """P-value of the mean of `differences` when each could as well have the other sign."""
-    told = differences[differences != 0]
-    if not len(told):
+    unequal = differences[differences != 0]
+    if not len(unequal):
         return 1.0
-    if np.ptp(np.abs(told)) == 0:
-        return float(stats.binomtest(int((told > 0).sum()), len(told)).pvalue)
+    if np.ptp(np.abs(unequal)) == 0:
+        return float(stats.binomtest(int((unequal > 0).sum()), len(unequal)).pvalue)
     options = {"permutation_type": "samples", "vectorized": True, "n_resamples": DRAWS}
-    flipped = stats.permutation_test((told,), np.mean, rng=np.random.default_rng(SEED), **options)
+    flipped = stats.permutation_test(
+        (unequal,), np.mean, rng=np.random.default_rng(SEED), **options
+    )
     return float(flipped.pvalue)
 
 
@@ -207,7 +219,7 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
 
 
 def non_inferiority(difference: Estimate, margin: float) -> NonInferiority:
-    """Whether the interval of a difference (new minus base) lies above minus `margin`, below it, or on both sides."""
+    """Whether the interval of a difference (new minus base) is above minus `margin`, or below."""
     if difference.low is None or difference.high is None:
         return NonInferiority.NOT_SHOWN
     if difference.low > -margin:
@@ -216,10 +228,12 @@ def non_inferiority(difference: Estimate, margin: float) -> NonInferiority:
 
 
 def outliers(values: Sequence[float]) -> tuple[bool, ...]:
-    """Which values stand apart: a modified z-score (distance from the median over the median such distance) above 3.5.
+    """Which values are outliers: those with a modified z-score above 3.5.
 
-    They are shown, never left out. Where more than half of the values are equal nothing can be
-    told.
+    The score is the distance from the median over the median such distance.
+
+    Outliers are shown, never left out. Where more than half of the values are equal, none is
+    marked.
     """
     found = np.asarray(values, float)
     if not len(found):

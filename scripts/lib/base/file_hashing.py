@@ -1,4 +1,4 @@
-"""Files hashed whole, several at a time, and what tells that a file was not touched since."""
+"""Whole files hashed, several at a time, and how to see that a file did not change since."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from scripts.lib.base.errors import BenchError
 
 CHUNK_BYTES = 4 << 20
 MOST_AT_ONCE = 8
-# From here on it takes long enough to be said.
+# Hashing this much takes long enough for a message.
 LARGE_BYTES = 10**9
 # File systems take their times from a clock that ticks every 1 to 10 ms: of two writes within a
 # tick the second is not seen.
@@ -28,7 +28,7 @@ TICK_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """What differs once a file was replaced or written to. Unlike `mtime_ns`, no program can set `ctime_ns` back."""
+    """What changes when a file is replaced or written to. No program can set `ctime_ns` back."""
 
     device: int
     inode: int
@@ -38,17 +38,22 @@ class FileState:
 
     @classmethod
     def of(cls, file: Path) -> FileState:
-        """The file's state now. Opened for it: a network file system may answer a mere stat out of its cache."""
+        """The file's state now.
+
+        The file is opened, since a network file system may answer a mere `stat` from its cache.
+        """
         with file.open("rb") as stream:
             return cls.of_open(stream.fileno())
 
     @classmethod
     def of_open(cls, handle: int) -> FileState:
+        """The state of an open file."""
         found = os.fstat(handle)
         return cls(found.st_dev, found.st_ino, found.st_ctime_ns, found.st_size, found.st_mtime_ns)
 
     @property
     def key(self) -> str:
+        """The state as one text, for a cache's key."""
         return f"{self.device}:{self.inode}:{self.ctime_ns}:{self.size_bytes}:{self.mtime_ns}"
 
 
@@ -73,18 +78,18 @@ class Hashed:
 
 
 def hash_files(files: Sequence[Path]) -> Iterator[tuple[Path, Hashed | Exception]]:
-    """Each file with its sha256 as soon as it is known, or with the reason why it could not be read.
+    """Each file with its sha256, or with the reason why it could not be read, as soon as known.
 
     Ended early, by Ctrl-C too, it stops within a chunk of each file: what was given until then is
     whole.
     """
     stop, size = threading.Event(), sum(map(_size, files))
     with (
-        _progress(size) as told,
+        _progress(size) as advance,
         ThreadPoolExecutor(min(len(files) or 1, os.cpu_count() or 1, MOST_AT_ONCE)) as pool,
     ):
         try:
-            running = {pool.submit(_hash, file, told, stop): file for file in files}
+            running = {pool.submit(_hash, file, advance, stop): file for file in files}
             for done in as_completed(running):
                 error = done.exception()
                 yield (
@@ -103,7 +108,7 @@ def _size(file: Path) -> int:
 
 @contextlib.contextmanager
 def _progress(size: int) -> Iterator[Callable[[int], None]]:
-    """A bar of bytes on stderr where there is much to read; gives what moves it on, from any thread."""
+    """A progress bar in bytes on stderr, for large sizes; gives the function that advances it."""
     large, lock = size >= LARGE_BYTES, threading.Lock()
     if large:
         print(
@@ -116,14 +121,14 @@ def _progress(size: int) -> Iterator[Callable[[int], None]]:
         total=size, desc="hashing", unit="B", unit_scale=True, leave=False, disable=disable
     ) as bar:
 
-        def told(count: int) -> None:
+        def advance(count: int) -> None:
             with lock:
                 bar.update(count)
 
-        yield told
+        yield advance
 
 
-def _hash(file: Path, told: Callable[[int], None], stop: threading.Event) -> Hashed:
+def _hash(file: Path, advance: Callable[[int], None], stop: threading.Event) -> Hashed:
     """Raises BenchError for a file that changes meanwhile."""
     total, buffer = hashlib.sha256(), memoryview(bytearray(CHUNK_BYTES))
     with file.open("rb", buffering=0) as stream:
@@ -133,7 +138,7 @@ def _hash(file: Path, told: Callable[[int], None], stop: threading.Event) -> Has
             if stop.is_set():
                 raise BenchError(f"{file}: hashing was stopped")
             total.update(buffer[:count])
-            told(count)
+            advance(count)
         if FileState.of_open(stream.fileno()) != before:
             raise BenchError(
                 f"{file}: changed while it was read (a download?): run again when it is whole"

@@ -1,4 +1,4 @@
-"""Where everything is: the results tree, the pages, the templates. Every path is relative to the checkout.
+"""Where everything is: results tree, pages, templates. Paths are relative to the checkout.
 
 The results tree may be a link to a larger disk.
 """
@@ -47,5 +47,5 @@ PICTURE_NAMES = ("quality-speed", "speculation", "roofline", "suites")
 
 
 def picture_file(part: str, name: str) -> str:
-    """Where a picture of a part (`{profile}-{engine}`) stands."""
+    """The path of a picture of a part (`{profile}-{engine}`)."""
     return f"{Path(RESULTS_PAGE).parent}/{part}-{name}.svg"

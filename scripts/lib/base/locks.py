@@ -18,7 +18,9 @@ NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 def flock(handle: int, path: Path, wait: bool = True) -> None:
-    """Lock an open file until it is closed. Raises BlockingIOError where it is locked and this is not to wait.
+    """Lock an open file until it is closed.
+
+    Raises BlockingIOError where another process has the lock and `wait` is false.
 
     Raises BenchError where its file system has no locks: nothing else is as safe, a file that means
     "locked" outlives its process.
@@ -29,14 +31,16 @@ def flock(handle: int, path: Path, wait: bool = True) -> None:
         if error.errno not in NO_LOCKS:
             raise
         raise BenchError(
-            f"lock {path}: its file system has no locks ({error.strerror}): put the checkout on another one (a network file "
-            f"system may need its lock service, or the mount option for local locks); the machine's lock: {LOCK_VARIABLE}"
+            f"lock {path}: its file system has no locks ({error.strerror}). Put the checkout on "
+            "another "
+            "one (a network file system may need its lock service, or the mount option for local "
+            f"locks). The machine's lock: {LOCK_VARIABLE}"
         ) from error
 
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock file for a moment: between jobs on several machines that share a file system, too."""
+    """Hold a lock file for a moment. It also works between machines that share a file system."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as handle:
         flock(handle.fileno(), path)
@@ -44,7 +48,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def hold(path: Path, held: Callable[[str], Exception]) -> int:
-    """Hold a lock file until the open file that this gives is closed, or the process ends, however it ends.
+    """Take a lock file and give the open file. Closing it, or the process's end, frees the lock.
 
     Raises what `held` makes of the holder's process number where another one has it.
     """

@@ -1,4 +1,4 @@
-"""Markdown's small parts: foreign text made harmless, numbers with their intervals, tables, links."""
+"""Parts of Markdown pages: untrusted text, numbers with their intervals, tables, links."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _AT = re.compile(r"(@+)")
 
 
 def text(value: object) -> str:
-    """Foreign text made harmless in Markdown: one line, no HTML, no cell borders, links, headings, lists or formulas."""
+    """Untrusted text, escaped: one line without HTML, links, headings, lists or formulas."""
     line = html.escape(one_line(value), quote=False)
     line = _AT.sub(r"`\1`", _LIST_MARK.sub(r"\1\\", _MARKS.sub(r"\\\1", line)))
     return _AUTOLINK.sub(lambda found: found[0][:-1] + "\\" + found[0][-1], line)
@@ -44,7 +44,7 @@ def code(value: object) -> str:
 
 
 def quoted(value: object, limit: int = 200) -> str:
-    """The first `limit` characters of foreign prose, as inline code: nothing in it is a mark or a link."""
+    """The first `limit` characters of untrusted prose, as inline code."""
     line = one_line(value)
     return code(line if len(line) <= limit else f"{line[:limit]}…")
 
@@ -55,19 +55,22 @@ def link(shown: str, path: str) -> str:
 
 
 def number(value: float | None, digits: int = 1) -> str:
+    """A number with `digits` decimals, or a dash."""
     return DASH if value is None else f"{value:.{digits}f}"
 
 
 def percent(value: float | None) -> str:
+    """A share as a whole percentage, or a dash."""
     return DASH if value is None else f"{100 * value:.0f} %"
 
 
 def gibibytes(value: float) -> str:
+    """Bytes in GiB with two decimals, without the unit."""
     return f"{value / 2**30:.2f}"
 
 
 def estimate(value: Estimate | None, digits: int = 1, unit: str = "", with_n: bool = False) -> str:
-    """`158.8 (150.2–163.0)`; so few questions that they carry no interval are told: `158.8 (n=3)`."""
+    """`158.8 (150.2–163.0)`; without an interval the number of questions: `158.8 (n=3)`."""
     if value is None:
         return DASH
     inside = (
@@ -100,6 +103,7 @@ def points(value: Estimate) -> str:
 
 
 def p_value(value: float) -> str:
+    """A p-value with two significant digits, or `p < 0.001`."""
     return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"
 
 
@@ -119,7 +123,7 @@ def table(rows: Iterable[Sequence[object]], headers: Sequence[str]) -> str:
 
 
 def limited(rows: Sequence[Sequence[object]], headers: Sequence[str], most: int, rest: Path) -> str:
-    """A table of at most `most` rows; where there are more it says how many, and that the file `rest` has them."""
+    """A table of at most `most` rows; a last line counts the others and names their file."""
     shown = table(rows[:most], headers)
     return (
         shown

@@ -1,4 +1,4 @@
-"""The names of a split model's files: `NAME-00001-of-00003.gguf` and so on. Names are taken as they stand.
+"""The names of a split model's files: `NAME-00001-of-00003.gguf` and so on.
 
 A link's target may be named otherwise: in a Hugging Face cache only the links of `snapshots/…` have
 the parts' names.

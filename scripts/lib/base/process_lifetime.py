@@ -1,4 +1,4 @@
-"""A process of ours ends when the one that started it ends, however that one ends."""
+"""Processes that end with the process that started them, however that one ends."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def die_with_parent(parent: int | None = None) -> None:
 
 
 def die_with_starter() -> None:
-    """A job dies with the Snakemake that started it. What was started by hand (nohup, a closed terminal) goes on."""
+    """Make a job die with the Snakemake that started it; without one it goes on."""
     starter = os.environ.get(STARTER_VARIABLE)
     if starter:
         die_with_parent(int(starter))

@@ -1,4 +1,4 @@
-"""Below benchmarks/results nothing is deleted that is not there itself: a link in the tree is never gone through."""
+"""Listing and deleting in the results tree. Nothing behind a link is ever deleted."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ from scripts.lib.base.safe_files import TEMPORARY
 
 # Where files are written whole or not at all, and a killed process may leave its temporary ones.
 WRITTEN = (RESULTS, Path("docs"), Path("orchestration"), Path(".cache"))
-# A file takes moments to write: whatever is this old is nobody's, on whichever machine it was
-# begun.
-NOBODYS_AFTER_S = 24 * 3600.0
+# A file takes moments to write: one this old was left behind, whichever machine began it.
+LEFT_BEHIND_AFTER_S = 24 * 3600.0
 
 
 def files_at(folder: Path, depth: int, suffix: str, root: Path = RESULTS) -> Iterator[Path]:
-    """The files with this ending so many folders below this one, links to files or folders among them; none behind a link."""
+    """The files with this ending, `depth` folders below this one. A linked folder has none."""
     if linked_folder(folder / "content", root) is None:
         yield from _files_at(folder, depth, suffix)
 
@@ -43,13 +42,13 @@ def _files_at(folder: Path, depth: int, suffix: str) -> Iterator[Path]:
 
 
 def linked_folders(root: Path = RESULTS) -> Iterator[Path]:
-    """Every link to a folder in the tree: what is behind it is read as if it were there, and left alone."""
+    """Every link to a folder in the tree. What is behind it is read, and never deleted."""
     for folder, inner, _ in os.walk(root):
         yield from (Path(folder, name) for name in sorted(inner) if Path(folder, name).is_symlink())
 
 
 def linked_folder(path: Path, root: Path = RESULTS) -> Path | None:
-    """The first folder on the way from the tree's root down to this path that is a link; None: there is none."""
+    """The first folder between the tree's root and this path that is a link; None without any."""
     above = [
         folder
         for folder in reversed(path.parents)
@@ -66,32 +65,37 @@ def drop(path: Path, root: Path = RESULTS) -> None:
     link = linked_folder(path, root)
     if link is not None and path.exists():
         raise BenchError(
-            f"{path}: {link} is a link, and nothing is deleted behind one: put the folder itself there, or delete by hand"
+            f"{path}: {link} is a link, and nothing behind a link is deleted: replace the link by "
+            "the "
+            "folder itself, or delete by hand"
         )
     if path.is_dir() and not path.is_symlink():
         raise BenchError(
-            f"{path}: a folder stands where a file should: look at it, and remove it by hand"
+            f"{path}: expected a file, found a folder: look at it, and remove it by hand"
         )
     if link is None:
         path.unlink(missing_ok=True)
 
 
 def drop_folder(path: Path, root: Path = RESULTS) -> None:
-    """Delete a folder of the tree with what is in it, as far as that can be done; nothing where it is, or is behind, a link."""
+    """Delete a folder of the tree, as far as that is possible; nothing at or behind a link."""
     if linked_folder(path / "content", root) is None:
         shutil.rmtree(path, ignore_errors=True)
 
 
 def _is_left_behind(path: Path) -> bool:
-    """True for the temporary file of a process that is gone. Of another machine's processes only the age tells."""
+    """True for the temporary file of a process that has ended.
+
+    For processes of other machines only the file's age decides.
+    """
     machine, _, rest = path.name.removeprefix(TEMPORARY).rpartition("-")[0].rpartition("-")
     if machine == platform.node() and rest.isdecimal() and not psutil.pid_exists(int(rest)):
         return True
-    return time.time() - path.lstat().st_mtime > NOBODYS_AFTER_S
+    return time.time() - path.lstat().st_mtime > LEFT_BEHIND_AFTER_S
 
 
 def sweep(folders: Iterable[Path] = WRITTEN) -> int:
-    """Delete the temporary files that killed processes have left in these folders; gives their number. Follows no link."""
+    """Delete the temporary files of killed processes; gives their number. Follows no link."""
     swept = 0
     for top in folders:
         for folder, _, names in os.walk(top):

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written under a temporary name, synced, and linked to their own name."""
+"""Files that are whole or absent: written under a temporary name, synced, then renamed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEMPORARY = ".tmp-"
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Have every error of the operating system name this file: one of a write (disk full) names none by itself."""
+    """Make every OSError name this file: that of a failed write (disk full) names none."""
     try:
         yield
     except OSError as error:
@@ -46,13 +46,13 @@ def _temporary(folder: Path, text: str) -> Iterator[Path]:
 
 
 def write_atomic(path: Path, text: str) -> None:
-    """Write `text` so that a reader sees the old file or the whole new one, whatever happens in between."""
+    """Write `text` so that a reader sees either the old file or the whole new one."""
     with naming(path), _temporary(path.parent, text) as temporary:
         temporary.replace(path)
 
 
 def link_into_place(source: Path, target: Path) -> None:
-    """Give a complete file a second name, replacing nothing half-way; a copy where links cannot be made."""
+    """Give a complete file a second name; where hard links cannot be made, a copy."""
     with naming(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:

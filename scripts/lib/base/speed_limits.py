@@ -18,14 +18,15 @@ def bandwidth_violation(
     bytes_per_token: float | None,
     bandwidth_bytes_per_s: float | None,
 ) -> str:
-    """Why a baseline speed is impossible on this machine's memory (empty: it is not, or nothing is known)."""
+    """Why a baseline speed is impossible on this machine's memory; empty where it is possible."""
     if not decode_tokens_per_s or not bytes_per_token or not bandwidth_bytes_per_s:
         return ""
     needed = decode_tokens_per_s * bytes_per_token
     if needed <= bandwidth_bytes_per_s * NOISE:
         return ""
     return (
-        f"{decode_tokens_per_s:.1f} t/s x {bytes_per_token / 1e9:.2f} GB per token = {needed / 1e9:.0f} GB/s, "
+        f"{decode_tokens_per_s:.1f} t/s x {bytes_per_token / 1e9:.2f} GB per token "
+        f"= {needed / 1e9:.0f} GB/s, "
         f"more than the memory's {bandwidth_bytes_per_s / 1e9:.0f} GB/s"
     )
 
@@ -33,7 +34,10 @@ def bandwidth_violation(
 def speed_up_violation(
     speed_up: float | None, k: int | None, accepted_length: float | None = None
 ) -> str:
-    """Why a speculative speed-up is impossible (empty: it is not). `accepted_length`: drafted tokens kept a batch."""
+    """Why a speculative speed-up is impossible; empty where it is possible.
+
+    `accepted_length` is the mean number of drafted tokens accepted per batch.
+    """
     if not speed_up:
         return ""
     if k is not None and speed_up > (k + 1) * NOISE:
@@ -46,7 +50,7 @@ def speed_up_violation(
 def bytes_per_token(
     weights_bytes: int, experts: int | None, experts_used: int | None, shared: float = 0.0
 ) -> float:
-    """Bytes of weights read per token: all of a dense model; of an MoE the shared part and the active experts' share.
+    """Bytes of weights read per token: all of a dense model, a part of a mixture of experts.
 
     `shared` is the fraction of the weights outside the experts; unknown (0) it makes the gate more
     lenient, never stricter.
@@ -61,7 +65,7 @@ def bandwidth_efficiency(
     bytes_per_token: float | None,
     bandwidth_bytes_per_s: float | None,
 ) -> float | None:
-    """The roofline's share: bytes that decoding read a second over those that the memory gives (None: not known).
+    """Bytes read per second while decoding, as a share of the memory's bandwidth; None: unknown.
 
     Without speculation only: a verified draft reads the weights once for several tokens.
     """

@@ -1,10 +1,10 @@
-"""Stored JSON: canonical text, digests and seals, and reading it back without believing it.
+"""Stored JSON: canonical text, digests, seals, and reading it back with its seal checked.
 
 A cell is one JSON file of raw evidence; every table is derived from cells later. Nothing
 half-written is ever read: files appear under their name only when complete (temporary file, fsync,
-hard link or rename). Nothing that was changed since is believed: every stored record carries a
-seal, the sha256 of its content, which is checked whenever it is read. A seal is no signature, since
-whoever can write a file can seal it; who wrote it is told by git.
+hard link or rename). Every stored record carries a seal, the sha256 of its content, which is
+checked whenever it is read: a record that was changed since is not used. A seal is not a signature:
+whoever can write a file can seal it. Git has who wrote it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DIGEST_CHARACTERS = 12
 
 
 def now_utc(timespec: str = "seconds") -> str:
-    """The time as records hold it: ISO 8601 in UTC, as fine as `timespec` of `datetime.isoformat` says."""
+    """The time in UTC as records hold it: ISO 8601; `timespec` as for `datetime.isoformat`."""
     return datetime.now(UTC).isoformat(timespec=timespec)
 
 
@@ -44,12 +44,12 @@ def _sha256(value: object) -> str:
 
 
 def digest(value: object, characters: int = DIGEST_CHARACTERS) -> str:
-    """First hex characters (12 unless told) of the sha256 of the canonical JSON."""
+    """First hex characters (12 by default) of the sha256 of the canonical JSON."""
     return _sha256(value)[:characters]
 
 
 class Damaged(BenchError):
-    """A stored record that is not what was written. It counts as missing; `problem` names the file and what is wrong."""
+    """A stored record that is not what was written. It counts as missing."""
 
     def __init__(self, file: str, message: str, place: str = ""):
         self.problem = Problem(file, place, f"damaged: {message}")
@@ -71,13 +71,13 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         keys = [key for key, _ in pairs]
         raise ValueError(
-            f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands there twice"
+            f"the key {next(key for key in keys if keys.count(key) > 1)!r} is there twice"
         )
     return found
 
 
 def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _finite(text: str) -> float:
@@ -88,7 +88,7 @@ def _finite(text: str) -> float:
 
 
 def strict_json(text: str, file: str, place: str = "") -> dict[str, Any]:
-    """A JSON object without NaN, infinite numbers, and keys that stand twice. Raises Damaged."""
+    """A JSON object without NaN, infinite numbers, and duplicate keys. Raises Damaged."""
     try:
         found = json.loads(
             text, object_pairs_hook=_no_key_twice, parse_constant=_no_constant, parse_float=_finite
@@ -101,7 +101,7 @@ def strict_json(text: str, file: str, place: str = "") -> dict[str, Any]:
 
 
 def read_sealed(text: str, file: str, place: str = "") -> dict[str, Any]:
-    """A record with its seal, which was checked. Raises Damaged where the content is not what was sealed."""
+    """A record whose seal fits. Raises Damaged where the content is not what was sealed."""
     found = strict_json(text, file, place)
     if SEAL not in found:
         raise Damaged(
@@ -123,7 +123,7 @@ def stored_text(content: bytes, file: str) -> str:
 
 
 def read_stored(file: Path) -> str:
-    """The text of a stored file. Raises Damaged where it cannot be read as UTF-8, FileNotFoundError where it is not there."""
+    """The text of a stored file. Raises Damaged for what is not UTF-8, else FileNotFoundError."""
     try:
         content = file.read_bytes()
     except FileNotFoundError:
@@ -134,7 +134,7 @@ def read_stored(file: Path) -> str:
 
 
 def believed(items: Iterable[T], read: Callable[[T], R], damaged: list[Problem]) -> Iterator[R]:
-    """What `read` makes of each item; one that is damaged leaves itself out, and is added to `damaged`."""
+    """What `read` makes of each item. A damaged item is left out and added to `damaged`."""
     for item in items:
         try:
             yield read(item)

@@ -1,4 +1,4 @@
-"""Regular expressions on answers, with a time limit: an answer made to backtrack for ever is given up on."""
+"""Regular expressions on answers, with a time limit against endless backtracking."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ def _compiled(pattern: str, flags: tuple[str, ...] = ("MULTILINE",)) -> Any:
 
 
 def found(pattern: str, text: str) -> bool:
-    """Whether the pattern (multi-line) occurs in the first 20,000 characters. Raises PatternTimeout after a second."""
+    """Whether the pattern (multi-line) occurs in the first 20,000 characters.
+
+    Raises PatternTimeout after a second.
+    """
     try:
         return (
             _compiled(pattern).search(text[:PATTERN_CHARACTERS], timeout=PATTERN_SECONDS)
@@ -39,7 +42,9 @@ def found(pattern: str, text: str) -> bool:
 def captured(
     pattern: str, text: str, flags: tuple[str, ...] = (), last: bool = False
 ) -> str | None:
-    """What the first match (or the last one) captures: group 1, the whole match without groups; None without a match.
+    """What the first match (or the last one) captures: group 1, or the match where it has none.
+
+    None without a match.
 
     `flags` are names such as IGNORECASE. The whole text is searched. Raises PatternTimeout after a
     second.

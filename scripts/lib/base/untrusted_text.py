@@ -1,4 +1,4 @@
-"""Foreign text (answers, prompts, engines' words, names in the registry) made harmless for the place where it is shown."""
+"""Untrusted text (answers, prompts, engine output, registry names) made safe to show."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _ESCAPED_IN_HTML = re.compile(
 
 
 def valid_text(text: str) -> str:
-    """Text that can be written as UTF-8: two halves of a surrogate pair become their character, a lone half is replaced."""
+    """Text that can be written as UTF-8: surrogate pairs are joined, lone halves replaced."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def valid_texts(value: Any) -> Any:
-    """A value of JSON with valid texts only, keys too. JSON's own escapes can bring half a surrogate pair into any."""
+    """A JSON value with `valid_text` applied to every text and key in it."""
     if isinstance(value, str):
         return valid_text(value)
     if isinstance(value, list):
@@ -38,7 +38,7 @@ def valid_texts(value: Any) -> Any:
 
 
 def printable(value: object, keep: str = "") -> str:
-    """Escapes, controls, marks of direction, other invisible characters and half surrogate pairs are replaced.
+    """Text with escapes, controls, direction marks and other invisible characters replaced.
 
     `keep` names those that stay. What a terminal or a page shows is then what the text says.
     """
@@ -51,12 +51,12 @@ def printable(value: object, keep: str = "") -> str:
 
 
 def one_line(value: object) -> str:
-    """Printable text on one line, white space collapsed: for a terminal, a table's cell, a message."""
+    """Printable text on one line with white space collapsed."""
     return printable(" ".join(str(value).split()))
 
 
 def csv_value(value: object) -> str:
-    """A value as the text of a CSV field: empty for None, one line, never a formula. Numbers stay as they are."""
+    """A value as the text of a CSV field: empty for None, one line, never a formula."""
     if not isinstance(value, str):
         return "" if value is None else str(value)
     line = one_line(value)
@@ -74,7 +74,7 @@ def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
 
 
 def json_in_html(value: object) -> str:
-    """JSON that can stand inside a `<script>` element: it cannot end the element, nor begin a comment in it.
+    """JSON for the inside of a `<script>` element: it cannot end the element.
 
     What cannot be seen is escaped too, so that the page's source says what it says in an editor and
     on a terminal.

@@ -1,4 +1,4 @@
-"""Untrusted YAML -> plain values with line numbers. Refuses what a registry or a suite never needs.
+"""Untrusted YAML -> plain values with line numbers. What no input file needs is refused.
 
 PyYAML's parser gives events with their lines; the values are made here, so that a duplicate key, an
 alias bomb, a `!!python` tag or a value that YAML 1.1 would twist (`no`, `12:30:45`) is a named
@@ -28,11 +28,10 @@ except ImportError:  # pragma: no cover - PyYAML built without libyaml is slower
 MOST_BYTES = 32_000_000
 MOST_NODES = 1_000_000
 MOST_DEPTH = 60
-# The tags that say what a value is anyhow; `!` alone means: as it stands there.
+# Tags that change nothing; `!` alone means: text as written.
 _TEXT_TAGS = ("!", "tag:yaml.org,2002:str")
 _SEQUENCE_TAGS, _MAPPING_TAGS = ("!", "tag:yaml.org,2002:seq"), ("!", "tag:yaml.org,2002:map")
-# The key of YAML 1.1 that merges another mapping (an alias, or a list of them) into the one that it
-# stands in.
+# The key of YAML 1.1 that merges other mappings (an alias, or a list of them) into its own.
 MERGE = "<<"
 # What no model and no file can be sent.
 _UNSENDABLE = re.compile("[\0\ud800-\udfff]")
@@ -68,7 +67,10 @@ class Carried:
 
 @dataclass
 class Source:
-    """A parsed YAML file: its plain value, and the line of every path: `roles.frontdoor.tier`, `prompts.q1.scoring[0]`."""
+    """A parsed YAML file: its plain value, and the line of every path.
+
+    A path is `roles.frontdoor.tier` or `prompts.q1.scoring[0]`.
+    """
 
     file: str
     value: Any
@@ -107,7 +109,7 @@ class _Anchored:
 
 
 class _Reader:
-    """Values out of the parser's events. An alias is the anchor's own value once more, and counts as often as it is used."""
+    """Values from the parser's events. An alias counts as often as it is used."""
 
     def __init__(
         self,
@@ -219,25 +221,28 @@ class _Reader:
                 merged += others
             elif is_new:
                 made[str(key)] = value
-        # What the mapping says itself is stronger than what is merged into it, and the first of
-        # these than the next.
+        # The mapping's own keys override those that are merged into it, and the first merged
+        # mapping overrides the next.
         for other in merged:
             made = {**other, **made}
         return made
 
     def _said_again(self, event: Any, path: str, place: str) -> bool:
-        """A double key is a problem; True, and a warning, in the mapping where the last one counts."""
+        """Note a key that is there twice: a problem, or a warning where the last one counts.
+
+        True where the last one counts.
+        """
         first = self.source.lines.get(place)
         if path != self.last_counts:
             self._problem(event, place, f"duplicate key (first on line {first})")
             return False
-        message = f"stands twice, on lines {first} and {_line(event)}: the last one counts"
+        message = f"is there twice, on lines {first} and {_line(event)}: the last one counts"
         self.source.warnings.append(Problem(f"{self.source.file}:{_line(event)}", place, message))
         self.source.forget(place)
         return True
 
     def _key(self, event: Any, path: str, depth: int) -> str | None:
-        """A key's text as it stands there; None, and a problem, for what is no plain text."""
+        """A key's text as written; None, and a problem, for anything else."""
         self.value(event, path, depth + 1)
         if isinstance(event, yaml.ScalarEvent):
             return str(event.value)
@@ -259,7 +264,7 @@ def _line(event: Any) -> int:
 
 
 def plain_value(text: str) -> Any:
-    """An unquoted scalar by the YAML 1.2 core rules, and ISO dates: `no` and `12:30:45` stay text."""
+    """An unquoted scalar by the YAML 1.2 core rules, and ISO dates."""
     if text in _CONSTANTS:
         return _CONSTANTS[text]
     if text in _BOOLEANS:
@@ -277,7 +282,7 @@ def plain_value(text: str) -> Any:
 
 
 def read_file(path: Path) -> bytes:
-    """The bytes of an input file. Raises InputErrors where it cannot be read, is no file, or is far too large."""
+    """The bytes of an input file. Raises InputErrors where it cannot be read or is too large."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -307,7 +312,7 @@ def read_text(path: Path) -> str:
 
 
 def read_yaml(path: Path, last_counts: str | None = None) -> Source:
-    """Parse a YAML file whose top is a mapping. Raises InputErrors when it cannot be parsed or read at all.
+    """Parse a YAML file whose top is a mapping. Raises InputErrors when it cannot be read.
 
     Problems that leave the rest readable (a duplicate key) are in `Source.problems`, for the caller
     to report with its own. In the mapping at the path `last_counts` a double key is a warning, and
@@ -353,7 +358,7 @@ def read_whole(path: Path) -> Source:
 
 
 def read_argument(name: str, text: str, file: str) -> Source:
-    """The value of `NAME=TEXT` on a command line: mappings and lists as in a file, every scalar left as text, nothing null.
+    """The value of `NAME=TEXT` on a command line, with every scalar left as text.
 
     What is no YAML (`*`) is text as a whole. Problems are in `Source.problems`.
     """
@@ -362,7 +367,7 @@ def read_argument(name: str, text: str, file: str) -> Source:
         source.value = {name: _parsed(text, source, name, as_text=True)}
     except InputErrors:
         return Source(file, {name: text}, {name: 0})
-    # One line, that nobody numbers.
+    # A command line has no line numbers.
     source.lines = dict.fromkeys(source.lines, 0)
     source.problems = [
         Problem(file, p.place, p.message.partition(" (first on")[0]) for p in source.problems

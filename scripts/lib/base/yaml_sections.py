@@ -1,4 +1,4 @@
-"""How a mapping of an input file is described: its keys, their kinds, and what becomes of an unknown one."""
+"""How a mapping of an input file is described: its keys, and what happens to unknown ones."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key. `kind`: text, loose (text, number or date), count (whole number from 1), number (from 0), flag, texts,
+    """One key.
+
+    `kind`: text, loose (text, number or date), count (whole number from 1), number (from 0), flag,
+    texts,
     mapping, any, or the name of another section; `choices` closes a text or a list of texts,
     `synonyms` are (older word, choice) pairs.
 
     `carried`: nothing here acts on it, whatever its value. `lenient`: a value of another kind is a
-    warning, and counts as not said. `same_as`: the key that this older name stands for, read where
-    that one is not said; always lenient. `unsaid`: the number that says nothing.
+    warning, and is ignored. `same_as`: the key that this is an older name of, read where that key
+    has no value; always lenient. `unsaid`: the number that means "no value".
     """
 
     name: str
@@ -47,13 +50,16 @@ class Section:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The names of its keys."""
         return tuple(key.name for key in self.keys)
 
     @property
     def acted_on(self) -> tuple[str, ...]:
+        """The names of the keys that have an effect."""
         return tuple(key.name for key in self.keys if not key.carried)
 
     def key(self, name: str) -> Key | None:
+        """The key of that name; None where it is unknown."""
         return next((key for key in self.keys if key.name == name), None)
 
 

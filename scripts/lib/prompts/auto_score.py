@@ -1,4 +1,4 @@
-"""`auto_score`: the predecessor's rules as checks, each for the criterion that speaks of what it tests.
+r"""`auto_score`: the predecessor's rules as checks, each attached to the criterion it tests.
 
 `multi:count_items:5,no_punctuation`, `contains_pattern:FINAL\\(;forbidden_pattern:import `. A rule
 of which no criterion speaks decides on the whole answer, and so do patterns.
@@ -34,9 +34,9 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One kind of rule: what its parameters make of a check, and the words of the criteria that it tests.
+    """One kind of rule: how its parameters become a check, and words of the criteria it tests.
 
-    `words` are regular expressions of whole words; `{values}` in them stands for any of the rule's
+    `words` are regular expressions of whole words; `{values}` in them is any of the rule's
     parameters. Without words the rule decides on the whole answer. A rule `with_list` goes on after
     a comma inside `multi`.
     """
@@ -225,7 +225,9 @@ def _head(text: str) -> str:
 def _pieces(
     text: str, separator: str, known: Collection[str], goes_on: Callable[[str], bool]
 ) -> list[str]:
-    """The rules of a text. What follows a separator and begins none belongs to the rule before, where that goes on.
+    """The rules of a text, split at separators.
+
+    A part that begins no rule belongs to the rule before it, where `goes_on` allows that.
 
     A misspelt rule begins one, too.
     """
@@ -283,7 +285,7 @@ def _mentions(rule: Rule, params: Mapping[str, Any], criterion: str) -> int:
 
 
 def _place(rule: Rule, params: Mapping[str, Any], criteria: Sequence[Criterion]) -> int | None:
-    """The place of the criterion that has most of the rule's words, the first of several; None where none has any."""
+    """The index of the first criterion with most of the rule's words; None where none has any."""
     found = [_mentions(rule, params, criterion.criterion) for criterion in criteria]
     return found.index(max(found)) if any(found) else None
 
@@ -293,7 +295,10 @@ Make = Callable[[str, dict[str, Any]], Check]
 
 @dataclass(frozen=True, slots=True)
 class Ruled:
-    """The criteria with their checks, those of the whole answer, and whether an answer passes only where all of them do."""
+    """The criteria with their checks, and the checks of the whole answer.
+
+    Where `all_must_pass`, an answer passes only if every check does.
+    """
 
     criteria: tuple[Criterion, ...]
     whole: tuple[Check, ...] = ()
@@ -306,11 +311,11 @@ def with_rules(
     """The criteria with the checks of `auto_score`. Of several rules all must pass.
 
     A criterion with checks of its own keeps these alone. `make` makes a check of a type and
-    parameters; `problem` is told what is wrong with a rule.
+    parameters; `problem` takes what is wrong with a rule.
     """
     rules = list(_rules(text.strip("\n")))
     if len(rules) > 1 and any(name == MANUAL for name, _ in rules):
-        problem(f"'{MANUAL}' stands beside other rules: it says that no machine decides")
+        problem(f"'{MANUAL}' means that no machine decides, but there are other rules")
     open_places = [place for place, criterion in enumerate(criteria) if not criterion.checks]
     made = list(criteria)
     whole: list[Check] = []

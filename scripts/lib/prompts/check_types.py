@@ -1,4 +1,4 @@
-"""The check types: their parameters and what each may hold. Read by the prompt loader; carried out by `scoring/checks`."""
+"""The check types: their parameters and what each may hold. `scoring/checks` runs them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def texts(value: Any) -> list[str]:
     return [str(item) for item in value] if isinstance(value, (list, tuple)) else [str(value)]
 
 
-# --- kinds of parameters: value -> what is wrong with it ('' for nothing) -----------------------------------------------
+# --- kinds of parameters: value -> what is wrong with it ('' for nothing) ---
 
 
 def _number(value: Any) -> str:
@@ -128,7 +128,7 @@ def _code(value: Any) -> str:
 
 
 def _cases(value: Any) -> str:
-    """Inputs and outputs of a program: a list of them, or a file of such lines by its name and digest."""
+    """Inputs and outputs of a program: a list of them, or a file by its name and digest."""
     if isinstance(value, dict):
         fits = set(value) == {"file", "sha256"} and all(
             isinstance(part, str) and part for part in value.values()
@@ -244,7 +244,8 @@ def _arguments(value: Any) -> str:
 def _instruction(value: Any) -> str:
     if isinstance(value, str) and value in INSTRUCTIONS:
         return ""
-    return f"unknown instruction {value!r}{suggest(value, INSTRUCTIONS) if isinstance(value, str) else ''}"
+    near = suggest(value, INSTRUCTIONS) if isinstance(value, str) else ""
+    return f"unknown instruction {value!r}{near}"
 
 
 # IFEval's instructions; scoring.checks.ifeval decides each.
@@ -452,7 +453,7 @@ def _mistakes_together(kind: str, params: Mapping[str, Any]) -> Iterator[tuple[s
     if wanted and not given:
         yield "", f"a {kind} check needs {', '.join(map(repr, wanted[:-1]))} or {wanted[-1]!r}"
     if kind in ("tool_call", "code") and len(given) > 1:
-        yield given[1], f"stands beside '{given[0]}': a {kind} check has one of them"
+        yield given[1], f"cannot be combined with '{given[0]}': a {kind} check has one of them"
     if kind == "code":
         for name in (*_OF_CASES, *_OF_TESTS):
             if name in params and (name in _OF_CASES) != ("cases" in params):

@@ -1,4 +1,4 @@
-"""How long prompts are for a model: counted by its own tokenizer and kept per vocabulary, estimated where nobody counted.
+"""How many tokens prompts have for a model: counted and kept per vocabulary, else estimated.
 
 `orchestration/prompt_lengths.json` maps a vocabulary (the digest of its token texts) and a question
 (with its number of characters, so that another text is not mistaken for it) to tokens. It is
@@ -35,7 +35,7 @@ def _tokens(value: object) -> int:
 
 
 def read_lengths(file: Path = FILE) -> Lengths:
-    """Vocabulary -> question -> tokens; nothing where there is no file. Raises BenchError for a damaged one."""
+    """Vocabulary -> question -> tokens; empty without a file. Raises BenchError for damage."""
     try:
         raw = json.loads(file.read_text(encoding="utf-8"))
         return {
@@ -47,12 +47,13 @@ def read_lengths(file: Path = FILE) -> Lengths:
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         said = error.strerror if isinstance(error, OSError) else error
         raise BenchError(
-            f"{file}: expected {{vocabulary: {{question: tokens}}}} ({said}); restore it from git, or delete it and count again"
+            f"{file}: expected {{vocabulary: {{question: tokens}}}} ({said}); restore it from git, "
+            "or delete it and count again"
         ) from error
 
 
 def lengths_for_planning(file: Path = FILE) -> tuple[Lengths, tuple[Problem, ...]]:
-    """The counts, and what is wrong with their file: a damaged one stops no plan, its prompts' lengths are then estimated."""
+    """The counts, and what is wrong with their file. With a damaged file lengths are estimated."""
     try:
         return read_lengths(file), ()
     except BenchError as error:
@@ -60,7 +61,7 @@ def lengths_for_planning(file: Path = FILE) -> tuple[Lengths, tuple[Problem, ...
 
 
 def prompt_tokens(question: Question, vocabulary: str, lengths: Lengths) -> int:
-    """The prompt's length in tokens, template apart: counted where somebody did, else estimated from its characters."""
+    """The prompt's length in tokens without the template: counted, else estimated."""
     counted = lengths.get(vocabulary, {}).get(name_of(question))
     if counted is not None:
         return counted
@@ -69,13 +70,13 @@ def prompt_tokens(question: Question, vocabulary: str, lengths: Lengths) -> int:
 
 
 def how_counted(question: Question, vocabulary: str, lengths: Lengths) -> str:
-    """What is to be said behind a length: nothing of one that was counted, how to count one that is estimated."""
+    """What a message adds to a length: how to count it where it is estimated, else nothing."""
     counted = name_of(question) in lengths.get(vocabulary, {})
     return "" if counted else ", by estimate (scripts.prompts lengths counts)"
 
 
 def count(weights: Path, questions: Iterable[Question]) -> Mapping[str, int]:
-    """Question -> tokens by the model's own tokenizer; loads the vocabulary only. Raises BenchError where it cannot."""
+    """Question -> tokens by the model's own tokenizer. Raises BenchError where it cannot load."""
     from scripts.lib.llama_build.build import activate
 
     activate()

@@ -1,4 +1,4 @@
-"""Prompt suites: `benchmarks/prompts/v1/*.yaml` read into frozen values, every mistake collected with its line.
+"""Prompt suites: `benchmarks/prompts/v1/*.yaml` read into frozen values.
 
 Two formats load: the project's (and predecessor's) `prompts: {id: …}`, and the deterministic
 `questions: [{id, …}]`.
@@ -109,7 +109,7 @@ def _check(entry: Fields, path: str, raw: Any) -> Check | None:
 
 
 def _checked(entry: Fields, path: str, kind: str, params: dict[str, Any]) -> Check:
-    """A check of a known type; what is wrong with its parameters is told."""
+    """A check of a known type; mistakes in its parameters are noted."""
     for name, said in mistakes(kind, params):
         entry.problem(f"{path}.{name}" if name else path, said)
     return Check(kind, MappingProxyType(params))
@@ -285,7 +285,9 @@ class Suites:
 
 
 def read_suites(folder: Path, image_roots: ImageRoots = ()) -> Suites:
-    """Every suite of a folder, by name and sorted; one with a mistake is left out. Raises BenchError where there is none.
+    """Every suite of a folder, by name and sorted. Raises BenchError where there is none.
+
+    A suite with a mistake is left out.
 
     `image_roots`: where images are that are not where their question says.
     """
@@ -299,8 +301,8 @@ def read_suites(folder: Path, image_roots: ImageRoots = ()) -> Suites:
         try:
             source = read_yaml(file)
             if foreign := foreign_keys(source.value, _SUITE.names):
-                said = f"not read: no suite: it has neither prompts nor questions, but {in_short(foreign)}"
-                notices.append(Problem(str(file), "", said))
+                found = f"it has neither prompts nor questions, but {in_short(foreign)}"
+                notices.append(Problem(str(file), "", f"not read: {found}"))
                 continue
             suite, problems = _suite(file, source)
             name = suite.name
@@ -323,7 +325,7 @@ def read_suites(folder: Path, image_roots: ImageRoots = ()) -> Suites:
 
 
 def load_suites(folder: Path, image_roots: ImageRoots = ()) -> Mapping[str, Suite]:
-    """Every suite of a folder by name, sorted. Raises InputErrors with all problems of all files."""
+    """Every suite of a folder by name, sorted. Raises InputErrors with all problems of all."""
     return whole(read_suites(folder, image_roots))
 
 
@@ -335,7 +337,7 @@ def whole(found: Suites) -> Mapping[str, Suite]:
 
 
 def without_lost_images(found: Suites) -> Suites:
-    """The same suites without the questions whose images cannot be read: each is a fault of its suite."""
+    """The suites without the questions whose images cannot be read: each is a suite's fault."""
     sound, faults = dict(found.sound), dict(found.faults)
     for name, suite in found.sound.items():
         lost = {
@@ -361,12 +363,12 @@ def suite_names(folder: Path) -> frozenset[str]:
 
 
 def is_role_suite(name: str, file: Path = SUITES_FILE) -> bool:
-    """True when the table of roles speaks of the suite; another one is asked where the configuration names it."""
+    """True when the table of roles names the suite; others run only where config names them."""
     return name in role_table(file).known_suites
 
 
 def roles_of_suite(name: str, file: Path = SUITES_FILE) -> tuple[str, ...]:
-    """The roles that answer a suite, those first whose business it is most: by its place in their lists."""
+    """The roles that answer a suite, by the suite's place in their lists."""
     table = role_table(file)
     roles = [
         (suites.index(name), role)

@@ -24,7 +24,7 @@ _MIDDLE = 0.5
 
 
 def _depth(entry: Fields, key: str, raw: Any) -> float:
-    """A depth from 0 to 1. A word that is not known is the middle, as it was for the predecessor; a slip is an error."""
+    """A depth from 0 to 1. An unknown word is the middle; a misspelt one is an error."""
     if isinstance(raw, str) and raw not in _DEPTHS and not is_misspelt(raw, _DEPTHS):
         entry.warn(
             key, f"unknown word {shown(raw)}: taken as the middle; known: {', '.join(_DEPTHS)}"
@@ -71,15 +71,13 @@ def _needles(entry: Fields) -> tuple[Needle, ...]:
 
 
 def context_spec(entry: Fields) -> ContextSpec | None:
-    """The context that the question asks for by `context_tokens` or `context_type`; None where it does not."""
+    """The context that the question asks for by `context_tokens` or `context_type`, if it does."""
     tokens = entry.integer("context_tokens", 1, 2_000_000)
     if tokens is None and entry.raw.get("context_tokens") is not None:
         return None
     if tokens is None and not entry.scalar("context_type"):
         if lone := next((key for key in CONTEXT_KEYS if entry.raw.get(key) is not None), ""):
-            entry.problem(
-                lone, "stands without context_tokens and context_type: no context is made"
-            )
+            entry.problem(lone, "has no effect without context_tokens or context_type")
         return None
     kind = entry.scalar("context_type") or "document"
     if kind not in KIND_NAMES:

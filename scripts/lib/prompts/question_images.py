@@ -13,7 +13,7 @@ from scripts.lib.settings.run_config import ANY, ImageRoots
 
 
 def written_images(entry: Fields) -> tuple[str, ...]:
-    """Image files: beside the suite's file where they are there, else as written (lint tells what is missing)."""
+    """Image files: beside the suite's file where they are there, else as written."""
     folder, made = Path(entry.file.file).parent, []
     # An empty path is no image.
     single = entry.texts("image_path", empty=False) if entry.raw.get("image_path") != "" else ()
@@ -24,7 +24,10 @@ def written_images(entry: Fields) -> tuple[str, ...]:
 
 
 def _candidates(image: Path, roots: ImageRoots) -> Iterator[Path]:
-    """Files that the image may be now: below a prefix's folder what follows the prefix, below ANY's the longest end first."""
+    """Files that the image may be now.
+
+    Below a prefix's folder: the rest of its path; below ANY's: the longest end first.
+    """
     for prefix, folder in roots:
         if prefix == ANY:
             parts = image.parts[1:] if image.is_absolute() else image.parts
@@ -34,7 +37,7 @@ def _candidates(image: Path, roots: ImageRoots) -> Iterator[Path]:
 
 
 def found_image(image: str, roots: ImageRoots) -> str:
-    """The image as written where it is there, else the first file that the roots lead to, else as written."""
+    """The image where it is as written, else the first file that the roots lead to."""
     if is_readable_file(image):
         return image
     return next(

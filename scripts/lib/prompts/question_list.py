@@ -1,4 +1,4 @@
-"""The second format's scoring: `questions: [{id, prompt, expected, scoring_method, scoring_config}]` as typed checks.
+"""The second format's scoring: `scoring_method` and `scoring_config` as typed checks.
 
 The file's `scoring_default: {method, config}`, or `scoring_method` and `scoring_config` beside the
 questions, are for questions without their own.
@@ -49,7 +49,7 @@ Made = tuple[str, str, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What a method is given: the expected answer, the configuration, and who is told of a mistake."""
+    """What a method needs: the expected answer, the configuration, where mistakes go."""
 
     expected: str
     config: Mapping[str, Any]
@@ -82,7 +82,7 @@ def _f1(asked: Scored) -> Iterator[Made]:
 
 
 def _calls_itself(tests: str) -> bool:
-    """Whether test code that begins with a list of cases runs them itself: it asserts, and reads no stdin."""
+    """Whether test code with a list of cases runs them itself: it asserts, and reads no stdin."""
     try:
         return "stdin" not in tests and any(
             isinstance(node, ast.Assert) for node in ast.walk(ast.parse(tests))
@@ -92,7 +92,7 @@ def _calls_itself(tests: str) -> bool:
 
 
 def _stdin_cases(tests: str) -> list[dict[str, str]]:
-    """The cases of test code that begins `TEST_CASES = [(stdin, stdout), …]`. Raises ValueError for other lists."""
+    """The cases of code that begins `TEST_CASES = [(stdin, stdout), …]`. Raises ValueError."""
     try:
         pairs = ast.literal_eval(ast.parse(tests).body[0].value)  # type: ignore[attr-defined]
         cases = [{"stdin": str(given), "stdout": str(wanted)} for given, wanted in pairs]
@@ -119,7 +119,7 @@ def _code_execution(asked: Scored) -> Iterator[Made]:
     yield "scoring_config", "code", {"block": "first", "setup": PREAMBLE, **params}
 
 
-# --- verifiers -------------------------------------------------------------------------------------------------------
+# --- verifiers ---
 
 # Verifier -> {its parameter: the parameter of plain_text}; one without parameters is a flag of
 # plain_text.
@@ -152,7 +152,7 @@ def _names_one(item: Mapping[str, Any]) -> bool:
 
 
 def _listed_verifiers(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """(place, verifier) of each: by `verifier` with its parameters beside it, by `verifiers`, or by its own name."""
+    """(place, verifier) of each: given by `verifier`, by `verifiers`, or by its own name."""
     listed = config.get("verifiers")
     if isinstance(listed, dict) and not _names_one(listed):
         yield from (
@@ -245,7 +245,7 @@ def _programmatic(asked: Scored) -> Iterator[Made]:
         yield place, "plain_text", params or {_FLAGS.get(name, name): True}
 
 
-# --- methods ---------------------------------------------------------------------------------------------------------
+# --- methods ---
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,14 +276,17 @@ METHODS: Mapping[str, Method] = {
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """The file's scoring method and configuration, for questions without their own. No method: one that is unknown."""
+    """The file's scoring method and configuration, for questions without their own.
+
+    The method is empty where it is unknown.
+    """
 
     method: str
     config: Mapping[str, Any]
 
 
 def file_defaults(suite: Fields) -> Defaults:
-    """What the file says for all of its questions. `scoring_default` may also be the method alone."""
+    """What the file says for all its questions. `scoring_default` may be the method alone."""
     default, own = suite.raw.get("scoring_default"), suite.scalar("scoring_method")
     is_mapping = isinstance(default, dict)
     part = Fields(suite.file, default if is_mapping else {}, "scoring_default", _DEFAULT)

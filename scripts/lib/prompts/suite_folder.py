@@ -1,4 +1,4 @@
-"""The files of a folder of suites, at a glance: which are suites, and which nobody reads."""
+"""The files of a folder of suites: which are suites, and which are not read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scripts.lib.base.yaml_fields import is_misspelt
 from scripts.lib.base.yaml_file import read_file
 
 MANIFEST = "MANIFEST.yaml"
-# Under one of them stand a suite's questions.
+# The key of a suite's questions is one of these.
 QUESTION_LISTS = ("prompts", "questions")
 
 _SUITE_NAME = re.compile(r"^suite:[ \t]*['\"]?([\w.-]+)", re.MULTILINE)
@@ -28,19 +28,19 @@ def suite_files(folder: Path) -> list[Path]:
 
 
 def lacks(top: object, wanted: tuple[str, ...]) -> bool:
-    """True for a mapping with keys of its own and none of these, misspelt ones neither: a file of another format."""
+    """True for a mapping without any of these keys, misspelt ones included: another format."""
     if not isinstance(top, Mapping) or not top:
         return False
     return not any(key in wanted or is_misspelt(key, wanted) for key in top)
 
 
 def foreign_keys(top: Any, known: tuple[str, ...]) -> list[str]:
-    """The keys that show a file to be no suite: it has no questions, and these are no suite's keys. Empty for a suite."""
+    """The keys of a file that is not a suite: it has no questions. Empty for a suite."""
     return [key for key in top if not is_misspelt(key, known)] if lacks(top, QUESTION_LISTS) else []
 
 
 def not_read(folder: Path) -> Iterator[Problem]:
-    """What else is in a folder of suites, in a few lines: sub-folders, other files, another project's manifest.
+    """What else is in a folder of suites: sub-folders, other files, another project's manifest.
 
     Hidden files are passed over, and so are folders of images.
     """
@@ -69,7 +69,7 @@ def not_read(folder: Path) -> Iterator[Problem]:
 
 
 def _held(folder: Path) -> tuple[int, int]:
-    """How many suites stand in a sub-folder, and how many files in all; none of either where all of them are images.
+    """The numbers of suites and of all files in a sub-folder; zeros where all are images.
 
     No more files are counted than a line needs: every plan looks here.
     """

@@ -1,4 +1,4 @@
-"""What a suite is made of: checks, criteria, questions, suites. Frozen values, filled by prompt_loader."""
+"""What a suite is made of: checks, criteria, questions. `prompts.loader` fills them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """One weighted criterion (weights add up to 100). All its checks must pass; without checks it is unscored."""
+    """One weighted criterion; weights add up to 100. Without checks it is unscored."""
 
     criterion: str
     weight: int
@@ -35,7 +35,7 @@ class Criterion:
 
 @dataclass(frozen=True, slots=True)
 class InferenceParams:
-    """What a suite says for all of its questions: temperature, new tokens, seconds of one answer."""
+    """What a suite says for all its questions: temperature, new tokens, seconds per answer."""
 
     temperature: float | None = None
     max_tokens: int | None = None
@@ -44,7 +44,9 @@ class InferenceParams:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question. `tier` 1-3; `max_tokens` in new tokens; `context` makes the text that goes before the prompt.
+    """One question. `tier` is 1 to 3, `max_tokens` the most new tokens.
+
+    `context` makes the text that goes before the prompt.
 
     `inherited`: what its suite says where the question itself says nothing. `whole` decides whether
     the answer as a whole passes: one that fails them gets no points, and one that passes them gets

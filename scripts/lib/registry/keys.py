@@ -35,7 +35,7 @@ PROBES = (
 _TOP = Section(
     "registry",
     "the file",
-    "Four sections are read here; the orchestrator's own stand beside them.",
+    "Four sections are read here. The file also holds the orchestrator's own.",
     (
         Key(
             "runtime_defaults",
@@ -67,12 +67,14 @@ _DEFAULTS = Section(
         Key(
             "model_base_path",
             "text",
-            "where relative paths start; the variable ORCHESTRATOR_PATHS_MODEL_BASE is stronger",
+            "where relative paths start; the variable ORCHESTRATOR_PATHS_MODEL_BASE overrides it",
         ),
         Key(
             "binaries",
             "mapping",
-            "base_dir (ORCHESTRATOR_PATHS_LLAMA_CPP_BIN is stronger), and server, cli, bench, … by name below it",
+            "base_dir (overridden by ORCHESTRATOR_PATHS_LLAMA_CPP_BIN), and server, cli, bench, "
+            "… by "
+            "name below it",
         ),
         Key("server_defaults", "server_defaults", "what llama-server is started with"),
         Key("context_limits", "context_limits", "tokens of context by family of models"),
@@ -108,21 +110,24 @@ _SERVER_DEFAULTS = Section(
 _CONTEXT_LIMITS = Section(
     "context_limits",
     "runtime_defaults.context_limits",
-    "Family of models (a part of the model's name), or `default`: tokens of context, a whole number from 1.",
+    "Family of models (a part of the model's name), or `default`: tokens of context, a whole "
+    "number from 1.",
     values="count",
     lenient=True,
 )
 _TIMEOUTS = Section(
     "timeouts",
     "runtime_defaults.timeouts",
-    "Seconds; `cell.default` (or `default`) is the time of one answer, any other is carried through.",
+    "Seconds; `cell.default` (or `default`) is the time of one answer, any other is carried "
+    "through.",
     values="any",
     lenient=True,
 )
 _PAGED_ATTENTION = Section(
     "paged_attention",
     "roles.<key>.paged_attention",
-    "Of the predecessor's fork of llama.cpp. The engine of this project has none: where it is wanted, that is said.",
+    "Of the predecessor's fork of llama.cpp. The engine of this project has none; where it is "
+    "wanted, a notice says so.",
     (
         Key("recommended", "flag", "it is wanted"),
         Key("block_size", "count", "tokens of a block"),
@@ -232,7 +237,8 @@ _THINKING = Section(
 _LAUNCH_QUIRKS = Section(
     "launch_quirks",
     "roles.<key>.launch_quirks",
-    "Notes on starting it (jinja_required, use_llama_completion, thinking_tags, …), shown by scripts.registry show.",
+    "Notes on starting it (jinja_required, use_llama_completion, thinking_tags, …), shown by "
+    "scripts.registry show.",
     values="any",
     lenient=True,
 )
@@ -241,7 +247,7 @@ _BACKEND = Section(
     "roles.<key>.backend",
     "What answers: weights on this machine, or an API. The latter is never run here.",
     (
-        Key("type", "text", "local where it is not said", BACKENDS),
+        Key("type", "text", "default local", BACKENDS),
         *carried("the API's, the orchestrator's", "api_model", "fallback_role"),
     ),
 )
@@ -254,7 +260,9 @@ _MODEL = Section(
         Key(
             "path",
             "text",
-            "GGUF file (the first split), relative to model_base_path (`../` leads out of it) or absolute; empty for an API",
+            "GGUF file (the first split), absolute or relative to model_base_path (`../` leads "
+            "out of "
+            "it); empty for an API",
             required=True,
         ),
         Key("quant", "text", "quantisation, as its publisher calls it", required=True),
@@ -262,8 +270,10 @@ _MODEL = Section(
         Key(
             "architecture",
             "text",
-            "decides the decoding modes: dense, moe, qwen3moe, ssm_moe_hybrid, bert, …; dense, with a warning, where it is "
-            "not said",
+            "decides the decoding modes: dense, moe, qwen3moe, ssm_moe_hybrid, bert, …; dense, "
+            "with a "
+            "warning, where it is "
+            "not given",
         ),
         Key("huggingface_id", "loose", "where it was published"),
         Key("split_count", "count", "number of split files", lenient=True),
@@ -274,7 +284,8 @@ _MODEL = Section(
         Key(
             "baseline_experts",
             "count",
-            "active experts without an override (8 where it is not said); 0, as of a dense model, says nothing",
+            "active experts without an override (default 8); 0, as of a dense model, counts as not "
+            "given",
             unsaid=0,
         ),
         Key("vocab_size", "count", "tokens", lenient=True),
@@ -328,13 +339,15 @@ _ACCELERATION = Section(
         Key(
             "draft_path",
             "text",
-            "where draft_role is not said: the draft is the entry with this file, else with one of that name",
+            "where draft_role is not given: the draft is the entry with this file, else with one "
+            "of "
+            "that name",
             lenient=True,
         ),
         Key(
             "draft_model",
             "text",
-            "where neither is said: the draft is the entry of this model, or key",
+            "where neither is given: the draft is the entry of this model, or key",
             lenient=True,
         ),
         Key("k", "count", "tokens drafted a step"),
@@ -350,7 +363,7 @@ _ACCELERATION = Section(
         Key(
             "override_key",
             "text",
-            "<architecture>.expert_used_count; derived from the file where it is not said",
+            "<architecture>.expert_used_count; else derived from the file",
         ),
         Key("ngram_min", "count", "n-gram that prompt lookup matches"),
         Key("disallowed", "texts", "like constraints.forbid", FORBIDDABLE),
@@ -371,10 +384,8 @@ _CONSTRAINTS = Section(
     (
         Key("forbid", "texts", "ways of decoding", FORBIDDABLE),
         Key("reason", "loose", "shown wherever the mode is missing"),
-        Key(
-            "flash_attention", "flag", "stronger than server_defaults.flash_attention", lenient=True
-        ),
-        Key("ubatch_size", "count", "stronger than server_defaults.ubatch_size", lenient=True),
+        Key("flash_attention", "flag", "overrides server_defaults.flash_attention", lenient=True),
+        Key("ubatch_size", "count", "overrides server_defaults.ubatch_size", lenient=True),
         *carried("free text", "notes"),
         *carried("a batch is as large as a micro-batch at least", "batch_size"),
     ),
@@ -382,8 +393,9 @@ _CONSTRAINTS = Section(
 _QUIRK_GROUP = Section(
     "quirk_group",
     "runtime_quirks.<group>",
-    "Quirks of one kind. Where they name no patterns of their own (`applies_to`), the group speaks of the entries in whose "
-    "name or key all parts of its own key occur: `qwen3_coder` of Qwen3-Coder-30B, `glm4` of GLM-4.6 where no GLM-4 is there.",
+    "Quirks of one kind. Where they have no patterns of their own (`applies_to`), the group "
+    "applies to the entries whose name or key has all parts of its own key: `qwen3_coder` to "
+    "Qwen3-Coder-30B, `glm4` to GLM-4.6 where there is no GLM-4.",
     (
         Key("description", "loose", "what they have in common"),
         Key("quirks", "any", "the list of them"),

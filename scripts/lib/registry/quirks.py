@@ -75,35 +75,28 @@ def _quirk(file: YamlFile, group: str, number: int, raw: Any) -> Quirk:
 def read_quirks(file: YamlFile, top: Fields) -> tuple[dict[str, str], tuple[Quirk, ...]]:
     """(description of each group, every quirk in file order). Two quirks of one id are an error.
 
-    What is no quirk is left out with a warning: nothing is measured by it. A text alone is an
-    issue.
+    What is not a quirk is left out with a warning. A text alone is an issue.
     """
     groups: dict[str, str] = {}
     quirks: dict[str, Quirk] = {}
-    for group in top.mapping("runtime_quirks"):
-        told = top.raw["runtime_quirks"][group]
-        if told is not None and not isinstance(told, dict):
-            top.warn(
-                f"runtime_quirks.{group}",
-                f"expected a mapping, found {shown(told)}: it is no group of quirks",
-            )
+    for group, about in top.mapping("runtime_quirks").items():
+        if about is not None and not isinstance(about, dict):
+            message = f"expected a mapping, found {shown(about)}: not a group of quirks"
+            top.warn(f"runtime_quirks.{group}", message)
             continue
-        part = Fields(file, told, f"runtime_quirks.{group}", SECTIONS["quirk_group"])
-        groups[str(group)] = part.loose_text("description")
+        part = Fields(file, about, f"runtime_quirks.{group}", SECTIONS["quirk_group"])
+        groups[group] = part.loose_text("description")
         listed = part.raw.get("quirks")
         if listed is not None and not isinstance(listed, list):
-            part.warn("quirks", f"expected a list, found {shown(listed)}: it counts as not said")
+            part.warn("quirks", f"expected a list, found {shown(listed)}: it is ignored")
             continue
-        listed = listed or []
-        for number, raw in enumerate(listed):
-            told = {"issue": raw} if isinstance(raw, str) else raw
-            if not isinstance(told, dict) or told.get("issue") in (None, ""):
-                part.warn(
-                    f"quirks[{number}]",
-                    f"expected a mapping with an issue, found {shown(raw)}: it is left out",
-                )
+        for number, raw in enumerate(listed or []):
+            item = {"issue": raw} if isinstance(raw, str) else raw
+            if not isinstance(item, dict) or item.get("issue") in (None, ""):
+                message = f"expected a mapping with an issue, found {shown(raw)}: it is left out"
+                part.warn(f"quirks[{number}]", message)
                 continue
-            quirk = _quirk(file, str(group), number, told)
+            quirk = _quirk(file, group, number, item)
             if quirk.id in quirks:
                 part.problem(f"quirks[{number}].id", f"'{quirk.id}' is the id of another quirk")
             quirks[quirk.id] = quirk
@@ -121,7 +114,7 @@ def _same(wanted: str, found: str, by_major: bool) -> bool:
 
 
 def _stands_in(part: list[str], name: list[str], by_major: bool) -> bool:
-    """True when a part's runs stand in a name, one behind the other."""
+    """True when a part's runs are in a name, one after the other."""
     places = range(len(name) - len(part) + 1)
     return any(
         all(_same(a, b, by_major) for a, b in zip(part, name[at:], strict=False)) for at in places
@@ -152,6 +145,6 @@ def entries_of(group: str, models: Mapping[str, Model]) -> tuple[str, ...]:
 
 
 def applies_to(quirk: Quirk, model: Model) -> bool:
-    """True when one of the quirk's patterns fits the entry's key, its model's name or `architecture:…`."""
+    """True when one of the quirk's patterns fits the entry's key, model or architecture."""
     names = (model.key, model.name, f"architecture:{model.architecture}")
     return any(matches(name, quirk.applies_to) for name in names)

@@ -1,4 +1,4 @@
-"""What holds between the registry's entries: drafts, sources, roles and suites; and what is odd about each."""
+"""What holds between the registry's entries: drafts, sources, roles and suites."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SPEED_UP = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*x\s*")
 def without_sources(
     file: YamlFile, models: Mapping[str, Model], left_out: Mapping[str, tuple[Problem, ...]]
 ) -> tuple[dict[str, Model], dict[str, tuple[Problem, ...]]]:
-    """The same (entries, what is left out), without the entries whose weights are made of an entry that is not there."""
+    """The same (entries, what is left out), without entries whose source entry is missing."""
     kept, lost = dict(models), dict(left_out)
     while gone := {key: model for key, model in kept.items() if _lacks_source(model, kept)}:
         for key, model in gone.items():
@@ -72,7 +72,10 @@ def _of_model(name: str, entries: Iterable[Model]) -> Model | None:
 def _with_draft(
     file: YamlFile, place: str, key: str, acceleration: Acceleration, registry: Registry
 ) -> Acceleration:
-    """The acceleration with its draft's entry, where it names the draft by file or model only; its alternatives' too."""
+    """The acceleration with its draft's key, where it names the draft by file or model only.
+
+    Its alternatives are resolved, too.
+    """
     nested = tuple(
         _with_draft(file, place, key, inner, registry) for inner in acceleration.alternatives
     )
@@ -104,7 +107,7 @@ def _with_draft(
 
 
 def with_drafts(file: YamlFile, registry: Registry) -> dict[str, Model]:
-    """The entries, with the key of each draft that an acceleration names by `draft_path` or `draft_model` only.
+    """The entries, with the key of each draft that is named by `draft_path` or `draft_model`.
 
     Where no entry fits, a warning.
     """
@@ -122,7 +125,7 @@ def with_drafts(file: YamlFile, registry: Registry) -> dict[str, Model]:
 def _check_names(
     file: YamlFile, place: str, what: str, names: Iterable[str], known: frozenset[str]
 ) -> None:
-    """Roles and suites, like keys that the orchestrator shares: a misspelling is an error, another unknown one a warning."""
+    """Check names of roles or suites: a misspelt one is an error, another unknown one a warning."""
     for name in names:
         if known and name not in known:
             problem = file.problem(place, f"unknown {what} '{name}'{suggest(name, known)}")
@@ -132,7 +135,7 @@ def _check_names(
 def check_roles_and_suites(
     file: YamlFile, models: Mapping[str, Model], suites: Iterable[str]
 ) -> None:
-    """Against the table of roles, as far as there is one here, and the suites that the caller knows besides."""
+    """Check against the table of roles, where there is one, and the suites that are known."""
     table = role_table() if SUITES_FILE.is_file() else None
     roles = table.known_roles if table is not None else frozenset[str]()
     known = frozenset(suites) | (table.known_suites if table is not None else frozenset[str]())
@@ -166,12 +169,13 @@ def _warn_acceleration(
             message = f"'{override}' does not fit the architecture '{model.architecture}'"
             yield file.problem(f"{place}.override_key", message)
         if acceleration.experts is not None and acceleration.experts < 4:
-            message = f"{acceleration.experts} active experts: fewer than 4 is unstable on most MoE models"
+            count = acceleration.experts
+            message = f"{count} active experts: fewer than 4 is unstable on most MoE models"
             yield file.problem(f"{place}.experts", message)
 
 
 def reported_violation(model: Model) -> str:
-    """Why the speed-up that the registry reports is impossible (empty: it is not, or none is reported)."""
+    """Why the reported speed-up is impossible; empty where it is possible, or not reported."""
     found = _SPEED_UP.fullmatch(str(model.performance.get("speedup", "")))
     return speed_up_violation(float(found[1]), model.acceleration.k) if found else ""
 

@@ -1,4 +1,4 @@
-"""config/suites.yaml: which suites a model answers, by its candidate_roles. Read once per file; a mistake in it is named."""
+"""config/suites.yaml: which suites a model answers, by its candidate_roles."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TABLE = Section(
 
 @dataclass(frozen=True, slots=True)
 class RoleTable:
-    """Role -> its suites, in order of importance; a role without suites is known, and decides nothing."""
+    """Role -> its suites, in order of importance. A role may have none."""
 
     only: Mapping[str, tuple[str, ...]]
     roles: Mapping[str, tuple[str, ...]]
@@ -35,10 +35,12 @@ class RoleTable:
 
     @property
     def known_roles(self) -> frozenset[str]:
+        """Every role of the table."""
         return frozenset((*self.only, *self.roles))
 
     @property
     def known_suites(self) -> frozenset[str]:
+        """Every suite that a role asks for."""
         return frozenset(
             suite
             for part in (self.only, self.roles)
@@ -74,7 +76,7 @@ def role_table(file: Path = SUITES_FILE) -> RoleTable:
 
 
 def check_suites(suites: Iterable[str], file: Path = SUITES_FILE) -> None:
-    """Raise InputErrors where the table misspells a suite that is there. One that is not there at all is left alone."""
+    """Raise InputErrors where the table misspells a known suite. Other suites may be unknown."""
     table, known = role_table(file), frozenset(suites)
     problems = [
         Problem(

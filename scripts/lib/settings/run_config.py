@@ -47,7 +47,10 @@ _CONTEXT = (
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """Which modes are planned: patterns over mode names; questions per suite in speed modes; lookup's draft length."""
+    """Which modes are planned: `modes` are patterns over their names.
+
+    `speed_sample`: questions per suite in speed modes; `lookup_draft_tokens`: prompt lookup's most.
+    """
 
     modes: tuple[str, ...]
     speed_sample: int
@@ -66,7 +69,10 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Context and batch sizes in tokens, attention kernel, and the KV cache's types; None is the registry's, or a default."""
+    """Context and batch sizes in tokens, attention kernel, KV cache types.
+
+    None leaves the choice to the registry, or to a default.
+    """
 
     length_tokens: int | None
     batch_tokens: int | None
@@ -141,7 +147,7 @@ def parse_config(
 
 
 def _typed(top: Fields) -> Config:
-    """The settings; what stands for a missing or wrong value is never used."""
+    """The settings. A default for a missing or wrong value is never used."""
     hardware = top.text("hardware")
     if hardware and not _PROFILE_NAME.fullmatch(hardware):
         top.problem(
@@ -234,7 +240,10 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def typed_like(base: Any, value: Any) -> Any:
-    """`value` with texts read as scalars where `base` has none: Snakemake gives the inside of `--config x={…}` as texts."""
+    """`value` with texts read as scalars where `base` has none.
+
+    Snakemake gives the inside of `--config x={…}` as texts.
+    """
     if isinstance(value, Mapping):
         inner = base if isinstance(base, Mapping) else {}
         return {key: typed_like(inner.get(key), part) for key, part in value.items()}
@@ -245,7 +254,7 @@ def typed_like(base: Any, value: Any) -> Any:
 
 
 def _where(sources: Sequence[Source], place: str) -> str:
-    """`file:line` of a setting, or of the nearest one above it: where it was said last. Empty where nobody says it."""
+    """`file:line` where a setting, or the nearest one above it, was given last; empty for none."""
     while place:
         for source in reversed(sources):
             if place in source.lines:
@@ -256,7 +265,7 @@ def _where(sources: Sequence[Source], place: str) -> str:
 
 
 def read_layers(files: Iterable[Path], settings: Iterable[str] = ()) -> tuple[Source, ...]:
-    """config.yaml, the files laid over it, and the `KEY=VALUE` settings of a command line. Raises InputErrors.
+    """config.yaml, the files laid over it, and `KEY=VALUE` settings. Raises InputErrors.
 
     A setting's scalars are read as those of a file, by YAML 1.2, save where config.yaml has a text:
     there they are text.
@@ -278,7 +287,7 @@ def merged(layers: Iterable[Source]) -> dict[str, Any]:
 
 
 def from_environment(variable: str, text: str) -> dict[str, Any]:
-    """The configuration that a job has of the process that submitted it. Raises BenchError where the variable is damaged."""
+    """The configuration that Snakemake hands down to a job. Raises BenchError for a damaged one."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -287,13 +296,14 @@ def from_environment(variable: str, text: str) -> dict[str, Any]:
         ) from None
     if not isinstance(found, dict):
         raise BenchError(
-            f"{variable} (in the environment): expected a configuration as JSON, found {shown(found)}"
+            f"{variable} (in the environment): expected a configuration as JSON, "
+            f"found {shown(found)}"
         )
     return found
 
 
 def load_config(files: tuple[Path, ...] = (), variable: str = CONFIG_VARIABLE) -> Config:
-    """The configuration of a command: what Snakemake handed down in the environment, else config.yaml and `files`."""
+    """A command's configuration: handed down in the environment, else config.yaml and `files`."""
     handed_down = os.environ.get(variable)
     if handed_down and not files:
         return parse_config(from_environment(variable, handed_down))

@@ -1,4 +1,4 @@
-"""The words of the contexts that are made of chunks (context_chunks). Editing any of them changes contexts."""
+"""The words of contexts made of chunks (`chunks`). Editing any of them changes contexts."""
 
 from __future__ import annotations
 
@@ -538,32 +538,53 @@ LEGAL_SENTENCES = (
     "Upon |event|, |party| may within |days| days ask |party| to |duty| |object|.",
     "The sum of |amount| falls due on |date|, |condition|.",
     "Nothing in this clause obliges |party| to |duty| |object| after |event|.",
-    "Any claim that concerns |matter| is capped at |amount| for each year of the term, |condition|.",
+    (
+        "Any claim that concerns |matter| is capped at |amount| for each year of the term, "
+        "|condition|."
+    ),
     "|party| has given notice of |event| only when |party| holds it in writing, signed and dated.",
     "Where |object| cannot be handed over by |date|, |party| pays |amount| for each week begun.",
-    "Rules on |matter| and on |matter| that stand elsewhere in this agreement go before those of this clause, |condition|.",
+    (
+        "Rules on |matter| and on |matter| that stand elsewhere in this agreement go before "
+        "those of this clause, |condition|."
+    ),
     "|party| keeps for |days| days a list of |object| and lets |party| see it, |condition|.",
     "For the purposes of this clause |event| is deemed to include |event|.",
     "The parties reviewed |matter| on |date| and agreed that |party| shall |duty| |object|.",
-    "If |party| fails to |duty| |object| for more than |days| days, |party| may withdraw, |condition|.",
+    (
+        "If |party| fails to |duty| |object| for more than |days| days, |party| may "
+        "withdraw, |condition|."
+    ),
     "An advance of |amount| is set off against the fees for |matter|.",
     "|party| warrants that |object| are free from claims of others, |condition|.",
 )
 BUSINESS_LINES = (
     "|measure| |moved| by |percent| to |millions|, mainly through |driver|.",
-    "In |region| |measure| |moved| by |percent|; without |driver| the change would have been |percent|.",
+    (
+        "In |region| |measure| |moved| by |percent|; without |driver| the change would have "
+        "been |percent|."
+    ),
     "The segment of |market| brought in |millions|, |percent| of the total.",
     "|millions| went into |driver|, and as much as |millions| may follow.",
     "Management intends to |plan| in |region| before |date|.",
-    "|person|, who leads the business in |region|, expects |measure| to stay within |percent| of plan.",
-    "Among the large accounts |count| renewed on the same terms, and |count| asked for a discount of |percent|.",
+    (
+        "|person|, who leads the business in |region|, expects |measure| to stay within "
+        "|percent| of plan."
+    ),
+    (
+        "Among the large accounts |count| renewed on the same terms, and |count| asked for a "
+        "discount of |percent|."
+    ),
     "Compared with |year|, |measure| |moved| by |percent| and the backlog stood at |millions|.",
     "The board set aside |millions| to |plan|.",
 )
 MARKET_LINES = (
     "Demand for |market| in |region| was worth |millions| in |year| and grows by |percent| a year.",
     "The five largest suppliers hold |percent| of sales; the next |count| share |percent|.",
-    "Buyers name price first (|percent|), then delivery times (|percent|), then service (|percent|).",
+    (
+        "Buyers name price first (|percent|), then delivery times (|percent|), then service "
+        "(|percent|)."
+    ),
     "Orders have slowed since |date| because of |driver|, most of all in |region|.",
     "Imports cover |percent| of demand, against |percent| in |year|.",
     "Prices |moved| by |percent| after |driver|, with little effect on volumes.",
@@ -589,12 +610,21 @@ TECHNICAL_SENTENCES = (
     "We measured |quality| |circumstance| and gained |count| per cent by |technique|.",
     "Operators should watch |quality|, above all |circumstance|.",
     "A first version used |technique|; it was dropped because |quality| suffered |circumstance|.",
-    "By default the |component| keeps |count| entries, which is enough unless |quality| matters more than |quality|.",
+    (
+        "By default the |component| keeps |count| entries, which is enough unless |quality| "
+        "matters more than |quality|."
+    ),
     "Every call to the |component| carries a deadline of |ms| ms, which is met by |technique|.",
-    "It is tempting to combine |technique| with |technique|, but the |component| then has to guess |circumstance|.",
+    (
+        "It is tempting to combine |technique| with |technique|, but the |component| then "
+        "has to guess |circumstance|."
+    ),
     "The |component| writes a summary every |count| seconds and discards it |circumstance|.",
     "Nothing in the |component| assumes that clocks agree, not even |circumstance|.",
-    "If the |component| cannot be reached, clients fall back to the |component| for at most |count| seconds.",
+    (
+        "If the |component| cannot be reached, clients fall back to the |component| for at "
+        "most |count| seconds."
+    ),
     "Tests of the |component| run |circumstance|, with |technique| switched off and on.",
     "Of the |count| incidents of last year, most began in the |component| |circumstance|.",
 )

@@ -1,4 +1,4 @@
-"""Chunks of the predecessor's context types: source files, sections of law, logs, business reports, manuals, minutes.
+"""Chunks of the predecessor's context types: source files, law, logs, reports, manuals, minutes.
 
 Each function gives chunks without end; the same dice give the same chunks.
 """
@@ -61,9 +61,12 @@ def _class_of(dice: Dice, thing: str) -> str:
 def _python_file(dice: Dice, number: int) -> str:
     thing = dice.pick(phrases.CODE_THINGS)
     return (
-        f"```python\n# {thing.lower()}s/part_{number}.py\nimport logging\n\nlog = logging.getLogger(__name__)\n\n\n"
-        f'class {_class_of(dice, thing)}:\n    """{_text(dice, dice.pick(phrases.CODE_REMARKS))}"""\n\n'
-        f"    def __init__(self, limit={10 + dice.below(9000)}):\n        self.limit = limit\n        self.seen = 0\n"
+        f"```python\n# {thing.lower()}s/part_{number}.py\nimport logging\n\n"
+        "log = logging.getLogger(__name__)\n\n\n"
+        f"class {_class_of(dice, thing)}:\n"
+        f'    """{_text(dice, dice.pick(phrases.CODE_REMARKS))}"""\n\n'
+        f"    def __init__(self, limit={10 + dice.below(9000)}):\n"
+        "        self.limit = limit\n        self.seen = 0\n"
         "        self.items = {}\n        self.times = {}\n\n"
         f"{_methods(dice, phrases.PYTHON_METHODS, thing, 4)}```"
     )
@@ -75,9 +78,11 @@ def _script_file(dice: Dice, number: int) -> str:
     return (
         f"```javascript\n// {thing.lower()}s/part_{number}.js\n'use strict';\n\n"
         f"/** {_text(dice, dice.pick(phrases.CODE_REMARKS))} */\nclass {name} {{\n"
-        f"  constructor(client, limit = {10 + dice.below(9000)}) {{\n    this.client = client;\n    this.limit = limit;\n"
+        f"  constructor(client, limit = {10 + dice.below(9000)}) {{\n"
+        "    this.client = client;\n    this.limit = limit;\n"
         "    this.seen = 0;\n    this.times = new Map();\n  }\n\n"
-        f"{_methods(dice, phrases.SCRIPT_METHODS, thing, 4)}}}\n\nmodule.exports = {{ {name} }};\n```"
+        f"{_methods(dice, phrases.SCRIPT_METHODS, thing, 4)}}}\n\n"
+        f"module.exports = {{ {name} }};\n```"
     )
 
 
@@ -87,19 +92,40 @@ def _json_file(dice: Dice, number: int) -> str:
         "file": f"config/{thing}s_{number}.json",
         "service": service,
         "version": f"{1 + dice.below(9)}.{dice.below(30)}.{dice.below(60)}",
-        "listen": {"host": dice.pick(phrases.SLOTS["host"]), "port": 3000 + dice.below(6000), "tls": dice.below(2) == 1},
+        "listen": {
+            "host": dice.pick(phrases.SLOTS["host"]),
+            "port": 3000 + dice.below(6000),
+            "tls": dice.below(2) == 1,
+        },
         "database": {
             "url": f"postgres://{service}@{dice.pick(phrases.SLOTS['host'])}/{thing}s",
             "pool": {"least": 1 + dice.below(8), "most": 10 + dice.below(90)},
             "timeout_ms": 100 * (1 + dice.below(90)),
         },
-        "cache": {"entries": 500 * (1 + dice.below(80)), "seconds": 15 * (1 + dice.below(240)), "shared": dice.below(2) == 1},
-        "retry": {"attempts": 1 + dice.below(9), "wait_ms": 50 * (1 + dice.below(60)), "jitter": dice.below(100) / 100},
-        "limits": {f"{verb}_per_minute": 10 * (1 + dice.below(500)) for verb in dice.pick_some(phrases.CODE_VERBS, 4)},
-        "features": {f"{verb}_{thing}s": dice.below(2) == 1 for verb in dice.pick_some(phrases.CODE_VERBS, 5)},
-        "logging": {"level": dice.pick(_LOG_LEVELS), "file": f"/var/log/{service}.log", "keep_days": 3 + dice.below(60)},
+        "cache": {
+            "entries": 500 * (1 + dice.below(80)),
+            "seconds": 15 * (1 + dice.below(240)),
+            "shared": dice.below(2) == 1,
+        },
+        "retry": {
+            "attempts": 1 + dice.below(9),
+            "wait_ms": 50 * (1 + dice.below(60)),
+            "jitter": dice.below(100) / 100,
+        },
+        "limits": {
+            f"{verb}_per_minute": 10 * (1 + dice.below(500))
+            for verb in dice.pick_some(phrases.CODE_VERBS, 4)
+        },
+        "features": {
+            f"{verb}_{thing}s": dice.below(2) == 1 for verb in dice.pick_some(phrases.CODE_VERBS, 5)
+        },
+        "logging": {
+            "level": dice.pick(_LOG_LEVELS),
+            "file": f"/var/log/{service}.log",
+            "keep_days": 3 + dice.below(60),
+        },
         "peers": dice.pick_some(phrases.SLOTS["host"], 3),
-    }  # fmt: skip
+    }
     return f"```json\n{json.dumps(settings, indent=2)}\n```"
 
 
@@ -107,7 +133,7 @@ _FILES = (_python_file, _script_file, _json_file)
 
 
 def code_files(dice: Dice) -> Iterator[str]:
-    """Fenced files, some 1,000 to 1,400 characters each: a Python class, a JavaScript class or a JSON configuration."""
+    """Fenced files of 1,000 to 1,400 characters: a Python or JavaScript class, or JSON settings."""
     number = 0
     while True:
         number += 1
@@ -137,7 +163,7 @@ def legal_sections(dice: Dice) -> Iterator[str]:
 
 
 def log_blocks(dice: Dice) -> Iterator[str]:
-    """Blocks of 30 to 50 lines `[2024-03-15 HH:MM:SS] LEVEL [service] message`; time goes on from block to block."""
+    """Blocks of 30 to 50 log lines; time goes on from block to block."""
     now = _LOG_START
     while True:
         lines = []
@@ -236,7 +262,8 @@ def meeting_notes(dice: Dice) -> Iterator[str]:
     while True:
         people = dice.pick_some(phrases.SLOTS["person"], 3 + dice.below(4))
         actions = [
-            f"{dice.pick(tuple(people))}: {filled('|task| for |subject|, by |date|', dice, phrases.SLOTS)}"
+            f"{dice.pick(tuple(people))}: "
+            f"{filled('|task| for |subject|, by |date|', dice, phrases.SLOTS)}"
             for _ in range(3 + dice.below(3))
         ]
         yield "\n\n".join(

@@ -7,15 +7,17 @@ from collections.abc import Mapping
 
 
 class Dice:
-    """Choices from a seed by one primitive, since `Random.choice` and its kin may change between Python versions."""
+    """Choices from a seed. They use one primitive: others of `Random` differ between Pythons."""
 
     def __init__(self, seed: str):
         self._random = random.Random(seed).random
 
     def below(self, most: int) -> int:
+        """A whole number from 0 to `most` - 1."""
         return int(self._random() * most)
 
     def pick(self, items: tuple[str, ...]) -> str:
+        """One of the items."""
         return items[int(self._random() * len(items))]
 
     def pick_some(self, items: tuple[str, ...], count: int) -> list[str]:

@@ -1,4 +1,6 @@
-"""Long contexts made from a seed: handbooks, logs, meeting transcripts and code bases with facts hidden at given depths.
+"""Long contexts made from a seed, with facts hidden at given depths.
+
+Kinds are handbooks, logs, meeting transcripts, code bases, and the predecessor's.
 
 The same spec gives the same bytes, on any machine and Python. There are two ways of putting parts
 together: the project's own weaves them to a length in tokens, the predecessor's strings chunks to a
@@ -17,7 +19,10 @@ from scripts.lib.prompts.contexts.dice import Dice, capitalised, filled
 
 @dataclass(frozen=True, slots=True)
 class Needle:
-    """A hidden text and its depth from 0 (first) to 1 (last). `{time}` in a log's needle becomes the time around it."""
+    """A hidden text and its depth from 0 (first) to 1 (last).
+
+    `{time}` in a log's needle becomes the time of the lines around it.
+    """
 
     text: str
     position: float
@@ -25,7 +30,7 @@ class Needle:
 
 @dataclass(frozen=True, slots=True)
 class ContextSpec:
-    """Kind of text, its length, seed, what is hidden where, and lines that resemble it but are no answer.
+    """Kind of text, its length and seed, what is hidden where, and lines that only resemble it.
 
     `tokens` are counted by `measure` (a name in MEASURES; empty: the kind's own).
     """
@@ -121,7 +126,7 @@ def _place(parts: list[str], text: str, position: float, kind: str) -> None:
 
 
 def _woven(kind: Kind, spec: ContextSpec, wanted: float, dice: Dice) -> str:
-    """Parts up to the wanted length, all that is hidden included; distractors strewn over it, each needle at its depth."""
+    """Parts up to the wanted length; distractors are spread out, needles put at their depths."""
     hidden = sum(len(n.text) for n in spec.needles) + sum(map(len, spec.distractors))
     parts: list[str] = []
     length = 0
@@ -143,7 +148,7 @@ def _woven(kind: Kind, spec: ContextSpec, wanted: float, dice: Dice) -> str:
 
 
 def _chunked(kind: Kind, spec: ContextSpec, wanted: float, dice: Dice) -> str:
-    """Chunks until the wanted length is reached; then each distractor and needle as a chunk of its own, never the first.
+    """Chunks up to the wanted length, then each distractor and needle as a chunk, never the first.
 
     A needle's place is counted in chunks, as the predecessor did: the longer they are, the coarser
     its depth.
@@ -168,7 +173,9 @@ def _chunked(kind: Kind, spec: ContextSpec, wanted: float, dice: Dice) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
-    """How parts become a context. `measure`: how its length is counted where the question does not say; `joint`: what
+    """How parts become a context.
+
+    `measure`: how its length is counted where the question does not say; `joint`: what
     stands between the context and the question.
     """
 
@@ -184,7 +191,7 @@ CHUNKED = Assembly(_chunked, "characters", f"{BLANK_LINE}---{BLANK_LINE}")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of context: its parts, and characters per token as a 49K-entry BPE vocabulary (SmolLM2's) counts them.
+    """One kind of context: its parts, and characters per token (of SmolLM2's vocabulary of 49K).
 
     A cell records the model's own count.
     """
@@ -239,5 +246,5 @@ def before_question(spec: ContextSpec, context: str, question: str) -> str:
 
 
 def estimated_tokens(text: str, kind: str = "document") -> int:
-    """About how many tokens a text is, by characters: for planning where no tokenizer is at hand."""
+    """About how many tokens a text has, by its characters: for planning without a tokenizer."""
     return round(len(text) / kind_of(kind).characters_per_token)
