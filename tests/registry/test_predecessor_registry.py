@@ -277,8 +277,9 @@ def test_of_two_entries_of_one_key_the_last_counts() -> None:
         13,
         ["small", "other"],
     )
-    assert f"{TWICE}:13: roles.small: is there twice, on lines 3 and 13: the last one counts" in map(
-        str, registry.warnings
+    assert (
+        f"{TWICE}:13: roles.small: is there twice, on lines 3 and 13: the last one counts"
+        in map(str, registry.warnings)
     )
     with pytest.raises(BenchError, match=r"said_twice\.yaml:13: found duplicate key \"small\""):
         with_entry(TWICE, "new", {})

@@ -165,7 +165,7 @@ def test_cases_may_stand_in_a_file_that_is_named_by_its_digest(tmp_path: Path) -
         ({"cases": {"file": "x"}}, "expected {file: …, sha256: …}, found {'file': 'x'}"),
         (
             {"cases": SUMS, "compare": "exact"},
-            "expected one of stripped, lines, json, found 'exact'",
+            "expected stripped or lines or json, found 'exact'",
         ),
     ],
 )

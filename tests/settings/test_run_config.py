@@ -169,7 +169,7 @@ def test_a_mistake_is_told_of_the_file_that_says_it(tmp_path: Path) -> None:
     second.write_text("repeats: 0\nsampling: {top_p: 1}\n")
     with pytest.raises(InputErrors) as caught:
         load_config((first, second))
-    assert [problem.file for problem in caught.value.problems] == [f"{second}:1", f"{first}:2"]
+    assert {problem.file for problem in caught.value.problems} == {f"{second}:1", f"{first}:2"}
 
 
 @pytest.mark.parametrize(

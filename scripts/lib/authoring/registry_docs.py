@@ -128,11 +128,7 @@ def _meaning(section: Section, key: Key) -> str:
 def _page_lines() -> Iterator[str]:
     for section in SECTIONS.values():
         yield f"\n## `{section.place}`\n" if section.name != "registry" else "\n## The file\n"
-        lenient = (
-            " A value of another kind is ignored, with a warning."
-            if section.lenient
-            else ""
-        )
+        lenient = " A value of another kind is ignored, with a warning." if section.lenient else ""
         yield f"{section.meaning}{lenient}"
         if not section.keys:
             continue

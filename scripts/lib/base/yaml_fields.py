@@ -149,6 +149,12 @@ class Fields:
             return ""
         return self.text(key)
 
+    def needs(self, *names: str) -> None:
+        """Note every one of these keys that is absent."""
+        for name in names:
+            if name not in self.raw:
+                self.problem(name, "is missing")
+
     def loose_text(self, key: str) -> str:
         """The value of a key as text, whatever its kind."""
         value = self.raw.get(key)
@@ -219,7 +225,7 @@ class Fields:
         """One of the known texts; the default where there is none."""
         value, row = self.text(key, default), self._row(key)
         value = dict(row.synonyms).get(value, value) if row is not None else value
-        if value not in known:
+        if value not in (*known, default):
             self._mistake(key, f"unknown value '{value}'{suggest(value, known)}")
             return default
         return value

@@ -41,39 +41,60 @@ def texts(value: Any) -> list[str]:
 
 # --- kinds of parameters: value -> what is wrong with it ('' for nothing) ---
 
-
-def _number(value: Any) -> str:
-    real = (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and abs(value) != float("inf")
-        and value == value
-    )
-    return "" if real else f"expected a number, found {shown(value)}"
+Kind = Callable[[Any], str]
 
 
-def _integer(value: Any) -> str:
-    whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    return "" if whole else f"expected a whole number from 0, found {shown(value)}"
+def _expect(expected: str, fits: Callable[[Any], bool]) -> Kind:
+    return lambda value: "" if fits(value) else f"expected {expected}, found {shown(value)}"
 
 
-def _flag(value: Any) -> str:
-    return "" if isinstance(value, bool) else f"expected true or false, found {shown(value)}"
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < INFINITY
 
 
-def _text(value: Any) -> str:
-    fits = (
-        isinstance(value, (str, int, float)) and not isinstance(value, bool) and str(value).strip()
-    )
-    return "" if fits else f"expected a text, found {shown(value)}"
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _any_text(value: Any) -> str:
-    return (
+def _is_text(value: Any) -> bool:
+    return (isinstance(value, str) and bool(value.strip())) or _is_number(value)
+
+
+INFINITY = float("inf")
+_number = _expect("a number", _is_number)
+_from_zero = _expect("a number of at least 0", lambda value: _is_number(value) and value >= 0)
+_above_zero = _expect("a number above 0", lambda value: _is_number(value) and value > 0)
+_share = _expect("a number from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
+_integer = _expect("a whole number from 0", _is_integer)
+_flag = _expect("true or false", lambda value: isinstance(value, bool))
+_text = _expect("a text", _is_text)
+_any_text = _expect("a text, which may be empty", lambda value: isinstance(value, str))
+_name = _expect("a name", lambda value: isinstance(value, str) and value.strip() != "")
+_mapping = _expect("a mapping", lambda value: isinstance(value, dict))
+_prediction = _expect("input or output", lambda value: value in ("input", "output"))
+
+
+def _one_of(known: tuple[str, ...]) -> Kind:
+    return lambda value: (
         ""
-        if isinstance(value, str)
-        else f"expected a text, which may be empty, found {shown(value)}"
+        if value in known
+        else f"expected {' or '.join(known)}, found {shown(value)}{suggest(value, known)}"
     )
+
+
+def _mapping_to(kind: Kind, expected: str) -> Kind:
+    """A mapping, not empty, whose values are of a kind."""
+
+    def wrong(value: Any) -> str:
+        if not isinstance(value, dict) or not value:
+            return f"expected a mapping {expected}, found {shown(value)}"
+        return next(filter(None, map(kind, value.values())), "")
+
+    return wrong
+
+
+_counts = _mapping_to(_integer, "from words to counts")
+_choices = _mapping_to(_text, "from letters to texts")
 
 
 def _texts(value: Any) -> str:
@@ -90,16 +111,6 @@ def _pattern(value: Any) -> str:
         except (re.error, RecursionError, OverflowError) as error:
             return f"not a regular expression: {error}"
     return ""
-
-
-def _mapping(value: Any) -> str:
-    return "" if isinstance(value, dict) else f"expected a mapping, found {shown(value)}"
-
-
-def _counts(value: Any) -> str:
-    if not isinstance(value, dict) or not value:
-        return f"expected a mapping from words to counts, found {shown(value)}"
-    return next(filter(None, map(_integer, value.values())), "")
 
 
 def _schema(value: Any) -> str:
@@ -144,42 +155,6 @@ def _cases(value: Any) -> str:
     return ""
 
 
-def _comparison(value: Any) -> str:
-    return (
-        ""
-        if value in COMPARISONS
-        else f"expected one of {', '.join(COMPARISONS)}, found {shown(value)}"
-    )
-
-
-def _name(value: Any) -> str:
-    return (
-        "" if isinstance(value, str) and value.strip() else f"expected a name, found {shown(value)}"
-    )
-
-
-def _from_zero(value: Any) -> str:
-    return _number(value) or (
-        "" if value >= 0 else f"expected a number of at least 0, found {value}"
-    )
-
-
-def _above_zero(value: Any) -> str:
-    return _number(value) or ("" if value > 0 else f"expected a number above 0, found {value}")
-
-
-def _share(value: Any) -> str:
-    return _number(value) or (
-        "" if 0 <= value <= 1 else f"expected a number from 0 to 1, found {value}"
-    )
-
-
-def _choices(value: Any) -> str:
-    if not isinstance(value, dict) or not value:
-        return f"expected a mapping from letters to texts, found {shown(value)}"
-    return next(filter(None, map(_text, value.values())), "")
-
-
 def _lists(value: Any) -> str:
     """Values to accept, by argument."""
     if not isinstance(value, dict):
@@ -204,18 +179,6 @@ def _patterns(value: Any) -> str:
     return ""
 
 
-def _place(value: Any) -> str:
-    return (
-        ""
-        if value in PLACES
-        else f"expected {' or '.join(PLACES)}, found {shown(value)}{suggest(str(value), PLACES)}"
-    )
-
-
-def _block(value: Any) -> str:
-    return "" if value in BLOCKS else f"expected {' or '.join(BLOCKS)}, found {shown(value)}"
-
-
 def _calls(value: Any) -> str:
     if not isinstance(value, list) or not value:
         return "expected a list of calls"
@@ -228,10 +191,6 @@ def _calls(value: Any) -> str:
             if said := CALL_FORMS[key](part):
                 return f"{key} of a call: {said}"
     return ""
-
-
-def _prediction(value: Any) -> str:
-    return "" if value in ("input", "output") else f"expected input or output, found {shown(value)}"
 
 
 def _arguments(value: Any) -> str:
@@ -250,33 +209,31 @@ def _instruction(value: Any) -> str:
 
 # IFEval's instructions; scoring.checks.ifeval decides each.
 INSTRUCTIONS = (
-    *(
-        "keywords:existence",
-        "keywords:frequency",
-        "keywords:forbidden_words",
-        "keywords:letter_frequency",
-    ),
-    *(
-        "length_constraints:number_sentences",
-        "length_constraints:number_paragraphs",
-        "punctuation:no_comma",
-    ),
-    *("length_constraints:number_words", "length_constraints:nth_paragraph_first_word"),
-    *("detectable_content:number_placeholders", "detectable_content:postscript"),
-    *("detectable_format:number_bullet_lists", "detectable_format:constrained_response"),
-    *("detectable_format:number_highlighted_sections", "detectable_format:multiple_sections"),
-    *("detectable_format:json_format", "detectable_format:title", "combination:two_responses"),
-    *(
-        "combination:repeat_prompt",
-        "language:response_language",
-        "startend:end_checker",
-        "startend:quotation",
-    ),
-    *(
-        "change_case:capital_word_frequency",
-        "change_case:english_capital",
-        "change_case:english_lowercase",
-    ),
+    "keywords:existence",
+    "keywords:frequency",
+    "keywords:forbidden_words",
+    "keywords:letter_frequency",
+    "length_constraints:number_sentences",
+    "length_constraints:number_paragraphs",
+    "punctuation:no_comma",
+    "length_constraints:number_words",
+    "length_constraints:nth_paragraph_first_word",
+    "detectable_content:number_placeholders",
+    "detectable_content:postscript",
+    "detectable_format:number_bullet_lists",
+    "detectable_format:constrained_response",
+    "detectable_format:number_highlighted_sections",
+    "detectable_format:multiple_sections",
+    "detectable_format:json_format",
+    "detectable_format:title",
+    "combination:two_responses",
+    "combination:repeat_prompt",
+    "language:response_language",
+    "startend:end_checker",
+    "startend:quotation",
+    "change_case:capital_word_frequency",
+    "change_case:english_capital",
+    "change_case:english_lowercase",
 )
 # How a program's output is compared: without blanks at its ends, line by line with numbers as
 # numbers, or its last line as JSON. scoring.harness does it.
@@ -287,21 +244,28 @@ PLACES = ("answer", "last_line")
 BLOCKS = ("all", "first")
 # The names of counts that people write as words.
 COUNT_NAMES = (
-    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
-    *(
-        "eleven",
-        "twelve",
-        "thirteen",
-        "fourteen",
-        "fifteen",
-        "sixteen",
-        "seventeen",
-        "eighteen",
-        "nineteen",
-        "twenty",
-    ),
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+    "twenty",
 )
-Kind = Callable[[Any], str]
 # The parts of a tool call.
 CALL_FORMS: Mapping[str, Kind] = MappingProxyType(
     {
@@ -313,18 +277,20 @@ CALL_FORMS: Mapping[str, Kind] = MappingProxyType(
     }
 )
 _COUNTED = (
-    *(
-        "words",
-        "lines",
-        "sentences",
-        "bullets",
-        "numbered",
-        "paragraphs",
-        "headings",
-        "placeholders",
-        "highlights",
-    ),
-    *("digits", "capital_words", "code_blocks", "questions", "characters"),
+    "words",
+    "lines",
+    "sentences",
+    "bullets",
+    "numbered",
+    "paragraphs",
+    "headings",
+    "placeholders",
+    "highlights",
+    "digits",
+    "capital_words",
+    "code_blocks",
+    "questions",
+    "characters",
 )
 COUNTED = frozenset(_COUNTED)
 _FORM: dict[str, Kind] = {
@@ -366,7 +332,7 @@ CHECK_PARAMETERS: Mapping[str, Mapping[str, Kind]] = MappingProxyType(
         "normalized": {"value!": _text, "any_of": _texts},
         "items": {"value!": _texts, "ordered": _flag},
         "multiple_choice": {"value!": _text, "choices": _choices, "last": _flag},
-        "regex": {"required": _pattern, "forbidden": _pattern, "on": _place},
+        "regex": {"required": _pattern, "forbidden": _pattern, "on": _one_of(PLACES)},
         "contains": {"all": _texts, "any": _texts, "none": _texts},
         "json_schema": {"schema!": _schema, "only": _flag},
         "tool_call": {
@@ -384,8 +350,8 @@ CHECK_PARAMETERS: Mapping[str, Mapping[str, Kind]] = MappingProxyType(
                 "timeout_s": _above_zero,
                 "forbidden": _texts,
             },
-            **{"cases": _cases, "compare": _comparison, "driver": _code},
-            "block": _block,
+            **{"cases": _cases, "compare": _one_of(COMPARISONS), "driver": _code},
+            "block": _one_of(BLOCKS),
         },
         "needle": {"value!": _texts},
         "ifeval": {"instruction!": _instruction, "kwargs": _mapping},

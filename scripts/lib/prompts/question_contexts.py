@@ -10,8 +10,13 @@ from scripts.lib.prompts.contexts.generator import KIND_NAMES, MEASURES, Context
 
 # Keys that mean nothing without a generated context.
 CONTEXT_KEYS = (
-    *("context_type", "context_measure", "context_seed"),
-    *("needle", "needle_position", "needles", "distractors"),
+    "context_type",
+    "context_measure",
+    "context_seed",
+    "needle",
+    "needle_position",
+    "needles",
+    "distractors",
 )
 # Length of a context that has a type and no `context_tokens`, as in the predecessor's code.
 DEFAULT_TOKENS = 4000

@@ -8,7 +8,7 @@ from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from scripts.lib.base.errors import shown, suggest
+from scripts.lib.base.errors import shown
 from scripts.lib.base.globs import matches
 from scripts.lib.base.yaml_fields import Fields
 from scripts.lib.base.yaml_file import Source as YamlFile
@@ -43,15 +43,13 @@ def _quirk(file: YamlFile, group: str, number: int, raw: Any) -> Quirk:
     name = fields.text("id") or f"{group}_{number + 1}"
     if not NAME.fullmatch(name):
         fields.problem("id", "may hold letters, digits, '_', '.' and '-', at most 100 of them")
-    versions, probe = fields.text("versions"), fields.text("probe") or None
+    versions = fields.text("versions")
     try:
         SpecifierSet(versions)
     except InvalidSpecifier:
         fields.problem(
             "versions", f"expected a version range such as '>=0.3.30,<0.4', found '{versions}'"
         )
-    if probe is not None and probe not in PROBES:
-        fields.problem("probe", f"unknown value '{probe}'{suggest(probe, PROBES)}")
     return Quirk(
         id=name,
         group=group,
@@ -66,7 +64,7 @@ def _quirk(file: YamlFile, group: str, number: int, raw: Any) -> Quirk:
         explanation=" ".join(fields.loose_text("explanation").split()),
         details=_details(fields.raw.get("details")),
         resolved=_resolved(fields.raw.get("resolved")),
-        probe=probe,
+        probe=fields.choice("probe", PROBES, "") or None,
         probe_argument=fields.text("probe_argument") or None,
         line=file.line(fields.path) or 0,
     )

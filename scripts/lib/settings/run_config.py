@@ -214,13 +214,9 @@ def _context(part: Fields) -> Context:
         batch_tokens=part.integer("batch_tokens"),
         micro_batch_tokens=part.integer("micro_batch_tokens"),
         flash_attention=part.optional_flag("flash_attention"),
-        kv_type_k=_kv_type(part, "kv_type_k"),
-        kv_type_v=_kv_type(part, "kv_type_v"),
+        kv_type_k=part.choice("kv_type_k", KV_TYPES, "") or None,
+        kv_type_v=part.choice("kv_type_v", KV_TYPES, "") or None,
     )
-
-
-def _kv_type(part: Fields, key: str) -> str | None:
-    return None if part.raw.get(key) is None else part.choice(key, KV_TYPES, KV_TYPES[0])
 
 
 def ordered_roots(raw: Mapping[str, str]) -> ImageRoots:
