@@ -287,9 +287,7 @@ class Suites:
 def read_suites(folder: Path, image_roots: ImageRoots = ()) -> Suites:
     """Every suite of a folder, by name and sorted. Raises BenchError where there is none.
 
-    A suite with a mistake is left out.
-
-    `image_roots`: where images are that are not where their question says.
+    A suite with a mistake is left out. `image_roots`: where images may have moved to.
     """
     files = suite_files(folder)
     if not files:
@@ -340,15 +338,10 @@ def without_lost_images(found: Suites) -> Suites:
     """The suites without the questions whose images cannot be read: each is a suite's fault."""
     sound, faults = dict(found.sound), dict(found.faults)
     for name, suite in found.sound.items():
-        lost = {
-            question.id: lost_images(question)
-            for question in suite.questions
-            if lost_images(question)
-        }
+        lost = {q.id: images for q in suite.questions if (images := lost_images(q))}
         if lost:
-            sound[name] = replace(
-                suite, questions=tuple(q for q in suite.questions if q.id not in lost)
-            )
+            kept = tuple(q for q in suite.questions if q.id not in lost)
+            sound[name] = replace(suite, questions=kept)
             faults[name] = tuple(
                 Problem(image, f"{name}/{question}", "no such image")
                 for question, images in lost.items()

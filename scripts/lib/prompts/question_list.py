@@ -198,49 +198,54 @@ def _named(item: Any) -> tuple[str, dict[str, Any]]:
     return name, params
 
 
+def _no_verifiers(asked: Scored) -> None:
+    known = ("verifier", "verifiers", *VERIFIERS)
+    near = next((key for key in asked.config if is_misspelt(key, known)), "")
+    hint = suggest(near, known[1:]) if near else f"; known: {', '.join(VERIFIERS)}"
+    asked.problem("scoring_config", f"a programmatic question needs 'verifiers'{hint}")
+
+
+def _look_for_slips(asked: Scored, place: str, name: str, given: Mapping[str, Any]) -> None:
+    """Note every parameter that looks misspelt; a verifier without any is held to all names."""
+    known = tuple(VERIFIERS[name]) or _PARAMETERS
+    for key in given:
+        if key not in VERIFIERS[name] and is_misspelt(key, known):
+            message = f"unknown parameter '{key}' of {name}{suggest(key, known)}"
+            asked.problem(place, message)
+
+
+def _plain_text_params(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the verifier's parameters are for a `plain_text` check."""
+    params = {
+        ours: given[theirs]
+        for theirs, ours in VERIFIERS[name].items()
+        if given.get(theirs) is not None
+    }
+    if given.get("inclusive") is not False:
+        return params
+    # A range without its bounds.
+    return {
+        key: bound + _WITHOUT_BOUND.get(key, 0)
+        for key, bound in params.items()
+        if isinstance(bound, int)
+    }
+
+
 def _programmatic(asked: Scored) -> Iterator[Made]:
     found = list(_listed_verifiers(asked.config))
     if not found:
-        near = next(
-            (
-                key
-                for key in asked.config
-                if is_misspelt(key, ("verifier", "verifiers", *VERIFIERS))
-            ),
-            "",
-        )
-        hint = (
-            suggest(near, ("verifiers", *VERIFIERS)) if near else f"; known: {', '.join(VERIFIERS)}"
-        )
-        asked.problem("scoring_config", f"a programmatic question needs 'verifiers'{hint}")
+        _no_verifiers(asked)
     for where, item in found:
-        place, (name, given) = ".".join(filter(None, ("scoring_config", where))), _named(item)
+        place = f"scoring_config.{where}" if where else "scoring_config"
+        name, given = _named(item)
         if name not in VERIFIERS:
-            asked.problem(
-                place, f"unknown verifier {shown(name or item)}{suggest(name, VERIFIERS)}"
-            )
+            message = f"unknown verifier {shown(name or item)}{suggest(name, VERIFIERS)}"
+            asked.problem(place, message)
             continue
-        parameters = VERIFIERS[name]
-        for key in given:
-            if key not in parameters and is_misspelt(key, parameters or _PARAMETERS):
-                asked.problem(
-                    place,
-                    f"unknown parameter '{key}' of {name}{suggest(key, parameters or _PARAMETERS)}",
-                )
-        params = {
-            ours: given[theirs]
-            for theirs, ours in parameters.items()
-            if given.get(theirs) is not None
-        }
-        if given.get("inclusive") is False:
-            # A range without its bounds.
-            params = {
-                key: bound + _WITHOUT_BOUND.get(key, 0)
-                for key, bound in params.items()
-                if isinstance(bound, int)
-            }
-        if parameters and not params:
-            asked.problem(place, f"{name} needs {' or '.join(parameters)}")
+        _look_for_slips(asked, place, name, given)
+        params = _plain_text_params(name, given)
+        if VERIFIERS[name] and not params:
+            asked.problem(place, f"{name} needs {' or '.join(VERIFIERS[name])}")
             continue
         yield place, "plain_text", params or {_FLAGS.get(name, name): True}
 
