@@ -16,7 +16,8 @@ from scripts.lib.authoring.prompt_lint import CONTROLS, checked_weight, control_
 from scripts.lib.authoring.prompt_manifest import compare
 from scripts.lib.authoring.vl_images import IMAGES, ROADS
 from scripts.lib.prompts.contexts.generator import ContextSpec, estimated_tokens, generate
-from scripts.lib.prompts.loader import Question, load_suites, suites_for_roles
+from scripts.lib.prompts.loader import Question, load_suites
+from scripts.lib.registry.role_table import suites_for_roles
 from scripts.lib.scoring.score import score_answer
 
 FOLDER = Path("benchmarks/prompts/v1")

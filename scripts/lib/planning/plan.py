@@ -48,7 +48,8 @@ from scripts.lib.planning.runtime_values import (
     without_effect,
 )
 from scripts.lib.prompts.lengths import TEMPLATE_TOKENS, Lengths, how_counted, prompt_tokens
-from scripts.lib.prompts.loader import Question, Suite, is_role_suite, suites_for_roles
+from scripts.lib.prompts.loader import Question, Suite
+from scripts.lib.registry.role_table import is_role_suite, suites_for_roles
 from scripts.lib.registry_loader import Model, Registry
 from scripts.lib.scoring.scorers import ONLY_CHECKS, Scorer
 from scripts.lib.settings.judge_config import LOCAL

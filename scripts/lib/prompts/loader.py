@@ -37,7 +37,6 @@ from scripts.lib.prompts.types import (
     Suite,
     lost_images,
 )
-from scripts.lib.registry.role_table import SUITES_FILE, role_table
 from scripts.lib.settings.run_config import ImageRoots
 
 __all__ = [
@@ -45,11 +44,9 @@ __all__ = [
     "Criterion",
     "Question",
     "Suite",
-    "is_role_suite",
     "load_suite",
     "load_suites",
     "read_suites",
-    "suites_for_roles",
 ]
 
 _SUITE = Section(
@@ -353,35 +350,3 @@ def without_lost_images(found: Suites) -> Suites:
 def suite_names(folder: Path) -> frozenset[str]:
     """The names of the suites in a folder, at a glance: nothing of them is checked."""
     return frozenset(map(name_at_a_glance, suite_files(folder)))
-
-
-def is_role_suite(name: str, file: Path = SUITES_FILE) -> bool:
-    """True when the table of roles names the suite; others run only where config names them."""
-    return name in role_table(file).known_suites
-
-
-def roles_of_suite(name: str, file: Path = SUITES_FILE) -> tuple[str, ...]:
-    """The roles that answer a suite, by the suite's place in their lists."""
-    table = role_table(file)
-    roles = [
-        (suites.index(name), role)
-        for part in (table.only, table.roles)
-        for role, suites in part.items()
-        if name in suites
-    ]
-    return tuple(role for _, role in sorted(roles, key=lambda pair: pair[0]))
-
-
-def suites_for_roles(
-    candidate_roles: tuple[str, ...], key: str, file: Path = SUITES_FILE
-) -> tuple[str, ...]:
-    """The suites a model answers: the union over its roles, by the table in config/suites.yaml."""
-    table = role_table(file)
-    roles = candidate_roles or tuple(
-        role for role in (*table.only, *table.roles) if key.startswith(f"{role}_")
-    )
-    for role in roles:
-        if role in table.only:
-            return table.only[role]
-    found = [suite for role in roles for suite in table.roles.get(role, ())]
-    return tuple(dict.fromkeys(found)) or ("general",)

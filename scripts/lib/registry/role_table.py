@@ -92,3 +92,35 @@ def check_suites(suites: Iterable[str], file: Path = SUITES_FILE) -> None:
     ]
     if problems:
         raise InputErrors(problems)
+
+
+def is_role_suite(name: str, file: Path = SUITES_FILE) -> bool:
+    """True when the table of roles names the suite; others run only where config names them."""
+    return name in role_table(file).known_suites
+
+
+def roles_of_suite(name: str, file: Path = SUITES_FILE) -> tuple[str, ...]:
+    """The roles that answer a suite, by the suite's place in their lists."""
+    table = role_table(file)
+    roles = [
+        (suites.index(name), role)
+        for part in (table.only, table.roles)
+        for role, suites in part.items()
+        if name in suites
+    ]
+    return tuple(role for _, role in sorted(roles, key=lambda pair: pair[0]))
+
+
+def suites_for_roles(
+    candidate_roles: tuple[str, ...], key: str, file: Path = SUITES_FILE
+) -> tuple[str, ...]:
+    """The suites a model answers: the union over its roles, by the table in config/suites.yaml."""
+    table = role_table(file)
+    roles = candidate_roles or tuple(
+        role for role in (*table.only, *table.roles) if key.startswith(f"{role}_")
+    )
+    for role in roles:
+        if role in table.only:
+            return table.only[role]
+    found = [suite for role in roles for suite in table.roles.get(role, ())]
+    return tuple(dict.fromkeys(found)) or ("general",)

@@ -21,7 +21,7 @@ from scripts.lib.base.estimates import (
     paired_ratio,
     pass_rate,
 )
-from scripts.lib.prompts.loader import suites_for_roles
+from scripts.lib.registry.role_table import suites_for_roles
 from scripts.lib.results.review import ReviewRow
 from scripts.lib.tables.setups import Setup, outcomes, quality_rows, ways_of
 
