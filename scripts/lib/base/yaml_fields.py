@@ -56,7 +56,9 @@ class Fields:
     ):
         self.file, self.path, self.section = file, path, section
         self.faults = file.problems if faults is None else faults
-        self.raw: dict[str, Any] = dict(raw) if isinstance(raw, dict) else {}
+        # The keys of our own reader are texts; those of a Snakemake profile may be anything.
+        pairs = raw.items() if isinstance(raw, dict) else ()
+        self.raw: dict[str, Any] = {str(key): value for key, value in pairs}
         # Key -> the older name that gives its value here.
         self._given_as: dict[str, str] = {}
         if section is not None and isinstance(raw, dict):
