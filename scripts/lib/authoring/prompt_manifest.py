@@ -29,7 +29,7 @@ _MANIFEST = Section(
     "manifest",
     "the manifest",
     "",
-    (Key("questions", "mapping", "suite/id: its entry"),),
+    (Key("questions", "mapping", "suite/id: its entry", required=True),),
     closed=True,
 )
 _ENTRY = Section(
@@ -77,8 +77,6 @@ def read_manifest(folder: Path) -> Mapping[str, Frozen] | None:
     if lacks(source.value, ("questions",)):
         return None
     top = Fields(source, source.value, "", _MANIFEST)
-    if top.raw.get("questions") is None:
-        top.problem("questions", "is missing")
     questions = top.part("questions", None)
     entries = {str(name): _frozen(questions.part(name, _ENTRY)) for name in questions.raw}
     if source.problems:

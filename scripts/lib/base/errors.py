@@ -110,8 +110,8 @@ def run_cli(main: Callable[[], int | None]) -> NoReturn:
     except BenchError as error:
         fail(error)
     except BrokenPipeError:
-        # The reader (head, less) went away: nothing is wrong; keep the interpreter's exit from
-        # complaining.
+        # The reader (head, less) went away, which is fine. Without this the interpreter's exit
+        # would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except OSError as error:

@@ -100,8 +100,8 @@ def _interval_of_mean(values: np.ndarray, outcomes: Sequence[float]) -> tuple[fl
     else:
         drawn = np.random.default_rng(SEED).standard_gamma(weights, (DRAWS, len(weights)))
         low, high = np.quantile(drawn @ points / drawn.sum(1), (TAIL, 1 - TAIL))
-    # All values at an end of the range: the interval reaches it, as the Jeffreys interval's usual
-    # amendment has it.
+    # Where all values are at an end of the range, the interval reaches it: the usual correction of
+    # the Jeffreys interval.
     low = outcomes[0] if values.mean() == outcomes[0] else low
     high = outcomes[-1] if values.mean() == outcomes[-1] else high
     return float(low), float(high)
@@ -211,8 +211,8 @@ def _sign_flip(differences: np.ndarray) -> float:
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     """P-values adjusted for being many (Holm 1979), in the order given."""
-    # One is nothing to adjust for; statsmodels collects garbage at every call, which takes tenths
-    # of a second.
+    # A single p-value needs no adjustment, and statsmodels collects garbage at every call, which
+    # takes tenths of a second.
     if len(p_values) < 2:
         return tuple(map(float, p_values))
     return tuple(float(p) for p in multipletests(p_values, method="holm")[1])

@@ -14,8 +14,7 @@ from tabulate import tabulate
 from scripts.lib.base.untrusted_text import one_line
 
 if TYPE_CHECKING:
-    # Its libraries take most of a second to load, which every shard's process would pay for a run's
-    # summary.
+    # Its libraries take most of a second to load, and every shard writes a summary.
     from scripts.lib.base.estimates import Estimate
 
 DASH = "–"

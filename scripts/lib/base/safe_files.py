@@ -10,8 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-# What a killed process leaves of a file: `.tmp-{machine}-{process}-{random}`, so that it is known
-# whose it was.
+# A killed process leaves `.tmp-{machine}-{process}-{random}`: the name says whose it was.
 TEMPORARY = ".tmp-"
 
 

@@ -1,4 +1,4 @@
-"""Physics gate: numbers that cannot be are struck out with the reason, never ranked.
+"""Physical limits of speeds: impossible numbers are struck out with the reason, never ranked.
 
 Decoding reads the active weights once per token, so speed times bytes cannot pass the memory
 bandwidth. A step of speculation evaluates at least one batch, so a speed-up cannot pass the
@@ -8,8 +8,7 @@ measuring mistake (the limit is 17x).
 
 from __future__ import annotations
 
-# A ratio of two measured speeds carries the noise of both; a true limit is not passed by more than
-# this.
+# Two measured speeds are both noisy: their ratio may exceed a true limit by this factor.
 NOISE = 1.05
 
 

@@ -39,7 +39,7 @@ def canonical_json(value: object) -> str:
 
 
 def _sha256(value: object) -> str:
-    # What was read from a damaged file may hold half a surrogate pair, which is no UTF-8.
+    # What was read from a damaged file may hold half a surrogate pair, which UTF-8 cannot encode.
     return hashlib.sha256(canonical_json(value).encode("utf-8", "surrogatepass")).hexdigest()
 
 

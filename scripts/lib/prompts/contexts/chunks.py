@@ -22,7 +22,7 @@ def _text(dice: Dice, template: str) -> str:
 
 
 def _texts(dice: Dice, templates: tuple[str, ...], least: int, most: int) -> list[str]:
-    """So many texts of different forms."""
+    """From `least` to `most` texts, each of another template."""
     chosen = dice.pick_some(templates, least + dice.below(most - least + 1))
     return [_text(dice, template) for template in chosen]
 

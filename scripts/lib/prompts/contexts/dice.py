@@ -21,7 +21,7 @@ class Dice:
         return items[int(self._random() * len(items))]
 
     def pick_some(self, items: tuple[str, ...], count: int) -> list[str]:
-        """So many different ones, in the order they are drawn."""
+        """`count` different items, in the order they are drawn."""
         left = list(items)
         return [left.pop(self.below(len(left))) for _ in range(count)]
 
