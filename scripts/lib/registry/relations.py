@@ -46,27 +46,24 @@ def _lacks_source(model: Model, models: Mapping[str, Model]) -> bool:
 def _with_file(path: str, entries: Iterable[Model], registry: Registry) -> Model | None:
     """The entry with that file, else the first with a file of that name."""
     wanted = os.path.normpath(registry.below_base(path))
-    paths = [
-        (entry, file) for entry in entries if (file := registry.weights_path(entry)) is not None
-    ]
-    same = [entry for entry, file in paths if os.path.normpath(file) == wanted]
-    return next(
-        iter(same or [entry for entry, file in paths if file.name == Path(wanted).name]), None
-    )
+    same_name = None
+    for entry in entries:
+        file = registry.weights_path(entry)
+        if file is not None and os.path.normpath(file) == wanted:
+            return entry
+        if file is not None and same_name is None and file.name == Path(wanted).name:
+            same_name = entry
+    return same_name
 
 
 def _of_model(name: str, entries: Iterable[Model]) -> Model | None:
     """The entry of that model's name, else with a file of that name, else of that key."""
-    entries, wanted = tuple(entries), plain_name(name)
-    for said in (
-        lambda entry: entry.name,
-        lambda entry: PurePosixPath(entry.path).stem,
-        lambda entry: entry.key,
-    ):
-        found = next((entry for entry in entries if plain_name(said(entry)) == wanted), None)
-        if found is not None:
-            return found
-    return None
+    by_name: dict[tuple[int, str], Model] = {}
+    for entry in entries:
+        for rank, own in enumerate((entry.name, PurePosixPath(entry.path).stem, entry.key)):
+            by_name.setdefault((rank, plain_name(own)), entry)
+    wanted = plain_name(name)
+    return next((by_name[rank, wanted] for rank in range(3) if (rank, wanted) in by_name), None)
 
 
 def _with_draft(
@@ -91,18 +88,12 @@ def _with_draft(
     by_file = _with_file(path, entries, registry) if path else None
     found = by_file or (_of_model(name, entries) if name else None)
     if path and by_file is None:
-        instead = (
-            f"; the draft is '{found.key}', by draft_model"
-            if found is not None
-            else ", so no draft"
-        )
-        file.warnings.append(
-            file.problem(f"{place}.draft_path", f"no entry has the file '{path}'{instead}")
-        )
+        instead = f"; the draft is '{found.key}', by draft_model" if found else ", so no draft"
+        message = f"no entry has the file '{path}'{instead}"
+        file.warnings.append(file.problem(f"{place}.draft_path", message))
     elif found is None:
-        file.warnings.append(
-            file.problem(f"{place}.draft_model", f"no entry of a model '{name}', so no draft")
-        )
+        message = f"no entry of a model '{name}', so no draft"
+        file.warnings.append(file.problem(f"{place}.draft_model", message))
     return replace(acceleration, draft_role=found.key if found is not None else None)
 
 
