@@ -118,12 +118,8 @@ class _Reader:
         as_text: bool = False,
         last_counts: str | None = None,
     ):
-        self.source, self.events, self.as_text, self.last_counts = (
-            source,
-            events,
-            as_text,
-            last_counts,
-        )
+        self.source, self.events = source, events
+        self.as_text, self.last_counts = as_text, last_counts
         self.nodes = self.deepest = 0
         # None while the anchor's own value is being read.
         self.anchors: dict[str, _Anchored | None] = {}
