@@ -71,15 +71,10 @@ _text = _expect("a text", _is_text)
 _any_text = _expect("a text, which may be empty", lambda value: isinstance(value, str))
 _name = _expect("a name", lambda value: isinstance(value, str) and value.strip() != "")
 _mapping = _expect("a mapping", lambda value: isinstance(value, dict))
-_prediction = _expect("input or output", lambda value: value in ("input", "output"))
 
 
 def _one_of(known: tuple[str, ...]) -> Kind:
-    return lambda value: (
-        ""
-        if value in known
-        else f"expected {' or '.join(known)}, found {shown(value)}{suggest(value, known)}"
-    )
+    return _expect(" or ".join(known), lambda value: value in known)
 
 
 def _mapping_to(kind: Kind, expected: str) -> Kind:
@@ -366,7 +361,7 @@ CHECK_PARAMETERS: Mapping[str, Mapping[str, Kind]] = MappingProxyType(
         "word_overlap": {"value!": _text, "any_of": _texts, "pattern": _pattern, "least": _share},
         "cruxeval": {
             "code!": _code,
-            "predict!": _prediction,
+            "predict!": _one_of(("input", "output")),
             "input!": _arguments,
             "output!": _code,
         },
