@@ -1,4 +1,4 @@
-"""Draw the images of the vision suite: charts, tables, forms and diagrams whose content is known because it is written here."""
+"""Draw the images of the vision suite: charts, tables, forms and diagrams."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ FOLDER = Path("benchmarks/prompts/v1/images")
 
 
 def main() -> int:
+    """Draw every image into a folder."""
     parser = argparse.ArgumentParser(prog="python -m scripts.draw_vl_images", description=__doc__)
-    parser.add_argument("--folder", type=Path, default=FOLDER, help=f"where to (default: {FOLDER})")
+    parser.add_argument(
+        "--folder", type=Path, default=FOLDER, help=f"the output folder (default: {FOLDER})"
+    )
     folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     for name, draw in IMAGES.items():

@@ -53,7 +53,7 @@ def edit(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new, 1))
 
 
-# --- lint ------------------------------------------------------------------------------------------------------------
+# --- lint -----------------------------------------------------------------------------------------
 
 
 def test_the_shipped_suites_are_clean_in_seconds() -> None:
@@ -97,13 +97,16 @@ def test_lint_finds_what_is_wrong(
 
 def test_lint_reads_the_predecessors_formats(tmp_path: Path) -> None:
     (tmp_path / "old.yaml").write_text(
-        "domain: old\nprompts:\n  t1_q1_x:\n    tier: 1\n    name: X\n    prompt: Say yes.\n    expected: yes\n"
-        "    reference_answer: yes\n    scoring: [{criterion: says yes, weight: 100}]\n    auto_score: 'contains_pattern:yes'\n"
+        "domain: old\nprompts:\n  t1_q1_x:\n    tier: 1\n    name: X\n"
+        "    prompt: Say yes.\n    expected: yes\n"
+        "    reference_answer: yes\n    scoring: [{criterion: says yes, weight: 100}]\n"
+        "    auto_score: 'contains_pattern:yes'\n"
     )
     (tmp_path / "second.yaml").write_text(
         "suite: second\nscoring_default: exact_match\nquestions:\n"
         "  - {id: a, tier: 1, prompt: 'Capital of Peru?', expected: Lima}\n"
-        "  - {id: b, tier: 2, prompt: 'Pick A or B', expected: B, scoring_method: multiple_choice}\n"
+        "  - {id: b, tier: 2, prompt: 'Pick A or B', expected: B, "
+        "scoring_method: multiple_choice}\n"
     )
     done = run("lint", tmp_path)
     assert done.returncode == 0 and "second" in done.stdout, done.stderr
@@ -124,14 +127,15 @@ def test_lint_reads_a_configuration_with_its_folder_and_its_images(tmp_path: Pat
 
 def test_lint_warns_of_what_cannot_be_checked(tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_text(
-        "prompts:\n  q:\n    tier: 1\n    prompt: Why?\n    scoring: [{criterion: is wise, weight: 100}]\n"
+        "prompts:\n  q:\n    tier: 1\n    prompt: Why?\n"
+        "    scoring: [{criterion: is wise, weight: 100}]\n"
     )
     done = run("lint", tmp_path)
     assert done.returncode == 0 and "no criterion has a machine check" in done.stderr
     assert run("lint", tmp_path / "nowhere").returncode == 1
 
 
-# --- the manifest ----------------------------------------------------------------------------------------------------
+# --- the manifest ---------------------------------------------------------------------------------
 
 
 def test_a_frozen_text_may_not_change_but_a_description_may(folder: Path) -> None:
@@ -154,8 +158,9 @@ def test_a_frozen_text_may_not_change_but_a_description_may(folder: Path) -> Non
         (p.place, p.message.partition(":")[0]) for p in compare(folder, load_suites(folder))
     }
     assert messages == {
-        ("math/t1_q1_apples", "a frozen question is gone"), ("math/t1_q1_apples_b", "is not frozen yet")
-    }  # fmt: skip
+        ("math/t1_q1_apples", "a frozen question is missing"),
+        ("math/t1_q1_apples_b", "not frozen yet"),
+    }
 
 
 def test_a_generated_context_and_an_image_are_part_of_what_is_frozen(tmp_path: Path) -> None:
@@ -182,7 +187,7 @@ def test_a_damaged_manifest_is_named(folder: Path) -> None:
     assert done.returncode == 1 and "digest: expected 12 hex digits, found 'short'" in done.stderr
 
 
-# --- lengths ---------------------------------------------------------------------------------------------------------
+# --- lengths --------------------------------------------------------------------------------------
 
 
 def test_the_kept_lengths_are_those_of_the_models_own_tokenizer() -> None:
@@ -245,7 +250,7 @@ def test_counts_are_kept_per_vocabulary_and_used_by_the_plan(tmp_path: Path) -> 
         read_lengths(file)
 
 
-# --- public benchmarks -----------------------------------------------------------------------------------------------
+# --- public benchmarks ----------------------------------------------------------------------------
 
 
 def write_jsonl(file: Path, *rows: dict[str, Any]) -> Path:
@@ -256,10 +261,13 @@ def write_jsonl(file: Path, *rows: dict[str, Any]) -> Path:
 
 def humaneval(folder: Path) -> Path:
     row = {
-        "task_id": "HumanEval/7", "prompt": 'def double(x):\n    """Twice x."""\n', "entry_point": "double",
+        "task_id": "HumanEval/7",
+        "prompt": 'def double(x):\n    """Twice x."""\n',
+        "entry_point": "double",
         "canonical_solution": "    return 2 * x\n",
-        "test": "def check(candidate):\n    assert candidate(2) == 4\n    assert candidate(-3) == -6\n",
-    }  # fmt: skip
+        "test": "def check(candidate):\n    assert candidate(2) == 4\n"
+        "    assert candidate(-3) == -6\n",
+    }
     file = folder / "HumanEval.jsonl.gz"
     file.write_bytes(gzip.compress((json.dumps(row) + "\n").encode()))
     return file
@@ -297,12 +305,24 @@ def ifeval(folder: Path) -> Path:
     return write_jsonl(
         folder / "input_data.jsonl",
         {
-            "key": 1, "prompt": "Write.", "instruction_id_list": ["punctuation:no_comma", "length_constraints:number_words"],
+            "key": 1,
+            "prompt": "Write.",
+            "instruction_id_list": ["punctuation:no_comma", "length_constraints:number_words"],
             "kwargs": [{}, {"relation": "less than", "num_words": 5}],
         },
-        {"key": 2, "prompt": "Write.", "instruction_id_list": ["language:response_language"], "kwargs": [{"language": "de"}]},
-        {"key": 3, "prompt": "Write.", "instruction_id_list": ["language:response_language"], "kwargs": [{}]},
-    )  # fmt: skip
+        {
+            "key": 2,
+            "prompt": "Write.",
+            "instruction_id_list": ["language:response_language"],
+            "kwargs": [{"language": "de"}],
+        },
+        {
+            "key": 3,
+            "prompt": "Write.",
+            "instruction_id_list": ["language:response_language"],
+            "kwargs": [{}],
+        },
+    )
 
 
 WRITERS = {

@@ -1,4 +1,4 @@
-"""The registry against its weights, and edited by tool: headers compared, entries proposed, every other byte kept."""
+"""Headers are compared with the registry; entries are added, and every other byte is kept."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_a_hundred_headers_are_read_in_under_two_seconds(folder: Path, tmp_path:
     assert time.perf_counter() - start < 2.0
 
 
-# --- python -m scripts.validate --------------------------------------------------------------------------------------
+# --- python -m scripts.validate -------------------------------------------------------------------
 
 SUITES = (
     "thinking",
@@ -129,21 +129,25 @@ roles:
   target:   # the big one
     tier: C
     description: "quoted"
-    model: {{name: Tiny-Dense, path: {folder}/tiny-dense.gguf, quant: F32, size_gb: {dense}, architecture: dense}}
+    model: {{name: Tiny-Dense, path: {folder}/tiny-dense.gguf,
+            quant: F32, size_gb: {dense}, architecture: dense}}
 
   helper:
     tier: D
     description: draft
     compatible_targets: [Tiny-Dense]
-    model: {{name: Tiny-Draft, path: {folder}/tiny-draft.gguf, quant: F32, size_gb: 0.0003, architecture: dense}}
+    model: {{name: Tiny-Draft, path: {folder}/tiny-draft.gguf,
+            quant: F32, size_gb: 0.0003, architecture: dense}}
   stranger:
     tier: D
     description: another vocabulary
-    model: {{name: Tiny-Other, path: {folder}/tiny-other_vocab.gguf, quant: F32, size_gb: 0.0006, architecture: dense}}
+    model: {{name: Tiny-Other, path: {folder}/tiny-other_vocab.gguf,
+            quant: F32, size_gb: 0.0006, architecture: dense}}
   absent:
     tier: B
     description: not here
-    model: {{name: Absent, path: {folder}/absent.gguf, quant: Q8_0, size_gb: 9, architecture: dense}}
+    model: {{name: Absent, path: {folder}/absent.gguf,
+            quant: Q8_0, size_gb: 9, architecture: dense}}
 # comment at the end
 """
 
@@ -202,7 +206,7 @@ def test_the_shipped_registry_is_strictly_valid() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-# --- editing ---------------------------------------------------------------------------------------------------------
+# --- editing --------------------------------------------------------------------------------------
 
 
 def test_an_added_entry_leaves_every_other_byte(folder: Path, tmp_path: Path) -> None:
@@ -222,7 +226,7 @@ def test_an_added_entry_leaves_every_other_byte(folder: Path, tmp_path: Path) ->
         "F32",
     )
     assert made.acceleration.override_key == "qwen3moe.expert_used_count"
-    with pytest.raises(BenchError, match="there is such an entry already"):
+    with pytest.raises(BenchError, match="this entry exists already"):
         with_entry(file, key, proposed)
     assert propose_key(weights, load_registry(file).models) == "tiny_moe_2"
 
@@ -299,14 +303,15 @@ def test_show_and_diff_tell_what_is_planned_and_what_an_edit_costs(tmp_path: Pat
     assert "0 cells to run in 0 shards" in same.stdout
 
 
-# --- size ------------------------------------------------------------------------------------------------------------
+# --- size -----------------------------------------------------------------------------------------
 
 
 # VmHWM and not ru_maxrss: the latter begins with what the parent had before the exec.
 _MEASURED = """
 import atexit, pathlib, runpy, sys
 status = pathlib.Path("/proc/self/status")
-peak = lambda: next(line for line in status.read_text().splitlines() if line.startswith("VmHWM")).split()[1]
+lines = lambda: status.read_text().splitlines()
+peak = lambda: next(line for line in lines() if line.startswith("VmHWM")).split()[1]
 atexit.register(lambda: print(peak(), file=sys.stderr))
 sys.argv = ["plan", *sys.argv[1:]]
 runpy.run_module("scripts.plan", run_name="__main__")

@@ -268,7 +268,7 @@ def test_resume_says_what_it_cannot_go_on_with(call: Call) -> None:
         ):
             call("--resume")
     options.write_text(text.replace('"seed": 0', '"seed": 4'))
-    with pytest.raises(BenchError, match=f"have changed since: '{name}' would be n1-seed4-"):
+    with pytest.raises(BenchError, match=f"have changed: '{name}' would be n1-seed4-"):
         call("--resume")
 
 
@@ -332,7 +332,7 @@ def test_preflight_looks_and_runs_nothing(
     code, out, _ = call(*ROLES, "--suites", "one", "--preflight")
     assert (
         code == 0
-        and "tiny_a: 2 of 2 cells are to be run" in out
+        and "tiny_a: 2 of 2 cells to run" in out
         and "preflight: quiet; nothing was run" in out
     )
     monkeypatch.setattr(command, "shard_bytes", lambda _: 10**18)
@@ -427,10 +427,10 @@ def test_ctrl_c_stops_after_what_is_in_flight_and_is_gone_on_with(
     (file,) = samples()
     assert (
         code == 130
-        and f"interrupted: --resume {file.parent.name} goes on with it" in err
+        and f"interrupted: continue with --resume {file.parent.name}" in err
         and len(project) == 1
     )
-    assert "tiny_a: not everything was run" in err
+    assert "tiny_a: incomplete" in err
     monkeypatch.setattr(command, "run_part", inner)
     assert call("--resume")[0] == 0 and len(project) == 2
 
