@@ -129,25 +129,25 @@ roles:
   target:   # the big one
     tier: C
     description: "quoted"
-    model: {{name: Tiny-Dense, path: {folder}/tiny-dense.gguf,
-            quant: F32, size_gb: {dense}, architecture: dense}}
+    model: {{name: Tiny-Dense, path: {folder}/tiny-dense.gguf, \
+quant: F32, size_gb: {dense}, architecture: dense}}
 
   helper:
     tier: D
     description: draft
     compatible_targets: [Tiny-Dense]
-    model: {{name: Tiny-Draft, path: {folder}/tiny-draft.gguf,
-            quant: F32, size_gb: 0.0003, architecture: dense}}
+    model: {{name: Tiny-Draft, path: {folder}/tiny-draft.gguf, \
+quant: F32, size_gb: 0.0003, architecture: dense}}
   stranger:
     tier: D
     description: another vocabulary
-    model: {{name: Tiny-Other, path: {folder}/tiny-other_vocab.gguf,
-            quant: F32, size_gb: 0.0006, architecture: dense}}
+    model: {{name: Tiny-Other, path: {folder}/tiny-other_vocab.gguf, \
+quant: F32, size_gb: 0.0006, architecture: dense}}
   absent:
     tier: B
     description: not here
-    model: {{name: Absent, path: {folder}/absent.gguf,
-            quant: Q8_0, size_gb: 9, architecture: dense}}
+    model: {{name: Absent, path: {folder}/absent.gguf, \
+quant: Q8_0, size_gb: 9, architecture: dense}}
 # comment at the end
 """
 
