@@ -54,10 +54,10 @@ def _write_page(registry: Registry) -> None:
 
 def _summary(page: LegacyPage, taken: Taken, history: Path) -> Iterator[str]:
     """The lines that an import prints."""
-    imported, counts = page.imported, page.counts
+    imported, counts = page.imported, page.imported.counts
     yield f"{taken.found} files, {taken.new} of them new, {taken.changed} changed: {history}"
     yield (
-        f"{page.runs} runs with {counts['answers']} answers, {counts['review']} reviews, "
+        f"{len(imported.runs)} runs with {counts['answers']} answers, {counts['review']} reviews, "
         f"{counts['duplicate']} duplicates"
     )
     for words, rescored in (("first", False), ("second", True)):

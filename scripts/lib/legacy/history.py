@@ -159,8 +159,7 @@ class _Reader:
             other = used[review.run, review.rescored].source
             self._miss(review.source, ("", f"another review of its run is used: {other}"))
         summary = min(self.summaries)[2] if self.summaries else ""
-        unplaced = sorted(self.unplaced, key=lambda u: (u.file, u.place))
-        return History(tuple(self.sources), runs, reviews, tuple(unplaced), summary)
+        return History(tuple(self.sources), runs, reviews, tuple(self.unplaced), summary)
 
     def _with_runs(
         self, reviews: Sequence[LegacyReview], finder: Finder

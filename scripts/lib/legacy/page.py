@@ -5,7 +5,6 @@ Pure functions; the template is `docs/templates/LEGACY.md.j2`.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,21 +25,6 @@ class LegacyPage:
 
     hardware: Hardware
     imported: Imported
-
-    @property
-    def counts(self) -> Counter[str]:
-        """Files, answers and symptoms, see `Imported.counts`."""
-        return self.imported.counts
-
-    @property
-    def files(self) -> int:
-        """The number of files of the archive."""
-        return len(self.imported.history.sources)
-
-    @property
-    def runs(self) -> int:
-        """The number of runs, text-only ones included."""
-        return len(self.imported.history.runs)
 
     @property
     def folder(self) -> str:
