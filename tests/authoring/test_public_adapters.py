@@ -189,7 +189,7 @@ def test_simpleqa_is_a_judges(tmp_path: Path) -> None:
         ("Somebody named Vey.", ("partly", "met"), "reasonable", [0.5, 1], False),
     ],
 )
-def test_simpleqas_three_grades_are_told_by_a_judges_two_verdicts(
+def test_simpleqas_three_grades_follow_from_a_judges_two_verdicts(
     tmp_path: Path,
     answer: str,
     verdicts: tuple[str, str],

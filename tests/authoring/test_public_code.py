@@ -285,7 +285,9 @@ def test_of_a_pickle_nothing_but_a_text_is_taken_and_nothing_is_run(
         ('[{"input": "1", "testtype": "stdin"}]', "private_test_cases: expected JSON"),
     ],
 )
-def test_cases_that_are_packed_otherwise_are_told(tmp_path: Path, private: str, said: str) -> None:
+def test_cases_that_are_packed_otherwise_are_an_error(
+    tmp_path: Path, private: str, said: str
+) -> None:
     source = write_lines(
         tmp_path / "test.jsonl", [PROGRAM, {**PROGRAM, "private_test_cases": private}]
     )
@@ -470,7 +472,7 @@ def test_what_only_leetcodes_judge_can_decide_is_left_out_by_name(
         ),
     ],
 )
-def test_a_row_in_another_layout_is_told_with_its_line(
+def test_a_row_in_another_layout_is_an_error_with_its_line(
     tmp_path: Path, name: str, row: Row, key: str, value: object, said: str
 ) -> None:
     wrong = {k: v for k, v in row.items() if k != key} if value is None else {**row, key: value}
@@ -494,7 +496,7 @@ def test_a_row_in_another_layout_is_told_with_its_line(
         ),
     ],
 )
-def test_a_problem_in_another_layout_is_told_by_its_id(
+def test_a_problem_in_another_layout_is_an_error_with_its_id(
     tmp_path: Path, key: str, value: object, said: str
 ) -> None:
     folder = usaco(tmp_path / "data", **{key: value})
@@ -527,7 +529,7 @@ def test_usacos_parts_must_be_there(tmp_path: Path) -> None:
     )
 
 
-def test_debugbenchs_language_must_be_told(tmp_path: Path) -> None:
+def test_debugbenchs_language_must_be_given(tmp_path: Path) -> None:
     source = write_json(tmp_path / "shard.json", [SHARD])
     assert f"{source}[0]: language: expected cpp, java or python3" in layout_error(
         "debugbench", source

@@ -511,7 +511,7 @@ def test_logs_of_single_answers_are_runs_of_their_own(archive: Archive) -> None:
     )
 
 
-def test_a_role_is_no_proof_of_the_weights(archive: Archive) -> None:
+def test_a_role_does_not_identify_the_weights(archive: Archive) -> None:
     archive.run(model_role="frontdoor", model_path="/old/Some-Other-7B-Q4.gguf")
     found = imported(archive.folder)
     assert found.rows[0].entry is None

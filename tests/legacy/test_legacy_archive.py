@@ -473,7 +473,7 @@ def test_a_remark_behind_the_last_column_is_listed(archive: Archive, remark: str
     )
 
 
-def test_a_summary_that_is_no_csv_stops_nothing(archive: Archive) -> None:
+def test_a_summary_that_is_not_csv_stops_nothing(archive: Archive) -> None:
     archive.run()
     archive.put("reviews/summary.csv", f'model\r\n{LABEL},"{"x" * 200_000}\r\n"""\r\n')
     assert [d.model for d in imported(archive.folder).differences] == [LABEL, '"""']
