@@ -17,8 +17,9 @@ from scripts.lib.base.stored_json import SEAL, Damaged, sealed
 from scripts.lib.planning.cell_record import parse_cell, read_cell
 from scripts.lib.planning.disk import LOCK_FILE, load_planner, load_plans
 from scripts.lib.planning.plan import Plan, make_plan, seen_from_elsewhere
-from scripts.lib.results.review import Review, plan_review, review_shard, to_csv
+from scripts.lib.results.review import Review, plan_review, review_shard
 from scripts.lib.results.review_check import StoredCells, check_review
+from scripts.lib.results.review_rows import to_csv
 from scripts.lib.results.states import State, cell_states
 from scripts.lib.settings.run_config import load_config
 from scripts.lib.tables.load import load_part

@@ -9,7 +9,7 @@ import pytest
 from scripts.lib.base.estimates import NonInferiority
 from scripts.lib.pages.sections.quality import _why_best
 from scripts.lib.planning.modes import Mode
-from scripts.lib.results.review import ReviewRow
+from scripts.lib.results.review_rows import ReviewRow
 from scripts.lib.tables.ranking import MARGIN, fastest_way, rank, rank_roles, reductions, unrankable
 from scripts.lib.tables.setups import Setup
 from tests.planning.test_modes import model

@@ -15,7 +15,8 @@ from scripts.lib.planning.modes import expand_modes
 from scripts.lib.registry.quirks import applies_to, entries_of
 from scripts.lib.registry_loader import Model, Quirk, Registry, reported_violation
 from scripts.lib.results.probe_outcomes import FROM_CELLS, ProbeOutcome
-from scripts.lib.results.review import ReviewRow
+from scripts.lib.results.review_rows import ReviewRow
+from scripts.lib.results.symptoms import Symptom
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.setups import Setup
 
@@ -41,7 +42,7 @@ class CandidateQuirk:
     engine: str
     model: Model
     mode: str
-    symptom: str
+    symptom: Symptom
     cells: int
     asked: int
     first: str
@@ -50,9 +51,9 @@ class CandidateQuirk:
 def candidates(setups: Iterable[Setup]) -> Iterator[CandidateQuirk]:
     """Every symptom seen in reviewed cells, per model and mode, in plan order."""
     for c in setups:
-        shown: dict[str, list[ReviewRow]] = {}
+        shown: dict[Symptom, list[ReviewRow]] = {}
         for row in c.rows:
-            for symptom in filter(None, row.symptoms.split("; ")):
+            for symptom in row.symptoms:
                 shown.setdefault(symptom, []).append(row)
         for symptom, rows in shown.items():
             first = min(rows, key=lambda r: (r.suite, r.question_id, r.repeat)).cell_file
@@ -77,7 +78,7 @@ def outcome_from_cells(quirk: Quirk, setups: Iterable[Setup]) -> ProbeOutcome | 
     if not asked:
         return None
     words = FROM_CELLS[quirk.probe]
-    bad = sum(any(word in row.symptoms for word in words) for row in asked)
+    bad = sum(not set(words).isdisjoint(row.symptoms) for row in asked)
     evidence = f"{bad} of {len(asked)} cells in modes {quirk.probe_argument or '*'} show {' or '.join(words)}"
     return ProbeOutcome(
         quirk.id, quirk.probe, quirk.probe_argument, ", ".join(sorted(engines)), bad > 0, evidence

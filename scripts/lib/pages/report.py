@@ -20,7 +20,7 @@ from scripts.lib.base.estimates import Estimate
 from scripts.lib.base.layout import PICTURE_NAMES
 from scripts.lib.base.templates import render
 from scripts.lib.prompts.loader import Question
-from scripts.lib.results.review import COLUMNS, ReviewRow
+from scripts.lib.results.review_rows import COLUMNS, ReviewRow
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.ranking import RoleRanking, unrankable
 from scripts.lib.tables.setups import Setup
@@ -125,7 +125,13 @@ def _cells(c: Setup, asked: Mapping[tuple[str, str], Question], pool: Pool) -> d
 def _answer(row: ReviewRow) -> list[Any]:
     """[answer, reason of its score, error, symptoms, {scorer's column: score}]: equal for equal answers to a question."""
     scores = {name: value for name in SCORES if (value := getattr(row, name)) is not None}
-    return [_stored_answer(row.cell_file), row.score_reason, row.error, row.symptoms, scores]
+    return [
+        _stored_answer(row.cell_file),
+        row.score_reason,
+        row.error,
+        "; ".join(row.symptoms),
+        scores,
+    ]
 
 
 def _setup(c: Setup, asked: Mapping[tuple[str, str], Question], pool: Pool) -> dict[str, Any]:

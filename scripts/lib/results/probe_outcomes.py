@@ -12,7 +12,7 @@ from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.base.stored_json import SEAL, Damaged, digest, read_sealed, read_stored, sealed
 from scripts.lib.llama_build.identity import EngineIdentity, engine_identity
 from scripts.lib.registry_loader import Quirk, Registry
-from scripts.lib.results.symptoms import DEGENERATE, GUARD
+from scripts.lib.results.symptoms import DEGENERATE, Symptom
 
 # Raised by hand when what a probe does changes: every probe is then run again.
 PROBE_VERSION = 1
@@ -76,7 +76,7 @@ def read_outcomes(registry: Registry) -> Mapping[str, ProbeOutcome]:
 
 # Probes that look at stored cells are answered where the page is made, by the symptoms seen; the
 # others look at the engine.
-FROM_CELLS: Mapping[str, tuple[str, ...]] = {
+FROM_CELLS: Mapping[str, tuple[Symptom, ...]] = {
     "output_not_degenerate": DEGENERATE,
-    "speculation_active": (GUARD,),
+    "speculation_active": (Symptom.GUARD,),
 }

@@ -6,91 +6,31 @@ scoring identity of its questions, so an edited criterion re-scores without any 
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 from scripts.lib.base.errors import BenchError
 from scripts.lib.base.layout import REVIEWS
 from scripts.lib.base.results_tree import drop
-from scripts.lib.base.stored_json import Damaged, digest, read_stored
+from scripts.lib.base.stored_json import Damaged, digest
 from scripts.lib.base.untrusted_text import valid_text
-from scripts.lib.planning.cell_record import CellRecord, read_cell
+from scripts.lib.planning.cell_record import CellRecord, Measurement, read_cell
 from scripts.lib.planning.disk import existing_files
 from scripts.lib.planning.plan import Cell, Plan, Shard
 from scripts.lib.prompts.loader import Question
 from scripts.lib.results.certificate import Certificate, certify
+from scripts.lib.results.review_rows import ReviewRow
 from scripts.lib.results.symptoms import symptoms
 from scripts.lib.scoring.scorers import Scored, Scorer, Scoring, has_sandbox, scoring_tools
 from scripts.lib.settings.judge_config import CHECKS, CLAUDE, LOCAL
 
 # Raised when a review gets other columns: the stored ones are then made again, from the same cells.
 REVIEW_SCHEMA = 4
-# The last column of a stored review: the seal of its row.
-ROW_SEAL, SEAL_CHARACTERS = "row_digest", 16
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-
 
 # Suite, question, repeat.
 QuestionKey = tuple[str, str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class ReviewRow:
-    """One scored cell. `score` is 0-3 (None: unscored), `coverage` the share of the criteria's weight that was scored.
-
-    Rates in tokens per second, times in seconds. `scorer`, `score`, `passed`, `coverage`,
-    `score_reason`, `series` and `verdict` are the leading scorer's; every scorer has a column of
-    its own beside (`claude_score`, `checks_score`, `local_score`), empty where it was not asked or
-    could not tell: scorers are never mixed in one column. `cell_sha256`, `base_sha256`: the seals
-    of the cell and of the base's cell that the row was made of.
-    """
-
-    suite: str
-    question_id: str
-    tokens_per_second: float | None
-    claude_score: int | None
-    score_reason: str
-    scorer: str
-    score: int | None
-    passed: bool | None
-    coverage: float
-    checks_score: int | None
-    local_score: int | None
-    series: str
-    verdict: str
-    tier: int
-    repeat: int
-    status: str
-    error: str
-    symptoms: str
-    finish_reason: str
-    prompt_tokens: int | None
-    completion_tokens: int | None
-    ttft_s: float | None
-    prefill_tokens_per_s: float | None
-    decode_tokens_per_s: float | None
-    drafted_tokens: int
-    accepted_tokens: int
-    verify_steps: int
-    load_s: float
-    generation_s: float
-    peak_rss_bytes: int
-    environment: str
-    certificate: str
-    divergence_token: int | None
-    divergence_gap_logits: float | None
-    cell_file: str
-    cell_sha256: str
-    base_sha256: str
-
-
-COLUMNS = tuple(field.name for field in fields(ReviewRow))
 
 
 @lru_cache(maxsize=4096)
@@ -196,53 +136,76 @@ class Evidence:
 
 def review_cell(evidence: Evidence, scoring: Scoring) -> ReviewRow:
     """Score one cell by each scorer; one without an answer is scored by none."""
-    cell, record, certificate = evidence.cell, evidence.record, evidence.certificate
-    measured, answer = record.measurement, answer_of(record)
-    by_scorer: dict[str, Scored] = {}
-    if answer is not None:
-        by_scorer = {scored.scorer: scored for scored in scoring.of(cell.question, *answer)}
-    scores = {name: scored.score.score for name, scored in by_scorer.items()}
-    leading = next(iter(by_scorer.values()), None)
-    score = leading.score if leading is not None else None
-    reason = score.reason if score is not None else f"no answer: {record.error}"
-    return ReviewRow(
+    cell, record = evidence.cell, evidence.record
+    row = ReviewRow(
         suite=cell.id.suite,
         question_id=cell.id.question,
-        tokens_per_second=measured.decode_tokens_per_s if measured else None,
-        claude_score=scores.get(CLAUDE),
-        score_reason=reason,
+        score_reason=_one_line(f"no answer: {record.error}"),
         scorer=scoring.leading,
-        score=score.score if score is not None else None,
-        passed=score.passed if score is not None else None,
-        coverage=round(score.coverage, 4) if score is not None else 0.0,
-        checks_score=scores.get(CHECKS),
-        local_score=scores.get(LOCAL),
-        series=leading.series if leading is not None else "",
-        verdict=leading.verdict if leading is not None else "",
         tier=cell.question.tier,
         repeat=cell.id.repeat,
         status=record.status,
-        error=record.error or "",
-        symptoms="; ".join(symptoms(record, cell.question.prompt_text())),
-        finish_reason=measured.finish_reason if measured else "",
-        prompt_tokens=measured.prompt_tokens if measured else None,
-        completion_tokens=measured.completion_tokens if measured else None,
-        ttft_s=measured.ttft_s if measured else None,
-        prefill_tokens_per_s=measured.prefill_tokens_per_s if measured else None,
-        decode_tokens_per_s=measured.decode_tokens_per_s if measured else None,
-        drafted_tokens=measured.drafted_tokens if measured else 0,
-        accepted_tokens=measured.accepted_tokens if measured else 0,
-        verify_steps=measured.verify_steps if measured else 0,
+        error=_one_line(record.error or ""),
+        symptoms=symptoms(record, cell.question.prompt_text()),
         load_s=record.load_s,
-        generation_s=round(measured.ttft_s + measured.decode_s, 6) if measured else 0.0,
         peak_rss_bytes=record.peak_rss_bytes,
         environment=record.environment,
-        certificate=certificate.verdict.value if certificate is not None else "",
-        divergence_token=certificate.token if certificate is not None else None,
-        divergence_gap_logits=certificate.gap_logits if certificate is not None else None,
         cell_file=evidence.file,
         cell_sha256=record.sha256,
         base_sha256=evidence.base.sha256 if evidence.base is not None else "",
+    )
+    answer = answer_of(record)
+    if answer is not None:
+        row = _with_scores(row, scoring.of(cell.question, *answer))
+    if record.measurement is not None:
+        row = _with_measurement(row, record.measurement)
+    if evidence.certificate is not None:
+        row = replace(
+            row,
+            certificate=evidence.certificate.verdict.value,
+            divergence_token=evidence.certificate.token,
+            divergence_gap_logits=evidence.certificate.gap_logits,
+        )
+    return row
+
+
+def _one_line(text: str) -> str:
+    return " ".join(valid_text(text).split())
+
+
+def _with_scores(row: ReviewRow, scored: Iterable[Scored]) -> ReviewRow:
+    """The row with each scorer's score; the first scorer is the leading one."""
+    by_scorer = {found.scorer: found for found in scored}
+    scores = {name: found.score.score for name, found in by_scorer.items()}
+    leading = next(iter(by_scorer.values()))
+    return replace(
+        row,
+        claude_score=scores.get(CLAUDE),
+        checks_score=scores.get(CHECKS),
+        local_score=scores.get(LOCAL),
+        score=leading.score.score,
+        passed=leading.score.passed,
+        coverage=round(leading.score.coverage, 4),
+        score_reason=_one_line(leading.score.reason),
+        series=leading.series,
+        verdict=leading.verdict,
+    )
+
+
+def _with_measurement(row: ReviewRow, measured: Measurement) -> ReviewRow:
+    return replace(
+        row,
+        finish_reason=measured.finish_reason,
+        prompt_tokens=measured.prompt_tokens,
+        completion_tokens=measured.completion_tokens,
+        ttft_s=measured.ttft_s,
+        prefill_tokens_per_s=measured.prefill_tokens_per_s,
+        tokens_per_second=measured.decode_tokens_per_s,
+        decode_tokens_per_s=measured.decode_tokens_per_s,
+        drafted_tokens=measured.drafted_tokens,
+        accepted_tokens=measured.accepted_tokens,
+        verify_steps=measured.verify_steps,
+        generation_s=round(measured.ttft_s + measured.decode_s, 6),
     )
 
 
@@ -272,74 +235,4 @@ def review_shard(review: Review) -> tuple[ReviewRow, ...]:
         base = bases.get(question_key(cell))
         certificate = certify(base, record) if review.shard.mode.speculative else None
         rows.append(review_cell(Evidence(cell, record, file, base, certificate), scoring))
-    return tuple(rows)
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        line = " ".join(valid_text(value).split())
-        # A spreadsheet would run such a text as a formula.
-        return f"'{line}" if line.startswith(_FORMULA_STARTS) else line
-    return str(value)
-
-
-def row_texts(row: ReviewRow) -> list[str]:
-    """A row's values as the texts of a CSV line, in the order of COLUMNS."""
-    return [_text(value) for value in asdict(row).values()]
-
-
-def _row_seal(texts: Sequence[str]) -> str:
-    return digest(list(texts), SEAL_CHARACTERS)
-
-
-def to_csv(rows: Iterable[ReviewRow]) -> str:
-    """The review as CSV text, one line a row, each with its seal."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow((*COLUMNS, ROW_SEAL))
-    for texts in map(row_texts, rows):
-        writer.writerow((*texts, _row_seal(texts)))
-    return out.getvalue()
-
-
-def _parse(kind: str, text: str) -> Any:
-    if text == "" and "None" in kind:
-        return None
-    if kind.startswith("bool"):
-        return text == "True"
-    if kind.startswith("int"):
-        return int(text)
-    return float(text) if kind.startswith("float") else text
-
-
-def read_review(path: Path) -> tuple[ReviewRow, ...]:
-    """Read a review back. Raises Damaged naming file and line where it is not what was written."""
-    kinds = [(field.name, str(field.type)) for field in fields(ReviewRow)]
-    reader = csv.reader(io.StringIO(read_stored(path), newline=""))
-    rows = []
-    try:
-        expected, found = [*COLUMNS, ROW_SEAL], next(reader, [])
-        if found != expected:
-            pairs = enumerate(zip_longest(expected, found, fillvalue="none"), 1)
-            number, (wanted, there) = next(
-                (number, pair) for number, pair in pairs if pair[0] != pair[1]
-            )
-            raise Damaged(
-                str(path), f"column {number}: expected {wanted}, found {there[:40]!r}", "line 1"
-            )
-        for *texts, seal in reader:
-            if len(texts) != len(COLUMNS) or _row_seal(texts) != seal:
-                raise Damaged(
-                    str(path),
-                    f"its row does not have its {ROW_SEAL}: changed since",
-                    f"line {reader.line_num}",
-                )
-            values = {
-                name: _parse(kind, text) for (name, kind), text in zip(kinds, texts, strict=True)
-            }
-            rows.append(ReviewRow(**values))
-    except (ValueError, csv.Error) as error:
-        raise Damaged(str(path), f"not a review ({error})", f"line {reader.line_num}") from error
     return tuple(rows)

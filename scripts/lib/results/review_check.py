@@ -10,7 +10,8 @@ from scripts.lib.base.errors import Problem
 from scripts.lib.base.stored_json import Damaged
 from scripts.lib.planning.cell_record import read_cell
 from scripts.lib.planning.plan import Cell, Shard
-from scripts.lib.results.review import QuestionKey, Review, ReviewRow, question_key, read_review
+from scripts.lib.results.review import QuestionKey, Review, question_key
+from scripts.lib.results.review_rows import ReviewRow, read_review
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,20 +5,25 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from enum import StrEnum
 
 from scripts.lib.base.untrusted_text import REPLACEMENT
 from scripts.lib.planning.cell_record import CellRecord
 
-LOOP, ECHO, EMPTY, GARBAGE, GUARD, CRASH = (
-    "repetition loop",
-    "prompt echo",
-    "empty answer",
-    "broken text",
-    "guard",
-    "crash",
-)
-# What an answer shows that a model was driven too far: it is no longer language about the question.
-DEGENERATE = (LOOP, GARBAGE, EMPTY)
+
+class Symptom(StrEnum):
+    """What is wrong with an answer besides being wrong."""
+
+    LOOP = "repetition loop"
+    ECHO = "prompt echo"
+    EMPTY = "empty answer"
+    GARBAGE = "broken text"
+    GUARD = "guard"
+    CRASH = "crash"
+
+
+# Symptoms of a model that no longer writes language about the question.
+DEGENERATE = (Symptom.LOOP, Symptom.GARBAGE, Symptom.EMPTY)
 # A loop: the answer's end is one piece, at most this many tokens long, at least so many times and
 # tokens in a row.
 LONGEST_PIECE_TOKENS, LEAST_REPEATS, LEAST_LOOP_TOKENS = 100, 5, 32
@@ -72,15 +77,17 @@ def is_garbage(answer: str) -> bool:
     return sum(map(_is_broken, text)) > GARBAGE_SHARE * max(len(text), 1)
 
 
-def symptoms(record: CellRecord, prompt: str) -> tuple[str, ...]:
-    """The symptoms that a stored cell shows, in a fixed order; none for a healthy one."""
+def symptoms(record: CellRecord, prompt: str) -> tuple[Symptom, ...]:
+    """The symptoms of a stored cell, in a fixed order; none for a healthy one."""
     if record.status == "error":
-        return (GUARD,) if "was not active" in (record.error or "") else (CRASH,)
+        return (Symptom.GUARD if "was not active" in (record.error or "") else Symptom.CRASH,)
     measured = record.measurement
     if measured is None:
         return ()
-    found = [EMPTY] if not measured.answer.strip() else []
-    found += [LOOP] if ends_in_loop(measured.token_ids) else []
-    found += [ECHO] if is_echo(measured.answer, prompt) else []
-    found += [GARBAGE] if is_garbage(measured.answer) else []
-    return tuple(found)
+    shown = {
+        Symptom.EMPTY: not measured.answer.strip(),
+        Symptom.LOOP: ends_in_loop(measured.token_ids),
+        Symptom.ECHO: is_echo(measured.answer, prompt),
+        Symptom.GARBAGE: is_garbage(measured.answer),
+    }
+    return tuple(symptom for symptom, is_shown in shown.items() if is_shown)

@@ -22,7 +22,7 @@ from scripts.lib.base.estimates import (
     pass_rate,
 )
 from scripts.lib.prompts.loader import suites_for_roles
-from scripts.lib.results.review import ReviewRow
+from scripts.lib.results.review_rows import ReviewRow
 from scripts.lib.tables.setups import Setup, outcomes, quality_rows, ways_of
 
 UNSCORED_LIMIT = 0.02

@@ -25,7 +25,7 @@ from scripts.lib.base.speed_limits import bandwidth_violation, bytes_per_token, 
 from scripts.lib.planning.modes import Mode
 from scripts.lib.registry_loader import Model
 from scripts.lib.results.certificate import Exactness, worst
-from scripts.lib.results.review import ReviewRow
+from scripts.lib.results.review_rows import ReviewRow
 
 SUITE_ORDER = (
     "thinking",

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from scripts.lib.base.estimates import Comparison, Estimate, pass_rate
 from scripts.lib.base.untrusted_text import csv_text
-from scripts.lib.results.review import COLUMNS, ReviewRow
 from scripts.lib.results.review_check import Damage
+from scripts.lib.results.review_rows import COLUMNS, ReviewRow
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.ranking import RankedSetup, Reduction, unrankable
 from scripts.lib.tables.setups import Setup, outcomes, passes
@@ -83,6 +83,7 @@ def _of_answer(column: str) -> Callable[[tuple[Setup, ReviewRow]], object]:
 CELLS: Columns[tuple[Setup, ReviewRow]] = {
     **_identity(lambda item: item[0]),
     **{column: _of_answer(column) for column in COLUMNS},
+    "symptoms": lambda item: "; ".join(item[1].symptoms),
 }
 
 MODES: Columns[Setup] = {

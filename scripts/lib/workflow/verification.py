@@ -17,8 +17,8 @@ from scripts.lib.execution.run_record import OUTPUT, read_rows
 from scripts.lib.machine.environment_record import environment_record
 from scripts.lib.planning.cell_record import parse_named_cell
 from scripts.lib.results.probe_outcomes import parse_outcome
-from scripts.lib.results.review import read_review
 from scripts.lib.results.review_check import SeenCell
+from scripts.lib.results.review_rows import read_review
 from scripts.lib.scoring.verdict_store import parse_batch, parse_series, parse_verdict
 from scripts.lib.weights.facts import WeightsLock
 

@@ -16,7 +16,7 @@ from scripts.lib.base.markdown import (
 )
 from scripts.lib.pages.sections.quality import setup_name
 from scripts.lib.results.certificate import Exactness
-from scripts.lib.results.review import ReviewRow
+from scripts.lib.results.review_rows import ReviewRow
 from scripts.lib.tables.profile_part import Missing, ProfilePart
 from scripts.lib.tables.setups import Setup, is_scored
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from scripts.lib.base.markdown import DASH, code, number, table, text
 from scripts.lib.judging.instrument import Measure, SeriesReport, agreement, proportion, report_of
-from scripts.lib.results.review import ReviewRow
+from scripts.lib.results.review_rows import ReviewRow
 from scripts.lib.scoring.scorers import Scorer
 from scripts.lib.settings.judge_config import CHECKS
 from scripts.lib.tables.profile_part import ProfilePart
