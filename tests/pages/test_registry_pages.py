@@ -145,7 +145,7 @@ def quirks_page(outcomes: dict[str, ProbeOutcome], *setups: Setup) -> str:
 
 @pytest.mark.parametrize(
     ("holds", "words"),
-    [(True, "**still there**"), (False, "**gone**"), (None, "could not be told")],
+    [(True, "**still there**"), (False, "**gone**"), (None, "unclear")],
 )
 def test_a_quirk_shows_its_probes_outcome(holds: bool | None, words: str) -> None:
     shown = quirks_page(

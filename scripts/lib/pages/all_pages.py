@@ -1,4 +1,4 @@
-"""Every page that is derived from cells, registry and probes: file -> how its text is made."""
+"""Every page that is made from cells, registry and probes: file -> a function that makes its text."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def pages(registry: Registry, parts: Sequence[ProfilePart]) -> Mapping[str, Call
 
     @cache
     def drawn(name: str, slug: str) -> str:
-        # Each picture stands in a file and in the report.
+        # Each picture is used twice: in a file and in the report.
         return draw(name, by_slug[slug])
 
     for slug in by_slug:
