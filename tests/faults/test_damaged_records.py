@@ -164,8 +164,9 @@ def test_a_cell_that_was_measured_anew_does_not_pass_under_the_old_review(
     write_atomic(cell_file, replace(record, load_s=record.load_s + 1).to_json())
     checked = check_review(reviewed(plan, "big_dense"), StoredCells())
     (damage,) = checked.damaged
-    assert "another than was reviewed" in damage.problem.message and damage.problem.place == str(
-        cell_file
+    assert (
+        "not the one that was reviewed" in damage.problem.message
+        and damage.problem.place == str(cell_file)
     )
     assert str(cell_file) not in {row.cell_file for row in checked.rows}
     # The review made again, of the cell of today, is whole.
@@ -347,7 +348,7 @@ def test_verify_names_what_is_damaged_who_wrote_it_and_signs_what_is_right(
     # be signed.
     assert (
         str(second.relative_to(folder)) in again.stderr
-        and "another than was reviewed" in again.stderr
+        and "not the one that was reviewed" in again.stderr
     )
     assert ": 3 damaged" in again.stdout
     assert read_cell(first).measurement is not None and read_cell(third).load_s > 10

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from scripts.lib.base.errors import BenchError
 from scripts.lib.base.layout import REVIEWS
@@ -20,13 +21,14 @@ from scripts.lib.planning.cell_record import CellRecord, Measurement, read_cell
 from scripts.lib.planning.disk import existing_files
 from scripts.lib.planning.plan import Cell, Plan, Shard
 from scripts.lib.prompts.loader import Question
+from scripts.lib.prompts.types import Check
 from scripts.lib.results.certificate import Certificate, certify
 from scripts.lib.results.review_rows import ReviewRow
 from scripts.lib.results.symptoms import symptoms
 from scripts.lib.scoring.scorers import Scored, Scorer, Scoring, has_sandbox, scoring_tools
 from scripts.lib.settings.judge_config import CHECKS, CLAUDE, LOCAL
 
-# Raised when a review gets other columns: the stored ones are then made again, from the same cells.
+# Raise this when the columns change: stored reviews are then made again from the same cells.
 REVIEW_SCHEMA = 4
 
 # Suite, question, repeat.
@@ -35,22 +37,22 @@ QuestionKey = tuple[str, str, int]
 
 @lru_cache(maxsize=4096)
 def scoring_identity(question: Question) -> str:
-    """Digest of what scoring looks at: the expected and reference answers, and the criteria with their checks."""
-    criteria = [
-        [
-            c.criterion,
-            c.weight,
-            [[check.type, repr(sorted(check.params.items()))] for check in c.checks],
-        ]
-        for c in question.scoring
-    ]
-    whole = [[check.type, repr(sorted(check.params.items()))] for check in question.whole]
-    more = [*([whole] if whole else []), *(["all must pass"] if question.all_must_pass else [])]
-    return digest([question.expected, question.reference_answer, criteria, *more])
+    """Digest of what scoring uses: the expected and reference answers, the criteria, their checks."""
+    criteria = [[c.criterion, c.weight, _identities(c.checks)] for c in question.scoring]
+    identity: list[Any] = [question.expected, question.reference_answer, criteria]
+    if question.whole:
+        identity.append(_identities(question.whole))
+    if question.all_must_pass:
+        identity.append("all must pass")
+    return digest(identity)
+
+
+def _identities(checks: Iterable[Check]) -> list[list[str]]:
+    return [[check.type, repr(sorted(check.params.items()))] for check in checks]
 
 
 def scored_cells(shard: Shard) -> tuple[Cell, ...]:
-    """The cells a review is made of: all planned ones where the shard can run, else those that are there."""
+    """The cells of a review: all planned ones if the shard can run here, else those that exist."""
     if shard.runnable:
         return shard.cells
     existing = existing_files(shard.folder)
@@ -59,7 +61,7 @@ def scored_cells(shard: Shard) -> tuple[Cell, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """A planned review: its shard, the cells it scores, and the base mode's cells that speculative answers must equal."""
+    """A planned review: its shard, the cells it scores, and the base's cells that they must equal."""
 
     shard: Shard
     cells: tuple[Cell, ...]
@@ -70,32 +72,33 @@ class Review:
 
 
 def base_shard(plan: Plan, shard: Shard) -> Shard | None:
-    """The shard whose answers this speculative one should give; None for a mode that stands for itself."""
+    """The shard whose answers a speculative one should give; None if it is not speculative or has none."""
     if not shard.mode.speculative:
         return None
     wanted = (shard.model.key, shard.mode.quality_row)
-    return next(
-        (other for other in plan.shards if (other.model.key, other.mode.name) == wanted), None
-    )
+    for other in plan.shards:
+        if (other.model.key, other.mode.name) == wanted:
+            return other
+    return None
 
 
 def plan_review(plan: Plan, shard: Shard) -> Review:
-    """The review of a shard; its file's name ends in the digest of all that it is derived from."""
+    """The review of a shard; its file's name ends in the digest of everything it is made from."""
     cells, base = scored_cells(shard), base_shard(plan, shard)
     asked = {question_key(cell) for cell in cells}
-    base_cells = (
-        tuple(c for c in scored_cells(base) if question_key(c) in asked) if base is not None else ()
-    )
+    found = scored_cells(base) if base is not None else ()
+    base_cells = tuple(cell for cell in found if question_key(cell) in asked)
     scored = [[cell.digest, scoring_identity(cell.question)] for cell in cells]
     scorers = [scorer.identity for scorer in plan.scorers]
 
     def file(sandboxed: bool) -> str:
         tools = scoring_tools(plan.scorers, (cell.question for cell in cells), sandboxed)
         identity = [REVIEW_SCHEMA, scorers, tools, scored, [cell.digest for cell in base_cells]]
-        return f"{REVIEWS}/{shard.hardware.name}/{shard.model.key}/{shard.mode.name}.{digest(identity)}.csv"
+        name = f"{shard.mode.name}.{digest(identity)}.csv"
+        return f"{REVIEWS}/{shard.hardware.name}/{shard.model.key}/{name}"
 
-    # A review that was made with a sandbox stands where there is none. One that was made without
-    # has another name: it is made again as soon as there is a sandbox.
+    # A review that was made with a sandbox is also used where there is none. One that was made
+    # without has another name, so it is made again as soon as there is a sandbox.
     best = file(sandboxed=True)
     other = file(sandboxed=False)
     chosen = best if best == other or Path(best).is_file() or has_sandbox() else other
@@ -103,19 +106,19 @@ def plan_review(plan: Plan, shard: Shard) -> Review:
 
 
 def drop_reviews(plan: Plan, shard: Shard) -> None:
-    """A shard that measures again loses its review, and those that compare with it: no table shows the cell of before."""
+    """Drop the review of a shard that measures again, and those that compare with it."""
     for other in plan.shards:
         if other is shard or base_shard(plan, other) is shard:
             drop(Path(plan_review(plan, other).file))
 
 
 def question_key(cell: Cell) -> QuestionKey:
-    """What two modes' cells of one question share: suite, question, repeat."""
+    """(suite, question, repeat): what two modes' cells of one question have in common."""
     return cell.id.suite, cell.id.question, cell.id.repeat
 
 
 def answer_of(record: CellRecord) -> tuple[str, str] | None:
-    """The answer to be scored and why it ended; None for a cell without one. A timeout's is scored as far as it goes."""
+    """The answer to score and why it ended; None without one. A timeout's answer is scored as it is."""
     measured = record.measurement
     if measured is None or record.status == "error":
         return None
@@ -125,7 +128,7 @@ def answer_of(record: CellRecord) -> tuple[str, str] | None:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A stored cell to be reviewed: its record and file; of a speculative mode the base's record that it must equal."""
+    """A stored cell to review: record and file; for a speculative mode, the base's record, too."""
 
     cell: Cell
     record: CellRecord
@@ -135,7 +138,7 @@ class Evidence:
 
 
 def review_cell(evidence: Evidence, scoring: Scoring) -> ReviewRow:
-    """Score one cell by each scorer; one without an answer is scored by none."""
+    """Score one cell with each scorer; a cell without an answer is not scored."""
     cell, record = evidence.cell, evidence.record
     row = ReviewRow(
         suite=cell.id.suite,
@@ -210,20 +213,20 @@ def _with_measurement(row: ReviewRow, measured: Measurement) -> ReviewRow:
 
 
 def _stored(shard: Shard, cells: Iterable[Cell]) -> Iterator[tuple[Cell, str, CellRecord]]:
-    """The cells of a shard that can be believed, each with its file. Raises BenchError for one that is missing."""
+    """The undamaged cells of a shard, each with its file. Raises BenchError for a missing one."""
     for cell in cells:
         file = f"{shard.folder}/{cell.file_name}"
         try:
             yield cell, file, read_cell(Path(file))
         except FileNotFoundError as error:
-            raise BenchError(f"{file}: not there; run: snakemake -j8 results") from error
+            raise BenchError(f"{file}: missing; run: snakemake -j8 results") from error
         except Damaged:
-            # It has no row. The tables name it, and have the review made again.
+            # It gets no row. The tables name it, and the review is made again once it is mended.
             continue
 
 
 def review_shard(review: Review) -> tuple[ReviewRow, ...]:
-    """Score the stored cells of a shard, damaged ones left out. Raises BenchError for a cell that is missing."""
+    """Score the stored cells of a shard, without damaged ones. Raises BenchError for a missing cell."""
     bases: dict[QuestionKey, CellRecord] = {}
     if review.base is not None:
         bases = {

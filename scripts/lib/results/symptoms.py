@@ -1,4 +1,4 @@
-"""What is wrong with an answer besides being wrong: loops, echo, nothing at all, broken text, a mode that was not on."""
+"""Symptoms of an answer, apart from being wrong: loops, echo, emptiness, broken text, crashes."""
 
 from __future__ import annotations
 
@@ -24,15 +24,14 @@ class Symptom(StrEnum):
 
 # Symptoms of a model that no longer writes language about the question.
 DEGENERATE = (Symptom.LOOP, Symptom.GARBAGE, Symptom.EMPTY)
-# A loop: the answer's end is one piece, at most this many tokens long, at least so many times and
-# tokens in a row.
+# A loop: the answer ends in repeats of one piece. The piece has at most LONGEST_PIECE_TOKENS; there
+# are at least LEAST_REPEATS, and LEAST_LOOP_TOKENS in all.
 LONGEST_PIECE_TOKENS, LEAST_REPEATS, LEAST_LOOP_TOKENS = 100, 5, 32
-# The prompt's beginning, as long as this, found in the answer is an echo.
+# An answer that holds this many characters of the prompt's beginning is an echo.
 ECHO_CHARACTERS = 200
-# Replacement and control characters above this share of the text.
+# The share of replacement and control characters above which a text is broken.
 GARBAGE_SHARE = 0.02
-# The last token may cut one character in two. What is left of it is at most three replacement
-# characters.
+# The last token may cut a character: at most three replacement characters are left of it.
 _CUT_OFF = re.compile(rf"{REPLACEMENT}{{1,3}}\Z")
 
 
@@ -49,7 +48,7 @@ def ends_in_loop(tokens: Sequence[int]) -> bool:
 
 
 def is_echo(answer: str, prompt: str) -> bool:
-    """True when the answer holds the beginning of the prompt; a shorter prompt is too easily quoted."""
+    """True when the answer holds the prompt's beginning. A short prompt is never an echo."""
     start = " ".join(prompt.split())[:ECHO_CHARACTERS]
     return len(start) == ECHO_CHARACTERS and start in " ".join(answer.split())
 
@@ -57,8 +56,8 @@ def is_echo(answer: str, prompt: str) -> bool:
 def _is_broken(character: str) -> bool:
     category = unicodedata.category(character)
     if category == "Cn":
-        # Unicode keeps these blocks for pictographs: emoji newer than this Python's tables are no
-        # garbage.
+        # Unicode keeps these blocks for pictographs, so emoji newer than this Python's tables are
+        # not garbage.
         return not (
             "\U0001f000" <= character <= "\U0001faff" or "\U0001fc00" <= character <= "\U0001fffd"
         )
@@ -68,9 +67,9 @@ def _is_broken(character: str) -> bool:
 
 
 def is_garbage(answer: str) -> bool:
-    """True when more than a few of the characters are replacement, control, unassigned or private ones.
+    """True when more than GARBAGE_SHARE of the characters are broken: replacement, control and the like.
 
-    Up to three replacement characters after other text, at the very end, are forgiven.
+    Up to three replacement characters at the end of other text do not count.
     """
     text = answer.rstrip(" \t\r\n")
     text = _CUT_OFF.sub("", text) or text

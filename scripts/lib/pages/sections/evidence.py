@@ -17,7 +17,8 @@ from scripts.lib.base.markdown import (
 from scripts.lib.pages.sections.quality import setup_name
 from scripts.lib.results.certificate import Exactness
 from scripts.lib.results.review_rows import ReviewRow
-from scripts.lib.tables.profile_part import Missing, ProfilePart
+from scripts.lib.results.states import MissingCells
+from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.setups import Setup, is_scored
 
 SHOWN_DIVERGENCES = 100
@@ -121,13 +122,14 @@ def struck(part: ProfilePart) -> list[tuple[str, str]]:
 
 def missing_table(part: ProfilePart) -> str:
     """Planned cells that are missing, by model and reason; for stale ones, what changed."""
-    groups: dict[tuple[str, str], list[Missing]] = {}
+    groups: dict[tuple[str, str], list[MissingCells]] = {}
     for item in part.missing:
-        groups.setdefault((item.model, _why(item)), []).append(item)
+        groups.setdefault((item.shard.model.key, _why(item)), []).append(item)
     rows = []
     for (model, why), items in groups.items():
-        modes = code(items[0].mode) if len(items) == 1 else f"{len(items)} modes"
-        missing, planned = sum(item.count for item in items), sum(item.planned for item in items)
+        modes = code(items[0].shard.mode.name) if len(items) == 1 else f"{len(items)} modes"
+        missing = sum(item.count for item in items)
+        planned = sum(len(item.shard.cells) for item in items)
         stale = str(sum(item.stale for item in items) or DASH)
         rows.append([code(model), modes, f"{missing} of {planned}", stale, why])
     return table(rows, ("model", "mode", "cells missing", "of these stale", "why"))
@@ -143,7 +145,7 @@ def damaged_table(part: ProfilePart) -> str:
     return limited(rows, ("file", "what is wrong"), SHOWN_DAMAGED, DAMAGED_TABLE)
 
 
-def _why(item: Missing) -> str:
+def _why(item: MissingCells) -> str:
     if item.stale:
         named = ", ".join(map(code, item.changed[:SHOWN_CHANGES]))
         more = len(item.changed) - SHOWN_CHANGES
