@@ -177,7 +177,7 @@ def check(cluster: Cluster, project: Project, plugins: Path) -> None:
     local = submit(project, plugins, "results")
     assert (
         local.returncode == 1
-        and "is made of this machine, and the jobs run on others" in local.stderr
+        and "was made from this machine" in local.stderr
     ), local.stderr
     (project.folder / "config/hardware/node.yaml").write_text(PROFILE)
     config = ("--config", "hardware=node")
