@@ -32,4 +32,4 @@ for shard in WORKFLOW.shards:
             engine=shard.engine,
         shell:
             "exec python -m scripts.infer --model {params.model} --mode {params.mode}"
-        " --engine {params.engine} --log {log}"
+            " --engine {params.engine} --log {log}"

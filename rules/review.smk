@@ -56,5 +56,5 @@ for review in WORKFLOW.reviews.values():
             mode=review.shard.mode.name,
             elsewhere="--elsewhere" if WORKFLOW.is_elsewhere(review.shard) else "",
         shell:
-            "exec python -m scripts.review --hardware {params.hardware} --engine {params.engine} --model {params.model}"
-            " --mode {params.mode} {params.elsewhere} --output {output} 2> {log}"
+            "exec python -m scripts.review --hardware {params.hardware} --engine {params.engine}"
+            " --model {params.model} --mode {params.mode} {params.elsewhere} --output {output} 2> {log}"
