@@ -1,4 +1,4 @@
-"""A review's CSV file: what is written is read back as it was, and a spreadsheet runs none of it."""
+"""A review's CSV file: rows are read back as written, and a spreadsheet runs no text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every page that is made from cells, registry and probes: file -> a function that makes its text."""
+"""Every page that is made from cells, registry and probes: file -> a function that makes it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from scripts.lib.tables.profile_part import ProfilePart
 
 
 def pages(registry: Registry, parts: Sequence[ProfilePart]) -> Mapping[str, Callable[[], str]]:
-    """RESULTS.md, the pages about models, the report, and the pictures of each part that has cells."""
+    """RESULTS.md, the pages about models, the report, and the pictures of each part with cells."""
     about_models = {
         "models": ModelsPage(registry),
         "quirks": QuirksPage(registry, read_outcomes(registry), parts),

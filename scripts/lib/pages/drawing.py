@@ -55,7 +55,7 @@ def svg(figure: Figure) -> str:
 
 
 def reach(value: Estimate, scale: float = 1.0) -> tuple[list[float], list[float]]:
-    """The interval's length below and above the value, as matplotlib's `xerr` and `yerr` want it."""
+    """The interval's length below and above the value, as matplotlib's `xerr` and `yerr`."""
     low = value.value if value.low is None else value.low
     high = value.value if value.high is None else value.high
     return [max(0.0, value.value - low) * scale], [max(0.0, high - value.value) * scale]
@@ -67,7 +67,7 @@ def round_values() -> list[float]:
 
 
 def log_axis(axes: Axes, which: str, values: Iterable[float]) -> tuple[float, float]:
-    """Make the `x` or `y` axis logarithmic, with plain numbers at 1, 2 and 5. Returns its limits."""
+    """Make the `x` or `y` axis logarithmic, with numbers at 1, 2 and 5. Returns its limits."""
     found = [value for value in values if value > 0]
     low, high = min(found) / 1.4, max(found) * 1.4
     wider = max(1.0, LEAST_SPAN / (high / low)) ** 0.5

@@ -1,4 +1,4 @@
-"""What MODELS.md and QUIRKS.md show: the catalogue, known quirks with their probes, candidate quirks.
+"""What MODELS.md and QUIRKS.md show: the catalogue, quirks with their probes, candidate quirks.
 
 Pure functions over the registry, the probes' outcomes and the reviews; the templates are
 `docs/templates/MODELS.md.j2` and `docs/templates/QUIRKS.md.j2`.
@@ -59,7 +59,7 @@ def _speaks_of(quirk: Quirk, model: Model, mode: str) -> bool:
 
 
 def outcome_from_cells(quirk: Quirk, setups: Iterable[Setup]) -> ProbeOutcome | None:
-    """The outcome of a probe that looks at cells: how many of the quirk's models and modes show it."""
+    """The outcome of a probe that looks at cells: how many of them show its symptoms."""
     assert quirk.probe is not None
     asked: list[ReviewRow] = []
     engines: set[str] = set()
@@ -112,7 +112,7 @@ class QuirksPage:
         return named or f"in general: no entry's name has all parts of {code(quirk.group)}"
 
     def standing(self, quirk: Quirk) -> str:
-        """Whether the quirk still holds, as Markdown: resolved, the probe's outcome, or not probed."""
+        """Whether the quirk still holds, as Markdown: resolved, the probe's outcome, not probed."""
         checked = self._checked(quirk)
         if quirk.resolved:
             return f"**resolved**: {text(quirk.resolved)}" + (f"; {checked}" if checked else "")

@@ -140,7 +140,8 @@ def _draw_speed_ups(axes: Axes, name: str, points: Sequence[Point], colour: str)
         for at, ratio, way in possible:
             face = colour if way.inherits_quality else "white"
             axes.errorbar(
-                at, ratio.value, yerr=reach(ratio), fmt="o", ms=5, color=colour, mfc=face, elinewidth=0.8, zorder=3,
+                at, ratio.value, yerr=reach(ratio), fmt="o", ms=5, color=colour, mfc=face,
+                elinewidth=0.8, zorder=3,
             )  # fmt: skip
     # An impossible speed-up is marked at the upper edge: at its own height it would squeeze
     # everything else.
@@ -159,7 +160,8 @@ def _draw_acceptance(axes: Axes, points: Sequence[Point], colour: str) -> None:
     if colour != QUIET:
         for at, share in accepted:
             axes.errorbar(
-                at, 100 * share.value, yerr=reach(share, 100), color=colour, elinewidth=0.8, zorder=layer,
+                at, 100 * share.value, yerr=reach(share, 100), color=colour,
+                elinewidth=0.8, zorder=layer,
             )  # fmt: skip
 
 
@@ -215,8 +217,8 @@ def roofline(part: ProfilePart) -> Figure:
     for c, decode in rows:
         colour, mark = (FORBIDDEN, "x") if c.struck_out else (COLOURS[0], "o")
         axes.errorbar(
-            c.bytes_per_token / 1e9, decode.value, yerr=reach(decode), fmt=mark, ms=6, color=colour, elinewidth=0.8,
-            zorder=3,
+            c.bytes_per_token / 1e9, decode.value, yerr=reach(decode), fmt=mark, ms=6,
+            color=colour, elinewidth=0.8, zorder=3,
         )  # fmt: skip
     # Labels are above and below by turns, so that neighbours' do not overlap.
     offsets = itertools.cycle(((7, 5), (7, -11)))
@@ -266,7 +268,8 @@ def suites(part: ProfilePart) -> Figure:
                 words = "unscored"
             colour = "white" if rates[line, column] > 60 else INK
             axes.text(
-                column + 0.5, line + 0.5, words, ha="center", va="center", fontsize=7.5, color=colour,
+                column + 0.5, line + 0.5, words, ha="center", va="center", fontsize=7.5,
+                color=colour,
             )  # fmt: skip
     # Ten steps: a smooth scale would be an embedded bitmap, whose bytes depend on the compression
     # library.

@@ -1,8 +1,8 @@
 """report.html: one file with the tables, answers side by side, scores with reasons, and pictures.
 
-The page loads nothing. Model text is data: it is in JSON elements whose end it cannot write, and the
-page's script shows it as text only. Equal answers to a question are stored once. An answer is cut
-after `ANSWER_LIMIT` characters; the page links to its cell, which has all of it.
+The page loads nothing. Model text is data: it is in JSON elements whose end it cannot write, and
+the page's script shows it as text only. Equal answers to a question are stored once. An answer is
+cut after `ANSWER_LIMIT` characters; the page links to its cell, which has all of it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from scripts.lib.tables.setups import Setup
 ANSWER_LIMIT, PROMPT_LIMIT = 8_000, 2_000
 SCORES = tuple(column for column in COLUMNS if column.endswith("_score"))
 DESCRIPTIONS: Mapping[str, str] = {
-    "quality-speed": "Pass rate against decode speed in the fastest proved way, with 95 % intervals "
-    "and the Pareto front",
+    "quality-speed": "Pass rate against decode speed in the fastest proved way, with 95 % "
+    "intervals and the Pareto front",
     "speculation": "Speed-up and acceptance against K (draft models) and n (prompt lookup)",
     "roofline": "Decode speed against bytes of weights read per token, and the memory's bandwidth",
     "suites": "Pass rate by setup and suite",
@@ -205,7 +205,7 @@ def _picture(name: str, svg: str) -> dict[str, str]:
 def report(
     template: Path, parts: Sequence[ProfilePart], draw: Callable[[str, ProfilePart], str]
 ) -> str:
-    """The page as text; `draw` makes a picture's SVG. Raises BenchError for a cell that cannot be read."""
+    """The page as text; `draw` makes a picture's SVG. Raises BenchError for an unreadable cell."""
     pool, shown = Pool(), [part for part in parts if part.setups]
     data = {"parts": [_part(part, pool) for part in shown], "questions": pool.questions}
     pictures = [[_picture(name, draw(name, part)) for name in PICTURE_NAMES] for part in shown]

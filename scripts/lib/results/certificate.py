@@ -13,13 +13,13 @@ from enum import StrEnum
 
 from scripts.lib.planning.cell_record import CLOSE_CALL_LOGITS, CellRecord
 
-# Tokens with gaps of 0.01-0.2 were seen to flip between batch sizes. Twice that is the limit: it does
-# not prove another distribution.
+# Gaps of 0.01-0.2 were seen to flip between batch sizes. The limit is twice that, which does not
+# prove another distribution.
 TIE_LOGITS = 0.4
 
 
 class Exactness(StrEnum):
-    """From best to worst; `unknown` where there is nothing to compare (no base answer, not greedy)."""
+    """From best to worst; `unknown` if there is nothing to compare (no base answer, not greedy)."""
 
     EXACT = "exact"
     NUMERIC_TIE = "numeric tie"
@@ -29,7 +29,7 @@ class Exactness(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """The verdict, the first divergent token's index, and the gap of the base's two best tokens there.
+    """The verdict, the first divergent token's index, and the base's gap there.
 
     `gap_logits` is None without a divergence, and for a gap of `CLOSE_CALL_LOGITS` or more, which
     is not stored.

@@ -37,7 +37,7 @@ QuestionKey = tuple[str, str, int]
 
 @lru_cache(maxsize=4096)
 def scoring_identity(question: Question) -> str:
-    """Digest of what scoring uses: the expected and reference answers, the criteria, their checks."""
+    """Digest of what scoring uses: expected and reference answers, criteria, checks."""
     criteria = [[c.criterion, c.weight, _identities(c.checks)] for c in question.scoring]
     identity: list[Any] = [question.expected, question.reference_answer, criteria]
     if question.whole:
@@ -61,7 +61,7 @@ def scored_cells(shard: Shard) -> tuple[Cell, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """A planned review: its shard, the cells it scores, and the base's cells that they must equal."""
+    """A planned review: its shard, the cells it scores, and the base's cells to compare."""
 
     shard: Shard
     cells: tuple[Cell, ...]
@@ -72,7 +72,7 @@ class Review:
 
 
 def base_shard(plan: Plan, shard: Shard) -> Shard | None:
-    """The shard whose answers a speculative one should give; None if it is not speculative or has none."""
+    """The shard whose answers a speculative one should give; None if not speculative or missing."""
     if not shard.mode.speculative:
         return None
     wanted = (shard.model.key, shard.mode.quality_row)
@@ -118,7 +118,7 @@ def question_key(cell: Cell) -> QuestionKey:
 
 
 def answer_of(record: CellRecord) -> tuple[str, str] | None:
-    """The answer to score and why it ended; None without one. A timeout's answer is scored as it is."""
+    """The answer to score and why it ended; None without one. A timeout's is scored as it is."""
     measured = record.measurement
     if measured is None or record.status == "error":
         return None
@@ -226,7 +226,7 @@ def _stored(shard: Shard, cells: Iterable[Cell]) -> Iterator[tuple[Cell, str, Ce
 
 
 def review_shard(review: Review) -> tuple[ReviewRow, ...]:
-    """Score the stored cells of a shard, without damaged ones. Raises BenchError for a missing cell."""
+    """Score the stored cells of a shard, except damaged ones. BenchError: a cell is missing."""
     bases: dict[QuestionKey, CellRecord] = {}
     if review.base is not None:
         bases = {

@@ -71,7 +71,7 @@ class ReviewRow:
 
 
 class Column(NamedTuple):
-    """How a column's value becomes text, and the text the value again (ValueError: it is not one)."""
+    """Converters of a column: its value to text, and back (ValueError: not such a value)."""
 
     write: Callable[[Any], str]
     read: Callable[[str], Any]

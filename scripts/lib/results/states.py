@@ -99,7 +99,7 @@ def _state_of(file: Path) -> State:
 
 
 def _superseded(shard: Shard, cell: Cell, orphans: Iterable[str]) -> Path | None:
-    """The newest cell of the same question, repeat and engine that was measured with another spec."""
+    """The newest cell of the same question, repeat and engine that has another spec."""
     start, found = f"{cell.id.suite}/{cell.id.question}.", []
     for name in orphans:
         if not name.startswith(start) or "." in name.removeprefix(start).removesuffix(".json"):
@@ -147,7 +147,7 @@ def _window(text: str, start: int) -> str:
 
 
 def shown_apart(old: str, new: str) -> tuple[str, str]:
-    """Two texts to compare: of a long one, the part around the first difference, with … at a cut."""
+    """Two texts to compare: of a long one the part around the first difference, cut by …."""
     pairs = enumerate(zip(old, new, strict=False))
     differs = next((place for place, (a, b) in pairs if a != b), min(len(old), len(new)))
     start = max(differs - SHOWN_BEFORE, 0)
@@ -178,7 +178,7 @@ def why_stale(state: CellState) -> tuple[Change, ...]:
 
 @dataclass(frozen=True, slots=True)
 class MissingCells:
-    """The missing cells of a planned shard: new ones, and stale ones with the fields that changed."""
+    """The missing cells of a planned shard: new ones, and stale ones with the changed fields."""
 
     shard: Shard
     new: int
@@ -252,13 +252,13 @@ def _widened(config: Config, planner: Planner) -> Config:
 
 
 def _all_questions(config: Config) -> Config:
-    """The same for every question, also in the speed modes: the sample is not part of a cell's spec."""
+    """The same for every question, also in the speed modes: the sample is not part of a spec."""
     decoding = replace(config.decoding, speed_sample=EVERY_QUESTION)
     return replace(config, suites=("*",), tiers=(1, 2, 3), questions=("*",), decoding=decoding)
 
 
 def _configurations(active: Config, folder: Path = CONFIG_FILE.parent) -> Iterator[Config]:
-    """The active configuration, config.yaml alone, and config.yaml with each other file of `config/`."""
+    """The active configuration, config.yaml alone, and each file of `config/` on top of it."""
     yield active
     yield parse_config(merged(plain := read_layers(())), sources=plain)
     for file in sorted(folder.glob("*.yaml")):
@@ -268,7 +268,7 @@ def _configurations(active: Config, folder: Path = CONFIG_FILE.parent) -> Iterat
 
 
 def _planners(active: Config) -> Iterator[Planner]:
-    """A planner per configuration, engine and profile: this machine's, and each named one with cells."""
+    """A planner per configuration, engine and profile: this machine's and each named one."""
     here = [load_hardware(active.hardware).name, load_hardware("auto").name]
     names = dict.fromkeys([*here, *profile_names()])
     present = [name for name in names if (CELLS / name).is_dir()]
@@ -287,7 +287,7 @@ def _planners(active: Config) -> Iterator[Planner]:
 
 
 def _unplanned(planner: Planner) -> Iterator[tuple[str, str, str]]:
-    """(profile, model, mode) of the registry whose cells cannot be named here without their weights."""
+    """(profile, model, mode) of the registry whose cells have no known names without weights."""
     models = planner.registry.models
     for model in models.values():
         for mode in expand_modes(model, models).modes:

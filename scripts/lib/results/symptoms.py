@@ -67,7 +67,7 @@ def _is_broken(character: str) -> bool:
 
 
 def is_garbage(answer: str) -> bool:
-    """True when more than GARBAGE_SHARE of the characters are broken: replacement, control and the like.
+    """True when more than GARBAGE_SHARE of the characters are broken: replacement, control, ….
 
     Up to three replacement characters at the end of other text do not count.
     """

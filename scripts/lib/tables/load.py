@@ -41,7 +41,7 @@ def read_reviews(plan: Plan) -> tuple[Reviewed, ...]:
 def _read_environments(
     reviewed: Iterable[Reviewed],
 ) -> tuple[dict[str, dict[str, Any]], list[Damage]]:
-    """The environment records that reviewed cells refer to (missing ones left out), and damaged ones."""
+    """The environment records that cells refer to (missing ones left out), and the damaged ones."""
     names = sorted({row.environment for item in reviewed for row in item.checked.rows})
     found, damaged = dict[str, dict[str, Any]](), list[Damage]()
     for name in names:

@@ -89,7 +89,7 @@ class ProfilePart:
         return {row.name: fastest_way(row, self.setups) for row in self.rows}
 
     def way_of(self, row: Setup) -> Setup:
-        """The fastest proved way to decode a quality row's answers; the row itself if none is faster."""
+        """The fastest proved way to decode a quality row's answers; the row itself if none is."""
         return self._ways[row.name]
 
 

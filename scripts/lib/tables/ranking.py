@@ -33,7 +33,7 @@ ARCHITECT = "architect"
 
 @dataclass(frozen=True, slots=True)
 class RankedSetup:
-    """A ranked row: its quality on the role's suites, its fastest proved way, and the best to compare.
+    """A ranked row: its quality on the role's suites, its fastest proved way, its gap to the best.
 
     `versus_best` is None for the best itself and without a shared question. Its p-value is adjusted
     for all candidates.
@@ -52,7 +52,7 @@ class RankedSetup:
 
 @dataclass(frozen=True, slots=True)
 class RoleRanking:
-    """A role's candidates from best to worst, and the rows that are not ranked, each with the reason."""
+    """A role's candidates from best to worst, and the unranked rows, each with the reason."""
 
     role: str
     suites: tuple[str, ...]
@@ -180,7 +180,7 @@ def rank_roles(setups: Sequence[Setup], recommended: Mapping[str, str]) -> tuple
 
 
 def reductions(setups: Sequence[Setup]) -> Iterator[Reduction]:
-    """Every reduced number of experts, compared with the same model's baseline on shared questions."""
+    """Each reduced number of experts, compared with the model's baseline on shared questions."""
     rows = quality_rows(setups)
     full = {row.model.key: row for row in rows if row.mode.name == "baseline"}
     for row in rows:

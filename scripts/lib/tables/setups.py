@@ -40,7 +40,7 @@ SUMMARY_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Passes:
-    """How many answers passed (score 2 or 3), were scored, were asked for; the scored share of weight."""
+    """How many answers passed (score 2 or 3), were scored and asked; the scored weight's share."""
 
     passed: int
     scored: int
@@ -145,7 +145,7 @@ class Setup:
 
     @property
     def unscored_share(self) -> float:
-        """Share of the planned answers without a score: not measured yet, or the scorer gave none."""
+        """The share of planned answers without a score: not measured yet, or not scored."""
         return 1 - self.passes.scored / self.planned if self.planned else 0.0
 
     @cached_property

@@ -33,7 +33,7 @@ def _number(value: float | None) -> float | None:
 def _estimate(
     name: str, of: Callable[[T], Estimate | None], point: str = ""
 ) -> dict[str, Callable[[T], object]]:
-    """The columns `name` + `point`, `name_low`, `name_high`, and `name_n`: the number of questions."""
+    """The columns `name` + `point`, `name_low`, `name_high` and `name_n` (number of questions)."""
 
     def part(attribute: str) -> Callable[[T], object]:
         def value(item: T) -> object:

@@ -50,7 +50,7 @@ def summary_lines(plan: Plan, with_names: bool) -> Iterator[str]:
 
 
 def judge_lines(workflow: Workflow) -> Iterator[str]:
-    """What each judge has to judge, and the most it can cost. The answers themselves are not read."""
+    """What each judge has to judge, and the most it can cost. No answer is read for it."""
     if not workflow.judges:
         return
     reviews, config = workflow.unreviewed, workflow.planner.config.judge

@@ -12,14 +12,14 @@ from scripts.lib.planning.memory import shard_bytes
 from scripts.lib.planning.plan import Cell, Shard
 from scripts.lib.planning.prediction import Measured, shard_seconds
 
-# Memory for compute buffers and Python in addition to weights and KV cache. Time for the job's start,
-# and for a prediction that is too short.
+# Memory for compute buffers and Python, in addition to weights and KV cache. Time for the job's
+# start, and for a prediction that is too short.
 MEMORY_FACTOR, MEMORY_EXTRA_MB = 1.1, 2048
 TIME_FACTOR, TIME_EXTRA_MIN = 1.5, 10
 
 
 def memory_mb(shard: Shard) -> int:
-    """Memory of the shard's job in 10^6 bytes: weights and KV caches, or the bandwidth probe if larger.
+    """Memory of the shard's job in 10^6 bytes: weights and KV caches, or the bandwidth probe's.
 
     The probe ends before anything is loaded. It uses what is free on the node, whatever the job's
     limit.

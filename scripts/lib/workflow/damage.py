@@ -41,7 +41,7 @@ def known_damage() -> list[dict[str, str]]:
 
 
 def _last_look() -> dict[str, str]:
-    """Review file -> the state of its files at the last check; empty if the cache cannot be read."""
+    """Review file -> the state of its files at the last check; empty if that is not known."""
     try:
         found = json.loads(LAST_LOOK.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -83,7 +83,7 @@ def damaged_reviews(reviews: Mapping[str, Review]) -> list[str]:
 
 
 def look_again(workflow: Workflow) -> frozenset[str]:
-    """Drop reviews and probes' outcomes that are damaged or out of date, so that this run makes them again.
+    """Drop damaged or outdated reviews and probes' outcomes: this run makes them again.
 
     The tables are dropped with them, and also while anything is left out: a run reports that at its
     end, which Snakemake reaches only if there was a job. Returns the reviews.
@@ -103,7 +103,7 @@ def look_again(workflow: Workflow) -> frozenset[str]:
 
 
 def _damage_now(workflow: Workflow, looked: frozenset[str]) -> Iterator[Problem]:
-    """The damage in this run's tables; if it made none (`results_MODEL`), in the reviews it made again."""
+    """The damage in this run's tables; if it made none, in the reviews that were made again."""
     if Path(workflow.stamp).is_file():
         for row in known_damage():
             yield Problem(row.get("file") or "", row.get("place") or "", row.get("problem") or "")
@@ -114,7 +114,7 @@ def _damage_now(workflow: Workflow, looked: frozenset[str]) -> Iterator[Problem]
 
 
 def check_complete(workflow: Workflow, looked: frozenset[str]) -> None:
-    """Raise InputErrors if anything was left out as unreadable or damaged, for the exit code's sake.
+    """Raise InputErrors if anything was left out as unreadable or damaged: the exit code is then 1.
 
     `looked`: the reviews that `look_again` returned.
     """

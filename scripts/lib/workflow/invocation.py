@@ -49,7 +49,7 @@ SHOWN_INSTEAD = (
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """What a call of Snakemake asks for. `is_job`: it is one job of another call, on a cluster's node.
+    """What a call of Snakemake asks for. `is_job`: it is one job of another call, on a cluster.
 
     `runs`: jobs are run. Only then may anything be deleted: listing the rules must not change the
     results tree. `settings`: the values of `--config`, as `KEY=VALUE`, unchanged.
@@ -63,7 +63,7 @@ class Invocation:
 
 
 def read_invocation(arguments: Sequence[str]) -> Invocation:
-    """Parse arguments (without the program's name). For unknown ones, an invocation that runs nothing."""
+    """Parse arguments (without the program's name). With unknown ones, nothing `runs`."""
     # Imported here because it takes most of a second.
     from snakemake.cli import parse_args
 

@@ -1,4 +1,4 @@
-"""What the Snakefile uses: the plans of the active profile and of others in the tree, and their files."""
+"""What the Snakefile uses: the plans of the active and the other profiles, and their files."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ from scripts.lib.settings.run_config import (
 from scripts.lib.workflow.cluster import cluster_resources
 from scripts.lib.workflow.invocation import Invocation
 
-# A timed shard takes the whole machine. Every other job takes one part, so none runs beside a shard.
+# A timed shard takes the whole machine and every other job one part, so none runs beside a shard.
 MACHINE_PARTS = 100
 
 SO_FAR = "results_so_far"
@@ -58,7 +58,7 @@ T = TypeVar("T")
 
 
 def or_exit(make: Callable[[], T]) -> T:
-    """Run `make` for the Snakefile: an expected error is printed without a traceback; the exit code is 1."""
+    """Run `make` for the Snakefile: an expected error is printed without traceback, then exit 1."""
     try:
         return make()
     except (BenchError, OSError) as error:
@@ -71,7 +71,7 @@ def or_exit(make: Callable[[], T]) -> T:
 
 @dataclass(frozen=True)
 class Workflow:
-    """The plans of one invocation: the active profile's (one per engine), then those of other profiles."""
+    """The plans of one invocation: the active profile's (one per engine), then the others'."""
 
     made: EveryPlan
 
@@ -102,7 +102,7 @@ class Workflow:
         return {review.file: review for review in planned if review.cells}
 
     def is_elsewhere(self, shard: Shard) -> bool:
-        """True when the shard is not run here: it is another profile's, or nothing is (`results_so_far`)."""
+        """True when the shard is not run here: another profile's, or in `results_so_far`."""
         return shard.hardware != self.planner.hardware or self.made.so_far
 
     @cached_property
@@ -112,7 +112,7 @@ class Workflow:
 
     @cached_property
     def shard_targets(self) -> Mapping[str, str]:
-        """Shard name -> one of its cells: a missing one if there is any, so that it runs the shard's job.
+        """Shard name -> one of its cells: a missing one if any is, so that the shard's job runs.
 
         There is one edge per shard, not one per cell: at 42,000 cells Snakemake then needs half the
         time and memory.
@@ -215,7 +215,7 @@ class Workflow:
 
     @cached_property
     def judged_stamp(self) -> str:
-        """The file that is written when all answers of the active plans are judged; empty without a judge."""
+        """The file that is written when all active answers are judged; empty without a judge."""
         if not self.judges:
             return ""
         return f"{REVIEWS}/judged.{digest(sorted(self._reviews_here))}.json"
@@ -228,7 +228,7 @@ class Workflow:
 
     @property
     def judge_parts(self) -> int:
-        """The part of the machine that judging takes: all of it for a local judge, like a timed shard."""
+        """The part of the machine that judging takes: all of it for a local judge."""
         is_local = any(series.scorer == LOCAL for series in self.judges)
         return MACHINE_PARTS if is_local and self.planner.config.judge.local.url is None else 1
 
@@ -248,7 +248,7 @@ class Workflow:
         return [review for file, review in here if file in waiting or not Path(file).is_file()]
 
     def waiting_for(self, series: Series) -> Sequence[str]:
-        """The reviews with answers that wait for a judge's verdict: all of them, if their list is damaged."""
+        """The reviews with answers that wait for a verdict; all, if their list is damaged."""
         store = VerdictStore(series)
         if store.unfinished_damage():
             return list(self._reviews_here)
@@ -279,7 +279,7 @@ class Workflow:
 
     @property
     def stamp(self) -> str:
-        """A file named after the plan's digest: it is missing when the plan changed; tables are then remade."""
+        """A file named after the plan's digest: a changed plan lacks it, so tables are remade."""
         return f"{TABLES}/plan.{self.identity}.json"
 
 
@@ -289,7 +289,7 @@ def make_workflow(config: Config) -> Workflow:
 
 
 def handed_down(invocation: Invocation) -> Mapping[str, Any] | None:
-    """The configuration that the submitting process left for a job; None if this is not such a job."""
+    """The configuration that the submitting process left for a job; None if this is no such job."""
     text = os.environ.get(CONFIG_VARIABLE)
     if not invocation.is_job or not text:
         return None
@@ -319,14 +319,14 @@ def configuration_layers(
 
 
 def load_workflow(config: Mapping[str, Any], layers: Sequence[Source] = ()) -> Workflow:
-    """The workflow of a configuration, made of these layers. Jobs' processes inherit the configuration."""
+    """The workflow of a configuration with these layers. Jobs inherit the configuration."""
     parsed = parse_config(config, sources=layers)
     os.environ[CONFIG_VARIABLE] = json.dumps(config)
     return make_workflow(parsed)
 
 
 def take_up_unfinished(workflow: Workflow) -> None:
-    """Drop reviews with answers that can now be judged, so that this run judges them and makes them again."""
+    """Drop reviews with answers that can now be judged: this run judges and makes them again."""
     for series in workflow.judges:
         if series.scorer == CLAUDE and not has_key():
             continue
@@ -356,7 +356,7 @@ def date_back(workflow: Workflow) -> None:
                 os.utime(file)
 
 
-# The packages of scripts/lib that make the tables. Planning, scoring and reviews are among them, since
+# The packages of scripts/lib that make the tables. Planning, scoring and reviews are among them:
 # tables show their texts.
 TABLE_PACKAGES = (
     "base",

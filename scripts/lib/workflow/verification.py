@@ -1,4 +1,4 @@
-"""Checks a whole results tree: is each record undamaged, do records fit together, who wrote them."""
+"""Checks a results tree: is each record undamaged, do records fit together, who wrote them."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def check_lock(file: Path) -> Iterator[Checked]:
 
 
 def sign(kind: Kind, file: Path) -> bool:
-    """Seal a record again. False if its content is not valid, or if it must be made again instead."""
+    """Seal a record again. False if its content is not valid, or if it must be made again."""
     try:
         if kind is LOCK:
             lock = WeightsLock.load(file).signed()
@@ -190,7 +190,7 @@ def sign(kind: Kind, file: Path) -> bool:
 
 
 def authors(files: Iterable[Path]) -> Mapping[Path, str]:
-    """File -> who last wrote it, by git: author and address, or NOT_COMMITTED. Empty without git."""
+    """File -> who last wrote it, by git (author, address), or NOT_COMMITTED. Empty without git."""
     wanted = {str(file): file for file in files}
     changed = _git("status", "--porcelain", "-z", "--untracked-files=all", "--", ".")
     log = _git("log", "--format=%x01%an <%ae>", "--name-only", "-z", "--", ".")

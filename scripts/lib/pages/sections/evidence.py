@@ -1,4 +1,4 @@
-"""RESULTS.md on the evidence: machine, failures, different answers, what is struck out or missing."""
+"""RESULTS.md on the evidence: machine, failures, divergences, what is struck out or missing."""
 
 from __future__ import annotations
 

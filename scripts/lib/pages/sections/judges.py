@@ -1,4 +1,4 @@
-"""RESULTS.md on the scorers: how many answers each scored, how far they agree, the judges' errors."""
+"""RESULTS.md on the scorers: how many answers each scored, agreement, the judges' errors."""
 
 from __future__ import annotations
 

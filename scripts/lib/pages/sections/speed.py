@@ -32,7 +32,7 @@ def _sweep(
     value: Callable[[Setup], int | None],
     letter: str,
 ) -> str:
-    """One line per base row and kind of drafting, one column per setting; the fastest proved way in bold."""
+    """One line per base row and drafting, one column per setting; the fastest proved in bold."""
     settings: set[int] = set()
     lines: dict[tuple[str, str, str], dict[int, Setup]] = {}
     for way in ways:
@@ -123,7 +123,7 @@ def roofline_table(part: ProfilePart) -> str:
 
 
 def efficiency(c: Setup, decode: Estimate) -> Estimate | None:
-    """The share of the memory's bandwidth that decoding uses, with the speed's interval; None: unknown."""
+    """The share of the memory's bandwidth in use, with the speed's interval; None: unknown."""
     limit = c.memory_gb_per_s
     used = bandwidth_efficiency(decode.value, c.bytes_per_token, 1e9 * limit if limit else None)
     return decode.scaled(used / decode.value) if used is not None else None
