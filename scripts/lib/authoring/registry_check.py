@@ -18,29 +18,29 @@ SIZE_TOLERANCE = 0.1
 _GIB_PER_GB = 2**30 / 1e9
 
 
-class HeaderVerdict(StrEnum):
+class Verdict(StrEnum):
     AGREES = "agrees"
     CONTRADICTS = "contradicts"
     NOT_SAID = "not said"
 
 
 @dataclass(frozen=True, slots=True)
-class RegistryFinding:
+class Finding:
     """One compared fact: what the registry says, what the file says."""
 
     fact: str
     registry: str
     file: str
-    verdict: HeaderVerdict
+    verdict: Verdict
 
 
-def _compare(fact: str, said: object, found: object, agrees: bool | None = None) -> RegistryFinding:
+def _compare(fact: str, said: object, found: object, agrees: bool | None = None) -> Finding:
     if said in (None, "") or found in (None, ""):
-        verdict = HeaderVerdict.NOT_SAID
+        verdict = Verdict.NOT_SAID
     else:
         same = said == found if agrees is None else agrees
-        verdict = HeaderVerdict.AGREES if same else HeaderVerdict.CONTRADICTS
-    return RegistryFinding(
+        verdict = Verdict.AGREES if same else Verdict.CONTRADICTS
+    return Finding(
         fact, "" if said is None else str(said), "" if found is None else str(found), verdict
     )
 
@@ -69,7 +69,7 @@ def _described(header: Header) -> str:
     return f"{header.architecture} (recurrent{f': {header.recurrent_key}' if header.recurrent_key else ''})"
 
 
-def compare(model: Model, facts: WeightsFacts) -> Iterator[RegistryFinding]:
+def compare(model: Model, facts: WeightsFacts) -> Iterator[Finding]:
     """Every fact that both sides can state, in the order of the registry's keys."""
     header = facts.header
     size_gb = facts.size_bytes / 1e9
@@ -97,8 +97,8 @@ def compare(model: Model, facts: WeightsFacts) -> Iterator[RegistryFinding]:
     )
 
 
-def contradictions(model: Model, facts: WeightsFacts) -> tuple[RegistryFinding, ...]:
+def contradictions(model: Model, facts: WeightsFacts) -> tuple[Finding, ...]:
     """What the entry says and the file denies."""
     return tuple(
-        finding for finding in compare(model, facts) if finding.verdict is HeaderVerdict.CONTRADICTS
+        finding for finding in compare(model, facts) if finding.verdict is Verdict.CONTRADICTS
     )
