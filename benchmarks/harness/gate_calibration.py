@@ -30,7 +30,7 @@ from tabulate import tabulate
 from benchmarks.harness.checkout import scratch_checkout
 from scripts.lib.base.layout import CALIBRATION, RESULTS
 from scripts.lib.base.safe_files import write_atomic
-from scripts.lib.compare.gates import METRICS, Gate, Noise, Outcome, judge, parse_gate
+from scripts.lib.compare.gates import METRICS, Gate, GateOutcome, Noise, judge, parse_gate
 from scripts.lib.compare.observations import Observation, Observations, from_run, run_ids
 from scripts.lib.compare.pairing import RATIO_METRICS, pair
 from scripts.lib.machine.profiles import cpu_model
@@ -117,8 +117,8 @@ def tripped(
         judged = judge(
             gate, [(pairing.key, pairing.ratio(gate.metric)) for pairing in pairings], noise
         )
-        found[0] += sum(j.outcome is Outcome.TRIPPED for j in judged)
-        found[1] += sum(j.outcome is not Outcome.NOT_JUDGED for j in judged)
+        found[0] += sum(j.outcome is GateOutcome.TRIPPED for j in judged)
+        found[1] += sum(j.outcome is not GateOutcome.NOT_JUDGED for j in judged)
     return found[0], found[1]
 
 

@@ -25,7 +25,7 @@ from scripts.lib.routing.report import (
     routes_table,
     summary_page,
 )
-from scripts.lib.routing.rewards import Outcome, cost_aware_reward, missing, outcome, rewarded
+from scripts.lib.routing.rewards import ModelOutcome, cost_aware_reward, missing, outcome, rewarded
 from scripts.lib.routing.session import OUTCOMES, WRITTEN, outcomes_csv, read_outcomes
 from scripts.lib.settings.run_config import CONFIG_FILE, load_config, parse_config
 from tests.factories.results_trees import review_row
@@ -204,9 +204,9 @@ def test_only_correct_answers_are_rewarded_and_errors_not_at_all() -> None:
     assert (errors.asked, errors.n, errors.infrastructure_errors, errors.unscored) == (5, 3, 1, 1)
 
 
-def made(action: str, rewards: list[float], suite: str = "math") -> list[Outcome]:
+def made(action: str, rewards: list[float], suite: str = "math") -> list[ModelOutcome]:
     return [
-        Outcome(
+        ModelOutcome(
             suite,
             f"q{n}",
             1,
@@ -239,7 +239,7 @@ def test_the_frontdoor_stays_unless_another_is_shown_to_be_better() -> None:
     assert special.difference == 0.5 and special.difference_low > 0 and special.paired == 20  # type: ignore[operator]
 
 
-def lost(outcomes: list[Outcome]) -> list[Outcome]:
+def lost(outcomes: list[ModelOutcome]) -> list[ModelOutcome]:
     """The same, their engine having failed."""
     return [
         replace(o, success=None, quality=None, elapsed_s=None, reward=None, infrastructure=True)
@@ -247,7 +247,7 @@ def lost(outcomes: list[Outcome]) -> list[Outcome]:
     ]
 
 
-def taken(outcomes: list[Outcome]) -> dict[str, str]:
+def taken(outcomes: list[ModelOutcome]) -> dict[str, str]:
     """Action -> the word on it, of those that have one."""
     return {r.action: r.why for r in routes_of(outcomes) if r.why}
 
@@ -256,7 +256,7 @@ def taken(outcomes: list[Outcome]) -> dict[str, str]:
     "front", [[], lost(made("frontdoor", [1.0] * 20))], ids=["absent", "errors"]
 )
 def test_without_a_frontdoor_the_fastest_other_stays_unless_another_is_shown_to_be_better(
-    front: list[Outcome],
+    front: list[ModelOutcome],
 ) -> None:
     half, slow = (
         [1.0, 0.0] * 10,
@@ -353,7 +353,7 @@ def test_suites_are_apart_and_a_suite_without_rewards_recommends_nothing() -> No
 # --- all samples together ------------------------------------------------------------------------------------------------
 
 
-def write(folder: Path, sample: str, outcomes: list[Outcome], written_utc: str) -> Path:
+def write(folder: Path, sample: str, outcomes: list[ModelOutcome], written_utc: str) -> Path:
     """A sample's outcomes. Without a time they are a file of before it was recorded."""
     (folder / sample).mkdir(exist_ok=True)
     text = outcomes_csv(outcomes, written_utc)

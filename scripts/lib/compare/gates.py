@@ -117,7 +117,7 @@ def read_noise(hardware: Iterable[str], folder: Path = CALIBRATION) -> dict[str,
     return found
 
 
-class Outcome(StrEnum):
+class GateOutcome(StrEnum):
     """What a gate says of one setup."""
 
     PASSED = "passed"
@@ -131,14 +131,14 @@ class Judgement:
 
     gate: Gate
     key: Key
-    outcome: Outcome
+    outcome: GateOutcome
     effect: Estimate | None
     p_value: float = 1.0
 
     def __str__(self) -> str:
         if self.effect is None:
             return f"{self.gate}: {self.key}: {self.outcome}: no question that both sides measured"
-        if self.outcome is Outcome.NOT_JUDGED:
+        if self.outcome is GateOutcome.NOT_JUDGED:
             return f"{self.gate}: {self.key}: {self.outcome}: {self.effect.clusters} questions carry no interval"
         return (
             f"{self.gate}: {self.key}: {self.outcome}: {effect_text(self.gate.unit, self.effect)}"
@@ -204,8 +204,8 @@ def judge(
     made = []
     for i, (key, _) in enumerate(effects):
         if i in adjusted:
-            outcome = Outcome.TRIPPED if adjusted[i] < TAIL else Outcome.PASSED
+            outcome = GateOutcome.TRIPPED if adjusted[i] < TAIL else GateOutcome.PASSED
             made.append(Judgement(gate, key, outcome, wide[i], adjusted[i]))
         else:
-            made.append(Judgement(gate, key, Outcome.NOT_JUDGED, wide[i]))
+            made.append(Judgement(gate, key, GateOutcome.NOT_JUDGED, wide[i]))
     return tuple(made)

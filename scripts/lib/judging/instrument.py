@@ -24,7 +24,7 @@ from scripts.lib.scoring.verdict_store import (
     QUARANTINED,
     BatchRecord,
     ItemOutcome,
-    Verdict,
+    JudgeVerdict,
     VerdictStore,
     all_series,
 )
@@ -72,7 +72,7 @@ def _cut(items: Sequence[ItemOutcome]) -> Iterator[str]:
         yield f"{len(believed)} references cut in half, which deserve 1 at most, got {MOST_SCORE}"
 
 
-def _lazy(items: Sequence[ItemOutcome], verdicts: Mapping[str, Verdict]) -> Iterator[str]:
+def _lazy(items: Sequence[ItemOutcome], verdicts: Mapping[str, JudgeVerdict]) -> Iterator[str]:
     judged = [item for item in items if item.score is not None]
     scores = Counter(item.score for item in judged)
     if len(judged) >= LEAST_FOR_CONSTANT and len(scores) == 1:
@@ -107,7 +107,7 @@ def _retest(items: Sequence[ItemOutcome]) -> Iterator[str]:
         yield f"only {same} of {len(pairs)} answers that were asked twice got the same score"
 
 
-def findings(items: Sequence[ItemOutcome], verdicts: Mapping[str, Verdict]) -> tuple[str, ...]:
+def findings(items: Sequence[ItemOutcome], verdicts: Mapping[str, JudgeVerdict]) -> tuple[str, ...]:
     """What is wrong with the judge of a batch; nothing for one whose verdicts may be used. `verdicts` by digest."""
     checks = (
         _known_0(items),

@@ -22,7 +22,7 @@ BEST_SCORE = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ModelOutcome:
     """One action on one question. `success` is None where nothing can be said, `why` tells; times in seconds.
 
     `quality` is the score's share of the best one (0 to 1); `reward` None where there is none.
@@ -49,9 +49,9 @@ def cost_aware_reward(quality: float, elapsed_s: float, expected_s: float) -> fl
     return quality - COST_WEIGHT * max(0.0, elapsed_s / expected_s - 1)
 
 
-def outcome(action: str, entry: str, row: ReviewRow, mode: str = MODE) -> Outcome:
+def outcome(action: str, entry: str, row: ReviewRow, mode: str = MODE) -> ModelOutcome:
     """A reviewed cell as an outcome, its reward still to be given (see `rewarded`)."""
-    known = Outcome(
+    known = ModelOutcome(
         row.suite,
         row.question_id,
         row.tier,
@@ -77,13 +77,15 @@ def outcome(action: str, entry: str, row: ReviewRow, mode: str = MODE) -> Outcom
     )
 
 
-def missing(action: str, entry: str, question: Question, why: str, mode: str = MODE) -> Outcome:
+def missing(
+    action: str, entry: str, question: Question, why: str, mode: str = MODE
+) -> ModelOutcome:
     """The outcome of a question whose cell is not there."""
-    known = Outcome(question.suite, question.id, question.tier, action, entry, None, mode=mode)
+    known = ModelOutcome(question.suite, question.id, question.tier, action, entry, None, mode=mode)
     return replace(known, infrastructure=True, why=why)
 
 
-def _expected(outcomes: Sequence[Outcome]) -> Mapping[tuple[str, str], float]:
+def _expected(outcomes: Sequence[ModelOutcome]) -> Mapping[tuple[str, str], float]:
     """What the frontdoor took per question; where it has no time of its own, its median over the suite.
 
     Of several modes of the frontdoor `baseline` is what is expected, else the first.
@@ -100,14 +102,14 @@ def _expected(outcomes: Sequence[Outcome]) -> Mapping[tuple[str, str], float]:
     return {key: own.get(key, medians.get(key[0], 0.0)) for key in questions}
 
 
-def rewarded(outcomes: Iterable[Outcome]) -> tuple[Outcome, ...]:
+def rewarded(outcomes: Iterable[ModelOutcome]) -> tuple[ModelOutcome, ...]:
     """The outcomes with their rewards. Without any time of the frontdoor in a suite a correct answer is worth its quality."""
     outcomes = tuple(outcomes)
     expected = _expected(outcomes)
     return tuple(_with_reward(o, expected[(o.suite, o.question)] or None) for o in outcomes)
 
 
-def _with_reward(o: Outcome, expected_s: float | None) -> Outcome:
+def _with_reward(o: ModelOutcome, expected_s: float | None) -> ModelOutcome:
     if o.success is None:
         return o
     worth = 0.0
@@ -118,9 +120,11 @@ def _with_reward(o: Outcome, expected_s: float | None) -> Outcome:
     return replace(o, expected_s=expected_s, reward=worth)
 
 
-def by_action(outcomes: Iterable[Outcome]) -> dict[tuple[str, str, str, str], list[Outcome]]:
+def by_action(
+    outcomes: Iterable[ModelOutcome],
+) -> dict[tuple[str, str, str, str], list[ModelOutcome]]:
     """(suite, action, entry, mode) -> its outcomes, actions in their order, `baseline` before the other modes."""
-    groups: dict[tuple[str, str, str, str], list[Outcome]] = {}
+    groups: dict[tuple[str, str, str, str], list[ModelOutcome]] = {}
     for o in sorted(
         outcomes, key=lambda o: (o.suite, ACTIONS.index(o.action), o.entry, o.mode != MODE, o.mode)
     ):

@@ -26,7 +26,7 @@ from scripts.lib.planning.disk import for_model, load_planner, pending
 from scripts.lib.planning.plan import Cell, Plan, Shard, find_shard, make_plan
 from scripts.lib.results.review import ReviewRow, plan_review, read_review
 from scripts.lib.routing.entries import ACTIONS, FRONTDOOR, MODE, Absent, Sample, entry_settings
-from scripts.lib.routing.rewards import Outcome, missing, outcome, rewarded
+from scripts.lib.routing.rewards import ModelOutcome, missing, outcome, rewarded
 from scripts.lib.settings.run_config import parse_config
 
 OUTCOMES = "outcomes.csv"
@@ -135,12 +135,12 @@ def run_part(part: Part, folder: Path, dry_run: bool, verbose: bool) -> bool:
     return subprocess.Popen([*argv, "--", *targets]).wait() == 0
 
 
-def outcomes_of(sample: Sample, parts: Sequence[Part]) -> tuple[Outcome, ...]:
+def outcomes_of(sample: Sample, parts: Sequence[Part]) -> tuple[ModelOutcome, ...]:
     """The outcome of every question under every action and mode, rewards included."""
     return rewarded(_outcomes(sample, parts))
 
 
-def _outcomes(sample: Sample, parts: Sequence[Part]) -> Iterator[Outcome]:
+def _outcomes(sample: Sample, parts: Sequence[Part]) -> Iterator[ModelOutcome]:
     for part in parts:
         rows = {f"{row.suite}/{row.question_id}": row for row in part.rows()}
         for suite, actions in sample.routes.items():
@@ -154,25 +154,25 @@ def _outcomes(sample: Sample, parts: Sequence[Part]) -> Iterator[Outcome]:
                         yield missing(action, part.key, question, why, part.mode)
 
 
-def joined(rounds: Iterable[Sequence[Outcome]]) -> tuple[Outcome, ...]:
+def joined(rounds: Iterable[Sequence[ModelOutcome]]) -> tuple[ModelOutcome, ...]:
     """The outcomes of several rounds of one session: of a question put to one entry as one action in one mode the last."""
     return tuple({_key(o): o for outcomes in rounds for o in outcomes}.values())
 
 
-def outcomes_csv(outcomes: Sequence[Outcome], written_utc: str) -> str:
+def outcomes_csv(outcomes: Sequence[ModelOutcome], written_utc: str) -> str:
     """One line per question and action, each with the time of writing, by which the newest of several samples is told."""
-    columns = [*(field.name for field in fields(Outcome)), WRITTEN]
+    columns = [*(field.name for field in fields(ModelOutcome)), WRITTEN]
     return csv_text(columns, ((*asdict(o).values(), written_utc) for o in outcomes))
 
 
-def read_outcomes(folder: Path) -> tuple[tuple[Outcome, ...], ...]:
+def read_outcomes(folder: Path) -> tuple[tuple[ModelOutcome, ...], ...]:
     """The outcomes of all samples of a hardware profile: those of one suite and one frontdoor together, by suite.
 
     Each question counts once per action and entry, by its newest outcome; one that is missing
     counts where nothing else is known. Raises BenchError for a damaged file.
     """
     samples = [_read(file) for file in sorted(folder.glob(f"*/{OUTCOMES}"))]
-    newest: dict[_Key, Outcome] = {}
+    newest: dict[_Key, ModelOutcome] = {}
     asked: dict[tuple[str, str], dict[_Key, None]] = {}
     for _, outcomes in sorted(samples, key=lambda sample: sample[0]):
         frontdoors = {o.suite: o.entry for o in outcomes if o.action == FRONTDOOR}
@@ -183,11 +183,11 @@ def read_outcomes(folder: Path) -> tuple[tuple[Outcome, ...], ...]:
     return tuple(rewarded(newest[key] for key in asked[group]) for group in sorted(asked))
 
 
-def _key(o: Outcome) -> _Key:
+def _key(o: ModelOutcome) -> _Key:
     return o.suite, o.question, o.action, o.entry, o.mode
 
 
-def _read(file: Path) -> tuple[datetime, list[Outcome]]:
+def _read(file: Path) -> tuple[datetime, list[ModelOutcome]]:
     """(when it was written, its outcomes). Files of before that time was recorded have the file's own."""
     written = datetime.fromtimestamp(file.stat().st_mtime, UTC)
     with file.open(encoding="utf-8", newline="") as stream:
@@ -205,7 +205,7 @@ def _read(file: Path) -> tuple[datetime, list[Outcome]]:
             ) from error
 
 
-def _parsed(line: Mapping[str, str]) -> Outcome:
+def _parsed(line: Mapping[str, str]) -> ModelOutcome:
     def number(name: str) -> float | None:
         return float(line[name]) if line[name] else None
 
@@ -213,7 +213,7 @@ def _parsed(line: Mapping[str, str]) -> Outcome:
         raise ValueError(f"no action '{line['action']}'")
     if line["success"] == "True" and not line["quality"]:
         raise ValueError("a success without quality")
-    return Outcome(
+    return ModelOutcome(
         suite=line["suite"],
         question=line["question"],
         tier=int(line["tier"]),

@@ -38,7 +38,7 @@ ACCEPTED, QUARANTINED, CALIBRATION = "accepted", "quarantined", "calibration"
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class JudgeVerdict:
     """One stored judgement. `label` is the question first judged with this material."""
 
     digest: str
@@ -62,7 +62,7 @@ class Verdict:
         return json.dumps(sealed(body), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def parse_verdict(text: str, origin: str) -> Verdict:
+def parse_verdict(text: str, origin: str) -> JudgeVerdict:
     """Read a stored verdict. Raises Damaged naming `origin` where it is not what was written."""
     raw = read_sealed(text, origin)
     version = raw.get("schema_version")
@@ -73,7 +73,7 @@ def parse_verdict(text: str, origin: str) -> Verdict:
         criteria = tuple(CriterionScore(**item) for item in raw["scored"].pop("criteria"))
         raw["scored"] = QuestionScore(criteria, **raw["scored"])
         raw["reply"] = Reply(**raw["reply"] | {"usage": Usage(**raw["reply"]["usage"])})
-        return Verdict(**raw | {"role": Role(raw["role"])})
+        return JudgeVerdict(**raw | {"role": Role(raw["role"])})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise Damaged(origin, f"not a verdict ({error})") from error
 
@@ -160,7 +160,7 @@ class VerdictStore:
         self.series = series
         self.folder = root / series.name
 
-    def all(self) -> Iterator[Verdict]:
+    def all(self) -> Iterator[JudgeVerdict]:
         """Every usable verdict on an answer, in the order of the digests."""
         for file in sorted(self.folder.glob("[0-9a-f][0-9a-f]/*.json")):
             verdict = self.read(file.stem)
@@ -174,12 +174,12 @@ class VerdictStore:
     def path(self, digest: str) -> Path:
         return self.folder / digest[:2] / f"{digest}.json"
 
-    def read(self, digest: str) -> Verdict | None:
+    def read(self, digest: str) -> JudgeVerdict | None:
         """The verdict of that name, whatever became of its batch; None where there is none, or a damaged one."""
         path = self.path(digest)
         return self._believed(path, lambda text: self._own(parse_verdict(text, str(path)), digest))
 
-    def _own(self, verdict: Verdict, digest: str) -> Verdict:
+    def _own(self, verdict: JudgeVerdict, digest: str) -> JudgeVerdict:
         if (verdict.digest, verdict.series) != (digest, self.series.name):
             raise Damaged(
                 str(self.path(digest)), f"it holds the verdict {verdict.digest} of {verdict.series}"
@@ -195,7 +195,7 @@ class VerdictStore:
             self.damaged[str(path)] = damage.problem
             return None
 
-    def write(self, verdict: Verdict) -> None:
+    def write(self, verdict: JudgeVerdict) -> None:
         """Store a verdict; the first one also writes down what the series is."""
         about = self.folder / "series.json"
         if not about.exists():
@@ -216,7 +216,7 @@ class VerdictStore:
             found |= _quarantined_pairs(record)
         return found
 
-    def usable(self, pair: str) -> Verdict | None:
+    def usable(self, pair: str) -> JudgeVerdict | None:
         """The verdict that counts for a pair: scored or unscored for good, of an accepted batch; None where there is none."""
         verdict = self.read(verdict_digest(self.series, pair))
         if verdict is None or verdict.transient:
@@ -329,7 +329,7 @@ class VerdictStore:
         return str(self.unfinished().get("reason", ""))
 
 
-def outcome(item: Item, verdict: Verdict | None, first: int | None = None) -> ItemOutcome:
+def outcome(item: Item, verdict: JudgeVerdict | None, first: int | None = None) -> ItemOutcome:
     """An item with what became of it; a transient failure is no answer."""
     return ItemOutcome(
         digest=item.digest,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from scripts.lib.prompts.check_types import Outcome
+from scripts.lib.prompts.check_types import CheckOutcome
 from scripts.lib.scoring.checks import marked, published, text
 from scripts.lib.scoring.checks.choices import check_multiple_choice
 from scripts.lib.scoring.checks.code import check_code
@@ -22,7 +22,7 @@ from scripts.lib.scoring.checks.numbers import check_number
 from scripts.lib.scoring.checks.plain import check_plain_text
 from scripts.lib.scoring.checks.tools import check_tool_call
 
-CHECKS: Mapping[str, Callable[[str, Mapping[str, Any]], Outcome]] = {
+CHECKS: Mapping[str, Callable[[str, Mapping[str, Any]], CheckOutcome]] = {
     "number": check_number,
     "math": check_math,
     "exact": text.check_exact,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from scripts.lib.prompts.check_types import Outcome, outcome
+from scripts.lib.prompts.check_types import CheckOutcome, outcome
 from scripts.lib.scoring.evidence import Undecided
 from scripts.lib.scoring.final_choice import read_choice
 
@@ -27,7 +27,7 @@ def _last_letter(answer: str) -> str:
     return next((letters[-1] for letters in found if letters), "")
 
 
-def check_multiple_choice(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_multiple_choice(answer: str, params: Mapping[str, Any]) -> CheckOutcome:
     """The answer chooses the letter `value`, by letter or by the text of one of `choices`.
 
     With `last`, an answer that commits to no letter or to several is taken by the last one, as the
@@ -47,24 +47,24 @@ def check_multiple_choice(answer: str, params: Mapping[str, Any]) -> Outcome:
     )
 
 
-def _by_statement(answer: str, params: Mapping[str, Any]) -> Outcome:
+def _by_statement(answer: str, params: Mapping[str, Any]) -> CheckOutcome:
     wanted = str(params["value"]).strip().strip("().").upper()
     given = params.get("choices") or {}
     choices = {str(letter).strip().upper(): str(text) for letter, text in given.items()}
     read = read_choice(answer, wanted, choices)
     if read is None:
-        return Outcome(False, "no single choice found")
+        return CheckOutcome(False, "no single choice found")
     if isinstance(read, Undecided):
         possible = any(choice.letter == wanted for choice in read.values)
-        return Outcome(None if possible else False, read.reason)
+        return CheckOutcome(None if possible else False, read.reason)
     letter, place = read.value.letter, f"{read.form}: {read.text}"
     if read.value.doubt:
         reason = f"the letter {letter} with the text of {read.value.others[0]}"
         possible = wanted in (letter, *read.value.others)
-        return Outcome(None if possible else False, reason, letter, place)
+        return CheckOutcome(None if possible else False, reason, letter, place)
     if read.value.others:
         reason = f"names alternatives: {letter} and {', '.join(read.value.others)}"
-        return Outcome(False, reason, letter, place)
+        return CheckOutcome(False, reason, letter, place)
     return outcome(
         letter == wanted, f"chose {letter}", f"chose {letter}, expected {wanted}", letter, place
     )

@@ -10,7 +10,7 @@ from itertools import dropwhile, takewhile
 from typing import Any
 
 from scripts.lib.base.errors import BenchError
-from scripts.lib.prompts.check_types import Outcome, texts
+from scripts.lib.prompts.check_types import CheckOutcome, texts
 from scripts.lib.scoring.cases import read_cases
 from scripts.lib.scoring.fences import fenced_blocks
 
@@ -202,7 +202,7 @@ def _continued(setup: str, answer: str) -> str:
     return ""
 
 
-def check_code(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_code(answer: str, params: Mapping[str, Any]) -> CheckOutcome:
     """The answer's Python passes `tests`, after `setup`; or as a program it gives each of `cases` its output.
 
     Unscored where there is no sandbox to run it in, or the cases are not to be had.
@@ -214,7 +214,7 @@ def check_code(answer: str, params: Mapping[str, Any]) -> Outcome:
     try:
         cases = read_cases(params.get("cases"))
     except BenchError as error:
-        return Outcome(None, str(error))
+        return CheckOutcome(None, str(error))
     compare, driver = str(params.get("compare") or "stripped"), str(params.get("driver") or "")
     tests = CodeTests(
         str(params.get("tests") or ""), setup, entry, texts(params.get("forbidden")), cases, compare
@@ -223,8 +223,8 @@ def check_code(answer: str, params: Mapping[str, Any]) -> Outcome:
     # body.
     answer = _LEADING_BLANK_LINES.sub("", answer).rstrip()
     if not answer.strip():
-        return Outcome(False, "no code")
-    verdict = Outcome(False, f"defines no {entry}")
+        return CheckOutcome(False, "no code")
+    verdict = CheckOutcome(False, f"defines no {entry}")
     only_first = params.get("block") == "first"
     for code in (first_block(answer),) if only_first else candidates(answer, entry, setup):
         if entry and not _defines(code, entry):
@@ -232,7 +232,7 @@ def check_code(answer: str, params: Mapping[str, Any]) -> Outcome:
         # Code that continues `setup` holds it already.
         whole = code if not setup or code.startswith(setup.rstrip()) else f"{setup}\n{code}"
         passed, reason = run_tests(f"{whole}\n{driver}" if driver else whole, tests, timeout_s)
-        verdict = Outcome(passed, reason, code[:200], "the code")
+        verdict = CheckOutcome(passed, reason, code[:200], "the code")
         if passed is not False:
             break
     return verdict

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from scripts.lib.prompts.check_types import Outcome
+from scripts.lib.prompts.check_types import CheckOutcome
 
 TIMEOUT_S = 3.0
 # A longer prediction is none: outputs have a line or two.
@@ -43,7 +43,7 @@ def prediction(answer: str, predict: str) -> ast.expr | None:
     return said
 
 
-def check_cruxeval(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_cruxeval(answer: str, params: Mapping[str, Any]) -> CheckOutcome:
     """The predicted call of `f` gives `output` (`predict: input`), or the predicted value is `output` (`predict: output`).
 
     An output that calls `f` with the given input is no prediction, nor is an input that is no call
@@ -58,17 +58,17 @@ def check_cruxeval(answer: str, params: Mapping[str, Any]) -> Outcome:
     except _NO_CODE:
         text = ""
     if not text:
-        return Outcome(False, "no expression after [ANSWER] or in the last line")
+        return CheckOutcome(False, "no expression after [ANSWER] or in the last line")
     calls_f = (
         isinstance(found, ast.Call) and isinstance(found.func, ast.Name) and found.func.id == "f"
     )
     if predict == "input" and not calls_f:
-        return Outcome(False, "no call of f", text[:200])
+        return CheckOutcome(False, "no call of f", text[:200])
     given = _parsed(f"f({params['input']})")
     if predict == "output" and given is not None and ast.unparse(given) in text:
-        return Outcome(False, "calls f instead of saying what it gives", text[:200])
+        return CheckOutcome(False, "calls f instead of saying what it gives", text[:200])
     asked = CodeTests(f"assert predicted__() == ({output})")
     passed, reason = run_tests(
         f"{code}\n\ndef predicted__():\n    return ({text})\n", asked, TIMEOUT_S
     )
-    return Outcome(passed, reason, text[:200], "the prediction")
+    return CheckOutcome(passed, reason, text[:200], "the prediction")

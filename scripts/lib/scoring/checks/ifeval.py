@@ -19,10 +19,10 @@ from types import MappingProxyType
 from typing import Any
 
 from scripts.lib.base.timed_regex import PATTERN_SECONDS
-from scripts.lib.prompts.check_types import Outcome, outcome
+from scripts.lib.prompts.check_types import CheckOutcome, outcome
 
 Settings = Mapping[str, Any]
-Decider = Callable[[str, Settings], Outcome]
+Decider = Callable[[str, Settings], CheckOutcome]
 # langdetect draws at random. The published code lets it: a doubtful text's verdict changes from run
 # to run.
 LANGUAGE_SEED = 0
@@ -72,23 +72,23 @@ def _compared(
     what: str,
     relation: str = "relation",
     least: int = 0,
-) -> Outcome:
+) -> CheckOutcome:
     """`less than` or `at least` a number of things."""
     wanted, asked = _count(settings, count, least), settings.get(relation)
     if asked not in ("less than", "at least"):
         raise _Undecided(f"{relation} is {asked!r}: expected 'less than' or 'at least'")
     passed = found < wanted if asked == "less than" else found >= wanted
-    return Outcome(passed, f"{found} {what}, asked {asked} {wanted:g}")
+    return CheckOutcome(passed, f"{found} {what}, asked {asked} {wanted:g}")
 
 
-def _exactly(found: int, settings: Settings, count: str, what: str) -> Outcome:
+def _exactly(found: int, settings: Settings, count: str, what: str) -> CheckOutcome:
     wanted = _count(settings, count)
-    return Outcome(found == wanted, f"{found} {what}, asked {wanted:g}")
+    return CheckOutcome(found == wanted, f"{found} {what}, asked {wanted:g}")
 
 
-def _at_least(found: int, settings: Settings, count: str, what: str) -> Outcome:
+def _at_least(found: int, settings: Settings, count: str, what: str) -> CheckOutcome:
     wanted = _count(settings, count)
-    return Outcome(found >= wanted, f"{found} {what}, asked at least {wanted:g}")
+    return CheckOutcome(found >= wanted, f"{found} {what}, asked at least {wanted:g}")
 
 
 # --- what is found in an answer -----------------------------------------------------------------------------
@@ -187,26 +187,26 @@ def _titled(line: str) -> bool:
 # --- the instructions ---------------------------------------------------------------------------------------
 
 
-def _existence(answer: str, settings: Settings) -> Outcome:
+def _existence(answer: str, settings: Settings) -> CheckOutcome:
     absent = [word for word in _words(settings, "keywords") if not _times(word, answer)]
     return outcome(not absent, "has the keywords", f"lacks {', '.join(absent)[:80]}")
 
 
-def _keyword_frequency(answer: str, settings: Settings) -> Outcome:
+def _keyword_frequency(answer: str, settings: Settings) -> CheckOutcome:
     keyword = _text(settings, "keyword").strip()
     if not keyword:
         raise _Undecided("the keyword is empty: IFEval then draws one at random")
     return _compared(_times(keyword, answer), settings, "frequency", f"times {keyword!r}")
 
 
-def _forbidden_words(answer: str, settings: Settings) -> Outcome:
+def _forbidden_words(answer: str, settings: Settings) -> CheckOutcome:
     had = [
         word for word in _words(settings, "forbidden_words") if _times(word, answer, r"\b", r"\b")
     ]
     return outcome(not had, "no forbidden word", f"has {', '.join(had)[:80]}")
 
 
-def _letter_frequency(answer: str, settings: Settings) -> Outcome:
+def _letter_frequency(answer: str, settings: Settings) -> CheckOutcome:
     letter = _text(settings, "letter")
     if len(letter) != 1:
         raise _Undecided(f"the letter is {letter!r}: IFEval then draws one at random")
@@ -214,27 +214,27 @@ def _letter_frequency(answer: str, settings: Settings) -> Outcome:
     return _compared(found, settings, "let_frequency", f"times {letter!r}", "let_relation")
 
 
-def _response_language(answer: str, settings: Settings) -> Outcome:
+def _response_language(answer: str, settings: Settings) -> CheckOutcome:
     wanted, found = _text(settings, "language"), _language(answer)
-    return Outcome(found in (wanted, None), f"language {found or 'not seen'}, asked {wanted}")
+    return CheckOutcome(found in (wanted, None), f"language {found or 'not seen'}, asked {wanted}")
 
 
-def _number_sentences(answer: str, settings: Settings) -> Outcome:
+def _number_sentences(answer: str, settings: Settings) -> CheckOutcome:
     return _compared(len(_sentences(answer)), settings, "num_sentences", "sentences")
 
 
-def _number_paragraphs(answer: str, settings: Settings) -> Outcome:
+def _number_paragraphs(answer: str, settings: Settings) -> CheckOutcome:
     parts = [bool(part.strip()) for part in answer.split("***")]
     if not all(parts[1:-1]):
-        return Outcome(False, "an empty paragraph")
+        return CheckOutcome(False, "an empty paragraph")
     return _exactly(sum(parts), settings, "num_paragraphs", "paragraphs")
 
 
-def _number_words(answer: str, settings: Settings) -> Outcome:
+def _number_words(answer: str, settings: Settings) -> CheckOutcome:
     return _compared(sum(1 for _ in re.finditer(r"\w+", answer)), settings, "num_words", "words")
 
 
-def _nth_paragraph(answer: str, settings: Settings) -> Outcome:
+def _nth_paragraph(answer: str, settings: Settings) -> CheckOutcome:
     """The number of paragraphs leaves out the empty ones; the one looked at is counted among all."""
     asked, place = _count(settings, "num_paragraphs"), int(_count(settings, "nth_paragraph", 1))
     first, parts = (
@@ -245,21 +245,21 @@ def _nth_paragraph(answer: str, settings: Settings) -> Outcome:
         raise _Undecided(f"paragraph {place} of {asked:g}: IFEval then draws one at random")
     filled = sum(map(bool, parts))
     if place > filled or not parts[place - 1]:
-        return Outcome(False, f"no paragraph {place}")
+        return CheckOutcome(False, f"no paragraph {place}")
     word = parts[place - 1].split()[0].lstrip("'").lstrip('"')
     # Letter by letter, as published: a Greek word's last sigma stays what it is.
     found = "".join(letter.lower() for letter in re.split(r"[.,?!'\"]", word, maxsplit=1)[0])
     told = f"{filled} paragraphs, paragraph {place} begins with {found[:30]!r}"
-    return Outcome(filled == asked and found == first, told)
+    return CheckOutcome(filled == asked and found == first, told)
 
 
-def _number_placeholders(answer: str, settings: Settings) -> Outcome:
+def _number_placeholders(answer: str, settings: Settings) -> CheckOutcome:
     return _at_least(
         sum(map(_bracketed, answer.split("\n"))), settings, "num_placeholders", "placeholders"
     )
 
 
-def _postscript(answer: str, settings: Settings) -> Outcome:
+def _postscript(answer: str, settings: Settings) -> CheckOutcome:
     marker = _text(settings, "postscript_marker").strip()
     text, known = answer.lower(), _POSTSCRIPTS.get(marker)
     found = (
@@ -270,60 +270,60 @@ def _postscript(answer: str, settings: Settings) -> Outcome:
     return outcome(found, "has the postscript", f"no postscript {marker}")
 
 
-def _number_bullet_lists(answer: str, settings: Settings) -> Outcome:
+def _number_bullet_lists(answer: str, settings: Settings) -> CheckOutcome:
     # `*` alone on its line takes the next line for its text, as published.
     stars = sum(1 for _ in re.finditer(r"^[^\S\n]*\*[^*].*$", answer, re.MULTILINE))
     dashes = sum(line.lstrip().startswith("-") for line in answer.split("\n"))
     return _exactly(stars + dashes, settings, "num_bullets", "bullets")
 
 
-def _constrained_response(answer: str, settings: Settings) -> Outcome:
+def _constrained_response(answer: str, settings: Settings) -> CheckOutcome:
     given = any(option in answer for option in _CONSTRAINED)
     return outcome(given, "one of the options", "none of the options")
 
 
-def _number_highlights(answer: str, settings: Settings) -> Outcome:
+def _number_highlights(answer: str, settings: Settings) -> CheckOutcome:
     texts = [*re.findall(r"\*([^\n*]*)\*", answer), *re.findall(r"\*\*([^\n*]*)\*\*", answer)]
     return _at_least(
         sum(bool(text.strip()) for text in texts), settings, "num_highlights", "highlights"
     )
 
 
-def _multiple_sections(answer: str, settings: Settings) -> Outcome:
+def _multiple_sections(answer: str, settings: Settings) -> CheckOutcome:
     splitter = _text(settings, "section_spliter").strip()
     found = _times(splitter, answer, after=r"\s?\d+", ignore_case=False)
     return _at_least(found, settings, "num_sections", "sections")
 
 
-def _json_format(answer: str, settings: Settings) -> Outcome:
+def _json_format(answer: str, settings: Settings) -> CheckOutcome:
     body = answer.strip()
     for fence in _FENCES:
         body = body.removeprefix(fence)
     try:
         json.loads(body.removesuffix("```").strip())
     except ValueError:
-        return Outcome(False, "not JSON")
+        return CheckOutcome(False, "not JSON")
     except RecursionError:
         # The published code ends here in an error. An answer must not decide whether it is scored.
-        return Outcome(False, "JSON nested too deep to read")
-    return Outcome(True, "JSON")
+        return CheckOutcome(False, "JSON nested too deep to read")
+    return CheckOutcome(True, "JSON")
 
 
-def _title(answer: str, settings: Settings) -> Outcome:
+def _title(answer: str, settings: Settings) -> CheckOutcome:
     return outcome(any(map(_titled, answer.split("\n"))), "has a title", "no <<title>>")
 
 
-def _two_responses(answer: str, settings: Settings) -> Outcome:
+def _two_responses(answer: str, settings: Settings) -> CheckOutcome:
     parts = [part.strip() for part in answer.split("******")]
     if not all(parts[1:-1]):
-        return Outcome(False, "an empty response")
+        return CheckOutcome(False, "an empty response")
     filled = [part for part in parts if part]
     if len(filled) != 2:
-        return Outcome(False, f"{len(filled)} responses, asked 2")
+        return CheckOutcome(False, f"{len(filled)} responses, asked 2")
     return outcome(filled[0] != filled[1], "two responses", "twice the same response")
 
 
-def _repeat_prompt(answer: str, settings: Settings) -> Outcome:
+def _repeat_prompt(answer: str, settings: Settings) -> CheckOutcome:
     prompt = _text(settings, "prompt_to_repeat")
     if not prompt:
         raise _Undecided("no prompt to repeat")
@@ -331,7 +331,7 @@ def _repeat_prompt(answer: str, settings: Settings) -> Outcome:
     return outcome(repeated, "repeats the prompt", "does not begin with the prompt")
 
 
-def _end_checker(answer: str, settings: Settings) -> Outcome:
+def _end_checker(answer: str, settings: Settings) -> CheckOutcome:
     phrase = _text(settings, "end_phrase").strip().lower()
     return outcome(
         answer.strip().strip('"').lower().endswith(phrase),
@@ -340,7 +340,7 @@ def _end_checker(answer: str, settings: Settings) -> Outcome:
     )
 
 
-def _capital_words(answer: str, settings: Settings) -> Outcome:
+def _capital_words(answer: str, settings: Settings) -> CheckOutcome:
     found = sum(token.isupper() for token in _tokens(answer))
     # A negative number of capital words is taken as it is, as published.
     return _compared(
@@ -348,26 +348,26 @@ def _capital_words(answer: str, settings: Settings) -> Outcome:
     )
 
 
-def _english(answer: str, cased: bool, case: str) -> Outcome:
+def _english(answer: str, cased: bool, case: str) -> CheckOutcome:
     if not cased:
-        return Outcome(False, f"not all {case}")
+        return CheckOutcome(False, f"not all {case}")
     found = _language(answer)
-    return Outcome(found in ("en", None), f"{case}, language {found or 'not seen'}")
+    return CheckOutcome(found in ("en", None), f"{case}, language {found or 'not seen'}")
 
 
-def _english_capital(answer: str, settings: Settings) -> Outcome:
+def _english_capital(answer: str, settings: Settings) -> CheckOutcome:
     return _english(answer, answer.isupper(), "capitals")
 
 
-def _english_lowercase(answer: str, settings: Settings) -> Outcome:
+def _english_lowercase(answer: str, settings: Settings) -> CheckOutcome:
     return _english(answer, answer.islower(), "lower case")
 
 
-def _no_comma(answer: str, settings: Settings) -> Outcome:
+def _no_comma(answer: str, settings: Settings) -> CheckOutcome:
     return outcome("," not in answer, "no comma", "has a comma")
 
 
-def _quotation(answer: str, settings: Settings) -> Outcome:
+def _quotation(answer: str, settings: Settings) -> CheckOutcome:
     text = answer.strip()
     quoted = len(text) > 1 and text[0] == '"' == text[-1]
     return outcome(quoted, "in double quotation marks", "not in double quotation marks")
@@ -404,17 +404,17 @@ INSTRUCTIONS: Mapping[str, Decider] = MappingProxyType(
 )
 
 
-def check_ifeval(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_ifeval(answer: str, params: Mapping[str, Any]) -> CheckOutcome:
     """Whether an answer, as the model gave it, follows one instruction. An empty answer follows none."""
     name = str(params["instruction"])
     decide = INSTRUCTIONS.get(name)
     if decide is None:
-        return Outcome(None, f"unknown instruction {name[:60]!r}")
+        return CheckOutcome(None, f"unknown instruction {name[:60]!r}")
     if not answer.strip():
-        return Outcome(False, "empty answer")
+        return CheckOutcome(False, "empty answer")
     try:
         return decide(answer, params.get("kwargs") or {})
     except _Undecided as error:
-        return Outcome(None, str(error))
+        return CheckOutcome(None, str(error))
     except ModuleNotFoundError as error:
-        return Outcome(None, f"{name} needs the package {error.name}")
+        return CheckOutcome(None, f"{name} needs the package {error.name}")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from scripts.lib.prompts.check_types import Outcome
+from scripts.lib.prompts.check_types import CheckOutcome
 from scripts.lib.scoring.evidence import corrects, tail
 from scripts.lib.scoring.fences import fenced_blocks
 
@@ -201,18 +201,18 @@ def only_json(answer: str) -> bool:
 _KINDS: Mapping[Any, type] = {"object": dict, "array": list}
 
 
-def check_json_schema(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_json_schema(answer: str, params: Mapping[str, Any]) -> CheckOutcome:
     """The answer's JSON is valid against `schema`; with `only`, the answer is this JSON and nothing else."""
     from jsonschema import Draft202012Validator
 
     schema = params["schema"]
     if params.get("only") and not only_json(answer):
-        return Outcome(False, "not JSON alone")
+        return CheckOutcome(False, "not JSON alone")
     kind = _KINDS.get(schema.get("type")) if isinstance(schema, dict) else None
     try:
         readings = json_values(tail(answer), kind)
     except ValueError as error:
-        return Outcome(False, f"not JSON: {str(error)[:80]}")
+        return CheckOutcome(False, f"not JSON: {str(error)[:80]}")
     validator = Draft202012Validator(schema)
     outcomes = [_judged(values, validator) for values in readings]
     # A valid value counts, also where one of other keys stands beside it; else an undecided one.
@@ -231,14 +231,14 @@ def first_problem(validator: Validator, value: Any) -> ValidationError | None:
     )
 
 
-def _judged(values: list[Any], validator: Validator) -> Outcome:
+def _judged(values: list[Any], validator: Validator) -> CheckOutcome:
     """Whether the first value is valid; undecided where of those that contradict each other only some are."""
     problems = [first_problem(validator, value) for value in values]
     given = json.dumps(values[0], ensure_ascii=False)[:200]
     if None in problems and any(problems):
-        return Outcome(
+        return CheckOutcome(
             None, "two JSON objects of the same keys, one valid and one not", given, "JSON"
         )
     if problems[0] is None:
-        return Outcome(True, "valid JSON", given, "JSON")
-    return Outcome(False, f"JSON: {problems[0].message[:100]}", given, "JSON")
+        return CheckOutcome(True, "valid JSON", given, "JSON")
+    return CheckOutcome(False, f"JSON: {problems[0].message[:100]}", given, "JSON")

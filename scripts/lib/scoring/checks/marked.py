@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from scripts.lib.base.timed_regex import PatternTimeout, captured
-from scripts.lib.prompts.check_types import COUNT_NAMES, Outcome, outcome, texts
+from scripts.lib.prompts.check_types import COUNT_NAMES, CheckOutcome, outcome, texts
 from scripts.lib.scoring.checks.published import squad_normalize
 
 # The rest of a line after ####, as GSM8K's references have it.
@@ -66,14 +66,14 @@ def _readings(answer: str, params: Mapping[str, Any], normalize: bool) -> Iterat
         yield with_colon[-1].partition(":")[2], "after a colon"
 
 
-def check_extracted(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_extracted(answer: str, params: Mapping[str, Any]) -> CheckOutcome:
     """What the first match of `pattern` captures (else the last line) is `value` or one of `any_of`, as number or text.
 
     With `normalize` (the default) case and full stops at the end do not count, and a quoted text or
     the text after a colon is as good.
     """
     if not answer.strip():
-        return Outcome(False, "empty answer")
+        return CheckOutcome(False, "empty answer")
     normalize = bool(params.get("normalize", True))
     wanted = [
         _normal(value, normalize)
@@ -82,18 +82,18 @@ def check_extracted(answer: str, params: Mapping[str, Any]) -> Outcome:
     try:
         readings = list(_readings(answer, params, normalize))
     except PatternTimeout as error:
-        return Outcome(None, f"gave up on a pattern: {str(error)[:80]}")
+        return CheckOutcome(None, f"gave up on a pattern: {str(error)[:80]}")
     for text, place in readings:
         if any(_same(_normal(text, normalize), value) for value in wanted):
-            return Outcome(True, "match", text.strip()[:200], place)
+            return CheckOutcome(True, "match", text.strip()[:200], place)
     text, place = readings[0]
-    return Outcome(False, f"no match with {params['value']}", text.strip()[:200], place)
+    return CheckOutcome(False, f"no match with {params['value']}", text.strip()[:200], place)
 
 
-def check_substring(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_substring(answer: str, params: Mapping[str, Any]) -> CheckOutcome:
     """The answer has `text` in it, as it is written; case counts where `case_sensitive`. An empty text is in any answer."""
     if not answer.strip():
-        return Outcome(False, "empty answer")
+        return CheckOutcome(False, "empty answer")
     text = str(params["text"])
     has = text in answer if params.get("case_sensitive") else text.lower() in answer.lower()
     return outcome(has, "has the text", f"lacks {text[:80]!r}")
@@ -108,24 +108,24 @@ def _word_set(text: str) -> frozenset[str]:
     return frozenset(squad_normalize(text).split())
 
 
-def check_word_overlap(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_word_overlap(answer: str, params: Mapping[str, Any]) -> CheckOutcome:
     """The words of what the last match of `pattern` captures (else the last line) overlap with those of `value` enough.
 
     Words are a set, normalised as SQuAD v1.1 does; `least` (0.5) is their F1, with the best of
     `any_of`.
     """
     if not answer.strip():
-        return Outcome(False, "empty answer")
+        return CheckOutcome(False, "empty answer")
     pattern = params.get("pattern")
     try:
         given = captured(
             str(pattern or AFTER_MARK), answer, ("IGNORECASE",) if pattern else (), last=True
         )
     except PatternTimeout as error:
-        return Outcome(None, f"gave up on a pattern: {str(error)[:80]}")
+        return CheckOutcome(None, f"gave up on a pattern: {str(error)[:80]}")
     text = _last_line(answer) if given is None else given
     values = [*texts(params["value"]), *texts(params.get("any_of"))]
     score = max(_overlap(_word_set(text), _word_set(value)) for value in values)
     place = "the last line" if given is None else "what the pattern captures"
     least = float(params.get("least", DEFAULT_LEAST_OVERLAP))
-    return Outcome(score >= least, f"overlap {score:.2f}", text.strip()[:200], place)
+    return CheckOutcome(score >= least, f"overlap {score:.2f}", text.strip()[:200], place)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from scripts.lib.prompts.check_types import Outcome, outcome
+from scripts.lib.prompts.check_types import CheckOutcome, outcome
 from scripts.lib.scoring.evidence import boxed, tail
 from scripts.lib.scoring.expressions import tidy
 
@@ -73,7 +73,7 @@ def _brackets(text: str) -> str:
     return ends if "," in text and set(ends) <= set("()[]") else ""
 
 
-def check_math500(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_math500(answer: str, params: Mapping[str, Any]) -> CheckOutcome:
     """The last `\\boxed{…}` is `value`: spelt alike by the grader's rules, or equal as an expression.
 
     A whole number has to be given as one, and a fraction reduced as in `value`. Undecided where
@@ -83,7 +83,7 @@ def check_math500(answer: str, params: Mapping[str, Any]) -> Outcome:
 
     value, boxes = str(params["value"]), list(boxed(tail(answer)))
     if not boxes:
-        return Outcome(False, "no \\boxed{…}")
+        return CheckOutcome(False, "no \\boxed{…}")
     given = boxes[-1].text
     wanted_form, given_form = _form(_plain(value)), _form(_plain(given))
     told, mismatch = (
@@ -91,21 +91,21 @@ def check_math500(answer: str, params: Mapping[str, Any]) -> Outcome:
         f"\\boxed{{{given[:100]}}}, expected {value[:100]}",
     )
     if wanted_form == given_form:
-        return Outcome(True, told, given[:200], told)
+        return CheckOutcome(True, told, given[:200], told)
     by_form = (
         _is_text(wanted_form)
         or bool(_INTEGER.fullmatch(wanted_form)) != bool(_INTEGER.fullmatch(given_form))
         or bool(_FRACTION.fullmatch(wanted_form) and _FRACTION.fullmatch(given_form))
     )
     if by_form:
-        return Outcome(False, mismatch, given[:200], told)
+        return CheckOutcome(False, mismatch, given[:200], told)
     wanted_plain, given_plain = (
         tidy(_plain(text), keep_equation=True).strip() for text in (value, given)
     )
     if _brackets(wanted_plain) != _brackets(given_plain) or (":" in value) != (":" in given):
-        return Outcome(False, mismatch, given[:200], told)
+        return CheckOutcome(False, mismatch, given[:200], told)
     try:
         same = equal(wanted_plain, given_plain)
     except Undecidable as error:
-        return Outcome(None, f"math500 check could not decide: {error}", given[:200], told)
+        return CheckOutcome(None, f"math500 check could not decide: {error}", given[:200], told)
     return outcome(bool(same), told, mismatch, given[:200], told)

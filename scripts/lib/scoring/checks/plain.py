@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from scripts.lib.base.timed_regex import PatternTimeout, found
-from scripts.lib.prompts.check_types import PLAIN_RULES, Outcome, texts
+from scripts.lib.prompts.check_types import PLAIN_RULES, CheckOutcome, texts
 
 _ITEM = re.compile(r"\d+\.|-|•|[A-Z]")
 _BULLET = re.compile(r"^[ \t]*[-*•] ", re.MULTILINE)
@@ -214,14 +214,14 @@ def _looked_at(answer: str, params: Mapping[str, Any]) -> str:
     return "\n".join(lines[: params.get("first_lines")]).strip()
 
 
-def check_plain_text(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_plain_text(answer: str, params: Mapping[str, Any]) -> CheckOutcome:
     """Every rule holds. An empty answer fails; with `may_be_empty` the rules decide that, too."""
     text = _looked_at(answer, params)
     if not text and not params.get("may_be_empty"):
-        return Outcome(False, "empty answer")
+        return CheckOutcome(False, "empty answer")
     try:
         violations = (RULES[name](text, params[name]) for name in PLAIN_RULES if name in params)
         violated = next(filter(None, violations), "")
     except PatternTimeout as error:
-        return Outcome(None, f"gave up on a pattern: {str(error)[:80]}")
-    return Outcome(False, violated) if violated else Outcome(True, "form holds")
+        return CheckOutcome(None, f"gave up on a pattern: {str(error)[:80]}")
+    return CheckOutcome(False, violated) if violated else CheckOutcome(True, "form holds")

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from scripts.lib.prompts.check_types import Outcome, outcome, texts
+from scripts.lib.prompts.check_types import CheckOutcome, outcome, texts
 
 _GSM8K = re.compile(r"#### (-?[0-9.,]+)")
 # What simple-evals takes off before it looks for the letter. The order counts: one may meet what
@@ -45,11 +45,11 @@ def gsm8k_number(text: str) -> str | None:
     return found[1].replace(",", "") if found else None
 
 
-def check_gsm8k(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_gsm8k(answer: str, params: Mapping[str, Any]) -> CheckOutcome:
     """The number after the first `#### ` is `value`, character by character: `18.00` is not `18`."""
     wanted, found = str(params["value"]).replace(",", ""), gsm8k_number(answer)
     if found is None:
-        return Outcome(False, "no '#### NUMBER'")
+        return CheckOutcome(False, "no '#### NUMBER'")
     told = f"#### {found[:40]}"
     return outcome(found == wanted, told, f"{told}, expected {wanted}", found[:40], told)
 
@@ -65,22 +65,22 @@ def mmlu_letter(text: str) -> str | None:
     return _WIDE.get(found[1], found[1]) if found else None
 
 
-def check_mmlu(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_mmlu(answer: str, params: Mapping[str, Any]) -> CheckOutcome:
     """The letter after the first `Answer:` is `value`."""
     wanted, found = str(params["value"]), mmlu_letter(answer)
     if found is None:
-        return Outcome(False, "no 'Answer: LETTER'")
+        return CheckOutcome(False, "no 'Answer: LETTER'")
     return outcome(found == wanted, f"chose {found}", f"chose {found}, expected {wanted}", found)
 
 
 # --- GPQA ---------------------------------------------------------------------------------------------------
 
 
-def check_gpqa(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_gpqa(answer: str, params: Mapping[str, Any]) -> CheckOutcome:
     """The letter after the first `Answer:` is `value`, in the answer as it stands: `Answer: **B**` and `answer: b` are none."""
     wanted, found = str(params["value"]), _GPQA.search(answer)
     if found is None:
-        return Outcome(False, "no 'Answer: LETTER'")
+        return CheckOutcome(False, "no 'Answer: LETTER'")
     told = f"chose {found[1]}"
     return outcome(found[1] == wanted, told, f"{told}, expected {wanted}", found[1], found[0])
 
@@ -107,16 +107,16 @@ def _wanted(params: Mapping[str, Any]) -> list[str]:
     return [*texts(params["value"]), *texts(params.get("any_of"))]
 
 
-def check_em(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_em(answer: str, params: Mapping[str, Any]) -> CheckOutcome:
     """The whole answer equals `value` (or one of `any_of`) once normalised. An empty answer is no answer."""
     same = bool(answer.strip()) and squad_normalize(answer) in map(squad_normalize, _wanted(params))
     return outcome(same, "match", "no exact match")
 
 
-def check_f1(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_f1(answer: str, params: Mapping[str, Any]) -> CheckOutcome:
     """F1 with `value` (or the best of `any_of`) is at least `least` (0.5). An empty answer is no answer."""
     score = max(squad_f1(answer, value) for value in _wanted(params))
-    return Outcome(
+    return CheckOutcome(
         bool(answer.strip()) and score >= float(params.get("least", 0.5)), f"F1 {score:.2f}"
     )
 
@@ -145,14 +145,14 @@ def hotpot_f1(answer: str, value: str) -> float:
     return squad_f1(answer, value)
 
 
-def check_hotpot(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_hotpot(answer: str, params: Mapping[str, Any]) -> CheckOutcome:
     """The short answer equals `value` once normalised; with `least`, its F1 with it is at least that."""
     value, given = str(params["value"]), short_answer(answer).strip()
     if not given:
-        return Outcome(False, "empty answer")
+        return CheckOutcome(False, "empty answer")
     if "least" in params:
         score = hotpot_f1(given, value)
-        return Outcome(score >= float(params["least"]), f"F1 {score:.2f}", given[:200])
+        return CheckOutcome(score >= float(params["least"]), f"F1 {score:.2f}", given[:200])
     same = squad_normalize(given) == squad_normalize(value)
     return outcome(same, "match", "no exact match", given[:200])
 
@@ -211,11 +211,11 @@ def _gaia_items_equal(given: str, value: str) -> bool:
     )
 
 
-def check_gaia(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_gaia(answer: str, params: Mapping[str, Any]) -> CheckOutcome:
     """What follows the last `FINAL ANSWER:` is `value` by GAIA's rules."""
     value, given = str(params["value"]), gaia_final(answer)
     if not given:
-        return Outcome(False, "no 'FINAL ANSWER: …'")
+        return CheckOutcome(False, "no 'FINAL ANSWER: …'")
     told = f"FINAL ANSWER: {given[:100]}"
     return outcome(
         gaia_equal(given, value), told, f"{told}, expected {value[:100]}", given[:200], told

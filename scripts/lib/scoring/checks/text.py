@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from scripts.lib.base.timed_regex import PatternTimeout, found
-from scripts.lib.prompts.check_types import Outcome, outcome, texts
+from scripts.lib.prompts.check_types import CheckOutcome, outcome, texts
 from scripts.lib.scoring.courtesy import without_courtesy
 from scripts.lib.scoring.evidence import Undecided
 from scripts.lib.scoring.final_text import final_line, list_items, read_list, read_text, spoken
@@ -18,28 +18,28 @@ def _wanted(params: Mapping[str, Any]) -> list[str]:
     return [*texts(params["value"]), *texts(params.get("any_of"))]
 
 
-def check_exact(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_exact(answer: str, params: Mapping[str, Any]) -> CheckOutcome:
     """The whole answer is `value` or one of `any_of`, apart from white space at its ends."""
     given = answer.strip()
     matches = given in [value.strip() for value in _wanted(params)]
     return outcome(matches, "exact match", "not the exact text", given[:200])
 
 
-def check_normalized(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_normalized(answer: str, params: Mapping[str, Any]) -> CheckOutcome:
     """The answer has the words of `value` or of one of `any_of`.
 
     It has them as a whole, in a statement, or in its last line.
     """
     read = read_text(answer, _wanted(params))
     if isinstance(read, Undecided):
-        return Outcome(None, read.reason)
+        return CheckOutcome(None, read.reason)
     mismatch = f"no match with {params['value']}"
     return outcome(
         read.value, "match", mismatch, spoken(read.text)[:200], f"{read.form}: {read.text}"
     )
 
 
-def check_items(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_items(answer: str, params: Mapping[str, Any]) -> CheckOutcome:
     """The list that the answer commits to has exactly the items `value`, in the same order where `ordered`.
 
     Commas, `and`, arrows and bullets separate items.
@@ -52,7 +52,7 @@ def check_items(answer: str, params: Mapping[str, Any]) -> Outcome:
 
     read = read_list(answer, is_wanted)
     if isinstance(read, Undecided):
-        return Outcome(None, read.reason)
+        return CheckOutcome(None, read.reason)
     given = list_items(read.text)
     absent = [item for item in wanted if item not in given]
     extra = [item for item in given if item not in wanted]
@@ -71,7 +71,7 @@ _PLACES: Mapping[str, Callable[[str], str]] = {
 }
 
 
-def check_regex(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_regex(answer: str, params: Mapping[str, Any]) -> CheckOutcome:
     """Every `required` pattern is found and no `forbidden` one.
 
     The first 20,000 characters are searched; `^` and `$` match at lines. With `on: last_line`,
@@ -81,12 +81,12 @@ def check_regex(answer: str, params: Mapping[str, Any]) -> Outcome:
     try:
         for pattern in texts(params.get("required")):
             if not found(pattern, text):
-                return Outcome(False, f"pattern not found: {pattern[:80]}")
+                return CheckOutcome(False, f"pattern not found: {pattern[:80]}")
         for pattern in texts(params.get("forbidden")):
             if found(pattern, text):
-                return Outcome(False, f"forbidden pattern found: {pattern[:80]}")
+                return CheckOutcome(False, f"forbidden pattern found: {pattern[:80]}")
     except PatternTimeout as error:
-        return Outcome(None, f"gave up on a pattern: {str(error)[:80]}")
+        return CheckOutcome(None, f"gave up on a pattern: {str(error)[:80]}")
     # An empty answer never passes, although nothing forbidden is in it.
     return outcome(bool(answer.strip()), "patterns hold", "empty answer")
 
@@ -97,7 +97,7 @@ def _stated(answer: str) -> Text:
     return looked_at("\n".join(spoken(line) if "\\" in line else line for line in lines))
 
 
-def check_contains(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_contains(answer: str, params: Mapping[str, Any]) -> CheckOutcome:
     """The answer states `all` phrases and one of `any`, and mentions none of `none`.
 
     Phrases are whole words, normalised.
@@ -105,17 +105,17 @@ def check_contains(answer: str, params: Mapping[str, Any]) -> Outcome:
     text = _stated(answer)
     absent = [phrase for phrase in texts(params.get("all")) if not text.states(phrase)]
     if absent:
-        return Outcome(False, f"lacks {', '.join(absent)}")
+        return CheckOutcome(False, f"lacks {', '.join(absent)}")
     wanted = texts(params.get("any"))
     if wanted and not any(map(text.states, wanted)):
-        return Outcome(False, f"has none of {', '.join(wanted)}")
+        return CheckOutcome(False, f"has none of {', '.join(wanted)}")
     banned = [phrase for phrase in texts(params.get("none")) if text.count(phrase)]
     if banned:
-        return Outcome(False, f"has {', '.join(banned)}")
+        return CheckOutcome(False, f"has {', '.join(banned)}")
     return outcome(bool(answer.strip()), "phrases hold", "empty answer")
 
 
-def check_needle(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_needle(answer: str, params: Mapping[str, Any]) -> CheckOutcome:
     """Every hidden fact is stated in the answer."""
     text = _stated(answer)
     absent = [value for value in texts(params["value"]) if not text.states(value, as_subject=True)]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.lib.base.timed_regex import PatternTimeout, found
-from scripts.lib.prompts.check_types import Outcome, outcome, texts
+from scripts.lib.prompts.check_types import CheckOutcome, outcome, texts
 from scripts.lib.scoring.checks.json_values import only_json, parse_json, scan_json
 from scripts.lib.scoring.evidence import corrects, tail
 from scripts.lib.scoring.fences import fenced_blocks
@@ -323,21 +323,21 @@ def _attempt(answer: str) -> str:
     return next((text.strip() for text in (answer, *fenced) if _is_keyword_call(text)), "")
 
 
-def _no_call(answer: str) -> Outcome:
+def _no_call(answer: str) -> CheckOutcome:
     """The answer calls no tool, and does not attempt to."""
     if not answer.strip():
-        return Outcome(False, "empty answer")
+        return CheckOutcome(False, "empty answer")
     try:
         calls = find_calls(answer)
     except ValueError as error:
-        return Outcome(False, f"attempted a call: {str(error)[:60]}")
+        return CheckOutcome(False, f"attempted a call: {str(error)[:60]}")
     if calls:
-        return Outcome(False, f"called {calls[0].name}", calls[0].name)
+        return CheckOutcome(False, f"called {calls[0].name}", calls[0].name)
     attempt = _attempt(answer)
     return outcome(not attempt, "no call", f"attempted a call: {attempt[:60]}" if attempt else "")
 
 
-def check_tool_call(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_tool_call(answer: str, params: Mapping[str, Any]) -> CheckOutcome:
     """The answer makes exactly the wanted call (`name`, `arguments`) or `calls`, in order where `ordered`.
 
     With `none` it makes no call at all. `accept` lists alternatives per argument, `patterns`
@@ -348,22 +348,22 @@ def check_tool_call(answer: str, params: Mapping[str, Any]) -> Outcome:
     if params.get("none"):
         return _no_call(answer)
     if params.get("only") and not only_json(_CALL_TAG.sub("", answer)):
-        return Outcome(False, "not JSON alone")
+        return CheckOutcome(False, "not JSON alone")
     wanted = list(params.get("calls") or [params])
     try:
         calls = find_calls(answer, frozenset(str(want["name"]) for want in wanted))
     except ValueError as error:
-        return Outcome(False, f"no tool call: {str(error)[:60]}")
+        return CheckOutcome(False, f"no tool call: {str(error)[:60]}")
     if len(calls) > len(wanted):
         calls = _not_taken_back(answer, calls)
     given = "; ".join(map(str, calls))[:200]
     if len(calls) != len(wanted):
         attempt = "a broken call" if not calls and _attempt(answer) else f"{len(calls)} tool calls"
-        return Outcome(False, f"{attempt}, expected {len(wanted)}", given)
+        return CheckOutcome(False, f"{attempt}, expected {len(wanted)}", given)
     try:
         mismatch = _mismatch(calls, wanted, bool(params.get("ordered")))
     except PatternTimeout:
-        return Outcome(None, "gave up on a pattern", given)
+        return CheckOutcome(None, "gave up on a pattern", given)
     return outcome(
         not mismatch, "right call" if len(wanted) == 1 else "right calls", mismatch, given
     )
