@@ -17,7 +17,7 @@ from typing import Any
 from scripts.lib.base.part_names import without_part
 from scripts.lib.legacy.values import number, speed, suite_name, text, whole
 from scripts.lib.planning.modes import Mode
-from scripts.lib.results.symptoms import ECHO, EMPTY, is_echo
+from scripts.lib.results.symptoms import Symptom, is_echo
 from scripts.lib.scoring.answer_text import clean
 
 SPEED_TEST = "speed_test"
@@ -140,11 +140,11 @@ def _decoding(log: str) -> tuple[str | None, float | None]:
     return tokens, number(tokens_per_s)
 
 
-def _symptoms(response: str, prompt: str) -> tuple[str, ...]:
+def _symptoms(response: str, prompt: str) -> tuple[Symptom, ...]:
     # llama.cpp's tools print this mark at the end; it is not part of the answer.
     answer = clean(response.replace("[end of text]", ""), prompt)
-    found = [] if answer else [EMPTY]
-    return tuple(found + ([ECHO] if is_echo(response, prompt) else []))
+    found = [] if answer else [Symptom.EMPTY]
+    return tuple(found + ([Symptom.ECHO] if is_echo(response, prompt) else []))
 
 
 def _answer(source: str, suite: str, question: str, raw: Mapping[str, Any]) -> LegacyAnswer:
@@ -254,7 +254,7 @@ def read_log(source: str, log: str) -> LegacyRun | str:
         completion_tokens=whole(tokens),
         response_characters=len(log),
         # A single token is the end of an answer that never began.
-        symptoms=(EMPTY,) if tokens in (None, "0", "1") else (),
+        symptoms=(Symptom.EMPTY,) if tokens in (None, "0", "1") else (),
         source=source,
     )
     return LegacyRun(
