@@ -1,9 +1,9 @@
-"""The workflow's scripts. `python -m scripts.NAME` loads modules for a second: Ctrl-C then ends it without a traceback."""
+"""The commands. Ctrl-C while `python -m scripts.NAME` loads ends it without a traceback."""
 
 import signal
 import sys
 
-# So Python names the program while it looks for the module of `-m`; a Snakefile or a test that
-# imports us has another name.
+# Python gives the program this name while it looks for the module of `-m`. In a Snakefile or a test
+# that imports this package it has another name.
 if sys.argv[0] == "-m" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -100,7 +100,7 @@ def test_one_cell_is_explained(finished: Project) -> None:
     assert stale.count(": stale") == 2 and stale.count(": valid") == 2
     assert (
         '  prompt.user: "Is water wet?" -> "Is water dry?"' in stale
-        and "the cell of before: benchmarks/" in stale
+        and "previous cell: benchmarks/" in stale
     )
     (finished.folder / "other.yaml").write_text("sampling: {top_p: 0.5}\n")
     options = ["--configfile", "other.yaml", "--hardware", "auto"]
@@ -113,7 +113,7 @@ def test_one_cell_is_explained(finished: Project) -> None:
         assert explained.stdout.count("  sampling.top_p: 1.0 -> 0.5\n") == 4, explained.stderr
     taught = finished.run("python", "-m", "scripts.explain", "--help")
     assert taught.returncode == 0 and "scripts.explain 'frontdoor/moe6/math/*'" in taught.stdout
-    nothing = finished.run("python", "-m", "scripts.cells", "explain", "tiny_z")
+    nothing = finished.run("python", "-m", "scripts.explain", "tiny_z")
     assert nothing.returncode == 1 and "no planned cell fits 'tiny_z'" in nothing.stderr
 
 

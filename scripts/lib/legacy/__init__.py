@@ -1,4 +1,4 @@
-"""The predecessor's results: read as they are, kept whole, shown apart from what this project measured.
+"""The predecessor's results: read as they are, kept whole, and never mixed with our own.
 
 `text` reads damaged files and `values` their figures, `runs` and `reviews` what they hold, `unread`
 names what is not read, `attach` finds a review's run, `store` keeps the originals, `history` puts

@@ -1,4 +1,4 @@
-"""The checks by type: one function each, (answer, parameters) -> Outcome.
+"""The check types, one function each: (answer, parameters) -> Outcome.
 
 `check_types.py` lists their parameters.
 """
