@@ -1,8 +1,8 @@
-"""How long `python -m scripts verify` takes for a tree of 42,000 cells, committed to git. Prints one line.
+"""How long `scripts.verify` takes for a tree of 42,000 cells, committed to git. Prints one line.
 
     python -m benchmarks.harness.verify_tree [--models 60]
 
-The cells are a real one's content under other names, each with a spec, digest and seal of its own.
+The cells have a real one's content under other names, each with a spec, digest and seal of its own.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ def main() -> None:
         )
         seconds = time.perf_counter() - begin
         print(
-            f"{count} cells: {seconds:.1f} s, exit code {done.returncode}: {done.stdout.splitlines()[0]}"
+            f"{count} cells: {seconds:.1f} s, exit code {done.returncode}: "
+            f"{done.stdout.splitlines()[0]}"
         )
 
 
