@@ -72,7 +72,8 @@ def _gated(compared: Compared, gates: list[Gate]) -> int:
     if gates and not noise:
         print(
             f"gates: not calibrated on {', '.join(sorted(hardware))}: whole runs may differ by "
-            "more than their questions show; measure it: python -m benchmarks.harness.gate_calibration",
+            "more than their questions show; measure it with: "
+            "python -m benchmarks.harness.gate_calibration",
             file=sys.stderr,
         )
     judged = [

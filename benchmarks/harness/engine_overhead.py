@@ -31,8 +31,8 @@ from scripts.lib.planning.plan import Shard, find_shard, make_plan
 from scripts.lib.planning.weights_guard import WeightsGuard
 from scripts.lib.settings.run_config import load_config
 
-# Memory that an embedded shard may need beyond weights and KV cache: the interpreter, llama.cpp, and
-# each model's compute buffers.
+# Memory of an embedded shard beyond weights and KV cache: the interpreter, llama.cpp, and each
+# model's compute buffers.
 CONSTANT_MIB, LIMIT_MS = 256, 10.0
 KV_BYTES_PER_VALUE = {"f32": 4.0, "f16": 2.0, "bf16": 2.0, "q8_0": 34 / 32}
 

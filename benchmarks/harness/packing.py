@@ -86,7 +86,7 @@ def git(folder: Path, *argv: str) -> str:
 
 
 def read_all(folder: Path) -> int:
-    """Parse every cell; gives their number."""
+    """Parse every cell, and return their number."""
     count = 0
     for path in folder.glob("cells/**/*.json*"):
         if not path.name.endswith(".index.json"):

@@ -24,7 +24,7 @@ from scripts.lib.planning.cell_record import CellId, CellRecord, read_cell
 
 
 def write_tree(folder: Path, models: int) -> int:
-    """Write the cells below `folder`; gives their number."""
+    """Write the cells below `folder`, and return their number."""
     source = next((ROOT / CELLS).glob("*/*/baseline/*/*.json"))
     whole, count = read_cell(source), 0
     for model in range(models):

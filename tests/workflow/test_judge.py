@@ -206,7 +206,7 @@ def test_a_dry_run_tells_the_price_and_asks_nobody(finished: Project, server: Ju
     )
     assert estimate.returncode == 0, estimate.stderr
     assert (
-        f"{answers(finished)} distinct answers wait" in estimate.stdout
+        f"{answers(finished)} distinct answers are pending" in estimate.stdout
         and "about $" in estimate.stdout
     )
     assert (
