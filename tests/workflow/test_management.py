@@ -112,7 +112,9 @@ def test_one_cell_is_explained(finished: Project) -> None:
         explained = finished.run("python", "-m", "scripts.explain", *arguments)
         assert explained.stdout.count("  sampling.top_p: 1.0 -> 0.5\n") == 4, explained.stderr
     taught = finished.run("python", "-m", "scripts.explain", "--help")
-    assert taught.returncode == 0 and "scripts.explain 'frontdoor/moe6/math/*'" in taught.stdout
+    assert (
+        taught.returncode == 0 and "scripts.explain 'smollm2_135m_q4_1/*/math/*'" in taught.stdout
+    )
     nothing = finished.run("python", "-m", "scripts.explain", "tiny_z")
     assert nothing.returncode == 1 and "no planned cell fits 'tiny_z'" in nothing.stderr
 

@@ -10,28 +10,27 @@ from typing import Any
 from scripts.lib.base.errors import run_cli
 from scripts.lib.base.process_lifetime import die_with_starter
 
-Run = Callable[[argparse.Namespace], int | None]
+Main = Callable[[argparse.Namespace], int | None]
 
 
 class Parser(argparse.ArgumentParser):
-    """Keeps a description's lines and knows its subcommands; `run` is what the command does."""
+    """Keeps a description's lines and knows its subcommands; `main` is what the command does."""
 
-    def __init__(self, module: str, doc: str | None, run: Run | None = None, **options: Any):
+    def __init__(self, module: str, doc: str | None, main: Main | None = None, **options: Any):
+        options.setdefault("prog", f"python -m {module}")
         form = argparse.RawDescriptionHelpFormatter
-        prog = options.pop("prog", f"python -m {module}")
-        super().__init__(prog=prog, description=doc, formatter_class=form, **options)
-        self.set_defaults(run=run)
+        super().__init__(description=doc, formatter_class=form, **options)
+        self.set_defaults(main=main)
         self.subcommands: dict[str, Parser] = {}
 
-    def add_subcommand(self, name: str, run: Run, words: str, doc: str = "") -> Parser:
-        """The parser of a subcommand; `words` are its line in the list, `doc` is its own help."""
+    def add_subcommand(self, name: str, main: Main, words: str) -> Parser:
+        """Add a subcommand and return its parser; `words` describe it."""
         if not self.subcommands:
             self._commands = self.add_subparsers(required=True, metavar="COMMAND")
-        parser: Parser = self._commands.add_parser(
-            name, help=words, module=name, doc=doc or f"{words[0].upper()}{words[1:]}.", run=run
-        )
-        self.subcommands[name] = parser
-        return parser
+        doc = f"{words[0].upper()}{words[1:]}."
+        made: Parser = self._commands.add_parser(name, help=words, module=name, doc=doc, main=main)
+        self.subcommands[name] = made
+        return made
 
     def add_configfile(self) -> None:
         """The option that lays a file over config/config.yaml."""
@@ -68,14 +67,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def run_command(parser: Parser) -> None:
-    """Parse the command line and run what it names; errors and Ctrl-C become exit codes."""
-
-    def main() -> int | None:
-        arguments = parser.parse_args()
-        run: Run = arguments.run
-        return run(arguments)
-
-    run_cli(main)
+    """Parse the command line and do what it names; errors and Ctrl-C become exit codes."""
+    run_cli(lambda: _parse_and_run(parser))
 
 
 def run_job(parser: Parser) -> None:
@@ -83,8 +76,12 @@ def run_job(parser: Parser) -> None:
 
     def main() -> int | None:
         die_with_starter()
-        arguments = parser.parse_args()
-        run: Run = arguments.run
-        return run(arguments)
+        return _parse_and_run(parser)
 
     run_cli(main)
+
+
+def _parse_and_run(parser: Parser) -> int | None:
+    arguments = parser.parse_args()
+    main: Main = arguments.main
+    return main(arguments)
