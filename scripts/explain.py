@@ -4,7 +4,7 @@ for example:
   python -m scripts.explain smollm2_135m_q4_1/baseline/math/t1_q1_apples    one cell
   python -m scripts.explain 'smollm2_135m_q4_1/*/math/*'                    several; quote the *
   python -m scripts.explain --hardware reference-vm-2c lookup_n3            names with this word
-  python -m scripts.explain 4f1c09d2ab7e                                    the cell with this digest
+  python -m scripts.explain 4f1c09d2ab7e                                   the cell with this digest
 
 states:
   valid    measured with the present spec; it counts and is not run again
