@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from scripts.lib.prompts.loader import load_suites
 from tests.factories.judge_server import JudgeServer, honest
-from tests.workflow.conftest import Project, make_project
+from tests.factories.tiny_project import Project, make_project
 
 MARK = "EPYC_KILLS_MARK"
 CONFIG = ("engine=server", 'models=["tiny_a"]', "judge={scorers: [claude, checks]}")

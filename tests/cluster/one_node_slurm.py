@@ -21,7 +21,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.workflow.conftest import CELLS, ROOT, Project, make_project
+from tests.factories.checkout import ROOT
+from tests.factories.tiny_project import CELLS, Project, make_project
 
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "slurm-wlm-basic-plugins", "munge")
 CONFIGURATION = """\

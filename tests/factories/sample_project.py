@@ -8,7 +8,6 @@ too (benchmarks/harness/rebuild.py).
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -27,10 +26,9 @@ from scripts.lib.results.review import plan_review, review_shard, to_csv
 from scripts.lib.settings.run_config import load_config
 from scripts.lib.weights.facts import WeightsFacts, WeightsLock
 from scripts.lib.weights.gguf_header import Header
+from tests.factories.checkout import copy_checkout
 from tests.factories.hostile import HOSTILE
 
-ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("Snakefile", "rules", "scripts", "profiles", "config", "envs", "docs/templates")
 HARDWARE = "sample-96c"
 TIE_TOKEN, LOSSY_TOKEN = 5, 2
 WORDS = (
@@ -260,15 +258,7 @@ def _question(number: int) -> dict[str, Any]:
 
 def make_project(folder: Path) -> Path:
     """The project's inputs in `folder` (rules and scripts of this checkout, made-up registry, questions, profile)."""
-    for part in PARTS:
-        source, target = ROOT / part, folder / part
-        target.parent.mkdir(parents=True, exist_ok=True)
-        copy = shutil.copytree if source.is_dir() else shutil.copy2
-        copy(
-            source,
-            target,
-            **({"ignore": shutil.ignore_patterns("__pycache__")} if source.is_dir() else {}),
-        )
+    copy_checkout(folder)
     draft = {"name": "Little-0.5B", "quant": "Q8_0", "size_gb": 0.5, "architecture": "dense"}
     roles = {key: _entry(model, f"{key}.gguf") for key, (model, _) in MODELS.items()}
     roles["little_draft"] = {

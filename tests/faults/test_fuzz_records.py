@@ -37,8 +37,8 @@ from scripts.lib.scoring.verdict_store import (
     parse_verdict,
 )
 from scripts.lib.weights.facts import WeightsLock, facts_from_json
+from tests.factories.checkout import ROOT
 from tests.factories.results_trees import ENVIRONMENT, cell, cells, review_row
-from tests.factories.sample_project import ROOT
 
 FUZZ_S = float(os.environ.get("EPYC_TEST_FUZZ_S", "30"))
 RUN = "2026-11-24_100000"

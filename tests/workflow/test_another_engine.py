@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.factories.tiny_engine import lock_text
-from tests.workflow.conftest import Project
+from tests.factories.tiny_project import Project
 
 REFUSED = "envs/engine.lock has 9.9.9 (sha256 dddddddddddd); run on this machine: make engine"
 

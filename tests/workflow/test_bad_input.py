@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.workflow.conftest import CELLS, Project
+from tests.factories.tiny_project import CELLS, Project
 
 
 def refused(project: Project, *arguments: str) -> str:

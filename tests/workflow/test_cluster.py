@@ -10,7 +10,7 @@ from math import ceil
 from scripts.lib.settings.run_config import CONFIG_VARIABLE
 from scripts.lib.workflow.invocation import Invocation, read_invocation
 from scripts.lib.workflow.targets import for_targets
-from tests.workflow.conftest import Project
+from tests.factories.tiny_project import Project
 
 _SHOW = """
 import json
@@ -24,7 +24,7 @@ def test_each_shard_asks_for_a_node_cpus_memory_and_time(project: Project) -> No
     (project.folder / "config/hardware/node.yaml").write_text(
         "threads: 2\ncpus: 0-5\npartition: turin\n"
     )
-    project.edit("config/config.yaml", "hardware: auto", "hardware: node")
+    project.edit("config/config.yaml", "hardware: tiny", "hardware: node")
     project.edit(project.registry, "size_gb: 0.001", "size_gb: 15")
     os.truncate(
         project.folder / "weights/b.gguf", 400_000_000

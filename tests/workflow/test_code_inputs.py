@@ -10,7 +10,8 @@ import grimp
 import pytest
 
 from scripts.lib.workflow.targets import TABLE_PACKAGES, code_of
-from tests.workflow.conftest import ROOT, Project
+from tests.factories.checkout import ROOT
+from tests.factories.tiny_project import Project
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from scripts.lib.base.file_hashing import sha256_of
+from tests.factories.checkout import ROOT
 from tests.factories.conda_channel import (
     Package,
     index_channel,
@@ -28,7 +29,7 @@ from tests.factories.conda_channel import (
     write_wheel,
 )
 from tests.factories.tiny_engine import write_source
-from tests.workflow.conftest import CELLS, ROOT, Project
+from tests.factories.tiny_project import CELLS, Project
 
 PIP_LOCK = "envs/conda-pip.lock"
 BY_PIP = re.findall(r"^([\w-]+)==", (ROOT / PIP_LOCK).read_text(), re.M)

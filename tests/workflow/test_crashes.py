@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.workflow.conftest import CELLS, FAULTS, Project
-
-ONE_SHARD = ("--config", 'models=["tiny_a"]', 'decoding={"modes":["baseline"]}')
-
-
-def partial_cells(project: Project) -> list[Path]:
-    return list((project.folder / "benchmarks/results/cells").rglob(".partial-*/*.json"))
+from tests.factories.tiny_project import (
+    CELLS,
+    FAULTS,
+    ONE_SHARD,
+    Project,
+    engines_of,
+    partial_cells,
+    started,
+    wait_for_cells,
+)
 
 
 @pytest.mark.parametrize("fault", ["exit:3", "kill:3"])
@@ -87,20 +88,11 @@ def test_a_really_full_disk(project: Project) -> None:
 def test_kill_9_of_the_scheduler_leaves_no_engine_and_only_the_missing_cells_run(
     project: Project,
 ) -> None:
-    environment = project.environment(EPYC_TEST_FAULT="hang:3", PYTHONPATH=str(FAULTS))
-    scheduler = subprocess.Popen(
-        ["snakemake", "-j8", "results"],
-        cwd=project.folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while len(partial_cells(project)) < 3:
-        assert time.monotonic() < deadline and scheduler.poll() is None
-        time.sleep(0.05)
-    engines = [
-        p
-        for p in psutil.Process(scheduler.pid).children(recursive=True)
-        if "scripts.infer" in p.cmdline()
-    ]
+    scheduler = started(
+        project, "snakemake", "-j8", "results", EPYC_TEST_FAULT="hang:3", PYTHONPATH=str(FAULTS)
+    )
+    wait_for_cells(project, scheduler, 3)
+    engines = engines_of(scheduler)
     assert len(engines) == 1
     scheduler.send_signal(signal.SIGKILL)
     scheduler.wait()
@@ -130,15 +122,10 @@ def test_a_half_written_cell_is_named_and_never_used(project: Project) -> None:
 
 
 def test_a_second_run_in_the_same_checkout_is_refused_and_changes_nothing(project: Project) -> None:
-    environment = project.environment(EPYC_TEST_FAULT="hang:2", PYTHONPATH=str(FAULTS))
-    first = subprocess.Popen(
-        ["snakemake", "-j8", "results"],
-        cwd=project.folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while len(partial_cells(project)) < 2:
-        assert time.monotonic() < deadline and first.poll() is None
-        time.sleep(0.05)
+    first = started(
+        project, "snakemake", "-j8", "results", EPYC_TEST_FAULT="hang:2", PYTHONPATH=str(FAULTS)
+    )
+    wait_for_cells(project, first, 2)
     second = project.snakemake("retry_failed")
     output = second.stdout + second.stderr
     assert second.returncode == 1 and "Traceback" not in output

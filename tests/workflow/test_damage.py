@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.workflow.conftest import Project
+from tests.factories.tiny_project import Project
 
 DAMAGED = "benchmarks/results/tables/damaged.csv"
 

@@ -6,7 +6,7 @@ import json
 import re
 
 from tests.factories.tiny_models import write_model
-from tests.workflow.conftest import Project
+from tests.factories.tiny_project import Project, records
 
 DRAFT = """\
   draft_tiny:
@@ -39,10 +39,6 @@ def with_draft(project: Project) -> None:
             }
         )
     )
-
-
-def records(project: Project) -> list[dict[str, object]]:
-    return [json.loads(text) for text in project.cells().values()]
 
 
 def test_every_mode_on_both_engines_is_exact(project: Project) -> None:

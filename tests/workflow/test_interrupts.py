@@ -12,34 +12,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.workflow.conftest import CELLS, FAULTS, Project
-from tests.workflow.test_crashes import partial_cells
-
-
-def started(project: Project, *argv: str, **extra: str) -> subprocess.Popen[str]:
-    """A command in a process group of its own, as a shell starts one in a terminal; SIGINT is heeded in any case."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    log = (project.folder / "out.txt").open("w")
-    return subprocess.Popen(
-        argv, cwd=project.folder, env=project.environment(**extra), stdout=log, stderr=subprocess.STDOUT,
-        text=True, process_group=0,
-    )  # fmt: skip
-
-
-def output(project: Project) -> str:
-    return (project.folder / "out.txt").read_text()
-
-
-def wait_for_cells(project: Project, process: subprocess.Popen[str], count: int) -> None:
-    deadline = time.monotonic() + 90
-    while len(partial_cells(project)) < count:
-        assert time.monotonic() < deadline and process.poll() is None, output(project)
-        time.sleep(0.02)
-
-
-def engines_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    below = psutil.Process(process.pid).children(recursive=True)
-    return [p for p in below if "scripts.infer" in p.cmdline() or "llama-server" in p.name()]
+from tests.factories.tiny_project import (
+    CELLS,
+    FAULTS,
+    Project,
+    engines_of,
+    output,
+    partial_cells,
+    started,
+    wait_for_cells,
+)
 
 
 def run_summary(project: Project) -> str:

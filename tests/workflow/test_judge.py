@@ -25,7 +25,7 @@ from tests.factories.judge_server import (
     always_3,
     honest,
 )
-from tests.workflow.conftest import CELLS, Project
+from tests.factories.tiny_project import CELLS, Project
 
 CLAUDE = ("--config", "judge={scorers: [claude, checks]}")
 
@@ -48,7 +48,7 @@ def judged(
 def rows(project: Project) -> list[dict[str, str]]:
     """The rows of the newest review of each shard."""
     found: dict[str, Path] = {}
-    reviews = (project.folder / "benchmarks/results/reviews").glob("local-*/*/*.csv")
+    reviews = (project.folder / "benchmarks/results/reviews").glob("tiny/*/*.csv")
     for file in sorted(reviews, key=lambda file: file.stat().st_mtime):
         found[f"{file.parent}/{file.name.split('.')[0]}"] = file
     return [row for file in found.values() for row in csv.DictReader(file.open())]

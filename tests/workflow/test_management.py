@@ -6,8 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from tests.workflow.conftest import CELLS, Project
-from tests.workflow.test_engines_and_modes import records
+from tests.factories.tiny_project import CELLS, Project, records
 
 TEMPERATURE = "    generation_defaults: {temperature: 0.5}\n    candidate_roles: [alpha]"
 
@@ -103,7 +102,7 @@ def test_one_cell_is_explained(finished: Project) -> None:
         and "the cell of before: benchmarks/" in stale
     )
     (finished.folder / "other.yaml").write_text("sampling: {top_p: 0.5}\n")
-    options = ["--configfile", "other.yaml", "--hardware", "auto"]
+    options = ["--configfile", "other.yaml", "--hardware", "tiny"]
     for arguments in (
         [*options, "tiny_a/*/one/*"],
         ["tiny_a/*/one/*", *options],

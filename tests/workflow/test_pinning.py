@@ -20,8 +20,7 @@ from scripts.lib.machine.pinning import (
 )
 from scripts.lib.machine.profiles import Hardware
 from tests.factories.tiny_models import write_model
-from tests.workflow.conftest import Project
-from tests.workflow.test_engines_and_modes import records
+from tests.factories.tiny_project import Project, records
 
 ENGINES = ("embedded", "server")
 ONE_SHARD = ('models=["tiny_a"]', 'decoding={"modes":["baseline"]}')

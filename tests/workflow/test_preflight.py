@@ -10,8 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.workflow.conftest import Project
-from tests.workflow.test_engines_and_modes import records
+from tests.factories.tiny_project import Project, records
 
 
 @pytest.fixture

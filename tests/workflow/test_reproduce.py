@@ -15,8 +15,7 @@ import pytest
 
 from scripts.lib.base.stored_json import sealed
 from scripts.lib.planning.cell_record import CellId
-from tests.workflow.conftest import CELLS, FAULTS, Project
-from tests.workflow.test_interrupts import output, started
+from tests.factories.tiny_project import CELLS, FAULTS, Project, output, started
 
 
 def reports(project: Project) -> list[Path]:

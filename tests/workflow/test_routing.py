@@ -6,7 +6,7 @@ import csv
 import sys
 from pathlib import Path
 
-from tests.workflow.conftest import CELLS, Project
+from tests.factories.tiny_project import CELLS, Project
 
 ENTRIES = ("--frontdoor", "tiny_a", "--specialist", "tiny_b")
 

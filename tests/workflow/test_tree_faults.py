@@ -13,9 +13,17 @@ import pytest
 
 from benchmarks.harness.kills import run_kills
 from scripts.lib.base.safe_files import TEMPORARY
-from tests.workflow.conftest import CELLS, FAULTS, Project, make_project
-from tests.workflow.test_crashes import ONE_SHARD
-from tests.workflow.test_interrupts import engines_of, output, started, wait_for_cells
+from tests.factories.tiny_project import (
+    CELLS,
+    FAULTS,
+    ONE_SHARD,
+    Project,
+    engines_of,
+    make_project,
+    output,
+    started,
+    wait_for_cells,
+)
 
 MODES = "benchmarks/results/tables/modes.csv"
 
