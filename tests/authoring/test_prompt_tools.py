@@ -56,6 +56,7 @@ def edit(file: Path, old: str, new: str) -> None:
 # --- lint ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.serial
 def test_the_shipped_suites_are_clean_in_seconds() -> None:
     start = time.perf_counter()
     done = run("lint", "--no-code")

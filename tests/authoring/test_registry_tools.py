@@ -101,6 +101,7 @@ def test_a_sha256_is_compared_where_the_file_was_hashed(folder: Path) -> None:
     )
 
 
+@pytest.mark.serial
 def test_a_hundred_headers_are_read_in_under_two_seconds(folder: Path, tmp_path: Path) -> None:
     data = (folder / "tiny-moe.gguf").read_bytes()
     files = [tmp_path / f"m{number}.gguf" for number in range(100)]
@@ -313,6 +314,7 @@ runpy.run_module("scripts.plan", run_name="__main__")
 """
 
 
+@pytest.mark.serial
 def test_planning_everything_with_79_questions_takes_seconds_and_little_memory(
     tmp_path: Path,
 ) -> None:

@@ -30,6 +30,8 @@ from scripts.lib.planning.cell_record import Measurement
 from scripts.lib.planning.modes import Mode
 from tests.factories.tiny_models import write_model
 
+pytestmark = pytest.mark.serial
+
 CONTEXT = {
     "length_tokens": 512, "batch_tokens": 256, "micro_batch_tokens": 64,
     "flash_attention": False, "kv_type_k": "f32", "kv_type_v": "f32",

@@ -26,6 +26,8 @@ from tests.factories.tiny_models import IMAGE_TOKENS, write_model, write_project
 from tests.planning.test_modes import model
 from tests.planning.test_plan import FULL
 
+pytestmark = pytest.mark.serial
+
 IMAGES = Path("benchmarks/prompts/v1/images")
 CLOCK, SHAPES = str(IMAGES / "clock.png"), str(IMAGES / "shapes.png")
 

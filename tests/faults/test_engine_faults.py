@@ -260,6 +260,7 @@ def test_half_a_surrogate_pair_is_replaced_and_two_halves_are_joined(fake: Fake)
 # --- bytes without end -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("how", ["drip", "drip_header"])
 def test_a_server_that_drips_bytes_is_left_at_the_answers_deadline(fake: Fake, how: str) -> None:
     engine = fake(**{how: "/completion"})
@@ -269,6 +270,7 @@ def test_a_server_that_drips_bytes_is_left_at_the_answers_deadline(fake: Fake, h
     assert time.monotonic() - begin < 3 and caught.value.partial.completion_tokens == 0
 
 
+@pytest.mark.serial
 def test_a_server_that_drips_bytes_does_not_hold_off_an_interrupt(fake: Fake) -> None:
     engine = fake(drip="/completion")
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)

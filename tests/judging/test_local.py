@@ -31,6 +31,8 @@ from scripts.lib.settings.judge_config import LocalJudgeConfig, parse_judge
 from tests.judging.test_claude import CONFIG
 from tests.judging.test_run import ASKED, pairs
 
+pytestmark = pytest.mark.serial
+
 WEIGHTS = Path("models/SmolLM2-135M-Instruct.Q8_0.gguf")
 SERIES = make_series("local", "smollm2_135m_q8_0", 1024, 0, weights="test")
 CONFIGURED: LocalJudgeConfig = parse_judge(

@@ -32,6 +32,8 @@ from scripts.lib.machine.preflight import (
 from scripts.lib.machine.profiles import Hardware
 from scripts.lib.planning.memory import page_cache
 
+pytestmark = pytest.mark.serial
+
 QUIET = Facts(0.3, 0.05, (), 0.0, 96, None, None, None, None, 1, 1 << 40)
 HARDWARE = Hardware("x", 1, 1, None, None)
 

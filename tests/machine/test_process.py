@@ -18,6 +18,8 @@ from scripts.lib.base.errors import BenchError
 from scripts.lib.base.locks import LOCK_VARIABLE
 from scripts.lib.machine.process import LOCK_FILE, alone_on_machine, lock_file
 
+pytestmark = pytest.mark.serial
+
 NOBODY = 65534
 FORK = multiprocessing.get_context("fork")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user")

@@ -75,6 +75,7 @@ def test_the_shipped_registry_has_the_whole_catalogue() -> None:
     assert registry.models["ingest_long_context"].architecture == "ssm_moe_hybrid"
 
 
+@pytest.mark.serial
 def test_the_shipped_registry_loads_and_expands_fast() -> None:
     start = time.perf_counter()
     registry = load_registry(SHIPPED)
@@ -287,6 +288,7 @@ def test_warnings_leave_the_entry_usable(tmp_path: Path) -> None:
     assert any("fewer than 4" in w for w in found)
 
 
+@pytest.mark.serial
 def test_a_predecessor_sized_registry_loads_fast(tmp_path: Path) -> None:
     raw = yaml.safe_load(SHIPPED.read_text())
     raw["escalation_chains"] = {

@@ -148,6 +148,7 @@ def test_what_ifeval_leaves_to_chance_is_undecided(name: str, kwargs: Row, reaso
     assert found.passed is None and reason in found.reason
 
 
+@pytest.mark.serial
 def test_no_answer_stalls_an_instruction() -> None:
     settings = {row["instruction"]: row["kwargs"] for row in rows("ifeval")}
     size, start = 40_000, time.perf_counter()

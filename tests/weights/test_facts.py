@@ -318,6 +318,7 @@ def test_texts_of_any_length_are_passed_over_exactly(tmp_path: Path, seed: int) 
     assert header.tokens_digest == hashlib.sha256(b"".join(map(text, tokens))).hexdigest()[:12]
 
 
+@pytest.mark.serial
 def test_headers_with_large_vocabularies_are_read_fast(tmp_path: Path) -> None:
     tokens, merges = (
         [b"%s%d" % (word, i) for i in range(150_000)] for word in (b"token", b"mer ge")

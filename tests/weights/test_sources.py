@@ -20,6 +20,8 @@ from tests.engines.test_engines import models as models
 from tests.engines.test_engines import start as start
 from tests.factories.tiny_models import write_model
 
+pytestmark = pytest.mark.serial
+
 REGISTRY = load_registry(Path("orchestration/model_registry.yaml"))
 
 

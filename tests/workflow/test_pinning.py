@@ -22,6 +22,8 @@ from scripts.lib.machine.profiles import Hardware
 from tests.factories.tiny_models import write_model
 from tests.factories.tiny_project import Project, records
 
+pytestmark = pytest.mark.serial
+
 ENGINES = ("embedded", "server")
 ONE_SHARD = ('models=["tiny_a"]', 'decoding={"modes":["baseline"]}')
 TWO, ONE = frozenset({0, 1}), frozenset({0})

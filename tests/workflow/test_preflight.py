@@ -12,6 +12,8 @@ import pytest
 
 from tests.factories.tiny_project import Project, records
 
+pytestmark = pytest.mark.serial
+
 
 @pytest.fixture
 def neighbour(tmp_path: Path):  # type: ignore[no-untyped-def]
