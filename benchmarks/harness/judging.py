@@ -64,7 +64,7 @@ print(len(items))
 
 def _serve(pipe: Connection) -> None:
     from tests.factories.judge_server import JudgeServer, honest
-    from tests.judging.test_run import QUESTIONS
+    from tests.factories.judging import QUESTIONS
 
     with JudgeServer(honest(QUESTIONS), latency_s=LATENCY_S) as server:
         pipe.send(server.environment)
@@ -102,7 +102,7 @@ def judging_rate(pairs: int, concurrency: int, folder: Path) -> list[object]:
     from scripts.lib.judging.batch import Mix
     from scripts.lib.judging.claude import request_body
     from scripts.lib.scoring.verdict_store import VerdictStore
-    from tests.judging.test_claude import CONFIG, SERIES, items, run
+    from tests.factories.judging import CONFIG, SERIES, items, run
 
     ours, theirs = multiprocessing.Pipe()
     server = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs,))

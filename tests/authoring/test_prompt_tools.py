@@ -24,10 +24,10 @@ from scripts.lib.registry_loader import load_registry
 from scripts.lib.scoring.score import score_answer
 from scripts.lib.weights.facts import facts
 from tests.factories.hostile import HOSTILE
+from tests.factories.plans import REGISTRY, planner
 from tests.factories.public_files import PUBLISHED
 from tests.factories.public_layouts_code import WRITERS_CODE
 from tests.factories.tiny_models import write_model
-from tests.planning.test_plan import REGISTRY, planner
 
 SHIPPED = Path("benchmarks/prompts/v1")
 

@@ -26,9 +26,9 @@ from scripts.lib.base.yaml_file import read_yaml
 from scripts.lib.planning.cell_spec import Weights
 from scripts.lib.registry_loader import Model, Source, load_registry
 from scripts.lib.weights.facts import WeightsFacts, WeightsReader, facts
+from tests.factories.plans import REGISTRY, model
+from tests.factories.registries import run
 from tests.factories.tiny_models import CONTEXT, EXPERTS_USED, write_model
-from tests.planning.test_modes import model
-from tests.planning.test_plan import REGISTRY
 
 
 @pytest.fixture(scope="module")
@@ -153,11 +153,6 @@ def registry_file(folder: Path, tmp_path: Path, dense: float = 0.0006) -> Path:
     file = tmp_path / "registry.yaml"
     file.write_text(REGISTRY_TEXT.format(folder=folder, dense=dense))
     return file
-
-
-def run(module: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", module, *map(str, arguments)]
-    return subprocess.run(argv, capture_output=True, text=True, check=False)
 
 
 def test_validate_tells_agreement_contradiction_and_absence(folder: Path, tmp_path: Path) -> None:

@@ -14,49 +14,13 @@ from scripts.lib.base.layout import RUNS
 from scripts.lib.base.safe_files import link_into_place, write_atomic
 from scripts.lib.base.stored_json import Damaged, canonical_json, digest, sealed
 from scripts.lib.execution.run_record import RunRecord, RunRows, output_line, read_rows, summarise
-from scripts.lib.planning.cell_record import CellId, CellRecord, Measurement, parse_cell, read_cell
+from scripts.lib.planning.cell_record import CellRecord, parse_cell, read_cell
+from tests.factories.cells import CELL
 from tests.factories.hostile import HOSTILE, MARKER
 from tests.factories.markdown_reader import read_markdown
 from tests.factories.results_trees import cell, cells, tree
 
 RUN = "2026-11-24_100000"
-SPEC = {
-    "protocol": 1,
-    "engine": {"name": "embedded"},
-    "prompt": {"user": "Grüße"},
-    "sampling": {"temperature": 0.0},
-}
-MEASURED = Measurement(
-    "Paris",
-    "stop",
-    12,
-    3,
-    0.1,
-    0.08,
-    150.0,
-    0.02,
-    100.0,
-    4,
-    2,
-    1,
-    token_ids=(7, 8, 2),
-    close_calls=((1, 0.25),),
-)
-CELL = CellRecord(
-    cell=CellId("h", "m", "baseline", "general", "t1_q1"),
-    digest=digest(SPEC),
-    spec=SPEC,
-    status="ok",
-    error=None,
-    measurement=MEASURED,
-    load_s=0.2,
-    warm_up_s=0.1,
-    peak_rss_bytes=1024,
-    effective={"arch": "llama"},
-    environment="abc",
-    started_utc="2026-11-24T12:00:00+00:00",
-    run_id="2026-11-24_120000",
-)
 
 
 def test_canonical_json_is_one_text_per_value() -> None:

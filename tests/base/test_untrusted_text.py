@@ -22,8 +22,8 @@ from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.tidy import tidy_csv
 from tests.factories.hostile import GROUPS, HOSTILE, MARKER
 from tests.factories.markdown_reader import read_markdown
-from tests.planning.test_plan import planner
-from tests.tables.test_ranking import row
+from tests.factories.plans import planner
+from tests.factories.table_rows import row
 
 CATEGORIES_OF_CONTROL = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import csv
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from scripts.lib.base.errors import BenchError
 from scripts.lib.compare.observations import (
@@ -26,32 +24,11 @@ from scripts.lib.compare.pairing import pair
 from scripts.lib.compare.rescoring import Rescorer
 from scripts.lib.prompts.loader import load_suites
 from scripts.lib.scoring.scorers import ONLY_CHECKS, Scoring
-from tests.factories.results_trees import ENGINE, Tree, cell, cells, tree
+from tests.factories.checkout import ROOT
+from tests.factories.results_trees import ENGINE, Tree, cell, cells
+from tests.factories.results_trees import checkout as checkout
 
-ROOT = Path(__file__).resolve().parents[2]
 SPEEDS = [float(speed) for speed in range(50, 74)]
-
-
-def question(number: int) -> dict[str, object]:
-    check = {
-        "criterion": "says yes",
-        "weight": 100,
-        "checks": [{"type": "contains", "any": ["yes"]}],
-    }
-    return {"tier": 1, "prompt": f"Is q{number} so?", "reference_answer": "yes", "scoring": [check]}
-
-
-@pytest.fixture
-def checkout(tmp_path: Path) -> Tree:
-    """A checkout with a suite of 24 questions and no results."""
-    shutil.copytree(ROOT / "config", tmp_path / "config")
-    prompts = tmp_path / "benchmarks/prompts/v1"
-    prompts.mkdir(parents=True)
-    asked = {f"q{number}": question(number) for number in range(24)}
-    (prompts / "one.yaml").write_text(
-        yaml.safe_dump({"version": "1", "domain": "one", "prompts": asked})
-    )
-    return tree(tmp_path)
 
 
 def compare(checkout: Tree, *arguments: str) -> subprocess.CompletedProcess[str]:

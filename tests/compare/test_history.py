@@ -25,8 +25,9 @@ from scripts.lib.compare.trend_report import (
 )
 from scripts.lib.compare.trends import Mark, Point, gather, trends
 from scripts.lib.planning.cell_record import CellRecord
-from tests.compare.test_compare import ROOT, checkout
+from tests.factories.checkout import ROOT
 from tests.factories.results_trees import ENGINE, Tree, cell, cells
+from tests.factories.results_trees import checkout as checkout
 
 __all__ = ["checkout"]
 SPEED = parse_gate("decode_tokens_per_s -3%")

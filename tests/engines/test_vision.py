@@ -21,12 +21,9 @@ from scripts.lib.planning.plan import Planner, find_shard, make_plan
 from scripts.lib.prompts.loader import load_suites
 from scripts.lib.registry.types import Registry, RuntimeDefaults
 from scripts.lib.weights.facts import facts
-from tests.engines.test_engines import BASELINE, REQUEST, settings
+from tests.factories.engines import BASELINE, REQUEST, settings
+from tests.factories.plans import FULL, model
 from tests.factories.tiny_models import IMAGE_TOKENS, write_model, write_projector
-from tests.planning.test_modes import model
-from tests.planning.test_plan import FULL
-
-pytestmark = pytest.mark.serial
 
 IMAGES = Path("benchmarks/prompts/v1/images")
 CLOCK, SHAPES = str(IMAGES / "clock.png"), str(IMAGES / "shapes.png")

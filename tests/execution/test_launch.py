@@ -14,7 +14,7 @@ from scripts.lib.base.errors import BenchError
 from scripts.lib.execution.launch_command import cli_line
 from scripts.lib.executor import load_settings
 from scripts.lib.planning.plan import find_shard, make_plan
-from tests.planning.test_plan import planner
+from tests.factories.plans import planner
 
 
 def launch(*arguments: str) -> list[str]:

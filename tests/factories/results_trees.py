@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
+
+import pytest
+import yaml
 
 from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.base.stored_json import digest
@@ -13,6 +17,7 @@ from scripts.lib.execution.run_record import RunRecord
 from scripts.lib.machine.environment_record import store_environment
 from scripts.lib.planning.cell_record import CellId, CellRecord, Measurement
 from scripts.lib.results.review import ReviewRow
+from tests.factories.checkout import ROOT
 
 ENGINE = {"name": "embedded", "version": "0.3.36", "source": "abc"}
 
@@ -106,3 +111,25 @@ def tree(folder: Path) -> Tree:
     root = folder / "benchmarks/results"
     (root / "cells").mkdir(parents=True)
     return Tree(root)
+
+
+def question(number: int) -> dict[str, object]:
+    check = {
+        "criterion": "says yes",
+        "weight": 100,
+        "checks": [{"type": "contains", "any": ["yes"]}],
+    }
+    return {"tier": 1, "prompt": f"Is q{number} so?", "reference_answer": "yes", "scoring": [check]}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Tree:
+    """A checkout with a suite of 24 questions and no results."""
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    prompts = tmp_path / "benchmarks/prompts/v1"
+    prompts.mkdir(parents=True)
+    asked = {f"q{number}": question(number) for number in range(24)}
+    (prompts / "one.yaml").write_text(
+        yaml.safe_dump({"version": "1", "domain": "one", "prompts": asked})
+    )
+    return tree(tmp_path)

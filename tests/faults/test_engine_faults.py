@@ -31,7 +31,7 @@ from scripts.lib.engines.protocol import (
 from scripts.lib.engines.server_process import listening_port
 from scripts.lib.llama_build.build import server_binary
 from scripts.lib.planning.modes import Mode
-from tests.engines.test_engines import CONTEXT, HARDWARE, REQUEST
+from tests.factories.engines import CONTEXT, HARDWARE, REQUEST
 from tests.factories.tiny_models import write_model
 
 FAKE = Path(__file__).resolve().parents[1] / "factories/fake_llama_server.py"

@@ -12,7 +12,6 @@ from scripts.lib.engines.factory import EngineSettings, make_engine
 from scripts.lib.executor import Job, load_settings, request_of, run
 from scripts.lib.llama_build.build import server_binary
 from scripts.lib.llama_build.identity import engine_identity
-from scripts.lib.machine.profiles import Hardware
 from scripts.lib.planning.cell_record import CellRecord
 from scripts.lib.planning.cell_spec import Weights
 from scripts.lib.planning.plan import Shard, find_shard, make_plan
@@ -26,9 +25,9 @@ from scripts.lib.weights.chat_template import (
     uses_date,
 )
 from scripts.lib.weights.facts import facts
-from tests.execution.test_probes import tiny_planner
+from tests.factories.engines import HARDWARE, Recorder
+from tests.factories.plans import tiny_planner
 from tests.factories.tiny_models import TEMPLATE, write_model
-from tests.test_executor import Recorder
 
 ENGINES = ("embedded", "server")
 LOOP = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>"
@@ -78,7 +77,7 @@ def shard(folder: Path, engine: str, template: str, system: str = "Be brief.") -
             system_prompt_suffix=True,
         ),
         engine=engine_identity(engine),
-        hardware=Hardware("test", 2, 2, None, None),
+        hardware=HARDWARE,
     )
     made = find_shard(make_plan(planner), "plain", "baseline")
     return replace(made, cells=made.cells[:2])

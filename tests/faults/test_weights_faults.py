@@ -35,11 +35,11 @@ from scripts.lib.registry_loader import load_registry
 from scripts.lib.scoring.series import make_series
 from scripts.lib.settings.run_config import load_config
 from scripts.lib.weights.facts import ASSUMED, WeightsLock, WeightsReader, facts
-from tests.execution.test_probes import tiny_planner
+from tests.factories.engines import Fragile, Recorder
+from tests.factories.engines import shard as shard
+from tests.factories.plans import tiny_planner
 from tests.factories.tiny_models import write_model, write_projector
 from tests.factories.tiny_project import FAULTS, Project
-from tests.test_executor import Fragile, Recorder
-from tests.test_executor import shard as shard
 from tests.workflow.conftest import project as project
 
 ONE_SHARD = "models: [tiny_a]\ndecoding: {modes: [baseline]}\n"

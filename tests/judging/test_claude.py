@@ -15,19 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from scripts.lib.base.errors import BenchError
 from scripts.lib.judging.batch import BatchFile, Mix
 from scripts.lib.judging.claude import RETRIES, ClaudeJudge, count_tokens, read_message
-from scripts.lib.judging.claude_batches import ClaudeBatchesJudge
 from scripts.lib.judging.cost import Budget, at_most_usd
-from scripts.lib.judging.protocol import Judge, Stopped
-from scripts.lib.judging.run import JudgeRun, RunResult
+from scripts.lib.judging.protocol import Stopped
+from scripts.lib.judging.run import RunResult
 from scripts.lib.scoring.judge_prompt import user_prompt
-from scripts.lib.scoring.series import Item, Reply, make_series
+from scripts.lib.scoring.series import Item, Reply
 from scripts.lib.scoring.verdict_store import VerdictStore
-from scripts.lib.settings.judge_config import ClaudeConfig, parse_judge
 from tests.factories.judge_server import (
     BATCHES,
     CANARY_KEY,
@@ -37,17 +34,16 @@ from tests.factories.judge_server import (
     JudgeServer,
     honest,
 )
-from tests.judging.test_run import ASKED, QUESTIONS, pairs
-
-SERIES = make_series("claude", MODEL, 1024, 0)
-MIX = Mix(40, 0.1, 0.05)
-CONFIG: ClaudeConfig = replace(
-    parse_judge(yaml.safe_load(Path("config/config.yaml").read_text())["judge"]).claude,
-    max_tokens=1024,
-    concurrency=4,
-    deadline_s=20.0,
-    poll_s=0.01,
+from tests.factories.judging import (
+    BATCHED,
+    CONFIG,
+    QUESTIONS,
+    SERIES,
+    items,
+    run,
 )
+from tests.factories.judging import store as store
+
 OVERLOADED = json.dumps(
     {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
 )
@@ -64,38 +60,11 @@ NO_CREDIT = {
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> VerdictStore:
-    return VerdictStore(SERIES, tmp_path / "verdicts")
-
-
-@pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[JudgeServer]:
     with JudgeServer(honest(QUESTIONS)) as made:
         for name, value in made.environment.items():
             monkeypatch.setenv(name, value)
         yield made
-
-
-def run(
-    store: VerdictStore, items: list[Item], config: ClaudeConfig = CONFIG, mix: Mix = MIX
-) -> RunResult:
-    """Judge those of the items that have no usable verdict yet."""
-    judge: Judge = (ClaudeBatchesJudge if config.batched else ClaudeJudge)(
-        SERIES, config, Budget(config.max_usd)
-    )
-
-    async def go() -> RunResult:
-        try:
-            todo = [item for item in items if store.usable(item.shown.pair) is None]
-            return await JudgeRun(judge, store).pairs(todo, (), ASKED, mix)
-        finally:
-            await judge.close()
-
-    return asyncio.run(go())
-
-
-def items(count: int) -> list[Item]:
-    return pairs(count, SERIES)
 
 
 def on(
@@ -464,8 +433,6 @@ def test_what_is_no_message_is_said_to_be_none(body: str) -> None:
 
 # --- Message Batches -------------------------------------------------------------------------------------------------------
 
-BATCHED = replace(CONFIG, api="batches")
-
 
 def test_batches_cost_half_and_come_in_any_order(server: JudgeServer, store: VerdictStore) -> None:
     result = run(store, items(60), BATCHED, Mix(20, 0.1, 0.05))
@@ -611,7 +578,7 @@ def test_a_batch_that_is_paid_is_fetched_whatever_the_limit_is_now(
 CHILD = """
 import sys
 from pathlib import Path
-from tests.judging.test_claude import BATCHED, CONFIG, SERIES, items, run
+from tests.factories.judging import BATCHED, CONFIG, SERIES, items, run
 from scripts.lib.judging.batch import Mix
 from scripts.lib.scoring.verdict_store import VerdictStore
 config = BATCHED if sys.argv[2] == "batches" else CONFIG

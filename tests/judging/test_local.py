@@ -28,8 +28,7 @@ from scripts.lib.scoring.judge_prompt import Malformed, score_reply, user_prompt
 from scripts.lib.scoring.series import make_series
 from scripts.lib.scoring.verdict_store import VerdictStore
 from scripts.lib.settings.judge_config import LocalJudgeConfig, parse_judge
-from tests.judging.test_claude import CONFIG
-from tests.judging.test_run import ASKED, pairs
+from tests.factories.judging import ASKED, CONFIG, pairs
 
 pytestmark = pytest.mark.serial
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.authoring.prompt_lint import checked_weight, uses_code
+from scripts.lib.authoring.prompt_lint import checked_weight
 from scripts.lib.base.errors import BenchError
 from scripts.lib.judging.answers import pair_item
 from scripts.lib.judging.batch import Batch, BatchFile, Mix, make_batch
@@ -27,7 +27,6 @@ from scripts.lib.judging.canaries import (
 from scripts.lib.judging.instrument import findings, instrument_csv, measures, series_reports
 from scripts.lib.judging.protocol import Journal, Keep, Stopped
 from scripts.lib.judging.run import JudgeRun, RunResult
-from scripts.lib.prompts.loader import load_suites
 from scripts.lib.scoring.judge_prompt import material, user_prompt
 from scripts.lib.scoring.score import score_answer
 from scripts.lib.scoring.series import Item, Reply, Role, Series, make_series
@@ -41,15 +40,11 @@ from tests.factories.judge_server import (
     take_apart,
     verdicts,
 )
+from tests.factories.judging import ASKED, QUESTIONS, SERIES, pairs
+from tests.factories.judging import store as store
 
-SUITES = load_suites(Path("benchmarks/prompts/v1"))
-QUESTIONS = tuple(
-    q for suite in SUITES.values() for q in suite.questions if not uses_code(q) and not q.images
-)
-SERIES = make_series("claude", "claude-test-1", 1024, 0)
 MIX = Mix(40, 0.1, 0.05)
 CUTTABLE = {f"{q.suite}/{q.id}" for q in QUESTIONS if cut_in_half(q) is not None}
-ASKED = {f"{q.suite}/{q.id}": q for q in QUESTIONS}
 
 
 class FakeJudge:
@@ -76,22 +71,6 @@ class FakeJudge:
     async def close(self) -> None: ...
 
 
-def pairs(count: int, series: Series = SERIES) -> list[Item]:
-    """Wrong answers, every fifth a right one."""
-    made = []
-    for n in range(count):
-        question = QUESTIONS[n % len(QUESTIONS)]
-        answer = (
-            question.reference_answer
-            if n % 5 == 0 and n < len(QUESTIONS)
-            else f"I believe it is number {n}, more or less."
-        )
-        made.append(
-            pair_item(series, f"{question.suite}/{question.id}", material(question, answer, "stop"))
-        )
-    return made
-
-
 def judge(
     store: VerdictStore, fake: FakeJudge, items: Sequence[Item], mix: Mix = MIX, **more: Any
 ) -> RunResult:
@@ -103,11 +82,6 @@ def _the_same_batches_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch is named, and its canaries drawn, by the clock: a judge at random would be caught one day and not the next."""
     ticks = itertools.count(1)
     monkeypatch.setattr("scripts.lib.judging.batch.time.time_ns", lambda: next(ticks))
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> VerdictStore:
-    return VerdictStore(SERIES, tmp_path / "verdicts")
 
 
 # --- an honest judge ---------------------------------------------------------------------------------------------------

@@ -8,22 +8,8 @@ import pytest
 
 from scripts.lib.planning.modes import Mode, compatible_drafts, expand_modes, reduced_expert_counts
 from scripts.lib.registry_loader import Acceleration, Model
+from tests.factories.plans import DRAFT, model
 
-
-def model(key: str = "m", **changes: object) -> Model:
-    base = Model(
-        key=key,
-        tier="B",
-        name="Big-7B-Instruct",
-        path="m.gguf",
-        quant="Q4_K_M",
-        size_gb=4.0,
-        architecture="dense",
-    )
-    return replace(base, **changes)  # type: ignore[arg-type]
-
-
-DRAFT = model("d", tier="D", name="Small-1B", compatible_targets=("big_7b",))
 BIG = model()
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from scripts.lib.base.errors import BenchError, InputErrors
-from scripts.lib.llama_build.identity import engine_identity
 from scripts.lib.machine.profiles import load_hardware
 from scripts.lib.planning.cell_spec import Weights, mode_spec
 from scripts.lib.planning.modes import Mode
@@ -22,37 +21,13 @@ from scripts.lib.planning.plan import (
 )
 from scripts.lib.prompts.loader import load_suites
 from scripts.lib.prompts.types import InferenceParams
-from scripts.lib.registry_loader import load_registry
-from scripts.lib.settings.run_config import Config, load_config
+from scripts.lib.settings.run_config import Config
 from scripts.lib.weights.facts import WeightsFacts
 from scripts.lib.weights.gguf_header import read_header
+from tests.factories.plans import FULL, REGISTRY, planner
 from tests.factories.tiny_models import write_model
 
-FULL = load_config((Path("config/full.yaml"),))
-REGISTRY = load_registry(Path("orchestration/model_registry.yaml"))
 COMMA = 300  # stands for Qwen3-Coder's comma as BOS
-
-
-def planner(config: Config = FULL, **changes: object) -> Planner:
-    weights = {
-        key: Weights(
-            WeightsFacts.assumed(model) if model.path else None,
-            REGISTRY.weights_path(model),
-            True,
-            False,
-        )
-        for key, model in REGISTRY.models.items()
-    }
-    hardware = load_hardware("epyc-9655")
-    made = Planner(
-        REGISTRY,
-        load_suites(Path("benchmarks/prompts/v1")),
-        config,
-        hardware,
-        weights,
-        engine_identity("server"),
-    )
-    return replace(made, **changes)  # type: ignore[arg-type]
 
 
 def cell_digest(

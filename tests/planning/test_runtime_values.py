@@ -25,7 +25,7 @@ from scripts.lib.registry.types import Acceleration, Model, Registry
 from scripts.lib.registry_loader import load_registry
 from scripts.lib.settings.run_config import Config
 from scripts.lib.weights.chat_template import with_prefill
-from tests.planning.test_plan import FULL, planner
+from tests.factories.plans import FULL, planner
 
 REGISTRY = """
 runtime_defaults:

@@ -10,8 +10,7 @@ from scripts.lib.base.errors import InputErrors
 from scripts.lib.prompts.loader import suite_names, suites_for_roles
 from scripts.lib.registry.role_table import SUITES_FILE, check_suites, role_table
 from scripts.lib.registry_loader import Registry, load_registry
-from tests.authoring.test_registry_tools import run
-from tests.registry.test_registry_loader import GOOD, SHIPPED
+from tests.factories.registries import GOOD, SHIPPED, run
 
 
 def load(tmp_path: Path, old: str, new: str, *suites: str) -> Registry:

@@ -18,8 +18,8 @@ from scripts.lib.planning.plan import Plan, find_shard, make_plan
 from scripts.lib.planning.weights_guard import WeightsGuard
 from scripts.lib.results.states import changes, drop_failed, orphans, shown_apart
 from scripts.lib.settings.run_config import load_config
+from tests.factories.plans import REGISTRY, planner
 from tests.factories.sample_project import HARDWARE, Behaviour, record
-from tests.planning.test_plan import REGISTRY, planner
 
 OLD = {"sampling": {"temperature": 0.0, "stop": []}, "mode": {}, "weights": {"quant": "Q4_0"}}
 

@@ -27,15 +27,9 @@ from scripts.lib.routing.report import (
 )
 from scripts.lib.routing.rewards import Outcome, cost_aware_reward, missing, outcome, rewarded
 from scripts.lib.routing.session import OUTCOMES, WRITTEN, outcomes_csv, read_outcomes
-from scripts.lib.settings.run_config import CONFIG_FILE, load_config, parse_config
+from scripts.lib.settings.run_config import CONFIG_FILE, parse_config
 from tests.factories.results_trees import review_row
-
-EVERYTHING = replace(
-    load_config((Path("config/full.yaml"),)),
-    models=("*",),
-    engines=("server",),
-    hardware="epyc-9655",
-)
+from tests.factories.routing import EVERYTHING, made
 
 
 @pytest.fixture(scope="module")
@@ -202,25 +196,6 @@ def test_only_correct_answers_are_rewarded_and_errors_not_at_all() -> None:
     assert found["architect", "q5"] == (True, 1.0) and outcomes[-1].expected_s == 3.0
     (errors,) = [r for r in routes_of(outcomes) if r.action == "architect"]
     assert (errors.asked, errors.n, errors.infrastructure_errors, errors.unscored) == (5, 3, 1, 1)
-
-
-def made(action: str, rewards: list[float], suite: str = "math") -> list[Outcome]:
-    return [
-        Outcome(
-            suite,
-            f"q{n}",
-            1,
-            action,
-            f"entry_{action}",
-            reward > 0,
-            reward,
-            1.0,
-            1.0,
-            reward,
-            cell_file=f"{action}{n}",
-        )
-        for n, reward in enumerate(rewards)
-    ]
 
 
 def test_the_frontdoor_stays_unless_another_is_shown_to_be_better() -> None:

@@ -30,9 +30,9 @@ from scripts.lib.routing.report import outcome_lines, routes_of, routes_table
 from scripts.lib.routing.rewards import rewarded
 from scripts.lib.routing.session import Part, joined, outcomes_csv, read_outcomes
 from scripts.lib.settings.run_config import parse_config
+from tests.factories.routing import EVERYTHING, made
 from tests.factories.sample_project import Behaviour, record
 from tests.factories.tiny_project import make_project
-from tests.routing.test_entries import EVERYTHING, made
 
 ROLES = ("--roles", "tiny_a", "tiny_b")
 

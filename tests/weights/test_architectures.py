@@ -20,9 +20,8 @@ from scripts.lib.registry_loader import load_registry
 from scripts.lib.settings.run_config import load_config
 from scripts.lib.weights.architectures import RECURRENT_NAMES
 from scripts.lib.weights.facts import WeightsFacts, facts
-from tests.authoring.test_registry_tools import run
-from tests.planning.test_modes import DRAFT, model
-from tests.planning.test_plan import REGISTRY
+from tests.factories.plans import DRAFT, REGISTRY, model
+from tests.factories.registries import run
 
 
 def write(folder: Path, arch: str, **keys: Any) -> tuple[Path, WeightsFacts]:

@@ -11,8 +11,7 @@ from scripts.lib.authoring.registry_edit import propose_entry
 from scripts.lib.weights.facts import WeightsFacts
 from scripts.lib.weights.gguf_header import Header
 from scripts.lib.weights.quant_names import bears_out, known_name, named_in
-from tests.planning.test_modes import model
-from tests.planning.test_plan import REGISTRY
+from tests.factories.plans import REGISTRY, model
 
 
 def header(file_type: str, mix: str, name: str = "") -> Header:

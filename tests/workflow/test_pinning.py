@@ -149,7 +149,7 @@ from scripts.lib.machine.profiles import Hardware
 from scripts.lib.machine.pinning import pin
 class Shard: hardware = Hardware("moved", 1, 1, "1", None)
 pin(Shard.hardware)  # before numpy, which starts threads
-from tests.engines.test_engines import settings, BASELINE
+from tests.factories.engines import settings, BASELINE
 from scripts.lib.engines import EngineSettings, make_engine
 from scripts.lib.executor import guard_pins, read_threads
 engine = make_engine("embedded", EngineSettings(Path("unused"), Path(r"{folder}") / "log", 60))
