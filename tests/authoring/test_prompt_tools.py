@@ -7,7 +7,6 @@ import gzip
 import json
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from scripts.lib.prompts.loader import Question, load_suites
 from scripts.lib.registry_loader import load_registry
 from scripts.lib.scoring.score import score_answer
 from scripts.lib.weights.facts import facts
+from tests.factories.commands import call
 from tests.factories.hostile import HOSTILE
 from tests.factories.plans import REGISTRY, planner
 from tests.factories.public_files import PUBLISHED
@@ -33,8 +33,7 @@ SHIPPED = Path("benchmarks/prompts/v1")
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "scripts.prompts", *map(str, arguments)]
-    return subprocess.run(argv, capture_output=True, text=True, check=False)
+    return call("scripts.prompts", *arguments)
 
 
 @pytest.fixture

@@ -14,12 +14,14 @@ from scripts.lib.base.errors import BenchError
 from scripts.lib.execution.launch_command import cli_line
 from scripts.lib.executor import load_settings
 from scripts.lib.planning.plan import find_shard, make_plan
+from tests.factories.commands import call
 from tests.factories.plans import planner
 
 
 def launch(*arguments: str) -> list[str]:
-    argv = [sys.executable, "-m", "scripts.launch", *arguments]
-    return shlex.split(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
+    done = call("scripts.launch", *arguments)
+    assert done.returncode == 0, done.stderr
+    return shlex.split(done.stdout)
 
 
 def test_the_server_line_is_what_the_shard_runs() -> None:

@@ -1,16 +1,8 @@
-"""A registry of a few entries, and the commands that edit one."""
+"""Registries of a few entries."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
-
-
-def run(module: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", module, *map(str, arguments)]
-    return subprocess.run(argv, capture_output=True, text=True, check=False)
-
 
 SHIPPED = Path("orchestration/model_registry.yaml")
 GOOD = """\

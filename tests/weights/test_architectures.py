@@ -20,8 +20,8 @@ from scripts.lib.registry_loader import load_registry
 from scripts.lib.settings.run_config import load_config
 from scripts.lib.weights.architectures import RECURRENT_NAMES
 from scripts.lib.weights.facts import WeightsFacts, facts
+from tests.factories.commands import call
 from tests.factories.plans import DRAFT, REGISTRY, model
-from tests.factories.registries import run
 
 
 def write(folder: Path, arch: str, **keys: Any) -> tuple[Path, WeightsFacts]:
@@ -181,9 +181,9 @@ def test_add_and_validate_tell_a_hybrid(tmp_path: Path) -> None:
         "size_gb: 0.0001, architecture: dense}\n"
     )
     config.write_text(f"registry: {registry}\n")
-    added = run("scripts.registry", "--configfile", config, "add", path, "--key", "new", "--yes")
+    added = call("scripts.registry", "--configfile", config, "add", path, "--key", "new", "--yes")
     assert added.returncode == 0, added.stderr
     assert load_registry(registry).models["new"].architecture == "ssm_moe_hybrid"
-    done = run("scripts.validate", "--registry", registry, "--strict", "--model", "said")
+    done = call("scripts.validate", "--registry", registry, "--strict", "--model", "said")
     assert done.returncode == 1
     assert "rwkv7 (recurrent: rwkv7.wkv.head_size)" in done.stdout and "contradicts" in done.stdout
