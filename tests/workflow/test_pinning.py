@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +27,6 @@ from tests.factories.tiny_project import Project, records
 pytestmark = pytest.mark.serial
 
 ENGINES = ("embedded", "server")
-ONE_SHARD = ('models=["tiny_a"]', 'decoding={"modes":["baseline"]}')
 TWO, ONE = frozenset({0, 1}), frozenset({0})
 
 
@@ -67,8 +68,23 @@ def profile(project: Project, text: str) -> None:
     (project.folder / "config/hardware/pinned.yaml").write_text(text)
 
 
-def errors(project: Project, *config: str, **extra: str) -> set[str]:
-    done = project.snakemake("results", "--config", "hardware=pinned", *ONE_SHARD, *config, **extra)
+def infer(
+    project: Project,
+    *options: str,
+    before: tuple[str, ...] = (),
+    binary: Path | None = None,
+    fault: str = "",
+    **extra: str,
+) -> subprocess.CompletedProcess[str]:
+    """Run one shard as Snakemake's job does."""
+    wanted = {"hardware": "pinned"} | ({"server_binary": str(binary)} if binary else {})
+    (project.folder / "mine.yaml").write_text(json.dumps(wanted))
+    argv = (*before, sys.executable, "-m", "scripts.infer", "--model", "tiny_a", *options)
+    return project.run(*argv, "--configfile", "mine.yaml", fault=fault, **extra)
+
+
+def errors(project: Project, engine: str, **how: Any) -> set[str]:
+    done = infer(project, "--engine", engine, **how)
     assert done.returncode == 0, done.stdout + done.stderr
     return {str(cell["error"]) for cell in records(project)}
 
@@ -80,7 +96,7 @@ def test_every_pin_is_applied_and_read_back(project: Project, engine: str) -> No
         "threads: 2\ncpus: 0-1\nstrict: true\nnice: 2\nnuma: interleave=all\nhuge_pages: never\n"
         "openmp: {OMP_WAIT_POLICY: active}\n",
     )
-    assert errors(project, f"engine={engine}", OMP_THREAD_LIMIT="1") == {"None"}, (
+    assert errors(project, engine, OMP_THREAD_LIMIT="1") == {"None"}, (
         "the shell's OpenMP is not inherited"
     )
     for cell in records(project):
@@ -95,7 +111,7 @@ def test_every_pin_is_applied_and_read_back(project: Project, engine: str) -> No
 @pytest.mark.parametrize("engine", ENGINES)
 def test_fewer_threads_than_asked_for_is_an_error_cell(project: Project, engine: str) -> None:
     profile(project, "threads: 2\nopenmp: {OMP_THREAD_LIMIT: 1}\n")
-    assert errors(project, f"engine={engine}") == {
+    assert errors(project, engine) == {
         "hardware pinned was not active: 2 threads asked for, 1 computed"
     }
 
@@ -106,7 +122,7 @@ def test_a_server_that_leaves_the_cpu_set_is_an_error_cell(project: Project) -> 
     wrapper = project.folder / "wide-server"
     wrapper.write_text(f'#!/bin/sh\nexec taskset --cpu-list 0-1 {server_binary()} "$@"\n')
     wrapper.chmod(wrapper.stat().st_mode | stat.S_IXUSR)
-    found = errors(project, "engine=server", f"server_binary={wrapper}")
+    found = errors(project, "server", binary=wrapper)
     assert found == {"hardware pinned was not active: a thread may run on CPUs 0-1, outside of 1"}
 
 
@@ -119,7 +135,7 @@ def test_a_server_that_is_started_again_is_read_back_again(project: Project) -> 
         f'exec taskset --cpu-list $cpus {server_binary()} "$@"\n'
     )
     wrapper.chmod(wrapper.stat().st_mode | stat.S_IXUSR)
-    errors(project, "engine=server", f"server_binary={wrapper}", fault="crash:2")
+    errors(project, "server", binary=wrapper, fault="crash:2")
     found = sorted(str(cell["error"]) for cell in records(project))
     assert (
         found
@@ -133,7 +149,7 @@ def test_the_shells_llama_variables_are_not_inherited(project: Project, engine: 
     """The key would shut the server, the flag cut every answer; without graph reuse decoding is a third slower."""
     profile(project, "threads: 2\n")
     found = errors(
-        project, f"engine={engine}",
+        project, engine,
         LLAMA_API_KEY="secret", LLAMA_ARG_N_PREDICT="1", LLAMA_GRAPH_REUSE_DISABLE="1",
     )  # fmt: skip
     logs = list((project.folder / "benchmarks/results/logs/infer").rglob("*.log"))
@@ -178,7 +194,7 @@ def test_an_embedded_thread_that_was_moved_is_found(tmp_path: Path) -> None:
 def test_huge_pages_that_the_machine_does_not_have_are_refused(project: Project) -> None:
     wanted = "madvise" if huge_pages_mode() != "madvise" else "always"
     profile(project, f"threads: 1\nhuge_pages: {wanted}\n")
-    done = project.snakemake("results", "--config", "hardware=pinned", *ONE_SHARD)
+    done = infer(project)
     output = done.stdout + done.stderr
     assert done.returncode == 1 and project.cells() == {} and "Traceback" not in output
     assert (
@@ -190,17 +206,8 @@ def test_huge_pages_that_the_machine_does_not_have_are_refused(project: Project)
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives up root")
 def test_a_priority_that_is_not_allowed_is_one_clear_error(project: Project) -> None:
     profile(project, "threads: 1\nnice: -3\n")
-    argv = [
-        "setpriv",
-        "--bounding-set",
-        "-sys_nice",
-        "--inh-caps",
-        "-sys_nice",
-        "snakemake",
-        "-j8",
-        "results",
-    ]
-    done = project.run(*argv, "--config", "hardware=pinned", *ONE_SHARD)
+    without = ("setpriv", "--bounding-set", "-sys_nice", "--inh-caps", "-sys_nice")
+    done = infer(project, before=without)
     output = done.stdout + done.stderr
     assert done.returncode == 1 and "hardware pinned: nice -3: not allowed from nice 0" in output
     assert "Traceback" not in output
