@@ -1,4 +1,4 @@
-"""For all tests: nothing but this machine can be reached, no key of the developer's is used, and Ctrl-C is heeded."""
+"""For all tests: only this machine can be reached, no API key is used, and Ctrl-C works."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LOOPBACK = ("127.", "::1", "localhost")
 
 @pytest.fixture(autouse=True)
 def no_public_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection to any other address than this machine's is refused; the vendor's key is taken out of the environment."""
+    """Refuse connections to other machines; take the vendor's key out of the environment."""
     connect = socket.socket.connect
 
     def checked(self: socket.socket, address: Any) -> None:
@@ -45,7 +45,7 @@ def no_public_address(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The made-up project with its tables and pages (tests/factories/sample_project.py). Not to be changed."""
+    """The made-up project (tests/factories/sample_project.py) with its pages. Do not change it."""
     folder = tmp_path_factory.mktemp("sample")
     golden.build(folder)
     return folder

@@ -10,7 +10,7 @@ PARTS = ("Snakefile", "rules", "scripts", "profiles", "config", "envs", "docs/te
 
 
 def copy_checkout(folder: Path) -> None:
-    """Copy the code and its configuration, with the compiled modules: each process would compile them again."""
+    """Copy the code, its configuration and the compiled modules, which processes then share."""
     for part in PARTS:
         source, target = ROOT / part, folder / part
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Calls a command of the project in this process: what a process of its own would print and end with, without its start."""
+"""Calls a command of the project in this process: same output, same exit code, no start."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def kill(process: psutil.Process) -> None:
 
 
 class Fragile:
-    """A real engine whose process is killed before the calls that are named, and what was asked of it, in order."""
+    """A real engine whose process is killed before the named calls; it records all calls."""
 
     def __init__(self, engine: Engine, deaths: dict[str, tuple[int, ...]]):
         self.engine, self.deaths = engine, deaths

@@ -10,11 +10,28 @@ from scripts.lib.tables.setups import Setup
 from tests.factories.plans import model
 
 _SHOWN = {
-    "suite": "math", "question_id": "q1", "tokens_per_second": 10.0, "score_reason": "ok", "scorer": "checks", "score": 3,
-    "passed": True, "coverage": 1.0, "tier": 1, "status": "ok", "finish_reason": "stop", "prompt_tokens": 10,
-    "completion_tokens": 20, "ttft_s": 0.1, "prefill_tokens_per_s": 100.0, "decode_tokens_per_s": 10.0, "load_s": 1.0,
-    "generation_s": 2.0, "peak_rss_bytes": 5, "environment": "e", "cell_file": "c.json",
-}  # fmt: skip
+    "suite": "math",
+    "question_id": "q1",
+    "tokens_per_second": 10.0,
+    "score_reason": "ok",
+    "scorer": "checks",
+    "score": 3,
+    "passed": True,
+    "coverage": 1.0,
+    "tier": 1,
+    "status": "ok",
+    "finish_reason": "stop",
+    "prompt_tokens": 10,
+    "completion_tokens": 20,
+    "ttft_s": 0.1,
+    "prefill_tokens_per_s": 100.0,
+    "decode_tokens_per_s": 10.0,
+    "load_s": 1.0,
+    "generation_s": 2.0,
+    "peak_rss_bytes": 5,
+    "environment": "e",
+    "cell_file": "c.json",
+}
 _EMPTY = {"str": "", "int": 0, "float": 0.0, "bool": False}
 _NOTHING = {
     f.name: None if "None" in str(f.type) else _EMPTY[str(f.type)] for f in fields(ReviewRow)
@@ -38,11 +55,16 @@ def answers(
     """`count` answers in suite coder, the first `passed` of which pass; speeds differ a little."""
     return tuple(
         replace(
-            ROW, suite="coder", question_id=f"q{n:02}", score=3 if n < passed else 0, passed=n < passed,
-            decode_tokens_per_s=speed * (1 + n % 5 / 100), **changes,
+            ROW,
+            suite="coder",
+            question_id=f"q{n:02}",
+            score=3 if n < passed else 0,
+            passed=n < passed,
+            decode_tokens_per_s=speed * (1 + n % 5 / 100),
+            **changes,
         )  # type: ignore[arg-type]
         for n in range(count)
-    )  # fmt: skip
+    )
 
 
 def row(

@@ -1,4 +1,4 @@
-"""A project of two tiny models and two suites of two questions, with this checkout's code, and the ways tests drive it."""
+"""A project of two tiny models and two suites of two questions, with this checkout's code."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ roles:
     tier: C
     description: weights that no test machine has
     candidate_roles: [alpha]
-    model: {{name: Absent-7B, path: {models}/absent.gguf, quant: Q4_K_M, size_gb: 4.0, architecture: dense}}
+    model: {{name: Absent-7B, path: {models}/absent.gguf, quant: Q4_K_M, size_gb: 4.0,
+            architecture: dense}}
 """
 
 
@@ -171,13 +172,18 @@ def records(project: Project) -> list[dict[str, object]]:
 
 
 def started(project: Project, *argv: str, **extra: str) -> subprocess.Popen[str]:
-    """A command in a process group of its own, as a shell starts one in a terminal; SIGINT is heeded in any case."""
+    """A command in its own process group, as a shell starts one; SIGINT is not ignored."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     log = (project.folder / "out.txt").open("w")
     return subprocess.Popen(
-        argv, cwd=project.folder, env=project.environment(**extra), stdout=log, stderr=subprocess.STDOUT,
-        text=True, process_group=0,
-    )  # fmt: skip
+        argv,
+        cwd=project.folder,
+        env=project.environment(**extra),
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        text=True,
+        process_group=0,
+    )
 
 
 def output(project: Project) -> str:

@@ -1,4 +1,4 @@
-"""Scoring where something is missing, busy, killed or no text: nothing is scored wrong for it, and the page says why."""
+"""Scoring with something missing, busy, killed or no text: unscored with a reason, never wrong."""
 
 from __future__ import annotations
 
@@ -137,13 +137,14 @@ def test_a_worker_that_always_ends_leaves_the_answer_undecided(
     assert found.passed is None and "could not be started" in found.reason
 
 
-# --- killed ----------------------------------------------------------------------------------------------------------
+# --- killed ---------------------------------------------------------------------------------------
 
 BUSY = {
     "mathematics": (
         "from scripts.lib.scoring import equality\n"
         "equality.PROCESSOR_SECONDS = 1e9\n"
-        "equality.equal(r'\\prod_{k=1}^{40} (x + k)^{9}', r'\\prod_{k=1}^{40} (x + k)^{9} + \\sin(x)^{99}')\n"
+        "product = r'\\prod_{k=1}^{40} (x + k)^{9}'\n"
+        "equality.equal(product, product + r' + \\sin(x)^{99}')\n"
         "while True: equality.equal(str(__import__('random').random()), '1')"
     ),
     "code": (
@@ -192,7 +193,8 @@ def test_a_workers_computing_ends_where_nobody_watches() -> None:
         ]
     )
     code = (
-        "import os, sys\nfrom scripts.lib.scoring import equality\nequality.PROCESSOR_SECONDS = 0.4\n"
+        "import os, sys\nfrom scripts.lib.scoring import equality\n"
+        "equality.PROCESSOR_SECONDS = 0.4\n"
         "equality._reply = lambda *a: [None for _ in iter(int, 1)]\nequality._serve(os.getppid())"
     )
     with subprocess.Popen(

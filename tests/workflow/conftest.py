@@ -1,4 +1,4 @@
-"""Projects of the workflow tests (tests/factories/tiny_project.py): an empty one, and one whose results are there."""
+"""Projects for the workflow tests: one without results, and one with all of them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def finished_template(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture
 def finished(finished_template: Project, tmp_path: Path) -> Project:
-    """A copy of a project whose results are all there. Its registry names the template's weights."""
+    """A copy of a project with all its results. Its registry names the template's weights."""
     folder = tmp_path / "project"
     shutil.copytree(finished_template.folder, folder, symlinks=True)
     return Project(folder)

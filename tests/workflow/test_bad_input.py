@@ -126,7 +126,10 @@ def test_a_broken_suite_is_left_out_and_the_other_one_is_measured(project: Proje
     project.edit("benchmarks/prompts/v1/one.yaml", "tier: 1", "tier: 9")
     done = project.snakemake("results")
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
-    told = r"benchmarks/prompts/v1/one.yaml:\d+: prompts.q1.tier: expected a whole number from 1 to 3, found 9"
+    told = (
+        r"benchmarks/prompts/v1/one.yaml:\d+: prompts.q1.tier: "
+        r"expected a whole number from 1 to 3, found 9"
+    )
     assert re.search(f"^left out: {told}", done.stderr, re.M) and re.search(
         f"^error: {told}", done.stderr, re.M
     )

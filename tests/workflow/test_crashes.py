@@ -42,7 +42,7 @@ def test_a_shard_that_dies_keeps_every_finished_cell(project: Project, fault: st
         for line in _lines(run)
     ]
     assert len(rows) == 3, (
-        "two before the crash and one after it: the third cell's record was cut off with its process"
+        "two before the crash and one after: the third cell's record was lost with its process"
     )
 
 
@@ -51,7 +51,7 @@ def _lines(run: Path) -> list[str]:
 
 
 def test_cells_survive_also_where_the_profile_is_overridden(project: Project) -> None:
-    """Without keep-incomplete Snakemake deletes what a failed job wrote: .partial brings it back."""
+    """Without keep-incomplete, Snakemake deletes a failed job's outputs: .partial restores them."""
     (project.folder / "profiles/default/config.yaml").write_text(
         "cores: 8\nrerun-triggers: mtime\n"
     )

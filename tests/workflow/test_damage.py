@@ -1,4 +1,4 @@
-"""A stored cell that was edited, in a real project: the run says so and goes on, and what was mended is shown again."""
+"""An edited cell in a real project: the run reports it and goes on; once mended, it is shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Both engines through Snakemake: every mode of a model with a draft, certificates, guards and failures as results."""
+"""Both engines through Snakemake: every mode, certificates, guards, failures as results."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ DRAFT = """\
     tier: D
     description: draft of tiny_a
     compatible_targets: [tiny-a]
-    model: {{name: Tiny-Draft, path: {models}/d.gguf, quant: F32, size_gb: 0.001, architecture: dense}}
+    model: {{name: Tiny-Draft, path: {models}/d.gguf, quant: F32, size_gb: 0.001,
+            architecture: dense}}
   tiny_moe:
     tier: C
     description: mixture
     candidate_roles: [alpha]
-    model: {{name: Tiny-MoE, path: {models}/moe.gguf, quant: F32, size_gb: 0.002, architecture: qwen3moe}}
-    acceleration: {{type: moe_expert_reduction, experts: 2, override_key: qwen3moe.expert_used_count}}
+    model: {{name: Tiny-MoE, path: {models}/moe.gguf, quant: F32, size_gb: 0.002,
+            architecture: qwen3moe}}
+    acceleration: {{type: moe_expert_reduction, experts: 2,
+                   override_key: qwen3moe.expert_used_count}}
 """
 MODES = ["baseline", "lookup_n3", "spec_*_k8", "spec_*_k8_lookup", "moe2"]
 
@@ -43,7 +46,7 @@ def with_draft(project: Project) -> None:
 
 
 def memory_of_speculation_is_bounded(project: Project) -> None:
-    """Both models, both KV caches and 160 MiB (Python, numpy, llama.cpp and its buffers), whatever is drafted."""
+    """At most both models, both KV caches and 160 MiB (Python, numpy, llama.cpp, its buffers)."""
     models = sum(
         (project.folder / "weights" / name).stat().st_size for name in ("a.gguf", "d.gguf")
     )
@@ -84,7 +87,7 @@ def test_every_mode_on_both_engines_is_exact(project: Project) -> None:
 
 
 def test_a_models_failure_is_a_result_and_is_shown(project: Project) -> None:
-    """Weights that llama.cpp refuses (a tensor it needs is not there) fail in its own words, and the others go on."""
+    """Weights that llama.cpp refuses (a missing tensor) fail in its own words; the others go on."""
     broken = project.folder / "weights/a.gguf"
     broken.write_bytes(broken.read_bytes().replace(b"output_norm.weight", b"outlut_norm.weight"))
     project.results()
@@ -116,7 +119,7 @@ def test_an_override_key_of_another_architecture_is_an_error_cell(project: Proje
 def test_a_prompt_beyond_the_context_is_left_out_or_an_error_cell_and_the_rest_goes_on(
     project: Project,
 ) -> None:
-    """What is clearly too long is left out of the plan; what the engine counts otherwise than the estimate is its error."""
+    """A clearly too long prompt is not planned; one that the engine finds too long is an error."""
     project.edit(
         "benchmarks/prompts/v1/one.yaml", "prompt: Is water wet?", f"prompt: {'wet ' * 300}"
     )
@@ -158,7 +161,10 @@ def test_a_draft_that_vanishes_between_plan_and_run_fails_the_job_only(project: 
     with_draft(project)
     assert project.run(sys.executable, "-m", "scripts.infer", "--model", "tiny_a").returncode == 0
     before = project.cells()
-    script = "rm weights/d.gguf; exec python -m scripts.infer --model tiny_a --mode spec_draft_tiny_k8 --configfile modes.yaml"
+    script = (
+        "rm weights/d.gguf; exec python -m scripts.infer"
+        " --model tiny_a --mode spec_draft_tiny_k8 --configfile modes.yaml"
+    )
     done = project.run("sh", "-c", script, EPYC_BENCH_CONFIG="")
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "the draft 'draft_tiny' has no weights on this machine" in done.stderr

@@ -1,4 +1,4 @@
-"""Ctrl-C: the cell in flight is finished and stored, the run record says so, and no engine outlives anything."""
+"""Ctrl-C: the cell in flight is stored, the run record says so, and no engine is left running."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run_summary(project: Project) -> str:
 def test_ctrl_c_of_snakemake_finishes_the_cell_in_flight_and_stops(
     project: Project, engine: str
 ) -> None:
-    """The pause strikes after the second cell's link: the signal comes while that cell is being stored."""
+    """The pause is after the second cell's link: the signal comes while that cell is stored."""
     process = started(
         project, "snakemake", "-j8", "results", "--config", f"engine={engine}", ONE_MODEL,
         EPYC_TEST_FAULT="pause:2", PYTHONPATH=str(FAULTS),

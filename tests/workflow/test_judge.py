@@ -1,4 +1,4 @@
-"""The judge through Snakemake: asked once for all answers, paid once, scores in the reviews, and nothing lost without a key."""
+"""The judge through Snakemake: all answers are judged once and paid once; no key loses nothing."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_answers_are_judged_once_and_scores_stand_side_by_side(
 
 
 def test_equal_answers_are_paid_once(finished: Project, server: JudgeServer) -> None:
-    """Speculative answers equal their base's: a pair is judged once, whichever model or mode gave it."""
+    """Speculative answers equal their base's: each question and answer is judged once."""
     judged(finished, server)
     verdicts = list((finished.folder / "benchmarks/results/reviews/verdicts").glob("*/??/*.json"))
     pairs = [file for file in verdicts if '"role": "pair"' in file.read_text()]
@@ -218,7 +218,7 @@ def test_a_dry_run_tells_the_price_and_asks_nobody(finished: Project, server: Ju
 
 
 def test_the_key_is_written_nowhere(finished: Project, server: JudgeServer) -> None:
-    """Not in a result, a log, a run's record, or what is printed; also where the API fails in every way."""
+    """Not in a result, a log, a run's record or the output, however the API fails."""
     server.fault = lambda path, n, body: (
         (500, {"x-should-retry": "false"}, "<html>")
         if n % 4 == 0
@@ -264,7 +264,8 @@ def test_after_a_kill_the_next_run_goes_on(
     server.latency_s = 0.05
     config = (
         "--config",
-        f"judge={{scorers: [claude], batch_answers: 6, claude: {{api: {api}, poll_s: 0.2, concurrency: 2}}}}",
+        "judge={scorers: [claude], batch_answers: 6, "
+        f"claude: {{api: {api}, poll_s: 0.2, concurrency: 2}}}}",
     )
     environment = finished.environment(**server.environment)
     child = subprocess.Popen(

@@ -70,7 +70,7 @@ def test_the_preview_counts_orphaned_cells_of_models_that_are_gone_too(finished:
 
 
 def test_cells_whose_weights_are_not_mounted_any_more_are_kept(project: Project) -> None:
-    """A shard that was cut off has put its weights into the lock; and without a lock nothing of the model is an orphan."""
+    """An interrupted shard locks its weights; without a lock, no cell of a model is an orphan."""
     one_shard = ("--config", 'models=["tiny_a"]', 'decoding={"modes":["baseline"]}')
     failed = project.snakemake("results", *one_shard, fault="exit:2")
     assert failed.returncode == 1 and len(project.cells()) == 1, failed.stderr

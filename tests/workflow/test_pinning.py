@@ -1,4 +1,4 @@
-"""What a profile asks for is what the kernel shows of the engine's threads, or the cells are errors saying what was found."""
+"""The kernel shows the pinning that a profile asks for, or the cells are errors."""
 
 from __future__ import annotations
 
@@ -127,11 +127,12 @@ def test_a_server_that_leaves_the_cpu_set_is_an_error_cell(project: Project) -> 
 
 
 def test_a_server_that_is_started_again_is_read_back_again(project: Project) -> None:
-    """It crashes after two cells, and its second start leaves the CPU set: what it would measure is never stored."""
+    """It crashes after two cells, and its second start leaves the CPU set: it stores errors."""
     profile(project, "threads: 1\ncpus: 1\n")
     wrapper, mark = project.folder / "later-wide-server", project.folder / "started"
     wrapper.write_text(
-        f'#!/bin/sh\ncpus=1\nif [ "$1" = --model ]; then [ -e {mark} ] && cpus=0-1; touch {mark}; fi\n'
+        "#!/bin/sh\ncpus=1\n"
+        f'if [ "$1" = --model ]; then [ -e {mark} ] && cpus=0-1; touch {mark}; fi\n'
         f'exec taskset --cpu-list $cpus {server_binary()} "$@"\n'
     )
     wrapper.chmod(wrapper.stat().st_mode | stat.S_IXUSR)
@@ -146,7 +147,7 @@ def test_a_server_that_is_started_again_is_read_back_again(project: Project) -> 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_shells_llama_variables_are_not_inherited(project: Project, engine: str) -> None:
-    """The key would shut the server, the flag cut every answer; without graph reuse decoding is a third slower."""
+    """Each would lock the server, cut every answer, or slow decoding by a third."""
     profile(project, "threads: 2\n")
     found = errors(
         project, engine,

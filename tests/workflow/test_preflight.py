@@ -1,4 +1,4 @@
-"""Preflight through Snakemake: once before the first shard, in the environment record, refused where that is wanted."""
+"""Preflight through Snakemake: once before the first shard, recorded, and refused if configured."""
 
 from __future__ import annotations
 

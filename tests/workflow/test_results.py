@@ -1,4 +1,4 @@
-"""Snakemake for real on tiny models: what is built, what an edit rebuilds, and what it leaves alone."""
+"""Snakemake on tiny models: what is built, what an edit rebuilds, and what it does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The routing harness drives the pipeline: the sample's cells are the ordinary ones, and nothing else is touched."""
+"""The routing harness runs the pipeline: its cells are ordinary ones, and no other file changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The results tree and the processes around it, through Snakemake: damage, links, clocks, signals, kills."""
+"""The results tree and its processes, through Snakemake: damage, links, clocks, signals, kills."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_folder_at_a_cells_name_is_told_in_one_message(finished: Project) -> N
 
 
 def test_sigterm_to_the_group_ends_a_run_whenever_it_comes(finished: Project) -> None:
-    """Eight jobs start and end in these seconds; Snakemake waited for its own lock, where the signal met one that ended."""
+    """Eight jobs start and end here; Snakemake once waited for its own lock at such a signal."""
     for delay_s in (0.0, 0.35, 0.7):
         for review in reviews(finished):
             review.unlink()
