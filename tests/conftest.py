@@ -13,6 +13,7 @@ import pytest
 
 from tests import golden
 from tests.factories.checkout import ROOT
+from tests.factories.once import made_once
 
 # A shell starts a job in the background with SIGINT ignored, and every process below it would
 # ignore it, too.
@@ -46,6 +47,4 @@ def no_public_address(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The made-up project (tests/factories/sample_project.py) with its pages. Do not change it."""
-    folder = tmp_path_factory.mktemp("sample")
-    golden.build(folder)
-    return folder
+    return made_once(tmp_path_factory, "sample", golden.build)

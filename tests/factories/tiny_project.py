@@ -88,7 +88,7 @@ class Project:
             env=self.environment(**extra),
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=600,  # against hanging; a busy machine is many times slower
             check=False,
         )
 

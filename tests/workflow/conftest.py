@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.factories.once import made_once
 from tests.factories.tiny_project import Project, make_project
 
 
@@ -20,18 +19,9 @@ def project(tmp_path: Path) -> Project:
 
 @pytest.fixture(scope="session")
 def finished_template(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Made once for all workers of pytest-xdist: the second one waits for the first one's."""
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    folder, done = shared / "finished/project", shared / "finished/done"
-    with (shared / "finished.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not done.exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            make_project(folder).results()
-            done.touch()
-    return Project(folder)
+    return Project(
+        made_once(tmp_path_factory, "finished", lambda folder: make_project(folder).results())
+    )
 
 
 @pytest.fixture
