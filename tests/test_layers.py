@@ -7,7 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.factories.checkout import ROOT
+
+pytestmark = pytest.mark.slow
 
 
 def test_an_upward_import_and_a_circle_are_found(tmp_path: Path) -> None:

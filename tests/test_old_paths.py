@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 # Programs that are started by other modules, not by people, are in scripts/lib.
 COMMANDS = sorted(

@@ -29,6 +29,8 @@ from tests.factories.public_files import PUBLISHED
 from tests.factories.public_layouts_code import WRITERS_CODE
 from tests.factories.tiny_models import write_model
 
+pytestmark = pytest.mark.slow
+
 SHIPPED = Path("benchmarks/prompts/v1")
 
 

@@ -28,6 +28,8 @@ from tests.factories.checkout import ROOT
 from tests.factories.results_trees import ENGINE, Tree, cell, cells
 from tests.factories.results_trees import checkout as checkout
 
+pytestmark = pytest.mark.slow
+
 SPEEDS = [float(speed) for speed in range(50, 74)]
 
 

@@ -29,6 +29,8 @@ from tests.factories.checkout import ROOT
 from tests.factories.results_trees import ENGINE, Tree, cell, cells
 from tests.factories.results_trees import checkout as checkout
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["checkout"]
 SPEED = parse_gate("decode_tokens_per_s -3%")
 BASE = [float(speed) for speed in range(50, 74)]

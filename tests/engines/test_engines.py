@@ -29,6 +29,8 @@ from tests.factories.engines import BASELINE, ENGINES, HARDWARE, REQUEST, Start,
 from tests.factories.engines import models as models
 from tests.factories.engines import start as start
 
+pytestmark = pytest.mark.slow
+
 
 def answer(
     start: Start, name: str, wanted: LoadSettings, request: Request = REQUEST

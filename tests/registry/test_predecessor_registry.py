@@ -28,6 +28,8 @@ from scripts.lib.results.states import orphans
 from scripts.lib.settings.run_config import load_config
 from tests.factories.commands import call
 
+pytestmark = pytest.mark.slow
+
 DATA = Path("tests/data/predecessor/registry")
 EVERY, TWICE, NAMES = DATA / "every_shape.yaml", DATA / "said_twice.yaml", DATA / "names_only.yaml"
 

@@ -21,6 +21,8 @@ from scripts.lib.settings.run_config import load_config
 from tests.factories.plans import REGISTRY, planner
 from tests.factories.sample_project import HARDWARE, Behaviour, record
 
+pytestmark = pytest.mark.slow
+
 OLD = {"sampling": {"temperature": 0.0, "stop": []}, "mode": {}, "weights": {"quant": "Q4_0"}}
 
 

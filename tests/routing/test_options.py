@@ -34,6 +34,8 @@ from tests.factories.routing import EVERYTHING, made
 from tests.factories.sample_project import Behaviour, record
 from tests.factories.tiny_project import make_project
 
+pytestmark = pytest.mark.slow
+
 ROLES = ("--roles", "tiny_a", "tiny_b")
 
 

@@ -12,6 +12,8 @@ from scripts.lib.scoring.cases import read_cases, write_cases
 from scripts.lib.scoring.checks.code import check_code
 from scripts.lib.scoring.sandbox import CodeTests, Verdict, run_tests
 
+pytestmark = pytest.mark.slow
+
 ADD = "a, b = map(int, input().split())\nprint(a + b)"
 SUMS = [{"stdin": "1 2\n", "stdout": "3\n"}, {"stdin": "5 6", "stdout": "11"}]
 

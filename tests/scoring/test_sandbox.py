@@ -13,6 +13,8 @@ import pytest
 from scripts.lib.scoring import sandbox
 from scripts.lib.scoring.sandbox import CodeTests, run_tests, unavailable
 
+pytestmark = pytest.mark.slow
+
 TESTS = CodeTests("assert f() == 1")
 HOSTILE = {
     "infinite loop": "def f():\n    while True: pass",

@@ -26,6 +26,8 @@ from scripts.lib.prompts.loader import Question, load_suites
 from scripts.lib.scoring.echo import ECHO_CHARACTERS
 from scripts.lib.scoring.score import score_answer
 
+pytestmark = pytest.mark.slow
+
 HELD_OUT = FOLDER / "held_out"
 ITEMS = [item for kind in kinds() for item in answers(kind)]
 BUILT_IN = [
