@@ -21,7 +21,7 @@ from scripts.lib.planning.weights_guard import WeightsGuard
 from tests.factories.engines import GUARDS, PROOF, Fragile, Recorder, kill
 from tests.factories.engines import shard as shard
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.serial
 
 CRASH = "llama-server ended with signal SIGKILL: "
 

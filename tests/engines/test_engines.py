@@ -29,7 +29,7 @@ from tests.factories.engines import BASELINE, ENGINES, HARDWARE, REQUEST, Start,
 from tests.factories.engines import models as models
 from tests.factories.engines import start as start
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.serial
 
 
 def answer(
@@ -46,7 +46,6 @@ MODES = (
 )
 
 
-@pytest.mark.serial
 @pytest.mark.parametrize("kind", ["dense", "moe"])
 def test_every_mode_of_both_engines_gives_the_same_tokens(
     start: Start, models: Path, kind: str

@@ -25,7 +25,7 @@ from tests.factories.engines import BASELINE, REQUEST, settings
 from tests.factories.plans import FULL, model
 from tests.factories.tiny_models import IMAGE_TOKENS, write_model, write_projector
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.serial
 
 IMAGES = Path("benchmarks/prompts/v1/images")
 CLOCK, SHAPES = str(IMAGES / "clock.png"), str(IMAGES / "shapes.png")

@@ -25,7 +25,7 @@ CONTEXT = {
     "length_tokens": 512, "batch_tokens": 256, "micro_batch_tokens": 64,
     "flash_attention": False, "kv_type_k": "f32", "kv_type_v": "f32",
 }  # fmt: skip
-# One thread: tests with such engines can run side by side.
+# One thread: a busy neighbour cannot make it spin.
 HARDWARE = Hardware("test", 1, 1, None, None)
 REQUEST = Request("Tell me: a b c a b c a b c a b", "", True, 0.0, 1.0, 0, 60, (), 60.0)
 ENGINES = ("embedded", "server")

@@ -29,6 +29,8 @@ from tests.factories.engines import HARDWARE, Recorder
 from tests.factories.plans import tiny_planner
 from tests.factories.tiny_models import TEMPLATE, write_model
 
+pytestmark = pytest.mark.serial
+
 ENGINES = ("embedded", "server")
 LOOP = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>"
 NO_SYSTEM_ROLE = {

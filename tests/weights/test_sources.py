@@ -20,7 +20,7 @@ from tests.factories.engines import models as models
 from tests.factories.engines import start as start
 from tests.factories.tiny_models import write_model
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.serial
 
 REGISTRY = load_registry(Path("orchestration/model_registry.yaml"))
 
