@@ -162,12 +162,11 @@ _MOVED = """
 import os
 from pathlib import Path
 from scripts.lib.machine.profiles import Hardware
-from scripts.lib.machine.profiles import Hardware
 from scripts.lib.machine.pinning import pin
 class Shard: hardware = Hardware("moved", 1, 1, "1", None)
 pin(Shard.hardware)  # before numpy, which starts threads
 from tests.factories.engines import settings, BASELINE
-from scripts.lib.engines import EngineSettings, make_engine
+from scripts.lib.engines.factory import EngineSettings, make_engine
 from scripts.lib.executor import guard_pins, read_threads
 engine = make_engine("embedded", EngineSettings(Path("unused"), Path(r"{folder}") / "log", 60))
 engine.load(settings(Path(r"{folder}"), "dense", BASELINE, hardware=Shard.hardware))
