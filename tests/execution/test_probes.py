@@ -12,7 +12,12 @@ from scripts.lib.execution.probes import planned_probes, run_probe
 from scripts.lib.llama_build.build import server_binary
 from scripts.lib.llama_build.identity import engine_identity
 from scripts.lib.registry_loader import Quirk
-from scripts.lib.results.probe_outcomes import Outcome, probe_file, read_outcomes, store_outcome
+from scripts.lib.results.probe_outcomes import (
+    ProbeOutcome,
+    probe_file,
+    read_outcomes,
+    store_outcome,
+)
 from tests.factories.plans import COMMA, tiny_planner
 
 FLAG = Quirk("flag", "g", "removed", probe="flag_absent", probe_argument="--draft-max")
@@ -28,7 +33,7 @@ OVERRIDE = Quirk(
 CELLS = Quirk("cells", "g", "unstable", probe="output_not_degenerate", probe_argument="moe2")
 
 
-def outcome(tmp_path: Path, quirk: Quirk, **changes: int) -> Outcome:
+def outcome(tmp_path: Path, quirk: Quirk, **changes: int) -> ProbeOutcome:
     return run_probe(
         quirk, tiny_planner(tmp_path, quirk, **changes), server_binary(), tmp_path / "server.log"
     )
