@@ -117,7 +117,7 @@ def on(
     return decide
 
 
-# --- the Messages API ----------------------------------------------------------------------------------------------------
+# --- the Messages API -----------------------------------------------------------------------------
 
 
 def test_every_item_is_asked_once_and_the_evidence_is_kept(
@@ -462,7 +462,7 @@ def test_what_is_no_message_is_said_to_be_none(body: str) -> None:
     assert reply.content is None and reply.transient and "no message" in reply.failure
 
 
-# --- Message Batches -------------------------------------------------------------------------------------------------------
+# --- Message Batches ------------------------------------------------------------------------------
 
 BATCHED = replace(CONFIG, api="batches")
 
@@ -606,7 +606,7 @@ def test_a_batch_that_is_paid_is_fetched_whatever_the_limit_is_now(
     assert len(server.batches) == 1
 
 
-# --- kill -9 -----------------------------------------------------------------------------------------------------------------
+# --- kill -9 --------------------------------------------------------------------------------------
 
 CHILD = """
 import sys

@@ -110,7 +110,7 @@ def store(tmp_path: Path) -> VerdictStore:
     return VerdictStore(SERIES, tmp_path / "verdicts")
 
 
-# --- an honest judge ---------------------------------------------------------------------------------------------------
+# --- an honest judge ------------------------------------------------------------------------------
 
 
 def test_an_honest_judges_batches_are_accepted_and_its_verdicts_count(store: VerdictStore) -> None:
@@ -159,7 +159,7 @@ def test_another_series_shares_nothing(store: VerdictStore, tmp_path: Path) -> N
         )
 
 
-# --- judges that must not be believed ------------------------------------------------------------------------------------
+# --- judges that must not be believed -------------------------------------------------------------
 
 
 def lazy(prompt: Any) -> str:
@@ -301,7 +301,7 @@ def test_a_transient_failure_after_a_quarantine_is_taken_up(store: VerdictStore)
     )
 
 
-# --- canaries ------------------------------------------------------------------------------------------------------------
+# --- canaries -------------------------------------------------------------------------------------
 
 
 def test_canaries_look_like_the_rest(store: VerdictStore) -> None:
@@ -380,7 +380,7 @@ def test_no_injection_moves_an_honest_judge(store: VerdictStore) -> None:
     assert all(verdict is not None and (verdict.score or 0) < 2 for verdict in found)
 
 
-# --- crashes and damage --------------------------------------------------------------------------------------------------
+# --- crashes and damage ---------------------------------------------------------------------------
 
 
 def test_a_crash_in_the_middle_loses_and_repeats_nothing(store: VerdictStore) -> None:
@@ -500,7 +500,7 @@ def test_what_waits_is_noted_per_review(store: VerdictStore) -> None:
     assert store.unfinished() == {} and store.stopped() == ""
 
 
-# --- figures -----------------------------------------------------------------------------------------------------------------
+# --- figures --------------------------------------------------------------------------------------
 
 
 def _outcome(role: Role, score: int | None, **more: Any) -> ItemOutcome:

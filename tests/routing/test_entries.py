@@ -49,7 +49,7 @@ def keys(planner: Planner, suite: str, overrides: Overrides | None = None) -> di
     return {action: model.key for action, model in sample.routes[suite].items()}
 
 
-# --- who ---------------------------------------------------------------------------------------------------------------
+# --- who ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_unknown_suites_are_named(planner: Planner) -> None:
         wanted_suites(planner, ["math", "maths"])
 
 
-# --- what is asked -----------------------------------------------------------------------------------------------------
+# --- what is asked --------------------------------------------------------------------------------
 
 
 def test_a_sample_is_seeded_stratified_and_the_same_for_every_action(planner: Planner) -> None:
@@ -145,7 +145,7 @@ def test_a_samples_cells_are_ordinary_cells(planner: Planner) -> None:
     assert all(known[c.id] == c.digest for c in cells)
 
 
-# --- what it is worth ----------------------------------------------------------------------------------------------------
+# --- what it is worth -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -350,7 +350,7 @@ def test_suites_are_apart_and_a_suite_without_rewards_recommends_nothing() -> No
     assert not any(r.recommended for r in errors) and errors[0].p_success is None
 
 
-# --- all samples together ------------------------------------------------------------------------------------------------
+# --- all samples together -------------------------------------------------------------------------
 
 
 def write(folder: Path, sample: str, outcomes: list[Outcome], written_utc: str) -> Path:
@@ -451,7 +451,7 @@ def test_rewards_are_those_of_the_newest_frontdoor_of_that_entry(tmp_path: Path)
     }
 
 
-# --- foreign text --------------------------------------------------------------------------------------------------------
+# --- foreign text ---------------------------------------------------------------------------------
 
 
 def test_foreign_text_is_harmless_in_every_output() -> None:

@@ -42,7 +42,7 @@ def planner() -> Planner:
     return load_planner(EVERYTHING, assume_present=True)
 
 
-# --- who and what ------------------------------------------------------------------------------------------------------
+# --- who and what ---------------------------------------------------------------------------------
 
 
 def narrowed(planner: Planner, suite: str, *entries: str) -> tuple[dict[str, str], list[str]]:
@@ -109,7 +109,7 @@ def test_a_sample_in_other_modes_has_another_name(planner: Planner) -> None:
     assert plain.name != draw_sample(planner, ("math",), 3, 0, {}, Narrowing(modes=("moe4",))).name
 
 
-# --- modes apart -------------------------------------------------------------------------------------------------------
+# --- modes apart ----------------------------------------------------------------------------------
 
 
 def test_modes_of_an_entry_are_routes_of_their_own() -> None:
@@ -144,7 +144,7 @@ def test_rounds_are_joined_by_the_newest_outcome() -> None:
     assert [o.success for o in joined([first, again])] == [False, True]
 
 
-# --- the command -------------------------------------------------------------------------------------------------------
+# --- the command ----------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -126,7 +126,7 @@ def retests(items: Iterable[ItemOutcome]) -> list[tuple[int, int]]:
     return [(i.first, i.score) for i in twice if i.first is not None and i.score is not None]
 
 
-# --- measures ----------------------------------------------------------------------------------------------------------
+# --- measures -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
