@@ -217,11 +217,11 @@ def test_a_storm_passes_by(server: JudgeServer, store: VerdictStore, status: int
         ((429, {"retry-after": "3600"}, OVERLOADED), "status 429", 1),
         (
             (200, {"content-type": "text/html"}, "<html><b>Sign in</b></html>"),
-            "the body is no message",
+            "the body is not a message",
             1,
         ),
-        ((200, {}, '{"id": "msg_1", "type": "mess'), "the body is no message", 1),
-        ((200, {}, "null"), "the body is no message", 1),
+        ((200, {}, '{"id": "msg_1", "type": "mess'), "the body is not a message", 1),
+        ((200, {}, "null"), "the body is not a message", 1),
         ((529, {"retry-after-ms": "1"}, OVERLOADED), "status 529|no answer within", RETRIES + 1),
         ((500, {"x-should-retry": "false"}, "<html>Internal</html>"), "status 500", 1),
     ],
@@ -442,7 +442,8 @@ def test_without_a_key_no_socket_is_opened(
         raise AssertionError("a socket was opened")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    assert run(store, items(3)).stopped == "no ANTHROPIC_API_KEY in the environment"
+    with pytest.raises(Stopped, match="no ANTHROPIC_API_KEY in the environment"):
+        run(store, items(3))
 
 
 def test_tokens_are_counted_by_the_api(server: JudgeServer) -> None:
@@ -459,7 +460,7 @@ def test_tokens_are_counted_by_the_api(server: JudgeServer) -> None:
 )
 def test_what_is_no_message_is_said_to_be_none(body: str) -> None:
     reply = read_message(body, MODEL)
-    assert reply.content is None and reply.transient and "no message" in reply.failure
+    assert reply.content is None and reply.transient and "not a message" in reply.failure
 
 
 # --- Message Batches ------------------------------------------------------------------------------
