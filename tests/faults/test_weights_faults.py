@@ -409,7 +409,7 @@ def test_a_judges_weights_replaced_since_the_plan_judge_nothing(
     series = make_series("local", "plain", 100, 0, weights=judge_weights(judge, planner.weights))
     write_model(tmp_path / "models/plain.gguf", seed=9)
     with (
-        pytest.raises(Stopped, match="weights were replaced meanwhile"),
+        pytest.raises(Stopped, match="weights were replaced"),
         open_judge(series, planner, Budget(0.0)),
     ):
         pytest.fail("a judge was started")
