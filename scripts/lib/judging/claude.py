@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -273,8 +274,8 @@ class ClaudeJudge:
 
     async def _ask(self, item: Item) -> Reply:
         """One item's reply or failure, after retries. Raises Stopped where the budget is spent."""
-        deadline_s = self._settings.deadline_s
-        tries = AsyncRetrying(
+        start, deadline_s = time.monotonic(), self._settings.deadline_s
+        attempts = AsyncRetrying(
             retry=retry_if_exception(_may_be_retried),
             wait=_pause_s,
             stop=stop_before_delay(deadline_s) | stop_after_attempt(RETRIES + 1),
@@ -282,9 +283,9 @@ class ClaudeJudge:
         )
         body = request_body(item, self.series.model, self._settings.max_tokens)
         try:
-            async for attempt in tries:
+            async for attempt in attempts:
                 with attempt:
-                    left_s = deadline_s - (attempt.retry_state.seconds_since_start or 0.0)
+                    left_s = deadline_s - (time.monotonic() - start)
                     reply = await self._send(body, left_s)
         except TimeoutError:
             return Reply(None, f"no answer within {deadline_s:g} s", transient=True)
