@@ -10,7 +10,7 @@ import pytest
 from scripts.lib.prompts.check_types import CHECK_PARAMETERS, SANDBOXED
 from scripts.lib.prompts.loader import Check, Criterion, Question
 from scripts.lib.scoring import sandbox
-from scripts.lib.scoring.answer_text import clean
+from scripts.lib.scoring.answer.cleaning import clean
 from scripts.lib.scoring.checks import CHECKS
 from scripts.lib.scoring.score import score_answer
 

@@ -23,7 +23,7 @@ from benchmarks.harness.answers_corpus import (
 from benchmarks.harness.scoring import accuracy, ours
 from scripts.lib.authoring.prompt_lint import checked_weight
 from scripts.lib.prompts.loader import Question, load_suites
-from scripts.lib.scoring.echo import ECHO_CHARACTERS
+from scripts.lib.scoring.answer.echo import ECHO_CHARACTERS
 from scripts.lib.scoring.score import score_answer
 
 HELD_OUT = FOLDER / "held_out"

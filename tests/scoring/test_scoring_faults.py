@@ -12,7 +12,7 @@ import pytest
 
 from scripts.lib.prompts.types import Check, Criterion, Question
 from scripts.lib.results.symptoms import is_garbage
-from scripts.lib.scoring.answer_text import clean
+from scripts.lib.scoring.answer.cleaning import clean
 from scripts.lib.scoring.checks import CHECKS
 from scripts.lib.scoring.score import examine
 

@@ -17,7 +17,7 @@ from scripts.lib.base.part_names import without_part
 from scripts.lib.legacy.values import number, speed, suite_name, text, whole
 from scripts.lib.planning.modes import Mode
 from scripts.lib.results.symptoms import ECHO, EMPTY, is_echo
-from scripts.lib.scoring.answer_text import clean
+from scripts.lib.scoring.answer.cleaning import clean
 
 SPEED_TEST = "speed_test"
 # A folder's name holds its date with or without dashes, anywhere; what else is a number in it is no

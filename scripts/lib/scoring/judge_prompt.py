@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator
 from scripts.lib.base.stored_json import digest
 from scripts.lib.base.untrusted_text import valid_text, valid_texts
 from scripts.lib.prompts.types import Question
-from scripts.lib.scoring.answer_text import clean
+from scripts.lib.scoring.answer.cleaning import clean
 from scripts.lib.scoring.checks.json_values import first_problem, parse_json
 from scripts.lib.scoring.rubric import CriterionScore, QuestionScore
 

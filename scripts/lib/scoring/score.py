@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from scripts.lib.base.untrusted_text import valid_text
 from scripts.lib.prompts.check_types import Outcome
 from scripts.lib.prompts.types import Check, Criterion, Question
-from scripts.lib.scoring.answer_text import without_echo, written
+from scripts.lib.scoring.answer.cleaning import without_echo, written
 from scripts.lib.scoring.checks import CHECKS
 from scripts.lib.scoring.rubric import (
     MOST_SCORE,

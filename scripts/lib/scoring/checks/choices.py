@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from scripts.lib.prompts.check_types import Outcome, outcome
-from scripts.lib.scoring.evidence import Undecided
-from scripts.lib.scoring.final_choice import read_choice
+from scripts.lib.scoring.extract.evidence import Undecided
+from scripts.lib.scoring.extract.final_choice import read_choice
 
 _LETTER = r"([A-H])(?![\w'’])"
 # The predecessor's places of the letter, in order; of the matches of one, the last counts.

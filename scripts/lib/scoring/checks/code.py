@@ -12,7 +12,7 @@ from typing import Any
 from scripts.lib.base.errors import BenchError
 from scripts.lib.prompts.check_types import Outcome, texts
 from scripts.lib.scoring.cases import read_cases
-from scripts.lib.scoring.fences import fenced_blocks
+from scripts.lib.scoring.extract.fences import fenced_blocks
 
 DEFAULT_TIMEOUT_S = 10.0
 # Prose after code is cut off line by line, this many lines at most.

@@ -8,8 +8,8 @@ from typing import Any
 
 from scripts.lib.prompts.check_types import COUNTED, Outcome, texts
 from scripts.lib.scoring.checks.json_values import only_json
-from scripts.lib.scoring.fences import fenced_blocks
-from scripts.lib.scoring.words import looked_at
+from scripts.lib.scoring.extract.fences import fenced_blocks
+from scripts.lib.scoring.extract.words import looked_at
 
 _BULLET = re.compile(r"\s*[-*•+]\s+\S")
 _NUMBERED = re.compile(r"\s*\d+[.)]\s+\S")

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scripts.lib.prompts.check_types import Outcome
-from scripts.lib.scoring.evidence import corrects, tail
-from scripts.lib.scoring.fences import fenced_blocks
+from scripts.lib.scoring.extract.evidence import corrects, tail
+from scripts.lib.scoring.extract.fences import fenced_blocks
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from scripts.lib.prompts.check_types import Outcome, outcome
-from scripts.lib.scoring.evidence import boxed, tail
-from scripts.lib.scoring.expressions import tidy
+from scripts.lib.scoring.extract.evidence import boxed, tail
+from scripts.lib.scoring.extract.expressions import tidy
 
 _WHOLE_TEXT = re.compile(r"^\\(?:text|mbox|textbf|mathrm|mathbf|textit)\{(.+?)\}$")
 # `,\!` groups digits, and so does a comma, or `{,}`, before three of them.

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from scripts.lib.prompts.check_types import Outcome, outcome
-from scripts.lib.scoring.evidence import Undecided
-from scripts.lib.scoring.expressions import read_expression, tidy
+from scripts.lib.scoring.extract.evidence import Undecided
+from scripts.lib.scoring.extract.expressions import read_expression, tidy
 
 
 def check_math(answer: str, params: Mapping[str, Any]) -> Outcome:

@@ -7,8 +7,8 @@ from fractions import Fraction
 from typing import Any
 
 from scripts.lib.prompts.check_types import Outcome
-from scripts.lib.scoring.evidence import Undecided
-from scripts.lib.scoring.final_number import read_number, shown
+from scripts.lib.scoring.extract.evidence import Undecided
+from scripts.lib.scoring.extract.final_number import read_number, shown
 
 RELATIVE_TOLERANCE = Fraction(1, 10**6)
 

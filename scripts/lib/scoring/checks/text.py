@@ -8,10 +8,16 @@ from typing import Any
 
 from scripts.lib.base.timed_regex import PatternTimeout, found
 from scripts.lib.prompts.check_types import Outcome, outcome, texts
-from scripts.lib.scoring.courtesy import without_courtesy
-from scripts.lib.scoring.evidence import Undecided
-from scripts.lib.scoring.final_text import final_line, list_items, read_list, read_text, spoken
-from scripts.lib.scoring.words import Text, looked_at
+from scripts.lib.scoring.extract.courtesy import without_courtesy
+from scripts.lib.scoring.extract.evidence import Undecided
+from scripts.lib.scoring.extract.final_text import (
+    final_line,
+    list_items,
+    read_list,
+    read_text,
+    spoken,
+)
+from scripts.lib.scoring.extract.words import Text, looked_at
 
 
 def _wanted(params: Mapping[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from scripts.lib.scoring.phrases import any_of
+from scripts.lib.scoring.extract.phrases import any_of
 
 _COURTESY = re.compile(
     any_of(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from scripts.lib.scoring.phrases import any_of
+from scripts.lib.scoring.extract.phrases import any_of
 
 _ARTICLES = frozenset(("a", "an", "the"))
 # Minus signs, hyphens and dashes are written in many ways; `fold` makes them one.

@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 
-from scripts.lib.scoring.endings import (
+from scripts.lib.scoring.extract.endings import (
     clauses,
     concludes,
     is_beside,
@@ -17,7 +17,14 @@ from scripts.lib.scoring.endings import (
     paragraphs,
     sentences,
 )
-from scripts.lib.scoring.evidence import Reading, Statement, Undecided, settle, statements, tail
+from scripts.lib.scoring.extract.evidence import (
+    Reading,
+    Statement,
+    Undecided,
+    settle,
+    statements,
+    tail,
+)
 
 # Each question to the worker takes milliseconds, and what an answer commits to stands among its
 # last statements.

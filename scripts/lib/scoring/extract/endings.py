@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from scripts.lib.scoring.courtesy import without_courtesy
-from scripts.lib.scoring.evidence import REFUSAL
-from scripts.lib.scoring.phrases import any_of
+from scripts.lib.scoring.extract.courtesy import without_courtesy
+from scripts.lib.scoring.extract.evidence import REFUSAL
+from scripts.lib.scoring.extract.phrases import any_of
 
 # A word of three letters. Brackets that hold one are an aside; `(x + 1)` and `(\\ln x)` are
 # mathematics.

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 
-from scripts.lib.scoring.echo import after_prompt
-from scripts.lib.scoring.thinking import without_thinking
-from scripts.lib.scoring.turns import own_turn, without_bare_turns
+from scripts.lib.scoring.answer.echo import after_prompt
+from scripts.lib.scoring.answer.thinking import without_thinking
+from scripts.lib.scoring.answer.turns import own_turn, without_bare_turns
 
 # Checks read at most this much of an answer, so that none can stall them. A longer one is garbage
 # by any measure.

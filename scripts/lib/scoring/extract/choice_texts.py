@@ -6,8 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from scripts.lib.scoring.evidence import corrects
-from scripts.lib.scoring.words import looked_at, same, words
+from scripts.lib.scoring.extract.evidence import corrects
+from scripts.lib.scoring.extract.words import looked_at, same, words
 
 ASIDE = re.compile(r"(?<=\s)\([^()\n]{3,200}\)")
 _CONCLUDES = re.compile(r"\W*(?:so|therefore|thus|hence|in\s+conclusion)\b", re.IGNORECASE)

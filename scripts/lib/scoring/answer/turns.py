@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from scripts.lib.scoring.literal import Literal
+from scripts.lib.scoring.answer.literal import Literal
 
 # Where a turn of the chat ends, and where another speaker's or the model's own turn begins.
 _BAR = r"(?:\||｜)"

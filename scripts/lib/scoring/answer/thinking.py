@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 
-from scripts.lib.scoring.literal import LINE_CHARACTERS, Literal
+from scripts.lib.scoring.answer.literal import LINE_CHARACTERS, Literal
 
 _THINKING_TAGS = (
     *("think", "thinking", "thought", "thoughts", "reasoning", "reason"),

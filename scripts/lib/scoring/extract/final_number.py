@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from scripts.lib.scoring.endings import (
+from scripts.lib.scoring.extract.endings import (
     clauses,
     concludes,
     is_beside,
@@ -16,10 +16,17 @@ from scripts.lib.scoring.endings import (
     paragraphs,
     sentences,
 )
-from scripts.lib.scoring.evidence import Reading, Statement, Undecided, settle, statements, tail
-from scripts.lib.scoring.number_words import named_numbers
-from scripts.lib.scoring.phrases import any_of
-from scripts.lib.scoring.quantities import Number, numbers, plain
+from scripts.lib.scoring.extract.evidence import (
+    Reading,
+    Statement,
+    Undecided,
+    settle,
+    statements,
+    tail,
+)
+from scripts.lib.scoring.extract.number_words import named_numbers
+from scripts.lib.scoring.extract.phrases import any_of
+from scripts.lib.scoring.extract.quantities import Number, numbers, plain
 
 Find = Callable[[str], list[Number]]
 # Words and marks that may stand between "the answer is" and the number.

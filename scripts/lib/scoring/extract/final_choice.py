@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from scripts.lib.scoring.choice_texts import ASIDE, by_text, named
-from scripts.lib.scoring.courtesy import without_courtesy
-from scripts.lib.scoring.evidence import (
+from scripts.lib.scoring.extract.choice_texts import ASIDE, by_text, named
+from scripts.lib.scoring.extract.courtesy import without_courtesy
+from scripts.lib.scoring.extract.evidence import (
     LABELLED,
     STATED,
     Reading,
@@ -23,8 +23,8 @@ from scripts.lib.scoring.evidence import (
     statements,
     tail,
 )
-from scripts.lib.scoring.phrases import any_of
-from scripts.lib.scoring.words import same, words
+from scripts.lib.scoring.extract.phrases import any_of
+from scripts.lib.scoring.extract.words import same, words
 
 # A match of _LINE.
 Line = re.Match[str]

@@ -6,8 +6,8 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from scripts.lib.scoring.courtesy import without_courtesy
-from scripts.lib.scoring.evidence import (
+from scripts.lib.scoring.extract.courtesy import without_courtesy
+from scripts.lib.scoring.extract.evidence import (
     STATED,
     Reading,
     Statement,
@@ -17,7 +17,7 @@ from scripts.lib.scoring.evidence import (
     statements,
     tail,
 )
-from scripts.lib.scoring.words import content, fold, same, words
+from scripts.lib.scoring.extract.words import content, fold, same, words
 
 _STYLE = re.compile(
     r"\\(?:text(?:bf|it|rm)?|math(?:rm|bf|it|sf)|operatorname|boxed|fbox|mbox|emph|bf|rm)\s*\{([^{}]*)\}"

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from scripts.lib.scoring.phrases import any_of
+from scripts.lib.scoring.extract.phrases import any_of
 
 # Extraction reads only the end of an answer: conclusions stand there.
 TAIL_CHARACTERS = 20_000

@@ -10,7 +10,7 @@ import unicodedata
 from dataclasses import dataclass
 from fractions import Fraction
 
-from scripts.lib.scoring.phrases import any_of
+from scripts.lib.scoring.extract.phrases import any_of
 
 # Larger powers are not worked out.
 _MOST_EXPONENT = 400
