@@ -19,7 +19,8 @@ from scripts.lib.base.stored_json import digest
 from scripts.lib.base.untrusted_text import valid_text, valid_texts
 from scripts.lib.prompts.types import Question
 from scripts.lib.scoring.answer.cleaning import clean
-from scripts.lib.scoring.checks.json_values import first_problem, parse_json
+from scripts.lib.scoring.checks.json_schema import first_problem
+from scripts.lib.scoring.extract.json_values import parse_json
 from scripts.lib.scoring.rubric import CriterionScore, QuestionScore
 
 # Raised when a reply is scored differently: a new series of verdicts begins.

@@ -15,7 +15,7 @@ from scripts.lib.scoring.checks.code import check_code
 from scripts.lib.scoring.checks.cruxeval import check_cruxeval
 from scripts.lib.scoring.checks.form import check_constraints
 from scripts.lib.scoring.checks.ifeval import check_ifeval
-from scripts.lib.scoring.checks.json_values import check_json_schema
+from scripts.lib.scoring.checks.json_schema import check_json_schema
 from scripts.lib.scoring.checks.math500 import check_math500
 from scripts.lib.scoring.checks.mathematics import check_math
 from scripts.lib.scoring.checks.numbers import check_number

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from scripts.lib.prompts.check_types import COUNTED, Outcome, texts
-from scripts.lib.scoring.checks.json_values import only_json
 from scripts.lib.scoring.extract.fences import fenced_blocks
+from scripts.lib.scoring.extract.json_values import only_json
 from scripts.lib.scoring.extract.words import looked_at
 
 _BULLET = re.compile(r"\s*[-*•+]\s+\S")

@@ -16,9 +16,9 @@ from typing import Any
 
 from scripts.lib.base.timed_regex import PatternTimeout, found
 from scripts.lib.prompts.check_types import Outcome, outcome, texts
-from scripts.lib.scoring.checks.json_values import only_json, parse_json, scan_json
 from scripts.lib.scoring.extract.evidence import corrects, tail
 from scripts.lib.scoring.extract.fences import fenced_blocks
+from scripts.lib.scoring.extract.json_values import only_json, parse_json, scan_json
 
 _TOOL_KEYS = ("tool", "tool_name", "function", "function_name", "recipient_name")
 # `action` is the one of LangChain.
