@@ -102,7 +102,7 @@ def test_mathematics_that_takes_too_long_is_undecided_and_not_wrong(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(equality, "PROCESSOR_SECONDS", 0.0)
-    worker = equality._Worker()
+    worker = equality.Worker()
     monkeypatch.setattr(equality, "_WORKER", worker)
     slow = r"\sum_{k=1}^{100} \frac{\sin(k x)^{30}}{k^{7} + \pi}"
     found = CHECKS["math"](rf"\boxed{{{slow}}}", {"value": r"\int_0^1 \sin(x^{3}) dx + x^{30}"})
@@ -114,8 +114,8 @@ def test_mathematics_that_takes_too_long_is_undecided_and_not_wrong(
 def test_a_worker_that_the_machine_stops_is_asked_again(
     signal_number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(equality, "CLOCK_SECONDS", 15.0)
-    worker = equality._Worker()
+    worker = equality.Worker()
+    worker.clock_s = 15.0
     monkeypatch.setattr(equality, "_WORKER", worker)
     equality.equal.cache_clear()
     assert CHECKS["math"](r"\boxed{\frac{1}{2}}", {"value": "0.5"}).passed is True
@@ -131,7 +131,7 @@ def test_a_worker_that_always_ends_leaves_the_answer_undecided(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(equality.sys, "executable", "/bin/false")
-    worker = equality._Worker()
+    worker = equality.Worker()
     monkeypatch.setattr(equality, "_WORKER", worker)
     found = CHECKS["math"](r"\boxed{\frac{3}{8}}", {"value": "0.375"})
     assert found.passed is None and "could not be started" in found.reason
@@ -192,8 +192,8 @@ def test_a_workers_computing_ends_where_nobody_watches() -> None:
         ]
     )
     code = (
-        "import os, sys\nfrom scripts.lib.scoring import equality\nequality.PROCESSOR_SECONDS = 0.4\n"
-        "equality._reply = lambda *a: [None for _ in iter(int, 1)]\nequality._serve(os.getppid())"
+        "import os, sys\nfrom scripts.lib.scoring import equality\n"
+        "equality._reply = lambda *a: [None for _ in iter(int, 1)]\nequality._serve(os.getppid(), 0.4)"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -6,17 +6,15 @@ date, which is in the spec.
 
 from __future__ import annotations
 
-import json
 import signal
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from scripts.lib.base.errors import BenchError
+from scripts.lib.base.line_worker import LineWorker, WorkerLost
 from scripts.lib.base.untrusted_text import one_line, valid_text
 
 DATE = datetime(2026, 1, 1)
@@ -69,17 +67,12 @@ def with_prefill(prompt: str, prefill: str) -> str:
     return prompt + prefill
 
 
-class Renderer:
+class Renderer(LineWorker):
     """The process that renders templates, started when it is first asked."""
 
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[str] | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def arguments(self) -> list[str]:
+        """The worker's file, run by its path, and its limit."""
+        return ["-P", str(_WORKER), str(PROCESSOR_SECONDS)]
 
     def render(
         self, template: str, messages: Sequence[Mapping[str, str]], variables: Mapping[str, Any]
@@ -90,64 +83,27 @@ class Renderer:
             "messages": messages,
             "variables": {**date_variables(), **variables},
         }
-        return valid_text(str(self._ask("render", asked)))
+        return valid_text(str(self._result("render", asked)))
 
     def knows_system_role(self, template: str) -> bool:
         """True when the template makes something of a system message. Raises TemplateError as `render`."""
         variables = {**date_variables(), "bos_token": "", "eos_token": ""}
-        return bool(self._ask("knows_system_role", {"template": template, "variables": variables}))
+        asked = {"template": template, "variables": variables}
+        return bool(self._result("knows_system_role", asked))
 
-    def _ask(self, what: str, question: Mapping[str, Any]) -> Any:
-        process = self._started()
-        assert process.stdin is not None and process.stdout is not None
+    def _result(self, what: str, question: Mapping[str, Any]) -> Any:
         try:
-            process.stdin.write(json.dumps([what, {"date": DATE.isoformat(), **question}]) + "\n")
-            process.stdin.flush()
-        except BrokenPipeError:
-            pass  # why it ended is told below
-        line = process.stdout.readline()
-        if not line:
-            raise self._ended()
-        reply = json.loads(line)
+            reply = self.ask([what, {"date": DATE.isoformat(), **question}])
+        except WorkerLost as lost:
+            if lost.code == -signal.SIGXCPU:
+                raise TemplateError(f"it computes for more than {PROCESSOR_SECONDS} s") from lost
+            if lost.code in (-signal.SIGSEGV, -signal.SIGABRT):
+                name = signal.Signals(-lost.code).name
+                raise TemplateError(f"rendering it ended with {name}") from lost
+            raise BenchError(f"{_WORKER}: ended with code {lost.code}") from lost
         if "error" in reply:
             raise TemplateError(one_line(reply["error"])[:_MOST_WORDS])
         return reply["result"]
-
-    def _started(self) -> subprocess.Popen[str]:
-        if self._process is None:
-            try:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-P", str(_WORKER), str(PROCESSOR_SECONDS)],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                    text=True,
-                    encoding="utf-8",
-                    # A Ctrl-C goes to the terminal's whole group; the cell in flight is still to be
-                    # finished.
-                    process_group=0,
-                )
-            except OSError as error:
-                raise BenchError(f"{_WORKER}: cannot be started: {error.strerror}") from error
-        return self._process
-
-    def _ended(self) -> Exception:
-        """What to raise when the process is gone; the next question gets a new one."""
-        assert self._process is not None
-        code = self._process.wait()
-        self.close()
-        if code == -signal.SIGXCPU:
-            return TemplateError(f"it computes for more than {PROCESSOR_SECONDS} s")
-        if code in (-signal.SIGSEGV, -signal.SIGABRT):
-            return TemplateError(f"rendering it ended with {signal.Signals(-code).name}")
-        return BenchError(f"{_WORKER}: ended with code {code}")
-
-    def close(self) -> None:
-        """End the process, if there is one."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
-            self._process = None
 
 
 @lru_cache(maxsize=256)
