@@ -22,6 +22,7 @@ from typing import Any
 from scripts.lib.base.errors import BenchError
 from scripts.lib.base.line_worker import LineWorker, WorkerLost
 from scripts.lib.base.process_lifetime import die_with_parent
+from scripts.lib.scoring.extract.evidence import Undecided
 
 MOST_CHARACTERS = 300
 # A limit of the worker's own processor time: a busy machine makes no difference. The clock is for a
@@ -40,10 +41,6 @@ _TOO_LARGE = re.compile(
 )
 
 
-class Undecidable(Exception):
-    """Equality could not be decided; the message says why."""
-
-
 class Worker(LineWorker):
     """The process that decides equality."""
 
@@ -56,7 +53,7 @@ class Worker(LineWorker):
     def equal(self, gold: str, answer: str) -> bool | None:
         """Whether two expressions are equal; None where the second is not an expression.
 
-        Raises Undecidable.
+        Raises Undecided.
         """
         why = ""
         for _ in range(ATTEMPTS):
@@ -67,16 +64,16 @@ class Worker(LineWorker):
             except WorkerLost as lost:
                 if lost.code == -signal.SIGXCPU:
                     late = f"no decision within {PROCESSOR_SECONDS:g} s of computing"
-                    raise Undecidable(late) from lost
+                    raise Undecided(late) from lost
                 why = "the worker ended, or the machine gave it no time"
                 if lost.code > 0:
                     why = "math-verify could not be started (is it installed?)"
             else:
                 if "error" in reply:
-                    raise Undecidable(str(reply["error"]))
+                    raise Undecided(str(reply["error"]))
                 equal: bool | None = reply["equal"]
                 return equal
-        raise Undecidable(why)
+        raise Undecided(why)
 
 
 _WORKER = Worker()
@@ -87,14 +84,14 @@ atexit.register(_WORKER.close)
 def equal(gold: str, answer: str) -> bool | None:
     """Whether two expressions in LaTeX are equal; None where the second is not an expression.
 
-    Raises Undecidable where this would take too long, or where the worker cannot read the first.
+    Raises Undecided where this would take too long, or where the worker cannot read the first.
     """
     if gold == answer:
         return True
     if len(answer) > MOST_CHARACTERS:
         return None
     if _TOO_LARGE.search(answer) and not _TOO_LARGE.search(gold):
-        raise Undecidable("an expression too large to be worked out")
+        raise Undecided("an expression too large to be worked out")
     return _WORKER.equal(gold, answer)
 
 

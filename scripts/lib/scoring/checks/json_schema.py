@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from scripts.lib.prompts.check_types import Outcome
+from scripts.lib.scoring.checks.common import Params
 from scripts.lib.scoring.extract.evidence import tail
 from scripts.lib.scoring.extract.json_values import json_values, only_json
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
     from jsonschema.protocols import Validator
 
-_KINDS: Mapping[Any, type] = {"object": dict, "array": list}
+_KINDS: dict[Any, type] = {"object": dict, "array": list}
 
 
-def check_json_schema(answer: str, params: Mapping[str, Any]) -> Outcome:
-    """The answer's JSON is valid against `schema`; with `only`, the answer is this JSON and nothing else."""
+def check_json_schema(answer: str, params: Params) -> Outcome:
+    """The answer's JSON is valid against `schema`. With `only`, the answer is JSON alone."""
     from jsonschema import Draft202012Validator
 
     schema = params["schema"]
@@ -31,7 +31,7 @@ def check_json_schema(answer: str, params: Mapping[str, Any]) -> Outcome:
         return Outcome(False, f"not JSON: {str(error)[:80]}")
     validator = Draft202012Validator(schema)
     outcomes = [_judged(values, validator) for values in readings]
-    # A valid value counts, also where one of other keys stands beside it; else an undecided one.
+    # A valid value counts, even beside one of other keys; next comes an undecided one.
     return min(outcomes, key=lambda item: (True, None, False).index(item.passed))
 
 
@@ -48,7 +48,7 @@ def first_problem(validator: Validator, value: Any) -> ValidationError | None:
 
 
 def _judged(values: list[Any], validator: Validator) -> Outcome:
-    """Whether the first value is valid; undecided where of those that contradict each other only some are."""
+    """Whether the first value is valid; undecided where only some of contradicting values are."""
     problems = [first_problem(validator, value) for value in values]
     given = json.dumps(values[0], ensure_ascii=False)[:200]
     if None in problems and any(problems):

@@ -18,7 +18,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from scripts.lib.scoring.extract.phrases import any_of
 
@@ -56,13 +56,18 @@ class Reading(Generic[Value]):
     form: str
     text: str
 
+    @property
+    def place(self) -> str:
+        """The evidence as an outcome shows it."""
+        return f"{self.form}: {self.text}"
 
-@dataclass(frozen=True, slots=True)
-class Undecided(Generic[Value]):
-    """Why an answer cannot be read in only one way, and the values that it leaves open."""
 
-    reason: str
-    values: tuple[Value, ...] = ()
+class Undecided(Exception):
+    """A check cannot decide; the message says why. `values`: what an answer may mean."""
+
+    def __init__(self, reason: str, values: tuple[Any, ...] = ()):
+        super().__init__(reason)
+        self.values = values
 
 
 _FINAL = re.compile(
@@ -310,8 +315,11 @@ def corrects(text: str, earlier: int, later: int) -> bool:
 
 def settle(
     text: str, found: Iterable[Statement], read: Callable[[Statement], Value | None]
-) -> Reading[Value] | Undecided[Value] | None:
-    """The value that the statements of a text agree on; None where `read` finds a value in none of them."""
+) -> Reading[Value] | None:
+    """The value that a text's statements agree on; None where `read` finds no value in them.
+
+    Raises Undecided where two statements contradict each other.
+    """
     current: tuple[Statement, Value] | None = None
     for statement in found:
         value = read(statement)
@@ -329,7 +337,7 @@ def settle(
             current = statement, value
         else:
             reason = f"states both {_short(earlier.text)} and {_short(statement.text)}"
-            return Undecided(reason, (settled, value))
+            raise Undecided(reason, (settled, value))
     if current is None:
         return None
     statement, value = current

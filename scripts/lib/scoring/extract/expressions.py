@@ -20,7 +20,6 @@ from scripts.lib.scoring.extract.endings import (
 from scripts.lib.scoring.extract.evidence import (
     Reading,
     Statement,
-    Undecided,
     settle,
     statements,
     tail,
@@ -286,9 +285,7 @@ def _closed(text: str) -> str:
     return text if cut < 0 else text[:cut]
 
 
-def read_expression(
-    answer: str, equals: Equals, gold: str
-) -> Reading[bool] | Undecided[bool] | None:
+def read_expression(answer: str, equals: Equals, gold: str) -> Reading[bool] | None:
     """Whether `equals` accepts the expression that an answer commits to; None where there is no expression.
 
     `gold` is the reference: it tells whether an equation or a set is wanted.

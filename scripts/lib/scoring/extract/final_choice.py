@@ -16,7 +16,6 @@ from scripts.lib.scoring.extract.evidence import (
     STATED,
     Reading,
     Statement,
-    Undecided,
     in_order,
     is_unmeant,
     settle,
@@ -360,7 +359,7 @@ def read_choice(
     answer: str,
     value: str,
     choices: Mapping[str, str],
-) -> Reading[Choice] | Undecided[Choice] | None:
+) -> Reading[Choice] | None:
     """The choice of an answer; None where it makes none.
 
     `value` is the letter that is expected; `choices` maps letters to texts, and may be empty.

@@ -19,7 +19,6 @@ from scripts.lib.scoring.extract.endings import (
 from scripts.lib.scoring.extract.evidence import (
     Reading,
     Statement,
-    Undecided,
     settle,
     statements,
     tail,
@@ -352,7 +351,7 @@ def _numbers_and_labels(text: str) -> list[Number]:
     return [replace(number, label=False) for number in numbers(text)]
 
 
-def read_number(answer: str) -> Reading[Said] | Undecided[Said] | None:
+def read_number(answer: str) -> Reading[Said] | None:
     """The number that an answer commits to; None where it has none."""
     text = tail(answer)
     return settle(text, statements(text), _of_statement) or _ending(text)

@@ -11,7 +11,6 @@ from scripts.lib.scoring.extract.evidence import (
     STATED,
     Reading,
     Statement,
-    Undecided,
     corrects,
     settle,
     statements,
@@ -108,7 +107,7 @@ def _near_in_length(phrase: str, value: str) -> bool:
     return len(phrase) < 4 * len(value) + 200
 
 
-def read_text(answer: str, wanted: Sequence[str]) -> Reading[bool] | Undecided[bool]:
+def read_text(answer: str, wanted: Sequence[str]) -> Reading[bool]:
     """Whether an answer commits to one of the wanted texts, and where it says so."""
     text = tail(answer)
     if not text.strip():
@@ -124,10 +123,8 @@ def read_text(answer: str, wanted: Sequence[str]) -> Reading[bool] | Undecided[b
     return Reading(_equals(_line_phrases(line), wanted), "the last line", line)
 
 
-def _is_corrected(text: str, settled: Reading[bool] | Undecided[bool]) -> bool:
+def _is_corrected(text: str, settled: Reading[bool]) -> bool:
     """Whether words after the statement take it back: "The answer is Lyon. Wait, it is Paris."."""
-    if isinstance(settled, Undecided):
-        return False
     first = _first_sentence(settled.text)
     place = text.rfind(first)
     return place >= 0 and corrects(text, place + len(first), len(text))
@@ -283,9 +280,7 @@ def _after_label(text: str, statement: Statement) -> str:
     return "\n".join(bullets) if len(bullets) > 1 else statement.text
 
 
-def read_list(
-    answer: str, same_list: Callable[[list[str]], bool]
-) -> Reading[bool] | Undecided[bool]:
+def read_list(answer: str, same_list: Callable[[list[str]], bool]) -> Reading[bool]:
     """Whether an answer commits to the list that `same_list` accepts, and where it gives its list."""
     text = tail(answer)
 
