@@ -32,7 +32,7 @@ CLOCK_SECONDS = 60.0
 MEMORY_BYTES = 2 << 30
 # When a worker is lost, another one is asked.
 ATTEMPTS = 2
-# Too large to compute: a tower of powers, a long exponent, a long factorial, a number of 200 digits.
+# Too large to compute: towers of powers, long exponents, long factorials, numbers of 200 digits.
 _TOO_LARGE = re.compile(
     r"\^\s*\{?\s*-?\w+\s*\}?\s*\^|\^\s*\{[^{}]*\^[^{}]*\{?\d{2,}"
     r"|\^\s*\{?\s*-?\d{5,}"
@@ -95,7 +95,7 @@ def equal(gold: str, answer: str) -> bool | None:
     return _WORKER.equal(gold, answer)
 
 
-# --- in the worker ------------------------------------------------------------------------------------------
+# --- in the worker --------------------------------------------------------------------------------
 
 
 def _exact(value: Any) -> Any:
@@ -108,7 +108,7 @@ def _exact(value: Any) -> Any:
 
 
 def _same(gold: Any, answer: Any) -> bool:
-    """Whether two values of sympy are exactly equal: numbers, expressions, sets, tuples and matrices of them.
+    """Whether two sympy values are exactly equal: numbers, expressions, sets, tuples, matrices.
 
     math-verify decides about values of other kinds.
     """
@@ -132,7 +132,7 @@ def _same(gold: Any, answer: Any) -> bool:
 
 
 def _reply(gold: str, answer: str) -> dict[str, Any]:
-    """The worker's reply: `equal` (true, false or null), or an `error` where the reference cannot be read."""
+    """The worker's reply: `equal` (true, false or null), or `error` for an unreadable reference."""
     from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse
 
     def values(text: str) -> list[Any]:
@@ -153,7 +153,7 @@ def _reply(gold: str, answer: str) -> dict[str, Any]:
 
 
 def _serve(parent: int, processor_s: float) -> None:
-    """Reply to each line of standard input: a JSON list of the reference and the answer's expression.
+    """Reply to each line of standard input: a JSON list of the reference and the expression.
 
     `processor_s` limits the computing for one line; beyond it the kernel ends the process by
     SIGXCPU.

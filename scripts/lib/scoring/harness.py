@@ -53,7 +53,7 @@ class AnswerExit(SystemExit):
     """The answer asked to leave; the tests' own SystemExit is another class."""
 
 
-# --- plain values ----------------------------------------------------------------------------------------------------
+# --- plain values ---------------------------------------------------------------------------------
 
 # type -> (how it is written in JSON, how it is read)
 SCALARS: dict[type, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
@@ -97,7 +97,7 @@ def plain_form(value: Any) -> tuple[bool, Any]:
     return (False, None) if base is None else (True, base(value))
 
 
-# --- what is forwarded -----------------------------------------------------------------------------------------------
+# --- what is forwarded ----------------------------------------------------------------------------
 
 _BINARY = (
     "add",
@@ -246,7 +246,7 @@ def _wary_hash(self: Remote) -> int:
     return hash(plain) if has_plain else int(self.remote_peer__.ask("__hash__", self))
 
 
-# --- one side of the conversation ------------------------------------------------------------------------------------
+# --- one side of the conversation -----------------------------------------------------------------
 
 
 class Peer:
@@ -486,7 +486,7 @@ class Peer:
         return made
 
 
-# --- the answer's side -----------------------------------------------------------------------------------------------
+# --- the answer's side ----------------------------------------------------------------------------
 
 
 def _wants_to_compute(pid: int) -> bool:
@@ -567,7 +567,7 @@ def serve_answer(peer: Peer, code: str, forbidden: list[str], cpu_s: int, clock_
             peer.serve(*rest)
 
 
-# --- the tests' side -------------------------------------------------------------------------------------------------
+# --- the tests' side ------------------------------------------------------------------------------
 
 
 class _Telling(ast.NodeTransformer):
@@ -736,7 +736,7 @@ def _difference(output: str, wanted: str) -> str:
     return f"{_shown(output.strip())}, expected {_shown(wanted.strip())}"
 
 
-# --- both ------------------------------------------------------------------------------------------------------------
+# --- both -----------------------------------------------------------------------------------------
 
 
 def _confine(limits: Mapping[str, int], user: int, clock_s: int) -> None:

@@ -104,11 +104,13 @@ def _asked(question: Question) -> tuple[str, str, tuple[tuple[str, int], ...]]:
     parts = [f"Instructions given beforehand:\n{question.system}"] if question.system else []
     if question.context is not None:
         parts.append(
-            "(A long text came before the question. It is left out here: the reference holds what it says.)"
+            "(A long text came before the question. It is left out here: the reference holds what "
+            "it says.)"
         )
     if question.images:
         parts.append(
-            "(An image came with the question. It is left out here: the reference holds what it shows.)"
+            "(An image came with the question. It is left out here: the reference holds what it "
+            "shows.)"
         )
     references = dict.fromkeys(
         text.strip() for text in (question.expected, question.reference_answer) if text.strip()

@@ -71,7 +71,8 @@ def check_libraries(scorers: Iterable[Scorer], questions: Iterable[Question]) ->
         pinned, installed = _pinned().get(name, ""), _installed(name)
         if pinned not in ("", installed):
             raise BenchError(
-                f"{LOCK}: {name}: expected version {pinned}, found {installed}: checks may decide otherwise; "
+                f"{LOCK}: {name}: expected version {pinned}, found {installed}: checks may decide "
+                f"otherwise; "
                 f"pip install --require-hashes -r {LOCK}"
             )
 

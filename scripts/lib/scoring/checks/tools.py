@@ -59,7 +59,8 @@ _GLM_ARGUMENT = re.compile(
 )
 # DeepSeek's marks have wide bars and a block for a blank; some programs print them in ASCII.
 _DEEPSEEK = re.compile(
-    r"<[|｜]tool[▁_ ]call[▁_ ]begin[|｜]>(?:\s*function<[|｜]tool[▁_ ]sep[|｜]>)?\s*(?P<name>[\w.-]+)\s*"
+    r"<[|｜]tool[▁_ ]call[▁_ ]begin[|｜]>(?:\s*function<[|｜]tool[▁_ ]sep["
+    r"|｜]>)?\s*(?P<name>[\w.-]+)\s*"
     r"(?:<[|｜]tool[▁_ ]sep[|｜]>|```(?:json)?)(?P<arguments>.*?)"
     r"<[|｜]tool[▁_ ]call[▁_ ]end[|｜]>",
     re.DOTALL,
@@ -82,7 +83,8 @@ _ATTEMPT = re.compile(
     # On lines: `Action: get` and `Action Input: …`, or YAML.
     r"|^[ \t*_]{0,8}action[ \t*_]{0,8}:[ \t*_`]{0,8}(?!none\b|n/a\b|final\b)[\w.-]{1,64}+"
     r"[ \t*_`]{0,8}\n\s*[*_]*action[ _]input\b"
-    rf"|^[ \t-]*{_NAMES}[ \t]*:[ \t]*[\w.-]+[ \t]*\n[ \t]*{_ARGUMENTS}[ \t]*:[ \t]*(?:\{{|\n[ \t]+\w+:)",
+    rf"|^[ \t-]*{_NAMES}[ \t]*:[ \t]*[\w.-]+[ \t]*\n[ \t]*{_ARGUMENTS}[ \t]*:[ \t]*(?:\{{|\n[ "
+    rf"\t]+\w+:)",
     re.IGNORECASE | re.MULTILINE,
 )
 # An object that is cut off after its name: `{"name": "get", "argume`.

@@ -25,15 +25,17 @@ from scripts.lib.scoring.extract.evidence import (
     tail,
 )
 
-# Each question to the worker takes milliseconds, and what an answer commits to stands among its
-# last statements.
+# Each question to the worker takes milliseconds, and the last statements are what counts.
 _MOST_ASKED = 6
 # Whether an expression is equal to the reference; None where it is not an expression.
 Equals = Callable[[str], bool | None]
 _SPAN = re.compile(
     r"\$\$(.+?)\$\$|\$([^$\n]+?)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]|`([^`\n]+)`", re.DOTALL
 )
-_NAMES = "sqrt|pi|ln|log|sin|cos|tan|exp|arctan|arcsin|arccos|sinh|cosh|tanh|arcsinh|erf|Gamma|infty|infinity"
+_NAMES = (
+    "sqrt|pi|ln|log|sin|cos|tan|exp|arctan|arcsin|arccos|sinh|cosh|tanh|arcsinh|erf|Gamma"
+    "|infty|infinity"
+)
 _WORD = re.compile(rf"(?<![\\\w])(?!(?:{_NAMES})(?![A-Za-z]))[^\W\d_π]{{2,}}")
 # "x = 4 or x = -3", "x₁ = 1, x₂ = 2": a name and its value. In LaTeX the index is `_1`.
 _NAME = r"[a-zA-Z](?:_\{?\d\}?)?"
@@ -74,7 +76,8 @@ _ROUNDED = re.compile(
 )
 # Commands for spaces and sizes, but not the `\\` that ends a row of a matrix.
 _FORMAT = re.compile(
-    r"\\(?:left|right|displaystyle|limits|[bB]igg?[lr]?)(?![A-Za-z])|(?<!\\)\\[,;:! ]|\\q?quad(?![A-Za-z])|~"
+    r"\\(?:left|right|displaystyle|limits|[bB]igg?[lr]?)(?![A-Za-z])|(?<!\\)\\[,;:! ]"
+    r"|\\q?quad(?![A-Za-z])|~"
 )
 _STYLED = re.compile(
     r"\\(?:math(?:rm|bf|it|sf)|text(?:rm|bf|it)?|operatorname|mbox|boldsymbol|boxed|rm)"
@@ -82,7 +85,7 @@ _STYLED = re.compile(
 )
 # `\mathrm e` and `{\rm e}`: a style without braces of its own.
 _BARE_STYLE = re.compile(r"\\(?:mathrm|text|rm)\s+([a-zA-Z])(?![a-zA-Z])")
-# A pattern that tries every blank of a run of thousands would take seconds.
+# Patterns would take seconds on a run of thousands of blanks.
 _BLANKS = re.compile(r"[ \t]{2,}")
 # What is not the value itself: `\neq 2`, `\pm 2`.
 _NOT_EQUAL = re.compile(r"\\neq?(?![a-z])|≠|!=|\\pm(?![a-z])|±")
@@ -113,9 +116,9 @@ _SET_BRACES = re.compile(r"(?<!\\)\{(?=[^{}]*,[^{}]*\}$)|(?<!\\)(?<=[\d\w])\}$")
 
 
 def _styled(match: re.Match[str]) -> str:
-    """What stays of a styled text: `\\mathrm{e}` is e, `\\text{ln}` is \\ln.
+    r"""What stays of a styled text: `\mathrm{e}` is e, `\text{ln}` is \ln.
 
-    Units and other words go, with their power.
+    Units and other words are removed, with their power.
     """
     inner, power = match[1].strip().removeprefix("\\"), match[2] or ""
     if _ONLY_NAME.fullmatch(inner):
@@ -126,7 +129,7 @@ def _styled(match: re.Match[str]) -> str:
 
 
 def _vulgar_fraction(match: re.Match[str]) -> str:
-    """`½` as `\\frac{1}{2}`."""
+    r"""`½` as `\frac{1}{2}`."""
     above, below = unicodedata.normalize("NFKC", match[0]).split("\u2044")
     return rf"\frac{{{above}}}{{{below}}}"
 
@@ -206,9 +209,9 @@ def _of_statement(text: str) -> str:
 
 
 def _formulas(text: str) -> list[str]:
-    """The formulas of a text from the last one on, those that give a detail after the others.
+    """The formulas of a text from the last one on; those that give a detail come after the others.
 
-    Roundings of what stands before them are left out.
+    Formulas that round what comes before them are left out.
     """
     main: list[str] = []
     details: list[str] = []
@@ -222,7 +225,7 @@ def _formulas(text: str) -> list[str]:
 
 
 def _solutions(text: str, kind: str) -> str:
-    """The solutions that a text gives, as one expression: a set or a point, as `kind` says.
+    """The solutions that a text gives, as one expression: a "set" or a "point", as `kind` says.
 
     Empty where there are none. A set is given by "x = 1 or x = 2" or "1 and 2", a point by "x = 2,
     y = 3".
@@ -242,7 +245,7 @@ def _solutions(text: str, kind: str) -> str:
 
 
 def _expressions(clause: str, kind: str) -> Iterator[str]:
-    """What a clause may give, best first: its solutions, its formulas, else mathematics among words."""
+    """What a clause may give, best first: solutions, formulas, else mathematics among words."""
     if kind and (solutions := _solutions(clause, kind)):
         yield solutions
     formulas = _formulas(clause)
@@ -286,9 +289,9 @@ def _closed(text: str) -> str:
 
 
 def read_expression(answer: str, equals: Equals, gold: str) -> Reading[bool] | None:
-    """Whether `equals` accepts the expression that an answer commits to; None where there is no expression.
+    """Whether `equals` accepts the expression that an answer commits to; None without an expression.
 
-    `gold` is the reference: it tells whether an equation or a set is wanted.
+    `gold` is the reference: an equation or a set there means that one is wanted.
     """
     text, keep_equation = _BLANKS.sub(" ", tail(answer)), "=" in gold
     kind = _kind(gold, text)

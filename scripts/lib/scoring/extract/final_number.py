@@ -50,10 +50,13 @@ _ALTERNATIVE = re.compile(
 _VERB = re.compile(
     r"(?:\b"
     + any_of(
-        r"is|are|was|were|be|has|have|had|costs?|equals?|gives?|makes?|leaves?|left with|gets?|becomes?",
-        r"takes?|needs?|totals?|ends? up with|pays?|earns?|gains?|contains?|weighs?|owns?|requires?|yields?|remains?",
+        r"is|are|was|were|be|has|have|had|costs?|equals?|gives?|makes?|leaves?|left with|gets?"
+        r"|becomes?",
+        r"takes?|needs?|totals?|ends? up with|pays?|earns?|gains?|contains?|weighs?|owns?"
+        r"|requires?|yields?|remains?",
         r"spends?|spent|travels?|lasts?|comes? (?:out )?to",
-        r"(?:total|remainder|sum|difference|product|result|value|price|cost|distance|speed|length|area",
+        r"(?:total|remainder|sum|difference|product|result|value|price|cost|distance|speed|length"
+        r"|area",
         r"probability|rest) of",
         r"amounts? to|adds? up to|sums? to|reach(?:es)?|obtain|find|get|at|total of|answer|result",
     )
@@ -66,12 +69,14 @@ _VERB = re.compile(
     re.IGNORECASE,
 )
 _ROUNDED = re.compile(
-    r"(?:\b(?:about|approximately|approx\.?|roughly|around|environ|circa|ca\.|rund|etwa)|~)\s*[$(*]*$",
+    r"(?:\b(?:about|approximately|approx\.?|roughly|around|environ|circa|ca\.|rund|etwa)"
+    r"|~)\s*[$(*]*$",
     re.IGNORECASE,
 )
 # The number after one of these is a detail.
 _DETAIL = re.compile(
-    r"\b(?:in|of|from|than|per|with|for|after|before|by|at|within|since|over|among|between|every|each|on"
+    r"\b(?:in|of|from|than|per|with|for|after|before|by|at|within|since|over|among|between|every"
+    r"|each|on"
     r"|during|until)\s+"
     r"(?:(?:the|an?|his|her|its|their|all|about|only|those|these|first|last|other)\s+){0,2}[$(*]*$",
     re.IGNORECASE,
@@ -82,7 +87,8 @@ _EQUATION_GAP = re.compile(
 )
 # Brackets that hold a word or a unit: they do not give the answer.
 _ASIDE = re.compile(
-    r"\((?!\s*or\b)(?=[^()]*[^\W\d_]{2})[^()\n]{0,200}\)|\[(?=[^\[\]]*[^\W\d_]{2})[^\[\]\n]{0,200}\]"
+    r"\((?!\s*or\b)(?=[^()]*[^\W\d_]{2})[^()\n]{0,200}\)"
+    r"|\[(?=[^\[\]]*[^\W\d_]{2})[^\[\]\n]{0,200}\]"
 )
 _UNIT_OF_TWO_WORDS = re.compile(r"[\s*_`$.!)\]}]*(?:[^\W\d]+[\s*_`$.!)\]}]*){0,2}")
 _NUMBERED_HEADING = re.compile(r"\d+[.):]\s")
@@ -91,10 +97,10 @@ _BOLD = re.compile(r"(?:\*\*|__)\s*([^*\n]{1,80}?)\s*(?:\*\*|__)")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Said:
-    """A number as an answer gives it: its possible values (`15%` is 15 or 0.15), and other numbers beside it.
+    """A number as an answer gives it: its possible values (`15%` is 15 or 0.15), and `others`.
 
     With `doubt`, any of the numbers may be the one that is meant. Without it, the others are
-    alternatives ("14 or 15"). Two are equal where they have a value in common and the same others.
+    alternatives ("14 or 15"). Two are equal where they share a value and have the same others.
     """
 
     values: tuple[Fraction, ...]
@@ -330,9 +336,9 @@ def _headline(found: Sequence[str]) -> Reading[Said] | None:
 
 
 def _ending(text: str) -> Reading[Said] | None:
-    """The number that an answer opens with as a headline, else the one of its last line that has one.
+    """The number of a headline at the beginning, else of the last line that has one.
 
-    Verifications and remarks, numbers in words and labels count only where there is nothing else.
+    Verifications and remarks, numbers in words and labels count only without other numbers.
     """
     found = paragraphs(text)
     headline = _headline(found)

@@ -19,14 +19,16 @@ from scripts.lib.scoring.extract.evidence import (
 from scripts.lib.scoring.extract.words import content, fold, same, words
 
 _STYLE = re.compile(
-    r"\\(?:text(?:bf|it|rm)?|math(?:rm|bf|it|sf)|operatorname|boxed|fbox|mbox|emph|bf|rm)\s*\{([^{}]*)\}"
+    r"\\(?:text(?:bf|it|rm)?|math(?:rm|bf|it|sf)|operatorname|boxed|fbox|mbox|emph|bf"
+    r"|rm)\s*\{([^{}]*)\}"
 )
 _DEGREE = re.compile(r"\^\s*\{?\s*\\circ\s*\}?|\\degree\b")
 _LATEX_MARK = re.compile(r"\\[()\[\],;! ]|\$")
 _EMPHASIS = re.compile(r"[*`]{1,3}|(?<!\w)_{1,2}(?=\S)|(?<=\S)_{1,2}(?!\w)|~~")
 # "So the answer is": what may stand before the answer in the last line.
 _LEAD = re.compile(
-    r"^[\s>*_`#~•]*(?:(?:so|therefore|thus|hence)\b,?\s+)?(?:(?:the|my)\s+)?(?:final\s+)?answer(?:\s+is)?\b"
+    r"^[\s>*_`#~•]*(?:(?:so|therefore|thus|hence)\b,?\s+)?(?:(?:the"
+    r"|my)\s+)?(?:final\s+)?answer(?:\s+is)?\b"
     r"\s*[:=]?[\s*_`]*",
     re.I,
 )
@@ -36,7 +38,8 @@ _AFTER_VERB = re.compile(
     re.IGNORECASE,
 )
 _OPEN_ENDED = re.compile(
-    r"\b(?:not|never|or|either|neither|than|if|doubt|false|wrong|nobody|no\s+one|some\s+(?:say|people)|may|might|could)\b|n['’]t\b|\?",
+    r"\b(?:not|never|or|either|neither|than|if|doubt|false|wrong|nobody|no\s+one|some\s+(?:say"
+    r"|people)|may|might|could)\b|n['’]t\b|\?",
     re.IGNORECASE,
 )
 # "Paris is the capital of France."
@@ -57,7 +60,7 @@ _DECORATION = "`*_-~ "
 
 
 def spoken(text: str) -> str:
-    """A piece of an answer as it would be read out: one line without Markdown emphasis and LaTeX commands."""
+    """A text as it would be read aloud: one line without Markdown emphasis and LaTeX commands."""
     # Styles can be nested.
     for _ in range(3):
         text = _STYLE.sub(r" \1 ", text)
@@ -87,7 +90,7 @@ def _first_sentence(text: str) -> str:
 
 
 def _phrases(text: str) -> Iterator[str]:
-    """A statement's text and its shorter forms: up to the end of the sentence, and of the phrase."""
+    """A statement's text and its shorter forms: to the end of the sentence, and of the phrase."""
     plain = spoken(text)
     yield plain
     yield _first_sentence(plain)
@@ -103,7 +106,7 @@ def _equals(phrases: Iterable[str], wanted: Sequence[str]) -> bool:
 
 
 def _near_in_length(phrase: str, value: str) -> bool:
-    """Whether a phrase can be equal: marks and blanks make it longer than its words, but not by much more."""
+    """Whether a phrase can be equal: marks and blanks add length to its words, but not much more."""
     return len(phrase) < 4 * len(value) + 200
 
 
@@ -150,7 +153,7 @@ def _line_phrases(line: str) -> Iterator[str]:
         yield subject["phrase"]
 
 
-# --- lists --------------------------------------------------------------------------------------------------
+# --- lists ----------------------------------------------------------------------------------------
 
 _BULLET = re.compile(r"[ \t]*(?:[-*•+]|\(?\d{1,3}[.)])[ \t]+(?=\S)")
 _ARROWS = re.compile(r"\s*(?:-+>|=+>|→|⇒|➜|➔|\\(?:right)?arrow|\\to\b|>(?!=)|&gt;|<(?![=/\w]))\s*")
@@ -159,7 +162,8 @@ _COMMAS = re.compile(r"\s*,(?!\d{3}(?!\d))\s*|\s*[，、]\s*")
 # Also those that may separate thousands.
 _ALL_COMMAS = re.compile(r"\s*,\s*")
 _JOINED = re.compile(
-    r",?\s+(?:and|und|et|y|then|&)\s+(?:then\s+|finally\s+|lastly\s+)?|^(?:and|then|finally)\s+|\s+-+\s+",
+    r",?\s+(?:and|und|et|y|then|&)\s+(?:then\s+|finally\s+|lastly\s+)?|^(?:and|then|finally)\s+"
+    r"|\s+-+\s+",
     re.IGNORECASE,
 )
 _STEP = re.compile(r"^\s*(?:step|item|no\.?|number)\s+\d+\s*[:.)-]\s*", re.IGNORECASE)
@@ -234,8 +238,8 @@ def _split_each(parts: Iterable[str], pattern: re.Pattern[str]) -> list[str]:
 def _readings(text: str, last: bool = False) -> Iterator[list[str]]:
     """The lists that a text may be.
 
-    It is the whole, its first (or `last`) sentence, or what stands after a colon or verb there.
-    Each of them is also given without units.
+    They are the whole text, its first (or `last`) sentence, or the part after a colon or verb there.
+    Each is also given without units.
     """
     plain = _ASIDE_AT_END.sub("", _spoken_lines(text))
     sentences = [plain]
@@ -281,7 +285,7 @@ def _after_label(text: str, statement: Statement) -> str:
 
 
 def read_list(answer: str, same_list: Callable[[list[str]], bool]) -> Reading[bool]:
-    """Whether an answer commits to the list that `same_list` accepts, and where it gives its list."""
+    """Whether an answer commits to a list that `same_list` accepts, and where it gives its list."""
     text = tail(answer)
 
     def read(statement: Statement) -> bool | None:

@@ -28,14 +28,14 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
 
 
 def parse_json(text: str) -> Any:
-    """The value of strict JSON. Raises ValueError for anything else, such as NaN and duplicate keys."""
+    """The value of strict JSON. Raises ValueError for anything else, also NaN and duplicate keys."""
     try:
         return _DECODER.decode(text.strip())
     except RecursionError:
@@ -44,7 +44,7 @@ def parse_json(text: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A JSON value of a text, and where it stands. `fenced`: it is a whole fenced block."""
+    """A JSON value of a text, and its place. `fenced`: it is a whole fenced block."""
 
     value: Any
     start: int
@@ -53,7 +53,7 @@ class Found:
 
 
 def scan_json(text: str) -> Iterator[Found]:
-    """The JSON objects and lists of a text in order, each as a whole. Brackets that begin none are prose."""
+    """The outermost JSON objects and lists of a text in order. Other brackets are prose."""
     place = 0
     for _ in range(_MOST_STARTS):
         match = _START.search(text, place)
@@ -78,7 +78,10 @@ def _closing(text: str, start: int) -> int:
 
 
 def _in_prose(text: str) -> tuple[list[Found], int]:
-    """The values in prose, and where the last broken object ends (0 without one). No part of one counts."""
+    """The values in prose, and where the last broken object ends (0 without one).
+
+    No part of a broken object counts.
+    """
     found, place, broken_end = list(scan_json(text)), 0, 0
     while match := _KEY.search(text, place):
         around = next((item for item in found if item.start <= match.start() < item.end), None)
@@ -91,7 +94,7 @@ def _in_prose(text: str) -> tuple[list[Found], int]:
 
 
 def _in_fences(text: str) -> tuple[list[Found], int]:
-    """The values that are whole fenced blocks, and where the last broken block ends (0 without one)."""
+    """The values that are whole fenced blocks, and where the last broken block ends, else 0."""
     found, place, broken_end = [], 0, 0
     for language, body in fenced_blocks(text):
         if language not in _LANGUAGES or not body.strip().startswith(("{", "[")):
@@ -129,11 +132,11 @@ def _candidates(text: str) -> list[Found]:
 def json_values(answer: str, kind: type | None = None) -> list[list[Any]]:
     """The JSON values that an answer may give, the likeliest first.
 
-    Each comes with those that contradict it: objects of the same keys.
+    Each comes with the values that contradict it: objects of the same keys.
 
     The likeliest is the whole answer, else its last fenced block, else the one in its prose. In
-    prose an object counts before a list, unless a list is wanted (`kind`), and the longest value
-    before the others: people also write `[3]` and `{}`. The others are objects of other keys, such
+    prose an object comes before a list, unless a list is wanted (`kind`), and the longest value
+    comes first: people also write `[3]` and `{}`. The other values are objects of other keys, such
     as an example of the input beside the output. Raises ValueError where there is no value, or a
     broken one.
     """
