@@ -30,7 +30,7 @@ def written(answer: str) -> str:
 
 
 def without_echo(text: str, prompt: str) -> str:
-    """A text without the prompt that it begins with: only what follows such an echo is the answer."""
+    """A text without the prompt at its beginning: only what follows such an echo is the answer."""
     return after_prompt(text, _INVISIBLE.sub("", prompt))
 
 

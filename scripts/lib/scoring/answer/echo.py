@@ -51,7 +51,7 @@ def _without_prefix(text: str) -> str:
 
 
 def _after_echo(text: str, prompt: str) -> str | None:
-    """What follows the prompt, or a part of it, at the beginning of a text; None without an echo."""
+    """What follows the prompt, or part of it, at the beginning of a text; None without an echo."""
     if text.startswith(prompt):
         return text[len(prompt) :].strip()
     # Most answers differ from the prompt in their first word already.

@@ -103,8 +103,8 @@ def without_thinking(text: str) -> str:
     """The text without its thinking blocks.
 
     A block that is never closed takes the rest of the text. If the first mark is a closing one, the
-    chat template opened the block, and all before the mark is removed. Of later closing marks without
-    a block only the mark is removed. Marks in code, in quotes and in JSON are text.
+    chat template opened the block, and all before the mark is removed. A later closing mark without
+    a block is removed alone. Marks in code, in quotes and in JSON are text.
     """
     text = _BARE_CHANNELS.sub("", text)
     marks = list(_TAG.finditer(text))

@@ -73,7 +73,7 @@ def own_turn(text: str) -> str:
 
 
 def _begins_sequence(text: str, place: int) -> bool:
-    """Whether `<s>` is a special token: it is struck-out text where `</s>` follows inside a line."""
+    """Whether `<s>` is a special token: `</s>` inside a line would mark struck-out text."""
     end = text.find("</s>", place)
     return end < 0 or not text[end + len("</s>") :].split("\n", 1)[0].strip(" \t")
 
@@ -81,7 +81,7 @@ def _begins_sequence(text: str, place: int) -> bool:
 def without_bare_turns(text: str) -> str:
     """The text without another speaker's turn and the reply to it, which no special tokens mark.
 
-    A dialogue that is the answer itself stays: it begins with a speaker, or a colon comes before it.
+    A dialogue that is the answer itself stays: it begins with a speaker, or follows a colon.
     """
     turn = _BARE_TURN.search(text)
     if turn is None:

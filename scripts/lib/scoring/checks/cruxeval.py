@@ -17,7 +17,7 @@ _DECORATION = re.compile(r"\A(?:```[a-z]*\n?|`)|(?:\n?```|`)\Z")
 
 
 def _parsed(text: str) -> ast.expr | None:
-    """The expression of a text, or the condition of an assert statement; None where it is neither."""
+    """The expression of a text, or the condition of an assert statement; None for other texts."""
     try:
         tree = ast.parse(text.strip())
     except _NO_CODE:

@@ -85,7 +85,7 @@ def check_extracted(answer: str, params: Params) -> Outcome:
 
 
 def check_substring(answer: str, params: Params) -> Outcome:
-    """The answer contains `text`. Case counts where `case_sensitive`; any answer has an empty text."""
+    """The answer contains `text`, which may be empty. Case counts where `case_sensitive`."""
     if not answer.strip():
         return Outcome(False, "empty answer")
     text = str(params["text"])

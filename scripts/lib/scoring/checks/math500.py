@@ -76,7 +76,7 @@ def _brackets(text: str) -> str:
 
 
 def check_math500(answer: str, params: Params) -> Outcome:
-    r"""The last `\boxed{…}` is `value`: the same by the grader's spelling rules, or as an expression.
+    r"""The last `\boxed{…}` is `value`, by the grader's spelling rules or as an expression.
 
     A whole number must be given as one, and a fraction must be reduced as in `value`.
     """

@@ -43,7 +43,7 @@ def _is_json(text: str) -> bool:
 
 
 def _holds_json(text: str) -> bool:
-    """Whether a text is JSON, or its part from the first `{` to the last `}`, or from `[` to `]`."""
+    """Whether a text is JSON, or its part from the first `{` to the last `}`, or `[` to `]`."""
     parts = [text[text.find(a) : text.rfind(b) + 1] for a, b in ("{}", "[]") if a in text]
     return any(map(_is_json, (text, *parts)))
 

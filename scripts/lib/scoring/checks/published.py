@@ -35,7 +35,7 @@ def gsm8k_number(text: str) -> str | None:
 
 
 def check_gsm8k(answer: str, params: Params) -> Outcome:
-    """The number after the first `#### ` is `value`, character by character: `18.00` is not `18`."""
+    """The number after the first `#### ` is `value`, as characters: `18.00` is not `18`."""
     wanted, found = str(params["value"]).replace(",", ""), gsm8k_number(answer)
     if found is None:
         return Outcome(False, "no '#### NUMBER'")
@@ -83,12 +83,12 @@ def check_gpqa(answer: str, params: Params) -> Outcome:
 
 
 def squad_normalize(text: str) -> str:
-    """Lower case, without ASCII punctuation and articles, single spaces (SQuAD v1.1's normalize_answer)."""
+    """SQuAD v1.1's normalize_answer: lower case, single spaces, no ASCII punctuation, no articles."""
     return " ".join(re.sub(r"\b(a|an|the)\b", " ", text.lower().translate(_PUNCTUATION)).split())
 
 
 def squad_f1(answer: str, value: str) -> float:
-    """Harmonic mean of precision and recall over the words of both texts; 0 without a common word."""
+    """Harmonic mean of precision and recall over the words of both texts; 0 if none is common."""
     given, wanted = squad_normalize(answer).split(), squad_normalize(value).split()
     common = (Counter(given) & Counter(wanted)).total()
     if not common:
@@ -106,7 +106,7 @@ def check_em(answer: str, params: Params) -> Outcome:
 
 
 def check_f1(answer: str, params: Params) -> Outcome:
-    """F1 with `value` (or the best of `any_of`) is at least `least` (0.5). An empty answer fails."""
+    """F1 with `value` or the best of `any_of` is at least `least` (0.5). An empty answer fails."""
     score = max(squad_f1(answer, value) for value in accepted(params))
     return Outcome(
         bool(answer.strip()) and score >= float(params.get("least", 0.5)), f"F1 {score:.2f}"

@@ -289,7 +289,7 @@ def _closed(text: str) -> str:
 
 
 def read_expression(answer: str, equals: Equals, gold: str) -> Reading[bool] | None:
-    """Whether `equals` accepts the expression that an answer commits to; None without an expression.
+    """Whether `equals` accepts the expression that an answer commits to; None without one.
 
     `gold` is the reference: an equation or a set there means that one is wanted.
     """

@@ -35,7 +35,10 @@ _FULL_WIDTH = str.maketrans({chr(0xFEE0 + ord(letter)): letter for letter in LET
 
 # What may stand around a letter: quotes, brackets, Markdown, LaTeX.
 _LATEX_STYLE = r"\\(?:text(?:bf|it|rm)?|math(?:rm|bf|sf)|boxed|fbox|operatorname|bf|rm)\s*\{?"
-_OPEN = rf"(?:[\s*_`~\"'“”‘’«【「$(\[{{<]|<(?:b|i|strong|em|choice|option)>|{_LATEX_STYLE}|\\[(\[]){{0,10}}+"
+_OPEN = (
+    r"(?:[\s*_`~\"'“”‘’«【「$(\[{<]|<(?:b|i|strong|em|choice|option)>"
+    rf"|{_LATEX_STYLE}|\\[(\[]){{0,10}}+"
+)
 _CLOSE = r"(?:</(?:b|i|strong|em|choice|option)>|[*_`~\"'“”‘’»】」$)\]}>]|\\[)\]]){0,10}"
 # Words and marks that may stand between "the answer is" and the letter.
 _ADVERB = any_of(

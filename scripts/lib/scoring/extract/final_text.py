@@ -106,7 +106,7 @@ def _equals(phrases: Iterable[str], wanted: Sequence[str]) -> bool:
 
 
 def _near_in_length(phrase: str, value: str) -> bool:
-    """Whether a phrase can be equal: marks and blanks add length to its words, but not much more."""
+    """Whether a phrase can be equal: marks and blanks add some length to its words."""
     return len(phrase) < 4 * len(value) + 200
 
 
@@ -238,7 +238,7 @@ def _split_each(parts: Iterable[str], pattern: re.Pattern[str]) -> list[str]:
 def _readings(text: str, last: bool = False) -> Iterator[list[str]]:
     """The lists that a text may be.
 
-    They are the whole text, its first (or `last`) sentence, or the part after a colon or verb there.
+    They are the whole text, its first (or `last`) sentence, or what follows a colon or verb there.
     Each is also given without units.
     """
     plain = _ASIDE_AT_END.sub("", _spoken_lines(text))

@@ -35,7 +35,7 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_no_duplicates, parse_constant=_no
 
 
 def parse_json(text: str) -> Any:
-    """The value of strict JSON. Raises ValueError for anything else, also NaN and duplicate keys."""
+    """The value of strict JSON. Raises ValueError for all else, also NaN and duplicate keys."""
     try:
         return _DECODER.decode(text.strip())
     except RecursionError:
