@@ -1,4 +1,7 @@
-"""Scoring where something is missing, busy, killed or no text: nothing is scored wrong for it, and the page says why."""
+"""Scoring without a sandbox, on a busy machine, killed, or on bad text.
+
+No answer is scored wrong for that, and the page says why.
+"""
 
 from __future__ import annotations
 
@@ -137,13 +140,14 @@ def test_a_worker_that_always_ends_leaves_the_answer_undecided(
     assert found.passed is None and "could not be started" in found.reason
 
 
-# --- killed ----------------------------------------------------------------------------------------------------------
+# --- killed ---------------------------------------------------------------------------------------
 
 BUSY = {
     "mathematics": (
         "from scripts.lib.scoring import equality\n"
         "equality.PROCESSOR_SECONDS = 1e9\n"
-        "equality.equal(r'\\prod_{k=1}^{40} (x + k)^{9}', r'\\prod_{k=1}^{40} (x + k)^{9} + \\sin(x)^{99}')\n"
+        "equality.equal(r'\\prod_{k=1}^{40} (x + k)^{9}', r'\\prod_{k=1}^{40} (x + k)^{9} + "
+        "\\sin(x)^{99}')\n"
         "while True: equality.equal(str(__import__('random').random()), '1')"
     ),
     "code": (
@@ -193,7 +197,8 @@ def test_a_workers_computing_ends_where_nobody_watches() -> None:
     )
     code = (
         "import os, sys\nfrom scripts.lib.scoring import equality\n"
-        "equality._reply = lambda *a: [None for _ in iter(int, 1)]\nequality._serve(os.getppid(), 0.4)"
+        "equality._reply = lambda *a: [None for _ in iter(int, 1)]\n"
+        "equality._serve(os.getppid(), 0.4)"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -42,7 +42,7 @@ def read_cases(given: Any) -> list[Case]:
 
 
 def write_cases(file: Path, cases: Iterable[Case]) -> dict[str, str]:
-    """Write a file of cases and return the value of `cases` for it. Equal cases give equal bytes."""
+    """Write a file of cases; returns the value of `cases` for it. Equal cases give equal bytes."""
     text = "".join(json.dumps(case) + "\n" for case in cases)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(gzip.compress(text.encode(), mtime=0))

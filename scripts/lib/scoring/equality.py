@@ -47,7 +47,7 @@ class Worker(LineWorker):
     clock_s = CLOCK_SECONDS
 
     def arguments(self) -> list[str]:
-        """This module as a program, with its parent's process number and its limit."""
+        """The worker is this module, with the number of its parent and its limit."""
         return ["-m", "scripts.lib.scoring.equality", str(os.getpid()), str(PROCESSOR_SECONDS)]
 
     def equal(self, gold: str, answer: str) -> bool | None:

@@ -33,10 +33,10 @@ class CriterionScore:
 class QuestionScore:
     """An answer's score by one scorer, computed from its criteria.
 
-    `whole` is the result of the checks of the whole answer, if there are any: pass or fail, whatever
-    the criteria say. `unscored` says why there is no score. `least` and `most` bound the score: a
-    reasonable attempt is a 1, and a judge gives a truncated answer at most a 2. `summary` is the
-    scorer's own reason; without it the criteria's reasons are joined.
+    `whole` is the result of the checks of the whole answer, if there are any: it passes or fails,
+    whatever the criteria say. `unscored` says why there is no score. `least` and `most` bound the
+    score: a reasonable attempt is a 1, and a judge gives a truncated answer at most a 2. `summary`
+    is the scorer's own reason; without it the criteria's reasons are joined.
     """
 
     criteria: tuple[CriterionScore, ...]
@@ -64,7 +64,7 @@ class QuestionScore:
     def fraction(self) -> float | None:
         """Points over the scored weight; None where nothing is scored.
 
-        An answer that fails as a whole has 0. One that passes as a whole gets the full points of the
+        An answer that fails as a whole has 0. One that passes as a whole gets all the points of the
         criteria that are not scored.
         """
         if self.whole is not None and not self.whole.points:

@@ -77,8 +77,7 @@ def check_libraries(scorers: Iterable[Scorer], questions: Iterable[Question]) ->
         if pinned not in ("", installed):
             raise BenchError(
                 f"{LOCK}: {name}: expected version {pinned}, found {installed}: checks may decide "
-                f"otherwise; "
-                f"pip install --require-hashes -r {LOCK}"
+                f"differently; pip install --require-hashes -r {LOCK}"
             )
 
 
@@ -108,7 +107,7 @@ ONLY_CHECKS = (Scorer(CHECKS),)
 
 
 def scorers_of(config: JudgeConfig, local_weights: str) -> tuple[Scorer, ...]:
-    """The configured scorers in order. `local_weights` identifies the weights of the local judge."""
+    """The configured scorers in order. `local_weights` identifies the local judge's weights."""
     unchecked = {"unchecked": True} if config.use_failed_batches else {}
 
     def scorer(name: str) -> Scorer:
@@ -124,7 +123,7 @@ def scorers_of(config: JudgeConfig, local_weights: str) -> tuple[Scorer, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A score and its origin: the scorer, and for a judge the series and the digest of the verdict."""
+    """A score and its origin: the scorer, for a judge also the series and the verdict's digest."""
 
     scorer: str
     score: QuestionScore
@@ -147,7 +146,7 @@ class Scoring:
         return self._scorers[0].name
 
     def of(self, question: Question, answer: str, finish_reason: str) -> tuple[Scored, ...]:
-        """One score per scorer, in order. Without a usable verdict, a judge's says why it is unscored."""
+        """One score per scorer, in order. Without a usable verdict, a judge's is unscored."""
         return tuple(self._one(scorer, question, answer, finish_reason) for scorer in self._scorers)
 
     def _one(self, scorer: Scorer, question: Question, answer: str, finish_reason: str) -> Scored:

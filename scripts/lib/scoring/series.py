@@ -99,10 +99,10 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One answer to be judged. `kind` and `expected` (a score) are set for canaries and calibration.
+    """One answer to be judged. `kind` and the score `expected` are for canaries and calibration.
 
-    `digest` names the verdict. It depends on the batch for a retest and a canary, so these are never
-    answered from the store.
+    `digest` names the verdict. It depends on the batch for a retest and a canary, so these are
+    never answered from the store.
     """
 
     digest: str

@@ -49,7 +49,7 @@ def _parses(code: str) -> bool:
 
 
 def _transcript(code: str) -> str:
-    """The code that was typed in an interpreter, after `>>>` and `...`; other code is not changed."""
+    """The code that was typed in an interpreter, after `>>>` and `...`; other code as it is."""
     if not _PROMPT.search(code) or _parses(code):
         return code
     typed = [
@@ -138,8 +138,7 @@ def candidates(answer: str, entry: str, setup: str = "") -> Iterator[str]:
         if continued := next(filter(None, (_continued(setup, body) for body in bodies)), ""):
             yield continued
             return
-    # A block of example output or shell lines is not Python. Then the defining block alone may still
-    # be right.
+    # A block of example output or shell lines is not Python. The defining block alone may be right.
     joined = "\n\n".join(blocks)
     readable = [code for code in dict.fromkeys((joined, *reversed(defining))) if _parses(code)]
     yield from readable[: 2 if len(blocks) > 1 else 1] or [joined]

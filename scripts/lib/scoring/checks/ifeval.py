@@ -26,8 +26,8 @@ Settings = Params
 Decider = Callable[[str, Settings], Outcome]
 # (found, settings, name of the setting, what is counted) -> outcome
 Compare = Callable[[int, Settings, str, str], Outcome]
-# langdetect draws random numbers. The published code sets no seed, so its verdict on a doubtful text
-# changes from run to run.
+# langdetect draws random numbers. The published code sets no seed, so its verdict on a doubtful
+# text changes from run to run.
 LANGUAGE_SEED = 0
 _CONSTRAINED = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
 _POSTSCRIPTS = {"P.S.": re.compile(r"p\.\s?s\."), "P.P.S": re.compile(r"p\.\s?p\.\s?s")}
@@ -114,7 +114,7 @@ def _times(
 
 @lru_cache(maxsize=1)
 def _language_factory() -> Any:
-    """langdetect's detector with a seed and sorted profiles: its own depends on the file system."""
+    """A detector with a seed and sorted profiles: langdetect's own depends on the file system."""
     from langdetect.detector_factory import PROFILES_DIRECTORY, DetectorFactory
 
     files = sorted(Path(PROFILES_DIRECTORY).glob("[a-z]*"))

@@ -83,7 +83,7 @@ def check_gpqa(answer: str, params: Params) -> Outcome:
 
 
 def squad_normalize(text: str) -> str:
-    """SQuAD v1.1's normalize_answer: lower case, single spaces, no ASCII punctuation, no articles."""
+    """SQuAD v1.1's normalize_answer: lower case, single blanks, no punctuation, no articles."""
     return " ".join(re.sub(r"\b(a|an|the)\b", " ", text.lower().translate(_PUNCTUATION)).split())
 
 

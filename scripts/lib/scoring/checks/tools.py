@@ -156,7 +156,7 @@ def _from_json(raw: Mapping[str, Any], start: int, end: int) -> Call:
 
 
 def _marked_up(text: str) -> Iterator[Call]:
-    """The calls in notations that resemble XML. Their values are texts, unless the arguments are JSON.
+    """The calls in notations like XML. Their values are texts, unless the arguments are JSON.
 
     Raises ValueError for arguments that are broken JSON.
     """
@@ -336,11 +336,12 @@ def _no_call(answer: str) -> Outcome:
 
 
 def check_tool_call(answer: str, params: Params) -> Outcome:
-    """The answer makes exactly the wanted call (`name`, `arguments`), or `calls`, perhaps `ordered`.
+    """The answer makes exactly the wanted call (`name`, `arguments`), or `calls`.
 
-    With `none` it makes no call. `accept` lists alternatives per argument, `patterns` regular
-    expressions, `optional` arguments that may be left out. With `only`, the answer is the call
-    alone. A call that later words take back ("Correction: …") does not count.
+    With `ordered`, the order of calls counts. With `none` the answer makes no call. `accept` lists
+    alternatives per argument, `patterns` regular expressions, `optional` arguments that may be left
+    out. With `only`, the answer is the call alone. A call that later words take back
+    ("Correction: …") does not count.
     """
     answer = tail(answer)
     if params.get("none"):
