@@ -206,7 +206,7 @@ def _padded(items: Sequence[Labelled], characters: int) -> Iterator[Labelled]:
 
 
 def speed(items: Sequence[Labelled], folder: Path, count: int, characters: int) -> float:
-    """Seconds for scoring so many answers of that length.
+    """Seconds to score a number of answers of a length.
 
     Checks of code are left out, since they run programs.
     """

@@ -97,7 +97,7 @@ def test_answers_left_unscored_for_want_of_a_sandbox_are_scored_once_there_is_on
     assert WHY not in results_page()
     with no_sandbox():
         assert review_of("baseline").file == better.file, (
-            "without a sandbox the better review stands"
+            "without a sandbox the better review is kept"
         )
 
 
@@ -188,7 +188,7 @@ def test_a_killed_scorer_leaves_no_process(kind: str) -> None:
             assert not wait_until_gone(started, 2)
 
 
-def test_a_workers_computing_ends_where_nobody_watches() -> None:
+def test_a_workers_computing_ends_without_its_parent() -> None:
     asked = json.dumps(
         [
             r"\int_0^1 \sin(x^{3}) dx + x^{30}",

@@ -123,7 +123,7 @@ class Row:
         return str(postprocess_generated_text(self.turn, None, next(ends, None)))
 
     def begins(self, mark: str) -> bool:
-        """Whether a line begins with the mark, or the template wrote the mark outside the answer."""
+        """Whether a line begins with the mark, or the template wrote it outside the answer."""
         return (
             mark not in self.turn
             or re.search(rf"^\s*{re.escape(mark)}", self.turn, re.M) is not None
@@ -154,7 +154,7 @@ class Row:
 
     @property
     def choices(self) -> list[str]:
-        """The choices' texts; where the check tells none, texts that no answer holds."""
+        """The choices' texts; where the check has none, texts that no answer contains."""
         given = self.params.get("choices")
         return (
             list(map(str, given.values())) if given else [f"\0{letter}" for letter in LETTERS[:5]]

@@ -91,7 +91,7 @@ def equal(gold: str, answer: str) -> bool | None:
     if len(answer) > MOST_CHARACTERS:
         return None
     if _TOO_LARGE.search(answer) and not _TOO_LARGE.search(gold):
-        raise Undecided("an expression too large to be worked out")
+        raise Undecided("the expression is too large to compute")
     return _WORKER.equal(gold, answer)
 
 

@@ -628,7 +628,7 @@ def _own_names(setup: str, entry: str) -> dict[str, Any]:
 
 
 def _names(peer: Peer, tests: str, setup: str, entry: str) -> dict[str, Any]:
-    """The names for the tests. A builtin's name means the builtin, whatever the answer defines."""
+    """The names for the tests. A builtin's name means the builtin, not what the answer defines."""
     words = sorted(
         {word for word in re.findall(r"\w+", tests) if word == entry or not hasattr(builtins, word)}
     )

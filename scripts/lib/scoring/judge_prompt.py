@@ -92,7 +92,7 @@ class Material:
 
     @cached_property
     def pair(self) -> str:
-        """The digest of question and answer: equal for equal material, whatever model gave it."""
+        """The digest of question and answer: equal for equal material from any model."""
         return digest(asdict(self), PAIR_DIGEST_CHARACTERS)
 
 

@@ -179,7 +179,7 @@ class VerdictStore:
         return self.folder / digest[:2] / f"{digest}.json"
 
     def read(self, digest: str) -> Verdict | None:
-        """The verdict of that name, whatever its batch; None where it is missing or damaged."""
+        """The verdict of that name, of any batch; None where it is missing or damaged."""
         path = self.path(digest)
         return self._believed(path, lambda text: self._own(parse_verdict(text, str(path)), digest))
 

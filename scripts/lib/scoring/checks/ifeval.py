@@ -245,8 +245,8 @@ def _nth_paragraph(answer: str, settings: Settings) -> Outcome:
     word = parts[place - 1].split()[0].lstrip("'").lstrip('"')
     # Letter by letter, as published: a final sigma is not changed.
     found = "".join(letter.lower() for letter in re.split(r"[.,?!'\"]", word, maxsplit=1)[0])
-    told = f"{filled} paragraphs, paragraph {place} begins with {found[:30]!r}"
-    return Outcome(filled == asked and found == first, told)
+    reason = f"{filled} paragraphs, paragraph {place} begins with {found[:30]!r}"
+    return Outcome(filled == asked and found == first, reason)
 
 
 def _postscript(answer: str, settings: Settings) -> Outcome:

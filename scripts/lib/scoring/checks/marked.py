@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from scripts.lib.base.timed_regex import captured
 from scripts.lib.prompts.check_types import COUNT_NAMES, Outcome, outcome
 from scripts.lib.scoring.checks.common import Params, accepted
-from scripts.lib.scoring.checks.published import squad_normalize
+from scripts.lib.scoring.checks.published import python_number, squad_normalize
 
 # The rest of a line after ####, as in GSM8K's references.
 AFTER_MARK = r"####\s*([^\n]+)"
@@ -26,10 +26,7 @@ def _last_line(answer: str) -> str:
 
 def _number(text: str) -> float | None:
     """The number that a text is, without the commas of thousands, or as a word up to twenty."""
-    try:
-        return _COUNTS[text.lower()] if text.lower() in _COUNTS else float(text.replace(",", ""))
-    except ValueError:
-        return None
+    return _COUNTS.get(text.lower(), python_number(text.replace(",", "")))
 
 
 def _normal(text: str, normalize: bool) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import string
 from collections import Counter
+from collections.abc import Callable
 
 from scripts.lib.prompts.check_types import Outcome, outcome
 from scripts.lib.scoring.checks.common import Params, accepted, compared
@@ -29,7 +30,7 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def gsm8k_number(text: str) -> str | None:
-    """The number after the first `#### `, its commas taken out; None where there is none."""
+    """The number after the first `#### `, without commas; None where there is none."""
     found = _GSM8K.search(text)
     return found[1].replace(",", "") if found else None
 
@@ -167,7 +168,7 @@ def gaia_final(text: str) -> str | None:
     return next(filter(None, lines), "")
 
 
-def _number(text: str) -> float | None:
+def python_number(text: str) -> float | None:
     """A number as Python writes it."""
     try:
         return float(text)
@@ -177,7 +178,7 @@ def _number(text: str) -> float | None:
 
 def _gaia_number(text: str) -> float:
     """A number without `$`, `%` and commas; infinity where the text is not one, as published."""
-    number = _number(text.translate(_SIGNS))
+    number = python_number(text.translate(_SIGNS))
     return float("inf") if number is None else number
 
 
@@ -186,24 +187,22 @@ def _gaia_text(text: str) -> str:
     return re.sub(r"\s", "", text).lower()
 
 
+def _gaia_bare(text: str) -> str:
+    return _gaia_text(text).translate(_PUNCTUATION)
+
+
 def gaia_equal(given: str, value: str) -> bool:
     """GAIA's question_scorer: as numbers, else as lists (`,` or `;`), else as bare texts."""
-    if (number := _number(value)) is not None:
-        return _gaia_number(given) == number
-    if not re.search("[,;]", value):
-        return _gaia_text(given).translate(_PUNCTUATION) == _gaia_text(value).translate(
-            _PUNCTUATION
-        )
+    if python_number(value) is not None or not re.search("[,;]", value):
+        return _gaia_same(given, value, _gaia_bare)
     items, wanted = re.split("[,;]", given), re.split("[,;]", value)
-    return len(items) == len(wanted) and all(map(_gaia_items_equal, items, wanted))
+    # In the items of a list, punctuation counts.
+    return len(items) == len(wanted) and all(map(_gaia_same, items, wanted))
 
 
-def _gaia_items_equal(given: str, value: str) -> bool:
-    """Two items of a list: their punctuation counts."""
-    number = _number(value)
-    return (
-        _gaia_text(given) == _gaia_text(value) if number is None else _gaia_number(given) == number
-    )
+def _gaia_same(given: str, value: str, form: Callable[[str], str] = _gaia_text) -> bool:
+    number = python_number(value)
+    return form(given) == form(value) if number is None else _gaia_number(given) == number
 
 
 def check_gaia(answer: str, params: Params) -> Outcome:

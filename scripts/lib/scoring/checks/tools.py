@@ -73,7 +73,7 @@ _ARGUMENTS = f"(?:{'|'.join(_ARGUMENT_KEYS)})"
 _ATTEMPT = re.compile(
     r"<(?:\w+:)?(?:tool_call|function_call|function=|invoke\b)|<\|python_tag\|>"
     r"|<[|｜]tool[▁_ ]calls?[▁_ ](?:section[▁_ ])?begin[|｜]>|^[ \t]*```tool_code\b"
-    # An empty list of calls is no call.
+    # An empty list of calls is not a call.
     r"|\[TOOL_CALLS\](?!\s*\[\s*\])"
     rf"|{_QUOTE}tool_calls{_QUOTE}\s*:(?!\s*(?:\[\s*\]|null\b))"
     rf"|\{{\s*{_QUOTE}?{_NAMES}{_QUOTE}?\s*:\s*(?:{_QUOTE}[\w.-]+{_QUOTE}|\{{)(?:\s*,)?\s*"
@@ -177,7 +177,7 @@ def _marked_up(text: str) -> Iterator[Call]:
 def _keyword_arguments(node: ast.expr) -> dict[str, Any] | None:
     """The arguments of a Python call whose arguments all have names; None for any other expression.
 
-    Raises ValueError and others for a value that is no literal.
+    Raises ValueError and others for a value that is not a literal.
     """
     if not isinstance(node, ast.Call) or node.args or not all(word.arg for word in node.keywords):
         return None
@@ -249,7 +249,7 @@ def _same(have: Any, wanted: Any, typed: bool = True) -> bool:
 
 
 def _value_of_text(text: str) -> Any:
-    """The value that a text stands for in a notation without types; else the text itself."""
+    """The value that a text means in a notation without types; else the text itself."""
     try:
         return json.loads(text)
     except ValueError:

@@ -35,7 +35,7 @@ def named(text: str, choices: Mapping[str, str]) -> list[str]:
 
 
 def _is_part_of_another(letter: str, named: Sequence[str], choices: Mapping[str, str]) -> bool:
-    """Whether the text of a choice stands in that of another one that is named as well."""
+    """Whether the text of a choice is part of the text of another one that is named, too."""
     return any(
         other != letter and looked_at(choices[other]).states(choices[letter]) for other in named
     )

@@ -33,7 +33,7 @@ _COURTESY = re.compile(
     + r".{0,200}",
     re.IGNORECASE | re.DOTALL,
 )
-# What may stand around a polite sentence.
+# What may surround a polite sentence.
 _AROUND = "*_`>#- \t\"'()😊🙂"
 _SENTENCE_GAP = re.compile(r"[.!?:)\]}\"'”*_`$😊🙂]\s+")
 # A line without a letter or digit: a rule, emoji.

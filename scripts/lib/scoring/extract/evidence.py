@@ -23,7 +23,7 @@ from typing import Any, Generic, TypeVar
 
 from scripts.lib.scoring.extract.phrases import any_of
 
-# Extraction reads only the end of an answer: conclusions stand there.
+# Extraction reads only the end of an answer: conclusions are there.
 TAIL_CHARACTERS = 20_000
 # A statement's text is at most this long: what follows is explanation.
 MOST_STATEMENT = 400

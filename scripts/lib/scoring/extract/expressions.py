@@ -158,7 +158,7 @@ def latex(text: str) -> str:
 def tidy(expression: str, keep_equation: bool = False) -> str:
     """An expression without styles, words, units and roundings.
 
-    Of `x = 3` it is what stands after the last equals sign.
+    Of `x = 3` it is the part after the last equals sign.
     """
     text = _WHITE_SPACE.sub(" ", _ROUNDED.split(expression)[0])
     text = _BARE_STYLE.sub(r"\1", text)
@@ -180,16 +180,12 @@ def _without_bold(text: str) -> str:
 def _run(text: str, from_end: bool) -> str:
     """The mathematics that a text begins with, up to the first word.
 
-    With `from_end`, it is what stands after the last word.
+    With `from_end`, it is the part after the last word.
     """
     words = list(_WORD.finditer(text))
     if from_end:
         return text[words[-1].end() :] if words else text
     return text[: words[0].start()] if words else text
-
-
-def _is_mathematics(text: str) -> bool:
-    return _MATHEMATICS.search(text) is not None
 
 
 def _inside(formula: re.Match[str]) -> str:
@@ -205,7 +201,9 @@ def _of_statement(text: str) -> str:
     sentence = _without_bold(next(iter(sentences(text)), text))
     clause = next(iter(reversed(clauses(sentence))), sentence)
     beginning = _run(clause, from_end=False)
-    return beginning if _is_mathematics(beginning) else _run(clause.rstrip(" .!"), from_end=True)
+    return (
+        beginning if _MATHEMATICS.search(beginning) else _run(clause.rstrip(" .!"), from_end=True)
+    )
 
 
 def _formulas(text: str) -> list[str]:
@@ -217,7 +215,7 @@ def _formulas(text: str) -> list[str]:
     details: list[str] = []
     for formula in _SPAN.finditer(text):
         inner, before = _inside(formula), max(0, formula.start() - 16)
-        if not _is_mathematics(inner) or _ROUNDED.search(text, before, formula.start()):
+        if not _MATHEMATICS.search(inner) or _ROUNDED.search(text, before, formula.start()):
             continue
         is_detail = _DETAIL.search(text, before, formula.start()) is not None
         (details if is_detail else main).append(inner)
@@ -263,10 +261,6 @@ def _among_words(clause: str) -> Iterator[str]:
     yield from reversed(_INNER.findall(plain))
 
 
-def _names_alternatives(text: str) -> bool:
-    return _ALTERNATIVES.search(text) is not None
-
-
 def _ending(text: str) -> Iterator[tuple[str, bool]]:
     """(clause, whether its sentence names alternatives) from the end of an answer.
 
@@ -276,7 +270,7 @@ def _ending(text: str) -> Iterator[tuple[str, bool]]:
         from_end = [sentence for sentence in reversed(sentences(line)) if not is_beside(sentence)]
         from_end.sort(key=lambda sentence: not concludes(sentence))
         for sentence in from_end:
-            alternatives = _names_alternatives(sentence)
+            alternatives = _ALTERNATIVES.search(sentence) is not None
             for clause in clauses(sentence):
                 yield clause, alternatives
 
@@ -300,7 +294,7 @@ def read_expression(answer: str, equals: Equals, gold: str) -> Reading[bool] | N
         found = tidy(raw, keep_equation)
         if (
             not found
-            or not _is_mathematics(found)
+            or not _MATHEMATICS.search(found)
             or (_NOT_EQUAL.search(found) and not _NOT_EQUAL.search(gold))
         ):
             return None
@@ -312,7 +306,7 @@ def read_expression(answer: str, equals: Equals, gold: str) -> Reading[bool] | N
             return True
         if statement.form == "boxed":
             return verdict(statement.text)
-        if not kind and _names_alternatives(sentence):
+        if not kind and _ALTERNATIVES.search(sentence):
             return False
         return verdict(_of_statement(statement.text))
 
@@ -335,7 +329,7 @@ def read_expression(answer: str, equals: Equals, gold: str) -> Reading[bool] | N
 def _kind(gold: str, text: str) -> str:
     """Whether solutions make a "set" or a "point"; '' where the reference is neither.
 
-    "x = 2, y = 3" may stand for a point where an answer gives none.
+    "x = 2, y = 3" may mean a point where an answer gives none.
     """
     if _POINT.fullmatch(gold) and not _POINT_OF_NUMBERS.search(text):
         return "point"

@@ -33,14 +33,14 @@ _FULL_WIDTH = str.maketrans({chr(0xFEE0 + ord(letter)): letter for letter in LET
 
 # --- parts of the patterns ------------------------------------------------------------------------
 
-# What may stand around a letter: quotes, brackets, Markdown, LaTeX.
+# What may surround a letter: quotes, brackets, Markdown, LaTeX.
 _LATEX_STYLE = r"\\(?:text(?:bf|it|rm)?|math(?:rm|bf|sf)|boxed|fbox|operatorname|bf|rm)\s*\{?"
 _OPEN = (
     r"(?:[\s*_`~\"'“”‘’«【「$(\[{<]|<(?:b|i|strong|em|choice|option)>"
     rf"|{_LATEX_STYLE}|\\[(\[]){{0,10}}+"
 )
 _CLOSE = r"(?:</(?:b|i|strong|em|choice|option)>|[*_`~\"'“”‘’»】」$)\]}>]|\\[)\]]){0,10}"
-# Words and marks that may stand between "the answer is" and the letter.
+# Words and marks that may come between "the answer is" and the letter.
 _ADVERB = any_of(
     "definitely|clearly|probably|likely|most likely|indeed|therefore|thus|hence|simply|just"
     "|obviously",
@@ -191,7 +191,7 @@ class Choice:
 
 
 def _letter(text: str, allowed: str) -> Choice | None:
-    """The letter that a text begins with, in whatever marks.
+    """The letter that a text begins with, with or without marks around it.
 
     None where there is none, or where `a`, `A` or `I` is a word.
     """

@@ -28,7 +28,7 @@ from scripts.lib.scoring.extract.phrases import any_of
 from scripts.lib.scoring.extract.quantities import Number, numbers, plain
 
 Find = Callable[[str], list[Number]]
-# Words and marks that may stand between "the answer is" and the number.
+# Words and marks that may come between "the answer is" and the number.
 _FILLER = re.compile(
     r"^(?:[\s*_`~\"'“”‘’$(\[{:=≈≃→>|]|\\\(|\\\[|\\boxed|\b"
     + any_of(
@@ -40,7 +40,7 @@ _FILLER = re.compile(
     re.IGNORECASE,
 )
 _OPERATION = re.compile(r"\s*(?:[+*×÷·]|[-/](?=\s*\d)|\\cdot|\\times)\s*\(?\s*\d|\s+[-/]\s+\d|\(\d")
-# What stands between two numbers that are alternatives: "14 or 15", "14-15".
+# What is between two numbers that are alternatives: "14 or 15", "14-15".
 _ALTERNATIVE = re.compile(
     r"[^\w\n]{0,4}(?:\w{1,15}[^\w\n]{1,2})?\(?(?:or|and/or|and|to|through)\s+"
     r"(?:maybe|perhaps|possibly|even|about)?\s*[$(]?\s*|\s*[-–—/]\s*",
@@ -112,7 +112,7 @@ class Said:
             return False
         return not set(self.values).isdisjoint(other.values) and self.others == other.others
 
-    # Equality is not transitive, so there is no hash that agrees with it.
+    # Equality is not transitive: no hash fits it.
     __hash__ = None  # type: ignore[assignment]
 
     def __str__(self) -> str:
@@ -136,7 +136,7 @@ def _candidates(text: str, find: Find) -> list[Number]:
     return exact or found
 
 
-# Between two numbers of a sum that is not worked out.
+# Between two numbers of a sum without its result.
 _OPERATOR = re.compile(
     r"\s*(?:[+*×÷·]|\\cdot|\\times)\s*\(?\s*|\s+(?:[-–]|plus|minus|times)\s+|\(|\s*\)\s*\(\s*",
     re.IGNORECASE,
@@ -185,7 +185,7 @@ def _with_alternatives(text: str, number: Number, found: Sequence[Number]) -> Sa
 def _leading(text: str, find: Find) -> Said | None:
     """The number that a text begins with, apart from words such as `about`.
 
-    None for a sum that is not worked out.
+    None for a sum without its result.
     """
     filler = _FILLER.match(text)
     begin = filler.end() if filler else 0
@@ -282,7 +282,7 @@ def _of_statement(statement: Statement) -> Said | None:
 def _of_line(line: str, find: Find, everything: bool) -> Said | None:
     """The number of a line: the bold one, else the one of its concluding or last sentence.
 
-    What stands beside the answer (remarks, hypotheses) counts only with `everything`.
+    Remarks and hypotheses count only with `everything`.
     """
     bold = [said for piece in _BOLD.findall(line) if (said := _of_bold(piece, find)) is not None]
     if bold:

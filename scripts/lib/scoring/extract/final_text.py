@@ -25,7 +25,7 @@ _STYLE = re.compile(
 _DEGREE = re.compile(r"\^\s*\{?\s*\\circ\s*\}?|\\degree\b")
 _LATEX_MARK = re.compile(r"\\[()\[\],;! ]|\$")
 _EMPHASIS = re.compile(r"[*`]{1,3}|(?<!\w)_{1,2}(?=\S)|(?<=\S)_{1,2}(?!\w)|~~")
-# "So the answer is": what may stand before the answer in the last line.
+# "So the answer is": what may come before the answer in the last line.
 _LEAD = re.compile(
     r"^[\s>*_`#~•]*(?:(?:so|therefore|thus|hence)\b,?\s+)?(?:(?:the"
     r"|my)\s+)?(?:final\s+)?answer(?:\s+is)?\b"
@@ -70,7 +70,7 @@ def spoken(text: str) -> str:
 
 
 def final_line(answer: str) -> str:
-    """The last line that holds anything, apart from polite sentences; empty where there is none."""
+    """The last line with text, apart from polite sentences; empty where there is none."""
     return _last_of(_filled_lines(without_courtesy(tail(answer))))
 
 
@@ -173,7 +173,7 @@ _ITEM_NAME = re.compile(r"^\s*[^\W\d]\w?\s*=\s*")
 _TRAILING_ZERO = re.compile(r"-?\d+\.\d*0")
 # `5 kg`: a number with a unit.
 _MEASURED = re.compile(r"^(-?\d[\d.]*) [^\W\d_]{1,12}$")
-# "The primes are …", "In order: …": what stands before the list.
+# "The primes are …", "In order: …": what comes before the list.
 _BEFORE_LIST = re.compile(
     r"^.*\b(?:are|is|be|by|of|includes?|namely|as|lists?)\b:?\s*(?=\S)|^[^:\n]{2,80}:\s+(?=\S)",
     re.IGNORECASE,

@@ -17,7 +17,7 @@ _MOST_STARTS = 2000
 _KEY = re.compile(r"\{\s*[\"'][^\"'\n]{1,60}[\"']\s*:")
 _LANGUAGES = ("", "json", "jsonc", "json5", "javascript", "js")
 _START = re.compile(r"[\[{]")
-# What counts for matching brackets: brackets, and texts, whose brackets do not count.
+# Tokens for matching brackets: the brackets, and whole texts, whose brackets do not count.
 _TOKEN = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"|[\[\]{}]")
 
 
@@ -112,9 +112,9 @@ def _in_fences(text: str) -> tuple[list[Found], int]:
 
 
 def _candidates(text: str) -> list[Found]:
-    """The JSON values of a text in order. What stands before a broken object is not the answer.
+    """The JSON values of a text in order. Values before a broken object are not the answer.
 
-    A fenced value also counts where a broken one stands in prose.
+    A fenced value also counts after a broken value in prose.
     """
     fenced, broken_fence = _in_fences(text)
     prose, broken_prose = _in_prose(text)
@@ -155,7 +155,7 @@ def json_values(answer: str, kind: type | None = None) -> list[list[Any]]:
             kept = candidates[place:]
     others: dict[frozenset[str] | None, list[Found]] = {}
     for item in kept:
-        # A list in prose, such as a footnote, is no answer beside an object.
+        # A list in prose, such as a footnote, is not an answer beside an object.
         if item.value and (item.fenced or isinstance(item.value, dict)):
             others.setdefault(_keys(item.value), []).append(item)
     others.pop(_keys(first[0]), None)

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from scripts.lib.scoring.extract.phrases import any_of
 
-# Larger powers are not worked out.
+# Larger powers are not computed.
 _MOST_EXPONENT = 400
 _MOST_POWER = 64
 _MOST_BASE = 10_000
@@ -198,7 +198,7 @@ _BEFORE_SPACED_SIGN = re.compile(r"[=≈(:{\[<>]$|\b(?:is|be|equals|are|of|to|va
 class Number:
     """One number of a text: its possible values (`15%` is 15 or 0.15) and its place.
 
-    `label`: it only numbers a step, a list item or a name. `coefficient`: it stands before a
+    `label`: it only numbers a step, a list item or a name. `coefficient`: it is before a
     variable.
     """
 
@@ -267,7 +267,7 @@ def _magnitude(match: re.Match[str], continental: bool) -> Fraction | None:
         value = value**power
     if match["divisor"]:
         if "." in match["digits"] or "." in match["divisor"]:
-            # A division that is not worked out.
+            # A division that is left as it is.
             return None
         value /= Fraction(match["divisor"])
     if match["mixed"] and not match["ratio"]:
@@ -302,7 +302,7 @@ def numbers(text: str) -> list[Number]:
 def _with_right_sign(
     text: str, match: re.Match[str], values: tuple[Fraction, ...]
 ) -> tuple[Fraction, ...]:
-    """The values without a minus that is not theirs, and with the one that brackets stand for."""
+    """The values without a minus that is not theirs, and with the one that brackets mean."""
     sign = match["sign"] or ""
     if sign == "- " and not _is_spaced_sign(text, match):
         values = tuple(map(abs, values))

@@ -45,7 +45,7 @@ _DOUBTED = (
     ),
     *(("nobody", "says"), ("some", "say")),
 )
-# Words that may stand between a denial and the phrase: "not in Paris", "no longer Paris".
+# Words that may come between a denial and the phrase: "not in Paris", "no longer Paris".
 _PREPOSITIONS = frozenset(
     ("in", "at", "on", "by", "from", "to", "with", "of", "as", "for", "into", "longer", "be")
 )
@@ -104,7 +104,7 @@ def fold(text: str) -> str:
 class Words:
     """A text's words in order.
 
-    `begins` and `asked` say for each word whether it begins a sentence, and whether it stands in a
+    `begins` and `asked` say for each word whether it begins a sentence, and whether it is in a
     question.
     """
 
@@ -301,7 +301,7 @@ def _is_doubted(text: Words, start: int) -> bool:
 
 
 def _denied_before(text: Words, start: int) -> bool:
-    """Whether a denial stands right before a place, or with one preposition between."""
+    """Whether a denial is right before a place, or with one preposition between."""
     for first in (start, start - 1):
         if first < start and (
             first < 0 or text.begins[start] or text.words[first] not in _PREPOSITIONS
