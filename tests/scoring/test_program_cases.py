@@ -9,7 +9,7 @@ import pytest
 
 from scripts.lib.prompts.check_types import Outcome, mistakes
 from scripts.lib.scoring.cases import read_cases, write_cases
-from scripts.lib.scoring.checks.code import check_code
+from scripts.lib.scoring.checks import CHECKS
 from scripts.lib.scoring.sandbox import CodeTests, Verdict, run_tests
 
 ADD = "a, b = map(int, input().split())\nprint(a + b)"
@@ -25,7 +25,7 @@ def run(
 
 
 def check(answer: str, **params: Any) -> Outcome:
-    return check_code(answer, {"type": "code", "cases": SUMS, **params})
+    return CHECKS["code"](answer, {"type": "code", "cases": SUMS, **params})
 
 
 def test_every_case_must_have_its_output() -> None:
