@@ -35,6 +35,7 @@ from scripts.lib.engines.protocol import (
     GenerationTimeout,
     Loaded,
     LoadSettings,
+    NotActive,
     Request,
 )
 from scripts.lib.machine.pinning import (
@@ -48,7 +49,7 @@ from scripts.lib.machine.pinning import (
     violations,
 )
 from scripts.lib.machine.process import StopRequest
-from scripts.lib.planning.cell_record import CellRecord, Measurement, parse_cell
+from scripts.lib.planning.cell_record import CellRecord, Failure, Measurement, parse_cell
 from scripts.lib.planning.cell_spec import loaded_projector
 from scripts.lib.planning.disk import existing_files, partial_folder, partial_name
 from scripts.lib.planning.memory import page_cache
@@ -190,40 +191,31 @@ def request_of(cell: Cell) -> Request:
     )
 
 
+def _mode_not_active(shard: Shard, found: str) -> NotActive:
+    return NotActive(f"mode {shard.mode.name}", found)
+
+
 def guard_load(shard: Shard, loaded: Loaded) -> None:
-    """Prove that what was asked for was loaded. Raises EngineFailure naming both values."""
-    wanted = shard.mode.experts
-    if wanted is None:
-        return
-    found = loaded.effective.get("n_expert_used")
-    if str(found) != str(wanted):
-        raise EngineFailure(
-            f"mode {shard.mode.name} was not active: {wanted} experts asked for, the engine loaded {found}"
-        )
+    """Check that the engine loaded the experts asked for. Raises NotActive naming both values."""
+    wanted, found = shard.mode.experts, loaded.effective.get("n_expert_used")
+    if wanted is not None and str(found) != str(wanted):
+        raise _mode_not_active(shard, f"{wanted} experts asked for, the engine loaded {found}")
 
 
 def guard_warm_up(shard: Shard, drafted: int) -> None:
-    """A speculative mode must draft on the warm-up's repetitive text, else it is not on. Raises EngineFailure."""
+    """Raise NotActive for a speculative mode that drafted nothing on the warm-up's repetitive text."""
     if shard.mode.speculative and drafted == 0:
-        raise EngineFailure(
-            f"mode {shard.mode.name} was not active: nothing was drafted in the warm-up"
-        )
+        raise _mode_not_active(shard, "nothing was drafted in the warm-up")
 
 
 def guard_cell(shard: Shard, measured: Measurement) -> None:
-    """A draft model must have drafted in every answer of two tokens or more. Raises EngineFailure.
+    """Raise NotActive for an answer of more than two tokens in which a draft model drafted nothing.
 
-    Prompt lookup may honestly find nothing in a short answer: that it is on is proved by the
-    warm-up.
+    Prompt lookup may find nothing to draft in a short answer. The warm-up proves that it is on.
     """
-    if (
-        shard.mode.draft is not None
-        and measured.completion_tokens > 2
-        and measured.drafted_tokens == 0
-    ):
-        raise EngineFailure(
-            f"mode {shard.mode.name} was not active: {measured.completion_tokens} tokens, none drafted"
-        )
+    answered = measured.completion_tokens
+    if shard.mode.draft is not None and answered > 2 and measured.drafted_tokens == 0:
+        raise _mode_not_active(shard, f"{answered} tokens, none drafted")
 
 
 def guard_pins(shard: Shard, engine: Engine, before: Mapping[int, Thread]) -> Mapping[str, Any]:
@@ -245,7 +237,7 @@ def guard_pins(shard: Shard, engine: Engine, before: Mapping[int, Thread]) -> Ma
             break
         engine.warm_up()
     engine.check_alive()  # the threads of one that has died meanwhile say nothing of its pins
-    raise EngineFailure(f"hardware {shard.hardware.name} was not active: {'; '.join(wrong)}")
+    raise NotActive(f"hardware {shard.hardware.name}", "; ".join(wrong))
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,24 +313,25 @@ class _Running:
         self._begin()
         return self._measure(cell)
 
-    def _outcome(self, cell: Cell) -> tuple[str, str | None, Measurement | None]:
-        try:
-            return "ok", None, self._measure_or_restart(cell)
-        except GenerationTimeout as timeout:
-            return "timeout", f"no end within {cell.timeout_s:g} s", timeout.partial
-        except EngineFailure as failure:
-            return "error", str(failure), None
-
     def record(self, cell: Cell) -> CellRecord:
-        """Run one cell. The figures of the start are those of the one that the cell was measured after."""
+        """Run one cell. Load and warm-up times are those of the start that came before it."""
         started = now_utc()
-        status, error, measured = self._outcome(cell)
+        status, error, failure, measured = "ok", None, None, None
+        try:
+            measured = self._measure_or_restart(cell)
+        except GenerationTimeout as timeout:
+            status, error = "timeout", f"no end within {cell.timeout_s:g} s"
+            measured = timeout.partial
+        except EngineFailure as raised:
+            status, error = "error", str(raised)
+            failure = Failure.GUARD if isinstance(raised, NotActive) else Failure.ENGINE
         return CellRecord(
             cell=cell.id,
             digest=cell.digest,
             spec=cell.spec,
             status=status,
             error=error,
+            failure=failure,
             measurement=measured,
             load_s=round(self._start.loaded.load_s, 6),
             warm_up_s=round(self._start.warm_up_s, 6),

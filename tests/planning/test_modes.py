@@ -34,7 +34,7 @@ def names(target: Model, *others: Model) -> list[str]:
 
 def reasons(target: Model, *others: Model) -> dict[str, str]:
     models = {entry.key: entry for entry in (target, *others)}
-    return {item.mode: item.reason for item in expand_modes(target, models).excluded}
+    return {item.mode: item.reason for item in expand_modes(target, models).left_out}
 
 
 def test_dense_with_a_draft() -> None:

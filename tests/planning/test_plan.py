@@ -17,9 +17,9 @@ from scripts.lib.planning.plan import (
     find_shard,
     make_plan,
     needed_weights,
-    sample_questions,
-    vocabulary_mismatch,
 )
+from scripts.lib.planning.reasons import vocabulary_mismatch
+from scripts.lib.planning.sampling import sample_questions
 from scripts.lib.prompts.loader import load_suites
 from scripts.lib.prompts.types import InferenceParams
 from scripts.lib.registry_loader import load_registry
@@ -226,7 +226,9 @@ def test_questions_that_cannot_be_asked_are_left_out_by_name() -> None:
         context=replace(FULL.context, length_tokens=4096),
         models=("frontdoor", "worker_vision"),
     )
-    left_out = {(item.model, item.mode): item.reason for item in make_plan(planner(short)).left_out}
+    left_out = {
+        (item.model, item.place): item.reason for item in make_plan(planner(short)).left_out
+    }
     reason = "longer, with its answer, than the context of 4096 tokens, by estimate (scripts.prompts lengths counts)"
     assert left_out[("frontdoor", "* on long_context/t3_q3_incident")] == reason
     assert ("frontdoor", "* on long_context/t1_q1_document_code") not in left_out

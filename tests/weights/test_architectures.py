@@ -156,7 +156,7 @@ def test_the_table_has_all_that_the_gguf_package_knows() -> None:
 def test_an_entry_with_llama_cpps_name_never_speculates(arch: str) -> None:
     found = expand_modes(model(architecture=arch), {"d": DRAFT})
     assert arch in RECURRENT and {mode.name for mode in found.modes} <= {"baseline", "moe4", "moe6"}
-    assert "never speculate" in {item.mode: item.reason for item in found.excluded}["spec_*"]
+    assert "never speculate" in {item.mode: item.reason for item in found.left_out}["spec_*"]
 
 
 def test_a_hybrid_without_experts_is_planned_without_reductions(tmp_path: Path) -> None:

@@ -16,6 +16,13 @@ class EngineFailure(Exception):
     """The model's failure, in the engine's own words: recorded as the cell's error, never a crash of ours."""
 
 
+class NotActive(EngineFailure):
+    """The engine runs, but not as the mode or the hardware profile asks: a guard found it out."""
+
+    def __init__(self, what: str, found: str):
+        super().__init__(f"{what} was not active: {found}")
+
+
 class EngineDied(EngineFailure):
     """The engine's process is gone: it may be loaded again, and is then as unproven as a new one."""
 

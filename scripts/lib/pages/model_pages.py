@@ -212,7 +212,7 @@ class ModelsPage:
         modes = (
             str(len(expansion.modes))
             if expansion.modes
-            else f"none: {text(expansion.excluded[0].reason)}"
+            else f"none: {text(expansion.left_out[0].reason)}"
         )
         if expansion.recommended:
             modes += f", recommended {code(expansion.recommended)}"

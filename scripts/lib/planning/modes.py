@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from scripts.lib.planning.left_out import LeftOut
 from scripts.lib.registry.types import plain_name
 from scripts.lib.registry_loader import Acceleration, Model
 from scripts.lib.weights.architectures import HYBRID, RECURRENT_MOE, RECURRENT_NAMES
@@ -59,19 +60,11 @@ class Mode:
 
 
 @dataclass(frozen=True, slots=True)
-class Exclusion:
-    """A mode (or a pattern of modes) left out, and why."""
-
-    mode: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class ModeSet:
     """The modes of one model in table order, what was left out, warnings on what was kept, and the recommendation."""
 
     modes: tuple[Mode, ...]
-    excluded: tuple[Exclusion, ...]
+    left_out: tuple[LeftOut, ...]
     warnings: tuple[str, ...] = ()
     recommended: str | None = None
 
@@ -226,25 +219,24 @@ def _is_allowed(mode: Mode, model: Model, models: Mapping[str, Model], allowed: 
     return ""
 
 
-def _why_not(model: Model, drafts: tuple[str, ...], allowed: Permissions) -> Iterator[Exclusion]:
+def _why_not(
+    model: Model, drafts: tuple[str, ...], allowed: Permissions
+) -> Iterator[tuple[str, str]]:
+    """(pattern of modes, why none of them is planned)."""
     prefix = "moe{E}_" if model.architecture in MOE else ""
     if allowed.drafting:
-        yield Exclusion(f"{prefix}spec_*", allowed.drafting)
+        yield f"{prefix}spec_*", allowed.drafting
     elif not drafts:
-        yield Exclusion(
-            f"{prefix}spec_*",
-            "no compatible draft: no tier-D entry names a target contained in the name",
-        )
+        reason = "no compatible draft: no tier-D entry names a target contained in the name"
+        yield f"{prefix}spec_*", reason
     if allowed.lookup:
-        yield Exclusion(f"{prefix}lookup_*", allowed.lookup)
+        yield f"{prefix}lookup_*", allowed.lookup
     full = full_experts(model)
     if full is None:
-        yield Exclusion("moe*", f"architecture '{model.architecture}' has no experts to reduce")
+        yield "moe*", f"architecture '{model.architecture}' has no experts to reduce"
     elif not reduced_expert_counts(full):
-        yield Exclusion(
-            "moe*",
-            f"{full} experts are active: no reduction of two or more stays at {SMALLEST_STABLE_EXPERTS}",
-        )
+        least = SMALLEST_STABLE_EXPERTS
+        yield "moe*", f"{full} experts are active: no reduction of two or more stays at {least}"
 
 
 def _warnings(modes: Iterable[Mode], models: Mapping[str, Model]) -> Iterator[str]:
@@ -287,7 +279,7 @@ def expand_modes(model: Model, models: Mapping[str, Model]) -> ModeSet:
     """Every mode of `model` with the reasons for those left out. Pure; `models` is the whole registry."""
     reason = _reason_for_none(model)
     if reason:
-        return ModeSet((), (Exclusion("*", reason),))
+        return ModeSet((), (LeftOut(model.key, "*", reason),))
     allowed = permissions(model)
     drafts = compatible_drafts(model, models)
     full = full_experts(model)
@@ -301,14 +293,17 @@ def expand_modes(model: Model, models: Mapping[str, Model]) -> ModeSet:
         modes += _moe(full, drafts, allowed)
     else:
         modes += _dense(drafts, allowed)
-    excluded = list(_why_not(model, drafts, allowed))
+    excluded = list(_why_not(model, drafts, allowed))  # (mode or pattern, reason)
     for mode in _named_by(model.acceleration, model, drafts):
         why = _is_allowed(mode, model, models, allowed)
         if why:
-            excluded.append(Exclusion(mode.name, why))
+            excluded.append((mode.name, why))
         else:
             modes.append(mode)
     unique = tuple(dict.fromkeys(modes))
     return ModeSet(
-        unique, tuple(excluded), tuple(_warnings(unique, models)), _recommended(model, unique)
+        unique,
+        tuple(LeftOut(model.key, mode, reason) for mode, reason in excluded),
+        tuple(_warnings(unique, models)),
+        _recommended(model, unique),
     )

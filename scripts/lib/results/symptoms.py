@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from scripts.lib.base.untrusted_text import REPLACEMENT
-from scripts.lib.planning.cell_record import CellRecord
+from scripts.lib.planning.cell_record import CellRecord, Failure
 
 LOOP, ECHO, EMPTY, GARBAGE, GUARD, CRASH = (
     "repetition loop",
@@ -75,7 +75,7 @@ def is_garbage(answer: str) -> bool:
 def symptoms(record: CellRecord, prompt: str) -> tuple[str, ...]:
     """The symptoms that a stored cell shows, in a fixed order; none for a healthy one."""
     if record.status == "error":
-        return (GUARD,) if "was not active" in (record.error or "") else (CRASH,)
+        return (GUARD,) if record.failure is Failure.GUARD else (CRASH,)
     measured = record.measurement
     if measured is None:
         return ()

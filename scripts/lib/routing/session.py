@@ -114,7 +114,7 @@ def _why_lacking(plan: Plan, key: str, pattern: str, known: Sequence[str]) -> st
     reasons = [
         item.reason
         for item in plan.left_out
-        if item.model == key and matches(pattern, (item.mode,))
+        if item.model == key and item.question is None and matches(pattern, (item.mode,))
     ]
     return reasons[0] if reasons else f"it has no such decoding mode{suggest(pattern, known)}"
 

@@ -15,6 +15,7 @@ from scripts.lib.base.markdown import (
     text,
 )
 from scripts.lib.pages.sections.quality import setup_name
+from scripts.lib.planning.left_out import MissingWeights
 from scripts.lib.results.certificate import Verdict
 from scripts.lib.results.review import ReviewRow
 from scripts.lib.tables.profile_part import Missing, ProfilePart
@@ -165,9 +166,7 @@ def _why(item: Missing) -> str:
             else ""
         )
         return f"changed since they were measured: {named}{more}"
-    return (
-        "not measured yet" if item.can_run else "weights are not on this machine: cannot run here"
-    )
+    return "not measured yet" if item.can_run else f"{MissingWeights.ABSENT}: cannot run here"
 
 
 def left_out(part: ProfilePart) -> list[tuple[str, dict[str, list[str]]]]:
@@ -176,15 +175,12 @@ def left_out(part: ProfilePart) -> list[tuple[str, dict[str, list[str]]]]:
     The modes of a model that is left out whole are not told again: `python -m scripts.plan
     --assume-present` does.
     """
-    whole = {item.model for item in part.plan.left_out if item.mode == "*"}
-    items = [item for item in part.plan.left_out if item.mode == "*" or item.model not in whole]
+    whole = {item.model for item in part.plan.left_out if item.is_model}
+    items = [item for item in part.plan.left_out if item.is_model or item.model not in whole]
     groups: dict[str, dict[str, list[str]]] = {}
-    for item in sorted(items, key=lambda item: item.mode != "*"):
-        reason = (
-            "weights are not on this machine"
-            if item.reason.startswith("weights are not")
-            else item.reason
-        )
+    for item in sorted(items, key=lambda item: not item.is_model):
+        absent = item.weights is MissingWeights.ABSENT
+        reason = MissingWeights.ABSENT if absent else item.reason
         modes = groups.setdefault(reason, {}).setdefault(item.model, [])
-        modes += [item.mode] if item.mode != "*" else []
+        modes += [] if item.is_model else [item.place]
     return list(groups.items())
