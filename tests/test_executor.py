@@ -67,8 +67,6 @@ class Recorder:
     def add(self, record: CellRecord) -> None:
         self.records.append(record)
 
-    def summarise(self, outcome: str) -> None: ...
-
 
 @pytest.fixture
 def shard(tmp_path: Path) -> Shard:

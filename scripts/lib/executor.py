@@ -63,11 +63,11 @@ MOST_WARM_UPS = 100
 
 
 class Recorder(Protocol):
-    """Is told of every stored cell (the run record)."""
+    """Gets every stored cell (the run record)."""
 
-    def add(self, record: CellRecord) -> None: ...
-
-    def summarise(self, outcome: str) -> None: ...
+    def add(self, record: CellRecord) -> None:
+        """Called when the cell is stored."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,15 @@ import pytest
 from scripts.lib.base.layout import RUNS
 from scripts.lib.base.safe_files import link_into_place, write_atomic
 from scripts.lib.base.stored_json import Damaged, canonical_json, digest, sealed
-from scripts.lib.execution.run_record import RunRecord, RunRows, output_line, read_rows, summarise
+from scripts.lib.execution.run_record import (
+    RunEnd,
+    RunRecord,
+    RunRows,
+    output_line,
+    read_rows,
+    summarise,
+    summarise_failed,
+)
 from scripts.lib.planning.cell_record import (
     CellId,
     CellRecord,
@@ -188,13 +196,31 @@ def test_a_line_cut_off_by_a_crash_is_left_out_and_any_other_is_named(tmp_path: 
         (str(file), "line 2"),
     ]
     assert "expected JSON" in found.damaged[0].message and "sha256" in found.damaged[1].message
-    summarise(file.parent, "finished")
+    summarise(file.parent, RunEnd.FINISHED)
     assert "## Damaged lines" in (file.parent / "summary.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (RunEnd.INTERRUPTED, "Outcome: interrupted; its finished cells are kept."),
+        (RunEnd.FINISHED, "Outcome: failed; its finished cells are kept."),
+        (None, "Outcome: failed; its finished cells are kept."),
+    ],
+)
+def test_a_run_is_interrupted_where_its_last_shard_was(
+    before: RunEnd | None, after: str, tmp_path: Path
+) -> None:
+    RunRecord(tmp_path, RUN, {}).add(CELL)
+    if before is not None:
+        summarise(tmp_path / RUNS / RUN, before)
+    summarise_failed(tmp_path / RUNS / RUN)
+    assert after in (tmp_path / RUNS / RUN / "summary.md").read_text()
 
 
 def test_a_runs_summary_holds_hostile_errors(tmp_path: Path) -> None:
     hostile_run(tmp_path)
-    summarise(tmp_path / RUNS / RUN, "finished")
+    summarise(tmp_path / RUNS / RUN, RunEnd.FINISHED)
     made = (tmp_path / RUNS / RUN / "summary.md").read_text(encoding="utf-8")
     page = read_markdown(made)
     assert (

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from scripts.lib.base.errors import BenchError
 from scripts.lib.base.file_hashing import sha256_of
-from scripts.lib.base.locks import flock
+from scripts.lib.base.locks import locked
 from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.llama_build.build import (
     CMAKE_ARGUMENTS,
@@ -67,18 +67,6 @@ def build_dir(identity: EngineIdentity, compiler: str) -> Path:
     """The cache folder of this source on this CPU with this compiler."""
     cpu = hashlib.sha256(f"{cpu_features()}\n{compiler}".encode()).hexdigest()[:12]
     return cache_dir() / "llama.cpp" / f"{identity.source_sha256[:12]}-{cpu}"
-
-
-@contextlib.contextmanager
-def _locked(path: Path, progress: TextIO) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as handle:
-        try:
-            flock(handle.fileno(), path, wait=False)
-        except BlockingIOError:
-            print("waiting: another process is building the engine", file=progress, flush=True)
-            flock(handle.fileno(), path)
-        yield
 
 
 def fetch_source(identity: EngineIdentity, progress: TextIO) -> Path:
@@ -233,7 +221,10 @@ def ensure_engine(progress: TextIO) -> Path:
         return installed_build(identity).bin_dir
     compiler = require_compilers()
     target = build_dir(identity, compiler)
-    with _locked(target.with_suffix(".lock"), progress):
+    waiting = partial(
+        print, "waiting: another process is building the engine", file=progress, flush=True
+    )
+    with locked(target.with_suffix(".lock"), waiting):
         _compile_where_needed(identity, compiler, target, progress)
         _install_bindings(identity, progress)
         write_atomic(pointer(), json.dumps({"bin_dir": str(target / "bin")}) + "\n")
