@@ -7,7 +7,6 @@ was removed does not count.
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
@@ -79,7 +78,7 @@ def probe(binary: Path) -> ServerFlags:
             timeout=HELP_TIMEOUT_S,
             check=False,
             errors="replace",
-            env=engine_environment(os.environ),
+            env=engine_environment(),
         )
     except PermissionError:
         raise BenchError(

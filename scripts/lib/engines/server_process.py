@@ -68,7 +68,7 @@ class ServerProcess:
                 stdout=self._sink,
                 stderr=subprocess.STDOUT,
                 # A judge's and a probe's server are started by processes that are not pinned.
-                env=engine_environment(os.environ) | {KEY_VARIABLE: key},
+                env=engine_environment() | {KEY_VARIABLE: key},
                 preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509
                 # A Ctrl-C goes to the terminal's whole process group; the server ends when its
                 # shard says so.
