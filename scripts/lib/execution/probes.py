@@ -55,7 +55,7 @@ def planned_probes(planner: Planner) -> Mapping[str, Quirk]:
     }
 
 
-# --- the probes ------------------------------------------------------------------------------------------------------
+# --- the probes ---
 
 
 @dataclass(frozen=True, slots=True)

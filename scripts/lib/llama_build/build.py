@@ -88,7 +88,7 @@ def cpu_features() -> str:
     return "\n".join(wanted[key].split(":", 1)[1].strip() for key in sorted(wanted))
 
 
-# --- the record beside a build ---------------------------------------------------------------------------------------
+# --- the record beside a build ---
 
 
 def files_of(bin_dir: Path) -> dict[str, str]:
@@ -178,7 +178,7 @@ def _cpu_difference(made_for: str, here: str) -> str:
     return said
 
 
-# --- the build of this environment -----------------------------------------------------------------------------------
+# --- the build of this environment ---
 
 
 def pointer() -> Path:

@@ -115,7 +115,7 @@ def _set_nice(hardware: Hardware) -> None:
         ) from None
 
 
-# --- read back -------------------------------------------------------------------------------------------------------
+# --- read back ---
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """Decoding modes: which ways of decoding a model are planned, and why the others are not.
 
-The expansion is a table: an architecture belongs to one family, a family names the mode generators
-it allows. Sources of the rules: llama.cpp's behaviour on recurrent models (state cannot be rolled
-back, so no speculation of any kind), and the field experience kept in the registry (experts below 4
-are unstable, lookup pays only below 20 GB).
+The architecture decides which modes are generated. The rules come from llama.cpp's behaviour on
+recurrent models (their state cannot be rolled back, so they never speculate) and from the
+experience kept in the registry (fewer than 4 experts are unstable, and lookup pays off below 20 GB
+only).
 """
 
 from __future__ import annotations
@@ -26,20 +26,26 @@ SMALLEST_STABLE_EXPERTS = 4
 DEFAULT_BASELINE_EXPERTS = 8
 
 MOE = frozenset({"moe", "qwen3moe", "qwen3vlmoe", "mixtral", "deepseek2", "qwen35moe"})
-# The catalogue calls some hybrids by llama.cpp's name and has them drafted for, qwen35moe: what it
-# says of them stands.
+# The catalogue gives some hybrids llama.cpp's name qwen35moe and a draft: it is followed.
 RECURRENT = (RECURRENT_NAMES | {HYBRID}) - MOE
 NOT_GENERATING = frozenset({"bert", "external_api"})
 
 SPECULATION = "speculative_decoding"
 LOOKUP = "prompt_lookup"
-RECURRENT_REASON = "recurrent state cannot be rolled back after a rejected draft: SSM and hybrid models never speculate"
+RECURRENT_REASON = (
+    "recurrent state cannot be rolled back after a rejected draft: "
+    "SSM and hybrid models never speculate"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """One way of decoding. `experts` is the active-expert override (None: the file's own count); `draft` a model key;
-    `k` the most tokens drafted a step; `lookup_n` the n-gram that prompt lookup matches (None: no lookup)."""
+    """One way of decoding.
+
+    `experts`: override of the active experts (None: the file's own count). `draft`: a model key.
+    `k`: the most tokens drafted per step. `lookup_n`: the length of the n-grams that prompt lookup
+    matches (None: no lookup). `full_experts`: the override equals the file's own count.
+    """
 
     name: str
     experts: int | None = None
@@ -50,18 +56,18 @@ class Mode:
 
     @property
     def speculative(self) -> bool:
-        """True for a mode that should leave the answer as it is: it inherits quality from `quality_row`."""
+        """True for a mode that should not change the answer; its quality is `quality_row`'s."""
         return self.draft is not None or self.lookup_n is not None
 
     @property
     def quality_row(self) -> str:
-        """The mode whose answers this one should give: `baseline`, or `moeN` for a reduced expert count."""
+        """The mode with the same answers: `baseline`, or `moeN` for a reduced expert count."""
         return "baseline" if self.experts is None or self.full_experts else f"moe{self.experts}"
 
 
 @dataclass(frozen=True, slots=True)
 class ModeSet:
-    """The modes of one model in table order, what was left out, warnings on what was kept, and the recommendation."""
+    """The modes of one model in table order, those left out, warnings, and the recommended mode."""
 
     modes: tuple[Mode, ...]
     left_out: tuple[LeftOut, ...]
@@ -71,14 +77,14 @@ class ModeSet:
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """Why a model may not be drafted for, or looked up; an empty reason is a yes."""
+    """Why a model may not use a draft, or prompt lookup (an empty reason: it may)."""
 
     drafting: str
     lookup: str
 
 
 def compatible_drafts(model: Model, models: Mapping[str, Model]) -> tuple[str, ...]:
-    """Keys of the tier-D entries, not deprecated, one of whose `compatible_targets` is part of the model's name."""
+    """Keys of the drafts (tier D, not deprecated) with a target that is part of the name."""
     name = plain_name(model.name)
     return tuple(
         key
@@ -91,7 +97,7 @@ def compatible_drafts(model: Model, models: Mapping[str, Model]) -> tuple[str, .
 
 
 def permissions(model: Model) -> Permissions:
-    """What the registry and the architecture allow this model, as reasons against."""
+    """What the registry and the architecture forbid this model."""
     because = f" ({model.forbid_reason})" if model.forbid_reason else ""
     drafting = lookup = ""
     if model.tier == "D":
@@ -100,7 +106,8 @@ def permissions(model: Model) -> Permissions:
     if model.mmproj_path:
         drafting = "a vision model with an mmproj takes no text draft"
     if model.size_gb >= LOOKUP_SIZE_LIMIT_GB:
-        lookup = f"model of {model.size_gb:g} GB: prompt lookup is planned below {LOOKUP_SIZE_LIMIT_GB:g} GB only"
+        limit = f"prompt lookup is planned below {LOOKUP_SIZE_LIMIT_GB:g} GB only"
+        lookup = f"model of {model.size_gb:g} GB: {limit}"
     if SPECULATION in model.forbid:
         drafting = f"the registry forbids {SPECULATION}{because}"
     if LOOKUP in model.forbid:
@@ -113,7 +120,7 @@ def permissions(model: Model) -> Permissions:
 def make_mode(
     experts: int | None, draft: str | None, k: int | None, lookup_n: int | None, full: int | None
 ) -> Mode:
-    """Build a mode and its name from its parts; `full` is the file's own expert count (None on dense models)."""
+    """A mode with its name. `full`: the file's own expert count (None for dense models)."""
     parts = []
     if experts is not None:
         parts.append(f"moe{experts}")
@@ -134,7 +141,7 @@ def make_mode(
 
 
 def is_speculative_name(name: str) -> bool:
-    """True for the exact name (no pattern) of a mode that drafts or looks up, as `make_mode` gives it."""
+    """True for the exact name (not a pattern) of a speculative mode, as `make_mode` builds it."""
     return re.fullmatch(r"(moe\d+_)?(spec_\w[\w.-]*_k\d+(_lookup)?|lookup_n\d+)", name) is not None
 
 
@@ -144,7 +151,7 @@ def reduced_expert_counts(baseline_experts: int) -> tuple[int, ...]:
 
 
 def full_experts(model: Model) -> int | None:
-    """The number of experts a token uses with no override, or None for a model without any."""
+    """The experts that a token uses without an override; None for a model without experts."""
     if model.architecture not in MOE | RECURRENT:
         return None
     said = model.baseline_experts or model.acceleration.baseline_experts
@@ -182,12 +189,12 @@ def _moe(full: int, drafts: Iterable[str], allowed: Permissions) -> Iterator[Mod
 
 
 def _named_by(acceleration: Acceleration, model: Model, drafts: tuple[str, ...]) -> Iterator[Mode]:
-    """The modes an acceleration of the registry names outright, its alternatives' included."""
+    """The modes that an acceleration of the registry names, with its alternatives."""
     full = full_experts(model)
     experts = acceleration.experts if full is not None else None
     if acceleration.type == "moe_expert_reduction" and experts is not None and experts != full:
         yield make_mode(experts, None, None, None, full)
-    # Without a draft's name, the k of a lookup is what it drafts itself.
+    # A lookup without a draft has its k for itself: it names no draft mode.
     if acceleration.k is not None and (acceleration.type != LOOKUP or acceleration.draft_role):
         named = (acceleration.draft_role,) if acceleration.draft_role else drafts
         for draft in named:
@@ -204,7 +211,7 @@ def _named_by(acceleration: Acceleration, model: Model, drafts: tuple[str, ...])
 
 
 def _is_allowed(mode: Mode, model: Model, models: Mapping[str, Model], allowed: Permissions) -> str:
-    """Why a mode named by the registry cannot be planned all the same (empty: it can)."""
+    """Why a mode that the registry names cannot be planned (empty: it can)."""
     if mode.draft is not None:
         if mode.draft not in models:
             return f"no entry '{mode.draft}' in the registry"
@@ -242,27 +249,27 @@ def _why_not(
 def _warnings(modes: Iterable[Mode], models: Mapping[str, Model]) -> Iterator[str]:
     for mode in modes:
         if mode.experts is not None and mode.experts < SMALLEST_STABLE_EXPERTS:
-            yield f"{mode.name}: fewer than {SMALLEST_STABLE_EXPERTS} active experts is unstable on most MoE models"
+            least = f"fewer than {SMALLEST_STABLE_EXPERTS} active experts"
+            yield f"{mode.name}: {least} is unstable on most MoE models"
         if mode.draft is not None and models[mode.draft].deprecated:
             yield f"{mode.name}: the draft '{mode.draft}' is deprecated"
 
 
 def _recommended(model: Model, modes: Iterable[Mode]) -> str | None:
-    """Architects with a draft: full experts and speculation, quality before speed. Otherwise what the registry names."""
-    spec = [mode for mode in modes if mode.draft is not None and mode.lookup_n is None]
-    if "architect" in model.candidate_roles and spec:
-        full = [mode for mode in spec if mode.quality_row == "baseline"]
-        said = [
-            a for a in (model.acceleration, *model.acceleration.alternatives) if a.k is not None
-        ]
-        named = [
-            mode
-            for a in said
-            for mode in full
-            if mode.k == a.k and a.draft_role in (None, mode.draft)
-        ]
-        return next((mode.name for mode in (*named, *full)), None)
-    return None
+    """For an architect, quality before speed: a draft and all experts, as the registry names them."""
+    if "architect" not in model.candidate_roles:
+        return None
+    full = [
+        mode
+        for mode in modes
+        if mode.draft is not None and mode.lookup_n is None and mode.quality_row == "baseline"
+    ]
+    for acceleration in (model.acceleration, *model.acceleration.alternatives):
+        for mode in full:
+            named = acceleration.draft_role in (None, mode.draft)
+            if acceleration.k is not None and mode.k == acceleration.k and named:
+                return mode.name
+    return full[0].name if full else None
 
 
 def _reason_for_none(model: Model) -> str:
@@ -276,7 +283,7 @@ def _reason_for_none(model: Model) -> str:
 
 
 def expand_modes(model: Model, models: Mapping[str, Model]) -> ModeSet:
-    """Every mode of `model` with the reasons for those left out. Pure; `models` is the whole registry."""
+    """Every mode of `model`, and what is left out. `models` is the whole registry."""
     reason = _reason_for_none(model)
     if reason:
         return ModeSet((), (LeftOut(model.key, "*", reason),))

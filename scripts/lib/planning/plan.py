@@ -282,7 +282,7 @@ class Planner:
         return Shard(self.hardware, model, mode, cells, weights, draft, runnable, self.engine.name)
 
     def lacks_weights(self, model: Model, mode: Mode) -> bool:
-        """True where missing weights (model, projector or draft) keep a mode from its usual plan."""
+        """True where missing weights (model, projector, draft) keep a mode from its usual plan."""
         weights = self.weights[model.key]
         if weights.facts is None or (
             weights.projector is not None and weights.projector.facts is None
@@ -309,7 +309,7 @@ def needed_weights(registry: Registry, config: Config) -> tuple[str, ...]:
 
 
 def make_plan(planner: Planner) -> Plan:
-    """Expand the whole plan. Raises InputErrors where the configuration names what does not exist."""
+    """Expand the whole plan. Raises InputErrors for names in the configuration that do not exist."""
     registry, config = planner.registry, planner.config
     problems = tuple(config_problems(config, registry, planner.suites, planner.faulty_suites))
     if problems:
