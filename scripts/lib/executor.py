@@ -1,17 +1,19 @@
-"""Runs the missing cells of one shard: one engine load, one cell after the other, each stored before the next begins.
+"""Runs the missing cells of one shard with one engine load, and stores each before the next begins.
 
-The model's failure becomes a cell with `status: error`; the machine's failure (disk full, weights
-gone) raises and leaves every finished cell in place. A cell is written under `.partial-…/` beside
-the shard's suites and linked to its name, since Snakemake deletes the declared outputs of a job
-that fails; the next start links back what it finds there.
+A failure of the model becomes a cell with `status: error`. A failure of the machine (disk full,
+weights gone) is raised and leaves every finished cell in place. Snakemake deletes the declared
+outputs of a job that fails. So a cell is written under `.partial-…/` beside the shard's suites and
+linked to its name; the next start links back what it finds there.
 """
 
 from __future__ import annotations
 
 if __name__ == "__main__":  # the predecessor's path of a command
     raise SystemExit(
-        "error: scripts/lib/executor.py is no command any more. Run what is missing: snakemake -j8 results; one model in one "
-        "mode: python -m scripts.infer --model MODEL --mode MODE; its command line: python -m scripts.launch --model MODEL"
+        "error: scripts/lib/executor.py is not a command any more. "
+        "Run what is missing: snakemake -j8 results; one model in one mode: python -m "
+        "scripts.infer --model MODEL --mode MODE; its command line: python -m scripts.launch "
+        "--model MODEL"
     )
 
 import sys
@@ -57,8 +59,7 @@ from scripts.lib.planning.plan import Cell, Shard
 from scripts.lib.planning.weights_guard import WeightsGuard
 from scripts.lib.weights.facts import split_files
 
-# Of a small model: how often it is warmed up again, at most, until its threads have run long enough
-# to be judged.
+# A small model is warmed up at most this often, until its threads have run long enough for a check.
 MOST_WARM_UPS = 100
 
 
@@ -72,7 +73,7 @@ class Recorder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One shard to run: where, under which limits, and where its facts go."""
+    """One shard to run, where its cells are stored, and who gets the records."""
 
     shard: Shard
     root: Path
@@ -95,7 +96,7 @@ def _partial_file(job: Job, cell: Cell) -> Path:
 
 
 def _is_of(leftover: Path, cell: Cell) -> bool:
-    """True where a file that a run left behind is this cell, as it was written."""
+    """True where a file that another run left is this cell, undamaged."""
     try:
         record = parse_cell(read_stored(leftover), str(leftover))
     except Damaged:
@@ -104,7 +105,10 @@ def _is_of(leftover: Path, cell: Cell) -> bool:
 
 
 def restore(job: Job) -> int:
-    """Link back the finished cells of a run that was cut off; gives their number. Damaged leftovers are dropped."""
+    """Link back the finished cells of a run that was cut off, and count them.
+
+    Damaged files are deleted.
+    """
     restored = 0
     for cell in missing(job):
         leftover = _partial_file(job, cell)
@@ -119,18 +123,18 @@ def restore(job: Job) -> int:
 
 
 def missing(job: Job, only: frozenset[str] = frozenset()) -> tuple[Cell, ...]:
-    """The cells with no file, in plan order; `only` narrows to those named by `suite/question` or by digest."""
+    """The cells without a file, in plan order. `only`: names `suite/question`, or digests."""
     existing = existing_files(str(job.root / job.shard.folder))
-    wanted = [cell for cell in job.shard.cells if cell.file_name not in existing]
     return tuple(
         c
-        for c in wanted
-        if not only or not only.isdisjoint((f"{c.id.suite}/{c.id.question}", c.digest))
+        for c in job.shard.cells
+        if c.file_name not in existing
+        and (not only or not only.isdisjoint((f"{c.id.suite}/{c.id.question}", c.digest)))
     )
 
 
 def store(job: Job, cell: Cell, record: CellRecord) -> None:
-    """Write one finished cell: first under .partial, then linked to its own name."""
+    """Write one finished cell under .partial, and link it to its own name."""
     partial = _partial_file(job, cell)
     write_atomic(partial, record.to_json())
     link_into_place(partial, _target(job, cell))
@@ -138,7 +142,7 @@ def store(job: Job, cell: Cell, record: CellRecord) -> None:
 
 
 def load_settings(shard: Shard, check: bool = True) -> LoadSettings:
-    """What the engine needs, out of the shard's plan. Raises BenchError when a weights file is not there (any more)."""
+    """The engine's settings, from the shard's plan. Raises BenchError for missing weights."""
     if not shard.cells:
         raise BenchError(f"{shard.name}: the plan has no cell for it")
     spec = shard.cells[0].spec
@@ -150,7 +154,7 @@ def load_settings(shard: Shard, check: bool = True) -> LoadSettings:
     ):
         if check and weights is not None and (weights.path is None or not weights.path.is_file()):
             raise BenchError(
-                f"{shard.name}: {what}: no file {weights.path} (any more); put it back and run again"
+                f"{shard.name}: {what}: no file {weights.path}; put it back and run again"
             )
     assert shard.weights.path is not None
     return LoadSettings(
@@ -170,18 +174,17 @@ def request_of(cell: Cell) -> Request:
     prompt, sampling = cell.spec["prompt"], cell.spec["sampling"]
     user, system = cell.question.prompt_text(), prompt["system"]
     if prompt.get("system_merged"):
-        # As llama-server does for a template without a system role; so both engines are sent the
-        # same messages.
+        # llama-server does this for a template without a system role; so both engines get the same
+        # messages.
         user, system = f"{system}\n{user}", ""
     return Request(
         user=user,
         system=system,
-        # A trick is there for templates without a switch; where there is one, too, it would say the
-        # same twice.
+        # With a trick (`prefill`) the template's switch, if it has one, is not needed.
         thinking=prompt["thinking"] is not False or "prefill" in prompt,
         temperature=sampling["temperature"],
         top_p=sampling["top_p"],
-        # Repeats of a sampled answer differ by seed; a greedy answer does not look at it.
+        # Repeats of a sampled answer differ by seed; a greedy answer ignores it.
         seed=sampling["seed"] + cell.id.repeat,
         max_tokens=sampling["max_tokens"],
         stop=tuple(sampling["stop"]),
@@ -203,7 +206,7 @@ def guard_load(shard: Shard, loaded: Loaded) -> None:
 
 
 def guard_warm_up(shard: Shard, drafted: int) -> None:
-    """Raise NotActive for a speculative mode that drafted nothing on the warm-up's repetitive text."""
+    """Raise NotActive for a speculative mode that drafted nothing in the repetitive warm-up."""
     if shard.mode.speculative and drafted == 0:
         raise _mode_not_active(shard, "nothing was drafted in the warm-up")
 
@@ -221,8 +224,8 @@ def guard_cell(shard: Shard, measured: Measurement) -> None:
 def guard_pins(shard: Shard, engine: Engine, before: Mapping[int, Thread]) -> Mapping[str, Any]:
     """Read back how the engine's threads ran since `before`.
 
-    Raises EngineFailure for what the profile does not want, EngineDied for an engine that is gone.
-    What looks wrong after a short warm-up of a small model is looked at again after more of them.
+    Raises NotActive where that differs from the profile, EngineDied where the engine is gone. After
+    a short warm-up of a small model the threads may only seem wrong: then it is warmed up again.
     """
     for _ in range(MOST_WARM_UPS):
         pid = engine.pid()
@@ -236,13 +239,13 @@ def guard_pins(shard: Shard, engine: Engine, before: Mapping[int, Thread]) -> Ma
         if ran_enough(before, after):
             break
         engine.warm_up()
-    engine.check_alive()  # the threads of one that has died meanwhile say nothing of its pins
+    engine.check_alive()  # the threads of a dead engine prove nothing
     raise NotActive(f"hardware {shard.hardware.name}", "; ".join(wrong))
 
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """A loaded and proven engine, or the reason why it is not."""
+    """A loaded and checked engine, or the failure of loading or checking it."""
 
     loaded: Loaded
     warm_up_s: float = 0.0
@@ -276,9 +279,9 @@ def _start(job: Job, engine: Engine) -> _Start:
 
 
 class _Running:
-    """A shard's engine: nothing is measured with it that was not loaded, warmed up and proven by `_start`.
+    """A shard's engine. It measures only after it was loaded, warmed up and checked by `_start`.
 
-    One whose process dies is started so once more, once a shard, and the cell is run again.
+    Once per shard, an engine whose process dies is started again, and the cell is run again.
     """
 
     def __init__(self, job: Job, engine: Engine):
@@ -293,7 +296,7 @@ class _Running:
 
     def _measure(self, cell: Cell) -> Measurement:
         if self._start.failure is not None:
-            # Raised at every cell: without this each would lengthen its traceback.
+            # It is raised for every cell: without this each would lengthen its traceback.
             raise self._start.failure.with_traceback(None)
         request = request_of(cell)
         measured = self._engine.generate(request)
@@ -344,18 +347,17 @@ class _Running:
 
 
 def run(job: Job, engine: Engine, cells: Sequence[Cell], bar: bool = True) -> int:
-    """Run `cells` and store each. Gives the number whose status is not `ok`.
+    """Run `cells` and store each. Returns the number of cells whose status is not `ok`.
 
-    Raises KeyboardInterrupt when it was asked to stop: after the cell in flight, or at once when
-    asked twice. Raises BenchError where weights are not the planned ones (any more); the cell that
-    this may be true of is not stored.
+    Raises KeyboardInterrupt on Ctrl-C: after the cell in flight, or at once for a second one.
+    Raises BenchError where the weights are not the planned ones; the cell at hand is not stored.
     """
     running = _Running(job, engine)
     failed = 0
     with StopRequest() as stop:
         for cell in _progress(job.shard.name, cells, bar):
             record = running.record(cell)
-            # Also a failed cell: what failed may be another file than the planned one.
+            # A failed cell, too: it may have failed with another file than the planned one.
             job.guard.check()
             failed += record.status != "ok"
             store(job, cell, record)
@@ -368,7 +370,7 @@ def run(job: Job, engine: Engine, cells: Sequence[Cell], bar: bool = True) -> in
 
 
 def finish(job: Job) -> None:
-    """The shard is complete: its .partial folder has no more use."""
+    """Delete the .partial folder of a complete shard."""
     drop_folder(_partial(job), job.root / RESULTS)
 
 

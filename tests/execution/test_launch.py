@@ -156,12 +156,12 @@ def test_a_value_is_one_word_wherever_its_placeholder_stands(quote: str) -> None
         (
             "x {threads",
             "baseline",
-            "no template: expected '}' before end of string (write {{ and }} for braces)",
+            "not a template: expected '}' before end of string (write {{ and }} for braces)",
         ),
         (
             "x {draft_path}",
             "baseline",
-            "wants {draft_path}, which worker_math has not in mode baseline",
+            "needs {draft_path}: worker_math has no value for it in mode baseline",
         ),
         (
             "x {override_key} {experts}",

@@ -155,8 +155,7 @@ def test_a_build_without_a_readable_record_is_refused(build: Build, text: str) -
 def test_a_build_that_is_gone_is_said_to_be_gone(build: Build) -> None:
     shutil.rmtree(build.bin_dir)
     assert (
-        "is not there any more (was the cache cleared?); run on this machine: make engine"
-        in refusal()
+        "the engine is gone (was the cache cleared?); run on this machine: make engine" in refusal()
     )
 
 

@@ -1,4 +1,4 @@
-"""Speculation: where draft tokens come from, and the exact count of what became of them."""
+"""Speculation: the sources of draft tokens, and exact counts of drafted and accepted ones."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Protocol
 
 @dataclass(slots=True)
 class SpeculationCount:
-    """Exact counts of one answer: tokens drafted, drafted tokens accepted, batches that verified a draft."""
+    """Counts of one answer: tokens drafted, tokens accepted, batches that verified a draft."""
 
     drafted: int = 0
     accepted: int = 0
     verify_steps: int = 0
 
     def add(self, drafted: int, accepted: int) -> None:
+        """Count one batch; an empty draft does not count."""
         if drafted:
             self.drafted += drafted
             self.accepted += accepted
@@ -23,34 +24,37 @@ class SpeculationCount:
 
 
 class Drafter(Protocol):
-    """Proposes the tokens that may follow `history` (prompt and answer so far, the last sampled token included)."""
+    """Proposes tokens that may follow a text."""
 
     def reset(self) -> None:
-        """A new answer begins: forget the last one's text."""
+        """Forget the last text: a new answer begins."""
         ...
 
-    def propose(self, history: Sequence[int], limit: int) -> list[int]: ...
+    def propose(self, history: Sequence[int], limit: int) -> list[int]:
+        """At most `limit` tokens after `history`: the prompt and the answer so far."""
+        ...
 
 
 class NoDrafter:
     """Baseline: never proposes."""
 
     def reset(self) -> None:
-        pass
+        """Do nothing."""
 
     def propose(self, history: Sequence[int], limit: int) -> list[int]:
+        """No tokens."""
         return []
 
 
 def lookup_draft(history: Sequence[int], n: int, most: int) -> list[int]:
-    """What followed the latest earlier occurrence of the last `n` tokens, at most `most` tokens, or nothing.
+    """At most `most` tokens that followed the latest earlier occurrence of the last `n` tokens.
 
     The same choice as llama.cpp's `ngram-simple` (common/ngram-map.cpp, common_ngram_simple_draft):
-    a fixed n with no fall-back to shorter n-grams, the latest match wins, position 0 is never
-    matched, histories of no more than n + most + 1 tokens are too short, and a continuation of
-    fewer than n tokens is not worth a batch.
+    n is fixed, without shorter n-grams as a fallback; the latest match wins; position 0 never
+    matches; histories of at most n + most + 1 tokens are too short; a continuation of fewer than n
+    tokens gives no draft.
     """
-    # llama.cpp counts its history without the token sampled last; ours holds it.
+    # llama.cpp counts its history without the token sampled last; here it is included.
     length = len(history) - 1
     if length <= n + most + 1:
         return []
@@ -64,17 +68,19 @@ def lookup_draft(history: Sequence[int], n: int, most: int) -> list[int]:
 
 
 class LookupDrafter:
-    """Prompt lookup: `lookup_draft` with an index of the n-grams seen, so that a step costs the same at any length."""
+    """Prompt lookup: `lookup_draft` with an index, so that a step costs the same at any length."""
 
     def __init__(self, n: int, most: int):
         self.n, self.most = n, most
         self.reset()
 
     def reset(self) -> None:
+        """Forget the indexed text."""
         self._latest: dict[tuple[int, ...], int] = {}
         self._next_start = 1
 
     def propose(self, history: Sequence[int], limit: int) -> list[int]:
+        """The tokens of `lookup_draft`, at most `limit`."""
         n, length = self.n, len(history) - 1
         for start in range(self._next_start, length - n):
             self._latest[tuple(history[start : start + n])] = start
@@ -89,16 +95,18 @@ class LookupDrafter:
 
 
 class FirstOf:
-    """Asks one drafter after the other (lookup before the draft model, as llama.cpp does) until one proposes."""
+    """Asks each drafter until one proposes. As in llama.cpp, lookup is before the draft model."""
 
     def __init__(self, drafters: Sequence[Drafter]):
         self.drafters = tuple(drafters)
 
     def reset(self) -> None:
+        """Reset every drafter."""
         for drafter in self.drafters:
             drafter.reset()
 
     def propose(self, history: Sequence[int], limit: int) -> list[int]:
+        """The first proposal that is not empty."""
         for drafter in self.drafters:
             draft = drafter.propose(history, limit)
             if draft:

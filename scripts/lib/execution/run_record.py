@@ -144,7 +144,7 @@ def _row(line: bytes, file: str, place: str) -> dict[str, Any]:
 
 
 def read_rows(folder: Path) -> RunRows:
-    """The undamaged rows of output.jsonl. A last line that a crash cut off is not counted as damage."""
+    """The undamaged rows of output.jsonl. A last line that a crash cut off is no damage."""
     file = folder / OUTPUT
     if not file.is_file():
         return RunRows((), ())
@@ -169,7 +169,7 @@ def _was_interrupted(folder: Path) -> bool:
 
 
 def summarise_failed(folder: Path) -> None:
-    """Summarise a run that did not reach its end: interrupted where its last shard was, else failed."""
+    """Summarise a run that did not finish: interrupted where its last shard was, else failed."""
     end = RunEnd.INTERRUPTED if _was_interrupted(folder) else RunEnd.FAILED
     summarise(folder, end, "; its finished cells are kept")
 

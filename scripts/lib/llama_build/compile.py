@@ -1,7 +1,8 @@
-"""Compiling llama.cpp from the pinned source package into a cache, and installing llama-cpp-python against it.
+"""Compiles llama.cpp from the pinned source package into a cache, and installs llama-cpp-python.
 
-The cache is keyed by the source's sha256 and the CPU: `-march=native` code of one CPU must not run
-on another. A build appears under its name only when it is complete, so a killed one is never used.
+The key of the cache is the source's sha256, the CPU and the compiler: `-march=native` code of one
+CPU must not run on another. A build gets its name when it is complete, so a killed one is never
+used.
 """
 
 from __future__ import annotations
@@ -54,8 +55,9 @@ def require_compilers() -> str:
     """The C++ compiler's version line. Raises BenchError naming what to install."""
     absent = [tool for tool in ("gcc", "g++") if shutil.which(tool) is None]
     if absent:
+        tools = " and ".join(absent)
         raise BenchError(
-            f"compiling llama.cpp needs {' and '.join(absent)}: apt install gcc g++ (or your system's)"
+            f"compiling llama.cpp needs {tools}: apt install gcc g++ (or your system's)"
         )
     shown = subprocess.run(
         ["g++", "--version"], capture_output=True, encoding="utf-8", errors="replace", check=True
@@ -101,8 +103,8 @@ def fetch_source(identity: EngineIdentity, progress: TextIO) -> Path:
 
 
 def _environment() -> dict[str, str]:
-    # cmake and ninja come from the environment's own packages, whether it is activated or not, and
-    # pip looks at no others.
+    # cmake and ninja come from the environment's own packages, whether it is activated or not. pip
+    # ignores ~/.local.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return os.environ | {"PATH": path, "PYTHONNOUSERSITE": "1"}
 
@@ -138,7 +140,7 @@ def _compile(work: Path, log: Path, progress: TextIO) -> None:
         assert process.stdout is not None
         for line in process.stdout:
             sink.write(line)
-            sink.flush()  # it is what can be watched where there is no terminal
+            sink.flush()  # without a terminal, the log is all that shows progress
             step = _STEP.match(line)
             if step:
                 bar.total = int(step[2])
@@ -215,7 +217,7 @@ def _install_bindings(identity: EngineIdentity, progress: TextIO) -> None:
 
 
 def ensure_engine(progress: TextIO) -> Path:
-    """Build and install what is missing; gives the folder of the libraries and binaries. Cheap when all is there."""
+    """Build and install what is missing. Returns the folder of the libraries and binaries."""
     identity = engine_identity("embedded")
     with contextlib.suppress(BenchError):
         return installed_build(identity).bin_dir

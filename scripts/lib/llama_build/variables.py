@@ -12,7 +12,7 @@ ENGINE_NAME = re.compile(r"(LLAMA|GGML|MTMD)_\w+")
 
 
 def engine_environment() -> dict[str, str]:
-    """This process's variables without those that llama.cpp reads, except its library's path."""
+    """The process's variables without those that llama.cpp reads, except its library's path."""
     return {
         n: text
         for n, text in os.environ.items()

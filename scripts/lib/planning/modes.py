@@ -256,7 +256,7 @@ def _warnings(modes: Iterable[Mode], models: Mapping[str, Model]) -> Iterator[st
 
 
 def _recommended(model: Model, modes: Iterable[Mode]) -> str | None:
-    """For an architect, quality before speed: a draft and all experts, as the registry names them."""
+    """For an architect, quality before speed: a draft and all experts, preferably a named one."""
     if "architect" not in model.candidate_roles:
         return None
     full = [

@@ -309,7 +309,7 @@ def needed_weights(registry: Registry, config: Config) -> tuple[str, ...]:
 
 
 def make_plan(planner: Planner) -> Plan:
-    """Expand the whole plan. Raises InputErrors for names in the configuration that do not exist."""
+    """Expand the whole plan. Raises InputErrors for names in the settings that do not exist."""
     registry, config = planner.registry, planner.config
     problems = tuple(config_problems(config, registry, planner.suites, planner.faulty_suites))
     if problems:

@@ -30,7 +30,7 @@ DEFAULT_CONTEXT: Mapping[str, Any] = MappingProxyType(
 )
 DEFAULT_MAX_TOKENS = 512
 DEFAULT_TIMEOUT_S = 600.0
-# The predecessor's rule for slow models: timeouts are meant for 20 tokens per second, and are doubled
+# The predecessor's rule for slow models: timeouts are meant for 20 tokens per second, and doubled
 # where no speed is reported.
 TIMEOUT_TOKENS_PER_S = 20.0
 UNKNOWN_SPEED_FACTOR = 2.0
@@ -210,7 +210,10 @@ def _slowness(model: Model) -> tuple[float, str]:
 def timeout_of(
     config: Config, registry: Registry, model: Model, question: Question
 ) -> Setting[float]:
-    """Seconds after which an answer is cut off; the suite's and the registry's, longer when slow."""
+    """Seconds after which an answer is cut off.
+
+    Values of the suite and of the registry are raised for a slow model.
+    """
     exact = _first_set(
         (config.cell_timeout_s, "config: timeouts.cell_s"),
         (question.timeout_s, f"{question.name_in_full}: timeout_s"),
