@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from scripts.lib.base.commands import run_captured
 from scripts.lib.base.errors import BenchError
 from scripts.lib.engines.protocol import LoadSettings
 from scripts.lib.llama_build.variables import engine_environment
@@ -77,15 +78,7 @@ def probe(binary: Path) -> ServerFlags:
             "(or name one in runtime_defaults.binaries)"
         )
     try:
-        shown = subprocess.run(
-            [str(binary), "--help"],
-            capture_output=True,
-            encoding="utf-8",
-            timeout=HELP_TIMEOUT_S,
-            check=False,
-            errors="replace",
-            env=engine_environment(),
-        )
+        shown = run_captured([str(binary), "--help"], HELP_TIMEOUT_S, engine_environment())
     except PermissionError:
         raise BenchError(
             f"{binary}: is not executable: chmod +x it, or rebuild: make engine"

@@ -10,7 +10,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -45,16 +45,23 @@ def current_run_id() -> str:
     return os.environ.setdefault(RUN_VARIABLE, datetime.now(UTC).strftime("%Y-%m-%d_%H%M%S"))
 
 
+_FIGURES = (
+    "finish_reason",
+    "prompt_tokens",
+    "completion_tokens",
+    "ttft_s",
+    "prefill_tokens_per_s",
+    "decode_tokens_per_s",
+    "drafted_tokens",
+    "accepted_tokens",
+)
+
+
 def output_line(record: CellRecord) -> dict[str, Any]:
     """One cell as a row of output.jsonl: what a reader greps for. The cell file holds the rest."""
-    cell, measured = record.cell, record.measurement
     row: dict[str, Any] = {
-        "hardware": cell.hardware,
-        "model": cell.model,
-        "mode": cell.mode,
-        "suite": cell.suite,
-        "question_id": cell.question,
-        "repeat": cell.repeat,
+        **asdict(record.cell),
+        "question_id": record.cell.question,
         "digest": record.digest,
         "status": record.status,
         "error": record.error,
@@ -65,18 +72,10 @@ def output_line(record: CellRecord) -> dict[str, Any]:
         "environment": record.environment,
         "engine": record.spec.get("engine"),
     }
-    if measured is not None:
-        row |= {
-            "response": measured.answer,
-            "finish_reason": measured.finish_reason,
-            "prompt_tokens": measured.prompt_tokens,
-            "completion_tokens": measured.completion_tokens,
-            "ttft_s": measured.ttft_s,
-            "prefill_tokens_per_s": measured.prefill_tokens_per_s,
-            "decode_tokens_per_s": measured.decode_tokens_per_s,
-            "drafted_tokens": measured.drafted_tokens,
-            "accepted_tokens": measured.accepted_tokens,
-        }
+    del row["question"]
+    if record.measurement is not None:
+        row["response"] = record.measurement.answer
+        row |= {name: getattr(record.measurement, name) for name in _FIGURES}
     return row
 
 

@@ -23,6 +23,7 @@ from typing import TextIO
 
 from tqdm import tqdm
 
+from scripts.lib.base.commands import run_captured
 from scripts.lib.base.errors import BenchError
 from scripts.lib.base.file_hashing import sha256_of
 from scripts.lib.base.locks import locked
@@ -43,6 +44,7 @@ from scripts.lib.llama_build.identity import ENGINE_LOCK, EngineIdentity, engine
 CACHE_VARIABLE = "EPYC_BENCH_CACHE"
 TARGETS = ("llama", "mtmd", "llama-server", "llama-bench")
 BINDINGS_CMAKE_ARGUMENTS = "-DLLAMA_BUILD=OFF -DLLAVA_BUILD=OFF"
+PIP = (sys.executable, "-m", "pip")
 _STEP = re.compile(r"^\[(\d+)/(\d+)\]")
 
 
@@ -59,10 +61,7 @@ def require_compilers() -> str:
         raise BenchError(
             f"compiling llama.cpp needs {tools}: apt install gcc g++ (or your system's)"
         )
-    shown = subprocess.run(
-        ["g++", "--version"], capture_output=True, encoding="utf-8", errors="replace", check=True
-    )
-    return shown.stdout.splitlines()[0]
+    return run_captured(["g++", "--version"]).stdout.splitlines()[0]
 
 
 def build_dir(identity: EngineIdentity, compiler: str) -> Path:
@@ -81,21 +80,9 @@ def fetch_source(identity: EngineIdentity, progress: TextIO) -> Path:
     print(
         f"fetching llama-cpp-python {identity.version} (source, 77 MB)", file=progress, flush=True
     )
-    argv = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "-qq",
-        "--no-deps",
-        "--no-binary",
-        ":all:",
-        "--no-build-isolation",
-    ]
-    _run(
-        [*argv, "--require-hashes", "-r", str(ENGINE_LOCK), "-d", str(folder)],
-        "fetching the engine's source",
-    )
+    argv = [*PIP, "download", "-qq", "--no-deps", "--no-binary", ":all:", "--no-build-isolation"]
+    argv += ["--require-hashes", "-r", str(ENGINE_LOCK), "-d", str(folder)]
+    _run(argv, "fetching the engine's source")
     found = sha256_of(file) if file.is_file() else "no file"
     if found != identity.source_sha256:
         raise BenchError(f"{file}: expected sha256 {identity.source_sha256}, found {found}")
@@ -110,14 +97,7 @@ def _environment() -> dict[str, str]:
 
 
 def _run(argv: list[str], what: str, extra: dict[str, str] | None = None) -> None:
-    shown = subprocess.run(
-        argv,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-        env=_environment() | (extra or {}),
-    )
+    shown = run_captured(argv, env=_environment() | (extra or {}))
     if shown.returncode != 0:
         tail = "\n".join((shown.stdout + shown.stderr).strip().splitlines()[-20:])
         raise BenchError(f"{what} failed:\n{tail}")
@@ -202,16 +182,7 @@ def _install_bindings(identity: EngineIdentity, progress: TextIO) -> None:
     if bindings()[1] == identity.source_sha256:
         return
     print(f"installing llama-cpp-python {identity.version}", file=progress, flush=True)
-    argv = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "-qq",
-        "--no-deps",
-        "--no-build-isolation",
-        "--force-reinstall",
-    ]
+    argv = [*PIP, "install", "-qq", "--no-deps", "--no-build-isolation", "--force-reinstall"]
     source = f"{fetch_source(identity, progress).as_uri()}#sha256={identity.source_sha256}"
     _run([*argv, source], "installing llama-cpp-python", {"CMAKE_ARGS": BINDINGS_CMAKE_ARGUMENTS})
 

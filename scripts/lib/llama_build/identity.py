@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.base.commands import run_captured
 from scripts.lib.base.errors import BenchError
 from scripts.lib.base.file_hashing import sha256_of
 from scripts.lib.base.stored_json import canonical_json
@@ -59,15 +60,7 @@ def binary_identity(name: str, binary: Path) -> EngineIdentity:
             "build one: make engine, server_binary: built"
         )
     try:
-        shown = subprocess.run(
-            [str(binary), "--version"],
-            env=engine_environment(),
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=60,
-            check=False,
-        )
+        shown = run_captured([str(binary), "--version"], 60, engine_environment())
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BenchError(f"{binary}: cannot be asked for its --version: {error}") from error
     lines = (shown.stderr + shown.stdout).strip().splitlines()

