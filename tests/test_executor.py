@@ -1,4 +1,4 @@
-"""No cell is measured by an engine that was not proven, one that was started again after a crash included."""
+"""Only a checked engine measures a cell, also after it was started again."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def kill(process: psutil.Process) -> None:
 
 
 class Fragile:
-    """A real engine whose process is killed before the calls that are named, and what was asked of it, in order."""
+    """A real engine whose process is killed before the given calls. `steps`: the calls in order."""
 
     def __init__(self, engine: Engine, deaths: dict[str, tuple[int, ...]]):
         self.engine, self.deaths = engine, deaths
@@ -177,7 +177,8 @@ def test_a_server_killed_while_it_loads_is_started_once_more(
     real, count = shlex.quote(str(server_binary())), tmp_path / "starts"
     binary = tmp_path / "llama-server"
     binary.write_text(
-        f"#!/bin/sh\ncase $1 in --help) exec {real} --help;; esac\necho start >> {count}\necho loading\n"
+        f"#!/bin/sh\ncase $1 in --help) exec {real} --help;; esac\n"
+        f"echo start >> {count}\necho loading\n"
         f'if [ $(wc -l < {count}) -le {kills} ]; then kill -9 $$; fi\nexec {real} "$@"\n'
     )
     binary.chmod(0o755)

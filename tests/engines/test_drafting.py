@@ -1,4 +1,4 @@
-"""Prompt lookup drafts what llama.cpp's ngram-simple drafts, and the indexed drafter what the plain search does."""
+"""Prompt lookup drafts as llama.cpp's ngram-simple, with an index as by plain search."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scripts.lib.engines.drafting import (
 
 
 def reference(history: list[int], n: int, most: int) -> list[int]:
-    """common_ngram_simple_draft of llama.cpp, transcribed: `tokens` is the history without the sampled token."""
+    """llama.cpp's common_ngram_simple_draft. `tokens`: the history without the sampled token."""
     tokens, sampled = history[:-1], history[-1]
     length = len(tokens)
     if length <= n + most + 1:

@@ -1,4 +1,4 @@
-"""Images through a real llama-server with a tiny vision projector: read, counted, part of the spec, and proved."""
+"""Images through a real llama-server with a tiny vision projector: read, counted and checked."""
 
 from __future__ import annotations
 

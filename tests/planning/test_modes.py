@@ -1,4 +1,4 @@
-"""Mode expansion: the table of architectures, permissions, what the registry names, and a reason for all that is left out."""
+"""Mode expansion: architectures, permissions, named modes, and a reason for each one left out."""
 
 from __future__ import annotations
 

