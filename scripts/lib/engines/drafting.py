@@ -35,40 +35,14 @@ class Drafter(Protocol):
         ...
 
 
-class NoDrafter:
-    """Baseline: never proposes."""
-
-    def reset(self) -> None:
-        """Do nothing."""
-
-    def propose(self, history: Sequence[int], limit: int) -> list[int]:
-        """No tokens."""
-        return []
-
-
-def lookup_draft(history: Sequence[int], n: int, most: int) -> list[int]:
-    """At most `most` tokens that followed the latest earlier occurrence of the last `n` tokens.
+class LookupDrafter:
+    """Prompt lookup: drafts what followed the latest earlier occurrence of the last `n` tokens.
 
     The same choice as llama.cpp's `ngram-simple` (common/ngram-map.cpp, common_ngram_simple_draft):
     n is fixed, without shorter n-grams as a fallback; the latest match wins; position 0 never
     matches; histories of at most n + most + 1 tokens are too short; a continuation of fewer than n
-    tokens gives no draft.
+    tokens gives no draft. An index makes a step cost the same at any length.
     """
-    # llama.cpp counts its history without the token sampled last; here it is included.
-    length = len(history) - 1
-    if length <= n + most + 1:
-        return []
-    pattern = list(history[-n:])
-    last = pattern[-1]
-    for start in range(length - n - 1, 0, -1):
-        if history[start + n - 1] == last and list(history[start : start + n]) == pattern:
-            count = min(most, length - (start + n))
-            return list(history[start + n : start + n + count]) if count >= n else []
-    return []
-
-
-class LookupDrafter:
-    """Prompt lookup: `lookup_draft` with an index, so that a step costs the same at any length."""
 
     def __init__(self, n: int, most: int):
         self.n, self.most = n, most
@@ -80,7 +54,8 @@ class LookupDrafter:
         self._next_start = 1
 
     def propose(self, history: Sequence[int], limit: int) -> list[int]:
-        """The tokens of `lookup_draft`, at most `limit`."""
+        """At most `limit` tokens that followed the match."""
+        # llama.cpp counts its history without the token sampled last; here it is included.
         n, length = self.n, len(history) - 1
         for start in range(self._next_start, length - n):
             self._latest[tuple(history[start : start + n])] = start
@@ -95,7 +70,10 @@ class LookupDrafter:
 
 
 class FirstOf:
-    """Asks each drafter until one proposes. As in llama.cpp, lookup is before the draft model."""
+    """Asks each drafter until one proposes; without drafters, the baseline.
+
+    As in llama.cpp, lookup comes before the draft model.
+    """
 
     def __init__(self, drafters: Sequence[Drafter]):
         self.drafters = tuple(drafters)

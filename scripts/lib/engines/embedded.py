@@ -20,7 +20,6 @@ from scripts.lib.engines.drafting import (
     Drafter,
     FirstOf,
     LookupDrafter,
-    NoDrafter,
     SpeculationCount,
 )
 from scripts.lib.engines.measurement_check import check_measurement
@@ -109,7 +108,7 @@ class EmbeddedEngine:
         self._context: LlamaContext | None = None
         self._draft: ModelDrafter | None = None
         self._draft_model: LlamaModel | None = None
-        self._drafter: Drafter = NoDrafter()
+        self._drafter: Drafter = FirstOf(())
         self._pool: ThreadPool | None = None
         self._speculative = False
 
@@ -140,8 +139,7 @@ class EmbeddedEngine:
             self._draft = ModelDrafter(context, mode.k)
             drafters.append(self._draft)
             effective["draft_arch"] = self._draft_model.effective.get("arch")
-        if drafters:
-            self._drafter = FirstOf(drafters)
+        self._drafter = FirstOf(drafters)
         effective["system_info"] = system_info()
         write_atomic(self._log_file, self._log.text())
         return Loaded(time.perf_counter() - start, effective)

@@ -101,7 +101,7 @@ class RunRecord:
         with naming(output), output.open("ab+") as stream:
             flock(stream.fileno(), output)
             _drop_torn_line(stream)
-            # Half a surrogate pair is no UTF-8; what stands for it is JSON's own escape.
+            # Half a surrogate pair cannot be UTF-8: it is written as JSON's own escape.
             stream.write(line.encode("utf-8", "backslashreplace"))
             stream.flush()
 
@@ -143,7 +143,7 @@ def _row(line: bytes, file: str, place: str) -> dict[str, Any]:
 
 
 def read_rows(folder: Path) -> RunRows:
-    """The undamaged rows of output.jsonl. A last line that a crash cut off is no damage."""
+    """The undamaged rows of output.jsonl. A last line that a crash cut off is ignored."""
     file = folder / OUTPUT
     if not file.is_file():
         return RunRows((), ())
