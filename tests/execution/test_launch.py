@@ -171,7 +171,7 @@ def test_a_value_is_one_word_wherever_its_placeholder_stands(quote: str) -> None
         (
             "x {override_key} {experts}",
             "baseline",
-            "wants {experts}, {override_key}, which worker_math has not",
+            "needs {experts}, {override_key}: worker_math has no value for it",
         ),
         ("x", "lookup_n3", "no template 'prompt_lookup'"),
     ],

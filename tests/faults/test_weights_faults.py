@@ -488,9 +488,7 @@ def test_a_linked_model_below_the_base_folder_is_added_by_its_name_there(
 
 def test_a_blob_of_a_split_model_is_refused_by_its_header(tmp_path: Path, snapshot: Path) -> None:
     done = add(tmp_path, snapshot / "blobs/0f00")
-    assert (
-        done.returncode == 1 and "its header tells of 3 split files, its name of 1" in done.stderr
-    )
+    assert done.returncode == 1 and "its header says 3 split files, its name 1" in done.stderr
 
 
 def test_a_registry_that_names_another_part_is_told_so(tmp_path: Path) -> None:

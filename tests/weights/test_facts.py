@@ -98,7 +98,7 @@ def test_a_folder_is_no_model(tmp_path: Path) -> None:
 def test_split_models_need_all_their_files(tmp_path: Path) -> None:
     first, second = tmp_path / "m-00001-of-00002.gguf", tmp_path / "m-00002-of-00002.gguf"
     write_model(first, split=(0, 2))
-    with pytest.raises(BenchError, match="1 of its 2 split files are not there: m-00002-of-00002"):
+    with pytest.raises(BenchError, match=r"1 of its 2 split files .*: m-00002-of-00002"):
         split_files(first)
     write_model(second, seed=1, split=(1, 2))
     found = facts(first, tmp_path / "cache")
@@ -118,7 +118,7 @@ def test_a_split_model_is_named_by_its_first_file(tmp_path: Path) -> None:
         facts(tmp_path / "m-00002-of-00003.gguf", tmp_path / "cache")
     alone = tmp_path / "first.gguf"
     alone.write_bytes((tmp_path / "m-00001-of-00003.gguf").read_bytes())
-    with pytest.raises(BenchError, match="its header tells of 3 split files, its name of 1"):
+    with pytest.raises(BenchError, match="its header says 3 split files, its name 1"):
         facts(alone, tmp_path / "cache")
 
 
@@ -265,7 +265,7 @@ def test_a_header_ends_within_its_bounds_however_large_the_file_is(tmp_path: Pat
         stream.truncate(1 << 37)
     with pytest.raises(
         BenchError,
-        match=r"an array of 8589934592 texts at byte \d+, found the end of what a header may",
+        match=r"an array of 8589934592 texts at byte \d+, found the end of the longest header",
     ):
         read_header(bad)
 
