@@ -17,7 +17,12 @@ from scripts.lib.planning.plan import Planner
 from scripts.lib.prompts.loader import load_suites
 from scripts.lib.registry.types import Registry, RuntimeDefaults
 from scripts.lib.registry_loader import Quirk
-from scripts.lib.results.probe_outcomes import Outcome, probe_file, read_outcomes, store_outcome
+from scripts.lib.results.probe_outcomes import (
+    ProbeOutcome,
+    probe_file,
+    read_outcomes,
+    store_outcome,
+)
 from scripts.lib.settings.run_config import load_config
 from scripts.lib.weights.facts import facts
 from tests.factories.tiny_models import write_model
@@ -65,7 +70,7 @@ def tiny_planner(folder: Path, *quirks: Quirk, draft_bos: int = 1) -> Planner:
     return Planner(registry, suites, config, hardware, weights, engine_identity("server"))
 
 
-def outcome(tmp_path: Path, quirk: Quirk, **changes: int) -> Outcome:
+def outcome(tmp_path: Path, quirk: Quirk, **changes: int) -> ProbeOutcome:
     return run_probe(
         quirk, tiny_planner(tmp_path, quirk, **changes), server_binary(), tmp_path / "server.log"
     )

@@ -24,7 +24,7 @@ from scripts.lib.judging.batch import Batch, BatchFile
 from scripts.lib.machine.environment_record import environment_record, store_environment
 from scripts.lib.planning.cell_record import parse_named_cell
 from scripts.lib.planning.disk import LOCK_FILE
-from scripts.lib.results.probe_outcomes import Outcome, parse_outcome, store_outcome
+from scripts.lib.results.probe_outcomes import ProbeOutcome, parse_outcome, store_outcome
 from scripts.lib.results.review import read_review, to_csv
 from scripts.lib.scoring.judge_prompt import Material
 from scripts.lib.scoring.rubric import CriterionScore, QuestionScore
@@ -98,7 +98,7 @@ def an_environment(folder: Path) -> tuple[Path, Callable[[Path], Any]]:
 
 def a_probe(folder: Path) -> tuple[Path, Callable[[Path], Any]]:
     file = folder / "quirk.json"
-    store_outcome(file, Outcome("quirk", "flag_absent", "--flag", "0.3", True, "listed"))
+    store_outcome(file, ProbeOutcome("quirk", "flag_absent", "--flag", "0.3", True, "listed"))
     return file, lambda path: parse_outcome(stored_text(path.read_bytes(), str(path)), str(path))
 
 

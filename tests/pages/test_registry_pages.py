@@ -19,7 +19,7 @@ from scripts.lib.planning.plan import Plan
 from scripts.lib.registry.quirks import entries_of
 from scripts.lib.registry.types import Registry
 from scripts.lib.registry_loader import Quirk, load_registry
-from scripts.lib.results.probe_outcomes import Outcome
+from scripts.lib.results.probe_outcomes import ProbeOutcome
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.setups import Setup
 from tests.planning.test_modes import model
@@ -114,7 +114,7 @@ def test_degenerate_answers_answer_the_quirk_that_speaks_of_their_mode() -> None
     assert outcome_from_cells(MOE_QUIRK, [setup([""], architecture="dense")]) is None
 
 
-def quirks_page(outcomes: dict[str, Outcome], *setups: Setup) -> str:
+def quirks_page(outcomes: dict[str, ProbeOutcome], *setups: Setup) -> str:
     quirks = (
         MOE_QUIRK,
         Quirk(
@@ -148,7 +148,7 @@ def quirks_page(outcomes: dict[str, Outcome], *setups: Setup) -> str:
 )
 def test_a_quirk_shows_its_probes_outcome(holds: bool | None, words: str) -> None:
     shown = quirks_page(
-        {"flag": Outcome("flag", "flag_absent", "--x", "0.3.36", holds, "--help says")}
+        {"flag": ProbeOutcome("flag", "flag_absent", "--x", "0.3.36", holds, "--help says")}
     )
     assert f"{words}" in shown and "with 0.3.36 (`flag_absent`: \\--help says)" in shown
     assert (

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from scripts.lib.planning.cell_record import CellRecord
-from scripts.lib.results.certificate import Certificate, Verdict, certify, first_divergence, worst
+from scripts.lib.results.certificate import Certificate, Exactness, certify, first_divergence, worst
 from tests.base.test_stored_json import CELL, MEASURED
 
 
@@ -25,11 +25,11 @@ BASE = record((5, 6, 7, 8), calls=((1, 0.03), (2, 0.9)))
 @pytest.mark.parametrize(
     ("tokens", "expected"),
     [
-        ((5, 6, 7, 8), Certificate(Verdict.EXACT)),
-        ((5, 9, 7, 8), Certificate(Verdict.NUMERIC_TIE, 1, 0.03)),
-        ((5, 6, 9), Certificate(Verdict.LOSSY, 2, 0.9)),
-        ((9, 6, 7, 8), Certificate(Verdict.LOSSY, 0, None)),
-        ((5, 6, 7), Certificate(Verdict.LOSSY, 3, None)),
+        ((5, 6, 7, 8), Certificate(Exactness.EXACT)),
+        ((5, 9, 7, 8), Certificate(Exactness.NUMERIC_TIE, 1, 0.03)),
+        ((5, 6, 9), Certificate(Exactness.LOSSY, 2, 0.9)),
+        ((9, 6, 7, 8), Certificate(Exactness.LOSSY, 0, None)),
+        ((5, 6, 7), Certificate(Exactness.LOSSY, 3, None)),
     ],
 )
 def test_verdicts(tokens: tuple[int, ...], expected: Certificate) -> None:
@@ -37,7 +37,7 @@ def test_verdicts(tokens: tuple[int, ...], expected: Certificate) -> None:
 
 
 def test_nothing_to_compare_is_unknown() -> None:
-    unknown = Certificate(Verdict.UNKNOWN)
+    unknown = Certificate(Exactness.UNKNOWN)
     assert certify(None, BASE) == unknown
     assert certify(replace(BASE, status="error", measurement=None), BASE) == unknown
     assert certify(BASE, replace(BASE, status="timeout")) == unknown
@@ -45,15 +45,17 @@ def test_nothing_to_compare_is_unknown() -> None:
 
 
 def test_the_shards_verdict_is_its_worst() -> None:
-    assert worst(["exact", "numeric tie", "exact"]) is Verdict.NUMERIC_TIE
-    assert worst(["exact", "lossy", "numeric tie"]) is Verdict.LOSSY
-    assert worst(["exact", "unknown"]) is Verdict.EXACT
-    assert worst([]) is Verdict.UNKNOWN
+    assert worst(["exact", "numeric tie", "exact"]) is Exactness.NUMERIC_TIE
+    assert worst(["exact", "lossy", "numeric tie"]) is Exactness.LOSSY
+    assert worst(["exact", "unknown"]) is Exactness.EXACT
+    assert worst([]) is Exactness.UNKNOWN
 
 
 def test_divergence_and_text() -> None:
     assert first_divergence((1, 2), (1, 2)) is None
     assert first_divergence((1, 2), (1, 2, 3)) == 2
-    assert str(Certificate(Verdict.NUMERIC_TIE, 12, 0.0148)) == "numeric tie (token 12, gap 0.015)"
-    assert str(Certificate(Verdict.LOSSY, 0)) == "lossy (token 0, gap >= 1)"
-    assert str(Certificate(Verdict.EXACT)) == "exact"
+    assert (
+        str(Certificate(Exactness.NUMERIC_TIE, 12, 0.0148)) == "numeric tie (token 12, gap 0.015)"
+    )
+    assert str(Certificate(Exactness.LOSSY, 0)) == "lossy (token 0, gap >= 1)"
+    assert str(Certificate(Exactness.EXACT)) == "exact"

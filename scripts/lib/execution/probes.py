@@ -16,7 +16,7 @@ from scripts.lib.planning.disk import for_model
 from scripts.lib.planning.plan import Planner, find_shard, make_plan
 from scripts.lib.registry.quirks import applies_to
 from scripts.lib.registry_loader import Model, Quirk
-from scripts.lib.results.probe_outcomes import FROM_CELLS, Outcome, engine, probe_file
+from scripts.lib.results.probe_outcomes import FROM_CELLS, ProbeOutcome, engine, probe_file
 
 READY_TIMEOUT_S = 300.0
 _COMPLETION = "/completion"
@@ -137,7 +137,7 @@ _RUN: Mapping[str, Callable[[_Context], tuple[bool | None, str]]] = {
 }
 
 
-def run_probe(quirk: Quirk, planner: Planner, binary: Path, log: Path) -> Outcome:
+def run_probe(quirk: Quirk, planner: Planner, binary: Path, log: Path) -> ProbeOutcome:
     """Run one probe. Where the engine fails, the outcome is unknown.
 
     Raises BenchError for a missing binary.
@@ -147,4 +147,6 @@ def run_probe(quirk: Quirk, planner: Planner, binary: Path, log: Path) -> Outcom
         holds, evidence = _RUN[quirk.probe](_Context(quirk, planner, binary, log))
     except EngineFailure as failure:
         holds, evidence = None, f"the engine failed: {str(failure)[:300]}"
-    return Outcome(quirk.id, quirk.probe, quirk.probe_argument, engine().version, holds, evidence)
+    return ProbeOutcome(
+        quirk.id, quirk.probe, quirk.probe_argument, engine().version, holds, evidence
+    )

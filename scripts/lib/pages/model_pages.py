@@ -14,7 +14,7 @@ from scripts.lib.base.markdown import DASH, code, link, number, table, text
 from scripts.lib.planning.modes import expand_modes
 from scripts.lib.registry.quirks import applies_to, entries_of
 from scripts.lib.registry_loader import Model, Quirk, Registry, reported_violation
-from scripts.lib.results.probe_outcomes import FROM_CELLS, Outcome
+from scripts.lib.results.probe_outcomes import FROM_CELLS, ProbeOutcome
 from scripts.lib.results.review import ReviewRow
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.setups import Setup
@@ -34,7 +34,7 @@ _CATALOGUE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class CandidateQuirk:
     """A symptom that one model showed in one mode: `cells` of `asked`, `first` the path of the first such cell."""
 
     hardware: str
@@ -47,7 +47,7 @@ class Candidate:
     first: str
 
 
-def candidates(setups: Iterable[Setup]) -> Iterator[Candidate]:
+def candidates(setups: Iterable[Setup]) -> Iterator[CandidateQuirk]:
     """Every symptom seen in reviewed cells, per model and mode, in plan order."""
     for c in setups:
         shown: dict[str, list[ReviewRow]] = {}
@@ -56,7 +56,7 @@ def candidates(setups: Iterable[Setup]) -> Iterator[Candidate]:
                 shown.setdefault(symptom, []).append(row)
         for symptom, rows in shown.items():
             first = min(rows, key=lambda r: (r.suite, r.question_id, r.repeat)).cell_file
-            yield Candidate(
+            yield CandidateQuirk(
                 c.hardware, c.engine, c.model, c.mode.name, symptom, len(rows), len(c.rows), first
             )
 
@@ -65,7 +65,7 @@ def _speaks_of(quirk: Quirk, model: Model, mode: str) -> bool:
     return applies_to(quirk, model) and matches(mode, (quirk.probe_argument or "*",))
 
 
-def outcome_from_cells(quirk: Quirk, setups: Iterable[Setup]) -> Outcome | None:
+def outcome_from_cells(quirk: Quirk, setups: Iterable[Setup]) -> ProbeOutcome | None:
     """The outcome of a probe that looks at cells: how many show its symptoms, in the models and modes of the quirk."""
     assert quirk.probe is not None
     asked: list[ReviewRow] = []
@@ -79,7 +79,7 @@ def outcome_from_cells(quirk: Quirk, setups: Iterable[Setup]) -> Outcome | None:
     words = FROM_CELLS[quirk.probe]
     bad = sum(any(word in row.symptoms for word in words) for row in asked)
     evidence = f"{bad} of {len(asked)} cells in modes {quirk.probe_argument or '*'} show {' or '.join(words)}"
-    return Outcome(
+    return ProbeOutcome(
         quirk.id, quirk.probe, quirk.probe_argument, ", ".join(sorted(engines)), bad > 0, evidence
     )
 
@@ -89,7 +89,7 @@ class QuirksPage:
     """The known quirks in their groups, and what the cells propose."""
 
     registry: Registry
-    outcomes: Mapping[str, Outcome]
+    outcomes: Mapping[str, ProbeOutcome]
     parts: Sequence[ProfilePart]
 
     @property
@@ -108,7 +108,7 @@ class QuirksPage:
             if quirks
         ]
 
-    def _outcome(self, quirk: Quirk) -> Outcome | None:
+    def _outcome(self, quirk: Quirk) -> ProbeOutcome | None:
         if quirk.probe in FROM_CELLS:
             return outcome_from_cells(quirk, self.setups)
         return self.outcomes.get(quirk.id)
@@ -161,7 +161,7 @@ class QuirksPage:
         headers = ("model", "mode", "where", "symptom", "cells", "known as", "first")
         return table(rows, headers) if rows else ""
 
-    def _known(self, item: Candidate) -> str:
+    def _known(self, item: CandidateQuirk) -> str:
         known = (
             q.id
             for q in self.registry.quirks

@@ -18,7 +18,7 @@ from scripts.lib.planning.cell_record import CLOSE_CALL_LOGITS, CellRecord
 TIE_LOGITS = 0.4
 
 
-class Verdict(StrEnum):
+class Exactness(StrEnum):
     """From best to worst; `unknown` where there is nothing to compare (no base answer, or not greedy)."""
 
     EXACT = "exact"
@@ -35,7 +35,7 @@ class Certificate:
     (not stored).
     """
 
-    verdict: Verdict
+    verdict: Exactness
     token: int | None = None
     gap_logits: float | None = None
 
@@ -59,19 +59,19 @@ def first_divergence(base: tuple[int, ...], other: tuple[int, ...]) -> int | Non
 def certify(base: CellRecord | None, other: CellRecord) -> Certificate:
     """Compare one answer with the base mode's answer to the same question."""
     if base is None or base.measurement is None or other.measurement is None:
-        return Certificate(Verdict.UNKNOWN)
+        return Certificate(Exactness.UNKNOWN)
     if base.status != "ok" or other.status != "ok" or other.spec["sampling"]["temperature"] > 0:
-        return Certificate(Verdict.UNKNOWN)
+        return Certificate(Exactness.UNKNOWN)
     token = first_divergence(base.measurement.token_ids, other.measurement.token_ids)
     if token is None:
-        return Certificate(Verdict.EXACT)
+        return Certificate(Exactness.EXACT)
     gap = dict(base.measurement.close_calls).get(token)
     tie = gap is not None and gap <= TIE_LOGITS
-    return Certificate(Verdict.NUMERIC_TIE if tie else Verdict.LOSSY, token, gap)
+    return Certificate(Exactness.NUMERIC_TIE if tie else Exactness.LOSSY, token, gap)
 
 
-def worst(verdicts: Iterable[str]) -> Verdict:
+def worst(verdicts: Iterable[str]) -> Exactness:
     """The verdict of a shard: that of its worst answer; unknown answers say nothing unless all are."""
-    order = [Verdict.EXACT, Verdict.NUMERIC_TIE, Verdict.LOSSY]
-    known = [Verdict(v) for v in verdicts if v in {item.value for item in order}]
-    return max(known, key=order.index) if known else Verdict.UNKNOWN
+    order = [Exactness.EXACT, Exactness.NUMERIC_TIE, Exactness.LOSSY]
+    known = [Exactness(v) for v in verdicts if v in {item.value for item in order}]
+    return max(known, key=order.index) if known else Exactness.UNKNOWN

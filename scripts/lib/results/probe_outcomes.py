@@ -19,7 +19,7 @@ PROBE_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ProbeOutcome:
     """What a probe saw. `holds`: the quirk is still there; None: it could not be told."""
 
     quirk: str
@@ -41,7 +41,7 @@ def probe_file(quirk: Quirk) -> Path:
     return PROBES / f"{quirk.id}.{digest(identity)}.json"
 
 
-def store_outcome(file: Path, outcome: Outcome) -> None:
+def store_outcome(file: Path, outcome: ProbeOutcome) -> None:
     """Write an outcome, sealed, sorted and atomically."""
     write_atomic(
         file,
@@ -49,17 +49,17 @@ def store_outcome(file: Path, outcome: Outcome) -> None:
     )
 
 
-def parse_outcome(text: str, file: str) -> Outcome:
+def parse_outcome(text: str, file: str) -> ProbeOutcome:
     """A stored outcome. Raises Damaged where it is not what was written."""
     raw = read_sealed(text, file)
     del raw[SEAL]
     try:
-        return Outcome(**raw)
+        return ProbeOutcome(**raw)
     except TypeError as error:
         raise Damaged(file, f"not a probe's outcome ({error})") from error
 
 
-def read_outcome(file: Path) -> Outcome | None:
+def read_outcome(file: Path) -> ProbeOutcome | None:
     """A stored outcome; None for one that is not there or damaged: the probe counts as never run."""
     try:
         return parse_outcome(read_stored(file), str(file))
@@ -67,7 +67,7 @@ def read_outcome(file: Path) -> Outcome | None:
         return None
 
 
-def read_outcomes(registry: Registry) -> Mapping[str, Outcome]:
+def read_outcomes(registry: Registry) -> Mapping[str, ProbeOutcome]:
     """Quirk id -> outcome for the engine version of this checkout, as far as there is one in the tree."""
     asked = (quirk for quirk in registry.quirks if quirk.probe is not None)
     found = ((quirk.id, read_outcome(probe_file(quirk))) for quirk in asked)

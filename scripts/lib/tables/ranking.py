@@ -33,7 +33,7 @@ ARCHITECT = "architect"
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class RankedSetup:
     """A ranked row: its quality on the role's questions, its fastest proved way, and how it compares with the best one.
 
     `versus_best` is None for the best itself and where no question is shared; its p-value is
@@ -57,15 +57,15 @@ class RoleRanking:
 
     role: str
     suites: tuple[str, ...]
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[RankedSetup, ...]
     unranked: tuple[tuple[Setup, str], ...]
 
     @property
-    def tied(self) -> tuple[Candidate, ...]:
+    def tied(self) -> tuple[RankedSetup, ...]:
         return tuple(candidate for candidate in self.candidates if candidate.is_tied)
 
     @property
-    def fastest_tied(self) -> tuple[Candidate, Comparison] | None:
+    def fastest_tied(self) -> tuple[RankedSetup, Comparison] | None:
         """Of those that cannot be told from the best the fastest, with its speed over the best's; None where none is faster."""
         compared = (
             (c, paired_ratio(c.way.decode_speeds, self.candidates[0].way.decode_speeds))
@@ -120,7 +120,7 @@ def fastest_way(row: Setup, setups: Iterable[Setup], preferred: str | None = Non
     )
 
 
-def _speed(candidate: Candidate) -> float:
+def _speed(candidate: RankedSetup) -> float:
     return candidate.way.decode.value if candidate.way.decode is not None else 0.0
 
 
@@ -151,14 +151,14 @@ def rank(role: str, setups: Sequence[Setup], recommended: Mapping[str, str]) -> 
             unranked.append((row, why or f"no answer in the role's suites ({', '.join(suites)})"))
             continue
         preferred = recommended.get(row.model.key) if role == ARCHITECT else None
-        found.append(Candidate(row, quality, fastest_way(row, setups, preferred)))
+        found.append(RankedSetup(row, quality, fastest_way(row, setups, preferred)))
     found.sort(
         key=lambda candidate: (-candidate.quality.value, -_speed(candidate), candidate.row.name)
     )
     return RoleRanking(role, suites, _compared(found, suites), tuple(unranked))
 
 
-def _compared(candidates: Sequence[Candidate], suites: Sequence[str]) -> tuple[Candidate, ...]:
+def _compared(candidates: Sequence[RankedSetup], suites: Sequence[str]) -> tuple[RankedSetup, ...]:
     """Each candidate with its comparison against the first, p-values adjusted by Holm's method."""
     if not candidates:
         return ()
@@ -167,7 +167,7 @@ def _compared(candidates: Sequence[Candidate], suites: Sequence[str]) -> tuple[C
     adjusted = iter(holm([comparison.p_value for comparison in made if comparison is not None]))
     told = [Comparison(c.estimate, next(adjusted)) if c is not None else None for c in made]
     others = [
-        Candidate(c.row, c.quality, c.way, versus)
+        RankedSetup(c.row, c.quality, c.way, versus)
         for c, versus in zip(candidates[1:], told, strict=True)
     ]
     return (candidates[0], *others)

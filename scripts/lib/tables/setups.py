@@ -24,7 +24,7 @@ from scripts.lib.base.layout import CELLS
 from scripts.lib.base.speed_limits import bandwidth_violation, bytes_per_token, speed_up_violation
 from scripts.lib.planning.modes import Mode
 from scripts.lib.registry_loader import Model
-from scripts.lib.results.certificate import Verdict, worst
+from scripts.lib.results.certificate import Exactness, worst
 from scripts.lib.results.review import ReviewRow
 
 SUITE_ORDER = (
@@ -162,14 +162,17 @@ class Setup:
         return 1 - self.passes.scored / self.planned if self.planned else 0.0
 
     @cached_property
-    def certificate(self) -> Verdict:
+    def certificate(self) -> Exactness:
         """The losslessness verdict of a speculative mode: that of its worst answer."""
         return worst(row.certificate for row in self.rows)
 
     @property
     def inherits_quality(self) -> bool:
         """True when the base row's quality holds for this mode too: its answers were compared and none is lossy."""
-        return not self.mode.speculative or self.certificate in (Verdict.EXACT, Verdict.NUMERIC_TIE)
+        return not self.mode.speculative or self.certificate in (
+            Exactness.EXACT,
+            Exactness.NUMERIC_TIE,
+        )
 
     @cached_property
     def breaks(self) -> int:

@@ -16,7 +16,7 @@ from scripts.lib.base.untrusted_text import csv_text
 from scripts.lib.results.review import COLUMNS, ReviewRow
 from scripts.lib.results.review_check import Damage
 from scripts.lib.tables.profile_part import ProfilePart
-from scripts.lib.tables.ranking import Candidate, Reduction, unrankable
+from scripts.lib.tables.ranking import RankedSetup, Reduction, unrankable
 from scripts.lib.tables.setups import Setup, outcomes, passes
 
 DIGITS = 6
@@ -143,7 +143,7 @@ class RoleRow:
     role: str
     row: Setup
     rank: int | None = None
-    found: Candidate | None = None
+    found: RankedSetup | None = None
     not_ranked: str = ""
 
 

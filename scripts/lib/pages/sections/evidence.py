@@ -16,7 +16,7 @@ from scripts.lib.base.markdown import (
 )
 from scripts.lib.pages.sections.quality import setup_name
 from scripts.lib.planning.left_out import MissingWeights
-from scripts.lib.results.certificate import Verdict
+from scripts.lib.results.certificate import Exactness
 from scripts.lib.results.review import ReviewRow
 from scripts.lib.tables.profile_part import Missing, ProfilePart
 from scripts.lib.tables.setups import Setup, is_scored
@@ -95,7 +95,7 @@ def divergences(part: ProfilePart) -> str:
     """Speculative answers that differ from their base's, with the evidence; the lossy ones first."""
     found = [
         (c, row)
-        for verdict in (Verdict.LOSSY, Verdict.NUMERIC_TIE)
+        for verdict in (Exactness.LOSSY, Exactness.NUMERIC_TIE)
         for c in part.setups
         for row in c.rows
         if row.certificate == verdict

@@ -18,7 +18,7 @@ from scripts.lib.base.markdown import (
     text,
 )
 from scripts.lib.tables.profile_part import ProfilePart
-from scripts.lib.tables.ranking import ARCHITECT, MARGIN, Candidate, RoleRanking, unrankable
+from scripts.lib.tables.ranking import ARCHITECT, MARGIN, RankedSetup, RoleRanking, unrankable
 from scripts.lib.tables.setups import Setup, outcomes, passes
 
 NAMED_TIES = 3
@@ -67,7 +67,7 @@ def _recommendation(ranking: RoleRanking) -> list[str]:
     return [code(ranking.role), run, _quality(best), speed(best.way), why, other]
 
 
-def _quality(candidate: Candidate) -> str:
+def _quality(candidate: RankedSetup) -> str:
     return f"{rate(candidate.quality)}, n={candidate.quality.clusters}"
 
 
@@ -89,12 +89,12 @@ def _why_best(ranking: RoleRanking) -> str:
     return ", ".join(told)
 
 
-def _against(candidate: Candidate) -> str:
+def _against(candidate: RankedSetup) -> str:
     versus = candidate.versus_best
     return DASH if versus is None else f"{points(versus.estimate)}, {p_value(versus.p_value)}"
 
 
-def _why_this_way(best: Candidate, role: str) -> str:
+def _why_this_way(best: RankedSetup, role: str) -> str:
     if best.way is best.row:
         return "no proved way of decoding it is faster"
     if role == ARCHITECT:
