@@ -101,7 +101,7 @@ def test_an_error_message_drives_no_terminal(name: str, capsys: pytest.CaptureFi
 
 
 def hostile_part() -> ProfilePart:
-    """Failures, reasons, suites, questions, symptoms, reasons for leaving out: all of them hostile."""
+    """Failures, reasons, suites, questions, reasons for leaving out: all of them hostile."""
     base, plan_of = row("m", 30), planner()
     texts = list(HOSTILE.values())
     failed = [
@@ -109,9 +109,7 @@ def hostile_part() -> ProfilePart:
         for n, t in enumerate(texts)
     ]
     answered = [
-        replace(
-            base.rows[0], question_id=t, suite=t, score_reason=t, symptoms=t, cell_file=f"c/{n}"
-        )
+        replace(base.rows[0], question_id=t, suite=t, score_reason=t, cell_file=f"c/{n}")
         for n, t in enumerate(texts)
     ]
     left_out = tuple(LeftOut(f"m{n}", "*", t) for n, t in enumerate(texts))
