@@ -27,7 +27,8 @@ from scripts.lib.pages.all_pages import pages
 from scripts.lib.planning.disk import load_plans, registry_of
 from scripts.lib.planning.plan import Plan, seen_from_elsewhere
 from scripts.lib.prompts.types import Check, Criterion, Question
-from scripts.lib.results.review import Review, plan_review, read_review, review_shard, to_csv
+from scripts.lib.results.review import Review, plan_review, review_shard
+from scripts.lib.results.review_rows import read_review, to_csv
 from scripts.lib.scoring import equality, sandbox, scorers
 from scripts.lib.scoring.checks import CHECKS
 from scripts.lib.scoring.scorers import ONLY_CHECKS, check_libraries, scoring_tools

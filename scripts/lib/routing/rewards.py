@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from scripts.lib.prompts.loader import Question
-from scripts.lib.results.review import ReviewRow
+from scripts.lib.results.review_rows import ReviewRow
 from scripts.lib.routing.entries import ACTIONS, FRONTDOOR, MODE
 
 COST_WEIGHT = 0.15
@@ -118,7 +118,9 @@ def _with_reward(o: Outcome, expected_s: float | None) -> Outcome:
     return replace(o, expected_s=expected_s, reward=worth)
 
 
-def by_action(outcomes: Iterable[Outcome]) -> dict[tuple[str, str, str, str], list[Outcome]]:
+def by_action(
+    outcomes: Iterable[Outcome],
+) -> dict[tuple[str, str, str, str], list[Outcome]]:
     """(suite, action, entry, mode) -> its outcomes, actions in their order, `baseline` before the other modes."""
     groups: dict[tuple[str, str, str, str], list[Outcome]] = {}
     for o in sorted(

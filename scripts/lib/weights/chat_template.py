@@ -1,7 +1,7 @@
-"""Chat templates of weights: what planning has to know of one, its date, and rendering in a process with limits.
+"""Chat templates of weights: their features, their date, and rendering in a limited process.
 
-Some templates print the day. A prompt must be the same every day, so both engines give them one
-date, which is in the spec.
+Some templates print the date. A prompt must be the same every day, so both engines use one date,
+which is part of the spec.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from scripts.lib.base.untrusted_text import one_line, valid_text
 DATE = datetime(2026, 1, 1)
 # The variable that templates look at; false is "do not think".
 THINKING_SWITCH = "enable_thinking"
-# The names under which a template finds the day: a function, and two texts that llama-server gives
-# to every template.
+# Templates find the date under these names: a function, and two texts that llama-server gives to
+# every template.
 _DATE_FUNCTION = "strftime_now"
 _DATE_TEXTS = {"date_string": "%d %b %Y", "datetime": "%b %d %Y"}
 _DIRECTIVES = "aAbBcdDeFgGhHIjklmMnprRsStTuUVwWxXyYzZ"
@@ -35,19 +35,20 @@ class TemplateError(Exception):
 
 
 def uses_date(template: str) -> bool:
-    """True when the template may print the day."""
+    """True when the template may print the date."""
     return any(name in template for name in (_DATE_FUNCTION, *_DATE_TEXTS))
 
 
 def date_variables() -> dict[str, str]:
-    """The day as texts, for a template's variables."""
+    """The date as texts, for a template's variables."""
     return {name: DATE.strftime(form) for name, form in _DATE_TEXTS.items()}
 
 
 def date_macro(template: str) -> str:
-    """What gives a template a `strftime_now` that knows one day only, put before its text (empty: it does not ask for it).
+    """A macro `strftime_now` for the one date, to be put before a template that calls it.
 
-    For a renderer that is not ours: a template's own macro goes before a renderer's function.
+    Empty for other templates. It is for llama-server: a template's own macro overrides a function
+    of the renderer.
     """
     if _DATE_FUNCTION not in template:
         return ""
@@ -60,7 +61,7 @@ def date_macro(template: str) -> str:
 
 
 def with_prefill(prompt: str, prefill: str) -> str:
-    """The prompt with the answer begun for the model; a thought that the template opens is not opened twice."""
+    """The prompt with the beginning of the answer. A thought that is open is not opened again."""
     opening = "<think>"
     if prefill.lstrip().startswith(opening) and prompt.rstrip().endswith(opening):
         prompt = prompt.rstrip().removesuffix(opening)
@@ -77,7 +78,7 @@ class Renderer(LineWorker):
     def render(
         self, template: str, messages: Sequence[Mapping[str, str]], variables: Mapping[str, Any]
     ) -> str:
-        """The prompt's text. Raises TemplateError in the template's words, or naming the limit that it passed."""
+        """The prompt's text. Raises TemplateError in the template's words, or naming a limit."""
         asked = {
             "template": template,
             "messages": messages,
@@ -86,7 +87,7 @@ class Renderer(LineWorker):
         return valid_text(str(self._result("render", asked)))
 
     def knows_system_role(self, template: str) -> bool:
-        """True when the template makes something of a system message. Raises TemplateError as `render`."""
+        """True when the template uses a system message. Raises TemplateError as `render` does."""
         variables = {**date_variables(), "bos_token": "", "eos_token": ""}
         asked = {"template": template, "variables": variables}
         return bool(self._result("knows_system_role", asked))
@@ -108,9 +109,9 @@ class Renderer(LineWorker):
 
 @lru_cache(maxsize=256)
 def knows_system_role(template: str) -> bool:
-    """True when the template makes something of a system message, or fails before that can be told.
+    """True when the template uses a system message, or fails before that is known.
 
-    Kept, since a process takes a fifth of a second, and many models have one template.
+    Cached: a process takes a fifth of a second, and many models share a template.
     """
     with Renderer() as renderer:
         try:
