@@ -1,4 +1,4 @@
-"""Chat templates: what they lack is made up for alike in both engines, what they do wrong is the cell's error."""
+"""Chat templates: both engines handle missing features alike; a failure is the cell's error."""
 
 from __future__ import annotations
 
@@ -33,13 +33,14 @@ from tests.test_executor import Recorder
 ENGINES = ("embedded", "server")
 LOOP = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>"
 NO_SYSTEM_ROLE = {
-    "refused": "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
-    + LOOP,
-    "passed over": "{% for m in messages %}{% if m.role == 'user' %}<user>{{ m.content }}{% endif %}{% endfor %}",
+    "refused": "{% if messages[0]['role'] == 'system' %}"
+    "{{ raise_exception('no system role') }}{% endif %}" + LOOP,
+    "passed over": "{% for m in messages %}"
+    "{% if m.role == 'user' %}<user>{{ m.content }}{% endif %}{% endfor %}",
 }
 DATES = {
-    "function": "{{ 'Today: ' + strftime_now('%d %b %Y') }}{{ strftime_now(\"%-d/%m/%y\") | length }}"
-    + LOOP,
+    "function": "{{ 'Today: ' + strftime_now('%d %b %Y') }}"
+    '{{ strftime_now("%-d/%m/%y") | length }}' + LOOP,
     "text": "{{ date_string }} {{ datetime }}" + LOOP,
 }
 FAULTS = {

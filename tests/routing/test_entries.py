@@ -16,7 +16,7 @@ from scripts.lib.base.stored_json import now_utc
 from scripts.lib.base.yaml_file import read_whole
 from scripts.lib.planning.disk import load_planner
 from scripts.lib.planning.plan import Planner, find_shard, make_plan
-from scripts.lib.results.review import ReviewRow
+from scripts.lib.results.review_rows import ReviewRow
 from scripts.lib.routing.entries import Overrides, draw_sample, entry_settings, wanted_suites
 from scripts.lib.routing.report import (
     outcome_lines,

@@ -23,7 +23,8 @@ from scripts.lib.machine.process import StopRequest
 from scripts.lib.planning.disk import for_model, load_planner
 from scripts.lib.planning.plan import Planner, make_plan
 from scripts.lib.registry.role_table import role_table
-from scripts.lib.results.review import plan_review, review_shard, to_csv
+from scripts.lib.results.review import plan_review, review_shard
+from scripts.lib.results.review_rows import to_csv
 from scripts.lib.routing.entries import Narrowing, draw_sample, named_suites
 from scripts.lib.routing.options import REPLACED, Asked, asked_of
 from scripts.lib.routing.report import outcome_lines, routes_of, routes_table

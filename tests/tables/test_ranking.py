@@ -9,7 +9,7 @@ import pytest
 from scripts.lib.base.estimates import NonInferiority
 from scripts.lib.pages.sections.quality import _why_best
 from scripts.lib.planning.modes import Mode
-from scripts.lib.results.review import ReviewRow
+from scripts.lib.results.review_rows import ReviewRow
 from scripts.lib.tables.ranking import MARGIN, fastest_way, rank, rank_roles, reductions, unrankable
 from scripts.lib.tables.setups import Setup
 from tests.planning.test_modes import model
@@ -84,13 +84,13 @@ def test_what_shares_no_question_is_not_called_worse() -> None:
     )
     near = row("near", 28)
     for others, said in (
-        ([far], "highest of 2, and above each of the others beyond chance"),
+        ([far], "highest of 2, significantly above all of the others"),
         ([apart], "highest of 2, not comparable with 1 (no shared question)"),
         (
             [apart, far],
-            "highest of 3, and above 1 of the others beyond chance, not comparable with 1 (no shared question)",
+            "highest of 3, significantly above 1 of the others, not comparable with 1 (no shared question)",
         ),
-        ([apart, near], "highest of 3, but it cannot be told from `near` `baseline` "),
+        ([apart, near], "highest of 3, but not significantly above `near` `baseline` "),
     ):
         words = _why_best(rank("coder", [best, *others], {}))
         assert words.startswith(said) and ("not comparable with 1" in words) == (apart in others)

@@ -350,7 +350,7 @@ def test_compare_shows_both_reasons_side_by_side(finished: Project, server: Judg
             "judge: {claude: {max_us: 3}}",
             "judge.claude.max_us: unknown key; did you mean 'max_usd'?",
         ),
-        ("judge: {scorers: [local], local: {model: tiny_c}}", "no weights of 'tiny_c'"),
+        ("judge: {scorers: [local], local: {model: tiny_c}}", "no weights found for 'tiny_c'"),
     ],
 )
 def test_bad_input_is_one_clear_message(finished: Project, edit: str, said: str) -> None:

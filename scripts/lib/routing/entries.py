@@ -15,7 +15,8 @@ from typing import Any
 from scripts.lib.base.errors import BenchError, suggest
 from scripts.lib.base.stored_json import digest
 from scripts.lib.planning.modes import expand_modes
-from scripts.lib.planning.plan import Planner, sample_questions
+from scripts.lib.planning.plan import Planner
+from scripts.lib.planning.sampling import sample_questions
 from scripts.lib.prompts.loader import Question, roles_of_suite, suites_for_roles
 from scripts.lib.registry_loader import Model
 from scripts.lib.settings.run_config import merge

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from scripts.lib.prompts.loader import Question
-from scripts.lib.results.review import ReviewRow
+from scripts.lib.results.review_rows import ReviewRow
 from scripts.lib.routing.entries import ACTIONS, FRONTDOOR, MODE
 
 COST_WEIGHT = 0.15

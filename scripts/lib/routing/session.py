@@ -24,7 +24,8 @@ from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.base.untrusted_text import csv_text
 from scripts.lib.planning.disk import for_model, load_planner, pending
 from scripts.lib.planning.plan import Cell, Plan, Shard, find_shard, make_plan
-from scripts.lib.results.review import ReviewRow, plan_review, read_review
+from scripts.lib.results.review import plan_review
+from scripts.lib.results.review_rows import ReviewRow, read_review
 from scripts.lib.routing.entries import ACTIONS, FRONTDOOR, MODE, Absent, Sample, entry_settings
 from scripts.lib.routing.rewards import Outcome, missing, outcome, rewarded
 from scripts.lib.settings.run_config import parse_config
@@ -117,7 +118,7 @@ def _why_lacking(plan: Plan, key: str, pattern: str, known: Sequence[str]) -> st
     reasons = [
         item.reason
         for item in plan.left_out
-        if item.model == key and matches(pattern, (item.mode,))
+        if item.model == key and item.question is None and matches(pattern, (item.mode,))
     ]
     return reasons[0] if reasons else f"it has no such decoding mode{suggest(pattern, known)}"
 
