@@ -150,8 +150,8 @@ def test_physics_and_missing_scores_are_never_ranked() -> None:
     assert [c.row.model.key for c in found.candidates] == ["honest"]
     reasons = {c.model.key: why for c, why in found.unranked}
     assert reasons["wild"].startswith("struck out by physics: 9")
-    assert reasons["partial"] == "1 of 41 answers have no score (at most 2 % may)"
-    assert reasons["unscored"] == "1 of 40 answers have no score (at most 2 % may)"
+    assert reasons["partial"] == "1 of 41 answers have no score (limit: 2 %)"
+    assert reasons["unscored"] == "1 of 40 answers have no score (limit: 2 %)"
     assert unrankable(row("m", 3, planned=QUESTIONS)) == ""
 
 
