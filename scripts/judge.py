@@ -39,7 +39,10 @@ from scripts.lib.settings.run_config import Config, load_config
 
 
 def _run(config: Config, arguments: argparse.Namespace) -> int:
-    """Judge what waits with every judge among the scorers. One that is not to be had leaves it unscored: no error."""
+    """Judge all pending answers with each configured judge.
+
+    If a judge is unavailable, its answers stay unscored; that is not an error.
+    """
     planner = load_planner(config)
     plans = [seen_from_elsewhere(make_plan(engine)) for engine in planners(planner)]
     answers = list(stored_answers(plans))
@@ -60,7 +63,9 @@ def _run(config: Config, arguments: argparse.Namespace) -> int:
                 f"{len(result.reviews)} reviews are out of date: snakemake results_so_far makes them, and RESULTS.md, again"
             )
         if result.stopped:
-            print(f"stopped: {shown(result.stopped)}; what waits is unscored until the next run")
+            print(
+                f"stopped: {shown(result.stopped)}; the pending answers stay unscored until the next run"
+            )
     if arguments.stamp is not None:
         for old in arguments.stamp.parent.glob("judged.*.json"):
             drop(old)

@@ -1,4 +1,4 @@
-"""No cell is measured by an engine that was not proven, one that was started again after a crash included."""
+"""Only a checked engine measures a cell, also after it was started again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scripts.lib.engines.factory import EngineSettings, make_engine
 from scripts.lib.executor import Job, run
 from scripts.lib.llama_build.build import server_binary
 from scripts.lib.machine.pinning import Thread, read_threads
-from scripts.lib.planning.cell_record import CellRecord
+from scripts.lib.planning.cell_record import CellRecord, Failure
 from scripts.lib.planning.plan import Shard
 from scripts.lib.planning.weights_guard import WeightsGuard
 from tests.factories.engines import GUARDS, PROOF, Fragile, Recorder, kill
@@ -73,7 +73,8 @@ def test_a_second_crash_is_the_cells_error_in_the_engines_last_words(crashing) -
     engine, records = crashing(generate=(2, 4))
     assert engine.steps.count("load") == 2
     assert [record.status for record in records] == ["ok", "ok", "error"]
-    assert records[2].measurement is None and str(records[2].error).startswith(CRASH)
+    assert records[2].measurement is None and records[2].failure is Failure.ENGINE
+    assert str(records[2].error).startswith(CRASH)
 
 
 def test_a_restarted_engine_that_does_not_prove_its_mode_measures_nothing(
@@ -85,9 +86,8 @@ def test_a_restarted_engine_that_does_not_prove_its_mode_measures_nothing(
     engine, records = crashing(generate=(2,))
     assert engine.steps == [*PROOF, "generate", "generate", *PROOF[:-1]]
     assert [record.status for record in records] == ["ok", "error", "error"]
-    assert {record.error for record in records[1:]} == {
-        "mode lookup_n3 was not active: nothing was drafted in the warm-up"
-    }
+    assert [record.failure for record in records] == [None, Failure.GUARD, Failure.GUARD]
+    assert all("lookup_n3" in str(record.error) for record in records[1:])
 
 
 def test_a_crash_in_the_warm_up_counts_as_the_one(crashing) -> None:  # type: ignore[no-untyped-def]
@@ -124,7 +124,8 @@ def test_a_server_killed_while_it_loads_is_started_once_more(
     real, count = shlex.quote(str(server_binary())), tmp_path / "starts"
     binary = tmp_path / "llama-server"
     binary.write_text(
-        f"#!/bin/sh\ncase $1 in --help) exec {real} --help;; esac\necho start >> {count}\necho loading\n"
+        f"#!/bin/sh\ncase $1 in --help) exec {real} --help;; esac\n"
+        f"echo start >> {count}\necho loading\n"
         f'if [ $(wc -l < {count}) -le {kills} ]; then kill -9 $$; fi\nexec {real} "$@"\n'
     )
     binary.chmod(0o755)

@@ -1,4 +1,4 @@
-"""Both engines on tiny F32 models: every mode gives the baseline's answer, is proved active, and is counted exactly."""
+"""Both engines on tiny F32 models: every mode answers as the baseline, is active and counted."""
 
 from __future__ import annotations
 
@@ -189,7 +189,8 @@ def test_a_server_that_is_never_ready_is_named(models: Path, tmp_path: Path) -> 
     script = tmp_path / "llama-server"
     flags = r"--model X  y\n--port P  z\n"
     script.write_text(
-        f"#!/bin/sh\ncase $1 in --help) printf -- '{flags}';; *) echo loading; exec sleep 60;; esac\n"
+        f"#!/bin/sh\ncase $1 in --help) printf -- '{flags}';; "
+        "*) echo loading; exec sleep 60;; esac\n"
     )
     script.chmod(0o755)
     engine = make_engine("server", EngineSettings(script, tmp_path / "log", 0.3))
@@ -218,7 +219,7 @@ def test_a_server_that_lives_on_has_not_died(start: Start, models: Path) -> None
 def test_the_shells_llama_variables_do_not_reach_a_server(
     start: Start, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The key alone would have every request refused; what names the library is not the engine's setting."""
+    """With the key alone every request would be refused. The library's path is no setting."""
     monkeypatch.setenv("LLAMA_API_KEY", "secret")
     monkeypatch.setenv("LLAMA_ARG_N_PREDICT", "3")
     monkeypatch.setenv("GGML_SCHED_DEBUG", "2")
@@ -250,7 +251,8 @@ def test_a_server_dies_with_its_parent(models: Path, tmp_path: Path) -> None:
 import time
 from pathlib import Path
 from tests.factories.engines import *
-engine = make_engine("server", EngineSettings(server_binary(), Path({str(tmp_path / "s.log")!r}), 60.0))
+log = Path({str(tmp_path / "s.log")!r})
+engine = make_engine("server", EngineSettings(server_binary(), log, 60.0))
 engine.load(settings(Path({str(models)!r}), "dense", BASELINE))
 print(engine._server.pid, flush=True)
 time.sleep(60)

@@ -76,13 +76,18 @@ def test_paths_are_quoted_and_unknown_fields_named() -> None:
 
 
 OLD = {
-    "baseline": "OMP_NUM_THREADS=1 numactl --interleave=all /opt/llama-cli -m {model_path} -t {threads} --temp {temperature}",
-    "speculative_decoding": "/opt/llama-speculative -m {model_path} -md {draft_path} --draft-max {k} -t {threads}",
-    "moe_expert_reduction": "/opt/llama-cli -m {model_path} --override-kv {override_key}=int:{experts} -t {threads}",
+    "baseline": "OMP_NUM_THREADS=1 numactl --interleave=all /opt/llama-cli -m {model_path} "
+    "-t {threads} --temp {temperature}",
+    "speculative_decoding": "/opt/llama-speculative -m {model_path} -md {draft_path} "
+    "--draft-max {k} -t {threads}",
+    "moe_expert_reduction": "/opt/llama-cli -m {model_path} "
+    "--override-kv {override_key}=int:{experts} -t {threads}",
     "prompt_lookup": "/opt/llama-lookup -m {model_path} -t {threads} --temp {temperature}",
     "vision": "/opt/llama-mtmd-cli -m {model_path} --mmproj {mmproj_path} -t {threads}",
-    "server_start": "/opt/llama-server -m {model_path} --port {port} -c {context_length} -t {threads}",
-    "server_start_moe": "/opt/llama-server -m {model_path} --port {port} --override-kv {override_key}=int:{experts}",
+    "server_start": "/opt/llama-server -m {model_path} --port {port} "
+    "-c {context_length} -t {threads}",
+    "server_start_moe": "/opt/llama-server -m {model_path} --port {port} "
+    "--override-kv {override_key}=int:{experts}",
 }
 
 
@@ -158,17 +163,17 @@ def test_a_value_is_one_word_wherever_its_placeholder_stands(quote: str) -> None
         (
             "x {threads",
             "baseline",
-            "no template: expected '}' before end of string (write {{ and }} for braces)",
+            "not a template: expected '}' before end of string (write {{ and }} for braces)",
         ),
         (
             "x {draft_path}",
             "baseline",
-            "wants {draft_path}, which worker_math has not in mode baseline",
+            "needs {draft_path}: worker_math has no value for it in mode baseline",
         ),
         (
             "x {override_key} {experts}",
             "baseline",
-            "wants {experts}, {override_key}, which worker_math has not",
+            "needs {experts}, {override_key}: worker_math has no value for it",
         ),
         ("x", "lookup_n3", "no template 'prompt_lookup'"),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from scripts.lib.base.stored_json import digest
 from scripts.lib.execution.run_record import RunRecord
 from scripts.lib.machine.environment_record import store_environment
 from scripts.lib.planning.cell_record import CellId, CellRecord, Measurement
-from scripts.lib.results.review import ReviewRow
+from scripts.lib.results.review_rows import ReviewRow
 from tests.factories.checkout import ROOT
 
 ENGINE = {"name": "embedded", "version": "0.3.36", "source": "abc"}
@@ -30,11 +30,11 @@ ENVIRONMENT = {
 
 def review_row(**changes: Any) -> ReviewRow:
     """A reviewed row with nothing in it but `changes`."""
-    empty = {"str": "", "int": 0, "float": 0.0, "bool": False}
-    plain = {
-        f.name: None if "None" in str(f.type) else empty[str(f.type)] for f in fields(ReviewRow)
-    }
-    return ReviewRow(**(plain | changes))
+    required = {
+        "suite": "", "question_id": "", "score_reason": "", "scorer": "", "tier": 0, "repeat": 0, "status": "",
+        "load_s": 0.0, "peak_rss_bytes": 0, "environment": "", "cell_file": "", "cell_sha256": "",
+    }  # fmt: skip
+    return ReviewRow(**(required | changes))
 
 
 def measurement(speed: float, answer: str = "yes") -> Measurement:

@@ -22,7 +22,8 @@ from scripts.lib.base.stored_json import canonical_json, digest
 from scripts.lib.planning.cell_record import CellRecord, Measurement
 from scripts.lib.planning.disk import load_plans
 from scripts.lib.planning.plan import Cell, Plan, Shard, seen_from_elsewhere
-from scripts.lib.results.review import plan_review, review_shard, to_csv
+from scripts.lib.results.review import plan_review, review_shard
+from scripts.lib.results.review_rows import to_csv
 from scripts.lib.settings.run_config import load_config
 from scripts.lib.weights.facts import WeightsFacts, WeightsLock
 from scripts.lib.weights.gguf_header import Header

@@ -2,41 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from scripts.lib.planning.modes import Mode
-from scripts.lib.results.review import ReviewRow
+from scripts.lib.results.review_rows import ReviewRow
 from scripts.lib.tables.setups import Setup
 from tests.factories.plans import model
+from tests.factories.results_trees import review_row
 
-_SHOWN = {
-    "suite": "math",
-    "question_id": "q1",
-    "tokens_per_second": 10.0,
-    "score_reason": "ok",
-    "scorer": "checks",
-    "score": 3,
-    "passed": True,
-    "coverage": 1.0,
-    "tier": 1,
-    "status": "ok",
-    "finish_reason": "stop",
-    "prompt_tokens": 10,
-    "completion_tokens": 20,
-    "ttft_s": 0.1,
-    "prefill_tokens_per_s": 100.0,
-    "decode_tokens_per_s": 10.0,
-    "load_s": 1.0,
-    "generation_s": 2.0,
-    "peak_rss_bytes": 5,
-    "environment": "e",
-    "cell_file": "c.json",
-}
-_EMPTY = {"str": "", "int": 0, "float": 0.0, "bool": False}
-_NOTHING = {
-    f.name: None if "None" in str(f.type) else _EMPTY[str(f.type)] for f in fields(ReviewRow)
-}
-ROW = ReviewRow(**{**_NOTHING, **_SHOWN})
+ROW = review_row(
+    suite="math",
+    question_id="q1",
+    tokens_per_second=10.0,
+    score_reason="ok",
+    scorer="checks",
+    score=3,
+    passed=True,
+    coverage=1.0,
+    tier=1,
+    status="ok",
+    finish_reason="stop",
+    prompt_tokens=10,
+    completion_tokens=20,
+    ttft_s=0.1,
+    prefill_tokens_per_s=100.0,
+    decode_tokens_per_s=10.0,
+    load_s=1.0,
+    generation_s=2.0,
+    peak_rss_bytes=5,
+    environment="e",
+    cell_file="c.json",
+)
 
 
 QUESTIONS = 40

@@ -25,7 +25,7 @@ from scripts.lib.machine.environment_record import environment_record, store_env
 from scripts.lib.planning.cell_record import parse_named_cell
 from scripts.lib.planning.disk import LOCK_FILE
 from scripts.lib.results.probe_outcomes import ProbeOutcome, parse_outcome, store_outcome
-from scripts.lib.results.review import read_review, to_csv
+from scripts.lib.results.review_rows import read_review, to_csv
 from scripts.lib.scoring.judge_prompt import Material
 from scripts.lib.scoring.rubric import CriterionScore, QuestionScore
 from scripts.lib.scoring.series import Item, Reply, Role

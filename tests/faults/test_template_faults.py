@@ -1,4 +1,4 @@
-"""Chat templates: both engines supply what is missing alike; what is wrong is the cell's error."""
+"""Chat templates: both engines handle missing features alike; a failure is the cell's error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches, the store and the instrument checks, with judges that are honest, lazy, random, credulous or broken."""
+"""Batches, the store and the checks, with honest, lazy, random, credulous and broken judges."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def judge(
 
 @pytest.fixture(autouse=True)
 def _the_same_batches_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A batch is named, and its canaries drawn, by the clock: a judge at random would be caught one day and not the next."""
+    """The clock seeds a batch's name and canaries; without this, results would differ by day."""
     ticks = itertools.count(1)
     monkeypatch.setattr("scripts.lib.judging.batch.time.time_ns", lambda: next(ticks))
 
@@ -90,10 +90,7 @@ def _the_same_batches_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_honest_judges_batches_are_accepted_and_its_verdicts_count(store: VerdictStore) -> None:
     items = pairs(60)
     result = judge(store, FakeJudge(honest(QUESTIONS)), items)
-    assert [record.status for record in result.closed] == [
-        "accepted",
-        "accepted",
-    ] and not result.stopped
+    assert [record.status for record in result.closed] == ["accepted"] * 2 and not result.stopped
     scores = [store.usable(item.shown.pair) for item in items]
     assert all(verdict is not None for verdict in scores)
     assert {verdict.score for verdict in scores if verdict is not None} == {1, 3}
@@ -101,7 +98,7 @@ def test_an_honest_judges_batches_are_accepted_and_its_verdicts_count(store: Ver
     assert result.usd == pytest.approx(0.001 * result.replies)
 
 
-def test_what_is_judged_is_not_asked_again(store: VerdictStore) -> None:
+def test_judged_answers_are_not_asked_for_again(store: VerdictStore) -> None:
     items = pairs(20)
     judge(store, FakeJudge(honest(QUESTIONS)), items)
     again = VerdictStore(SERIES, store.folder.parent)
@@ -133,7 +130,7 @@ def test_another_series_shares_nothing(store: VerdictStore, tmp_path: Path) -> N
         )
 
 
-# --- judges that must not be believed ------------------------------------------------------------------------------------
+# --- judges that must not be believed -------------------------------------------------------------
 
 
 def lazy(prompt: Any) -> str:
@@ -242,7 +239,7 @@ def test_a_judge_that_fails_again_is_not_paid_for_more(store: VerdictStore) -> N
 
 
 @pytest.mark.parametrize("moved", [0, 5])
-def test_a_crash_while_a_failed_batch_is_closed_asks_nobody_again(
+def test_a_crash_while_a_failed_batch_is_closed_sends_no_new_requests(
     store: VerdictStore, moved: int
 ) -> None:
     items = pairs(30)
@@ -260,7 +257,7 @@ def test_a_crash_while_a_failed_batch_is_closed_asks_nobody_again(
     )
 
 
-def test_a_transient_failure_after_a_quarantine_is_taken_up(store: VerdictStore) -> None:
+def test_a_transient_failure_after_a_quarantine_is_pending_again(store: VerdictStore) -> None:
     items = pairs(20)
     judge(store, FakeJudge(always_3), items)
     assert store.is_quarantined(items[0].shown.pair)
@@ -275,7 +272,7 @@ def test_a_transient_failure_after_a_quarantine_is_taken_up(store: VerdictStore)
     )
 
 
-# --- canaries ------------------------------------------------------------------------------------------------------------
+# --- canaries -------------------------------------------------------------------------------------
 
 
 def test_canaries_look_like_the_rest(store: VerdictStore) -> None:
@@ -341,9 +338,9 @@ def test_every_batch_has_enough_canaries() -> None:
 
 
 def test_no_injection_moves_an_honest_judge(store: VerdictStore) -> None:
-    """Each injection, alone and behind a wrong answer, over several questions; the text reaches the judge as data only."""
+    """Each injection, alone and after a wrong answer, on several questions."""
     items = [
-        pair_item(SERIES, f"{q.suite}/{q.id}", material(q, answer, "stop"))
+        pair_item(SERIES, q.name_in_full, material(q, answer, "stop"))
         for q in QUESTIONS[:6]
         for text in INJECTIONS
         for answer in (text, f"It is the other one.\n\n{text}")
@@ -354,7 +351,7 @@ def test_no_injection_moves_an_honest_judge(store: VerdictStore) -> None:
     assert all(verdict is not None and (verdict.score or 0) < 2 for verdict in found)
 
 
-# --- crashes and damage --------------------------------------------------------------------------------------------------
+# --- crashes and damage ---------------------------------------------------------------------------
 
 
 def test_a_crash_in_the_middle_loses_and_repeats_nothing(store: VerdictStore) -> None:
@@ -374,13 +371,13 @@ def test_a_crash_in_the_middle_loses_and_repeats_nothing(store: VerdictStore) ->
     second = FakeJudge(honest(QUESTIONS))
     judge(fresh, second, items)
     assert all(fresh.usable(item.shown.pair) for item in items)
-    # The sixteen replies of before the crash were on disk; the one in flight is asked again.
+    # The sixteen replies before the crash were stored; the one in flight is asked for again.
     assert not set(first.asked[:16]) & set(second.asked)
     asked = sum(len(record.items) for record in fresh.batches.values())
     assert len(set(first.asked[:16]) | set(second.asked)) == asked
 
 
-def test_transient_failures_stay_unscored_and_are_taken_up_again(store: VerdictStore) -> None:
+def test_transient_failures_stay_unscored_and_are_asked_for_again(store: VerdictStore) -> None:
     items = pairs(30)
     failing = {item.digest for item in items[:4]}
 
@@ -426,7 +423,7 @@ def test_a_judge_that_stops_leaves_the_batch_open(store: VerdictStore) -> None:
     assert len(result.closed) == 2 and all(store.usable(item.shown.pair) for item in items)
 
 
-def test_too_few_canaries_answered_is_no_check(store: VerdictStore) -> None:
+def test_a_batch_with_too_few_answered_canaries_stays_open(store: VerdictStore) -> None:
 
     def spoil(n: int, item: Item) -> Reply | None:
         return Reply(None, "no answer", True) if item.role is Role.CANARY else None
@@ -466,7 +463,7 @@ def test_a_batch_file_comes_back_as_it_was(tmp_path: Path) -> None:
         file.load()
 
 
-def test_what_waits_is_noted_per_review(store: VerdictStore) -> None:
+def test_pending_answers_are_noted_per_review(store: VerdictStore) -> None:
     store.set_unfinished("no key", ["a.csv", "b.csv"], ["a.csv", "b.csv"])
     store.set_unfinished("no key", ["c.csv"], ["b.csv", "c.csv"])
     assert store.unfinished() == {"reason": "no key", "reviews": ["a.csv", "c.csv"]}
@@ -474,7 +471,7 @@ def test_what_waits_is_noted_per_review(store: VerdictStore) -> None:
     assert store.unfinished() == {} and store.stopped() == ""
 
 
-# --- figures -----------------------------------------------------------------------------------------------------------------
+# --- figures --------------------------------------------------------------------------------------
 
 
 def _outcome(role: Role, score: int | None, **more: Any) -> ItemOutcome:
@@ -490,7 +487,7 @@ def _outcome(role: Role, score: int | None, **more: Any) -> ItemOutcome:
 
 
 def _kappa(pairs: list[tuple[int, int]]) -> float:
-    """Quadratic kappa by its definition: one minus the weighted disagreement seen over that expected by chance."""
+    """Quadratic kappa by its definition: 1 - disagreement seen / disagreement by chance."""
     n = len(pairs)
     seen = sum((a - b) ** 2 for a, b in pairs) / n
     chance = sum((a - b) ** 2 for a, _ in pairs for _, b in pairs) / n**2
@@ -532,7 +529,7 @@ def test_findings_of_nothing_are_nothing() -> None:
     assert findings((), {}) == () and measures(()) == ()
 
 
-# --- damaged records ---
+# --- damaged records ------------------------------------------------------------------------------
 
 
 def test_a_damaged_verdict_counts_as_missing_is_named_and_asked_again(store: VerdictStore) -> None:

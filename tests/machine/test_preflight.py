@@ -1,4 +1,4 @@
-"""A machine that is not quiet is told from one that is; what cannot be known is nothing to complain of."""
+"""A noisy machine is found; what the machine does not show is no finding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mode expansion: the table of architectures, permissions, what the registry names, and a reason for all that is left out."""
+"""Mode expansion: architectures, permissions, named modes, and a reason for each one left out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def names(target: Model, *others: Model) -> list[str]:
 
 def reasons(target: Model, *others: Model) -> dict[str, str]:
     models = {entry.key: entry for entry in (target, *others)}
-    return {item.mode: item.reason for item in expand_modes(target, models).excluded}
+    return {item.mode: item.reason for item in expand_modes(target, models).left_out}
 
 
 def test_dense_with_a_draft() -> None:

@@ -1,4 +1,4 @@
-"""Predicted hours: measured speeds first, then the same model's other modes, then reported ones, then the bandwidth."""
+"""Predicted hours: from measured speeds, else of other modes, else reported, else bandwidth."""
 
 from __future__ import annotations
 

@@ -82,8 +82,6 @@ class Unrecorded:
 
     def add(self, record: CellRecord) -> None: ...
 
-    def summarise(self, outcome: str) -> None: ...
-
 
 def interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Plan, Job]:
     """A shard whose first two cells were stored, the second one failed, when it was cut off; in an empty folder."""

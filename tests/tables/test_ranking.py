@@ -36,13 +36,13 @@ def test_what_shares_no_question_is_not_called_worse() -> None:
     )
     near = row("near", 28)
     for others, said in (
-        ([far], "highest of 2, and above each of the others beyond chance"),
+        ([far], "highest of 2, significantly above all of the others"),
         ([apart], "highest of 2, not comparable with 1 (no shared question)"),
         (
             [apart, far],
-            "highest of 3, and above 1 of the others beyond chance, not comparable with 1 (no shared question)",
+            "highest of 3, significantly above 1 of the others, not comparable with 1 (no shared question)",
         ),
-        ([apart, near], "highest of 3, but it cannot be told from `near` `baseline` "),
+        ([apart, near], "highest of 3, but not significantly above `near` `baseline` "),
     ):
         words = _why_best(rank("coder", [best, *others], {}))
         assert words.startswith(said) and ("not comparable with 1" in words) == (apart in others)
@@ -102,8 +102,8 @@ def test_physics_and_missing_scores_are_never_ranked() -> None:
     assert [c.row.model.key for c in found.candidates] == ["honest"]
     reasons = {c.model.key: why for c, why in found.unranked}
     assert reasons["wild"].startswith("struck out by physics: 9")
-    assert reasons["partial"] == "1 of 41 answers have no score (at most 2 % may)"
-    assert reasons["unscored"] == "1 of 40 answers have no score (at most 2 % may)"
+    assert reasons["partial"] == "1 of 41 answers have no score (limit: 2 %)"
+    assert reasons["unscored"] == "1 of 40 answers have no score (limit: 2 %)"
     assert unrankable(row("m", 3, planned=QUESTIONS)) == ""
 
 

@@ -165,9 +165,7 @@ def test_a_second_process_does_not_pay_for_the_same_batches(
     )
     server.wait_for(MESSAGES, 1)
     second = script(finished, *argv[2:], **server.environment)
-    assert second.returncode == 0 and "is judging in this series: wait for it" in second.stdout, (
-        second.stderr
-    )
+    assert second.returncode == 0 and "is judging in this series" in second.stdout, second.stderr
     assert first.wait(60) == 0 and set(server.judged.values()) == {1}
 
 
@@ -353,7 +351,7 @@ def test_compare_shows_both_reasons_side_by_side(finished: Project, server: Judg
             "judge: {claude: {max_us: 3}}",
             "judge.claude.max_us: unknown key; did you mean 'max_usd'?",
         ),
-        ("judge: {scorers: [local], local: {model: tiny_c}}", "no weights of 'tiny_c'"),
+        ("judge: {scorers: [local], local: {model: tiny_c}}", "no weights found for 'tiny_c'"),
     ],
 )
 def test_bad_input_is_one_clear_message(finished: Project, edit: str, said: str) -> None:

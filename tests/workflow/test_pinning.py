@@ -198,7 +198,7 @@ def test_huge_pages_that_the_machine_does_not_have_are_refused(project: Project)
     output = done.stdout + done.stderr
     assert done.returncode == 1 and project.cells() == {} and "Traceback" not in output
     assert (
-        f"hardware pinned: huge_pages {wanted}: this machine's are" in output
+        f"hardware pinned: huge_pages {wanted}: on this machine they are" in output
         and "as root: echo" in output
     )
 

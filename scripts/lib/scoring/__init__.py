@@ -1,1 +1,1 @@
-"""Scoring by machine: from a model's raw output to the answer proper, what it states, and whether a check passes."""
+"""Scoring by machine: from a model's raw output to the answer itself, and to a score."""
