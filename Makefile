@@ -4,11 +4,15 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help env engine weights results test lint clean
+.PHONY: help env engine weights results test test-quick lint clean
 
 PYTHON ?= python3
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 LOCK := envs/requirements.lock
+# Two workers fit two cores; each Snakemake run below them has up to eight processes.
+TEST_JOBS ?= 2
+# Dozens of processes of these scripts are started: each would compile every module anew.
+export PYTHONDONTWRITEBYTECODE :=
 # Without this check, a missing lock would give a stamp that never changes.
 $(if $(wildcard $(LOCK)),,$(error $(LOCK): no such file))
 ENV_STAMP := .venv/.lock-$(shell sha256sum $(LOCK) | cut -c1-12)
@@ -16,6 +20,7 @@ ENV_STAMP := .venv/.lock-$(shell sha256sum $(LOCK) | cut -c1-12)
 help:
 	@echo "make results   make what is missing, run the benchmark, write docs/reference/benchmarks/RESULTS.md"
 	echo "make test      the linters and the whole test suite, in the same environment"
+	echo "make test-quick    the fast tests only, for the edit loop"
 	echo "make lint      the linters alone"
 	echo "make env | engine | weights    one step: the environment, llama.cpp, the small models"
 	echo "make clean     remove .venv"
@@ -59,12 +64,18 @@ lint: $(ENV_STAMP)
 	python -m scripts.validate --strict
 	python -m scripts.prompts lint
 
-# The linters run beside the first tests, which measure nothing.
+# Two calls of pytest; both always run. Tests that measure nothing share the cores with each other
+# and with the linters. Tests marked `serial` then have the machine to themselves.
 test: weights
 	@make --no-print-directory lint & lint=$$!
-	$(RUN) python -m pytest && failed=0 || failed=1
+	$(RUN) python -m pytest -n $(TEST_JOBS) --dist worksteal -m "not serial" && failed=0 || failed=1
 	wait $$lint || failed=1
+	$(RUN) python -m pytest -m serial || failed=1
 	exit $$failed
+
+# For the edit loop: no Snakemake, engines, fuzzing or slow tests, and nothing that is timed.
+test-quick: $(ENV_STAMP)
+	@$(RUN) python -m pytest -n $(TEST_JOBS) --dist worksteal -m "not serial and not slow" --ignore tests/workflow --ignore tests/faults
 
 clean:
 	rm -rf .venv

@@ -57,7 +57,7 @@ def _narrowed(side: Observations, arguments: argparse.Namespace) -> Observations
 def _effects(compared: Compared, gate: Gate) -> list[tuple[Key, Comparison | None]]:
     """The effect on each setup of A: None, which passes no gate, where B lacks the setup."""
     return [
-        *((row.key, row.effect(gate.metric)) for row in compared.rows),
+        *((row.key, row.effects[gate.metric]) for row in compared.rows),
         *((key, None) for key in compared.unpaired[0]),
     ]
 

@@ -20,11 +20,11 @@ import psutil
 
 from scripts.lib.base.command import Parser, run_job
 from scripts.lib.base.errors import BenchError, suggest
-from scripts.lib.base.layout import ENVIRONMENTS, LOGS
+from scripts.lib.base.layout import ENVIRONMENTS, LOGS, RUNS
 from scripts.lib.base.locks import locked
 from scripts.lib.engines.factory import EngineSettings, make_engine
 from scripts.lib.engines.protocol import Engine, Loaded
-from scripts.lib.execution.run_record import INTERRUPTED, RunRecord, current_run_id
+from scripts.lib.execution.run_record import RunEnd, RunRecord, current_run_id, summarise
 from scripts.lib.executor import Job, finish, missing, restore, run
 from scripts.lib.llama_build.build import engine_facts, server_binary
 from scripts.lib.machine.environment_record import environment, store_environment
@@ -100,15 +100,15 @@ def _described(job: Job, planner: Planner, preflight: Preflight) -> Job:
 
 
 def _run(job: Job, engine: Engine, cells: Sequence[Cell]) -> None:
-    outcome = "cut off by an error"
+    end, remark = RunEnd.CUT_OFF, ""
     try:
         failed = run(job, engine, cells)
-        outcome = f"finished, {failed} cells failed" if failed else "finished"
+        end, remark = RunEnd.FINISHED, f", {failed} cells failed" if failed else ""
     except KeyboardInterrupt:
-        outcome = INTERRUPTED
+        end = RunEnd.INTERRUPTED
         raise
     finally:
-        job.recorder.summarise(outcome)
+        summarise(job.root / RUNS / job.run_id, end, remark)
 
 
 def _remember_weights(planner: Planner, shard: Shard) -> None:

@@ -22,6 +22,7 @@ from tabulate import tabulate
 from scripts.lib.base.command import Parser, run_command
 from scripts.lib.base.errors import tell_notices
 from scripts.lib.planning.disk import load_planner, pending, planners
+from scripts.lib.planning.left_out import MissingWeights
 from scripts.lib.planning.plan import Plan, make_plan
 from scripts.lib.settings.run_config import load_config
 
@@ -31,12 +32,12 @@ COLUMNS = ("hardware", "model", "mode", "cells", "pending", "excluded")
 def rows(plan: Plan) -> Iterator[dict[str, Any]]:
     """One row per shard, then one per left-out model, mode or pattern; `excluded` is the reason."""
     for shard in plan.shards:
-        reason = None if shard.runnable else f"weights are not on this machine: {shard.model.path}"
+        reason = None if shard.runnable else f"{MissingWeights.ABSENT}: {shard.model.path}"
         yield _row(
             plan, shard.model.key, shard.mode.name, len(shard.cells), len(pending(shard)), reason
         )
     for item in plan.left_out:
-        yield _row(plan, item.model, item.mode, 0, 0, item.reason)
+        yield _row(plan, item.model, item.place, 0, 0, item.reason)
 
 
 def _row(

@@ -114,7 +114,7 @@ def _show(arguments: argparse.Namespace) -> None:
         print(f"  deprecated{reason}; planned only where models: names it")
     if expansion.recommended:
         print(f"  recommended: {expansion.recommended}")
-    for item in expansion.excluded:
+    for item in expansion.left_out:
         print(f"  left out: {item.mode}: {item.reason}")
     for warning in (*expansion.warnings, *_warnings_of(planner, model)):
         print(f"  warning: {warning}")

@@ -22,7 +22,8 @@ from scripts.lib.judging.cost import prompt_tokens
 from scripts.lib.judging.protocol import Stopped
 from scripts.lib.planning.disk import for_model, load_planner, planners
 from scripts.lib.planning.plan import find_shard, make_plan, seen_from_elsewhere
-from scripts.lib.results.review import plan_review, review_shard, to_csv
+from scripts.lib.results.review import plan_review, review_shard
+from scripts.lib.results.review_rows import to_csv
 from scripts.lib.scoring.sandbox import unavailable
 from scripts.lib.scoring.scorers import check_libraries
 from scripts.lib.scoring.series import Item, Series

@@ -31,7 +31,8 @@ from scripts.lib.judging.instrument import figures
 from scripts.lib.judging.stage import drop_reviews, judge_answers
 from scripts.lib.planning.disk import load_planner, planners
 from scripts.lib.planning.plan import Cell, Plan, Planner, make_plan, seen_from_elsewhere
-from scripts.lib.results.review import ReviewRow, plan_review, review_shard, to_csv
+from scripts.lib.results.review import plan_review, review_shard
+from scripts.lib.results.review_rows import ReviewRow, to_csv
 from scripts.lib.settings.judge_config import CHECKS, CLAUDE, LOCAL
 from scripts.lib.settings.run_config import Config, load_config
 

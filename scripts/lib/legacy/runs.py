@@ -16,8 +16,8 @@ from typing import Any
 from scripts.lib.base.part_names import without_part
 from scripts.lib.legacy.values import number, speed, suite_name, text, whole
 from scripts.lib.planning.modes import Mode
-from scripts.lib.results.symptoms import ECHO, EMPTY, is_echo
-from scripts.lib.scoring.answer_text import clean
+from scripts.lib.results.symptoms import Symptom, is_echo
+from scripts.lib.scoring.answer.cleaning import clean
 
 SPEED_TEST = "speed_test"
 # A folder's name holds its date with or without dashes, anywhere; what else is a number in it is no
@@ -126,11 +126,11 @@ def log_speed(log: str) -> float | None:
     return number(evaluated[-1][2]) if evaluated else None
 
 
-def _symptoms(response: str, prompt: str) -> tuple[str, ...]:
+def _symptoms(response: str, prompt: str) -> tuple[Symptom, ...]:
     # The word that llama.cpp's tools print at the end is no answer.
     answer = clean(response.replace("[end of text]", ""), prompt)
-    found = [] if answer else [EMPTY]
-    return tuple(found + ([ECHO] if is_echo(response, prompt) else []))
+    found = [] if answer else [Symptom.EMPTY]
+    return tuple(found + ([Symptom.ECHO] if is_echo(response, prompt) else []))
 
 
 def _answer(source: str, suite: str, question: str, raw: Mapping[str, Any]) -> LegacyAnswer:
@@ -251,7 +251,7 @@ def read_log(source: str, log: str) -> LegacyRun:
                 completion_tokens=whole(tokens),
                 response_characters=len(log),
                 # One token is the end of an answer that never began.
-                symptoms=(EMPTY,) if tokens in (None, "0", "1") else (),
+                symptoms=(Symptom.EMPTY,) if tokens in (None, "0", "1") else (),
                 source=source,
             ),
         ),

@@ -1,4 +1,4 @@
-"""The predecessor's summary.csv: one line per quality row with its speculative speeds, without what physics forbids."""
+"""The predecessor's summary.csv: one line per quality row, with its possible speculative speeds."""
 
 from __future__ import annotations
 
@@ -24,17 +24,12 @@ def _speed(c: Setup) -> float:
     return c.decode.value if c.decode is not None else 0.0
 
 
-def _timed(ways: Iterable[Setup]) -> list[Setup]:
-    return [way for way in ways if way.decode is not None and not way.struck_out]
-
-
 def best_and_all(speeds: Sequence[tuple[str, float]]) -> tuple[str, str]:
     """Best speed, and all of them as `k4:11.4,k8:14.4`, in the predecessor's way."""
     if not speeds:
         return "", ""
-    return f"{max(speed for _, speed in speeds):.1f}", ",".join(
-        f"{name}:{speed:.1f}" for name, speed in speeds
-    )
+    best = max(speed for _, speed in speeds)
+    return f"{best:.1f}", ",".join(f"{name}:{speed:.1f}" for name, speed in speeds)
 
 
 def combination(mode: Mode) -> str:
@@ -47,7 +42,7 @@ def _named(ways: Iterable[Setup], name: Callable[[Mode], str]) -> tuple[str, str
 
 
 def _of_fastest_draft(ways: Sequence[Setup]) -> tuple[str, list[Setup]]:
-    """The draft model of the fastest way, and the ways that use it: one sweep is one draft's."""
+    """The draft model of the fastest way, and the ways that use it: a sweep has one draft model."""
     if not ways:
         return "", []
     draft = max(ways, key=_speed).mode.draft
@@ -55,13 +50,13 @@ def _of_fastest_draft(ways: Sequence[Setup]) -> tuple[str, list[Setup]]:
 
 
 def summary_row(row: Setup, ways: Iterable[Setup]) -> dict[str, str]:
-    """One line; `ways` are the row's speculative and lookup modes. The total is that of the suites that have a column."""
-    timed, total = _timed(ways), passes([answer for answer in row.rows if answer.suite in SUITES])
-    draft, drafted = _of_fastest_draft(
-        [m for m in timed if m.mode.draft and m.mode.lookup_n is None]
-    )
-    both = [m for m in timed if m.mode.draft and m.mode.lookup_n is not None]
-    lookup = [m for m in timed if m.mode.draft is None]
+    """One line; `ways` are the row's speculative and lookup modes. The total is over SUITES."""
+    total = passes([answer for answer in row.rows if answer.suite in SUITES])
+    timed = [way for way in ways if way.decode is not None and not way.struck_out]
+    with_draft = [way for way in timed if way.mode.draft]
+    lookup = [way for way in timed if way.mode.draft is None]
+    both = [way for way in with_draft if way.mode.lookup_n is not None]
+    draft, drafted = _of_fastest_draft([way for way in with_draft if way.mode.lookup_n is None])
     name = without_part(Path(row.model.path).stem)
     values = {"model": name if row.mode.name == "baseline" else f"{name}_{row.mode.name}"}
     for suite in SUITES:
@@ -69,9 +64,7 @@ def summary_row(row: Setup, ways: Iterable[Setup]) -> dict[str, str]:
         values[suite] = f"{found.passed}/{found.scored}" if found.scored else "-"
     values["total"] = f"{total.passed}/{total.scored}"
     values["pct_str"] = f"{100 * total.rate:.0f}%" if total.rate is not None else ""
-    values["avg_tps"] = (
-        f"{_speed(row):.1f}" if row.decode is not None and not row.struck_out else ""
-    )
+    values["avg_tps"] = f"{_speed(row):.1f}" if row.decode and not row.struck_out else ""
     values["spec_draft"] = draft
     values["spec_best_tps"], values["spec_k_results"] = _named(drafted, lambda mode: f"k{mode.k}")
     values["lookup_best_tps"], values["lookup_n_results"] = _named(
@@ -83,6 +76,6 @@ def summary_row(row: Setup, ways: Iterable[Setup]) -> dict[str, str]:
 
 
 def summary_csv(setups: Sequence[Setup]) -> str:
-    """The predecessor's summary.csv with two columns of ours at the end: hardware profile and engine."""
+    """The predecessor's summary.csv, with hardware profile and engine as two more columns."""
     rows = (summary_row(row, ways_of(row, setups)) for row in quality_rows(setups))
     return csv_text(COLUMNS, ([row[name] for name in COLUMNS] for row in rows))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from scripts.lib.scoring.endings import (
+from scripts.lib.scoring.extract.endings import (
     clauses,
     concludes,
     is_beside,
@@ -16,13 +16,19 @@ from scripts.lib.scoring.endings import (
     paragraphs,
     sentences,
 )
-from scripts.lib.scoring.evidence import Reading, Statement, Undecided, settle, statements, tail
-from scripts.lib.scoring.number_words import named_numbers
-from scripts.lib.scoring.phrases import any_of
-from scripts.lib.scoring.quantities import Number, numbers, plain
+from scripts.lib.scoring.extract.evidence import (
+    Reading,
+    Statement,
+    settle,
+    statements,
+    tail,
+)
+from scripts.lib.scoring.extract.number_words import named_numbers
+from scripts.lib.scoring.extract.phrases import any_of
+from scripts.lib.scoring.extract.quantities import Number, numbers, plain
 
 Find = Callable[[str], list[Number]]
-# Words and marks that may stand between "the answer is" and the number.
+# Words and marks that may come between "the answer is" and the number.
 _FILLER = re.compile(
     r"^(?:[\s*_`~\"'“”‘’$(\[{:=≈≃→>|]|\\\(|\\\[|\\boxed|\b"
     + any_of(
@@ -34,7 +40,7 @@ _FILLER = re.compile(
     re.IGNORECASE,
 )
 _OPERATION = re.compile(r"\s*(?:[+*×÷·]|[-/](?=\s*\d)|\\cdot|\\times)\s*\(?\s*\d|\s+[-/]\s+\d|\(\d")
-# What stands between two numbers that are alternatives: "14 or 15", "14-15".
+# What is between two numbers that are alternatives: "14 or 15", "14-15".
 _ALTERNATIVE = re.compile(
     r"[^\w\n]{0,4}(?:\w{1,15}[^\w\n]{1,2})?\(?(?:or|and/or|and|to|through)\s+"
     r"(?:maybe|perhaps|possibly|even|about)?\s*[$(]?\s*|\s*[-–—/]\s*",
@@ -44,10 +50,13 @@ _ALTERNATIVE = re.compile(
 _VERB = re.compile(
     r"(?:\b"
     + any_of(
-        r"is|are|was|were|be|has|have|had|costs?|equals?|gives?|makes?|leaves?|left with|gets?|becomes?",
-        r"takes?|needs?|totals?|ends? up with|pays?|earns?|gains?|contains?|weighs?|owns?|requires?|yields?|remains?",
+        r"is|are|was|were|be|has|have|had|costs?|equals?|gives?|makes?|leaves?|left with|gets?"
+        r"|becomes?",
+        r"takes?|needs?|totals?|ends? up with|pays?|earns?|gains?|contains?|weighs?|owns?"
+        r"|requires?|yields?|remains?",
         r"spends?|spent|travels?|lasts?|comes? (?:out )?to",
-        r"(?:total|remainder|sum|difference|product|result|value|price|cost|distance|speed|length|area",
+        r"(?:total|remainder|sum|difference|product|result|value|price|cost|distance|speed|length"
+        r"|area",
         r"probability|rest) of",
         r"amounts? to|adds? up to|sums? to|reach(?:es)?|obtain|find|get|at|total of|answer|result",
     )
@@ -60,12 +69,14 @@ _VERB = re.compile(
     re.IGNORECASE,
 )
 _ROUNDED = re.compile(
-    r"(?:\b(?:about|approximately|approx\.?|roughly|around|environ|circa|ca\.|rund|etwa)|~)\s*[$(*]*$",
+    r"(?:\b(?:about|approximately|approx\.?|roughly|around|environ|circa|ca\.|rund|etwa)"
+    r"|~)\s*[$(*]*$",
     re.IGNORECASE,
 )
 # The number after one of these is a detail.
 _DETAIL = re.compile(
-    r"\b(?:in|of|from|than|per|with|for|after|before|by|at|within|since|over|among|between|every|each|on"
+    r"\b(?:in|of|from|than|per|with|for|after|before|by|at|within|since|over|among|between|every"
+    r"|each|on"
     r"|during|until)\s+"
     r"(?:(?:the|an?|his|her|its|their|all|about|only|those|these|first|last|other)\s+){0,2}[$(*]*$",
     re.IGNORECASE,
@@ -76,7 +87,8 @@ _EQUATION_GAP = re.compile(
 )
 # Brackets that hold a word or a unit: they do not give the answer.
 _ASIDE = re.compile(
-    r"\((?!\s*or\b)(?=[^()]*[^\W\d_]{2})[^()\n]{0,200}\)|\[(?=[^\[\]]*[^\W\d_]{2})[^\[\]\n]{0,200}\]"
+    r"\((?!\s*or\b)(?=[^()]*[^\W\d_]{2})[^()\n]{0,200}\)"
+    r"|\[(?=[^\[\]]*[^\W\d_]{2})[^\[\]\n]{0,200}\]"
 )
 _UNIT_OF_TWO_WORDS = re.compile(r"[\s*_`$.!)\]}]*(?:[^\W\d]+[\s*_`$.!)\]}]*){0,2}")
 _NUMBERED_HEADING = re.compile(r"\d+[.):]\s")
@@ -85,10 +97,10 @@ _BOLD = re.compile(r"(?:\*\*|__)\s*([^*\n]{1,80}?)\s*(?:\*\*|__)")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Said:
-    """A number as an answer gives it: its possible values (`15%` is 15 or 0.15), and other numbers beside it.
+    """A number as an answer gives it: its possible values (`15%` is 15 or 0.15), and `others`.
 
     With `doubt`, any of the numbers may be the one that is meant. Without it, the others are
-    alternatives ("14 or 15"). Two are equal where they have a value in common and the same others.
+    alternatives ("14 or 15"). Two are equal where they share a value and have the same others.
     """
 
     values: tuple[Fraction, ...]
@@ -100,7 +112,7 @@ class Said:
             return False
         return not set(self.values).isdisjoint(other.values) and self.others == other.others
 
-    # Equality is not transitive, so there is no hash that agrees with it.
+    # Equality is not transitive: no hash fits it.
     __hash__ = None  # type: ignore[assignment]
 
     def __str__(self) -> str:
@@ -124,7 +136,7 @@ def _candidates(text: str, find: Find) -> list[Number]:
     return exact or found
 
 
-# Between two numbers of a sum that is not worked out.
+# Between two numbers of a sum without its result.
 _OPERATOR = re.compile(
     r"\s*(?:[+*×÷·]|\\cdot|\\times)\s*\(?\s*|\s+(?:[-–]|plus|minus|times)\s+|\(|\s*\)\s*\(\s*",
     re.IGNORECASE,
@@ -173,7 +185,7 @@ def _with_alternatives(text: str, number: Number, found: Sequence[Number]) -> Sa
 def _leading(text: str, find: Find) -> Said | None:
     """The number that a text begins with, apart from words such as `about`.
 
-    None for a sum that is not worked out.
+    None for a sum without its result.
     """
     filler = _FILLER.match(text)
     begin = filler.end() if filler else 0
@@ -270,7 +282,7 @@ def _of_statement(statement: Statement) -> Said | None:
 def _of_line(line: str, find: Find, everything: bool) -> Said | None:
     """The number of a line: the bold one, else the one of its concluding or last sentence.
 
-    What stands beside the answer (remarks, hypotheses) counts only with `everything`.
+    Remarks and hypotheses count only with `everything`.
     """
     bold = [said for piece in _BOLD.findall(line) if (said := _of_bold(piece, find)) is not None]
     if bold:
@@ -324,9 +336,9 @@ def _headline(found: Sequence[str]) -> Reading[Said] | None:
 
 
 def _ending(text: str) -> Reading[Said] | None:
-    """The number that an answer opens with as a headline, else the one of its last line that has one.
+    """The number of a headline at the beginning, else of the last line that has one.
 
-    Verifications and remarks, numbers in words and labels count only where there is nothing else.
+    Verifications and remarks, numbers in words and labels count only without other numbers.
     """
     found = paragraphs(text)
     headline = _headline(found)
@@ -345,7 +357,7 @@ def _numbers_and_labels(text: str) -> list[Number]:
     return [replace(number, label=False) for number in numbers(text)]
 
 
-def read_number(answer: str) -> Reading[Said] | Undecided[Said] | None:
+def read_number(answer: str) -> Reading[Said] | None:
     """The number that an answer commits to; None where it has none."""
     text = tail(answer)
     return settle(text, statements(text), _of_statement) or _ending(text)

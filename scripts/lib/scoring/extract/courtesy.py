@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import re
 
-from scripts.lib.scoring.phrases import any_of
+from scripts.lib.scoring.extract.phrases import any_of
 
 _COURTESY = re.compile(
     any_of(
         r"(?:i )?(?:truly |really )?hope (?:this|that|it|the|these|you)\b",
         r"(?:please )?(?:let me know|feel free|do(?: not|n['’]t) hesitate|just ask)\b",
-        r"(?:and )?if (?:you(?:['’]d|['’]re| (?:would|have|need|want|are))|there(?:['’]s| (?:is|are)))\b.*"
+        r"(?:and )?if (?:you(?:['’]d|['’]re| (?:would|have|need|want|are))|there(?:['’]s| (?:is"
+        r"|are)))\b.*"
         r"(?:question|help|let me|ask|detail|clarif|further|more|else|assist|welcome|happy|glad)",
         r"(?:is|are) there any(?:thing|\s)",
         r"(?:would|do) you (?:like|want|need)\b",
-        r"(?:i(?:['’]m| am) )?(?:always |more than )?(?:happy|glad|here|available|delighted) (?:to|if|for)\b",
+        r"(?:i(?:['’]m| am) )?(?:always |more than )?(?:happy|glad|here|available|delighted) "
+        r"(?:to|if|for)\b",
         r"(?:many )?thank(?:s| you)\b",
         r"you(?:['’]re| are) (?:very |most )?welcome",
         r"(?:have a|enjoy|good luck|best of luck|cheers|take care|(?:best|kind|warm) regards"
@@ -31,7 +33,7 @@ _COURTESY = re.compile(
     + r".{0,200}",
     re.IGNORECASE | re.DOTALL,
 )
-# What may stand around a polite sentence.
+# What may surround a polite sentence.
 _AROUND = "*_`>#- \t\"'()😊🙂"
 _SENTENCE_GAP = re.compile(r"[.!?:)\]}\"'”*_`$😊🙂]\s+")
 # A line without a letter or digit: a rule, emoji.

@@ -9,22 +9,21 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from scripts.lib.scoring.choice_texts import ASIDE, by_text, named
-from scripts.lib.scoring.courtesy import without_courtesy
-from scripts.lib.scoring.evidence import (
+from scripts.lib.scoring.extract.choice_texts import ASIDE, by_text, named
+from scripts.lib.scoring.extract.courtesy import without_courtesy
+from scripts.lib.scoring.extract.evidence import (
     LABELLED,
     STATED,
     Reading,
     Statement,
-    Undecided,
     in_order,
     is_unmeant,
     settle,
     statements,
     tail,
 )
-from scripts.lib.scoring.phrases import any_of
-from scripts.lib.scoring.words import same, words
+from scripts.lib.scoring.extract.phrases import any_of
+from scripts.lib.scoring.extract.words import same, words
 
 # A match of _LINE.
 Line = re.Match[str]
@@ -32,19 +31,24 @@ LETTERS = "ABCDEFGHIJ"
 NONE = "none of them"
 _FULL_WIDTH = str.maketrans({chr(0xFEE0 + ord(letter)): letter for letter in LETTERS})
 
-# --- parts of the patterns ----------------------------------------------------------------------------------
+# --- parts of the patterns ------------------------------------------------------------------------
 
-# What may stand around a letter: quotes, brackets, Markdown, LaTeX.
+# What may surround a letter: quotes, brackets, Markdown, LaTeX.
 _LATEX_STYLE = r"\\(?:text(?:bf|it|rm)?|math(?:rm|bf|sf)|boxed|fbox|operatorname|bf|rm)\s*\{?"
-_OPEN = rf"(?:[\s*_`~\"'“”‘’«【「$(\[{{<]|<(?:b|i|strong|em|choice|option)>|{_LATEX_STYLE}|\\[(\[]){{0,10}}+"
+_OPEN = (
+    r"(?:[\s*_`~\"'“”‘’«【「$(\[{<]|<(?:b|i|strong|em|choice|option)>"
+    rf"|{_LATEX_STYLE}|\\[(\[]){{0,10}}+"
+)
 _CLOSE = r"(?:</(?:b|i|strong|em|choice|option)>|[*_`~\"'“”‘’»】」$)\]}>]|\\[)\]]){0,10}"
-# Words and marks that may stand between "the answer is" and the letter.
+# Words and marks that may come between "the answer is" and the letter.
 _ADVERB = any_of(
-    "definitely|clearly|probably|likely|most likely|indeed|therefore|thus|hence|simply|just|obviously",
+    "definitely|clearly|probably|likely|most likely|indeed|therefore|thus|hence|simply|just"
+    "|obviously",
     "certainly|surely|then|actually|really|most certainly|correctly|again",
 )
 _FILLER = (
-    r"(?:(?:the\s+)?(?:letter|option|choice|answer|alternative|statement)\b\s*:?\s*|(?:la|le|die|der|das)\s+"
+    r"(?:(?:the\s+)?(?:letter|option|choice|answer|alternative|statement)\b\s*:?\s*|(?:la|le|die"
+    r"|der|das)\s+"
     rf"|{_ADVERB}\b,?\s*|\b(?:is|be|are)\b:?\s*|[:=→>-]\s{{0,4}}){{0,6}}+"
 )
 _LETTER_HERE = rf"{_FILLER}{_OPEN}(?P<letter>[A-J])"
@@ -52,12 +56,13 @@ _ANY_LETTER_HERE = rf"{_FILLER}{_OPEN}(?P<letter>[A-Ja-j])"
 _NOT_IN_WORD = r"(?<![\w'’])"
 _WORD_ENDS = r"(?![\w'’])"
 _RIGHT = (
-    r"(?:(?:clearly|definitely|indeed|actually|therefore|thus|obviously|the|our|my|only|one|most|best|answer"
+    r"(?:(?:clearly|definitely|indeed|actually|therefore|thus|obviously|the|our|my|only|one|most"
+    r"|best|answer"
     r"|option|choice)\s+)*(?:correct|right|true|best|accurate|appropriate|answer|valid|solution)\b"
     r"(?!\s+(?:only\s+)?(?:if|when|in\s+part))"
 )
 
-# --- statements ---------------------------------------------------------------------------------------------
+# --- statements -----------------------------------------------------------------------------------
 
 # A statement's text that begins with a letter.
 _CHOSEN = re.compile(
@@ -86,7 +91,8 @@ _I_CHOOSE = re.compile(
 )
 # "so B.", "which leaves only B.", "it must be B."
 _LEADS_TO = any_of(
-    r"\b(?:so|therefore|thus|hence|leaves?(?: us)?(?: with)?(?: only)?|leaving(?: us)?(?: with)?(?: only)?"
+    r"\b(?:so|therefore|thus|hence|leaves?(?: us)?(?: with)?(?: only)?|leaving(?: us)?(?: "
+    r"with)?(?: only)?"
     r"|it(?:['’]s| is| must be| has to be)|must be|remains?|only|choose|go with|select|pick"
     r"|correct(?: one)? is|=>|→)[,:]? "
 )
@@ -101,7 +107,8 @@ _REMAINS = re.compile(
 )
 # "The correct option is B."
 _NOUN_IS = re.compile(
-    r"\b(?:option|choice|letter|alternative|selection)\b(?:\s+(?:here|of\s+the\s+(?:right|correct)\s+\w+))?"
+    r"\b(?:option|choice|letter|alternative|selection)\b(?:\s+(?:here|of\s+the\s+(?:right"
+    r"|correct)\s+\w+))?"
     rf"\s+(?:is|would\s+be|must\s+be)\s+{_ANY_LETTER_HERE}{_CLOSE}{_WORD_ENDS}"
 )
 # Chinese: `答案是B`, `故选B`, `正确选项：B`.
@@ -125,8 +132,10 @@ _ENDS = re.compile(
 _TERSE = re.compile(
     r"^[ \t>#*_`✅☑✓-]{0,8}(?:(?:i\s+(?:think|believe|guess|would\s+say|['’]d\s+say)"
     r"|my\s+(?:best\s+)?guess|probably|definitely|yes|in\s+summary"
-    r"|(?:the\s+)?(?:answer|antwort|option|choice|letter))\b(?:\s+(?:is|it\s+is|it['’]s))?[,:]?\s*){0,3}"
-    rf"{_OPEN}(?P<letter>[A-J]){_CLOSE}(?P<rest>[\s!.,;:…✅☑✓*]*|,\s+(?:not|definitely|since|because)\b[^\n]*"
+    r"|(?:the\s+)?(?:answer|antwort|option|choice|letter))\b(?:\s+(?:is|it\s+is"
+    r"|it['’]s))?[,:]?\s*){0,3}"
+    rf"{_OPEN}(?P<letter>[A-J]){_CLOSE}(?P<rest>[\s!.,;:…✅☑✓*]*|,\s+(?:not|definitely|since"
+    rf"|because)\b[^\n]*"
     r"|\s+(?:because|since|as|i\s+think|i\s+believe)\b[^\n]*|\s+\([^()\n]*\)[.\s]*)$",
     re.IGNORECASE,
 )
@@ -138,7 +147,7 @@ _LINE = re.compile(
 )
 _BOLD = re.compile(r"(?:\*\*|__)\(?([A-J])\)?(?:[.):]?|[.):]\s[^*\n]{0,80})(?:\*\*|__)")
 
-# --- what surrounds them ------------------------------------------------------------------------------------
+# --- what surrounds them --------------------------------------------------------------------------
 
 _VERDICT_YES = re.compile(r"\b(?:correct|right|true)\b|[✓✔✅☑]", re.IGNORECASE)
 _VERDICT_NO = re.compile(r"\b(?:incorrect|not|wrong|false|isn['’]t|un\w+)\b|[✗✘❌✖]", re.IGNORECASE)
@@ -156,10 +165,11 @@ _PROSE = re.compile(
 )
 # After `A` or `I`: these are words of a sentence.
 _AFTER_ARTICLE = re.compile(
-    r"\s+(?!(?:is|was|because|since|as|and|or|with|which|would|will|for|due|given|meaning|by|in|from)\b)"
+    r"\s+(?!(?:is|was|because|since|as|and|or|with|which|would|will|for|due|given|meaning|by|in"
+    r"|from)\b)"
     r"[a-z]"
 )
-# A letter that stands alone, whatever its meaning.
+# A letter on its own, whatever its meaning.
 _CANDIDATE = re.compile(r"(?<![A-Za-z0-9_'’])[A-Ja-j](?![A-Za-z0-9_'’])")
 # Inside a statement, the sign must follow a word: "B. Gold is dense." is one sentence.
 _FIRST_SENTENCE_GAP = re.compile(r"(?<=[^\W\d_]{3}[.!?])\s")
@@ -181,7 +191,7 @@ class Choice:
 
 
 def _letter(text: str, allowed: str) -> Choice | None:
-    """The letter that a text begins with, in whatever marks.
+    """The letter that a text begins with, with or without marks around it.
 
     None where there is none, or where `a`, `A` or `I` is a word.
     """
@@ -210,7 +220,7 @@ def _with_other(letter: str, rest: str, allowed: str) -> Choice:
 
 
 def _windows(text: str) -> Iterator[tuple[int, int]]:
-    """(start, end) of the stretches of text around letters that stand alone. Only there can one be chosen."""
+    """(start, end) of the parts of a text around single letters: a choice can only be there."""
     begin, end = 0, -1
     for match in _CANDIDATE.finditer(text):
         if match.start() >= end:
@@ -313,7 +323,7 @@ def _chosen_lines(text: str, found: list[Line], approved: list[Line]) -> list[Li
 
 
 def _is_apart(text: str, line: Line) -> bool:
-    """Whether a line is the last one and stands after a blank line, so that it is not part of a list."""
+    """Whether a line is the last one, after a blank line: then it is not part of a list."""
     if text[line.end() :].strip():
         return False
     return _BLANK_LINE_AT_END.search(text[: line.start("letter")]) is not None
@@ -360,7 +370,7 @@ def read_choice(
     answer: str,
     value: str,
     choices: Mapping[str, str],
-) -> Reading[Choice] | Undecided[Choice] | None:
+) -> Reading[Choice] | None:
     """The choice of an answer; None where it makes none.
 
     `value` is the letter that is expected; `choices` maps letters to texts, and may be empty.

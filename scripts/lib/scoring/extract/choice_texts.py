@@ -6,8 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from scripts.lib.scoring.evidence import corrects
-from scripts.lib.scoring.words import looked_at, same, words
+from scripts.lib.scoring.extract.evidence import corrects
+from scripts.lib.scoring.extract.words import looked_at, same, words
 
 ASIDE = re.compile(r"(?<=\s)\([^()\n]{3,200}\)")
 _CONCLUDES = re.compile(r"\W*(?:so|therefore|thus|hence|in\s+conclusion)\b", re.IGNORECASE)
@@ -35,7 +35,7 @@ def named(text: str, choices: Mapping[str, str]) -> list[str]:
 
 
 def _is_part_of_another(letter: str, named: Sequence[str], choices: Mapping[str, str]) -> bool:
-    """Whether the text of a choice stands in that of another one that is named as well."""
+    """Whether the text of a choice is part of the text of another one that is named, too."""
     return any(
         other != letter and looked_at(choices[other]).states(choices[letter]) for other in named
     )

@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 
-from scripts.lib.scoring.endings import (
+from scripts.lib.scoring.extract.endings import (
     clauses,
     concludes,
     is_beside,
@@ -17,17 +17,25 @@ from scripts.lib.scoring.endings import (
     paragraphs,
     sentences,
 )
-from scripts.lib.scoring.evidence import Reading, Statement, Undecided, settle, statements, tail
+from scripts.lib.scoring.extract.evidence import (
+    Reading,
+    Statement,
+    settle,
+    statements,
+    tail,
+)
 
-# Each question to the worker takes milliseconds, and what an answer commits to stands among its
-# last statements.
+# Each question to the worker takes milliseconds, and the last statements are what counts.
 _MOST_ASKED = 6
 # Whether an expression is equal to the reference; None where it is not an expression.
 Equals = Callable[[str], bool | None]
 _SPAN = re.compile(
     r"\$\$(.+?)\$\$|\$([^$\n]+?)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]|`([^`\n]+)`", re.DOTALL
 )
-_NAMES = "sqrt|pi|ln|log|sin|cos|tan|exp|arctan|arcsin|arccos|sinh|cosh|tanh|arcsinh|erf|Gamma|infty|infinity"
+_NAMES = (
+    "sqrt|pi|ln|log|sin|cos|tan|exp|arctan|arcsin|arccos|sinh|cosh|tanh|arcsinh|erf|Gamma"
+    "|infty|infinity"
+)
 _WORD = re.compile(rf"(?<![\\\w])(?!(?:{_NAMES})(?![A-Za-z]))[^\W\d_π]{{2,}}")
 # "x = 4 or x = -3", "x₁ = 1, x₂ = 2": a name and its value. In LaTeX the index is `_1`.
 _NAME = r"[a-zA-Z](?:_\{?\d\}?)?"
@@ -68,7 +76,8 @@ _ROUNDED = re.compile(
 )
 # Commands for spaces and sizes, but not the `\\` that ends a row of a matrix.
 _FORMAT = re.compile(
-    r"\\(?:left|right|displaystyle|limits|[bB]igg?[lr]?)(?![A-Za-z])|(?<!\\)\\[,;:! ]|\\q?quad(?![A-Za-z])|~"
+    r"\\(?:left|right|displaystyle|limits|[bB]igg?[lr]?)(?![A-Za-z])|(?<!\\)\\[,;:! ]"
+    r"|\\q?quad(?![A-Za-z])|~"
 )
 _STYLED = re.compile(
     r"\\(?:math(?:rm|bf|it|sf)|text(?:rm|bf|it)?|operatorname|mbox|boldsymbol|boxed|rm)"
@@ -76,7 +85,7 @@ _STYLED = re.compile(
 )
 # `\mathrm e` and `{\rm e}`: a style without braces of its own.
 _BARE_STYLE = re.compile(r"\\(?:mathrm|text|rm)\s+([a-zA-Z])(?![a-zA-Z])")
-# A pattern that tries every blank of a run of thousands would take seconds.
+# Patterns would take seconds on a run of thousands of blanks.
 _BLANKS = re.compile(r"[ \t]{2,}")
 # What is not the value itself: `\neq 2`, `\pm 2`.
 _NOT_EQUAL = re.compile(r"\\neq?(?![a-z])|≠|!=|\\pm(?![a-z])|±")
@@ -107,9 +116,9 @@ _SET_BRACES = re.compile(r"(?<!\\)\{(?=[^{}]*,[^{}]*\}$)|(?<!\\)(?<=[\d\w])\}$")
 
 
 def _styled(match: re.Match[str]) -> str:
-    """What stays of a styled text: `\\mathrm{e}` is e, `\\text{ln}` is \\ln.
+    r"""What stays of a styled text: `\mathrm{e}` is e, `\text{ln}` is \ln.
 
-    Units and other words go, with their power.
+    Units and other words are removed, with their power.
     """
     inner, power = match[1].strip().removeprefix("\\"), match[2] or ""
     if _ONLY_NAME.fullmatch(inner):
@@ -120,7 +129,7 @@ def _styled(match: re.Match[str]) -> str:
 
 
 def _vulgar_fraction(match: re.Match[str]) -> str:
-    """`½` as `\\frac{1}{2}`."""
+    r"""`½` as `\frac{1}{2}`."""
     above, below = unicodedata.normalize("NFKC", match[0]).split("\u2044")
     return rf"\frac{{{above}}}{{{below}}}"
 
@@ -149,7 +158,7 @@ def latex(text: str) -> str:
 def tidy(expression: str, keep_equation: bool = False) -> str:
     """An expression without styles, words, units and roundings.
 
-    Of `x = 3` it is what stands after the last equals sign.
+    Of `x = 3` it is the part after the last equals sign.
     """
     text = _WHITE_SPACE.sub(" ", _ROUNDED.split(expression)[0])
     text = _BARE_STYLE.sub(r"\1", text)
@@ -171,16 +180,12 @@ def _without_bold(text: str) -> str:
 def _run(text: str, from_end: bool) -> str:
     """The mathematics that a text begins with, up to the first word.
 
-    With `from_end`, it is what stands after the last word.
+    With `from_end`, it is the part after the last word.
     """
     words = list(_WORD.finditer(text))
     if from_end:
         return text[words[-1].end() :] if words else text
     return text[: words[0].start()] if words else text
-
-
-def _is_mathematics(text: str) -> bool:
-    return _MATHEMATICS.search(text) is not None
 
 
 def _inside(formula: re.Match[str]) -> str:
@@ -196,19 +201,21 @@ def _of_statement(text: str) -> str:
     sentence = _without_bold(next(iter(sentences(text)), text))
     clause = next(iter(reversed(clauses(sentence))), sentence)
     beginning = _run(clause, from_end=False)
-    return beginning if _is_mathematics(beginning) else _run(clause.rstrip(" .!"), from_end=True)
+    return (
+        beginning if _MATHEMATICS.search(beginning) else _run(clause.rstrip(" .!"), from_end=True)
+    )
 
 
 def _formulas(text: str) -> list[str]:
-    """The formulas of a text from the last one on, those that give a detail after the others.
+    """The formulas of a text from the last one on; those that give a detail come after the others.
 
-    Roundings of what stands before them are left out.
+    Formulas that round what comes before them are left out.
     """
     main: list[str] = []
     details: list[str] = []
     for formula in _SPAN.finditer(text):
         inner, before = _inside(formula), max(0, formula.start() - 16)
-        if not _is_mathematics(inner) or _ROUNDED.search(text, before, formula.start()):
+        if not _MATHEMATICS.search(inner) or _ROUNDED.search(text, before, formula.start()):
             continue
         is_detail = _DETAIL.search(text, before, formula.start()) is not None
         (details if is_detail else main).append(inner)
@@ -216,7 +223,7 @@ def _formulas(text: str) -> list[str]:
 
 
 def _solutions(text: str, kind: str) -> str:
-    """The solutions that a text gives, as one expression: a set or a point, as `kind` says.
+    """The solutions that a text gives, as one expression: a "set" or a "point", as `kind` says.
 
     Empty where there are none. A set is given by "x = 1 or x = 2" or "1 and 2", a point by "x = 2,
     y = 3".
@@ -236,7 +243,7 @@ def _solutions(text: str, kind: str) -> str:
 
 
 def _expressions(clause: str, kind: str) -> Iterator[str]:
-    """What a clause may give, best first: its solutions, its formulas, else mathematics among words."""
+    """What a clause may give, best first: solutions, formulas, else mathematics among words."""
     if kind and (solutions := _solutions(clause, kind)):
         yield solutions
     formulas = _formulas(clause)
@@ -254,10 +261,6 @@ def _among_words(clause: str) -> Iterator[str]:
     yield from reversed(_INNER.findall(plain))
 
 
-def _names_alternatives(text: str) -> bool:
-    return _ALTERNATIVES.search(text) is not None
-
-
 def _ending(text: str) -> Iterator[tuple[str, bool]]:
     """(clause, whether its sentence names alternatives) from the end of an answer.
 
@@ -267,7 +270,7 @@ def _ending(text: str) -> Iterator[tuple[str, bool]]:
         from_end = [sentence for sentence in reversed(sentences(line)) if not is_beside(sentence)]
         from_end.sort(key=lambda sentence: not concludes(sentence))
         for sentence in from_end:
-            alternatives = _names_alternatives(sentence)
+            alternatives = _ALTERNATIVES.search(sentence) is not None
             for clause in clauses(sentence):
                 yield clause, alternatives
 
@@ -279,12 +282,10 @@ def _closed(text: str) -> str:
     return text if cut < 0 else text[:cut]
 
 
-def read_expression(
-    answer: str, equals: Equals, gold: str
-) -> Reading[bool] | Undecided[bool] | None:
-    """Whether `equals` accepts the expression that an answer commits to; None where there is no expression.
+def read_expression(answer: str, equals: Equals, gold: str) -> Reading[bool] | None:
+    """Whether `equals` accepts the expression that an answer commits to; None without one.
 
-    `gold` is the reference: it tells whether an equation or a set is wanted.
+    `gold` is the reference: an equation or a set there means that one is wanted.
     """
     text, keep_equation = _BLANKS.sub(" ", tail(answer)), "=" in gold
     kind = _kind(gold, text)
@@ -293,7 +294,7 @@ def read_expression(
         found = tidy(raw, keep_equation)
         if (
             not found
-            or not _is_mathematics(found)
+            or not _MATHEMATICS.search(found)
             or (_NOT_EQUAL.search(found) and not _NOT_EQUAL.search(gold))
         ):
             return None
@@ -305,7 +306,7 @@ def read_expression(
             return True
         if statement.form == "boxed":
             return verdict(statement.text)
-        if not kind and _names_alternatives(sentence):
+        if not kind and _ALTERNATIVES.search(sentence):
             return False
         return verdict(_of_statement(statement.text))
 
@@ -328,7 +329,7 @@ def read_expression(
 def _kind(gold: str, text: str) -> str:
     """Whether solutions make a "set" or a "point"; '' where the reference is neither.
 
-    "x = 2, y = 3" may stand for a point where an answer gives none.
+    "x = 2, y = 3" may mean a point where an answer gives none.
     """
     if _POINT.fullmatch(gold) and not _POINT_OF_NUMBERS.search(text):
         return "point"

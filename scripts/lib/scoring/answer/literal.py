@@ -1,4 +1,4 @@
-"""The places of a text where a mark is only written about: in code, in quotes, in a JSON string."""
+"""The places of a text where a mark is only quoted: in code, in quotes, in a JSON string."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from functools import cached_property
 
 _FENCE = re.compile(r"^[ \t]*(?:[-*+>]|\d+[.)])?[ \t]*(?P<fence>`{3,}|~{3,})", re.MULTILINE)
 _CODE_SPAN = re.compile(r"(?<!`)(`{1,2})(?!`)[^`\n]+\1(?!`)")
-# A string of code or JSON, or a quotation, in one line. One that is not closed takes the rest of
-# the line.
+# A string of code or JSON, or a quotation, in one line. An open one takes the rest of the line.
 _STRING = re.compile(
     r'"(?:[^"\\\n]|\\.)*(?P<double>")?'
     r"|(?<!\w)[rbfuRBFU]{0,2}'(?:[^'\\\n]|\\.|'(?=\w))*(?P<single>')?"
 )
 _JSON_STRING = re.compile(r'":\s*"')
 _CODE_LINE = re.compile(
-    r"[ \t]*(?:(?:def|class|import|from|return|async|await)\b.*\S|@\w|(?:if|for|while|with|else|try)\b.*:"
+    r"[ \t]*(?:(?:def|class|import|from|return|async|await)\b.*\S|@\w|(?:if|for|while|with|else"
+    r"|try)\b.*:"
     r"|[A-Za-z_][\w.\[\]]*\s*[-+*/|&]?=[^=]|[A-Za-z_][\w.]*\(.*\)\s*$)",
     re.MULTILINE,
 )
-# A mark is looked for in code and quotes this far back in its line.
+# How far back in a line code and quotes around a mark are searched.
 LINE_CHARACTERS = 500
 _QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "`": "`"}
 
@@ -44,7 +44,7 @@ def _fences(text: str) -> Iterator[tuple[int, int, bool]]:
 
 
 class Literal:
-    """The places of one text where a mark is only written about."""
+    """The places of one text where a mark is only quoted."""
 
     def __init__(self, text: str):
         self._text = text
@@ -67,7 +67,7 @@ class Literal:
         return [match.span() for match in closed]
 
     def holds(self, tag: re.Match[str], open_fences: bool, offset: int = 0) -> bool:
-        """Whether a tag is only written about.
+        """Whether a tag is only quoted.
 
         A fence that is never closed counts where `open_fences` is set. The tag's places are counted
         from `offset` characters before this text.
@@ -88,7 +88,7 @@ class Literal:
         return _in_json_string(before) or self._in_comment(before, end)
 
     def _in_comment(self, before: str, end: int) -> bool:
-        """Whether a tag stands in a comment: after `#`, in a line of code or right above one."""
+        """Whether a tag is in a comment: after `#`, in a line of code or right above one."""
         if "#" not in before:
             return False
         code, _, _ = before.partition("#")
@@ -99,13 +99,13 @@ class Literal:
 
 
 def _inside(spans: Sequence[tuple[int, int]], start: int, end: int) -> bool:
-    """Whether one of the spans, which are in order, holds a place and something around it."""
+    """Whether a place is inside one of the spans, which are in order."""
     number = bisect_left(spans, (start,)) - 1
     return number >= 0 and end < spans[number][1]
 
 
 def _in_json_string(before: str) -> bool:
-    """Whether a line's beginning ends after `"key": "` and before the quote that ends the string."""
+    """Whether the beginning of a line ends inside a JSON string, after `"key": "`."""
     if before.replace('\\"', "").count('"') % 2 == 0:
         return False
     return _JSON_STRING.search(before) is not None

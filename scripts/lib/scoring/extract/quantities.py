@@ -10,21 +10,22 @@ import unicodedata
 from dataclasses import dataclass
 from fractions import Fraction
 
-from scripts.lib.scoring.phrases import any_of
+from scripts.lib.scoring.extract.phrases import any_of
 
-# Larger powers are not worked out.
+# Larger powers are not computed.
 _MOST_EXPONENT = 400
 _MOST_POWER = 64
 _MOST_BASE = 10_000
 
-# --- typography ---------------------------------------------------------------------------------------------
+# --- typography -----------------------------------------------------------------------------------
 
 _VULGAR = re.compile("[¼-¾⅐-⅞]")
 _SUPERSCRIPT = re.compile("⁻?[⁰¹²³⁴-⁹]+")
 _COMMAND_SPACE = re.compile(r"\\(?:left|right|displaystyle|big|Big|bigl|bigr)(?![A-Za-z])|\\[!]")
 _THIN_SPACE = re.compile(r"\\,|\\;|\\:|\\ |~|\\q?quad(?![A-Za-z])")
 _STYLE = re.compile(
-    r"\\(?:text|mathrm|textbf|textit|mathbf|mathit|mathsf|operatorname|rm|bf|mbox|emph)\s*\{([^{}]*)\}",
+    r"\\(?:text|mathrm|textbf|textit|mathbf|mathit|mathsf|operatorname|rm|bf|mbox"
+    r"|emph)\s*\{([^{}]*)\}",
 )
 _FRACTION = re.compile(
     r"(?P<whole>\d)?\s*\\[dtc]?frac\s*"
@@ -46,9 +47,9 @@ _MINUS = str.maketrans(dict.fromkeys("−﹣－", "-"))
 
 
 def plain(text: str) -> str:
-    """A text with LaTeX and typography reduced to plain signs.
+    r"""A text with LaTeX and typography reduced to plain signs.
 
-    `\\tfrac{7}{2}` is `7/2`, `3½` is `3 1/2`, `10⁶` is `10^6`, and every minus sign is `-`.
+    `\tfrac{7}{2}` is `7/2`, `3½` is `3 1/2`, `10⁶` is `10^6`, and every minus sign is `-`.
     """
     if "\\" in text:
         text = _without_latex(text)
@@ -88,12 +89,12 @@ def _small_fraction(match: re.Match[str]) -> str:
 
 
 def _as_ratio(match: re.Match[str]) -> str:
-    """`3\\frac{1}{2}` as `3 1/2`."""
+    r"""`3\frac{1}{2}` as `3 1/2`."""
     whole = f"{match['whole']} " if match["whole"] else ""
     return f"{whole}{match['a'] or match['c']}/{match['b'] or match['d']}"
 
 
-# --- numbers in digits --------------------------------------------------------------------------------------
+# --- numbers in digits ----------------------------------------------------------------------------
 
 _NUMBER = re.compile(
     r"""
@@ -123,7 +124,8 @@ _NUMBER = re.compile(
     (?P<power>\s?(?:\^\s?\{?\s?|\*\*\s?(?=-?\d))(?P<to>-?\d+)\s?\}?)?
     (?P<ratio>\s?[/⁄]\s?(?P<divisor>\d+(?:\.\d+)?)(?![\d/]|\.\d))?
     (?P<mixed>(?:[ ]{1,2}|-|\sand\s)(?P<upper>\d+)[/⁄](?P<lower>\d+)(?![\d/]))?
-    (?P<unit>(?:[cdkm]?m|ft|in)[23](?!\w)|\s?%|\s?(?:percent|per\ cent|pct)\b|[A-Za-zµΩ°]+(?![A-Za-z]*\d))?
+    (?P<unit>(?:[cdkm]?m|ft|in)[23](?!\w)|\s?%|\s?(?:percent|per\ cent|pct)\b
+      |[A-Za-zµΩ°]+(?![A-Za-z]*\d))?
     (?P<glued>[A-Za-z0-9_\u00C0-\u024F]*)
     (?P<outof>(?:\sout\sof|(?<=\b1)\sin)\s(?P<of>\d+)(?![\d.,]\d))?
     (?P<scale>\s(?:thousand|million|billion|trillion|bn|mn|mio|k)\b)?
@@ -146,8 +148,10 @@ _GLUED_SCALES = {"k": 3, "K": 3, "M": 6, "bn": 9, "B": 9}
 _LABEL = re.compile(
     r"\b"
     + any_of(
-        r"steps?|questions?|problems?|parts?|cases?|examples?|fig(?:ure)?s?|tables?|eq(?:uation)?s?|options?",
-        r"statements?|sections?|chapters?|exercises?|methods?|pages?|notes?|rules?|phases?|rounds?|stages?",
+        r"steps?|questions?|problems?|parts?|cases?|examples?|fig(?:ure)?s?|tables?"
+        r"|eq(?:uation)?s?|options?",
+        r"statements?|sections?|chapters?|exercises?|methods?|pages?|notes?|rules?|phases?"
+        r"|rounds?|stages?",
         r"rows?|lines?|items?|nr|attempt|approach|footnote|lemma|theorem|version",
     )
     + r"\.?\s*[#(]?\s*$|#\s?$",
@@ -157,7 +161,8 @@ _LABEL = re.compile(
 # beside a month.
 _MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 _NAMED_AFTER = re.compile(
-    rf"[a-z,;:)’'\d–—-]\s+(?!(?:{_MONTHS}|Answer|Total|Result|Sum|Value|Equals|Is|Euro|Dollar|Rs)\b)"
+    rf"[a-z,;:)’'\d–—-]\s+(?!(?:{_MONTHS}|Answer|Total|Result|Sum|Value|Equals|Is|Euro|Dollar"
+    rf"|Rs)\b)"
     r"[A-Z][a-z]+\s$",
 )
 _BEFORE_MONTH = re.compile(rf"\s?(?:st|nd|rd|th)?\.?\s(?:of\s)?(?:{_MONTHS})\b")
@@ -173,10 +178,11 @@ _COMPOUND_UNITS = tuple(
         (r"feet|foot|ft", r"inch(?:es)?|in", 12),
     )
 )
-# Words of languages that write a decimal comma. Two different ones tell that a text is in such a
+# Words of languages that write a decimal comma. Two different ones show that a text is in such a
 # language.
 _CONTINENTAL = re.compile(
-    r"\b(?:der|die|das|dem|den|ist|sind|und|nicht|auf|nach|mit|von|zwei|insgesamt|beträgt|gerundet|sich|ein"
+    r"\b(?:der|die|das|dem|den|ist|sind|und|nicht|auf|nach|mit|von|zwei|insgesamt|beträgt"
+    r"|gerundet|sich|ein"
     r"|eine|la|le|les|est|des|une|donc|el|los|es|una|il|che|della|het|een|jest)\b",
     re.I,
 )
@@ -192,7 +198,7 @@ _BEFORE_SPACED_SIGN = re.compile(r"[=≈(:{\[<>]$|\b(?:is|be|equals|are|of|to|va
 class Number:
     """One number of a text: its possible values (`15%` is 15 or 0.15) and its place.
 
-    `label`: it only numbers a step, a list item or a name. `coefficient`: it stands before a
+    `label`: it only numbers a step, a list item or a name. `coefficient`: it is before a
     variable.
     """
 
@@ -261,7 +267,7 @@ def _magnitude(match: re.Match[str], continental: bool) -> Fraction | None:
         value = value**power
     if match["divisor"]:
         if "." in match["digits"] or "." in match["divisor"]:
-            # A division that is not worked out.
+            # A division that is left as it is.
             return None
         value /= Fraction(match["divisor"])
     if match["mixed"] and not match["ratio"]:
@@ -296,7 +302,7 @@ def numbers(text: str) -> list[Number]:
 def _with_right_sign(
     text: str, match: re.Match[str], values: tuple[Fraction, ...]
 ) -> tuple[Fraction, ...]:
-    """The values without a minus that is not theirs, and with the one that brackets stand for."""
+    """The values without a minus that is not theirs, and with the one that brackets mean."""
     sign = match["sign"] or ""
     if sign == "- " and not _is_spaced_sign(text, match):
         values = tuple(map(abs, values))
@@ -336,7 +342,8 @@ def _is_label(text: str, start: int, end: int, value: Fraction) -> bool:
 
 # What makes a number part of something larger: a function or a bound before it, a factor after it.
 _ARGUMENT = re.compile(
-    r"(?:√|\\sqrt(?:\[\d\])?\{|\b(?:ln|log|sin|cos|tan|exp)\s*\(?|±|\\pm|[<>≤≥≠]|!=|\\(?:le|ge|ne)q?(?![a-z])"
+    r"(?:√|\\sqrt(?:\[\d\])?\{|\b(?:ln|log|sin|cos|tan|exp)\s*\(?|±|\\pm|[<>≤≥≠]|!=|\\(?:le|ge"
+    r"|ne)q?(?![a-z])"
     r"|\b(?:more|less|fewer|greater|smaller|higher|lower)\s+than|\bat\s+(?:least|most))\s*[$]?$",
     re.IGNORECASE,
 )

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-# A shorter common beginning of prompt and answer may be chance.
+# A shorter common beginning of prompt and answer may be a coincidence.
 ECHO_CHARACTERS = 200
 # Whole sentences of the prompt before a blank line are an echo from this length on.
 SENTENCE_ECHO_CHARACTERS = 40
 _WORD = re.compile(r"\S+")
 _SENTENCE_END = re.compile(r"[.?!][\"')\]*_]*$")
 _BLANK_LINE = re.compile(r"[ \t*_]*\n[ \t]*\n")
-# What may stand before an echo: `Question: `, `> `, `**`.
+# What may come before an echo: `Question: `, `> `, `**`.
 _ECHO_PREFIX = re.compile(r"(?:\s*(?:>|\*\*|__|#{1,6} |(?:Question|Problem|Prompt|Q):))+\s*")
 _PHRASE_END = re.compile(r"[.?!:\"')\]}`|]$")
 
@@ -32,7 +32,7 @@ def after_prompt(text: str, prompt: str) -> str:
 
 
 def _without_prefix(text: str) -> str:
-    """A text without `Question: `, `> ` or `**` before its first paragraph, and without their ends."""
+    """A text without a mark such as `Question: `, `> ` or `**` around its first paragraph."""
     prefix = _ECHO_PREFIX.match(text)
     if prefix is None:
         return text
@@ -51,7 +51,7 @@ def _without_prefix(text: str) -> str:
 
 
 def _after_echo(text: str, prompt: str) -> str | None:
-    """What follows the prompt, or the part of it, that a text begins with; None where it is no echo."""
+    """What follows the prompt, or part of it, at the beginning of a text; None without an echo."""
     if text.startswith(prompt):
         return text[len(prompt) :].strip()
     # Most answers differ from the prompt in their first word already.
@@ -64,8 +64,7 @@ def _after_echo(text: str, prompt: str) -> str | None:
         return _after_sentences(text, given[:common], asked)
     if common == len(given) or _is_cut_off(given, asked, common):
         return ""
-    # The echo's last words may be the answer's first ones: go back to the last whole sentence of
-    # the prompt.
+    # The echo's last words may be the answer's first ones: go back to the last whole sentence.
     while common > 1 and not _PHRASE_END.search(given[common - 1][0]):
         common -= 1
     return text[given[common - 1].end() if common > 1 else end :].strip()
@@ -76,7 +75,7 @@ def _after_sentences(
 ) -> str | None:
     """What follows whole sentences of the prompt and a blank line.
 
-    Nothing may follow them only where they are all but the prompt's last sentence.
+    The text may end there only where the prompt has at most one more sentence.
     """
     count = len(shared)
     while count and not _SENTENCE_END.search(shared[count - 1][0]):

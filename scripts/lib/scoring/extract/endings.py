@@ -1,7 +1,6 @@
-"""How an answer ends where it states nothing: the paragraphs, sentences and clauses that give the answer.
+"""How an answer without a statement ends: the paragraphs, sentences and clauses of the result.
 
-Other text stands beside the answer: remarks, hypotheses, verifications, reasons. It is left
-out where it can be.
+Remarks, hypotheses, verifications and reasons are left out where that is possible.
 """
 
 from __future__ import annotations
@@ -9,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from scripts.lib.scoring.courtesy import without_courtesy
-from scripts.lib.scoring.evidence import REFUSAL
-from scripts.lib.scoring.phrases import any_of
+from scripts.lib.scoring.extract.courtesy import without_courtesy
+from scripts.lib.scoring.extract.evidence import REFUSAL
+from scripts.lib.scoring.extract.phrases import any_of
 
 # A word of three letters. Brackets that hold one are an aside; `(x + 1)` and `(\\ln x)` are
 # mathematics.
@@ -36,12 +35,16 @@ _AFTERWARDS = re.compile(
         r"(?:as an? )?(?:(?:quick|further|final|side|sanity|additional) )?"
         r"(?:check|verification|proof|explanation|note)\b",
         r"(?:as an? )?(?:remark|tip|reasoning|reason)\b|verify(?:ing)?\b|steps?\b",
-        r"a (?:side note|tip|remark|note)\b|for (?:reference|comparison|fun)\b|another way\b|alternatively\b",
+        r"a (?:side note|tip|remark|note)\b|for (?:reference|comparison|fun)\b|another way\b"
+        r"|alternatively\b",
         r"by the way\b|incidentally\b|in python\b|why\b|you (?:can|could|may|might)\b",
-        r"to (?:check|verify|confirm|be sure)\b|interestingly\b|fun fact\b|don['’]t forget\b|background\b",
+        r"to (?:check|verify|confirm|be sure)\b|interestingly\b|fun fact\b|don['’]t forget\b"
+        r"|background\b",
         r"it(?:['’]s| is) (?:worth|important|interesting)\b|(?:please )?note\b|i hope\b|if you\b",
-        r"of course\b|keep in mind\b|remember\b|double[- ]?check|let (?:me|us) (?:verify|check)|we can (?:verify|check)",
-        r"here(?:['’]s| is) (?:the |a |my )?(?:breakdown|calculation|explanation|reasoning)|calculation\b|breakdown\b|how\b",
+        r"of course\b|keep in mind\b|remember\b|double[- ]?check|let (?:me|us) (?:verify|check)"
+        r"|we can (?:verify|check)",
+        r"here(?:['’]s| is) (?:the |a |my )?(?:breakdown|calculation|explanation|reasoning)"
+        r"|calculation\b|breakdown\b|how\b",
     ),
     re.IGNORECASE,
 )
@@ -58,13 +61,16 @@ _BESIDE = re.compile(
         r"\bwould (?:be|have|get|need|cost|make|give|become|then)\b|\bif\b|\b(?:could|might)\b",
         r"\bnot (?:count|includ)\w+\b|\b(?:tip|note|hint|remark|fun fact)\s*:",
         r"\bfor (?:comparison|reference|instance|example)\b|\bother units\b",
-        r"\b(?:many|some|most) (?:people|students|sources)\b|\bpeople (?:believe|think|say)\b|\bby the way\b",
+        r"\b(?:many|some|most) (?:people|students|sources)\b|\bpeople (?:believe|think|say)\b"
+        r"|\bby the way\b",
         r"\b(?:worth|important) (?:noting|mentioning)\b|\binterestingly\b|\bincidentally\b",
         r"\bcompare (?:that|this|it)\b",
         r"\byou (?:can|could|may|might) (?:also )?(?:check|verify|have|try|see)\b",
         r"^\W*(?:double[- ]?)?(?:check|verification|proof)\s*:|^\W*indeed\b|\bdouble[- ]check",
-        r"\b(?:let me|let['’]s|we can|we could|to) (?:verify|check|double|confirm)\w*|\?[\s*\"')]*$",
-        r"\b(?:he|she|they|it|we|i|you) (?:had|started|began|ate|bought|originally)\b|\b(?:initially|originally|at first)\b",
+        r"\b(?:let me|let['’]s|we can|we could|to) (?:verify|check|double|confirm)\w*"
+        r"|\?[\s*\"')]*$",
+        r"\b(?:he|she|they|it|we|i|you) (?:had|started|began|ate|bought|originally)\b"
+        r"|\b(?:initially|originally|at first)\b",
         r"\bthis is because\b|\bthat is \d+ (?:more|less|fewer)\b",
     ),
     re.IGNORECASE,
@@ -98,16 +104,16 @@ def concludes(sentence: str) -> bool:
 
 
 def is_beside(sentence: str) -> bool:
-    """Whether a sentence stands beside the answer: it is in brackets as a whole, a hypothesis or a remark."""
+    """Whether a sentence is a remark, a hypothesis or an aside in brackets, not the answer."""
     if _IN_BRACKETS.fullmatch(sentence):
         return True
     return _BESIDE.search(sentence) is not None and not concludes(sentence)
 
 
 def clauses(sentence: str) -> list[str]:
-    """The main clauses of a sentence without asides, the last one first. Reasons and hypotheses are left out.
+    """The main clauses of a sentence, the last one first, without asides, reasons and hypotheses.
 
-    Words after a colon explain what stands before it; they are left out too where that holds a sign
+    Words after a colon explain what comes before it; they are left out where that contains a sign
     or a digit.
     """
     bare = _LEADING_REASON.sub("", _ASIDE.sub(" ", sentence))

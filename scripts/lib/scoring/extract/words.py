@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from scripts.lib.scoring.phrases import any_of
+from scripts.lib.scoring.extract.phrases import any_of
 
 _ARTICLES = frozenset(("a", "an", "the"))
 # Minus signs, hyphens and dashes are written in many ways; `fold` makes them one.
@@ -33,7 +33,7 @@ _TOKEN = re.compile(
     r"|(?P<stop>[。！？；]|[.!?;…](?=[\"'*_)\]]|$))"
 )
 _THOUSANDS = re.compile(r"(-?\d{1,3}(?:,\d{3})+)(\.\d+)?")
-# Who says this of a sentence does not state it: "I don't think it is Paris".
+# A sentence that begins so is not stated: "I don't think it is Paris".
 _DOUBTED = (
     *(
         ("not", "think"),
@@ -45,7 +45,7 @@ _DOUBTED = (
     ),
     *(("nobody", "says"), ("some", "say")),
 )
-# Words that may stand between a denial and the phrase: "not in Paris", "no longer Paris".
+# Words that may come between a denial and the phrase: "not in Paris", "no longer Paris".
 _PREPOSITIONS = frozenset(
     ("in", "at", "on", "by", "from", "to", "with", "of", "as", "for", "into", "longer", "be")
 )
@@ -84,9 +84,9 @@ _DENIED_BEFORE = tuple(
 
 
 def fold(text: str) -> str:
-    """The text in lower case, with one form for each character (NFKC) and one kind of dash and apostrophe.
+    """The text in lower case, with one form (NFKC) for each character, dash and apostrophe.
 
-    `n't` becomes the word `not`, and a genitive's `'s` goes.
+    `n't` becomes the word `not`, and a genitive's `'s` is removed.
     """
     folded = text.lower()
     if not text.isascii():
@@ -104,7 +104,7 @@ def fold(text: str) -> str:
 class Words:
     """A text's words in order.
 
-    `begins` and `asked` say for each word whether it begins a sentence, and whether it stands in a
+    `begins` and `asked` say for each word whether it begins a sentence, and whether it is in a
     question.
     """
 
@@ -124,12 +124,11 @@ def _number(token: str) -> str:
 
 
 def read(text: str) -> Words:
-    """The words of a text. `1,000` is `1000`, `U.S.` is `us`; `-5`, `3.14` and `C++` are one word each."""
+    """The words of a text: `1,000` is `1000`, `U.S.` is `us`; `-5`, `3.14`, `C++` are one word."""
     sentences: list[tuple[list[str], bool]] = [([], False)]
     for paragraph in re.split(r"\n[ \t]*\n", fold(text)):
         for chunk in paragraph.split():
-            # Most of a text is plain words, perhaps with a mark after them. These need no pattern,
-            # which saves time.
+            # Most of a text is plain words, perhaps with a mark after them. These need no pattern.
             if chunk in _OPERATORS or (
                 chunk == "-" and sentences[-1][0] and sentences[-1][0][-1].isdecimal()
             ):
@@ -179,7 +178,7 @@ def _words_of_phrase(text: str) -> tuple[str, ...]:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The words of a text alone. Those of phrases are cached: the same phrases come with every answer."""
+    """The words of a text alone. Those of phrases are cached, since each answer meets the same."""
     return _words_of_phrase(text) if len(text) < 500 else read(text).words
 
 
@@ -236,7 +235,7 @@ class Text:
 
     @cached_property
     def _corrected(self) -> Text | None:
-        """The text after the last words that take something back; None where that is next to nothing."""
+        """The text after the last words that take something back; None where little follows."""
         retractions = list(_RETRACTION.finditer(self._raw))
         if not retractions:
             return None
@@ -258,13 +257,13 @@ class Text:
         return text, [(i, i + size) for i in starts if text.words[i : i + size] == wanted]
 
     def count(self, phrase: str) -> int:
-        """How often the phrase stands in the text, denied or not."""
+        """How often the phrase occurs in the text, denied or not."""
         if not words(phrase):
             return self._raw.count(phrase.strip()) if phrase.strip() else 0
         return len(self._places(phrase)[1])
 
     def states(self, phrase: str, as_subject: bool = False) -> bool:
-        """Whether the phrase stands in the text, neither denied nor in a question.
+        """Whether the text states the phrase: it is neither denied nor in a question.
 
         A denial ends with its sentence. With `as_subject`, a sentence that denies something about
         the phrase ("K9 does not open it") does not state it either.
@@ -302,7 +301,7 @@ def _is_doubted(text: Words, start: int) -> bool:
 
 
 def _denied_before(text: Words, start: int) -> bool:
-    """Whether a denial stands right before a place, or with one preposition between."""
+    """Whether a denial is right before a place, or with one preposition between."""
     for first in (start, start - 1):
         if first < start and (
             first < 0 or text.begins[start] or text.words[first] not in _PREPOSITIONS

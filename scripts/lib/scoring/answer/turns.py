@@ -1,15 +1,16 @@
-"""A model's own turn of a chat, without the markers around it and the turns that it went on to invent."""
+"""A model's own turn of a chat, without the markers around it and turns that it invented."""
 
 from __future__ import annotations
 
 import re
 
-from scripts.lib.scoring.literal import Literal
+from scripts.lib.scoring.answer.literal import Literal
 
 # Where a turn of the chat ends, and where another speaker's or the model's own turn begins.
 _BAR = r"(?:\||｜)"
 _TURN_END = (
-    rf"<{_BAR}(?:im_end|endoftext|end_of_text|eot_id|eom_id|end|return|end_of_turn|eos|call|END_OF_TURN_TOKEN"
+    rf"<{_BAR}(?:im_end|endoftext|end_of_text|eot_id|eom_id|end|return|end_of_turn|eos|call"
+    rf"|END_OF_TURN_TOKEN"
     rf"|END_RESPONSE|end_of_solution|end▁of▁sentence){_BAR}>"
     r"|<end_of_turn>|<turn\|>|</s>|<eos>|<pad>|\[EOS\]"
 )
@@ -35,7 +36,7 @@ _OWN_TURN = (
     r"|\[/INST\]"
 )
 _MARKER = re.compile(
-    # The look-ahead is there for speed alone.
+    # The look-ahead is for speed.
     rf"(?=[<\[#])(?:(?P<end>{_TURN_END})|(?P<other>{_OTHER_TURN})|(?P<own>{_OWN_TURN}))",
     re.MULTILINE,
 )
@@ -47,7 +48,10 @@ _BARE_SPEAKER = re.compile(r"^(?:(?:Human|User):|user[ \t]*$)", re.MULTILINE)
 
 
 def own_turn(text: str) -> str:
-    """The model's own turn, without the marks before it. What follows its end belongs to another speaker."""
+    """The model's own turn, without the markers before it.
+
+    What follows its end belongs to another speaker.
+    """
     first_token = _FIRST_TOKEN.match(text)
     if first_token is not None and _begins_sequence(text, first_token.end()):
         text = text[first_token.end() :]
@@ -69,16 +73,15 @@ def own_turn(text: str) -> str:
 
 
 def _begins_sequence(text: str, place: int) -> bool:
-    """Whether `<s>` before a place is a special token: no `</s>` inside a line ends struck-out text."""
+    """Whether `<s>` is a special token: `</s>` inside a line would mark struck-out text."""
     end = text.find("</s>", place)
     return end < 0 or not text[end + len("</s>") :].split("\n", 1)[0].strip(" \t")
 
 
 def without_bare_turns(text: str) -> str:
-    """The text without another speaker's turn and the reply to it, where no special tokens mark them.
+    """The text without another speaker's turn and the reply to it, which no special tokens mark.
 
-    A dialogue that is the answer itself stays: it begins with a speaker, or is announced by a
-    colon.
+    A dialogue that is the answer itself stays: it begins with a speaker, or follows a colon.
     """
     turn = _BARE_TURN.search(text)
     if turn is None:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 
-from scripts.lib.scoring.literal import LINE_CHARACTERS, Literal
+from scripts.lib.scoring.answer.literal import LINE_CHARACTERS, Literal
 
 _THINKING_TAGS = (
     *("think", "thinking", "thought", "thoughts", "reasoning", "reason"),
@@ -28,7 +28,7 @@ _THINKING = (
 _OPENING = {opening.lower(): kind for kind, (opening, _) in enumerate(_THINKING)}
 _CLOSING = {closing.lower(): kind for kind, (_, closing) in enumerate(_THINKING)}
 _TAG = re.compile(
-    # The look-ahead is there for speed alone.
+    # The look-ahead is for speed.
     rf"(?=[<\[◁])(?:{'|'.join(re.escape(tag) for pair in _THINKING for tag in pair)})",
     re.IGNORECASE | re.ASCII,
 )
@@ -54,7 +54,7 @@ def _is_json(text: str) -> bool:
 
 
 def _family(kind: int | None) -> int | None:
-    """The kinds of mark that may end each other's blocks, as in `<think>…</thinking>`, by one number."""
+    """One number for the kinds whose marks may end each other, as in `<think>…</thinking>`."""
     return 0 if kind is not None and kind < len(_THINKING_TAGS) else kind
 
 
@@ -67,10 +67,10 @@ def _kinds(mark: re.Match[str]) -> tuple[int | None, int | None]:
 def _block_end(
     text: str, marks: Sequence[re.Match[str]], number: int, literal: Literal, offset: int
 ) -> int:
-    """Where the block ends that a mark opens: the text's end where its closing mark is missing.
+    """Where the block of an opening mark ends: at the text's end without a closing mark.
 
-    Blocks inside it are part of it. A closing mark in code or quotes counts too. Where there are
-    too few for all the blocks, the first that fits ends it.
+    Blocks inside it are part of it. A closing mark in code or quotes counts, too. Where there are
+    too few closing marks for all the blocks, the first that fits ends this one.
     """
     kind, after = _kinds(marks[number])[0], marks[number].end()
     if kind == _HARMONY:
@@ -102,9 +102,9 @@ def _begins_line(text: str, place: int) -> bool:
 def without_thinking(text: str) -> str:
     """The text without its thinking blocks.
 
-    A block that is never closed takes the rest of the text with it. If the first mark is a closing
-    one, the chat template opened its block, and all before it goes. Later closing marks without a
-    block are stray: only they go. Marks in code, in quotes and in JSON are text.
+    A block that is never closed takes the rest of the text. If the first mark is a closing one, the
+    chat template opened the block, and all before the mark is removed. A later closing mark without
+    a block is removed alone. Marks in code, in quotes and in JSON are text.
     """
     text = _BARE_CHANNELS.sub("", text)
     marks = list(_TAG.finditer(text))
@@ -114,8 +114,7 @@ def without_thinking(text: str) -> str:
     kept: list[str] = []
     place, number, seen_block = 0, 0, False
     for _ in range(_MOST_BLOCKS):
-        # Code and quotes are looked for in the rest alone: a fence in a block does not reach out of
-        # it.
+        # Code and quotes are searched in the rest alone: a fence in a block ends with the block.
         literal = Literal(text[place:])
         found = _first_tag(text, marks, number, literal, place, last_closing)
         if found is None:
@@ -141,7 +140,7 @@ def _first_tag(
     place: int,
     last_closing: Mapping[int | None, int],
 ) -> int | None:
-    """The number of the first mark, from `number` on, that is not only written about.
+    """The number of the first mark, from `number` on, that is not only quoted.
 
     An opening mark inside a line counts only where its block is closed.
     """

@@ -1,15 +1,16 @@
-"""What an answer states, in one order of evidence for every check that extracts something.
+r"""What an answer states, in one order of evidence for every check that extracts something.
 
-1. An explicit final form: "final answer: …", `#### …`, `<answer>…</answer>`, `{"answer": …}`. After these
-   `\\boxed{…}`, which models also put around intermediate results.
+1. An explicit final form: "final answer: …", `#### …`, `<answer>…</answer>`, `{"answer": …}`.
+Next comes `\boxed{…}`: models also put it around intermediate results.
 2. A labelled line: `Answer: …`.
-3. A statement in prose: "the answer is …". "The answer would be …" counts only where nothing else is stated.
-4. What the answer ends on. Each check reads that in its own way.
+3. A statement in prose: "the answer is …". "The answer would be …" counts only without another
+statement.
+4. The end of the answer. Each check reads that in its own way.
 
 A mention is not a statement. Nor is a denial ("is not 9"), a condition ("if the answer is 9") or a
-question. A statement of a higher kind replaces an earlier one of a lower kind. Two statements that
-otherwise contradict each other are *undecided*, unless words between them say that the later one
-corrects the earlier one.
+question. A statement of a stronger kind replaces an earlier one of a weaker kind. Two statements
+that otherwise contradict each other are *undecided*, unless words between them say that the later
+one corrects the earlier one.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from scripts.lib.scoring.phrases import any_of
+from scripts.lib.scoring.extract.phrases import any_of
 
-# Extraction reads only the end of an answer: conclusions stand there.
+# Extraction reads only the end of an answer: conclusions are there.
 TAIL_CHARACTERS = 20_000
 # A statement's text is at most this long: what follows is explanation.
 MOST_STATEMENT = 400
-# Of an answer that repeats itself for ever only so many statements are read.
+# At most this many statements are read of an answer that repeats itself.
 MOST_STATEMENTS = 60
 # The ranks of evidence, the strongest first.
 FINAL, BOXED, LABELLED, STATED, SUPPOSED = range(5)
@@ -35,7 +36,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A place that states the answer: its form, rank, start and end, and the text that begins with the value.
+    """A place that states the answer: its form, rank, start, end, and the text from the value on.
 
     `value_start` is where that text begins, -1 where this is not known.
     """
@@ -50,19 +51,24 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Reading(Generic[Value]):
-    """What an answer says: the value, and the form and text of the evidence that it was read from."""
+    """The value of an answer, with the form and the text of the evidence for it."""
 
     value: Value
     form: str
     text: str
 
+    @property
+    def place(self) -> str:
+        """The evidence as an outcome shows it."""
+        return f"{self.form}: {self.text}"
 
-@dataclass(frozen=True, slots=True)
-class Undecided(Generic[Value]):
-    """Why an answer cannot be read in only one way, and the values that it leaves open."""
 
-    reason: str
-    values: tuple[Value, ...] = ()
+class Undecided(Exception):
+    """A check cannot decide; the message says why. `values`: what an answer may mean."""
+
+    def __init__(self, reason: str, values: tuple[Any, ...] = ()):
+        super().__init__(reason)
+        self.values = values
 
 
 _FINAL = re.compile(
@@ -73,17 +79,20 @@ _FINAL = re.compile(
 )
 _HASHES = re.compile(r"^[ \t]*####[ \t]+(?P<value>\S[^\n]*)$", re.MULTILINE)
 _TAGGED = re.compile(
-    r"<(?P<tag>answer|final_answer|final|result|solution|ans)>\s*(?P<value>.{1,2000}?)\s*</(?P=tag)>",
+    r"<(?P<tag>answer|final_answer|final|result|solution"
+    r"|ans)>\s*(?P<value>.{1,2000}?)\s*</(?P=tag)>",
     re.IGNORECASE | re.DOTALL,
 )
 _KEYED = re.compile(
-    r"[\"'](?:final_?answer|answer|choice|result|option|final|solution|correct_?(?:answer|option|choice))"
+    r"[\"'](?:final_?answer|answer|choice|result|option|final|solution|correct_?(?:answer|option"
+    r"|choice))"
     r"[\"']\s*:\s*(?P<value>\"(?:[^\"\\\n]|\\.){0,500}\"|-?\d[\d.]*(?:[eE][-+]?\d+)?)\s*(?=[,}\n])",
     re.IGNORECASE,
 )
 _LABEL = re.compile(
     r"^[ \t>*_#`~\-•]{0,12}+(?:\d{1,3}[.)][ \t]*)?[*_]{0,4}"
-    r"(?:(?:the|my|our|correct|right|so|therefore|thus|hence|short|direct|your|best)\b,?[ \t]+){0,3}"
+    r"(?:(?:the|my|our|correct|right|so|therefore|thus|hence|short|direct|your|best)\b,?[ "
+    r"\t]+){0,3}"
     r"(?:answer|ans|lösung|antwort|réponse|respuesta|risposta|resposta|ответ|答案|答え|回答)[ \t]*"
     r"[*_`]{0,6}[ \t]*(?:[:：=]|[-–—](?=[ \t])|\.(?=\s)|\n)",
     re.IGNORECASE | re.MULTILINE,
@@ -95,7 +104,8 @@ _CONCLUDING = any_of(
 _NOT_A_PART = r"(?!(?:first|second|third|next|previous|sub|other|part)\b)"
 _VERB = (
     r"\bis\b|\bare\b|\bwas\b|=|:|\bequals\b|\b(?:would|will|should|must|has\s+to|ought\s+to)\s+be\b"
-    r"|\bcomes\s+(?:out\s+)?(?:to|as)\b|\bbecomes\b|\bremains\b|['’]s\b|\b(?:ist|lautet|est|es|è|é)\b"
+    r"|\bcomes\s+(?:out\s+)?(?:to|as)\b|\bbecomes\b|\bremains\b|['’]s\b|\b(?:ist|lautet|est|es|è"
+    r"|é)\b"
 )
 # "The answer to this question is …".
 _STATED = re.compile(
@@ -106,13 +116,14 @@ _STATED = re.compile(
     rf"\s*(?P<verb>{_VERB})",
     re.IGNORECASE,
 )
-# What makes a statement a condition, a question or somebody else's opinion; it stands before it in
-# its sentence.
+# Words before a statement that make it a condition, a question or somebody else's opinion.
 _UNMEANT = re.compile(
     any_of(
         r"\b(?:if|whether|unless|suppose|assum\w+|(?-i:might|may)|could|tempting|naive\w*|wrongly"
-        r"|incorrect|wrong|mistaken\w*|would (?:say|think)|thought|think that the|not (?:say|sure)|what"
-        r"|check that|verify that|expect\w*|claim\w*|says?|said|least likely|second[- ]best|worst)\b",
+        r"|incorrect|wrong|mistaken\w*|would (?:say|think)|thought|think that the|not (?:say"
+        r"|sure)|what"
+        r"|check that|verify that|expect\w*|claim\w*|says?|said|least likely|second[- ]best"
+        r"|worst)\b",
         r"n['’]t (?:say|think|sure)",
         r"\b(?:initial|first|previous|earlier|old|original|partial|intermediate) $",
     ),
@@ -128,15 +139,18 @@ _INSTEAD = re.compile(
 _CORRECTION = re.compile(
     any_of(
         r"\b(?:wait|correction|correcting|actually|sorry|apolog\w+|mistake\w*"
-        r"|mis(?:read|counted|calculated|stated|take)\w*|let me (?:re|correct|fix|redo|double|check)\w*"
+        r"|mis(?:read|counted|calculated|stated|take)\w*|let me (?:re|correct|fix|redo|double"
+        r"|check)\w*"
         r"|correct (?:this|that|myself|it)\b|on second thoughts?|scratch that|was wrong|is wrong"
-        r"|wasn['’]t right|not (?:right|correct)|incorrect|oops|hold on|re-?check\w*|reconsider\w*|revis\w+"
-        r"|instead|error|should (?:have been|be)|updated?|corrected|hmm+|strike that|i meant|rather)\b",
+        r"|wasn['’]t right|not (?:right|correct)|incorrect|oops|hold on|re-?check\w*"
+        r"|reconsider\w*|revis\w+"
+        r"|instead|error|should (?:have been|be)|updated?|corrected|hmm+|strike that|i meant"
+        r"|rather)\b",
         r"(?:^|[.!?\n]\s*)no[,.!:—-]",
     ),
     re.IGNORECASE,
 )
-# A sentence that says that there is no answer.
+# A sentence that refuses an answer.
 REFUSAL = re.compile(
     any_of(
         r"\b(?:i|we) (?:can(?:not|['’]t)|could\s*n[o'’]t|am (?:not able|unable)"
@@ -162,7 +176,7 @@ def tail(answer: str) -> str:
 
 
 def _balanced(text: str, start: int) -> str | None:
-    """The text between the brace at `start` and its partner; None where that is missing or far away."""
+    """The text between the brace at `start` and its partner; None where there is none nearby."""
     depth = 0
     for place in range(start, min(len(text), start + 2000)):
         escaped = text[place - 1 : place] == "\\"
@@ -176,7 +190,7 @@ def _balanced(text: str, start: int) -> str | None:
 
 
 def _rest(text: str, place: int) -> tuple[str, int]:
-    """(text, start) of what follows a label: the rest of its line, else the next line that is not empty."""
+    """(text, start) of what follows a label: the rest of its line, else the next line with text."""
     for _ in range(4):
         end = text.find("\n", place)
         end = len(text) if end < 0 else end
@@ -198,7 +212,7 @@ def _beginning(
     """
     lower = text.lower()
     if len(lower) != len(text):
-        # A letter changes its length with its case: places in the copy are not those in the text.
+        # A letter changes its length with its case: places in the copy differ from the text's.
         yield from pattern.finditer(text)
         return
     for word in words:
@@ -211,7 +225,7 @@ def _beginning(
 
 
 def boxed(text: str) -> Iterator[Statement]:
-    """Every `\\boxed{…}` that is closed and not empty, in order."""
+    r"""Every `\boxed{…}` that is closed and not empty, in order."""
     for match in _BOX.finditer(text):
         inner = _balanced(text, match.end())
         if inner is not None and inner.strip():
@@ -242,7 +256,7 @@ def _explicit(text: str) -> Iterator[Statement]:
 
 
 def _statement(form: str, rank: int, text: str, match: re.Match[str]) -> Iterator[Statement]:
-    """The statement that begins after a label or a verb; none where it is denied, empty or a question."""
+    """The statement after a label or a verb; none where it is denied, empty or a question."""
     value, place = _rest(text, match.end())
     if _is_question(text, place):
         return
@@ -304,14 +318,17 @@ def in_order(found: Iterable[Statement]) -> list[Statement]:
 
 
 def corrects(text: str, earlier: int, later: int) -> bool:
-    """Whether words between two places say that what stands at the earlier one was wrong."""
+    """Whether words between two places take back what is at the earlier one."""
     return _CORRECTION.search(text, earlier, later) is not None
 
 
 def settle(
     text: str, found: Iterable[Statement], read: Callable[[Statement], Value | None]
-) -> Reading[Value] | Undecided[Value] | None:
-    """The value that the statements of a text agree on; None where `read` finds a value in none of them."""
+) -> Reading[Value] | None:
+    """The value that a text's statements agree on; None where `read` finds no value in them.
+
+    Raises Undecided where two statements contradict each other.
+    """
     current: tuple[Statement, Value] | None = None
     for statement in found:
         value = read(statement)
@@ -329,7 +346,7 @@ def settle(
             current = statement, value
         else:
             reason = f"states both {_short(earlier.text)} and {_short(statement.text)}"
-            return Undecided(reason, (settled, value))
+            raise Undecided(reason, (settled, value))
     if current is None:
         return None
     statement, value = current

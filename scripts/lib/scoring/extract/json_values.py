@@ -1,28 +1,23 @@
-"""JSON in answers: read strictly, found in prose, checked against a schema."""
+"""JSON in answers: read strictly, and found in prose."""
 
 from __future__ import annotations
 
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from scripts.lib.prompts.check_types import Outcome
-from scripts.lib.scoring.evidence import corrects, tail
-from scripts.lib.scoring.fences import fenced_blocks
-
-if TYPE_CHECKING:
-    from jsonschema.exceptions import ValidationError
-    from jsonschema.protocols import Validator
+from scripts.lib.scoring.extract.evidence import corrects
+from scripts.lib.scoring.extract.fences import fenced_blocks
 
 # A scan for JSON values in prose tries this many brackets at most.
 _MOST_STARTS = 2000
 _KEY = re.compile(r"\{\s*[\"'][^\"'\n]{1,60}[\"']\s*:")
 _LANGUAGES = ("", "json", "jsonc", "json5", "javascript", "js")
 _START = re.compile(r"[\[{]")
-# What counts for matching brackets: brackets, and texts, whose brackets do not count.
+# Tokens for matching brackets: the brackets, and whole texts, whose brackets do not count.
 _TOKEN = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"|[\[\]{}]")
 
 
@@ -33,14 +28,14 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
 
 
 def parse_json(text: str) -> Any:
-    """The value of strict JSON. Raises ValueError for anything else, such as NaN and duplicate keys."""
+    """The value of strict JSON. Raises ValueError for all else, also NaN and duplicate keys."""
     try:
         return _DECODER.decode(text.strip())
     except RecursionError:
@@ -49,7 +44,7 @@ def parse_json(text: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A JSON value of a text, and where it stands. `fenced`: it is a whole fenced block."""
+    """A JSON value of a text, and its place. `fenced`: it is a whole fenced block."""
 
     value: Any
     start: int
@@ -58,7 +53,7 @@ class Found:
 
 
 def scan_json(text: str) -> Iterator[Found]:
-    """The JSON objects and lists of a text in order, each as a whole. Brackets that begin none are prose."""
+    """The outermost JSON objects and lists of a text in order. Other brackets are prose."""
     place = 0
     for _ in range(_MOST_STARTS):
         match = _START.search(text, place)
@@ -83,7 +78,10 @@ def _closing(text: str, start: int) -> int:
 
 
 def _in_prose(text: str) -> tuple[list[Found], int]:
-    """The values in prose, and where the last broken object ends (0 without one). No part of one counts."""
+    """The values in prose, and where the last broken object ends (0 without one).
+
+    No part of a broken object counts.
+    """
     found, place, broken_end = list(scan_json(text)), 0, 0
     while match := _KEY.search(text, place):
         around = next((item for item in found if item.start <= match.start() < item.end), None)
@@ -96,7 +94,7 @@ def _in_prose(text: str) -> tuple[list[Found], int]:
 
 
 def _in_fences(text: str) -> tuple[list[Found], int]:
-    """The values that are whole fenced blocks, and where the last broken block ends (0 without one)."""
+    """The values that are whole fenced blocks, and where the last broken block ends, else 0."""
     found, place, broken_end = [], 0, 0
     for language, body in fenced_blocks(text):
         if language not in _LANGUAGES or not body.strip().startswith(("{", "[")):
@@ -114,9 +112,9 @@ def _in_fences(text: str) -> tuple[list[Found], int]:
 
 
 def _candidates(text: str) -> list[Found]:
-    """The JSON values of a text in order. What stands before a broken object is not the answer.
+    """The JSON values of a text in order. Values before a broken object are not the answer.
 
-    A fenced value also counts where a broken one stands in prose.
+    A fenced value also counts after a broken value in prose.
     """
     fenced, broken_fence = _in_fences(text)
     prose, broken_prose = _in_prose(text)
@@ -134,11 +132,11 @@ def _candidates(text: str) -> list[Found]:
 def json_values(answer: str, kind: type | None = None) -> list[list[Any]]:
     """The JSON values that an answer may give, the likeliest first.
 
-    Each comes with those that contradict it: objects of the same keys.
+    Each comes with the values that contradict it: objects of the same keys.
 
     The likeliest is the whole answer, else its last fenced block, else the one in its prose. In
-    prose an object counts before a list, unless a list is wanted (`kind`), and the longest value
-    before the others: people also write `[3]` and `{}`. The others are objects of other keys, such
+    prose an object comes before a list, unless a list is wanted (`kind`), and the longest value
+    comes first: people also write `[3]` and `{}`. The other values are objects of other keys, such
     as an example of the input beside the output. Raises ValueError where there is no value, or a
     broken one.
     """
@@ -157,7 +155,7 @@ def json_values(answer: str, kind: type | None = None) -> list[list[Any]]:
             kept = candidates[place:]
     others: dict[frozenset[str] | None, list[Found]] = {}
     for item in kept:
-        # A list in prose, such as a footnote, is no answer beside an object.
+        # A list in prose, such as a footnote, is not an answer beside an object.
         if item.value and (item.fenced or isinstance(item.value, dict)):
             others.setdefault(_keys(item.value), []).append(item)
     others.pop(_keys(first[0]), None)
@@ -196,49 +194,3 @@ def only_json(answer: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-_KINDS: Mapping[Any, type] = {"object": dict, "array": list}
-
-
-def check_json_schema(answer: str, params: Mapping[str, Any]) -> Outcome:
-    """The answer's JSON is valid against `schema`; with `only`, the answer is this JSON and nothing else."""
-    from jsonschema import Draft202012Validator
-
-    schema = params["schema"]
-    if params.get("only") and not only_json(answer):
-        return Outcome(False, "not JSON alone")
-    kind = _KINDS.get(schema.get("type")) if isinstance(schema, dict) else None
-    try:
-        readings = json_values(tail(answer), kind)
-    except ValueError as error:
-        return Outcome(False, f"not JSON: {str(error)[:80]}")
-    validator = Draft202012Validator(schema)
-    outcomes = [_judged(values, validator) for values in readings]
-    # A valid value counts, also where one of other keys stands beside it; else an undecided one.
-    return min(outcomes, key=lambda item: (True, None, False).index(item.passed))
-
-
-def first_problem(validator: Validator, value: Any) -> ValidationError | None:
-    """The first mistake of a value by its place; None where it is valid.
-
-    The validator finds them in an order that changes from process to process.
-    """
-    return min(
-        validator.iter_errors(value),
-        key=lambda error: ([str(part) for part in error.absolute_path], error.message),
-        default=None,
-    )
-
-
-def _judged(values: list[Any], validator: Validator) -> Outcome:
-    """Whether the first value is valid; undecided where of those that contradict each other only some are."""
-    problems = [first_problem(validator, value) for value in values]
-    given = json.dumps(values[0], ensure_ascii=False)[:200]
-    if None in problems and any(problems):
-        return Outcome(
-            None, "two JSON objects of the same keys, one valid and one not", given, "JSON"
-        )
-    if problems[0] is None:
-        return Outcome(True, "valid JSON", given, "JSON")
-    return Outcome(False, f"JSON: {problems[0].message[:100]}", given, "JSON")

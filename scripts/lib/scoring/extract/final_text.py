@@ -6,28 +6,29 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from scripts.lib.scoring.courtesy import without_courtesy
-from scripts.lib.scoring.evidence import (
+from scripts.lib.scoring.extract.courtesy import without_courtesy
+from scripts.lib.scoring.extract.evidence import (
     STATED,
     Reading,
     Statement,
-    Undecided,
     corrects,
     settle,
     statements,
     tail,
 )
-from scripts.lib.scoring.words import content, fold, same, words
+from scripts.lib.scoring.extract.words import content, fold, same, words
 
 _STYLE = re.compile(
-    r"\\(?:text(?:bf|it|rm)?|math(?:rm|bf|it|sf)|operatorname|boxed|fbox|mbox|emph|bf|rm)\s*\{([^{}]*)\}"
+    r"\\(?:text(?:bf|it|rm)?|math(?:rm|bf|it|sf)|operatorname|boxed|fbox|mbox|emph|bf"
+    r"|rm)\s*\{([^{}]*)\}"
 )
 _DEGREE = re.compile(r"\^\s*\{?\s*\\circ\s*\}?|\\degree\b")
 _LATEX_MARK = re.compile(r"\\[()\[\],;! ]|\$")
 _EMPHASIS = re.compile(r"[*`]{1,3}|(?<!\w)_{1,2}(?=\S)|(?<=\S)_{1,2}(?!\w)|~~")
-# "So the answer is": what may stand before the answer in the last line.
+# "So the answer is": what may come before the answer in the last line.
 _LEAD = re.compile(
-    r"^[\s>*_`#~•]*(?:(?:so|therefore|thus|hence)\b,?\s+)?(?:(?:the|my)\s+)?(?:final\s+)?answer(?:\s+is)?\b"
+    r"^[\s>*_`#~•]*(?:(?:so|therefore|thus|hence)\b,?\s+)?(?:(?:the"
+    r"|my)\s+)?(?:final\s+)?answer(?:\s+is)?\b"
     r"\s*[:=]?[\s*_`]*",
     re.I,
 )
@@ -37,7 +38,8 @@ _AFTER_VERB = re.compile(
     re.IGNORECASE,
 )
 _OPEN_ENDED = re.compile(
-    r"\b(?:not|never|or|either|neither|than|if|doubt|false|wrong|nobody|no\s+one|some\s+(?:say|people)|may|might|could)\b|n['’]t\b|\?",
+    r"\b(?:not|never|or|either|neither|than|if|doubt|false|wrong|nobody|no\s+one|some\s+(?:say"
+    r"|people)|may|might|could)\b|n['’]t\b|\?",
     re.IGNORECASE,
 )
 # "Paris is the capital of France."
@@ -58,7 +60,7 @@ _DECORATION = "`*_-~ "
 
 
 def spoken(text: str) -> str:
-    """A piece of an answer as it would be read out: one line without Markdown emphasis and LaTeX commands."""
+    """A text as it would be read aloud: one line without Markdown emphasis and LaTeX commands."""
     # Styles can be nested.
     for _ in range(3):
         text = _STYLE.sub(r" \1 ", text)
@@ -68,7 +70,7 @@ def spoken(text: str) -> str:
 
 
 def final_line(answer: str) -> str:
-    """The last line that holds anything, apart from polite sentences; empty where there is none."""
+    """The last line with text, apart from polite sentences; empty where there is none."""
     return _last_of(_filled_lines(without_courtesy(tail(answer))))
 
 
@@ -88,7 +90,7 @@ def _first_sentence(text: str) -> str:
 
 
 def _phrases(text: str) -> Iterator[str]:
-    """A statement's text and its shorter forms: up to the end of the sentence, and of the phrase."""
+    """A statement's text and its shorter forms: to the end of the sentence, and of the phrase."""
     plain = spoken(text)
     yield plain
     yield _first_sentence(plain)
@@ -104,11 +106,11 @@ def _equals(phrases: Iterable[str], wanted: Sequence[str]) -> bool:
 
 
 def _near_in_length(phrase: str, value: str) -> bool:
-    """Whether a phrase can be equal: marks and blanks make it longer than its words, but not by much more."""
+    """Whether a phrase can be equal: marks and blanks add some length to its words."""
     return len(phrase) < 4 * len(value) + 200
 
 
-def read_text(answer: str, wanted: Sequence[str]) -> Reading[bool] | Undecided[bool]:
+def read_text(answer: str, wanted: Sequence[str]) -> Reading[bool]:
     """Whether an answer commits to one of the wanted texts, and where it says so."""
     text = tail(answer)
     if not text.strip():
@@ -124,10 +126,8 @@ def read_text(answer: str, wanted: Sequence[str]) -> Reading[bool] | Undecided[b
     return Reading(_equals(_line_phrases(line), wanted), "the last line", line)
 
 
-def _is_corrected(text: str, settled: Reading[bool] | Undecided[bool]) -> bool:
+def _is_corrected(text: str, settled: Reading[bool]) -> bool:
     """Whether words after the statement take it back: "The answer is Lyon. Wait, it is Paris."."""
-    if isinstance(settled, Undecided):
-        return False
     first = _first_sentence(settled.text)
     place = text.rfind(first)
     return place >= 0 and corrects(text, place + len(first), len(text))
@@ -153,7 +153,7 @@ def _line_phrases(line: str) -> Iterator[str]:
         yield subject["phrase"]
 
 
-# --- lists --------------------------------------------------------------------------------------------------
+# --- lists ----------------------------------------------------------------------------------------
 
 _BULLET = re.compile(r"[ \t]*(?:[-*•+]|\(?\d{1,3}[.)])[ \t]+(?=\S)")
 _ARROWS = re.compile(r"\s*(?:-+>|=+>|→|⇒|➜|➔|\\(?:right)?arrow|\\to\b|>(?!=)|&gt;|<(?![=/\w]))\s*")
@@ -162,7 +162,8 @@ _COMMAS = re.compile(r"\s*,(?!\d{3}(?!\d))\s*|\s*[，、]\s*")
 # Also those that may separate thousands.
 _ALL_COMMAS = re.compile(r"\s*,\s*")
 _JOINED = re.compile(
-    r",?\s+(?:and|und|et|y|then|&)\s+(?:then\s+|finally\s+|lastly\s+)?|^(?:and|then|finally)\s+|\s+-+\s+",
+    r",?\s+(?:and|und|et|y|then|&)\s+(?:then\s+|finally\s+|lastly\s+)?|^(?:and|then|finally)\s+"
+    r"|\s+-+\s+",
     re.IGNORECASE,
 )
 _STEP = re.compile(r"^\s*(?:step|item|no\.?|number)\s+\d+\s*[:.)-]\s*", re.IGNORECASE)
@@ -172,7 +173,7 @@ _ITEM_NAME = re.compile(r"^\s*[^\W\d]\w?\s*=\s*")
 _TRAILING_ZERO = re.compile(r"-?\d+\.\d*0")
 # `5 kg`: a number with a unit.
 _MEASURED = re.compile(r"^(-?\d[\d.]*) [^\W\d_]{1,12}$")
-# "The primes are …", "In order: …": what stands before the list.
+# "The primes are …", "In order: …": what comes before the list.
 _BEFORE_LIST = re.compile(
     r"^.*\b(?:are|is|be|by|of|includes?|namely|as|lists?)\b:?\s*(?=\S)|^[^:\n]{2,80}:\s+(?=\S)",
     re.IGNORECASE,
@@ -237,8 +238,8 @@ def _split_each(parts: Iterable[str], pattern: re.Pattern[str]) -> list[str]:
 def _readings(text: str, last: bool = False) -> Iterator[list[str]]:
     """The lists that a text may be.
 
-    It is the whole, its first (or `last`) sentence, or what stands after a colon or verb there.
-    Each of them is also given without units.
+    They are the whole text, its first (or `last`) sentence, or what follows a colon or verb there.
+    Each is also given without units.
     """
     plain = _ASIDE_AT_END.sub("", _spoken_lines(text))
     sentences = [plain]
@@ -283,10 +284,8 @@ def _after_label(text: str, statement: Statement) -> str:
     return "\n".join(bullets) if len(bullets) > 1 else statement.text
 
 
-def read_list(
-    answer: str, same_list: Callable[[list[str]], bool]
-) -> Reading[bool] | Undecided[bool]:
-    """Whether an answer commits to the list that `same_list` accepts, and where it gives its list."""
+def read_list(answer: str, same_list: Callable[[list[str]], bool]) -> Reading[bool]:
+    """Whether an answer commits to a list that `same_list` accepts, and where it gives its list."""
     text = tail(answer)
 
     def read(statement: Statement) -> bool | None:
