@@ -4,7 +4,7 @@ import signal
 import sys
 from pathlib import Path
 
-from scripts.lib.machine.process import end_at_interrupt, stop_gently
+from scripts import end_at_interrupt
 
 # Before anything that takes time.
 end_at_interrupt()
@@ -13,8 +13,8 @@ from scripts.lib.base.errors import print_anything
 from scripts.lib.base.layout import LOGS, RUNS, TEMPLATES
 from scripts.lib.base.process_lifetime import STARTER_VARIABLE
 from scripts.lib.base.results_tree import sweep
-from scripts.lib.execution.run_record import current_run_id, summarise, summarise_failed
-from scripts.lib.machine.process import alone_in_checkout
+from scripts.lib.execution.run_record import RunEnd, current_run_id, summarise, summarise_failed
+from scripts.lib.machine.process import alone_in_checkout, stop_gently
 from scripts.lib.planning.disk import SO_FAR_VARIABLE
 from scripts.lib.results.states import drop_failed
 from scripts.lib.settings.run_config import merged
@@ -95,7 +95,7 @@ onstart:
 
 
 onsuccess:
-    summarise(RUNS / RUN_ID, "finished")
+    summarise(RUNS / RUN_ID, RunEnd.FINISHED)
     # Unreadable and damaged records were left out, and everything else was made. The exit code
     # reports them.
     or_exit(lambda: check_complete(WORKFLOW, LOOKED))

@@ -1,11 +1,11 @@
-"""Kill the parts of the smallest real workflow at random instants, and look whether anything that was stored is lost.
+"""Kill the parts of a small real workflow at random instants, and check that nothing is lost.
 
     python -m benchmarks.harness.kills --kills 100 --minutes 30
 
 The victim of a SIGKILL is scheduler, shard, llama-server or judge, by chance. The next start is
-the rerun, and is killed in its turn; every fifth one is let go to its end. Checked: cells and
-verdicts that were whole before a kill have the same bytes ever after; no process outlives its run;
-a rerun ends well and lacks no cell; no temporary file is left then.
+the rerun, and is killed in its turn; every fifth one runs to its end. Checked: cells and verdicts
+that were complete before a kill keep their bytes; no process outlives its run; a complete rerun
+succeeds, has every cell, and leaves no temporary file.
 """
 
 from __future__ import annotations
@@ -28,14 +28,13 @@ from tqdm import tqdm
 from scripts.lib.planning.disk import PARTIAL
 from scripts.lib.prompts.loader import load_suites
 from tests.factories.judge_server import JudgeServer, honest
-from tests.workflow.conftest import Project, make_project
+from tests.factories.tiny_project import Project, make_project
 
 MARK = "EPYC_KILLS_MARK"
 CONFIG = ("engine=server", 'models=["tiny_a"]', "judge={scorers: [claude, checks]}")
 CELLS = 8
 RESULTS = "benchmarks/results"
-# A kill of the scheduler or the judge falls into so many seconds after its start, of the others
-# into the last one's number.
+# The longest time from the start of a process to its kill; the judge's also counts for others.
 LONGEST_S: Mapping[str, float] = {
     "scheduler": 15.0,
     "shard": 3.0,
@@ -46,7 +45,7 @@ WAIT_S, LINGER_S, WHOLE_EVERY = 180.0, 5.0, 5
 
 
 def kind_of(process: psutil.Process) -> str:
-    """What a process of the run is; empty where it is none of the victims."""
+    """The kind of a process of the run; empty where it is not a possible victim."""
     line = process.cmdline()
     if "scripts.infer" in line:
         return "shard"
@@ -84,7 +83,7 @@ def stored(project: Project) -> dict[str, bytes]:
 
 
 def _left(mark: str) -> list[psutil.Process]:
-    """The processes of a run that live on LINGER_S after it. One that nobody has reaped yet lives no more."""
+    """The processes of a run that still live LINGER_S after it, zombies aside."""
     end = time.monotonic() + LINGER_S
     while (alive := marked(mark)) and time.monotonic() < end:
         time.sleep(0.1)
@@ -106,8 +105,12 @@ class Kills:
         with (self._project.folder / "out.txt").open("wb") as log:
             return subprocess.Popen(
                 ["snakemake", "-j8", "results", "--config", *CONFIG],
-                cwd=self._project.folder, env=variables, stdout=log, stderr=subprocess.STDOUT, process_group=0,
-            )  # fmt: skip
+                cwd=self._project.folder,
+                env=variables,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                process_group=0,
+            )
 
     def _victim(self, kind: str, mark: str, run: subprocess.Popen[bytes]) -> psutil.Process | None:
         if kind == "scheduler":
@@ -123,7 +126,7 @@ class Kills:
         return None
 
     def kill(self, mark: str) -> None:
-        """Start the run, kill one process of it, and look."""
+        """Start the run, kill one process of it, and check."""
         kind = self._chance.choice(list(LONGEST_S))
         run = self._start(mark)
         victim = self._victim(kind, mark, run)
@@ -135,7 +138,7 @@ class Kills:
         self._wait(run, f"kill {self.done.total()} ({kind})", mark)
 
     def whole(self, mark: str) -> None:
-        """A run that nobody disturbs: it makes everything that is missing. Begins anew afterwards."""
+        """Run undisturbed: everything missing must be made. The next kill starts from nothing."""
         name = f"rerun after kill {self.done.total()}"
         code = self._wait(run := self._start(mark), name, mark)
         if code != 0:
@@ -177,7 +180,7 @@ class Kills:
 
 
 def run_kills(folder: Path, kills: int, minutes: float, seed: int) -> Kills:
-    """So many kills, fewer where the time is over before; the last thing is a whole rerun."""
+    """Do the kills, fewer if time runs out; the last run is a complete one."""
     project = make_project(folder)
     suites = load_suites(folder / "benchmarks/prompts/v1").values()
     end = time.monotonic() + 60 * minutes
@@ -200,9 +203,14 @@ def run_kills(folder: Path, kills: int, minutes: float, seed: int) -> Kills:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.harness.kills", description=__doc__)
-    parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--minutes", type=float, default=60.0, help="no new kill after so many")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kills", type=int, default=100, help="default: 100")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=60.0,
+        help="no new kill after this many minutes (default: 60)",
+    )
+    parser.add_argument("--seed", type=int, default=1, help="default: 1")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="epyc-kills-") as folder:
         made = run_kills(

@@ -1,26 +1,23 @@
-"""Import the predecessor's results: run JSONs, logs of single answers, review CSVs.
+"""Import the predecessor's results: runs, single answers and reviews.
 
-Writes benchmarks/results/legacy/PROFILE/: the files themselves, byte for byte, below sources/; tidy
-tables; the predecessor's summary.csv, made again; and unplaced.csv, which lists everything that is
-in no table, with file, place and reason. Also writes docs/reference/benchmarks/LEGACY.md.
+Reads run JSONs, logs of single answers and review CSVs, and keeps the files byte for byte. Writes
+benchmarks/results/legacy/PROFILE/ and docs/reference/benchmarks/LEGACY.md. The folder holds the
+files themselves (sources/), tidy tables, the predecessor's summary.csv made again, and a list of
+everything that could not be placed, with file, place and reason. Importing the same folder again
+changes nothing. Without a folder, the tables and the page are made again from what was imported.
 
-Importing the same folder again changes nothing. Without a folder the tables and the page are made
-again from the files that were imported before.
+for example:
+  python -m scripts.benchmark.import_legacy_runs ~/benchmarks/results
 """
 
 from __future__ import annotations
-
-if __name__ == "__main__" and not __package__:
-    import runpy
-    from pathlib import Path
-
-    runpy.run_path(str(Path(__file__).resolve().parents[1] / "_as_module.py"))["go_on"](__file__)
 
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from scripts.lib.base.errors import BenchError, run_cli
+from scripts.lib.base.command import Parser, run_command
+from scripts.lib.base.errors import BenchError
 from scripts.lib.base.layout import LEGACY, LEGACY_PAGE, LEGACY_TEMPLATE
 from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.base.templates import render
@@ -76,21 +73,18 @@ def _summary(page: LegacyPage, taken: Taken, history: Path) -> Iterator[str]:
     yield f"page: {LEGACY_PAGE}"
 
 
-def main() -> int:
-    """Import a folder, or make the tables and the page again."""
-    form = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.benchmark.import_legacy_runs",
-        description=__doc__,
-        formatter_class=form,
-    )
+def parser() -> Parser:
+    """The command line."""
+    parser = Parser("scripts.benchmark.import_legacy_runs", __doc__, main)
     parser.add_argument(
         "folder", nargs="?", type=Path, metavar="DIR", help="a folder with runs/ and reviews/"
     )
-    parser.add_argument(
-        "--profile", default=PROFILE, help=f"a profile of config/hardware/ (default: {PROFILE})"
-    )
-    arguments = parser.parse_args()
+    words = f"a profile of config/hardware/ (default: {PROFILE})"
+    parser.add_argument("--profile", default=PROFILE, metavar="NAME", help=words)
+    return parser
+
+
+def main(arguments: argparse.Namespace) -> int:
     load_hardware(arguments.profile)
     history, registry = LEGACY / arguments.profile, registry_of(load_config())
     if arguments.folder is None and not history.is_dir():
@@ -109,4 +103,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    run_cli(main)
+    run_command(parser())

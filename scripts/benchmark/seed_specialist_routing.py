@@ -1,26 +1,21 @@
-"""Compare routes: put one sample of questions to a frontdoor, a specialist and an architect.
+"""Find which route a suite should take, on one sample of questions.
 
-The questions are drawn per suite and spread over the tiers; the same seed draws the same ones. The
-pipeline runs the cells that are missing, one registry entry after the other. Asking for a finished
-sample again runs nothing. benchmarks/results/routing/HARDWARE/SAMPLE/ holds success per question
-and action, P(success | action, suite) with its interval, the cost-aware reward, and the recommended
-route per suite.
+A frontdoor, a specialist and an architect answer the same questions. The questions are drawn per
+suite and spread over the tiers; the same seed draws the same ones. The pipeline measures what is
+missing: cells and reviews are Snakemake's targets, one entry after the other. A finished sample
+costs nothing when it is requested again. benchmarks/results/routing/HARDWARE/SAMPLE/ then holds
+success per question and action, P(success | action, suite) with its interval, the cost-aware
+reward, and the recommended route per suite.
 
-  P="python -m scripts.benchmark.seed_specialist_routing"
-  $P --3way --suites math coder --sample-size 10 --seed 0 --dry-run
-  $P --3way --suites all --sample-size 10
-  $P --roles frontdoor coder_escalation --modes baseline "moe*" --suites coder
-  $P --resume
-  $P --stats
+for example:
+  python -m scripts.benchmark.seed_specialist_routing --3way --suites all --sample-size 10
+  python -m scripts.benchmark.seed_specialist_routing --3way --suites math coder --dry-run
+  python -m scripts.benchmark.seed_specialist_routing --suites coder --modes baseline "moe*"
+  python -m scripts.benchmark.seed_specialist_routing --resume
+  python -m scripts.benchmark.seed_specialist_routing --stats
 """
 
 from __future__ import annotations
-
-if __name__ == "__main__" and not __package__:
-    import runpy
-    from pathlib import Path
-
-    runpy.run_path(str(Path(__file__).resolve().parents[1] / "_as_module.py"))["go_on"](__file__)
 
 import argparse
 import re
@@ -34,6 +29,7 @@ from typing import Any
 
 import psutil
 
+from scripts.lib.base.command import Parser
 from scripts.lib.base.errors import BenchError, run_cli
 from scripts.lib.base.layout import ROUTING
 from scripts.lib.machine.preflight import Preflight, enforce, findings, look
@@ -264,12 +260,11 @@ def _stats(arguments: argparse.Namespace) -> None:
     print(routes_table(route for outcomes in groups for route in routes_of(outcomes)))
 
 
-def _arguments() -> argparse.Namespace:
-    form = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.benchmark.seed_specialist_routing",
-        description=__doc__,
-        formatter_class=form,
+def parser() -> Parser:
+    """The command line."""
+    parser = Parser(
+        "scripts.benchmark.seed_specialist_routing",
+        __doc__,
         allow_abbrev=False,
         epilog=f"options of the predecessor, and what replaces them:\n{replaced_options()}",
     )
@@ -361,9 +356,14 @@ def _arguments() -> argparse.Namespace:
         metavar="FILE",
         help="overrides config/config.yaml; repeatable",
     )
-    arguments, unknown = parser.parse_known_args()
+    return parser
+
+
+def _arguments() -> argparse.Namespace:
+    options = parser()
+    arguments, unknown = options.parse_known_args()
     if unknown:
-        raise unknown_option(unknown[0], re.findall(r"--[\w-]+", parser.format_usage()))
+        raise unknown_option(unknown[0], re.findall(r"--[\w-]+", options.format_usage()))
     return arguments
 
 

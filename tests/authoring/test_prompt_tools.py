@@ -7,7 +7,6 @@ import gzip
 import json
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -23,18 +22,20 @@ from scripts.lib.prompts.loader import Question, load_suites
 from scripts.lib.registry_loader import load_registry
 from scripts.lib.scoring.score import score_answer
 from scripts.lib.weights.facts import facts
+from tests.factories.commands import call
 from tests.factories.hostile import HOSTILE
+from tests.factories.plans import REGISTRY, planner
 from tests.factories.public_files import PUBLISHED
 from tests.factories.public_layouts_code import WRITERS_CODE
 from tests.factories.tiny_models import write_model
-from tests.planning.test_plan import REGISTRY, planner
+
+pytestmark = pytest.mark.slow
 
 SHIPPED = Path("benchmarks/prompts/v1")
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "scripts.prompts", *map(str, arguments)]
-    return subprocess.run(argv, capture_output=True, text=True, check=False)
+    return call("scripts.prompts", *arguments)
 
 
 @pytest.fixture
@@ -56,6 +57,7 @@ def edit(file: Path, old: str, new: str) -> None:
 # --- lint -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.serial
 def test_the_shipped_suites_are_clean_in_seconds() -> None:
     start = time.perf_counter()
     done = run("lint", "--no-code")

@@ -17,13 +17,14 @@ from scripts.lib.base.markdown import code, link, quoted, table, text
 from scripts.lib.base.untrusted_text import csv_text, csv_value, json_in_html, one_line, printable
 from scripts.lib.pages.pictures import draw
 from scripts.lib.pages.sections import evidence, quality
-from scripts.lib.planning.plan import LeftOut, Plan
+from scripts.lib.planning.left_out import LeftOut
+from scripts.lib.planning.plan import Plan
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.tidy import tidy_csv
 from tests.factories.hostile import GROUPS, HOSTILE, MARKER
 from tests.factories.markdown_reader import read_markdown
-from tests.planning.test_plan import planner
-from tests.tables.test_ranking import row
+from tests.factories.plans import planner
+from tests.factories.table_rows import row
 
 CATEGORIES_OF_CONTROL = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 

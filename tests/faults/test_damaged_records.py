@@ -1,4 +1,4 @@
-"""Stored records that were changed after they were written: each is named, counts as missing, and enters no table."""
+"""Stored records that were changed: each is named, counts as missing, and enters no table."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DEEP = "[" * 100_000
 
 
 def resealed(text: str, **changes: object) -> str:
-    """The cell with other figures and a seal that fits them: an edit by one who knows how to seal."""
+    """The cell with other figures and a seal that fits them."""
     raw = json.loads(text)
     raw["measurement"] |= changes
     return json.dumps(sealed(raw), sort_keys=True, indent=2) + "\n"

@@ -1,4 +1,4 @@
-"""Input files mutated at random, by their structure and by their bytes: named problems or a sound plan, never anything else.
+"""Randomly mutated input files give named problems or a sound plan, never anything else.
 
 A few seconds in the ordinary suite; `EPYC_BENCH_FUZZ=1000 pytest tests/faults/test_fuzz_inputs.py`
 takes 1000 examples a file.
@@ -277,14 +277,26 @@ def _suites() -> list[dict[str, Any]]:
             del suite["prompts"][key]
         made.append(suite)
     second = {
-        "suite": "second", "scoring_default": "exact_match",
+        "suite": "second",
+        "scoring_default": "exact_match",
         "questions": [
             {"id": "a", "tier": 1, "prompt": "?", "expected": "x"},
-            {"id": "b", "tier": 2, "prompt": "?", "expected": "B", "scoring_method": "multiple_choice"},
-            {"id": "c", "tier": 2, "prompt": "?", "scoring_method": "code_execution",
-             "scoring_config": {"test_code": "assert f(1) == 1", "entry_point": "f"}},
+            {
+                "id": "b",
+                "tier": 2,
+                "prompt": "?",
+                "expected": "B",
+                "scoring_method": "multiple_choice",
+            },
+            {
+                "id": "c",
+                "tier": 2,
+                "prompt": "?",
+                "scoring_method": "code_execution",
+                "scoring_config": {"test_code": "assert f(1) == 1", "entry_point": "f"},
+            },
         ],
-    }  # fmt: skip
+    }
     return [*made, second]
 
 
@@ -303,11 +315,20 @@ ORIGINALS: dict[str, tuple[str, Callable[[], list[dict[str, Any]]]]] = {
         "config/hardware/sample-96c.yaml",
         lambda: [
             *map(_read, sorted((ROOT / "config/hardware").glob("*.yaml"))),
-            {"threads": 2, "cpus": "0-3", "strict": True, "nice": -5, "openmp": {"OMP_WAIT_POLICY": "active", "OMP_A": 1},
-             "huge_pages": "always", "partition": "x", "node_cpus": 8, "numa": "membind=0"},
+            {
+                "threads": 2,
+                "cpus": "0-3",
+                "strict": True,
+                "nice": -5,
+                "openmp": {"OMP_WAIT_POLICY": "active", "OMP_A": 1},
+                "huge_pages": "always",
+                "partition": "x",
+                "node_cpus": 8,
+                "numa": "membind=0",
+            },
         ],
     ),
-}  # fmt: skip
+}
 
 
 def _check_plan() -> None:

@@ -1,4 +1,4 @@
-"""Damaged and misshapen input files: each is told in one message with its place, leaves itself out, and stops nobody else."""
+"""Damaged input files: each gives one message with its place, and stops no others."""
 
 from __future__ import annotations
 

@@ -15,18 +15,12 @@ from pathlib import Path
 import pytest
 
 from scripts.lib.base.errors import BenchError
-from scripts.lib.base.layout import LEGACY_TEMPLATE
-from scripts.lib.base.templates import render
 from scripts.lib.legacy import PROFILE
-from scripts.lib.legacy.history import Kind, read_history
-from scripts.lib.legacy.page import LegacyPage
-from scripts.lib.legacy.rows import LegacyRow
+from scripts.lib.legacy.history import Kind
 from scripts.lib.legacy.runs import parse_mode
 from scripts.lib.legacy.store import archive_root, replace, stage
-from scripts.lib.legacy.tables import Imported, history_tables
+from scripts.lib.legacy.tables import history_tables
 from scripts.lib.legacy.text import decode, read_json
-from scripts.lib.machine.profiles import load_hardware
-from scripts.lib.registry_loader import load_registry
 from tests.factories.legacy_archive import (
     CODER,
     LLAMA_LOG,
@@ -36,39 +30,16 @@ from tests.factories.legacy_archive import (
     answer,
     run_file,
 )
+from tests.factories.legacy_runs import imported, page_of, row, unplaced
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = Path("tests/data/legacy")
-REGISTRY = load_registry(Path("orchestration/model_registry.yaml"))
-HARDWARE = load_hardware(PROFILE)
 DECODED = "decoded 767 tokens in 20.440 seconds, speed:"
 
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Archive:
     return Archive(tmp_path / "archive")
-
-
-def imported(folder: Path) -> Imported:
-    assert HARDWARE.bandwidth_gb_per_s is not None
-    return Imported(
-        read_history(folder, folder / "none"), REGISTRY, HARDWARE.bandwidth_gb_per_s * 1e9
-    )
-
-
-def row(found: Imported, label: str) -> LegacyRow:
-    return next(row for row in found.rows if row.label == label)
-
-
-def unplaced(found: Imported) -> dict[str, str]:
-    return {
-        f"{item.file}: {item.place}" if item.place else item.file: item.reason
-        for item in found.unplaced
-    }
-
-
-def page_of(found: Imported) -> str:
-    return render(Path(LEGACY_TEMPLATE), pages=[LegacyPage(HARDWARE, found)])
 
 
 # --- the predecessor's own table ------------------------------------------------------------------

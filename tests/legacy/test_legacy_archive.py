@@ -26,7 +26,7 @@ from tests.factories.legacy_archive import (
     put_every_shape,
     run_file,
 )
-from tests.legacy.test_import_legacy_runs import imported, page_of, row, unplaced
+from tests.factories.legacy_runs import imported, page_of, row, unplaced
 
 LABEL = "Qwen2.5-Coder-32B-Instruct-Q4_K_M"
 OTHER = CODER.replace("32B", "7B")

@@ -23,9 +23,8 @@ from scripts.lib.results.probe_outcomes import ProbeOutcome
 from scripts.lib.results.symptoms import Symptom
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.setups import Setup
-from tests.planning.test_modes import model
-from tests.planning.test_plan import REGISTRY, planner
-from tests.tables.test_setups import ROW
+from tests.factories.plans import REGISTRY, model, planner
+from tests.factories.table_rows import ROW
 
 MOE_QUIRK = Quirk(
     "few_experts", "moe", "unstable", applies_to=("architecture:moe",), probe="output_not_degenerate", probe_argument="moe[123]"

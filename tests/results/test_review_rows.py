@@ -15,8 +15,8 @@ from scripts.lib.base.stored_json import Damaged
 from scripts.lib.base.untrusted_text import csv_value, formula_quoted, formula_unquoted, one_line
 from scripts.lib.results.review_rows import COLUMNS, ReviewRow, read_review, to_csv
 from scripts.lib.results.symptoms import Symptom
+from tests.factories.checkout import ROOT
 from tests.factories.results_trees import review_row
-from tests.factories.sample_project import ROOT
 
 MARKS = "=+-@＝＋－＠\t"
 # Texts with more quotes and marks at their beginning than chance would bring.

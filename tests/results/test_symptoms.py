@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from scripts.lib.planning.cell_record import Failure
 from scripts.lib.results.symptoms import Symptom, ends_in_loop, symptoms
 
 PROMPT = "Explain, in the order in which they happen, the steps of a TLS handshake. " * 4
@@ -13,12 +14,15 @@ COUNTING = list(range(200))
 
 
 def record(
-    answer: str = "fine", tokens: list[int] | None = None, status: str = "ok", error: str = ""
+    answer: str = "fine",
+    tokens: list[int] | None = None,
+    status: str = "ok",
+    failure: Failure | None = None,
 ) -> object:
     measured = (
         None if status == "error" else SimpleNamespace(answer=answer, token_ids=tokens or [1, 2, 3])
     )
-    return SimpleNamespace(status=status, error=error, measurement=measured)
+    return SimpleNamespace(status=status, failure=failure, measurement=measured)
 
 
 @pytest.mark.parametrize(
@@ -49,11 +53,8 @@ def test_loops(tokens: list[int], loops: bool) -> None:
         (record("caf� \x00\x07" * 3), (Symptom.GARBAGE,)),
         (record("naïve café — 你好\n\tcode"), ()),
         (record(tokens=[5] * 40), (Symptom.LOOP,)),
-        (
-            record(status="error", error="mode lookup_n3 was not active: drafted 0 tokens"),
-            (Symptom.GUARD,),
-        ),
-        (record(status="error", error="the server died"), (Symptom.CRASH,)),
+        (record(status="error", failure=Failure.GUARD), (Symptom.GUARD,)),
+        (record(status="error", failure=Failure.ENGINE), (Symptom.CRASH,)),
         (record(" ", [5] * 40, "timeout"), (Symptom.EMPTY, Symptom.LOOP)),
     ],
 )

@@ -20,15 +20,8 @@ from scripts.lib.tables.setups import (
     ways_of,
 )
 from scripts.lib.tables.summary import summary_csv, summary_row
-from tests.factories.results_trees import review_row
-from tests.planning.test_modes import model
-
-ROW = review_row(
-    suite="math", question_id="q1", tokens_per_second=10.0, score_reason="ok", scorer="checks", score=3,
-    passed=True, coverage=1.0, tier=1, status="ok", finish_reason="stop", prompt_tokens=10,
-    completion_tokens=20, ttft_s=0.1, prefill_tokens_per_s=100.0, decode_tokens_per_s=10.0, load_s=1.0,
-    generation_s=2.0, peak_rss_bytes=5, environment="e", cell_file="c.json",
-)  # fmt: skip
+from tests.factories.plans import model
+from tests.factories.table_rows import ROW
 
 
 def setup(mode: Mode, *rows: ReviewRow, **changes: object) -> Setup:

@@ -1,4 +1,4 @@
-"""The routing harness drives the pipeline: the sample's cells are the ordinary ones, and nothing else is touched."""
+"""The routing harness runs the pipeline: its cells are ordinary ones, and no other file changes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import sys
 from pathlib import Path
 
-from tests.workflow.conftest import CELLS, Project
+from tests.factories.tiny_project import CELLS, Project
 
 ENTRIES = ("--frontdoor", "tiny_a", "--specialist", "tiny_b")
 
@@ -39,7 +39,7 @@ def test_a_sample_is_run_by_the_pipeline_and_costs_nothing_again(project: Projec
     )
     assert "tiny_a: 2 of 2 cells to run" in shown and made(project) == before
     first = harness(project, "--3way", "--suites", "one", "two", "--sample-size", "1", *ENTRIES)
-    assert "take (no other is shown to be better)" in first
+    assert "take (no other is significantly better)" in first
     cells = project.cells()
     assert len(cells) == 4 and {name.split("/")[1] for name in cells} == {"tiny_a", "tiny_b"}
     assert not (project.folder / "docs/reference/benchmarks/RESULTS.md").exists()

@@ -15,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from scripts.lib.base.errors import BenchError, InputErrors, Problem
+from scripts.lib.base.file_hashing import sha256_of
 from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.base.stored_json import digest
 from scripts.lib.base.yaml_fields import Fields
@@ -61,7 +62,7 @@ class Frozen:
 
 def question_digest(question: Question) -> str:
     """Digest of what a model is sent: prompt with context, system text, bytes of the images."""
-    images = [sha256(Path(image).read_bytes()).hexdigest() for image in question.images]
+    images = [sha256_of(Path(image)) for image in question.images]
     text = sha256(question.prompt_text().encode()).hexdigest()
     return digest([text, question.system or "", images])
 

@@ -23,7 +23,7 @@ from scripts.lib.base.errors import BenchError
 from scripts.lib.base.file_hashing import sha256_of
 from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.base.yaml_file import MOST_BYTES
-from scripts.lib.planning.plan import sample_questions
+from scripts.lib.planning.sampling import sample_questions
 from scripts.lib.prompts.loader import load_suite
 from scripts.lib.scoring.cases import write_cases
 from scripts.lib.weights.sources import wheel_member

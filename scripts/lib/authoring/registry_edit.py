@@ -17,7 +17,7 @@ from scripts.lib.base.errors import BenchError
 from scripts.lib.base.part_names import without_part
 from scripts.lib.planning.cell_spec import Weights
 from scripts.lib.planning.modes import compatible_drafts
-from scripts.lib.planning.plan import vocabulary_mismatch
+from scripts.lib.planning.reasons import vocabulary_mismatch
 from scripts.lib.registry_loader import Model, Registry
 from scripts.lib.weights.architectures import family
 from scripts.lib.weights.facts import WeightsFacts

@@ -18,7 +18,7 @@ from scripts.lib.base.part_names import without_part
 from scripts.lib.legacy.values import number, speed, suite_name, text, whole
 from scripts.lib.planning.modes import Mode
 from scripts.lib.results.symptoms import Symptom, is_echo
-from scripts.lib.scoring.answer_text import clean
+from scripts.lib.scoring.answer.cleaning import clean
 
 SPEED_TEST = "speed_test"
 # The date in a folder's name, with or without dashes, anywhere in the name.

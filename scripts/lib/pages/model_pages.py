@@ -188,7 +188,7 @@ class ModelsPage:
         expansion = expand_modes(model, self.registry.models)
         modes = str(len(expansion.modes))
         if not expansion.modes:
-            modes = f"none: {text(expansion.excluded[0].reason)}"
+            modes = f"none: {text(expansion.left_out[0].reason)}"
         if expansion.recommended:
             modes += f", recommended {code(expansion.recommended)}"
         return [

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from scripts.lib.base.untrusted_text import REPLACEMENT
-from scripts.lib.planning.cell_record import CellRecord
+from scripts.lib.planning.cell_record import CellRecord, Failure
 
 
 class Symptom(StrEnum):
@@ -79,7 +79,7 @@ def is_garbage(answer: str) -> bool:
 def symptoms(record: CellRecord, prompt: str) -> tuple[Symptom, ...]:
     """The symptoms of a stored cell, in a fixed order; none for a healthy one."""
     if record.status == "error":
-        return (Symptom.GUARD if "was not active" in (record.error or "") else Symptom.CRASH,)
+        return (Symptom.GUARD if record.failure is Failure.GUARD else Symptom.CRASH,)
     measured = record.measurement
     if measured is None:
         return ()

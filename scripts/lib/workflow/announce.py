@@ -11,6 +11,7 @@ from scripts.lib.base.errors import tell_notices
 from scripts.lib.judging.answers import estimate, most_characters, request_size
 from scripts.lib.judging.batch import mix_of
 from scripts.lib.planning.disk import pending
+from scripts.lib.planning.left_out import MissingWeights
 from scripts.lib.planning.plan import Plan
 from scripts.lib.planning.prediction import hours_text, read_measured, shard_seconds
 from scripts.lib.settings.judge_config import CLAUDE, NO_KEY, has_key
@@ -34,14 +35,11 @@ def summary_lines(plan: Plan, with_names: bool) -> Iterator[str]:
     )
     reasons: dict[str, list[str]] = {}
     for item in plan.left_out:
-        if item.mode == "*":
-            kind = (
-                item.reason.partition(":")[0] if item.reason.startswith("weights ") else item.reason
-            )
-            reasons.setdefault(kind, []).append(item.model)
+        if item.is_model:
+            reasons.setdefault(item.weights or item.reason, []).append(item.model)
     elsewhere = Counter(shard.model.key for shard in plan.shards if not shard.runnable)
     if elsewhere:
-        reasons.setdefault("weights are not on this machine", []).extend(elsewhere)
+        reasons.setdefault(MissingWeights.ABSENT, []).extend(elsewhere)
     for reason, models in sorted(reasons.items(), key=lambda pair: -len(pair[1])):
         named = with_names or len(models) <= NAMED_WITHOUT_DRY_RUN
         yield f"left out ({reason}): {', '.join(models) if named else f'{len(models)} models'}"

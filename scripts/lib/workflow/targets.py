@@ -191,7 +191,7 @@ class Workflow:
                 p.hardware.name,
                 p.hardware.bandwidth_gb_per_s,
                 p.engine.spec(),
-                [[x.model, x.mode, x.reason] for x in p.left_out],
+                [[x.model, x.place, x.reason] for x in p.left_out],
                 list(p.warnings),
                 p.recommended,
             ]

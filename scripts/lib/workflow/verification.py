@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from scripts.lib.base.errors import BenchError, Problem
+from scripts.lib.base.git import git
 from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.base.stored_json import Damaged, read_sealed, read_stored, sealed, strict_json
 from scripts.lib.execution.run_record import OUTPUT, read_rows
@@ -192,8 +192,11 @@ def sign(kind: Kind, file: Path) -> bool:
 def authors(files: Iterable[Path]) -> Mapping[Path, str]:
     """File -> who last wrote it, by git (author, address), or NOT_COMMITTED. Empty without git."""
     wanted = {str(file): file for file in files}
-    changed = _git("status", "--porcelain", "-z", "--untracked-files=all", "--", ".")
-    log = _git("log", "--format=%x01%an <%ae>", "--name-only", "-z", "--", ".")
+    try:
+        changed = git("status", "--porcelain", "-z", "--untracked-files=all", "--", ".")
+        log = git("log", "--format=%x01%an <%ae>", "--name-only", "-z", "--", ".")
+    except BenchError:
+        return {}
     if changed is None or log is None:
         return {}
     found = {}
@@ -207,11 +210,3 @@ def authors(files: Iterable[Path]) -> Mapping[Path, str]:
         elif entry in wanted:
             found.setdefault(wanted[entry], author)
     return found
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, check=False)
-    except OSError:
-        return None
-    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None

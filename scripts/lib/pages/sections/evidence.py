@@ -15,6 +15,7 @@ from scripts.lib.base.markdown import (
     text,
 )
 from scripts.lib.pages.sections.quality import setup_name
+from scripts.lib.planning.left_out import MissingWeights
 from scripts.lib.results.certificate import Exactness
 from scripts.lib.results.review_rows import ReviewRow
 from scripts.lib.results.states import MissingCells
@@ -152,7 +153,7 @@ def _why(item: MissingCells) -> str:
         and_more = f" and {more} more" if more > 0 else ""
         return f"changed since they were measured: {named}{and_more}"
     if not item.can_run:
-        return "weights are not on this machine: cannot run here"
+        return f"{MissingWeights.ABSENT}: cannot run here"
     return "not measured yet"
 
 
@@ -162,15 +163,12 @@ def left_out(part: ProfilePart) -> list[tuple[str, dict[str, list[str]]]]:
     Of a model that is left out whole, no modes are listed: `python -m scripts.plan
     --assume-present` lists them.
     """
-    whole = {item.model for item in part.plan.left_out if item.mode == "*"}
-    items = [item for item in part.plan.left_out if item.mode == "*" or item.model not in whole]
+    whole = {item.model for item in part.plan.left_out if item.is_model}
+    items = [item for item in part.plan.left_out if item.is_model or item.model not in whole]
     groups: dict[str, dict[str, list[str]]] = {}
-    for item in sorted(items, key=lambda item: item.mode != "*"):
-        reason = (
-            "weights are not on this machine"
-            if item.reason.startswith("weights are not")
-            else item.reason
-        )
+    for item in sorted(items, key=lambda item: not item.is_model):
+        absent = item.weights is MissingWeights.ABSENT
+        reason = MissingWeights.ABSENT if absent else item.reason
         modes = groups.setdefault(reason, {}).setdefault(item.model, [])
-        modes += [item.mode] if item.mode != "*" else []
+        modes += [] if item.is_model else [item.place]
     return list(groups.items())
