@@ -1,26 +1,34 @@
 # Two commands: `make results` (environment, engine, weights, benchmark, RESULTS.md) and `make test`.
-# Everything is made once and found again: .venv from the hash-pinned lock, llama.cpp from its pinned source (cached per CPU).
+# Each part is made once: .venv from the hash-pinned lock, llama.cpp from its pinned source (cached per CPU).
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help env engine weights results test lint clean
+.PHONY: help env engine weights results test test-quick lint clean
 
 PYTHON ?= python3
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 LOCK := envs/requirements.lock
-# Without this a stamp of nothing would be made once and found for ever.
+# Two workers fit two cores; each Snakemake run below them has up to eight processes.
+TEST_JOBS ?= 2
+# Dozens of processes of these scripts are started: each would compile every module anew.
+export PYTHONDONTWRITEBYTECODE :=
+# Without this check, a missing lock would give a stamp that never changes.
 $(if $(wildcard $(LOCK)),,$(error $(LOCK): no such file))
 ENV_STAMP := .venv/.lock-$(shell sha256sum $(LOCK) | cut -c1-12)
 
 help:
-	@echo "make results   build what is missing, run the benchmark, write docs/reference/benchmarks/RESULTS.md"
-	echo "make test      the same environment, linters and the whole test suite"
-	echo "make env | engine | weights | lint    single steps;   make clean    remove .venv"
+	@echo "make results   make what is missing, run the benchmark, write docs/reference/benchmarks/RESULTS.md"
+	echo "make test      the linters and the whole test suite, in the same environment"
+	echo "make test-quick    the fast tests only, for the edit loop"
+	echo "make lint      the linters alone"
+	echo "make env | engine | weights    one step: the environment, llama.cpp, the small models"
+	echo "make clean     remove .venv"
+	echo "With .venv activated, python -m scripts lists all commands."
 
 env: $(ENV_STAMP)
 
-# With .venv activated, its own python comes first in PATH, and goes with it.
+# An activated .venv puts its own python first in PATH; the rule must not use it, since it deletes .venv.
 $(ENV_STAMP):
 	@export PATH="$${PATH//"$(CURDIR)/.venv/bin:"/}"
 	command -v $(PYTHON) >/dev/null || { echo "error: no $(PYTHON): install Python 3.11 or newer" >&2; exit 1; }
@@ -32,7 +40,8 @@ $(ENV_STAMP):
 	.venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r $(LOCK)
 	touch $(ENV_STAMP)
 
-# No stamp: it looks at the build itself (in half a second), which can be gone, changed, of another CPU or not the lock's.
+# No stamp: the command checks the build itself, in half a second. It can be missing, changed, for another CPU,
+# or not the lock's.
 engine: $(ENV_STAMP)
 	@$(RUN) python -m scripts.build_engine
 
@@ -55,12 +64,18 @@ lint: $(ENV_STAMP)
 	python -m scripts.validate --strict
 	python -m scripts.prompts lint
 
-# The linters need one core of the two: they run beside the first tests, which measure nothing.
+# Two calls of pytest; both always run. Tests that measure nothing share the cores with each other
+# and with the linters. Tests marked `serial` then have the machine to themselves.
 test: weights
 	@make --no-print-directory lint & lint=$$!
-	$(RUN) python -m pytest && failed=0 || failed=1
+	$(RUN) python -m pytest -n $(TEST_JOBS) --dist worksteal -m "not serial" && failed=0 || failed=1
 	wait $$lint || failed=1
+	$(RUN) python -m pytest -m serial || failed=1
 	exit $$failed
+
+# For the edit loop: no Snakemake, engines, fuzzing or slow tests, and nothing that is timed.
+test-quick: $(ENV_STAMP)
+	@$(RUN) python -m pytest -n $(TEST_JOBS) --dist worksteal -m "not serial and not slow" --ignore tests/workflow --ignore tests/faults
 
 clean:
 	rm -rf .venv

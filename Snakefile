@@ -1,8 +1,11 @@
-# Benchmark results as derived files: registry x prompts x decoding modes -> cells -> reviews -> tables -> RESULTS.md.
-# Rules wire, scripts/ do, scripts/lib thinks. `snakemake --list-target-rules` names what can be asked for.
+# Benchmark results as derived files: registry x prompts x decoding modes -> cells -> reviews ->
+# tables -> RESULTS.md.
+# The rules connect the scripts, the scripts do the work, scripts/lib has the logic.
+# `snakemake --list-target-rules` lists the targets.
 
 
-# It reads the configuration itself, by YAML 1.2, and names its mistakes: before Snakemake does, by 1.1.
+# First of all, common.smk reads the configuration as YAML 1.2 and reports its mistakes. Snakemake
+# then reads it as YAML 1.1.
 include: "rules/common.smk"
 
 
@@ -19,9 +22,9 @@ include: "rules/manage.smk"
 
 
 rule results:
-    """Everything the configuration asks for: every missing cell, the reviews, the tables, RESULTS.md."""
+    """Run every missing cell of the configuration, then make reviews, tables and pages."""
     default_target: True
     input:
-        # Each step by name: behind a file that exists Snakemake does not look for missing ones.
+        # Each step is named here: Snakemake does not look for missing inputs of a file that exists.
         WORKFLOW.derived,
         list(WORKFLOW.shard_targets.values()),

@@ -1,10 +1,10 @@
-# The plan, made once when the Snakefile is read; every other file wires from WORKFLOW.
+# The plan is made once, when the Snakefile is read. All other rules files use WORKFLOW.
 import os
 import signal
 import sys
 from pathlib import Path
 
-from scripts.lib.machine.process import end_at_interrupt, stop_gently
+from scripts import end_at_interrupt
 
 # Before anything that takes time.
 end_at_interrupt()
@@ -13,8 +13,8 @@ from scripts.lib.base.errors import print_anything
 from scripts.lib.base.layout import LOGS, RUNS, TEMPLATES
 from scripts.lib.base.process_lifetime import STARTER_VARIABLE
 from scripts.lib.base.results_tree import sweep
-from scripts.lib.execution.run_record import current_run_id, summarise, summarise_failed
-from scripts.lib.machine.process import alone_in_checkout
+from scripts.lib.execution.run_record import RunEnd, current_run_id, summarise, summarise_failed
+from scripts.lib.machine.process import alone_in_checkout, stop_gently
 from scripts.lib.planning.disk import SO_FAR_VARIABLE
 from scripts.lib.results.states import drop_failed
 from scripts.lib.settings.run_config import merged
@@ -43,7 +43,7 @@ if INVOCATION.is_job:
     # Snakemake calls no `onstart` in the process of one job on a node.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if INVOCATION.runs:
-    # First of all: what another run is about to make must not be looked for, and not be dropped.
+    # Before anything else: another run's unfinished files must be neither checked nor dropped.
     or_exit(alone_in_checkout)
     sweep()
 if SO_FAR in INVOCATION.targets:
@@ -52,18 +52,17 @@ GIVEN = workflow.config_settings
 LAYERS = or_exit(lambda: configuration_layers(INVOCATION, GIVEN.configfiles, GIVEN.config))
 WORKFLOW = or_exit(lambda: load_workflow(for_targets(merged(LAYERS), INVOCATION), LAYERS))
 
-# Before anything looks for missing cells: what is dropped here is then run like any other of them.
+# Before the search for missing cells, so that dropped cells are run like all others.
 if "retry_failed" in INVOCATION.targets:
     FAILED = or_exit(lambda: drop_failed(WORKFLOW.active, really=INVOCATION.runs))
-    print(
-        f"retry_failed: {'dropped' if INVOCATION.runs else 'would drop'} {len(FAILED)} failed or damaged cells",
-        file=sys.stderr,
-    )
+    done = "dropped" if INVOCATION.runs else "would drop"
+    print(f"retry_failed: {done} {len(FAILED)} failed or damaged cells", file=sys.stderr)
 
 REGISTRY = WORKFLOW.planner.registry
 ENVIRONMENT, ENGINE_ENVIRONMENT = "../envs/bench.yaml", "../envs/infer.yaml"
 RUN_ID = current_run_id()
-# Of jobs and post-deploy scripts: a conda environment's Python would take packages of ~/.local before its own.
+# For jobs and post-deploy scripts: a conda environment's Python would prefer packages in ~/.local
+# to its own.
 os.environ.update(PYTHONNOUSERSITE="1")
 # Jobs die with the process that starts them.
 os.environ[STARTER_VARIABLE] = str(os.getpid())
@@ -75,7 +74,7 @@ if INVOCATION.runs:
     LOOKED = or_exit(lambda: look_again(WORKFLOW))
     date_back(WORKFLOW)
 
-# Set here and not in the profile: a --resources on the command line would replace a profile's.
+# Set here and not in the profile: --resources on the command line would override the profile.
 workflow.global_resources["machine"] = MACHINE_PARTS
 
 
@@ -86,8 +85,9 @@ resource_scopes:
 
 onstart:
     stop_gently(workflow.local_exec)
-    # The limiter of submissions wakes the scheduler once a second for every job that is done, beside the timed shard: a third
-    # of a core after a hundred jobs. It is for cluster queues.
+    # Snakemake's rate limiter for job submissions, which only clusters need, wakes the scheduler
+    # once a second for every finished job: after a hundred jobs it takes a third of a core beside
+    # the timed shard.
     if workflow.local_exec:
         workflow.scheduler.job_rate_limiter = None
     else:
@@ -95,8 +95,9 @@ onstart:
 
 
 onsuccess:
-    summarise(RUNS / RUN_ID, "finished")
-    # What cannot be read or believed left itself out, the rest is made: the exit code is the last to say so.
+    summarise(RUNS / RUN_ID, RunEnd.FINISHED)
+    # Unreadable and damaged records were left out, and everything else was made. The exit code
+    # reports them.
     or_exit(lambda: check_complete(WORKFLOW, LOOKED))
 
 

@@ -1,5 +1,5 @@
 rule render:
-    """Reviews, registry and probes -> the pages, by templates that can be edited, the report and the pictures."""
+    """Make the pages: RESULTS.md, MODELS.md, QUIRKS.md, report.html and the pictures."""
     input:
         list(WORKFLOW.reviews),
         list(WORKFLOW.probes),

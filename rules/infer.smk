@@ -1,4 +1,5 @@
-# One rule per shard (engine x hardware x model x mode): its outputs are its cells, of which only the missing ones are run.
+# One rule per shard (engine x hardware x model x mode). Its outputs are its cells; only the missing
+# ones are run.
 for shard in WORKFLOW.shards:
 
     rule:
@@ -23,10 +24,12 @@ for shard in WORKFLOW.shards:
         resources:
             **WORKFLOW.cluster[shard.name],
             machine=MACHINE_PARTS,
-        # As params: Snakemake evaluates a shell text only when the job runs, when the loop is over.
+        # As params: Snakemake formats the shell command only when the job runs, after the end of
+        # this loop.
         params:
             model=shard.model.key,
             mode=shard.mode.name,
             engine=shard.engine,
         shell:
-            "exec python -m scripts.infer --model {params.model} --mode {params.mode} --engine {params.engine} --log {log}"
+            "exec python -m scripts.infer --model {params.model} --mode {params.mode}"
+            " --engine {params.engine} --log {log}"

@@ -1,8 +1,9 @@
-# The results tree looked after: what would run and why, what nobody asks for, what failed. `python -m scripts.cells` has options.
+# Management of the results tree: what would run and why, orphans, failed cells. `python -m
+# scripts.cells` has options.
 
 
 rule preview:
-    """Cells by state (valid, failed, new, stale, orphaned), the hours that the missing ones take, and what made cells stale."""
+    """Count cells by state, predict the hours of the missing ones, and show why cells are stale."""
     log:
         f"{LOGS}/preview.log",
     conda:
@@ -15,7 +16,7 @@ rule preview:
 
 
 rule orphans:
-    """List the files of the results tree that no configuration names."""
+    """List the files of the results tree that belong to no configuration."""
     log:
         f"{LOGS}/orphans.log",
     conda:
@@ -41,7 +42,7 @@ rule prune:
 
 
 rule reproduce:
-    """Measure a seeded sample of stored cells again, beside them (--config sample=20): equal answers, drift of the times."""
+    """Measure a sample of stored cells again (--config sample=20) and compare answers and times."""
     log:
         f"{LOGS}/reproduce.log",
     conda:
@@ -54,14 +55,14 @@ rule reproduce:
 
 
 rule retry_failed:
-    """Drop the cells that failed, ran out of time or are damaged, then run everything that is missing."""
+    """Drop the cells that failed, timed out or are damaged, then run everything that is missing."""
     input:
         WORKFLOW.derived,
         list(WORKFLOW.shard_targets.values()),
 
 
 rule results_so_far:
-    """Tables and pages of the cells that are there; nothing is run, RESULTS.md names what is missing."""
+    """Make tables and pages from the existing cells. Nothing is run; missing cells are listed."""
     input:
         WORKFLOW.derived,
 
@@ -69,7 +70,7 @@ rule results_so_far:
 for key in dict.fromkeys(shard.model.key for shard in WORKFLOW.shards):
 
     rule:
-        """One model's missing cells and its reviews; nothing else is planned. The pages are made by `results`."""
+        """Run one model's missing cells and make its reviews. The pages are made by `results`."""
         name:
             f"results_{key}"
         input:
@@ -80,7 +81,7 @@ for key in dict.fromkeys(shard.model.key for shard in WORKFLOW.shards):
 for suite in WORKFLOW.suites:
 
     rule:
-        """One suite's missing cells, of every model that answers it; no other question is planned, nothing is rendered."""
+        """Run one suite's missing cells for every model. Reviews and pages are made by `results`."""
         name:
             f"results_suite_{suite}"
         input:

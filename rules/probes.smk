@@ -1,8 +1,8 @@
-# Probes of known quirks: run once per engine version, their outcomes are shown in QUIRKS.md.
+# Probes of known quirks run once per engine version. QUIRKS.md shows their outcomes.
 if WORKFLOW.probes:
 
     rule probes:
-        """Ask this engine version which known quirks still hold."""
+        """Check which known quirks this engine version still has."""
         input:
             ancient(WORKFLOW.probed_weights),
         output:

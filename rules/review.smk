@@ -1,10 +1,11 @@
-# Judges, where there are any among the scorers, are asked once for all answers; reviews are derived from the stored verdicts.
+# One job asks the judges, if any are among the scorers, about all answers. Reviews use the stored
+# verdicts.
 if WORKFLOW.judged_stamp:
-    # A judge that takes the whole machine is a llama-server of ours.
+    # A judge that takes the whole machine is a llama-server that the job starts.
     JUDGE_ENVIRONMENT = ENGINE_ENVIRONMENT if WORKFLOW.judge_parts == MACHINE_PARTS else ENVIRONMENT
 
     rule judge:
-        """Put the answers that have no verdict yet to the judges of `judge.scorers`; verdicts are stored one by one."""
+        """Judge all answers that have no verdict yet, with each judge of `judge.scorers`."""
         input:
             list(WORKFLOW.shard_targets.values()),
             ancient(WORKFLOW.judge_weights),
@@ -21,7 +22,8 @@ if WORKFLOW.judged_stamp:
             "exec python -m scripts.judge run --stamp {output} 2> {log}"
 
 
-# One review per shard. One cell of each shard it looks at is input enough: it ties the review to that shard's job.
+# One review per shard. One cell of each shard is enough as input: it makes the review depend on the
+# shard's job.
 for review in WORKFLOW.reviews.values():
 
     rule:
@@ -54,5 +56,5 @@ for review in WORKFLOW.reviews.values():
             mode=review.shard.mode.name,
             elsewhere="--elsewhere" if WORKFLOW.is_elsewhere(review.shard) else "",
         shell:
-            "exec python -m scripts.review --hardware {params.hardware} --engine {params.engine} --model {params.model}"
-            " --mode {params.mode} {params.elsewhere} --output {output} 2> {log}"
+            "exec python -m scripts.review --hardware {params.hardware} --engine {params.engine}"
+            " --model {params.model} --mode {params.mode} {params.elsewhere} --output {output} 2> {log}"

@@ -1,5 +1,5 @@
 rule tabulate:
-    """Reviews -> tidy tables and the predecessor's summary.csv; the stamp's name is the plan's digest."""
+    """Make the tidy tables and the predecessor's summary.csv from the reviews."""
     input:
         list(WORKFLOW.reviews),
         code=code_of("scripts/tabulate.py", *TABLE_PACKAGES),

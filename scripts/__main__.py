@@ -1,11 +1,6 @@
-"""The project's commands: `python -m scripts COMMAND …`, or `python -m scripts` for the list of them."""
+"""List the project's commands, or run one: `python -m scripts COMMAND …`."""
 
 from __future__ import annotations
-
-if __name__ == "__main__" and not __package__:
-    from _as_module import go_on
-
-    go_on(__file__)
 
 import ast
 import runpy
@@ -14,29 +9,34 @@ from pathlib import Path
 
 from scripts.lib.base.errors import fail, suggest
 
+FOLDER = Path(__file__).parent
+
 
 def commands() -> dict[str, str]:
-    """Name -> first line of what it says of itself, of every command of this folder."""
-    files = sorted(
-        file for file in Path(__file__).parent.glob("*.py") if not file.name.startswith("_")
-    )
+    """Name (`plan`, `benchmark.import_legacy_runs`) -> first line of the command's description."""
+    files = [*sorted(FOLDER.glob("*.py")), *sorted(FOLDER.glob("benchmark/*.py"))]
     docs = {
-        file.stem: ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+        ".".join(file.relative_to(FOLDER).with_suffix("").parts): ast.get_docstring(
+            ast.parse(file.read_text(encoding="utf-8"))
+        )
         for file in files
+        if not file.name.startswith("_") and file.name != "scripts.py"
     }
-    return {name: doc.partition("\n")[0] for name, doc in docs.items()}
+    return {name: (doc or "").partition("\n")[0] for name, doc in docs.items()}
 
 
 def main() -> None:
+    """Run the command that the command line names; without one, list them all."""
     known = commands()
     if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
         print("usage: python -m scripts COMMAND [options]; each command has --help\n")
-        print("\n".join(f"  {name:18} {words}" for name, words in known.items()))
+        width = max(map(len, known))
+        print("\n".join(f"  {name:{width}}  {words}" for name, words in known.items()))
         return
     name = sys.argv[1]
     if name not in known:
         fail(f"no command '{name}'{suggest(name, known)}")
-    sys.argv = [f"python -m scripts {name}", *sys.argv[2:]]
+    sys.argv = [f"python -m scripts.{name}", *sys.argv[2:]]
     runpy.run_module(f"scripts.{name}", run_name="__main__")
 
 

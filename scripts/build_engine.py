@@ -1,16 +1,14 @@
-"""Compile llama.cpp once for this CPU (libraries, llama-server, llama-bench) and install llama-cpp-python against it.
+"""Compile llama.cpp for this CPU, with llama-cpp-python against it.
 
-The build is kept in ${EPYC_BENCH_CACHE:-~/.cache/epyc-inference-bench}, keyed by the source's
-sha256 and the CPU; a second call finds it, checks that it is whole and the lock's, and returns at
-once.
+Builds the libraries, llama-server and llama-bench once. The build is kept in
+${EPYC_BENCH_CACHE:-~/.cache/epyc-inference-bench}, under a name made of the source's sha256 and the
+CPU. A second call finds it, checks that it is complete and matches envs/engine.lock, and returns.
+
+for example:
+  python -m scripts.build_engine
 """
 
 from __future__ import annotations
-
-if __name__ == "__main__" and not __package__:
-    from _as_module import go_on
-
-    go_on(__file__)
 
 import argparse
 import contextlib
@@ -18,24 +16,31 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-from scripts.lib.base.errors import run_cli
+from scripts.lib.base.command import Parser, run_command
 from scripts.lib.llama_build.compile import ensure_engine
 
 
 def _progress(held: contextlib.ExitStack) -> TextIO:
-    """The terminal, where there is one: Snakemake shows nothing of a post-deploy script's own output before it has failed."""
+    """The terminal where there is one, else stderr.
+
+    Snakemake shows the output of a post-deploy script only after it has failed.
+    """
     try:
         return held.enter_context(Path("/dev/tty").open("w", encoding="utf-8"))
     except OSError:
         return sys.stderr
 
 
-def main() -> int:
-    argparse.ArgumentParser(prog="python -m scripts.build_engine", description=__doc__).parse_args()
+def main(arguments: argparse.Namespace) -> None:
+    """Build what is missing and print where the build is."""
     with contextlib.ExitStack() as held:
         print(f"engine: {ensure_engine(_progress(held))}")
-    return 0
+
+
+def parser() -> Parser:
+    """The command line; it has no options."""
+    return Parser("scripts.build_engine", __doc__, main)
 
 
 if __name__ == "__main__":
-    run_cli(main)
+    run_command(parser())

@@ -1,31 +1,38 @@
-"""Draw the images of the vision suite: charts, tables, forms and diagrams whose content is known because it is written here."""
+"""Draw the images of the vision suite: charts, tables, forms and diagrams.
+
+They are drawn by code, so the correct answers to their questions are known.
+
+for example:
+  python -m scripts.draw_vl_images --folder /tmp/images
+"""
 
 from __future__ import annotations
-
-if __name__ == "__main__" and not __package__:
-    from _as_module import go_on
-
-    go_on(__file__)
 
 import argparse
 from pathlib import Path
 
 from scripts.lib.authoring.vl_images import IMAGES
-from scripts.lib.base.errors import run_cli
+from scripts.lib.base.command import Parser, run_command
 
 FOLDER = Path("benchmarks/prompts/v1/images")
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m scripts.draw_vl_images", description=__doc__)
-    parser.add_argument("--folder", type=Path, default=FOLDER, help=f"where to (default: {FOLDER})")
-    folder = parser.parse_args().folder
-    folder.mkdir(parents=True, exist_ok=True)
+def main(arguments: argparse.Namespace) -> None:
+    """Write every image as a PNG file."""
+    arguments.folder.mkdir(parents=True, exist_ok=True)
     for name, draw in IMAGES.items():
-        draw().save(folder / f"{name}.png", optimize=True)
-        print(f"written: {folder / name}.png")
-    return 0
+        file = arguments.folder / f"{name}.png"
+        draw().save(file, optimize=True)
+        print(f"written: {file}")
+
+
+def parser() -> Parser:
+    """The command line."""
+    parser = Parser("scripts.draw_vl_images", __doc__, main)
+    words = f"where to write the images (default: {FOLDER})"
+    parser.add_argument("--folder", type=Path, default=FOLDER, metavar="FOLDER", help=words)
+    return parser
 
 
 if __name__ == "__main__":
-    run_cli(main)
+    run_command(parser())

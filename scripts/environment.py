@@ -1,16 +1,20 @@
-"""Environment records: what the machine and the software were when a cell was measured, and in what two of them differ."""
+"""Show environment records, or how two of them differ.
+
+An environment record holds what the machine and the software were when a cell was measured.
+
+for example:
+  python -m scripts.environment show               one line for each stored record
+  python -m scripts.environment show 4f1c          the record whose digest begins so
+  python -m scripts.environment diff 4f1c 9ab0     the fields that differ
+"""
 
 from __future__ import annotations
-
-if __name__ == "__main__" and not __package__:
-    from _as_module import go_on
-
-    go_on(__file__)
 
 import argparse
 import json
 
-from scripts.lib.base.errors import Problem, run_cli, tell_left_out
+from scripts.lib.base.command import Parser, run_command
+from scripts.lib.base.errors import Problem, tell_left_out
 from scripts.lib.base.layout import ENVIRONMENTS
 from scripts.lib.base.stored_json import believed
 from scripts.lib.machine.environment_record import read_environment
@@ -22,7 +26,7 @@ def _show(arguments: argparse.Namespace) -> int:
         damaged: list[Problem] = []
         files = sorted(ENVIRONMENTS.glob("*.json"))
         for digest, record in believed(files, lambda file: read_environment(str(file)), damaged):
-            fit = (record.get("preflight") or {}).get("outcome", "not looked at")
+            fit = (record.get("preflight") or {}).get("outcome", "not checked")
             print(f"{digest}  {record['hardware']['name']}  {record['engine']['version']}  {fit}")
         return tell_left_out(damaged)
     _, record = read_environment(arguments.name)
@@ -31,7 +35,7 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _diff(arguments: argparse.Namespace) -> int:
-    """One line a field that differs; the exit code is 1 where any does, as diff's."""
+    """Print one line for each field that differs. The exit code is 1 where any does, as diff's."""
     (a, old), (b, new) = read_environment(arguments.a), read_environment(arguments.b)
     found = changes(old, new)
     print(f"{a} -> {b}: {len(found)} fields differ")
@@ -40,25 +44,18 @@ def _diff(arguments: argparse.Namespace) -> int:
     return int(bool(found))
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m scripts.environment", description=__doc__)
-    commands = parser.add_subparsers(required=True)
+def parser() -> Parser:
+    """The command line."""
+    parser = Parser("scripts.environment", __doc__)
     what = "a digest, the beginning of one, or a file"
-    show = commands.add_parser("show", help="one record, or a line for each")
-    show.add_argument("name", nargs="?", help=what)
-    show.set_defaults(run=_show)
-    diff = commands.add_parser("diff", help="the fields that differ; exit code 1 where any does")
-    diff.add_argument("a", help=what)
-    diff.add_argument("b", help=what)
-    diff.set_defaults(run=_diff)
-    return parser.parse_args()
-
-
-def main() -> int:
-    arguments = _arguments()
-    code: int = arguments.run(arguments)
-    return code
+    show = parser.add_subcommand("show", _show, "print one record, or one line for each")
+    show.add_argument("name", nargs="?", help=f"{what} (default: list all)")
+    words = "print the fields that differ; exit code 1 where any does"
+    diff = parser.add_subcommand("diff", _diff, words)
+    diff.add_argument("a", metavar="A", help=what)
+    diff.add_argument("b", metavar="B", help=what)
+    return parser
 
 
 if __name__ == "__main__":
-    run_cli(main)
+    run_command(parser())

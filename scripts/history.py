@@ -1,10 +1,11 @@
-"""The trend of each setup over the runs, with regressions marked at the run that brought them.
+"""Show each setup's trend over the runs, and where it regressed.
 
-Reads the runs' records (benchmarks/results/runs/) and the cells of runs that left none. A run is
-compared with the runs before it on the same questions; it is a change point where the difference is
-shown to be beyond the threshold. Beside it stands what changed in spec and environment since the
-same questions were measured before.
+Reads the records of the runs (benchmarks/results/runs/), and the cells of runs that left no record.
+Each run is compared with the runs before it on the same questions. A run is a change point where
+the difference is shown to exceed the threshold. Beside it you see what changed in spec and
+environment since the same questions were last measured.
 
+for example:
   python -m scripts.history
   python -m scripts.history --model 'smollm2_*' --metric ttft_s --threshold 10 --all
   python -m scripts.history --format csv > history.csv
@@ -13,18 +14,13 @@ same questions were measured before.
 
 from __future__ import annotations
 
-from scripts.lib.base.layout import RESULTS
-
-if __name__ == "__main__" and not __package__:
-    from _as_module import go_on
-
-    go_on(__file__)
-
 import argparse
 from pathlib import Path
 
-from scripts.lib.base.errors import BenchError, run_cli, suggest, tell_left_out
+from scripts.lib.base.command import Parser, run_command
+from scripts.lib.base.errors import BenchError, suggest, tell_left_out
 from scripts.lib.base.globs import matches
+from scripts.lib.base.layout import RESULTS
 from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.compare.gates import METRICS, Gate, read_noise
 from scripts.lib.compare.observations import Observation, from_run, from_tree, run_ids
@@ -45,54 +41,36 @@ def _wanted(item: Observation, arguments: argparse.Namespace) -> bool:
     return all(matches(name, tuple(patterns or ["*"])) for name, patterns in pairs)
 
 
-def _arguments() -> argparse.Namespace:
-    form = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.history", description=__doc__, formatter_class=form
-    )
-    parser.add_argument(
-        "--metric", default="decode_tokens_per_s", help=f"one of {', '.join(METRICS)}"
-    )
-    words = "how much counts as a change: per cent, of quality points (default: 3)"
-    parser.add_argument("--threshold", type=float, default=3.0, metavar="X", help=words)
-    for name in ("model", "mode", "hardware"):
-        parser.add_argument(
-            f"--{name}", action="append", help=f"only this {name} (pattern; repeatable)"
-        )
-    parser.add_argument("--all", action="store_true", help="every run, and not only an overview")
-    parser.add_argument("--format", choices=("table", "markdown", "csv"), default="table")
-    parser.add_argument("--figure", type=Path, metavar="FILE", help="draw it too (.svg)")
-    return parser.parse_args()
-
-
-def main() -> int:
-    arguments = _arguments()
+def _check(arguments: argparse.Namespace) -> None:
+    """Raise BenchError for a value that no trend can be made with."""
     if arguments.metric not in METRICS:
-        raise BenchError(
-            f"--metric: no metric '{arguments.metric}'{suggest(arguments.metric, METRICS)}"
-        )
+        near = suggest(arguments.metric, METRICS)
+        raise BenchError(f"--metric: no metric '{arguments.metric}'{near}")
     if not 0 <= arguments.threshold < 100:
         raise BenchError(
             f"--threshold: expected 0 or more and less than 100, found {arguments.threshold:g}"
         )
     if arguments.figure is not None and arguments.figure.suffix != ".svg":
         raise BenchError(f"--figure: expected a name that ends in .svg, found '{arguments.figure}'")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Print the trends; the exit code is 1 where damaged records were left out."""
+    _check(arguments)
     unit, worse = METRICS[arguments.metric]
     gate = Gate(arguments.metric, worse, arguments.threshold, unit)
     tree = from_tree("tree", RESULTS)
     recorded = [from_run(name, RESULTS) for name in run_ids(RESULTS)]
-    incomplete = tell_left_out(
-        problem for observed in (tree, *recorded) for problem in observed.damaged
-    )
-    runs = gather(recorded, tree)
+    incomplete = tell_left_out(p for observed in (tree, *recorded) for p in observed.damaged)
     kept = {
-        name: [item for item in items if _wanted(item, arguments)] for name, items in runs.items()
+        name: [item for item in items if _wanted(item, arguments)]
+        for name, items in gather(recorded, tree).items()
     }
     noise = read_noise({item.cell.hardware for items in kept.values() for item in items})
     scorer = load_rescorer(load_config()) if gate.metric == QUALITY else None
     points = trends(kept, gate, noise, tree.environments, scorer)
     if not points:
-        raise BenchError(f"{RESULTS}: no run measured {gate.metric} of what is asked for")
+        raise BenchError(f"{RESULTS}: no run measured {gate.metric} of the setups asked for")
     if arguments.format == "csv":
         print(trends_csv(points, gate), end="")
     else:
@@ -104,12 +82,29 @@ def main() -> int:
             sep="\n",
         )
     if arguments.figure is not None:
-        # Matplotlib takes a second to load: only where a picture is wanted.
+        # Matplotlib takes a second to load, so only where a picture is wanted.
         from scripts.lib.compare.trend_picture import picture
 
         write_atomic(arguments.figure, picture(points, gate))
     return incomplete
 
 
+def parser() -> Parser:
+    """The command line."""
+    parser = Parser("scripts.history", __doc__, main)
+    metric = "decode_tokens_per_s"
+    words = f"one of {', '.join(METRICS)} (default: {metric})"
+    parser.add_argument("--metric", default=metric, metavar="NAME", help=words)
+    words = "what counts as a change: percent, or points for quality (default: 3)"
+    parser.add_argument("--threshold", type=float, default=3.0, metavar="X", help=words)
+    for name in ("model", "mode", "hardware"):
+        words = f"only this {name}; a pattern, repeatable"
+        parser.add_argument(f"--{name}", action="append", metavar="PATTERN", help=words)
+    parser.add_argument("--all", action="store_true", help="list every run, not only an overview")
+    parser.add_format("table", "markdown", "csv")
+    parser.add_argument("--figure", type=Path, metavar="FILE", help="also draw an SVG picture")
+    return parser
+
+
 if __name__ == "__main__":
-    run_cli(main)
+    run_command(parser())

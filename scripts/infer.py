@@ -1,11 +1,14 @@
-"""Run the missing cells of one shard (model x decoding mode) and store each as it is finished."""
+"""Run the missing cells of one shard (a model in one decoding mode).
+
+Each cell is stored as it finishes. `snakemake results` runs this command for every
+shard.
+
+for example:
+  python -m scripts.infer --model smollm2_135m_q4_1
+  python -m scripts.infer --model smollm2_135m_q4_1 --mode lookup_n3 --question math/t1_q1_apples
+"""
 
 from __future__ import annotations
-
-if __name__ == "__main__" and not __package__:
-    from _as_module import go_on
-
-    go_on(__file__)
 
 import argparse
 import sys
@@ -15,13 +18,13 @@ from pathlib import Path
 
 import psutil
 
-from scripts.lib.base.errors import BenchError, run_cli, suggest
-from scripts.lib.base.layout import ENVIRONMENTS, LOGS
+from scripts.lib.base.command import Parser, run_job
+from scripts.lib.base.errors import BenchError, suggest
+from scripts.lib.base.layout import ENVIRONMENTS, LOGS, RUNS
 from scripts.lib.base.locks import locked
-from scripts.lib.base.process_lifetime import die_with_starter
 from scripts.lib.engines.factory import EngineSettings, make_engine
 from scripts.lib.engines.protocol import Engine, Loaded
-from scripts.lib.execution.run_record import INTERRUPTED, RunRecord, current_run_id
+from scripts.lib.execution.run_record import RunEnd, RunRecord, current_run_id, summarise
 from scripts.lib.executor import Job, finish, missing, restore, run
 from scripts.lib.llama_build.build import engine_facts, server_binary
 from scripts.lib.machine.environment_record import environment, store_environment
@@ -40,55 +43,17 @@ from scripts.lib.weights.facts import WeightsLock
 READY_TIMEOUT_S = 600.0
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m scripts.infer", description=__doc__)
-    parser.add_argument("--model", required=True, help="a key under roles: in the registry")
-    parser.add_argument(
-        "--mode", default="baseline", help="a decoding mode (python -m scripts.plan lists them)"
-    )
-    parser.add_argument(
-        "--engine", choices=("embedded", "server"), help="default: the configuration's first"
-    )
-    parser.add_argument(
-        "--question",
-        action="append",
-        default=[],
-        metavar="SUITE/ID",
-        help="only this question; repeatable",
-    )
-    parser.add_argument(
-        "--cell",
-        action="append",
-        default=[],
-        metavar="DIGEST",
-        help="only this cell, in one of its repeats; repeatable",
-    )
-    parser.add_argument("--log", type=Path, help="where the engine's own output goes")
-    parser.add_argument(
-        "--beside",
-        type=Path,
-        metavar="FOLDER",
-        help="measure into another results tree; touch nothing here",
-    )
-    parser.add_argument(
-        "--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml"
-    )
-    return parser.parse_args()
-
-
 def _only(shard: Shard, questions: frozenset[str], digests: frozenset[str]) -> frozenset[str]:
-    """What the shard's cells are narrowed to. Raises BenchError for a question or a cell that is not planned."""
+    """The names that narrow the shard's cells. Raises BenchError for one that is not planned."""
     names = {f"{cell.id.suite}/{cell.id.question}" for cell in shard.cells}
     planned = {cell.digest for cell in shard.cells}
-    if questions - names:
+    if unknown := sorted(questions - names):
         raise BenchError(
-            f"{shard.name}: no question {', '.join(sorted(questions - names))}; planned: {sorted(names)}"
+            f"{shard.name}: no question {', '.join(unknown)}; planned: {sorted(names)}"
         )
-    if digests - planned:
-        unknown = sorted(digests - planned)
-        raise BenchError(
-            f"{shard.name}: no cell {', '.join(unknown)} in the plan{suggest(unknown[0], planned)}"
-        )
+    if unknown := sorted(digests - planned):
+        near = suggest(unknown[0], planned)
+        raise BenchError(f"{shard.name}: no cell {', '.join(unknown)} in the plan{near}")
     return questions | digests
 
 
@@ -98,7 +63,10 @@ def _engine_settings(planner: Planner, log: Path) -> EngineSettings:
 
 
 def _preflight(config: Config, shard: Shard) -> Preflight:
-    """Whether the machine is fit for this shard. Raises BenchError where it is not and the configuration refuses that."""
+    """What was checked of the machine before this shard.
+
+    Raises BenchError where it is not fit and the configuration refuses that.
+    """
     seen = once_an_invocation(current_run_id(), shard.hardware, config.preflight)
     seen = seen.with_memory(shard_bytes(shard), psutil.virtual_memory().available)
     if seen.findings:
@@ -117,7 +85,7 @@ def _described(job: Job, planner: Planner, preflight: Preflight) -> Job:
     """The job with the machine's state in its cells' environment and in the run's record."""
 
     def describe(loaded: Loaded) -> str:
-        # Asked for after every load: an engine that is started again must be the same one.
+        # Called after every load: an engine that is started again must be the same one.
         facts = {
             "system_info": str(loaded.effective.get("system_info", "")),
             **engine_facts(planner.engine),
@@ -132,19 +100,19 @@ def _described(job: Job, planner: Planner, preflight: Preflight) -> Job:
 
 
 def _run(job: Job, engine: Engine, cells: Sequence[Cell]) -> None:
-    outcome = "cut off by an error"
+    end, remark = RunEnd.CUT_OFF, ""
     try:
         failed = run(job, engine, cells)
-        outcome = f"finished, {failed} cells failed" if failed else "finished"
+        end, remark = RunEnd.FINISHED, f", {failed} cells failed" if failed else ""
     except KeyboardInterrupt:
-        outcome = INTERRUPTED
+        end = RunEnd.INTERRUPTED
         raise
     finally:
-        job.recorder.summarise(outcome)
+        summarise(job.root / RUNS / job.run_id, end, remark)
 
 
 def _remember_weights(planner: Planner, shard: Shard) -> None:
-    """Put the weights that were measured into the lock, so that the cells can be planned where the files are not."""
+    """Put the measured weights into the lock; cells can then be planned without the files."""
     draft = planner.registry.models.get(shard.mode.draft or "")
     measured = (
         (shard.model.path, shard.weights),
@@ -159,9 +127,8 @@ def _remember_weights(planner: Planner, shard: Shard) -> None:
         lock.save()
 
 
-def main() -> int:
-    arguments = _arguments()
-    die_with_starter()
+def main(arguments: argparse.Namespace) -> None:
+    """Measure what is missing, alone on the machine."""
     planner = load_planner(load_config(tuple(arguments.configfile)))
     planner = for_model(planner, arguments.model, arguments.engine)
     plan = make_plan(planner)
@@ -173,22 +140,39 @@ def main() -> int:
         restore(job)
         cells = missing(job, only)
         if cells:
-            # Planned before the lock was waited for, which can be hours: other weights, and another
-            # engine, are refused.
+            # The plan was made before the wait for the lock, which can take hours. Weights or an
+            # engine that changed since then are refused.
             job.guard.check()
             engine_facts(planner.engine)
             job = _described(job, planner, _preflight(planner.config, shard))
             if not arguments.beside:
-                # Before the first cell is there: one whose weights nobody knows could not be
-                # planned, and would be pruned.
+                # Before the first cell is stored: a cell of unknown weights could not be planned,
+                # and would be pruned.
                 _remember_weights(planner, shard)
                 drop_reviews(plan, shard)
             log = arguments.log or LOGS / f"infer/{shard.name}.log"
             _run(job, make_engine(shard.engine, _engine_settings(planner, log)), cells)
     if arguments.beside or not missing(job):
         finish(job)
-    return 0
+
+
+def parser() -> Parser:
+    """The command line."""
+    parser = Parser("scripts.infer", __doc__, main)
+    parser.add_model_and_mode()
+    parser.add_engine()
+    for name, metavar, words in (
+        ("question", "SUITE/ID", "only this question; repeatable"),
+        ("cell", "DIGEST", "only the cell with this digest; repeatable"),
+    ):
+        parser.add_argument(f"--{name}", action="append", default=[], metavar=metavar, help=words)
+    words = "file for the engine's own output (default: below benchmarks/results/logs/)"
+    parser.add_argument("--log", type=Path, metavar="FILE", help=words)
+    words = "measure into another results tree; nothing changes here"
+    parser.add_argument("--beside", type=Path, metavar="FOLDER", help=words)
+    parser.add_configfile()
+    return parser
 
 
 if __name__ == "__main__":
-    run_cli(main)
+    run_job(parser())

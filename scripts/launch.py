@@ -1,16 +1,15 @@
-"""Print the exact command line that a shard runs, ready to copy and paste."""
+"""Print the command line of a shard's engine, ready to paste.
+
+for example:
+  python -m scripts.launch --model smollm2_135m_q4_1 --mode lookup_n3
+  python -m scripts.launch --model frontdoor --engine cli
+"""
 
 from __future__ import annotations
 
-if __name__ == "__main__" and not __package__:
-    from _as_module import go_on
-
-    go_on(__file__)
-
 import argparse
-from pathlib import Path
 
-from scripts.lib.base.errors import run_cli
+from scripts.lib.base.command import Parser, run_command
 from scripts.lib.execution.launch_command import cli_line, server_line
 from scripts.lib.executor import load_settings
 from scripts.lib.llama_build.build import server_binary
@@ -19,25 +18,8 @@ from scripts.lib.planning.plan import find_shard, make_plan
 from scripts.lib.settings.run_config import load_config
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m scripts.launch", description=__doc__)
-    parser.add_argument("--model", required=True, help="a key under roles: in the registry")
-    parser.add_argument("--mode", default="baseline", help="a decoding mode")
-    parser.add_argument(
-        "--engine", choices=("server", "cli"), default="server", help="cli: the registry's template"
-    )
-    parser.add_argument(
-        "--template",
-        metavar="NAME",
-        help="the registry's template of that name (with --engine cli)",
-    )
-    parser.add_argument("--port", type=int, default=8080)
-    parser.add_argument(
-        "--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml"
-    )
-    arguments = parser.parse_args()
-    # A command line may be wanted for another machine: weights need not be here, nor the mode be
-    # selected.
+def main(arguments: argparse.Namespace) -> None:
+    """Print the line. It may be for another machine: any mode, and weights that are not here."""
     config = load_config(tuple(arguments.configfile)).with_modes(("*",))
     planner = for_model(load_planner(config, assume_present=True), arguments.model, "server")
     shard = find_shard(make_plan(planner), arguments.model, arguments.mode)
@@ -46,8 +28,21 @@ def main() -> int:
         print(cli_line(planner, shard, settings, arguments.template, arguments.port))
     else:
         print(server_line(settings, planner.engine.binary or server_binary(), arguments.port))
-    return 0
+
+
+def parser() -> Parser:
+    """The command line."""
+    parser = Parser("scripts.launch", __doc__, main)
+    parser.add_model_and_mode()
+    words = "server: llama-server as the shard starts it (default); cli: the registry's template"
+    parser.add_argument("--engine", choices=("server", "cli"), default="server", help=words)
+    words = "the registry's template of this name; implies --engine cli"
+    parser.add_argument("--template", metavar="NAME", help=words)
+    words = "the port in the line (default: 8080)"
+    parser.add_argument("--port", type=int, default=8080, metavar="N", help=words)
+    parser.add_configfile()
+    return parser
 
 
 if __name__ == "__main__":
-    run_cli(main)
+    run_command(parser())

@@ -1,11 +1,12 @@
-"""Show the plan: every shard with its mode, cells and how many are pending, and everything left out with the reason."""
+"""Show the plan: every shard, and everything left out with the reason.
+
+for example:
+  python -m scripts.plan
+  python -m scripts.plan --hardware epyc-9655 --assume-present --configfile config/full.yaml
+  python -m scripts.plan --format json
+"""
 
 from __future__ import annotations
-
-if __name__ == "__main__" and not __package__:
-    from _as_module import go_on
-
-    go_on(__file__)
 
 import argparse
 import csv
@@ -18,8 +19,10 @@ from typing import Any
 
 from tabulate import tabulate
 
-from scripts.lib.base.errors import run_cli, tell_notices
+from scripts.lib.base.command import Parser, run_command
+from scripts.lib.base.errors import tell_notices
 from scripts.lib.planning.disk import load_planner, pending, planners
+from scripts.lib.planning.left_out import MissingWeights
 from scripts.lib.planning.plan import Plan, make_plan
 from scripts.lib.settings.run_config import load_config
 
@@ -27,39 +30,20 @@ COLUMNS = ("hardware", "model", "mode", "cells", "pending", "excluded")
 
 
 def rows(plan: Plan) -> Iterator[dict[str, Any]]:
-    """One row per shard, then one per model, mode or pattern of modes left out (`excluded` is the reason)."""
+    """One row per shard, then one per left-out model, mode or pattern; `excluded` is the reason."""
     for shard in plan.shards:
-        reason = None if shard.runnable else f"weights are not on this machine: {shard.model.path}"
+        reason = None if shard.runnable else f"{MissingWeights.ABSENT}: {shard.model.path}"
         yield _row(
             plan, shard.model.key, shard.mode.name, len(shard.cells), len(pending(shard)), reason
         )
     for item in plan.left_out:
-        yield _row(plan, item.model, item.mode, 0, 0, item.reason)
+        yield _row(plan, item.model, item.place, 0, 0, item.reason)
 
 
 def _row(
     plan: Plan, model: str, mode: str, cells: int, todo: int, reason: str | None
 ) -> dict[str, Any]:
     return dict(zip(COLUMNS, (plan.hardware.name, model, mode, cells, todo, reason), strict=True))
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.plan",
-        description=__doc__,
-        epilog="example: python -m scripts.plan --hardware epyc-9655 --assume-present --configfile config/full.yaml",
-    )
-    parser.add_argument("--format", choices=("table", "csv", "json"), default="table")
-    parser.add_argument("--registry", type=Path, help="another registry file")
-    parser.add_argument("--prompts", type=Path, help="another folder of suites")
-    parser.add_argument("--hardware", help="a profile of config/hardware/, or auto")
-    parser.add_argument(
-        "--assume-present", action="store_true", help="plan as if all weights were on this machine"
-    )
-    parser.add_argument(
-        "--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml"
-    )
-    return parser.parse_args()
 
 
 def _print(plans: tuple[Plan, ...], form: str) -> None:
@@ -71,31 +55,23 @@ def _print(plans: tuple[Plan, ...], form: str) -> None:
         writer.writeheader()
         writer.writerows(table)
     else:
-        print(
-            tabulate(
-                [row.values() for row in table],
-                COLUMNS,
-                tablefmt="simple",
-                missingval="",
-                disable_numparse=True,
-            )
-        )
+        values = [row.values() for row in table]
+        print(tabulate(values, COLUMNS, "simple", missingval="", disable_numparse=True))
         shown = [row for row in table if row["excluded"] is None]
         cells, todo = sum(row["cells"] for row in shown), sum(row["pending"] for row in shown)
-        print(
-            f"\n{len(shown)} shards, {cells} cells, {todo} pending; {len(table) - len(shown)} rows left out"
-        )
+        left_out = len(table) - len(shown)
+        print(f"\n{len(shown)} shards, {cells} cells, {todo} pending; {left_out} rows left out")
 
 
-def main() -> int:
-    arguments = _arguments()
-    config = load_config(tuple(arguments.configfile))
+def main(arguments: argparse.Namespace) -> int:
+    """Print the plan; the exit code is 1 where an input is faulty and left out."""
     changes = {
-        key: getattr(arguments, key)
+        key: value
         for key in ("registry", "prompts", "hardware")
-        if getattr(arguments, key)
+        if (value := getattr(arguments, key)) is not None
     }
-    planner = load_planner(replace(config, **changes), arguments.assume_present)
+    config = replace(load_config(tuple(arguments.configfile)), **changes)
+    planner = load_planner(config, arguments.assume_present)
     plans = tuple(make_plan(engine) for engine in planners(planner))
     _print(plans, arguments.format)
     tell_notices(planner.notices)
@@ -106,5 +82,19 @@ def main() -> int:
     return int(bool(planner.faults))
 
 
+def parser() -> Parser:
+    """The command line."""
+    parser = Parser("scripts.plan", __doc__, main)
+    parser.add_format("table", "csv", "json")
+    parser.add_argument("--registry", type=Path, metavar="FILE", help="another registry file")
+    parser.add_argument("--prompts", type=Path, metavar="FOLDER", help="another folder of suites")
+    words = "a profile of config/hardware/, or auto (default: the configuration's)"
+    parser.add_argument("--hardware", metavar="NAME", help=words)
+    words = "plan as if all weights were on this machine"
+    parser.add_argument("--assume-present", action="store_true", help=words)
+    parser.add_configfile()
+    return parser
+
+
 if __name__ == "__main__":
-    run_cli(main)
+    run_command(parser())

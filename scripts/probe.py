@@ -1,21 +1,21 @@
-"""Run the probes of known quirks that have no outcome for this engine version yet."""
+"""Check which known quirks this engine version still has.
+
+A probe is a small check of whether a quirk of the registry is still there. Those that have no
+outcome for this version are run; QUIRKS.md shows the outcomes.
+
+for example:
+  python -m scripts.probe --again
+"""
 
 from __future__ import annotations
-
-from scripts.lib.base.layout import LOGS
-
-if __name__ == "__main__" and not __package__:
-    from _as_module import go_on
-
-    go_on(__file__)
 
 import argparse
 from pathlib import Path
 
 from tqdm import tqdm
 
-from scripts.lib.base.errors import run_cli
-from scripts.lib.base.process_lifetime import die_with_starter
+from scripts.lib.base.command import Parser, run_job
+from scripts.lib.base.layout import LOGS
 from scripts.lib.execution.probes import planned_probes, run_probe
 from scripts.lib.llama_build.build import server_binary
 from scripts.lib.machine.process import alone_on_machine
@@ -26,22 +26,23 @@ from scripts.lib.settings.run_config import load_config
 LOG = LOGS / "probes/server.log"
 
 
-def main() -> int:
-    die_with_starter()
-    parser = argparse.ArgumentParser(prog="python -m scripts.probe", description=__doc__)
-    parser.add_argument("--again", action="store_true", help="also those that have an outcome")
-    arguments = parser.parse_args()
+def main(arguments: argparse.Namespace) -> None:
+    """Run the probes one after the other and store each outcome."""
     planner = load_planner(load_config())
-    todo = {
-        file: q
-        for file, q in planned_probes(planner).items()
-        if arguments.again or not Path(file).is_file()
-    }
+    planned = {Path(file): quirk for file, quirk in planned_probes(planner).items()}
+    todo = {f: quirk for f, quirk in planned.items() if arguments.again or not f.is_file()}
     with alone_on_machine(f"{Path.cwd().name}: probes"):
         for file, quirk in tqdm(todo.items(), desc="probes", unit="probe", disable=None):
-            store_outcome(Path(file), run_probe(quirk, planner, server_binary(), LOG))
-    return 0
+            store_outcome(file, run_probe(quirk, planner, server_binary(), LOG))
+
+
+def parser() -> Parser:
+    """The command line."""
+    parser = Parser("scripts.probe", __doc__, main)
+    words = "also run the probes that have an outcome"
+    parser.add_argument("--again", action="store_true", help=words)
+    return parser
 
 
 if __name__ == "__main__":
-    run_cli(main)
+    run_job(parser())

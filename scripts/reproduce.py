@@ -1,13 +1,13 @@
-"""Measure a seeded sample of stored cells again, beside them, and report how equal answers and times are."""
+"""Measure a sample of stored cells again, and report how equal they are.
+
+The sample is drawn with a seed from the valid cells that can run here. The new cells are stored
+beside them. The report is written to benchmarks/results/reproductions/.
+
+for example:
+  python -m scripts.reproduce --sample 20 --seed 1
+"""
 
 from __future__ import annotations
-
-from scripts.lib.base.layout import REPRODUCTIONS
-
-if __name__ == "__main__" and not __package__:
-    from _as_module import go_on
-
-    go_on(__file__)
 
 import argparse
 import json
@@ -16,33 +16,21 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from scripts.lib.base.errors import BenchError, run_cli
-from scripts.lib.base.layout import ENVIRONMENTS
-from scripts.lib.base.process_lifetime import die_with_starter, starter_of_others
+from scripts.lib.base.command import Parser, run_job
+from scripts.lib.base.errors import BenchError
+from scripts.lib.base.layout import ENVIRONMENTS, REPRODUCTIONS
+from scripts.lib.base.process_lifetime import starter_of_others
 from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.compare.reproduction import Equality, Pair, choose, to_csv, to_json, to_markdown
 from scripts.lib.execution.run_record import current_run_id
 from scripts.lib.machine.environment_record import read_environment
-from scripts.lib.machine.process import StopRequest
+from scripts.lib.machine.process import INTERRUPTED_EXIT, StopRequest
 from scripts.lib.planning.cell_record import read_cell
 from scripts.lib.planning.disk import load_planner, planners
 from scripts.lib.planning.plan import make_plan
 from scripts.lib.planning.prediction import hours_text, read_measured, shard_seconds
 from scripts.lib.results.states import CellState, Change, cell_states, changes
 from scripts.lib.settings.run_config import Config, load_config
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m scripts.reproduce", description=__doc__)
-    parser.add_argument("--sample", type=int, help="cells; default: the configuration's `sample`")
-    parser.add_argument(
-        "--seed", type=int, help="of the sample; default: the configuration's sampling.seed"
-    )
-    parser.add_argument("--log", type=Path, help="where the engines' own output goes")
-    parser.add_argument(
-        "--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml"
-    )
-    return parser.parse_args()
 
 
 def _sample(config: Config, count: int, seed: int) -> dict[str, list[CellState]]:
@@ -53,23 +41,16 @@ def _sample(config: Config, count: int, seed: int) -> dict[str, list[CellState]]
         by_shard.setdefault(state.shard.name, []).append(state)
     if not by_shard:
         raise BenchError(
-            "reproduce: no valid cell of this configuration can be run here: snakemake preview shows them"
+            "reproduce: no valid cell of this configuration can be run here; "
+            "snakemake preview lists the cells by state"
         )
     return by_shard
 
 
 def _argv(cells: Sequence[CellState], folder: Path, arguments: argparse.Namespace) -> list[str]:
     shard = cells[0].shard
-    argv = [
-        sys.executable,
-        "-m",
-        "scripts.infer",
-        "--model",
-        shard.model.key,
-        "--mode",
-        shard.mode.name,
-    ]
-    argv += ["--engine", shard.engine, "--beside", str(folder)]
+    argv = [sys.executable, "-m", "scripts.infer", "--engine", shard.engine]
+    argv += ["--model", shard.model.key, "--mode", shard.mode.name, "--beside", str(folder)]
     argv += ["--log", str(arguments.log)] if arguments.log else []
     argv += [part for file in arguments.configfile for part in ("--configfile", str(file))]
     return [*argv, *(part for state in cells for part in ("--cell", state.cell.digest))]
@@ -82,16 +63,16 @@ def _pair(state: CellState, folder: Path, stopped: bool) -> Pair:
 
 
 def _differences(pairs: Sequence[Pair], folder: Path) -> list[Change]:
-    """In what the new environment differs from the stored cells', each field once; records that are gone say nothing."""
+    """How the new environment differs from the stored cells', each change once.
+
+    Stored cells whose environment record is gone are left out.
+    """
     found: dict[str, Change] = {}
-    for old, new in {
-        (pair.old.environment, pair.new.environment) for pair in pairs if pair.new is not None
-    }:
+    digests = {(p.old.environment, p.new.environment) for p in pairs if p.new is not None}
+    for old, new in digests:
         if (ENVIRONMENTS / f"{old}.json").is_file():
-            (_, before), (_, after) = (
-                read_environment(old),
-                read_environment(new, folder / ENVIRONMENTS),
-            )
+            _, before = read_environment(old)
+            _, after = read_environment(new, folder / ENVIRONMENTS)
             found |= {str(change): change for change in changes(before, after)}
     return list(found.values())
 
@@ -101,7 +82,7 @@ def _measure(
 ) -> tuple[list[str], list[str]]:
     """Measure shard by shard, each in a process of its own, until asked to stop.
 
-    Gives the shards whose job failed by itself, and those whose job was stopped or never started.
+    Returns the shards whose job failed, and those whose job was stopped or never started.
     """
     failed, stopped = [], []
     with StopRequest() as stop:
@@ -115,9 +96,17 @@ def _measure(
     return failed, stopped
 
 
-def main() -> int:
-    arguments = _arguments()
-    die_with_starter()
+def _write(folder: Path, title: str, pairs: Sequence[Pair], differences: Sequence[Change]) -> None:
+    report = to_markdown(title, pairs, differences)
+    write_atomic(folder / "report.md", report)
+    write_atomic(folder / "pairs.csv", to_csv(pairs))
+    write_atomic(folder / "report.json", json.dumps(to_json(pairs, differences), indent=2) + "\n")
+    print(report)
+    print(f"{folder}/report.md, report.json, pairs.csv", file=sys.stderr)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Measure the sample and write the report; the exit code is 130 after an interrupt."""
     config = load_config(tuple(arguments.configfile))
     count = arguments.sample if arguments.sample is not None else config.sample
     seed = arguments.seed if arguments.seed is not None else config.sampling.seed
@@ -129,32 +118,35 @@ def main() -> int:
         f"reproduce: {len(cells)} cells in {len(by_shard)} shards, at most {hours_text(seconds)}",
         file=sys.stderr,
     )
-    folder = REPRODUCTIONS / shards[0].hardware.name / current_run_id()
+    hardware = shards[0].hardware.name
+    folder = REPRODUCTIONS / hardware / current_run_id()
     failed, stopped = _measure(by_shard, folder, arguments)
     pairs = [_pair(state, folder, state.shard.name in stopped) for state in cells]
-    differences = _differences(pairs, folder)
-    report = to_markdown(
-        f"{folder.name} on {shards[0].hardware.name}, sample {count}, seed {seed}",
-        pairs,
-        differences,
-    )
-    write_atomic(folder / "report.md", report)
-    write_atomic(folder / "pairs.csv", to_csv(pairs))
-    write_atomic(folder / "report.json", json.dumps(to_json(pairs, differences), indent=2) + "\n")
-    print(report)
-    print(f"{folder}/report.md, report.json, pairs.csv", file=sys.stderr)
+    title = f"{folder.name} on {hardware}, sample {count}, seed {seed}"
+    _write(folder, title, pairs, _differences(pairs, folder))
     if failed:
-        print(
-            f"error: {len(failed)} shards could not be measured: {', '.join(failed)}",
-            file=sys.stderr,
-        )
+        names = ", ".join(failed)
+        print(f"error: {len(failed)} shards could not be measured: {names}", file=sys.stderr)
         return 1
     not_reached = sum(pair.equality is Equality.NOT_REACHED for pair in pairs)
     if not_reached:
         print(f"interrupted: {not_reached} cells were not reached", file=sys.stderr)
-        return 130
+        return INTERRUPTED_EXIT
     return 0
 
 
+def parser() -> Parser:
+    """The command line."""
+    parser = Parser("scripts.reproduce", __doc__, main)
+    words = "the number of cells (default: `sample` of the configuration)"
+    parser.add_argument("--sample", type=int, metavar="N", help=words)
+    words = "the seed of the sample (default: sampling.seed of the configuration)"
+    parser.add_argument("--seed", type=int, metavar="N", help=words)
+    words = "file for the engines' own output"
+    parser.add_argument("--log", type=Path, metavar="FILE", help=words)
+    parser.add_configfile()
+    return parser
+
+
 if __name__ == "__main__":
-    run_cli(main)
+    run_job(parser())

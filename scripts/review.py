@@ -1,18 +1,20 @@
-"""Score the stored cells of one shard into its review CSV, or tell what judging the stored answers would cost."""
+"""Score a shard's cells into its review, or estimate what judging costs.
+
+Snakemake runs the first for every shard. The second asks no judge.
+
+for example:
+  python -m scripts.review --model smollm2_135m_q4_1 --mode lookup_n3
+  python -m scripts.review --estimate --configfile judge.yaml
+"""
 
 from __future__ import annotations
-
-if __name__ == "__main__" and not __package__:
-    from _as_module import go_on
-
-    go_on(__file__)
 
 import argparse
 import asyncio
 from pathlib import Path
 
-from scripts.lib.base.errors import BenchError, run_cli
-from scripts.lib.base.process_lifetime import die_with_starter
+from scripts.lib.base.command import Parser, run_job
+from scripts.lib.base.errors import BenchError
 from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.judging.answers import estimate, request_sizes, sort_answers, stored_answers
 from scripts.lib.judging.batch import mix_of
@@ -20,7 +22,8 @@ from scripts.lib.judging.cost import prompt_tokens
 from scripts.lib.judging.protocol import Stopped
 from scripts.lib.planning.disk import for_model, load_planner, planners
 from scripts.lib.planning.plan import find_shard, make_plan, seen_from_elsewhere
-from scripts.lib.results.review import plan_review, review_shard, to_csv
+from scripts.lib.results.review import plan_review, review_shard
+from scripts.lib.results.review_rows import to_csv
 from scripts.lib.scoring.sandbox import unavailable
 from scripts.lib.scoring.scorers import check_libraries
 from scripts.lib.scoring.series import Item, Series
@@ -32,25 +35,28 @@ MOST_COUNTED = 20
 
 
 def _estimate(config: Config) -> None:
-    """Price what waits, judge by judge. Of Claude's requests a few are counted by the API where there is a key."""
-    planner = load_planner(config)
-    answers = list(
-        stored_answers(seen_from_elsewhere(make_plan(engine)) for engine in planners(planner))
-    )
+    """Print what the pending answers cost, judge by judge.
+
+    The API counts the tokens of a few of Claude's requests where there is a key.
+    """
+    planner, judge = load_planner(config), config.judge
+    plans = (seen_from_elsewhere(make_plan(engine)) for engine in planners(planner))
+    answers = list(stored_answers(plans))
     for scorer in planner.scorers:
         if scorer.series is None:
             print(f"{scorer.name}: scores {len(answers)} stored answers, free of charge")
             continue
-        work, judge = sort_answers(VerdictStore(scorer.series), answers), config.judge
+        work = sort_answers(VerdictStore(scorer.series), answers)
         print(
-            f"{scorer.series.name}: {len(work.pending)} distinct answers wait, {len(work.judged)} have their verdict, "
-            f"{work.quarantined} are of quarantined batches"
+            f"{scorer.series.name}: {len(work.pending)} distinct answers are pending, "
+            f"{len(work.judged)} have a verdict, {work.quarantined} are in quarantined batches"
         )
         if scorer.name == CLAUDE:
             price = estimate(request_sizes(work.pending), judge.claude, mix_of(judge))
             print(
-                f"  {price.requests} requests with canaries and retests: about ${price.expected_usd:.2f}, at most "
-                f"${price.at_most_usd:.2f} by {judge.claude.api}; a run stops before it passes ${judge.claude.max_usd:g}"
+                f"  {price.requests} requests with canaries and retests: about "
+                f"${price.expected_usd:.2f}, at most ${price.at_most_usd:.2f} with api: "
+                f"{judge.claude.api}; a run stops before it exceeds ${judge.claude.max_usd:g}"
             )
             if work.pending and has_key():
                 _count(scorer.series, list(work.pending[:MOST_COUNTED]), config)
@@ -64,63 +70,52 @@ def _count(series: Series, items: list[Item], config: Config) -> None:
     except Stopped as stopped:
         print(f"  the API did not count: {stopped}")
         return
-    guessed = sum(prompt_tokens(characters) for characters, _ in request_sizes(items))
+    estimated = sum(prompt_tokens(characters) for characters, _ in request_sizes(items))
     print(
-        f"  the API counts {counted / guessed:.2f} of the input tokens estimated here (n = {len(items)} requests)"
+        f"  the API counts {counted / estimated:.2f} of the input tokens estimated here "
+        f"(n = {len(items)} requests)"
     )
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m scripts.review", description=__doc__)
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--model", help="a key under roles: in the registry")
-    what.add_argument(
-        "--estimate",
-        action="store_true",
-        help="what judging with judge.scorers would cost; nobody is asked",
-    )
-    parser.add_argument("--hardware", help="a hardware profile; default: the configuration's")
-    parser.add_argument(
-        "--engine", choices=("embedded", "server"), help="default: the configuration's first"
-    )
-    parser.add_argument("--mode", default="baseline", help="a decoding mode")
-    parser.add_argument(
-        "--elsewhere",
-        action="store_true",
-        help="of another machine's profile: review the cells there are",
-    )
-    parser.add_argument(
-        "--output", help="the file that Snakemake expects: an error where it would be another here"
-    )
-    parser.add_argument(
-        "--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml"
-    )
-    return parser.parse_args()
-
-
-def main() -> int:
-    die_with_starter()
-    arguments = _arguments()
+def main(arguments: argparse.Namespace) -> None:
+    """Write the review. Raises BenchError where it would be another file than --output names."""
     config = load_config(tuple(arguments.configfile))
     if arguments.estimate:
         _estimate(config)
-        return 0
-    planner = for_model(
-        load_planner(config, hardware=arguments.hardware), arguments.model, arguments.engine
-    )
-    plan = make_plan(planner)
+        return
+    planner = load_planner(config, hardware=arguments.hardware)
+    plan = make_plan(for_model(planner, arguments.model, arguments.engine))
     if arguments.elsewhere:
         plan = seen_from_elsewhere(plan)
     review = plan_review(plan, find_shard(plan, arguments.model, arguments.mode))
     if arguments.output not in (None, review.file):
         raise BenchError(
-            f"{arguments.output}: expected to write this review, found that it is {review.file} here; sandbox for code: "
-            f"{unavailable() or 'there is one'}. Snakemake and its jobs need the same sandbox"
+            f"{arguments.output}: expected to write this review, but here it is {review.file}; "
+            f"sandbox for code: {unavailable() or 'available'}. "
+            "Snakemake and its jobs need the same sandbox"
         )
     check_libraries(review.scorers, (cell.question for cell in review.cells))
     write_atomic(Path(review.file), to_csv(review_shard(review)))
-    return 0
+
+
+def parser() -> Parser:
+    """The command line."""
+    parser = Parser("scripts.review", __doc__, main)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--model", metavar="KEY", help="a key under roles: in the registry")
+    words = "print what judging with judge.scorers would cost"
+    what.add_argument("--estimate", action="store_true", help=words)
+    parser.add_argument("--mode", default="baseline", help="a decoding mode (default: baseline)")
+    parser.add_engine()
+    words = "a hardware profile (default: the configuration's)"
+    parser.add_argument("--hardware", metavar="NAME", help=words)
+    words = "review the stored cells of another machine's profile"
+    parser.add_argument("--elsewhere", action="store_true", help=words)
+    words = "the file that Snakemake expects; an error where the review would be another one"
+    parser.add_argument("--output", metavar="FILE", help=words)
+    parser.add_configfile()
+    return parser
 
 
 if __name__ == "__main__":
-    run_cli(main)
+    run_job(parser())

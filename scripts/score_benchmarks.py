@@ -1,11 +1,15 @@
-"""Score stored answers without Snakemake: a run's or all, by the configured scorers or others; compare two scorings."""
+"""Score stored answers without Snakemake, or compare two scorings.
+
+Scores the answers of one run or all of them, with the configured scorers or with others, and writes
+the reviews. This is the predecessor's command.
+
+for example:
+  python -m scripts.score_benchmarks --run 2026-11-25_101500 --judge claude
+  python -m scripts.score_benchmarks --judge claude --rescore
+  python -m scripts.score_benchmarks --compare checks SERIES
+"""
 
 from __future__ import annotations
-
-if __name__ == "__main__" and not __package__:
-    from _as_module import go_on
-
-    go_on(__file__)
 
 import argparse
 from collections.abc import Callable
@@ -14,7 +18,8 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from scripts.lib.base.errors import BenchError, run_cli, suggest, tell_left_out
+from scripts.lib.base.command import Parser, run_command
+from scripts.lib.base.errors import BenchError, suggest, tell_left_out
 from scripts.lib.base.layout import RUNS
 from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.base.untrusted_text import one_line as shown
@@ -26,8 +31,8 @@ from scripts.lib.judging.instrument import figures
 from scripts.lib.judging.stage import drop_reviews, judge_answers
 from scripts.lib.planning.disk import load_planner, planners
 from scripts.lib.planning.plan import Cell, Plan, Planner, make_plan, seen_from_elsewhere
-from scripts.lib.results.review import ReviewRow, plan_review, review_shard, to_csv
-from scripts.lib.scoring.series import Series
+from scripts.lib.results.review import plan_review, review_shard
+from scripts.lib.results.review_rows import ReviewRow, to_csv
 from scripts.lib.settings.judge_config import CHECKS, CLAUDE, LOCAL
 from scripts.lib.settings.run_config import Config, load_config
 
@@ -35,13 +40,14 @@ MOST_DISAGREEMENTS = 20
 
 
 def _of_run(run: str | None) -> Callable[[Cell], bool]:
-    """Which cells are meant: those that a run measured, or all."""
+    """Select the cells that a run measured, or all. Raises BenchError for an unknown run."""
     if run is None:
         return every_cell
     rows = read_rows(RUNS / run).rows
     if not rows:
         known = sorted(folder.name for folder in RUNS.iterdir()) if RUNS.is_dir() else []
-        raise BenchError(f"{RUNS / run}: no such run, or it stored no cell{suggest(run, known)}")
+        near = suggest(run, known)
+        raise BenchError(f"{RUNS / run}: no such run, or it stored no cell{near}")
     digests = {row["digest"] for row in rows}
     return lambda cell: cell.digest in digests
 
@@ -67,7 +73,7 @@ def _summary(file: str, rows: tuple[ReviewRow, ...]) -> list[object]:
 
 
 def _write_reviews(plans: list[Plan], wanted: Callable[[Cell], bool]) -> None:
-    """Write the reviews of the shards that hold a wanted cell, from the cells that are there."""
+    """Write the reviews of the shards that hold a wanted cell, from the stored cells."""
     table = []
     for plan in plans:
         for shard in plan.shards:
@@ -78,7 +84,7 @@ def _write_reviews(plans: list[Plan], wanted: Callable[[Cell], bool]) -> None:
                 table.append(_summary(review.file, rows))
     if not table:
         raise BenchError("no stored cell to score: snakemake -j8 results measures them")
-    print(tabulate(table, ["review", "answers", "scored", "passed", "unscored"], tablefmt="simple"))
+    print(tabulate(table, ["review", "answers", "scored", "passed", "unscored"]))
 
 
 def _rescore(config: Config, planner: Planner, answers: list[Answer], budget: Budget) -> None:
@@ -92,93 +98,68 @@ def _rescore(config: Config, planner: Planner, answers: list[Answer], budget: Bu
         )
     _judge(later, answers, [], again=False, budget=budget)
     for first, second in judges:
-        _show(
-            first, second, compare(scores_of(first.name, answers), scores_of(second.name, answers))
-        )
-    print(
-        f"the numbers are still those of round {config.judge.round}: config.yaml, judge.round chooses the round"
-    )
+        rounds = (scores_of(series.name, answers) for series in (first, second))
+        _show(first.name, second.name, compare(*rounds))
+    number = config.judge.round
+    print(f"the pages still use round {number}; judge.round in config.yaml chooses the round")
 
 
-def _show(first: Series | str, second: Series | str, found: Comparison) -> None:
-    names = [value if isinstance(value, str) else value.name for value in (first, second)]
+def _show(first: str, second: str, found: Comparison) -> None:
     print(
-        f"\n{names[0]} (first) against {names[1]} (second): {found.both} answers scored by both, "
-        f"{found.only_first} by the first alone, {found.only_second} by the second alone"
+        f"\n{first} (first) against {second} (second): {found.both} answers scored by both, "
+        f"{found.only_first} only by the first, {found.only_second} only by the second"
     )
     print(figures(found.measures))
-    rows = [
-        [
-            d.first.label,
-            d.first.score,
-            d.second.score,
-            shown(d.first.reason)[:300],
-            shown(d.second.reason)[:300],
-        ]
-        for d in found.disagreements[:MOST_DISAGREEMENTS]
-    ]
-    if rows:
-        widths = [28, 5, 6, 45, 45]
-        headers = ["question", "first", "second", "the first's reason", "the second's reason"]
-        print(f"\n{len(found.disagreements)} disagreements, the greatest first:")
-        print(tabulate(rows, headers, tablefmt="grid", maxcolwidths=widths))
+    if not found.disagreements:
+        return
+    rows = []
+    for item in found.disagreements[:MOST_DISAGREEMENTS]:
+        reasons = [shown(side.reason)[:300] for side in (item.first, item.second)]
+        rows.append([item.first.label, item.first.score, item.second.score, *reasons])
+    headers = ["question", "first", "second", "the first's reason", "the second's reason"]
+    widths = [28, 5, 6, 45, 45]
+    print(f"\n{len(found.disagreements)} disagreements, the greatest first:")
+    print(tabulate(rows, headers, tablefmt="grid", maxcolwidths=widths))
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.score_benchmarks",
-        description=__doc__,
-        epilog="example: python -m scripts.score_benchmarks --run 2026-11-25_101500 --judge claude",
-    )
-    parser.add_argument(
-        "--run", metavar="RUN", help=f"only the cells that this run measured (a folder of {RUNS})"
-    )
-    parser.add_argument(
-        "--judge",
-        action="append",
-        choices=(CHECKS, CLAUDE, LOCAL),
-        help="score by this one; repeatable, the first one leads (default: judge.scorers of the configuration)",
-    )
-    parser.add_argument(
-        "--again", action="store_true", help="also ask again what a quarantined batch left unscored"
-    )
-    parser.add_argument(
-        "--rescore", action="store_true", help="judge once more in a series of its own, and compare"
-    )
-    parser.add_argument(
-        "--compare",
-        nargs=2,
-        metavar="SERIES",
-        help="compare two series (python -m scripts.judge series), or checks",
-    )
-    parser.add_argument(
-        "--configfile", action="append", default=[], type=Path, help="laid over config/config.yaml"
-    )
-    return parser.parse_args()
-
-
-def main() -> int:
-    arguments = _arguments()
+def main(arguments: argparse.Namespace) -> None:
+    """Score and write the reviews, or only compare two scorings."""
     config = load_config(tuple(arguments.configfile))
     if arguments.judge:
-        config = replace(
-            config, judge=replace(config.judge, scorers=tuple(dict.fromkeys(arguments.judge)))
-        )
+        scorers = tuple(dict.fromkeys(arguments.judge))
+        config = replace(config, judge=replace(config.judge, scorers=scorers))
     planner, wanted = load_planner(config), _of_run(arguments.run)
     plans = [seen_from_elsewhere(make_plan(engine)) for engine in planners(planner)]
     answers = list(stored_answers(plans, wanted))
     if arguments.compare:
         first, second = arguments.compare
         _show(first, second, compare(scores_of(first, answers), scores_of(second, answers)))
-        return 0
+        return
     beside = list(stored_answers(plans, lambda cell: not wanted(cell))) if arguments.run else []
     budget = Budget(config.judge.claude.max_usd)
     _judge(planner, answers, beside, arguments.again, budget)
     if arguments.rescore:
         _rescore(config, planner, answers, budget)
     _write_reviews(plans, wanted)
-    return 0
+
+
+def parser() -> Parser:
+    """The command line."""
+    parser = Parser("scripts.score_benchmarks", __doc__, main)
+    words = f"only the cells that this run measured; the name of a folder in {RUNS}"
+    parser.add_argument("--run", metavar="RUN", help=words)
+    words = "score with this scorer; repeatable, the first one leads (default: judge.scorers)"
+    scorers = (CHECKS, CLAUDE, LOCAL)
+    parser.add_argument("--judge", action="append", choices=scorers, help=words)
+    words = "also judge the answers of quarantined batches again"
+    parser.add_argument("--again", action="store_true", help=words)
+    words = "judge once more in a series of its own, and compare the two"
+    parser.add_argument("--rescore", action="store_true", help=words)
+    words = "compare two series (python -m scripts.judge series lists them), or a series and checks"
+    parser.add_argument("--compare", nargs=2, metavar="SERIES", help=words)
+    parser.add_configfile()
+    return parser
 
 
 if __name__ == "__main__":
-    run_cli(main)
+    run_command(parser())

@@ -1,18 +1,19 @@
-"""Reviews -> summary.csv (the predecessor's columns), instrument.csv, and the tidy tables of benchmarks/results/tables/."""
+"""Make the tables of benchmarks/results/ from the reviews.
+
+These are summary.csv (the predecessor's columns), instrument.csv (the judges as instruments) and
+the tidy tables in benchmarks/results/tables/.
+
+for example:
+  python -m scripts.tabulate
+"""
 
 from __future__ import annotations
-
-if __name__ == "__main__" and not __package__:
-    from _as_module import go_on
-
-    go_on(__file__)
 
 import argparse
 from pathlib import Path
 
-from scripts.lib.base.errors import run_cli
+from scripts.lib.base.command import Parser, run_job
 from scripts.lib.base.layout import INSTRUMENT, SUMMARY, TABLES
-from scripts.lib.base.process_lifetime import die_with_starter
 from scripts.lib.base.results_tree import drop
 from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.judging.instrument import instrument_csv, series_reports
@@ -22,13 +23,8 @@ from scripts.lib.tables.summary import summary_csv
 from scripts.lib.tables.tidy import TIDY, tidy_csv
 
 
-def main() -> int:
-    die_with_starter()
-    parser = argparse.ArgumentParser(prog="python -m scripts.tabulate", description=__doc__)
-    parser.add_argument(
-        "--stamp", type=Path, help="file to leave as the mark of this plan; older ones are removed"
-    )
-    arguments = parser.parse_args()
+def main(arguments: argparse.Namespace) -> None:
+    """Write every table, then the stamp of the plan that they were made for."""
     parts = load_parts(load_config())
     write_atomic(SUMMARY, summary_csv([c for part in parts for c in part.setups]))
     write_atomic(INSTRUMENT, instrument_csv(series_reports()))
@@ -38,8 +34,15 @@ def main() -> int:
         for old in arguments.stamp.parent.glob("plan.*.json"):
             drop(old)
         write_atomic(arguments.stamp, "{}\n")
-    return 0
+
+
+def parser() -> Parser:
+    """The command line."""
+    parser = Parser("scripts.tabulate", __doc__, main)
+    words = "also write this empty file, named by the plan's digest; older ones are deleted"
+    parser.add_argument("--stamp", type=Path, metavar="FILE", help=words)
+    return parser
 
 
 if __name__ == "__main__":
-    run_cli(main)
+    run_job(parser())

@@ -1,11 +1,15 @@
-"""Check the registry: the file itself, and each entry against the GGUF header of its weights. Loads no tensor."""
+"""Check the registry, and each entry against its weights' GGUF header.
+
+Only the headers are read, no tensor. The exit code is 1 where an entry is left out or a file cannot
+be read.
+
+for example:
+  python -m scripts.validate
+  python -m scripts.validate --model frontdoor --all
+  python -m scripts.validate --strict
+"""
 
 from __future__ import annotations
-
-if __name__ == "__main__" and not __package__:
-    from _as_module import go_on
-
-    go_on(__file__)
 
 import argparse
 import sys
@@ -18,7 +22,8 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from scripts.lib.authoring.registry_check import Finding, Verdict, compare
-from scripts.lib.base.errors import BenchError, run_cli, tell_left_out
+from scripts.lib.base.command import Parser, run_command
+from scripts.lib.base.errors import BenchError, tell_left_out
 from scripts.lib.base.yaml_fields import carried_notice
 from scripts.lib.planning.disk import LOCK_FILE, registry_of
 from scripts.lib.registry_loader import Model, Registry
@@ -26,34 +31,13 @@ from scripts.lib.settings.run_config import load_config
 from scripts.lib.weights.facts import WeightsFacts, WeightsLock, WeightsReader
 from scripts.lib.weights.gguf_header import Header
 
-HEADERS = ("model", "line", "fact", "registry", "file", "verdict")
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m scripts.validate", description=__doc__)
-    parser.add_argument("--registry", type=Path, help="another registry file")
-    parser.add_argument("--model", action="append", default=[], help="only this entry; repeatable")
-    parser.add_argument(
-        "--all", action="store_true", help="also list the facts that agree or are not said"
-    )
-    parser.add_argument(
-        "--strict", action="store_true", help="exit code 1 on a contradiction as well (for CI)"
-    )
-    parser.add_argument(
-        "--sha256",
-        action="store_true",
-        help="also hash the files whole (a minute for 100 GB, then cached)",
-    )
-    parser.add_argument(
-        "--lock", action="store_true", help=f"hash, and write the facts found to {LOCK_FILE}"
-    )
-    return parser.parse_args()
+COLUMNS = "model architecture quant tensors experts context vocabulary tokens template"
 
 
 def _present(
     registry: Registry, wanted: list[str], hashing: bool
 ) -> Iterator[tuple[Model, WeightsFacts | str | None]]:
-    """Each entry with its weights' facts; None where there is no file, a text where the file cannot be read."""
+    """Each entry with its weights' facts: None without a file, a text where it cannot be read."""
     models = [registry.entry(key) for key in wanted] or list(registry.models.values())
     paths, reader = {model.key: registry.weights_path(model) for model in models}, WeightsReader()
     present = {key: path for key, path in paths.items() if path is not None and path.is_file()}
@@ -79,29 +63,30 @@ def _rows(model: Model, findings: list[Finding], everything: bool) -> list[list[
 
 def _described(model: Model, found: WeightsFacts) -> list[str]:
     h: Header = found.header
-    ids = f"BOS {h.bos_id} EOS {h.eos_id}"
-    experts = f"{h.expert_used_count} of {h.expert_count}" if h.expert_count else ""
-    template = h.chat_template_digest or "none"
-    vocabulary = f"{h.vocab_type} {h.vocab_size}"
     return [
         model.key,
         h.architecture,
         h.quant,
         h.quant_mix,
-        experts,
+        f"{h.expert_used_count} of {h.expert_count}" if h.expert_count else "",
         str(h.context_length),
-        vocabulary,
-        ids,
-        template,
+        f"{h.vocab_type} {h.vocab_size}",
+        f"BOS {h.bos_id} EOS {h.eos_id}",
+        h.chat_template_digest or "none",
     ]
 
 
-def main() -> int:
-    arguments = _arguments()
+def _print_table(rows: list[list[str]], headers: str) -> None:
+    if rows:
+        print(tabulate(rows, headers.split(), disable_numparse=True), end="\n\n")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Print facts, contradictions and problems."""
     config = load_config()
     registry = registry_of(replace(config, registry=arguments.registry or config.registry))
     lock = WeightsLock.load(LOCK_FILE) if arguments.lock else WeightsLock(LOCK_FILE, {})
-    counts = Counter[str]()
+    counts, strict = Counter[str](), arguments.strict
     table, described, broken = [], [], []
     for model, found in _present(registry, arguments.model, arguments.sha256 or arguments.lock):
         if isinstance(found, str):
@@ -118,39 +103,46 @@ def main() -> int:
         lock = lock.updated(model.path, found)
     if arguments.lock:
         lock.save()
-    if described:
-        columns = (
-            "model",
-            "architecture",
-            "quant",
-            "tensors",
-            "experts",
-            "context",
-            "vocabulary",
-            "tokens",
-            "template",
-        )
-        print(tabulate(described, columns, tablefmt="simple", disable_numparse=True), end="\n\n")
-    if table:
-        print(tabulate(table, HEADERS, tablefmt="simple", disable_numparse=True), end="\n\n")
-    left_out = tell_left_out(
-        problem for problems in registry.left_out.values() for problem in problems
-    )
+    _print_table(described, COLUMNS)
+    _print_table(table, "model line fact registry file verdict")
+    left_out = tell_left_out(p for problems in registry.left_out.values() for p in problems)
     if registry.carried:
         print(f"note: {carried_notice(registry.carried)}", file=sys.stderr)
-    for problem in (*registry.warnings, *broken):
-        print(
-            f"warning: {problem}" if problem not in broken else f"error: {problem}", file=sys.stderr
-        )
-    without = f" ({len(registry.left_out)} left out)" if left_out else ""
+    for warning in registry.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    for error in broken:
+        print(f"error: {error}", file=sys.stderr)
+    _print_counts(registry, counts, len(broken))
+    return int(bool(broken) or bool(left_out) or (strict and bool(counts["contradicts"])))
+
+
+def _print_counts(registry: Registry, counts: Counter[str], broken: int) -> None:
+    without = f" ({len(registry.left_out)} left out)" if registry.left_out else ""
     print(
-        f"{registry.path}: {len(registry.models)} entries{without}; weights: {counts['present']} present, "
-        f"{counts['absent']} absent, {counts['without a file']} without a file, {len(broken)} unreadable; facts: "
-        f"{counts['agrees']} agree, {counts['contradicts']} contradict, {counts['not said']} not said; "
-        f"{len(registry.warnings)} warnings"
+        f"{registry.path}: {len(registry.models)} entries{without}; "
+        f"weights: {counts['present']} present, {counts['absent']} absent, "
+        f"{counts['without a file']} without a file, {broken} unreadable; "
+        f"facts: {counts['agrees']} agree, {counts['contradicts']} contradict, "
+        f"{counts['not said']} not said; {len(registry.warnings)} warnings"
     )
-    return int(bool(broken) or bool(left_out) or (arguments.strict and bool(counts["contradicts"])))
+
+
+def parser() -> Parser:
+    """The command line."""
+    parser = Parser("scripts.validate", __doc__, main)
+    words = "another registry file"
+    parser.add_argument("--registry", type=Path, metavar="FILE", help=words)
+    words = "only this entry; repeatable"
+    parser.add_argument("--model", action="append", default=[], metavar="KEY", help=words)
+    for option, words in (
+        ("--all", "also list the facts that agree or that the registry does not give"),
+        ("--strict", "exit code 1 on a contradiction, too (for CI)"),
+        ("--sha256", "also hash the whole files (a minute for 100 GB, then cached)"),
+        ("--lock", f"hash the files and write the facts to {LOCK_FILE}"),
+    ):
+        parser.add_argument(option, action="store_true", help=words)
+    return parser
 
 
 if __name__ == "__main__":
-    run_cli(main)
+    run_command(parser())

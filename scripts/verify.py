@@ -1,22 +1,19 @@
-"""Check every stored record: is it what was written, does it fit the others, and who wrote it.
+"""Check every stored record: is it intact, and who wrote it.
 
-Cells, reviews, verdicts, environments, probes and runs carry a seal, the sha256 of their content.
-One that does not fit its seal, its name or the other records is damaged: it counts as missing, and
-enters no table. Exit code 1 where there is any.
+Cells, reviews, verdicts, environments, probes and runs carry a seal: the sha256 of their content. A
+record that does not match its seal, its name or the other records is damaged. It counts as missing
+and enters no table. The exit code is 1 where a record is damaged.
 
-A seal is no signature. Who wrote a record is told by git, and shown here by author.
+A seal is not a signature. Git knows who wrote a record; the table of authors comes from there.
 
-  python -m scripts verify python -m scripts verify --sign      # after you have looked at what
-  changed: seal it as it is now snakemake -j8 retry_failed           # measure damaged cells again;
-  damaged reviews and probes are made again by any run
+for example:
+  python -m scripts.verify
+  python -m scripts.verify --sign    seal records as they are now, after you have checked the change
+  snakemake -j8 retry_failed         measure damaged cells again; any run makes damaged reviews and
+                                     probes again
 """
 
 from __future__ import annotations
-
-if __name__ == "__main__" and not __package__:
-    from _as_module import go_on
-
-    go_on(__file__)
 
 import argparse
 import sys
@@ -26,7 +23,8 @@ from itertools import chain
 from tabulate import tabulate
 from tqdm import tqdm
 
-from scripts.lib.base.errors import BenchError, run_cli
+from scripts.lib.base.command import Parser, run_command
+from scripts.lib.base.errors import BenchError
 from scripts.lib.base.layout import RESULTS
 from scripts.lib.base.untrusted_text import one_line, printable
 from scripts.lib.machine.process import alone_in_checkout
@@ -46,7 +44,7 @@ SHOWN = 40
 
 
 def _authorship(checked: list[Checked]) -> str:
-    """A row an author, a column a kind of record; empty where git does not tell."""
+    """A table with a row per author and a column per kind of record; empty where git is missing."""
     by = authors(item.file for item in checked)
     counts = Counter((by[item.file], item.kind.name) for item in checked if item.file in by)
     kinds = [kind.name for kind in (LOCK, *KINDS) if any(item.kind is kind for item in checked)]
@@ -58,7 +56,7 @@ def _authorship(checked: list[Checked]) -> str:
 
 
 def _sign(checked: list[Checked]) -> list[Checked]:
-    """Seal what can be sealed; gives what stays damaged."""
+    """Seal what can be sealed; returns what stays damaged."""
     left = []
     for item in checked:
         if sign(item.kind, item.file):
@@ -68,23 +66,12 @@ def _sign(checked: list[Checked]) -> list[Checked]:
     return left
 
 
-def main() -> int:
-    form = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts verify", description=__doc__, formatter_class=form
-    )
-    parser.add_argument(
-        "--sign",
-        action="store_true",
-        help="seal damaged records whose content is a record, as it is now",
-    )
-    parser.add_argument(
-        "--all", action="store_true", help=f"name every damaged record (default: the first {SHOWN})"
-    )
-    arguments = parser.parse_args()
+def main(arguments: argparse.Namespace) -> int:
+    """Check the tree and print what is damaged; the exit code is 1 where anything is."""
     if not RESULTS.is_dir():
         raise BenchError(
-            f"{RESULTS}: no results tree here; run it in the project's folder, after snakemake -j8 results"
+            f"{RESULTS}: no results tree here; run this command in the project's folder, "
+            "after snakemake -j8 results"
         )
     if arguments.sign:
         alone_in_checkout()
@@ -93,18 +80,28 @@ def main() -> int:
     damaged = [item for item in checked if item.problem is not None]
     if arguments.sign:
         damaged = _sign(damaged)
-    for item in damaged[: None if arguments.all else SHOWN]:
+    shown = damaged if arguments.all else damaged[:SHOWN]
+    for item in shown:
         print(printable(str(item.problem)), file=sys.stderr)
-    if len(damaged) > SHOWN and not arguments.all:
-        print(f"… and {len(damaged) - SHOWN} more: --all names them", file=sys.stderr)
+    if len(damaged) > len(shown):
+        print(f"… and {len(damaged) - len(shown)} more: --all names them", file=sys.stderr)
     counts = Counter(item.kind.name for item in checked)
-    print(
-        ", ".join(f"{count} {name}" for name, count in counts.items()) + f": {len(damaged)} damaged"
-    )
+    by_kind = ", ".join(f"{count} {name}" for name, count in counts.items())
+    print(f"{by_kind}: {len(damaged)} damaged")
     table = _authorship(checked)
-    print(f"\n{table}" if table else "\nno git here: who wrote the records is not known")
+    print(f"\n{table}" if table else "\nno git here: the authors of the records are unknown")
     return 1 if damaged else 0
 
 
+def parser() -> Parser:
+    """The command line."""
+    parser = Parser("scripts.verify", __doc__, main)
+    words = "seal, as they are now, damaged records whose content is a valid record"
+    parser.add_argument("--sign", action="store_true", help=words)
+    words = f"name every damaged record (default: the first {SHOWN})"
+    parser.add_argument("--all", action="store_true", help=words)
+    return parser
+
+
 if __name__ == "__main__":
-    run_cli(main)
+    run_command(parser())

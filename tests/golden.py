@@ -13,7 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.factories.sample_project import ROOT, make_project
+from tests.factories.checkout import ROOT
+from tests.factories.sample_project import make_project
 
 STORED = ROOT / "tests/golden"
 REPORT = "docs/reference/benchmarks/report.html"

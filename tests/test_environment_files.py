@@ -14,7 +14,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-OWN = {"_as_module", "scripts", "tests", "benchmarks"}
+OWN = {"scripts", "tests", "benchmarks"}
 # Installed apart, against the engine's own build (envs/engine.lock).
 ENGINE_BUILD = {"llama_cpp"}
 
@@ -224,7 +224,8 @@ def reach(module: str, name: str, seen: set[tuple[str, str]]) -> None:
 def test_the_rules_that_need_the_engine_and_no_other_run_where_it_is(rule: str) -> None:
     environment, script = environment_and_script(rule)
     seen: set[tuple[str, str]] = set()
-    reach(script, "main", seen)
+    for name in ("main", "parser"):
+        reach(script, name, seen)
     needs_engine = ("scripts.lib.llama_build.build", "installed_build") in seen
     assert needs_engine == ("infer.yaml" in ENVIRONMENTS[environment]), (
         f"{script} runs in {environment}"

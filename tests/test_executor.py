@@ -1,11 +1,9 @@
-"""No cell is measured by an engine that was not proven, one that was started again after a crash included."""
+"""Only a checked engine measures a cell, also after it was started again."""
 
 from __future__ import annotations
 
 import shlex
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,71 +12,18 @@ import pytest
 
 from scripts.lib import executor
 from scripts.lib.engines.factory import EngineSettings, make_engine
-from scripts.lib.engines.protocol import Engine
 from scripts.lib.executor import Job, run
 from scripts.lib.llama_build.build import server_binary
 from scripts.lib.machine.pinning import Thread, read_threads
-from scripts.lib.machine.profiles import Hardware
-from scripts.lib.planning.cell_record import CellRecord
-from scripts.lib.planning.plan import Shard, find_shard, make_plan
+from scripts.lib.planning.cell_record import CellRecord, Failure
+from scripts.lib.planning.plan import Shard
 from scripts.lib.planning.weights_guard import WeightsGuard
-from tests.execution.test_probes import tiny_planner
+from tests.factories.engines import GUARDS, PROOF, Fragile, Recorder, kill
+from tests.factories.engines import shard as shard
 
-GUARDS = ("guard_load", "guard_warm_up", "guard_pins")
-PROOF = ["load", "guard_load", "warm_up", "guard_warm_up", "guard_pins"]
+pytestmark = pytest.mark.serial
+
 CRASH = "llama-server ended with signal SIGKILL: "
-
-
-def kill(process: psutil.Process) -> None:
-    """Kill a child and wait until only its exit status is left, for its parent to ask for."""
-    process.kill()
-    while (
-        process.status() != psutil.STATUS_ZOMBIE
-        or len(list(Path(f"/proc/{process.pid}/task").iterdir())) > 1
-    ):
-        time.sleep(0.001)
-
-
-class Fragile:
-    """A real engine whose process is killed before the calls that are named, and what was asked of it, in order."""
-
-    def __init__(self, engine: Engine, deaths: dict[str, tuple[int, ...]]):
-        self.engine, self.deaths = engine, deaths
-        self.calls: list[str] = []
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        def call(*arguments: Any) -> Any:
-            self.calls.append(name)
-            if self.calls.count(name) in self.deaths.get(name, ()):
-                kill(psutil.Process(self.engine.pid()))
-            return getattr(self.engine, name)(*arguments)
-
-        return call
-
-    @property
-    def steps(self) -> list[str]:
-        return [name for name in self.calls if name in (*PROOF, "generate")]
-
-
-class Recorder:
-    def __init__(self) -> None:
-        self.records: list[CellRecord] = []
-
-    def add(self, record: CellRecord) -> None:
-        self.records.append(record)
-
-    def summarise(self, outcome: str) -> None: ...
-
-
-@pytest.fixture
-def shard(tmp_path: Path) -> Shard:
-    """Three cells of a tiny model in a mode that must draft."""
-    planner = tiny_planner(tmp_path / "models")
-    config = planner.config.with_modes(("lookup_n3",))
-    config = replace(config, sampling=replace(config.sampling, max_tokens=8))
-    planner = replace(planner, config=config, hardware=Hardware("test", 2, 2, None, None))
-    made = find_shard(make_plan(planner), "plain", "lookup_n3")
-    return replace(made, cells=made.cells[:3])
 
 
 @pytest.fixture
@@ -120,7 +65,7 @@ def test_an_engine_that_crashed_is_proven_again_before_the_cell_is_run_again(cra
     first, second, third = records
     assert first.load_s != second.load_s == third.load_s and first.warm_up_s != second.warm_up_s
     assert [record.environment for record in records] == [str(record.load_s) for record in records]
-    assert second.effective["pinning"]["threads"] == 2
+    assert second.effective["pinning"]["threads"] == 1
     assert second.measurement is not None and second.measurement.completion_tokens > 0
 
 
@@ -128,7 +73,8 @@ def test_a_second_crash_is_the_cells_error_in_the_engines_last_words(crashing) -
     engine, records = crashing(generate=(2, 4))
     assert engine.steps.count("load") == 2
     assert [record.status for record in records] == ["ok", "ok", "error"]
-    assert records[2].measurement is None and str(records[2].error).startswith(CRASH)
+    assert records[2].measurement is None and records[2].failure is Failure.ENGINE
+    assert str(records[2].error).startswith(CRASH)
 
 
 def test_a_restarted_engine_that_does_not_prove_its_mode_measures_nothing(
@@ -140,9 +86,8 @@ def test_a_restarted_engine_that_does_not_prove_its_mode_measures_nothing(
     engine, records = crashing(generate=(2,))
     assert engine.steps == [*PROOF, "generate", "generate", *PROOF[:-1]]
     assert [record.status for record in records] == ["ok", "error", "error"]
-    assert {record.error for record in records[1:]} == {
-        "mode lookup_n3 was not active: nothing was drafted in the warm-up"
-    }
+    assert [record.failure for record in records] == [None, Failure.GUARD, Failure.GUARD]
+    assert all("lookup_n3" in str(record.error) for record in records[1:])
 
 
 def test_a_crash_in_the_warm_up_counts_as_the_one(crashing) -> None:  # type: ignore[no-untyped-def]
@@ -179,7 +124,8 @@ def test_a_server_killed_while_it_loads_is_started_once_more(
     real, count = shlex.quote(str(server_binary())), tmp_path / "starts"
     binary = tmp_path / "llama-server"
     binary.write_text(
-        f"#!/bin/sh\ncase $1 in --help) exec {real} --help;; esac\necho start >> {count}\necho loading\n"
+        f"#!/bin/sh\ncase $1 in --help) exec {real} --help;; esac\n"
+        f"echo start >> {count}\necho loading\n"
         f'if [ $(wc -l < {count}) -le {kills} ]; then kill -9 $$; fi\nexec {real} "$@"\n'
     )
     binary.chmod(0o755)

@@ -1,4 +1,4 @@
-"""The labelled answers of tests/data/answers, and what the checks say of them.
+"""The labelled answers of tests/data/answers, and the verdicts of the checks on them.
 
 Each answer was labelled twice: by its writer, and by a reader who saw neither that label nor the
 checks' code. Where they differed, the label was settled, with a note. `right`: the answer deserves
@@ -67,7 +67,7 @@ def questions(folder: Path = FOLDER) -> Mapping[str, Question]:
 def judge(examination: Examination) -> str:
     """The verdict on a scored answer, as a label.
 
-    Only criteria with checks count, whatever their share of the weight.
+    Only criteria with checks count, however small their weight.
     """
     undecided = any(c.score.points is None and c.outcomes for c in examination.criteria)
     fraction = examination.score.fraction
@@ -78,5 +78,5 @@ def judge(examination: Examination) -> str:
 
 
 def verdict(item: Labelled, folder: Path = FOLDER) -> str:
-    """What the checks say of an answer: right, wrong, or undecidable (unscored)."""
+    """The verdict of the checks on an answer: right, wrong, or undecidable (unscored)."""
     return judge(examine(questions(folder)[item.question], item.answer, "stop"))

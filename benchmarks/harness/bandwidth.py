@@ -1,4 +1,4 @@
-"""The preflight's bandwidth probe against compiled loops (C, OpenMP): does numpy in processes saturate the memory?
+"""Compare the preflight's bandwidth probe (numpy in processes) with compiled loops (C, OpenMP).
 
 python -m benchmarks.harness.bandwidth [--cpus 2]
 """
@@ -21,7 +21,8 @@ SOURCE = r"""
 #include <stdlib.h>
 #include <omp.h>
 int main(int argc, char **argv) {
-  long n = atol(argv[1]); double *a = malloc(n*8), *b = malloc(n*8), *c = malloc(n*8), triad = 1e9, reading = 1e9;
+  long n = atol(argv[1]);
+  double *a = malloc(n*8), *b = malloc(n*8), *c = malloc(n*8), triad = 1e9, reading = 1e9;
   #pragma omp parallel for
   for (long i = 0; i < n; i++) { a[i] = 0; b[i] = 1; c[i] = 2; }
   for (int r = 0; r < 11; r++) {
@@ -41,7 +42,7 @@ int main(int argc, char **argv) {
 
 
 def compiled(cpus: int) -> tuple[float, float]:
-    """(triad, read) in GB/s of the C program on so many threads."""
+    """(triad, read) in GB/s of the C program on `threads` threads."""
     with tempfile.TemporaryDirectory() as name:
         source, binary = Path(name) / "stream.c", Path(name) / "stream"
         source.write_text(SOURCE)

@@ -1,4 +1,4 @@
-"""A scratch copy of this checkout to measure in: the tracked files, no cells, the weights and the environment shared."""
+"""A scratch copy of this checkout: the tracked files, no cells, shared weights and environment."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DERIVED = tuple(
 
 @contextlib.contextmanager
 def scratch_checkout() -> Iterator[Path]:
-    """Copy what git tracks (and what is new and not ignored) to a temporary folder, without cells and what is made of them.
+    """Copy what git tracks, and new files, to a temporary folder, without cells and results.
 
     The outcomes of probes stay: a clone has them, until the engine's version changes.
     """

@@ -1,11 +1,11 @@
-"""How long a registry takes on a cluster: its shards, with their predicted times, handed to nodes one at a time.
+"""How long a registry takes on a cluster: shards with predicted times, given to nodes in turn.
 
     python -m benchmarks.harness.cluster_simulation [--cells 1000000] [--nodes 1 2 5 10 20]
 
-The plan is the real registry's with config/full.yaml on epyc-9655, as if all weights were there;
-its questions are counted as often as it takes to come to `--cells`. A node runs one shard at a
-time, and the next one starts `--start-s` later (queue, Snakemake's start on the node). Prints the
-makespan against the bound that no schedule can pass.
+The plan is the real registry's with config/full.yaml on epyc-9655, as if all weights were there.
+Its questions are counted as often as needed to reach `--cells`. A node runs one shard at a time;
+the next one starts `--start-s` later (queue, Snakemake's start on the node). Prints the makespan
+beside the bound that no schedule can beat.
 """
 
 from __future__ import annotations
@@ -24,13 +24,12 @@ from scripts.lib.planning.disk import load_plans
 from scripts.lib.planning.prediction import hours_text, shard_seconds
 from scripts.lib.settings.run_config import load_config
 
-# Planning grows linearly: seconds and MiB per cell out of `benchmarks.harness.scale`, 168,000
-# cells.
+# Planning grows linearly: seconds and MiB per cell from `benchmarks.harness.scale`, 168,000 cells.
 PLANNING_S_PER_CELL, PLANNING_MIB_PER_CELL = 45.9 / 168_000, 1151 / 168_000
 
 
 def makespan(seconds: Sequence[float], nodes: int, start_s: float) -> float:
-    """When the last shard ends, each handed in order to the node that is free first."""
+    """When the last shard ends, if each in order goes to the first free node."""
     free = [0.0] * nodes
     for duration in seconds:
         heapq.heappush(free, heapq.heappop(free) + start_s + duration)
@@ -51,17 +50,19 @@ def main() -> int:
     (plan,) = load_plans(config, assume_present=True)
     planned = sum(len(shard.cells) for shard in plan.shards)
     factor = arguments.cells / planned
-    # A load is paid once, however many questions the shard has.
+    # A shard is loaded once, however many questions it has.
     seconds = [
         shard_seconds(s, [], {}) + factor * shard_seconds(s, s.cells, {}) for s in plan.shards
     ]
     total = sum(seconds)
     models = len({shard.model.key for shard in plan.shards})
     print(
-        f"{models} models, {len(seconds)} shards, {planned} cells planned, counted {factor:.1f} times: {arguments.cells}"
+        f"{models} models, {len(seconds)} shards, {planned} cells planned, "
+        f"counted {factor:.1f} times: {arguments.cells}"
     )
     print(
-        f"engine time: {hours_text(total)}; longest shard {hours_text(max(seconds))}; shortest {hours_text(min(seconds))}"
+        f"engine time: {hours_text(total)}; longest shard {hours_text(max(seconds))}; "
+        f"shortest {hours_text(min(seconds))}"
     )
     rows = []
     for nodes in arguments.nodes:

@@ -1,7 +1,8 @@
-"""How often the intervals of scripts/lib/base/estimates.py hold the truth, beside the plain bootstrap's; 95 % is wanted.
+"""Coverage of the intervals of scripts/lib/base/estimates.py and of the bootstrap; 95 % is wanted.
 
-Each number is a mean over true values: rates of 2-98 %, differences of 0-45 points, six distributions of a speed. Repeats of a
-question agree more or less (correlation 0, 0.3, 0.7). Prints a table, in about half an hour:
+Each number is a mean over true values: rates of 2-98 %, differences of 0-45 points, six
+distributions of a speed. The repeats of a question are correlated (0, 0.3 or 0.7). Prints a table,
+in about half an hour:
     python -m benchmarks.harness.coverage [--simulations 200] [--questions 6 10 24 80]
 """
 
@@ -43,21 +44,21 @@ def _clustered(draw: Draw) -> Clustered:
 
 @lru_cache(maxsize=100_000)
 def our_rate(draw: Draw) -> Interval:
+    """The interval of a pass rate."""
     return _known(pass_rate(_clustered(draw)))
 
 
 @lru_cache(maxsize=100_000)
 def our_difference(draw: Draw) -> Interval:
-    """`draw`: the differences, told as the two qualities that they lie between."""
-    new, base = (
-        {k: [max(v[0], 0)] for k, v in enumerate(draw)},
-        {k: [max(-v[0], 0)] for k, v in enumerate(draw)},
-    )
+    """The interval of a paired difference; `draw` holds the difference of each question."""
+    new = {k: [max(v[0], 0)] for k, v in enumerate(draw)}
+    base = {k: [max(-v[0], 0)] for k, v in enumerate(draw)}
     found = paired_difference(new, base)
     return _known(found.estimate if found is not None else None)
 
 
 def our_median(draw: Draw) -> Interval:
+    """The interval of a median."""
     return _known(median(_clustered(draw)))
 
 
@@ -71,6 +72,7 @@ def bootstrapped(draw: Draw, of: Callable[..., np.ndarray] = np.mean) -> Interva
 
 
 def bootstrapped_median(draw: Draw) -> Interval:
+    """The plain percentile bootstrap of a median."""
     return bootstrapped(draw, np.median)
 
 
@@ -110,7 +112,10 @@ def difference_coverage(
     simulations: int,
     interval: Callable[[Draw], Interval] = our_difference,
 ) -> float:
-    """Mean coverage of the interval of a paired difference; repeats of an unchanged question disagree by chance."""
+    """Mean coverage of a paired difference's interval.
+
+    The repeats of an unchanged question differ by chance.
+    """
     rng = np.random.default_rng(questions * 100 + repeats)
 
     def draws(up: float, down: float) -> Iterator[Draw]:
@@ -155,6 +160,7 @@ def median_coverage(
 
 
 def main() -> int:
+    """Print the table."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.harness.coverage", description=__doc__
     )
@@ -169,18 +175,17 @@ def main() -> int:
     rows = []
     for questions, repeats in tqdm(cases, unit="case", disable=None):
         count = arguments.simulations
-        row = [questions, repeats]
-        for interval in (our_rate, bootstrapped):
-            row.append(rate_coverage(questions, repeats, count, interval))
-        for interval in (our_difference, bootstrapped):
-            row.append(difference_coverage(questions, repeats, count, interval))
-        for interval in (our_median, bootstrapped_median):
-            row.append(
-                median_coverage(
-                    questions, 10 * count if interval is our_median else count, interval
-                )
-            )
-        rows.append(row)
+        rows.append(
+            [
+                *(questions, repeats),
+                rate_coverage(questions, repeats, count, our_rate),
+                rate_coverage(questions, repeats, count, bootstrapped),
+                difference_coverage(questions, repeats, count, our_difference),
+                difference_coverage(questions, repeats, count, bootstrapped),
+                median_coverage(questions, 10 * count, our_median),
+                median_coverage(questions, count, bootstrapped_median),
+            ]
+        )
     heads = [
         f"{what}: {how}"
         for what in ("rate", "difference", "median")

@@ -1,9 +1,11 @@
-"""Decode speed of each engine's `baseline`, side by side in one run: our two engines, llama-cpp-python's own loop, llama-bench.
+"""Compare the decode speed of `baseline` in one run: our engines, llama-cpp-python, llama-bench.
 
-Same weights, threads, context and prompt; the four take turns (interleaved), medians of ratios per
-round are printed. A server answers from a thread of its own: with as many inference threads as
-cores it has none left to send a token from. Run it on a quiet machine:  python -m
-benchmarks.harness.decode_speed [--model KEY] [--rounds 5] [--tokens 128] [--threads N]
+    python -m benchmarks.harness.decode_speed [--model KEY] [--rounds 5] [--tokens 128]
+
+All four use the same weights, threads, context and prompt, and take turns. Medians of the ratios
+per round are printed. A server answers from a thread of its own; with as many inference threads as
+cores, no core is left to send a token. `--threads N` overrides the
+hardware profile's. Run it on a quiet machine.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ PROMPT = "Write a long story about a lighthouse keeper who finds a map. Do not s
 def own_engine(
     name: str, settings: LoadSettings, tokens: int, folder: Path
 ) -> tuple[Engine, Callable[[], float]]:
-    """One of our engines, loaded and warm, and a function that measures one answer in tokens per second."""
+    """An engine, loaded and warm, and a function that measures one answer's tokens/s."""
     engine = make_engine(name, EngineSettings(server_binary(), folder / f"{name}.log", 600.0))
     engine.load(settings)
     engine.warm_up()
@@ -123,12 +125,12 @@ def main() -> int:
         embedded.unload()
         server.unload()
     print(
-        f"{arguments.model}, {settings.hardware.threads} threads, {arguments.tokens} tokens, {arguments.rounds} rounds"
+        f"{arguments.model}, {settings.hardware.threads} threads, {arguments.tokens} tokens, "
+        f"{arguments.rounds} rounds"
     )
     for way in ways:
-        print(
-            f"{way:17} {statistics.median(r[way] for r in rounds):7.1f} t/s (median of {arguments.rounds})"
-        )
+        speed = statistics.median(r[way] for r in rounds)
+        print(f"{way:17} {speed:7.1f} t/s (median of {arguments.rounds})")
     for way in ("embedded", "server"):
         for other in ("llama-cpp-python", "llama-bench"):
             print(f"{way} / {other} = {statistics.median(r[way] / r[other] for r in rounds):.3f}")

@@ -1,7 +1,9 @@
-"""What the harness adds to an engine: milliseconds per cell, and memory beyond weights and KV cache.
+"""What the harness adds to an engine: milliseconds per cell, and memory beyond weights and cache.
 
-Each mode of the embedded models is run in a process of its own, on the configuration's cells; nothing is kept.
     python -m benchmarks.harness.engine_overhead [--model KEY] [--engine embedded|server] [MODE ...]
+
+Each mode of the embedded models runs in a process of its own, on the configuration's cells. Nothing
+is kept.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from scripts.lib.planning.plan import Shard, find_shard, make_plan
 from scripts.lib.planning.weights_guard import WeightsGuard
 from scripts.lib.settings.run_config import load_config
 
-# What an embedded shard may need beyond weights and KV cache: the interpreter, llama.cpp, and each
+# Memory of an embedded shard beyond weights and KV cache: the interpreter, llama.cpp, and each
 # model's compute buffers.
 CONSTANT_MIB, LIMIT_MS = 256, 10.0
 KV_BYTES_PER_VALUE = {"f32": 4.0, "f16": 2.0, "bf16": 2.0, "q8_0": 34 / 32}
@@ -79,7 +81,7 @@ def bound_mib(shard: Shard) -> float:
 
 
 def measure(model: str, mode: str, engine_name: str) -> bool:
-    """Run one shard in a scratch folder and print its figures; True when both are within their limits."""
+    """Run one shard in a scratch folder, print its figures; True if both are within limits."""
     planner = for_model(load_planner(load_config()), model, engine_name)
     planner = hashed(replace(planner, config=planner.config.with_modes(("*",))))
     shard = find_shard(make_plan(planner), model, mode)
@@ -104,7 +106,8 @@ def measure(model: str, mode: str, engine_name: str) -> bool:
         )
     bound = bound_mib(shard)
     print(
-        f"{engine_name:9}{model} {mode}: {len(shard.cells)} cells; harness {per_cell_ms:.1f} ms a cell (limit {LIMIT_MS:g}); "
+        f"{engine_name:9}{model} {mode}: {len(shard.cells)} cells; "
+        f"harness {per_cell_ms:.1f} ms a cell (limit {LIMIT_MS:g}); "
         f"peak RSS {peak / 2**20:.0f} MiB (bound {bound:.0f})"
     )
     return per_cell_ms < LIMIT_MS and peak / 2**20 < bound
@@ -123,7 +126,7 @@ def main() -> int:
     if len(arguments.mode) == 1:
         return int(not measure(arguments.model, arguments.mode[0], arguments.engine))
     options = ["--model", arguments.model, "--engine", arguments.engine]
-    # A process each: resident memory never shrinks.
+    # One process for each mode, since resident memory never shrinks.
     codes = [
         subprocess.call([sys.executable, "-m", __spec__.name, mode, *options])
         for mode in arguments.mode

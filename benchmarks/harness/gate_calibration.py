@@ -1,14 +1,12 @@
-"""How much whole runs of the same thing differ on this machine, and what that makes of the gates of `scripts.compare`.
+"""Measures the run-to-run noise of this machine, and how well the gates of `scripts.compare` work.
 
-Measures the same cells several times (A/A runs: nothing but `measurement_epoch` differs) in a
-scratch checkout, and writes benchmarks/results/calibration/{hardware}/gate.json, by which
-`scripts.compare` widens its intervals. Then it judges every pair of runs: as they are (a gate that
-trips is a false alarm), and with one of them slowed down by a known share (a gate that does not
-trip has missed it). The noise that a pair is judged by is measured on the other runs. Run it on a
-quiet machine:
+The same cells are measured several times (A/A runs, which differ only in `measurement_epoch`) in a
+scratch checkout. The noise is written to benchmarks/results/calibration/{hardware}/gate.json;
+`scripts.compare` widens its intervals by it. Then every pair of runs is judged: as they are (a gate
+that trips is a false alarm), and with one of them slowed down by a known share (a gate that does
+not trip has missed it). The noise for a pair is measured on the other runs. Use a quiet machine:
 
-    python -m benchmarks.harness.gate_calibration [--runs 6] [--model KEY] [--modes baseline
-    lookup_n3]
+    python -m benchmarks.harness.gate_calibration [--runs 6] [--model KEY] [--modes MODE ...]
 """
 
 from __future__ import annotations
@@ -35,7 +33,7 @@ from scripts.lib.compare.observations import Observation, Observations, from_run
 from scripts.lib.compare.pairing import RATIO_METRICS, pair
 from scripts.lib.machine.profiles import cpu_model
 
-# Fewer runs say too little of how runs differ; two are left out when a pair is judged.
+# Two runs are left out when a pair is judged; the noise is measured on the others.
 FEWEST_RUNS = 4
 SLOWER = 0.9
 
@@ -43,7 +41,7 @@ SLOWER = 0.9
 def measure(
     folder: Path, runs: int, models: Sequence[str], modes: Sequence[str]
 ) -> list[Observations]:
-    """The same cells measured once per run, by the pipeline, one run after the other."""
+    """Measure the same cells with the pipeline, run after run."""
     targets = [f"results_{model}" for model in models]
     decoding = json.dumps({"modes": list(modes)})
     for epoch in range(runs):
@@ -62,45 +60,41 @@ def _logarithms(run: Observations, metric: str) -> dict[tuple[str, str, str], fl
     return {
         (item.cell.model, item.cell.mode, item.question): math.log(value)
         for item in run.items
-        if item.measurement is not None
-        and item.status == "ok"
-        and (value := getattr(item.measurement, metric))
+        if (value := item.value(metric))
     }
 
 
 def noise_of(runs: Sequence[Observations], metric: str) -> Noise:
-    """The spread of whole runs: of each, the median over questions of how far it is from the question's median over runs.
+    """The spread of whole runs on the log scale.
 
-    Configurations are pooled: the root of their mean variance.
+    A run's effect is the median over questions of its distance from the question's median over the
+    runs. Setups are pooled: the result is the root of their mean variance.
     """
     logs = [_logarithms(run, metric) for run in runs]
     shared = set.intersection(*(set(log) for log in logs))
     middles = {key: statistics.median(log[key] for log in logs) for key in shared}
     variances = []
-    for configuration in {key[:2] for key in shared}:
-        keys = [key for key in shared if key[:2] == configuration]
+    for setup in {key[:2] for key in shared}:
+        keys = [key for key in shared if key[:2] == setup]
         effects = [statistics.median(log[key] - middles[key] for key in keys) for log in logs]
         variances.append(statistics.variance(effects))
     return Noise(math.sqrt(statistics.fmean(variances)), len(runs))
 
 
 def slowed(run: Observations, share: float) -> Observations:
-    """The run as it would be at `share` of its speeds."""
+    """A run with its speeds reduced to `share`."""
 
     def slow(item: Observation) -> Observation:
         m = item.measurement
         if m is None or not m.decode_tokens_per_s or not m.prefill_tokens_per_s:
             return item
-        speeds = (m.decode_tokens_per_s * share, m.prefill_tokens_per_s * share)
-        return replace(
-            item,
-            measurement=replace(
-                m,
-                decode_tokens_per_s=speeds[0],
-                prefill_tokens_per_s=speeds[1],
-                ttft_s=m.ttft_s / share,
-            ),
+        measurement = replace(
+            m,
+            decode_tokens_per_s=m.decode_tokens_per_s * share,
+            prefill_tokens_per_s=m.prefill_tokens_per_s * share,
+            ttft_s=m.ttft_s / share,
         )
+        return replace(item, measurement=measurement)
 
     return replace(run, items=tuple(map(slow, run.items)))
 
@@ -108,18 +102,19 @@ def slowed(run: Observations, share: float) -> Observations:
 def tripped(
     gate: Gate, runs: Sequence[Observations], share: float, calibrated: bool
 ) -> tuple[int, int]:
-    """(gates that tripped, gates judged) over all ordered pairs of runs, the second of each slowed down to `share`."""
-    found = [0, 0]
+    """(gates that tripped, gates judged) over all ordered pairs of runs.
+
+    The second run of each pair is slowed down to `share`.
+    """
+    hits = judgements = 0
     for i, j in itertools.permutations(range(len(runs)), 2):
         others = [run for place, run in enumerate(runs) if place not in (i, j)]
         noise = {gate.metric: noise_of(others, gate.metric)} if calibrated else {}
         pairings = pair(runs[i], slowed(runs[j], share)).pairings
-        judged = judge(
-            gate, [(pairing.key, pairing.ratio(gate.metric)) for pairing in pairings], noise
-        )
-        found[0] += sum(j.outcome is Outcome.TRIPPED for j in judged)
-        found[1] += sum(j.outcome is not Outcome.NOT_JUDGED for j in judged)
-    return found[0], found[1]
+        judged = judge(gate, [(p.key, p.ratio(gate.metric)) for p in pairings], noise)
+        hits += sum(j.outcome is Outcome.TRIPPED for j in judged)
+        judgements += sum(j.outcome is not Outcome.NOT_JUDGED for j in judged)
+    return hits, judgements
 
 
 def evaluate(runs: Sequence[Observations], gates: Iterable[Gate]) -> list[dict[str, object]]:
@@ -127,11 +122,9 @@ def evaluate(runs: Sequence[Observations], gates: Iterable[Gate]) -> list[dict[s
     rows: list[dict[str, object]] = []
     for gate in gates:
         row: dict[str, object] = {"gate": str(gate)}
+        shares = {"false alarms": 1.0, f"of {1 - SLOWER:.0%} slower found": SLOWER}
         for name, calibrated in (("calibrated", True), ("not calibrated", False)):
-            for what, share in (
-                ("false alarms", 1.0),
-                (f"of {1 - SLOWER:.0%} slower found", SLOWER),
-            ):
+            for what, share in shares.items():
                 hits, judged = tripped(gate, runs, share, calibrated)
                 row[f"{what}, {name}"] = f"{hits} of {judged}"
         rows.append(row)
@@ -139,6 +132,7 @@ def evaluate(runs: Sequence[Observations], gates: Iterable[Gate]) -> list[dict[s
 
 
 def main() -> int:
+    """Measure, evaluate, and write the calibration."""
     form = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.harness.gate_calibration",
@@ -180,8 +174,10 @@ def main() -> int:
     )
     for metric, found in noise.items():
         down, up = (100 * math.expm1(sign * found.half_width) for sign in (-1, 1))
-        print(f"{metric}: runs differ by {100 * found.run_sd:.1f} % (standard deviation of {found.runs} runs); "
-              f"the interval of a pair reaches at least {down:+.1f} to {up:+.1f} %")  # fmt: skip
+        print(
+            f"{metric}: runs differ by {100 * found.run_sd:.1f} % (standard deviation of "
+            f"{found.runs} runs); the interval of a pair is at least {down:+.1f} to {up:+.1f} %"
+        )
     print(tabulate(rows, headers="keys", tablefmt="pipe"))
     print(f"written: {CALIBRATION / hardware / 'gate.json'}")
     return 0

@@ -1,8 +1,8 @@
-"""How fast answers are judged against the limit of requests in flight; how long a review takes whose verdicts are there.
+"""How fast answers are judged, and how long a review takes whose verdicts are all stored.
 
-The judge is a stand-in of the API on loopback, in a process of its own, that answers after 20 ms. The
-rate stands against the arithmetic one (a slot is busy 20 ms a request) and against that of a bare client, which sends ready
-bytes and reads replies. Prints two tables:
+The judge is a stand-in for the API, in a process of its own, that answers after 20 ms. The rate is
+compared with the arithmetic one (each concurrent request takes 20 ms), and with that of a bare
+client, which sends prepared bytes and reads replies. Prints two tables:
     python -m benchmarks.harness.judging [--pairs 5000] [--concurrency 4] [--models 60]
 """
 
@@ -29,11 +29,11 @@ from benchmarks.harness.scale import synthesise, timed
 
 LATENCY_S = 0.02
 
-# Verdicts of every distinct answer, in accepted batches, as a judge would have left them.
+# Stores verdicts on all distinct answers, in accepted batches, as a judge would.
 _JUDGE = """
 from pathlib import Path
 from scripts.lib.settings.run_config import load_config
-from scripts.lib.judging import Reply, Role, make_series
+from scripts.lib.scoring.series import Reply, Role, make_series
 from scripts.lib.judging.answers import pair_item, stored_answers
 from scripts.lib.scoring.verdict_store import BatchRecord, Verdict, VerdictStore, outcome
 from scripts.lib.planning.disk import load_plans
@@ -48,23 +48,24 @@ for n, item in enumerate(items):
     batch = f"{n // 100:016x}"
     criteria = tuple(CriterionScore(t, w, 1.0, "because", "yes") for t, w in item.shown.criteria)
     scored = QuestionScore(criteria, summary="s" * 200)
-    verdict = Verdict(item.digest, series.name, item.shown.pair, batch, Role.PAIR, item.label, scored, False,
-                      Reply("r" * 400, raw="r" * 900, usd=0.002), "2026-11-25T00:00:00+00:00")
+    reply = Reply("r" * 400, raw="r" * 900, usd=0.002)
+    verdict = Verdict(item.digest, series.name, item.shown.pair, batch, Role.PAIR, item.label,
+                      scored, False, reply, "2026-11-25T00:00:00+00:00")
     if not n:
         store.write(verdict)
     store.path(item.digest).parent.mkdir(parents=True, exist_ok=True)
     store.path(item.digest).write_text(verdict.to_json())
     made.append(outcome(item, verdict))
 for start in range(0, len(items), 100):
-    record = BatchRecord(f"{start // 100:016x}", series.name, "accepted", (), tuple(made[start:start + 100]), 0.2, "", "")
-    store.write_closed(record)
+    name, part = f"{start // 100:016x}", tuple(made[start:start + 100])
+    store.write_closed(BatchRecord(name, series.name, "accepted", (), part, 0.2, "", ""))
 print(len(items))
 """
 
 
 def _serve(pipe: Connection) -> None:
     from tests.factories.judge_server import JudgeServer, honest
-    from tests.judging.test_run import QUESTIONS
+    from tests.factories.judging import QUESTIONS
 
     with JudgeServer(honest(QUESTIONS), latency_s=LATENCY_S) as server:
         pipe.send(server.environment)
@@ -73,7 +74,7 @@ def _serve(pipe: Connection) -> None:
 
 
 async def _bare_client(bodies: Sequence[bytes], concurrency: int) -> float:
-    """Seconds that it takes to send these bodies and to read the replies, so many at once."""
+    """Seconds to send these bodies and read the replies, with this number of connections."""
     address, waiting = urlsplit(os.environ["ANTHROPIC_BASE_URL"]), iter(bodies)
 
     async def work() -> None:
@@ -96,13 +97,16 @@ async def _bare_client(bodies: Sequence[bytes], concurrency: int) -> float:
 
 
 def judging_rate(pairs: int, concurrency: int, folder: Path) -> list[object]:
-    """[answers, requests, seconds, share of the arithmetic rate, of a bare client's, peak MiB] of judging so many answers."""
+    """Judge `pairs` answers.
+
+    Gives [answers, requests, seconds, share of the arithmetic rate, of a bare client's, peak MiB].
+    """
     from dataclasses import replace
 
     from scripts.lib.judging.batch import Mix
     from scripts.lib.judging.claude import request_body
     from scripts.lib.scoring.verdict_store import VerdictStore
-    from tests.judging.test_claude import CONFIG, SERIES, items, run
+    from tests.factories.judging import CONFIG, SERIES, items, run
 
     ours, theirs = multiprocessing.Pipe()
     server = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs,))
@@ -123,15 +127,13 @@ def judging_rate(pairs: int, concurrency: int, folder: Path) -> list[object]:
     requests = ours.recv() - pairs
     server.join()
     if result.stopped or requests != result.replies:
-        sys.exit(
-            f"the run stopped ({result.stopped}), or {requests} requests gave {result.replies} replies"
-        )
+        sys.exit(f"stopped: {result.stopped!r}; {requests} requests, {result.replies} replies")
     ideal_s = requests * LATENCY_S / concurrency
     return [pairs, requests, seconds, ideal_s / seconds, bare_s / seconds, peak_mib]
 
 
 def cached_review(models: int) -> list[object]:
-    """[cells, distinct answers, seconds, peak MiB] of scoring cells whose verdicts are all there."""
+    """[cells, distinct answers, seconds, peak MiB] of scoring cells with stored verdicts."""
     with scratch_checkout() as folder:
         synthesise(folder, models)
         _, _, cells = timed([sys.executable, "-c", FILL], folder)
@@ -144,6 +146,7 @@ def cached_review(models: int) -> list[object]:
 
 
 def main() -> int:
+    """Print the tables."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.harness.judging", description=__doc__
     )
@@ -162,25 +165,12 @@ def main() -> int:
     arguments = parser.parse_args()
     with scratch_checkout() as folder:
         row = judging_rate(arguments.pairs, arguments.concurrency, folder / "verdicts")
-    headers = [
-        "answers",
-        "requests",
-        "seconds",
-        "of the arithmetic rate",
-        "of a bare client's",
-        "peak MiB",
-    ]
+    headers = ["answers", "requests", "seconds", "of the arithmetic rate", "of a bare client's"]
+    headers += ["peak MiB"]
     print(tabulate([row], headers, tablefmt="pipe", floatfmt=("", "", ".1f", ".2f", ".2f", ".0f")))
     print()
-    headers = ["cells", "verdicts", "seconds", "peak MiB"]
-    print(
-        tabulate(
-            [cached_review(arguments.models)],
-            headers,
-            tablefmt="pipe",
-            floatfmt=("", "", ".1f", ".0f"),
-        )
-    )
+    row, headers = cached_review(arguments.models), ["cells", "verdicts", "seconds", "peak MiB"]
+    print(tabulate([row], headers, tablefmt="pipe", floatfmt=("", "", ".1f", ".0f")))
     return 0
 
 

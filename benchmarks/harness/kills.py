@@ -1,18 +1,17 @@
-"""Kill the parts of the smallest real workflow at random instants, and look whether anything that was stored is lost.
+"""Kill the parts of a small real workflow at random instants, and check that nothing is lost.
 
     python -m benchmarks.harness.kills --kills 100 --minutes 30
 
-Scheduler, shard, llama-server and judge take turns as the victim of a SIGKILL. The next start is
-the rerun, and is killed in its turn; every fifth one is let go to its end. Checked: cells and
-verdicts that were whole before a kill have the same bytes ever after; no process outlives its run;
-a rerun ends well and lacks no cell; no temporary file is left then.
+The victim of a SIGKILL is scheduler, shard, llama-server or judge, by chance. The next start is
+the rerun, and is killed in its turn; every fifth one runs to its end. Checked: cells and verdicts
+that were complete before a kill keep their bytes; no process outlives its run; a complete rerun
+succeeds, has every cell, and leaves no temporary file.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
 import os
 import random
 import shutil
@@ -20,22 +19,22 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
 from tqdm import tqdm
 
+from scripts.lib.planning.disk import PARTIAL
 from scripts.lib.prompts.loader import load_suites
 from tests.factories.judge_server import JudgeServer, honest
-from tests.workflow.conftest import Project, make_project
+from tests.factories.tiny_project import Project, make_project
 
 MARK = "EPYC_KILLS_MARK"
 CONFIG = ("engine=server", 'models=["tiny_a"]', "judge={scorers: [claude, checks]}")
 CELLS = 8
 RESULTS = "benchmarks/results"
-# A kill of the scheduler or the judge falls into so many seconds after its start, of the others
-# into the last one's number.
+# The longest time from the start of a process to its kill; the judge's also counts for others.
 LONGEST_S: Mapping[str, float] = {
     "scheduler": 15.0,
     "shard": 3.0,
@@ -46,7 +45,7 @@ WAIT_S, LINGER_S, WHOLE_EVERY = 180.0, 5.0, 5
 
 
 def kind_of(process: psutil.Process) -> str:
-    """What a process of the run is; empty where it is none of the victims."""
+    """The kind of a process of the run; empty where it is not a possible victim."""
     line = process.cmdline()
     if "scripts.infer" in line:
         return "shard"
@@ -68,16 +67,23 @@ def marked(mark: str) -> list[psutil.Process]:
 
 
 def stored(project: Project) -> dict[str, bytes]:
-    """What may never be lost: cells, and the verdicts that were paid for."""
-    below = project.folder / RESULTS
-    files = itertools.chain(
-        below.glob("cells/*/*/*/*/*.json"), below.glob("reviews/verdicts/*/??/*.json")
-    )
-    return {str(file.relative_to(below)): file.read_bytes() for file in files}
+    """What may never be lost: cells, and the verdicts that were paid for.
+
+    A cell that its shard has still to link to its own name counts under that name: a restart links it.
+    """
+    below, found = project.folder / RESULTS, {}
+    for file in below.glob("cells/*/*/*/*/*.json"):
+        folder, name = file.parent, file.name
+        if folder.name.startswith(PARTIAL):
+            folder, name = folder.parent, name.replace("__", "/", 1)
+        found[str(folder.relative_to(below) / name)] = file.read_bytes()
+    for file in below.glob("reviews/verdicts/*/??/*.json"):
+        found[str(file.relative_to(below))] = file.read_bytes()
+    return found
 
 
 def _left(mark: str) -> list[psutil.Process]:
-    """The processes of a run that live on LINGER_S after it. One that nobody has reaped yet lives no more."""
+    """The processes of a run that still live LINGER_S after it, zombies aside."""
     end = time.monotonic() + LINGER_S
     while (alive := marked(mark)) and time.monotonic() < end:
         time.sleep(0.1)
@@ -99,8 +105,12 @@ class Kills:
         with (self._project.folder / "out.txt").open("wb") as log:
             return subprocess.Popen(
                 ["snakemake", "-j8", "results", "--config", *CONFIG],
-                cwd=self._project.folder, env=variables, stdout=log, stderr=subprocess.STDOUT, process_group=0,
-            )  # fmt: skip
+                cwd=self._project.folder,
+                env=variables,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                process_group=0,
+            )
 
     def _victim(self, kind: str, mark: str, run: subprocess.Popen[bytes]) -> psutil.Process | None:
         if kind == "scheduler":
@@ -115,8 +125,9 @@ class Kills:
             time.sleep(0.02)
         return None
 
-    def kill(self, kind: str, mark: str) -> None:
-        """Start the run, kill one process of it, and look."""
+    def kill(self, mark: str) -> None:
+        """Start the run, kill one process of it, and check."""
+        kind = self._chance.choice(list(LONGEST_S))
         run = self._start(mark)
         victim = self._victim(kind, mark, run)
         time.sleep(self._chance.random() * LONGEST_S[kind])
@@ -127,7 +138,7 @@ class Kills:
         self._wait(run, f"kill {self.done.total()} ({kind})", mark)
 
     def whole(self, mark: str) -> None:
-        """A run that nobody disturbs: it makes everything that is missing. Begins anew afterwards."""
+        """Run undisturbed: everything missing must be made. The next kill starts from nothing."""
         name = f"rerun after kill {self.done.total()}"
         code = self._wait(run := self._start(mark), name, mark)
         if code != 0:
@@ -168,16 +179,11 @@ class Kills:
         return (self._project.folder / "out.txt").read_text(errors="replace")[-3000:]
 
 
-def turns() -> Iterator[str]:
-    """The victims in turn, for ever."""
-    return itertools.cycle(LONGEST_S)
-
-
 def run_kills(folder: Path, kills: int, minutes: float, seed: int) -> Kills:
-    """So many kills, fewer where the time is over before; the last thing is a whole rerun."""
+    """Do the kills, fewer if time runs out; the last run is a complete one."""
     project = make_project(folder)
     suites = load_suites(folder / "benchmarks/prompts/v1").values()
-    end, kinds = time.monotonic() + 60 * minutes, turns()
+    end = time.monotonic() + 60 * minutes
     questions = [question for suite in suites for question in suite.questions]
     with (
         JudgeServer(honest(questions)) as server,
@@ -185,7 +191,7 @@ def run_kills(folder: Path, kills: int, minutes: float, seed: int) -> Kills:
     ):
         made = Kills(project, server.environment, seed)
         for number in range(1, 10 * kills):
-            made.kill(next(kinds), f"{os.getpid()}-{number}")
+            made.kill(f"{os.getpid()}-{number}")
             progress.update(made.done.total() - progress.n)
             over = made.done.total() >= kills or time.monotonic() > end
             if over or number % WHOLE_EVERY == 0:
@@ -197,9 +203,14 @@ def run_kills(folder: Path, kills: int, minutes: float, seed: int) -> Kills:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.harness.kills", description=__doc__)
-    parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--minutes", type=float, default=60.0, help="no new kill after so many")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kills", type=int, default=100, help="default: 100")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=60.0,
+        help="no new kill after this many minutes (default: 60)",
+    )
+    parser.add_argument("--seed", type=int, default=1, help="default: 1")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="epyc-kills-") as folder:
         made = run_kills(

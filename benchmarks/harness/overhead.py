@@ -1,7 +1,9 @@
-"""Time outside the engines: wall of `snakemake -j8 results` over the shards' load, warm-up and generation time.
+"""Time outside the engines: wall time of `snakemake -j8 results` over the engines' own time.
 
-Run it on a quiet machine, with the environment made (`make results` once):  python -m
-benchmarks.harness.overhead
+    python -m benchmarks.harness.overhead
+
+The engines' time is the shards' load, warm-up and generation. Run it on a quiet machine, after
+`make results`.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ LIMIT = 1.25
 
 
 def engine_seconds(cells: Path) -> tuple[int, float, float]:
-    """(cells, seconds of load and generation, seconds of warm-up) of every cell below a folder; a shard loads once."""
+    """(cells, seconds of load and generation, seconds of warm-up) of all cells below a folder."""
     shards: dict[Path, tuple[float, float]] = {}
     count, generation = 0, 0.0
     for file in cells.glob("*/*/*/*/*.json"):
@@ -41,7 +43,8 @@ def main() -> None:
         wall = time.perf_counter() - start
         count, engine, warm_up = engine_seconds(folder / "benchmarks/results/cells")
     print(
-        f"{count} cells; wall {wall:.1f} s; load + generation {engine:.1f} s; warm-up {warm_up:.1f} s"
+        f"{count} cells; wall {wall:.1f} s; load + generation {engine:.1f} s; "
+        f"warm-up {warm_up:.1f} s"
     )
     print(f"wall / (load + generation)           = {wall / engine:.3f} (limit {LIMIT})")
     print(f"wall / (load + warm-up + generation) = {wall / (engine + warm_up):.3f}")

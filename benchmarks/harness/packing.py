@@ -1,8 +1,8 @@
-"""Do cells have to be packed? 42,000 small files against one JSONL per shard: git, listing, reading. Prints a table.
+"""Compare 42,000 small files with one JSONL per shard: git, listing, reading. Prints a table.
 
     python -m benchmarks.harness.packing [--models 60]
 
-The files are a real cell's text with digests of their own, in a fresh git repository on the
+The files hold a real cell's text, each with a digest of its own, in a fresh git repository on the
 temporary folder's disk.
 """
 
@@ -26,7 +26,7 @@ MODES, SUITES, QUESTIONS = 10, 7, 10
 
 
 def texts(models: int) -> Iterator[tuple[str, str, str]]:
-    """(shard, file name, text) of every cell; token ids differ, so that nothing compresses better than it would."""
+    """(shard, file name, text) of every cell; token ids differ, as real ones do."""
     source = next((ROOT / "benchmarks/results/cells").glob("*/*/baseline/*/*.json"))
     whole = json.loads(source.read_text(encoding="utf-8"))
     count = max(len(whole["measurement"]["token_ids"].split()), 64)
@@ -56,7 +56,7 @@ def write_files(folder: Path, models: int) -> None:
 
 
 def write_packs(folder: Path, models: int) -> None:
-    """One JSONL a shard and an index of byte offsets beside it."""
+    """Write one JSONL per shard, with an index of byte offsets beside it."""
     packs: dict[str, list[tuple[str, str]]] = {}
     for shard, file, text in texts(models):
         packs.setdefault(shard, []).append(
@@ -86,7 +86,7 @@ def git(folder: Path, *argv: str) -> str:
 
 
 def read_all(folder: Path) -> int:
-    """Parse every cell; gives their number."""
+    """Parse every cell, and return their number."""
     count = 0
     for path in folder.glob("cells/**/*.json*"):
         if not path.name.endswith(".index.json"):
@@ -101,7 +101,7 @@ def read_all(folder: Path) -> int:
 
 
 def change_one(folder: Path) -> None:
-    """One cell measured again: a new file, or a shard's pack written again."""
+    """Measure one cell again: a new file, or a shard's pack written again."""
     path = next(
         p for p in sorted(folder.glob("cells/**/*.json*")) if not p.name.endswith(".index.json")
     )

@@ -1,8 +1,10 @@
-"""How long tables, pages, pictures and report.html take from 42,000 cells, in what memory, and how fast the report opens.
+"""Time and memory to make tables, pages and report.html from 42,000 cells, and to open the report.
 
-Sixty made-up models in ten modes with seventy questions each (as in `scale`), their cells written and reviewed first, untimed.
-Prints a table; --browser opens the report in a Chromium five times:
     python -m benchmarks.harness.rebuild [--models 60] [--browser]
+
+There are sixty made-up models in ten modes with seventy questions each (as in `scale`). Their cells
+are written and reviewed first, untimed. Prints a table; --browser opens the report five times in
+Chromium.
 """
 
 from __future__ import annotations
@@ -39,15 +41,17 @@ for shard in plan.shards:
 
 
 def opened(file: Path) -> tuple[float, float]:
-    """(seconds until the page's script is through, seconds of a search over all answers), medians of five."""
+    """(seconds until the page is ready, seconds of a search over all answers), medians."""
     ready, found = [], []
     for _ in range(5):
         with browser() as page:
             page.open(file)
             ready.append(float(page.evaluate("document.documentElement.dataset.ready")) / 1000)
             search = (
-                "(() => { const start = performance.now(); const state = document.getElementById('answer-state');"
-                " state.selectedIndex = state.options.length - 1; state.onchange(); return performance.now() - start })()"
+                "(() => { const start = performance.now();"
+                " const state = document.getElementById('answer-state');"
+                " state.selectedIndex = state.options.length - 1; state.onchange();"
+                " return performance.now() - start })()"
             )
             found.append(float(page.evaluate(search)) / 1000)
     return statistics.median(ready), statistics.median(found)
@@ -60,7 +64,7 @@ def main() -> int:
     parser.add_argument(
         "--models", type=int, default=60, help="700 cells each (default: %(default)s)"
     )
-    parser.add_argument("--browser", action="store_true", help="open the report in a Chromium, too")
+    parser.add_argument("--browser", action="store_true", help="also open the report in Chromium")
     arguments = parser.parse_args()
     with scratch_checkout() as folder:
         synthesise(folder, arguments.models)
@@ -75,7 +79,8 @@ def main() -> int:
         if arguments.browser:
             ready_s, search_s = opened(folder / REPORT)
             print(
-                f"the report is ready after {ready_s:.2f} s, a search over all answers takes {search_s:.2f} s"
+                f"the report is ready after {ready_s:.2f} s, "
+                f"a search over all answers takes {search_s:.2f} s"
             )
     return 0
 

@@ -1,7 +1,9 @@
-"""How planning grows: `snakemake -n results` over synthetic registries of 4,200 to 168,000 cells, nothing there and all there.
+"""How planning time grows: `snakemake -n results` over registries of 4,200 to 168,000 cells.
 
-Sixty models, ten modes and seventy questions are 42,000 cells; nothing is run. Prints a table:
     python -m benchmarks.harness.scale [--models 6 60 240]
+
+The registries are synthetic: sixty models, ten modes and seventy questions are 42,000 cells.
+Nothing is run. The dry run is timed without any cells and with all of them. Prints a table.
 """
 
 from __future__ import annotations

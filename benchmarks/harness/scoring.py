@@ -1,13 +1,13 @@
-"""The checks as instruments: their sensitivity and specificity, beside those of other harnesses' scorers.
+"""The checks as instruments: sensitivity and specificity, beside those of other harnesses' scorers.
 
-Sensitivity is the share of right answers that pass, specificity the share of wrong answers that do not. An
-answer that a check leaves unscored does not pass, and is counted in a column of its own.
+Sensitivity is the share of right answers that pass, specificity the share of wrong answers that do
+not. An answer that a check leaves unscored does not pass; a column of its own counts these answers.
 Prints Markdown tables:
-    python -m benchmarks.harness.scoring [--corpus DIR]
+python -m benchmarks.harness.scoring [--corpus DIR]
 The scorers of lm-evaluation-harness, inspect_ai and math-verify need an environment of their own:
-    python3 -m venv DIR
-    DIR/bin/pip install --no-deps --require-hashes -r benchmarks/harness/peers/requirements.lock
-    python -m benchmarks.harness.scoring --peers DIR/bin/python
+python3 -m venv DIR
+DIR/bin/pip install --no-deps --require-hashes -r benchmarks/harness/peers/requirements.lock
+python -m benchmarks.harness.scoring --peers DIR/bin/python
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ Verdicts = Mapping[str, bool | None]
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """How an instrument did on labelled answers. `stopped_wrong`: wrong answers that did not pass."""
+    """Agreement of an instrument with labels. `stopped_wrong`: wrong answers that did not pass."""
 
     passed_right: int
     right: int
@@ -66,14 +66,14 @@ class Accuracy:
         ) / 2
 
     def cells(self) -> list[str]:
-        """Sensitivity and specificity with their 95 % intervals and counts, and the number left unscored."""
+        """Sensitivity and specificity with 95 % intervals and counts, and the unscored."""
         sensitivity = _share(self.passed_right, self.right)
         specificity = _share(self.stopped_wrong, self.wrong)
         return [sensitivity, specificity, str(self.unscored)]
 
 
 def _share(count: int, total: int) -> str:
-    """A share in per cent with its 95 % interval and counts; a dash where there is nothing to share."""
+    """A share in per cent with its 95 % interval and counts; a dash for a total of 0."""
     if not total:
         return "–"
     rate = pass_rate({i: [float(i < count)] for i in range(total)})
@@ -206,7 +206,7 @@ def _padded(items: Sequence[Labelled], characters: int) -> Iterator[Labelled]:
 
 
 def speed(items: Sequence[Labelled], folder: Path, count: int, characters: int) -> float:
-    """Seconds for scoring so many answers of that length.
+    """Seconds to score a number of answers of a length.
 
     Checks of code are left out, since they run programs.
     """

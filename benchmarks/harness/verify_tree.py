@@ -1,8 +1,8 @@
-"""How long `python -m scripts verify` takes for a tree of 42,000 cells, committed to git. Prints one line.
+"""How long `scripts.verify` takes for a tree of 42,000 cells, committed to git. Prints one line.
 
     python -m benchmarks.harness.verify_tree [--models 60]
 
-The cells are a real one's content under other names, each with a spec, digest and seal of its own.
+The cells have a real one's content under other names, each with a spec, digest and seal of its own.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from scripts.lib.planning.cell_record import CellId, CellRecord, read_cell
 
 
 def write_tree(folder: Path, models: int) -> int:
-    """Write the cells below `folder`; gives their number."""
+    """Write the cells below `folder`, and return their number."""
     source = next((ROOT / CELLS).glob("*/*/baseline/*/*.json"))
     whole, count = read_cell(source), 0
     for model in range(models):
@@ -79,7 +79,8 @@ def main() -> None:
         )
         seconds = time.perf_counter() - begin
         print(
-            f"{count} cells: {seconds:.1f} s, exit code {done.returncode}: {done.stdout.splitlines()[0]}"
+            f"{count} cells: {seconds:.1f} s, exit code {done.returncode}: "
+            f"{done.stdout.splitlines()[0]}"
         )
 
 

@@ -1,0 +1,1 @@
+"""Commands that have the predecessor's paths."""

@@ -1,26 +1,21 @@
-"""Which route should a suite take: the same sample of questions put to a frontdoor, a specialist and an architect.
+"""Find which route a suite should take, on one sample of questions.
 
-The questions are drawn per suite, spread over the tiers, the same ones for the same seed. The
-pipeline runs what is missing (cells and reviews as Snakemake's targets, one entry after the other);
-a finished sample costs nothing when it is asked for again. In
-benchmarks/results/routing/HARDWARE/SAMPLE/ stand success per question and action, P(success |
-action, suite) with its interval, the cost-aware reward, and the recommended route per suite.
+A frontdoor, a specialist and an architect answer the same questions. The questions are drawn per
+suite and spread over the tiers; the same seed draws the same ones. The pipeline measures what is
+missing: cells and reviews are Snakemake's targets, one entry after the other. A finished sample
+costs nothing when it is requested again. benchmarks/results/routing/HARDWARE/SAMPLE/ then holds
+success per question and action, P(success | action, suite) with its interval, the cost-aware
+reward, and the recommended route per suite.
 
-  python -m scripts.benchmark.seed_specialist_routing --3way --suites math coder --sample-size 10
-  --seed 0 --dry-run python -m scripts.benchmark.seed_specialist_routing --3way --suites all
-  --sample-size 10 python -m scripts.benchmark.seed_specialist_routing --roles frontdoor
-  coder_escalation --modes baseline "moe*" --suites coder python -m
-  scripts.benchmark.seed_specialist_routing --resume python -m
-  scripts.benchmark.seed_specialist_routing --stats
+for example:
+  python -m scripts.benchmark.seed_specialist_routing --3way --suites all --sample-size 10
+  python -m scripts.benchmark.seed_specialist_routing --3way --suites math coder --dry-run
+  python -m scripts.benchmark.seed_specialist_routing --suites coder --modes baseline "moe*"
+  python -m scripts.benchmark.seed_specialist_routing --resume
+  python -m scripts.benchmark.seed_specialist_routing --stats
 """
 
 from __future__ import annotations
-
-if __name__ == "__main__" and not __package__:
-    import runpy
-    from pathlib import Path
-
-    runpy.run_path(str(Path(__file__).resolve().parents[1] / "_as_module.py"))["go_on"](__file__)
 
 import argparse
 import re
@@ -34,6 +29,7 @@ from typing import Any
 
 import psutil
 
+from scripts.lib.base.command import Parser
 from scripts.lib.base.errors import BenchError, run_cli
 from scripts.lib.base.layout import ROUTING
 from scripts.lib.machine.preflight import Preflight, enforce, findings, look
@@ -66,9 +62,9 @@ from scripts.lib.routing.rewards import Outcome
 from scripts.lib.routing.session import Part, joined, outcomes_of, parts_of, read_outcomes, run_part
 from scripts.lib.settings.run_config import Config, merge, merged, parse_config, read_layers
 
-# More than any suite has: a sample of all questions.
+# More than any suite has: the sample is all questions.
 EVERY_QUESTION = 10**9
-# So many seeds in a row are tried for one whose sample has a question that is new.
+# The limit of seeds in a row whose samples have no new question.
 MOST_BARREN_SEEDS = 200
 
 
@@ -88,12 +84,12 @@ def _print_sample(sample: Sample) -> None:
 
 
 def _dry_run(parts: Sequence[Part], verbose: bool) -> int:
-    """What the pipeline would run, entry by entry, and for how long at most."""
+    """Print what the pipeline would run, entry by entry, and the time limit."""
     measured = read_measured()
     for part in parts:
         todo = part.pending()
         time = f", at most {hours_text(shard_seconds(part.shard, todo, measured))}" if todo else ""
-        print(f"{part.name}: {len(todo)} of {len(part.shard.cells)} cells are to be run{time}")
+        print(f"{part.name}: {len(todo)} of {len(part.shard.cells)} cells to run{time}")
         if verbose:
             with tempfile.TemporaryDirectory() as scratch:
                 run_part(part, Path(scratch), dry_run=True, verbose=True)
@@ -101,7 +97,7 @@ def _dry_run(parts: Sequence[Part], verbose: bool) -> int:
 
 
 def _preflight(parts: Sequence[Part], config: Config, then: str) -> None:
-    """Is the machine fit for what is to be run? Looks only. Raises BenchError where the configuration refuses it."""
+    """Check whether the machine is fit for the run. Raises BenchError if the config refuses it."""
     _dry_run(parts, verbose=False)
     waiting = [part for part in parts if part.pending()]
     seen, free = Preflight(tuple(findings(look()))), psutil.virtual_memory().available
@@ -116,7 +112,7 @@ def _preflight(parts: Sequence[Part], config: Config, then: str) -> None:
 
 @dataclass(frozen=True)
 class Session:
-    """One call of this command: what is asked, of whom, and how the time between is spent."""
+    """One call of this command: the questions, the entries, and the options of the run."""
 
     raw: Mapping[str, Any]
     asked: Asked
@@ -125,12 +121,13 @@ class Session:
     arguments: argparse.Namespace
 
     def draw(self, seed: int, size: int) -> Sample:
+        """The sample of a seed with `size` questions per suite."""
         return draw_sample(
             self.planner, self.suites, size, seed, self.asked.overrides, self.asked.narrowing
         )
 
     def rounds(self) -> Iterator[Sample]:
-        """The sample; with --continuous one of another seed after the other, each with a question that none before had."""
+        """The sample; with --continuous those of further seeds that have a new question."""
         left = {name for names in self.draw(0, EVERY_QUESTION).by_entry.values() for name in names}
         seed, last_new = self.asked.seed, self.asked.seed
         while seed - last_new <= MOST_BARREN_SEEDS:
@@ -144,18 +141,16 @@ class Session:
                 break
             seed += 1
         if self.arguments.continuous:
-            print(
-                "every question has been asked"
-                if not left
-                else f"no sample has the questions {', '.join(sorted(left))}"
-            )
+            rest = f"no sample has the questions {', '.join(sorted(left))}"
+            print(rest if left else "every question has been asked")
 
     def folder(self, sample: Sample) -> Path:
+        """The folder of a sample's results."""
         return ROUTING / self.planner.hardware.name / sample.name
 
 
 def _rest(seconds: float, stop: StopRequest) -> None:
-    """Let the machine cool down; a request to stop ends that too."""
+    """Let the machine cool down, until a stop is requested."""
     end = time.monotonic() + seconds
     while not stop.asked and (left := end - time.monotonic()) > 0:
         time.sleep(min(left, 0.2))
@@ -164,7 +159,7 @@ def _rest(seconds: float, stop: StopRequest) -> None:
 def _run_parts(
     session: Session, parts: Sequence[Part], folder: Path, ran_before: bool, stop: StopRequest
 ) -> list[Part]:
-    """Run what is missing, part by part; gives the parts of which something is missing still."""
+    """Run what is missing, part by part. Returns the parts that are still incomplete."""
     unfinished = []
     for part in parts:
         waiting = bool(part.pending())
@@ -185,7 +180,7 @@ def _report(found: Found, folder: Path, debug: bool) -> None:
 
 
 def _run(session: Session) -> int:
-    """Run the sample, or sample after sample; a stop that was asked for ends it after the cell in flight."""
+    """Run the sample, or one after the other; a requested stop ends it after the current cell."""
     hardware, output = session.planner.hardware.name, session.arguments.output
     code, gathered = 0, list[Sequence[Outcome]]()
     with StopRequest() as stop:
@@ -197,7 +192,7 @@ def _run(session: Session) -> int:
             unfinished = _run_parts(session, parts, folder, number > 0, stop)
             for part in unfinished:
                 print(
-                    f"{part.name}: not everything was run; what is missing gives no reward",
+                    f"{part.name}: incomplete; missing cells give no reward",
                     file=sys.stderr,
                 )
             gathered.append(outcomes_of(sample, parts))
@@ -207,7 +202,7 @@ def _run(session: Session) -> int:
                 print(f"written: {output}")
             code = 1 if unfinished else code
             if stop.asked:
-                print(f"interrupted: --resume {sample.name} goes on with it", file=sys.stderr)
+                print(f"interrupted: continue with --resume {sample.name}", file=sys.stderr)
                 return INTERRUPTED_EXIT
     return code
 
@@ -234,7 +229,8 @@ def _session(arguments: argparse.Namespace) -> int:
     sample = session.draw(asked.seed, asked.sample_size)
     if name not in ("", sample.name):
         raise BenchError(
-            f"--resume: registry, suites or configuration have changed since: '{name}' would be {sample.name} now"
+            "--resume: registry, suites or configuration have changed: "
+            f"'{name}' would be {sample.name} now"
         )
     _print_sample(sample)
     parts, lacking = parts_of(sample, raw)
@@ -250,7 +246,7 @@ def _session(arguments: argparse.Namespace) -> int:
 
 
 def _stats(arguments: argparse.Namespace) -> None:
-    """All samples of the profile together, each frontdoor of a suite by itself."""
+    """Print the routes of all samples of the profile, each frontdoor of a suite by itself."""
     layers = read_layers(arguments.configfile or ())
     hardware = load_hardware(
         arguments.hardware or parse_config(merged(layers), sources=layers).hardware
@@ -258,112 +254,135 @@ def _stats(arguments: argparse.Namespace) -> None:
     groups = read_outcomes(ROUTING / hardware)
     if not groups:
         raise BenchError(
-            f"{ROUTING / hardware}: no sample was run on this profile yet; run one: --3way --suites … --sample-size …"
+            f"{ROUTING / hardware}: no sample was run on this profile yet; "
+            "run one: --3way --suites … --sample-size …"
         )
     print(routes_table(route for outcomes in groups for route in routes_of(outcomes)))
 
 
-def _arguments() -> argparse.Namespace:
-    form = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.benchmark.seed_specialist_routing",
-        description=__doc__,
-        formatter_class=form,
+def parser() -> Parser:
+    """The command line."""
+    parser = Parser(
+        "scripts.benchmark.seed_specialist_routing",
+        __doc__,
         allow_abbrev=False,
-        epilog=f"what does the work of options that are not here:\n{replaced_options()}",
+        epilog=f"options of the predecessor, and what replaces them:\n{replaced_options()}",
     )
     what = parser.add_argument_group("what to do")
     what.add_argument(
-        "--3way", dest="three_way", action="store_true",
-        help="run a sample: compare frontdoor, specialist and architect (meant too where roles, modes or questions are named)",
-    )  # fmt: skip
-    what.add_argument(
-        "--dry-run", action="store_true", help="show the sample and what would run; nothing is run"
+        "--3way",
+        dest="three_way",
+        action="store_true",
+        help="run a sample: compare frontdoor, specialist and architect; "
+        "implied by --roles, --modes and --question-ids",
     )
     what.add_argument(
-        "--preflight", action="store_true",
-        help="first look whether the machine is fit; without --3way, --continuous or --resume nothing is run after that",
-    )  # fmt: skip
+        "--dry-run", action="store_true", help="show the sample and what would run; run nothing"
+    )
     what.add_argument(
-        "--resume", nargs="?", const="", metavar="SAMPLE",
-        help="go on with a sample as it was asked for, by its folder's name (default: the one begun last)",
-    )  # fmt: skip
+        "--preflight",
+        action="store_true",
+        help="first check whether the machine is fit; "
+        "without --3way, --continuous or --resume only check",
+    )
     what.add_argument(
-        "--continuous", action="store_true",
-        help="sample after sample, of one seed after the other, until Ctrl-C or until every question has been asked",
-    )  # fmt: skip
+        "--resume",
+        nargs="?",
+        const="",
+        metavar="SAMPLE",
+        help="continue a sample with its options, by its folder's name (default: the latest)",
+    )
+    what.add_argument(
+        "--continuous",
+        action="store_true",
+        help="run the samples of further seeds, until Ctrl-C or until every question was asked",
+    )
     what.add_argument(
         "--stats",
         action="store_true",
-        help="show what all samples say together; runs nothing by itself",
+        help="show the routes of all samples together; runs nothing by itself",
     )
-    asked = parser.add_argument_group("what is asked")
+    asked = parser.add_argument_group("questions and entries")
     asked.add_argument("--suites", nargs="+", metavar="S", help="suites, or all (the default)")
     asked.add_argument(
         "--sample-size", type=int, metavar="N", help="questions per suite (default: 10)"
     )
-    asked.add_argument("--seed", type=int, metavar="N", help="of the sample (default: 0)")
+    asked.add_argument("--seed", type=int, metavar="N", help="seed of the sample (default: 0)")
     asked.add_argument(
         "--question-ids",
         nargs="+",
         metavar="ID",
-        help="these questions, all of them: ID, or SUITE/ID",
+        help="exactly these questions: ID, or SUITE/ID",
     )
     asked.add_argument(
-        "--roles", nargs="+", metavar="KEY",
-        help="only these entries of the registry: the best fitting are chosen, the others fill the actions that are left",
-    )  # fmt: skip
+        "--roles",
+        nargs="+",
+        metavar="KEY",
+        help="only these entries of the registry; each action takes the best fitting one",
+    )
     asked.add_argument(
-        "--modes", nargs="+", metavar="MODE",
-        help="decoding modes, or patterns of them (moe*), that every entry is asked in (default: baseline)",
-    )  # fmt: skip
+        "--modes",
+        nargs="+",
+        metavar="MODE",
+        help="decoding modes of every entry, or patterns of them (moe*) (default: baseline)",
+    )
     for action in ACTIONS:
-        words = f"the entry that is the {action}; KEY, or SUITE=KEY; repeatable (default: by candidate_roles)"
+        words = f"the {action}: KEY, or SUITE=KEY; repeatable (default: by candidate_roles)"
         asked.add_argument(f"--{action}", action="append", metavar="KEY", help=words)
     how = parser.add_argument_group("how")
     how.add_argument(
-        "--timeout", type=float, metavar="S", help="seconds a question (default: timeouts.cell_s)"
+        "--timeout", type=float, metavar="S", help="seconds per question (default: timeouts.cell_s)"
     )
     how.add_argument(
         "--cooldown",
         type=float,
         default=0.0,
         metavar="S",
-        help="seconds of rest before the next entry is loaded",
+        help="seconds to wait before the next entry is loaded",
     )
     how.add_argument(
-        "--output", type=Path, metavar="PATH",
-        help="write the outcomes here too: a folder, or a file that ends in .csv, .json, .jsonl or .md",
-    )  # fmt: skip
-    how.add_argument(
-        "--debug", action="store_true", help="show every outcome, and all that Snakemake says"
+        "--output",
+        type=Path,
+        metavar="PATH",
+        help="also write the outcomes here: a folder, or a .csv, .json, .jsonl or .md file",
     )
-    how.add_argument("--hardware", help="another hardware profile")
     how.add_argument(
-        "--configfile", action="append", metavar="FILE", help="laid over config/config.yaml"
+        "--debug", action="store_true", help="show every outcome, and all output of Snakemake"
     )
-    arguments, unknown = parser.parse_known_args()
+    how.add_argument("--hardware", help="a hardware profile (default: the configured one)")
+    how.add_argument(
+        "--configfile",
+        action="append",
+        metavar="FILE",
+        help="overrides config/config.yaml; repeatable",
+    )
+    return parser
+
+
+def _arguments() -> argparse.Namespace:
+    options = parser()
+    arguments, unknown = options.parse_known_args()
     if unknown:
-        raise unknown_option(unknown[0], re.findall(r"--[\w-]+", parser.format_usage()))
+        raise unknown_option(unknown[0], re.findall(r"--[\w-]+", options.format_usage()))
     return arguments
 
 
 def main() -> int:
+    """Run a sample, or show what the samples say."""
     arguments = _arguments()
     if not 0 <= arguments.cooldown < float("inf"):
         raise BenchError(f"--cooldown: expected seconds, 0 or more, found {arguments.cooldown:g}")
-    named = (
-        arguments.roles
-        or arguments.modes
-        or arguments.question_ids
-        or arguments.preflight
-        or arguments.continuous
+    asks = (
+        arguments.three_way,
+        arguments.roles,
+        arguments.modes,
+        arguments.question_ids,
+        arguments.preflight,
+        arguments.continuous,
     )
-    runs = bool(arguments.three_way or named or arguments.resume is not None)
+    runs = any(asks) or arguments.resume is not None
     if not (runs or arguments.stats):
-        raise BenchError(
-            "say what to do: --3way (run a sample) or --stats (show what the samples say)"
-        )
+        raise BenchError("choose --3way (run a sample) or --stats (show the routes of all samples)")
     code = _session(arguments) if runs else 0
     if arguments.stats and not (arguments.dry_run or arguments.preflight):
         _stats(arguments)

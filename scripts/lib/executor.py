@@ -1,17 +1,19 @@
-"""Runs the missing cells of one shard: one engine load, one cell after the other, each stored before the next begins.
+"""Runs the missing cells of one shard with one engine load, and stores each before the next begins.
 
-The model's failure becomes a cell with `status: error`; the machine's failure (disk full, weights
-gone) raises and leaves every finished cell in place. A cell is written under `.partial-…/` beside
-the shard's suites and linked to its name, since Snakemake deletes the declared outputs of a job
-that fails; the next start links back what it finds there.
+A failure of the model becomes a cell with `status: error`. A failure of the machine (disk full,
+weights gone) is raised and leaves every finished cell in place. Snakemake deletes the declared
+outputs of a job that fails. So a cell is written under `.partial-…/` beside the shard's suites and
+linked to its name; the next start links back what it finds there.
 """
 
 from __future__ import annotations
 
 if __name__ == "__main__":  # the predecessor's path of a command
     raise SystemExit(
-        "error: scripts/lib/executor.py is no command any more. Run what is missing: snakemake -j8 results; one model in one "
-        "mode: python -m scripts.infer --model MODEL --mode MODE; its command line: python -m scripts.launch --model MODEL"
+        "error: scripts/lib/executor.py is not a command any more. "
+        "Run what is missing: snakemake -j8 results; one model in one mode: python -m "
+        "scripts.infer --model MODEL --mode MODE; its command line: python -m scripts.launch "
+        "--model MODEL"
     )
 
 import sys
@@ -35,6 +37,7 @@ from scripts.lib.engines.protocol import (
     GenerationTimeout,
     Loaded,
     LoadSettings,
+    NotActive,
     Request,
 )
 from scripts.lib.machine.pinning import (
@@ -48,7 +51,7 @@ from scripts.lib.machine.pinning import (
     violations,
 )
 from scripts.lib.machine.process import StopRequest
-from scripts.lib.planning.cell_record import CellRecord, Measurement, parse_cell
+from scripts.lib.planning.cell_record import CellRecord, Failure, Measurement, parse_cell
 from scripts.lib.planning.cell_spec import loaded_projector
 from scripts.lib.planning.disk import existing_files, partial_folder, partial_name
 from scripts.lib.planning.memory import page_cache
@@ -56,22 +59,21 @@ from scripts.lib.planning.plan import Cell, Shard
 from scripts.lib.planning.weights_guard import WeightsGuard
 from scripts.lib.weights.facts import split_files
 
-# Of a small model: how often it is warmed up again, at most, until its threads have run long enough
-# to be judged.
+# A small model is warmed up at most this often, until its threads have run long enough for a check.
 MOST_WARM_UPS = 100
 
 
 class Recorder(Protocol):
-    """Is told of every stored cell (the run record)."""
+    """Gets every stored cell (the run record)."""
 
-    def add(self, record: CellRecord) -> None: ...
-
-    def summarise(self, outcome: str) -> None: ...
+    def add(self, record: CellRecord) -> None:
+        """Called when the cell is stored."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One shard to run: where, under which limits, and where its facts go."""
+    """One shard to run, where its cells are stored, and who gets the records."""
 
     shard: Shard
     root: Path
@@ -94,7 +96,7 @@ def _partial_file(job: Job, cell: Cell) -> Path:
 
 
 def _is_of(leftover: Path, cell: Cell) -> bool:
-    """True where a file that a run left behind is this cell, as it was written."""
+    """True where a file that another run left is this cell, undamaged."""
     try:
         record = parse_cell(read_stored(leftover), str(leftover))
     except Damaged:
@@ -103,7 +105,10 @@ def _is_of(leftover: Path, cell: Cell) -> bool:
 
 
 def restore(job: Job) -> int:
-    """Link back the finished cells of a run that was cut off; gives their number. Damaged leftovers are dropped."""
+    """Link back the finished cells of a run that was cut off, and count them.
+
+    Damaged files are deleted.
+    """
     restored = 0
     for cell in missing(job):
         leftover = _partial_file(job, cell)
@@ -118,18 +123,18 @@ def restore(job: Job) -> int:
 
 
 def missing(job: Job, only: frozenset[str] = frozenset()) -> tuple[Cell, ...]:
-    """The cells with no file, in plan order; `only` narrows to those named by `suite/question` or by digest."""
+    """The cells without a file, in plan order. `only`: names `suite/question`, or digests."""
     existing = existing_files(str(job.root / job.shard.folder))
-    wanted = [cell for cell in job.shard.cells if cell.file_name not in existing]
     return tuple(
         c
-        for c in wanted
-        if not only or not only.isdisjoint((f"{c.id.suite}/{c.id.question}", c.digest))
+        for c in job.shard.cells
+        if c.file_name not in existing
+        and (not only or not only.isdisjoint((f"{c.id.suite}/{c.id.question}", c.digest)))
     )
 
 
 def store(job: Job, cell: Cell, record: CellRecord) -> None:
-    """Write one finished cell: first under .partial, then linked to its own name."""
+    """Write one finished cell under .partial, and link it to its own name."""
     partial = _partial_file(job, cell)
     write_atomic(partial, record.to_json())
     link_into_place(partial, _target(job, cell))
@@ -137,7 +142,7 @@ def store(job: Job, cell: Cell, record: CellRecord) -> None:
 
 
 def load_settings(shard: Shard, check: bool = True) -> LoadSettings:
-    """What the engine needs, out of the shard's plan. Raises BenchError when a weights file is not there (any more)."""
+    """The engine's settings, from the shard's plan. Raises BenchError for missing weights."""
     if not shard.cells:
         raise BenchError(f"{shard.name}: the plan has no cell for it")
     spec = shard.cells[0].spec
@@ -149,7 +154,7 @@ def load_settings(shard: Shard, check: bool = True) -> LoadSettings:
     ):
         if check and weights is not None and (weights.path is None or not weights.path.is_file()):
             raise BenchError(
-                f"{shard.name}: {what}: no file {weights.path} (any more); put it back and run again"
+                f"{shard.name}: {what}: no file {weights.path}; put it back and run again"
             )
     assert shard.weights.path is not None
     return LoadSettings(
@@ -169,18 +174,17 @@ def request_of(cell: Cell) -> Request:
     prompt, sampling = cell.spec["prompt"], cell.spec["sampling"]
     user, system = cell.question.prompt_text(), prompt["system"]
     if prompt.get("system_merged"):
-        # As llama-server does for a template without a system role; so both engines are sent the
-        # same messages.
+        # llama-server does this for a template without a system role; so both engines get the same
+        # messages.
         user, system = f"{system}\n{user}", ""
     return Request(
         user=user,
         system=system,
-        # A trick is there for templates without a switch; where there is one, too, it would say the
-        # same twice.
+        # With a trick (`prefill`) the template's switch, if it has one, is not needed.
         thinking=prompt["thinking"] is not False or "prefill" in prompt,
         temperature=sampling["temperature"],
         top_p=sampling["top_p"],
-        # Repeats of a sampled answer differ by seed; a greedy answer does not look at it.
+        # Repeats of a sampled answer differ by seed; a greedy answer ignores it.
         seed=sampling["seed"] + cell.id.repeat,
         max_tokens=sampling["max_tokens"],
         stop=tuple(sampling["stop"]),
@@ -190,47 +194,38 @@ def request_of(cell: Cell) -> Request:
     )
 
 
+def _mode_not_active(shard: Shard, found: str) -> NotActive:
+    return NotActive(f"mode {shard.mode.name}", found)
+
+
 def guard_load(shard: Shard, loaded: Loaded) -> None:
-    """Prove that what was asked for was loaded. Raises EngineFailure naming both values."""
-    wanted = shard.mode.experts
-    if wanted is None:
-        return
-    found = loaded.effective.get("n_expert_used")
-    if str(found) != str(wanted):
-        raise EngineFailure(
-            f"mode {shard.mode.name} was not active: {wanted} experts asked for, the engine loaded {found}"
-        )
+    """Check that the engine loaded the experts asked for. Raises NotActive naming both values."""
+    wanted, found = shard.mode.experts, loaded.effective.get("n_expert_used")
+    if wanted is not None and str(found) != str(wanted):
+        raise _mode_not_active(shard, f"{wanted} experts asked for, the engine loaded {found}")
 
 
 def guard_warm_up(shard: Shard, drafted: int) -> None:
-    """A speculative mode must draft on the warm-up's repetitive text, else it is not on. Raises EngineFailure."""
+    """Raise NotActive for a speculative mode that drafted nothing in the repetitive warm-up."""
     if shard.mode.speculative and drafted == 0:
-        raise EngineFailure(
-            f"mode {shard.mode.name} was not active: nothing was drafted in the warm-up"
-        )
+        raise _mode_not_active(shard, "nothing was drafted in the warm-up")
 
 
 def guard_cell(shard: Shard, measured: Measurement) -> None:
-    """A draft model must have drafted in every answer of two tokens or more. Raises EngineFailure.
+    """Raise NotActive for an answer of more than two tokens in which a draft model drafted nothing.
 
-    Prompt lookup may honestly find nothing in a short answer: that it is on is proved by the
-    warm-up.
+    Prompt lookup may find nothing to draft in a short answer. The warm-up proves that it is on.
     """
-    if (
-        shard.mode.draft is not None
-        and measured.completion_tokens > 2
-        and measured.drafted_tokens == 0
-    ):
-        raise EngineFailure(
-            f"mode {shard.mode.name} was not active: {measured.completion_tokens} tokens, none drafted"
-        )
+    answered = measured.completion_tokens
+    if shard.mode.draft is not None and answered > 2 and measured.drafted_tokens == 0:
+        raise _mode_not_active(shard, f"{answered} tokens, none drafted")
 
 
 def guard_pins(shard: Shard, engine: Engine, before: Mapping[int, Thread]) -> Mapping[str, Any]:
     """Read back how the engine's threads ran since `before`.
 
-    Raises EngineFailure for what the profile does not want, EngineDied for an engine that is gone.
-    What looks wrong after a short warm-up of a small model is looked at again after more of them.
+    Raises NotActive where that differs from the profile, EngineDied where the engine is gone. After
+    a short warm-up of a small model the threads may only seem wrong: then it is warmed up again.
     """
     for _ in range(MOST_WARM_UPS):
         pid = engine.pid()
@@ -244,13 +239,13 @@ def guard_pins(shard: Shard, engine: Engine, before: Mapping[int, Thread]) -> Ma
         if ran_enough(before, after):
             break
         engine.warm_up()
-    engine.check_alive()  # the threads of one that has died meanwhile say nothing of its pins
-    raise EngineFailure(f"hardware {shard.hardware.name} was not active: {'; '.join(wrong)}")
+    engine.check_alive()  # the threads of a dead engine prove nothing
+    raise NotActive(f"hardware {shard.hardware.name}", "; ".join(wrong))
 
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """A loaded and proven engine, or the reason why it is not."""
+    """A loaded and checked engine, or the failure of loading or checking it."""
 
     loaded: Loaded
     warm_up_s: float = 0.0
@@ -284,9 +279,9 @@ def _start(job: Job, engine: Engine) -> _Start:
 
 
 class _Running:
-    """A shard's engine: nothing is measured with it that was not loaded, warmed up and proven by `_start`.
+    """A shard's engine. It measures only after it was loaded, warmed up and checked by `_start`.
 
-    One whose process dies is started so once more, once a shard, and the cell is run again.
+    Once per shard, an engine whose process dies is started again, and the cell is run again.
     """
 
     def __init__(self, job: Job, engine: Engine):
@@ -301,7 +296,7 @@ class _Running:
 
     def _measure(self, cell: Cell) -> Measurement:
         if self._start.failure is not None:
-            # Raised at every cell: without this each would lengthen its traceback.
+            # It is raised for every cell: without this each would lengthen its traceback.
             raise self._start.failure.with_traceback(None)
         request = request_of(cell)
         measured = self._engine.generate(request)
@@ -321,24 +316,25 @@ class _Running:
         self._begin()
         return self._measure(cell)
 
-    def _outcome(self, cell: Cell) -> tuple[str, str | None, Measurement | None]:
-        try:
-            return "ok", None, self._measure_or_restart(cell)
-        except GenerationTimeout as timeout:
-            return "timeout", f"no end within {cell.timeout_s:g} s", timeout.partial
-        except EngineFailure as failure:
-            return "error", str(failure), None
-
     def record(self, cell: Cell) -> CellRecord:
-        """Run one cell. The figures of the start are those of the one that the cell was measured after."""
+        """Run one cell. Load and warm-up times are those of the start that came before it."""
         started = now_utc()
-        status, error, measured = self._outcome(cell)
+        status, error, failure, measured = "ok", None, None, None
+        try:
+            measured = self._measure_or_restart(cell)
+        except GenerationTimeout as timeout:
+            status, error = "timeout", f"no end within {cell.timeout_s:g} s"
+            measured = timeout.partial
+        except EngineFailure as raised:
+            status, error = "error", str(raised)
+            failure = Failure.GUARD if isinstance(raised, NotActive) else Failure.ENGINE
         return CellRecord(
             cell=cell.id,
             digest=cell.digest,
             spec=cell.spec,
             status=status,
             error=error,
+            failure=failure,
             measurement=measured,
             load_s=round(self._start.loaded.load_s, 6),
             warm_up_s=round(self._start.warm_up_s, 6),
@@ -351,18 +347,17 @@ class _Running:
 
 
 def run(job: Job, engine: Engine, cells: Sequence[Cell], bar: bool = True) -> int:
-    """Run `cells` and store each. Gives the number whose status is not `ok`.
+    """Run `cells` and store each. Returns the number of cells whose status is not `ok`.
 
-    Raises KeyboardInterrupt when it was asked to stop: after the cell in flight, or at once when
-    asked twice. Raises BenchError where weights are not the planned ones (any more); the cell that
-    this may be true of is not stored.
+    Raises KeyboardInterrupt on Ctrl-C: after the cell in flight, or at once for a second one.
+    Raises BenchError where the weights are not the planned ones; the cell at hand is not stored.
     """
     running = _Running(job, engine)
     failed = 0
     with StopRequest() as stop:
         for cell in _progress(job.shard.name, cells, bar):
             record = running.record(cell)
-            # Also a failed cell: what failed may be another file than the planned one.
+            # A failed cell, too: it may have failed with another file than the planned one.
             job.guard.check()
             failed += record.status != "ok"
             store(job, cell, record)
@@ -375,7 +370,7 @@ def run(job: Job, engine: Engine, cells: Sequence[Cell], bar: bool = True) -> in
 
 
 def finish(job: Job) -> None:
-    """The shard is complete: its .partial folder has no more use."""
+    """Delete the .partial folder of a complete shard."""
     drop_folder(_partial(job), job.root / RESULTS)
 
 

@@ -7,7 +7,6 @@ import gzip
 import json
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -23,18 +22,20 @@ from scripts.lib.prompts.loader import Question, load_suites
 from scripts.lib.registry_loader import load_registry
 from scripts.lib.scoring.score import score_answer
 from scripts.lib.weights.facts import facts
+from tests.factories.commands import call
 from tests.factories.hostile import HOSTILE
+from tests.factories.plans import REGISTRY, planner
 from tests.factories.public_files import PUBLISHED
 from tests.factories.public_layouts_code import WRITERS_CODE
 from tests.factories.tiny_models import write_model
-from tests.planning.test_plan import REGISTRY, planner
+
+pytestmark = pytest.mark.slow
 
 SHIPPED = Path("benchmarks/prompts/v1")
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "scripts.prompts", *map(str, arguments)]
-    return subprocess.run(argv, capture_output=True, text=True, check=False)
+    return call("scripts.prompts", *arguments)
 
 
 @pytest.fixture
@@ -53,9 +54,10 @@ def edit(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new, 1))
 
 
-# --- lint ------------------------------------------------------------------------------------------------------------
+# --- lint -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.serial
 def test_the_shipped_suites_are_clean_in_seconds() -> None:
     start = time.perf_counter()
     done = run("lint", "--no-code")
@@ -97,13 +99,16 @@ def test_lint_finds_what_is_wrong(
 
 def test_lint_reads_the_predecessors_formats(tmp_path: Path) -> None:
     (tmp_path / "old.yaml").write_text(
-        "domain: old\nprompts:\n  t1_q1_x:\n    tier: 1\n    name: X\n    prompt: Say yes.\n    expected: yes\n"
-        "    reference_answer: yes\n    scoring: [{criterion: says yes, weight: 100}]\n    auto_score: 'contains_pattern:yes'\n"
+        "domain: old\nprompts:\n  t1_q1_x:\n    tier: 1\n    name: X\n"
+        "    prompt: Say yes.\n    expected: yes\n"
+        "    reference_answer: yes\n    scoring: [{criterion: says yes, weight: 100}]\n"
+        "    auto_score: 'contains_pattern:yes'\n"
     )
     (tmp_path / "second.yaml").write_text(
         "suite: second\nscoring_default: exact_match\nquestions:\n"
         "  - {id: a, tier: 1, prompt: 'Capital of Peru?', expected: Lima}\n"
-        "  - {id: b, tier: 2, prompt: 'Pick A or B', expected: B, scoring_method: multiple_choice}\n"
+        "  - {id: b, tier: 2, prompt: 'Pick A or B', expected: B, "
+        "scoring_method: multiple_choice}\n"
     )
     done = run("lint", tmp_path)
     assert done.returncode == 0 and "second" in done.stdout, done.stderr
@@ -124,14 +129,15 @@ def test_lint_reads_a_configuration_with_its_folder_and_its_images(tmp_path: Pat
 
 def test_lint_warns_of_what_cannot_be_checked(tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_text(
-        "prompts:\n  q:\n    tier: 1\n    prompt: Why?\n    scoring: [{criterion: is wise, weight: 100}]\n"
+        "prompts:\n  q:\n    tier: 1\n    prompt: Why?\n"
+        "    scoring: [{criterion: is wise, weight: 100}]\n"
     )
     done = run("lint", tmp_path)
     assert done.returncode == 0 and "no criterion has a machine check" in done.stderr
     assert run("lint", tmp_path / "nowhere").returncode == 1
 
 
-# --- the manifest ----------------------------------------------------------------------------------------------------
+# --- the manifest ---------------------------------------------------------------------------------
 
 
 def test_a_frozen_text_may_not_change_but_a_description_may(folder: Path) -> None:
@@ -154,8 +160,9 @@ def test_a_frozen_text_may_not_change_but_a_description_may(folder: Path) -> Non
         (p.place, p.message.partition(":")[0]) for p in compare(folder, load_suites(folder))
     }
     assert messages == {
-        ("math/t1_q1_apples", "a frozen question is gone"), ("math/t1_q1_apples_b", "is not frozen yet")
-    }  # fmt: skip
+        ("math/t1_q1_apples", "a frozen question is missing"),
+        ("math/t1_q1_apples_b", "not frozen yet"),
+    }
 
 
 def test_a_generated_context_and_an_image_are_part_of_what_is_frozen(tmp_path: Path) -> None:
@@ -182,7 +189,7 @@ def test_a_damaged_manifest_is_named(folder: Path) -> None:
     assert done.returncode == 1 and "digest: expected 12 hex digits, found 'short'" in done.stderr
 
 
-# --- lengths ---------------------------------------------------------------------------------------------------------
+# --- lengths --------------------------------------------------------------------------------------
 
 
 def test_the_kept_lengths_are_those_of_the_models_own_tokenizer() -> None:
@@ -245,7 +252,7 @@ def test_counts_are_kept_per_vocabulary_and_used_by_the_plan(tmp_path: Path) -> 
         read_lengths(file)
 
 
-# --- public benchmarks -----------------------------------------------------------------------------------------------
+# --- public benchmarks ----------------------------------------------------------------------------
 
 
 def write_jsonl(file: Path, *rows: dict[str, Any]) -> Path:
@@ -256,10 +263,13 @@ def write_jsonl(file: Path, *rows: dict[str, Any]) -> Path:
 
 def humaneval(folder: Path) -> Path:
     row = {
-        "task_id": "HumanEval/7", "prompt": 'def double(x):\n    """Twice x."""\n', "entry_point": "double",
+        "task_id": "HumanEval/7",
+        "prompt": 'def double(x):\n    """Twice x."""\n',
+        "entry_point": "double",
         "canonical_solution": "    return 2 * x\n",
-        "test": "def check(candidate):\n    assert candidate(2) == 4\n    assert candidate(-3) == -6\n",
-    }  # fmt: skip
+        "test": "def check(candidate):\n    assert candidate(2) == 4\n"
+        "    assert candidate(-3) == -6\n",
+    }
     file = folder / "HumanEval.jsonl.gz"
     file.write_bytes(gzip.compress((json.dumps(row) + "\n").encode()))
     return file
@@ -297,12 +307,24 @@ def ifeval(folder: Path) -> Path:
     return write_jsonl(
         folder / "input_data.jsonl",
         {
-            "key": 1, "prompt": "Write.", "instruction_id_list": ["punctuation:no_comma", "length_constraints:number_words"],
+            "key": 1,
+            "prompt": "Write.",
+            "instruction_id_list": ["punctuation:no_comma", "length_constraints:number_words"],
             "kwargs": [{}, {"relation": "less than", "num_words": 5}],
         },
-        {"key": 2, "prompt": "Write.", "instruction_id_list": ["language:response_language"], "kwargs": [{"language": "de"}]},
-        {"key": 3, "prompt": "Write.", "instruction_id_list": ["language:response_language"], "kwargs": [{}]},
-    )  # fmt: skip
+        {
+            "key": 2,
+            "prompt": "Write.",
+            "instruction_id_list": ["language:response_language"],
+            "kwargs": [{"language": "de"}],
+        },
+        {
+            "key": 3,
+            "prompt": "Write.",
+            "instruction_id_list": ["language:response_language"],
+            "kwargs": [{}],
+        },
+    )
 
 
 WRITERS = {

@@ -1,4 +1,4 @@
-"""Public benchmarks out of crafted files in their published layouts: what is asked, how it is scored, what is refused."""
+"""Public benchmarks from crafted files: what is asked, how it is scored, what is refused."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def rows(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-# --- verdicts of the published scorers ------------------------------------------------------------------------
+# --- verdicts of the published scorers ------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_math500_reads_the_last_box_and_never_runs_it(tmp_path: Path) -> None:
     )
 
 
-# --- what is asked --------------------------------------------------------------------------------------------
+# --- what is asked --------------------------------------------------------------------------------
 
 
 def test_gpqas_choices_stand_in_the_published_order(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_simpleqa_is_a_judges(tmp_path: Path) -> None:
         ("Somebody named Vey.", ("partly", "met"), "reasonable", [0.5, 1], False),
     ],
 )
-def test_simpleqas_three_grades_are_told_by_a_judges_two_verdicts(
+def test_simpleqas_three_grades_follow_from_a_judges_two_verdicts(
     tmp_path: Path,
     answer: str,
     verdicts: tuple[str, str],
@@ -262,7 +262,7 @@ def test_gaia_gives_files_and_names_what_it_leaves_out(tmp_path: Path) -> None:
     )
     assert done.returncode == 0 and "3 questions (tier 1: 2, tier 2: 1)" in done.stdout
     for part in (
-        *("left out (1): a model here is given no .mp3 files: ", "0004.mp3)"),
+        *("left out (1): models get no .mp3 files here: ", "0004.mp3)"),
         *("left out (1): the attached file is not beside metadata.jsonl: ", "0005.txt)"),
         *("left out (1): the answer is not published: ", "0006"),
     ):
@@ -301,7 +301,7 @@ def test_gaias_unreadable_text_is_left_out_and_nothing_left_is_an_error(tmp_path
     )
 
 
-# --- other layouts --------------------------------------------------------------------------------------------
+# --- other layouts --------------------------------------------------------------------------------
 
 
 def gpqa_csv(file: Path, header: list[str], *cells: list[str]) -> Path:
@@ -334,29 +334,104 @@ def without(name: str, key: str, **changes: Any) -> Callable[[Path], Path]:
 @pytest.mark.parametrize(
     ("name", "make", "message"),
     [
-        ("gpqa", lambda f: gpqa_csv(f / "g.csv", ["Question", "answer"]), r"g.csv:1: expected the columns Correct Answer, "),
-        ("gpqa", lambda f: gpqa_csv(f / "g.csv", ["Question", *GPQA_CHOICES], ["two\nlines", "1", "2", "3", "4"], ["x", "1"]),
-         r"g.csv:4: expected 5 cells, found 2"),
-        ("gpqa", lambda f: gpqa_csv(f / "g.csv", ["Question", *GPQA_CHOICES], ["x", "1", "2", " ", "4"]),
-         r"g.csv:2: Incorrect Answer 2: expected a text, found ' '"),
-        ("hellaswag", without("hellaswag", "label"), r"f.jsonl:2: expected the key 'label', found the keys ind, "),
-        ("hellaswag", without("hellaswag", "", label=4), r"f.jsonl:2: label: expected a whole number from 0 to 3, found 4"),
-        ("hellaswag", without("hellaswag", "", endings=["a", "b"]), r"f.jsonl:2: endings: expected four texts, found \['a'"),
-        ("math500", without("math500", "answer", anwser="2"), r"f.jsonl:2: expected the key 'answer', .*did you mean 'anwser'"),
-        ("math500", without("math500", "", level="Level 5"), r"f.jsonl:2: level: expected a whole number from 1 to 5, found"),
-        ("simpleqa", lambda f: gpqa_csv(f / "s.csv", ["question", "answer"]), r"s.csv:1: expected the columns problem, found"),
-        ("simpleqa", lambda f: gpqa_csv(f / "s.csv", []), r"s.csv:1: expected the columns problem, answer, found nothing"),
-        ("hotpotqa", without("hotpotqa", "answer"), r"f.json\[1\]: expected the key 'answer', found the keys _id, "),
-        ("hotpotqa", without("hotpotqa", "", context=[["Orrel", "text"]]), r"f.json\[1\]: context: expected a list of \[title"),
-        ("hotpotqa", without("hotpotqa", "", level="harder"), r"f.json\[1\]: level: expected easy or medium or hard"),
-        ("hotpotqa", lambda f: write(f / "h.json", {"a": 1}), r"h.json: expected a JSON list of objects, found \{'a': 1\}"),
-        ("hotpotqa", lambda f: write(f / "h.json", [1]), r"h.json\[0\]: expected a JSON object, found 1"),
-        ("hotpotqa", lambda f: write(f / "h.json", [1], [2]), r"h.json:2: expected a JSON list, found no JSON"),
-        ("gaia", lambda f: write(f / "metadata.jsonl", gaia_row(Level=4)), r"metadata.jsonl:1: Level: expected a whole number"),
-        ("gaia", lambda f: write(f / "m.jsonl", gaia_row(file_name="../secret.txt")), r"m.jsonl:1: file_name: expected the"),
+        (
+            "gpqa",
+            lambda f: gpqa_csv(f / "g.csv", ["Question", "answer"]),
+            r"g.csv:1: expected the columns Correct Answer, ",
+        ),
+        (
+            "gpqa",
+            lambda f: gpqa_csv(
+                f / "g.csv",
+                ["Question", *GPQA_CHOICES],
+                ["two\nlines", "1", "2", "3", "4"],
+                ["x", "1"],
+            ),
+            r"g.csv:4: expected 5 cells, found 2",
+        ),
+        (
+            "gpqa",
+            lambda f: gpqa_csv(f / "g.csv", ["Question", *GPQA_CHOICES], ["x", "1", "2", " ", "4"]),
+            r"g.csv:2: Incorrect Answer 2: expected a text, found ' '",
+        ),
+        (
+            "hellaswag",
+            without("hellaswag", "label"),
+            r"f.jsonl:2: expected the key 'label', found the keys ind, ",
+        ),
+        (
+            "hellaswag",
+            without("hellaswag", "", label=4),
+            r"f.jsonl:2: label: expected a whole number from 0 to 3, found 4",
+        ),
+        (
+            "hellaswag",
+            without("hellaswag", "", endings=["a", "b"]),
+            r"f.jsonl:2: endings: expected four texts, found \['a'",
+        ),
+        (
+            "math500",
+            without("math500", "answer", anwser="2"),
+            r"f.jsonl:2: expected the key 'answer', .*did you mean 'anwser'",
+        ),
+        (
+            "math500",
+            without("math500", "", level="Level 5"),
+            r"f.jsonl:2: level: expected a whole number from 1 to 5, found",
+        ),
+        (
+            "simpleqa",
+            lambda f: gpqa_csv(f / "s.csv", ["question", "answer"]),
+            r"s.csv:1: expected the columns problem, found",
+        ),
+        (
+            "simpleqa",
+            lambda f: gpqa_csv(f / "s.csv", []),
+            r"s.csv:1: expected the columns problem, answer, found nothing",
+        ),
+        (
+            "hotpotqa",
+            without("hotpotqa", "answer"),
+            r"f.json\[1\]: expected the key 'answer', found the keys _id, ",
+        ),
+        (
+            "hotpotqa",
+            without("hotpotqa", "", context=[["Orrel", "text"]]),
+            r"f.json\[1\]: context: expected a list of \[title",
+        ),
+        (
+            "hotpotqa",
+            without("hotpotqa", "", level="harder"),
+            r"f.json\[1\]: level: expected one of easy, medium, hard",
+        ),
+        (
+            "hotpotqa",
+            lambda f: write(f / "h.json", {"a": 1}),
+            r"h.json: expected a JSON list of objects, found \{'a': 1\}",
+        ),
+        (
+            "hotpotqa",
+            lambda f: write(f / "h.json", [1]),
+            r"h.json\[0\]: expected a JSON object, found 1",
+        ),
+        (
+            "hotpotqa",
+            lambda f: write(f / "h.json", [1], [2]),
+            r"h.json:2: expected a JSON list, found no JSON",
+        ),
+        (
+            "gaia",
+            lambda f: write(f / "metadata.jsonl", gaia_row(Level=4)),
+            r"metadata.jsonl:1: Level: expected a whole number",
+        ),
+        (
+            "gaia",
+            lambda f: write(f / "m.jsonl", gaia_row(file_name="../secret.txt")),
+            r"m.jsonl:1: file_name: expected the",
+        ),
         ("gaia", lambda f: f, r"expected metadata.jsonl files, found none"),
     ],
-)  # fmt: skip
+)
 def test_another_layout_is_one_message_with_place_and_layout(
     tmp_path: Path, name: str, make: Callable[[Path], Path], message: str
 ) -> None:
@@ -378,9 +453,7 @@ def test_a_suite_too_large_to_be_read_names_a_size_that_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("scripts.lib.authoring.public_benchmarks.MOST_BYTES", 1500)
-    with pytest.raises(
-        BenchError, match=r"4 questions make a suite .*; draw some: --sample-size [1-3]$"
-    ):
+    with pytest.raises(BenchError, match=r"4 questions make a suite .*: --sample-size [1-3]$"):
         import_benchmark("gpqa", PUBLISHED["gpqa"](tmp_path), tmp_path / "out", None, 0)
     assert not (tmp_path / "out").exists()
 

@@ -1,4 +1,4 @@
-"""Public benchmarks of code: files in the published layouts, answers scored in the sandbox as their papers define it.
+"""Public benchmarks of code: crafted files; answers are scored in the sandbox as in their papers.
 
 The rows are of our own making.
 """
@@ -61,7 +61,7 @@ def layout_error(name: str, source: Path) -> str:
     return str(raised.value)
 
 
-# --- MBPP -------------------------------------------------------------------------------------------------------------
+# --- MBPP -----------------------------------------------------------------------------------------
 
 
 def test_mbpp_is_decided_by_its_tests(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_of_mbpp_the_questions_for_evaluation_are_asked(tmp_path: Path) -> None:
     assert [item.id for item in few.items] == ["mbpp_1", "mbpp_10"] and few.left_out == ()
 
 
-# --- CRUXEval ---------------------------------------------------------------------------------------------------------
+# --- CRUXEval -------------------------------------------------------------------------------------
 
 
 def test_cruxevals_predictions_are_held_against_the_function(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_either_of_cruxevals_two_tasks_is_a_suite_of_its_own(tmp_path: Path, pre
     assert list(questions) == [f"sample_0_{predict}", f"sample_1_{predict}"]
 
 
-# --- BigCodeBench -----------------------------------------------------------------------------------------------------
+# --- BigCodeBench ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["bigcodebench", "bigcodebench_complete"])
@@ -208,7 +208,7 @@ def test_bigcodebenchs_questions_without_their_libraries_are_left_out_by_name(
     assert reading.left_out == left
 
 
-# --- LiveCodeBench ----------------------------------------------------------------------------------------------------
+# --- LiveCodeBench --------------------------------------------------------------------------------
 
 
 PAIRS = METHOD["starter_code"] + "return [x[i:i + n] for i in range(len(x) - n + 1)] if x else []"
@@ -267,7 +267,7 @@ def test_of_a_pickle_nothing_but_a_text_is_taken_and_nothing_is_run(
 ) -> None:
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         assert pickled_text(pickle.dumps("[1, 2] \N{SNOWMAN}", protocol)) == "[1, 2] \N{SNOWMAN}"
-        with pytest.raises(ValueError, match="something else than a text"):
+        with pytest.raises(ValueError, match="not a single text"):
             pickled_text(pickle.dumps(value, protocol))
     assert "was run" not in capsys.readouterr().out
 
@@ -275,8 +275,8 @@ def test_of_a_pickle_nothing_but_a_text_is_taken_and_nothing_is_run(
 @pytest.mark.parametrize(
     ("private", "said"),
     [
-        (packed(Harmful()), "a pickle of something else than a text"),
-        (packed([1]), "a pickle of something else than a text"),
+        (packed(Harmful()), "a pickle that is not a single text"),
+        (packed([1]), "a pickle that is not a single text"),
         ("not base64!", "base64"),
         (base64.b64encode(b"no zlib").decode(), "Error -3"),
         (packed(cases("stdin", ("1", "1")))[:-40], "private_test_cases: expected JSON"),
@@ -285,7 +285,9 @@ def test_of_a_pickle_nothing_but_a_text_is_taken_and_nothing_is_run(
         ('[{"input": "1", "testtype": "stdin"}]', "private_test_cases: expected JSON"),
     ],
 )
-def test_cases_that_are_packed_otherwise_are_told(tmp_path: Path, private: str, said: str) -> None:
+def test_cases_that_are_packed_otherwise_are_an_error(
+    tmp_path: Path, private: str, said: str
+) -> None:
     source = write_lines(
         tmp_path / "test.jsonl", [PROGRAM, {**PROGRAM, "private_test_cases": private}]
     )
@@ -309,7 +311,7 @@ def test_cases_too_large_for_the_sandbox_leave_their_question_out(tmp_path: Path
     assert reading.left_out == (LeftOut("big", reason),)
 
 
-# --- USACO ------------------------------------------------------------------------------------------------------------
+# --- USACO ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("names", ["{}.in {}.out", "I.{} O.{}"])
@@ -330,12 +332,12 @@ def test_usaco_is_decided_by_its_test_files(tmp_path: Path, names: str) -> None:
 
 def test_a_problem_without_its_test_files_is_left_out(tmp_path: Path) -> None:
     folder = usaco(tmp_path / "data", num_tests=3)
-    reason = f"their test files are not all in {folder / 'usaco_v3/tests'}"
+    reason = f"some of their test files are not in {folder / 'usaco_v3/tests'}"
     left = (LeftOut("999_silver_counting_cows (2 of 3)", reason),)
     assert read_benchmark("usaco", folder).left_out == left
 
 
-# --- DebugBench -------------------------------------------------------------------------------------------------------
+# --- DebugBench -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -365,7 +367,8 @@ def test_debugbench_is_decided_by_the_statements_examples(
     "change",
     [
         {
-            "oracle_code": "class Solution:\n    def add(self, head: Optional[ListNode]) -> int:\n        return 0"
+            "oracle_code": "class Solution:\n"
+            "    def add(self, head: Optional[ListNode]) -> int:\n        return 0"
         },
         {"description": "You may return the answer in any order."},
         {"description": "Find and return any number that is neither of them."},
@@ -373,7 +376,8 @@ def test_debugbench_is_decided_by_the_statements_examples(
         {"examples": ["Input: nums = [1, 2], flag = true, scale = 1\nOutput: three"]},
         {"examples": []},
         {
-            "oracle_code": "class Solution:\n    def add(self, nums, flag, scale) -> None:\n        nums.sort()"
+            "oracle_code": "class Solution:\n"
+            "    def add(self, nums, flag, scale) -> None:\n        nums.sort()"
         },
         {"oracle_code": "class Adder:\n    def add(self, nums, flag, scale): pass"},
         {"oracle_code": "class Solution:\n  def add(self, nums, flag, scale:"},
@@ -394,7 +398,7 @@ def test_what_only_leetcodes_judge_can_decide_is_left_out_by_name(
     assert all("only LeetCode's judge" in left.reason for left in reading.left_out)
 
 
-# --- files that are not as published ----------------------------------------------------------------------------------
+# --- files that are not as published --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -450,7 +454,7 @@ def test_what_only_leetcodes_judge_can_decide_is_left_out_by_name(
             PROGRAM,
             "metadata",
             "no",
-            "metadata: expected JSON of an object, its func_name a name, found 'no'",
+            "metadata: expected JSON of an object, its func_name a name",
         ),
         (
             "livecodebench",
@@ -468,7 +472,7 @@ def test_what_only_leetcodes_judge_can_decide_is_left_out_by_name(
         ),
     ],
 )
-def test_a_row_in_another_layout_is_told_with_its_line(
+def test_a_row_in_another_layout_is_an_error_with_its_line(
     tmp_path: Path, name: str, row: Row, key: str, value: object, said: str
 ) -> None:
     wrong = {k: v for k, v in row.items() if k != key} if value is None else {**row, key: value}
@@ -492,7 +496,7 @@ def test_a_row_in_another_layout_is_told_with_its_line(
         ),
     ],
 )
-def test_a_problem_in_another_layout_is_told_by_its_id(
+def test_a_problem_in_another_layout_is_an_error_with_its_id(
     tmp_path: Path, key: str, value: object, said: str
 ) -> None:
     folder = usaco(tmp_path / "data", **{key: value})
@@ -525,7 +529,7 @@ def test_usacos_parts_must_be_there(tmp_path: Path) -> None:
     )
 
 
-def test_debugbenchs_language_must_be_told(tmp_path: Path) -> None:
+def test_debugbenchs_language_must_be_given(tmp_path: Path) -> None:
     source = write_json(tmp_path / "shard.json", [SHARD])
     assert f"{source}[0]: language: expected cpp, java or python3" in layout_error(
         "debugbench", source

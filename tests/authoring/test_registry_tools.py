@@ -1,4 +1,4 @@
-"""The registry against its weights, and edited by tool: headers compared, entries proposed, every other byte kept."""
+"""Headers are compared with the registry; entries are added, and every other byte is kept."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from scripts.lib.base.yaml_file import read_yaml
 from scripts.lib.planning.cell_spec import Weights
 from scripts.lib.registry_loader import Model, Source, load_registry
 from scripts.lib.weights.facts import WeightsFacts, WeightsReader, facts
+from tests.factories.commands import call
+from tests.factories.plans import REGISTRY, model
 from tests.factories.tiny_models import CONTEXT, EXPERTS_USED, write_model
-from tests.planning.test_modes import model
-from tests.planning.test_plan import REGISTRY
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +101,7 @@ def test_a_sha256_is_compared_where_the_file_was_hashed(folder: Path) -> None:
     )
 
 
+@pytest.mark.serial
 def test_a_hundred_headers_are_read_in_under_two_seconds(folder: Path, tmp_path: Path) -> None:
     data = (folder / "tiny-moe.gguf").read_bytes()
     files = [tmp_path / f"m{number}.gguf" for number in range(100)]
@@ -112,7 +113,7 @@ def test_a_hundred_headers_are_read_in_under_two_seconds(folder: Path, tmp_path:
     assert time.perf_counter() - start < 2.0
 
 
-# --- python -m scripts.validate --------------------------------------------------------------------------------------
+# --- python -m scripts.validate -------------------------------------------------------------------
 
 SUITES = (
     "thinking",
@@ -129,21 +130,25 @@ roles:
   target:   # the big one
     tier: C
     description: "quoted"
-    model: {{name: Tiny-Dense, path: {folder}/tiny-dense.gguf, quant: F32, size_gb: {dense}, architecture: dense}}
+    model: {{name: Tiny-Dense, path: {folder}/tiny-dense.gguf, \
+quant: F32, size_gb: {dense}, architecture: dense}}
 
   helper:
     tier: D
     description: draft
     compatible_targets: [Tiny-Dense]
-    model: {{name: Tiny-Draft, path: {folder}/tiny-draft.gguf, quant: F32, size_gb: 0.0003, architecture: dense}}
+    model: {{name: Tiny-Draft, path: {folder}/tiny-draft.gguf, \
+quant: F32, size_gb: 0.0003, architecture: dense}}
   stranger:
     tier: D
     description: another vocabulary
-    model: {{name: Tiny-Other, path: {folder}/tiny-other_vocab.gguf, quant: F32, size_gb: 0.0006, architecture: dense}}
+    model: {{name: Tiny-Other, path: {folder}/tiny-other_vocab.gguf, \
+quant: F32, size_gb: 0.0006, architecture: dense}}
   absent:
     tier: B
     description: not here
-    model: {{name: Absent, path: {folder}/absent.gguf, quant: Q8_0, size_gb: 9, architecture: dense}}
+    model: {{name: Absent, path: {folder}/absent.gguf, \
+quant: Q8_0, size_gb: 9, architecture: dense}}
 # comment at the end
 """
 
@@ -154,14 +159,9 @@ def registry_file(folder: Path, tmp_path: Path, dense: float = 0.0006) -> Path:
     return file
 
 
-def run(module: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", module, *map(str, arguments)]
-    return subprocess.run(argv, capture_output=True, text=True, check=False)
-
-
 def test_validate_tells_agreement_contradiction_and_absence(folder: Path, tmp_path: Path) -> None:
     size = facts(folder / "tiny-dense.gguf").size_bytes / 1e9
-    good = run(
+    good = call(
         "scripts.validate",
         "--registry",
         registry_file(folder, tmp_path, round(size, 6)),
@@ -170,7 +170,7 @@ def test_validate_tells_agreement_contradiction_and_absence(folder: Path, tmp_pa
     )
     assert good.returncode == 0 and "0 contradict" in good.stdout and "F32:" in good.stdout
     file = registry_file(folder, tmp_path, 4.5)
-    bad = run("scripts.validate", "--registry", file)
+    bad = call("scripts.validate", "--registry", file)
     assert bad.returncode == 0 and "3 present, 1 absent" in bad.stdout
     row = next(
         line
@@ -179,7 +179,8 @@ def test_validate_tells_agreement_contradiction_and_absence(folder: Path, tmp_pa
     )
     assert row.split()[1:4] == ["3", "size_gb", "4.5"]
     assert (
-        run("scripts.validate", "--registry", file, "--strict", "--model", "target").returncode == 1
+        call("scripts.validate", "--registry", file, "--strict", "--model", "target").returncode
+        == 1
     )
 
 
@@ -187,22 +188,22 @@ def test_validate_names_what_it_cannot_read(folder: Path, tmp_path: Path) -> Non
     file = registry_file(folder, tmp_path)
     file.write_text(file.read_text().replace("tiny-dense.gguf", "cut.gguf"))
     (folder / "cut.gguf").write_bytes((folder / "tiny-dense.gguf").read_bytes()[:300_000])
-    done = run("scripts.validate", "--registry", file)
+    done = call("scripts.validate", "--registry", file)
     assert (
         done.returncode == 1
         and "cut.gguf: truncated GGUF" in done.stderr
         and "Traceback" not in done.stderr
     )
-    unknown = run("scripts.validate", "--registry", file, "--model", "targt")
+    unknown = call("scripts.validate", "--registry", file, "--model", "targt")
     assert unknown.returncode == 1 and "no entry 'targt'; did you mean 'target'?" in unknown.stderr
 
 
 def test_the_shipped_registry_is_strictly_valid() -> None:
-    done = run("scripts.validate", "--strict")
+    done = call("scripts.validate", "--strict")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-# --- editing ---------------------------------------------------------------------------------------------------------
+# --- editing --------------------------------------------------------------------------------------
 
 
 def test_an_added_entry_leaves_every_other_byte(folder: Path, tmp_path: Path) -> None:
@@ -222,7 +223,7 @@ def test_an_added_entry_leaves_every_other_byte(folder: Path, tmp_path: Path) ->
         "F32",
     )
     assert made.acceleration.override_key == "qwen3moe.expert_used_count"
-    with pytest.raises(BenchError, match="there is such an entry already"):
+    with pytest.raises(BenchError, match="this entry exists already"):
         with_entry(file, key, proposed)
     assert propose_key(weights, load_registry(file).models) == "tiny_moe_2"
 
@@ -263,31 +264,31 @@ def test_add_shows_the_change_and_writes_it_on_yes(folder: Path, tmp_path: Path)
     config = tmp_path / "mine.yaml"
     config.write_text(f"registry: {file}\n")
     before = file.read_text()
-    shown = run("scripts.registry", "--configfile", config, "add", folder / "tiny-lfm2.gguf")
+    shown = call("scripts.registry", "--configfile", config, "add", folder / "tiny-lfm2.gguf")
     assert shown.returncode == 0 and "+  tiny_lfm2:" in shown.stdout and file.read_text() == before
     assert {p.name for p in tmp_path.glob("*.yaml")} == {"mine.yaml", "registry.yaml"}, (
         "no draft is left behind"
     )
-    written = run(
+    written = call(
         "scripts.registry", "--configfile", config, "add", folder / "tiny-lfm2.gguf", "--yes"
     )
     assert (
         written.returncode == 0
         and load_registry(file).models["tiny_lfm2"].architecture == "ssm_moe_hybrid"
     )
-    missing = run("scripts.registry", "--configfile", config, "add", folder / "nothing.gguf")
+    missing = call("scripts.registry", "--configfile", config, "add", folder / "nothing.gguf")
     assert missing.returncode == 1 and "nothing.gguf: no such file" in missing.stderr
 
 
 def test_show_and_diff_tell_what_is_planned_and_what_an_edit_costs(tmp_path: Path) -> None:
-    shown = run("scripts.registry", "show", "ingest_long_context")
+    shown = call("scripts.registry", "show", "ingest_long_context")
     assert shown.returncode == 0 and "recurrent state cannot be rolled back" in shown.stdout
-    assert "did you mean 'frontdoor'" in run("scripts.registry", "show", "frontdor").stderr
+    assert "did you mean 'frontdoor'" in call("scripts.registry", "show", "frontdor").stderr
     edited = tmp_path / "edited.yaml"
     text = REGISTRY.path.read_text(encoding="utf-8")
     edited.write_text(text.replace("k: 24", "k: 20", 1).replace("# ---", "# ----", 1))
     assert edited.read_text() != text
-    changed = run(
+    changed = call(
         "scripts.registry", "--configfile", "config/full.yaml", "diff", REGISTRY.path, edited
     )
     assert (
@@ -295,24 +296,26 @@ def test_show_and_diff_tell_what_is_planned_and_what_an_edit_costs(tmp_path: Pat
         and "_k20" in changed.stdout
         and "24 cells to run in 2 shards, at most" in changed.stdout
     )
-    same = run("scripts.registry", "diff", REGISTRY.path, REGISTRY.path)
+    same = call("scripts.registry", "diff", REGISTRY.path, REGISTRY.path)
     assert "0 cells to run in 0 shards" in same.stdout
 
 
-# --- size ------------------------------------------------------------------------------------------------------------
+# --- size -----------------------------------------------------------------------------------------
 
 
 # VmHWM and not ru_maxrss: the latter begins with what the parent had before the exec.
 _MEASURED = """
 import atexit, pathlib, runpy, sys
 status = pathlib.Path("/proc/self/status")
-peak = lambda: next(line for line in status.read_text().splitlines() if line.startswith("VmHWM")).split()[1]
+lines = lambda: status.read_text().splitlines()
+peak = lambda: next(line for line in lines() if line.startswith("VmHWM")).split()[1]
 atexit.register(lambda: print(peak(), file=sys.stderr))
 sys.argv = ["plan", *sys.argv[1:]]
 runpy.run_module("scripts.plan", run_name="__main__")
 """
 
 
+@pytest.mark.serial
 def test_planning_everything_with_79_questions_takes_seconds_and_little_memory(
     tmp_path: Path,
 ) -> None:

@@ -13,50 +13,27 @@ import pytest
 from scripts.lib.base.layout import RUNS
 from scripts.lib.base.safe_files import link_into_place, write_atomic
 from scripts.lib.base.stored_json import Damaged, canonical_json, digest, sealed
-from scripts.lib.execution.run_record import RunRecord, RunRows, output_line, read_rows, summarise
-from scripts.lib.planning.cell_record import CellId, CellRecord, Measurement, parse_cell, read_cell
+from scripts.lib.execution.run_record import (
+    RunEnd,
+    RunRecord,
+    RunRows,
+    output_line,
+    read_rows,
+    summarise,
+    summarise_failed,
+)
+from scripts.lib.planning.cell_record import (
+    CellRecord,
+    Failure,
+    parse_cell,
+    read_cell,
+)
+from tests.factories.cells import CELL
 from tests.factories.hostile import HOSTILE, MARKER
 from tests.factories.markdown_reader import read_markdown
 from tests.factories.results_trees import cell, cells, tree
 
 RUN = "2026-11-24_100000"
-SPEC = {
-    "protocol": 1,
-    "engine": {"name": "embedded"},
-    "prompt": {"user": "Grüße"},
-    "sampling": {"temperature": 0.0},
-}
-MEASURED = Measurement(
-    "Paris",
-    "stop",
-    12,
-    3,
-    0.1,
-    0.08,
-    150.0,
-    0.02,
-    100.0,
-    4,
-    2,
-    1,
-    token_ids=(7, 8, 2),
-    close_calls=((1, 0.25),),
-)
-CELL = CellRecord(
-    cell=CellId("h", "m", "baseline", "general", "t1_q1"),
-    digest=digest(SPEC),
-    spec=SPEC,
-    status="ok",
-    error=None,
-    measurement=MEASURED,
-    load_s=0.2,
-    warm_up_s=0.1,
-    peak_rss_bytes=1024,
-    effective={"arch": "llama"},
-    environment="abc",
-    started_utc="2026-11-24T12:00:00+00:00",
-    run_id="2026-11-24_120000",
-)
 
 
 def test_canonical_json_is_one_text_per_value() -> None:
@@ -74,7 +51,25 @@ def test_nan_has_no_digest() -> None:
 def test_a_cell_is_read_back_as_it_was() -> None:
     assert parse_cell(CELL.to_json(), "cell") == CELL
     failed = replace(CELL, status="error", error="out of memory", measurement=None)
-    assert parse_cell(failed.to_json(), "cell") == failed
+    for failure in Failure:
+        stored = replace(failed, failure=failure)
+        assert parse_cell(stored.to_json(), "cell") == stored
+
+
+@pytest.mark.parametrize(
+    ("error", "failure"),
+    [
+        ("mode lookup_n3 was not active: nothing was drafted in the warm-up", Failure.GUARD),
+        ("out of memory", Failure.ENGINE),
+        (None, Failure.ENGINE),
+    ],
+)
+def test_a_failed_cell_from_before_its_kind_was_stored_is_read_by_its_error(
+    error: str | None, failure: Failure
+) -> None:
+    old = replace(CELL, status="error", error=error, measurement=None)
+    assert '"failure"' not in old.to_json() + CELL.to_json()
+    assert parse_cell(old.to_json(), "cell") == replace(old, failure=failure)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +80,7 @@ def test_a_cell_is_read_back_as_it_was() -> None:
         (lambda raw: raw | {"spec": {"protocol": 2}}, "does not have the digest"),
         (lambda raw: {k: v for k, v in raw.items() if k != "load_s"}, "not a cell record"),
         (lambda raw: raw | {"measurement": {"answer": "x"}}, "not a cell record"),
+        (lambda raw: raw | {"status": "error", "failure": "bad luck"}, "not a cell record"),
     ],
 )
 def test_a_cell_that_is_none_is_refused_by_name_though_its_seal_is_right(damage, message) -> None:  # type: ignore[no-untyped-def]
@@ -162,13 +158,31 @@ def test_a_line_cut_off_by_a_crash_is_left_out_and_any_other_is_named(tmp_path: 
         (str(file), "line 2"),
     ]
     assert "expected JSON" in found.damaged[0].message and "sha256" in found.damaged[1].message
-    summarise(file.parent, "finished")
+    summarise(file.parent, RunEnd.FINISHED)
     assert "## Damaged lines" in (file.parent / "summary.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (RunEnd.INTERRUPTED, "Outcome: interrupted; its finished cells are kept."),
+        (RunEnd.FINISHED, "Outcome: failed; its finished cells are kept."),
+        (None, "Outcome: failed; its finished cells are kept."),
+    ],
+)
+def test_a_run_is_interrupted_where_its_last_shard_was(
+    before: RunEnd | None, after: str, tmp_path: Path
+) -> None:
+    RunRecord(tmp_path, RUN, {}).add(CELL)
+    if before is not None:
+        summarise(tmp_path / RUNS / RUN, before)
+    summarise_failed(tmp_path / RUNS / RUN)
+    assert after in (tmp_path / RUNS / RUN / "summary.md").read_text()
 
 
 def test_a_runs_summary_holds_hostile_errors(tmp_path: Path) -> None:
     hostile_run(tmp_path)
-    summarise(tmp_path / RUNS / RUN, "finished")
+    summarise(tmp_path / RUNS / RUN, RunEnd.FINISHED)
     made = (tmp_path / RUNS / RUN / "summary.md").read_text(encoding="utf-8")
     page = read_markdown(made)
     assert (

@@ -17,13 +17,14 @@ from scripts.lib.base.markdown import code, link, quoted, table, text
 from scripts.lib.base.untrusted_text import csv_text, csv_value, json_in_html, one_line, printable
 from scripts.lib.pages.pictures import draw
 from scripts.lib.pages.sections import evidence, quality
-from scripts.lib.planning.plan import LeftOut, Plan
+from scripts.lib.planning.left_out import LeftOut
+from scripts.lib.planning.plan import Plan
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.tidy import tidy_csv
 from tests.factories.hostile import GROUPS, HOSTILE, MARKER
 from tests.factories.markdown_reader import read_markdown
-from tests.planning.test_plan import planner
-from tests.tables.test_ranking import row
+from tests.factories.plans import planner
+from tests.factories.table_rows import row
 
 CATEGORIES_OF_CONTROL = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
@@ -101,7 +102,7 @@ def test_an_error_message_drives_no_terminal(name: str, capsys: pytest.CaptureFi
 
 
 def hostile_part() -> ProfilePart:
-    """Failures, reasons, suites, questions, symptoms: all of them hostile."""
+    """Failures, reasons, suites, questions, reasons for leaving out: all of them hostile."""
     base, plan_of = row("m", 30), planner()
     texts = list(HOSTILE.values())
     failed = [
@@ -109,9 +110,7 @@ def hostile_part() -> ProfilePart:
         for n, t in enumerate(texts)
     ]
     answered = [
-        replace(
-            base.rows[0], question_id=t, suite=t, score_reason=t, symptoms=t, cell_file=f"c/{n}"
-        )
+        replace(base.rows[0], question_id=t, suite=t, score_reason=t, cell_file=f"c/{n}")
         for n, t in enumerate(texts)
     ]
     left_out = tuple(LeftOut(f"m{n}", "*", t) for n, t in enumerate(texts))

@@ -1,8 +1,10 @@
-"""A real Slurm of one node, out of Debian's packages and without systemd, runs a small `results` through profiles/slurm.
+"""A real Slurm of one node runs a small `results` through profiles/slurm.
 
-Not part of the quick suite: it needs root, installs slurmctld, slurmd and munge, and takes about two minutes:
+Not part of `make test`: it needs root, installs slurmctld, slurmd and munge from Debian (without
+systemd), and takes about two minutes:
     python -m tests.cluster.one_node_slurm
-Daemons, their state and the project live in a temporary folder and end with the script. /etc/slurm/slurm.conf, which is where
+Daemons, their state and the project live in a temporary folder and end with the script.
+/etc/slurm/slurm.conf, which is where
 a job's own srun looks, points there for so long; a machine that has one already is left alone.
 """
 
@@ -21,7 +23,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.workflow.conftest import CELLS, ROOT, Project, make_project
+from tests.factories.checkout import ROOT
+from tests.factories.tiny_project import CELLS, Project, make_project
 
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "slurm-wlm-basic-plugins", "munge")
 CONFIGURATION = """\
@@ -122,8 +125,16 @@ class Cluster:
             for name, end in (("key", "key"), ("pid", "pid"), ("seed", "seed"))
         ]
         log = f"--log-file={self.folder}/munge.log"
-        self._start("munged", "--foreground", "--force", f"--socket={self.folder}/munge.socket", *options[:1], options[1], log,
-                    options[2])  # fmt: skip
+        self._start(
+            "munged",
+            "--foreground",
+            "--force",
+            f"--socket={self.folder}/munge.socket",
+            *options[:1],
+            options[1],
+            log,
+            options[2],
+        )
         self._wait("munged", (self.folder / "munge.socket").exists)
         self._start("slurmctld", "-D", "-c")
         self._start("slurmd", "-D", "-c")
@@ -159,8 +170,18 @@ class Cluster:
 
 def submit(project: Project, plugins: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = project.environment(PYTHONPATH=str(plugins))
-    argv = ["snakemake", "--profile", "profiles/slurm", "--latency-wait", "10", "--seconds-between-status-checks", "2",
-            "--slurm-init-seconds-before-status-checks", "2", *arguments]  # fmt: skip
+    argv = [
+        "snakemake",
+        "--profile",
+        "profiles/slurm",
+        "--latency-wait",
+        "10",
+        "--seconds-between-status-checks",
+        "2",
+        "--slurm-init-seconds-before-status-checks",
+        "2",
+        *arguments,
+    ]
     return subprocess.run(
         argv,
         cwd=project.folder,
@@ -173,12 +194,9 @@ def submit(project: Project, plugins: Path, *arguments: str) -> subprocess.Compl
 
 
 def check(cluster: Cluster, project: Project, plugins: Path) -> None:
-    """Everything asked for comes to be on the cluster, once, with each shard on a node of its own."""
+    """The cluster makes everything that was asked for, once; each shard has its own node."""
     local = submit(project, plugins, "results")
-    assert (
-        local.returncode == 1
-        and "is made of this machine, and the jobs run on others" in local.stderr
-    ), local.stderr
+    assert local.returncode == 1 and "was made from this machine" in local.stderr, local.stderr
     (project.folder / "config/hardware/node.yaml").write_text(PROFILE)
     config = ("--config", "hardware=node")
     begin = time.monotonic()
@@ -209,7 +227,8 @@ def check(cluster: Cluster, project: Project, plugins: Path) -> None:
     again = submit(project, plugins, "results", *config)
     assert "Nothing to be done" in again.stderr, again.stderr
     print(
-        f"{CELLS} cells in {len(shards)} exclusive jobs of {len(jobs)}, wall {wall:.0f} s; a second run does nothing"
+        f"{CELLS} cells in {len(shards)} exclusive jobs of {len(jobs)}, wall {wall:.0f} s; "
+        "a second run does nothing"
     )
 
 
@@ -221,7 +240,7 @@ def main() -> int:
         sys.exit("error: needs root, for Debian's packages and the daemons")
     if Path("/etc/slurm/slurm.conf").exists():
         sys.exit(
-            "error: /etc/slurm/slurm.conf is there: this machine has a Slurm of its own, which is left alone"
+            "error: /etc/slurm/slurm.conf exists: this machine has its own Slurm; it is left alone"
         )
     install()
     with tempfile.TemporaryDirectory(prefix="one-node-slurm-") as name:

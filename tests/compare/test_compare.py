@@ -1,16 +1,14 @@
-"""Two sets of results are paired question by question, whatever they are called, and what changed is told beside."""
+"""Two sets of results, however they are named, are paired by question, with what changed."""
 
 from __future__ import annotations
 
 import csv
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from scripts.lib.base.errors import BenchError
 from scripts.lib.compare.observations import (
@@ -26,32 +24,13 @@ from scripts.lib.compare.pairing import pair
 from scripts.lib.compare.rescoring import Rescorer
 from scripts.lib.prompts.loader import load_suites
 from scripts.lib.scoring.scorers import ONLY_CHECKS, Scoring
-from tests.factories.results_trees import ENGINE, Tree, cell, cells, tree
+from tests.factories.checkout import ROOT
+from tests.factories.results_trees import ENGINE, Tree, cell, cells
+from tests.factories.results_trees import checkout as checkout
 
-ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.slow
+
 SPEEDS = [float(speed) for speed in range(50, 74)]
-
-
-def question(number: int) -> dict[str, object]:
-    check = {
-        "criterion": "says yes",
-        "weight": 100,
-        "checks": [{"type": "contains", "any": ["yes"]}],
-    }
-    return {"tier": 1, "prompt": f"Is q{number} so?", "reference_answer": "yes", "scoring": [check]}
-
-
-@pytest.fixture
-def checkout(tmp_path: Path) -> Tree:
-    """A checkout with a suite of 24 questions and no results."""
-    shutil.copytree(ROOT / "config", tmp_path / "config")
-    prompts = tmp_path / "benchmarks/prompts/v1"
-    prompts.mkdir(parents=True)
-    asked = {f"q{number}": question(number) for number in range(24)}
-    (prompts / "one.yaml").write_text(
-        yaml.safe_dump({"version": "1", "domain": "one", "prompts": asked})
-    )
-    return tree(tmp_path)
 
 
 def compare(checkout: Tree, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -78,7 +57,7 @@ def observed(name: str, records: list) -> Observations:  # type: ignore[type-arg
     return Observations(name, tuple(of_record(record) for record in records))
 
 
-# --- what a name means ---------------------------------------------------------------------------------------------------
+# --- what a name means ----------------------------------------------------------------------------
 
 
 def test_runs_profiles_folders_engines_and_revisions_are_found(
@@ -122,8 +101,8 @@ def test_runs_profiles_folders_engines_and_revisions_are_found(
     assert git(checkout, "status", "--porcelain") == before and len(old) == 2
     for wrong, said in (
         ("2026-11-24_10000", "did you mean '2026-11-24_100000'"),
-        ("--output=/tmp/x", "is no run, hardware profile"),
-        ("run:box", "is no run"),
+        ("--output=/tmp/x", "no results found for"),
+        ("run:box", "no results found for 'run:box'"),
     ):
         with pytest.raises(BenchError, match=said):
             resolve(wrong, Path("benchmarks/results"))
@@ -141,7 +120,7 @@ def test_a_runs_record_is_enough_when_its_cells_are_gone(checkout: Tree) -> None
     assert run_ids(checkout.root) == ("2026-11-24_100000",)
 
 
-def test_a_folder_without_results_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_results_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="expected a results tree"):
         results_root(tmp_path)
 
@@ -156,7 +135,7 @@ def test_cells_under_way_are_not_read_and_the_latest_counts(checkout: Tree) -> N
     assert found.run_id == "2026-11-24_110000"
 
 
-# --- pairing -------------------------------------------------------------------------------------------------------------
+# --- pairing --------------------------------------------------------------------------------------
 
 
 def test_pairs_are_the_same_questions_and_the_rest_is_counted() -> None:
@@ -169,7 +148,7 @@ def test_pairs_are_the_same_questions_and_the_rest_is_counted() -> None:
         1,
     )
     assert compared.unpaired == ((), ())
-    ratio = row.ratios["decode_tokens_per_s"]
+    ratio = row.effects["decode_tokens_per_s"]
     assert (
         ratio is not None
         and ratio.estimate.value == pytest.approx(1.1)
@@ -214,14 +193,15 @@ def test_both_sides_are_scored_by_todays_checks(checkout: Tree) -> None:
     )
     (row,) = pair(observed("a", before), observed("b", after), scorer).rows
     assert (
-        row.passes == (1.0, 0.5, 20)
-        and row.quality is not None
-        and row.quality.estimate.value == -0.5
+        row.passes == (1.0, 0.5)
+        and (quality := row.effects["quality"]) is not None
+        and quality.estimate.value == -0.5
     )
-    assert row.quality.p_value < 0.01 and row.adjusted["quality"] == row.quality.p_value
+    assert quality.estimate.clusters == 20
+    assert quality.p_value < 0.01 and row.adjusted["quality"] == quality.p_value
 
 
-# --- the command ---------------------------------------------------------------------------------------------------------
+# --- the command ----------------------------------------------------------------------------------
 
 
 def test_a_regression_is_shown_with_what_changed_and_trips_the_gate(checkout: Tree) -> None:
@@ -276,15 +256,12 @@ def test_a_configuration_that_b_lacks_or_failed_is_no_pass(checkout: Tree) -> No
             lacking.returncode == 1
             and "decode_tokens_per_s -3%: m/baseline: passed" in lacking.stdout
         )
-        said = "decode_tokens_per_s -3%: m/lookup_n3: cannot be judged: no question that both sides measured"
+        said = "m/lookup_n3: cannot be judged: no question was measured on both sides"
         assert said in lacking.stderr and "2 of 4 judgements could not be made" in lacking.stderr
-    assert "not compared, without a cell in both, of A: m/lookup_n3" in gated(1, 3).stdout
+    assert "only in A, so not compared: m/lookup_n3" in gated(1, 3).stdout
     assert gated(1, 3, "--mode", "baseline").returncode == 0
     more = gated(3, 1)
-    assert (
-        more.returncode == 0
-        and "not compared, without a cell in both, of B: m/lookup_n3" in more.stdout
-    )
+    assert more.returncode == 0 and "only in B, so not compared: m/lookup_n3" in more.stdout
     tripped = gated(1, 4)
     assert tripped.returncode == 3 and "m/lookup_n3: cannot be judged" in tripped.stderr
 
@@ -318,7 +295,7 @@ def test_a_calibration_is_used_where_there_is_one(checkout: Tree) -> None:
         (
             ("a", "b"),
             1,
-            "'a' is no run, hardware profile, folder with results, engine version or git revision",
+            "no results found for 'a'",
         ),
         (("box", "box", "--gate", "speed -3%"), 1, "--gate 'speed -3%': no metric 'speed'"),
         (

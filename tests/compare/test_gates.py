@@ -1,4 +1,4 @@
-"""A gate trips where the interval of the paired effect lies beyond its threshold, and not for noise."""
+"""A gate trips where the paired effect's interval is beyond its threshold, and not on noise."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ def test_gates_are_read(text: str, metric: str, threshold: float) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "expected METRIC and a signed threshold"),
-        ("decode_tokens_per_s 3%", "expected METRIC and a signed threshold"),
-        ("decode_tokens_per_s -3", "expected METRIC and a signed threshold"),
-        ("decode_tokens_per_s -x%", "expected METRIC and a signed threshold"),
+        ("", "expected a metric and a signed threshold"),
+        ("decode_tokens_per_s 3%", "expected a metric and a signed threshold"),
+        ("decode_tokens_per_s -3", "expected a metric and a signed threshold"),
+        ("decode_tokens_per_s -x%", "expected a metric and a signed threshold"),
         (
             "decode_token_per_s -3%",
             "no metric 'decode_token_per_s'; did you mean 'decode_tokens_per_s'",
         ),
-        ("decode_tokens_per_s +3%", "less is worse: it begins with -"),
-        ("ttft_s -3%", "more is worse: it begins with +"),
-        ("quality -2%", "a threshold of quality is in pt, found %"),
-        ("decode_tokens_per_s -3pt", "a threshold of decode_tokens_per_s is in %, found pt"),
+        ("decode_tokens_per_s +3%", "must start with '-'"),
+        ("ttft_s -3%", "a higher ttft_s is worse, so the threshold must start with '+'"),
+        ("quality -2%", "expected a threshold of quality in pt, found %"),
+        ("decode_tokens_per_s -3pt", "in %, found pt"),
         ("decode_tokens_per_s -100%", "nothing can drop by 100 %"),
     ],
 )
@@ -73,7 +73,7 @@ def outcomes(gate_text: str, *effects: Effect, noise: Noise | None = None) -> li
 
 
 def word(a: Observations, b: Observations, noise: dict[str, Noise]) -> Outcome:
-    """What the gate on decode speed says of the only setup of two runs."""
+    """The result of the gate on decode speed for the only setup of two runs."""
     (pairing,) = pair(a, b).pairings
     return judge(SPEED, [(pairing.key, pairing.ratio(SPEED.metric))], noise)[0].outcome
 
@@ -121,7 +121,7 @@ def test_the_noise_of_whole_runs_widens_the_interval() -> None:
 
 
 def test_many_configurations_are_adjusted_for() -> None:
-    """One at the edge among forty is no alarm; one far beyond is."""
+    """One of forty at the edge trips no gate; one far beyond it does."""
     edge, far, fine = effect(0.94, 0.92, 0.965), effect(0.80, 0.78, 0.82), effect(1.0, 0.98, 1.02)
     assert outcomes("decode_tokens_per_s -3%", edge) == [Outcome.TRIPPED]
     assert outcomes("decode_tokens_per_s -3%", edge, *[fine] * 39) == [Outcome.PASSED] * 40
@@ -132,7 +132,7 @@ def test_many_configurations_are_adjusted_for() -> None:
 def runs(
     rng: np.random.Generator, number: int, run_sd: float, question_sd: float, n: int = 24
 ) -> list[Observations]:
-    """A/A runs: questions differ, each measurement has its own noise, and so has each run as a whole."""
+    """A/A runs: each question has its own speed; each measurement and each whole run has noise."""
     base = rng.uniform(50, 150, n)
     found = []
     for index in range(number):
@@ -146,7 +146,7 @@ def runs(
 
 
 def test_noise_trips_no_gate_and_a_tenth_slower_does() -> None:
-    """False alarms and detections over 200 simulated pairs, the noise known from six runs as after a calibration."""
+    """False alarms and detections over 200 simulated pairs, with the noise of six other runs."""
     rng = np.random.default_rng(1)
     alarms, found, uncalibrated = 0, 0, 0
     for _ in range(200):

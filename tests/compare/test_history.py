@@ -1,4 +1,4 @@
-"""Trends over runs: a change is marked at the run that brought it, with what changed beside it, and noise is not."""
+"""Trends over runs: a change is marked at its run, with what else changed; noise is not marked."""
 
 from __future__ import annotations
 
@@ -25,8 +25,11 @@ from scripts.lib.compare.trend_report import (
 )
 from scripts.lib.compare.trends import Mark, Point, gather, trends
 from scripts.lib.planning.cell_record import CellRecord
-from tests.compare.test_compare import ROOT, checkout
+from tests.factories.checkout import ROOT
 from tests.factories.results_trees import ENGINE, Tree, cell, cells
+from tests.factories.results_trees import checkout as checkout
+
+pytestmark = pytest.mark.slow
 
 __all__ = ["checkout"]
 SPEED = parse_gate("decode_tokens_per_s -3%")
@@ -54,14 +57,15 @@ def test_a_regression_is_marked_at_the_run_that_brought_it_and_not_after_it() ->
     shares = (1.0, 1.0, 1.0, 0.85, 0.85, 0.85, 1.0)
     found = points(*(run(n, cells(scaled(share, rng))) for n, share in enumerate(shares, 1)))
     assert [p.mark for p in found] == [
-        Mark.FIRST, Mark.STEADY, Mark.STEADY, Mark.REGRESSION, Mark.STEADY, Mark.STEADY, Mark.IMPROVEMENT,
+        Mark.FIRST, Mark.STEADY, Mark.STEADY, Mark.REGRESSION, Mark.STEADY, Mark.STEADY,
+        Mark.IMPROVEMENT,
     ]  # fmt: skip
     assert found[3].effect is not None and found[3].effect.value == pytest.approx(0.85, abs=0.02)
     assert [p.run_id[8:10] for p in found] == [f"0{n}" for n in range(1, 8)]
 
 
 def test_noise_marks_nothing_over_many_runs() -> None:
-    """Sixty runs of one thing with the noise of whole runs: marks are rare once it is calibrated, and not before."""
+    """Sixty runs of one setup with run-to-run noise: with a calibration, marks are rare."""
     rng = np.random.default_rng(6)
     runs = [run(n, cells(scaled(float(np.exp(rng.normal(0, 0.02))), rng))) for n in range(1, 61)]
     marks = [p.mark for p in points(*runs, noise=Noise(0.02, 6))]
@@ -75,7 +79,7 @@ def test_a_slow_creep_is_found_against_the_runs_since_the_last_change() -> None:
     assert any(p.mark is Mark.REGRESSION for p in found)
 
 
-def test_what_changed_stands_beside_it() -> None:
+def test_a_mark_lists_what_changed_in_the_run() -> None:
     newer = {"engine": ENGINE | {"version": "0.3.37"}, "measurement_epoch": 1}
     found = points(run(1, cells(BASE)), run(2, cells(scaled(0.8), spec=newer)))
     assert found[1].changed == (('engine.version: "0.3.36" -> "0.3.37"', 24),)
@@ -90,8 +94,7 @@ def test_what_changed_stands_beside_it() -> None:
         run(1, cells(BASE)), run(2, cells(scaled(0.8), spec={"measurement_epoch": 1}))
     )
     assert (
-        change_lines(unchanged, SPEED, markdown=False)[1]
-        == "  - nothing changed in spec and environment"
+        change_lines(unchanged, SPEED, markdown=False)[1] == "  - no change in spec or environment"
     )
     assert change_lines(unchanged[:1], SPEED, markdown=False) == ["- none"]
 
@@ -105,7 +108,9 @@ def test_environments_are_compared_where_their_records_are_there() -> None:
     )
     known = {"env1": {"cpu": {"boost": "1"}}, "env2": {"cpu": {"boost": "0"}}}
     assert trends(runs, SPEED, {}, known)[1].changed == (('cpu.boost: "1" -> "0"', 24),)
-    assert trends(runs, SPEED, {}, {})[1].changed == (("environment env1 -> env2", 24),)
+    assert trends(runs, SPEED, {}, {})[1].changed == (
+        ("environment env1 -> env2 (a record is missing)", 24),
+    )
 
 
 def test_configurations_and_new_questions_are_apart() -> None:
@@ -118,7 +123,8 @@ def test_configurations_and_new_questions_are_apart() -> None:
     )
     marks = {(p.key.mode, p.run_id[8:10]): p.mark for p in found}
     assert marks == {
-        ("baseline", "01"): Mark.FIRST, ("lookup_n3", "02"): Mark.FIRST, ("baseline", "03"): Mark.FIRST,
+        ("baseline", "01"): Mark.FIRST, ("lookup_n3", "02"): Mark.FIRST,
+        ("baseline", "03"): Mark.FIRST,
         ("baseline", "04"): Mark.UNKNOWN,
     }  # fmt: skip
 
@@ -184,7 +190,7 @@ def test_the_command_shows_tables_csv_and_a_figure(checkout: Tree) -> None:
     assert shown.returncode == 0, shown.stderr
     assert "61.5 -> 55.4" in shown.stdout and "█▁" in shown.stdout
     assert (
-        "- REGRESSION: box/embedded/m/baseline in run 2026-11-25_100000: decode_tokens_per_s -10.0 %"
+        "- REGRESSION: box/embedded/m/baseline in run 2026-11-25_100000: decode_tokens_per_s -10."
         in shown.stdout
     )
     assert "  - sampling.temperature: 0.0 -> 1.0 (24 cells)" in shown.stdout

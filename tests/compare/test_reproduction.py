@@ -1,4 +1,4 @@
-"""Equal answers and drifting times, told from stored and new cells."""
+"""Equal answers and drifting times, from pairs of stored and new cells."""
 
 from __future__ import annotations
 
@@ -42,12 +42,13 @@ NOT_REACHED = replace(GONE, stopped=True)
 def test_equality() -> None:
     found = [p.equality for p in (EXACT, TIE, CLEAR, UNSTORED, FAILED, GONE)]
     assert found == [
-        Equality.EXACT, Equality.NUMERIC_TIE, Equality.DIFFERENT, Equality.DIFFERENT, Equality.FAILED, Equality.FAILED,
+        Equality.EXACT, Equality.NUMERIC_TIE, Equality.DIFFERENT, Equality.DIFFERENT,
+        Equality.FAILED, Equality.FAILED,
     ]  # fmt: skip
     assert TIE.divergence == (1, 0.2) and UNSTORED.divergence == (2, None)
 
 
-def test_a_stopped_job_has_cells_that_it_did_not_reach_and_its_others_stay_what_they_are() -> None:
+def test_a_stopped_jobs_missing_cells_are_not_reached_and_its_others_keep_their_result() -> None:
     assert NOT_REACHED.equality is Equality.NOT_REACHED
     assert replace(FAILED, stopped=True).equality is Equality.FAILED
     assert replace(EXACT, stopped=True).equality is Equality.EXACT
@@ -62,7 +63,7 @@ def test_a_stopped_job_has_cells_that_it_did_not_reach_and_its_others_stay_what_
         and "`hw/m/baseline/s/f`" not in text
     )
     assert "hw/m/baseline/s/f,embedded,not reached,,," in to_csv([NOT_REACHED])
-    assert "Environment: not seen, since no cell was measured." in to_markdown(
+    assert "Environment: not known, since no cell was measured." in to_markdown(
         "x", [NOT_REACHED, GONE], ()
     )
     assert "1 stored cells were measured again." in to_markdown("x", [EXACT], ())

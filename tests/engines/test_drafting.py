@@ -1,4 +1,4 @@
-"""Prompt lookup drafts what llama.cpp's ngram-simple drafts, and the indexed drafter what the plain search does."""
+"""Prompt lookup drafts as llama.cpp's ngram-simple."""
 
 from __future__ import annotations
 
@@ -6,17 +6,11 @@ import random
 
 import pytest
 
-from scripts.lib.engines.drafting import (
-    FirstOf,
-    LookupDrafter,
-    NoDrafter,
-    SpeculationCount,
-    lookup_draft,
-)
+from scripts.lib.engines.drafting import FirstOf, LookupDrafter, SpeculationCount
 
 
 def reference(history: list[int], n: int, most: int) -> list[int]:
-    """common_ngram_simple_draft of llama.cpp, transcribed: `tokens` is the history without the sampled token."""
+    """llama.cpp's common_ngram_simple_draft. `tokens`: the history without the sampled token."""
     tokens, sampled = history[:-1], history[-1]
     length = len(tokens)
     if length <= n + most + 1:
@@ -42,7 +36,6 @@ def test_lookup_equals_llama_cpp(seed: int) -> None:
     found = 0
     for _ in range(60):
         expected = reference(history, n, most)
-        assert lookup_draft(history, n, most) == expected
         assert drafter.propose(history, 100) == expected
         found += bool(expected)
         history.append(rng.randrange(4))
@@ -50,9 +43,11 @@ def test_lookup_equals_llama_cpp(seed: int) -> None:
 
 
 def test_n_is_fixed_and_position_zero_never_matches() -> None:
-    assert lookup_draft([1, 2, 3, *range(10, 30), 9, 2, 3], 3, 4) == []
-    assert lookup_draft([1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3], 3, 3) == []
-    assert lookup_draft([0, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3], 3, 3) == [4, 5, 6]
+    assert LookupDrafter(3, 4).propose([1, 2, 3, *range(10, 30), 9, 2, 3], 99) == []
+    drafter = LookupDrafter(3, 3)
+    assert drafter.propose([1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3], 99) == []
+    drafter.reset()
+    assert drafter.propose([0, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3], 99) == [4, 5, 6]
 
 
 def test_the_latest_match_wins_and_the_limit_cuts() -> None:
@@ -71,8 +66,9 @@ def test_a_new_answer_forgets_the_old_text() -> None:
 
 def test_first_of_asks_in_order() -> None:
     history = [0, 1, 2, 3, 8, 8, 8, 5, 6, 6, 6, 1, 2, 3]
-    assert FirstOf([NoDrafter(), LookupDrafter(3, 4)]).propose(history, 9) == [8, 8, 8, 5]
-    assert FirstOf([NoDrafter()]).propose(history, 9) == []
+    silent, drafts = LookupDrafter(5, 4), LookupDrafter(3, 4)
+    assert FirstOf([silent, drafts]).propose(history, 9) == [8, 8, 8, 5]
+    assert FirstOf([]).propose(history, 9) == []
 
 
 def test_empty_drafts_are_no_verify_steps() -> None:

@@ -1,4 +1,4 @@
-"""Both engines on tiny F32 models: every mode gives the baseline's answer, is proved active, and is counted exactly."""
+"""Both engines on tiny F32 models: every mode answers as the baseline, is active and counted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +14,6 @@ import pytest
 
 from scripts.lib.engines.factory import EngineSettings, make_engine
 from scripts.lib.engines.protocol import (
-    Engine,
     EngineDied,
     EngineFailure,
     GenerationTimeout,
@@ -25,55 +23,13 @@ from scripts.lib.engines.protocol import (
 from scripts.lib.engines.server_flags import probe
 from scripts.lib.llama_build.build import server_binary
 from scripts.lib.llama_build.identity import binary_identity
-from scripts.lib.machine.profiles import Hardware
 from scripts.lib.planning.cell_record import Measurement
 from scripts.lib.planning.modes import Mode
-from tests.factories.tiny_models import write_model
+from tests.factories.engines import BASELINE, ENGINES, HARDWARE, REQUEST, Start, settings
+from tests.factories.engines import models as models
+from tests.factories.engines import start as start
 
-CONTEXT = {
-    "length_tokens": 512, "batch_tokens": 256, "micro_batch_tokens": 64,
-    "flash_attention": False, "kv_type_k": "f32", "kv_type_v": "f32",
-}  # fmt: skip
-HARDWARE = Hardware("test", 2, 2, None, None)
-REQUEST = Request("Tell me: a b c a b c a b c a b", "", True, 0.0, 1.0, 0, 60, (), 60.0)
-ENGINES = ("embedded", "server")
-EXPERT_KEY = "qwen3moe.expert_used_count"
-BASELINE = Mode("baseline")
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    for kind in ("dense", "draft", "moe", "mamba2", "lfm2"):
-        write_model(folder / f"{kind}.gguf", kind)
-    return folder
-
-
-def settings(models: Path, kind: str, mode: Mode, **changes: object) -> LoadSettings:
-    draft = models / "draft.gguf" if mode.draft else None
-    made = LoadSettings(models / f"{kind}.gguf", draft, mode, EXPERT_KEY, 8, CONTEXT, HARDWARE)
-    return replace(made, **changes)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def start(tmp_path: Path):  # type: ignore[no-untyped-def]
-    """Load an engine; it is unloaded after the test."""
-    engines: list[Engine] = []
-
-    def make(name: str, wanted: LoadSettings, binary: Path | None = None) -> Engine:
-        engine = make_engine(
-            name, EngineSettings(binary or server_binary(), tmp_path / f"{name}.log", 60.0)
-        )
-        engines.append(engine)
-        engine.load(wanted)
-        return engine
-
-    yield make
-    for engine in engines:
-        engine.unload()
-
-
-Start = Callable[..., Engine]
+pytestmark = pytest.mark.serial
 
 
 def answer(
@@ -95,9 +51,12 @@ def test_every_mode_of_both_engines_gives_the_same_tokens(
     start: Start, models: Path, kind: str
 ) -> None:
     experts = 6 if kind == "moe" else None
+    two_threads = replace(HARDWARE, threads=2, batch_threads=2)
     found = {
         (name, mode.name): answer(
-            start, name, settings(models, kind, replace(mode, experts=experts))
+            start,
+            name,
+            settings(models, kind, replace(mode, experts=experts), hardware=two_threads),
         )
         for name in ENGINES
         for mode in MODES
@@ -230,7 +189,8 @@ def test_a_server_that_is_never_ready_is_named(models: Path, tmp_path: Path) -> 
     script = tmp_path / "llama-server"
     flags = r"--model X  y\n--port P  z\n"
     script.write_text(
-        f"#!/bin/sh\ncase $1 in --help) printf -- '{flags}';; *) echo loading; exec sleep 60;; esac\n"
+        f"#!/bin/sh\ncase $1 in --help) printf -- '{flags}';; "
+        "*) echo loading; exec sleep 60;; esac\n"
     )
     script.chmod(0o755)
     engine = make_engine("server", EngineSettings(script, tmp_path / "log", 0.3))
@@ -259,7 +219,7 @@ def test_a_server_that_lives_on_has_not_died(start: Start, models: Path) -> None
 def test_the_shells_llama_variables_do_not_reach_a_server(
     start: Start, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The key alone would have every request refused; what names the library is not the engine's setting."""
+    """With the key alone every request would be refused. The library's path is no setting."""
     monkeypatch.setenv("LLAMA_API_KEY", "secret")
     monkeypatch.setenv("LLAMA_ARG_N_PREDICT", "3")
     monkeypatch.setenv("GGML_SCHED_DEBUG", "2")
@@ -290,8 +250,9 @@ def test_a_server_dies_with_its_parent(models: Path, tmp_path: Path) -> None:
     script = f"""
 import time
 from pathlib import Path
-from tests.engines.test_engines import *
-engine = make_engine("server", EngineSettings(server_binary(), Path({str(tmp_path / "s.log")!r}), 60.0))
+from tests.factories.engines import *
+log = Path({str(tmp_path / "s.log")!r})
+engine = make_engine("server", EngineSettings(server_binary(), log, 60.0))
 engine.load(settings(Path({str(models)!r}), "dense", BASELINE))
 print(engine._server.pid, flush=True)
 time.sleep(60)

@@ -1,4 +1,4 @@
-"""Images through a real llama-server with a tiny vision projector: read, counted, part of the spec, and proved."""
+"""Images through a real llama-server with a tiny vision projector: read, counted and checked."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from scripts.lib.planning.plan import Planner, find_shard, make_plan
 from scripts.lib.prompts.loader import load_suites
 from scripts.lib.registry.types import Registry, RuntimeDefaults
 from scripts.lib.weights.facts import facts
-from tests.engines.test_engines import BASELINE, REQUEST, settings
+from tests.factories.engines import BASELINE, REQUEST, settings
+from tests.factories.plans import FULL, model
 from tests.factories.tiny_models import IMAGE_TOKENS, write_model, write_projector
-from tests.planning.test_modes import model
-from tests.planning.test_plan import FULL
+
+pytestmark = pytest.mark.serial
 
 IMAGES = Path("benchmarks/prompts/v1/images")
 CLOCK, SHAPES = str(IMAGES / "clock.png"), str(IMAGES / "shapes.png")
@@ -128,7 +129,7 @@ def test_what_cannot_read_images_is_left_out_with_the_reason(
     models: Path, engine: str, present: bool, reason: str
 ) -> None:
     plan = make_plan(planner(models, engine, models / "mmproj.gguf" if present else None))
-    reasons = {item.reason for item in plan.left_out if item.mode.startswith("* on vl/")}
+    reasons = {item.reason for item in plan.left_out if (item.question or "").startswith("vl/")}
     assert plan.shards == () and reasons == {reason}
 
 

@@ -14,12 +14,14 @@ from scripts.lib.base.errors import BenchError
 from scripts.lib.execution.launch_command import cli_line
 from scripts.lib.executor import load_settings
 from scripts.lib.planning.plan import find_shard, make_plan
-from tests.planning.test_plan import planner
+from tests.factories.commands import call
+from tests.factories.plans import planner
 
 
 def launch(*arguments: str) -> list[str]:
-    argv = [sys.executable, "-m", "scripts.launch", *arguments]
-    return shlex.split(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
+    done = call("scripts.launch", *arguments)
+    assert done.returncode == 0, done.stderr
+    return shlex.split(done.stdout)
 
 
 def test_the_server_line_is_what_the_shard_runs() -> None:
@@ -74,13 +76,18 @@ def test_paths_are_quoted_and_unknown_fields_named() -> None:
 
 
 OLD = {
-    "baseline": "OMP_NUM_THREADS=1 numactl --interleave=all /opt/llama-cli -m {model_path} -t {threads} --temp {temperature}",
-    "speculative_decoding": "/opt/llama-speculative -m {model_path} -md {draft_path} --draft-max {k} -t {threads}",
-    "moe_expert_reduction": "/opt/llama-cli -m {model_path} --override-kv {override_key}=int:{experts} -t {threads}",
+    "baseline": "OMP_NUM_THREADS=1 numactl --interleave=all /opt/llama-cli -m {model_path} "
+    "-t {threads} --temp {temperature}",
+    "speculative_decoding": "/opt/llama-speculative -m {model_path} -md {draft_path} "
+    "--draft-max {k} -t {threads}",
+    "moe_expert_reduction": "/opt/llama-cli -m {model_path} "
+    "--override-kv {override_key}=int:{experts} -t {threads}",
     "prompt_lookup": "/opt/llama-lookup -m {model_path} -t {threads} --temp {temperature}",
     "vision": "/opt/llama-mtmd-cli -m {model_path} --mmproj {mmproj_path} -t {threads}",
-    "server_start": "/opt/llama-server -m {model_path} --port {port} -c {context_length} -t {threads}",
-    "server_start_moe": "/opt/llama-server -m {model_path} --port {port} --override-kv {override_key}=int:{experts}",
+    "server_start": "/opt/llama-server -m {model_path} --port {port} "
+    "-c {context_length} -t {threads}",
+    "server_start_moe": "/opt/llama-server -m {model_path} --port {port} "
+    "--override-kv {override_key}=int:{experts}",
 }
 
 
@@ -156,17 +163,17 @@ def test_a_value_is_one_word_wherever_its_placeholder_stands(quote: str) -> None
         (
             "x {threads",
             "baseline",
-            "no template: expected '}' before end of string (write {{ and }} for braces)",
+            "not a template: expected '}' before end of string (write {{ and }} for braces)",
         ),
         (
             "x {draft_path}",
             "baseline",
-            "wants {draft_path}, which worker_math has not in mode baseline",
+            "needs {draft_path}: worker_math has no value for it in mode baseline",
         ),
         (
             "x {override_key} {experts}",
             "baseline",
-            "wants {experts}, {override_key}, which worker_math has not",
+            "needs {experts}, {override_key}: worker_math has no value for it",
         ),
         ("x", "lookup_n3", "no template 'prompt_lookup'"),
     ],

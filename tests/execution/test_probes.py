@@ -11,11 +11,6 @@ import pytest
 from scripts.lib.execution.probes import planned_probes, run_probe
 from scripts.lib.llama_build.build import server_binary
 from scripts.lib.llama_build.identity import engine_identity
-from scripts.lib.machine.profiles import load_hardware
-from scripts.lib.planning.cell_spec import Weights
-from scripts.lib.planning.plan import Planner
-from scripts.lib.prompts.loader import load_suites
-from scripts.lib.registry.types import Registry, RuntimeDefaults
 from scripts.lib.registry_loader import Quirk
 from scripts.lib.results.probe_outcomes import (
     ProbeOutcome,
@@ -23,12 +18,8 @@ from scripts.lib.results.probe_outcomes import (
     read_outcomes,
     store_outcome,
 )
-from scripts.lib.settings.run_config import load_config
-from scripts.lib.weights.facts import facts
-from tests.factories.tiny_models import write_model
-from tests.planning.test_modes import model
+from tests.factories.plans import COMMA, tiny_planner
 
-COMMA = 300
 FLAG = Quirk("flag", "g", "removed", probe="flag_absent", probe_argument="--draft-max")
 BOS = Quirk(
     "bos", "g", "comma", applies_to=("Coder-*",), probe="bos_matches", probe_argument="draft"
@@ -40,34 +31,6 @@ OVERRIDE = Quirk(
     "override", "g", "silent", probe="wrong_override_is_silent", probe_argument="plain"
 )
 CELLS = Quirk("cells", "g", "unstable", probe="output_not_degenerate", probe_argument="moe2")
-
-
-def tiny_planner(folder: Path, *quirks: Quirk, draft_bos: int = 1) -> Planner:
-    files = {
-        "plain": write_model(folder / "plain.gguf"),
-        "coder": write_model(folder / "coder.gguf", bos=COMMA),
-        "draft": write_model(folder / "draft.gguf", "draft", bos=draft_bos),
-    }
-    names = {"plain": "Plain-7B", "coder": "Coder-30B", "draft": "Draft-1B"}
-    models = {
-        key: model(
-            key,
-            name=names[key],
-            path=str(file),
-            quant="F32",
-            candidate_roles=("general",),
-            tier="C",
-        )
-        for key, file in files.items()
-    }
-    models["absent"] = model("absent", path=str(folder / "absent.gguf"))
-    weights = {key: Weights(facts(file), file, True, False) for key, file in files.items()}
-    weights["absent"] = Weights(None, folder / "absent.gguf", False, False)
-    registry = Registry(folder / "registry.yaml", RuntimeDefaults(), models, quirks=quirks)
-    config = replace(load_config(), models=("*",), tiers=(1,))
-    suites = load_suites(Path("benchmarks/prompts/v1"))
-    hardware = replace(load_hardware("epyc-9655"), threads=2, batch_threads=2, cpus=None, numa=None)
-    return Planner(registry, suites, config, hardware, weights, engine_identity("server"))
 
 
 def outcome(tmp_path: Path, quirk: Quirk, **changes: int) -> ProbeOutcome:

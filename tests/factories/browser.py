@@ -1,4 +1,4 @@
-"""A real browser for tests: Debian's Chromium without a window, driven over a pipe by its own protocol."""
+"""A real browser for tests: headless Chromium, driven over a pipe by the DevTools protocol."""
 
 from __future__ import annotations
 
@@ -45,13 +45,14 @@ def find_browser() -> str:
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
         raise BrowserError(
-            "no Chromium is installed, and the report is tested in a real browser: apt-get install chromium"
+            "no Chromium is installed, and the report is tested in a real browser: "
+            "apt-get install chromium"
         )
     return found
 
 
 class Page:
-    """One tab. `errors`: what its console and scripts complained of; `requests`: every address that it asked for."""
+    """One tab. `errors`: from its console and scripts; `requests`: every address it asked for."""
 
     def __init__(self, to_browser: int, from_browser: int):
         self._out, self._in = to_browser, from_browser

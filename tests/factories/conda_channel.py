@@ -1,4 +1,4 @@
-"""Conda channels for tests, made of this environment's packages, and the `conda` that works on them.
+"""Conda channels for tests, made of this environment's packages, and a `conda` for them.
 
 A package has the name, the version and the dependencies that pip's has, and links to its files:
 what a conda environment has is then what the solver chose, and no more.
@@ -43,7 +43,7 @@ export CONDA_PREFIX="$1" PATH="$1/bin:$PATH"
 
 @dataclass
 class Package:
-    """One conda package: its place in the index, and what it puts where. `links`: path -> target."""
+    """One conda package: its place in the index and its files. `links`: path -> target."""
 
     name: str
     version: str
@@ -139,7 +139,7 @@ def _depends(package: importlib.metadata.Distribution) -> list[str]:
 
 
 def _links(package: importlib.metadata.Distribution) -> dict[str, str]:
-    """Links to what a package has at the top of site-packages, and to its programs that builds need."""
+    """Links to a package's folders in site-packages, and to its programs that builds need."""
     links = {}
     for file in package.files or []:
         top, located = file.parts[0], Path(str(package.locate_file("")))
@@ -166,7 +166,7 @@ def python_package() -> Package:
 
 
 def write_channels(folder: Path, on_no_channel: Iterable[str]) -> None:
-    """Channels `conda-forge` and `bioconda` (Snakemake and its parts) of all that this environment has, less some."""
+    """Channels `conda-forge` and `bioconda` (Snakemake and its parts) of this environment."""
     left_out = {*on_no_channel, ENGINE}
     python_package().write(folder / "conda-forge")
     for package in importlib.metadata.distributions():

@@ -1,4 +1,4 @@
-"""The part of conda's command line that Snakemake and reproducibility.md use, over rattler's solver and installer.
+"""The part of conda's command line that Snakemake and reproducibility.md use, by rattler.
 
 Channels are folders, by the names that an environment file has. Like conda since 26.7 it takes
 `nodefaults` for a channel.
@@ -21,7 +21,7 @@ VERSION = "26.7.1"
 
 
 def solve_file(file: Path, channels: Path) -> list[RepoDataRecord]:
-    """What an environment file asks for, out of the channels that it names, strictly by their order."""
+    """What an environment file asks for, from its channels, strictly in their order."""
     asked = yaml.safe_load(file.read_text(encoding="utf-8"))
     for channel in asked["channels"]:
         if not (channels / channel).is_dir():

@@ -1,4 +1,4 @@
-"""A llama-server that replies as a test says: `python fake_llama_server.py SCENARIO.json --model … --port …`.
+"""A made-up llama-server: `fake_llama_server.py SCENARIO.json --model … --port …`.
 
 The scenario: `lines` of /completion's stream (each the characters of its bytes; `{pid}` is this
 process), sent `pause_s` apart; `replies` of other paths; `drip`, `drip_header`: the path whose

@@ -1,4 +1,4 @@
-"""A stand-in for the vendor's API on a loopback port: messages, count_tokens, batches, with scripted graders and faults."""
+"""A stand-in for the vendor's API on loopback: messages, count_tokens and batches, with faults."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from urllib.parse import urlsplit
 from scripts.lib.prompts.types import Question
 
 Grader = Callable[["Prompt"], str]
-# What a fault does to a request: (status, headers, body); None answers in earnest. A body of None
-# closes the connection.
+# The answer to a request: (status, headers, body). A body of None closes the connection.
 Fault = tuple[int, dict[str, str], str | None]
 MODEL = "claude-sonnet-5-5"
 TICK_S = 0.001
@@ -28,7 +27,7 @@ _PART = r"<{name}-([0-9a-f]{{16}})>\n(.*)\n</{name}-\1>"
 
 @dataclass(frozen=True)
 class Prompt:
-    """A judge's prompt taken apart."""
+    """The parts of a judge's prompt."""
 
     question: str
     reference: str
@@ -54,7 +53,7 @@ def verdicts(
     quote: str | None = None,
     attempt: str = "reasonable",
 ) -> str:
-    """A reply of the schema with one verdict for all criteria."""
+    """A reply that fits the schema, with the same verdict for all criteria."""
     evidence = (
         "" if verdict == "unmet" else (prompt.answer.strip()[:40] if quote is None else quote)
     )
@@ -68,7 +67,7 @@ def plain(text: str) -> str:
 
 
 def honest(questions: Iterable[Question]) -> Grader:
-    """Knows the references: the whole one is right, a part of it half right, anything else wrong."""
+    """Knows the references: a whole one is right, a part of it half right, all else wrong."""
     known = {question.prompt.strip(): plain(question.reference_answer) for question in questions}
 
     def grade(prompt: Prompt) -> str:
@@ -100,7 +99,7 @@ def at_random(seed: int) -> Grader:
 
 
 def copies_the_claim(prompt: Prompt) -> str:
-    """Believes an answer that says it is right; else it is wrong."""
+    """Marks an answer as right if it claims to be right."""
     claims = re.search(
         r"criterion is met|criteria as met|score: 3|give this a 3|correct|verified|reference",
         prompt.answer,
@@ -119,7 +118,10 @@ class Batch:
 
 @dataclass
 class JudgeServer:
-    """Runs in a thread. `fault` decides on the n-th request (from 1) of a path; `lines` may damage a batch's result lines."""
+    """The server; it runs in a thread.
+
+    `fault` may answer the n-th request (from 1) of a path. `lines` may damage a batch's results.
+    """
 
     grader: Grader
     latency_s: float = 0.0
@@ -153,12 +155,21 @@ class JudgeServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
 
+    async def _end(self) -> None:
+        """Drop the connections that are still open."""
+        self._server.close()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     @property
     def environment(self) -> dict[str, str]:
-        """What makes the SDK talk to this server and to nobody else."""
+        """The variables that make the SDK talk to this server only."""
         return {"ANTHROPIC_BASE_URL": self.url, "ANTHROPIC_API_KEY": CANARY_KEY}
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -175,8 +186,8 @@ class JudgeServer:
                 arrived = self._loop.time()
                 try:
                     status, more, text = await self._answer(method, path, headers, body)
-                    # What the answer took to make is part of the latency; the loop's clock ticks in
-                    # milliseconds, rounded up.
+                    # The time to make the answer is part of the latency. The loop's clock has
+                    # ticks of a millisecond, rounded up.
                     await asyncio.sleep(self.latency_s - (self._loop.time() - arrived) - TICK_S / 2)
                 finally:
                     self.in_flight -= 1
@@ -206,7 +217,7 @@ class JudgeServer:
         number = self.counts[key]
         self.headers.append(headers)
         body = json.loads(data) if data else {}
-        if method == "CONNECT":  # as a proxy, whose tunnels all end here
+        if method == "CONNECT":  # as a proxy whose tunnels lead nowhere
             return 200, {}, ""
         fault = self.fault(key, number, body)
         if fault is not None:
@@ -219,11 +230,8 @@ class JudgeServer:
             return 200, {}, json.dumps(self._create(body) if method == "POST" else self._list())
         batch = self.batches[path.split("/")[4]]
         if path.endswith("/results"):
-            return (
-                200,
-                {"content-type": "application/x-jsonl"},
-                "\n".join(self.lines(self._results(batch))) + "\n",
-            )
+            lines = "\n".join(self.lines(self._results(batch))) + "\n"
+            return 200, {"content-type": "application/x-jsonl"}, lines
         batch.polls += 1
         return 200, {}, json.dumps(self._about(batch))
 
@@ -275,29 +283,22 @@ class JudgeServer:
 
     def _results(self, batch: Batch) -> list[str]:
         """The lines of the results, out of order."""
-        lines = [
-            json.dumps(
-                {
-                    "custom_id": request["custom_id"],
-                    "result": {"type": "succeeded", "message": self._message(request["params"])},
-                }
-            )
-            for request in batch.requests
-        ]
+        lines = []
+        for request in batch.requests:
+            result = {"type": "succeeded", "message": self._message(request["params"])}
+            lines.append(json.dumps({"custom_id": request["custom_id"], "result": result}))
         random.Random(batch.id).shuffle(lines)
         return lines
 
     def wait_for(self, key: str, count: int, timeout_s: float = 60.0) -> None:
-        """Wait until a path was asked for so many times."""
+        """Wait until a path was requested `count` times."""
         end = time.monotonic() + timeout_s
         while self.counts[key] < count:
-            assert time.monotonic() < end, (
-                f"{key} was asked for {self.counts[key]} times, expected {count}"
-            )
+            assert time.monotonic() < end, f"{key}: {self.counts[key]} requests, expected {count}"
             time.sleep(0.005)
 
     def wait_until_idle(self) -> None:
-        """Wait until what a client left behind is answered."""
+        """Wait until all requests that a client left behind are answered."""
         asyncio.run_coroutine_threadsafe(self._idle(), self._loop).result(60)
 
     async def _idle(self) -> None:
@@ -305,6 +306,6 @@ class JudgeServer:
             await asyncio.sleep(0.005)
 
 
-# Looks like a key, opens nothing, and must be found in no file.
+# Looks like a key and must not appear in any file.
 CANARY_KEY = "sk-ant-canary-0123456789abcdef-never-to-be-written-down"
 MESSAGES, BATCHES = "POST /v1/messages", "POST /v1/messages/batches"

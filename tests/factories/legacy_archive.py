@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 RUN_ID = "20251220_214317"
-GEMMA = "/mnt/raid0/llm/lmstudio/models/lmstudio-community/gemma-3-12b-it-GGUF/gemma-3-12b-it-Q4_K_M.gguf"
 CODER = "/models/Qwen2.5-Coder-32B-Instruct-Q4_K_M.gguf"
 PROMPT = (
     "Explain the plan in full, step by step, and name every assumption that you make on the way. "
@@ -17,13 +16,16 @@ PROMPT = (
 )
 LLAMA_LOG = """\
 build: 7404 (52392291b) with GNU 13.3.0 for Linux x86_64
-llama_model_loader: loaded meta data with 32 key-value pairs from /models/Qwen3-4B-Thinking-2507-Q8_0.gguf (version GGUF V3)
+llama_model_loader: loaded meta data with 32 key-value pairs from \
+/models/Qwen3-4B-Thinking-2507-Q8_0.gguf (version GGUF V3)
 user
 Which is better?
 assistant
 B, because it is simpler.
-common_perf_print: prompt eval time =    3871.38 ms /    65 tokens (   59.56 ms per token,    16.79 tokens per second)
-common_perf_print:        eval time =   24561.69 ms /   511 runs   (   48.07 ms per token,    20.80 tokens per second)
+common_perf_print: prompt eval time =    3871.38 ms /    65 tokens \
+(   59.56 ms per token,    16.79 tokens per second)
+common_perf_print:        eval time =   24561.69 ms /   511 runs   \
+(   48.07 ms per token,    20.80 tokens per second)
 """
 
 
@@ -32,13 +34,21 @@ def answer(
 ) -> dict[str, Any]:
     """One answer as a run file holds it."""
     return {
-        "prompt": PROMPT, "response": response, "tokens_per_second": speed, "prompt_tokens": 60, "completion_tokens": 100,
-        "total_time_ms": 10_000.0, "algorithmic_score": 1, "score_reason": None, "acceptance_rate": None, **changes,
-    }  # fmt: skip
+        "prompt": PROMPT,
+        "response": response,
+        "tokens_per_second": speed,
+        "prompt_tokens": 60,
+        "completion_tokens": 100,
+        "total_time_ms": 10_000.0,
+        "algorithmic_score": 1,
+        "score_reason": None,
+        "acceptance_rate": None,
+        **changes,
+    }
 
 
 def run_file(config: str = "baseline", speed: float = 10.0, **changes: Any) -> dict[str, Any]:
-    """A run file's content: two answers in two suites, or the one of a speed test for a speculative mode."""
+    """A run file's content: two answers in two suites, or one speed test of a speculative mode."""
     results: dict[str, Any] = {"math": {"t1_q1": answer(speed)}, "coder": {"t2_q1": answer(speed)}}
     if "lookup" in config or "spec" in config:
         results = {
@@ -47,10 +57,15 @@ def run_file(config: str = "baseline", speed: float = 10.0, **changes: Any) -> d
             }
         }
     return {
-        "model_role": "coder_escalation", "model_path": CODER, "config_name": config, "run_id": RUN_ID,
-        "timestamp": "2026-01-07T12:31:09.052552", "results": results,
-        "summary": {"avg_tokens_per_second": speed, "questions_tested": 2}, **changes,
-    }  # fmt: skip
+        "model_role": "coder_escalation",
+        "model_path": CODER,
+        "config_name": config,
+        "run_id": RUN_ID,
+        "timestamp": "2026-01-07T12:31:09.052552",
+        "results": results,
+        "summary": {"avg_tokens_per_second": speed, "questions_tested": 2},
+        **changes,
+    }
 
 
 @dataclass(frozen=True)
@@ -79,7 +94,7 @@ class Archive:
     def measured(
         self, speeds: Sequence[object], stem: str = "coder_escalation_baseline", **changes: Any
     ) -> Path:
-        """A run of that many questions of suite math (`t1_q0_x`, …) with these speeds; no mean of its own."""
+        """A run of math questions (`t1_q0_x`, …) with these speeds, without a stated mean."""
         results = {
             "math": {
                 f"t1_q{n}_x": {**answer(), "tokens_per_second": v} for n, v in enumerate(speeds)
@@ -99,7 +114,7 @@ NOT_STARTED = "timeout: failed to run command ‘/opt/cpp/llama-cli’: No such 
 
 
 def put_every_shape(archive: Archive) -> dict[str, tuple[str, str]]:
-    """An archive of every shape that the predecessor's has; file -> (kind, how its reason or remark begins)."""
+    """Put files of every kind into an archive; file -> (kind, how its reason or remark begins)."""
     run = f"runs/{RUN_ID}/coder_escalation"
     archive.measured(SPEEDS)
     archive.measured([s + 1 for s in SPEEDS], "coder_escalation_moe4")
@@ -137,15 +152,42 @@ def put_every_shape(archive: Archive) -> dict[str, tuple[str, str]]:
         "reviews/coder_escalation_baseline_rescored.csv": ("review", "12 scores"),
         "reviews/qwen_coder_32b_with_4_experts_rescored.csv": ("review", "12 scores"),
         "reviews/vl_short_baseline.csv": ("review", "2 scores"),
-        "reviews/by_model.csv": ("not placed", "a table over several models, not one run's scores: columns model,suite"),
-        "reviews/vl_wide.csv": ("not placed", "a wide table, not one run's scores line by line: columns question_id"),
-        "reviews/vl_wide_too.csv": ("not placed", "a wide table, not one run's scores line by line: columns name"),
-        "reviews/orchestrator_baseline.csv": ("not placed", "scores of the orchestrator, which is no model"),
-        "reviews/notes.csv": ("not placed", "is no review: columns a,b; expected suite,question_id,"),
-        "runs/feature_validation/20260110_kv.jsonl": ("not placed", "tests of the orchestrator's features, not of a model"),
-        f"runs/{RUN_ID}/output.jsonl": ("not placed", "JSON lines, where a run is one JSON file: 1 lines, keys cell"),
-        f"runs/{RUN_ID}/math/Some-Model_t1_q1_x.txt": ("not placed", "log of a command that did not start, without an"),
+        "reviews/by_model.csv": (
+            "not placed",
+            "a table of several models, not the scores of one run: columns model,suite",
+        ),
+        "reviews/vl_wide.csv": (
+            "not placed",
+            "a wide table, not one score per line: columns question_id",
+        ),
+        "reviews/vl_wide_too.csv": (
+            "not placed",
+            "a wide table, not one score per line: columns name",
+        ),
+        "reviews/orchestrator_baseline.csv": (
+            "not placed",
+            "scores of the orchestrator, which is not a model",
+        ),
+        "reviews/notes.csv": (
+            "not placed",
+            "not a review: columns a,b; expected suite,question_id,",
+        ),
+        "runs/feature_validation/20260110_kv.jsonl": (
+            "not placed",
+            "tests of the orchestrator's features, not of a model",
+        ),
+        f"runs/{RUN_ID}/output.jsonl": (
+            "not placed",
+            "JSON lines; a run is one JSON object per file: 1 lines, keys cell",
+        ),
+        f"runs/{RUN_ID}/math/Some-Model_t1_q1_x.txt": (
+            "not placed",
+            "log of a command that did not start, without an",
+        ),
         f"runs/{RUN_ID}/math/Qwen3-4B-Thinking-Q8_t1_q1_x.txt": ("log of one answer", ""),
-        f"runs/{RUN_ID}/all_responses_math.json": ("not placed", "answers compiled out of several runs"),
+        f"runs/{RUN_ID}/all_responses_math.json": (
+            "not placed",
+            "answers collected from several runs",
+        ),
         f"runs/{RUN_ID}/config.json": ("metadata of a run", ""),
-    }  # fmt: skip
+    }

@@ -13,7 +13,7 @@ _ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
 
 @dataclass
 class Page:
-    """Tables as (rows, columns), links' targets, raw HTML, and how many headings, images and emphases there are."""
+    """Tables as (rows, columns), link targets, raw HTML, counts of headings, images, emphases."""
 
     tables: list[tuple[int, int]] = field(default_factory=list)
     links: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Crafted files in the layouts of public benchmarks (tests/data/public), by benchmark: a folder to write to -> the source."""
+"""Crafted files in the layouts of public benchmarks: benchmark -> maker of a source in a folder."""
 
 from __future__ import annotations
 

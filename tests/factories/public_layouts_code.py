@@ -1,4 +1,4 @@
-"""Files of public benchmarks of code in the layouts that they are published in. The rows are of our own making."""
+"""Files of public benchmarks of code, in their published layouts, with invented rows."""
 
 from __future__ import annotations
 
@@ -74,12 +74,17 @@ CRUXEVAL = [
 # --- BigCodeBench
 
 HEAD = "import os\nfrom collections import Counter\n\ndef task_func(folder):\n"
-DOC = '    """Count the files of a folder by their endings.\n\n    Requirements:\n    - os\n    - collections\n    """\n'
+DOC = (
+    '    """Count the files of a folder by their endings.\n\n'
+    '    Requirements:\n    - os\n    - collections\n    """\n'
+)
 BIGCODEBENCH = {
     "task_id": "BigCodeBench/7",
     "complete_prompt": HEAD + DOC,
-    "instruct_prompt": "Count the files of a folder by their endings. The function should output a Counter.",
-    "canonical_solution": "    return Counter(os.path.splitext(name)[1] for name in os.listdir(folder))",
+    "instruct_prompt": "Count the files of a folder by their endings. The function should output "
+    "a Counter.",
+    "canonical_solution": "    return Counter(os.path.splitext(name)[1] for name in "
+    "os.listdir(folder))",
     "code_prompt": HEAD,
     "test": """import os
 import tempfile
@@ -137,7 +142,8 @@ METHOD = {
     "question_content": "Give the pairs of neighbours.",
     "platform": "leetcode",
     "question_id": "3999",
-    "starter_code": "class Solution:\n    def pairs(self, x: List[int], n: int) -> List[List[int]]:\n        ",
+    "starter_code": "class Solution:\n    def pairs(self, x: List[int], n: int) -> "
+    "List[List[int]]:\n        ",
     "difficulty": "hard",
     "public_test_cases": cases("functional", ("[1, 2, 3]\n2", "[[1, 2], [2, 3]]")),
     "private_test_cases": cases("functional", ("[]\n1", "[]")),
@@ -151,7 +157,8 @@ USACO = {
     "name": "Counting Cows",
     "problem_level": "silver",
     "problem_id": "999_silver_counting_cows",
-    "description": "How many cows are there?\n\nINPUT FORMAT: N numbers.\nOUTPUT FORMAT: their sum.",
+    "description": "How many cows are there?\n\nINPUT FORMAT: N numbers.\n"
+    "OUTPUT FORMAT: their sum.",
     "num_tests": 2,
     "runtime_limit": 2,
     "memory_limit": 256,
@@ -186,7 +193,8 @@ SHARD = {
     "        return [sum(nums), int(sum(nums) % 2 == 0)]",
     "content": "",
     "level": "easy",
-    "buggy_code": "\nclass Solution:\n    def add(self, nums: List[int], flag: bool, scale: float) -> List[int]\n"
+    "buggy_code": "\nclass Solution:\n    def add(self, nums: List[int], flag: bool, scale: "
+    "float) -> List[int]\n"
     "        return [sum(nums), 0]\n",
     "explanations": "no colon",
 }

@@ -1,4 +1,4 @@
-"""A small project with made-up results of every kind: ranked, tied, impossible, lossy, failed, missing, stale, hostile.
+"""A small project with made-up results: ranked, tied, lossy, failed, missing, stale, hostile.
 
 Nothing is run and no weights are there: the plan knows them from the lock, cells are written as an
 engine would have left them. The same numbers come out every time. `fill` fills a plan of any size,
@@ -8,7 +8,6 @@ too (benchmarks/harness/rebuild.py).
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -23,14 +22,14 @@ from scripts.lib.base.stored_json import canonical_json, digest
 from scripts.lib.planning.cell_record import CellRecord, Measurement
 from scripts.lib.planning.disk import load_plans
 from scripts.lib.planning.plan import Cell, Plan, Shard, seen_from_elsewhere
-from scripts.lib.results.review import plan_review, review_shard, to_csv
+from scripts.lib.results.review import plan_review, review_shard
+from scripts.lib.results.review_rows import to_csv
 from scripts.lib.settings.run_config import load_config
 from scripts.lib.weights.facts import WeightsFacts, WeightsLock
 from scripts.lib.weights.gguf_header import Header
+from tests.factories.checkout import copy_checkout
 from tests.factories.hostile import HOSTILE
 
-ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("Snakefile", "rules", "scripts", "profiles", "config", "envs", "docs/templates")
 HARDWARE = "sample-96c"
 TIE_TOKEN, LOSSY_TOKEN = 5, 2
 WORDS = (
@@ -53,7 +52,7 @@ WORDS = (
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What a made-up model does: share of questions it passes, its base speed, what speculation makes of it.
+    """What a made-up model does: the share of questions it passes, its speed, its speed-ups.
 
     `accepted`: mean drafted tokens kept a step; `speed_up` overrides what follows from it; `lossy`,
     `failing`: mode names; `words`: an answer's mean length.
@@ -74,35 +73,68 @@ class Behaviour:
 MODELS: Mapping[str, tuple[dict[str, Any], Behaviour]] = {
     "big_dense": (
         {
-            "name": "Sample-32B-Dense", "quant": "Q4_K_M", "size_gb": 20.0, "architecture": "dense",
+            "name": "Sample-32B-Dense",
+            "quant": "Q4_K_M",
+            "size_gb": 20.0,
+            "architecture": "dense",
             "roles": ["coder", "general"],
         },
-        Behaviour(0.8, 15.0, 2.4, {"spec_little_draft_k16": 51.0}, lossy=("spec_little_draft_k8_lookup",)),
+        Behaviour(
+            0.8, 15.0, 2.4, {"spec_little_draft_k16": 51.0}, lossy=("spec_little_draft_k8_lookup",)
+        ),
     ),
     "big_moe": (
         {
-            "name": "Sample-30B-MoE", "quant": "Q4_K_M", "size_gb": 17.5, "architecture": "qwen3moe", "baseline_experts": 8,
+            "name": "Sample-30B-MoE",
+            "quant": "Q4_K_M",
+            "size_gb": 17.5,
+            "architecture": "qwen3moe",
+            "baseline_experts": 8,
             "roles": ["architect", "coder", "general"],
         },
         Behaviour(0.85, 60.0, 1.2),
     ),
     "small": (
-        {"name": "Other-3B", "quant": "Q8_0", "size_gb": 3.2, "architecture": "dense", "roles": ["general", "frontdoor"]},
+        {
+            "name": "Other-3B",
+            "quant": "Q8_0",
+            "size_gb": 3.2,
+            "architecture": "dense",
+            "roles": ["general", "frontdoor"],
+        },
         Behaviour(0.55, 95.0, 0.6, failing=("lookup_n4",)),
     ),
     "too_fast": (
-        {"name": "Other-7B", "quant": "Q4_0", "size_gb": 4.1, "architecture": "dense", "roles": ["frontdoor"]},
+        {
+            "name": "Other-7B",
+            "quant": "Q4_0",
+            "size_gb": 4.1,
+            "architecture": "dense",
+            "roles": ["frontdoor"],
+        },
         Behaviour(0.9, 400.0),
     ),
     "half_measured": (
-        {"name": "Other-14B", "quant": "Q5_K_M", "size_gb": 10.0, "architecture": "dense", "roles": ["frontdoor"]},
+        {
+            "name": "Other-14B",
+            "quant": "Q5_K_M",
+            "size_gb": 10.0,
+            "architecture": "dense",
+            "roles": ["frontdoor"],
+        },
         Behaviour(0.6, 30.0, measured=0.6, stale=0.3),
     ),
     "hostile": (
-        {"name": "Hostile-1B", "quant": "F16", "size_gb": 2.0, "architecture": "dense", "roles": ["frontdoor"]},
+        {
+            "name": "Hostile-1B",
+            "quant": "F16",
+            "size_gb": 2.0,
+            "architecture": "dense",
+            "roles": ["frontdoor"],
+        },
         Behaviour(0.3, 120.0, hostile=True),
     ),
-}  # fmt: skip
+}
 SUITES = {"general": 12, "coder": 12, "math": 12}
 ENVIRONMENT = {
     "engine": {"name": "embedded", "version": "0.0.0", "source": "0" * 12},
@@ -172,18 +204,36 @@ def record(shard: Shard, cell: Cell, behaviour: Behaviour, environment: str) -> 
     speed, drafted, accepted, steps = _speed(shard, behaviour, rng)
     ttft = 40 / behaviour.tokens_per_s / 8
     measured = Measurement(
-        answer=answer, finish_reason="stop", prompt_tokens=40, completion_tokens=len(words) + 1, ttft_s=round(ttft, 6),
-        prefill_s=round(ttft * 0.95, 6), prefill_tokens_per_s=round(40 / ttft, 3), decode_s=round(len(words) / speed, 6),
-        decode_tokens_per_s=round(speed, 4), drafted_tokens=drafted, accepted_tokens=accepted, verify_steps=steps,
+        answer=answer,
+        finish_reason="stop",
+        prompt_tokens=40,
+        completion_tokens=len(words) + 1,
+        ttft_s=round(ttft, 6),
+        prefill_s=round(ttft * 0.95, 6),
+        prefill_tokens_per_s=round(40 / ttft, 3),
+        decode_s=round(len(words) / speed, 6),
+        decode_tokens_per_s=round(speed, 4),
+        drafted_tokens=drafted,
+        accepted_tokens=accepted,
+        verify_steps=steps,
         token_ids=tuple(int(sha256(word.encode()).hexdigest()[:4], 16) for word in words),
         close_calls=((TIE_TOKEN, 0.08),) if cell.certifies else (),
-    )  # fmt: skip
+    )
     return CellRecord(
-        cell=cell.id, digest=cell.digest, spec=cell.spec, status="error" if failed else "ok", error=error if failed else None,
-        measurement=None if failed else measured, load_s=round(shard.model.size_gb / 2, 2), warm_up_s=1.5,
-        peak_rss_bytes=int(shard.model.size_gb * 1.1e9), effective={}, environment=environment,
-        started_utc="2026-01-01T00:00:00+00:00", run_id="2026-01-01_000000",
-    )  # fmt: skip
+        cell=cell.id,
+        digest=cell.digest,
+        spec=cell.spec,
+        status="error" if failed else "ok",
+        error=error if failed else None,
+        measurement=None if failed else measured,
+        load_s=round(shard.model.size_gb / 2, 2),
+        warm_up_s=1.5,
+        peak_rss_bytes=int(shard.model.size_gb * 1.1e9),
+        effective={},
+        environment=environment,
+        started_utc="2026-01-01T00:00:00+00:00",
+        run_id="2026-01-01_000000",
+    )
 
 
 def _stored(
@@ -221,10 +271,21 @@ def fill(plan: Plan, behaviours: Mapping[str, Behaviour], environment: str = "0"
 def _facts(key: str, model: Mapping[str, Any]) -> WeightsFacts:
     is_moe = "baseline_experts" in model
     header = Header(
-        architecture=model["architecture"], name=model["name"], quant=model["quant"], vocab_type="gpt2", vocab_size=1000,
-        bos_id=1, eos_id=2, tokens_digest="a" * 12, chat_template_digest=None, expert_count=128 if is_moe else None,
-        expert_used_count=8 if is_moe else None, context_length=32768, block_count=40, split_count=1,
-    )  # fmt: skip
+        architecture=model["architecture"],
+        name=model["name"],
+        quant=model["quant"],
+        vocab_type="gpt2",
+        vocab_size=1000,
+        bos_id=1,
+        eos_id=2,
+        tokens_digest="a" * 12,
+        chat_template_digest=None,
+        expert_count=128 if is_moe else None,
+        expert_used_count=8 if is_moe else None,
+        context_length=32768,
+        block_count=40,
+        split_count=1,
+    )
     return WeightsFacts(
         sha256(key.encode()).hexdigest()[:16], (), int(model["size_gb"] * 1e9), header
     )
@@ -237,8 +298,11 @@ def _entry(model: Mapping[str, Any], file: str) -> dict[str, Any]:
         if key in model
     }
     return {
-        "tier": "C", "description": "made up", "candidate_roles": model["roles"], "model": {**kept, "path": file},
-    }  # fmt: skip
+        "tier": "C",
+        "description": "made up",
+        "candidate_roles": model["roles"],
+        "model": {**kept, "path": file},
+    }
 
 
 def _question(number: int) -> dict[str, Any]:
@@ -253,22 +317,23 @@ def _question(number: int) -> dict[str, Any]:
         or "?"
     )
     return {
-        "tier": 1 + number % 3, "name": f"question {number}", "prompt": f"Question {number}: {text}", "reference_answer": "yes",
-        "scoring": [{"criterion": "says yes", "weight": 100, "checks": [{"type": "contains", "any": ["yes"]}]}],
-    }  # fmt: skip
+        "tier": 1 + number % 3,
+        "name": f"question {number}",
+        "prompt": f"Question {number}: {text}",
+        "reference_answer": "yes",
+        "scoring": [
+            {
+                "criterion": "says yes",
+                "weight": 100,
+                "checks": [{"type": "contains", "any": ["yes"]}],
+            }
+        ],
+    }
 
 
 def make_project(folder: Path) -> Path:
-    """The project's inputs in `folder` (rules and scripts of this checkout, made-up registry, questions, profile)."""
-    for part in PARTS:
-        source, target = ROOT / part, folder / part
-        target.parent.mkdir(parents=True, exist_ok=True)
-        copy = shutil.copytree if source.is_dir() else shutil.copy2
-        copy(
-            source,
-            target,
-            **({"ignore": shutil.ignore_patterns("__pycache__")} if source.is_dir() else {}),
-        )
+    """The project's inputs in `folder`: code of this checkout, registry, questions, profile."""
+    copy_checkout(folder)
     draft = {"name": "Little-0.5B", "quant": "Q8_0", "size_gb": 0.5, "architecture": "dense"}
     roles = {key: _entry(model, f"{key}.gguf") for key, (model, _) in MODELS.items()}
     roles["little_draft"] = {
@@ -319,7 +384,7 @@ def make_project(folder: Path) -> Path:
 
 
 def measure(folder: Path = Path()) -> None:
-    """Fill the project's plan with cells and review them, as `results` would have done. `folder`: the working directory."""
+    """Fill the project's plan with cells and review them. `folder` is the working directory."""
     environment = digest(ENVIRONMENT)
     file = folder / f"benchmarks/results/environments/{environment}.json"
     write_atomic(file, canonical_json(ENVIRONMENT) + "\n")

@@ -1,4 +1,4 @@
-"""A made-up engine: a source package like llama-cpp-python's that compiles in a second, and an environment for it."""
+"""A made-up engine: a package like llama-cpp-python that compiles in a second; its environment."""
 
 from __future__ import annotations
 
@@ -32,11 +32,14 @@ BACKEND = """\
 import zipfile
 
 def build_wheel(folder, config_settings=None, metadata_directory=None):
-    name, info = "llama_cpp_python-{version}-py3-none-any.whl", "llama_cpp_python-{version}.dist-info"
+    name = "llama_cpp_python-{version}-py3-none-any.whl"
+    info = "llama_cpp_python-{version}.dist-info"
     with zipfile.ZipFile(f"{{folder}}/{{name}}", "w") as wheel:
         wheel.writestr("llama_cpp.py", "__version__ = '{version}'")
-        wheel.writestr(f"{{info}}/METADATA", "Metadata-Version: 2.1\\nName: llama-cpp-python\\nVersion: {version}\\n")
-        wheel.writestr(f"{{info}}/WHEEL", "Wheel-Version: 1.0\\nGenerator: x\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        head = "Metadata-Version: 2.1\\nName: llama-cpp-python\\nVersion: {version}\\n"
+        wheel.writestr(f"{{info}}/METADATA", head)
+        kind = "Wheel-Version: 1.0\\nGenerator: x\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
+        wheel.writestr(f"{{info}}/WHEEL", kind)
         wheel.writestr(f"{{info}}/RECORD", "")
     return name
 """
@@ -64,7 +67,7 @@ def lock_text(version: str, sha256: str) -> str:
 
 
 def make_environment(folder: Path) -> Path:
-    """A virtual environment with this one's packages, and what it installs of its own; gives its Python."""
+    """A virtual environment that adds to this one's packages; gives its Python."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     own = next(folder.glob("lib/python*/site-packages"))
     (own / "shared.pth").write_text(

@@ -1,4 +1,4 @@
-"""Tiny seeded GGUF models for tests: a few hundred KB, F32 (greedy output is then the same in every decoding mode).
+"""Tiny seeded GGUF models for tests: a few hundred KB, F32 (greedy output is then exact).
 
 They answer in printable ASCII and practically never end by themselves: an answer is as long as it
 was allowed to be.
@@ -29,7 +29,7 @@ _ARCHITECTURES = {"moe": "qwen3moe", "mamba2": "mamba2", "lfm2": "lfm2"}
 
 
 def vocabulary(changed: bool = False) -> tuple[list[str], list[int]]:
-    """Token texts and types: specials, the 256 bytes, a space, and each printable ASCII character."""
+    """Token texts and types: specials, the 256 bytes, a space, each printable ASCII character."""
     specials = ["<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"]
     texts = [
         *specials,
@@ -44,7 +44,7 @@ def vocabulary(changed: bool = False) -> tuple[list[str], list[int]]:
 
 
 class _Writer:
-    """Adds seeded tensors. Every name has its own generator, so a draft shares its target's first layers exactly."""
+    """Adds seeded tensors. Each name has its own generator: a draft shares its target's layers."""
 
     def __init__(self, path: Path, arch: str, seed: int):
         self.gguf = gguf.GGUFWriter(path, arch)
@@ -217,7 +217,7 @@ IMAGE_TOKENS = (IMAGE // PATCH) ** 2
 
 
 def write_projector(path: Path, seed: int = 0) -> Path:
-    """Write a tiny vision projector (mmproj) of LLaVA's kind for the dense model: `IMAGE_TOKENS` positions an image."""
+    """Write a tiny LLaVA projector (mmproj) for the dense model; an image has `IMAGE_TOKENS`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = _Writer(path, "clip", seed)
     out = writer.gguf
@@ -225,7 +225,8 @@ def write_projector(path: Path, seed: int = 0) -> Path:
     out.add_string("clip.projector_type", "mlp")
     out.add_bool("clip.use_gelu", True)
     for key, value in {
-        "image_size": IMAGE, "patch_size": PATCH, "embedding_length": EMBEDDING, "feed_forward_length": FEED_FORWARD,
+        "image_size": IMAGE, "patch_size": PATCH, "embedding_length": EMBEDDING,
+        "feed_forward_length": FEED_FORWARD,
         "projection_dim": EMBEDDING, "block_count": VISION_LAYERS, "attention.head_count": HEADS,
     }.items():  # fmt: skip
         out.add_uint32(f"clip.vision.{key}", value)

@@ -1,4 +1,4 @@
-"""Stored records that were changed after they were written: each is named, counts as missing, and enters no table."""
+"""Stored records that were changed: each is named, counts as missing, and enters no table."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from scripts.lib.base.stored_json import SEAL, Damaged, sealed
 from scripts.lib.planning.cell_record import parse_cell, read_cell
 from scripts.lib.planning.disk import LOCK_FILE, load_planner, load_plans
 from scripts.lib.planning.plan import Plan, make_plan, seen_from_elsewhere
-from scripts.lib.results.review import Review, plan_review, review_shard, to_csv
+from scripts.lib.results.review import Review, plan_review, review_shard
 from scripts.lib.results.review_check import StoredCells, check_review
+from scripts.lib.results.review_rows import to_csv
 from scripts.lib.results.states import State, cell_states
 from scripts.lib.settings.run_config import load_config
 from scripts.lib.tables.load import load_part
@@ -31,7 +32,7 @@ DEEP = "[" * 100_000
 
 
 def resealed(text: str, **changes: object) -> str:
-    """The cell with other figures and a seal that fits them: an edit by one who knows how to seal."""
+    """The cell with other figures and a seal that fits them."""
     raw = json.loads(text)
     raw["measurement"] |= changes
     return json.dumps(sealed(raw), sort_keys=True, indent=2) + "\n"
@@ -163,8 +164,9 @@ def test_a_cell_that_was_measured_anew_does_not_pass_under_the_old_review(
     write_atomic(cell_file, replace(record, load_s=record.load_s + 1).to_json())
     checked = check_review(reviewed(plan, "big_dense"), StoredCells())
     (damage,) = checked.damaged
-    assert "another than was reviewed" in damage.problem.message and damage.problem.place == str(
-        cell_file
+    assert (
+        "not the one that was reviewed" in damage.problem.message
+        and damage.problem.place == str(cell_file)
     )
     assert str(cell_file) not in {row.cell_file for row in checked.rows}
     # The review made again, of the cell of today, is whole.
@@ -346,7 +348,7 @@ def test_verify_names_what_is_damaged_who_wrote_it_and_signs_what_is_right(
     # be signed.
     assert (
         str(second.relative_to(folder)) in again.stderr
-        and "another than was reviewed" in again.stderr
+        and "not the one that was reviewed" in again.stderr
     )
     assert ": 3 damaged" in again.stdout
     assert read_cell(first).measurement is not None and read_cell(third).load_s > 10

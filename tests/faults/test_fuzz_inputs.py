@@ -277,15 +277,26 @@ def _suites() -> list[dict[str, Any]]:
             del suite["prompts"][key]
         made.append(suite)
     second = {
-        "suite": "second", "scoring_default": "exact_match",
+        "suite": "second",
+        "scoring_default": "exact_match",
         "questions": [
             {"id": "a", "tier": 1, "prompt": "?", "expected": "x"},
-            {"id": "b", "tier": 2, "prompt": "?", "expected": "B",
-             "scoring_method": "multiple_choice"},
-            {"id": "c", "tier": 2, "prompt": "?", "scoring_method": "code_execution",
-             "scoring_config": {"test_code": "assert f(1) == 1", "entry_point": "f"}},
+            {
+                "id": "b",
+                "tier": 2,
+                "prompt": "?",
+                "expected": "B",
+                "scoring_method": "multiple_choice",
+            },
+            {
+                "id": "c",
+                "tier": 2,
+                "prompt": "?",
+                "scoring_method": "code_execution",
+                "scoring_config": {"test_code": "assert f(1) == 1", "entry_point": "f"},
+            },
         ],
-    }  # fmt: skip
+    }
     return [*made, second]
 
 
@@ -303,12 +314,20 @@ ORIGINALS: dict[str, tuple[str, Callable[[], list[dict[str, Any]]]]] = {
         "config/hardware/sample-96c.yaml",
         lambda: [
             *map(_read, sorted((ROOT / "config/hardware").glob("*.yaml"))),
-            {"threads": 2, "cpus": "0-3", "strict": True, "nice": -5,
-             "openmp": {"OMP_WAIT_POLICY": "active", "OMP_A": 1},
-             "huge_pages": "always", "partition": "x", "node_cpus": 8, "numa": "membind=0"},
+            {
+                "threads": 2,
+                "cpus": "0-3",
+                "strict": True,
+                "nice": -5,
+                "openmp": {"OMP_WAIT_POLICY": "active", "OMP_A": 1},
+                "huge_pages": "always",
+                "partition": "x",
+                "node_cpus": 8,
+                "numa": "membind=0",
+            },
         ],
     ),
-}  # fmt: skip
+}
 
 
 def _check_plan() -> None:

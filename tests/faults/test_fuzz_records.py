@@ -1,4 +1,4 @@
-"""Stored records with bytes changed, taken out and put in: what is read back is what was written, or it is named as damaged.
+"""Randomly mutated stored records are read as they were written, or named as damaged.
 
 `EPYC_TEST_FUZZ_S=1200 pytest tests/faults/test_fuzz_records.py` goes on for so many seconds.
 """
@@ -25,7 +25,7 @@ from scripts.lib.machine.environment_record import environment_record, store_env
 from scripts.lib.planning.cell_record import parse_named_cell
 from scripts.lib.planning.disk import LOCK_FILE
 from scripts.lib.results.probe_outcomes import ProbeOutcome, parse_outcome, store_outcome
-from scripts.lib.results.review import read_review, to_csv
+from scripts.lib.results.review_rows import read_review, to_csv
 from scripts.lib.scoring.judge_prompt import Material
 from scripts.lib.scoring.rubric import CriterionScore, QuestionScore
 from scripts.lib.scoring.series import Item, Reply, Role
@@ -37,20 +37,40 @@ from scripts.lib.scoring.verdict_store import (
     parse_verdict,
 )
 from scripts.lib.weights.facts import WeightsLock, facts_from_json
+from tests.factories.checkout import ROOT
 from tests.factories.results_trees import ENVIRONMENT, cell, cells, review_row
-from tests.factories.sample_project import ROOT
 
 FUZZ_S = float(os.environ.get("EPYC_TEST_FUZZ_S", "30"))
 RUN = "2026-11-24_100000"
 # What merges, editors and JSON's own corners bring in.
 TOKENS = (
-    b"NaN", b"Infinity", b"-1", b"1e999", b"null", b"true", b"{}", b"[]", b'""', b"9", b"0", b"\x00", b"\xff", b"\\ud800",
-    b"<<<<<<< HEAD\n", b"=======\n", b">>>>>>> theirs\n", b"\r\n", b"\xef\xbb\xbf", b"," * 3, b"[" * 2000, b'"sha256": "0",',
-)  # fmt: skip
+    b"NaN",
+    b"Infinity",
+    b"-1",
+    b"1e999",
+    b"null",
+    b"true",
+    b"{}",
+    b"[]",
+    b'""',
+    b"9",
+    b"0",
+    b"\x00",
+    b"\xff",
+    b"\\ud800",
+    b"<<<<<<< HEAD\n",
+    b"=======\n",
+    b">>>>>>> theirs\n",
+    b"\r\n",
+    b"\xef\xbb\xbf",
+    b"," * 3,
+    b"[" * 2000,
+    b'"sha256": "0",',
+)
 
 
 def mutated(content: bytes, chance: Random) -> bytes:
-    """The content with one to four changes: a byte, a piece gone, moved or twice, or one of TOKENS put in."""
+    """The content with one to four changes: a byte, a token, a piece removed, moved or doubled."""
     made = bytearray(content)
     for _ in range(chance.randint(1, 4)):
         place = chance.randrange(len(made) + 1)

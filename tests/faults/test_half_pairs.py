@@ -23,7 +23,8 @@ from scripts.lib.planning.cell_record import read_cell
 from scripts.lib.planning.disk import load_plans, registry_of
 from scripts.lib.planning.plan import seen_from_elsewhere
 from scripts.lib.prompts.types import Check, Criterion, Question
-from scripts.lib.results.review import answer_of, plan_review, read_review, review_shard, to_csv
+from scripts.lib.results.review import answer_of, plan_review, review_shard
+from scripts.lib.results.review_rows import read_review, to_csv
 from scripts.lib.scoring.judge_prompt import Malformed, Material, score_reply
 from scripts.lib.scoring.rubric import QuestionScore
 from scripts.lib.scoring.score import examine

@@ -202,13 +202,13 @@ def test_lint_tells_of_every_lost_image(project: Path) -> None:
     )
 
 
-def test_what_an_orphan_is_cannot_be_told_while_a_suite_cannot_be_read(project: Path) -> None:
+def test_orphans_cannot_be_listed_while_a_suite_cannot_be_read(project: Path) -> None:
     Path("benchmarks/results/cells/sample-96c").mkdir(parents=True)
     (PROMPTS / "math.yaml").write_text("prompts: {")
     told = run("scripts.cells", "orphans")
     assert (
         told.returncode == 1
-        and told.stderr.startswith("error: orphans cannot be told")
+        and told.stderr.startswith("error: cannot list orphans")
         and "math" in told.stderr
     )
 

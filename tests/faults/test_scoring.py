@@ -1,4 +1,7 @@
-"""Scoring where something is missing, busy, killed or no text: nothing is scored wrong for it, and the page says why."""
+"""Scoring without a sandbox, on a busy machine, killed, or on bad text.
+
+No answer is scored wrong for that, and the page says why.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,8 @@ from scripts.lib.pages.all_pages import pages
 from scripts.lib.planning.disk import load_plans, registry_of
 from scripts.lib.planning.plan import Plan, seen_from_elsewhere
 from scripts.lib.prompts.types import Check, Criterion, Question
-from scripts.lib.results.review import Review, plan_review, read_review, review_shard, to_csv
+from scripts.lib.results.review import Review, plan_review, review_shard
+from scripts.lib.results.review_rows import read_review, to_csv
 from scripts.lib.scoring import equality, sandbox, scorers
 from scripts.lib.scoring.checks import CHECKS
 from scripts.lib.scoring.scorers import ONLY_CHECKS, check_libraries, scoring_tools
@@ -94,7 +98,7 @@ def test_answers_left_unscored_for_want_of_a_sandbox_are_scored_once_there_is_on
     assert WHY not in results_page()
     with no_sandbox():
         assert review_of("baseline").file == better.file, (
-            "without a sandbox the better review stands"
+            "without a sandbox the better review is kept"
         )
 
 
@@ -102,7 +106,7 @@ def test_mathematics_that_takes_too_long_is_undecided_and_not_wrong(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(equality, "PROCESSOR_SECONDS", 0.0)
-    worker = equality._Worker()
+    worker = equality.Worker()
     monkeypatch.setattr(equality, "_WORKER", worker)
     slow = r"\sum_{k=1}^{100} \frac{\sin(k x)^{30}}{k^{7} + \pi}"
     found = CHECKS["math"](rf"\boxed{{{slow}}}", {"value": r"\int_0^1 \sin(x^{3}) dx + x^{30}"})
@@ -114,8 +118,8 @@ def test_mathematics_that_takes_too_long_is_undecided_and_not_wrong(
 def test_a_worker_that_the_machine_stops_is_asked_again(
     signal_number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(equality, "CLOCK_SECONDS", 15.0)
-    worker = equality._Worker()
+    worker = equality.Worker()
+    worker.clock_s = 15.0
     monkeypatch.setattr(equality, "_WORKER", worker)
     equality.equal.cache_clear()
     assert CHECKS["math"](r"\boxed{\frac{1}{2}}", {"value": "0.5"}).passed is True
@@ -131,19 +135,20 @@ def test_a_worker_that_always_ends_leaves_the_answer_undecided(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(equality.sys, "executable", "/bin/false")
-    worker = equality._Worker()
+    worker = equality.Worker()
     monkeypatch.setattr(equality, "_WORKER", worker)
     found = CHECKS["math"](r"\boxed{\frac{3}{8}}", {"value": "0.375"})
     assert found.passed is None and "could not be started" in found.reason
 
 
-# --- killed ----------------------------------------------------------------------------------------------------------
+# --- killed ---------------------------------------------------------------------------------------
 
 BUSY = {
     "mathematics": (
         "from scripts.lib.scoring import equality\n"
         "equality.PROCESSOR_SECONDS = 1e9\n"
-        "equality.equal(r'\\prod_{k=1}^{40} (x + k)^{9}', r'\\prod_{k=1}^{40} (x + k)^{9} + \\sin(x)^{99}')\n"
+        "equality.equal(r'\\prod_{k=1}^{40} (x + k)^{9}', r'\\prod_{k=1}^{40} (x + k)^{9} + "
+        "\\sin(x)^{99}')\n"
         "while True: equality.equal(str(__import__('random').random()), '1')"
     ),
     "code": (
@@ -184,7 +189,7 @@ def test_a_killed_scorer_leaves_no_process(kind: str) -> None:
             assert not wait_until_gone(started, 2)
 
 
-def test_a_workers_computing_ends_where_nobody_watches() -> None:
+def test_a_workers_computing_ends_without_its_parent() -> None:
     asked = json.dumps(
         [
             r"\int_0^1 \sin(x^{3}) dx + x^{30}",
@@ -192,8 +197,9 @@ def test_a_workers_computing_ends_where_nobody_watches() -> None:
         ]
     )
     code = (
-        "import os, sys\nfrom scripts.lib.scoring import equality\nequality.PROCESSOR_SECONDS = 0.4\n"
-        "equality._reply = lambda *a: [None for _ in iter(int, 1)]\nequality._serve(os.getppid())"
+        "import os, sys\nfrom scripts.lib.scoring import equality\n"
+        "equality._reply = lambda *a: [None for _ in iter(int, 1)]\n"
+        "equality._serve(os.getppid(), 0.4)"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -1,4 +1,4 @@
-"""Chat templates: what they lack is made up for alike in both engines, what they do wrong is the cell's error."""
+"""Chat templates: both engines handle missing features alike; a failure is the cell's error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from scripts.lib.engines.factory import EngineSettings, make_engine
 from scripts.lib.executor import Job, load_settings, request_of, run
 from scripts.lib.llama_build.build import server_binary
 from scripts.lib.llama_build.identity import engine_identity
-from scripts.lib.machine.profiles import Hardware
 from scripts.lib.planning.cell_record import CellRecord
 from scripts.lib.planning.cell_spec import Weights
 from scripts.lib.planning.plan import Shard, find_shard, make_plan
@@ -26,20 +25,23 @@ from scripts.lib.weights.chat_template import (
     uses_date,
 )
 from scripts.lib.weights.facts import facts
-from tests.execution.test_probes import tiny_planner
+from tests.factories.engines import HARDWARE, Recorder
+from tests.factories.plans import tiny_planner
 from tests.factories.tiny_models import TEMPLATE, write_model
-from tests.test_executor import Recorder
+
+pytestmark = pytest.mark.serial
 
 ENGINES = ("embedded", "server")
 LOOP = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>"
 NO_SYSTEM_ROLE = {
-    "refused": "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
-    + LOOP,
-    "passed over": "{% for m in messages %}{% if m.role == 'user' %}<user>{{ m.content }}{% endif %}{% endfor %}",
+    "refused": "{% if messages[0]['role'] == 'system' %}"
+    "{{ raise_exception('no system role') }}{% endif %}" + LOOP,
+    "passed over": "{% for m in messages %}"
+    "{% if m.role == 'user' %}<user>{{ m.content }}{% endif %}{% endfor %}",
 }
 DATES = {
-    "function": "{{ 'Today: ' + strftime_now('%d %b %Y') }}{{ strftime_now(\"%-d/%m/%y\") | length }}"
-    + LOOP,
+    "function": "{{ 'Today: ' + strftime_now('%d %b %Y') }}"
+    '{{ strftime_now("%-d/%m/%y") | length }}' + LOOP,
     "text": "{{ date_string }} {{ datetime }}" + LOOP,
 }
 FAULTS = {
@@ -78,7 +80,7 @@ def shard(folder: Path, engine: str, template: str, system: str = "Be brief.") -
             system_prompt_suffix=True,
         ),
         engine=engine_identity(engine),
-        hardware=Hardware("test", 2, 2, None, None),
+        hardware=HARDWARE,
     )
     made = find_shard(make_plan(planner), "plain", "baseline")
     return replace(made, cells=made.cells[:2])

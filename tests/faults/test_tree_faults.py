@@ -1,4 +1,4 @@
-"""Damaged derived files, links, full disks and leftovers of killed processes in the results tree."""
+"""Damaged derived files, links, full disks and leftovers of killed processes."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_a_damaged_note_of_what_waits_for_a_judge_is_named(
 
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A results tree in the working folder, and beside it a folder `outside` with a file that nobody may touch."""
+    """A results tree in the working folder, and a folder `outside` that must not change."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "outside/suite").mkdir(parents=True)
     (tmp_path / "outside/suite/q.0123.json").write_text("precious")
@@ -400,7 +400,8 @@ def test_a_signal_while_snakemake_holds_its_own_lock_stops_it_and_does_not_hang_
 
 THREE = """
 import os, signal, sys, time
-from scripts.lib.machine.process import StopRequest, end_at_interrupt, stop_gently
+from scripts import end_at_interrupt
+from scripts.lib.machine.process import StopRequest, stop_gently
 signal.signal(signal.SIGINT, signal.default_int_handler)
 def press(times=1):
     for _ in range(times):
@@ -412,15 +413,17 @@ def press(times=1):
 @pytest.mark.parametrize(
     ("rest", "code", "shown"),
     [
-        ("end_at_interrupt(); press()", 130, "interrupted\n"),
+        ("end_at_interrupt(); press()", -signal.SIGINT, ""),
         (
-            "signal.signal(15, lambda *_: None); stop_gently(True); press(2); print('goes on', file=sys.stderr)",
+            "signal.signal(15, lambda *_: None); stop_gently(True); press(2); "
+            "print('goes on', file=sys.stderr)",
             0,
             "goes on\n",
         ),
-        ("signal.signal(15, lambda *_: None); stop_gently(True); press(3)", 130, "interrupted\n"),
+        ("signal.signal(15, lambda *_: None); stop_gently(True); press(3)", -signal.SIGINT, ""),
         (
-            "with StopRequest():\n    press()\n    try:\n        press()\n    except KeyboardInterrupt:\n        press()",
+            "with StopRequest():\n    press()\n"
+            "    try:\n        press()\n    except KeyboardInterrupt:\n        press()",
             -signal.SIGINT,
             "\nstopping after the cell in flight; once more stops at once\n",
         ),
@@ -451,7 +454,10 @@ def test_ctrl_c_while_modules_are_loaded_is_silent(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(PRESSED_WHILE_LOADING)
     done = run_python("scripts.cells", tmp_path, "-m")
     assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
-    asked = "import signal, scripts; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    asked = (
+        "import signal, scripts; "
+        "print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    )
     assert run_python(asked, tmp_path).stdout == "True\n", (
         "a program that imports `scripts` keeps Python's way"
     )

@@ -1,4 +1,4 @@
-"""The calibration set is what it says: sixty answers, all scores, and the machine checks agree wherever they see everything."""
+"""The calibration set: sixty answers of all scores; the checks agree where they see everything."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SUITES = load_suites(Path("benchmarks/prompts/v1"))
 KNOWN = load_calibration(SUITES)
 
 
-def test_it_has_sixty_answers_of_every_score() -> None:
+def test_it_has_sixty_answers_of_all_scores() -> None:
     counts = Counter(known.score for known in KNOWN)
     assert len(KNOWN) == 60 and set(counts) == {0, 1, 2, 3} and min(counts.values()) >= 12
     assert len({known.shown.pair for known in KNOWN}) == 60
@@ -36,7 +36,7 @@ def test_the_checks_give_the_known_score_where_they_see_everything(known) -> Non
     if checked_weight(known.question) == 100:
         assert score == known.score, reason
     else:
-        # What no machine can check is a part of the weight: the checks alone are at most one off.
+        # A part of the weight cannot be checked by machine, so the score may be off by one.
         assert score is None or abs(score - known.score) <= 1, reason
 
 
@@ -54,7 +54,7 @@ def test_a_poor_scorer_does_not_meet_them() -> None:
 
 
 def test_a_scorer_that_leaves_most_unscored_does_not_meet_them() -> None:
-    """However right it is about the few."""
+    """Even where it is right about those that it scores."""
     few = {known.shown.pair for known in KNOWN[::5]}
     rows = [(known, known.score if known.shown.pair in few else None, "") for known in KNOWN]
     assert not is_fit(calibration_measures(rows)) and is_fit(

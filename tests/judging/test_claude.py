@@ -1,4 +1,4 @@
-"""The anthropic SDK over real sockets against a stand-in of the API: every fault ends in one verdict or one `unscored`."""
+"""The anthropic SDK over real sockets against a stand-in for the API, with all kinds of faults."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -15,19 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from scripts.lib.base.errors import BenchError
 from scripts.lib.judging.batch import BatchFile, Mix
 from scripts.lib.judging.claude import RETRIES, ClaudeJudge, count_tokens, read_message
-from scripts.lib.judging.claude_batches import ClaudeBatchesJudge
 from scripts.lib.judging.cost import Budget, at_most_usd
-from scripts.lib.judging.protocol import Judge, Stopped
-from scripts.lib.judging.run import JudgeRun, RunResult
+from scripts.lib.judging.protocol import Stopped
+from scripts.lib.judging.run import RunResult
 from scripts.lib.scoring.judge_prompt import user_prompt
-from scripts.lib.scoring.series import Item, Reply, make_series
+from scripts.lib.scoring.series import Item, Reply
 from scripts.lib.scoring.verdict_store import VerdictStore
-from scripts.lib.settings.judge_config import ClaudeConfig, parse_judge
 from tests.factories.judge_server import (
     BATCHES,
     CANARY_KEY,
@@ -37,17 +35,16 @@ from tests.factories.judge_server import (
     JudgeServer,
     honest,
 )
-from tests.judging.test_run import ASKED, QUESTIONS, pairs
-
-SERIES = make_series("claude", MODEL, 1024, 0)
-MIX = Mix(40, 0.1, 0.05)
-CONFIG: ClaudeConfig = replace(
-    parse_judge(yaml.safe_load(Path("config/config.yaml").read_text())["judge"]).claude,
-    max_tokens=1024,
-    concurrency=4,
-    deadline_s=20.0,
-    poll_s=0.01,
+from tests.factories.judging import (
+    BATCHED,
+    CONFIG,
+    QUESTIONS,
+    SERIES,
+    items,
+    run,
 )
+from tests.factories.judging import store as store
+
 OVERLOADED = json.dumps(
     {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
 )
@@ -64,11 +61,6 @@ NO_CREDIT = {
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> VerdictStore:
-    return VerdictStore(SERIES, tmp_path / "verdicts")
-
-
-@pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[JudgeServer]:
     with JudgeServer(honest(QUESTIONS)) as made:
         for name, value in made.environment.items():
@@ -76,32 +68,10 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[JudgeServer]:
         yield made
 
 
-def run(
-    store: VerdictStore, items: list[Item], config: ClaudeConfig = CONFIG, mix: Mix = MIX
-) -> RunResult:
-    """Judge those of the items that have no usable verdict yet."""
-    judge: Judge = (ClaudeBatchesJudge if config.batched else ClaudeJudge)(
-        SERIES, config, Budget(config.max_usd)
-    )
-
-    async def go() -> RunResult:
-        try:
-            todo = [item for item in items if store.usable(item.shown.pair) is None]
-            return await JudgeRun(judge, store).pairs(todo, (), ASKED, mix)
-        finally:
-            await judge.close()
-
-    return asyncio.run(go())
-
-
-def items(count: int) -> list[Item]:
-    return pairs(count, SERIES)
-
-
 def on(
     item: Item, fault: Fault, times: int = 10**9
 ) -> Callable[[str, int, dict[str, Any]], Fault | None]:
-    """Answers the first `times` requests of one item with a fault."""
+    """A fault on the first `times` requests for one item."""
     left = [times]
 
     def decide(path: str, n: int, body: dict[str, Any]) -> Fault | None:
@@ -117,7 +87,7 @@ def on(
     return decide
 
 
-# --- the Messages API ----------------------------------------------------------------------------------------------------
+# --- the Messages API -----------------------------------------------------------------------------
 
 
 def test_every_item_is_asked_once_and_the_evidence_is_kept(
@@ -173,7 +143,7 @@ def test_no_more_requests_are_in_flight_than_allowed(
 def test_a_proxy_of_the_environment_is_used_and_limited(
     server: JudgeServer, store: VerdictStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The test server is the proxy, and answers for an address that is nowhere."""
+    """The test server is the proxy; the API's address does not exist."""
     server.latency_s = 0.02
     monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://judge.invalid")
     monkeypatch.setenv("http_proxy", server.url)
@@ -184,7 +154,7 @@ def test_a_proxy_of_the_environment_is_used_and_limited(
 
 @pytest.fixture
 def silent(server: JudgeServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The judge's port takes connections and never says a word of TLS."""
+    """The judge's port accepts connections and never starts TLS."""
     with socket.create_server(("127.0.0.1", 0)) as port:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", f"https://127.0.0.1:{port.getsockname()[1]}")
         yield
@@ -200,8 +170,10 @@ def test_the_deadline_covers_connecting(store: VerdictStore) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 529])
-def test_a_storm_passes_by(server: JudgeServer, store: VerdictStore, status: int) -> None:
-    """Every third request fails; the SDK asks again, and each item ends in one verdict."""
+def test_requests_that_fail_now_and_then_are_retried(
+    server: JudgeServer, store: VerdictStore, status: int
+) -> None:
+    """Every third request fails and is sent again; each item gets one verdict."""
     server.fault = lambda path, n, body: (
         (status, {"retry-after-ms": "5"}, OVERLOADED) if n % 3 == 0 else None
     )
@@ -217,17 +189,17 @@ def test_a_storm_passes_by(server: JudgeServer, store: VerdictStore, status: int
         ((429, {"retry-after": "3600"}, OVERLOADED), "status 429", 1),
         (
             (200, {"content-type": "text/html"}, "<html><b>Sign in</b></html>"),
-            "the body is no message",
+            "the body is not a message",
             1,
         ),
-        ((200, {}, '{"id": "msg_1", "type": "mess'), "the body is no message", 1),
-        ((200, {}, "null"), "the body is no message", 1),
+        ((200, {}, '{"id": "msg_1", "type": "mess'), "the body is not a message", 1),
+        ((200, {}, "null"), "the body is not a message", 1),
         ((529, {"retry-after-ms": "1"}, OVERLOADED), "status 529|no answer within", RETRIES + 1),
         ((500, {"x-should-retry": "false"}, "<html>Internal</html>"), "status 500", 1),
     ],
     ids=["retry-after 3600", "html", "cut json", "null", "529 for ever", "500 without retry"],
 )
-def test_a_transient_fault_is_one_unscored_that_can_be_taken_up(
+def test_a_transient_fault_leaves_one_answer_unscored_until_the_next_run(
     server: JudgeServer, store: VerdictStore, fault: Fault, said: str, requests: int
 ) -> None:
     target, start = items(20)[3], time.monotonic()
@@ -268,7 +240,7 @@ def _message(stop_reason: str = "end_turn", text: str = "{}", model: str = MODEL
     ],
     ids=["refusal", "max_tokens", "prose", "no criteria", "out of range", "too large"],
 )
-def test_a_lasting_fault_is_one_unscored_and_not_asked_again(
+def test_a_lasting_fault_leaves_one_answer_unscored_for_good(
     server: JudgeServer, store: VerdictStore, fault: Fault, said: str
 ) -> None:
     target = items(20)[3]
@@ -279,7 +251,7 @@ def test_a_lasting_fault_is_one_unscored_and_not_asked_again(
     assert server.counts[MESSAGES] == sum(server.judged.values()) + 1
 
 
-def test_an_outage_ends_the_run_and_the_next_one_goes_on(
+def test_an_outage_ends_the_run_and_the_next_one_continues(
     server: JudgeServer, store: VerdictStore
 ) -> None:
     server.fault = lambda path, n, body: (
@@ -302,7 +274,7 @@ def test_a_refused_key_is_one_clear_error(server: JudgeServer, store: VerdictSto
 
 
 def test_another_models_answer_is_one_clear_error(server: JudgeServer, store: VerdictStore) -> None:
-    """An alias, say: every further answer would be paid for and could not be used."""
+    """For example an alias: all further answers would be paid for but useless."""
     server.fault = lambda path, n, body: (200, {}, _message(model="claude-other-20260101"))
     with pytest.raises(
         BenchError, match=r"answered by claude-other-20260101.*judge\.claude\.model"
@@ -314,7 +286,7 @@ def test_another_models_answer_is_one_clear_error(server: JudgeServer, store: Ve
 def test_the_deadline_runs_from_when_a_request_is_sent(
     server: JudgeServer, store: VerdictStore
 ) -> None:
-    """Two wait for one slot: the second one's deadline is its own."""
+    """With one request at a time, the second one's deadline starts when it is sent."""
     server.latency_s = 0.3
     run(store, items(3), replace(CONFIG, concurrency=1, deadline_s=0.5))
     assert all(store.usable(item.shown.pair) for item in items(3))
@@ -323,7 +295,10 @@ def test_the_deadline_runs_from_when_a_request_is_sent(
 def spent(
     faults: Sequence[Fault | None], server: JudgeServer, max_usd: float, deadline_s: float = 20.0
 ) -> float:
-    """What one item cost, in the most that one request can; the server's n-th answer has the n-th fault, or the last one."""
+    """The cost of one item, in units of the most that a request can cost.
+
+    The server's n-th answer has the n-th fault, or the last one.
+    """
     server.fault = lambda path, n, body: faults[min(n, len(faults)) - 1]
     item = items(1)[0]
     settings = replace(CONFIG, deadline_s=deadline_s, concurrency=1)
@@ -366,20 +341,20 @@ REFUSED_FOR_GOOD: Fault = (529, {"x-should-retry": "false"}, OVERLOADED)
         ([(504, {"x-should-retry": "false"}, "<html>")], 1),
     ],
 )
-def test_what_may_have_been_paid_counts_as_paid(
+def test_a_reply_that_may_have_been_paid_counts_as_paid(
     server: JudgeServer, faults: list[Fault], times: int
 ) -> None:
     assert spent(faults, server, max_usd=10) == pytest.approx(times)
     assert server.counts[MESSAGES] == len(faults)
 
 
-def test_a_lost_reply_counts_beside_the_one_that_came(server: JudgeServer) -> None:
+def test_a_lost_reply_counts_in_addition_to_the_one_that_came(server: JudgeServer) -> None:
     alone = spent([None], server, max_usd=10)
     server.counts.clear()
     assert 0 < alone < 1 and spent([LOST, None], server, max_usd=10) == pytest.approx(1 + alone)
 
 
-def test_what_is_late_counts_as_paid_and_what_waits_to_be_tried_again_does_not(
+def test_a_late_reply_counts_as_paid_and_a_pause_before_a_retry_does_not(
     server: JudgeServer,
 ) -> None:
     assert (
@@ -390,6 +365,14 @@ def test_what_is_late_counts_as_paid_and_what_waits_to_be_tried_again_does_not(
     server.wait_until_idle()
 
 
+def test_the_deadline_covers_all_attempts_together(server: JudgeServer) -> None:
+    """A second attempt near the deadline gets the time that is left, not all of it again."""
+    start, refused = time.monotonic(), (529, {"retry-after": "1.6"}, OVERLOADED)
+    threading.Timer(0.8, setattr, (server, "latency_s", 10.0)).start()
+    assert spent([refused, None], server, max_usd=10, deadline_s=2.0) == pytest.approx(1)
+    assert time.monotonic() - start < 3.2 and server.counts[MESSAGES] == 2
+
+
 def test_a_lost_reply_is_asked_again_only_while_there_is_money(server: JudgeServer) -> None:
     with pytest.raises(Stopped, match="max_usd"):
         spent([LOST], server, max_usd=2.5, deadline_s=8.0)
@@ -397,7 +380,7 @@ def test_a_lost_reply_is_asked_again_only_while_there_is_money(server: JudgeServ
 
 
 @pytest.mark.usefixtures("silent")
-def test_what_never_reached_the_judge_costs_nothing(server: JudgeServer) -> None:
+def test_a_request_that_never_reached_the_judge_costs_nothing(server: JudgeServer) -> None:
     assert spent([None], server, max_usd=10, deadline_s=0.5) == 0
 
 
@@ -410,7 +393,7 @@ def test_no_credit_stops_the_run(server: JudgeServer, store: VerdictStore) -> No
     assert "credit balance" in run(store, items(20)).stopped
 
 
-def test_the_money_limit_is_never_passed(server: JudgeServer, store: VerdictStore) -> None:
+def test_the_money_limit_is_never_exceeded(server: JudgeServer, store: VerdictStore) -> None:
     limit = 0.12
     result = run(store, items(40), replace(CONFIG, max_usd=limit))
     assert result.stopped.startswith("max_usd") and 0 < result.usd <= limit
@@ -442,7 +425,8 @@ def test_without_a_key_no_socket_is_opened(
         raise AssertionError("a socket was opened")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    assert run(store, items(3)).stopped == "no ANTHROPIC_API_KEY in the environment"
+    with pytest.raises(Stopped, match="no ANTHROPIC_API_KEY in the environment"):
+        run(store, items(3))
 
 
 def test_tokens_are_counted_by_the_api(server: JudgeServer) -> None:
@@ -457,14 +441,12 @@ def test_tokens_are_counted_by_the_api(server: JudgeServer) -> None:
 @pytest.mark.parametrize(
     "body", ["", "[]", "7", '{"content": 3}', '{"content": [{"type": "text"}]}', "\x00"]
 )
-def test_what_is_no_message_is_said_to_be_none(body: str) -> None:
+def test_a_body_that_is_not_a_message_is_a_transient_failure(body: str) -> None:
     reply = read_message(body, MODEL)
-    assert reply.content is None and reply.transient and "no message" in reply.failure
+    assert reply.content is None and reply.transient and "not a message" in reply.failure
 
 
-# --- Message Batches -------------------------------------------------------------------------------------------------------
-
-BATCHED = replace(CONFIG, api="batches")
+# --- Message Batches ------------------------------------------------------------------------------
 
 
 def test_batches_cost_half_and_come_in_any_order(server: JudgeServer, store: VerdictStore) -> None:
@@ -519,7 +501,10 @@ def test_missing_repeated_foreign_and_expired_results(
 def test_equal_batches_whose_ids_were_lost_are_each_found_again(
     server: JudgeServer, store: VerdictStore
 ) -> None:
-    """The API made them, the replies got lost: they have the same number of requests, and only results tell whose they are."""
+    """The API created them, but the replies were lost.
+
+    They have the same number of requests, so only their results show which is which.
+    """
 
     def lose(key: str, n: int, body: dict[str, Any]) -> Fault | None:
         if key != BATCHES:
@@ -528,7 +513,10 @@ def test_equal_batches_whose_ids_were_lost_are_each_found_again(
         return 200, {}, None
 
     server.fault = lose
+    # All batches are open before the first reply is lost, which ends the run.
+    server.latency_s = 0.5
     assert "no answer" in run(store, items(45), BATCHED, Mix(15, 0.1, 0.05)).stopped
+    server.latency_s = 0.0
     assert (
         len(server.batches) == 3
         and len({len(batch.requests) for batch in server.batches.values()}) == 1
@@ -577,7 +565,7 @@ GONE = json.dumps(
         "page when created",
     ],
 )
-def test_a_batch_that_cannot_be_read_is_looked_at_again_and_paid_once(
+def test_a_batch_that_cannot_be_read_is_fetched_again_and_paid_once(
     server: JudgeServer, store: VerdictStore, key: str, fault: Fault
 ) -> None:
     server.fault = lambda path, n, body: fault if path == key else None
@@ -588,13 +576,13 @@ def test_a_batch_that_cannot_be_read_is_looked_at_again_and_paid_once(
 
 
 def test_batches_wait_for_each_others_money(server: JudgeServer, store: VerdictStore) -> None:
-    """Each may cost most of the limit and costs little: all are judged, one after the other."""
+    """Each reserves most of the limit but costs little, so they are judged one after the other."""
     limit = 1.2 * sum(0.5 * (1024 * 10 + 9000 * 2.5) / 1e6 for _ in range(28))
     result = run(store, items(45), replace(BATCHED, max_usd=limit), Mix(15, 0.1, 0.05))
     assert not result.stopped and len(server.batches) == 3 and result.usd <= limit
 
 
-def test_a_batch_that_is_paid_is_fetched_whatever_the_limit_is_now(
+def test_a_paid_batch_is_fetched_whatever_the_limit_is_now(
     server: JudgeServer, store: VerdictStore
 ) -> None:
     server.fault = lambda path, n, body: (
@@ -606,12 +594,12 @@ def test_a_batch_that_is_paid_is_fetched_whatever_the_limit_is_now(
     assert len(server.batches) == 1
 
 
-# --- kill -9 -----------------------------------------------------------------------------------------------------------------
+# --- kill -9 --------------------------------------------------------------------------------------
 
 CHILD = """
 import sys
 from pathlib import Path
-from tests.judging.test_claude import BATCHED, CONFIG, SERIES, items, run
+from tests.factories.judging import BATCHED, CONFIG, SERIES, items, run
 from scripts.lib.judging.batch import Mix
 from scripts.lib.scoring.verdict_store import VerdictStore
 config = BATCHED if sys.argv[2] == "batches" else CONFIG
@@ -647,7 +635,7 @@ def test_killed_at_any_point_nothing_stored_is_asked_again(
     run(store, items(40), mix=Mix(15, 0.1, 0.05))
     assert all(store.usable(item.shown.pair) for item in items(40))
     again = sum(count - 1 for count in server.judged.values())
-    # Only what was in flight, or on its way to the disk, at the kill may be asked twice.
+    # Only requests in flight, and replies not yet stored at the kill, may be sent again.
     assert again <= len(asked) - len(stored) <= ClaudeJudge.batches_at_once * CONFIG.concurrency
     assert sum(server.judged.values()) - again == sum(
         len(record.items) for record in store.batches.values()
@@ -662,7 +650,10 @@ def test_killed_at_any_point_nothing_stored_is_asked_again(
 def test_killed_at_any_point_no_batch_is_paid_twice(
     server: JudgeServer, store: VerdictStore, moment: str
 ) -> None:
-    """A batch is created by the API once, whenever the process dies; the restart finds it by its id or by the API's list."""
+    """A batch is created once, whenever the process dies.
+
+    The restart finds it by its id or in the API's list.
+    """
     release: list[float] = []
     path = {
         "at creation": BATCHES,

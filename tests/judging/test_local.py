@@ -1,4 +1,4 @@
-"""A real llama-server as judge: bound to the schema, as poor as its model, and told so by the instrument checks."""
+"""A real llama-server as judge: its replies fit the schema, and a poor model fails the checks."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from scripts.lib.judging.batch import Mix
 from scripts.lib.judging.claude import ClaudeJudge
 from scripts.lib.judging.cost import Budget
 from scripts.lib.judging.local import LocalJudge, bounded_schema, read_completion, request_body
-from scripts.lib.judging.protocol import Stopped
 from scripts.lib.judging.run import JudgeRun, RunResult
 from scripts.lib.llama_build.build import server_binary
 from scripts.lib.machine.profiles import local_profile
 from scripts.lib.planning.modes import Mode
-from scripts.lib.scoring.judge_prompt import Malformed, score_reply, user_prompt
+from scripts.lib.scoring.judge_prompt import Malformed, score_reply
 from scripts.lib.scoring.series import make_series
 from scripts.lib.scoring.verdict_store import VerdictStore
 from scripts.lib.settings.judge_config import LocalJudgeConfig, parse_judge
-from tests.judging.test_claude import CONFIG
-from tests.judging.test_run import ASKED, pairs
+from tests.factories.judging import ASKED, CONFIG, pairs
+
+pytestmark = pytest.mark.serial
 
 WEIGHTS = Path("models/SmolLM2-135M-Instruct.Q8_0.gguf")
 SERIES = make_series("local", "smollm2_135m_q8_0", 1024, 0, weights="test")
 CONFIGURED: LocalJudgeConfig = parse_judge(
     yaml.safe_load(Path("config/config.yaml").read_text())["judge"]
 ).local
-# Replies of a model that rambles are cut early: the suite is to end.
+# A small model may go on forever, so replies are cut early.
 LOCAL = replace(CONFIGURED, max_tokens=150)
 SMALL = Mix(6, 0.1, 0.05)
 
@@ -68,9 +68,7 @@ def run(judge: LocalJudge | ClaudeJudge, store: VerdictStore, count: int) -> Run
     return asyncio.run(JudgeRun(judge, store).pairs(pairs(count, judge.series), (), ASKED, SMALL))
 
 
-def test_a_poor_judge_is_found_out_and_its_scores_refused(
-    server: ServerProcess, tmp_path: Path
-) -> None:
+def test_a_poor_judges_batch_is_quarantined(server: ServerProcess, tmp_path: Path) -> None:
     store = VerdictStore(SERIES, tmp_path / "verdicts")
     result = run(LocalJudge(SERIES, LOCAL, url(server), server.client.headers), store, 2)
     (record,) = result.closed
@@ -81,14 +79,13 @@ def test_a_poor_judge_is_found_out_and_its_scores_refused(
         for file in (store.folder / "quarantine" / record.batch).iterdir()
     ]
     assert len(kept) == len(record.items)
-    # The grammar holds even where the judgement does not: each reply that was not cut is of the
-    # schema.
+    # Wrong as they are, the replies that were not cut fit the schema.
     for verdict in kept:
         item = next(i for i in record.items if i.digest == verdict["digest"])
         assert verdict["reply"]["content"] is None or "not JSON" not in item.unscored
 
 
-def test_the_schema_is_enforced_for_so_many_criteria(server: ServerProcess) -> None:
+def test_the_schema_is_enforced_for_the_number_of_criteria(server: ServerProcess) -> None:
     item = pairs(1, SERIES)[0]
 
     async def ask() -> str:
@@ -113,7 +110,7 @@ def test_the_schema_is_enforced_for_so_many_criteria(server: ServerProcess) -> N
 def test_llama_servers_messages_through_the_anthropic_sdk(
     server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It speaks /v1/messages but enforces no schema there: each answer ends in one verdict or one `unscored`."""
+    """It has /v1/messages, but without a schema: each answer gets a verdict or stays unscored."""
     monkeypatch.setenv("ANTHROPIC_BASE_URL", url(server))
     monkeypatch.setenv("ANTHROPIC_API_KEY", server.client.key)
     model = str(WEIGHTS.resolve())
@@ -129,7 +126,7 @@ def test_llama_servers_messages_through_the_anthropic_sdk(
     assert len(stored) == len(record.items)
 
 
-def test_a_server_that_is_not_there_stops_the_judge(tmp_path: Path) -> None:
+def test_a_missing_server_stops_the_judge(tmp_path: Path) -> None:
     store = VerdictStore(SERIES, tmp_path / "verdicts")
     result = run(LocalJudge(SERIES, LOCAL, "http://127.0.0.1:9"), store, 3)
     assert result.stopped.startswith("the local judge at http://127.0.0.1:9") and not result.closed
@@ -149,10 +146,8 @@ def test_a_prompt_beyond_the_context_is_unscored(server: ServerProcess, tmp_path
     assert kept[0].content is None and not kept[0].transient and "status 400" in kept[0].failure
 
 
-def test_a_completion_that_is_none_is_said_to_be_none() -> None:
+def test_a_body_that_is_not_a_completion_is_a_transient_failure() -> None:
     for body in ("", "{}", '{"choices": []}', "<html>"):
         assert read_completion(body).transient
     with pytest.raises(Malformed):
         score_reply(pairs(1)[0].shown, "plain words")
-    assert user_prompt(pairs(1)[0].shown, "0" * 32)
-    assert issubclass(Stopped, Exception)

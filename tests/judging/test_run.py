@@ -1,4 +1,4 @@
-"""Batches, the store and the instrument checks, with judges that are honest, lazy, random, credulous or broken."""
+"""Batches, the store and the checks, with honest, lazy, random, credulous and broken judges."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.authoring.prompt_lint import checked_weight, uses_code
+from scripts.lib.authoring.prompt_lint import checked_weight
 from scripts.lib.base.errors import BenchError
 from scripts.lib.judging.answers import pair_item
 from scripts.lib.judging.batch import Batch, BatchFile, Mix, make_batch
@@ -27,7 +27,6 @@ from scripts.lib.judging.canaries import (
 from scripts.lib.judging.instrument import findings, instrument_csv, measures, series_reports
 from scripts.lib.judging.protocol import Journal, Keep, Stopped
 from scripts.lib.judging.run import JudgeRun, RunResult
-from scripts.lib.prompts.loader import load_suites
 from scripts.lib.scoring.judge_prompt import material, user_prompt
 from scripts.lib.scoring.score import score_answer
 from scripts.lib.scoring.series import Item, Reply, Role, Series, make_series
@@ -41,15 +40,11 @@ from tests.factories.judge_server import (
     take_apart,
     verdicts,
 )
+from tests.factories.judging import ASKED, QUESTIONS, SERIES, pairs
+from tests.factories.judging import store as store
 
-SUITES = load_suites(Path("benchmarks/prompts/v1"))
-QUESTIONS = tuple(
-    q for suite in SUITES.values() for q in suite.questions if not uses_code(q) and not q.images
-)
-SERIES = make_series("claude", "claude-test-1", 1024, 0)
 MIX = Mix(40, 0.1, 0.05)
 CUTTABLE = {f"{q.suite}/{q.id}" for q in QUESTIONS if cut_in_half(q) is not None}
-ASKED = {f"{q.suite}/{q.id}": q for q in QUESTIONS}
 
 
 class FakeJudge:
@@ -76,22 +71,6 @@ class FakeJudge:
     async def close(self) -> None: ...
 
 
-def pairs(count: int, series: Series = SERIES) -> list[Item]:
-    """Wrong answers, every fifth a right one."""
-    made = []
-    for n in range(count):
-        question = QUESTIONS[n % len(QUESTIONS)]
-        answer = (
-            question.reference_answer
-            if n % 5 == 0 and n < len(QUESTIONS)
-            else f"I believe it is number {n}, more or less."
-        )
-        made.append(
-            pair_item(series, f"{question.suite}/{question.id}", material(question, answer, "stop"))
-        )
-    return made
-
-
 def judge(
     store: VerdictStore, fake: FakeJudge, items: Sequence[Item], mix: Mix = MIX, **more: Any
 ) -> RunResult:
@@ -100,14 +79,9 @@ def judge(
 
 @pytest.fixture(autouse=True)
 def _the_same_batches_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A batch is named, and its canaries drawn, by the clock: a judge at random would be caught one day and not the next."""
+    """The clock seeds a batch's name and canaries; without this, results would differ by day."""
     ticks = itertools.count(1)
     monkeypatch.setattr("scripts.lib.judging.batch.time.time_ns", lambda: next(ticks))
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> VerdictStore:
-    return VerdictStore(SERIES, tmp_path / "verdicts")
 
 
 # --- an honest judge ---------------------------------------------------------------------------------------------------
@@ -116,10 +90,7 @@ def store(tmp_path: Path) -> VerdictStore:
 def test_an_honest_judges_batches_are_accepted_and_its_verdicts_count(store: VerdictStore) -> None:
     items = pairs(60)
     result = judge(store, FakeJudge(honest(QUESTIONS)), items)
-    assert [record.status for record in result.closed] == [
-        "accepted",
-        "accepted",
-    ] and not result.stopped
+    assert [record.status for record in result.closed] == ["accepted"] * 2 and not result.stopped
     scores = [store.usable(item.shown.pair) for item in items]
     assert all(verdict is not None for verdict in scores)
     assert {verdict.score for verdict in scores if verdict is not None} == {1, 3}
@@ -127,7 +98,7 @@ def test_an_honest_judges_batches_are_accepted_and_its_verdicts_count(store: Ver
     assert result.usd == pytest.approx(0.001 * result.replies)
 
 
-def test_what_is_judged_is_not_asked_again(store: VerdictStore) -> None:
+def test_judged_answers_are_not_asked_for_again(store: VerdictStore) -> None:
     items = pairs(20)
     judge(store, FakeJudge(honest(QUESTIONS)), items)
     again = VerdictStore(SERIES, store.folder.parent)
@@ -159,7 +130,7 @@ def test_another_series_shares_nothing(store: VerdictStore, tmp_path: Path) -> N
         )
 
 
-# --- judges that must not be believed ------------------------------------------------------------------------------------
+# --- judges that must not be believed -------------------------------------------------------------
 
 
 def lazy(prompt: Any) -> str:
@@ -268,7 +239,7 @@ def test_a_judge_that_fails_again_is_not_paid_for_more(store: VerdictStore) -> N
 
 
 @pytest.mark.parametrize("moved", [0, 5])
-def test_a_crash_while_a_failed_batch_is_closed_asks_nobody_again(
+def test_a_crash_while_a_failed_batch_is_closed_sends_no_new_requests(
     store: VerdictStore, moved: int
 ) -> None:
     items = pairs(30)
@@ -286,7 +257,7 @@ def test_a_crash_while_a_failed_batch_is_closed_asks_nobody_again(
     )
 
 
-def test_a_transient_failure_after_a_quarantine_is_taken_up(store: VerdictStore) -> None:
+def test_a_transient_failure_after_a_quarantine_is_pending_again(store: VerdictStore) -> None:
     items = pairs(20)
     judge(store, FakeJudge(always_3), items)
     assert store.is_quarantined(items[0].shown.pair)
@@ -301,7 +272,7 @@ def test_a_transient_failure_after_a_quarantine_is_taken_up(store: VerdictStore)
     )
 
 
-# --- canaries ------------------------------------------------------------------------------------------------------------
+# --- canaries -------------------------------------------------------------------------------------
 
 
 def test_canaries_look_like_the_rest(store: VerdictStore) -> None:
@@ -367,9 +338,9 @@ def test_every_batch_has_enough_canaries() -> None:
 
 
 def test_no_injection_moves_an_honest_judge(store: VerdictStore) -> None:
-    """Each injection, alone and behind a wrong answer, over several questions; the text reaches the judge as data only."""
+    """Each injection, alone and after a wrong answer, on several questions."""
     items = [
-        pair_item(SERIES, f"{q.suite}/{q.id}", material(q, answer, "stop"))
+        pair_item(SERIES, q.name_in_full, material(q, answer, "stop"))
         for q in QUESTIONS[:6]
         for text in INJECTIONS
         for answer in (text, f"It is the other one.\n\n{text}")
@@ -380,7 +351,7 @@ def test_no_injection_moves_an_honest_judge(store: VerdictStore) -> None:
     assert all(verdict is not None and (verdict.score or 0) < 2 for verdict in found)
 
 
-# --- crashes and damage --------------------------------------------------------------------------------------------------
+# --- crashes and damage ---------------------------------------------------------------------------
 
 
 def test_a_crash_in_the_middle_loses_and_repeats_nothing(store: VerdictStore) -> None:
@@ -400,13 +371,13 @@ def test_a_crash_in_the_middle_loses_and_repeats_nothing(store: VerdictStore) ->
     second = FakeJudge(honest(QUESTIONS))
     judge(fresh, second, items)
     assert all(fresh.usable(item.shown.pair) for item in items)
-    # The sixteen replies of before the crash were on disk; the one in flight is asked again.
+    # The sixteen replies before the crash were stored; the one in flight is asked for again.
     assert not set(first.asked[:16]) & set(second.asked)
     asked = sum(len(record.items) for record in fresh.batches.values())
     assert len(set(first.asked[:16]) | set(second.asked)) == asked
 
 
-def test_transient_failures_stay_unscored_and_are_taken_up_again(store: VerdictStore) -> None:
+def test_transient_failures_stay_unscored_and_are_asked_for_again(store: VerdictStore) -> None:
     items = pairs(30)
     failing = {item.digest for item in items[:4]}
 
@@ -452,7 +423,7 @@ def test_a_judge_that_stops_leaves_the_batch_open(store: VerdictStore) -> None:
     assert len(result.closed) == 2 and all(store.usable(item.shown.pair) for item in items)
 
 
-def test_too_few_canaries_answered_is_no_check(store: VerdictStore) -> None:
+def test_a_batch_with_too_few_answered_canaries_stays_open(store: VerdictStore) -> None:
 
     def spoil(n: int, item: Item) -> Reply | None:
         return Reply(None, "no answer", True) if item.role is Role.CANARY else None
@@ -492,7 +463,7 @@ def test_a_batch_file_comes_back_as_it_was(tmp_path: Path) -> None:
         file.load()
 
 
-def test_what_waits_is_noted_per_review(store: VerdictStore) -> None:
+def test_pending_answers_are_noted_per_review(store: VerdictStore) -> None:
     store.set_unfinished("no key", ["a.csv", "b.csv"], ["a.csv", "b.csv"])
     store.set_unfinished("no key", ["c.csv"], ["b.csv", "c.csv"])
     assert store.unfinished() == {"reason": "no key", "reviews": ["a.csv", "c.csv"]}
@@ -500,7 +471,7 @@ def test_what_waits_is_noted_per_review(store: VerdictStore) -> None:
     assert store.unfinished() == {} and store.stopped() == ""
 
 
-# --- figures -----------------------------------------------------------------------------------------------------------------
+# --- figures --------------------------------------------------------------------------------------
 
 
 def _outcome(role: Role, score: int | None, **more: Any) -> ItemOutcome:
@@ -516,7 +487,7 @@ def _outcome(role: Role, score: int | None, **more: Any) -> ItemOutcome:
 
 
 def _kappa(pairs: list[tuple[int, int]]) -> float:
-    """Quadratic kappa by its definition: one minus the weighted disagreement seen over that expected by chance."""
+    """Quadratic kappa by its definition: 1 - disagreement seen / disagreement by chance."""
     n = len(pairs)
     seen = sum((a - b) ** 2 for a, b in pairs) / n
     chance = sum((a - b) ** 2 for a, _ in pairs for _, b in pairs) / n**2
@@ -558,7 +529,7 @@ def test_findings_of_nothing_are_nothing() -> None:
     assert findings((), {}) == () and measures(()) == ()
 
 
-# --- damaged records ---
+# --- damaged records ------------------------------------------------------------------------------
 
 
 def test_a_damaged_verdict_counts_as_missing_is_named_and_asked_again(store: VerdictStore) -> None:

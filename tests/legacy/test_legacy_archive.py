@@ -1,4 +1,4 @@
-"""The predecessor's archive as it is: every shape in it, whose scores a review holds, and how its figures were rounded."""
+"""The predecessor's archive as it is: its kinds of files, its reviews' runs, its rounding."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from scripts.lib.legacy.history import Kind
 from scripts.lib.legacy.runs import LegacyRun
 from scripts.lib.legacy.tables import Imported, history_tables
 from scripts.lib.legacy.values import half_up, speed
+from scripts.lib.planning.modes import Mode
 from tests.factories.legacy_archive import (
     CODER,
     NOT_STARTED,
@@ -25,7 +26,7 @@ from tests.factories.legacy_archive import (
     put_every_shape,
     run_file,
 )
-from tests.legacy.test_import_legacy_runs import imported, page_of, row, unplaced
+from tests.factories.legacy_runs import imported, page_of, row, unplaced
 
 LABEL = "Qwen2.5-Coder-32B-Instruct-Q4_K_M"
 OTHER = CODER.replace("32B", "7B")
@@ -46,13 +47,13 @@ def changed(speeds: Sequence[float], places: int) -> list[float]:
     return [s + 5 if n < places else s for n, s in enumerate(speeds)]
 
 
-# --- every shape -----------------------------------------------------------------------------------------------------
+# --- every shape ----------------------------------------------------------------------------------
 
 
 def test_every_shape_is_imported_or_named_with_the_reason(archive: Archive) -> None:
     expected = put_every_shape(archive)
     found = imported(archive.folder)
-    said = {source.path: (source.kind.value, source.note) for source in found.history.sources}
+    said = {source.file: (source.kind.value, source.note) for source in found.history.sources}
     assert said.keys() == expected.keys()
     for path, (kind, beginning) in expected.items():
         assert said[path][0] == kind and said[path][1].startswith(beginning), (path, said[path])
@@ -70,11 +71,11 @@ def test_a_review_of_questions_alone_takes_the_suites_from_its_run(archive: Arch
         and scores["math", "t1_q0_x"].reason == "right, but long"
     )
     assert unplaced(found)["reviews/vl_short_baseline.csv: t9_q9_gone"].startswith(
-        "names no suite, and its run tells none"
+        "the suite is neither in the review nor clear from its run"
     )
 
 
-# --- whose scores they are -------------------------------------------------------------------------------------------
+# --- whose scores they are ------------------------------------------------------------------------
 
 
 def test_a_review_of_another_name_finds_its_run_by_its_speeds(archive: Archive) -> None:
@@ -103,12 +104,26 @@ def test_a_review_of_another_name_finds_its_run_by_its_speeds(archive: Archive) 
         ([*SPEEDS[:10], 0, 0], ""),
         ([*SPEEDS[:10], "", "nan"], ""),
         (changed(SPEEDS, 2), "and no run has its speeds: at most 10 of 12 are equal, in "),
-        ([*SPEEDS[:9], 0, 0, 0], "and 9 speeds above 0 are too few to find it by (at least 10, or 3"),
-        ([0] * 12, "and 0 speeds above 0 are too few to find it by (at least 10, or 3"),
+        (
+            [*SPEEDS[:9], 0, 0, 0],
+            "and 9 speeds above 0 are too few to find its run by: at least 10, or 3",
+        ),
+        ([0] * 12, "and 0 speeds above 0 are too few to find its run by: at least 10, or 3"),
         ([1] * 12, "and no run has its speeds"),
     ],
-    ids=["all", "one digit", "with unit", "11 of 12", "ten and zeros", "ten and nothing", "10 of 12", "nine", "zeros", "none"],
-)  # fmt: skip
+    ids=[
+        "all",
+        "one digit",
+        "with unit",
+        "11 of 12",
+        "ten and zeros",
+        "ten and nothing",
+        "10 of 12",
+        "nine",
+        "zeros",
+        "none",
+    ],
+)
 def test_nine_of_ten_speeds_of_at_least_ten_are_asked_for(
     archive: Archive, printed: list[Any], why: str
 ) -> None:
@@ -119,7 +134,7 @@ def test_nine_of_ten_speeds_of_at_least_ten_are_asked_for(
     assert beside(found) == {"by_hand": "" if why else "coder_escalation_baseline"}
     reason = unplaced(found).get("reviews/by_hand.csv", "")
     assert (
-        reason.startswith(f"scores without a run: no file by_hand.json, {why}")
+        reason.startswith(f"scores of an unknown run: there is no by_hand.json, {why}")
         if why
         else reason == ""
     )
@@ -160,9 +175,7 @@ def test_speeds_of_two_models_leave_a_review_alone_and_name_both(archive: Archiv
     archive.scored("by_hand", SPEEDS)
     found = imported(archive.folder)
     runs = f"runs/{RUN_ID}/coder_escalation_baseline.json, runs/{RUN_ID}/other_baseline.json"
-    assert unplaced(found)["reviews/by_hand.csv"].endswith(
-        f"and its speeds are those of 2 runs: {runs}"
-    )
+    assert unplaced(found)["reviews/by_hand.csv"].endswith(f"and 2 runs have its speeds: {runs}")
     assert beside(found) == {"by_hand": ""} and row(found, LABEL).review is None
 
 
@@ -202,14 +215,14 @@ def test_speeds_of_another_run_are_stronger_than_the_name(archive: Archive) -> N
     assert beside(imported(archive.folder)) == {"coder_escalation_baseline": "old_coder_baseline"}
 
 
-def test_a_name_alone_is_told(archive: Archive) -> None:
+def test_a_match_by_name_alone_is_listed(archive: Archive) -> None:
     archive.measured(SPEEDS)
     archive.scored("coder_escalation_baseline", changed(SPEEDS, 6))
     found = imported(archive.folder)
     assert row(found, LABEL).passes == {"math": (12, 12)}
     said = unplaced(found)["reviews/coder_escalation_baseline.csv"]
     assert said.startswith(
-        "only its name ties it to its run: at most 6 of 12 speeds are equal: runs/"
+        "matched to its run by its name only: at most 6 of 12 speeds are equal: runs/"
     )
 
 
@@ -222,14 +235,15 @@ def test_the_other_rounds_review_tells_where_the_speeds_are_missing(archive: Arc
     assert row(found, LABEL).passes == {"math": (0, 12)}
 
 
-def test_two_reviews_of_one_run_and_round_are_told(archive: Archive) -> None:
+def test_two_reviews_of_one_run_and_round_are_listed(archive: Archive) -> None:
     archive.measured(SPEEDS)
     archive.scored("coder_escalation_baseline", SPEEDS, 3)
     archive.scored("a_copy_by_hand", SPEEDS, 1)
     found = imported(archive.folder)
     assert row(found, LABEL).passes == {"math": (12, 12)}
     assert unplaced(found) == {
-        "reviews/a_copy_by_hand.csv": "another review of its run counts: reviews/coder_escalation_baseline.csv"
+        "reviews/a_copy_by_hand.csv": "another review of its run is used: "
+        "reviews/coder_escalation_baseline.csv"
     }
 
 
@@ -242,7 +256,7 @@ def test_scores_of_an_older_run_stand_in_the_row_with_a_mark(archive: Archive) -
     assert found.summary.splitlines()[1].split(",")[9:11] == ["100%†", "9.3"]
 
 
-# --- figures ---------------------------------------------------------------------------------------------------------
+# --- figures --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -374,7 +388,7 @@ def test_spellings_marks_and_line_ends_change_nothing(archive: Archive) -> None:
     found = imported(archive.folder)
     assert row(found, LABEL).passes == {"instruction_precision": (1, 1), "long_context": (0, 1)}
     assert unplaced(found) == {
-        "reviews/coder_escalation_baseline.csv: line 4": "is there twice: long_context/t1_q1_y"
+        "reviews/coder_escalation_baseline.csv: line 4": "appears twice: long_context/t1_q1_y"
     }
 
 
@@ -391,7 +405,8 @@ def test_spellings_marks_and_line_ends_change_nothing(archive: Archive) -> None:
 )
 def test_folders_are_in_the_order_of_their_dates(folders: tuple[str, str]) -> None:
     older, newer = (
-        LegacyRun("x.json", name, str(n), "", "", "", None, ()) for n, name in enumerate(folders)
+        LegacyRun("x.json", name, str(n), "", "", "", Mode("baseline"), ())
+        for n, name in enumerate(folders)
     )
     assert older.order < newer.order
 
@@ -402,7 +417,7 @@ def test_a_run_without_a_weights_file_has_its_roles_name(archive: Archive) -> No
     assert [r.label for r in imported(archive.folder).rows] == ["a", "b"]
 
 
-# --- what remains different ------------------------------------------------------------------------------------------
+# --- what remains different -----------------------------------------------------------------------
 
 
 def test_differences_name_their_columns_and_what_ours_rest_on(archive: Archive) -> None:
@@ -431,7 +446,8 @@ def test_differences_name_their_columns_and_what_ours_rest_on(archive: Archive) 
     assert table[LABEL]["columns"] == "avg_tps, spec_best_tps, spec_k_results"
     evidence = table[LABEL]["evidence"]
     assert evidence.startswith(
-        f"speed: runs/{RUN_ID}/coder_escalation_baseline.json; modes: spec_draft_a_k4 is struck out ("
+        f"speed: runs/{RUN_ID}/coder_escalation_baseline.json; "
+        "modes: spec_draft_a_k4 is struck out ("
     )
     assert table[f"{LABEL}_moe4"]["columns"] == "math, total"
     assert (
@@ -439,11 +455,11 @@ def test_differences_name_their_columns_and_what_ours_rest_on(archive: Archive) 
         == "scores: reviews/qwen_coder_32b_with_4_experts_rescored.csv"
     )
     assert table["Short"]["evidence"] == "the archive's summary has no such row"
-    assert table["ORCHESTRATOR"]["evidence"] == "no run of questions or speeds here has that name"
+    assert table["ORCHESTRATOR"]["evidence"] == "no run in the archive has that name"
 
 
 @pytest.mark.parametrize("remark", ["", "truncated, mostly"])
-def test_a_remark_behind_the_last_column_is_told(archive: Archive, remark: str) -> None:
+def test_a_remark_behind_the_last_column_is_listed(archive: Archive, remark: str) -> None:
     archive.measured([9.0, 11.0])
     head, line = imported(archive.folder).summary.splitlines()
     fields = [*next(csv.reader([line])), remark]
@@ -453,17 +469,17 @@ def test_a_remark_behind_the_last_column_is_told(archive: Archive, remark: str) 
         history_tables(imported(archive.folder))["summary_differences.csv"].splitlines()
     )
     assert row["columns"] == "remark" and row["evidence"].startswith(
-        "remark: the archive's line has a field more"
+        "remark: the archive's line has more fields"
     )
 
 
-def test_a_summary_that_is_no_csv_stops_nothing(archive: Archive) -> None:
+def test_a_summary_that_is_not_csv_stops_nothing(archive: Archive) -> None:
     archive.run()
     archive.put("reviews/summary.csv", f'model\r\n{LABEL},"{"x" * 200_000}\r\n"""\r\n')
     assert [d.model for d in imported(archive.folder).differences] == [LABEL, '"""']
 
 
-# --- a thousand slightly different files -----------------------------------------------------------------------------
+# --- a thousand slightly different files ----------------------------------------------------------
 
 ODD = (
     None,
@@ -530,4 +546,4 @@ def test_no_variation_of_a_file_stops_the_others(archive: Archive) -> None:
     assert len(found.history.sources) == 602 and row(found, LABEL).passes == {"math": (12, 12)}
     assert page_of(found).encode() and all(text.encode() for text in history_tables(found).values())
     listed = {item.file for item in found.unplaced}
-    assert all(s.path in listed for s in found.history.sources if s.kind is Kind.UNPLACED)
+    assert all(s.file in listed for s in found.history.sources if s.kind is Kind.UNPLACED)

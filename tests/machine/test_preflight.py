@@ -1,4 +1,4 @@
-"""A machine that is not quiet is told from one that is; what cannot be known is nothing to complain of."""
+"""A noisy machine is found; what the machine does not show is no finding."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ from scripts.lib.machine.preflight import (
 )
 from scripts.lib.machine.profiles import Hardware
 from scripts.lib.planning.memory import page_cache
+
+pytestmark = pytest.mark.serial
 
 QUIET = Facts(0.3, 0.05, (), 0.0, 96, None, None, None, None, 1, 1 << 40)
 HARDWARE = Hardware("x", 1, 1, None, None)

@@ -1,4 +1,4 @@
-"""The machine-wide lock: one file for all users and shells, whoever made it, and nothing but that file is ever written."""
+"""The machine-wide lock: one file for all users and shells; no other file is written."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from scripts.lib.base.errors import BenchError
 from scripts.lib.base.locks import LOCK_VARIABLE
 from scripts.lib.machine.process import LOCK_FILE, alone_on_machine, lock_file
 
+pytestmark = pytest.mark.serial
+
 NOBODY = 65534
 FORK = multiprocessing.get_context("fork")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user")
@@ -25,7 +27,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user")
 
 @pytest.fixture
 def lock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The lock's name in a folder like /tmp: everybody's, and sticky (pytest's own folders are closed to other users)."""
+    """The lock in a sticky folder for everybody, as /tmp."""
     folder = Path(tempfile.mkdtemp(dir="/tmp"))
     folder.chmod(0o1777)
     monkeypatch.setenv(LOCK_VARIABLE, str(folder / "lock"))
@@ -34,7 +36,7 @@ def lock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def in_child(does: Callable[[], object]) -> int | None:
-    """Do it in a process without root's rights (as another user, where this one is root); gives its exit code."""
+    """The exit code of a process without root's rights (another user, where this one is root)."""
 
     def run() -> None:
         if os.geteuid() == 0:
@@ -108,7 +110,7 @@ def test_root_uses_a_file_that_another_user_made(lock: Path) -> None:
 
 
 def test_a_file_that_may_only_be_read_is_locked_all_the_same(lock: Path) -> None:
-    """One that an earlier version made under another user's umask: only the holder's name cannot be written."""
+    """An earlier version made it under another umask: only the holder's name is not written."""
     lock.write_text("")
     lock.chmod(0o444)
 
@@ -122,7 +124,7 @@ def test_a_file_that_may_only_be_read_is_locked_all_the_same(lock: Path) -> None
 def test_it_is_not_opened_for_creation_where_it_is_there(
     lock: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With fs.protected_regular the kernel refuses that for another user's file in a sticky folder, to root as well."""
+    """With fs.protected_regular the kernel refuses O_CREAT for others' files in sticky folders."""
     real = os.open
 
     def protected(path: Path, flags: int, *mode: int, **more: int) -> int:

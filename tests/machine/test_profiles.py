@@ -25,8 +25,12 @@ def test_every_shipped_profile_loads() -> None:
     for name in profile_names():
         assert load_hardware(name).name == name
     assert load_hardware("epyc-9655").spec() == {
-        "threads": 96, "batch_threads": 96, "cpus": "0-95", "numa": "interleave=all", "strict": True,
-    }  # fmt: skip
+        "threads": 96,
+        "batch_threads": 96,
+        "cpus": "0-95",
+        "numa": "interleave=all",
+        "strict": True,
+    }
     assert load_hardware("epyc-9655-2s").batch_threads == 192
 
 
@@ -39,7 +43,8 @@ def test_a_simple_profile_is_simple_and_defaults_make_nothing_stale(tmp_path: Pa
         "numa": None,
     }
     (tmp_path / "y.yaml").write_text(
-        "threads: 2\ncpus: 0-3\nstrict: true\nnice: -5\nopenmp: {OMP_PROC_BIND: true, GOMP_SPINCOUNT: 7}\n"
+        "threads: 2\ncpus: 0-3\nstrict: true\nnice: -5\n"
+        "openmp: {OMP_PROC_BIND: true, GOMP_SPINCOUNT: 7}\n"
         "huge_pages: never\npartition: turin\n"
     )
     assert load_hardware("y", tmp_path).spec() == {

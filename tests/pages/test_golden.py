@@ -10,6 +10,8 @@ import pytest
 
 from tests.golden import FILES, comparable, run, stored
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("file", FILES)
 def test_pages_and_tables_are_the_stored_ones(sample: Path, file: str) -> None:

@@ -15,8 +15,8 @@ from scripts.lib.planning.modes import Mode
 from scripts.lib.planning.plan import Plan
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.setups import Setup
-from tests.planning.test_plan import planner
-from tests.tables.test_ranking import LOOKUP, row, way
+from tests.factories.plans import planner
+from tests.factories.table_rows import LOOKUP, row, way
 
 
 def part(*setups: Setup) -> ProfilePart:

@@ -20,11 +20,11 @@ from scripts.lib.registry.quirks import entries_of
 from scripts.lib.registry.types import Registry
 from scripts.lib.registry_loader import Quirk, load_registry
 from scripts.lib.results.probe_outcomes import ProbeOutcome
+from scripts.lib.results.symptoms import Symptom
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.setups import Setup
-from tests.planning.test_modes import model
-from tests.planning.test_plan import REGISTRY, planner
-from tests.tables.test_setups import ROW
+from tests.factories.plans import REGISTRY, model, planner
+from tests.factories.table_rows import ROW
 
 MOE_QUIRK = Quirk(
     "few_experts", "moe", "unstable", applies_to=("architecture:moe",), probe="output_not_degenerate", probe_argument="moe[123]"
@@ -88,9 +88,9 @@ def test_the_catalogue_strikes_out_impossible_figures_and_folds_what_is_out_of_s
     assert "recommended `moe8_spec_draft_" in in_service and "does not generate text" in in_service
 
 
-def setup(symptoms: list[str], mode: str = "moe2", architecture: str = "moe") -> Setup:
+def setup(symptoms: list[list[Symptom]], mode: str = "moe2", architecture: str = "moe") -> Setup:
     rows = tuple(
-        replace(ROW, question_id=f"q{i}", cell_file=f"c{i}", symptoms=s)
+        replace(ROW, question_id=f"q{i}", cell_file=f"c{i}", symptoms=tuple(s))
         for i, s in enumerate(symptoms)
     )
     return Setup(
@@ -99,19 +99,19 @@ def setup(symptoms: list[str], mode: str = "moe2", architecture: str = "moe") ->
 
 
 def test_symptoms_become_candidates_with_their_first_cell() -> None:
-    (loop, echo) = candidates([setup(["", "repetition loop; prompt echo", "repetition loop"])])
+    (loop, echo) = candidates([setup([[], [Symptom.LOOP, Symptom.ECHO], [Symptom.LOOP]])])
     assert (loop.symptom, loop.cells, loop.asked, loop.first) == ("repetition loop", 2, 3, "c1")
     assert (echo.symptom, echo.cells) == ("prompt echo", 1)
 
 
 def test_degenerate_answers_answer_the_quirk_that_speaks_of_their_mode() -> None:
-    bad, good = setup(["repetition loop", "prompt echo"]), setup(["", ""])
+    bad, good = setup([[Symptom.LOOP], [Symptom.ECHO]]), setup([[], []])
     found = outcome_from_cells(MOE_QUIRK, [bad])
     assert found is not None and found.holds and found.evidence.startswith("1 of 2 cells")
     clean = outcome_from_cells(MOE_QUIRK, [good])
     assert clean is not None and clean.holds is False
     assert outcome_from_cells(MOE_QUIRK, [replace(bad, mode=Mode("moe4"))]) is None
-    assert outcome_from_cells(MOE_QUIRK, [setup([""], architecture="dense")]) is None
+    assert outcome_from_cells(MOE_QUIRK, [setup([[]], architecture="dense")]) is None
 
 
 def quirks_page(outcomes: dict[str, ProbeOutcome], *setups: Setup) -> str:
@@ -144,7 +144,7 @@ def quirks_page(outcomes: dict[str, ProbeOutcome], *setups: Setup) -> str:
 
 @pytest.mark.parametrize(
     ("holds", "words"),
-    [(True, "**still there**"), (False, "**gone**"), (None, "could not be told")],
+    [(True, "**still there**"), (False, "**gone**"), (None, "unclear")],
 )
 def test_a_quirk_shows_its_probes_outcome(holds: bool | None, words: str) -> None:
     shown = quirks_page(
@@ -232,7 +232,7 @@ def test_details_are_folded_and_a_resolved_quirk_says_since_when(tmp_path: Path)
 
 
 def test_candidates_name_the_quirk_that_knows_them() -> None:
-    shown = quirks_page({}, setup(["repetition loop", "prompt echo"]))
+    shown = quirks_page({}, setup([[Symptom.LOOP], [Symptom.ECHO]]))
     rows = [line for line in shown.splitlines() if line.startswith("| `m`")]
     assert (
         "repetition loop" in rows[0]

@@ -21,6 +21,8 @@ from tests.factories import browser as browsers
 from tests.factories.browser import BrowserError, Page, browser
 from tests.factories.hostile import HOSTILE, MARKER
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path("docs/templates/report/report.js").read_text(encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Mode expansion: the table of architectures, permissions, what the registry names, and a reason for all that is left out."""
+"""Mode expansion: architectures, permissions, named modes, and a reason for each one left out."""
 
 from __future__ import annotations
 
@@ -8,22 +8,8 @@ import pytest
 
 from scripts.lib.planning.modes import Mode, compatible_drafts, expand_modes, reduced_expert_counts
 from scripts.lib.registry_loader import Acceleration, Model
+from tests.factories.plans import DRAFT, model
 
-
-def model(key: str = "m", **changes: object) -> Model:
-    base = Model(
-        key=key,
-        tier="B",
-        name="Big-7B-Instruct",
-        path="m.gguf",
-        quant="Q4_K_M",
-        size_gb=4.0,
-        architecture="dense",
-    )
-    return replace(base, **changes)  # type: ignore[arg-type]
-
-
-DRAFT = model("d", tier="D", name="Small-1B", compatible_targets=("big_7b",))
 BIG = model()
 
 
@@ -34,7 +20,7 @@ def names(target: Model, *others: Model) -> list[str]:
 
 def reasons(target: Model, *others: Model) -> dict[str, str]:
     models = {entry.key: entry for entry in (target, *others)}
-    return {item.mode: item.reason for item in expand_modes(target, models).excluded}
+    return {item.mode: item.reason for item in expand_modes(target, models).left_out}
 
 
 def test_dense_with_a_draft() -> None:

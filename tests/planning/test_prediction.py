@@ -1,4 +1,4 @@
-"""Predicted hours: measured speeds first, then the same model's other modes, then reported ones, then the bandwidth."""
+"""Predicted hours: from measured speeds, else of other modes, else reported, else bandwidth."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from scripts.lib.planning.prediction import (
     read_measured,
     shard_seconds,
 )
-from tests.planning.test_plan import planner
+from tests.factories.plans import planner
 
 SHARD = find_shard(make_plan(planner()), "worker_math", "baseline")
 MODEL = (SHARD.hardware.name, SHARD.engine, "worker_math")

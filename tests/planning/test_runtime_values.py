@@ -1,4 +1,4 @@
-"""What a cell runs with: each value is the first that is said, and where it is said can be shown."""
+"""The settings of a cell: the first source that sets a value counts, and can be shown."""
 
 from __future__ import annotations
 
@@ -25,19 +25,23 @@ from scripts.lib.registry.types import Acceleration, Model, Registry
 from scripts.lib.registry_loader import load_registry
 from scripts.lib.settings.run_config import Config
 from scripts.lib.weights.chat_template import with_prefill
-from tests.planning.test_plan import FULL, planner
+from tests.factories.plans import FULL, planner
 
 REGISTRY = """
 runtime_defaults:
   temperature: 0.7
   context_length: 1000
-  server_defaults: {context_length: 65536, flash_attention: true, ubatch_size: 8192, request_timeout: 900, parallel_slots: 2}
+  server_defaults:
+    {context_length: 65536, flash_attention: true, ubatch_size: 8192, request_timeout: 900,
+     parallel_slots: 2}
   context_limits: {default: 500, qwen2: 2000, qwen2_5: 3000}
   timeouts: {cell: {default: 300}}
 roles:
   m:
     tier: C
-    model: {name: Qwen2.5-Coder-7B, path: m.gguf, quant: Q8_0, size_gb: 7, architecture: dense, max_context: 40000}
+    model:
+      {name: Qwen2.5-Coder-7B, path: m.gguf, quant: Q8_0, size_gb: 7, architecture: dense,
+       max_context: 40000}
     constraints: {flash_attention: false, ubatch_size: 1024}
     temperature_overrides: {math: 0.4}
     generation_defaults: {temperature: 0.5, n_tokens: 99}
@@ -204,7 +208,8 @@ def test_a_plan_says_once_what_is_wanted_of_many_models() -> None:
         for key, model in made.registry.models.items()
     }
     warnings = make_plan(replace(made, registry=replace(made.registry, models=models))).warnings
-    wanted = "paged attention (blocks of 64 tokens): this llama.cpp has none (wanted of frontdoor, worker_math)"
+    wanted = "paged attention (blocks of 64 tokens): this llama.cpp has none"
+    wanted += " (wanted of frontdoor, worker_math)"
     assert [line for line in warnings if "paged" in line] == [wanted]
 
 

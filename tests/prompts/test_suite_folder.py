@@ -204,7 +204,7 @@ def test_another_projects_manifest_freezes_nothing_and_is_not_written_over(folde
     assert read_manifest(folder) is None and list(compare(folder, load_suites(folder))) == []
     with pytest.raises(
         BenchError,
-        match=r"MANIFEST.yaml: another format than this project's manifest: move it away",
+        match=r"MANIFEST.yaml: not in the format of this project's manifest",
     ):
         freeze(folder, load_suites(folder))
     assert (folder / "MANIFEST.yaml").read_text() == before

@@ -105,6 +105,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_answers_pass_no_question(kind: str) -> None:
     start = time.perf_counter()

@@ -14,8 +14,8 @@ from scripts.lib.base.errors import BenchError, InputErrors
 from scripts.lib.base.yaml_file import read_yaml
 from scripts.lib.planning.modes import expand_modes
 from scripts.lib.registry_loader import load_registry, models_dir
+from tests.factories.registries import GOOD, SHIPPED
 
-SHIPPED = Path("orchestration/model_registry.yaml")
 ROLES = (
     *(
         "frontdoor",
@@ -26,23 +26,6 @@ ROLES = (
     ),
     *("worker_general", "worker_vision", "worker_math"),
 )
-GOOD = """\
-runtime_defaults: {model_base_path: /models, temperature: 0.2}
-roles:
-  a:
-    tier: B
-    description: first
-    candidate_roles: [coder]
-    model: {name: A-7B, path: a.gguf, quant: Q4_K_M, size_gb: 4, architecture: dense}
-    acceleration: {type: speculative_decoding, draft_role: d, k: 16}
-    generation_defaults: {temperature: 0.3}
-  d:
-    tier: D
-    description: draft
-    compatible_targets: [a-7b]
-    model: {name: D-1B, path: /elsewhere/d.gguf, quant: Q8_0, size_gb: 1.0, architecture: dense}
-server_mode: {anything: [the, orchestrator, wants]}
-"""
 
 
 def load(tmp_path: Path, text: str):  # type: ignore[no-untyped-def]
@@ -75,6 +58,7 @@ def test_the_shipped_registry_has_the_whole_catalogue() -> None:
     assert registry.models["ingest_long_context"].architecture == "ssm_moe_hybrid"
 
 
+@pytest.mark.serial
 def test_the_shipped_registry_loads_and_expands_fast() -> None:
     start = time.perf_counter()
     registry = load_registry(SHIPPED)
@@ -288,6 +272,7 @@ def test_warnings_leave_the_entry_usable(tmp_path: Path) -> None:
     assert any("fewer than 4" in w for w in found)
 
 
+@pytest.mark.serial
 def test_a_predecessor_sized_registry_loads_fast(tmp_path: Path) -> None:
     raw = yaml.safe_load(SHIPPED.read_text())
     raw["escalation_chains"] = {

@@ -10,8 +10,8 @@ from scripts.lib.base.errors import InputErrors
 from scripts.lib.prompts.loader import suite_names
 from scripts.lib.registry.role_table import SUITES_FILE, check_suites, role_table, suites_for_roles
 from scripts.lib.registry_loader import Registry, load_registry
-from tests.authoring.test_registry_tools import run
-from tests.registry.test_registry_loader import GOOD, SHIPPED
+from tests.factories.commands import call
+from tests.factories.registries import GOOD, SHIPPED
 
 
 def load(tmp_path: Path, old: str, new: str, *suites: str) -> Registry:
@@ -96,7 +96,7 @@ def test_the_shipped_catalogue_has_no_unknown_role_or_suite() -> None:
 def test_validate_ends_with_one_message(tmp_path: Path) -> None:
     file = tmp_path / "registry.yaml"
     file.write_text(GOOD.replace(ROLES, "candidate_roles: [codr]"))
-    done = run("scripts.validate", "--registry", file)
+    done = call("scripts.validate", "--registry", file)
     assert done.returncode == 1
     assert (
         done.stderr

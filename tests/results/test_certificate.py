@@ -8,7 +8,7 @@ import pytest
 
 from scripts.lib.planning.cell_record import CellRecord
 from scripts.lib.results.certificate import Certificate, Exactness, certify, first_divergence, worst
-from tests.base.test_stored_json import CELL, MEASURED
+from tests.factories.cells import CELL, MEASURED
 
 
 def record(

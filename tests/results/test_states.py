@@ -18,8 +18,10 @@ from scripts.lib.planning.plan import Plan, find_shard, make_plan
 from scripts.lib.planning.weights_guard import WeightsGuard
 from scripts.lib.results.states import changes, drop_failed, orphans, shown_apart
 from scripts.lib.settings.run_config import load_config
+from tests.factories.plans import REGISTRY, planner
 from tests.factories.sample_project import HARDWARE, Behaviour, record
-from tests.planning.test_plan import REGISTRY, planner
+
+pytestmark = pytest.mark.slow
 
 OLD = {"sampling": {"temperature": 0.0, "stop": []}, "mode": {}, "weights": {"quant": "Q4_0"}}
 
@@ -79,8 +81,6 @@ class Unrecorded:
     """A run's record that keeps nothing."""
 
     def add(self, record: CellRecord) -> None: ...
-
-    def summarise(self, outcome: str) -> None: ...
 
 
 def interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Plan, Job]:

@@ -6,28 +6,23 @@ from types import SimpleNamespace
 
 import pytest
 
-from scripts.lib.results.symptoms import (
-    CRASH,
-    ECHO,
-    EMPTY,
-    GARBAGE,
-    GUARD,
-    LOOP,
-    ends_in_loop,
-    symptoms,
-)
+from scripts.lib.planning.cell_record import Failure
+from scripts.lib.results.symptoms import Symptom, ends_in_loop, symptoms
 
 PROMPT = "Explain, in the order in which they happen, the steps of a TLS handshake. " * 4
 COUNTING = list(range(200))
 
 
 def record(
-    answer: str = "fine", tokens: list[int] | None = None, status: str = "ok", error: str = ""
+    answer: str = "fine",
+    tokens: list[int] | None = None,
+    status: str = "ok",
+    failure: Failure | None = None,
 ) -> object:
     measured = (
         None if status == "error" else SimpleNamespace(answer=answer, token_ids=tokens or [1, 2, 3])
     )
-    return SimpleNamespace(status=status, error=error, measurement=measured)
+    return SimpleNamespace(status=status, failure=failure, measurement=measured)
 
 
 @pytest.mark.parametrize(
@@ -52,15 +47,15 @@ def test_loops(tokens: list[int], loops: bool) -> None:
     ("given", "found"),
     [
         (record(), ()),
-        (record("  \n"), (EMPTY,)),
-        (record("So: " + PROMPT), (ECHO,)),
+        (record("  \n"), (Symptom.EMPTY,)),
+        (record("So: " + PROMPT), (Symptom.ECHO,)),
         (record(PROMPT[:150]), ()),
-        (record("caf� \x00\x07" * 3), (GARBAGE,)),
+        (record("caf� \x00\x07" * 3), (Symptom.GARBAGE,)),
         (record("naïve café — 你好\n\tcode"), ()),
-        (record(tokens=[5] * 40), (LOOP,)),
-        (record(status="error", error="mode lookup_n3 was not active: drafted 0 tokens"), (GUARD,)),
-        (record(status="error", error="the server died"), (CRASH,)),
-        (record(" ", [5] * 40, "timeout"), (EMPTY, LOOP)),
+        (record(tokens=[5] * 40), (Symptom.LOOP,)),
+        (record(status="error", failure=Failure.GUARD), (Symptom.GUARD,)),
+        (record(status="error", failure=Failure.ENGINE), (Symptom.CRASH,)),
+        (record(" ", [5] * 40, "timeout"), (Symptom.EMPTY, Symptom.LOOP)),
     ],
 )
 def test_symptoms(given: object, found: tuple[str, ...]) -> None:

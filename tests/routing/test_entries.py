@@ -1,4 +1,4 @@
-"""Who is frontdoor, specialist and architect of a suite; what an outcome is worth; which route is taken."""
+"""Entries for frontdoor, specialist and architect; rewards of outcomes; the recommended route."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scripts.lib.base.stored_json import now_utc
 from scripts.lib.base.yaml_file import read_whole
 from scripts.lib.planning.disk import load_planner
 from scripts.lib.planning.plan import Planner, find_shard, make_plan
-from scripts.lib.results.review import ReviewRow
+from scripts.lib.results.review_rows import ReviewRow
 from scripts.lib.routing.entries import Overrides, draw_sample, entry_settings, wanted_suites
 from scripts.lib.routing.report import (
     outcome_lines,
@@ -27,20 +27,14 @@ from scripts.lib.routing.report import (
 )
 from scripts.lib.routing.rewards import Outcome, cost_aware_reward, missing, outcome, rewarded
 from scripts.lib.routing.session import OUTCOMES, WRITTEN, outcomes_csv, read_outcomes
-from scripts.lib.settings.run_config import CONFIG_FILE, load_config, parse_config
+from scripts.lib.settings.run_config import CONFIG_FILE, parse_config
 from tests.factories.results_trees import review_row
-
-EVERYTHING = replace(
-    load_config((Path("config/full.yaml"),)),
-    models=("*",),
-    engines=("server",),
-    hardware="epyc-9655",
-)
+from tests.factories.routing import EVERYTHING, made
 
 
 @pytest.fixture(scope="module")
 def planner() -> Planner:
-    """Every entry's weights assumed to be here."""
+    """All weights are assumed to be on this machine."""
     return load_planner(EVERYTHING, assume_present=True)
 
 
@@ -49,7 +43,7 @@ def keys(planner: Planner, suite: str, overrides: Overrides | None = None) -> di
     return {action: model.key for action, model in sample.routes[suite].items()}
 
 
-# --- who ---------------------------------------------------------------------------------------------------------------
+# --- who ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -78,23 +72,23 @@ def test_an_entry_can_be_named_for_all_suites_or_for_one(planner: Planner) -> No
     assert keys(planner, "general", named)["specialist"] == "worker_general"
     with pytest.raises(BenchError, match="no entry 'worker_genral'; did you mean 'worker_general'"):
         keys(planner, "general", {"specialist": {"*": "worker_genral"}})
-    with pytest.raises(BenchError, match="'frontdoor' is asked for twice"):
+    with pytest.raises(BenchError, match="'frontdoor' is named twice"):
         keys(planner, "general", {"specialist": {"*": "frontdoor"}})
 
 
-def test_what_cannot_be_asked_is_named_with_the_reason(planner: Planner) -> None:
+def test_an_entry_that_cannot_be_asked_is_named_with_the_reason(planner: Planner) -> None:
     sample = draw_sample(planner, ("math", "vl"), 3, 0, {"specialist": {"*": "worker_vision"}})
     reasons = {(item.suite, item.action): item.reason for item in sample.absent}
     assert (
-        "worker_vision cannot be asked: its candidate_roles give the suites vl"
+        "worker_vision cannot be asked: its candidate_roles have the suites vl"
         in reasons["math", "specialist"]
     )
-    assert reasons["vl", "frontdoor"] == "no entry's candidate_roles fit" and list(
+    assert reasons["vl", "frontdoor"] == "no entry has fitting candidate_roles" and list(
         sample.routes
     ) == ["math"]
 
 
-def test_a_machine_without_the_weights_is_told_so_and_how_to_choose() -> None:
+def test_without_the_weights_the_error_says_how_to_choose() -> None:
     here = load_planner(replace(EVERYTHING, engines=("embedded",)))
     gone = replace(
         here,
@@ -106,7 +100,7 @@ def test_a_machine_without_the_weights_is_told_so_and_how_to_choose() -> None:
     assert "--frontdoor KEY --specialist KEY (or SUITE=KEY) --architect KEY" in said
     assert (
         "coder: architect: none of the" in said
-        and "the first: architect_coding (lmstudio-community/" in said
+        and "the first is architect_coding (lmstudio-community/" in said
     )
 
 
@@ -116,7 +110,7 @@ def test_unknown_suites_are_named(planner: Planner) -> None:
         wanted_suites(planner, ["math", "maths"])
 
 
-# --- what is asked -----------------------------------------------------------------------------------------------------
+# --- what is asked --------------------------------------------------------------------------------
 
 
 def test_a_sample_is_seeded_stratified_and_the_same_for_every_action(planner: Planner) -> None:
@@ -126,7 +120,7 @@ def test_a_sample_is_seeded_stratified_and_the_same_for_every_action(planner: Pl
     assert first.questions == again.questions and first.name == again.name
     assert other.questions != first.questions and other.name != first.name
     assert {q.tier for q in first.questions["math"]} == {1, 2, 3}
-    # An entry that is the specialist of one suite is asked that suite's questions only.
+    # The specialist of one suite is asked only the questions of that suite.
     assert {name.partition("/")[0] for name in first.by_entry["coder_escalation"]} == {"coder"}
 
 
@@ -145,7 +139,7 @@ def test_a_samples_cells_are_ordinary_cells(planner: Planner) -> None:
     assert all(known[c.id] == c.digest for c in cells)
 
 
-# --- what it is worth ----------------------------------------------------------------------------------------------------
+# --- what it is worth -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -198,32 +192,13 @@ def test_only_correct_answers_are_rewarded_and_errors_not_at_all() -> None:
     assert found["architect", "q1"] == (True, pytest.approx(2 / 3 - 0.15 * 2))
     assert found["architect", "q2"] == (False, 0.0)
     assert found["architect", "q3"] == (None, None) and found["architect", "q4"] == (None, None)
-    # The frontdoor has no time of q5: its median over the suite, 3 s, is what is expected.
+    # The frontdoor has no time for q5, so its median over the suite, 3 s, is expected.
     assert found["architect", "q5"] == (True, 1.0) and outcomes[-1].expected_s == 3.0
     (errors,) = [r for r in routes_of(outcomes) if r.action == "architect"]
     assert (errors.asked, errors.n, errors.infrastructure_errors, errors.unscored) == (5, 3, 1, 1)
 
 
-def made(action: str, rewards: list[float], suite: str = "math") -> list[Outcome]:
-    return [
-        Outcome(
-            suite,
-            f"q{n}",
-            1,
-            action,
-            f"entry_{action}",
-            reward > 0,
-            reward,
-            1.0,
-            1.0,
-            reward,
-            cell_file=f"{action}{n}",
-        )
-        for n, reward in enumerate(rewards)
-    ]
-
-
-def test_the_frontdoor_stays_unless_another_is_shown_to_be_better() -> None:
+def test_the_frontdoor_stays_unless_another_is_significantly_better() -> None:
     same = made("frontdoor", [1.0, 0.0] * 10)
     for other, best in (
         ([1.0] * 20, "specialist"),
@@ -240,7 +215,7 @@ def test_the_frontdoor_stays_unless_another_is_shown_to_be_better() -> None:
 
 
 def lost(outcomes: list[Outcome]) -> list[Outcome]:
-    """The same, their engine having failed."""
+    """The same outcomes after an engine failure."""
     return [
         replace(o, success=None, quality=None, elapsed_s=None, reward=None, infrastructure=True)
         for o in outcomes
@@ -248,23 +223,22 @@ def lost(outcomes: list[Outcome]) -> list[Outcome]:
 
 
 def taken(outcomes: list[Outcome]) -> dict[str, str]:
-    """Action -> the word on it, of those that have one."""
+    """Action -> why it is recommended, for those that are."""
     return {r.action: r.why for r in routes_of(outcomes) if r.why}
 
 
 @pytest.mark.parametrize(
     "front", [[], lost(made("frontdoor", [1.0] * 20))], ids=["absent", "errors"]
 )
-def test_without_a_frontdoor_the_fastest_other_stays_unless_another_is_shown_to_be_better(
+def test_without_a_frontdoor_the_fastest_other_is_the_default(
     front: list[Outcome],
 ) -> None:
     half, slow = (
         [1.0, 0.0] * 10,
         [replace(o, elapsed_s=2.0) for o in made("specialist", [1.0, 0.0] * 10)],
     )
-    assert taken([*front, *slow, *made("architect", half)]) == {
-        "architect": "take (the frontdoor has no reward; of the others the fastest, none is shown to be better)"
-    }
+    (why,) = taken([*front, *slow, *made("architect", half)]).items()
+    assert why[0] == "architect" and why[1].startswith("take (the frontdoor has no reward; the fas")
     assert taken([*front, *made("specialist", half), *made("architect", half)]).keys() == {
         "specialist"
     }
@@ -275,14 +249,14 @@ def test_without_a_frontdoor_the_fastest_other_stays_unless_another_is_shown_to_
     }
 
 
-def test_where_no_route_can_be_told_the_report_says_why() -> None:
+def test_without_a_recommendation_the_report_says_why() -> None:
     front = lost(made("frontdoor", [1.0] * 4))
     unshared = [*front, *made("specialist", [1.0] * 4)[:2], *made("architect", [1.0] * 4)[2:]]
     for outcomes, why in (
-        ([*front, *lost(made("architect", [1.0] * 4))], "none can be told: no action has a reward"),
+        ([*front, *lost(made("architect", [1.0] * 4))], "none: no action has a reward"),
         (
             unshared,
-            "none can be told: the frontdoor has no reward, and the others share no question",
+            "none: the frontdoor has no reward, and the others share no question",
         ),
     ):
         routes = routes_of(outcomes)
@@ -350,11 +324,11 @@ def test_suites_are_apart_and_a_suite_without_rewards_recommends_nothing() -> No
     assert not any(r.recommended for r in errors) and errors[0].p_success is None
 
 
-# --- all samples together ------------------------------------------------------------------------------------------------
+# --- all samples together -------------------------------------------------------------------------
 
 
 def write(folder: Path, sample: str, outcomes: list[Outcome], written_utc: str) -> Path:
-    """A sample's outcomes. Without a time they are a file of before it was recorded."""
+    """Write a sample's outcomes; without a time, as older versions did."""
     (folder / sample).mkdir(exist_ok=True)
     text = outcomes_csv(outcomes, written_utc)
     file = folder / sample / OUTCOMES
@@ -409,14 +383,16 @@ def test_the_newest_sample_counts_whatever_its_name(recorded: bool, tmp_path: Pa
             file = write(
                 tmp_path, sample, outcomes, f"2026-01-01T{hour:02}:00:00+00:00" if recorded else ""
             )
-            # What is recorded counts before the file's own time, which a copy does not keep.
+            # The recorded time counts, not the file's own, which a copy does not keep.
             os.utime(file, (-hour if recorded else hour,) * 2)
         ((back,),) = read_outcomes(tmp_path)
         assert (back.success, back.cell_file) == (newer[0].success, newer[0].cell_file)
 
 
 @pytest.mark.parametrize("hours", [(9, 10), (10, 9)])
-def test_a_missing_cell_gives_way_to_any_outcome(hours: tuple[int, int], tmp_path: Path) -> None:
+def test_any_outcome_replaces_one_with_a_missing_cell(
+    hours: tuple[int, int], tmp_path: Path
+) -> None:
     gone = [replace(o, cell_file="") for o in lost(made("frontdoor", [1.0, 1.0]))]
     for sample, outcomes, hour in zip("ab", (gone, made("frontdoor", [1.0])), hours, strict=True):
         write(tmp_path, sample, outcomes, f"2026-01-01T{hour:02}:00:00+00:00")
@@ -424,8 +400,8 @@ def test_a_missing_cell_gives_way_to_any_outcome(hours: tuple[int, int], tmp_pat
     assert {o.question: o.infrastructure for o in back} == {"q0": False, "q1": True}
 
 
-def test_each_frontdoor_is_compared_with_by_itself(tmp_path: Path) -> None:
-    """Two samples with frontdoors of their own, the second twice as slow, and the same specialist."""
+def test_each_frontdoor_has_its_own_comparison(tmp_path: Path) -> None:
+    """Two samples with the same specialist and different frontdoors, the second twice as slow."""
     special = [replace(o, elapsed_s=4.0) for o in made("specialist", [1.0, 1.0])]
     slow = [replace(o, entry="another", elapsed_s=2.0) for o in made("frontdoor", [1.0, 1.0])]
     write(tmp_path, "a", [*made("frontdoor", [1.0, 1.0]), *special], "2026-01-01T09:00:00+00:00")
@@ -451,7 +427,7 @@ def test_rewards_are_those_of_the_newest_frontdoor_of_that_entry(tmp_path: Path)
     }
 
 
-# --- foreign text --------------------------------------------------------------------------------------------------------
+# --- foreign text ---------------------------------------------------------------------------------
 
 
 def test_foreign_text_is_harmless_in_every_output() -> None:

@@ -1,4 +1,4 @@
-"""The predecessor's options of the routing harness: each does what it says; another one is told what does its work."""
+"""The options of the routing harness; options of other tools name what replaces them."""
 
 from __future__ import annotations
 
@@ -23,16 +23,19 @@ from scripts.lib.machine.process import StopRequest
 from scripts.lib.planning.disk import for_model, load_planner
 from scripts.lib.planning.plan import Planner, make_plan
 from scripts.lib.registry.role_table import role_table
-from scripts.lib.results.review import plan_review, review_shard, to_csv
+from scripts.lib.results.review import plan_review, review_shard
+from scripts.lib.results.review_rows import to_csv
 from scripts.lib.routing.entries import Narrowing, draw_sample, named_suites
 from scripts.lib.routing.options import REPLACED, Asked, asked_of
 from scripts.lib.routing.report import outcome_lines, routes_of, routes_table
 from scripts.lib.routing.rewards import rewarded
 from scripts.lib.routing.session import Part, joined, outcomes_csv, read_outcomes
 from scripts.lib.settings.run_config import parse_config
+from tests.factories.routing import EVERYTHING, made
 from tests.factories.sample_project import Behaviour, record
-from tests.routing.test_entries import EVERYTHING, made
-from tests.workflow.conftest import make_project
+from tests.factories.tiny_project import make_project
+
+pytestmark = pytest.mark.slow
 
 ROLES = ("--roles", "tiny_a", "tiny_b")
 
@@ -42,49 +45,39 @@ def planner() -> Planner:
     return load_planner(EVERYTHING, assume_present=True)
 
 
-# --- who and what ------------------------------------------------------------------------------------------------------
+# --- who and what ---------------------------------------------------------------------------------
 
 
 def narrowed(planner: Planner, suite: str, *entries: str) -> tuple[dict[str, str], list[str]]:
-    """(action -> entry, what is told) of a sample that is narrowed to these entries."""
+    """(action -> entry, what is missing) of a sample that is restricted to these entries."""
     sample = draw_sample(planner, (suite,), 3, 0, {}, Narrowing(entries))
-    told = [f"{item.suite}: no {item.action}: {item.reason}" for item in sample.absent]
-    return {action: model.key for action, model in sample.routes[suite].items()}, told
+    absent = [f"{item.suite}: no {item.action}: {item.reason}" for item in sample.absent]
+    return {action: model.key for action, model in sample.routes[suite].items()}, absent
 
 
 def test_named_roles_take_the_actions_that_fit_them_best(planner: Planner) -> None:
-    found, told = narrowed(planner, "coder", "coder_escalation", "architect_coding", "frontdoor")
+    found, absent = narrowed(planner, "coder", "coder_escalation", "architect_coding", "frontdoor")
     assert found == {
         "frontdoor": "frontdoor",
         "specialist": "coder_escalation",
         "architect": "architect_coding",
     }
-    assert told == []
+    assert absent == []
 
 
 def test_named_roles_that_fit_no_action_take_what_is_left_in_order(planner: Planner) -> None:
-    found, told = narrowed(planner, "general", "worker_general", "ingest_qwen2_5_coder_32b")
-    # One is the nearest thing to a specialist of the suite, the other takes the frontdoor's place,
-    # which comes first.
+    found, absent = narrowed(planner, "general", "worker_general", "ingest_qwen2_5_coder_32b")
+    # One is the best specialist of the suite; the other becomes frontdoor, the first action left.
     assert found == {"frontdoor": "ingest_qwen2_5_coder_32b", "specialist": "worker_general"}
-    assert told[0].startswith("general: no architect: ")
+    assert absent[0].startswith("general: no architect: ")
 
 
-def test_a_named_role_that_is_asked_nothing_is_told_why(planner: Planner) -> None:
-    _, told = narrowed(
-        planner,
-        "coder",
-        "frontdoor",
-        "coder_escalation",
-        "architect_coding",
-        "worker_vision",
-        "worker_general",
-    )
-    assert any(
-        line.startswith("--roles: no action for worker_vision: worker_vision cannot be asked: ")
-        for line in told
-    )
-    assert any("no action for worker_general: " in line for line in told)
+def test_a_named_role_without_an_action_has_a_reason(planner: Planner) -> None:
+    roles = ("frontdoor", "coder_escalation", "architect_coding", "worker_vision", "worker_general")
+    _, absent = narrowed(planner, "coder", *roles)
+    shown = "\n".join(absent)
+    assert "--roles: no action for worker_vision: worker_vision cannot be asked: " in shown
+    assert "no action for worker_general: " in shown
     with pytest.raises(BenchError, match="no entry 'frontdor'; did you mean 'frontdoor'"):
         narrowed(planner, "coder", "frontdor")
 
@@ -109,7 +102,7 @@ def test_a_sample_in_other_modes_has_another_name(planner: Planner) -> None:
     assert plain.name != draw_sample(planner, ("math",), 3, 0, {}, Narrowing(modes=("moe4",))).name
 
 
-# --- modes apart -------------------------------------------------------------------------------------------------------
+# --- modes apart ----------------------------------------------------------------------------------
 
 
 def test_modes_of_an_entry_are_routes_of_their_own() -> None:
@@ -118,7 +111,7 @@ def test_modes_of_an_entry_are_routes_of_their_own() -> None:
     outcomes = rewarded([*slow, *front])
     routes = {r.mode: r for r in routes_of(outcomes)}
     assert routes["baseline"].default and routes["moe4"].paired == 20
-    # What is expected is the frontdoor's time in mode baseline: three times that costs 0.3.
+    # The frontdoor's time in mode baseline is expected; three times that costs 0.3.
     assert {o.reward for o in outcomes if o.mode == "moe4"} == {0.7}
     assert "entry_frontdoor moe4" in routes_table(
         routes.values()
@@ -144,14 +137,14 @@ def test_rounds_are_joined_by_the_newest_outcome() -> None:
     assert [o.success for o in joined([first, again])] == [False, True]
 
 
-# --- the command -------------------------------------------------------------------------------------------------------
+# --- the command ----------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """A project of two tiny models and two suites of two questions; in the place of the pipeline cells are made up.
+    """A project of two tiny models and two suites of two questions; cells are made up, not run.
 
-    Gives the names of the parts that were run, as they are run.
+    Gives the names of the parts in the order in which they are run.
     """
     make_project(tmp_path / "project")
     monkeypatch.chdir(tmp_path / "project")
@@ -202,19 +195,21 @@ def test_roles_and_question_ids_run_a_sample(call: Call, project: list[str]) -> 
     ]
     with pytest.raises(
         BenchError,
-        match="--question-ids names the questions, all of which are asked: leave out --sample-size",
+        match=r"--question-ids names all questions.*--sample-size must be left out",
     ):
         call(*ROLES, "--question-ids", "one/q2", "--sample-size", "2")
 
 
-def test_modes_are_run_each_and_what_an_entry_lacks_is_told(call: Call, project: list[str]) -> None:
+def test_each_mode_is_run_and_modes_that_an_entry_lacks_are_named(
+    call: Call, project: list[str]
+) -> None:
     code, out, err = call(
         *ROLES, "--suites", "one", "--modes", "baseline", "lookup_n*", "moe4", "direct"
     )
     assert code == 0 and "tiny_a lookup_n3" in out
     parts = {name.partition(" ")[0] for name in project}
     assert {"tiny_a", "tiny_a.lookup_n3", "tiny_b", "tiny_b.lookup_n3"} <= parts
-    # A mode of speed is asked the same questions, not a few of them.
+    # Modes for speed are asked all questions of the sample here, too.
     assert {name.partition(" ")[2] for name in project if name.startswith("tiny_a.lookup_n3 ")} == {
         "one/q1",
         "one/q2",
@@ -227,7 +222,7 @@ def test_modes_are_run_each_and_what_an_entry_lacks_is_told(call: Call, project:
         call(*ROLES, "--modes", "direct")
 
 
-def test_resume_goes_on_with_the_sample_as_it_was_asked_for(call: Call, project: list[str]) -> None:
+def test_resume_continues_a_sample_with_its_own_options(call: Call, project: list[str]) -> None:
     asked = (*ROLES, "--suites", "one", "--sample-size", "1", "--seed", "3", "--timeout", "77")
     call(*asked)
     (file,) = samples()
@@ -242,17 +237,15 @@ def test_resume_goes_on_with_the_sample_as_it_was_asked_for(call: Call, project:
     assert json.loads((file.parent / "sample.json").read_text())["asked"]["timeout"] == 77.0
 
 
-def test_resume_says_what_it_cannot_go_on_with(call: Call) -> None:
-    with pytest.raises(BenchError, match="--resume: no sample was begun yet below "):
+def test_resume_says_why_it_cannot_continue(call: Call) -> None:
+    with pytest.raises(BenchError, match="--resume: there is no sample below "):
         call("--resume")
     call(*ROLES, "--suites", "one", "--sample-size", "1")
     (file,) = samples()
     name = file.parent.name
     with pytest.raises(BenchError, match=f"no sample '{name}x' below .*; did you mean '{name}'"):
         call("--resume", f"{name}x")
-    with pytest.raises(
-        BenchError, match="--resume goes on with a sample as it was asked for: leave out --suites"
-    ):
+    with pytest.raises(BenchError, match=r"--resume continues .* --suites must be left out"):
         call("--resume", "--suites", "two")
     options = file.with_name("sample.json")
     text = options.read_text()
@@ -264,15 +257,15 @@ def test_resume_says_what_it_cannot_go_on_with(call: Call) -> None:
         options.write_text(damage)
         with pytest.raises(
             BenchError,
-            match=r"sample.json: no options of a sample .*ask for it anew, without --resume",
+            match=r"sample.json: cannot read the options .*without --resume",
         ):
             call("--resume")
     options.write_text(text.replace('"seed": 0', '"seed": 4'))
-    with pytest.raises(BenchError, match=f"have changed since: '{name}' would be n1-seed4-"):
+    with pytest.raises(BenchError, match=f"have changed: '{name}' would be n1-seed4-"):
         call("--resume")
 
 
-def test_timeout_is_that_of_every_question(
+def test_timeout_applies_to_every_question(
     project: list[str], call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[float] = []
@@ -291,7 +284,7 @@ def test_timeout_is_that_of_every_question(
 
 
 @pytest.mark.parametrize("name", ["found.csv", "found.json", "found.jsonl", "found.md", "a/folder"])
-def test_output_is_written_in_the_form_that_its_name_says(call: Call, name: str) -> None:
+def test_output_is_written_in_the_form_of_its_suffix(call: Call, name: str) -> None:
     code, out, _ = call(*ROLES, "--suites", "one", "--output", name)
     text = {".json": json.loads, ".jsonl": lambda t: [json.loads(x) for x in t.splitlines()]}
     assert code == 0 and f"written: {name}" in out and len(samples()) == 1
@@ -312,18 +305,18 @@ def test_output_is_written_in_the_form_that_its_name_says(call: Call, name: str)
         }
 
 
-def test_output_of_no_known_form_is_refused_before_anything_runs(
+def test_an_unknown_output_form_is_refused_before_anything_runs(
     call: Call, project: list[str]
 ) -> None:
     with pytest.raises(
         BenchError,
-        match=r"--output: no form '.jsn' \(a folder has no ending\); did you mean '.json'",
+        match=r"--output: unknown file type '.jsn' .*; did you mean '.json'",
     ):
         call(*ROLES, "--output", "found.jsn")
     assert project == []
 
 
-def test_preflight_looks_and_runs_nothing(
+def test_preflight_only_checks_the_machine(
     call: Call, project: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command, "look", lambda: None)
@@ -332,7 +325,7 @@ def test_preflight_looks_and_runs_nothing(
     code, out, _ = call(*ROLES, "--suites", "one", "--preflight")
     assert (
         code == 0
-        and "tiny_a: 2 of 2 cells are to be run" in out
+        and "tiny_a: 2 of 2 cells to run" in out
         and "preflight: quiet; nothing was run" in out
     )
     monkeypatch.setattr(command, "shard_bytes", lambda _: 10**18)
@@ -347,7 +340,7 @@ def test_preflight_looks_and_runs_nothing(
 
 
 @pytest.mark.parametrize("what", ["--3way", "--continuous"])
-def test_preflight_comes_before_a_run_that_is_asked_for(
+def test_preflight_comes_before_a_run(
     call: Call, project: list[str], monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     """The predecessor's command: --3way --continuous --suites all --sample-size 10 --preflight."""
@@ -363,9 +356,7 @@ def test_preflight_comes_before_a_run_that_is_asked_for(
     assert code == 0 and "preflight: noisy\n" in out and len(project) == 4 and len(samples()) == 1
 
 
-def test_cooldown_is_between_entries_that_are_run(
-    call: Call, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cooldown_is_a_pause_between_entries(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     rests: list[float] = []
     monkeypatch.setattr(command, "_rest", lambda seconds, stop: rests.append(seconds))
     call(*ROLES, "--suites", "one", "--cooldown", "1.5")
@@ -377,9 +368,7 @@ def test_cooldown_is_between_entries_that_are_run(
             call(*ROLES, "--cooldown", wrong)
 
 
-def test_continuous_goes_on_until_every_question_has_been_asked(
-    call: Call, project: list[str]
-) -> None:
+def test_continuous_ends_when_every_question_has_been_asked(call: Call, project: list[str]) -> None:
     code, out, _ = call(*ROLES, "--continuous", "--sample-size", "1", "--output", "all.csv")
     assert code == 0 and out.rstrip().endswith("every question has been asked")
     assert {name.partition(" ")[2] for name in project} == {"one/q1", "one/q2", "two/q1", "two/q2"}
@@ -395,7 +384,7 @@ def test_continuous_goes_on_until_every_question_has_been_asked(
     )
 
 
-def test_a_question_that_no_sample_draws_ends_it_too(
+def test_a_question_that_no_sample_draws_ends_continuous(
     call: Call, project: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command, "MOST_BARREN_SEEDS", 3)
@@ -411,7 +400,7 @@ def test_a_question_that_no_sample_draws_ends_it_too(
     )
 
 
-def test_ctrl_c_stops_after_what_is_in_flight_and_is_gone_on_with(
+def test_ctrl_c_stops_after_the_current_cell_and_resume_continues(
     call: Call, project: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inner = command.run_part  # type: ignore[attr-defined]
@@ -427,10 +416,10 @@ def test_ctrl_c_stops_after_what_is_in_flight_and_is_gone_on_with(
     (file,) = samples()
     assert (
         code == 130
-        and f"interrupted: --resume {file.parent.name} goes on with it" in err
+        and f"interrupted: continue with --resume {file.parent.name}" in err
         and len(project) == 1
     )
-    assert "tiny_a: not everything was run" in err
+    assert "tiny_a: incomplete" in err
     monkeypatch.setattr(command, "run_part", inner)
     assert call("--resume")[0] == 0 and len(project) == 2
 
@@ -446,14 +435,14 @@ def test_a_request_to_stop_ends_a_rest() -> None:
 
 @pytest.mark.parametrize(
     ("option", "said"),
-    [(name, row.by) for row in REPLACED for name in row.options]
+    [(name, by) for options, by in REPLACED.items() for name in options.split()]
     + [
         ("--no-such", "no option '--no-such'"),
         ("--rolse", "did you mean '--roles'"),
-        ("--url=http://x", "no option '--url' here"),
+        ("--url=http://x", "no option '--url'; use instead: nothing"),
     ],
 )
-def test_other_options_name_what_does_their_work(
+def test_options_of_other_tools_name_what_replaces_them(
     option: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["seed_specialist_routing", "--3way", option, "3"])
@@ -462,7 +451,7 @@ def test_other_options_name_what_does_their_work(
     assert said in str(caught.value)
 
 
-def test_what_is_named_is_what_is_asked() -> None:
+def test_named_options_become_fields() -> None:
     asked = asked_of(
         {
             "suites": ["math"],

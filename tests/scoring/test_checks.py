@@ -1,4 +1,4 @@
-"""Deterministic checks: golden tables of accepted and rejected answers, and the arithmetic from criteria to a score."""
+"""Deterministic checks: golden tables of answers, and the arithmetic from criteria to a score."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from scripts.lib.prompts.check_types import CHECK_PARAMETERS, SANDBOXED
 from scripts.lib.prompts.loader import Check, Criterion, Question
 from scripts.lib.scoring import sandbox
-from scripts.lib.scoring.answer_text import clean
+from scripts.lib.scoring.answer.cleaning import clean
 from scripts.lib.scoring.checks import CHECKS
 from scripts.lib.scoring.score import score_answer
 
@@ -82,7 +82,8 @@ GOLDEN: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
         {"name": "get", "arguments": {"city": "Oslo", "days": 1}},
         [
             '{"name": "get", "arguments": {"city": "oslo", "days": 1}}',
-            '[{"function": {"name": "get", "arguments": "{\\"city\\": \\"Oslo\\", \\"days\\": 1}"}}]',
+            '[{"function": {"name": "get", "arguments": "{\\"city\\": \\"Oslo\\", \\"days\\": '
+            '1}"}}]',
             '{"tool": "get", "parameters": {"city": " Oslo ", "days": 1}}',
         ],
         [
@@ -232,7 +233,8 @@ GOLDEN: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
         "code",
         {"block": "first", "tests": "assert f(2) == 4", "setup": "from typing import List"},
         [
-            "```\nx\n```\n```python\ndef f(x: List) -> List:\n    return x * 2\n```\n```python\nf = 5\n```",
+            "```\nx\n```\n```python\ndef f(x: List) -> List:\n    return x * 2\n```\n```python\n"
+            "f = 5\n```",
             "Well:\ndef f(x):\n    return 4",
         ],
         [
@@ -382,6 +384,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("answer", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_answers_end_in_bounded_time(answer: str) -> None:
     start = time.process_time()

@@ -73,10 +73,10 @@ def test_a_truncated_answer_is_a_2_at_best() -> None:
 
 def test_one_quotation_that_does_not_stand_in_the_answer_leaves_it_unscored() -> None:
     invented = score_reply(shown(), reply(("met", "It is Lyon."), ("met", "The government sits")))
-    assert invented.score is None and "does not stand in the answer" in invented.unscored
+    assert invented.score is None and "not in the answer" in invented.unscored
     # Scored by its other criterion alone it would get a 3; by an honest verdict on this one a 2.
     minor = score_reply(shown(), reply(("met", "It is Paris."), ("met", "")))
-    assert minor.score is None and "does not stand in the answer" in minor.unscored
+    assert minor.score is None and "not in the answer" in minor.unscored
     assert score_reply(shown(), reply(("met", "It is Paris."), ("unmet", ""))).score == 2
 
 
@@ -111,7 +111,7 @@ def test_a_reply_of_another_form_is_malformed_and_never_a_score(content: str) ->
 
 
 def test_the_judge_is_blind() -> None:
-    """What a judge is shown follows from question and answer alone; no field of a cell's identity or speed is in it."""
+    """What a judge sees depends on question and answer alone, not on the cell or its speed."""
     text = user_prompt(shown(), "00" * 16)
     assert ANSWER in text and QUESTION.reference_answer in text and "(60 %) names Paris" in text
     for word in ("model", "baseline", "spec_", "tokens", "suite", "q1", "tier"):

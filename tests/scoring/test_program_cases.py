@@ -1,4 +1,4 @@
-"""An answer as a program: run once for each case, its output compared where the answer cannot reach."""
+"""An answer as a program: it runs once per case, and cannot reach the comparison."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import pytest
 
 from scripts.lib.prompts.check_types import Outcome, mistakes
 from scripts.lib.scoring.cases import read_cases, write_cases
-from scripts.lib.scoring.checks.code import check_code
+from scripts.lib.scoring.checks import CHECKS
 from scripts.lib.scoring.sandbox import CodeTests, Verdict, run_tests
+
+pytestmark = pytest.mark.slow
 
 ADD = "a, b = map(int, input().split())\nprint(a + b)"
 SUMS = [{"stdin": "1 2\n", "stdout": "3\n"}, {"stdin": "5 6", "stdout": "11"}]
@@ -25,7 +27,7 @@ def run(
 
 
 def check(answer: str, **params: Any) -> Outcome:
-    return check_code(answer, {"type": "code", "cases": SUMS, **params})
+    return CHECKS["code"](answer, {"type": "code", "cases": SUMS, **params})
 
 
 def test_every_case_must_have_its_output() -> None:
@@ -41,7 +43,8 @@ def test_every_case_must_have_its_output() -> None:
         "print(sum(map(int, open(0).readline().split())))",
         "import os\nos.write(1, b'3')",
         "if __name__ == '__main__':\n    print(3)\n    exit()",
-        "import threading\nthreading.Thread(target=lambda: print(sum(map(int, input().split())))).start()",
+        "import threading\nthreading.Thread(target=lambda: print(sum(map(int, "
+        "input().split())))).start()",
         "import sys\nprint(3)\nprint('noise', file=sys.stderr)\nsys.exit(0)",
         "print('\\r\\n 3 ')",
     ],

@@ -1,4 +1,4 @@
-"""Public benchmarks: our verdicts are the published scorers' (see tests/data/official/README.md)."""
+"""Public benchmarks: verdicts equal the published scorers' (tests/data/official/README.md)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from scripts.lib.base.errors import BenchError
 from scripts.lib.prompts.check_types import INSTRUCTIONS as KNOWN
 from scripts.lib.prompts.loader import Question, load_suites
 from scripts.lib.scoring.checks import CHECKS
-from scripts.lib.scoring.checks.ifeval import INSTRUCTIONS, check_ifeval
+from scripts.lib.scoring.checks.ifeval import INSTRUCTIONS
 from scripts.lib.scoring.checks.published import check_em, check_f1, squad_f1, squad_normalize
 
 OFFICIAL = Path("tests/data/official")
@@ -60,7 +60,7 @@ def differing(pairs: Iterable[tuple[Question, Row]]) -> list[tuple[str, bool | N
     return [(answer, ours, official) for answer, ours, official in found if ours is not official]
 
 
-# --- IFEval -------------------------------------------------------------------------------------------------
+# --- IFEval ---------------------------------------------------------------------------------------
 
 
 def grouped(made: Iterable[Row]) -> dict[str, list[Row]]:
@@ -107,9 +107,8 @@ def test_a_prompt_is_followed_when_all_its_instructions_are(tmp_path: Path) -> N
     (question,) = imported(
         "ifeval", write_jsonl(tmp_path / "input_data.jsonl", [row]), tmp_path / "out"
     )
-    assert [verdict(question, answer) for answer in ('"One two."', '"One, two."', "One two.", "")] == [
-        True, False, False, False
-    ]  # fmt: skip
+    answers = {'"One two."': True, '"One, two."': False, "One two.": False, "": False}
+    assert {answer: verdict(question, answer) for answer in answers} == answers
 
 
 @pytest.mark.parametrize(
@@ -132,7 +131,7 @@ def test_a_prompt_is_followed_when_all_its_instructions_are(tmp_path: Path) -> N
             "draws",
         ),
         ("keywords:existence", {"keywords": []}, "expected texts"),
-        ("keywords:existence", {"keywords": ["(a"]}, "no regular expression"),
+        ("keywords:existence", {"keywords": ["(a"]}, "not a regular expression"),
         ("keywords:existence", {"keywords": ["(a+)+$"]}, "gave up on the pattern"),
         (
             "keywords:letter_frequency",
@@ -144,10 +143,11 @@ def test_a_prompt_is_followed_when_all_its_instructions_are(tmp_path: Path) -> N
     ],
 )
 def test_what_ifeval_leaves_to_chance_is_undecided(name: str, kwargs: Row, reason: str) -> None:
-    found = check_ifeval("a" * 5000 + "!", {"instruction": name, "kwargs": kwargs})
+    found = CHECKS["ifeval"]("a" * 5000 + "!", {"instruction": name, "kwargs": kwargs})
     assert found.passed is None and reason in found.reason
 
 
+@pytest.mark.serial
 def test_no_answer_stalls_an_instruction() -> None:
     settings = {row["instruction"]: row["kwargs"] for row in rows("ifeval")}
     size, start = 40_000, time.perf_counter()
@@ -168,14 +168,16 @@ def test_no_answer_stalls_an_instruction() -> None:
     ):
         answer = piece * (size // len(piece)) + "x"
         for name in KNOWN:
-            assert check_ifeval(answer, {"instruction": name, "kwargs": settings[name]}).passed in (
+            assert CHECKS["ifeval"](
+                answer, {"instruction": name, "kwargs": settings[name]}
+            ).passed in (
                 True,
                 False,
             )
     assert time.perf_counter() - start < 60.0
 
 
-# --- GSM8K, SQuAD -------------------------------------------------------------------------------------------
+# --- GSM8K, SQuAD ---------------------------------------------------------------------------------
 
 
 def test_gsm8k_decides_as_published(tmp_path: Path) -> None:
@@ -217,7 +219,7 @@ def test_an_empty_answer_passes_neither_of_squads_checks() -> None:
     assert (told.passed, told.reason) == (False, "F1 0.80")
 
 
-# --- MMLU, ARC ----------------------------------------------------------------------------------------------
+# --- MMLU, ARC ------------------------------------------------------------------------------------
 
 
 def test_mmlu_decides_as_published(tmp_path: Path) -> None:
@@ -259,7 +261,7 @@ def test_arcs_labels_are_letters_or_places(tmp_path: Path, labels: str, key: str
         read_benchmark("arc", write_jsonl(tmp_path / "test.jsonl", [row]))
 
 
-# --- HumanEval ----------------------------------------------------------------------------------------------
+# --- HumanEval ------------------------------------------------------------------------------------
 
 
 def test_humaneval_decides_as_published(tmp_path: Path) -> None:
@@ -273,7 +275,7 @@ def test_humaneval_decides_as_published(tmp_path: Path) -> None:
     )
 
 
-# --- ids, and what a failed import leaves -------------------------------------------------------------------
+# --- ids, and what a failed import leaves ---------------------------------------------------------
 
 
 def colliding(name: str, folder: Path) -> tuple[Path, list[str]]:

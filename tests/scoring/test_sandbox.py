@@ -1,4 +1,7 @@
-"""Hostile code neither passes nor escapes: no process, no file, no network, no environment. Honest code is not hurt by it."""
+"""Hostile code neither passes nor escapes, and honest code runs unharmed.
+
+It leaves no process and no file, and reaches neither the network nor the environment.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ import pytest
 from scripts.lib.scoring import sandbox
 from scripts.lib.scoring.sandbox import CodeTests, run_tests, unavailable
 
+pytestmark = pytest.mark.slow
+
 TESTS = CodeTests("assert f() == 1")
 HOSTILE = {
     "infinite loop": "def f():\n    while True: pass",
@@ -20,7 +25,8 @@ HOSTILE = {
     "leaves early by exit": "import sys\nsys.exit(0)",
     "prints PASS": "print('PASS')\nprint('passed')\ndef f(): return 0",
     "raises": "raise KeyboardInterrupt",
-    "kills its parent": "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\ndef f(): return 1",
+    "kills its parent": "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\n"
+    "def f(): return 1",
     "eats memory": "x = bytearray(8 << 30)\ndef f(): return 1",
     "closes everything": "import os\nos.closerange(0, 100)\nos._exit(0)",
     "no return": "def f(): pass",
@@ -102,7 +108,8 @@ FORMS = (
     "def check(c):\n    assert c(2) == 4\ncheck(f)",
     "def same(a, b):\n    if a != b: raise AssertionError\nsame(f(2), 4)",
     "try:\n    f(-1)\nexcept ValueError:\n    pass\nelse:\n    raise AssertionError",
-    "import unittest\nclass T(unittest.TestCase):\n    def test(self): self.assertEqual(f(2), 4)\nunittest.main()",
+    "import unittest\nclass T(unittest.TestCase):\n    def test(self): self.assertEqual(f(2), "
+    "4)\nunittest.main()",
 )
 RETURNS = (
     "Any()",
@@ -139,20 +146,24 @@ HONEST = {
         "try:\n    f()\nexcept LookupError as e:\n    assert e.args == ('k',)",
     ),
     "raises its own": (
-        "class Bad(ValueError):\n    def __init__(self, n): super().__init__(n); self.n = n\ndef f(): raise Bad(3)",
-        "try:\n    f()\nexcept Bad as e:\n    assert e.n == 3 and isinstance(e, ValueError)\nelse: assert 0",
+        "class Bad(ValueError):\n    def __init__(self, n): super().__init__(n); self.n = n\n"
+        "def f(): raise Bad(3)",
+        "try:\n    f()\nexcept Bad as e:\n    assert e.n == 3 and isinstance(e, ValueError)\n"
+        "else: assert 0",
     ),
     "waits for": ("async def f(x): return x + 1", "import asyncio\nassert asyncio.run(f(1)) == 2"),
     "names a tuple": (
         "from collections import namedtuple\nP = namedtuple('P', 'x y')\ndef f(): return P(1, 2)",
-        "p = f()\nassert p == (1, 2) and p.x == 1 and isinstance(p, tuple) and [p] == [(1, 2)] and len({p, (1, 2)}) == 1",
+        "p = f()\nassert p == (1, 2) and p.x == 1 and isinstance(p, tuple) and [p] == [(1, 2)] "
+        "and len({p, (1, 2)}) == 1",
     ),
     "counts": (
         "from collections import Counter\ndef f(t): return Counter(t)",
         "assert f('aab').most_common(1) == [('a', 2)]",
     ),
     "computes exactly": (
-        "from decimal import Decimal\nfrom fractions import Fraction\ndef f(): return Decimal('1.5'), Fraction(1, 3)",
+        "from decimal import Decimal\nfrom fractions import Fraction\n"
+        "def f(): return Decimal('1.5'), Fraction(1, 3)",
         "from decimal import Decimal\na, b = f()\nassert a == Decimal('1.5') == 1.5 and b * 3 == 1",
     ),
     "knows days": (
@@ -160,15 +171,19 @@ HONEST = {
         "from datetime import date\nassert f(date(2024, 2, 28)) == date(2024, 2, 29)",
     ),
     "has operators": (
-        "class f:\n    def __init__(s, x): s.x = x\n    def __add__(s, o): return f(s.x + o.x)\n    def __mul__(s, n):"
-        " return f(s.x * n)\n    def __eq__(s, o): return s.x == o.x\n    def __lt__(s, o): return s.x < o.x",
-        "assert f(1) + f(2) == f(3) and f(2) * 3 == f(6) and f(1) < f(2) and f(1) != f(2) and max(f(1), f(5)).x == 5",
+        "class f:\n    def __init__(s, x): s.x = x\n    def __add__(s, o): return f(s.x + o.x)\n"
+        "    def __mul__(s, n):"
+        " return f(s.x * n)\n    def __eq__(s, o): return s.x == o.x\n"
+        "    def __lt__(s, o): return s.x < o.x",
+        "assert f(1) + f(2) == f(3) and f(2) * 3 == f(6) and f(1) < f(2) and f(1) != f(2) and "
+        "max(f(1), f(5)).x == 5",
     ),
     "is a container": (
         "class f:\n    def __init__(s): s.d = {}\n    def __setitem__(s, k, v): s.d[k] = v\n"
         "    def __getitem__(s, k): return s.d[k]\n    def __len__(s): return len(s.d)\n"
         "    def __contains__(s, k): return k in s.d",
-        "c = f()\nc['a'] = 1\nassert c['a'] == 1 and len(c) == 1 and 'a' in c and 'b' not in c and hasattr(c, '__len__')",
+        "c = f()\nc['a'] = 1\nassert c['a'] == 1 and len(c) == 1 and 'a' in c and 'b' not in c "
+        "and hasattr(c, '__len__')",
     ),
     "manages": (
         "class f:\n    def __enter__(s): return 7\n    def __exit__(s, *e): return True",
@@ -179,11 +194,13 @@ HONEST = {
         "assert f.A == 1 and f(1) is f.A and f.A.name == 'A'",
     ),
     "derives": (
-        "import abc\nclass S(abc.ABC):\n    @abc.abstractmethod\n    def a(self): ...\nclass f(S):\n    def a(self): return 2",
+        "import abc\nclass S(abc.ABC):\n    @abc.abstractmethod\n    def a(self): ...\n"
+        "class f(S):\n    def a(self): return 2",
         "assert isinstance(f(), S) and issubclass(f, S) and f().a() == 2",
     ),
     "knows the tests' classes": (
-        "def f(n):\n    return 0 if n is None else n.v + f(n.next)\ndef g(n): return isinstance(n, N) and N(n.v + 1)",
+        "def f(n):\n    return 0 if n is None else n.v + f(n.next)\n"
+        "def g(n): return isinstance(n, N) and N(n.v + 1)",
         "class N:\n    def __init__(s, v, next=None): s.v, s.next = v, next\n"
         "assert f(N(1, N(2))) == 3\nm = g(N(4))\nassert isinstance(m, N) and m.v == 5",
     ),
@@ -198,7 +215,8 @@ HONEST = {
     ),
     "is tried by unittest": (
         "def f(x):\n    if x < 0: raise ValueError\n    return x",
-        "import unittest\nclass T(unittest.TestCase):\n    def test(self):\n        self.assertEqual(f(2), 2)\n"
+        "import unittest\nclass T(unittest.TestCase):\n    def test(self):\n"
+        "        self.assertEqual(f(2), 2)\n"
         "        with self.assertRaises(ValueError): f(-1)\nunittest.main()",
     ),
     "counts far": ("def f(): return 10 ** 5000", "assert f() == 10 ** 5000"),
@@ -261,10 +279,13 @@ def test_what_honest_code_does_is_seen_as_python_has_it(code: str, tests: str) -
 def test_the_answer_does_not_reach_the_tests() -> None:
     reach = """
 def f(g, box):
-    tried = [lambda: g.__globals__, lambda: g.__code__, lambda: g.__self__, lambda: box.__class__.__init__.__globals__,
-             lambda: box.method.__func__, lambda: box.__dict__, lambda: g.__call__.__self__.__globals__,
+    tried = [lambda: g.__globals__, lambda: g.__code__, lambda: g.__self__,
+             lambda: box.__class__.__init__.__globals__,
+             lambda: box.method.__func__, lambda: box.__dict__,
+             lambda: g.__call__.__self__.__globals__,
              lambda: "{0.__globals__}".format(g), lambda: type(g).__mro__[0].ask,
-             lambda: g.remote_peer__.ask("__call__", eval, "1"), lambda: g.remote_peer__.ask("load", None, []),
+             lambda: g.remote_peer__.ask("__call__", eval, "1"),
+             lambda: g.remote_peer__.ask("load", None, []),
              lambda: g.remote_peer__.ask("getattr", "{0.__globals__}", "format"),
              lambda: g.remote_peer__.ask("getattr", __import__("os"), "getpid")]
     found = []
@@ -275,7 +296,10 @@ def f(g, box):
             found.append("")
     return [text for text in found if "canary" in text or "built-in" in text]
 """
-    tests = "secret = 'canary'\nclass Box:\n    def method(self): return secret\nassert f(lambda: secret, Box()) == []"
+    tests = (
+        "secret = 'canary'\nclass Box:\n    def method(self): return secret\n"
+        "assert f(lambda: secret, Box()) == []"
+    )
     assert run_tests(reach, CodeTests(tests), 10) == (True, "tests pass")
 
 
@@ -300,7 +324,10 @@ def test_forbidden_names_are_not_to_be_had() -> None:
 
 
 def test_an_honest_answer_passes_beside_others_sleepers() -> None:
-    sleepers = "import os, time\nfor _ in range(30):\n    if not os.fork(): time.sleep(60)\ndef f(): time.sleep(60)"
+    sleepers = (
+        "import os, time\nfor _ in range(30):\n    if not os.fork(): time.sleep(60)\n"
+        "def f(): time.sleep(60)"
+    )
     honest = """
 import threading
 def f():
@@ -332,7 +359,10 @@ def f(folder):
             pass
     return written
 """
-    tests = "for folder in ('/tmp', '/dev/shm'):\n    assert 10 <= f(folder) <= 16\nassert f('/dev') == 0 == f('/')"
+    tests = (
+        "for folder in ('/tmp', '/dev/shm'):\n    assert 10 <= f(folder) <= 16\n"
+        "assert f('/dev') == 0 == f('/')"
+    )
     assert run_tests(code, CodeTests(tests), 10) == (True, "tests pass")
     assert not list(Path("/dev/shm").glob("left_*"))
 

@@ -23,8 +23,10 @@ from benchmarks.harness.answers_corpus import (
 from benchmarks.harness.scoring import accuracy, ours
 from scripts.lib.authoring.prompt_lint import checked_weight
 from scripts.lib.prompts.loader import Question, load_suites
-from scripts.lib.scoring.echo import ECHO_CHARACTERS
+from scripts.lib.scoring.answer.echo import ECHO_CHARACTERS
 from scripts.lib.scoring.score import score_answer
+
+pytestmark = pytest.mark.slow
 
 HELD_OUT = FOLDER / "held_out"
 ITEMS = [item for kind in kinds() for item in answers(kind)]
@@ -106,7 +108,10 @@ def tried(*arguments: str, stdin: str | bytes = "") -> subprocess.CompletedProce
 
 
 def test_an_answer_is_tried_from_the_command_line(tmp_path: Path) -> None:
-    text = "To answer this, start with 12 apples. As a result he has 9.\n\n9 + 5 = 14\n\nI hope this helps!"
+    text = (
+        "To answer this, start with 12 apples. As a result he has 9.\n\n9 + 5 = 14\n\n"
+        "I hope this helps!"
+    )
     made = tried("math/t1_q1_apples", "--answer", "-", "--format", "json", stdin=text)
     found = json.loads(made.stdout)
     (check,) = found["criteria"][0]["checks"]

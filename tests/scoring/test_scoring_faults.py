@@ -12,7 +12,7 @@ import pytest
 
 from scripts.lib.prompts.types import Check, Criterion, Question
 from scripts.lib.results.symptoms import is_garbage
-from scripts.lib.scoring.answer_text import clean
+from scripts.lib.scoring.answer.cleaning import clean
 from scripts.lib.scoring.checks import CHECKS
 from scripts.lib.scoring.score import examine
 
@@ -241,9 +241,11 @@ KINDS: dict[str, list[Row]] = {
         *(
             ("tool_call", {"name": "get_weather", "arguments": {"city": "Oslo"}}, answer, True)
             for answer in (
-                '<｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n```json\n{"city":"Oslo"}\n```<｜tool▁call▁end｜>',
+                '<｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n```json\n{"city":"Oslo"}\n'
+                "```<｜tool▁call▁end｜>",
                 '<｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>{"city":"Oslo"}<｜tool▁call▁end｜>',
-                "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>Oslo</arg_value>\n</tool_call>",
+                "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>Oslo</arg_value>\n"
+                "</tool_call>",
                 '<function=get_weather>{"city": "Oslo"}</function>',
                 '{"tool": "get_weather", "tool_input": {"city": "Oslo"}}',
                 '{"recipient_name": "functions.get_weather", "parameters": {"city": "Oslo"}}',
@@ -327,8 +329,10 @@ def test_it_is_scored_as_a_reader_would(
 
 
 PROBLEM = (
-    "A shop sells pencils at 3 for one euro and pens at two euros each. Anna buys twelve pencils and five "
-    "pens, and her brother Ben buys nine pencils and no pen at all. They pay together with a note of fifty "
+    "A shop sells pencils at 3 for one euro and pens at two euros each. Anna buys twelve pencils "
+    "and five "
+    "pens, and her brother Ben buys nine pencils and no pen at all. They pay together with a "
+    "note of fifty "
     "euros. How much money do they get back?"
 )
 
@@ -405,7 +409,10 @@ def test_what_is_the_answer_proper(raw: str, proper: str) -> None:
 
 
 def test_the_right_function_alone_passes_where_the_question_gives_its_helpers() -> None:
-    setup = 'from typing import List\n\ndef helper(x):\n    return x + 1\n\ndef f(x: List[int]) -> int:\n    """Sum."""\n'
+    setup = (
+        "from typing import List\n\ndef helper(x):\n    return x + 1\n\n"
+        'def f(x: List[int]) -> int:\n    """Sum."""\n'
+    )
     check = Check("code", {"entry_point": "f", "setup": setup, "tests": "assert f([1, 2]) == 4"})
     question = Question(
         "s", "q", 1, "n", "Complete it.", scoring=(Criterion("passes", 100, (check,)),)

@@ -9,58 +9,10 @@ import pytest
 from scripts.lib.base.estimates import NonInferiority
 from scripts.lib.pages.sections.quality import _why_best
 from scripts.lib.planning.modes import Mode
-from scripts.lib.results.review import ReviewRow
 from scripts.lib.tables.ranking import MARGIN, fastest_way, rank, rank_roles, reductions, unrankable
-from scripts.lib.tables.setups import Setup
-from tests.planning.test_modes import model
-from tests.tables.test_setups import ROW
+from tests.factories.table_rows import LOOKUP, QUESTIONS, answers, row, way
 
-QUESTIONS = 40
 SPEC = Mode("spec_d_k8", draft="d", k=8)
-LOOKUP = Mode("lookup_n3", lookup_n=3)
-COUNTED = {
-    "drafted_tokens": 800,
-    "accepted_tokens": 300,
-    "verify_steps": 100,
-    "certificate": "exact",
-}
-
-
-def answers(
-    passed: int, speed: float, count: int = QUESTIONS, **changes: object
-) -> tuple[ReviewRow, ...]:
-    """`count` answers in suite coder, the first `passed` of which pass; speeds differ a little."""
-    return tuple(
-        replace(
-            ROW, suite="coder", question_id=f"q{n:02}", score=3 if n < passed else 0, passed=n < passed,
-            decode_tokens_per_s=speed * (1 + n % 5 / 100), **changes,
-        )  # type: ignore[arg-type]
-        for n in range(count)
-    )  # fmt: skip
-
-
-def row(
-    key: str,
-    passed: int,
-    speed: float = 10.0,
-    roles: tuple[str, ...] = ("coder",),
-    **changes: object,
-) -> Setup:
-    made = Setup(
-        "h",
-        "embedded",
-        model(key, candidate_roles=roles),
-        Mode("baseline"),
-        answers(passed, speed),
-        QUESTIONS,
-    )
-    return replace(made, **changes)  # type: ignore[arg-type]
-
-
-def way(base: Setup, mode: Mode, speed: float, **changes: object) -> Setup:
-    counted = {**COUNTED, **changes}
-    rows = answers(base.passes.passed, speed, 16, **counted)
-    return Setup("h", "embedded", base.model, mode, rows, 16, base=base)
 
 
 def test_the_highest_pass_rate_is_first_and_ties_are_told() -> None:
@@ -84,13 +36,13 @@ def test_what_shares_no_question_is_not_called_worse() -> None:
     )
     near = row("near", 28)
     for others, said in (
-        ([far], "highest of 2, and above each of the others beyond chance"),
+        ([far], "highest of 2, significantly above all of the others"),
         ([apart], "highest of 2, not comparable with 1 (no shared question)"),
         (
             [apart, far],
-            "highest of 3, and above 1 of the others beyond chance, not comparable with 1 (no shared question)",
+            "highest of 3, significantly above 1 of the others, not comparable with 1 (no shared question)",
         ),
-        ([apart, near], "highest of 3, but it cannot be told from `near` `baseline` "),
+        ([apart, near], "highest of 3, but not significantly above `near` `baseline` "),
     ):
         words = _why_best(rank("coder", [best, *others], {}))
         assert words.startswith(said) and ("not comparable with 1" in words) == (apart in others)
@@ -150,8 +102,8 @@ def test_physics_and_missing_scores_are_never_ranked() -> None:
     assert [c.row.model.key for c in found.candidates] == ["honest"]
     reasons = {c.model.key: why for c, why in found.unranked}
     assert reasons["wild"].startswith("struck out by physics: 9")
-    assert reasons["partial"] == "1 of 41 answers have no score (at most 2 % may)"
-    assert reasons["unscored"] == "1 of 40 answers have no score (at most 2 % may)"
+    assert reasons["partial"] == "1 of 41 answers have no score (limit: 2 %)"
+    assert reasons["unscored"] == "1 of 40 answers have no score (limit: 2 %)"
     assert unrankable(row("m", 3, planned=QUESTIONS)) == ""
 
 

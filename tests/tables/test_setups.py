@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
-from scripts.lib.base.errors import BenchError
 from scripts.lib.base.estimates import Estimate
 from scripts.lib.base.markdown import share
 from scripts.lib.base.speed_limits import bandwidth_efficiency
 from scripts.lib.pages.sections.speed import efficiency
 from scripts.lib.planning.modes import Mode
-from scripts.lib.results.review import COLUMNS, ReviewRow, read_review, to_csv
+from scripts.lib.results.review_rows import ReviewRow
 from scripts.lib.tables.setups import (
     Setup,
     by_question,
@@ -22,19 +20,8 @@ from scripts.lib.tables.setups import (
     ways_of,
 )
 from scripts.lib.tables.summary import summary_csv, summary_row
-from tests.planning.test_modes import model
-
-_SHOWN = {
-    "suite": "math", "question_id": "q1", "tokens_per_second": 10.0, "score_reason": "ok", "scorer": "checks", "score": 3,
-    "passed": True, "coverage": 1.0, "tier": 1, "status": "ok", "finish_reason": "stop", "prompt_tokens": 10,
-    "completion_tokens": 20, "ttft_s": 0.1, "prefill_tokens_per_s": 100.0, "decode_tokens_per_s": 10.0, "load_s": 1.0,
-    "generation_s": 2.0, "peak_rss_bytes": 5, "environment": "e", "cell_file": "c.json",
-}  # fmt: skip
-_EMPTY = {"str": "", "int": 0, "float": 0.0, "bool": False}
-_NOTHING = {
-    f.name: None if "None" in str(f.type) else _EMPTY[str(f.type)] for f in fields(ReviewRow)
-}
-ROW = ReviewRow(**{**_NOTHING, **_SHOWN})
+from tests.factories.plans import model
+from tests.factories.table_rows import ROW
 
 
 def setup(mode: Mode, *rows: ReviewRow, **changes: object) -> Setup:
@@ -191,15 +178,3 @@ def test_the_predecessors_summary_counts_its_own_suites_and_names_as_it_did() ->
     )
     assert row["spec_lookup_best_tps"] == "14.4"
     assert row["spec_lookup_results"] == "d_k16_n3:14.4,d_k8_n3:11.4,slow_k8_n3:9.9"
-
-
-def test_reviews_are_read_back_and_formulas_are_text(tmp_path: Path) -> None:
-    rows = (replace(ROW, score_reason="=HYPERLINK(1)\n+2", score=None, passed=None), ROW)
-    file = tmp_path / "r.csv"
-    file.write_text(to_csv(rows))
-    assert file.read_text().splitlines()[0].split(",")[:5] == list(COLUMNS[:5])
-    back = read_review(file)
-    assert back[1] == ROW and back[0].score_reason == "'=HYPERLINK(1) +2" and back[0].score is None
-    file.write_text("suite,question_id\nx,y\n")
-    with pytest.raises(BenchError, match="column 3: expected tokens_per_second"):
-        read_review(file)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from scripts.lib.base.layout import TABLE_NAMES
-from scripts.lib.results.review import COLUMNS
+from scripts.lib.results.review_rows import COLUMNS
 from scripts.lib.tables.tidy import TIDY
 
 DICTIONARY = Path("docs/reference/tables.md")

@@ -1,4 +1,4 @@
-"""Recurrent layers are told by the header, whatever the architecture is called: such a model is never called dense."""
+"""The header shows recurrent layers, whatever the architecture is called: never dense."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ from scripts.lib.registry_loader import load_registry
 from scripts.lib.settings.run_config import load_config
 from scripts.lib.weights.architectures import RECURRENT_NAMES
 from scripts.lib.weights.facts import WeightsFacts, facts
-from tests.authoring.test_registry_tools import run
-from tests.planning.test_modes import DRAFT, model
-from tests.planning.test_plan import REGISTRY
+from tests.factories.commands import call
+from tests.factories.plans import DRAFT, REGISTRY, model
 
 
 def write(folder: Path, arch: str, **keys: Any) -> tuple[Path, WeightsFacts]:
@@ -96,11 +95,16 @@ def test_a_recurrent_architecture_is_known_by_its_name(
 @pytest.mark.parametrize(
     "keys",
     [
-        {"ssm__conv_kernel": 4}, {"ssm__state_size": 16}, {"wkv__head_size": 64}, {"kda__head_dim": 128},
-        {"shortconv__l_cache": 3}, {"token_shift_count": 2}, {"full_attention_interval": 4},
+        {"ssm__conv_kernel": 4},
+        {"ssm__state_size": 16},
+        {"wkv__head_size": 64},
+        {"kda__head_dim": 128},
+        {"shortconv__l_cache": 3},
+        {"token_shift_count": 2},
+        {"full_attention_interval": 4},
         {"attention__head_count": 8, "block_count": 4, "attention__head_count_kv": [0, 0, 2, 0]},
     ],
-)  # fmt: skip
+)
 def test_a_new_architecture_is_known_by_its_keys(tmp_path: Path, keys: dict[str, Any]) -> None:
     path, found = write(tmp_path, "brandnew", **keys)
     key = found.header.recurrent_key
@@ -156,14 +160,15 @@ def test_the_table_has_all_that_the_gguf_package_knows() -> None:
 def test_an_entry_with_llama_cpps_name_never_speculates(arch: str) -> None:
     found = expand_modes(model(architecture=arch), {"d": DRAFT})
     assert arch in RECURRENT and {mode.name for mode in found.modes} <= {"baseline", "moe4", "moe6"}
-    assert "never speculate" in {item.mode: item.reason for item in found.excluded}["spec_*"]
+    assert "never speculate" in {item.mode: item.reason for item in found.left_out}["spec_*"]
 
 
 def test_a_hybrid_without_experts_is_planned_without_reductions(tmp_path: Path) -> None:
     path, _ = write(tmp_path, "qwen35", ssm__conv_kernel=4, context_length=4096)
     registry = tmp_path / "registry.yaml"
     registry.write_text(
-        f"roles:\n  h:\n    tier: C\n    description: x\n    candidate_roles: [general]\n    model: {{name: H, path: {path}, "
+        "roles:\n  h:\n    tier: C\n    description: x\n    candidate_roles: [general]\n"
+        f"    model: {{name: H, path: {path}, "
         "quant: F32, size_gb: 0.1, architecture: ssm_moe_hybrid}\n"
     )
     config = replace(
@@ -178,13 +183,14 @@ def test_add_and_validate_tell_a_hybrid(tmp_path: Path) -> None:
     path, _ = write(tmp_path, "rwkv7", wkv__head_size=64)
     registry, config = tmp_path / "registry.yaml", tmp_path / "mine.yaml"
     registry.write_text(
-        f"roles:\n  said:\n    tier: C\n    description: x\n    model: {{name: R, path: {path}, quant: F32, "
+        "roles:\n  said:\n    tier: C\n    description: x\n"
+        f"    model: {{name: R, path: {path}, quant: F32, "
         "size_gb: 0.0001, architecture: dense}\n"
     )
     config.write_text(f"registry: {registry}\n")
-    added = run("scripts.registry", "--configfile", config, "add", path, "--key", "new", "--yes")
+    added = call("scripts.registry", "--configfile", config, "add", path, "--key", "new", "--yes")
     assert added.returncode == 0, added.stderr
     assert load_registry(registry).models["new"].architecture == "ssm_moe_hybrid"
-    done = run("scripts.validate", "--registry", registry, "--strict", "--model", "said")
+    done = call("scripts.validate", "--registry", registry, "--strict", "--model", "said")
     assert done.returncode == 1
     assert "rwkv7 (recurrent: rwkv7.wkv.head_size)" in done.stdout and "contradicts" in done.stdout

@@ -1,4 +1,4 @@
-"""What a file's quantisation is called: the publisher's name where the file bears it out, and never another one."""
+"""The name of a quantisation: the publisher's, where the file does not contradict it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from scripts.lib.authoring.registry_edit import propose_entry
 from scripts.lib.weights.facts import WeightsFacts
 from scripts.lib.weights.gguf_header import Header
 from scripts.lib.weights.quant_names import bears_out, known_name, named_in
-from tests.planning.test_modes import model
-from tests.planning.test_plan import REGISTRY
+from tests.factories.plans import REGISTRY, model
 
 
 def header(file_type: str, mix: str, name: str = "") -> Header:
     return Header(
-        architecture="llama", name=name, quant=file_type, vocab_type="", vocab_size=0, bos_id=None, eos_id=None,
-        tokens_digest="", chat_template_digest=None, expert_count=None, expert_used_count=None, context_length=None,
-        block_count=None, split_count=1, quant_mix=mix,
+        architecture="llama", name=name, quant=file_type, vocab_type="", vocab_size=0, bos_id=None,
+        eos_id=None, tokens_digest="", chat_template_digest=None, expert_count=None,
+        expert_used_count=None, context_length=None, block_count=None, split_count=1, quant_mix=mix,
     )  # fmt: skip
 
 

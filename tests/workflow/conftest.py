@@ -1,165 +1,14 @@
-"""A small project of its own per test: this checkout's rules and scripts, two tiny models, two suites of two questions."""
+"""Projects for the workflow tests: one without results, and one with all of them."""
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-from tests.factories.tiny_models import write_model
-
-ROOT = Path(__file__).resolve().parents[2]
-FAULTS = Path(__file__).parent / "faults"
-PARTS = ("Snakefile", "rules", "scripts", "profiles", "config", "envs", "docs/templates")
-CELLS = 16
-
-REGISTRY = """\
-runtime_defaults:
-  temperature: 0.0
-roles:
-  tiny_a:
-    tier: C
-    description: first
-    candidate_roles: [alpha]
-    model: {{name: Tiny-A, path: {models}/a.gguf, quant: F32, size_gb: 0.001, architecture: dense}}
-  tiny_b:
-    tier: C
-    description: second
-    candidate_roles: [alpha]
-    model: {{name: Tiny-B, path: {models}/b.gguf, quant: F32, size_gb: 0.001, architecture: dense}}
-  elsewhere:
-    tier: C
-    description: weights that no test machine has
-    candidate_roles: [alpha]
-    model: {{name: Absent-7B, path: {models}/absent.gguf, quant: Q4_K_M, size_gb: 4.0, architecture: dense}}
-"""
-
-
-def question(prompt: str, tier: int = 1) -> dict[str, Any]:
-    return {
-        "tier": tier,
-        "name": prompt[:20],
-        "prompt": prompt,
-        "reference_answer": "yes",
-        "scoring": [
-            {
-                "criterion": "says yes",
-                "weight": 100,
-                "checks": [{"type": "contains", "any": ["yes"]}],
-            }
-        ],
-    }
-
-
-SUITES = {
-    "one": {"q1": question("Is water wet?"), "q2": question("Is the sky blue today?")},
-    "two": {"q1": question("Count: a b c a b c a b c a b"), "q2": question("Say yes.")},
-}
-
-
-@dataclass
-class Project:
-    """A project folder and the ways tests drive it."""
-
-    folder: Path
-
-    def environment(self, **extra: str) -> dict[str, str]:
-        kept = {
-            k: v for k, v in os.environ.items() if not k.startswith(("EPYC_BENCH", "PYTHONPATH"))
-        }
-        path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
-        return {**kept, "PATH": path, "EPYC_BENCH_LOCK": str(self.folder / "lock"), **extra}
-
-    def run(self, *argv: str, fault: str = "", **extra: str) -> subprocess.CompletedProcess[str]:
-        if fault:
-            extra |= {"EPYC_TEST_FAULT": fault, "PYTHONPATH": str(FAULTS)}
-        return subprocess.run(
-            argv,
-            cwd=self.folder,
-            env=self.environment(**extra),
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-        )
-
-    def snakemake(
-        self, *arguments: str, fault: str = "", **extra: str
-    ) -> subprocess.CompletedProcess[str]:
-        return self.run("snakemake", "-j8", *arguments, fault=fault, **extra)
-
-    def results(self, *arguments: str) -> None:
-        done = self.snakemake("results", *arguments)
-        assert done.returncode == 0, done.stdout + done.stderr
-
-    def cells(self) -> dict[str, str]:
-        """Cell file -> its text: a cell that was run again has other timings."""
-        below = self.folder / "benchmarks/results/cells"
-        files = [
-            f
-            for f in below.glob("*/*/*/*/*.json")
-            if not any(part.startswith(".partial") for part in f.parts)
-        ]
-        return {str(f.relative_to(below)): f.read_text() for f in files}
-
-    def pending(self) -> dict[tuple[str, str], int]:
-        """(model, mode) -> cells that the plan would run, where there are any."""
-        shown = self.run(sys.executable, "-m", "scripts.plan", "--format", "json")
-        assert shown.returncode == 0, shown.stderr
-        return {
-            (r["model"], r["mode"]): r["pending"] for r in json.loads(shown.stdout) if r["pending"]
-        }
-
-    def edit(self, file: str, old: str, new: str) -> None:
-        path = self.folder / file
-        text = path.read_text()
-        assert old in text, f"{old!r} is not in {file}"
-        path.write_text(text.replace(old, new, 1))
-
-    @property
-    def registry(self) -> str:
-        return "orchestration/model_registry.yaml"
-
-    @property
-    def report(self) -> str:
-        return (self.folder / "docs/reference/benchmarks/RESULTS.md").read_text()
-
-
-def make_project(folder: Path) -> Project:
-    for part in PARTS:
-        source, target = ROOT / part, folder / part
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy2(source, target)
-    models = folder / "weights"
-    write_model(models / "a.gguf", "dense", 1)
-    write_model(models / "b.gguf", "dense", 2)
-    (folder / "orchestration").mkdir()
-    (folder / "orchestration/model_registry.yaml").write_text(REGISTRY.format(models=models))
-    prompts = folder / "benchmarks/prompts/v1"
-    prompts.mkdir(parents=True)
-    for name, questions in SUITES.items():
-        (prompts / f"{name}.yaml").write_text(
-            yaml.safe_dump({"version": "1", "domain": name, "prompts": questions})
-        )
-    (folder / "config/suites.yaml").write_text("only: {}\nroles: {alpha: [one, two]}\n")
-    config = yaml.safe_load((folder / "config/config.yaml").read_text())
-    config["decoding"]["modes"] = ["baseline", "lookup_n3"]
-    config["sampling"]["max_tokens"] = 24
-    config["preflight"] = "off"  # a second of watching each run; test_preflight turns it on
-    config["context"] |= {"length_tokens": 512, "batch_tokens": 256, "micro_batch_tokens": 128}
-    (folder / "config/config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    return Project(folder)
+from tests.factories.once import made_once
+from tests.factories.tiny_project import Project, make_project
 
 
 @pytest.fixture
@@ -170,14 +19,14 @@ def project(tmp_path: Path) -> Project:
 
 @pytest.fixture(scope="session")
 def finished_template(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    made = make_project(tmp_path_factory.mktemp("finished") / "project")
-    made.results()
-    return made
+    return Project(
+        made_once(tmp_path_factory, "finished", lambda folder: make_project(folder).results())
+    )
 
 
 @pytest.fixture
 def finished(finished_template: Project, tmp_path: Path) -> Project:
-    """A copy of a project whose results are all there. Its registry names the template's weights."""
+    """A copy of a project with all its results. Its registry names the template's weights."""
     folder = tmp_path / "project"
     shutil.copytree(finished_template.folder, folder, symlinks=True)
     return Project(folder)

@@ -1,11 +1,11 @@
-"""envs/engine.lock names another engine than the one that is built: nothing is measured with it, and nothing is recorded."""
+"""envs/engine.lock names another engine than the built one: nothing is measured or recorded."""
 
 from __future__ import annotations
 
 import pytest
 
 from tests.factories.tiny_engine import lock_text
-from tests.workflow.conftest import Project
+from tests.factories.tiny_project import Project
 
 REFUSED = "envs/engine.lock has 9.9.9 (sha256 dddddddddddd); run on this machine: make engine"
 
@@ -44,7 +44,8 @@ def test_what_was_measured_stays_and_is_not_taken_for_the_other_engines(finished
 
 
 def test_a_local_judge_of_ours_is_not_started_with_another_engine(finished: Project) -> None:
-    judge = "judge={scorers: [local], local: {model: tiny_a, context_tokens: 1024, max_tokens: 256, deadline_s: 20}}"
+    local = "{model: tiny_a, context_tokens: 1024, max_tokens: 256, deadline_s: 20}"
+    judge = f"judge={{scorers: [local], local: {local}}}"
     done = with_another_lock(finished).snakemake("judge", "--config", judge)
     assert REFUSED in done.stdout + done.stderr
     assert not (finished.folder / "benchmarks/results/logs/judge/server.log").exists()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 
-import pytest
-
-from tests.workflow.conftest import CELLS, Project
+from tests.factories.tiny_project import CELLS, Project
 
 
 def refused(project: Project, *arguments: str) -> str:
@@ -19,58 +17,25 @@ def refused(project: Project, *arguments: str) -> str:
     return output
 
 
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [
+def test_a_setting_of_the_command_line_that_cannot_be(project: Project) -> None:
+    """The messages themselves: tests/settings/test_run_config.py."""
+    for setting, message in (
         ("modles=[1]", "modles: unknown key; did you mean 'models'?"),
-        ('suites=["mathh"]', "suites: 'mathh' names nothing; known: one, two"),
-        ('models=["tiny_c"]', "models: 'tiny_c' names nothing; did you mean"),
-        (
-            "hardware=epyc-9654",
-            "no profile 'epyc-9654' in config/hardware/; did you mean 'epyc-9655'?",
-        ),
-        ("registry=nowhere.yaml", "nowhere.yaml: no such file"),
-        ("sample=1_000", "--config: sample: expected a whole number of at least 1, found '1_000'"),
-        (
-            "judge={claude: {max_usd: .nan}}",
-            "--config: judge.claude.max_usd: expected a number of at least 0",
-        ),
         ("sampling={seed: 1, seed: 2}", "--config: sampling.seed: duplicate key"),
-    ],
-)
-def test_configuration(project: Project, setting: str, message: str) -> None:
-    assert message in refused(project, "--config", setting)
+        ('suites=["mathh"]', "suites: 'mathh' names nothing; known: one, two"),
+        ("hardware=epyc-9654", "no profile 'epyc-9654' in config/hardware/; did you mean"),
+        ("registry=nowhere.yaml", "nowhere.yaml: no such file"),
+    ):
+        assert message in refused(project, "--config", setting)
 
 
-def test_a_negative_token_count(project: Project) -> None:
-    (project.folder / "mine.yaml").write_text("sampling: {max_tokens: -5}\n")
-    message = "sampling.max_tokens: expected a whole number of at least 1, found -5"
-    assert message in refused(project, "--configfile", "mine.yaml")
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (
-            "sampling: {seed: 1}\nsampling: {top_p: 0.5}\n",
-            "mine.yaml:2: sampling: duplicate key (first on line 1)",
-        ),
-        (
-            "timeouts: {cell_s: 10:00}\n",
-            "mine.yaml:1: timeouts.cell_s: expected a number above 0, found '10:00'",
-        ),
-        (
-            "judge: {claude: {max_usd: .nan}}\n",
-            "judge.claude.max_usd: expected a number of at least 0, found '.nan'",
-        ),
-        ("preflight: no\n", "mine.yaml:1: preflight: unknown value 'no'; known: off, refuse, tag"),
-    ],
-)
-def test_a_config_file_that_snakemake_reads_otherwise(
-    project: Project, text: str, message: str
-) -> None:
-    (project.folder / "mine.yaml").write_text(text)
-    assert message in refused(project, "--configfile", "mine.yaml")
+def test_a_config_file_that_snakemake_reads_otherwise(project: Project) -> None:
+    for text, message in (
+        ("sampling: {seed: 1}\nsampling: {top_p: 0.5}\n", "mine.yaml:2: sampling: duplicate key"),
+        ("preflight: no\n", "mine.yaml:1: preflight: unknown value 'no'"),
+    ):
+        (project.folder / "mine.yaml").write_text(text)
+        assert message in refused(project, "--configfile", "mine.yaml")
 
 
 def test_the_projects_own_config_file_is_read_before_snakemake_reads_it(project: Project) -> None:
@@ -161,7 +126,10 @@ def test_a_broken_suite_is_left_out_and_the_other_one_is_measured(project: Proje
     project.edit("benchmarks/prompts/v1/one.yaml", "tier: 1", "tier: 9")
     done = project.snakemake("results")
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
-    told = r"benchmarks/prompts/v1/one.yaml:\d+: prompts.q1.tier: expected a whole number from 1 to 3, found 9"
+    told = (
+        r"benchmarks/prompts/v1/one.yaml:\d+: prompts.q1.tier: "
+        r"expected a whole number from 1 to 3, found 9"
+    )
     assert re.search(f"^left out: {told}", done.stderr, re.M) and re.search(
         f"^error: {told}", done.stderr, re.M
     )

@@ -1,4 +1,4 @@
-"""What a shard asks of a cluster, and what a job on a node knows. The real thing: tests/cluster/one_node_slurm.py."""
+"""What a shard asks of a cluster, and what a job on a node knows (tests/cluster has a real one)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from math import ceil
 from scripts.lib.settings.run_config import CONFIG_VARIABLE
 from scripts.lib.workflow.invocation import Invocation, read_invocation
 from scripts.lib.workflow.targets import for_targets
-from tests.workflow.conftest import Project
+from tests.factories.tiny_project import Project
 
 _SHOW = """
 import json
@@ -24,7 +24,7 @@ def test_each_shard_asks_for_a_node_cpus_memory_and_time(project: Project) -> No
     (project.folder / "config/hardware/node.yaml").write_text(
         "threads: 2\ncpus: 0-5\npartition: turin\n"
     )
-    project.edit("config/config.yaml", "hardware: auto", "hardware: node")
+    project.edit("config/config.yaml", "hardware: tiny", "hardware: node")
     project.edit(project.registry, "size_gb: 0.001", "size_gb: 15")
     os.truncate(
         project.folder / "weights/b.gguf", 400_000_000
@@ -35,8 +35,12 @@ def test_each_shard_asks_for_a_node_cpus_memory_and_time(project: Project) -> No
     assert len(asked) == 4
     small, large = asked["node/tiny_b/baseline/embedded"], asked["node/tiny_a/baseline/embedded"]
     assert small == {
-        "cpus_per_task": 6, "mem_mb": small["mem_mb"], "runtime": 11, "slurm_extra": "--exclusive", "slurm_partition": "turin",
-    }  # fmt: skip
+        "cpus_per_task": 6,
+        "mem_mb": small["mem_mb"],
+        "runtime": 11,
+        "slurm_extra": "--exclusive",
+        "slurm_partition": "turin",
+    }
     weights = (project.folder / "weights/b.gguf").stat().st_size
     kv_cache = (
         4 * 4 * 2 * 16 * 2 * 512

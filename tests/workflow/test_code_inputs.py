@@ -10,7 +10,8 @@ import grimp
 import pytest
 
 from scripts.lib.workflow.targets import TABLE_PACKAGES, code_of
-from tests.workflow.conftest import ROOT, Project
+from tests.factories.checkout import ROOT
+from tests.factories.tiny_project import Project
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ def test_an_edited_module_makes_the_tables_and_pages_again_and_nothing_else(
     assert "Nothing to be done" in asked_for(finished)
     for file, rules in (
         ("scripts/lib/base/markdown.py", {"tabulate", "render"}),
-        ("scripts/lib/scoring/final_number.py", {"tabulate", "render"}),
+        ("scripts/lib/scoring/extract/final_number.py", {"tabulate", "render"}),
         ("scripts/lib/pages/sections/speed.py", {"render"}),
         ("scripts/lib/engines/server.py", set()),
     ):

@@ -1,4 +1,4 @@
-"""`snakemake --sdm conda`, with a real solver and installer (rattler) over local channels, and our post-deploy scripts.
+"""`snakemake --sdm conda` with a real solver and installer (rattler) over local channels.
 
 The channels hold this environment's packages by links, the wheels that pip installs are packed from
 it, and llama.cpp comes from the cache of builds, or is a made-up engine that compiles in a second
@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from scripts.lib.base.file_hashing import sha256_of
+from tests.factories.checkout import ROOT
 from tests.factories.conda_channel import (
     Package,
     index_channel,
@@ -28,7 +29,7 @@ from tests.factories.conda_channel import (
     write_wheel,
 )
 from tests.factories.tiny_engine import write_source
-from tests.workflow.conftest import CELLS, ROOT, Project
+from tests.factories.tiny_project import CELLS, Project
 
 PIP_LOCK = "envs/conda-pip.lock"
 BY_PIP = re.findall(r"^([\w-]+)==", (ROOT / PIP_LOCK).read_text(), re.M)
@@ -37,7 +38,7 @@ ACTIVATED = re.compile(r"^activated (\S+) PYTHONNOUSERSITE=(\S*)$", re.M)
 
 @dataclass
 class Conda:
-    """A conda of the tests: its program, its channels, wheels for pip, and where environments go."""
+    """A conda for tests: its program, channels, wheels for pip, and folder of environments."""
 
     folder: Path
     prefix: Path
@@ -122,7 +123,7 @@ class Conda:
 
 
 def change(project: Project, file: str, text: str) -> None:
-    """Write a file of envs/, and its sum into the post-deploy scripts, as the next maintainer would."""
+    """Write a file of envs/, and its checksum into the post-deploy scripts."""
     path = project.folder / file
     before = sha256_of(path)
     path.write_text(text)
@@ -182,7 +183,10 @@ def test_every_job_runs_in_the_environment_of_its_stage(
             f"{name}={text.split()[0]}" for name, text in has.items()
         }
         assert not set(BY_PIP) & set(has)
-        code = f"import math_verify, importlib.metadata as m; print([m.version(name) for name in {BY_PIP}])"
+        code = (
+            "import math_verify, importlib.metadata as m; "
+            f"print([m.version(name) for name in {BY_PIP}])"
+        )
         shown = project.run(str(environment / "bin/python"), "-c", code)
         assert shown.returncode == 0, shown.stderr
     (infer,), (bench,) = shared_conda.environments("infer"), shared_conda.environments("bench")
@@ -208,7 +212,10 @@ def test_reproduce_runs_where_the_engine_is(finished: Project, shared_conda: Con
     assert json.loads(report.read_text())["answers"]["exact"] == 2
 
 
-LOCAL = "judge={scorers: [local], local: {model: tiny_a, context_tokens: 1024, max_tokens: 256, deadline_s: 20, url: %s}}"
+LOCAL = (
+    "judge={scorers: [local], local: "
+    "{model: tiny_a, context_tokens: 1024, max_tokens: 256, deadline_s: 20, url: %s}}"
+)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +232,7 @@ def test_only_a_local_judge_that_we_start_runs_where_the_engine_is(
     assert started == (environment == "infer")
 
 
-# --- how environments are made ---------------------------------------------------------------------------------------
+# --- how environments are made --------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -287,7 +294,7 @@ def test_a_new_engine_is_a_new_environment_and_its_compiling_is_seen(
 def test_explicit_lock_files_are_used_where_they_are_there(
     project: Project, own_conda: Conda, tiny_engine: dict[str, str]
 ) -> None:
-    """Made as docs/reference/reproducibility.md tells; a build that came after them is not taken."""
+    """Made as in docs/reference/reproducibility.md; a newer build is not taken."""
     for file in ("bench", "infer"):
         environment = own_conda.create(project, file)
         shown = own_conda.run(
@@ -307,7 +314,7 @@ def test_explicit_lock_files_are_used_where_they_are_there(
 
 
 def post_deploy(project: Project, conda: Conda, file: str, variables: dict[str, str]) -> str:
-    """Run an environment's post-deploy script as Snakemake does; gives what it says, empty where it succeeds."""
+    """Run an environment's post-deploy script as Snakemake does; gives its output if it fails."""
     environment = conda.create(project, file)
     activate = conda.folder / "conda/bin/activate"
     command = f"source {activate} {environment}; bash envs/{file}.post-deploy.sh"

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.workflow.conftest import CELLS, FAULTS, Project
+from tests.factories.tiny_project import (
+    CELLS,
+    FAULTS,
+    ONE_SHARD,
+    Project,
+    engines_of,
+    partial_cells,
+    started,
+    wait_for_cells,
+)
 
-ONE_SHARD = ("--config", 'models=["tiny_a"]', 'decoding={"modes":["baseline"]}')
-
-
-def partial_cells(project: Project) -> list[Path]:
-    return list((project.folder / "benchmarks/results/cells").rglob(".partial-*/*.json"))
+ONE_MODEL = ("--config", 'models=["tiny_a"]')
 
 
 @pytest.mark.parametrize("fault", ["exit:3", "kill:3"])
@@ -39,7 +42,7 @@ def test_a_shard_that_dies_keeps_every_finished_cell(project: Project, fault: st
         for line in _lines(run)
     ]
     assert len(rows) == 3, (
-        "two before the crash and one after it: the third cell's record was cut off with its process"
+        "two before the crash and one after: the third cell's record was lost with its process"
     )
 
 
@@ -48,7 +51,7 @@ def _lines(run: Path) -> list[str]:
 
 
 def test_cells_survive_also_where_the_profile_is_overridden(project: Project) -> None:
-    """Without keep-incomplete Snakemake deletes what a failed job wrote: .partial brings it back."""
+    """Without keep-incomplete, Snakemake deletes a failed job's outputs: .partial restores them."""
     (project.folder / "profiles/default/config.yaml").write_text(
         "cores: 8\nrerun-triggers: mtime\n"
     )
@@ -87,20 +90,17 @@ def test_a_really_full_disk(project: Project) -> None:
 def test_kill_9_of_the_scheduler_leaves_no_engine_and_only_the_missing_cells_run(
     project: Project,
 ) -> None:
-    environment = project.environment(EPYC_TEST_FAULT="hang:3", PYTHONPATH=str(FAULTS))
-    scheduler = subprocess.Popen(
-        ["snakemake", "-j8", "results"],
-        cwd=project.folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while len(partial_cells(project)) < 3:
-        assert time.monotonic() < deadline and scheduler.poll() is None
-        time.sleep(0.05)
-    engines = [
-        p
-        for p in psutil.Process(scheduler.pid).children(recursive=True)
-        if "scripts.infer" in p.cmdline()
-    ]
+    scheduler = started(
+        project,
+        "snakemake",
+        "-j8",
+        "results",
+        *ONE_MODEL,
+        EPYC_TEST_FAULT="hang:3",
+        PYTHONPATH=str(FAULTS),
+    )
+    wait_for_cells(project, scheduler, 3)
+    engines = engines_of(scheduler)
     assert len(engines) == 1
     scheduler.send_signal(signal.SIGKILL)
     scheduler.wait()
@@ -108,15 +108,15 @@ def test_kill_9_of_the_scheduler_leaves_no_engine_and_only_the_missing_cells_run
     assert gone and not alive, "the engine outlived its scheduler"
     before = project.cells()
     assert len(before) == 2
-    project.results()
+    project.results(*ONE_MODEL)
     after = project.cells()
-    assert len(after) == CELLS
+    assert len(after) == CELLS // 2
     assert {name: after[name] for name in before} == before
 
 
-def test_a_half_written_cell_is_named_and_never_used(project: Project) -> None:
-    project.results(*ONE_SHARD)
-    victim = next(iter(sorted(project.cells())))
+def test_a_half_written_cell_is_named_and_never_used(finished: Project) -> None:
+    project = finished
+    victim = next(name for name in project.cells() if "tiny_a/baseline" in name)
     path = project.folder / "benchmarks/results/cells" / victim
     path.write_text(path.read_text()[:100])
     for review in (project.folder / "benchmarks/results/reviews").glob("*/*/*.csv"):
@@ -130,15 +130,16 @@ def test_a_half_written_cell_is_named_and_never_used(project: Project) -> None:
 
 
 def test_a_second_run_in_the_same_checkout_is_refused_and_changes_nothing(project: Project) -> None:
-    environment = project.environment(EPYC_TEST_FAULT="hang:2", PYTHONPATH=str(FAULTS))
-    first = subprocess.Popen(
-        ["snakemake", "-j8", "results"],
-        cwd=project.folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while len(partial_cells(project)) < 2:
-        assert time.monotonic() < deadline and first.poll() is None
-        time.sleep(0.05)
+    first = started(
+        project,
+        "snakemake",
+        "-j8",
+        "results",
+        *ONE_MODEL,
+        EPYC_TEST_FAULT="hang:2",
+        PYTHONPATH=str(FAULTS),
+    )
+    wait_for_cells(project, first, 2)
     second = project.snakemake("retry_failed")
     output = second.stdout + second.stderr
     assert second.returncode == 1 and "Traceback" not in output
@@ -149,5 +150,5 @@ def test_a_second_run_in_the_same_checkout_is_refused_and_changes_nothing(projec
     assert project.snakemake("-n", "results").returncode == 0, "a dry run may look on"
     first.kill()
     first.wait()
-    project.results()
-    assert len(project.cells()) == CELLS
+    project.results(*ONE_MODEL)
+    assert len(project.cells()) == CELLS // 2

@@ -1,8 +1,8 @@
-"""A stored cell that was edited, in a real project: the run says so and goes on, and what was mended is shown again."""
+"""An edited cell in a real project: the run reports it and goes on; once mended, it is shown."""
 
 from __future__ import annotations
 
-from tests.workflow.conftest import Project
+from tests.factories.tiny_project import Project
 
 DAMAGED = "benchmarks/results/tables/damaged.csv"
 

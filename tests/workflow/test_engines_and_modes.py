@@ -1,25 +1,29 @@
-"""Both engines through Snakemake: every mode of a model with a draft, certificates, guards and failures as results."""
+"""Both engines through Snakemake: every mode, certificates, guards, failures as results."""
 
 from __future__ import annotations
 
 import json
 import re
+import sys
 
 from tests.factories.tiny_models import write_model
-from tests.workflow.conftest import Project
+from tests.factories.tiny_project import Project, records
 
 DRAFT = """\
   draft_tiny:
     tier: D
     description: draft of tiny_a
     compatible_targets: [tiny-a]
-    model: {{name: Tiny-Draft, path: {models}/d.gguf, quant: F32, size_gb: 0.001, architecture: dense}}
+    model: {{name: Tiny-Draft, path: {models}/d.gguf, quant: F32, size_gb: 0.001,
+            architecture: dense}}
   tiny_moe:
     tier: C
     description: mixture
     candidate_roles: [alpha]
-    model: {{name: Tiny-MoE, path: {models}/moe.gguf, quant: F32, size_gb: 0.002, architecture: qwen3moe}}
-    acceleration: {{type: moe_expert_reduction, experts: 2, override_key: qwen3moe.expert_used_count}}
+    model: {{name: Tiny-MoE, path: {models}/moe.gguf, quant: F32, size_gb: 0.002,
+            architecture: qwen3moe}}
+    acceleration: {{type: moe_expert_reduction, experts: 2,
+                   override_key: qwen3moe.expert_used_count}}
 """
 MODES = ["baseline", "lookup_n3", "spec_*_k8", "spec_*_k8_lookup", "moe2"]
 
@@ -41,8 +45,19 @@ def with_draft(project: Project) -> None:
     )
 
 
-def records(project: Project) -> list[dict[str, object]]:
-    return [json.loads(text) for text in project.cells().values()]
+def memory_of_speculation_is_bounded(project: Project) -> None:
+    """At most both models, both KV caches and 160 MiB (Python, numpy, llama.cpp, its buffers)."""
+    models = sum(
+        (project.folder / "weights" / name).stat().st_size for name in ("a.gguf", "d.gguf")
+    )
+    # positions x layers of both x (K and V) x width x bytes of f16
+    kv_cache = 512 * (4 + 2) * 2 * 64 * 2
+    peaks = [
+        c["peak_rss_bytes"]
+        for c in records(project)
+        if "spec" in c["cell"]["mode"] and c["spec"]["engine"]["name"] == "embedded"  # type: ignore[index]
+    ]
+    assert len(peaks) == 8 and max(peaks) < models + kv_cache + (160 << 20)  # type: ignore[operator,type-var]
 
 
 def test_every_mode_on_both_engines_is_exact(project: Project) -> None:
@@ -68,10 +83,11 @@ def test_every_mode_on_both_engines_is_exact(project: Project) -> None:
     assert used == {"baseline": "4", "moe2": "2"}
     again = project.snakemake("results", "--configfile", "modes.yaml")
     assert "Nothing to be done" in again.stdout + again.stderr
+    memory_of_speculation_is_bounded(project)
 
 
 def test_a_models_failure_is_a_result_and_is_shown(project: Project) -> None:
-    """Weights that llama.cpp refuses (a tensor it needs is not there) fail in its own words, and the others go on."""
+    """Weights that llama.cpp refuses (a missing tensor) fail in its own words; the others go on."""
     broken = project.folder / "weights/a.gguf"
     broken.write_bytes(broken.read_bytes().replace(b"output_norm.weight", b"outlut_norm.weight"))
     project.results()
@@ -103,7 +119,7 @@ def test_an_override_key_of_another_architecture_is_an_error_cell(project: Proje
 def test_a_prompt_beyond_the_context_is_left_out_or_an_error_cell_and_the_rest_goes_on(
     project: Project,
 ) -> None:
-    """What is clearly too long is left out of the plan; what the engine counts otherwise than the estimate is its error."""
+    """A clearly too long prompt is not planned; one that the engine finds too long is an error."""
     project.edit(
         "benchmarks/prompts/v1/one.yaml", "prompt: Is water wet?", f"prompt: {'wet ' * 300}"
     )
@@ -143,26 +159,13 @@ def test_a_binary_that_prints_no_known_flags_fails_the_job_and_writes_no_cell(
 
 def test_a_draft_that_vanishes_between_plan_and_run_fails_the_job_only(project: Project) -> None:
     with_draft(project)
-    project.results("--config", 'models=["tiny_a"]', 'decoding={"modes":["baseline"]}')
+    assert project.run(sys.executable, "-m", "scripts.infer", "--model", "tiny_a").returncode == 0
     before = project.cells()
-    script = "rm weights/d.gguf; exec python -m scripts.infer --model tiny_a --mode spec_draft_tiny_k8 --configfile modes.yaml"
+    script = (
+        "rm weights/d.gguf; exec python -m scripts.infer"
+        " --model tiny_a --mode spec_draft_tiny_k8 --configfile modes.yaml"
+    )
     done = project.run("sh", "-c", script, EPYC_BENCH_CONFIG="")
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "the draft 'draft_tiny' has no weights on this machine" in done.stderr
     assert project.cells() == before
-
-
-def test_memory_of_a_speculative_shard_is_bounded(project: Project) -> None:
-    """Both models, both KV caches and 160 MiB (Python, numpy, llama.cpp and its buffers), whatever is drafted."""
-    with_draft(project)
-    project.results(
-        "--configfile", "modes.yaml", "--config", 'models=["tiny_a"]', "engine=embedded"
-    )
-    models = sum(
-        (project.folder / "weights" / name).stat().st_size for name in ("a.gguf", "d.gguf")
-    )
-    kv_cache = (
-        512 * (4 + 2) * 2 * 64 * 2
-    )  # positions x layers of both x (K and V) x width x bytes of f16
-    peaks = [c["peak_rss_bytes"] for c in records(project) if "spec" in c["cell"]["mode"]]  # type: ignore[index]
-    assert len(peaks) == 8 and max(peaks) < models + kv_cache + (160 << 20)  # type: ignore[operator,type-var]

@@ -1,4 +1,4 @@
-"""What a call of Snakemake asks for: whether jobs are run decides whether anything may be deleted."""
+"""Snakemake's command line: only a call that runs jobs may delete anything."""
 
 from __future__ import annotations
 
@@ -10,10 +10,16 @@ from scripts.lib.workflow.invocation import read_invocation
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["-n"], ["-np"], ["-nj1"], ["-nc4", "results"], ["--dry-run"], ["--dryrun", "-j8"], ["-j8", "-n", "retry_failed"],
+        ["-n"],
+        ["-np"],
+        ["-nj1"],
+        ["-nc4", "results"],
+        ["--dry-run"],
+        ["--dryrun", "-j8"],
+        ["-j8", "-n", "retry_failed"],
         ["-e", "dryrun", "-j1"],
     ],
-)  # fmt: skip
+)
 def test_a_dry_run_is_known_however_it_is_written(arguments: list[str]) -> None:
     asked = read_invocation(arguments)
     assert asked.dry_run and not asked.runs
@@ -22,11 +28,22 @@ def test_a_dry_run_is_known_however_it_is_written(arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--list"], ["--list-target-rules"], ["--summary"], ["--unlock"], ["--lint"], ["--dag"], ["--rulegraph"],
-        ["--touch", "-j1"], ["--delete-all-output", "-j1"], ["--list-changes", "input"], ["--report", "x.html"],
-        ["--no-such-option"], ["-e", "touch", "-j1"], ["--export-cwl", "x.cwl"],
+        ["--list"],
+        ["--list-target-rules"],
+        ["--summary"],
+        ["--unlock"],
+        ["--lint"],
+        ["--dag"],
+        ["--rulegraph"],
+        ["--touch", "-j1"],
+        ["--delete-all-output", "-j1"],
+        ["--list-changes", "input"],
+        ["--report", "x.html"],
+        ["--no-such-option"],
+        ["-e", "touch", "-j1"],
+        ["--export-cwl", "x.cwl"],
     ],
-)  # fmt: skip
+)
 def test_what_only_shows_runs_nothing(arguments: list[str]) -> None:
     asked = read_invocation(arguments)
     assert not asked.runs and not asked.dry_run

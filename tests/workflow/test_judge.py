@@ -1,4 +1,4 @@
-"""The judge through Snakemake: asked once for all answers, paid once, scores in the reviews, and nothing lost without a key."""
+"""The judge through Snakemake: all answers are judged once and paid once; no key loses nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.factories.judge_server import (
     always_3,
     honest,
 )
-from tests.workflow.conftest import CELLS, Project
+from tests.factories.tiny_project import CELLS, Project
 
 CLAUDE = ("--config", "judge={scorers: [claude, checks]}")
 
@@ -48,7 +48,7 @@ def judged(
 def rows(project: Project) -> list[dict[str, str]]:
     """The rows of the newest review of each shard."""
     found: dict[str, Path] = {}
-    reviews = (project.folder / "benchmarks/results/reviews").glob("local-*/*/*.csv")
+    reviews = (project.folder / "benchmarks/results/reviews").glob("tiny/*/*.csv")
     for file in sorted(reviews, key=lambda file: file.stat().st_mtime):
         found[f"{file.parent}/{file.name.split('.')[0]}"] = file
     return [row for file in found.values() for row in csv.DictReader(file.open())]
@@ -92,7 +92,7 @@ def test_answers_are_judged_once_and_scores_stand_side_by_side(
 
 
 def test_equal_answers_are_paid_once(finished: Project, server: JudgeServer) -> None:
-    """Speculative answers equal their base's: a pair is judged once, whichever model or mode gave it."""
+    """Speculative answers equal their base's: each question and answer is judged once."""
     judged(finished, server)
     verdicts = list((finished.folder / "benchmarks/results/reviews/verdicts").glob("*/??/*.json"))
     pairs = [file for file in verdicts if '"role": "pair"' in file.read_text()]
@@ -165,9 +165,7 @@ def test_a_second_process_does_not_pay_for_the_same_batches(
     )
     server.wait_for(MESSAGES, 1)
     second = script(finished, *argv[2:], **server.environment)
-    assert second.returncode == 0 and "is judging in this series: wait for it" in second.stdout, (
-        second.stderr
-    )
+    assert second.returncode == 0 and "is judging in this series" in second.stdout, second.stderr
     assert first.wait(60) == 0 and set(server.judged.values()) == {1}
 
 
@@ -206,7 +204,7 @@ def test_a_dry_run_tells_the_price_and_asks_nobody(finished: Project, server: Ju
     )
     assert estimate.returncode == 0, estimate.stderr
     assert (
-        f"{answers(finished)} distinct answers wait" in estimate.stdout
+        f"{answers(finished)} distinct answers are pending" in estimate.stdout
         and "about $" in estimate.stdout
     )
     assert (
@@ -218,7 +216,7 @@ def test_a_dry_run_tells_the_price_and_asks_nobody(finished: Project, server: Ju
 
 
 def test_the_key_is_written_nowhere(finished: Project, server: JudgeServer) -> None:
-    """Not in a result, a log, a run's record, or what is printed; also where the API fails in every way."""
+    """Not in a result, a log, a run's record or the output, however the API fails."""
     server.fault = lambda path, n, body: (
         (500, {"x-should-retry": "false"}, "<html>")
         if n % 4 == 0
@@ -264,7 +262,8 @@ def test_after_a_kill_the_next_run_goes_on(
     server.latency_s = 0.05
     config = (
         "--config",
-        f"judge={{scorers: [claude], batch_answers: 6, claude: {{api: {api}, poll_s: 0.2, concurrency: 2}}}}",
+        "judge={scorers: [claude], batch_answers: 6, "
+        f"claude: {{api: {api}, poll_s: 0.2, concurrency: 2}}}}",
     )
     environment = finished.environment(**server.environment)
     child = subprocess.Popen(
@@ -352,7 +351,7 @@ def test_compare_shows_both_reasons_side_by_side(finished: Project, server: Judg
             "judge: {claude: {max_us: 3}}",
             "judge.claude.max_us: unknown key; did you mean 'max_usd'?",
         ),
-        ("judge: {scorers: [local], local: {model: tiny_c}}", "no weights of 'tiny_c'"),
+        ("judge: {scorers: [local], local: {model: tiny_c}}", "no weights found for 'tiny_c'"),
     ],
 )
 def test_bad_input_is_one_clear_message(finished: Project, edit: str, said: str) -> None:

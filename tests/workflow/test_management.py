@@ -6,8 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from tests.workflow.conftest import CELLS, Project
-from tests.workflow.test_engines_and_modes import records
+from tests.factories.tiny_project import CELLS, Project, records
 
 TEMPERATURE = "    generation_defaults: {temperature: 0.5}\n    candidate_roles: [alpha]"
 
@@ -71,7 +70,7 @@ def test_the_preview_counts_orphaned_cells_of_models_that_are_gone_too(finished:
 
 
 def test_cells_whose_weights_are_not_mounted_any_more_are_kept(project: Project) -> None:
-    """A shard that was cut off has put its weights into the lock; and without a lock nothing of the model is an orphan."""
+    """An interrupted shard locks its weights; without a lock, no cell of a model is an orphan."""
     one_shard = ("--config", 'models=["tiny_a"]', 'decoding={"modes":["baseline"]}')
     failed = project.snakemake("results", *one_shard, fault="exit:2")
     assert failed.returncode == 1 and len(project.cells()) == 1, failed.stderr
@@ -100,10 +99,10 @@ def test_one_cell_is_explained(finished: Project) -> None:
     assert stale.count(": stale") == 2 and stale.count(": valid") == 2
     assert (
         '  prompt.user: "Is water wet?" -> "Is water dry?"' in stale
-        and "the cell of before: benchmarks/" in stale
+        and "previous cell: benchmarks/" in stale
     )
     (finished.folder / "other.yaml").write_text("sampling: {top_p: 0.5}\n")
-    options = ["--configfile", "other.yaml", "--hardware", "auto"]
+    options = ["--configfile", "other.yaml", "--hardware", "tiny"]
     for arguments in (
         [*options, "tiny_a/*/one/*"],
         ["tiny_a/*/one/*", *options],
@@ -112,8 +111,10 @@ def test_one_cell_is_explained(finished: Project) -> None:
         explained = finished.run("python", "-m", "scripts.explain", *arguments)
         assert explained.stdout.count("  sampling.top_p: 1.0 -> 0.5\n") == 4, explained.stderr
     taught = finished.run("python", "-m", "scripts.explain", "--help")
-    assert taught.returncode == 0 and "scripts.explain 'frontdoor/moe6/math/*'" in taught.stdout
-    nothing = finished.run("python", "-m", "scripts.cells", "explain", "tiny_z")
+    assert (
+        taught.returncode == 0 and "scripts.explain 'smollm2_135m_q4_1/*/math/*'" in taught.stdout
+    )
+    nothing = finished.run("python", "-m", "scripts.explain", "tiny_z")
     assert nothing.returncode == 1 and "no planned cell fits 'tiny_z'" in nothing.stderr
 
 

@@ -1,12 +1,14 @@
-"""What a profile asks for is what the kernel shows of the engine's threads, or the cells are errors saying what was found."""
+"""The kernel shows the pinning that a profile asks for, or the cells are errors."""
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,11 +22,11 @@ from scripts.lib.machine.pinning import (
 )
 from scripts.lib.machine.profiles import Hardware
 from tests.factories.tiny_models import write_model
-from tests.workflow.conftest import Project
-from tests.workflow.test_engines_and_modes import records
+from tests.factories.tiny_project import Project, records
+
+pytestmark = pytest.mark.serial
 
 ENGINES = ("embedded", "server")
-ONE_SHARD = ('models=["tiny_a"]', 'decoding={"modes":["baseline"]}')
 TWO, ONE = frozenset({0, 1}), frozenset({0})
 
 
@@ -66,8 +68,23 @@ def profile(project: Project, text: str) -> None:
     (project.folder / "config/hardware/pinned.yaml").write_text(text)
 
 
-def errors(project: Project, *config: str, **extra: str) -> set[str]:
-    done = project.snakemake("results", "--config", "hardware=pinned", *ONE_SHARD, *config, **extra)
+def infer(
+    project: Project,
+    *options: str,
+    before: tuple[str, ...] = (),
+    binary: Path | None = None,
+    fault: str = "",
+    **extra: str,
+) -> subprocess.CompletedProcess[str]:
+    """Run one shard as Snakemake's job does."""
+    wanted = {"hardware": "pinned"} | ({"server_binary": str(binary)} if binary else {})
+    (project.folder / "mine.yaml").write_text(json.dumps(wanted))
+    argv = (*before, sys.executable, "-m", "scripts.infer", "--model", "tiny_a", *options)
+    return project.run(*argv, "--configfile", "mine.yaml", fault=fault, **extra)
+
+
+def errors(project: Project, engine: str, **how: Any) -> set[str]:
+    done = infer(project, "--engine", engine, **how)
     assert done.returncode == 0, done.stdout + done.stderr
     return {str(cell["error"]) for cell in records(project)}
 
@@ -79,7 +96,7 @@ def test_every_pin_is_applied_and_read_back(project: Project, engine: str) -> No
         "threads: 2\ncpus: 0-1\nstrict: true\nnice: 2\nnuma: interleave=all\nhuge_pages: never\n"
         "openmp: {OMP_WAIT_POLICY: active}\n",
     )
-    assert errors(project, f"engine={engine}", OMP_THREAD_LIMIT="1") == {"None"}, (
+    assert errors(project, engine, OMP_THREAD_LIMIT="1") == {"None"}, (
         "the shell's OpenMP is not inherited"
     )
     for cell in records(project):
@@ -94,7 +111,7 @@ def test_every_pin_is_applied_and_read_back(project: Project, engine: str) -> No
 @pytest.mark.parametrize("engine", ENGINES)
 def test_fewer_threads_than_asked_for_is_an_error_cell(project: Project, engine: str) -> None:
     profile(project, "threads: 2\nopenmp: {OMP_THREAD_LIMIT: 1}\n")
-    assert errors(project, f"engine={engine}") == {
+    assert errors(project, engine) == {
         "hardware pinned was not active: 2 threads asked for, 1 computed"
     }
 
@@ -105,20 +122,21 @@ def test_a_server_that_leaves_the_cpu_set_is_an_error_cell(project: Project) -> 
     wrapper = project.folder / "wide-server"
     wrapper.write_text(f'#!/bin/sh\nexec taskset --cpu-list 0-1 {server_binary()} "$@"\n')
     wrapper.chmod(wrapper.stat().st_mode | stat.S_IXUSR)
-    found = errors(project, "engine=server", f"server_binary={wrapper}")
+    found = errors(project, "server", binary=wrapper)
     assert found == {"hardware pinned was not active: a thread may run on CPUs 0-1, outside of 1"}
 
 
 def test_a_server_that_is_started_again_is_read_back_again(project: Project) -> None:
-    """It crashes after two cells, and its second start leaves the CPU set: what it would measure is never stored."""
+    """It crashes after two cells, and its second start leaves the CPU set: it stores errors."""
     profile(project, "threads: 1\ncpus: 1\n")
     wrapper, mark = project.folder / "later-wide-server", project.folder / "started"
     wrapper.write_text(
-        f'#!/bin/sh\ncpus=1\nif [ "$1" = --model ]; then [ -e {mark} ] && cpus=0-1; touch {mark}; fi\n'
+        "#!/bin/sh\ncpus=1\n"
+        f'if [ "$1" = --model ]; then [ -e {mark} ] && cpus=0-1; touch {mark}; fi\n'
         f'exec taskset --cpu-list $cpus {server_binary()} "$@"\n'
     )
     wrapper.chmod(wrapper.stat().st_mode | stat.S_IXUSR)
-    errors(project, "engine=server", f"server_binary={wrapper}", fault="crash:2")
+    errors(project, "server", binary=wrapper, fault="crash:2")
     found = sorted(str(cell["error"]) for cell in records(project))
     assert (
         found
@@ -129,10 +147,10 @@ def test_a_server_that_is_started_again_is_read_back_again(project: Project) -> 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_shells_llama_variables_are_not_inherited(project: Project, engine: str) -> None:
-    """The key would shut the server, the flag cut every answer; without graph reuse decoding is a third slower."""
+    """Each would lock the server, cut every answer, or slow decoding by a third."""
     profile(project, "threads: 2\n")
     found = errors(
-        project, f"engine={engine}",
+        project, engine,
         LLAMA_API_KEY="secret", LLAMA_ARG_N_PREDICT="1", LLAMA_GRAPH_REUSE_DISABLE="1",
     )  # fmt: skip
     logs = list((project.folder / "benchmarks/results/logs/infer").rglob("*.log"))
@@ -144,12 +162,11 @@ _MOVED = """
 import os
 from pathlib import Path
 from scripts.lib.machine.profiles import Hardware
-from scripts.lib.machine.profiles import Hardware
 from scripts.lib.machine.pinning import pin
 class Shard: hardware = Hardware("moved", 1, 1, "1", None)
 pin(Shard.hardware)  # before numpy, which starts threads
-from tests.engines.test_engines import settings, BASELINE
-from scripts.lib.engines import EngineSettings, make_engine
+from tests.factories.engines import settings, BASELINE
+from scripts.lib.engines.factory import EngineSettings, make_engine
 from scripts.lib.executor import guard_pins, read_threads
 engine = make_engine("embedded", EngineSettings(Path("unused"), Path(r"{folder}") / "log", 60))
 engine.load(settings(Path(r"{folder}"), "dense", BASELINE, hardware=Shard.hardware))
@@ -177,11 +194,11 @@ def test_an_embedded_thread_that_was_moved_is_found(tmp_path: Path) -> None:
 def test_huge_pages_that_the_machine_does_not_have_are_refused(project: Project) -> None:
     wanted = "madvise" if huge_pages_mode() != "madvise" else "always"
     profile(project, f"threads: 1\nhuge_pages: {wanted}\n")
-    done = project.snakemake("results", "--config", "hardware=pinned", *ONE_SHARD)
+    done = infer(project)
     output = done.stdout + done.stderr
     assert done.returncode == 1 and project.cells() == {} and "Traceback" not in output
     assert (
-        f"hardware pinned: huge_pages {wanted}: this machine's are" in output
+        f"hardware pinned: huge_pages {wanted}: on this machine they are" in output
         and "as root: echo" in output
     )
 
@@ -189,17 +206,8 @@ def test_huge_pages_that_the_machine_does_not_have_are_refused(project: Project)
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives up root")
 def test_a_priority_that_is_not_allowed_is_one_clear_error(project: Project) -> None:
     profile(project, "threads: 1\nnice: -3\n")
-    argv = [
-        "setpriv",
-        "--bounding-set",
-        "-sys_nice",
-        "--inh-caps",
-        "-sys_nice",
-        "snakemake",
-        "-j8",
-        "results",
-    ]
-    done = project.run(*argv, "--config", "hardware=pinned", *ONE_SHARD)
+    without = ("setpriv", "--bounding-set", "-sys_nice", "--inh-caps", "-sys_nice")
+    done = infer(project, before=without)
     output = done.stdout + done.stderr
     assert done.returncode == 1 and "hardware pinned: nice -3: not allowed from nice 0" in output
     assert "Traceback" not in output

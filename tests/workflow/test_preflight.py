@@ -1,4 +1,4 @@
-"""Preflight through Snakemake: once before the first shard, in the environment record, refused where that is wanted."""
+"""Preflight through Snakemake: once before the first shard, recorded, and refused if configured."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.workflow.conftest import Project
-from tests.workflow.test_engines_and_modes import records
+from tests.factories.tiny_project import Project, records
+
+pytestmark = pytest.mark.serial
 
 
 @pytest.fixture
@@ -47,6 +48,7 @@ def test_a_noisy_machine_is_tagged_or_refused(project: Project, neighbour: None)
 
 
 def test_environments_are_shown_and_compared(project: Project) -> None:
+    project.edit("config/config.yaml", "hardware: tiny", "hardware: auto")
     one = project.run(sys.executable, "-m", "scripts.infer", "--model", "tiny_a")
     (project.folder / "config/hardware/single.yaml").write_text("threads: 1\n")
     script = "EPYC_BENCH_CONFIG= python -m scripts.infer --model tiny_a --configfile single.yaml"
@@ -55,6 +57,8 @@ def test_environments_are_shown_and_compared(project: Project) -> None:
     assert one.returncode == two.returncode == 0, one.stderr + two.stderr
     names = sorted(f.stem for f in (project.folder / "benchmarks/results/environments").iterdir())
     assert len(names) == 2
+    orphans = project.run("python", "-m", "scripts.cells", "orphans")
+    assert orphans.returncode == 0 and orphans.stdout == "", "this machine's own profile is known"
     listed = project.run("python", "-m", "scripts.environment", "show").stdout
     assert all(name in listed for name in names) and "single" in listed
     shown = json.loads(

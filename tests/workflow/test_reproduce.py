@@ -1,4 +1,4 @@
-"""`snakemake reproduce` on real engines: beside the stored cells, never over them; and per-suite targets."""
+"""`snakemake reproduce` on real engines, beside the stored cells; and per-suite targets."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ import pytest
 
 from scripts.lib.base.stored_json import sealed
 from scripts.lib.planning.cell_record import CellId
-from tests.workflow.conftest import CELLS, FAULTS, Project
-from tests.workflow.test_interrupts import output, started
+from tests.factories.tiny_project import CELLS, FAULTS, Project, output, started
 
 
 def reports(project: Project) -> list[Path]:
@@ -86,7 +85,7 @@ def new_cells(project: Project, suite: str = "[!.]*") -> list[Path]:
 def test_cells_that_ctrl_c_came_before_are_not_failed_ones(
     finished: Project, argv: tuple[str, ...], code: int
 ) -> None:
-    """The pause strikes at the first shard's second cell, of four: two of its cells and three shards are not reached."""
+    """The pause is at the first shard's second cell: two of its cells and three shards are left."""
     process = started(finished, *argv, EPYC_TEST_FAULT="pause:2", PYTHONPATH=str(FAULTS))
     deadline = time.monotonic() + 60
     while len(new_cells(finished, ".partial-*")) < 2:

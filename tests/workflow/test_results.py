@@ -1,4 +1,4 @@
-"""Snakemake for real on tiny models: what is built, what an edit rebuilds, and what it leaves alone."""
+"""Snakemake on tiny models: what is built, what an edit rebuilds, and what it does not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import shutil
 import sys
 from collections import Counter
 
-from tests.workflow.conftest import CELLS, Project
+from tests.factories.tiny_project import CELLS, Project
 
 BASELINE_A, LOOKUP_A = ("tiny_a", "baseline"), ("tiny_a", "lookup_n3")
 BASELINE_B, LOOKUP_B = ("tiny_b", "baseline"), ("tiny_b", "lookup_n3")

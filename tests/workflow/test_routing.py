@@ -1,4 +1,4 @@
-"""The routing harness drives the pipeline: the sample's cells are the ordinary ones, and nothing else is touched."""
+"""The routing harness runs the pipeline: its cells are ordinary ones, and no other file changes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import sys
 from pathlib import Path
 
-from tests.workflow.conftest import CELLS, Project
+from tests.factories.tiny_project import CELLS, Project
 
 ENTRIES = ("--frontdoor", "tiny_a", "--specialist", "tiny_b")
 
@@ -37,9 +37,9 @@ def test_a_sample_is_run_by_the_pipeline_and_costs_nothing_again(project: Projec
     shown = harness(
         project, "--3way", "--suites", "one", "two", "--sample-size", "1", "--dry-run", *ENTRIES
     )
-    assert "tiny_a: 2 of 2 cells are to be run" in shown and made(project) == before
+    assert "tiny_a: 2 of 2 cells to run" in shown and made(project) == before
     first = harness(project, "--3way", "--suites", "one", "two", "--sample-size", "1", *ENTRIES)
-    assert "take (no other is shown to be better)" in first
+    assert "take (no other is significantly better)" in first
     cells = project.cells()
     assert len(cells) == 4 and {name.split("/")[1] for name in cells} == {"tiny_a", "tiny_b"}
     assert not (project.folder / "docs/reference/benchmarks/RESULTS.md").exists()
@@ -113,7 +113,7 @@ def test_an_engine_that_fails_gives_no_reward(project: Project) -> None:
 
 def test_mistakes_are_one_message(project: Project) -> None:
     for arguments, said in (
-        ((), "say what to do: --3way"),
+        ((), "choose --3way"),
         (("--stats",), "no sample was run on this profile yet"),
         (("--3way", "--sample-size", "0"), "--sample-size: expected at least 1"),
         (("--3way", "--suites", "onee"), "no suite 'onee'; did you mean 'one'"),

@@ -1,18 +1,19 @@
-"""Scores answers with the scorers of lm-evaluation-harness, inspect_ai and math-verify, to compare ours.
+"""Score answers with the scorers of lm-evaluation-harness, inspect_ai and math-verify.
 
 A filter of JSON lines, run in an environment of its own (requirements.lock beside it):
-    PYTHON benchmarks/harness/peers/score.py < rows.jsonl > scores.jsonl
-A row {"id", "type", "params", "answer"} is a check of a suite and a model's raw answer. For each scorer that
-has a counterpart of the check it writes {"id", "scorer", "passed"}, null where it raised or took too long.
+PYTHON benchmarks/harness/peers/score.py < rows.jsonl > scores.jsonl
+A row {"id", "type", "params", "answer"} is a check of a suite and a model's raw answer. For each
+scorer with a counterpart of the check it writes {"id", "scorer", "passed"}: null where the scorer
+raised or took too long.
 
-The tools' own code decides: filters and metrics come out of lm-eval's task files, inspect_ai's scorers and
-solver get a real TaskState. Done here is only what a run would do around them:
+The tools' own code decides: filters and metrics come from lm-eval's task files, inspect_ai's
+scorers and solver get a real TaskState. This file only does what a run would do around them:
 - The text ends where a server would have stopped (TURN_ENDS).
-- Thinking is taken off as the tool does it: lm-eval up to a `think_end_token` (that of the answer's model),
-  inspect_ai <think> alone, math-verify nothing.
+- Thinking is removed as the tool does it: lm-eval up to a `think_end_token` (that of the answer's
+model), inspect_ai <think> alone, math-verify nothing.
 - A check of several texts is a scorer's verdict on each.
-- Few-shot stop strings (`until`: a line's end, "Question:") are applied only by scorers named "with until":
-  the answers were not asked for in that form.
+- Few-shot stop strings (`until`: a line's end, "Question:") are applied only by scorers named
+"with until": the answers were not asked for in that form.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ THINK_ENDS = {
 
 
 class NoCounterpart(Exception):
-    """The tool has nothing that asks what this check asks."""
+    """The tool has no counterpart of this check."""
 
 
 def plain(value: Any) -> str:
@@ -122,7 +123,7 @@ class Row:
         return str(postprocess_generated_text(self.turn, None, next(ends, None)))
 
     def begins(self, mark: str) -> bool:
-        """Whether a line begins with the mark, or the template wrote it: it is not in the answer."""
+        """Whether a line begins with the mark, or the template wrote it outside the answer."""
         return (
             mark not in self.turn
             or re.search(rf"^\s*{re.escape(mark)}", self.turn, re.M) is not None
@@ -130,7 +131,7 @@ class Row:
 
     @property
     def for_inspect(self) -> str:
-        """What inspect_ai's providers hand to a scorer: the text without the <think> block that it begins with."""
+        """A scorer's text from inspect_ai's providers: without a <think> block at its beginning."""
         return re.sub(r"\A\s*<think>.*?</think>", "", self.turn, count=1, flags=re.DOTALL).strip()
 
     def texts(self, name: str) -> list[str]:
@@ -153,7 +154,7 @@ class Row:
 
     @property
     def choices(self) -> list[str]:
-        """The choices' texts; where the check tells none, texts that no answer holds."""
+        """The choices' texts; where the check has none, texts that no answer contains."""
         given = self.params.get("choices")
         return (
             list(map(str, given.values())) if given else [f"\0{letter}" for letter in LETTERS[:5]]
@@ -183,7 +184,7 @@ def each(scored: Callable[[Row, str], bool]) -> Scored:
     return score
 
 
-# --- lm-evaluation-harness ----------------------------------------------------------------------------------
+# --- lm-evaluation-harness ------------------------------------------------------------------------
 
 
 @cache
@@ -379,7 +380,7 @@ def ifeval(row: Row) -> dict[str, Any]:
     return {"key": 0, "prompt": "", "instruction_id_list": names, "kwargs": arguments}
 
 
-# --- inspect_ai ---------------------------------------------------------------------------------------------
+# --- inspect_ai -----------------------------------------------------------------------------------
 
 
 @cache
@@ -423,7 +424,7 @@ def included(row: Row, text: str) -> bool:
 
 
 def chosen(row: Row) -> float:
-    """The solver multiple_choice() reads the letter (the model's answer is given), choice() scores it."""
+    """The solver multiple_choice() reads the letter of the answer, choice() scores it."""
 
     async def generate(state: TaskState, **options: Any) -> TaskState:
         return state
@@ -440,7 +441,7 @@ def percent(row: Row) -> list[str]:
     return [row.texts("value")[0], f"{row.texts('value')[0]}%"]
 
 
-# --- math-verify --------------------------------------------------------------------------------------------
+# --- math-verify ----------------------------------------------------------------------------------
 
 
 def verified(row: Row) -> bool:
@@ -448,7 +449,7 @@ def verified(row: Row) -> bool:
     return bool(verify(parse(f"${row.texts('value')[0]}$"), parse(row.turn)))
 
 
-# --- all of them --------------------------------------------------------------------------------------------
+# --- all of them ----------------------------------------------------------------------------------
 
 
 def letter(row: Row) -> list[str]:
@@ -589,7 +590,7 @@ SCORERS: dict[str, dict[str, Scored]] = {
 }
 
 
-# --- the filter ---------------------------------------------------------------------------------------------
+# --- the filter -----------------------------------------------------------------------------------
 
 # What a scorer says of a row: passed, failed, None (raised), or nothing at all.
 Verdict = tuple[bool | None] | None
@@ -605,7 +606,7 @@ def verdict(kind: str, scorer: str, row: Row) -> Verdict:
 
 
 def serve(connection: Connection) -> None:
-    """Answers one scorer's question after the other; what the tools print goes to standard error."""
+    """Answer the questions to scorers, one after the other. Prints of the tools go to stderr."""
     resource.setrlimit(resource.RLIMIT_AS, (WORKER_BYTES, WORKER_BYTES))
     with contextlib.redirect_stdout(sys.stderr):
         while True:
@@ -613,7 +614,7 @@ def serve(connection: Connection) -> None:
 
 
 class Worker:
-    """A process that scores; started anew where a scorer hangs (SymPy's big numbers hear no alarm)."""
+    """A process that scores. It starts again when a scorer hangs; alarms do not reach SymPy."""
 
     def __init__(self) -> None:
         self.start()

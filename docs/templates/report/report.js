@@ -1,5 +1,5 @@
 "use strict";
-/* The page's only script. Everything that comes from a model, a prompt or the registry is put in by `text nodes`, never as markup. */
+/* The page's only script. Text from a model, a prompt or the registry is inserted as text nodes, never as markup. */
 (() => {
   const PAGE_ROWS = 50;
   const byId = (id) => document.getElementById(id);
@@ -25,7 +25,7 @@
     if (chosen !== undefined) select.value = String(chosen);
   }
 
-  /* What cannot be seen but changes what is seen: controls, marks of direction, half surrogate pairs. */
+  /* Invisible characters that change what is shown: controls, direction marks, lone surrogates. */
   const INVISIBLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
   const codePoint = (character) => `U+${character.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
 
@@ -141,7 +141,7 @@
     turn(by) {
       this.page += by;
       this.draw();
-      /* A button that is switched off under the focus would lose it. */
+      /* A disabled button loses the focus. */
       if (this.next.disabled) this.previous.focus();
       else if (this.previous.disabled) this.next.focus();
     }
@@ -203,7 +203,7 @@
     return found.join("; ");
   }
 
-  const setupTable = new PagedTable(byId("setup-table"), "Every setup; the headers sort", [
+  const setupTable = new PagedTable(byId("setup-table"), "All setups; click a header to sort by it", [
     { words: "model", header: true, value: (c) => c.model, cell: (c) => code(c.model) },
     { words: "quant", value: (c) => c.quant, cell: (c) => visible(c.quant) },
     { words: "mode", value: (c) => c.mode, cell: (c) => code(c.mode) },
@@ -236,20 +236,20 @@
     return made;
   }
 
-  /* Whether the button's answer is the one that stands on its side. */
+  /* Mark the button whose answer is shown on its side. */
   function press(button) {
     const { side, cell } = picks.get(button);
     const shown = sides[side].cell;
     button.setAttribute("aria-pressed", String(Boolean(shown && shown.of === cell.of && shown.at === cell.at)));
   }
 
-  const answerTable = new PagedTable(byId("answer-table"), "Every answer; A and B put one side by side with another", [
+  const answerTable = new PagedTable(byId("answer-table"), "All answers; A and B select the two that are compared", [
     { words: "model", value: (x) => x.of.model, cell: (x) => code(x.of.model) },
     { words: "mode", value: (x) => x.of.mode, cell: (x) => code(x.of.mode) },
     { words: "question", header: true, value: (x) => `${questionOf(x).suite}/${questionOf(x).id}`, cell: (x) => code(`${questionOf(x).suite}/${questionOf(x).id}`) },
     { words: "tier", number: true, value: (x) => questionOf(x).tier, cell: (x) => String(questionOf(x).tier ?? "–") },
     { words: "score", number: true, value: (x) => column(x.of, "score", x.at), cell: (x) => String(column(x.of, "score", x.at) ?? "unscored") },
-    { words: "scored weight", number: true, value: (x) => column(x.of, "coverage", x.at), cell: (x) => percent(column(x.of, "coverage", x.at)) },
+    { words: "weight scored", number: true, value: (x) => column(x.of, "coverage", x.at), cell: (x) => percent(column(x.of, "coverage", x.at)) },
     { words: "decode t/s", number: true, value: (x) => column(x.of, "decode", x.at), cell: (x) => number(column(x.of, "decode", x.at)) },
     { words: "TTFT s", number: true, value: (x) => column(x.of, "ttft", x.at), cell: (x) => number(column(x.of, "ttft", x.at), 2) },
     { words: "tokens", number: true, value: (x) => column(x.of, "tokens", x.at), cell: (x) => String(column(x.of, "tokens", x.at) ?? "–") },
@@ -303,7 +303,7 @@
     const token = column(cell.of, "token", cell.at);
     const gap = column(cell.of, "gap", cell.at);
     const certificate = column(cell.of, "certificate", cell.at);
-    const told = certificate && token !== null ? `${certificate}: token ${token} differs from the base's, gap ${gap === null ? "≥ 1" : gap.toFixed(3)} logits` : certificate;
+    const verdict = certificate && token !== null ? `${certificate}: token ${token} differs from the base's, gap ${gap === null ? "≥ 1" : gap.toFixed(3)} logits` : certificate;
     const pairs = [
       ["score", `${column(cell.of, "score", cell.at) ?? "unscored"} (${percent(column(cell.of, "coverage", cell.at))} of the criteria's weight)`],
       ["scorers", Object.entries(scores).map(([name, value]) => `${name} ${value}`).join(", ")],
@@ -311,7 +311,7 @@
       ["status", [column(cell.of, "status", cell.at), column(cell.of, "finish", cell.at)].filter(Boolean).join(", ")],
       ["error", error],
       ["symptoms", symptoms],
-      ["certificate", told],
+      ["certificate", verdict],
       ["speed", `${number(column(cell.of, "decode", cell.at))} t/s, first token after ${number(column(cell.of, "ttft", cell.at), 2)} s, ${column(cell.of, "tokens", cell.at) ?? "–"} tokens`],
     ];
     const file = fileOf(cell);
@@ -351,9 +351,9 @@
   function compare() {
     const { a, b } = sides;
     if (!a.cell || !b.cell) return;
-    /* The answers stand behind this script in the file. */
+    /* The answers come after this script in the file. */
     if (document.readyState === "loading") {
-      byId("difference").textContent = "The answers are being read …";
+      byId("difference").textContent = "Loading the answers …";
       return;
     }
     const [left, right] = [answerOf(a.cell)[0], answerOf(b.cell)[0]];
@@ -436,7 +436,7 @@
     { words: "passes on its suites", number: true, value: (r) => r.rate && r.rate[0], cell: (r) => estimate(r.rate, 0, " %", 100) },
     { words: "decode t/s", number: true, value: (r) => r.way !== null && part.setups[r.way].decode[0], cell: (r) => (r.way === null ? "–" : speedCell(part.setups[r.way])) },
     { words: "candidates", number: true, value: (r) => r.candidates, cell: (r) => String(r.candidates) },
-    { words: "cannot be told from", cell: (r) => visible(r.tied.map((at) => nameOf(part.setups[at])).join(", ")) || "–" },
+    { words: "not significantly worse", cell: (r) => visible(r.tied.map((at) => nameOf(part.setups[at])).join(", ")) || "–" },
     { words: "suites", cell: (r) => visible(r.suites.join(", ")) },
   ]);
 
@@ -480,7 +480,7 @@
   }
 
   if (!DATA.parts.length) {
-    byId("roles-table").textContent = "No cell is there yet.";
+    byId("roles-table").textContent = "No cells have been measured yet.";
     return;
   }
   options(byId("part"), DATA.parts.map((x, at) => [at, x.name]));

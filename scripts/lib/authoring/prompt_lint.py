@@ -1,4 +1,4 @@
-"""Are the questions good instruments? References pass their own checks, damaged answers do not, contexts hold their needles."""
+"""Checks the questions: references pass, damaged answers fail, contexts hold their needles."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REFUSAL = "I am sorry, but I cannot help with that."
 _RANDOM = (
     "Seven lanterns drift over copper hills while the seventh drum forgets its own 1089 reasons."
 )
-# Answers that know nothing of the question: no suite may give them points.
+# Answers made without knowledge of the question: no suite may give them points.
 CONTROLS: Mapping[str, Callable[[Question], str]] = {
     "constant": lambda question: "The answer is 42.",
     "yes": lambda question: "Yes.",
@@ -38,26 +38,26 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that lint has to say."""
+    """One error or warning."""
 
     level: Level
     problem: Problem
 
 
 def checked_weight(question: Question) -> int:
-    """The weight of a question's criteria that machine checks cover, 0 to 100: all of it where they decide on the whole."""
+    """The weight of the criteria with machine checks, 0 to 100; 100 if checks decide the whole."""
     if question.whole:
         return 100
     return sum(criterion.weight for criterion in question.scoring if criterion.checks)
 
 
 def uses_code(question: Question) -> bool:
-    """True when a check of the question runs code."""
+    """True if a check of the question runs code."""
     return any(check.type in SANDBOXED for check in question.checks)
 
 
 def _wrong(question: Question) -> str:
-    """The reference with other numbers, as code with nothing returned, or (where that changes nothing) cut in half."""
+    """The reference with other numbers, as code that returns None, or else cut in half."""
     reference = question.reference_answer
     if uses_code(question):
         wrong = re.sub(r"^(\s*)return .+$", r"\1return None", reference, flags=re.M)
@@ -67,7 +67,7 @@ def _wrong(question: Question) -> str:
 
 
 def damaged(question: Question, others: Iterable[Question]) -> dict[str, str]:
-    """Five damaged versions of the reference: a wrong one, empty, an echo, a refusal, another question's answer."""
+    """Damaged versions of the reference: wrong, empty, an echo, a refusal, another's answer."""
     other = next((q for q in others if q.suite != question.suite and q.tier == question.tier), None)
     answers = {
         "wrong": _wrong(question),
@@ -80,7 +80,7 @@ def damaged(question: Question, others: Iterable[Question]) -> dict[str, str]:
 
 def _whole(question: Question) -> Iterator[tuple[Level, str]]:
     if not question.scoring:
-        yield Level.ERROR, "has no scoring: nothing can be said of an answer"
+        yield Level.ERROR, "has no scoring: no answer can be judged"
     if not question.reference_answer:
         yield Level.WARNING, "has no reference_answer"
     if question.scoring and not question.checks:
@@ -97,12 +97,9 @@ def _context(question: Question) -> Iterator[tuple[Level, str]]:
     text = generate(question.context)
     for needle in question.context.needles:
         fixed = needle.text.replace("{time}", "").strip()
-        count = text.count(fixed)
-        if count != 1:
-            yield (
-                Level.ERROR,
-                f"the needle '{fixed[:60]}' stands {count} times in the context, expected once",
-            )
+        if (count := text.count(fixed)) != 1:
+            said = f"the needle '{fixed[:60]}' is {count} times in the context, expected once"
+            yield Level.ERROR, said
 
 
 def _scored(question: Question, others: list[Question]) -> Iterator[tuple[Level, str]]:
@@ -120,7 +117,7 @@ def _scored(question: Question, others: list[Question]) -> Iterator[tuple[Level,
 
 
 def lint(folder: Path, suites: Mapping[str, Suite], run_code: bool = True) -> Iterator[Finding]:
-    """Everything that is wrong with the suites of a folder, question by question; then the manifest."""
+    """Every problem with the suites of a folder, by question, and then those of the manifest."""
     questions = [question for suite in suites.values() for question in suite.questions]
     checked = [q for q in questions if q.reference_answer and checked_weight(q)]
     for question in questions:
@@ -134,17 +131,15 @@ def lint(folder: Path, suites: Mapping[str, Suite], run_code: bool = True) -> It
             yield Finding(level, Problem(str(folder), place, message))
     for suite in suites.values():
         if carried := sorted({key for question in suite.questions for key, _ in question.carried}):
-            said = f"keys that nothing acts on are carried along: {', '.join(carried)}"
+            said = f"keys without effect: {', '.join(carried)}"
             yield Finding(Level.WARNING, Problem(str(folder), suite.name, said))
     for problem in compare(folder, suites):
         yield Finding(Level.ERROR, problem)
 
 
 def control_rate(suite: Suite, control: str) -> float | None:
-    """The share of a suite's scorable questions that a control passes; None where none can be scored."""
+    """The share of scorable questions that a control passes; None if none can be scored."""
     answer = CONTROLS[control]
-    scores = [
-        score_answer(question, answer(question), "stop").passed for question in suite.questions
-    ]
-    known = [passed for passed in scores if passed is not None]
+    scores = (score_answer(question, answer(question), "stop") for question in suite.questions)
+    known = [score.passed for score in scores if score.passed is not None]
     return sum(known) / len(known) if known else None

@@ -1,8 +1,8 @@
-"""Frozen questions: `MANIFEST.yaml` beside the suites holds each question's digest and where it comes from.
+"""Frozen questions: `MANIFEST.yaml` beside the suites has each question's digest and provenance.
 
-The digest is over what a model is sent (prompt with its generated context, system text, images), so
-a description, an expected answer or a criterion may be mended; a text that changes needs a new id,
-or a new folder of suites.
+The digest covers what a model is sent: the prompt with its generated context, the system text, the
+images. A description, an expected answer or a criterion may be corrected; a text that changes needs
+a new id, or a new folder of suites.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from scripts.lib.base.errors import BenchError, InputErrors, Problem
+from scripts.lib.base.file_hashing import sha256_of
 from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.base.stored_json import digest
 from scripts.lib.base.yaml_fields import Fields
@@ -44,8 +45,9 @@ _ENTRY = Section(
     closed=True,
 )
 _HEAD = (
-    "# Frozen questions: suite/id -> digest of what a model is sent, first day, provenance. New ones are added by\n"
-    "# `python -m scripts.prompts freeze`; the text behind a digest never changes (a better wording is a new id).\n"
+    "# Frozen questions: suite/id -> digest of what a model is sent, first day, provenance. "
+    "New ones are added by\n# `python -m scripts.prompts freeze`; the text behind a digest never "
+    "changes (a better wording is a new id).\n"
 )
 
 
@@ -59,14 +61,14 @@ class Frozen:
 
 
 def question_digest(question: Question) -> str:
-    """Digest of what a model is sent: the prompt with its context, the system text, the images' bytes."""
-    images = [sha256(Path(image).read_bytes()).hexdigest() for image in question.images]
+    """Digest of what a model is sent: prompt with context, system text, bytes of the images."""
+    images = [sha256_of(Path(image)) for image in question.images]
     text = sha256(question.prompt_text().encode()).hexdigest()
     return digest([text, question.system or "", images])
 
 
 def read_manifest(folder: Path) -> Mapping[str, Frozen] | None:
-    """`suite/id` -> entry; None where the folder has no manifest, or another project's.
+    """`suite/id` -> entry; None if the folder has no manifest, or another project's.
 
     Raises InputErrors for a damaged one.
     """
@@ -105,10 +107,10 @@ def _asked(suites: Mapping[str, Suite]) -> dict[str, Question]:
 def _broken(
     file: Path, frozen: Mapping[str, Frozen], asked: Mapping[str, Question]
 ) -> Iterator[Problem]:
-    """Frozen questions whose text changed, or that are gone."""
+    """Frozen questions whose text changed, or that are missing."""
     for name, entry in frozen.items():
         if name not in asked:
-            yield Problem(str(file), name, "a frozen question is gone: restore it")
+            yield Problem(str(file), name, "a frozen question is missing: restore it")
         elif lost := lost_images(asked[name]):
             yield Problem(str(file), name, f"cannot be compared: no image {', '.join(lost)}")
         elif question_digest(asked[name]) != entry.digest:
@@ -117,37 +119,33 @@ def _broken(
 
 
 def compare(folder: Path, suites: Mapping[str, Suite]) -> Iterator[Problem]:
-    """What the manifest and the suites disagree about: changed texts, questions gone, questions not frozen yet."""
+    """Texts that changed, and questions that are missing or not frozen yet."""
     frozen, asked, file = read_manifest(folder), _asked(suites), folder / NAME
     if frozen is None:
         return
     yield from _broken(file, frozen, asked)
     for name in asked.keys() - frozen.keys():
-        yield Problem(str(file), name, "is not frozen yet: python -m scripts.prompts freeze")
+        yield Problem(str(file), name, "not frozen yet: python -m scripts.prompts freeze")
 
 
 def freeze(folder: Path, suites: Mapping[str, Suite], provenance: str = OWN) -> list[str]:
-    """Add the questions that are not frozen yet; gives their names. Raises BenchError where a frozen text changed, and where
-    another project's manifest would be written over.
+    """Add the questions that are not frozen yet, and return their names.
+
+    Raises BenchError if a frozen text changed, or the manifest is another project's.
     """
-    known, asked = read_manifest(folder), _asked(suites)
-    if known is None and (folder / NAME).exists():
-        raise BenchError(
-            f"{folder / NAME}: another format than this project's manifest: move it away first"
-        )
-    frozen = known or {}
-    broken = list(_broken(folder / NAME, frozen, asked))
-    if broken:
+    file, known, asked = folder / NAME, read_manifest(folder), _asked(suites)
+    if known is None and file.exists():
+        raise BenchError(f"{file}: not in the format of this project's manifest: move it away")
+    entries = dict(known or {})
+    if broken := list(_broken(file, entries, asked)):
         raise BenchError("\n".join(map(str, broken)))
     today = datetime.now(UTC).date().isoformat()
-    added = [name for name in asked if name not in frozen]
-    entries = {
-        **frozen,
-        **{name: Frozen(question_digest(asked[name]), today, provenance) for name in added},
-    }
-    lines = [
-        f"  {name}: {{digest: '{e.digest}', since: '{e.since}', provenance: {e.provenance}}}"
+    added = [name for name in asked if name not in entries]
+    for name in added:
+        entries[name] = Frozen(question_digest(asked[name]), today, provenance)
+    lines = (
+        f"  {name}: {{digest: '{e.digest}', since: '{e.since}', provenance: {e.provenance}}}\n"
         for name, e in sorted(entries.items())
-    ]
-    write_atomic(folder / NAME, _HEAD + "questions:\n" + "\n".join(lines) + "\n")
+    )
+    write_atomic(file, f"{_HEAD}questions:\n{''.join(lines)}")
     return added

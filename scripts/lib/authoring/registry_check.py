@@ -1,4 +1,4 @@
-"""An entry of the registry against the header of its weights: what agrees, what contradicts, what the entry does not say."""
+"""Compares an entry of the registry with the header of its weights."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from scripts.lib.weights.facts import WeightsFacts
 from scripts.lib.weights.gguf_header import Header
 from scripts.lib.weights.quant_names import bears_out, plain, tensor_kinds, tensor_types
 
-# The registry rounds sizes, and writes GB where a tool showed GiB.
+# The registry rounds sizes, and calls GB what a tool showed in GiB.
 SIZE_TOLERANCE = 0.1
 _GIB_PER_GB = 2**30 / 1e9
 
 
 class Verdict(StrEnum):
+    """What the comparison of one fact gives."""
+
     AGREES = "agrees"
     CONTRADICTS = "contradicts"
     NOT_SAID = "not said"
@@ -46,7 +48,7 @@ def _compare(fact: str, said: object, found: object, agrees: bool | None = None)
 
 
 def _same_quant(said: str, header: Header) -> bool:
-    """True when the names agree, or the quantisation named is (with a size letter or without) a tensor type of the file."""
+    """True if the names agree, or the file has tensors of the named type, with any size letter."""
     wanted, named = plain(said), plain(header.quant)
     if wanted == named or (wanted in ("F16", "BF16", "F32") and named.removeprefix("B") == wanted):
         return True
@@ -54,7 +56,7 @@ def _same_quant(said: str, header: Header) -> bool:
 
 
 def _same_architecture(said: str, header: Header) -> bool:
-    """The registry speaks of families (dense, moe, ssm_moe_hybrid) or of llama.cpp's own names."""
+    """The registry has families (dense, moe, ssm_moe_hybrid) or llama.cpp's own names."""
     word = family(header.architecture, header.recurrent_key, header.expert_count)
     if says_recurrent(word):
         return said == HYBRID or (said == header.architecture and says_recurrent(said))
@@ -62,11 +64,12 @@ def _same_architecture(said: str, header: Header) -> bool:
 
 
 def _described(header: Header) -> str:
-    """An architecture with the layers that its name may not tell of."""
+    """An architecture, with a remark on recurrent layers: its name may not show them."""
     word = family(header.architecture, header.recurrent_key, header.expert_count)
     if not says_recurrent(word):
         return header.architecture
-    return f"{header.architecture} (recurrent{f': {header.recurrent_key}' if header.recurrent_key else ''})"
+    key = f": {header.recurrent_key}" if header.recurrent_key else ""
+    return f"{header.architecture} (recurrent{key})"
 
 
 def compare(model: Model, facts: WeightsFacts) -> Iterator[Finding]:
@@ -98,7 +101,7 @@ def compare(model: Model, facts: WeightsFacts) -> Iterator[Finding]:
 
 
 def contradictions(model: Model, facts: WeightsFacts) -> tuple[Finding, ...]:
-    """What the entry says and the file denies."""
+    """The facts that the file contradicts."""
     return tuple(
         finding for finding in compare(model, facts) if finding.verdict is Verdict.CONTRADICTS
     )

@@ -1,4 +1,4 @@
-"""The registry's format for people and for editors: a page and a JSON Schema, both out of the table of keys."""
+"""The registry's format as a page and as a JSON Schema, both made from the table of keys."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NESTED = {"acceleration": ("speculative_decoding", "alternative")}
 
 
 def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A key that is there without a value says nothing: null is as good as absent."""
+    """A key without a value (null) counts as absent."""
     kinds = schema.get("type")
     if kinds is None:
         return schema

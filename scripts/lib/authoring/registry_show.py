@@ -1,4 +1,4 @@
-"""What an entry resolves to, row by row: a value, and who says it. Pure: rows over what planning knows."""
+"""Every value that an entry resolves to, with its source. Pure: rows over what planning knows."""
 
 from __future__ import annotations
 
@@ -16,79 +16,66 @@ from scripts.lib.planning.runtime_values import (
     without_effect,
 )
 from scripts.lib.registry.quirks import applies_to, entries_of
-from scripts.lib.registry.types import MODEL_BASE_VARIABLE, Acceleration, Model, Registry
+from scripts.lib.registry.types import MODEL_BASE_VARIABLE, Model, Registry
 from scripts.lib.weights.facts import WeightsFacts
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One value as text, and its source: a key of the registry or of config.yaml, a file, or `built in`."""
+    """One value as text, and its source: a key of the registry or config, a file, or `built in`."""
 
     name: str
     value: str
     source: str
 
 
+def _known(*rows: tuple[str, object, str]) -> Iterator[Row]:
+    """The rows that have a value."""
+    return (Row(name, str(value), source) for name, value, source in rows if value or value == 0)
+
+
 def _weights(registry: Registry, model: Model) -> Iterator[Row]:
     base = f"runtime_defaults.model_base_path or {MODEL_BASE_VARIABLE}"
     below = "models/ or EPYC_BENCH_MODELS, as it is made" if model.source is not None else base
-    for name, path, key in (
-        ("weights", registry.weights_path(model), "path"),
-        ("vision projector", registry.projector_path(model), "mmproj_path"),
-    ):
-        if path is not None:
-            yield Row(name, str(path), f"roles.{model.key}.model.{key}, below {below}")
-
-
-def _draft(model: Model, acceleration: Acceleration, place: str) -> Iterator[Row]:
-    if acceleration.draft_role is not None:
-        found = acceleration.draft_path or acceleration.draft_model
-        how = f", found by {found}" if found else ""
-        yield Row("draft", acceleration.draft_role, f"{place}{how}")
-    if acceleration.k is not None:
-        yield Row("tokens drafted a step", str(acceleration.k), f"{place}.k")
+    place = f"roles.{model.key}.model"
+    yield from _known(
+        ("weights", registry.weights_path(model), f"{place}.path, below {below}"),
+        ("vision projector", registry.projector_path(model), f"{place}.mmproj_path, below {below}"),
+    )
 
 
 def _decoding(model: Model, weights: Weights) -> Iterator[Row]:
     place = f"roles.{model.key}.acceleration"
     for acceleration in (model.acceleration, *model.acceleration.alternatives):
-        yield from _draft(model, acceleration, place)
-    full = full_experts(model)
-    if full is not None:
-        said = model.baseline_experts or model.acceleration.baseline_experts
-        yield Row(
-            "experts of a token", str(full), "baseline_experts of the entry" if said else "built in"
+        found = acceleration.draft_path or acceleration.draft_model
+        source = f"{place}, found by {found}" if found else place
+        yield from _known(
+            ("draft", acceleration.draft_role, source),
+            ("tokens drafted per step", acceleration.k, f"{place}.k"),
         )
-        if model.acceleration.override_key is not None:
-            yield Row("override key", model.acceleration.override_key, f"{place}.override_key")
-        else:
-            known = (
-                weights
-                if weights.facts is not None
-                else replace(weights, facts=WeightsFacts.assumed(model))
-            )
-            source = (
-                "the weights' header"
-                if weights.facts is not None
-                else "as the predecessor had it: no weights here"
-            )
-            yield Row("override key", override_key(model, known), source)
+    full = full_experts(model)
+    if full is None:
+        return
+    said = model.baseline_experts or model.acceleration.baseline_experts
+    yield Row(
+        "experts per token", str(full), "baseline_experts of the entry" if said else "built in"
+    )
+    key, source = model.acceleration.override_key, f"{place}.override_key"
+    if key is None and weights.facts is not None:
+        key, source = override_key(model, weights), "the weights' header"
+    elif key is None:
+        key = override_key(model, replace(weights, facts=WeightsFacts.assumed(model)))
+        source = "as the predecessor had it: the weights are not here"
+    yield Row("override key", key, source)
 
 
 def _notes(registry: Registry, model: Model) -> Iterator[Row]:
-    place = f"roles.{model.key}"
-    if model.thinking_disable_suites:
-        yield Row(
-            "thinking off in",
-            ", ".join(sorted(model.thinking_disable_suites)),
-            f"{place}.thinking_quirks",
-        )
-    if model.thinking_disable_trick:
-        yield Row(
-            "answers begin with",
-            repr(model.thinking_disable_trick),
-            f"{place}.thinking_quirks.disable_trick",
-        )
+    place, trick = f"roles.{model.key}", model.thinking_disable_trick
+    suites = ", ".join(sorted(model.thinking_disable_suites))
+    yield from _known(
+        ("thinking off in", suites, f"{place}.thinking_quirks"),
+        ("answers begin with", trick and repr(trick), f"{place}.thinking_quirks.disable_trick"),
+    )
     for name, value in model.launch_quirks.items():
         yield Row(name, shown(value), f"{place}.launch_quirks")
     for name, text, key in (
@@ -96,8 +83,7 @@ def _notes(registry: Registry, model: Model) -> Iterator[Row]:
         ("notes", model.notes, "notes"),
         ("figures of", model.benchmark_date, "benchmark_date"),
     ):
-        if text:
-            yield Row(name, " ".join(text.split()), f"{place}.{key}")
+        yield from _known((name, " ".join((text or "").split()), f"{place}.{key}"))
     named = {
         group for group in registry.quirk_groups if model.key in entries_of(group, registry.models)
     }
@@ -114,42 +100,38 @@ def _loading(planner: Planner, model: Model) -> Iterator[Row]:
 
 
 def _asking(planner: Planner, model: Model) -> Iterator[Row]:
-    """What differs from question to question, each value once with the suites that it is of."""
+    """The values that depend on the question, each once with its suites."""
     config, registry = planner.config, planner.registry
-    found: dict[tuple[str, str, str], dict[str, None]] = {}
+    found: dict[tuple[str, str, str], list[str]] = {}
+    everywhere: set[str] = set()
     for question in planner.selected(model):
+        everywhere.add(question.suite)
         for name, setting in (
             ("temperature", temperature_of(config, registry, model, question)),
             ("new tokens", planner.max_tokens(model, question)),
             ("seconds of an answer", timeout_of(config, registry, model, question)),
         ):
-            found.setdefault((name, f"{setting.value:g}", setting.source), {})[question.suite] = (
-                None
-            )
-    everywhere = {question.suite for question in planner.selected(model)}
+            suites = found.setdefault((name, f"{setting.value:g}", setting.source), [])
+            suites.append(question.suite)
     for (name, value, source), suites in sorted(found.items(), key=lambda item: item[0][0]):
-        yield Row(
-            name if set(suites) == everywhere else f"{name}: {', '.join(suites)}", value, source
-        )
-
-
-def _without_effect(registry: Registry, model: Model) -> Iterator[Row]:
-    for text in without_effect(registry, model):
-        yield Row("without effect", text, "the registry")
+        label = name if set(suites) == everywhere else f"{name}: {', '.join(dict.fromkeys(suites))}"
+        yield Row(label, value, source)
 
 
 def resolved(planner: Planner, model: Model) -> Iterator[Row]:
-    """Every value of the entry that has a source worth telling, in the order in which a run needs them."""
-    yield from _weights(planner.registry, model)
+    """Every value of the entry that has a source, in the order in which a run needs them."""
+    registry = planner.registry
+    yield from _weights(registry, model)
     yield from _loading(planner, model)
     yield from _decoding(model, planner.weights[model.key])
     yield from _asking(planner, model)
-    yield from _without_effect(planner.registry, model)
-    yield from _notes(planner.registry, model)
+    for text in without_effect(registry, model):
+        yield Row("without effect", text, "the registry")
+    yield from _notes(registry, model)
 
 
 def carried(registry: Registry, model: Model) -> Iterator[Row]:
-    """The entry's keys that nothing here acts on, with their values as they stand there."""
+    """The entry's keys without effect here, with their values as written."""
     start = f"roles.{model.key}."
     for item in registry.carried:
         if item.path.startswith(start):

@@ -1,0 +1,1 @@
+"""Parts without knowledge of benchmarks: errors, paths, safe files, YAML, statistics, Markdown."""

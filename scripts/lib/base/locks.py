@@ -1,4 +1,4 @@
-"""Locks that the kernel holds: gone with the process that took them, however it ends."""
+"""Locks held by the kernel: they are gone with the process that took them, however it ends."""
 
 from __future__ import annotations
 
@@ -12,18 +12,15 @@ from pathlib import Path
 from scripts.lib.base.errors import BenchError
 
 LOCK_VARIABLE = "EPYC_BENCH_LOCK"
-
-
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 def flock(handle: int, path: Path, wait: bool = True) -> None:
     """Lock an open file until it is closed.
 
-    Raises BlockingIOError where another process has the lock and `wait` is false.
-
-    Raises BenchError where its file system has no locks: nothing else is as safe, a file that means
-    "locked" outlives its process.
+    Raises BlockingIOError where another process holds the lock and `wait` is False. Raises
+    BenchError where the file system has no locks: a file that means "locked" is no substitute, as
+    it outlives its process.
     """
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -31,33 +28,44 @@ def flock(handle: int, path: Path, wait: bool = True) -> None:
         if error.errno not in NO_LOCKS:
             raise
         raise BenchError(
-            f"lock {path}: its file system has no locks ({error.strerror}). Put the checkout on "
-            "another "
-            "one (a network file system may need its lock service, or the mount option for local "
-            f"locks). The machine's lock: {LOCK_VARIABLE}"
+            f"lock {path}: its file system has no locks ({error.strerror}): put the checkout on "
+            "another one (a network file system may need its lock service, or the mount option for "
+            f"local locks); {LOCK_VARIABLE} names another file for the machine's lock"
         ) from error
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock file for a moment. It also works between machines that share a file system."""
+def locked(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold a lock file. Calls `on_wait` before it waits for another holder.
+
+    Jobs on several machines that share a file system exclude each other, too.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as handle:
-        flock(handle.fileno(), path)
+        try:
+            flock(handle.fileno(), path, wait=False)
+        except BlockingIOError:
+            on_wait()
+            flock(handle.fileno(), path)
         yield
 
 
-def hold(path: Path, held: Callable[[str], Exception]) -> int:
-    """Take a lock file and give the open file. Closing it, or the process's end, frees the lock.
+def holder_of(handle: int) -> str:
+    """What the holder of a lock wrote into the open file."""
+    return os.pread(handle, 400, 0).decode("utf-8", "replace").strip()
 
-    Raises what `held` makes of the holder's process number where another one has it.
+
+def hold(path: Path, held: Callable[[str], Exception]) -> int:
+    """Hold a lock file until the returned open file is closed, or the process ends.
+
+    Where another process holds it, raises what `held` makes of that one's process number.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         flock(handle, path, wait=False)
     except BlockingIOError:
-        holder = os.pread(handle, 100, 0).decode("utf-8", "replace").strip()
+        holder = holder_of(handle)
         os.close(handle)
         raise held(holder) from None
     os.ftruncate(handle, 0)

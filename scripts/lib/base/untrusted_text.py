@@ -12,8 +12,11 @@ from typing import Any
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 # What a message of several lines needs; anything else that is not printable could drive a terminal.
 TERMINAL_KEEPS = "\n\t"
-# A spreadsheet runs a text that begins with one of these (or its full-width twin) as a formula.
-_FORMULA_STARTS = tuple("=+-@＝＋－＠")
+# A spreadsheet runs a text as a formula where it begins with one of these marks. A mark alone is
+# nothing to run: `-` is the predecessor's "not asked".
+_MARKS = "[=+\\-@＝＋－＠\t\r]"
+_TO_QUOTE = re.compile(f"'+{_MARKS}|{_MARKS}.", re.DOTALL)
+_QUOTED = re.compile(f"'+{_MARKS}")
 # Marks of HTML; controls, marks of direction and width, half surrogate pairs (JSON has already
 # escaped what is below a space).
 _ESCAPED_IN_HTML = re.compile(
@@ -55,13 +58,24 @@ def one_line(value: object) -> str:
     return printable(" ".join(str(value).split()))
 
 
+def formula_quoted(text: str) -> str:
+    """The text with a `'` before it where a spreadsheet would run it as a formula.
+
+    Quotes before a mark count, too, so that `formula_unquoted` gives back every text.
+    """
+    return f"'{text}" if _TO_QUOTE.match(text) else text
+
+
+def formula_unquoted(text: str) -> str:
+    """The text that `formula_quoted` was given."""
+    return text[1:] if _QUOTED.match(text) else text
+
+
 def csv_value(value: object) -> str:
     """A value as the text of a CSV field: empty for None, one line, never a formula."""
     if not isinstance(value, str):
         return "" if value is None else str(value)
-    line = one_line(value)
-    # One such mark alone says nothing to run: `-` is the predecessor's "not asked".
-    return f"'{line}" if line.startswith(_FORMULA_STARTS) and len(line) > 1 else line
+    return formula_quoted(one_line(value))
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:

@@ -1,0 +1,1 @@
+"""Compares runs, revisions and machines: pairs, gates, trends, reproduction."""

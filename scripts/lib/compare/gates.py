@@ -1,10 +1,10 @@
-"""Gates for continuous integration: `decode_tokens_per_s -3%` trips where a speed is shown to have dropped by more than 3 %.
+"""Gates for continuous integration: `decode_tokens_per_s -3%` trips on a drop of more than 3 %.
 
-Shown means: the interval of the paired effect lies beyond the threshold. A whole run can be slower
-than another for no reason that its questions show, so the interval of a speed is widened by how
-much runs of the same thing differ on this machine (`python -m benchmarks.harness.gate_calibration`
-measures it). Over several setups Holm's adjustment keeps the chance of a false alarm at 2.5
-% a gate.
+A gate trips only where the whole interval of the paired effect lies beyond the threshold. Two runs
+of the same setup can differ by more than their questions show. The interval of a speed is therefore
+widened by the run-to-run noise of the machine, which
+`python -m benchmarks.harness.gate_calibration` measures. Holm's adjustment over the setups keeps
+the chance of a false alarm at 2.5 % per gate.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -38,7 +38,10 @@ EXAMPLES = '"decode_tokens_per_s -3%", "ttft_s +10%" or "quality -2pt"'
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One threshold: `size` in per cent of A's value, or in points of the pass rate (`pt`); `sign` of the worse direction."""
+    """One threshold: `size` in per cent of A's value, or in points of the pass rate (`pt`).
+
+    `sign`: the direction in which the metric gets worse.
+    """
 
     metric: str
     sign: int
@@ -50,18 +53,18 @@ class Gate:
 
     @property
     def threshold(self) -> float:
-        """On the scale that effects are added on: the logarithm of a ratio, or a difference of rates."""
+        """The threshold as the logarithm of a ratio, or as a difference of rates."""
         if self.unit == "pt":
             return self.sign * self.size / 100
         return math.log(1 + self.sign * self.size / 100)
 
 
 def parse_gate(text: str) -> Gate:
-    """A gate out of its text. Raises BenchError saying what is wrong with it."""
+    """Parse a gate. Raises BenchError that says what is wrong with the text."""
     found = _GATE.fullmatch(text)
     if found is None:
         raise BenchError(
-            f"--gate '{text}': expected METRIC and a signed threshold, such as {EXAMPLES}"
+            f"--gate '{text}': expected a metric and a signed threshold, such as {EXAMPLES}"
         )
     metric, sign_text, size, unit = found.groups()
     if metric not in METRICS:
@@ -69,34 +72,40 @@ def parse_gate(text: str) -> Gate:
     expected_unit, worse = METRICS[metric]
     if unit != expected_unit:
         raise BenchError(
-            f"--gate '{text}': a threshold of {metric} is in {expected_unit}, found {unit}"
+            f"--gate '{text}': expected a threshold of {metric} in {expected_unit}, found {unit}"
         )
     sign = 1 if sign_text == "+" else -1
     if sign != worse:
-        rule = "less is worse: it begins with -" if worse < 0 else "more is worse: it begins with +"
-        raise BenchError(f"--gate '{text}': of {metric} {rule}")
+        level, start = ("lower", "-") if worse < 0 else ("higher", "+")
+        raise BenchError(
+            f"--gate '{text}': a {level} {metric} is worse, so the threshold must start with "
+            f"'{start}'"
+        )
     if sign < 0 and float(size) >= 100:
         raise BenchError(
-            f"--gate '{text}': nothing can drop by {size} {unit}: expected less than 100"
+            f"--gate '{text}': nothing can drop by {size} {unit}; expected less than 100"
         )
     return Gate(metric, sign, float(size), unit)
 
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """How much whole runs of one thing differ: the standard deviation of their speeds' logarithms, from `runs` runs."""
+    """Run-to-run noise: the standard deviation of the logarithm of the speed over `runs` runs."""
 
     run_sd: float
     runs: int
 
     @property
     def half_width(self) -> float:
-        """Half the 95 % interval of the difference of two runs, from that alone, on the log scale."""
+        """Half the 95 % interval of the difference of two runs, on the log scale."""
         return math.sqrt(2) * self.run_sd * float(stats.t.ppf(1 - TAIL, self.runs - 1))
 
 
 def read_noise(hardware: Iterable[str], folder: Path = CALIBRATION) -> dict[str, Noise]:
-    """Metric -> the noise measured on these profiles, the greatest of several; nothing where none was calibrated."""
+    """Metric -> the noise measured on these profiles (the greatest); empty without a calibration.
+
+    Raises BenchError for a file that cannot be read.
+    """
     found: dict[str, Noise] = {}
     for name in hardware:
         file = folder / name / "gate.json"
@@ -107,18 +116,17 @@ def read_noise(hardware: Iterable[str], folder: Path = CALIBRATION) -> dict[str,
             noise = {metric: Noise(float(n["run_sd"]), int(n["runs"])) for metric, n in raw.items()}
         except (ValueError, KeyError, TypeError) as error:
             raise BenchError(
-                f"{file}: not a calibration ({error!r}); make it again: python -m benchmarks.harness.gate_calibration"
+                f"{file}: not a calibration ({error!r}); make it again: "
+                "python -m benchmarks.harness.gate_calibration"
             ) from error
         for metric, measured in noise.items():
-            known = found.get(metric)
-            found[metric] = (
-                measured if known is None or measured.half_width > known.half_width else known
-            )
+            known = found.setdefault(metric, measured)
+            found[metric] = max(known, measured, key=lambda one: one.half_width)
     return found
 
 
 class Outcome(StrEnum):
-    """What a gate says of one setup."""
+    """The result of a gate on one setup."""
 
     PASSED = "passed"
     TRIPPED = "TRIPPED"
@@ -127,7 +135,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A gate's word on one setup: the effect, its interval widened where there is a calibration, Holm's p-value."""
+    """A gate's result on one setup. The effect's interval is widened; the p-value is adjusted."""
 
     gate: Gate
     key: Key
@@ -137,16 +145,16 @@ class Judgement:
 
     def __str__(self) -> str:
         if self.effect is None:
-            return f"{self.gate}: {self.key}: {self.outcome}: no question that both sides measured"
-        if self.outcome is Outcome.NOT_JUDGED:
-            return f"{self.gate}: {self.key}: {self.outcome}: {self.effect.clusters} questions carry no interval"
-        return (
-            f"{self.gate}: {self.key}: {self.outcome}: {effect_text(self.gate.unit, self.effect)}"
-        )
+            detail = "no question was measured on both sides"
+        elif self.outcome is Outcome.NOT_JUDGED:
+            detail = f"{self.effect.clusters} questions are too few for an interval"
+        else:
+            detail = effect_text(self.gate.unit, self.effect)
+        return f"{self.gate}: {self.key}: {self.outcome}: {detail}"
 
 
 def effect_text(unit: str, effect: Estimate) -> str:
-    """`-4.1 % (-6.0 to -2.2), n = 24`."""
+    """An effect as text: `-4.1 % (-6.0 to -2.2), n = 24`."""
     parts = [effect.value, effect.low, effect.high]
     shown = [f"{100 * (part - (unit == '%')):+.1f}" for part in parts if part is not None]
     span = f" ({shown[1]} to {shown[2]})" if len(shown) == 3 else ""
@@ -162,7 +170,7 @@ def _off_scale(gate: Gate, value: float) -> float:
 
 
 def widened(gate: Gate, effect: Estimate, noise: Noise | None) -> Estimate:
-    """The effect with its interval widened by the noise of whole runs (none: as it is)."""
+    """Widen an effect's interval by the run-to-run noise, where there is a calibration."""
     if effect.low is None or effect.high is None or noise is None:
         return effect
     middle = _on_scale(gate, effect.value)
@@ -170,13 +178,11 @@ def widened(gate: Gate, effect: Estimate, noise: Noise | None) -> Estimate:
         middle + sign * math.hypot(_on_scale(gate, limit) - middle, noise.half_width)
         for sign, limit in ((-1, effect.low), (1, effect.high))
     )
-    return Estimate(
-        effect.value, _off_scale(gate, low), _off_scale(gate, high), effect.n, effect.clusters
-    )
+    return replace(effect, low=_off_scale(gate, low), high=_off_scale(gate, high))
 
 
 def _p_value(gate: Gate, effect: Estimate) -> float:
-    """One-sided p-value of "not beyond the threshold", out of the interval's limit on the threshold's side."""
+    """One-sided p-value of "not beyond the threshold", from the limit on the threshold's side."""
     assert effect.low is not None and effect.high is not None
     middle = _on_scale(gate, effect.value)
     limit = _on_scale(gate, effect.high if gate.sign < 0 else effect.low)
@@ -190,22 +196,25 @@ def _p_value(gate: Gate, effect: Estimate) -> float:
 def judge(
     gate: Gate, effects: Sequence[tuple[Key, Comparison | None]], noise: Mapping[str, Noise]
 ) -> tuple[Judgement, ...]:
-    """The gate's word on the effect of every setup; None is an effect that nothing could be told of."""
-    wide = [
-        widened(gate, e.estimate, noise.get(gate.metric)) if e is not None else None
-        for _, e in effects
+    """Judge each effect; None where it could not be estimated.
+
+    P-values are adjusted over the setups whose effect has an interval.
+    """
+    estimates = [
+        None if effect is None else widened(gate, effect.estimate, noise.get(gate.metric))
+        for _, effect in effects
     ]
-    able = [i for i, e in enumerate(wide) if e is not None and e.low is not None]
-    adjusted = dict(
-        zip(
-            able, holm([_p_value(gate, e) for i in able if (e := wide[i]) is not None]), strict=True
-        )
-    )
-    made = []
-    for i, (key, _) in enumerate(effects):
-        if i in adjusted:
-            outcome = Outcome.TRIPPED if adjusted[i] < TAIL else Outcome.PASSED
-            made.append(Judgement(gate, key, outcome, wide[i], adjusted[i]))
-        else:
-            made.append(Judgement(gate, key, Outcome.NOT_JUDGED, wide[i]))
-    return tuple(made)
+    p_values = {
+        place: _p_value(gate, estimate)
+        for place, estimate in enumerate(estimates)
+        if estimate is not None and estimate.low is not None
+    }
+    adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    judged = []
+    for place, (key, _) in enumerate(effects):
+        p_value = adjusted.get(place, 1.0)
+        outcome = Outcome.TRIPPED if p_value < TAIL else Outcome.PASSED
+        if place not in adjusted:
+            outcome = Outcome.NOT_JUDGED
+        judged.append(Judgement(gate, key, outcome, estimates[place], p_value))
+    return tuple(judged)

@@ -1,19 +1,20 @@
-"""Measured cells from wherever they are kept: a results tree, a run's record, a git revision, another folder.
+"""Measured cells from a results tree, a run's record, a git revision or another folder.
 
-An observation is a cell's evidence in the few values that comparing needs. Nothing is checked out
-and nothing is run.
+An observation holds the few values of a cell that comparing needs. Nothing is checked out and
+nothing is run.
 """
 
 from __future__ import annotations
 
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from scripts.lib.base.errors import BenchError, Problem, suggest
+from scripts.lib.base.git import git
 from scripts.lib.base.layout import CELLS, ENVIRONMENTS, RESULTS, RUNS
 from scripts.lib.base.stored_json import Damaged, believed, stored_text
 from scripts.lib.execution.run_record import OUTPUT, read_rows
@@ -27,13 +28,15 @@ from scripts.lib.planning.cell_record import (
     read_cell,
 )
 
+KINDS = ("run", "hardware", "folder", "git", "engine")
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One measured cell. Rates in tokens per second, times in seconds; None where nothing was measured.
+    """One measured cell; rates in tokens per second, times in seconds.
 
-    `spec` is empty where no file holds it any more: the digest still tells whether two specs are
-    equal.
+    `measurement` is None where nothing was measured. `spec` is empty where its cell file is gone;
+    the digest still shows whether two specs are equal.
     """
 
     cell: CellId
@@ -50,19 +53,31 @@ class Observation:
 
     @property
     def question(self) -> str:
-        """What is the same question of two runs: suite, id, repeat."""
-        return f"{self.cell.suite}/{self.cell.question}/{self.cell.repeat}"
+        """Suite, id and repeat: equal in two runs for the same question."""
+        return f"{self.question_name}/{self.cell.repeat}"
+
+    @property
+    def question_name(self) -> str:
+        """Suite and id: equal for all repeats of a question."""
+        return f"{self.cell.suite}/{self.cell.question}"
 
     @property
     def engine_version(self) -> str:
-        return str(self.spec.get("engine", {}).get("version", "")) if self.spec else ""
+        """The engine's version; empty without a spec."""
+        return str(self.spec.get("engine", {}).get("version", ""))
+
+    def value(self, metric: str) -> float | None:
+        """A rate or time of an `ok` cell; None for another cell, and where it is 0."""
+        if self.status != "ok" or self.measurement is None:
+            return None
+        return getattr(self.measurement, metric) or None
 
 
 @dataclass(frozen=True)
 class Observations:
-    """A named set of observations, with the environment records that it refers to, as far as they are there.
+    """A named set of observations, with those of their environment records that exist.
 
-    `damaged`: stored records that are not what was written, and are left out.
+    `damaged`: stored records whose content is not what was written; they are left out.
     """
 
     name: str
@@ -72,8 +87,10 @@ class Observations:
 
 
 def of_record(record: CellRecord) -> Observation:
-    """A stored cell as an observation; the token ids stay in the cell."""
+    """A stored cell as an observation, without the token ids."""
     measured = record.measurement
+    if measured is not None:
+        measured = replace(measured, token_ids=(), close_calls=())
     return Observation(
         cell=record.cell,
         engine=str(record.spec.get("engine", {}).get("name", "")),
@@ -82,9 +99,7 @@ def of_record(record: CellRecord) -> Observation:
         run_id=record.run_id,
         started_utc=record.started_utc,
         environment=record.environment,
-        measurement=replace(measured, token_ids=(), close_calls=())
-        if measured is not None
-        else None,
+        measurement=measured,
         load_s=record.load_s,
         peak_rss_bytes=record.peak_rss_bytes,
         spec=record.spec,
@@ -92,18 +107,20 @@ def of_record(record: CellRecord) -> Observation:
 
 
 def _is_cell(name: str) -> bool:
-    """True for `…/cells/{hardware}/{model}/{mode}/{suite}/{file}.json`, but for what a shard has under way."""
+    """True for a JSON file that no running shard is still writing (those are in `.partial-…/`)."""
     return name.endswith(".json") and not any(part.startswith(".") for part in Path(name).parts)
 
 
 def results_root(folder: Path) -> Path:
-    """The folder with `cells/` in it: the one named, or `benchmarks/results` below it. Raises BenchError without one."""
-    inner = RESULTS
-    for root in (folder, folder / inner):
+    """The folder that holds `cells/`: this one, or `benchmarks/results` below it.
+
+    Raises BenchError where neither does.
+    """
+    for root in (folder, folder / RESULTS):
         if (root / "cells").is_dir():
             return root
     raise BenchError(
-        f"{folder}: expected a results tree (cells/, or {inner}/cells/ below it), found none"
+        f"{folder}: expected a results tree (cells/ or {RESULTS}/cells/ below it), found none"
     )
 
 
@@ -129,28 +146,20 @@ def from_tree(name: str, root: Path, hardware: str = "*") -> Observations:
     )
 
 
-def _git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
-    try:
-        return subprocess.run(["git", *arguments], capture_output=True, check=False)
-    except FileNotFoundError as error:
-        raise BenchError("git is not installed: a revision cannot be read") from error
-
-
 def git_commit(revision: str) -> str | None:
-    """The commit that a revision means here; None where it means none."""
+    """The commit of a git revision; None where git does not know it."""
     if revision.startswith("-"):
         return None
-    shown = _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
-    return shown.stdout.decode().strip() or None
+    return (git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") or "").strip() or None
 
 
 def from_git(name: str, commit: str) -> Observations:
-    """The cells and environments that a commit holds, streamed out of git's archive of it. Raises BenchError without any."""
-    listed = (
-        _git("ls-tree", "-d", "--name-only", commit, str(CELLS), str(ENVIRONMENTS))
-        .stdout.decode()
-        .split()
-    )
+    """The cells and environments of a commit, streamed from `git archive`.
+
+    Raises BenchError for a commit without cells.
+    """
+    folders = git("ls-tree", "-d", "--name-only", commit, str(CELLS), str(ENVIRONMENTS))
+    listed = (folders or "").split()
     if str(CELLS) not in listed:
         raise BenchError(f"{name}: this revision has no cells ({CELLS})")
     items: list[Observation] = []
@@ -180,19 +189,26 @@ def _archived(commit: str, folders: Sequence[str]) -> Iterator[tuple[str, bytes]
 
 
 def _of_row(row: Mapping[str, Any], run_id: str) -> Observation:
-    """A line of a run's output.jsonl. Raises Damaged for one that is no such row."""
+    """A line of a run's output.jsonl. Raises Damaged for a line with missing or absurd values."""
+    file = f"{RUNS}/{run_id}/{OUTPUT}"
     try:
         found = _observed(row, run_id)
     except (KeyError, TypeError, AttributeError) as error:
-        raise Damaged(f"{RUNS}/{run_id}/{OUTPUT}", f"not a run's row ({error!r})") from error
-    wrong = implausible(found.measurement) if found.measurement is not None else ""
-    if wrong:
-        raise Damaged(f"{RUNS}/{run_id}/{OUTPUT}", wrong)
+        raise Damaged(file, f"not a run's row ({error!r})") from error
+    if found.measurement is not None and (wrong := implausible(found.measurement)):
+        raise Damaged(file, wrong)
     return found
 
 
+# Columns of a run's row that are fields of a measurement.
+_MEASURED = (
+    *("finish_reason", "prompt_tokens", "completion_tokens", "ttft_s", "prefill_tokens_per_s"),
+    *("decode_tokens_per_s", "drafted_tokens", "accepted_tokens"),
+)
+
+
 def _observed(row: Mapping[str, Any], run_id: str) -> Observation:
-    """It holds no token ids; `from_run` adds the spec where a cell file has it."""
+    """A row as an observation. It has no token ids; `from_run` adds the spec from a cell file."""
     cell = CellId(
         row["hardware"], row["model"], row["mode"], row["suite"], row["question_id"], row["repeat"]
     )
@@ -201,17 +217,10 @@ def _observed(row: Mapping[str, Any], run_id: str) -> Observation:
     if "response" in row:
         measured = Measurement(
             answer=row["response"],
-            finish_reason=row["finish_reason"],
-            prompt_tokens=row["prompt_tokens"],
-            completion_tokens=row["completion_tokens"],
-            ttft_s=row["ttft_s"],
             prefill_s=0.0,
-            prefill_tokens_per_s=row["prefill_tokens_per_s"],
             decode_s=0.0,
-            decode_tokens_per_s=row["decode_tokens_per_s"],
-            drafted_tokens=row["drafted_tokens"],
-            accepted_tokens=row["accepted_tokens"],
             verify_steps=0,
+            **{name: row[name] for name in _MEASURED},
         )
     return Observation(
         cell=cell,
@@ -228,19 +237,11 @@ def _observed(row: Mapping[str, Any], run_id: str) -> Observation:
 
 
 def _with_spec(item: Observation, results: Path) -> Observation:
-    """The observation with its spec, where a cell of that digest is in the tree: whichever run left it there."""
+    """The observation with its spec, where any run left a cell of that digest in the tree."""
     c = item.cell
-    file = (
-        results
-        / "cells"
-        / c.hardware
-        / c.model
-        / c.mode
-        / c.suite
-        / f"{c.question}.{item.digest}.json"
-    )
+    folder = results / "cells" / c.hardware / c.model / c.mode / c.suite
     try:
-        spec = read_cell(file).spec
+        spec = read_cell(folder / f"{c.question}.{item.digest}.json").spec
     except (FileNotFoundError, Damaged):
         return item
     return replace(item, spec=spec, engine=item.engine or spec["engine"]["name"])
@@ -252,7 +253,7 @@ def run_ids(results: Path) -> tuple[str, ...]:
 
 
 def from_run(run_id: str, results: Path) -> Observations:
-    """What one run measured, out of its record."""
+    """What one run measured, according to its record."""
     folder = results / RUNS.name / run_id
     found = read_rows(folder)
     damaged = list(found.damaged)
@@ -264,66 +265,57 @@ def from_run(run_id: str, results: Path) -> Observations:
 
 
 def latest(items: Iterable[Observation]) -> tuple[Observation, ...]:
-    """Of each cell, per engine, the observation that was made last."""
+    """The last observation of each cell and engine."""
     found: dict[tuple[CellId, str], Observation] = {}
     for item in items:
-        known = found.get((item.cell, item.engine))
-        if known is None or item.started_utc > known.started_utc:
+        known = found.setdefault((item.cell, item.engine), item)
+        if item.started_utc > known.started_utc:
             found[(item.cell, item.engine)] = item
     return tuple(found.values())
 
 
 def from_engine(version: str, root: Path) -> Observations:
-    """Every cell of a results tree that this engine version measured."""
+    """The cells of a results tree that were measured with this engine version."""
     tree = from_tree(version, root)
     return replace(tree, items=tuple(item for item in tree.items if item.engine_version == version))
 
 
-# --- a name that a user gives ------------------------------------------------------------------------------------------
+# --- a name that a user gives ---------------------------------------------------------------------
 
 
 def resolve(name: str, root: Path) -> Observations:
-    """What a name means, in this order: a run, a hardware profile, a folder, a git revision, an engine version.
+    """The observations that a name stands for.
 
-    A prefix (`run:`, `hardware:`, `folder:`, `engine:`, `git:`) says which. Raises BenchError
-    naming what there is.
+    It is looked up in this order: run, hardware profile, folder, git revision, engine version. A
+    prefix (`run:`, `hardware:`, `folder:`, `git:`, `engine:`) selects one. Raises BenchError, with
+    the known names, where nothing is found.
     """
     kind, _, rest = name.partition(":")
-    readers: dict[str, Callable[[str], Observations | None]] = {
-        "run": lambda wanted: _run(wanted, root),
-        "hardware": lambda wanted: _hardware(wanted, root),
-        "folder": _folder,
-        "git": _revision,
-        "engine": lambda wanted: from_engine(wanted, root),
-    }
-    asked = {kind: rest} if rest and kind in readers else dict.fromkeys(readers, name)
-    for kind, wanted in asked.items():
-        found = readers[kind](wanted)
+    kinds = [kind] if rest and kind in KINDS else KINDS
+    wanted = rest if len(kinds) == 1 else name
+    for kind in kinds:
+        found = _read(kind, wanted, root)
         if found is not None and (found.items or found.damaged):
             return replace(found, name=name)
     raise BenchError(
-        f"'{name}' is no run, hardware profile, folder with results, engine version or git revision{_known(name, root)}"
+        f"no results found for '{name}': expected a run, hardware profile, folder with results, "
+        f"git revision or engine version{suggest(name, [*run_ids(root), *_profiles(root)])}"
     )
 
 
-def _known(name: str, root: Path) -> str:
-    profiles = [folder.name for folder in sorted(root.glob("cells/*")) if folder.is_dir()]
-    return suggest(name, [*run_ids(root), *profiles])
+def _profiles(root: Path) -> list[str]:
+    return [folder.name for folder in sorted(root.glob("cells/*")) if folder.is_dir()]
 
 
-def _run(name: str, root: Path) -> Observations | None:
-    return from_run(name, root) if name in run_ids(root) else None
-
-
-def _hardware(name: str, root: Path) -> Observations | None:
-    known = [folder.name for folder in root.glob("cells/*")]
-    return from_tree(name, root, name) if name in known else None
-
-
-def _folder(name: str) -> Observations | None:
-    return from_tree(name, results_root(Path(name))) if Path(name).is_dir() else None
-
-
-def _revision(name: str) -> Observations | None:
-    commit = git_commit(name)
-    return from_git(name, commit) if commit is not None else None
+def _read(kind: str, name: str, root: Path) -> Observations | None:
+    """The observations of one kind; None where there is nothing of that name."""
+    if kind == "run":
+        return from_run(name, root) if name in run_ids(root) else None
+    if kind == "hardware":
+        return from_tree(name, root, name) if name in _profiles(root) else None
+    if kind == "folder":
+        return from_tree(name, results_root(Path(name))) if Path(name).is_dir() else None
+    if kind == "git":
+        commit = git_commit(name)
+        return from_git(name, commit) if commit is not None else None
+    return from_engine(name, root)

@@ -1,39 +1,37 @@
-"""Two sets of observations, question by question: what changed in the numbers, and what changed in spec and environment.
+"""Two sets of observations, paired by question: what changed in numbers, specs and environments.
 
-Both sides' answers are scored by today's leading scorer, so that a check that decides differently
-now is no difference of models; an answer to a question whose text is another today is unscored.
+The answers of both sides are scored by today's leading scorer, so that a changed check does not
+look like a changed model. An answer to a question whose text has changed since is unscored.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from functools import cached_property
+from statistics import fmean
+from typing import Any
 
 from tqdm import tqdm
 
 from scripts.lib.base.estimates import Comparison, holm, paired_difference, paired_ratio
 from scripts.lib.compare.observations import Observation, Observations, latest
 from scripts.lib.compare.rescoring import Rescorer
-from scripts.lib.results.states import Change, changes
+from scripts.lib.results.states import changes
 
 Values = dict[Hashable, list[float]]
-# Rates and times of a measurement that can be compared as ratios.
+# Rates and times of a measurement that are compared as ratios.
 RATIO_METRICS = ("decode_tokens_per_s", "prefill_tokens_per_s", "ttft_s")
 QUALITY = "quality"
-# Fields of a spec that say which time it is measured, and not what.
+METRICS = (*RATIO_METRICS, QUALITY)
+# Fields of a spec that only ask for a new measurement of the same thing.
 _NO_CHANGE = ("measurement_epoch",)
-
-
-def is_change(change: Change) -> bool:
-    """True for a field whose change is one of what is measured."""
-    return change.field not in _NO_CHANGE
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What is compared with itself: one model in one mode; hardware and engine where both sides could have several."""
+    """One model in one mode. Hardware and engine are empty where each side has only one."""
 
     hardware: str
     engine: str
@@ -46,6 +44,30 @@ class Key:
         )
 
 
+KEY_COLUMNS = tuple(f.name for f in fields(Key))
+
+
+def spec_changes(before: Observation, after: Observation) -> list[str]:
+    """The changed fields of the specs of two observations, as text."""
+    if before.digest == after.digest:
+        return []
+    if not (before.spec and after.spec):
+        return ["the spec (a cell file is missing, so its fields are not known)"]
+    found = changes(before.spec, after.spec)
+    return [str(change) for change in found if change.field not in _NO_CHANGE]
+
+
+def environment_changes(
+    before: str, after: str, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None
+) -> list[str]:
+    """The changed fields of two environments, as text; only their digests without a record."""
+    if before == after:
+        return []
+    if old is None or new is None:
+        return [f"environment {before} -> {after} (a record is missing)"]
+    return [str(change) for change in changes(old, new)]
+
+
 @dataclass(frozen=True)
 class Pairing:
     """The shared questions of one key, as pairs (of A, of B)."""
@@ -53,70 +75,51 @@ class Pairing:
     key: Key
     pairs: tuple[tuple[Observation, Observation], ...]
 
-    def _values(self, side: int, metric: str) -> Values:
-        found: Values = {}
-        for pair in self.pairs:
-            item = pair[side]
-            value = (
-                getattr(item.measurement, metric)
-                if item.status == "ok" and item.measurement is not None
-                else None
-            )
-            if value:
-                found.setdefault(f"{item.cell.suite}/{item.cell.question}", []).append(value)
-        return found
-
     def values(self, metric: str) -> tuple[Values, Values]:
         """(A's, B's) values above 0 by question."""
-        return self._values(0, metric), self._values(1, metric)
+        found = Values(), Values()
+        for pair in self.pairs:
+            for values, item in zip(found, pair, strict=True):
+                if value := item.value(metric):
+                    values.setdefault(item.question_name, []).append(value)
+        return found
 
     def ratio(self, metric: str) -> Comparison | None:
-        """How many times A's value B's is."""
+        """B's value divided by A's; None without a shared question."""
         before, after = self.values(metric)
         return paired_ratio(after, before)
 
     def failures(self) -> tuple[int, int]:
         """Cells of (A, B) that are not `ok`."""
-        return sum(a.status != "ok" for a, _ in self.pairs), sum(
-            b.status != "ok" for _, b in self.pairs
-        )
-
-    def changes(self) -> Counter[str]:
-        """Changed fields of the specs, with the number of questions that each concerns."""
-        found: Counter[str] = Counter()
-        for a, b in self.pairs:
-            if a.digest != b.digest and not (a.spec and b.spec):
-                found["the spec (its fields are in no file any more)"] += 1
-            elif a.digest != b.digest:
-                found.update(str(c) for c in changes(a.spec, b.spec) if is_change(c))
-        return found
+        a, b = (sum(pair[side].status != "ok" for pair in self.pairs) for side in (0, 1))
+        return a, b
 
 
 @dataclass(frozen=True)
 class Row:
-    """One key compared. `ratios` by metric, B over A; `quality` is the difference of the pass rates, B minus A.
+    """One key compared: per metric the effect, a ratio B over A, or for quality B minus A.
 
-    `passes`: (of A, of B, questions scored on both sides); `adjusted` p-values are Holm's over all
-    rows, per metric.
+    `passes`: pass rates of (A, B) on the questions scored on both sides. `adjusted`: the p-values
+    of the effects, adjusted by Holm's method over all rows, per metric.
     """
 
     pairing: Pairing
-    ratios: Mapping[str, Comparison | None]
-    quality: Comparison | None
-    passes: tuple[float, float, int]
-    adjusted: Mapping[str, float]
+    effects: Mapping[str, Comparison | None]
+    passes: tuple[float, float]
+    adjusted: dict[str, float] = field(default_factory=dict)
 
     @property
     def key(self) -> Key:
+        """What is compared."""
         return self.pairing.key
-
-    def effect(self, metric: str) -> Comparison | None:
-        return self.quality if metric == QUALITY else self.ratios.get(metric)
 
 
 @dataclass(frozen=True)
 class Compared:
-    """Two named sets compared: rows by key, and what either side has alone: how many cells, and keys without a shared one."""
+    """Two named sets compared.
+
+    `alone`: how many cells only A, and only B, has. `unpaired`: the keys without a shared cell.
+    """
 
     a: Observations
     b: Observations
@@ -127,45 +130,40 @@ class Compared:
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
-        plain = [
-            self._row(pairing) for pairing in tqdm(self.pairings, desc="comparing", disable=None)
-        ]
-        adjusted: list[dict[str, float]] = [{} for _ in plain]
-        for metric in (*RATIO_METRICS, QUALITY):
-            told = [
-                (i, e.p_value)
-                for i, row in enumerate(plain)
-                if (e := row.effect(metric)) is not None
+        """The comparison of each pairing."""
+        rows = [self._row(pairing) for pairing in tqdm(self.pairings, desc="compare", disable=None)]
+        for metric in METRICS:
+            estimated = [
+                (row, effect.p_value) for row in rows if (effect := row.effects[metric]) is not None
             ]
-            for (i, _), p in zip(told, holm([p for _, p in told]), strict=True):
-                adjusted[i][metric] = p
-        return tuple(
-            Row(r.pairing, r.ratios, r.quality, r.passes, p)
-            for r, p in zip(plain, adjusted, strict=True)
-        )
+            adjusted = holm([p_value for _, p_value in estimated])
+            for (row, _), p_value in zip(estimated, adjusted, strict=True):
+                row.adjusted[metric] = p_value
+        return tuple(rows)
 
     def _row(self, pairing: Pairing) -> Row:
-        quality, passes = self._quality(pairing)
-        return Row(
-            pairing,
-            {metric: pairing.ratio(metric) for metric in RATIO_METRICS},
-            quality,
-            passes,
-            {},
-        )
+        before, after = self._scores(pairing)
+        ratios = {metric: pairing.ratio(metric) for metric in RATIO_METRICS}
+        effects = {**ratios, QUALITY: paired_difference(after, before)}
+        return Row(pairing, effects, (_mean_of_means(before), _mean_of_means(after)))
 
-    def _quality(self, pairing: Pairing) -> tuple[Comparison | None, tuple[float, float, int]]:
+    def _scores(self, pairing: Pairing) -> tuple[Values, Values]:
+        """(A's, B's) scores by question, of the pairs that are scored on both sides."""
         before, after = Values(), Values()
-        for a, b in pairing.pairs if self.scorer is not None else ():
-            assert self.scorer is not None
-            scores = self.scorer(a), self.scorer(b)
-            if scores[0] is not None and scores[1] is not None:
-                name = f"{a.cell.suite}/{a.cell.question}"
-                before.setdefault(name, []).append(scores[0])
-                after.setdefault(name, []).append(scores[1])
-        compared = paired_difference(after, before)
-        rates = [_mean_of_means(values) for values in (before, after)]
-        return compared, (rates[0], rates[1], len(before))
+        if self.scorer is None:
+            return before, after
+        for a, b in pairing.pairs:
+            old, new = self.scorer(a), self.scorer(b)
+            if old is not None and new is not None:
+                before.setdefault(a.question_name, []).append(old)
+                after.setdefault(a.question_name, []).append(new)
+        return before, after
+
+    @cached_property
+    def spec_changes(self) -> Counter[str]:
+        """Changed fields of the specs, with the number of cells that each concerns."""
+        pairs = (pair for pairing in self.pairings for pair in pairing.pairs)
+        return Counter(change for pair in pairs for change in spec_changes(*pair))
 
     @cached_property
     def environment_changes(self) -> Counter[str]:
@@ -174,60 +172,42 @@ class Compared:
         found: Counter[str] = Counter()
         for (before, after), cells in pairs.items():
             old, new = self.a.environments.get(before), self.b.environments.get(after)
-            if before != after and (old is None or new is None):
-                found[f"environment {before} -> {after} (its record is not there)"] += cells
-            elif before != after:
-                for change in changes(old or {}, new or {}):
-                    found[str(change)] += cells
+            for change in environment_changes(before, after, old, new):
+                found[change] += cells
         return found
 
 
 def _mean_of_means(values: Values) -> float:
-    means = [sum(v) / len(v) for v in values.values()]
-    return sum(means) / len(means) if means else 0.0
-
-
-def _sole(a: Sequence[Observation], b: Sequence[Observation], part: str) -> bool:
-    """True when each side has one value of `hardware` or `engine` only: then it is what is compared, not what is kept apart."""
-    sides = [
-        {getattr(item.cell, part) if part == "hardware" else item.engine for item in items}
-        for items in (a, b)
-    ]
-    return all(len(side) == 1 for side in sides)
+    return fmean(map(fmean, values.values())) if values else 0.0
 
 
 def _keyed(
-    items: Iterable[Observation], no_hardware: bool, no_engine: bool
+    items: Iterable[Observation], with_hardware: bool, with_engine: bool
 ) -> dict[Key, dict[str, Observation]]:
     found: dict[Key, dict[str, Observation]] = {}
     for item in items:
-        hardware = "" if no_hardware else item.cell.hardware
-        key = Key(hardware, "" if no_engine else item.engine, item.cell.model, item.cell.mode)
+        hardware = item.cell.hardware if with_hardware else ""
+        key = Key(hardware, item.engine if with_engine else "", item.cell.model, item.cell.mode)
         found.setdefault(key, {})[item.question] = item
     return found
 
 
 def pair(a: Observations, b: Observations, scorer: Rescorer | None = None) -> Compared:
-    """Pair two sets by model, mode, question and repeat (hardware and engine too, unless each side has a single one).
+    """Pair two sets by model, mode, question and repeat.
 
-    Of a cell that a side has more than once the latest counts.
+    Hardware and engine must be equal, too, unless each side has a single one: then these are what
+    is compared. Of a cell that was measured more than once, the latest measurement counts.
     """
-    left, right = latest(a.items), latest(b.items)
-    sole = _sole(left, right, "hardware"), _sole(left, right, "engine")
-    before, after = _keyed(left, *sole), _keyed(right, *sole)
+    sides = latest(a.items), latest(b.items)
+    with_hardware = any(len({item.cell.hardware for item in side}) != 1 for side in sides)
+    with_engine = any(len({item.engine for item in side}) != 1 for side in sides)
+    before, after = (_keyed(side, with_hardware, with_engine) for side in sides)
     pairings = []
-    for key, questions in before.items():
-        shared = [q for q in questions if q in after.get(key, {})]
+    for key in sorted(before.keys() & after.keys(), key=str):
+        shared = sorted(before[key].keys() & after[key].keys())
         if shared:
-            pairings.append(
-                Pairing(key, tuple((questions[q], after[key][q]) for q in sorted(shared)))
-            )
-    paired = sum(len(p.pairs) for p in pairings)
-    pairings.sort(key=lambda p: str(p.key))
-    alone = len(left) - paired, len(right) - paired
-    keys = {p.key for p in pairings}
-    unpaired = (
-        tuple(sorted(before.keys() - keys, key=str)),
-        tuple(sorted(after.keys() - keys, key=str)),
-    )
-    return Compared(a, b, tuple(pairings), alone, unpaired, scorer)
+            pairings.append(Pairing(key, tuple((before[key][q], after[key][q]) for q in shared)))
+    paired, keys = sum(len(p.pairs) for p in pairings), {p.key for p in pairings}
+    only_a, only_b = (tuple(sorted(side.keys() - keys, key=str)) for side in (before, after))
+    alone = len(sides[0]) - paired, len(sides[1]) - paired
+    return Compared(a, b, tuple(pairings), alone, (only_a, only_b), scorer)

@@ -1,35 +1,23 @@
-"""A comparison as a table for the terminal, Markdown or CSV: numbers first, then what changed beside them."""
+"""A comparison as text, Markdown or CSV: the numbers first, then what changed beside them."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-
-from tabulate import tabulate
+from collections.abc import Iterator
+from dataclasses import astuple
 
 from scripts.lib.base.estimates import Comparison, median
-from scripts.lib.base.markdown import DASH, code, number
-from scripts.lib.base.markdown import text as markdown_text
-from scripts.lib.base.untrusted_text import csv_text, one_line
+from scripts.lib.base.markdown import DASH, number
+from scripts.lib.base.output_forms import Form, form
+from scripts.lib.base.untrusted_text import csv_text
 from scripts.lib.compare.gates import effect_text
-from scripts.lib.compare.pairing import QUALITY, RATIO_METRICS, Compared, Row
+from scripts.lib.compare.pairing import KEY_COLUMNS, METRICS, QUALITY, Compared, Row
 
 SIGNIFICANT = 0.05
 MOST_CHANGES = 30
+HEADERS = ("setup", "cells", "decode t/s", "decode", "TTFT", "passes", "failures")
 CSV_COLUMNS = (
-    *(
-        "hardware",
-        "engine",
-        "model",
-        "mode",
-        "metric",
-        "n",
-        "a",
-        "b",
-        "effect",
-        "effect_low",
-        "effect_high",
-    ),
+    *(*KEY_COLUMNS, "metric", "n", "a", "b", "effect", "effect_low", "effect_high"),
     *("p_value", "p_value_holm", "failures_a", "failures_b"),
 )
 
@@ -39,20 +27,20 @@ def _medians(row: Row, metric: str) -> tuple[float | None, float | None]:
     return (before.value if before else None, after.value if after else None)
 
 
-def _ratio_text(row: Row, metric: str) -> str:
-    effect = row.ratios[metric]
+def _effect(row: Row, metric: str, unit: str) -> str:
+    """The effect as text, with a star where it is significant; a dash where there is none."""
+    effect = row.effects[metric]
     if effect is None:
         return DASH
-    star = "*" if row.adjusted.get(metric, 1.0) < SIGNIFICANT else ""
-    return effect_text("%", effect.estimate) + star
+    star = "*" if row.adjusted[metric] < SIGNIFICANT else ""
+    return effect_text(unit, effect.estimate) + star
 
 
-def _quality_text(row: Row) -> str:
-    if row.quality is None:
+def _passes(row: Row) -> str:
+    if row.effects[QUALITY] is None:
         return "unscored"
-    before, after, _ = row.passes
-    star = "*" if row.adjusted.get(QUALITY, 1.0) < SIGNIFICANT else ""
-    return f"{100 * before:.0f} -> {100 * after:.0f} %: {effect_text('pt', row.quality.estimate)}{star}"
+    before, after = row.passes
+    return f"{100 * before:.0f} -> {100 * after:.0f} %: {_effect(row, QUALITY, 'pt')}"
 
 
 def _cells(row: Row) -> list[str]:
@@ -61,88 +49,75 @@ def _cells(row: Row) -> list[str]:
     return [
         str(len(row.pairing.pairs)),
         f"{number(before)} -> {number(after)}",
-        _ratio_text(row, "decode_tokens_per_s"),
-        _ratio_text(row, "ttft_s"),
-        _quality_text(row),
+        _effect(row, "decode_tokens_per_s", "%"),
+        _effect(row, "ttft_s", "%"),
+        _passes(row),
         f"{failures[0]} -> {failures[1]}" if any(failures) else DASH,
     ]
 
 
-HEADERS = ("setup", "cells", "decode t/s", "decode", "TTFT", "passes", "failures")
-
-
-def spec_changes(compared: Compared) -> Counter[str]:
-    """Changed fields of the specs over all rows, with the number of cells."""
-    found: Counter[str] = Counter()
-    for pairing in compared.pairings:
-        found.update(pairing.changes())
-    return found
-
-
-def _listed(changes: Counter[str], show: Callable[[object], str]) -> Iterator[str]:
+def _listed(changes: Counter[str], shown: Form) -> Iterator[str]:
     for change, cells in changes.most_common(MOST_CHANGES):
-        yield f"- {show(change)} ({cells} cells)"
+        yield f"- {shown.text(change)} ({cells} cells)"
     if len(changes) > MOST_CHANGES:
         yield f"- and {len(changes) - MOST_CHANGES} more"
     if not changes:
         yield "- nothing"
 
 
-def _unpaired(compared: Compared, show: Callable[[object], str]) -> Iterator[str]:
+def _unpaired(compared: Compared, shown: Form) -> Iterator[str]:
     """The setups that only one side has, by name."""
     for side, keys in zip("AB", compared.unpaired, strict=True):
+        names = ", ".join(map(shown.name, keys[:MOST_CHANGES]))
         more = f" and {len(keys) - MOST_CHANGES} more" if len(keys) > MOST_CHANGES else ""
         if keys:
-            yield f"not compared, without a cell in both, of {side}: {', '.join(map(show, keys[:MOST_CHANGES]))}{more}"
+            yield f"only in {side}, so not compared: {names}{more}"
 
 
 def report(compared: Compared, markdown: bool) -> str:
     """The whole comparison as text."""
-    show = markdown_text if markdown else one_line
-    rows = [
-        [code(row.key) if markdown else one_line(row.key), *_cells(row)] for row in compared.rows
-    ]
-    form = "pipe" if markdown else "simple"
+    shown = form(markdown)
     shared, (only_a, only_b) = sum(len(p.pairs) for p in compared.pairings), compared.alone
     lines = [
         *(
-            f"{side}: {show(found.name)} ({len(found.items)} cells)"
+            f"{side}: {shown.text(found.name)} ({len(found.items)} cells)"
             for side, found in (("A", compared.a), ("B", compared.b))
         ),
         f"{shared} cells are in both; {only_a} only in A, {only_b} only in B",
-        *_unpaired(compared, code if markdown else one_line),
-        *([f"passes by {compared.scorer.name}"] if compared.scorer is not None else []),
+        *_unpaired(compared, shown),
+        *([f"passes as scored by {compared.scorer.name}"] if compared.scorer is not None else []),
         "",
-        tabulate(rows, HEADERS, tablefmt=form, disable_numparse=True),
+        shown.table(([shown.name(row.key), *_cells(row)] for row in compared.rows), HEADERS),
         "",
-        "Effects are B against A on the same questions, with 95 % intervals; * where Holm's p-value over all rows is < 0.05.",
+        "Effects are B against A on the same questions, with 95 % intervals. A star marks a p-value"
+        " below 0.05 after Holm's adjustment over all rows.",
         "",
         "What changed in the specs:",
-        *_listed(spec_changes(compared), show),
+        *_listed(compared.spec_changes, shown),
         "",
         "What changed in the environments:",
-        *_listed(compared.environment_changes, show),
+        *_listed(compared.environment_changes, shown),
     ]
     return "\n".join(lines)
 
 
-def _csv_row(
-    row: Row, metric: str, effect: Comparison, values: tuple[float | None, float | None]
-) -> tuple[object, ...]:
-    e, key = effect.estimate, row.key
+def _csv_row(row: Row, metric: str, effect: Comparison) -> tuple[object, ...]:
+    values = row.passes if metric == QUALITY else _medians(row, metric)
+    e = effect.estimate
     return (
-        key.hardware, key.engine, key.model, key.mode, metric, e.clusters, *values, e.value, e.low, e.high,
-        effect.p_value, row.adjusted.get(metric), *row.pairing.failures(),
-    )  # fmt: skip
+        *(*astuple(row.key), metric, e.clusters, *values, e.value, e.low, e.high),
+        *(effect.p_value, row.adjusted[metric], *row.pairing.failures()),
+    )
 
 
 def report_csv(compared: Compared) -> str:
-    """One line per setup and metric; ratios are B over A, quality is B minus A."""
-    lines = []
-    for row in compared.rows:
-        for metric in (*RATIO_METRICS, QUALITY):
-            effect = row.effect(metric)
-            if effect is not None:
-                values = row.passes[:2] if metric == QUALITY else _medians(row, metric)
-                lines.append(_csv_row(row, metric, effect, values))
-    return csv_text(CSV_COLUMNS, lines)
+    """One line per setup and metric; effects are ratios B over A, for quality B minus A."""
+    return csv_text(
+        CSV_COLUMNS,
+        (
+            _csv_row(row, metric, effect)
+            for row in compared.rows
+            for metric in METRICS
+            if (effect := row.effects[metric]) is not None
+        ),
+    )

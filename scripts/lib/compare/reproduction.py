@@ -1,13 +1,12 @@
-"""Is it reproducible? Stored cells measured again: are the answers the same, and how far did the times drift?
+"""Stored cells measured again: how equal are the answers, and how far did the times drift.
 
-Drift is the median of ratios new / stored, paired by cell, with the interval of `statistics` (order
-statistics: simulated to hold 94-95 % from 6 cells on, where a bootstrap of a median holds 85-93 %).
+Drift is the median of the ratios new / stored, paired by cell. Its interval comes from order
+statistics (see `estimates`): in simulations it covers 94-95 % from 6 cells on, where a bootstrap of
+a median covers 85-93 %.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +15,11 @@ from hashlib import sha256
 from typing import Any
 
 from scripts.lib.base.estimates import Estimate, paired_ratio, pass_rate
+from scripts.lib.base.untrusted_text import csv_text
 from scripts.lib.planning.cell_record import CellRecord, Measurement
 from scripts.lib.results.certificate import TIE_LOGITS, first_divergence
 from scripts.lib.results.states import CellState, Change, State
 
-# Field of a measurement -> what more of it means.
 TIMINGS = ("decode_tokens_per_s", "prefill_tokens_per_s", "ttft_s")
 COLUMNS = (
     "cell",
@@ -33,7 +32,7 @@ COLUMNS = (
 
 
 class Equality(StrEnum):
-    """From best to worst; the last says nothing of a cell: the run was stopped before it."""
+    """From best to worst. NOT_REACHED: the run was stopped before the cell."""
 
     EXACT = "exact"
     NUMERIC_TIE = "numeric tie"
@@ -44,10 +43,10 @@ class Equality(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A stored cell and the one measured beside it (None: that never came). `old` is a finished one.
+    """A stored, finished cell and its new measurement (None: there is no new cell).
 
-    `stopped`: the shard's job was stopped from outside, or never started, so that a cell that is
-    missing is not a failed one.
+    `stopped`: the shard's job was stopped from outside or never started. A missing new cell is then
+    "not reached", not "failed".
     """
 
     old: CellRecord
@@ -55,26 +54,22 @@ class Pair:
     stopped: bool = False
 
     def _measured(self) -> tuple[Measurement, Measurement] | None:
-        if (
-            self.old.measurement is None
-            or self.new is None
-            or self.new.status != "ok"
-            or self.new.measurement is None
-        ):
-            return None
-        return self.old.measurement, self.new.measurement
+        old = self.old.measurement
+        new = self.new.measurement if self.new is not None and self.new.status == "ok" else None
+        return None if old is None or new is None else (old, new)
 
     @property
     def divergence(self) -> tuple[int, float | None] | None:
-        """(index of the first other token, the stored answer's gap between its two best tokens there)."""
+        """(index of the first other token, gap of the stored answer's two best tokens there)."""
         both = self._measured()
-        token = first_divergence(both[0].token_ids, both[1].token_ids) if both else None
-        return (
-            None if both is None or token is None else (token, dict(both[0].close_calls).get(token))
-        )
+        if both is None:
+            return None
+        token = first_divergence(both[0].token_ids, both[1].token_ids)
+        return None if token is None else (token, dict(both[0].close_calls).get(token))
 
     @property
     def equality(self) -> Equality:
+        """How equal the two answers are."""
         if self._measured() is None:
             return Equality.NOT_REACHED if self.new is None and self.stopped else Equality.FAILED
         if self.divergence is None:
@@ -85,26 +80,23 @@ class Pair:
     def timings(self, name: str) -> tuple[float, float] | None:
         """(stored, new) of a timing, where both have it."""
         both = self._measured()
-        old, new = (getattr(both[0], name), getattr(both[1], name)) if both else (None, None)
+        old, new = (getattr(side, name) for side in both) if both else (None, None)
         return (float(old), float(new)) if old and new else None
 
-    def row(self) -> dict[str, Any]:
-        token, gap = self.divergence or (None, None)
+    def row(self) -> list[object]:
+        """The values of COLUMNS."""
         engine = self.old.spec["engine"]["name"]
-        row = dict.fromkeys(COLUMNS, None) | {
-            "cell": str(self.old.cell),
-            "engine": engine,
-            "token": token,
-        }
-        row |= {"equality": self.equality.value, "gap_logits": gap}
+        row = [str(self.old.cell), engine, self.equality.value, *(self.divergence or (None, None))]
         for name in TIMINGS:
-            for side, value in zip(("old", "new"), self.timings(name) or (None, None), strict=True):
-                row[f"{name}_{side}"] = value
+            row += self.timings(name) or (None, None)
         return row
 
 
 def choose(states: Iterable[CellState], count: int, seed: int) -> tuple[CellState, ...]:
-    """A seeded sample of the valid cells that can be run here; the order is by hash, so it is stable when cells are added."""
+    """A seeded sample of the valid cells that can be run here.
+
+    The order is by hash, so new cells do not change the order of the others.
+    """
 
     def order(state: CellState) -> str:
         return sha256(f"{seed}/{state.shard.name}/{state.cell.digest}".encode()).hexdigest()
@@ -115,7 +107,7 @@ def choose(states: Iterable[CellState], count: int, seed: int) -> tuple[CellStat
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The claim as numbers: answers by equality, the share of exact ones, and the drift of each timing."""
+    """Cells by equality, the share of exact answers, and the drift of each timing."""
 
     counts: Mapping[Equality, int]
     exact: Estimate | None
@@ -123,24 +115,22 @@ class Summary:
 
 
 def summarise(pairs: Sequence[Pair]) -> Summary:
-    """Summarise the pairs; a cell is the unit, told by its name and its digest, since two engines share a name."""
-    compared = [
-        pair for pair in pairs if pair.equality not in (Equality.FAILED, Equality.NOT_REACHED)
-    ]
-    exact = pass_rate(
-        {(str(p.old.cell), p.old.digest): [float(p.equality is Equality.EXACT)] for p in compared}
-    )
+    """Summarise the pairs; the cell is the unit of the statistics."""
+    # Cells of two engines share a name, so the digest is part of the key.
+    compared: dict[Hashable, Pair] = {
+        (str(pair.old.cell), pair.old.digest): pair
+        for pair in pairs
+        if pair.equality not in (Equality.FAILED, Equality.NOT_REACHED)
+    }
+    exact = pass_rate({k: [float(p.equality is Equality.EXACT)] for k, p in compared.items()})
     drift: dict[str, Estimate] = {}
     for name in TIMINGS:
-        both: dict[Hashable, tuple[float, float]] = {
-            (str(pair.old.cell), pair.old.digest): found
-            for pair in compared
-            if (found := pair.timings(name)) is not None
-        }
-        ratio = paired_ratio(
-            {key: [new] for key, (_, new) in both.items()},
-            {key: [old] for key, (old, _) in both.items()},
-        )
+        stored: dict[Hashable, list[float]] = {}
+        measured: dict[Hashable, list[float]] = {}
+        for key, pair in compared.items():
+            if both := pair.timings(name):
+                stored[key], measured[key] = [both[0]], [both[1]]
+        ratio = paired_ratio(measured, stored)
         if ratio is not None:
             drift[name] = ratio.estimate
     return Summary(Counter(pair.equality for pair in pairs), exact, drift)
@@ -160,19 +150,20 @@ def _reached(pairs: Sequence[Pair], not_reached: int) -> str:
     if not not_reached:
         return f"{len(pairs)} stored cells were measured again."
     return (
-        f"{len(pairs) - not_reached} of {len(pairs)} stored cells were measured again: the run was stopped before the other "
-        f"{not_reached}, which count neither as failed nor in any share or ratio."
+        f"{len(pairs) - not_reached} of {len(pairs)} stored cells were measured again: the run was "
+        f"stopped before the other {not_reached}. They do not count as failed, nor in any share or "
+        "ratio."
     )
 
 
 def _environment(pairs: Sequence[Pair], differences: Sequence[Change]) -> str:
     if all(pair.new is None for pair in pairs):
-        return "not seen, since no cell was measured."
+        return "not known, since no cell was measured."
     return f"{len(differences)} fields differ." if differences else "the same."
 
 
 def to_markdown(title: str, pairs: Sequence[Pair], differences: Sequence[Change]) -> str:
-    """The report for people."""
+    """The report as a Markdown page."""
     summary = summarise(pairs)
     reached = _reached(pairs, summary.counts.get(Equality.NOT_REACHED, 0))
     lines = [f"# Reproduction {title}", "", reached, ""]
@@ -186,9 +177,9 @@ def to_markdown(title: str, pairs: Sequence[Pair], differences: Sequence[Change]
         lines += ["", "| cell | answer | first other token | gap there |", "|---|---|---|---|"]
         for pair in other:
             token, gap = pair.divergence or ("–", None)
-            shown = (
-                "–" if pair.equality is Equality.FAILED else ">= 1" if gap is None else f"{gap:.3f}"
-            )
+            shown = ">= 1" if gap is None else f"{gap:.3f}"
+            if pair.equality is Equality.FAILED:
+                shown = "–"
             lines.append(f"| `{pair.old.cell}` | {pair.equality.value} | {token} | {shown} |")
     lines += ["", f"Environment: {_environment(pairs, differences)}"]
     lines += [f"- `{change.field}`: {change.old} → {change.new}" for change in differences]
@@ -196,23 +187,17 @@ def to_markdown(title: str, pairs: Sequence[Pair], differences: Sequence[Change]
 
 
 def to_csv(pairs: Sequence[Pair]) -> str:
-    """One line a pair."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(pair.row() for pair in pairs)
-    return out.getvalue()
+    """One line per pair."""
+    return csv_text(COLUMNS, (pair.row() for pair in pairs))
 
 
 def to_json(pairs: Sequence[Pair], differences: Sequence[Change]) -> dict[str, Any]:
     """The numbers of the report."""
 
     def values(found: Estimate | None) -> dict[str, Any] | None:
-        return (
-            None
-            if found is None
-            else {"value": found.value, "low": found.low, "high": found.high, "n": found.n}
-        )
+        if found is None:
+            return None
+        return {"value": found.value, "low": found.low, "high": found.high, "n": found.n}
 
     summary = summarise(pairs)
     return {

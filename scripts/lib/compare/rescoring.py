@@ -1,4 +1,7 @@
-"""Scores observations of any origin as reviews are scored today: by the leading scorer, a judge from its stored verdicts."""
+"""Scores observations as today's reviews do: by the leading scorer; a judge's verdicts are read.
+
+No judge is asked anything new.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ from scripts.lib.settings.run_config import Config
 
 
 class Rescorer:
-    """Passes: 1, 0, or None (unscored). Equal answers to one question are scored once; nobody is asked anything."""
+    """Gives 1.0 for a pass, 0.0 for a fail, None for unscored; an error counts as a fail.
+
+    Equal answers to one question are scored once.
+    """
 
     def __init__(self, suites: Mapping[str, Suite], scoring: Scoring):
         self._questions = {q.name_in_full: q for suite in suites.values() for q in suite.questions}
@@ -23,11 +29,12 @@ class Rescorer:
 
     @property
     def name(self) -> str:
-        """The scorer whose passes these are."""
+        """The leading scorer."""
         return self._scoring.leading
 
     def __call__(self, item: Observation) -> float | None:
-        question = self._questions.get(f"{item.cell.suite}/{item.cell.question}")
+        """Score an observation. A question that no longer exists, or has changed, is unscored."""
+        question = self._questions.get(item.question_name)
         if question is None or not _is_asked(question, item):
             return None
         if item.status == "error" or item.measurement is None:
@@ -42,14 +49,14 @@ class Rescorer:
 
 def load_rescorer(config: Config) -> Rescorer:
     """The leading scorer of a configuration, over its suites."""
-    # Only a local judge needs the weights to be known.
+    # Only a local judge needs the facts of its weights.
     named = LOCAL in config.judge.scorers
     scorers = load_planner(config).scorers if named else scorers_of(config.judge, "")
     return Rescorer(read_suites(config.prompts).sound, Scoring(scorers[:1]))
 
 
 def _is_asked(question: Question, item: Observation) -> bool:
-    """True when the observation's prompt is the question's text of today."""
+    """True where the observation's prompt is today's text of the question."""
     sent = item.spec.get("prompt", {})
     text = question.prompt_text()
     if "user" in sent:

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 
 from scripts.lib.base.untrusted_text import one_line
 from scripts.lib.compare.gates import Gate
-from scripts.lib.compare.trend_report import CHANGES, by_key
-from scripts.lib.compare.trends import Mark, Point
+from scripts.lib.compare.trend_report import by_key
+from scripts.lib.compare.trends import CHANGES, Mark, Point
 from scripts.lib.pages.drawing import COLOURS, FORBIDDEN, STYLE, new_figure, reach, svg
 
 WIDTH, PANEL_HEIGHT = 7.0, 1.9

@@ -1,4 +1,4 @@
-"""Speculation: where draft tokens come from, and the exact count of what became of them."""
+"""Speculation: the sources of draft tokens, and exact counts of drafted and accepted ones."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Protocol
 
 @dataclass(slots=True)
 class SpeculationCount:
-    """Exact counts of one answer: tokens drafted, drafted tokens accepted, batches that verified a draft."""
+    """Counts of one answer: tokens drafted, tokens accepted, batches that verified a draft."""
 
     drafted: int = 0
     accepted: int = 0
     verify_steps: int = 0
 
     def add(self, drafted: int, accepted: int) -> None:
+        """Count one batch; an empty draft does not count."""
         if drafted:
             self.drafted += drafted
             self.accepted += accepted
@@ -23,58 +24,38 @@ class SpeculationCount:
 
 
 class Drafter(Protocol):
-    """Proposes the tokens that may follow `history` (prompt and answer so far, the last sampled token included)."""
+    """Proposes tokens that may follow a text."""
 
     def reset(self) -> None:
-        """A new answer begins: forget the last one's text."""
+        """Forget the last text: a new answer begins."""
         ...
 
-    def propose(self, history: Sequence[int], limit: int) -> list[int]: ...
-
-
-class NoDrafter:
-    """Baseline: never proposes."""
-
-    def reset(self) -> None:
-        pass
-
     def propose(self, history: Sequence[int], limit: int) -> list[int]:
-        return []
-
-
-def lookup_draft(history: Sequence[int], n: int, most: int) -> list[int]:
-    """What followed the latest earlier occurrence of the last `n` tokens, at most `most` tokens, or nothing.
-
-    The same choice as llama.cpp's `ngram-simple` (common/ngram-map.cpp, common_ngram_simple_draft):
-    a fixed n with no fall-back to shorter n-grams, the latest match wins, position 0 is never
-    matched, histories of no more than n + most + 1 tokens are too short, and a continuation of
-    fewer than n tokens is not worth a batch.
-    """
-    # llama.cpp counts its history without the token sampled last; ours holds it.
-    length = len(history) - 1
-    if length <= n + most + 1:
-        return []
-    pattern = list(history[-n:])
-    last = pattern[-1]
-    for start in range(length - n - 1, 0, -1):
-        if history[start + n - 1] == last and list(history[start : start + n]) == pattern:
-            count = min(most, length - (start + n))
-            return list(history[start + n : start + n + count]) if count >= n else []
-    return []
+        """At most `limit` tokens after `history`: the prompt and the answer so far."""
+        ...
 
 
 class LookupDrafter:
-    """Prompt lookup: `lookup_draft` with an index of the n-grams seen, so that a step costs the same at any length."""
+    """Prompt lookup: drafts what followed the latest earlier occurrence of the last `n` tokens.
+
+    The same choice as llama.cpp's `ngram-simple` (common/ngram-map.cpp, common_ngram_simple_draft):
+    n is fixed, without shorter n-grams as a fallback; the latest match wins; position 0 never
+    matches; histories of at most n + most + 1 tokens are too short; a continuation of fewer than n
+    tokens gives no draft. An index makes a step cost the same at any length.
+    """
 
     def __init__(self, n: int, most: int):
         self.n, self.most = n, most
         self.reset()
 
     def reset(self) -> None:
+        """Forget the indexed text."""
         self._latest: dict[tuple[int, ...], int] = {}
         self._next_start = 1
 
     def propose(self, history: Sequence[int], limit: int) -> list[int]:
+        """At most `limit` tokens that followed the match."""
+        # llama.cpp counts its history without the token sampled last; here it is included.
         n, length = self.n, len(history) - 1
         for start in range(self._next_start, length - n):
             self._latest[tuple(history[start : start + n])] = start
@@ -89,16 +70,21 @@ class LookupDrafter:
 
 
 class FirstOf:
-    """Asks one drafter after the other (lookup before the draft model, as llama.cpp does) until one proposes."""
+    """Asks each drafter until one proposes; without drafters, the baseline.
+
+    As in llama.cpp, lookup comes before the draft model.
+    """
 
     def __init__(self, drafters: Sequence[Drafter]):
         self.drafters = tuple(drafters)
 
     def reset(self) -> None:
+        """Reset every drafter."""
         for drafter in self.drafters:
             drafter.reset()
 
     def propose(self, history: Sequence[int], limit: int) -> list[int]:
+        """The first proposal that is not empty."""
         for drafter in self.drafters:
             draft = drafter.propose(history, limit)
             if draft:

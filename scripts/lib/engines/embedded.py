@@ -1,9 +1,8 @@
-"""Engine `embedded`: llama.cpp in this process, with a decode loop of our own for every mode.
+"""Engine `embedded`: llama.cpp in this process, with one decode loop for all modes.
 
-One loop serves baseline, prompt lookup and draft models: a step evaluates the last token and the
-draft after it, and keeps drafted tokens as long as sampling gives the same ones. Baseline is the
-step with an empty draft, so the modes differ in nothing but the draft, and every drafted and
-accepted token is counted exactly.
+A step evaluates the last token and the draft after it, and keeps drafted tokens as long as sampling
+gives the same ones. For the baseline the draft is empty. So the modes differ only in the draft, and
+every drafted and accepted token is counted exactly.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ from scripts.lib.engines.drafting import (
     Drafter,
     FirstOf,
     LookupDrafter,
-    NoDrafter,
     SpeculationCount,
 )
 from scripts.lib.engines.measurement_check import check_measurement
@@ -54,11 +52,12 @@ class ModelDrafter:
         self._greedy = Sampler(0.0, 1.0, 0)
 
     def reset(self) -> None:
+        """Empty the draft's cache."""
         self.context.reset()
         self._cached = []
 
     def _follow(self, history: Sequence[int]) -> None:
-        """Bring the cache to exactly `history`, evaluating at least its last token."""
+        """Bring the cache to exactly `history`, and evaluate at least its last token."""
         shared = 0
         for cached, token in zip(self._cached, history[:-1], strict=False):
             if cached != token:
@@ -71,6 +70,7 @@ class ModelDrafter:
         self._cached = list(history)
 
     def propose(self, history: Sequence[int], limit: int) -> list[int]:
+        """The draft model's greedy tokens, up to the end of the answer."""
         count = min(self.k, limit, self.context.length - len(history))
         if count < 1:
             return []
@@ -87,7 +87,7 @@ class ModelDrafter:
 
 @dataclass(slots=True)
 class _Answer:
-    """The answer as it grows. `history` is the prompt and the answer's tokens, in one list that drafters read."""
+    """The growing answer. `history` is the prompt and the answer's tokens, for the drafters."""
 
     prompt_tokens: int
     history: list[int]
@@ -99,7 +99,7 @@ class _Answer:
 
 
 class EmbeddedEngine:
-    """llama-cpp-python's llama.cpp in process. One engine, one shard, one process."""
+    """llama.cpp in this process: one engine for one shard."""
 
     def __init__(self, log_file: Path) -> None:
         self._log_file = log_file
@@ -108,7 +108,7 @@ class EmbeddedEngine:
         self._context: LlamaContext | None = None
         self._draft: ModelDrafter | None = None
         self._draft_model: LlamaModel | None = None
-        self._drafter: Drafter = NoDrafter()
+        self._drafter: Drafter = FirstOf(())
         self._pool: ThreadPool | None = None
         self._speculative = False
 
@@ -139,13 +139,13 @@ class EmbeddedEngine:
             self._draft = ModelDrafter(context, mode.k)
             drafters.append(self._draft)
             effective["draft_arch"] = self._draft_model.effective.get("arch")
-        if drafters:
-            self._drafter = FirstOf(drafters)
+        self._drafter = FirstOf(drafters)
         effective["system_info"] = system_info()
         write_atomic(self._log_file, self._log.text())
         return Loaded(time.perf_counter() - start, effective)
 
     def warm_up(self) -> int:
+        """Run the whole path once, untimed. Returns the number of tokens drafted."""
         return warm_up(self.generate, self._speculative)
 
     def prompt_tokens(self, request: Request) -> list[int]:
@@ -155,7 +155,7 @@ class EmbeddedEngine:
         return self._model.tokenize(with_prefill(text, request.prefill), add_special)
 
     def generate(self, request: Request) -> Measurement:
-        """Answer one prompt with a cold cache. Raises GenerationTimeout with the part that was generated."""
+        """Answer one prompt with a cold cache. Raises GenerationTimeout with the partial answer."""
         assert self._model is not None and self._context is not None
         start = time.perf_counter()
         deadline = start + request.timeout_s
@@ -163,7 +163,8 @@ class EmbeddedEngine:
         room = self._context.length - len(prompt)
         if room < 1:
             raise EngineFailure(
-                f"the prompt has {len(prompt)} tokens and the context {self._context.length}: no room for an answer"
+                f"the prompt has {len(prompt)} tokens and the context {self._context.length}: "
+                "no room for an answer"
             )
         self._context.reset()
         self._drafter.reset()
@@ -183,7 +184,7 @@ class EmbeddedEngine:
         measured = _measure(answer, request, start, prefill_start, first, end)
         wrong = check_measurement(measured, end - start)
         if wrong:
-            raise EngineFailure(f"the figures measured cannot be: {wrong}")
+            raise EngineFailure(f"the measured figures cannot be true: {wrong}")
         if measured.finish_reason == "timeout":
             raise GenerationTimeout(measured)
         return measured
@@ -224,13 +225,12 @@ class EmbeddedEngine:
             elif time.perf_counter() > deadline:
                 answer.finish_reason = "timeout"
             else:
-                # The step samples one token more than it drafts, so a draft may fill all but one of
-                # what is left.
+                # The step samples one token more than it drafts.
                 draft = self._drafter.propose(answer.history, left - 1) if left > 1 else []
                 self._step(answer, sampler, draft, request)
 
     def _step(self, answer: _Answer, sampler: Sampler, draft: list[int], request: Request) -> None:
-        """Evaluate the last token and a draft, keep what sampling confirms, roll the rest back."""
+        """Evaluate the last token and a draft. Keep what sampling confirms, roll back the rest."""
         assert self._context is not None
         before = self._context.position
         self._context.decode([answer.tokens[-1], *draft], outputs=len(draft) + 1)
@@ -246,18 +246,18 @@ class EmbeddedEngine:
         self._context.forget_after(before + 1 + accepted)
 
     def margins(self, request: Request) -> tuple[tuple[int, float], ...]:
-        """Nothing to add: the decode loop saw every logit gap itself."""
+        """None to add: the decode loop saw every logit gap."""
         return ()
 
     def pid(self) -> int:
-        """This process: the model computes in its threads."""
+        """The process number of this process: the model computes in its threads."""
         return os.getpid()
 
     def check_alive(self) -> None:
-        """Nothing to look for: who asks is that process."""
+        """Do nothing: the engine is this process."""
 
     def peak_rss_bytes(self) -> int:
-        """The most memory this process had resident so far (Linux counts in KiB)."""
+        """The most memory that this process had resident so far (Linux counts in KiB)."""
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
     def unload(self) -> None:

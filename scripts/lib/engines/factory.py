@@ -11,7 +11,7 @@ from scripts.lib.engines.protocol import Engine
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """Where an engine keeps its log; for llama-server also its binary, and how long loading may take."""
+    """The engine's log file. For llama-server also its binary, and how long loading may take."""
 
     binary: Path
     log: Path
@@ -19,7 +19,10 @@ class EngineSettings:
 
 
 def make_engine(name: str, settings: EngineSettings) -> Engine:
-    """The engine of that name. Imports it only now: llama.cpp's libraries load in the shard's own process."""
+    """The engine of that name.
+
+    It is imported only here: llama.cpp's libraries must load in the shard's own process.
+    """
     if name == "embedded":
         from scripts.lib.engines.embedded import EmbeddedEngine
 

@@ -1,14 +1,12 @@
-"""A thin, typed layer over llama.cpp's C interface (through llama-cpp-python's bindings): load, decode, sample, text.
+"""A thin, typed layer over llama.cpp's C interface: load, decode, sample, convert text.
 
-Importing this module loads llama.cpp's libraries: only an engine's own process does it, after
-`engine_build.activate()` has named the build, so that the in-process engine, llama-server and
-llama-bench are one build.
+Importing this module loads llama.cpp's libraries. Only an engine's own process imports it, after
+`llama_build.build.activate()`: so this engine, llama-server and llama-bench are one build.
 """
 
 from __future__ import annotations
 
 import ctypes
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,23 +15,16 @@ import llama_cpp
 import numpy as np
 import numpy.typing as npt
 
+from scripts.lib.engines.load_log import effective_settings
 from scripts.lib.engines.protocol import EngineFailure
 from scripts.lib.llama_build.log import EngineLog
 from scripts.lib.weights.chat_template import Renderer, TemplateError
 
 KV_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 8, "bf16": 30}
-_EFFECTIVE = re.compile(
-    r"print_info: (n_expert_used|n_expert|arch|file type|n_ctx_train)\s*=\s*(.+?)\s*$", re.M
-)
-
-
-def effective_settings(log: str) -> dict[str, str]:
-    """What llama.cpp printed about the model it loaded: active experts, architecture, file type."""
-    return {key.replace(" ", "_"): value for key, value in _EFFECTIVE.findall(log)}
 
 
 class LlamaModel:
-    """Loaded weights with their vocabulary. Raises EngineFailure with llama.cpp's own words when loading fails."""
+    """Loaded weights with their vocabulary. Raises EngineFailure with llama.cpp's own words."""
 
     def __init__(self, path: Path, log: EngineLog, override: tuple[str, int] | None = None):
         params = llama_cpp.llama_model_default_params()
@@ -65,9 +56,9 @@ class LlamaModel:
         return "" if token < 0 else self.piece(token, special=True).decode("utf-8", "replace")
 
     def render(self, system: str, user: str, thinking: bool) -> tuple[str, bool]:
-        """The prompt text, and whether the tokenizer still has to add BOS (without a template: the text as it is).
+        """The prompt text, and whether the tokenizer must still add BOS.
 
-        Raises EngineFailure in the template's own words.
+        Without a template, the text as it is. Raises EngineFailure in the template's own words.
         """
         template = self.meta("tokenizer.chat_template")
         if not template:
@@ -87,6 +78,7 @@ class LlamaModel:
         return text, not (bos and text.startswith(bos))
 
     def tokenize(self, text: str, add_special: bool) -> list[int]:
+        """The token ids of a text in which special tokens are parsed."""
         data = text.encode("utf-8")
         room = len(data) + 8
         tokens = (llama_cpp.llama_token * room)()
@@ -111,9 +103,11 @@ class LlamaModel:
         return data
 
     def ends_answer(self, token: int) -> bool:
+        """True for the tokens that end a generation."""
         return bool(llama_cpp.llama_vocab_is_eog(self.vocab, token))
 
     def close(self) -> None:
+        """Free the weights."""
         self._renderer.close()
         if self.handle:
             llama_cpp.llama_model_free(self.handle)
@@ -121,7 +115,7 @@ class LlamaModel:
 
 
 class LlamaContext:
-    """One sequence's KV cache over a model. Positions are counted here; `decode` appends, `forget_after` rolls back."""
+    """The KV cache of one sequence. `decode` appends tokens, `forget_after` rolls back."""
 
     def __init__(
         self,
@@ -136,15 +130,12 @@ class LlamaContext:
         params.n_batch = min(settings["batch_tokens"], settings["length_tokens"])
         params.n_ubatch = min(settings["micro_batch_tokens"], params.n_batch)
         params.n_seq_max = 1
-        # Only the tokens to be verified need logits: reserving them for a whole batch would cost
-        # hundreds of MB.
+        # Only the tokens to be verified need logits; for a whole batch they take hundreds of MB.
         params.n_outputs_max = most_outputs
         params.n_threads, params.n_threads_batch = threads, batch_threads
         params.flash_attn_type = int(settings["flash_attention"])
-        params.type_k, params.type_v = (
-            KV_TYPES[settings["kv_type_k"]],
-            KV_TYPES[settings["kv_type_v"]],
-        )
+        params.type_k = KV_TYPES[settings["kv_type_k"]]
+        params.type_v = KV_TYPES[settings["kv_type_v"]]
         params.no_perf = True
         self.model = model
         self.handle = llama_cpp.llama_init_from_model(model.handle, params)
@@ -160,7 +151,7 @@ class LlamaContext:
         self._logits_type = ctypes.c_float * model.vocab_size
 
     def reset(self) -> None:
-        """An empty cache: the next prompt is evaluated cold."""
+        """Empty the cache: the next prompt is evaluated cold."""
         llama_cpp.llama_memory_clear(self.memory, True)
         self.position = 0
 
@@ -174,7 +165,7 @@ class LlamaContext:
             self.position = position
 
     def decode(self, tokens: Sequence[int], outputs: int) -> None:
-        """Evaluate `tokens` (at most one batch) after what is cached; the last `outputs` of them get logits."""
+        """Append and evaluate `tokens`, at most one batch. The last `outputs` tokens get logits."""
         batch, count = self._batch, len(tokens)
         for i, token in enumerate(tokens):
             batch.token[i] = token
@@ -191,13 +182,14 @@ class LlamaContext:
         self.position += count
 
     def logits(self, row: int) -> npt.NDArray[np.float32]:
-        """A view on the logits of output `row` of the last batch (negative: from the end), shape (vocab_size,)."""
+        """A view of the logits of output `row` (negative: from the end), shape (vocab_size,)."""
         pointer = llama_cpp.llama_get_logits_ith(self.handle, row)
         address = ctypes.addressof(pointer.contents)
         view: Any = self._logits_type.from_address(address)
         return np.frombuffer(view, dtype=np.float32)
 
     def close(self) -> None:
+        """Free batch and cache."""
         if self.handle:
             llama_cpp.llama_batch_free(self._batch)
             llama_cpp.llama_free(self.handle)
@@ -205,7 +197,7 @@ class LlamaContext:
 
 
 class Sampler:
-    """Picks the next token. Greedy is done here, for the margin it was won by; the rest by llama.cpp's sampler chain."""
+    """Picks the next token: greedy here, to see the margin; else by llama.cpp's sampler chain."""
 
     def __init__(self, temperature: float, top_p: float, seed: int):
         self._chain = None
@@ -231,19 +223,19 @@ class Sampler:
             raise EngineFailure(
                 f"the model's logits are not numbers (best is {top}): damaged weights or overflow"
             )
-        # The buffer is llama.cpp's and writable: masking the best for a moment saves a copy of the
-        # vocabulary.
+        # llama.cpp's buffer is writable: masking the best for a moment saves a copy.
         logits[best] = -np.inf
         gap = top - float(logits.max())
         logits[best] = top
         return best, gap
 
     def close(self) -> None:
+        """Free the sampler chain."""
         if self._chain is not None:
             llama_cpp.llama_sampler_free(self._chain)
             self._chain = None
 
 
 def system_info() -> str:
-    """llama.cpp's own line on the CPU features it was built for and uses."""
+    """llama.cpp's own line on the CPU features that it uses."""
     return str(llama_cpp.llama_print_system_info().decode("utf-8", "replace").strip())

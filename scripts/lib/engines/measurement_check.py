@@ -1,34 +1,22 @@
-"""Can an engine's figures for one answer be true? Counts that contradict each other and impossible times are refused."""
+"""Checks that an engine's figures for one answer can be true: counts and times must agree."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from math import isfinite
+from scripts.lib.planning.cell_record import Measurement, implausible
 
-from scripts.lib.planning.cell_record import Measurement
-
-# What an answer may take beside its prompt's evaluation and its tokens: a loaded machine keeps its
-# reader waiting.
-UNTOLD_S, UNTOLD_SHARE = 0.5, 0.1
-
-
-# Two clocks of one machine, and figures that are rounded: a part cannot take longer than the whole
-# by more than this.
+# The most time of an answer that is neither prompt evaluation nor decoding. On a loaded machine the
+# reader of the answer has to wait.
+OTHER_S, OTHER_SHARE = 0.5, 0.1
+# Two clocks of one machine, and rounded figures: a part may seem longer than the whole by this.
 CLOCK_S, CLOCK_SHARE = 0.02, 0.01
-
-
-# Nothing computes a token in less, at decoding and at reading a prompt in batches.
+# No machine computes a token faster, in decoding and in reading a prompt in batches.
 LEAST_DECODE_S, LEAST_PREFILL_S = 10e-6, 0.1e-6
-
-
-# A character of at most four bytes, each a token of its own: llama-server names the last one only.
+# A character has at most four bytes, and each may be a token: llama-server names only the last one.
 UNNAMED_TOKENS = 3
 
 
 def _impossible_count(measured: Measurement) -> str:
     answered, named = measured.completion_tokens, len(measured.token_ids)
-    if measured.accepted_tokens > measured.drafted_tokens:
-        return f"{measured.accepted_tokens} tokens accepted of {measured.drafted_tokens} drafted"
     if measured.finish_reason != "timeout" and answered < 1:
         return f"an answer of {answered} tokens that ended by itself"
     characters = sum(not character.isascii() for character in measured.answer)
@@ -38,11 +26,13 @@ def _impossible_count(measured: Measurement) -> str:
 
 
 def _impossible_time(measured: Measurement, elapsed_s: float) -> str:
-    told = measured.prefill_s + measured.decode_s
-    if told > elapsed_s * (1 + CLOCK_SHARE) + CLOCK_S:
-        return f"{told:.6g} s of prefill and decoding in an answer of {elapsed_s:.6g} s"
-    if elapsed_s > told + UNTOLD_S + UNTOLD_SHARE * elapsed_s:
-        return f"an answer of {elapsed_s:.6g} s, of which prefill and decoding took {told:.6g} s"
+    computed = measured.prefill_s + measured.decode_s
+    if computed > elapsed_s * (1 + CLOCK_SHARE) + CLOCK_S:
+        return f"{computed:.6g} s of prefill and decoding in an answer of {elapsed_s:.6g} s"
+    if elapsed_s > computed + OTHER_S + OTHER_SHARE * elapsed_s:
+        return (
+            f"an answer of {elapsed_s:.6g} s, of which prefill and decoding took {computed:.6g} s"
+        )
     steps = measured.completion_tokens - 1 - measured.accepted_tokens
     if measured.decode_s < steps * LEAST_DECODE_S:
         return f"{steps} tokens decoded one by one in {measured.decode_s:.6g} s"
@@ -54,8 +44,12 @@ def _impossible_time(measured: Measurement, elapsed_s: float) -> str:
 
 
 def check_measurement(measured: Measurement, elapsed_s: float) -> str:
-    """Why an engine's figures for one answer cannot be (empty: they can). `elapsed_s`: of the whole answer, on our clock."""
-    for name, value in asdict(measured).items():
-        if isinstance(value, int | float) and not (isfinite(value) and value >= 0):
-            return f"{name} is {value}"
-    return _impossible_count(measured) or _impossible_time(measured, elapsed_s)
+    """Why an engine's figures for one answer cannot be true (empty: they can).
+
+    `elapsed_s`: seconds of the whole answer, by this process's clock.
+    """
+    return (
+        implausible(measured)
+        or _impossible_count(measured)
+        or _impossible_time(measured, elapsed_s)
+    )

@@ -1,8 +1,7 @@
-"""Engine `server`: a real llama-server, one start per shard, answers streamed over loopback.
+"""Engine `server`: a real llama-server, started once per shard; answers are streamed.
 
-The prompt is rendered and tokenised by the server, so its own template handling is what is
-measured; the answer comes from `/completion` as token ids, so that it can be compared token by
-token with the other engine's.
+The server renders and tokenises the prompt, so its own template handling is measured. The answer
+comes from `/completion` as token ids: it can be compared with the other engine's token by token.
 """
 
 from __future__ import annotations
@@ -15,10 +14,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from scripts.lib.base.errors import BenchError
 from scripts.lib.base.untrusted_text import one_line, valid_text
+from scripts.lib.engines.load_log import effective_settings
 from scripts.lib.engines.measurement_check import check_measurement
 from scripts.lib.engines.protocol import (
     EngineDied,
@@ -33,28 +31,25 @@ from scripts.lib.engines.server_process import NoReply, ServerProcess
 from scripts.lib.engines.server_reply import count, number, objects, text, tokens
 from scripts.lib.engines.server_start import start_server
 from scripts.lib.engines.warm_up import warm_up
+from scripts.lib.machine.kernel_files import kernel_text
 from scripts.lib.planning.cell_record import CLOSE_CALL_LOGITS, Measurement
 from scripts.lib.weights.chat_template import date_variables, with_prefill
 
-_EFFECTIVE = re.compile(
-    r"print_info: (n_expert_used|n_expert|arch|file type|n_ctx_train)\s*=\s*(.+?)\s*$", re.M
-)
 _SYSTEM_INFO = re.compile(r"system_info: .*?\|\s*(.+?)\s*$", re.M)
 _DRAFT_STATS = re.compile(r"draft acceptance = .*?mean len =\s*([0-9.]+)")
 
 LOG_POLLS, LOG_POLL_S = 20, 0.002
-# Applying the template to a prompt and counting its tokens: milliseconds, where the server is not
-# stuck.
+# Rendering a prompt and counting its tokens take milliseconds, unless the server is stuck.
 PROMPT_TIMEOUT_S = 60.0
 _COMPLETION = "/completion"
-# Of an answer's text, about a million tokens; what comes after it is dropped.
+# The limit of an answer's text: about a million tokens. The rest is dropped.
 MOST_ANSWER_CHARACTERS = 4 << 20
 _FINISH_REASONS = {"eos": "stop", "word": "stop", "limit": "length"}
 
 
 @dataclass(slots=True)
 class _Stream:
-    """A streamed answer as it grows. Times are of the monotonic clock."""
+    """A growing streamed answer. Times are of the monotonic clock."""
 
     start: float
     first: float | None = None
@@ -73,7 +68,7 @@ class _Stream:
         self.tokens += tokens
 
     def finish_reason(self) -> str:
-        """Why the answer ended; `length` also where it was cut here."""
+        """Why the answer ended. `length` also where it was cut off here."""
         if self.characters > MOST_ANSWER_CHARACTERS:
             return "length"
         return _FINISH_REASONS.get(self.stop_type, one_line(self.stop_type)[:40])
@@ -81,29 +76,29 @@ class _Stream:
 
 @dataclass(frozen=True, slots=True)
 class _Prompt:
-    """What /completion is sent (token ids, or text with images), and how many tokens its text has."""
+    """The prompt for /completion (token ids, or text with images), and the tokens of its text."""
 
     sent: Any
     text_tokens: int
     has_images: bool
 
     def guard(self, evaluated: int) -> None:
-        """Prove that the cache was cold and that images were read. Raises EngineFailure naming both numbers."""
-        if self.has_images and evaluated <= self.text_tokens:
+        """Raise EngineFailure where the cache was not cold, or images were not read."""
+        tokens = self.text_tokens
+        if self.has_images and evaluated <= tokens:
             raise EngineFailure(
-                f"the image was not read: the text has {self.text_tokens} tokens, {evaluated} were evaluated"
+                f"the image was not read: the text has {tokens} tokens, {evaluated} were evaluated"
             )
-        if not self.has_images and evaluated != self.text_tokens:
+        if not self.has_images and evaluated != tokens:
             raise EngineFailure(
-                f"the prompt's cache was not cold: {self.text_tokens} tokens sent, {evaluated} evaluated"
+                f"the prompt's cache was not cold: {tokens} tokens sent, {evaluated} evaluated"
             )
 
 
 class ServerEngine:
-    """A llama-server for one shard; what finds it dead raises EngineDied, and `load` starts another.
+    """A llama-server for one shard. A dead server raises EngineDied; `load` then starts another.
 
-    `_unsettled`: an answer was cut off at its deadline, and the server may not have given it up
-    yet.
+    `_unsettled`: an answer was cut off at its deadline, and the server may still be computing it.
     """
 
     def __init__(self, binary: Path, log: Path, ready_timeout_s: float):
@@ -117,7 +112,10 @@ class ServerEngine:
         return self._settings is not None and self._settings.mode.speculative
 
     def load(self, settings: LoadSettings) -> Loaded:
-        """Start the server and wait for it. Raises EngineFailure with its last lines, BenchError for a bad binary."""
+        """Start the server and wait until it is ready.
+
+        Raises EngineFailure with its last lines, BenchError for a bad binary.
+        """
         self.unload()
         start = time.perf_counter()
         self._settings, self._unsettled = settings, False
@@ -125,12 +123,8 @@ class ServerEngine:
         self._server = start_server(flags, settings, self._log, self._ready_timeout_s)
         load_s = time.perf_counter() - start
         log = self._server.log_text()
-        models = [
-            dict(_EFFECTIVE.findall(part)) for part in log.split("print_info: file format")[1:]
-        ]
-        effective: dict[str, Any] = {
-            key.replace(" ", "_"): value for key, value in (models or [{}])[0].items()
-        }
+        models = [effective_settings(part) for part in log.split("print_info: file format")[1:]]
+        effective: dict[str, Any] = dict(models[0]) if models else {}
         if len(models) > 1:
             effective["draft_arch"] = models[-1].get("arch")
         info = _SYSTEM_INFO.search(log)
@@ -139,12 +133,13 @@ class ServerEngine:
         return Loaded(load_s, effective)
 
     def warm_up(self) -> int:
+        """Run the whole path once, untimed. Returns the number of tokens drafted."""
         return warm_up(self.generate, self._speculative)
 
     def _ask(
         self, path: str, body: Mapping[str, Any] | None = None, timeout_s: float | None = None
     ) -> Mapping[str, Any]:
-        """What should not take long. A server that does not reply is stuck, maybe for ever: it is ended. Raises EngineDied."""
+        """A short request. A server that does not reply is ended. Raises EngineDied."""
         assert self._server is not None
         try:
             return self._server.call(path, body, timeout_s or PROMPT_TIMEOUT_S)
@@ -158,22 +153,17 @@ class ServerEngine:
         ]
         content: Any = request.user
         if images:
-            # The bytes travel with the prompt; the template only counts the images, whatever their
-            # type is called.
+            # The bytes are sent with the prompt; the template only counts the images.
             parts = [
                 {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
                 for data in images
             ]
             content = [*parts, {"type": "text", "text": request.user}]
-        messages: list[dict[str, Any]] = (
-            [{"role": "system", "content": request.system}] if request.system else []
-        )
+        messages = [{"role": "system", "content": request.system}] if request.system else []
+        messages.append({"role": "user", "content": content})
         # The server would give every template today's date.
         variables = date_variables() | ({} if request.thinking else {"enable_thinking": False})
-        body = {
-            "messages": [*messages, {"role": "user", "content": content}],
-            "chat_template_kwargs": variables,
-        }
+        body = {"messages": messages, "chat_template_kwargs": variables}
         rendered = text(self._ask("/apply-template", body), "prompt", "/apply-template")
         prompt = plain = with_prefill(rendered, request.prefill)
         if images:
@@ -186,8 +176,8 @@ class ServerEngine:
         return _Prompt(sent, len(ids), bool(images))
 
     def _body(self, request: Request, prompt: _Prompt) -> dict[str, Any]:
-        # Greedy as top-1: the whole chain would sort the vocabulary at every token, which a small
-        # model feels.
+        # Greedy as top-1: the whole chain would sort the vocabulary at every token, which slows a
+        # small model down.
         greedy = {"samplers": ["top_k"], "top_k": 1}
         sampled = {
             "samplers": ["top_p", "temperature"],
@@ -215,7 +205,8 @@ class ServerEngine:
         context = self._settings.context["length_tokens"]
         if prompt.text_tokens >= context:
             raise EngineFailure(
-                f"the prompt has {prompt.text_tokens} tokens and the context {context}: no room for an answer"
+                f"the prompt has {prompt.text_tokens} tokens and the context {context}: "
+                "no room for an answer"
             )
         stream = _Stream(time.monotonic())
         log_position = self._log.stat().st_size
@@ -230,7 +221,7 @@ class ServerEngine:
             measured = replace(measured, finish_reason="timeout")
         wrong = check_measurement(measured, stream.end - stream.start)
         if wrong:
-            raise EngineFailure(f"llama-server's figures cannot be: {wrong}")
+            raise EngineFailure(f"llama-server's figures cannot be true: {wrong}")
         if timed_out:
             raise GenerationTimeout(measured)
         if measured.completion_tokens > request.max_tokens:
@@ -241,7 +232,7 @@ class ServerEngine:
         return measured
 
     def _settle(self, timeout_s: float) -> None:
-        """Wait until the server has given up an answer that was cut off: the next one's time would begin with it."""
+        """Wait until the server has given up a cut off answer: it would delay the next one."""
         if self._unsettled:
             self._unsettled = False
             self._ask(
@@ -258,19 +249,14 @@ class ServerEngine:
             raise EngineFailure(f"llama-server: {_COMPLETION}: the answer ended without timings")
 
     def _measure(self, stream: _Stream, prompt: _Prompt, log_position: int) -> Measurement:
-        timings, first, place = (
-            stream.timings,
-            stream.first or stream.end,
-            f"{_COMPLETION}: timings",
-        )
+        timings, place = stream.timings, f"{_COMPLETION}: timings"
+        first = stream.first or stream.end
         answered = count(timings, "predicted_n", place, len(stream.tokens))
         decode_s = number(timings, "predicted_ms", place, 1000 * (stream.end - first)) / 1000
         prefill_s = number(timings, "prompt_ms", place, 1000 * (first - stream.start)) / 1000
         prompt_tokens = count(timings, "prompt_n", place, prompt.text_tokens)
-        accepted, drafted = (
-            count(timings, "draft_n_accepted", place),
-            count(timings, "draft_n", place),
-        )
+        accepted = count(timings, "draft_n_accepted", place)
+        drafted = count(timings, "draft_n", place)
         return Measurement(
             answer=valid_text("".join(stream.text)),
             finish_reason=stream.finish_reason(),
@@ -280,8 +266,7 @@ class ServerEngine:
             prefill_s=round(prefill_s, 6),
             prefill_tokens_per_s=round(prompt_tokens / prefill_s, 3) if prefill_s > 0 else None,
             decode_s=round(decode_s, 6),
-            # llama-server's clock starts with the first token, so the intervals are one fewer than
-            # the tokens.
+            # llama-server's clock starts with the first token: n tokens have n - 1 intervals.
             decode_tokens_per_s=round((answered - 1) / decode_s, 3)
             if answered > 1 and decode_s > 0
             else None,
@@ -292,7 +277,7 @@ class ServerEngine:
         )
 
     def _verify_steps(self, accepted: int, answered: int, drafted: int, log_position: int) -> int:
-        """Batches that verified a draft: out of the log's mean accepted length, else every step after the first token."""
+        """Batches that verified a draft: from the mean length in the log, else all later steps."""
         if not drafted:
             return 0
         found: list[str] = []
@@ -308,7 +293,7 @@ class ServerEngine:
         return round(accepted / (mean - 1)) if mean > 1 else max(answered - 1 - accepted, 1)
 
     def margins(self, request: Request) -> tuple[tuple[int, float], ...]:
-        """Close calls of the greedy answer, by an untimed second run with the two best tokens of each step."""
+        """Close calls of the greedy answer: an untimed second run asks for the two best tokens."""
         assert self._server is not None
         body = self._body(request, self._render(request)) | {"stream": False, "n_probs": 2}
         try:
@@ -327,12 +312,12 @@ class ServerEngine:
         return tuple(calls)
 
     def pid(self) -> int:
-        """The server's process."""
+        """The process number of the server."""
         assert self._server is not None
         return self._server.pid
 
     def check_alive(self) -> None:
-        """Raises EngineDied with the last words of a server that is gone, or goes within a second."""
+        """Raises EngineDied with the last words of a server that is gone, or ends in a second."""
         assert self._server is not None
         if self._server.gone():
             raise self._server.died()
@@ -344,15 +329,15 @@ class ServerEngine:
         return _peak_rss_bytes(self._server.pid)
 
     def unload(self) -> None:
+        """Stop the server."""
         if self._server is not None:
             self._server.stop()
 
 
 def _peak_rss_bytes(pid: int) -> int:
-    try:
-        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    except OSError:
-        return int(psutil.Process(pid).memory_info().rss) if psutil.pid_exists(pid) else 0
+    status = kernel_text(f"/proc/{pid}/status")
+    if status is None:
+        return 0  # it has just ended
     found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.M)
     if found is None:
         raise BenchError(f"/proc/{pid}/status: no VmHWM line")

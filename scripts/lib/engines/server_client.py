@@ -1,4 +1,4 @@
-"""Requests to one llama-server. Each ends at its deadline, whatever arrives, and none reads more than it may."""
+"""Requests to one llama-server. Each ends at its deadline and reads a limited number of bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scripts.lib.engines.protocol import EngineFailure
 from scripts.lib.engines.server_reply import Event, message, parse
 
 HOST = "127.0.0.1"
-# Of one reply, or of one event of a stream.
+# The limit for one reply, or one event of a stream.
 MOST_BYTES = 64 << 20
 _TOO_LONG = f"the reply is longer than {MOST_BYTES >> 20} MiB"
 
@@ -24,11 +24,12 @@ class ConnectionLost(EngineFailure):
 
 
 class _Socket(socket.socket):
-    """A connection that is read until its deadline: a time-out alone begins anew with every byte that drips in."""
+    """A connection with a deadline: a timeout alone would begin again with every byte."""
 
     deadline = 0.0
 
     def set_time_left(self) -> None:
+        """Set the timeout to the rest of the time. Raises TimeoutError at the deadline."""
         left = self.deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError
@@ -54,7 +55,7 @@ class _Connection(http.client.HTTPConnection):
 
 
 class ServerClient:
-    """Speaks to the llama-server on a loopback port, with the key that only it knows."""
+    """Talks to the llama-server on a loopback port, with its own key."""
 
     def __init__(self, port: int, key: str):
         self._port = port
@@ -65,7 +66,10 @@ class ServerClient:
     def _reply(
         self, path: str, body: Mapping[str, Any] | None, deadline: float
     ) -> Iterator[http.client.HTTPResponse]:
-        """The reply to a request. Raises TimeoutError at `deadline` (time.monotonic), EngineFailure for an error status."""
+        """The reply to a request. `deadline` is of time.monotonic.
+
+        Raises TimeoutError at the deadline, EngineFailure for an error status.
+        """
         connection = _Connection(self._port, deadline)
         payload = None if body is None else json.dumps(body)
         headers = {**self.headers, "Content-Type": "application/json"}
@@ -78,11 +82,8 @@ class ServerClient:
             yield response
         except TimeoutError:
             raise
-        except (
-            OSError,
-            http.client.HTTPException,
-            ValueError,
-        ) as error:  # ValueError: of a chunk's length
+        # ValueError: a bad length of a chunk.
+        except (OSError, http.client.HTTPException, ValueError) as error:
             raise ConnectionLost(
                 f"llama-server: {path}: the connection broke off ({error!r})"
             ) from error
@@ -92,7 +93,7 @@ class ServerClient:
     def call(
         self, path: str, body: Mapping[str, Any] | None = None, timeout_s: float = 60.0
     ) -> Mapping[str, Any]:
-        """One JSON request. Raises TimeoutError, and EngineFailure for an error status in the server's own words."""
+        """One JSON request. Raises TimeoutError, or EngineFailure in the server's own words."""
         with self._reply(path, body, time.monotonic() + timeout_s) as response:
             data = response.read(MOST_BYTES + 1)
         if len(data) > MOST_BYTES:
@@ -100,7 +101,7 @@ class ServerClient:
         return parse(data, path)
 
     def stream(self, path: str, body: Mapping[str, Any], deadline: float) -> Iterator[Event]:
-        """The events of a streamed answer up to its last one. Raises TimeoutError at `deadline` (time.monotonic)."""
+        """The events of a streamed answer. Raises TimeoutError at `deadline` (time.monotonic)."""
         with self._reply(path, body, deadline) as response:
             while (line := response.readline(MOST_BYTES)).endswith(b"\n"):
                 if time.monotonic() > deadline:

@@ -1,8 +1,7 @@
-"""One llama-server: proved to be ours, watched until it is ready, its log kept, gone with its parent.
+"""One llama-server process: started, watched until it is ready, logged, ended with its parent.
 
-It chooses its port itself, and the port is read from the kernel: the one that this very process
-listens on. So nobody else's server can answer for it. A random key shuts it to everybody else's
-requests.
+The server chooses its port, and the kernel tells on which port this process listens. So no other
+server can answer in its place. A random key keeps out the requests of others.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from scripts.lib.engines.server_client import ConnectionLost, ServerClient
 from scripts.lib.engines.server_reply import Event
 from scripts.lib.llama_build.variables import engine_environment
 
-# Not on the command line, which every user of the machine may read.
+# Every user of the machine can read a command line, but not the environment.
 KEY_VARIABLE = "LLAMA_API_KEY"
 LAST_LINES = 8
 STOP_TIMEOUT_S = 10.0
@@ -60,18 +59,18 @@ class ServerProcess:
         self._sink = log.open("wb")
         key = secrets.token_hex(16)
         try:
-            # The server must not outlive a killed shard. preexec_fn is unsafe beside threads: a
+            # The server must not outlive a killed shard. preexec_fn is unsafe with threads, but a
             # shard's process has none when it starts its server.
             self._process = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
                 stdout=self._sink,
                 stderr=subprocess.STDOUT,
-                # A judge's and a probe's server are started by processes that are not pinned.
-                env=engine_environment(os.environ) | {KEY_VARIABLE: key},
+                # The processes of judges and probes are not pinned: they have all variables.
+                env=engine_environment() | {KEY_VARIABLE: key},
                 preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509
-                # A Ctrl-C goes to the terminal's whole process group; the server ends when its
-                # shard says so.
+                # Ctrl-C goes to the terminal's whole process group; the server must go on until its
+                # shard ends it.
                 process_group=0,
             )
         except OSError as error:
@@ -91,13 +90,18 @@ class ServerProcess:
 
     @property
     def pid(self) -> int:
+        """The process number."""
         return self._process.pid
 
     def alive(self) -> bool:
+        """True while the process runs."""
         return self._process.poll() is None
 
     def gone(self) -> bool:
-        """True when the process has ended, or does so within a second: a reset connection comes before the exit status."""
+        """True when the process has ended, or ends within a second.
+
+        A connection is reset before there is an exit status.
+        """
         try:
             self._process.wait(timeout=1)
         except subprocess.TimeoutExpired:
@@ -130,19 +134,17 @@ class ServerProcess:
 
     def _fail_loading(self) -> None:
         words = f"llama-server ended with {self._exit()} while loading: {self.last_words()}"
-        # What ends by itself would do so again; what was killed may be started again.
+        # A server that ended by itself would do so again; one that was killed may be started again.
         raise EngineDied(words) if self._process.returncode < 0 else EngineFailure(words)
 
     def _exit(self) -> str:
         code = self._process.returncode
-        return (
-            f"signal {signal.Signals(-code).name}"
-            if code is not None and code < 0
-            else f"exit code {code}"
-        )
+        if code is not None and code < 0:
+            return f"signal {signal.Signals(-code).name}"
+        return f"exit code {code}"
 
     def died(self) -> EngineDied:
-        """What to raise of a server that is gone."""
+        """The exception for a server that is gone."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=2)
         return EngineDied(f"llama-server ended with {self._exit()}: {self.last_words()}")
@@ -154,11 +156,12 @@ class ServerProcess:
         )
 
     def log_text(self) -> str:
+        """The whole log."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
-        """Raises EngineDied for what fails because the server is gone, and for what ends well without it: who answered then?"""
+        """Raises EngineDied where the server is gone, even if the request succeeded."""
         try:
             yield
         except ConnectionLost as lost:
@@ -171,21 +174,23 @@ class ServerProcess:
     def call(
         self, path: str, body: Mapping[str, Any] | None = None, timeout_s: float = 60.0
     ) -> Mapping[str, Any]:
-        """One JSON request. Raises EngineFailure for an error status, in the server's own words, and NoReply."""
+        """One JSON request. Raises EngineFailure in the server's own words, or NoReply."""
         with self.watched():
             try:
                 return self.client.call(path, body, timeout_s)
             except TimeoutError:
-                words = f"llama-server: {path}: no whole reply within {timeout_s:g} s: {self.last_words()}"
-                raise NoReply(words) from None
+                raise NoReply(
+                    f"llama-server: {path}: no whole reply within {timeout_s:g} s: "
+                    f"{self.last_words()}"
+                ) from None
 
     def stream(self, path: str, body: Mapping[str, Any], deadline: float) -> Iterator[Event]:
-        """The events of a streamed answer as they arrive. Raises TimeoutError at `deadline` (time.monotonic)."""
+        """The events of a streamed answer. Raises TimeoutError at `deadline` (time.monotonic)."""
         with self.watched():
             yield from self.client.stream(path, body, deadline)
 
     def stop(self) -> None:
-        """Ask it to end, then make it."""
+        """Terminate the server; kill it where that does not help."""
         if self.alive():
             self._process.terminate()
             try:

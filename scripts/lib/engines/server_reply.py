@@ -1,4 +1,4 @@
-"""What a llama-server replies, read as what it must be; anything else is an EngineFailure: place, expected, found."""
+"""Reads llama-server's replies. A wrong type is an EngineFailure: place, expected, found."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scripts.lib.base.untrusted_text import one_line, valid_text
 from scripts.lib.engines.protocol import EngineFailure
 
 _MOST_SHOWN = 60
-# More of anything is no count of tokens.
+# No count of tokens is higher.
 _MOST_COUNTED = 1 << 31
 
 
@@ -37,7 +37,7 @@ def parse(data: bytes, place: str) -> Mapping[str, Any]:
 
 
 def text(reply: Mapping[str, Any], key: str, place: str, default: object = None) -> str:
-    """A text of a reply, with half a surrogate pair replaced; `default` where it is not there."""
+    """A text of a reply; half surrogate pairs are replaced. `default`: where the key is missing."""
     found = reply.get(key, default)
     if not isinstance(found, str):
         raise _wrong(f"{place}: {key}", "a text", found)
@@ -45,7 +45,7 @@ def text(reply: Mapping[str, Any], key: str, place: str, default: object = None)
 
 
 def mapping(reply: Mapping[str, Any], key: str, place: str) -> Mapping[str, Any]:
-    """An object of a reply; an empty one where it is not there."""
+    """An object of a reply; an empty one where the key is missing."""
     found = reply.get(key, {})
     if not isinstance(found, dict):
         raise _wrong(f"{place}: {key}", "an object", found)
@@ -53,7 +53,7 @@ def mapping(reply: Mapping[str, Any], key: str, place: str) -> Mapping[str, Any]
 
 
 def objects(reply: Mapping[str, Any], key: str, place: str) -> list[Mapping[str, Any]]:
-    """A list of objects of a reply; an empty one where it is not there."""
+    """A list of objects of a reply; an empty one where the key is missing."""
     found = reply.get(key, [])
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise _wrong(f"{place}: {key}", "a list of objects", found)
@@ -61,7 +61,7 @@ def objects(reply: Mapping[str, Any], key: str, place: str) -> list[Mapping[str,
 
 
 def tokens(reply: Mapping[str, Any], place: str) -> list[int]:
-    """The token ids of a reply; none where there are none."""
+    """The token ids of a reply; an empty list where the key is missing."""
     found = reply.get("tokens", [])
     if not isinstance(found, list) or not all(
         type(token) is int and 0 <= token < _MOST_COUNTED for token in found
@@ -79,7 +79,7 @@ def count(reply: Mapping[str, Any], key: str, place: str, default: int = 0) -> i
 
 
 def number(reply: Mapping[str, Any], key: str, place: str, default: float | None = None) -> float:
-    """A number of a reply. That it is finite and can be is for `physics` to say."""
+    """A number of a reply. `measurement_check` checks that it is plausible."""
     found = reply.get(key, default)
     if isinstance(found, bool) or not isinstance(found, int | float):
         raise _wrong(f"{place}: {key}", "a number", found)
@@ -101,11 +101,10 @@ class Event:
 
     @classmethod
     def of(cls, reply: Mapping[str, Any], place: str) -> Event:
-        """Raises EngineFailure for an error of the server's own, and for what is no event."""
+        """Raises EngineFailure for an error of the server, and for a malformed event."""
         if "error" in reply:
             raise EngineFailure(f"llama-server: {message(json.dumps(reply))}")
-        # The halves of a surrogate pair may come in two events: the whole answer is made valid, not
-        # each part.
+        # The halves of a surrogate pair may come in two events: the whole answer is made valid.
         content = reply.get("content", "")
         if not isinstance(content, str):
             raise _wrong(f"{place}: content", "a text", content)
@@ -115,7 +114,7 @@ class Event:
 
 
 def message(body: str) -> str:
-    """What an error reply says."""
+    """The message of an error reply."""
     try:
         return one_line(json.loads(body)["error"]["message"])[:300]
     except (ValueError, RecursionError, KeyError, TypeError):

@@ -1,11 +1,10 @@
-"""Starting a llama-server with the settings of a shard, and with the date that its chat template prints."""
+"""Starts a llama-server with a shard's settings, and with the date of its chat template."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.lib.base.errors import BenchError
 from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.engines.protocol import LoadSettings
 from scripts.lib.engines.server_flags import ServerFlags, server_argv
@@ -17,15 +16,15 @@ TEMPLATE_FLAG = "--chat-template-file"
 
 
 def _template_flags(flags: ServerFlags, weights: Path, file: Path) -> list[str]:
-    """The flags that give a chat template its date, where it asks for it by a call. The template goes into `file`."""
+    """The flags that give a chat template its date, where it calls for one.
+
+    The changed template is written to `file`.
+    """
     template = read_chat_template(weights)
     macro = date_macro(template)
     if not macro:
         return []
-    if not flags.has(TEMPLATE_FLAG):
-        raise BenchError(
-            f"{flags.binary}: knows no {TEMPLATE_FLAG}: the chat template would print the day's date"
-        )
+    flags.require(TEMPLATE_FLAG, "the chat template would print today's date")
     write_atomic(file, macro + template)
     return [TEMPLATE_FLAG, str(file)]
 

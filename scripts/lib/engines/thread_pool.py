@@ -1,7 +1,7 @@
-"""ggml's own thread pool, for compute threads that each have a CPU of their own (what llama-server does by --cpu-strict).
+"""ggml's thread pool with one CPU per compute thread, as llama-server's --cpu-strict.
 
-Layout of the parameters: `struct ggml_threadpool_params` of ggml.h; llama-cpp-python has no binding
-for it.
+The layout of the parameters is `struct ggml_threadpool_params` of ggml.h: llama-cpp-python has no
+binding for it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class _Parameters(ctypes.Structure):
 
 
 class ThreadPool:
-    """One pool for a profile's CPUs, shared by the contexts that are attached to it (they compute one after the other)."""
+    """One pool for a profile's CPUs. The contexts attached to it compute one after the other."""
 
     def __init__(self, hardware: Hardware):
         assert hardware.cpus is not None
@@ -52,7 +52,7 @@ class ThreadPool:
             raise EngineFailure("llama.cpp could not make a thread pool")
 
     def attach(self, context: Any) -> None:
-        """Have a llama_context compute with this pool, prompts and single tokens alike."""
+        """Let a llama_context compute prompts and single tokens with this pool."""
         pool = ctypes.c_void_p(self._handle)
         self._llama.llama_attach_threadpool(ctypes.cast(context, ctypes.c_void_p), pool, pool)
 

@@ -1,4 +1,4 @@
-"""The untimed first request of every shard: repetitive, so that every kind of speculation has something to draft."""
+"""The untimed first request of every shard, so repetitive that every speculation can draft."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from scripts.lib.planning.cell_record import Measurement
 
 SHORT_TOKENS, LONG_TOKENS = 12, 96
 WARM_UP = Request(
-    user="Repeat this line five times: one two three four five six seven eight nine ten one two three four five six",
+    user="Repeat this line five times: "
+    "one two three four five six seven eight nine ten one two three four five six",
     system="",
     thinking=False,
     temperature=0.0,
@@ -23,7 +24,10 @@ WARM_UP = Request(
 
 
 def warm_up(generate: Callable[[Request], Measurement], speculative: bool) -> int:
-    """Run the whole path once; gives the tokens drafted. A speculative mode that drafted nothing gets a longer try."""
+    """Run the whole path once; returns the tokens drafted.
+
+    A speculative mode that drafted nothing tries again with a longer answer.
+    """
     drafted = generate(WARM_UP).drafted_tokens
     if speculative and not drafted:
         drafted = generate(replace(WARM_UP, max_tokens=LONG_TOKENS)).drafted_tokens

@@ -12,7 +12,7 @@ from scripts.lib.engines.protocol import LoadSettings
 from scripts.lib.engines.server_flags import probe, server_argv
 from scripts.lib.planning.plan import Planner, Shard
 
-# Which of the registry's templates a shard is shown by: the first that fits.
+# The registry's template for a shard is the first one that fits.
 PICKS: tuple[tuple[str, Callable[[Shard, LoadSettings], bool]], ...] = (
     ("speculative_decoding", lambda shard, settings: shard.mode.draft is not None),
     ("prompt_lookup", lambda shard, settings: shard.mode.lookup_n is not None),
@@ -20,20 +20,19 @@ PICKS: tuple[tuple[str, Callable[[Shard, LoadSettings], bool]], ...] = (
     ("vision", lambda shard, settings: settings.projector is not None),
     ("baseline", lambda shard, settings: True),
 )
-# A template that a plain one may stand in for: it then starts the same model, without what is
-# special.
+# A missing template -> a plainer one that starts the same model.
 _STAND_INS: Mapping[str, str] = {"vision": "baseline"}
 
 
 def pinning(settings: LoadSettings) -> list[str]:
-    """numactl and taskset as the profile asks for them."""
+    """The words of numactl and taskset that pin a command to the profile."""
     hardware = settings.hardware
     argv = ["numactl", f"--{hardware.numa}"] if hardware.numa else []
     return [*argv, "taskset", "--cpu-list", hardware.cpus] if hardware.cpus else argv
 
 
 def server_line(settings: LoadSettings, binary: Path, port: int) -> str:
-    """The llama-server command line of a shard; its flags are those that the binary's --help lists."""
+    """The llama-server command line of a shard, with flags that the binary's --help lists."""
     return shlex.join([*pinning(settings), *server_argv(probe(binary), settings, port)])
 
 
@@ -46,15 +45,13 @@ def template_name(templates: Mapping[str, str], shard: Shard, settings: LoadSett
 def _values(
     planner: Planner, shard: Shard, settings: LoadSettings, port: int
 ) -> dict[str, list[str]]:
-    """Placeholder, the predecessor's too -> its words; none where this shard has no such value."""
+    """Placeholder (also the predecessor's) -> its words; none where the shard has no value."""
     model, defaults = shard.model, planner.registry.defaults
     base = Path(defaults.binaries.get("base_dir", ""))
     tools = {
         name: [str(base / file)] for name, file in defaults.binaries.items() if name != "base_dir"
     }
-    temperature = (
-        model.temperature if model.temperature is not None else defaults.temperature or 0.0
-    )
+    temperature = next((t for t in (model.temperature, defaults.temperature) if t is not None), 0.0)
     draft, projector, experts = settings.draft, settings.projector, shard.mode.experts
     context = [str(settings.context["length_tokens"])]
     return {
@@ -79,7 +76,7 @@ def _values(
 
 
 def _quote_behind(text: str, quote: str) -> str:
-    """The quotation mark that is open behind a piece of a command line (empty: none), where `quote` was open before it."""
+    """The quotation mark that is open after a piece of a command line that began inside `quote`."""
     escaped = False
     for character in text:
         if escaped:
@@ -92,7 +89,7 @@ def _quote_behind(text: str, quote: str) -> str:
 
 
 def _filled(template: str, values: Mapping[str, list[str]]) -> Iterator[str]:
-    """The pieces of a filled template. A value is one word of the shell wherever its placeholder stands, quotes or not."""
+    """The pieces of a filled template. A value is one word of the shell, inside quotes or not."""
     quote = ""
     for literal, name, _, _ in string.Formatter().parse(template):
         yield literal
@@ -105,12 +102,12 @@ def _filled(template: str, values: Mapping[str, list[str]]) -> Iterator[str]:
 
 
 def _placeholders(template: str, place: str, values: Mapping[str, list[str]]) -> set[str]:
-    """The names in a template. Raises BenchError for an unknown one, and for what is no plain `{name}`."""
+    """The names in a template. Raises BenchError for an unknown one, or one with a format."""
     try:
         pieces = list(string.Formatter().parse(template))
     except ValueError as error:
         raise BenchError(
-            f"{place}: no template: {error} (write {{{{ and }}}} for braces)"
+            f"{place}: not a template: {error} (write {{{{ and }}}} for braces)"
         ) from None
     for _, name, form, conversion in pieces:
         if name is not None and name not in values:
@@ -127,17 +124,16 @@ def cli_line(
     template: str | None = None,
     port: int = 8080,
 ) -> str:
-    """A line of the registry's `command_templates`, filled in and quoted: that of the mode, or the one named `template`.
+    """A line of `command_templates`, filled and quoted: that of the mode, or the one named.
 
-    Raises BenchError where there is no such template, for an unknown placeholder, and where the
-    template wants what this shard has not.
+    Raises BenchError for an unknown template or placeholder, and for a placeholder that this shard
+    has no value for.
     """
     registry = planner.registry
     name = template or template_name(registry.templates, shard, settings)
     if name not in registry.templates:
-        raise BenchError(
-            f"{registry.path}: command_templates: no template '{name}'{suggest(name, registry.templates)}"
-        )
+        near = suggest(name, registry.templates)
+        raise BenchError(f"{registry.path}: command_templates: no template '{name}'{near}")
     line = registry.template_lines.get(name)
     place = f"{registry.path}{f':{line}' if line else ''}: command_templates.{name}"
     text, values = registry.templates[name], _values(planner, shard, settings, port)
@@ -148,6 +144,7 @@ def cli_line(
     if lacking:
         wanted = ", ".join(f"{{{n}}}" for n in lacking)
         raise BenchError(
-            f"{place}: wants {wanted}, which {shard.model.key} has not in mode {shard.mode.name}"
+            f"{place}: needs {wanted}: {shard.model.key} has no value for it "
+            f"in mode {shard.mode.name}"
         )
     return "".join(_filled(text, values)).strip()

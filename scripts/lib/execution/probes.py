@@ -1,4 +1,4 @@
-"""Probes: checks that show whether a known quirk still holds, run once per engine version and kept as small JSON records."""
+"""Probes: checks whether a known quirk still holds, run once per engine version."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _targets(quirk: Quirk, planner: Planner) -> Iterator[Model]:
 
 
 def runnable(quirk: Quirk, planner: Planner) -> bool:
-    """True when this machine has what the probe looks at."""
+    """True when this machine has what the probe needs."""
     if quirk.probe is None or quirk.probe in FROM_CELLS:
         return False
     if quirk.probe == "flag_absent":
@@ -47,7 +47,7 @@ def runnable(quirk: Quirk, planner: Planner) -> bool:
 
 
 def planned_probes(planner: Planner) -> Mapping[str, Quirk]:
-    """Outcome file -> quirk, of every probe that can be run here."""
+    """Outcome file -> quirk, for every probe that can be run here."""
     return {
         str(probe_file(quirk)): quirk
         for quirk in planner.registry.quirks
@@ -55,7 +55,7 @@ def planned_probes(planner: Planner) -> Mapping[str, Quirk]:
     }
 
 
-# --- the probes ------------------------------------------------------------------------------------------------------
+# --- the probes ---
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +70,12 @@ class _Context:
         return self.quirk.probe_argument or ""
 
     def settings(self) -> LoadSettings:
-        """The baseline's load settings of the entry that the probe names."""
+        """The baseline's load settings, for the entry that the probe names."""
         planner = for_model(self.planner, self.argument, "server")
         return load_settings(find_shard(make_plan(planner), self.argument, "baseline"))
 
     def answer(self, extra: list[str], settings: LoadSettings) -> tuple[Mapping[str, Any], str]:
-        """Start a server with extra flags and let it answer; gives the reply and the server's log."""
+        """The reply of a server started with extra flags, and the server's log."""
         with start_server(probe(self.binary), settings, self.log, READY_TIMEOUT_S, extra) as server:
             reply = server.call(_COMPLETION, {"prompt": _TEXT, "n_predict": 16, "temperature": 0})
             return reply, server.log_text()
@@ -94,7 +94,7 @@ def _draft_without_type(context: _Context) -> tuple[bool | None, str]:
     settings = context.settings()
     flag = probe(context.binary).first("--spec-draft-model", "--model-draft", "-md")
     if flag is None:
-        return None, "the binary knows no flag for a draft"
+        return None, "the binary has no flag for a draft"
     reply, _ = context.answer([flag, str(settings.weights)], settings)
     drafted = count(mapping(reply, "timings", _COMPLETION), "draft_n", _COMPLETION)
     return (
@@ -109,9 +109,9 @@ def _wrong_override(context: _Context) -> tuple[bool | None, str]:
         reply, log = context.answer(["--override-kv", f"{_NO_SUCH_KEY}=int:1"], settings)
     except EngineFailure as failure:
         return False, f"the server refuses the key: {str(failure)[:200]}"
-    warned = [line for line in log.splitlines() if _NO_SUCH_KEY in line and " W " in line]
-    said = "with a warning" if warned else "without a warning"
-    return not warned, f"started {said} and answered {_answered(reply)} tokens with an unknown key"
+    warned = any(_NO_SUCH_KEY in line and " W " in line for line in log.splitlines())
+    how = "with a warning" if warned else "without a warning"
+    return not warned, f"started {how} and answered {_answered(reply)} tokens with an unknown key"
 
 
 def _bos_matches(context: _Context) -> tuple[bool | None, str]:
@@ -138,7 +138,10 @@ _RUN: Mapping[str, Callable[[_Context], tuple[bool | None, str]]] = {
 
 
 def run_probe(quirk: Quirk, planner: Planner, binary: Path, log: Path) -> ProbeOutcome:
-    """Run one probe. An engine that fails is an outcome that could not be told; raises BenchError for a missing binary."""
+    """Run one probe. Where the engine fails, the outcome is unknown.
+
+    Raises BenchError for a missing binary.
+    """
     assert quirk.probe is not None
     try:
         holds, evidence = _RUN[quirk.probe](_Context(quirk, planner, binary, log))

@@ -1,7 +1,7 @@
-"""The record of one invocation: `runs/{YYYY-MM-DD_HHMMSS}/` with config.json, output.jsonl and summary.md.
+"""The record of one invocation: `runs/{YYYY-MM-DD_HHMMSS}/`.
 
-Made when the first cell is stored, appended cell by cell, so that it is there also when the run
-fails half-way.
+It holds config.json, output.jsonl, outcome.json and summary.md. It is made when the first cell is
+stored, and grows cell by cell: a run that fails half-way has one, too.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import json
 import os
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,56 +21,61 @@ from scripts.lib.base.layout import RUNS
 from scripts.lib.base.locks import flock
 from scripts.lib.base.markdown import code, quoted
 from scripts.lib.base.safe_files import naming, write_atomic
-from scripts.lib.base.stored_json import SEAL, Damaged, read_sealed, sealed
+from scripts.lib.base.stored_json import SEAL, Damaged, read_sealed, read_stored, sealed
 from scripts.lib.planning.cell_record import CellRecord
 
-OUTPUT = "output.jsonl"
+OUTPUT, OUTCOME, SUMMARY = "output.jsonl", "outcome.json", "summary.md"
 RUN_VARIABLE = "EPYC_BENCH_RUN"
 # Characters of an error in summary.md: an engine's last words are some lines of its log.
 WORDS_LIMIT = 2_000
 
 
-def new_run_id() -> str:
-    """The UTC time as the folder's name."""
-    return datetime.now(UTC).strftime("%Y-%m-%d_%H%M%S")
+class RunEnd(StrEnum):
+    """How a run, or so far its last shard, ended."""
+
+    RUNNING = "cut off, or still going"  # what a kill -9 leaves behind
+    FINISHED = "finished"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+    CUT_OFF = "cut off by an error"
 
 
 def current_run_id() -> str:
-    """The run that this process belongs to: the invocation's, handed down, else one of its own."""
-    return os.environ.setdefault(RUN_VARIABLE, new_run_id())
+    """The run of this process: that of the invocation, else a new one (the time in UTC)."""
+    return os.environ.setdefault(RUN_VARIABLE, datetime.now(UTC).strftime("%Y-%m-%d_%H%M%S"))
+
+
+_FIGURES = (
+    "finish_reason",
+    "prompt_tokens",
+    "completion_tokens",
+    "ttft_s",
+    "prefill_tokens_per_s",
+    "decode_tokens_per_s",
+    "drafted_tokens",
+    "accepted_tokens",
+)
 
 
 def output_line(record: CellRecord) -> dict[str, Any]:
-    """One cell as a row of output.jsonl: what a reader greps for; the cell file holds the rest."""
-    cell, measured = record.cell, record.measurement
+    """One cell as a row of output.jsonl: what a reader greps for. The cell file holds the rest."""
     row: dict[str, Any] = {
-        "hardware": cell.hardware,
-        "model": cell.model,
-        "mode": cell.mode,
-        "suite": cell.suite,
-        "question_id": cell.question,
-        "repeat": cell.repeat,
+        **asdict(record.cell),
+        "question_id": record.cell.question,
         "digest": record.digest,
         "status": record.status,
         "error": record.error,
+        "failure": record.failure,
         "started_utc": record.started_utc,
         "load_s": record.load_s,
         "peak_rss_bytes": record.peak_rss_bytes,
         "environment": record.environment,
         "engine": record.spec.get("engine"),
     }
-    if measured is not None:
-        row |= {
-            "response": measured.answer,
-            "finish_reason": measured.finish_reason,
-            "prompt_tokens": measured.prompt_tokens,
-            "completion_tokens": measured.completion_tokens,
-            "ttft_s": measured.ttft_s,
-            "prefill_tokens_per_s": measured.prefill_tokens_per_s,
-            "decode_tokens_per_s": measured.decode_tokens_per_s,
-            "drafted_tokens": measured.drafted_tokens,
-            "accepted_tokens": measured.accepted_tokens,
-        }
+    del row["question"]
+    if record.measurement is not None:
+        row["response"] = record.measurement.answer
+        row |= {name: getattr(record.measurement, name) for name in _FIGURES}
     return row
 
 
@@ -88,27 +94,20 @@ class RunRecord:
             write_atomic(
                 config_file, json.dumps(sealed(self._config), indent=2, sort_keys=True) + "\n"
             )
-            # Stands until the run ends; what a kill -9 leaves behind says what it is.
-            write_atomic(
-                self.folder / "summary.md",
-                f"# Run {self.folder.name}\n\nOutcome: cut off, or still going.\n",
-            )
+            text = f"# Run {self.folder.name}\n\nOutcome: {RunEnd.RUNNING}.\n"
+            write_atomic(self.folder / SUMMARY, text)
         line = json.dumps(sealed(output_line(record)), ensure_ascii=False) + "\n"
         output = self.folder / OUTPUT
         with naming(output), output.open("ab+") as stream:
             flock(stream.fileno(), output)
             _drop_torn_line(stream)
-            # Half a surrogate pair is no UTF-8; what stands for it is JSON's own escape.
+            # Half a surrogate pair cannot be UTF-8: it is written as JSON's own escape.
             stream.write(line.encode("utf-8", "backslashreplace"))
             stream.flush()
 
-    def summarise(self, outcome: str) -> None:
-        """Write summary.md from what output.jsonl holds (nothing, when no cell was run)."""
-        summarise(self.folder, outcome)
-
 
 def _drop_torn_line(stream: BinaryIO) -> None:
-    """Cut off what a killed process left of its last line: another one's behind it would make a line that nobody can read."""
+    """Cut off the beginning of a line that a killed process left at the end."""
     if not stream.seek(0, os.SEEK_END):
         return
     stream.seek(-1, os.SEEK_END)
@@ -125,7 +124,7 @@ class RunRows:
     damaged: tuple[Problem, ...]
 
 
-# Keys that a row has at least.
+# Every row has these keys.
 _ROW_KEYS = frozenset(
     ("hardware", "model", "mode", "suite", "question_id", "repeat", "digest", "status", "error")
 )
@@ -144,13 +143,12 @@ def _row(line: bytes, file: str, place: str) -> dict[str, Any]:
 
 
 def read_rows(folder: Path) -> RunRows:
-    """The rows of output.jsonl that can be believed; a last line cut off by a crash is left out, and is no damage."""
+    """The undamaged rows of output.jsonl. A last line that a crash cut off is ignored."""
     file = folder / OUTPUT
     if not file.is_file():
         return RunRows((), ())
     content = file.read_bytes()
-    # By this mark alone: a text may hold others that str.splitlines takes for the end of a line,
-    # such as U+2028.
+    # Not by str.splitlines: a text may hold other characters that end a line for it (U+2028).
     lines = content.split(b"\n")[:-1]
     rows, damaged = list[dict[str, Any]](), list[Problem]()
     for number, line in enumerate(lines, 1):
@@ -161,23 +159,18 @@ def read_rows(folder: Path) -> RunRows:
     return RunRows(tuple(rows), tuple(damaged))
 
 
-INTERRUPTED = "interrupted"
-
-
-def was_interrupted(folder: Path) -> bool:
-    """True when the last shard of the run was stopped by the user."""
+def _was_interrupted(folder: Path) -> bool:
     try:
-        return f"Outcome: {INTERRUPTED}" in (folder / "summary.md").read_text(encoding="utf-8")
-    except FileNotFoundError:
+        outcome = read_sealed(read_stored(folder / OUTCOME), str(folder / OUTCOME))
+    except (FileNotFoundError, Damaged):
         return False
+    return outcome.get("end") == RunEnd.INTERRUPTED
 
 
 def summarise_failed(folder: Path) -> None:
-    """Write the summary of a run that did not come to its end: stopped by the user, or failed."""
-    summarise(
-        folder,
-        f"{INTERRUPTED if was_interrupted(folder) else 'failed'}; its finished cells are kept",
-    )
+    """Summarise a run that did not finish: interrupted where its last shard was, else failed."""
+    end = RunEnd.INTERRUPTED if _was_interrupted(folder) else RunEnd.FAILED
+    summarise(folder, end, "; its finished cells are kept")
 
 
 def _shard(row: Mapping[str, Any]) -> str:
@@ -189,8 +182,11 @@ def _failure(row: Mapping[str, Any]) -> str:
     return f"- {code(cell)}: {quoted(row['error'] or row['status'], WORDS_LIMIT)}"
 
 
-def summarise(folder: Path, outcome: str) -> None:
-    """Write `summary.md`: outcome, cells per shard and status, and each failure in the engine's words."""
+def summarise(folder: Path, end: RunEnd, remark: str = "") -> None:
+    """Write `outcome.json` and `summary.md` of a run that stored a cell; else nothing.
+
+    The summary has the outcome, the cells per shard and status, and each failure.
+    """
     found = read_rows(folder)
     rows = found.rows
     if not rows:
@@ -198,7 +194,7 @@ def summarise(folder: Path, outcome: str) -> None:
     shards: dict[str, Counter[str]] = {}
     for row in rows:
         shards.setdefault(_shard(row), Counter())[row["status"]] += 1
-    lines = [f"# Run {folder.name}", "", f"Outcome: {outcome}. Cells run: {len(rows)}.", ""]
+    lines = [f"# Run {folder.name}", "", f"Outcome: {end}{remark}. Cells run: {len(rows)}.", ""]
     lines += ["| shard | ok | error | timeout |", "|---|---|---|---|"]
     lines += [
         f"| {code(name)} | {n['ok']} | {n['error']} | {n['timeout']} |"
@@ -214,4 +210,5 @@ def summarise(folder: Path, outcome: str) -> None:
             f"- {code(problem.place)}: {quoted(problem.message, WORDS_LIMIT)}"
             for problem in found.damaged
         ]
-    write_atomic(folder / "summary.md", "\n".join(lines) + "\n")
+    write_atomic(folder / OUTCOME, json.dumps(sealed({"end": end})) + "\n")
+    write_atomic(folder / SUMMARY, "\n".join(lines) + "\n")

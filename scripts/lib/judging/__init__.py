@@ -1,0 +1,1 @@
+"""Judges the stored answers with Claude or a local model, and checks the judge meanwhile."""

@@ -1,4 +1,4 @@
-"""Which answers of the plans wait for a judge: the stored cells' answers, equal ones taken together."""
+"""Which stored answers are pending for a judge; equal answers are judged once."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from scripts.lib.scoring.series import Item, Role, Series, verdict_digest
 from scripts.lib.scoring.verdict_store import VerdictStore
 from scripts.lib.settings.judge_config import ClaudeConfig
 
-# English text; an answer that is not there yet is taken to be as long as its token limit lets it.
+# For English text. A missing answer is estimated to be as long as its token limit allows.
 ANSWER_CHARACTERS_PER_TOKEN = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One stored answer as a judge is shown it, and the review that waits for its score."""
+    """One stored answer as it is shown to a judge, and the review that needs its score."""
 
     question: Question
     shown: Material
@@ -39,10 +39,12 @@ class Answer:
 
     @property
     def label(self) -> str:
-        return f"{self.question.suite}/{self.question.id}"
+        """The full name of the question."""
+        return self.question.name_in_full
 
 
 def every_cell(cell: Cell) -> bool:
+    """The default filter of `stored_answers`."""
     return True
 
 
@@ -56,7 +58,7 @@ def _answer(file: Path) -> tuple[str, str] | None:
 def stored_answers(
     plans: Iterable[Plan], wanted: Callable[[Cell], bool] = every_cell
 ) -> Iterator[Answer]:
-    """The answers of the cells that are in the tree, in plan order; a damaged cell has none."""
+    """The answers of the stored cells, in plan order; damaged cells are skipped."""
     for plan in plans:
         for shard in plan.shards:
             review = plan_review(plan, shard)
@@ -68,7 +70,11 @@ def stored_answers(
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a judge has to do: pairs without a usable verdict, those that have one (for retests), and label -> question."""
+    """What a judge has to do.
+
+    `pending`: pairs without a usable verdict. `judged`: pairs with one, for retests. `quarantined`:
+    how many pairs are left out since a failed batch. `questions`: label -> question.
+    """
 
     pending: tuple[Item, ...]
     judged: tuple[Item, ...]
@@ -77,16 +83,21 @@ class Work:
 
 
 def pair_item(series: Series, label: str, shown: Material) -> Item:
+    """The batch item for an answer."""
     return Item(verdict_digest(series, shown.pair), Role.PAIR, label, shown)
 
 
 def sort_answers(store: VerdictStore, answers: Iterable[Answer], again: bool = False) -> Work:
-    """Sort the distinct answers. What a failed batch left behind is asked `again` only when that is wanted."""
-    distinct: dict[str, Answer] = {}
-    for answer in answers:
-        distinct.setdefault(answer.shown.pair, answer)
+    """Sort the distinct answers. `again`: those of failed batches count as pending, too."""
     pending, judged, quarantined = [], [], 0
-    for pair, answer in distinct.items():
+    questions: dict[str, Question] = {}
+    seen = set[str]()
+    for answer in answers:
+        pair = answer.shown.pair
+        if pair in seen:
+            continue
+        seen.add(pair)
+        questions[answer.label] = answer.question
         item = pair_item(store.series, answer.label, answer.shown)
         if store.usable(pair) is not None:
             judged.append(item)
@@ -94,26 +105,26 @@ def sort_answers(store: VerdictStore, answers: Iterable[Answer], again: bool = F
             quarantined += 1
         else:
             pending.append(item)
-    questions = {answer.label: answer.question for answer in distinct.values()}
     return Work(tuple(pending), tuple(judged), quarantined, questions)
 
 
 def waiting_reviews(store: VerdictStore, answers: Iterable[Answer]) -> list[str]:
-    """The reviews with an answer that another run could get a verdict for."""
-    reviews: dict[str, set[str]] = {}
-    for answer in answers:
-        reviews.setdefault(answer.shown.pair, set()).add(answer.review)
-    waiting = (
-        files
-        for pair, files in reviews.items()
+    """The reviews with an answer for which another run could get a verdict."""
+    pairs = {(answer.shown.pair, answer.review) for answer in answers}
+    pending = {
+        pair
+        for pair in {pair for pair, _ in pairs}
         if store.usable(pair) is None and not store.is_quarantined(pair)
-    )
-    return sorted(set().union(*waiting))
+    }
+    return sorted({review for pair, review in pairs if pair in pending})
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What judging is going to cost: answers, requests (canaries and retests included), US dollars likely and at most."""
+    """What judging will cost, in US dollars: likely, and at most.
+
+    `requests` includes canaries and retests.
+    """
 
     answers: int
     requests: int
@@ -122,7 +133,7 @@ class Estimate:
 
 
 def _requests(answers: int, mix: Mix) -> int:
-    """Requests of a batch of so many answers; of none there is no batch."""
+    """The requests of a batch with this number of answers; without answers there is no batch."""
     if not answers:
         return 0
     own = answers + max(1, round(mix.retest_share * answers))
@@ -130,7 +141,7 @@ def _requests(answers: int, mix: Mix) -> int:
 
 
 def estimate(sizes: Iterable[tuple[int, int]], config: ClaudeConfig, mix: Mix) -> Estimate:
-    """The estimate for requests of (characters of the user text, number of criteria)."""
+    """The estimate for answers with these `request_size`s."""
     asked, prices = list(sizes), config.usd_per_million_tokens
     if not asked:
         return Estimate(0, 0, 0.0, 0.0)
@@ -146,14 +157,14 @@ def estimate(sizes: Iterable[tuple[int, int]], config: ClaudeConfig, mix: Mix) -
 
 
 def request_size(question: Question, answer_characters: int) -> tuple[int, int]:
-    """(characters of the user text, number of criteria) of a request on an answer of so many characters."""
+    """(characters of the user text, number of criteria) of a request, given an answer's length."""
     empty = material(question, "", "stop")
     read = min(answer_characters, HEAD_CHARACTERS + TAIL_CHARACTERS)
     return len(user_prompt(empty, "")) + read, len(empty.criteria)
 
 
 def most_characters(cell: Cell) -> int:
-    """As many characters as a cell's answer is likely to have at most."""
+    """An estimate of the most characters that a cell's answer can have."""
     return int(cell.spec["sampling"]["max_tokens"] * ANSWER_CHARACTERS_PER_TOKEN)
 
 

@@ -1,4 +1,4 @@
-"""A batch in hand: answers, canaries and retests in one shuffled list, kept in a file that a restart goes on with."""
+"""An open batch: answers, canaries and retests in one shuffled list, in a file for restarts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from scripts.lib.settings.judge_config import JudgeConfig
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """How a batch is made up: answers per batch, and the shares of canaries and of answers that are asked twice."""
+    """What a batch consists of: the number of answers, and the shares of canaries and retests."""
 
     pairs: int
     canary_share: float
@@ -29,12 +29,13 @@ class Mix:
 
 
 def mix_of(config: JudgeConfig) -> Mix:
+    """The mix of a configuration."""
     return Mix(config.batch_answers, config.canary_share, config.retest_share)
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A batch in hand, and the file that holds it."""
+    """An open batch."""
 
     name: str
     opened_utc: str
@@ -42,12 +43,8 @@ class Batch:
 
 
 def _retest(series: Series, batch: str, item: Item) -> Item:
-    return Item(
-        verdict_digest(series, item.shown.pair, f"{batch}/retest"),
-        Role.RETEST,
-        item.label,
-        item.shown,
-    )
+    name = verdict_digest(series, item.shown.pair, f"{batch}/retest")
+    return Item(name, Role.RETEST, item.label, item.shown)
 
 
 def make_batch(
@@ -57,10 +54,9 @@ def make_batch(
     questions: Sequence[Question],
     mix: Mix,
 ) -> Batch:
-    """A new batch of `pairs`. Retests are drawn from them and from `judged`, answers that have their verdict already.
+    """A new batch of `pairs`. Retests are drawn from them and from `judged`, the judged answers.
 
-    `questions` are those of the answers: canaries are made of them, so that they look like the
-    rest.
+    `questions`: those of the pairs. Canaries use them, so that they look like the rest.
     """
     opened = now_utc()
     name = digest([series.name, sorted(item.digest for item in pairs), time.time_ns()], 16)
@@ -74,28 +70,21 @@ def make_batch(
 
 
 def calibration_batch(series: Series, answers: Sequence[tuple[Question, Material, int]]) -> Batch:
-    """A batch of answers with known scores alone."""
+    """A batch that consists of (question, answer, known score) alone."""
     opened = now_utc()
-    name = digest(
-        [series.name, "calibration", [shown.pair for _, shown, _ in answers], time.time_ns()], 16
-    )
-    items = [
-        Item(
-            verdict_digest(series, shown.pair, f"{name}/calibration"),
-            Role.CALIBRATION,
-            f"{q.suite}/{q.id}",
-            shown,
-            "",
-            score,
-        )
-        for q, shown, score in answers
-    ]
+    pairs = [shown.pair for _, shown, _ in answers]
+    name = digest([series.name, "calibration", pairs, time.time_ns()], 16)
+    items = []
+    for question, shown, score in answers:
+        verdict = verdict_digest(series, shown.pair, f"{name}/calibration")
+        label = question.name_in_full
+        items.append(Item(verdict, Role.CALIBRATION, label, shown, expected=score))
     random.Random(f"batch {name}").shuffle(items)
     return Batch(name, opened, tuple(items))
 
 
 class BatchFile:
-    """The file of a batch in hand; also the journal of a judge whose requests outlive the process."""
+    """The file of an open batch; also the journal of a judge whose requests outlive the process."""
 
     def __init__(self, path: Path):
         self._path = path
@@ -107,24 +96,28 @@ class BatchFile:
         write_atomic(self._path, json.dumps(sealed(raw), ensure_ascii=False) + "\n")
 
     def exists(self) -> bool:
+        """True where the batch was stored."""
         return self._path.is_file()
 
     def create(self, batch: Batch) -> None:
+        """Store a batch, with an empty journal."""
         self._save({**asdict(batch), "journal": {}})
 
     def load(self) -> Batch:
-        """The batch as it was planned. Raises Damaged for a file that is not what was written."""
+        """The batch. Raises Damaged where the file's content is not what was written."""
         raw = self._load()
         try:
             items = tuple(_item(item) for item in raw["items"])
             return Batch(raw["name"], raw["opened_utc"], items)
         except (KeyError, TypeError, ValueError) as error:
-            raise Damaged(str(self._path), f"not a batch in hand ({error})") from error
+            raise Damaged(str(self._path), f"not an open batch ({error})") from error
 
     def read(self) -> dict[str, Any]:
+        """The journal."""
         return dict(self._load()["journal"])
 
     def write(self, value: Mapping[str, Any]) -> None:
+        """Replace the journal."""
         self._save(self._load() | {"journal": dict(value)})
 
 

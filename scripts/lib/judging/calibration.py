@@ -1,4 +1,4 @@
-"""The calibration set: answers with known scores, written for this project, that any judge can be run over."""
+"""The calibration set: answers with known scores, written for this project, to test any scorer."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from scripts.lib.scoring.score import score_answer
 
 CALIBRATION_FILE = Path("benchmarks/prompts/calibration.yaml")
 KEYS = ("question", "score", "why", "answer", "finish_reason")
-# A judge that is to be believed agrees with the known scores as well as it has to agree with
-# itself.
+# The limits for agreement with the known scores are those for agreement with itself.
 LEAST_SCORED, LEAST_EXACT, LEAST_KAPPA, MOST_SHIFT = 0.95, 0.80, 0.85, 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class KnownAnswer:
-    """An answer whose score on the rubric is known, and why."""
+    """An answer with its known score on the rubric, and the reason for it."""
 
     question: Question
     answer: str
@@ -33,6 +32,7 @@ class KnownAnswer:
 
     @property
     def shown(self) -> Material:
+        """The answer as it is shown to a judge."""
         return material(self.question, self.answer, self.finish_reason)
 
 
@@ -41,8 +41,12 @@ def load_calibration(
 ) -> tuple[KnownAnswer, ...]:
     """Read the set. Raises InputErrors with every mistake and its line."""
     source = read_yaml(file)
-    questions = {f"{q.suite}/{q.id}": q for suite in suites.values() for q in suite.questions}
+    questions = {q.name_in_full: q for suite in suites.values() for q in suite.questions}
     found = []
+
+    def wrong(place: str, said: str) -> None:
+        source.problems.append(source.problem(place, said))
+
     entries = source.value.get("answers")
     if not isinstance(entries, list) or not entries:
         raise BenchError(f"{file}: expected a list 'answers'")
@@ -50,27 +54,19 @@ def load_calibration(
         place = f"answers[{index}]"
         if not isinstance(raw, dict) or not {"question", "score", "why", "answer"} <= set(raw):
             first = f"{place}.{next(iter(raw))}" if isinstance(raw, dict) and raw else place
-            source.problems.append(
-                source.problem(first, "expected question, score, why and answer")
-            )
+            wrong(first, "expected question, score, why and answer")
             continue
         for key in set(raw) - set(KEYS):
-            source.problems.append(
-                source.problem(f"{place}.{key}", f"unknown key{suggest(key, KEYS)}")
-            )
-        if raw["question"] not in questions:
-            said = f"no question '{raw['question']}'{suggest(raw['question'], questions)}"
-            source.problems.append(source.problem(f"{place}.question", said))
-        elif raw["score"] not in range(MOST_SCORE + 1) or isinstance(raw["score"], bool):
-            source.problems.append(
-                source.problem(f"{place}.score", f"expected 0 to 3, found {raw['score']!r}")
-            )
+            wrong(f"{place}.{key}", f"unknown key{suggest(key, KEYS)}")
+        name, score = raw["question"], raw["score"]
+        if name not in questions:
+            wrong(f"{place}.question", f"no question '{name}'{suggest(name, questions)}")
+        elif score not in range(MOST_SCORE + 1) or isinstance(score, bool):
+            wrong(f"{place}.score", f"expected 0 to {MOST_SCORE}, found {score!r}")
         else:
-            known = questions[raw["question"]]
+            answer, why = str(raw["answer"]), str(raw["why"])
             reason = str(raw.get("finish_reason", "stop"))
-            found.append(
-                KnownAnswer(known, str(raw["answer"]), raw["score"], str(raw["why"]), reason)
-            )
+            found.append(KnownAnswer(questions[name], answer, score, why, reason))
     if source.problems:
         raise InputErrors(source.problems)
     return tuple(found)
@@ -78,17 +74,17 @@ def load_calibration(
 
 def scored_by_checks(answers: Iterable[KnownAnswer]) -> list[tuple[KnownAnswer, int | None, str]]:
     """Each answer with the score that the deterministic checks give it, and the reason."""
-    scored = [
-        (known, score_answer(known.question, known.answer, known.finish_reason))
-        for known in answers
-    ]
-    return [(known, score.score, score.reason) for known, score in scored]
+    scored = []
+    for known in answers:
+        score = score_answer(known.question, known.answer, known.finish_reason)
+        scored.append((known, score.score, score.reason))
+    return scored
 
 
 def calibration_measures(
     scored: Iterable[tuple[KnownAnswer, int | None, str]],
 ) -> tuple[Measure, ...]:
-    """Agreement of a scorer with the known scores, and the share that it could score."""
+    """A scorer's agreement with the known scores, and the share of answers that it scored."""
     rows = list(scored)
     pairs = [(known.score, score) for known, score, _ in rows if score is not None]
     share = proportion("scored", len(pairs), len(rows))
@@ -96,7 +92,10 @@ def calibration_measures(
 
 
 def is_fit(measures: Iterable[Measure]) -> bool:
-    """True when a scorer meets the bars: share scored, exact agreement, quadratic kappa, mean shift (points of a hundred)."""
+    """True where a scorer meets all limits.
+
+    They concern the share scored, exact agreement, quadratic kappa, and mean shift (points of 100).
+    """
     values = {m.name: m.value for m in measures}
     return (
         values.get("scored", 0.0) >= LEAST_SCORED

@@ -1,15 +1,16 @@
-"""Claude as judge, through the anthropic SDK: one request an answer, schema-bound, with a limit of requests in flight.
+"""Claude as judge, through the anthropic SDK: one request per answer, bound to a JSON schema.
 
-Failures that may pass (429, 500, 529, lost connections) are retried until the deadline, after
-`retry-after` or a growing pause. This module retries, not the SDK, because each time that a request
-goes out may have to be paid for. Bodies are read as text and parsed here: a proxy's HTML with
-status 200 is a failure like any other.
+Failures that may be temporary (429, 500, 529, lost connections) are retried until the deadline,
+after the pause that the API asks for or a growing one. This module retries, not the SDK, because
+each attempt may have to be paid for. Bodies are read as text and parsed here, so that a proxy's
+HTML page with status 200 is a failure like any other.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -33,21 +34,25 @@ from scripts.lib.scoring.judge_prompt import SCHEMA, SYSTEM, user_prompt
 from scripts.lib.scoring.series import Item, Reply, Series, Usage
 from scripts.lib.settings.judge_config import NO_KEY, ClaudeConfig, has_key
 
-# With pauses of 0.5 s, doubled up to 8 s, about a minute; the deadline usually ends it before.
+# About a minute, with pauses that double from 0.5 s to 8 s; usually the deadline comes first.
 RETRIES = 10
-# Of the deadline, at most; who cannot be reached by then was sent nothing.
+# The longest wait for a connection. Without a connection nothing was sent, so nothing is paid.
 CONNECT_S = 10.0
-# So many failures in a row, with none answered in between, and the judge is taken to be out of
-# reach.
+# After this many failed requests in a row the judge counts as out of reach.
 LEAST_FAILURES_IN_A_ROW = 10
-# Whoever sits in between gave up waiting: the vendor may have answered.
+# A proxy gave up waiting; the API may have answered, so the reply may have to be paid for.
 GAVE_UP_WAITING = frozenset({408, 502, 504, *range(520, 528)})
-# With these nothing has left this machine.
+# Reasons for which a reply ended without a usable verdict.
+FAILURES = {
+    "refusal": "the judge refused",
+    "max_tokens": "the judge's reply was cut at max_tokens",
+}
+# With these errors nothing has left this machine.
 NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
 def make_client(settings: ClaudeConfig, retries: int = RETRIES) -> anthropic.AsyncAnthropic:
-    """The SDK's client; key and address come from the environment alone. Raises Stopped without a key."""
+    """The SDK's client. Key and address come from the environment; raises Stopped without a key."""
     if not has_key():
         raise Stopped(NO_KEY)
     timeout = httpx2.Timeout(settings.deadline_s, connect=min(CONNECT_S, settings.deadline_s / 2))
@@ -55,11 +60,15 @@ def make_client(settings: ClaudeConfig, retries: int = RETRIES) -> anthropic.Asy
 
 
 def client_version(client: anthropic.AsyncAnthropic) -> str:
+    """The versions of SDK and API, as they are stored with each verdict."""
     return f"anthropic {anthropic.__version__}, API {client.default_headers['anthropic-version']}"
 
 
 def request_body(item: Item, model: str, max_tokens: int) -> dict[str, Any]:
-    """The request of one item. No temperature (current models refuse it), no tools; the system prompt may be cached."""
+    """The request for one item. The system prompt may be cached.
+
+    There is no temperature, because current models refuse it.
+    """
     return {
         "model": model,
         "max_tokens": max_tokens,
@@ -71,72 +80,81 @@ def request_body(item: Item, model: str, max_tokens: int) -> dict[str, Any]:
     }
 
 
+def most_usd(body: dict[str, Any], settings: ClaudeConfig, batched: bool) -> float:
+    """The most that a request can cost, in US dollars."""
+    user = body["messages"][0]["content"]
+    return at_most_usd(settings.usd_per_million_tokens, user, settings.max_tokens, batched)
+
+
 def _usage(raw: dict[str, Any]) -> Usage:
-    names = (
-        "input_tokens",
-        "output_tokens",
-        "cache_creation_input_tokens",
-        "cache_read_input_tokens",
+    return Usage(
+        input_tokens=int(raw.get("input_tokens") or 0),
+        output_tokens=int(raw.get("output_tokens") or 0),
+        cache_write_tokens=int(raw.get("cache_creation_input_tokens") or 0),
+        cache_read_tokens=int(raw.get("cache_read_input_tokens") or 0),
     )
-    return Usage(*(int(raw.get(name) or 0) for name in names))
 
 
 def read_message(body: str, model: str) -> Reply:
-    """A reply's body as a Reply: refusals, cut replies, another model's answers and what is no message are failures."""
+    """Read a reply's body.
+
+    A refusal, a reply cut at max_tokens, another model's answer, or a body that is not a message is
+    a failure.
+    """
     try:
         raw = valid_texts(json.loads(body))
         content = "".join(block["text"] for block in raw["content"] if block["type"] == "text")
-        usage, stop_reason, answered = (
-            _usage(raw["usage"]),
-            str(raw["stop_reason"]),
-            str(raw["model"]),
-        )
+        usage = _usage(raw["usage"])
+        stop_reason, answered = str(raw["stop_reason"]), str(raw["model"])
     except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
-        return Reply(
-            None,
-            f"the body is no message: {' '.join(body.split())[:80]!r}",
-            transient=True,
-            raw=body,
-        )
-    failure = {
-        "refusal": "the judge refused",
-        "max_tokens": "the judge's reply was cut at max_tokens",
-    }.get(stop_reason)
+        failure = f"the body is not a message: {' '.join(body.split())[:80]!r}"
+        return Reply(None, failure, transient=True, raw=body)
+    failure = FAILURES.get(stop_reason, "")
     if answered != model:
-        failure = f"answered by {answered}, asked was {model}"
-    request_id = str(raw.get("id", ""))
+        failure = f"answered by {answered}, not by {model}"
     return Reply(
         None if failure else content,
-        failure or "",
-        False,
-        body,
-        request_id,
-        answered,
-        stop_reason,
-        usage,
+        failure,
+        raw=body,
+        request_id=str(raw.get("id", "")),
+        model=answered,
+        stop_reason=stop_reason,
+        usage=usage,
     )
 
 
 def read_error(error: anthropic.APIError) -> Reply:
-    """An error of the API as a Reply. Raises BenchError or Stopped for what no other request will fare better with."""
+    """An error of the API as a Reply.
+
+    Raises BenchError (a refused key or model) or Stopped (no credit) where all other requests would
+    fail, too.
+    """
     if not isinstance(error, anthropic.APIStatusError):
         return Reply(None, f"no answer: {type(error).__name__}", transient=True)
     said = valid_text(" ".join(str(error.message).split())[:200])
+    failure = f"status {error.status_code}: {said}"
     if error.status_code in (401, 403, 404):
-        raise BenchError(
-            f"judge claude: status {error.status_code}: {said}; check the key and judge.claude.model"
-        )
+        raise BenchError(f"judge claude: {failure}; check the key and judge.claude.model")
     if error.status_code == 400 and "credit balance" in said.lower():
-        raise Stopped(f"the API says: {said}")
-    transient = error.status_code in (408, 409, 429) or error.status_code >= 500
-    body = error.response.text[:2000]
+        raise Stopped(f"the API reports: {said}")
     return Reply(
-        None, f"status {error.status_code}: {said}", transient, body, error.request_id or ""
+        None,
+        failure,
+        transient=_is_transient(error.status_code),
+        raw=error.response.text[:2000],
+        request_id=error.request_id or "",
     )
 
 
+def _is_transient(status: int) -> bool:
+    return status in (408, 409, 429) or status >= 500
+
+
 async def count_tokens(items: Sequence[Item], model: str, settings: ClaudeConfig) -> list[int]:
-    """Input tokens of each item's request, counted by the API (which costs nothing). Raises Stopped, BenchError."""
+    """Input tokens of each item's request, counted by the API, which is free.
+
+    Raises Stopped or BenchError where the API cannot be asked.
+    """
     client = make_client(settings)
     try:
         found = []
@@ -157,21 +175,22 @@ async def count_tokens(items: Sequence[Item], model: str, settings: ClaudeConfig
 
 
 def check_model(reply: Reply, series: Series) -> None:
-    """Raises BenchError for a reply by another model: every further one would be paid for and worth nothing."""
+    """Raise BenchError for another model's reply: all further ones would be paid but useless."""
     if reply.model and reply.model != series.model:
         raise BenchError(
-            f"judge claude: {reply.failure}: write the id that answered into judge.claude.model"
+            f"judge claude: {reply.failure}: set judge.claude.model to the id that answered"
         )
 
 
 class Breaker:
-    """Counts transient failures in a row; raises Stopped when the judge is plainly out of reach."""
+    """Counts transient failures in a row, and stops the run when the judge is out of reach."""
 
     def __init__(self, concurrency: int):
         self._most = max(LEAST_FAILURES_IN_A_ROW, 2 * concurrency)
         self._in_a_row = 0
 
     def note(self, reply: Reply) -> None:
+        """Count a reply. Raises Stopped after too many failures in a row."""
         self._in_a_row = self._in_a_row + 1 if reply.transient else 0
         if self._in_a_row >= self._most:
             raise Stopped(
@@ -184,7 +203,7 @@ def _may_be_retried(error: BaseException) -> bool:
         asked = error.response.headers.get("x-should-retry")
         if asked is not None:
             return bool(asked == "true")
-        return error.status_code in (408, 409, 429) or error.status_code >= 500
+        return _is_transient(error.status_code)
     return isinstance(error, anthropic.APIConnectionError)
 
 
@@ -192,7 +211,7 @@ _GROWING_PAUSE = wait_exponential_jitter(multiplier=0.5, max=8.0, jitter=0.25)
 
 
 def _pause_s(state: RetryCallState) -> float:
-    """Seconds before the next try: those that the API asks for, else growing ones."""
+    """Seconds before the next attempt: what the API asks for, else a growing pause."""
     error = state.outcome.exception() if state.outcome is not None else None
     headers = error.response.headers if isinstance(error, anthropic.APIStatusError) else {}
     for name, seconds in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
@@ -204,35 +223,37 @@ def _pause_s(state: RetryCallState) -> float:
 
 
 def _may_be_billed(error: BaseException) -> bool:
-    """False for a request that never left this machine, or that was refused."""
+    """False for a request that never left this machine or was refused."""
     if isinstance(error, anthropic.APIStatusError):
         return error.status_code in GAVE_UP_WAITING
     return not isinstance(error.__cause__, NEVER_SENT)
 
 
 class ClaudeJudge:
-    """The Messages API, item by item. Two batches in hand, so that something is asked while one of them ends."""
+    """Asks the Messages API, item by item.
+
+    Two batches are open at a time, so that requests go on while one batch is being closed.
+    """
 
     batches_at_once = 2
 
     def __init__(self, series: Series, settings: ClaudeConfig, budget: Budget):
         self.series, self._settings, self._budget = series, settings, budget
-        self._client: anthropic.AsyncAnthropic | None = None
-        self._version = ""
+        self._client = make_client(settings, retries=0)
+        self._version = client_version(self._client)
         self._breaker = Breaker(settings.concurrency)
-        # Of all batches together. An item that pauses before it is tried again keeps its place: the
-        # API is busy.
+        # Limits the concurrent requests of all batches together. An item keeps its place while it
+        # waits for its next attempt, because the API is then busy.
         self._in_flight = asyncio.Semaphore(settings.concurrency)
 
     async def ask(self, items: Sequence[Item], journal: Journal, keep: Keep) -> None:
-        if self._client is None:
-            self._client = make_client(self._settings, retries=0)
-            self._version = client_version(self._client)
+        """Ask for every item; see `Judge.ask`.
+
+        On the first reason to stop, the requests in flight are finished, because they are paid for.
+        """
         waiting, problems = iter(items), list[Exception]()
 
         async def work() -> None:
-            # What is in flight when one worker meets a reason to stop is paid for: the others
-            # finish theirs.
             for item in waiting:
                 try:
                     async with self._in_flight:
@@ -252,9 +273,9 @@ class ClaudeJudge:
             raise problems[0]
 
     async def _ask(self, item: Item) -> Reply:
-        """One item's reply or failure, retries included. Raises Stopped where the money does not reach for a try."""
-        deadline_s = self._settings.deadline_s
-        tries = AsyncRetrying(
+        """One item's reply or failure, after retries. Raises Stopped where the budget is spent."""
+        start, deadline_s = time.monotonic(), self._settings.deadline_s
+        attempts = AsyncRetrying(
             retry=retry_if_exception(_may_be_retried),
             wait=_pause_s,
             stop=stop_before_delay(deadline_s) | stop_after_attempt(RETRIES + 1),
@@ -262,9 +283,9 @@ class ClaudeJudge:
         )
         body = request_body(item, self.series.model, self._settings.max_tokens)
         try:
-            async for attempt in tries:
+            async for attempt in attempts:
                 with attempt:
-                    left_s = deadline_s - (attempt.retry_state.seconds_since_start or 0.0)
+                    left_s = deadline_s - (time.monotonic() - start)
                     reply = await self._send(body, left_s)
         except TimeoutError:
             return Reply(None, f"no answer within {deadline_s:g} s", transient=True)
@@ -273,18 +294,20 @@ class ClaudeJudge:
         return reply
 
     async def _send(self, body: dict[str, Any], seconds: float) -> Reply:
-        """Send a request once. Its money is set aside before, and is paid unless it is plain that nothing was answered."""
-        assert self._client is not None
-        prices, user = self._settings.usd_per_million_tokens, body["messages"][0]["content"]
-        paid = most = at_most_usd(prices, user, self._settings.max_tokens, batched=False)
+        """Send a request once.
+
+        The most it can cost is reserved before. That sum counts as paid unless the price is known,
+        or it is certain that there was no answer.
+        """
+        paid = most = most_usd(body, self._settings, batched=False)
         await self._budget.reserve(most)
         try:
             async with asyncio.timeout(seconds):
                 response = await self._client.messages.with_raw_response.create(**body)
             reply = read_message(response.http_response.text, self.series.model)
-            if reply.transient:  # a body that cannot be read may have been a paid reply
+            if reply.transient:  # the unreadable body may be a paid reply
                 return replace(reply, client=self._version)
-            paid = usd_of(prices, reply.usage)
+            paid = usd_of(self._settings.usd_per_million_tokens, reply.usage)
             request_id = response.http_response.headers.get("request-id", reply.request_id)
             return replace(reply, request_id=request_id, usd=paid, client=self._version)
         except anthropic.APIError as error:
@@ -295,5 +318,5 @@ class ClaudeJudge:
             self._budget.settle(most, paid)
 
     async def close(self) -> None:
-        if self._client is not None:
-            await self._client.close()
+        """Close the connections."""
+        await self._client.close()

@@ -1,8 +1,8 @@
-"""Claude as judge through Message Batches: half the price, answers within a day, and a batch that outlives this process.
+"""Claude as judge through Message Batches: half the price, answers within a day.
 
-The intention is written down before a batch is created and its id before the first poll, so a
-restart polls that one batch. After a crash between the two, the batch is found again among the
-API's own list by its number of requests and its time.
+A batch outlives this process. The intention to create one is written to the journal first, and its
+id before the first poll, so that a restart polls the same batch. After a crash between the two
+steps, the batch is found in the API's list by its number of requests and its time.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from scripts.lib.judging.claude import (
     check_model,
     client_version,
     make_client,
+    most_usd,
     read_error,
     read_message,
     request_body,
 )
-from scripts.lib.judging.cost import Budget, at_most_usd, usd_of
+from scripts.lib.judging.cost import Budget, usd_of
 from scripts.lib.judging.protocol import Journal, Keep, Stopped
 from scripts.lib.scoring.series import Item, Reply, Series
 from scripts.lib.settings.judge_config import ClaudeConfig
 
-# A batch is processed or expired within 24 hours.
+# The API ends or expires a batch within 24 hours.
 MOST_WAIT = timedelta(hours=25)
-# The API's clock and ours may differ by so much.
+# The largest difference expected between the API's clock and this machine's.
 CLOCK_SLACK = timedelta(minutes=2)
-# Results that cannot be read whole are fetched so many times, which costs nothing; then what could
-# be read has to do.
+# How often incomplete results are fetched, which is free, before the readable part is used.
 RESULTS_TRIES = 3
 
 
 def _read_results(body: bytes) -> dict[str, dict[str, Any]]:
-    """The results by custom id, the first of each; a line that is no result is passed over."""
+    """The results by custom id, the first of each; unreadable lines are skipped."""
     found: dict[str, dict[str, Any]] = {}
     for line in body.split(b"\n"):
         try:
@@ -53,24 +53,26 @@ def _read_results(body: bytes) -> dict[str, dict[str, Any]]:
 
 
 class ClaudeBatchesJudge:
-    """The Message Batches API. Many batches in hand: each waits for hours, and they wait together."""
+    """Asks the Message Batches API. Many batches are open at a time, since each takes hours."""
 
     batches_at_once = 100
 
     def __init__(self, series: Series, settings: ClaudeConfig, budget: Budget):
         self.series, self._settings, self._budget = series, settings, budget
-        self._client: anthropic.AsyncAnthropic | None = None
-        # One batch is created at a time: after a crash at most one of them is without its id.
+        self._client = make_client(settings)
+        # One batch is created at a time, so that a crash loses the id of one batch at most.
         self._creating = asyncio.Lock()
-        # Ids whose owner is sure. One that is only guessed is not among them: its true owner may be
-        # looking for it too.
+        # Ids that certainly belong to one of this run's batches. A guessed id is not among them,
+        # because another batch may be the one that is looking for it.
         self._owned: set[str] = set()
 
     async def ask(self, items: Sequence[Item], journal: Journal, keep: Keep) -> None:
-        if self._client is None:
-            self._client = make_client(self._settings)
-        # A batch that was created is paid for, whatever the limit is today.
-        most = 0.0 if journal.read().get("id") else sum(self._most_usd(item) for item in items)
+        """Send the items as one batch and wait for it; see `Judge.ask`."""
+        most = 0.0
+        # A batch that exists is already paid for, whatever the limit is now.
+        if not journal.read().get("id"):
+            bodies = map(self._body, items)
+            most = sum(most_usd(body, self._settings, batched=True) for body in bodies)
         paid, replies = 0.0, list[Reply]()
         await self._budget.reserve(most)
         try:
@@ -88,7 +90,7 @@ class ClaudeBatchesJudge:
     async def _fetched(
         self, items: Sequence[Item], journal: Journal
     ) -> tuple[str, dict[str, dict[str, Any]]]:
-        """What `_ended` gives. Raises Stopped for everything that goes wrong on the way, the batch then stays in hand."""
+        """The result of `_ended`. Any failure raises Stopped; the batch then stays open."""
         try:
             return await self._ended(items, journal)
         except anthropic.NotFoundError as error:
@@ -96,7 +98,7 @@ class ClaudeBatchesJudge:
         except anthropic.APIError as error:
             raise Stopped(f"message batches: {read_error(error).failure}") from error
         except (anthropic.AnthropicError, ValueError, TypeError, AttributeError) as error:
-            # What is no JSON, or a proxy's page with status 200, fails somewhere inside of the SDK.
+            # Invalid JSON, or a proxy's page with status 200, fails somewhere inside the SDK.
             raise Stopped(
                 f"message batches: a reply could not be read ({type(error).__name__}: {error})"
             ) from error
@@ -105,13 +107,18 @@ class ClaudeBatchesJudge:
         known = journal.read().get("id")
         if not known:
             return read_error(error).failure
-        where = f"the file in {self.series.name}/open that names it"
-        return f"the API does not know {known}: another key's? To have its answers judged anew, delete {where}"
+        return (
+            f"the API does not know {known}; perhaps it was created with another key. To judge its "
+            f"answers again, delete the file in {self.series.name}/open that names it"
+        )
 
     async def _ended(
         self, items: Sequence[Item], journal: Journal
     ) -> tuple[str, dict[str, dict[str, Any]]]:
-        """The ended batch of these items with its results by item; one that was found in the list may prove not to be ours."""
+        """(id, results by item) of the ended batch of these items.
+
+        A batch that was found in the API's list, and has none of the items, is skipped.
+        """
         wanted = {item.digest for item in items}
         while True:
             batch_id = await self._batch_id(items, journal)
@@ -124,15 +131,11 @@ class ClaudeBatchesJudge:
             known["not_ours"] = [*known.get("not_ours", []), known.pop("id")]
             journal.write(known)
 
-    def _most_usd(self, item: Item) -> float:
-        body = request_body(item, self.series.model, self._settings.max_tokens)
-        text = body["messages"][0]["content"]
-        return at_most_usd(
-            self._settings.usd_per_million_tokens, text, self._settings.max_tokens, batched=True
-        )
+    def _body(self, item: Item) -> dict[str, Any]:
+        return request_body(item, self.series.model, self._settings.max_tokens)
 
     async def _batch_id(self, items: Sequence[Item], journal: Journal) -> str:
-        """The id of the batch that these items were, or are now, sent in."""
+        """The id of these items' batch, which is created where there is none yet."""
         known = journal.read()
         if known.get("id"):
             return str(known["id"])
@@ -144,18 +147,10 @@ class ClaudeBatchesJudge:
             return found
 
     async def _create(self, items: Sequence[Item], journal: Journal) -> str:
-        assert self._client is not None
         intent = {"intent_utc": now_utc(), "requests": len(items)}
         journal.write(intent)
-        requests = [
-            {
-                "custom_id": item.digest,
-                "params": request_body(item, self.series.model, self._settings.max_tokens),
-            }
-            for item in items
-        ]
-        # Not retried by the SDK: a batch that was created while its answer got lost would be
-        # created twice.
+        requests = [{"custom_id": item.digest, "params": self._body(item)} for item in items]
+        # No retries by the SDK: if only the reply was lost, a retry would create a second batch.
         created = await self._client.with_options(max_retries=0).messages.batches.create(
             requests=requests  # type: ignore[arg-type]
         )
@@ -164,41 +159,38 @@ class ClaudeBatchesJudge:
         return created.id
 
     async def _find(self, known: dict[str, Any]) -> str | None:
-        """A batch with as many requests, created after the intention to: may be ours, whose id was lost. Its results tell."""
-        assert self._client is not None
+        """A batch of the same size, created after the intention was noted; None without one.
+
+        It may be the one whose id was lost; its results will show.
+        """
         since = datetime.fromisoformat(known["intent_utc"]) - CLOCK_SLACK
         taken = {*self._owned, *known.get("not_ours", ())}
         async for batch in self._client.messages.batches.list(limit=100):
             if batch.created_at < since:
                 return None
-            counts = batch.request_counts
-            total = (
-                counts.processing
-                + counts.succeeded
-                + counts.errored
-                + counts.canceled
-                + counts.expired
-            )
-            if total == known["requests"] and batch.id not in taken:
+            n = batch.request_counts
+            requests = n.processing + n.succeeded + n.errored + n.canceled + n.expired
+            if requests == known["requests"] and batch.id not in taken:
                 return batch.id
         return None
 
     async def _wait(self, batch_id: str) -> None:
-        assert self._client is not None
+        batches = self._client.messages.batches
         try:
             async with asyncio.timeout(MOST_WAIT.total_seconds()):
-                while (
-                    await self._client.messages.batches.retrieve(batch_id)
-                ).processing_status != "ended":
+                while (await batches.retrieve(batch_id)).processing_status != "ended":
                     await asyncio.sleep(self._settings.poll_s)
         except TimeoutError:
             raise Stopped(
-                f"message batch {batch_id} did not end within {MOST_WAIT}; run again to look again"
+                f"message batch {batch_id} did not end within {MOST_WAIT}; "
+                "the next run checks it again"
             ) from None
 
     async def _results(self, batch_id: str, expected: int) -> dict[str, dict[str, Any]]:
-        """The results by custom id, the first of each. Raises Stopped where there is none: it is paid for and kept there."""
-        assert self._client is not None
+        """The results by custom id, the first of each. Raises Stopped where none can be read.
+
+        The results are paid for and stay at the API, so the next run can fetch them.
+        """
         found: dict[str, dict[str, Any]] = {}
         for attempt in range(RESULTS_TRIES):
             if attempt:
@@ -209,32 +201,26 @@ class ClaudeBatchesJudge:
                 break
         if not found:
             raise Stopped(
-                f"message batch {batch_id} has ended, but its results cannot be read; run again to look again"
+                f"message batch {batch_id} has ended, but its results cannot be read; "
+                "the next run fetches them again"
             )
         return found
 
     def _reply(self, result: dict[str, Any] | None, batch_id: str) -> Reply:
-        assert self._client is not None
         if result is None:
             return Reply(None, f"no result in message batch {batch_id}", transient=True)
         if result.get("type") == "succeeded":
-            reply = read_message(
-                json.dumps(result.get("message"), ensure_ascii=False), self.series.model
-            )
+            body = json.dumps(result.get("message"), ensure_ascii=False)
+            reply = read_message(body, self.series.model)
             usd = usd_of(self._settings.usd_per_million_tokens, reply.usage, batched=True)
-            return replace(
-                reply, usd=usd, client=f"{client_version(self._client)}, batch {batch_id}"
-            )
+            client = f"{client_version(self._client)}, batch {batch_id}"
+            return replace(reply, usd=usd, client=client)
         error = (result.get("error") or {}).get("error") or {}
         said = f"{error.get('type', '')}: {error.get('message', '')}".strip(": ")[:200]
-        failure = f"message batch {batch_id}: {result.get('type')}{f': {said}' if said else ''}"
-        return Reply(
-            None,
-            failure,
-            transient=error.get("type") != "invalid_request_error",
-            raw=json.dumps(result),
-        )
+        failure = f"message batch {batch_id}: {result.get('type')}: {said}".removesuffix(": ")
+        transient = error.get("type") != "invalid_request_error"
+        return Reply(None, failure, transient, raw=json.dumps(result))
 
     async def close(self) -> None:
-        if self._client is not None:
-            await self._client.close()
+        """Close the connections."""
+        await self._client.close()

@@ -1,4 +1,4 @@
-"""Two judges, or two rounds of one, over the same answers: how far they agree, and where they disagree most."""
+"""Two judges, or two rounds of one, on the same answers: how far they agree, and where not."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """A pair that two scorers see differently."""
+    """A pair that two scorers score differently."""
 
     pair: str
     first: Judged
@@ -33,12 +33,13 @@ class Disagreement:
 
     @property
     def distance(self) -> int:
+        """The difference of the scores."""
         return abs(self.first.score - self.second.score)
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Agreement of two scorers over the answers that both scored; the disagreements, greatest first."""
+    """Agreement on the answers that both scored, and the disagreements, greatest first."""
 
     both: int
     only_first: int
@@ -48,7 +49,10 @@ class Comparison:
 
 
 def scores_of(name: str, answers: Iterable[Answer]) -> dict[str, Judged]:
-    """Pair -> score of a series in the tree, or of `checks` over the stored answers. Raises BenchError for an unknown one."""
+    """Pair -> score, by a series in the tree or by `checks` on the stored answers.
+
+    Raises BenchError for an unknown series.
+    """
     if name == CHECKS:
         scored = ((a, score_answer(a.question, a.shown.answer, _finish(a))) for a in answers)
         return {
@@ -70,7 +74,7 @@ def _finish(answer: Answer) -> str:
 
 
 def compare(first: Mapping[str, Judged], second: Mapping[str, Judged]) -> Comparison:
-    """Hold two scorings against each other, pair by pair."""
+    """Compare two scorings pair by pair."""
     both = sorted(first.keys() & second.keys())
     differ = [
         Disagreement(p, first[p], second[p]) for p in both if first[p].score != second[p].score

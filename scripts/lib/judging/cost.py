@@ -1,4 +1,4 @@
-"""What judging costs: prices, a hard limit that is checked before a request is sent, and the estimate shown beforehand."""
+"""What judging costs: prices, estimates, and a hard limit that is checked before each request."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from scripts.lib.scoring.series import Usage
 from scripts.lib.settings.judge_config import Prices
 
 MILLION = 1_000_000
-# For estimates: characters a token (low, so that tokens are not underestimated), and the output
-# tokens of a reply: a frame and so many a criterion.
+# For estimates: characters per token (low, so that tokens are not underestimated), and the output
+# tokens of a reply: a fixed number, and a number per criterion.
 CHARACTERS_PER_TOKEN = 3.2
 REPLY_TOKENS, REPLY_TOKENS_PER_CRITERION = 90, 110
 
 
 def usd_of(prices: Prices, usage: Usage, batched: bool = False) -> float:
-    """The price of one reply."""
+    """The price of one reply in US dollars."""
     tokens = (
         usage.input_tokens * prices.input
         + usage.output_tokens * prices.output
@@ -29,13 +29,20 @@ def usd_of(prices: Prices, usage: Usage, batched: bool = False) -> float:
 
 
 def prompt_tokens(user: str | int) -> int:
-    """Estimated input tokens of a request with that user text (or that many characters of it), the system prompt included."""
+    """Estimated input tokens of a request, system prompt included.
+
+    `user`: the user text, or its number of characters.
+    """
     characters = user if isinstance(user, int) else len(user)
     return round((len(SYSTEM) + characters) / CHARACTERS_PER_TOKEN)
 
 
 def at_most_usd(prices: Prices, user: str | int, max_tokens: int, batched: bool) -> float:
-    """What a request can cost at most: a token per byte, nothing cached, the prompt written to the cache, a full reply."""
+    """The most that a request can cost, in US dollars.
+
+    It assumes one token per byte, the dearer of the prices for new and for cache-written input, and
+    a reply of `max_tokens`. `user`: the user text, or its size in bytes.
+    """
     dearest = max(prices.input, prices.cache_write)
     most = user if isinstance(user, int) else len(user.encode())
     tokens = (len(SYSTEM.encode()) + most) * dearest + max_tokens * prices.output
@@ -43,7 +50,10 @@ def at_most_usd(prices: Prices, user: str | int, max_tokens: int, batched: bool)
 
 
 def expected_usd(prices: Prices, requests: Iterable[tuple[int, int]], batched: bool) -> float:
-    """What requests of (characters of the user text, criteria) are likely to cost, nothing cached."""
+    """What requests are likely to cost in US dollars if nothing is cached.
+
+    `requests`: (characters of the user text, number of criteria) of each.
+    """
     total = 0.0
     for characters, criteria in requests:
         reply = REPLY_TOKENS + REPLY_TOKENS_PER_CRITERION * criteria
@@ -52,7 +62,7 @@ def expected_usd(prices: Prices, requests: Iterable[tuple[int, int]], batched: b
 
 
 class Budget:
-    """A hard limit in US dollars: a request is sent only when the most that it can cost still fits."""
+    """A hard limit in US dollars: a request is sent only if the most it can cost still fits."""
 
     def __init__(self, max_usd: float):
         self.max_usd = max_usd
@@ -61,19 +71,22 @@ class Budget:
         self._settled = asyncio.Event()
 
     async def reserve(self, usd: float) -> None:
-        """Set so much aside, once what others set aside is settled and leaves enough. Raises Stopped where it cannot."""
+        """Reserve a sum, after waiting for other reservations to be settled where needed.
+
+        Raises Stopped where the sum does not fit beside what is already spent.
+        """
         while self.spent_usd + self._reserved_usd + usd > self.max_usd:
             if self.spent_usd + usd > self.max_usd:
                 raise Stopped(
-                    f"max_usd: ${self.spent_usd:.2f} of ${self.max_usd:g} are spent, and what is next could cost "
-                    f"${usd:.3f}; raise judge.claude.max_usd and run again"
+                    f"max_usd: ${self.spent_usd:.2f} of ${self.max_usd:g} are spent, and the next "
+                    f"request could cost ${usd:.3f}; raise judge.claude.max_usd and run again"
                 )
             self._settled.clear()
             await self._settled.wait()
         self._reserved_usd += usd
 
     def settle(self, reserved_usd: float, paid_usd: float) -> None:
-        """What was set aside has become a payment (0 where nothing was answered)."""
+        """Turn a reservation into a payment; 0 where there certainly was no answer."""
         self._reserved_usd -= reserved_usd
         self.spent_usd += paid_usd
         self._settled.set()

@@ -1,4 +1,4 @@
-"""The judge as an instrument: what a batch's canaries, retests and replies say of it, and its errors with their intervals."""
+"""The judge as an instrument: checks of each batch, and the judge's error rates with intervals."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +14,9 @@ import numpy as np
 from scipy import stats
 from statsmodels.stats.inter_rater import cohens_kappa
 from statsmodels.stats.proportion import proportion_confint
-from tabulate import tabulate
 
 from scripts.lib.base.layout import VERDICTS
+from scripts.lib.base.output_forms import TERMINAL
 from scripts.lib.scoring.rubric import MOST_SCORE, PASS_SCORE
 from scripts.lib.scoring.series import Role, Series
 from scripts.lib.scoring.verdict_store import (
@@ -29,47 +29,46 @@ from scripts.lib.scoring.verdict_store import (
     all_series,
 )
 
-# Bars of a batch. Known-3 answers may fail now and then (a strict reading); a known-0 answer may
-# never pass.
+# Limits for a batch. A strict judge may fail a few known-3 answers; a known-0 one may never pass.
 MOST_KNOWN_3_FAILED = 0.10
 LEAST_EXACT_RETEST = 0.80
 MOST_UNSCORED = 0.20
-# A reason in the same words for so many different answers, and for such a share of them, was not
-# written for any of them.
+# The known score of a reference that was cut in half.
+CUT_SCORE = 1
+# A judge that gives one reason to this many answers, and to this share of them, does not read them.
 SAME_REASON_TIMES, SAME_REASON_SHARE = 5, 0.10
 LEAST_FOR_CONSTANT = 8
 CONFIDENCE = 0.95
 
 
-def _known_0(items: Sequence[ItemOutcome]) -> Iterator[str]:
-    passed = [
-        i
-        for i in items
-        if i.role is Role.CANARY and i.expected == 0 and (i.score or 0) >= PASS_SCORE
+def _canaries(items: Iterable[ItemOutcome], expected: int) -> list[tuple[ItemOutcome, int]]:
+    """(item, score) of the scored canaries with this known score."""
+    return [
+        (item, item.score)
+        for item in items
+        if item.role is Role.CANARY and item.expected == expected and item.score is not None
     ]
+
+
+def _known_0(items: Sequence[ItemOutcome]) -> Iterator[str]:
+    passed = [item for item, score in _canaries(items, 0) if score >= PASS_SCORE]
     if passed:
         kinds = ", ".join(sorted({item.kind for item in passed}))
         yield f"{len(passed)} answers that deserve 0 got {PASS_SCORE} or more ({kinds})"
 
 
 def _known_3(items: Sequence[ItemOutcome]) -> Iterator[str]:
-    known = [
-        i
-        for i in items
-        if i.role is Role.CANARY and i.expected == MOST_SCORE and i.score is not None
-    ]
-    failed = [item for item in known if item.score != MOST_SCORE]
-    # One of a handful is within a strict judge's right, unless it calls the reference worthless.
-    if len(failed) > MOST_KNOWN_3_FAILED * len(known) and (len(failed) > 1 or failed[0].score == 0):
-        yield f"{len(failed)} of {len(known)} references got less than {MOST_SCORE}"
+    scores = [score for _, score in _canaries(items, MOST_SCORE)]
+    failed = [score for score in scores if score != MOST_SCORE]
+    # A strict judge may fail a single reference, unless it gives it a 0.
+    if len(failed) > MOST_KNOWN_3_FAILED * len(scores) and (len(failed) > 1 or failed[0] == 0):
+        yield f"{len(failed)} of {len(scores)} references got less than {MOST_SCORE}"
 
 
 def _cut(items: Sequence[ItemOutcome]) -> Iterator[str]:
-    believed = [
-        i for i in items if i.role is Role.CANARY and i.expected == 1 and i.score == MOST_SCORE
-    ]
-    if believed:
-        yield f"{len(believed)} references cut in half, which deserve 1 at most, got {MOST_SCORE}"
+    full = sum(score == MOST_SCORE for _, score in _canaries(items, CUT_SCORE))
+    if full:
+        yield f"{full} references cut in half, which deserve {CUT_SCORE} at most, got {MOST_SCORE}"
 
 
 def _lazy(items: Sequence[ItemOutcome], verdicts: Mapping[str, Verdict]) -> Iterator[str]:
@@ -77,18 +76,16 @@ def _lazy(items: Sequence[ItemOutcome], verdicts: Mapping[str, Verdict]) -> Iter
     scores = Counter(item.score for item in judged)
     if len(judged) >= LEAST_FOR_CONSTANT and len(scores) == 1:
         yield f"all {len(judged)} scores are {judged[0].score}"
-    # Different answers with one reason; an answer that was asked twice may well get the same one.
-    reasons = Counter(
-        summary
-        for summary, _ in {
-            (" ".join(verdicts[item.digest].scored.summary.split()).casefold(), item.pair)
-            for item in judged
-            if item.digest in verdicts and item.kind not in ("empty", "colon", "echo")
-        }
-    )
-    text, times = reasons.most_common(1)[0] if reasons else ("", 0)
+    # The answers to each reason, as a set: a retest may well get the same reason again.
+    answers: dict[str, set[str]] = {}
+    for item in judged:
+        if item.digest in verdicts and item.kind not in ("empty", "colon", "echo"):
+            reason = " ".join(verdicts[item.digest].scored.summary.split()).casefold()
+            answers.setdefault(reason, set()).add(item.pair)
+    reason = max(answers, key=lambda text: len(answers[text]), default="")
+    times = len(answers.get(reason, ()))
     if times >= SAME_REASON_TIMES and times > SAME_REASON_SHARE * len(judged):
-        yield f"one reason was given for {times} different answers: {text[:80]!r}"
+        yield f"one reason was given for {times} different answers: {reason[:80]!r}"
 
 
 def _malformed(items: Sequence[ItemOutcome]) -> Iterator[str]:
@@ -96,42 +93,50 @@ def _malformed(items: Sequence[ItemOutcome]) -> Iterator[str]:
     unscored = [item for item in answered if item.score is None]
     if len(unscored) > MOST_UNSCORED * len(answered):
         first = Counter(item.unscored[:60] for item in unscored).most_common(1)[0][0]
-        yield f"{len(unscored)} of {len(answered)} replies could not be scored (most often: {first})"
+        yield (
+            f"{len(unscored)} of {len(answered)} replies could not be scored (most often: {first})"
+        )
 
 
 def _retest(items: Sequence[ItemOutcome]) -> Iterator[str]:
     pairs = retests(items)
     same = sum(first == again for first, again in pairs)
-    # Below the bar beyond chance: a handful of retests alone condemns nobody.
+    # Significantly below the limit: a few retests alone are too few to fail a judge.
     if pairs and stats.binom.cdf(same, len(pairs), LEAST_EXACT_RETEST) < 1 - CONFIDENCE:
         yield f"only {same} of {len(pairs)} answers that were asked twice got the same score"
 
 
 def findings(items: Sequence[ItemOutcome], verdicts: Mapping[str, Verdict]) -> tuple[str, ...]:
-    """What is wrong with the judge of a batch; nothing for one whose verdicts may be used. `verdicts` by digest."""
-    checks = (
-        _known_0(items),
-        _known_3(items),
-        _cut(items),
-        _lazy(items, verdicts),
-        _malformed(items),
-        _retest(items),
+    """What the checks of a batch found wrong with the judge; empty where its verdicts may be used.
+
+    `verdicts`: digest -> verdict.
+    """
+    return (
+        *_known_0(items),
+        *_known_3(items),
+        *_cut(items),
+        *_lazy(items, verdicts),
+        *_malformed(items),
+        *_retest(items),
     )
-    return tuple(finding for check in checks for finding in check)
+
+
+def _both(pairs: Iterable[tuple[int | None, int | None]]) -> list[tuple[int, int]]:
+    """The pairs in which both scores are known."""
+    return [(a, b) for a, b in pairs if a is not None and b is not None]
 
 
 def retests(items: Iterable[ItemOutcome]) -> list[tuple[int, int]]:
-    """(first score, score when asked again) of the answers that a judge was asked twice."""
-    twice = (item for item in items if item.role is Role.RETEST)
-    return [(i.first, i.score) for i in twice if i.first is not None and i.score is not None]
+    """(first score, second score) of the answers that a judge was asked about twice."""
+    return _both((item.first, item.score) for item in items if item.role is Role.RETEST)
 
 
-# --- measures ----------------------------------------------------------------------------------------------------------
+# --- measures -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One figure of a judge with its 95 % interval (None: the sample cannot carry one) and its n."""
+    """One figure of a judge, its 95 % interval (None: the sample is too small), and its n."""
 
     name: str
     value: float
@@ -141,7 +146,7 @@ class Measure:
 
 
 def proportion(name: str, count: int, n: int) -> Measure | None:
-    """A share with Wilson's interval."""
+    """A share with Wilson's interval; None where `n` is 0."""
     if not n:
         return None
     low, high = proportion_confint(count, n, 1 - CONFIDENCE, "wilson")
@@ -149,81 +154,61 @@ def proportion(name: str, count: int, n: int) -> Measure | None:
 
 
 def agreement(prefix: str, pairs: Sequence[tuple[int, int]]) -> Iterator[Measure]:
-    """Exact agreement, quadratic kappa and mean shift (in points of a hundred) of two scorings of the same answers."""
+    """Agreement of two scorings: exact share, quadratic kappa, and mean shift in points of 100."""
     exact = proportion(f"{prefix}_exact", sum(a == b for a, b in pairs), len(pairs))
     if exact is None:
         return
     yield exact
-    table = np.zeros((MOST_SCORE + 1, MOST_SCORE + 1))
-    for first, second in pairs:
-        table[first, second] += 1
-    # Kappa says nothing where one side has a single score.
-    if min(np.count_nonzero(table.sum(axis=axis)) for axis in (0, 1)) > 1:
+    low: float | None
+    high: float | None
+    # Kappa is not defined where one side has a single score.
+    if all(len(set(scores)) > 1 for scores in zip(*pairs, strict=True)):
+        table = np.zeros((MOST_SCORE + 1, MOST_SCORE + 1))
+        for first, second in pairs:
+            table[first, second] += 1
         with np.errstate(invalid="ignore"):
             kappa = cohens_kappa(table, wt="quadratic")
-        low, high = (float(kappa.kappa_low), float(kappa.kappa_upp))
-        known = math.isfinite(low) and math.isfinite(high)
-        yield Measure(
-            f"{prefix}_quadratic_kappa",
-            float(kappa.kappa),
-            max(low, -1.0) if known else None,
-            min(high, 1.0) if known else None,
-            len(pairs),
-        )
+        low, high = max(float(kappa.kappa_low), -1.0), min(float(kappa.kappa_upp), 1.0)
+        if not (math.isfinite(kappa.kappa_low) and math.isfinite(kappa.kappa_upp)):
+            low, high = None, None
+        yield Measure(f"{prefix}_quadratic_kappa", float(kappa.kappa), low, high, len(pairs))
     shifts = np.array([100 * (b - a) / MOST_SCORE for a, b in pairs])
-    half = (
-        float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(pairs) - 1) * stats.sem(shifts))
-        if len(pairs) > 1
-        else None
-    )
-    mean = float(shifts.mean())
-    yield Measure(
-        f"{prefix}_mean_shift",
-        mean,
-        None if half is None else mean - half,
-        None if half is None else mean + half,
-        len(pairs),
-    )
+    mean, low, high = float(shifts.mean()), None, None
+    if len(pairs) > 1:
+        half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(pairs) - 1) * stats.sem(shifts))
+        low, high = mean - half, mean + half
+    yield Measure(f"{prefix}_mean_shift", mean, low, high, len(pairs))
 
 
 def measures(records: Iterable[BatchRecord]) -> tuple[Measure, ...]:
-    """The figures of one judge over its closed batches: those of quarantined ones count, they are the instrument's too."""
+    """The figures of one judge over its closed batches, quarantined ones included."""
     items = [item for record in records for item in record.items]
-    known = [item for item in items if item.role is Role.CANARY and item.score is not None]
-    zero = [item for item in known if item.expected == 0]
-    three = [item for item in known if item.expected == MOST_SCORE]
-    cut = [item for item in known if item.expected not in (0, MOST_SCORE)]
-    asked = [item for item in items if item.role in (Role.PAIR, Role.RETEST)]
-    calibration = [(i.expected, i.score) for i in items if i.role is Role.CALIBRATION]
-    found = [
+
+    def known(name: str, expected: int, is_right: Callable[[int], bool]) -> Measure | None:
+        """The share of the canaries of one known score that the judge gets right."""
+        right = [is_right(score) for _, score in _canaries(items, expected)]
+        return proportion(name, sum(right), len(right))
+
+    unscored = [i.score is None for i in items if i.role in (Role.PAIR, Role.RETEST)]
+    calibration = _both((i.expected, i.score) for i in items if i.role is Role.CALIBRATION)
+    found = (
         *agreement("retest", retests(items)),
-        proportion("known_0_below_pass", sum((i.score or 0) < PASS_SCORE for i in zero), len(zero)),
-        proportion("known_3_right", sum(i.score == MOST_SCORE for i in three), len(three)),
-        proportion(
-            "cut_reference_below_3", sum((i.score or 0) < MOST_SCORE for i in cut), len(cut)
-        ),
-        proportion("unscored", sum(i.score is None for i in asked), len(asked)),
-        *agreement(
-            "calibration", [(a, b) for a, b in calibration if a is not None and b is not None]
-        ),
-    ]
+        known("known_0_below_pass", 0, lambda score: score < PASS_SCORE),
+        known("known_3_right", MOST_SCORE, lambda score: score == MOST_SCORE),
+        known("cut_reference_below_3", CUT_SCORE, lambda score: score < MOST_SCORE),
+        proportion("unscored", sum(unscored), len(unscored)),
+        *agreement("calibration", calibration),
+    )
     return tuple(measure for measure in found if measure is not None)
 
 
 def figures(measures: Iterable[Measure]) -> str:
     """Measures as a table for the terminal."""
-    rows = [
-        [
-            m.name,
-            f"{m.value:.2f}",
-            "" if m.low is None or m.high is None else f"{m.low:.2f} to {m.high:.2f}",
-            m.n,
-        ]
-        for m in measures
-    ]
-    return tabulate(
-        rows, ["figure", "value", "95 % interval", "n"], tablefmt="simple", disable_numparse=True
-    )
+    rows = []
+    for m in measures:
+        interval = "" if m.low is None or m.high is None else f"{m.low:.2f} to {m.high:.2f}"
+        rows.append([m.name, f"{m.value:.2f}", interval, m.n])
+    return TERMINAL.table(rows, ["figure", "value", "95 % interval", "n"])
 
 
 COLUMNS = ("series", "scorer", "model", "measure", "value", "low", "high", "n")
@@ -231,7 +216,7 @@ COLUMNS = ("series", "scorer", "model", "measure", "value", "low", "high", "n")
 
 @dataclass(frozen=True, slots=True)
 class SeriesReport:
-    """What is known of one judge: its closed batches, its figures, and what the failed batches were failed for."""
+    """One judge's closed batches and figures."""
 
     series: str
     scorer: str
@@ -240,28 +225,32 @@ class SeriesReport:
 
     @property
     def accepted(self) -> int:
+        """How many batches were accepted."""
         return sum(record.status == ACCEPTED for record in self.records)
 
     @property
     def quarantined(self) -> tuple[BatchRecord, ...]:
+        """The batches that failed their checks, with the findings."""
         return tuple(record for record in self.records if record.status == QUARANTINED)
 
     @property
     def usd(self) -> float:
+        """What the batches cost in US dollars."""
         return sum(record.usd for record in self.records)
 
     @property
     def measures(self) -> tuple[Measure, ...]:
+        """The judge's figures over these batches."""
         return measures(self.records)
 
 
 def series_reports(root: Path = VERDICTS) -> tuple[SeriesReport, ...]:
-    """A report per judge that has verdicts in the tree."""
+    """A report for each judge that has verdicts in the tree."""
     return tuple(report_of(series, root) for series in all_series(root))
 
 
 def report_of(series: Series, root: Path = VERDICTS) -> SeriesReport:
-    """What is known of one judge."""
+    """The report for one judge."""
     batches = VerdictStore(series, root).batches.values()
     return SeriesReport(series.name, series.scorer, series.model, tuple(batches))
 
@@ -276,12 +265,13 @@ def instrument_csv(reports: Iterable[SeriesReport]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
     for report in reports:
-        head = (report.series, report.scorer, report.model)
-        writer.writerow((*head, "batches_accepted", report.accepted, "", "", len(report.records)))
-        writer.writerow(
-            (*head, "batches_quarantined", len(report.quarantined), "", "", len(report.records))
-        )
-        writer.writerow((*head, "usd", _shown(report.usd), "", "", len(report.records)))
+        batches = len(report.records)
+        rows: list[tuple[object, ...]] = [
+            ("batches_accepted", report.accepted, "", "", batches),
+            ("batches_quarantined", len(report.quarantined), "", "", batches),
+            ("usd", _shown(report.usd), "", "", batches),
+        ]
         for m in report.measures:
-            writer.writerow((*head, m.name, _shown(m.value), _shown(m.low), _shown(m.high), m.n))
+            rows.append((m.name, _shown(m.value), _shown(m.low), _shown(m.high), m.n))
+        writer.writerows((report.series, report.scorer, report.model, *row) for row in rows)
     return out.getvalue()

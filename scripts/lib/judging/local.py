@@ -1,7 +1,8 @@
-"""A local model as judge: a llama-server whose replies are bound to the schema. Free, offline, and as poor as its model.
+"""A local model as judge: a llama-server whose replies are bound to the JSON schema.
 
-The server enforces the schema without showing it to the model, so the prompt repeats it; lengths
-are bounded, so that a small model cannot fill its reply with one endless reason.
+It is free and works offline; its quality is that of the model. The server enforces the schema
+without showing it to the model, so the prompt repeats it. Texts have a maximum length, so that a
+small model cannot fill its reply with one endless reason.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ MOST_TEXT_CHARACTERS = 300
 
 
 def bounded_schema(criteria: int) -> dict[str, Any]:
-    """The schema for exactly so many criteria, with bounded texts."""
+    """The schema for exactly this number of criteria, with a maximum length for texts."""
     schema: dict[str, Any] = copy.deepcopy(SCHEMA)
     verdicts = schema["properties"]["criteria"]
     verdicts |= {"minItems": criteria, "maxItems": criteria}
@@ -36,7 +37,7 @@ def bounded_schema(criteria: int) -> dict[str, Any]:
 
 
 def request_body(item: Item, max_tokens: int) -> dict[str, Any]:
-    """A chat request, greedy, bound to the schema."""
+    """A greedy chat request, bound to the schema."""
     schema = bounded_schema(len(item.shown.criteria))
     return {
         "messages": [
@@ -60,38 +61,25 @@ def read_completion(body: str) -> Reply:
         choice, used = raw["choices"][0], raw["usage"]
         content, stop = choice["message"].get("content"), str(choice["finish_reason"])
         usage = Usage(int(used["prompt_tokens"]), int(used["completion_tokens"]))
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        AttributeError,
-        ArithmeticError,
-        RecursionError,
-    ):
-        return Reply(
-            None,
-            f"the body is no completion: {' '.join(body.split())[:80]!r}",
-            transient=True,
-            raw=body,
-        )
-    empty = "" if content else "the judge's reply is empty"
-    failure = "the judge's reply was cut at max_tokens" if stop == "length" else empty
-    model = str(raw.get("model", ""))
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
+        failure = f"the body is not a completion: {' '.join(body.split())[:80]!r}"
+        return Reply(None, failure, transient=True, raw=body)
+    failure = "" if content else "the judge's reply is empty"
+    if stop == "length":
+        failure = "the judge's reply was cut at max_tokens"
     return Reply(
         None if failure else content,
         failure,
-        False,
-        body,
-        str(raw.get("id", "")),
-        model,
-        stop,
-        usage,
+        raw=body,
+        request_id=str(raw.get("id", "")),
+        model=str(raw.get("model", "")),
+        stop_reason=stop,
+        usage=usage,
     )
 
 
 class LocalJudge:
-    """A llama-server at `base_url`, one answer at a time. `headers`: what it wants with each request."""
+    """Asks a llama-server at `base_url`, one answer at a time, with `headers` in each request."""
 
     batches_at_once = 1
 
@@ -102,17 +90,13 @@ class LocalJudge:
         base_url: str,
         headers: Mapping[str, str] | None = None,
     ):
-        self.series, self._settings, self._base_url, self._headers = (
-            series,
-            settings,
-            base_url,
-            headers,
-        )
+        self.series, self._settings = series, settings
+        self._base_url, self._headers = base_url, headers
 
     async def ask(self, items: Sequence[Item], journal: Journal, keep: Keep) -> None:
-        timeout_s = self._settings.deadline_s
+        """Ask for every item; see `Judge.ask`."""
         async with httpx2.AsyncClient(
-            base_url=self._base_url, headers=self._headers, timeout=timeout_s
+            base_url=self._base_url, headers=self._headers, timeout=self._settings.deadline_s
         ) as client:
             for item in items:
                 await keep(item, await self._ask(client, item))
@@ -129,7 +113,7 @@ class LocalJudge:
         body = response.text
         if response.status_code == 404:
             raise BenchError(
-                f"judge local: {self._base_url} has no /v1/chat/completions: is it a llama-server?"
+                f"judge local: {self._base_url} has no /v1/chat/completions; is it a llama-server?"
             )
         if response.status_code != 200:
             said = " ".join(body.split())[:200]
@@ -138,4 +122,4 @@ class LocalJudge:
         return read_completion(body)
 
     async def close(self) -> None:
-        """Nothing is held open between two batches."""
+        """Do nothing: no connection is kept between batches."""

@@ -1,8 +1,8 @@
-"""Judging: what is sent to a judge and what comes back. One protocol, one module per judge.
+"""The protocol that every judge implements; there is one module per judge.
 
 A batch mixes the answers to be judged with canaries (answers whose score is known) and retests, so
-that the judge is measured while it measures. A judge only turns items into replies; scoring,
-storing and the decision on the batch are not its business.
+that each batch also measures the judge. A judge only turns items into replies. Scoring and storing
+them, and the decision on the batch, happen elsewhere.
 """
 
 from __future__ import annotations
@@ -16,33 +16,37 @@ from scripts.lib.scoring.series import Item, Reply, Series
 class Journal(Protocol):
     """A batch's memory across crashes, for a judge whose requests outlive the process."""
 
-    def read(self) -> dict[str, Any]: ...
+    def read(self) -> dict[str, Any]:
+        """What was written last; empty at first."""
+        ...
 
-    def write(self, value: Mapping[str, Any]) -> None: ...
+    def write(self, value: Mapping[str, Any]) -> None:
+        """Replace the journal."""
+        ...
 
 
 class Stopped(Exception):
-    """The judge is not to be asked any further in this run (no key, no money left, out of reach): the reason."""
+    """The reason to ask the judge nothing more in this run: no key, no money left, out of reach."""
 
 
-# Called with every item and its reply; the reply is on disk when it returns.
+# Called with each item and its reply; when it returns, the reply is on disk.
 Keep = Callable[[Item, Reply], Awaitable[None]]
 
 
 class Judge(Protocol):
-    """Turns items into replies, in any order. `batches_at_once`: how many batches it wants to have in hand."""
+    """Turns items into replies, in any order. `batches_at_once`: how many batches may be open."""
 
     series: Series
     batches_at_once: int
 
     async def ask(self, items: Sequence[Item], journal: Journal, keep: Keep) -> None:
-        """Have every item answered, each once, and keep its reply before the next one is asked.
+        """Ask for every item once, and `keep` its reply before the next item is asked for.
 
-        Raises Stopped, with the replies that came kept; BenchError for what only a person can mend
-        (a refused key).
+        Raises Stopped (the replies so far are kept), or BenchError for what only the user can
+        correct, such as a refused key.
         """
         ...
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         ...

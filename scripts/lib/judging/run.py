@@ -1,8 +1,7 @@
-"""Judging a set of answers: batches are made, asked, stored reply by reply, checked whole, and accepted or quarantined.
+"""Judges a set of answers, batch by batch; each batch is then accepted or quarantined as a whole.
 
-Every verdict is on disk as it comes, and every batch is a file from before its first request until
-it is closed: after a crash the next run goes on where this one ended and pays for nothing twice
-that it got an answer for.
+Each verdict is stored as it comes in, and each batch has a file from before its first request until
+it is closed. After a crash the next run continues from there, and asks for no stored verdict again.
 """
 
 from __future__ import annotations
@@ -31,19 +30,19 @@ from scripts.lib.scoring.verdict_store import (
     outcome,
 )
 
-# A judge that failed so many batches in a row is not paid for another one.
+# The run stops after this many failed batches in a row, so that no more of them are paid for.
 MOST_QUARANTINED_IN_A_ROW = 2
-# A batch is checked when so many of its canaries were answered; with fewer it stays open for the
-# next run.
+# With a smaller share of answered canaries a batch cannot be checked; it stays open for the next
+# run.
 LEAST_CANARIES_ANSWERED = 0.5
 
 
 @dataclass(slots=True)
 class RunResult:
-    """What a run did: replies received, what they cost, the batches it closed, and why it stopped early (empty: it did not).
+    """What a run did: replies received, their cost in US dollars, and the batches it closed.
 
-    `reviews`: the files of which it changed an answer's verdict. `damaged`: stored records that
-    were left out.
+    `stopped`: why it stopped early; empty where it did not. `reviews`: the files in which an
+    answer's verdict changed. `damaged`: stored records that were left out.
     """
 
     replies: int = 0
@@ -64,7 +63,7 @@ def _scored(item: Item, reply: Reply) -> QuestionScore:
 
 
 def _mine(store: VerdictStore, batch: Batch, item: Item) -> Verdict | None:
-    """The verdict that this batch has for an item; one that another batch left behind does not count."""
+    """The verdict of this batch on an item; that of another batch does not count."""
     verdict = store.read(item.digest)
     return verdict if verdict is not None and verdict.batch == batch.name else None
 
@@ -89,7 +88,7 @@ def _is_ripe(outcomes: Sequence[ItemOutcome]) -> bool:
 
 
 def batches_in_hand(store: VerdictStore) -> list[Batch]:
-    """The batches that an earlier run left open, the oldest first. The answers of a damaged one are asked anew."""
+    """The batches that an earlier run left open; the answers of a damaged one are pending again."""
     damaged: list[Problem] = []
     found = list(
         believed(
@@ -101,20 +100,20 @@ def batches_in_hand(store: VerdictStore) -> list[Batch]:
 
 
 class JudgeRun:
-    """One run of one judge over its store. `told` is called with every item that got its reply (for a progress bar).
+    """One run of one judge over its store. `progress` is called with each item that has a reply.
 
-    `use_failed`: batches that fail the instrument checks are accepted all the same; their findings
-    are recorded.
+    `use_failed`: batches that fail the checks are accepted, too; their findings are recorded.
     """
 
     def __init__(
         self,
         judge: Judge,
         store: VerdictStore,
-        told: Callable[[Item], object] = lambda item: None,
+        progress: Callable[[Item], object] = lambda item: None,
         use_failed: bool = False,
     ):
-        self._judge, self._store, self._told, self._use_failed = judge, store, told, use_failed
+        self._judge, self._store = judge, store
+        self._progress, self._use_failed = progress, use_failed
         self.result = RunResult()
 
     async def pairs(
@@ -124,34 +123,34 @@ class JudgeRun:
         questions: Mapping[str, Question],
         mix: Mix,
     ) -> RunResult:
-        """Judge `pairs` (none of which has a usable verdict), after the batches that an earlier run left open.
+        """Judge `pairs`, which have no usable verdict, after the batches that are still open.
 
         `judged`: answers with a verdict, to draw retests from; `questions`: label -> question.
         """
         left_open = batches_in_hand(self._store)
-        in_hand = {
-            item.digest for batch in left_open for item in batch.items if item.role is Role.PAIR
-        }
-        todo = [item for item in pairs if item.digest not in in_hand]
-        new = (
-            make_batch(
-                self._judge.series, part, judged, [questions[item.label] for item in part], mix
-            )
-            for part in (
-                todo[start : start + mix.pairs] for start in range(0, len(todo), mix.pairs)
-            )
-        )
-        await self._all([*left_open], new)
+        open_items = {item.digest for batch in left_open for item in batch.items}
+        todo = [item for item in pairs if item.digest not in open_items]
+
+        def batches() -> Iterator[Batch]:
+            yield from left_open
+            for start in range(0, len(todo), mix.pairs):
+                part = todo[start : start + mix.pairs]
+                asked = [questions[item.label] for item in part]
+                yield make_batch(self._judge.series, part, judged, asked, mix)
+
+        await self._all(batches())
         return self.result
 
     async def calibrate(self, batch: Batch) -> RunResult:
-        """Judge a batch of answers with known scores; it is recorded as a calibration, its verdicts score nothing."""
-        await self._all([], iter([batch]))
+        """Judge answers with known scores. The verdicts measure the judge and score no answer."""
+        await self._all(iter([batch]))
         return self.result
 
-    async def _all(self, left_open: list[Batch], new: Iterator[Batch]) -> None:
-        """Keep as many batches in hand as the judge wants; the first reason to stop ends the run after those in hand."""
-        waiting = iter(left_open)
+    async def _all(self, batches: Iterator[Batch]) -> None:
+        """Complete the batches, several at a time as the judge allows.
+
+        After the first reason to stop only the batches that are being worked on are completed.
+        """
         slots = asyncio.Semaphore(self._judge.batches_at_once)
 
         async def complete(batch: Batch) -> None:
@@ -166,9 +165,9 @@ class JudgeRun:
             async with asyncio.TaskGroup() as group:
                 while not self.result.stopped:
                     await slots.acquire()
-                    # Beside the loop: canaries and their checks take tens of milliseconds, in which
-                    # replies come in.
-                    batch = next(waiting, None) or await asyncio.to_thread(next, new, None)
+                    # In a thread, because making canaries takes tens of milliseconds, and replies
+                    # come in meanwhile.
+                    batch = await asyncio.to_thread(next, batches, None)
                     if batch is None or self.result.stopped:
                         break
                     group.create_task(complete(batch))
@@ -176,18 +175,15 @@ class JudgeRun:
             raise failures.exceptions[0] from None
 
     async def _complete(self, batch: Batch) -> None:
-        """Ask what is not answered yet, then check and close the batch. Raises Stopped and leaves it open."""
+        """Ask for what is not answered yet, then close the batch. Stopped leaves it open."""
         closed = self._store.batches.get(batch.name)
         if closed is not None:
-            # A crash while it was being closed: the record stands, the rest of the closing is done
-            # now.
+            # A run crashed while it closed this batch. Its record is valid, so only the rest of
+            # the closing is done.
             await asyncio.to_thread(self._store.write_closed, closed)
             return
-        verdicts = {
-            i.digest: found
-            for i in batch.items
-            if (found := _mine(self._store, batch, i)) is not None
-        }
+        stored = (_mine(self._store, batch, item) for item in batch.items)
+        verdicts = {verdict.digest: verdict for verdict in stored if verdict is not None}
         todo = [i for i in batch.items if i.digest not in verdicts or verdicts[i.digest].transient]
         file = BatchFile(self._store.open_file(batch.name))
         if not file.exists():
@@ -195,12 +191,12 @@ class JudgeRun:
 
         async def keep(item: Item, reply: Reply) -> None:
             verdict = self._verdict(batch, item, reply)
-            # Syncing a file to disk takes milliseconds in which other replies can come in.
+            # In a thread, because syncing a file takes milliseconds, and replies come in meanwhile.
             await asyncio.to_thread(self._store.write, verdict)
             verdicts[item.digest] = verdict
             self.result.replies += 1
             self.result.usd += reply.usd
-            self._told(item)
+            self._progress(item)
 
         if todo:
             await self._judge.ask(todo, file, keep)
@@ -223,7 +219,7 @@ class JudgeRun:
     async def _close(self, batch: Batch, verdicts: Mapping[str, Verdict]) -> None:
         outcomes = tuple(_outcomes(self._store, batch, verdicts))
         if not _is_ripe(outcomes):
-            raise Stopped("too few of a batch's canaries were answered to check it; it stays open")
+            raise Stopped("too few canaries of a batch were answered to check it; it stays open")
         problems = findings(outcomes, verdicts)
         status = QUARANTINED if problems and not self._use_failed else ACCEPTED
         if all(item.role is Role.CALIBRATION for item in batch.items):

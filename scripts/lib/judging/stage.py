@@ -1,12 +1,13 @@
-"""The judging stage of a run: a judge is opened, the plans' answers are judged, and what had to wait is written down."""
+"""The judging stage of a run: opens a judge, judges the plans' answers, and notes what is left."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -17,7 +18,7 @@ from scripts.lib.base.results_tree import drop
 from scripts.lib.engines.protocol import EngineFailure, LoadSettings
 from scripts.lib.engines.server_flags import probe
 from scripts.lib.engines.server_start import start_server
-from scripts.lib.judging.answers import Answer, Work, sort_answers, waiting_reviews
+from scripts.lib.judging.answers import Answer, sort_answers, waiting_reviews
 from scripts.lib.judging.batch import Batch, calibration_batch, mix_of
 from scripts.lib.judging.calibration import KnownAnswer
 from scripts.lib.judging.cost import Budget
@@ -32,7 +33,6 @@ from scripts.lib.planning.runtime_values import DEFAULT_CONTEXT
 from scripts.lib.scoring.series import Item, Role, Series
 from scripts.lib.scoring.verdict_store import BatchRecord, VerdictStore
 from scripts.lib.settings.judge_config import LOCAL, NO_KEY, has_key
-from scripts.lib.settings.run_config import Config
 from scripts.lib.weights.facts import facts
 
 SERVER_LOG = LOGS / "judge/server.log"
@@ -41,10 +41,13 @@ READY_TIMEOUT_S = 600.0
 
 @contextlib.contextmanager
 def _alone_in_series(store: VerdictStore) -> Iterator[None]:
-    """Two processes would both finish the batches in hand, and pay twice. Raises Stopped where another is at it."""
+    """Hold the lock of a series, so that no two processes pay for the same open batches.
+
+    Raises Stopped where another process holds it.
+    """
     handle = hold(
         store.lock_file,
-        lambda holder: Stopped(f"process {holder} is judging in this series: wait for it"),
+        lambda holder: Stopped(f"process {holder} is judging in this series; wait for it to end"),
     )
     try:
         yield
@@ -54,7 +57,10 @@ def _alone_in_series(store: VerdictStore) -> Iterator[None]:
 
 @contextlib.contextmanager
 def open_judge(series: Series, planner: Planner, budget: Budget) -> Iterator[Judge]:
-    """The judge of a series; a local one's server runs as long. Raises Stopped where there is no such judge now."""
+    """The judge of a series; a local judge's server runs until the block ends.
+
+    Raises Stopped where the judge is not available.
+    """
     config = planner.config.judge
     if series.scorer == LOCAL:
         with _local_server(planner) as (base_url, headers):
@@ -62,7 +68,7 @@ def open_judge(series: Series, planner: Planner, budget: Budget) -> Iterator[Jud
 
             yield LocalJudge(series, config.local, base_url, headers)
         return
-    # The SDK takes most of a second to import: only where it is wanted.
+    # Imported here because the SDK takes most of a second to load.
     from scripts.lib.judging.claude import ClaudeJudge
     from scripts.lib.judging.claude_batches import ClaudeBatchesJudge
 
@@ -74,9 +80,10 @@ def open_judge(series: Series, planner: Planner, budget: Budget) -> Iterator[Jud
 
 @contextlib.contextmanager
 def _local_server(planner: Planner) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """The address of the local judge's server and the headers it wants.
+    """The address of the local judge's server, and the headers of its requests.
 
-    A running one, else one of ours, alone on the machine like a timed shard.
+    The configuration may name a running server. Otherwise one is started, which has the machine to
+    itself, like a timed shard.
     """
     config = planner.config.judge.local
     if config.url is not None:
@@ -100,35 +107,47 @@ def _local_server(planner: Planner) -> Iterator[tuple[str, Mapping[str, str]]]:
 
 
 def _check_weights(path: Path, planned: str) -> None:
-    """Raises Stopped where another file is there than the one that the series is named for."""
+    """Raise Stopped where the weights are not those that the series is named for."""
     try:
         found = facts(path).fingerprint
     except (BenchError, OSError) as error:
         raise Stopped(f"the local judge's weights cannot be read: {error}") from error
     if found != planned:
         raise Stopped(
-            f"the local judge's weights were replaced meanwhile ({path}): run again, as another judge"
+            f"the local judge's weights were replaced during the run ({path}); run again to judge "
+            "with the new ones"
         )
 
 
-async def _judge(
-    judge: Judge, store: VerdictStore, config: Config, work: Work, bar: bool
+def _judge(
+    store: VerdictStore,
+    planner: Planner,
+    total: int,
+    bar: bool,
+    work: Callable[[JudgeRun], Awaitable[RunResult]],
+    budget: Budget | None = None,
 ) -> RunResult:
-    with tqdm(
-        total=len(work.pending),
-        desc=store.series.name,
-        unit="answer",
-        disable=None if bar else True,
-    ) as progress:
+    """Open the judge of a series and do the work with it, `total` answers. Raises Stopped."""
+    config = planner.config.judge
+    budget = budget or Budget(config.claude.max_usd)
 
-        def told(item: Item) -> None:
-            progress.update(item.role is Role.PAIR)
+    async def go(judge: Judge, progress: tqdm[NoReturn]) -> RunResult:
+        def count(item: Item) -> None:
+            progress.update(item.role in (Role.PAIR, Role.CALIBRATION))
 
-        run = JudgeRun(judge, store, told, config.judge.use_failed_batches)
         try:
-            return await run.pairs(work.pending, work.judged, work.questions, mix_of(config.judge))
+            return await work(JudgeRun(judge, store, count, config.use_failed_batches))
         finally:
             await judge.close()
+
+    with (
+        open_judge(store.series, planner, budget) as judge,
+        _alone_in_series(store),
+        tqdm(
+            total=total, desc=store.series.name, unit="answer", disable=None if bar else True
+        ) as progress,
+    ):
+        return asyncio.run(go(judge, progress))
 
 
 def _calibration(store: VerdictStore, known: Sequence[KnownAnswer]) -> Batch:
@@ -146,28 +165,21 @@ def _calibration(store: VerdictStore, known: Sequence[KnownAnswer]) -> Batch:
 def calibrate(
     series: Series, planner: Planner, known: Sequence[KnownAnswer], bar: bool = True
 ) -> BatchRecord:
-    """Judge answers with known scores. Raises BenchError where the judge is not to be had."""
-    store = VerdictStore(series)
+    """Judge answers with known scores. Raises BenchError where the judge is not available."""
+    store, names = VerdictStore(series), list[str]()
 
-    async def go(judge: Judge, batch: Batch) -> RunResult:
-        with tqdm(
-            total=len(batch.items), desc=series.name, unit="answer", disable=None if bar else True
-        ) as progress:
-            try:
-                return await JudgeRun(judge, store, lambda item: progress.update()).calibrate(batch)
-            finally:
-                await judge.close()
+    async def work(run: JudgeRun) -> RunResult:
+        batch = _calibration(store, known)
+        names.append(batch.name)
+        return await run.calibrate(batch)
 
     try:
-        budget = Budget(planner.config.judge.claude.max_usd)
-        with open_judge(series, planner, budget) as judge, _alone_in_series(store):
-            batch = _calibration(store, known)
-            result = asyncio.run(go(judge, batch))
+        result = _judge(store, planner, len(known), bar, work)
     except Stopped as stopped:
         raise BenchError(f"judge {series.scorer}: {stopped}") from stopped
     if result.stopped:
         raise BenchError(f"judge {series.scorer}: {result.stopped}")
-    return store.batches[batch.name]
+    return store.batches[names[0]]
 
 
 def judge_answers(
@@ -179,30 +191,29 @@ def judge_answers(
     beside: Sequence[Answer] = (),
     budget: Budget | None = None,
 ) -> RunResult:
-    """Judge what has no usable verdict in the series; gives what was done. Never raises for a judge that is not to be had.
+    """Judge all answers without a usable verdict in the series.
 
-    `again`: answers of quarantined batches, too. `beside`: the other answers of the reviews, which
-    are not to be judged now. `budget`: what several calls share.
+    If the judge is unavailable, the answers stay unscored; that is not an error. `again`: judge the
+    answers of quarantined batches, too. `beside`: other answers of the same reviews, which are not
+    judged now. `budget`: shared by several calls.
     """
     store = VerdictStore(series)
-    work = sort_answers(store, answers, again)
+    todo = sort_answers(store, answers, again)
+    mix = mix_of(planner.config.judge)
     result = RunResult()
-    if work.pending or any(store.open_batches()):
+
+    def work(run: JudgeRun) -> Awaitable[RunResult]:
+        return run.pairs(todo.pending, todo.judged, todo.questions, mix)
+
+    if todo.pending or any(store.open_batches()):
         try:
-            budget = budget or Budget(planner.config.judge.claude.max_usd)
-            with open_judge(series, planner, budget) as judge, _alone_in_series(store):
-                result = asyncio.run(_judge(judge, store, planner.config, work, bar))
+            result = _judge(store, planner, len(todo.pending), bar, work, budget)
         except Stopped as stopped:
             result.stopped = str(stopped)
     every = [*answers, *beside]
-    settled = {
-        i.shown.pair
-        for i in work.pending
-        if store.usable(i.shown.pair) or store.is_quarantined(i.shown.pair)
-    }
-    result.reviews = tuple(
-        sorted({answer.review for answer in every if answer.shown.pair in settled})
-    )
+    pending = {item.shown.pair for item in todo.pending}
+    settled = {pair for pair in pending if store.usable(pair) or store.is_quarantined(pair)}
+    result.reviews = tuple(sorted({a.review for a in every if a.shown.pair in settled}))
     result.damaged = tuple(store.damaged.values())
     store.set_unfinished(
         result.stopped, waiting_reviews(store, every), {answer.review for answer in every}
@@ -211,6 +222,6 @@ def judge_answers(
 
 
 def drop_reviews(result: RunResult) -> None:
-    """Drop the reviews that a run outside of Snakemake made out of date: the next `snakemake results` makes them again."""
+    """Delete the reviews with changed verdicts; the next `snakemake results` makes them again."""
     for file in result.reviews:
         drop(Path(file))

@@ -1,9 +1,9 @@
-"""The predecessor's results: read as they are, kept whole, shown apart from what this project measured.
+"""The predecessor's results: kept whole, and shown apart from what this project measured.
 
-`text` reads damaged files and `values` their figures, `runs` and `reviews` what they hold, `unread`
-names what is not read, `attach` finds a review's run, `store` keeps the originals, `history` puts
-them together, `summary` is the predecessor's own table and `differences` compares it with the
-archive's, `tables` and `page` are ours.
+`text` reads damaged files, `values` their figures; `runs` and `reviews` hold what is in them, and
+`unread` names what is not read. `attach` finds a review's run, `store` keeps the original files,
+`history` puts everything together. `summary` is the predecessor's own table, which `differences`
+compares with the archive's copy; `tables` and `page` are this project's.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where the archive's own summary.csv says something else than the one made again here, column by column, with the evidence."""
+"""Compares the archive's own summary.csv with the one made here, column by column."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from scripts.lib.legacy.rows import LegacyRow
 from scripts.lib.tables.setups import SUMMARY_COLUMNS
 
 _SPEED, _VL = SUMMARY_COLUMNS.index("avg_tps"), SUMMARY_COLUMNS.index("vl")
+# Lines that were edited by hand have a remark behind the last column.
+_REMARK = "remark"
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One row's two lines as they stand in the files (empty: there is none), the columns that differ, and what ours rest on."""
+    """One row in both files (empty: not there), the columns that differ, and the evidence."""
 
     model: str
     archive: str
@@ -29,12 +31,8 @@ def _lines(summary: str) -> dict[str, str]:
     return {line.split(",", 1)[0]: line for line in lines}
 
 
-# Lines that were edited by hand have a remark behind the last column.
-_REMARK = "remark"
-
-
 def _fields(line: str) -> Mapping[str, str]:
-    """A line's fields by column, and what stands behind the last. Most lines have no field for `vl`."""
+    """A line's fields by column, and the remark behind them. Most lines have no field for `vl`."""
     try:
         fields = next(csv.reader([line]))
     except csv.Error:
@@ -42,9 +40,8 @@ def _fields(line: str) -> Mapping[str, str]:
     if len(fields) == len(SUMMARY_COLUMNS) - 1:
         fields.insert(_VL, "")
     beyond = fields[len(SUMMARY_COLUMNS) :]
-    return dict(zip(SUMMARY_COLUMNS, fields, strict=False)) | (
-        {_REMARK: ",".join(beyond)} if beyond else {}
-    )
+    remark = {_REMARK: ",".join(beyond)} if beyond else {}
+    return dict(zip(SUMMARY_COLUMNS, fields, strict=False)) | remark
 
 
 def _differing(archive: str, reproduced: str) -> list[str]:
@@ -56,37 +53,33 @@ def _differing(archive: str, reproduced: str) -> list[str]:
 def _evidence(row: LegacyRow, columns: Sequence[str]) -> Iterator[str]:
     places = [SUMMARY_COLUMNS.index(name) for name in columns if name != _REMARK]
     if any(place < _SPEED for place in places):
-        yield (
-            f"scores: {row.review.source}"
-            if row.review is not None
-            else "scores: no review found its run"
-        )
+        found = row.review.source if row.review is not None else "no review of its run was found"
+        yield f"scores: {found}"
     if _SPEED in places:
-        yield f"speed: {row.struck or (row.base.source if row.base is not None else 'no run of questions')}"
+        source = row.base.source if row.base is not None else "no run with questions"
+        yield f"speed: {row.struck or source}"
     if any(place > _SPEED for place in places):
-        struck = [
-            f"{way.run.config} is struck out ({way.struck})" for way in row.ways if way.struck
-        ]
-        yield f"modes: {'; '.join(struck)}" if struck else "modes: the latest run of each"
+        struck = [f"{w.run.config} is struck out ({w.struck})" for w in row.ways if w.struck]
+        yield f"modes: {'; '.join(struck) or 'the latest run of each'}"
     if _REMARK in columns:
-        yield f"{_REMARK}: the archive's line has a field more than there are columns"
+        yield f"{_REMARK}: the archive's line has more fields than there are columns"
 
 
 def differences(own: str, archives: str, rows: Iterable[LegacyRow]) -> list[Difference]:
-    """Every row that is not the same in both. `rows` are those that `own` was made of."""
+    """Every row that is not the same in both tables. `own` was made of `rows`."""
     before, after, by_label = _lines(archives), _lines(own), {row.label: row for row in rows}
     found = []
-    for name in [*after, *(name for name in before if name not in after)]:
+    for name in after | before:
         theirs, ours = before.get(name, ""), after.get(name, "")
+        if theirs == ours:
+            continue
+        columns = []
         if not theirs:
-            found.append(Difference(name, "", ours, "", "the archive's summary has no such row"))
+            evidence = "the archive's summary has no such row"
         elif not ours:
-            found.append(
-                Difference(name, theirs, "", "", "no run of questions or speeds here has that name")
-            )
-        elif theirs != ours:
+            evidence = "no run in the archive has that name"
+        else:
             columns = _differing(theirs, ours)
-            row = by_label.get(name)
-            evidence = "; ".join(_evidence(row, columns)) if row is not None else ""
-            found.append(Difference(name, theirs, ours, ", ".join(columns), evidence))
+            evidence = "; ".join(_evidence(by_label[name], columns)) if name in by_label else ""
+        found.append(Difference(name, theirs, ours, ", ".join(columns), evidence))
     return found

@@ -1,11 +1,10 @@
-"""What LEGACY.md shows of an imported history; never pooled with what this project measured.
+"""What LEGACY.md shows of an imported history. It is never pooled with what this project measured.
 
 Pure functions; the template is `docs/templates/LEGACY.md.j2`.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +12,7 @@ from functools import cached_property
 from scripts.lib.base.estimates import median, pass_rate
 from scripts.lib.base.layout import LEGACY
 from scripts.lib.base.markdown import DASH, code, link, number, percent, table, text
-from scripts.lib.legacy.rows import LegacyRow, Way, median_speed
+from scripts.lib.legacy.rows import LegacyRow, Way
 from scripts.lib.legacy.store import SOURCES
 from scripts.lib.legacy.tables import Imported
 from scripts.lib.machine.profiles import Hardware
@@ -22,45 +21,28 @@ from scripts.lib.tables.setups import SUITE_ORDER
 
 @dataclass(frozen=True)
 class LegacyPage:
-    """One imported history under its profile."""
+    """One imported history and the profile of the machine that it ran on."""
 
     hardware: Hardware
     imported: Imported
 
-    @cached_property
-    def counts(self) -> Counter[str]:
-        return self.imported.counts()
-
     @property
-    def files(self) -> int:
-        return len(self.imported.history.sources)
-
-    @property
-    def runs(self) -> int:
-        return len(self.imported.history.runs)
-
-    @cached_property
     def folder(self) -> str:
         """The history's folder as the page links to it."""
         return f"../../../{LEGACY}/{self.hardware.name}"
 
     @cached_property
     def suites(self) -> list[str]:
+        """The suites with scores: the known ones in their order, then the others."""
         found = {suite for row in self.imported.rows for suite in row.passes}
         return [*(s for s in SUITE_ORDER if s in found), *sorted(found - set(SUITE_ORDER))]
 
     def master_table(self) -> str:
-        headers = [
-            "weights",
-            "entry",
-            "mode",
-            *self.suites,
-            "all suites",
-            "answers",
-            "t/s",
-            "fastest way",
-            "against base",
-        ]
+        """One line per model and quality mode."""
+        headers = (
+            *("weights", "entry", "mode", *self.suites, "all suites", "answers"),
+            *("t/s", "fastest way", "against base"),
+        )
         return table(map(self._row, self.imported.rows), headers)
 
     def _row(self, row: LegacyRow) -> list[str]:
@@ -69,10 +51,7 @@ class LegacyPage:
             code(row.model),
             code(row.entry.key) if row.entry is not None else DASH,
             code(row.quality_row),
-            *(
-                "{}/{}".format(*row.passes[suite]) if suite in row.passes else DASH
-                for suite in self.suites
-            ),
+            *row.shown_passes(self.suites, DASH),
             self._total(row),
             str(len(row.base.answers)) if row.base is not None else DASH,
             self._base_speed(row),
@@ -81,15 +60,19 @@ class LegacyPage:
         ]
 
     def _total(self, row: LegacyRow) -> str:
-        """Passes of scored answers, with the interval: `48/61 (79 %, 67 %–88 %)†`; ‡: of another run than the base."""
+        """Passes of scored answers, with the interval: `48/61 (79 %, 67 %–88 %)†`.
+
+        ‡ marks scores of another run than the base.
+        """
         if row.review is None or not row.review.scores:
             return "unscored"
         passed, scored = row.total(self.suites)
         rate = pass_rate({key: [float(score.passed)] for key, score in row.review.scores.items()})
         assert rate is not None
+        interval = f"{percent(rate.low)}–{percent(rate.high)}"
         marks = "†" if row.review.rescored else ""
         marks += "‡" if row.base is None or row.review.run != row.base.source else ""
-        return f"{passed}/{scored} ({percent(rate.value)}, {percent(rate.low)}–{percent(rate.high)}){marks}"
+        return f"{passed}/{scored} ({percent(rate.value)}, {interval}){marks}"
 
     @staticmethod
     def _base_speed(row: LegacyRow) -> str:
@@ -98,7 +81,7 @@ class LegacyPage:
         found = median(
             {(a.suite, a.question): [a.tokens_per_s] for a in row.base.answers if a.tokens_per_s}
         )
-        shown = number(found.value if found is not None else median_speed(row.base))
+        shown = number(found.value if found is not None else row.base.tokens_per_s)
         if found is not None and found.low is not None:
             shown += f" ({number(found.low)}–{number(found.high)})"
         return f"~~{shown}~~" if row.struck else shown
@@ -115,39 +98,30 @@ class LegacyPage:
                 code(way.run.config),
                 *self._figures(way),
                 code(way.run.run_id),
-                self._evidence(way.run.source),
+                link("file", f"{LEGACY}/{self.hardware.name}/{SOURCES}/{way.run.source}"),
             ]
             for row in self.imported.rows
             for way in row.ways
         ]
-        return table(rows, ["row", "mode", "t/s", "against base", "run", "file"]) if rows else ""
+        return table(rows, ["row", "mode", "t/s", "against base", "run", "file"])
 
     def _figures(self, way: Way) -> list[str]:
-        shown = [number(way.tokens_per_s), self._ratio(way)]
+        shown = [number(way.run.tokens_per_s), self._ratio(way)]
         return [f"~~{figure}~~" if way.struck and figure != DASH else figure for figure in shown]
 
-    def _evidence(self, source: str) -> str:
-        return link("file", f"{LEGACY}/{self.hardware.name}/{SOURCES}/{source}")
-
     def struck(self) -> Iterator[tuple[str, str, str]]:
-        """(row, mode, reason) of everything that physics or the answers' own logs strike out."""
+        """(row, mode, reason) of every speed that physics or the answers' own logs contradict."""
         for row in self.imported.rows:
-            if row.struck:
-                yield (
-                    row.label,
-                    row.base.config if row.base is not None else row.quality_row,
-                    row.struck,
-                )
+            if row.struck and row.base is not None:
+                yield row.label, row.base.config, row.struck
             yield from ((row.label, way.run.config, way.struck) for way in row.ways if way.struck)
 
     def unplaced_table(self) -> str:
-        """How many files and places could not be placed, by reason, with the first of each; empty without any."""
+        """How many files and places were not placed, by reason, each with its first; or empty."""
         found: dict[str, list[str]] = {}
         for item in self.imported.unplaced:
-            kind = item.reason.partition(":")[0]
-            found.setdefault(kind, []).append(
-                f"{item.file}: {item.place}" if item.place else item.file
-            )
+            place = f"{item.file}: {item.place}" if item.place else item.file
+            found.setdefault(item.reason.partition(":")[0], []).append(place)
         by_times = sorted(found.items(), key=lambda pair: -len(pair[1]))
         rows = [[text(reason), str(len(places)), code(places[0])] for reason, places in by_times]
-        return table(rows, ["reason", "times", "first"]) if rows else ""
+        return table(rows, ["reason", "times", "first"])

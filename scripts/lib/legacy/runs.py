@@ -1,8 +1,8 @@
-"""The predecessor's run files: one JSON per model and mode, and before that one log of llama.cpp per answer.
+"""The predecessor's run files: one JSON per model and mode, or one log per answer.
 
-Speeds are tokens per second and times milliseconds, as reported: single measurements that nothing
-here has verified. Where an answer still holds llama.cpp's own log, the speed that the log names
-stands beside the reported one.
+Speeds are tokens per second and times are milliseconds, as reported: single measurements that this
+project has not verified. Some answers still hold llama.cpp's own log; its speed is kept beside the
+reported one.
 """
 
 from __future__ import annotations
@@ -11,41 +11,42 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from statistics import median
 from typing import Any
 
 from scripts.lib.base.part_names import without_part
 from scripts.lib.legacy.values import number, speed, suite_name, text, whole
 from scripts.lib.planning.modes import Mode
-from scripts.lib.results.symptoms import ECHO, EMPTY, is_echo
-from scripts.lib.scoring.answer_text import clean
+from scripts.lib.results.symptoms import Symptom, is_echo
+from scripts.lib.scoring.answer.cleaning import clean
 
 SPEED_TEST = "speed_test"
-# A folder's name holds its date with or without dashes, anywhere; what else is a number in it is no
-# date.
+# The date in a folder's name, with or without dashes, anywhere in the name.
 _DATE = re.compile(
     r"(20\d\d)-?([01]\d)-?([0-3]\d)(?:[-_T ]?([0-2]\d)[-_:]?([0-5]\d)[-_:]?([0-5]\d))?"
 )
-# Of llama-speculative ("decoded 767 tokens in 20.440 seconds, speed: 37.525 t/s"), and of every
-# llama.cpp tool.
+# Tokens and tokens per second: of llama-speculative ("decoded 767 tokens in 20.440 seconds, speed:
+# 37.525 t/s"), and of every llama.cpp tool.
 _DECODED = re.compile(r"^decoded +(\d+) tokens in +[\d.]+ seconds, speed: +([\d.]+) t/s", re.M)
 _EVALUATED = re.compile(
-    r"(?<!prompt )eval time = +([\d.]+) ms / +(\d+) (?:runs|tokens).*?([\d.]+) tokens per second"
+    r"(?<!prompt )eval time = +[\d.]+ ms / +(\d+) (?:runs|tokens).*?([\d.]+) tokens per second"
 )
 _PROMPT = re.compile(r"prompt eval time = +[\d.]+ ms / +(\d+) tokens")
 _LOADED = re.compile(r"loaded meta data with .* from (\S+\.gguf)")
 _LOG_NAME = re.compile(
     r"(?P<model>.+?)(?:_(?P<mode>baseline|moe\d.*?|spec_.*?|lookup_n\d.*?))?_(?P<question>t\d+_q\d+_.+)"
 )
-# Nine digits at most: Python refuses to convert thousands of them.
+# Nine digits at most: Python refuses to convert thousands of them. The groups: experts, N of a
+# lookup named first, draft, K, N of a lookup named last.
 _MODE = re.compile(
-    r"(?:moe(?P<experts>\d{1,9})(?:_|$))?(?:lookup_n(?P<before>\d{1,9})(?:_|$))?"
-    r"(?:spec(?:_(?:draft_)?(?P<draft>\w[\w.-]*?))?_k(?P<k>\d{1,9})(?:_lookup(?:_n(?P<after>\d{1,9}))?)?)?"
+    r"(?:moe(\d{1,9})(?:_|$))?(?:lookup_n(\d{1,9})(?:_|$))?"
+    r"(?:spec(?:_(?:draft_)?(\w[\w.-]*?))?_k(\d{1,9})(?:_lookup(?:_n(\d{1,9}))?)?)?"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class LegacyAnswer:
-    """One answer. `log_tokens_per_s`: what llama.cpp's log, where the answer holds it, says of decoding."""
+    """One answer. `log_tokens_per_s`: the decoding speed in llama.cpp's log, if it holds one."""
 
     suite: str
     question: str
@@ -64,9 +65,9 @@ class LegacyAnswer:
 
 @dataclass(frozen=True, slots=True)
 class LegacyRun:
-    """One model in one mode in one run. `mode` is None where its name is of no known form; `damage` where the file is cut.
+    """One model in one mode in one run. `damage`: where the file is cut off, empty if it is whole.
 
-    `reported_tokens_per_s` is the file's own mean.
+    `reported_tokens_per_s` is the mean that the file states.
     """
 
     source: str
@@ -75,7 +76,7 @@ class LegacyRun:
     role: str
     model_path: str
     config: str
-    mode: Mode | None
+    mode: Mode
     answers: tuple[LegacyAnswer, ...]
     reported_tokens_per_s: float | None = None
     from_log: bool = False
@@ -83,7 +84,7 @@ class LegacyRun:
 
     @property
     def model(self) -> str:
-        """The weights file's name without its ending and split number; the role where no file is named."""
+        """The weights file's name without suffix and part number; the role if no file is named."""
         file = PurePosixPath(self.model_path.replace("\\", "/")).name
         return without_part(file.removesuffix(".gguf")) or self.role or "unknown"
 
@@ -94,43 +95,56 @@ class LegacyRun:
 
     @property
     def order(self) -> tuple[str, str]:
-        """What makes a run the latest: its folder's date (the file's own where the folder has none), then the file's time."""
+        """Sorts runs by time: the folder's date (else the file's own), then the file's time."""
         date = _DATE.search(self.run_id) or _DATE.search(self.timestamp)
-        return "".join(
-            part or "" for part in date.groups()
-        ) if date is not None else "", self.timestamp
+        digits = date.groups(default="") if date is not None else ()
+        return "".join(digits), self.timestamp
+
+    @property
+    def speeds(self) -> list[float]:
+        """The answers' reported speeds; the 0 of a timeout is not a speed."""
+        return [a.tokens_per_s for a in self.answers if a.tokens_per_s]
+
+    @property
+    def tokens_per_s(self) -> float | None:
+        """Median of the answers' reported speeds, else the mean that the file states."""
+        return median(self.speeds) if self.speeds else self.reported_tokens_per_s or None
+
+    @property
+    def logged_tokens_per_s(self) -> float | None:
+        """Median of the speeds in the logs that the answers hold."""
+        speeds = [a.log_tokens_per_s for a in self.answers if a.log_tokens_per_s]
+        return median(speeds) if speeds else None
 
 
 def parse_mode(config: str) -> Mode | None:
-    """The decoding mode that a `config_name` means; None for a name of another form."""
+    """The decoding mode of a `config_name`; None if the name has another form."""
     if config in ("", "baseline"):
         return Mode("baseline")
     found = _MODE.fullmatch(config)
-    if found is None or not any(found.groupdict().values()):
+    if found is None or not any(found.groups()):
         return None
-    lookup = found["before"] or found["after"]
-    draft = (found["draft"] or "") if found["k"] else None
-    if found["k"] and lookup is None and "_lookup" in config:
-        # Its n is not said; 0 keeps it a mode with lookup.
+    experts, first, draft, k, last = found.groups()
+    lookup = first or last
+    if k and lookup is None and "_lookup" in config:
+        # Its N is not stated; 0 keeps it a mode with lookup.
         lookup = "0"
-    numbers = [int(n) if n is not None else None for n in (found["experts"], found["k"], lookup)]
-    return Mode(config, numbers[0], draft, numbers[1], numbers[2])
+    numbers = [int(n) if n is not None else None for n in (experts, k, lookup)]
+    return Mode(config, numbers[0], (draft or "") if k else None, numbers[1], numbers[2])
 
 
-def log_speed(log: str) -> float | None:
-    """Tokens per second of decoding as a llama.cpp log names it: speculation's own line before any model's timing."""
-    decoded = _DECODED.findall(log)
-    if decoded:
-        return number(decoded[-1][1])
-    evaluated = _EVALUATED.findall(log)
-    return number(evaluated[-1][2]) if evaluated else None
+def _decoding(log: str) -> tuple[str | None, float | None]:
+    """Tokens and tokens per second of decoding in a llama.cpp log, best from llama-speculative."""
+    found = _DECODED.findall(log) or _EVALUATED.findall(log)
+    tokens, tokens_per_s = found[-1] if found else (None, None)
+    return tokens, number(tokens_per_s)
 
 
-def _symptoms(response: str, prompt: str) -> tuple[str, ...]:
-    # The word that llama.cpp's tools print at the end is no answer.
+def _symptoms(response: str, prompt: str) -> tuple[Symptom, ...]:
+    # llama.cpp's tools print this mark at the end; it is not part of the answer.
     answer = clean(response.replace("[end of text]", ""), prompt)
-    found = [] if answer else [EMPTY]
-    return tuple(found + ([ECHO] if is_echo(response, prompt) else []))
+    found = [] if answer else [Symptom.EMPTY]
+    return tuple(found + ([Symptom.ECHO] if is_echo(response, prompt) else []))
 
 
 def _answer(source: str, suite: str, question: str, raw: Mapping[str, Any]) -> LegacyAnswer:
@@ -139,7 +153,7 @@ def _answer(source: str, suite: str, question: str, raw: Mapping[str, Any]) -> L
         suite=suite,
         question=question,
         tokens_per_s=speed(raw.get("tokens_per_second")),
-        log_tokens_per_s=log_speed(response),
+        log_tokens_per_s=_decoding(response)[1],
         prompt_tokens=whole(raw.get("prompt_tokens")),
         completion_tokens=whole(raw.get("completion_tokens")),
         total_time_ms=number(raw.get("total_time_ms")),
@@ -157,27 +171,19 @@ def _answers(
 ) -> Iterator[LegacyAnswer]:
     for suite, questions in results.items():
         if not isinstance(questions, Mapping):
-            odd.append(
-                (
-                    f"results.{suite}",
-                    f"expected answers by question, found {type(questions).__name__}",
-                )
-            )
+            found = type(questions).__name__
+            odd.append((f"results.{suite}", f"expected answers by question, found {found}"))
             continue
         for question, raw in questions.items():
             if isinstance(raw, Mapping):
                 yield _answer(source, suite_name(text(suite)), text(question), raw)
             else:
-                odd.append(
-                    (
-                        f"results.{suite}.{question}",
-                        f"expected an answer, found {type(raw).__name__}",
-                    )
-                )
+                place, found = f"results.{suite}.{question}", type(raw).__name__
+                odd.append((place, f"expected an answer, found {found}"))
 
 
 def is_run(value: Any) -> bool:
-    """True for what a run file holds at the least. Without a `config_name` it is a baseline, as it was there."""
+    """True if a JSON value has the least that a run file holds; it needs no `config_name`."""
     named = isinstance(value, Mapping) and any(
         key in value for key in ("config_name", "model_role", "model_path")
     )
@@ -186,12 +192,25 @@ def is_run(value: Any) -> bool:
 
 def read_run(
     source: str, value: Mapping[str, Any], damage: str
-) -> tuple[LegacyRun, list[tuple[str, str]]]:
-    """A run file's content (see `is_run`), and (place, reason) of each part that is no answer."""
+) -> tuple[LegacyRun | str, list[tuple[str, str]]]:
+    """A run file's content (see `is_run`), and (place, reason) of each part that could not be read.
+
+    Instead of the run a text says why there is none.
+    """
     odd: list[tuple[str, str]] = []
     answers = tuple(_answers(source, value["results"], odd))
-    summary = value.get("summary")
-    config = text(value.get("config_name"))
+    summary, config = value.get("summary"), text(value.get("config_name"))
+    mode = parse_mode(config)
+    if mode is None:
+        odd.append(("config_name", f"unknown decoding mode: '{config}'"))
+    if not answers:
+        odd.append(("results", "has no answer"))
+    if damage:
+        reason = f"damaged from here on: {len(answers)} answers before it were read"
+        odd.append((damage.partition(":")[0], reason))
+    if not answers or mode is None:
+        return f"unknown mode: '{config}'" if answers else "has no answer", odd
+    stated = summary.get("avg_tokens_per_second") if isinstance(summary, Mapping) else None
     run = LegacyRun(
         source=source,
         run_id=text(value.get("run_id")) or PurePosixPath(source).parent.name,
@@ -199,22 +218,16 @@ def read_run(
         role=text(value.get("model_role")),
         model_path=text(value.get("model_path")),
         config=config,
-        mode=parse_mode(config),
+        mode=mode,
         answers=answers,
-        reported_tokens_per_s=speed(summary.get("avg_tokens_per_second"))
-        if isinstance(summary, Mapping)
-        else None,
+        reported_tokens_per_s=speed(stated),
         damage=damage,
     )
-    if run.mode is None:
-        odd.append(("config_name", f"is no decoding mode that is known here: '{config}'"))
-    if not answers:
-        odd.append(("results", "holds no answer"))
     return run, odd
 
 
 def is_log(source: str, log: str) -> bool:
-    """True for one answer's log of the text-only runs: `…/{suite}/{model}_{mode}_{question}.txt`."""
+    """True for a text-only run's log of an answer: `…/{suite}/{model}_{mode}_{question}.txt`."""
     path = PurePosixPath(source)
     return (
         path.suffix == ".txt"
@@ -223,16 +236,27 @@ def is_log(source: str, log: str) -> bool:
     )
 
 
-def read_log(source: str, log: str) -> LegacyRun:
-    """One answer out of a llama.cpp log (see `is_log`), as a run of one answer; the caller joins those of a run."""
+def read_log(source: str, log: str) -> LegacyRun | str:
+    """One answer's log (see `is_log`) as a run of one answer; a text says why there is none."""
     path = PurePosixPath(source)
     named, loaded = _LOG_NAME.fullmatch(path.stem), _LOADED.search(log)
     assert named is not None and loaded is not None
-    evaluated, prompt = _EVALUATED.findall(log), _PROMPT.findall(log)
-    decoded = _DECODED.findall(log)
-    tokens = decoded[-1][0] if decoded else evaluated[-1][1] if evaluated else None
-    tokens_per_s = log_speed(log)
-    config = named["mode"] or "baseline"
+    config, prompt = named["mode"] or "baseline", _PROMPT.findall(log)
+    mode, (tokens, tokens_per_s) = parse_mode(config), _decoding(log)
+    if mode is None:
+        return f"unknown mode: '{config}'"
+    answer = LegacyAnswer(
+        suite=path.parent.name,
+        question=named["question"],
+        tokens_per_s=tokens_per_s,
+        log_tokens_per_s=tokens_per_s,
+        prompt_tokens=whole(prompt[-1]) if prompt else None,
+        completion_tokens=whole(tokens),
+        response_characters=len(log),
+        # A single token is the end of an answer that never began.
+        symptoms=(Symptom.EMPTY,) if tokens in (None, "0", "1") else (),
+        source=source,
+    )
     return LegacyRun(
         source=source,
         run_id=path.parts[-3] if len(path.parts) > 2 else "",
@@ -240,20 +264,7 @@ def read_log(source: str, log: str) -> LegacyRun:
         role=named["model"],
         model_path=loaded[1],
         config=config,
-        mode=parse_mode(config),
-        answers=(
-            LegacyAnswer(
-                suite=path.parent.name,
-                question=named["question"],
-                tokens_per_s=tokens_per_s,
-                log_tokens_per_s=tokens_per_s,
-                prompt_tokens=whole(prompt[-1]) if prompt else None,
-                completion_tokens=whole(tokens),
-                response_characters=len(log),
-                # One token is the end of an answer that never began.
-                symptoms=(EMPTY,) if tokens in (None, "0", "1") else (),
-                source=source,
-            ),
-        ),
+        mode=mode,
+        answers=(answer,),
         from_log=True,
     )

@@ -1,4 +1,4 @@
-"""Keeps the predecessor's files byte for byte, read-only, and replaces the whole history in one step."""
+"""Keeps the predecessor's files byte for byte and read-only, and replaces a history at once."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from scripts.lib.base.safe_files import naming
 
 SOURCES, SUPERSEDED = "sources", "superseded"
 READ_ONLY = 0o444
-# Where the results are in a checkout of the predecessor.
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """How many files an import found, and how many of them were new or have changed since the last one."""
+    """How many files an import found, and how many are new or changed since the last import.
+
+    `skipped`: (file, reason) of those that were not copied.
+    """
 
     found: int
     new: int
@@ -28,7 +30,7 @@ class Taken:
 
 
 def archive_root(folder: Path) -> Path:
-    """The folder that holds `runs/` and `reviews/`: the one named, or `benchmarks/results` below it."""
+    """The folder with `runs/` and `reviews/`: the given one, or `benchmarks/results` below it."""
     if not folder.is_dir():
         raise BenchError(f"{folder}: no such folder")
     for root in (folder, folder / RESULTS):
@@ -37,12 +39,13 @@ def archive_root(folder: Path) -> Path:
     if any(folder.rglob("*.json")) or any(folder.rglob("*.csv")):
         return folder
     raise BenchError(
-        f"{folder}: expected a folder with runs/ and reviews/ (or {RESULTS}/ below it), found no JSON or CSV file"
+        f"{folder}: expected a folder with runs/ and reviews/ (or {RESULTS}/ below it), "
+        "found no JSON or CSV file"
     )
 
 
 def _files(root: Path) -> Iterator[tuple[Path, str]]:
-    """(file, why it is not taken; empty: it is) below a folder. A hidden folder is one line, whatever it holds."""
+    """(file, why it is skipped, or empty) below a folder. A hidden folder gives one line."""
     for path in sorted(root.rglob("*")):
         *folders, name = path.relative_to(root).parts
         if any(part.startswith(".") for part in folders):
@@ -50,30 +53,12 @@ def _files(root: Path) -> Iterator[tuple[Path, str]]:
         if path.is_symlink():
             yield path, "a symbolic link is not followed"
         elif name.startswith("."):
-            yield path, f"is hidden{_holding(path)}"
+            count = sum(1 for p in path.rglob("*") if p.is_file())
+            yield path, f"hidden: a folder of {count} files" if path.is_dir() else "hidden"
         elif not os.access(path, os.R_OK):
             yield path, "cannot be read"
         elif path.is_file():
             yield path, ""
-
-
-def _holding(path: Path) -> str:
-    return (
-        f": a folder of {sum(1 for p in path.rglob('*') if p.is_file())} files"
-        if path.is_dir()
-        else ""
-    )
-
-
-def _put(path: Path, data: bytes) -> None:
-    with naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-        path.chmod(READ_ONLY)
-
-
-def _link_tree(source: Path, target: Path) -> None:
-    shutil.copytree(source, target, copy_function=_link_or_copy)
 
 
 def _link_or_copy(source: str, target: str) -> None:
@@ -88,22 +73,22 @@ def _beside(history: Path, what: str) -> Path:
 
 
 def stage(history: Path, root: Path | None) -> tuple[Path, Taken]:
-    """A copy of the history beside it, with the files of an archive added; a changed file's older bytes are kept apart.
+    """Copy the history to a folder beside it, and add the files of an archive.
 
-    Nothing of the history itself is touched until `replace`.
+    The older bytes of a changed file are kept. The history itself stays as it is until `replace`.
     """
     staged, backup = _beside(history, "importing"), _beside(history, "old")
     for path in (history, staged, backup):
         if path.is_symlink():
             raise BenchError(
-                f"{path}: is a link; an import replaces the whole folder: put the folder itself there"
+                f"{path}: is a link; an import replaces the whole folder, so put a folder there"
             )
     if backup.exists() and not history.exists():
         backup.rename(history)
     shutil.rmtree(staged, ignore_errors=True)
     for part in (SOURCES, SUPERSEDED):
         if (history / part).is_dir():
-            _link_tree(history / part, staged / part)
+            shutil.copytree(history / part, staged / part, copy_function=_link_or_copy)
     (staged / SOURCES).mkdir(parents=True, exist_ok=True)
     found = new = changed = 0
     skipped: list[tuple[str, str]] = []
@@ -114,14 +99,17 @@ def stage(history: Path, root: Path | None) -> tuple[Path, Taken]:
             continue
         found += 1
         target, data = staged / SOURCES / name, path.read_bytes()
-        if target.is_file():
-            if target.read_bytes() == data:
-                continue
+        if not target.is_file():
+            new += 1
+        elif target.read_bytes() == data:
+            continue
+        else:
             changed += 1
             _keep_older(target, staged / SUPERSEDED / name)
-        else:
-            new += 1
-        _put(target, data)
+        with naming(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+            target.chmod(READ_ONLY)
     return staged, Taken(found, new, changed, tuple(skipped))
 
 
@@ -132,7 +120,7 @@ def _keep_older(current: Path, kept: Path) -> None:
 
 
 def replace(history: Path, staged: Path) -> None:
-    """Put the staged history in the place of the old one; a cut in between is mended by the next `stage`."""
+    """Put the staged history in the place of the old one; `stage` repairs an interrupted call."""
     backup = _beside(history, "old")
     os.sync()
     shutil.rmtree(backup, ignore_errors=True)

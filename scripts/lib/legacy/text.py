@@ -1,11 +1,10 @@
-"""Bytes of unknown history -> text and JSON: encodings guessed and told, damaged JSON read as far as it goes."""
+"""Reads text of unknown encoding, and JSON that may be damaged, as far as it can be read."""
 
 from __future__ import annotations
 
 import codecs
 import json
 import re
-from collections.abc import Callable
 from typing import Any
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -14,10 +13,10 @@ _CLOSING = {"{": "}", "[": "]"}
 
 
 def decode(data: bytes) -> tuple[str, str]:
-    """(text, what was odd about its encoding; empty for UTF-8). No byte sequence is refused.
+    """(text, a remark on its encoding; empty for UTF-8). Every byte sequence is accepted.
 
-    Broken UTF-8 is taken for cp1252 where nothing else in it looks like UTF-8, and otherwise read
-    with U+FFFD in place of what is broken.
+    Broken UTF-8 is read as cp1252 if it has no valid sequence of several bytes. Otherwise U+FFFD
+    replaces what is broken.
     """
     if data.startswith(_UTF16):
         return data.decode("utf-16", errors="replace").removeprefix("\ufeff"), "UTF-16"
@@ -36,7 +35,7 @@ def decode(data: bytes) -> tuple[str, str]:
 
 
 def _complete(text: str) -> str | None:
-    """The longest beginning of a cut JSON text that ends after an object, what is open closed; None without one."""
+    """A cut JSON text up to the end of its last object, open brackets closed; None without one."""
     open_marks: list[str] = []
     kept: tuple[int, str] | None = None
     quoted = escaped = False
@@ -71,16 +70,21 @@ def _read(text: str, repeated: list[str], long: list[str]) -> Any:
             long.append(digits)
             return None
 
-    # Raw control characters in strings are let pass; NaN and infinity become None.
-    nothing: Callable[[str], None] = lambda _: None  # noqa: E731
+    # Raw control characters in strings are accepted; NaN and infinity become None.
     return json.loads(
-        text, strict=False, object_pairs_hook=pairs, parse_int=whole, parse_constant=nothing
+        text,
+        strict=False,
+        object_pairs_hook=pairs,
+        parse_int=whole,
+        parse_constant=lambda _: None,
     )
 
 
 def read_json(text: str) -> tuple[Any, str, str]:
-    """(value, damage, remarks). `damage` names the place where the text stops being JSON; the value then is what stands
-    before it, None where nothing does.
+    """(value, damage, remarks).
+
+    `damage`: the place where the text stops being JSON. The value is then what comes before it, or
+    None.
     """
     repeated: list[str] = []
     long: list[str] = []
@@ -91,12 +95,11 @@ def read_json(text: str) -> tuple[Any, str, str]:
         return None, "nested too deeply", ""
     except json.JSONDecodeError as error:
         damage = f"line {error.lineno}, column {error.colno}: {error.msg}"
-        rest = _complete(text[: error.pos])
         try:
-            value = _read(rest, repeated, long) if rest is not None else None
+            value = _read(_complete(text[: error.pos]) or "", repeated, long)
         except (json.JSONDecodeError, RecursionError):
             value = None
     keys = ", ".join(dict.fromkeys(repeated[:5]))
-    remarks = [f"repeated keys, the last one counts: {keys}"] if repeated else []
-    remarks += [f"integers too long to read, left empty: of {len(long[0])} digits"] if long else []
+    remarks = [f"repeated keys, the last one is used: {keys}"] if repeated else []
+    remarks += [f"integers too long to read, left empty: {len(long[0])} digits"] if long else []
     return value, damage, "; ".join(remarks)

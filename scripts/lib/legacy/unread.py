@@ -1,30 +1,20 @@
-"""Files of the archive that hold no run and no run's scores: what they are, and so why they are not read."""
+"""Says what the files are that hold neither a run nor a run's scores."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from scripts.lib.legacy.reviews import FORMS, QUESTION, columns_of
 
-# What coreutils' timeout, or the shell, writes in the place of a program's output.
+# What coreutils' timeout, or the shell, writes instead of a program's output.
 _NOT_STARTED = re.compile(
     r"^(?:timeout|env|nohup|numactl|bash|sh): .*(?:failed to run|not found|No such file)", re.M
 )
 _SHORT_LOG = 1000
-# A column or a row's name of a question: t2_q1_multistep.
+# A column or a row named like a question: t2_q1_multistep.
 _QUESTION_NAME = re.compile(r"t\d_q\d+(?:_\w+)?")
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """A known form: whether a file (path below the archive, content) has it, and the reason that is told of it."""
-
-    fits: Callable[[str, str], bool]
-    reason: Callable[[str], str]
 
 
 def _named(path: str, pattern: str) -> bool:
@@ -32,16 +22,8 @@ def _named(path: str, pattern: str) -> bool:
 
 
 def is_compilation(path: str) -> bool:
-    """True for a file that holds answers of several runs, by its name."""
+    """True if the file's name says that it holds answers of several runs."""
     return _named(path, "*_responses*.json")
-
-
-def _not_started(path: str, content: str) -> bool:
-    return (
-        not path.endswith(".json")
-        and len(content) <= _SHORT_LOG
-        and _NOT_STARTED.search(content) is not None
-    )
 
 
 def _json_lines(content: str) -> str:
@@ -50,72 +32,36 @@ def _json_lines(content: str) -> str:
         first = json.loads(lines[0])
         keys = ", ".join(map(str, first)) if isinstance(first, dict) else "none"
     except (ValueError, RecursionError):
-        keys = "the first line is no JSON"
+        keys = "the first line is not JSON"
     return f"{len(lines)} lines, keys {keys[:100]}"
 
 
-def _columns(content: str) -> str:
-    return content.splitlines()[0][:100]
-
-
-def _is_wide(content: str) -> bool:
-    """True where questions are columns, or several columns are scores."""
-    columns = columns_of(content)
-    questions = sum(_QUESTION_NAME.fullmatch(name) is not None for name in columns)
-    return questions > 0 or (QUESTION in columns and sum("score" in name for name in columns) > 1)
-
-
-FORMS_NOT_READ = (
-    Form(
-        _not_started,
-        lambda content: (
-            f"log of a command that did not start, without an answer: {content.strip()[:120]}"
-        ),
-    ),
-    Form(
-        lambda path, _: _named(path, "*.jsonl") and "feature_validation" in path.lower(),
-        lambda content: (
-            f"tests of the orchestrator's features, not of a model in a decoding mode: {_json_lines(content)}"
-        ),
-    ),
-    Form(
-        lambda path, _: _named(path, "*.jsonl"),
-        lambda content: f"JSON lines, where a run is one JSON file: {_json_lines(content)}",
-    ),
-    Form(
-        lambda path, _: is_compilation(path),
-        lambda _: (
-            "answers compiled out of several runs, which are read themselves: it is no run of one model and mode"
-        ),
-    ),
-    Form(
-        lambda path, _: _named(path, "orchestrator_*.csv"),
-        lambda content: (
-            f"scores of the orchestrator, which is no model in a decoding mode: columns {_columns(content)}"
-        ),
-    ),
-    Form(
-        lambda path, content: path.endswith(".csv") and "model" in columns_of(content),
-        lambda content: (
-            f"a table over several models, not one run's scores: columns {_columns(content)}"
-        ),
-    ),
-    Form(
-        lambda path, content: path.endswith(".csv") and _is_wide(content),
-        lambda content: (
-            f"a wide table, not one run's scores line by line: columns {_columns(content)}"
-        ),
-    ),
-    Form(
-        lambda path, _: path.endswith(".csv"),
-        lambda content: (
-            f"is no review: columns {_columns(content)}; expected {','.join(FORMS[0])} or question_id,score,reason"
-        ),
-    ),
-)
+def _why_not_a_review(path: str, content: str) -> str:
+    columns, shown = columns_of(content), f"columns {content.splitlines()[0][:100]}"
+    scores = sum("score" in name for name in columns)
+    if _named(path, "orchestrator_*.csv"):
+        return f"scores of the orchestrator, which is not a model in a decoding mode: {shown}"
+    if "model" in columns:
+        return f"a table of several models, not the scores of one run: {shown}"
+    if any(map(_QUESTION_NAME.fullmatch, columns)) or (QUESTION in columns and scores > 1):
+        return f"a wide table, not one score per line: {shown}"
+    expected = f"{','.join(FORMS[0])} or question_id,score,reason"
+    return f"not a review: {shown}; expected {expected}"
 
 
 def why_not_read(path: str, content: str) -> str:
-    """The reason for a file that neither a run nor a review nor a log of an answer was found in."""
-    known = next((form for form in FORMS_NOT_READ if form.fits(path, content)), None)
-    return known.reason(content) if known is not None else "has no form that is known here"
+    """The reason for a file in which no run, no review and no log of an answer was found."""
+    is_log = not path.endswith(".json") and len(content) <= _SHORT_LOG
+    if is_log and _NOT_STARTED.search(content):
+        return f"log of a command that did not start, without an answer: {content.strip()[:120]}"
+    if _named(path, "*.jsonl"):
+        if "feature_validation" in path.lower():
+            what = "tests of the orchestrator's features, not of a model in a decoding mode"
+        else:
+            what = "JSON lines; a run is one JSON object per file"
+        return f"{what}: {_json_lines(content)}"
+    if is_compilation(path):
+        return "answers collected from several runs, which are read from their own files"
+    if path.endswith(".csv"):
+        return _why_not_a_review(path, content)
+    return "unknown format"

@@ -1,0 +1,1 @@
+"""The one build of llama.cpp: compiled, identified, and checked before it is used."""

@@ -1,9 +1,9 @@
-"""The one build of llama.cpp that both engines use: what it was made from, and the proof that it is still that.
+"""The one build of llama.cpp that both engines use, checked whenever it is used.
 
-A build stands in the cache with a record beside its binaries (engine_compile makes both); an
-environment has a file that points to it, one for each kind of CPU that runs in it. Whoever uses the
-build gets it from here, checked: it is the lock's, for this CPU, and every file of it is as it was
-compiled. So what a cell says of its engine is what ran.
+`llama_build.compile` makes the build in the cache, with a record beside its binaries. An
+environment has a file that points to the build, one for each kind of CPU. Here the build is
+checked: it is the one of the lock, it is for this CPU, and no file was changed since it was
+compiled. So the engine that a cell names is the engine that ran.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ CMAKE_ARGUMENTS = (
         "-DLLAMA_BUILD_EXAMPLES=OFF",
     ),
     *("-DLLAMA_BUILD_UI=OFF", "-DCMAKE_BUILD_RPATH=$ORIGIN", "-DCMAKE_BUILD_RPATH_USE_ORIGIN=ON"),
-    # No AMX: as far as gcc 12 knows, _tile_loadconfig reads eight bytes of its argument. The rows
-    # and columns that llama.cpp writes behind them are then left out, and an Intel CPU ends the
-    # engine with SIGILL at the first tile instruction.
+    # No AMX: gcc 12 assumes that _tile_loadconfig reads only eight bytes of its argument. It drops
+    # the rows and columns that llama.cpp writes after them, and the first tile instruction ends the
+    # engine with SIGILL on an Intel CPU.
     *("-DCMAKE_C_FLAGS=-U__AMX_INT8__", "-DCMAKE_CXX_FLAGS=-U__AMX_INT8__"),
 )
 _FEATURES_SHOWN = 6
@@ -56,7 +56,7 @@ _FEATURES_SHOWN = 6
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """A finished build, and what it was made from. `files`: name -> sha256 of a file, target of a link."""
+    """A finished build and its inputs. `files`: name -> sha256 of a file, or target of a link."""
 
     bin_dir: Path
     version: str
@@ -67,7 +67,7 @@ class Build:
     files: Mapping[str, str]
 
     def facts(self) -> dict[str, str]:
-        """What an environment's record says of the engine that ran."""
+        """The engine's part of an environment record."""
         return {
             "version": self.version,
             "source_sha256": self.source_sha256,
@@ -78,7 +78,7 @@ class Build:
 
 
 def cpu_features() -> str:
-    """Feature flags and CPU model, the part of /proc/cpuinfo that decides native code: a line each."""
+    """Feature flags and CPU model, one line each: they decide the native code."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     wanted = {
         line.split(":")[0].strip(): line
@@ -88,11 +88,11 @@ def cpu_features() -> str:
     return "\n".join(wanted[key].split(":", 1)[1].strip() for key in sorted(wanted))
 
 
-# --- the record beside a build ---------------------------------------------------------------------------------------
+# --- the record beside a build ---
 
 
 def files_of(bin_dir: Path) -> dict[str, str]:
-    """Name -> sha256 of every file of a build, for a link its target. Some 20 MB: a few hundredths of a second."""
+    """Name -> sha256 of every file of a build, for a link its target. Reads about 20 MB."""
     found = {}
     for file in sorted(bin_dir.iterdir()):
         if file.is_symlink():
@@ -103,7 +103,7 @@ def files_of(bin_dir: Path) -> dict[str, str]:
 
 
 def write_record(build: Build) -> None:
-    """Write it beside its binaries, without the folder: the build is moved to its place when it is complete."""
+    """Write the record beside the binaries, without the folder: a complete build is moved."""
     record = asdict(build)
     del record["bin_dir"]
     (build.bin_dir / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
@@ -114,7 +114,7 @@ def _read_json(file: Path) -> dict[str, Any]:
 
 
 def _read_record(bin_dir: Path) -> Build | None:
-    """None where it cannot be read, or is not of this form."""
+    """The build of a record; None where it cannot be read or has another form."""
     try:
         raw = _read_json(bin_dir / RECORD)
         build = Build(bin_dir, **raw | {"cmake_arguments": tuple(raw["cmake_arguments"])})
@@ -126,9 +126,9 @@ def _read_record(bin_dir: Path) -> Build | None:
 
 
 def checked_build(bin_dir: Path, wanted: EngineIdentity) -> Build:
-    """The build in a folder, where it may be used as the wanted engine on this CPU. Raises BenchError with the reason."""
+    """The build in a folder, fit for the wanted engine and this CPU. Raises BenchError if not."""
     if not bin_dir.is_dir():
-        raise BenchError(f"{bin_dir}: the engine is not there any more (was the cache cleared?)")
+        raise BenchError(f"{bin_dir}: the engine is gone (was the cache cleared?)")
     build = _read_record(bin_dir)
     if build is None:
         raise BenchError(f"{bin_dir / RECORD}: no record of what the engine was made from")
@@ -165,43 +165,39 @@ def _not_the_locks(what: str, version: str, sha256: str, wanted: EngineIdentity)
 
 def _cpu_difference(made_for: str, here: str) -> str:
     (flags, _, model), (flags_here, _, model_here) = made_for.partition("\n"), here.partition("\n")
-    said = f"{model} (this one: {model_here})" if model != model_here else model
+    text = f"{model} (this one: {model_here})" if model != model_here else model
     for word, differ in (
         ("without", set(flags.split()) - set(flags_here.split())),
         ("with", set(flags_here.split()) - set(flags.split())),
     ):
         if differ:
             shown = ", ".join(sorted(differ)[:_FEATURES_SHOWN])
-            said += f"; this one is {word} {shown}" + (
-                ", …" if len(differ) > _FEATURES_SHOWN else ""
-            )
-    return said
+            more = ", …" if len(differ) > _FEATURES_SHOWN else ""
+            text += f"; this one is {word} {shown}{more}"
+    return text
 
 
-# --- the build of this environment -----------------------------------------------------------------------------------
+# --- the build of this environment ---
 
 
 def pointer() -> Path:
-    """The file that names this environment's build for this CPU: nodes of two kinds may share one environment."""
-    return (
-        Path(sys.prefix) / f"engine-{hashlib.sha256(cpu_features().encode()).hexdigest()[:12]}.json"
-    )
+    """The file that names this environment's build for this CPU: nodes may share an environment."""
+    cpu = hashlib.sha256(cpu_features().encode()).hexdigest()[:12]
+    return Path(sys.prefix) / f"engine-{cpu}.json"
 
 
 def bindings() -> tuple[str, str]:
-    """(version, sha256 of the source) of the llama-cpp-python that this environment has; empty where it has none."""
+    """(version, sha256 of the source) of the installed llama-cpp-python; empty texts if none."""
     try:
         package = importlib.metadata.distribution(PACKAGE)
-        # What pip notes of a package that was installed from a file: older ones as one text, newer
-        # ones also by kind.
-        archive = strict_json(package.read_text("direct_url.json") or "{}", "direct_url.json").get(
-            "archive_info", {}
-        )
+        # pip's note of a package that was installed from a file.
+        note = strict_json(package.read_text("direct_url.json") or "{}", "direct_url.json")
     except (importlib.metadata.PackageNotFoundError, BenchError):
         return "", ""
-    return package.version, archive.get("hashes", {}).get("sha256") or archive.get(
-        "hash", ""
-    ).removeprefix("sha256=")
+    archive = note.get("archive_info", {})
+    # Older versions of pip write `hash` only.
+    old = archive.get("hash", "").removeprefix("sha256=")
+    return package.version, archive.get("hashes", {}).get("sha256") or old
 
 
 def _located_build(wanted: EngineIdentity) -> Build:
@@ -219,13 +215,13 @@ def _located_build(wanted: EngineIdentity) -> Build:
 
 
 def _mend() -> str:
-    """The command that makes this environment's engine the lock's."""
+    """What to do to get the engine of the lock in this environment."""
     if not (Path(sys.prefix) / "conda-meta").is_dir():
         return "run on this machine: make engine"
     if sha256_of(ENGINE_LOCK) not in POST_DEPLOY.read_text(encoding="utf-8"):
         return (
-            f"put what `sha256sum {ENGINE_LOCK}` prints into {POST_DEPLOY}: snakemake --sdm conda then makes the "
-            "environment anew"
+            f"put what `sha256sum {ENGINE_LOCK}` prints into {POST_DEPLOY}: snakemake --sdm conda "
+            "then makes the environment anew"
         )
     return f"run on this machine: {sys.executable} -m scripts.build_engine"
 
@@ -233,8 +229,8 @@ def _mend() -> str:
 def installed_build(wanted: EngineIdentity | None = None) -> Build:
     """The build that this environment uses.
 
-    Raises BenchError, with the command that mends it, where it is not the wanted engine (None: what
-    the lock has now), was compiled for another CPU, or was changed since.
+    Raises BenchError, with the command to run, where it is not the wanted engine (None: that of the
+    lock), was compiled for another CPU, or was changed since.
     """
     try:
         return _located_build(wanted or engine_identity("embedded"))
@@ -243,7 +239,7 @@ def installed_build(wanted: EngineIdentity | None = None) -> Build:
 
 
 def activate() -> None:
-    """Make llama-cpp-python load the build's libraries. To be called before `llama_cpp` is imported."""
+    """Make llama-cpp-python load the build's libraries. Call it before importing `llama_cpp`."""
     os.environ[LIBRARY_VARIABLE] = str(installed_build().bin_dir)
 
 
@@ -258,15 +254,15 @@ def bench_binary() -> Path:
 
 
 def engine_facts(planned: EngineIdentity) -> dict[str, str]:
-    """What is on disk of the planned engine, as an environment's record has it.
+    """The planned engine, as it is on disk, for the environment record.
 
-    Raises BenchError where that is another engine than the one the cells were planned with: a job
-    may have waited for hours.
+    Raises BenchError where it is not the planned one any more: a job may have waited for hours.
     """
     if planned.binary is None:
         return installed_build(planned).facts()
     if binary_identity(planned.name, planned.binary) != planned:
         raise BenchError(
-            f"{planned.binary}: changed since this job was planned: run it again, its cells get other names"
+            f"{planned.binary}: changed since this job was planned: run it again, "
+            "its cells get other names"
         )
     return {}

@@ -1,7 +1,8 @@
-"""Compiling llama.cpp from the pinned source package into a cache, and installing llama-cpp-python against it.
+"""Compiles llama.cpp from the pinned source package into a cache, and installs llama-cpp-python.
 
-The cache is keyed by the source's sha256 and the CPU: `-march=native` code of one CPU must not run
-on another. A build appears under its name only when it is complete, so a killed one is never used.
+The key of the cache is the source's sha256, the CPU and the compiler: `-march=native` code of one
+CPU must not run on another. A build gets its name when it is complete, so a killed one is never
+used.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
 from tqdm import tqdm
 
+from scripts.lib.base.commands import run_captured
 from scripts.lib.base.errors import BenchError
 from scripts.lib.base.file_hashing import sha256_of
-from scripts.lib.base.locks import flock
+from scripts.lib.base.locks import locked
 from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.llama_build.build import (
     CMAKE_ARGUMENTS,
@@ -42,6 +44,7 @@ from scripts.lib.llama_build.identity import ENGINE_LOCK, EngineIdentity, engine
 CACHE_VARIABLE = "EPYC_BENCH_CACHE"
 TARGETS = ("llama", "mtmd", "llama-server", "llama-bench")
 BINDINGS_CMAKE_ARGUMENTS = "-DLLAMA_BUILD=OFF -DLLAVA_BUILD=OFF"
+PIP = (sys.executable, "-m", "pip")
 _STEP = re.compile(r"^\[(\d+)/(\d+)\]")
 
 
@@ -54,31 +57,17 @@ def require_compilers() -> str:
     """The C++ compiler's version line. Raises BenchError naming what to install."""
     absent = [tool for tool in ("gcc", "g++") if shutil.which(tool) is None]
     if absent:
+        tools = " and ".join(absent)
         raise BenchError(
-            f"compiling llama.cpp needs {' and '.join(absent)}: apt install gcc g++ (or your system's)"
+            f"compiling llama.cpp needs {tools}: apt install gcc g++ (or your system's)"
         )
-    shown = subprocess.run(
-        ["g++", "--version"], capture_output=True, encoding="utf-8", errors="replace", check=True
-    )
-    return shown.stdout.splitlines()[0]
+    return run_captured(["g++", "--version"]).stdout.splitlines()[0]
 
 
 def build_dir(identity: EngineIdentity, compiler: str) -> Path:
     """The cache folder of this source on this CPU with this compiler."""
     cpu = hashlib.sha256(f"{cpu_features()}\n{compiler}".encode()).hexdigest()[:12]
     return cache_dir() / "llama.cpp" / f"{identity.source_sha256[:12]}-{cpu}"
-
-
-@contextlib.contextmanager
-def _locked(path: Path, progress: TextIO) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as handle:
-        try:
-            flock(handle.fileno(), path, wait=False)
-        except BlockingIOError:
-            print("waiting: another process is building the engine", file=progress, flush=True)
-            flock(handle.fileno(), path)
-        yield
 
 
 def fetch_source(identity: EngineIdentity, progress: TextIO) -> Path:
@@ -91,21 +80,9 @@ def fetch_source(identity: EngineIdentity, progress: TextIO) -> Path:
     print(
         f"fetching llama-cpp-python {identity.version} (source, 77 MB)", file=progress, flush=True
     )
-    argv = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "-qq",
-        "--no-deps",
-        "--no-binary",
-        ":all:",
-        "--no-build-isolation",
-    ]
-    _run(
-        [*argv, "--require-hashes", "-r", str(ENGINE_LOCK), "-d", str(folder)],
-        "fetching the engine's source",
-    )
+    argv = [*PIP, "download", "-qq", "--no-deps", "--no-binary", ":all:", "--no-build-isolation"]
+    argv += ["--require-hashes", "-r", str(ENGINE_LOCK), "-d", str(folder)]
+    _run(argv, "fetching the engine's source")
     found = sha256_of(file) if file.is_file() else "no file"
     if found != identity.source_sha256:
         raise BenchError(f"{file}: expected sha256 {identity.source_sha256}, found {found}")
@@ -113,21 +90,14 @@ def fetch_source(identity: EngineIdentity, progress: TextIO) -> Path:
 
 
 def _environment() -> dict[str, str]:
-    # cmake and ninja come from the environment's own packages, whether it is activated or not, and
-    # pip looks at no others.
+    # cmake and ninja come from the environment's own packages, whether it is activated or not. pip
+    # ignores ~/.local.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return os.environ | {"PATH": path, "PYTHONNOUSERSITE": "1"}
 
 
 def _run(argv: list[str], what: str, extra: dict[str, str] | None = None) -> None:
-    shown = subprocess.run(
-        argv,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-        env=_environment() | (extra or {}),
-    )
+    shown = run_captured(argv, env=_environment() | (extra or {}))
     if shown.returncode != 0:
         tail = "\n".join((shown.stdout + shown.stderr).strip().splitlines()[-20:])
         raise BenchError(f"{what} failed:\n{tail}")
@@ -150,7 +120,7 @@ def _compile(work: Path, log: Path, progress: TextIO) -> None:
         assert process.stdout is not None
         for line in process.stdout:
             sink.write(line)
-            sink.flush()  # it is what can be watched where there is no terminal
+            sink.flush()  # without a terminal, the log is all that shows progress
             step = _STEP.match(line)
             if step:
                 bar.total = int(step[2])
@@ -212,28 +182,22 @@ def _install_bindings(identity: EngineIdentity, progress: TextIO) -> None:
     if bindings()[1] == identity.source_sha256:
         return
     print(f"installing llama-cpp-python {identity.version}", file=progress, flush=True)
-    argv = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "-qq",
-        "--no-deps",
-        "--no-build-isolation",
-        "--force-reinstall",
-    ]
+    argv = [*PIP, "install", "-qq", "--no-deps", "--no-build-isolation", "--force-reinstall"]
     source = f"{fetch_source(identity, progress).as_uri()}#sha256={identity.source_sha256}"
     _run([*argv, source], "installing llama-cpp-python", {"CMAKE_ARGS": BINDINGS_CMAKE_ARGUMENTS})
 
 
 def ensure_engine(progress: TextIO) -> Path:
-    """Build and install what is missing; gives the folder of the libraries and binaries. Cheap when all is there."""
+    """Build and install what is missing. Returns the folder of the libraries and binaries."""
     identity = engine_identity("embedded")
     with contextlib.suppress(BenchError):
         return installed_build(identity).bin_dir
     compiler = require_compilers()
     target = build_dir(identity, compiler)
-    with _locked(target.with_suffix(".lock"), progress):
+    waiting = partial(
+        print, "waiting: another process is building the engine", file=progress, flush=True
+    )
+    with locked(target.with_suffix(".lock"), waiting):
         _compile_where_needed(identity, compiler, target, progress)
         _install_bindings(identity, progress)
         write_atomic(pointer(), json.dumps({"bin_dir": str(target / "bin")}) + "\n")

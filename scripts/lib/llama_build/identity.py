@@ -10,17 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.base.commands import run_captured
 from scripts.lib.base.errors import BenchError
 from scripts.lib.base.file_hashing import sha256_of
 from scripts.lib.base.stored_json import canonical_json
 from scripts.lib.llama_build.variables import engine_environment
 
 ENGINE_LOCK = Path("envs/engine.lock")
-
-
 _ENGINE_LIBRARY = re.compile(r"lib(llama|ggml|mtmd)")
-
-
 _PIN = re.compile(
     r"^llama-cpp-python==(?P<version>[^\s;\\]+).*?--hash=sha256:(?P<sha256>[0-9a-f]{64})",
     re.S | re.M,
@@ -29,9 +26,10 @@ _PIN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class EngineIdentity:
-    """Name (`embedded` or `server`), version, and the sha256 of the source (or of a binary that was not built here).
+    """Name (`embedded` or `server`), version, and the sha256 of the source.
 
-    `binary` is that binary's path; None for the build of this project.
+    For a binary that was not built here: its path, and the sha256 of it (`binary` is None for the
+    build of this project).
     """
 
     name: str
@@ -40,11 +38,12 @@ class EngineIdentity:
     binary: Path | None = None
 
     def spec(self) -> dict[str, Any]:
+        """The part of a cell's spec that pins the engine."""
         return {"name": self.name, "version": self.version, "source": self.source_sha256[:12]}
 
 
 def engine_identity(name: str, lock: Path = ENGINE_LOCK) -> EngineIdentity:
-    """The identity pinned in the lock file: known before, and without, any build."""
+    """The identity pinned in the lock file. It is known without any build."""
     found = _PIN.search(lock.read_text(encoding="utf-8"))
     if found is None:
         raise BenchError(
@@ -54,22 +53,14 @@ def engine_identity(name: str, lock: Path = ENGINE_LOCK) -> EngineIdentity:
 
 
 def binary_identity(name: str, binary: Path) -> EngineIdentity:
-    """The identity of a llama-server that was not built here: what it says of itself, and the sha256 of what it is made of."""
+    """The identity of a llama-server that was not built here: its version line and its sha256."""
     if not binary.is_file():
         raise BenchError(
-            f"config: server_binary: no such binary: {binary}; build one: make engine, server_binary: built"
+            f"config: server_binary: no such binary: {binary}; "
+            "build one: make engine, server_binary: built"
         )
-    variables = engine_environment(os.environ)
     try:
-        shown = subprocess.run(
-            [str(binary), "--version"],
-            env=variables,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=60,
-            check=False,
-        )
+        shown = run_captured([str(binary), "--version"], 60, engine_environment())
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BenchError(f"{binary}: cannot be asked for its --version: {error}") from error
     lines = (shown.stderr + shown.stdout).strip().splitlines()
@@ -80,7 +71,7 @@ def binary_identity(name: str, binary: Path) -> EngineIdentity:
 
 
 def _binary_sha256(binary: Path) -> str:
-    """Of a binary alone its sha256; of one that loads llama.cpp as libraries (all its code is there) one of all together."""
+    """The binary's sha256; where it loads llama.cpp as libraries, one over all the files."""
     libraries = _libraries(binary)
     if not libraries:
         return sha256_of(binary)
@@ -89,10 +80,9 @@ def _binary_sha256(binary: Path) -> str:
 
 
 def _libraries(binary: Path) -> list[Path]:
-    """llama.cpp's libraries of a binary: those that the loader finds, and the backends beside it that it opens itself."""
-    variables = engine_environment(os.environ)
+    """llama.cpp's libraries of a binary: those linked, and the backends beside it."""
     shown = subprocess.run(
-        ["ldd", str(binary)], env=variables, capture_output=True, timeout=60, check=False
+        ["ldd", str(binary)], env=engine_environment(), capture_output=True, timeout=60, check=False
     )
     linked = {Path(file) for file in re.findall(r"=> (/.*) \(0x", os.fsdecode(shown.stdout))}
     beside = set(binary.resolve().parent.glob("*.so*"))

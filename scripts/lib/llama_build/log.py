@@ -1,4 +1,4 @@
-"""What llama.cpp says while it loads. Importing this module loads its libraries: `engine_build.activate()` comes before."""
+"""llama.cpp's log. Importing this module loads its libraries: call `build.activate()` before."""
 
 from __future__ import annotations
 
@@ -12,30 +12,31 @@ _listening: list[Any] = []
 
 
 def listen(take: Callable[[str], None]) -> None:
-    """Hand everything that llama.cpp says, in this process and from now on, to `take`."""
+    """Pass everything that llama.cpp logs in this process from now on to `take`."""
     callback = llama_cpp.llama_log_callback(
         lambda _level, text, _data: take(text.decode("utf-8", "replace"))
     )
     llama_cpp.llama_log_set(callback, ctypes.c_void_p(0))
-    # llama.cpp keeps the bare pointer: the callback has to live until another one has taken its
-    # place.
+    # llama.cpp keeps the bare pointer: the callback must live until another one replaces it.
     _listening[:] = [callback]
 
 
 class EngineLog:
-    """Collects what llama.cpp says while a model loads: the proof of what was really loaded, and of what failed."""
+    """Collects the log of a loading model: it shows what was really loaded, or what failed."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
         listen(self.lines.append)
 
     def text(self) -> str:
+        """The whole log since the last `clear`."""
         return "".join(self.lines)
 
     def clear(self) -> None:
+        """Forget what was logged so far."""
         self.lines.clear()
 
     def last_words(self, count: int = 6) -> str:
-        """The last lines that say something: what a user is shown when loading fails."""
+        """The last lines that are not empty or dots: shown when loading fails."""
         lines = [line.strip() for line in self.text().splitlines() if line.strip(" .\n")]
         return " | ".join(lines[-count:])

@@ -1,0 +1,1 @@
+"""The machine: hardware profiles, pinning, preflight, bandwidth, locks, environment records."""

@@ -1,9 +1,9 @@
-"""The memory's bandwidth, measured: a STREAM-like triad and a read, one process on each of a profile's CPUs.
+"""Measures the memory's bandwidth: a triad as in STREAM, and a read, on each of a profile's CPUs.
 
-numpy in processes and not in threads: its inner loops saturate a core's share of the memory, but
-between two of them a thread needs the interpreter's lock, and 96 threads would wait for that.
-Decoding only reads, so the higher of the two is taken: STREAM counts three words an element, while
-the memory moves a fourth (the line that is about to be overwritten).
+numpy runs in processes, not in threads. Its inner loops saturate a core's share of the memory, but
+between two loops a thread needs the interpreter's lock: 96 threads would wait for it. The higher of
+the two results counts, since decoding only reads. STREAM counts three words per element, while the
+memory moves four (it also reads the line that is about to be overwritten).
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from scripts.lib.machine.profiles import Hardware, parse_cpus
 
 CACHE = Path(".cache/bandwidth")
 KEPT = timedelta(days=1)
-# Arrays of a process: together far more than the caches hold (EPYC 9655: 4 MB of L3 a core), in
-# blocks that fit its L2.
+# The arrays of a process are much larger than the caches (EPYC 9655: 4 MB of L3 per core). The
+# blocks fit into its L2.
 ARRAY_ELEMENTS, BLOCK_ELEMENTS, ARRAYS, WORD_BYTES = 4_000_000, 16_384, 3, 8
 REPETITIONS = 10
 MOST_OF_FREE_MEMORY = 0.25
@@ -42,7 +42,7 @@ TIMEOUT_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Bandwidth:
-    """Measured bandwidth in 10^9 bytes per second, the best of the repetitions, as STREAM reports it."""
+    """Bandwidth in 10^9 bytes per second: the best repetition, as STREAM reports it."""
 
     triad_gb_per_s: float
     read_gb_per_s: float
@@ -69,9 +69,9 @@ def _triad(a: Any, b: Any, c: Any) -> None:
 
 
 def _work(cpu: int, elements: int, barrier: Barrier, results: Any) -> None:
-    """One CPU's part: the wall time of each repetition, from the common start to the last one's end."""
+    """One CPU's part: the wall time of each repetition, from the common start to the common end."""
     die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a Ctrl-C the parent tells
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     os.sched_setaffinity(0, {cpu})
     import numpy as np
 
@@ -90,12 +90,12 @@ def _work(cpu: int, elements: int, barrier: Barrier, results: Any) -> None:
 
 
 def probe_bytes(processes: int, elements: int = ARRAY_ELEMENTS) -> int:
-    """Bytes of the arrays of so many processes together; by default the most that `measure` takes."""
+    """Bytes of all arrays of these processes; by default the most that `measure` takes."""
     return ARRAYS * WORD_BYTES * elements * processes
 
 
 def measure(cpus: Sequence[int]) -> Bandwidth:
-    """Measure on these CPUs at once. Takes about a second and a quarter of the free memory at most."""
+    """Measure on these CPUs at once: about a second, and at most a quarter of the free memory."""
     import numpy as np  # loaded before the processes are forked, not by each of them
 
     room = int(MOST_OF_FREE_MEMORY * psutil.virtual_memory().available)
@@ -123,9 +123,8 @@ def measure(cpus: Sequence[int]) -> Bandwidth:
 
 
 def _cache_file(hardware: Hardware) -> Path:
-    return (
-        CACHE / f"{hardware.name}.{digest([hardware.spec(), platform.node()])}.json"
-    )  # nodes may share the folder
+    machine = digest([hardware.spec(), platform.node()])  # nodes may share the folder
+    return CACHE / f"{hardware.name}.{machine}.json"
 
 
 def _cached(file: Path, now: datetime) -> Bandwidth | None:
@@ -138,7 +137,10 @@ def _cached(file: Path, now: datetime) -> Bandwidth | None:
 
 
 def of_profile(hardware: Hardware) -> Bandwidth:
-    """The profile's bandwidth, measured at most once a day; to be called with the machine's lock held and pins applied."""
+    """The profile's bandwidth, measured at most once a day.
+
+    The caller holds the machine's lock and has applied the profile.
+    """
     now, file = datetime.now(UTC), _cache_file(hardware)
     known = _cached(file, now)
     if known is not None:

@@ -1,4 +1,4 @@
-"""Where numbers come from: the engine's pinned identity, and the environment record that cells refer to."""
+"""The environment record that cells refer to: the machine and the software of a measurement."""
 
 from __future__ import annotations
 
@@ -12,28 +12,21 @@ from typing import Any
 
 import psutil
 
+from scripts.lib.base.commands import run_captured
 from scripts.lib.base.errors import BenchError, suggest
 from scripts.lib.base.layout import ENVIRONMENTS
 from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.base.stored_json import Damaged, canonical_json, digest, read_stored, strict_json
 from scripts.lib.llama_build.identity import EngineIdentity
+from scripts.lib.machine.kernel_files import kernel_text
 from scripts.lib.machine.profiles import NODES, OPENMP_NAME, Hardware, cpu_model, numa_nodes
 
 MEMORY_BLOCKS = Path("/sys/devices/system/memory")
 
 
-def _read(path: str) -> str | None:
-    try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except OSError:
-        return None
-
-
 def _first_line(argv: list[str]) -> str | None:
     try:
-        shown = subprocess.run(
-            argv, capture_output=True, encoding="utf-8", errors="replace", timeout=10, check=False
-        )
+        shown = run_captured(argv, 10)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return (shown.stdout or shown.stderr).strip().split("\n", 1)[0] or None
@@ -45,11 +38,11 @@ def environment(
     engine_facts: Mapping[str, str],
     preflight: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What the machine and the software were, as far as they can be read (null: not to be had here).
+    """The state of machine and software (null: this machine does not show it).
 
-    `preflight`: how fit the machine was to be timed (`Preflight.record`). Holds nothing that
-    changes from minute to minute, so that equal conditions have one digest, and no path or host
-    name.
+    `preflight`: how fit the machine was for timing (`Preflight.record`). The record holds nothing
+    that changes from minute to minute, so that equal conditions have one digest. It holds no path
+    and no host name.
     """
     frequency = "/sys/devices/system/cpu/cpu0/cpufreq"
     return {
@@ -59,18 +52,18 @@ def environment(
             "model": cpu_model(),
             "physical_cores": psutil.cpu_count(logical=False),
             "logical_cpus": psutil.cpu_count(),
-            "microcode": _microcode(),
-            "smt": _read("/sys/devices/system/cpu/smt/active"),
-            "governor": _read(f"{frequency}/scaling_governor"),
-            "boost": _read("/sys/devices/system/cpu/cpufreq/boost"),
-            "numa_nodes": _read("/sys/devices/system/node/online"),
-            "cpuset": _status("Cpus_allowed_list"),
+            "microcode": _line("/proc/cpuinfo", "microcode"),
+            "smt": kernel_text("/sys/devices/system/cpu/smt/active"),
+            "governor": kernel_text(f"{frequency}/scaling_governor"),
+            "boost": kernel_text("/sys/devices/system/cpu/cpufreq/boost"),
+            "numa_nodes": kernel_text("/sys/devices/system/node/online"),
+            "cpuset": _line("/proc/self/status", "Cpus_allowed_list"),
         },
         "memory": {
             "total_bytes": psutil.virtual_memory().total,
-            "transparent_hugepage": _read("/sys/kernel/mm/transparent_hugepage/enabled"),
-            "nr_hugepages": _read("/proc/sys/vm/nr_hugepages"),
-            "numa_balancing": _read("/proc/sys/kernel/numa_balancing"),
+            "transparent_hugepage": kernel_text("/sys/kernel/mm/transparent_hugepage/enabled"),
+            "nr_hugepages": kernel_text("/proc/sys/vm/nr_hugepages"),
+            "numa_balancing": kernel_text("/proc/sys/kernel/numa_balancing"),
             "numa_topology": _numa_topology(),
         },
         "system": {
@@ -88,36 +81,32 @@ def environment(
     }
 
 
-def _status(key: str) -> str | None:
-    found = re.search(rf"^{key}:\s*(\S+)", _read("/proc/self/status") or "", re.M)
-    return found[1] if found else None
-
-
 def _node_memory(folder: Path) -> str | None:
-    """The memory of a node, from its blocks: `MemTotal` of its meminfo shrinks while a host takes memory back from a VM."""
-    block_bytes = _read(str(MEMORY_BLOCKS / "block_size_bytes"))
+    """The memory of a node, from its blocks (`MemTotal` shrinks while a host takes memory back)."""
+    block_bytes = kernel_text(MEMORY_BLOCKS / "block_size_bytes")
     blocks = sum(1 for entry in folder.glob("memory[0-9]*"))
     return f"{int(block_bytes, 16) * blocks >> 30} GiB" if block_bytes and blocks else None
 
 
 def _numa_topology() -> dict[str, dict[str, str | None]]:
-    """CPUs, size and distances of each memory node: what `numactl -H` prints, without what is free at the moment."""
+    """CPUs, size and distances of each memory node, as `numactl -H` prints, without free memory."""
     return {
         str(number): {
-            "cpus": _read(str(NODES / f"node{number}/cpulist")),
+            "cpus": kernel_text(NODES / f"node{number}/cpulist"),
             "memory": _node_memory(NODES / f"node{number}"),
-            "distances": _read(str(NODES / f"node{number}/distance")),
+            "distances": kernel_text(NODES / f"node{number}/distance"),
         }
         for number in numa_nodes()
     }
 
 
-def _microcode() -> str | None:
-    found = re.search(r"^microcode\s*:\s*(\S+)", _read("/proc/cpuinfo") or "", re.M)
+def _line(file: str, key: str) -> str | None:
+    """The first word of a `key: value` line."""
+    found = re.search(rf"^{key}\s*:\s*(\S+)", kernel_text(file) or "", re.M)
     return found[1] if found else None
 
 
-# What readers of an environment look at.
+# What readers of an environment use.
 _SECTIONS = {
     "cpu": ("model", "physical_cores", "logical_cpus"),
     "memory": ("total_bytes",),
@@ -126,7 +115,7 @@ _SECTIONS = {
 
 
 def environment_record(text: str, file: str) -> dict[str, Any]:
-    """The record of an environment's text. Raises Damaged where its name, or the sections that readers look at, do not fit."""
+    """The record of an environment's text. Raises Damaged where name or sections do not fit."""
     record = strict_json(text, file)
     if digest(record) != Path(file).stem:
         raise Damaged(
@@ -141,13 +130,13 @@ def environment_record(text: str, file: str) -> dict[str, Any]:
 
 
 def stored_environment(name: str, folder: Path = ENVIRONMENTS) -> dict[str, Any]:
-    """The record of that digest. Raises Damaged, or FileNotFoundError where it is not in the tree."""
+    """The record of that digest. Raises Damaged, or FileNotFoundError where there is none."""
     file = folder / f"{name}.json"
     return environment_record(read_stored(file), str(file))
 
 
 def read_environment(name: str, folder: Path = ENVIRONMENTS) -> tuple[str, dict[str, Any]]:
-    """(digest, record) of a digest, the beginning of one, or an environment's file. Raises BenchError."""
+    """(digest, record) of a digest, the beginning of one, or a file. Raises BenchError."""
     file, known = Path(name), sorted(path.stem for path in folder.glob("*.json"))
     if not file.is_file():
         fitting = [digest for digest in known if digest.startswith(name)]
@@ -164,7 +153,7 @@ def read_environment(name: str, folder: Path = ENVIRONMENTS) -> tuple[str, dict[
 
 
 def store_environment(record: Mapping[str, Any], folder: Path = ENVIRONMENTS) -> str:
-    """Write the record under its digest (once) and give the digest back."""
+    """Write the record under its digest, where it is not there yet. Returns the digest."""
     name = digest(record)
     path = folder / f"{name}.json"
     if not path.exists():

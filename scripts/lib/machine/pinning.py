@@ -1,7 +1,7 @@
-"""A hardware profile applied to this process and what it starts, and read back from the kernel: no pin is believed.
+"""Applies a hardware profile to this process and its children, and reads back what the kernel did.
 
-Threads, CPUs, memory policy, priority, OpenMP and huge pages are inherited by a server, so one way
-serves both engines.
+A server inherits CPUs, memory policy, priority, OpenMP variables and huge pages. So both engines
+are pinned in the same way.
 """
 
 from __future__ import annotations
@@ -18,29 +18,28 @@ from typing import Any
 
 from scripts.lib.base.errors import BenchError
 from scripts.lib.llama_build.variables import engine_environment
+from scripts.lib.machine.kernel_files import kernel_text
 from scripts.lib.machine.profiles import NODES, OPENMP_NAME, Hardware, cpu_list, parse_cpus
 
 PR_SET_THP_DISABLE = 41
 NUMA_VARIABLE = "EPYC_BENCH_NUMA"
 THP = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-# The threads of a computation wait for each other after every operation, so all of them run about
-# as long as the busiest. Those that serve requests or write a log run for a small part of that,
-# about 3 ms in a warm-up.
+# Compute threads wait for each other after every operation, so each runs about as long as the
+# busiest one. Threads that serve requests or write a log run for about 3 ms in a warm-up.
 COMPUTE_SHARE, SERVING_NS = 0.2, 4_000_000
-# The kernel counts a running thread's time at its ticks (4 ms and less): shares of less than some
-# 25 of them prove nothing.
+# The kernel counts a thread's time in ticks of at most 4 ms: shares of fewer than about 25 ticks
+# prove nothing.
 ENOUGH_NS = 100_000_000
-# What the kernel calls numactl's memory policies in numa_maps.
+# numactl's memory policies -> their names in the kernel's numa_maps.
 _KERNEL_POLICY = {"interleave": "interleave", "membind": "bind", "preferred": "prefer"}
 
 
 def pin(hardware: Hardware) -> None:
-    """Put this process on the profile's CPUs, memory policy, priority and OpenMP settings, without llama.cpp's variables.
+    """Apply the profile's CPUs, memory policy, priority and OpenMP settings to this process.
 
-    Raises BenchError for what this machine or user may not have.
-
-    To be called before any library of the engine is loaded (OpenMP reads its variables once), and
-    before threads start.
+    llama.cpp's own variables are removed. Call it before threads start and before any library of
+    the engine is loaded: OpenMP reads its variables once. Raises BenchError for a setting that this
+    machine or user does not allow.
     """
     _set_openmp(hardware)
     _drop_engine_variables()
@@ -60,36 +59,34 @@ def pin(hardware: Hardware) -> None:
         absent = wanted - os.sched_getaffinity(0)
         if absent:
             raise BenchError(
-                f"hardware {hardware.name}: cpus {hardware.cpus}: this machine or container has no CPU {min(absent)}"
+                f"hardware {hardware.name}: cpus {hardware.cpus}: "
+                f"this machine or container has no CPU {min(absent)}"
             )
         os.sched_setaffinity(0, wanted)
     usable = len(os.sched_getaffinity(0))
     most = max(hardware.threads, hardware.batch_threads)
     if most > usable:
         raise BenchError(
-            f"hardware {hardware.name}: {most} threads on {usable} usable CPUs: oversubscribed threads run many times "
-            "slower; choose a profile of this machine (hardware: auto)"
+            f"hardware {hardware.name}: {most} threads on {usable} usable CPUs: oversubscribed "
+            "threads run many times slower; choose a profile of this machine (hardware: auto)"
         )
 
 
 def _set_openmp(hardware: Hardware) -> None:
-    """The profile's variables and no others: what a shell happens to export would change a timing that its spec hides."""
+    """Set the profile's variables and no others: the shell's would change timings unseen."""
     for name in [name for name in os.environ if OPENMP_NAME.fullmatch(name)]:
         del os.environ[name]
     os.environ.update(hardware.openmp)
 
 
 def _drop_engine_variables() -> None:
-    for name in os.environ.keys() - engine_environment(os.environ).keys():
+    for name in os.environ.keys() - engine_environment().keys():
         del os.environ[name]
 
 
 def huge_pages_mode() -> str | None:
     """The machine's mode of transparent huge pages: always, madvise or never."""
-    try:
-        found = re.search(r"\[(\w+)\]", THP.read_text(encoding="utf-8"))
-    except OSError:
-        return None
+    found = re.search(r"\[(\w+)\]", kernel_text(THP) or "")
     return found[1] if found else None
 
 
@@ -100,29 +97,30 @@ def _set_huge_pages(hardware: Hardware) -> None:
         ctypes.CDLL(None).prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0)
     elif wanted is not None and found != wanted:
         raise BenchError(
-            f"hardware {hardware.name}: huge_pages {wanted}: this machine's are {found or 'not to be had'}; as root: "
-            f"echo {wanted} > {THP}"
+            f"hardware {hardware.name}: huge_pages {wanted}: on this machine they are "
+            f"{found or 'not available'}; as root: echo {wanted} > {THP}"
         )
 
 
 def _set_nice(hardware: Hardware) -> None:
-    if os.getpriority(os.PRIO_PROCESS, 0) == hardware.nice:
+    now = os.getpriority(os.PRIO_PROCESS, 0)
+    if now == hardware.nice:
         return
     try:
         os.setpriority(os.PRIO_PROCESS, 0, hardware.nice)
     except PermissionError:
         raise BenchError(
-            f"hardware {hardware.name}: nice {hardware.nice}: not allowed from nice {os.getpriority(os.PRIO_PROCESS, 0)}; "
+            f"hardware {hardware.name}: nice {hardware.nice}: not allowed from nice {now}; "
             "start it with that priority, as root or with CAP_SYS_NICE"
         ) from None
 
 
-# --- read back -------------------------------------------------------------------------------------------------------
+# --- read back ---
 
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """One thread as the kernel has it: the CPUs it may run on, its priority, and its time on a CPU (None: not told)."""
+    """One thread: the CPUs it may use, its priority, its time on a CPU (None: not known)."""
 
     tid: int
     cpus: frozenset[int]
@@ -140,9 +138,8 @@ def read_threads(pid: int) -> Mapping[int, Thread]:
         except OSError:
             continue  # it ended while the others were read
         allowed = re.search(r"^Cpus_allowed_list:\s*(\S+)", status, re.M)
-        nice = int(
-            stat.rpartition(")")[2].split()[16]
-        )  # field 19 of proc(5), counted behind the name's parenthesis
+        # Field 19 of proc(5), counted from the parenthesis after the name.
+        nice = int(stat.rpartition(")")[2].split()[16])
         cpus = parse_cpus(allowed[1]) if allowed else frozenset[int]()
         found[int(folder.name)] = Thread(int(folder.name), cpus, nice, _ran_ns(folder))
     return found
@@ -150,13 +147,13 @@ def read_threads(pid: int) -> Mapping[int, Thread]:
 
 def _ran_ns(folder: Path) -> int | None:
     try:
-        return int((folder / "schedstat").read_text(encoding="utf-8").split()[0])
-    except (OSError, ValueError, IndexError):
+        return int((kernel_text(folder / "schedstat") or "").split()[0])
+    except (ValueError, IndexError):
         return None
 
 
 def ran_ns(before: Mapping[int, Thread], after: Mapping[int, Thread]) -> Mapping[int, int] | None:
-    """Thread id -> its nanoseconds on a CPU between two readings; None where the kernel does not tell."""
+    """Thread id -> nanoseconds on a CPU between two readings; None where they are not known."""
     ran: dict[int, int] = {}
     for tid, thread in after.items():
         if thread.ran_ns is None:
@@ -169,7 +166,7 @@ def ran_ns(before: Mapping[int, Thread], after: Mapping[int, Thread]) -> Mapping
 def compute_threads(
     before: Mapping[int, Thread], after: Mapping[int, Thread]
 ) -> tuple[Thread, ...]:
-    """The threads that computed between two readings; all of them where the kernel does not tell how long they ran."""
+    """The threads that computed between two readings; all threads where times are not known."""
     ran = ran_ns(before, after)
     if ran is None:
         return tuple(after.values())
@@ -179,27 +176,21 @@ def compute_threads(
 
 
 def ran_enough(before: Mapping[int, Thread], after: Mapping[int, Thread]) -> bool:
-    """Whether the busiest thread ran for long enough between two readings to tell which threads computed."""
+    """Whether the busiest thread ran long enough to see which threads computed."""
     ran = ran_ns(before, after)
     return ran is None or max(ran.values(), default=0) >= ENOUGH_NS
 
 
 def memory_policy(pid: int) -> str | None:
-    """The policy that most of a process's mappings have, such as `default` or `interleave:0-1`; None: not told."""
-    try:
-        lines = Path(f"/proc/{pid}/numa_maps").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
+    """The policy of most mappings of a process, such as `interleave:0-1`; None: not known."""
+    lines = (kernel_text(f"/proc/{pid}/numa_maps") or "").splitlines()
     policies = [line.split()[1] for line in lines if len(line.split()) > 1]
     return max(set(policies), key=policies.count) if policies else None
 
 
 def has_huge_pages(pid: int) -> bool | None:
-    """Whether a process may have transparent huge pages, where the machine has them; None: not told."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    except OSError:
-        return None
+    """Whether a process may have transparent huge pages; None: not known."""
+    status = kernel_text(f"/proc/{pid}/status") or ""
     found = re.search(r"^THP_enabled:\s*(\d)", status, re.M)
     return found[1] == "1" if found else None
 
@@ -232,13 +223,14 @@ def violations(
     policy: str | None,
     huge_pages: bool | None = None,
 ) -> Iterator[str]:
-    """What the kernel shows that the profile does not want, each with both values. Pure."""
+    """Where the kernel's state differs from the profile, each with both values. Pure."""
     if len(computing) < hardware.threads:
         yield f"{hardware.threads} threads asked for, {len(computing)} computed"
     allowed = _allowed(hardware)
     for thread in threads:
         if allowed is not None and not thread.cpus <= allowed:
-            yield f"a thread may run on CPUs {cpu_list(thread.cpus)}, outside of {cpu_list(allowed)}"
+            found = cpu_list(thread.cpus)
+            yield f"a thread may run on CPUs {found}, outside of {cpu_list(allowed)}"
             break
     wrong = {thread.nice for thread in threads} - {hardware.nice}
     if wrong:
@@ -247,7 +239,8 @@ def violations(
         own = {thread.cpus for thread in computing if len(thread.cpus) == 1}
         if len(own) < hardware.threads:
             found = " ".join(sorted(cpu_list(thread.cpus) for thread in computing))
-            yield f"strict: {hardware.threads} threads on CPUs of their own asked for, found {found}"
+            wanted = f"{hardware.threads} threads on CPUs of their own"
+            yield f"strict: {wanted} asked for, found {found}"
     kind = _KERNEL_POLICY.get((hardware.numa or "").partition("=")[0])
     if kind is not None and policy is not None and not policy.startswith(kind):
         yield f"memory policy {hardware.numa} asked for, found {policy}"
@@ -256,7 +249,7 @@ def violations(
 
 
 def shown(computing: tuple[Thread, ...], policy: str | None) -> dict[str, Any]:
-    """What was read back, as it stands in a cell."""
+    """What was read back, for the cell."""
     cpus = frozenset(cpu for thread in computing for cpu in thread.cpus)
     return {
         "threads": len(computing),

@@ -1,7 +1,8 @@
-"""Is the machine fit to be timed? Looked at once an invocation, before the first timed shard, and kept with every cell.
+"""Preflight: whether the machine is fit for timing, checked once per invocation.
 
-A finding's text is in the environment record, so that equal conditions have one digest; its figures
-are printed and stand in the run's record.
+It is checked before the first timed shard and kept with every cell. The text of a finding is part
+of the environment record, so that equal conditions have one digest. Its figures are printed and
+kept in the run's record.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import psutil
 from scripts.lib.base.errors import BenchError
 from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.machine import bandwidth
+from scripts.lib.machine.kernel_files import kernel_text
 from scripts.lib.machine.pinning import huge_pages_mode
 from scripts.lib.machine.profiles import CPUS, Hardware, numa_nodes
 
@@ -28,7 +30,7 @@ STATE = Path(".cache/preflight")
 REFUSE, TAG, OFF = "refuse", "tag", "off"
 QUIET, NOISY = "quiet", "noisy"
 INTERVAL_S = 1.0
-# Work of others that a measurement feels: the more CPUs, the more housekeeping there always is.
+# The work of other processes that a measurement feels. More CPUs always mean more housekeeping.
 OTHERS_CPUS, OTHERS_SHARE = 0.25, 0.005
 STEAL_SHARE = 0.01
 GIB = 1 << 30
@@ -36,7 +38,7 @@ GIB = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the machine showed over `INTERVAL_S`. CPUs are counts; None: not to be had here (as in many a VM)."""
+    """The machine over `INTERVAL_S`. CPUs are counts. None: not shown here, as in many VMs."""
 
     load_average: float
     others_cpus: float
@@ -53,7 +55,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Why a number measured now is doubtful: what, and the figures."""
+    """A reason to doubt a number measured now, with its figures."""
 
     text: str
     figures: str = ""
@@ -64,7 +66,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """The outcome of one look: `quiet`, `noisy` (with findings) or `off`."""
+    """The outcome of one check: `quiet`, `noisy` (with findings) or `off`."""
 
     findings: tuple[Finding, ...] = ()
     bandwidth_gb_per_s: float | None = None
@@ -72,10 +74,11 @@ class Preflight:
 
     @property
     def outcome(self) -> str:
+        """`quiet`, `noisy` or `off`."""
         return OFF if not self.looked else NOISY if self.findings else QUIET
 
     def record(self) -> dict[str, Any]:
-        """As it stands in the environment record."""
+        """The part of the environment record."""
         return {
             "outcome": self.outcome,
             "findings": [finding.text for finding in self.findings],
@@ -83,11 +86,11 @@ class Preflight:
         }
 
     def figures(self) -> dict[str, Any]:
-        """As it stands in the run's record."""
+        """The part of the run's record: with figures."""
         return self.record() | {"findings": [str(finding) for finding in self.findings]}
 
     def with_memory(self, needed_bytes: int, available_bytes: int) -> Preflight:
-        """The same with a shard's memory looked at."""
+        """The same, with a finding where a shard needs more memory than is free."""
         if not self.looked or needed_bytes <= available_bytes:
             return self
         figures = (
@@ -97,15 +100,8 @@ class Preflight:
         return replace(self, findings=(*self.findings, finding))
 
 
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except OSError:
-        return None
-
-
 def _own_tree() -> set[int]:
-    """This process, those that started it, and theirs: Snakemake and its jobs are no strangers."""
+    """The process, its parents and its children: Snakemake and its jobs do not count as others."""
     me = psutil.Process()
     family = {me.pid, *(parent.pid for parent in me.parents())}
     return family | {child.pid for child in me.children(recursive=True)}
@@ -128,7 +124,7 @@ def _process_seconds() -> dict[int, tuple[float, str, str]]:
 def _used(
     after: Mapping[int, tuple[float, str, str]], before: Mapping[int, tuple[float, str, str]]
 ) -> dict[str, float]:
-    """Seconds on a CPU between two looks, by name and user: those of one name are many, and are summed."""
+    """CPU seconds between two readings, summed by name and user."""
     used: dict[str, float] = defaultdict(float)
     for pid, (seconds, name, user) in after.items():
         if pid in before:
@@ -137,21 +133,24 @@ def _used(
 
 
 def _busy_seconds(times: Any) -> float:
-    """Seconds that the whole machine's CPUs were not idle; guests' are part of user time, steal is looked at apart."""
+    """Busy seconds of all CPUs. User time includes guests; steal is checked on its own."""
     return float(times.user + times.nice + times.system + times.irq + times.softirq)
 
 
 def _others(seen: Mapping[str, float], busy_s: float, own_s: float) -> Mapping[str, float]:
-    """The strangers' seconds by name, with what no list of processes shows: those too short-lived, or of another container."""
+    """The seconds of other processes by name, with those that no process list shows.
+
+    Such processes are too short-lived, or belong to another container.
+    """
     unseen = busy_s - own_s - sum(seen.values())
     return {**seen, "processes gone within the second": unseen} if unseen > 0 else seen
 
 
 def look(interval_s: float = INTERVAL_S) -> Facts:
-    """Watch the machine for a moment (this process sleeps meanwhile)."""
+    """Watch the machine for a moment, while this process sleeps."""
     own, me = _own_tree(), os.getpid()
-    # Among thousands of processes a look takes long: this one's seconds are read beside the
-    # machine's, not while it looks.
+    # Reading thousands of processes takes long, so the seconds of this process are read together
+    # with the machine's.
     before, spent, whole = _process_seconds(), time.process_time(), psutil.cpu_times()
     start = time.perf_counter()
     time.sleep(interval_s)
@@ -166,17 +165,16 @@ def look(interval_s: float = INTERVAL_S) -> Facts:
     used = _others(strangers, _busy_seconds(end) - _busy_seconds(whole), sum(ours.values()) + spent)
     busiest = sorted(used, key=lambda name: -used[name])[:3]
     usable = len(os.sched_getaffinity(0))
-    frequency = CPUS / "cpu0/cpufreq/scaling_governor"
     return Facts(
         load_average=os.getloadavg()[0],
         others_cpus=round(sum(used.values()) / passed, 2),
         others=tuple(f"{name} {used[name] / passed:.2f}" for name in busiest if used[name] > 0),
         steal_share=round((end.steal - whole.steal) / passed / (psutil.cpu_count() or 1), 4),
         usable_cpus=usable,
-        governor=_read(frequency),
-        boost=_read(CPUS / "cpufreq/boost"),
+        governor=kernel_text(CPUS / "cpu0/cpufreq/scaling_governor"),
+        boost=kernel_text(CPUS / "cpufreq/boost"),
         huge_pages=huge_pages_mode(),
-        numa_balancing=_read(Path("/proc/sys/kernel/numa_balancing")),
+        numa_balancing=kernel_text("/proc/sys/kernel/numa_balancing"),
         numa_nodes=len(numa_nodes()),
         available_bytes=psutil.virtual_memory().available,
     )
@@ -187,8 +185,8 @@ def findings(facts: Facts) -> Iterator[Finding]:
     if facts.others_cpus > max(OTHERS_CPUS, OTHERS_SHARE * facts.usable_cpus):
         figures = f"{facts.others_cpus:.2f} CPUs: {', '.join(facts.others)}"
         yield Finding("other processes use the CPU", figures)
-    # The average remembers a run that has just ended: above the CPUs there must be others, or
-    # waiting for a disk.
+    # The average still includes a run that has just ended. Above the number of CPUs there must be
+    # other processes, or a wait for a disk.
     if facts.load_average > facts.usable_cpus + 1:
         yield Finding(
             "the load average is above the CPUs", f"{facts.load_average:.1f} on {facts.usable_cpus}"
@@ -204,13 +202,14 @@ def findings(facts: Facts) -> Iterator[Finding]:
 
 
 def once_an_invocation(run_id: str, hardware: Hardware, policy: str) -> Preflight:
-    """Look at the machine, or give back what this run's first shard saw. To be called with the machine's lock held."""
+    """Check the machine, or return what this run's first shard found.
+
+    The caller holds the machine's lock.
+    """
     if policy == OFF:
         return Preflight(looked=False)
-    name, state = (
-        f"{run_id} {hardware.name}",
-        STATE / f"{platform.node()}.json",
-    )  # a cluster's nodes share the folder
+    name = f"{run_id} {hardware.name}"
+    state = STATE / f"{platform.node()}.json"  # a cluster's nodes share the folder
     try:
         raw = json.loads(state.read_text(encoding="utf-8"))
         if raw["run"] == name:
@@ -219,7 +218,7 @@ def once_an_invocation(run_id: str, hardware: Hardware, policy: str) -> Prefligh
             )
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    # First the others, then the probe: it would look like one of them.
+    # Other processes first: the bandwidth probe would look like one of them.
     facts = look()
     made = Preflight(tuple(findings(facts)), bandwidth.of_profile(hardware).gb_per_s)
     stored: Mapping[str, Any] = {
@@ -233,10 +232,10 @@ def once_an_invocation(run_id: str, hardware: Hardware, policy: str) -> Prefligh
 
 
 def enforce(preflight: Preflight, policy: str) -> None:
-    """Raise BenchError for a noisy machine where the configuration wants that refused."""
+    """Raise BenchError for a noisy machine where the configuration refuses one."""
     if policy == REFUSE and preflight.outcome == NOISY:
         reasons = "; ".join(map(str, preflight.findings))
         raise BenchError(
-            f"preflight: this machine is not fit to be timed: {reasons}. Quiet it and run again, or take the numbers "
-            "marked: --config preflight=tag"
+            f"preflight: this machine is not fit to be timed: {reasons}. Make it quiet and run "
+            "again, or have the numbers marked: --config preflight=tag"
         )

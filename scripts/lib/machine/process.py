@@ -1,4 +1,4 @@
-"""One timed shard at a time on a machine, ended by Ctrl-C between two cells."""
+"""Ctrl-C between two cells, and the lock that lets one timed shard run at a time on a machine."""
 
 from __future__ import annotations
 
@@ -10,30 +10,28 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
 from typing import Any, Self
 
 from scripts.lib.base.errors import BenchError
-from scripts.lib.base.locks import LOCK_VARIABLE, flock, hold
+from scripts.lib.base.locks import LOCK_VARIABLE, flock, hold, holder_of
 
 # A shell's exit code for a command that Ctrl-C has ended.
 INTERRUPTED_EXIT = 130
-# The Ctrl-C at which a job stops at once; one more ends whatever is left.
-STOPS_AT_ONCE = 2
 CHECKOUT_LOCK = Path(".snakemake/run.lock")
-# One file whatever TMPDIR says, in the folder that every user of every Linux may write to
-# (/run/lock is not, on some).
+# The same file whatever TMPDIR is set to. Every user of every Linux may write to /tmp, but not to
+# /run/lock.
 LOCK_FILE = Path("/tmp/epyc-inference-bench.lock")
 
 
 class StopRequest:
-    """Ctrl-C or SIGTERM while cells are run: the first asks to stop after the cell in flight, the second stops at once.
+    """Handles Ctrl-C and SIGTERM while cells are run.
 
-    Whatever the second has to wait for, a third ends the process. A signal that the process was
-    started to ignore (nohup, a shell's background job) stays ignored.
+    The first one asks to stop after the cell in flight, the second stops at once. A third ends the
+    process, whatever the second is waiting for. A signal that the process was started to ignore
+    (nohup, a background job of a shell) stays ignored.
     """
 
     def __init__(self) -> None:
@@ -66,25 +64,13 @@ class StopRequest:
 Handler = Callable[[int, FrameType | None], object]
 
 
-def _end_at_once(number: int, frame: FrameType | None) -> None:
-    os.write(2, b"interrupted\n")  # a print may be what was interrupted, and cannot be begun twice
-    os._exit(INTERRUPTED_EXIT)
-
-
-def end_at_interrupt() -> None:
-    """While Snakemake plans nothing runs yet: Ctrl-C ends it at once, without a traceback."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _end_at_once)
-
-
 def _in_thread(handler: Handler) -> Handler:
     """The same handler, called in a thread of its own.
 
-    Python calls a handler in the main thread, wherever that is. Snakemake's own then waits for a
-    lock that the main thread itself may hold, while a job is finished or chosen: for ever. Another
-    thread waits until it is free.
+    Python interrupts the main thread to call a handler. Snakemake's handler takes a lock that the
+    main thread may hold at that moment (while a job is chosen or finished): it would wait for ever.
     """
-    # Its `put` may be interrupted by itself: nothing here waits.
+    # A SimpleQueue's `put` may be interrupted by itself: it takes no lock.
     arrived: SimpleQueue[tuple[int, FrameType | None]] = SimpleQueue()
 
     def serve() -> None:
@@ -96,37 +82,37 @@ def _in_thread(handler: Handler) -> Handler:
 
 
 def stop_gently(is_local: bool) -> None:
-    """How Snakemake heeds signals while jobs run; called when it has put its own handler of SIGTERM into place.
+    """Set how Snakemake handles signals while jobs run; it has set its own SIGTERM handler by now.
 
-    That handler lets it end after the running jobs, and is called so that it cannot wait for
-    itself. In a local run Ctrl-C does the same: the terminal sends it to the jobs, too, so the
-    second one is theirs alone; the third ends Snakemake at once. On a cluster it is Snakemake's,
-    which then cancels the jobs.
+    That handler lets Snakemake end after the running jobs. Here it is called in a thread, so that
+    it cannot wait for itself. In a local run the first Ctrl-C does the same. The terminal sends
+    each Ctrl-C to the jobs, too: the second one is for them alone, and the third ends Snakemake. On
+    a cluster Ctrl-C is left to Snakemake, which then cancels the jobs.
     """
     own = signal.getsignal(signal.SIGTERM)
     if not callable(own):
         return
-    gently, interrupts = _in_thread(own), count(1)
+    gently = _in_thread(own)
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        seen = next(interrupts)
-        if seen == 1:
-            gently(number, frame)
-        elif seen > STOPS_AT_ONCE:
-            _end_at_once(number, frame)
+    def second(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    def first(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, second)
+        gently(number, frame)
 
     signal.signal(signal.SIGTERM, gently)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, interrupt if is_local else signal.default_int_handler)
+        signal.signal(signal.SIGINT, first if is_local else signal.default_int_handler)
 
 
 def lock_file() -> Path:
-    """The machine-wide lock: one for all checkouts and users; EPYC_BENCH_LOCK names another."""
+    """The machine-wide lock, for all checkouts and users; EPYC_BENCH_LOCK names another file."""
     return Path(os.environ.get(LOCK_VARIABLE) or LOCK_FILE)
 
 
 def _create_lock(path: Path) -> int | None:
-    """Make the lock file, for all users whatever this one's umask; None where another process was faster."""
+    """Make the lock file, for all users whatever the umask; None where it exists by now."""
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     except FileExistsError:
@@ -136,9 +122,9 @@ def _create_lock(path: Path) -> int | None:
 
 
 def _existing_lock(path: Path) -> int | None:
-    """Open the lock file that is there, read-only where it may not be written; None: there is none.
+    """Open the lock file, read-only where it may not be written; None where there is none.
 
-    Never with O_CREAT: in a sticky folder the kernel refuses that for another user's file
+    Without O_CREAT: in a sticky folder the kernel refuses that for another user's file
     (fs.protected_regular).
     """
     try:
@@ -151,7 +137,7 @@ def _existing_lock(path: Path) -> int | None:
 
 
 def _open_lock(path: Path) -> int:
-    """The open lock file, made where there is none. Raises BenchError where it is not to be had."""
+    """The open lock file, made where there is none. Raises BenchError where that fails."""
     try:
         handle = None
         while handle is None:
@@ -165,7 +151,7 @@ def _open_lock(path: Path) -> int:
     found = os.fstat(handle)
     if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
         os.close(handle)
-        # A second name would have another file of this user's written over.
+        # With a second name, another file of this user would be overwritten.
         raise BenchError(
             f"lock {path}: not a file with one name; remove it, or name another in {LOCK_VARIABLE}"
         )
@@ -173,15 +159,15 @@ def _open_lock(path: Path) -> int:
 
 
 def _write_owner(handle: int, text: str) -> None:
-    # Only said to those that wait: the lock holds without it, as on another user's file that may
-    # only be read.
+    # For the message to those that wait. The lock holds without it, as on another user's file that
+    # may only be read.
     with contextlib.suppress(OSError):
         os.ftruncate(handle, 0)
         os.pwrite(handle, text.encode(), 0)
 
 
 def _take_lock(path: Path) -> int:
-    """The open lock file, locked; a file that was removed meanwhile is none: /tmp gets cleaned, and others make a new one."""
+    """The open lock file, locked. One that was removed meanwhile (/tmp is cleaned) is made anew."""
     while True:
         handle = _open_lock(path)
         _acquire(handle, path)
@@ -192,9 +178,9 @@ def _take_lock(path: Path) -> int:
 
 @contextlib.contextmanager
 def alone_on_machine(owner: str) -> Iterator[None]:
-    """Hold the machine-wide measuring lock; waits for another holder and says who that is.
+    """Hold the machine-wide measuring lock. Waits for another holder and prints who that is.
 
-    Raises BenchError where the lock file is not to be had.
+    Raises BenchError where the lock file cannot be opened.
     """
     handle = _take_lock(lock_file())
     try:
@@ -206,17 +192,15 @@ def alone_on_machine(owner: str) -> Iterator[None]:
 
 
 def _acquire(handle: int, path: Path) -> None:
-    told = 0.0
+    last_message = 0.0
     while True:
         try:
             flock(handle, path, wait=False)
             return
         except BlockingIOError:
-            if time.monotonic() - told > 60:
-                told = time.monotonic()
-                holder = (
-                    os.pread(handle, 400, 0).decode("utf-8", "replace").strip() or "another process"
-                )
+            if time.monotonic() - last_message > 60:
+                last_message = time.monotonic()
+                holder = holder_of(handle) or "another process"
                 print(
                     f"waiting: {holder} is measuring on this machine (lock {path})",
                     file=sys.stderr,
@@ -226,10 +210,10 @@ def _acquire(handle: int, path: Path) -> None:
 
 
 def alone_in_checkout(path: Path = CHECKOUT_LOCK) -> int:
-    """Hold a checkout's lock. Raises BenchError if held.
+    """Hold a checkout's lock. Raises BenchError where another process holds it.
 
-    Snakemake's own lock is a file that a kill -9 leaves behind, and the next run is then refused;
-    this one is the kernel's, and is gone with its process.
+    Snakemake's own lock is a file: a kill -9 leaves it behind, and the next run is refused. This
+    one belongs to the kernel and is gone with its process.
     """
     return hold(
         path,

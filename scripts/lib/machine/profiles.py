@@ -1,4 +1,4 @@
-"""Hardware profiles: how the measured machine is used. Threads and where they run, memory policy, priority, OpenMP."""
+"""Hardware profiles: threads, the CPUs they run on, memory policy, priority, OpenMP variables."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import os
 import platform
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from scripts.lib.base.errors import BenchError, InputErrors, shown, suggest
 from scripts.lib.base.yaml_file import read_whole
+from scripts.lib.machine.kernel_files import kernel_text
 
 PROFILES = Path("config/hardware")
 NODES, CPUS = Path("/sys/devices/system/node"), Path("/sys/devices/system/cpu")
@@ -25,20 +27,20 @@ CPU_LIST = re.compile(r"[0-9]{1,6}(-[0-9]{1,6})?(,[0-9]{1,6}(-[0-9]{1,6})?)*")
 OPENMP_NAME = re.compile(r"(OMP|GOMP|KMP)_[A-Z_]+")
 HUGE_PAGES = ("always", "madvise", "never")
 MOST_NICE, LEAST_NICE = -20, 19
-# Far more than any machine has: a slip of the finger is told, and no engine asked for so many
-# threads.
+# More than any machine has: a typo is an error instead of a request for that many threads.
 MOST_CPUS = 65_536
 
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """A named profile. `cpus` is a CPU list such as `0-95` (None: not pinned); `numa` a numactl policy (None: none).
+    """A named profile.
 
-    `strict`: the i-th compute thread on the i-th CPU of `cpus` alone. `nice` is the process's
-    priority, `openmp` the OMP_* variables (nothing is inherited), `huge_pages` the transparent huge
-    pages wanted (None: as the machine is). `bandwidth_gb_per_s` is the memory's, for the physics
-    gate (10^9 bytes; None: unknown, the gate lets speeds pass); `partition` the cluster's, for jobs
-    of this profile; `node_cpus` what the cluster counts as a node's CPUs (None: those of `cpus`).
+    `cpus`: a CPU list such as `0-95` (None: not pinned). `numa`: a numactl policy (None: none).
+    `strict`: the i-th compute thread runs on the i-th CPU of `cpus` only. `nice`: the priority of
+    the process. `openmp`: the OMP_* variables; none are inherited. `huge_pages`: transparent huge
+    pages (None: the machine's setting). `bandwidth_gb_per_s`: of the memory, in 10^9 bytes, for the
+    check of impossible speeds (None: not known, no check). `partition`: of the cluster, for jobs of
+    this profile. `node_cpus`: the CPUs that the cluster counts for a node (None: those of `cpus`).
     """
 
     name: str
@@ -55,10 +57,9 @@ class Hardware:
     node_cpus: int | None = None
 
     def spec(self) -> dict[str, Any]:
-        """The part of a cell's spec that pins the machine's use; the name is in the cell's path.
+        """The part of a cell's spec that says how the machine is used. The path has the name.
 
-        What a profile leaves at its default is left out, so that a new key makes no measurement
-        stale.
+        Defaults are left out, so that a new key makes no measurement stale.
         """
         spec: dict[str, Any] = {
             key: getattr(self, key) for key in ("threads", "batch_threads", "cpus", "numa")
@@ -73,63 +74,46 @@ class Hardware:
 
     @property
     def is_local(self) -> bool:
-        """True for a profile that was made of one machine and means nothing on another."""
+        """True for a profile that was made from one machine and is valid there only."""
         return self.name.startswith(LOCAL_PREFIX)
 
 
 def cpu_model() -> str:
-    """The CPU's marketing name, as the kernel gives it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+    """The CPU's name, as the kernel gives it."""
+    found = re.search(r"^model name.*?:(.*)", kernel_text("/proc/cpuinfo") or "", re.M)
+    return found[1].strip() if found else platform.processor() or platform.machine()
 
 
 def _machine_id() -> str:
-    for file in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
-        try:
-            text = Path(file).read_text(encoding="utf-8").strip()
-        except OSError:
-            continue
-        if text:
-            return text
-    return platform.node()
+    known = kernel_text("/etc/machine-id") or kernel_text("/var/lib/dbus/machine-id")
+    return known or platform.node()
 
 
 def _one_per_core(usable: frozenset[int]) -> frozenset[int]:
-    """The first usable CPU of every physical core (all of them where the kernel does not tell siblings)."""
+    """The first usable CPU of every core (all CPUs where the kernel does not list siblings)."""
     chosen, taken = set[int](), set[int]()
     for cpu in sorted(usable):
         if cpu in taken:
             continue
         chosen.add(cpu)
-        try:
-            siblings = (
-                (CPUS / f"cpu{cpu}/topology/thread_siblings_list")
-                .read_text(encoding="utf-8")
-                .strip()
-            )
-            taken |= parse_cpus(siblings)
-        except (OSError, BenchError):
-            taken.add(cpu)
+        siblings = kernel_text(CPUS / f"cpu{cpu}/topology/thread_siblings_list")
+        with suppress(BenchError):
+            taken |= parse_cpus(siblings or "")
     return frozenset(chosen)
 
 
 def numa_nodes() -> tuple[int, ...]:
-    """The machine's memory nodes (0 alone where the kernel does not tell)."""
+    """The machine's memory nodes (only 0 where the kernel does not list them)."""
     try:
-        return tuple(sorted(parse_cpus((NODES / "online").read_text(encoding="utf-8").strip())))
-    except (OSError, BenchError):
+        return tuple(sorted(parse_cpus(kernel_text(NODES / "online") or "")))
+    except BenchError:
         return (0,)
 
 
 def local_profile() -> Hardware:
-    """A profile of this machine: one thread per physical core that this process may use, memory over all nodes.
+    """A profile of this machine: one thread per usable physical core, memory over all nodes.
 
-    The CPUs are named only where hyper-threads would otherwise share a core.
+    The CPUs are listed only where hyper-threads would otherwise share a core.
     """
     usable = frozenset(os.sched_getaffinity(0))
     cores = _one_per_core(usable)
@@ -146,7 +130,7 @@ def profile_names(folder: Path = PROFILES) -> tuple[str, ...]:
 
 
 def parse_cpus(text: str) -> frozenset[int]:
-    """The CPUs of a list such as `0-3,8`. Raises BenchError when it is no such list."""
+    """The CPUs of a list such as `0-3,8`. Raises BenchError for any other text."""
     if not CPU_LIST.fullmatch(text):
         raise BenchError(f"CPU list: expected ranges such as 0-3,8, found {text!r}")
     cpus: set[int] = set()
@@ -154,7 +138,7 @@ def parse_cpus(text: str) -> frozenset[int]:
         first, _, last = part.partition("-")
         if not int(first) <= int(last or first) < MOST_CPUS:
             raise BenchError(
-                f"CPU list: expected ranges such as 0-3, rising and below {MOST_CPUS}, found {part!r}"
+                f"CPU list: expected rising ranges such as 0-3, below {MOST_CPUS}, found {part!r}"
             )
         cpus.update(range(int(first), int(last or first) + 1))
     return frozenset(cpus)
@@ -247,21 +231,17 @@ def _mistakes(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _mistakes_together(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if raw.get("cpus") is None:
         if raw.get("strict"):
-            yield "strict", "needs cpus: which thread is to run on which CPU?"
+            yield "strict", "needs cpus: they decide which thread runs on which CPU"
         return
     cpus = parse_cpus(str(raw["cpus"]))
     node_cpus = raw.get("node_cpus")
     if node_cpus is not None and node_cpus <= max(cpus):
-        yield (
-            "node_cpus",
-            f"a node of {node_cpus} CPUs has no CPU {max(cpus)} (cpus: {raw['cpus']})",
-        )
+        message = f"a node of {node_cpus} CPUs has no CPU {max(cpus)} (cpus: {raw['cpus']})"
+        yield "node_cpus", message
     count, most = len(cpus), max(raw["threads"], raw.get("batch_threads", 0))
     if most > count:
-        yield (
-            "cpus",
-            f"{most} threads on {count} CPUs: oversubscribed threads run many times slower",
-        )
+        message = f"{most} threads on {count} CPUs: oversubscribed threads run many times slower"
+        yield "cpus", message
 
 
 def _profile(name: str, raw: Mapping[str, Any]) -> Hardware:
@@ -295,9 +275,8 @@ def load_hardware(name: str, folder: Path = PROFILES) -> Hardware:
         local = local_profile()
         if name == local.name:
             return local
-        raise BenchError(
-            f"hardware: no profile '{name}' in {folder}/{suggest(name, (*profile_names(folder), AUTO))}"
-        )
+        known = (*profile_names(folder), AUTO)
+        raise BenchError(f"hardware: no profile '{name}' in {folder}/{suggest(name, known)}")
     source = read_whole(file)
     found = list(_mistakes(source.value)) or list(_mistakes_together(source.value))
     if found:

@@ -1,4 +1,4 @@
-"""Every page that is derived from cells, registry and probes: file -> how its text is made."""
+"""Every page that is made from cells, registry and probes: file -> a function that makes it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from scripts.lib.tables.profile_part import ProfilePart
 
 
 def pages(registry: Registry, parts: Sequence[ProfilePart]) -> Mapping[str, Callable[[], str]]:
-    """RESULTS.md, the pages about models, the report, and the pictures of each part that has cells."""
+    """RESULTS.md, the pages about models, the report, and the pictures of each part with cells."""
     about_models = {
         "models": ModelsPage(registry),
         "quirks": QuirksPage(registry, read_outcomes(registry), parts),
@@ -31,7 +31,7 @@ def pages(registry: Registry, parts: Sequence[ProfilePart]) -> Mapping[str, Call
 
     @cache
     def drawn(name: str, slug: str) -> str:
-        # Each picture stands in a file and in the report.
+        # Each picture is used twice: in a file and in the report.
         return draw(name, by_slug[slug])
 
     for slug in by_slug:

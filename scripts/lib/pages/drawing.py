@@ -1,4 +1,4 @@
-"""How every picture of the pages looks, and its SVG: the same data give the same bytes, wherever they are drawn."""
+"""The style of the pictures, and their SVG: the same data give the same bytes on every machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from scripts.lib.base.estimates import Estimate
 
-# Okabe and Ito's colours, which people who confuse red and green can tell apart.
+# Okabe and Ito's colours, which colour-blind people can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 QUIET, INK, FORBIDDEN = "#8a8a8a", "#222222", "#c00000"
 STYLE: dict[str, Any] = {
@@ -29,11 +29,10 @@ STYLE: dict[str, Any] = {
     "axes.axisbelow": True,
     "figure.facecolor": "white",
     "legend.frameon": False,
-    # A name such as `$x$` is text, no formula.
+    # A name such as `$x$` is text and not a formula.
     "text.parse_math": False,
 }
-# Where values lie close together, a logarithmic axis still spans this factor: small differences
-# look small.
+# A logarithmic axis spans at least this factor, so that small differences look small.
 LEAST_SPAN = 8.0
 
 
@@ -56,29 +55,41 @@ def svg(figure: Figure) -> str:
 
 
 def reach(value: Estimate, scale: float = 1.0) -> tuple[list[float], list[float]]:
-    """How far the interval reaches below and above the value, in the form of matplotlib's `xerr` and `yerr`."""
+    """The interval's length below and above the value, as matplotlib's `xerr` and `yerr`."""
     low = value.value if value.low is None else value.low
     high = value.value if value.high is None else value.high
     return [max(0.0, value.value - low) * scale], [max(0.0, high - value.value) * scale]
 
 
+def round_values() -> list[float]:
+    """1, 2 and 5 times each power of ten that an axis may show."""
+    return [step * 10.0**power for power in range(-6, 7) for step in (1, 2, 5)]
+
+
 def log_axis(axes: Axes, which: str, values: Iterable[float]) -> tuple[float, float]:
-    """Make the `x` or `y` axis logarithmic, with plain numbers at 1, 2 and 5; gives its limits."""
+    """Make the `x` or `y` axis logarithmic, with numbers at 1, 2 and 5. Returns its limits."""
     found = [value for value in values if value > 0]
     low, high = min(found) / 1.4, max(found) * 1.4
     wider = max(1.0, LEAST_SPAN / (high / low)) ** 0.5
     low, high = low / wider, high * wider
+    axes.set(**{f"{which}scale": "log", f"{which}lim": (low, high)})
     axis = axes.xaxis if which == "x" else axes.yaxis
-    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
-    (axes.set_xlim if which == "x" else axes.set_ylim)(low, high)
-    ticks = [step * 10.0**power for power in range(-6, 7) for step in (1, 2, 5)]
-    axis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
+    axis.set_major_locator(FixedLocator([tick for tick in round_values() if low <= tick <= high]))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_locator(NullLocator())
     return low, high
 
 
-def nothing(axes: Axes, words: str) -> None:
-    """Say in an empty picture why it is empty."""
+def empty_figure(figure: Figure, why: str) -> Figure:
+    """The figure with nothing but the reason why it is empty."""
+    axes = figure.gca()
     axes.set_axis_off()
-    axes.text(0.5, 0.5, words, ha="center", va="center", transform=axes.transAxes, color=QUIET)
+    axes.text(0.5, 0.5, why, ha="center", va="center", transform=axes.transAxes, color=QUIET)
+    return figure
+
+
+def label(
+    axes: Axes, words: str, at: tuple[float, float], offset: tuple[int, int], **style: Any
+) -> None:
+    """Write words beside a point; the offset is in points."""
+    axes.annotate(words, at, offset, textcoords="offset points", **style)

@@ -1,4 +1,4 @@
-"""What the pages about models show: the catalogue, the known quirks with their probes' outcomes, and candidate quirks.
+"""What MODELS.md and QUIRKS.md show: the catalogue, quirks with their probes, candidate quirks.
 
 Pure functions over the registry, the probes' outcomes and the reviews; the templates are
 `docs/templates/MODELS.md.j2` and `docs/templates/QUIRKS.md.j2`.
@@ -15,33 +15,26 @@ from scripts.lib.planning.modes import expand_modes
 from scripts.lib.registry.quirks import applies_to, entries_of
 from scripts.lib.registry_loader import Model, Quirk, Registry, reported_violation
 from scripts.lib.results.probe_outcomes import FROM_CELLS, ProbeOutcome
-from scripts.lib.results.review import ReviewRow
+from scripts.lib.results.review_rows import ReviewRow
+from scripts.lib.results.symptoms import Symptom
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.setups import Setup
 
 TIERS: Mapping[str, str] = {"A": "resident", "B": "on call", "C": "special", "D": "drafts"}
 _CATALOGUE = (
-    "entry",
-    "model",
-    "quant",
-    "GB",
-    "architecture",
-    "context",
-    "roles",
-    "modes",
-    "as reported",
+    *("entry", "model", "quant", "GB", "architecture", "context", "roles", "modes", "as reported"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class CandidateQuirk:
-    """A symptom that one model showed in one mode: `cells` of `asked`, `first` the path of the first such cell."""
+    """A symptom of one model in one mode: in `cells` of `asked` cells; `first` is a cell's path."""
 
     hardware: str
     engine: str
     model: Model
     mode: str
-    symptom: str
+    symptom: Symptom
     cells: int
     asked: int
     first: str
@@ -50,9 +43,9 @@ class CandidateQuirk:
 def candidates(setups: Iterable[Setup]) -> Iterator[CandidateQuirk]:
     """Every symptom seen in reviewed cells, per model and mode, in plan order."""
     for c in setups:
-        shown: dict[str, list[ReviewRow]] = {}
+        shown: dict[Symptom, list[ReviewRow]] = {}
         for row in c.rows:
-            for symptom in filter(None, row.symptoms.split("; ")):
+            for symptom in row.symptoms:
                 shown.setdefault(symptom, []).append(row)
         for symptom, rows in shown.items():
             first = min(rows, key=lambda r: (r.suite, r.question_id, r.repeat)).cell_file
@@ -66,7 +59,7 @@ def _speaks_of(quirk: Quirk, model: Model, mode: str) -> bool:
 
 
 def outcome_from_cells(quirk: Quirk, setups: Iterable[Setup]) -> ProbeOutcome | None:
-    """The outcome of a probe that looks at cells: how many show its symptoms, in the models and modes of the quirk."""
+    """The outcome of a probe that looks at cells: how many of them show its symptoms."""
     assert quirk.probe is not None
     asked: list[ReviewRow] = []
     engines: set[str] = set()
@@ -77,11 +70,11 @@ def outcome_from_cells(quirk: Quirk, setups: Iterable[Setup]) -> ProbeOutcome | 
     if not asked:
         return None
     words = FROM_CELLS[quirk.probe]
-    bad = sum(any(word in row.symptoms for word in words) for row in asked)
-    evidence = f"{bad} of {len(asked)} cells in modes {quirk.probe_argument or '*'} show {' or '.join(words)}"
-    return ProbeOutcome(
-        quirk.id, quirk.probe, quirk.probe_argument, ", ".join(sorted(engines)), bad > 0, evidence
-    )
+    bad = sum(not set(words).isdisjoint(row.symptoms) for row in asked)
+    modes = quirk.probe_argument or "*"
+    evidence = f"{bad} of {len(asked)} cells in modes {modes} show {' or '.join(words)}"
+    names = ", ".join(sorted(engines))
+    return ProbeOutcome(quirk.id, quirk.probe, quirk.probe_argument, names, bad > 0, evidence)
 
 
 @dataclass(frozen=True)
@@ -94,19 +87,17 @@ class QuirksPage:
 
     @property
     def setups(self) -> tuple[Setup, ...]:
+        """The setups of all parts."""
         return tuple(c for part in self.parts for c in part.setups)
 
     def groups(self) -> list[tuple[str, str, list[Quirk]]]:
         """(name, description, quirks) of each group that has any."""
-        grouped = {
-            name: [q for q in self.registry.quirks if q.group == name]
-            for name in self.registry.quirk_groups
-        }
-        return [
-            (name, self.registry.quirk_groups[name], quirks)
-            for name, quirks in grouped.items()
-            if quirks
-        ]
+        groups = []
+        for name, description in self.registry.quirk_groups.items():
+            quirks = [quirk for quirk in self.registry.quirks if quirk.group == name]
+            if quirks:
+                groups.append((name, description, quirks))
+        return groups
 
     def _outcome(self, quirk: Quirk) -> ProbeOutcome | None:
         if quirk.probe in FROM_CELLS:
@@ -114,17 +105,14 @@ class QuirksPage:
         return self.outcomes.get(quirk.id)
 
     def applies_to(self, quirk: Quirk) -> str:
-        """What the quirk speaks of, as Markdown: its patterns, else the entries that its group's key names."""
+        """The quirk's patterns, else the entries that its group's key names, as Markdown."""
         if quirk.applies_to:
             return ", ".join(map(code, quirk.applies_to))
-        named = entries_of(quirk.group, self.registry.models)
-        return (
-            ", ".join(map(code, named))
-            or f"in general: no entry's name has all parts of {code(quirk.group)}"
-        )
+        named = ", ".join(map(code, entries_of(quirk.group, self.registry.models)))
+        return named or f"in general: no entry's name has all parts of {code(quirk.group)}"
 
     def standing(self, quirk: Quirk) -> str:
-        """Whether the quirk still holds, as Markdown: that it is resolved, the probe's outcome, or that nothing checks it."""
+        """Whether the quirk still holds, as Markdown: resolved, the probe's outcome, not probed."""
         checked = self._checked(quirk)
         if quirk.resolved:
             return f"**resolved**: {text(quirk.resolved)}" + (f"; {checked}" if checked else "")
@@ -135,11 +123,11 @@ class QuirksPage:
             return text(quirk.status)
         outcome, name = self._outcome(quirk), code(quirk.probe)
         if outcome is None:
-            return f"{name} has not been run: what it looks at is not on this machine"
+            return f"{name} has not been run: what it checks is not on this machine"
         words = {
             True: "**still there**",
-            False: "**gone**: the entry can be taken out",
-            None: "could not be told",
+            False: "**gone**: the entry can be removed",
+            None: "unclear",
         }
         where = f" with {text(outcome.engine_version)}" if quirk.probe not in FROM_CELLS else ""
         return f"{words[outcome.holds]}{where} ({name}: {text(outcome.evidence)})"
@@ -173,7 +161,7 @@ class QuirksPage:
 
 @dataclass(frozen=True)
 class ModelsPage:
-    """The catalogue: every entry of the registry, the ones out of service apart."""
+    """The catalogue: every entry of the registry; those out of service in a table of their own."""
 
     registry: Registry
 
@@ -181,39 +169,26 @@ class ModelsPage:
         """(heading, table) per tier, without the deprecated."""
         made = []
         for tier, words in TIERS.items():
-            models = [
-                m for m in self.registry.models.values() if m.tier == tier and not m.deprecated
-            ]
-            if models:
-                made.append(
-                    (
-                        f"Tier {tier}: {words} ({len(models)})",
-                        table(map(self._row, models), _CATALOGUE),
-                    )
-                )
+            models = [m for m in self.registry.models.values() if m.tier == tier]
+            rows = [self._row(model) for model in models if not model.deprecated]
+            if rows:
+                made.append((f"Tier {tier}: {words} ({len(rows)})", table(rows, _CATALOGUE)))
         return made
 
     def deprecated(self) -> str:
-        rows = [
-            [
-                code(m.key),
-                text(m.name),
-                text(m.quant),
-                number(m.size_gb),
-                text(m.deprecated_reason) or DASH,
-            ]
-            for m in self.registry.models.values()
-            if m.deprecated
-        ]
+        """The table of entries out of service, each with the reason; empty without any."""
+        rows = []
+        for m in self.registry.models.values():
+            if m.deprecated:
+                why = text(m.deprecated_reason) or DASH
+                rows.append([code(m.key), text(m.name), text(m.quant), number(m.size_gb), why])
         return table(rows, ("entry", "model", "quant", "GB", "why")) if rows else ""
 
     def _row(self, model: Model) -> list[str]:
         expansion = expand_modes(model, self.registry.models)
-        modes = (
-            str(len(expansion.modes))
-            if expansion.modes
-            else f"none: {text(expansion.excluded[0].reason)}"
-        )
+        modes = str(len(expansion.modes))
+        if not expansion.modes:
+            modes = f"none: {text(expansion.left_out[0].reason)}"
         if expansion.recommended:
             modes += f", recommended {code(expansion.recommended)}"
         return [
@@ -229,13 +204,11 @@ class ModelsPage:
         ]
 
     def _reported(self, model: Model) -> str:
-        """Speeds as the registry reports them; what physics forbids is struck out, with the reason."""
+        """Speeds as the registry reports them; an impossible one is struck out, with the reason."""
         figures = [(key, value) for key, value in model.performance.items() if key.endswith("_tps")]
         shown = [f"{text(key.removesuffix('_tps'))} {text(value)} t/s" for key, value in figures]
         speed_up = model.performance.get("speedup")
         if speed_up is not None:
-            why = reported_violation(model)
-            shown.append(
-                f"~~{text(speed_up)}~~ ({text(why)})" if why else f"speed-up {text(speed_up)}"
-            )
+            why, figure = reported_violation(model), text(speed_up)
+            shown.append(f"~~{figure}~~ ({text(why)})" if why else f"speed-up {figure}")
         return ", ".join(shown) or DASH

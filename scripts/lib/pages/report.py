@@ -1,8 +1,8 @@
-"""report.html: one file with the tables, any two answers side by side, scores with reasons, and the pictures. It loads nothing.
+"""report.html: one file with the tables, answers side by side, scores with reasons, and pictures.
 
-Model text is data: it stands in JSON elements whose end it cannot write, and the page's script
-shows it as text only. Equal answers to a question are stored once; one is cut after `ANSWER_LIMIT`
-characters (its cell, which is linked, has all of it).
+The page loads nothing. Model text is data: it is in JSON elements whose end it cannot write, and
+the page's script shows it as text only. Equal answers to a question are stored once. An answer is
+cut after `ANSWER_LIMIT` characters; the page links to its cell, which has all of it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from scripts.lib.base.estimates import Estimate
 from scripts.lib.base.layout import PICTURE_NAMES
 from scripts.lib.base.templates import render
 from scripts.lib.prompts.loader import Question
-from scripts.lib.results.review import COLUMNS, ReviewRow
+from scripts.lib.results.review_rows import COLUMNS, ReviewRow
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.ranking import RoleRanking, unrankable
 from scripts.lib.tables.setups import Setup
@@ -28,16 +28,17 @@ from scripts.lib.tables.setups import Setup
 ANSWER_LIMIT, PROMPT_LIMIT = 8_000, 2_000
 SCORES = tuple(column for column in COLUMNS if column.endswith("_score"))
 DESCRIPTIONS: Mapping[str, str] = {
-    "quality-speed": "Pass rate against decode speed in the fastest proved way, with 95 % intervals and the Pareto front",
+    "quality-speed": "Pass rate against decode speed in the fastest proved way, with 95 % "
+    "intervals and the Pareto front",
     "speculation": "Speed-up and acceptance against K (draft models) and n (prompt lookup)",
-    "roofline": "Decode speed against bytes of weights read per token, below the memory's bandwidth",
+    "roofline": "Decode speed against bytes of weights read per token, and the memory's bandwidth",
     "suites": "Pass rate by setup and suite",
 }
 
 
 @dataclass
 class Pool:
-    """Questions and their different answers: each stored once, found again by its place."""
+    """Questions and their different answers: each stored once and named by its index."""
 
     questions: list[dict[str, Any]] = field(default_factory=list)
     answers: list[list[list[Any]]] = field(default_factory=list)
@@ -45,7 +46,7 @@ class Pool:
     _answer_at: list[dict[str, int]] = field(default_factory=list)
 
     def question(self, suite: str, name: str, asked: Question | None) -> int:
-        """The place of a question; one that was asked in two wordings has two."""
+        """The index of a question; one that was asked in two wordings has two."""
         prompt = asked.prompt_text() if asked is not None else ""
         key = (suite, name, prompt)
         if key not in self._question_at:
@@ -59,7 +60,7 @@ class Pool:
         return self._question_at[key]
 
     def answer(self, question: int, value: list[Any]) -> int:
-        """The place of an answer (with what was said of it) among the question's."""
+        """The index of an answer, with its scores, among the question's answers."""
         known, key = self._answer_at[question], json.dumps(value)
         if key not in known:
             known[key] = len(self.answers[question])
@@ -68,11 +69,8 @@ class Pool:
 
 
 def _cut(text: str, limit: int) -> str:
-    return (
-        text
-        if len(text) <= limit
-        else f"{text[:limit]}\n… cut: {len(text) - limit:,} characters more"
-    )
+    more = len(text) - limit
+    return f"{text[:limit]}\n… cut: {more:,} characters more" if more > 0 else text
 
 
 def _stored_answer(file: str) -> str:
@@ -86,8 +84,8 @@ def _stored_answer(file: str) -> str:
 def _estimate(value: Estimate | None, digits: int = 4) -> list[float | int | None] | None:
     if value is None:
         return None
-    ends = (None if end is None else round(end, digits) for end in (value.low, value.high))
-    return [round(value.value, digits), *ends, value.clusters]
+    low, high = (end if end is None else round(end, digits) for end in (value.low, value.high))
+    return [round(value.value, digits), low, high, value.clusters]
 
 
 def _column(values: Sequence[Any]) -> Any:
@@ -123,9 +121,15 @@ def _cells(c: Setup, asked: Mapping[tuple[str, str], Question], pool: Pool) -> d
 
 
 def _answer(row: ReviewRow) -> list[Any]:
-    """[answer, reason of its score, error, symptoms, {scorer's column: score}]: equal for equal answers to a question."""
+    """[answer, reason of its score, error, symptoms, {scorer's column: score}]."""
     scores = {name: value for name in SCORES if (value := getattr(row, name)) is not None}
-    return [_stored_answer(row.cell_file), row.score_reason, row.error, row.symptoms, scores]
+    return [
+        _stored_answer(row.cell_file),
+        row.score_reason,
+        row.error,
+        "; ".join(row.symptoms),
+        scores,
+    ]
 
 
 def _setup(c: Setup, asked: Mapping[tuple[str, str], Question], pool: Pool) -> dict[str, Any]:
@@ -156,21 +160,19 @@ def _setup(c: Setup, asked: Mapping[tuple[str, str], Question], pool: Pool) -> d
 
 
 def _role(ranking: RoleRanking, places: Mapping[str, int]) -> dict[str, Any]:
-    best = (
-        ranking.candidates[0]
-        if ranking.candidates and ranking.candidates[0].quality.value > 0
-        else None
-    )
-    return {
+    found: dict[str, Any] = {
         "role": ranking.role,
         "suites": list(ranking.suites),
-        "way": places[best.way.name] if best is not None else None,
-        "rate": _estimate(best.quality) if best is not None else None,
+        "way": None,
+        "rate": None,
         "candidates": len(ranking.candidates),
-        "tied": [places[candidate.row.name] for candidate in ranking.tied]
-        if best is not None
-        else [],
+        "tied": [],
     }
+    if ranking.candidates and ranking.candidates[0].quality.value > 0:
+        best = ranking.candidates[0]
+        found["way"], found["rate"] = places[best.way.name], _estimate(best.quality)
+        found["tied"] = [places[candidate.row.name] for candidate in ranking.tied]
+    return found
 
 
 def _part(part: ProfilePart, pool: Pool) -> dict[str, Any]:
@@ -180,10 +182,7 @@ def _part(part: ProfilePart, pool: Pool) -> dict[str, Any]:
         for c in shard.cells
     }
     rank = {row.name: place for place, row in enumerate(part.rows)}
-    ordered = sorted(
-        part.setups,
-        key=lambda c: rank.get(c.base.name if c.base is not None else c.name, len(rank)),
-    )
+    ordered = sorted(part.setups, key=lambda c: rank.get((c.base or c).name, len(rank)))
     places = {c.name: place for place, c in enumerate(ordered)}
     return {
         "name": part.name,
@@ -197,33 +196,23 @@ def _digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _pictures(
-    parts: Iterable[ProfilePart], draw: Callable[[str, ProfilePart], str]
-) -> list[list[dict[str, str]]]:
-    """Per part its pictures as data URLs, with what they show in words."""
-    return [
-        [
-            {
-                "url": f"data:image/svg+xml;base64,{base64.b64encode(draw(name, part).encode()).decode()}",
-                "words": DESCRIPTIONS[name],
-            }
-            for name in PICTURE_NAMES
-        ]
-        for part in parts
-    ]
+def _picture(name: str, svg: str) -> dict[str, str]:
+    """A picture as a data URL, with its description."""
+    data = base64.b64encode(svg.encode()).decode()
+    return {"url": f"data:image/svg+xml;base64,{data}", "words": DESCRIPTIONS[name]}
 
 
 def report(
     template: Path, parts: Sequence[ProfilePart], draw: Callable[[str, ProfilePart], str]
 ) -> str:
-    """The page as text; `draw` gives a picture's SVG. Raises BenchError for a cell that cannot be read."""
+    """The page as text; `draw` makes a picture's SVG. Raises BenchError for an unreadable cell."""
     pool, shown = Pool(), [part for part in parts if part.setups]
     data = {"parts": [_part(part, pool) for part in shown], "questions": pool.questions}
-    style, script = (
-        (template.parent / "report" / name).read_text(encoding="utf-8")
-        for name in ("report.css", "report.js")
-    )
+    pictures = [[_picture(name, draw(name, part)) for name in PICTURE_NAMES] for part in shown]
+    folder = template.parent / "report"
+    style = (folder / "report.css").read_text(encoding="utf-8")
+    script = (folder / "report.js").read_text(encoding="utf-8")
     return render(
-        template, data=data, answers=pool.answers, parts=shown, pictures=_pictures(shown, draw), style=style, script=script,
-        style_digest=_digest(style), script_digest=_digest(script),
+        template, data=data, answers=pool.answers, parts=shown, pictures=pictures, style=style,
+        script=script, style_digest=_digest(style), script_digest=_digest(script),
     )  # fmt: skip

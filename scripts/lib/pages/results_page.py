@@ -1,4 +1,4 @@
-"""What the template of RESULTS.md is filled with: the parts, and the section modules whose functions it calls."""
+"""RESULTS.md: its template, filled with the parts and the section modules that it calls."""
 
 from __future__ import annotations
 
@@ -14,12 +14,9 @@ from scripts.lib.tables.profile_part import ProfilePart
 
 def results_page(template: Path, parts: Sequence[ProfilePart]) -> str:
     """RESULTS.md as text."""
-    sections = {
-        "quality": quality,
-        "speed": speed,
-        "evidence": evidence,
-        "judge": judges,
-    }
-    made = render(template, parts=parts, to_root=TO_ROOT, **sections)
-    # Sections that are not there leave their blank lines.
+    made = render(
+        template, parts=parts, to_root=TO_ROOT, quality=quality, speed=speed, evidence=evidence,
+        judge=judges,
+    )  # fmt: skip
+    # An empty section leaves its blank lines.
     return re.sub(r"\n{3,}", "\n\n", made).rstrip("\n") + "\n"

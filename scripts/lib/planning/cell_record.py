@@ -1,4 +1,4 @@
-"""The cell record: what one measured answer is, and reading it back without believing it."""
+"""The cell record: what one measured answer holds, and how a stored one is read and checked."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from scripts.lib.base.stored_json import SEAL, Damaged, digest, read_sealed, read_stored, sealed
 
 SCHEMA_VERSION = 1
-
-
 STATUSES = ("ok", "error", "timeout")
+
+
+class Failure(StrEnum):
+    """What kind of failure a cell of status `error` holds."""
+
+    GUARD = "guard"  # the engine did not run as its mode or its hardware profile asks
+    ENGINE = "engine"  # the engine itself failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +41,12 @@ class CellId:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What one generation was seen to do. Times in seconds (monotonic clock), rates in tokens per second.
+    """One generation. Times in seconds (monotonic clock), rates in tokens per second.
 
-    `ttft_s` runs from handing over the prompt to the first sampled token; `prefill_*` is prompt
-    evaluation alone; `decode_*` covers every token after the first, the end-of-turn token included.
-    `close_calls` holds [token index, logit gap between the two best tokens] wherever a greedy
-    choice was won by less than `CLOSE_CALL_LOGITS`: the evidence that a later divergence is a
+    `ttft_s` runs from sending the prompt to the first sampled token. `prefill_*` is prompt
+    evaluation alone. `decode_*` covers every token after the first, including the end-of-turn
+    token. `close_calls` holds (token index, logit gap between the two best tokens) wherever a
+    greedy choice was won by less than `CLOSE_CALL_LOGITS`: evidence that a later divergence is a
     numeric tie.
     """
 
@@ -65,9 +71,11 @@ CLOSE_CALL_LOGITS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class CellRecord:
-    """One cell as stored. `measurement` is None when the model gave none; `error` is then the engine's own words.
+    """One cell as stored.
 
-    `sha256`: the seal it was read with; empty for one that was never stored.
+    `measurement` is None when the model gave none. `error` then holds the engine's own words, and
+    `failure` the kind of error (None: the status is not `error`). `sha256` is the seal that the
+    record was read with; it is empty for a record that was never stored.
     """
 
     cell: CellId
@@ -83,6 +91,7 @@ class CellRecord:
     environment: str
     started_utc: str
     run_id: str
+    failure: Failure | None = None
     schema_version: int = SCHEMA_VERSION
     sha256: str = field(default="", compare=False)
 
@@ -90,6 +99,8 @@ class CellRecord:
         """Readable, deterministic JSON (two-space indent, sorted keys, newline at the end)."""
         flat = asdict(self)
         del flat[SEAL]
+        if self.failure is None:
+            del flat["failure"]
         if self.measurement is not None:
             # Long integer lists on one line each: a diff of two cells stays readable.
             flat["measurement"]["token_ids"] = " ".join(map(str, self.measurement.token_ids))
@@ -103,7 +114,7 @@ class CellRecord:
 
     @property
     def place(self) -> str:
-        """Where the cell is stored, below the folder of all cells: what it holds and its name say the same."""
+        """The path of the cell below the folder of all cells, made from its content."""
         c = self.cell
         return f"{c.hardware}/{c.model}/{c.mode}/{c.suite}/{c.question}.{self.digest}.json"
 
@@ -121,6 +132,15 @@ def _measurement(raw: dict[str, Any] | None) -> Measurement | None:
     return Measurement(**raw, token_ids=ids, close_calls=calls)
 
 
+def _failure(raw: Mapping[str, Any]) -> Failure | None:
+    """The kind of a stored cell's error. Older cells lack the field; their text still tells."""
+    if raw["status"] != "error":
+        return None
+    if "failure" in raw:
+        return Failure(raw["failure"])
+    return Failure.GUARD if "was not active" in (raw["error"] or "") else Failure.ENGINE
+
+
 _COUNTS = (
     "prompt_tokens",
     "completion_tokens",
@@ -128,16 +148,15 @@ _COUNTS = (
     "accepted_tokens",
     "verify_steps",
 )
-
-
 _SECONDS = ("ttft_s", "prefill_s", "decode_s")
-
-
 _RATES = ("prefill_tokens_per_s", "decode_tokens_per_s")
 
 
 def implausible(measured: Measurement) -> str:
-    """Why a measurement cannot be one (empty: it can): a figure of the wrong type, less than nothing, or against another."""
+    """What is impossible in a measurement: a wrong type, a negative number, a contradiction.
+
+    Empty where nothing is.
+    """
     for name in (*_COUNTS, *_SECONDS, *_RATES):
         value = getattr(measured, name)
         if value is None and name in _RATES:
@@ -148,14 +167,18 @@ def implausible(measured: Measurement) -> str:
         if not 0 <= value < math.inf:
             return f"measurement.{name}: expected 0 or more, found {value}"
     if measured.accepted_tokens > measured.drafted_tokens:
-        return f"measurement: {measured.accepted_tokens} tokens accepted of {measured.drafted_tokens} drafted"
+        accepted, drafted = measured.accepted_tokens, measured.drafted_tokens
+        return f"measurement: {accepted} tokens accepted of {drafted} drafted"
     if not isinstance(measured.answer, str):
         return f"measurement.answer: expected a text, found {measured.answer!r}"
     return ""
 
 
 def parse_cell(text: str, origin: str) -> CellRecord:
-    """Read a stored cell. Raises Damaged naming `origin` where it is of another schema, or not what was written."""
+    """Read a stored cell.
+
+    Raises Damaged naming `origin` for another schema, and for content that was changed.
+    """
     raw = read_sealed(text, origin)
     version = raw.get("schema_version")
     if version != SCHEMA_VERSION:
@@ -163,7 +186,7 @@ def parse_cell(text: str, origin: str) -> CellRecord:
     try:
         raw["cell"] = CellId(**raw["cell"])
         raw["measurement"] = _measurement(raw["measurement"])
-        record = CellRecord(**raw)
+        record = CellRecord(**raw | {"failure": _failure(raw)})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise Damaged(origin, f"not a cell record ({error})") from error
     if record.status not in STATUSES:
@@ -182,7 +205,7 @@ def parse_cell(text: str, origin: str) -> CellRecord:
 
 
 def parse_named_cell(text: str, path: Path) -> CellRecord:
-    """Read the cell that is stored as `path`. Raises Damaged where name and content do not say the same."""
+    """Read the cell that is stored as `path`. Raises Damaged where name and content disagree."""
     record = parse_cell(text, str(path))
     if not path.absolute().as_posix().endswith(f"/{record.place}"):
         raise Damaged(str(path), f"it holds the cell {record.place}: copied or renamed")
@@ -190,5 +213,5 @@ def parse_named_cell(text: str, path: Path) -> CellRecord:
 
 
 def read_cell(path: Path) -> CellRecord:
-    """Read one cell file. Raises Damaged naming the file when it cannot be trusted, FileNotFoundError where there is none."""
+    """Read one cell file. Raises Damaged where it cannot be trusted, or FileNotFoundError."""
     return parse_named_cell(read_stored(path), path)

@@ -1,4 +1,4 @@
-"""What a cell's spec holds: the weights, mode, prompt, sampling and context that can change its answer or its timing."""
+"""A cell's spec: everything that can change its answer or its timing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.base.file_hashing import sha256_of
 from scripts.lib.planning.modes import Mode
 from scripts.lib.planning.runtime_values import context_settings
 from scripts.lib.prompts.loader import Question
@@ -15,28 +16,25 @@ from scripts.lib.settings.run_config import Config
 from scripts.lib.weights.chat_template import DATE
 from scripts.lib.weights.facts import ASSUMED, WeightsFacts
 
-# Raised by hand when what is measured changes (decode loop, definition of a timing): every cell is
-# then measured again.
+# Raise it when what is measured changes (decode loop, definition of a timing): then every cell is
+# measured again.
 PROTOCOL = 1
-# What a record says of thinking that the registry wants off, where neither the template nor the
-# entry has a way.
+# `thinking` in a spec where the registry wants it off, but neither the template nor the entry has a
+# way to do so.
 NOT_DISABLED = "could not be disabled"
-# The predecessor wrote this architecture into the key of every mixture whose entry names no key.
+# The predecessor used this architecture in the key of every MoE model whose entry names no key.
 PREDECESSORS_MOE = "qwen3moe"
-
-
-# A longer prompt is held in the spec by its sha256: cells stay small, and the suite can give the
-# text again.
+# The spec holds the sha256 of a longer prompt: cells stay small, and the suite has the text.
 PROMPT_IN_SPEC_CHARACTERS = 8000
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What planning knows of one model's weights. `present`: the file is here; `fetchable`: a rule makes it.
+    """One model's weights, as planning knows them.
 
-    `projector`: those of its vision projector, for a model that reads images. `unreadable`: why a
-    file that is there cannot be used; the facts are then the lock's, as for a file that is not
-    there.
+    `present`: the file is on this machine. `fetchable`: a rule makes it. `projector`: the weights
+    of the vision projector. `unreadable`: why a file on this machine cannot be used; `facts` are
+    then those of the lock, as for a file that is not here.
     """
 
     facts: WeightsFacts | None
@@ -48,20 +46,20 @@ class Weights:
 
     @property
     def usable(self) -> bool:
-        """True when a shard with these weights can be planned and run on this machine."""
+        """True where a shard with these weights can be planned and run on this machine."""
         return self.facts is not None and (self.present or self.fetchable)
 
 
 def loaded_projector(weights: Weights, engine: str) -> Weights | None:
-    """The vision projector that the engine loads beside these weights, where it is known."""
+    """The vision projector that the engine loads with these weights, where it is known."""
     known = weights.projector is not None and weights.projector.facts is not None
     return weights.projector if engine == "server" and known else None
 
 
 def thinking_spec(question: Question, model: Model, weights: Weights) -> dict[str, Any]:
-    """Whether the model may think before it answers, and how it is kept from it where the registry wants that.
+    """Whether the model may think before it answers, and how the registry's wish is enforced.
 
-    By the entry's trick (`prefill`: what its answer is begun with), else by the switch of its chat
+    By the entry's trick (`prefill`: the beginning of the answer), else by the switch of the chat
     template, else not at all.
     """
     assert weights.facts is not None
@@ -75,12 +73,11 @@ def thinking_spec(question: Question, model: Model, weights: Weights) -> dict[st
 def prompt_spec(
     question: Question, model: Model, weights: Weights, system_suffix: bool = False
 ) -> dict[str, Any]:
-    """The prompt as sent: system and user text (a long text as sha256 and length), and whether thinking is off.
+    """The prompt as sent: system and user text (a long text as sha256 and length), and thinking.
 
-    `system_suffix`: with the entry's `system_prompt_suffix`.
-
-    `system_merged`: the system text goes before the user's, where the chat template knows no system
-    role. `date`: the day that the chat template prints.
+    `system_suffix`: add the entry's `system_prompt_suffix`. In the spec, `system_merged` means that
+    the system text is put before the user's, as the chat template has no system role. `date` is the
+    day that the chat template prints.
     """
     assert weights.facts is not None
     user = question.prompt_text()
@@ -97,12 +94,12 @@ def prompt_spec(
     if weights.facts.header.template_date:
         sent["date"] = DATE.date().isoformat()
     if question.images:
-        sent["images"] = [sha256(Path(image).read_bytes()).hexdigest() for image in question.images]
+        sent["images"] = [sha256_of(Path(image)) for image in question.images]
     return sent
 
 
 def fingerprint_of(weights: Weights) -> str:
-    """The fingerprint in a spec. Planning without one is a mistake in the code (`plan_files.hashed`), not in an input."""
+    """The fingerprint for a spec. A missing one is a fault of the code (see `disk.hashed`)."""
     assert weights.facts is not None and weights.facts.fingerprint, (
         f"{weights.path}: planned, but never hashed"
     )
@@ -110,6 +107,7 @@ def fingerprint_of(weights: Weights) -> str:
 
 
 def weights_spec(model: Model, weights: Weights, engine: str) -> dict[str, Any]:
+    """The weights by fingerprint, with their quantisation, architecture, template and projector."""
     assert weights.facts is not None
     header = weights.facts.header
     spec: dict[str, Any] = {
@@ -125,7 +123,10 @@ def weights_spec(model: Model, weights: Weights, engine: str) -> dict[str, Any]:
 
 
 def override_key(model: Model, weights: Weights) -> str:
-    """The metadata key of the active experts: the registry's, else the file's; without a file as the predecessor had it."""
+    """The metadata key of the active experts: the registry's, else the file's own.
+
+    Without a file, the predecessor's.
+    """
     assert weights.facts is not None
     if model.acceleration.override_key is not None:
         return model.acceleration.override_key
@@ -136,7 +137,7 @@ def override_key(model: Model, weights: Weights) -> str:
 def mode_spec(
     mode: Mode, model: Model, weights: Weights, draft: Weights | None, lookup_draft_tokens: int
 ) -> dict[str, Any]:
-    """The mode with its names resolved: the override's key and count, the draft's fingerprint, n-gram sizes."""
+    """The mode, resolved: key and count of the override, the draft's fingerprint, n-gram sizes."""
     assert weights.facts is not None
     spec: dict[str, Any] = {}
     if mode.experts is not None:
@@ -151,7 +152,7 @@ def mode_spec(
 def context_spec(
     config: Config, registry: Registry, model: Model, weights: Weights
 ) -> dict[str, Any]:
-    """What the model is loaded with: sizes in tokens, attention kernel, types of the KV cache."""
+    """The settings of the context: sizes in tokens, attention kernel, types of the KV cache."""
     assert weights.facts is not None
     settings = context_settings(config, registry, model, weights.facts.header.context_length)
     return {name: setting.value for name, setting in settings.items()}

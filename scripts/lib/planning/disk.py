@@ -1,4 +1,4 @@
-"""Planning's look at the disk: registry, suites, profile, weights and their lock in, and which cells are there already."""
+"""What planning reads from disk: registry, suites, profile, weights, their lock, existing cells."""
 
 from __future__ import annotations
 
@@ -34,13 +34,11 @@ from scripts.lib.weights.facts import WeightsFacts, WeightsLock, WeightsReader, 
 
 LOCK_FILE = Path("orchestration/weights.lock.json")
 PARTIAL = ".partial-"
-
-
 Read = Callable[[Path], WeightsFacts]
 
 
 def locate_weights(registry: Registry, model: Model, lock: WeightsLock, read: Read) -> Weights:
-    """Find a model's weights: the file's own facts, by `read`, where it is, else the lock's."""
+    """A model's weights with the facts of the file (by `read`), else those of the lock."""
     path, projector = registry.weights_path(model), registry.projector_path(model)
     if path is None:
         return Weights(None, None, False, False)
@@ -54,21 +52,16 @@ def _found(path: Path, known: WeightsFacts | None, fetchable: bool, read: Read) 
     try:
         if path.is_file():
             return Weights(read(path), path, True, fetchable)
+        return Weights(known, path, False, fetchable)
     except BenchError as error:
-        return Weights(known, path, False, False, unreadable=str(error))
+        reason = str(error)
     except OSError as error:
-        return Weights(
-            known,
-            path,
-            False,
-            False,
-            unreadable=f"{error.filename or path}: {error.strerror or error}",
-        )
-    return Weights(known, path, False, fetchable)
+        reason = f"{error.filename or path}: {error.strerror or error}"
+    return Weights(known, path, False, False, unreadable=reason)
 
 
 def _with_projector(weights: Weights, projector: Weights) -> Weights:
-    """With a projector that cannot be read nothing is measured: without one, a question has another spec."""
+    """A projector that cannot be read makes the weights unusable: specs differ without it."""
     if not projector.unreadable:
         return replace(weights, projector=projector)
     unreadable = weights.unreadable or projector.unreadable
@@ -78,9 +71,9 @@ def _with_projector(weights: Weights, projector: Weights) -> Weights:
 
 
 def hashed(planner: Planner, lock_file: Path = LOCK_FILE) -> Planner:
-    """The planner with the fingerprints that its configuration needs, and no others: a file of 100 GB takes a minute.
+    """The planner with the fingerprints that its configuration needs.
 
-    What it needs and cannot read becomes a fault.
+    Other files are not hashed: 100 GB take a minute. A needed file that cannot be read is a fault.
     """
     registry, weights = planner.registry, dict(planner.weights)
     needed = needed_weights(registry, planner.config)
@@ -91,30 +84,24 @@ def hashed(planner: Planner, lock_file: Path = LOCK_FILE) -> Planner:
         weights |= {
             key: _hashed(registry.models[key], weights[key], lock, reader.facts) for key in todo
         }
-    unreadable = {key: weights[key].unreadable for key in needed if weights[key].unreadable}
-    faults = [
-        Problem(str(registry.path), f"roles.{key}.model", reason)
-        for key, reason in unreadable.items()
-    ]
-    return replace(
-        planner, weights=weights, faults=tuple(dict.fromkeys((*planner.faults, *faults)))
-    )
+    faults = [*planner.faults]
+    for key in needed:
+        if reason := weights[key].unreadable:
+            faults.append(Problem(str(registry.path), f"roles.{key}.model", reason))
+    return replace(planner, weights=weights, faults=tuple(dict.fromkeys(faults)))
 
 
 def _unhashed(weights: Weights) -> list[Path]:
-    """The files, its projector's too, of which only the header was read."""
-    parts = [
-        part for part in (weights, weights.projector) if part is not None and part.facts is not None
-    ]
+    """The files (also the projector's) of which only the header was read."""
     return [
         part.path
-        for part in parts
-        if part.path is not None and part.facts and not part.facts.fingerprint
+        for part in (weights, weights.projector)
+        if part and part.path is not None and part.facts and not part.facts.fingerprint
     ]
 
 
 def _hashed(model: Model, weights: Weights, lock: WeightsLock, read: Read) -> Weights:
-    """The same weights, by `read` those of which only the header was read."""
+    """The same weights, read again (by `read`) where only the header was read."""
     todo, projector = _unhashed(weights), weights.projector
     if weights.path in todo:
         weights = replace(
@@ -126,7 +113,7 @@ def _hashed(model: Model, weights: Weights, lock: WeightsLock, read: Read) -> We
 
 
 def _read_lock(file: Path) -> tuple[WeightsLock, tuple[Problem, ...]]:
-    """The lock as far as it can be believed, and why the rest cannot."""
+    """The undamaged part of the lock, and the problems of the rest."""
     try:
         lock = WeightsLock.load(file)
         return lock, lock.problems
@@ -135,7 +122,7 @@ def _read_lock(file: Path) -> tuple[WeightsLock, tuple[Problem, ...]]:
 
 
 def registry_of(config: Config) -> Registry:
-    """The registry that the configuration names, checked with the suites that it names."""
+    """The registry that the configuration names, checked against its suites."""
     return load_registry(config.registry, suite_names(config.prompts))
 
 
@@ -145,7 +132,7 @@ def load_planner(
     hardware: str | None = None,
     lock_file: Path = LOCK_FILE,
 ) -> Planner:
-    """Read the registry, the suites, the hardware profile and the weights' facts that `config` names."""
+    """Read what `config` names: registry, suites, hardware profile and facts of the weights."""
     registry = registry_of(config)
     found = without_lost_images(read_suites(config.prompts, config.image_roots))
     check_suites({*found.sound, *found.faults})
@@ -184,14 +171,14 @@ def load_planner(
 def _asked_for(
     faults: Mapping[str, tuple[Problem, ...]], wanted: tuple[str, ...]
 ) -> tuple[Problem, ...]:
-    """The faults of the entries, or suites, that the configuration asks for."""
+    """The faults of the entries or suites that the configuration asks for."""
     return tuple(
         problem for name, found in faults.items() if matches(name, wanted) for problem in found
     )
 
 
 def judge_weights(judge: JudgeConfig, weights: Mapping[str, Weights]) -> str:
-    """What tells the local judge's weights from others: their fingerprint, or that a running server has them.
+    """The fingerprint of the local judge's weights, or `by url` for a running server.
 
     Raises BenchError where the judge is among the scorers and its weights are not known.
     """
@@ -206,14 +193,15 @@ def judge_weights(judge: JudgeConfig, weights: Mapping[str, Weights]) -> str:
         known = facts(path)
     if known is None:
         raise BenchError(
-            f"config: judge.local.model: no weights of '{judge.local.model}': a registry key whose file is here, or a "
-            f"GGUF file{suggest(judge.local.model, weights)}"
+            f"config: judge.local.model: no weights found for '{judge.local.model}': expected a "
+            "registry key whose file is on this machine, or a path to a GGUF file"
+            f"{suggest(judge.local.model, weights)}"
         )
     return known.fingerprint
 
 
 def engine_of(config: Config, registry: Registry, name: str) -> EngineIdentity:
-    """The engine of that name as the configuration wants it: of this project's build, or another llama-server."""
+    """The engine of that name: this project's build, or the configuration's llama-server."""
     if name != "server" or config.server_binary == "built":
         return engine_identity(name)
     if config.server_binary != "registry":
@@ -242,16 +230,16 @@ def _assumed(model: Model, weights: Weights) -> Weights:
     return replace(weights, facts=WeightsFacts.assumed(model), present=True, fetchable=False)
 
 
-# Set where the target `results_so_far` is asked for, and handed down to the jobs: nothing is run,
-# what there is gets shown.
+# Set for the target `results_so_far` and inherited by the jobs: existing results are rendered
+# without running anything.
 SO_FAR_VARIABLE = "EPYC_BENCH_SO_FAR"
 
 
 @dataclass(frozen=True, slots=True)
 class EveryPlan:
-    """The active hardware profile's plans, one per engine, and the plans of other profiles that have cells in the tree.
+    """The plans of the active profile, one per engine, and of other profiles that have cells.
 
-    Of the others nothing can be run here; with `so_far` nothing of the active ones either.
+    Plans of other profiles cannot be run here. With `so_far` the active ones are not run either.
     """
 
     planner: Planner
@@ -266,12 +254,12 @@ class EveryPlan:
 
 
 def other_profiles(active: str) -> tuple[str, ...]:
-    """Named profiles, other than the active one, that have cells in the tree."""
+    """The named profiles, except the active one, that have cells in the tree."""
     return tuple(name for name in profile_names() if name != active and (CELLS / name).is_dir())
 
 
 def every_plan(config: Config) -> EveryPlan:
-    """Read everything the configuration names and plan it for every engine and profile."""
+    """Read everything that the configuration names and plan it for every engine and profile."""
     planner, so_far = load_planner(config), bool(os.environ.get(SO_FAR_VARIABLE))
     engines = planners(planner)
     active = tuple(make_plan(engine) for engine in engines)
@@ -285,19 +273,22 @@ def every_plan(config: Config) -> EveryPlan:
 
 
 def load_plans(config: Config, assume_present: bool = False) -> tuple[Plan, ...]:
-    """The plan of a configuration for each of its engines, read from the files it names."""
+    """The plan of a configuration for each of its engines."""
     return tuple(make_plan(planner) for planner in planners(load_planner(config, assume_present)))
 
 
 def for_model(planner: Planner, key: str, engine: str | None = None) -> Planner:
-    """The same planner, narrowed to one model (its drafts stay known), for that engine (None: the first one)."""
+    """The same planner for one model (its drafts stay) and one engine (None: the first one)."""
     planner.registry.entry(key)
     identity = engine_of(planner.config, planner.registry, engine or planner.config.engines[0])
     return hashed(replace(planner, config=replace(planner.config, models=(key,)), engine=identity))
 
 
 def existing_files(folder: str) -> frozenset[str]:
-    """Names below a shard's folder as `suite/file`, one directory listing per suite (a stat per cell is slow)."""
+    """The names below a shard's folder as `suite/file`.
+
+    One directory listing per suite: a stat per cell is slow.
+    """
     found: set[str] = set()
     try:
         suites = [
@@ -313,17 +304,17 @@ def existing_files(folder: str) -> frozenset[str]:
 
 
 def partial_folder(shard_folder: Path, engine: str) -> Path:
-    """Where a shard's finished cells are kept until all of them are, whatever becomes of their names."""
+    """Where finished cells are kept until the shard is complete; Snakemake leaves it alone."""
     return shard_folder / f"{PARTIAL}{engine}"
 
 
 def partial_name(file_name: str) -> str:
-    """A cell's name in that folder, out of `suite/file`."""
+    """The name in that folder of the cell `suite/file`."""
     return file_name.replace("/", "__")
 
 
 def drop_cell(file: Path) -> None:
-    """Delete a cell, and first what an unfinished shard keeps of it, which its next start would link back to the name.
+    """Delete a cell, and before it the copy that a restart of its shard would link back.
 
     Raises BenchError where either is behind a link.
     """

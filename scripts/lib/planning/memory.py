@@ -1,4 +1,4 @@
-"""What a shard needs of the machine's memory, and how much of its weights the page cache holds already."""
+"""The memory that a shard needs, and how much of its weights the page cache already holds."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 from scripts.lib.planning.cell_spec import Weights, loaded_projector
 from scripts.lib.planning.plan import Shard
 
-# Bytes of an element of the KV cache; the quantised ones with their block's scale.
+# Bytes per element of the KV cache, for quantised types with the block's scale.
 KV_BYTES = {"f32": 4.0, "f16": 2.0, "bf16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
-# Of weights whose header does not tell (recurrent models, and those that are not here): a share of
-# the weights.
+# The KV cache as a share of the weights, where no header gives its size (recurrent models, and
+# weights that are not here).
 UNKNOWN_KV_SHARE = 0.1
 SAMPLES, SAMPLE_BYTES = 64, 4 << 20
 WARM, COLD = 0.99, 0.01
@@ -33,14 +33,14 @@ def _needed(weights: Weights | None, context: Mapping[str, Any]) -> float:
 
 
 def shard_bytes(shard: Shard) -> int:
-    """Weights and KV caches of a shard: the model's, its draft's and its projector's. Compute buffers come on top."""
+    """Bytes of weights and KV caches: model, draft and projector, without compute buffers."""
     context = shard.cells[0].spec["context"]
     parts = (shard.weights, shard.draft, loaded_projector(shard.weights, shard.engine))
     return int(sum(_needed(part, context) for part in parts))
 
 
 def _cached_pages(file: Path) -> tuple[int, int]:
-    """(pages in the page cache, pages looked at) of a file, over samples spread evenly; (0, 0) where it cannot be told."""
+    """(pages in the page cache, pages sampled) of a file; (0, 0) where they are not known."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.mmap.restype = ctypes.c_void_p
     libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
@@ -57,7 +57,7 @@ def _cached_pages(file: Path) -> tuple[int, int]:
                 return 0, 0
             pages = ctypes.create_string_buffer(-(-length // mmap.PAGESIZE))
             if libc.mincore(address, length, pages) == 0:
-                # The lowest bit of each byte tells; the others are reserved (mincore(2)).
+                # Only the lowest bit of each byte counts; the others are reserved (mincore(2)).
                 resident += sum(byte & 1 for byte in pages.raw[: -(-length // mmap.PAGESIZE)])
                 seen += -(-length // mmap.PAGESIZE)
             libc.munmap(address, length)
@@ -67,7 +67,7 @@ def _cached_pages(file: Path) -> tuple[int, int]:
 
 
 def page_cache(files: Iterable[Path]) -> str | None:
-    """`warm`, `partly` or `cold`: how much of the files is in memory before they are loaded; it decides `load_s`."""
+    """`warm`, `partly` or `cold`: how much of the files is in memory. It decides the load time."""
     counts = [_cached_pages(file) for file in files]
     seen = sum(pages for _, pages in counts)
     if not seen:

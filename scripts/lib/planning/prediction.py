@@ -1,4 +1,4 @@
-"""How long cells will take: from measured speeds where there are any, else reported ones, else the memory's bandwidth."""
+"""Predicts run times from measured speeds, else reported ones, else the memory's bandwidth."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from scripts.lib.base.errors import Problem
 from scripts.lib.base.layout import MODES_TABLE
 from scripts.lib.base.speed_limits import bytes_per_token
 from scripts.lib.base.untrusted_text import one_line
-from scripts.lib.machine.profiles import Hardware
 from scripts.lib.planning.plan import Cell, Shard
 from scripts.lib.registry_loader import Model
 
-# Assumptions where nothing was measured, each on the careful side: shares of the bandwidth reached
-# in decoding, prompts evaluated this much faster than tokens are generated, weights read from disk
-# at this rate, a prompt of this many characters a token.
+# Careful assumptions where nothing was measured: the share of the bandwidth that decoding reaches,
+# how much faster prompts are evaluated than tokens are generated, the rate of reading weights from
+# disk, and the characters per token of a prompt.
 BANDWIDTH_SHARE, ASSUMED_BANDWIDTH_GB_PER_S = 0.6, 40.0
 PREFILL_FACTOR, LOAD_GB_PER_S, CHARACTERS_PER_TOKEN = 5.0, 1.0, 4.0
 START_S = 1.0
+# The profile that the registry's reported speeds were measured on.
+REPORTED_ON = "epyc-9655"
 
 
 class Basis(StrEnum):
@@ -38,7 +39,7 @@ class Basis(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """A model's predicted speed in tokens per second, its load time in seconds, and what they rest on."""
+    """Predicted speeds in tokens per second, load time in seconds, and where they come from."""
 
     decode_tokens_per_s: float
     prefill_tokens_per_s: float
@@ -51,7 +52,7 @@ Measured = Mapping[tuple[str, str, str, str], Speed]
 
 
 def _number(text: str) -> float | None:
-    """A field's number; None where it is empty. Raises ValueError for anything else than a number above 0."""
+    """A field's number; None where it is empty or 0. Raises ValueError for any other text."""
     if not text:
         return None
     value = float(text)
@@ -65,10 +66,8 @@ def _rows(file: Path) -> Iterator[tuple[tuple[str, str, str, str], Speed]]:
         for row in csv.DictReader(stream, strict=True):
             if None in row or None in row.values():
                 raise ValueError("a row is longer or shorter than the first")
-            decode, prefill = (
-                _number(row["decode_tokens_per_s_median"]),
-                _number(row["prefill_tokens_per_s_median"]),
-            )
+            decode = _number(row["decode_tokens_per_s_median"])
+            prefill = _number(row["prefill_tokens_per_s_median"])
             load_s = _number(row["load_s"]) or 0.0
             if decode and prefill:
                 key = (row["hardware"], row["engine"], row["model"], row["mode"])
@@ -86,29 +85,24 @@ def _read(file: Path) -> tuple[Measured, tuple[Problem, ...]]:
         reason = str(error.strerror)
     except (ValueError, csv.Error) as error:
         reason = one_line(error)
-    return {}, (
-        Problem(
-            str(file),
-            "",
-            f"damaged ({reason}): no speed is taken from it; it is made again with the tables",
-        ),
-    )
+    message = f"damaged ({reason}): no speed is taken from it; it is made again with the tables"
+    return {}, (Problem(str(file), "", message),)
 
 
 def read_measured(file: Path = MODES_TABLE) -> Measured:
-    """The speeds of the tidy table; nothing where it is not there, or is damaged: a table is made again, not waited for."""
+    """The speeds of the tidy table; none where it is missing or damaged, as it is made again."""
     return _read(file)[0]
 
 
 def table_damage(file: Path = MODES_TABLE) -> tuple[Problem, ...]:
-    """What is wrong with the tidy table, as git leaves it in a merge conflict; nothing where it is not there."""
+    """What is wrong with the tidy table (such as a merge conflict); nothing where it is missing."""
     return _read(file)[1]
 
 
 def reported_tokens_per_s(model: Model) -> float | None:
-    """`performance.baseline_tps` of the registry as a number; text such as `about 12` gives its number."""
+    """The number in the registry's `performance.baseline_tps`, which may be text: `about 12`."""
     found = re.search(r"\d+(\.\d+)?", str(model.performance.get("baseline_tps", "")))
-    return float(found[0]) if found and float(found[0]) > 0 else None
+    return (float(found[0]) or None) if found else None
 
 
 def _by_bandwidth(shard: Shard) -> float:
@@ -121,7 +115,7 @@ def _by_bandwidth(shard: Shard) -> float:
 
 
 def _nearest(shard: Shard, measured: Measured) -> Speed | None:
-    """The slowest of what was measured of the model on this profile: by the same engine, else by the other one."""
+    """The model's slowest measured speed on this profile, by the same engine, else the other."""
     wanted = (shard.hardware.name, shard.model.key)
     here = [
         (engine, speed)
@@ -137,30 +131,25 @@ def _nearest(shard: Shard, measured: Measured) -> Speed | None:
 
 
 def predict(shard: Shard, measured: Measured) -> Speed:
-    """The shard's speed: measured on this profile, else the nearest that was, else reported, else computed."""
+    """The shard's speed: measured, else of the nearest measured mode, else reported or computed."""
     model = shard.model
     exact = measured.get((shard.hardware.name, shard.engine, model.key, shard.mode.name))
     known = exact or _nearest(shard, measured)
     if known is not None:
         return known
-    reported = reported_tokens_per_s(model) if not _is_other_machine(shard.hardware) else None
+    reported = reported_tokens_per_s(model) if shard.hardware.name == REPORTED_ON else None
     decode = reported or _by_bandwidth(shard)
     basis = Basis.REPORTED if reported else Basis.BANDWIDTH
     return Speed(decode, PREFILL_FACTOR * decode, model.size_gb / LOAD_GB_PER_S, basis)
 
 
-def _is_other_machine(hardware: Hardware) -> bool:
-    """Reported figures are the EPYC 9655's; on another profile they say nothing."""
-    return hardware.name != "epyc-9655"
-
-
 def _is_answered_twice(shard: Shard, cell: Cell) -> bool:
-    """True where engine `server` answers once more, untimed, for the close calls of a greedy answer."""
+    """True where engine `server` answers again, untimed, to find the close calls."""
     return shard.engine == "server" and cell.certifies and cell.spec["sampling"]["temperature"] == 0
 
 
 def cell_seconds(shard: Shard, cell: Cell, speed: Speed) -> float:
-    """Seconds of one cell, at most: a model that stops early takes less than its `max_tokens`, one that is slow is cut off."""
+    """Seconds of one cell at most: an answer of full length, or until it is cut off."""
     spec = cell.spec["prompt"]
     characters = spec.get("user_characters") or len(spec.get("user", ""))
     prompt_tokens = (characters + len(spec["system"])) / CHARACTERS_PER_TOKEN
@@ -170,7 +159,7 @@ def cell_seconds(shard: Shard, cell: Cell, speed: Speed) -> float:
 
 
 def shard_seconds(shard: Shard, cells: Iterable[Cell], measured: Measured) -> float:
-    """Seconds that these cells of a shard take at most, its start and load included; 0 without cells."""
+    """Seconds of these cells at most, with the shard's start and load; 0 without cells."""
     wanted, speed = tuple(cells), predict(shard, measured)
     if not wanted:
         return 0.0

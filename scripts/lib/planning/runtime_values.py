@@ -1,7 +1,7 @@
-"""What a cell runs with, and who says so: the configuration, else the question, its suite, the model's entry, the defaults.
+"""The settings that a cell runs with, each with its source.
 
-Each value is the first of a list of choices that is said at all. What nobody says has the value
-that stands last.
+A setting is looked up in order: the configuration, the question, its suite, the model's entry, the
+registry's defaults. The first one that sets it counts, else a built-in value.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from scripts.lib.prompts.types import Question
 from scripts.lib.registry.types import Model, Registry
 from scripts.lib.settings.run_config import Config
 
-# What a model is loaded with where nobody says otherwise.
+# The built-in settings of the context.
 DEFAULT_CONTEXT: Mapping[str, Any] = MappingProxyType(
     {
         "length_tokens": 4096,
@@ -30,30 +30,30 @@ DEFAULT_CONTEXT: Mapping[str, Any] = MappingProxyType(
 )
 DEFAULT_MAX_TOKENS = 512
 DEFAULT_TIMEOUT_S = 600.0
-# The predecessor's rule for answers of slow models: times are for 20 tokens per second, and double
+# The predecessor's rule for slow models: timeouts are meant for 20 tokens per second, and doubled
 # where no speed is reported.
 TIMEOUT_TOKENS_PER_S = 20.0
 UNKNOWN_SPEED_FACTOR = 2.0
-BUILT_IN = "nobody says: built in"
+BUILT_IN = "built in"
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Setting(Generic[T]):
-    """A value, and where it is said, such as `roles.frontdoor.model.max_context`."""
+    """A value and its source, such as `roles.frontdoor.model.max_context`."""
 
     value: T
     source: str
 
 
-def _said(*choices: tuple[T | None, str]) -> Setting[T] | None:
-    """The first choice that is said; None where none is."""
+def _first_set(*choices: tuple[T | None, str]) -> Setting[T] | None:
+    """The first choice that is not None; None where none is set."""
     return next((Setting(value, source) for value, source in choices if value is not None), None)
 
 
 def _first(*choices: tuple[T | None, str], last: T) -> Setting[T]:
-    return _said(*choices) or Setting(last, BUILT_IN)
+    return _first_set(*choices) or Setting(last, BUILT_IN)
 
 
 def _bare(name: str) -> str:
@@ -62,7 +62,7 @@ def _bare(name: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _family(name: str, families: tuple[str, ...]) -> str | None:
-    """The longest of the families that is part of a model's name."""
+    """The longest family name that is part of a model's name."""
     found = [family for family in families if _bare(family) and _bare(family) in _bare(name)]
     return max(found, key=lambda family: len(_bare(family)), default=None)
 
@@ -71,11 +71,9 @@ def _family_limit(model: Model, registry: Registry) -> tuple[int | None, str]:
     """The tokens of `context_limits` for the model's family."""
     limits = registry.defaults.context_limits
     family = _family(model.name, tuple(limits))
-    return (
-        (None, "")
-        if family is None
-        else (limits[family], f"runtime_defaults.context_limits.{family}")
-    )
+    if family is None:
+        return None, ""
+    return limits[family], f"runtime_defaults.context_limits.{family}"
 
 
 def context_tokens(
@@ -108,7 +106,7 @@ def micro_batch_tokens(config: Config, registry: Registry, model: Model) -> Sett
 
 
 def batch_tokens(config: Config, registry: Registry, model: Model) -> Setting[int]:
-    """Tokens of a batch: as many as a micro-batch at least, else llama.cpp would cut the micro-batch."""
+    """Tokens of a batch: at least a micro-batch, else llama.cpp would cut the micro-batch."""
     micro = micro_batch_tokens(config, registry, model)
     wider = micro.value if micro.value > DEFAULT_CONTEXT["batch_tokens"] else None
     return _first(
@@ -131,7 +129,7 @@ def flash_attention(config: Config, registry: Registry, model: Model) -> Setting
 def context_settings(
     config: Config, registry: Registry, model: Model, trained: int | None = None
 ) -> dict[str, Setting[Any]]:
-    """What a model is loaded with, by the names that the spec has."""
+    """The settings of the context, by their names in the spec."""
     return {
         "length_tokens": context_tokens(config, registry, model, trained),
         "batch_tokens": batch_tokens(config, registry, model),
@@ -164,12 +162,12 @@ def temperature_of(
         (registry.defaults.temperature, "runtime_defaults.temperature"),
         last=0.0,
     )
-    # 1 and 1.0 are one temperature, and would be two specs.
+    # 1 and 1.0 are the same temperature, but would give two specs.
     return Setting(float(found.value), found.source)
 
 
 def _fitting(tokens: int, room: int | None) -> int:
-    """The tokens, halved until they fit the room, not below the default; no room: as they are."""
+    """The tokens, halved until they fit `room`, but not below the default (None: not halved)."""
     while room is not None and tokens > room and tokens // 2 >= DEFAULT_MAX_TOKENS:
         tokens //= 2
     return tokens
@@ -186,11 +184,11 @@ def _inherited_max_tokens(question: Question, room: int | None) -> tuple[int | N
 def max_tokens_of(
     config: Config, model: Model, question: Question, room: int | None = None
 ) -> Setting[int]:
-    """The most new tokens of an answer. `room`: tokens that the prompt leaves for it in the context (None: not looked at).
+    """The most new tokens of an answer.
 
-    What a suite asks for on the whole is halved until it fits: the predecessor's suites ask for
-    4,096 tokens of models that have no longer context. What the configuration, the question or the
-    entry say stays.
+    `room`: tokens of the context that the prompt leaves (None: ignored). A suite's own limit is
+    halved until it fits: the predecessor's suites ask for 4,096 tokens of models whose context is
+    no longer. A limit of the configuration, the question or the entry stays.
     """
     return _first(
         (config.sampling.max_tokens, "config: sampling.max_tokens"),
@@ -212,13 +210,16 @@ def _slowness(model: Model) -> tuple[float, str]:
 def timeout_of(
     config: Config, registry: Registry, model: Model, question: Question
 ) -> Setting[float]:
-    """Seconds after which an answer is cut off. What a suite or the registry says is longer for a slow model."""
-    said = _said(
+    """Seconds after which an answer is cut off.
+
+    Values of the suite and of the registry are raised for a slow model.
+    """
+    exact = _first_set(
         (config.cell_timeout_s, "config: timeouts.cell_s"),
         (question.timeout_s, f"{question.name_in_full}: timeout_s"),
     )
-    if said is not None:
-        return said
+    if exact is not None:
+        return exact
     defaults = registry.defaults
     found = _first(
         (question.inherited.timeout_s, f"{question.suite}: inference_params.timeout"),
@@ -233,8 +234,9 @@ def timeout_of(
 
 
 def without_effect(registry: Registry, model: Model) -> Iterator[str]:
-    """What the registry asks for and this llama.cpp, or a run of one stream, does not do."""
-    if model.paged_attention_tokens is not None:
-        yield f"paged attention (blocks of {model.paged_attention_tokens} tokens): this llama.cpp has none"
-    if (registry.defaults.parallel_slots or 1) > 1:
-        yield f"server_defaults.parallel_slots {registry.defaults.parallel_slots}: one stream is measured"
+    """Settings of the registry that this llama.cpp, or a run of one stream, does not apply."""
+    block, slots = model.paged_attention_tokens, registry.defaults.parallel_slots
+    if block is not None:
+        yield f"paged attention (blocks of {block} tokens): this llama.cpp has none"
+    if (slots or 1) > 1:
+        yield f"server_defaults.parallel_slots {slots}: one stream is measured"

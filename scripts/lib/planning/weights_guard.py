@@ -1,4 +1,4 @@
-"""Holds the files that a shard loads to its plan: cells name the fingerprints of the plan, so other files must not answer."""
+"""Checks that a shard loads the planned files: its cells name the fingerprints of the plan."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from scripts.lib.weights.facts import facts, split_files
 
 
 class WeightsGuard:
-    """Compares weights, draft and projector with the plan: before they are loaded, and before each cell is stored.
+    """Compares weights, draft and projector with the plan, before loading and before each store.
 
-    A file is read again only where it was touched since the last look. So a cell that is stored was
-    measured with the planned files, and stands whatever happens to them later.
+    So a stored cell was measured with the planned files, whatever happens to them later. A file is
+    read again only where it was touched since the last check.
     """
 
     def __init__(self, shard: Shard):
@@ -30,14 +30,14 @@ class WeightsGuard:
         self._seen: dict[Path, list[FileState]] = {}
 
     def check(self) -> None:
-        """Raise BenchError where a file is not the planned one (any more), or is gone."""
+        """Raise BenchError where a file is not the planned one, or is gone."""
         for path, planned in self._planned.items():
             try:
                 self._check(path, planned)
             except OSError as error:
                 place = error.filename or path
                 raise BenchError(
-                    f"{self._shard}: {place}: {error.strerror} (any more); put it back and run again"
+                    f"{self._shard}: {place}: {error.strerror}; put it back and run again"
                 ) from error
 
     def _check(self, path: Path, planned: str) -> None:
@@ -47,8 +47,9 @@ class WeightsGuard:
         found = facts(path).fingerprint
         if found != planned:
             raise BenchError(
-                f"{self._shard}: {path}: is not the file that was planned: expected fingerprint {planned}, found {found}. "
-                "It was replaced or written to after the plan was made; nothing that was measured with it is stored, earlier "
-                "cells stand. Run again: the file that is there now gets cells of its own"
+                f"{self._shard}: {path}: is not the file that was planned: "
+                f"expected fingerprint {planned}, found {found}. "
+                "It was replaced or written to after the plan was made. Nothing measured with it "
+                "is stored; earlier cells stay valid. Run again: the new file gets its own cells"
             )
         self._seen[path] = states

@@ -1,0 +1,1 @@
+"""Stored results: reviews, certificates, symptoms, and the state of each cell."""

@@ -1,8 +1,8 @@
-"""Losslessness certificate: does a speculative mode answer what its base mode answers, token by token?
+"""Certificates: whether a speculative mode gives its base's answers, token by token.
 
 Greedy answers of quantised models are not bit-identical between batch sizes: where the two best
-tokens are closer than `TIE_LOGITS`, either may win. Such a divergence is a numeric tie; one at a
-clear margin is a loss.
+tokens are closer than `TIE_LOGITS`, either may win. A divergence there is a numeric tie; one at a
+larger gap is a loss.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from enum import StrEnum
 
 from scripts.lib.planning.cell_record import CLOSE_CALL_LOGITS, CellRecord
 
-# Gaps of 0.01-0.2 were seen to flip between batch sizes; twice that is still no proof of another
-# distribution.
+# Gaps of 0.01-0.2 were seen to flip between batch sizes. The limit is twice that, which does not
+# prove another distribution.
 TIE_LOGITS = 0.4
 
 
 class Exactness(StrEnum):
-    """From best to worst; `unknown` where there is nothing to compare (no base answer, or not greedy)."""
+    """From best to worst; `unknown` if there is nothing to compare (no base answer, not greedy)."""
 
     EXACT = "exact"
     NUMERIC_TIE = "numeric tie"
@@ -29,10 +29,10 @@ class Exactness(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """The verdict, the index of the first divergent token, and the base's gap between its two best tokens there.
+    """The verdict, the first divergent token's index, and the base's gap there.
 
-    `gap_logits` is None without a divergence, and where the gap was at least `CLOSE_CALL_LOGITS`
-    (not stored).
+    `gap_logits` is None without a divergence, and for a gap of `CLOSE_CALL_LOGITS` or more, which
+    is not stored.
     """
 
     verdict: Exactness
@@ -49,7 +49,10 @@ class Certificate:
 
 
 def first_divergence(base: tuple[int, ...], other: tuple[int, ...]) -> int | None:
-    """Index of the first token that differs (the shorter's length where it is a prefix), None for equal answers."""
+    """The index of the first token that differs; None for equal answers.
+
+    Where one answer is a prefix of the other it is the shorter one's length.
+    """
     for index, (left, right) in enumerate(zip(base, other, strict=False)):
         if left != right:
             return index
@@ -71,7 +74,9 @@ def certify(base: CellRecord | None, other: CellRecord) -> Certificate:
 
 
 def worst(verdicts: Iterable[str]) -> Exactness:
-    """The verdict of a shard: that of its worst answer; unknown answers say nothing unless all are."""
-    order = [Exactness.EXACT, Exactness.NUMERIC_TIE, Exactness.LOSSY]
-    known = [Exactness(v) for v in verdicts if v in {item.value for item in order}]
-    return max(known, key=order.index) if known else Exactness.UNKNOWN
+    """The verdict on a shard: that of its worst answer. Unknown ones count only if all are."""
+    found = set(verdicts)
+    for verdict in (Exactness.LOSSY, Exactness.NUMERIC_TIE, Exactness.EXACT):
+        if verdict in found:
+            return verdict
+    return Exactness.UNKNOWN

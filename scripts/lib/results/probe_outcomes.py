@@ -1,4 +1,4 @@
-"""What probes of known quirks saw: one small sealed record per quirk and engine version."""
+"""Outcomes of the probes of known quirks: one small sealed record per quirk and engine version."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.base.stored_json import SEAL, Damaged, digest, read_sealed, read_stored, sealed
 from scripts.lib.llama_build.identity import EngineIdentity, engine_identity
 from scripts.lib.registry_loader import Quirk, Registry
-from scripts.lib.results.symptoms import DEGENERATE, GUARD
+from scripts.lib.results.symptoms import DEGENERATE, Symptom
 
-# Raised by hand when what a probe does changes: every probe is then run again.
+# Raise this when a probe changes: every probe is then run again.
 PROBE_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeOutcome:
-    """What a probe saw. `holds`: the quirk is still there; None: it could not be told."""
+    """What a probe found. `holds`: the quirk is still there; None: the probe could not decide."""
 
     quirk: str
     probe: str
@@ -31,26 +31,24 @@ class ProbeOutcome:
 
 
 def engine() -> EngineIdentity:
-    """The engine that probes look at: this project's build, as a server."""
+    """The engine that probes use: this project's build, as a server."""
     return engine_identity("server")
 
 
 def probe_file(quirk: Quirk) -> Path:
-    """Where the outcome is kept: its name holds the probe, its argument and the engine's identity."""
+    """The outcome's file; its name ends in a digest of the probe, its argument and the engine."""
     identity = [PROBE_VERSION, quirk.probe, quirk.probe_argument, quirk.applies_to, engine().spec()]
     return PROBES / f"{quirk.id}.{digest(identity)}.json"
 
 
 def store_outcome(file: Path, outcome: ProbeOutcome) -> None:
     """Write an outcome, sealed, sorted and atomically."""
-    write_atomic(
-        file,
-        json.dumps(sealed(asdict(outcome)), indent=2, sort_keys=True, ensure_ascii=False) + "\n",
-    )
+    text = json.dumps(sealed(asdict(outcome)), indent=2, sort_keys=True, ensure_ascii=False)
+    write_atomic(file, f"{text}\n")
 
 
 def parse_outcome(text: str, file: str) -> ProbeOutcome:
-    """A stored outcome. Raises Damaged where it is not what was written."""
+    """A stored outcome. Raises Damaged if it was changed after it was written."""
     raw = read_sealed(text, file)
     del raw[SEAL]
     try:
@@ -60,7 +58,7 @@ def parse_outcome(text: str, file: str) -> ProbeOutcome:
 
 
 def read_outcome(file: Path) -> ProbeOutcome | None:
-    """A stored outcome; None for one that is not there or damaged: the probe counts as never run."""
+    """A stored outcome; None if it is missing or damaged: the probe counts as never run."""
     try:
         return parse_outcome(read_stored(file), str(file))
     except (FileNotFoundError, Damaged):
@@ -68,15 +66,18 @@ def read_outcome(file: Path) -> ProbeOutcome | None:
 
 
 def read_outcomes(registry: Registry) -> Mapping[str, ProbeOutcome]:
-    """Quirk id -> outcome for the engine version of this checkout, as far as there is one in the tree."""
-    asked = (quirk for quirk in registry.quirks if quirk.probe is not None)
-    found = ((quirk.id, read_outcome(probe_file(quirk))) for quirk in asked)
-    return {name: outcome for name, outcome in found if outcome is not None}
+    """Quirk id -> stored outcome for the engine version of this checkout; missing ones left out."""
+    found = {}
+    for quirk in registry.quirks:
+        outcome = read_outcome(probe_file(quirk)) if quirk.probe is not None else None
+        if outcome is not None:
+            found[quirk.id] = outcome
+    return found
 
 
-# Probes that look at stored cells are answered where the page is made, by the symptoms seen; the
-# others look at the engine.
-FROM_CELLS: Mapping[str, tuple[str, ...]] = {
+# Probes whose outcome follows from the symptoms of stored cells, when the page is made. All others
+# look at the engine.
+FROM_CELLS: Mapping[str, tuple[Symptom, ...]] = {
     "output_not_degenerate": DEGENERATE,
-    "speculation_active": (GUARD,),
+    "speculation_active": (Symptom.GUARD,),
 }

@@ -1,4 +1,4 @@
-"""Reviews held against the cells that they were made of: which rows may enter a table, and what is damaged."""
+"""Reviews checked against the cells they were made from: usable rows, and what is damaged."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from scripts.lib.base.errors import Problem
 from scripts.lib.base.stored_json import Damaged
 from scripts.lib.planning.cell_record import read_cell
 from scripts.lib.planning.plan import Cell, Shard
-from scripts.lib.results.review import QuestionKey, Review, ReviewRow, question_key, read_review
+from scripts.lib.results.review import QuestionKey, Review, question_key
+from scripts.lib.results.review_rows import ReviewRow, read_review
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """A stored record that is not believed, and the review that shows it or lacks it (empty: none does)."""
+    """A damaged record, and the review that is to be made again because of it (empty: none)."""
 
     problem: Problem
     review: str = ""
@@ -23,20 +24,20 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class SeenCell:
-    """What tables need of a stored cell: its seal, and the shard's warm-up in seconds."""
+    """The seal of a stored cell, and its shard's warm-up in seconds."""
 
     sha256: str
     warm_up_s: float
 
 
 class StoredCells:
-    """The stored cells as far as reviews need them, each file read once: a base's cell stands behind several reviews."""
+    """Reads stored cells, each file once: a base's cell is used by several reviews."""
 
     def __init__(self) -> None:
         self._seen: dict[str, SeenCell | Damaged | None] = {}
 
     def look(self, file: str) -> SeenCell | Damaged | None:
-        """What there is under that name: a cell, a damaged one, or nothing."""
+        """The cell in that file; Damaged for a damaged one, None where there is no file."""
         if file not in self._seen:
             self._seen[file] = _look(Path(file))
         return self._seen[file]
@@ -54,7 +55,7 @@ def _look(file: Path) -> SeenCell | Damaged | None:
 
 @dataclass(frozen=True, slots=True)
 class CheckedReview:
-    """The rows of a review that can be believed, the shard's warm-up in seconds, and what is damaged."""
+    """The usable rows of a review, the shard's warm-up in seconds, and what is damaged."""
 
     rows: tuple[ReviewRow, ...]
     warm_up_s: float | None
@@ -67,45 +68,38 @@ def _files(shard: Shard | None, cells: Iterable[Cell]) -> dict[str, Cell]:
 
 @dataclass(frozen=True, slots=True)
 class _Planned:
-    """What a review is made of, by file: its cells, and the file of the base's cell for each of their questions."""
+    """What a review is made from: its cells by file, and the base's cell files by question."""
 
     cells: Mapping[str, Cell]
     bases: Mapping[QuestionKey, str]
 
     @classmethod
     def of(cls, review: Review) -> _Planned:
-        bases = {
-            question_key(cell): file
-            for file, cell in _files(review.base, review.base_cells).items()
-        }
-        return cls(_files(review.shard, review.cells), bases)
+        bases = _files(review.base, review.base_cells)
+        by_question = {question_key(cell): file for file, cell in bases.items()}
+        return cls(_files(review.shard, review.cells), by_question)
 
 
 def _wrong(
     row: ReviewRow, planned: _Planned, review: Review, cells: StoredCells
 ) -> Iterator[Problem]:
-    """What speaks against a row: its cell, or its base's, is damaged or another than was reviewed."""
+    """Why a row is not usable: its cell, or the base's, is damaged or was replaced."""
     identity = (row.suite, row.question_id, row.repeat)
     if row.cell_file not in planned.cells or question_key(planned.cells[row.cell_file]) != identity:
-        yield Problem(
-            review.file,
-            row.cell_file,
-            "damaged: the row is not of a cell that this review is made of",
-        )
+        problem = "damaged: the row belongs to no cell of this review"
+        yield Problem(review.file, row.cell_file, problem)
         return
-    for file, seal in (
-        (row.cell_file, row.cell_sha256),
-        (planned.bases.get(identity, ""), row.base_sha256),
-    ):
+    base_file = planned.bases.get(identity, "")
+    for file, seal in ((row.cell_file, row.cell_sha256), (base_file, row.base_sha256)):
         found = cells.look(file) if seal else None
         if isinstance(found, Damaged):
             yield found.problem
         elif seal and (found is None or found.sha256 != seal):
-            yield Problem(review.file, file, "damaged: the cell is another than was reviewed")
+            yield Problem(review.file, file, "damaged: the cell is not the one that was reviewed")
 
 
 def check_review(review: Review, cells: StoredCells) -> CheckedReview:
-    """Read a stored review and hold it against its cells. What is damaged has no row; nothing is raised for it."""
+    """Read a stored review and check it against its cells. Damage is returned, not raised."""
     try:
         rows = read_review(Path(review.file))
     except Damaged as damage:
@@ -127,8 +121,7 @@ def check_review(review: Review, cells: StoredCells) -> CheckedReview:
             problems.append(found.problem)
         elif found is not None:
             problems.append(Problem(review.file, file, "damaged: the cell has no row"))
-    warm_up = next(
-        (seen.warm_up_s for file in kept if isinstance(seen := cells.look(file), SeenCell)), None
-    )
+    seen = (cells.look(file) for file in kept)
+    warm_up = next((cell.warm_up_s for cell in seen if isinstance(cell, SeenCell)), None)
     damaged = tuple(Damage(problem, review.file) for problem in dict.fromkeys(problems))
     return CheckedReview(tuple(kept.values()), warm_up, damaged)

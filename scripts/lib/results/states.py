@@ -1,7 +1,7 @@
-"""What is in the results tree, against what is asked for: valid, failed, damaged, new, stale (and why), orphaned.
+"""The state of each planned cell (valid, failed, damaged, new, stale and why), and orphaned files.
 
-Existence is validity, so most of it follows from file names; a stale cell's reason, a failure and
-damage need a file's content.
+Existence is validity, so most of it follows from file names. Only a stale cell's reason, a failure
+and damage need a file's content.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ from scripts.lib.settings.run_config import CONFIG_FILE, Config, merged, parse_c
 
 NOT_RUN_CONFIGURATIONS = ("config.yaml", "suites.yaml")
 _ABSENT = "(not there)"
-# A sample of so many is all of them.
+# A sample of this size has every question.
 EVERY_QUESTION = 10**6
-# Of a long value so many characters are shown, and so many of them from before the first that
-# differs.
+# How many characters of a long value are shown, and how many of them before the first difference.
 SHOWN, SHOWN_BEFORE = 60, 20
 
 
 class State(StrEnum):
-    """`failed` is a kind of valid: the model's failure is a result until `retry_failed` drops it.
+    """The state of a planned cell.
 
-    `damaged`: a file is there that is not what was written. It counts as missing, and
-    `retry_failed` drops it, too.
+    `failed` is a kind of valid: a model's failure is a result until `retry_failed` drops it.
+    `damaged`: the file was changed after it was written. It counts as missing, and `retry_failed`
+    drops it, too.
     """
 
     VALID = "valid"
@@ -63,7 +63,7 @@ DROPPED = (State.FAILED, State.DAMAGED)
 
 @dataclass(frozen=True, slots=True)
 class CellState:
-    """One planned cell. `file` is its own where it is there, else (stale) the one that another spec left behind."""
+    """A planned cell. `file` is its own; of a stale one, the file that another spec left behind."""
 
     shard: Shard
     cell: Cell
@@ -99,27 +99,27 @@ def _state_of(file: Path) -> State:
 
 
 def _superseded(shard: Shard, cell: Cell, orphans: Iterable[str]) -> Path | None:
-    """The newest cell of the same question, repeat and engine that was measured with another spec."""
+    """The newest cell of the same question, repeat and engine that has another spec."""
     start, found = f"{cell.id.suite}/{cell.id.question}.", []
     for name in orphans:
-        if name.startswith(start) and "." not in name.removeprefix(start).removesuffix(".json"):
-            record = _record(Path(shard.folder) / name)
-            if (
-                record is not None
-                and record.spec["engine"]["name"] == shard.engine
-                and record.cell.repeat == cell.id.repeat
-            ):
-                found.append((record.started_utc, Path(shard.folder) / name))
+        if not name.startswith(start) or "." in name.removeprefix(start).removesuffix(".json"):
+            continue
+        file = Path(shard.folder) / name
+        record = _record(file)
+        if record is None or record.spec["engine"]["name"] != shard.engine:
+            continue
+        if record.cell.repeat == cell.id.repeat:
+            found.append((record.started_utc, file))
     return max(found)[1] if found else None
 
 
 def cell_states(plans: Iterable[Plan]) -> Iterator[CellState]:
     """The state of every planned cell, in plan order."""
-    plans = tuple(plans)
+    shards = [shard for plan in plans for shard in plan.shards]
     named: dict[str, set[str]] = {}
-    for shard in (shard for plan in plans for shard in plan.shards):
+    for shard in shards:
         named.setdefault(shard.folder, set()).update(cell.file_name for cell in shard.cells)
-    for shard in (shard for plan in plans for shard in plan.shards):
+    for shard in shards:
         existing = existing_files(shard.folder)
         left_behind = existing - named[shard.folder]
         for cell in shard.cells:
@@ -147,7 +147,7 @@ def _window(text: str, start: int) -> str:
 
 
 def shown_apart(old: str, new: str) -> tuple[str, str]:
-    """Two texts beside one another: of a long one what is around the first character that differs, … where it is cut."""
+    """Two texts to compare: of a long one the part around the first difference, cut by …."""
     pairs = enumerate(zip(old, new, strict=False))
     differs = next((place for place, (a, b) in pairs if a != b), min(len(old), len(new)))
     start = max(differs - SHOWN_BEFORE, 0)
@@ -159,7 +159,7 @@ def _text(values: Mapping[str, Any], field: str) -> str:
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
-    """Which fields of a spec differ, from what to what, in the new spec's order."""
+    """The fields of a spec that differ, in the new spec's order, each with old and new value."""
     before, after = dict(_flat(old)), dict(_flat(new))
     fields = [*after, *(field for field in before if field not in after)]
     return tuple(
@@ -170,7 +170,7 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...
 
 
 def why_stale(state: CellState) -> tuple[Change, ...]:
-    """The changes that made a stale cell stale; none for another."""
+    """The changes that made a cell stale; none if it is not stale."""
     if state.state is not State.STALE or state.file is None:
         return ()
     return changes(read_cell(state.file).spec, state.cell.spec)
@@ -178,7 +178,7 @@ def why_stale(state: CellState) -> tuple[Change, ...]:
 
 @dataclass(frozen=True, slots=True)
 class MissingCells:
-    """What a planned shard lacks: `new` cells never measured, `stale` ones of another spec, and which fields changed."""
+    """The missing cells of a planned shard: new ones, and stale ones with the changed fields."""
 
     shard: Shard
     new: int
@@ -187,29 +187,38 @@ class MissingCells:
 
     @property
     def count(self) -> int:
+        """All missing cells."""
         return self.new + self.stale
+
+    @property
+    def can_run(self) -> bool:
+        """True when the weights are on this machine, or a rule can make them."""
+        draft = self.shard.draft
+        return self.shard.weights.usable and (draft is None or draft.usable)
 
 
 def missing_cells(plan: Plan) -> Iterator[MissingCells]:
-    """The shards of a plan that lack cells. Reads no cell that is there and planned."""
+    """The shards of a plan with missing cells. Planned cells that exist are not read."""
     for shard in plan.shards:
         absent = pending(shard)
-        left_behind = (
-            existing_files(shard.folder) - {cell.file_name for cell in shard.cells}
-            if absent
-            else frozenset()
-        )
-        states = [(cell, _superseded(shard, cell, left_behind)) for cell in absent]
-        stale = [
-            CellState(shard, cell, State.STALE, old) for cell, old in states if old is not None
-        ]
-        if absent:
-            changed = dict.fromkeys(change.field for state in stale for change in why_stale(state))
-            yield MissingCells(shard, len(absent) - len(stale), len(stale), tuple(changed))
+        if not absent:
+            continue
+        left_behind = existing_files(shard.folder) - {cell.file_name for cell in shard.cells}
+        stale, changed = 0, dict[str, None]()
+        for cell in absent:
+            old = _superseded(shard, cell, left_behind)
+            if old is not None:
+                stale += 1
+                for change in why_stale(CellState(shard, cell, State.STALE, old)):
+                    changed[change.field] = None
+        yield MissingCells(shard, len(absent) - stale, stale, tuple(changed))
 
 
 def drop_failed(plans: Iterable[Plan], really: bool = True) -> tuple[Path, ...]:
-    """Delete the failed and damaged cells that can be run here, with the reviews that show them; gives them."""
+    """Delete the failed and damaged cells that can be run here, with their reviews. Returns them.
+
+    Without `really`, nothing is deleted.
+    """
     dropped = []
     for plan in plans:
         for state in cell_states([plan]):
@@ -221,35 +230,35 @@ def drop_failed(plans: Iterable[Plan], really: bool = True) -> tuple[Path, ...]:
     return tuple(dropped)
 
 
-# --- what nobody asks for --------------------------------------------------------------------------------------------
+# --- orphans ---
 
 
 def _widened(config: Config, planner: Planner) -> Config:
-    """The same measurement of every model (deprecated too) in every mode, on both engines; suites that are gone left out."""
-    suites = tuple(
-        p
-        for p in config.suites
-        if any(matches(name, (p.removeprefix("!"),)) for name in planner.suites)
-    )
-    decoding = replace(config.decoding, modes=("*",))
-    models = tuple(planner.registry.models)
+    """The same measurement of every model (also deprecated) in every mode, on both engines.
+
+    Patterns that match no suite any more are dropped.
+    """
+    suites = []
+    for pattern in config.suites:
+        if any(matches(name, (pattern.removeprefix("!"),)) for name in planner.suites):
+            suites.append(pattern)
     return replace(
         config,
-        models=models,
-        suites=suites or ("*",),
-        decoding=decoding,
+        models=tuple(planner.registry.models),
+        suites=tuple(suites) or ("*",),
+        decoding=replace(config.decoding, modes=("*",)),
         engines=("embedded", "server"),
     )
 
 
 def _all_questions(config: Config) -> Config:
-    """Also of every question, in the speed modes too: which of them are sampled is not part of a cell's spec."""
+    """The same for every question, also in the speed modes: the sample is not part of a spec."""
     decoding = replace(config.decoding, speed_sample=EVERY_QUESTION)
     return replace(config, suites=("*",), tiers=(1, 2, 3), questions=("*",), decoding=decoding)
 
 
 def _configurations(active: Config, folder: Path = CONFIG_FILE.parent) -> Iterator[Config]:
-    """The active configuration, the plain one, and each file of `config/` laid over it."""
+    """The active configuration, config.yaml alone, and each file of `config/` on top of it."""
     yield active
     yield parse_config(merged(plain := read_layers(())), sources=plain)
     for file in sorted(folder.glob("*.yaml")):
@@ -259,30 +268,26 @@ def _configurations(active: Config, folder: Path = CONFIG_FILE.parent) -> Iterat
 
 
 def _planners(active: Config) -> Iterator[Planner]:
-    """A planner per configuration, engine and profile: this machine's, and each named one with cells."""
-    hardware = dict.fromkeys(
-        (load_hardware(active.hardware).name, load_hardware("auto").name, *profile_names())
-    )
-    present = [name for name in hardware if (CELLS / name).is_dir()]
+    """A planner per configuration, engine and profile: this machine's and each named one."""
+    here = [load_hardware(active.hardware).name, load_hardware("auto").name]
+    names = dict.fromkeys([*here, *profile_names()])
+    present = [name for name in names if (CELLS / name).is_dir()]
     widened: list[Config] = []
     for config in _configurations(active):
         planner = load_planner(config)
         planner = replace(planner, config=_widened(config, planner))
-        # Widened, many are the same (config.yaml itself where nothing is laid over it): each is
-        # planned once.
+        # Many configurations are the same when widened: each is planned once.
         if planner.config in widened:
             continue
         widened.append(planner.config)
         for engine in planners(hashed(planner)):
             for name in present:
-                profile = (
-                    load_hardware("auto") if name.startswith("local-") else load_hardware(name)
-                )
-                yield replace(engine, hardware=profile)
+                profile = "auto" if name.startswith("local-") else name
+                yield replace(engine, hardware=load_hardware(profile))
 
 
 def _unplanned(planner: Planner) -> Iterator[tuple[str, str, str]]:
-    """(profile, model, mode) of the registry whose cells cannot be told here, for want of their weights."""
+    """(profile, model, mode) of the registry whose cells have no known names without weights."""
     models = planner.registry.models
     for model in models.values():
         for mode in expand_modes(model, models).modes:
@@ -291,7 +296,7 @@ def _unplanned(planner: Planner) -> Iterator[tuple[str, str, str]]:
 
 
 def _configuration_of(path: Path) -> tuple[str, str, str] | None:
-    """(profile, model, mode) of a cell's or a review's file; None of a probe's."""
+    """(profile, model, mode) of a cell's or a review's file; None for a probe's."""
     if path.is_relative_to(CELLS):
         profile, model, mode = path.relative_to(CELLS).parts[:3]
     elif path.is_relative_to(REVIEWS):
@@ -302,26 +307,26 @@ def _configuration_of(path: Path) -> tuple[str, str, str] | None:
     return profile, model, mode
 
 
+def _check_readable(what: str, unreadable: Iterable[str], command: str) -> None:
+    lost = ", ".join(unreadable)
+    if lost:
+        raise BenchError(
+            f"cannot list orphans: unreadable {what}: {lost} (see python -m {command})"
+        )
+
+
 def orphans(active: Config) -> tuple[Path, ...]:
     """Cells, reviews and probes' outcomes that no configuration names.
 
-    Left alone: other machines' unnamed profiles, what is there of models and drafts whose weights
-    this machine does not know, what an unfinished shard keeps of its cells, and what is behind a
-    link.
+    Not listed: files of other machines' unnamed profiles and of models whose weights this machine
+    does not know, the cells that an unfinished shard keeps, and whatever is behind a link. Raises
+    BenchError where a suite or an entry of the registry cannot be read.
     """
     cells, reviews, profiles = set[str](), set[str](), set[str]()
     unplanned = set[tuple[str, str, str]]()
     for planner in _planners(active):
-        if planner.faulty_suites:
-            lost = ", ".join(sorted(planner.faulty_suites))
-            raise BenchError(
-                f"orphans cannot be told while a suite cannot be read: {lost} (python -m scripts.prompts lint)"
-            )
-        if planner.registry.left_out:
-            lost = ", ".join(planner.registry.left_out)
-            raise BenchError(
-                f"orphans cannot be told while an entry of the registry cannot be read: {lost} (python -m scripts.validate)"
-            )
+        _check_readable("suites", sorted(planner.faulty_suites), "scripts.prompts lint")
+        _check_readable("registry entries", planner.registry.left_out, "scripts.validate")
         profiles.add(planner.hardware.name)
         unplanned.update(_unplanned(planner))
         everything = make_plan(replace(planner, config=_all_questions(planner.config)))
@@ -329,21 +334,13 @@ def orphans(active: Config) -> tuple[Path, ...]:
         plan = make_plan(planner)
         for seen in (plan, seen_from_elsewhere(plan)):
             reviews.update(plan_review(seen, shard).file for shard in seen.shards)
-    probes = {
-        str(probe_file(quirk))
-        for quirk in load_planner(active).registry.quirks
-        if quirk.probe is not None
-    }
+    quirks = load_planner(active).registry.quirks
+    probes = {str(probe_file(quirk)) for quirk in quirks if quirk.probe is not None}
     found = [*files_at(PROBES, 0, ".json")]
-    for profile in sorted(profiles):
+    for profile in profiles:
         cells_here = files_at(CELLS / profile, 3, ".json")
         found += (path for path in cells_here if not path.parent.name.startswith("."))
         found += files_at(Path(REVIEWS, profile), 1, ".csv")
     named = cells | reviews | probes
-    return tuple(
-        sorted(
-            path
-            for path in found
-            if str(path) not in named and _configuration_of(path) not in unplanned
-        )
-    )
+    unnamed = (path for path in found if str(path) not in named)
+    return tuple(sorted(path for path in unnamed if _configuration_of(path) not in unplanned))

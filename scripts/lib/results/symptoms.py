@@ -1,33 +1,37 @@
-"""What is wrong with an answer besides being wrong: loops, echo, nothing at all, broken text, a mode that was not on."""
+"""Symptoms of an answer, apart from being wrong: loops, echo, emptiness, broken text, crashes."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections.abc import Sequence
+from enum import StrEnum
 
 from scripts.lib.base.untrusted_text import REPLACEMENT
-from scripts.lib.planning.cell_record import CellRecord
+from scripts.lib.planning.cell_record import CellRecord, Failure
 
-LOOP, ECHO, EMPTY, GARBAGE, GUARD, CRASH = (
-    "repetition loop",
-    "prompt echo",
-    "empty answer",
-    "broken text",
-    "guard",
-    "crash",
-)
-# What an answer shows that a model was driven too far: it is no longer language about the question.
-DEGENERATE = (LOOP, GARBAGE, EMPTY)
-# A loop: the answer's end is one piece, at most this many tokens long, at least so many times and
-# tokens in a row.
+
+class Symptom(StrEnum):
+    """What is wrong with an answer besides being wrong."""
+
+    LOOP = "repetition loop"
+    ECHO = "prompt echo"
+    EMPTY = "empty answer"
+    GARBAGE = "broken text"
+    GUARD = "guard"
+    CRASH = "crash"
+
+
+# Symptoms of a model that no longer writes language about the question.
+DEGENERATE = (Symptom.LOOP, Symptom.GARBAGE, Symptom.EMPTY)
+# A loop: the answer ends in repeats of one piece. The piece has at most LONGEST_PIECE_TOKENS; there
+# are at least LEAST_REPEATS, and LEAST_LOOP_TOKENS in all.
 LONGEST_PIECE_TOKENS, LEAST_REPEATS, LEAST_LOOP_TOKENS = 100, 5, 32
-# The prompt's beginning, as long as this, found in the answer is an echo.
+# An answer that holds this many characters of the prompt's beginning is an echo.
 ECHO_CHARACTERS = 200
-# Replacement and control characters above this share of the text.
+# The share of replacement and control characters above which a text is broken.
 GARBAGE_SHARE = 0.02
-# The last token may cut one character in two. What is left of it is at most three replacement
-# characters.
+# The last token may cut a character: at most three replacement characters are left of it.
 _CUT_OFF = re.compile(rf"{REPLACEMENT}{{1,3}}\Z")
 
 
@@ -44,7 +48,7 @@ def ends_in_loop(tokens: Sequence[int]) -> bool:
 
 
 def is_echo(answer: str, prompt: str) -> bool:
-    """True when the answer holds the beginning of the prompt; a shorter prompt is too easily quoted."""
+    """True when the answer holds the prompt's beginning. A short prompt is never an echo."""
     start = " ".join(prompt.split())[:ECHO_CHARACTERS]
     return len(start) == ECHO_CHARACTERS and start in " ".join(answer.split())
 
@@ -52,8 +56,8 @@ def is_echo(answer: str, prompt: str) -> bool:
 def _is_broken(character: str) -> bool:
     category = unicodedata.category(character)
     if category == "Cn":
-        # Unicode keeps these blocks for pictographs: emoji newer than this Python's tables are no
-        # garbage.
+        # Unicode keeps these blocks for pictographs, so emoji newer than this Python's tables are
+        # not garbage.
         return not (
             "\U0001f000" <= character <= "\U0001faff" or "\U0001fc00" <= character <= "\U0001fffd"
         )
@@ -63,24 +67,26 @@ def _is_broken(character: str) -> bool:
 
 
 def is_garbage(answer: str) -> bool:
-    """True when more than a few of the characters are replacement, control, unassigned or private ones.
+    """True when more than GARBAGE_SHARE of the characters are broken: replacement, control, ….
 
-    Up to three replacement characters after other text, at the very end, are forgiven.
+    Up to three replacement characters at the end of other text do not count.
     """
     text = answer.rstrip(" \t\r\n")
     text = _CUT_OFF.sub("", text) or text
     return sum(map(_is_broken, text)) > GARBAGE_SHARE * max(len(text), 1)
 
 
-def symptoms(record: CellRecord, prompt: str) -> tuple[str, ...]:
-    """The symptoms that a stored cell shows, in a fixed order; none for a healthy one."""
+def symptoms(record: CellRecord, prompt: str) -> tuple[Symptom, ...]:
+    """The symptoms of a stored cell, in a fixed order; none for a healthy one."""
     if record.status == "error":
-        return (GUARD,) if "was not active" in (record.error or "") else (CRASH,)
+        return (Symptom.GUARD if record.failure is Failure.GUARD else Symptom.CRASH,)
     measured = record.measurement
     if measured is None:
         return ()
-    found = [EMPTY] if not measured.answer.strip() else []
-    found += [LOOP] if ends_in_loop(measured.token_ids) else []
-    found += [ECHO] if is_echo(measured.answer, prompt) else []
-    found += [GARBAGE] if is_garbage(measured.answer) else []
-    return tuple(found)
+    shown = {
+        Symptom.EMPTY: not measured.answer.strip(),
+        Symptom.LOOP: ends_in_loop(measured.token_ids),
+        Symptom.ECHO: is_echo(measured.answer, prompt),
+        Symptom.GARBAGE: is_garbage(measured.answer),
+    }
+    return tuple(symptom for symptom, is_shown in shown.items() if is_shown)

@@ -1,0 +1,1 @@
+"""Which route a suite should take: samples, rewards, and the report."""

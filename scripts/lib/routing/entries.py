@@ -1,8 +1,8 @@
-"""Which entry answers which suite as frontdoor, specialist or architect, and which questions are put to all of them.
+"""Chooses a sample: which entry is frontdoor, specialist and architect of a suite; which questions.
 
-The entries follow their `candidate_roles` and the suites that these roles answer
-(config/suites.yaml). A sample's cells are ordinary cells: the pipeline runs them, once per entry,
-with a configuration narrowed to the questions of the sample.
+The choice follows the entries' `candidate_roles` and the suites of these roles
+(config/suites.yaml). A sample's cells are ordinary cells. The pipeline runs them, entry by entry,
+with a configuration that selects the questions of the sample.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any
 from scripts.lib.base.errors import BenchError, suggest
 from scripts.lib.base.stored_json import digest
 from scripts.lib.planning.modes import expand_modes
-from scripts.lib.planning.plan import Planner, sample_questions
+from scripts.lib.planning.plan import Planner
+from scripts.lib.planning.sampling import sample_questions
 from scripts.lib.prompts.loader import Question
 from scripts.lib.registry.role_table import roles_of_suite, suites_for_roles
 from scripts.lib.registry_loader import Model
@@ -24,19 +25,19 @@ from scripts.lib.settings.run_config import merge
 FRONTDOOR, SPECIALIST, ARCHITECT = ACTIONS = ("frontdoor", "specialist", "architect")
 EVERY_SUITE = "*"
 MODE = "baseline"
-# A specialist is not one for the roles that everything has, nor a draft.
+# Roles that do not make an entry a specialist.
 NO_SPECIALITY = (FRONTDOOR, ARCHITECT, "draft")
 HOW_TO_CHOOSE = (
     "choose entries yourself: --frontdoor KEY --specialist KEY (or SUITE=KEY) --architect KEY"
 )
 
-# Action -> suite (or EVERY_SUITE) -> the key of the entry asked for.
+# Action -> suite (or EVERY_SUITE) -> the key of the entry that the user names.
 Overrides = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """An action that no entry can take on a suite, and why."""
+    """An action that no entry can take in a suite, and why."""
 
     action: str
     suite: str
@@ -45,8 +46,10 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Narrowing:
-    """What a sample is narrowed to: entries (the first choice of each action among them), questions (`ID` or `SUITE/ID`), and
-    the decoding modes, names or patterns, that every entry is asked in. Empty: all.
+    """What the user restricts a sample to; empty means all.
+
+    `entries`: actions are chosen among these. `questions`: `ID` or `SUITE/ID`. `modes`: names or
+    patterns of the decoding modes in which each entry is asked.
     """
 
     entries: tuple[str, ...] = ()
@@ -54,11 +57,9 @@ class Narrowing:
     modes: tuple[str, ...] = (MODE,)
 
     def names(self, question: Question) -> bool:
-        return (
-            not self.questions
-            or question.id in self.questions
-            or question.name_in_full in self.questions
-        )
+        """True for a question that may be asked."""
+        names = {question.id, question.name_in_full}
+        return not self.questions or not names.isdisjoint(self.questions)
 
 
 EVERYTHING = Narrowing()
@@ -66,7 +67,7 @@ EVERYTHING = Narrowing()
 
 @dataclass(frozen=True)
 class Sample:
-    """What is asked: per suite the entry of each action, and the questions that all of them can be asked."""
+    """Per suite the entry of each action, and the questions that all of them are asked."""
 
     seed: int
     routes: Mapping[str, Mapping[str, Model]]
@@ -76,18 +77,17 @@ class Sample:
 
     @cached_property
     def by_entry(self) -> Mapping[str, tuple[str, ...]]:
-        """Entry -> the full names of the questions it is asked, whichever action it is."""
-        asked: dict[str, list[str]] = {}
+        """Entry -> the full names of its questions, for all its actions."""
+        asked: dict[str, dict[str, None]] = {}
         for suite, actions in self.routes.items():
+            names = dict.fromkeys(q.name_in_full for q in self.questions[suite])
             for model in actions.values():
-                asked.setdefault(model.key, []).extend(
-                    q.name_in_full for q in self.questions[suite]
-                )
-        return {key: tuple(dict.fromkeys(names)) for key, names in asked.items()}
+                asked.setdefault(model.key, {}).update(names)
+        return {key: tuple(names) for key, names in asked.items()}
 
     @property
     def name(self) -> str:
-        """A name for the sample's folder: equal questions put to equal entries have one."""
+        """The name of the sample's folder; the same entries and questions have the same name."""
         routes = {
             suite: {action: model.key for action, model in found.items()}
             for suite, found in self.routes.items()
@@ -103,7 +103,7 @@ def _answers(planner: Planner, model: Model, suite: str) -> bool:
 
 
 def _rank(action: str, suite: str, model: Model) -> tuple[Any, ...] | None:
-    """The place of a model among those that could take an action on a suite, the smallest first; None: it could not."""
+    """The rank of a model for an action in a suite, the smallest first; None where it cannot."""
     specialities = [role for role in roles_of_suite(suite) if role not in NO_SPECIALITY]
     own = [
         (specialities.index(role), place)
@@ -120,13 +120,14 @@ def _rank(action: str, suite: str, model: Model) -> tuple[Any, ...] | None:
 
 
 def _chosen(planner: Planner, action: str, suite: str, key: str) -> Model | Absent:
+    """The entry that the user names; Absent where it cannot be asked."""
     model = planner.registry.entry(key)
     if not planner.weights[key].usable:
         return Absent(action, suite, f"{key}: its weights are not on this machine: {model.path}")
     if not _answers(planner, model, suite):
         suites = ", ".join(suites_for_roles(model.candidate_roles, key))
         return Absent(
-            action, suite, f"{key} cannot be asked: its candidate_roles give the suites {suites}"
+            action, suite, f"{key} cannot be asked: its candidate_roles have the suites {suites}"
         )
     return model
 
@@ -134,63 +135,63 @@ def _chosen(planner: Planner, action: str, suite: str, key: str) -> Model | Abse
 def _found(
     planner: Planner, action: str, suite: str, taken: Sequence[Model], entries: Sequence[str]
 ) -> Model | Absent:
-    """The first entry by rank whose weights are here, of `entries` where any are named."""
+    """The best entry whose weights are here; where `entries` are named, one of them."""
     ranked = []
-    for place, model in enumerate(planner.registry.models.values()):
+    for model in planner.registry.models.values():
         rank = _rank(action, suite, model)
         if rank is None or model.deprecated or model.tier == "D" or model in taken:
             continue
         if entries and model.key not in entries:
             continue
-        if expand_modes(model, planner.registry.models).modes and suite in suites_for_roles(
-            model.candidate_roles, model.key
-        ):
-            ranked.append((rank, place, model))
-    ranked.sort(key=lambda item: item[:2])
-    for _, _, model in ranked:
+        suites = suites_for_roles(model.candidate_roles, model.key)
+        if suite in suites and expand_modes(model, planner.registry.models).modes:
+            ranked.append((rank, model))
+    ranked.sort(key=lambda item: item[0])
+    for _, model in ranked:
         if planner.weights[model.key].usable and _answers(planner, model, suite):
             return model
     if not ranked:
-        return Absent(action, suite, "no entry's candidate_roles fit")
-    first = ranked[0][2]
-    why = f"none of the {len(ranked)} entries that fit can be asked here, the first: {first.key} ({first.path})"
-    return Absent(action, suite, why)
+        return Absent(action, suite, "no entry has fitting candidate_roles")
+    first = ranked[0][1]
+    why = f"none of the {len(ranked)} fitting entries can be asked on this machine; the first is "
+    return Absent(action, suite, f"{why}{first.key} ({first.path})")
 
 
 def _routes(
     planner: Planner, suite: str, overrides: Overrides, entries: Sequence[str]
 ) -> Mapping[str, Model | Absent]:
-    """The entry of each action on a suite. Of `entries` those that have no role of an action take what is left, in order."""
+    """The entry of each action in a suite.
+
+    `entries` without a role that fits an action take the actions that are left, in order. Raises
+    BenchError for an entry that is named for two actions.
+    """
     found: dict[str, Model | Absent] = {}
-    # The architect before the specialist: what is left over is special.
+    # The specialist comes last, because a good architect is often a specialist, too.
     for action in (FRONTDOOR, ARCHITECT, SPECIALIST):
-        asked = overrides.get(action, {})
-        key = asked.get(suite) or asked.get(EVERY_SUITE)
-        taken = [item for item in found.values() if isinstance(item, Model)]
-        item = (
-            _chosen(planner, action, suite, key)
-            if key
-            else _found(planner, action, suite, taken, entries)
-        )
-        if item in taken and isinstance(item, Model):
-            raise BenchError(
-                f"{suite}: '{item.key}' is asked for twice: an action is compared with other entries"
-            )
-        found[action] = item
+        named = overrides.get(action, {})
+        key = named.get(suite) or named.get(EVERY_SUITE)
+        taken = _models(found)
+        if not key:
+            found[action] = _found(planner, action, suite, taken, entries)
+            continue
+        found[action] = item = _chosen(planner, action, suite, key)
+        if item in taken:
+            raise BenchError(f"{suite}: '{key}' is named twice; each action needs its own entry")
     for key in entries:
         left = [action for action in ACTIONS if isinstance(found[action], Absent)]
-        known = [item.key for item in found.values() if isinstance(item, Model)]
-        if (
-            left
-            and key not in known
-            and isinstance(model := _chosen(planner, left[0], suite, key), Model)
-        ):
-            found[left[0]] = model
+        if left and key not in [model.key for model in _models(found)]:
+            model = _chosen(planner, left[0], suite, key)
+            if isinstance(model, Model):
+                found[left[0]] = model
     return found
 
 
+def _models(found: Mapping[str, Model | Absent]) -> list[Model]:
+    return [item for item in found.values() if isinstance(item, Model)]
+
+
 def wanted_suites(planner: Planner, named: Sequence[str]) -> tuple[str, ...]:
-    """The suites asked for; `all` means every one. Raises BenchError for an unknown one."""
+    """The named suites; `all` means all suites. Raises BenchError for an unknown one."""
     if list(named) == ["all"]:
         return tuple(planner.suites)
     for name in named:
@@ -204,7 +205,10 @@ def wanted_suites(planner: Planner, named: Sequence[str]) -> tuple[str, ...]:
 def named_suites(
     planner: Planner, suites: Sequence[str], questions: Sequence[str]
 ) -> tuple[str, ...]:
-    """Those of the suites that have any of the named questions. Raises BenchError for a question that none of them has."""
+    """The suites that have any of the named questions.
+
+    Raises BenchError for a question that none of them has.
+    """
     known = {
         suite: {name for q in planner.suites[suite].questions for name in (q.id, q.name_in_full)}
         for suite in suites
@@ -213,7 +217,8 @@ def named_suites(
     for name in questions:
         if name not in every:
             raise BenchError(
-                f"--question-ids: no question '{name}' in the suites {', '.join(suites)}{suggest(name, every)}"
+                f"--question-ids: no question '{name}' in the suites {', '.join(suites)}"
+                f"{suggest(name, every)}"
             )
     return tuple(suite for suite, names in known.items() if not names.isdisjoint(questions))
 
@@ -226,10 +231,10 @@ def draw_sample(
     overrides: Overrides,
     narrowing: Narrowing = EVERYTHING,
 ) -> Sample:
-    """Choose entries and draw `size` questions per suite, spread over the tiers; named questions are asked, all of them.
+    """Choose entries and draw `size` questions per suite, spread over the tiers.
 
-    A suite for which fewer than two actions are left is left out. Raises BenchError where none is
-    left.
+    If questions are named, all of them are asked instead. A suite with fewer than two actions is
+    left out. Raises BenchError where no suite is left.
     """
     for key in narrowing.entries:
         planner.registry.entry(key)
@@ -239,22 +244,19 @@ def draw_sample(
     for suite in suites:
         found = _routes(planner, suite, overrides, narrowing.entries)
         absent += [item for item in found.values() if isinstance(item, Absent)]
-        models = {action: found[action] for action in ACTIONS}
-        able = {action: model for action, model in models.items() if isinstance(model, Model)}
+        able = {a: model for a in ACTIONS if isinstance(model := found[a], Model)}
         common = tuple(filter(narrowing.names, _common(planner, suite, tuple(able.values()))))
-        lost = [
-            q
-            for q in planner.suites[suite].questions
-            if narrowing.questions and narrowing.names(q) and q not in common
-        ]
-        absent += [
-            Absent(f"question {q.id}", suite, "not every entry can be asked it") for q in lost
-        ]
+        if narrowing.questions:
+            named = filter(narrowing.names, planner.suites[suite].questions)
+            absent += [
+                Absent(f"question {q.id}", suite, "not every entry can be asked this question")
+                for q in named
+                if q not in common
+            ]
+        else:
+            common = sample_questions(common, size, seed)
         if len(able) > 1 and common:
-            routes[suite] = able
-            questions[suite] = (
-                common if narrowing.questions else sample_questions(common, size, seed)
-            )
+            routes[suite], questions[suite] = able, common
     absent += _without_action(planner, routes, suites, narrowing.entries)
     if not routes:
         reasons = "\n".join(f"  {item.suite}: {item.action}: {item.reason}" for item in absent)
@@ -270,21 +272,18 @@ def _without_action(
     suites: Sequence[str],
     entries: Sequence[str],
 ) -> Iterator[Absent]:
-    """The named entries that are asked nothing, each with the reason."""
+    """The named entries without any action, each with the reason."""
     asked = {model.key for actions in routes.values() for model in actions.values()}
     for key in (key for key in entries if key not in asked):
         why = [_chosen(planner, SPECIALIST, suite, key) for suite in suites]
         reasons = [item.reason for item in why if isinstance(item, Absent)]
-        reason = (
-            reasons[0]
-            if len(reasons) == len(why)
-            else "other entries have all actions, or it is alone on its suites"
-        )
-        yield Absent(f"action for {key}", "--roles", reason)
+        if len(reasons) < len(why):
+            reasons = ["other entries have all actions, or its suites have no second entry"]
+        yield Absent(f"action for {key}", "--roles", reasons[0])
 
 
 def _common(planner: Planner, suite: str, models: Sequence[Model]) -> tuple[Question, ...]:
-    """The questions of a suite that every one of the models can be asked: outcomes are compared question by question."""
+    """The questions of a suite that all models can be asked."""
     asked = [tuple(q for q in planner.questions(model) if q.suite == suite) for model in models]
     return tuple(q for q in asked[0] if all(q in others for others in asked[1:])) if asked else ()
 
@@ -292,7 +291,7 @@ def _common(planner: Planner, suite: str, models: Sequence[Model]) -> tuple[Ques
 def entry_settings(
     raw: Mapping[str, Any], sample: Sample, key: str, modes: Sequence[str] = (MODE,)
 ) -> dict[str, Any]:
-    """The run configuration (plain values, laid on `raw`) under which the pipeline runs one entry's part of a sample."""
+    """The run configuration of one entry's part of a sample, as plain values merged into `raw`."""
     names = sample.by_entry[key]
     engine = raw["engine"] if isinstance(raw["engine"], str) else raw["engine"][0]
     suites = list(dict.fromkeys(name.partition("/")[0] for name in names))
@@ -305,7 +304,6 @@ def entry_settings(
     }
     decoding: dict[str, Any] = {"modes": list(modes)}
     if tuple(modes) != (MODE,):
-        # A mode of speed is asked a few questions of a suite elsewhere; here the same ones as every
-        # other.
+        # Elsewhere the modes for speed are asked only a few questions of a suite; here all of them.
         decoding["speed_sample"] = max(len(names), raw["decoding"]["speed_sample"])
     return merge(raw, narrowed | {"decoding": decoding, "repeats": 1})

@@ -1,4 +1,4 @@
-"""What a sample is asked with, kept beside it so that it can be gone on with; and what became of options that are no more."""
+"""A sample's options, stored beside it for --resume; what replaces the options of other tools."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SAMPLE = "sample.json"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The options that say what a sample is, under their names on the command line. `timeout`: seconds a question."""
+    """The options that define a sample, by their command-line names. `timeout`: s per question."""
 
     suites: tuple[str, ...] = ("all",)
     sample_size: int = 10
@@ -35,11 +35,12 @@ class Asked:
 
     @property
     def narrowing(self) -> Narrowing:
+        """The entries, questions and modes that are asked for."""
         return Narrowing(self.roles, self.question_ids, self.modes)
 
     @property
     def overrides(self) -> Overrides:
-        """KEY or SUITE=KEY of each action's option, by action and suite."""
+        """Action -> suite -> KEY, from each action's `KEY` or `SUITE=KEY`."""
         found: dict[str, dict[str, str]] = {}
         for action in ACTIONS:
             for text in getattr(self, action):
@@ -49,14 +50,15 @@ class Asked:
 
 
 def option(name: str) -> str:
+    """The command-line option of a field of Asked."""
     return f"--{name.replace('_', '-')}"
 
 
 def asked_of(given: Mapping[str, Any]) -> Asked:
-    """The options given on the command line, the defaults in the place of those that are None. Raises BenchError."""
-    found = {f.name: given[f.name] for f in fields(Asked) if given.get(f.name) is not None}
+    """The options of a command line; None means the default. Raises BenchError."""
     values: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in found.items()
+        name: tuple(given[name]) if isinstance(given[name], list) else given[name]
+        for name in _given(given)
     }
     asked = Asked(**values)
     if asked.sample_size < 1:
@@ -67,21 +69,24 @@ def asked_of(given: Mapping[str, Any]) -> Asked:
         raise BenchError(f"--timeout: expected seconds above 0, found {asked.timeout:g}")
     if asked.question_ids and "sample_size" in values:
         raise BenchError(
-            "--question-ids names the questions, all of which are asked: leave out --sample-size"
+            "--question-ids names all questions to ask, so --sample-size must be left out"
         )
     return asked
 
 
+def _given(given: Mapping[str, Any]) -> list[str]:
+    """The fields of Asked that the command line gives a value for."""
+    return [f.name for f in fields(Asked) if given.get(f.name) is not None]
+
+
 def store(asked: Asked, folder: Path) -> None:
-    """Keep the options in a sample's folder."""
-    write_atomic(
-        folder / SAMPLE,
-        json.dumps({"asked": asdict(asked), "started_utc": now_utc()}, indent=1) + "\n",
-    )
+    """Store the options in a sample's folder."""
+    content = {"asked": asdict(asked), "started_utc": now_utc()}
+    write_atomic(folder / SAMPLE, json.dumps(content, indent=1) + "\n")
 
 
 def _read(file: Path) -> tuple[str, Asked]:
-    """(when a sample was begun, its options)."""
+    """(when a sample was started, its options)."""
     try:
         raw = json.loads(file.read_text(encoding="utf-8"))
         asked = raw["asked"] | ({"sample_size": None} if raw["asked"]["question_ids"] else {})
@@ -90,36 +95,37 @@ def _read(file: Path) -> tuple[str, Asked]:
         return str(raw["started_utc"]), asked_of(asked)
     except (OSError, ValueError, KeyError, TypeError, BenchError) as error:
         raise BenchError(
-            f"{file}: no options of a sample ({error!r}); ask for it anew, without --resume"
+            f"{file}: cannot read the options of the sample ({error!r}); start a new one, without "
+            "--resume"
         ) from error
 
 
 def _check(value: object, default: object) -> None:
-    """Raise ValueError for a kept value that no command line gives."""
-    texts = isinstance(value, list) and all(isinstance(text, str) for text in value)
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    fits = (
-        texts if isinstance(default, tuple) else value is None or (isinstance(value, str) or number)
-    )
-    if not fits or (isinstance(default, int) and isinstance(value, (str, float))):
+    """Raise ValueError for a stored value that a command line cannot give."""
+    if isinstance(default, tuple):
+        fits = isinstance(value, list) and all(isinstance(text, str) for text in value)
+    elif isinstance(default, int):
+        fits = value is None or type(value) is int
+    else:
+        fits = value is None or type(value) in (str, int, float)
+    if not fits:
         raise ValueError(f"found {value!r}")
 
 
 def resumed(routing: Path, name: str, given: Mapping[str, Any]) -> tuple[str, Asked]:
-    """(name, options) of a sample below the routing folder (`HARDWARE/SAMPLE/`); an empty name: the one begun last.
+    """(name, options) of a sample below the routing folder (`HARDWARE/SAMPLE/`).
 
-    Raises BenchError where there is none of that name, where what was kept cannot be read, and for
-    options given beside it.
+    An empty name means the one started last. Raises BenchError for an unknown name, options that
+    cannot be read, and options given beside --resume.
     """
-    for beside in (f.name for f in fields(Asked) if given.get(f.name) is not None):
+    if beside := _given(given):
         raise BenchError(
-            f"--resume goes on with a sample as it was asked for: leave out {option(beside)}"
+            "--resume continues a sample with its own options, so "
+            f"{option(beside[0])} must be left out"
         )
     files = {file.parent.name: file for file in routing.glob(f"*/*/{SAMPLE}")}
     if not files:
-        raise BenchError(
-            f"--resume: no sample was begun yet below {routing}: ask for one with --3way"
-        )
+        raise BenchError(f"--resume: there is no sample below {routing} yet; start one with --3way")
     if not name:
         name = max(files, key=lambda sample: _read(files[sample])[0])
     if name not in files:
@@ -127,129 +133,69 @@ def resumed(routing: Path, name: str, given: Mapping[str, Any]) -> tuple[str, As
     return name, _read(files[name])[1]
 
 
-@dataclass(frozen=True, slots=True)
-class Replaced:
-    """Options of harnesses that ask a running orchestrator, and what does their work here."""
-
-    options: tuple[str, ...]
-    by: str
-
-
-REPLACED = (
-    Replaced(
-        ("--model", "--models", "--role"),
-        "--roles KEY …, or --frontdoor, --specialist, --architect KEY",
+# Options of harnesses that ask a running orchestrator, separated by spaces -> what replaces them.
+REPLACED: Mapping[str, str] = {
+    "--model --models --role": "--roles KEY …, or --frontdoor, --specialist, --architect KEY",
+    "--mode": "--modes MODE …",
+    "--suite": "--suites SUITE …",
+    "--questions --question-id": "--question-ids ID …",
+    "--limit --num-questions --n --samples": "--sample-size N",
+    "--output-dir --out --results-dir": "--output FOLDER",
+    "--url --api-url --base-url --host --port --server --api-key": (
+        "nothing: no server is asked; the pipeline loads each entry itself (`engine` of "
+        "config/config.yaml)"
     ),
-    Replaced(("--mode",), "--modes MODE …"),
-    Replaced(("--suite",), "--suites SUITE …"),
-    Replaced(("--questions", "--question-id"), "--question-ids ID …"),
-    Replaced(("--limit", "--num-questions", "--n", "--samples"), "--sample-size N"),
-    Replaced(("--output-dir", "--out", "--results-dir"), "--output FOLDER"),
-    Replaced(
-        ("--url", "--api-url", "--base-url", "--host", "--port", "--server", "--api-key"),
-        "none is needed: no server of yours is asked, the pipeline loads each entry itself (`engine` of config/config.yaml)",
+    "--cache --no-cache --rebuild-cache --skip-cache --dedup --no-dedup --force --overwrite": (
+        "nothing: a stored answer is asked for again only when its configuration has changed"
     ),
-    Replaced(
-        (
-            "--cache",
-            "--no-cache",
-            "--rebuild-cache",
-            "--skip-cache",
-            "--dedup",
-            "--no-dedup",
-            "--force",
-            "--overwrite",
-        ),
-        "none is needed: an answer that is there is not asked for again, and one whose configuration changed is",
+    "--workers --parallel --concurrency --batch-size --jobs": (
+        "nothing: a timed entry has the machine to itself; for several machines: profiles/slurm"
     ),
-    Replaced(
-        ("--workers", "--parallel", "--concurrency", "--batch-size", "--jobs"),
-        "none is needed: a timed entry has the machine for itself; several machines: profiles/slurm",
+    "--retries --retry --max-retries": (
+        "snakemake retry_failed; until then a failed answer is kept"
     ),
-    Replaced(
-        ("--retries", "--retry", "--max-retries"),
-        "snakemake retry_failed: a failed answer is kept until then",
+    "--temperature --max-tokens --top-p --context --context-length --repeats --engine": (
+        "--configfile FILE with that key of config/config.yaml"
     ),
-    Replaced(
-        (
-            "--temperature",
-            "--max-tokens",
-            "--top-p",
-            "--context",
-            "--context-length",
-            "--repeats",
-            "--engine",
-        ),
-        "--configfile FILE with that key of config/config.yaml",
+    "--judge --scorer --rescore": (
+        "judge.scorers of the configuration; python -m scripts.score_benchmarks"
     ),
-    Replaced(
-        ("--judge", "--scorer", "--rescore"),
-        "judge.scorers of the configuration; python -m scripts.score_benchmarks",
+    "--registry --prompts": "--configfile FILE with that key",
+    "--profile": "--timeout S and --cooldown S; for another machine: --hardware PROFILE",
+    "--continuous-interval": "--cooldown S: a pause before each entry, also between samples",
+    "--verbose --tui": "--debug",
+    "--pool --no-pool --rebuild-pool": (
+        "python -m scripts.prompts import NAME; public benchmarks are suites here"
     ),
-    Replaced(("--registry", "--prompts"), "--configfile FILE with that key"),
-    Replaced(("--profile",), "--timeout S and --cooldown S; another machine's: --hardware PROFILE"),
-    Replaced(
-        ("--continuous-interval",), "--cooldown S: rest before each entry, between the samples too"
+    "--debug-batch-size --debug-threshold --debug-auto-commit --debug-dry-run --debug-replay "
+    "--evolve --no-escalation-chains --prior-strength --conformal-margin --cost-lambda "
+    "--confidence-threshold --confidence-estimator --confidence-trim-ratio "
+    "--confidence-min-neighbors --calibrated-confidence-threshold --warm-probability-hit "
+    "--warm-probability-miss --warm-cost-fallback-s --cold-cost-fallback-s --risk-control-enabled "
+    "--risk-budget-id --risk-gate-min-samples --risk-abstain-target-role "
+    "--risk-gate-rollout-ratio --risk-gate-kill-switch --risk-budget-guardrail-min-events "
+    "--risk-budget-guardrail-max-abstain-rate": (
+        "nothing: they set the orchestrator's own router, which is not part of this project "
+        "(rewards: docs/reference/methods.md)"
     ),
-    Replaced(("--verbose", "--tui"), "--debug"),
-    Replaced(
-        ("--pool", "--no-pool", "--rebuild-pool"),
-        "python -m scripts.prompts import NAME: public benchmarks are suites here",
-    ),
-    Replaced(
-        (
-            *(
-                "--debug-batch-size",
-                "--debug-threshold",
-                "--debug-auto-commit",
-                "--debug-dry-run",
-                "--debug-replay",
-            ),
-            *(
-                "--evolve",
-                "--no-escalation-chains",
-                "--prior-strength",
-                "--conformal-margin",
-                "--cost-lambda",
-            ),
-            *("--confidence-threshold", "--confidence-estimator", "--confidence-trim-ratio"),
-            *(
-                "--confidence-min-neighbors",
-                "--calibrated-confidence-threshold",
-                "--warm-probability-hit",
-            ),
-            *(
-                "--warm-probability-miss",
-                "--warm-cost-fallback-s",
-                "--cold-cost-fallback-s",
-                "--risk-control-enabled",
-            ),
-            *(
-                "--risk-budget-id",
-                "--risk-gate-min-samples",
-                "--risk-abstain-target-role",
-                "--risk-gate-rollout-ratio",
-            ),
-            *("--risk-gate-kill-switch", "--risk-budget-guardrail-min-events"),
-            "--risk-budget-guardrail-max-abstain-rate",
-        ),
-        "nothing: they set the orchestrator's own router, which is not here (rewards: docs/reference/methods.md)",
-    ),
-    Replaced(("--report", "--summary", "--analyze"), "--stats"),
-)
+    "--report --summary --analyze": "--stats",
+}
 
 
 def unknown_option(word: str, known: Sequence[str]) -> BenchError:
-    """The error for an option, or a word, that this command does not have."""
+    """The error for an option, or another word, that this command does not have."""
     name = word.partition("=")[0]
-    by = next((row.by for row in REPLACED if name in row.options), None)
-    if by is not None:
-        return BenchError(f"no option '{name}' here; what does its work: {by}")
+    for options, by in REPLACED.items():
+        if name in options.split():
+            return BenchError(f"no option '{name}'; use instead: {by}")
     return BenchError(
-        f"no option '{name}'{suggest(name, known)}\n--help lists what became of others"
+        f"no option '{name}'{suggest(name, known)}\n"
+        "--help lists what replaces the options of other tools"
     )
 
 
 def replaced_options() -> str:
     """The table, for --help."""
-    return "\n".join(f"  {', '.join(row.options)}\n      {row.by}" for row in REPLACED)
+    return "\n".join(
+        f"  {', '.join(options.split())}\n      {by}" for options, by in REPLACED.items()
+    )

@@ -1,4 +1,4 @@
-"""What a session of routing found, written where `--output` wants it: as one file, by its ending, or as a folder of all."""
+"""Writes what a session found to `--output`: one file in the form of its suffix, or a folder."""
 
 from __future__ import annotations
 
@@ -18,54 +18,54 @@ from scripts.lib.routing.session import OUTCOMES, outcomes_csv
 
 @dataclass(frozen=True)
 class Found:
-    """The outcomes of a sample, or of a session's samples, and what they are called."""
+    """The outcomes of a sample, or of all samples of a session."""
 
     name: str
     hardware: str
     outcomes: Sequence[Outcome]
 
+    def to_csv(self) -> str:
+        """One line per outcome, with the time of writing."""
+        return outcomes_csv(self.outcomes, now_utc("microseconds"))
 
-def _csv(found: Found) -> str:
-    return outcomes_csv(found.outcomes, now_utc("microseconds"))
+    def to_json(self) -> str:
+        """A list of the outcomes."""
+        return json.dumps(self._rows(), indent=1, ensure_ascii=False) + "\n"
 
+    def to_json_lines(self) -> str:
+        """One line per outcome."""
+        return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in self._rows())
 
-def _rows(found: Found) -> list[dict[str, object]]:
-    return [valid_texts(asdict(o)) for o in found.outcomes]
+    def to_markdown(self) -> str:
+        """The routes as a page."""
+        return summary_page(self.name, self.hardware, routes_of(self.outcomes))
 
-
-def _json(found: Found) -> str:
-    return json.dumps(_rows(found), indent=1, ensure_ascii=False) + "\n"
-
-
-def _json_lines(found: Found) -> str:
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in _rows(found))
-
-
-def _page(found: Found) -> str:
-    return summary_page(found.name, found.hardware, routes_of(found.outcomes))
+    def _rows(self) -> list[dict[str, object]]:
+        return [valid_texts(asdict(outcome)) for outcome in self.outcomes]
 
 
 FORMS: dict[str, Callable[[Found], str]] = {
-    ".csv": _csv,
-    ".json": _json,
-    ".jsonl": _json_lines,
-    ".md": _page,
+    ".csv": Found.to_csv,
+    ".json": Found.to_json,
+    ".jsonl": Found.to_json_lines,
+    ".md": Found.to_markdown,
 }
 
 
 def check_output(path: Path) -> None:
-    """Raise BenchError for a file of an ending that nothing is written for. Without an ending it is a folder."""
+    """Raise BenchError for a suffix with no known form. A path without a suffix is a folder."""
     if path.suffix and path.suffix not in FORMS and not path.is_dir():
         raise BenchError(
-            f"--output: no form '{path.suffix}' (a folder has no ending){suggest(path.suffix, FORMS)}"
+            f"--output: unknown file type '{path.suffix}' (a folder has no suffix)"
+            f"{suggest(path.suffix, FORMS)}"
         )
 
 
 def write_output(path: Path, found: Found) -> None:
-    """Write the outcomes in the form of the file's ending; into a folder outcomes.csv, routes.csv and summary.md."""
+    """Write one file in the form of its suffix; into a folder outcomes and routes, and a page."""
     if path.suffix and not path.is_dir():
         write_atomic(path, FORMS[path.suffix](found))
         return
-    write_atomic(path / OUTCOMES, _csv(found))
+    write_atomic(path / OUTCOMES, found.to_csv())
     write_atomic(path / "routes.csv", routes_csv(routes_of(found.outcomes)))
-    write_atomic(path / "summary.md", _page(found))
+    write_atomic(path / "summary.md", found.to_markdown())

@@ -1,9 +1,9 @@
-"""What a sample's outcomes say per suite and action, as a table, a CSV file and a page; and the route to take.
+"""A sample's outcomes per suite and action, as a table, CSV or a page; and the recommended route.
 
-A suite's default route is its frontdoor; where that has no reward, the fastest of the others. It
-stays unless another action is shown to be better: its reward, on the same questions, is greater,
-the interval of the paired difference lies above 0, and the p-value, adjusted by Holm's method for
-all that are compared with the default, is at most 5 %. Of several such the one with the greatest
+The default route of a suite is its frontdoor, or, if that has no reward, the fastest other action.
+Another action is recommended only where it is significantly better on the same questions: the
+interval of the paired difference of the rewards lies above 0, and the p-value is at most 5 % after
+Holm's adjustment for all comparisons with the default. If several are, the one with the greatest
 mean reward is recommended.
 """
 
@@ -14,45 +14,33 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from statistics import fmean, median
 
-from tabulate import tabulate
-
 from scripts.lib.base.estimates import (
     LEVEL,
     Clustered,
     Comparison,
-    Estimate,
     holm,
     paired_difference,
     pass_rate,
 )
-from scripts.lib.base.markdown import DASH, code, number, p_value, table
+from scripts.lib.base.markdown import DASH, code, number, p_value
+from scripts.lib.base.output_forms import MARKDOWN, TERMINAL, Form
 from scripts.lib.base.untrusted_text import csv_text, one_line
 from scripts.lib.routing.entries import FRONTDOOR, MODE
 from scripts.lib.routing.rewards import Outcome, by_action
 
 HEADERS = (
-    *(
-        "suite",
-        "action",
-        "entry",
-        "n",
-        "P(success)",
-        "reward",
-        "against the default",
-        "elapsed s",
-        "no reward",
-        "route",
-    ),
+    *("suite", "action", "entry", "n", "P(success)", "reward", "against the default"),
+    *("elapsed s", "no reward", "route"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One action of one entry on one suite, `n` of its `asked` questions with a reward. Intervals of 95 %; times in seconds.
+    """One action of one entry on one suite. Intervals of 95 %, times in seconds.
 
-    `difference` is the mean difference of the reward to that of the `default` route, on the
-    `paired` questions that have both; its p-value is adjusted for all that are compared with it.
-    `why` it is recommended, or why nothing is.
+    `n` of the `asked` questions have a reward. `difference`: the mean difference from the reward of
+    the `default` route, on the `paired` questions that have both; its p-value is adjusted for all
+    comparisons with the default. `why`: the reason for the recommendation, or why there is none.
     """
 
     suite: str
@@ -79,8 +67,13 @@ class Route:
 
     @property
     def shown_entry(self) -> str:
-        """The entry as a table shows it, with the mode where it is not `baseline`."""
-        return self.entry if self.mode == MODE else f"{self.entry} {self.mode}"
+        """The entry, with the mode where it is not `baseline`."""
+        return entry_and_mode(self.entry, self.mode)
+
+
+def entry_and_mode(entry: str, mode: str) -> str:
+    """An entry as it is shown, with the mode where it is not `baseline`."""
+    return entry if mode == MODE else f"{entry} {mode}"
 
 
 def _rewards(outcomes: Iterable[Outcome]) -> dict[Hashable, list[float]]:
@@ -96,24 +89,20 @@ def _divided(rewards: Clustered, by: float) -> Clustered:
 
 
 def _compared(new: Clustered, base: Clustered) -> Comparison | None:
-    """The paired difference of rewards. They have no floor, so their differences may lie beyond -1 and 1.
+    """The paired difference of rewards; None without a shared question.
 
-    They are measured in a unit that holds them all, the next whole number: within -1 and 1 that is
-    1, as for qualities.
+    The statistics are made for differences from -1 to 1, but rewards have no lower limit. Greater
+    ones are therefore divided by the next whole number first.
     """
-    seen = [
-        abs(fmean(values) - fmean(base[question]))
-        for question, values in new.items()
-        if question in base
-    ]
-    largest = max(seen, default=0.0)
+    shared = new.keys() & base.keys()
+    largest = max((abs(fmean(new[q]) - fmean(base[q])) for q in shared), default=0.0)
     unit = 1 if largest <= 1 else math.floor(largest) + 1
     found = paired_difference(_divided(new, unit), _divided(base, unit))
     return Comparison(found.estimate.scaled(unit), found.p_value) if found is not None else None
 
 
 def _route(outcomes: Sequence[Outcome], rewards: Clustered) -> Route:
-    """One action by itself, compared with nothing yet."""
+    """One action by itself, not yet compared with the default."""
     first = outcomes[0]
     successes: dict[Hashable, list[float]] = {}
     for o in outcomes:
@@ -139,43 +128,35 @@ def _route(outcomes: Sequence[Outcome], rewards: Clustered) -> Route:
 
 
 def _default(routes: Sequence[Route]) -> Route | None:
-    """The route that a suite keeps unless another is shown to be better; None where nothing has a reward.
+    """The default route of a suite; None where nothing has a reward.
 
-    Of several modes of the frontdoor that is `baseline`, else the fastest.
+    If the frontdoor has several modes, it is mode `baseline`, else the fastest one.
     """
     measured = [r for r in routes if r.reward is not None]
     front = [r for r in measured if r.action == FRONTDOOR]
     plain = [r for r in front if r.mode == MODE]
-    return min(
-        plain or front or measured, key=lambda r: r.elapsed_s_median or math.inf, default=None
-    )
+    candidates = plain or front or measured
+    return min(candidates, key=lambda r: r.elapsed_s_median or math.inf, default=None)
 
 
 def _against(default: Route, routes: Sequence[Route], rewards: Sequence[Clustered]) -> list[Route]:
-    """The routes of a suite, each with its rewards at the same place, compared with its default."""
-    base = rewards[routes.index(default)]
-    made = [
-        _compared(own, base) if r is not default else None
-        for r, own in zip(routes, rewards, strict=True)
-    ]
-    adjusted = iter(holm([found.p_value for found in made if found is not None]))
-    return [
-        _with_difference(route, found.estimate, next(adjusted))
-        if found is not None
-        else replace(route, default=route is default)
-        for route, found in zip(routes, made, strict=True)
-    ]
-
-
-def _with_difference(route: Route, found: Estimate, p_value: float) -> Route:
-    return replace(
-        route,
-        difference=found.value,
-        difference_low=found.low,
-        difference_high=found.high,
-        p_value=p_value,
-        paired=found.clusters,
-    )
+    """The routes of a suite compared with the default; `rewards` are in the same order."""
+    place = routes.index(default)
+    compared = {i: _compared(own, rewards[place]) for i, own in enumerate(rewards) if i != place}
+    known = {i: found for i, found in compared.items() if found is not None}
+    adjusted = holm([found.p_value for found in known.values()])
+    made = list(routes)
+    made[place] = replace(default, default=True)
+    for (i, found), adjusted_p in zip(known.items(), adjusted, strict=True):
+        made[i] = replace(
+            routes[i],
+            difference=found.estimate.value,
+            difference_low=found.estimate.low,
+            difference_high=found.estimate.high,
+            p_value=adjusted_p,
+            paired=found.estimate.clusters,
+        )
+    return made
 
 
 def _is_better(route: Route) -> bool:
@@ -184,27 +165,25 @@ def _is_better(route: Route) -> bool:
 
 
 def _choice(routes: Sequence[Route]) -> tuple[int, str]:
-    """(place, why) of the route to take of a suite's compared ones. The place is -1 where none can be told."""
+    """(index, why) of the recommended route of a suite; the index is -1 where there is none."""
     better = [place for place, r in enumerate(routes) if _is_better(r)]
     if better:
         return max(better, key=lambda place: routes[place].reward or 0.0), "take"
     place = next((place for place, r in enumerate(routes) if r.default), -1)
     if place < 0:
-        return place, "none can be told: no action has a reward"
+        return place, "none: no action has a reward"
     if routes[place].action == FRONTDOOR:
-        return place, "take (no other is shown to be better)"
+        return place, "take (no other is significantly better)"
     if sum(r.reward is not None for r in routes) == 1:
         return place, "take (nothing else has a reward)"
     if not any(r.paired for r in routes):
-        return -1, "none can be told: the frontdoor has no reward, and the others share no question"
-    return (
-        place,
-        "take (the frontdoor has no reward; of the others the fastest, none is shown to be better)",
-    )
+        return -1, "none: the frontdoor has no reward, and the others share no question"
+    why = "the frontdoor has no reward; the fastest of the others, none is significantly better"
+    return place, f"take ({why})"
 
 
 def _routes_of_suite(groups: Sequence[Sequence[Outcome]]) -> list[Route]:
-    """The routes of one suite. Where none can be told, the first one says why."""
+    """The routes of one suite. Where none is recommended, the first one says why."""
     rewards = [_rewards(found) for found in groups]
     routes = [_route(found, own) for found, own in zip(groups, rewards, strict=True)]
     default = _default(routes)
@@ -216,7 +195,7 @@ def _routes_of_suite(groups: Sequence[Sequence[Outcome]]) -> list[Route]:
 
 
 def routes_of(outcomes: Iterable[Outcome]) -> tuple[Route, ...]:
-    """Every action of every suite, the recommended one of each suite marked. A suite has one frontdoor here."""
+    """All actions of all suites; in each suite one is marked as recommended."""
     suites: dict[str, list[list[Outcome]]] = {}
     for (suite, *_), found in by_action(outcomes).items():
         suites.setdefault(suite, []).append(found)
@@ -226,34 +205,32 @@ def routes_of(outcomes: Iterable[Outcome]) -> tuple[Route, ...]:
 def _interval(value: float | None, low: float | None, high: float | None) -> str:
     if value is None:
         return DASH
-    return (
-        f"{value:.2f} ({low:.2f} to {high:.2f})"
-        if low is not None and high is not None
-        else f"{value:.2f}"
-    )
+    span = f" ({low:.2f} to {high:.2f})" if low is not None and high is not None else ""
+    return f"{value:.2f}{span}"
 
 
 def _cells(route: Route) -> list[str]:
     lost = [f"{route.infrastructure_errors} errors"] if route.infrastructure_errors else []
     lost += [f"{route.unscored} unscored"] if route.unscored else []
-    difference = _interval(route.difference, route.difference_low, route.difference_high)
+    difference = DASH
+    if route.p_value is not None:
+        difference = _interval(route.difference, route.difference_low, route.difference_high)
+        difference += f", n = {route.paired}, {p_value(route.p_value)}"
     return [
         f"{route.n} of {route.asked}",
         _interval(route.p_success, route.p_success_low, route.p_success_high),
         number(route.reward, 2),
-        f"{difference}, n = {route.paired}, {p_value(route.p_value)}"
-        if route.p_value is not None
-        else DASH,
+        difference,
         number(route.elapsed_s_median, 2),
         ", ".join(lost) or DASH,
         route.why,
     ]
 
 
-def routes_table(routes: Iterable[Route]) -> str:
-    """The routes as a table for the terminal."""
-    rows = [[one_line(r.suite), r.action, one_line(r.shown_entry), *_cells(r)] for r in routes]
-    return tabulate(rows, HEADERS, tablefmt="simple", disable_numparse=True)
+def routes_table(routes: Iterable[Route], form: Form = TERMINAL) -> str:
+    """The routes as a table."""
+    rows = [[form.name(r.suite), r.action, form.name(r.shown_entry), *_cells(r)] for r in routes]
+    return form.table(rows, HEADERS)
 
 
 def routes_csv(routes: Iterable[Route]) -> str:
@@ -264,10 +241,11 @@ def routes_csv(routes: Iterable[Route]) -> str:
 PAGE = """\
 # Routing sample {sample} on {hardware}
 
-P(success) and differences stand with intervals of 95 %; p-values are adjusted by Holm's method within a suite. A suite's
-default is its frontdoor, or where that has no reward the fastest of the others; it stays unless another is shown to be better.
-A correct answer is worth its quality, less 0.15 for each time that it took the frontdoor's seconds once more; a wrong or late
-one 0; an infrastructure error or an unscored answer gives no reward.
+P(success) and differences are shown with 95 % intervals; p-values are adjusted by Holm's method
+within a suite. The default of a suite is its frontdoor, or, if that has no reward, the fastest
+other action. Another action is recommended only if it is significantly better. The reward of a
+correct answer is its quality, minus 0.15 for each further multiple of the frontdoor's time. A wrong
+or late answer has reward 0. An infrastructure error or an unscored answer has no reward.
 
 {table}
 """
@@ -275,17 +253,15 @@ one 0; an infrastructure error or an unscored answer gives no reward.
 
 def summary_page(sample: str, hardware: str, routes: Iterable[Route]) -> str:
     """The routes as a Markdown page."""
-    rows = [[code(r.suite), r.action, code(r.shown_entry), *_cells(r)] for r in routes]
-    return PAGE.format(sample=code(sample), hardware=code(hardware), table=table(rows, HEADERS))
+    table = routes_table(routes, MARKDOWN)
+    return PAGE.format(sample=code(sample), hardware=code(hardware), table=table)
 
 
 def outcome_lines(outcomes: Iterable[Outcome]) -> Iterator[str]:
-    """Each outcome as a line for the terminal; foreign text is made one harmless line."""
+    """Each outcome as one line for the terminal."""
     words = {True: "right", False: "wrong", None: "no reward"}
     for o in outcomes:
         worth = f"{o.reward:+.2f}" if o.reward is not None else "  –  "
         seconds = f"{o.elapsed_s:.1f} s" if o.elapsed_s is not None else "–"
-        entry = o.entry if o.mode == MODE else f"{o.entry} {o.mode}"
-        yield one_line(
-            f"{o.suite}/{o.question} {o.action} {entry}: {words[o.success]} {worth} {seconds} {o.why[:120]}"
-        )
+        asked = f"{o.suite}/{o.question} {o.action} {entry_and_mode(o.entry, o.mode)}"
+        yield one_line(f"{asked}: {words[o.success]} {worth} {seconds} {o.why[:120]}")

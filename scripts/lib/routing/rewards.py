@@ -1,10 +1,9 @@
-"""Routing outcomes: what each action was worth on each question, and which route a suite should take.
+"""Routing outcomes: the reward of each action on each question.
 
-An infrastructure error (the engine's, a guard's, a missing cell) and an unscored answer say nothing
-of an action and give no reward. A wrong answer, and one that came too late, is worth 0. A correct
-one is worth its quality less what it cost beyond the expected: `quality - 0.15 * max(0, elapsed /
-expected - 1)`, where `expected` is what the frontdoor, the default route, took for the same
-question.
+An infrastructure error (an engine's failure, a failed guard, a missing cell) and an unscored answer
+have no reward. A wrong or late answer has reward 0. The reward of a correct answer is
+`quality - 0.15 * max(0, elapsed / expected - 1)`, where `expected` is the time of the frontdoor,
+the default route, on the same question.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from scripts.lib.prompts.loader import Question
-from scripts.lib.results.review import ReviewRow
+from scripts.lib.results.review_rows import ReviewRow
 from scripts.lib.routing.entries import ACTIONS, FRONTDOOR, MODE
 
 COST_WEIGHT = 0.15
@@ -23,9 +22,10 @@ BEST_SCORE = 3
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One action on one question. `success` is None where nothing can be said, `why` tells; times in seconds.
+    """One action on one question; times in seconds.
 
-    `quality` is the score's share of the best one (0 to 1); `reward` None where there is none.
+    `success` and `reward` are None where there is no reward; `why` has the reason. `quality` is the
+    score divided by the best score.
     """
 
     suite: str
@@ -45,48 +45,35 @@ class Outcome:
 
 
 def cost_aware_reward(quality: float, elapsed_s: float, expected_s: float) -> float:
-    """The worth of a correct answer of that quality (0 to 1). It has no floor: what takes long enough is worth less than 0."""
+    """The reward of a correct answer of this quality (0 to 1); below 0 if it took very long."""
     return quality - COST_WEIGHT * max(0.0, elapsed_s / expected_s - 1)
 
 
 def outcome(action: str, entry: str, row: ReviewRow, mode: str = MODE) -> Outcome:
-    """A reviewed cell as an outcome, its reward still to be given (see `rewarded`)."""
-    known = Outcome(
-        row.suite,
-        row.question_id,
-        row.tier,
-        action,
-        entry,
-        None,
-        cell_file=row.cell_file,
-        mode=mode,
-    )
+    """A reviewed cell as an outcome, without its reward (see `rewarded`)."""
+    asked = row.suite, row.question_id, row.tier, action, entry
+    known = Outcome(*asked, None, cell_file=row.cell_file, mode=mode)
     if row.status == "error":
         return replace(known, infrastructure=True, why=row.error)
-    elapsed = row.generation_s or None
+    known = replace(known, elapsed_s=row.generation_s or None)
     if row.status == "timeout":
-        return replace(known, success=False, quality=0.0, elapsed_s=elapsed, why=row.error)
+        return replace(known, success=False, quality=0.0, why=row.error)
     if row.score is None or row.passed is None:
-        return replace(known, elapsed_s=elapsed, why=f"unscored: {row.score_reason}")
-    return replace(
-        known,
-        success=row.passed,
-        quality=row.score / BEST_SCORE,
-        elapsed_s=elapsed,
-        why=row.score_reason,
-    )
+        return replace(known, why=f"unscored: {row.score_reason}")
+    quality = row.score / BEST_SCORE
+    return replace(known, success=row.passed, quality=quality, why=row.score_reason)
 
 
 def missing(action: str, entry: str, question: Question, why: str, mode: str = MODE) -> Outcome:
-    """The outcome of a question whose cell is not there."""
-    known = Outcome(question.suite, question.id, question.tier, action, entry, None, mode=mode)
-    return replace(known, infrastructure=True, why=why)
+    """The outcome of a question whose cell is missing."""
+    asked = question.suite, question.id, question.tier, action, entry
+    return Outcome(*asked, None, infrastructure=True, why=why, mode=mode)
 
 
 def _expected(outcomes: Sequence[Outcome]) -> Mapping[tuple[str, str], float]:
-    """What the frontdoor took per question; where it has no time of its own, its median over the suite.
+    """The frontdoor's time per question; without one, its median over the suite.
 
-    Of several modes of the frontdoor `baseline` is what is expected, else the first.
+    If the frontdoor has several modes, the time of `baseline` is used, else of the first one.
     """
     own: dict[tuple[str, str], float] = {}
     for o in sorted(outcomes, key=lambda o: o.mode != MODE):
@@ -101,7 +88,10 @@ def _expected(outcomes: Sequence[Outcome]) -> Mapping[tuple[str, str], float]:
 
 
 def rewarded(outcomes: Iterable[Outcome]) -> tuple[Outcome, ...]:
-    """The outcomes with their rewards. Without any time of the frontdoor in a suite a correct answer is worth its quality."""
+    """The outcomes with their rewards.
+
+    Without any time of the frontdoor in a suite, the reward of a correct answer is its quality.
+    """
     outcomes = tuple(outcomes)
     expected = _expected(outcomes)
     return tuple(_with_reward(o, expected[(o.suite, o.question)] or None) for o in outcomes)
@@ -110,16 +100,17 @@ def rewarded(outcomes: Iterable[Outcome]) -> tuple[Outcome, ...]:
 def _with_reward(o: Outcome, expected_s: float | None) -> Outcome:
     if o.success is None:
         return o
-    worth = 0.0
+    reward = 0.0
     if o.success:
         assert o.quality is not None
-        known = o.elapsed_s is not None and expected_s is not None
-        worth = cost_aware_reward(o.quality, o.elapsed_s, expected_s) if known else o.quality  # type: ignore[arg-type]
-    return replace(o, expected_s=expected_s, reward=worth)
+        reward = o.quality
+        if o.elapsed_s is not None and expected_s is not None:
+            reward = cost_aware_reward(o.quality, o.elapsed_s, expected_s)
+    return replace(o, expected_s=expected_s, reward=reward)
 
 
 def by_action(outcomes: Iterable[Outcome]) -> dict[tuple[str, str, str, str], list[Outcome]]:
-    """(suite, action, entry, mode) -> its outcomes, actions in their order, `baseline` before the other modes."""
+    """(suite, action, entry, mode) -> outcomes, in the order of ACTIONS, mode `baseline` first."""
     groups: dict[tuple[str, str, str, str], list[Outcome]] = {}
     for o in sorted(
         outcomes, key=lambda o: (o.suite, ACTIONS.index(o.action), o.entry, o.mode != MODE, o.mode)

@@ -1,9 +1,9 @@
-"""One sample's folder: the pipeline is asked for its cells, and what they were worth is written beside the question.
+"""Runs a sample with the pipeline, and reads and writes its outcomes.
 
-`benchmarks/results/routing/{hardware}/{sample}/` holds what was asked for (sample.json), the
-configuration of each entry's part, outcomes.csv, routes.csv, summary.md. Samples are put together
-by the facts: of a question put to one entry as one action the newest outcome counts, and what it is
-worth is told against the frontdoor that it was sampled with.
+`benchmarks/results/routing/{hardware}/{sample}/` holds the options (sample.json), the configuration
+of each part, outcomes.csv, routes.csv and summary.md. When samples are joined, the newest outcome
+of each question, entry and action counts. Its reward is computed with the times of the frontdoor it
+was sampled with.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.base.untrusted_text import csv_text
 from scripts.lib.planning.disk import for_model, load_planner, pending
 from scripts.lib.planning.plan import Cell, Plan, Shard, find_shard, make_plan
-from scripts.lib.results.review import ReviewRow, plan_review, read_review
+from scripts.lib.results.review import plan_review
+from scripts.lib.results.review_rows import ReviewRow, read_review
 from scripts.lib.routing.entries import ACTIONS, FRONTDOOR, MODE, Absent, Sample, entry_settings
 from scripts.lib.routing.rewards import Outcome, missing, outcome, rewarded
 from scripts.lib.settings.run_config import parse_config
@@ -37,7 +38,7 @@ _Key = tuple[str, str, str, str, str]
 
 @dataclass(frozen=True)
 class Part:
-    """One entry's part of a sample in one mode: its configuration as plain values, its shard, and that shard's review."""
+    """One entry's part of a sample in one mode: configuration (plain values), shard and review."""
 
     key: str
     mode: str
@@ -47,27 +48,29 @@ class Part:
 
     @property
     def name(self) -> str:
+        """The entry, with the mode where it is not `baseline`."""
         return self.key if self.mode == MODE else f"{self.key}.{self.mode}"
 
     def pending(self) -> tuple[Cell, ...]:
-        """The cells that are still to be run."""
+        """The cells that are missing."""
         return pending(self.shard)
 
     def targets(self) -> list[str]:
-        """The files that Snakemake is to make: a missing cell (its job makes them all), and the review."""
-        missing_cells = [f"{self.shard.folder}/{cell.file_name}" for cell in self.pending()]
-        return [
-            *missing_cells[:1],
-            *([] if not missing_cells and Path(self.review).is_file() else [self.review]),
-        ]
+        """The files to ask Snakemake for; empty where nothing is missing.
+
+        One missing cell is enough, because its job makes all of them.
+        """
+        if missing_cells := self.pending():
+            return [f"{self.shard.folder}/{missing_cells[0].file_name}", self.review]
+        return [] if Path(self.review).is_file() else [self.review]
 
     def rows(self) -> tuple[ReviewRow, ...]:
-        """The reviewed cells; none where the job failed before the review."""
+        """The reviewed cells; empty where the review is missing."""
         return read_review(Path(self.review)) if Path(self.review).is_file() else ()
 
 
 def parts_of(sample: Sample, raw: Mapping[str, Any]) -> tuple[tuple[Part, ...], tuple[Absent, ...]]:
-    """The parts of a sample, one per entry and mode, planned as the pipeline plans them; and the modes that entries lack.
+    """The parts of a sample, one per entry and mode; and the modes that entries lack.
 
     Raises BenchError where no entry has any of the modes.
     """
@@ -86,7 +89,8 @@ def parts_of(sample: Sample, raw: Mapping[str, Any]) -> tuple[tuple[Part, ...], 
     if not parts:
         reasons = "\n".join(f"  {item.action}: {item.reason}" for item in absent)
         raise BenchError(
-            f"--modes: no entry of the sample has one of the decoding modes {', '.join(sample.modes)}\n{reasons}"
+            "--modes: no entry of the sample has one of the decoding modes "
+            f"{', '.join(sample.modes)}\n{reasons}"
         )
     return tuple(parts), tuple(absent)
 
@@ -98,7 +102,7 @@ def _plan(settings: Mapping[str, Any], key: str) -> Plan:
 def _modes_of(
     sample: Sample, raw: Mapping[str, Any], key: str
 ) -> tuple[list[str], list[tuple[str, str]]]:
-    """(the modes asked for that an entry has, (pattern, reason) of each pattern that fits none of them)."""
+    """(the modes of an entry that are asked for, (pattern, reason) of the patterns without one)."""
     if sample.modes == (MODE,):
         return [MODE], []
     every = _plan(entry_settings(raw, sample, key, ("*",)), key)
@@ -114,62 +118,66 @@ def _why_lacking(plan: Plan, key: str, pattern: str, known: Sequence[str]) -> st
     reasons = [
         item.reason
         for item in plan.left_out
-        if item.model == key and matches(pattern, (item.mode,))
+        if item.model == key and item.question is None and matches(pattern, (item.mode,))
     ]
     return reasons[0] if reasons else f"it has no such decoding mode{suggest(pattern, known)}"
 
 
 def run_part(part: Part, folder: Path, dry_run: bool, verbose: bool) -> bool:
-    """Have Snakemake make what is missing of a part; True when all of it is there (or, on a dry run, could be)."""
+    """Let Snakemake make the missing files of a part; True where it succeeds."""
     if not (targets := part.targets()):
         return True
     file = folder / f"{part.name}.yaml"
-    # JSON is the YAML that every reader understands alike: Snakemake's own is of version 1.1.
-    write_atomic(
-        file, json.dumps(dict(part.settings), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    )
+    # Written as JSON, which YAML 1.1 (Snakemake's reader) and 1.2 read in the same way.
+    settings = json.dumps(dict(part.settings), indent=1, ensure_ascii=False, allow_nan=False)
+    write_atomic(file, settings + "\n")
     argv = [sys.executable, "-m", "snakemake", "--configfile", str(file)]
     argv += ["--dry-run"] if dry_run else []
     argv += [] if verbose else ["--quiet", "all"]
-    # Not subprocess.run: at Ctrl-C that kills Snakemake, which is finishing the cell in flight.
+    # Not subprocess.run, which on Ctrl-C kills Snakemake while it finishes the current cell.
     return subprocess.Popen([*argv, "--", *targets]).wait() == 0
 
 
 def outcomes_of(sample: Sample, parts: Sequence[Part]) -> tuple[Outcome, ...]:
-    """The outcome of every question under every action and mode, rewards included."""
+    """The outcome of each question for each action and mode, with rewards."""
     return rewarded(_outcomes(sample, parts))
 
 
 def _outcomes(sample: Sample, parts: Sequence[Part]) -> Iterator[Outcome]:
     for part in parts:
         rows = {f"{row.suite}/{row.question_id}": row for row in part.rows()}
-        for suite, actions in sample.routes.items():
-            for action in (action for action, model in actions.items() if model.key == part.key):
-                for question in sample.questions[suite]:
-                    row = rows.get(question.name_in_full)
-                    if row is not None:
-                        yield outcome(action, part.key, row, part.mode)
-                    else:
-                        why = "its cell is not there: see the run's log"
-                        yield missing(action, part.key, question, why, part.mode)
+        asked = [
+            (action, question)
+            for suite, actions in sample.routes.items()
+            for action, model in actions.items()
+            if model.key == part.key
+            for question in sample.questions[suite]
+        ]
+        for action, question in asked:
+            row = rows.get(question.name_in_full)
+            if row is not None:
+                yield outcome(action, part.key, row, part.mode)
+            else:
+                why = "its cell is missing; see the run's log"
+                yield missing(action, part.key, question, why, part.mode)
 
 
 def joined(rounds: Iterable[Sequence[Outcome]]) -> tuple[Outcome, ...]:
-    """The outcomes of several rounds of one session: of a question put to one entry as one action in one mode the last."""
+    """The last outcome of each question, action, entry and mode over the rounds of a session."""
     return tuple({_key(o): o for outcomes in rounds for o in outcomes}.values())
 
 
 def outcomes_csv(outcomes: Sequence[Outcome], written_utc: str) -> str:
-    """One line per question and action, each with the time of writing, by which the newest of several samples is told."""
+    """One line per outcome, with the time of writing, which shows the newest of several samples."""
     columns = [*(field.name for field in fields(Outcome)), WRITTEN]
     return csv_text(columns, ((*asdict(o).values(), written_utc) for o in outcomes))
 
 
 def read_outcomes(folder: Path) -> tuple[tuple[Outcome, ...], ...]:
-    """The outcomes of all samples of a hardware profile: those of one suite and one frontdoor together, by suite.
+    """The outcomes of all samples of a hardware profile, grouped by suite and frontdoor.
 
-    Each question counts once per action and entry, by its newest outcome; one that is missing
-    counts where nothing else is known. Raises BenchError for a damaged file.
+    Of each question, action and entry the newest outcome counts; one with a missing cell counts
+    only where there is no other. Raises BenchError for a damaged file.
     """
     samples = [_read(file) for file in sorted(folder.glob(f"*/{OUTCOMES}"))]
     newest: dict[_Key, Outcome] = {}
@@ -188,17 +196,15 @@ def _key(o: Outcome) -> _Key:
 
 
 def _read(file: Path) -> tuple[datetime, list[Outcome]]:
-    """(when it was written, its outcomes). Files of before that time was recorded have the file's own."""
+    """(time of writing, outcomes). Older files do not record the time; the file's own is used."""
     written = datetime.fromtimestamp(file.stat().st_mtime, UTC)
     with file.open(encoding="utf-8", newline="") as stream:
         try:
             lines = list(csv.DictReader(stream))
-            times = [
-                datetime.fromisoformat(line[WRITTEN]).astimezone(UTC)
-                for line in lines
-                if line.get(WRITTEN)
-            ]
-            return max(times, default=written), [_parsed(line) for line in lines]
+            times = [line[WRITTEN] for line in lines if line.get(WRITTEN)]
+            if times:
+                written = max(datetime.fromisoformat(time).astimezone(UTC) for time in times)
+            return written, [_parsed(line) for line in lines]
         except (KeyError, ValueError, TypeError, csv.Error) as error:
             raise BenchError(
                 f"{file}: not a table of outcomes ({error!r}); delete its folder and run again"
@@ -206,27 +212,23 @@ def _read(file: Path) -> tuple[datetime, list[Outcome]]:
 
 
 def _parsed(line: Mapping[str, str]) -> Outcome:
-    def number(name: str) -> float | None:
-        return float(line[name]) if line[name] else None
-
     if line["action"] not in ACTIONS:
         raise ValueError(f"no action '{line['action']}'")
     if line["success"] == "True" and not line["quality"]:
         raise ValueError("a success without quality")
+    texts: dict[str, Any] = {
+        name: line[name] for name in ("suite", "question", "action", "entry", "why", "cell_file")
+    }
+    numbers: dict[str, Any] = {
+        name: float(line[name]) if line[name] else None
+        for name in ("quality", "elapsed_s", "expected_s", "reward")
+    }
     return Outcome(
-        suite=line["suite"],
-        question=line["question"],
+        **texts,
+        **numbers,
         tier=int(line["tier"]),
-        action=line["action"],
-        entry=line["entry"],
         success=None if line["success"] == "" else line["success"] == "True",
-        quality=number("quality"),
-        elapsed_s=number("elapsed_s"),
-        expected_s=number("expected_s"),
-        reward=number("reward"),
         infrastructure=line["infrastructure"] == "True",
-        why=line["why"],
-        cell_file=line["cell_file"],
-        # Samples of before modes were asked for have no such column.
+        # Older samples have no column for the mode.
         mode=line.get("mode") or MODE,
     )

@@ -1,1 +1,1 @@
-"""Scoring by machine: from a model's raw output to the answer proper, what it states, and whether a check passes."""
+"""Scores an answer by machine: finds the final answer in the raw output and checks it."""

@@ -1,7 +1,7 @@
-"""Cases of a program, `{stdin, stdout}` each: in the check itself, or where they are many in a file beside the suite.
+"""Cases of a program, each `{stdin, stdout}`: in the check itself, or in a file beside the suite.
 
-Such a file is gzip of one JSON object a line. A check names it with its digest, so a score hangs on
-what is in it.
+Such a file is gzip of one JSON object a line. A check names it with its digest, so a score depends
+on its content.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ Case = Mapping[str, str]
 
 
 def read_cases(given: Any) -> list[Case]:
-    """The cases of a check's `cases`. Raises BenchError where a file is not there, or not the one that was meant."""
+    """The cases of a check's `cases`.
+
+    Raises BenchError where a file is missing, damaged or not the one of that digest.
+    """
     if not isinstance(given, Mapping):
         return list(given or ())
     file = Path(given["file"])
@@ -39,7 +42,7 @@ def read_cases(given: Any) -> list[Case]:
 
 
 def write_cases(file: Path, cases: Iterable[Case]) -> dict[str, str]:
-    """Write a file of cases; gives what a check names it by. The same cases make the same bytes."""
+    """Write a file of cases; returns the value of `cases` for it. Equal cases give equal bytes."""
     text = "".join(json.dumps(case) + "\n" for case in cases)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(gzip.compress(text.encode(), mtime=0))

@@ -1,10 +1,10 @@
-"""What runs inside the two sandboxes of a code check: the tests in one process, the answer in another.
+"""The program that runs in both sandboxes of a code check: one has the tests, the other the answer.
 
-The two talk in lines of JSON over a socket. Plain values (numbers, texts, lists, dates, …) travel
-as they are; any other object stays where it is, and the other side gets a `Remote` that forwards
-what is done with it. So the tests compare plain values in their own process, with their own
-builtins, and the answer never sees them: what it redefines, patches, searches or ends is its own.
-Between an object of the answer's and a plain value only a plain value decides.
+They talk in lines of JSON over a socket. Plain values (numbers, texts, lists, dates, …) travel as
+they are. Any other object stays in its process; the other side gets a `Remote` that forwards each
+operation on it. So the tests compare plain values in their own process, with their own builtins,
+and what an answer redefines, patches, searches or ends is only its own. Between an object of the
+answer and a plain value only the object's plain value decides.
 
 The text of this file is given to the sandbox's Python: it imports the standard library only.
 """
@@ -41,19 +41,23 @@ TESTS, ANSWER = "tests", "answer"
 MESSAGE_BYTES = 4 << 20
 DEEPEST = 40
 NOT_STARTED = "the answer's sandbox did not start"
-# A program may end by exit() and quit(), which Python makes with its site module.
-PROGRAM = "import site; site.setquit(); exec(compile(open('answer.py', encoding='utf-8').read(), 'answer.py', 'exec'))"
+FORGED = "the reports are not the harness's"
+# A program may call exit() and quit(), which come from Python's site module.
+PROGRAM = (
+    "import site; site.setquit(); "
+    "exec(compile(open('answer.py', encoding='utf-8').read(), 'answer.py', 'exec'))"
+)
 
 
 class Gone(BaseException):
-    """The other side ended, or says what is no message. No test's `except Exception` holds it up."""
+    """The other side ended, or sent no valid message. A test's `except Exception` misses it."""
 
 
 class AnswerExit(SystemExit):
-    """The answer asked to leave; the tests' own SystemExit is another class."""
+    """The answer called exit(). SystemExit of the tests is another class."""
 
 
-# --- plain values ----------------------------------------------------------------------------------------------------
+# --- plain values ---------------------------------------------------------------------------------
 
 # type -> (how it is written in JSON, how it is read)
 SCALARS: dict[type, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
@@ -65,7 +69,7 @@ SCALARS: dict[type, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
         lambda value: [value.real.hex(), value.imag.hex()],
         lambda coded: complex(float.fromhex(coded[0]), float.fromhex(coded[1])),
     ),
-    # Byte by byte, since JSON makes one character of two half surrogate pairs.
+    # Byte by byte: JSON would join the two halves of a surrogate pair.
     str: (
         lambda value: value.encode("utf-8", "surrogatepass").decode("latin-1"),
         lambda coded: coded.encode("latin-1").decode("utf-8", "surrogatepass"),
@@ -87,7 +91,7 @@ SEQUENCES = (list, tuple, set, frozenset, deque)
 MAPPINGS = (dict, OrderedDict, Counter)
 MUTABLE = (list, set, deque, bytearray, *MAPPINGS)
 BY_NAME: dict[str, Any] = {kind.__name__: kind for kind in (*SCALARS, *SEQUENCES, *MAPPINGS)}
-# What an object that derives from one of these is worth, beside plain values.
+# The plain types from which a class may derive.
 BASES = (int, float, complex, str, bytes, tuple, list, dict, set, frozenset)
 
 
@@ -97,7 +101,7 @@ def plain_form(value: Any) -> tuple[bool, Any]:
     return (False, None) if base is None else (True, base(value))
 
 
-# --- what is forwarded -----------------------------------------------------------------------------------------------
+# --- what is forwarded ----------------------------------------------------------------------------
 
 _BINARY = (
     "add",
@@ -128,7 +132,7 @@ def _reflected(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any
 
 
 _REFLECTED = {f"__r{name}__": _reflected(_ARITHMETIC[f"__{name}__"]) for name in _BINARY}
-# Where a plain value is expected, or stands beside the object.
+# Operations that involve a plain value.
 _DECISIVE = {
     **_ARITHMETIC,
     **_REFLECTED,
@@ -141,46 +145,40 @@ _DECISIVE = {
 SPECIAL: dict[str, Callable[..., Any]] = {
     **_DECISIVE,
     "__call__": lambda called, *args, **kwargs: called(*args, **kwargs),
-    **{
-        "__len__": len,
-        "__iter__": iter,
-        "__next__": next,
-        "__bool__": bool,
-        "__str__": str,
-        "__repr__": repr,
-    },
-    **{"__hash__": hash, "__reversed__": reversed, "__contains__": operator.contains},
-    **{
-        "__getitem__": operator.getitem,
-        "__setitem__": operator.setitem,
-        "__delitem__": operator.delitem,
-    },
+    "__len__": len,
+    "__iter__": iter,
+    "__next__": next,
+    "__bool__": bool,
+    "__str__": str,
+    "__repr__": repr,
+    "__hash__": hash,
+    "__reversed__": reversed,
+    "__contains__": operator.contains,
+    "__getitem__": operator.getitem,
+    "__setitem__": operator.setitem,
+    "__delitem__": operator.delitem,
     "__enter__": lambda manager: type(manager).__enter__(manager),
     "__exit__": lambda manager, *error: type(manager).__exit__(manager, *error),
     "__instancecheck__": lambda kind, value: isinstance(value, kind),
     "__subclasscheck__": lambda kind, other: issubclass(other, kind),
 }
-# Of these no attribute is given to the answer: they lead to the tests' source and to this process.
+# The answer gets no attributes of these: they lead to the tests' source and to this process.
 _CLOSED = (
-    *(
-        types.FunctionType,
-        types.BuiltinFunctionType,
-        types.MethodType,
-        types.ModuleType,
-        types.GeneratorType,
-    ),
-    *(
-        types.CoroutineType,
-        types.AsyncGeneratorType,
-        types.FrameType,
-        types.CodeType,
-        types.TracebackType,
-    ),
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    types.MethodType,
+    types.ModuleType,
+    types.GeneratorType,
+    types.CoroutineType,
+    types.AsyncGeneratorType,
+    types.FrameType,
+    types.CodeType,
+    types.TracebackType,
 )
 
 
 def _refuse(action: str, target: list[Any], subject: Any, values: list[Any]) -> None:
-    """Raise where the answer asks the tests for what was not given to it, or leads to their source or this process."""
+    """Raise where the answer asks for objects or attributes of the tests that are closed to it."""
     if target[0] != "yours":
         raise TypeError("not an object of the tests")
     if action.endswith("attr") and (isinstance(subject, _CLOSED) or str(values[0]).startswith("_")):
@@ -188,7 +186,7 @@ def _refuse(action: str, target: list[Any], subject: Any, values: list[Any]) -> 
 
 
 class Remote:
-    """An object of the other side's."""
+    """An object in the other side's process."""
 
     __slots__ = ("remote_number__", "remote_peer__")
     remote_number__: int
@@ -216,11 +214,10 @@ def _forwarding(name: str) -> Callable[..., Any]:
 
 
 def _wary(name: str) -> Callable[..., Any]:
-    """A method of an answer's object in the tests: it cannot decide by itself how it compares with a plain value.
+    """A method of an answer's object in the tests; it does not decide how it equals a plain value.
 
-    Between two of the answer's objects its own method is what is asked for. Beside a plain value
-    the object's plain form counts; without one it equals nothing, and what it computes must be an
-    object again.
+    Between two objects of the answer its own method decides. Beside a plain value the object's
+    plain form counts. Without one it equals nothing, and what it computes must be an object again.
     """
 
     def method(self: Remote, *others: Any) -> Any:
@@ -246,11 +243,11 @@ def _wary_hash(self: Remote) -> int:
     return hash(plain) if has_plain else int(self.remote_peer__.ask("__hash__", self))
 
 
-# --- one side of the conversation ------------------------------------------------------------------------------------
+# --- one side of the conversation -----------------------------------------------------------------
 
 
 class Peer:
-    """One end of the socket: it asks the other side, and serves what that one asks meanwhile."""
+    """One end of the socket: it asks the other side, and meanwhile serves that side's questions."""
 
     def __init__(self, descriptor: int, side: str):
         self.side = side
@@ -264,21 +261,26 @@ class Peer:
         self.remotes: dict[int, Remote] = {}
         self.services: dict[str, Callable[..., Any]] = {
             **SPECIAL,
-            **{"getattr": getattr, "setattr": setattr, "delattr": delattr},
-            **{"plain": plain_form, "await": asyncio.run},
+            "getattr": getattr,
+            "setattr": setattr,
+            "delattr": delattr,
+            "plain": plain_form,
+            "await": asyncio.run,
         }
         self.gone = ""
 
     # messages
 
     def send(self, message: list[Any]) -> None:
+        """Send a message. Raises Gone."""
         try:
             self.socket.sendall(json.dumps(message).encode() + b"\n")
         except OSError as error:
             raise self._lost() from error
 
     def receive(self) -> list[Any]:
-        # A case's input is as long as it is; what the answer says is not.
+        """The next message: its kind, and what that kind carries. Raises Gone."""
+        # A case's input may be long. The answer's messages have a limit.
         line = self.lines.readline(MESSAGE_BYTES if self.side == TESTS else -1)
         if not line.endswith(b"\n"):
             raise self._lost(
@@ -286,10 +288,10 @@ class Peer:
             )
         try:
             message = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise self._lost("the reports are not the harness's") from error
+        except (ValueError, RecursionError):
+            message = None
         if not isinstance(message, list) or not message:
-            raise self._lost("the reports are not the harness's")
+            raise self._lost(FORGED)
         return message
 
     def _lost(self, why: str = "") -> Gone:
@@ -297,7 +299,7 @@ class Peer:
         return Gone(self.gone)
 
     def ask(self, action: str, target: Any, *args: Any, **kwargs: Any) -> Any:
-        """Have the other side do something with an object, and give what comes of it, or raise its error."""
+        """Have the other side do something with an object; return the result or raise its error."""
         with self.lock:
             given = {name: self.encode(value) for name, value in kwargs.items()}
             self.send(["ask", action, self.encode(target), list(map(self.encode, args)), given])
@@ -321,7 +323,7 @@ class Peer:
                     AttributeError,
                     ArithmeticError,
                 ) as error:
-                    raise self._lost("the reports are not the harness's") from error
+                    raise self._lost(FORGED) from error
             raise raised
 
     def serve(self, action: str, target: Any, args: list[Any], kwargs: dict[str, Any]) -> None:
@@ -348,7 +350,7 @@ class Peer:
         self.send(reply)
 
     def _take_changes(self, given: list[Any], changes: list[Any]) -> None:
-        """What was changed in place there is changed here."""
+        """Apply changes that the other side made in place."""
         for place, coded in changes:
             mine, value = given[place], self.decode(coded)
             mine.clear()
@@ -357,19 +359,15 @@ class Peer:
     # values
 
     def encode(self, value: Any, depth: int = 0) -> list[Any]:
+        """A value as a message holds it: [its type or form, …]."""
         kind, deeper = type(value), depth + 1
         if kind in SCALARS:
             return [kind.__name__, SCALARS[kind][0](value)]
         if kind in SEQUENCES and depth < DEEPEST:
             return [kind.__name__, [self.encode(item, deeper) for item in value]]
         if kind in MAPPINGS and depth < DEEPEST:
-            return [
-                kind.__name__,
-                [
-                    [self.encode(key, deeper), self.encode(item, deeper)]
-                    for key, item in value.items()
-                ],
-            ]
+            pairs = [[self.encode(part, deeper) for part in pair] for pair in value.items()]
+            return [kind.__name__, pairs]
         if issubclass(kind, Remote):
             return ["yours", value.remote_number__]
         if isinstance(value, types.ModuleType) and value.__name__ in sys.stdlib_module_names:
@@ -386,7 +384,7 @@ class Peer:
         """An object that stays here, with the special methods that its type defines."""
         number = self.numbers.setdefault(id(value), len(self.objects))
         if number == len(self.objects):
-            # Kept for good, so that no other object gets its id.
+            # Never dropped, so that no other object gets its id.
             self.objects.append(value)
         if inspect.iscoroutine(value):
             return ["coroutine", number]
@@ -397,6 +395,7 @@ class Peer:
         return ["object", number, base, *(name for name in SPECIAL if name in defined)]
 
     def decode(self, coded: list[Any]) -> Any:
+        """The value of an encoded form."""
         mark, *rest = coded
         if mark == "yours":
             return self.objects[rest[0]]
@@ -419,7 +418,7 @@ class Peer:
         return kind([self.decode(item) for item in rest[0]])
 
     def _remote(self, number: int, form: tuple[str, ...]) -> Remote:
-        """One and the same for an object, so that `is` means what it does there."""
+        """The same `Remote` each time for an object, so that `is` works as there."""
         if number not in self.remotes:
             if form not in self.kinds:
                 self.kinds[form] = self._kind(*form)
@@ -429,7 +428,7 @@ class Peer:
         return self.remotes[number]
 
     def _kind(self, base: str, *special: str) -> type[Remote]:
-        """The class of the other side's objects with these special methods."""
+        """The class for objects of the other side that have these special methods."""
         methods: dict[str, Any] = {"__slots__": ()}
         methods.update({name: _forwarding(name) for name in special if name in SPECIAL})
         if self.side == TESTS:
@@ -438,7 +437,7 @@ class Peer:
             )
             methods["__hash__"] = _wary_hash
             if "__iter__" in special:
-                # `in` then looks at the items here.
+                # `in` then compares the items here.
                 methods.pop("__contains__", None)
         elif "__eq__" in special and "__hash__" not in special:
             methods["__hash__"] = None
@@ -454,18 +453,16 @@ class Peer:
     def _told(self, error: BaseException) -> list[Any]:
         names = [each.__name__ for each in type(error).__mro__]
         try:
-            return [
-                "error",
-                names,
-                str(error)[:200],
-                self.encode(error.args),
-                self.encode(vars(error)),
-            ]
+            args, fields = self.encode(error.args), self.encode(vars(error))
+            return ["error", names, str(error)[:200], args, fields]
         except Exception:
             return ["error", names, "", self.encode(()), self.encode({})]
 
     def _exception(self, names: list[str]) -> type[BaseException]:
-        """The class here for an exception's class there: one of that name, with the same class of Python's as base."""
+        """The class for an exception class of the other side.
+
+        It has its name, and derives from the nearest class of Python's.
+        """
         known = (getattr(builtins, name, None) for name in names)
         base = next(
             (k for k in known if isinstance(k, type) and issubclass(k, BaseException)), Exception
@@ -486,11 +483,11 @@ class Peer:
         return made
 
 
-# --- the answer's side -----------------------------------------------------------------------------------------------
+# --- the answer's side ----------------------------------------------------------------------------
 
 
 def _wants_to_compute(pid: int) -> bool:
-    """Whether a process or one of its threads is running, or waits for a processor or the disk."""
+    """Whether a process or one of its threads runs, or waits for a processor or the disk."""
     stats = [stat.read_text(errors="replace") for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
     return any(stat.rpartition(")")[2].split()[0] in "RD" for stat in stats)
 
@@ -498,7 +495,10 @@ def _wants_to_compute(pid: int) -> bool:
 def _finished(
     process: subprocess.Popen[bytes], stdin: bytes, clock_s: float
 ) -> tuple[bytes, bytes]:
-    """A program's outputs. Raises TimeoutExpired where it only waits; one that computes has its limit of processor time."""
+    """A program's outputs.
+
+    Raises TimeoutExpired for a program that only waits: computing has a limit of its own.
+    """
     given: bytes | None = stdin
     while True:
         try:
@@ -512,7 +512,7 @@ def _finished(
 def run_program(code: str, stdin: str, cpu_s: int, clock_s: float) -> list[Any]:
     """Run code as a program in a process of its own.
 
-    Gives [what it wrote to standard output, why it came to no good end ('' where it did)].
+    Returns [its standard output, why it failed ('' where it did not)].
     """
     Path("answer.py").write_text(code, encoding="utf-8")
     argv = [sys.executable, "-s", "-S", "-P", "-c", PROGRAM]
@@ -520,7 +520,7 @@ def run_program(code: str, stdin: str, cpu_s: int, clock_s: float) -> list[Any]:
     with subprocess.Popen(
         argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
     ) as process:
-        # A second beyond, so that it ends by the signal that tells why.
+        # The hard limit is a second later: the signal of the soft one says why it ended.
         resource.prlimit(process.pid, resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
         try:
             output, errors = _finished(process, stdin.encode("utf-8", "surrogatepass"), clock_s)
@@ -542,7 +542,10 @@ def _uses(value: Any, name: str) -> bool:
 
 
 def serve_answer(peer: Peer, code: str, forbidden: list[str], cpu_s: int, clock_s: float) -> None:
-    """Run the answer's code when the tests ask for its names, or as a program with an input; then do what they ask for."""
+    """Do what the tests ask for.
+
+    They load the answer's code, or run it as a program; then they use its objects.
+    """
     module = types.ModuleType("answer")
     sys.modules["answer"] = module
     space = module.__dict__
@@ -567,11 +570,11 @@ def serve_answer(peer: Peer, code: str, forbidden: list[str], cpu_s: int, clock_
             peer.serve(*rest)
 
 
-# --- the tests' side -------------------------------------------------------------------------------------------------
+# --- the tests' side ------------------------------------------------------------------------------
 
 
 class _Telling(ast.NodeTransformer):
-    """A failed `assert f(2) == 4` tells both values, where the author has no other message."""
+    """A failed `assert f(2) == 4` without a message of its own reports both values."""
 
     def visit_Assert(self, node: ast.Assert) -> ast.AST:
         test = node.test
@@ -600,7 +603,7 @@ def _shown(value: Any) -> str:
 
 
 def _place(error: BaseException) -> str:
-    """The last line of the tests that an error went through."""
+    """The last line of the tests in an error's traceback."""
     lines = [
         frame.lineno
         for frame in traceback.extract_tb(error.__traceback__)
@@ -610,12 +613,12 @@ def _place(error: BaseException) -> str:
 
 
 def _own_names(setup: str, entry: str) -> dict[str, Any]:
-    """What the question itself gives beside the entry point: imports, helpers, values. Classes are the answer's."""
+    """The names that the question itself gives beside the entry point. Classes are the answer's."""
     space: dict[str, Any] = {}
     try:
         exec(compile(setup, "setup.py", "exec"), space)
     except Exception:
-        # It may end within a function that the answer continues.
+        # It may end inside a function that the answer continues.
         return {}
     return {
         name: value
@@ -625,7 +628,7 @@ def _own_names(setup: str, entry: str) -> dict[str, Any]:
 
 
 def _names(peer: Peer, tests: str, setup: str, entry: str) -> dict[str, Any]:
-    """The names that the tests begin with. A builtin's name means the builtin, whatever the answer defines."""
+    """The names for the tests. A builtin's name means the builtin, not what the answer defines."""
     words = sorted(
         {word for word in re.findall(r"\w+", tests) if word == entry or not hasattr(builtins, word)}
     )
@@ -640,16 +643,12 @@ def _run_statements(peer: Peer, tests: str, space: dict[str, Any]) -> None:
     for statement in tree.body:
         exec(compile(ast.Module([statement], []), "tests.py", "exec"), space)
         if isinstance(statement, ast.ClassDef):
-            # The answer's code may name the classes that its arguments are of.
+            # The answer's code may use the classes of its arguments.
             peer.ask("bind", space[statement.name], statement.name)
 
 
-def judge(peer: Peer, tests: str, setup: str, entry: str) -> tuple[bool | None, str]:
-    """(whether the answer passes, why). None where its sandbox did not start."""
-    try:
-        peer.receive()
-    except Gone:
-        return None, NOT_STARTED
+def judge(peer: Peer, tests: str, setup: str, entry: str) -> tuple[bool, str]:
+    """(whether the answer passes, why)."""
     main = types.ModuleType("__main__")
     sys.modules["__main__"], sys.argv, space = main, ["tests"], main.__dict__
     space["told__"] = lambda found, wanted: f"{_shown(found)}, expected {_shown(wanted)}"
@@ -663,20 +662,20 @@ def judge(peer: Peer, tests: str, setup: str, entry: str) -> tuple[bool | None, 
     except AnswerExit:
         return False, f"{stage}: SystemExit"
     except SystemExit as error:
-        # unittest.main() ends so.
+        # unittest.main() exits so.
         if error.code or stage == "code":
             return False, "tests: the unit tests fail"
     except AssertionError as error:
-        return False, f"{_place(error)}: {error}"[
-            :200
-        ] if stage == "tests" else "code: AssertionError"
+        if stage == "code":
+            return False, "code: AssertionError"
+        return False, f"{_place(error)}: {error}"[:200]
     except BaseException as error:
         return False, f"{stage}: {type(error).__name__} {str(error)[:100]}"
     return (False, peer.gone) if peer.gone else (True, "tests pass")
 
 
 def _numbers(line: str) -> list[Decimal] | None:
-    """A line's words as exact numbers; None where one of them is no number."""
+    """A line's words as exact numbers; None where one of them is not a number."""
     try:
         return [Decimal(word) for word in line.split()]
     except ArithmeticError:
@@ -694,7 +693,7 @@ def _same_lines(mine: str, wanted: str) -> bool:
 
 
 def _same_json(mine: str, wanted: str) -> bool:
-    """Whether the last line is the expected value: what was printed before it is the answer's own."""
+    """Whether the last line is the expected JSON; the answer may print other lines before it."""
     try:
         return bool(json.loads(mine.strip().rpartition("\n")[2]) == json.loads(wanted))
     except (ValueError, RecursionError):
@@ -709,20 +708,13 @@ COMPARED: dict[str, Callable[[str, str], bool]] = {
 }
 
 
-def judge_cases(peer: Peer, cases: list[dict[str, str]], compare: str) -> tuple[bool | None, str]:
-    """(whether the answer, as a program, gives each case's output, why). None where its sandbox did not start."""
-    try:
-        peer.receive()
-    except Gone:
-        return None, NOT_STARTED
+def judge_cases(peer: Peer, cases: list[dict[str, str]], compare: str) -> tuple[bool, str]:
+    """(whether the answer, as a program, gives the output of each case, why)."""
     for number, case in enumerate(cases, 1):
         try:
-            output, said = peer.ask("run", None, case["stdin"])
-            wrong = said or (
-                ""
-                if COMPARED[compare](output, case["stdout"])
-                else _difference(output, case["stdout"])
-            )
+            output, wrong = peer.ask("run", None, case["stdin"])
+            if not wrong and not COMPARED[compare](output, case["stdout"]):
+                wrong = f"{_shown(output.strip())}, expected {_shown(case['stdout'].strip())}"
         except Gone:
             return False, f"case {number}: {peer.gone}"
         except Exception as error:
@@ -732,18 +724,14 @@ def judge_cases(peer: Peer, cases: list[dict[str, str]], compare: str) -> tuple[
     return True, f"{len(cases)} cases pass"
 
 
-def _difference(output: str, wanted: str) -> str:
-    return f"{_shown(output.strip())}, expected {_shown(wanted.strip())}"
-
-
-# --- both ------------------------------------------------------------------------------------------------------------
+# --- both -----------------------------------------------------------------------------------------
 
 
 def _confine(limits: Mapping[str, int], user: int, clock_s: int) -> None:
-    """Limits, and a user number of this sandbox's own where it was started by root.
+    """Set limits, and take a user number of this sandbox's own where it was started by root.
 
-    The kernel counts a user's processes, so one answer's do not count against another's; and for
-    root it would not count them.
+    The kernel counts processes by user, so those of other answers do not count; and root's have no
+    limit.
     """
     for limit, most in limits.items():
         resource.setrlimit(getattr(resource, limit), (most, most))
@@ -752,20 +740,32 @@ def _confine(limits: Mapping[str, int], user: int, clock_s: int) -> None:
         os.setgid(user)
         os.setuid(user)
     sys.setrecursionlimit(5000)
-    # The sandbox dies with who started it, and with this process. This is for the moment before it
-    # asked the kernel to.
+    # The sandbox dies with its starter, and with this process. The alarm is for the moment before
+    # that is set up.
     signal.alarm(clock_s)
 
 
 def _silence() -> int:
-    """The real standard output under another number: what the code prints goes nowhere."""
+    """Send what the code prints nowhere; returns the real standard output under another number."""
     kept, null = os.dup(1), os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(null, number)
     return kept
 
 
+def _verdict(peer: Peer, payload: Mapping[str, Any]) -> tuple[bool | None, str]:
+    """(whether the answer passes, why). None where its sandbox did not start."""
+    try:
+        peer.receive()
+    except Gone:
+        return None, NOT_STARTED
+    if payload["cases"]:
+        return judge_cases(peer, payload["cases"], payload["compare"])
+    return judge(peer, payload["tests"], payload["setup"], payload["entry"])
+
+
 def main(arguments: Iterable[str]) -> None:
+    """Run the side named by the first argument, over the socket of the second."""
     side, descriptor = arguments
     payload = json.load(sys.stdin)
     output = _silence()
@@ -774,22 +774,14 @@ def main(arguments: Iterable[str]) -> None:
     try:
         if side == ANSWER:
             os.close(output)
-            serve_answer(
-                peer,
-                payload["code"],
-                payload["forbidden"],
-                payload["case_cpu_s"],
-                payload["case_clock_s"],
-            )
+            limits = payload["case_cpu_s"], payload["case_clock_s"]
+            serve_answer(peer, payload["code"], payload["forbidden"], *limits)
         else:
-            if payload["cases"]:
-                passed, reason = judge_cases(peer, payload["cases"], payload["compare"])
-            else:
-                passed, reason = judge(peer, payload["tests"], payload["setup"], payload["entry"])
+            passed, reason = _verdict(peer, payload)
             os.write(output, json.dumps({"passed": passed, "reason": reason}).encode())
     except Gone:
         pass
-    # Threads and exit handlers of the code are not waited for.
+    # Do not wait for threads and exit handlers of the code.
     os._exit(0)
 
 

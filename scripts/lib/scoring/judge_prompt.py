@@ -1,8 +1,8 @@
-"""The judge's question and what is made of its reply: blind, guided by the reference, by criterion; code does the sum.
+"""The judge's question, and the score of its reply.
 
-A judge is shown the question, the reference, the criteria and the cleaned answer, and nothing of
-who gave it, in which mode or how fast. It gives a verdict and a quotation per criterion; the score
-is computed by `rubric`. A reply that breaks the form is `unscored`, never 0.
+A judge sees the question, the reference, the criteria and the cleaned answer. It does not see which
+model gave it, in which mode or how fast. It gives a verdict and a quotation per criterion; `rubric`
+computes the score. A reply of the wrong form is `unscored`, never 0.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from jsonschema import Draft202012Validator
 from scripts.lib.base.stored_json import digest
 from scripts.lib.base.untrusted_text import valid_text, valid_texts
 from scripts.lib.prompts.types import Question
-from scripts.lib.scoring.answer_text import clean
-from scripts.lib.scoring.checks.json_values import first_problem, parse_json
+from scripts.lib.scoring.answer.cleaning import clean
+from scripts.lib.scoring.checks.json_schema import first_problem
+from scripts.lib.scoring.extract.json_values import parse_json
 from scripts.lib.scoring.rubric import CriterionScore, QuestionScore
 
-# Raised when a reply is scored differently: a new series of verdicts begins.
+# Increase it when replies are scored differently: a new series of verdicts begins.
 SCORING_VERSION = 1
 PAIR_DIGEST_CHARACTERS = 32
-# A judge reads this much of an answer: its beginning and its end. More is garbage, and would be
-# paid for.
+# A judge reads this much of an answer: its beginning and its end. More is garbage, and costs money.
 HEAD_CHARACTERS, TAIL_CHARACTERS = 15_000, 5_000
 POINTS = {"met": 1.0, "partly": 0.5, "unmet": 0.0}
-# Beginning and end of a reason that are kept of a talkative judge.
+# At most this much of a reason is stored.
 REASON_CHARACTERS = 600
 
 # The judge's instructions, with two worked examples: long enough for the vendor's prompt cache to
@@ -79,7 +79,10 @@ TEMPLATE = """\
 
 @dataclass(frozen=True)
 class Material:
-    """What a judge is shown of one answer. `criteria` are (text, weight); `answer` is cleaned and cut to what is read."""
+    """What a judge sees of one answer.
+
+    `criteria` are (text, weight); `answer` is cleaned and cut to the length that is read.
+    """
 
     question: str
     reference: str
@@ -89,12 +92,12 @@ class Material:
 
     @cached_property
     def pair(self) -> str:
-        """The digest of the (question, answer) pair: equal for equal material, whichever model or mode gave it."""
+        """The digest of question and answer: equal for equal material from any model."""
         return digest(asdict(self), PAIR_DIGEST_CHARACTERS)
 
 
 def prompt_identity() -> str:
-    """Digest of the judge's instructions, its form and the schema: another text is another judge."""
+    """Digest of the judge's instructions, template and schema: other texts make another judge."""
     return digest([SYSTEM, TEMPLATE, SCHEMA, HEAD_CHARACTERS, TAIL_CHARACTERS])
 
 
@@ -103,11 +106,13 @@ def _asked(question: Question) -> tuple[str, str, tuple[tuple[str, int], ...]]:
     parts = [f"Instructions given beforehand:\n{question.system}"] if question.system else []
     if question.context is not None:
         parts.append(
-            "(A long text came before the question. It is left out here: the reference holds what it says.)"
+            "(A long text came before the question. It is left out here: the reference holds what "
+            "it says.)"
         )
     if question.images:
         parts.append(
-            "(An image came with the question. It is left out here: the reference holds what it shows.)"
+            "(An image came with the question. It is left out here: the reference holds what it "
+            "shows.)"
         )
     references = dict.fromkeys(
         text.strip() for text in (question.expected, question.reference_answer) if text.strip()
@@ -126,18 +131,25 @@ def _cut(answer: str) -> str:
     left_out = len(answer) - HEAD_CHARACTERS - TAIL_CHARACTERS
     if left_out <= 0:
         return answer
-    return f"{answer[:HEAD_CHARACTERS]}\n[... {left_out} characters left out ...]\n{answer[-TAIL_CHARACTERS:]}"
+    head, tail = answer[:HEAD_CHARACTERS], answer[-TAIL_CHARACTERS:]
+    return f"{head}\n[... {left_out} characters left out ...]\n{tail}"
 
 
 def material(question: Question, answer: str, finish_reason: str) -> Material:
-    """What a judge is shown of an answer as the model gave it: thinking, echo and chat markers are taken off."""
+    """What a judge sees of an answer as the model gave it.
+
+    Thinking, echo and chat markers are removed.
+    """
     asked, reference, criteria = _asked(question)
     text = _cut(clean(answer, question.prompt_text()))
     return Material(asked, reference, criteria, text, finish_reason in ("length", "timeout"))
 
 
 def user_prompt(shown: Material, verdict_digest: str) -> str:
-    """The request's text. The markers' code follows from the verdict's digest, which an answer cannot know."""
+    """The text of the request.
+
+    The mark around its parts follows from the verdict's digest, which an answer cannot know.
+    """
     return TEMPLATE.format(
         mark=sha256(f"marker {verdict_digest}".encode()).hexdigest()[:16],
         question=shown.question,
@@ -151,7 +163,7 @@ def user_prompt(shown: Material, verdict_digest: str) -> str:
 
 
 class Malformed(Exception):
-    """The judge's reply is not of the form that was asked for, in a few words."""
+    """The judge's reply does not have the form that was asked for; the message says why."""
 
     def __init__(self, why: str):
         super().__init__(valid_text(why))
@@ -163,17 +175,18 @@ def _plain(text: str) -> str:
 
 def _criterion(item: dict[str, Any], criterion: tuple[str, int], answer: str) -> CriterionScore:
     points: float | None = POINTS[item["verdict"]]
-    quote, reason = (
-        item["evidence_quote"].strip(),
-        " ".join(item["reason"].split())[:REASON_CHARACTERS],
-    )
+    quote = item["evidence_quote"].strip()
+    reason = " ".join(item["reason"].split())[:REASON_CHARACTERS]
     if points and not (quote and _plain(quote) in answer):
-        points, reason = None, f"the evidence does not stand in the answer: {quote[:80]!r}"
+        points, reason = None, f"the evidence is not in the answer: {quote[:80]!r}"
     return CriterionScore(*criterion, points, reason, quote[:REASON_CHARACTERS])
 
 
 def score_reply(shown: Material, content: str) -> QuestionScore:
-    """The score of a judge's reply. Raises Malformed where it is not of the schema, or not about these criteria."""
+    """The score of a judge's reply.
+
+    Raises Malformed where it does not fit the schema, or is not about these criteria.
+    """
     try:
         reply = valid_texts(parse_json(content))
     except (ValueError, RecursionError) as error:
@@ -192,17 +205,15 @@ def score_reply(shown: Material, content: str) -> QuestionScore:
     answer = _plain(shown.answer)
     items = sorted(reply["criteria"], key=lambda item: int(item["number"]))
     scores = tuple(_criterion(i, c, answer) for i, c in zip(items, shown.criteria, strict=True))
-    score = QuestionScore(
+    summary = " ".join(reply["summary"].split())[:REASON_CHARACTERS]
+    # One invented quotation is enough: to weigh the other criteria alone would reward it.
+    invented = next((c.reason for c in scores if c.points is None), None)
+    if invented is not None:
+        return QuestionScore(scores, unscored=invented, summary=summary)
+    return QuestionScore(
         scores,
         note="truncated" if shown.truncated else "",
-        summary=" ".join(reply["summary"].split())[:REASON_CHARACTERS],
+        summary=summary,
         least=1 if reply["attempt"] == "reasonable" and shown.answer else 0,
         most=2 if shown.truncated else 3,
-    )
-    # One invented quotation is enough: weighing the other criteria alone would reward it.
-    invented = next((c.reason for c in scores if c.points is None), None)
-    return (
-        score
-        if invented is None
-        else QuestionScore(scores, unscored=invented, summary=score.summary)
     )

@@ -1,7 +1,8 @@
-"""The rubric: points per criterion become a score from 0 to 3, in code, whoever gave the points.
+"""The rubric: points per criterion become a score from 0 to 3. Code does this for every scorer.
 
-3 correct with good reasoning; 2 partially correct or truncated; 1 wrong but a reasonable attempt; 0
-wrong, empty or garbage. A pass is a score of at least 2. What could not be scored is None, never 0.
+3 is correct with good reasoning; 2 partially correct or truncated; 1 wrong but a reasonable
+attempt; 0 wrong, empty or garbage. An answer passes with a score of at least 2. What could not be
+scored is None, never 0.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 PASS_SCORE = 2
-# Points over weight from which on an answer passes.
+# An answer passes with at least this share of the points.
 LEAST_PASSING_FRACTION = 0.6
 MOST_SCORE = 3
 LEAST_COVERAGE = 0.5
@@ -19,7 +20,7 @@ NO_CHECK = "no check"
 
 @dataclass(frozen=True, slots=True)
 class CriterionScore:
-    """One criterion's points from 0 to 1; None where it is unscored. `evidence`: what a judge quoted from the answer."""
+    """One criterion's points from 0 to 1, or None (unscored). `evidence` is a judge's quotation."""
 
     criterion: str
     weight: int
@@ -32,10 +33,10 @@ class CriterionScore:
 class QuestionScore:
     """An answer's score by one scorer, computed from its criteria.
 
-    `whole` is what checks of the whole answer say, where there are any: pass or fail, whatever the
-    criteria say. `unscored` says why there is none; `least` and `most` bound it (a reasonable
-    attempt is a 1, a truncated answer at most a 2 by a judge); `summary` is the scorer's own
-    reason, else the criteria's are joined.
+    `whole` is the result of the checks of the whole answer, if there are any: it passes or fails,
+    whatever the criteria say. `unscored` says why there is no score. `least` and `most` bound the
+    score: a reasonable attempt is a 1, and a judge gives a truncated answer at most a 2. `summary`
+    is the scorer's own reason; without it the criteria's reasons are joined.
     """
 
     criteria: tuple[CriterionScore, ...]
@@ -48,7 +49,10 @@ class QuestionScore:
 
     @property
     def coverage(self) -> float:
-        """Share of the criteria's weight that was scored, 0 to 1. A verdict on the whole answer covers all of them."""
+        """Share of the criteria's weight that was scored, 0 to 1.
+
+        A verdict on the whole answer covers all of them.
+        """
         if self.whole is not None:
             return 0.0 if self.whole.points is None else 1.0
         total = sum(c.weight for c in self.criteria)
@@ -60,8 +64,8 @@ class QuestionScore:
     def fraction(self) -> float | None:
         """Points over the scored weight; None where nothing is scored.
 
-        An answer that fails as a whole has none. One that passes has the points of what else is not
-        scored.
+        An answer that fails as a whole has 0. One that passes as a whole gets all the points of the
+        criteria that are not scored.
         """
         if self.whole is not None and not self.whole.points:
             return self.whole.points
@@ -79,6 +83,7 @@ class QuestionScore:
 
     @property
     def passed(self) -> bool | None:
+        """Whether the score is a pass; None where there is no score."""
         return None if self.score is None else self.score >= PASS_SCORE
 
     @property
@@ -90,7 +95,7 @@ class QuestionScore:
         said = self.criteria if self.whole is None else (*self.criteria, self.whole)
         decided = [f"{c.reason} ({c.weight})" for c in said if c.points is not None]
         parts += [self.summary] if self.summary else decided
-        # A criterion without a check is a judge's, which needs no word.
+        # A criterion without a check is for a judge: that is not worth a mention.
         undecided = [
             f"{c.reason} ({c.weight})" for c in said if c.points is None and c.reason != NO_CHECK
         ]

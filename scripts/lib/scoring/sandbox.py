@@ -1,11 +1,11 @@
-"""Runs untrusted Python against tests inside bubblewrap: no network, read-only system, limits, killed whole.
+"""Run untrusted Python against tests in bubblewrap: no network, a read-only system, limits.
 
-The answer runs in one sandbox and the tests in another (`harness.py`): the verdict is reached in a
-process that the answer cannot reach, on plain values. So an answer cannot pass by leaving early,
-printing PASS, redefining or patching what the tests use, returning objects that equal everything,
-or searching the harness. Each sandbox has process numbers, a user number, files and shared memory
-of its own, so answers that run at the same time do not disturb each other. Without bubblewrap
-nothing is run.
+The answer runs in one sandbox and the tests in another (`harness.py`). The tests' process decides,
+on plain values, and the answer cannot reach it. So an answer cannot pass by leaving early, printing
+PASS, redefining or patching what the tests use, returning objects that equal everything, or
+searching the harness. Each sandbox has process numbers, a user number, files and shared memory of
+its own, so answers that run at the same time do not disturb each other. Without bubblewrap nothing
+is run.
 """
 
 from __future__ import annotations
@@ -31,32 +31,34 @@ import psutil
 
 from scripts.lib.scoring.harness import ANSWER, NOT_STARTED, TESTS
 
-# Of one process and of all an answer's processes together.
+# For one process, and for all processes of an answer together.
 MEMORY_BYTES = 1 << 29
 # What may be written to /tmp, and to /dev/shm.
 FOLDER_BYTES = 1 << 24
 VERDICT_BYTES = 1 << 16
 MOST_PROCESSES = 48
 MOST_OPEN_FILES = 64
-# A limit is of processor time, so that a loaded machine makes no difference. The clock, so many
-# times as long, is for code that waits.
+# Limits are of processor time: a busy machine makes no difference. A clock limit of this many times
+# that is for code that waits.
 CLOCK_FACTOR = 6
-# The tests' own computing, beside the answer's.
+# For the tests' own computing, in addition to the answer's.
 TESTS_SECONDS = 30.0
 POLL_SECONDS = 0.2
-# The machine's faults may pass; what stays undecided is stored.
+# Faults of the machine may be temporary, and an undecided result is stored.
 ATTEMPTS = 3
-# systemd's numbers for services that have a user only while they run; containers with few numbers
-# have them, too.
+# systemd's range for dynamic users; containers with few user numbers have it, too.
 _FIRST_USER, _USERS = 61184, 4336
 _NOBODY = "65534"
 _HARNESS = Path(__file__).with_name("harness.py").read_text(encoding="utf-8")
-# States of a process that gets on when the machine lets it.
+# States of a process that continues when the machine lets it.
 _RUNNABLE = (psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP)
 
 
 class Verdict(NamedTuple):
-    """`passed` is None where the sandbox cannot run, or the machine was too busy; the reason in a few words."""
+    """Whether the answer passed, and the reason in a few words.
+
+    `passed` is None where the sandbox cannot run, or the machine was too busy.
+    """
 
     passed: bool | None
     reason: str
@@ -64,11 +66,10 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CodeTests:
-    """A question's tests: `setup` is its code before the answer's, `entry` the name that the answer must define.
+    """A question's tests: `setup` is code before the answer's, `entry` a name that it must define.
 
-    `forbidden`: builtins and modules that the answer may not use. `cases` (`stdin`, `stdout`) stand
-    in place of `source`: the answer is then a program, and `compare` names how its output is
-    compared.
+    `forbidden`: builtins and modules that the answer may not use. With `cases` (`stdin`, `stdout`)
+    instead of `source` the answer is a program, and `compare` names the comparison of outputs.
     """
 
     source: str = ""
@@ -79,7 +80,7 @@ class CodeTests:
     compare: str = "stripped"
 
 
-# --- what runs where -------------------------------------------------------------------------------------------------
+# --- what runs where ------------------------------------------------------------------------------
 
 
 def _bwrap(binary: str, unprivileged: bool) -> list[str]:
@@ -92,15 +93,14 @@ def _bwrap(binary: str, unprivileged: bool) -> list[str]:
         "sandbox",
         "--unshare-uts",
     ]
-    # Sets are walked through in the same order each time.
+    # Sets have the same order each time.
     argv += ["--setenv", "PYTHONHASHSEED", "0"]
     if unprivileged:
-        # The kernel counts processes by user namespace, and each sandbox has one (Linux 5.14 and
-        # later).
+        # The kernel counts processes by user namespace (Linux 5.14 and later).
         argv += ["--unshare-all", "--uid", _NOBODY, "--gid", _NOBODY, "--cap-drop", "ALL"]
     else:
-        # As root without a user namespace: the harness then takes a user number of its own, which
-        # makes the process limit count (for root it does not) and drops every capability.
+        # As root without a user namespace. The harness then takes a user number of its own: it has
+        # no capabilities, and the process limit applies (to root it does not).
         argv += [
             "--unshare-ipc",
             "--unshare-pid",
@@ -115,7 +115,7 @@ def _bwrap(binary: str, unprivileged: bool) -> list[str]:
         argv += ["--ro-bind-try", folder, folder]
     prefix = Path(sys.base_prefix).resolve()
     if not prefix.is_relative_to("/usr"):
-        # Folders above it by name, or bubblewrap makes them for root's eyes only.
+        # Bubblewrap would make the folders above it readable for root alone.
         for parent in [*prefix.parents][-2::-1]:
             argv += ["--perms", "0755", "--dir", str(parent)]
         argv += ["--ro-bind", str(prefix), str(prefix)]
@@ -126,7 +126,7 @@ def _bwrap(binary: str, unprivileged: bool) -> list[str]:
 
 
 def _python() -> list[str]:
-    # No user site, no folder of the code's before the standard library, no site-packages.
+    # No user site, no site-packages, and the code's folder does not shadow the standard library.
     return [
         str(Path(sys.base_prefix).resolve() / "bin" / f"python3.{sys.version_info.minor}"),
         "-s",
@@ -147,14 +147,12 @@ def _sandbox() -> tuple[tuple[str, ...], str]:
         probe = subprocess.run(
             [*argv, *_python(), "-c", "0"], capture_output=True, text=True, check=False
         )
-        tried = (
-            _try(argv, "f = abs", CodeTests("assert f(-1) == 1"), 10.0)
-            if probe.returncode == 0
-            else None
-        )
-        if tried is not None and tried.passed:
-            return tuple(argv), ""
-        said = tried.reason if tried is not None else probe.stderr.strip()[:100]
+        said = probe.stderr.strip()[:100]
+        if probe.returncode == 0:
+            tried = _try(argv, "f = abs", CodeTests("assert f(-1) == 1"), 10.0)
+            if tried.passed:
+                return tuple(argv), ""
+            said = tried.reason
     return (), f"no sandbox: bubblewrap does not work here: {said}"
 
 
@@ -163,17 +161,17 @@ def unavailable() -> str:
     return _sandbox()[1]
 
 
-# --- running ---------------------------------------------------------------------------------------------------------
+# --- running --------------------------------------------------------------------------------------
 
 
 def _start(
     sandbox: Sequence[str],
     side: str,
-    payload: dict[str, object],
+    payload: Mapping[str, object],
     cpu_s: float,
     channel: socket.socket,
 ) -> subprocess.Popen[bytes]:
-    """One side in a sandbox of its own. The tests' side says its verdict on its standard output."""
+    """One side in a sandbox of its own. The side of the tests prints its verdict."""
     limits = {
         "RLIMIT_AS": MEMORY_BYTES,
         "RLIMIT_FSIZE": 1 << 20,
@@ -206,7 +204,7 @@ class _Usage(NamedTuple):
 
 
 def _usage(pid: int) -> _Usage:
-    """What a process and all that come from it have used and hold now, and whether one of them wants to compute."""
+    """The use of a process and its descendants so far, and whether one of them wants to compute."""
     cpu_s, memory, runnable = 0.0, 0, False
     try:
         found = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
@@ -218,10 +216,10 @@ def _usage(pid: int) -> _Usage:
                 times, held = process.cpu_times(), process.memory_info()
                 runnable = runnable or process.status() in _RUNNABLE
         except psutil.Error:
-            # It has ended meanwhile.
+            # It has ended.
             continue
         cpu_s += sum(times[:4])
-        # What is shared is mostly the interpreter's own files.
+        # Shared memory is mostly the interpreter's files.
         memory += held.rss - held.shared
     return _Usage(cpu_s, memory, runnable)
 
@@ -235,22 +233,20 @@ def _limit(tests: int, answer: int, timeout_s: float, clock_s: float) -> Verdict
         return Verdict(False, f"used more than {MEMORY_BYTES >> 20} MiB of memory")
     judging = _usage(tests)
     if judging.cpu_s > timeout_s + TESTS_SECONDS:
-        return Verdict(
-            None, f"the tests took more than {timeout_s + TESTS_SECONDS:g} s of computing"
-        )
+        most_s = timeout_s + TESTS_SECONDS
+        return Verdict(None, f"the tests took more than {most_s:g} s of computing")
     if clock_s <= CLOCK_FACTOR * timeout_s:
         return None
     if used.runnable or judging.runnable:
-        return Verdict(
-            None, f"the machine was too busy: {used.cpu_s:.1f} s of computing in {clock_s:.0f} s"
-        )
+        busy = f"{used.cpu_s:.1f} s of computing in {clock_s:.0f} s"
+        return Verdict(None, f"the machine was too busy: {busy}")
     return Verdict(False, f"{late}: it waits")
 
 
 def _verdict(
     tests: subprocess.Popen[bytes], answer: subprocess.Popen[bytes], timeout_s: float
 ) -> Verdict:
-    """What the tests' side says, or the limit that was passed before."""
+    """The verdict of the tests, or of a limit that was passed first."""
     assert tests.stdout is not None
     said, begun = bytearray(), time.monotonic()
     with selectors.DefaultSelector() as selector:
@@ -271,7 +267,7 @@ def _verdict(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Killing bubblewrap ends its PID namespace, and with it every process of the code's."""
+    """Kill bubblewrap; this ends its PID namespace with every process in it."""
     process.kill()
     process.wait()
     if process.stdout is not None:
@@ -280,14 +276,22 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _try(sandbox: Sequence[str], code: str, tests: CodeTests, timeout_s: float) -> Verdict:
     ours, theirs = socket.socketpair()
-    asked: dict[str, object] = {"tests": tests.source, "setup": tests.setup, "entry": tests.entry}
-    asked |= {"cases": [dict(case) for case in tests.cases], "compare": tests.compare}
+    asked = {
+        "tests": tests.source,
+        "setup": tests.setup,
+        "entry": tests.entry,
+        "cases": [dict(case) for case in tests.cases],
+        "compare": tests.compare,
+    }
     case_cpu_s = math.ceil(timeout_s)
-    given: dict[str, object] = {"code": code, "forbidden": list(tests.forbidden)}
-    given |= {"case_cpu_s": case_cpu_s, "case_clock_s": CLOCK_FACTOR * timeout_s}
+    given = {
+        "code": code,
+        "forbidden": list(tests.forbidden),
+        "case_cpu_s": case_cpu_s,
+        "case_clock_s": CLOCK_FACTOR * timeout_s,
+    }
     if tests.cases:
-        # Each case's limit is kept beside the program; this one is for all of them, with a second
-        # for each to start.
+        # The harness limits each case. This limit is for all of them, with a second for each start.
         timeout_s = float((case_cpu_s + 1) * len(tests.cases))
     started: list[subprocess.Popen[bytes]] = []
     try:
@@ -304,10 +308,10 @@ def _try(sandbox: Sequence[str], code: str, tests: CodeTests, timeout_s: float) 
 
 
 def run_tests(code: str, tests: CodeTests, timeout_s: float) -> Verdict:
-    """Run code, then tests on it, at most so long of processor time (for each case where there are cases).
+    """Run code, then tests on it, within a limit of processor time (per case, if there are cases).
 
-    Raises nothing for whatever the code does. `passed` is None where no sandbox works here, or the
-    machine kept the code from coming to an end.
+    Nothing that the code does raises here. `passed` is None where no sandbox works, or the machine
+    kept the code from ending.
     """
     reason = unavailable()
     if reason:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from scripts.lib.base.untrusted_text import valid_text
 from scripts.lib.prompts.check_types import Outcome
 from scripts.lib.prompts.types import Check, Criterion, Question
-from scripts.lib.scoring.answer_text import without_echo, written
+from scripts.lib.scoring.answer.cleaning import without_echo, written
 from scripts.lib.scoring.checks import CHECKS
 from scripts.lib.scoring.rubric import (
     MOST_SCORE,
@@ -20,18 +20,18 @@ from scripts.lib.scoring.rubric import (
     QuestionScore,
 )
 
-# Raised when a check decides differently. Then reviews are made again; inference is not repeated.
+# Increase it when a check decides differently: reviews are then made again, without inference.
 SCORER_VERSION = 4
-# What checks are named by that decide on the answer as a whole.
+# The criterion of the checks that decide on the answer as a whole.
 WHOLE_ANSWER = "the whole answer"
-# These checks see the text as the model wrote it: an instruction may be to repeat the prompt, and
-# code may begin indented.
+# These checks see the text as the model wrote it: IFEval may ask for the prompt to be repeated, and
+# code may begin with indentation.
 _AS_WRITTEN = frozenset(("ifeval", "code"))
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A criterion and what each of its checks said of the answer."""
+    """A criterion and the outcome of each of its checks."""
 
     criterion: Criterion
     outcomes: tuple[tuple[Check, Outcome], ...]
@@ -40,7 +40,7 @@ class Examined:
     def score(self) -> CriterionScore:
         """The criterion's score: all checks must pass.
 
-        One that fails decides; else one that cannot decide leaves it unscored.
+        A check that fails decides. Without one, a check that cannot decide leaves it unscored.
         """
         name, weight = self.criterion.criterion, self.criterion.weight
         if not self.outcomes:
@@ -57,7 +57,7 @@ class Examined:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What scoring saw: the answer itself, the outcomes of each criterion (last those of the whole), and the score."""
+    """What scoring found: the answer itself, the outcomes of each criterion, and the score."""
 
     answer: str
     criteria: tuple[Examined, ...]
@@ -65,9 +65,9 @@ class Examination:
 
 
 def _run(check: Check, answer: str, as_written: str) -> Outcome:
-    """What a check says of an answer, in valid text: JSON in an answer, and its code, can name what no file can hold.
+    """The outcome of a check, undecided where it cannot run.
 
-    A check that cannot run is undecided.
+    Its texts are made valid: an answer can contain characters that no file can hold.
     """
     try:
         found = CHECKS[check.type](
@@ -81,7 +81,7 @@ def _run(check: Check, answer: str, as_written: str) -> Outcome:
 def examine(question: Question, answer: str, finish_reason: str) -> Examination:
     """The result of every check of a question.
 
-    Thinking, chat markers and an echo of the prompt are taken off first. A truncated answer
+    Thinking, chat markers and an echo of the prompt are removed first. A truncated answer
     (`finish_reason` length or timeout) is scored as far as it goes, and noted.
     """
     as_written = written(answer)

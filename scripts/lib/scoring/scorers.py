@@ -1,4 +1,7 @@
-"""Three scorers, one result type: deterministic checks, Claude, a local model. None fills in where another has no score."""
+"""Three scorers with one result type: checks, Claude, a local model.
+
+A scorer without a score for an answer is not replaced by another one.
+"""
 
 from __future__ import annotations
 
@@ -23,20 +26,19 @@ from scripts.lib.settings.judge_config import CHECKS, CLAUDE, JudgeConfig
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """Who scores: `checks` (without a series), or a judge with the series of its verdicts."""
+    """A scorer: `checks` (without a series), or a judge with the series of its verdicts."""
 
     name: str
     series: Series | None = None
 
     @property
     def identity(self) -> str:
-        """What a review's name depends on: another version, or another judge, is another review."""
+        """The part of a review's name that changes with the version of the checks, or the judge."""
         return f"{CHECKS}-{SCORER_VERSION}" if self.series is None else self.series.name
 
 
 LOCK = Path("envs/requirements.lock")
-# What decides in a check beside the project's own code: by check type the libraries, another
-# version of which may decide otherwise.
+# Check type -> libraries that take part in its decision: another version may decide differently.
 _LIBRARIES = {
     "math": ("math-verify", "sympy", "latex2sympy2-extended"),
     "json_schema": ("jsonschema",),
@@ -46,7 +48,10 @@ _LIBRARIES = {
 
 @lru_cache(maxsize=1)
 def _pinned() -> Mapping[str, str]:
-    """Library -> version by the lock: the same in each environment and on each machine, whatever Snakemake's own has."""
+    """Library -> version by the lock.
+
+    This is the same in each environment and on each machine, whatever is installed.
+    """
     text = LOCK.read_text(encoding="utf-8") if LOCK.is_file() else ""
     return dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE))
 
@@ -64,25 +69,25 @@ def _libraries(questions: Iterable[Question]) -> list[str]:
 
 
 def check_libraries(scorers: Iterable[Scorer], questions: Iterable[Question]) -> None:
-    """Raises BenchError where checks would be decided with another version of a library than their review's name says."""
+    """Raise BenchError where a check's library has another version than the review's name says."""
     if all(scorer.name != CHECKS for scorer in scorers):
         return
     for name in _libraries(questions):
         pinned, installed = _pinned().get(name, ""), _installed(name)
         if pinned not in ("", installed):
             raise BenchError(
-                f"{LOCK}: {name}: expected version {pinned}, found {installed}: checks may decide otherwise; "
-                f"pip install --require-hashes -r {LOCK}"
+                f"{LOCK}: {name}: expected version {pinned}, found {installed}: checks may decide "
+                f"differently; pip install --require-hashes -r {LOCK}"
             )
 
 
 def scoring_tools(
     scorers: Iterable[Scorer], questions: Iterable[Question], sandboxed: bool
 ) -> list[str]:
-    """What the checks of these questions are decided with, for the name of their review.
+    """The tools that decide the checks of these questions, for the name of their review.
 
-    Only what these questions need is in it, and of a sandbox only whether there is one: it is the
-    same on each machine.
+    Only the tools that these questions need are listed. Of a sandbox only its presence counts: it
+    is the same on each machine.
     """
     if all(scorer.name != CHECKS for scorer in scorers):
         return []
@@ -102,31 +107,23 @@ ONLY_CHECKS = (Scorer(CHECKS),)
 
 
 def scorers_of(config: JudgeConfig, local_weights: str) -> tuple[Scorer, ...]:
-    """The configured scorers in order. `local_weights`: what tells the local judge's weights from others."""
+    """The configured scorers in order. `local_weights` identifies the local judge's weights."""
     unchecked = {"unchecked": True} if config.use_failed_batches else {}
-    made = []
-    for name in config.scorers:
+
+    def scorer(name: str) -> Scorer:
         if name == CHECKS:
-            made.append(Scorer(name))
-        elif name == CLAUDE:
-            claude = config.claude
-            made.append(
-                Scorer(
-                    name,
-                    make_series(name, claude.model, claude.max_tokens, config.round, **unchecked),
-                )
-            )
-        else:
-            local, more = config.local, {"weights": local_weights} | unchecked
-            made.append(
-                Scorer(name, make_series(name, local.model, local.max_tokens, config.round, **more))
-            )
-    return tuple(made)
+            return Scorer(name)
+        judge = config.claude if name == CLAUDE else config.local
+        more = {} if name == CLAUDE else {"weights": local_weights}
+        series = make_series(name, judge.model, judge.max_tokens, config.round, **more, **unchecked)
+        return Scorer(name, series)
+
+    return tuple(map(scorer, config.scorers))
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A score with where it comes from: the scorer, and for a judge the series and the verdict's digest."""
+    """A score and its origin: the scorer, for a judge also the series and the verdict's digest."""
 
     scorer: str
     score: QuestionScore
@@ -135,7 +132,7 @@ class Scored:
 
 
 class Scoring:
-    """Scores answers; judges' scores are read from their stored verdicts, nobody is asked anything."""
+    """Scores answers. Judges' scores come from stored verdicts; no judge is asked."""
 
     def __init__(self, scorers: Iterable[Scorer]):
         self._scorers = tuple(scorers)
@@ -149,21 +146,17 @@ class Scoring:
         return self._scorers[0].name
 
     def of(self, question: Question, answer: str, finish_reason: str) -> tuple[Scored, ...]:
-        """One score per scorer, in order. Without a usable verdict a judge's is unscored, with the reason."""
+        """One score per scorer, in order. Without a usable verdict, a judge's is unscored."""
         return tuple(self._one(scorer, question, answer, finish_reason) for scorer in self._scorers)
 
     def _one(self, scorer: Scorer, question: Question, answer: str, finish_reason: str) -> Scored:
         if scorer.series is None:
-            return Scored(
-                scorer.name, score_answer(question, answer, finish_reason), scorer.identity
-            )
-        store, pair = (
-            self._stores[scorer.series.name],
-            material(question, answer, finish_reason).pair,
-        )
+            score = score_answer(question, answer, finish_reason)
+            return Scored(scorer.name, score, scorer.identity)
+        store = self._stores[scorer.series.name]
+        pair = material(question, answer, finish_reason).pair
         verdict = store.usable(pair)
         if verdict is None:
-            return Scored(
-                scorer.name, QuestionScore((), unscored=store.why_not(pair)), scorer.identity
-            )
+            score = QuestionScore((), unscored=store.why_not(pair))
+            return Scored(scorer.name, score, scorer.identity)
         return Scored(scorer.name, verdict.scored, scorer.identity, verdict.digest)

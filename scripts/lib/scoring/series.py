@@ -1,4 +1,7 @@
-"""A judge as a series of verdicts, and the items and replies that it is asked with. Verdicts of two series are never mixed."""
+"""A judge as a series of verdicts, and the items and replies of its batches.
+
+Verdicts of two series are never mixed.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from scripts.lib.scoring.judge_prompt import (
 
 
 class Role(StrEnum):
-    """What an item of a batch is there for; the judge cannot tell."""
+    """The purpose of an item of a batch. The judge cannot see it."""
 
     PAIR = "pair"
     RETEST = "retest"
@@ -29,10 +32,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class Series:
-    """One judge as an instrument: everything that can change its verdicts. Verdicts of two series are never mixed.
+    """One judge as an instrument: everything that can change its verdicts.
 
     `scorer` is `claude` or `local`, `model` the pinned model id (local: the registry key or file
-    name), `identity` what else decides: prompt, scoring, token limit, round.
+    name), `identity` the rest: prompt, scoring, token limit, round.
     """
 
     scorer: str
@@ -46,6 +49,7 @@ class Series:
         return f"{self.scorer}-{slug}-{digest(self.to_json())}"
 
     def to_json(self) -> dict[str, Any]:
+        """The series as `series.json` holds it."""
         return {"scorer": self.scorer, "model": self.model, **self.identity}
 
 
@@ -62,7 +66,10 @@ def make_series(scorer: str, model: str, max_tokens: int, round_: int, **more: A
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one reply as they are billed; `input_tokens` are those neither written to nor read from the cache."""
+    """Tokens of one reply as they are billed.
+
+    `input_tokens` are those that were neither written to nor read from the cache.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -72,10 +79,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back for one item. `content` is the text to be scored; None with the reason in `failure`.
+    """The reply to one item. `content` is the text to score; None with the reason in `failure`.
 
     `transient`: asking again may help (limits, deadlines, outages). `raw` is the body as received,
-    `usd` what it cost.
+    `usd` its cost.
     """
 
     content: str | None
@@ -92,10 +99,10 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One answer to be judged. `kind` and `expected` (a score) are a canary's, or a calibration answer's.
+    """One answer to be judged. `kind` and the score `expected` are for canaries and calibration.
 
-    `digest` names the verdict; a retest's and a canary's depend on the batch, so they are never
-    answered from the store.
+    `digest` names the verdict. It depends on the batch for a retest and a canary, so these are
+    never answered from the store.
     """
 
     digest: str

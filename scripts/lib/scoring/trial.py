@@ -1,4 +1,4 @@
-"""One answer tried on one question: what each check says, what it extracted, and from which place."""
+"""One answer tried on one question: what each check says and extracts, and from which place."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def read_answer(source: str) -> str:
 
 
 def as_json(question: Question, examination: Examination) -> dict[str, Any]:
-    """The trial as a mapping: `score` from 0 to 3 (null: unscored), `passed`, and the checks by criterion."""
+    """The trial as a mapping: `score` from 0 to 3 (null: unscored), `passed`, and the checks."""
     score = examination.score
     return {
         "question": question.name_in_full,
@@ -102,7 +102,7 @@ def as_text(question: Question, examination: Examination) -> str:
     score = examination.score
     result = "unscored"
     if score.score is not None:
-        result = f"{score.score} of 3, {'a pass' if score.passed else 'no pass'}"
+        result = f"{score.score} of 3, {'passed' if score.passed else 'failed'}"
     lines = [f"{question.name_in_full}: {result}" + (f" ({score.note})" if score.note else "")]
     for examined in examination.criteria:
         lines += _criterion_lines(examined)

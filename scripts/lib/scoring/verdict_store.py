@@ -1,10 +1,9 @@
-"""The verdict store: one file per judgement, content-addressed, whole or not there, checked on every read.
+"""The verdict store: one sealed file per judgement, named by its digest, verified on every read.
 
-verdicts/{series}/{aa}/{digest}.json     a verdict; counts when its batch was accepted
-verdicts/{series}/batches/{batch}.json   a closed batch: who was in it, what the instrument checks
-found verdicts/{series}/open/{batch}.json      a batch in hand; a restart goes on with it
-verdicts/{series}/quarantine/{batch}/    the verdicts of a batch that failed its checks: kept, never
-used
+verdicts/{series}/{aa}/{digest}.json    a verdict; it counts when its batch was accepted
+verdicts/{series}/batches/{batch}.json  a closed batch: its items, and the findings of its checks
+verdicts/{series}/open/{batch}.json     an open batch; a restart continues it
+verdicts/{series}/quarantine/{batch}/   the verdicts of a batch that failed its checks: never used
 """
 
 from __future__ import annotations
@@ -37,6 +36,12 @@ T = TypeVar("T")
 ACCEPTED, QUARANTINED, CALIBRATION = "accepted", "quarantined", "calibration"
 
 
+def _sealed_text(record: Any, **more: Any) -> str:
+    """A record as readable JSON, sealed."""
+    body = sealed(asdict(record) | more)
+    return json.dumps(body, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """One stored judgement. `label` is the question first judged with this material."""
@@ -54,16 +59,16 @@ class Verdict:
 
     @property
     def score(self) -> int | None:
+        """The score from 0 to 3; None where it is unscored."""
         return self.scored.score
 
     def to_json(self) -> str:
-        """Readable JSON that ends in the seal of all the rest."""
-        body = asdict(self) | {"score": self.score, "schema_version": SCHEMA_VERSION}
-        return json.dumps(sealed(body), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        """Readable JSON with the seal of all other fields."""
+        return _sealed_text(self, score=self.score, schema_version=SCHEMA_VERSION)
 
 
 def parse_verdict(text: str, origin: str) -> Verdict:
-    """Read a stored verdict. Raises Damaged naming `origin` where it is not what was written."""
+    """Read a stored verdict. Raises Damaged naming `origin` where it was changed."""
     raw = read_sealed(text, origin)
     version = raw.get("schema_version")
     if version != SCHEMA_VERSION:
@@ -108,13 +113,12 @@ class BatchRecord:
     closed_utc: str
 
     def to_json(self) -> str:
-        return (
-            json.dumps(sealed(asdict(self)), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        )
+        """Readable JSON with the seal of all other fields."""
+        return _sealed_text(self)
 
 
 def parse_batch(text: str, origin: str) -> BatchRecord:
-    """Read a closed batch. Raises Damaged naming `origin` where it is not what was written."""
+    """Read a closed batch. Raises Damaged naming `origin` where it was changed."""
     raw = read_sealed(text, origin)
     try:
         del raw[SEAL]
@@ -132,19 +136,19 @@ def _quarantined_pairs(record: BatchRecord) -> dict[str, str]:
 
 
 def parse_series(text: str, file: Path) -> Series:
-    """Read what a series is. Raises Damaged where its folder, which is named by its digest, is another's."""
+    """Read what a series is. Raises Damaged where its folder has the name of another series."""
     raw = strict_json(text, str(file))
     try:
         found = Series(raw.pop("scorer"), raw.pop("model"), raw)
     except KeyError as error:
         raise Damaged(str(file), f"not a series: expected {error}") from error
     if found.name != file.parent.name:
-        raise Damaged(str(file), f"it tells of the series {found.name}")
+        raise Damaged(str(file), f"it describes the series {found.name}")
     return found
 
 
 def all_series(root: Path = VERDICTS) -> tuple[Series, ...]:
-    """Every series that has verdicts in the tree, by name; one whose series.json is damaged is left out."""
+    """Every series in the tree, by name, without those whose series.json is damaged."""
     found = []
     for file in sorted(root.glob("*/series.json")):
         with contextlib.suppress(Damaged):
@@ -153,7 +157,10 @@ def all_series(root: Path = VERDICTS) -> tuple[Series, ...]:
 
 
 class VerdictStore:
-    """The verdicts of one series. `damaged`: the records that were found not to be what was written; they count as missing."""
+    """The verdicts of one series.
+
+    `damaged`: the records that were changed since they were written. They count as missing.
+    """
 
     def __init__(self, series: Series, root: Path = VERDICTS):
         self.damaged: dict[str, Problem] = {}
@@ -164,25 +171,23 @@ class VerdictStore:
         """Every usable verdict on an answer, in the order of the digests."""
         for file in sorted(self.folder.glob("[0-9a-f][0-9a-f]/*.json")):
             verdict = self.read(file.stem)
-            if (
-                verdict is not None
-                and verdict.role is Role.PAIR
-                and self.usable(verdict.pair) is not None
-            ):
+            if verdict and verdict.role is Role.PAIR and self.usable(verdict.pair):
                 yield verdict
 
     def path(self, digest: str) -> Path:
+        """The file of a verdict."""
         return self.folder / digest[:2] / f"{digest}.json"
 
     def read(self, digest: str) -> Verdict | None:
-        """The verdict of that name, whatever became of its batch; None where there is none, or a damaged one."""
+        """The verdict of that name, of any batch; None where it is missing or damaged."""
         path = self.path(digest)
         return self._believed(path, lambda text: self._own(parse_verdict(text, str(path)), digest))
 
     def _own(self, verdict: Verdict, digest: str) -> Verdict:
         if (verdict.digest, verdict.series) != (digest, self.series.name):
             raise Damaged(
-                str(self.path(digest)), f"it holds the verdict {verdict.digest} of {verdict.series}"
+                str(self.path(digest)),
+                f"it contains the verdict {verdict.digest} of {verdict.series}",
             )
         return verdict
 
@@ -196,7 +201,7 @@ class VerdictStore:
             return None
 
     def write(self, verdict: Verdict) -> None:
-        """Store a verdict; the first one also writes down what the series is."""
+        """Store a verdict; the first one also stores the description of the series."""
         about = self.folder / "series.json"
         if not about.exists():
             write_atomic(about, json.dumps(self.series.to_json(), indent=1, sort_keys=True) + "\n")
@@ -204,7 +209,7 @@ class VerdictStore:
 
     @cached_property
     def batches(self) -> dict[str, BatchRecord]:
-        """The closed batches by name: those of the tree when first asked for, and those closed here since."""
+        """The closed batches by name: those of the tree at the first use, and those since."""
         files = sorted((self.folder / "batches").glob("*.json"))
         parsed = (self._believed(file, partial(parse_batch, origin=str(file))) for file in files)
         return {record.batch: record for record in parsed if record is not None}
@@ -217,19 +222,21 @@ class VerdictStore:
         return found
 
     def usable(self, pair: str) -> Verdict | None:
-        """The verdict that counts for a pair: scored or unscored for good, of an accepted batch; None where there is none."""
+        """The verdict that counts for a pair; None where there is none.
+
+        Its batch was accepted, and its reply is final: scored, or unscored for good.
+        """
         verdict = self.read(verdict_digest(self.series, pair))
-        if verdict is None or verdict.transient:
+        if verdict is None or verdict.transient or verdict.batch not in self.batches:
             return None
-        record = self.batches.get(verdict.batch)
-        return verdict if record is not None and record.status == ACCEPTED else None
+        return verdict if self.batches[verdict.batch].status == ACCEPTED else None
 
     def why_not(self, pair: str) -> str:
         """Why a pair has no usable verdict."""
         digest = verdict_digest(self.series, pair)
-        verdict = self.read(digest)
-        if str(self.path(digest)) in self.damaged:
-            return str(self.damaged[str(self.path(digest))])
+        verdict, file = self.read(digest), str(self.path(digest))
+        if file in self.damaged:
+            return str(self.damaged[file])
         if verdict is not None and verdict.transient:
             return verdict.scored.unscored
         if verdict is not None and verdict.batch not in self.batches:
@@ -240,14 +247,14 @@ class VerdictStore:
         return self.stopped() or "not judged yet"
 
     def is_quarantined(self, pair: str) -> bool:
-        """True where a failed batch had the pair and nothing has taken its verdict's place since."""
+        """True where a failed batch had the pair and no later verdict has replaced it."""
         return pair in self._quarantined and self.read(verdict_digest(self.series, pair)) is None
 
     def write_closed(self, record: BatchRecord) -> None:
-        """Write a batch's record, move a failed batch's verdicts away, and take the batch off the open ones.
+        """Write a batch's record, move a failed batch's verdicts away, and delete the open batch.
 
-        The record decides: a crash in between leaves verdicts that do not count, and the next run
-        closes it once more. Only files are touched, so that it may run in a thread.
+        The record decides. After a crash in between, verdicts do not count, and the next run closes
+        the batch again. This only touches files, so it may run in a thread.
         """
         write_atomic(self.folder / "batches" / f"{record.batch}.json", record.to_json())
         if record.status == QUARANTINED:
@@ -268,17 +275,19 @@ class VerdictStore:
             source.replace(target)
 
     def open_file(self, batch: str) -> Path:
+        """The file of an open batch."""
         return self.folder / "open" / f"{batch}.json"
 
     @property
     def lock_file(self) -> Path:
+        """The lock of the process that works on the open batches."""
         return self.folder / "open" / "lock"
 
     def open_batches(self) -> Iterator[str]:
-        """The batches in hand, oldest name first."""
+        """The open batches, by name: the oldest first."""
         yield from sorted(file.stem for file in (self.folder / "open").glob("*.json"))
 
-    # What a run could not do is kept, so that reviews can tell it and the next run takes it up.
+    # What a run could not do is stored: reviews show it, and the next run continues there.
 
     @property
     def _unfinished(self) -> Path:
@@ -287,9 +296,7 @@ class VerdictStore:
     def _read_unfinished(self) -> tuple[dict[str, Any], tuple[Problem, ...]]:
         try:
             found = json.loads(self._unfinished.read_text(encoding="utf-8"))
-            if isinstance(found["reason"], str) and all(
-                isinstance(file, str) for file in found["reviews"]
-            ):
+            if all(isinstance(text, str) for text in (found["reason"], *found["reviews"])):
                 return found, ()
             reason = "expected a reason and a list of reviews"
         except FileNotFoundError:
@@ -298,29 +305,24 @@ class VerdictStore:
             reason = str(error.strerror)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             reason = one_line(error)
-        return {}, (
-            Problem(
-                str(self._unfinished), "", f"damaged ({reason}): which reviews wait is not known"
-            ),
-        )
+        message = f"damaged ({reason}): it is unknown which reviews wait"
+        return {}, (Problem(str(self._unfinished), "", message),)
 
     def unfinished(self) -> dict[str, Any]:
-        """`reason` and `reviews` (files with answers that wait for a verdict); empty where nothing waits, or it is damaged."""
+        """`reason` and `reviews` (files with unjudged answers); empty without a valid note."""
         return self._read_unfinished()[0]
 
     def unfinished_damage(self) -> tuple[Problem, ...]:
-        """What is wrong with the note of what waits: any review may then be one of them."""
+        """The damage of the note on unfinished work: any review may then have unjudged answers."""
         return self._read_unfinished()[1]
 
     def set_unfinished(self, reason: str, reviews: Iterable[str], covered: Iterable[str]) -> None:
-        """Note which reviews wait, and why. Of those that a run did not cover the earlier note stands."""
+        """Note which reviews wait, and why. Reviews that a run did not cover keep waiting."""
         others = set(self.unfinished().get("reviews", ())) - set(covered)
         waiting = sorted({*others, *reviews})
         if waiting:
-            write_atomic(
-                self._unfinished,
-                json.dumps({"reason": reason, "reviews": waiting}, indent=1) + "\n",
-            )
+            note = {"reason": reason, "reviews": waiting}
+            write_atomic(self._unfinished, json.dumps(note, indent=1) + "\n")
         else:
             self._unfinished.unlink(missing_ok=True)
 
@@ -330,7 +332,7 @@ class VerdictStore:
 
 
 def outcome(item: Item, verdict: Verdict | None, first: int | None = None) -> ItemOutcome:
-    """An item with what became of it; a transient failure is no answer."""
+    """An item and its result. A transient failure is not an answer."""
     return ItemOutcome(
         digest=item.digest,
         pair=item.shown.pair,

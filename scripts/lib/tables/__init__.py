@@ -1,0 +1,1 @@
+"""Tables from reviews: setups, ranking, tidy CSV files, the predecessor's summary."""

@@ -1,4 +1,4 @@
-"""The part of the pages on one hardware profile and engine: its plan, what was measured, and what follows from it."""
+"""One hardware profile and engine: its plan, its setups, and the rankings that follow from them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from scripts.lib.planning.plan import Plan
 from scripts.lib.results.review_check import Damage
+from scripts.lib.results.states import MissingCells
 from scripts.lib.tables.ranking import (
     Reduction,
     RoleRanking,
@@ -20,36 +21,24 @@ from scripts.lib.tables.ranking import (
 from scripts.lib.tables.setups import Setup, quality_rows, suite_place
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """A planned setup of which cells are not there: how many, how many of those are stale, and since what changed."""
-
-    model: str
-    mode: str
-    count: int
-    planned: int
-    stale: int
-    changed: tuple[str, ...]
-    can_run: bool
-
-
 @dataclass(frozen=True)
 class ProfilePart:
-    """The part of RESULTS.md on one hardware profile. `environments`: digest -> record, of those that cells refer to.
+    """The results on one hardware profile by one engine.
 
-    `damaged`: stored records that are not what was written; nothing of them is in `setups`
-    or `environments`.
+    `environments`: digest -> the records that cells refer to. `damaged`: stored records that were
+    changed after they were written; `setups` and `environments` have nothing of them.
     """
 
     plan: Plan
     setups: tuple[Setup, ...]
     environments: Mapping[str, Mapping[str, Any]]
     is_active: bool = False
-    missing: tuple[Missing, ...] = ()
+    missing: tuple[MissingCells, ...] = ()
     damaged: tuple[Damage, ...] = ()
 
     @property
     def name(self) -> str:
+        """The part's heading."""
         return f"{self.plan.hardware.name}, engine {self.plan.engine.name}"
 
     @property
@@ -59,39 +48,39 @@ class ProfilePart:
 
     @cached_property
     def suites(self) -> list[str]:
+        """The suites with answers, in the order of `suite_place`."""
         return sorted({suite for c in self.setups for suite in c.by_suite}, key=suite_place)
 
     @property
     def measured(self) -> int:
+        """The number of reviewed cells."""
         return sum(len(c.rows) for c in self.setups)
 
     @property
     def planned(self) -> int:
-        return sum(len(shard.cells) for shard in self.plan.shards) or sum(
-            c.planned for c in self.setups
-        )
+        """The number of planned cells."""
+        planned = sum(len(shard.cells) for shard in self.plan.shards)
+        return planned or sum(c.planned for c in self.setups)
 
     @cached_property
     def rankings(self) -> tuple[RoleRanking, ...]:
+        """One ranking per role."""
         return rank_roles(self.setups, self.plan.recommended)
 
     @cached_property
     def reductions(self) -> tuple[Reduction, ...]:
+        """The rows with fewer experts, compared with all experts."""
         return tuple(reductions(self.setups))
 
     @cached_property
     def rows(self) -> list[Setup]:
-        """The quality rows by role, in a role the best first; what is not ranked stands behind."""
+        """The quality rows by role, the best first; within a role, unranked ones come last."""
         roles = {ranking.role: place for place, ranking in enumerate(self.rankings)}
 
         def place(row: Setup) -> tuple[int, bool, float, str]:
             role = min((roles[role] for role in row.model.candidate_roles), default=len(roles))
-            return (
-                role,
-                bool(unrankable(row)),
-                -(row.quality.value if row.quality else 0.0),
-                row.name,
-            )
+            quality = row.quality.value if row.quality else 0.0
+            return role, bool(unrankable(row)), -quality, row.name
 
         return sorted(quality_rows(self.setups), key=place)
 
@@ -100,11 +89,11 @@ class ProfilePart:
         return {row.name: fastest_way(row, self.setups) for row in self.rows}
 
     def way_of(self, row: Setup) -> Setup:
-        """The fastest proved way of decoding a quality row's answers; the row itself where none is faster."""
+        """The fastest proved way to decode a quality row's answers; the row itself if none is."""
         return self._ways[row.name]
 
 
 def measured_bandwidth(environments: Iterable[Mapping[str, Any]]) -> float | None:
-    """The memory bandwidth in GB/s that the preflight measured: the greatest of the records; None where none has it."""
+    """The greatest memory bandwidth in GB/s that a preflight measured; None where none did."""
     found = [(record.get("preflight") or {}).get("bandwidth_gb_per_s") for record in environments]
     return max((float(value) for value in found if value), default=None)

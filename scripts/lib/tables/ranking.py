@@ -1,14 +1,14 @@
-"""Which setup should a role run: best by quality first, then the fastest way of decoding the same answers.
+"""Which setup should a role run: the best quality, then the fastest way to decode the same answers.
 
-A number that physics forbids is never ranked, nor a row of which more than 2 % of the answers have
-no score. A way of decoding is taken only when its answers were proved to be the row's, and its
-speed-up's interval lies above 1.
+An impossible number is never ranked, nor a row of which more than 2 % of the answers have no score.
+A way of decoding is used only if its answers are proved to be the row's and the interval of its
+speed-up lies above 1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scripts.lib.base.estimates import (
     LEVEL,
@@ -22,22 +22,21 @@ from scripts.lib.base.estimates import (
     pass_rate,
 )
 from scripts.lib.registry.role_table import suites_for_roles
-from scripts.lib.results.review import ReviewRow
+from scripts.lib.results.review_rows import ReviewRow
 from scripts.lib.tables.setups import Setup, outcomes, quality_rows, ways_of
 
 UNSCORED_LIMIT = 0.02
-# How much of the pass rate a reduced number of experts may cost and still be called as good: 5
-# points.
+# A reduced number of experts is non-inferior if it costs less than this of the pass rate: 5 points.
 MARGIN = 0.05
 ARCHITECT = "architect"
 
 
 @dataclass(frozen=True, slots=True)
 class RankedSetup:
-    """A ranked row: its quality on the role's questions, its fastest proved way, and how it compares with the best one.
+    """A ranked row: its quality on the role's suites, its fastest proved way, its gap to the best.
 
-    `versus_best` is None for the best itself and where no question is shared; its p-value is
-    adjusted for all candidates.
+    `versus_best` is None for the best itself and without a shared question. Its p-value is adjusted
+    for all candidates.
     """
 
     row: Setup
@@ -47,13 +46,13 @@ class RankedSetup:
 
     @property
     def is_tied(self) -> bool:
-        """True when it cannot be told from the best."""
+        """True when it is not significantly worse than the best."""
         return self.versus_best is not None and self.versus_best.p_value > 1 - LEVEL
 
 
 @dataclass(frozen=True, slots=True)
 class RoleRanking:
-    """A role's candidates from best to worst, and the rows that are not ranked, with the reason."""
+    """A role's candidates from best to worst, and the unranked rows, each with the reason."""
 
     role: str
     suites: tuple[str, ...]
@@ -62,22 +61,24 @@ class RoleRanking:
 
     @property
     def tied(self) -> tuple[RankedSetup, ...]:
+        """The candidates that are not significantly worse than the best."""
         return tuple(candidate for candidate in self.candidates if candidate.is_tied)
 
     @property
     def fastest_tied(self) -> tuple[RankedSetup, Comparison] | None:
-        """Of those that cannot be told from the best the fastest, with its speed over the best's; None where none is faster."""
-        compared = (
-            (c, paired_ratio(c.way.decode_speeds, self.candidates[0].way.decode_speeds))
-            for c in self.tied
-        )
-        faster = [(c, ratio) for c, ratio in compared if ratio is not None and is_above_1(ratio)]
+        """The fastest of `tied`, with its speed over the best's; None where none is faster."""
+        faster = []
+        for candidate in self.tied:
+            best = self.candidates[0].way
+            ratio = paired_ratio(candidate.way.decode_speeds, best.decode_speeds)
+            if ratio is not None and is_above_1(ratio):
+                faster.append((candidate, ratio))
         return max(faster, key=lambda found: found[1].estimate.value, default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Reduction:
-    """An expert reduction against full experts of the same model: difference in pass rate, verdict, speed ratio."""
+    """A row with fewer experts, compared with all experts of the same model."""
 
     row: Setup
     full: Setup
@@ -91,33 +92,34 @@ def unrankable(row: Setup) -> str:
     if row.struck_out:
         return f"struck out by physics: {row.struck_out}"
     if row.unscored_share > UNSCORED_LIMIT:
-        missing = row.planned - row.passes.scored
-        return f"{missing} of {row.planned} answers have no score (at most {100 * UNSCORED_LIMIT:.0f} % may)"
+        missing, limit = row.planned - row.passes.scored, f"{100 * UNSCORED_LIMIT:.0f} %"
+        return f"{missing} of {row.planned} answers have no score (limit: {limit})"
     if row.decode is None:
         return "no speed was measured"
     return ""
 
 
 def is_proved(way: Setup) -> bool:
-    """True for a way of decoding that may stand for its row: same answers, no failures of its own, a possible speed."""
+    """True for a way with its row's answers, no failures of its own, and a possible speed."""
     return way.inherits_quality and not way.breaks and not way.struck_out and way.decode is not None
 
 
-def is_above_1(ratio: Comparison | None) -> bool:
+def is_above_1(ratio: Comparison) -> bool:
     """True when the interval of a ratio lies above 1."""
-    return ratio is not None and (ratio.estimate.low or 0.0) > 1
+    return (ratio.estimate.low or 0.0) > 1
 
 
 def fastest_way(row: Setup, setups: Iterable[Setup], preferred: str | None = None) -> Setup:
-    """The proved way with the greatest speed-up, the row itself where none is faster; `preferred` (a mode) wins if proved."""
+    """The proved way with the greatest speed-up; the row itself where none is faster.
+
+    The mode `preferred` is taken wherever it is proved.
+    """
     proved = [way for way in ways_of(row, setups) if is_proved(way)]
-    wanted = [way for way in proved if way.mode.name == preferred]
-    if wanted:
-        return wanted[0]
-    faster = [way for way in proved if is_above_1(way.speed_up)]
-    return max(
-        faster, key=lambda way: way.speed_up.estimate.value if way.speed_up else 0.0, default=row
-    )
+    for way in proved:
+        if way.mode.name == preferred:
+            return way
+    faster = [(way.speed_up, way) for way in proved if way.speed_up and is_above_1(way.speed_up)]
+    return max(faster, key=lambda pair: pair[0].estimate.value, default=(None, row))[1]
 
 
 def _speed(candidate: RankedSetup) -> float:
@@ -135,9 +137,9 @@ def _why_not(row: Setup, role: str, recommended: Mapping[str, str]) -> str:
 
 
 def rank(role: str, setups: Sequence[Setup], recommended: Mapping[str, str]) -> RoleRanking:
-    """Rank the quality rows of the models that are candidates for a role, on the role's suites.
+    """Rank the quality rows of a role's candidate models on the role's suites.
 
-    `recommended`: model -> the mode that the registry's rules prefer for architects (full experts
+    `recommended`: model -> the mode that the registry's rules prefer for architects (all experts
     and speculation).
     """
     suites = suites_for_roles((role,), role)
@@ -152,35 +154,33 @@ def rank(role: str, setups: Sequence[Setup], recommended: Mapping[str, str]) -> 
             continue
         preferred = recommended.get(row.model.key) if role == ARCHITECT else None
         found.append(RankedSetup(row, quality, fastest_way(row, setups, preferred)))
-    found.sort(
-        key=lambda candidate: (-candidate.quality.value, -_speed(candidate), candidate.row.name)
-    )
+    found.sort(key=lambda c: (-c.quality.value, -_speed(c), c.row.name))
     return RoleRanking(role, suites, _compared(found, suites), tuple(unranked))
 
 
 def _compared(candidates: Sequence[RankedSetup], suites: Sequence[str]) -> tuple[RankedSetup, ...]:
-    """Each candidate with its comparison against the first, p-values adjusted by Holm's method."""
+    """Each candidate compared with the first, p-values adjusted by Holm's method."""
     if not candidates:
         return ()
     best = outcomes(_of_suites(candidates[0].row, suites))
     made = [paired_difference(outcomes(_of_suites(c.row, suites)), best) for c in candidates[1:]]
     adjusted = iter(holm([comparison.p_value for comparison in made if comparison is not None]))
-    told = [Comparison(c.estimate, next(adjusted)) if c is not None else None for c in made]
-    others = [
-        RankedSetup(c.row, c.quality, c.way, versus)
-        for c, versus in zip(candidates[1:], told, strict=True)
-    ]
-    return (candidates[0], *others)
+    ranked = [candidates[0]]
+    for candidate, versus in zip(candidates[1:], made, strict=True):
+        if versus is not None:
+            candidate = replace(candidate, versus_best=replace(versus, p_value=next(adjusted)))
+        ranked.append(candidate)
+    return tuple(ranked)
 
 
 def rank_roles(setups: Sequence[Setup], recommended: Mapping[str, str]) -> tuple[RoleRanking, ...]:
-    """A ranking of every role that a measured model is a candidate for, in the order of the registry."""
+    """A ranking of every role that has a measured candidate, in the order of the registry."""
     roles = dict.fromkeys(role for c in setups for role in c.model.candidate_roles)
     return tuple(rank(role, setups, recommended) for role in roles)
 
 
 def reductions(setups: Sequence[Setup]) -> Iterator[Reduction]:
-    """Every reduced number of experts against the same model's baseline, on the questions of both."""
+    """Each reduced number of experts, compared with the model's baseline on shared questions."""
     rows = quality_rows(setups)
     full = {row.model.key: row for row in rows if row.mode.name == "baseline"}
     for row in rows:
@@ -189,7 +189,6 @@ def reductions(setups: Sequence[Setup]) -> Iterator[Reduction]:
             continue
         difference = paired_difference(outcomes(row.rows), outcomes(base.rows))
         if difference is not None:
+            verdict = non_inferiority(difference.estimate, MARGIN)
             speed = paired_ratio(row.decode_speeds, base.decode_speeds)
-            yield Reduction(
-                row, base, difference, non_inferiority(difference.estimate, MARGIN), speed
-            )
+            yield Reduction(row, base, difference, verdict, speed)

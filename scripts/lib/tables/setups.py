@@ -1,7 +1,7 @@
-"""Reviews -> setups (hardware, engine, model, mode) with what was measured of each: quality, speed, speculation.
+"""Setups (hardware, engine, model, mode), made from reviews: quality, speed, speculation of each.
 
 Quality and speed are estimated over questions (base/estimates.py); a speed-up is a median of ratios
-paired by question.
+that are paired by question.
 """
 
 from __future__ import annotations
@@ -25,38 +25,22 @@ from scripts.lib.base.speed_limits import bandwidth_violation, bytes_per_token, 
 from scripts.lib.planning.modes import Mode
 from scripts.lib.registry_loader import Model
 from scripts.lib.results.certificate import Exactness, worst
-from scripts.lib.results.review import ReviewRow
+from scripts.lib.results.review_rows import ReviewRow
 
 SUITE_ORDER = (
-    "thinking",
-    "general",
-    "math",
-    "agentic",
-    "coder",
-    "instruction_precision",
-    "long_context",
-    "vl",
-    "tool_compliance",
+    *("thinking", "general", "math", "agentic", "coder", "instruction_precision", "long_context"),
+    *("vl", "tool_compliance"),
 )
 SUMMARY_COLUMNS = (
-    "model",
-    *SUITE_ORDER[:8],
-    "total",
-    "pct_str",
-    "avg_tps",
-    "spec_draft",
-    "spec_best_tps",
-    "spec_k_results",
-    "lookup_best_tps",
-    "lookup_n_results",
-    "spec_lookup_best_tps",
-    "spec_lookup_results",
+    *("model", *SUITE_ORDER[:8], "total", "pct_str", "avg_tps"),
+    *("spec_draft", "spec_best_tps", "spec_k_results", "lookup_best_tps", "lookup_n_results"),
+    *("spec_lookup_best_tps", "spec_lookup_results"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Passes:
-    """Passed and scored answers (a pass is a score of 2 or 3), answers asked for, and the scored share of weight."""
+    """How many answers passed (score 2 or 3), were scored and asked; the scored weight's share."""
 
     passed: int
     scored: int
@@ -70,16 +54,15 @@ class Passes:
 
 
 def is_scored(row: ReviewRow) -> bool:
-    """True for an answer with a score, and for an error: no answer is a failed one."""
+    """True for an answer with a score, and for an error: an error counts as a fail."""
     return row.score is not None or row.status == "error"
 
 
 def passes(rows: Sequence[ReviewRow]) -> Passes:
-    """Count passes. A cell whose answer is an error counts as asked and not passed; an unscored one is not counted."""
+    """Count passes. An error counts as scored and not passed; an unscored answer only as asked."""
+    passed = sum(row.passed is True for row in rows)
     coverage = fmean(row.coverage for row in rows) if rows else 0.0
-    return Passes(
-        sum(row.passed is True for row in rows), sum(map(is_scored, rows)), len(rows), coverage
-    )
+    return Passes(passed, sum(map(is_scored, rows)), len(rows), coverage)
 
 
 def by_question(rows: Iterable[ReviewRow], value: Callable[[ReviewRow], float | None]) -> Clustered:
@@ -105,10 +88,10 @@ def outcomes(rows: Iterable[ReviewRow]) -> Clustered:
 class Setup:
     """One model in one mode on one hardware profile by one engine, with its reviewed cells.
 
-    `base` is the setup whose answers, and speed, a speculative mode is compared with. The
-    rest is for the physics gate and the roofline: size of the weights in bytes, experts (all,
-    active), lookup's draft length, and the memory's bandwidth in GB/s as the profile has it and as
-    it was measured (None: unknown).
+    `base` is the setup that a speculative mode's answers and speed are compared with. The fields
+    after it are for the physics gate and the roofline: size of the weights in bytes, experts (all,
+    active), lookup's draft length, and the memory's bandwidth in GB/s from the profile and as
+    measured (None: unknown).
     """
 
     hardware: str
@@ -129,19 +112,22 @@ class Setup:
 
     @property
     def name(self) -> str:
+        """`model/mode`."""
         return f"{self.model.key}/{self.mode.name}"
 
     @property
     def folder(self) -> str:
-        """Where its cells are."""
+        """The folder of its cells."""
         return f"{CELLS}/{self.hardware}/{self.name}"
 
     @cached_property
     def answered(self) -> tuple[ReviewRow, ...]:
+        """The rows of cells that neither failed nor ran out of time."""
         return tuple(row for row in self.rows if row.status == "ok")
 
     @cached_property
     def by_suite(self) -> Mapping[str, tuple[ReviewRow, ...]]:
+        """Suite -> its rows, in the order of `suite_place`."""
         names = sorted({row.suite for row in self.rows}, key=suite_place)
         return {name: tuple(row for row in self.rows if row.suite == name) for name in names}
 
@@ -149,6 +135,7 @@ class Setup:
 
     @cached_property
     def passes(self) -> Passes:
+        """The passes over all suites."""
         return passes(self.rows)
 
     @cached_property
@@ -158,101 +145,99 @@ class Setup:
 
     @property
     def unscored_share(self) -> float:
-        """Share of the planned answers that have no score: not measured yet, or not to be told by the scorer."""
+        """The share of planned answers without a score: not measured yet, or not scored."""
         return 1 - self.passes.scored / self.planned if self.planned else 0.0
 
     @cached_property
     def certificate(self) -> Exactness:
-        """The losslessness verdict of a speculative mode: that of its worst answer."""
+        """Whether a speculative mode gives its base's answers: the verdict on its worst answer."""
         return worst(row.certificate for row in self.rows)
 
     @property
     def inherits_quality(self) -> bool:
-        """True when the base row's quality holds for this mode too: its answers were compared and none is lossy."""
-        return not self.mode.speculative or self.certificate in (
-            Exactness.EXACT,
-            Exactness.NUMERIC_TIE,
-        )
+        """True when the base's quality holds for this mode: its answers are the base's."""
+        proved = (Exactness.EXACT, Exactness.NUMERIC_TIE)
+        return not self.mode.speculative or self.certificate in proved
 
     @cached_property
     def breaks(self) -> int:
-        """Questions that fail in this mode and not in its base."""
-        failed_too = (
-            {(row.suite, row.question_id) for row in self.base.rows if row.status != "ok"}
-            if self.base
-            else set()
-        )
-        return len(
-            {(row.suite, row.question_id) for row in self.rows if row.status != "ok"} - failed_too
-        )
+        """The number of questions that fail in this mode and not in its base."""
+        return len(_failed(self.rows) - _failed(self.base.rows if self.base else ()))
 
     # --- speed ---
 
     @cached_property
     def decode_speeds(self) -> Clustered:
+        """Decode speeds by question."""
         return by_question(self.answered, lambda row: row.decode_tokens_per_s)
 
     @cached_property
     def decode(self) -> Estimate | None:
+        """The median decode speed."""
         return median(self.decode_speeds)
 
     @cached_property
     def ttft(self) -> Estimate | None:
+        """The median time to the first token."""
         return median(by_question(self.answered, lambda row: row.ttft_s))
 
     @cached_property
     def prefill(self) -> Estimate | None:
+        """The median speed of prompt evaluation."""
         return median(by_question(self.answered, lambda row: row.prefill_tokens_per_s))
 
     @cached_property
     def speed_up(self) -> Comparison | None:
-        """Decode speed against the base mode's; None for a mode that is its own base, or without shared questions."""
+        """Decode speed over the base's; None without speculation or without shared questions."""
         if not self.mode.speculative or self.base is None:
             return None
         return paired_ratio(self.decode_speeds, self.base.decode_speeds)
 
     @property
     def slow_or_fast(self) -> tuple[ReviewRow, ...]:
-        """The answers whose decode speed stands apart from the others'."""
+        """The answers whose decode speed is an outlier."""
         timed = [row for row in self.answered if row.decode_tokens_per_s is not None]
         marks = outliers([row.decode_tokens_per_s or 0.0 for row in timed])
         return tuple(row for row, far in zip(timed, marks, strict=True) if far)
 
     @property
     def load_s(self) -> float:
+        """The longest load."""
         return max((row.load_s for row in self.rows), default=0.0)
 
     @property
     def peak_rss_bytes(self) -> int:
+        """The greatest peak of resident memory."""
         return max((row.peak_rss_bytes for row in self.rows), default=0)
 
     # --- speculation ---
 
     @property
     def most_drafted(self) -> int | None:
-        """The most tokens one step can draft."""
-        return max(
-            (n for n in (self.mode.k, self.lookup_draft_tokens) if n is not None), default=None
-        )
+        """The most tokens that one step can draft."""
+        limits = (n for n in (self.mode.k, self.lookup_draft_tokens) if n is not None)
+        return max(limits, default=None)
 
     @cached_property
     def drafted(self) -> int:
+        """Tokens drafted in all answers."""
         return sum(row.drafted_tokens for row in self.answered)
 
     @cached_property
     def accepted(self) -> int:
+        """Drafted tokens accepted in all answers."""
         return sum(row.accepted_tokens for row in self.answered)
 
     @cached_property
     def acceptance(self) -> Estimate | None:
-        """Accepted over drafted tokens: the median over the questions that something was drafted in."""
+        """Accepted over drafted tokens: the median over questions with drafted tokens."""
         return median(
             by_question(self.answered, lambda row: _ratio(row.accepted_tokens, row.drafted_tokens))
         )
 
     @cached_property
     def accepted_length(self) -> Estimate | None:
-        """Drafted tokens accepted per verified batch: the median over the questions that a batch was verified in."""
+        """Drafted tokens accepted per verified batch: the median over questions with one."""
         return median(
             by_question(self.answered, lambda row: _ratio(row.accepted_tokens, row.verify_steps))
         )
@@ -261,7 +246,7 @@ class Setup:
 
     @property
     def memory_gb_per_s(self) -> float | None:
-        """The memory's bandwidth in GB/s: measured where it was, else the profile's."""
+        """The memory's bandwidth in GB/s: as measured, else the profile's."""
         return self.measured_gb_per_s or self.bandwidth_gb_per_s
 
     @property
@@ -271,7 +256,7 @@ class Setup:
 
     @cached_property
     def struck_out(self) -> str:
-        """Why physics forbids this setup's speed (empty: it does not). Such a number is shown, never ranked."""
+        """Why this setup's speed is impossible (empty: it is not). It is shown but never ranked."""
         if self.mode.speculative:
             if self.base is not None and self.base.struck_out:
                 return f"its base {self.base.mode.name} is struck out"
@@ -280,13 +265,16 @@ class Setup:
             return speed_up_violation(ratio, self.most_drafted, length)
         if self.decode is None or self.bandwidth_gb_per_s is None:
             return ""
-        return bandwidth_violation(
-            self.decode.value, self.bytes_per_token, self.bandwidth_gb_per_s * 1e9
-        )
+        bandwidth = self.bandwidth_gb_per_s * 1e9
+        return bandwidth_violation(self.decode.value, self.bytes_per_token, bandwidth)
+
+
+def _failed(rows: Iterable[ReviewRow]) -> set[tuple[str, str]]:
+    return {(row.suite, row.question_id) for row in rows if row.status != "ok"}
 
 
 def suite_place(name: str) -> tuple[int, str]:
-    """Sorts suites in the predecessor's order, others behind."""
+    """A sort key: suites in the predecessor's order, then the others by name."""
     return (SUITE_ORDER.index(name) if name in SUITE_ORDER else len(SUITE_ORDER), name)
 
 
@@ -296,5 +284,5 @@ def quality_rows(setups: Iterable[Setup]) -> list[Setup]:
 
 
 def ways_of(row: Setup, setups: Iterable[Setup]) -> list[Setup]:
-    """The speculative and lookup modes that decode a quality row's answers: its speed columns."""
+    """The speculative and lookup modes that decode a quality row's answers."""
     return [c for c in setups if c.mode.speculative and c.base is row]

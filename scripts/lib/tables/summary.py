@@ -1,8 +1,8 @@
-"""The predecessor's summary.csv: one line per quality row with its speculative speeds, without what physics forbids."""
+"""The predecessor's summary.csv: a line per quality row, without impossible speeds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from scripts.lib.base.part_names import without_part
@@ -20,48 +20,52 @@ SUITES = SUMMARY_COLUMNS[1:9]
 COLUMNS = (*SUMMARY_COLUMNS, "hardware", "engine")
 
 
-def _speed(c: Setup) -> float:
-    return c.decode.value if c.decode is not None else 0.0
-
-
-def _timed(ways: Iterable[Setup]) -> list[Setup]:
-    return [way for way in ways if way.decode is not None and not way.struck_out]
-
-
-def best_and_all(speeds: Sequence[tuple[str, float]]) -> tuple[str, str]:
-    """Best speed, and all of them as `k4:11.4,k8:14.4`, in the predecessor's way."""
-    if not speeds:
-        return "", ""
-    return f"{max(speed for _, speed in speeds):.1f}", ",".join(
-        f"{name}:{speed:.1f}" for name, speed in speeds
-    )
-
-
-def combination(mode: Mode) -> str:
+def _combination(mode: Mode) -> str:
     """`draft_k8_n3`: the predecessor's name of a draft model and prompt lookup together."""
     return f"{mode.draft}_k{mode.k}" + (f"_n{mode.lookup_n}" if mode.lookup_n else "")
 
 
-def _named(ways: Iterable[Setup], name: Callable[[Mode], str]) -> tuple[str, str]:
-    return best_and_all([(name(way.mode), _speed(way)) for way in ways])
+def _best_and_all(named: Iterable[tuple[str, float]]) -> tuple[str, str]:
+    """The best speed, and all of them as `k4:11.4,k8:14.4`."""
+    speeds = list(named)
+    if not speeds:
+        return "", ""
+    shown = ",".join(f"{name}:{speed:.1f}" for name, speed in speeds)
+    return f"{max(speed for _, speed in speeds):.1f}", shown
 
 
-def _of_fastest_draft(ways: Sequence[Setup]) -> tuple[str, list[Setup]]:
-    """The draft model of the fastest way, and the ways that use it: one sweep is one draft's."""
-    if not ways:
-        return "", []
-    draft = max(ways, key=_speed).mode.draft
-    return draft or "", [way for way in ways if way.mode.draft == draft]
+def speculation_columns(timed: Iterable[tuple[Mode, float]]) -> tuple[str, ...]:
+    """The columns from `spec_draft` on, from tokens per second by mode.
+
+    A sweep over K has one draft model: that of the fastest mode.
+    """
+    ways = list(timed)
+    drafted = [way for way in ways if way[0].draft and way[0].lookup_n is None]
+    draft = max(drafted, key=lambda way: way[1])[0].draft or "" if drafted else ""
+    both = [
+        (_combination(mode), speed)
+        for mode, speed in ways
+        if mode.draft and mode.lookup_n is not None
+    ]
+    return (
+        draft,
+        *_best_and_all((f"k{mode.k}", speed) for mode, speed in drafted if mode.draft == draft),
+        *_best_and_all((f"n{mode.lookup_n}", speed) for mode, speed in ways if mode.draft is None),
+        *_best_and_all(sorted(both, key=lambda named: named[0])),
+    )
+
+
+def _speed(c: Setup) -> float:
+    return c.decode.value if c.decode is not None else 0.0
 
 
 def summary_row(row: Setup, ways: Iterable[Setup]) -> dict[str, str]:
-    """One line; `ways` are the row's speculative and lookup modes. The total is that of the suites that have a column."""
-    timed, total = _timed(ways), passes([answer for answer in row.rows if answer.suite in SUITES])
-    draft, drafted = _of_fastest_draft(
-        [m for m in timed if m.mode.draft and m.mode.lookup_n is None]
-    )
-    both = [m for m in timed if m.mode.draft and m.mode.lookup_n is not None]
-    lookup = [m for m in timed if m.mode.draft is None]
+    """One line; `ways` are the row's speculative and lookup modes.
+
+    The total is over the suites that have a column.
+    """
+    timed = [way for way in ways if way.decode is not None and not way.struck_out]
+    total = passes([answer for answer in row.rows if answer.suite in SUITES])
     name = without_part(Path(row.model.path).stem)
     values = {"model": name if row.mode.name == "baseline" else f"{name}_{row.mode.name}"}
     for suite in SUITES:
@@ -72,17 +76,12 @@ def summary_row(row: Setup, ways: Iterable[Setup]) -> dict[str, str]:
     values["avg_tps"] = (
         f"{_speed(row):.1f}" if row.decode is not None and not row.struck_out else ""
     )
-    values["spec_draft"] = draft
-    values["spec_best_tps"], values["spec_k_results"] = _named(drafted, lambda mode: f"k{mode.k}")
-    values["lookup_best_tps"], values["lookup_n_results"] = _named(
-        lookup, lambda mode: f"n{mode.lookup_n}"
-    )
-    both.sort(key=lambda way: combination(way.mode))
-    values["spec_lookup_best_tps"], values["spec_lookup_results"] = _named(both, combination)
+    speculation = speculation_columns((way.mode, _speed(way)) for way in timed)
+    values |= zip(SUMMARY_COLUMNS[-len(speculation) :], speculation, strict=True)
     return values | {"hardware": row.hardware, "engine": row.engine}
 
 
 def summary_csv(setups: Sequence[Setup]) -> str:
-    """The predecessor's summary.csv with two columns of ours at the end: hardware profile and engine."""
+    """The predecessor's summary.csv and two more columns: hardware profile and engine."""
     rows = (summary_row(row, ways_of(row, setups)) for row in quality_rows(setups))
     return csv_text(COLUMNS, ([row[name] for name in COLUMNS] for row in rows))

@@ -1,7 +1,7 @@
-"""Tidy tables for pandas: a row per answer, setup, suite, candidate, reduced number of experts, damaged record.
+"""Tidy tables for pandas: one each for answers, setups, suites, roles, reductions, damaged records.
 
-Rates in tokens per second, times in seconds, shares 0-1; empty where nothing was measured. What
-each column means: `docs/reference/tables.md`.
+Rates in tokens per second, times in seconds, shares 0-1; empty where nothing was measured. The
+columns are explained in `docs/reference/tables.md`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from scripts.lib.base.estimates import Comparison, Estimate, pass_rate
 from scripts.lib.base.untrusted_text import csv_text
-from scripts.lib.results.review import COLUMNS, ReviewRow
 from scripts.lib.results.review_check import Damage
+from scripts.lib.results.review_rows import COLUMNS, ReviewRow
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.ranking import RankedSetup, Reduction, unrankable
 from scripts.lib.tables.setups import Setup, outcomes, passes
@@ -33,7 +33,7 @@ def _number(value: float | None) -> float | None:
 def _estimate(
     name: str, of: Callable[[T], Estimate | None], point: str = ""
 ) -> dict[str, Callable[[T], object]]:
-    """Columns `name` (with `point` behind it), `name_low`, `name_high`, and `name_n`, the questions."""
+    """The columns `name` + `point`, `name_low`, `name_high` and `name_n` (number of questions)."""
 
     def part(attribute: str) -> Callable[[T], object]:
         def value(item: T) -> object:
@@ -83,6 +83,7 @@ def _of_answer(column: str) -> Callable[[tuple[Setup, ReviewRow]], object]:
 CELLS: Columns[tuple[Setup, ReviewRow]] = {
     **_identity(lambda item: item[0]),
     **{column: _of_answer(column) for column in COLUMNS},
+    "symptoms": lambda item: "; ".join(item[1].symptoms),
 }
 
 MODES: Columns[Setup] = {
@@ -138,7 +139,7 @@ SUITES: Columns[SuiteRow] = {
 
 @dataclass(frozen=True, slots=True)
 class RoleRow:
-    """One candidate of a role: ranked (from 1), or not and why."""
+    """One candidate of a role: its rank from 1, or why it is not ranked."""
 
     role: str
     row: Setup
@@ -202,7 +203,7 @@ TIDY: Mapping[str, tuple[Columns[Any], Callable[[ProfilePart], Iterable[Any]]]] 
 
 
 def tidy_csv(name: str, parts: Sequence[ProfilePart]) -> str:
-    """One of the tables as CSV text, a part behind the other."""
+    """One of the tables as CSV text, the parts one after another."""
     columns, rows = TIDY[name]
     items = (item for part in parts for item in rows(part))
     return csv_text(list(columns), ([value(item) for value in columns.values()] for item in items))

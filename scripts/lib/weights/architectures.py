@@ -1,8 +1,8 @@
-"""llama.cpp's names of architectures with recurrent layers, and what a GGUF header tells of such layers by its keys.
+"""Architectures with recurrent layers, by llama.cpp's names and by the keys of a GGUF header.
 
-A recurrent layer's state cannot be rolled back: that decides how a model may be decoded, not the
-name that somebody gave it. The registry's word for all of them but qwen3next is `ssm_moe_hybrid`,
-with experts or without.
+The state of a recurrent layer cannot be rolled back. That decides how a model may be decoded,
+whatever its name. The registry calls all of them but qwen3next `ssm_moe_hybrid`, with experts or
+without.
 """
 
 from __future__ import annotations
@@ -10,53 +10,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 HYBRID, DENSE, MOE_WORD, NEXT = "ssm_moe_hybrid", "dense", "moe", "qwen3next"
-# Of llama.cpp, then of models that it, or a fork, has or had under a name of their own.
+# llama.cpp's names, then names that llama.cpp or a fork used.
 _RECURRENT_MOE = ("qwen3next", "qwen35moe", "lfm2moe", "nemotron_h_moe", "kimi-linear")
 _RECURRENT_OTHER = (
-    *("mamba", "mamba2", "rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7"),
-    *("jamba", "falcon-h1", "plamo2", "granitehybrid", "lfm2", "nemotron_h", "qwen35"),
-    *(
-        "bamba",
-        "falcon-mamba",
-        "codestral-mamba",
-        "zamba",
-        "zamba2",
-        "hymba",
-        "samba",
-        "rwkv",
-        "rwkv4",
-        "rwkv5",
-    ),
-    *(
-        "recurrentgemma",
-        "griffin",
-        "retnet",
-        "xlstm",
-        "minimax-text-01",
-        "bailing-linear",
-        "ring-linear",
-    ),
-)
-# Parts of keys below `{architecture}.`: state spaces, RWKV, delta networks, short convolutions,
+    "mamba", "mamba2", "rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7", "jamba", "falcon-h1", "plamo2",
+    "granitehybrid", "lfm2", "nemotron_h", "qwen35", "bamba", "falcon-mamba", "codestral-mamba",
+    "zamba", "zamba2", "hymba", "samba", "rwkv", "rwkv4", "rwkv5", "recurrentgemma", "griffin",
+    "retnet", "xlstm", "minimax-text-01", "bailing-linear", "ring-linear",
+)  # fmt: skip
+# Beginnings of keys below `{architecture}.`: state spaces, RWKV, delta networks, convolutions,
 # linear attention.
 _KEYS = (
-    *(
-        "ssm.",
-        "wkv.",
-        "kda.",
-        "shortconv.",
-        "lru.",
-        "time_mix_",
-        "time_decay_",
-        "token_shift_",
-        "rwkv",
-    ),
-    *("linear_attention", "attention.linear", "recurrent", "attention.recurrent"),
-)
-# Every which layer has attention, where it is not each: the others are recurrent.
+    "ssm.", "wkv.", "kda.", "shortconv.", "lru.", "time_mix_", "time_decay_", "token_shift_",
+    "rwkv",
+    "linear_attention", "attention.linear", "recurrent", "attention.recurrent",
+)  # fmt: skip
+# Every n-th layer has attention; for n above 1 the others are recurrent.
 _INTERVAL = "full_attention_interval"
 _KV_HEADS = "attention.head_count_kv"
-# Layers without any attention, and none that is recurrent (Nemotron's pruned Llamas).
+# Models with layers without attention that are not recurrent (Nemotron's pruned Llamas).
 _ATTENTION_PRUNED = ("deci",)
 
 
@@ -79,7 +51,7 @@ def says_recurrent(word: str) -> bool:
 def recurrent_keys(
     architecture: str, raw: Mapping[str, object], kv_heads: tuple[int, ...]
 ) -> Iterator[str]:
-    """The metadata keys that only a model with recurrent layers has. `kv_heads`: layer by layer, where the file lists them."""
+    """The metadata keys of recurrent layers. `kv_heads`: layer by layer, where they are listed."""
     prefix = f"{architecture}."
     for key, value in raw.items():
         name = key.removeprefix(prefix)

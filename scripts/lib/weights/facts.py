@@ -1,4 +1,4 @@
-"""Weights as planning knows them: header facts, a fingerprint over every byte, a cache, and the lock of both."""
+"""Facts of weights: header, a fingerprint over every byte, the cache of both, and their lock."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ASSUMED = "assumed"
 
 @dataclass(frozen=True, slots=True)
 class WeightsFacts:
-    """One model's weights: fingerprint (16 hex, over the sha256 of all files), sha256 of each, size in bytes, header.
+    """One model's weights: fingerprint (16 hex over the sha256 of all files), sizes, header.
 
     Fingerprint and sha256 are empty where only the header was read.
     """
@@ -47,12 +47,12 @@ class WeightsFacts:
 
     @classmethod
     def assumed(cls, model: Model) -> WeightsFacts:
-        """Stand-in facts of weights that are not here, for planning as if they were."""
+        """Stand-in facts, for planning as if missing weights were on this machine."""
         header = Header(
-            architecture=model.architecture, name=model.name, quant=model.quant, vocab_type="", vocab_size=0,
-            bos_id=None, eos_id=None, tokens_digest="", chat_template_digest=None, expert_count=None,
-            expert_used_count=model.baseline_experts, context_length=model.max_context, block_count=None,
-            split_count=model.split_count or 1,
+            architecture=model.architecture, name=model.name, quant=model.quant, vocab_type="",
+            vocab_size=0, bos_id=None, eos_id=None, tokens_digest="", chat_template_digest=None,
+            expert_count=None, expert_used_count=model.baseline_experts,
+            context_length=model.max_context, block_count=None, split_count=model.split_count or 1,
         )  # fmt: skip
         return cls(ASSUMED, (), int(model.size_gb * 1e9), header)
 
@@ -60,7 +60,7 @@ class WeightsFacts:
 def split_files(path: Path) -> tuple[Path, ...]:
     """All files of a split model in order, or the file itself.
 
-    Raises BenchError when one is not there, or the path is not the first one.
+    Raises BenchError where a file is missing, or the path is not the first one.
     """
     found = part_of(path)
     if found is None:
@@ -68,13 +68,14 @@ def split_files(path: Path) -> tuple[Path, ...]:
     number, count = found
     if number != 1:
         raise BenchError(
-            f"{path}: part {number} of {count}: a split model is loaded by its first part: name {part_name(path, 1).name}"
+            f"{path}: part {number} of {count}: a split model is loaded by its first part: "
+            f"name {part_name(path, 1).name}"
         )
     files = tuple(part_name(path, i) for i in range(1, count + 1))
     absent = [file.name for file in files if not file.is_file()]
     if absent:
         raise BenchError(
-            f"{path}: {len(absent)} of its {count} split files are not there: {', '.join(absent[:5])}"
+            f"{path}: {len(absent)} of its {count} split files are missing: {', '.join(absent[:5])}"
         )
     return files
 
@@ -85,7 +86,10 @@ def fingerprint(sha256s: Iterable[str]) -> str:
 
 
 def facts_from_json(raw: Mapping[str, Any]) -> WeightsFacts:
-    """The facts out of their JSON. Raises ValueError, TypeError, KeyError or AttributeError where it is of another form."""
+    """The facts from their JSON.
+
+    Raises ValueError, TypeError, KeyError or AttributeError for another form.
+    """
     return WeightsFacts(
         raw["fingerprint"], tuple(raw["sha256"]), raw["size_bytes"], Header(**raw["header"])
     )
@@ -93,10 +97,10 @@ def facts_from_json(raw: Mapping[str, Any]) -> WeightsFacts:
 
 @dataclass
 class WeightsReader:
-    """Reads headers and hashes. What it read of a file is kept in the cache folder and not read again until it is touched.
+    """Reads headers and hashes files, with a cache: a file is read again when it was touched.
 
-    `known`: a file's state -> its header and sha256, as far as they were wanted; here, too, since a
-    disk may be read-only.
+    `known`: a file's state -> its header and sha256, as far as they were needed. It works without
+    the cache folder, too: the disk may be read-only.
     """
 
     cache: Path = CACHE
@@ -118,7 +122,7 @@ class WeightsReader:
 
     def _header(self, file: Path) -> Header:
         state = FileState.of(file)
-        with contextlib.suppress(KeyError, TypeError):  # not in the cache, or damaged there
+        with contextlib.suppress(KeyError, TypeError):  # missing or damaged in the cache
             return Header(**self._entry(state)["header"])
         wait_for_tick(state)
         header = read_header(file)
@@ -126,7 +130,7 @@ class WeightsReader:
         return header
 
     def _hash(self, files: Iterable[Path]) -> dict[Path, Exception]:
-        """Hash the files that were not; gives why one could not be read."""
+        """Hash the files that are not in the cache; returns the errors by file."""
         todo = [
             file for file in dict.fromkeys(files) if "sha256" not in self._entry(FileState.of(file))
         ]
@@ -139,7 +143,7 @@ class WeightsReader:
         return failed
 
     def hash_ahead(self, paths: Iterable[Path]) -> None:
-        """Hash these models' files together, before `facts` is asked for each, which tells what cannot be read."""
+        """Hash the files of several models together, before `facts` reports the errors of each."""
         files: list[Path] = []
         for path in paths:
             with contextlib.suppress(BenchError, OSError):
@@ -149,19 +153,19 @@ class WeightsReader:
             self._hash(files)
 
     def header_facts(self, path: Path) -> WeightsFacts:
-        """The facts that the header tells: no fingerprint. Raises BenchError for damaged files and missing splits."""
+        """The facts without a fingerprint. Raises BenchError for damaged and missing files."""
         files = split_files(path)
         headers = [self._header(file) for file in files]
         header = replace(headers[0], quant_mix=_joined_mix(headers))
         if header.split_count != len(files):
             raise BenchError(
-                f"{path}: its header tells of {header.split_count} split files, its name of {len(files)}: give it the "
-                f"name …-00001-of-{header.split_count:05d}.gguf that it was published under"
+                f"{path}: its header says {header.split_count} split files, its name {len(files)}: "
+                f"rename it to its published name, …-00001-of-{header.split_count:05d}.gguf"
             )
         return WeightsFacts("", (), sum(file.stat().st_size for file in files), header)
 
     def facts(self, path: Path) -> WeightsFacts:
-        """Header and fingerprint of the weights at `path`. Raises BenchError when they cannot be read or change meanwhile."""
+        """Header and fingerprint. Raises BenchError for files that are damaged or change."""
         files = split_files(path)
         before = [FileState.of(file) for file in files]
         found = self.header_facts(path)
@@ -176,7 +180,7 @@ class WeightsReader:
 
 
 def _cached(file: Path) -> dict[str, Any]:
-    """What a cache file holds; nothing where it is damaged or of another schema."""
+    """The content of a cache file; empty where it is damaged or has another schema."""
     try:
         raw = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -185,7 +189,7 @@ def _cached(file: Path) -> dict[str, Any]:
 
 
 def _joined_mix(headers: Iterable[Header]) -> str:
-    """The mix of all splits: each file's header tells of its own tensors only."""
+    """The mix of all splits: each header has only the tensors of its own file."""
     total = Counter[str]()
     for header in headers:
         for part in header.quant_mix.split():
@@ -201,10 +205,9 @@ def facts(path: Path, cache: Path = CACHE) -> WeightsFacts:
 
 @dataclass(frozen=True, slots=True)
 class WeightsLock:
-    """`orchestration/weights.lock.json`: facts of weights seen, by the registry's `model.path`, each with a seal of its own.
+    """`orchestration/weights.lock.json`: facts by the registry's `model.path`, each with a seal.
 
-    `damaged`: what stands there for entries that are not what was written: as if they were not
-    there, but kept in the file.
+    `damaged`: the raw entries that were changed. They are ignored, but kept in the file.
     """
 
     file: Path
@@ -213,15 +216,16 @@ class WeightsLock:
 
     @classmethod
     def load(cls, file: Path) -> WeightsLock:
-        """Read the lock; a file that is not there is an empty lock. Raises BenchError where the whole of it is damaged."""
+        """Read the lock; a missing file is an empty lock. Raises BenchError for a damaged file."""
         try:
             raw = strict_json(read_stored(file), str(file))
         except FileNotFoundError:
             return cls(file, {})
         if raw.get("schema") != LOCK_SCHEMA:
             raise BenchError(
-                f"{file}: schema: expected {LOCK_SCHEMA}, found {raw.get('schema')!r:.20}: the fingerprints of schema 1 are of "
-                "parts of the files. Delete it, and where the weights are: python -m scripts.validate --lock"
+                f"{file}: schema: expected {LOCK_SCHEMA}, found {raw.get('schema')!r:.20}: "
+                "the fingerprints of schema 1 are of parts of the files. Delete it, and run on the "
+                "machine with the weights: python -m scripts.validate --lock"
             )
         stored = raw.get("weights")
         if not isinstance(stored, dict):
@@ -234,12 +238,15 @@ class WeightsLock:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """The damaged entries, each with what helps."""
-        what = "damaged: its content does not have its sha256; restore it by git, or read the file: scripts.validate --lock"
+        """The damaged entries, each with what to do."""
+        what = (
+            "damaged: its content does not have its sha256; restore it by git, "
+            "or read the file: scripts.validate --lock"
+        )
         return tuple(Problem(str(self.file), f"weights.{key}", what) for key in self.damaged)
 
     def signed(self) -> WeightsLock:
-        """The lock with every damaged entry sealed anew that still is one, under its own name."""
+        """The lock with a new seal for every damaged entry that still has the right form."""
         lock = self
         for key, raw in self.damaged.items():
             again = _entry(key, sealed(raw)) if isinstance(raw, dict) else None
@@ -248,6 +255,7 @@ class WeightsLock:
         return lock
 
     def get(self, path: str) -> WeightsFacts | None:
+        """The facts of a `model.path`, where they are known."""
         return self.entries.get(path)
 
     def updated(self, path: str, found: WeightsFacts) -> WeightsLock:
@@ -261,20 +269,14 @@ class WeightsLock:
             key: sealed({"path": key, "facts": asdict(facts)})
             for key, facts in self.entries.items()
         }
-        text = (
-            json.dumps(
-                {"schema": LOCK_SCHEMA, "weights": {**self.damaged, **written}},
-                indent=2,
-                sort_keys=True,
-            )
-            + "\n"
-        )
+        content = {"schema": LOCK_SCHEMA, "weights": {**self.damaged, **written}}
+        text = json.dumps(content, indent=2, sort_keys=True) + "\n"
         if not self.file.is_file() or self.file.read_text(encoding="utf-8") != text:
             write_atomic(self.file, text)
 
 
 def _entry(key: str, raw: Any) -> WeightsFacts | None:
-    """An entry of the lock; None for one that is not what was written."""
+    """An entry of the lock; None for one that was changed."""
     if not isinstance(raw, dict) or raw.get(SEAL) != seal_of(raw) or raw.get("path") != key:
         return None
     try:

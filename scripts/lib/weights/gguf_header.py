@@ -1,8 +1,7 @@
-"""The header of a GGUF file: no tensor is read, nothing in it is believed, and a lying length is an error.
+"""Reads the header of a GGUF file, without tensors. Nothing in it is trusted.
 
-Read and not mapped: where a disk fails or a file is cut meanwhile, a map would end the process.
-
-Source of the layout: ggml's docs/gguf.md (versions 2 and 3).
+The file is read, not mapped: where a disk fails or a file is truncated meanwhile, a map would end
+the process. The layout is that of ggml's docs/gguf.md (versions 2 and 3).
 """
 
 from __future__ import annotations
@@ -23,32 +22,23 @@ from scripts.lib.weights.architectures import recurrent_keys
 from scripts.lib.weights.chat_template import THINKING_SWITCH, knows_system_role, uses_date
 
 _SCALARS = {
-    0: "<B",
-    1: "<b",
-    2: "<H",
-    3: "<h",
-    4: "<I",
-    5: "<i",
-    6: "<f",
-    7: "<?",
-    10: "<Q",
-    11: "<q",
+    0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q",
     12: "<d",
-}
+}  # fmt: skip
 _STRING, _ARRAY = 8, 9
 _TEMPLATE = "tokenizer.chat_template"
 _WHOLE_NUMBERS = (0, 1, 2, 3, 4, 5, 10, 11)
-# A header is some MB long and holds some thousand values; much more is a damaged or hostile file.
-# What is read in a loop takes up bytes, so the bytes bound the time, too.
+# A header has some MB and some thousand values; a file with much more is damaged or hostile.
+# Everything read in a loop takes bytes, so the limit of bytes also limits the time.
 _USUAL_BYTES, _MOST_BYTES = 32 << 20, 128 << 20
 _MOST_VALUES, _MOST_TENSORS = 100_000, 200_000
 _MOST_KEY_BYTES = (1 << 16) - 1  # by the format
-_MOST_CHARACTERS = 1000  # of a name that is shown
+_MOST_CHARACTERS = 1000  # of a name
 _MOST_DIMENSIONS = 4  # GGML_MAX_DIMS
 _MOST_NESTING = 8
-# Vocabularies hold hundreds of thousands of short texts, and passing over them one by one in Python
-# is most of the time a header takes. This matches a batch of texts of 1 to 48 bytes (length, then
-# as many bytes) at once, twice as fast.
+# A vocabulary has hundreds of thousands of short texts. Skipping them one by one takes most of the
+# time of a header. This pattern matches a batch of texts of 1 to 48 bytes (length, then the bytes)
+# at once, which is twice as fast.
 _BATCH = 256
 _SHORT_TEXTS = re.compile(
     b"(?s:(?:"
@@ -61,13 +51,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What planning needs to know of a model. Sizes in tokens or counts; digests are 12 hex characters.
+    """A model's properties for planning. Sizes in tokens or counts; digests are 12 hex characters.
 
-    `quant_mix`: tensors per type, most first, such as `Q4_1:210 F32:61`. `kv_elements`: of the KV
-    cache per token, all layers, at most (a sliding window needs fewer; 0: not told).
-    `recurrent_key`: the metadata key that tells of recurrent layers (empty: none does).
-    `system_role`: the chat template makes something of a system message; `template_date`: it may
-    print the day; `thinking_switch`: it can be told not to let the model think.
+    `quant_mix`: tensors per type, most first, such as `Q4_1:210 F32:61`. `kv_elements`: elements of
+    the KV cache per token over all layers, at most (a sliding window needs fewer; 0: not known).
+    `recurrent_key`: the metadata key of recurrent layers (empty: there is none). `system_role`: the
+    chat template uses a system message. `template_date`: it may print the date. `thinking_switch`:
+    it has a switch against thinking.
     """
 
     architecture: str
@@ -98,7 +88,7 @@ class _CutOff(BenchError):
 
 @dataclass(frozen=True, slots=True)
 class _Array:
-    """An array of the metadata: its elements' type and number, and where their bytes are."""
+    """An array of the metadata: type and number of its elements, and the place of their bytes."""
 
     kind: int
     count: int
@@ -107,16 +97,16 @@ class _Array:
 
 
 class _Cursor:
-    """Bounds-checked reading of a file's first bytes: a lying length is an error, never a huge allocation."""
+    """Reads a file's first bytes with checked bounds: a false length is an error."""
 
     def __init__(self, view: bytes, size: int, path: Path):
         self.view, self.size, self.path, self.at, self.end = view, size, path, 0, len(view)
 
     def fail(self, expected: str) -> _CutOff:
-        what = "the file" if self.end == self.size else "what a header may take"
+        what = "the file" if self.end == self.size else "the longest header"
         return _CutOff(
-            f"{self.path}: damaged GGUF: expected {expected} at byte {self.at}, found the end of {what} ({self.end} bytes): "
-            "fetch or copy it again"
+            f"{self.path}: damaged GGUF: expected {expected} at byte {self.at}, "
+            f"found the end of {what} ({self.end} bytes): fetch or copy it again"
         )
 
     def damaged(self, found: str) -> BenchError:
@@ -196,7 +186,7 @@ def _value(cursor: _Cursor, kind: int) -> Any:
 
 
 def _open_header(cursor: _Cursor) -> tuple[int, int]:
-    """Check magic and version; gives the numbers of tensors and metadata values."""
+    """Check magic and version. Returns the numbers of tensors and metadata values."""
     path, magic = cursor.path, bytes(cursor.view[:4])
     if magic != b"GGUF":
         raise BenchError(f"{path}: expected a GGUF file (first bytes 'GGUF'), found {magic!r}")
@@ -213,7 +203,7 @@ def _open_header(cursor: _Cursor) -> tuple[int, int]:
 
 
 def _check_tensors(cursor: _Cursor, tensors: int, alignment: int) -> Counter[str]:
-    """Tensors per type. Every tensor must end within the file: a download that was cut off is found before a run."""
+    """Tensors per type. Raises BenchError where a tensor ends after the file: it is truncated."""
     from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
     last, mix = 0, Counter[str]()
@@ -234,15 +224,15 @@ def _check_tensors(cursor: _Cursor, tensors: int, alignment: int) -> Counter[str
             mix[GGMLQuantizationType(kind).name] += 1
         except (ValueError, KeyError):
             mix[f"type{kind}"] += 1
-            continue  # a type newer than the gguf package: llama.cpp will judge
+            continue  # a type newer than the gguf package: llama.cpp decides
         last = max(last, offset + elements // block * size)
         if elements == 0:
             raise cursor.damaged(f"tensor '{name:.60}' has no elements")
     start = -(-cursor.at // alignment) * alignment
     if tensors and start + last > cursor.size:
         raise BenchError(
-            f"{cursor.path}: truncated GGUF: expected at least {start + last} bytes by its header, found {cursor.size}: "
-            "fetch or copy it again"
+            f"{cursor.path}: truncated GGUF: expected at least {start + last} bytes by its header, "
+            f"found {cursor.size}: fetch or copy it again"
         )
     return mix
 
@@ -260,7 +250,7 @@ def _file_type_name(number: int | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Values:
-    """Metadata values by key, read with the type that the format promises for each."""
+    """Metadata values by key. Each is checked against the type of the format."""
 
     cursor: _Cursor
     raw: Mapping[str, Any]
@@ -310,33 +300,26 @@ def _short(data: bytes) -> str:
 def _kv_heads(values: _Values, arch: str) -> tuple[int, ...]:
     """The KV heads layer by layer, where the file lists them."""
     listed = values.raw.get(f"{arch}.attention.head_count_kv")
-    if (
-        not isinstance(listed, _Array)
-        or listed.kind not in _WHOLE_NUMBERS
-        or listed.count > _MOST_VALUES
-    ):
+    if not isinstance(listed, _Array) or listed.count > _MOST_VALUES:
         return ()
-    return struct.unpack(
-        f"<{listed.count}{_SCALARS[listed.kind][1]}", values.cursor.view[listed.start : listed.end]
-    )
+    if listed.kind not in _WHOLE_NUMBERS:
+        return ()
+    form = f"<{listed.count}{_SCALARS[listed.kind][1]}"
+    return struct.unpack(form, values.cursor.view[listed.start : listed.end])
 
 
 def _kv_elements(values: _Values, arch: str) -> int:
-    """K and V of one token: layers x KV heads x (key + value width). Some models list the heads layer by layer."""
-    heads, layers = (
-        values.raw.get(f"{arch}.attention.head_count"),
-        values.count(f"{arch}.block_count") or 0,
-    )
+    """K and V of one token: layers x KV heads x (key + value width)."""
+    heads = values.raw.get(f"{arch}.attention.head_count")
+    layers = values.count(f"{arch}.block_count") or 0
     kv_heads = values.raw.get(f"{arch}.attention.head_count_kv", heads)
     if isinstance(kv_heads, _Array):
         total = sum(_kv_heads(values, arch))
     else:
         total = layers * (kv_heads if isinstance(kv_heads, int) else 0)
-    width = (
-        (values.count(f"{arch}.embedding_length") or 0) // heads
-        if isinstance(heads, int) and heads > 0
-        else 0
-    )
+    width = 0
+    if isinstance(heads, int) and heads > 0:
+        width = (values.count(f"{arch}.embedding_length") or 0) // heads
     key, value = (values.count(f"{arch}.attention.{part}_length") for part in ("key", "value"))
     return max(total, 0) * ((key or width) + (value or width))
 
@@ -369,12 +352,12 @@ def _make_header(values: _Values) -> Header:
 
 
 def read_header(path: Path) -> Header:
-    """Read one file's header. Raises BenchError naming what was expected and found when it is not a whole GGUF."""
+    """Read one file's header. Raises BenchError where it is not a complete GGUF."""
     return _read(path, _parse)
 
 
 def read_chat_template(path: Path) -> str:
-    """The chat template in a file's header (empty: it has none). Raises BenchError where the header is damaged."""
+    """The chat template of a file (empty: none). Raises BenchError for a damaged header."""
     return _read(path, lambda cursor: _metadata(cursor)[1].text(_TEMPLATE) or "")
 
 
@@ -413,6 +396,7 @@ def _parse(cursor: _Cursor) -> Header:
 
 
 def mix_text(mix: Counter[str]) -> str:
+    """Tensors per type as text, most first: `Q4_1:210 F32:61`."""
     return " ".join(
         f"{name}:{count}"
         for name, count in sorted(mix.items(), key=lambda item: (-item[1], item[0]))

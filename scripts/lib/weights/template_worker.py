@@ -1,8 +1,8 @@
-"""The process that renders chat templates: a line of JSON in, a line of JSON out. `chat_template` starts it.
+"""The process that renders chat templates: a line of JSON in, a line of JSON out.
 
-A template is code of whoever made the weights. Here it has limits on memory, on processor time and
-on what it prints, so that none can hold or fill the process that measures. This file is run by its
-path and imports nothing of the project.
+A template is code by the maker of the weights. This process limits its memory, its processor time
+and its output, so that it cannot block or fill the process that measures. `chat_template` runs this
+file by its path; it imports nothing of the project.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _raise_exception(message: str) -> None:
 
 @lru_cache(maxsize=8)
 def _compiled(template: str) -> jinja2.Template:
-    # As Transformers sets its templates' environment up, which is what they are written for.
+    # The settings of Transformers, which templates are written for.
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_GenerationTags, jinja2.ext.loopcontrols]
     )
@@ -88,9 +88,9 @@ def render(template: str, messages: Sequence[Any], date: str, variables: Mapping
 
 
 def knows_system_role(template: str, date: str, variables: Mapping[str, Any]) -> bool:
-    """True when the template looks at a system message's text, or prints it; what it raises then does not count.
+    """True when the template reads or prints a system message's text, even if it then raises.
 
-    llama-server decides so too (common/jinja/caps.cpp).
+    llama-server decides in the same way (common/jinja/caps.cpp).
     """
     system = _Message(role="system", content="System message")
     try:
@@ -98,14 +98,14 @@ def knows_system_role(template: str, date: str, variables: Mapping[str, Any]) ->
             template, [system, {"role": "user", "content": "User message"}], date, variables
         )
     except jinja2.TemplateSyntaxError:
-        return True  # nothing can be told of it; each question will be told why
+        return True  # it is not known; each question fails with the reason
     except Exception:
         return system.seen
     return system.seen or "System message" in text
 
 
 def _words(error: Exception) -> str:
-    """What to say of a template's failure."""
+    """The message of a template's failure."""
     if isinstance(error, jinja2.TemplateSyntaxError):
         return f"line {error.lineno}: {error.message}"
     if isinstance(error, MemoryError):
@@ -121,7 +121,7 @@ def _answer(what: str, question: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def main(processor_s: int) -> None:
-    """Answer the questions on standard input, each within so many seconds of processor time."""
+    """Answer the requests on standard input, each within `processor_s` of processor time."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     most = resource.getrlimit(resource.RLIMIT_CPU)[1]

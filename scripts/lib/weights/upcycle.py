@@ -1,8 +1,8 @@
-"""Sparse upcycling: a mixture of experts out of a dense llama model, for showing expert reduction on real text.
+"""Sparse upcycling: makes an MoE from a dense llama model, to show expert reduction on real text.
 
-Each expert is a copy of the dense feed-forward block (its quantised blocks as they are), chosen by
-a small random router. The weights of the chosen experts add up to one and the experts are equal, so
-the answers are the dense model's whatever the count; what changes is the speed. It is a test piece,
+Each expert is a copy of the dense feed-forward block, with its quantised blocks unchanged. A small
+random router chooses experts. Their weights add up to one and the experts are equal. So the answers
+are those of the dense model for any number of experts; only the speed changes. It is a test piece,
 not a better model.
 """
 
@@ -44,7 +44,7 @@ def _copy_tensor(writer: Any, tensor: Any, experts: int) -> None:
 
 
 def upcycle(original: Path, made: Path, experts: int, experts_used: int) -> None:
-    """Write the MoE. Raises BenchError for a model that is no dense llama."""
+    """Write the MoE. Raises BenchError for any model but a dense llama."""
     from gguf import GGUFReader, GGUFWriter
 
     reader = GGUFReader(original)

@@ -1,0 +1,1 @@
+"""What the Snakefile calls: targets, announcements, damage, clusters, verification."""

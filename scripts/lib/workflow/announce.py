@@ -1,4 +1,4 @@
-"""What is said before a run: the plan in a few lines, what judging can cost."""
+"""The notices before a run: the plan in a few lines, and the most that judging can cost."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from scripts.lib.base.errors import tell_notices
 from scripts.lib.judging.answers import estimate, most_characters, request_size
 from scripts.lib.judging.batch import mix_of
 from scripts.lib.planning.disk import pending
+from scripts.lib.planning.left_out import MissingWeights
 from scripts.lib.planning.plan import Plan
 from scripts.lib.planning.prediction import hours_text, read_measured, shard_seconds
 from scripts.lib.settings.judge_config import CLAUDE, NO_KEY, has_key
@@ -20,60 +21,55 @@ NAMED_WITHOUT_DRY_RUN = 3
 
 
 def summary_lines(plan: Plan, with_names: bool) -> Iterator[str]:
-    """The plan in a few lines, before Snakemake's own list; a dry run names every model that is left out."""
+    """The plan in a few lines. `with_names`: name every model that is left out."""
     todo = {shard.name: pending(shard) for shard in plan.runnable}
     cells = sum(len(shard.cells) for shard in plan.runnable)
     measured = read_measured()
     seconds = sum(shard_seconds(shard, todo[shard.name], measured) for shard in plan.runnable)
     time = f", at most {hours_text(seconds)}" if seconds else ""
+    missing, shards = sum(map(len, todo.values())), sum(map(bool, todo.values()))
+    where = f"on {plan.hardware.name} by engine {plan.engine.name}"
     yield (
-        f"plan: {len(plan.runnable)} shards, {cells} cells on {plan.hardware.name} by engine {plan.engine.name}; "
-        f"{sum(map(len, todo.values()))} cells in {sum(map(bool, todo.values()))} shards are to be run{time}"
+        f"plan: {len(plan.runnable)} shards, {cells} cells {where}; "
+        f"{missing} cells in {shards} shards are to be run{time}"
     )
     reasons: dict[str, list[str]] = {}
     for item in plan.left_out:
-        if item.mode == "*":
-            kind = (
-                item.reason.partition(":")[0] if item.reason.startswith("weights ") else item.reason
-            )
-            reasons.setdefault(kind, []).append(item.model)
+        if item.is_model:
+            reasons.setdefault(item.weights or item.reason, []).append(item.model)
     elsewhere = Counter(shard.model.key for shard in plan.shards if not shard.runnable)
     if elsewhere:
-        reasons.setdefault("weights are not on this machine", []).extend(elsewhere)
+        reasons.setdefault(MissingWeights.ABSENT, []).extend(elsewhere)
     for reason, models in sorted(reasons.items(), key=lambda pair: -len(pair[1])):
-        shown = (
-            ", ".join(models)
-            if with_names or len(models) <= NAMED_WITHOUT_DRY_RUN
-            else f"{len(models)} models"
-        )
-        yield f"left out ({reason}): {shown}"
+        named = with_names or len(models) <= NAMED_WITHOUT_DRY_RUN
+        yield f"left out ({reason}): {', '.join(models) if named else f'{len(models)} models'}"
     for warning in plan.warnings:
         yield f"warning: {warning}"
 
 
 def judge_lines(workflow: Workflow) -> Iterator[str]:
-    """What is to be judged, by whom, and what it can cost: the answers themselves are not looked at."""
-    reviews, config = workflow.unreviewed if workflow.judges else [], workflow.planner.config.judge
-    answers = sum(len(review.cells) for review in reviews)
-    for series in workflow.judges if answers else ():
-        said = f"judge {series.name}: at most {answers} answers in {len(reviews)} reviews"
+    """What each judge has to judge, and the most it can cost. No answer is read for it."""
+    if not workflow.judges:
+        return
+    reviews, config = workflow.unreviewed, workflow.planner.config.judge
+    cells = [cell for review in reviews for cell in review.cells]
+    for series in workflow.judges if cells else ():
+        line = f"judge {series.name}: at most {len(cells)} answers in {len(reviews)} reviews"
         if series.scorer == CLAUDE:
-            sizes = (
-                request_size(cell.question, most_characters(cell))
-                for r in reviews
-                for cell in r.cells
-            )
-            price = estimate(sizes, config.claude, mix_of(config))
-            said += f", at most ${price.at_most_usd:.2f} by {config.claude.api} (max_usd {config.claude.max_usd:g})"
-            said += "" if has_key() else f"; {NO_KEY}: without a stored verdict they stay unscored"
-        yield said
+            sizes = (request_size(cell.question, most_characters(cell)) for cell in cells)
+            price = estimate(sizes, config.claude, mix_of(config)).at_most_usd
+            limit = f"(max_usd {config.claude.max_usd:g})"
+            line += f", at most ${price:.2f} by {config.claude.api} {limit}"
+            if not has_key():
+                line += f"; {NO_KEY}: answers without a stored verdict stay unscored"
+        yield line
 
 
 def announce(workflow: Workflow, dry_run: bool) -> None:
-    """Print the plans' summary, once per invocation (not in the processes that Snakemake starts)."""
+    """Print the plans' summary, once per invocation: not in the processes that Snakemake starts."""
     if os.environ.setdefault("EPYC_BENCH_ANNOUNCED", str(os.getpid())) == str(os.getpid()):
         tell_notices(workflow.planner.notices)
         lines = [f"left out: {fault}" for fault in workflow.planner.faults]
-        lines += [f"gone on without: {problem}" for problem in workflow.damaged]
+        lines += [f"continuing without: {problem}" for problem in workflow.damaged]
         lines += [line for plan in workflow.active for line in summary_lines(plan, dry_run)]
         print("\n".join([*lines, *judge_lines(workflow)]), file=sys.stderr)

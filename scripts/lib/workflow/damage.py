@@ -1,8 +1,7 @@
-"""Damaged records of the results tree: looked for before a run, and told at its end.
+"""Damaged records of the results tree: searched before a run, reported at its end.
 
-The tables name what is damaged (`damaged.csv`). Planning reads no cell; so, before anything else, a
-run looks at the cells of each review whose files changed since the last look, by size and times: a
-fresh clone is looked at whole, once.
+The tables list what is damaged (`damaged.csv`). Planning reads no cells, so a run first checks each
+review whose files changed since the last check, by size and times. A fresh clone is checked whole.
 """
 
 from __future__ import annotations
@@ -27,23 +26,22 @@ from scripts.lib.workflow.targets import Workflow
 
 LAST_LOOK = Path(".cache/last-look.json")
 HOW_TO_MEND = (
-    "damaged records count as missing: restore them by git, or measure them again: snakemake -j8 retry_failed; "
-    "python -m scripts verify checks the whole tree"
+    "damaged records count as missing. Restore them with git, or measure them again: "
+    "snakemake -j8 retry_failed. To check the whole tree: python -m scripts verify"
 )
 
 
 def known_damage() -> list[dict[str, str]]:
-    """The rows of the table of damaged records, as it was last made; none where it cannot be read."""
+    """The rows of the table of damaged records as it was last made; none if it cannot be read."""
     try:
-        return list(
-            csv.DictReader(io.StringIO(DAMAGED_TABLE.read_text(encoding="utf-8"), newline=""))
-        )
+        text = DAMAGED_TABLE.read_text(encoding="utf-8")
+        return list(csv.DictReader(io.StringIO(text, newline="")))
     except (OSError, ValueError, csv.Error):
         return []
 
 
 def _last_look() -> dict[str, str]:
-    """Review file -> the state of its files at the last look; a cache: what cannot be read is looked at again."""
+    """Review file -> the state of its files at the last check; empty if that is not known."""
     try:
         found = json.loads(LAST_LOOK.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -52,7 +50,7 @@ def _last_look() -> dict[str, str]:
 
 
 def _state(review: Review) -> str:
-    """A digest of size and times of a review's file and of its cells'."""
+    """A digest of the sizes and times of a review's file and its cells' files."""
     cells = [f"{review.shard.folder}/{cell.file_name}" for cell in review.cells]
     if review.base is not None:
         cells += [f"{review.base.folder}/{cell.file_name}" for cell in review.base_cells]
@@ -67,43 +65,37 @@ def _state(review: Review) -> str:
 
 
 def damaged_reviews(reviews: Mapping[str, Review]) -> list[str]:
-    """The stored reviews that do not fit their cells, of those whose files changed since the last look."""
+    """The stored reviews that do not fit their cells; only those with changed files are checked."""
     stored = {file: review for file, review in reviews.items() if Path(file).is_file()}
     states, before = {file: _state(review) for file, review in stored.items()}, _last_look()
     changed = [file for file, state in states.items() if before.get(file) != state]
     cells, found = StoredCells(), []
-    for file in tqdm(
-        changed, desc="looking at changed files", unit="review", disable=None, delay=1
-    ):
+    for file in tqdm(changed, desc="checking changed files", unit="review", disable=None, delay=1):
         if check_review(stored[file], cells).damaged:
             found.append(file)
-    # A run of one model looks at its reviews only: what is known of the others stays.
-    known = {
-        file: state
-        for file, state in (before | states).items()
-        if file not in found and Path(file).is_file()
-    }
+    # A run of one model checks only its reviews: the others' states stay.
+    known = before | states
+    for file in list(known):
+        if file in found or not Path(file).is_file():
+            del known[file]
     write_atomic(LAST_LOOK, json.dumps(known))
     return found
 
 
 def look_again(workflow: Workflow) -> frozenset[str]:
-    """Drop what does not fit the records it was made of, or lacks one that was damaged: it is made again in this run.
+    """Drop damaged or outdated reviews and probes' outcomes: this run makes them again.
 
-    Reviews, probes' outcomes, and the tables: these also where planning found one damaged, and as
-    long as something is left out, since the end of a run, which says so, is reached only behind a
-    job. Gives the reviews.
+    The tables are dropped with them, and also while anything is left out: a run reports that at its
+    end, which Snakemake reaches only if there was a job. Returns the reviews.
     """
     known = known_damage()
     reviews = {row.get("review") or "" for row in known} & set(workflow.reviews)
     reviews.update(damaged_reviews(workflow.reviews))
-    probes = [
-        file
-        for file in workflow.probes
-        if Path(file).is_file() and read_outcome(Path(file)) is None
-    ]
-    for file in (*reviews, *probes):
+    for file in reviews:
         drop(Path(file))
+    for probe in map(Path, workflow.probes):
+        if probe.is_file() and read_outcome(probe) is None:
+            drop(probe)
     if known or reviews or workflow.planner.faults or workflow.damaged:
         drop(Path(workflow.stamp))
         drop(DAMAGED_TABLE)
@@ -111,7 +103,7 @@ def look_again(workflow: Workflow) -> frozenset[str]:
 
 
 def _damage_now(workflow: Workflow, looked: frozenset[str]) -> Iterator[Problem]:
-    """What the tables of this run name; where it made none (`results_MODEL`), what the reviews that it looked at lack."""
+    """The damage in this run's tables; if it made none, in the reviews that were made again."""
     if Path(workflow.stamp).is_file():
         for row in known_damage():
             yield Problem(row.get("file") or "", row.get("place") or "", row.get("problem") or "")
@@ -122,9 +114,9 @@ def _damage_now(workflow: Workflow, looked: frozenset[str]) -> Iterator[Problem]
 
 
 def check_complete(workflow: Workflow, looked: frozenset[str]) -> None:
-    """Raise InputErrors where something was left out since it cannot be read or believed: the exit code says so, too.
+    """Raise InputErrors if anything was left out as unreadable or damaged: the exit code is then 1.
 
-    `looked`: the reviews that `look_again` had made again.
+    `looked`: the reviews that `look_again` returned.
     """
     damaged = list(_damage_now(workflow, looked))
     if workflow.planner.faults or damaged:

@@ -1,4 +1,4 @@
-"""What a call of Snakemake asks for, by Snakemake's own reading of its arguments: a Snakefile is run before it is told."""
+"""Snakemake's command line, parsed by Snakemake's parser: a Snakefile cannot see its targets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Of Snakemake's options, those that show or tidy something in the place of running jobs.
+# The options with which Snakemake shows or tidies something instead of running jobs.
 SHOWN_INSTEAD = (
     *(
         "lint",
@@ -49,10 +49,10 @@ SHOWN_INSTEAD = (
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """The targets named; whether it is a dry run; whether it is one job of another invocation (on a cluster's node).
+    """What a call of Snakemake asks for. `is_job`: it is one job of another call, on a cluster.
 
-    `runs`: jobs are run. Only then may anything be deleted: to list the rules must leave the
-    results tree as it is. `settings`: what `--config` gave, as `KEY=VALUE`, untouched.
+    `runs`: jobs are run. Only then may anything be deleted: listing the rules must not change the
+    results tree. `settings`: the values of `--config`, as `KEY=VALUE`, unchanged.
     """
 
     targets: tuple[str, ...] = ()
@@ -63,22 +63,19 @@ class Invocation:
 
 
 def read_invocation(arguments: Sequence[str]) -> Invocation:
-    """The invocation with these arguments (without the program's name); one that runs nothing where they are unknown."""
-    from snakemake.cli import (
-        parse_args,
-    )  # not where no Snakefile is read: it takes most of a second
+    """Parse arguments (without the program's name). With unknown ones, nothing `runs`."""
+    # Imported here because it takes most of a second.
+    from snakemake.cli import parse_args
 
     try:
-        # It tells of the profile on stderr, which Snakemake itself has done already.
+        # It names the profile on stderr, which Snakemake itself has done already.
         with contextlib.redirect_stderr(io.StringIO()):
             _, asked = parse_args(list(arguments))
     except SystemExit:
         return Invocation()
     is_job = bool(asked.target_jobs)
-    shows = (
-        any(getattr(asked, name) not in (None, False) for name in SHOWN_INSTEAD)
-        or asked.executor == "touch"
-    )
+    shows = asked.executor == "touch"
+    shows = shows or any(getattr(asked, name) not in (None, False) for name in SHOWN_INSTEAD)
     dry_run = asked.dryrun or asked.executor == "dryrun"
     runs = not (is_job or dry_run or shows)
     return Invocation(tuple(asked.targets), dry_run, is_job, runs, tuple(asked.config or ()))

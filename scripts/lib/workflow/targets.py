@@ -1,4 +1,4 @@
-"""What the Snakefile wires: the active profile's plan, the other profiles found in the tree, and the files they mean."""
+"""What the Snakefile uses: the plans of the active and the other profiles, and their files."""
 
 from __future__ import annotations
 
@@ -49,8 +49,7 @@ from scripts.lib.settings.run_config import (
 from scripts.lib.workflow.cluster import cluster_resources
 from scripts.lib.workflow.invocation import Invocation
 
-# A timed shard takes the whole machine; every other job of ours takes one part, so none runs beside
-# it.
+# A timed shard takes the whole machine and every other job one part, so none runs beside a shard.
 MACHINE_PARTS = 100
 
 SO_FAR = "results_so_far"
@@ -59,26 +58,26 @@ T = TypeVar("T")
 
 
 def or_exit(make: Callable[[], T]) -> T:
-    """Run `make` for the Snakefile: our errors are printed as they are, and Snakemake ends with 1 (no traceback)."""
+    """Run `make` for the Snakefile: an expected error is printed without traceback, then exit 1."""
     try:
         return make()
     except (BenchError, OSError) as error:
         fail(error)
     except KeyboardInterrupt:
-        # Planning may hash weights for minutes; what was hashed is kept.
+        # Planning may hash weights for minutes; finished hashes are kept.
         print("interrupted", file=sys.stderr)
         raise SystemExit(130) from None
 
 
 @dataclass(frozen=True)
 class Workflow:
-    """The plans of one invocation: the active hardware profile's (one per engine), then those of profiles in the tree."""
+    """The plans of one invocation: the active profile's (one per engine), then the others'."""
 
     made: EveryPlan
 
     @property
     def planner(self) -> Planner:
-        """What the plans are made from."""
+        """The registry, prompts, configuration and weights that the plans are made from."""
         return self.made.planner
 
     @property
@@ -103,32 +102,30 @@ class Workflow:
         return {review.file: review for review in planned if review.cells}
 
     def is_elsewhere(self, shard: Shard) -> bool:
-        """True when the shard is only looked at: of another profile, or everything is (`results_so_far`)."""
+        """True when the shard is not run here: another profile's, or in `results_so_far`."""
         return shard.hardware != self.planner.hardware or self.made.so_far
 
     @cached_property
     def missing(self) -> Mapping[str, tuple[Cell, ...]]:
-        """Shard name -> its cells that have no file yet: one look at the disk for everything that asks."""
+        """Shard name -> its cells without a file; the disk is read once."""
         return {shard.name: pending(shard) for shard in self.shards}
 
     @cached_property
     def shard_targets(self) -> Mapping[str, str]:
-        """Shard name -> one of its cells: a missing one where any is, so that asking for it runs the shard's job.
+        """Shard name -> one of its cells: a missing one if any is, so that the shard's job runs.
 
-        One edge a shard and not one a cell: at 42,000 cells Snakemake needs half the time and
-        memory.
+        There is one edge per shard, not one per cell: at 42,000 cells Snakemake then needs half the
+        time and memory.
         """
         found = {}
         for shard in self.shards:
-            missing = self.missing[shard.name]
-            found[shard.name] = (
-                f"{shard.folder}/{missing[0].file_name}" if missing else shard.cell_files[0]
-            )
+            first = (*self.missing[shard.name], *shard.cells)[0]
+            found[shard.name] = f"{shard.folder}/{first.file_name}"
         return found
 
     @cached_property
     def cluster(self) -> Mapping[str, Mapping[str, Any]]:
-        """Shard name -> what its job asks of a cluster's scheduler."""
+        """Shard name -> the cluster resources of its job."""
         measured = read_measured()
         return {
             shard.name: cluster_resources(shard, self.missing[shard.name], measured)
@@ -137,21 +134,19 @@ class Workflow:
 
     @cached_property
     def damaged(self) -> tuple[Problem, ...]:
-        """Derived files that planning went on without; they are made again."""
-        notes = (
-            problem
-            for series in self.judges
-            for problem in VerdictStore(series).unfinished_damage()
-        )
-        return (*table_damage(), *notes)
+        """Damaged derived files that planning did without; they are made again."""
+        found = list(table_damage())
+        for series in self.judges:
+            found += VerdictStore(series).unfinished_damage()
+        return tuple(found)
 
     @cached_property
     def suites(self) -> tuple[str, ...]:
-        """The suites that planned cells are of."""
+        """The suites of the planned cells."""
         return tuple(dict.fromkeys(cell.id.suite for shard in self.shards for cell in shard.cells))
 
     def suite_cells(self, suite: str) -> Iterator[str]:
-        """Of each shard with cells of that suite, a missing one where any is: one edge a shard (see `shard_targets`)."""
+        """One cell of that suite per shard, a missing one if there is any (see `shard_targets`)."""
         for shard in self.shards:
             both = (*self.missing[shard.name], *shard.cells)
             first = next((cell for cell in both if cell.id.suite == suite), None)
@@ -159,54 +154,44 @@ class Workflow:
                 yield f"{shard.folder}/{first.file_name}"
 
     def weights_of(self, key: str) -> str:
-        """Where a model's weights are, or will be made."""
+        """The file of a model's weights, which a rule may still have to make."""
         return str(self.planner.weights[key].path)
 
     @cached_property
     def made_weights(self) -> list[str]:
-        """The weights of planned shards that a rule makes."""
-        used = (
-            weights
-            for shard in self.shards
-            for weights in (shard.weights, shard.draft)
-            if weights is not None
-        )
-        return sorted({str(weights.path) for weights in used if weights.fetchable})
+        """The weights of planned shards that a rule can make."""
+        found = set()
+        for shard in self.shards:
+            for weights in (shard.weights, shard.draft):
+                if weights is not None and weights.fetchable:
+                    found.add(str(weights.path))
+        return sorted(found)
 
     @cached_property
     def probes(self) -> Mapping[str, Quirk]:
-        """Outcome file -> quirk, of the probes that this machine can run."""
+        """Outcome file -> quirk, for the probes that this machine can run."""
         return planned_probes(self.planner)
 
     @cached_property
     def probed_weights(self) -> list[str]:
-        """The weights that probes load and a rule makes."""
+        """The weights that probes load and a rule can make."""
         keys = {quirk.probe_argument for quirk in self.probes.values()} & set(self.planner.weights)
-        return sorted(
-            self.weights_of(key) for key in keys if key and self.planner.weights[key].fetchable
-        )
+        fetchable = [key for key in keys if key and self.planner.weights[key].fetchable]
+        return sorted(map(self.weights_of, fetchable))
 
     @cached_property
     def identity(self) -> str:
-        """Digest of all that the tables show besides the reviews' contents."""
+        """Digest of everything that the tables show apart from the reviews' contents."""
         models = [
-            [
-                model.key,
-                model.name,
-                model.quant,
-                model.size_gb,
-                model.tier,
-                model.path,
-                model.candidate_roles,
-            ]
-            for model in self.planner.registry.models.values()
+            [m.key, m.name, m.quant, m.size_gb, m.tier, m.path, m.candidate_roles]
+            for m in self.planner.registry.models.values()
         ]
         plans = [
             [
                 p.hardware.name,
                 p.hardware.bandwidth_gb_per_s,
                 p.engine.spec(),
-                [[x.model, x.mode, x.reason] for x in p.left_out],
+                [[x.model, x.place, x.reason] for x in p.left_out],
                 list(p.warnings),
                 p.recommended,
             ]
@@ -223,61 +208,58 @@ class Workflow:
 
     @cached_property
     def judges(self) -> tuple[Series, ...]:
-        """The judges among the scorers; none where nothing is run, since stored verdicts are all that counts then."""
+        """The judges among the scorers; none if nothing is run: only stored verdicts count then."""
         if self.made.so_far:
             return ()
         return tuple(scorer.series for scorer in self.planner.scorers if scorer.series is not None)
 
     @cached_property
     def judged_stamp(self) -> str:
-        """The file that says that the active plans' answers were put to the judges; empty without a judge."""
+        """The file that is written when all active answers are judged; empty without a judge."""
         if not self.judges:
             return ""
-        files = sorted(
-            file for file, review in self.reviews.items() if not self.is_elsewhere(review.shard)
-        )
-        return f"{REVIEWS}/judged.{digest(files)}.json"
+        return f"{REVIEWS}/judged.{digest(sorted(self._reviews_here))}.json"
+
+    @cached_property
+    def _reviews_here(self) -> Mapping[str, Review]:
+        """The reviews of shards that are run here."""
+        found = self.reviews.items()
+        return {file: review for file, review in found if not self.is_elsewhere(review.shard)}
 
     @property
     def judge_parts(self) -> int:
-        """What a judge takes of the machine: a local one all of it, like a timed shard."""
+        """The part of the machine that judging takes: all of it for a local judge."""
         is_local = any(series.scorer == LOCAL for series in self.judges)
         return MACHINE_PARTS if is_local and self.planner.config.judge.local.url is None else 1
 
     @cached_property
     def judge_weights(self) -> list[str]:
-        """The local judge's weights, where a rule makes them."""
-        known = self.planner.weights.get(self.planner.config.judge.local.model)
-        wanted = self.judge_parts == MACHINE_PARTS and known is not None and known.fetchable
-        return [str(known.path)] if wanted and known is not None else []
+        """The local judge's weights, if a rule can make them."""
+        weights = self.planner.weights.get(self.planner.config.judge.local.model)
+        if self.judge_parts != MACHINE_PARTS or weights is None or not weights.fetchable:
+            return []
+        return [str(weights.path)]
 
     @property
     def unreviewed(self) -> list[Review]:
-        """The active plans' reviews that are still to be written, with those whose answers wait for a verdict."""
+        """The active plans' reviews that are missing, or have answers that wait for a verdict."""
         waiting = {file for series in self.judges for file in self.waiting_for(series)}
-        here = (
-            (file, review)
-            for file, review in self.reviews.items()
-            if not self.is_elsewhere(review.shard)
-        )
+        here = self._reviews_here.items()
         return [review for file, review in here if file in waiting or not Path(file).is_file()]
 
     def waiting_for(self, series: Series) -> Sequence[str]:
-        """The reviews with answers that wait for a judge's verdict; any may, where the note of them is damaged."""
+        """The reviews with answers that wait for a verdict; all, if their list is damaged."""
         store = VerdictStore(series)
         if store.unfinished_damage():
-            return [
-                file for file, review in self.reviews.items() if not self.is_elsewhere(review.shard)
-            ]
+            return list(self._reviews_here)
         waiting: Sequence[str] = store.unfinished().get("reviews", ())
         return waiting
 
     @property
     def pictures(self) -> list[str]:
-        """The pictures of every profile and engine that has, or will have, cells."""
-        parts = dict.fromkeys(
-            f"{r.shard.hardware.name}-{r.shard.engine}" for r in self.reviews.values()
-        )
+        """The pictures of every profile and engine with reviews."""
+        shards = [review.shard for review in self.reviews.values()]
+        parts = dict.fromkeys(f"{shard.hardware.name}-{shard.engine}" for shard in shards)
         return [picture_file(part, name) for part in parts for name in PICTURE_NAMES]
 
     @property
@@ -292,22 +274,22 @@ class Workflow:
 
     @property
     def derived(self) -> list[str]:
-        """Everything that is made of cells: reviews, tables and pages."""
+        """Everything that is made from cells: reviews, tables and pages."""
         return [*self.pages, *self.tables, self.stamp, *self.reviews]
 
     @property
     def stamp(self) -> str:
-        """A file whose name is the plan's digest: missing when the plan changed, so the tables are rebuilt."""
+        """A file named after the plan's digest: a changed plan lacks it, so tables are remade."""
         return f"{TABLES}/plan.{self.identity}.json"
 
 
 def make_workflow(config: Config) -> Workflow:
-    """Read everything the configuration names and plan it for every engine and profile."""
+    """Read everything that the configuration names, and plan it for every engine and profile."""
     return Workflow(every_plan(config))
 
 
 def handed_down(invocation: Invocation) -> Mapping[str, Any] | None:
-    """The configuration that a job has of the submitting process; None where the invocation is no job, or has none."""
+    """The configuration that the submitting process left for a job; None if this is no such job."""
     text = os.environ.get(CONFIG_VARIABLE)
     if not invocation.is_job or not text:
         return None
@@ -317,38 +299,34 @@ def handed_down(invocation: Invocation) -> Mapping[str, Any] | None:
 def configuration_layers(
     invocation: Invocation, files: Iterable[Path], settings: Mapping[str, Any]
 ) -> tuple[Source, ...]:
-    """What an invocation's configuration is made of, read by ourselves.
+    """The layers of an invocation's configuration, read as YAML 1.2.
 
-    Snakemake reads its `--configfile`s (`files`) and its `--config` (`settings`) before us, by YAML
-    1.1: there `010` is 8, `10:00` is 600, `off` is false, and of a key that stands there twice the
-    second wins. So the files are read once more, and the settings as they were written. Where the
-    command line is not ours to read (Snakemake driven by a program), its settings are taken as
-    Snakemake has them.
+    Snakemake has read its `--configfile`s (`files`) and its `--config` (`settings`) as YAML 1.1:
+    there `010` is 8, `10:00` is 600, `off` is false, and the last of two equal keys wins. So the
+    files are read again, and the settings are taken from the command line. If a program drives
+    Snakemake, there is no command line: the settings are then used as Snakemake has them.
     """
     if handed_down(invocation) is not None:
         return ()
-    near = [
-        file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
-        for file in map(Path, files)
-    ]
+    here, near = Path.cwd(), []
+    for file in map(Path, files):
+        near.append(file.relative_to(here) if file.is_relative_to(here) else file)
     if {setting.partition("=")[0] for setting in invocation.settings} == set(settings):
         return read_layers(near, invocation.settings)
     layers = read_layers(near)
-    return (
-        *layers,
-        Source("config", typed_like(layers[0].value, settings), dict.fromkeys(settings, 0)),
-    )
+    typed = typed_like(layers[0].value, settings)
+    return (*layers, Source("config", typed, dict.fromkeys(settings, 0)))
 
 
 def load_workflow(config: Mapping[str, Any], layers: Sequence[Source] = ()) -> Workflow:
-    """The workflow of a whole configuration, made of these layers; it is handed down to the jobs' processes."""
+    """The workflow of a configuration with these layers. Jobs inherit the configuration."""
     parsed = parse_config(config, sources=layers)
     os.environ[CONFIG_VARIABLE] = json.dumps(config)
     return make_workflow(parsed)
 
 
 def take_up_unfinished(workflow: Workflow) -> None:
-    """Drop the reviews whose answers wait for a verdict that can be had now, so that they are judged and made again."""
+    """Drop reviews with answers that can now be judged: this run judges and makes them again."""
     for series in workflow.judges:
         if series.scorer == CLAUDE and not has_key():
             continue
@@ -359,9 +337,10 @@ def take_up_unfinished(workflow: Workflow) -> None:
 
 
 def date_back(workflow: Workflow) -> None:
-    """Date the jobs' inputs now that are from the future, by a wrong clock or an archive.
+    """Set the jobs' inputs that have a time in the future to now.
 
-    Snakemake fails the job whose output is older than its input, and would run it again and again.
+    A wrong clock or an archive leaves such times. Snakemake fails a job whose output is older than
+    its input, and would run it again and again.
     """
     made = map(Path, (*workflow.shard_targets.values(), *workflow.probes, *workflow.derived))
     sources = (
@@ -371,14 +350,14 @@ def date_back(workflow: Workflow) -> None:
     )
     now = time.time()
     for file in (*made, *sources):
-        # Not there yet, or another user's: Snakemake tells, where it matters.
+        # Missing, or another user's: Snakemake reports it where it matters.
         with contextlib.suppress(OSError):
             if file.stat().st_mtime > now:
                 os.utime(file)
 
 
-# The packages of scripts/lib that tables are made by. Planning, scoring and reviews are in them:
-# tables show their words.
+# The packages of scripts/lib that make the tables. Planning, scoring and reviews are among them:
+# tables show their texts.
 TABLE_PACKAGES = (
     "base",
     "settings",
@@ -397,35 +376,29 @@ TABLE_PACKAGES = (
 
 
 def code_of(script: str, *packages: str) -> list[str]:
-    """The source files of a script and of packages of scripts/lib: an edit of one makes what the script makes again."""
-    folders = [Path("scripts/lib") / package for package in packages]
-    return [
-        script,
-        *sorted(
-            str(file)
-            for folder in folders
-            for file in (folder.rglob("*.py") if folder.is_dir() else [folder])
-        ),
-    ]
+    """The source files of a script and of packages of scripts/lib, as input of a rule."""
+    files = list[Path]()
+    for package in (Path("scripts/lib") / name for name in packages):
+        files += package.rglob("*.py") if package.is_dir() else [package]
+    return [script, *sorted(map(str, files))]
 
 
 def check_checkout(folder: Path) -> None:
-    """Raise BenchError where Snakemake would take a part of the checkout's path for a wildcard."""
+    """Raise BenchError if the checkout's path has braces, which Snakemake reads as wildcards."""
     if set(str(folder)) & set("{}"):
-        raise BenchError(
-            f"{folder}: Snakemake reads braces in a path as wildcards: move the checkout to a path without them"
-        )
+        advice = "move the checkout to a path without braces"
+        raise BenchError(f"{folder}: Snakemake reads braces in a path as wildcards: {advice}")
 
 
 PER_MODEL, PER_SUITE = "results_", "results_suite_"
 
 
 def for_targets(config: Mapping[str, Any], invocation: Invocation) -> Mapping[str, Any]:
-    """The configuration of one invocation: only what its targets need is planned.
+    """The configuration of one invocation, so that only what its targets need is planned.
 
-    `results_MODEL` narrows the models, `results_suite_SUITE` the suites; where a whole target, or
-    targets of both kinds, are asked for, nothing is narrowed. A job on a cluster's node has what
-    the submitting process settled.
+    `results_MODEL` restricts the models, `results_suite_SUITE` the suites. With any other target,
+    or targets of both kinds, nothing is restricted. A job on a cluster's node uses the submitting
+    process's configuration.
     """
     settled = handed_down(invocation)
     if settled is not None:
@@ -441,10 +414,10 @@ def for_targets(config: Mapping[str, Any], invocation: Invocation) -> Mapping[st
 
 
 def check_for_cluster(workflow: Workflow) -> None:
-    """Raise BenchError where jobs go to other machines and the profile is made of this one."""
+    """Raise BenchError if jobs run on other machines but the profile was made from this one."""
     name = workflow.planner.hardware.name
     if workflow.planner.hardware.is_local:
         raise BenchError(
-            f"hardware {name} is made of this machine, and the jobs run on others: name the nodes' profile in "
-            "config/hardware/ (--config hardware=epyc-9655)"
+            f"hardware {name} was made from this machine, but the jobs run on others: choose a "
+            "profile of config/hardware/ for the nodes (--config hardware=epyc-9655)"
         )

@@ -1,9 +1,8 @@
-"""A whole results tree checked: is every stored record what was written, do they fit one another, and who wrote them."""
+"""Checks a results tree: is each record undamaged, do records fit together, who wrote them."""
 
 from __future__ import annotations
 
 import json
-import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,14 +10,15 @@ from pathlib import Path
 from types import MappingProxyType
 
 from scripts.lib.base.errors import BenchError, Problem
+from scripts.lib.base.git import git
 from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.base.stored_json import Damaged, read_sealed, read_stored, sealed, strict_json
 from scripts.lib.execution.run_record import OUTPUT, read_rows
 from scripts.lib.machine.environment_record import environment_record
 from scripts.lib.planning.cell_record import parse_named_cell
 from scripts.lib.results.probe_outcomes import parse_outcome
-from scripts.lib.results.review import read_review
 from scripts.lib.results.review_check import SeenCell
+from scripts.lib.results.review_rows import read_review
 from scripts.lib.scoring.verdict_store import parse_batch, parse_series, parse_verdict
 from scripts.lib.weights.facts import WeightsLock
 
@@ -27,7 +27,7 @@ NOT_COMMITTED = "(not committed)"
 
 @dataclass
 class Tree:
-    """What was seen of one results tree while it was checked. `cells`: by the name that reviews have for them."""
+    """What a check has seen of one results tree so far. `cells`: by the name that reviews use."""
 
     root: Path
     cells: dict[str, SeenCell | None] = field(default_factory=dict)
@@ -36,10 +36,10 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of record: where its files are below the tree's root, and what checks one (raises Damaged).
+    """A kind of record: where its files are below the tree's root, and its check (raises Damaged).
 
-    `indent`: of the JSON of a record that can be sealed anew where its content is right; None for
-    what is derived, or named by its content, and is made again instead.
+    `indent`: of its JSON, if the record can be sealed again; None if it is derived or named by its
+    content, and so is made again instead.
     """
 
     name: str
@@ -60,21 +60,20 @@ def _review(text: str, file: Path, tree: Tree) -> None:
     for row in read_review(file):
         seen = tree.cells.get(row.cell_file)
         if seen is not None and seen.sha256 != row.cell_sha256:
-            raise Damaged(str(file), "the cell is another than was reviewed", row.cell_file)
+            raise Damaged(str(file), "the cell is not the one that was reviewed", row.cell_file)
         if row.cell_file not in tree.cells:
-            raise Damaged(str(file), "the cell that was reviewed is not there", row.cell_file)
+            raise Damaged(str(file), "the cell that was reviewed is missing", row.cell_file)
 
 
 def _run(text: str, file: Path, tree: Tree) -> None:
     damaged = read_rows(file.parent).damaged
     if damaged:
         more = f" (and {len(damaged) - 1} more lines)" if len(damaged) > 1 else ""
-        raise Damaged(
-            str(file), damaged[0].message.removeprefix("damaged: ") + more, damaged[0].place
-        )
+        message = damaged[0].message.removeprefix("damaged: ") + more
+        raise Damaged(str(file), message, damaged[0].place)
 
 
-# In this order: reviews are held against the cells that were seen.
+# In this order: reviews are checked against the cells that were read before.
 KINDS = (
     Kind("cells", ("cells/*/*/*/*/*.json",), _cell, indent=2),
     Kind("reviews", ("reviews/*/*/*.csv",), _review),
@@ -117,7 +116,7 @@ LOCK = Kind("weights locks", (), lambda text, file, tree: None)
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One file that was looked at; `problem` is None where it is what was written."""
+    """One file that was checked; `problem` is None if it is undamaged."""
 
     kind: Kind
     file: Path
@@ -125,19 +124,19 @@ class Checked:
 
 
 def files_of(kind: Kind, root: Path) -> list[Path]:
-    """The files of a kind; what a shard has under way is none of them."""
+    """The files of a kind, without those of an unfinished shard."""
     found = (file for pattern in kind.patterns for file in root.glob(pattern))
     return sorted(file for file in found if not file.parent.name.startswith("."))
 
 
 def results_trees(root: Path) -> Iterator[Path]:
-    """A results tree and those that were measured beside it."""
+    """A results tree, and the trees of its reproductions."""
     yield root
     yield from sorted(root.glob(f"reproductions/*/*/{root}"))
 
 
 def check_tree(root: Path) -> Iterator[Checked]:
-    """Check every record of a tree, kind by kind. Nothing is raised for a damaged one."""
+    """Check every record of a tree, kind by kind. Damage is returned, not raised."""
     tree = Tree(root)
     for kind in KINDS:
         for file in files_of(kind, root):
@@ -150,15 +149,12 @@ def check_tree(root: Path) -> Iterator[Checked]:
     for name, cells in sorted(tree.environments.items()):
         file = root / "environments" / f"{name}.json"
         if not file.is_file():
-            yield Checked(
-                BY_NAME["environments"],
-                file,
-                Problem(str(file), "", f"not there, and {cells} cells refer to it"),
-            )
+            problem = Problem(str(file), "", f"missing, and {cells} cells refer to it")
+            yield Checked(BY_NAME["environments"], file, problem)
 
 
 def check_lock(file: Path) -> Iterator[Checked]:
-    """Check the weights' lock, entry by entry; nothing where there is none."""
+    """Check the weights' lock, entry by entry, if there is one."""
     try:
         problems: Sequence[Problem | None] = WeightsLock.load(file).problems
     except BenchError as error:
@@ -168,25 +164,24 @@ def check_lock(file: Path) -> Iterator[Checked]:
 
 
 def sign(kind: Kind, file: Path) -> bool:
-    """Seal a record anew, where its content is a record of its kind. False where it is not, or is made again instead."""
+    """Seal a record again. False if its content is not valid, or if it must be made again."""
     try:
         if kind is LOCK:
             lock = WeightsLock.load(file).signed()
             lock.save()
             return not lock.damaged
         if kind.name == "runs":
-            lines = [
-                json.dumps(sealed(strict_json(line, str(file))), ensure_ascii=False)
-                for line in _lines(file)
-            ]
-            write_atomic(file, "".join(f"{line}\n" for line in lines))
+            lines = []
+            for line in read_stored(file).split("\n")[:-1]:
+                record = sealed(strict_json(line, str(file)))
+                lines.append(json.dumps(record, ensure_ascii=False) + "\n")
+            write_atomic(file, "".join(lines))
             return True
         if kind.indent is None:
             return False
         raw = strict_json(read_stored(file), str(file))
-        text = (
-            json.dumps(sealed(raw), sort_keys=True, indent=kind.indent, ensure_ascii=False) + "\n"
-        )
+        text = json.dumps(sealed(raw), sort_keys=True, indent=kind.indent, ensure_ascii=False)
+        text += "\n"
         kind.check(text, file, Tree(file))
     except BenchError:
         return False
@@ -194,22 +189,20 @@ def sign(kind: Kind, file: Path) -> bool:
     return True
 
 
-def _lines(file: Path) -> list[str]:
-    return read_stored(file).split("\n")[:-1]
-
-
 def authors(files: Iterable[Path]) -> Mapping[Path, str]:
-    """Who last wrote each file, by git: author and address, or that it is not committed. Empty where there is no git."""
+    """File -> who last wrote it, by git (author, address), or NOT_COMMITTED. Empty without git."""
     wanted = {str(file): file for file in files}
-    changed = _git("status", "--porcelain", "-z", "--untracked-files=all", "--", ".")
-    log = _git("log", "--format=%x01%an <%ae>", "--name-only", "-z", "--", ".")
+    try:
+        changed = git("status", "--porcelain", "-z", "--untracked-files=all", "--", ".")
+        log = git("log", "--format=%x01%an <%ae>", "--name-only", "-z", "--", ".")
+    except BenchError:
+        return {}
     if changed is None or log is None:
         return {}
-    found = {
-        file: NOT_COMMITTED
-        for entry in changed.split("\0")
-        if (file := wanted.get(entry[3:])) is not None
-    }
+    found = {}
+    for entry in changed.split("\0"):
+        if entry[3:] in wanted:
+            found[wanted[entry[3:]]] = NOT_COMMITTED
     author = ""
     for entry in log.replace("\n", "\0").split("\0"):
         if entry.startswith("\x01"):
@@ -217,11 +210,3 @@ def authors(files: Iterable[Path]) -> Mapping[Path, str]:
         elif entry in wanted:
             found.setdefault(wanted[entry], author)
     return found
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, check=False)
-    except OSError:
-        return None
-    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None

@@ -1,4 +1,4 @@
-"""Fault injection for workflow tests: an audit hook that strikes at the Nth cell that is linked into place.
+"""Fault injection for workflow tests: an audit hook that strikes when the Nth cell is linked.
 
 EPYC_TEST_FAULT is `exit:N`, `kill:N`, `hang:N`, `pause:N`, `full:N` or `crash:N`: at the Nth link
 the process exits with 1, is killed, sleeps (pause: for two seconds), sees a full disk, or loses its

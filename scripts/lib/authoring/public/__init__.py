@@ -1,0 +1,1 @@
+"""Public benchmarks, one module per family: rows as published become questions."""

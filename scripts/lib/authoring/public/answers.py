@@ -1,21 +1,20 @@
-"""Public benchmarks whose answers are numbers or short texts: GSM8K, MATH-500, SimpleQA, HotpotQA."""
+"""Public benchmarks with numbers or short texts as answers: GSM8K, MATH-500, SimpleQA, HotpotQA."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from scripts.lib.authoring.public.rows import (
-    Benchmark,
     Item,
     Row,
     csv_rows,
     identifier,
     json_lines,
     json_list,
-    one,
+    question,
 )
 from scripts.lib.scoring.checks.published import gsm8k_number
 
@@ -25,74 +24,67 @@ _ASK_SHORT = (
     'End with a last line "Answer: …": the answer alone, in as few words as possible '
     "(a name, a date, a number, yes or no)."
 )
-# SimpleQA's three grades: both met is CORRECT, only the second NOT_ATTEMPTED, none INCORRECT. The
-# weights let nothing but a correct answer pass, not even one that meets the first in part.
-_SIMPLEQA = (
-    (
-        85,
-        "CORRECT: the answer has everything that the question asks for of the reference, and nothing that contradicts the "
-        "reference. Meaning counts; wording, order, typing slips in names and hedges around a right answer do not. What the "
-        "question implies may be left out. A number has to be right to the reference's last digit. Only a part of it, several "
-        "guesses of which one is right, or a vague range: unmet. Never partly.",
-    ),
-    (
-        15,
-        "NOT INCORRECT: no statement of the answer contradicts the reference, hedged ones included. An answer that declines, "
-        "asks back or says less than was asked meets this: quote the words that do so. Never partly.",
-    ),
-)
-# Share of words in common from which on HotpotQA's F1 earns a part of the points.
+# SimpleQA's three grades: both met is CORRECT, only the second NOT_ATTEMPTED, none INCORRECT. With
+# these weights only a correct answer passes, not even one that meets the first criterion in part.
+_SIMPLEQA = {
+    "CORRECT: the answer has everything that the question asks for of the reference, and nothing "
+    "that contradicts the reference. Meaning counts; wording, order, typing slips in names and "
+    "hedges around a right answer do not. What the question implies may be left out. A number has "
+    "to be right to the reference's last digit. Only a part of it, several guesses of which one is "
+    "right, or a vague range: unmet. Never partly.": 85,
+    "NOT INCORRECT: no statement of the answer contradicts the reference, hedged ones included. An "
+    "answer that declines, asks back or says less than was asked meets this: quote the words that "
+    "do so. Never partly.": 15,
+}
+# HotpotQA's F1 gives part of the points from this share of common words on.
 _LEAST_F1 = 0.5
+_HOTPOTQA_LEVELS = {"easy": 1, "medium": 2, "hard": 3}
 
 
 def read_gsm8k(path: Path) -> Iterator[Item]:
-    """`question`, `answer` whose last line is `#### NUMBER`; the tier by the number of steps."""
+    """The tier by the number of steps: up to 2, up to 4, more."""
     for number, row in enumerate(json_lines(path)):
         answer = row.text("answer")
-        steps, value = answer.rpartition("####")[0].strip(), gsm8k_number(answer)
+        steps, _, written = (part.strip() for part in answer.rpartition("####"))
+        value, count = gsm8k_number(answer), len(steps.splitlines())
         if value is None:
             raise row.problem("answer", "a last line '#### NUMBER'")
-        written = answer.rpartition("####")[2].strip()
-        count = len(steps.splitlines())
-        body = {
-            "prompt": f"{row.text('question').strip()}\n{_ASK_NUMBER}",
-            "expected": written,
-            "reference_answer": f"{re.sub(r'<<[^>]*>>', '', steps)}\n#### {written}",
-            "scoring": one("ends on the number", {"type": "gsm8k", "value": value}),
-        }
+        body = question(
+            prompt=f"{row.text('question').strip()}\n{_ASK_NUMBER}",
+            expected=written,
+            reference=f"{re.sub(r'<<[^>]*>>', '', steps)}\n#### {written}",
+            criterion="ends on the number",
+            check={"type": "gsm8k", "value": value},
+        )
         tier = 1 if count <= 2 else 2 if count <= 4 else 3
-        yield Item("gsm8k", f"q{number:04d}", f"question {number + 1}", tier, body)
+        yield Item(f"q{number:04d}", f"question {number + 1}", tier, body)
 
 
 def read_math500(path: Path) -> Iterator[Item]:
-    """`problem`, `solution`, `answer`, `level` (1-5), `unique_id`; the tier by the level: 1-2, 3-4, 5."""
+    """The tier by the level: 1-2, 3-4, 5."""
     for row in json_lines(path):
         answer, level = row.text("answer").strip(), row.number("level", 1, 5)
-        body = {
-            "prompt": f"{row.text('problem').strip()}\n\n{_ASK_BOXED}",
-            "expected": answer,
-            "reference_answer": f"{row.text('solution').strip()}\n\n$\\boxed{{{answer}}}$",
-            "scoring": one("ends on the answer", {"type": "math500", "value": answer}),
-        }
-        yield Item(
-            "math500",
-            identifier(row.text("unique_id")),
-            row.text("unique_id"),
-            (level + 1) // 2,
-            body,
+        body = question(
+            prompt=f"{row.text('problem').strip()}\n\n{_ASK_BOXED}",
+            expected=answer,
+            reference=f"{row.text('solution').strip()}\n\n$\\boxed{{{answer}}}$",
+            criterion="ends on the answer",
+            check={"type": "math500", "value": answer},
         )
+        name = row.text("unique_id")
+        yield Item(identifier(name), name, (level + 1) // 2, body)
 
 
 def read_simpleqa(path: Path) -> Iterator[Item]:
-    """`problem`, `answer`; the criteria are a judge's, all of tier 2."""
+    """A judge decides the criteria; all questions are of tier 2."""
     for number, row in enumerate(csv_rows(path, ("problem", "answer"))):
         body = {
             "prompt": row.text("problem").strip(),
             "expected": row.text("answer").strip(),
             "reference_answer": row.text("answer").strip(),
-            "scoring": [{"criterion": words, "weight": weight} for weight, words in _SIMPLEQA],
+            "scoring": [{"criterion": text, "weight": n} for text, n in _SIMPLEQA.items()],
         }
-        yield Item("simpleqa", f"q{number:04d}", row.place, 2, body)
+        yield Item(f"q{number:04d}", row.place, 2, body)
 
 
 def _paragraph(row: Row, raw: Any) -> str:
@@ -104,47 +96,21 @@ def _paragraph(row: Row, raw: Any) -> str:
 
 
 def read_hotpotqa(path: Path) -> Iterator[Item]:
-    """`_id`, `question`, `answer`, `context`, `level`; the paragraphs stand before the question, the tier is the level."""
-    tiers = {"easy": 1, "medium": 2, "hard": 3}
+    """The paragraphs come before the question; the tier is the level, hard if none is given."""
     for row in json_list(path):
         answer = row.text("answer").strip()
-        level = row.raw.get("level", "hard")
-        if level not in tiers:
-            raise row.problem("level", " or ".join(tiers))
+        tier = row.one_of("level", _HOTPOTQA_LEVELS) if "level" in row.raw else 3
         paragraphs = [_paragraph(row, raw) for raw in row.listed("context")]
-        question = f"Question: {row.text('question').strip()}\n{_ASK_SHORT}"
+        asked = f"Question: {row.text('question').strip()}\n{_ASK_SHORT}"
         exact = {"type": "hotpot", "value": answer}
+        f1 = {**exact, "least": _LEAST_F1}
         body = {
-            "prompt": "\n\n".join((*paragraphs, question)),
+            "prompt": "\n\n".join((*paragraphs, asked)),
             "expected": answer,
             "reference_answer": f"Answer: {answer}",
             "scoring": [
                 {"criterion": "exact match", "weight": 60, "checks": [exact]},
-                {
-                    "criterion": f"F1 of at least {_LEAST_F1}",
-                    "weight": 40,
-                    "checks": [{**exact, "least": _LEAST_F1}],
-                },
+                {"criterion": f"F1 of at least {_LEAST_F1}", "weight": 40, "checks": [f1]},
             ],
         }
-        yield Item("hotpotqa", identifier(row.text("_id")), row.place, tiers[level], body)
-
-
-ROWS: Mapping[str, Benchmark] = {
-    "gsm8k": Benchmark(
-        "test.jsonl: question, answer ending in '#### NUMBER'", read_gsm8k, "GSM8K, MIT"
-    ),
-    "math500": Benchmark(
-        "test.jsonl: problem, solution, answer, level (1-5), unique_id",
-        read_math500,
-        "MATH-500 (MATH, PRM800K), MIT",
-    ),
-    "simpleqa": Benchmark(
-        "simple_qa_test_set.csv: problem, answer", read_simpleqa, "SimpleQA, MIT"
-    ),
-    "hotpotqa": Benchmark(
-        "hotpot_dev_distractor_v1.json or hotpot_dev_fullwiki_v1.json: a list of _id, question, answer, context, level",
-        read_hotpotqa,
-        "HotpotQA, CC BY-SA 4.0",
-    ),
-}
+        yield Item(identifier(row.text("_id")), row.place, tier, body)

@@ -1,4 +1,4 @@
-"""DebugBench: code with a bug, to be corrected; decided by the examples of the statement."""
+"""DebugBench: code with a bug, to be corrected; the examples of the statement decide."""
 
 from __future__ import annotations
 
@@ -10,28 +10,32 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.authoring.public.code import fenced
-from scripts.lib.authoring.public.programs import LEVELS, level_of, method_check
+from scripts.lib.authoring.public.programs import LEVELS, method_check
 from scripts.lib.authoring.public.rows import (
-    Benchmark,
     Item,
     LeftOut,
     Row,
     files_of,
     identifier,
     json_rows,
-    one,
+    question,
 )
 
 _ASK_DEBUG = "This Python code has a bug. Answer with one code block: the whole code, corrected."
 _EXAMPLE = re.compile(r"Input:\s*(.*?)\s*Output:\s*(.*?)\s*(?:\n\s*Explanation|\Z)", re.DOTALL)
 _ARGUMENT = re.compile(r"\s*(\w+)\s*=\s*")
 _SEVERAL = re.compile(
-    r"\bany (?:order|valid|of (?:them|the)|one\b)|multiple (?:valid )?(?:answers|solutions)|\breturn any\b|10\^?-5",
+    r"\bany (?:order|valid|of (?:them|the)|one\b)|multiple (?:valid )?(?:answers|solutions)"
+    r"|\breturn any\b|10\^?-5",
     re.I,
 )
 _NODES = re.compile(r"\b(?:ListNode|TreeNode|Node)\b")
+_LANGUAGES = ("cpp", "java", "python3")
 _NOT_PYTHON = "only LeetCode's judge runs their language"
-_ELSEWHERE = "only LeetCode's judge can decide them (linked nodes, several right outputs, or examples that are no values)"
+_ELSEWHERE = (
+    "only LeetCode's judge can decide them "
+    "(linked nodes, several right outputs, or examples that are not values)"
+)
 
 
 def _arguments(text: str) -> dict[str, Any]:
@@ -47,29 +51,26 @@ def _arguments(text: str) -> dict[str, Any]:
 
 
 def _method(solution: str, names: set[str]) -> tuple[str, list[ast.arg]]:
-    """The method of `class Solution` with parameters of these names, and these in their order. Raises ValueError."""
-    for node in ast.parse(solution).body:
-        for method in (
-            node.body if isinstance(node, ast.ClassDef) and node.name == "Solution" else ()
-        ):
-            if isinstance(method, ast.FunctionDef) and not method.name.startswith("_"):
-                parameters = method.args.args[1:]
-                changes_in_place = (
-                    isinstance(method.returns, ast.Constant) and method.returns.value is None
-                )
-                if {each.arg for each in parameters} == names and not changes_in_place:
-                    return method.name, parameters
+    """The method of `class Solution` with these parameters, in order. Raises ValueError."""
+    classes = (node for node in ast.parse(solution).body if isinstance(node, ast.ClassDef))
+    methods = (method for each in classes if each.name == "Solution" for method in each.body)
+    for method in methods:
+        if isinstance(method, ast.FunctionDef) and not method.name.startswith("_"):
+            parameters, returns = method.args.args[1:], method.returns
+            changes_in_place = isinstance(returns, ast.Constant) and returns.value is None
+            if {each.arg for each in parameters} == names and not changes_in_place:
+                return method.name, parameters
     raise ValueError("no such method")
 
 
 def _argument(parameter: ast.arg, value: Any) -> str:
-    """A value as JSON of one line: LeetCode gives a number as a float where the parameter is one."""
+    """A value as JSON of one line: LeetCode gives a number as a float if the parameter is one."""
     is_float = isinstance(parameter.annotation, ast.Name) and parameter.annotation.id == "float"
     return json.dumps(float(value) if is_float and isinstance(value, int) else value)
 
 
 def _example_cases(examples: Sequence[str], solution: str) -> tuple[str, list[Mapping[str, str]]]:
-    """The method's name, and the examples of the statement as cases. Raises ValueError where one is no such case."""
+    """The method's name, and the examples of the statement as cases. Raises ValueError."""
     found = [match.groups() for example in examples if (match := _EXAMPLE.search(example))]
     if not found or len(found) != len(examples):
         raise ValueError("no examples")
@@ -78,77 +79,52 @@ def _example_cases(examples: Sequence[str], solution: str) -> tuple[str, list[Ma
     cases: list[Mapping[str, str]] = []
     for arguments, gives in read:
         json.loads(gives)
-        cases.append(
-            {
-                "stdin": "\n".join(_argument(each, arguments[each.arg]) for each in order),
-                "stdout": gives,
-            }
-        )
+        given = "\n".join(_argument(each, arguments[each.arg]) for each in order)
+        cases.append({"stdin": given, "stdout": gives})
     return name, cases
 
 
-def _first(row: Row, *keys: str) -> str:
-    """The text under the first of these keys that a row has: the two publications name them differently."""
-    return row.text(next((key for key in keys if key in row.raw), keys[0]))
-
-
-def _debugbench_item(row: Row, key: str, origin: str) -> Item | LeftOut:
-    slug, solution, buggy = (
-        row.text("slug"),
-        _first(row, "solution", "oracle_code"),
-        row.text("buggy_code"),
-    )
-    question, examples = _first(row, "question", "description"), row.texts("examples")
+def _item(row: Row, key: str, origin: str) -> Item | LeftOut:
+    # The two publications name these keys differently.
+    solution = row.text("solution" if "solution" in row.raw else "oracle_code")
+    statement = row.text("question" if "question" in row.raw else "description")
+    slug, buggy, examples = row.text("slug"), row.text("buggy_code"), row.texts("examples")
     try:
-        if _NODES.search(solution) or _SEVERAL.search(question):
+        if _NODES.search(solution) or _SEVERAL.search(statement):
             raise ValueError
         name, cases = _example_cases(examples, solution)
     except (ValueError, SyntaxError, KeyError, RecursionError):
         return LeftOut(origin, _ELSEWHERE)
-    given = "\n".join(f"Example {number}:\n{example}" for number, example in enumerate(examples, 1))
-    body = {
-        "prompt": f"{_ASK_DEBUG}\n\nWhat it should do: {question.strip()}\n\n{given}\n\n{fenced(buggy)}",
-        "expected": slug,
-        "reference_answer": fenced(solution),
-        "scoring": one(
-            "passes the statement's examples (not LeetCode's tests)",
-            {**method_check(name), "cases": cases},
-        ),
-    }
-    return Item("debugbench", identifier(key), origin, level_of(row, "level", LEVELS), body)
+    listed = (f"Example {number}:\n{example}" for number, example in enumerate(examples, 1))
+    asked = f"{_ASK_DEBUG}\n\nWhat it should do: {statement.strip()}"
+    body = question(
+        prompt="\n\n".join((asked, "\n".join(listed), fenced(buggy))),
+        expected=slug,
+        reference=fenced(solution),
+        criterion="passes the statement's examples (not LeetCode's tests)",
+        check={**method_check(name), "cases": cases},
+    )
+    return Item(identifier(key), origin, row.one_of("level", LEVELS), body)
 
 
 def read_debugbench(path: Path) -> Iterator[Item | LeftOut]:
-    """Shards `LANGUAGE_BUG.json`: `slug`, `description`, `examples`, `oracle_code`, `buggy_code`, `level`; or eval.json, which
-    has `language`, `question` and `solution` in place of the shard's name, `description` and
-    `oracle_code`.
+    """The tier is the level.
 
-    Decided by the statement's examples: LeetCode's judge, which decides in the paper, is not to be
-    had.
+    Shards are named `LANGUAGE_BUG.json`; eval.json has `language`, `question` and `solution` in
+    place of the shard's name, `description` and `oracle_code`. The statement's examples decide:
+    LeetCode's judge, which decides in the paper, is not available.
     """
     for file in files_of(path, "*.json"):
+        shard, _, shard_bug = file.stem.partition("_")
         for index, row in enumerate(json_rows(file, "*.json")):
-            language = (
-                row.text("language") if "language" in row.raw else file.stem.partition("_")[0]
-            )
-            if language not in ("cpp", "java", "python3"):
-                raise row.problem(
-                    "language", "cpp, java or python3 (or a shard named python3_BUG.json)"
-                )
-            bug = row.raw.get("subtype") or file.stem.partition("_")[2] or file.stem
+            language = row.text("language") if "language" in row.raw else shard
+            if language not in _LANGUAGES:
+                expected = "cpp, java or python3 (or a shard named python3_BUG.json)"
+                raise row.problem("language", expected)
+            bug = row.raw.get("subtype") or shard_bug or file.stem
             slug = row.text("slug")
             origin = f"{file.name}[{index}] {slug}"
             if language == "python3":
-                yield _debugbench_item(row, f"{bug}_{index}_{slug}", origin)
+                yield _item(row, f"{bug}_{index}_{slug}", origin)
             else:
                 yield LeftOut(origin, _NOT_PYTHON)
-
-
-ROWS: Mapping[str, Benchmark] = {
-    "debugbench": Benchmark(
-        "python3_BUG.json: slug, description, examples, oracle_code, buggy_code, level; "
-        "or eval.json: slug, language, question, examples, solution, buggy_code, level",
-        read_debugbench,
-        "DebugBench, Apache-2.0, decided by the statements' examples and not by LeetCode's judge",
-    ),
-}

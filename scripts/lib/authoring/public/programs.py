@@ -13,7 +13,6 @@ from typing import Any
 
 from scripts.lib.authoring.public.code import as_module, fenced
 from scripts.lib.authoring.public.rows import (
-    Benchmark,
     Item,
     LayoutError,
     LeftOut,
@@ -21,34 +20,26 @@ from scripts.lib.authoring.public.rows import (
     files_of,
     identifier,
     json_lines,
-    one,
+    json_of,
+    question,
 )
 
 Case = Mapping[str, str]
 _ASK_PROGRAM = (
-    "Solve this problem with a Python program that reads standard input and writes standard output. "
-    "Answer with one code block: the whole program."
+    "Solve this problem with a Python program that reads standard input and writes standard "
+    "output. Answer with one code block: the whole program."
 )
-_ASK_METHOD = "Solve this problem in Python. Begin with the code below, and answer with one code block that holds all of it."
+_ASK_METHOD = (
+    "Solve this problem in Python. Begin with the code below, and answer with one code block that "
+    "holds all of it."
+)
 LEVELS = {"easy": 1, "medium": 2, "hard": 3}
-# What solutions on LeetCode find there without importing it; LiveCodeBench gives all of it to every
-# answer.
-_STARRED = (
-    *(
-        "string",
-        "re",
-        "datetime",
-        "collections",
-        "heapq",
-        "bisect",
-        "copy",
-        "math",
-        "random",
-        "statistics",
-    ),
-    *("itertools", "functools", "operator", "io", "sys", "json", "builtins", "typing"),
+# LiveCodeBench gives these modules to every answer: solutions on LeetCode use them unimported.
+_NAMED = (
+    *("string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random"),
+    *("statistics", "itertools", "functools", "operator", "io", "sys", "json"),
 )
-_NAMED = tuple(name for name in _STARRED if name not in ("builtins", "typing"))
+_STARRED = (*_NAMED, "builtins", "typing")
 _IMPORTS = "".join(
     [*(f"from {name} import *\n" for name in _STARRED), *(f"import {name}\n" for name in _NAMED)]
 )
@@ -61,7 +52,7 @@ made = (Solution() if "Solution" in globals() else sys.modules["__main__"]).{nam
 print()
 print(json.dumps(made))
 """
-# A case's output comes as one message of the sandbox's, and all cases are in its memory.
+# The sandbox sends a case's output as one message, and holds all cases in memory.
 MOST_OUTPUT, MOST_CHARACTERS = 2 << 20, 64 << 20
 _TOO_LARGE = (
     "their cases are too large for the sandbox "
@@ -70,26 +61,18 @@ _TOO_LARGE = (
 
 
 def method_check(name: str) -> dict[str, Any]:
-    """A code check, but for its cases, that calls a method of the answer's `Solution` (else its function of that name)."""
+    """A code check without cases: it calls a method of the answer's `Solution`, or a function."""
     setup = f"{_SETUP}{as_module('answer')}"
     return {"type": "code", "setup": setup, "driver": _CALL.format(name=name), "compare": "json"}
 
 
 def _fits(cases: Sequence[Case]) -> bool:
     outputs = [len(case["stdout"]) for case in cases]
-    return (
-        max(outputs) <= MOST_OUTPUT
-        and sum(outputs) + sum(len(case["stdin"]) for case in cases) <= MOST_CHARACTERS
-    )
+    characters = sum(outputs) + sum(len(case["stdin"]) for case in cases)
+    return max(outputs) <= MOST_OUTPUT and characters <= MOST_CHARACTERS
 
 
-def level_of(row: Row, key: str, levels: Mapping[str, int]) -> int:
-    if row.text(key) not in levels:
-        raise row.problem(key, f"one of {', '.join(levels)}")
-    return levels[row.text(key)]
-
-
-# --- LiveCodeBench ----------------------------------------------------------------------------------------------------
+# --- LiveCodeBench --------------------------------------------------------------------------------
 
 _TEXT_OPCODES = frozenset(("UNICODE", "BINUNICODE", "BINUNICODE8", "SHORT_BINUNICODE"))
 _HARMLESS = frozenset(("PROTO", "FRAME", "MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT", "STOP"))
@@ -101,13 +84,14 @@ class TooLargeError(Exception):
 
 
 def pickled_text(data: bytes) -> str:
-    """The text that a pickle holds. Nothing is unpickled: its operations are read, and any but those of a single text
-    are a ValueError.
+    """The text that a pickle holds; nothing is unpickled, only its operations are read.
+
+    Raises ValueError if it holds anything but a single text.
     """
     operations = [(operation.name, argument) for operation, argument, _ in pickletools.genops(data)]
     found = [argument for name, argument in operations if name in _TEXT_OPCODES]
     if len(found) != 1 or any(name not in _TEXT_OPCODES | _HARMLESS for name, _ in operations):
-        raise ValueError("a pickle of something else than a text")
+        raise ValueError("a pickle that is not a single text")
     return str(found[0])
 
 
@@ -127,42 +111,33 @@ def _unpacked(text: str) -> str:
 
 def _tests(row: Row, key: str) -> list[Case]:
     """Test cases: a list, or JSON of it, or that packed. Raises LayoutError."""
-    value, expected = (
-        row.value(key),
-        "JSON of a list of {input, output, testtype}, or base64 of zlib of its pickled text",
+    expected = "JSON of a list of {input, output, testtype}, or base64 of zlib of its pickled text"
+    # JSON begins with a bracket, which base64 does not have.
+    value = row.parsed(
+        key,
+        lambda text: json.loads(text if text.lstrip().startswith("[") else _unpacked(text)),
+        expected,
     )
-    try:
-        if isinstance(value, str):
-            # JSON begins with a bracket, which base64 does not have.
-            value = json.loads(value if value.lstrip().startswith("[") else _unpacked(value))
-    except (ValueError, RecursionError) as error:
-        raise row.problem(key, f"{expected} ({error})") from error
     if not isinstance(value, list) or not all(isinstance(test, dict) for test in value):
         raise row.problem(key, expected)
-    pairs = [(test.get("input"), test.get("output")) for test in value]
-    if any(not isinstance(part, str) for pair in pairs for part in pair):
-        raise row.problem(key, expected)
-    return [{"stdin": given, "stdout": gives} for given, gives in pairs]
+    for test in value:
+        if not isinstance(test.get("input"), str) or not isinstance(test.get("output"), str):
+            raise row.problem(key, expected)
+    return [{"stdin": test["input"], "stdout": test["output"]} for test in value]
 
 
 def _function(row: Row) -> str:
     """The method's name by `metadata`, which is JSON; empty for a program. Raises LayoutError."""
-    metadata: Any = row.value("metadata")
-    try:
-        metadata = json.loads(metadata) if isinstance(metadata, str) else metadata
-    except (ValueError, RecursionError):
-        metadata = None
+    expected = "JSON of an object, its func_name a name"
+    metadata = row.parsed("metadata", json.loads, expected)
     name = metadata.get("func_name") or "" if isinstance(metadata, dict) else None
     if not isinstance(name, str) or (name and not name.isidentifier()):
-        raise row.problem("metadata", "JSON of an object, its func_name a name")
+        raise row.problem("metadata", expected)
     return name
 
 
 def read_livecodebench(path: Path) -> Iterator[Item | LeftOut]:
-    """`question_id`, `question_title`, `question_content`, `starter_code`, `difficulty`, `public_test_cases`,
-    `private_test_cases`, `metadata`; the tier by `difficulty`. All test cases count, public and
-    private.
-    """
+    """The tier is `difficulty`. All test cases count, public and private."""
     for row in json_lines(path):
         number, name = str(row.value("question_id")), _function(row)
         try:
@@ -180,20 +155,19 @@ def read_livecodebench(path: Path) -> Iterator[Item | LeftOut]:
             prompt = f"{_ASK_METHOD}\n\n{content}\n\n{fenced(row.text('starter_code'))}"
             check = method_check(name)
         else:
-            prompt, check = (
-                f"{_ASK_PROGRAM}\n\n{content}",
-                {"type": "code", "setup": _SETUP, "compare": "lines"},
-            )
-        body = {
-            "prompt": prompt,
-            "expected": row.text("question_title"),
-            "scoring": one("passes the test cases", {**check, "timeout_s": 6}),
-        }
-        tier = level_of(row, "difficulty", LEVELS)
-        yield Item("livecodebench", identifier(number), f"question_id {number}", tier, body, cases)
+            prompt = f"{_ASK_PROGRAM}\n\n{content}"
+            check = {"type": "code", "setup": _SETUP, "compare": "lines"}
+        body = question(
+            prompt=prompt,
+            expected=row.text("question_title"),
+            criterion="passes the test cases",
+            check={**check, "timeout_s": 6},
+        )
+        tier = row.one_of("difficulty", LEVELS)
+        yield Item(identifier(number), f"question_id {number}", tier, body, cases)
 
 
-# --- USACO ------------------------------------------------------------------------------------------------------------
+# --- USACO ----------------------------------------------------------------------------------------
 
 _DIVISIONS = {"bronze": 1, "silver": 2, "gold": 3, "platinum": 3}
 _PAPERS_QUESTIONS = "usaco_subset307_dict.json"
@@ -207,15 +181,8 @@ def _problems(path: Path) -> tuple[Path, dict[str, Any]]:
     """The file of problems, and what is in it. Raises LayoutError."""
     files = files_of(path, "*_dict.json")
     file = next((each for each in files if each.name == _PAPERS_QUESTIONS), files[0])
-    try:
-        problems = json.loads(file.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise LayoutError(
-            f"{file}:{error.lineno}: expected a JSON object of problems, found no JSON: {error.msg}"
-        ) from error
-    if not isinstance(problems, dict) or not all(
-        isinstance(problem, dict) for problem in problems.values()
-    ):
+    problems = json_of(file, "a JSON object of problems")
+    if not isinstance(problems, dict) or not all(isinstance(p, dict) for p in problems.values()):
         raise LayoutError(f"{file}: expected a JSON object: problem_id to problem")
     return file, problems
 
@@ -237,28 +204,27 @@ def _tests_folder(file: Path) -> Path:
     )
 
 
-def _case_files(folder: Path, number: int) -> Iterator[Path]:
-    """The input's and the output's file by either naming; none where they are not there."""
-    for names in ((f"{number}.in", f"{number}.out"), (f"I.{number}", f"O.{number}")):
-        pair = [folder / name for name in names]
-        if all(file.is_file() for file in pair):
-            yield from pair
-            return
-
-
 def _usaco_cases(folder: Path, count: int) -> list[Case]:
-    """The cases of a problem, in their order; fewer than `count` where files are missing."""
-    pairs = [
-        [file.read_text(encoding="utf-8") for file in _case_files(folder, n)]
-        for n in range(1, count + 1)
-    ]
-    return [dict(zip(("stdin", "stdout"), pair, strict=True)) for pair in pairs if pair]
+    """The cases of a problem, in order; fewer than `count` if files are missing.
+
+    The files have either naming: 1.in and 1.out, or I.1 and O.1.
+    """
+    cases: list[Case] = []
+    for number in range(1, count + 1):
+        for names in ((f"{number}.in", f"{number}.out"), (f"I.{number}", f"O.{number}")):
+            given, gives = (folder / name for name in names)
+            if given.is_file() and gives.is_file():
+                texts = (file.read_text(encoding="utf-8") for file in (given, gives))
+                cases.append(dict(zip(("stdin", "stdout"), texts, strict=True)))
+                break
+    return cases
 
 
 def read_usaco(path: Path) -> Iterator[Item | LeftOut]:
-    """A `*_dict.json` with tests beside it. Of each problem: `name`, `problem_level`, `description`, `num_tests`,
-    `runtime_limit` in seconds for each test, `memory_limit` in MB, and `solution_python3` where
-    there is one. The tier by the division: bronze, silver, others.
+    """The tier by the division: bronze, silver, others.
+
+    `runtime_limit` is in seconds for each test, `memory_limit` in MB; `solution_python3` is
+    optional.
     """
     file, problems = _problems(path)
     tests = _tests_folder(file)
@@ -269,46 +235,22 @@ def read_usaco(path: Path) -> Iterator[Item | LeftOut]:
         count = row.number("num_tests", 1, 10_000)
         cases = _usaco_cases(tests / key, count)
         if len(cases) < count:
-            yield LeftOut(
-                f"{key} ({len(cases)} of {count})", f"their test files are not all in {tests}"
-            )
+            reason = f"some of their test files are not in {tests}"
+            yield LeftOut(f"{key} ({len(cases)} of {count})", reason)
             continue
         if not _fits(cases):
             yield LeftOut(key, _TOO_LARGE)
             continue
         memory = row.number("memory_limit", 1, 1_000_000) * 1_000_000
-        setup = _LIMIT_MEMORY.format(memory=memory)
+        setup, limit = _LIMIT_MEMORY.format(memory=memory), _seconds(row, "runtime_limit")
         solution = problem.get("solution_python3")
-        body = {
-            "prompt": f"{_ASK_PROGRAM}\n\n{row.text('description').strip()}",
-            "expected": row.text("name"),
-            **(
-                {"reference_answer": fenced(solution)}
-                if isinstance(solution, str) and solution.strip()
-                else {}
-            ),
-            "scoring": one(
-                "passes the tests",
-                {"type": "code", "setup": setup, "timeout_s": _seconds(row, "runtime_limit")},
-            ),
-        }
-        tier = level_of(row, "problem_level", _DIVISIONS)
-        yield Item("usaco", identifier(key), f"problem {key}", tier, body, cases)
-
-
-ROWS: Mapping[str, Benchmark] = {
-    "livecodebench": Benchmark(
-        "test*.jsonl: question_id, question_title, question_content, starter_code, difficulty, public_test_cases, "
-        "private_test_cases, metadata",
-        read_livecodebench,
-        "LiveCodeBench, MIT (statements: their contests')",
-        has_cases=True,
-    ),
-    "usaco": Benchmark(
-        "a folder with usaco_subset307_dict.json (name, problem_level, description, num_tests, runtime_limit, memory_limit) "
-        "and tests/PROBLEM/1.in, 1.out, … (or I.1, O.1)",
-        read_usaco,
-        "USACO benchmark (statements and tests: USACO)",
-        has_cases=True,
-    ),
-}
+        is_solved = isinstance(solution, str) and solution.strip()
+        body = question(
+            prompt=f"{_ASK_PROGRAM}\n\n{row.text('description').strip()}",
+            expected=row.text("name"),
+            reference=fenced(solution) if is_solved else "",
+            criterion="passes the tests",
+            check={"type": "code", "setup": setup, "timeout_s": limit},
+        )
+        tier = row.one_of("problem_level", _DIVISIONS)
+        yield Item(identifier(key), f"problem {key}", tier, body, cases)

@@ -1,4 +1,4 @@
-"""Public benchmarks: rows of published files as adapters read them, and the questions that they make of them."""
+"""The rows of published files, and the questions that adapters make of them."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ class LayoutError(BenchError):
 class Item:
     """One question on its way into a suite file.
 
-    `origin` names it in the source, `body` has the suite format's keys. `cases` are those of its
-    code check where they are too many for the suite: they go into a file beside it.
+    `origin` names it in the source, `body` has the suite format's keys. `cases`: those of its code
+    check if they go into a file beside the suite. `suite` is set by the reader of the benchmark.
     """
 
-    suite: str
     id: str
     origin: str
     tier: int
     body: Mapping[str, Any] = field(hash=False)
     cases: Sequence[Mapping[str, str]] = field(default=(), hash=False)
+    suite: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A published question that cannot be asked or scored here. `reason` is the same for all of a kind."""
+    """A question that cannot be asked or scored here. Questions of a kind share a reason."""
 
     origin: str
     reason: str
@@ -47,7 +47,7 @@ Adapter = Callable[[Path], Iterator[Item | LeftOut]]
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """A benchmark: what its files look like (for the error message), how they are read, and its licence.
+    """A benchmark: its files and their keys (for error messages), how they are read, its licence.
 
     `has_cases`: its questions' cases go into files of their own.
     """
@@ -60,14 +60,14 @@ class Benchmark:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One object or line of a published file: its values by key, its file, and the place to name in a message (`file:line`)."""
+    """One object or line of a published file. `place` names it in messages (`file:line`)."""
 
     place: str
     raw: Mapping[str, Any]
     file: Path = Path()
 
     def value(self, key: str) -> Any:
-        """The value of a key that every row has. Raises LayoutError naming the keys that are there."""
+        """The value of a key that every row has. Raises LayoutError with the keys of the row."""
         if key not in self.raw:
             found = ", ".join(map(str, self.raw)) or "none"
             near = suggest(key, self.raw) if len(self.raw) > 1 else ""
@@ -106,18 +106,32 @@ class Row:
             raise self.problem(key, f"a whole number from {least} to {most}")
         return int(value)
 
+    def one_of(self, key: str, values: Mapping[str, int]) -> int:
+        """The number of a known word. Raises LayoutError."""
+        word = self.text(key)
+        if word not in values:
+            raise self.problem(key, f"one of {', '.join(values)}")
+        return values[word]
+
+    def parsed(self, key: str, parse: Callable[[str], Any], expected: str) -> Any:
+        """The value, parsed if it is a text. Raises LayoutError."""
+        value = self.value(key)
+        try:
+            return parse(value) if isinstance(value, str) else value
+        except (ValueError, SyntaxError, RecursionError) as error:
+            raise self.problem(key, f"{expected} ({error})") from error
+
     def problem(self, key: str, expected: str) -> LayoutError:
-        """What to raise where a value is not as published."""
-        return LayoutError(
-            f"{self.place}: {key}: expected {expected}, found {shown(self.raw.get(key))}"
-        )
+        """The error to raise if a value is not as published."""
+        found = shown(self.raw.get(key))
+        return LayoutError(f"{self.place}: {key}: expected {expected}, found {found}")
 
 
-# --- readers ----------------------------------------------------------------------------------------------------------
+# --- readers --------------------------------------------------------------------------------------
 
 
 def files_of(path: Path, pattern: str) -> list[Path]:
-    """The file itself, or a folder's files of this name, sorted. Raises LayoutError where there is none."""
+    """The file itself, or a folder's files of this pattern, sorted. Raises LayoutError if none."""
     files = sorted(path.rglob(pattern)) if path.is_dir() else [path]
     if not files:
         raise LayoutError(f"{path}: expected {pattern} files, found none")
@@ -131,8 +145,7 @@ def _read(file: Path) -> str:
 
 def _lines(file: Path) -> Iterator[bytes]:
     """One line after the other: some files are larger than the memory."""
-    # Not str.splitlines: a text may hold other marks that it takes for the end of a line, such as
-    # U+2028.
+    # Not str.splitlines, which also ends a line at marks that a text may hold, such as U+2028.
     with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
         yield from stream
 
@@ -144,7 +157,7 @@ def _row(file: Path, place: str, value: Any) -> Row:
 
 
 def json_lines(path: Path, pattern: str = "*.jsonl") -> Iterator[Row]:
-    """The objects of a JSON-lines file (it may be gzipped), or of a folder's files of the pattern. Raises LayoutError."""
+    """The objects of a JSON-lines file (may be gzipped) or of a folder's. Raises LayoutError."""
     for file in files_of(path, pattern):
         for number, line in enumerate(_lines(file), 1):
             if not line.strip():
@@ -153,21 +166,24 @@ def json_lines(path: Path, pattern: str = "*.jsonl") -> Iterator[Row]:
                 value = json.loads(line.decode("utf-8-sig"))
             except (ValueError, RecursionError) as error:
                 found = line[:60].decode("utf-8", "replace").rstrip("\n")
-                raise LayoutError(
-                    f"{file}:{number}: expected a JSON object, found {found!r}"
-                ) from error
+                place = f"{file}:{number}"
+                raise LayoutError(f"{place}: expected a JSON object, found {found!r}") from error
             yield _row(file, f"{file}:{number}", value)
 
 
+def json_of(file: Path, expected: str) -> Any:
+    """A file's JSON. Raises LayoutError."""
+    try:
+        return json.loads(_read(file))
+    except json.JSONDecodeError as error:
+        place = f"{file}:{error.lineno}"
+        raise LayoutError(f"{place}: expected {expected}, found no JSON: {error.msg}") from error
+
+
 def json_list(path: Path, pattern: str = "*.json") -> Iterator[Row]:
-    """The objects of a file that is one JSON list; places are `file[3]`, counted from 0. Raises LayoutError."""
+    """The objects of one JSON list; `place` is `file[3]`, counted from 0. Raises LayoutError."""
     for file in files_of(path, pattern):
-        try:
-            value = json.loads(_read(file))
-        except json.JSONDecodeError as error:
-            raise LayoutError(
-                f"{file}:{error.lineno}: expected a JSON list, found no JSON: {error.msg}"
-            ) from error
+        value = json_of(file, "a JSON list")
         if not isinstance(value, list):
             raise LayoutError(f"{file}: expected a JSON list of objects, found {shown(value)}")
         for index, item in enumerate(value):
@@ -175,16 +191,15 @@ def json_list(path: Path, pattern: str = "*.json") -> Iterator[Row]:
 
 
 def json_rows(path: Path, pattern: str) -> Iterator[Row]:
-    """The objects of files that are one JSON list or JSON lines: a list begins with its bracket. Raises LayoutError."""
+    """The objects of files that are one JSON list or JSON lines. Raises LayoutError."""
     for file in files_of(path, pattern):
-        begun = next((line.strip() for line in _lines(file) if line.strip()), b"").removeprefix(
-            b"\xef\xbb\xbf"
-        )
-        yield from json_list(file) if begun.startswith(b"[") else json_lines(file)
+        first = next((line for line in _lines(file) if line.strip()), b"")
+        is_list = first.strip().removeprefix(b"\xef\xbb\xbf").startswith(b"[")
+        yield from json_list(file) if is_list else json_lines(file)
 
 
 def csv_lines(file: Path) -> Iterator[tuple[str, list[str]]]:
-    """Place and cells of each record of a CSV file; the place is the line that it begins on."""
+    """The place (`file:line`, its first line) and the cells of each record of a CSV file."""
     with file.open(encoding="utf-8-sig", newline="") as stream:
         reader, begun = csv.reader(stream), 1
         for cells in reader:
@@ -194,31 +209,32 @@ def csv_lines(file: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def csv_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
-    """The records of a CSV file (or of a folder's) whose first line names at least `columns`. Raises LayoutError."""
+    """The records of CSV files whose header has at least `columns`. Raises LayoutError."""
     for file in files_of(path, "*.csv"):
         lines = csv_lines(file)
         place, header = next(lines, (f"{file}:1", []))
         if absent := [name for name in columns if name not in header]:
-            found = ", ".join(header) or "nothing"
-            raise LayoutError(
-                f"{place}: expected the columns {', '.join(absent)}, found {found:.200}"
-            )
+            wanted, found = ", ".join(absent), ", ".join(header) or "nothing"
+            raise LayoutError(f"{place}: expected the columns {wanted}, found {found:.200}")
         for place, cells in lines:
             if len(cells) != len(header):
-                raise LayoutError(
-                    f"{place}: expected {len(header)} cells, found {len(cells)}: {shown(cells)}"
-                )
+                found = f"{len(cells)}: {shown(cells)}"
+                raise LayoutError(f"{place}: expected {len(header)} cells, found {found}")
             yield Row(place, dict(zip(header, cells, strict=True)), file)
 
 
-# --- what bodies are made of ------------------------------------------------------------------------------------------
+# --- what bodies are made of ----------------------------------------------------------------------
 
 
 def identifier(text: object) -> str:
-    """A text as a question's id: its letters and digits, runs of anything else as one '_'."""
+    """A text as a question's id: letters and digits, with one `_` in place of anything else."""
     return re.sub(r"[^A-Za-z0-9]+", "_", str(text)).strip("_")[:90] or "q"
 
 
-def one(criterion: str, check: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The scoring of a question that a single check decides."""
-    return [{"criterion": criterion, "weight": 100, "checks": [dict(check)]}]
+def question(
+    prompt: str, expected: str, criterion: str, check: Mapping[str, Any], reference: str = ""
+) -> dict[str, Any]:
+    """The body of a question that a single check decides."""
+    known = {"reference_answer": reference} if reference else {}
+    scoring = [{"criterion": criterion, "weight": 100, "checks": [dict(check)]}]
+    return {"prompt": prompt, "expected": expected, **known, "scoring": scoring}

@@ -1,12 +1,12 @@
-"""RESULTS.md on who scored: what each scorer could tell, how far they agree, and the judges' own errors."""
+"""RESULTS.md on the scorers: how many answers each scored, agreement, the judges' errors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from scripts.lib.base.markdown import DASH, code, number, table, text
 from scripts.lib.judging.instrument import Measure, SeriesReport, agreement, proportion, report_of
-from scripts.lib.results.review import ReviewRow
+from scripts.lib.results.review_rows import ReviewRow
 from scripts.lib.scoring.scorers import Scorer
 from scripts.lib.settings.judge_config import CHECKS
 from scripts.lib.tables.profile_part import ProfilePart
@@ -18,9 +18,9 @@ _WORDS = {
     "retest_exact": ("asked twice: same score", True),
     "retest_quadratic_kappa": ("asked twice: quadratic kappa", False),
     "retest_mean_shift": ("asked twice: mean shift, points of 100", False),
-    "known_0_below_pass": ("answers that deserve 0: not passed", True),
-    "known_3_right": ("references: 3", True),
-    "cut_reference_below_3": ("references cut short: less than 3", True),
+    "known_0_below_pass": ("known 0: not passed", True),
+    "known_3_right": ("reference answers: scored 3", True),
+    "cut_reference_below_3": ("reference answers cut short: scored below 3", True),
     "unscored": ("answers left unscored", True),
     "calibration_exact": ("calibration: known score", True),
     "calibration_quadratic_kappa": ("calibration: quadratic kappa", False),
@@ -36,7 +36,7 @@ def scorer_name(scorer: Scorer) -> str:
 
 
 def leading_scorer(part: ProfilePart) -> str:
-    """Who gave the numbers of this part."""
+    """The scorer that this part's numbers are from."""
     return scorer_name(part.plan.scorers[0])
 
 
@@ -45,7 +45,9 @@ def _score(row: ReviewRow, name: str) -> int | None:
     return value
 
 
-def _figure(measure: Measure, is_share: bool) -> str:
+def _figure(measure: Measure | None, is_share: bool) -> str:
+    if measure is None:
+        return DASH
     factor, digits, unit = (100.0, 0, " %") if is_share else (1.0, 2, "")
     inside = [f"n={measure.n}"]
     if measure.low is not None and measure.high is not None:
@@ -54,33 +56,34 @@ def _figure(measure: Measure, is_share: bool) -> str:
 
 
 def scorers_table(part: ProfilePart) -> str:
-    """Each scorer: how many of the answers it scored, and its agreement with the leading one on the same answers."""
+    """How many answers each scorer scored, and how far it agrees with the leading one."""
     rows = [row for c in part.setups for row in c.rows if row.status != "error"]
-    leading, lines = part.plan.scorers[0].name, []
+    leading = part.plan.scorers[0].name
+    lines = []
     for scorer in part.plan.scorers:
-        scored = proportion(
-            "scored", sum(_score(row, scorer.name) is not None for row in rows), len(rows)
-        )
-        pairs = [
-            (a, b)
-            for r in rows
-            if (a := _score(r, leading)) is not None and (b := _score(r, scorer.name)) is not None
-        ]
-        found = {m.name: m for m in agreement("with", pairs)} if scorer.name != leading else {}
+        count = sum(_score(row, scorer.name) is not None for row in rows)
+        scored = proportion("scored", count, len(rows))
+        found = {} if scorer.name == leading else _agreement(rows, leading, scorer.name)
         lines.append(
             [
                 scorer_name(scorer),
-                _figure(scored, True) if scored is not None else DASH,
-                _figure(found["with_exact"], True) if "with_exact" in found else DASH,
-                _figure(found["with_quadratic_kappa"], False)
-                if "with_quadratic_kappa" in found
-                else DASH,
+                _figure(scored, True),
+                _figure(found.get("with_exact"), True),
+                _figure(found.get("with_quadratic_kappa"), False),
             ]
         )
-    return table(
-        lines,
-        ("scorer", "answers scored", "same score as the first", "quadratic kappa with the first"),
-    )
+    headers = ("scorer", "answers scored", "same score as the leading scorer")
+    return table(lines, (*headers, "quadratic kappa with it"))
+
+
+def _agreement(rows: Sequence[ReviewRow], one: str, other: str) -> dict[str, Measure]:
+    """Measures of the agreement of two scorers, over the answers that both scored."""
+    pairs = []
+    for row in rows:
+        a, b = _score(row, one), _score(row, other)
+        if a is not None and b is not None:
+            pairs.append((a, b))
+    return {measure.name: measure for measure in agreement("with", pairs)}
 
 
 def _reports(part: ProfilePart) -> Iterator[SeriesReport]:
@@ -90,30 +93,34 @@ def _reports(part: ProfilePart) -> Iterator[SeriesReport]:
 
 
 def instrument_table(part: ProfilePart) -> str:
-    """The judges' figures as instruments, over all their batches; empty where no judge is among the scorers."""
+    """The judges' own errors and cost, over all their batches; empty without a judge."""
     reports = [report for report in _reports(part) if report.records]
+    if not reports:
+        return ""
     measures = [{m.name: m for m in report.measures} for report in reports]
-    rows = [
-        [words, *(_figure(found[name], is_share) if name in found else DASH for found in measures)]
-        for name, (words, is_share) in _WORDS.items()
-        if any(name in found for found in measures)
-    ]
+    rows = []
+    for name, (words, is_share) in _WORDS.items():
+        found = [of_report.get(name) for of_report in measures]
+        if any(found):
+            rows.append([words, *(_figure(measure, is_share) for measure in found)])
     rows += [
         ["batches accepted", *(str(report.accepted) for report in reports)],
         ["batches quarantined", *(str(len(report.quarantined)) for report in reports)],
         ["cost, US dollars", *(number(report.usd, 2) for report in reports)],
     ]
-    return table(rows, ("figure", *(code(report.series) for report in reports))) if reports else ""
+    return table(rows, ("figure", *(code(report.series) for report in reports)))
 
 
 def quarantined(part: ProfilePart) -> list[str]:
-    """The batches whose verdicts are not used, with what they were failed for."""
-    return [
-        f"{code(record.batch)} of {code(report.series)}: {text('; '.join(record.findings))}"
-        for report in _reports(part)
-        for record in report.quarantined
-    ]
+    """The batches whose verdicts are not used, each with what it failed."""
+    lines = []
+    for report in _reports(part):
+        for record in report.quarantined:
+            findings = text("; ".join(record.findings))
+            lines.append(f"{code(record.batch)} of {code(report.series)}: {findings}")
+    return lines
 
 
 def has_judge(part: ProfilePart) -> bool:
+    """True when a judge is among the scorers."""
     return any(scorer.name != CHECKS for scorer in part.plan.scorers)

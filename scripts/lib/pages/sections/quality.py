@@ -1,4 +1,4 @@
-"""RESULTS.md on quality: what each role should run, the master table, the suites, the price of fewer experts."""
+"""RESULTS.md on quality: what each role should run, all models, the suites, fewer experts."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ MARGIN_POINTS = f"{100 * MARGIN:.0f} points"
 
 
 def setup_name(c: Setup) -> str:
+    """Model and mode, as Markdown."""
     return f"{code(c.model.key)} {code(c.mode.name)}"
 
 
@@ -36,7 +37,7 @@ def speed(c: Setup) -> str:
 
 
 def ratio(comparison: Comparison | None) -> str:
-    """`1.61x (1.50–1.70, n=16)`"""
+    """For example `1.61x (1.50–1.70, n=16)`."""
     return DASH if comparison is None else estimate(comparison.estimate, 2, unit="x", with_n=True)
 
 
@@ -44,27 +45,27 @@ def ratio(comparison: Comparison | None) -> str:
 
 
 def recommendations(part: ProfilePart) -> str:
-    """One line per role: the best setup, its reason, and what is as good and faster."""
-    headers = ("role", "run", "passes on its suites", "decode t/s", "why", "as good, and faster")
-    return table((_recommendation(ranking) for ranking in part.rankings), headers)
+    """One line per role: the best setup and why, and a faster one that is not clearly worse."""
+    headers = ("role", "run", "passes on its suites", "decode t/s", "why")
+    rows = map(_recommendation, part.rankings)
+    return table(rows, (*headers, "faster, not significantly worse"))
 
 
 def _recommendation(ranking: RoleRanking) -> list[str]:
     if not ranking.candidates:
         row, reason = ranking.unranked[0]
         others = f" (and {len(ranking.unranked) - 1} more)" if len(ranking.unranked) > 1 else ""
-        why = f"nothing is ranked: {setup_name(row)}{others}: {text(reason)}"
+        why = f"no setup is ranked: {setup_name(row)}{others}: {text(reason)}"
         return [code(ranking.role), DASH, DASH, DASH, why, DASH]
     best, faster = ranking.candidates[0], ranking.fastest_tied
     if best.quality.value == 0:
-        why = f"none of {len(ranking.candidates)} passes any question"
+        why = f"none of {len(ranking.candidates)} candidates passes a question"
         return [code(ranking.role), DASH, _quality(best), DASH, why, DASH]
-    run = setup_name(best.way)
-    why = "; ".join((_why_best(ranking), _why_this_way(best, ranking.role)))
-    other = (
-        f"{setup_name(faster[0].way)}: {ratio(faster[1])} its speed" if faster is not None else DASH
-    )
-    return [code(ranking.role), run, _quality(best), speed(best.way), why, other]
+    why = f"{_why_best(ranking)}; {_why_this_way(best, ranking.role)}"
+    other = DASH
+    if faster is not None:
+        other = f"{setup_name(faster[0].way)}: {ratio(faster[1])} the speed"
+    return [code(ranking.role), setup_name(best.way), _quality(best), speed(best.way), why, other]
 
 
 def _quality(candidate: RankedSetup) -> str:
@@ -76,17 +77,17 @@ def _why_best(ranking: RoleRanking) -> str:
     if count == 1:
         return "the only candidate that is ranked"
     apart = sum(candidate.versus_best is None for candidate in ranking.candidates[1:])
-    told = [f"highest of {count}"]
+    reasons = [f"highest of {count}"]
     if tied:
         named = ", ".join(f"{setup_name(c.row)} ({_against(c)})" for c in tied[:NAMED_TIES])
         more = f" and {len(tied) - NAMED_TIES} more" if len(tied) > NAMED_TIES else ""
-        told.append(f"but it cannot be told from {named}{more}")
+        reasons.append(f"but not significantly above {named}{more}")
     elif apart < count - 1:
-        others = f"{count - 1 - apart}" if apart else "each"
-        told.append(f"and above {others} of the others beyond chance")
+        others = f"{count - 1 - apart}" if apart else "all"
+        reasons.append(f"significantly above {others} of the others")
     if apart:
-        told.append(f"not comparable with {apart} (no shared question)")
-    return ", ".join(told)
+        reasons.append(f"not comparable with {apart} (no shared question)")
+    return ", ".join(reasons)
 
 
 def _against(candidate: RankedSetup) -> str:
@@ -96,9 +97,10 @@ def _against(candidate: RankedSetup) -> str:
 
 def _why_this_way(best: RankedSetup, role: str) -> str:
     if best.way is best.row:
-        return "no proved way of decoding it is faster"
+        return "no proved mode is faster"
     if role == ARCHITECT:
-        return f"all experts and speculation, quality before speed; {ratio(best.way.speed_up)} its base's speed"
+        up = ratio(best.way.speed_up)
+        return f"all experts and speculation, quality before speed; {up} its base's speed"
     return f"the same answers at {ratio(best.way.speed_up)} the speed"
 
 
@@ -117,22 +119,14 @@ def candidates_table(ranking: RoleRanking) -> str:
         for place, c in enumerate(ranking.candidates, start=1)
     ]
     rows += [
-        [
-            DASH,
-            setup_name(row),
-            rate(row.quality),
-            f"not ranked: {text(why)}",
-            DASH,
-            DASH,
-            speed(row),
-        ]
+        [DASH, setup_name(row), rate(row.quality), _not_ranked(why), DASH, DASH, speed(row)]
         for row, why in ranking.unranked
     ]
     headers = (
         "",
         "setup",
         "passes",
-        "against the best",
+        "difference from the best",
         "p (Holm)",
         "fastest way",
         "decode t/s",
@@ -140,11 +134,15 @@ def candidates_table(ranking: RoleRanking) -> str:
     return table(rows, headers)
 
 
+def _not_ranked(why: str) -> str:
+    return f"not ranked: {text(why)}"
+
+
 # --- models ---
 
 
 def master_table(part: ProfilePart) -> str:
-    """One line per mode that decides what the model answers, by role; the fastest proved way stands beside it."""
+    """One line per mode that decides the answers, by role, with its fastest proved way."""
     headers = [
         *("roles", "model", "quant", "mode", "passes", "n", "decode t/s", "TTFT s", "prefill t/s"),
         *("fastest way", "its t/s", "speed-up", "peak RSS GiB", "note"),
@@ -161,9 +159,7 @@ def _master_row(part: ProfilePart, row: Setup) -> list[str]:
         text(row.model.quant),
         link(code(row.mode.name), row.folder),
         passed(row),
-        link(str(len(row.answered)), row.review_file)
-        if row.review_file
-        else str(len(row.answered)),
+        answered(row),
         speed(row),
         estimate(row.ttft, 2),
         estimate(row.prefill, 0),
@@ -175,8 +171,14 @@ def _master_row(part: ProfilePart, row: Setup) -> list[str]:
     ]
 
 
+def answered(c: Setup) -> str:
+    """The number of answers, with a link to their scores."""
+    count = str(len(c.answered))
+    return link(count, c.review_file) if c.review_file else count
+
+
 def passed(row: Setup) -> str:
-    """`5/24: 21 % (8–40)`"""
+    """For example `5/24: 21 % (8–40)`."""
     found = row.passes
     return f"{found.passed}/{found.scored}: {rate(row.quality)}" if found.scored else "unscored"
 
@@ -190,16 +192,16 @@ def _notes(row: Setup) -> Iterator[str]:
         yield f"{100 * found.coverage:.0f} % of the criteria scored"
     why = unrankable(row)
     if why:
-        yield f"not ranked: {text(why)}"
+        yield _not_ranked(why)
 
 
 def suites_table(part: ProfilePart) -> str:
     """Passes by suite, each with its interval in percent and a link to its cells."""
     headers = ["model", "mode", *map(text, part.suites)]
-    rows = (
-        [code(c.model.key), code(c.mode.name), *(_suite(c, s) for s in part.suites)]
-        for c in part.rows
-    )
+    rows = []
+    for c in part.rows:
+        of_suites = [_suite(c, suite) for suite in part.suites]
+        rows.append([code(c.model.key), code(c.mode.name), *of_suites])
     return table(rows, headers)
 
 
@@ -207,18 +209,15 @@ def _suite(c: Setup, suite: str) -> str:
     answers = c.by_suite.get(suite, ())
     if not answers:
         return DASH
-    found, quality = passes(answers), pass_rate(outcomes(answers))
-    shown = f"{found.passed}/{found.scored}" if quality is not None else "unscored"
-    interval = (
-        f" ({100 * (quality.low or 0):.0f}–{100 * (quality.high or 0):.0f})"
-        if quality is not None
-        else ""
-    )
-    return link(shown, f"{c.folder}/{suite}") + interval
+    found, quality, cells = passes(answers), pass_rate(outcomes(answers)), f"{c.folder}/{suite}"
+    if quality is None:
+        return link("unscored", cells)
+    low, high = 100 * (quality.low or 0), 100 * (quality.high or 0)
+    return f"{link(f'{found.passed}/{found.scored}', cells)} ({low:.0f}–{high:.0f})"
 
 
 def reductions_table(part: ProfilePart) -> str:
-    """What a reduced number of experts costs, against all experts of the same model."""
+    """Each reduced number of experts, compared with all experts of the same model."""
     rows = [
         [
             code(r.row.model.key),
@@ -232,14 +231,5 @@ def reductions_table(part: ProfilePart) -> str:
         ]
         for r in part.reductions
     ]
-    headers = (
-        "model",
-        "experts",
-        "n",
-        "all experts",
-        "reduced",
-        "difference",
-        "verdict",
-        "speed ratio",
-    )
-    return table(rows, headers)
+    headers = ("model", "experts", "n", "all experts", "reduced", "difference")
+    return table(rows, (*headers, "verdict", "speed ratio"))

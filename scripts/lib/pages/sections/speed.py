@@ -1,8 +1,8 @@
-"""RESULTS.md on speed: sweeps over K and n, every decoding mode, the roofline, answers whose speed stands apart."""
+"""RESULTS.md on speed: sweeps over K and n, every decoding mode, the roofline, outliers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from scripts.lib.base.estimates import Estimate
 from scripts.lib.base.layout import CELLS_TABLE
@@ -18,10 +18,10 @@ from scripts.lib.base.markdown import (
     table,
 )
 from scripts.lib.base.speed_limits import bandwidth_efficiency
-from scripts.lib.pages.sections.quality import ratio, speed
+from scripts.lib.pages.sections.quality import answered, ratio, speed
 from scripts.lib.results.certificate import Exactness
 from scripts.lib.tables.profile_part import ProfilePart
-from scripts.lib.tables.setups import Setup
+from scripts.lib.tables.setups import Setup, quality_rows
 
 SHOWN_OUTLIERS = 50
 
@@ -32,24 +32,27 @@ def _sweep(
     value: Callable[[Setup], int | None],
     letter: str,
 ) -> str:
-    """One line per base row and kind of drafting, one column per setting; the fastest proved way in bold."""
-    settings = sorted({at for way in ways if (at := value(way)) is not None})
-    lines: dict[tuple[str, str, str], dict[int | None, Setup]] = {}
+    """One line per base row and drafting, one column per setting; the fastest proved in bold."""
+    settings: set[int] = set()
+    lines: dict[tuple[str, str, str], dict[int, Setup]] = {}
     for way in ways:
-        drafting = (way.mode.draft or "lookup") + (
-            " + lookup" if way.mode.draft and way.mode.lookup_n else ""
-        )
-        lines.setdefault((way.model.key, way.mode.quality_row, drafting), {})[value(way)] = way
-    rows = [
-        [
-            code(model),
-            code(base),
-            code(drafting),
-            *(_sweep_cell(part, of_line.get(at)) for at in settings),
-        ]
-        for (model, base, drafting), of_line in lines.items()
-    ]
-    return table(rows, ("model", "base", "drafts by", *(f"{letter} = {at}" for at in settings)))
+        setting = value(way)
+        if setting is not None:
+            settings.add(setting)
+            key = (way.model.key, way.mode.quality_row, _drafting(way))
+            lines.setdefault(key, {})[setting] = way
+    columns, rows = sorted(settings), []
+    for names, of_line in lines.items():
+        cells = [_sweep_cell(part, of_line.get(setting)) for setting in columns]
+        rows.append([*map(code, names), *cells])
+    headers = [f"{letter} = {setting}" for setting in columns]
+    return table(rows, ("model", "base", "drafts by", *headers))
+
+
+def _drafting(way: Setup) -> str:
+    if way.mode.draft is None:
+        return "lookup"
+    return f"{way.mode.draft} + lookup" if way.mode.lookup_n else way.mode.draft
 
 
 def _sweep_cell(part: ProfilePart, way: Setup | None) -> str:
@@ -60,8 +63,8 @@ def _sweep_cell(part: ProfilePart, way: Setup | None) -> str:
         shown = f"~~{shown}~~"
     elif way.base is not None and part.way_of(way.base) is way:
         shown = f"**{shown}**"
-    told = [shown, share(way.acceptance, with_n=True)]
-    return ", ".join(told if way.inherits_quality else [*told, str(way.certificate)])
+    shown = f"{shown}, {share(way.acceptance, with_n=True)}"
+    return shown if way.inherits_quality else f"{shown}, {way.certificate}"
 
 
 def draft_sweep(part: ProfilePart) -> str:
@@ -80,27 +83,18 @@ def lookup_sweep(part: ProfilePart) -> str:
 def modes_table(part: ProfilePart) -> str:
     """Every setup with all that was measured of it."""
     headers = [
-        *(
-            "model",
-            "mode",
-            "n",
-            "decode t/s",
-            "speed-up",
-            "certificate",
-            "acceptance",
-            "accepted length",
-        ),
-        *("drafted", "TTFT s", "prefill t/s", "peak RSS GiB", "load s", "warm-up s"),
+        *("model", "mode", "n", "decode t/s", "speed-up", "certificate", "acceptance"),
+        *("accepted length", "drafted", "TTFT s", "prefill t/s", "peak RSS GiB", "load s"),
+        "warm-up s",
     ]
     return table(map(_mode_row, part.setups), headers)
 
 
 def _mode_row(c: Setup) -> list[str]:
-    answered = str(len(c.answered))
     return [
         code(c.model.key),
         link(code(c.mode.name), c.folder),
-        link(answered, c.review_file) if c.review_file else answered,
+        answered(c),
         speed(c),
         ratio(c.speed_up),
         certificate(c) if c.mode.speculative else DASH,
@@ -116,31 +110,20 @@ def _mode_row(c: Setup) -> list[str]:
 
 
 def certificate(c: Setup) -> str:
-    """The verdict, and for what is not exact how many answers differ."""
+    """The verdict, and how many answers differ where any does."""
     differ = sum(row.certificate in (Exactness.NUMERIC_TIE, Exactness.LOSSY) for row in c.rows)
     return f"{c.certificate} ({differ} of {len(c.rows)} differ)" if differ else str(c.certificate)
 
 
 def roofline_table(part: ProfilePart) -> str:
     """How much of the memory's bandwidth each row's decoding uses."""
-    headers = (
-        "model",
-        "mode",
-        "n",
-        "weights GiB",
-        "GB read a token",
-        "decode t/s",
-        "GB/s",
-        "memory GB/s",
-        "efficiency",
-    )
-    return table(
-        (_roofline_row(c, c.decode) for c in part.rows if c.weights_bytes and c.decode), headers
-    )
+    headers = ("model", "mode", "n", "weights GiB", "GB read per token", "decode t/s", "GB/s")
+    rows = (_roofline_row(c, c.decode) for c in part.rows if c.weights_bytes and c.decode)
+    return table(rows, (*headers, "memory GB/s", "efficiency"))
 
 
 def efficiency(c: Setup, decode: Estimate) -> Estimate | None:
-    """The share of the memory's bandwidth that decoding uses (None: not known); its interval is the speed's."""
+    """The share of the memory's bandwidth in use, with the speed's interval; None: unknown."""
     limit = c.memory_gb_per_s
     used = bandwidth_efficiency(decode.value, c.bytes_per_token, 1e9 * limit if limit else None)
     return decode.scaled(used / decode.value) if used is not None else None
@@ -161,7 +144,10 @@ def _roofline_row(c: Setup, decode: Estimate) -> list[str]:
 
 
 def outliers_table(part: ProfilePart) -> str:
-    """Answers whose decode speed stands apart from the others' of the same setup."""
+    """Answers whose decode speed is an outlier among those of the same setup.
+
+    Speculative setups are left out: their speed varies with the answer.
+    """
     rows = [
         [
             code(c.model.key),
@@ -171,13 +157,8 @@ def outliers_table(part: ProfilePart) -> str:
             estimate(c.decode),
             str(row.completion_tokens or DASH),
         ]
-        for c in _unspeculative(part.setups)
+        for c in quality_rows(part.setups)
         for row in c.slow_or_fast
     ]
     headers = ("model", "mode", "question", "decode t/s", "median t/s", "tokens")
     return limited(rows, headers, SHOWN_OUTLIERS, CELLS_TABLE)
-
-
-def _unspeculative(setups: Iterable[Setup]) -> list[Setup]:
-    """With speculation the speed differs from answer to answer by nature."""
-    return [c for c in setups if not c.mode.speculative]

@@ -1,0 +1,1 @@
+"""Long contexts, generated from a seed."""

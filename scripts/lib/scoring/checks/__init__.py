@@ -1,28 +1,32 @@
-"""The checks by type: one function each, (answer, parameters) -> Outcome.
+"""The check types, one function each: (answer, parameters) -> Outcome.
 
 `check_types.py` lists their parameters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
 
+from scripts.lib.base.timed_regex import PatternTimeout
 from scripts.lib.prompts.check_types import Outcome
 from scripts.lib.scoring.checks import marked, published, text
 from scripts.lib.scoring.checks.choices import check_multiple_choice
 from scripts.lib.scoring.checks.code import check_code
+from scripts.lib.scoring.checks.common import Params
 from scripts.lib.scoring.checks.cruxeval import check_cruxeval
 from scripts.lib.scoring.checks.form import check_constraints
 from scripts.lib.scoring.checks.ifeval import check_ifeval
-from scripts.lib.scoring.checks.json_values import check_json_schema
+from scripts.lib.scoring.checks.json_schema import check_json_schema
 from scripts.lib.scoring.checks.math500 import check_math500
 from scripts.lib.scoring.checks.mathematics import check_math
 from scripts.lib.scoring.checks.numbers import check_number
 from scripts.lib.scoring.checks.plain import check_plain_text
 from scripts.lib.scoring.checks.tools import check_tool_call
+from scripts.lib.scoring.extract.evidence import Undecided
 
-CHECKS: Mapping[str, Callable[[str, Mapping[str, Any]], Outcome]] = {
+Check = Callable[[str, Params], Outcome]
+_CHECKS: dict[str, Check] = {
     "number": check_number,
     "math": check_math,
     "exact": text.check_exact,
@@ -51,3 +55,21 @@ CHECKS: Mapping[str, Callable[[str, Mapping[str, Any]], Outcome]] = {
     "gaia": published.check_gaia,
     "ifeval": check_ifeval,
 }
+
+
+def _deciding(check: Check) -> Check:
+    """A check whose outcome says so where it cannot decide."""
+
+    @wraps(check)
+    def run(answer: str, params: Params) -> Outcome:
+        try:
+            return check(answer, params)
+        except Undecided as error:
+            return Outcome(None, str(error))
+        except PatternTimeout as error:
+            return Outcome(None, f"gave up on a pattern: {str(error)[:80]}")
+
+    return run
+
+
+CHECKS = {kind: _deciding(check) for kind, check in _CHECKS.items()}

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
-from scripts.lib.prompts.check_types import Outcome, outcome
-from scripts.lib.scoring.evidence import Undecided
-from scripts.lib.scoring.final_choice import read_choice
+from scripts.lib.prompts.check_types import Outcome
+from scripts.lib.scoring.checks.common import Params, compared
+from scripts.lib.scoring.extract.evidence import Undecided
+from scripts.lib.scoring.extract.final_choice import read_choice
 
 _LETTER = r"([A-H])(?![\w'’])"
-# The predecessor's places of the letter, in order; of the matches of one, the last counts.
+# Where the predecessor looked for the letter, in order. The last match of a pattern counts.
 _LAST_LETTERS = (
     re.compile(rf"\b(?i:answer|choice|option)\b[ \t*_]*(?:(?i:is)\b|:)[\s*_:(\[\"']*{_LETTER}"),
     re.compile(r"^[ \t*_(\[]*([A-H])[ \t*_)\].]*$", re.MULTILINE),
@@ -27,44 +26,41 @@ def _last_letter(answer: str) -> str:
     return next((letters[-1] for letters in found if letters), "")
 
 
-def check_multiple_choice(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_multiple_choice(answer: str, params: Params) -> Outcome:
     """The answer chooses the letter `value`, by letter or by the text of one of `choices`.
 
-    With `last`, an answer that commits to no letter or to several is taken by the last one, as the
-    predecessor did.
+    With `last`, the last letter counts where an answer commits to no letter or to several. The
+    predecessor scored so.
     """
-    found = _by_statement(answer, params)
-    letter = _last_letter(answer) if params.get("last") and not found.extracted else ""
-    if not letter:
-        return found
     wanted = str(params["value"]).strip().strip("().").upper()
-    return outcome(
-        letter == wanted,
-        f"chose {letter}",
-        f"chose {letter}, expected {wanted}",
-        letter,
-        "the last letter",
-    )
+    letter = _last_letter(answer) if params.get("last") else ""
+    try:
+        found = _by_statement(answer, wanted, params.get("choices") or {})
+    except Undecided:
+        if not letter:
+            raise
+    else:
+        if found.extracted or not letter:
+            return found
+    return compared(letter == wanted, f"chose {letter}", wanted, letter, "the last letter")
 
 
-def _by_statement(answer: str, params: Mapping[str, Any]) -> Outcome:
-    wanted = str(params["value"]).strip().strip("().").upper()
-    given = params.get("choices") or {}
+def _by_statement(answer: str, wanted: str, given: Params) -> Outcome:
     choices = {str(letter).strip().upper(): str(text) for letter, text in given.items()}
-    read = read_choice(answer, wanted, choices)
+    try:
+        read = read_choice(answer, wanted, choices)
+    except Undecided as error:
+        if any(choice.letter == wanted for choice in error.values):
+            raise
+        return Outcome(False, str(error))
     if read is None:
         return Outcome(False, "no single choice found")
-    if isinstance(read, Undecided):
-        possible = any(choice.letter == wanted for choice in read.values)
-        return Outcome(None if possible else False, read.reason)
-    letter, place = read.value.letter, f"{read.form}: {read.text}"
+    letter, others = read.value.letter, read.value.others
     if read.value.doubt:
-        reason = f"the letter {letter} with the text of {read.value.others[0]}"
-        possible = wanted in (letter, *read.value.others)
-        return Outcome(None if possible else False, reason, letter, place)
-    if read.value.others:
-        reason = f"names alternatives: {letter} and {', '.join(read.value.others)}"
-        return Outcome(False, reason, letter, place)
-    return outcome(
-        letter == wanted, f"chose {letter}", f"chose {letter}, expected {wanted}", letter, place
-    )
+        reason = f"the letter {letter} with the text of {others[0]}"
+        passed = None if wanted in (letter, *others) else False
+        return Outcome(passed, reason, letter, read.place)
+    if others:
+        reason = f"names alternatives: {letter} and {', '.join(others)}"
+        return Outcome(False, reason, letter, read.place)
+    return compared(letter == wanted, f"chose {letter}", wanted, letter, read.place)

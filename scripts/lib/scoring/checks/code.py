@@ -5,26 +5,26 @@ from __future__ import annotations
 import ast
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import dropwhile, takewhile
-from typing import Any
 
 from scripts.lib.base.errors import BenchError
 from scripts.lib.prompts.check_types import Outcome, texts
 from scripts.lib.scoring.cases import read_cases
-from scripts.lib.scoring.fences import fenced_blocks
+from scripts.lib.scoring.checks.common import Params
+from scripts.lib.scoring.extract.evidence import Undecided
+from scripts.lib.scoring.extract.fences import fenced_blocks
 
 DEFAULT_TIMEOUT_S = 10.0
 # Prose after code is cut off line by line, this many lines at most.
 _MOST_TRIMS = 200
-# And as long as no more characters than this were tried in all.
+# At most this many characters are parsed in all.
 _MOST_TRIED_CHARACTERS = 400_000
 # The languages of blocks that may hold Python; many blocks name none.
 _PYTHON = ("python", "py", "python3", "python2", "pycon", "ipython", "")
 _CODE_LINE = re.compile(r"(?:(?:def|class|import|from|async)\b|@\w|\w+\s*=\s*lambda\b)")
 _LEADING_BLANK_LINES = re.compile(r"\A(?:[ \t]*\n)+")
-# What may follow a function's body without indentation: other definitions, comments, a bracket's
-# end.
+# What may follow a function's body without indentation.
 _AFTER_BODY = re.compile(r"(?:async def|def|class|import|from)\s|@\w|if __name__|[)\]}#]")
 _FENCE_LINE = re.compile(r"^[ \t]{0,3}(?:```|~~~)", re.MULTILINE)
 _INLINE_CODE = re.compile(r"(?<!`)(`{1,2})(?!`)(?P<code>[^`\n]+)\1(?!`)")
@@ -49,7 +49,7 @@ def _parses(code: str) -> bool:
 
 
 def _transcript(code: str) -> str:
-    """The code that was typed in an interpreter session, after `>>>` and `...`; other code stays as it is."""
+    """The code that was typed in an interpreter, after `>>>` and `...`; other code as it is."""
     if not _PROMPT.search(code) or _parses(code):
         return code
     typed = [
@@ -75,7 +75,7 @@ def _is_indented(line: str) -> bool:
 
 
 def _dedented(code: str, entry: str) -> str:
-    """Code whose definitions are all indented alike, without that indentation; other code stays as it is."""
+    """Code without the indentation that all its definitions share; other code is not changed."""
     dedented = textwrap.dedent(code)
     if dedented == code:
         return code
@@ -92,13 +92,13 @@ def _is_indented_code(line: str) -> bool:
 
 
 def _unfenced_code(answer: str) -> str:
-    """Code without a fence: from the first line that looks like code, without the prose after it."""
+    """Code without a fence: from the first line that looks like code, up to the prose after it."""
     if _parses(answer):
         return answer
     lines = answer.splitlines()
     start = next((number for number, line in enumerate(lines) if _CODE_LINE.match(line)), None)
     if start is None:
-        # Markdown's other code blocks are indented lines after prose.
+        # Indented lines after prose are Markdown's other code blocks.
         indented = list(
             takewhile(_is_indented, dropwhile(lambda line: not _is_indented_code(line), lines))
         )
@@ -123,8 +123,8 @@ def _blocks(answer: str, entry: str) -> list[str]:
 def candidates(answer: str, entry: str, setup: str = "") -> Iterator[str]:
     """What may be the answer's code, the best first.
 
-    That is all its Python blocks as one, then the last that defines `entry`. An answer may only
-    continue `setup`, as the body of a function that is begun there. It is put after it.
+    That is all its Python blocks as one, then the last that defines `entry`. An answer may also
+    continue `setup`, as the body of a function that begins there. It is then put after `setup`.
     """
     blocks = _blocks(answer, entry)
     if not blocks:
@@ -138,15 +138,14 @@ def candidates(answer: str, entry: str, setup: str = "") -> Iterator[str]:
         if continued := next(filter(None, (_continued(setup, body) for body in bodies)), ""):
             yield continued
             return
-    # A block of example output or shell lines makes the whole unreadable. The defining block alone
-    # may still be right.
+    # A block of example output or shell lines is not Python. The defining block alone may be right.
     joined = "\n\n".join(blocks)
     readable = [code for code in dict.fromkeys((joined, *reversed(defining))) if _parses(code)]
     yield from readable[: 2 if len(blocks) > 1 else 1] or [joined]
 
 
 def first_block(answer: str) -> str:
-    """The first Python block, else the first block, else what begins with a `def` or a `class`, else the whole."""
+    """The first Python block, else the first block, else all from the first `def` or `class` on."""
     blocks = fenced_blocks(answer)
     if blocks:
         return next((body for language, body in blocks if language == "python"), blocks[0][1])
@@ -166,7 +165,7 @@ def _without_blocks(answer: str, entry: str, setup: str) -> str:
 
 
 def _inline_code(answer: str, entry: str) -> str:
-    """The last piece of code between backticks in a line that defines `entry`; empty where there is none."""
+    """The last code between backticks in a line that defines `entry`; empty where there is none."""
     pieces = [match["code"].strip() for match in _INLINE_CODE.finditer(answer)]
     defining = (
         code for code in reversed(pieces) if entry and _defines(code, entry) and _parses(code)
@@ -177,7 +176,7 @@ def _inline_code(answer: str, entry: str) -> str:
 def _body_lines(answer: str) -> list[str]:
     """The lines of an answer that may be a function's body and the definitions after it.
 
-    A sentence may announce the body. Prose after it is cut off, even where it happens to be Python.
+    A sentence may come before the body. Prose after it is cut off, even if it happens to be Python.
     """
     lines = answer.split("\n")
     before = list(takewhile(lambda line: not line.strip() or not _is_indented(line), lines))
@@ -202,25 +201,30 @@ def _continued(setup: str, answer: str) -> str:
     return ""
 
 
-def check_code(answer: str, params: Mapping[str, Any]) -> Outcome:
-    """The answer's Python passes `tests`, after `setup`; or as a program it gives each of `cases` its output.
+def check_code(answer: str, params: Params) -> Outcome:
+    """The answer's Python passes `tests`, after `setup`; or as a program it passes each of `cases`.
 
-    Unscored where there is no sandbox to run it in, or the cases are not to be had.
+    Undecided without a sandbox, or without the file of cases.
     """
     from scripts.lib.scoring.sandbox import CodeTests, run_tests
 
     entry, setup = str(params.get("entry_point") or ""), str(params.get("setup") or "")
     timeout_s = float(params.get("timeout_s") or DEFAULT_TIMEOUT_S)
+    driver = str(params.get("driver") or "")
     try:
         cases = read_cases(params.get("cases"))
     except BenchError as error:
-        return Outcome(None, str(error))
-    compare, driver = str(params.get("compare") or "stripped"), str(params.get("driver") or "")
+        raise Undecided(str(error)) from error
     tests = CodeTests(
-        str(params.get("tests") or ""), setup, entry, texts(params.get("forbidden")), cases, compare
+        str(params.get("tests") or ""),
+        setup,
+        entry,
+        texts(params.get("forbidden")),
+        cases,
+        str(params.get("compare") or "stripped"),
     )
-    # Leading blank lines go, but not the first line's indentation: the answer may be a function's
-    # body.
+    # Leading blank lines are removed, but not the first line's indentation: the answer may be a
+    # function's body.
     answer = _LEADING_BLANK_LINES.sub("", answer).rstrip()
     if not answer.strip():
         return Outcome(False, "no code")

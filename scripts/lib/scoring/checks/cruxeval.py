@@ -1,24 +1,23 @@
-"""CRUXEval's verdict: a predicted input or output of a function, held against the function itself in the sandbox."""
+"""CRUXEval: a predicted input or output of a function is tried on the function in the sandbox."""
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
-from typing import Any
 
 from scripts.lib.prompts.check_types import Outcome
+from scripts.lib.scoring.checks.common import Params
 
 TIMEOUT_S = 3.0
-# A longer prediction is none: outputs have a line or two.
+# A longer text is not a prediction: outputs have a line or two.
 _MOST_CHARACTERS = 20_000
-# What Python's parser says of text that is no code, or is nested deeper than it goes.
+# What Python's parser raises for text that is not code, or is nested too deeply.
 _NO_CODE = (SyntaxError, ValueError, RecursionError, MemoryError, SystemError)
 _DECORATION = re.compile(r"\A(?:```[a-z]*\n?|`)|(?:\n?```|`)\Z")
 
 
 def _parsed(text: str) -> ast.expr | None:
-    """The expression of a text, or what an assert statement asks for; None where it is neither."""
+    """The expression of a text, or the condition of an assert statement; None for other texts."""
     try:
         tree = ast.parse(text.strip())
     except _NO_CODE:
@@ -30,10 +29,10 @@ def _parsed(text: str) -> ast.expr | None:
 
 
 def prediction(answer: str, predict: str) -> ast.expr | None:
-    """The expression on the side that was asked for: of the text after `[ANSWER]`, else of the last line.
+    """The predicted expression: in the text after `[ANSWER]`, else in the last line.
 
-    It is `assert f(…) == …`, that equation alone, or what was asked for alone. None where it is no
-    expression.
+    The text may be `assert f(…) == …`, that equation alone, or the expression alone. Of an equation
+    the side that was asked for is taken. None where there is no expression.
     """
     _, tag, tagged = answer.partition("[ANSWER]")
     text = tagged.partition("[/ANSWER]")[0] if tag else answer.strip().rpartition("\n")[2]
@@ -43,11 +42,11 @@ def prediction(answer: str, predict: str) -> ast.expr | None:
     return said
 
 
-def check_cruxeval(answer: str, params: Mapping[str, Any]) -> Outcome:
-    """The predicted call of `f` gives `output` (`predict: input`), or the predicted value is `output` (`predict: output`).
+def check_cruxeval(answer: str, params: Params) -> Outcome:
+    """The prediction is right: its call of `f` gives `output`, or its value is `output`.
 
-    An output that calls `f` with the given input is no prediction, nor is an input that is no call
-    of `f`.
+    `predict` says which of the two was asked for. An output that calls `f` with the given input
+    fails, and so does an input that is not a call of `f`.
     """
     from scripts.lib.scoring.sandbox import CodeTests, run_tests
 
@@ -66,7 +65,7 @@ def check_cruxeval(answer: str, params: Mapping[str, Any]) -> Outcome:
         return Outcome(False, "no call of f", text[:200])
     given = _parsed(f"f({params['input']})")
     if predict == "output" and given is not None and ast.unparse(given) in text:
-        return Outcome(False, "calls f instead of saying what it gives", text[:200])
+        return Outcome(False, "calls f instead of giving its output", text[:200])
     asked = CodeTests(f"assert predicted__() == ({output})")
     passed, reason = run_tests(
         f"{code}\n\ndef predicted__():\n    return ({text})\n", asked, TIMEOUT_S

@@ -1,4 +1,4 @@
-"""Check of form: counts, case, beginnings and ends, keywords, parts. IFEval asks for such instructions."""
+"""Check of form: counts, case, beginnings and ends, keywords, parts."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from scripts.lib.prompts.check_types import COUNTED, Outcome, texts
-from scripts.lib.scoring.checks.json_values import only_json
-from scripts.lib.scoring.fences import fenced_blocks
-from scripts.lib.scoring.words import looked_at
+from scripts.lib.scoring.checks.common import Params
+from scripts.lib.scoring.extract.fences import fenced_blocks
+from scripts.lib.scoring.extract.json_values import only_json
+from scripts.lib.scoring.extract.words import looked_at
 
 _BULLET = re.compile(r"\s*[-*•+]\s+\S")
 _NUMBERED = re.compile(r"\s*\d+[.)]\s+\S")
@@ -19,7 +20,7 @@ _PLACEHOLDER = re.compile(r"\[[^\[\]\n]{1,80}\]")
 _HIGHLIGHT = re.compile(r"(?<!\*)\*{1,2}[^\s*][^*\n]{0,200}\*{1,2}(?!\*)")
 _TITLE = re.compile(r"<<[^<>\n]+>>")
 _BLANK_LINE = re.compile(r"\n\s*\n")
-# Points that end no sentence: of abbreviations and list numbers.
+# Points that do not end a sentence: of abbreviations and list numbers.
 _POINT = re.compile(r"\b(?:e\.g|i\.e|etc|vs|Dr|Mr|Mrs|Ms|St|No|approx)\.|^\s*\d+\.\s", re.MULTILINE)
 _SENTENCE_GAP = re.compile(r"(?<=[.!?])[\"')\]*_]*\s+")
 _WHOLE_FENCE = re.compile(
@@ -29,7 +30,7 @@ _WHOLE_FENCE = re.compile(
 
 
 def _words(text: str) -> list[str]:
-    """The words of a text: runs without white space that hold a letter or digit (`-` and `##` do not)."""
+    """The words of a text: runs without white space that contain a letter or digit."""
     return [word for word in text.split() if any(c.isalnum() for c in word)]
 
 
@@ -92,7 +93,7 @@ _FLAGS: dict[str, Callable[[str], bool]] = {
 
 
 def _fits(found: int, name: str, wanted: int) -> bool:
-    """Whether a count fits a constraint, whose name ends in `_min` or `_max` or else means an exact count."""
+    """Whether a count fits a constraint: a bound by `_min` or `_max` in its name, else exact."""
     if name.endswith("_min"):
         return found >= wanted
     if name.endswith("_max"):
@@ -114,10 +115,9 @@ def _flag(text: str, name: str, wanted: bool) -> str:
 
 def _keywords(text: str, name: str, wanted: Mapping[str, int]) -> str:
     for word, count in wanted.items():
-        is_letter = name.startswith("letters")
-        have = (
-            text.lower().count(str(word).lower()) if is_letter else looked_at(text).count(str(word))
-        )
+        have = looked_at(text).count(str(word))
+        if name.startswith("letters"):
+            have = text.lower().count(str(word).lower())
         if not _fits(have, name, count):
             return f"{word!r} {have} times, expected {name.partition('_')[2] or 'exactly'} {count}"
     return ""
@@ -151,7 +151,7 @@ def _starts_with(text: str, name: str, wanted: Any) -> str:
 
 def _ends_with(text: str, name: str, wanted: Any) -> str:
     end = str(wanted)
-    # Marks of emphasis and quotes may stand after it.
+    # Emphasis marks and quotes may follow it.
     holds = text.endswith(end) or text.rstrip(" \n\"'*`").endswith(end)
     return "" if holds else f"{name} {end!r}: not so"
 
@@ -166,11 +166,6 @@ def _acrostic(text: str, _name: str, wanted: Any) -> str:
 def _postscript(text: str, _name: str, wanted: Any) -> str:
     begins = re.search(rf"^\s*{re.escape(str(wanted))}", text, re.MULTILINE)
     return "" if begins else f"no postscript {str(wanted)!r}"
-
-
-def _parts(text: str, wanted: Any, separator: str) -> str:
-    have = sum(bool(part.strip()) for part in text.split(separator))
-    return "" if have == wanted else f"{have} parts, expected {wanted}"
 
 
 _VIOLATIONS: Mapping[str, Callable[[str, str, Any], str]] = {
@@ -193,17 +188,18 @@ def _base(name: str) -> str:
     return name.removesuffix("_min").removesuffix("_max")
 
 
-def _violation(text: str, name: str, params: Mapping[str, Any]) -> str:
+def _violation(text: str, name: str, params: Params) -> str:
     """What is violated of one constraint; '' where it holds."""
     wanted = params[name]
     if name == "parts":
-        return _parts(text, wanted, str(params["separator"]))
+        have = sum(bool(part.strip()) for part in text.split(str(params["separator"])))
+        return "" if have == wanted else f"{have} parts, expected {wanted}"
+    # `separator` belongs to `parts`; it is not a constraint.
     violation = _VIOLATIONS.get(_base(name))
-    # `separator` belongs to `parts`, and is not a constraint of its own.
     return violation(text, name, wanted) if violation is not None else ""
 
 
-def check_constraints(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_constraints(answer: str, params: Params) -> Outcome:
     """Every constraint holds.
 
     An empty answer meets none; a fence around the whole answer is not part of it.

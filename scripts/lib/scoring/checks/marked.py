@@ -1,18 +1,18 @@
-"""Checks of what an answer gives after a mark, such as `#### 42`: as text or number, by its words; and of plain substrings."""
+"""Checks of what an answer gives after a mark, such as `#### 42`, and of plain substrings."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from scripts.lib.base.timed_regex import PatternTimeout, captured
-from scripts.lib.prompts.check_types import COUNT_NAMES, Outcome, outcome, texts
-from scripts.lib.scoring.checks.published import squad_normalize
+from scripts.lib.base.timed_regex import captured
+from scripts.lib.prompts.check_types import COUNT_NAMES, Outcome, outcome
+from scripts.lib.scoring.checks.common import Params, accepted
+from scripts.lib.scoring.checks.published import python_number, squad_normalize
 
-# The rest of a line after ####, as GSM8K's references have it.
+# The rest of a line after ####, as in GSM8K's references.
 AFTER_MARK = r"####\s*([^\n]+)"
-# Two numbers are equal within this much.
+# Two numbers are equal within this difference.
 NUMBER_TOLERANCE = 1e-6
 DEFAULT_LEAST_OVERLAP = 0.5
 _QUOTED = re.compile(r"[\"“]([^\"“”\n]+)[\"”]|(?<!\w)['‘]([^'‘’\n]+)['’](?!\w)")
@@ -26,10 +26,7 @@ def _last_line(answer: str) -> str:
 
 def _number(text: str) -> float | None:
     """The number that a text is, without the commas of thousands, or as a word up to twenty."""
-    try:
-        return _COUNTS[text.lower()] if text.lower() in _COUNTS else float(text.replace(",", ""))
-    except ValueError:
-        return None
+    return _COUNTS.get(text.lower(), python_number(text.replace(",", "")))
 
 
 def _normal(text: str, normalize: bool) -> str:
@@ -37,26 +34,26 @@ def _normal(text: str, normalize: bool) -> str:
 
 
 def _same(given: str, wanted: str) -> bool:
-    numbers = _number(given), _number(wanted)
-    if (
-        numbers[0] is not None
-        and numbers[1] is not None
-        and abs(numbers[0] - numbers[1]) <= NUMBER_TOLERANCE
-    ):
+    number, other = _number(given), _number(wanted)
+    if number is not None and other is not None and abs(number - other) <= NUMBER_TOLERANCE:
         return True
     return given == wanted
 
 
-def _readings(answer: str, params: Mapping[str, Any], normalize: bool) -> Iterator[tuple[str, str]]:
-    """(text, where it stands): what may be the answer, in order."""
+def _captured(
+    answer: str, params: Params, flags: tuple[str, ...], last: bool = False
+) -> tuple[str, str]:
+    """(text, its place): what the pattern captures, else the last line."""
     pattern = params.get("pattern")
-    flags = ("IGNORECASE", "DOTALL") if pattern else ()
-    given = captured(str(pattern or AFTER_MARK), answer, flags)
-    yield (
-        (_last_line(answer), "the last line")
-        if given is None
-        else (given, "what the pattern captures")
-    )
+    given = captured(str(pattern or AFTER_MARK), answer, flags if pattern else (), last)
+    if given is None:
+        return _last_line(answer), "the last line"
+    return given, "what the pattern captures"
+
+
+def _readings(answer: str, params: Params, normalize: bool) -> Iterator[tuple[str, str]]:
+    """(text, its place): what may be the answer, in order."""
+    yield _captured(answer, params, ("IGNORECASE", "DOTALL"))
     if not normalize:
         return
     if quoted := _QUOTED.search(answer):
@@ -66,23 +63,17 @@ def _readings(answer: str, params: Mapping[str, Any], normalize: bool) -> Iterat
         yield with_colon[-1].partition(":")[2], "after a colon"
 
 
-def check_extracted(answer: str, params: Mapping[str, Any]) -> Outcome:
-    """What the first match of `pattern` captures (else the last line) is `value` or one of `any_of`, as number or text.
+def check_extracted(answer: str, params: Params) -> Outcome:
+    """What the first match of `pattern` captures is `value` or one of `any_of`, as number or text.
 
-    With `normalize` (the default) case and full stops at the end do not count, and a quoted text or
-    the text after a colon is as good.
+    Without a match the last line is taken. With `normalize` (the default), case and full stops at
+    the end make no difference, and a quoted text or the text after a colon may be the answer, too.
     """
     if not answer.strip():
         return Outcome(False, "empty answer")
     normalize = bool(params.get("normalize", True))
-    wanted = [
-        _normal(value, normalize)
-        for value in (*texts(params["value"]), *texts(params.get("any_of")))
-    ]
-    try:
-        readings = list(_readings(answer, params, normalize))
-    except PatternTimeout as error:
-        return Outcome(None, f"gave up on a pattern: {str(error)[:80]}")
+    wanted = [_normal(value, normalize) for value in accepted(params)]
+    readings = list(_readings(answer, params, normalize))
     for text, place in readings:
         if any(_same(_normal(text, normalize), value) for value in wanted):
             return Outcome(True, "match", text.strip()[:200], place)
@@ -90,8 +81,8 @@ def check_extracted(answer: str, params: Mapping[str, Any]) -> Outcome:
     return Outcome(False, f"no match with {params['value']}", text.strip()[:200], place)
 
 
-def check_substring(answer: str, params: Mapping[str, Any]) -> Outcome:
-    """The answer has `text` in it, as it is written; case counts where `case_sensitive`. An empty text is in any answer."""
+def check_substring(answer: str, params: Params) -> Outcome:
+    """The answer contains `text`, which may be empty. Case counts where `case_sensitive`."""
     if not answer.strip():
         return Outcome(False, "empty answer")
     text = str(params["text"])
@@ -108,24 +99,15 @@ def _word_set(text: str) -> frozenset[str]:
     return frozenset(squad_normalize(text).split())
 
 
-def check_word_overlap(answer: str, params: Mapping[str, Any]) -> Outcome:
-    """The words of what the last match of `pattern` captures (else the last line) overlap with those of `value` enough.
+def check_word_overlap(answer: str, params: Params) -> Outcome:
+    """The words that the last match of `pattern` captures have an F1 of `least` (0.5) with `value`.
 
-    Words are a set, normalised as SQuAD v1.1 does; `least` (0.5) is their F1, with the best of
-    `any_of`.
+    Without a match the last line is taken. Words are a set, normalised as in SQuAD v1.1. The best
+    F1 counts, with `value` or with one of `any_of`.
     """
     if not answer.strip():
         return Outcome(False, "empty answer")
-    pattern = params.get("pattern")
-    try:
-        given = captured(
-            str(pattern or AFTER_MARK), answer, ("IGNORECASE",) if pattern else (), last=True
-        )
-    except PatternTimeout as error:
-        return Outcome(None, f"gave up on a pattern: {str(error)[:80]}")
-    text = _last_line(answer) if given is None else given
-    values = [*texts(params["value"]), *texts(params.get("any_of"))]
-    score = max(_overlap(_word_set(text), _word_set(value)) for value in values)
-    place = "the last line" if given is None else "what the pattern captures"
+    text, place = _captured(answer, params, ("IGNORECASE",), last=True)
+    score = max(_overlap(_word_set(text), _word_set(value)) for value in accepted(params))
     least = float(params.get("least", DEFAULT_LEAST_OVERLAP))
     return Outcome(score >= least, f"overlap {score:.2f}", text.strip()[:200], place)

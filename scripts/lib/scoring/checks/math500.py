@@ -1,18 +1,17 @@
 """Check of MATH-500: the published grader's rules, with its computer algebra replaced.
 
 The published grader gives what a model wrote to sympy's `parse_expr`, which runs it as Python. Here
-expressions are compared by the worker of `equality.py`, which only reads them.
+the worker of `equality.py` compares expressions; it only reads them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
-from scripts.lib.prompts.check_types import Outcome, outcome
-from scripts.lib.scoring.evidence import boxed, tail
-from scripts.lib.scoring.expressions import tidy
+from scripts.lib.prompts.check_types import Outcome
+from scripts.lib.scoring.checks.common import Params, compared
+from scripts.lib.scoring.extract.evidence import Undecided, boxed, tail
+from scripts.lib.scoring.extract.expressions import tidy
 
 _WHOLE_TEXT = re.compile(r"^\\(?:text|mbox|textbf|mathrm|mathbf|textit)\{(.+?)\}$")
 # `,\!` groups digits, and so does a comma, or `{,}`, before three of them.
@@ -34,16 +33,19 @@ _INTEGER = re.compile(r"-?\d+(?:\.0*)?")
 _FRACTION = re.compile(r"-?\d+/0*[1-9]\d*")
 _PART = r"(\{[^{}]*\}|\\[a-z]+|[^{}\\])"
 _SHORT_FRACTION = re.compile(rf"\\frac{_PART}{_PART}")
-# Not after a digit: `3\frac{1}{2}` is no 31/2.
+# Not after a digit: `3\frac{1}{2}` is not 31/2.
 _OF_NUMBERS = re.compile(r"(?<![\w}])\\frac\{(-?\d+)\}\{(\d+)\}")
 _SHORT_ROOT = re.compile(r"\\sqrt([^{\[])")
-# More letters than this in an expression, and the grader takes it for text.
+# The grader takes an expression with more letters than this for text.
 _MOST_LETTERS = 2
 _COMMANDS = re.compile(r"\\[a-zA-Z]+|(?:sqrt|pi|infty)")
 
 
 def _plain(text: str) -> str:
-    """LaTeX without what the grader does not look at: groups of digits, units, signs of money, a name before `=`."""
+    """LaTeX without what the grader ignores.
+
+    That is separators of digit groups, units, currency signs and a name before `=`.
+    """
     text = text.strip()
     if whole := _WHOLE_TEXT.match(text):
         text = whole[1].strip()
@@ -53,7 +55,7 @@ def _plain(text: str) -> str:
 
 
 def _form(text: str) -> str:
-    """One spelling of LaTeX that is written in several: no blanks, `1/2`, `\\sqrt{3}`; in lower case."""
+    r"""One spelling of LaTeX: no blanks, `1/2`, `\sqrt{3}`, lower case."""
     text = re.sub(r"\s", "", re.sub(r"\\[dt]frac", r"\\frac", text))
     text = _SHORT_FRACTION.sub(
         lambda m: rf"\frac{{{m[1].strip('{}')}}}{{{m[2].strip('{}')}}}", text
@@ -63,49 +65,45 @@ def _form(text: str) -> str:
 
 
 def _is_text(text: str) -> bool:
-    """Whether there are more letters than in a formula."""
+    """Whether a text has more different letters than a formula."""
     return len({letter for letter in _COMMANDS.sub("", text) if letter.isalpha()}) > _MOST_LETTERS
 
 
 def _brackets(text: str) -> str:
-    """The brackets of a point or an interval, which count; empty for other expressions, and for a set's braces."""
+    """The brackets of a point or an interval; empty for a set and for other expressions."""
     ends = f"{text[:1]}{text[-1:]}"
     return ends if "," in text and set(ends) <= set("()[]") else ""
 
 
-def check_math500(answer: str, params: Mapping[str, Any]) -> Outcome:
-    """The last `\\boxed{…}` is `value`: spelt alike by the grader's rules, or equal as an expression.
+def check_math500(answer: str, params: Params) -> Outcome:
+    r"""The last `\boxed{…}` is `value`, by the grader's spelling rules or as an expression.
 
-    A whole number has to be given as one, and a fraction reduced as in `value`. Undecided where
-    equality is.
+    A whole number must be given as one, and a fraction must be reduced as in `value`.
     """
-    from scripts.lib.scoring.equality import Undecidable, equal
+    from scripts.lib.scoring.equality import equal
 
     value, boxes = str(params["value"]), list(boxed(tail(answer)))
     if not boxes:
         return Outcome(False, "no \\boxed{…}")
     given = boxes[-1].text
+    shown = f"\\boxed{{{given[:100]}}}"
+
+    def decided(same: bool) -> Outcome:
+        return compared(same, shown, value[:100], given[:200], shown)
+
     wanted_form, given_form = _form(_plain(value)), _form(_plain(given))
-    told, mismatch = (
-        f"\\boxed{{{given[:100]}}}",
-        f"\\boxed{{{given[:100]}}}, expected {value[:100]}",
-    )
     if wanted_form == given_form:
-        return Outcome(True, told, given[:200], told)
-    by_form = (
+        return decided(True)
+    if (
         _is_text(wanted_form)
         or bool(_INTEGER.fullmatch(wanted_form)) != bool(_INTEGER.fullmatch(given_form))
-        or bool(_FRACTION.fullmatch(wanted_form) and _FRACTION.fullmatch(given_form))
-    )
-    if by_form:
-        return Outcome(False, mismatch, given[:200], told)
-    wanted_plain, given_plain = (
-        tidy(_plain(text), keep_equation=True).strip() for text in (value, given)
-    )
-    if _brackets(wanted_plain) != _brackets(given_plain) or (":" in value) != (":" in given):
-        return Outcome(False, mismatch, given[:200], told)
+        or (_FRACTION.fullmatch(wanted_form) and _FRACTION.fullmatch(given_form))
+    ):
+        return decided(False)
+    wanted, found = (tidy(_plain(text), keep_equation=True).strip() for text in (value, given))
+    if _brackets(wanted) != _brackets(found) or (":" in value) != (":" in given):
+        return decided(False)
     try:
-        same = equal(wanted_plain, given_plain)
-    except Undecidable as error:
-        return Outcome(None, f"math500 check could not decide: {error}", given[:200], told)
-    return outcome(bool(same), told, mismatch, given[:200], told)
+        return decided(bool(equal(wanted, found)))
+    except Undecided as error:
+        return Outcome(None, str(error), given[:200], shown)

@@ -1,34 +1,24 @@
-"""Published scorers' verdicts, to the letter: GSM8K's, simple-evals' for MMLU and GPQA, SQuAD v1.1's, HotpotQA's, GAIA's."""
+"""Verdicts of published scorers, to the letter.
+
+They are GSM8K's, those of simple-evals for MMLU and GPQA, SQuAD v1.1's, HotpotQA's and GAIA's.
+"""
 
 from __future__ import annotations
 
 import re
 import string
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
 
-from scripts.lib.prompts.check_types import Outcome, outcome, texts
+from scripts.lib.prompts.check_types import Outcome, outcome
+from scripts.lib.scoring.checks.common import Params, accepted, compared
 
 _GSM8K = re.compile(r"#### (-?[0-9.,]+)")
-# What simple-evals takes off before it looks for the letter. The order counts: one may meet what
-# one left.
+# What simple-evals takes off before it looks for the letter. The order counts: one replacement may
+# make the next one possible.
 _FORMATTING = (
-    *(
-        "**",
-        "$\\boxed{",
-        "}$",
-        "\\$",
-        "$\\text{",
-        "$",
-        "\\mathrm{",
-        "\\{",
-        "\\text",
-        "\\(",
-        "\\mathbf{",
-        "{",
-        "\\boxed",
-    ),
+    *(r"**", r"$\boxed{", r"}$", r"\$", r"$\text{", r"$", r"\mathrm{", r"\{", r"\text", r"\("),
+    *(r"\mathbf{", r"{", r"\boxed"),
 )
 _WIDE = {"Ａ": "A", "Ｂ": "B", "Ｃ": "C", "Ｄ": "D"}
 _MMLU = re.compile(r"answer\s*:[ \t]*([A-DＡ-Ｄ])", re.IGNORECASE)
@@ -36,65 +26,70 @@ _GPQA = re.compile(r"Answer[ \t]*:[ \t]*\$?([A-D])\$?", re.IGNORECASE)
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
-# --- GSM8K --------------------------------------------------------------------------------------------------
+# --- GSM8K ----------------------------------------------------------------------------------------
 
 
 def gsm8k_number(text: str) -> str | None:
-    """The number after the first `#### `, its commas taken out; None where there is none."""
+    """The number after the first `#### `, without commas; None where there is none."""
     found = _GSM8K.search(text)
     return found[1].replace(",", "") if found else None
 
 
-def check_gsm8k(answer: str, params: Mapping[str, Any]) -> Outcome:
-    """The number after the first `#### ` is `value`, character by character: `18.00` is not `18`."""
+def check_gsm8k(answer: str, params: Params) -> Outcome:
+    """The number after the first `#### ` is `value`, as characters: `18.00` is not `18`."""
     wanted, found = str(params["value"]).replace(",", ""), gsm8k_number(answer)
     if found is None:
         return Outcome(False, "no '#### NUMBER'")
-    told = f"#### {found[:40]}"
-    return outcome(found == wanted, told, f"{told}, expected {wanted}", found[:40], told)
+    shown = f"#### {found[:40]}"
+    return compared(found == wanted, shown, wanted, found[:40], shown)
 
 
-# --- MMLU ---------------------------------------------------------------------------------------------------
+# --- MMLU -----------------------------------------------------------------------------------------
 
 
 def mmlu_letter(text: str) -> str | None:
-    """The letter after the first `Answer:` as simple-evals reads it: `Answer: Because` is B, `b` is no B."""
+    """The letter after the first `Answer:` as simple-evals reads it.
+
+    `Answer: Because` gives B; the small letter `b` does not.
+    """
     for mark in _FORMATTING:
         text = text.replace(mark, "")
     found = _MMLU.search(text)
     return _WIDE.get(found[1], found[1]) if found else None
 
 
-def check_mmlu(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_mmlu(answer: str, params: Params) -> Outcome:
     """The letter after the first `Answer:` is `value`."""
     wanted, found = str(params["value"]), mmlu_letter(answer)
     if found is None:
         return Outcome(False, "no 'Answer: LETTER'")
-    return outcome(found == wanted, f"chose {found}", f"chose {found}, expected {wanted}", found)
+    return compared(found == wanted, f"chose {found}", wanted, found)
 
 
-# --- GPQA ---------------------------------------------------------------------------------------------------
+# --- GPQA -----------------------------------------------------------------------------------------
 
 
-def check_gpqa(answer: str, params: Mapping[str, Any]) -> Outcome:
-    """The letter after the first `Answer:` is `value`, in the answer as it stands: `Answer: **B**` and `answer: b` are none."""
+def check_gpqa(answer: str, params: Params) -> Outcome:
+    """The letter after the first `Answer:` is `value`. No formatting is taken off.
+
+    `Answer: **B**` and `answer: b` give no letter.
+    """
     wanted, found = str(params["value"]), _GPQA.search(answer)
     if found is None:
         return Outcome(False, "no 'Answer: LETTER'")
-    told = f"chose {found[1]}"
-    return outcome(found[1] == wanted, told, f"{told}, expected {wanted}", found[1], found[0])
+    return compared(found[1] == wanted, f"chose {found[1]}", wanted, found[1], found[0])
 
 
-# --- SQuAD v1.1 ---------------------------------------------------------------------------------------------
+# --- SQuAD v1.1 -----------------------------------------------------------------------------------
 
 
 def squad_normalize(text: str) -> str:
-    """Lower case, without ASCII punctuation and articles, single spaces (SQuAD v1.1's normalize_answer)."""
+    """SQuAD v1.1's normalize_answer: lower case, single blanks, no punctuation, no articles."""
     return " ".join(re.sub(r"\b(a|an|the)\b", " ", text.lower().translate(_PUNCTUATION)).split())
 
 
 def squad_f1(answer: str, value: str) -> float:
-    """The harmonic mean of precision and recall over the words of both texts; 0 where they share none."""
+    """Harmonic mean of precision and recall over the words of both texts; 0 if none is common."""
     given, wanted = squad_normalize(answer).split(), squad_normalize(value).split()
     common = (Counter(given) & Counter(wanted)).total()
     if not common:
@@ -103,36 +98,34 @@ def squad_f1(answer: str, value: str) -> float:
     return 2 * precision * recall / (precision + recall)
 
 
-def _wanted(params: Mapping[str, Any]) -> list[str]:
-    return [*texts(params["value"]), *texts(params.get("any_of"))]
-
-
-def check_em(answer: str, params: Mapping[str, Any]) -> Outcome:
-    """The whole answer equals `value` (or one of `any_of`) once normalised. An empty answer is no answer."""
-    same = bool(answer.strip()) and squad_normalize(answer) in map(squad_normalize, _wanted(params))
+def check_em(answer: str, params: Params) -> Outcome:
+    """The whole answer equals `value` or one of `any_of`, normalised. An empty answer fails."""
+    same = bool(answer.strip()) and squad_normalize(answer) in map(
+        squad_normalize, accepted(params)
+    )
     return outcome(same, "match", "no exact match")
 
 
-def check_f1(answer: str, params: Mapping[str, Any]) -> Outcome:
-    """F1 with `value` (or the best of `any_of`) is at least `least` (0.5). An empty answer is no answer."""
-    score = max(squad_f1(answer, value) for value in _wanted(params))
+def check_f1(answer: str, params: Params) -> Outcome:
+    """F1 with `value` or the best of `any_of` is at least `least` (0.5). An empty answer fails."""
+    score = max(squad_f1(answer, value) for value in accepted(params))
     return Outcome(
         bool(answer.strip()) and score >= float(params.get("least", 0.5)), f"F1 {score:.2f}"
     )
 
 
-# --- HotpotQA -----------------------------------------------------------------------------------------------
+# --- HotpotQA -------------------------------------------------------------------------------------
 
 # What counts only as a whole: an answer of one of these words shares no words with any other.
 _CLOSED = frozenset(("yes", "no", "noanswer"))
-# HotpotQA's script takes answers alone; our prompt asks for them behind this label.
+# HotpotQA's script reads bare answers. This project's prompt asks for them after this label.
 _SHORT = re.compile(
     r"^[ \t>*_#-]*(?:final\s+)?answer[ \t*_]*:[ \t*_]*(\S.*)$", re.IGNORECASE | re.MULTILINE
 )
 
 
 def short_answer(text: str) -> str:
-    """What stands behind the last label `Answer:` of a line; without one the whole text."""
+    """What follows the last label `Answer:` of a line; without one the whole text."""
     found = _SHORT.findall(text)
     return str(found[-1]) if found else text
 
@@ -145,8 +138,8 @@ def hotpot_f1(answer: str, value: str) -> float:
     return squad_f1(answer, value)
 
 
-def check_hotpot(answer: str, params: Mapping[str, Any]) -> Outcome:
-    """The short answer equals `value` once normalised; with `least`, its F1 with it is at least that."""
+def check_hotpot(answer: str, params: Params) -> Outcome:
+    """The short answer equals `value`, normalised; with `least`, their F1 is at least that."""
     value, given = str(params["value"]), short_answer(answer).strip()
     if not given:
         return Outcome(False, "empty answer")
@@ -157,14 +150,17 @@ def check_hotpot(answer: str, params: Mapping[str, Any]) -> Outcome:
     return outcome(same, "match", "no exact match", given[:200])
 
 
-# --- GAIA ---------------------------------------------------------------------------------------------------
+# --- GAIA -----------------------------------------------------------------------------------------
 
 _FINAL = re.compile(r"FINAL ANSWER[ \t*_]{0,9}:", re.IGNORECASE)
 _SIGNS = str.maketrans("", "", "$%,")
 
 
 def gaia_final(text: str) -> str | None:
-    """What the last `FINAL ANSWER:` is followed by: the rest of its line, else the next line; None without one."""
+    """What follows the last `FINAL ANSWER:`: the rest of its line, else the next line with text.
+
+    None without such a mark.
+    """
     *_, last = [None, *_FINAL.finditer(text)]
     if last is None:
         return None
@@ -172,7 +168,7 @@ def gaia_final(text: str) -> str | None:
     return next(filter(None, lines), "")
 
 
-def _number(text: str) -> float | None:
+def python_number(text: str) -> float | None:
     """A number as Python writes it."""
     try:
         return float(text)
@@ -181,8 +177,8 @@ def _number(text: str) -> float | None:
 
 
 def _gaia_number(text: str) -> float:
-    """A number without `$`, `%` and commas; infinity where the text is none, as published."""
-    number = _number(text.translate(_SIGNS))
+    """A number without `$`, `%` and commas; infinity where the text is not one, as published."""
+    number = python_number(text.translate(_SIGNS))
     return float("inf") if number is None else number
 
 
@@ -191,32 +187,28 @@ def _gaia_text(text: str) -> str:
     return re.sub(r"\s", "", text).lower()
 
 
+def _gaia_bare(text: str) -> str:
+    return _gaia_text(text).translate(_PUNCTUATION)
+
+
 def gaia_equal(given: str, value: str) -> bool:
-    """GAIA's question_scorer: as numbers, else as lists at `,` and `;` item by item, else as texts without punctuation."""
-    if (number := _number(value)) is not None:
-        return _gaia_number(given) == number
-    if not re.search("[,;]", value):
-        return _gaia_text(given).translate(_PUNCTUATION) == _gaia_text(value).translate(
-            _PUNCTUATION
-        )
+    """GAIA's question_scorer: as numbers, else as lists (`,` or `;`), else as bare texts."""
+    if python_number(value) is not None or not re.search("[,;]", value):
+        return _gaia_same(given, value, _gaia_bare)
     items, wanted = re.split("[,;]", given), re.split("[,;]", value)
-    return len(items) == len(wanted) and all(map(_gaia_items_equal, items, wanted))
+    # In the items of a list, punctuation counts.
+    return len(items) == len(wanted) and all(map(_gaia_same, items, wanted))
 
 
-def _gaia_items_equal(given: str, value: str) -> bool:
-    """Two items of a list: their punctuation counts."""
-    number = _number(value)
-    return (
-        _gaia_text(given) == _gaia_text(value) if number is None else _gaia_number(given) == number
-    )
+def _gaia_same(given: str, value: str, form: Callable[[str], str] = _gaia_text) -> bool:
+    number = python_number(value)
+    return form(given) == form(value) if number is None else _gaia_number(given) == number
 
 
-def check_gaia(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_gaia(answer: str, params: Params) -> Outcome:
     """What follows the last `FINAL ANSWER:` is `value` by GAIA's rules."""
     value, given = str(params["value"]), gaia_final(answer)
     if not given:
         return Outcome(False, "no 'FINAL ANSWER: …'")
-    told = f"FINAL ANSWER: {given[:100]}"
-    return outcome(
-        gaia_equal(given, value), told, f"{told}, expected {value[:100]}", given[:200], told
-    )
+    shown = f"FINAL ANSWER: {given[:100]}"
+    return compared(gaia_equal(given, value), shown, value[:100], given[:200], shown)

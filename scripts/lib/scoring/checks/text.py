@@ -4,45 +4,42 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
 
-from scripts.lib.base.timed_regex import PatternTimeout, found
+from scripts.lib.base.timed_regex import found
 from scripts.lib.prompts.check_types import Outcome, outcome, texts
-from scripts.lib.scoring.courtesy import without_courtesy
-from scripts.lib.scoring.evidence import Undecided
-from scripts.lib.scoring.final_text import final_line, list_items, read_list, read_text, spoken
-from scripts.lib.scoring.words import Text, looked_at
+from scripts.lib.scoring.checks.common import Params, accepted
+from scripts.lib.scoring.extract.courtesy import without_courtesy
+from scripts.lib.scoring.extract.final_text import (
+    final_line,
+    list_items,
+    read_list,
+    read_text,
+    spoken,
+)
+from scripts.lib.scoring.extract.words import Text, looked_at
 
 
-def _wanted(params: Mapping[str, Any]) -> list[str]:
-    return [*texts(params["value"]), *texts(params.get("any_of"))]
-
-
-def check_exact(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_exact(answer: str, params: Params) -> Outcome:
     """The whole answer is `value` or one of `any_of`, apart from white space at its ends."""
     given = answer.strip()
-    matches = given in [value.strip() for value in _wanted(params)]
+    matches = given in [value.strip() for value in accepted(params)]
     return outcome(matches, "exact match", "not the exact text", given[:200])
 
 
-def check_normalized(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_normalized(answer: str, params: Params) -> Outcome:
     """The answer has the words of `value` or of one of `any_of`.
 
     It has them as a whole, in a statement, or in its last line.
     """
-    read = read_text(answer, _wanted(params))
-    if isinstance(read, Undecided):
-        return Outcome(None, read.reason)
+    read = read_text(answer, accepted(params))
     mismatch = f"no match with {params['value']}"
-    return outcome(
-        read.value, "match", mismatch, spoken(read.text)[:200], f"{read.form}: {read.text}"
-    )
+    return outcome(read.value, "match", mismatch, spoken(read.text)[:200], read.place)
 
 
-def check_items(answer: str, params: Mapping[str, Any]) -> Outcome:
-    """The list that the answer commits to has exactly the items `value`, in the same order where `ordered`.
+def check_items(answer: str, params: Params) -> Outcome:
+    """The list that the answer commits to has exactly the items `value`.
 
-    Commas, `and`, arrows and bullets separate items.
+    Their order counts where `ordered`. Commas, `and`, arrows and bullets separate items.
     """
     wanted = [item for text in texts(params["value"]) for item in list_items(text, whole=True)]
     ordered = bool(params.get("ordered"))
@@ -51,17 +48,13 @@ def check_items(answer: str, params: Mapping[str, Any]) -> Outcome:
         return given == wanted if ordered else Counter(given) == Counter(wanted)
 
     read = read_list(answer, is_wanted)
-    if isinstance(read, Undecided):
-        return Outcome(None, read.reason)
     given = list_items(read.text)
     absent = [item for item in wanted if item not in given]
     extra = [item for item in given if item not in wanted]
     differences = [f"lacks {', '.join(absent)[:60]}"] if absent else []
     differences += [f"unasked {', '.join(extra)[:60]}"] if extra else []
     mismatch = "; ".join(differences) or "another order or count"
-    return outcome(
-        read.value, "the list", mismatch, ", ".join(given)[:200], f"{read.form}: {read.text}"
-    )
+    return outcome(read.value, "the list", mismatch, ", ".join(given)[:200], read.place)
 
 
 # The part of an answer that patterns see, by the parameter `on`.
@@ -71,34 +64,31 @@ _PLACES: Mapping[str, Callable[[str], str]] = {
 }
 
 
-def check_regex(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_regex(answer: str, params: Params) -> Outcome:
     """Every `required` pattern is found and no `forbidden` one.
 
     The first 20,000 characters are searched; `^` and `$` match at lines. With `on: last_line`,
     patterns see only the last line, without Markdown, LaTeX commands and polite sentences.
     """
     text = _PLACES[str(params.get("on") or "answer")](answer)
-    try:
-        for pattern in texts(params.get("required")):
-            if not found(pattern, text):
-                return Outcome(False, f"pattern not found: {pattern[:80]}")
-        for pattern in texts(params.get("forbidden")):
-            if found(pattern, text):
-                return Outcome(False, f"forbidden pattern found: {pattern[:80]}")
-    except PatternTimeout as error:
-        return Outcome(None, f"gave up on a pattern: {str(error)[:80]}")
+    for pattern in texts(params.get("required")):
+        if not found(pattern, text):
+            return Outcome(False, f"pattern not found: {pattern[:80]}")
+    for pattern in texts(params.get("forbidden")):
+        if found(pattern, text):
+            return Outcome(False, f"forbidden pattern found: {pattern[:80]}")
     # An empty answer never passes, although nothing forbidden is in it.
     return outcome(bool(answer.strip()), "patterns hold", "empty answer")
 
 
 def _stated(answer: str) -> Text:
-    """The answer's words, without polite sentences and LaTeX commands (`$100^\\circ\\text{C}$`)."""
+    r"""The answer's words, without polite sentences and LaTeX commands (`$100^\circ\text{C}$`)."""
     lines = without_courtesy(answer).split("\n")
     return looked_at("\n".join(spoken(line) if "\\" in line else line for line in lines))
 
 
-def check_contains(answer: str, params: Mapping[str, Any]) -> Outcome:
-    """The answer states `all` phrases and one of `any`, and mentions none of `none`.
+def check_contains(answer: str, params: Params) -> Outcome:
+    """The answer states `all` phrases and one of `any`, and contains none of `none`.
 
     Phrases are whole words, normalised.
     """
@@ -115,7 +105,7 @@ def check_contains(answer: str, params: Mapping[str, Any]) -> Outcome:
     return outcome(bool(answer.strip()), "phrases hold", "empty answer")
 
 
-def check_needle(answer: str, params: Mapping[str, Any]) -> Outcome:
+def check_needle(answer: str, params: Params) -> Outcome:
     """Every hidden fact is stated in the answer."""
     text = _stated(answer)
     absent = [value for value in texts(params["value"]) if not text.states(value, as_subject=True)]

@@ -1,0 +1,87 @@
+"""What commands share: the parser, common options, and how a command starts and ends."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.base.errors import run_cli
+from scripts.lib.base.process_lifetime import die_with_starter
+
+Main = Callable[[argparse.Namespace], int | None]
+
+
+class Parser(argparse.ArgumentParser):
+    """Keeps a description's lines and knows its subcommands; `main` is what the command does."""
+
+    def __init__(self, module: str, doc: str | None, main: Main | None = None, **options: Any):
+        options.setdefault("prog", f"python -m {module}")
+        form = argparse.RawDescriptionHelpFormatter
+        super().__init__(description=doc, formatter_class=form, **options)
+        self.set_defaults(main=main)
+        self.subcommands: dict[str, Parser] = {}
+
+    def add_subcommand(self, name: str, main: Main, words: str) -> Parser:
+        """Add a subcommand and return its parser; `words` describe it."""
+        if not self.subcommands:
+            self._commands = self.add_subparsers(required=True, metavar="COMMAND")
+        doc = f"{words[0].upper()}{words[1:]}."
+        made: Parser = self._commands.add_parser(name, help=words, module=name, doc=doc, main=main)
+        self.subcommands[name] = made
+        return made
+
+    def add_configfile(self) -> None:
+        """The option that lays a file over config/config.yaml."""
+        self.add_argument(
+            "--configfile",
+            action="append",
+            default=[],
+            type=Path,
+            metavar="FILE",
+            help="settings that override config/config.yaml; repeatable, the last one wins",
+        )
+
+    def add_engine(self) -> None:
+        """The option that chooses one of the configuration's engines."""
+        choices = ("embedded", "server")
+        words = "default: the first engine of the configuration"
+        self.add_argument("--engine", choices=choices, help=words)
+
+    def add_model_and_mode(self) -> None:
+        """The options that name one shard."""
+        self.add_argument(
+            "--model", required=True, metavar="KEY", help="a key under roles: in the registry"
+        )
+        self.add_argument(
+            "--mode",
+            default="baseline",
+            help="a decoding mode; python -m scripts.plan lists them (default: baseline)",
+        )
+
+    def add_format(self, *forms: str) -> None:
+        """The option that chooses how the output is written; the first form is the default."""
+        words = f"how to print (default: {forms[0]})"
+        self.add_argument("--format", choices=forms, default=forms[0], help=words)
+
+
+def run_command(parser: Parser) -> None:
+    """Parse the command line and do what it names; errors and Ctrl-C become exit codes."""
+    run_cli(lambda: _parse_and_run(parser))
+
+
+def run_job(parser: Parser) -> None:
+    """Run a command that rules start: it ends with the Snakemake that started it."""
+
+    def main() -> int | None:
+        die_with_starter()
+        return _parse_and_run(parser)
+
+    run_cli(main)
+
+
+def _parse_and_run(parser: Parser) -> int | None:
+    arguments = parser.parse_args()
+    main: Main = arguments.main
+    return main(arguments)

@@ -1,0 +1,52 @@
+"""Checks of a configuration against the registry and the suites, before anything is planned."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from scripts.lib.base.errors import Problem, suggest
+from scripts.lib.base.globs import matches
+from scripts.lib.planning.modes import RECURRENT, RECURRENT_REASON, is_speculative_name
+from scripts.lib.prompts.loader import Suite
+from scripts.lib.registry_loader import Registry
+from scripts.lib.settings.run_config import Config
+
+
+def config_problems(
+    config: Config, registry: Registry, suites: Mapping[str, Suite], faulty: frozenset[str]
+) -> Iterator[Problem]:
+    """What the configuration names that does not exist, and modes that its models cannot run.
+
+    `faulty`: suites that exist but have a fault. The fault is reported elsewhere.
+    """
+    yield from _unknown(config.models, {**registry.models, **registry.left_out}, "models")
+    yield from _unknown(config.suites, {*suites, *faulty}, "suites")
+    questions = {q.name_in_full for suite in suites.values() for q in suite.questions}
+    asked = tuple(
+        pattern
+        for pattern in config.questions
+        if not any(matches(suite, (pattern.partition("/")[0],)) for suite in faulty)
+    )
+    yield from _unknown(asked, questions, "questions")
+    yield from _speculative_recurrent(config, registry)
+
+
+def _unknown(patterns: tuple[str, ...], known: Collection[str], key: str) -> Iterator[Problem]:
+    for pattern in (p for p in patterns if not p.startswith("!")):
+        if not any(matches(name, (pattern,)) for name in known):
+            yield Problem("config", key, f"'{pattern}' names nothing{suggest(pattern, known)}")
+
+
+def _speculative_recurrent(config: Config, registry: Registry) -> Iterator[Problem]:
+    """An exact speculative mode asked of a recurrent model that is named exactly.
+
+    A pattern of modes is no problem: those modes are left out.
+    """
+    for key in config.models:
+        model = registry.models.get(key)
+        if model is None or model.architecture not in RECURRENT:
+            continue
+        for mode in filter(is_speculative_name, config.decoding.modes):
+            advice = "take it out, or name the modes by pattern, as in 'lookup_*'"
+            message = f"'{mode}' is asked of {key}: {RECURRENT_REASON}; {advice}"
+            yield Problem("config", "decoding.modes", message)

@@ -1,0 +1,44 @@
+"""A seeded sample of questions, spread over the tiers."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Protocol, TypeVar
+
+
+class Tiered(Protocol):
+    """A question, as far as the sample looks at it."""
+
+    @property
+    def suite(self) -> str:
+        """The suite's name."""
+        ...
+
+    @property
+    def id(self) -> str:
+        """The question's name in its suite."""
+        ...
+
+    @property
+    def tier(self) -> int:
+        """How hard it is, from 1."""
+        ...
+
+
+T = TypeVar("T", bound=Tiered)
+
+
+def sample_questions(questions: tuple[T, ...], count: int, seed: int) -> tuple[T, ...]:
+    """At most `count` questions, in their order. The tiers take turns; a hash orders each tier."""
+
+    def order(question: T) -> str:
+        return sha256(f"{seed}/{question.suite}/{question.id}".encode()).hexdigest()
+
+    tiers: dict[int, list[T]] = {question.tier: [] for question in questions}
+    for question in sorted(questions, key=order):
+        tiers[question.tier].append(question)
+    chosen: list[T] = []
+    for place in range(len(questions)):
+        chosen += [group[place] for _, group in sorted(tiers.items()) if place < len(group)]
+    names = {question.id for question in chosen[:count]}
+    return tuple(question for question in questions if question.id in names)

@@ -1,0 +1,23 @@
+"""What several checks share: their parameters, and how an outcome is worded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from scripts.lib.prompts.check_types import Outcome, texts
+
+Params = Mapping[str, Any]
+
+
+def accepted(params: Params) -> list[str]:
+    """The texts that a check accepts: `value` and those of `any_of`."""
+    return [*texts(params["value"]), *texts(params.get("any_of"))]
+
+
+def compared(
+    right: bool, found: str, wanted: object, extracted: str, evidence: str = ""
+) -> Outcome:
+    """An outcome whose reason says what was found, and what was expected where that differs."""
+    reason = found if right else f"{found}, expected {wanted}"
+    return Outcome(right, reason, extracted, evidence)

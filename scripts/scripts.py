@@ -1,0 +1,31 @@
+"""Lets a command be called by its file: `python scripts/plan.py` runs `python -m scripts.plan`.
+
+Python puts the folder of the called file on its search path, not the checkout. The first
+`import scripts…` of the command then finds this file in place of the package.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run_as_module() -> None:
+    """Replace this process by the called file's module, with the same arguments, in the checkout.
+
+    The command looks for config/ and results there, and for the files that arguments name; where
+    that is another folder than the present one, a line on stderr says so.
+    """
+    module = ".".join(Path(sys.argv[0]).resolve().relative_to(ROOT).with_suffix("").parts)
+    if Path.cwd() != ROOT:
+        print(f"files are looked for from {ROOT}", file=sys.stderr, flush=True)
+        os.chdir(ROOT)
+    python_options = sys.orig_argv[1 : -len(sys.argv)]
+    os.execv(sys.executable, [sys.executable, *python_options, "-m", module, *sys.argv[1:]])
+
+
+if __name__ == "scripts":
+    run_as_module()
