@@ -36,7 +36,7 @@ from scripts.lib.compare.gates import (
     METRICS,
     TRIPPED_EXIT_CODE,
     Gate,
-    Outcome,
+    GateOutcome,
     judge,
     parse_gate,
     read_noise,
@@ -80,13 +80,16 @@ def _gated(compared: Compared, gates: list[Gate]) -> int:
         judgement for gate in gates for judgement in judge(gate, _effects(compared, gate), noise)
     ]
     for judgement in judged:
-        print(judgement, file=sys.stderr if judgement.outcome is Outcome.NOT_JUDGED else sys.stdout)
+        print(
+            judgement,
+            file=sys.stderr if judgement.outcome is GateOutcome.NOT_JUDGED else sys.stdout,
+        )
     outcomes = Counter(judgement.outcome for judgement in judged)
-    if outcomes[Outcome.TRIPPED]:
+    if outcomes[GateOutcome.TRIPPED]:
         return TRIPPED_EXIT_CODE
-    if outcomes[Outcome.NOT_JUDGED]:
+    if outcomes[GateOutcome.NOT_JUDGED]:
         raise BenchError(
-            f"{outcomes[Outcome.NOT_JUDGED]} of {len(judged)} judgements could not be made: too "
+            f"{outcomes[GateOutcome.NOT_JUDGED]} of {len(judged)} judgements could not be made: too "
             "few questions that both sides measured (--model and --mode narrow both sides)"
         )
     return 0

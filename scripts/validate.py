@@ -21,7 +21,7 @@ from pathlib import Path
 from tabulate import tabulate
 from tqdm import tqdm
 
-from scripts.lib.authoring.registry_check import Finding, Verdict, compare
+from scripts.lib.authoring.registry_check import HeaderVerdict, RegistryFinding, compare
 from scripts.lib.base.command import Parser, run_command
 from scripts.lib.base.errors import BenchError, tell_left_out
 from scripts.lib.base.yaml_fields import carried_notice
@@ -54,8 +54,8 @@ def _present(
             yield model, str(error)
 
 
-def _rows(model: Model, findings: list[Finding], everything: bool) -> list[list[str]]:
-    shown = [f for f in findings if everything or f.verdict is Verdict.CONTRADICTS]
+def _rows(model: Model, findings: list[RegistryFinding], everything: bool) -> list[list[str]]:
+    shown = [f for f in findings if everything or f.verdict is HeaderVerdict.CONTRADICTS]
     return [
         [model.key, str(model.line), f.fact, f.registry, f.file, f.verdict.value] for f in shown
     ]

@@ -32,7 +32,7 @@ from scripts.lib.routing.report import (
     routes_table,
     summary_page,
 )
-from scripts.lib.routing.rewards import Outcome
+from scripts.lib.routing.rewards import ModelOutcome
 from scripts.lib.routing.session import outcomes_csv
 from tests.factories.hostile import HOSTILE
 from tests.factories.legacy_archive import Archive, answer
@@ -135,7 +135,7 @@ def test_specs_and_names_full_of_it(name: str) -> None:
 def test_outcomes_full_of_it(name: str) -> None:
     evil = HOSTILE[name]
     outcomes = [
-        Outcome(evil, evil, 1, action, evil, None, infrastructure=True, why=evil)
+        ModelOutcome(evil, evil, 1, action, evil, None, infrastructure=True, why=evil)
         for action in ("frontdoor", "architect")
     ]
     routes = routes_of(outcomes)

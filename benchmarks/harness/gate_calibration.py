@@ -28,7 +28,7 @@ from tabulate import tabulate
 from benchmarks.harness.checkout import scratch_checkout
 from scripts.lib.base.layout import CALIBRATION, RESULTS
 from scripts.lib.base.safe_files import write_atomic
-from scripts.lib.compare.gates import METRICS, Gate, Noise, Outcome, judge, parse_gate
+from scripts.lib.compare.gates import METRICS, Gate, GateOutcome, Noise, judge, parse_gate
 from scripts.lib.compare.observations import Observation, Observations, from_run, run_ids
 from scripts.lib.compare.pairing import RATIO_METRICS, pair
 from scripts.lib.machine.profiles import cpu_model
@@ -112,8 +112,8 @@ def tripped(
         noise = {gate.metric: noise_of(others, gate.metric)} if calibrated else {}
         pairings = pair(runs[i], slowed(runs[j], share)).pairings
         judged = judge(gate, [(p.key, p.ratio(gate.metric)) for p in pairings], noise)
-        hits += sum(j.outcome is Outcome.TRIPPED for j in judged)
-        judgements += sum(j.outcome is not Outcome.NOT_JUDGED for j in judged)
+        hits += sum(j.outcome is GateOutcome.TRIPPED for j in judged)
+        judgements += sum(j.outcome is not GateOutcome.NOT_JUDGED for j in judged)
     return hits, judgements
 
 

@@ -35,7 +35,7 @@ from pathlib import Path
 from scripts.lib.settings.run_config import load_config
 from scripts.lib.scoring.series import Reply, Role, make_series
 from scripts.lib.judging.answers import pair_item, stored_answers
-from scripts.lib.scoring.verdict_store import BatchRecord, Verdict, VerdictStore, outcome
+from scripts.lib.scoring.verdict_store import BatchRecord, JudgeVerdict, VerdictStore, outcome
 from scripts.lib.planning.disk import load_plans
 from scripts.lib.scoring.rubric import CriterionScore, QuestionScore
 config = load_config()
@@ -49,7 +49,7 @@ for n, item in enumerate(items):
     criteria = tuple(CriterionScore(t, w, 1.0, "because", "yes") for t, w in item.shown.criteria)
     scored = QuestionScore(criteria, summary="s" * 200)
     reply = Reply("r" * 400, raw="r" * 900, usd=0.002)
-    verdict = Verdict(item.digest, series.name, item.shown.pair, batch, Role.PAIR, item.label,
+    verdict = JudgeVerdict(item.digest, series.name, item.shown.pair, batch, Role.PAIR, item.label,
                       scored, False, reply, "2026-11-25T00:00:00+00:00")
     if not n:
         store.write(verdict)

@@ -58,7 +58,7 @@ from scripts.lib.routing.options import (
 )
 from scripts.lib.routing.output import Found, check_output, write_output
 from scripts.lib.routing.report import outcome_lines, routes_of, routes_table
-from scripts.lib.routing.rewards import Outcome
+from scripts.lib.routing.rewards import ModelOutcome
 from scripts.lib.routing.session import Part, joined, outcomes_of, parts_of, read_outcomes, run_part
 from scripts.lib.settings.run_config import Config, merge, merged, parse_config, read_layers
 
@@ -182,7 +182,7 @@ def _report(found: Found, folder: Path, debug: bool) -> None:
 def _run(session: Session) -> int:
     """Run the sample, or one after the other; a requested stop ends it after the current cell."""
     hardware, output = session.planner.hardware.name, session.arguments.output
-    code, gathered = 0, list[Sequence[Outcome]]()
+    code, gathered = 0, list[Sequence[ModelOutcome]]()
     with StopRequest() as stop:
         for number, sample in enumerate(session.rounds()):
             if number:

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.harness.gate_calibration import evaluate, noise_of, slowed
 from scripts.lib.base.errors import BenchError
 from scripts.lib.base.estimates import Comparison, Estimate, holm
-from scripts.lib.compare.gates import Noise, Outcome, judge, parse_gate, read_noise, widened
+from scripts.lib.compare.gates import GateOutcome, Noise, judge, parse_gate, read_noise, widened
 from scripts.lib.compare.observations import Observations, of_record
 from scripts.lib.compare.pairing import Key, pair
 from tests.factories.results_trees import cells
@@ -67,12 +67,12 @@ def effect(value: float, low: float | None, high: float | None) -> Effect:
     return Key("", "", "m", "baseline"), Comparison(Estimate(value, low, high, 24, 24), 0.5)
 
 
-def outcomes(gate_text: str, *effects: Effect, noise: Noise | None = None) -> list[Outcome]:
+def outcomes(gate_text: str, *effects: Effect, noise: Noise | None = None) -> list[GateOutcome]:
     gate = parse_gate(gate_text)
     return [j.outcome for j in judge(gate, effects, {gate.metric: noise} if noise else {})]
 
 
-def word(a: Observations, b: Observations, noise: dict[str, Noise]) -> Outcome:
+def word(a: Observations, b: Observations, noise: dict[str, Noise]) -> GateOutcome:
     """The result of the gate on decode speed for the only setup of two runs."""
     (pairing,) = pair(a, b).pairings
     return judge(SPEED, [(pairing.key, pairing.ratio(SPEED.metric))], noise)[0].outcome
@@ -81,29 +81,29 @@ def word(a: Observations, b: Observations, noise: dict[str, Noise]) -> Outcome:
 @pytest.mark.parametrize(
     ("value", "low", "high", "outcome"),
     [
-        (0.90, 0.88, 0.92, Outcome.TRIPPED),
-        (0.94, 0.90, 0.965, Outcome.TRIPPED),
-        (0.94, 0.90, 0.975, Outcome.PASSED),  # the interval reaches over the threshold
-        (0.97, 0.96, 0.98, Outcome.PASSED),
-        (0.80, 0.60, 1.05, Outcome.PASSED),
-        (1.50, 1.40, 1.60, Outcome.PASSED),
-        (0.90, None, None, Outcome.NOT_JUDGED),
+        (0.90, 0.88, 0.92, GateOutcome.TRIPPED),
+        (0.94, 0.90, 0.965, GateOutcome.TRIPPED),
+        (0.94, 0.90, 0.975, GateOutcome.PASSED),  # the interval reaches over the threshold
+        (0.97, 0.96, 0.98, GateOutcome.PASSED),
+        (0.80, 0.60, 1.05, GateOutcome.PASSED),
+        (1.50, 1.40, 1.60, GateOutcome.PASSED),
+        (0.90, None, None, GateOutcome.NOT_JUDGED),
     ],
 )
 def test_it_trips_where_the_interval_lies_beyond(
-    value: float, low: float | None, high: float | None, outcome: Outcome
+    value: float, low: float | None, high: float | None, outcome: GateOutcome
 ) -> None:
     assert outcomes("decode_tokens_per_s -3%", effect(value, low, high)) == [outcome]
 
 
 def test_direction_and_unit_are_the_metrics() -> None:
     more = effect(1.2, 1.15, 1.25)
-    assert outcomes("ttft_s +10%", more) == [Outcome.TRIPPED] and outcomes("ttft_s +16%", more) == [
-        Outcome.PASSED
-    ]
-    assert outcomes("quality -2pt", effect(-0.10, -0.15, -0.05)) == [Outcome.TRIPPED]
-    assert outcomes("quality -2pt", effect(-0.10, -0.20, 0.0)) == [Outcome.PASSED]
-    assert outcomes("quality -2pt", (more[0], None)) == [Outcome.NOT_JUDGED]
+    assert outcomes("ttft_s +10%", more) == [GateOutcome.TRIPPED] and outcomes(
+        "ttft_s +16%", more
+    ) == [GateOutcome.PASSED]
+    assert outcomes("quality -2pt", effect(-0.10, -0.15, -0.05)) == [GateOutcome.TRIPPED]
+    assert outcomes("quality -2pt", effect(-0.10, -0.20, 0.0)) == [GateOutcome.PASSED]
+    assert outcomes("quality -2pt", (more[0], None)) == [GateOutcome.NOT_JUDGED]
 
 
 def test_the_noise_of_whole_runs_widens_the_interval() -> None:
@@ -111,21 +111,21 @@ def test_the_noise_of_whole_runs_widens_the_interval() -> None:
     assert noise.half_width == pytest.approx(math.sqrt(2) * 0.02 * 2.5706, rel=1e-3)
     wide = widened(SPEED, Estimate(0.93, 0.92, 0.94, 24, 24), noise)
     assert wide.low is not None and wide.high is not None and wide.low < 0.87 and wide.high > 0.99
-    assert outcomes("decode_tokens_per_s -3%", effect(0.93, 0.92, 0.94)) == [Outcome.TRIPPED]
+    assert outcomes("decode_tokens_per_s -3%", effect(0.93, 0.92, 0.94)) == [GateOutcome.TRIPPED]
     assert outcomes("decode_tokens_per_s -3%", effect(0.93, 0.92, 0.94), noise=noise) == [
-        Outcome.PASSED
+        GateOutcome.PASSED
     ]
     assert outcomes("decode_tokens_per_s -3%", effect(0.80, 0.79, 0.81), noise=noise) == [
-        Outcome.TRIPPED
+        GateOutcome.TRIPPED
     ]
 
 
 def test_many_configurations_are_adjusted_for() -> None:
     """One of forty at the edge trips no gate; one far beyond it does."""
     edge, far, fine = effect(0.94, 0.92, 0.965), effect(0.80, 0.78, 0.82), effect(1.0, 0.98, 1.02)
-    assert outcomes("decode_tokens_per_s -3%", edge) == [Outcome.TRIPPED]
-    assert outcomes("decode_tokens_per_s -3%", edge, *[fine] * 39) == [Outcome.PASSED] * 40
-    assert outcomes("decode_tokens_per_s -3%", far, *[fine] * 39)[0] is Outcome.TRIPPED
+    assert outcomes("decode_tokens_per_s -3%", edge) == [GateOutcome.TRIPPED]
+    assert outcomes("decode_tokens_per_s -3%", edge, *[fine] * 39) == [GateOutcome.PASSED] * 40
+    assert outcomes("decode_tokens_per_s -3%", far, *[fine] * 39)[0] is GateOutcome.TRIPPED
     assert holm([0.01] * 2) == (0.02, 0.02)
 
 
@@ -152,9 +152,9 @@ def test_noise_trips_no_gate_and_a_tenth_slower_does() -> None:
     for _ in range(200):
         *others, a, b = runs(rng, 8, run_sd=0.015, question_sd=0.03)
         noise = {SPEED.metric: noise_of(others, SPEED.metric)}
-        alarms += word(a, b, noise) is Outcome.TRIPPED
-        uncalibrated += word(a, b, {}) is Outcome.TRIPPED
-        found += word(a, slowed(b, 0.9), noise) is Outcome.TRIPPED
+        alarms += word(a, b, noise) is GateOutcome.TRIPPED
+        uncalibrated += word(a, b, {}) is GateOutcome.TRIPPED
+        found += word(a, slowed(b, 0.9), noise) is GateOutcome.TRIPPED
     assert alarms <= 1 and uncalibrated > alarms and found > 120
 
 
@@ -165,7 +165,7 @@ def test_at_the_threshold_itself_alarms_are_as_rare_as_promised() -> None:
         *others, a, b = runs(rng, 8, run_sd=0.02, question_sd=0.02, n=12)
         alarms += (
             word(a, slowed(b, 0.97), {SPEED.metric: noise_of(others, SPEED.metric)})
-            is Outcome.TRIPPED
+            is GateOutcome.TRIPPED
         )
     assert alarms <= 0.05 * 400
 

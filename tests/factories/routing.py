@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from scripts.lib.routing.rewards import Outcome
+from scripts.lib.routing.rewards import ModelOutcome
 from scripts.lib.settings.run_config import load_config
 
 EVERYTHING = replace(
@@ -16,9 +16,9 @@ EVERYTHING = replace(
 )
 
 
-def made(action: str, rewards: list[float], suite: str = "math") -> list[Outcome]:
+def made(action: str, rewards: list[float], suite: str = "math") -> list[ModelOutcome]:
     return [
-        Outcome(
+        ModelOutcome(
             suite,
             f"q{n}",
             1,

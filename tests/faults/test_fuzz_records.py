@@ -32,7 +32,7 @@ from scripts.lib.scoring.series import Item, Reply, Role
 from scripts.lib.scoring.verdict_store import (
     BatchRecord,
     ItemOutcome,
-    Verdict,
+    JudgeVerdict,
     parse_batch,
     parse_verdict,
 )
@@ -124,7 +124,7 @@ def a_probe(folder: Path) -> tuple[Path, Callable[[Path], Any]]:
 
 def a_verdict(folder: Path) -> tuple[Path, Callable[[Path], Any]]:
     scored = QuestionScore((CriterionScore("says yes", 100.0, True, "it says yes", "yes"),))
-    made = Verdict(
+    made = JudgeVerdict(
         "d" * 16,
         "claude-x",
         "p" * 16,

@@ -22,8 +22,8 @@ from scripts.lib.base.speed_limits import bandwidth_efficiency
 from scripts.lib.machine import bandwidth, preflight
 from scripts.lib.machine.preflight import (
     Facts,
-    Finding,
     Preflight,
+    PreflightFinding,
     enforce,
     findings,
     look,
@@ -224,4 +224,6 @@ def test_the_rooflines_share() -> None:
 
 
 def test_finding_shows_its_figures() -> None:
-    assert str(Finding("x", "1 of 2")) == "x (1 of 2)" and str(Finding("x")) == "x"
+    assert (
+        str(PreflightFinding("x", "1 of 2")) == "x (1 of 2)" and str(PreflightFinding("x")) == "x"
+    )

@@ -25,7 +25,7 @@ from scripts.lib.routing.report import (
     routes_table,
     summary_page,
 )
-from scripts.lib.routing.rewards import Outcome, cost_aware_reward, missing, outcome, rewarded
+from scripts.lib.routing.rewards import ModelOutcome, cost_aware_reward, missing, outcome, rewarded
 from scripts.lib.routing.session import OUTCOMES, WRITTEN, outcomes_csv, read_outcomes
 from scripts.lib.settings.run_config import CONFIG_FILE, parse_config
 from tests.factories.results_trees import review_row
@@ -214,7 +214,7 @@ def test_the_frontdoor_stays_unless_another_is_significantly_better() -> None:
     assert special.difference == 0.5 and special.difference_low > 0 and special.paired == 20  # type: ignore[operator]
 
 
-def lost(outcomes: list[Outcome]) -> list[Outcome]:
+def lost(outcomes: list[ModelOutcome]) -> list[ModelOutcome]:
     """The same outcomes after an engine failure."""
     return [
         replace(o, success=None, quality=None, elapsed_s=None, reward=None, infrastructure=True)
@@ -222,7 +222,7 @@ def lost(outcomes: list[Outcome]) -> list[Outcome]:
     ]
 
 
-def taken(outcomes: list[Outcome]) -> dict[str, str]:
+def taken(outcomes: list[ModelOutcome]) -> dict[str, str]:
     """Action -> why it is recommended, for those that are."""
     return {r.action: r.why for r in routes_of(outcomes) if r.why}
 
@@ -231,7 +231,7 @@ def taken(outcomes: list[Outcome]) -> dict[str, str]:
     "front", [[], lost(made("frontdoor", [1.0] * 20))], ids=["absent", "errors"]
 )
 def test_without_a_frontdoor_the_fastest_other_is_the_default(
-    front: list[Outcome],
+    front: list[ModelOutcome],
 ) -> None:
     half, slow = (
         [1.0, 0.0] * 10,
@@ -327,7 +327,7 @@ def test_suites_are_apart_and_a_suite_without_rewards_recommends_nothing() -> No
 # --- all samples together -------------------------------------------------------------------------
 
 
-def write(folder: Path, sample: str, outcomes: list[Outcome], written_utc: str) -> Path:
+def write(folder: Path, sample: str, outcomes: list[ModelOutcome], written_utc: str) -> Path:
     """Write a sample's outcomes; without a time, as older versions did."""
     (folder / sample).mkdir(exist_ok=True)
     text = outcomes_csv(outcomes, written_utc)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.prompts.check_types import Outcome, mistakes
+from scripts.lib.prompts.check_types import CheckOutcome, mistakes
 from scripts.lib.scoring.cases import read_cases, write_cases
 from scripts.lib.scoring.checks import CHECKS
-from scripts.lib.scoring.sandbox import CodeTests, Verdict, run_tests
+from scripts.lib.scoring.sandbox import CaseVerdict, CodeTests, run_tests
 
 pytestmark = pytest.mark.slow
 
@@ -20,13 +20,13 @@ SUMS = [{"stdin": "1 2\n", "stdout": "3\n"}, {"stdin": "5 6", "stdout": "11"}]
 
 def run(
     code: str, stdin: str, stdout: str, compare: str = "stripped", timeout_s: float = 5
-) -> Verdict:
+) -> CaseVerdict:
     return run_tests(
         code, CodeTests(cases=[{"stdin": stdin, "stdout": stdout}], compare=compare), timeout_s
     )
 
 
-def check(answer: str, **params: Any) -> Outcome:
+def check(answer: str, **params: Any) -> CheckOutcome:
     return CHECKS["code"](answer, {"type": "code", "cases": SUMS, **params})
 
 

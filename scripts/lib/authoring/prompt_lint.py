@@ -37,7 +37,7 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class LintFinding:
     """One error or warning."""
 
     level: Level
@@ -116,7 +116,7 @@ def _scored(question: Question, others: list[Question]) -> Iterator[tuple[Level,
             yield Level.ERROR, f"a damaged answer ({kind}) passes: {found.reason}"
 
 
-def lint(folder: Path, suites: Mapping[str, Suite], run_code: bool = True) -> Iterator[Finding]:
+def lint(folder: Path, suites: Mapping[str, Suite], run_code: bool = True) -> Iterator[LintFinding]:
     """Every problem with the suites of a folder, by question, and then those of the manifest."""
     questions = [question for suite in suites.values() for question in suite.questions]
     checked = [q for q in questions if q.reference_answer and checked_weight(q)]
@@ -128,13 +128,13 @@ def lint(folder: Path, suites: Mapping[str, Suite], run_code: bool = True) -> It
         ):
             found += _scored(question, checked)
         for level, message in found:
-            yield Finding(level, Problem(str(folder), place, message))
+            yield LintFinding(level, Problem(str(folder), place, message))
     for suite in suites.values():
         if carried := sorted({key for question in suite.questions for key, _ in question.carried}):
             said = f"keys without effect: {', '.join(carried)}"
-            yield Finding(Level.WARNING, Problem(str(folder), suite.name, said))
+            yield LintFinding(Level.WARNING, Problem(str(folder), suite.name, said))
     for problem in compare(folder, suites):
-        yield Finding(Level.ERROR, problem)
+        yield LintFinding(Level.ERROR, problem)
 
 
 def control_rate(suite: Suite, control: str) -> float | None:

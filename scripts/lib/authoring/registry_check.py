@@ -18,7 +18,7 @@ SIZE_TOLERANCE = 0.1
 _GIB_PER_GB = 2**30 / 1e9
 
 
-class Verdict(StrEnum):
+class HeaderVerdict(StrEnum):
     """What the comparison of one fact gives."""
 
     AGREES = "agrees"
@@ -27,22 +27,22 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class RegistryFinding:
     """One compared fact: what the registry says, what the file says."""
 
     fact: str
     registry: str
     file: str
-    verdict: Verdict
+    verdict: HeaderVerdict
 
 
-def _compare(fact: str, said: object, found: object, agrees: bool | None = None) -> Finding:
+def _compare(fact: str, said: object, found: object, agrees: bool | None = None) -> RegistryFinding:
     if said in (None, "") or found in (None, ""):
-        verdict = Verdict.NOT_SAID
+        verdict = HeaderVerdict.NOT_SAID
     else:
         same = said == found if agrees is None else agrees
-        verdict = Verdict.AGREES if same else Verdict.CONTRADICTS
-    return Finding(
+        verdict = HeaderVerdict.AGREES if same else HeaderVerdict.CONTRADICTS
+    return RegistryFinding(
         fact, "" if said is None else str(said), "" if found is None else str(found), verdict
     )
 
@@ -72,7 +72,7 @@ def _described(header: Header) -> str:
     return f"{header.architecture} (recurrent{key})"
 
 
-def compare(model: Model, facts: WeightsFacts) -> Iterator[Finding]:
+def compare(model: Model, facts: WeightsFacts) -> Iterator[RegistryFinding]:
     """Every fact that both sides can state, in the order of the registry's keys."""
     header = facts.header
     size_gb = facts.size_bytes / 1e9
@@ -100,8 +100,8 @@ def compare(model: Model, facts: WeightsFacts) -> Iterator[Finding]:
     )
 
 
-def contradictions(model: Model, facts: WeightsFacts) -> tuple[Finding, ...]:
+def contradictions(model: Model, facts: WeightsFacts) -> tuple[RegistryFinding, ...]:
     """The facts that the file contradicts."""
     return tuple(
-        finding for finding in compare(model, facts) if finding.verdict is Verdict.CONTRADICTS
+        finding for finding in compare(model, facts) if finding.verdict is HeaderVerdict.CONTRADICTS
     )

@@ -125,7 +125,7 @@ def read_noise(hardware: Iterable[str], folder: Path = CALIBRATION) -> dict[str,
     return found
 
 
-class Outcome(StrEnum):
+class GateOutcome(StrEnum):
     """The result of a gate on one setup."""
 
     PASSED = "passed"
@@ -139,14 +139,14 @@ class Judgement:
 
     gate: Gate
     key: Key
-    outcome: Outcome
+    outcome: GateOutcome
     effect: Estimate | None
     p_value: float = 1.0
 
     def __str__(self) -> str:
         if self.effect is None:
             detail = "no question was measured on both sides"
-        elif self.outcome is Outcome.NOT_JUDGED:
+        elif self.outcome is GateOutcome.NOT_JUDGED:
             detail = f"{self.effect.clusters} questions are too few for an interval"
         else:
             detail = effect_text(self.gate.unit, self.effect)
@@ -213,8 +213,8 @@ def judge(
     judged = []
     for place, (key, _) in enumerate(effects):
         p_value = adjusted.get(place, 1.0)
-        outcome = Outcome.TRIPPED if p_value < TAIL else Outcome.PASSED
+        outcome = GateOutcome.TRIPPED if p_value < TAIL else GateOutcome.PASSED
         if place not in adjusted:
-            outcome = Outcome.NOT_JUDGED
+            outcome = GateOutcome.NOT_JUDGED
         judged.append(Judgement(gate, key, outcome, estimates[place], p_value))
     return tuple(judged)

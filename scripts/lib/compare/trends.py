@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from scripts.lib.base.estimates import Estimate, median, paired_difference, paired_ratio, pass_rate
-from scripts.lib.compare.gates import Gate, Judgement, Noise, Outcome, judge
+from scripts.lib.compare.gates import Gate, GateOutcome, Judgement, Noise, judge
 from scripts.lib.compare.observations import Observation, Observations
 from scripts.lib.compare.pairing import (
     QUALITY,
@@ -114,13 +114,13 @@ def _changed(
 
 
 def _mark(worse: Judgement, better: Judgement) -> Mark:
-    if worse.outcome is Outcome.TRIPPED:
+    if worse.outcome is GateOutcome.TRIPPED:
         return Mark.REGRESSION
-    if better.outcome is Outcome.TRIPPED:
+    if better.outcome is GateOutcome.TRIPPED:
         return Mark.IMPROVEMENT
     if worse.effect is None:
         return Mark.FIRST
-    return Mark.UNKNOWN if worse.outcome is Outcome.NOT_JUDGED else Mark.STEADY
+    return Mark.UNKNOWN if worse.outcome is GateOutcome.NOT_JUDGED else Mark.STEADY
 
 
 def _marks(

@@ -24,7 +24,7 @@ from scripts.lib.scoring.verdict_store import (
     QUARANTINED,
     BatchRecord,
     ItemOutcome,
-    Verdict,
+    JudgeVerdict,
     VerdictStore,
     all_series,
 )
@@ -71,7 +71,7 @@ def _cut(items: Sequence[ItemOutcome]) -> Iterator[str]:
         yield f"{full} references cut in half, which deserve {CUT_SCORE} at most, got {MOST_SCORE}"
 
 
-def _lazy(items: Sequence[ItemOutcome], verdicts: Mapping[str, Verdict]) -> Iterator[str]:
+def _lazy(items: Sequence[ItemOutcome], verdicts: Mapping[str, JudgeVerdict]) -> Iterator[str]:
     judged = [item for item in items if item.score is not None]
     scores = Counter(item.score for item in judged)
     if len(judged) >= LEAST_FOR_CONSTANT and len(scores) == 1:
@@ -106,7 +106,7 @@ def _retest(items: Sequence[ItemOutcome]) -> Iterator[str]:
         yield f"only {same} of {len(pairs)} answers that were asked twice got the same score"
 
 
-def findings(items: Sequence[ItemOutcome], verdicts: Mapping[str, Verdict]) -> tuple[str, ...]:
+def findings(items: Sequence[ItemOutcome], verdicts: Mapping[str, JudgeVerdict]) -> tuple[str, ...]:
     """What the checks of a batch found wrong with the judge; empty where its verdicts may be used.
 
     `verdicts`: digest -> verdict.

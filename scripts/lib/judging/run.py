@@ -25,7 +25,7 @@ from scripts.lib.scoring.verdict_store import (
     QUARANTINED,
     BatchRecord,
     ItemOutcome,
-    Verdict,
+    JudgeVerdict,
     VerdictStore,
     outcome,
 )
@@ -62,14 +62,14 @@ def _scored(item: Item, reply: Reply) -> QuestionScore:
         return QuestionScore((), unscored=f"malformed reply: {error}")
 
 
-def _mine(store: VerdictStore, batch: Batch, item: Item) -> Verdict | None:
+def _mine(store: VerdictStore, batch: Batch, item: Item) -> JudgeVerdict | None:
     """The verdict of this batch on an item; that of another batch does not count."""
     verdict = store.read(item.digest)
     return verdict if verdict is not None and verdict.batch == batch.name else None
 
 
 def _outcomes(
-    store: VerdictStore, batch: Batch, verdicts: Mapping[str, Verdict]
+    store: VerdictStore, batch: Batch, verdicts: Mapping[str, JudgeVerdict]
 ) -> Iterator[ItemOutcome]:
     own = {item.shown.pair: item.digest for item in batch.items if item.role is Role.PAIR}
     for item in batch.items:
@@ -202,8 +202,8 @@ class JudgeRun:
             await self._judge.ask(todo, file, keep)
         await self._close(batch, verdicts)
 
-    def _verdict(self, batch: Batch, item: Item, reply: Reply) -> Verdict:
-        return Verdict(
+    def _verdict(self, batch: Batch, item: Item, reply: Reply) -> JudgeVerdict:
+        return JudgeVerdict(
             digest=item.digest,
             series=self._judge.series.name,
             pair=item.shown.pair,
@@ -216,7 +216,7 @@ class JudgeRun:
             judged_utc=now_utc(),
         )
 
-    async def _close(self, batch: Batch, verdicts: Mapping[str, Verdict]) -> None:
+    async def _close(self, batch: Batch, verdicts: Mapping[str, JudgeVerdict]) -> None:
         outcomes = tuple(_outcomes(self._store, batch, verdicts))
         if not _is_ripe(outcomes):
             raise Stopped("too few canaries of a batch were answered to check it; it stays open")

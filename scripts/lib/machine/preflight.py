@@ -54,7 +54,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class PreflightFinding:
     """A reason to doubt a number measured now, with its figures."""
 
     text: str
@@ -68,7 +68,7 @@ class Finding:
 class Preflight:
     """The outcome of one check: `quiet`, `noisy` (with findings) or `off`."""
 
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[PreflightFinding, ...] = ()
     bandwidth_gb_per_s: float | None = None
     looked: bool = True
 
@@ -96,7 +96,7 @@ class Preflight:
         figures = (
             f"{needed_bytes / GIB:.1f} GiB are needed, {available_bytes / GIB:.1f} GiB are free"
         )
-        finding = Finding("weights and KV cache are larger than the free memory", figures)
+        finding = PreflightFinding("weights and KV cache are larger than the free memory", figures)
         return replace(self, findings=(*self.findings, finding))
 
 
@@ -180,25 +180,27 @@ def look(interval_s: float = INTERVAL_S) -> Facts:
     )
 
 
-def findings(facts: Facts) -> Iterator[Finding]:
+def findings(facts: Facts) -> Iterator[PreflightFinding]:
     """What makes a timing taken now doubtful. Pure."""
     if facts.others_cpus > max(OTHERS_CPUS, OTHERS_SHARE * facts.usable_cpus):
         figures = f"{facts.others_cpus:.2f} CPUs: {', '.join(facts.others)}"
-        yield Finding("other processes use the CPU", figures)
+        yield PreflightFinding("other processes use the CPU", figures)
     # The average still includes a run that has just ended. Above the number of CPUs there must be
     # other processes, or a wait for a disk.
     if facts.load_average > facts.usable_cpus + 1:
-        yield Finding(
+        yield PreflightFinding(
             "the load average is above the CPUs", f"{facts.load_average:.1f} on {facts.usable_cpus}"
         )
     if facts.steal_share > STEAL_SHARE:
-        yield Finding("the hypervisor takes CPU time away (steal)", f"{facts.steal_share:.1%}")
+        yield PreflightFinding(
+            "the hypervisor takes CPU time away (steal)", f"{facts.steal_share:.1%}"
+        )
     if facts.governor is not None and facts.governor != "performance":
-        yield Finding(f"the CPU governor is {facts.governor}, not performance")
+        yield PreflightFinding(f"the CPU governor is {facts.governor}, not performance")
     if facts.boost == "0":
-        yield Finding("the CPU's boost is off")
+        yield PreflightFinding("the CPU's boost is off")
     if facts.numa_balancing not in (None, "0") and facts.numa_nodes > 1:
-        yield Finding("NUMA balancing is on: the kernel moves pages while they are read")
+        yield PreflightFinding("NUMA balancing is on: the kernel moves pages while they are read")
 
 
 def once_an_invocation(run_id: str, hardware: Hardware, policy: str) -> Preflight:
@@ -214,7 +216,8 @@ def once_an_invocation(run_id: str, hardware: Hardware, policy: str) -> Prefligh
         raw = json.loads(state.read_text(encoding="utf-8"))
         if raw["run"] == name:
             return Preflight(
-                tuple(Finding(**finding) for finding in raw["findings"]), raw["bandwidth_gb_per_s"]
+                tuple(PreflightFinding(**finding) for finding in raw["findings"]),
+                raw["bandwidth_gb_per_s"],
             )
     except (OSError, ValueError, KeyError, TypeError):
         pass

@@ -14,7 +14,7 @@ from scripts.lib.base.errors import shown, suggest
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CheckOutcome:
     """Passed, failed, or (None) undecided or not run; with the reason in a few words.
 
     `extracted` is what a check took for the answer, `evidence` the form and the text that it was
@@ -27,9 +27,11 @@ class Outcome:
     evidence: str = ""
 
 
-def outcome(passed: bool, yes: str, no: str, extracted: str = "", evidence: str = "") -> Outcome:
+def outcome(
+    passed: bool, yes: str, no: str, extracted: str = "", evidence: str = ""
+) -> CheckOutcome:
     """An outcome with the reason that fits it."""
-    return Outcome(passed, yes if passed else no, extracted, evidence)
+    return CheckOutcome(passed, yes if passed else no, extracted, evidence)
 
 
 def texts(value: Any) -> list[str]:

@@ -12,7 +12,7 @@ from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.base.stored_json import now_utc
 from scripts.lib.base.untrusted_text import valid_texts
 from scripts.lib.routing.report import routes_csv, routes_of, summary_page
-from scripts.lib.routing.rewards import Outcome
+from scripts.lib.routing.rewards import ModelOutcome
 from scripts.lib.routing.session import OUTCOMES, outcomes_csv
 
 
@@ -22,7 +22,7 @@ class Found:
 
     name: str
     hardware: str
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[ModelOutcome]
 
     def to_csv(self) -> str:
         """One line per outcome, with the time of writing."""

@@ -26,7 +26,7 @@ from scripts.lib.base.markdown import DASH, code, number, p_value
 from scripts.lib.base.output_forms import MARKDOWN, TERMINAL, Form
 from scripts.lib.base.untrusted_text import csv_text, one_line
 from scripts.lib.routing.entries import FRONTDOOR, MODE
-from scripts.lib.routing.rewards import Outcome, by_action
+from scripts.lib.routing.rewards import ModelOutcome, by_action
 
 HEADERS = (
     *("suite", "action", "entry", "n", "P(success)", "reward", "against the default"),
@@ -76,7 +76,7 @@ def entry_and_mode(entry: str, mode: str) -> str:
     return entry if mode == MODE else f"{entry} {mode}"
 
 
-def _rewards(outcomes: Iterable[Outcome]) -> dict[Hashable, list[float]]:
+def _rewards(outcomes: Iterable[ModelOutcome]) -> dict[Hashable, list[float]]:
     found: dict[Hashable, list[float]] = {}
     for o in outcomes:
         if o.reward is not None:
@@ -101,7 +101,7 @@ def _compared(new: Clustered, base: Clustered) -> Comparison | None:
     return Comparison(found.estimate.scaled(unit), found.p_value) if found is not None else None
 
 
-def _route(outcomes: Sequence[Outcome], rewards: Clustered) -> Route:
+def _route(outcomes: Sequence[ModelOutcome], rewards: Clustered) -> Route:
     """One action by itself, not yet compared with the default."""
     first = outcomes[0]
     successes: dict[Hashable, list[float]] = {}
@@ -182,7 +182,7 @@ def _choice(routes: Sequence[Route]) -> tuple[int, str]:
     return place, f"take ({why})"
 
 
-def _routes_of_suite(groups: Sequence[Sequence[Outcome]]) -> list[Route]:
+def _routes_of_suite(groups: Sequence[Sequence[ModelOutcome]]) -> list[Route]:
     """The routes of one suite. Where none is recommended, the first one says why."""
     rewards = [_rewards(found) for found in groups]
     routes = [_route(found, own) for found, own in zip(groups, rewards, strict=True)]
@@ -194,9 +194,9 @@ def _routes_of_suite(groups: Sequence[Sequence[Outcome]]) -> list[Route]:
     return routes
 
 
-def routes_of(outcomes: Iterable[Outcome]) -> tuple[Route, ...]:
+def routes_of(outcomes: Iterable[ModelOutcome]) -> tuple[Route, ...]:
     """All actions of all suites; in each suite one is marked as recommended."""
-    suites: dict[str, list[list[Outcome]]] = {}
+    suites: dict[str, list[list[ModelOutcome]]] = {}
     for (suite, *_), found in by_action(outcomes).items():
         suites.setdefault(suite, []).append(found)
     return tuple(route for groups in suites.values() for route in _routes_of_suite(groups))
@@ -257,7 +257,7 @@ def summary_page(sample: str, hardware: str, routes: Iterable[Route]) -> str:
     return PAGE.format(sample=code(sample), hardware=code(hardware), table=table)
 
 
-def outcome_lines(outcomes: Iterable[Outcome]) -> Iterator[str]:
+def outcome_lines(outcomes: Iterable[ModelOutcome]) -> Iterator[str]:
     """Each outcome as one line for the terminal."""
     words = {True: "right", False: "wrong", None: "no reward"}
     for o in outcomes:

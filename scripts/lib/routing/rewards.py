@@ -21,7 +21,7 @@ BEST_SCORE = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ModelOutcome:
     """One action on one question; times in seconds.
 
     `success` and `reward` are None where there is no reward; `why` has the reason. `quality` is the
@@ -49,10 +49,10 @@ def cost_aware_reward(quality: float, elapsed_s: float, expected_s: float) -> fl
     return quality - COST_WEIGHT * max(0.0, elapsed_s / expected_s - 1)
 
 
-def outcome(action: str, entry: str, row: ReviewRow, mode: str = MODE) -> Outcome:
+def outcome(action: str, entry: str, row: ReviewRow, mode: str = MODE) -> ModelOutcome:
     """A reviewed cell as an outcome, without its reward (see `rewarded`)."""
     asked = row.suite, row.question_id, row.tier, action, entry
-    known = Outcome(*asked, None, cell_file=row.cell_file, mode=mode)
+    known = ModelOutcome(*asked, None, cell_file=row.cell_file, mode=mode)
     if row.status == "error":
         return replace(known, infrastructure=True, why=row.error)
     known = replace(known, elapsed_s=row.generation_s or None)
@@ -64,13 +64,15 @@ def outcome(action: str, entry: str, row: ReviewRow, mode: str = MODE) -> Outcom
     return replace(known, success=row.passed, quality=quality, why=row.score_reason)
 
 
-def missing(action: str, entry: str, question: Question, why: str, mode: str = MODE) -> Outcome:
+def missing(
+    action: str, entry: str, question: Question, why: str, mode: str = MODE
+) -> ModelOutcome:
     """The outcome of a question whose cell is missing."""
     asked = question.suite, question.id, question.tier, action, entry
-    return Outcome(*asked, None, infrastructure=True, why=why, mode=mode)
+    return ModelOutcome(*asked, None, infrastructure=True, why=why, mode=mode)
 
 
-def _expected(outcomes: Sequence[Outcome]) -> Mapping[tuple[str, str], float]:
+def _expected(outcomes: Sequence[ModelOutcome]) -> Mapping[tuple[str, str], float]:
     """The frontdoor's time per question; without one, its median over the suite.
 
     If the frontdoor has several modes, the time of `baseline` is used, else of the first one.
@@ -87,7 +89,7 @@ def _expected(outcomes: Sequence[Outcome]) -> Mapping[tuple[str, str], float]:
     return {key: own.get(key, medians.get(key[0], 0.0)) for key in questions}
 
 
-def rewarded(outcomes: Iterable[Outcome]) -> tuple[Outcome, ...]:
+def rewarded(outcomes: Iterable[ModelOutcome]) -> tuple[ModelOutcome, ...]:
     """The outcomes with their rewards.
 
     Without any time of the frontdoor in a suite, the reward of a correct answer is its quality.
@@ -97,7 +99,7 @@ def rewarded(outcomes: Iterable[Outcome]) -> tuple[Outcome, ...]:
     return tuple(_with_reward(o, expected[(o.suite, o.question)] or None) for o in outcomes)
 
 
-def _with_reward(o: Outcome, expected_s: float | None) -> Outcome:
+def _with_reward(o: ModelOutcome, expected_s: float | None) -> ModelOutcome:
     if o.success is None:
         return o
     reward = 0.0
@@ -109,9 +111,11 @@ def _with_reward(o: Outcome, expected_s: float | None) -> Outcome:
     return replace(o, expected_s=expected_s, reward=reward)
 
 
-def by_action(outcomes: Iterable[Outcome]) -> dict[tuple[str, str, str, str], list[Outcome]]:
+def by_action(
+    outcomes: Iterable[ModelOutcome],
+) -> dict[tuple[str, str, str, str], list[ModelOutcome]]:
     """(suite, action, entry, mode) -> outcomes, in the order of ACTIONS, mode `baseline` first."""
-    groups: dict[tuple[str, str, str, str], list[Outcome]] = {}
+    groups: dict[tuple[str, str, str, str], list[ModelOutcome]] = {}
     for o in sorted(
         outcomes, key=lambda o: (o.suite, ACTIONS.index(o.action), o.entry, o.mode != MODE, o.mode)
     ):

@@ -27,7 +27,7 @@ from scripts.lib.planning.plan import Cell, Plan, Shard, find_shard, make_plan
 from scripts.lib.results.review import plan_review
 from scripts.lib.results.review_rows import ReviewRow, read_review
 from scripts.lib.routing.entries import ACTIONS, FRONTDOOR, MODE, Absent, Sample, entry_settings
-from scripts.lib.routing.rewards import Outcome, missing, outcome, rewarded
+from scripts.lib.routing.rewards import ModelOutcome, missing, outcome, rewarded
 from scripts.lib.settings.run_config import parse_config
 
 OUTCOMES = "outcomes.csv"
@@ -138,12 +138,12 @@ def run_part(part: Part, folder: Path, dry_run: bool, verbose: bool) -> bool:
     return subprocess.Popen([*argv, "--", *targets]).wait() == 0
 
 
-def outcomes_of(sample: Sample, parts: Sequence[Part]) -> tuple[Outcome, ...]:
+def outcomes_of(sample: Sample, parts: Sequence[Part]) -> tuple[ModelOutcome, ...]:
     """The outcome of each question for each action and mode, with rewards."""
     return rewarded(_outcomes(sample, parts))
 
 
-def _outcomes(sample: Sample, parts: Sequence[Part]) -> Iterator[Outcome]:
+def _outcomes(sample: Sample, parts: Sequence[Part]) -> Iterator[ModelOutcome]:
     for part in parts:
         rows = {f"{row.suite}/{row.question_id}": row for row in part.rows()}
         asked = [
@@ -162,25 +162,25 @@ def _outcomes(sample: Sample, parts: Sequence[Part]) -> Iterator[Outcome]:
                 yield missing(action, part.key, question, why, part.mode)
 
 
-def joined(rounds: Iterable[Sequence[Outcome]]) -> tuple[Outcome, ...]:
+def joined(rounds: Iterable[Sequence[ModelOutcome]]) -> tuple[ModelOutcome, ...]:
     """The last outcome of each question, action, entry and mode over the rounds of a session."""
     return tuple({_key(o): o for outcomes in rounds for o in outcomes}.values())
 
 
-def outcomes_csv(outcomes: Sequence[Outcome], written_utc: str) -> str:
+def outcomes_csv(outcomes: Sequence[ModelOutcome], written_utc: str) -> str:
     """One line per outcome, with the time of writing, which shows the newest of several samples."""
-    columns = [*(field.name for field in fields(Outcome)), WRITTEN]
+    columns = [*(field.name for field in fields(ModelOutcome)), WRITTEN]
     return csv_text(columns, ((*asdict(o).values(), written_utc) for o in outcomes))
 
 
-def read_outcomes(folder: Path) -> tuple[tuple[Outcome, ...], ...]:
+def read_outcomes(folder: Path) -> tuple[tuple[ModelOutcome, ...], ...]:
     """The outcomes of all samples of a hardware profile, grouped by suite and frontdoor.
 
     Of each question, action and entry the newest outcome counts; one with a missing cell counts
     only where there is no other. Raises BenchError for a damaged file.
     """
     samples = [_read(file) for file in sorted(folder.glob(f"*/{OUTCOMES}"))]
-    newest: dict[_Key, Outcome] = {}
+    newest: dict[_Key, ModelOutcome] = {}
     asked: dict[tuple[str, str], dict[_Key, None]] = {}
     for _, outcomes in sorted(samples, key=lambda sample: sample[0]):
         frontdoors = {o.suite: o.entry for o in outcomes if o.action == FRONTDOOR}
@@ -191,11 +191,11 @@ def read_outcomes(folder: Path) -> tuple[tuple[Outcome, ...], ...]:
     return tuple(rewarded(newest[key] for key in asked[group]) for group in sorted(asked))
 
 
-def _key(o: Outcome) -> _Key:
+def _key(o: ModelOutcome) -> _Key:
     return o.suite, o.question, o.action, o.entry, o.mode
 
 
-def _read(file: Path) -> tuple[datetime, list[Outcome]]:
+def _read(file: Path) -> tuple[datetime, list[ModelOutcome]]:
     """(time of writing, outcomes). Older files do not record the time; the file's own is used."""
     written = datetime.fromtimestamp(file.stat().st_mtime, UTC)
     with file.open(encoding="utf-8", newline="") as stream:
@@ -211,7 +211,7 @@ def _read(file: Path) -> tuple[datetime, list[Outcome]]:
             ) from error
 
 
-def _parsed(line: Mapping[str, str]) -> Outcome:
+def _parsed(line: Mapping[str, str]) -> ModelOutcome:
     if line["action"] not in ACTIONS:
         raise ValueError(f"no action '{line['action']}'")
     if line["success"] == "True" and not line["quality"]:
@@ -223,7 +223,7 @@ def _parsed(line: Mapping[str, str]) -> Outcome:
         name: float(line[name]) if line[name] else None
         for name in ("quality", "elapsed_s", "expected_s", "reward")
     }
-    return Outcome(
+    return ModelOutcome(
         **texts,
         **numbers,
         tier=int(line["tier"]),

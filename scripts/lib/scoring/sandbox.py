@@ -54,7 +54,7 @@ _HARNESS = Path(__file__).with_name("harness.py").read_text(encoding="utf-8")
 _RUNNABLE = (psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP)
 
 
-class Verdict(NamedTuple):
+class CaseVerdict(NamedTuple):
     """Whether the answer passed, and the reason in a few words.
 
     `passed` is None where the sandbox cannot run, or the machine was too busy.
@@ -224,28 +224,28 @@ def _usage(pid: int) -> _Usage:
     return _Usage(cpu_s, memory, runnable)
 
 
-def _limit(tests: int, answer: int, timeout_s: float, clock_s: float) -> Verdict | None:
+def _limit(tests: int, answer: int, timeout_s: float, clock_s: float) -> CaseVerdict | None:
     """The verdict on an answer that passed a limit; None where none is passed yet."""
     used, late = _usage(answer), f"no end within {timeout_s:g} s"
     if used.cpu_s > timeout_s:
-        return Verdict(False, late)
+        return CaseVerdict(False, late)
     if used.memory_bytes > MEMORY_BYTES:
-        return Verdict(False, f"used more than {MEMORY_BYTES >> 20} MiB of memory")
+        return CaseVerdict(False, f"used more than {MEMORY_BYTES >> 20} MiB of memory")
     judging = _usage(tests)
     if judging.cpu_s > timeout_s + TESTS_SECONDS:
         most_s = timeout_s + TESTS_SECONDS
-        return Verdict(None, f"the tests took more than {most_s:g} s of computing")
+        return CaseVerdict(None, f"the tests took more than {most_s:g} s of computing")
     if clock_s <= CLOCK_FACTOR * timeout_s:
         return None
     if used.runnable or judging.runnable:
         busy = f"{used.cpu_s:.1f} s of computing in {clock_s:.0f} s"
-        return Verdict(None, f"the machine was too busy: {busy}")
-    return Verdict(False, f"{late}: it waits")
+        return CaseVerdict(None, f"the machine was too busy: {busy}")
+    return CaseVerdict(False, f"{late}: it waits")
 
 
 def _verdict(
     tests: subprocess.Popen[bytes], answer: subprocess.Popen[bytes], timeout_s: float
-) -> Verdict:
+) -> CaseVerdict:
     """The verdict of the tests, or of a limit that was passed first."""
     assert tests.stdout is not None
     said, begun = bytearray(), time.monotonic()
@@ -261,9 +261,9 @@ def _verdict(
                 return passed
     try:
         found = json.loads(said)
-        return Verdict(found["passed"], str(found["reason"]))
+        return CaseVerdict(found["passed"], str(found["reason"]))
     except (ValueError, TypeError, KeyError):
-        return Verdict(None, "the tests' sandbox ended without a verdict")
+        return CaseVerdict(None, "the tests' sandbox ended without a verdict")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -274,7 +274,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.stdout.close()
 
 
-def _try(sandbox: Sequence[str], code: str, tests: CodeTests, timeout_s: float) -> Verdict:
+def _try(sandbox: Sequence[str], code: str, tests: CodeTests, timeout_s: float) -> CaseVerdict:
     ours, theirs = socket.socketpair()
     asked = {
         "tests": tests.source,
@@ -301,13 +301,13 @@ def _try(sandbox: Sequence[str], code: str, tests: CodeTests, timeout_s: float) 
         judging, answering = started
         return _verdict(judging, answering, timeout_s)
     except OSError as error:
-        return Verdict(None, f"{NOT_STARTED}: {error.strerror}")
+        return CaseVerdict(None, f"{NOT_STARTED}: {error.strerror}")
     finally:
         for process in started:
             _end(process)
 
 
-def run_tests(code: str, tests: CodeTests, timeout_s: float) -> Verdict:
+def run_tests(code: str, tests: CodeTests, timeout_s: float) -> CaseVerdict:
     """Run code, then tests on it, within a limit of processor time (per case, if there are cases).
 
     Nothing that the code does raises here. `passed` is None where no sandbox works, or the machine
@@ -315,9 +315,9 @@ def run_tests(code: str, tests: CodeTests, timeout_s: float) -> Verdict:
     """
     reason = unavailable()
     if reason:
-        return Verdict(None, reason)
+        return CaseVerdict(None, reason)
     if "\0" in code:
-        return Verdict(False, "code holds NUL")
+        return CaseVerdict(False, "code holds NUL")
     for _ in range(ATTEMPTS):
         verdict = _try(_sandbox()[0], code.encode("utf-8", "replace").decode(), tests, timeout_s)
         if verdict.passed is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scripts.lib.base.untrusted_text import valid_text
-from scripts.lib.prompts.check_types import Outcome
+from scripts.lib.prompts.check_types import CheckOutcome
 from scripts.lib.prompts.types import Check, Criterion, Question
 from scripts.lib.scoring.answer.cleaning import without_echo, written
 from scripts.lib.scoring.checks import CHECKS
@@ -34,7 +34,7 @@ class Examined:
     """A criterion and the outcome of each of its checks."""
 
     criterion: Criterion
-    outcomes: tuple[tuple[Check, Outcome], ...]
+    outcomes: tuple[tuple[Check, CheckOutcome], ...]
 
     @property
     def score(self) -> CriterionScore:
@@ -64,7 +64,7 @@ class Examination:
     score: QuestionScore
 
 
-def _run(check: Check, answer: str, as_written: str) -> Outcome:
+def _run(check: Check, answer: str, as_written: str) -> CheckOutcome:
     """The outcome of a check, undecided where it cannot run.
 
     Its texts are made valid: an answer can contain characters that no file can hold.
@@ -74,8 +74,10 @@ def _run(check: Check, answer: str, as_written: str) -> Outcome:
             as_written if check.type in _AS_WRITTEN else answer, check.params
         )
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        found = Outcome(None, f"{check.type} check could not run: {error}")
-    return Outcome(found.passed, *map(valid_text, (found.reason, found.extracted, found.evidence)))
+        found = CheckOutcome(None, f"{check.type} check could not run: {error}")
+    return CheckOutcome(
+        found.passed, *map(valid_text, (found.reason, found.extracted, found.evidence))
+    )
 
 
 def examine(question: Question, answer: str, finish_reason: str) -> Examination:

@@ -43,7 +43,7 @@ def _sealed_text(record: Any, **more: Any) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class JudgeVerdict:
     """One stored judgement. `label` is the question first judged with this material."""
 
     digest: str
@@ -67,7 +67,7 @@ class Verdict:
         return _sealed_text(self, score=self.score, schema_version=SCHEMA_VERSION)
 
 
-def parse_verdict(text: str, origin: str) -> Verdict:
+def parse_verdict(text: str, origin: str) -> JudgeVerdict:
     """Read a stored verdict. Raises Damaged naming `origin` where it was changed."""
     raw = read_sealed(text, origin)
     version = raw.get("schema_version")
@@ -78,7 +78,7 @@ def parse_verdict(text: str, origin: str) -> Verdict:
         criteria = tuple(CriterionScore(**item) for item in raw["scored"].pop("criteria"))
         raw["scored"] = QuestionScore(criteria, **raw["scored"])
         raw["reply"] = Reply(**raw["reply"] | {"usage": Usage(**raw["reply"]["usage"])})
-        return Verdict(**raw | {"role": Role(raw["role"])})
+        return JudgeVerdict(**raw | {"role": Role(raw["role"])})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise Damaged(origin, f"not a verdict ({error})") from error
 
@@ -167,7 +167,7 @@ class VerdictStore:
         self.series = series
         self.folder = root / series.name
 
-    def all(self) -> Iterator[Verdict]:
+    def all(self) -> Iterator[JudgeVerdict]:
         """Every usable verdict on an answer, in the order of the digests."""
         for file in sorted(self.folder.glob("[0-9a-f][0-9a-f]/*.json")):
             verdict = self.read(file.stem)
@@ -178,12 +178,12 @@ class VerdictStore:
         """The file of a verdict."""
         return self.folder / digest[:2] / f"{digest}.json"
 
-    def read(self, digest: str) -> Verdict | None:
+    def read(self, digest: str) -> JudgeVerdict | None:
         """The verdict of that name, of any batch; None where it is missing or damaged."""
         path = self.path(digest)
         return self._believed(path, lambda text: self._own(parse_verdict(text, str(path)), digest))
 
-    def _own(self, verdict: Verdict, digest: str) -> Verdict:
+    def _own(self, verdict: JudgeVerdict, digest: str) -> JudgeVerdict:
         if (verdict.digest, verdict.series) != (digest, self.series.name):
             raise Damaged(
                 str(self.path(digest)),
@@ -200,7 +200,7 @@ class VerdictStore:
             self.damaged[str(path)] = damage.problem
             return None
 
-    def write(self, verdict: Verdict) -> None:
+    def write(self, verdict: JudgeVerdict) -> None:
         """Store a verdict; the first one also stores the description of the series."""
         about = self.folder / "series.json"
         if not about.exists():
@@ -221,7 +221,7 @@ class VerdictStore:
             found |= _quarantined_pairs(record)
         return found
 
-    def usable(self, pair: str) -> Verdict | None:
+    def usable(self, pair: str) -> JudgeVerdict | None:
         """The verdict that counts for a pair; None where there is none.
 
         Its batch was accepted, and its reply is final: scored, or unscored for good.
@@ -331,7 +331,7 @@ class VerdictStore:
         return str(self.unfinished().get("reason", ""))
 
 
-def outcome(item: Item, verdict: Verdict | None, first: int | None = None) -> ItemOutcome:
+def outcome(item: Item, verdict: JudgeVerdict | None, first: int | None = None) -> ItemOutcome:
     """An item and its result. A transient failure is not an answer."""
     return ItemOutcome(
         digest=item.digest,

@@ -1,4 +1,4 @@
-"""The check types, one function each: (answer, parameters) -> Outcome.
+"""The check types, one function each: (answer, parameters) -> CheckOutcome.
 
 `check_types.py` lists their parameters.
 """
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import wraps
 
 from scripts.lib.base.timed_regex import PatternTimeout
-from scripts.lib.prompts.check_types import Outcome
+from scripts.lib.prompts.check_types import CheckOutcome
 from scripts.lib.scoring.checks import marked, published, text
 from scripts.lib.scoring.checks.choices import check_multiple_choice
 from scripts.lib.scoring.checks.code import check_code
@@ -25,7 +25,7 @@ from scripts.lib.scoring.checks.plain import check_plain_text
 from scripts.lib.scoring.checks.tools import check_tool_call
 from scripts.lib.scoring.extract.evidence import Undecided
 
-Check = Callable[[str, Params], Outcome]
+Check = Callable[[str, Params], CheckOutcome]
 _CHECKS: dict[str, Check] = {
     "number": check_number,
     "math": check_math,
@@ -61,13 +61,13 @@ def _deciding(check: Check) -> Check:
     """A check whose outcome says so where it cannot decide."""
 
     @wraps(check)
-    def run(answer: str, params: Params) -> Outcome:
+    def run(answer: str, params: Params) -> CheckOutcome:
         try:
             return check(answer, params)
         except Undecided as error:
-            return Outcome(None, str(error))
+            return CheckOutcome(None, str(error))
         except PatternTimeout as error:
-            return Outcome(None, f"gave up on a pattern: {str(error)[:80]}")
+            return CheckOutcome(None, f"gave up on a pattern: {str(error)[:80]}")
 
     return run
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from scripts.lib.prompts.check_types import Outcome
+from scripts.lib.prompts.check_types import CheckOutcome
 from scripts.lib.scoring.checks.common import Params, compared
 from scripts.lib.scoring.extract.evidence import Undecided
 from scripts.lib.scoring.extract.final_choice import read_choice
@@ -26,7 +26,7 @@ def _last_letter(answer: str) -> str:
     return next((letters[-1] for letters in found if letters), "")
 
 
-def check_multiple_choice(answer: str, params: Params) -> Outcome:
+def check_multiple_choice(answer: str, params: Params) -> CheckOutcome:
     """The answer chooses the letter `value`, by letter or by the text of one of `choices`.
 
     With `last`, the last letter counts where an answer commits to no letter or to several. The
@@ -45,22 +45,22 @@ def check_multiple_choice(answer: str, params: Params) -> Outcome:
     return compared(letter == wanted, f"chose {letter}", wanted, letter, "the last letter")
 
 
-def _by_statement(answer: str, wanted: str, given: Params) -> Outcome:
+def _by_statement(answer: str, wanted: str, given: Params) -> CheckOutcome:
     choices = {str(letter).strip().upper(): str(text) for letter, text in given.items()}
     try:
         read = read_choice(answer, wanted, choices)
     except Undecided as error:
         if any(choice.letter == wanted for choice in error.values):
             raise
-        return Outcome(False, str(error))
+        return CheckOutcome(False, str(error))
     if read is None:
-        return Outcome(False, "no single choice found")
+        return CheckOutcome(False, "no single choice found")
     letter, others = read.value.letter, read.value.others
     if read.value.doubt:
         reason = f"the letter {letter} with the text of {others[0]}"
         passed = None if wanted in (letter, *others) else False
-        return Outcome(passed, reason, letter, read.place)
+        return CheckOutcome(passed, reason, letter, read.place)
     if others:
         reason = f"names alternatives: {letter} and {', '.join(others)}"
-        return Outcome(False, reason, letter, read.place)
+        return CheckOutcome(False, reason, letter, read.place)
     return compared(letter == wanted, f"chose {letter}", wanted, letter, read.place)

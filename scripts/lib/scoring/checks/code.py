@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import dropwhile, takewhile
 
 from scripts.lib.base.errors import BenchError
-from scripts.lib.prompts.check_types import Outcome, texts
+from scripts.lib.prompts.check_types import CheckOutcome, texts
 from scripts.lib.scoring.cases import read_cases
 from scripts.lib.scoring.checks.common import Params
 from scripts.lib.scoring.extract.evidence import Undecided
@@ -201,7 +201,7 @@ def _continued(setup: str, answer: str) -> str:
     return ""
 
 
-def check_code(answer: str, params: Params) -> Outcome:
+def check_code(answer: str, params: Params) -> CheckOutcome:
     """The answer's Python passes `tests`, after `setup`; or as a program it passes each of `cases`.
 
     Undecided without a sandbox, or without the file of cases.
@@ -227,8 +227,8 @@ def check_code(answer: str, params: Params) -> Outcome:
     # function's body.
     answer = _LEADING_BLANK_LINES.sub("", answer).rstrip()
     if not answer.strip():
-        return Outcome(False, "no code")
-    verdict = Outcome(False, f"defines no {entry}")
+        return CheckOutcome(False, "no code")
+    verdict = CheckOutcome(False, f"defines no {entry}")
     only_first = params.get("block") == "first"
     for code in (first_block(answer),) if only_first else candidates(answer, entry, setup):
         if entry and not _defines(code, entry):
@@ -236,7 +236,7 @@ def check_code(answer: str, params: Params) -> Outcome:
         # Code that continues `setup` holds it already.
         whole = code if not setup or code.startswith(setup.rstrip()) else f"{setup}\n{code}"
         passed, reason = run_tests(f"{whole}\n{driver}" if driver else whole, tests, timeout_s)
-        verdict = Outcome(passed, reason, code[:200], "the code")
+        verdict = CheckOutcome(passed, reason, code[:200], "the code")
         if passed is not False:
             break
     return verdict

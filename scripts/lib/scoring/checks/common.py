@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from scripts.lib.prompts.check_types import Outcome, texts
+from scripts.lib.prompts.check_types import CheckOutcome, texts
 
 Params = Mapping[str, Any]
 
@@ -17,7 +17,7 @@ def accepted(params: Params) -> list[str]:
 
 def compared(
     right: bool, found: str, wanted: object, extracted: str, evidence: str = ""
-) -> Outcome:
+) -> CheckOutcome:
     """An outcome whose reason says what was found, and what was expected where that differs."""
     reason = found if right else f"{found}, expected {wanted}"
-    return Outcome(right, reason, extracted, evidence)
+    return CheckOutcome(right, reason, extracted, evidence)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from scripts.lib.prompts.check_types import Outcome
+from scripts.lib.prompts.check_types import CheckOutcome
 from scripts.lib.scoring.checks.common import Params
 
 TIMEOUT_S = 3.0
@@ -42,7 +42,7 @@ def prediction(answer: str, predict: str) -> ast.expr | None:
     return said
 
 
-def check_cruxeval(answer: str, params: Params) -> Outcome:
+def check_cruxeval(answer: str, params: Params) -> CheckOutcome:
     """The prediction is right: its call of `f` gives `output`, or its value is `output`.
 
     `predict` says which of the two was asked for. An output that calls `f` with the given input
@@ -57,17 +57,17 @@ def check_cruxeval(answer: str, params: Params) -> Outcome:
     except _NO_CODE:
         text = ""
     if not text:
-        return Outcome(False, "no expression after [ANSWER] or in the last line")
+        return CheckOutcome(False, "no expression after [ANSWER] or in the last line")
     calls_f = (
         isinstance(found, ast.Call) and isinstance(found.func, ast.Name) and found.func.id == "f"
     )
     if predict == "input" and not calls_f:
-        return Outcome(False, "no call of f", text[:200])
+        return CheckOutcome(False, "no call of f", text[:200])
     given = _parsed(f"f({params['input']})")
     if predict == "output" and given is not None and ast.unparse(given) in text:
-        return Outcome(False, "calls f instead of giving its output", text[:200])
+        return CheckOutcome(False, "calls f instead of giving its output", text[:200])
     asked = CodeTests(f"assert predicted__() == ({output})")
     passed, reason = run_tests(
         f"{code}\n\ndef predicted__():\n    return ({text})\n", asked, TIMEOUT_S
     )
-    return Outcome(passed, reason, text[:200], "the prediction")
+    return CheckOutcome(passed, reason, text[:200], "the prediction")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from scripts.lib.prompts.check_types import COUNTED, Outcome, texts
+from scripts.lib.prompts.check_types import COUNTED, CheckOutcome, texts
 from scripts.lib.scoring.checks.common import Params
 from scripts.lib.scoring.extract.fences import fenced_blocks
 from scripts.lib.scoring.extract.json_values import only_json
@@ -199,7 +199,7 @@ def _violation(text: str, name: str, params: Params) -> str:
     return violation(text, name, wanted) if violation is not None else ""
 
 
-def check_constraints(answer: str, params: Params) -> Outcome:
+def check_constraints(answer: str, params: Params) -> CheckOutcome:
     """Every constraint holds.
 
     An empty answer meets none; a fence around the whole answer is not part of it.
@@ -207,9 +207,9 @@ def check_constraints(answer: str, params: Params) -> Outcome:
     whole = answer.strip()
     text = _unfenced(whole)
     if not text.strip():
-        return Outcome(False, "empty answer")
+        return CheckOutcome(False, "empty answer")
     for name in params:
         violated = _violation(whole if name.startswith("code_blocks") else text, name, params)
         if violated:
-            return Outcome(False, violated)
-    return Outcome(True, "form holds")
+            return CheckOutcome(False, violated)
+    return CheckOutcome(True, "form holds")

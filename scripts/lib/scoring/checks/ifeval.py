@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.base.timed_regex import PATTERN_SECONDS
-from scripts.lib.prompts.check_types import Outcome, outcome
+from scripts.lib.prompts.check_types import CheckOutcome, outcome
 from scripts.lib.scoring.checks.common import Params
 from scripts.lib.scoring.extract.evidence import Undecided
 
 Settings = Params
-Decider = Callable[[str, Settings], Outcome]
+Decider = Callable[[str, Settings], CheckOutcome]
 # (found, settings, name of the setting, what is counted) -> outcome
-Compare = Callable[[int, Settings, str, str], Outcome]
+Compare = Callable[[int, Settings, str, str], CheckOutcome]
 # langdetect draws random numbers. The published code sets no seed, so its verdict on a doubtful
 # text changes from run to run.
 LANGUAGE_SEED = 0
@@ -71,23 +71,23 @@ def _compared(
     what: str,
     relation: str = "relation",
     least: int = 0,
-) -> Outcome:
+) -> CheckOutcome:
     """`less than` or `at least` a number of things."""
     wanted, asked = _count(settings, count, least), settings.get(relation)
     if asked not in ("less than", "at least"):
         raise Undecided(f"{relation} is {asked!r}: expected 'less than' or 'at least'")
     passed = found < wanted if asked == "less than" else found >= wanted
-    return Outcome(passed, f"{found} {what}, asked {asked} {wanted:g}")
+    return CheckOutcome(passed, f"{found} {what}, asked {asked} {wanted:g}")
 
 
-def _exactly(found: int, settings: Settings, count: str, what: str) -> Outcome:
+def _exactly(found: int, settings: Settings, count: str, what: str) -> CheckOutcome:
     wanted = _count(settings, count)
-    return Outcome(found == wanted, f"{found} {what}, asked {wanted:g}")
+    return CheckOutcome(found == wanted, f"{found} {what}, asked {wanted:g}")
 
 
-def _at_least(found: int, settings: Settings, count: str, what: str) -> Outcome:
+def _at_least(found: int, settings: Settings, count: str, what: str) -> CheckOutcome:
     wanted = _count(settings, count)
-    return Outcome(found >= wanted, f"{found} {what}, asked at least {wanted:g}")
+    return CheckOutcome(found >= wanted, f"{found} {what}, asked at least {wanted:g}")
 
 
 # --- what is found in an answer -------------------------------------------------------------------
@@ -191,26 +191,26 @@ def _titled(line: str) -> bool:
 # --- the instructions -----------------------------------------------------------------------------
 
 
-def _existence(answer: str, settings: Settings) -> Outcome:
+def _existence(answer: str, settings: Settings) -> CheckOutcome:
     absent = [word for word in _words(settings, "keywords") if not _times(word, answer)]
     return outcome(not absent, "has the keywords", f"lacks {', '.join(absent)[:80]}")
 
 
-def _keyword_frequency(answer: str, settings: Settings) -> Outcome:
+def _keyword_frequency(answer: str, settings: Settings) -> CheckOutcome:
     keyword = _text(settings, "keyword").strip()
     if not keyword:
         raise Undecided("the keyword is empty: IFEval then draws one at random")
     return _compared(_times(keyword, answer), settings, "frequency", f"times {keyword!r}")
 
 
-def _forbidden_words(answer: str, settings: Settings) -> Outcome:
+def _forbidden_words(answer: str, settings: Settings) -> CheckOutcome:
     had = [
         word for word in _words(settings, "forbidden_words") if _times(word, answer, r"\b", r"\b")
     ]
     return outcome(not had, "no forbidden word", f"has {', '.join(had)[:80]}")
 
 
-def _letter_frequency(answer: str, settings: Settings) -> Outcome:
+def _letter_frequency(answer: str, settings: Settings) -> CheckOutcome:
     letter = _text(settings, "letter")
     if len(letter) != 1:
         raise Undecided(f"the letter is {letter!r}: IFEval then draws one at random")
@@ -218,19 +218,19 @@ def _letter_frequency(answer: str, settings: Settings) -> Outcome:
     return _compared(found, settings, "let_frequency", f"times {letter!r}", "let_relation")
 
 
-def _response_language(answer: str, settings: Settings) -> Outcome:
+def _response_language(answer: str, settings: Settings) -> CheckOutcome:
     wanted, found = _text(settings, "language"), _language(answer)
-    return Outcome(found in (wanted, None), f"language {found or 'not seen'}, asked {wanted}")
+    return CheckOutcome(found in (wanted, None), f"language {found or 'not seen'}, asked {wanted}")
 
 
-def _number_paragraphs(answer: str, settings: Settings) -> Outcome:
+def _number_paragraphs(answer: str, settings: Settings) -> CheckOutcome:
     parts = [bool(part.strip()) for part in answer.split("***")]
     if not all(parts[1:-1]):
-        return Outcome(False, "an empty paragraph")
+        return CheckOutcome(False, "an empty paragraph")
     return _exactly(sum(parts), settings, "num_paragraphs", "paragraphs")
 
 
-def _nth_paragraph(answer: str, settings: Settings) -> Outcome:
+def _nth_paragraph(answer: str, settings: Settings) -> CheckOutcome:
     """Empty paragraphs do not count for their number, but for the place of the one asked for."""
     asked, place = _count(settings, "num_paragraphs"), int(_count(settings, "nth_paragraph", 1))
     first, parts = (
@@ -241,15 +241,15 @@ def _nth_paragraph(answer: str, settings: Settings) -> Outcome:
         raise Undecided(f"paragraph {place} of {asked:g}: IFEval then draws one at random")
     filled = sum(map(bool, parts))
     if place > filled or not parts[place - 1]:
-        return Outcome(False, f"no paragraph {place}")
+        return CheckOutcome(False, f"no paragraph {place}")
     word = parts[place - 1].split()[0].lstrip("'").lstrip('"')
     # Letter by letter, as published: a final sigma is not changed.
     found = "".join(letter.lower() for letter in re.split(r"[.,?!'\"]", word, maxsplit=1)[0])
     reason = f"{filled} paragraphs, paragraph {place} begins with {found[:30]!r}"
-    return Outcome(filled == asked and found == first, reason)
+    return CheckOutcome(filled == asked and found == first, reason)
 
 
-def _postscript(answer: str, settings: Settings) -> Outcome:
+def _postscript(answer: str, settings: Settings) -> CheckOutcome:
     marker = _text(settings, "postscript_marker").strip()
     text, known = answer.lower(), _POSTSCRIPTS.get(marker)
     found = (
@@ -271,37 +271,37 @@ def _highlights(answer: str) -> int:
     return sum(bool(text.strip()) for text in texts)
 
 
-def _multiple_sections(answer: str, settings: Settings) -> Outcome:
+def _multiple_sections(answer: str, settings: Settings) -> CheckOutcome:
     splitter = _text(settings, "section_spliter").strip()
     found = _times(splitter, answer, after=r"\s?\d+", ignore_case=False)
     return _at_least(found, settings, "num_sections", "sections")
 
 
-def _json_format(answer: str, settings: Settings) -> Outcome:
+def _json_format(answer: str, settings: Settings) -> CheckOutcome:
     body = answer.strip()
     for fence in _FENCES:
         body = body.removeprefix(fence)
     try:
         json.loads(body.removesuffix("```").strip())
     except ValueError:
-        return Outcome(False, "not JSON")
+        return CheckOutcome(False, "not JSON")
     except RecursionError:
         # The published code raises here. An answer must not decide whether it is scored.
-        return Outcome(False, "JSON nested too deep to read")
-    return Outcome(True, "JSON")
+        return CheckOutcome(False, "JSON nested too deep to read")
+    return CheckOutcome(True, "JSON")
 
 
-def _two_responses(answer: str, settings: Settings) -> Outcome:
+def _two_responses(answer: str, settings: Settings) -> CheckOutcome:
     parts = [part.strip() for part in answer.split("******")]
     if not all(parts[1:-1]):
-        return Outcome(False, "an empty response")
+        return CheckOutcome(False, "an empty response")
     filled = [part for part in parts if part]
     if len(filled) != 2:
-        return Outcome(False, f"{len(filled)} responses, asked 2")
+        return CheckOutcome(False, f"{len(filled)} responses, asked 2")
     return outcome(filled[0] != filled[1], "two responses", "twice the same response")
 
 
-def _repeat_prompt(answer: str, settings: Settings) -> Outcome:
+def _repeat_prompt(answer: str, settings: Settings) -> CheckOutcome:
     prompt = _text(settings, "prompt_to_repeat")
     if not prompt:
         raise Undecided("no prompt to repeat")
@@ -309,7 +309,7 @@ def _repeat_prompt(answer: str, settings: Settings) -> Outcome:
     return outcome(repeated, "repeats the prompt", "does not begin with the prompt")
 
 
-def _end_checker(answer: str, settings: Settings) -> Outcome:
+def _end_checker(answer: str, settings: Settings) -> CheckOutcome:
     phrase = _text(settings, "end_phrase").strip().lower()
     return outcome(
         answer.strip().strip('"').lower().endswith(phrase),
@@ -318,7 +318,7 @@ def _end_checker(answer: str, settings: Settings) -> Outcome:
     )
 
 
-def _capital_words(answer: str, settings: Settings) -> Outcome:
+def _capital_words(answer: str, settings: Settings) -> CheckOutcome:
     found = sum(token.isupper() for token in _tokens(answer))
     # A negative number of capital words is taken as it is, as published.
     return _compared(
@@ -327,11 +327,11 @@ def _capital_words(answer: str, settings: Settings) -> Outcome:
 
 
 def _in_english(is_cased: Callable[[str], bool], case: str) -> Decider:
-    def decide(answer: str, settings: Settings) -> Outcome:
+    def decide(answer: str, settings: Settings) -> CheckOutcome:
         if not is_cased(answer):
-            return Outcome(False, f"not all {case}")
+            return CheckOutcome(False, f"not all {case}")
         found = _language(answer)
-        return Outcome(found in ("en", None), f"{case}, language {found or 'not seen'}")
+        return CheckOutcome(found in ("en", None), f"{case}, language {found or 'not seen'}")
 
     return decide
 
@@ -401,15 +401,15 @@ INSTRUCTIONS: dict[str, Decider] = {
 }
 
 
-def check_ifeval(answer: str, params: Params) -> Outcome:
+def check_ifeval(answer: str, params: Params) -> CheckOutcome:
     """The answer, as the model gave it, follows one instruction. An empty answer follows none."""
     name = str(params["instruction"])
     decide = INSTRUCTIONS.get(name)
     if decide is None:
-        return Outcome(None, f"unknown instruction {name[:60]!r}")
+        return CheckOutcome(None, f"unknown instruction {name[:60]!r}")
     if not answer.strip():
-        return Outcome(False, "empty answer")
+        return CheckOutcome(False, "empty answer")
     try:
         return decide(answer, params.get("kwargs") or {})
     except ModuleNotFoundError as error:
-        return Outcome(None, f"{name} needs the package {error.name}")
+        return CheckOutcome(None, f"{name} needs the package {error.name}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from scripts.lib.prompts.check_types import Outcome
+from scripts.lib.prompts.check_types import CheckOutcome
 from scripts.lib.scoring.checks.common import Params
 from scripts.lib.scoring.extract.evidence import tail
 from scripts.lib.scoring.extract.json_values import json_values, only_json
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 _KINDS: dict[Any, type] = {"object": dict, "array": list}
 
 
-def check_json_schema(answer: str, params: Params) -> Outcome:
+def check_json_schema(answer: str, params: Params) -> CheckOutcome:
     """The answer's JSON is valid against `schema`. With `only`, the answer is JSON alone."""
     from jsonschema import Draft202012Validator
 
     schema = params["schema"]
     if params.get("only") and not only_json(answer):
-        return Outcome(False, "not JSON alone")
+        return CheckOutcome(False, "not JSON alone")
     kind = _KINDS.get(schema.get("type")) if isinstance(schema, dict) else None
     try:
         readings = json_values(tail(answer), kind)
     except ValueError as error:
-        return Outcome(False, f"not JSON: {str(error)[:80]}")
+        return CheckOutcome(False, f"not JSON: {str(error)[:80]}")
     validator = Draft202012Validator(schema)
     outcomes = [_judged(values, validator) for values in readings]
     # A valid value counts, even beside one of other keys; next comes an undecided one.
@@ -47,14 +47,14 @@ def first_problem(validator: Validator, value: Any) -> ValidationError | None:
     )
 
 
-def _judged(values: list[Any], validator: Validator) -> Outcome:
+def _judged(values: list[Any], validator: Validator) -> CheckOutcome:
     """Whether the first value is valid; undecided where only some of contradicting values are."""
     problems = [first_problem(validator, value) for value in values]
     given = json.dumps(values[0], ensure_ascii=False)[:200]
     if None in problems and any(problems):
-        return Outcome(
+        return CheckOutcome(
             None, "two JSON objects of the same keys, one valid and one not", given, "JSON"
         )
     if problems[0] is None:
-        return Outcome(True, "valid JSON", given, "JSON")
-    return Outcome(False, f"JSON: {problems[0].message[:100]}", given, "JSON")
+        return CheckOutcome(True, "valid JSON", given, "JSON")
+    return CheckOutcome(False, f"JSON: {problems[0].message[:100]}", given, "JSON")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from scripts.lib.base.timed_regex import captured
-from scripts.lib.prompts.check_types import COUNT_NAMES, Outcome, outcome
+from scripts.lib.prompts.check_types import COUNT_NAMES, CheckOutcome, outcome
 from scripts.lib.scoring.checks.common import Params, accepted
 from scripts.lib.scoring.checks.published import python_number, squad_normalize
 
@@ -63,28 +63,28 @@ def _readings(answer: str, params: Params, normalize: bool) -> Iterator[tuple[st
         yield with_colon[-1].partition(":")[2], "after a colon"
 
 
-def check_extracted(answer: str, params: Params) -> Outcome:
+def check_extracted(answer: str, params: Params) -> CheckOutcome:
     """What the first match of `pattern` captures is `value` or one of `any_of`, as number or text.
 
     Without a match the last line is taken. With `normalize` (the default), case and full stops at
     the end make no difference, and a quoted text or the text after a colon may be the answer, too.
     """
     if not answer.strip():
-        return Outcome(False, "empty answer")
+        return CheckOutcome(False, "empty answer")
     normalize = bool(params.get("normalize", True))
     wanted = [_normal(value, normalize) for value in accepted(params)]
     readings = list(_readings(answer, params, normalize))
     for text, place in readings:
         if any(_same(_normal(text, normalize), value) for value in wanted):
-            return Outcome(True, "match", text.strip()[:200], place)
+            return CheckOutcome(True, "match", text.strip()[:200], place)
     text, place = readings[0]
-    return Outcome(False, f"no match with {params['value']}", text.strip()[:200], place)
+    return CheckOutcome(False, f"no match with {params['value']}", text.strip()[:200], place)
 
 
-def check_substring(answer: str, params: Params) -> Outcome:
+def check_substring(answer: str, params: Params) -> CheckOutcome:
     """The answer contains `text`, which may be empty. Case counts where `case_sensitive`."""
     if not answer.strip():
-        return Outcome(False, "empty answer")
+        return CheckOutcome(False, "empty answer")
     text = str(params["text"])
     has = text in answer if params.get("case_sensitive") else text.lower() in answer.lower()
     return outcome(has, "has the text", f"lacks {text[:80]!r}")
@@ -99,15 +99,15 @@ def _word_set(text: str) -> frozenset[str]:
     return frozenset(squad_normalize(text).split())
 
 
-def check_word_overlap(answer: str, params: Params) -> Outcome:
+def check_word_overlap(answer: str, params: Params) -> CheckOutcome:
     """The words that the last match of `pattern` captures have an F1 of `least` (0.5) with `value`.
 
     Without a match the last line is taken. Words are a set, normalised as in SQuAD v1.1. The best
     F1 counts, with `value` or with one of `any_of`.
     """
     if not answer.strip():
-        return Outcome(False, "empty answer")
+        return CheckOutcome(False, "empty answer")
     text, place = _captured(answer, params, ("IGNORECASE",), last=True)
     score = max(_overlap(_word_set(text), _word_set(value)) for value in accepted(params))
     least = float(params.get("least", DEFAULT_LEAST_OVERLAP))
-    return Outcome(score >= least, f"overlap {score:.2f}", text.strip()[:200], place)
+    return CheckOutcome(score >= least, f"overlap {score:.2f}", text.strip()[:200], place)

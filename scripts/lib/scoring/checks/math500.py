@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from scripts.lib.prompts.check_types import Outcome
+from scripts.lib.prompts.check_types import CheckOutcome
 from scripts.lib.scoring.checks.common import Params, compared
 from scripts.lib.scoring.extract.evidence import Undecided, boxed, tail
 from scripts.lib.scoring.extract.expressions import tidy
@@ -75,7 +75,7 @@ def _brackets(text: str) -> str:
     return ends if "," in text and set(ends) <= set("()[]") else ""
 
 
-def check_math500(answer: str, params: Params) -> Outcome:
+def check_math500(answer: str, params: Params) -> CheckOutcome:
     r"""The last `\boxed{…}` is `value`, by the grader's spelling rules or as an expression.
 
     A whole number must be given as one, and a fraction must be reduced as in `value`.
@@ -84,11 +84,11 @@ def check_math500(answer: str, params: Params) -> Outcome:
 
     value, boxes = str(params["value"]), list(boxed(tail(answer)))
     if not boxes:
-        return Outcome(False, "no \\boxed{…}")
+        return CheckOutcome(False, "no \\boxed{…}")
     given = boxes[-1].text
     shown = f"\\boxed{{{given[:100]}}}"
 
-    def decided(same: bool) -> Outcome:
+    def decided(same: bool) -> CheckOutcome:
         return compared(same, shown, value[:100], given[:200], shown)
 
     wanted_form, given_form = _form(_plain(value)), _form(_plain(given))
@@ -106,4 +106,4 @@ def check_math500(answer: str, params: Params) -> Outcome:
     try:
         return decided(bool(equal(wanted, found)))
     except Undecided as error:
-        return Outcome(None, str(error), given[:200], shown)
+        return CheckOutcome(None, str(error), given[:200], shown)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from scripts.lib.prompts.check_types import Outcome
+from scripts.lib.prompts.check_types import CheckOutcome
 from scripts.lib.scoring.checks.common import Params, compared
 from scripts.lib.scoring.extract.evidence import Undecided
 from scripts.lib.scoring.extract.final_number import read_number, shown
@@ -12,7 +12,7 @@ from scripts.lib.scoring.extract.final_number import read_number, shown
 RELATIVE_TOLERANCE = Fraction(1, 10**6)
 
 
-def check_number(answer: str, params: Params) -> Outcome:
+def check_number(answer: str, params: Params) -> CheckOutcome:
     """The answer's number equals `value` within `tolerance`.
 
     The tolerance is absolute; the default is a millionth of the value.
@@ -30,13 +30,13 @@ def check_number(answer: str, params: Params) -> Outcome:
         # Where neither of two statements is right, it does not matter which one is meant.
         if any(right(said.values) for said in error.values):
             raise
-        return Outcome(False, str(error))
+        return CheckOutcome(False, str(error))
     if read is None:
-        return Outcome(False, f"no number, expected {shown(value)}")
+        return CheckOutcome(False, f"no number, expected {shown(value)}")
     said = read.value
     if said.others:
         if said.doubt and right((*said.values, *said.others)):
             reason = f"cannot tell which number is meant: {said}"
-            return Outcome(None, reason, str(said), read.place)
-        return Outcome(False, f"names several numbers: {said}", str(said), read.place)
+            return CheckOutcome(None, reason, str(said), read.place)
+        return CheckOutcome(False, f"names several numbers: {said}", str(said), read.place)
     return compared(right(said.values), f"number {said}", shown(value), str(said), read.place)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from scripts.lib.base.timed_regex import found
-from scripts.lib.prompts.check_types import PLAIN_RULES, Outcome, texts
+from scripts.lib.prompts.check_types import PLAIN_RULES, CheckOutcome, texts
 from scripts.lib.scoring.checks.common import Params
 
 _ITEM = re.compile(r"\d+\.|-|•|[A-Z]")
@@ -190,11 +190,11 @@ def _looked_at(answer: str, params: Params) -> str:
     return "\n".join(lines[: params.get("first_lines")]).strip()
 
 
-def check_plain_text(answer: str, params: Params) -> Outcome:
+def check_plain_text(answer: str, params: Params) -> CheckOutcome:
     """Every rule holds. An empty answer fails, unless it `may_be_empty`: then the rules decide."""
     text = _looked_at(answer, params)
     if not text and not params.get("may_be_empty"):
-        return Outcome(False, "empty answer")
+        return CheckOutcome(False, "empty answer")
     violations = (RULES[name](text, params[name]) for name in PLAIN_RULES if name in params)
     violated = next(filter(None, violations), "")
-    return Outcome(False, violated) if violated else Outcome(True, "form holds")
+    return CheckOutcome(False, violated) if violated else CheckOutcome(True, "form holds")

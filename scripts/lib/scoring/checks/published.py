@@ -10,7 +10,7 @@ import string
 from collections import Counter
 from collections.abc import Callable
 
-from scripts.lib.prompts.check_types import Outcome, outcome
+from scripts.lib.prompts.check_types import CheckOutcome, outcome
 from scripts.lib.scoring.checks.common import Params, accepted, compared
 
 _GSM8K = re.compile(r"#### (-?[0-9.,]+)")
@@ -35,11 +35,11 @@ def gsm8k_number(text: str) -> str | None:
     return found[1].replace(",", "") if found else None
 
 
-def check_gsm8k(answer: str, params: Params) -> Outcome:
+def check_gsm8k(answer: str, params: Params) -> CheckOutcome:
     """The number after the first `#### ` is `value`, as characters: `18.00` is not `18`."""
     wanted, found = str(params["value"]).replace(",", ""), gsm8k_number(answer)
     if found is None:
-        return Outcome(False, "no '#### NUMBER'")
+        return CheckOutcome(False, "no '#### NUMBER'")
     shown = f"#### {found[:40]}"
     return compared(found == wanted, shown, wanted, found[:40], shown)
 
@@ -58,25 +58,25 @@ def mmlu_letter(text: str) -> str | None:
     return _WIDE.get(found[1], found[1]) if found else None
 
 
-def check_mmlu(answer: str, params: Params) -> Outcome:
+def check_mmlu(answer: str, params: Params) -> CheckOutcome:
     """The letter after the first `Answer:` is `value`."""
     wanted, found = str(params["value"]), mmlu_letter(answer)
     if found is None:
-        return Outcome(False, "no 'Answer: LETTER'")
+        return CheckOutcome(False, "no 'Answer: LETTER'")
     return compared(found == wanted, f"chose {found}", wanted, found)
 
 
 # --- GPQA -----------------------------------------------------------------------------------------
 
 
-def check_gpqa(answer: str, params: Params) -> Outcome:
+def check_gpqa(answer: str, params: Params) -> CheckOutcome:
     """The letter after the first `Answer:` is `value`. No formatting is taken off.
 
     `Answer: **B**` and `answer: b` give no letter.
     """
     wanted, found = str(params["value"]), _GPQA.search(answer)
     if found is None:
-        return Outcome(False, "no 'Answer: LETTER'")
+        return CheckOutcome(False, "no 'Answer: LETTER'")
     return compared(found[1] == wanted, f"chose {found[1]}", wanted, found[1], found[0])
 
 
@@ -98,7 +98,7 @@ def squad_f1(answer: str, value: str) -> float:
     return 2 * precision * recall / (precision + recall)
 
 
-def check_em(answer: str, params: Params) -> Outcome:
+def check_em(answer: str, params: Params) -> CheckOutcome:
     """The whole answer equals `value` or one of `any_of`, normalised. An empty answer fails."""
     same = bool(answer.strip()) and squad_normalize(answer) in map(
         squad_normalize, accepted(params)
@@ -106,10 +106,10 @@ def check_em(answer: str, params: Params) -> Outcome:
     return outcome(same, "match", "no exact match")
 
 
-def check_f1(answer: str, params: Params) -> Outcome:
+def check_f1(answer: str, params: Params) -> CheckOutcome:
     """F1 with `value` or the best of `any_of` is at least `least` (0.5). An empty answer fails."""
     score = max(squad_f1(answer, value) for value in accepted(params))
-    return Outcome(
+    return CheckOutcome(
         bool(answer.strip()) and score >= float(params.get("least", 0.5)), f"F1 {score:.2f}"
     )
 
@@ -138,14 +138,14 @@ def hotpot_f1(answer: str, value: str) -> float:
     return squad_f1(answer, value)
 
 
-def check_hotpot(answer: str, params: Params) -> Outcome:
+def check_hotpot(answer: str, params: Params) -> CheckOutcome:
     """The short answer equals `value`, normalised; with `least`, their F1 is at least that."""
     value, given = str(params["value"]), short_answer(answer).strip()
     if not given:
-        return Outcome(False, "empty answer")
+        return CheckOutcome(False, "empty answer")
     if "least" in params:
         score = hotpot_f1(given, value)
-        return Outcome(score >= float(params["least"]), f"F1 {score:.2f}", given[:200])
+        return CheckOutcome(score >= float(params["least"]), f"F1 {score:.2f}", given[:200])
     same = squad_normalize(given) == squad_normalize(value)
     return outcome(same, "match", "no exact match", given[:200])
 
@@ -205,10 +205,10 @@ def _gaia_same(given: str, value: str, form: Callable[[str], str] = _gaia_text) 
     return form(given) == form(value) if number is None else _gaia_number(given) == number
 
 
-def check_gaia(answer: str, params: Params) -> Outcome:
+def check_gaia(answer: str, params: Params) -> CheckOutcome:
     """What follows the last `FINAL ANSWER:` is `value` by GAIA's rules."""
     value, given = str(params["value"]), gaia_final(answer)
     if not given:
-        return Outcome(False, "no 'FINAL ANSWER: …'")
+        return CheckOutcome(False, "no 'FINAL ANSWER: …'")
     shown = f"FINAL ANSWER: {given[:100]}"
     return compared(gaia_equal(given, value), shown, value[:100], given[:200], shown)

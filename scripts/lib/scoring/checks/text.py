@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from scripts.lib.base.timed_regex import found
-from scripts.lib.prompts.check_types import Outcome, outcome, texts
+from scripts.lib.prompts.check_types import CheckOutcome, outcome, texts
 from scripts.lib.scoring.checks.common import Params, accepted
 from scripts.lib.scoring.extract.courtesy import without_courtesy
 from scripts.lib.scoring.extract.final_text import (
@@ -19,14 +19,14 @@ from scripts.lib.scoring.extract.final_text import (
 from scripts.lib.scoring.extract.words import Text, looked_at
 
 
-def check_exact(answer: str, params: Params) -> Outcome:
+def check_exact(answer: str, params: Params) -> CheckOutcome:
     """The whole answer is `value` or one of `any_of`, apart from white space at its ends."""
     given = answer.strip()
     matches = given in [value.strip() for value in accepted(params)]
     return outcome(matches, "exact match", "not the exact text", given[:200])
 
 
-def check_normalized(answer: str, params: Params) -> Outcome:
+def check_normalized(answer: str, params: Params) -> CheckOutcome:
     """The answer has the words of `value` or of one of `any_of`.
 
     It has them as a whole, in a statement, or in its last line.
@@ -36,7 +36,7 @@ def check_normalized(answer: str, params: Params) -> Outcome:
     return outcome(read.value, "match", mismatch, spoken(read.text)[:200], read.place)
 
 
-def check_items(answer: str, params: Params) -> Outcome:
+def check_items(answer: str, params: Params) -> CheckOutcome:
     """The list that the answer commits to has exactly the items `value`.
 
     Their order counts where `ordered`. Commas, `and`, arrows and bullets separate items.
@@ -64,7 +64,7 @@ _PLACES: Mapping[str, Callable[[str], str]] = {
 }
 
 
-def check_regex(answer: str, params: Params) -> Outcome:
+def check_regex(answer: str, params: Params) -> CheckOutcome:
     """Every `required` pattern is found and no `forbidden` one.
 
     The first 20,000 characters are searched; `^` and `$` match at lines. With `on: last_line`,
@@ -73,10 +73,10 @@ def check_regex(answer: str, params: Params) -> Outcome:
     text = _PLACES[str(params.get("on") or "answer")](answer)
     for pattern in texts(params.get("required")):
         if not found(pattern, text):
-            return Outcome(False, f"pattern not found: {pattern[:80]}")
+            return CheckOutcome(False, f"pattern not found: {pattern[:80]}")
     for pattern in texts(params.get("forbidden")):
         if found(pattern, text):
-            return Outcome(False, f"forbidden pattern found: {pattern[:80]}")
+            return CheckOutcome(False, f"forbidden pattern found: {pattern[:80]}")
     # An empty answer never passes, although nothing forbidden is in it.
     return outcome(bool(answer.strip()), "patterns hold", "empty answer")
 
@@ -87,7 +87,7 @@ def _stated(answer: str) -> Text:
     return looked_at("\n".join(spoken(line) if "\\" in line else line for line in lines))
 
 
-def check_contains(answer: str, params: Params) -> Outcome:
+def check_contains(answer: str, params: Params) -> CheckOutcome:
     """The answer states `all` phrases and one of `any`, and contains none of `none`.
 
     Phrases are whole words, normalised.
@@ -95,17 +95,17 @@ def check_contains(answer: str, params: Params) -> Outcome:
     text = _stated(answer)
     absent = [phrase for phrase in texts(params.get("all")) if not text.states(phrase)]
     if absent:
-        return Outcome(False, f"lacks {', '.join(absent)}")
+        return CheckOutcome(False, f"lacks {', '.join(absent)}")
     wanted = texts(params.get("any"))
     if wanted and not any(map(text.states, wanted)):
-        return Outcome(False, f"has none of {', '.join(wanted)}")
+        return CheckOutcome(False, f"has none of {', '.join(wanted)}")
     banned = [phrase for phrase in texts(params.get("none")) if text.count(phrase)]
     if banned:
-        return Outcome(False, f"has {', '.join(banned)}")
+        return CheckOutcome(False, f"has {', '.join(banned)}")
     return outcome(bool(answer.strip()), "phrases hold", "empty answer")
 
 
-def check_needle(answer: str, params: Params) -> Outcome:
+def check_needle(answer: str, params: Params) -> CheckOutcome:
     """Every hidden fact is stated in the answer."""
     text = _stated(answer)
     absent = [value for value in texts(params["value"]) if not text.states(value, as_subject=True)]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.lib.base.timed_regex import found
-from scripts.lib.prompts.check_types import Outcome, outcome, texts
+from scripts.lib.prompts.check_types import CheckOutcome, outcome, texts
 from scripts.lib.scoring.checks.common import Params
 from scripts.lib.scoring.extract.evidence import corrects, tail
 from scripts.lib.scoring.extract.fences import fenced_blocks
@@ -321,21 +321,21 @@ def _attempt(answer: str) -> str:
     return next((text.strip() for text in (answer, *fenced) if _is_keyword_call(text)), "")
 
 
-def _no_call(answer: str) -> Outcome:
+def _no_call(answer: str) -> CheckOutcome:
     """The answer neither calls a tool nor attempts to."""
     if not answer.strip():
-        return Outcome(False, "empty answer")
+        return CheckOutcome(False, "empty answer")
     try:
         calls = find_calls(answer)
     except ValueError as error:
-        return Outcome(False, f"attempted a call: {str(error)[:60]}")
+        return CheckOutcome(False, f"attempted a call: {str(error)[:60]}")
     if calls:
-        return Outcome(False, f"called {calls[0].name}", calls[0].name)
+        return CheckOutcome(False, f"called {calls[0].name}", calls[0].name)
     attempt = _attempt(answer)
     return outcome(not attempt, "no call", f"attempted a call: {attempt[:60]}" if attempt else "")
 
 
-def check_tool_call(answer: str, params: Params) -> Outcome:
+def check_tool_call(answer: str, params: Params) -> CheckOutcome:
     """The answer makes exactly the wanted call (`name`, `arguments`), or `calls`.
 
     With `ordered`, the order of calls counts. With `none` the answer makes no call. `accept` lists
@@ -347,18 +347,18 @@ def check_tool_call(answer: str, params: Params) -> Outcome:
     if params.get("none"):
         return _no_call(answer)
     if params.get("only") and not only_json(_CALL_TAG.sub("", answer)):
-        return Outcome(False, "not JSON alone")
+        return CheckOutcome(False, "not JSON alone")
     wanted = list(params.get("calls") or [params])
     try:
         calls = find_calls(answer, frozenset(str(want["name"]) for want in wanted))
     except ValueError as error:
-        return Outcome(False, f"no tool call: {str(error)[:60]}")
+        return CheckOutcome(False, f"no tool call: {str(error)[:60]}")
     if len(calls) > len(wanted):
         calls = _not_taken_back(answer, calls)
     given = "; ".join(map(str, calls))[:200]
     if len(calls) != len(wanted):
         attempt = "a broken call" if not calls and _attempt(answer) else f"{len(calls)} tool calls"
-        return Outcome(False, f"{attempt}, expected {len(wanted)}", given)
+        return CheckOutcome(False, f"{attempt}, expected {len(wanted)}", given)
     mismatch = _mismatch(calls, wanted, bool(params.get("ordered")))
     return outcome(
         not mismatch, "right call" if len(wanted) == 1 else "right calls", mismatch, given
