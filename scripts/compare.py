@@ -88,9 +88,10 @@ def _gated(compared: Compared, gates: list[Gate]) -> int:
     if outcomes[GateOutcome.TRIPPED]:
         return TRIPPED_EXIT_CODE
     if outcomes[GateOutcome.NOT_JUDGED]:
+        missed = outcomes[GateOutcome.NOT_JUDGED]
         raise BenchError(
-            f"{outcomes[GateOutcome.NOT_JUDGED]} of {len(judged)} judgements could not be made: too "
-            "few questions that both sides measured (--model and --mode narrow both sides)"
+            f"{missed} of {len(judged)} judgements could not be made: too few "
+            "questions that both sides measured (--model and --mode narrow both sides)"
         )
     return 0
 

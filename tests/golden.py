@@ -1,4 +1,4 @@
-"""The pages and tables of the made-up project (factories/sample_project.py), compared with those in tests/golden/.
+"""Make the pages and tables of the made-up project (factories/sample_project.py) in tests/golden/.
 
 After a change that is meant to change them, write them anew and look at the difference:
     python -m tests.golden && git diff tests/golden
@@ -55,7 +55,7 @@ def build(folder: Path) -> None:
 
 
 def comparable(folder: Path, file: str) -> str:
-    """A file's text; of the report without its pictures, whose bytes depend on the version of the drawing library."""
+    """A file's text; the report without its pictures, whose bytes depend on the drawing library."""
     text = (folder / file).read_text(encoding="utf-8")
     return _PICTURE.sub(r"\1,", text) if file == REPORT else text
 

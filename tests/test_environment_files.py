@@ -1,4 +1,4 @@
-"""The pinned environments agree: what is imported is asked for, what is asked for is locked, conda's pins are the lock's."""
+"""The pinned environments agree: imports are required, requirements locked, conda pins equal."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ BY_PIP = {
 
 
 def conda_pins(file: str) -> dict[str, str]:
-    """Package -> version of what an environment has by its file, by the names that requirements.lock has."""
+    """Package -> version in an environment's file, by the names that requirements.lock has."""
     pins = [str(p) for p in yaml.safe_load(Path(f"envs/{file}").read_text("utf-8"))["dependencies"]]
     versions = {normal(name): version for name, _, version in (pin.partition("=") for pin in pins)}
     assert versions.pop("python") == "3.11"
@@ -176,7 +176,7 @@ def source_of(module: str) -> Path:
 
 @cache
 def top_level(module: str) -> dict[str, ast.stmt | tuple[str, str]]:
-    """Name -> its definition in a module of ours, or (module, name) where it is imported from another of ours."""
+    """Name -> its definition in a module, or (module, name) if imported from another module."""
     found: dict[str, ast.stmt | tuple[str, str]] = {}
     for node in ast.parse(source_of(module).read_text("utf-8")).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -200,7 +200,7 @@ def imported_names(node: ast.ImportFrom) -> dict[str, tuple[str, str]]:
 
 
 def reach(module: str, name: str, seen: set[tuple[str, str]]) -> None:
-    """Put into `seen` what a definition of ours may use: names in its body, and the scripts that it starts by their names."""
+    """Add to `seen` what a definition may use: names in its body, and scripts that it starts."""
     if (module, name) in seen:
         return
     seen.add((module, name))

@@ -1,4 +1,4 @@
-"""The hostile corpus through the comparison, the history, the routing harness and the import: it stays text everywhere."""
+"""The hostile corpus in comparison, history, routing and import: it stays text everywhere."""
 
 from __future__ import annotations
 

@@ -69,7 +69,8 @@ def marked(mark: str) -> list[psutil.Process]:
 def stored(project: Project) -> dict[str, bytes]:
     """What may never be lost: cells, and the verdicts that were paid for.
 
-    A cell that its shard has still to link to its own name counts under that name: a restart links it.
+    A cell that its shard has not linked to its own name yet counts under that name: a restart
+    links it.
     """
     below, found = project.folder / RESULTS, {}
     for file in below.glob("cells/*/*/*/*/*.json"):

@@ -85,6 +85,7 @@ def parser() -> Parser:
 
 
 def main(arguments: argparse.Namespace) -> int:
+    """Import a folder, or make the tables and the page again."""
     load_hardware(arguments.profile)
     history, registry = LEGACY / arguments.profile, registry_of(load_config())
     if arguments.folder is None and not history.is_dir():

@@ -31,8 +31,9 @@ ENVIRONMENT = {
 def review_row(**changes: Any) -> ReviewRow:
     """A reviewed row with nothing in it but `changes`."""
     required = {
-        "suite": "", "question_id": "", "score_reason": "", "scorer": "", "tier": 0, "repeat": 0, "status": "",
-        "load_s": 0.0, "peak_rss_bytes": 0, "environment": "", "cell_file": "", "cell_sha256": "",
+        "suite": "", "question_id": "", "score_reason": "", "scorer": "", "tier": 0, "repeat": 0,
+        "status": "", "load_s": 0.0, "peak_rss_bytes": 0, "environment": "", "cell_file": "",
+        "cell_sha256": "",
     }  # fmt: skip
     return ReviewRow(**(required | changes))
 

@@ -84,7 +84,7 @@ def _the_same_batches_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scripts.lib.judging.batch.time.time_ns", lambda: next(ticks))
 
 
-# --- an honest judge ---------------------------------------------------------------------------------------------------
+# --- an honest judge ---
 
 
 def test_an_honest_judges_batches_are_accepted_and_its_verdicts_count(store: VerdictStore) -> None:

@@ -1,4 +1,4 @@
-"""The made-up project's pages and tables are the stored ones; and are made of the same bytes every time."""
+"""The made-up project's pages and tables are the stored ones, byte for byte, every time."""
 
 from __future__ import annotations
 

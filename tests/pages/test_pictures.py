@@ -1,4 +1,4 @@
-"""The pictures: what they are drawn of, and that they are the same bytes without anything of the machine."""
+"""Pictures show the data that they are drawn from, and are the same bytes on every machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The registry's pages: generated ones do not drift, the catalogue strikes out what cannot be, quirks show their standing."""
+"""The registry's pages are up to date; impossible figures are struck out; quirks show a status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""report.html in a real browser: it loads nothing, runs nothing foreign, sorts, filters and compares, for everyone."""
+"""report.html in a real browser: it loads nothing, runs nothing foreign, sorts and filters."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_hostile_answers_are_shown_as_text_and_run_nothing(page: Page) -> None:
 def test_every_hostile_text_survives_the_way_into_the_page(
     tmp_path: Path, file: Path, shared: Page
 ) -> None:
-    """The corpus put in place of the answers to one question: the page holds each exactly, and shows each."""
+    """The corpus in place of the answers to one question: the page holds and shows each exactly."""
     made = file.read_text(encoding="utf-8")
     pool = json.loads(re.search(r'id="answers-0">(.*?)</script>', made, re.S)[1])  # type: ignore[index]
     hostile = [[text, text, text, text, {"checks_score": 0}] for text in HOSTILE.values()]

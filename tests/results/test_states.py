@@ -84,7 +84,7 @@ class Unrecorded:
 
 
 def interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Plan, Job]:
-    """A shard whose first two cells were stored, the second one failed, when it was cut off; in an empty folder."""
+    """A shard that was cut off after two stored cells, the second a failed one; an empty folder."""
     plan = make_plan(planner())
     shard = find_shard(plan, "worker_math", "baseline")
     monkeypatch.chdir(tmp_path)

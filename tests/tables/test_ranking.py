@@ -1,4 +1,4 @@
-"""What a role should run: quality first, ties told as ties, only proved ways, nothing impossible or half-scored."""
+"""What a role should run: quality first, then speed; only proved modes, nothing half-scored."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ def test_what_shares_no_question_is_not_called_worse() -> None:
         ([apart], "highest of 2, not comparable with 1 (no shared question)"),
         (
             [apart, far],
-            "highest of 3, significantly above 1 of the others, not comparable with 1 (no shared question)",
+            "highest of 3, significantly above 1 of the others, "
+            "not comparable with 1 (no shared question)",
         ),
         ([apart, near], "highest of 3, but not significantly above `near` `baseline` "),
     ):

@@ -1,4 +1,4 @@
-"""Setups out of reviews: passes with coverage, paired speed-ups, what is inherited, and what physics strikes out."""
+"""Setups from reviews: pass rates with coverage, paired speed-ups, and impossible speeds."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_impossible_speeds_are_struck_out() -> None:
 
 
 def test_one_long_answer_decides_no_acceptance() -> None:
-    """Nine answers in which half of four tokens a batch is kept, one of a loop in which all are, one that drafted nothing."""
+    """Nine answers that keep half of four drafted tokens, a loop that keeps all, one undrafted."""
     usual = timed(*[20] * 9, drafted_tokens=40, accepted_tokens=20, verify_steps=10)
     loop = replace(
         ROW, question_id="loop", drafted_tokens=4000, accepted_tokens=4000, verify_steps=1000

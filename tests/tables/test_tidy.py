@@ -1,4 +1,4 @@
-"""The tidy tables: what pandas reads, and that the data dictionary names every column and no other."""
+"""The tidy tables: pandas reads them, and the data dictionary names exactly their columns."""
 
 from __future__ import annotations
 
