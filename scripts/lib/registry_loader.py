@@ -10,8 +10,8 @@ from __future__ import annotations
 if __name__ == "__main__":  # the predecessor's path of a command
     raise SystemExit(
         "error: scripts/lib/registry_loader.py is not a command any more. Look at the registry: "
-        "python -m scripts.registry show "
-        "MODEL (also: drafts, add, diff); check it: python -m scripts.validate"
+        "python -m scripts.registry show MODEL (also: drafts, add, diff); check it: python -m "
+        "scripts.validate"
     )
 
 import os

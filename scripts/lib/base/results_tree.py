@@ -66,8 +66,7 @@ def drop(path: Path, root: Path = RESULTS) -> None:
     if link is not None and path.exists():
         raise BenchError(
             f"{path}: {link} is a link, and nothing behind a link is deleted: replace the link by "
-            "the "
-            "folder itself, or delete by hand"
+            "the folder itself, or delete by hand"
         )
     if path.is_dir() and not path.is_symlink():
         raise BenchError(

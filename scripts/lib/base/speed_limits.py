@@ -24,9 +24,8 @@ def bandwidth_violation(
     if needed <= bandwidth_bytes_per_s * NOISE:
         return ""
     return (
-        f"{decode_tokens_per_s:.1f} t/s x {bytes_per_token / 1e9:.2f} GB per token "
-        f"= {needed / 1e9:.0f} GB/s, "
-        f"more than the memory's {bandwidth_bytes_per_s / 1e9:.0f} GB/s"
+        f"{decode_tokens_per_s:.1f} t/s x {bytes_per_token / 1e9:.2f} GB per token = "
+        f"{needed / 1e9:.0f} GB/s, more than the memory's {bandwidth_bytes_per_s / 1e9:.0f} GB/s"
     )
 
 

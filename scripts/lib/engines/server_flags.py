@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from scripts.lib.base.commands import run_captured
+from scripts.lib.base.captured import run_captured
 from scripts.lib.base.errors import BenchError
 from scripts.lib.engines.protocol import LoadSettings
 from scripts.lib.llama_build.variables import engine_environment

@@ -23,7 +23,7 @@ from typing import TextIO
 
 from tqdm import tqdm
 
-from scripts.lib.base.commands import run_captured
+from scripts.lib.base.captured import run_captured
 from scripts.lib.base.errors import BenchError
 from scripts.lib.base.file_hashing import sha256_of
 from scripts.lib.base.locks import locked

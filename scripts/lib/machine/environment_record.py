@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from scripts.lib.base.commands import run_captured
+from scripts.lib.base.captured import run_captured
 from scripts.lib.base.errors import BenchError, suggest
 from scripts.lib.base.layout import ENVIRONMENTS
 from scripts.lib.base.safe_files import write_atomic

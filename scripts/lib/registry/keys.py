@@ -81,9 +81,8 @@ _DEFAULTS = Section(
         Key(
             "binaries",
             "mapping",
-            "base_dir (overridden by ORCHESTRATOR_PATHS_LLAMA_CPP_BIN), and server, cli, bench, "
-            "… by "
-            "name below it",
+            "base_dir (overridden by ORCHESTRATOR_PATHS_LLAMA_CPP_BIN), and server, cli, bench, … "
+            "by name below it",
         ),
         Key("server_defaults", "server_defaults", "what llama-server is started with"),
         Key("context_limits", "context_limits", "tokens of context by family of models"),
@@ -269,8 +268,7 @@ _MODEL = Section(
             "path",
             "text",
             "GGUF file (the first split), absolute or relative to model_base_path (`../` leads "
-            "out of "
-            "it); empty for an API",
+            "out of it); empty for an API",
             required=True,
         ),
         Key("quant", "text", "quantisation, as its publisher calls it", required=True),
@@ -279,9 +277,7 @@ _MODEL = Section(
             "architecture",
             "text",
             "decides the decoding modes: dense, moe, qwen3moe, ssm_moe_hybrid, bert, …; dense, "
-            "with a "
-            "warning, where it is "
-            "not given",
+            "with a warning, where it is not given",
         ),
         Key("huggingface_id", "loose", "where it was published"),
         Key("split_count", "count", "number of split files", lenient=True),
@@ -346,8 +342,7 @@ _ACCELERATION = Section(
             "draft_path",
             "text",
             "where draft_role is not given: the draft is the entry with this file, else with one "
-            "of "
-            "that name",
+            "of that name",
             lenient=True,
         ),
         Key(

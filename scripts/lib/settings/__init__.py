@@ -1,1 +1,1 @@
-"""The run configuration: read, merged, and checked against its schema."""
+"""The run configuration: read, merged, and checked."""

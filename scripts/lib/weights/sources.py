@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from shutil import copyfileobj
 
-from scripts.lib.base.commands import run_captured
+from scripts.lib.base.captured import run_captured
 from scripts.lib.base.errors import BenchError
 from scripts.lib.base.file_hashing import sha256_of
 from scripts.lib.registry_loader import Model, Registry, Source
