@@ -10,8 +10,6 @@ import os
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-
 
 def run_as_module() -> None:
     """Replace this process by the called file's module, with the same arguments, in the checkout.
@@ -19,10 +17,12 @@ def run_as_module() -> None:
     The command looks for config/ and results there, and for the files that arguments name; where
     that is another folder than the present one, a line on stderr says so.
     """
-    module = ".".join(Path(sys.argv[0]).resolve().relative_to(ROOT).with_suffix("").parts)
-    if Path.cwd() != ROOT:
-        print(f"files are looked for from {ROOT}", file=sys.stderr, flush=True)
-        os.chdir(ROOT)
+    file = Path(sys.argv[0]).resolve()
+    checkout = next(folder for folder in file.parents if (folder / "Snakefile").is_file())
+    module = ".".join(file.relative_to(checkout).with_suffix("").parts)
+    if Path.cwd() != checkout:
+        print(f"files are looked for from {checkout}", file=sys.stderr, flush=True)
+        os.chdir(checkout)
     python_options = sys.orig_argv[1 : -len(sys.argv)]
     os.execv(sys.executable, [sys.executable, *python_options, "-m", module, *sys.argv[1:]])
 

@@ -220,7 +220,7 @@ def test_the_command_shows_tables_csv_and_a_figure(checkout: Tree) -> None:
         ),
         (("--threshold", "-1"), "--threshold: expected 0 or more and less than 100, found -1"),
         (("--figure", "h.pdf"), "--figure: expected a name that ends in .svg"),
-        (("--model", "x*"), "no run measured decode_tokens_per_s of what is asked for"),
+        (("--model", "x*"), "no run measured decode_tokens_per_s of the setups asked for"),
     ],
 )
 def test_mistakes_are_one_message(checkout: Tree, arguments: tuple[str, ...], said: str) -> None:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml
 
 from scripts.lib.authoring.prompt_lint import uses_code
 from scripts.lib.judging.answers import pair_item
@@ -21,7 +20,8 @@ from scripts.lib.prompts.loader import load_suites
 from scripts.lib.scoring.judge_prompt import material
 from scripts.lib.scoring.series import Item, Series, make_series
 from scripts.lib.scoring.verdict_store import VerdictStore
-from scripts.lib.settings.judge_config import ClaudeConfig, parse_judge
+from scripts.lib.settings.judge_config import ClaudeConfig
+from scripts.lib.settings.run_config import load_config
 from tests.factories.judge_server import MODEL
 
 SUITES = load_suites(Path("benchmarks/prompts/v1"))
@@ -50,7 +50,7 @@ def pairs(count: int, series: Series = SERIES) -> list[Item]:
 
 MIX = Mix(40, 0.1, 0.05)
 CONFIG: ClaudeConfig = replace(
-    parse_judge(yaml.safe_load(Path("config/config.yaml").read_text())["judge"]).claude,
+    load_config().judge.claude,
     max_tokens=1024,
     concurrency=4,
     deadline_s=20.0,

@@ -138,7 +138,7 @@ def test_llama_server_answers_only_who_has_its_key_and_shows_it_to_nobody(
 
 LIES: dict[str, tuple[dict[str, object], str]] = {
     "no time at all": ({"predicted_ms": 1e-300}, "9 tokens decoded one by one in 0 s"),
-    "negative time": ({"predicted_ms": -5.0}, r"decode_s is -0\.005"),
+    "negative time": ({"predicted_ms": -5.0}, r"decode_s: expected 0 or more, found -0\.005"),
     "no number": ({"predicted_ms": float("nan")}, "decode_s: expected 0 or more, found nan"),
     "for ever": ({"predicted_ms": 1e300}, "1e.297 s of prefill and decoding in an answer of"),
     "longer than the answer": ({"prompt_ms": 5000.0}, "s of prefill and decoding in an answer of"),

@@ -190,7 +190,7 @@ def test_nothing_is_dropped_behind_a_link(tree: Path) -> None:
     mode = tree / "cells/box/model/mode"
     mode.symlink_to(Path("outside").absolute())
     with pytest.raises(
-        BenchError, match=r"model/mode is a link, and nothing is deleted behind one"
+        BenchError, match=r"model/mode is a link, and nothing behind a link is deleted"
     ):
         drop(mode / "suite/q.0123.json")
     with pytest.raises(BenchError, match="is a link"):

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml
 
 from scripts.lib.engines.protocol import LoadSettings
 from scripts.lib.engines.server_flags import probe
@@ -26,18 +25,15 @@ from scripts.lib.planning.modes import Mode
 from scripts.lib.scoring.judge_prompt import Malformed, score_reply
 from scripts.lib.scoring.series import make_series
 from scripts.lib.scoring.verdict_store import VerdictStore
-from scripts.lib.settings.judge_config import LocalJudgeConfig, parse_judge
+from scripts.lib.settings.run_config import load_config
 from tests.factories.judging import ASKED, CONFIG, pairs
 
 pytestmark = pytest.mark.serial
 
 WEIGHTS = Path("models/SmolLM2-135M-Instruct.Q8_0.gguf")
 SERIES = make_series("local", "smollm2_135m_q8_0", 1024, 0, weights="test")
-CONFIGURED: LocalJudgeConfig = parse_judge(
-    yaml.safe_load(Path("config/config.yaml").read_text())["judge"]
-).local
 # A small model may go on forever, so replies are cut early.
-LOCAL = replace(CONFIGURED, max_tokens=150)
+LOCAL = replace(load_config().judge.local, max_tokens=150)
 SMALL = Mix(6, 0.1, 0.05)
 
 

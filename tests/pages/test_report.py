@@ -128,10 +128,10 @@ def test_without_its_script_the_page_says_where_the_tables_are(shared: Page, fil
     try:
         shared.open(file)
         assert any(
-            role == "paragraph" or "RESULTS.md has them too" in name
+            role == "paragraph" or "RESULTS.md has them, too" in name
             for role, name in shared.accessible()
         )
-        assert any("switched off here" in name for _, name in shared.accessible())
+        assert any("need JavaScript" in name for _, name in shared.accessible())
     finally:
         shared.send("Emulation.setScriptExecutionDisabled", value=False)
 
@@ -235,7 +235,7 @@ def test_filters_narrow_the_setups(page: Page) -> None:
     assert "rows 1 to 3 of 3" in texts(page, "#setup-table [role=status]")
     page.evaluate("document.getElementById('setup-filter').value = ''")
     choose(page, "role-filter", "architect")
-    choose(page, "kind-filter", "that decide the answers")
+    choose(page, "kind-filter", "not speculative")
     assert sorted(column(page, "setup-table", 3)) == ["baseline", "moe4", "moe6"]
     type_into(page, "setup-filter", "no such thing")
     assert texts(page, "#setup-table [role=status]") == ["no rows"]

@@ -408,7 +408,7 @@ def sandboxed(before: set[int]) -> list[psutil.Process]:
         for p in found
         if any(
             mark in " ".join(p.info["cmdline"] or ())
-            for mark in ("bwrap", "What runs inside the two sandboxes")
+            for mark in ("bwrap", "The program that runs in both sandboxes")
         )
     ]
 

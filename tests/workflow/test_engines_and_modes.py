@@ -154,7 +154,7 @@ def test_a_binary_that_prints_no_known_flags_fails_the_job_and_writes_no_cell(
     )
     output = done.stdout + done.stderr
     assert done.returncode == 1 and "Traceback" not in output and project.cells() == {}
-    assert "its --help lists no --model and --port: not a llama-server that is known here" in output
+    assert "its --help lists no --model and --port: it is not a known llama-server" in output
 
 
 def test_a_draft_that_vanishes_between_plan_and_run_fails_the_job_only(project: Project) -> None:

@@ -17,6 +17,12 @@ def shown(project: Project, *arguments: str) -> str:
     return done.stdout
 
 
+def explained(project: Project, *arguments: str) -> str:
+    done = project.run("python", "-m", "scripts.explain", *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def rows(preview: str) -> dict[tuple[str, str], list[str]]:
     """(model, mode) -> the row's cells by state: valid, failed, damaged, new, stale, orphaned."""
     table = preview.partition("\n\n")[0].splitlines()
@@ -90,12 +96,12 @@ def test_cells_whose_weights_are_not_mounted_any_more_are_kept(project: Project)
 
 
 def test_one_cell_is_explained(finished: Project) -> None:
-    valid = shown(finished, "explain", "tiny_a/baseline/one/q1")
+    valid = explained(finished, "tiny_a/baseline/one/q1")
     assert "(embedded): valid" in valid and "measured 20" in valid
     finished.edit(
         "benchmarks/prompts/v1/one.yaml", "prompt: Is water wet?", "prompt: Is water dry?"
     )
-    stale = shown(finished, "explain", "tiny_a/*/one/*")
+    stale = explained(finished, "tiny_a/*/one/*")
     assert stale.count(": stale") == 2 and stale.count(": valid") == 2
     assert (
         '  prompt.user: "Is water wet?" -> "Is water dry?"' in stale
@@ -108,8 +114,7 @@ def test_one_cell_is_explained(finished: Project) -> None:
         ["tiny_a/*/one/*", *options],
         [*options[:2], "tiny_a/*/one/*"],
     ):
-        explained = finished.run("python", "-m", "scripts.explain", *arguments)
-        assert explained.stdout.count("  sampling.top_p: 1.0 -> 0.5\n") == 4, explained.stderr
+        assert explained(finished, *arguments).count("  sampling.top_p: 1.0 -> 0.5\n") == 4
     taught = finished.run("python", "-m", "scripts.explain", "--help")
     assert (
         taught.returncode == 0 and "scripts.explain 'smollm2_135m_q4_1/*/math/*'" in taught.stdout
