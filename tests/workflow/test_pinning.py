@@ -76,7 +76,11 @@ def infer(
     fault: str = "",
     **extra: str,
 ) -> subprocess.CompletedProcess[str]:
-    """Run one shard as Snakemake's job does."""
+    """Run one shard as Snakemake's job does, which sets OMP_NUM_THREADS to the rule's threads.
+
+    Without that numpy's BLAS starts a second thread, which runs for a moment.
+    """
+    extra = {"OMP_NUM_THREADS": "1", **extra}
     wanted = {"hardware": "pinned"} | ({"server_binary": str(binary)} if binary else {})
     (project.folder / "mine.yaml").write_text(json.dumps(wanted))
     argv = (*before, sys.executable, "-m", "scripts.infer", "--model", "tiny_a", *options)

@@ -148,7 +148,7 @@ def test_the_next_run_sweeps_what_a_killed_one_left(finished: Project) -> None:
 
 
 def test_a_checkout_at_an_odd_path_works(tmp_path: Path) -> None:
-    project = make_project(tmp_path / "a $HOME b, it's" / 'say "so"' / "project")
+    project = make_project(tmp_path / "a $HOME b it's" / 'say "so"' / "project")
     project.results(
         "--config", 'models=["tiny_a"]', 'suites=["one"]', 'decoding={"modes":["baseline"]}'
     )
