@@ -79,8 +79,9 @@ class Fields:
         if section.closed:
             for key in section.keys:
                 value = self.raw.get(key.name)
-                if key.required and value in (None, "", []):
-                    self.problem(key.name, "is missing" if value is None else "is empty")
+                is_absent = value is None and (key.required or key.name not in self.raw)
+                if (key.required or key.nullable) and (is_absent or value in ("", [])):
+                    self.problem(key.name, "is missing" if is_absent else "is empty")
 
     def _unknown(self, name: str, section: Section) -> None:
         if section.values:
@@ -201,10 +202,10 @@ class Fields:
         found = self._typed(key, isinstance(self.raw.get(key), list), f"a list of {what}")
         return found or []
 
-    def texts(self, key: str, empty: bool = True) -> tuple[str, ...]:
-        """A list of texts, or one text. `empty`: an empty text may be among them."""
+    def texts(self, key: str, empty: bool = True, single: bool = True) -> tuple[str, ...]:
+        """A list of texts. `empty`: an empty text may be among them; `single`: one text is a list."""
         value = self.raw.get(key)
-        if isinstance(value, str) and (value or empty):
+        if single and isinstance(value, str) and (value or empty):
             return (value,)
         fits = isinstance(value, list) and all(isinstance(i, str) and (i or empty) for i in value)
         expected = f"a list of texts{'' if empty else ', none of them empty'}"
@@ -232,9 +233,11 @@ class Fields:
             return default
         return value
 
-    def choices(self, key: str, known: tuple[str, ...], once: bool = False) -> tuple[str, ...]:
-        """A list of known texts, or one of them. `once`: each at most once."""
-        values = self.texts(key)
+    def choices(
+        self, key: str, known: tuple[str, ...], once: bool = False, single: bool = True
+    ) -> tuple[str, ...]:
+        """A list of known texts. `once`: each at most once; `single`: one text is a list."""
+        values = self.texts(key, single=single)
         if once and len(set(values)) < len(values):
             self.problem(key, f"expected each value once, found {shown(values)}")
         for value in values:

@@ -10,9 +10,11 @@ class Key:
     """One key.
 
     `kind`: text, loose (text, number or date), count (whole number from 1), number (from 0), flag,
-    texts,
-    mapping, any, or the name of another section; `choices` closes a text or a list of texts,
+    texts, mapping, any, or the name of another section; `choices` closes a text or a list of texts,
     `synonyms` are (older word, choice) pairs.
+
+    In a closed section a `required` key must have a value; a `nullable` one must be there, and may
+    be null.
 
     `carried`: nothing here acts on it, whatever its value. `lenient`: a value of another kind is a
     warning, and is ignored. `same_as`: the key that this is an older name of, read where that key
@@ -24,6 +26,7 @@ class Key:
     meaning: str
     choices: tuple[str, ...] = ()
     required: bool = False
+    nullable: bool = False
     carried: bool = False
     lenient: bool = False
     same_as: str = ""
@@ -36,7 +39,7 @@ class Section:
     """One mapping.
 
     `closed`, for formats of this project alone: any unknown key is an error, and so is a required
-    key that is missing. `lenient`: all of its values are. `values`: the kind of the values, where
+    or nullable key that is missing. `lenient`: all of its values are. `values`: the kind of the values, where
     any key is allowed since the keys are names.
     """
 
@@ -68,6 +71,6 @@ def carried(meaning: str, *names: str) -> tuple[Key, ...]:
     return tuple(Key(name, "any", meaning, carried=True) for name in names)
 
 
-def keys(*names: str, required: bool = False) -> tuple[Key, ...]:
+def keys(*names: str, required: bool = False, nullable: bool = False) -> tuple[Key, ...]:
     """Keys of a mapping whose reader alone says what their values are."""
-    return tuple(Key(name, "any", "", required=required) for name in names)
+    return tuple(Key(name, "any", "", required=required, nullable=nullable) for name in names)

@@ -84,7 +84,7 @@ _CLAUDE = (
 )
 _LOCAL = (
     *keys("model", "context_tokens", "max_tokens", "deadline_s", required=True),
-    *keys("url"),
+    *keys("url", nullable=True),
 )
 _JUDGE = (
     *keys("scorers", "round", "batch_answers", "canary_share", "retest_share", required=True),
@@ -136,7 +136,7 @@ def parse_judge(top: Fields) -> JudgeConfig:
     """The judge's settings. A default for a missing or wrong value is never used."""
     part = closed_part(top, "judge", _JUDGE)
     return JudgeConfig(
-        scorers=part.choices("scorers", (CHECKS, CLAUDE, LOCAL), once=True),
+        scorers=part.choices("scorers", (CHECKS, CLAUDE, LOCAL), once=True, single=False),
         round=part.integer("round", 0) or 0,
         batch_answers=part.integer("batch_answers", 1, 10_000) or 0,
         canary_share=part.number("canary_share", 0.02, 0.5) or 0.0,

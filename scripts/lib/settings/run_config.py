@@ -1,6 +1,6 @@
 """The run configuration: read, merged, checked, and handed on as frozen values.
 
-Every key must be there and no other may be. What each setting means is in config.yaml.
+Every key must be there, and no other may be. What each setting means is in config.yaml.
 """
 
 from __future__ import annotations
@@ -38,11 +38,15 @@ _TOP = (
     *keys("system_prompt_suffix", required=True),
 )
 _DECODING = keys("modes", "speed_sample", "lookup_draft_tokens", required=True)
-_SAMPLING = (*keys("top_p", "seed", required=True), *keys("temperature", "max_tokens"))
-_CONTEXT = (
-    *keys("length_tokens", "batch_tokens", "micro_batch_tokens", "flash_attention"),
-    *keys("kv_type_k", "kv_type_v"),
+_SAMPLING = (
+    *keys("top_p", "seed", required=True),
+    *keys("temperature", "max_tokens", nullable=True),
 )
+_CONTEXT = (
+    *keys("length_tokens", "batch_tokens", "micro_batch_tokens", nullable=True),
+    *keys("flash_attention", "kv_type_k", "kv_type_v", nullable=True),
+)
+_TIMEOUTS = keys("cell_s", nullable=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,22 +163,26 @@ def _typed(top: Fields) -> Config:
         hardware=hardware,
         engines=top.choices("engine", ENGINES, once=True),
         server_binary=top.text("server_binary"),
-        models=top.texts("models", empty=False),
-        suites=top.texts("suites", empty=False),
+        models=_patterns(top, "models"),
+        suites=_patterns(top, "suites"),
         tiers=_tiers(top),
-        questions=top.texts("questions", empty=False),
+        questions=_patterns(top, "questions"),
         decoding=_decoding(closed_part(top, "decoding", _DECODING)),
         sampling=_sampling(closed_part(top, "sampling", _SAMPLING)),
         context=_context(closed_part(top, "context", _CONTEXT)),
         repeats=top.integer("repeats", 1, 1000) or 0,
         measurement_epoch=top.integer("measurement_epoch", 0) or 0,
-        cell_timeout_s=closed_part(top, "timeouts", keys("cell_s")).number("cell_s", above=True),
+        cell_timeout_s=closed_part(top, "timeouts", _TIMEOUTS).number("cell_s", above=True),
         system_prompt_suffix=top.flag("system_prompt_suffix"),
         judge=parse_judge(top),
         preflight=top.choice("preflight", ("refuse", "tag", "off"), "off"),
         sample=top.integer("sample") or 0,
         image_roots=ordered_roots(_image_roots(top.part("image_roots"))),
     )
+
+
+def _patterns(fields: Fields, key: str) -> tuple[str, ...]:
+    return fields.texts(key, empty=False, single=False)
 
 
 def _tiers(top: Fields) -> tuple[int, ...]:
@@ -193,7 +201,7 @@ def _image_roots(part: Fields) -> dict[str, str]:
 
 def _decoding(part: Fields) -> Decoding:
     return Decoding(
-        modes=part.texts("modes", empty=False),
+        modes=_patterns(part, "modes"),
         speed_sample=part.integer("speed_sample") or 0,
         lookup_draft_tokens=part.integer("lookup_draft_tokens", 1, 512) or 0,
     )
