@@ -25,8 +25,8 @@ from scripts.lib.base.results_tree import drop, linked_folders
 from scripts.lib.execution.run_record import RUN_VARIABLE
 from scripts.lib.machine.process import alone_in_checkout
 from scripts.lib.machine.profiles import load_hardware
-from scripts.lib.planning.disk import drop_cell, load_planner, planners
-from scripts.lib.planning.plan import Shard, make_plan
+from scripts.lib.planning.disk import drop_cell, load_plans
+from scripts.lib.planning.plan import Shard
 from scripts.lib.planning.prediction import (
     Measured,
     hours_text,
@@ -52,7 +52,7 @@ Folder = tuple[str, str, str]
 
 def planned_states(config: Config) -> list[CellState]:
     """The state of every planned cell."""
-    return list(cell_states(make_plan(planner) for planner in planners(load_planner(config))))
+    return list(cell_states(load_plans(config)))
 
 
 def _by_folder(paths: Iterable[Path]) -> Counter[Folder]:
@@ -158,8 +158,7 @@ def _prune(arguments: argparse.Namespace) -> None:
 def _drop_failed(arguments: argparse.Namespace) -> None:
     """Delete failed and damaged cells, and the reviews that show them."""
     _alone(arguments)
-    plans = (make_plan(planner) for planner in planners(load_planner(config_of(arguments))))
-    dropped = drop_failed(plans, arguments.yes)
+    dropped = drop_failed(load_plans(config_of(arguments)), arguments.yes)
     for file in dropped:
         print(f"{'dropped' if arguments.yes else 'would drop'}: {file}")
     print(f"{len(dropped)} failed or damaged cells", file=sys.stderr)

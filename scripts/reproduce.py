@@ -17,17 +17,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scripts.lib.base.command import Parser, run_job
-from scripts.lib.base.errors import BenchError
+from scripts.lib.base.errors import INTERRUPTED_EXIT, BenchError
 from scripts.lib.base.layout import ENVIRONMENTS, REPRODUCTIONS
 from scripts.lib.base.process_lifetime import starter_of_others
 from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.compare.reproduction import Equality, Pair, choose, to_csv, to_json, to_markdown
 from scripts.lib.execution.run_record import current_run_id
 from scripts.lib.machine.environment_record import read_environment
-from scripts.lib.machine.process import INTERRUPTED_EXIT, StopRequest
+from scripts.lib.machine.process import StopRequest
 from scripts.lib.planning.cell_record import read_cell
-from scripts.lib.planning.disk import load_planner, planners
-from scripts.lib.planning.plan import make_plan
+from scripts.lib.planning.disk import load_plans
 from scripts.lib.planning.prediction import hours_text, read_measured, shard_seconds
 from scripts.lib.results.states import CellState, Change, cell_states, changes
 from scripts.lib.settings.run_config import Config, load_config
@@ -35,7 +34,7 @@ from scripts.lib.settings.run_config import Config, load_config
 
 def _sample(config: Config, count: int, seed: int) -> dict[str, list[CellState]]:
     """Shard -> its sampled cells. Raises BenchError where there is nothing to measure again."""
-    states = cell_states(make_plan(planner) for planner in planners(load_planner(config)))
+    states = cell_states(load_plans(config))
     by_shard: dict[str, list[CellState]] = {}
     for state in choose(states, count, seed):
         by_shard.setdefault(state.shard.name, []).append(state)

@@ -30,10 +30,10 @@ from typing import Any
 import psutil
 
 from scripts.lib.base.command import Parser
-from scripts.lib.base.errors import BenchError, run_cli
+from scripts.lib.base.errors import INTERRUPTED_EXIT, BenchError, run_cli
 from scripts.lib.base.layout import ROUTING
 from scripts.lib.machine.preflight import Preflight, enforce, findings, look
-from scripts.lib.machine.process import INTERRUPTED_EXIT, StopRequest
+from scripts.lib.machine.process import StopRequest
 from scripts.lib.machine.profiles import load_hardware
 from scripts.lib.planning.disk import load_planner
 from scripts.lib.planning.memory import shard_bytes
@@ -247,7 +247,7 @@ def _session(arguments: argparse.Namespace) -> int:
 
 def _stats(arguments: argparse.Namespace) -> None:
     """Print the routes of all samples of the profile, each frontdoor of a suite by itself."""
-    layers = read_layers(arguments.configfile or ())
+    layers = read_layers(map(Path, arguments.configfile or ()))
     hardware = load_hardware(
         arguments.hardware or parse_config(merged(layers), sources=layers).hardware
     ).name

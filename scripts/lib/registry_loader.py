@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
 
-from scripts.lib.base.errors import InputErrors, Problem, shown
+from scripts.lib.base.errors import InputErrors, Problem, in_short, shown
 from scripts.lib.base.yaml_fields import Fields, is_misspelt
 from scripts.lib.base.yaml_file import Source as YamlFile
 from scripts.lib.base.yaml_file import read_yaml
@@ -255,7 +255,7 @@ def _no_model(file: YamlFile, key: str, raw: Mapping[str, Any]) -> Problem:
         problem = file.problem(f"roles.{key}.{near}", "unknown key; did you mean 'model'?")
         file.problems.append(problem)
         return problem
-    found = ", ".join(list(raw)[:6]) + (", …" if len(raw) > 6 else "")
+    found = in_short(raw, 6)
     return file.problem(
         f"roles.{key}", f"has no `model`, so nothing to run (it has {found or 'nothing'})"
     )

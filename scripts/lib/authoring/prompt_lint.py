@@ -121,7 +121,7 @@ def lint(folder: Path, suites: Mapping[str, Suite], run_code: bool = True) -> It
     questions = [question for suite in suites.values() for question in suite.questions]
     checked = [q for q in questions if q.reference_answer and checked_weight(q)]
     for question in questions:
-        place = f"{question.suite}/{question.id}"
+        place = question.name_in_full
         found = [*_whole(question), *_context(question)]
         if not any(level is Level.ERROR for level, _ in found) and (
             run_code or not uses_code(question)

@@ -19,7 +19,7 @@ import yaml
 
 from scripts.lib.authoring.public import answers, choices, code, debugging, gaia, ifeval, programs
 from scripts.lib.authoring.public.rows import Benchmark, Item, LayoutError, LeftOut
-from scripts.lib.base.errors import BenchError
+from scripts.lib.base.errors import BenchError, in_short
 from scripts.lib.base.file_hashing import sha256_of
 from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.base.yaml_file import MOST_BYTES
@@ -165,9 +165,8 @@ class Reading:
             names.setdefault(left.reason, []).append(left.origin)
         lines = []
         for reason, each in names.items():
-            shown = f": {', '.join(each[:most])}" if most else ""
-            more = ", …" if most and len(each) > most else ""
-            lines.append(f"left out ({len(each)}): {reason}{shown}{more}")
+            shown = f": {in_short(each, most)}" if most else ""
+            lines.append(f"left out ({len(each)}): {reason}{shown}")
         return lines
 
 

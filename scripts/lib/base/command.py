@@ -10,6 +10,9 @@ from typing import Any
 from scripts.lib.base.errors import run_cli
 from scripts.lib.base.process_lifetime import die_with_starter
 
+# The engines that a shard can be run by.
+ENGINES = ("embedded", "server")
+
 Main = Callable[[argparse.Namespace], int | None]
 
 
@@ -45,9 +48,8 @@ class Parser(argparse.ArgumentParser):
 
     def add_engine(self) -> None:
         """The option that chooses one of the configuration's engines."""
-        choices = ("embedded", "server")
         words = "default: the first engine of the configuration"
-        self.add_argument("--engine", choices=choices, help=words)
+        self.add_argument("--engine", choices=ENGINES, help=words)
 
     def add_model_and_mode(self) -> None:
         """The options that name one shard."""

@@ -31,6 +31,8 @@ class BenchError(Exception):
 
 
 MOST_PROBLEMS_SHOWN = 200
+# A shell's exit code for a command that Ctrl-C has ended.
+INTERRUPTED_EXIT = 130
 
 
 class InputErrors(BenchError):
@@ -119,7 +121,7 @@ def run_cli(main: Callable[[], int | None]) -> NoReturn:
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         print("interrupted", file=sys.stderr)
-        code = 130
+        code = INTERRUPTED_EXIT
     if heeded:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     raise SystemExit(code)

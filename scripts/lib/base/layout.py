@@ -46,6 +46,11 @@ PAGES: Mapping[str, str] = {
 PICTURE_NAMES = ("quality-speed", "speculation", "roofline", "suites")
 
 
+def part_slug(hardware: str, engine: str) -> str:
+    """The name of a part of the pages: one hardware profile and engine."""
+    return f"{hardware}-{engine}"
+
+
 def picture_file(part: str, name: str) -> str:
     """The path of a picture of a part (`{profile}-{engine}`)."""
     return f"{Path(RESULTS_PAGE).parent}/{part}-{name}.svg"

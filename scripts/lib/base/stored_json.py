@@ -114,12 +114,12 @@ def read_sealed(text: str, file: str, place: str = "") -> dict[str, Any]:
     return found
 
 
-def stored_text(content: bytes, file: str) -> str:
-    """The text of a stored file's bytes. Raises Damaged where it is no UTF-8."""
+def stored_text(content: bytes, file: str, place: str = "") -> str:
+    """The text of a stored file's bytes. Raises Damaged where they are not UTF-8."""
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise Damaged(file, str(error)) from error
+        raise Damaged(file, str(error), place) from error
 
 
 def read_stored(file: Path) -> str:

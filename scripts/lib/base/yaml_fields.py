@@ -27,7 +27,8 @@ def is_misspelt(key: str, known: Iterable[str]) -> bool:
     return any(DamerauLevenshtein.distance(key, name) <= min(2, len(key) // 3) for name in known)
 
 
-def _is_number(value: Any) -> TypeGuard[float]:
+def is_number(value: Any) -> TypeGuard[float]:
+    """True for a whole or decimal number; YAML's true and false are not numbers."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
@@ -175,7 +176,7 @@ class Fields:
         value, row = self.raw.get(key), self._row(key)
         if row is not None and row.unsaid is not None and value == row.unsaid:
             return None
-        fits = _is_number(value) and isinstance(value, int) and least <= value <= most
+        fits = is_number(value) and isinstance(value, int) and least <= value <= most
         found: int | None = self._typed(key, fits, f"a whole number {_limits(least, most)}")
         return found
 
@@ -184,7 +185,7 @@ class Fields:
     ) -> float | None:
         """A finite number within limits; `above`: more than `least`. None where there is none."""
         value = self.raw.get(key)
-        fits = _is_number(value) and least <= value <= most and not (above and value == least)
+        fits = is_number(value) and least <= value <= most and not (above and value == least)
         found = self._typed(key, fits, f"a number {_limits(least, most, above)}")
         return None if found is None else float(found)
 
@@ -203,7 +204,7 @@ class Fields:
         return found or []
 
     def texts(self, key: str, empty: bool = True, single: bool = True) -> tuple[str, ...]:
-        """A list of texts. `empty`: an empty text may be among them; `single`: one text is a list."""
+        """A list of texts. `empty`: an empty text may be in it; `single`: one text is a list."""
         value = self.raw.get(key)
         if single and isinstance(value, str) and (value or empty):
             return (value,)

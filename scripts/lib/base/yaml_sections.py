@@ -39,8 +39,8 @@ class Section:
     """One mapping.
 
     `closed`, for formats of this project alone: any unknown key is an error, and so is a required
-    or nullable key that is missing. `lenient`: all of its values are. `values`: the kind of the values, where
-    any key is allowed since the keys are names.
+    or nullable key that is missing. `lenient`: all of its values are. `values`: the kind of the
+    values, where any key is allowed since the keys are names.
     """
 
     name: str

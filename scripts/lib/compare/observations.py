@@ -249,7 +249,7 @@ def _with_spec(item: Observation, results: Path) -> Observation:
 
 def run_ids(results: Path) -> tuple[str, ...]:
     """The runs whose records are in a results tree, oldest first."""
-    return tuple(sorted(file.parent.name for file in results.glob(f"{RUNS.name}/*/output.jsonl")))
+    return tuple(sorted(file.parent.name for file in results.glob(f"{RUNS.name}/*/{OUTPUT}")))
 
 
 def from_run(run_id: str, results: Path) -> Observations:

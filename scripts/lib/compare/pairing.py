@@ -18,11 +18,12 @@ from tqdm import tqdm
 from scripts.lib.base.estimates import Comparison, holm, paired_difference, paired_ratio
 from scripts.lib.compare.observations import Observation, Observations, latest
 from scripts.lib.compare.rescoring import Rescorer
+from scripts.lib.planning.cell_record import TIMINGS
 from scripts.lib.results.states import changes
 
 Values = dict[Hashable, list[float]]
 # Rates and times of a measurement that are compared as ratios.
-RATIO_METRICS = ("decode_tokens_per_s", "prefill_tokens_per_s", "ttft_s")
+RATIO_METRICS = TIMINGS
 QUALITY = "quality"
 METRICS = (*RATIO_METRICS, QUALITY)
 # Fields of a spec that only ask for a new measurement of the same thing.

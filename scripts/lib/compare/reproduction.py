@@ -15,12 +15,12 @@ from hashlib import sha256
 from typing import Any
 
 from scripts.lib.base.estimates import Estimate, paired_ratio, pass_rate
+from scripts.lib.base.markdown import DASH
 from scripts.lib.base.untrusted_text import csv_text
-from scripts.lib.planning.cell_record import CellRecord, Measurement
+from scripts.lib.planning.cell_record import TIMINGS, CellRecord, Measurement
 from scripts.lib.results.certificate import TIE_LOGITS, first_divergence
 from scripts.lib.results.states import CellState, Change, State
 
-TIMINGS = ("decode_tokens_per_s", "prefill_tokens_per_s", "ttft_s")
 COLUMNS = (
     "cell",
     "engine",
@@ -176,10 +176,10 @@ def to_markdown(title: str, pairs: Sequence[Pair], differences: Sequence[Change]
     if other:
         lines += ["", "| cell | answer | first other token | gap there |", "|---|---|---|---|"]
         for pair in other:
-            token, gap = pair.divergence or ("–", None)
+            token, gap = pair.divergence or (DASH, None)
             shown = ">= 1" if gap is None else f"{gap:.3f}"
             if pair.equality is Equality.FAILED:
-                shown = "–"
+                shown = DASH
             lines.append(f"| `{pair.old.cell}` | {pair.equality.value} | {token} | {shown} |")
     lines += ["", f"Environment: {_environment(pairs, differences)}"]
     lines += [f"- `{change.field}`: {change.old} → {change.new}" for change in differences]

@@ -41,7 +41,7 @@ CHANGES = (Mark.REGRESSION, Mark.IMPROVEMENT)
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One setup in one run: its value (a median or a pass rate), and the effect on runs before.
+    """One setup in one run: its value (a median or a pass rate), and the effect since earlier runs.
 
     `changed`: fields of spec and environment that differ from the last measurement of the same
     questions, with the number of cells.

@@ -21,7 +21,15 @@ from scripts.lib.base.layout import RUNS
 from scripts.lib.base.locks import flock
 from scripts.lib.base.markdown import code, quoted
 from scripts.lib.base.safe_files import naming, write_atomic
-from scripts.lib.base.stored_json import SEAL, Damaged, read_sealed, read_stored, sealed
+from scripts.lib.base.stored_json import (
+    SEAL,
+    Damaged,
+    believed,
+    read_sealed,
+    read_stored,
+    sealed,
+    stored_text,
+)
 from scripts.lib.planning.cell_record import CellRecord
 
 OUTPUT, OUTCOME, SUMMARY = "output.jsonl", "outcome.json", "summary.md"
@@ -131,11 +139,7 @@ _ROW_KEYS = frozenset(
 
 
 def _row(line: bytes, file: str, place: str) -> dict[str, Any]:
-    try:
-        text = line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise Damaged(file, str(error), place) from error
-    row = read_sealed(text, file, place)
+    row = read_sealed(stored_text(line, file, place), file, place)
     del row[SEAL]
     if not row.keys() >= _ROW_KEYS:
         raise Damaged(file, f"expected the key {min(_ROW_KEYS - row.keys())}, found none", place)
@@ -150,13 +154,10 @@ def read_rows(folder: Path) -> RunRows:
     content = file.read_bytes()
     # Not by str.splitlines: a text may hold other characters that end a line for it (U+2028).
     lines = content.split(b"\n")[:-1]
-    rows, damaged = list[dict[str, Any]](), list[Problem]()
-    for number, line in enumerate(lines, 1):
-        try:
-            rows.append(_row(line, str(file), f"line {number}"))
-        except Damaged as damage:
-            damaged.append(damage.problem)
-    return RunRows(tuple(rows), tuple(damaged))
+    places = ((line, f"line {number}") for number, line in enumerate(lines, 1))
+    damaged: list[Problem] = []
+    rows = tuple(believed(places, lambda item: _row(item[0], str(file), item[1]), damaged))
+    return RunRows(rows, tuple(damaged))
 
 
 def _was_interrupted(folder: Path) -> bool:

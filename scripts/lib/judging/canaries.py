@@ -106,11 +106,13 @@ def cut_in_half(question: Question) -> str | None:
     return cut if at_best < LEAST_PASSING_FRACTION else None
 
 
-def _fixed(text: str) -> Callable[[Question, Sequence[Question], random.Random], str | None]:
+Make = Callable[[Question, Sequence[Question], random.Random], str | None]
+
+
+def _fixed(text: str) -> Make:
     return lambda question, others, chance: text
 
 
-Make = Callable[[Question, Sequence[Question], random.Random], str | None]
 # Kind -> (known score, how it is made). A cut reference deserves a 1 at most.
 KINDS: Mapping[str, tuple[int, Make]] = {
     "reference": (3, lambda question, others, chance: _polite_reference(question)),

@@ -40,7 +40,7 @@ class Judge(Protocol):
     batches_at_once: int
 
     async def ask(self, items: Sequence[Item], journal: Journal, keep: Keep) -> None:
-        """Ask for every item once, and `keep` its reply before the next item is asked for.
+        """Ask for every item once, and `keep` each reply as it comes in.
 
         Raises Stopped (the replies so far are kept), or BenchError for what only the user can
         correct, such as a refused key.

@@ -32,7 +32,7 @@ from scripts.lib.planning.plan import Planner
 from scripts.lib.planning.runtime_values import DEFAULT_CONTEXT
 from scripts.lib.scoring.series import Item, Role, Series
 from scripts.lib.scoring.verdict_store import BatchRecord, VerdictStore
-from scripts.lib.settings.judge_config import LOCAL, NO_KEY, has_key
+from scripts.lib.settings.judge_config import LOCAL
 from scripts.lib.weights.facts import facts
 
 SERVER_LOG = LOGS / "judge/server.log"
@@ -72,8 +72,6 @@ def open_judge(series: Series, planner: Planner, budget: Budget) -> Iterator[Jud
     from scripts.lib.judging.claude import ClaudeJudge
     from scripts.lib.judging.claude_batches import ClaudeBatchesJudge
 
-    if not has_key():
-        raise Stopped(NO_KEY)
     made = ClaudeBatchesJudge if config.claude.batched else ClaudeJudge
     yield made(series, config.claude, budget)
 

@@ -11,7 +11,7 @@ from functools import cached_property
 
 from scripts.lib.base.estimates import median, pass_rate
 from scripts.lib.base.layout import LEGACY
-from scripts.lib.base.markdown import DASH, code, link, number, percent, table, text
+from scripts.lib.base.markdown import DASH, TO_ROOT, code, link, number, percent, table, text
 from scripts.lib.legacy.rows import LegacyRow, Way
 from scripts.lib.legacy.store import SOURCES
 from scripts.lib.legacy.tables import Imported
@@ -29,7 +29,7 @@ class LegacyPage:
     @property
     def folder(self) -> str:
         """The history's folder as the page links to it."""
-        return f"../../../{LEGACY}/{self.hardware.name}"
+        return f"{TO_ROOT}/{LEGACY}/{self.hardware.name}"
 
     @cached_property
     def suites(self) -> list[str]:

@@ -18,8 +18,6 @@ from typing import Any, Self
 from scripts.lib.base.errors import BenchError
 from scripts.lib.base.locks import LOCK_VARIABLE, flock, hold, holder_of
 
-# A shell's exit code for a command that Ctrl-C has ended.
-INTERRUPTED_EXIT = 130
 CHECKOUT_LOCK = Path(".snakemake/run.lock")
 # The same file whatever TMPDIR is set to. Every user of every Linux may write to /tmp, but not to
 # /run/lock.

@@ -111,7 +111,7 @@ def _lines(ways: Sequence[Setup], setting: Callable[[Setup], int | None]) -> lis
             continue
         name = f"{way.model.key} {way.mode.quality_row}"
         if way.mode.draft is not None:
-            name += f", {way.mode.draft}{' + lookup' if way.mode.lookup_n else ''}"
+            name += f", {way.mode.drafting}"
         found.setdefault(name, []).append((at, way))
     lines = [
         (one_line(name), sorted(points, key=lambda point: point[0]))

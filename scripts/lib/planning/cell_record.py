@@ -66,6 +66,8 @@ class Measurement:
     close_calls: tuple[tuple[int, float], ...] = ()
 
 
+# The figures of a measurement that are compared as ratios.
+TIMINGS = ("decode_tokens_per_s", "prefill_tokens_per_s", "ttft_s")
 CLOSE_CALL_LOGITS = 1.0
 
 

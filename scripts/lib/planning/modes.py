@@ -60,6 +60,13 @@ class Mode:
         return self.draft is not None or self.lookup_n is not None
 
     @property
+    def drafting(self) -> str:
+        """What drafts: the draft model, `lookup`, or both; empty where nothing does."""
+        if self.draft is None:
+            return "lookup" if self.lookup_n else ""
+        return f"{self.draft} + lookup" if self.lookup_n else self.draft
+
+    @property
     def quality_row(self) -> str:
         """The mode with the same answers: `baseline`, or `moeN` for a reduced expert count."""
         return "baseline" if self.experts is None or self.full_experts else f"moe{self.experts}"

@@ -106,6 +106,11 @@ class Shard:
         return f"{self.hardware.name}/{self.model.key}/{self.mode.name}/{self.engine}"
 
     @property
+    def has_weights(self) -> bool:
+        """True where the weights and the draft are on this machine, or a rule can make them."""
+        return self.weights.usable and (self.draft is None or self.draft.usable)
+
+    @property
     def rule_name(self) -> str:
         """The shard's name as part of the name of a Snakemake rule."""
         return self.name.replace("/", "_")
@@ -279,8 +284,8 @@ class Planner:
         cells = tuple(self._cells(model, mode, draft, questions))
         if not cells:
             return "no question that it can be asked is selected (suites, tiers)"
-        runnable = weights.usable and (draft is None or draft.usable)
-        return Shard(self.hardware, model, mode, cells, weights, draft, runnable, self.engine.name)
+        shard = Shard(self.hardware, model, mode, cells, weights, draft, engine=self.engine.name)
+        return replace(shard, runnable=shard.has_weights)
 
     def lacks_weights(self, model: Model, mode: Mode) -> bool:
         """True where missing weights (model, projector, draft) keep a mode from its usual plan."""

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from scripts.lib.base.errors import shown, suggest
+from scripts.lib.base.yaml_fields import is_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def _expect(expected: str, fits: Callable[[Any], bool]) -> Kind:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < INFINITY
+    return is_number(value) and abs(value) < INFINITY
 
 
 def _is_integer(value: Any) -> bool:

@@ -25,7 +25,7 @@ Lengths = Mapping[str, Mapping[str, int]]
 
 def name_of(question: Question) -> str:
     """The question's key in the file: `suite/id@characters`."""
-    return f"{question.suite}/{question.id}@{len(question.prompt_text())}"
+    return f"{question.name_in_full}@{len(question.prompt_text())}"
 
 
 def _tokens(value: object) -> int:

@@ -289,6 +289,13 @@ class Defaults:
     config: Mapping[str, Any]
 
 
+# Method -> the keys of its `scoring_config`.
+_CONFIGS = {
+    name: Section(name, "scoring_config", "", keys(*method.keys))
+    for name, method in METHODS.items()
+}
+
+
 def file_defaults(suite: Fields) -> Defaults:
     """What the file says for all its questions. `scoring_default` may be the method alone."""
     default, own = suite.raw.get("scoring_default"), suite.scalar("scoring_method")
@@ -309,8 +316,7 @@ def _unknown(method: str) -> str:
 
 
 def _config(entry: Fields, key: str, method: str) -> Mapping[str, Any]:
-    known = keys(*METHODS[method].keys)
-    return entry.part(key, Section(method, "scoring_config", "", known)).raw
+    return entry.part(key, _CONFIGS[method]).raw
 
 
 @dataclass(frozen=True, slots=True)

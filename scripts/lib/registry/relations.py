@@ -58,12 +58,14 @@ def _with_file(path: str, entries: Iterable[Model], registry: Registry) -> Model
 
 def _of_model(name: str, entries: Iterable[Model]) -> Model | None:
     """The entry of that model's name, else with a file of that name, else of that key."""
-    by_name: dict[tuple[int, str], Model] = {}
-    for entry in entries:
-        for rank, own in enumerate((entry.name, PurePosixPath(entry.path).stem, entry.key)):
-            by_name.setdefault((rank, plain_name(own)), entry)
     wanted = plain_name(name)
-    return next((by_name[rank, wanted] for rank in range(3) if (rank, wanted) in by_name), None)
+    fitting = [
+        (rank, entry)
+        for entry in entries
+        for rank, own in enumerate((entry.name, PurePosixPath(entry.path).stem, entry.key))
+        if plain_name(own) == wanted
+    ]
+    return min(fitting, key=lambda pair: pair[0])[1] if fitting else None
 
 
 def _with_draft(

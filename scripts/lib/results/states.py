@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.base.command import ENGINES
 from scripts.lib.base.errors import BenchError
 from scripts.lib.base.globs import matches
 from scripts.lib.base.layout import CELLS, PROBES, REVIEWS
@@ -27,6 +28,7 @@ from scripts.lib.planning.disk import (
     load_planner,
     pending,
     planners,
+    registry_of,
 )
 from scripts.lib.planning.modes import expand_modes
 from scripts.lib.planning.plan import Cell, Plan, Planner, Shard, make_plan, seen_from_elsewhere
@@ -190,12 +192,6 @@ class MissingCells:
         """All missing cells."""
         return self.new + self.stale
 
-    @property
-    def can_run(self) -> bool:
-        """True when the weights are on this machine, or a rule can make them."""
-        draft = self.shard.draft
-        return self.shard.weights.usable and (draft is None or draft.usable)
-
 
 def missing_cells(plan: Plan) -> Iterator[MissingCells]:
     """The shards of a plan with missing cells. Planned cells that exist are not read."""
@@ -247,7 +243,7 @@ def _widened(config: Config, planner: Planner) -> Config:
         models=tuple(planner.registry.models),
         suites=tuple(suites) or ("*",),
         decoding=replace(config.decoding, modes=("*",)),
-        engines=("embedded", "server"),
+        engines=ENGINES,
     )
 
 
@@ -268,10 +264,10 @@ def _configurations(active: Config, folder: Path = CONFIG_FILE.parent) -> Iterat
 
 
 def _planners(active: Config) -> Iterator[Planner]:
-    """A planner per configuration, engine and profile: this machine's and each named one."""
+    """A planner per configuration, engine and profile with cells (this machine's or named)."""
     here = [load_hardware(active.hardware).name, load_hardware("auto").name]
     names = dict.fromkeys([*here, *profile_names()])
-    present = [name for name in names if (CELLS / name).is_dir()]
+    profiles = [load_hardware(name) for name in names if (CELLS / name).is_dir()]
     widened: list[Config] = []
     for config in _configurations(active):
         planner = load_planner(config)
@@ -281,9 +277,8 @@ def _planners(active: Config) -> Iterator[Planner]:
             continue
         widened.append(planner.config)
         for engine in planners(hashed(planner)):
-            for name in present:
-                profile = "auto" if name.startswith("local-") else name
-                yield replace(engine, hardware=load_hardware(profile))
+            for profile in profiles:
+                yield replace(engine, hardware=profile)
 
 
 def _unplanned(planner: Planner) -> Iterator[tuple[str, str, str]]:
@@ -334,7 +329,7 @@ def orphans(active: Config) -> tuple[Path, ...]:
         plan = make_plan(planner)
         for seen in (plan, seen_from_elsewhere(plan)):
             reviews.update(plan_review(seen, shard).file for shard in seen.shards)
-    quirks = load_planner(active).registry.quirks
+    quirks = registry_of(active).quirks
     probes = {str(probe_file(quirk)) for quirk in quirks if quirk.probe is not None}
     found = [*files_at(PROBES, 0, ".json")]
     for profile in profiles:

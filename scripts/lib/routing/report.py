@@ -261,7 +261,7 @@ def outcome_lines(outcomes: Iterable[ModelOutcome]) -> Iterator[str]:
     """Each outcome as one line for the terminal."""
     words = {True: "right", False: "wrong", None: "no reward"}
     for o in outcomes:
-        worth = f"{o.reward:+.2f}" if o.reward is not None else "  –  "
-        seconds = f"{o.elapsed_s:.1f} s" if o.elapsed_s is not None else "–"
+        worth = f"{o.reward:+.2f}" if o.reward is not None else f"  {DASH}  "
+        seconds = f"{o.elapsed_s:.1f} s" if o.elapsed_s is not None else DASH
         asked = f"{o.suite}/{o.question} {o.action} {entry_and_mode(o.entry, o.mode)}"
         yield one_line(f"{asked}: {words[o.success]} {worth} {seconds} {o.why[:120]}")

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from scripts.lib.prompts.loader import Question
 from scripts.lib.results.review_rows import ReviewRow
 from scripts.lib.routing.entries import ACTIONS, FRONTDOOR, MODE
+from scripts.lib.scoring.rubric import MOST_SCORE
 
 COST_WEIGHT = 0.15
-BEST_SCORE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def outcome(action: str, entry: str, row: ReviewRow, mode: str = MODE) -> ModelO
         return replace(known, success=False, quality=0.0, why=row.error)
     if row.score is None or row.passed is None:
         return replace(known, why=f"unscored: {row.score_reason}")
-    quality = row.score / BEST_SCORE
+    quality = row.score / MOST_SCORE
     return replace(known, success=row.passed, quality=quality, why=row.score_reason)
 
 

@@ -21,7 +21,13 @@ from scripts.lib.prompts.types import Question
 from scripts.lib.scoring.answer.cleaning import clean
 from scripts.lib.scoring.checks.json_schema import first_problem
 from scripts.lib.scoring.extract.json_values import parse_json
-from scripts.lib.scoring.rubric import CriterionScore, QuestionScore
+from scripts.lib.scoring.rubric import (
+    MOST_SCORE,
+    PASS_SCORE,
+    TRUNCATED,
+    CriterionScore,
+    QuestionScore,
+)
 
 # Increase it when replies are scored differently: a new series of verdicts begins.
 SCORING_VERSION = 1
@@ -32,7 +38,7 @@ POINTS = {"met": 1.0, "partly": 0.5, "unmet": 0.0}
 # At most this much of a reason is stored.
 REASON_CHARACTERS = 600
 
-# The judge's instructions, with two worked examples: long enough for the vendor's prompt cache to
+# The judge's instructions, with three worked examples: long enough for the vendor's prompt cache to
 # take them.
 SYSTEM = (Path(__file__).parent / "system.md").read_text(encoding="utf-8").strip()
 
@@ -142,7 +148,7 @@ def material(question: Question, answer: str, finish_reason: str) -> Material:
     """
     asked, reference, criteria = _asked(question)
     text = _cut(clean(answer, question.prompt_text()))
-    return Material(asked, reference, criteria, text, finish_reason in ("length", "timeout"))
+    return Material(asked, reference, criteria, text, finish_reason in TRUNCATED)
 
 
 def user_prompt(shown: Material, verdict_digest: str) -> str:
@@ -215,5 +221,5 @@ def score_reply(shown: Material, content: str) -> QuestionScore:
         note="truncated" if shown.truncated else "",
         summary=summary,
         least=1 if reply["attempt"] == "reasonable" and shown.answer else 0,
-        most=2 if shown.truncated else 3,
+        most=PASS_SCORE if shown.truncated else MOST_SCORE,
     )

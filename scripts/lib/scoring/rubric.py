@@ -16,6 +16,8 @@ MOST_SCORE = 3
 LEAST_COVERAGE = 0.5
 # The reason of a criterion that only a judge can score.
 NO_CHECK = "no check"
+# Answers that ended this way were cut off.
+TRUNCATED = ("length", "timeout")
 
 
 @dataclass(frozen=True, slots=True)

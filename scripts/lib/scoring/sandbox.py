@@ -29,6 +29,7 @@ from typing import NamedTuple
 
 import psutil
 
+from scripts.lib.base.captured import run_captured
 from scripts.lib.scoring.harness import ANSWER, NOT_STARTED, TESTS
 
 # For one process, and for all processes of an answer together.
@@ -144,9 +145,7 @@ def _sandbox() -> tuple[tuple[str, ...], str]:
     said = ""
     for unprivileged in (False, True) if os.geteuid() == 0 else (True,):
         argv = _bwrap(binary, unprivileged)
-        probe = subprocess.run(
-            [*argv, *_python(), "-c", "0"], capture_output=True, text=True, check=False
-        )
+        probe = run_captured([*argv, *_python(), "-c", "0"])
         said = probe.stderr.strip()[:100]
         if probe.returncode == 0:
             tried = _try(argv, "f = abs", CodeTests("assert f(-1) == 1"), 10.0)

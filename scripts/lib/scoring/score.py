@@ -16,6 +16,7 @@ from scripts.lib.scoring.rubric import (
     MOST_SCORE,
     NO_CHECK,
     PASS_SCORE,
+    TRUNCATED,
     CriterionScore,
     QuestionScore,
 )
@@ -97,7 +98,7 @@ def examine(question: Question, answer: str, finish_reason: str) -> Examination:
     criteria = tuple(map(examined, question.scoring))
     whole = examined(Criterion(WHOLE_ANSWER, 100, question.whole)) if question.whole else None
     notes = []
-    if finish_reason in ("length", "timeout"):
+    if finish_reason in TRUNCATED:
         notes.append("truncated")
     if not text:
         notes.append("empty")

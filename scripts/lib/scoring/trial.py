@@ -10,6 +10,7 @@ from scripts.lib.base.errors import BenchError, suggest
 from scripts.lib.base.untrusted_text import one_line, printable
 from scripts.lib.prompts.loader import load_suites
 from scripts.lib.prompts.types import Question
+from scripts.lib.scoring.rubric import MOST_SCORE
 from scripts.lib.scoring.score import Examination, Examined
 
 _VERDICT = {True: "passed", False: "failed", None: "unscored"}
@@ -102,7 +103,7 @@ def as_text(question: Question, examination: Examination) -> str:
     score = examination.score
     result = "unscored"
     if score.score is not None:
-        result = f"{score.score} of 3, {'passed' if score.passed else 'failed'}"
+        result = f"{score.score} of {MOST_SCORE}, {'passed' if score.passed else 'failed'}"
     lines = [f"{question.name_in_full}: {result}" + (f" ({score.note})" if score.note else "")]
     for examined in examination.criteria:
         lines += _criterion_lines(examined)

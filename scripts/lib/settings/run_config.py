@@ -14,6 +14,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.base.command import ENGINES
 from scripts.lib.base.errors import BenchError, InputErrors, Problem, shown
 from scripts.lib.base.yaml_fields import Fields, closed_part
 from scripts.lib.base.yaml_file import Source, plain_value, read_argument, read_whole
@@ -23,7 +24,6 @@ from scripts.lib.settings.judge_config import JudgeConfig, parse_judge
 CONFIG_FILE = Path("config/config.yaml")
 CONFIG_VARIABLE = "EPYC_BENCH_CONFIG"
 COMMAND_LINE = "--config"
-ENGINES = ("embedded", "server")
 KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0")
 # (old prefix of an image's path, folder that holds it now), in the order in which they are tried.
 ImageRoots = tuple[tuple[str, str], ...]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from scripts.lib.base.layout import part_slug
 from scripts.lib.planning.plan import Plan
 from scripts.lib.results.review_check import Damage
 from scripts.lib.results.states import MissingCells
@@ -44,7 +45,7 @@ class ProfilePart:
     @property
     def slug(self) -> str:
         """The part's name in file names."""
-        return f"{self.plan.hardware.name}-{self.plan.engine.name}"
+        return part_slug(self.plan.hardware.name, self.plan.engine.name)
 
     @cached_property
     def suites(self) -> list[str]:

@@ -10,21 +10,20 @@ from collections.abc import Iterator
 from scripts.lib.base.errors import tell_notices
 from scripts.lib.judging.answers import estimate, most_characters, request_size
 from scripts.lib.judging.batch import mix_of
-from scripts.lib.planning.disk import pending
 from scripts.lib.planning.left_out import MissingWeights
 from scripts.lib.planning.plan import Plan
-from scripts.lib.planning.prediction import hours_text, read_measured, shard_seconds
+from scripts.lib.planning.prediction import hours_text, shard_seconds
 from scripts.lib.settings.judge_config import CLAUDE, NO_KEY, has_key
 from scripts.lib.workflow.targets import Workflow
 
 NAMED_WITHOUT_DRY_RUN = 3
 
 
-def summary_lines(plan: Plan, with_names: bool) -> Iterator[str]:
+def summary_lines(workflow: Workflow, plan: Plan, with_names: bool) -> Iterator[str]:
     """The plan in a few lines. `with_names`: name every model that is left out."""
-    todo = {shard.name: pending(shard) for shard in plan.runnable}
+    todo = {shard.name: workflow.missing[shard.name] for shard in plan.runnable}
     cells = sum(len(shard.cells) for shard in plan.runnable)
-    measured = read_measured()
+    measured = workflow.measured
     seconds = sum(shard_seconds(shard, todo[shard.name], measured) for shard in plan.runnable)
     time = f", at most {hours_text(seconds)}" if seconds else ""
     missing, shards = sum(map(len, todo.values())), sum(map(bool, todo.values()))
@@ -71,5 +70,7 @@ def announce(workflow: Workflow, dry_run: bool) -> None:
         tell_notices(workflow.planner.notices)
         lines = [f"left out: {fault}" for fault in workflow.planner.faults]
         lines += [f"continuing without: {problem}" for problem in workflow.damaged]
-        lines += [line for plan in workflow.active for line in summary_lines(plan, dry_run)]
+        lines += [
+            line for plan in workflow.active for line in summary_lines(workflow, plan, dry_run)
+        ]
         print("\n".join([*lines, *judge_lines(workflow)]), file=sys.stderr)

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from scripts.lib.base.errors import BenchError, Problem, fail
+from scripts.lib.base.errors import INTERRUPTED_EXIT, BenchError, Problem, fail
 from scripts.lib.base.layout import (
     INSTRUMENT,
     PAGES,
@@ -24,6 +24,7 @@ from scripts.lib.base.layout import (
     TABLE_NAMES,
     TABLES,
     TEMPLATES,
+    part_slug,
     picture_file,
 )
 from scripts.lib.base.results_tree import drop
@@ -32,7 +33,7 @@ from scripts.lib.base.yaml_file import Source
 from scripts.lib.execution.probes import planned_probes
 from scripts.lib.planning.disk import EveryPlan, every_plan, pending
 from scripts.lib.planning.plan import Cell, Plan, Planner, Shard
-from scripts.lib.planning.prediction import read_measured, table_damage
+from scripts.lib.planning.prediction import Measured, read_measured, table_damage
 from scripts.lib.registry_loader import Quirk
 from scripts.lib.results.review import Review, plan_review
 from scripts.lib.scoring.series import Series
@@ -66,7 +67,7 @@ def or_exit(make: Callable[[], T]) -> T:
     except KeyboardInterrupt:
         # Planning may hash weights for minutes; finished hashes are kept.
         print("interrupted", file=sys.stderr)
-        raise SystemExit(130) from None
+        raise SystemExit(INTERRUPTED_EXIT) from None
 
 
 @dataclass(frozen=True)
@@ -124,11 +125,15 @@ class Workflow:
         return found
 
     @cached_property
+    def measured(self) -> Measured:
+        """The measured speeds, from which the time of missing cells is predicted."""
+        return read_measured()
+
+    @cached_property
     def cluster(self) -> Mapping[str, Mapping[str, Any]]:
         """Shard name -> the cluster resources of its job."""
-        measured = read_measured()
         return {
-            shard.name: cluster_resources(shard, self.missing[shard.name], measured)
+            shard.name: cluster_resources(shard, self.missing[shard.name], self.measured)
             for shard in self.shards
         }
 
@@ -259,7 +264,7 @@ class Workflow:
     def pictures(self) -> list[str]:
         """The pictures of every profile and engine with reviews."""
         shards = [review.shard for review in self.reviews.values()]
-        parts = dict.fromkeys(f"{shard.hardware.name}-{shard.engine}" for shard in shards)
+        parts = dict.fromkeys(part_slug(shard.hardware.name, shard.engine) for shard in shards)
         return [picture_file(part, name) for part in parts for name in PICTURE_NAMES]
 
     @property

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.authoring.public.rows import (
+    LEVELS,
     Item,
     Row,
     csv_rows,
@@ -38,7 +39,6 @@ _SIMPLEQA = {
 }
 # HotpotQA's F1 gives part of the points from this share of common words on.
 _LEAST_F1 = 0.5
-_HOTPOTQA_LEVELS = {"easy": 1, "medium": 2, "hard": 3}
 
 
 def read_gsm8k(path: Path) -> Iterator[Item]:
@@ -99,7 +99,7 @@ def read_hotpotqa(path: Path) -> Iterator[Item]:
     """The paragraphs come before the question; the tier is the level, hard if none is given."""
     for row in json_list(path):
         answer = row.text("answer").strip()
-        tier = row.one_of("level", _HOTPOTQA_LEVELS) if "level" in row.raw else 3
+        tier = row.one_of("level", LEVELS) if "level" in row.raw else 3
         paragraphs = [_paragraph(row, raw) for raw in row.listed("context")]
         asked = f"Question: {row.text('question').strip()}\n{_ASK_SHORT}"
         exact = {"type": "hotpot", "value": answer}

@@ -194,15 +194,13 @@ def _in_sandbox(library: str) -> bool:
 
 def _imported(row: Row, key: str) -> set[str]:
     """The libraries that a row's code imports."""
+    row.text(key)
     names = set()
-    try:
-        for node in ast.walk(ast.parse(row.text(key))):
-            if isinstance(node, ast.Import):
-                names |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                names.add(node.module)
-    except (SyntaxError, ValueError, RecursionError) as error:
-        raise row.problem(key, f"Python code ({error})") from error
+    for node in ast.walk(row.parsed(key, ast.parse, "Python code")):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
     return {name.partition(".")[0] for name in names}
 
 

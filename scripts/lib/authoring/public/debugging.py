@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.authoring.public.code import fenced
-from scripts.lib.authoring.public.programs import LEVELS, method_check
+from scripts.lib.authoring.public.programs import method_check
 from scripts.lib.authoring.public.rows import (
+    LEVELS,
     Item,
     LeftOut,
     Row,

@@ -13,6 +13,7 @@ from typing import Any
 
 from scripts.lib.authoring.public.code import as_module, fenced
 from scripts.lib.authoring.public.rows import (
+    LEVELS,
     Item,
     LayoutError,
     LeftOut,
@@ -33,7 +34,6 @@ _ASK_METHOD = (
     "Solve this problem in Python. Begin with the code below, and answer with one code block that "
     "holds all of it."
 )
-LEVELS = {"easy": 1, "medium": 2, "hard": 3}
 # LiveCodeBench gives these modules to every answer: solutions on LeetCode use them unimported.
 _NAMED = (
     *("string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random"),

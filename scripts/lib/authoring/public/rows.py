@@ -13,6 +13,9 @@ from typing import Any
 
 from scripts.lib.base.errors import BenchError, shown, suggest
 
+# Difficulty -> tier.
+LEVELS = {"easy": 1, "medium": 2, "hard": 3}
+
 
 class LayoutError(BenchError):
     """A file is not as it was published: file, line, what was expected and what was found."""

@@ -152,7 +152,7 @@ def _why(item: MissingCells) -> str:
         more = len(item.changed) - SHOWN_CHANGES
         and_more = f" and {more} more" if more > 0 else ""
         return f"changed since they were measured: {named}{and_more}"
-    if not item.can_run:
+    if not item.shard.has_weights:
         return f"{MissingWeights.ABSENT}: cannot run here"
     return "not measured yet"
 

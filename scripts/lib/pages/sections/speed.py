@@ -39,7 +39,7 @@ def _sweep(
         setting = value(way)
         if setting is not None:
             settings.add(setting)
-            key = (way.model.key, way.mode.quality_row, _drafting(way))
+            key = (way.model.key, way.mode.quality_row, way.mode.drafting)
             lines.setdefault(key, {})[setting] = way
     columns, rows = sorted(settings), []
     for names, of_line in lines.items():
@@ -47,12 +47,6 @@ def _sweep(
         rows.append([*map(code, names), *cells])
     headers = [f"{letter} = {setting}" for setting in columns]
     return table(rows, ("model", "base", "drafts by", *headers))
-
-
-def _drafting(way: Setup) -> str:
-    if way.mode.draft is None:
-        return "lookup"
-    return f"{way.mode.draft} + lookup" if way.mode.lookup_n else way.mode.draft
 
 
 def _sweep_cell(part: ProfilePart, way: Setup | None) -> str:

@@ -12,8 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from scripts.lib.prompts.contexts import chunks as chunks
-from scripts.lib.prompts.contexts import phrases as phrases
+from scripts.lib.prompts.contexts import chunks, phrases
 from scripts.lib.prompts.contexts.dice import Dice, capitalised, filled
 
 

@@ -33,14 +33,15 @@ def check_multiple_choice(answer: str, params: Params) -> CheckOutcome:
     predecessor scored so.
     """
     wanted = str(params["value"]).strip().strip("().").upper()
-    letter = _last_letter(answer) if params.get("last") else ""
     try:
         found = _by_statement(answer, wanted, params.get("choices") or {})
     except Undecided:
+        letter = _last_letter(answer) if params.get("last") else ""
         if not letter:
             raise
     else:
-        if found.extracted or not letter:
+        letter = _last_letter(answer) if params.get("last") and not found.extracted else ""
+        if not letter:
             return found
     return compared(letter == wanted, f"chose {letter}", wanted, letter, "the last letter")
 

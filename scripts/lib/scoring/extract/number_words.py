@@ -5,24 +5,11 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from scripts.lib.prompts.check_types import COUNT_NAMES
 from scripts.lib.scoring.extract.quantities import Number
 
-_UP_TO_NINETEEN = (
-    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
-    *(
-        "ten",
-        "eleven",
-        "twelve",
-        "thirteen",
-        "fourteen",
-        "fifteen",
-        "sixteen",
-        "seventeen",
-        "eighteen",
-        "nineteen",
-    ),
-)
-_UNITS = {word: value for value, word in enumerate(_UP_TO_NINETEEN)}
+# Zero to nineteen; the tens are names of their own.
+_UNITS = {word: value for value, word in enumerate(COUNT_NAMES[:20])}
 _NAMES_OF_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _TENS = {word: 10 * value for value, word in enumerate(_NAMES_OF_TENS, 2)}
 _LARGE = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
