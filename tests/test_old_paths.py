@@ -72,4 +72,5 @@ def test_a_module_that_is_no_command_any_more_names_the_one_that_is(
     called = (f"scripts/lib/{name}.py",) if way == "file" else ("-m", f"scripts.lib.{name}")
     done = python(ROOT, *called, "--list")
     assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr.startswith(f"error: scripts/lib/{name}.py is ") and instead in done.stderr
+    told = f"error: scripts/lib/{name}.py is not a command any more. "
+    assert done.stderr.startswith(told) and instead in done.stderr

@@ -453,7 +453,9 @@ def test_a_suite_too_large_to_be_read_names_a_size_that_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("scripts.lib.authoring.public_benchmarks.MOST_BYTES", 1500)
-    with pytest.raises(BenchError, match=r"4 questions make a suite .*: --sample-size [1-3]$"):
+    with pytest.raises(
+        BenchError, match=r"4 questions make a suite .*; draw a sample: --sample-size [1-3]$"
+    ):
         import_benchmark("gpqa", PUBLISHED["gpqa"](tmp_path), tmp_path / "out", None, 0)
     assert not (tmp_path / "out").exists()
 

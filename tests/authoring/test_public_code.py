@@ -454,7 +454,8 @@ def test_what_only_leetcodes_judge_can_decide_is_left_out_by_name(
             PROGRAM,
             "metadata",
             "no",
-            "metadata: expected JSON of an object, its func_name a name",
+            "metadata: expected JSON of an object, its func_name a name "
+            "(Expecting value: line 1 column 1 (char 0)), found 'no'",
         ),
         (
             "livecodebench",

@@ -90,6 +90,7 @@ def test_only_an_answer_that_was_cut_off_may_be_empty() -> None:
     st.floats(max_value=0, exclude_max=True) | st.sampled_from((inf, nan)),
 )
 def test_no_figure_is_negative_or_no_number(name: str, value: float) -> None:
-    assert check_measurement(replace(ANSWER, **{name: value}), 5.5).startswith(
-        f"measurement.{name}: "
+    assert (
+        check_measurement(replace(ANSWER, **{name: value}), 5.5)
+        == f"measurement.{name}: expected 0 or more, found {value}"
     )

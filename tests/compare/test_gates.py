@@ -47,10 +47,16 @@ def test_gates_are_read(text: str, metric: str, threshold: float) -> None:
             "decode_token_per_s -3%",
             "no metric 'decode_token_per_s'; did you mean 'decode_tokens_per_s'",
         ),
-        ("decode_tokens_per_s +3%", "must start with '-'"),
+        (
+            "decode_tokens_per_s +3%",
+            "a lower decode_tokens_per_s is worse, so the threshold must start with '-'",
+        ),
         ("ttft_s -3%", "a higher ttft_s is worse, so the threshold must start with '+'"),
         ("quality -2%", "expected a threshold of quality in pt, found %"),
-        ("decode_tokens_per_s -3pt", "in %, found pt"),
+        (
+            "decode_tokens_per_s -3pt",
+            "expected a threshold of decode_tokens_per_s in %, found pt",
+        ),
         ("decode_tokens_per_s -100%", "nothing can drop by 100 %"),
     ],
 )

@@ -119,6 +119,7 @@ def shard(tmp_path: Path) -> Shard:
     planner = tiny_planner(tmp_path / "models")
     config = planner.config.with_modes(("lookup_n3",))
     config = replace(config, sampling=replace(config.sampling, max_tokens=8))
-    planner = replace(planner, config=config, hardware=HARDWARE)
+    two_threads = replace(HARDWARE, threads=2, batch_threads=2)
+    planner = replace(planner, config=config, hardware=two_threads)
     made = find_shard(make_plan(planner), "plain", "lookup_n3")
     return replace(made, cells=made.cells[:3])

@@ -63,12 +63,38 @@ def test_the_shipped_files_are_valid() -> None:
         ({"tiers": []}, "tiers: is empty"),
         ({"repeats": "two"}, "repeats: expected a whole number from 1 to 1000, found 'two'"),
         ({"hardware": "../x"}, "hardware: expected letters, digits, "),
+        ({"models": "*"}, "models: expected a list of texts, none of them empty, found '*'"),
+        ({"suites": "math"}, "suites: expected a list of texts, none of them empty, found 'math'"),
+        ({"questions": "*"}, "questions: expected a list of texts, none of them empty, found '*'"),
+        ({"decoding__modes": "*"}, "decoding.modes: expected a list of texts, none of them empty"),
+        ({"judge__scorers": "checks"}, "judge.scorers: expected a list of texts, found 'checks'"),
+        ({"context__kv_type_k": ""}, "context.kv_type_k: is empty"),
     ],
 )
 def test_mistakes_are_named(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputErrors) as caught:
         parse_config(changed(**changes))
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        ("sampling", "temperature"),
+        ("sampling", "max_tokens"),
+        ("context", "length_tokens"),
+        ("context", "flash_attention"),
+        ("context", "kv_type_v"),
+        ("timeouts", "cell_s"),
+    ],
+)
+def test_a_key_that_may_be_null_must_be_there(section: str, key: str) -> None:
+    raw = changed()
+    raw[section][key] = None
+    parse_config(raw)
+    del raw[section][key]
+    with pytest.raises(InputErrors, match=rf"{section}\.{key}: is missing"):
+        parse_config(raw)
 
 
 def test_all_mistakes_are_reported_at_once() -> None:
@@ -169,7 +195,7 @@ def test_a_mistake_is_told_of_the_file_that_says_it(tmp_path: Path) -> None:
     second.write_text("repeats: 0\nsampling: {top_p: 1}\n")
     with pytest.raises(InputErrors) as caught:
         load_config((first, second))
-    assert {problem.file for problem in caught.value.problems} == {f"{second}:1", f"{first}:2"}
+    assert [problem.file for problem in caught.value.problems] == [f"{first}:2", f"{second}:1"]
 
 
 @pytest.mark.parametrize(

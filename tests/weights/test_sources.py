@@ -78,7 +78,9 @@ def test_an_original_that_is_not_there_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EPYC_BENCH_MODELS", str(tmp_path))
-    with pytest.raises(BenchError, match="is made of smollm2_135m_q4_1"):
+    with pytest.raises(
+        BenchError, match="is made of smollm2_135m_q4_1, whose weights are missing: "
+    ):
         make_weights(REGISTRY, REGISTRY.models["smollm2_135m_q8_0"])
 
 

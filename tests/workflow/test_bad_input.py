@@ -23,16 +23,43 @@ def test_a_setting_of_the_command_line_that_cannot_be(project: Project) -> None:
         ("modles=[1]", "modles: unknown key; did you mean 'models'?"),
         ("sampling={seed: 1, seed: 2}", "--config: sampling.seed: duplicate key"),
         ('suites=["mathh"]', "suites: 'mathh' names nothing; known: one, two"),
-        ("hardware=epyc-9654", "no profile 'epyc-9654' in config/hardware/; did you mean"),
+        ('models=["tiny_c"]', "models: 'tiny_c' names nothing; did you mean 'tiny_b'?"),
+        (
+            "hardware=epyc-9654",
+            "no profile 'epyc-9654' in config/hardware/; did you mean 'epyc-9655'?",
+        ),
         ("registry=nowhere.yaml", "nowhere.yaml: no such file"),
+        ("sample=1_000", "--config: sample: expected a whole number of at least 1, found '1_000'"),
+        (
+            "judge={claude: {max_usd: .nan}}",
+            "--config: judge.claude.max_usd: expected a number of at least 0, found '.nan'",
+        ),
     ):
         assert message in refused(project, "--config", setting)
 
 
 def test_a_config_file_that_snakemake_reads_otherwise(project: Project) -> None:
     for text, message in (
-        ("sampling: {seed: 1}\nsampling: {top_p: 0.5}\n", "mine.yaml:2: sampling: duplicate key"),
-        ("preflight: no\n", "mine.yaml:1: preflight: unknown value 'no'"),
+        (
+            "sampling: {seed: 1}\nsampling: {top_p: 0.5}\n",
+            "mine.yaml:2: sampling: duplicate key (first on line 1)",
+        ),
+        (
+            "sampling: {max_tokens: -5}\n",
+            "mine.yaml:1: sampling.max_tokens: expected a whole number of at least 1, found -5",
+        ),
+        (
+            "timeouts: {cell_s: 10:00}\n",
+            "mine.yaml:1: timeouts.cell_s: expected a number above 0, found '10:00'",
+        ),
+        (
+            "judge: {claude: {max_usd: .nan}}\n",
+            "mine.yaml:1: judge.claude.max_usd: expected a number of at least 0, found '.nan'",
+        ),
+        (
+            "preflight: no\n",
+            "mine.yaml:1: preflight: unknown value 'no'; known: off, refuse, tag",
+        ),
     ):
         (project.folder / "mine.yaml").write_text(text)
         assert message in refused(project, "--configfile", "mine.yaml")

@@ -165,7 +165,8 @@ def test_a_second_process_does_not_pay_for_the_same_batches(
     )
     server.wait_for(MESSAGES, 1)
     second = script(finished, *argv[2:], **server.environment)
-    assert second.returncode == 0 and "is judging in this series" in second.stdout, second.stderr
+    told = f"process {first.pid} is judging in this series; wait for it to end"
+    assert second.returncode == 0 and told in second.stdout, second.stderr
     assert first.wait(60) == 0 and set(server.judged.values()) == {1}
 
 

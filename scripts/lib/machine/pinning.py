@@ -42,6 +42,9 @@ def pin(hardware: Hardware) -> None:
     machine or user does not allow.
     """
     _set_openmp(hardware)
+    # llama-cpp-python loads numpy, whose OpenBLAS starts a thread per CPU. They spin for about
+    # 0.1 s, beside the engine's first warm-up, and then look like threads that compute.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
     _drop_engine_variables()
     _set_huge_pages(hardware)
     if hardware.numa and os.environ.get(NUMA_VARIABLE) != hardware.numa:
