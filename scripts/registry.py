@@ -32,7 +32,6 @@ from scripts.lib.base.part_names import part_name
 from scripts.lib.base.safe_files import naming, write_atomic
 from scripts.lib.planning.cell_spec import Weights
 from scripts.lib.planning.disk import load_planner, pending, registry_of
-from scripts.lib.planning.modes import expand_modes
 from scripts.lib.planning.plan import Planner, make_plan
 from scripts.lib.planning.prediction import hours_text, read_measured, shard_seconds
 from scripts.lib.registry_loader import Model
@@ -99,7 +98,7 @@ def _where(weights: Weights) -> str:
 def _show(arguments: argparse.Namespace) -> None:
     planner = load_planner(_config(arguments))
     model = planner.registry.entry(arguments.key)
-    weights, expansion = planner.weights[model.key], expand_modes(model, planner.registry.models)
+    weights, expansion = planner.weights[model.key], planner.modes(model)
     suites = ", ".join(dict.fromkeys(question.suite for question in planner.selected(model)))
     print(f"{model.key} ({planner.registry.path}:{model.line}): {model.description}")
     print(

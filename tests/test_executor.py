@@ -15,7 +15,7 @@ from scripts.lib.engines.factory import EngineSettings, make_engine
 from scripts.lib.executor import Job, run
 from scripts.lib.llama_build.build import server_binary
 from scripts.lib.machine.pinning import Thread, read_threads
-from scripts.lib.planning.cell_record import CellRecord, Failure
+from scripts.lib.planning.cell_record import CellRecord, Count, Failure
 from scripts.lib.planning.plan import Shard
 from scripts.lib.planning.weights_guard import WeightsGuard
 from tests.factories.engines import GUARDS, PROOF, Fragile, Recorder, kill
@@ -80,7 +80,7 @@ def test_a_second_crash_is_the_cells_error_in_the_engines_last_words(crashing) -
 def test_a_restarted_engine_that_does_not_prove_its_mode_measures_nothing(
     crashing, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # type: ignore[no-untyped-def]
-    drafted = iter([5, 0])
+    drafted = iter([{"lookup": Count(3, 1, 5)}, {"lookup": Count(3)}])
     warm_up = executor.guard_warm_up
     monkeypatch.setattr(executor, "guard_warm_up", lambda shard, _: warm_up(shard, next(drafted)))
     engine, records = crashing(generate=(2,))

@@ -51,7 +51,13 @@ from scripts.lib.machine.pinning import (
     violations,
 )
 from scripts.lib.machine.process import StopRequest
-from scripts.lib.planning.cell_record import CellRecord, Failure, Measurement, parse_cell
+from scripts.lib.planning.cell_record import (
+    CellRecord,
+    Counts,
+    Failure,
+    Measurement,
+    parse_cell,
+)
 from scripts.lib.planning.cell_spec import loaded_projector
 from scripts.lib.planning.disk import existing_files, partial_folder, partial_name
 from scripts.lib.planning.memory import page_cache
@@ -161,8 +167,7 @@ def load_settings(shard: Shard, check: bool = True) -> LoadSettings:
         weights=shard.weights.path,
         draft=shard.draft.path if shard.draft is not None else None,
         mode=shard.mode,
-        override_key=spec["mode"].get("override_key"),
-        lookup_draft_tokens=spec["mode"].get("lookup_draft_tokens", 0),
+        mode_spec=spec["mode"],
         context=spec["context"],
         hardware=shard.hardware,
         projector=projector.path if projector is not None else None,
@@ -205,19 +210,31 @@ def guard_load(shard: Shard, loaded: Loaded) -> None:
         raise _mode_not_active(shard, f"{wanted} experts asked for, the engine loaded {found}")
 
 
-def guard_warm_up(shard: Shard, drafted: int) -> None:
-    """Raise NotActive for a speculative mode that drafted nothing in the repetitive warm-up."""
-    if shard.mode.speculative and drafted == 0:
+def guard_warm_up(shard: Shard, counts: Counts) -> None:
+    """Raise NotActive where a speculator drafted nothing in the warm-up's texts."""
+    idle = [name for name, count in counts.items() if not count.drafted_tokens]
+    if shard.mode.speculative and len(idle) == len(counts):
         raise _mode_not_active(shard, "nothing was drafted in the warm-up")
+    if idle:
+        raise _mode_not_active(shard, f"{' and '.join(idle)} drafted nothing in the warm-up")
 
 
 def guard_cell(shard: Shard, measured: Measurement) -> None:
-    """Raise NotActive for an answer of more than two tokens in which a draft model drafted nothing.
+    """Raise NotActive for an answer of more than two tokens with a speculator that was not asked.
 
-    Prompt lookup may find nothing to draft in a short answer. The warm-up proves that it is on.
+    The first one is asked at every step, the second one where the first one gave no draft. Asked,
+    n-grams may find nothing to draft in a short answer. A draft model drafts always.
     """
-    answered = measured.completion_tokens
-    if shard.mode.draft is not None and answered > 2 and measured.drafted_tokens == 0:
+    answered, mode = measured.completion_tokens, shard.mode
+    if answered <= 2:
+        return
+    undrafted: int | None = None
+    for name, count in measured.speculators.items():
+        if not count.asked and undrafted != 0:
+            raise _mode_not_active(shard, f"{answered} tokens, {name} was not asked")
+        undrafted = count.asked - count.drafts
+    drafts_always = (mode.draft is not None or mode.mtp) and not mode.p_min
+    if drafts_always and measured.drafted_tokens == 0:
         raise _mode_not_active(shard, f"{answered} tokens, none drafted")
 
 
@@ -298,9 +315,15 @@ class _Running:
         if self._start.failure is not None:
             # It is raised for every cell: without this each would lengthen its traceback.
             raise self._start.failure.with_traceback(None)
-        request = request_of(cell)
+        request, shard = request_of(cell), self._job.shard
+        if shard.mode.keeps_state:
+            # What its speculators learnt from one answer would change the drafts of the next one.
+            self._engine.renew()
+            threads = read_threads(self._engine.pid())
         measured = self._engine.generate(request)
-        guard_cell(self._job.shard, measured)
+        guard_cell(shard, measured)
+        if shard.mode.keeps_state:
+            guard_pins(shard, self._engine, threads)
         if cell.certifies and request.temperature == 0 and not measured.close_calls:
             measured = replace(measured, close_calls=self._engine.margins(request))
         return measured

@@ -28,6 +28,7 @@ from scripts.lib.base.yaml_file import Source as YamlFile
 from scripts.lib.base.yaml_file import read_yaml
 from scripts.lib.registry.keys import (
     ACCELERATION_TYPES,
+    ALLOWABLE,
     BACKENDS,
     DELETED,
     FORBIDDABLE,
@@ -179,12 +180,14 @@ def _entry(file: YamlFile, key: str, raw: Any, faults: list[Problem]) -> Model:
         max_context=model.integer("max_context"),
         split_count=model.integer("split_count"),
         vocab_size=model.integer("vocab_size"),
+        nextn_predict_layers=model.integer("nextn_predict_layers"),
         mmproj_path=_check_path(model, "mmproj_path") or None,
         huggingface_id=model.loose_text("huggingface_id") or None,
         candidate_roles=fields.texts("candidate_roles"),
         acceleration=acceleration,
         forbid=acceleration.disallowed.union(forbid),
-        forbid_reason=" ".join(constraints.loose_text("reason").split()),
+        allow=frozenset(constraints.choices("allow", ALLOWABLE)),
+        constraint_reason=" ".join(constraints.loose_text("reason").split()),
         compatible_targets=fields.texts("compatible_targets"),
         deprecated=fields.flag("deprecated") or fields.raw.get("tier") == DELETED,
         deprecated_reason=_deprecated_reason(fields),

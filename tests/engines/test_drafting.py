@@ -7,6 +7,7 @@ import random
 import pytest
 
 from scripts.lib.engines.drafting import FirstOf, LookupDrafter, SpeculationCount
+from scripts.lib.planning.cell_record import Count
 
 
 def reference(history: list[int], n: int, most: int) -> list[int]:
@@ -67,13 +68,19 @@ def test_a_new_answer_forgets_the_old_text() -> None:
 def test_first_of_asks_in_order() -> None:
     history = [0, 1, 2, 3, 8, 8, 8, 5, 6, 6, 6, 1, 2, 3]
     silent, drafts = LookupDrafter(5, 4), LookupDrafter(3, 4)
-    assert FirstOf([silent, drafts]).propose(history, 9) == [8, 8, 8, 5]
-    assert FirstOf([]).propose(history, 9) == []
+    counts = SpeculationCount()
+    asked = FirstOf({"silent": silent, "drafts": drafts})
+    assert asked.propose(history, 9, counts) == [8, 8, 8, 5]
+    assert counts.drafters == {"silent": Count(1), "drafts": Count(1, 1, 4)}
+    assert FirstOf({}).propose(history, 9, counts) == []
 
 
-def test_empty_drafts_are_no_verify_steps() -> None:
+def test_each_drafter_and_each_position_is_counted() -> None:
     count = SpeculationCount()
-    count.add(0, 0)
-    count.add(4, 2)
-    count.add(3, 3)
+    for drafter, drafted, accepted in (("a", 0, 0), ("b", 4, 2), ("a", 3, 3)):
+        count.asked(drafter, drafted)
+        if drafted:
+            count.verified(accepted)
     assert (count.drafted, count.accepted, count.verify_steps) == (7, 5, 2)
+    assert count.drafters == {"a": Count(2, 1, 3, 3), "b": Count(1, 1, 4, 2)}
+    assert count.by_position == [2, 2, 1]

@@ -11,12 +11,14 @@ from scripts.lib.engines.protocol import LoadSettings
 from scripts.lib.engines.server_flags import (
     ServerFlags,
     parse_help,
+    parse_spec_types,
     probe,
     server_argv,
     speculation_flags,
 )
 from scripts.lib.machine.profiles import Hardware
 from scripts.lib.planning.modes import Mode
+from tests.factories.engines import engine_mode_spec
 
 CONTEXT = {
     "length_tokens": 4096, "batch_tokens": 2048, "micro_batch_tokens": 512,
@@ -30,6 +32,11 @@ CURRENT = """
                                         comma-separated list of types
 --spec-draft-model, -md, --model-draft FNAME
                                         draft model for speculative decoding
+--spec-draft-n-max N                    number of tokens to draft
+--spec-draft-n-min N                    minimum number of draft tokens
+--spec-draft-p-min P                    minimum probability
+--spec-ngram-simple-size-n N            n-gram
+--spec-ngram-simple-size-m N            m-gram
 --draft, --draft-n, --draft-max N       the argument has been removed. use --spec-draft-n-max or
                                         --spec-ngram-mod-n-max
 --log-verbosity N                       see --verbose too
@@ -47,18 +54,19 @@ OLDER = """
 
 def settings(mode: Mode, draft: Path | None = None, override: str | None = None) -> LoadSettings:
     hardware = Hardware("x", 96, 48, None, None)
-    return LoadSettings(Path("/w/target.gguf"), draft, mode, override, 16, CONTEXT, hardware)
+    spec = engine_mode_spec(mode, override_key=override)
+    return LoadSettings(Path("/w/target.gguf"), draft, mode, spec, CONTEXT, hardware)
 
 
 def flags(text: str) -> ServerFlags:
-    return ServerFlags(Path("/bin/llama-server"), parse_help(text))
+    return ServerFlags(Path("/bin/llama-server"), parse_help(text), parse_spec_types(text))
 
 
 def test_removed_flags_do_not_count() -> None:
     known = parse_help(CURRENT)
     assert (
         "--draft-max" not in known
-        and "--spec-draft-n-max" not in known
+        and "--spec-ngram-mod-n-max" not in known
         and "--verbose" not in known
     )
     assert {"-m", "--model", "--spec-type", "-md", "--model-draft", "-fa", "--flash-attn"} <= known
@@ -84,6 +92,12 @@ def test_older_uses_its_own_names() -> None:
     assert argv == ["--model-draft", "/w/d.gguf", "--draft-max", "8", "--draft-min", "0"]
     argv = speculation_flags(flags(OLDER), settings(Mode("x", lookup_n=4)))
     assert argv == ["--lookup", "--lookup-ngram-min", "4", "--draft-max", "16"]
+
+
+def test_the_types_of_a_binary_are_read_and_a_missing_one_is_named() -> None:
+    assert flags(CURRENT).spec_types == {"draft-simple", "ngram-simple"}
+    with pytest.raises(BenchError, match=r"--spec-type has no draft-mtp \(it has: draft-simple, "):
+        speculation_flags(flags(CURRENT), settings(Mode("mtp_k4", mtp=True, k=4)))
 
 
 def test_baseline_has_no_speculation_flags() -> None:

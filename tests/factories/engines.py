@@ -41,9 +41,28 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def engine_mode_spec(
+    mode: Mode, override_key: str | None = None, lookup_draft_tokens: int = 16, **knobs: Any
+) -> dict[str, Any]:
+    """The `mode` of a spec, as far as an engine reads it. `knobs`: of an n-gram speculator."""
+    spec: dict[str, Any] = {}
+    if mode.experts is not None:
+        spec["override_key"] = override_key
+    if mode.lookup_n is not None:
+        spec |= {"lookup_n": mode.lookup_n, "lookup_draft_tokens": lookup_draft_tokens}
+    if mode.draft is not None:
+        spec |= {"draft": "", "k": mode.k}
+    if mode.mtp:
+        spec["mtp"] = {"k": mode.k}
+    if mode.ngram:
+        spec[mode.ngram] = knobs
+    return spec
+
+
 def settings(models: Path, kind: str, mode: Mode, **changes: object) -> LoadSettings:
     draft = models / "draft.gguf" if mode.draft else None
-    made = LoadSettings(models / f"{kind}.gguf", draft, mode, EXPERT_KEY, 8, CONTEXT, HARDWARE)
+    spec = engine_mode_spec(mode, lookup_draft_tokens=8, override_key=EXPERT_KEY)
+    made = LoadSettings(models / f"{kind}.gguf", draft, mode, spec, CONTEXT, HARDWARE)
     return replace(made, **changes)  # type: ignore[arg-type]
 
 

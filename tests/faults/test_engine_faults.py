@@ -56,7 +56,7 @@ def answer(count: int = TOKENS, **timings: object) -> list[str]:
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> LoadSettings:
     weights = write_model(tmp_path_factory.mktemp("models") / "dense.gguf")
-    return LoadSettings(weights, None, Mode("baseline"), None, 8, CONTEXT, HARDWARE)
+    return LoadSettings(weights, None, Mode("baseline"), {}, CONTEXT, HARDWARE)
 
 
 def fake_binary(folder: Path, scenario: dict[str, Any]) -> Path:
@@ -326,7 +326,7 @@ def test_a_server_that_never_gets_ready_ends_at_its_time_and_says_so_at_once_on_
 from pathlib import Path
 from tests.faults.test_engine_faults import *
 weights, binary = Path({str(settings.weights)!r}), Path({str(binary)!r})
-settings = LoadSettings(weights, None, Mode("baseline"), None, 8, CONTEXT, HARDWARE)
+settings = LoadSettings(weights, None, Mode("baseline"), {{}}, CONTEXT, HARDWARE)
 log = Path({str(tmp_path / "log")!r})
 engine = make_engine("server", EngineSettings(binary, log, 3.0))
 try:

@@ -48,9 +48,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         "kv_type_k": "f16",
         "kv_type_v": "f16",
     }
-    settings = LoadSettings(
-        WEIGHTS.resolve(), None, Mode("baseline"), None, 0, context, local_profile()
-    )
+    settings = LoadSettings(WEIGHTS.resolve(), None, Mode("baseline"), {}, context, local_profile())
     log = tmp_path_factory.mktemp("judge") / "server.log"
     with start_server(probe(server_binary()), settings, log, 60.0) as made:
         yield made

@@ -6,8 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from scripts.lib.planning.modes import Mode, compatible_drafts, expand_modes, reduced_expert_counts
+from scripts.lib.planning.modes import (
+    Mode,
+    compatible_drafts,
+    expand_modes,
+    is_speculative_name,
+    needs_server,
+    reduced_expert_counts,
+)
+from scripts.lib.planning.traits import Traits
 from scripts.lib.registry_loader import Acceleration, Model
+from scripts.lib.settings.speculators import NGRAMS
+from scripts.lib.weights.architectures import Recurrence
 from tests.factories.plans import DRAFT, model
 
 BIG = model()
@@ -29,25 +39,29 @@ def test_dense_with_a_draft() -> None:
         *(f"spec_d_k{k}" for k in (4, 8, 16, 24, 32, 48)),
         *(f"lookup_n{n}" for n in (3, 4, 5)),
         *(f"spec_d_k{k}_lookup" for k in (8, 16, 24)),
+        *NGRAMS,
     ]
 
 
 def test_dense_without_a_draft() -> None:
-    assert names(BIG) == ["baseline", "lookup_n3", "lookup_n4", "lookup_n5"]
+    assert names(BIG) == ["baseline", "lookup_n3", "lookup_n4", "lookup_n5", *NGRAMS]
     assert "no compatible draft" in reasons(BIG)["spec_*"]
     assert "has no experts" in reasons(BIG)["moe*"]
 
 
 @pytest.mark.parametrize(
-    "architecture", ["moe", "qwen3moe", "qwen3vlmoe", "mixtral", "deepseek2", "qwen35moe"]
+    "architecture",
+    ["moe", "qwen3moe", "qwen3vlmoe", "mixtral", "deepseek2", "qwen35moe", "glm4moe"],
 )
 def test_moe_with_a_draft(architecture: str) -> None:
     found = names(replace(BIG, architecture=architecture), DRAFT)
     expected = ["baseline", "moe4", "moe6"]
     for experts in (4, 6, 8):
-        expected += [f"moe{experts}_spec_d_k{k}" for k in (8, 16, 24)]
+        expected += [f"moe{experts}_spec_d_k{k}" for k in (2, 4, 8, 16, 24)]
         expected += [f"moe{experts}_spec_d_k{k}_lookup" for k in (8, 16, 24)]
         expected += [f"moe{experts}_lookup_n{n}" for n in (3, 4, 5)]
+        ngrams = NGRAMS if experts == 8 else ("ngram_mod",)
+        expected += [f"moe{experts}_{ngram}" for ngram in ngrams]
     assert found == expected
 
 
@@ -182,3 +196,87 @@ def test_architects_are_recommended_full_experts_and_speculation() -> None:
 def test_speculation_is_a_column_of_its_quality_row(mode: Mode, row: str) -> None:
     assert mode.quality_row == row
     assert mode.speculative == (mode.draft is not None or mode.lookup_n is not None)
+
+
+HEAD = Traits(heads=1, from_header=True)
+
+
+def planned(target: Model, traits: Traits, p_min: float = 0.0) -> dict[str, Mode]:
+    found = expand_modes(target, {"m": target, "d": DRAFT}, traits, p_min)
+    return {mode.name: mode for mode in found.modes}
+
+
+def test_a_head_drafts_alone_and_after_n_grams() -> None:
+    found = planned(BIG, HEAD)
+    heads = [name for name in found if name.startswith("mtp")]
+    assert heads == [
+        *("mtp_k2", "mtp_k4", "mtp_k8", "mtp_k2_lookup", "mtp_k2_ngram_mod"),
+        *("mtp_k4_lookup", "mtp_k4_ngram_mod", "mtp_k8_lookup", "mtp_k8_ngram_mod"),
+    ]
+    assert found["mtp_k4_ngram_mod"].drafting == "mtp + ngram_mod"
+    assert found["mtp_k4_ngram_mod"].keeps_state and not found["mtp_k4_lookup"].keeps_state
+    moe = planned(BIG, replace(HEAD, experts_used=8))
+    assert "moe6_mtp_k4" in moe and "moe8_mtp_k2_ngram_mod" in moe
+    assert not [name for name in planned(replace(BIG, tier="D"), HEAD) if "mtp" in name]
+
+
+def test_without_a_head_the_reason_says_where_it_was_looked_for() -> None:
+    assert "no model.nextn_predict_layers" in reasons(BIG)["mtp_*"]
+    assert "mtp_k2" in names(replace(BIG, nextn_predict_layers=1))
+    left_out = expand_modes(BIG, {"m": BIG}, Traits(from_header=True)).left_out
+    assert "its file has no head" in {item.mode: item.reason for item in left_out}["mtp_*"]
+
+
+def test_a_least_probability_is_in_the_name_of_what_drafts() -> None:
+    found = planned(BIG, HEAD, 0.5)
+    assert {"spec_d_k8_p50", "spec_d_k8_p50_lookup", "mtp_k4_p50_ngram_mod"} <= found.keys()
+    assert "lookup_n3" in found and found["lookup_n3"].p_min == 0.0
+    assert found["mtp_k4_p50"].p_min == 0.5
+
+
+@pytest.mark.parametrize(
+    "name", ["mtp_k4", "moe6_mtp_k4_p50_ngram_mod", "ngram_map_k4v", "spec_d_k8_p2.5_lookup"]
+)
+def test_names_of_speculative_modes_are_known(name: str) -> None:
+    assert is_speculative_name(name)
+    assert not is_speculative_name("moe6") and not is_speculative_name("ngram_map")
+
+
+@pytest.mark.parametrize(
+    ("word", "recurrence", "allow", "may"),
+    [
+        ("dense", Recurrence.ROLLBACK, (), True),
+        ("qwen35moe", Recurrence.ROLLBACK, (), True),
+        ("dense", Recurrence.CHECKPOINTS, (), False),
+        ("ssm_moe_hybrid", Recurrence.ROLLBACK, (), False),
+        ("ssm_moe_hybrid", Recurrence.NONE, (), True),
+        ("qwen3next", Recurrence.CHECKPOINTS, ("speculative_decoding",), True),
+    ],
+)
+def test_recurrent_models_speculate_where_they_roll_back_or_the_entry_allows_it(
+    word: str, recurrence: Recurrence, allow: tuple[str, ...], may: bool
+) -> None:
+    target = replace(BIG, architecture=word, allow=frozenset(allow), constraint_reason="tried")
+    traits = Traits(recurrence=recurrence, from_header=True)
+    found = expand_modes(target, {"m": target, "d": DRAFT}, traits)
+    drafted = [mode for mode in found.modes if mode.speculative]
+    assert bool(drafted) is may
+    recurrent = recurrence is not Recurrence.NONE
+    assert all(
+        bool(needs_server(mode, traits)) is recurrent
+        for mode in drafted
+        if mode.name.endswith("lookup_n3")
+    )
+    opened = ("speculates though it is recurrent: the registry allows it (tried)",)
+    assert found.warnings == (opened if allow else ())
+
+
+def test_what_only_the_server_has_is_left_to_it() -> None:
+    found = planned(BIG, HEAD, 0.5)
+    for name in ("mtp_k4_p50", "ngram_mod", "spec_d_k8_p50"):
+        assert "engine server only" in needs_server(found[name], HEAD), name
+    plain = planned(BIG, HEAD)
+    assert not needs_server(plain["lookup_n3"], HEAD) and not needs_server(plain["spec_d_k8"], HEAD)
+    assert (
+        needs_server(plain["spec_d_k8"], HEAD, "eagle3") == "speculator eagle3: engine server only"
+    )

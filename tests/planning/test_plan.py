@@ -112,7 +112,7 @@ def test_the_comma_bos_of_qwen3_coder(tmp_path: Path) -> None:
     config = replace(FULL, models=("frontdoor",))
     plan = make_plan(planner(config, weights=weights))
     assert not [shard for shard in plan.shards if shard.mode.draft]
-    reasons = {item.reason for item in plan.left_out if item.mode.startswith("moe8_spec")}
+    reasons = {item.reason for item in plan.left_out if item.mode.startswith("moe4_spec")}
     (reason,) = reasons
     assert "'draft_qwen3_coder_0_75b' does not fit" in reason
     assert f"BOS token {COMMA} in the target, 1 in the draft" in reason
@@ -150,7 +150,7 @@ def test_architects_recommended_mode_is_full_experts_with_a_draft() -> None:
 def test_mode_specs_are_resolved() -> None:
     model = REGISTRY.models["frontdoor"]
     weights = Weights(WeightsFacts.assumed(model), None, True, False)
-    spec = mode_spec(Mode("x", experts=6, lookup_n=4), model, weights, None, 16)
+    spec = mode_spec(Mode("x", experts=6, lookup_n=4), model, weights, None, FULL.decoding)
     assert spec == {
         "experts": 6,
         "override_key": "qwen3moe.expert_used_count",
@@ -249,8 +249,8 @@ def test_a_suite_that_asks_for_long_answers_is_put_to_a_model_of_short_context()
 
 def test_only_the_weights_that_a_configuration_needs_are_to_be_hashed() -> None:
     coder = replace(FULL, models=("frontdoor",))
-    assert needed_weights(REGISTRY, coder.with_modes(("baseline", "moe6"))) == ("frontdoor",)
-    with_drafts = needed_weights(REGISTRY, coder.with_modes(("*",)))
+    assert needed_weights(planner(coder.with_modes(("baseline", "moe6")))) == ("frontdoor",)
+    with_drafts = needed_weights(planner(coder.with_modes(("*",))))
     assert with_drafts[0] == "frontdoor" and "draft_qwen3_coder_0_75b" in with_drafts
     assert all(REGISTRY.models[key].tier == "D" for key in with_drafts[1:])
     judge = replace(
@@ -259,7 +259,7 @@ def test_only_the_weights_that_a_configuration_needs_are_to_be_hashed() -> None:
         local=replace(coder.judge.local, model="worker_math"),
     )
     judged = replace(coder, judge=judge).with_modes(("baseline",))
-    assert needed_weights(REGISTRY, judged) == ("frontdoor", "worker_math")
-    assert needed_weights(REGISTRY, replace(judged, models=("!*",)).with_modes(("*",))) == (
+    assert needed_weights(planner(judged)) == ("frontdoor", "worker_math")
+    assert needed_weights(planner(replace(judged, models=("!*",)).with_modes(("*",)))) == (
         "worker_math",
     )

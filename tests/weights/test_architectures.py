@@ -14,11 +14,12 @@ from gguf.constants import MODEL_ARCH_NAMES, MODEL_TENSORS
 from scripts.lib.authoring.registry_check import contradictions
 from scripts.lib.authoring.registry_edit import propose_entry
 from scripts.lib.planning.disk import load_planner
-from scripts.lib.planning.modes import RECURRENT, expand_modes
+from scripts.lib.planning.modes import expand_modes, needs_server
 from scripts.lib.planning.plan import make_plan
+from scripts.lib.planning.traits import by_registry
 from scripts.lib.registry_loader import load_registry
 from scripts.lib.settings.run_config import load_config
-from scripts.lib.weights.architectures import RECURRENT_NAMES
+from scripts.lib.weights.architectures import RECURRENT_NAMES, ROLLS_BACK
 from scripts.lib.weights.facts import WeightsFacts, facts
 from tests.factories.commands import call
 from tests.factories.plans import DRAFT, REGISTRY, model
@@ -156,11 +157,20 @@ def test_the_table_has_all_that_the_gguf_package_knows() -> None:
     assert len(recurrent) > 15 and recurrent <= RECURRENT_NAMES
 
 
-@pytest.mark.parametrize("arch", sorted(set(NAMES) - {"qwen35moe"}))
+@pytest.mark.parametrize("arch", sorted(set(NAMES) - ROLLS_BACK))
 def test_an_entry_with_llama_cpps_name_never_speculates(arch: str) -> None:
     found = expand_modes(model(architecture=arch), {"d": DRAFT})
-    assert arch in RECURRENT and {mode.name for mode in found.modes} <= {"baseline", "moe4", "moe6"}
+    assert {mode.name for mode in found.modes} <= {"baseline", "moe4", "moe6"}
     assert "never speculate" in {item.mode: item.reason for item in found.left_out}["spec_*"]
+
+
+@pytest.mark.parametrize("arch", sorted(set(NAMES) & ROLLS_BACK))
+def test_an_entry_whose_state_rolls_back_speculates_on_the_server_only(arch: str) -> None:
+    entry = model(architecture=arch)
+    modes = {mode.name: mode for mode in expand_modes(entry, {"d": DRAFT}).modes}
+    lookup = next(mode for name, mode in modes.items() if name.endswith("lookup_n3"))
+    assert "engine server only" in needs_server(lookup, by_registry(entry))
+    assert not needs_server(modes["baseline"], by_registry(entry))
 
 
 def test_a_hybrid_without_experts_is_planned_without_reductions(tmp_path: Path) -> None:
@@ -176,7 +186,7 @@ def test_a_hybrid_without_experts_is_planned_without_reductions(tmp_path: Path) 
     ).with_modes(("*",))
     plan = make_plan(load_planner(config))
     assert [shard.mode.name for shard in plan.shards] == ["baseline"]
-    assert "no experts to reduce" in {item.mode: item.reason for item in plan.left_out}["moe4"]
+    assert "no experts to reduce" in {item.mode: item.reason for item in plan.left_out}["moe*"]
 
 
 def test_add_and_validate_tell_a_hybrid(tmp_path: Path) -> None:

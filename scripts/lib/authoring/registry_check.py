@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scripts.lib.planning.modes import MOE, RECURRENT, full_experts
+from scripts.lib.planning.traits import by_registry
 from scripts.lib.registry_loader import Model
 from scripts.lib.weights.architectures import HYBRID, family, says_recurrent
 from scripts.lib.weights.facts import WeightsFacts
@@ -80,7 +80,7 @@ def compare(model: Model, facts: WeightsFacts) -> Iterator[RegistryFinding]:
         abs(size_gb / unit - model.size_gb) <= SIZE_TOLERANCE * model.size_gb
         for unit in (1.0, _GIB_PER_GB)
     )
-    experts = full_experts(model) if model.architecture in MOE | RECURRENT else None
+    experts = by_registry(model).experts_used
     stated = model.baseline_experts or model.acceleration.baseline_experts or experts
     same = not header.architecture or _same_architecture(model.architecture, header)
     yield _compare(
@@ -92,6 +92,7 @@ def compare(model: Model, facts: WeightsFacts) -> Iterator[RegistryFinding]:
     yield _compare("baseline_experts", stated, header.expert_used_count)
     yield _compare("split_count", model.split_count, header.split_count)
     yield _compare("vocab_size", model.vocab_size, header.vocab_size)
+    yield _compare("nextn_predict_layers", model.nextn_predict_layers, header.heads)
     key = model.acceleration.override_key
     wanted = f"{header.architecture}.expert_used_count" if header.expert_count else None
     yield _compare("override_key", key, wanted)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from scripts.lib.base.errors import shown
 from scripts.lib.planning.cell_spec import Weights, override_key
-from scripts.lib.planning.modes import full_experts
 from scripts.lib.planning.plan import Planner
 from scripts.lib.planning.runtime_values import (
     context_settings,
@@ -15,6 +14,7 @@ from scripts.lib.planning.runtime_values import (
     timeout_of,
     without_effect,
 )
+from scripts.lib.planning.traits import traits_of
 from scripts.lib.registry.quirks import applies_to, entries_of
 from scripts.lib.registry.types import MODEL_BASE_VARIABLE, Model, Registry
 from scripts.lib.weights.facts import WeightsFacts
@@ -53,7 +53,7 @@ def _decoding(model: Model, weights: Weights) -> Iterator[Row]:
             ("draft", acceleration.draft_role, source),
             ("tokens drafted per step", acceleration.k, f"{place}.k"),
         )
-    full = full_experts(model)
+    full = traits_of(model, weights.facts).experts_used
     if full is None:
         return
     said = model.baseline_experts or model.acceleration.baseline_experts

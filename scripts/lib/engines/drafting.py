@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from scripts.lib.planning.cell_record import Count
 
 
 @dataclass(slots=True)
 class SpeculationCount:
-    """Counts of one answer: tokens drafted, tokens accepted, batches that verified a draft."""
+    """Counts of one answer: what each drafter did, and the batches that verified a draft.
 
-    drafted: int = 0
-    accepted: int = 0
+    `by_position`: in how many of those batches the draft's first, second, … token was accepted.
+    """
+
+    drafters: dict[str, Count] = field(default_factory=dict)
     verify_steps: int = 0
+    by_position: list[int] = field(default_factory=list)
+    _last: str = ""
 
-    def add(self, drafted: int, accepted: int) -> None:
-        """Count one batch; an empty draft does not count."""
-        if drafted:
-            self.drafted += drafted
-            self.accepted += accepted
-            self.verify_steps += 1
+    def asked(self, drafter: str, drafted: int) -> None:
+        """A drafter was asked, and gave that many tokens."""
+        more = Count(1, int(drafted > 0), drafted)
+        self.drafters[drafter] = self.drafters.get(drafter, Count()).plus(more)
+        self._last = drafter
+
+    def verified(self, accepted: int) -> None:
+        """The draft of the drafter that was asked last was verified."""
+        self.verify_steps += 1
+        more = Count(accepted_tokens=accepted)
+        self.drafters[self._last] = self.drafters[self._last].plus(more)
+        self.by_position += [0] * (accepted - len(self.by_position))
+        for position in range(accepted):
+            self.by_position[position] += 1
+
+    @property
+    def drafted(self) -> int:
+        """Tokens drafted by all."""
+        return sum(count.drafted_tokens for count in self.drafters.values())
+
+    @property
+    def accepted(self) -> int:
+        """Tokens accepted of all drafts."""
+        return sum(count.accepted_tokens for count in self.drafters.values())
 
 
 class Drafter(Protocol):
@@ -75,18 +99,19 @@ class FirstOf:
     As in llama.cpp, lookup comes before the draft model.
     """
 
-    def __init__(self, drafters: Sequence[Drafter]):
-        self.drafters = tuple(drafters)
+    def __init__(self, drafters: Mapping[str, Drafter]):
+        self.drafters = dict(drafters)
 
     def reset(self) -> None:
         """Reset every drafter."""
-        for drafter in self.drafters:
+        for drafter in self.drafters.values():
             drafter.reset()
 
-    def propose(self, history: Sequence[int], limit: int) -> list[int]:
-        """The first proposal that is not empty."""
-        for drafter in self.drafters:
+    def propose(self, history: Sequence[int], limit: int, counts: SpeculationCount) -> list[int]:
+        """The first proposal that is not empty. Who was asked is counted."""
+        for name, drafter in self.drafters.items():
             draft = drafter.propose(history, limit)
+            counts.asked(name, len(draft))
             if draft:
                 return draft
         return []

@@ -33,7 +33,8 @@ from scripts.lib.engines.protocol import (
 from scripts.lib.engines.thread_pool import ThreadPool
 from scripts.lib.engines.warm_up import warm_up
 from scripts.lib.llama_build.build import activate
-from scripts.lib.planning.cell_record import CLOSE_CALL_LOGITS, Measurement
+from scripts.lib.planning.cell_record import CLOSE_CALL_LOGITS, Counts, Measurement
+from scripts.lib.settings.speculators import LOOKUP, SIMPLE_DRAFT
 from scripts.lib.weights.chat_template import with_prefill
 
 activate()
@@ -108,15 +109,13 @@ class EmbeddedEngine:
         self._context: LlamaContext | None = None
         self._draft: ModelDrafter | None = None
         self._draft_model: LlamaModel | None = None
-        self._drafter: Drafter = FirstOf(())
+        self._drafter = FirstOf({})
         self._pool: ThreadPool | None = None
-        self._speculative = False
 
     def load(self, settings: LoadSettings) -> Loaded:
         """Load the weights (and the draft's). Raises EngineFailure in llama.cpp's own words."""
         start = time.perf_counter()
         mode, hardware = settings.mode, settings.hardware
-        self._speculative = mode.speculative
         override = None
         if mode.experts is not None and settings.override_key is not None:
             override = (settings.override_key, mode.experts)
@@ -128,25 +127,28 @@ class EmbeddedEngine:
         if hardware.strict:
             self._pool = ThreadPool(hardware)
             self._pool.attach(self._context.handle)
-        drafters: list[Drafter] = []
+        drafters: dict[str, Drafter] = {}
         if mode.lookup_n is not None:
-            drafters.append(LookupDrafter(mode.lookup_n, settings.lookup_draft_tokens))
+            drafters[LOOKUP] = LookupDrafter(mode.lookup_n, settings.lookup_draft_tokens)
         if settings.draft is not None and mode.k is not None:
             self._draft_model = LlamaModel(settings.draft, self._log)
             context = LlamaContext(self._draft_model, settings.context, *threads, 1)
             if self._pool is not None:
                 self._pool.attach(context.handle)
             self._draft = ModelDrafter(context, mode.k)
-            drafters.append(self._draft)
+            drafters[SIMPLE_DRAFT] = self._draft
             effective["draft_arch"] = self._draft_model.effective.get("arch")
         self._drafter = FirstOf(drafters)
         effective["system_info"] = system_info()
         write_atomic(self._log_file, self._log.text())
         return Loaded(time.perf_counter() - start, effective)
 
-    def warm_up(self) -> int:
-        """Run the whole path once, untimed. Returns the number of tokens drafted."""
-        return warm_up(self.generate, self._speculative)
+    def warm_up(self) -> Counts:
+        """Run the whole path once, untimed. Returns what each speculator did."""
+        return warm_up(self.generate, self._drafter.drafters)
+
+    def renew(self) -> None:
+        """Do nothing: every answer resets the drafters."""
 
     def prompt_tokens(self, request: Request) -> list[int]:
         """The prompt's token ids as sent: template applied, special tokens parsed."""
@@ -226,7 +228,11 @@ class EmbeddedEngine:
                 answer.finish_reason = "timeout"
             else:
                 # The step samples one token more than it drafts.
-                draft = self._drafter.propose(answer.history, left - 1) if left > 1 else []
+                draft = (
+                    self._drafter.propose(answer.history, left - 1, answer.counts)
+                    if left > 1
+                    else []
+                )
                 self._step(answer, sampler, draft, request)
 
     def _step(self, answer: _Answer, sampler: Sampler, draft: list[int], request: Request) -> None:
@@ -242,7 +248,8 @@ class EmbeddedEngine:
             accepted += 1
             if answer.finish_reason:
                 break
-        answer.counts.add(len(draft), accepted)
+        if draft:
+            answer.counts.verified(accepted)
         self._context.forget_after(before + 1 + accepted)
 
     def margins(self, request: Request) -> tuple[tuple[int, float], ...]:
@@ -294,6 +301,8 @@ def _measure(
         drafted_tokens=answer.counts.drafted,
         accepted_tokens=answer.counts.accepted,
         verify_steps=answer.counts.verify_steps,
+        accepted_by_position=tuple(answer.counts.by_position),
+        speculators=answer.counts.drafters,
         token_ids=tuple(answer.tokens),
         close_calls=tuple((index, round(gap, 4)) for index, gap in answer.close_calls),
     )

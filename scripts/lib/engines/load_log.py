@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import re
 
+# ik_llama.cpp has the older name of the function.
+_PRINTER = r"(?:print_info|llm_load_print_meta)"
+_MODEL = re.compile(_PRINTER + r": (?:file )?format\b")
 _PRINTED = re.compile(
-    r"print_info: (n_expert_used|n_expert|arch|file type|n_ctx_train)\s*=\s*(.+?)\s*$", re.M
+    _PRINTER + r": (n_expert_used|n_expert|arch|file type|n_ctx_train)\s*=\s*(.+?)\s*$", re.M
 )
+
+
+def model_logs(log: str) -> list[str]:
+    """The part of the log that each loaded model has: the target's, then a draft's."""
+    return _MODEL.split(log)[1:]
 
 
 def effective_settings(log: str) -> dict[str, str]:

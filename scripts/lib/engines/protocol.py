@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from scripts.lib.machine.profiles import Hardware
-from scripts.lib.planning.cell_record import Measurement
+from scripts.lib.planning.cell_record import Counts, Measurement
 from scripts.lib.planning.modes import Mode
+from scripts.lib.settings.speculators import Speculation, speculations
 
 
 class EngineFailure(Exception):
@@ -39,17 +40,33 @@ class GenerationTimeout(Exception):
 class LoadSettings:
     """The settings for loading a shard. `context` has sizes in tokens.
 
-    `projector`: the vision projector of a model that reads images.
+    `mode_spec`: the mode as the cells' spec has it. `projector`: the vision projector of a model
+    that reads images.
     """
 
     weights: Path
     draft: Path | None
     mode: Mode
-    override_key: str | None
-    lookup_draft_tokens: int
+    mode_spec: Mapping[str, Any]
     context: Mapping[str, Any]
     hardware: Hardware
     projector: Path | None = None
+
+    @property
+    def override_key(self) -> str | None:
+        """The metadata key of the active experts, where they are overridden."""
+        return self.mode_spec.get("override_key")
+
+    @property
+    def lookup_draft_tokens(self) -> int:
+        """The most tokens that one match of prompt lookup drafts; 0 without lookup."""
+        found: int = self.mode_spec.get("lookup_draft_tokens", 0)
+        return found
+
+    @property
+    def speculations(self) -> tuple[Speculation, ...]:
+        """The mode's speculators, in the order in which they are asked."""
+        return speculations(self.mode_spec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +105,15 @@ class Engine(Protocol):
         """Raises EngineFailure in the engine's own words."""
         ...
 
-    def warm_up(self) -> int:
-        """Run the whole path once, untimed. Returns the number of tokens drafted."""
+    def warm_up(self) -> Counts:
+        """Run the whole path once, untimed. Returns what each speculator did."""
+        ...
+
+    def renew(self) -> None:
+        """Empty what the speculators learnt. Only for modes whose speculators keep a state.
+
+        Raises EngineFailure.
+        """
         ...
 
     def generate(self, request: Request) -> Measurement:

@@ -16,7 +16,7 @@ from typing import Any
 
 from scripts.lib.base.errors import BenchError
 from scripts.lib.base.untrusted_text import one_line, valid_text
-from scripts.lib.engines.load_log import effective_settings
+from scripts.lib.engines.load_log import effective_settings, model_logs
 from scripts.lib.engines.measurement_check import check_measurement
 from scripts.lib.engines.protocol import (
     EngineDied,
@@ -24,21 +24,31 @@ from scripts.lib.engines.protocol import (
     GenerationTimeout,
     Loaded,
     LoadSettings,
+    NotActive,
     Request,
 )
-from scripts.lib.engines.server_flags import probe, shown_argv
+from scripts.lib.engines.server_flags import CURRENT, IK, ServerFlags, probe, shown_argv
 from scripts.lib.engines.server_process import NoReply, ServerProcess
 from scripts.lib.engines.server_reply import count, number, objects, text, tokens
 from scripts.lib.engines.server_start import start_server
+from scripts.lib.engines.speculation_log import (
+    Total,
+    accepted_by_position,
+    given_up,
+    mean_length,
+    totals,
+)
 from scripts.lib.engines.warm_up import warm_up
 from scripts.lib.machine.kernel_files import kernel_text
-from scripts.lib.planning.cell_record import CLOSE_CALL_LOGITS, Measurement
+from scripts.lib.planning.cell_record import CLOSE_CALL_LOGITS, Count, Counts, Measurement
 from scripts.lib.weights.chat_template import date_variables, with_prefill
 
 _SYSTEM_INFO = re.compile(r"system_info: .*?\|\s*(.+?)\s*$", re.M)
-_DRAFT_STATS = re.compile(r"draft acceptance = .*?mean len =\s*([0-9.]+)")
 
-LOG_POLLS, LOG_POLL_S = 20, 0.002
+# llama-server writes its statistics just after the stream's last event.
+LOG_POLL_S, LOG_WAIT_S = 0.002, 2.0
+# The name under which all speculators are counted where the log does not tell them apart.
+ALL_SPECULATORS = "speculation"
 # Rendering a prompt and counting its tokens take milliseconds, unless the server is stuck.
 PROMPT_TIMEOUT_S = 60.0
 _COMPLETION = "/completion"
@@ -95,6 +105,25 @@ class _Prompt:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class _Spoken:
+    """What the log says of one answer: see `Measurement`."""
+
+    counts: Counts
+    verify_steps: int
+    by_position: tuple[int, ...]
+
+
+def _names(flags: ServerFlags, settings: LoadSettings) -> Mapping[str, str]:
+    """llama-server's word for each of the mode's speculators -> our name."""
+    if not settings.mode.speculative:
+        return {}
+    if flags.dialect not in (CURRENT, IK):
+        return {ALL_SPECULATORS: ALL_SPECULATORS}
+    rows = [speculation.speculator for speculation in settings.speculations]
+    return {row.ik_type if flags.dialect == IK else row.type: row.name for row in rows}
+
+
 class ServerEngine:
     """A llama-server for one shard. A dead server raises EngineDied; `load` then starts another.
 
@@ -106,10 +135,10 @@ class ServerEngine:
         self._server: ServerProcess | None = None
         self._settings: LoadSettings | None = None
         self._unsettled = False
-
-    @property
-    def _speculative(self) -> bool:
-        return self._settings is not None and self._settings.mode.speculative
+        self._flags: ServerFlags | None = None
+        # llama-server's word for a speculator -> our name, in the order in which they are asked.
+        self._speculators: Mapping[str, str] = {}
+        self._totals: Mapping[str, Total] = {}
 
     def load(self, settings: LoadSettings) -> Loaded:
         """Start the server and wait until it is ready.
@@ -119,22 +148,43 @@ class ServerEngine:
         self.unload()
         start = time.perf_counter()
         self._settings, self._unsettled = settings, False
-        flags = probe(self._binary)
-        self._server = start_server(flags, settings, self._log, self._ready_timeout_s)
+        self._flags = flags = probe(self._binary)
+        self._speculators = _names(flags, settings)
+        server = self._start()
         load_s = time.perf_counter() - start
-        log = self._server.log_text()
-        models = [effective_settings(part) for part in log.split("print_info: file format")[1:]]
+        log = server.log_text()
+        models = [effective_settings(part) for part in model_logs(log)]
         effective: dict[str, Any] = dict(models[0]) if models else {}
         if len(models) > 1:
             effective["draft_arch"] = models[-1].get("arch")
         info = _SYSTEM_INFO.search(log)
         effective |= {"system_info": info[1] if info else "", "dialect": flags.dialect}
-        effective["argv"] = shown_argv(self._server.argv)
+        effective["argv"] = shown_argv(server.argv)
         return Loaded(load_s, effective)
 
-    def warm_up(self) -> int:
-        """Run the whole path once, untimed. Returns the number of tokens drafted."""
-        return warm_up(self.generate, self._speculative)
+    def _start(self) -> ServerProcess:
+        assert self._flags is not None and self._settings is not None
+        server = start_server(self._flags, self._settings, self._log, self._ready_timeout_s)
+        self._server, self._totals = server, {}
+        words = given_up(server.log_text())
+        if words and self._settings.mode.speculative:
+            raise NotActive(f"mode {self._settings.mode.name}", f"llama-server: {words}")
+        return server
+
+    def warm_up(self) -> Counts:
+        """Run the whole path once, untimed. Returns what each speculator did."""
+        return warm_up(self.generate, self._speculators.values())
+
+    def renew(self) -> None:
+        """Start another server, in which the speculators have seen no text.
+
+        Its threads and memory are warmed by one token: the answer to a longer text would be learnt.
+        """
+        assert self._server is not None and self._settings is not None
+        self._server.stop()
+        self._unsettled = False
+        self._start()
+        self._prime(PROMPT_TIMEOUT_S)
 
     def _ask(
         self, path: str, body: Mapping[str, Any] | None = None, timeout_s: float | None = None
@@ -235,9 +285,14 @@ class ServerEngine:
         """Wait until the server has given up a cut off answer: it would delay the next one."""
         if self._unsettled:
             self._unsettled = False
-            self._ask(
-                _COMPLETION, {"prompt": "a", "n_predict": 1, "cache_prompt": False}, timeout_s
-            )
+            self._prime(timeout_s)
+
+    def _prime(self, timeout_s: float) -> None:
+        """One token, untimed. The totals of the log then have all that was before it."""
+        position = self._log.stat().st_size
+        body = {"prompt": "a", "n_predict": 1, "cache_prompt": False}
+        self._ask(_COMPLETION, body, timeout_s)
+        self._totals = self._totals_after(position)[1]
 
     def _receive(self, stream: _Stream, request: Request, body: dict[str, Any]) -> None:
         assert self._server is not None
@@ -257,6 +312,7 @@ class ServerEngine:
         prompt_tokens = count(timings, "prompt_n", place, prompt.text_tokens)
         accepted = count(timings, "draft_n_accepted", place)
         drafted = count(timings, "draft_n", place)
+        spoken = self._spoken(drafted, accepted, answered, log_position) if stream.timings else None
         return Measurement(
             answer=valid_text("".join(stream.text)),
             finish_reason=stream.finish_reason(),
@@ -272,25 +328,53 @@ class ServerEngine:
             else None,
             drafted_tokens=drafted,
             accepted_tokens=accepted,
-            verify_steps=self._verify_steps(accepted, answered, drafted, log_position),
+            verify_steps=spoken.verify_steps if spoken else 0,
             token_ids=tuple(stream.tokens),
+            accepted_by_position=spoken.by_position if spoken else (),
+            speculators=spoken.counts if spoken else {},
         )
 
-    def _verify_steps(self, accepted: int, answered: int, drafted: int, log_position: int) -> int:
-        """Batches that verified a draft: from the mean length in the log, else all later steps."""
-        if not drafted:
-            return 0
-        found: list[str] = []
-        for _ in range(LOG_POLLS):
+    def _totals_after(self, position: int) -> tuple[str, Mapping[str, Total]]:
+        """The log from `position` on, with the totals of every speculator.
+
+        Raises NotActive where the log does not have them.
+        """
+        deadline = time.monotonic() + LOG_WAIT_S
+        while True:
             with self._log.open("rb") as log:
-                log.seek(log_position)
-                found = _DRAFT_STATS.findall(log.read().decode("utf-8", "replace"))
-            if found:
-                break
-            # The line is written just after the stream's last event.
+                log.seek(position)
+                text = log.read().decode("utf-8", "replace")
+            found = totals(text)
+            absent = [word for word in self._speculators if word not in found]
+            if not absent or ALL_SPECULATORS in absent:
+                return text, found
+            if time.monotonic() > deadline:
+                assert self._settings is not None and self._server is not None
+                self.check_alive()
+                raise NotActive(
+                    f"mode {self._settings.mode.name}",
+                    f"llama-server's log has no statistics of {', '.join(absent)}",
+                )
             time.sleep(LOG_POLL_S)
-        mean = float(found[-1]) if found else 0.0
-        return round(accepted / (mean - 1)) if mean > 1 else max(answered - 1 - accepted, 1)
+
+    def _spoken(self, drafted: int, accepted: int, answered: int, log_position: int) -> _Spoken:
+        """What the log says of the answer's speculation."""
+        if not self._speculators:
+            return _Spoken({}, 0, ())
+        text, found = self._totals_after(log_position)
+        if ALL_SPECULATORS in self._speculators:
+            # Without statistics: the batches follow from the mean length, or are all later steps.
+            mean = mean_length(text) or 0.0
+            steps = round(accepted / (mean - 1)) if mean > 1 else max(answered - 1 - accepted, 1)
+            whole = Count(answered - 1, steps, drafted, accepted)
+            return _Spoken({ALL_SPECULATORS: whole}, steps, ()) if drafted else _Spoken({}, 0, ())
+        before, self._totals = self._totals, found
+        counts, steps = {}, 0
+        for word, name in self._speculators.items():
+            earlier = before.get(word, Total())
+            counts[name] = found[word].count.since(earlier.count)
+            steps += found[word].verified - earlier.verified
+        return _Spoken(counts, steps, accepted_by_position(text, steps))
 
     def margins(self, request: Request) -> tuple[tuple[int, float], ...]:
         """Close calls of the greedy answer: an untimed second run asks for the two best tokens."""

@@ -1,7 +1,8 @@
 """llama-server's command line. The flags of a binary are read from its own --help.
 
-There are two dialects: `current` (llama.cpp since `--spec-type`) and `older` (builds and forks with
-`--draft-max` and `--lookup`). A flag that --help lists as removed does not count.
+There are three dialects: `current` (llama.cpp since `--spec-type`), `ik` (ik_llama.cpp, whose
+`--spec-type` has other words) and `older` (builds and forks with `--draft-max` and `--lookup`). A
+flag that --help lists as removed does not count.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,19 +20,23 @@ from scripts.lib.base.errors import BenchError
 from scripts.lib.engines.protocol import LoadSettings
 from scripts.lib.llama_build.variables import engine_environment
 from scripts.lib.machine.profiles import Hardware, parse_cpus
+from scripts.lib.settings.speculators import LOOKUP, SIMPLE_DRAFT, SPECULATORS
 
 HELP_TIMEOUT_S = 60
 # Prints what was really loaded, such as the active experts; the default verbosity does not.
 LOG_VERBOSITY = "4"
+CURRENT, IK, OLDER = "current", "ik", "older"
+_ENTRY = re.compile(r" {0,9}--?[A-Za-z]")
 _FLAG = re.compile(r"(?<![\w-])(--?[A-Za-z][\w-]*)")
 
 
 @dataclass(frozen=True, slots=True)
 class ServerFlags:
-    """The flags that a binary lists in its --help."""
+    """The flags that a binary lists in its --help; `spec_types`: the words for `--spec-type`."""
 
     binary: Path
     known: frozenset[str]
+    spec_types: frozenset[str] = frozenset()
 
     def has(self, flag: str) -> bool:
         """True where the binary has the flag."""
@@ -42,31 +47,56 @@ class ServerFlags:
         if not self.has(flag):
             raise BenchError(f"{self.binary}: has no {flag}: {consequence}")
 
+    def require_type(self, speculator: str, consequence: str) -> None:
+        """Raise BenchError where the binary does not have this type of speculation."""
+        if speculator not in self.spec_types:
+            known = ", ".join(sorted(self.spec_types)) or "none"
+            raise BenchError(
+                f"{self.binary}: --spec-type has no {speculator} (it has: {known}): {consequence}"
+            )
+
     def first(self, *flags: str) -> str | None:
         """The first of these flags that the binary has."""
         return next((flag for flag in flags if flag in self.known), None)
 
     @property
     def dialect(self) -> str:
-        """How the binary is told to speculate: `current`, `older` or `baseline only`."""
+        """How the binary is told to speculate: `current`, `ik`, `older` or `baseline only`."""
         if self.has("--spec-type"):
-            return "current"
-        return "older" if self.has("--draft-max") or self.has("--lookup") else "baseline only"
+            return CURRENT if self.has("--spec-draft-n-max") else IK
+        return OLDER if self.has("--draft-max") or self.has("--lookup") else "baseline only"
 
 
-def parse_help(text: str) -> frozenset[str]:
-    """The flags of a --help page. An entry starts in the first column and ends at the next one."""
-    flags: set[str] = set()
+def _entries(text: str) -> Iterator[tuple[frozenset[str], str]]:
+    """(flags, whole text) of each entry of a --help page.
+
+    An entry starts in one of the first columns and ends at the next one; its description is far to
+    the right. A flag that was removed is none.
+    """
     entry: list[str] = []
-    for line in [*text.splitlines(), "-"]:
-        if line.startswith("-") and entry:
+    for line in [*text.splitlines(), "-h"]:
+        if _ENTRY.match(line) and entry:
             whole = " ".join(entry)
             if "argument has been removed" not in whole:
                 # Two or more spaces, or a new line, separate the flags from the description.
-                flags.update(_FLAG.findall(re.split(r"\s{2,}(?=[A-Za-z(])", entry[0])[0]))
+                head = re.split(r"\s{2,}(?=[A-Za-z(])", entry[0])[0]
+                yield frozenset(_FLAG.findall(head)), whole
             entry = []
         entry.append(line)
-    return frozenset(flags)
+
+
+def parse_help(text: str) -> frozenset[str]:
+    """The flags of a --help page."""
+    return frozenset(flag for flags, _ in _entries(text) for flag in flags)
+
+
+def parse_spec_types(text: str) -> frozenset[str]:
+    """The types of speculation that a --help page lists for `--spec-type`."""
+    known = {word for row in SPECULATORS for word in (row.type, row.ik_type) if word}
+    for flags, whole in _entries(text):
+        if "--spec-type" in flags:
+            return frozenset(known & set(re.findall(r"[a-z][a-z0-9-]*", whole)))
+    return frozenset()
 
 
 @lru_cache(maxsize=8)
@@ -89,44 +119,55 @@ def probe(binary: Path) -> ServerFlags:
         raise BenchError(
             f"{binary}: printed no --help within {HELP_TIMEOUT_S} s: is it a llama-server?"
         ) from None
-    known = parse_help(shown.stdout + "\n" + shown.stderr)
+    page = shown.stdout + "\n" + shown.stderr
+    known = parse_help(page)
     if not {"--model", "--port"} <= known:
         raise BenchError(
             f"{binary}: its --help lists no --model and --port: it is not a known llama-server"
         )
-    return ServerFlags(binary, known)
+    return ServerFlags(binary, known, parse_spec_types(page))
 
 
 def _words(options: Mapping[str, object]) -> list[str]:
     return [word for flag, value in options.items() for word in (flag, str(value))]
 
 
-def _speculation_current(settings: LoadSettings) -> list[str]:
-    mode, hardware = settings.mode, settings.hardware
-    types: list[str] = []
+def _speculation_current(flags: ServerFlags, settings: LoadSettings) -> list[str]:
+    hardware = settings.hardware
+    consequence = f"it cannot run mode {settings.mode.name}"
     options: dict[str, object] = {}
-    if mode.lookup_n is not None:
-        types.append("ngram-simple")
-        options |= {
-            "--spec-ngram-simple-size-n": mode.lookup_n,
-            "--spec-ngram-simple-size-m": settings.lookup_draft_tokens,
-        }
     if settings.draft is not None:
-        types.append("draft-simple")
-        options |= {
-            "--spec-draft-model": settings.draft,
-            "--spec-draft-n-max": mode.k,
-            "--spec-draft-n-min": 0,
-            "--spec-draft-p-min": 0,
-            "--spec-draft-threads": hardware.threads,
-            "--spec-draft-threads-batch": hardware.batch_threads,
-        }
-    return _words({"--spec-type": ",".join(types), **options})
+        options["--spec-draft-model"] = settings.draft
+    for speculation in settings.speculations:
+        flags.require_type(speculation.speculator.type, consequence)
+        for knob, value in speculation.options():
+            flags.require(knob.flag, consequence)
+            options[knob.flag] = value
+        if not speculation.speculator.is_ngram:
+            options["--spec-draft-threads"] = hardware.threads
+            options["--spec-draft-threads-batch"] = hardware.batch_threads
+    types = ",".join(speculation.speculator.type for speculation in settings.speculations)
+    return _words({"--spec-type": types, **options})
+
+
+def _speculation_ik(flags: ServerFlags, settings: LoadSettings) -> list[str]:
+    """ik_llama.cpp: one `--spec-type TYPE:key=value,…` for each speculator."""
+    consequence = f"it cannot run mode {settings.mode.name}"
+    argv = _words({"--model-draft": settings.draft}) if settings.draft is not None else []
+    for speculation in settings.speculations:
+        row = speculation.speculator
+        flags.require_type(row.ik_type or row.type, consequence)
+        values = ",".join(f"{knob.ik_key}={value:g}" for knob, value in speculation.options())
+        argv += ["--spec-type", f"{row.ik_type}:{values}" if values else row.ik_type]
+    return argv
 
 
 def _speculation_older(flags: ServerFlags, settings: LoadSettings) -> list[str]:
     mode, argv = settings.mode, list[str]()
     consequence = f"it cannot run mode {mode.name}"
+    for speculation in settings.speculations:
+        if speculation.speculator.name not in (LOOKUP, SIMPLE_DRAFT):
+            flags.require("--spec-type", consequence)
     if settings.draft is not None:
         flags.require("--draft-max", consequence)
         model = flags.first("--model-draft", "-md") or "-md"
@@ -145,8 +186,10 @@ def speculation_flags(flags: ServerFlags, settings: LoadSettings) -> list[str]:
     """The flags that turn the mode's speculation on, in the binary's dialect."""
     if not settings.mode.speculative:
         return []
-    if flags.has("--spec-type"):
-        return _speculation_current(settings)
+    if flags.dialect == IK:
+        return _speculation_ik(flags, settings)
+    if flags.dialect == CURRENT:
+        return _speculation_current(flags, settings)
     return _speculation_older(flags, settings)
 
 
@@ -169,7 +212,7 @@ def _strict(flags: ServerFlags, hardware: Hardware) -> list[str]:
 def _flash_attention(flags: ServerFlags, on: bool) -> list[str]:
     if not flags.has("--flash-attn"):
         return []
-    if flags.has("--spec-type"):
+    if flags.dialect == CURRENT:
         return ["--flash-attn", "on" if on else "off"]
     return ["--flash-attn"] if on else []  # a bare switch in older builds
 

@@ -92,7 +92,7 @@ def _local_server(planner: Planner) -> Iterator[tuple[str, Mapping[str, str]]]:
     if path is None or not path.is_file():
         raise Stopped(f"the local judge's weights are not on this machine: {path}")
     context = {**DEFAULT_CONTEXT, "length_tokens": config.context_tokens}
-    settings = LoadSettings(path, None, Mode("baseline"), None, 0, context, planner.hardware)
+    settings = LoadSettings(path, None, Mode("baseline"), {}, context, planner.hardware)
     planned = judge_weights(planner.config.judge, planner.weights)
     with alone_on_machine(f"{Path.cwd().name}: judge {config.model}"):
         _check_weights(path, planned)

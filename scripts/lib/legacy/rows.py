@@ -16,7 +16,7 @@ from scripts.lib.legacy.attach import by_run, latest
 from scripts.lib.legacy.history import History
 from scripts.lib.legacy.reviews import LegacyReview
 from scripts.lib.legacy.runs import LegacyRun
-from scripts.lib.planning.modes import full_experts
+from scripts.lib.planning.traits import by_registry
 from scripts.lib.registry_loader import Model, Registry
 
 # llama.cpp's default limit of tokens drafted per step by prompt lookup.
@@ -141,7 +141,7 @@ def _row(
     older = sorted(plain, key=lambda run: run.order)
     review = _review([base, *reversed(older)], reviews) if base is not None else None
     # A step reads all of a dense model; how much it reads of a mixture of experts is not known.
-    dense = entry is not None and full_experts(entry) is None
+    dense = entry is not None and by_registry(entry).experts_used is None
     limits = entry.size_gb * 1e9 if entry is not None and dense else None, bandwidth
     compared = base or outer
     struck = _violation(compared, limits) if compared is not None else ""
@@ -178,7 +178,7 @@ def legacy_rows(
         first = next(run for runs in by_mode.values() for run in runs)
         entry = entry_of(baseline or first, registry.models)
         for quality_row, runs in by_mode.items():
-            full = entry is not None and quality_row == f"moe{full_experts(entry)}"
+            full = entry is not None and quality_row == f"moe{by_registry(entry).experts_used}"
             outer = baseline if full else None
             rows.append(_row(model, runs, reviews, entry, outer, bandwidth_bytes_per_s))
     return tuple(sorted(rows, key=lambda row: (row.label.lower(), row.label)))

@@ -40,6 +40,35 @@ class CellId:
 
 
 @dataclass(frozen=True, slots=True)
+class Count:
+    """What one speculator did for one answer.
+
+    `asked`: how often it was asked for a draft; `drafts`: how often it gave one.
+    """
+
+    asked: int = 0
+    drafts: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
+
+    def plus(self, other: Count) -> Count:
+        """The sum of two counts."""
+        return Count(*(a + b for a, b in zip(_values(self), _values(other), strict=True)))
+
+    def since(self, earlier: Count) -> Count:
+        """The difference to an earlier count of the same speculator."""
+        return Count(*(a - b for a, b in zip(_values(self), _values(earlier), strict=True)))
+
+
+def _values(count: Count) -> tuple[int, ...]:
+    return count.asked, count.drafts, count.drafted_tokens, count.accepted_tokens
+
+
+# Speculator -> what it did.
+Counts = Mapping[str, Count]
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """One generation. Times in seconds (monotonic clock), rates in tokens per second.
 
@@ -47,7 +76,9 @@ class Measurement:
     evaluation alone. `decode_*` covers every token after the first, including the end-of-turn
     token. `close_calls` holds (token index, logit gap between the two best tokens) wherever a
     greedy choice was won by less than `CLOSE_CALL_LOGITS`: evidence that a later divergence is a
-    numeric tie.
+    numeric tie. `verify_steps` are the batches that verified a draft; `accepted_by_position` says
+    in how many of them the draft's first, second, … token was accepted. `speculators`: what each
+    one did (empty where the engine does not say).
     """
 
     answer: str
@@ -64,6 +95,8 @@ class Measurement:
     verify_steps: int
     token_ids: tuple[int, ...] = ()
     close_calls: tuple[tuple[int, float], ...] = ()
+    accepted_by_position: tuple[int, ...] = ()
+    speculators: Counts = field(default_factory=dict)
 
 
 # The figures of a measurement that are compared as ratios.
@@ -105,6 +138,7 @@ class CellRecord:
             del flat["failure"]
         if self.measurement is not None:
             # Long integer lists on one line each: a diff of two cells stays readable.
+            _drop_empty(flat["measurement"], "accepted_by_position", "speculators")
             flat["measurement"]["token_ids"] = " ".join(map(str, self.measurement.token_ids))
             flat["measurement"]["close_calls"] = " ".join(
                 f"{i}:{gap:.4f}" for i, gap in self.measurement.close_calls
@@ -121,6 +155,15 @@ class CellRecord:
         return f"{c.hardware}/{c.model}/{c.mode}/{c.suite}/{c.question}.{self.digest}.json"
 
 
+def _drop_empty(flat: dict[str, Any], *keys: str) -> None:
+    """Leave out what a measurement without speculation does not have; a list is one line."""
+    for key in keys:
+        if not flat[key]:
+            del flat[key]
+        elif not isinstance(flat[key], Mapping):
+            flat[key] = " ".join(map(str, flat[key]))
+
+
 def _close_call(text: str) -> tuple[int, float]:
     index, gap = text.split(":")
     return int(index), float(gap)
@@ -131,7 +174,15 @@ def _measurement(raw: dict[str, Any] | None) -> Measurement | None:
         return None
     ids = tuple(int(token) for token in raw.pop("token_ids").split())
     calls = tuple(_close_call(text) for text in raw.pop("close_calls").split())
-    return Measurement(**raw, token_ids=ids, close_calls=calls)
+    accepted = tuple(int(n) for n in raw.pop("accepted_by_position", "").split())
+    counts = {name: Count(**count) for name, count in raw.pop("speculators", {}).items()}
+    return Measurement(
+        **raw,
+        token_ids=ids,
+        close_calls=calls,
+        accepted_by_position=accepted,
+        speculators=counts,
+    )
 
 
 def _failure(raw: Mapping[str, Any]) -> Failure | None:

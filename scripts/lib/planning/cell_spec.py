@@ -12,7 +12,8 @@ from scripts.lib.planning.modes import Mode
 from scripts.lib.planning.runtime_values import context_settings
 from scripts.lib.prompts.loader import Question
 from scripts.lib.registry_loader import Model, Registry
-from scripts.lib.settings.run_config import Config
+from scripts.lib.settings.run_config import Config, Decoding
+from scripts.lib.settings.speculators import BY_NAME, DRAFTING, MTP, SIMPLE_DRAFT, knobs_of
 from scripts.lib.weights.chat_template import DATE
 from scripts.lib.weights.facts import ASSUMED, WeightsFacts
 
@@ -134,18 +135,42 @@ def override_key(model: Model, weights: Weights) -> str:
     return f"{PREDECESSORS_MOE if assumed else weights.facts.header.architecture}.expert_used_count"
 
 
+def draft_kind(draft: Weights) -> str:
+    """The speculator that a draft's file is made for."""
+    known = draft.facts is not None and draft.facts.fingerprint != ASSUMED
+    return draft.facts.header.draft_kind if known and draft.facts else SIMPLE_DRAFT
+
+
+def _changed(name: str, decoding: Decoding) -> dict[str, Any]:
+    """The settings of a draft or head that are not at their defaults."""
+    knobs = BY_NAME[name].knobs
+    found = knobs_of(name, decoding.speculators)
+    return {key: value for key, value in found.items() if value != knobs[key].default}
+
+
 def mode_spec(
-    mode: Mode, model: Model, weights: Weights, draft: Weights | None, lookup_draft_tokens: int
+    mode: Mode, model: Model, weights: Weights, draft: Weights | None, decoding: Decoding
 ) -> dict[str, Any]:
-    """The mode, resolved: key and count of the override, the draft's fingerprint, n-gram sizes."""
+    """The mode, resolved: key and count of the override, the draft's fingerprint, n-gram sizes.
+
+    A draft's settings are in it where they are not at their defaults, and so is its kind.
+    """
     assert weights.facts is not None
     spec: dict[str, Any] = {}
     if mode.experts is not None:
         spec |= {"experts": mode.experts, "override_key": override_key(model, weights)}
     if draft is not None:
+        kind = draft_kind(draft)
         spec |= {"draft": fingerprint_of(draft), "k": mode.k}
+        spec |= {"draft_kind": kind} if kind != SIMPLE_DRAFT else {}
+        changed = _changed(kind, decoding)
+        spec |= {DRAFTING: changed} if changed else {}
+    if mode.mtp:
+        spec[MTP] = {"k": mode.k, **_changed(MTP, decoding)}
     if mode.lookup_n is not None:
-        spec |= {"lookup_n": mode.lookup_n, "lookup_draft_tokens": lookup_draft_tokens}
+        spec |= {"lookup_n": mode.lookup_n, "lookup_draft_tokens": decoding.lookup_draft_tokens}
+    if mode.ngram:
+        spec[mode.ngram] = knobs_of(mode.ngram, decoding.speculators)
     return spec
 
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from scripts.lib.base.errors import Problem, suggest
 from scripts.lib.base.globs import matches
-from scripts.lib.planning.modes import RECURRENT, RECURRENT_REASON, is_speculative_name
+from scripts.lib.planning.modes import is_speculative_name, never_speculates
+from scripts.lib.planning.traits import Traits
 from scripts.lib.prompts.loader import Suite
-from scripts.lib.registry_loader import Registry
+from scripts.lib.registry_loader import Model, Registry
 from scripts.lib.settings.run_config import Config
 
 
 def config_problems(
-    config: Config, registry: Registry, suites: Mapping[str, Suite], faulty: frozenset[str]
+    config: Config,
+    registry: Registry,
+    suites: Mapping[str, Suite],
+    faulty: frozenset[str],
+    traits: Callable[[Model], Traits],
 ) -> Iterator[Problem]:
     """What the configuration names that does not exist, and modes that its models cannot run.
 
-    `faulty`: suites that exist but have a fault. The fault is reported elsewhere.
+    `faulty`: suites that exist but have a fault. The fault is reported elsewhere. `traits`: what
+    decides a model's modes.
     """
     yield from _unknown(config.models, {**registry.models, **registry.left_out}, "models")
     yield from _unknown(config.suites, {*suites, *faulty}, "suites")
@@ -28,7 +34,7 @@ def config_problems(
         if not any(matches(suite, (pattern.partition("/")[0],)) for suite in faulty)
     )
     yield from _unknown(asked, questions, "questions")
-    yield from _speculative_recurrent(config, registry)
+    yield from _speculative_recurrent(config, registry, traits)
 
 
 def _unknown(patterns: tuple[str, ...], known: Collection[str], key: str) -> Iterator[Problem]:
@@ -37,16 +43,19 @@ def _unknown(patterns: tuple[str, ...], known: Collection[str], key: str) -> Ite
             yield Problem("config", key, f"'{pattern}' names nothing{suggest(pattern, known)}")
 
 
-def _speculative_recurrent(config: Config, registry: Registry) -> Iterator[Problem]:
+def _speculative_recurrent(
+    config: Config, registry: Registry, traits: Callable[[Model], Traits]
+) -> Iterator[Problem]:
     """An exact speculative mode asked of a recurrent model that is named exactly.
 
     A pattern of modes is no problem: those modes are left out.
     """
     for key in config.models:
         model = registry.models.get(key)
-        if model is None or model.architecture not in RECURRENT:
+        never = never_speculates(model, traits(model)) if model is not None else ""
+        if not never:
             continue
         for mode in filter(is_speculative_name, config.decoding.modes):
             advice = "take it out, or name the modes by pattern, as in 'lookup_*'"
-            message = f"'{mode}' is asked of {key}: {RECURRENT_REASON}; {advice}"
+            message = f"'{mode}' is asked of {key}: {never}; {advice}"
             yield Problem("config", "decoding.modes", message)

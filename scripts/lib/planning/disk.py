@@ -76,7 +76,7 @@ def hashed(planner: Planner, lock_file: Path = LOCK_FILE) -> Planner:
     Other files are not hashed: 100 GB take a minute. A needed file that cannot be read is a fault.
     """
     registry, weights = planner.registry, dict(planner.weights)
-    needed = needed_weights(registry, planner.config)
+    needed = needed_weights(planner)
     todo = {key: paths for key in needed if (paths := _unhashed(weights[key]))}
     if todo:
         lock, reader = _read_lock(lock_file)[0], WeightsReader()

@@ -1,9 +1,8 @@
 """Decoding modes: which ways of decoding a model are planned, and why the others are not.
 
-The architecture decides which modes are generated. The rules come from llama.cpp's behaviour on
-recurrent models (their state cannot be rolled back, so they never speculate) and from the
-experience kept in the registry (fewer than 4 experts are unstable, and lookup pays off below 20 GB
-only).
+A model's traits decide which modes are generated. The rules come from llama.cpp's behaviour on
+recurrent models, from the user's rule that SSM models never speculate, and from the experience kept
+in the registry (fewer than 4 experts are unstable, and lookup pays off below 20 GB only).
 """
 
 from __future__ import annotations
@@ -13,29 +12,31 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from scripts.lib.planning.left_out import LeftOut
+from scripts.lib.planning.traits import Traits, by_registry, may_have_experts
 from scripts.lib.registry.types import plain_name
 from scripts.lib.registry_loader import Acceleration, Model
-from scripts.lib.weights.architectures import HYBRID, RECURRENT_MOE, RECURRENT_NAMES
+from scripts.lib.settings.speculators import BY_NAME, LOOKUP, MTP, NGRAMS, SIMPLE_DRAFT
+from scripts.lib.weights.architectures import HYBRID, Recurrence
 
 DENSE_DRAFT_K = (4, 8, 16, 24, 32, 48)
+MOE_DRAFT_K = (2, 4, 8, 16, 24)
 COMBINED_DRAFT_K = (8, 16, 24)
+MTP_K = (2, 4, 8)
 LOOKUP_N = (3, 4, 5)
 COMBINED_LOOKUP_N = 3
+# The n-gram speculator that is combined with a head, and with fewer experts.
+COMBINED_NGRAM = "ngram_mod"
 LOOKUP_SIZE_LIMIT_GB = 20.0
 SMALLEST_STABLE_EXPERTS = 4
-DEFAULT_BASELINE_EXPERTS = 8
-
-MOE = frozenset({"moe", "qwen3moe", "qwen3vlmoe", "mixtral", "deepseek2", "qwen35moe"})
-# The catalogue gives some hybrids llama.cpp's name qwen35moe and a draft: it is followed.
-RECURRENT = (RECURRENT_NAMES | {HYBRID}) - MOE
 NOT_GENERATING = frozenset({"bert", "external_api"})
 
 SPECULATION = "speculative_decoding"
-LOOKUP = "prompt_lookup"
-RECURRENT_REASON = (
-    "recurrent state cannot be rolled back after a rejected draft: "
-    "SSM and hybrid models never speculate"
+PROMPT_LOOKUP = "prompt_lookup"
+NEVER_REASON = (
+    "recurrent state cannot be rolled back after a rejected draft, only saved and restored whole: "
+    f"SSM models never speculate, unless the entry has constraints.allow: [{SPECULATION}]"
 )
+SERVER_ONLY = "engine server only"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,9 @@ class Mode:
 
     `experts`: override of the active experts (None: the file's own count). `draft`: a model key.
     `k`: the most tokens drafted per step. `lookup_n`: the length of the n-grams that prompt lookup
-    matches (None: no lookup). `full_experts`: the override equals the file's own count.
+    matches (None: no lookup). `full_experts`: the override equals the file's own count. `mtp`: the
+    model's own head drafts. `ngram`: another n-gram speculator (empty: none). `p_min`: a draft
+    model or head stops at a token that it finds less probable.
     """
 
     name: str
@@ -53,18 +56,25 @@ class Mode:
     k: int | None = None
     lookup_n: int | None = None
     full_experts: bool = False
+    mtp: bool = False
+    ngram: str = ""
+    p_min: float = 0.0
 
     @property
     def speculative(self) -> bool:
         """True for a mode that should not change the answer; its quality is `quality_row`'s."""
-        return self.draft is not None or self.lookup_n is not None
+        return bool(self.drafting)
 
     @property
     def drafting(self) -> str:
-        """What drafts: the draft model, `lookup`, or both; empty where nothing does."""
-        if self.draft is None:
-            return "lookup" if self.lookup_n else ""
-        return f"{self.draft} + lookup" if self.lookup_n else self.draft
+        """What drafts, such as `lookup`, `mtp + ngram_mod` or a draft's key; empty: nothing."""
+        ngram = self.ngram or (LOOKUP if self.lookup_n is not None else "")
+        return " + ".join(filter(None, (self.draft or (MTP if self.mtp else ""), ngram)))
+
+    @property
+    def keeps_state(self) -> bool:
+        """True where the drafts of an answer would depend on the answers before it."""
+        return bool(self.ngram) and BY_NAME[self.ngram].keeps_state
 
     @property
     def quality_row(self) -> str:
@@ -84,10 +94,15 @@ class ModeSet:
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """Why a model may not use a draft, or prompt lookup (an empty reason: it may)."""
+    """Why a model may not use a draft, n-grams, or its own head (an empty reason: it may).
+
+    `never`: why it may not speculate at all, whatever the registry names.
+    """
 
     drafting: str
     lookup: str
+    mtp: str
+    never: str = ""
 
 
 def compatible_drafts(model: Model, models: Mapping[str, Model]) -> tuple[str, ...]:
@@ -103,9 +118,25 @@ def compatible_drafts(model: Model, models: Mapping[str, Model]) -> tuple[str, .
     )
 
 
-def permissions(model: Model) -> Permissions:
+def never_speculates(model: Model, traits: Traits) -> str:
+    """Why a recurrent model may not speculate (empty: it may)."""
+    whole = traits.recurrence is Recurrence.CHECKPOINTS or (
+        model.architecture == HYBRID and traits.recurrence is not Recurrence.NONE
+    )
+    return NEVER_REASON if whole and SPECULATION not in model.allow else ""
+
+
+def _no_head(traits: Traits) -> str:
+    if traits.heads:
+        return ""
+    if traits.from_header:
+        return "its file has no head for multi-token prediction (nextn_predict_layers)"
+    return "its file is not known here, and the entry has no model.nextn_predict_layers"
+
+
+def permissions(model: Model, traits: Traits) -> Permissions:
     """What the registry and the architecture forbid this model."""
-    because = f" ({model.forbid_reason})" if model.forbid_reason else ""
+    because = f" ({model.constraint_reason})" if model.constraint_reason else ""
     drafting = lookup = ""
     if model.tier == "D":
         drafting = "a tier-D model is a draft itself"
@@ -117,11 +148,12 @@ def permissions(model: Model) -> Permissions:
         lookup = f"model of {model.size_gb:g} GB: {limit}"
     if SPECULATION in model.forbid:
         drafting = f"the registry forbids {SPECULATION}{because}"
-    if LOOKUP in model.forbid:
-        lookup = f"the registry forbids {LOOKUP}{because}"
-    if model.architecture in RECURRENT:
-        drafting = lookup = RECURRENT_REASON
-    return Permissions(drafting, lookup)
+    if PROMPT_LOOKUP in model.forbid:
+        lookup = f"the registry forbids {PROMPT_LOOKUP}{because}"
+    never = never_speculates(model, traits)
+    return Permissions(
+        never or drafting, never or lookup, never or drafting or _no_head(traits), never
+    )
 
 
 def make_mode(
@@ -130,24 +162,43 @@ def make_mode(
     k: int | None = None,
     lookup_n: int | None = None,
     full: int | None = None,
+    *,
+    mtp: bool = False,
+    ngram: str = "",
+    p_min: float = 0.0,
 ) -> Mode:
     """A mode with its name. `full`: the file's own expert count (None for dense models)."""
-    parts = []
-    if experts is not None:
-        parts.append(f"moe{experts}")
-    if draft is not None:
-        parts.append(f"spec_{draft}_k{k}")
-        if lookup_n is not None:
-            parts.append("lookup")
-    elif lookup_n is not None:
-        parts.append(f"lookup_n{lookup_n}")
-    has_all = experts is not None and experts == full
-    return Mode("_".join(parts) or "baseline", experts, draft, k, lookup_n, has_all)
+    drafts = draft is not None or mtp
+    parts = [f"moe{experts}"] if experts is not None else []
+    if drafts:
+        parts.append(f"{MTP if mtp else f'spec_{draft}'}_k{k}")
+        if p_min:
+            parts.append(f"p{100 * p_min:g}")
+    if lookup_n is not None:
+        parts.append("lookup" if drafts else f"lookup_n{lookup_n}")
+    if ngram:
+        parts.append(ngram)
+    return Mode(
+        "_".join(parts) or "baseline",
+        experts,
+        draft,
+        k,
+        lookup_n,
+        experts is not None and experts == full,
+        mtp,
+        ngram,
+        p_min if drafts else 0.0,
+    )
+
+
+_NGRAM = "|".join(NGRAMS)
+_DRAFTED = rf"(spec_\w[\w.-]*|{MTP})_k\d+(_p[\d.]+)?(_lookup|_({_NGRAM}))?"
+_SPECULATIVE = re.compile(rf"(moe\d+_)?({_DRAFTED}|lookup_n\d+|{_NGRAM})")
 
 
 def is_speculative_name(name: str) -> bool:
     """True for the exact name (not a pattern) of a speculative mode, as `make_mode` builds it."""
-    return re.fullmatch(r"(moe\d+_)?(spec_\w[\w.-]*_k\d+(_lookup)?|lookup_n\d+)", name) is not None
+    return _SPECULATIVE.fullmatch(name) is not None
 
 
 def reduced_expert_counts(baseline_experts: int) -> tuple[int, ...]:
@@ -155,61 +206,73 @@ def reduced_expert_counts(baseline_experts: int) -> tuple[int, ...]:
     return tuple(range(SMALLEST_STABLE_EXPERTS, baseline_experts - 1, 2))
 
 
-def full_experts(model: Model) -> int | None:
-    """The experts that a token uses without an override; None for a model without experts."""
-    if model.architecture not in MOE | RECURRENT:
-        return None
-    said = model.baseline_experts or model.acceleration.baseline_experts
-    assumed = (
-        DEFAULT_BASELINE_EXPERTS if model.architecture in MOE | RECURRENT_MOE | {HYBRID} else None
-    )
-    return said or assumed
-
-
-def _dense(drafts: Iterable[str], allowed: Permissions) -> Iterator[Mode]:
-    drafts = tuple(drafts) if not allowed.drafting else ()
+def _dense(drafts: tuple[str, ...], allowed: Permissions, p_min: float) -> Iterator[Mode]:
     for draft in drafts:
-        yield from (make_mode(draft=draft, k=k) for k in DENSE_DRAFT_K)
+        yield from (make_mode(draft=draft, k=k, p_min=p_min) for k in DENSE_DRAFT_K)
     if not allowed.lookup:
         yield from (make_mode(lookup_n=n) for n in LOOKUP_N)
         for draft in drafts:
             for k in COMBINED_DRAFT_K:
-                yield make_mode(draft=draft, k=k, lookup_n=COMBINED_LOOKUP_N)
+                yield make_mode(draft=draft, k=k, lookup_n=COMBINED_LOOKUP_N, p_min=p_min)
+        yield from (make_mode(ngram=ngram) for ngram in NGRAMS)
+    yield from _with_head(None, None, allowed, p_min)
 
 
-def _moe(full: int, drafts: Iterable[str], allowed: Permissions) -> Iterator[Mode]:
-    drafts = tuple(drafts) if not allowed.drafting else ()
+def _moe(full: int, drafts: tuple[str, ...], allowed: Permissions, p_min: float) -> Iterator[Mode]:
     reduced = reduced_expert_counts(full)
     yield from (make_mode(experts, full=full) for experts in reduced)
     for experts in (*reduced, full):
         for draft in drafts:
-            yield from (make_mode(experts, draft, k, full=full) for k in COMBINED_DRAFT_K)
+            yield from (make_mode(experts, draft, k, full=full, p_min=p_min) for k in MOE_DRAFT_K)
         if not allowed.lookup:
             for draft in drafts:
                 for k in COMBINED_DRAFT_K:
-                    yield make_mode(experts, draft, k, COMBINED_LOOKUP_N, full)
+                    yield make_mode(experts, draft, k, COMBINED_LOOKUP_N, full, p_min=p_min)
             yield from (make_mode(experts, lookup_n=n, full=full) for n in LOOKUP_N)
+            ngrams = NGRAMS if experts == full else (COMBINED_NGRAM,)
+            yield from (make_mode(experts, full=full, ngram=ngram) for ngram in ngrams)
+        yield from _with_head(experts, full, allowed, p_min)
 
 
-def _named_by(acceleration: Acceleration, model: Model, drafts: tuple[str, ...]) -> Iterator[Mode]:
+def _with_head(
+    experts: int | None, full: int | None, allowed: Permissions, p_min: float
+) -> Iterator[Mode]:
+    """The modes in which the model's own head drafts."""
+    if allowed.mtp:
+        return
+    yield from (make_mode(experts, k=k, full=full, mtp=True, p_min=p_min) for k in MTP_K)
+    if not allowed.lookup and experts == full:
+        for k in MTP_K:
+            for lookup_n, ngram in ((COMBINED_LOOKUP_N, ""), (None, COMBINED_NGRAM)):
+                yield make_mode(
+                    experts, None, k, lookup_n, full, mtp=True, ngram=ngram, p_min=p_min
+                )
+
+
+def _named_by(
+    acceleration: Acceleration, full: int | None, drafts: tuple[str, ...], p_min: float
+) -> Iterator[Mode]:
     """The modes that an acceleration of the registry names, with its alternatives."""
-    full = full_experts(model)
     experts = acceleration.experts if full is not None else None
     count = experts if experts is not None else full
     if acceleration.type == "moe_expert_reduction" and experts is not None and experts != full:
         yield make_mode(experts, full=full)
     # A lookup without a draft has its k for itself: it names no draft mode.
-    if acceleration.k is not None and (acceleration.type != LOOKUP or acceleration.draft_role):
+    k = acceleration.k
+    if acceleration.type == MTP:
+        for most in (k,) if k is not None else MTP_K:
+            yield make_mode(count, k=most, full=full, mtp=True, p_min=p_min)
+    elif k is not None and (acceleration.type != PROMPT_LOOKUP or acceleration.draft_role):
         named = (acceleration.draft_role,) if acceleration.draft_role else drafts
         for draft in named:
-            yield make_mode(count, draft, acceleration.k, full=full)
+            yield make_mode(count, draft, k, full=full, p_min=p_min)
             if acceleration.lookup:
-                yield make_mode(count, draft, acceleration.k, COMBINED_LOOKUP_N, full)
-    elif acceleration.type == LOOKUP or acceleration.lookup:
+                yield make_mode(count, draft, k, COMBINED_LOOKUP_N, full, p_min=p_min)
+    elif acceleration.type == PROMPT_LOOKUP or acceleration.lookup:
         sizes = (acceleration.ngram_min,) if acceleration.ngram_min else LOOKUP_N
         yield from (make_mode(count, lookup_n=n, full=full) for n in sizes)
     for alternative in acceleration.alternatives:
-        yield from _named_by(alternative, model, drafts)
+        yield from _named_by(alternative, full, drafts, p_min)
 
 
 def _is_allowed(mode: Mode, model: Model, models: Mapping[str, Model], allowed: Permissions) -> str:
@@ -219,36 +282,42 @@ def _is_allowed(mode: Mode, model: Model, models: Mapping[str, Model], allowed: 
             return f"no entry '{mode.draft}' in the registry"
         if allowed.drafting:
             return allowed.drafting
-    if (
-        mode.lookup_n is not None
-        and allowed.lookup
-        and (LOOKUP in model.forbid or model.architecture in RECURRENT)
-    ):
+    if mode.mtp and allowed.mtp:
+        return allowed.mtp
+    # The registry may name a lookup for a large model.
+    if mode.lookup_n is not None and (PROMPT_LOOKUP in model.forbid or allowed.never):
         return allowed.lookup
     return ""
 
 
 def _why_not(
-    model: Model, drafts: tuple[str, ...], allowed: Permissions
+    model: Model, full: int | None, drafts: tuple[str, ...], allowed: Permissions
 ) -> Iterator[tuple[str, str]]:
     """(pattern of modes, why none of them is planned)."""
-    prefix = "moe{E}_" if model.architecture in MOE else ""
-    if allowed.drafting:
-        yield f"{prefix}spec_*", allowed.drafting
-    elif not drafts:
-        reason = "no compatible draft: no tier-D entry names a target contained in the name"
-        yield f"{prefix}spec_*", reason
-    if allowed.lookup:
-        yield f"{prefix}lookup_*", allowed.lookup
-    full = full_experts(model)
-    if full is None:
+    prefix = "moe{E}_" if full is not None and not allowed.never else ""
+    no_draft = "no compatible draft: no tier-D entry names a target contained in the name"
+    reasons = {
+        "spec_*": allowed.drafting or ("" if drafts else no_draft),
+        "lookup_*": allowed.lookup,
+        "ngram_*": allowed.lookup,
+        "mtp_*": allowed.mtp,
+    }
+    yield from ((f"{prefix}{modes}", reason) for modes, reason in reasons.items() if reason)
+    if full is None and not may_have_experts(model):
         yield "moe*", f"architecture '{model.architecture}' has no experts to reduce"
+    elif full is None:
+        yield "moe*", "its file has no experts to reduce"
     elif not reduced_expert_counts(full):
         least = SMALLEST_STABLE_EXPERTS
         yield "moe*", f"{full} experts are active: no reduction of two or more stays at {least}"
 
 
-def _warnings(modes: Iterable[Mode], models: Mapping[str, Model]) -> Iterator[str]:
+def _warnings(
+    model: Model, traits: Traits, modes: Iterable[Mode], models: Mapping[str, Model]
+) -> Iterator[str]:
+    opened = model.constraint_reason or "no reason given"
+    if SPECULATION in model.allow and traits.recurrence is Recurrence.CHECKPOINTS:
+        yield f"speculates though it is recurrent: the registry allows it ({opened})"
     for mode in modes:
         if mode.experts is not None and mode.experts < SMALLEST_STABLE_EXPERTS:
             least = f"fewer than {SMALLEST_STABLE_EXPERTS} active experts"
@@ -284,23 +353,27 @@ def _reason_for_none(model: Model) -> str:
     return ""
 
 
-def expand_modes(model: Model, models: Mapping[str, Model]) -> ModeSet:
-    """Every mode of `model`, and what is left out. `models` is the whole registry."""
+def expand_modes(
+    model: Model,
+    models: Mapping[str, Model],
+    traits: Traits | None = None,
+    p_min: float = 0.0,
+) -> ModeSet:
+    """Every mode of `model`, and what is left out. `models` is the whole registry.
+
+    `traits`: by the registry's words where none are given. `p_min`: of the modes that draft.
+    """
     reason = _reason_for_none(model)
     if reason:
         return ModeSet((), (LeftOut(model.key, "*", reason),))
-    allowed = permissions(model)
-    drafts = compatible_drafts(model, models)
-    full = full_experts(model)
+    traits = traits or by_registry(model)
+    allowed, full = permissions(model, traits), traits.experts_used
+    compatible = compatible_drafts(model, models)
+    drafts = () if allowed.drafting else compatible
     modes = [make_mode()]
-    if model.architecture in RECURRENT:
-        modes += [make_mode(count, full=full) for count in reduced_expert_counts(full or 0)]
-    elif full is not None:
-        modes += _moe(full, drafts, allowed)
-    else:
-        modes += _dense(drafts, allowed)
-    excluded = list(_why_not(model, drafts, allowed))  # (mode or pattern, reason)
-    for mode in _named_by(model.acceleration, model, drafts):
+    modes += _dense(drafts, allowed, p_min) if full is None else _moe(full, drafts, allowed, p_min)
+    excluded = list(_why_not(model, full, compatible, allowed))  # (mode or pattern, reason)
+    for mode in _named_by(model.acceleration, full, compatible, p_min):
         why = _is_allowed(mode, model, models, allowed)
         if why:
             excluded.append((mode.name, why))
@@ -310,6 +383,17 @@ def expand_modes(model: Model, models: Mapping[str, Model]) -> ModeSet:
     return ModeSet(
         unique,
         tuple(LeftOut(model.key, mode, reason) for mode, reason in excluded),
-        tuple(_warnings(unique, models)),
+        tuple(_warnings(model, traits, unique, models)),
         _recommended(model, unique),
     )
+
+
+def needs_server(mode: Mode, traits: Traits, draft_kind: str = SIMPLE_DRAFT) -> str:
+    """Why only engine `server` can run a mode (empty: both can). `draft_kind`: of its draft."""
+    if mode.speculative and traits.recurrence is not Recurrence.NONE:
+        return f"recurrent state cannot be rolled back in process: {SERVER_ONLY}"
+    special = (MTP if mode.mtp else "", mode.ngram, draft_kind if mode.draft else "")
+    for name in special:
+        if name not in ("", SIMPLE_DRAFT):
+            return f"speculator {name}: {SERVER_ONLY}"
+    return f"p_min above 0: {SERVER_ONLY}" if mode.p_min else ""

@@ -24,6 +24,7 @@ from scripts.lib.planning.cell_spec import (
     PROTOCOL,
     Weights,
     context_spec,
+    draft_kind,
     loaded_projector,
     mode_spec,
     prompt_spec,
@@ -32,10 +33,9 @@ from scripts.lib.planning.cell_spec import (
 )
 from scripts.lib.planning.checks import config_problems
 from scripts.lib.planning.left_out import LeftOut
-from scripts.lib.planning.modes import Mode, expand_modes
+from scripts.lib.planning.modes import Mode, ModeSet, expand_modes, needs_server
 from scripts.lib.planning.reasons import (
     lacks_draft,
-    lacks_experts,
     not_selected,
     vocabulary_mismatch,
     without_weights,
@@ -49,6 +49,7 @@ from scripts.lib.planning.runtime_values import (
     without_effect,
 )
 from scripts.lib.planning.sampling import sample_questions
+from scripts.lib.planning.traits import Traits, traits_of
 from scripts.lib.prompts.lengths import TEMPLATE_TOKENS, Lengths, how_counted, prompt_tokens
 from scripts.lib.prompts.loader import Question, Suite
 from scripts.lib.registry.role_table import is_role_suite, suites_for_roles
@@ -56,6 +57,7 @@ from scripts.lib.registry_loader import Model, Registry
 from scripts.lib.scoring.scorers import ONLY_CHECKS, Scorer
 from scripts.lib.settings.judge_config import LOCAL
 from scripts.lib.settings.run_config import Config
+from scripts.lib.settings.speculators import SIMPLE_DRAFT
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,15 @@ class Planner:
     faulty_suites: frozenset[str] = frozenset()
     notices: tuple[Problem, ...] = ()
 
+    def traits(self, model: Model) -> Traits:
+        """What decides the model's modes."""
+        return traits_of(model, self.weights[model.key].facts)
+
+    def modes(self, model: Model) -> ModeSet:
+        """Every mode of the model, and what is left out."""
+        models, p_min = self.registry.models, self.config.decoding.p_min
+        return expand_modes(model, models, self.traits(model), p_min)
+
     def selected(self, model: Model) -> tuple[Question, ...]:
         """The questions of the model's suites that the configuration selects, in suite order.
 
@@ -238,9 +249,7 @@ class Planner:
             "protocol": PROTOCOL,
             "engine": self.engine.spec(),
             "weights": weights_spec(model, weights, self.engine.name),
-            "mode": mode_spec(
-                mode, model, weights, draft, self.config.decoding.lookup_draft_tokens
-            ),
+            "mode": mode_spec(mode, model, weights, draft, self.config.decoding),
             "context": context_spec(self.config, self.registry, model, weights),
             "hardware": self.hardware.spec(),
             "measurement_epoch": self.config.measurement_epoch,
@@ -273,14 +282,16 @@ class Planner:
     def shard(self, model: Model, mode: Mode, questions: tuple[Question, ...]) -> Shard | str:
         """The shard of one mode over `questions`, or the reason why it cannot be planned."""
         weights, draft = self.weights[model.key], None
-        if mode.experts is not None and lacks_experts(weights):
-            return f"no experts to reduce: the header of its weights ({model.path}) names none"
         if mode.draft is not None:
             draft = self.weights[mode.draft]
             if lacks_draft(weights, draft):
                 return f"the draft '{mode.draft}' has no weights on this machine"
             if mismatch := vocabulary_mismatch(weights, draft, mode.draft):
                 return mismatch
+        kind = draft_kind(draft) if draft is not None else SIMPLE_DRAFT
+        server_only = needs_server(mode, self.traits(model), kind)
+        if server_only and self.engine.name != "server":
+            return server_only
         cells = tuple(self._cells(model, mode, draft, questions))
         if not cells:
             return "no question that it can be asked is selected (suites, tiers)"
@@ -297,15 +308,14 @@ class Planner:
         return mode.draft is not None and lacks_draft(weights, self.weights[mode.draft])
 
 
-def needed_weights(registry: Registry, config: Config) -> tuple[str, ...]:
+def needed_weights(planner: Planner) -> tuple[str, ...]:
     """Keys of the entries whose weights a plan's specs name: models, drafts, the local judge."""
+    registry, config = planner.registry, planner.config
     needed: list[str] = []
     for model in registry.models.values():
         if not not_selected(model, config):
             modes = [
-                m
-                for m in expand_modes(model, registry.models).modes
-                if matches(m.name, config.decoding.modes)
+                m for m in planner.modes(model).modes if matches(m.name, config.decoding.modes)
             ]
             needed += [model.key] if modes else []
             needed += [mode.draft for mode in modes if mode.draft is not None]
@@ -317,7 +327,9 @@ def needed_weights(registry: Registry, config: Config) -> tuple[str, ...]:
 def make_plan(planner: Planner) -> Plan:
     """Expand the whole plan. Raises InputErrors for names in the settings that do not exist."""
     registry, config = planner.registry, planner.config
-    problems = tuple(config_problems(config, registry, planner.suites, planner.faulty_suites))
+    problems = tuple(
+        config_problems(config, registry, planner.suites, planner.faulty_suites, planner.traits)
+    )
     if problems:
         raise InputErrors(problems)
     shards: list[Shard] = []
@@ -329,7 +341,7 @@ def make_plan(planner: Planner) -> Plan:
         if reason := not_selected(model, config):
             left_out.append(LeftOut(model.key, "*", reason))
             continue
-        expansion = expand_modes(model, registry.models)
+        expansion = planner.modes(model)
         left_out += expansion.left_out
         if not expansion.modes:
             continue

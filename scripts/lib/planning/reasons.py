@@ -7,7 +7,7 @@ from scripts.lib.planning.cell_spec import Weights
 from scripts.lib.planning.left_out import LeftOut, MissingWeights
 from scripts.lib.registry_loader import Model
 from scripts.lib.settings.run_config import Config
-from scripts.lib.weights.facts import ASSUMED
+from scripts.lib.settings.speculators import SIMPLE_DRAFT
 
 
 def not_selected(model: Model, config: Config) -> str:
@@ -31,20 +31,19 @@ def without_weights(model: Model, weights: Weights) -> LeftOut | None:
     return LeftOut(model.key, "*", f"{kind}: {detail}", weights=kind)
 
 
-def lacks_experts(weights: Weights) -> bool:
-    """True where the file is known and has no experts: a hybrid need not have any."""
-    facts = weights.facts
-    return facts is not None and facts.fingerprint != ASSUMED and not facts.header.expert_count
-
-
 def lacks_draft(weights: Weights, draft: Weights) -> bool:
     """True where a draft is unknown, or only the target of the pair is on this machine."""
     return draft.facts is None or (weights.usable and not draft.usable)
 
 
 def vocabulary_mismatch(target: Weights, draft: Weights, draft_key: str) -> str:
-    """Why a draft's vocabulary does not fit, with both values (empty: it fits, or is not known)."""
+    """Why a draft's vocabulary does not fit, with both values (empty: it fits, or is not known).
+
+    A head or block draft without a vocabulary uses its target's.
+    """
     if target.facts is None or draft.facts is None:
+        return ""
+    if draft.facts.header.draft_kind != SIMPLE_DRAFT and not draft.facts.header.tokens_digest:
         return ""
     a, b = target.facts.header, draft.facts.header
     for name, left, right in (

@@ -20,8 +20,10 @@ SPECULATION, LOOKUP, EAGLE, EXPERTS = (
     "eagle",
     "moe_expert_reduction",
 )
-ACCELERATION_TYPES = ("none", "baseline", SPECULATION, EXPERTS, LOOKUP)
+MTP = "mtp"
+ACCELERATION_TYPES = ("none", "baseline", SPECULATION, EXPERTS, LOOKUP, MTP)
 FORBIDDABLE = (SPECULATION, LOOKUP, EAGLE, EXPERTS)
+ALLOWABLE = (SPECULATION,)
 BACKENDS = ("local", "anthropic", "openai")
 PROBES = (
     "bos_matches",
@@ -294,6 +296,12 @@ _MODEL = Section(
         ),
         Key("vocab_size", "count", "tokens", lenient=True),
         Key(
+            "nextn_predict_layers",
+            "count",
+            "heads for multi-token prediction, where the file is not here: its header counts",
+            lenient=True,
+        ),
+        Key(
             "source",
             "source",
             "how a rule makes the file; it then lies below models/ (or EPYC_BENCH_MODELS)",
@@ -381,10 +389,16 @@ _ACCELERATION = Section(
 _CONSTRAINTS = Section(
     "constraints",
     "roles.<key>.constraints",
-    "What is forbidden is never planned.",
+    "What is forbidden is never planned; what is allowed is planned in spite of a rule.",
     (
         Key("forbid", "texts", "ways of decoding", FORBIDDABLE),
-        Key("reason", "loose", "shown wherever the mode is missing"),
+        Key(
+            "allow",
+            "texts",
+            "ways of decoding that are left out otherwise: speculation of an SSM model",
+            ALLOWABLE,
+        ),
+        Key("reason", "loose", "shown wherever the mode is missing, or allowed"),
         Key("flash_attention", "flag", "overrides server_defaults.flash_attention", lenient=True),
         Key("ubatch_size", "count", "overrides server_defaults.ubatch_size", lenient=True),
         *carried("free text", "notes"),

@@ -78,12 +78,14 @@ class Model:
     max_context: int | None = None
     split_count: int | None = None
     vocab_size: int | None = None
+    nextn_predict_layers: int | None = None
     mmproj_path: str | None = None
     huggingface_id: str | None = None
     candidate_roles: tuple[str, ...] = ()
     acceleration: Acceleration = Acceleration()
     forbid: frozenset[str] = frozenset()
-    forbid_reason: str = ""
+    allow: frozenset[str] = frozenset()
+    constraint_reason: str = ""
     compatible_targets: tuple[str, ...] = ()
     deprecated: bool = False
     deprecated_reason: str = ""

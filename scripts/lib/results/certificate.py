@@ -2,7 +2,8 @@
 
 Greedy answers of quantised models are not bit-identical between batch sizes: where the two best
 tokens are closer than `TIE_LOGITS`, either may win. A divergence there is a numeric tie; one at a
-larger gap is a loss.
+larger gap is a loss. A sampled answer is drawn with the same seed in both modes, one random number
+for each token: equal probabilities give equal answers.
 """
 
 from __future__ import annotations
@@ -19,12 +20,21 @@ TIE_LOGITS = 0.4
 
 
 class Exactness(StrEnum):
-    """From best to worst; `unknown` if there is nothing to compare (no base answer, not greedy)."""
+    """From best to worst; `unknown` if there is nothing to compare (no base answer).
+
+    `differs`: a sampled answer is another one. By a tie or by a loss: the gap of the two best
+    tokens, which tells them apart in a greedy answer, says nothing of a drawn token.
+    """
 
     EXACT = "exact"
     NUMERIC_TIE = "numeric tie"
+    DIFFERS = "differs"
     LOSSY = "lossy"
     UNKNOWN = "unknown"
+
+
+# The verdicts on an answer that is another one, the worst one first.
+DIVERGENT = (Exactness.LOSSY, Exactness.DIFFERS, Exactness.NUMERIC_TIE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +52,8 @@ class Certificate:
     def __str__(self) -> str:
         if self.token is None:
             return self.verdict.value
+        if self.verdict is Exactness.DIFFERS:
+            return f"{self.verdict.value} (token {self.token})"
         gap = (
             f"{self.gap_logits:.3f}" if self.gap_logits is not None else f">= {CLOSE_CALL_LOGITS:g}"
         )
@@ -63,11 +75,13 @@ def certify(base: CellRecord | None, other: CellRecord) -> Certificate:
     """Compare one answer with the base mode's answer to the same question."""
     if base is None or base.measurement is None or other.measurement is None:
         return Certificate(Exactness.UNKNOWN)
-    if base.status != "ok" or other.status != "ok" or other.spec["sampling"]["temperature"] > 0:
+    if base.status != "ok" or other.status != "ok":
         return Certificate(Exactness.UNKNOWN)
     token = first_divergence(base.measurement.token_ids, other.measurement.token_ids)
     if token is None:
         return Certificate(Exactness.EXACT)
+    if other.spec["sampling"]["temperature"] > 0:
+        return Certificate(Exactness.DIFFERS, token)
     gap = dict(base.measurement.close_calls).get(token)
     tie = gap is not None and gap <= TIE_LOGITS
     return Certificate(Exactness.NUMERIC_TIE if tie else Exactness.LOSSY, token, gap)
@@ -76,7 +90,7 @@ def certify(base: CellRecord | None, other: CellRecord) -> Certificate:
 def worst(verdicts: Iterable[str]) -> Exactness:
     """The verdict on a shard: that of its worst answer. Unknown ones count only if all are."""
     found = set(verdicts)
-    for verdict in (Exactness.LOSSY, Exactness.NUMERIC_TIE, Exactness.EXACT):
+    for verdict in (*DIVERGENT, Exactness.EXACT):
         if verdict in found:
             return verdict
     return Exactness.UNKNOWN

@@ -30,7 +30,6 @@ from scripts.lib.planning.disk import (
     planners,
     registry_of,
 )
-from scripts.lib.planning.modes import expand_modes
 from scripts.lib.planning.plan import Cell, Plan, Planner, Shard, make_plan, seen_from_elsewhere
 from scripts.lib.results.probe_outcomes import probe_file
 from scripts.lib.results.review import drop_reviews, plan_review
@@ -283,9 +282,8 @@ def _planners(active: Config) -> Iterator[Planner]:
 
 def _unplanned(planner: Planner) -> Iterator[tuple[str, str, str]]:
     """(profile, model, mode) of the registry whose cells have no known names without weights."""
-    models = planner.registry.models
-    for model in models.values():
-        for mode in expand_modes(model, models).modes:
+    for model in planner.registry.models.values():
+        for mode in planner.modes(model).modes:
             if planner.lacks_weights(model, mode):
                 yield planner.hardware.name, model.key, mode.name
 

@@ -14,7 +14,6 @@ from typing import Any
 
 from scripts.lib.base.errors import BenchError, suggest
 from scripts.lib.base.stored_json import digest
-from scripts.lib.planning.modes import expand_modes
 from scripts.lib.planning.plan import Planner
 from scripts.lib.planning.sampling import sample_questions
 from scripts.lib.prompts.loader import Question
@@ -144,7 +143,7 @@ def _found(
         if entries and model.key not in entries:
             continue
         suites = suites_for_roles(model.candidate_roles, model.key)
-        if suite in suites and expand_modes(model, planner.registry.models).modes:
+        if suite in suites and planner.modes(model).modes:
             ranked.append((rank, model))
     ranked.sort(key=lambda item: item[0])
     for _, model in ranked:

@@ -20,6 +20,7 @@ from scripts.lib.base.yaml_fields import Fields, closed_part
 from scripts.lib.base.yaml_file import Source, plain_value, read_argument, read_whole
 from scripts.lib.base.yaml_sections import Section, keys
 from scripts.lib.settings.judge_config import JudgeConfig, parse_judge
+from scripts.lib.settings.speculators import DRAFTING, SETTINGS, Knob
 
 CONFIG_FILE = Path("config/config.yaml")
 CONFIG_VARIABLE = "EPYC_BENCH_CONFIG"
@@ -37,7 +38,7 @@ _TOP = (
     *keys("repeats", "measurement_epoch", "preflight", "sample", required=True),
     *keys("system_prompt_suffix", required=True),
 )
-_DECODING = keys("modes", "speed_sample", "lookup_draft_tokens", required=True)
+_DECODING = keys("modes", "speed_sample", "lookup_draft_tokens", "speculators", required=True)
 _SAMPLING = (
     *keys("top_p", "seed", required=True),
     *keys("temperature", "max_tokens", nullable=True),
@@ -54,11 +55,18 @@ class Decoding:
     """Which modes are planned: `modes` are patterns over their names.
 
     `speed_sample`: questions per suite in speed modes; `lookup_draft_tokens`: prompt lookup's most.
+    `speculators`: the settings of the others, section by section (see settings/speculators).
     """
 
     modes: tuple[str, ...]
     speed_sample: int
     lookup_draft_tokens: int
+    speculators: Mapping[str, Mapping[str, int | float]]
+
+    @property
+    def p_min(self) -> float:
+        """The least probability of a drafted token; 0: all are taken."""
+        return self.speculators[DRAFTING]["p_min"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +212,27 @@ def _decoding(part: Fields) -> Decoding:
         modes=_patterns(part, "modes"),
         speed_sample=part.integer("speed_sample") or 0,
         lookup_draft_tokens=part.integer("lookup_draft_tokens", 1, 512) or 0,
+        speculators=_speculators(part),
     )
+
+
+def _speculators(part: Fields) -> dict[str, dict[str, int | float]]:
+    """The settings of each speculator, checked against their ranges."""
+    names = tuple(SETTINGS)
+    sections = closed_part(part, "speculators", keys(*names, required=True))
+    found: dict[str, dict[str, int | float]] = {}
+    for name, knobs in SETTINGS.items():
+        section = closed_part(sections, name, keys(*knobs, required=True))
+        found[name] = {key: _knob(section, key, knob) for key, knob in knobs.items()}
+    return found
+
+
+def _knob(section: Fields, key: str, knob: Knob) -> int | float:
+    if isinstance(knob.default, int):
+        value: float | None = section.integer(key, int(knob.least), int(knob.most))
+    else:
+        value = section.number(key, knob.least, knob.most)
+    return knob.default if value is None else value
 
 
 def _sampling(part: Fields) -> Sampling:

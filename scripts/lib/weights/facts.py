@@ -27,7 +27,7 @@ from scripts.lib.registry_loader import Model
 from scripts.lib.weights.gguf_header import Header, mix_text, read_header
 
 CACHE = Path(".cache/weights")
-CACHE_SCHEMA = 6
+CACHE_SCHEMA = 7
 LOCK_SCHEMA = 2
 FINGERPRINT_CHARACTERS = 16
 ASSUMED = "assumed"
@@ -156,7 +156,11 @@ class WeightsReader:
         """The facts without a fingerprint. Raises BenchError for damaged and missing files."""
         files = split_files(path)
         headers = [self._header(file) for file in files]
-        header = replace(headers[0], quant_mix=_joined_mix(headers))
+        header = replace(
+            headers[0],
+            quant_mix=_joined_mix(headers),
+            nextn_tensors=any(header.nextn_tensors for header in headers),
+        )
         if header.split_count != len(files):
             raise BenchError(
                 f"{path}: its header says {header.split_count} split files, its name {len(files)}: "

@@ -57,7 +57,9 @@ class Header:
     the KV cache per token over all layers, at most (a sliding window needs fewer; 0: not known).
     `recurrent_key`: the metadata key of recurrent layers (empty: there is none). `system_role`: the
     chat template uses a system message. `template_date`: it may print the date. `thinking_switch`:
-    it has a switch against thinking.
+    it has a switch against thinking. `nextn_layers`: layers for multi-token prediction by the
+    metadata; `nextn_tensors`: the file has their tensors. `draft_kind`: the speculator that this
+    file can be the draft of (see settings/speculators).
     """
 
     architecture: str
@@ -80,6 +82,14 @@ class Header:
     system_role: bool = True
     template_date: bool = False
     thinking_switch: bool = True
+    nextn_layers: int = 0
+    nextn_tensors: bool = False
+    draft_kind: str = "draft"
+
+    @property
+    def heads(self) -> int:
+        """The heads for multi-token prediction that the file really has."""
+        return self.nextn_layers if self.nextn_tensors else 0
 
 
 class _CutOff(BenchError):
@@ -202,13 +212,27 @@ def _open_header(cursor: _Cursor) -> tuple[int, int]:
     return tensors, values
 
 
-def _check_tensors(cursor: _Cursor, tensors: int, alignment: int) -> Counter[str]:
-    """Tensors per type. Raises BenchError where a tensor ends after the file: it is truncated."""
+# The tensors whose presence is a fact of the header.
+_HEAD_TENSOR = re.compile(r"blk\.\d+\.nextn\.eh_proj\.weight")
+_TRUNK_TENSOR, _DSPARK_TENSOR = "blk.0.attn_norm.weight", "markov_w1.weight"
+
+
+def _check_tensors(
+    cursor: _Cursor, tensors: int, alignment: int
+) -> tuple[Counter[str], frozenset[str]]:
+    """Tensors per type, and the marks of what the file is by its tensors (see `_draft_kind`).
+
+    Raises BenchError where a tensor ends after the file: it is truncated.
+    """
     from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
-    last, mix = 0, Counter[str]()
+    last, mix, seen = 0, Counter[str](), set[str]()
     for _ in range(tensors):
         name = cursor.key()
+        if name in (_TRUNK_TENSOR, _DSPARK_TENSOR):
+            seen.add(name)
+        elif _HEAD_TENSOR.fullmatch(name):
+            seen.add("nextn")
         rank = cursor.scalar("<I")
         if rank > _MOST_DIMENSIONS:
             raise cursor.damaged(
@@ -234,7 +258,17 @@ def _check_tensors(cursor: _Cursor, tensors: int, alignment: int) -> Counter[str
             f"{cursor.path}: truncated GGUF: expected at least {start + last} bytes by its header, "
             f"found {cursor.size}: fetch or copy it again"
         )
-    return mix
+    return mix, frozenset(seen)
+
+
+def _draft_kind(architecture: str, seen: frozenset[str], is_part: bool) -> str:
+    """The speculator that a file drafts for, by its architecture and tensors."""
+    if architecture == "dflash":
+        return "dspark" if _DSPARK_TENSOR in seen else "dflash"
+    # A head in a file of its own has no trunk. (A part of a split model need not have one.)
+    if "nextn" in seen and _TRUNK_TENSOR not in seen and not is_part:
+        return "mtp_file"
+    return "eagle3" if architecture == "eagle3" else "draft"
 
 
 def _file_type_name(number: int | None) -> str:
@@ -348,6 +382,7 @@ def _make_header(values: _Values) -> Header:
         system_role=template is None or knows_system_role(template),
         template_date=template is not None and uses_date(template),
         thinking_switch=template is not None and THINKING_SWITCH in template,
+        nextn_layers=values.count(f"{arch}.nextn_predict_layers") or 0,
     )
 
 
@@ -391,8 +426,14 @@ def _parse(cursor: _Cursor) -> Header:
     alignment = 32 if alignment is None else alignment
     if not 0 < alignment <= 1 << 20:
         raise cursor.damaged(f"general.alignment is {alignment}")
-    mix = _check_tensors(cursor, tensors, alignment)
-    return replace(_make_header(values), quant_mix=mix_text(mix))
+    mix, seen = _check_tensors(cursor, tensors, alignment)
+    header = _make_header(values)
+    return replace(
+        header,
+        quant_mix=mix_text(mix),
+        nextn_tensors="nextn" in seen,
+        draft_kind=_draft_kind(header.architecture, seen, header.split_count > 1),
+    )
 
 
 def mix_text(mix: Counter[str]) -> str:

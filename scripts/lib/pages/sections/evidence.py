@@ -16,7 +16,7 @@ from scripts.lib.base.markdown import (
 )
 from scripts.lib.pages.sections.quality import setup_name
 from scripts.lib.planning.left_out import MissingWeights
-from scripts.lib.results.certificate import Exactness
+from scripts.lib.results.certificate import DIVERGENT
 from scripts.lib.results.review_rows import ReviewRow
 from scripts.lib.results.states import MissingCells
 from scripts.lib.tables.profile_part import ProfilePart
@@ -92,16 +92,16 @@ def unscored(part: ProfilePart) -> str:
 
 def divergences(part: ProfilePart) -> str:
     """Speculative answers that differ from their base's, the lossy ones first."""
-    lossy, ties = [], []
-    for c in part.setups:
-        for row in c.rows:
-            if row.certificate == Exactness.LOSSY:
-                lossy.append(_divergence(c, row))
-            elif row.certificate == Exactness.NUMERIC_TIE:
-                ties.append(_divergence(c, row))
+    rows = [
+        _divergence(c, row)
+        for verdict in DIVERGENT
+        for c in part.setups
+        for row in c.rows
+        if row.certificate == verdict
+    ]
     headers = ("model", "mode", "question", "verdict", "first different token")
     headers_of_all = (*headers, "gap of the base's two best, logits")
-    return limited([*lossy, *ties], headers_of_all, SHOWN_DIVERGENCES, CELLS_TABLE)
+    return limited(rows, headers_of_all, SHOWN_DIVERGENCES, CELLS_TABLE)
 
 
 def _divergence(c: Setup, row: ReviewRow) -> list[str]:

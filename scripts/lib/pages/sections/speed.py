@@ -19,7 +19,7 @@ from scripts.lib.base.markdown import (
 )
 from scripts.lib.base.speed_limits import bandwidth_efficiency
 from scripts.lib.pages.sections.quality import answered, ratio, speed
-from scripts.lib.results.certificate import Exactness
+from scripts.lib.results.certificate import DIVERGENT
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.setups import Setup, quality_rows
 
@@ -105,7 +105,7 @@ def _mode_row(c: Setup) -> list[str]:
 
 def certificate(c: Setup) -> str:
     """The verdict, and how many answers differ where any does."""
-    differ = sum(row.certificate in (Exactness.NUMERIC_TIE, Exactness.LOSSY) for row in c.rows)
+    differ = sum(row.certificate in DIVERGENT for row in c.rows)
     return f"{c.certificate} ({differ} of {len(c.rows)} differ)" if differ else str(c.certificate)
 
 
