@@ -13,6 +13,7 @@ from scripts.lib.planning.modes import (
     is_speculative_name,
     needs_server,
     reduced_expert_counts,
+    speculates_by_leave,
 )
 from scripts.lib.planning.traits import Traits
 from scripts.lib.registry_loader import Acceleration, Model
@@ -280,3 +281,12 @@ def test_what_only_the_server_has_is_left_to_it() -> None:
     assert (
         needs_server(plain["spec_d_k8"], HEAD, "eagle3") == "speculator eagle3: engine server only"
     )
+
+
+def test_a_recurrent_models_leave_is_told_only_where_it_needs_one() -> None:
+    opened = replace(BIG, allow=frozenset({"speculative_decoding"}), constraint_reason="tried")
+    whole = Traits(recurrence=Recurrence.CHECKPOINTS)
+    assert speculates_by_leave(opened, whole) == "tried"
+    assert speculates_by_leave(replace(opened, constraint_reason=None), whole) == "no reason given"
+    assert speculates_by_leave(opened, Traits(recurrence=Recurrence.ROLLBACK)) == ""
+    assert speculates_by_leave(BIG, whole) == ""

@@ -68,8 +68,17 @@ class Mode:
     @property
     def drafting(self) -> str:
         """What drafts, such as `lookup`, `mtp + ngram_mod` or a draft's key; empty: nothing."""
-        ngram = self.ngram or (LOOKUP if self.lookup_n is not None else "")
-        return " + ".join(filter(None, (self.draft or (MTP if self.mtp else ""), ngram)))
+        return " + ".join(filter(None, (self.drafter, self.matcher)))
+
+    @property
+    def drafter(self) -> str:
+        """The draft's key, or `mtp` where the model's own head drafts; empty: neither does."""
+        return self.draft or (MTP if self.mtp else "")
+
+    @property
+    def matcher(self) -> str:
+        """The n-gram speculator: `lookup`, or another one's name; empty: none."""
+        return self.ngram or (LOOKUP if self.lookup_n is not None else "")
 
     @property
     def keeps_state(self) -> bool:
@@ -118,12 +127,23 @@ def compatible_drafts(model: Model, models: Mapping[str, Model]) -> tuple[str, .
     )
 
 
-def never_speculates(model: Model, traits: Traits) -> str:
-    """Why a recurrent model may not speculate (empty: it may)."""
-    whole = traits.recurrence is Recurrence.CHECKPOINTS or (
+def _needs_leave(model: Model, traits: Traits) -> bool:
+    """True for a recurrent model that may speculate only where its entry says so."""
+    return traits.recurrence is Recurrence.CHECKPOINTS or (
         model.architecture == HYBRID and traits.recurrence is not Recurrence.NONE
     )
-    return NEVER_REASON if whole and SPECULATION not in model.allow else ""
+
+
+def never_speculates(model: Model, traits: Traits) -> str:
+    """Why a recurrent model may not speculate (empty: it may)."""
+    return NEVER_REASON if _needs_leave(model, traits) and SPECULATION not in model.allow else ""
+
+
+def speculates_by_leave(model: Model, traits: Traits) -> str:
+    """Why the registry lets a recurrent model speculate (empty: the model needs no leave)."""
+    if SPECULATION not in model.allow or not _needs_leave(model, traits):
+        return ""
+    return model.constraint_reason or "no reason given"
 
 
 def _no_head(traits: Traits) -> str:
@@ -315,9 +335,9 @@ def _why_not(
 def _warnings(
     model: Model, traits: Traits, modes: Iterable[Mode], models: Mapping[str, Model]
 ) -> Iterator[str]:
-    opened = model.constraint_reason or "no reason given"
-    if SPECULATION in model.allow and traits.recurrence is Recurrence.CHECKPOINTS:
-        yield f"speculates though it is recurrent: the registry allows it ({opened})"
+    leave = speculates_by_leave(model, traits)
+    if leave:
+        yield f"speculates though it is recurrent: the registry allows it ({leave})"
     for mode in modes:
         if mode.experts is not None and mode.experts < SMALLEST_STABLE_EXPERTS:
             least = f"fewer than {SMALLEST_STABLE_EXPERTS} active experts"

@@ -45,7 +45,8 @@ class Speculator:
     `name`: in config.yaml, specs, records and names of modes. `type`: llama-server's word for it,
     in `--spec-type` and in its log. `ik_type`: ik_llama.cpp's word (empty: it has none).
     `named`: the settings that the mode's name gives. `knobs`: those that config.yaml gives.
-    `keeps_state`: what it learnt from one request changes the drafts of the next one.
+    `keeps_state`: what it learnt from one request changes the drafts of the next one. `longest`:
+    the setting that limits the length of a draft, or the limit that llama.cpp fixes.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Speculator:
     named: Mapping[str, Knob] = field(default_factory=lambda: MappingProxyType({}))
     knobs: Mapping[str, Knob] = field(default_factory=lambda: MappingProxyType({}))
     keeps_state: bool = False
+    longest: str | int = "k"
 
     @property
     def is_ngram(self) -> bool:
@@ -106,16 +108,19 @@ SPECULATORS = (
                 ),
             }
         ),
+        longest="draft_tokens",
     ),
     Speculator(
         *("ngram_map_k", "ngram-map-k", "ngram-map-k", Needs.NOTHING),
         knobs=_ngram_map("ngram-map-k"),
         keeps_state=True,
+        longest="size_m",
     ),
     Speculator(
         *("ngram_map_k4v", "ngram-map-k4v", "ngram-map-k4v", Needs.NOTHING),
         knobs=_ngram_map("ngram-map-k4v"),
         keeps_state=True,
+        longest="size_m",
     ),
     Speculator(
         *("ngram_mod", "ngram-mod", "ngram-mod", Needs.NOTHING),
@@ -127,8 +132,13 @@ SPECULATORS = (
             }
         ),
         keeps_state=True,
+        longest="n_max",
     ),
-    Speculator("ngram_cache", "ngram-cache", "ngram-cache", Needs.NOTHING, keeps_state=True),
+    Speculator(
+        *("ngram_cache", "ngram-cache", "ngram-cache", Needs.NOTHING),
+        keeps_state=True,
+        longest=8,
+    ),
     _draft("draft", "draft-simple", "draft"),
     _draft("eagle3", "draft-eagle3", ""),
     Speculator("mtp", "draft-mtp", "mtp", Needs.HEAD, _NAMED_DRAFT, _DRAFT_KNOBS),
@@ -165,6 +175,14 @@ class Speculation:
         row = self.speculator
         for name, knob in {**row.named, **row.knobs}.items():
             yield knob, self.values.get(name, knob.default)
+
+    @property
+    def most_drafted(self) -> int:
+        """The most tokens that one draft can have."""
+        row, longest = self.speculator, self.speculator.longest
+        if isinstance(longest, int):
+            return longest
+        return int(self.values.get(longest, {**row.named, **row.knobs}[longest].default))
 
 
 def knobs_of(name: str, settings: Mapping[str, Mapping[str, int | float]]) -> dict[str, Any]:
