@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from scripts.lib.base.errors import BenchError
-from scripts.lib.execution.launch_command import cli_line
+from scripts.lib.engines.protocol import LoadSettings
+from scripts.lib.execution.launch_command import cli_line, server_line
 from scripts.lib.executor import load_settings
-from scripts.lib.planning.plan import find_shard, make_plan
+from scripts.lib.llama_build.build import server_binary
+from scripts.lib.planning.modes import Mode
+from scripts.lib.planning.plan import Planner, Shard, find_shard, make_plan
 from tests.factories.commands import call
 from tests.factories.plans import planner
 
@@ -200,6 +203,121 @@ def test_a_template_is_named_on_the_command_line() -> None:
     ]
     done = subprocess.run(wrong, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "no template 'baselin'; did you mean 'baseline'?" in done.stderr
+
+
+DRAFT_FILE = Path("/weights/a draft.gguf")
+# Mode, its spec, and the words that it adds to a command line.
+EVERY_WAY = [
+    (
+        Mode("mtp_k4", mtp=True, k=4),
+        {"mtp": {"k": 4}},
+        "--spec-type draft-mtp --spec-draft-n-max 4 --spec-draft-n-min 0 --spec-draft-p-min 0.0 "
+        "--spec-draft-threads 96 --spec-draft-threads-batch 96",
+    ),
+    (
+        Mode("mtp_k2_p50_lookup", mtp=True, k=2, lookup_n=3, p_min=0.5),
+        {"mtp": {"k": 2, "p_min": 0.5}, "lookup_n": 3, "lookup_draft_tokens": 16},
+        "--spec-type ngram-simple,draft-mtp --spec-ngram-simple-size-n 3 "
+        "--spec-ngram-simple-size-m 16 --spec-draft-n-max 2 --spec-draft-n-min 0 "
+        "--spec-draft-p-min 0.5 --spec-draft-threads 96 --spec-draft-threads-batch 96",
+    ),
+    (
+        Mode("moe6_ngram_mod", experts=6, ngram="ngram_mod"),
+        {
+            "experts": 6,
+            "override_key": "qwen3moe.expert_used_count",
+            "ngram_mod": {"n_match": 8, "n_min": 4, "n_max": 32},
+        },
+        "--override-kv qwen3moe.expert_used_count=int:6 --spec-type ngram-mod "
+        "--spec-ngram-mod-n-match 8 --spec-ngram-mod-n-min 4 --spec-ngram-mod-n-max 32",
+    ),
+    (
+        Mode("ngram_map_k", ngram="ngram_map_k"),
+        {"ngram_map_k": {"size_n": 12, "size_m": 48, "min_hits": 1}},
+        "--spec-type ngram-map-k --spec-ngram-map-k-size-n 12 --spec-ngram-map-k-size-m 48 "
+        "--spec-ngram-map-k-min-hits 1",
+    ),
+    (
+        Mode("ngram_map_k4v", ngram="ngram_map_k4v"),
+        {"ngram_map_k4v": {"size_n": 8, "size_m": 8, "min_hits": 2}},
+        "--spec-type ngram-map-k4v --spec-ngram-map-k4v-size-n 8 --spec-ngram-map-k4v-size-m 8 "
+        "--spec-ngram-map-k4v-min-hits 2",
+    ),
+    (Mode("ngram_cache", ngram="ngram_cache"), {"ngram_cache": {}}, "--spec-type ngram-cache"),
+    *(
+        (
+            Mode("spec_d_k8", draft="d", k=8),
+            {"draft": "f", "k": 8, "draft_kind": kind},
+            f"--spec-type {word} --spec-draft-model '{DRAFT_FILE}' --spec-draft-n-max 8 "
+            f"--spec-draft-n-min 0 --spec-draft-p-min 0.0 {more}"
+            "--spec-draft-threads 96 --spec-draft-threads-batch 96",
+        )
+        for kind, word, more in (
+            ("eagle3", "draft-eagle3", ""),
+            ("dflash", "draft-dflash", ""),
+            ("dspark", "draft-dspark", "--spec-draft-conf-min 0.0 "),
+            ("mtp_file", "draft-mtp", ""),
+        )
+    ),
+]
+NAMES = [f"{mode.name}-{spec.get('draft_kind', '')}" for mode, spec, _ in EVERY_WAY]
+
+
+def in_mode(mode: Mode, spec: dict[str, object]) -> tuple[Planner, Shard, LoadSettings]:
+    """The shard of a model in a mode that need not be planned for it."""
+    made = planner()
+    shard = replace(find_shard(make_plan(made), "worker_math", "baseline"), mode=mode)
+    settings = replace(load_settings(shard, check=False), mode=mode, mode_spec=spec)
+    return made, shard, replace(settings, draft=DRAFT_FILE if mode.draft else None)
+
+
+@pytest.mark.parametrize(("mode", "spec", "words"), EVERY_WAY, ids=NAMES)
+def test_every_speculator_has_its_words_in_both_lines(
+    mode: Mode, spec: dict[str, object], words: str
+) -> None:
+    made, shard, settings = in_mode(mode, spec)
+    wanted = shlex.split(words)
+    for line in (
+        server_line(settings, server_binary(), 8080),
+        cli_line(made, shard, settings),
+    ):
+        assert shlex.split(line)[-len(wanted) :] == wanted
+
+
+@pytest.mark.parametrize(
+    ("mode", "spec"),
+    [
+        *((mode, spec) for mode, spec, _ in EVERY_WAY),
+        (
+            Mode("spec_d_k8_lookup", draft="d", k=8, lookup_n=3),
+            {"draft": "f", "k": 8, "lookup_n": 3, "lookup_draft_tokens": 16},
+        ),
+        (
+            Mode("spec_d_k8_p50", draft="d", k=8, p_min=0.5),
+            {"draft": "f", "k": 8, "drafting": {"p_min": 0.5}},
+        ),
+        (
+            Mode("moe4_lookup_n3", experts=4, lookup_n=3),
+            {"experts": 4, "override_key": "k", "lookup_n": 3, "lookup_draft_tokens": 16},
+        ),
+    ],
+)
+def test_no_template_that_says_less_than_the_mode_is_taken(
+    mode: Mode, spec: dict[str, object]
+) -> None:
+    made, shard, settings = in_mode(mode, spec)
+    made = replace(made, registry=replace(made.registry, templates=OLD))
+    with pytest.raises(BenchError) as caught:
+        cli_line(made, shard, settings)
+    assert f"no template 'any_mode', which mode {mode.name} needs" in str(caught.value)
+    assert "a command line with {mode_flags}" in str(caught.value)
+
+
+def test_all_experts_and_a_draft_are_no_more_than_a_draft() -> None:
+    mode = Mode("moe8_spec_d_k8", experts=8, full_experts=True, draft="d", k=8)
+    made, shard, settings = in_mode(mode, {"experts": 8, "override_key": "k", "draft": "f", "k": 8})
+    made = replace(made, registry=replace(made.registry, templates=OLD))
+    assert shlex.split(cli_line(made, shard, settings))[-4:-2] == ["--draft-max", "8"]
 
 
 def test_an_unknown_mode_is_refused() -> None:

@@ -19,12 +19,13 @@ import yaml
 
 from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.base.stored_json import canonical_json, digest
-from scripts.lib.planning.cell_record import CellRecord, Measurement
+from scripts.lib.planning.cell_record import CellRecord, Count, Measurement
 from scripts.lib.planning.disk import load_plans
 from scripts.lib.planning.plan import Cell, Plan, Shard, seen_from_elsewhere
 from scripts.lib.results.review import plan_review, review_shard
 from scripts.lib.results.review_rows import to_csv
 from scripts.lib.settings.run_config import load_config
+from scripts.lib.settings.speculators import speculations
 from scripts.lib.weights.facts import WeightsFacts, WeightsLock
 from scripts.lib.weights.gguf_header import Header
 from tests.factories.checkout import copy_checkout
@@ -189,6 +190,26 @@ def _speed(shard: Shard, behaviour: Behaviour, rng: Random) -> tuple[float, int,
     return base * gain * rng.uniform(0.95, 1.05), steps * width, round(steps * kept), steps
 
 
+def _by_position(accepted: int, steps: int, width: int, rng: Random) -> tuple[int, ...]:
+    """That many accepted tokens, spread over the verified batches by chance."""
+    lengths = [0] * steps
+    for _ in range(accepted):
+        place = rng.choice([at for at, length in enumerate(lengths) if length < width])
+        lengths[place] += 1
+    return tuple(sum(length > at for length in lengths) for at in range(max(lengths, default=0)))
+
+
+def _counts(cell: Cell, drafted: int, accepted: int, steps: int) -> dict[str, Count]:
+    """The draft is asked where lookup, which is asked first, has nothing: in half of the steps."""
+    names = [speculation.speculator.name for speculation in speculations(cell.spec["mode"])]
+    if len(names) == 1:
+        return {names[0]: Count(steps, steps, drafted, accepted)}
+    half = steps // 2
+    first = Count(steps, half, drafted // 2, accepted // 2)
+    rest = Count(steps - half, steps - half, drafted - drafted // 2, accepted - accepted // 2)
+    return dict(zip(names, (first, rest), strict=True))
+
+
 def record(shard: Shard, cell: Cell, behaviour: Behaviour, environment: str) -> CellRecord:
     """One cell as an engine would have left it."""
     rng = _number(shard.name, cell.id.suite, cell.id.question, cell.id.repeat)
@@ -203,6 +224,9 @@ def record(shard: Shard, cell: Cell, behaviour: Behaviour, environment: str) -> 
         error = [*HOSTILE.values()][(place + 1) % len(HOSTILE)] or "?"
     speed, drafted, accepted, steps = _speed(shard, behaviour, rng)
     ttft = 40 / behaviour.tokens_per_s / 8
+    # The hostile model's cells are older ones, without the positions.
+    says_where = steps and not behaviour.hostile
+    places = _number("positions", shard.name, cell.id.suite, cell.id.question, cell.id.repeat)
     measured = Measurement(
         answer=answer,
         finish_reason="stop",
@@ -218,6 +242,10 @@ def record(shard: Shard, cell: Cell, behaviour: Behaviour, environment: str) -> 
         verify_steps=steps,
         token_ids=tuple(int(sha256(word.encode()).hexdigest()[:4], 16) for word in words),
         close_calls=((TIE_TOKEN, 0.08),) if cell.certifies else (),
+        accepted_by_position=(
+            _by_position(accepted, steps, drafted // steps, places) if says_where else ()
+        ),
+        speculators=_counts(cell, drafted, accepted, steps) if says_where else {},
     )
     return CellRecord(
         cell=cell.id,

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from scripts.lib.planning.modes import Mode
+from scripts.lib.planning.plan import Plan
 from scripts.lib.results.review_rows import ReviewRow
+from scripts.lib.settings.speculators import speculations
+from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.setups import Setup
-from tests.factories.plans import model
+from tests.factories.engines import engine_mode_spec
+from tests.factories.plans import model, planner
 from tests.factories.results_trees import review_row
 
 ROW = review_row(
@@ -84,4 +88,11 @@ def row(
 def way(base: Setup, mode: Mode, speed: float, **changes: object) -> Setup:
     counted = {**COUNTED, **changes}
     rows = answers(base.passes.passed, speed, 16, **counted)
-    return Setup("h", "embedded", base.model, mode, rows, 16, base=base)
+    made = Setup("h", "embedded", base.model, mode, rows, 16, base=base)
+    return replace(made, speculations=speculations(engine_mode_spec(mode)))
+
+
+def part(*setups: Setup) -> ProfilePart:
+    """The results on one profile, without a plan."""
+    plan_of = planner()
+    return ProfilePart(Plan(plan_of.hardware, plan_of.engine, (), (), (), {}), setups, {})

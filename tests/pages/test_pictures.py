@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
@@ -9,19 +10,11 @@ from pathlib import Path
 import pytest
 
 from scripts.lib.base.layout import PICTURE_NAMES
+from scripts.lib.pages.drawing import COLOURS
 from scripts.lib.pages.pictures import PICTURES, draw, front
 from scripts.lib.pages.report import DESCRIPTIONS
 from scripts.lib.planning.modes import Mode
-from scripts.lib.planning.plan import Plan
-from scripts.lib.tables.profile_part import ProfilePart
-from scripts.lib.tables.setups import Setup
-from tests.factories.plans import planner
-from tests.factories.table_rows import LOOKUP, row, way
-
-
-def part(*setups: Setup) -> ProfilePart:
-    plan_of = planner()
-    return ProfilePart(Plan(plan_of.hardware, plan_of.engine, (), (), (), {}), setups, {})
+from tests.factories.table_rows import LOOKUP, part, row, way
 
 
 def texts(svg: str) -> list[str]:
@@ -88,3 +81,51 @@ def test_impossible_speeds_are_marked_and_not_drawn_to_scale() -> None:
     assert struck.struck_out and texts(draw("quality-speed", part(struck))) == [
         "no setup is ranked"
     ]
+
+
+POSITIONS = {"accepted_by_position": (80, 60, 40, 20), "accepted_tokens": 200}
+HEAD = Mode("mtp_k4", mtp=True, k=4)
+
+
+def points(svg: str) -> list[int]:
+    """The number of points of each marked line of a picture."""
+    groups = re.findall(r'<g id="line2d_\d+">(.*?)\n   </g>', svg, re.S)
+    return [group.count("<use ") for group in groups]
+
+
+def test_acceptance_has_one_line_per_setup_with_a_point_per_position() -> None:
+    base = row("m", 30)
+    deep, short = way(base, HEAD, 15.0, **POSITIONS), way(base, LOOKUP, 15.0)
+    short = replace(
+        short,
+        rows=tuple(
+            replace(r, accepted_by_position=(90, 10), accepted_tokens=100) for r in short.rows
+        ),
+    )
+    old = way(base, Mode("spec_d_k4", draft="d", k=4), 15.0)
+    made = draw("acceptance", part(base, deep, short, old))
+    assert {"m mtp_k4", "m lookup_n3", "1", "2", "4"} <= set(texts(made))
+    assert "m spec_d_k4" not in texts(made), "an older cell does not say where"
+    assert {4, 2} <= set(points(made))
+
+
+def test_beyond_the_colours_lines_are_grey_and_unnamed() -> None:
+    base = row("m", 30)
+    ways = [
+        way(base, Mode(f"mtp_k{k}", mtp=True, k=k), 15.0, **POSITIONS)
+        for k in range(4, 5 + len(COLOURS))
+    ]
+    named = [text for text in texts(draw("acceptance", part(base, *ways))) if "mtp" in text]
+    assert len(named) == len(COLOURS) == len(ways) - 1
+
+
+def test_speculation_is_drawn_over_k_over_n_and_by_n_gram_speculator() -> None:
+    base = row("m", 30)
+    pool = replace(way(base, Mode("ngram_mod", ngram="ngram_mod"), 15.0), leave="tried")
+    beside = Mode("mtp_k4_lookup", mtp=True, k=4, lookup_n=3)
+    shown = texts(
+        draw("speculation", part(base, way(base, HEAD, 15.0), way(base, beside, 12.0), pool))
+    )
+    assert {"m baseline, mtp", "m baseline, mtp + lookup", "m baseline†", "mod"} <= set(shown)
+    assert "n-gram speculator" in shown and "K, most tokens drafted per step" in shown
+    assert "n, tokens that prompt lookup matches" not in shown

@@ -287,6 +287,6 @@ def test_a_recurrent_models_leave_is_told_only_where_it_needs_one() -> None:
     opened = replace(BIG, allow=frozenset({"speculative_decoding"}), constraint_reason="tried")
     whole = Traits(recurrence=Recurrence.CHECKPOINTS)
     assert speculates_by_leave(opened, whole) == "tried"
-    assert speculates_by_leave(replace(opened, constraint_reason=None), whole) == "no reason given"
+    assert speculates_by_leave(replace(opened, constraint_reason=""), whole) == "no reason given"
     assert speculates_by_leave(opened, Traits(recurrence=Recurrence.ROLLBACK)) == ""
     assert speculates_by_leave(BIG, whole) == ""

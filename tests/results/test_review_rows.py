@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 
 from scripts.lib.base.stored_json import Damaged
 from scripts.lib.base.untrusted_text import csv_value, formula_quoted, formula_unquoted, one_line
+from scripts.lib.engines.server import ALL_SPECULATORS
+from scripts.lib.planning.cell_record import Count
 from scripts.lib.results.review_rows import COLUMNS, ReviewRow, read_review, to_csv
 from scripts.lib.results.symptoms import Symptom
+from scripts.lib.settings.speculators import BY_NAME
 from tests.factories.checkout import ROOT
 from tests.factories.results_trees import review_row
 
@@ -25,6 +28,10 @@ TEXTS = st.builds(
     st.text(st.sampled_from(f"'{MARKS}"), max_size=3),
     st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"])),
 )
+COUNTS = st.dictionaries(
+    st.sampled_from([*BY_NAME, ALL_SPECULATORS]),
+    st.builds(Count, *[st.integers(min_value=0)] * 4),
+)
 BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
     "str": TEXTS,
     "int": st.integers(),
@@ -32,6 +39,8 @@ BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
     "float": st.floats(allow_nan=False),
     "float | None": st.none() | st.floats(allow_nan=False),
     "bool | None": st.none() | st.booleans(),
+    "tuple[int, ...]": st.lists(st.integers(min_value=0)).map(tuple),
+    "Counts": COUNTS,
     "tuple[Symptom, ...]": st.lists(st.sampled_from(Symptom), unique=True).map(tuple),
 }
 ROWS = st.builds(ReviewRow, **{field.name: BY_TYPE[str(field.type)] for field in fields(ReviewRow)})
@@ -91,3 +100,21 @@ def test_other_columns_are_named(tmp_path: Path) -> None:
     file.write_text("suite,question_id\nx,y\n")
     with pytest.raises(Damaged, match="column 3: expected tokens_per_second"):
         read_review(file)
+
+
+def test_what_a_cell_says_of_its_speculators_is_in_its_row(tmp_path: Path) -> None:
+    counts = {"lookup": Count(40, 12, 180, 66), "mtp": Count(28, 28, 112, 70)}
+    row = review_row(accepted_by_position=(30, 12, 1), speculators=counts)
+    text = to_csv([row])
+    assert ",30 12 1,lookup 40/12/180/66; mtp 28/28/112/70," in text
+    (found,) = read_back([row], tmp_path)
+    assert found == row and list(found.speculators) == ["lookup", "mtp"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["lookup 1/2/3", "lookup 1/2/3/4/5", "1/2/3/4", "mtp a/b/c/d", "mtp 1/1/1/1; mtp 1/1/1/1"],
+)
+def test_counts_that_nobody_wrote_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"a name and 4 counts|invalid literal"):
+        COLUMNS["speculators"].read(text)

@@ -10,8 +10,10 @@ from scripts.lib.base.estimates import Estimate
 from scripts.lib.base.markdown import share
 from scripts.lib.base.speed_limits import bandwidth_efficiency
 from scripts.lib.pages.sections.speed import efficiency
+from scripts.lib.planning.cell_record import Count
 from scripts.lib.planning.modes import Mode
 from scripts.lib.results.review_rows import ReviewRow
+from scripts.lib.settings.speculators import speculations
 from scripts.lib.tables.setups import (
     Setup,
     by_question,
@@ -20,13 +22,15 @@ from scripts.lib.tables.setups import (
     ways_of,
 )
 from scripts.lib.tables.summary import summary_csv, summary_row
+from tests.factories.engines import engine_mode_spec
 from tests.factories.plans import model
 from tests.factories.table_rows import ROW
 
 
 def setup(mode: Mode, *rows: ReviewRow, **changes: object) -> Setup:
     made = Setup("h", "embedded", model("m", path="dir/Big-7B-Q4.gguf"), mode, rows, len(rows))
-    return replace(made, **changes)  # type: ignore[arg-type]
+    speculated = {"speculations": speculations(engine_mode_spec(mode))}
+    return replace(made, **(speculated | changes))  # type: ignore[arg-type]
 
 
 def timed(*speeds: float, **changes: object) -> tuple[ReviewRow, ...]:
@@ -178,3 +182,89 @@ def test_the_predecessors_summary_counts_its_own_suites_and_names_as_it_did() ->
     )
     assert row["spec_lookup_best_tps"] == "14.4"
     assert row["spec_lookup_results"] == "d_k16_n3:14.4,d_k8_n3:11.4,slow_k8_n3:9.9"
+
+
+def accepted(*by_position: int, steps: int = 10, **changes: object) -> dict[str, object]:
+    """The counts of an answer whose drafts were accepted so far."""
+    counted = {"accepted_tokens": sum(by_position), "accepted_by_position": by_position}
+    return {"drafted_tokens": 40, "verify_steps": steps, **counted, **changes}
+
+
+def test_acceptance_by_position_is_a_median_over_questions_and_a_total() -> None:
+    """Three questions keep 8, 6 and 4 of 10 first tokens; an endless answer keeps all."""
+    rows = [
+        replace(ROW, question_id=f"q{kept}", **accepted(kept, kept // 2))  # type: ignore[arg-type]
+        for kept in (8, 6, 4)
+    ]
+    endless = replace(ROW, question_id="loop", **accepted(1000, 1000, steps=1000))  # type: ignore[arg-type]
+    way = setup(Mode("mtp_k2", k=2, mtp=True), *rows, endless, base=BASE)
+    first, second = way.positions
+    assert (first.place, first.accepted, first.verify_steps) == (1, 1018, 1030)
+    assert first.share is not None and first.share.value == pytest.approx(0.7)
+    assert second.share is not None and second.share.value == pytest.approx(0.35)
+    assert way.position(2) == second and way.position(3) is None, "no draft is that long"
+
+
+def test_a_position_that_was_never_accepted_is_zero_and_an_old_cell_is_none() -> None:
+    nothing = replace(ROW, **accepted())  # type: ignore[arg-type]
+    way = setup(Mode("mtp_k2", k=2, mtp=True), nothing, base=BASE)
+    (only,) = way.positions
+    assert only.share is not None and (only.share.value, only.accepted, only.place) == (0, 0, 1)
+    old = replace(nothing, accepted_tokens=12)
+    assert replace(way, rows=(old,)).positions == () and replace(way, rows=(old,)).counts == {}
+    assert replace(way, rows=(old,)).position(1) is None
+    # An older cell beside newer ones takes nothing from them.
+    assert replace(way, rows=(old, replace(nothing, question_id="q2"))).verified[0].question_id == (
+        "q2"
+    )
+
+
+def test_counts_of_speculators_are_summed_in_the_order_in_which_they_are_asked() -> None:
+    rows = [
+        replace(ROW, speculators={"mtp": Count(5, 5, 20, 9), "lookup": Count(9, 4, 30, 8)}),
+        replace(ROW, question_id="q2", speculators={"lookup": Count(1, 1, 2, 2)}),
+        replace(ROW, question_id="q3", status="error", speculators={"mtp": Count(100)}),
+    ]
+    way = setup(Mode("mtp_k4_lookup", k=4, mtp=True, lookup_n=3), *rows, base=BASE)
+    assert list(way.counts.items()) == [
+        ("lookup", Count(10, 5, 32, 10)),
+        ("mtp", Count(5, 5, 20, 9)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mode", "most"),
+    [
+        (Mode("spec_d_k4", draft="d", k=4), 4),
+        (Mode("mtp_k4", mtp=True, k=4), 4),
+        (LOOKUP, 16),
+        (Mode("ngram_map_k", ngram="ngram_map_k"), 48),
+        (Mode("ngram_mod", ngram="ngram_mod"), 64),
+        (Mode("ngram_cache", ngram="ngram_cache"), 8),
+        (Mode("mtp_k4_ngram_mod", mtp=True, k=4, ngram="ngram_mod"), 64),
+        (Mode("baseline"), None),
+    ],
+)
+def test_the_limit_of_a_speed_up_is_what_the_speculator_can_draft(
+    mode: Mode, most: int | None
+) -> None:
+    assert setup(mode).most_drafted == most
+    if most is not None:
+        fast = setup(mode, *timed(*(1.1 * speed * (most + 1) for speed in (10, 20, 40))), base=BASE)
+        assert f"passes K + 1 = {most + 1}" in fast.struck_out
+        close = setup(mode, *timed(*(speed * (most + 1) for speed in (10, 20, 40))), base=BASE)
+        assert close.struck_out == ""
+
+
+def test_heads_and_n_gram_speculators_have_no_column_of_the_predecessors() -> None:
+    ways = [
+        setup(mode, *timed(50), base=BASE)
+        for mode in (
+            Mode("mtp_k4", mtp=True, k=4),
+            Mode("mtp_k4_lookup", mtp=True, k=4, lookup_n=3),
+            Mode("ngram_mod", ngram="ngram_mod"),
+        )
+    ]
+    shown = summary_row(BASE, [*ways, setup(LOOKUP, *timed(20), base=BASE)])
+    assert (shown["spec_best_tps"], shown["spec_lookup_best_tps"]) == ("", "")
+    assert shown["lookup_n_results"] == "n3:20.0"

@@ -194,19 +194,25 @@
     return element("span", { class: c.struck ? "struck" : "", title: c.struck ? visible(c.struck) : "" }, estimate(c.decode));
   }
 
+  function positionsOf(c) {
+    const known = (share) => share !== null;
+    return c.positions.some(known) ? c.positions.map((share) => (known(share) ? Math.round(100 * share) : "–")).join(" / ") : "–";
+  }
+
   function notesOf(c) {
     const found = [];
     if (c.failed) found.push(`${c.failed} failed`);
     if (c.coverage < 1) found.push(`${percent(c.coverage)} of the criteria scored`);
     if (c.struck) found.push(`impossible: ${c.struck}`);
     else if (c.note) found.push(`not ranked: ${c.note}`);
+    if (c.leave) found.push(`† recurrent, speculates because the registry allows it: ${c.leave}`);
     return found.join("; ");
   }
 
   const setupTable = new PagedTable(byId("setup-table"), "All setups; click a header to sort by it", [
     { words: "model", header: true, value: (c) => c.model, cell: (c) => code(c.model) },
     { words: "quant", value: (c) => c.quant, cell: (c) => visible(c.quant) },
-    { words: "mode", value: (c) => c.mode, cell: (c) => code(c.mode) },
+    { words: "mode", value: (c) => c.mode, cell: (c) => (c.leave ? [code(c.mode), "†"] : code(c.mode)) },
     { words: "answers", cell: (c) => element("button", { type: "button", "aria-label": visible(`answers of ${nameOf(c)}`), onclick: () => showAnswersOf(c) }, "show") },
     { words: "roles", value: (c) => c.roles.join(", "), cell: (c) => visible(c.roles.join(", ")) },
     { words: "passes", number: true, value: (c) => c.rate && c.rate[0],
@@ -215,8 +221,9 @@
     { words: "TTFT s", number: true, value: (c) => c.ttft && c.ttft[0], cell: (c) => estimate(c.ttft, 2) },
     { words: "speed-up", number: true, value: (c) => c.up && c.up[0],
       cell: (c) => element("span", { class: c.struck ? "struck" : "" }, estimate(c.up, 2, "x")) },
-    { words: "certificate", value: (c) => c.certificate, cell: (c) => element("span", { class: c.certificate === "lossy" ? "bad" : "" }, c.certificate || "–") },
+    { words: "certificate", value: (c) => c.certificate, cell: (c) => element("span", { class: ["lossy", "differs"].includes(c.certificate) ? "bad" : "" }, c.certificate || "–") },
     { words: "accepted", number: true, value: (c) => c.acceptance && c.acceptance[0], cell: (c) => estimate(c.acceptance, 0, " %", 100) },
+    { words: `accepted at position ${DATA.positions.join(" / ")}, %`, number: true, value: (c) => c.positions[0], cell: positionsOf },
     { words: "note", value: notesOf, cell: (c) => visible(notesOf(c)) || "–" },
   ]);
 
@@ -303,7 +310,9 @@
     const token = column(cell.of, "token", cell.at);
     const gap = column(cell.of, "gap", cell.at);
     const certificate = column(cell.of, "certificate", cell.at);
-    const verdict = certificate && token !== null ? `${certificate}: token ${token} differs from the base's, gap ${gap === null ? "≥ 1" : gap.toFixed(3)} logits` : certificate;
+    /* The gap says nothing of a token that was drawn. */
+    const margin = certificate === "differs" ? "" : `, gap ${gap === null ? "≥ 1" : gap.toFixed(3)} logits`;
+    const verdict = certificate && token !== null ? `${certificate}: token ${token} differs from the base's${margin}` : certificate;
     const pairs = [
       ["score", `${column(cell.of, "score", cell.at) ?? "unscored"} (${percent(column(cell.of, "coverage", cell.at))} of the criteria's weight)`],
       ["scorers", Object.entries(scores).map(([name, value]) => `${name} ${value}`).join(", ")],
@@ -443,7 +452,7 @@
   /* --- start --- */
 
   function firstPair() {
-    for (const wanted of ["lossy", "numeric tie", ""]) {
+    for (const wanted of ["lossy", "differs", "numeric tie", ""]) {
       for (const c of part.setups.filter((x) => x.speculative)) {
         const base = part.setups.find((x) => x.model === c.model && x.mode === c.row);
         const found = cellsOf(c).find((cell) => (wanted ? column(c, "certificate", cell.at) === wanted : true));

@@ -22,7 +22,9 @@ ROUTING = RESULTS / "routing"
 LEGACY = RESULTS / "legacy"
 
 TABLES = RESULTS / "tables"
-TABLE_NAMES = ("cells", "modes", "suites", "roles", "reductions", "damaged")
+TABLE_NAMES = (
+    *("cells", "modes", "acceptance", "speculators", "suites", "roles", "reductions", "damaged"),
+)
 CELLS_TABLE, MODES_TABLE, DAMAGED_TABLE = (
     TABLES / f"{name}.csv" for name in ("cells", "modes", "damaged")
 )
@@ -43,7 +45,7 @@ PAGES: Mapping[str, str] = {
 }
 # Drawn for each hardware profile and engine, as `{profile}-{engine}-{picture}.svg` beside
 # RESULTS.md.
-PICTURE_NAMES = ("quality-speed", "speculation", "roofline", "suites")
+PICTURE_NAMES = ("quality-speed", "speculation", "acceptance", "roofline", "suites")
 
 
 def part_slug(hardware: str, engine: str) -> str:

@@ -133,16 +133,21 @@ def _words(options: Mapping[str, object]) -> list[str]:
 
 
 def _speculation_current(flags: ServerFlags, settings: LoadSettings) -> list[str]:
-    hardware = settings.hardware
     consequence = f"it cannot run mode {settings.mode.name}"
+    for speculation in settings.speculations:
+        flags.require_type(speculation.speculator.type, consequence)
+        for knob, _ in speculation.options():
+            flags.require(knob.flag, consequence)
+    return _current_words(settings)
+
+
+def _current_words(settings: LoadSettings) -> list[str]:
+    hardware = settings.hardware
     options: dict[str, object] = {}
     if settings.draft is not None:
         options["--spec-draft-model"] = settings.draft
     for speculation in settings.speculations:
-        flags.require_type(speculation.speculator.type, consequence)
-        for knob, value in speculation.options():
-            flags.require(knob.flag, consequence)
-            options[knob.flag] = value
+        options |= {knob.flag: value for knob, value in speculation.options()}
         if not speculation.speculator.is_ngram:
             options["--spec-draft-threads"] = hardware.threads
             options["--spec-draft-threads-batch"] = hardware.batch_threads
@@ -219,7 +224,7 @@ def _flash_attention(flags: ServerFlags, on: bool) -> list[str]:
 
 def server_argv(flags: ServerFlags, settings: LoadSettings, port: int = 0) -> list[str]:
     """One shard's server on loopback (port 0: it chooses one), with flags that the binary has."""
-    context, hardware, mode = settings.context, settings.hardware, settings.mode
+    context, hardware = settings.context, settings.hardware
     argv = [str(flags.binary)]
     argv += _words(
         {
@@ -245,9 +250,18 @@ def server_argv(flags: ServerFlags, settings: LoadSettings, port: int = 0) -> li
     if settings.projector is not None:
         flags.require("--mmproj", "it cannot read images")
         argv += ["--mmproj", str(settings.projector)]
-    if mode.experts is not None:
-        argv += ["--override-kv", f"{settings.override_key}=int:{mode.experts}"]
-    return argv + speculation_flags(flags, settings)
+    return argv + _override(settings) + speculation_flags(flags, settings)
+
+
+def _override(settings: LoadSettings) -> list[str]:
+    experts = settings.mode.experts
+    return [] if experts is None else ["--override-kv", f"{settings.override_key}=int:{experts}"]
+
+
+def mode_argv(settings: LoadSettings) -> list[str]:
+    """What the mode adds to a command line of llama.cpp's own programs; nothing for baseline."""
+    speculative = settings.mode.speculative
+    return _override(settings) + (_current_words(settings) if speculative else [])
 
 
 def shown_argv(argv: Sequence[str]) -> str:

@@ -9,11 +9,26 @@ from pathlib import Path
 
 from scripts.lib.base.errors import BenchError, suggest
 from scripts.lib.engines.protocol import LoadSettings
-from scripts.lib.engines.server_flags import probe, server_argv
+from scripts.lib.engines.server_flags import mode_argv, probe, server_argv
 from scripts.lib.planning.plan import Planner, Shard
+from scripts.lib.settings.speculators import DRAFTING, LOOKUP, SIMPLE_DRAFT
+
+# The template for what no other one says whole, and what it must hold.
+ANY_MODE, MODE_FLAGS = "any_mode", "mode_flags"
+_SIMPLE = (LOOKUP, SIMPLE_DRAFT)
+
+
+def _is_special(shard: Shard, settings: LoadSettings) -> bool:
+    """True for a mode of several parts, another speculator, or one with settings of its own."""
+    mode, speculators = shard.mode, [one.speculator.name for one in settings.speculations]
+    reduced = mode.experts is not None and not mode.full_experts
+    own_settings = bool(mode.p_min or settings.mode_spec.get(DRAFTING))
+    return len(speculators) + reduced > 1 or own_settings or not set(speculators) <= set(_SIMPLE)
+
 
 # The registry's template for a shard is the first one that fits.
 PICKS: tuple[tuple[str, Callable[[Shard, LoadSettings], bool]], ...] = (
+    (ANY_MODE, _is_special),
     ("speculative_decoding", lambda shard, settings: shard.mode.draft is not None),
     ("prompt_lookup", lambda shard, settings: shard.mode.lookup_n is not None),
     ("moe_expert_reduction", lambda shard, settings: shard.mode.experts is not None),
@@ -72,6 +87,7 @@ def _values(
         "k": [str(shard.mode.k)] if shard.mode.k is not None else [],
         "n": [str(shard.mode.lookup_n)] if shard.mode.lookup_n is not None else [],
         "m": [str(settings.lookup_draft_tokens)] if shard.mode.lookup_n is not None else [],
+        MODE_FLAGS: mode_argv(settings),
     }
 
 
@@ -133,13 +149,16 @@ def cli_line(
     name = template or template_name(registry.templates, shard, settings)
     if name not in registry.templates:
         near = suggest(name, registry.templates)
+        if name == ANY_MODE and template is None:
+            near = f", which mode {shard.mode.name} needs: a command line with {{{MODE_FLAGS}}}"
         raise BenchError(f"{registry.path}: command_templates: no template '{name}'{near}")
     line = registry.template_lines.get(name)
     place = f"{registry.path}{f':{line}' if line else ''}: command_templates.{name}"
     text, values = registry.templates[name], _values(planner, shard, settings, port)
-    # No pinning is a value too.
+    # No pinning is a value too, and so is a mode without flags.
+    optional = ("numactl", MODE_FLAGS)
     lacking = sorted(
-        n for n in _placeholders(text, place, values) if not values[n] and n != "numactl"
+        n for n in _placeholders(text, place, values) if not values[n] and n not in optional
     )
     if lacking:
         wanted = ", ".join(f"{{{n}}}" for n in lacking)

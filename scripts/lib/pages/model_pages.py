@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from scripts.lib.base.globs import matches
 from scripts.lib.base.markdown import DASH, code, link, number, table, text
-from scripts.lib.planning.modes import expand_modes
+from scripts.lib.pages.sections.quality import LEAVE_MARK, leave_note
+from scripts.lib.planning.modes import expand_modes, speculates_by_leave
+from scripts.lib.planning.traits import by_registry
 from scripts.lib.registry.quirks import applies_to, entries_of
 from scripts.lib.registry_loader import Model, Quirk, Registry, reported_violation
 from scripts.lib.results.probe_outcomes import FROM_CELLS, ProbeOutcome
@@ -28,7 +30,10 @@ _CATALOGUE = (
 
 @dataclass(frozen=True, slots=True)
 class CandidateQuirk:
-    """A symptom of one model in one mode: in `cells` of `asked` cells; `first` is a cell's path."""
+    """A symptom of one model in one mode: in `cells` of `asked` cells; `first` is a cell's path.
+
+    `leave`: see Setup.
+    """
 
     hardware: str
     engine: str
@@ -38,6 +43,7 @@ class CandidateQuirk:
     cells: int
     asked: int
     first: str
+    leave: str = ""
 
 
 def candidates(setups: Iterable[Setup]) -> Iterator[CandidateQuirk]:
@@ -50,7 +56,15 @@ def candidates(setups: Iterable[Setup]) -> Iterator[CandidateQuirk]:
         for symptom, rows in shown.items():
             first = min(rows, key=lambda r: (r.suite, r.question_id, r.repeat)).cell_file
             yield CandidateQuirk(
-                c.hardware, c.engine, c.model, c.mode.name, symptom, len(rows), len(c.rows), first
+                hardware=c.hardware,
+                engine=c.engine,
+                model=c.model,
+                mode=c.mode.name,
+                symptom=symptom,
+                cells=len(rows),
+                asked=len(c.rows),
+                first=first,
+                leave=c.leave,
             )
 
 
@@ -134,20 +148,22 @@ class QuirksPage:
 
     def candidates(self) -> str:
         """The table of candidate quirks; empty without any."""
+        found = list(candidates(self.setups))
         rows = [
             [
                 code(item.model.key),
-                code(item.mode),
+                f"{code(item.mode)}{LEAVE_MARK if item.leave else ''}",
                 f"{text(item.hardware)}, {item.engine}",
                 item.symptom,
                 f"{item.cells} of {item.asked}",
                 self._known(item),
                 link("cell", item.first),
             ]
-            for item in candidates(self.setups)
+            for item in found
         ]
         headers = ("model", "mode", "where", "symptom", "cells", "known as", "first")
-        return table(rows, headers) if rows else ""
+        note = leave_note((item.model.key, item.leave) for item in found)
+        return "\n\n".join(filter(None, (table(rows, headers), note)))
 
     def _known(self, item: CandidateQuirk) -> str:
         known = (
@@ -190,7 +206,9 @@ class ModelsPage:
         if not expansion.modes:
             modes = f"none: {text(expansion.left_out[0].reason)}"
         if expansion.recommended:
-            modes += f", recommended {code(expansion.recommended)}"
+            leave = speculates_by_leave(model, by_registry(model))
+            why = f" (recurrent; the registry allows it: {text(leave)})" if leave else ""
+            modes += f", recommended {code(expansion.recommended)}{why}"
         return [
             code(model.key),
             text(model.name),

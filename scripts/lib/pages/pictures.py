@@ -1,10 +1,12 @@
-"""The pictures of RESULTS.md: quality against speed, speculation, roofline, suites."""
+"""The pictures of RESULTS.md: quality against speed, speculation, acceptance, roofline, suites."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -12,7 +14,9 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
 
+from scripts.lib.base.estimates import Estimate
 from scripts.lib.base.untrusted_text import one_line
 from scripts.lib.pages.drawing import (
     COLOURS,
@@ -28,6 +32,8 @@ from scripts.lib.pages.drawing import (
     round_values,
     svg,
 )
+from scripts.lib.pages.sections.quality import leave_mark
+from scripts.lib.settings.speculators import NGRAMS
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.ranking import unrankable
 from scripts.lib.tables.setups import Setup, passes
@@ -36,7 +42,7 @@ LABELLED = 12
 
 
 def _name(c: Setup) -> str:
-    return one_line(c.name.replace("/", " "))
+    return one_line(c.name.replace("/", " ")) + leave_mark(c)
 
 
 # --- quality against speed ---
@@ -97,7 +103,7 @@ def quality_speed(part: ProfilePart) -> Figure:
 
 # --- speculation ---
 
-# A setting of K or n, and the setup with it.
+# A setting of K or n (of n-gram speculators: the place in NGRAMS), and the setup with it.
 Point = tuple[int, Setup]
 Line = tuple[str, list[Point]]
 
@@ -110,8 +116,9 @@ def _lines(ways: Sequence[Setup], setting: Callable[[Setup], int | None]) -> lis
         if at is None or way.speed_up is None:
             continue
         name = f"{way.model.key} {way.mode.quality_row}"
-        if way.mode.draft is not None:
+        if way.mode.drafter:
             name += f", {way.mode.drafting}"
+        name += leave_mark(way)
         found.setdefault(name, []).append((at, way))
     lines = [
         (one_line(name), sorted(points, key=lambda point: point[0]))
@@ -125,7 +132,7 @@ def _best_speed_up(line: Line) -> float:
     return max((way.speed_up.estimate.value for way in proved if way.speed_up), default=0.0)
 
 
-def _draw_speed_ups(axes: Axes, name: str, points: Sequence[Point], colour: str) -> None:
+def _draw_speed_ups(axes: Axes, name: str, points: Sequence[Point], colour: str, line: str) -> None:
     """One line; with intervals and a place in the legend unless its colour is QUIET."""
     possible = [
         (at, way.speed_up.estimate, way)
@@ -134,9 +141,11 @@ def _draw_speed_ups(axes: Axes, name: str, points: Sequence[Point], colour: str)
     ]
     x, y = [at for at, _, _ in possible], [ratio.value for _, ratio, _ in possible]
     if colour == QUIET:
-        axes.plot(x, y, "o-", ms=2.5, color=colour, lw=0.6, zorder=2)
+        axes.plot(x, y, marker="o", ls=line, ms=2.5, color=colour, lw=0.6, zorder=2)
     else:
-        axes.plot(x, y, color=colour, lw=1.8, label=name, zorder=3)
+        # Without a line, the legend needs a mark.
+        look: dict[str, Any] = {"ls": line, "marker": "" if line else "o", "ms": 4, "lw": 1.8}
+        axes.plot(x, y, color=colour, label=name, zorder=3, **look)
         for at, ratio, way in possible:
             face = colour if way.inherits_quality else "white"
             axes.errorbar(
@@ -151,12 +160,12 @@ def _draw_speed_ups(axes: Axes, name: str, points: Sequence[Point], colour: str)
             axes.plot(at, 0.97, "x", color=FORBIDDEN, ms=7, mew=1.8, zorder=5, transform=edge)
 
 
-def _draw_acceptance(axes: Axes, points: Sequence[Point], colour: str) -> None:
+def _draw_acceptance(axes: Axes, points: Sequence[Point], colour: str, line: str) -> None:
     """One line; with intervals unless its colour is QUIET."""
     accepted = [(at, way.acceptance) for at, way in points if way.acceptance is not None]
     x, y = [at for at, _ in accepted], [100 * share.value for _, share in accepted]
     width, layer = (0.6, 2) if colour == QUIET else (1.8, 3)
-    axes.plot(x, y, "o-", ms=3.5, color=colour, lw=width, zorder=layer)
+    axes.plot(x, y, marker="o", ls=line, ms=3.5, color=colour, lw=width, zorder=layer)
     if colour != QUIET:
         for at, share in accepted:
             axes.errorbar(
@@ -165,43 +174,120 @@ def _draw_acceptance(axes: Axes, points: Sequence[Point], colour: str) -> None:
             )  # fmt: skip
 
 
-def _draw_sweep(top: Axes, bottom: Axes, lines: Sequence[Line], setting: str) -> None:
+def _draw_sweep(top: Axes, bottom: Axes, lines: Sequence[Line], sweep: Sweep) -> None:
     """Speed-ups above, acceptance below; lines beyond the colours are drawn thin and grey."""
     for place, (name, points) in enumerate(lines):
         colour = COLOURS[place] if place < len(COLOURS) else QUIET
-        _draw_speed_ups(top, name, points, colour)
-        _draw_acceptance(bottom, points, colour)
+        _draw_speed_ups(top, name, points, colour, sweep.line)
+        _draw_acceptance(bottom, points, colour, sweep.line)
     top.axhline(1, color=INK, lw=0.8)
-    top.set_xticks(sorted({at for _, points in lines for at, _ in points}))
+    ticks = sorted({at for _, points in lines for at, _ in points})
+    top.set_xticks(ticks, [sweep.tick(at) for at in ticks])
     top.set(ylabel="speed-up, median of paired ratios", ylim=(0, None))
     top.legend(fontsize=7.5, loc="lower right")
-    bottom.set(xlabel=setting, ylabel="accepted, % of drafted (median)", ylim=(0, 103))
+    bottom.set(xlabel=sweep.words, ylabel="accepted, % of drafted (median)", ylim=(0, 103))
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What is varied, which setups belong to it, the setting of each, and its name at the axis.
+
+    `line`: between the points of settings that have an order; empty: they have none.
+    """
+
+    words: str
+    has: Callable[[Setup], bool]
+    setting: Callable[[Setup], int | None]
+    tick: Callable[[int], str] = str
+    line: str = "-"
+
+
+SWEEPS = (
+    Sweep("K, most tokens drafted per step", lambda c: bool(c.mode.drafter), lambda c: c.mode.k),
+    Sweep(
+        "n, tokens that prompt lookup matches",
+        lambda c: not c.mode.drafter,
+        lambda c: c.mode.lookup_n,
+    ),
+    Sweep(
+        "n-gram speculator",
+        lambda c: c.mode.drafting in NGRAMS,
+        lambda c: NGRAMS.index(c.mode.ngram),
+        lambda place: NGRAMS[place].removeprefix("ngram_"),
+        line="",
+    ),
+)
 
 
 def speculation(part: ProfilePart) -> Figure:
-    """Speed-up and acceptance against K (draft models) and n (prompt lookup)."""
-    drafts = _lines([c for c in part.setups if c.mode.draft is not None], lambda c: c.mode.k)
-    lookups = _lines([c for c in part.setups if c.mode.draft is None], lambda c: c.mode.lookup_n)
-    sweeps = {
-        "K, most tokens drafted per step": drafts,
-        "n, tokens that prompt lookup matches": lookups,
-    }
-    drawn = {setting: lines for setting, lines in sweeps.items() if lines}
+    """Speed-up and acceptance against K (drafts and heads), n (prompt lookup), and by n-grams."""
+    found = [
+        (sweep, _lines(list(filter(sweep.has, part.setups)), sweep.setting)) for sweep in SWEEPS
+    ]
+    drawn = [(sweep, lines) for sweep, lines in found if lines]
     figure = new_figure(5.2 * max(1, len(drawn)), 5.6)
     if not drawn:
         return empty_figure(figure, "no speculation was measured")
     grid = figure.subplots(
         2, len(drawn), sharex="col", squeeze=False, gridspec_kw={"height_ratios": [2, 1]}
     )
-    for column, (setting, lines) in enumerate(drawn.items()):
-        _draw_sweep(grid[0][column], grid[1][column], lines, setting)
+    for column, (sweep, lines) in enumerate(drawn):
+        _draw_sweep(grid[0][column], grid[1][column], lines, sweep)
     marks = [
         Line2D([], [], marker="o", ls="", color=INK, label="answers proved the same"),
-        Line2D([], [], marker="o", ls="", color=INK, mfc="white", label="lossy or not compared"),
+        Line2D([], [], marker="o", ls="", color=INK, mfc="white", label="not proved the same"),
         Line2D([], [], marker="x", ls="", color=FORBIDDEN, label="struck out by physics"),
     ]
     figure.legend(handles=marks, loc="outside upper center", ncols=3, fontsize=8)
     return figure
+
+
+# --- acceptance ---
+
+
+def acceptance(part: ProfilePart) -> Figure:
+    """The share of verified batches that accepted the draft's first, second, … token, by setup.
+
+    The setups with the longest accepted drafts have colours; the others are thin and grey.
+    """
+    figure = new_figure(8.5, 5.2)
+    ways = [c for c in part.setups if c.positions]
+    if not ways:
+        return empty_figure(figure, "no acceptance by position was recorded")
+    axes = figure.subplots()
+    ways.sort(key=lambda c: -(c.accepted_length.value if c.accepted_length else 0.0))
+    for place, c in enumerate(ways):
+        shares = [(p.place, p.share) for p in c.positions if p.share is not None]
+        colour = COLOURS[place] if place < len(COLOURS) else QUIET
+        _draw_ladder(axes, shares, colour, _name(c))
+    deepest = max(p.place for c in ways for p in c.positions)
+    ticks = [2**power for power in range(deepest.bit_length() + 1)]
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(ticks, list(map(str, ticks)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set(
+        xlabel="position in the draft (logarithmic)",
+        ylabel="accepted, % of verified batches (median over questions)",
+        ylim=(0, 103),
+        xlim=(0.9, 1.12 * max(deepest, 2)),
+    )
+    axes.legend(fontsize=8, loc="upper right")
+    return figure
+
+
+def _draw_ladder(
+    axes: Axes, shares: Sequence[tuple[int, Estimate]], colour: str, name: str
+) -> None:
+    """One line; with intervals and a place in the legend unless its colour is QUIET."""
+    x, y = [at for at, _ in shares], [100 * share.value for _, share in shares]
+    if colour == QUIET:
+        axes.plot(x, y, "o-", ms=2.5, color=colour, lw=0.6, zorder=2)
+        return
+    axes.plot(x, y, "o-", ms=5, color=colour, lw=1.8, label=name, zorder=3)
+    for at, share in shares:
+        axes.errorbar(
+            at, 100 * share.value, yerr=reach(share, 100), color=colour, elinewidth=0.8, zorder=3,
+        )  # fmt: skip
 
 
 # --- roofline ---
@@ -294,6 +380,7 @@ PICTURES: Mapping[str, Callable[[ProfilePart], Figure]] = MappingProxyType(
     {
         "quality-speed": quality_speed,
         "speculation": speculation,
+        "acceptance": acceptance,
         "roofline": roofline,
         "suites": suites,
     }

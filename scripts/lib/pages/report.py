@@ -19,6 +19,7 @@ from scripts.lib.base.errors import BenchError
 from scripts.lib.base.estimates import Estimate
 from scripts.lib.base.layout import PICTURE_NAMES
 from scripts.lib.base.templates import render
+from scripts.lib.pages.sections.speed import SHOWN_POSITIONS
 from scripts.lib.prompts.loader import Question
 from scripts.lib.results.review_rows import COLUMNS, ReviewRow
 from scripts.lib.tables.profile_part import ProfilePart
@@ -30,7 +31,10 @@ SCORES = tuple(column for column in COLUMNS if column.endswith("_score"))
 DESCRIPTIONS: Mapping[str, str] = {
     "quality-speed": "Pass rate against decode speed in the fastest proved way, with 95 % "
     "intervals and the Pareto front",
-    "speculation": "Speed-up and acceptance against K (draft models) and n (prompt lookup)",
+    "speculation": "Speed-up and acceptance against K (draft models and heads) and n (prompt "
+    "lookup), and of the other n-gram speculators",
+    "acceptance": "Share of the verified batches that accepted the first, second, … token of the "
+    "draft, by setup",
     "roofline": "Decode speed against bytes of weights read per token, and the memory's bandwidth",
     "suites": "Pass rate by setup and suite",
 }
@@ -132,6 +136,13 @@ def _answer(row: ReviewRow) -> list[Any]:
     ]
 
 
+def _positions(c: Setup) -> list[float | None]:
+    """The share accepted at each of the shown positions; None where it is not known."""
+    found = (c.position(place) for place in SHOWN_POSITIONS)
+    shares = (position.share if position is not None else None for position in found)
+    return [round(share.value, 4) if share is not None else None for share in shares]
+
+
 def _setup(c: Setup, asked: Mapping[tuple[str, str], Question], pool: Pool) -> dict[str, Any]:
     found = c.passes
     return {
@@ -151,6 +162,8 @@ def _setup(c: Setup, asked: Mapping[tuple[str, str], Question], pool: Pool) -> d
         "ttft": _estimate(c.ttft),
         "up": _estimate(c.speed_up.estimate if c.speed_up is not None else None),
         "acceptance": _estimate(c.acceptance),
+        "positions": _positions(c),
+        "leave": c.leave,
         "certificate": c.certificate.value if c.mode.speculative else "",
         "struck": c.struck_out,
         "note": "" if c.mode.speculative else unrankable(c),
@@ -207,7 +220,11 @@ def report(
 ) -> str:
     """The page as text; `draw` makes a picture's SVG. Raises BenchError for an unreadable cell."""
     pool, shown = Pool(), [part for part in parts if part.setups]
-    data = {"parts": [_part(part, pool) for part in shown], "questions": pool.questions}
+    data = {
+        "parts": [_part(part, pool) for part in shown],
+        "questions": pool.questions,
+        "positions": SHOWN_POSITIONS,
+    }
     pictures = [[_picture(name, draw(name, part)) for name in PICTURE_NAMES] for part in shown]
     folder = template.parent / "report"
     style = (folder / "report.css").read_text(encoding="utf-8")

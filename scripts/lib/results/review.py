@@ -29,7 +29,7 @@ from scripts.lib.scoring.scorers import Scored, Scorer, Scoring, has_sandbox, sc
 from scripts.lib.settings.judge_config import CHECKS, CLAUDE, LOCAL
 
 # Raise this when the columns change: stored reviews are then made again from the same cells.
-REVIEW_SCHEMA = 4
+REVIEW_SCHEMA = 5
 
 # Suite, question, repeat.
 QuestionKey = tuple[str, str, int]
@@ -208,6 +208,8 @@ def _with_measurement(row: ReviewRow, measured: Measurement) -> ReviewRow:
         drafted_tokens=measured.drafted_tokens,
         accepted_tokens=measured.accepted_tokens,
         verify_steps=measured.verify_steps,
+        accepted_by_position=measured.accepted_by_position,
+        speculators=measured.speculators,
         generation_s=round(measured.ttft_s + measured.decode_s, 6),
     )
 

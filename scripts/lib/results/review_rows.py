@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from types import MappingProxyType
@@ -13,10 +13,13 @@ from typing import Any, NamedTuple
 
 from scripts.lib.base.stored_json import Damaged, digest, read_stored
 from scripts.lib.base.untrusted_text import formula_quoted, formula_unquoted
+from scripts.lib.planning.cell_record import Count, Counts
 from scripts.lib.results.symptoms import Symptom
 
 # The last column of a stored review: the seal of its row.
 ROW_SEAL, SEAL_CHARACTERS = "row_digest", 16
+# How many numbers a count of a speculator has.
+_COUNTED = len(astuple(Count()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +30,9 @@ class ReviewRow:
     `scorer`, `score`, `passed`, `coverage`, `score_reason`, `series` and `verdict` are the leading
     scorer's. Each scorer also has a column of its own (`claude_score`, `checks_score`,
     `local_score`), which is empty where it was not asked or gave no score: scorers are never mixed
-    in one column. `cell_sha256` and `base_sha256` are the seals of the cell and of the base's cell
-    that the row was made from.
+    in one column. `accepted_by_position` and `speculators`: see `Measurement`; empty also where the
+    cell does not say. `cell_sha256` and `base_sha256` are the seals of the cell and of the base's
+    cell that the row was made from.
     """
 
     suite: str
@@ -58,6 +62,8 @@ class ReviewRow:
     drafted_tokens: int = 0
     accepted_tokens: int = 0
     verify_steps: int = 0
+    accepted_by_position: tuple[int, ...] = ()
+    speculators: Counts = field(default_factory=dict)
     load_s: float
     generation_s: float = 0.0
     peak_rss_bytes: int
@@ -94,6 +100,32 @@ def _read_symptoms(text: str) -> tuple[Symptom, ...]:
     return tuple(map(Symptom, text.split("; "))) if text else ()
 
 
+def _write_positions(counts: Iterable[int]) -> str:
+    return " ".join(map(str, counts))
+
+
+def _read_positions(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split()))
+
+
+def _write_counts(counts: Counts) -> str:
+    """For example `lookup 12/4/30/20; mtp 8/8/16/9`: asked, drafts, drafted and accepted tokens."""
+    return "; ".join(
+        f"{name} {'/'.join(map(str, astuple(count)))}" for name, count in counts.items()
+    )
+
+
+def _read_counts(text: str) -> Counts:
+    found: dict[str, Count] = {}
+    for part in filter(None, text.split("; ")):
+        name, _, figures = part.rpartition(" ")
+        numbers = [int(figure) for figure in figures.split("/")]
+        if not name or name in found or len(numbers) != _COUNTED:
+            raise ValueError(f"expected a name and {_COUNTED} counts, found {part[:40]!r}")
+        found[name] = Count(*numbers)
+    return found
+
+
 _TEXT = Column(formula_quoted, formula_unquoted)
 _WHOLE, _NUMBER = Column(str, int), Column(str, float)
 _WHOLE_OR_NONE, _NUMBER_OR_NONE = _optional(_WHOLE), _optional(_NUMBER)
@@ -128,6 +160,8 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         "drafted_tokens": _WHOLE,
         "accepted_tokens": _WHOLE,
         "verify_steps": _WHOLE,
+        "accepted_by_position": Column(_write_positions, _read_positions),
+        "speculators": Column(_write_counts, _read_counts),
         "load_s": _NUMBER,
         "generation_s": _NUMBER,
         "peak_rss_bytes": _WHOLE,

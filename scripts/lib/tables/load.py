@@ -10,11 +10,14 @@ from typing import Any
 from scripts.lib.base.stored_json import Damaged
 from scripts.lib.machine.environment_record import stored_environment
 from scripts.lib.planning.disk import every_plan
+from scripts.lib.planning.modes import speculates_by_leave
 from scripts.lib.planning.plan import Plan, Shard
+from scripts.lib.planning.traits import traits_of
 from scripts.lib.results.review import plan_review
 from scripts.lib.results.review_check import CheckedReview, Damage, StoredCells, check_review
 from scripts.lib.results.states import missing_cells
 from scripts.lib.settings.run_config import Config
+from scripts.lib.settings.speculators import speculations
 from scripts.lib.tables.profile_part import ProfilePart, measured_bandwidth
 from scripts.lib.tables.setups import Setup
 
@@ -59,6 +62,7 @@ def setup(plan: Plan, reviewed: Reviewed, measured_gb_per_s: float | None) -> Se
     shard, facts = reviewed.shard, reviewed.shard.weights.facts
     header = facts.header if facts is not None else None
     all_used = header.expert_used_count if header is not None else None
+    leave = speculates_by_leave(shard.model, traits_of(shard.model, facts))
     return Setup(
         hardware=plan.hardware.name,
         engine=plan.engine.name,
@@ -69,7 +73,8 @@ def setup(plan: Plan, reviewed: Reviewed, measured_gb_per_s: float | None) -> Se
         weights_bytes=facts.size_bytes if facts is not None else 0,
         experts=header.expert_count if header is not None else None,
         experts_used=shard.mode.experts or all_used,
-        lookup_draft_tokens=shard.cells[0].spec["mode"].get("lookup_draft_tokens"),
+        speculations=speculations(shard.cells[0].spec["mode"]),
+        leave=leave if shard.mode.speculative else "",
         bandwidth_gb_per_s=plan.hardware.bandwidth_gb_per_s,
         measured_gb_per_s=measured_gb_per_s,
         warm_up_s=reviewed.checked.warm_up_s,

@@ -22,10 +22,12 @@ from scripts.lib.base.estimates import (
 )
 from scripts.lib.base.layout import CELLS
 from scripts.lib.base.speed_limits import bandwidth_violation, bytes_per_token, speed_up_violation
+from scripts.lib.planning.cell_record import Count, Counts
 from scripts.lib.planning.modes import Mode
 from scripts.lib.registry_loader import Model
 from scripts.lib.results.certificate import Exactness, worst
 from scripts.lib.results.review_rows import ReviewRow
+from scripts.lib.settings.speculators import BY_NAME, Speculation
 
 SUITE_ORDER = (
     *("thinking", "general", "math", "agentic", "coder", "instruction_precision", "long_context"),
@@ -88,10 +90,11 @@ def outcomes(rows: Iterable[ReviewRow]) -> Clustered:
 class Setup:
     """One model in one mode on one hardware profile by one engine, with its reviewed cells.
 
-    `base` is the setup that a speculative mode's answers and speed are compared with. The fields
-    after it are for the physics gate and the roofline: size of the weights in bytes, experts (all,
-    active), lookup's draft length, and the memory's bandwidth in GB/s from the profile and as
-    measured (None: unknown).
+    `base` is the setup that a speculative mode's answers and speed are compared with. `leave`: why
+    the registry lets this recurrent model speculate (empty: it needs no leave); such a mode is
+    marked wherever it is shown. The other fields are for the physics gate and the roofline: size of
+    the weights in bytes, experts (all, active), the speculators, and the memory's bandwidth in GB/s
+    from the profile and as measured (None: unknown).
     """
 
     hardware: str
@@ -104,7 +107,8 @@ class Setup:
     weights_bytes: int = 0
     experts: int | None = None
     experts_used: int | None = None
-    lookup_draft_tokens: int | None = None
+    speculations: tuple[Speculation, ...] = ()
+    leave: str = ""
     bandwidth_gb_per_s: float | None = None
     measured_gb_per_s: float | None = None
     warm_up_s: float | None = None
@@ -214,9 +218,8 @@ class Setup:
 
     @property
     def most_drafted(self) -> int | None:
-        """The most tokens that one step can draft."""
-        limits = (n for n in (self.mode.k, self.lookup_draft_tokens) if n is not None)
-        return max(limits, default=None)
+        """The most tokens that one step can draft: one speculator's draft is verified at a time."""
+        return max((one.most_drafted for one in self.speculations), default=None)
 
     @cached_property
     def drafted(self) -> int:
@@ -241,6 +244,47 @@ class Setup:
         return median(
             by_question(self.answered, lambda row: _ratio(row.accepted_tokens, row.verify_steps))
         )
+
+    @cached_property
+    def verified(self) -> tuple[ReviewRow, ...]:
+        """The answers in which drafts were verified and whose cells say what was accepted where."""
+        return tuple(
+            row
+            for row in self.answered
+            if row.verify_steps and (row.accepted_by_position or not row.accepted_tokens)
+        )
+
+    @cached_property
+    def positions(self) -> tuple[Position, ...]:
+        """Each position of a draft up to the last one that was ever accepted (at least the first).
+
+        None where nothing was verified, and where the cells do not say (older ones, other servers).
+        """
+        if not self.verified:
+            return ()
+        deepest = max(len(row.accepted_by_position) for row in self.verified)
+        return tuple(self._position(place) for place in range(1, max(deepest, 1) + 1))
+
+    def position(self, place: int) -> Position | None:
+        """One position of a draft, from 1; None where no draft reaches it, or nothing is known."""
+        within = self.most_drafted is None or place <= self.most_drafted
+        return self._position(place) if self.verified and within else None
+
+    def _position(self, place: int) -> Position:
+        rows = self.verified
+        share = median(by_question(rows, lambda row: _accepted_at(row, place) / row.verify_steps))
+        accepted = sum(_accepted_at(row, place) for row in rows)
+        return Position(self, place, accepted, sum(row.verify_steps for row in rows), share)
+
+    @cached_property
+    def counts(self) -> Counts:
+        """What each speculator did in all answers, in the order in which they are asked."""
+        found: dict[str, Count] = {}
+        for row in self.answered:
+            for name, count in row.speculators.items():
+                found[name] = found.get(name, Count()).plus(count)
+        known = {name: found[name] for name in BY_NAME if name in found}
+        return known | found
 
     # --- physics ---
 
@@ -267,6 +311,26 @@ class Setup:
             return ""
         bandwidth = self.bandwidth_gb_per_s * 1e9
         return bandwidth_violation(self.decode.value, self.bytes_per_token, bandwidth)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in the drafts of a setup, from 1.
+
+    `accepted`: in how many of the verified batches the token there was accepted. `share`: the
+    median over questions with a verified draft.
+    """
+
+    setup: Setup
+    place: int
+    accepted: int
+    verify_steps: int
+    share: Estimate | None
+
+
+def _accepted_at(row: ReviewRow, place: int) -> int:
+    found = row.accepted_by_position
+    return found[place - 1] if place <= len(found) else 0
 
 
 def _failed(rows: Iterable[ReviewRow]) -> set[tuple[str, str]]:

@@ -37,9 +37,10 @@ def _best_and_all(named: Iterable[tuple[str, float]]) -> tuple[str, str]:
 def speculation_columns(timed: Iterable[tuple[Mode, float]]) -> tuple[str, ...]:
     """The columns from `spec_draft` on, from tokens per second by mode.
 
-    A sweep over K has one draft model: that of the fastest mode.
+    A sweep over K has one draft model: that of the fastest mode. The predecessor had neither heads
+    nor n-gram speculators beside prompt lookup, so they have no column.
     """
-    ways = list(timed)
+    ways = [way for way in timed if not way[0].mtp and not way[0].ngram]
     drafted = [way for way in ways if way[0].draft and way[0].lookup_n is None]
     draft = max(drafted, key=lambda way: way[1])[0].draft or "" if drafted else ""
     both = [

@@ -1,4 +1,4 @@
-"""Tidy tables for pandas: one each for answers, setups, suites, roles, reductions, damaged records.
+"""Tidy tables for pandas: answers, setups, positions in drafts, speculators, suites, roles, ….
 
 Rates in tokens per second, times in seconds, shares 0-1; empty where nothing was measured. The
 columns are explained in `docs/reference/tables.md`.
@@ -13,11 +13,12 @@ from typing import Any, TypeVar
 
 from scripts.lib.base.estimates import Comparison, Estimate, pass_rate
 from scripts.lib.base.untrusted_text import csv_text
+from scripts.lib.planning.cell_record import Count
 from scripts.lib.results.review_check import Damage
 from scripts.lib.results.review_rows import COLUMNS, ReviewRow
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.ranking import RankedSetup, Reduction, unrankable
-from scripts.lib.tables.setups import Setup, outcomes, passes
+from scripts.lib.tables.setups import Position, Setup, outcomes, passes
 
 DIGITS = 6
 
@@ -80,10 +81,17 @@ def _of_answer(column: str) -> Callable[[tuple[Setup, ReviewRow]], object]:
     return lambda item: getattr(item[1], column)
 
 
+def _text_of_answer(column: str) -> Callable[[tuple[Setup, ReviewRow]], object]:
+    """A value of several parts, as the review has it."""
+    return lambda item: COLUMNS[column].write(getattr(item[1], column))
+
+
+LISTS = ("symptoms", "accepted_by_position", "speculators")
 CELLS: Columns[tuple[Setup, ReviewRow]] = {
     **_identity(lambda item: item[0]),
     **{column: _of_answer(column) for column in COLUMNS},
-    "symptoms": lambda item: "; ".join(item[1].symptoms),
+    **{column: _text_of_answer(column) for column in LISTS},
+    "speculates_by_leave": lambda item: item[0].leave,
 }
 
 MODES: Columns[Setup] = {
@@ -107,6 +115,7 @@ MODES: Columns[Setup] = {
     **_estimate("accepted_length", lambda c: c.accepted_length, "_median"),
     "certificate": lambda c: c.certificate.value if c.mode.speculative else "",
     "struck_out": lambda c: c.struck_out,
+    "speculates_by_leave": lambda c: c.leave,
     "not_ranked": lambda c: "" if c.mode.speculative else unrankable(c),
     "weights_bytes": lambda c: c.weights_bytes,
     "bytes_per_token": lambda c: round(c.bytes_per_token),
@@ -114,6 +123,36 @@ MODES: Columns[Setup] = {
     "peak_rss_bytes": lambda c: c.peak_rss_bytes,
     "load_s": lambda c: c.load_s,
     "warm_up_s": lambda c: c.warm_up_s,
+}
+
+
+ACCEPTANCE: Columns[Position] = {
+    **_identity(lambda p: p.setup),
+    "speculates_by_leave": lambda p: p.setup.leave,
+    "position": lambda p: p.place,
+    "accepted": lambda p: p.accepted,
+    "verify_steps": lambda p: p.verify_steps,
+    **_estimate("share", lambda p: p.share, "_median"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SpeculatorRow:
+    """What one speculator did in a setup."""
+
+    setup: Setup
+    name: str
+    count: Count
+
+
+SPECULATORS: Columns[SpeculatorRow] = {
+    **_identity(lambda s: s.setup),
+    "speculates_by_leave": lambda s: s.setup.leave,
+    "speculator": lambda s: s.name,
+    "asked": lambda s: s.count.asked,
+    "drafts": lambda s: s.count.drafts,
+    "drafted_tokens": lambda s: s.count.drafted_tokens,
+    "accepted_tokens": lambda s: s.count.accepted_tokens,
 }
 
 
@@ -153,6 +192,7 @@ ROLES: Columns[RoleRow] = {
     "rank": lambda r: r.rank,
     **_identity(lambda r: r.row),
     "way": lambda r: r.found.way.mode.name if r.found else "",
+    "way_speculates_by_leave": lambda r: r.found.way.leave if r.found else "",
     **_estimate("pass_rate", lambda r: r.found.quality if r.found else None),
     **_comparison("versus_best", lambda r: r.found.versus_best if r.found else None),
     **_estimate(
@@ -177,6 +217,11 @@ DAMAGED: Columns[Damage] = {
 }
 
 
+def _speculators(part: ProfilePart) -> Iterator[SpeculatorRow]:
+    for c in part.setups:
+        yield from (SpeculatorRow(c, name, count) for name, count in c.counts.items())
+
+
 def _suites(part: ProfilePart) -> Iterator[SuiteRow]:
     for row in part.rows:
         yield from (SuiteRow(row, suite, answers) for suite, answers in row.by_suite.items())
@@ -194,6 +239,8 @@ TIDY: Mapping[str, tuple[Columns[Any], Callable[[ProfilePart], Iterable[Any]]]] 
     {
         "cells": (CELLS, lambda part: ((c, row) for c in part.setups for row in c.rows)),
         "modes": (MODES, lambda part: part.setups),
+        "acceptance": (ACCEPTANCE, lambda part: (p for c in part.setups for p in c.positions)),
+        "speculators": (SPECULATORS, _speculators),
         "suites": (SUITES, _suites),
         "roles": (ROLES, _roles),
         "reductions": (REDUCTIONS, lambda part: part.reductions),

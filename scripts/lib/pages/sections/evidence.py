@@ -14,9 +14,9 @@ from scripts.lib.base.markdown import (
     table,
     text,
 )
-from scripts.lib.pages.sections.quality import setup_name
+from scripts.lib.pages.sections.quality import mode_name, setup_name
 from scripts.lib.planning.left_out import MissingWeights
-from scripts.lib.results.certificate import DIVERGENT
+from scripts.lib.results.certificate import DIVERGENT, Exactness
 from scripts.lib.results.review_rows import ReviewRow
 from scripts.lib.results.states import MissingCells
 from scripts.lib.tables.profile_part import ProfilePart
@@ -105,14 +105,15 @@ def divergences(part: ProfilePart) -> str:
 
 
 def _divergence(c: Setup, row: ReviewRow) -> list[str]:
-    gap = row.divergence_gap_logits
+    gap = "≥ 1" if row.divergence_gap_logits is None else number(row.divergence_gap_logits, 3)
     return [
         code(c.model.key),
-        code(c.mode.name),
+        mode_name(c),
         link(code(f"{row.suite}/{row.question_id}"), row.cell_file),
         row.certificate,
         str(row.divergence_token),
-        "≥ 1" if gap is None else number(gap, 3),
+        # The gap says nothing of a token that was drawn.
+        DASH if row.certificate == Exactness.DIFFERS else gap,
     ]
 
 

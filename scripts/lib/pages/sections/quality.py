@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from scripts.lib.base.estimates import Comparison, pass_rate
 from scripts.lib.base.markdown import (
@@ -22,12 +22,38 @@ from scripts.lib.tables.ranking import ARCHITECT, MARGIN, RankedSetup, RoleRanki
 from scripts.lib.tables.setups import Setup, outcomes, passes
 
 NAMED_TIES = 3
+# Of a mode in which a recurrent model speculates because the registry allows it.
+LEAVE_MARK = "†"
 MARGIN_POINTS = f"{100 * MARGIN:.0f} points"
+
+
+def leave_mark(c: Setup) -> str:
+    """`†` for a recurrent model that speculates because the registry allows it."""
+    return LEAVE_MARK if c.leave else ""
+
+
+def mode_name(c: Setup) -> str:
+    """The mode, marked where the registry's leave is needed for it, as Markdown."""
+    return f"{code(c.mode.name)}{leave_mark(c)}"
 
 
 def setup_name(c: Setup) -> str:
     """Model and mode, as Markdown."""
-    return f"{code(c.model.key)} {code(c.mode.name)}"
+    return f"{code(c.model.key)} {mode_name(c)}"
+
+
+def leaves_of(part: ProfilePart) -> str:
+    """The footnote to the marks of a part."""
+    return leave_note((c.model.key, c.leave) for c in part.setups)
+
+
+def leave_note(found: Iterable[tuple[str, str]]) -> str:
+    """The footnote to the mark, from (model, the registry's reason); empty without a reason."""
+    leaves = dict.fromkeys(pair for pair in found if pair[1])
+    if not leaves:
+        return ""
+    reasons = "; ".join(f"{code(model)}: {text(reason)}" for model, reason in leaves)
+    return f"{LEAVE_MARK} Recurrent: speculates only because the registry allows it. {reasons}"
 
 
 def speed(c: Setup) -> str:
@@ -113,7 +139,7 @@ def candidates_table(ranking: RoleRanking) -> str:
             _quality(c),
             points(c.versus_best.estimate) if c.versus_best is not None else DASH,
             p_value(c.versus_best.p_value) if c.versus_best is not None else DASH,
-            code(c.way.mode.name),
+            mode_name(c.way),
             speed(c.way),
         ]
         for place, c in enumerate(ranking.candidates, start=1)
@@ -163,7 +189,7 @@ def _master_row(part: ProfilePart, row: Setup) -> list[str]:
         speed(row),
         estimate(row.ttft, 2),
         estimate(row.prefill, 0),
-        code(way.mode.name) if has_way else DASH,
+        mode_name(way) if has_way else DASH,
         speed(way) if has_way else DASH,
         ratio(way.speed_up) if has_way else DASH,
         gibibytes(row.peak_rss_bytes),

@@ -1,4 +1,4 @@
-"""RESULTS.md on speed: sweeps over K and n, every decoding mode, the roofline, outliers."""
+"""RESULTS.md on speed: sweeps, every decoding mode, acceptance, the roofline, outliers."""
 
 from __future__ import annotations
 
@@ -18,19 +18,21 @@ from scripts.lib.base.markdown import (
     table,
 )
 from scripts.lib.base.speed_limits import bandwidth_efficiency
-from scripts.lib.pages.sections.quality import answered, ratio, speed
+from scripts.lib.pages.sections.quality import answered, leave_mark, mode_name, ratio, speed
 from scripts.lib.results.certificate import DIVERGENT
+from scripts.lib.settings.speculators import NGRAMS
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.setups import Setup, quality_rows
 
 SHOWN_OUTLIERS = 50
+SHOWN_POSITIONS = (1, 2, 4, 8, 16)
 
 
 def _sweep(
     part: ProfilePart,
     ways: Sequence[Setup],
     value: Callable[[Setup], int | None],
-    letter: str,
+    header: Callable[[int], str],
 ) -> str:
     """One line per base row and drafting, one column per setting; the fastest proved in bold."""
     settings: set[int] = set()
@@ -39,14 +41,19 @@ def _sweep(
         setting = value(way)
         if setting is not None:
             settings.add(setting)
-            key = (way.model.key, way.mode.quality_row, way.mode.drafting)
+            drafting = f"{code(_drafting(way))}{leave_mark(way)}"
+            key = (code(way.model.key), code(way.mode.quality_row), drafting)
             lines.setdefault(key, {})[setting] = way
     columns, rows = sorted(settings), []
     for names, of_line in lines.items():
         cells = [_sweep_cell(part, of_line.get(setting)) for setting in columns]
-        rows.append([*map(code, names), *cells])
-    headers = [f"{letter} = {setting}" for setting in columns]
-    return table(rows, ("model", "base", "drafts by", *headers))
+        rows.append([*names, *cells])
+    return table(rows, ("model", "base", "drafts by", *map(header, columns)))
+
+
+def _drafting(way: Setup) -> str:
+    """What drafts; the n-gram speculators share a line, in which each has a column."""
+    return "n-grams" if way.mode.drafting in NGRAMS else way.mode.drafting
 
 
 def _sweep_cell(part: ProfilePart, way: Setup | None) -> str:
@@ -62,16 +69,23 @@ def _sweep_cell(part: ProfilePart, way: Setup | None) -> str:
 
 
 def draft_sweep(part: ProfilePart) -> str:
-    """Speed-up and acceptance over K, the most tokens that a draft model drafts a step."""
-    return _sweep(
-        part, [c for c in part.setups if c.mode.draft is not None], lambda c: c.mode.k, "K"
-    )
+    """Speed-up and acceptance over K, the most tokens that a draft or the model's head drafts."""
+    drafted = [c for c in part.setups if c.mode.drafter]
+    return _sweep(part, drafted, lambda c: c.mode.k, lambda k: f"K = {k}")
 
 
 def lookup_sweep(part: ProfilePart) -> str:
     """Speed-up and acceptance over n, the n-gram that prompt lookup alone matches."""
-    alone = [c for c in part.setups if c.mode.draft is None and c.mode.lookup_n is not None]
-    return _sweep(part, alone, lambda c: c.mode.lookup_n, "n")
+    alone = [c for c in part.setups if not c.mode.drafter]
+    return _sweep(part, alone, lambda c: c.mode.lookup_n, lambda n: f"n = {n}")
+
+
+def ngram_table(part: ProfilePart) -> str:
+    """Speed-up and acceptance of the other n-gram speculators, where they alone draft."""
+    alone = [c for c in part.setups if c.mode.drafting in NGRAMS]
+    return _sweep(
+        part, alone, lambda c: NGRAMS.index(c.mode.ngram), lambda place: code(NGRAMS[place])
+    )
 
 
 def modes_table(part: ProfilePart) -> str:
@@ -87,7 +101,7 @@ def modes_table(part: ProfilePart) -> str:
 def _mode_row(c: Setup) -> list[str]:
     return [
         code(c.model.key),
-        link(code(c.mode.name), c.folder),
+        link(mode_name(c), c.folder),
         answered(c),
         speed(c),
         ratio(c.speed_up),
@@ -107,6 +121,54 @@ def certificate(c: Setup) -> str:
     """The verdict, and how many answers differ where any does."""
     differ = sum(row.certificate in DIVERGENT for row in c.rows)
     return f"{c.certificate} ({differ} of {len(c.rows)} differ)" if differ else str(c.certificate)
+
+
+def acceptance_table(part: ProfilePart) -> str:
+    """The share of verified batches that accepted a draft's first, second, … token."""
+    headers = [f"position {place}" for place in SHOWN_POSITIONS]
+    rows = [
+        [
+            code(c.model.key),
+            mode_name(c),
+            *(_accepted_at(c, place) for place in SHOWN_POSITIONS),
+            estimate(c.accepted_length, 2),
+        ]
+        for c in part.setups
+        if c.drafted
+    ]
+    return table(rows, ("model", "mode", *headers, "accepted length"))
+
+
+def _accepted_at(c: Setup, place: int) -> str:
+    position = c.position(place)
+    return share(position.share) if position is not None else DASH
+
+
+def speculators_table(part: ProfilePart) -> str:
+    """What each speculator did in all answers of a setup."""
+    rows = [
+        [
+            code(c.model.key),
+            mode_name(c),
+            code(name),
+            str(count.asked),
+            str(count.drafts),
+            str(count.drafted_tokens),
+            str(count.accepted_tokens),
+        ]
+        for c in part.setups
+        for name, count in c.counts.items()
+    ]
+    headers = (
+        "model",
+        "mode",
+        "speculator",
+        "asked",
+        "drafts",
+        "drafted tokens",
+        "accepted tokens",
+    )
+    return table(rows, headers)
 
 
 def roofline_table(part: ProfilePart) -> str:

@@ -1,0 +1,50 @@
+"""A reviewed shard as a setup: its speculators' limits, and by whose leave it speculates."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from scripts.lib.planning.cell_spec import Weights
+from scripts.lib.planning.plan import Planner, find_shard, make_plan
+from scripts.lib.results.review_check import CheckedReview
+from scripts.lib.tables.load import Reviewed, setup
+from scripts.lib.tables.setups import Setup
+from scripts.lib.weights.facts import facts
+from tests.factories.plans import tiny_planner
+from tests.factories.table_rows import ROW
+from tests.factories.tiny_models import write_model
+
+REASON = "tried on 2026-11-20"
+
+
+def loaded(planner: Planner, mode: str) -> Setup:
+    """A mode of the model `plain`, with one answer."""
+    config = planner.config.with_modes(("*",))
+    plan = make_plan(replace(planner, config=config))
+    reviewed = Reviewed(find_shard(plan, "plain", mode), "", CheckedReview((ROW,), None, ()))
+    return setup(plan, reviewed, None)
+
+
+def opened(planner: Planner) -> Planner:
+    """The same registry, in which every entry may speculate."""
+    models = {
+        key: replace(entry, allow=frozenset({"speculative_decoding"}), constraint_reason=REASON)
+        for key, entry in planner.registry.models.items()
+    }
+    return replace(planner, registry=replace(planner.registry, models=models))
+
+
+@pytest.mark.parametrize(("kind", "leave"), [("dense", ""), ("lfm2", ""), ("mamba2", REASON)])
+def test_a_recurrent_model_without_roll_back_speculates_by_the_registrys_leave(
+    tmp_path: Path, kind: str, leave: str
+) -> None:
+    planner = opened(tiny_planner(tmp_path))
+    file = write_model(tmp_path / f"{kind}.gguf", kind)
+    weights = {**planner.weights, "plain": Weights(facts(file), file, True, False)}
+    planner = replace(planner, weights=weights)
+    assert loaded(planner, "lookup_n3").leave == leave
+    assert loaded(planner, "baseline").leave == "", "only what speculates needs leave"
+    assert loaded(planner, "ngram_mod").most_drafted == 64
