@@ -7,9 +7,10 @@ comes from `/completion` as token ids: it can be compared with the other engine'
 from __future__ import annotations
 
 import base64
+import contextlib
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,24 +32,14 @@ from scripts.lib.engines.server_flags import CURRENT, IK, ServerFlags, probe, sh
 from scripts.lib.engines.server_process import NoReply, ServerProcess
 from scripts.lib.engines.server_reply import count, number, objects, text, tokens
 from scripts.lib.engines.server_start import start_server
-from scripts.lib.engines.speculation_log import (
-    Total,
-    accepted_by_position,
-    given_up,
-    mean_length,
-    totals,
-)
+from scripts.lib.engines.speculation_log import NoStatistics, SpeculationLog, Spoken, given_up
 from scripts.lib.engines.warm_up import warm_up
 from scripts.lib.machine.kernel_files import kernel_text
-from scripts.lib.planning.cell_record import CLOSE_CALL_LOGITS, Count, Counts, Measurement
+from scripts.lib.planning.cell_record import CLOSE_CALL_LOGITS, Counts, Measurement
 from scripts.lib.weights.chat_template import date_variables, with_prefill
 
 _SYSTEM_INFO = re.compile(r"system_info: .*?\|\s*(.+?)\s*$", re.M)
 
-# llama-server writes its statistics just after the stream's last event.
-LOG_POLL_S, LOG_WAIT_S = 0.002, 2.0
-# The name under which all speculators are counted where the log does not tell them apart.
-ALL_SPECULATORS = "speculation"
 # Rendering a prompt and counting its tokens take milliseconds, unless the server is stuck.
 PROMPT_TIMEOUT_S = 60.0
 _COMPLETION = "/completion"
@@ -105,23 +96,13 @@ class _Prompt:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class _Spoken:
-    """What the log says of one answer: see `Measurement`."""
-
-    counts: Counts
-    verify_steps: int
-    by_position: tuple[int, ...]
-
-
-def _names(flags: ServerFlags, settings: LoadSettings) -> Mapping[str, str]:
-    """llama-server's word for each of the mode's speculators -> our name."""
-    if not settings.mode.speculative:
-        return {}
-    if flags.dialect not in (CURRENT, IK):
-        return {ALL_SPECULATORS: ALL_SPECULATORS}
+def _speculation_log(flags: ServerFlags, settings: LoadSettings, log: Path) -> SpeculationLog:
+    """The reader of the log, which knows the server's word for each of the mode's speculators."""
     rows = [speculation.speculator for speculation in settings.speculations]
-    return {row.ik_type if flags.dialect == IK else row.type: row.name for row in rows}
+    if flags.dialect not in (CURRENT, IK):
+        return SpeculationLog(log, None if rows else {})
+    words = {row.ik_type if flags.dialect == IK else row.type: row.name for row in rows}
+    return SpeculationLog(log, words)
 
 
 class ServerEngine:
@@ -136,9 +117,7 @@ class ServerEngine:
         self._settings: LoadSettings | None = None
         self._unsettled = False
         self._flags: ServerFlags | None = None
-        # llama-server's word for a speculator -> our name, in the order in which they are asked.
-        self._speculators: Mapping[str, str] = {}
-        self._totals: Mapping[str, Total] = {}
+        self._speculation = SpeculationLog(log, {})
 
     def load(self, settings: LoadSettings) -> Loaded:
         """Start the server and wait until it is ready.
@@ -149,7 +128,6 @@ class ServerEngine:
         start = time.perf_counter()
         self._settings, self._unsettled = settings, False
         self._flags = flags = probe(self._binary)
-        self._speculators = _names(flags, settings)
         server = self._start()
         load_s = time.perf_counter() - start
         log = server.log_text()
@@ -165,7 +143,8 @@ class ServerEngine:
     def _start(self) -> ServerProcess:
         assert self._flags is not None and self._settings is not None
         server = start_server(self._flags, self._settings, self._log, self._ready_timeout_s)
-        self._server, self._totals = server, {}
+        self._server = server
+        self._speculation = _speculation_log(self._flags, self._settings, self._log)
         words = given_up(server.log_text())
         if words and self._settings.mode.speculative:
             raise NotActive(f"mode {self._settings.mode.name}", f"llama-server: {words}")
@@ -173,7 +152,7 @@ class ServerEngine:
 
     def warm_up(self) -> Counts:
         """Run the whole path once, untimed. Returns what each speculator did."""
-        return warm_up(self.generate, self._speculators.values())
+        return warm_up(self.generate, self._speculation.speculators)
 
     def renew(self) -> None:
         """Start another server, in which the speculators have seen no text.
@@ -259,7 +238,7 @@ class ServerEngine:
                 "no room for an answer"
             )
         stream = _Stream(time.monotonic())
-        log_position = self._log.stat().st_size
+        log_position = self._speculation.position()
         timed_out = False
         try:
             self._receive(stream, request, self._body(request, prompt))
@@ -289,10 +268,21 @@ class ServerEngine:
 
     def _prime(self, timeout_s: float) -> None:
         """One token, untimed. The totals of the log then have all that was before it."""
-        position = self._log.stat().st_size
+        position = self._speculation.position()
         body = {"prompt": "a", "n_predict": 1, "cache_prompt": False}
         self._ask(_COMPLETION, body, timeout_s)
-        self._totals = self._totals_after(position)[1]
+        with self._statistics():
+            self._speculation.catch_up(position)
+
+    @contextlib.contextmanager
+    def _statistics(self) -> Iterator[None]:
+        """Raises NotActive, or EngineDied, where the log has no statistics of a speculator."""
+        try:
+            yield
+        except NoStatistics as missing:
+            assert self._settings is not None
+            self.check_alive()
+            raise NotActive(f"mode {self._settings.mode.name}", str(missing)) from missing
 
     def _receive(self, stream: _Stream, request: Request, body: dict[str, Any]) -> None:
         assert self._server is not None
@@ -312,7 +302,10 @@ class ServerEngine:
         prompt_tokens = count(timings, "prompt_n", place, prompt.text_tokens)
         accepted = count(timings, "draft_n_accepted", place)
         drafted = count(timings, "draft_n", place)
-        spoken = self._spoken(drafted, accepted, answered, log_position) if stream.timings else None
+        spoken = Spoken()
+        if stream.timings:  # an answer that was cut off has no statistics yet
+            with self._statistics():
+                spoken = self._speculation.answer(log_position, drafted, accepted, answered)
         return Measurement(
             answer=valid_text("".join(stream.text)),
             finish_reason=stream.finish_reason(),
@@ -328,53 +321,11 @@ class ServerEngine:
             else None,
             drafted_tokens=drafted,
             accepted_tokens=accepted,
-            verify_steps=spoken.verify_steps if spoken else 0,
+            verify_steps=spoken.verify_steps,
             token_ids=tuple(stream.tokens),
-            accepted_by_position=spoken.by_position if spoken else (),
-            speculators=spoken.counts if spoken else {},
+            accepted_by_position=spoken.by_position,
+            speculators=spoken.counts,
         )
-
-    def _totals_after(self, position: int) -> tuple[str, Mapping[str, Total]]:
-        """The log from `position` on, with the totals of every speculator.
-
-        Raises NotActive where the log does not have them.
-        """
-        deadline = time.monotonic() + LOG_WAIT_S
-        while True:
-            with self._log.open("rb") as log:
-                log.seek(position)
-                text = log.read().decode("utf-8", "replace")
-            found = totals(text)
-            absent = [word for word in self._speculators if word not in found]
-            if not absent or ALL_SPECULATORS in absent:
-                return text, found
-            if time.monotonic() > deadline:
-                assert self._settings is not None and self._server is not None
-                self.check_alive()
-                raise NotActive(
-                    f"mode {self._settings.mode.name}",
-                    f"llama-server's log has no statistics of {', '.join(absent)}",
-                )
-            time.sleep(LOG_POLL_S)
-
-    def _spoken(self, drafted: int, accepted: int, answered: int, log_position: int) -> _Spoken:
-        """What the log says of the answer's speculation."""
-        if not self._speculators:
-            return _Spoken({}, 0, ())
-        text, found = self._totals_after(log_position)
-        if ALL_SPECULATORS in self._speculators:
-            # Without statistics: the batches follow from the mean length, or are all later steps.
-            mean = mean_length(text) or 0.0
-            steps = round(accepted / (mean - 1)) if mean > 1 else max(answered - 1 - accepted, 1)
-            whole = Count(answered - 1, steps, drafted, accepted)
-            return _Spoken({ALL_SPECULATORS: whole}, steps, ()) if drafted else _Spoken({}, 0, ())
-        before, self._totals = self._totals, found
-        counts, steps = {}, 0
-        for word, name in self._speculators.items():
-            earlier = before.get(word, Total())
-            counts[name] = found[word].count.since(earlier.count)
-            steps += found[word].verified - earlier.verified
-        return _Spoken(counts, steps, accepted_by_position(text, steps))
 
     def margins(self, request: Request) -> tuple[tuple[int, float], ...]:
         """Close calls of the greedy answer: an untimed second run asks for the two best tokens."""
