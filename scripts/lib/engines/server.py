@@ -224,6 +224,7 @@ class ServerEngine:
             "stop": list(request.stop),
             "cache_prompt": False,
             "return_tokens": True,
+            **({"grammar": f'root ::= "{request.forced}"'} if request.forced else {}),
         }
 
     def generate(self, request: Request) -> Measurement:
