@@ -86,9 +86,8 @@ _DRAFT_KNOBS = MappingProxyType(
 )
 
 
-def _draft(name: str, type_: str, ik_type: str, **more: Knob) -> Speculator:
-    knobs = MappingProxyType({**_DRAFT_KNOBS, **more})
-    return Speculator(name, type_, ik_type, Needs.DRAFT, _NAMED_DRAFT, knobs)
+def _draft(name: str, type_: str, ik_type: str) -> Speculator:
+    return Speculator(name, type_, ik_type, Needs.DRAFT, _NAMED_DRAFT, _DRAFT_KNOBS)
 
 
 # In the order in which llama-server asks them: the first one that drafts is verified.
@@ -134,10 +133,9 @@ SPECULATORS = (
     Speculator("mtp", "draft-mtp", "mtp", Needs.HEAD, _NAMED_DRAFT, _DRAFT_KNOBS),
     _draft("mtp_file", "draft-mtp", "mtp"),
     _draft("dflash", "draft-dflash", "dflash"),
-    _draft(
-        *("dspark", "draft-dspark", "dspark"),
-        conf_min=Knob("--spec-draft-conf-min", "conf_min", 0.0, 0.0, 1.0),
-    ),
+    # Its p_min is compared with its own confidence in each position. (llama.cpp's documentation
+    # has a --spec-draft-conf-min, which the binary does not know.)
+    _draft("dspark", "draft-dspark", "dspark"),
 )
 BY_NAME: Mapping[str, Speculator] = MappingProxyType({row.name: row for row in SPECULATORS})
 # Those that are planned by their name alone.
@@ -148,7 +146,7 @@ DRAFTING = "drafting"
 SETTINGS: Mapping[str, Mapping[str, Knob]] = MappingProxyType(
     {
         **{name: BY_NAME[name].knobs for name in NGRAMS if BY_NAME[name].knobs},
-        DRAFTING: BY_NAME["dspark"].knobs,
+        DRAFTING: _DRAFT_KNOBS,
     }
 )
 
