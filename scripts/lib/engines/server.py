@@ -380,6 +380,11 @@ class ServerEngine:
             earlier = before.get(word, Total())
             counts[name] = found[word].count.since(earlier.count)
             steps += found[word].verified - earlier.verified
+        if len(counts) == 1:
+            # A model that restores its whole state runs what was accepted again, with the token
+            # after it: the statistics count that one, too, and the answer's figures do not.
+            (name,) = counts
+            counts[name] = replace(counts[name], accepted_tokens=accepted)
         return _Spoken(counts, steps, accepted_by_position(text, steps))
 
     def margins(self, request: Request) -> tuple[tuple[int, float], ...]:
