@@ -2,6 +2,7 @@
 
 The server renders and tokenises the prompt, so its own template handling is measured. The answer
 comes from `/completion` as token ids: it can be compared with the other engine's token by token.
+ik_llama.cpp's server gives the text only: it is asked for the text's token ids afterwards.
 """
 
 from __future__ import annotations
@@ -30,7 +31,15 @@ from scripts.lib.engines.protocol import (
 )
 from scripts.lib.engines.server_flags import CURRENT, IK, ServerFlags, probe, shown_argv
 from scripts.lib.engines.server_process import NoReply, ServerProcess
-from scripts.lib.engines.server_reply import count, number, objects, text, tokens
+from scripts.lib.engines.server_reply import (
+    accepted_by_depth,
+    count,
+    log_probabilities,
+    number,
+    objects,
+    text,
+    tokens,
+)
 from scripts.lib.engines.server_start import start_server
 from scripts.lib.engines.speculation_log import NoStatistics, SpeculationLog, Spoken, given_up
 from scripts.lib.engines.warm_up import warm_up
@@ -38,7 +47,8 @@ from scripts.lib.machine.kernel_files import kernel_text
 from scripts.lib.planning.cell_record import CLOSE_CALL_LOGITS, Counts, Measurement
 from scripts.lib.weights.chat_template import date_variables, with_prefill
 
-_SYSTEM_INFO = re.compile(r"system_info: .*?\|\s*(.+?)\s*$", re.M)
+# ik_llama.cpp: `INFO [ main] system info | … system_info="AVX = 1 | …" …`.
+_SYSTEM_INFO = re.compile(r"system_info(?:: .*?\|\s*|=\")(.+?)\s*(?:\"|$)", re.M)
 
 # Rendering a prompt and counting its tokens take milliseconds, unless the server is stuck.
 PROMPT_TIMEOUT_S = 60.0
@@ -137,8 +147,15 @@ class ServerEngine:
             effective["draft_arch"] = models[-1].get("arch")
         info = _SYSTEM_INFO.search(log)
         effective |= {"system_info": info[1] if info else "", "dialect": flags.dialect}
+        if not self._names_tokens:
+            effective["token_ids"] = "of the answer's text"
         effective["argv"] = shown_argv(server.argv)
         return Loaded(load_s, effective)
+
+    @property
+    def _names_tokens(self) -> bool:
+        """True where the server gives an answer's token ids."""
+        return self._flags is None or self._flags.dialect != IK
 
     def _start(self) -> ServerProcess:
         assert self._flags is not None and self._settings is not None
@@ -197,12 +214,13 @@ class ServerEngine:
         prompt = plain = with_prefill(rendered, request.prefill)
         if images:
             plain = prompt.replace(text(self._ask("/props"), "media_marker", "/props"), "")
-        reply = self._ask(
-            "/tokenize", {"content": plain, "add_special": True, "parse_special": True}
-        )
-        ids = tokens(reply, "/tokenize")
+        ids = self._tokenize(plain, add_special=True)
         sent = {"prompt_string": prompt, "multimodal_data": images} if images else ids
         return _Prompt(sent, len(ids), bool(images))
+
+    def _tokenize(self, content: str, *, add_special: bool) -> list[int]:
+        body = {"content": content, "add_special": add_special, "parse_special": True}
+        return tokens(self._ask("/tokenize", body), "/tokenize")
 
     def _body(self, request: Request, prompt: _Prompt) -> dict[str, Any]:
         # Greedy as top-1: the whole chain would sort the vocabulary at every token, which slows a
@@ -246,10 +264,12 @@ class ServerEngine:
         except TimeoutError:
             timed_out = self._unsettled = True
         stream.end = time.monotonic()
+        if not self._names_tokens:
+            stream.tokens = self._tokenize(valid_text("".join(stream.text)), add_special=False)
         measured = self._measure(stream, prompt, log_position)
         if timed_out:
             measured = replace(measured, finish_reason="timeout")
-        wrong = check_measurement(measured, stream.end - stream.start)
+        wrong = check_measurement(measured, stream.end - stream.start, self._names_tokens)
         if wrong:
             raise EngineFailure(f"llama-server's figures cannot be true: {wrong}")
         if timed_out:
@@ -330,7 +350,7 @@ class ServerEngine:
             accepted_tokens=accepted,
             verify_steps=spoken.verify_steps,
             token_ids=tuple(stream.tokens),
-            accepted_by_position=spoken.by_position,
+            accepted_by_position=spoken.by_position or accepted_by_depth(timings, place),
             speculators=spoken.counts,
         )
 
@@ -345,10 +365,7 @@ class ServerEngine:
             raise
         calls = []
         for index, step in enumerate(objects(answer, "completion_probabilities", _COMPLETION)):
-            best = [
-                number(top, "logprob", _COMPLETION)
-                for top in objects(step, "top_logprobs", _COMPLETION)[:2]
-            ]
+            best = log_probabilities(step, _COMPLETION)[:2]
             if len(best) == 2 and best[0] - best[1] < CLOSE_CALL_LOGITS:
                 calls.append((index, round(best[0] - best[1], 4)))
         return tuple(calls)

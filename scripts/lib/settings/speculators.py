@@ -28,7 +28,7 @@ class Knob:
     """One setting of a speculator: llama-server's flag, ik_llama.cpp's key, default and range.
 
     The type of `default` is the type of the setting. A setting that config.yaml does not have is
-    part of the mode's name (`n` of lookup_nN, `k`).
+    part of the mode's name (`n` of lookup_nN, `k`). `ik_also`: a second key of the same value.
     """
 
     flag: str
@@ -36,6 +36,12 @@ class Knob:
     default: int | float
     least: float
     most: float
+    ik_also: str = ""
+
+    @property
+    def ik_keys(self) -> tuple[str, ...]:
+        """ik_llama.cpp's keys for the setting."""
+        return (self.ik_key, self.ik_also) if self.ik_also else (self.ik_key,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,8 @@ class Speculator:
 
 
 _MOST_NGRAM, _MOST_DRAFT = 1024, 512
+# ik_llama.cpp cuts every draft off at `n_max` (16 where it is not given).
+_IK_LIMIT = "n_max"
 
 
 def _ngram_map(name: str) -> Mapping[str, Knob]:
@@ -72,7 +80,7 @@ def _ngram_map(name: str) -> Mapping[str, Knob]:
     return MappingProxyType(
         {
             "size_n": Knob(f"{prefix}size-n", "ngram_size_n", 12, 1, _MOST_NGRAM),
-            "size_m": Knob(f"{prefix}size-m", "ngram_size_m", 48, 1, _MOST_NGRAM),
+            "size_m": Knob(f"{prefix}size-m", "ngram_size_m", 48, 1, _MOST_NGRAM, _IK_LIMIT),
             "min_hits": Knob(f"{prefix}min-hits", "ngram_min_hits", 1, 1, _MOST_NGRAM),
         }
     )
@@ -106,7 +114,8 @@ SPECULATORS = (
             {
                 "n": Knob("--spec-ngram-simple-size-n", "ngram_size_n", 3, 1, _MOST_NGRAM),
                 "draft_tokens": Knob(
-                    "--spec-ngram-simple-size-m", "ngram_size_m", 16, 1, _MOST_NGRAM
+                    *("--spec-ngram-simple-size-m", "ngram_size_m", 16, 1, _MOST_NGRAM),
+                    ik_also=_IK_LIMIT,
                 ),
             }
         ),
