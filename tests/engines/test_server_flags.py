@@ -1,4 +1,4 @@
-"""Flags come from a binary's --help: both dialects, removed flags, and wrong binaries."""
+"""Flags come from a binary's --help: dialects, removed flags, and wrong binaries."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def settings(mode: Mode, draft: Path | None = None, override: str | None = None)
 
 
 def flags(text: str) -> ServerFlags:
-    return ServerFlags(Path("/bin/llama-server"), parse_help(text), parse_spec_types(text))
+    return ServerFlags(Path("/bin/llama-server"), parse_help(text), *parse_spec_types(text))
 
 
 def test_removed_flags_do_not_count() -> None:

@@ -249,14 +249,14 @@ EVERY_WAY = [
             Mode("spec_d_k8", draft="d", k=8),
             {"draft": "f", "k": 8, "draft_kind": kind},
             f"--spec-type {word} --spec-draft-model '{DRAFT_FILE}' --spec-draft-n-max 8 "
-            f"--spec-draft-n-min 0 --spec-draft-p-min 0.0 {more}"
+            "--spec-draft-n-min 0 --spec-draft-p-min 0.0 "
             "--spec-draft-threads 96 --spec-draft-threads-batch 96",
         )
-        for kind, word, more in (
-            ("eagle3", "draft-eagle3", ""),
-            ("dflash", "draft-dflash", ""),
-            ("dspark", "draft-dspark", "--spec-draft-conf-min 0.0 "),
-            ("mtp_file", "draft-mtp", ""),
+        for kind, word in (
+            ("eagle3", "draft-eagle3"),
+            ("dflash", "draft-dflash"),
+            ("dspark", "draft-dspark"),
+            ("mtp_file", "draft-mtp"),
         )
     ),
 ]

@@ -195,6 +195,36 @@ def test_speculation_asked_outright_of_a_recurrent_model_is_an_error_naming_the_
             find_shard(plan, "ingest_long_context", mode)
 
 
+@pytest.mark.parametrize(
+    ("mode", "why"),
+    [
+        ("mtp_k4", "'mtp_k4' is asked of worker_math: its file is not known here, and the entry"),
+        ("moe4_mtp_k4", "'moe4_mtp_k4' is asked of worker_math"),
+        ("lookup_n33", "'lookup_n33' is asked of worker_math, which has no such mode; did you "),
+        ("spec_nobody_k8", "'spec_nobody_k8' is asked of worker_math, which has no such mode"),
+    ],
+)
+def test_a_speculative_mode_that_no_named_model_has_is_an_error(mode: str, why: str) -> None:
+    config = replace(FULL, models=("worker_math",))
+    with pytest.raises(InputErrors) as caught:
+        make_plan(planner(config.with_modes(("baseline", mode))))
+    assert why in str(caught.value) and len(caught.value.problems) == 1
+    # One that is asked of several models is for those that have it; a pattern may fit nothing.
+    head = replace(REGISTRY.models["worker_summarize"], nextn_predict_layers=1)
+    registry = replace(REGISTRY, models={**REGISTRY.models, "worker_summarize": head})
+    both = replace(config, models=("worker_math", "worker_summarize"), engines=("server",))
+    plan = make_plan(planner(both.with_modes(("baseline", "mtp_k4")), registry=registry))
+    assert [s.model.key for s in plan.shards if s.mode.mtp] == ["worker_summarize"]
+    make_plan(planner(replace(config, models=("worker_m*",)).with_modes(("baseline", mode))))
+
+
+def test_a_head_that_is_asked_for_by_command_and_is_not_there_is_told() -> None:
+    with pytest.raises(BenchError, match="worker_math mtp_k4: left out of the plan: its file"):
+        find_shard(
+            make_plan(planner(replace(FULL, models=("worker_math",)))), "worker_math", "mtp_k4"
+        )
+
+
 def test_a_suite_that_no_role_has_is_asked_where_it_is_named() -> None:
     other = replace(planner().suites["math"], name="humaneval")
     suites = {**planner().suites, "humaneval": other}

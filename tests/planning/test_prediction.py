@@ -103,6 +103,14 @@ def test_seconds_grow_with_the_cells_and_none_cost_nothing() -> None:
     assert one > tokens / 20.0 + 2.0
 
 
+def test_a_speculator_that_keeps_a_state_loads_the_model_for_each_answer() -> None:
+    speeds = {(*MODEL, "ngram_mod"): measured(20.0)}
+    keeps = replace(SHARD, mode=replace(SHARD.mode, name="ngram_mod", ngram="ngram_mod"))
+    answers = sum(cell_seconds(keeps, cell, measured(20.0)) for cell in SHARD.cells)
+    loads = (1 + len(SHARD.cells)) * 2.0
+    assert shard_seconds(keeps, SHARD.cells, speeds) == pytest.approx(1.0 + loads + answers)
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(40, "40 s"), (89, "89 s"), (600, "10 min"), (9000, "2.5 h"), (10 * 86400, "10.0 days")],

@@ -26,6 +26,7 @@ from scripts.lib.settings.run_config import (
     read_layers,
     typed_like,
 )
+from scripts.lib.settings.speculators import SETTINGS
 from scripts.lib.workflow.invocation import read_invocation
 from scripts.lib.workflow.targets import configuration_layers
 
@@ -95,6 +96,70 @@ def test_a_key_that_may_be_null_must_be_there(section: str, key: str) -> None:
     del raw[section][key]
     with pytest.raises(InputErrors, match=rf"{section}\.{key}: is missing"):
         parse_config(raw)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"ngram_mod__n_mach": 24},
+            "decoding.speculators.ngram_mod.n_mach: unknown key; did you mean 'n_match'?",
+        ),
+        (
+            {"ngram_modd": {"n_max": 3}},
+            "decoding.speculators.ngram_modd: unknown key; did you mean 'ngram_mod'?",
+        ),
+        (
+            {"ngram_mod__n_max": 1025},
+            "decoding.speculators.ngram_mod.n_max: expected a whole number from 1 to 1024, "
+            "found 1025",
+        ),
+        (
+            {"ngram_map_k__size_n": 2.5},
+            "decoding.speculators.ngram_map_k.size_n: expected a whole number from 1 to 1024, "
+            "found 2.5",
+        ),
+        (
+            {"drafting__p_min": 1.5},
+            "decoding.speculators.drafting.p_min: expected a number from 0 to 1, found 1.5",
+        ),
+        (
+            {"drafting__n_min": "two"},
+            "decoding.speculators.drafting.n_min: expected a whole number from 0 to 512, "
+            "found 'two'",
+        ),
+        ({"ngram_cache": {}}, "decoding.speculators.ngram_cache: unknown key"),
+        ({"drafting": None}, "decoding.speculators.drafting: "),
+    ],
+)
+def test_a_mistake_in_a_speculators_settings_is_named(
+    changes: dict[str, Any], message: str
+) -> None:
+    raw = changed(**{f"decoding__speculators__{key}": value for key, value in changes.items()})
+    with pytest.raises(InputErrors) as caught:
+        parse_config(raw)
+    assert message in str(caught.value) and len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize("section", ["ngram_map_k", "ngram_mod", "drafting"])
+def test_a_speculators_section_and_each_of_its_settings_must_be_there(section: str) -> None:
+    for key in GOOD["decoding"]["speculators"][section]:
+        raw = changed()
+        del raw["decoding"]["speculators"][section][key]
+        with pytest.raises(
+            InputErrors, match=rf"decoding\.speculators\.{section}\.{key}: is missing"
+        ):
+            parse_config(raw)
+    raw = changed()
+    del raw["decoding"]["speculators"][section]
+    with pytest.raises(InputErrors, match=rf"decoding\.speculators\.{section}: is missing"):
+        parse_config(raw)
+
+
+def test_the_shipped_settings_are_the_tables_defaults() -> None:
+    assert load_config().decoding.speculators == {
+        name: {key: knob.default for key, knob in knobs.items()} for name, knobs in SETTINGS.items()
+    }
 
 
 def test_all_mistakes_are_reported_at_once() -> None:

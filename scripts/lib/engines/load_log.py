@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 
-# ik_llama.cpp has the older name of the function.
+# ik_llama.cpp has the older names, of the function and of the file type.
 _PRINTER = r"(?:print_info|llm_load_print_meta)"
 _MODEL = re.compile(_PRINTER + r": (?:file )?format\b")
 _PRINTED = re.compile(
-    _PRINTER + r": (n_expert_used|n_expert|arch|file type|n_ctx_train)\s*=\s*(.+?)\s*$", re.M
+    _PRINTER + r": (n_expert_used|n_expert|arch|file type|model ftype|n_ctx_train)\s*=\s*(.+?)\s*$",
+    re.M,
 )
+_NAMES = {"file type": "file_type", "model ftype": "file_type"}
 
 
 def model_logs(log: str) -> list[str]:
@@ -19,4 +21,4 @@ def model_logs(log: str) -> list[str]:
 
 def effective_settings(log: str) -> dict[str, str]:
     """The settings of the loaded model: active experts, architecture, file type, context."""
-    return {key.replace(" ", "_"): value for key, value in _PRINTED.findall(log)}
+    return {_NAMES.get(key, key): value for key, value in _PRINTED.findall(log)}

@@ -15,12 +15,12 @@ LEAST_DECODE_S, LEAST_PREFILL_S = 10e-6, 0.1e-6
 UNNAMED_TOKENS = 3
 
 
-def _impossible_count(measured: Measurement) -> str:
+def _impossible_count(measured: Measurement, by_server: bool) -> str:
     answered, named = measured.completion_tokens, len(measured.token_ids)
     if measured.finish_reason != "timeout" and answered < 1:
         return f"an answer of {answered} tokens that ended by itself"
     characters = sum(not character.isascii() for character in measured.answer)
-    if not named <= answered <= named + UNNAMED_TOKENS * (characters + 1):
+    if by_server and not named <= answered <= named + UNNAMED_TOKENS * (characters + 1):
         return f"{answered} tokens answered, {named} of them named"
     return ""
 
@@ -43,13 +43,14 @@ def _impossible_time(measured: Measurement, elapsed_s: float) -> str:
     return ""
 
 
-def check_measurement(measured: Measurement, elapsed_s: float) -> str:
+def check_measurement(measured: Measurement, elapsed_s: float, by_server: bool = True) -> str:
     """Why an engine's figures for one answer cannot be true (empty: they can).
 
-    `elapsed_s`: seconds of the whole answer, by this process's clock.
+    `elapsed_s`: seconds of the whole answer, by this process's clock. `by_server`: the engine named
+    the answer's tokens; else they are those of its text.
     """
     return (
         implausible(measured)
-        or _impossible_count(measured)
+        or _impossible_count(measured, by_server)
         or _impossible_time(measured, elapsed_s)
     )

@@ -74,7 +74,8 @@ class Request:
     """One prompt with its sampling settings. Temperature 0 is greedy.
 
     `timeout_s` limits the whole answer. `prefill`: the beginning of the answer, put after the
-    rendered prompt.
+    rendered prompt. `forced`: a text of letters and spaces that the answer is made to be the
+    beginning of, where the engine can do that.
     """
 
     user: str
@@ -88,6 +89,7 @@ class Request:
     timeout_s: float
     images: tuple[str, ...] = ()
     prefill: str = ""
+    forced: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,16 @@
 
 The server renders and tokenises the prompt, so its own template handling is measured. The answer
 comes from `/completion` as token ids: it can be compared with the other engine's token by token.
+ik_llama.cpp's server gives the text only: it is asked for the text's token ids afterwards.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -29,26 +31,25 @@ from scripts.lib.engines.protocol import (
 )
 from scripts.lib.engines.server_flags import CURRENT, IK, ServerFlags, probe, shown_argv
 from scripts.lib.engines.server_process import NoReply, ServerProcess
-from scripts.lib.engines.server_reply import count, number, objects, text, tokens
-from scripts.lib.engines.server_start import start_server
-from scripts.lib.engines.speculation_log import (
-    Total,
-    accepted_by_position,
-    given_up,
-    mean_length,
-    totals,
+from scripts.lib.engines.server_reply import (
+    accepted_by_depth,
+    count,
+    log_probabilities,
+    number,
+    objects,
+    text,
+    tokens,
 )
+from scripts.lib.engines.server_start import start_server
+from scripts.lib.engines.speculation_log import NoStatistics, SpeculationLog, Spoken, given_up
 from scripts.lib.engines.warm_up import warm_up
 from scripts.lib.machine.kernel_files import kernel_text
-from scripts.lib.planning.cell_record import CLOSE_CALL_LOGITS, Count, Counts, Measurement
+from scripts.lib.planning.cell_record import CLOSE_CALL_LOGITS, Counts, Measurement
 from scripts.lib.weights.chat_template import date_variables, with_prefill
 
-_SYSTEM_INFO = re.compile(r"system_info: .*?\|\s*(.+?)\s*$", re.M)
+# ik_llama.cpp: `INFO [ main] system info | … system_info="AVX = 1 | …" …`.
+_SYSTEM_INFO = re.compile(r"system_info(?:: .*?\|\s*|=\")(.+?)\s*(?:\"|$)", re.M)
 
-# llama-server writes its statistics just after the stream's last event.
-LOG_POLL_S, LOG_WAIT_S = 0.002, 2.0
-# The name under which all speculators are counted where the log does not tell them apart.
-ALL_SPECULATORS = "speculation"
 # Rendering a prompt and counting its tokens take milliseconds, unless the server is stuck.
 PROMPT_TIMEOUT_S = 60.0
 _COMPLETION = "/completion"
@@ -105,23 +106,13 @@ class _Prompt:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class _Spoken:
-    """What the log says of one answer: see `Measurement`."""
-
-    counts: Counts
-    verify_steps: int
-    by_position: tuple[int, ...]
-
-
-def _names(flags: ServerFlags, settings: LoadSettings) -> Mapping[str, str]:
-    """llama-server's word for each of the mode's speculators -> our name."""
-    if not settings.mode.speculative:
-        return {}
-    if flags.dialect not in (CURRENT, IK):
-        return {ALL_SPECULATORS: ALL_SPECULATORS}
+def _speculation_log(flags: ServerFlags, settings: LoadSettings, log: Path) -> SpeculationLog:
+    """The reader of the log, which knows the server's word for each of the mode's speculators."""
     rows = [speculation.speculator for speculation in settings.speculations]
-    return {row.ik_type if flags.dialect == IK else row.type: row.name for row in rows}
+    if flags.dialect not in (CURRENT, IK):
+        return SpeculationLog(log, None if rows else {})
+    words = {row.ik_type if flags.dialect == IK else row.type: row.name for row in rows}
+    return SpeculationLog(log, words)
 
 
 class ServerEngine:
@@ -136,9 +127,7 @@ class ServerEngine:
         self._settings: LoadSettings | None = None
         self._unsettled = False
         self._flags: ServerFlags | None = None
-        # llama-server's word for a speculator -> our name, in the order in which they are asked.
-        self._speculators: Mapping[str, str] = {}
-        self._totals: Mapping[str, Total] = {}
+        self._speculation = SpeculationLog(log, {})
 
     def load(self, settings: LoadSettings) -> Loaded:
         """Start the server and wait until it is ready.
@@ -149,7 +138,6 @@ class ServerEngine:
         start = time.perf_counter()
         self._settings, self._unsettled = settings, False
         self._flags = flags = probe(self._binary)
-        self._speculators = _names(flags, settings)
         server = self._start()
         load_s = time.perf_counter() - start
         log = server.log_text()
@@ -159,13 +147,21 @@ class ServerEngine:
             effective["draft_arch"] = models[-1].get("arch")
         info = _SYSTEM_INFO.search(log)
         effective |= {"system_info": info[1] if info else "", "dialect": flags.dialect}
+        if not self._names_tokens:
+            effective["token_ids"] = "of the answer's text"
         effective["argv"] = shown_argv(server.argv)
         return Loaded(load_s, effective)
+
+    @property
+    def _names_tokens(self) -> bool:
+        """True where the server gives an answer's token ids."""
+        return self._flags is None or self._flags.dialect != IK
 
     def _start(self) -> ServerProcess:
         assert self._flags is not None and self._settings is not None
         server = start_server(self._flags, self._settings, self._log, self._ready_timeout_s)
-        self._server, self._totals = server, {}
+        self._server = server
+        self._speculation = _speculation_log(self._flags, self._settings, self._log)
         words = given_up(server.log_text())
         if words and self._settings.mode.speculative:
             raise NotActive(f"mode {self._settings.mode.name}", f"llama-server: {words}")
@@ -173,7 +169,7 @@ class ServerEngine:
 
     def warm_up(self) -> Counts:
         """Run the whole path once, untimed. Returns what each speculator did."""
-        return warm_up(self.generate, self._speculators.values())
+        return warm_up(self.generate, self._speculation.speculators)
 
     def renew(self) -> None:
         """Start another server, in which the speculators have seen no text.
@@ -218,12 +214,13 @@ class ServerEngine:
         prompt = plain = with_prefill(rendered, request.prefill)
         if images:
             plain = prompt.replace(text(self._ask("/props"), "media_marker", "/props"), "")
-        reply = self._ask(
-            "/tokenize", {"content": plain, "add_special": True, "parse_special": True}
-        )
-        ids = tokens(reply, "/tokenize")
+        ids = self._tokenize(plain, add_special=True)
         sent = {"prompt_string": prompt, "multimodal_data": images} if images else ids
         return _Prompt(sent, len(ids), bool(images))
+
+    def _tokenize(self, content: str, *, add_special: bool) -> list[int]:
+        body = {"content": content, "add_special": add_special, "parse_special": True}
+        return tokens(self._ask("/tokenize", body), "/tokenize")
 
     def _body(self, request: Request, prompt: _Prompt) -> dict[str, Any]:
         # Greedy as top-1: the whole chain would sort the vocabulary at every token, which slows a
@@ -245,6 +242,7 @@ class ServerEngine:
             "stop": list(request.stop),
             "cache_prompt": False,
             "return_tokens": True,
+            **({"grammar": f'root ::= "{request.forced}"'} if request.forced else {}),
         }
 
     def generate(self, request: Request) -> Measurement:
@@ -259,17 +257,19 @@ class ServerEngine:
                 "no room for an answer"
             )
         stream = _Stream(time.monotonic())
-        log_position = self._log.stat().st_size
+        log_position = self._speculation.position()
         timed_out = False
         try:
             self._receive(stream, request, self._body(request, prompt))
         except TimeoutError:
             timed_out = self._unsettled = True
         stream.end = time.monotonic()
+        if not self._names_tokens:
+            stream.tokens = self._tokenize(valid_text("".join(stream.text)), add_special=False)
         measured = self._measure(stream, prompt, log_position)
         if timed_out:
             measured = replace(measured, finish_reason="timeout")
-        wrong = check_measurement(measured, stream.end - stream.start)
+        wrong = check_measurement(measured, stream.end - stream.start, self._names_tokens)
         if wrong:
             raise EngineFailure(f"llama-server's figures cannot be true: {wrong}")
         if timed_out:
@@ -282,17 +282,34 @@ class ServerEngine:
         return measured
 
     def _settle(self, timeout_s: float) -> None:
-        """Wait until the server has given up a cut off answer: it would delay the next one."""
-        if self._unsettled:
+        """Wait until the server has given up a cut off answer: it would delay the next one.
+
+        Before each answer of a speculator that keeps the end of the request before, a request that
+        is always the same.
+        """
+        assert self._settings is not None
+        speculations = self._settings.speculations
+        if self._unsettled or any(part.speculator.keeps_last for part in speculations):
             self._unsettled = False
             self._prime(timeout_s)
 
     def _prime(self, timeout_s: float) -> None:
         """One token, untimed. The totals of the log then have all that was before it."""
-        position = self._log.stat().st_size
+        position = self._speculation.position()
         body = {"prompt": "a", "n_predict": 1, "cache_prompt": False}
         self._ask(_COMPLETION, body, timeout_s)
-        self._totals = self._totals_after(position)[1]
+        with self._statistics():
+            self._speculation.catch_up(position)
+
+    @contextlib.contextmanager
+    def _statistics(self) -> Iterator[None]:
+        """Raises NotActive, or EngineDied, where the log has no statistics of a speculator."""
+        try:
+            yield
+        except NoStatistics as missing:
+            assert self._settings is not None
+            self.check_alive()
+            raise NotActive(f"mode {self._settings.mode.name}", str(missing)) from missing
 
     def _receive(self, stream: _Stream, request: Request, body: dict[str, Any]) -> None:
         assert self._server is not None
@@ -312,7 +329,10 @@ class ServerEngine:
         prompt_tokens = count(timings, "prompt_n", place, prompt.text_tokens)
         accepted = count(timings, "draft_n_accepted", place)
         drafted = count(timings, "draft_n", place)
-        spoken = self._spoken(drafted, accepted, answered, log_position) if stream.timings else None
+        spoken = Spoken()
+        if stream.timings:  # an answer that was cut off has no statistics yet
+            with self._statistics():
+                spoken = self._speculation.answer(log_position, drafted, accepted, answered)
         return Measurement(
             answer=valid_text("".join(stream.text)),
             finish_reason=stream.finish_reason(),
@@ -328,53 +348,11 @@ class ServerEngine:
             else None,
             drafted_tokens=drafted,
             accepted_tokens=accepted,
-            verify_steps=spoken.verify_steps if spoken else 0,
+            verify_steps=spoken.verify_steps,
             token_ids=tuple(stream.tokens),
-            accepted_by_position=spoken.by_position if spoken else (),
-            speculators=spoken.counts if spoken else {},
+            accepted_by_position=spoken.by_position or accepted_by_depth(timings, place),
+            speculators=spoken.counts,
         )
-
-    def _totals_after(self, position: int) -> tuple[str, Mapping[str, Total]]:
-        """The log from `position` on, with the totals of every speculator.
-
-        Raises NotActive where the log does not have them.
-        """
-        deadline = time.monotonic() + LOG_WAIT_S
-        while True:
-            with self._log.open("rb") as log:
-                log.seek(position)
-                text = log.read().decode("utf-8", "replace")
-            found = totals(text)
-            absent = [word for word in self._speculators if word not in found]
-            if not absent or ALL_SPECULATORS in absent:
-                return text, found
-            if time.monotonic() > deadline:
-                assert self._settings is not None and self._server is not None
-                self.check_alive()
-                raise NotActive(
-                    f"mode {self._settings.mode.name}",
-                    f"llama-server's log has no statistics of {', '.join(absent)}",
-                )
-            time.sleep(LOG_POLL_S)
-
-    def _spoken(self, drafted: int, accepted: int, answered: int, log_position: int) -> _Spoken:
-        """What the log says of the answer's speculation."""
-        if not self._speculators:
-            return _Spoken({}, 0, ())
-        text, found = self._totals_after(log_position)
-        if ALL_SPECULATORS in self._speculators:
-            # Without statistics: the batches follow from the mean length, or are all later steps.
-            mean = mean_length(text) or 0.0
-            steps = round(accepted / (mean - 1)) if mean > 1 else max(answered - 1 - accepted, 1)
-            whole = Count(answered - 1, steps, drafted, accepted)
-            return _Spoken({ALL_SPECULATORS: whole}, steps, ()) if drafted else _Spoken({}, 0, ())
-        before, self._totals = self._totals, found
-        counts, steps = {}, 0
-        for word, name in self._speculators.items():
-            earlier = before.get(word, Total())
-            counts[name] = found[word].count.since(earlier.count)
-            steps += found[word].verified - earlier.verified
-        return _Spoken(counts, steps, accepted_by_position(text, steps))
 
     def margins(self, request: Request) -> tuple[tuple[int, float], ...]:
         """Close calls of the greedy answer: an untimed second run asks for the two best tokens."""
@@ -387,10 +365,7 @@ class ServerEngine:
             raise
         calls = []
         for index, step in enumerate(objects(answer, "completion_probabilities", _COMPLETION)):
-            best = [
-                number(top, "logprob", _COMPLETION)
-                for top in objects(step, "top_logprobs", _COMPLETION)[:2]
-            ]
+            best = log_probabilities(step, _COMPLETION)[:2]
             if len(best) == 2 and best[0] - best[1] < CLOSE_CALL_LOGITS:
                 calls.append((index, round(best[0] - best[1], 4)))
         return tuple(calls)

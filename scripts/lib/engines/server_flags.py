@@ -1,8 +1,10 @@
 """llama-server's command line. The flags of a binary are read from its own --help.
 
-There are three dialects: `current` (llama.cpp since `--spec-type`), `ik` (ik_llama.cpp, whose
-`--spec-type` has other words) and `older` (builds and forks with `--draft-max` and `--lookup`). A
-flag that --help lists as removed does not count.
+There are three dialects: `current` (llama.cpp since `--spec-draft-n-max`), `ik` (ik_llama.cpp,
+whose `--spec-type` is given once for each speculator, with its settings: `TYPE:key=value,…`) and
+`older` (builds and forks with `--draft-max` or `--lookup`). A flag that --help lists as removed
+does not count. Source of `ik`: ik_llama.cpp's common/common.cpp (gpt_params_print_usage,
+common_speculative_stage_apply_kv).
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,23 +22,30 @@ from scripts.lib.base.errors import BenchError
 from scripts.lib.engines.protocol import LoadSettings
 from scripts.lib.llama_build.variables import engine_environment
 from scripts.lib.machine.profiles import Hardware, parse_cpus
-from scripts.lib.settings.speculators import LOOKUP, SIMPLE_DRAFT, SPECULATORS
+from scripts.lib.settings.speculators import LOOKUP, SIMPLE_DRAFT, Speculation
 
 HELP_TIMEOUT_S = 60
 # Prints what was really loaded, such as the active experts; the default verbosity does not.
 LOG_VERBOSITY = "4"
 CURRENT, IK, OLDER = "current", "ik", "older"
-_ENTRY = re.compile(r" {0,9}--?[A-Za-z]")
+# ik_llama.cpp indents options without a short form by up to 10 columns; a description begins in
+# column 34 (ik_llama.cpp) or 40.
+_ENTRY = re.compile(r" {0,15}--?[A-Za-z]")
 _FLAG = re.compile(r"(?<![\w-])(--?[A-Za-z][\w-]*)")
 
 
 @dataclass(frozen=True, slots=True)
 class ServerFlags:
-    """The flags that a binary lists in its --help; `spec_types`: the words for `--spec-type`."""
+    """The flags that a binary lists in its --help.
+
+    `spec_types`: the words for `--spec-type`. `spec_keys`: the keys of ik_llama.cpp's
+    `--spec-type TYPE:key=value`; llama.cpp has none.
+    """
 
     binary: Path
     known: frozenset[str]
     spec_types: frozenset[str] = frozenset()
+    spec_keys: frozenset[str] = frozenset()
 
     def has(self, flag: str) -> bool:
         """True where the binary has the flag."""
@@ -62,8 +71,10 @@ class ServerFlags:
     @property
     def dialect(self) -> str:
         """How the binary is told to speculate: `current`, `ik`, `older` or `baseline only`."""
-        if self.has("--spec-type"):
-            return CURRENT if self.has("--spec-draft-n-max") else IK
+        if self.has("--spec-type") and self.spec_keys:
+            return IK
+        if self.has("--spec-type") and self.has("--spec-draft-n-max"):
+            return CURRENT
         return OLDER if self.has("--draft-max") or self.has("--lookup") else "baseline only"
 
 
@@ -90,13 +101,22 @@ def parse_help(text: str) -> frozenset[str]:
     return frozenset(flag for flags, _ in _entries(text) for flag in flags)
 
 
-def parse_spec_types(text: str) -> frozenset[str]:
-    """The types of speculation that a --help page lists for `--spec-type`."""
-    known = {word for row in SPECULATORS for word in (row.type, row.ik_type) if word}
+# ik_llama.cpp's description of `--spec-type`, and llama.cpp's word for its value.
+_IK_TYPES = re.compile(r"types: ((?:[a-z0-9-]+, )*[a-z0-9-]+)")
+_IK_KEYS = re.compile(r"canonical keys: ([a-z_,]+)")
+_CURRENT_TYPES = re.compile(r"--spec-type\s+(\S+)")
+
+
+def parse_spec_types(text: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The types of speculation that a --help page lists for `--spec-type`, and ik's keys."""
     for flags, whole in _entries(text):
-        if "--spec-type" in flags:
-            return frozenset(known & set(re.findall(r"[a-z][a-z0-9-]*", whole)))
-    return frozenset()
+        if "--spec-type" not in flags:
+            continue
+        keys = _IK_KEYS.search(whole)
+        types = (_IK_TYPES if keys else _CURRENT_TYPES).search(whole)
+        words = re.findall(r"[a-z][a-z0-9-]*", types[1] if types else "")
+        return frozenset(words) - {"none"}, frozenset(keys[1].split(",") if keys else ())
+    return frozenset(), frozenset()
 
 
 @lru_cache(maxsize=8)
@@ -125,7 +145,7 @@ def probe(binary: Path) -> ServerFlags:
         raise BenchError(
             f"{binary}: its --help lists no --model and --port: it is not a known llama-server"
         )
-    return ServerFlags(binary, known, parse_spec_types(page))
+    return ServerFlags(binary, known, *parse_spec_types(page))
 
 
 def _words(options: Mapping[str, object]) -> list[str]:
@@ -134,20 +154,27 @@ def _words(options: Mapping[str, object]) -> list[str]:
 
 def _speculation_current(flags: ServerFlags, settings: LoadSettings) -> list[str]:
     consequence = f"it cannot run mode {settings.mode.name}"
+    unknown = set[str]()
     for speculation in settings.speculations:
         flags.require_type(speculation.speculator.type, consequence)
-        for knob, _ in speculation.options():
-            flags.require(knob.flag, consequence)
-    return _current_words(settings)
+        for knob, value in speculation.options():
+            if value != knob.default:
+                flags.require(knob.flag, f"it is {value:g}: {consequence}")
+            if not flags.has(knob.flag):
+                unknown.add(knob.flag)
+    return _current_words(settings, unknown)
 
 
-def _current_words(settings: LoadSettings) -> list[str]:
+def _current_words(settings: LoadSettings, unknown: Set[str] = frozenset()) -> list[str]:
+    """The words of upstream's llama.cpp. `unknown`: flags that a binary does not have."""
     hardware = settings.hardware
     options: dict[str, object] = {}
     if settings.draft is not None:
         options["--spec-draft-model"] = settings.draft
     for speculation in settings.speculations:
-        options |= {knob.flag: value for knob, value in speculation.options()}
+        for knob, value in speculation.options():
+            if knob.flag not in unknown:
+                options[knob.flag] = value
         if not speculation.speculator.is_ngram:
             options["--spec-draft-threads"] = hardware.threads
             options["--spec-draft-threads-batch"] = hardware.batch_threads
@@ -158,13 +185,30 @@ def _current_words(settings: LoadSettings) -> list[str]:
 def _speculation_ik(flags: ServerFlags, settings: LoadSettings) -> list[str]:
     """ik_llama.cpp: one `--spec-type TYPE:key=value,…` for each speculator."""
     consequence = f"it cannot run mode {settings.mode.name}"
-    argv = _words({"--model-draft": settings.draft}) if settings.draft is not None else []
+    hardware, argv = settings.hardware, list[str]()
+    if settings.draft is not None:
+        argv += _words({"--model-draft": settings.draft})
+        threads = {"--threads-draft": hardware.threads}
+        argv += _words(threads | {"--threads-batch-draft": hardware.batch_threads})
     for speculation in settings.speculations:
         row = speculation.speculator
         flags.require_type(row.ik_type or row.type, consequence)
-        values = ",".join(f"{knob.ik_key}={value:g}" for knob, value in speculation.options())
+        values = ",".join(_ik_values(flags, speculation, consequence))
         argv += ["--spec-type", f"{row.ik_type}:{values}" if values else row.ik_type]
     return argv
+
+
+def _ik_values(flags: ServerFlags, speculation: Speculation, consequence: str) -> Iterator[str]:
+    """`key=value` for each setting. A key that the binary does not have must be at its default."""
+    for knob, value in speculation.options():
+        if flags.spec_keys.issuperset(knob.ik_keys):
+            yield from (f"{key}={value:g}" for key in knob.ik_keys)
+        elif value != knob.default:
+            known = ", ".join(sorted(flags.spec_keys))
+            raise BenchError(
+                f"{flags.binary}: --spec-type {speculation.speculator.ik_type} has no key "
+                f"{knob.ik_key} (it has: {known}), and {knob.ik_key} is {value:g}: {consequence}"
+            )
 
 
 def _speculation_older(flags: ServerFlags, settings: LoadSettings) -> list[str]:
@@ -217,7 +261,7 @@ def _strict(flags: ServerFlags, hardware: Hardware) -> list[str]:
 def _flash_attention(flags: ServerFlags, on: bool) -> list[str]:
     if not flags.has("--flash-attn"):
         return []
-    if flags.dialect == CURRENT:
+    if flags.dialect in (CURRENT, IK):
         return ["--flash-attn", "on" if on else "off"]
     return ["--flash-attn"] if on else []  # a bare switch in older builds
 
@@ -245,6 +289,8 @@ def server_argv(flags: ServerFlags, settings: LoadSettings, port: int = 0) -> li
         flags,
         {"--no-ui": None, "--cache-ram": "0", "--log-verbosity": LOG_VERBOSITY, "--jinja": None},
     )
+    if flags.dialect == IK:
+        argv += _optional(flags, {"--webui": "none"})
     if hardware.strict:
         argv += _strict(flags, hardware)
     if settings.projector is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -89,6 +90,32 @@ def number(reply: Mapping[str, Any], key: str, place: str, default: float | None
         raise _wrong(f"{place}: {key}", "a number", found) from None
 
 
+# How ik_llama.cpp says why an answer ended -> llama.cpp's word.
+_STOP_FLAGS = {"stopped_eos": "eos", "stopped_word": "word", "stopped_limit": "limit"}
+
+
+def _stop_type(reply: Mapping[str, Any], place: str) -> str:
+    flagged = next((word for flag, word in _STOP_FLAGS.items() if reply.get(flag) is True), "")
+    return text(reply, "stop_type", place, flagged)
+
+
+def log_probabilities(step: Mapping[str, Any], place: str) -> list[float]:
+    """The logarithms of the best tokens' probabilities at one step; ik_llama.cpp gives `prob`."""
+    if "probs" not in step:
+        return [number(top, "logprob", place) for top in objects(step, "top_logprobs", place)]
+    found = [number(top, "prob", place) for top in objects(step, "probs", place)]
+    return [math.log(probability) for probability in found if probability > 0]
+
+
+def accepted_by_depth(timings: Mapping[str, Any], place: str) -> tuple[int, ...]:
+    """ik_llama.cpp's timings: in how many batches the draft's first, second, … was accepted."""
+    depths = objects(timings, "draft_by_depth", place)
+    accepted = [count(depth, "draft_n_accepted", place) for depth in depths]
+    while accepted and not accepted[-1]:
+        accepted.pop()
+    return tuple(accepted)
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One event of a streamed answer. The last one carries the timings."""
@@ -109,7 +136,7 @@ class Event:
         if not isinstance(content, str):
             raise _wrong(f"{place}: content", "a text", content)
         last = reply.get("stop", False) is True
-        stop_type = text(reply, "stop_type", place, "")
+        stop_type = _stop_type(reply, place)
         return cls(content, tokens(reply, place), last, stop_type, mapping(reply, "timings", place))
 
 

@@ -9,9 +9,9 @@ from scripts.lib.engines.protocol import Request
 from scripts.lib.planning.cell_record import Count, Counts, Measurement
 
 SHORT_TOKENS, LONG_TOKENS, LONGEST_TOKENS = 12, 96, 384
+_LINE = "one two three four five six seven eight nine ten"
 WARM_UP = Request(
-    user="Repeat this line five times: "
-    "one two three four five six seven eight nine ten one two three four five six",
+    user=f"Repeat this line many times: {_LINE} one two three four five six",
     system="",
     thinking=False,
     temperature=0.0,
@@ -22,13 +22,16 @@ WARM_UP = Request(
     timeout_s=600.0,
 )
 # Where n-grams draft all of a repeated line, a head or a draft model is never asked.
-PROSE = replace(WARM_UP, user="Describe a harbour in the morning.", max_tokens=SHORT_TOKENS)
-# n-grams match once the answer repeats itself: ngram-mod after 24 tokens, and it drafts 48.
-_FURTHER = (
-    PROSE,
-    replace(WARM_UP, max_tokens=LONG_TOKENS),
-    replace(WARM_UP, user=WARM_UP.user.replace("five", "thirty", 1), max_tokens=LONGEST_TOKENS),
+_PROSE = replace(WARM_UP, user="Describe a harbour in the morning.")
+# n-grams draft where a text repeats itself: ngram-mod after 24 tokens that it knows, if it also
+# knows the next 48. A model that thinks first repeats nothing: an engine that can is made to.
+_REPEATED = replace(
+    WARM_UP,
+    user=" ".join([WARM_UP.user, _LINE, _LINE]),
+    max_tokens=LONG_TOKENS,
+    forced=" ".join([_LINE] * 40),
 )
+_FURTHER = (_PROSE, _REPEATED, replace(_REPEATED, max_tokens=LONGEST_TOKENS))
 
 
 def warm_up(generate: Callable[[Request], Measurement], speculators: Iterable[str]) -> Counts:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 
 from scripts.lib.base.errors import Problem, suggest
 from scripts.lib.base.globs import matches
-from scripts.lib.planning.modes import is_speculative_name, never_speculates
+from scripts.lib.planning.modes import ModeSet, expand_modes, is_speculative_name, never_speculates
 from scripts.lib.planning.traits import Traits
 from scripts.lib.prompts.loader import Suite
 from scripts.lib.registry_loader import Model, Registry
@@ -35,6 +35,7 @@ def config_problems(
     )
     yield from _unknown(asked, questions, "questions")
     yield from _speculative_recurrent(config, registry, traits)
+    yield from _no_model_has(config, registry, traits)
 
 
 def _unknown(patterns: tuple[str, ...], known: Collection[str], key: str) -> Iterator[Problem]:
@@ -59,3 +60,35 @@ def _speculative_recurrent(
             advice = "take it out, or name the modes by pattern, as in 'lookup_*'"
             message = f"'{mode}' is asked of {key}: {never}; {advice}"
             yield Problem("config", "decoding.modes", message)
+
+
+def _no_model_has(
+    config: Config, registry: Registry, traits: Callable[[Model], Traits]
+) -> Iterator[Problem]:
+    """An exact speculative mode that none of the models has, where all are named exactly."""
+    models = [registry.models[key] for key in config.models if key in registry.models]
+    wanted = tuple(filter(is_speculative_name, config.decoding.modes))
+    if not wanted or not models or len(models) < len(config.models):
+        return
+    found: dict[str, tuple[ModeSet, str]] = {}
+    for model in models:
+        known = traits(model)
+        found[model.key] = (
+            expand_modes(model, registry.models, known, config.decoding.p_min),
+            never_speculates(model, known),
+        )
+    for mode in wanted:
+        if any(mode == each.name for modes, _ in found.values() for each in modes.modes):
+            continue
+        for key, (modes, never) in found.items():
+            if not never:  # else it is reported above
+                yield Problem("config", "decoding.modes", _why_no_mode(key, mode, modes))
+
+
+def _why_no_mode(key: str, mode: str, modes: ModeSet) -> str:
+    asked = f"'{mode}' is asked of {key}"
+    for item in modes.left_out:
+        if item.covers(mode):
+            return f"{asked}: {item.reason}"
+    near = suggest(mode, [each.name for each in modes.modes])
+    return f"{asked}, which has no such mode{near}"

@@ -163,7 +163,9 @@ def shard_seconds(shard: Shard, cells: Iterable[Cell], measured: Measured) -> fl
     wanted, speed = tuple(cells), predict(shard, measured)
     if not wanted:
         return 0.0
-    return START_S + speed.load_s + sum(cell_seconds(shard, cell, speed) for cell in wanted)
+    # Speculators that keep a state get another server for each answer.
+    loads = 1 + (len(wanted) if shard.mode.keeps_state else 0)
+    return START_S + loads * speed.load_s + sum(cell_seconds(shard, c, speed) for c in wanted)
 
 
 def hours_text(seconds: float) -> str:

@@ -28,7 +28,7 @@ class Knob:
     """One setting of a speculator: llama-server's flag, ik_llama.cpp's key, default and range.
 
     The type of `default` is the type of the setting. A setting that config.yaml does not have is
-    part of the mode's name (`n` of lookup_nN, `k`).
+    part of the mode's name (`n` of lookup_nN, `k`). `ik_also`: a second key of the same value.
     """
 
     flag: str
@@ -36,6 +36,12 @@ class Knob:
     default: int | float
     least: float
     most: float
+    ik_also: str = ""
+
+    @property
+    def ik_keys(self) -> tuple[str, ...]:
+        """ik_llama.cpp's keys for the setting."""
+        return (self.ik_key, self.ik_also) if self.ik_also else (self.ik_key,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +51,9 @@ class Speculator:
     `name`: in config.yaml, specs, records and names of modes. `type`: llama-server's word for it,
     in `--spec-type` and in its log. `ik_type`: ik_llama.cpp's word (empty: it has none).
     `named`: the settings that the mode's name gives. `knobs`: those that config.yaml gives.
-    `keeps_state`: what it learnt from one request changes the drafts of the next one. `longest`:
-    the setting that limits the length of a draft, or the limit that llama.cpp fixes.
+    `keeps_state`: what it learnt from one request changes the drafts of the next one.
+    `keeps_last`: only the end of the request before does, whatever came before that. `longest`: the
+    setting that limits the length of a draft, or the limit that llama.cpp fixes.
     """
 
     name: str
@@ -56,6 +63,7 @@ class Speculator:
     named: Mapping[str, Knob] = field(default_factory=lambda: MappingProxyType({}))
     knobs: Mapping[str, Knob] = field(default_factory=lambda: MappingProxyType({}))
     keeps_state: bool = False
+    keeps_last: bool = False
     longest: str | int = "k"
 
     @property
@@ -65,6 +73,8 @@ class Speculator:
 
 
 _MOST_NGRAM, _MOST_DRAFT = 1024, 512
+# ik_llama.cpp cuts every draft off at `n_max` (16 where it is not given).
+_IK_LIMIT = "n_max"
 
 
 def _ngram_map(name: str) -> Mapping[str, Knob]:
@@ -72,7 +82,7 @@ def _ngram_map(name: str) -> Mapping[str, Knob]:
     return MappingProxyType(
         {
             "size_n": Knob(f"{prefix}size-n", "ngram_size_n", 12, 1, _MOST_NGRAM),
-            "size_m": Knob(f"{prefix}size-m", "ngram_size_m", 48, 1, _MOST_NGRAM),
+            "size_m": Knob(f"{prefix}size-m", "ngram_size_m", 48, 1, _MOST_NGRAM, _IK_LIMIT),
             "min_hits": Knob(f"{prefix}min-hits", "ngram_min_hits", 1, 1, _MOST_NGRAM),
         }
     )
@@ -88,9 +98,11 @@ _DRAFT_KNOBS = MappingProxyType(
 )
 
 
-def _draft(name: str, type_: str, ik_type: str, **more: Knob) -> Speculator:
-    knobs = MappingProxyType({**_DRAFT_KNOBS, **more})
-    return Speculator(name, type_, ik_type, Needs.DRAFT, _NAMED_DRAFT, knobs)
+def _draft(name: str, type_: str, ik_type: str, needs: Needs = Needs.DRAFT) -> Speculator:
+    # llama.cpp's draft-mtp pairs a prompt's first token with the last hidden state that it has
+    # (pending_h of common_speculative_impl_draft_mtp): that of the request before.
+    last = type_ == "draft-mtp"
+    return Speculator(name, type_, ik_type, needs, _NAMED_DRAFT, _DRAFT_KNOBS, keeps_last=last)
 
 
 # In the order in which llama-server asks them: the first one that drafts is verified.
@@ -104,7 +116,8 @@ SPECULATORS = (
             {
                 "n": Knob("--spec-ngram-simple-size-n", "ngram_size_n", 3, 1, _MOST_NGRAM),
                 "draft_tokens": Knob(
-                    "--spec-ngram-simple-size-m", "ngram_size_m", 16, 1, _MOST_NGRAM
+                    *("--spec-ngram-simple-size-m", "ngram_size_m", 16, 1, _MOST_NGRAM),
+                    ik_also=_IK_LIMIT,
                 ),
             }
         ),
@@ -141,13 +154,12 @@ SPECULATORS = (
     ),
     _draft("draft", "draft-simple", "draft"),
     _draft("eagle3", "draft-eagle3", ""),
-    Speculator("mtp", "draft-mtp", "mtp", Needs.HEAD, _NAMED_DRAFT, _DRAFT_KNOBS),
+    _draft("mtp", "draft-mtp", "mtp", Needs.HEAD),
     _draft("mtp_file", "draft-mtp", "mtp"),
     _draft("dflash", "draft-dflash", "dflash"),
-    _draft(
-        *("dspark", "draft-dspark", "dspark"),
-        conf_min=Knob("--spec-draft-conf-min", "conf_min", 0.0, 0.0, 1.0),
-    ),
+    # Its p_min is compared with its own confidence in each position. (llama.cpp's documentation
+    # has a --spec-draft-conf-min, which the binary does not know.)
+    _draft("dspark", "draft-dspark", "dspark"),
 )
 BY_NAME: Mapping[str, Speculator] = MappingProxyType({row.name: row for row in SPECULATORS})
 # Those that are planned by their name alone.
@@ -158,7 +170,7 @@ DRAFTING = "drafting"
 SETTINGS: Mapping[str, Mapping[str, Knob]] = MappingProxyType(
     {
         **{name: BY_NAME[name].knobs for name in NGRAMS if BY_NAME[name].knobs},
-        DRAFTING: BY_NAME["dspark"].knobs,
+        DRAFTING: _DRAFT_KNOBS,
     }
 )
 
