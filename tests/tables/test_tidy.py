@@ -37,7 +37,7 @@ def test_snakemake_and_the_dictionary_know_every_table() -> None:
 
 
 def test_the_tables_agree_with_each_other(sample: Path) -> None:
-    cells, modes, suites, roles, reductions, damaged = (
+    cells, modes, acceptance, speculators, suites, roles, reductions, damaged = (
         pd.read_csv(sample / f"benchmarks/results/tables/{name}.csv") for name in TABLE_NAMES
     )
     assert set(COLUMNS) < set(cells.columns) and damaged.empty
@@ -54,8 +54,17 @@ def test_the_tables_agree_with_each_other(sample: Path) -> None:
     best = roles[roles["rank"] == 1].set_index("role")
     assert (
         best.loc["coder", "model"] == "big_moe"
-        and best.loc["architect", "way"] == "moe8_spec_little_draft_k8"
+        and best.loc["architect", "way"] == "moe8_spec_little_draft_k2"
     )
+    told = cells[(cells.status == "ok") & cells.accepted_by_position.notna()]
+    steps = told.groupby(key)["verify_steps"].sum()
+    assert acceptance.groupby(key)["verify_steps"].first().to_dict() == steps.to_dict()
+    # Every accepted token was accepted at one position, and of one speculator's draft.
+    kept = told.groupby(key)["accepted_tokens"].sum().to_dict()
+    assert acceptance.groupby(key)["accepted"].sum().to_dict() == kept
+    assert speculators.groupby(key)["accepted_tokens"].sum().to_dict() == kept
+    assert "hostile" not in set(acceptance["model"]), "its cells are older ones"
+    assert (acceptance["share_low"] <= acceptance["share_high"]).all()
     assert roles[roles["rank"].isna()]["not_ranked"].str.len().min() > 10
     assert (reductions["difference_low"] <= reductions["difference"]).all()
     assert (reductions["difference"] <= reductions["difference_high"]).all()
