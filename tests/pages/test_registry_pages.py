@@ -23,7 +23,7 @@ from scripts.lib.results.probe_outcomes import ProbeOutcome
 from scripts.lib.results.symptoms import Symptom
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.setups import Setup
-from tests.factories.plans import REGISTRY, model, planner
+from tests.factories.plans import DRAFT, REGISTRY, model, planner
 from tests.factories.table_rows import ROW
 
 MOE_QUIRK = Quirk(
@@ -240,3 +240,26 @@ def test_candidates_name_the_quirk_that_knows_them() -> None:
         and "[cell](../../../c0)" in rows[0]
     )
     assert "prompt echo" in rows[1] and "few_experts" not in rows[1]
+
+
+def test_a_mode_by_the_registrys_leave_is_marked_among_the_candidates_and_in_the_catalogue() -> (
+    None
+):
+    looping = setup([[Symptom.LOOP]], mode="lookup_n3")
+    marked = quirks_page({}, replace(looping, leave="tried *once*"), setup([[Symptom.LOOP]]))
+    assert "| `m` | `lookup_n3`† |" in marked and "| `m` | `moe2` |" in marked
+    assert marked.count("allows it. `m`: tried \\*once\\*") == 1
+    assert "†" not in quirks_page({}, looping)
+    hybrid = model(
+        "hybrid",
+        architecture="ssm_moe_hybrid",
+        candidate_roles=("architect",),
+        allow=frozenset({"speculative_decoding"}),
+        constraint_reason="tried *once*",
+    )
+    models = {"hybrid": hybrid, DRAFT.key: DRAFT}
+    catalogue = ModelsPage(replace(REGISTRY, models=models))
+    (_, shown), _ = catalogue.tiers()
+    assert "recommended `moe8_spec_d_k2` (recurrent; the registry allows it: tried \\*once\\*)" in (
+        shown
+    )

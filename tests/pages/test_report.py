@@ -120,7 +120,7 @@ def test_it_loads_nothing_and_complains_of_nothing(page: Page, file: Path) -> No
     loaded = page.evaluate(
         "[...document.images].map((x) => x.complete && x.naturalWidth > 100 && x.alt.length > 20)"
     )
-    assert loaded == [True] * 4
+    assert loaded == [True] * 5
 
 
 def test_without_its_script_the_page_says_where_the_tables_are(shared: Page, file: Path) -> None:
@@ -212,7 +212,7 @@ def test_headers_sort_by_keyboard_and_say_so(page: Page) -> None:
         speeds = [
             float(cell.split(" ")[0]) for cell in column(page, "setup-table", 7) if cell != "–"
         ]
-        assert speeds == sorted(speeds, reverse=direction == "descending") and len(speeds) == 29
+        assert speeds == sorted(speeds, reverse=direction == "descending") and len(speeds) == 31
         assert column(page, "setup-table", 7)[-1] == "–"
     assert (
         sum(
@@ -244,8 +244,49 @@ def test_filters_narrow_the_setups(page: Page) -> None:
 def test_impossible_and_lossy_configurations_are_marked(page: Page) -> None:
     struck = texts(page, "#setup-table .struck")
     assert any(text.startswith("40") for text in struck) and any("51." in text for text in struck)
-    assert any("impossible: " in note for note in column(page, "setup-table", 12))
-    assert any("have no score" in note for note in column(page, "setup-table", 12))
+    assert any("impossible: " in note for note in column(page, "setup-table", 13))
+    assert any("have no score" in note for note in column(page, "setup-table", 13))
+
+
+def test_acceptance_by_position_is_shown_where_the_cells_say_it(page: Page) -> None:
+    header = texts(page, "#setup-table thead th:nth-child(12)")
+    assert header == ["accepted at position 1 / 2 / 4 / 8 / 16, %"]
+    shown = dict(
+        zip(
+            zip(column(page, "setup-table", 1), column(page, "setup-table", 3), strict=True),
+            column(page, "setup-table", 12),
+            strict=True,
+        )
+    )
+    assert shown[("big_dense", "spec_little_draft_k4")] == "95 / 75 / 25 / – / –"
+    assert shown[("hostile", "lookup_n3")] == "–" and shown[("big_moe", "baseline")] == "–"
+
+
+def test_a_mode_by_leave_is_marked_and_a_sampled_answer_that_differs_has_no_gap(
+    tmp_path: Path, file: Path, shared: Page
+) -> None:
+    made = file.read_text(encoding="utf-8")
+    data = json.loads(re.search(r'id="data">(.*?)</script>', made, re.S)[1])  # type: ignore[index]
+    setups = {(c["model"], c["mode"]): c for c in data["parts"][0]["setups"]}
+    changed = setups[("big_dense", "spec_little_draft_k4")]
+    changed |= {"certificate": "differs", "leave": "tried <b>once</b>"}
+    changed["cells"] |= {"certificate": "differs", "token": 7, "gap": None}
+    page_file = tmp_path / "report.html"
+    page_file.write_text(
+        re.sub(
+            r'(id="data">).*?(</script>)', lambda m: m[1] + json_in_html(data) + m[2], made,
+            count=1, flags=re.S,
+        )
+    )  # fmt: skip
+    shared.open(page_file)
+    type_into(shared, "setup-filter", "big_dense spec_little_draft_k4")
+    assert column(shared, "setup-table", 3) == ["spec_little_draft_k4†"]
+    (note,) = column(shared, "setup-table", 13)
+    assert note.endswith("speculates because the registry allows it: tried <b>once</b>")
+    assert texts(shared, "#setup-table td .bad") == ["differs"]
+    facts = texts(shared, "#b-facts")[0]
+    assert "differs: token 7 differs from the base's" in facts and "gap" not in facts
+    assert shared.errors == []
 
 
 def test_answers_are_paged_and_filtered(page: Page) -> None:
