@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from scripts.lib.base.stored_json import Damaged
 from scripts.lib.base.untrusted_text import csv_value, formula_quoted, formula_unquoted, one_line
-from scripts.lib.engines.server import ALL_SPECULATORS
+from scripts.lib.engines.speculation_log import ALL
 from scripts.lib.planning.cell_record import Count
 from scripts.lib.results.review_rows import COLUMNS, ReviewRow, read_review, to_csv
 from scripts.lib.results.symptoms import Symptom
@@ -29,7 +29,7 @@ TEXTS = st.builds(
     st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"])),
 )
 COUNTS = st.dictionaries(
-    st.sampled_from([*BY_NAME, ALL_SPECULATORS]),
+    st.sampled_from([*BY_NAME, ALL]),
     st.builds(Count, *[st.integers(min_value=0)] * 4),
 )
 BY_TYPE: dict[str, st.SearchStrategy[Any]] = {

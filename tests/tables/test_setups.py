@@ -9,6 +9,7 @@ import pytest
 from scripts.lib.base.estimates import Estimate
 from scripts.lib.base.markdown import share
 from scripts.lib.base.speed_limits import bandwidth_efficiency
+from scripts.lib.engines.speculation_log import ALL
 from scripts.lib.pages.sections.speed import efficiency
 from scripts.lib.planning.cell_record import Count
 from scripts.lib.planning.modes import Mode
@@ -206,17 +207,23 @@ def test_acceptance_by_position_is_a_median_over_questions_and_a_total() -> None
 
 
 def test_a_position_that_was_never_accepted_is_zero_and_an_old_cell_is_none() -> None:
-    nothing = replace(ROW, **accepted())  # type: ignore[arg-type]
+    named = {"mtp": Count(10, 10, 20)}
+    nothing = replace(ROW, **accepted(speculators=named))  # type: ignore[arg-type]
     way = setup(Mode("mtp_k2", k=2, mtp=True), nothing, base=BASE)
     (only,) = way.positions
     assert only.share is not None and (only.share.value, only.accepted, only.place) == (0, 0, 1)
-    old = replace(nothing, accepted_tokens=12)
-    assert replace(way, rows=(old,)).positions == () and replace(way, rows=(old,)).counts == {}
-    assert replace(way, rows=(old,)).position(1) is None
-    # An older cell beside newer ones takes nothing from them.
-    assert replace(way, rows=(old, replace(nothing, question_id="q2"))).verified[0].question_id == (
-        "q2"
-    )
+    older = [
+        replace(nothing, question_id=f"old{kept}", accepted_tokens=kept, speculators={})
+        for kept in (12, 0)
+    ]
+    # Of those that accepted nothing alone, a share would be 0.
+    not_told_apart = replace(nothing, speculators={ALL: Count(10, 10, 20)})
+    # A server that names its speculators, and not the positions.
+    no_list = replace(nothing, question_id="q2", accepted_tokens=12)
+    for rows in (older, older[1:], [not_told_apart], [nothing, no_list]):
+        unknown = replace(way, rows=tuple(rows))
+        assert unknown.positions == () and unknown.position(1) is None
+    assert replace(way, rows=(*older, nothing)).verified == (nothing,)
 
 
 def test_counts_of_speculators_are_summed_in_the_order_in_which_they_are_asked() -> None:

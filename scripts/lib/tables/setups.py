@@ -247,12 +247,16 @@ class Setup:
 
     @cached_property
     def verified(self) -> tuple[ReviewRow, ...]:
-        """The answers in which drafts were verified and whose cells say what was accepted where."""
-        return tuple(
-            row
-            for row in self.answered
-            if row.verify_steps and (row.accepted_by_position or not row.accepted_tokens)
-        )
+        """The answers in which drafts were verified and whose cells say what was accepted where.
+
+        A cell lists nothing where nothing was accepted. So do older cells and other servers, which
+        never list anything: their answers without an accepted token are not a fair sample.
+        """
+        told = [row for row in self.answered if row.verify_steps and _is_told(row)]
+        listed = any(row.accepted_by_position for row in told)
+        if not listed and any(row.accepted_tokens for row in told):
+            return ()
+        return tuple(row for row in told if row.accepted_by_position or not row.accepted_tokens)
 
     @cached_property
     def positions(self) -> tuple[Position, ...]:
@@ -326,6 +330,11 @@ class Position:
     accepted: int
     verify_steps: int
     share: Estimate | None
+
+
+def _is_told(row: ReviewRow) -> bool:
+    """False for a cell from before there were positions, or of a server without statistics."""
+    return bool(row.accepted_by_position) or any(name in BY_NAME for name in row.speculators)
 
 
 def _accepted_at(row: ReviewRow, place: int) -> int:
