@@ -41,12 +41,20 @@ def test_nothing_to_compare_is_unknown() -> None:
     assert certify(None, BASE) == unknown
     assert certify(replace(BASE, status="error", measurement=None), BASE) == unknown
     assert certify(BASE, replace(BASE, status="timeout")) == unknown
-    assert certify(BASE, record((5, 6, 7, 8), temperature=0.7)) == unknown
+
+
+def test_a_sampled_answer_is_exact_or_differs_whatever_the_gap() -> None:
+    sampled = record((5, 6, 7, 8), calls=((1, 0.03),), temperature=0.7)
+    assert certify(sampled, record((5, 6, 7, 8), temperature=0.7)) == Certificate(Exactness.EXACT)
+    other = certify(sampled, record((5, 9, 7, 8), temperature=0.7))
+    assert other == Certificate(Exactness.DIFFERS, 1) and str(other) == "differs (token 1)"
 
 
 def test_the_shards_verdict_is_its_worst() -> None:
     assert worst(["exact", "numeric tie", "exact"]) is Exactness.NUMERIC_TIE
     assert worst(["exact", "lossy", "numeric tie"]) is Exactness.LOSSY
+    assert worst(["numeric tie", "differs", "exact"]) is Exactness.DIFFERS
+    assert worst(["differs", "lossy"]) is Exactness.LOSSY
     assert worst(["exact", "unknown"]) is Exactness.EXACT
     assert worst([]) is Exactness.UNKNOWN
 

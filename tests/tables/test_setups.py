@@ -128,7 +128,10 @@ def test_the_rooflines_share_has_the_speeds_interval() -> None:
 
 @pytest.mark.parametrize(
     ("verdict", "inherited"),
-    [("exact", True), ("numeric tie", True), ("lossy", False), ("unknown", False), ("", False)],
+    [
+        *(("exact", True), ("numeric tie", True), ("lossy", False), ("differs", False)),
+        *(("unknown", False), ("", False)),
+    ],
 )
 def test_only_answers_that_were_proved_the_same_inherit_quality(
     verdict: str, inherited: bool
