@@ -1,8 +1,9 @@
 """Adds a head for multi-token prediction to a dense llama model, to show it on real text.
 
-The head is made of the model's own parts, without training: the next token's embedding goes
-through a copy of the model's first layer. So it guesses a token right now and then. The answers are
-those of the original model, since every draft is verified. It is a test piece, not a faster model.
+The head is made of the model's own parts, without training: the next token's embedding, with a
+little of the hidden state before it, goes through a copy of the model's first layer. So it guesses
+a token right now and then: of SmolLM2's, one in twelve. The answers are those of the original
+model, since every draft is verified. It is a test piece, not a faster model.
 
 The architecture is mimo2: llama.cpp's simplest graph with such a head. Its rotary embedding turns
 the halves of an attention head against each other, that of a llama file turns neighbours: the rows
@@ -19,8 +20,9 @@ import numpy as np
 from scripts.lib.weights.gguf_copy import copy_metadata, open_dense_llama, write
 
 ARCHITECTURE = "mimo2"
-# The layer that the head has a copy of. Tried on six answers of SmolLM2: see the module's text.
-COPIED_LAYER = 0
+# The best on 357 tokens of six answers of SmolLM2, of all layers and sizes that were tried. Sizes
+# of the normalised embedding and hidden state, in root mean squares of the model's embeddings.
+COPIED_LAYER, EMBEDDING_SIZE, HIDDEN_SIZE = 0, 0.6, 0.1
 Array = np.ndarray[Any, Any]
 
 
@@ -92,13 +94,12 @@ def _add_head(original: _Original, writer: Any, block: str) -> None:
         writer.add_tensor(f"{block}.{part}.weight", rows, raw_dtype=kind)
     embeddings = original.values("token_embd.weight").astype(np.float64)
     width = embeddings.shape[1]
-    # The embedding comes normalised: it gets its usual size back.
-    size = np.sqrt(np.mean(embeddings**2))
-    ones = np.ones(width, np.float32)
-    writer.add_tensor(f"{block}.nextn.enorm.weight", (ones * size).astype(np.float32))
-    writer.add_tensor(f"{block}.nextn.hnorm.weight", ones)
-    mixed = np.concatenate([np.eye(width), np.zeros((width, width))], axis=1)
-    writer.add_tensor(f"{block}.nextn.eh_proj.weight", mixed.astype(np.float16))
+    usual = np.sqrt(np.mean(embeddings**2))
+    for norm, size in (("enorm", EMBEDDING_SIZE), ("hnorm", HIDDEN_SIZE)):
+        weights = np.full(width, size * usual, np.float32)
+        writer.add_tensor(f"{block}.nextn.{norm}.weight", weights)
+    both = np.concatenate([np.eye(width), np.eye(width)], axis=1)
+    writer.add_tensor(f"{block}.nextn.eh_proj.weight", both.astype(np.float16))
 
 
 def add_head(original: Path, made: Path) -> None:
