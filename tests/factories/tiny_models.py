@@ -3,9 +3,14 @@
 They answer in printable ASCII and practically never end by themselves: an answer is as long as it
 was allowed to be.
 
-Kinds: `dense` (llama), `draft` (the dense model's first layers; its answers are often, not always,
-the same), `other_vocab` (dense, one token text changed), `moe` (qwen3moe, 8 experts of which 4 are
-used), `mamba2` and `lfm2` (recurrent).
+Kinds of models: `dense` (llama), `other_vocab` (dense, one token text changed), `moe` (qwen3moe, 8
+experts of which 4 are used), `mamba2` (recurrent: whole checkpoints), `lfm2` (recurrent, rolls
+back). With a head for multi-token prediction: `mtp` (mimo2, dense), `mtp_moe` (glm4moe: experts and
+a shared expert, in the head too), `hybrid` (qwen35: a delta network that rolls back).
+
+Kinds of drafts: `draft` (the dense model's first layers; its answers are often, not always, the
+same), `mtp_file` (the head of `mtp` in a file of its own), and for `dense` as target `eagle3`,
+`dflash` and `dspark`.
 """
 
 from __future__ import annotations
@@ -19,13 +24,24 @@ import numpy as np
 EMBEDDING, HEADS, LAYERS, FEED_FORWARD, CONTEXT = 64, 4, 4, 128, 2048
 HEAD = EMBEDDING // HEADS
 EXPERTS, EXPERTS_USED, EXPERT_FEED_FORWARD = 8, 4, 64
-KINDS = ("dense", "draft", "other_vocab", "moe", "mamba2", "lfm2")
+KINDS = (
+    "dense", "draft", "other_vocab", "moe", "mamba2", "lfm2",
+    "mtp", "mtp_moe", "hybrid", "mtp_file", "eagle3", "dflash", "dspark",
+)  # fmt: skip
+WITH_HEAD = ("mtp", "mtp_moe", "hybrid", "mtp_file")
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 _NORMAL, _UNKNOWN, _CONTROL, _BYTE = 1, 2, 3, 6
-_ARCHITECTURES = {"moe": "qwen3moe", "mamba2": "mamba2", "lfm2": "lfm2"}
+_ARCHITECTURES = {
+    "moe": "qwen3moe", "mamba2": "mamba2", "lfm2": "lfm2",
+    "mtp": "mimo2", "mtp_file": "mimo2", "mtp_moe": "glm4moe", "hybrid": "qwen35",
+    "eagle3": "eagle3", "dflash": "dflash", "dspark": "dflash",
+}  # fmt: skip
+_MIXTURES = ("moe", "mtp_moe")
+# Layers of the target whose inputs an eagle3 or dflash draft reads; the most tokens of a block.
+_TARGET_LAYERS, BLOCK = (1, 2, 3), 8
 
 
 def vocabulary(changed: bool = False) -> tuple[list[str], list[int]]:
@@ -44,18 +60,29 @@ def vocabulary(changed: bool = False) -> tuple[list[str], list[int]]:
 
 
 class _Writer:
-    """Adds seeded tensors. Each name has its own generator: a draft shares its target's layers."""
+    """Adds seeded tensors. Each name has its own generator: a draft shares its target's layers.
+
+    `copied`: (block, block whose values it gets): a head gets the values of the trunk's first one.
+    """
 
     def __init__(self, path: Path, arch: str, seed: int):
         self.gguf = gguf.GGUFWriter(path, arch)
         self.arch, self.seed = arch, seed
+        self.copied = ("", "")
+
+    def values(self, name: str, *shape: int, scale: float = 1.0) -> np.ndarray[Any, Any]:
+        """Normal values of a tensor of that name."""
+        rng = np.random.default_rng([self.seed, *name.replace(*self.copied).encode()])
+        return np.asarray(rng.standard_normal(shape) * scale / np.sqrt(shape[-1]))
+
+    def add(self, name: str, values: np.ndarray[Any, Any]) -> None:
+        self.gguf.add_tensor(name, np.ascontiguousarray(values, np.float32))
 
     def random(self, name: str, *shape: int, scale: float = 1.0, silent: int = 0) -> None:
         """Normal values; the first `silent` rows are zero (tokens that are never the likeliest)."""
-        rng = np.random.default_rng([self.seed, *name.encode()])
-        values = rng.standard_normal(shape) * scale / np.sqrt(shape[-1])
+        values = self.values(name, *shape, scale=scale)
         values[:silent] = 0.0
-        self.gguf.add_tensor(name, values.astype(np.float32))
+        self.add(name, values)
 
     def ones(self, name: str, *shape: int) -> None:
         self.gguf.add_tensor(name, np.ones(shape, np.float32))
@@ -85,15 +112,19 @@ def _dense_block(w: _Writer, block: str, residual: float) -> None:
     _feed_forward(w, block, residual)
 
 
-def _moe_block(w: _Writer, block: str, residual: float) -> None:
-    _attention(w, block, residual, norms=True)
-    w.ones(f"{block}.ffn_norm.weight", EMBEDDING)
+def _experts(w: _Writer, block: str, residual: float) -> None:
     w.random(f"{block}.ffn_gate_inp.weight", EXPERTS, EMBEDDING)
     w.random(f"{block}.ffn_gate_exps.weight", EXPERTS, EXPERT_FEED_FORWARD, EMBEDDING)
     w.random(f"{block}.ffn_up_exps.weight", EXPERTS, EXPERT_FEED_FORWARD, EMBEDDING)
     w.random(
         f"{block}.ffn_down_exps.weight", EXPERTS, EMBEDDING, EXPERT_FEED_FORWARD, scale=3 * residual
     )
+
+
+def _moe_block(w: _Writer, block: str, residual: float) -> None:
+    _attention(w, block, residual, norms=True)
+    w.ones(f"{block}.ffn_norm.weight", EMBEDDING)
+    _experts(w, block, residual)
 
 
 _INNER, _STATE, _RANK, _CONV = 128, 16, 8, 4
@@ -121,7 +152,134 @@ def _lfm_block(w: _Writer, block: str, residual: float) -> None:
     _feed_forward(w, block, residual)
 
 
-_BLOCKS = {"moe": _moe_block, "mamba2": _mamba_block, "lfm2": _lfm_block}
+def _fused_block(w: _Writer, block: str, residual: float) -> None:
+    """As a dense block, with one tensor for Q, K and V."""
+    parts = [w.values(f"{block}.attn_{part}.weight", EMBEDDING, EMBEDDING) for part in "qkv"]
+    w.add(f"{block}.attn_qkv.weight", np.concatenate(parts))
+    w.random(f"{block}.attn_output.weight", EMBEDDING, EMBEDDING, scale=residual)
+    _feed_forward(w, block, residual)
+
+
+def _shared_expert_block(w: _Writer, block: str, residual: float) -> None:
+    _attention(w, block, residual, norms=False)
+    w.ones(f"{block}.post_attention_norm.weight", EMBEDDING)
+    _experts(w, block, residual)
+    w.full(f"{block}.exp_probs_b.bias", 0.0, EXPERTS)
+    w.random(f"{block}.ffn_gate_shexp.weight", EXPERT_FEED_FORWARD, EMBEDDING)
+    w.random(f"{block}.ffn_up_shexp.weight", EXPERT_FEED_FORWARD, EMBEDDING)
+    w.random(f"{block}.ffn_down_shexp.weight", EMBEDDING, EXPERT_FEED_FORWARD, scale=residual)
+
+
+# Of the delta network: heads of keys and of values, and the width of both.
+_KEY_HEADS, _VALUE_HEADS, _DELTA = 2, 4, 16
+
+
+def _hybrid_block(w: _Writer, block: str, residual: float) -> None:
+    layer = int(block.split(".")[1])
+    if layer % 2 or layer == LAYERS:
+        w.random(f"{block}.attn_q.weight", 2 * EMBEDDING, EMBEDDING)  # the second half: a gate
+        w.random(f"{block}.attn_k.weight", EMBEDDING, EMBEDDING)
+        w.random(f"{block}.attn_v.weight", EMBEDDING, EMBEDDING)
+        w.random(f"{block}.attn_output.weight", EMBEDDING, EMBEDDING, scale=residual)
+        w.ones(f"{block}.attn_q_norm.weight", HEAD)
+        w.ones(f"{block}.attn_k_norm.weight", HEAD)
+    else:
+        inner = _VALUE_HEADS * _DELTA
+        wide = 2 * _KEY_HEADS * _DELTA + inner
+        w.random(f"{block}.attn_qkv.weight", wide, EMBEDDING)
+        w.random(f"{block}.attn_gate.weight", inner, EMBEDDING)
+        w.random(f"{block}.ssm_conv1d.weight", wide, _CONV)
+        w.full(f"{block}.ssm_dt.bias", 0.1, _VALUE_HEADS)
+        w.full(f"{block}.ssm_a", -1.0, _VALUE_HEADS)
+        w.random(f"{block}.ssm_beta.weight", _VALUE_HEADS, EMBEDDING)
+        w.random(f"{block}.ssm_alpha.weight", _VALUE_HEADS, EMBEDDING)
+        w.ones(f"{block}.ssm_norm.weight", _DELTA)
+        w.random(f"{block}.ssm_out.weight", EMBEDDING, inner, scale=residual)
+    w.ones(f"{block}.post_attention_norm.weight", EMBEDDING)
+    w.random(f"{block}.ffn_gate.weight", FEED_FORWARD, EMBEDDING)
+    w.random(f"{block}.ffn_up.weight", FEED_FORWARD, EMBEDDING)
+    w.random(f"{block}.ffn_down.weight", EMBEDDING, FEED_FORWARD, scale=residual)
+
+
+def _eagle3_block(w: _Writer, block: str, residual: float) -> None:
+    """Every token attends to itself: so its embedding comes into the stream, which has only g."""
+    w.ones(f"{block}.attn_norm_2.weight", EMBEDDING)
+    token = np.concatenate([np.eye(EMBEDDING), np.zeros((EMBEDDING, EMBEDDING))], axis=1)
+    for part, scale in (("q", 2.0), ("k", 2.0), ("v", 1.0)):
+        w.add(f"{block}.attn_{part}.weight", scale * token)
+    w.add(f"{block}.attn_output.weight", np.eye(EMBEDDING))
+    _feed_forward(w, block, residual)
+
+
+def _dflash_block(w: _Writer, block: str, residual: float) -> None:
+    _attention(w, block, residual, norms=True)
+    _feed_forward(w, block, residual)
+
+
+_BLOCKS = {
+    "moe": _moe_block, "mamba2": _mamba_block, "lfm2": _lfm_block,
+    "mtp": _fused_block, "mtp_file": _fused_block, "mtp_moe": _shared_expert_block,
+    "hybrid": _hybrid_block,
+    "eagle3": _eagle3_block, "dflash": _dflash_block, "dspark": _dflash_block,
+}  # fmt: skip
+
+
+def _head(w: _Writer, kind: str, residual: float) -> None:
+    """A head for multi-token prediction: the trunk's first block, on the next token's embedding.
+
+    The hidden state of the token before is mixed in.
+    """
+    block = f"blk.{LAYERS}"
+    w.copied = (block, "blk.1" if kind == "hybrid" else "blk.0")
+    hidden = 0.2 * np.eye(EMBEDDING)
+    w.add(f"{block}.nextn.eh_proj.weight", np.concatenate([np.eye(EMBEDDING), hidden], axis=1))
+    for norm in ("attn_norm", "nextn.enorm", "nextn.hnorm"):
+        w.ones(f"{block}.{norm}.weight", EMBEDDING)
+    _BLOCKS[kind](w, block, residual)
+    w.copied = ("", "")
+
+
+def _draft_parts(w: _Writer, kind: str, texts: int, sharpness: float) -> None:
+    """What drafts that read their target's layers have beside their blocks."""
+    w.random("fc.weight", EMBEDDING, len(_TARGET_LAYERS) * EMBEDDING, scale=0.2)
+    if kind != "eagle3":
+        w.ones("enc.output_norm.weight", EMBEDDING)
+    if kind == "dspark":  # the next token by the one before it alone
+        w.add("markov_w1.weight", w.values("token_embd.weight", texts, EMBEDDING, scale=8.0))
+        w.random("markov_w2.weight", texts, EMBEDDING, scale=2 * sharpness, silent=texts - 95)
+
+
+def _special_metadata(w: _Writer, kind: str, layers: int) -> None:
+    """The keys that only this kind has."""
+    out, arch = w.gguf, w.arch
+    if kind in _MIXTURES:
+        out.add_expert_count(EXPERTS)
+        out.add_expert_used_count(EXPERTS_USED)
+        out.add_expert_feed_forward_length(EXPERT_FEED_FORWARD)
+    if kind == "mtp_moe":
+        out.add_expert_shared_count(1)
+    if kind in WITH_HEAD:
+        out.add_uint32(f"{arch}.nextn_predict_layers", 1)
+    if arch == "mimo2":  # it must have a sliding window: one that is never full; experts it has not
+        out.add_expert_feed_forward_length(EXPERT_FEED_FORWARD)
+        out.add_sliding_window(CONTEXT)
+        out.add_sliding_window_pattern([layer % 2 == 0 for layer in range(layers)])
+    if kind == "lfm2":
+        out.add_uint32("lfm2.shortconv.l_cache", 3)
+    if kind == "hybrid":
+        out.add_uint32(f"{arch}.full_attention_interval", 2)
+        out.add_rope_dimension_sections([HEAD // 4, HEAD // 8, HEAD // 8, 0])
+        out.add_ssm_conv_kernel(_CONV)
+        out.add_ssm_inner_size(_VALUE_HEADS * _DELTA)
+        out.add_ssm_state_size(_DELTA)
+        out.add_ssm_time_step_rank(_VALUE_HEADS)
+        out.add_ssm_group_count(_KEY_HEADS)
+    if arch in ("eagle3", "dflash"):
+        out.add_array(f"{arch}.target_layers", list(_TARGET_LAYERS))
+        out.add_uint32(f"{arch}.target_hidden_size", EMBEDDING)
+    if arch == "dflash":
+        out.add_uint32(f"{arch}.block_size", BLOCK)
+        out.add_mask_token_id(0)
 
 
 def _metadata(w: _Writer, kind: str, layers: int, name: str) -> None:
@@ -148,12 +306,7 @@ def _metadata(w: _Writer, kind: str, layers: int, name: str) -> None:
         out.add_ssm_state_size(_STATE)
         out.add_ssm_time_step_rank(_RANK)
         out.add_ssm_group_count(1)
-    if kind == "moe":
-        out.add_expert_count(EXPERTS)
-        out.add_expert_used_count(EXPERTS_USED)
-        out.add_expert_feed_forward_length(EXPERT_FEED_FORWARD)
-    if kind == "lfm2":
-        out.add_uint32("lfm2.shortconv.l_cache", 3)
+    _special_metadata(w, kind, layers)
 
 
 def _tokenizer(
@@ -174,6 +327,9 @@ def _tokenizer(
         out.add_chat_template(template)
 
 
+_LAYERS = {"draft": 2, "eagle3": 1, "dflash": 1, "dspark": 1}
+
+
 def write_model(
     path: Path,
     kind: str = "dense",
@@ -183,28 +339,35 @@ def write_model(
     bos: int = 1,
     template: str | None = TEMPLATE,
     split: tuple[int, int] | None = None,
+    sharpness: float = 1.0,
 ) -> Path:
     """Write a model of that kind; equal arguments give equal bytes. `bos` sets the BOS token id.
 
     `split`: (number from 0, count), what the header says of a split model's file; it holds all
-    tensors nevertheless.
+    tensors nevertheless. `sharpness`: a factor of all logits; a sampled answer of the default model
+    is nearly random text.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    layers = 2 if kind == "draft" else LAYERS
+    layers = _LAYERS.get(kind, LAYERS)
     writer = _Writer(path, _ARCHITECTURES.get(kind, "llama"), seed)
     texts, types = vocabulary(changed=kind == "other_vocab")
-    _metadata(writer, kind, layers, f"tiny-{kind}")
+    _metadata(writer, kind, layers + (kind in WITH_HEAD), f"tiny-{kind}")
     if split is not None:
         writer.gguf.add_uint16("split.no", split[0])
         writer.gguf.add_uint16("split.count", split[1])
     _tokenizer(writer, texts, types, bos, template)
     writer.random("token_embd.weight", len(texts), EMBEDDING, scale=8.0)
     writer.ones("token_embd_norm.weight" if kind == "lfm2" else "output_norm.weight", EMBEDDING)
-    writer.random("output.weight", len(texts), EMBEDDING, silent=len(texts) - 95)
+    silent = len(texts) - 95
+    writer.random("output.weight", len(texts), EMBEDDING, scale=sharpness, silent=silent)
     make_block: Any = _BLOCKS.get(kind, _dense_block)
-    for layer in range(layers):
+    for layer in range(0 if kind == "mtp_file" else layers):
         writer.ones(f"blk.{layer}.attn_norm.weight", EMBEDDING)
         make_block(writer, f"blk.{layer}", residual)
+    if kind in WITH_HEAD:
+        _head(writer, kind, residual)
+    if writer.arch in ("eagle3", "dflash"):
+        _draft_parts(writer, kind, len(texts), sharpness)
     writer.gguf.write_header_to_file()
     writer.gguf.write_kv_data_to_file()
     writer.gguf.write_tensors_to_file()

@@ -282,8 +282,14 @@ class ServerEngine:
         return measured
 
     def _settle(self, timeout_s: float) -> None:
-        """Wait until the server has given up a cut off answer: it would delay the next one."""
-        if self._unsettled:
+        """Wait until the server has given up a cut off answer: it would delay the next one.
+
+        Before each answer of a speculator that keeps the end of the request before, a request that
+        is always the same.
+        """
+        assert self._settings is not None
+        speculations = self._settings.speculations
+        if self._unsettled or any(part.speculator.keeps_last for part in speculations):
             self._unsettled = False
             self._prime(timeout_s)
 

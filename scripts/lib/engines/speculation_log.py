@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from scripts.lib.planning.cell_record import Count, Counts
@@ -169,4 +169,9 @@ class SpeculationLog:
             now, earlier = self._totals[word], before.get(word, Total())
             counts[name] = now.count.since(earlier.count)
             steps += now.verified - earlier.verified
+        if len(counts) == 1:
+            # A model that restores its whole state runs what was accepted again, with the token
+            # after it: the statistics count that one, too, and the answer's figures do not.
+            (name,) = counts
+            counts[name] = replace(counts[name], accepted_tokens=accepted)
         return Spoken(counts, steps, accepted_by_position(text, steps))

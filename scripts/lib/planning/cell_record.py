@@ -43,7 +43,9 @@ class CellId:
 class Count:
     """What one speculator did for one answer.
 
-    `asked`: how often it was asked for a draft; `drafts`: how often it gave one.
+    `asked`: how often it was asked for a draft; `drafts`: how often it gave one. Of two speculators
+    together, llama-server counts one token too many as accepted for each draft after which it
+    restored a recurrent model's whole state.
     """
 
     asked: int = 0

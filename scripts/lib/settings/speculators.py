@@ -52,6 +52,7 @@ class Speculator:
     in `--spec-type` and in its log. `ik_type`: ik_llama.cpp's word (empty: it has none).
     `named`: the settings that the mode's name gives. `knobs`: those that config.yaml gives.
     `keeps_state`: what it learnt from one request changes the drafts of the next one.
+    `keeps_last`: only the end of the request before does, whatever came before that.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Speculator:
     named: Mapping[str, Knob] = field(default_factory=lambda: MappingProxyType({}))
     knobs: Mapping[str, Knob] = field(default_factory=lambda: MappingProxyType({}))
     keeps_state: bool = False
+    keeps_last: bool = False
 
     @property
     def is_ngram(self) -> bool:
@@ -94,8 +96,11 @@ _DRAFT_KNOBS = MappingProxyType(
 )
 
 
-def _draft(name: str, type_: str, ik_type: str) -> Speculator:
-    return Speculator(name, type_, ik_type, Needs.DRAFT, _NAMED_DRAFT, _DRAFT_KNOBS)
+def _draft(name: str, type_: str, ik_type: str, needs: Needs = Needs.DRAFT) -> Speculator:
+    # llama.cpp's draft-mtp pairs a prompt's first token with the last hidden state that it has
+    # (pending_h of common_speculative_impl_draft_mtp): that of the request before.
+    last = type_ == "draft-mtp"
+    return Speculator(name, type_, ik_type, needs, _NAMED_DRAFT, _DRAFT_KNOBS, keeps_last=last)
 
 
 # In the order in which llama-server asks them: the first one that drafts is verified.
@@ -139,9 +144,11 @@ SPECULATORS = (
     Speculator("ngram_cache", "ngram-cache", "ngram-cache", Needs.NOTHING, keeps_state=True),
     _draft("draft", "draft-simple", "draft"),
     _draft("eagle3", "draft-eagle3", ""),
-    Speculator("mtp", "draft-mtp", "mtp", Needs.HEAD, _NAMED_DRAFT, _DRAFT_KNOBS),
+    _draft("mtp", "draft-mtp", "mtp", Needs.HEAD),
     _draft("mtp_file", "draft-mtp", "mtp"),
     _draft("dflash", "draft-dflash", "dflash"),
+    # Its p_min is compared with its own confidence in each position. (llama.cpp's documentation
+    # has a --spec-draft-conf-min, which the binary does not know.)
     _draft("dspark", "draft-dspark", "dspark"),
 )
 BY_NAME: Mapping[str, Speculator] = MappingProxyType({row.name: row for row in SPECULATORS})
