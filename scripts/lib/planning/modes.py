@@ -63,7 +63,8 @@ class Mode:
     @property
     def speculative(self) -> bool:
         """True for a mode that should not change the answer; its quality is `quality_row`'s."""
-        return bool(self.drafting)
+        # A predecessor's run may not say which draft it had: that name is empty.
+        return self.draft is not None or bool(self.drafting)
 
     @property
     def drafting(self) -> str:
