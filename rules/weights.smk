@@ -1,5 +1,5 @@
-# Weights that a rule can make: fetched from a package, requantised, or upcycled. All others are put
-# in place by hand.
+# Weights that a rule can make: fetched from a package, requantised, upcycled, or with a head for
+# multi-token prediction. All others are put in place by hand.
 MADE = {model.key: model for model in REGISTRY.models.values() if model.source is not None}
 
 

@@ -1,7 +1,8 @@
 """Write the documents that are made from the code, or check them.
 
-These are docs/reference/commands.md, from the parsers of the commands, and the list of modules in
-docs/reference/architecture.md, from the packages' docstrings and the layers in pyproject.toml.
+These are docs/reference/commands.md, from the parsers of the commands; the list of modules in
+docs/reference/architecture.md, from the packages' docstrings and the layers in pyproject.toml; and
+the table of speculators in docs/reference/decoding.md, from scripts/lib/settings/speculators.py.
 
 for example:
   python -m scripts.docs
@@ -17,18 +18,19 @@ import os
 import re
 import textwrap
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from scripts.__main__ import commands
 from scripts.lib.base.command import Parser, run_command
 from scripts.lib.base.errors import BenchError
 from scripts.lib.base.safe_files import write_atomic
+from scripts.lib.settings.speculators import SPECULATORS, Knob
 
 LIB = Path("scripts/lib")
 COMMANDS_FILE = Path("docs/reference/commands.md")
 MODULES_FILE = Path("docs/reference/architecture.md")
-MODULES_BEGIN, MODULES_END = "<!-- modules: begin -->\n", "<!-- modules: end -->\n"
+SPECULATORS_FILE = Path("docs/reference/decoding.md")
 HELP_COLUMNS, TEXT_COLUMNS = 102, 110
 
 
@@ -95,19 +97,60 @@ def _item(name: str, first: str) -> Iterator[str]:
     )
 
 
+def speculators_table() -> str:
+    """A row for each speculator, in the order in which llama-server asks them."""
+    header = (
+        "speculator | `--spec-type` | ik_llama.cpp | needs | of the mode | of config.yaml | keeps"
+    )
+    lines = [f"| {header} |", "|" + "---|" * (header.count("|") + 1)]
+    for row in SPECULATORS:
+        kept = "what it learnt" if row.keeps_state else "the last state" if row.keeps_last else ""
+        cells = (
+            f"`{row.name}`",
+            f"`{row.type}`",
+            f"`{row.ik_type}`" if row.ik_type else "no",
+            row.needs.value,
+            _named_settings(row.named, defaults=False),
+            _named_settings(row.knobs, defaults=True),
+            kept or "nothing",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _named_settings(knobs: Mapping[str, Knob], *, defaults: bool) -> str:
+    shown = (f"`{key}`" + (f" {knob.default}" if defaults else "") for key, knob in knobs.items())
+    return ", ".join(shown) or "–"
+
+
+def with_part(file: Path, name: str, part: str) -> str:
+    """The text of a file with a fresh part between its marks `<!-- NAME: begin -->` and `end`."""
+    text = file.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(f"<!-- {name}: begin -->\n")
+    _, end, after = rest.partition(f"<!-- {name}: end -->\n")
+    if not (begin and end):
+        raise BenchError(f"{file}: expected the marks of its part '{name}'")
+    return before + begin + part + end + after
+
+
 def architecture_page() -> str:
     """The text of architecture.md with a fresh list of modules."""
-    text = MODULES_FILE.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(MODULES_BEGIN)
-    _, end, after = rest.partition(MODULES_END)
-    if not (begin and end):
-        raise BenchError(f"{MODULES_FILE}: expected the marks of the list of modules")
-    return before + begin + modules_list() + end + after
+    return with_part(MODULES_FILE, "modules", modules_list())
+
+
+def decoding_page() -> str:
+    """The text of decoding.md with a fresh table of speculators."""
+    return with_part(SPECULATORS_FILE, "speculators", speculators_table())
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Write the files; with --check, raise BenchError where one is stale."""
-    for file, text in ((COMMANDS_FILE, commands_page()), (MODULES_FILE, architecture_page())):
+    pages = {
+        COMMANDS_FILE: commands_page(),
+        MODULES_FILE: architecture_page(),
+        SPECULATORS_FILE: decoding_page(),
+    }
+    for file, text in pages.items():
         if not arguments.check:
             write_atomic(file, text)
             print(f"written: {file}")

@@ -87,7 +87,7 @@ def main(arguments: argparse.Namespace) -> int:
     registry = registry_of(replace(config, registry=arguments.registry or config.registry))
     lock = WeightsLock.load(LOCK_FILE) if arguments.lock else WeightsLock(LOCK_FILE, {})
     counts, strict = Counter[str](), arguments.strict
-    table, described, broken = [], [], []
+    table, described, broken, remedies = [], [], [], []
     for model, found in _present(registry, arguments.model, arguments.sha256 or arguments.lock):
         if isinstance(found, str):
             broken.append(found)
@@ -99,6 +99,7 @@ def main(arguments: argparse.Namespace) -> int:
         counts["present"] += 1
         counts.update(f.verdict.value for f in findings)
         table += _rows(model, findings, arguments.all)
+        remedies += [f"roles.{model.key}: {f.remedy}" for f in findings if f.remedy]
         described.append(_described(model, found))
         lock = lock.updated(model.path, found)
     if arguments.lock:
@@ -108,7 +109,7 @@ def main(arguments: argparse.Namespace) -> int:
     left_out = tell_left_out(p for problems in registry.left_out.values() for p in problems)
     if registry.carried:
         print(f"note: {carried_notice(registry.carried)}", file=sys.stderr)
-    for warning in registry.warnings:
+    for warning in (*registry.warnings, *remedies):
         print(f"warning: {warning}", file=sys.stderr)
     for error in broken:
         print(f"error: {error}", file=sys.stderr)

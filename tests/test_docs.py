@@ -15,6 +15,7 @@ import pytest
 from scripts import docs
 from scripts.__main__ import commands
 from scripts.lib.base.command import Parser
+from scripts.lib.settings.speculators import SPECULATORS
 
 GENERATED = {"commands.md", "registry.md"}
 HAND_WRITTEN = [
@@ -36,6 +37,20 @@ def test_the_page_of_commands_is_fresh() -> None:
 
 def test_the_list_of_modules_is_fresh() -> None:
     assert docs.architecture_page() == docs.MODULES_FILE.read_text(), "run: python -m scripts.docs"
+
+
+def test_the_table_of_speculators_is_fresh_and_has_each() -> None:
+    assert docs.decoding_page() == docs.SPECULATORS_FILE.read_text(), "run: python -m scripts.docs"
+    table = docs.speculators_table().splitlines()
+    assert len(table) == len(SPECULATORS) + 2
+    assert len({line.count("|") for line in table}) == 1
+
+
+def test_every_setting_of_a_speculator_has_its_flag_and_key_on_the_page() -> None:
+    """The page explains the settings in words: none may be new there."""
+    text = docs.SPECULATORS_FILE.read_text()
+    settings = {name for row in SPECULATORS for name in (*row.named, *row.knobs)}
+    assert [name for name in settings if f"`{name}`" not in text] == []
 
 
 def test_every_package_and_module_says_in_one_line_what_it_is() -> None:

@@ -33,6 +33,7 @@ from scripts.lib.registry.keys import (
     DELETED,
     FORBIDDABLE,
     SECTIONS,
+    SOURCE_KINDS,
     TIERS,
 )
 from scripts.lib.registry.quirks import read_quirks
@@ -72,11 +73,11 @@ def _source(fields: Fields) -> Source | None:
     if "source" not in fields.raw:
         return None
     part = fields.part("source", SECTIONS["source"])
-    kinds = [kind for kind in ("pypi", "requantize", "upcycle") if kind in part.raw]
+    kinds = [kind for kind in SOURCE_KINDS if kind in part.raw]
     if len(kinds) != 1:
         part.problem(
             "",
-            "expected exactly one of pypi, requantize, upcycle; "
+            f"expected exactly one of {', '.join(SOURCE_KINDS)}; "
             f"found {', '.join(kinds) or 'none'}",
         )
         return None

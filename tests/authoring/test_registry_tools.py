@@ -273,8 +273,7 @@ def test_add_shows_the_change_and_writes_it_on_yes(folder: Path, tmp_path: Path)
         "scripts.registry", "--configfile", config, "add", folder / "tiny-lfm2.gguf", "--yes"
     )
     assert (
-        written.returncode == 0
-        and load_registry(file).models["tiny_lfm2"].architecture == "ssm_moe_hybrid"
+        written.returncode == 0 and load_registry(file).models["tiny_lfm2"].architecture == "lfm2"
     )
     missing = call("scripts.registry", "--configfile", config, "add", folder / "nothing.gguf")
     assert missing.returncode == 1 and "nothing.gguf: no such file" in missing.stderr
@@ -327,7 +326,7 @@ def test_planning_everything_with_79_questions_takes_seconds_and_little_memory(
         raw["prompts"] = {f"q{n}": shipped[n % len(shipped)] for n in range(count)}
         (prompts / f"{suite}.yaml").write_text(yaml.safe_dump(raw))
     config = tmp_path / "all.yaml"
-    config.write_text("models: ['*']\ntiers: [1, 2, 3]\ndecoding: {modes: ['*']}\n")
+    config.write_text("engine: server\nmodels: ['*']\ntiers: [1, 2, 3]\ndecoding: {modes: ['*']}\n")
     options = [
         "--prompts",
         prompts,

@@ -77,6 +77,45 @@ def test_known_impossible_speed_ups_are_warned_of_with_their_line() -> None:
     assert all(text.split(":")[1].isdigit() for text in found)
 
 
+def test_what_an_entry_says_of_speculation(tmp_path: Path) -> None:
+    drafted = "{type: speculative_decoding, draft_role: d, k: 16}"
+    text = GOOD.replace(
+        f"architecture: dense}}\n    acceleration: {drafted}",
+        "architecture: qwen3next, nextn_predict_layers: 1}\n"
+        "    acceleration: {type: mtp, k: 3, alternative: {type: mtp, k: 6}}\n"
+        "    constraints: {allow: [speculative_decoding], reason: tried on build 7}",
+    )
+    registry = load(tmp_path, text)
+    a = registry.models["a"]
+    assert (a.nextn_predict_layers, a.acceleration.type, a.acceleration.k) == (1, "mtp", 3)
+    assert (a.allow, a.constraint_reason) == ({"speculative_decoding"}, "tried on build 7")
+    found = expand_modes(a, registry.models)
+    assert {"moe8_mtp_k3", "moe8_mtp_k6", "moe8_mtp_k4"} <= {mode.name for mode in found.modes}
+    assert found.warnings == (
+        "speculates though it is recurrent: the registry allows it (tried on build 7)",
+    )
+    closed = load(tmp_path, text.replace("allow: [speculative_decoding], ", ""))
+    found = expand_modes(closed.models["a"], closed.models)
+    assert not [mode.name for mode in found.modes if mode.speculative]
+    reasons = {item.mode: item.reason for item in found.left_out}
+    for mode in ("moe8_mtp_k3", "moe8_mtp_k6", "mtp_*"):
+        assert "never speculate, unless the entry has constraints.allow" in reasons[mode]
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("constraints: {allow: [speculation]}", "roles.a.constraints.allow: unknown value 'specul"),
+        ("constraints: {allow: [prompt_lookup]}", "roles.a.constraints.allow: unknown value 'prom"),
+        ("acceleration: {type: mpt}", "roles.a.acceleration.type: unknown value 'mpt'; did you me"),
+        ("acceleration: {type: mtp, k: 0}", "roles.a.acceleration.k: expected a whole number of a"),
+    ],
+)
+def test_a_mistake_about_speculation_is_named(tmp_path: Path, written: str, told: str) -> None:
+    text = GOOD.replace("acceleration: {type: speculative_decoding, draft_role: d, k: 16}", written)
+    assert told in left_out(tmp_path, text)
+
+
 def test_values_are_typed(tmp_path: Path) -> None:
     registry = load(tmp_path, GOOD)
     a, d = registry.models["a"], registry.models["d"]

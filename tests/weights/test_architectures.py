@@ -16,7 +16,7 @@ from scripts.lib.authoring.registry_edit import propose_entry
 from scripts.lib.planning.disk import load_planner
 from scripts.lib.planning.modes import expand_modes, needs_server
 from scripts.lib.planning.plan import make_plan
-from scripts.lib.planning.traits import by_registry
+from scripts.lib.planning.traits import by_registry, traits_of
 from scripts.lib.registry_loader import load_registry
 from scripts.lib.settings.run_config import load_config
 from scripts.lib.weights.architectures import RECURRENT_NAMES, ROLLS_BACK
@@ -80,7 +80,8 @@ def test_a_recurrent_architecture_is_known_by_its_name(
     tmp_path: Path, arch: str, experts: int
 ) -> None:
     path, found = write(tmp_path, arch, **({"expert_count": experts} if experts else {}))
-    assert proposed(path, found) == "ssm_moe_hybrid"
+    # `ssm_moe_hybrid` means never to speculate: one that rolls back is proposed by its own name.
+    assert proposed(path, found) == (arch if arch in ROLLS_BACK else "ssm_moe_hybrid")
     for said in ("dense", "moe", "bert", "llama"):
         denied = {
             f.fact: f.file for f in contradictions(model(architecture=said, quant="F32"), found)
@@ -187,6 +188,15 @@ def test_a_hybrid_without_experts_is_planned_without_reductions(tmp_path: Path) 
     plan = make_plan(load_planner(config))
     assert [shard.mode.name for shard in plan.shards] == ["baseline"]
     assert "no experts to reduce" in {item.mode: item.reason for item in plan.left_out}["moe*"]
+
+
+def test_what_is_proposed_for_a_hybrid_is_planned_as_its_file_is(tmp_path: Path) -> None:
+    for arch, may in (("qwen35moe", True), ("jamba", False), ("qwen3next", False)):
+        path, found = write(tmp_path, arch, ssm__conv_kernel=4, expert_count=32)
+        entry = model(architecture=proposed(path, found))
+        for traits in (by_registry(entry), traits_of(entry, found)):
+            speculative = [m for m in expand_modes(entry, {"d": DRAFT}, traits).modes if m.drafting]
+            assert bool(speculative) is may, arch
 
 
 def test_add_and_validate_tell_a_hybrid(tmp_path: Path) -> None:

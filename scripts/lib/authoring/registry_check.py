@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from scripts.lib.planning.traits import by_registry
@@ -16,6 +16,7 @@ from scripts.lib.weights.quant_names import bears_out, plain, tensor_kinds, tens
 # The registry rounds sizes, and calls GB what a tool showed in GiB.
 SIZE_TOLERANCE = 0.1
 _GIB_PER_GB = 2**30 / 1e9
+BY_FILE = "the modes follow the file where it is known, the entry where it is not"
 
 
 class HeaderVerdict(StrEnum):
@@ -28,12 +29,16 @@ class HeaderVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RegistryFinding:
-    """One compared fact: what the registry says, what the file says."""
+    """One compared fact: what the registry says, what the file says.
+
+    `remedy`: what to do where they contradict each other about how the model is decoded.
+    """
 
     fact: str
     registry: str
     file: str
     verdict: HeaderVerdict
+    remedy: str = ""
 
 
 def _compare(fact: str, said: object, found: object, agrees: bool | None = None) -> RegistryFinding:
@@ -72,6 +77,36 @@ def _described(header: Header) -> str:
     return f"{header.architecture} (recurrent{key})"
 
 
+def _advised(finding: RegistryFinding, right: object) -> RegistryFinding:
+    """The finding with what to do; `right` is what the entry should say (empty: nothing)."""
+    if finding.verdict is not HeaderVerdict.CONTRADICTS:
+        return finding
+    todo = f"write {finding.fact}: {right}" if right else f"take {finding.fact} out"
+    return replace(finding, remedy=f"{todo}; {BY_FILE}")
+
+
+def _experts(model: Model, header: Header) -> RegistryFinding:
+    named = model.baseline_experts or model.acceleration.baseline_experts
+    stated = named or by_registry(model).experts_used
+    found: object = header.expert_used_count if header.expert_count else None
+    if named and header.architecture and not header.expert_count:
+        found = "no experts"
+    right = header.expert_used_count if header.expert_count else ""
+    return _advised(_compare("baseline_experts", stated, found), right)
+
+
+def _heads(model: Model, header: Header) -> RegistryFinding:
+    """A head that only the metadata names cannot draft: quantised files often lack its tensors."""
+    said = model.nextn_predict_layers
+    if header.nextn_layers is None:
+        return _compare("nextn_predict_layers", said, None)
+    missing = header.nextn_layers and not header.nextn_tensors
+    found = f"0 (its metadata names {header.nextn_layers}, it has no tensors of them)"
+    agrees = said == header.heads
+    finding = _compare("nextn_predict_layers", said, found if missing else header.heads, agrees)
+    return _advised(finding, header.heads or "")
+
+
 def compare(model: Model, facts: WeightsFacts) -> Iterator[RegistryFinding]:
     """Every fact that both sides can state, in the order of the registry's keys."""
     header = facts.header
@@ -80,19 +115,19 @@ def compare(model: Model, facts: WeightsFacts) -> Iterator[RegistryFinding]:
         abs(size_gb / unit - model.size_gb) <= SIZE_TOLERANCE * model.size_gb
         for unit in (1.0, _GIB_PER_GB)
     )
-    experts = by_registry(model).experts_used
-    stated = model.baseline_experts or model.acceleration.baseline_experts or experts
     same = not header.architecture or _same_architecture(model.architecture, header)
-    yield _compare(
-        "architecture", model.architecture, _described(header) if header.architecture else "", same
+    found = _described(header) if header.architecture else ""
+    yield _advised(
+        _compare("architecture", model.architecture, found, same),
+        family(header.architecture, header.recurrent_key, header.expert_count),
     )
     yield _compare("quant", model.quant, header.quant, _same_quant(model.quant, header))
     yield _compare("size_gb", f"{model.size_gb:g}", f"{size_gb:.3g}", fits)
     yield _compare("max_context", model.max_context, header.context_length)
-    yield _compare("baseline_experts", stated, header.expert_used_count)
+    yield _experts(model, header)
     yield _compare("split_count", model.split_count, header.split_count)
     yield _compare("vocab_size", model.vocab_size, header.vocab_size)
-    yield _compare("nextn_predict_layers", model.nextn_predict_layers, header.heads)
+    yield _heads(model, header)
     key = model.acceleration.override_key
     wanted = f"{header.architecture}.expert_used_count" if header.expert_count else None
     yield _compare("override_key", key, wanted)

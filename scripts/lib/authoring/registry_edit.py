@@ -19,6 +19,7 @@ from scripts.lib.planning.cell_spec import Weights
 from scripts.lib.planning.modes import compatible_drafts
 from scripts.lib.planning.reasons import vocabulary_mismatch
 from scripts.lib.registry_loader import Model, Registry
+from scripts.lib.settings.speculators import SIMPLE_DRAFT
 from scripts.lib.weights.architectures import family
 from scripts.lib.weights.facts import WeightsFacts
 from scripts.lib.weights.quant_names import known_name
@@ -60,7 +61,10 @@ def propose_entry(registry: Registry, path: Path, facts: WeightsFacts) -> dict[s
     """An entry for these weights: the tier by size, other facts from the header."""
     header = facts.header
     size_gb = round(facts.size_bytes / 1e9, 2 if facts.size_bytes < 1e10 else 1)
-    tier = "D" if size_gb < DRAFT_LIMIT_GB else "C" if size_gb < RESIDENT_LIMIT_GB else "B"
+    small = "D" if size_gb < DRAFT_LIMIT_GB else "C"
+    tier = small if size_gb < RESIDENT_LIMIT_GB else "B"
+    if header.draft_kind != SIMPLE_DRAFT:  # it is no model by itself
+        tier = "D"
     quant = known_name(header, without_part(path.stem), header.name)
     model: dict[str, Any] = {
         "name": header.name or path.stem,
@@ -75,6 +79,8 @@ def propose_entry(registry: Registry, path: Path, facts: WeightsFacts) -> dict[s
         model["max_context"] = header.context_length
     if header.expert_count and header.expert_used_count:
         model["baseline_experts"] = header.expert_used_count
+    if header.heads:
+        model["nextn_predict_layers"] = header.heads
     roles = {"candidate_roles": ["general"]}
     if tier == "D":
         roles = {"candidate_roles": ["draft"], "compatible_targets": []}

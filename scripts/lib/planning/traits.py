@@ -27,7 +27,7 @@ class Traits:
     """`experts_used`: the experts that a token uses without an override (None: no experts).
 
     `heads`: layers that predict further tokens (multi-token prediction). `from_header`: the file's
-    header is known.
+    header is known, and says so.
     """
 
     experts_used: int | None = None
@@ -71,9 +71,11 @@ def traits_of(model: Model, facts: WeightsFacts | None) -> Traits:
     header = facts.header
     # A header may leave the number of active experts to the architecture.
     used = header.expert_used_count or _experts_by_registry(model) or DEFAULT_BASELINE_EXPERTS
+    # An older weights lock does not know of heads.
+    looked_for = header.nextn_layers is not None
     return Traits(
         used if header.expert_count else None,
-        header.heads,
+        header.heads if looked_for else model.nextn_predict_layers or 0,
         recurrence(header.architecture, header.recurrent_key),
-        from_header=True,
+        from_header=looked_for,
     )

