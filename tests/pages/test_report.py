@@ -327,7 +327,7 @@ def test_two_answers_stand_side_by_side_with_the_first_difference_marked(page: P
     if left == right:
         assert words == "The answers are the same, character by character."
     seen = set()
-    for _ in range(15):
+    for _ in range(36):
         page.evaluate("document.getElementById('next-question').click()")
         words = page.evaluate("document.getElementById('difference').textContent")
         left, right = texts(page, "#a-text")[0], texts(page, "#b-text")[0]
