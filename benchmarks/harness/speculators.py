@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import os
 import socket
 import statistics
 import subprocess
@@ -22,12 +23,14 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
 
 from scripts.lib.base.errors import run_cli
+from scripts.lib.base.process_lifetime import die_with_parent
 from scripts.lib.engines.factory import EngineSettings, make_engine
 from scripts.lib.engines.protocol import Engine, LoadSettings, Request
 from scripts.lib.engines.server_flags import probe, server_argv
@@ -90,7 +93,12 @@ class Direct:
             self._port = free.getsockname()[1]
         argv = server_argv(probe(server_binary()), self._settings, self._port)
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(argv, stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                argv,
+                stdout=log,
+                stderr=log,
+                preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509
+            )
         deadline = time.monotonic() + READY_S
         while not self._healthy():
             if self._process.poll() is not None or time.monotonic() > deadline:
