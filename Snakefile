@@ -4,8 +4,8 @@
 # `snakemake --list-target-rules` lists the targets.
 
 
-# First of all, common.smk reads the configuration as YAML 1.2 and reports its mistakes. Snakemake
-# then reads it as YAML 1.1.
+# common.smk comes first: it reads the configuration as YAML 1.2 and reports mistakes, before
+# Snakemake reads it as YAML 1.1.
 include: "rules/common.smk"
 
 

@@ -1,7 +1,7 @@
-# One job asks the judges, if any are among the scorers, about all answers. Reviews use the stored
+# If judges are among the scorers, one job asks them about all answers. Reviews use the stored
 # verdicts.
 if WORKFLOW.judged_stamp:
-    # A judge that takes the whole machine is a llama-server that the job starts.
+    # A judge that takes the whole machine is a llama-server started by the job.
     JUDGE_ENVIRONMENT = ENGINE_ENVIRONMENT if WORKFLOW.judge_parts == MACHINE_PARTS else ENVIRONMENT
 
     rule judge:

@@ -439,7 +439,7 @@
 
   /* --- roles --- */
 
-  const rolesTable = () => new PagedTable(byId("roles-table"), "Best by pass rate on the role's suites, then the fastest proved way", [
+  const rolesTable = () => new PagedTable(byId("roles-table"), "The setup with the best pass rate on the role's suites, in its fastest proved mode", [
     { words: "role", header: true, value: (r) => r.role, cell: (r) => code(r.role) },
     { words: "run", cell: (r) => (r.way === null ? "–" : code(nameOf(part.setups[r.way]))) },
     { words: "passes on its suites", number: true, value: (r) => r.rate && r.rate[0], cell: (r) => estimate(r.rate, 0, " %", 100) },
