@@ -203,9 +203,9 @@ def report(rounds: list[dict[str, dict[str, Answer]]], modes: list[str]) -> bool
             [mode, *(f"{v:.1f}" for v in speed.values()), *(f"{v:.3f}" for v in speed_up.values()),
              f"{ratio:.3f}", f"{accepted} of {drafted}, {same}"]
         )  # fmt: skip
-    headers = ["mode", "engine t/s", "direct t/s", "engine", "direct", "ratio", "accepted"]
+    headers = ["mode", "engine t/s", "direct t/s", "engine x", "direct x", "ratio", "accepted"]
     print(tabulate(table, headers, disable_numparse=True))
-    print(f"engine, direct: speed-up over {BASELINE}; their ratio may differ from 1 by {LIMIT:g}")
+    print(f"x: speed-up over {BASELINE}; the ratio of both may differ from 1 by {LIMIT:g}")
     return agree
 
 
