@@ -7,6 +7,7 @@ import hashlib
 import importlib.metadata
 import re
 import sys
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -56,9 +57,15 @@ def imported(folder: str) -> set[str]:
     return found - set(sys.stdlib_module_names) - OWN - ENGINE_BUILD
 
 
+@cache
+def distributions() -> Mapping[str, list[str]]:
+    """Top-level module -> the installed packages that have it."""
+    return importlib.metadata.packages_distributions()
+
+
 @pytest.mark.parametrize("folder", ["scripts", "tests", "benchmarks/harness"])
 def test_every_import_is_asked_for_by_name(folder: str) -> None:
-    packages = importlib.metadata.packages_distributions()
+    packages = distributions()
     for module in imported(folder):
         names = {normal(name) for name in packages.get(module, [module])}
         assert names & ASKED, (
@@ -109,6 +116,18 @@ class _RunTime(ast.NodeTransformer):
         return None if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING" else node
 
 
+@cache
+def run_time_imports(file: Path) -> list[str]:
+    """What a file imports when it runs: modules, and names that may be modules."""
+    found: list[str] = []
+    for node in ast.walk(_RunTime().visit(ast.parse(file.read_text("utf-8")))):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return found
+
+
 def needed(module: str, seen: set[str]) -> set[str]:
     """Third-party modules that a script imports, through everything of ours that it imports."""
     file = source_of(module)
@@ -116,12 +135,8 @@ def needed(module: str, seen: set[str]) -> set[str]:
         return set()
     seen.add(module)
     found: set[str] = set()
-    for node in ast.walk(_RunTime().visit(ast.parse(file.read_text("utf-8")))):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        for name in names:
-            found |= needed(name, seen) if name.startswith("scripts") else {name.partition(".")[0]}
+    for name in run_time_imports(file):
+        found |= needed(name, seen) if name.startswith("scripts") else {name.partition(".")[0]}
     return found - set(sys.stdlib_module_names) - OWN - ENGINE_BUILD
 
 
@@ -160,7 +175,7 @@ def environment_and_script(rule: str) -> tuple[str, str]:
 @pytest.mark.parametrize("rule", SHELLS, ids=lambda rule: re.search(r"scripts\.\w+", rule)[0])
 def test_an_environment_has_what_its_rules_script_imports(rule: str) -> None:
     environment, script = environment_and_script(rule)
-    packages = importlib.metadata.packages_distributions()
+    packages = distributions()
     for file in ENVIRONMENTS[environment]:
         pins = environment_pins(file)
         for module in needed(script, set()):
@@ -267,7 +282,7 @@ def test_a_post_deploy_script_has_the_sums_of_its_locks(
 
 
 def test_the_environment_of_all_but_the_engine_has_everything() -> None:
-    packages = importlib.metadata.packages_distributions()
+    packages = distributions()
     runtime = {normal(name) for module in imported("scripts") for name in packages[module]}
     assert runtime & ASKED <= set(environment_pins("bench.yaml"))
 

@@ -24,7 +24,6 @@ from scripts.lib.legacy.history import read_history
 from scripts.lib.legacy.page import LegacyPage
 from scripts.lib.legacy.tables import Imported, history_tables
 from scripts.lib.machine.profiles import load_hardware
-from scripts.lib.registry_loader import load_registry
 from scripts.lib.routing.report import (
     outcome_lines,
     routes_csv,
@@ -36,9 +35,9 @@ from scripts.lib.routing.rewards import ModelOutcome
 from scripts.lib.routing.session import outcomes_csv
 from tests.factories.hostile import HOSTILE
 from tests.factories.legacy_archive import Archive, answer
+from tests.factories.plans import REGISTRY
 from tests.factories.results_trees import cells
 
-REGISTRY = load_registry(Path("orchestration/model_registry.yaml"))
 FORMULA = re.compile(r"[=+\-@＝＋－＠].")
 NUMBER = re.compile(r"[+-]?[\d.]+(e[+-]?\d+)?")
 

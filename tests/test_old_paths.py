@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-pytestmark = pytest.mark.slow
+from scripts.__main__ import commands
+from tests.factories.checkout import ROOT
+from tests.factories.commands import call
 
-ROOT = Path(__file__).resolve().parents[1]
-# Programs that are started by other modules, not by people, are in scripts/lib.
-COMMANDS = sorted(
-    str(file.relative_to(ROOT))
-    for folder in ("scripts", "scripts/benchmark")
-    for file in (ROOT / folder).glob("*.py")
-    if not file.name.startswith("_") and file.name != "scripts.py"
-)
+pytestmark = pytest.mark.slow
 
 
 def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -26,20 +24,44 @@ def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("file", COMMANDS)
-def test_a_command_is_called_by_its_file(file: str, tmp_path: Path) -> None:
-    done = python(tmp_path, str(ROOT / file), "--help")
-    command = file.removesuffix(".py").replace("/", ".")
-    assert done.returncode == 0 and done.stdout.startswith(f"usage: python -m {command} ")
+def file_of(name: str) -> Path:
+    return ROOT / "scripts" / f"{name.replace('.', '/')}.py"
+
+
+@pytest.mark.parametrize("name", ["plan", "benchmark.import_legacy_runs"])
+def test_a_command_is_called_by_its_file(name: str, tmp_path: Path) -> None:
+    done = python(tmp_path, str(file_of(name)), "--help")
+    assert done.returncode == 0 and done.stdout.startswith(f"usage: python -m scripts.{name} ")
     assert done.stderr == f"files are looked for from {ROOT}\n"
+
+
+@pytest.mark.parametrize("name", commands())
+def test_every_commands_file_starts_the_command(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first import of the project replaces the process; here the new command is noted."""
+    started: list[list[str]] = []
+
+    def execv(_: str, argv: list[str]) -> NoReturn:
+        started.append(argv)
+        raise SystemExit
+
+    file = file_of(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "execv", execv)
+    monkeypatch.setattr(sys, "argv", [str(file), "--help"])
+    monkeypatch.syspath_prepend(file.parent)
+    for module in [m for m in sys.modules if m.partition(".")[0] == "scripts"]:
+        monkeypatch.delitem(sys.modules, module)
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(file), run_name="__main__")
+    assert started[0][-3:] == ["-m", f"scripts.{name}", "--help"] and Path.cwd() == ROOT
 
 
 def test_the_scorer_by_its_file_is_the_scorer_by_its_name() -> None:
     arguments = ("--run", "2020-01-01_000000")
-    by_file, by_name = (
-        python(ROOT, *way, *arguments)
-        for way in (("scripts/score_benchmarks.py",), ("-m", "scripts.score_benchmarks"))
-    )
+    by_file = python(ROOT, "scripts/score_benchmarks.py", *arguments)
+    by_name = call("scripts.score_benchmarks", *arguments)
     assert by_file.returncode == by_name.returncode == 1 and by_file.stderr == by_name.stderr
     assert by_file.stderr.startswith(
         "error: benchmarks/results/runs/2020-01-01_000000: no such run"

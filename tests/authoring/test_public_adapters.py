@@ -6,8 +6,6 @@ import csv
 import json
 import random
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from scripts.lib.scoring.checks import CHECKS
 from scripts.lib.scoring.checks.published import gaia_final, hotpot_f1, short_answer
 from scripts.lib.scoring.judge_prompt import material, score_reply
 from scripts.lib.scoring.score import score_answer
+from tests.factories.commands import call
 from tests.factories.public_files import FILES, PUBLISHED
 
 OFFICIAL = Path("tests/data/official")
@@ -248,17 +247,8 @@ def test_gaia_gives_files_and_names_what_it_leaves_out(tmp_path: Path) -> None:
         score(rhyme, "FINAL ANSWER: orrel,vey") == 3
         and score(rhyme, "FINAL ANSWER: Vey, Orrel") == 0
     )
-    argv = [
-        sys.executable,
-        "-m",
-        "scripts.prompts",
-        "import",
-        "gaia",
-        "--source",
-        str(FILES / "gaia"),
-    ]
-    done = subprocess.run(
-        [*argv, "--output", str(tmp_path)], capture_output=True, text=True, check=False
+    done = call(
+        "scripts.prompts", "import", "gaia", "--source", FILES / "gaia", "--output", tmp_path
     )
     assert done.returncode == 0 and "3 questions (tier 1: 2, tier 2: 1)" in done.stdout
     for part in (

@@ -6,6 +6,7 @@ import csv
 import os
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from scripts.lib.compare.rescoring import Rescorer
 from scripts.lib.prompts.loader import load_suites
 from scripts.lib.scoring.scorers import ONLY_CHECKS, Scoring
 from tests.factories.checkout import ROOT
+from tests.factories.commands import call
 from tests.factories.results_trees import ENGINE, Tree, cell, cells
 from tests.factories.results_trees import checkout as checkout
 
@@ -34,16 +36,8 @@ SPEEDS = [float(speed) for speed in range(50, 74)]
 
 
 def compare(checkout: Tree, *arguments: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "scripts.compare", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        argv,
-        cwd=checkout.root.parents[1],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with chdir(checkout.root.parents[1]):
+        return call("scripts.compare", *arguments)
 
 
 def git(checkout: Tree, *arguments: str) -> str:
@@ -211,7 +205,16 @@ def test_a_regression_is_shown_with_what_changed_and_trips_the_gate(checkout: Tr
     spec = {"sampling": {"temperature": 0.5}, "measurement_epoch": 3}
     checkout.run("2026-11-25_100000", cells(slow, spec=spec, environment=after))
     gates = ["--gate", "decode_tokens_per_s -3%", "--gate", "quality -2pt"]
-    done = compare(checkout, "2026-11-24_100000", "2026-11-25_100000", *gates)
+    names = ("2026-11-24_100000", "2026-11-25_100000")
+    # A real process: its exit code is what a script looks at.
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.compare", *names, *gates],
+        cwd=checkout.root.parents[1],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 3, done.stderr
     for said in (
         "24 cells are in both; 0 only in A, 0 only in B",
@@ -224,11 +227,9 @@ def test_a_regression_is_shown_with_what_changed_and_trips_the_gate(checkout: Tr
     ):
         assert said in done.stdout, said
     assert "measurement_epoch" not in done.stdout and "gates: not calibrated on box" in done.stderr
-    back = compare(checkout, "2026-11-25_100000", "2026-11-24_100000", *gates)
+    back = compare(checkout, *reversed(names), *gates)
     assert back.returncode == 0 and "+25.0 %" in back.stdout
-    alone = compare(
-        checkout, "2026-11-24_100000", "2026-11-25_100000", "--no-quality", "--format", "csv"
-    )
+    alone = compare(checkout, *names, "--no-quality", "--format", "csv")
     rows = list(csv.DictReader(alone.stdout.splitlines()))
     assert alone.returncode == 0 and {r["metric"] for r in rows} == {
         "decode_tokens_per_s",

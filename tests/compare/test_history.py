@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+from contextlib import chdir
 from dataclasses import replace
 
 import numpy as np
@@ -26,12 +27,12 @@ from scripts.lib.compare.trend_report import (
 from scripts.lib.compare.trends import Mark, Point, gather, trends
 from scripts.lib.planning.cell_record import CellRecord
 from tests.factories.checkout import ROOT
+from tests.factories.commands import call
 from tests.factories.results_trees import ENGINE, Tree, cell, cells
 from tests.factories.results_trees import checkout as checkout
 
 pytestmark = pytest.mark.slow
 
-__all__ = ["checkout"]
 SPEED = parse_gate("decode_tokens_per_s -3%")
 BASE = [float(speed) for speed in range(50, 74)]
 
@@ -168,16 +169,8 @@ def test_foreign_text_is_harmless() -> None:
 
 
 def history(checkout: Tree, *arguments: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "scripts.history", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        argv,
-        cwd=checkout.root.parents[1],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with chdir(checkout.root.parents[1]):
+        return call("scripts.history", *arguments)
 
 
 def test_the_command_shows_tables_csv_and_a_figure(checkout: Tree) -> None:
@@ -186,7 +179,14 @@ def test_the_command_shows_tables_csv_and_a_figure(checkout: Tree) -> None:
         "2026-11-25_100000",
         cells(scaled(0.9), spec={"measurement_epoch": 1, "sampling": {"temperature": 1.0}}),
     )
-    shown = history(checkout)
+    shown = subprocess.run(
+        [sys.executable, "-m", "scripts.history"],
+        cwd=checkout.root.parents[1],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert shown.returncode == 0, shown.stderr
     assert "61.5 -> 55.4" in shown.stdout and "█▁" in shown.stdout
     where = "box/embedded/m/baseline in run 2026-11-25_100000"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +16,9 @@ from scripts.lib.llama_build.build import server_binary
 from scripts.lib.planning.modes import Mode
 from scripts.lib.planning.plan import Planner, Shard, find_shard, make_plan
 from tests.factories.commands import call
-from tests.factories.plans import planner
+from tests.factories.plans import FULL, planner
+
+CODER = replace(FULL, models=("coder_escalation",))
 
 
 def launch(*arguments: str) -> list[str]:
@@ -53,7 +53,7 @@ def test_experts_are_overridden_by_the_registrys_key() -> None:
 
 
 def test_the_cli_line_is_the_registrys_template_with_the_profiles_pinning() -> None:
-    made = planner()
+    made = planner(CODER)
     shard = find_shard(make_plan(made), "coder_escalation", "spec_draft_qwen2_5_coder_0_5b_k24")
     argv = shlex.split(cli_line(made, shard, load_settings(shard, check=False)))
     assert argv[:4] == ["numactl", "--interleave=all", "taskset", "--cpu-list"]
@@ -62,7 +62,7 @@ def test_the_cli_line_is_the_registrys_template_with_the_profiles_pinning() -> N
 
 
 def test_paths_are_quoted_and_unknown_fields_named() -> None:
-    made = planner()
+    made = planner(CODER)
     shard = find_shard(make_plan(made), "coder_escalation", "baseline")
     settings = load_settings(shard, check=False)
     hostile = replace(settings, weights=settings.weights.with_name("x; rm -rf $(HOME).gguf"))
@@ -101,7 +101,7 @@ def old_line(
     templates: dict[str, str] = OLD,
     **changes: object,
 ) -> list[str]:
-    made = planner()
+    made = planner(replace(FULL, models=(model,)))
     made = replace(
         made, registry=replace(made.registry, templates=templates, template_lines={"baseline": 12})
     )
@@ -192,16 +192,7 @@ def test_a_template_that_cannot_be_filled_is_named_with_its_place(
 def test_a_template_is_named_on_the_command_line() -> None:
     argv = launch("--model", "frontdoor", "--mode", "moe6", "--template", "baseline")
     assert argv[argv.index("--model") + 1].endswith(".gguf") and "--override-kv" not in argv
-    wrong = [
-        sys.executable,
-        "-m",
-        "scripts.launch",
-        "--model",
-        "frontdoor",
-        "--template",
-        "baselin",
-    ]
-    done = subprocess.run(wrong, capture_output=True, text=True, check=False)
+    done = call("scripts.launch", "--model", "frontdoor", "--template", "baselin")
     assert done.returncode == 1 and "no template 'baselin'; did you mean 'baseline'?" in done.stderr
 
 
@@ -321,8 +312,7 @@ def test_all_experts_and_a_draft_are_no_more_than_a_draft() -> None:
 
 
 def test_an_unknown_mode_is_refused() -> None:
-    argv = [sys.executable, "-m", "scripts.launch", "--model", "frontdoor", "--mode", "lookup_n3"]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    done = call("scripts.launch", "--model", "frontdoor", "--mode", "lookup_n3")
     assert (
         done.returncode == 1
         and "no planned mode 'lookup_n3'" in done.stderr

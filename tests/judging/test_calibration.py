@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -17,9 +15,9 @@ from scripts.lib.judging.calibration import (
     load_calibration,
     scored_by_checks,
 )
-from scripts.lib.prompts.loader import load_suites
+from tests.factories.commands import call
+from tests.factories.judging import SUITES
 
-SUITES = load_suites(Path("benchmarks/prompts/v1"))
 KNOWN = load_calibration(SUITES)
 
 
@@ -62,16 +60,13 @@ def test_a_scorer_that_leaves_most_unscored_does_not_meet_them() -> None:
     )
 
 
-def test_the_command_says_whether_a_scorer_is_fit(tmp_path: Path) -> None:
-    argv = [sys.executable, "-m", "scripts.judge", "calibrate"]
-    done = subprocess.run([*argv, "--verbose"], capture_output=True, text=True, check=False)
+def test_the_command_says_whether_a_scorer_is_fit() -> None:
+    done = call("scripts.judge", "calibrate", "--verbose")
     assert (
         done.returncode == 0 and "checks: meets the bars of a judge (60 answers)" in done.stdout
     ), done.stderr
     assert "calibration_quadratic_kappa" in done.stdout and "t2_q4_weighings" in done.stdout
-    no_key = subprocess.run(
-        [*argv, "--scorer", "claude"], capture_output=True, text=True, check=False
-    )
+    no_key = call("scripts.judge", "calibrate", "--scorer", "claude")
     assert no_key.returncode == 1 and "no ANTHROPIC_API_KEY in the environment" in no_key.stderr
     assert "Traceback" not in no_key.stderr
 

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ from scripts.lib.legacy.runs import parse_mode
 from scripts.lib.legacy.store import archive_root, replace, stage
 from scripts.lib.legacy.tables import history_tables
 from scripts.lib.legacy.text import decode, read_json
+from tests.factories.checkout import ROOT
+from tests.factories.commands import call
 from tests.factories.legacy_archive import (
     CODER,
     LLAMA_LOG,
@@ -32,14 +35,8 @@ from tests.factories.legacy_archive import (
 )
 from tests.factories.legacy_runs import imported, page_of, row, unplaced
 
-ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = Path("tests/data/legacy")
 DECODED = "decoded 767 tokens in 20.440 seconds, speed:"
-
-
-@pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    return Archive(tmp_path / "archive")
 
 
 # --- the predecessor's own table ------------------------------------------------------------------
@@ -531,20 +528,21 @@ def test_foreign_text_is_harmless_everywhere(archive: Archive) -> None:
 # --- the command ----------------------------------------------------------------------------------
 
 
-def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command in a scratch checkout: its files, no results."""
+COMMAND = "scripts.benchmark.import_legacy_runs"
+
+
+def scratch(folder: Path) -> Path:
+    """The folder, with a checkout's files in it and no results."""
     for part in ("config", "orchestration", "docs/templates", "envs"):
         if not (folder / part).exists():
             shutil.copytree(ROOT / part, folder / part)
-    argv = [sys.executable, "-m", "scripts.benchmark.import_legacy_runs", *arguments]
-    return subprocess.run(
-        argv,
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return folder
+
+
+def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command in a scratch checkout."""
+    with chdir(scratch(folder)):
+        return call(COMMAND, *arguments)
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -563,7 +561,14 @@ def test_the_command_keeps_every_byte_and_changes_nothing_the_second_time(
         "runs/x/cut.json", '{"config_name": "baseline", "results": {"a": {"q": {"response": "\xff'
     )
     archive.put("runs/x/raw.json", b"\xff\xfe\x00{")
-    done = command(tmp_path, "archive")
+    done = subprocess.run(
+        [sys.executable, "-m", COMMAND, "archive"],
+        cwd=scratch(tmp_path),
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0 and "15 files, 15 of them new" in done.stdout, done.stderr
     history = tmp_path / "benchmarks/results/legacy" / PROFILE
     assert contents(history / "sources") == contents(archive.folder)

@@ -32,11 +32,6 @@ LABEL = "Qwen2.5-Coder-32B-Instruct-Q4_K_M"
 OTHER = CODER.replace("32B", "7B")
 
 
-@pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    return Archive(tmp_path / "archive")
-
-
 def beside(found: Imported) -> dict[str, str]:
     """Review file -> the stem of the run file that it was put beside."""
     return {Path(r.source).stem: Path(r.run).stem for r in found.history.reviews}

@@ -78,7 +78,7 @@ def test_another_machine_use_is_another_cell_and_another_name_is_not() -> None:
     )
     assert cell_digest(
         planner(SMALL, hardware=replace(hardware, bandwidth_gb_per_s=1.0))
-    ) == cell_digest(planner())
+    ) == cell_digest(planner(SMALL))
 
 
 def test_a_draft_with_the_same_vocabulary_fits(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_speed_modes_run_a_stable_sample_over_the_tiers() -> None:
 
 
 def test_baseline_runs_all_questions_and_certifies_the_sampled_ones() -> None:
-    plan = make_plan(planner())
+    plan = make_plan(planner(SMALL))
     baseline, lookup = (
         find_shard(plan, "worker_math", "baseline"),
         find_shard(plan, "worker_math", "lookup_n3"),
@@ -142,7 +142,8 @@ def test_baseline_runs_all_questions_and_certifies_the_sampled_ones() -> None:
 
 
 def test_architects_recommended_mode_is_full_experts_with_a_draft() -> None:
-    recommended = make_plan(planner()).recommended
+    architects = replace(FULL, models=("architect_coding", "architect_general"))
+    recommended = make_plan(planner(architects)).recommended
     assert recommended["architect_coding"] == "moe8_spec_draft_qwen3_coder_0_75b_k16"
     assert recommended["architect_general"] == "moe8_spec_draft_qwen3_0_6b_q8_0_k16"
 
@@ -226,8 +227,9 @@ def test_a_head_that_is_asked_for_by_command_and_is_not_there_is_told() -> None:
 
 
 def test_a_suite_that_no_role_has_is_asked_where_it_is_named() -> None:
-    other = replace(planner().suites["math"], name="humaneval")
-    suites = {**planner().suites, "humaneval": other}
+    shipped = planner().suites
+    other = replace(shipped["math"], name="humaneval")
+    suites = {**shipped, "humaneval": other}
     named = planner(replace(FULL, suites=("humaneval",)), suites=suites)
     assert len(named.questions(REGISTRY.models["worker_math"])) == len(other.questions)
     everything = planner(replace(FULL, suites=("*",)), suites=suites).questions(
@@ -256,12 +258,13 @@ def test_questions_that_cannot_be_asked_are_left_out_by_name() -> None:
 
 
 def test_a_suite_that_asks_for_long_answers_is_put_to_a_model_of_short_context() -> None:
+    math = planner().suites["math"]
     suites = {
         "math": replace(
-            planner().suites["math"],
+            math,
             questions=tuple(
                 replace(question, max_tokens=None, inherited=InferenceParams(max_tokens=4096))
-                for question in planner().suites["math"].questions
+                for question in math.questions
             ),
         )
     }

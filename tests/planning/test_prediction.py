@@ -17,9 +17,11 @@ from scripts.lib.planning.prediction import (
     read_measured,
     shard_seconds,
 )
-from tests.factories.plans import planner
+from tests.factories.plans import FULL, planner
 
-SHARD = find_shard(make_plan(planner()), "worker_math", "baseline")
+SHARD = find_shard(
+    make_plan(planner(replace(FULL, models=("worker_math",)))), "worker_math", "baseline"
+)
 MODEL = (SHARD.hardware.name, SHARD.engine, "worker_math")
 BY_THE_OTHER = (SHARD.hardware.name, "embedded", "worker_math")
 

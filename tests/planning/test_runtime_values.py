@@ -60,6 +60,7 @@ SILENT = replace(
     sampling=replace(FULL.sampling, temperature=None, max_tokens=None),
     cell_timeout_s=None,
 )
+TWO_MODELS = replace(FULL, models=("worker_math", "worker_summarize"))
 INHERITED = InferenceParams(temperature=0.3, max_tokens=4096, timeout_s=100.0)
 QUESTION = Question("math", "q", 1, "q", "1 + 1?", inherited=INHERITED)
 
@@ -200,7 +201,7 @@ def test_what_this_llama_cpp_cannot_do_is_said(registry: Registry) -> None:
 
 
 def test_a_plan_says_once_what_is_wanted_of_many_models() -> None:
-    made = planner(FULL)
+    made = planner(replace(TWO_MODELS, models=("frontdoor", *TWO_MODELS.models)))
     models = {
         key: replace(
             model, paged_attention_tokens=64 if key in ("frontdoor", "worker_math") else None
@@ -236,7 +237,7 @@ def test_thinking_is_off_by_the_trick_by_the_switch_or_honestly_not(registry: Re
 
 
 def test_the_trick_begins_the_answer_and_the_template_is_not_told_besides() -> None:
-    made = planner(FULL)
+    made = planner(TWO_MODELS)
     model = replace(
         made.registry.models["worker_math"],
         thinking_disable_suites=frozenset({"math"}),
@@ -265,7 +266,7 @@ def test_a_thought_that_the_template_opens_is_not_opened_twice() -> None:
 
 
 def test_a_model_that_cannot_be_kept_from_thinking_is_named() -> None:
-    made = planner(FULL)
+    made = planner(TWO_MODELS)
     model = replace(
         made.registry.models["worker_math"], thinking_disable_suites=frozenset({"math"})
     )

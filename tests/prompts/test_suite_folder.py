@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from scripts.lib.prompts.loader import load_suite, load_suites, read_suites, wit
 from scripts.lib.prompts.question_images import found_image
 from scripts.lib.prompts.suite_folder import MOST_COUNTED
 from scripts.lib.settings.run_config import CONFIG_FILE, load_config, ordered_roots, parse_config
+from tests.factories.commands import call
 
 THEIRS = Path("tests/data/predecessor/prompts")
 PREFIX = "/mnt/raid0/llm/claude"
@@ -118,22 +117,7 @@ def test_the_plan_goes_on_with_the_seven_and_ends_with_1(folder: Path) -> None:
     (folder / "coder.yaml").write_text(
         (folder / "coder.yaml").read_text().replace("tier: 1", "teir: 1")
     )
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "scripts.plan",
-            "--prompts",
-            folder,
-            "--assume-present",
-            "--format",
-            "json",
-        ],
-        capture_output=True,
-        check=False,
-        timeout=120,
-        encoding="utf-8",
-    )
+    done = call("scripts.plan", "--prompts", folder, "--assume-present", "--format", "json")
     assert done.returncode == 1 and sum(row["cells"] for row in json.loads(done.stdout)) > 0
     told = done.stderr.splitlines()
     assert sum(line.startswith("notice: ") for line in told) == 4

@@ -22,7 +22,7 @@ from scripts.lib.executor import load_settings
 from scripts.lib.pages.model_pages import ModelsPage, QuirksPage
 from scripts.lib.planning.disk import for_model, load_planner
 from scripts.lib.planning.modes import expand_modes
-from scripts.lib.planning.plan import find_shard, make_plan
+from scripts.lib.planning.plan import Planner, find_shard, make_plan
 from scripts.lib.registry.types import Registry
 from scripts.lib.registry_loader import load_registry
 from scripts.lib.results.states import orphans
@@ -38,6 +38,12 @@ EVERY, TWICE, NAMES = DATA / "every_shape.yaml", DATA / "said_twice.yaml", DATA 
 @pytest.fixture(scope="module")
 def registry() -> Registry:
     return load_registry(EVERY)
+
+
+@pytest.fixture(scope="module")
+def planner() -> Planner:
+    config = replace(load_config((Path("config/full.yaml"),)), registry=EVERY, engines=("server",))
+    return load_planner(config, assume_present=True, hardware="epyc-9655")
 
 
 def recommended(registry: Registry, key: str) -> str | None:
@@ -428,11 +434,8 @@ def test_runtime_values_are_read(registry: Registry) -> None:
     assert registry.models["reasoner"].thinking_disable_trick == "<think>\n</think>\n"
 
 
-def test_an_override_key_without_a_file_is_the_predecessors() -> None:
-    config = replace(load_config((Path("config/full.yaml"),)), registry=EVERY, engines=("server",))
-    made = for_model(
-        load_planner(config, assume_present=True, hardware="epyc-9655"), "architect_moe", "server"
-    )
+def test_an_override_key_without_a_file_is_the_predecessors(planner: Planner) -> None:
+    made = for_model(planner, "architect_moe", "server")
     shard = find_shard(make_plan(made), "architect_moe", "moe6")
     assert load_settings(shard, check=False).override_key == "qwen3moe.expert_used_count"
 
@@ -474,12 +477,9 @@ def test_the_pages_are_made_of_it(registry: Registry) -> None:
     ],
 )
 def test_each_of_the_old_templates_renders(
-    template: str, model: str, mode: str, words: str
+    planner: Planner, template: str, model: str, mode: str, words: str
 ) -> None:
-    config = replace(load_config((Path("config/full.yaml"),)), registry=EVERY, engines=("server",))
-    made = for_model(
-        load_planner(config, assume_present=True, hardware="epyc-9655"), model, "server"
-    )
+    made = for_model(planner, model, "server")
     shard = find_shard(make_plan(made), model, mode)
     settings = load_settings(shard, check=False)
     line = cli_line(made, shard, settings, template, 9000)

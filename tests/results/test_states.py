@@ -18,11 +18,12 @@ from scripts.lib.planning.plan import Plan, find_shard, make_plan
 from scripts.lib.planning.weights_guard import WeightsGuard
 from scripts.lib.results.states import changes, drop_failed, orphans, shown_apart
 from scripts.lib.settings.run_config import load_config
-from tests.factories.plans import REGISTRY, planner
+from tests.factories.plans import FULL, REGISTRY, planner
 from tests.factories.sample_project import HARDWARE, Behaviour, record
 
 pytestmark = pytest.mark.slow
 
+ONE_MODEL = replace(FULL, models=("worker_math",))
 OLD = {"sampling": {"temperature": 0.0, "stop": []}, "mode": {}, "weights": {"quant": "Q4_0"}}
 
 
@@ -85,7 +86,7 @@ class Unrecorded:
 
 def interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Plan, Job]:
     """A shard that was cut off after two stored cells, the second a failed one; an empty folder."""
-    plan = make_plan(planner())
+    plan = make_plan(planner(ONE_MODEL))
     shard = find_shard(plan, "worker_math", "baseline")
     monkeypatch.chdir(tmp_path)
     job = Job(shard, Path(), "run", lambda _: "", Unrecorded(), WeightsGuard(shard))
@@ -179,7 +180,7 @@ def test_what_an_unfinished_shard_keeps_is_no_orphan(
 
 
 def test_which_modes_lack_weights() -> None:
-    here, key = planner(), "worker_math"
+    here, key = planner(ONE_MODEL), "worker_math"
     model, found = REGISTRY.models[key], here.weights
     plan = make_plan(here)
     baseline = find_shard(plan, key, "baseline").mode

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scripts.lib.prompts.loader import Question, load_suites
-from scripts.lib.prompts.types import Criterion
+from scripts.lib.prompts.types import Criterion, Question
 from scripts.lib.scoring.judge_prompt import (
     HEAD_CHARACTERS,
     SYSTEM,
@@ -21,8 +19,8 @@ from scripts.lib.scoring.judge_prompt import (
     score_reply,
     user_prompt,
 )
+from tests.factories.judging import SUITES
 
-SUITES = load_suites(Path("benchmarks/prompts/v1"))
 QUESTION = Question(
     suite="general",
     id="q1",

@@ -272,6 +272,14 @@ assert passed == []
 def test_what_honest_code_does_is_seen_as_python_has_it(code: str, tests: str) -> None:
     entry = "sum" if "def sum" in code else "f"
     assert run_tests(code, CodeTests(tests, entry=entry), 10) == (True, "tests pass")
+
+
+@pytest.mark.parametrize(
+    "kind", ["is tried by unittest", "raises its own", "defines a builtin's name"]
+)
+def test_a_test_that_fails_is_seen_whatever_honest_code_does(kind: str) -> None:
+    code, tests = HONEST[kind]
+    entry = "sum" if "def sum" in code else "f"
     passed, reason = run_tests(code, CodeTests(f"assert 1 == 2\n{tests}", entry=entry), 10)
     assert passed is False, reason
 

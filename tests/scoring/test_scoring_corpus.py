@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -25,6 +27,7 @@ from scripts.lib.authoring.prompt_lint import checked_weight
 from scripts.lib.prompts.loader import Question, load_suites
 from scripts.lib.scoring.answer.echo import ECHO_CHARACTERS
 from scripts.lib.scoring.score import score_answer
+from tests.factories.commands import call
 
 pytestmark = pytest.mark.slow
 
@@ -98,13 +101,9 @@ def test_a_restated_problem_takes_nothing_from_the_answer(question: Question) ->
     assert after.fraction == plain.fraction == 1.0, after.reason
 
 
-def tried(*arguments: str, stdin: str | bytes = "") -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-m", "scripts.prompts", "try", *arguments],
-        input=stdin.encode() if isinstance(stdin, str) else stdin,
-        capture_output=True,
-        check=False,
-    )
+def tried(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
+    with mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin))):
+        return call("scripts.prompts", "try", *arguments)
 
 
 def test_an_answer_is_tried_from_the_command_line(tmp_path: Path) -> None:
@@ -112,7 +111,14 @@ def test_an_answer_is_tried_from_the_command_line(tmp_path: Path) -> None:
         "To answer this, start with 12 apples. As a result he has 9.\n\n9 + 5 = 14\n\n"
         "I hope this helps!"
     )
-    made = tried("math/t1_q1_apples", "--answer", "-", "--format", "json", stdin=text)
+    arguments = ("math/t1_q1_apples", "--answer", "-", "--format", "json")
+    made = subprocess.run(
+        [sys.executable, "-m", "scripts.prompts", "try", *arguments],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     found = json.loads(made.stdout)
     (check,) = found["criteria"][0]["checks"]
     assert (found["score"], found["passed"], check["verdict"], check["extracted"]) == (
@@ -124,7 +130,7 @@ def test_an_answer_is_tried_from_the_command_line(tmp_path: Path) -> None:
     assert "9 + 5 = 14" in check["evidence"]
     answer = tmp_path / "answer.txt"
     answer.write_text("The answer is 9.\n\nThe answer is 14.")
-    shown = tried("math/t1_q1_apples", "--answer", str(answer)).stdout.decode()
+    shown = tried("math/t1_q1_apples", "--answer", str(answer)).stdout
     assert "unscored" in shown and "states both '9.' and '14.'" in shown
 
 
@@ -138,7 +144,7 @@ def test_a_corpus_question_is_tried_as_the_corpus_scores_it(tmp_path: Path) -> N
             str(FOLDER / "suites"),
             "--format",
             "json",
-            stdin=item.answer,
+            stdin=item.answer.encode(),
         )
         passed = json.loads(made.stdout)["passed"]
         assert {True: RIGHT, False: WRONG, None: UNDECIDABLE}[passed] == verdict(item)
@@ -147,22 +153,18 @@ def test_a_corpus_question_is_tried_as_the_corpus_scores_it(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("arguments", "stdin", "said"),
     [
-        (("math/t1_q1_aples", "--answer", "-"), "14", "did you mean 'math/t1_q1_apples'?"),
-        (("math/t1_q1_apples", "--answer", "no_such_file"), "", "no_such_file: cannot be read"),
+        (("math/t1_q1_aples", "--answer", "-"), b"14", "did you mean 'math/t1_q1_apples'?"),
+        (("math/t1_q1_apples", "--answer", "no_such_file"), b"", "no_such_file: cannot be read"),
         (("math/t1_q1_apples", "--answer", "-"), b"caf\xe9", "expected UTF-8 text"),
         (
             ("math/t1_q1_apples", "--answer", "-", "--prompts", "nowhere"),
-            "14",
+            b"14",
             "nowhere: expected a folder of suites",
         ),
     ],
 )
 def test_bad_input_is_one_clear_message(
-    arguments: tuple[str, ...], stdin: str | bytes, said: str
+    arguments: tuple[str, ...], stdin: bytes, said: str
 ) -> None:
     made = tried(*arguments, stdin=stdin)
-    assert (
-        made.returncode == 1
-        and said in made.stderr.decode()
-        and "Traceback" not in made.stderr.decode()
-    )
+    assert made.returncode == 1 and said in made.stderr and "Traceback" not in made.stderr

@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +27,7 @@ from scripts.lib.settings.run_config import (
 from scripts.lib.settings.speculators import SETTINGS
 from scripts.lib.workflow.invocation import read_invocation
 from scripts.lib.workflow.targets import configuration_layers
+from tests.factories.commands import call
 
 GOOD = yaml.safe_load(CONFIG_FILE.read_text())
 
@@ -283,8 +282,7 @@ def test_a_key_said_twice_is_an_error(
 
 def test_a_key_said_twice_ends_a_command_with_one_message(tmp_path: Path) -> None:
     file = over(tmp_path, "sampling: {seed: 1}\nsampling: {top_p: 0.5}\n")
-    argv = [sys.executable, "-m", "scripts.plan", "--configfile", str(file)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    done = call("scripts.plan", "--configfile", file)
     assert (done.returncode, done.stderr) == (
         1,
         f"error: {file}:2: sampling: duplicate key (first on line 1)\n",

@@ -25,7 +25,7 @@ from scripts.lib.tables.setups import (
 from scripts.lib.tables.summary import summary_csv, summary_row
 from tests.factories.engines import engine_mode_spec
 from tests.factories.plans import model
-from tests.factories.table_rows import ROW
+from tests.factories.table_rows import LOOKUP, ROW
 
 
 def setup(mode: Mode, *rows: ReviewRow, **changes: object) -> Setup:
@@ -42,7 +42,6 @@ def timed(*speeds: float, **changes: object) -> tuple[ReviewRow, ...]:
 
 
 BASE = setup(Mode("baseline"), *timed(10, 20, 40))
-LOOKUP = Mode("lookup_n3", lookup_n=3)
 
 
 def test_passes_count_errors_as_asked_and_unscored_not_at_all() -> None:

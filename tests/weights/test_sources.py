@@ -11,18 +11,17 @@ import pytest
 
 from scripts.lib.base.errors import BenchError
 from scripts.lib.base.file_hashing import sha256_of
-from scripts.lib.registry_loader import Model, Source, load_registry
+from scripts.lib.registry_loader import Model, Source
 from scripts.lib.weights.gguf_header import read_header
 from scripts.lib.weights.sources import make_weights, verify
 from scripts.lib.weights.upcycle import upcycle
 from tests.factories.engines import BASELINE, REQUEST, settings
 from tests.factories.engines import models as models
 from tests.factories.engines import start as start
+from tests.factories.plans import REGISTRY
 from tests.factories.tiny_models import write_model
 
 pytestmark = pytest.mark.serial
-
-REGISTRY = load_registry(Path("orchestration/model_registry.yaml"))
 
 
 @pytest.fixture

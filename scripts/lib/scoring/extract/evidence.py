@@ -168,6 +168,7 @@ _QUESTION_END = re.compile(r"[.!?](?=[\s*_\"')]|$)|\n")
 _CLAUSE_START = re.compile(r"[;:,]\s|\bbut\b")
 _EMPHASIS = re.compile(r"^(?:\*{1,3}|_{1,3})\s+")
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*(?=\{)")
+_BRACE = re.compile(r"(?<!\\)[{}]")
 
 
 def tail(answer: str) -> str:
@@ -178,14 +179,10 @@ def tail(answer: str) -> str:
 def _balanced(text: str, start: int) -> str | None:
     """The text between the brace at `start` and its partner; None where there is none nearby."""
     depth = 0
-    for place in range(start, min(len(text), start + 2000)):
-        escaped = text[place - 1 : place] == "\\"
-        if text[place] == "{" and not escaped:
-            depth += 1
-        elif text[place] == "}" and not escaped:
-            depth -= 1
-            if depth == 0:
-                return text[start + 1 : place]
+    for brace in _BRACE.finditer(text, start, start + 2000):
+        depth += 1 if brace[0] == "{" else -1
+        if depth == 0:
+            return text[start + 1 : brace.start()]
     return None
 
 

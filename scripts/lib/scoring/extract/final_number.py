@@ -301,7 +301,7 @@ def _of_clauses(sentence: str, find: Find) -> Said | None:
     A conclusion without digits may name its number in words.
     """
     bare = _ASIDE.sub(" ", sentence)
-    for clause in (*clauses(bare), bare, sentence):
+    for clause in dict.fromkeys((*clauses(bare), bare, sentence)):
         if find is numbers and concludes(clause) and not find(clause):
             named = _of_sentence(clause, named_numbers)
             if named is not None:
