@@ -30,7 +30,6 @@ from statistics import median as middle
 
 import numpy as np
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 LEVEL = 0.95
 TAIL = (1 - LEVEL) / 2
@@ -210,12 +209,16 @@ def _sign_flip(differences: np.ndarray) -> float:
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
-    """P-values adjusted for being many (Holm 1979), in the order given."""
-    # A single p-value needs no adjustment, and statsmodels collects garbage at every call, which
-    # takes tenths of a second.
-    if len(p_values) < 2:
-        return tuple(map(float, p_values))
-    return tuple(float(p) for p in multipletests(p_values, method="holm")[1])
+    """P-values adjusted for being many (Holm 1979), in the order given.
+
+    Tested against statsmodels (`multipletests`), whose import takes a third of a second.
+    """
+    found = np.asarray(p_values, float)
+    order = found.argsort()
+    adjusted = np.empty_like(found)
+    raised = np.maximum.accumulate(found[order] * np.arange(len(found), 0, -1))
+    adjusted[order] = np.minimum(raised, 1)
+    return tuple(map(float, adjusted))
 
 
 def non_inferiority(difference: Estimate, margin: float) -> NonInferiority:
