@@ -123,7 +123,7 @@ class Kills:
                         return process
                 except psutil.Error:
                     continue
-            time.sleep(0.02)
+            time.sleep(0.1)  # reading every process takes a core otherwise
         return None
 
     def kill(self, mark: str) -> None:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import psutil
+import pytest
 import yaml
 
+from scripts.lib.base.errors import BenchError
+from scripts.lib.registry.role_table import role_table
+from scripts.lib.settings.run_config import merged
+from scripts.lib.workflow.invocation import read_invocation
+from scripts.lib.workflow.targets import configuration_layers, for_targets, load_workflow
 from tests.factories.checkout import ROOT, copy_checkout
+from tests.factories.commands import call
 from tests.factories.tiny_models import write_model
 
 FAULTS = ROOT / "tests/workflow/faults"
@@ -97,9 +107,40 @@ class Project:
     ) -> subprocess.CompletedProcess[str]:
         return self.run("snakemake", "-j8", *arguments, fault=fault, **extra)
 
-    def results(self, *arguments: str) -> None:
-        done = self.snakemake("results", *arguments)
+    def made(self, *targets: str) -> None:
+        """Snakemake makes these targets. Each asks for no more than its test looks at."""
+        done = self.snakemake(*targets)
         assert done.returncode == 0, done.stdout + done.stderr
+
+    def results(self, *arguments: str) -> None:
+        self.made("results", *arguments)
+
+    @contextlib.contextmanager
+    def inside(self, **extra: str) -> Iterator[None]:
+        """Meanwhile this process has the project's folder and environment."""
+        variables = self.environment(**extra)
+        role_table.cache_clear()  # its file is another folder's
+        with contextlib.chdir(self.folder), mock.patch.dict(os.environ, variables, clear=True):
+            try:
+                yield
+            finally:
+                role_table.cache_clear()
+
+    def call(self, module: str, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+        """`python -m module arguments…` in this process: for what neither locks nor measures."""
+        with self.inside(**extra):
+            return call(module, *arguments)
+
+    def refusal(self, target: str, *settings: str, file: str = "") -> str:
+        """Why the Snakefile refuses that target with these settings, without Snakemake."""
+        options = ["--config", *settings] if settings else []
+        with self.inside(), pytest.raises(BenchError) as refused:
+            asked = read_invocation(["-n", target, *options])
+            files = [Path.cwd() / file] if file else []
+            names = dict.fromkeys(setting.partition("=")[0] for setting in settings)
+            layers = configuration_layers(asked, files, names)
+            load_workflow(for_targets(merged(layers), asked), layers)
+        return str(refused.value)
 
     def cells(self) -> dict[str, str]:
         """Cell file -> its text: a cell that was run again has other timings."""
@@ -113,7 +154,7 @@ class Project:
 
     def pending(self) -> dict[tuple[str, str], int]:
         """(model, mode) -> cells that the plan would run, where there are any."""
-        shown = self.run(sys.executable, "-m", "scripts.plan", "--format", "json")
+        shown = self.call("scripts.plan", "--format", "json")
         assert shown.returncode == 0, shown.stderr
         return {
             (r["model"], r["mode"]): r["pending"] for r in json.loads(shown.stdout) if r["pending"]
@@ -160,7 +201,12 @@ def make_project(folder: Path) -> Project:
     return Project(folder)
 
 
-ONE_SHARD = ("--config", 'models=["tiny_a"]', 'decoding={"modes":["baseline"]}')
+BASELINE = 'decoding={"modes":["baseline"]}'
+# Tables and pages take half of the time of `results`: the four cells of one shard; these cells and
+# their review; everything but tables and pages.
+SHARD = "infer_embedded_tiny_a_baseline"
+ONE_SHARD = ("results_tiny_a", "--config", BASELINE)
+NO_TABLES = ("--omit-from", "tabulate")
 
 
 def partial_cells(project: Project) -> list[Path]:

@@ -18,15 +18,16 @@ def project(tmp_path: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def finished_template(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def template(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The project with all its results that tests share. Do not change it."""
     return Project(
         made_once(tmp_path_factory, "finished", lambda folder: make_project(folder).results())
     )
 
 
 @pytest.fixture
-def finished(finished_template: Project, tmp_path: Path) -> Project:
+def finished(template: Project, tmp_path: Path) -> Project:
     """A copy of a project with all its results. Its registry names the template's weights."""
     folder = tmp_path / "project"
-    shutil.copytree(finished_template.folder, folder, symlinks=True)
+    shutil.copytree(template.folder, folder, symlinks=True)
     return Project(folder)

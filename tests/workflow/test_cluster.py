@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from math import ceil
+from typing import Any
 
-from scripts.lib.settings.run_config import CONFIG_VARIABLE
+import pytest
+
+from scripts.lib.base.errors import BenchError
+from scripts.lib.settings.run_config import CONFIG_VARIABLE, load_config
 from scripts.lib.workflow.invocation import Invocation, read_invocation
-from scripts.lib.workflow.targets import for_targets
+from scripts.lib.workflow.targets import for_targets, make_workflow
 from tests.factories.tiny_project import Project
 
-_SHOW = """
-import json
-from scripts.lib.settings.run_config import load_config
-from scripts.lib.workflow.targets import make_workflow
-print(json.dumps(make_workflow(load_config()).cluster))
-"""
+
+def asked_for(project: Project) -> dict[str, dict[str, Any]]:
+    with project.inside():
+        asked = make_workflow(load_config()).cluster
+    return {name: dict(resources) for name, resources in asked.items()}
 
 
 def test_each_shard_asks_for_a_node_cpus_memory_and_time(project: Project) -> None:
@@ -29,9 +31,7 @@ def test_each_shard_asks_for_a_node_cpus_memory_and_time(project: Project) -> No
     os.truncate(
         project.folder / "weights/b.gguf", 400_000_000
     )  # sparse: more than the probe's arrays
-    done = project.run(sys.executable, "-c", _SHOW)
-    assert done.returncode == 0, done.stderr
-    asked = json.loads(done.stdout)
+    asked = asked_for(project)
     assert len(asked) == 4
     small, large = asked["node/tiny_b/baseline/embedded"], asked["node/tiny_a/baseline/embedded"]
     assert small == {
@@ -56,14 +56,10 @@ def test_each_shard_asks_for_a_node_cpus_memory_and_time(project: Project) -> No
     assert large["runtime"] > small["runtime"], "predicted by its size: there is no measurement yet"
 
     project.edit("config/hardware/node.yaml", "cpus: 0-5", "cpus: 0-5\nnode_cpus: 12")
-    threads = json.loads(project.run(sys.executable, "-c", _SHOW).stdout)
-    assert {shard["cpus_per_task"] for shard in threads.values()} == {12}
+    assert {shard["cpus_per_task"] for shard in asked_for(project).values()} == {12}
     project.edit("config/hardware/node.yaml", "node_cpus: 12", "node_cpus: 4")
-    refused = project.run(sys.executable, "-c", _SHOW)
-    assert (
-        refused.returncode != 0
-        and "node_cpus: a node of 4 CPUs has no CPU 5 (cpus: 0-5)" in refused.stderr
-    )
+    with pytest.raises(BenchError, match=r"a node of 4 CPUs has no CPU 5 \(cpus: 0-5\)"):
+        asked_for(project)
 
 
 def test_a_job_on_a_node_has_what_the_submitting_process_settled(monkeypatch) -> None:  # type: ignore[no-untyped-def]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -32,34 +31,25 @@ def test_every_module_that_a_step_imports_is_an_input_of_its_rule(
     assert files <= set(code_of(f"scripts/{script}.py", *packages))
 
 
-def asked_for(project: Project) -> str:
-    done = project.snakemake("-n", "results")
-    assert done.returncode == 0, done.stderr
-    return done.stdout + done.stderr
-
-
 def test_an_edited_module_makes_the_tables_and_pages_again_and_nothing_else(
     finished: Project,
 ) -> None:
-    assert "Nothing to be done" in asked_for(finished)
     for file, rules in (
-        ("scripts/lib/base/markdown.py", {"tabulate", "render"}),
-        ("scripts/lib/scoring/extract/final_number.py", {"tabulate", "render"}),
-        ("scripts/lib/pages/sections/speed.py", {"render"}),
         ("scripts/lib/engines/server.py", set()),
+        ("scripts/lib/pages/sections/speed.py", {"render"}),
+        ("scripts/lib/scoring/extract/final_number.py", {"tabulate", "render"}),
     ):
         path = finished.folder / file
-        before, source = path.stat(), path.read_text()
-        path.write_text(
-            f"{source}# edited\n"
-        )  # a file that is only touched has the checksum that Snakemake knows
-        shown = asked_for(finished)
+        # A file that is only touched has the checksum that Snakemake knows.
+        path.write_text(f"{path.read_text()}# edited\n")
+        done = finished.snakemake("-n", "results")
+        assert done.returncode == 0, done.stderr
+        shown = done.stdout + done.stderr
         assert {
             rule for rule in ("tabulate", "render") if re.search(rf"^{rule} +1$", shown, re.M)
         } == rules, shown
         assert not re.search(r"^(infer|review)_", shown, re.M)
-        path.write_text(source)
-        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert rules or "Nothing to be done" in shown
 
 
 def test_the_script_itself_is_an_input() -> None:

@@ -28,8 +28,9 @@ from tests.factories.conda_channel import (
     write_conda,
     write_wheel,
 )
+from tests.factories.once import made_once
 from tests.factories.tiny_engine import write_source
-from tests.factories.tiny_project import CELLS, Project
+from tests.factories.tiny_project import CELLS, Project, make_project
 
 PIP_LOCK = "envs/conda-pip.lock"
 BY_PIP = re.findall(r"^([\w-]+)==", (ROOT / PIP_LOCK).read_text(), re.M)
@@ -131,15 +132,24 @@ def change(project: Project, file: str, text: str) -> None:
         script.write_text(script.read_text().replace(before, sha256_of(path)))
 
 
-@pytest.fixture(scope="session")
-def shared_conda(tmp_path_factory: pytest.TempPathFactory) -> Conda:
-    """The same environments for all tests that do not change how they are made."""
-    folder = tmp_path_factory.mktemp("conda")
+def make_conda(folder: Path) -> None:
+    """Channels, wheels and, by Snakemake, the environments of a project."""
+    folder.mkdir()
     write_channels(folder / "channels", BY_PIP)
     write_conda(folder / "conda", folder / "channels")
     (folder / "wheels").mkdir()
     for name in BY_PIP:
         write_wheel(name, folder / "wheels")
+    project, made = make_project(folder / "project"), Conda(folder, folder / "environments")
+    made.prepare(project)
+    done = made.snakemake(project, "results", "--conda-create-envs-only")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def shared_conda(tmp_path_factory: pytest.TempPathFactory) -> Conda:
+    """The same environments for all tests that do not change how they are made."""
+    folder = made_once(tmp_path_factory, "conda", make_conda)
     return Conda(folder, folder / "environments")
 
 
@@ -193,13 +203,11 @@ def test_every_job_runs_in_the_environment_of_its_stage(
     assert list(infer.glob("engine-*.json")) and not list(bench.glob("engine-*.json"))
 
 
-@pytest.mark.parametrize("target", ["preview", "orphans", "prune"])
-def test_what_looks_after_the_tree_needs_no_engine(
-    finished: Project, shared_conda: Conda, target: str
-) -> None:
+def test_what_looks_after_the_tree_needs_no_engine(finished: Project, shared_conda: Conda) -> None:
     shared_conda.prepare(finished)
-    done = shared_conda.snakemake(finished, target)
+    done = shared_conda.snakemake(finished, "preview", "orphans", "prune")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert len(ACTIVATED.findall(shared_conda.log(finished).read_text())) >= 3
     assert shared_conda.used(finished) == {"bench"}
 
 

@@ -7,12 +7,11 @@ import signal
 from pathlib import Path
 
 import psutil
-import pytest
 
 from tests.factories.tiny_project import (
-    CELLS,
     FAULTS,
     ONE_SHARD,
+    SHARD,
     Project,
     engines_of,
     partial_cells,
@@ -20,19 +19,16 @@ from tests.factories.tiny_project import (
     wait_for_cells,
 )
 
-ONE_MODEL = ("--config", 'models=["tiny_a"]')
 
-
-@pytest.mark.parametrize("fault", ["exit:3", "kill:3"])
-def test_a_shard_that_dies_keeps_every_finished_cell(project: Project, fault: str) -> None:
-    failed = project.snakemake("results", *ONE_SHARD, fault=fault)
+def test_a_shard_that_dies_keeps_every_finished_cell(project: Project) -> None:
+    failed = project.snakemake(SHARD, fault="kill:3")
     assert failed.returncode == 1
     assert len(project.cells()) == 2, failed.stderr
     assert len(partial_cells(project)) == 3, "the third was complete, only its name was missing"
     before = project.cells()
     runs = list((project.folder / "benchmarks/results/runs").iterdir())
     assert "failed; its finished cells are kept" in (runs[0] / "summary.md").read_text()
-    project.results(*ONE_SHARD)
+    project.made(SHARD)
     after = project.cells()
     assert len(after) == 4 and not partial_cells(project)
     assert {name: after[name] for name in before} == before, "finished cells were not run again"
@@ -55,9 +51,9 @@ def test_cells_survive_also_where_the_profile_is_overridden(project: Project) ->
     (project.folder / "profiles/default/config.yaml").write_text(
         "cores: 8\nrerun-triggers: mtime\n"
     )
-    project.snakemake("results", *ONE_SHARD, fault="exit:3")
+    project.snakemake(SHARD, fault="exit:3")
     assert len(partial_cells(project)) == 3
-    project.results(*ONE_SHARD)
+    project.made(SHARD)
     assert len(project.cells()) == 4
     assert (
         sum(len(_lines(run)) for run in (project.folder / "benchmarks/results/runs").iterdir()) == 3
@@ -65,22 +61,22 @@ def test_cells_survive_also_where_the_profile_is_overridden(project: Project) ->
 
 
 def test_a_full_disk_is_one_clear_error_and_loses_nothing(project: Project) -> None:
-    failed = project.snakemake("results", *ONE_SHARD, fault="full:3")
+    failed = project.snakemake(SHARD, fault="full:3")
     output = failed.stdout + failed.stderr
     assert failed.returncode == 1
     assert "No space left on device" in output and "Traceback" not in output
     assert len(project.cells()) == 2
-    project.results(*ONE_SHARD)
+    project.made(SHARD)
     assert len(project.cells()) == 4
 
 
 def test_a_really_full_disk(project: Project) -> None:
-    """The results folder on a tmpfs of 64 KB, in a mount namespace of its own."""
+    """The results folder on a tmpfs of 32 KB, in a mount namespace of its own."""
     unshare = (
         ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
     )
     (project.folder / "benchmarks/results").mkdir(parents=True)
-    script = "mount -t tmpfs -o size=64k tmpfs benchmarks/results && exec snakemake -j8 results"
+    script = f"mount -t tmpfs -o size=32k tmpfs benchmarks/results && exec snakemake -j8 {SHARD}"
     failed = project.run(*unshare, "sh", "-c", script)
     output = failed.stdout + failed.stderr
     assert failed.returncode == 1, output
@@ -94,8 +90,7 @@ def test_kill_9_of_the_scheduler_leaves_no_engine_and_only_the_missing_cells_run
         project,
         "snakemake",
         "-j8",
-        "results",
-        *ONE_MODEL,
+        SHARD,
         EPYC_TEST_FAULT="hang:3",
         PYTHONPATH=str(FAULTS),
     )
@@ -108,9 +103,9 @@ def test_kill_9_of_the_scheduler_leaves_no_engine_and_only_the_missing_cells_run
     assert gone and not alive, "the engine outlived its scheduler"
     before = project.cells()
     assert len(before) == 2
-    project.results(*ONE_MODEL)
+    project.made(SHARD)
     after = project.cells()
-    assert len(after) == CELLS // 2
+    assert len(after) == 4
     assert {name: after[name] for name in before} == before
 
 
@@ -121,12 +116,12 @@ def test_a_half_written_cell_is_named_and_never_used(finished: Project) -> None:
     path.write_text(path.read_text()[:100])
     for review in (project.folder / "benchmarks/results/reviews").glob("*/*/*.csv"):
         review.unlink()
-    failed = project.snakemake("results", *ONE_SHARD)
+    failed = project.snakemake(*ONE_SHARD)
     output = failed.stdout + failed.stderr
     assert failed.returncode == 1
     assert victim in output and "retry_failed" in output and "Traceback" not in output
     path.unlink()
-    project.results(*ONE_SHARD)
+    project.made(SHARD)
 
 
 def test_a_second_run_in_the_same_checkout_is_refused_and_changes_nothing(project: Project) -> None:
@@ -134,8 +129,7 @@ def test_a_second_run_in_the_same_checkout_is_refused_and_changes_nothing(projec
         project,
         "snakemake",
         "-j8",
-        "results",
-        *ONE_MODEL,
+        SHARD,
         EPYC_TEST_FAULT="hang:2",
         PYTHONPATH=str(FAULTS),
     )
@@ -150,5 +144,5 @@ def test_a_second_run_in_the_same_checkout_is_refused_and_changes_nothing(projec
     assert project.snakemake("-n", "results").returncode == 0, "a dry run may look on"
     first.kill()
     first.wait()
-    project.results(*ONE_MODEL)
-    assert len(project.cells()) == CELLS // 2
+    project.made(SHARD)
+    assert len(project.cells()) == 4

@@ -13,7 +13,6 @@ import psutil
 import pytest
 
 from tests.factories.tiny_project import (
-    CELLS,
     FAULTS,
     Project,
     engines_of,
@@ -23,7 +22,8 @@ from tests.factories.tiny_project import (
     wait_for_cells,
 )
 
-ONE_MODEL = 'models=["tiny_a"]'  # two shards: one is interrupted, the other one is not begun
+# Two shards: one is interrupted, the other one is not begun.
+RUN = ("snakemake", "-j8", "results_tiny_a", "--config")
 
 
 def run_summary(project: Project) -> str:
@@ -37,7 +37,7 @@ def test_ctrl_c_of_snakemake_finishes_the_cell_in_flight_and_stops(
 ) -> None:
     """The pause is after the second cell's link: the signal comes while that cell is stored."""
     process = started(
-        project, "snakemake", "-j8", "results", "--config", f"engine={engine}", ONE_MODEL,
+        project, *RUN, f"engine={engine}",
         EPYC_TEST_FAULT="pause:2", PYTHONPATH=str(FAULTS),
     )  # fmt: skip
     wait_for_cells(project, process, 2)
@@ -54,9 +54,9 @@ def test_ctrl_c_of_snakemake_finishes_the_cell_in_flight_and_stops(
     )
     assert not psutil.wait_procs(engines, timeout=5)[1], "an engine outlived the run"
     before = project.cells()
-    project.results("--config", f"engine={engine}", ONE_MODEL)
+    project.made(f"infer_{engine}_tiny_a_baseline", "--config", f"engine={engine}")
     after = project.cells()
-    assert len(after) == CELLS // 2 and {name: after[name] for name in before} == before
+    assert len(after) == 4 and {name: after[name] for name in before} == before
 
 
 @pytest.mark.parametrize("engine", ["embedded", "server"])
@@ -64,7 +64,7 @@ def test_a_second_ctrl_c_stops_at_once_and_loses_no_finished_cell(
     project: Project, engine: str
 ) -> None:
     process = started(
-        project, "snakemake", "-j8", "results", "--config", f"engine={engine}", ONE_MODEL,
+        project, *RUN, f"engine={engine}",
         EPYC_TEST_FAULT="hang:3", PYTHONPATH=str(FAULTS),
     )  # fmt: skip
     wait_for_cells(project, process, 3)
@@ -77,8 +77,8 @@ def test_a_second_ctrl_c_stops_at_once_and_loses_no_finished_cell(
     assert not psutil.wait_procs(engines, timeout=5)[1]
     assert len(project.cells()) == 2 and len(partial_cells(project)) == 3
     assert "Outcome: interrupted" in run_summary(project)
-    project.results("--config", f"engine={engine}", ONE_MODEL)
-    assert len(project.cells()) == CELLS // 2
+    project.made(f"infer_{engine}_tiny_a_baseline", "--config", f"engine={engine}")
+    assert len(project.cells()) == 4
 
 
 def test_ctrl_c_of_one_shard_typed_by_hand(project: Project) -> None:
@@ -94,7 +94,7 @@ def test_ctrl_c_of_one_shard_typed_by_hand(project: Project) -> None:
 
 def test_kill_9_of_the_scheduler_leaves_no_llama_server(project: Project) -> None:
     process = started(
-        project, "snakemake", "-j8", "results", "--config", "engine=server", ONE_MODEL,
+        project, *RUN, "engine=server",
         EPYC_TEST_FAULT="hang:2", PYTHONPATH=str(FAULTS),
     )  # fmt: skip
     wait_for_cells(project, process, 2)

@@ -28,11 +28,11 @@ def neighbour(tmp_path: Path):  # type: ignore[no-untyped-def]
 
 
 def test_a_noisy_machine_is_tagged_or_refused(project: Project, neighbour: None) -> None:
-    done = project.snakemake("results", "--config", "preflight=refuse", 'models=["tiny_a"]')
+    done = project.snakemake("results_tiny_a", "--config", "preflight=refuse")
     output = done.stdout + done.stderr
     assert done.returncode == 1 and project.cells() == {} and "Traceback" not in output
     assert "preflight: this machine is not fit to be timed: other processes use the CPU" in output
-    project.results("--config", "preflight=tag", 'models=["tiny_a"]')
+    project.made("results_tiny_a", "--config", "preflight=tag")
     environments = {str(cell["environment"]) for cell in records(project)}
     assert len(environments) == 1, "both shards of the run have what its first one saw"
     folder = project.folder / "benchmarks/results/environments"
@@ -57,25 +57,23 @@ def test_environments_are_shown_and_compared(project: Project) -> None:
     assert one.returncode == two.returncode == 0, one.stderr + two.stderr
     names = sorted(f.stem for f in (project.folder / "benchmarks/results/environments").iterdir())
     assert len(names) == 2
-    orphans = project.run("python", "-m", "scripts.cells", "orphans")
+    orphans = project.call("scripts.cells", "orphans")
     assert orphans.returncode == 0 and orphans.stdout == "", "this machine's own profile is known"
-    listed = project.run("python", "-m", "scripts.environment", "show").stdout
+    listed = project.call("scripts.environment", "show").stdout
     assert all(name in listed for name in names) and "single" in listed
-    shown = json.loads(
-        project.run("python", "-m", "scripts.environment", "show", names[0][:6]).stdout
-    )
+    shown = json.loads(project.call("scripts.environment", "show", names[0][:6]).stdout)
     assert (
         shown["system"]["kernel"]
         and len(shown["engine"]["source_sha256"]) == 64
         and shown["memory"]["numa_topology"]
     )
-    differ = project.run("python", "-m", "scripts.environment", "diff", *names)
+    differ = project.call("scripts.environment", "diff", *names)
     assert (
         differ.returncode == 1
         and "hardware.threads: " in differ.stdout
         and "system.kernel" not in differ.stdout
     )
-    same = project.run("python", "-m", "scripts.environment", "diff", names[0], names[0])
+    same = project.call("scripts.environment", "diff", names[0], names[0])
     assert same.returncode == 0 and "0 fields differ" in same.stdout
-    unknown = project.run("python", "-m", "scripts.environment", "show", "zzz")
+    unknown = project.call("scripts.environment", "show", "zzz")
     assert unknown.returncode == 1 and "no environment 'zzz' and no such file" in unknown.stderr

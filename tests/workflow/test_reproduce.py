@@ -14,8 +14,12 @@ from pathlib import Path
 import pytest
 
 from scripts.lib.base.stored_json import sealed
+from scripts.lib.compare.reproduction import choose
 from scripts.lib.planning.cell_record import CellId
-from tests.factories.tiny_project import CELLS, FAULTS, Project, output, started
+from scripts.lib.planning.disk import load_plans
+from scripts.lib.results.states import cell_states
+from scripts.lib.settings.run_config import load_config
+from tests.factories.tiny_project import BASELINE, CELLS, FAULTS, Project, output, started
 
 
 def reports(project: Project) -> list[Path]:
@@ -44,12 +48,11 @@ def test_a_sample_is_measured_again_beside_the_stored_cells(finished: Project) -
     assert len((folder / "pairs.csv").read_text().splitlines()) == 8
     assert "| exact | 7 |" in (folder / "report.md").read_text() and "| exact | 7 |" in done.stdout
     assert "7 cells in" in done.stderr and "at most" in done.stderr
-    again = finished.snakemake("reproduce", "--config", "sample=7")
-    assert again.returncode == 0 and len(reports(finished)) == 2
-    first, second = (
-        re.findall("^[^,]+", (f / "pairs.csv").read_text(), re.M) for f in reports(finished)
-    )
-    assert first == second, "the sample is seeded"
+    with finished.inside():
+        config = load_config()
+        chosen = choose(cell_states(load_plans(config)), 7, config.sampling.seed)
+    names = re.findall("^[^,]+", (folder / "pairs.csv").read_text(), re.M)[1:]
+    assert sorted(names) == sorted(str(state.cell.id) for state in chosen), "the sample is seeded"
 
 
 def test_an_answer_that_is_another_is_found(finished: Project) -> None:
@@ -151,26 +154,30 @@ def test_nothing_to_reproduce_is_said(project: Project) -> None:
         done.returncode == 1
         and "no valid cell of this configuration can be run here" in done.stderr + done.stdout
     )
-    wrong = project.snakemake("-n", "reproduce", "--config", "sample=0")
-    assert (
-        wrong.returncode == 1
-        and "sample: expected a whole number of at least 1, found 0" in wrong.stderr
-    )
+    said = project.refusal("reproduce", "sample=0")
+    assert "sample: expected a whole number of at least 1, found 0" in said
 
 
-def test_one_suites_target_plans_and_runs_that_suite_only(project: Project) -> None:
-    done = project.snakemake("results_suite_two")
+def test_one_suites_or_models_target_plans_and_runs_no_other(project: Project) -> None:
+    done = project.snakemake("results_suite_two", "--config", BASELINE)
     assert done.returncode == 0, done.stderr
-    assert "plan: 4 shards, 8 cells" in done.stderr
-    assert {json.loads(text)["cell"]["suite"] for text in project.cells().values()} == {"two"}
-    assert "Nothing to be done" in project.snakemake("results_suite_two").stderr
-    one_model = project.snakemake("results_tiny_a")
-    assert one_model.returncode == 0 and len(project.cells()) == 12
-    unknown = project.snakemake("-n", "results_suite_tow")
-    assert (
-        unknown.returncode == 1
-        and "suites: 'tow' names nothing; did you mean 'two'" in unknown.stderr
-    )
+    assert "plan: 2 shards, 4 cells" in done.stderr
+    suites = project.cells()
+    assert {json.loads(text)["cell"]["suite"] for text in suites.values()} == {"two"}
+    assert len(suites) == 4
+    again = project.snakemake("results_suite_two", "--config", BASELINE)
+    assert "Nothing to be done" in again.stderr
+    one_model = project.snakemake("results_tiny_a", "--config", BASELINE)
+    assert one_model.returncode == 0, one_model.stderr
+    assert "plan: 1 shards, 4 cells" in one_model.stderr
+    new = {name: text for name, text in project.cells().items() if name not in suites}
+    assert {json.loads(text)["cell"]["model"] for text in new.values()} == {"tiny_a"}
+    assert len(new) == 2
+    for target, said in (
+        ("results_suite_tow", "suites: 'tow' names nothing; did you mean 'two'"),
+        ("results_tiny_z", "models: 'tiny_z' names nothing; did you mean"),
+    ):
+        assert said in project.refusal(target)
 
 
 def test_every_documented_target_is_listed_with_what_it_does(project: Project) -> None:

@@ -6,7 +6,6 @@ import csv
 import json
 import re
 import shutil
-import sys
 from collections import Counter
 
 from tests.factories.tiny_project import CELLS, Project
@@ -20,11 +19,12 @@ def test_results_are_built_and_then_there_is_nothing_to_do(finished: Project) ->
     assert finished.pending() == {}
     again = finished.snakemake("results")
     assert "Nothing to be done" in again.stdout + again.stderr
+    assert "left out (weights are not on this machine): elsewhere" in again.stderr
     assert not list((finished.folder / "benchmarks/results/cells").rglob(".partial*"))
 
 
-def test_the_report_shows_models_modes_and_what_was_left_out(finished: Project) -> None:
-    report = finished.report
+def test_the_report_shows_models_modes_and_what_was_left_out(template: Project) -> None:
+    report = template.report
     for text in (
         "`tiny_a`",
         "`tiny_b`",
@@ -35,8 +35,6 @@ def test_the_report_shows_models_modes_and_what_was_left_out(finished: Project) 
         assert text in report
     left_out = report.split("### Stale, missing, left out")[1]
     assert "`elsewhere`" in left_out
-    dry = finished.snakemake("-n", "results")
-    assert "left out (weights are not on this machine): elsewhere" in dry.stderr
 
 
 def test_rebuilding_tables_and_report_gives_the_same_bytes(finished: Project) -> None:
@@ -57,23 +55,26 @@ def test_rebuilding_tables_and_report_gives_the_same_bytes(finished: Project) ->
     assert finished.cells() == cells
 
 
-def test_the_report_shows_its_pictures_and_links_lead_somewhere(finished: Project) -> None:
-    folder = finished.folder / "docs/reference/benchmarks"
-    shown = re.findall(r"!\[[^]]+\]\(([^)]+)\)", finished.report)
+def test_the_report_shows_its_pictures_and_links_lead_somewhere(template: Project) -> None:
+    folder = template.folder / "docs/reference/benchmarks"
+    shown = re.findall(r"!\[[^]]+\]\(([^)]+)\)", template.report)
     assert len(shown) == 4 and all((folder / picture).is_file() for picture in shown)
-    links = re.findall(r"\]\((\.\./[^)#]+)", finished.report)
+    links = re.findall(r"\]\((\.\./[^)#]+)", template.report)
     made = [link for link in links if "/benchmarks/results/" in link]
     assert len(made) > 15 and all((folder / link).exists() for link in made)
 
 
 def test_a_template_can_be_edited(finished: Project) -> None:
     finished.edit("docs/templates/results/models.md.j2", "### Models", "### All models")
-    finished.results()
+    dry = finished.snakemake("-n", "results")
+    assert re.search(r"^render +1$", dry.stdout, re.M) and "infer_" not in dry.stdout
+    done = finished.call("scripts.render", "docs/reference/benchmarks/RESULTS.md")
+    assert done.returncode == 0, done.stderr
     assert "### All models" in finished.report and "### Models" not in finished.report
 
 
-def test_summary_has_the_predecessors_columns(finished: Project) -> None:
-    rows = list(csv.DictReader((finished.folder / "benchmarks/results/reviews/summary.csv").open()))
+def test_summary_has_the_predecessors_columns(template: Project) -> None:
+    rows = list(csv.DictReader((template.folder / "benchmarks/results/reviews/summary.csv").open()))
     assert list(rows[0])[:11] == [
         *(
             "model",
@@ -92,16 +93,16 @@ def test_summary_has_the_predecessors_columns(finished: Project) -> None:
     assert all(row["lookup_n_results"].startswith("n3:") for row in rows)
 
 
-def test_every_review_starts_with_the_predecessors_columns(finished: Project) -> None:
-    reviews = list((finished.folder / "benchmarks/results/reviews").glob("*/*/*.csv"))
+def test_every_review_starts_with_the_predecessors_columns(template: Project) -> None:
+    reviews = list((template.folder / "benchmarks/results/reviews").glob("*/*/*.csv"))
     assert len(reviews) == 4
     for review in reviews:
         header = review.read_text().splitlines()[0]
         assert header.startswith("suite,question_id,tokens_per_second,claude_score,score_reason,")
 
 
-def test_a_run_leaves_its_record(finished: Project) -> None:
-    runs = list((finished.folder / "benchmarks/results/runs").iterdir())
+def test_a_run_leaves_its_record(template: Project) -> None:
+    runs = list((template.folder / "benchmarks/results/runs").iterdir())
     assert len(runs) == 1
     rows = [json.loads(line) for line in (runs[0] / "output.jsonl").read_text().splitlines()]
     assert len(rows) == CELLS and {row["status"] for row in rows} == {"ok"}
@@ -128,9 +129,9 @@ def test_one_prompts_text_reruns_that_question_only(finished: Project) -> None:
     )
     assert finished.pending() == {BASELINE_A: 1, LOOKUP_A: 1, BASELINE_B: 1, LOOKUP_B: 1}
     before = finished.cells()
-    finished.results()
+    finished.made("results_suite_one", "--config", 'models=["tiny_a"]')
     new = set(finished.cells()) - set(before)
-    assert len(new) == 4 and all("/one/q1." in name for name in new)
+    assert len(new) == 2 and all("/one/q1." in name for name in new)
 
 
 def test_a_sampling_setting_reruns_all_and_reverting_none(finished: Project) -> None:
@@ -141,6 +142,10 @@ def test_a_sampling_setting_reruns_all_and_reverting_none(finished: Project) -> 
 
 
 def test_comments_order_descriptions_and_criteria_rerun_no_inference(finished: Project) -> None:
+    """Edited criteria are scored again."""
+    folder = finished.folder / "benchmarks/results/reviews/tiny/tiny_a"
+    before, cells = set(folder.iterdir()), finished.cells()
+    assert len(before) == 2
     finished.edit(finished.registry, "roles:", "# a comment\nroles:")
     finished.edit(finished.registry, "description: first", "description: another text")
     finished.edit(
@@ -149,21 +154,11 @@ def test_comments_order_descriptions_and_criteria_rerun_no_inference(finished: P
         "    description: second\n    tier: C\n",
     )
     finished.edit("benchmarks/prompts/v1/one.yaml", "criterion: says yes", "criterion: agrees")
-    assert finished.pending() == {}
-    before = finished.cells()
-    finished.results()
-    assert finished.cells() == before
-
-
-def test_an_edited_criterion_is_scored_again_without_inference(finished: Project) -> None:
-    reviews = set((finished.folder / "benchmarks/results/reviews").glob("*/*/*.csv"))
-    cells = finished.cells()
     finished.edit("benchmarks/prompts/v1/two.yaml", "- 'yes'", "- zebra")
-    finished.results()
+    assert finished.pending() == {}
+    finished.made("results_tiny_a")
     assert finished.cells() == cells
-    assert (
-        len(set((finished.folder / "benchmarks/results/reviews").glob("*/*/*.csv")) - reviews) == 4
-    )
+    assert len(set(folder.iterdir()) - before) == 2
 
 
 def test_without_snakemakes_own_notes_nothing_reruns_and_nothing_is_hidden(
@@ -178,7 +173,7 @@ def test_without_snakemakes_own_notes_nothing_reruns_and_nothing_is_hidden(
     shutil.rmtree(finished.folder / ".snakemake")
     dry = finished.snakemake("-n", "results")
     assert gone in dry.stdout
-    finished.results()
+    finished.made("results_tiny_a")
     after = finished.cells()
     assert set(after) == set(before)
     assert {name for name in before if after[name] != before[name]} == {gone}
@@ -188,15 +183,15 @@ def test_a_removed_model_leaves_the_report(finished: Project) -> None:
     finished.edit("config/config.yaml", "models:\n- '*'", "models:\n- tiny_b")
     finished.results()
     assert "not selected by config.models: `tiny_a`" in finished.report
+    assert "| `tiny_a`" not in finished.report
     finished.edit("config/config.yaml", "models:\n- tiny_b", "models:\n- '*'")
-    finished.results()
-    assert "| `tiny_a`" in finished.report
+    again = finished.snakemake("-n", "results").stdout
+    assert all(re.search(rf"^{rule} +1$", again, re.M) for rule in ("tabulate", "render"))
 
 
-def test_plan_prints_shards_and_exclusions(finished: Project) -> None:
-    shown = finished.run(
-        sys.executable, "-m", "scripts.plan", "--format", "json", "--assume-present"
-    )
+def test_plan_prints_shards_and_exclusions(template: Project) -> None:
+    with_all = ("--format", "json", "--assume-present")
+    shown = template.call("scripts.plan", *with_all)
     rows = json.loads(shown.stdout)
     assert all(
         list(row) == ["hardware", "model", "mode", "cells", "pending", "excluded"] for row in rows

@@ -30,7 +30,6 @@ from statistics import median as middle
 
 import numpy as np
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 LEVEL = 0.95
 TAIL = (1 - LEVEL) / 2
@@ -215,6 +214,9 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     # takes tenths of a second.
     if len(p_values) < 2:
         return tuple(map(float, p_values))
+    # Imported here: it takes a third of a second, and planning needs no p-value.
+    from statsmodels.stats.multitest import multipletests
+
     return tuple(float(p) for p in multipletests(p_values, method="holm")[1])
 
 

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import numpy as np
 from scipy import stats
-from statsmodels.stats.inter_rater import cohens_kappa
-from statsmodels.stats.proportion import proportion_confint
 
 from scripts.lib.base.layout import VERDICTS
 from scripts.lib.base.output_forms import TERMINAL
@@ -149,6 +147,9 @@ def proportion(name: str, count: int, n: int) -> Measure | None:
     """A share with Wilson's interval; None where `n` is 0."""
     if not n:
         return None
+    # Imported here, as below: it takes a third of a second, and most results trees have no judge.
+    from statsmodels.stats.proportion import proportion_confint
+
     low, high = proportion_confint(count, n, 1 - CONFIDENCE, "wilson")
     return Measure(name, count / n, float(low), float(high), n)
 
@@ -163,6 +164,8 @@ def agreement(prefix: str, pairs: Sequence[tuple[int, int]]) -> Iterator[Measure
     high: float | None
     # Kappa is not defined where one side has a single score.
     if all(len(set(scores)) > 1 for scores in zip(*pairs, strict=True)):
+        from statsmodels.stats.inter_rater import cohens_kappa
+
         table = np.zeros((MOST_SCORE + 1, MOST_SCORE + 1))
         for first, second in pairs:
             table[first, second] += 1

@@ -13,13 +13,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-
 from scripts.lib.base.stored_json import digest
 from scripts.lib.base.untrusted_text import valid_text, valid_texts
 from scripts.lib.prompts.types import Question
 from scripts.lib.scoring.answer.cleaning import clean
-from scripts.lib.scoring.checks.json_schema import first_problem
 from scripts.lib.scoring.extract.json_values import parse_json
 from scripts.lib.scoring.rubric import (
     MOST_SCORE,
@@ -65,7 +62,6 @@ SCHEMA: dict[str, Any] = {
         "summary": {"type": "string"},
     },
 }
-_VALIDATOR = Draft202012Validator(SCHEMA)
 
 TEMPLATE = """\
 <question-{mark}>
@@ -193,11 +189,16 @@ def score_reply(shown: Material, content: str) -> QuestionScore:
 
     Raises Malformed where it does not fit the schema, or is not about these criteria.
     """
+    # Imported here: planning needs this module, but no check and no validator.
+    from jsonschema import Draft202012Validator
+
+    from scripts.lib.scoring.checks.json_schema import first_problem
+
     try:
         reply = valid_texts(parse_json(content))
     except (ValueError, RecursionError) as error:
         raise Malformed(f"not JSON: {str(error)[:120]}") from None
-    problem = first_problem(_VALIDATOR, reply)
+    problem = first_problem(Draft202012Validator(SCHEMA), reply)
     if problem is not None:
         place = ".".join(map(str, problem.absolute_path))
         raise Malformed(

@@ -21,8 +21,6 @@ from scripts.lib.scoring.rubric import (
     QuestionScore,
 )
 
-# Increase it when a check decides differently: reviews are then made again, without inference.
-SCORER_VERSION = 4
 # The criterion of the checks that decide on the answer as a whole.
 WHOLE_ANSWER = "the whole answer"
 # These checks see the text as the model wrote it: IFEval may ask for the prompt to be repeated, and

@@ -18,10 +18,12 @@ from scripts.lib.prompts.types import Question
 from scripts.lib.scoring.judge_prompt import material
 from scripts.lib.scoring.rubric import QuestionScore
 from scripts.lib.scoring.sandbox import unavailable
-from scripts.lib.scoring.score import SCORER_VERSION, score_answer
 from scripts.lib.scoring.series import Series, make_series
 from scripts.lib.scoring.verdict_store import VerdictStore
 from scripts.lib.settings.judge_config import CHECKS, CLAUDE, JudgeConfig
+
+# Increase it when a check decides differently: reviews are then made again, without inference.
+SCORER_VERSION = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,9 @@ class Scoring:
 
     def _one(self, scorer: Scorer, question: Question, answer: str, finish_reason: str) -> Scored:
         if scorer.series is None:
+            # Imported here: the checks are a third of what planning would import.
+            from scripts.lib.scoring.score import score_answer
+
             score = score_answer(question, answer, finish_reason)
             return Scored(scorer.name, score, scorer.identity)
         store = self._stores[scorer.series.name]

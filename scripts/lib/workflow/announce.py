@@ -8,8 +8,6 @@ from collections import Counter
 from collections.abc import Iterator
 
 from scripts.lib.base.errors import tell_notices
-from scripts.lib.judging.answers import estimate, most_characters, request_size
-from scripts.lib.judging.batch import mix_of
 from scripts.lib.planning.left_out import MissingWeights
 from scripts.lib.planning.plan import Plan
 from scripts.lib.planning.prediction import hours_text, shard_seconds
@@ -50,6 +48,10 @@ def judge_lines(workflow: Workflow) -> Iterator[str]:
     """What each judge has to judge, and the most it can cost. No answer is read for it."""
     if not workflow.judges:
         return
+    # Imported here: it loads every check, and most runs have no judge.
+    from scripts.lib.judging.answers import estimate, most_characters, request_size
+    from scripts.lib.judging.batch import mix_of
+
     reviews, config = workflow.unreviewed, workflow.planner.config.judge
     cells = [cell for review in reviews for cell in review.cells]
     for series in workflow.judges if cells else ():
