@@ -179,7 +179,7 @@ class Planner:
     def selected(self, model: Model) -> tuple[Question, ...]:
         """The questions of the model's suites that the configuration selects, in suite order.
 
-        A suite that belongs to no role (a public benchmark) must be named exactly in
+        A suite that belongs to no role (the workloads, a public benchmark) must be named exactly in
         `config.suites`.
         """
         named = tuple(name for name in self.config.suites if not is_role_suite(name))
@@ -233,14 +233,15 @@ class Planner:
         )
 
     def _sampled(self, questions: tuple[Question, ...]) -> tuple[Question, ...]:
-        by_suite: dict[str, list[Question]] = {}
+        """`speed_sample` questions of each suite; of a suite with workloads, of each workload."""
+        groups: dict[tuple[str, str], list[Question]] = {}
         for question in questions:
-            by_suite.setdefault(question.suite, []).append(question)
+            if not matches(question.suite, self.config.decoding.speed_suites):
+                continue
+            groups.setdefault((question.suite, question.workload), []).append(question)
         count, seed = self.config.decoding.speed_sample, self.config.sampling.seed
         return tuple(
-            q
-            for group in by_suite.values()
-            for q in sample_questions(tuple(group), count, seed, lambda q: (q.tier, q.workload))
+            q for group in groups.values() for q in sample_questions(tuple(group), count, seed)
         )
 
     def _cells(
