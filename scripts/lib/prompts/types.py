@@ -35,12 +35,12 @@ class Criterion:
 
 @dataclass(frozen=True, slots=True)
 class InferenceParams:
-    """What a suite says for all its questions: temperature, new tokens, seconds per answer."""
+    """What a suite says for all its questions: temperature, most and least new tokens, seconds."""
 
     temperature: float | None = None
     max_tokens: int | None = None
-    min_tokens: int | None = None
     timeout_s: float | None = None
+    min_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
