@@ -96,14 +96,17 @@ def _try(arguments: argparse.Namespace) -> None:
 
 
 def _lengths(arguments: argparse.Namespace) -> None:
-    """Print the contexts' lengths by a model's tokenizer, beside the estimates."""
+    """Print the lengths of long prompts by a model's tokenizer, beside the estimates."""
     planner = load_planner(_config(arguments))
     model = planner.registry.entry(arguments.model)
     weights = planner.weights[model.key]
     if not weights.present or weights.path is None or weights.facts is None:
         raise BenchError(f"{model.key}: its weights are not on this machine: {weights.path}")
     questions = [
-        q for suite in planner.suites.values() for q in suite.questions if q.context is not None
+        q
+        for suite in planner.suites.values()
+        for q in suite.questions
+        if q.context is not None or q.workload
     ]
     counted, vocabulary = count(weights.path, questions), weights.facts.header.tokens_digest
     rows = [(name_of(q), prompt_tokens(q, vocabulary, {}), counted[name_of(q)]) for q in questions]
@@ -167,7 +170,7 @@ def _add_try(parser: Parser) -> None:
 
 
 def _add_lengths(parser: Parser) -> None:
-    words = "count the tokens of the generated contexts with a model's own tokenizer"
+    words = "count the tokens of generated contexts and workloads with a model's own tokenizer"
     lengths = parser.add_subcommand("lengths", _lengths, words)
     words = "a key under roles: whose weights are on this machine"
     lengths.add_argument("--model", required=True, metavar="KEY", help=words)

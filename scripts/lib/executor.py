@@ -177,14 +177,17 @@ def load_settings(shard: Shard, check: bool = True) -> LoadSettings:
 def request_of(cell: Cell) -> Request:
     """The request that a cell's spec describes."""
     prompt, sampling = cell.spec["prompt"], cell.spec["sampling"]
-    user, system = cell.question.prompt_text(), prompt["system"]
+    system = prompt["system"]
+    said = [(turn.role, turn.content) for turn in cell.question.turns]
+    said.append(("user", cell.question.prompt_text()))
     if prompt.get("system_merged"):
         # llama-server does this for a template without a system role; so both engines get the same
         # messages.
-        user, system = f"{system}\n{user}", ""
+        said[0], system = ("user", f"{system}\n{said[0][1]}"), ""
     return Request(
-        user=user,
+        user=said[-1][1],
         system=system,
+        turns=tuple(said[:-1]),
         # With a trick (`prefill`) the template's switch, if it has one, is not needed.
         thinking=prompt["thinking"] is not False or "prefill" in prompt,
         temperature=sampling["temperature"],

@@ -84,6 +84,16 @@ def test_both_engines_begin_an_answer_alike(start: Start, models: Path) -> None:
     assert embedded.token_ids == server.token_ids != plain.token_ids
 
 
+@pytest.mark.parametrize("system", ["", "Be brief."])
+def test_both_engines_render_the_turns_of_a_chat(start: Start, models: Path, system: str) -> None:
+    wanted = settings(models, "dense", BASELINE)
+    chat = replace(REQUEST, system=system, turns=(("user", "a b c"), ("assistant", "c d")))
+    embedded, server = (answer(start, name, wanted, chat) for name in ENGINES)
+    alone = answer(start, "embedded", wanted, replace(chat, turns=()))
+    assert embedded.prompt_tokens == server.prompt_tokens > alone.prompt_tokens
+    assert embedded.token_ids == server.token_ids != alone.token_ids
+
+
 def test_both_engines_count_lookup_alike(start: Start, models: Path) -> None:
     wanted = settings(models, "dense", Mode("lookup_n3", lookup_n=3))
     counts = [answer(start, name, wanted) for name in ENGINES]

@@ -153,7 +153,9 @@ def test_a_template_prints_one_date_in_both_engines_and_the_spec_has_it(
         request = request_of(made.cells[0])
         shown[kind] = running.generate(request)
         if kind == "embedded":
-            assert "01 Jan 2026" in running._model.render("", "x", True)[0]
+            assert (
+                "01 Jan 2026" in running._model.render([{"role": "user", "content": "x"}], True)[0]
+            )
         running.unload()
     assert shown["embedded"].prompt_tokens == shown["server"].prompt_tokens
     assert shown["embedded"].token_ids == shown["server"].token_ids

@@ -13,7 +13,7 @@ from scripts.lib.base.layout import CELLS, REVIEWS
 from scripts.lib.executor import Job, restore, store
 from scripts.lib.planning.cell_record import CellRecord
 from scripts.lib.planning.cell_spec import Weights
-from scripts.lib.planning.disk import LOCK_FILE, drop_cell
+from scripts.lib.planning.disk import LOCK_FILE, drop_cell, load_plans
 from scripts.lib.planning.plan import Plan, find_shard, make_plan
 from scripts.lib.planning.weights_guard import WeightsGuard
 from scripts.lib.results.states import changes, drop_failed, orphans, shown_apart
@@ -165,6 +165,28 @@ def test_files_of_models_and_modes_that_are_gone_are_orphans_whatever_is_known_o
     )
     drafted = {file for file in files_of("big_*") if "spec_" in str(file)}
     assert drafted and lost == files_of("small") | drafted
+
+
+def test_cells_of_a_suite_that_no_role_names_are_no_orphans(
+    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(shutil.copytree(sample, tmp_path / "project"))
+    config = load_config()
+    named = replace(config, suites=("*", "spare"))
+    shutil.copy(config.prompts / "math.yaml", config.prompts / "spare.yaml")
+    before = set(orphans(config))
+    for plan in load_plans(named):
+        for mode in ("baseline", "lookup_n3"):
+            shard = find_shard(plan, "small", mode)
+            for file in (file for file in shard.cell_files if "/spare/" in file):
+                Path(file).parent.mkdir(exist_ok=True)
+                Path(file).write_text("{}")
+    assert len([file for file in files_of("small") if file.parent.name == "spare"]) > 3
+    assert set(orphans(config)) == before and set(orphans(named)) >= before
+    assert not [file for file in orphans(named) if file.parent.name == "spare"]
+    other = next(file for file in files_of("small", "baseline") if file.parent.name == "spare")
+    stale = other.rename(other.with_name(f"{other.name.partition('.')[0]}.0123456789ab.json"))
+    assert set(orphans(config)) == {*before, stale}
 
 
 def test_what_an_unfinished_shard_keeps_is_no_orphan(

@@ -18,11 +18,19 @@ def record(
     tokens: list[int] | None = None,
     status: str = "ok",
     failure: Failure | None = None,
+    least: int | None = None,
+    reason: str = "stop",
 ) -> object:
-    measured = (
-        None if status == "error" else SimpleNamespace(answer=answer, token_ids=tokens or [1, 2, 3])
+    ids = tokens or [1, 2, 3]
+    measured = SimpleNamespace(
+        answer=answer, token_ids=ids, completion_tokens=len(ids), finish_reason=reason
     )
-    return SimpleNamespace(status=status, failure=failure, measurement=measured)
+    return SimpleNamespace(
+        status=status,
+        failure=failure,
+        measurement=None if status == "error" else measured,
+        spec={"sampling": {} if least is None else {"min_tokens": least}},
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,6 +64,11 @@ def test_loops(tokens: list[int], loops: bool) -> None:
         (record(status="error", failure=Failure.GUARD), (Symptom.GUARD,)),
         (record(status="error", failure=Failure.ENGINE), (Symptom.CRASH,)),
         (record(" ", [5] * 40, "timeout"), (Symptom.EMPTY, Symptom.LOOP)),
+        (record(tokens=COUNTING, least=201), (Symptom.SHORT,)),
+        (record(tokens=COUNTING, least=200), ()),
+        (record(tokens=COUNTING, least=201, reason="length"), ()),
+        (record(" ", least=256), (Symptom.EMPTY, Symptom.SHORT)),
+        (record(status="error", failure=Failure.ENGINE, least=256), (Symptom.CRASH,)),
     ],
 )
 def test_symptoms(given: object, found: tuple[str, ...]) -> None:

@@ -104,8 +104,11 @@ def test_without_the_weights_the_error_says_how_to_choose() -> None:
     )
 
 
-def test_unknown_suites_are_named(planner: Planner) -> None:
-    assert wanted_suites(planner, ["all"]) == tuple(planner.suites)
+def test_all_suites_are_those_of_a_role_and_unknown_ones_are_named(planner: Planner) -> None:
+    known = {name for name in planner.suites if name != "workload"}
+    assert set(wanted_suites(planner, ["all"])) == known and len(known) == 9
+    public = replace(planner, suites={"workload": planner.suites["workload"]})
+    assert wanted_suites(public, ["all"]) == ("workload",)
     with pytest.raises(BenchError, match="no suite 'maths'; did you mean 'math'"):
         wanted_suites(planner, ["math", "maths"])
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from scripts.lib.base.errors import BenchError, InputErrors, Problem
 from scripts.lib.base.file_hashing import sha256_of
@@ -61,10 +62,13 @@ class Frozen:
 
 
 def question_digest(question: Question) -> str:
-    """Digest of what a model is sent: prompt with context, system text, bytes of the images."""
+    """Digest of what a model is sent: prompt with context, system text, images, earlier turns."""
     images = [sha256_of(Path(image)) for image in question.images]
     text = sha256(question.prompt_text().encode()).hexdigest()
-    return digest([text, question.system or "", images])
+    sent: list[Any] = [text, question.system or "", images]
+    if question.turns:
+        sent.append([[turn.role, turn.content] for turn in question.turns])
+    return digest(sent)
 
 
 def read_manifest(folder: Path) -> Mapping[str, Frozen] | None:

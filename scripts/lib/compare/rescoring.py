@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 
 from scripts.lib.compare.observations import Observation
+from scripts.lib.planning.cell_spec import turns_spec
 from scripts.lib.planning.disk import load_planner
 from scripts.lib.prompts.loader import Question, Suite, read_suites
 from scripts.lib.scoring.scorers import Scoring, scorers_of
@@ -59,6 +60,8 @@ def _is_asked(question: Question, item: Observation) -> bool:
     """True where the observation's prompt is today's text of the question."""
     sent = item.spec.get("prompt", {})
     text = question.prompt_text()
+    if sent.get("turns", []) != turns_spec(question):
+        return False
     if "user" in sent:
         return bool(sent["user"] == text)
     return bool(sent.get("user_sha256") == sha256(text.encode()).hexdigest())

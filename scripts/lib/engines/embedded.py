@@ -153,7 +153,7 @@ class EmbeddedEngine:
     def prompt_tokens(self, request: Request) -> list[int]:
         """The prompt's token ids as sent: template applied, special tokens parsed."""
         assert self._model is not None
-        text, add_special = self._model.render(request.system, request.user, request.thinking)
+        text, add_special = self._model.render(request.messages, request.thinking)
         return self._model.tokenize(with_prefill(text, request.prefill), add_special)
 
     def generate(self, request: Request) -> Measurement:

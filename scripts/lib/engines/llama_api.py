@@ -55,18 +55,16 @@ class LlamaModel:
     def _special(self, token: int) -> str:
         return "" if token < 0 else self.piece(token, special=True).decode("utf-8", "replace")
 
-    def render(self, system: str, user: str, thinking: bool) -> tuple[str, bool]:
+    def render(self, messages: Sequence[Mapping[str, str]], thinking: bool) -> tuple[str, bool]:
         """The prompt text, and whether the tokenizer must still add BOS.
 
         Without a template, the text as it is. Raises EngineFailure in the template's own words.
         """
         template = self.meta("tokenizer.chat_template")
         if not template:
-            return "\n\n".join(part for part in (system, user) if part), True
+            return "\n\n".join(message["content"] for message in messages), True
         bos = self._special(llama_cpp.llama_vocab_bos(self.vocab))
         eos = self._special(llama_cpp.llama_vocab_eos(self.vocab))
-        messages: list[Any] = [{"role": "system", "content": system}] if system else []
-        messages.append({"role": "user", "content": user})
         variables: dict[str, Any] = {"bos_token": bos, "eos_token": eos}
         if not thinking:
             variables["enable_thinking"] = False

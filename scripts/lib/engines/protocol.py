@@ -74,8 +74,9 @@ class Request:
     """One prompt with its sampling settings. Temperature 0 is greedy.
 
     `timeout_s` limits the whole answer. `prefill`: the beginning of the answer, put after the
-    rendered prompt. `forced`: a text of letters and spaces that the answer is made to be the
-    beginning of, where the engine can do that.
+    rendered prompt. `turns`: (role, text) of the messages between the system's and the user's.
+    `forced`: a text of letters and spaces that the answer is made to be the beginning of, where the
+    engine can do that.
     """
 
     user: str
@@ -89,7 +90,15 @@ class Request:
     timeout_s: float
     images: tuple[str, ...] = ()
     prefill: str = ""
+    turns: tuple[tuple[str, str], ...] = ()
     forced: str = ""
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """What the chat template renders: system, earlier turns, and the user's prompt."""
+        system = (("system", self.system),) if self.system else ()
+        said = (*system, *self.turns, ("user", self.user))
+        return [{"role": role, "content": text} for role, text in said]
 
 
 @dataclass(frozen=True, slots=True)

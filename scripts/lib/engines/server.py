@@ -197,16 +197,14 @@ class ServerEngine:
         images = [
             base64.b64encode(Path(image).read_bytes()).decode("ascii") for image in request.images
         ]
-        content: Any = request.user
+        messages = request.messages
         if images:
             # The bytes are sent with the prompt; the template only counts the images.
             parts = [
                 {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
                 for data in images
             ]
-            content = [*parts, {"type": "text", "text": request.user}]
-        messages = [{"role": "system", "content": request.system}] if request.system else []
-        messages.append({"role": "user", "content": content})
+            messages[-1]["content"] = [*parts, {"type": "text", "text": request.user}]
         # The server would give every template today's date.
         variables = date_variables() | ({} if request.thinking else {"enable_thinking": False})
         body = {"messages": messages, "chat_template_kwargs": variables}

@@ -51,7 +51,7 @@ class Pool:
 
     def question(self, suite: str, name: str, asked: Question | None) -> int:
         """The index of a question; one that was asked in two wordings has two."""
-        prompt = asked.prompt_text() if asked is not None else ""
+        prompt = asked.with_turns(asked.prompt_text()) if asked is not None else ""
         key = (suite, name, prompt)
         if key not in self._question_at:
             self._question_at[key] = len(self.questions)

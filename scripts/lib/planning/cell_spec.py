@@ -71,25 +71,35 @@ def thinking_spec(question: Question, model: Model, weights: Weights) -> dict[st
     return {"thinking": False if weights.facts.header.thinking_switch else NOT_DISABLED}
 
 
+def _sent_text(name: str, text: str) -> dict[str, Any]:
+    """A text, or the sha256 and the length of a long one."""
+    if len(text) <= PROMPT_IN_SPEC_CHARACTERS:
+        return {name: text}
+    return {f"{name}_sha256": sha256(text.encode()).hexdigest(), f"{name}_characters": len(text)}
+
+
+def turns_spec(question: Question) -> list[dict[str, Any]]:
+    """The messages before the prompt, each by its role, as the prompt itself is by `user`."""
+    return [_sent_text(turn.role, turn.content) for turn in question.turns]
+
+
 def prompt_spec(
     question: Question, model: Model, weights: Weights, system_suffix: bool = False
 ) -> dict[str, Any]:
     """The prompt as sent: system and user text (a long text as sha256 and length), and thinking.
 
-    `system_suffix`: add the entry's `system_prompt_suffix`. In the spec, `system_merged` means that
-    the system text is put before the user's, as the chat template has no system role. `date` is the
-    day that the chat template prints.
+    `turns` are the messages before it. `system_suffix`: add the entry's `system_prompt_suffix`. In
+    the spec, `system_merged` means that the system text is put before the user's first one, as the
+    chat template has no system role. `date` is the day that the chat template prints.
     """
     assert weights.facts is not None
     user = question.prompt_text()
     suffix = model.system_prompt_suffix if system_suffix else ""
     system = "\n".join(part for part in (question.system, suffix) if part)
     sent: dict[str, Any] = {"system": system, **thinking_spec(question, model, weights)}
-    if len(user) <= PROMPT_IN_SPEC_CHARACTERS:
-        sent["user"] = user
-    else:
-        sent["user_sha256"] = sha256(user.encode()).hexdigest()
-        sent["user_characters"] = len(user)
+    sent |= _sent_text("user", user)
+    if question.turns:
+        sent["turns"] = turns_spec(question)
     if system and not weights.facts.header.system_role:
         sent["system_merged"] = True
     if weights.facts.header.template_date:

@@ -50,7 +50,7 @@ from scripts.lib.planning.runtime_values import (
 )
 from scripts.lib.planning.sampling import sample_questions
 from scripts.lib.planning.traits import Traits, traits_of
-from scripts.lib.prompts.lengths import TEMPLATE_TOKENS, Lengths, how_counted, prompt_tokens
+from scripts.lib.prompts.lengths import Lengths, how_counted, prompt_tokens, template_tokens
 from scripts.lib.prompts.loader import Question, Suite
 from scripts.lib.registry.role_table import is_role_suite, suites_for_roles
 from scripts.lib.registry_loader import Model, Registry
@@ -179,7 +179,7 @@ class Planner:
     def selected(self, model: Model) -> tuple[Question, ...]:
         """The questions of the model's suites that the configuration selects, in suite order.
 
-        A suite that belongs to no role (a public benchmark) must be named exactly in
+        A suite that belongs to no role (the workloads, a public benchmark) must be named exactly in
         `config.suites`.
         """
         named = tuple(name for name in self.config.suites if not is_role_suite(name))
@@ -218,8 +218,8 @@ class Planner:
 
     def _room(self, model: Model, question: Question) -> int:
         """Tokens of the context that the prompt leaves for the answer."""
-        prompt = prompt_tokens(question, self._vocabulary(model), self.lengths) + TEMPLATE_TOKENS
-        return self._context(model) - prompt
+        prompt = prompt_tokens(question, self._vocabulary(model), self.lengths)
+        return self._context(model) - prompt - template_tokens(question)
 
     def max_tokens(self, model: Model, question: Question) -> Setting[int]:
         """The most new tokens of an answer, and where that is set."""
@@ -233,12 +233,15 @@ class Planner:
         )
 
     def _sampled(self, questions: tuple[Question, ...]) -> tuple[Question, ...]:
-        by_suite: dict[str, list[Question]] = {}
+        """`speed_sample` questions of each suite; of a suite with workloads, of each workload."""
+        groups: dict[tuple[str, str], list[Question]] = {}
         for question in questions:
-            by_suite.setdefault(question.suite, []).append(question)
+            if not matches(question.suite, self.config.decoding.speed_suites):
+                continue
+            groups.setdefault((question.suite, question.workload), []).append(question)
         count, seed = self.config.decoding.speed_sample, self.config.sampling.seed
         return tuple(
-            q for group in by_suite.values() for q in sample_questions(tuple(group), count, seed)
+            q for group in groups.values() for q in sample_questions(tuple(group), count, seed)
         )
 
     def _cells(
@@ -257,13 +260,15 @@ class Planner:
         sampled = self._sampled(questions)
         names = {(question.suite, question.id) for question in sampled}
         for question in sampled if mode.speculative else questions:
-            sampling = {
+            sampling: dict[str, Any] = {
                 "temperature": temperature_of(self.config, self.registry, model, question).value,
                 "top_p": self.config.sampling.top_p,
                 "seed": self.config.sampling.seed,
                 "max_tokens": self.max_tokens(model, question).value,
                 "stop": list(question.stop),
             }
+            if question.least_tokens is not None:
+                sampling["min_tokens"] = question.least_tokens
             timeout_s = timeout_of(self.config, self.registry, model, question).value
             for repeat in range(self.config.repeats):
                 spec = common | {

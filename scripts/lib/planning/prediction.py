@@ -152,6 +152,7 @@ def cell_seconds(shard: Shard, cell: Cell, speed: Speed) -> float:
     """Seconds of one cell at most: an answer of full length, or until it is cut off."""
     spec = cell.spec["prompt"]
     characters = spec.get("user_characters") or len(spec.get("user", ""))
+    characters += sum(len(turn.content) for turn in cell.question.turns)
     prompt_tokens = (characters + len(spec["system"])) / CHARACTERS_PER_TOKEN
     max_tokens = cell.spec["sampling"]["max_tokens"]
     once = prompt_tokens / speed.prefill_tokens_per_s + max_tokens / speed.decode_tokens_per_s

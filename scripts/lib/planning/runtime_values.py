@@ -188,15 +188,20 @@ def max_tokens_of(
 
     `room`: tokens of the context that the prompt leaves (None: ignored). A suite's own limit is
     halved until it fits: the predecessor's suites ask for 4,096 tokens of models whose context is
-    no longer. A limit of the configuration, the question or the entry stays.
+    no longer. A limit of the configuration, the question or the entry stays, but no answer is cut
+    below the question's `min_tokens`.
     """
-    return _first(
+    found = _first(
         (config.sampling.max_tokens, "config: sampling.max_tokens"),
         (question.max_tokens, f"{question.name_in_full}: max_tokens"),
         _inherited_max_tokens(question, room),
         (model.n_tokens, f"roles.{model.key}.generation_defaults.n_tokens"),
         last=DEFAULT_MAX_TOKENS,
     )
+    least = question.least_tokens or 0
+    if found.value >= least:
+        return found
+    return Setting(least, f"{question.suite}: min_tokens (of {found.value}: {found.source})")
 
 
 def _slowness(model: Model) -> tuple[float, str]:

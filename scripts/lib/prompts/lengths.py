@@ -19,13 +19,24 @@ from scripts.lib.prompts.types import Question
 FILE = Path("orchestration/prompt_lengths.json")
 # What the chat template and the system text add at most, in tokens: they are not part of the count.
 TEMPLATE_TOKENS = 64
+# What it adds around one earlier message of a chat.
+TURN_TOKENS = 16
 
 Lengths = Mapping[str, Mapping[str, int]]
 
 
 def name_of(question: Question) -> str:
     """The question's key in the file: `suite/id@characters`."""
-    return f"{question.name_in_full}@{len(question.prompt_text())}"
+    return f"{question.name_in_full}@{len(_text(question))}"
+
+
+def _text(question: Question) -> str:
+    return question.with_turns(question.prompt_text())
+
+
+def template_tokens(question: Question) -> int:
+    """What the chat template adds to the count at most."""
+    return TEMPLATE_TOKENS + TURN_TOKENS * len(question.turns)
 
 
 def _tokens(value: object) -> int:
@@ -66,7 +77,7 @@ def prompt_tokens(question: Question, vocabulary: str, lengths: Lengths) -> int:
     if counted is not None:
         return counted
     kind = question.context.kind if question.context is not None else "document"
-    return estimated_tokens(question.prompt_text(), kind)
+    return estimated_tokens(_text(question), kind)
 
 
 def how_counted(question: Question, vocabulary: str, lengths: Lengths) -> str:
@@ -92,7 +103,7 @@ def count(weights: Path, questions: Iterable[Question]) -> Mapping[str, int]:
             f"{weights}: its vocabulary cannot be loaded: {log.last_words()}"
         ) from error
     return {
-        name_of(q): len(model.tokenize(q.prompt_text().encode(), add_bos=False, special=True))
+        name_of(q): len(model.tokenize(_text(q).encode(), add_bos=False, special=True))
         for q in questions
     }
 

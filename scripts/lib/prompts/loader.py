@@ -28,6 +28,12 @@ from scripts.lib.prompts.question_list import (
     file_defaults,
     listed_checks,
 )
+from scripts.lib.prompts.question_workloads import (
+    WORKLOAD_KEYS,
+    checked_min_tokens,
+    turns_of,
+    workload_of,
+)
 from scripts.lib.prompts.suite_folder import foreign_keys, name_at_a_glance, not_read, suite_files
 from scripts.lib.prompts.types import (
     Check,
@@ -63,7 +69,7 @@ _SUITE = Section(
 _SHARED = (
     *keys("tier", "name", "prompt", "expected", "reference_answer", "system", "temperature"),
     *keys("context_tokens", *CONTEXT_KEYS, "image_path", "images", "max_tokens", "stop"),
-    *keys("timeout_s", "description", "note", "notes"),
+    *keys("timeout_s", "description", "note", "notes", *WORKLOAD_KEYS),
 )
 _QUESTION = Section(
     "question",
@@ -88,7 +94,7 @@ _INFERENCE = Section(
     "inference_params",
     "inference_params",
     "How the suite's questions are asked.",
-    keys("temperature", "max_tokens", "timeout"),
+    keys("temperature", "max_tokens", "min_tokens", "timeout"),
 )
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _ID_CHARACTERS = "letters, digits, '_', '.' and '-', at most 100 of them"
@@ -176,6 +182,9 @@ def _question(entry: Fields, suite: str, qid: str, ruled: Ruled) -> Question:
         all_must_pass=ruled.all_must_pass,
         system=entry.scalar("system") or None,
         max_tokens=entry.integer("max_tokens", 1, 1_000_000),
+        min_tokens=checked_min_tokens(entry),
+        turns=turns_of(entry),
+        workload=workload_of(entry),
         stop=entry.texts("stop", empty=False),
         images=written_images(entry),
         temperature=entry.number("temperature", 0, 5),
@@ -237,6 +246,7 @@ def _inference_params(part: Fields) -> InferenceParams:
     return InferenceParams(
         temperature=part.number("temperature", 0, 5),
         max_tokens=part.integer("max_tokens", 1, 1_000_000),
+        min_tokens=checked_min_tokens(part),
         timeout_s=part.number("timeout", 0.001, 1e7),
     )
 

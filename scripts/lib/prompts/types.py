@@ -35,18 +35,29 @@ class Criterion:
 
 @dataclass(frozen=True, slots=True)
 class InferenceParams:
-    """What a suite says for all its questions: temperature, new tokens, seconds per answer."""
+    """What a suite says for all its questions: temperature, most and least new tokens, seconds."""
 
     temperature: float | None = None
     max_tokens: int | None = None
     timeout_s: float | None = None
+    min_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One earlier message of a chat. `role` is `user` or `assistant`."""
+
+    role: str
+    content: str
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """One question. `tier` is 1 to 3, `max_tokens` the most new tokens.
 
-    `context` makes the text that goes before the prompt.
+    `context` makes the text that goes before the prompt. `turns` are the messages before it, which
+    end with one of the assistant. `workload` names what kind of text the answer is. An answer that
+    ends with fewer than `min_tokens` ended early.
 
     `inherited`: what its suite says where the question itself says nothing. `whole` decides whether
     the answer as a whole passes: one that fails them gets no points, and one that passes them gets
@@ -65,7 +76,10 @@ class Question:
     scoring: tuple[Criterion, ...] = ()
     system: str | None = None
     max_tokens: int | None = None
+    min_tokens: int | None = None
     stop: tuple[str, ...] = ()
+    turns: tuple[Turn, ...] = ()
+    workload: str = ""
     images: tuple[str, ...] = ()
     temperature: float | None = None
     timeout_s: float | None = None
@@ -85,11 +99,23 @@ class Question:
         """Suite and id: `math/t1_q1_apples`."""
         return f"{self.suite}/{self.id}"
 
+    @property
+    def least_tokens(self) -> int | None:
+        """The tokens below which an answer ended early: the question's, else its suite's."""
+        return self.inherited.min_tokens if self.min_tokens is None else self.min_tokens
+
     def prompt_text(self) -> str:
         """The prompt exactly as sent: generated context first, then the question."""
         if self.context is None:
             return self.prompt
         return before_question(self.context, _context(self.context), self.prompt)
+
+    def with_turns(self, prompt: str) -> str:
+        """The earlier messages and a prompt as one text, for lengths and for readers."""
+        if not self.turns:
+            return prompt
+        said = ((turn.role, turn.content) for turn in (*self.turns, Turn("user", prompt)))
+        return "\n\n".join(f"{role}: {content}" for role, content in said)
 
 
 def lost_images(question: Question) -> tuple[str, ...]:

@@ -228,28 +228,40 @@ def drop_failed(plans: Iterable[Plan], really: bool = True) -> tuple[Path, ...]:
 # --- orphans ---
 
 
+def _of_some(patterns: Iterable[str], planner: Planner) -> tuple[str, ...]:
+    """The patterns that match a suite; all suites where none does."""
+    found = [
+        pattern
+        for pattern in patterns
+        if any(matches(name, (pattern.removeprefix("!"),)) for name in planner.suites)
+    ]
+    return tuple(found) or ("*",)
+
+
 def _widened(config: Config, planner: Planner) -> Config:
     """The same measurement of every model (also deprecated) in every mode, on both engines.
 
     Patterns that match no suite any more are dropped.
     """
-    suites = []
-    for pattern in config.suites:
-        if any(matches(name, (pattern.removeprefix("!"),)) for name in planner.suites):
-            suites.append(pattern)
+    speed_suites = _of_some(config.decoding.speed_suites, planner)
     return replace(
         config,
         models=tuple(planner.registry.models),
-        suites=tuple(suites) or ("*",),
-        decoding=replace(config.decoding, modes=("*",)),
+        suites=_of_some(config.suites, planner),
+        decoding=replace(config.decoding, modes=("*",), speed_suites=speed_suites),
         engines=ENGINES,
     )
 
 
-def _all_questions(config: Config) -> Config:
-    """The same for every question, also in the speed modes: the sample is not part of a spec."""
-    decoding = replace(config.decoding, speed_sample=EVERY_QUESTION)
-    return replace(config, suites=("*",), tiers=(1, 2, 3), questions=("*",), decoding=decoding)
+def _all_questions(planner: Planner) -> Config:
+    """The same for every question, also in the speed modes: the sample is not part of a spec.
+
+    A suite that belongs to no role is asked where it is named.
+    """
+    config = planner.config
+    decoding = replace(config.decoding, speed_suites=("*",), speed_sample=EVERY_QUESTION)
+    suites = ("*", *planner.suites)
+    return replace(config, suites=suites, tiers=(1, 2, 3), questions=("*",), decoding=decoding)
 
 
 def _configurations(active: Config, folder: Path = CONFIG_FILE.parent) -> Iterator[Config]:
@@ -322,7 +334,7 @@ def orphans(active: Config) -> tuple[Path, ...]:
         _check_readable("registry entries", planner.registry.left_out, "scripts.validate")
         profiles.add(planner.hardware.name)
         unplanned.update(_unplanned(planner))
-        everything = make_plan(replace(planner, config=_all_questions(planner.config)))
+        everything = make_plan(replace(planner, config=_all_questions(planner)))
         cells.update(file for shard in everything.shards for file in shard.cell_files)
         plan = make_plan(planner)
         for seen in (plan, seen_from_elsewhere(plan)):

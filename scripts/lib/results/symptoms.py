@@ -1,4 +1,4 @@
-"""Symptoms of an answer, apart from being wrong: loops, echo, emptiness, broken text, crashes."""
+"""Symptoms of an answer, apart from being wrong: loops, echo, broken text, an early end, …."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ class Symptom(StrEnum):
     ECHO = "prompt echo"
     EMPTY = "empty answer"
     GARBAGE = "broken text"
+    SHORT = "ended early"
     GUARD = "guard"
     CRASH = "crash"
 
@@ -76,6 +77,14 @@ def is_garbage(answer: str) -> bool:
     return sum(map(_is_broken, text)) > GARBAGE_SHARE * max(len(text), 1)
 
 
+def is_short(record: CellRecord) -> bool:
+    """True when the model ended its answer below the `min_tokens` of the cell's spec."""
+    measured, least = record.measurement, record.spec.get("sampling", {}).get("min_tokens")
+    if measured is None or least is None or measured.finish_reason != "stop":
+        return False
+    return measured.completion_tokens < int(least)
+
+
 def symptoms(record: CellRecord, prompt: str) -> tuple[Symptom, ...]:
     """The symptoms of a stored cell, in a fixed order; none for a healthy one."""
     if record.status == "error":
@@ -88,5 +97,6 @@ def symptoms(record: CellRecord, prompt: str) -> tuple[Symptom, ...]:
         Symptom.LOOP: ends_in_loop(measured.token_ids),
         Symptom.ECHO: is_echo(measured.answer, prompt),
         Symptom.GARBAGE: is_garbage(measured.answer),
+        Symptom.SHORT: is_short(record),
     }
     return tuple(symptom for symptom, is_shown in shown.items() if is_shown)

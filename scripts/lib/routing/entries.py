@@ -17,7 +17,7 @@ from scripts.lib.base.stored_json import digest
 from scripts.lib.planning.plan import Planner
 from scripts.lib.planning.sampling import sample_questions
 from scripts.lib.prompts.loader import Question
-from scripts.lib.registry.role_table import roles_of_suite, suites_for_roles
+from scripts.lib.registry.role_table import is_role_suite, roles_of_suite, suites_for_roles
 from scripts.lib.registry_loader import Model
 from scripts.lib.settings.run_config import merge
 
@@ -190,9 +190,9 @@ def _models(found: Mapping[str, Model | Absent]) -> list[Model]:
 
 
 def wanted_suites(planner: Planner, named: Sequence[str]) -> tuple[str, ...]:
-    """The named suites; `all` means all suites. Raises BenchError for an unknown one."""
+    """The named suites; `all` means those of any role. Raises BenchError for an unknown one."""
     if list(named) == ["all"]:
-        return tuple(planner.suites)
+        return tuple(filter(is_role_suite, planner.suites)) or tuple(planner.suites)
     for name in named:
         if name not in planner.suites:
             raise BenchError(
@@ -303,6 +303,7 @@ def entry_settings(
     }
     decoding: dict[str, Any] = {"modes": list(modes)}
     if tuple(modes) != (MODE,):
-        # Elsewhere the modes for speed are asked only a few questions of a suite; here all of them.
+        # Elsewhere the modes for speed are asked only a few questions of some suites; here all.
+        decoding["speed_suites"] = suites
         decoding["speed_sample"] = max(len(names), raw["decoding"]["speed_sample"])
     return merge(raw, narrowed | {"decoding": decoding, "repeats": 1})

@@ -123,7 +123,7 @@ def _asked(question: Question) -> tuple[str, str, tuple[tuple[str, int], ...]]:
         ("agrees with the reference", 100),
     )
     return (
-        "\n\n".join([*parts, question.prompt.strip()]),
+        "\n\n".join([*parts, question.with_turns(question.prompt.strip())]),
         "\n\n".join(references) or "(none)",
         criteria,
     )

@@ -38,7 +38,10 @@ _TOP = (
     *keys("repeats", "measurement_epoch", "preflight", "sample", required=True),
     *keys("system_prompt_suffix", required=True),
 )
-_DECODING = keys("modes", "speed_sample", "lookup_draft_tokens", "speculators", required=True)
+_DECODING = (
+    *keys("modes", "speed_suites", "speed_sample", required=True),
+    *keys("lookup_draft_tokens", "speculators", required=True),
+)
 _SAMPLING = (
     *keys("top_p", "seed", required=True),
     *keys("temperature", "max_tokens", nullable=True),
@@ -54,11 +57,13 @@ _TIMEOUTS = keys("cell_s", nullable=True)
 class Decoding:
     """Which modes are planned: `modes` are patterns over their names.
 
-    `speed_sample`: questions per suite in speed modes; `lookup_draft_tokens`: prompt lookup's most.
+    `speed_suites`: patterns over the suites that speed modes are asked; `speed_sample`: questions
+    of each, or of each of its workloads; `lookup_draft_tokens`: prompt lookup's most.
     `speculators`: the settings of the others, section by section (see settings/speculators).
     """
 
     modes: tuple[str, ...]
+    speed_suites: tuple[str, ...]
     speed_sample: int
     lookup_draft_tokens: int
     speculators: Mapping[str, Mapping[str, int | float]]
@@ -210,6 +215,7 @@ def _image_roots(part: Fields) -> dict[str, str]:
 def _decoding(part: Fields) -> Decoding:
     return Decoding(
         modes=_patterns(part, "modes"),
+        speed_suites=_patterns(part, "speed_suites"),
         speed_sample=part.integer("speed_sample") or 0,
         lookup_draft_tokens=part.integer("lookup_draft_tokens", 1, 512) or 0,
         speculators=_speculators(part),
