@@ -27,7 +27,7 @@ from scripts.lib.scoring.extract.number_words import named_numbers
 from scripts.lib.scoring.extract.phrases import any_of
 from scripts.lib.scoring.extract.quantities import Number, numbers, plain
 
-Find = Callable[[str], list[Number]]
+Find = Callable[[str], Sequence[Number]]
 # Words and marks that may come between "the answer is" and the number.
 _FILLER = re.compile(
     r"^(?:[\s*_`~\"'“”‘’$(\[{:=≈≃→>|]|\\\(|\\\[|\\boxed|\b"

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 from scripts.lib.scoring.extract.phrases import any_of
 
@@ -278,7 +279,8 @@ def _magnitude(match: re.Match[str], continental: bool) -> Fraction | None:
     return value
 
 
-def numbers(text: str) -> list[Number]:
+@lru_cache(maxsize=64)
+def numbers(text: str) -> tuple[Number, ...]:
     """The numbers of a text, in order. The text must be one that `plain` has returned."""
     found: list[Number] = []
     continental = len({word.lower() for word in _CONTINENTAL.findall(text[:2000])}) > 1
@@ -296,7 +298,7 @@ def numbers(text: str) -> list[Number]:
         is_label = _is_label(text, start, end, values[0])
         number = Number(values, start, end, is_label, _is_coefficient(text, match))
         found[-1:] = _together(text, found[-1], number) if found else [number]
-    return found
+    return tuple(found)
 
 
 def _with_right_sign(
