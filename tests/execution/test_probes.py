@@ -18,7 +18,6 @@ from scripts.lib.results.probe_outcomes import (
     read_outcomes,
     store_outcome,
 )
-from tests.factories.engines import HARDWARE
 from tests.factories.plans import COMMA, tiny_planner
 
 FLAG = Quirk("flag", "g", "removed", probe="flag_absent", probe_argument="--draft-max")
@@ -35,8 +34,9 @@ CELLS = Quirk("cells", "g", "unstable", probe="output_not_degenerate", probe_arg
 
 
 def outcome(tmp_path: Path, quirk: Quirk, **changes: int) -> ProbeOutcome:
-    planner = replace(tiny_planner(tmp_path, quirk, **changes), hardware=HARDWARE)
-    return run_probe(quirk, planner, server_binary(), tmp_path / "server.log")
+    return run_probe(
+        quirk, tiny_planner(tmp_path, quirk, **changes), server_binary(), tmp_path / "server.log"
+    )
 
 
 def test_a_flag_that_is_gone_and_one_that_is_there(tmp_path: Path) -> None:
