@@ -17,7 +17,6 @@ from tests.factories.tiny_project import (
     CELLS,
     FAULTS,
     NO_TABLES,
-    ONE_SHARD,
     SHARD,
     Project,
     engines_of,
@@ -87,7 +86,7 @@ def test_a_folder_at_a_cells_name_is_told_in_one_message(finished: Project) -> N
     cell.mkdir()
     for review in reviews(project):
         review.unlink()
-    done = project.snakemake(*ONE_SHARD)
+    done = project.snakemake("tabulate", "--config", 'models=["tiny_a"]', BASELINE)
     told = done.stdout + done.stderr
     assert done.returncode == 1 and "Traceback" not in told
     assert f"{cell.relative_to(project.folder)}: damaged: Is a directory" in told
