@@ -98,7 +98,7 @@ class Measurement:
     token_ids: tuple[int, ...] = ()
     close_calls: tuple[tuple[int, float], ...] = ()
     accepted_by_position: tuple[int, ...] = ()
-    speculators: Counts = field(default_factory=dict)
+    speculators: Counts = field(default_factory=dict, hash=False)
 
 
 # The figures of a measurement that are compared as ratios.

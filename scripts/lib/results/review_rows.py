@@ -63,7 +63,7 @@ class ReviewRow:
     accepted_tokens: int = 0
     verify_steps: int = 0
     accepted_by_position: tuple[int, ...] = ()
-    speculators: Counts = field(default_factory=dict)
+    speculators: Counts = field(default_factory=dict, hash=False)
     load_s: float
     generation_s: float = 0.0
     peak_rss_bytes: int
