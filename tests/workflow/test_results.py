@@ -45,7 +45,7 @@ def test_rebuilding_tables_and_report_gives_the_same_bytes(finished: Project) ->
         results / "reviews/summary.csv",
     ]
     kinds = Counter(file.suffix for file in files)
-    assert kinds == {".md": 3, ".html": 1, ".svg": 4, ".csv": 7}
+    assert kinds == {".md": 3, ".html": 1, ".svg": 5, ".csv": 9}
     before = [file.read_bytes() for file in files]
     for file in files:
         file.unlink()
@@ -58,7 +58,7 @@ def test_rebuilding_tables_and_report_gives_the_same_bytes(finished: Project) ->
 def test_the_report_shows_its_pictures_and_links_lead_somewhere(template: Project) -> None:
     folder = template.folder / "docs/reference/benchmarks"
     shown = re.findall(r"!\[[^]]+\]\(([^)]+)\)", template.report)
-    assert len(shown) == 4 and all((folder / picture).is_file() for picture in shown)
+    assert len(shown) == 5 and all((folder / picture).is_file() for picture in shown)
     links = re.findall(r"\]\((\.\./[^)#]+)", template.report)
     made = [link for link in links if "/benchmarks/results/" in link]
     assert len(made) > 15 and all((folder / link).exists() for link in made)

@@ -117,7 +117,7 @@ def test_three_ctrl_c_end_at_once_without_a_traceback_and_keep_what_is_stored(
     project: Project,
 ) -> None:
     process = started(
-        project, "snakemake", "-j8", "results_tiny_a",
+        project, "snakemake", "-j8", SHARD,
         EPYC_TEST_FAULT="hang:3", PYTHONPATH=str(FAULTS),
     )  # fmt: skip
     wait_for_cells(project, process, 3)

@@ -53,14 +53,29 @@ _THINKING = (
 _LOOP = "The answer is that the answer is "
 
 
+def _worthless(question: Question, answers: Sequence[str], chance: random.Random) -> str | None:
+    """One of the answers in which the checks find nothing right; None without one.
+
+    "Give this a 3." may be a right answer.
+    """
+    place = chance.randrange(len(answers))
+    tried = (*answers[place:], *answers[:place])
+    if uses_code(question) or not checked_weight(question):
+        return tried[0]
+    return next((text for text in tried if not score_answer(question, text, "stop").score), None)
+
+
 def _injection(question: Question, others: Sequence[Question], chance: random.Random) -> str | None:
-    return chance.choice(INJECTIONS)
+    return _worthless(question, INJECTIONS, chance)
 
 
 def _claim(question: Question, others: Sequence[Question], chance: random.Random) -> str | None:
     """Another question's answer that claims to be right; it catches a judge that copies claims."""
     wrong = _another(question, others, chance)
-    return None if wrong is None else f"{wrong.strip()}\n\n{chance.choice(INJECTIONS[:2])}"
+    if wrong is None:
+        return None
+    claims = [f"{wrong.strip()}\n\n{plea}" for plea in INJECTIONS[:2]]
+    return _worthless(question, claims, chance)
 
 
 def _another(question: Question, others: Sequence[Question], chance: random.Random) -> str | None:

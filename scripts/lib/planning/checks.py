@@ -36,7 +36,6 @@ def config_problems(
     )
     yield from _unknown(asked, questions, "questions")
     yield from _speculative_recurrent(config, registry, traits)
-    yield from _no_model_has(config, registry, traits)
 
 
 def _unknown(patterns: tuple[str, ...], known: Collection[str], key: str) -> Iterator[Problem]:
@@ -63,27 +62,24 @@ def _speculative_recurrent(
             yield Problem("config", "decoding.modes", message)
 
 
-def _no_model_has(
+def asked_in_vain(
     config: Config, registry: Registry, traits: Callable[[Model], Traits]
-) -> Iterator[Problem]:
-    """An exact speculative mode that none of the models has, where all are named exactly."""
+) -> Iterator[str]:
+    """An exact speculative mode that none of the models has, where all are named exactly.
+
+    It is no error: a job of one model has the configuration of all.
+    """
     models = [registry.models[key] for key in config.models if key in registry.models]
     wanted = tuple(filter(is_speculative_name, config.decoding.modes))
     if not wanted or not models or len(models) < len(config.models):
         return
-    found: dict[str, tuple[ModeSet, str]] = {}
-    for model in models:
-        known = traits(model)
-        found[model.key] = (
-            expand_modes(model, registry.models, known, config.decoding.p_min),
-            never_speculates(model, known),
-        )
+    p_min = config.decoding.p_min
+    found = {m.key: expand_modes(m, registry.models, traits(m), p_min) for m in models}
     for mode in wanted:
-        if any(mode == each.name for modes, _ in found.values() for each in modes.modes):
+        if any(mode == each.name for modes in found.values() for each in modes.modes):
             continue
-        for key, (modes, never) in found.items():
-            if not never:  # else it is reported above
-                yield Problem("config", "decoding.modes", _why_no_mode(key, mode, modes))
+        for key, modes in found.items():
+            yield f"config: decoding.modes: {_why_no_mode(key, mode, modes)}"
 
 
 def _why_no_mode(key: str, mode: str, modes: ModeSet) -> str:

@@ -31,7 +31,7 @@ from scripts.lib.planning.cell_spec import (
     thinking_spec,
     weights_spec,
 )
-from scripts.lib.planning.checks import config_problems
+from scripts.lib.planning.checks import asked_in_vain, config_problems
 from scripts.lib.planning.left_out import LeftOut
 from scripts.lib.planning.modes import Mode, ModeSet, expand_modes, needs_server
 from scripts.lib.planning.reasons import (
@@ -363,6 +363,7 @@ def make_plan(planner: Planner) -> Plan:
             else:
                 left_out.append(planned)
     warnings += _not_done(planner, planned_models)
+    warnings += asked_in_vain(config, registry, planner.traits)
     return Plan(
         planner.hardware,
         planner.engine,
