@@ -158,7 +158,7 @@ Ways = dict[str, dict[str, Callable[[], Answer]]]
 
 def prepared(model: str, modes: list[str], tokens: int, folder: Path, stack: ExitStack) -> Ways:
     """For each mode, how each way asks; everything is started and warm."""
-    planner = for_model(load_planner(load_config()), model, "server")
+    planner = for_model(load_planner(load_config().with_modes(("*",))), model, "server")
     plan = make_plan(planner)
     ways: Ways = {}
     for mode in modes:
