@@ -18,6 +18,7 @@ from scripts.lib.planning.modes import expand_modes
 from scripts.lib.planning.traits import traits_of
 from scripts.lib.registry_loader import load_registry
 from scripts.lib.settings.speculators import BY_NAME
+from scripts.lib.weights import gguf_copy
 from scripts.lib.weights.facts import WeightsFacts, WeightsLock, facts
 from scripts.lib.weights.gguf_header import read_header
 from tests.factories.commands import call
@@ -38,13 +39,14 @@ def write(
         writer.add_nextn_predict_layers(nextn)
     for key, value in keys.items():
         writer.add_uint32(f"{arch}.{key}", value)
+    _finish(writer, tensors)
+    return path
+
+
+def _finish(writer: gguf.GGUFWriter, tensors: Iterable[str]) -> None:
     for name in tensors:
         writer.add_tensor(name, np.zeros((1, 4), dtype=np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
+    gguf_copy.write(writer)
 
 
 @pytest.mark.parametrize(
@@ -100,12 +102,7 @@ def split(folder: Path, arch: str, parts: list[tuple[str, ...]], nextn: int) -> 
             writer.add_nextn_predict_layers(nextn)
         writer.add_uint16("split.count", len(parts))
         writer.add_uint16("split.no", number - 1)
-        for name in tensors:
-            writer.add_tensor(name, np.zeros((1, 4), dtype=np.float32))
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-        writer.close()
+        _finish(writer, tensors)
     return folder / f"m-00001-of-{len(parts):05d}.gguf"
 
 

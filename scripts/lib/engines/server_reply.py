@@ -10,6 +10,7 @@ from typing import Any
 
 from scripts.lib.base.untrusted_text import one_line, valid_text
 from scripts.lib.engines.protocol import EngineFailure
+from scripts.lib.engines.speculation_log import to_last_accepted
 
 _MOST_SHOWN = 60
 # No count of tokens is higher.
@@ -110,10 +111,7 @@ def log_probabilities(step: Mapping[str, Any], place: str) -> list[float]:
 def accepted_by_depth(timings: Mapping[str, Any], place: str) -> tuple[int, ...]:
     """ik_llama.cpp's timings: in how many batches the draft's first, second, … was accepted."""
     depths = objects(timings, "draft_by_depth", place)
-    accepted = [count(depth, "draft_n_accepted", place) for depth in depths]
-    while accepted and not accepted[-1]:
-        accepted.pop()
-    return tuple(accepted)
+    return to_last_accepted(count(depth, "draft_n_accepted", place) for depth in depths)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -71,10 +71,15 @@ def accepted_by_position(log: str, verify_steps: int) -> tuple[int, ...]:
     """In how many batches of the last answer the draft's first, second, … token was accepted."""
     found = _BY_POSITION.findall(log)
     shares = [part.strip() for part in found[-1].split(",")] if found else []
-    counts = [round(float(share) * verify_steps) for share in shares if share]
-    while counts and not counts[-1]:
-        counts.pop()
-    return tuple(counts)
+    return to_last_accepted(round(float(share) * verify_steps) for share in shares if share)
+
+
+def to_last_accepted(counts: Iterable[int]) -> tuple[int, ...]:
+    """The counts without the zeros at their end: a record ends at the last accepted position."""
+    kept = list(counts)
+    while kept and not kept[-1]:
+        kept.pop()
+    return tuple(kept)
 
 
 def given_up(log: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -55,15 +55,11 @@ class Count:
 
     def plus(self, other: Count) -> Count:
         """The sum of two counts."""
-        return Count(*(a + b for a, b in zip(_values(self), _values(other), strict=True)))
+        return Count(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
     def since(self, earlier: Count) -> Count:
         """The difference to an earlier count of the same speculator."""
-        return Count(*(a - b for a, b in zip(_values(self), _values(earlier), strict=True)))
-
-
-def _values(count: Count) -> tuple[int, ...]:
-    return count.asked, count.drafts, count.drafted_tokens, count.accepted_tokens
+        return Count(*(a - b for a, b in zip(astuple(self), astuple(earlier), strict=True)))
 
 
 # Speculator -> what it did.

@@ -147,8 +147,7 @@ def override_key(model: Model, weights: Weights) -> str:
 
 def draft_kind(draft: Weights) -> str:
     """The speculator that a draft's file is made for."""
-    known = draft.facts is not None and draft.facts.fingerprint != ASSUMED
-    return draft.facts.header.draft_kind if known and draft.facts else SIMPLE_DRAFT
+    return draft.facts.header.draft_kind if draft.facts is not None else SIMPLE_DRAFT
 
 
 def _changed(name: str, decoding: Decoding) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 
 from scripts.lib.base.errors import Problem, suggest
 from scripts.lib.base.globs import matches
-from scripts.lib.planning.modes import ModeSet, expand_modes, is_speculative_name, never_speculates
+from scripts.lib.planning.modes import ModeSet, is_speculative_name, never_speculates
 from scripts.lib.planning.traits import Traits
 from scripts.lib.prompts.loader import Suite
 from scripts.lib.registry_loader import Model, Registry
@@ -63,7 +63,7 @@ def _speculative_recurrent(
 
 
 def asked_in_vain(
-    config: Config, registry: Registry, traits: Callable[[Model], Traits]
+    config: Config, registry: Registry, modes_of: Callable[[Model], ModeSet]
 ) -> Iterator[str]:
     """An exact speculative mode that none of the models has, where all are named exactly.
 
@@ -73,8 +73,7 @@ def asked_in_vain(
     wanted = tuple(filter(is_speculative_name, config.decoding.modes))
     if not wanted or not models or len(models) < len(config.models):
         return
-    p_min = config.decoding.p_min
-    found = {m.key: expand_modes(m, registry.models, traits(m), p_min) for m in models}
+    found = {model.key: modes_of(model) for model in models}
     for mode in wanted:
         if any(mode == each.name for modes in found.values() for each in modes.modes):
             continue

@@ -363,7 +363,7 @@ def make_plan(planner: Planner) -> Plan:
             else:
                 left_out.append(planned)
     warnings += _not_done(planner, planned_models)
-    warnings += asked_in_vain(config, registry, planner.traits)
+    warnings += asked_in_vain(config, registry, planner.modes)
     return Plan(
         planner.hardware,
         planner.engine,
