@@ -1,9 +1,10 @@
 """How planning time grows: `snakemake -n results` over registries of 4,200 to 168,000 cells.
 
-    python -m benchmarks.harness.scale [--models 6 60 240]
+    python -m benchmarks.harness.scale [--models 6 60 240] [--variants 3]
 
 The registries are synthetic: sixty models, ten modes and seventy questions are 42,000 cells.
-Nothing is run. The dry run is timed without any cells and with all of them. Prints a table.
+Each variant adds the cells of the baseline. Nothing is run. The dry run is timed without any cells
+and with all of them. Prints a table.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def _entry(name: str, path: Path, tier: str) -> dict[str, object]:
     )
 
 
-def synthesise(folder: Path, models: int) -> None:
+def synthesise(folder: Path, models: int, variants: int) -> None:
     """Make the scratch checkout's registry, suites and configuration synthetic."""
     weights = folder / "weights"
     original, draft = write_model(weights / "m0.gguf"), write_model(weights / "draft.gguf", "draft")
@@ -92,6 +93,10 @@ def synthesise(folder: Path, models: int) -> None:
     config = yaml.safe_load((folder / "config/config.yaml").read_text())
     config |= {"models": ["synthetic_*"], "suites": ["*"]}
     config["decoding"] |= {"modes": MODES, "speed_sample": QUESTIONS}
+    config["variants"] = {
+        f"v{number}": {"context": {"micro_batch_tokens": 32 * number}}
+        for number in range(1, variants + 1)
+    }
     (folder / "config/config.yaml").write_text(yaml.safe_dump(config))
 
 
@@ -133,10 +138,11 @@ def timed(argv: list[str], folder: Path) -> tuple[float, float, str]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.harness.scale", description=__doc__)
     parser.add_argument("--models", type=int, nargs="+", default=[6, 60, 240])
-    rows = []
-    for models in parser.parse_args().models:
+    parser.add_argument("--variants", type=int, default=0)
+    arguments, rows = parser.parse_args(), []
+    for models in arguments.models:
         with scratch_checkout() as folder:
-            synthesise(folder, models)
+            synthesise(folder, models, arguments.variants)
             dry = ["snakemake", "-n", "results", "--quiet", "all"]
             timed(dry, folder)  # headers are read once and cached
             empty_s, empty_mib, _ = timed(dry, folder)

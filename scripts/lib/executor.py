@@ -171,6 +171,7 @@ def load_settings(shard: Shard, check: bool = True) -> LoadSettings:
         context=spec["context"],
         hardware=shard.hardware,
         projector=projector.path if projector is not None else None,
+        **spec.get("loading", {}),
     )
 
 

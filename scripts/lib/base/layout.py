@@ -23,7 +23,8 @@ LEGACY = RESULTS / "legacy"
 
 TABLES = RESULTS / "tables"
 TABLE_NAMES = (
-    *("cells", "modes", "acceptance", "speculators", "suites", "roles", "reductions", "damaged"),
+    *("cells", "modes", "acceptance", "speculators", "suites", "roles", "reductions"),
+    *("variants", "damaged"),
 )
 CELLS_TABLE, MODES_TABLE, DAMAGED_TABLE = (
     TABLES / f"{name}.csv" for name in ("cells", "modes", "damaged")

@@ -12,6 +12,7 @@ import resource
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,8 @@ class EmbeddedEngine:
         override = None
         if mode.experts is not None and settings.override_key is not None:
             override = (settings.override_key, mode.experts)
-        self._model = LlamaModel(settings.weights, self._log, override)
+        load = partial(LlamaModel, log=self._log, repack=settings.repack, mmap=settings.mmap)
+        self._model = load(settings.weights, override=override)
         effective: dict[str, Any] = dict(self._model.effective)
         most_drafted = max(mode.k or 0, settings.lookup_draft_tokens if mode.lookup_n else 0)
         threads = (hardware.threads, hardware.batch_threads)
@@ -131,7 +133,7 @@ class EmbeddedEngine:
         if mode.lookup_n is not None:
             drafters[LOOKUP] = LookupDrafter(mode.lookup_n, settings.lookup_draft_tokens)
         if settings.draft is not None and mode.k is not None:
-            self._draft_model = LlamaModel(settings.draft, self._log)
+            self._draft_model = load(settings.draft)
             context = LlamaContext(self._draft_model, settings.context, *threads, 1)
             if self._pool is not None:
                 self._pool.attach(context.handle)

@@ -24,11 +24,26 @@ KV_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 8, "bf16": 30}
 
 
 class LlamaModel:
-    """Loaded weights with their vocabulary. Raises EngineFailure with llama.cpp's own words."""
+    """Loaded weights with their vocabulary. Raises EngineFailure with llama.cpp's own words.
 
-    def __init__(self, path: Path, log: EngineLog, override: tuple[str, int] | None = None):
+    `repack`: False keeps the weights in the file's layout. `mmap`: False reads the file into memory
+    instead of mapping it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        log: EngineLog,
+        override: tuple[str, int] | None = None,
+        *,
+        repack: bool = True,
+        mmap: bool = True,
+    ):
         params = llama_cpp.llama_model_default_params()
         params.n_gpu_layers = 0
+        params.use_extra_bufts = repack
+        if not mmap:
+            params.load_mode = llama_cpp.LLAMA_LOAD_MODE_NONE
         overrides = (llama_cpp.llama_model_kv_override * 2)()
         if override is not None:
             overrides[0].key = override[0].encode()

@@ -41,7 +41,8 @@ class LoadSettings:
     """The settings for loading a shard. `context` has sizes in tokens.
 
     `mode_spec`: the mode as the cells' spec has it. `projector`: the vision projector of a model
-    that reads images.
+    that reads images. `repack`: False keeps the weights in the file's layout. `mmap`: False reads
+    the file into memory instead of mapping it.
     """
 
     weights: Path
@@ -51,6 +52,8 @@ class LoadSettings:
     context: Mapping[str, Any]
     hardware: Hardware
     projector: Path | None = None
+    repack: bool = True
+    mmap: bool = True
 
     @property
     def override_key(self) -> str | None:

@@ -266,6 +266,19 @@ def _flash_attention(flags: ServerFlags, on: bool) -> list[str]:
     return ["--flash-attn"] if on else []  # a bare switch in older builds
 
 
+def _loading(flags: ServerFlags, settings: LoadSettings) -> list[str]:
+    argv = list[str]()
+    if not settings.repack:
+        flags.require("--no-repack", "it cannot keep the weights as they are in the file")
+        argv.append("--no-repack")
+    if not settings.mmap and flags.has("--load-mode"):
+        argv += ["--load-mode", "none"]
+    elif not settings.mmap:
+        flags.require("--no-mmap", "it cannot do without mapping the file")
+        argv.append("--no-mmap")
+    return argv
+
+
 def server_argv(flags: ServerFlags, settings: LoadSettings, port: int = 0) -> list[str]:
     """One shard's server on loopback (port 0: it chooses one), with flags that the binary has."""
     context, hardware = settings.context, settings.hardware
@@ -289,6 +302,7 @@ def server_argv(flags: ServerFlags, settings: LoadSettings, port: int = 0) -> li
         flags,
         {"--no-ui": None, "--cache-ram": "0", "--log-verbosity": LOG_VERBOSITY, "--jinja": None},
     )
+    argv += _loading(flags, settings)
     if flags.dialect == IK:
         argv += _optional(flags, {"--webui": "none"})
     if hardware.strict:

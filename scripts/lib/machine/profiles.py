@@ -187,6 +187,8 @@ def _is_openmp(value: object) -> bool:
     )
 
 
+OVERSUBSCRIBED = "oversubscribed threads run many times slower"
+
 # Key -> whether a value fits, and what is expected.
 _FORMS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "threads": (_whole(1, MOST_CPUS), f"a number of threads from 1 to {MOST_CPUS}"),
@@ -240,7 +242,7 @@ def _mistakes_together(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "node_cpus", message
     count, most = len(cpus), max(raw["threads"], raw.get("batch_threads", 0))
     if most > count:
-        message = f"{most} threads on {count} CPUs: oversubscribed threads run many times slower"
+        message = f"{most} threads on {count} CPUs: {OVERSUBSCRIBED}"
         yield "cpus", message
 
 
@@ -264,6 +266,29 @@ def _profile(name: str, raw: Mapping[str, Any]) -> Hardware:
         partition=raw.get("partition"),
         node_cpus=raw.get("node_cpus"),
     )
+
+
+def changed_profile(profile: Hardware, changes: Mapping[str, Any]) -> Hardware:
+    """The profile with other values for some of its keys, checked as a file of profiles is.
+
+    `batch_threads` follow `threads`, as in a file. Raises BenchError with everything that is wrong.
+    Without `cpus`, the threads must not be more than this machine's CPUs.
+    """
+    if "threads" in changes and profile.batch_threads == profile.threads:
+        changes = {"batch_threads": changes["threads"], **changes}
+    raw = {key: getattr(profile, key) for key in _FORMS} | {"openmp": dict(profile.openmp)}
+    raw |= changes
+    wrong = list(_mistakes(raw)) or list(_mistakes_together(raw)) or list(_too_many(raw))
+    if wrong:
+        raise BenchError("; ".join(f"{key}: {message}" for key, message in wrong))
+    return _profile(profile.name, raw)
+
+
+def _too_many(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    count = raw["node_cpus"] or len(os.sched_getaffinity(0))
+    for key in ("threads", "batch_threads"):
+        if raw["cpus"] is None and raw[key] > count:
+            yield key, f"{raw[key]} threads on {count} CPUs: {OVERSUBSCRIBED}"
 
 
 def load_hardware(name: str, folder: Path = PROFILES) -> Hardware:

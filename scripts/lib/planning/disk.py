@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from scripts.lib.base.errors import BenchError, Problem, suggest
+from scripts.lib.base.errors import BenchError, InputErrors, Problem, suggest
 from scripts.lib.base.globs import matches
 from scripts.lib.base.layout import CELLS
 from scripts.lib.base.results_tree import drop
@@ -23,6 +23,7 @@ from scripts.lib.planning.plan import (
     needed_weights,
     seen_from_elsewhere,
 )
+from scripts.lib.planning.variant_checks import variant_problems
 from scripts.lib.prompts.lengths import lengths_for_planning
 from scripts.lib.prompts.loader import read_suites, suite_names, without_lost_images
 from scripts.lib.registry.role_table import check_suites
@@ -163,6 +164,8 @@ def load_planner(
         notices=found.notices,
     )
     planner = hashed(planner, lock_file)
+    if problems := tuple(variant_problems(planner)):
+        raise InputErrors(problems)
     return replace(
         planner, scorers=scorers_of(config.judge, judge_weights(config.judge, planner.weights))
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scripts.lib.planning.left_out import LeftOut
 from scripts.lib.planning.traits import Traits, by_registry, may_have_experts
@@ -28,6 +28,8 @@ COMBINED_LOOKUP_N = 3
 COMBINED_NGRAM = "ngram_mod"
 LOOKUP_SIZE_LIMIT_GB = 20.0
 SMALLEST_STABLE_EXPERTS = 4
+BASELINE = "baseline"
+VARIANT_MARK = "@"
 NOT_GENERATING = frozenset({"bert", "external_api"})
 
 SPECULATION = "speculative_decoding"
@@ -47,7 +49,8 @@ class Mode:
     `k`: the most tokens drafted per step. `lookup_n`: the length of the n-grams that prompt lookup
     matches (None: no lookup). `full_experts`: the override equals the file's own count. `mtp`: the
     model's own head drafts. `ngram`: another n-gram speculator (empty: none). `p_min`: a draft
-    model or head stops at a token that it finds less probable.
+    model or head stops at a token that it finds less probable. `variant`: the runtime variant of
+    config.yaml that it runs in (empty: none); the name is then `MODE@VARIANT`.
     """
 
     name: str
@@ -59,6 +62,16 @@ class Mode:
     mtp: bool = False
     ngram: str = ""
     p_min: float = 0.0
+    variant: str = ""
+
+    def in_variant(self, variant: str) -> Mode:
+        """The same mode in a runtime variant."""
+        return replace(self, name=f"{self.name}{VARIANT_MARK}{variant}", variant=variant)
+
+    @property
+    def plain_name(self) -> str:
+        """The name without the variant."""
+        return self.name.partition(VARIANT_MARK)[0]
 
     @property
     def speculative(self) -> bool:
@@ -88,8 +101,13 @@ class Mode:
 
     @property
     def quality_row(self) -> str:
-        """The mode with the same answers: `baseline`, or `moeN` for a reduced expert count."""
-        return "baseline" if self.experts is None or self.full_experts else f"moe{self.experts}"
+        """The mode with the same answers: `baseline`, or `moeN` for a reduced expert count.
+
+        It is in the same variant.
+        """
+        whole = self.experts is None or self.full_experts
+        row = BASELINE if whole else f"moe{self.experts}"
+        return f"{row}{VARIANT_MARK}{self.variant}" if self.variant else row
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +218,7 @@ def make_mode(
     if ngram:
         parts.append(ngram)
     return Mode(
-        "_".join(parts) or "baseline",
+        "_".join(parts) or BASELINE,
         experts,
         draft,
         k,
@@ -354,7 +372,7 @@ def _recommended(model: Model, modes: Iterable[Mode]) -> str | None:
     full = [
         mode
         for mode in modes
-        if mode.draft is not None and mode.lookup_n is None and mode.quality_row == "baseline"
+        if mode.draft is not None and mode.lookup_n is None and mode.quality_row == BASELINE
     ]
     for acceleration in (model.acceleration, *model.acceleration.alternatives):
         for mode in full:

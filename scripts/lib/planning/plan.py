@@ -17,7 +17,7 @@ from scripts.lib.base.globs import matches
 from scripts.lib.base.layout import CELLS
 from scripts.lib.base.stored_json import digest
 from scripts.lib.llama_build.identity import EngineIdentity
-from scripts.lib.machine.profiles import Hardware
+from scripts.lib.machine.profiles import Hardware, changed_profile
 from scripts.lib.planning.cell_record import CellId
 from scripts.lib.planning.cell_spec import (
     NOT_DISABLED,
@@ -33,7 +33,7 @@ from scripts.lib.planning.cell_spec import (
 )
 from scripts.lib.planning.checks import asked_in_vain, config_problems
 from scripts.lib.planning.left_out import LeftOut
-from scripts.lib.planning.modes import Mode, ModeSet, expand_modes, needs_server
+from scripts.lib.planning.modes import VARIANT_MARK, Mode, ModeSet, expand_modes, needs_server
 from scripts.lib.planning.reasons import (
     lacks_draft,
     not_selected,
@@ -58,6 +58,7 @@ from scripts.lib.scoring.scorers import ONLY_CHECKS, Scorer
 from scripts.lib.settings.judge_config import LOCAL
 from scripts.lib.settings.run_config import Config
 from scripts.lib.settings.speculators import SIMPLE_DRAFT
+from scripts.lib.settings.variants import Variant
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,8 @@ class Cell:
 class Shard:
     """One engine load: hardware x model x mode.
 
-    `runnable` is False where the weights are known from the lock only.
+    `runnable` is False where the weights are known from the lock only. `hardware` is the profile
+    as the shard's variant changes it.
     """
 
     hardware: Hardware
@@ -96,6 +98,7 @@ class Shard:
     draft: Weights | None = None
     runnable: bool = True
     engine: str = "embedded"
+    variant: Variant | None = None
 
     @cached_property
     def folder(self) -> str:
@@ -166,6 +169,23 @@ class Planner:
     faults: tuple[Problem, ...] = ()
     faulty_suites: frozenset[str] = frozenset()
     notices: tuple[Problem, ...] = ()
+    variant: Variant | None = None
+
+    def in_variant(self, variant: Variant) -> Planner:
+        """The planner with a variant's settings. Raises BenchError where the profile forbids it."""
+        context = replace(self.config.context, **variant.context)
+        hardware = changed_profile(self.hardware, variant.hardware)
+        config = replace(self.config, context=context)
+        return replace(self, config=config, hardware=hardware, variant=variant)
+
+    def runtime_spec(self, model: Model) -> dict[str, Any]:
+        """The part of a spec that says how the engine runs: all that a variant may change."""
+        spec = {
+            "context": context_spec(self.config, self.registry, model, self.weights[model.key]),
+            "hardware": self.hardware.spec(),
+        }
+        loading = self.variant.loading if self.variant is not None else {}
+        return spec | ({"loading": dict(loading)} if loading else {})
 
     def traits(self, model: Model) -> Traits:
         """What decides the model's modes."""
@@ -253,8 +273,7 @@ class Planner:
             "engine": self.engine.spec(),
             "weights": weights_spec(model, weights, self.engine.name),
             "mode": mode_spec(mode, model, weights, draft, self.config.decoding),
-            "context": context_spec(self.config, self.registry, model, weights),
-            "hardware": self.hardware.spec(),
+            **self.runtime_spec(model),
             "measurement_epoch": self.config.measurement_epoch,
         }
         sampled = self._sampled(questions)
@@ -300,7 +319,16 @@ class Planner:
         cells = tuple(self._cells(model, mode, draft, questions))
         if not cells:
             return "no question that it can be asked is selected (suites, tiers)"
-        shard = Shard(self.hardware, model, mode, cells, weights, draft, engine=self.engine.name)
+        shard = Shard(
+            self.hardware,
+            model,
+            mode,
+            cells,
+            weights,
+            draft,
+            engine=self.engine.name,
+            variant=self.variant,
+        )
         return replace(shard, runnable=shard.has_weights)
 
     def lacks_weights(self, model: Model, mode: Mode) -> bool:
@@ -319,8 +347,12 @@ def needed_weights(planner: Planner) -> tuple[str, ...]:
     needed: list[str] = []
     for model in registry.models.values():
         if not not_selected(model, config):
+            wanted = [config.decoding.modes]
+            wanted += [v.modes for v in config.variants if matches(model.key, v.models)]
             modes = [
-                m for m in planner.modes(model).modes if matches(m.name, config.decoding.modes)
+                mode
+                for mode in planner.modes(model).modes
+                if any(matches(mode.name, patterns) for patterns in wanted)
             ]
             needed += [model.key] if modes else []
             needed += [mode.draft for mode in modes if mode.draft is not None]
@@ -378,19 +410,73 @@ def make_plan(planner: Planner) -> Plan:
 def _plan_model(
     planner: Planner, model: Model, modes: tuple[Mode, ...]
 ) -> Iterator[Shard | LeftOut]:
-    """The questions left out, then each mode as a shard or as left out."""
+    """The questions left out, then each mode and variant as a shard or as left out."""
     # The questions are the same for all modes, and most of the work.
-    answerable: list[Question] = []
+    answerable, unanswerable = _sorted_questions(planner, model)
+    yield from unanswerable
+    for mode in modes:
+        if matches(mode.name, planner.config.decoding.modes):
+            yield _shard_or_reason(planner, model, mode, answerable)
+        else:
+            yield LeftOut(model.key, mode.name, "not selected by config.decoding.modes")
+    for variant in planner.config.variants:
+        if matches(model.key, variant.models):
+            yield from _plan_variant(planner, model, modes, variant, answerable)
+
+
+def _sorted_questions(
+    planner: Planner, model: Model, mode: str = "*"
+) -> tuple[tuple[Question, ...], tuple[LeftOut, ...]]:
+    """The selected questions that the model can be asked in `mode`, and those left out."""
+    answerable, left_out = list[Question](), list[LeftOut]()
     for question in planner.selected(model):
         if reason := planner.unanswerable(model, question):
-            yield LeftOut(model.key, "*", reason, question=question.name_in_full)
+            left_out.append(LeftOut(model.key, mode, reason, question=question.name_in_full))
         else:
             answerable.append(question)
+    return tuple(answerable), tuple(left_out)
+
+
+def _shard_or_reason(
+    planner: Planner, model: Model, mode: Mode, questions: tuple[Question, ...]
+) -> Shard | LeftOut:
+    planned = planner.shard(model, mode, questions)
+    return LeftOut(model.key, mode.name, planned) if isinstance(planned, str) else planned
+
+
+def _plan_variant(
+    planner: Planner,
+    model: Model,
+    modes: tuple[Mode, ...],
+    variant: Variant,
+    answerable: tuple[Question, ...],
+) -> Iterator[Shard | LeftOut]:
+    """The model's modes in a variant. `answerable`: its questions without the variant."""
+    every = f"*{VARIANT_MARK}{variant.name}"
+    if reason := variant_refused(planner, model, variant):
+        yield LeftOut(model.key, every, f"{variant.shown_changes}: {reason}")
+        return
+    changed = planner.in_variant(variant)
+    if changed.config.context != planner.config.context:
+        answerable, unanswerable = _sorted_questions(changed, model, every)
+        yield from unanswerable
     for mode in modes:
-        planned: Shard | str = "not selected by config.decoding.modes"
-        if matches(mode.name, planner.config.decoding.modes):
-            planned = planner.shard(model, mode, tuple(answerable))
-        yield LeftOut(model.key, mode.name, planned) if isinstance(planned, str) else planned
+        if matches(mode.name, variant.modes):
+            yield _shard_or_reason(changed, model, mode.in_variant(variant.name), answerable)
+
+
+def variant_refused(planner: Planner, model: Model, variant: Variant) -> str:
+    """Why a model cannot run in a variant (empty: it can)."""
+    try:
+        changed = planner.in_variant(variant)
+    except BenchError as error:
+        return str(error)
+    if changed.runtime_spec(model) == planner.runtime_spec(model):
+        return "the same as without the variant"
+    modes = planner.modes(model).modes
+    if not any(matches(mode.name, variant.modes) for mode in modes):
+        return f"the model has no mode {', '.join(variant.modes)}"
+    return ""
 
 
 def _not_done(planner: Planner, models: Iterable[Model]) -> Iterator[str]:

@@ -21,6 +21,7 @@ from scripts.lib.base.yaml_file import Source, plain_value, read_argument, read_
 from scripts.lib.base.yaml_sections import Section, keys
 from scripts.lib.settings.judge_config import JudgeConfig, parse_judge
 from scripts.lib.settings.speculators import DRAFTING, SETTINGS, Knob
+from scripts.lib.settings.variants import Variant, parse_variants
 
 CONFIG_FILE = Path("config/config.yaml")
 CONFIG_VARIABLE = "EPYC_BENCH_CONFIG"
@@ -34,7 +35,7 @@ _PROFILE_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _TOP = (
     *keys("registry", "prompts", "hardware", "engine", "server_binary", required=True),
     *keys("models", "suites", "tiers", "questions", "image_roots", required=True),
-    *keys("decoding", "sampling", "context", "timeouts", "judge", required=True),
+    *keys("decoding", "sampling", "context", "variants", "timeouts", "judge", required=True),
     *keys("repeats", "measurement_epoch", "preflight", "sample", required=True),
     *keys("system_prompt_suffix", required=True),
 )
@@ -123,6 +124,7 @@ class Config:
     preflight: str
     sample: int
     image_roots: ImageRoots = ()
+    variants: tuple[Variant, ...] = ()
 
     def with_modes(self, modes: tuple[str, ...]) -> Config:
         """The same configuration with other mode patterns."""
@@ -191,6 +193,7 @@ def _typed(top: Fields) -> Config:
         preflight=top.choice("preflight", ("refuse", "tag", "off"), "off"),
         sample=top.integer("sample") or 0,
         image_roots=ordered_roots(_image_roots(top.part("image_roots"))),
+        variants=parse_variants(top, _changed_context),
     )
 
 
@@ -259,6 +262,13 @@ def _context(part: Fields) -> Context:
         kv_type_k=part.choice("kv_type_k", KV_TYPES, "") or None,
         kv_type_v=part.choice("kv_type_v", KV_TYPES, "") or None,
     )
+
+
+def _changed_context(variant: Fields) -> dict[str, Any]:
+    """The settings of the context that a variant changes."""
+    optional = keys(*(key.name for key in _CONTEXT))
+    found = asdict(_context(closed_part(variant, "context", optional)))
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def ordered_roots(raw: Mapping[str, str]) -> ImageRoots:

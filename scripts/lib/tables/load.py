@@ -79,6 +79,7 @@ def setup(plan: Plan, reviewed: Reviewed, measured_gb_per_s: float | None) -> Se
         measured_gb_per_s=measured_gb_per_s,
         warm_up_s=reviewed.checked.warm_up_s,
         review_file=reviewed.file,
+        variant=shard.variant,
     )
 
 

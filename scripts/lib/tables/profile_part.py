@@ -20,6 +20,7 @@ from scripts.lib.tables.ranking import (
     unrankable,
 )
 from scripts.lib.tables.setups import Setup, quality_rows, suite_place
+from scripts.lib.tables.variants import Sweep, VariantEffect, sweeps, variant_effects
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,16 @@ class ProfilePart:
     def reductions(self) -> tuple[Reduction, ...]:
         """The rows with fewer experts, compared with all experts."""
         return tuple(reductions(self.setups))
+
+    @cached_property
+    def variant_effects(self) -> tuple[VariantEffect, ...]:
+        """The setups in runtime variants, compared with those without."""
+        return tuple(variant_effects(self.setups))
+
+    @cached_property
+    def sweeps(self) -> tuple[Sweep, ...]:
+        """The sweeps over a runtime setting."""
+        return tuple(sweeps(self.setups, self.plan.hardware))
 
     @cached_property
     def rows(self) -> list[Setup]:

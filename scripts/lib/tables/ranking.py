@@ -21,6 +21,7 @@ from scripts.lib.base.estimates import (
     paired_ratio,
     pass_rate,
 )
+from scripts.lib.planning.modes import BASELINE
 from scripts.lib.registry.role_table import suites_for_roles
 from scripts.lib.results.review_rows import ReviewRow
 from scripts.lib.tables.setups import Setup, outcomes, quality_rows, ways_of
@@ -131,7 +132,8 @@ def _of_suites(row: Setup, suites: Sequence[str]) -> tuple[ReviewRow, ...]:
 
 
 def _why_not(row: Setup, role: str, recommended: Mapping[str, str]) -> str:
-    if role == ARCHITECT and row.model.key in recommended and row.mode.name != "baseline":
+    reduced = row.mode.plain_name != BASELINE
+    if role == ARCHITECT and row.model.key in recommended and reduced:
         return "architects keep all experts: quality before speed"
     return unrankable(row)
 
@@ -180,11 +182,14 @@ def rank_roles(setups: Sequence[Setup], recommended: Mapping[str, str]) -> tuple
 
 
 def reductions(setups: Sequence[Setup]) -> Iterator[Reduction]:
-    """Each reduced number of experts, compared with the model's baseline on shared questions."""
+    """Each reduced number of experts, compared with all experts on shared questions.
+
+    Both are in the same variant, or in none.
+    """
     rows = quality_rows(setups)
-    full = {row.model.key: row for row in rows if row.mode.name == "baseline"}
+    full = {(r.model.key, r.mode.variant): r for r in rows if r.mode.plain_name == BASELINE}
     for row in rows:
-        base = full.get(row.model.key)
+        base = full.get((row.model.key, row.mode.variant))
         if row.mode.experts is None or base is None:
             continue
         difference = paired_difference(outcomes(row.rows), outcomes(base.rows))

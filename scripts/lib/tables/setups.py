@@ -28,6 +28,7 @@ from scripts.lib.registry_loader import Model
 from scripts.lib.results.certificate import Exactness, worst
 from scripts.lib.results.review_rows import ReviewRow
 from scripts.lib.settings.speculators import BY_NAME, Speculation
+from scripts.lib.settings.variants import Variant
 
 SUITE_ORDER = (
     *("thinking", "general", "math", "agentic", "coder", "instruction_precision", "long_context"),
@@ -94,7 +95,7 @@ class Setup:
     the registry lets this recurrent model speculate (empty: it needs no leave); such a mode is
     marked wherever it is shown. The other fields are for the physics gate and the roofline: size of
     the weights in bytes, experts (all, active), the speculators, and the memory's bandwidth in GB/s
-    from the profile and as measured (None: unknown).
+    from the profile and as measured (None: unknown). `variant`: the runtime variant that it ran in.
     """
 
     hardware: str
@@ -113,6 +114,7 @@ class Setup:
     measured_gb_per_s: float | None = None
     warm_up_s: float | None = None
     review_file: str = ""
+    variant: Variant | None = None
 
     @property
     def name(self) -> str:
@@ -186,9 +188,14 @@ class Setup:
         return median(by_question(self.answered, lambda row: row.ttft_s))
 
     @cached_property
+    def prefill_speeds(self) -> Clustered:
+        """Speeds of prompt evaluation by question."""
+        return by_question(self.answered, lambda row: row.prefill_tokens_per_s)
+
+    @cached_property
     def prefill(self) -> Estimate | None:
         """The median speed of prompt evaluation."""
-        return median(by_question(self.answered, lambda row: row.prefill_tokens_per_s))
+        return median(self.prefill_speeds)
 
     @cached_property
     def speed_up(self) -> Comparison | None:

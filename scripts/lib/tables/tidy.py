@@ -19,6 +19,7 @@ from scripts.lib.results.review_rows import COLUMNS, ReviewRow
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.ranking import RankedSetup, Reduction, unrankable
 from scripts.lib.tables.setups import Position, Setup, outcomes, passes
+from scripts.lib.tables.variants import VariantEffect
 
 DIGITS = 6
 
@@ -208,6 +209,14 @@ REDUCTIONS: Columns[Reduction] = {
     **_comparison("speed_ratio", lambda r: r.speed, "_median"),
 }
 
+VARIANTS: Columns[VariantEffect] = {
+    **_identity(lambda e: e.setup),
+    "variant": lambda e: e.setup.mode.variant,
+    "changes": lambda e: e.setup.variant.shown_changes if e.setup.variant else "",
+    **_comparison("decode_ratio", lambda e: e.decode, "_median"),
+    **_comparison("prefill_ratio", lambda e: e.prefill, "_median"),
+    **_comparison("quality_difference", lambda e: e.quality),
+}
 
 DAMAGED: Columns[Damage] = {
     "file": lambda d: d.problem.file,
@@ -244,6 +253,7 @@ TIDY: Mapping[str, tuple[Columns[Any], Callable[[ProfilePart], Iterable[Any]]]] 
         "suites": (SUITES, _suites),
         "roles": (ROLES, _roles),
         "reductions": (REDUCTIONS, lambda part: part.reductions),
+        "variants": (VARIANTS, lambda part: part.variant_effects),
         "damaged": (DAMAGED, lambda part: part.damaged),
     }
 )

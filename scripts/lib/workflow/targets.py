@@ -54,6 +54,8 @@ from scripts.lib.workflow.invocation import Invocation
 MACHINE_PARTS = 100
 
 SO_FAR = "results_so_far"
+# Targets with a configuration of their own, which lies between config.yaml and the user's.
+SHIPPED = {"results_threads": Path("config/threads.yaml")}
 
 T = TypeVar("T")
 
@@ -104,7 +106,7 @@ class Workflow:
 
     def is_elsewhere(self, shard: Shard) -> bool:
         """True when the shard is not run here: another profile's, or in `results_so_far`."""
-        return shard.hardware != self.planner.hardware or self.made.so_far
+        return shard.hardware.name != self.planner.hardware.name or self.made.so_far
 
     @cached_property
     def missing(self) -> Mapping[str, tuple[Cell, ...]]:
@@ -309,11 +311,12 @@ def configuration_layers(
     Snakemake has read its `--configfile`s (`files`) and its `--config` (`settings`) as YAML 1.1:
     there `010` is 8, `10:00` is 600, `off` is false, and the last of two equal keys wins. So the
     files are read again, and the settings are taken from the command line. If a program drives
-    Snakemake, there is no command line: the settings are then used as Snakemake has them.
+    Snakemake, there is no command line: the settings are then used as Snakemake has them. A target
+    of `SHIPPED` brings its file.
     """
     if handed_down(invocation) is not None:
         return ()
-    here, near = Path.cwd(), []
+    here, near = Path.cwd(), [SHIPPED[name] for name in invocation.targets if name in SHIPPED]
     for file in map(Path, files):
         near.append(file.relative_to(here) if file.is_relative_to(here) else file)
     if {setting.partition("=")[0] for setting in invocation.settings} == set(settings):
@@ -410,7 +413,8 @@ def for_targets(config: Mapping[str, Any], invocation: Invocation) -> Mapping[st
         return settled
     asked = invocation.targets
     suites = [a.removeprefix(PER_SUITE) for a in asked if a.startswith(PER_SUITE)]
-    models = [a.removeprefix(PER_MODEL) for a in asked if a.startswith(PER_MODEL) and a != SO_FAR]
+    own = {SO_FAR, *SHIPPED}
+    models = [a.removeprefix(PER_MODEL) for a in asked if a.startswith(PER_MODEL) and a not in own]
     if suites and len(suites) == len(asked):
         return {**config, "suites": suites}
     if models and not suites and len(models) == len(asked):
