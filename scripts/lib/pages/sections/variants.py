@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from scripts.lib.base.markdown import DASH, code, estimate, points, share, table, text
+from scripts.lib.base.markdown import DASH, code, estimate, points, share, table
 from scripts.lib.pages.sections.quality import ratio, speed
 from scripts.lib.pages.sections.speed import efficiency
 from scripts.lib.tables.profile_part import ProfilePart
@@ -28,7 +28,7 @@ def _variant_row(effect: VariantEffect) -> list[str]:
         code(c.model.key),
         code(c.mode.plain_name),
         code(c.mode.variant),
-        text(c.variant.shown_changes),
+        code(c.variant.shown_changes),
         speed(c),
         ratio(effect.decode),
         ratio(effect.prefill),
