@@ -47,10 +47,13 @@ def _unknown(patterns: tuple[str, ...], known: Collection[str], key: str) -> Ite
 def _speculative_recurrent(
     config: Config, registry: Registry, traits: Callable[[Model], Traits]
 ) -> Iterator[Problem]:
-    """An exact speculative mode asked of a recurrent model that is named exactly.
+    """Nothing but exact speculative modes, asked of a recurrent model that is named exactly.
 
-    A pattern of modes is no problem: those modes are left out.
+    Where other modes or patterns are asked, too, the speculative ones are left out, with a warning.
+    A job of one model names it exactly, and has the modes of all models.
     """
+    if not all(map(is_speculative_name, config.decoding.modes)):
+        return
     for key in config.models:
         model = registry.models.get(key)
         never = never_speculates(model, traits(model)) if model is not None else ""
