@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -12,8 +15,10 @@ import pytest
 
 from scripts.lib import executor
 from scripts.lib.engines.factory import EngineSettings, make_engine
+from scripts.lib.engines.protocol import Loaded, NotActive
 from scripts.lib.executor import Job, run
 from scripts.lib.llama_build.build import server_binary
+from scripts.lib.machine.memory_nodes import Pages, Placement
 from scripts.lib.machine.pinning import Thread, read_threads
 from scripts.lib.planning.cell_record import CellRecord, Count, Failure
 from scripts.lib.planning.plan import Shard
@@ -84,12 +89,30 @@ def test_a_restarted_engine_that_does_not_prove_its_mode_measures_nothing(
     warm_up = executor.guard_warm_up
     monkeypatch.setattr(executor, "guard_warm_up", lambda shard, _: warm_up(shard, next(drafted)))
     engine, records = crashing(generate=(2,))
-    assert engine.steps == [*PROOF, "generate", "generate", *PROOF[:-1]]
+    assert engine.steps == [*PROOF, "generate", "generate", *PROOF[:-2]]
     assert [record.status for record in records] == ["ok", "error", "error"]
     assert [record.failure for record in records] == [None, Failure.GUARD, Failure.GUARD]
     assert {record.error for record in records[1:]} == {
         "mode lookup_n3 was not active: nothing was drafted in the warm-up"
     }
+
+
+def test_pages_on_another_node_than_the_profiles_are_an_error(
+    crashing, shard: Shard, monkeypatch: pytest.MonkeyPatch
+) -> None:  # type: ignore[no-untyped-def]
+    """The kernel's numa_maps is that of a machine of two nodes; the engine is real."""
+    gib = 1 << 30
+    found = Placement(Pages({0: 9 * gib, 1: gib}), Pages({0: gib, 1: gib}))
+    monkeypatch.setattr(executor, "read_placement", lambda pid, files: found)
+    monkeypatch.setattr(executor, "usable_nodes", lambda pid: frozenset({0, 1}))
+    _, records = crashing()
+    assert [record.status for record in records] == ["ok"] * 3, "the profile asks for no policy"
+    assert records[0].effective["memory_nodes"]["weights_files"]["shares"] == {"0": 0.9, "1": 0.1}
+    interleaved = replace(shard.hardware, numa="interleave=all")
+    loaded = Loaded(0.0)
+    engine = SimpleNamespace(pid=os.getpid, check_alive=lambda: None)
+    with pytest.raises(NotActive, match=r"the pages of plain\.gguf: 90 % on node 0, 10 % on"):
+        executor.guard_memory(replace(shard, hardware=interleaved), engine, loaded)  # type: ignore[arg-type]
 
 
 def test_a_crash_in_the_warm_up_counts_as_the_one(crashing) -> None:  # type: ignore[no-untyped-def]

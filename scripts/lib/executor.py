@@ -30,6 +30,7 @@ from scripts.lib.base.layout import RESULTS
 from scripts.lib.base.results_tree import drop, drop_folder
 from scripts.lib.base.safe_files import link_into_place, write_atomic
 from scripts.lib.base.stored_json import Damaged, now_utc, read_stored
+from scripts.lib.engines.load_log import copied_bytes
 from scripts.lib.engines.protocol import (
     Engine,
     EngineDied,
@@ -40,6 +41,7 @@ from scripts.lib.engines.protocol import (
     NotActive,
     Request,
 )
+from scripts.lib.machine.memory_nodes import misplaced, read_placement, usable_nodes
 from scripts.lib.machine.pinning import (
     Thread,
     compute_threads,
@@ -264,6 +266,28 @@ def guard_pins(shard: Shard, engine: Engine, before: Mapping[int, Thread]) -> Ma
     raise NotActive(f"hardware {shard.hardware.name}", "; ".join(wrong))
 
 
+def weights_files(shard: Shard) -> tuple[Path, ...]:
+    """The files of the model and its draft, with all parts of a split one."""
+    files = (weights.path for weights in (shard.weights, shard.draft) if weights is not None)
+    return tuple(part for file in files if file is not None for part in split_files(file))
+
+
+def guard_memory(shard: Shard, engine: Engine, loaded: Loaded) -> Mapping[str, Any]:
+    """Read back on which memory nodes the engine's pages lie.
+
+    Raises NotActive where the profile's policy wants them elsewhere, EngineDied where the engine is
+    gone.
+    """
+    pid, files = engine.pid(), weights_files(shard)
+    found = read_placement(pid, files)
+    copied = copied_bytes(loaded.effective.get("weights_buffers_mib", {}))
+    wrong = misplaced(shard.hardware.numa, usable_nodes(pid), found, files, copied)
+    if wrong:
+        engine.check_alive()
+        raise NotActive(f"hardware {shard.hardware.name}", wrong)
+    return found.record()
+
+
 @dataclass(frozen=True, slots=True)
 class _Start:
     """A loaded and checked engine, or the failure of loading or checking it."""
@@ -275,13 +299,7 @@ class _Start:
 
 def _start(job: Job, engine: Engine) -> _Start:
     loaded, settings = Loaded(0.0), load_settings(job.shard)
-    files = [
-        file
-        for weights in (settings.weights, settings.draft)
-        if weights
-        for file in split_files(weights)
-    ]
-    cached = page_cache(files)
+    cached = page_cache(weights_files(job.shard))
     try:
         loaded = engine.load(settings)
         guard_load(job.shard, loaded)
@@ -291,9 +309,12 @@ def _start(job: Job, engine: Engine) -> _Start:
         warm_up_s = time.perf_counter() - begin
         guard_warm_up(job.shard, drafted)
         pinned = guard_pins(job.shard, engine, threads)
-        loaded = replace(
-            loaded, effective={**loaded.effective, "pinning": pinned, "page_cache": cached}
-        )
+        shown_back = {
+            "pinning": pinned,
+            "memory_nodes": guard_memory(job.shard, engine, loaded),
+            "page_cache": cached,
+        }
+        loaded = replace(loaded, effective={**loaded.effective, **shown_back})
     except EngineFailure as failure:
         return _Start(loaded, failure=failure)
     return _Start(loaded, warm_up_s)
@@ -328,6 +349,7 @@ class _Running:
         guard_cell(shard, measured)
         if shard.mode.keeps_state:
             guard_pins(shard, self._engine, threads)
+            guard_memory(shard, self._engine, self._start.loaded)
         if cell.certifies and request.temperature == 0 and not measured.close_calls:
             measured = replace(measured, close_calls=self._engine.margins(request))
         return measured

@@ -187,7 +187,7 @@ def test_a_runs_summary_holds_hostile_errors(tmp_path: Path) -> None:
     page = read_markdown(made)
     assert (
         page.headings == 2
-        and page.tables == [(1, 4)]
+        and page.tables == [(1, 5)]
         and page.html == []
         and page.links == []
         and page.emphasis == 0

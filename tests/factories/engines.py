@@ -87,8 +87,8 @@ def start(tmp_path: Path):  # type: ignore[no-untyped-def]
 Start = Callable[..., Engine]
 
 
-GUARDS = ("guard_load", "guard_warm_up", "guard_pins")
-PROOF = ["load", "guard_load", "warm_up", "guard_warm_up", "guard_pins"]
+GUARDS = ("guard_load", "guard_warm_up", "guard_pins", "guard_memory")
+PROOF = ["load", "guard_load", "warm_up", "guard_warm_up", "guard_pins", "guard_memory"]
 
 
 def kill(process: psutil.Process) -> None:

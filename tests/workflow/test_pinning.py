@@ -109,6 +109,10 @@ def test_every_pin_is_applied_and_read_back(project: Project, engine: str) -> No
             pinning["threads"] == 2 and pinning["cpus"] == "0-1" and pinning["own_cpu_each"] is True
         )
         assert pinning["nice"] == [2] and pinning["memory_policy"].startswith("interleave")
+        nodes = cell["effective"]["memory_nodes"]  # type: ignore[index]
+        assert nodes["other_memory"]["mib"] > 0 and sum(
+            nodes["weights_files"]["shares"].values()
+        ) == pytest.approx(1)
         assert cell["spec"]["hardware"]["openmp"] == {"OMP_WAIT_POLICY": "active"}  # type: ignore[index]
 
 

@@ -24,6 +24,8 @@ LARGE_BYTES = 10**9
 # File systems take their times from a clock that ticks every 1 to 10 ms: of two writes within a
 # tick the second is not seen.
 TICK_S = 0.02
+# The memory nodes, such as `0-1`.
+NODES_WITH_MEMORY = Path("/sys/devices/system/node/has_memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,4 +145,23 @@ def _hash(file: Path, advance: Callable[[int], None], stop: threading.Event) -> 
             raise BenchError(
                 f"{file}: changed while it was read (a download?): run again when it is whole"
             )
+        if _has_several_nodes():
+            _drop_from_page_cache(stream.fileno())
     return Hashed(before, total.hexdigest())
+
+
+def _has_several_nodes() -> bool:
+    with contextlib.suppress(OSError):
+        return not NODES_WITH_MEMORY.read_text("utf-8").strip().isdecimal()
+    return False
+
+
+def _drop_from_page_cache(handle: int) -> None:
+    """Drop an open file's pages, unless another process has them mapped.
+
+    They lie on the memory nodes of the threads that hashed. The engine would use them as they are,
+    whatever policy it was started with; now its own reading decides where they lie.
+    """
+    with contextlib.suppress(OSError):
+        os.fdatasync(handle)  # pages that were not written yet cannot be dropped
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)

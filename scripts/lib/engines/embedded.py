@@ -23,6 +23,7 @@ from scripts.lib.engines.drafting import (
     LookupDrafter,
     SpeculationCount,
 )
+from scripts.lib.engines.load_log import weights_buffers
 from scripts.lib.engines.measurement_check import check_measurement
 from scripts.lib.engines.protocol import (
     EngineFailure,
@@ -141,6 +142,9 @@ class EmbeddedEngine:
             drafters[SIMPLE_DRAFT] = self._draft
             effective["draft_arch"] = self._draft_model.effective.get("arch")
         self._drafter = FirstOf(drafters)
+        models = [model for model in (self._model, self._draft_model) if model is not None]
+        load_logs = "".join(model.load_log for model in models)
+        effective["weights_buffers_mib"] = weights_buffers(load_logs)
         effective["system_info"] = system_info()
         write_atomic(self._log_file, self._log.text())
         return Loaded(time.perf_counter() - start, effective)

@@ -54,7 +54,8 @@ class LlamaModel:
         self.handle = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
         if not self.handle:
             raise EngineFailure(f"llama.cpp could not load the weights: {log.last_words()}")
-        self.effective = effective_settings(log.text())
+        self.load_log = log.text()
+        self.effective = effective_settings(self.load_log)
         self.vocab = llama_cpp.llama_model_get_vocab(self.handle)
         self.vocab_size: int = llama_cpp.llama_vocab_n_tokens(self.vocab)
         self._pieces: dict[int, bytes] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 # ik_llama.cpp has the older names, of the function and of the file type.
 _PRINTER = r"(?:print_info|llm_load_print_meta)"
@@ -11,6 +12,7 @@ _PRINTED = re.compile(
     _PRINTER + r": (n_expert_used|n_expert|arch|file type|model ftype|n_ctx_train)\s*=\s*(.+?)\s*$",
     re.M,
 )
+_BUFFER = re.compile(r"load_tensors:\s+(\S+) model buffer size =\s+([\d.]+) MiB")
 _NAMES = {"file type": "file_type", "model ftype": "file_type"}
 
 
@@ -22,3 +24,16 @@ def model_logs(log: str) -> list[str]:
 def effective_settings(log: str) -> dict[str, str]:
     """The settings of the loaded model: active experts, architecture, file type, context."""
     return {_NAMES.get(key, key): value for key, value in _PRINTED.findall(log)}
+
+
+def weights_buffers(log: str) -> dict[str, float]:
+    """MiB of the buffers for weights, of all models, by kind: `CPU_Mapped`, `CPU_REPACK`, `CPU`."""
+    sizes: dict[str, float] = {}
+    for name, size in _BUFFER.findall(log):
+        sizes[name] = round(sizes.get(name, 0.0) + float(size), 2)
+    return sizes
+
+
+def copied_bytes(buffers: Mapping[str, float]) -> int:
+    """Bytes of weights that llama.cpp copied: repacked, or read without mmap."""
+    return int(sum(s for name, s in buffers.items() if not name.endswith("_Mapped")) * (1 << 20))

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 from scripts.lib.base.errors import Problem
 from scripts.lib.base.layout import RUNS
 from scripts.lib.base.locks import flock
-from scripts.lib.base.markdown import code, quoted
+from scripts.lib.base.markdown import DASH, code, quoted, text
 from scripts.lib.base.safe_files import naming, write_atomic
 from scripts.lib.base.stored_json import (
     SEAL,
@@ -30,6 +30,7 @@ from scripts.lib.base.stored_json import (
     sealed,
     stored_text,
 )
+from scripts.lib.machine.memory_nodes import shares_text
 from scripts.lib.planning.cell_record import CellRecord
 
 OUTPUT, OUTCOME, SUMMARY = "output.jsonl", "outcome.json", "summary.md"
@@ -81,6 +82,8 @@ def output_line(record: CellRecord) -> dict[str, Any]:
         "engine": record.spec.get("engine"),
     }
     del row["question"]
+    if "memory_nodes" in record.effective:
+        row["memory_nodes"] = shares_text(record.effective["memory_nodes"])
     if record.measurement is not None:
         row["response"] = record.measurement.answer
         row |= {name: getattr(record.measurement, name) for name in _FIGURES}
@@ -193,12 +196,15 @@ def summarise(folder: Path, end: RunEnd, remark: str = "") -> None:
     if not rows:
         return
     shards: dict[str, Counter[str]] = {}
+    nodes: dict[str, str] = {}
     for row in rows:
         shards.setdefault(_shard(row), Counter())[row["status"]] += 1
+        if "memory_nodes" in row:
+            nodes[_shard(row)] = text(row["memory_nodes"])
     lines = [f"# Run {folder.name}", "", f"Outcome: {end}{remark}. Cells run: {len(rows)}.", ""]
-    lines += ["| shard | ok | error | timeout |", "|---|---|---|---|"]
+    lines += ["| shard | ok | error | timeout | pages by memory node |", "|---|---|---|---|---|"]
     lines += [
-        f"| {code(name)} | {n['ok']} | {n['error']} | {n['timeout']} |"
+        f"| {code(name)} | {n['ok']} | {n['error']} | {n['timeout']} | {nodes.get(name, DASH)} |"
         for name, n in sorted(shards.items())
     ]
     failures = [row for row in rows if row["status"] != "ok"]

@@ -8,6 +8,6 @@ from pathlib import Path
 def kernel_text(path: str | Path) -> str | None:
     """The file's text without the spaces around it; None where it cannot be read."""
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
+        return Path(path).read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return None
