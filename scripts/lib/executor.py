@@ -30,7 +30,7 @@ from scripts.lib.base.layout import RESULTS
 from scripts.lib.base.results_tree import drop, drop_folder
 from scripts.lib.base.safe_files import link_into_place, write_atomic
 from scripts.lib.base.stored_json import Damaged, now_utc, read_stored
-from scripts.lib.engines.load_log import copied_bytes
+from scripts.lib.engines.load_log import copied_bytes, unlike
 from scripts.lib.engines.protocol import (
     Engine,
     EngineDied,
@@ -64,11 +64,13 @@ from scripts.lib.planning.cell_spec import loaded_projector
 from scripts.lib.planning.disk import existing_files, partial_folder, partial_name
 from scripts.lib.planning.memory import page_cache
 from scripts.lib.planning.plan import Cell, Shard
+from scripts.lib.planning.runtime_values import DEFAULT_CONTEXT
 from scripts.lib.planning.weights_guard import WeightsGuard
 from scripts.lib.weights.facts import split_files
 
 # A small model is warmed up at most this often, until its threads have run long enough for a check.
 MOST_WARM_UPS = 100
+KV_TYPE_KEYS = ("kv_type_k", "kv_type_v")
 
 
 class Recorder(Protocol):
@@ -210,10 +212,18 @@ def _mode_not_active(shard: Shard, found: str) -> NotActive:
 
 
 def guard_load(shard: Shard, loaded: Loaded) -> None:
-    """Check that the engine loaded the experts asked for. Raises NotActive naming both values."""
+    """Check experts, KV types and buffers of the engine. Raises NotActive naming both values."""
     wanted, found = shard.mode.experts, loaded.effective.get("n_expert_used")
     if wanted is not None and str(found) != str(wanted):
         raise _mode_not_active(shard, f"{wanted} experts asked for, the engine loaded {found}")
+    spec = shard.cells[0].spec
+    for key in KV_TYPE_KEYS:
+        asked, has = spec["context"][key], loaded.effective.get(key)
+        if asked != (has or DEFAULT_CONTEXT[key]):
+            raise NotActive(f"{key} {asked}", f"the engine has {has or 'not named its type'}")
+    wrong = unlike(spec.get("loading", {}), loaded.effective.get("weights_buffers_mib", {}))
+    if wrong:
+        raise NotActive(f"variant {shard.mode.variant}", wrong)
 
 
 def guard_warm_up(shard: Shard, counts: Counts) -> None:

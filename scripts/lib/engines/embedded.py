@@ -23,7 +23,7 @@ from scripts.lib.engines.drafting import (
     LookupDrafter,
     SpeculationCount,
 )
-from scripts.lib.engines.load_log import weights_buffers
+from scripts.lib.engines.load_log import kv_types, weights_buffers
 from scripts.lib.engines.measurement_check import check_measurement
 from scripts.lib.engines.protocol import (
     EngineFailure,
@@ -127,6 +127,7 @@ class EmbeddedEngine:
         most_drafted = max(mode.k or 0, settings.lookup_draft_tokens if mode.lookup_n else 0)
         threads = (hardware.threads, hardware.batch_threads)
         self._context = LlamaContext(self._model, settings.context, *threads, most_drafted + 1)
+        effective |= kv_types(self._log.text())
         if hardware.strict:
             self._pool = ThreadPool(hardware)
             self._pool.attach(self._context.handle)

@@ -13,6 +13,7 @@ _PRINTED = re.compile(
     re.M,
 )
 _BUFFER = re.compile(r"load_tensors:\s+(\S+) model buffer size =\s+([\d.]+) MiB")
+_KV_TYPES = re.compile(r"\bK \((\w+)\):.*\bV \((\w+)\):")
 _NAMES = {"file type": "file_type", "model ftype": "file_type"}
 
 
@@ -32,6 +33,22 @@ def weights_buffers(log: str) -> dict[str, float]:
     for name, size in _BUFFER.findall(log):
         sizes[name] = round(sizes.get(name, 0.0) + float(size), 2)
     return sizes
+
+
+def kv_types(log: str) -> dict[str, str]:
+    """The types of the first context's KV cache; nothing where the log does not name them."""
+    found = _KV_TYPES.search(log)
+    return {"kv_type_k": found[1], "kv_type_v": found[2]} if found is not None else {}
+
+
+def unlike(loading: Mapping[str, bool], buffers: Mapping[str, float]) -> str:
+    """How the buffers for weights differ from `repack` and `mmap` where those are False."""
+    unwanted = {"repack": "_REPACK", "mmap": "_Mapped"}
+    for key in loading:
+        named = [name for name in buffers if name.endswith(unwanted[key])]
+        if named or not buffers:
+            return f"{key} false: the engine has {', '.join(named) or 'not named its buffers'}"
+    return ""
 
 
 def copied_bytes(buffers: Mapping[str, float]) -> int:
