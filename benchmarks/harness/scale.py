@@ -3,7 +3,7 @@
     python -m benchmarks.harness.scale [--models 6 60 240]
 
 The registries are synthetic: sixty models, ten modes and seventy questions are 42,000 cells.
-Nothing is run. The dry run is timed without any cells and with all of them. Prints a table.
+Nothing is run. The dry run is timed with no cells and with all cells. Prints a table.
 """
 
 from __future__ import annotations
