@@ -11,7 +11,7 @@ RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 LOCK := envs/requirements.lock
 # Two workers fit two cores; each Snakemake run below them has up to eight processes.
 TEST_JOBS ?= 2
-# Dozens of processes of these scripts are started: each would compile every module anew.
+# Python may write .pyc files: these commands start dozens of processes, and each would compile every module again.
 export PYTHONDONTWRITEBYTECODE :=
 # Without this check, a missing lock would give a stamp that never changes.
 $(if $(wildcard $(LOCK)),,$(error $(LOCK): no such file))
@@ -32,16 +32,16 @@ env: $(ENV_STAMP)
 $(ENV_STAMP):
 	@export PATH="$${PATH//"$(CURDIR)/.venv/bin:"/}"
 	command -v $(PYTHON) >/dev/null || { echo "error: no $(PYTHON): install Python 3.11 or newer" >&2; exit 1; }
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed, found $$($(PYTHON) --version); say make PYTHON=python3.12 …" >&2; exit 1; }
-	$(PYTHON) -c 'import venv, ensurepip' || { echo "error: Python's venv module is not there: apt install python3-venv" >&2; exit 1; }
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed, found $$($(PYTHON) --version); run make PYTHON=python3.12 …" >&2; exit 1; }
+	$(PYTHON) -c 'import venv, ensurepip' || { echo "error: Python's venv module is missing: apt install python3-venv" >&2; exit 1; }
 	echo "making .venv from $(LOCK) (about a minute)"
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r $(LOCK)
 	touch $(ENV_STAMP)
 
-# No stamp: the command checks the build itself, in half a second. It can be missing, changed, for another CPU,
-# or not the lock's.
+# No stamp: in half a second, the command itself checks whether a build is there, unchanged, made for this CPU
+# and from the locked source.
 engine: $(ENV_STAMP)
 	@$(RUN) python -m scripts.build_engine
 
@@ -64,8 +64,8 @@ lint: $(ENV_STAMP)
 	python -m scripts.validate --strict
 	python -m scripts.prompts lint
 
-# Two calls of pytest; both always run. Tests that measure nothing share the cores with each other
-# and with the linters. Tests marked `serial` then have the machine to themselves.
+# Two calls of pytest; the second one runs even if the first one fails. Tests that measure nothing share the
+# cores with each other and with the linters. Tests marked `serial` then have the machine to themselves.
 test: weights
 	@make --no-print-directory lint & lint=$$!
 	$(RUN) python -m pytest -n $(TEST_JOBS) --dist worksteal -m "not serial" && failed=0 || failed=1

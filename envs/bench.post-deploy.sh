@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Run by Snakemake in the environment that bench.yaml has just made: what no channel has, from its hash-pinned packages.
+# Snakemake runs this in the environment that it has just made from bench.yaml. It installs what no conda channel has,
+# pinned by hash.
 set -euo pipefail
-# Snakemake names the environment by this text: with another sum it is another environment.
+# Snakemake hashes this script to name the environment: another sum here gives a new environment.
 sha256sum --check --quiet <<'SUMS' || { echo "error: write what sha256sum says of these files into envs/bench.post-deploy.sh" >&2; exit 1; }
 259123454d7070b4a5d218f0c3b891bb5cbe97554fdf8c2e460c7594ec606ddf  envs/conda-pip.lock
 SUMS

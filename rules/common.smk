@@ -6,7 +6,7 @@ from pathlib import Path
 
 from scripts import end_at_interrupt
 
-# Before anything that takes time.
+# Before the imports, which take time.
 end_at_interrupt()
 
 from scripts.lib.base.errors import print_anything
@@ -40,10 +40,10 @@ print_anything()
 or_exit(lambda: check_checkout(Path.cwd()))
 INVOCATION = read_invocation(sys.argv[1:])
 if INVOCATION.is_job:
-    # Snakemake calls no `onstart` in the process of one job on a node.
+    # Snakemake does not call `onstart` in the process that runs a single job on a cluster node.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if INVOCATION.runs:
-    # Before anything else: another run's unfinished files must be neither checked nor dropped.
+    # Before anything else: the unfinished files of another run must be neither checked nor deleted.
     or_exit(alone_in_checkout)
     sweep()
 if SO_FAR in INVOCATION.targets:
@@ -61,8 +61,8 @@ if "retry_failed" in INVOCATION.targets:
 REGISTRY = WORKFLOW.planner.registry
 ENVIRONMENT, ENGINE_ENVIRONMENT = "../envs/bench.yaml", "../envs/infer.yaml"
 RUN_ID = current_run_id()
-# For jobs and post-deploy scripts: a conda environment's Python would prefer packages in ~/.local
-# to its own.
+# For jobs and post-deploy scripts: Python would prefer packages in ~/.local to those of its conda
+# environment.
 os.environ.update(PYTHONNOUSERSITE="1")
 # Jobs die with the process that starts them.
 os.environ[STARTER_VARIABLE] = str(os.getpid())
@@ -96,8 +96,8 @@ onstart:
 
 onsuccess:
     summarise(RUNS / RUN_ID, RunEnd.FINISHED)
-    # Unreadable and damaged records were left out, and everything else was made. The exit code
-    # reports them.
+    # Everything was made without unreadable and damaged records. If there are any, the exit code
+    # is 1.
     or_exit(lambda: check_complete(WORKFLOW, LOOKED))
 
 

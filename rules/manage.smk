@@ -1,5 +1,5 @@
-# Management of the results tree: what would run and why, orphans, failed cells. `python -m
-# scripts.cells` has options.
+# Management of the results tree: what would run and why, orphans, failed cells.
+# `python -m scripts.cells` has more options.
 
 
 rule preview:
@@ -55,7 +55,7 @@ rule reproduce:
 
 
 rule retry_failed:
-    """Drop the cells that failed, timed out or are damaged, then run everything that is missing."""
+    """Delete the cells that failed, timed out or are damaged, then run what is missing."""
     input:
         WORKFLOW.derived,
         list(WORKFLOW.shard_targets.values()),

@@ -1,7 +1,7 @@
 # If judges are among the scorers, one job asks them about all answers. Reviews use the stored
 # verdicts.
 if WORKFLOW.judged_stamp:
-    # A judge that takes the whole machine is a llama-server started by the job.
+    # If the judge takes the whole machine, the job starts a llama-server.
     JUDGE_ENVIRONMENT = ENGINE_ENVIRONMENT if WORKFLOW.judge_parts == MACHINE_PARTS else ENVIRONMENT
 
     rule judge:

@@ -26,6 +26,6 @@ for key, made in MADE.items():
 
 
 rule weights:
-    """Make the weights that the configuration's models need, where a rule can make them."""
+    """Make the weights of the configuration's models, if a rule can make them."""
     input:
         WORKFLOW.made_weights,

@@ -1,8 +1,8 @@
-"""Compile llama.cpp for this CPU, with llama-cpp-python against it.
+"""Compile llama.cpp for this CPU, and install llama-cpp-python with it.
 
 Builds the libraries, llama-server and llama-bench once. The build is kept in
 ${EPYC_BENCH_CACHE:-~/.cache/epyc-inference-bench}, under a name made of the source's sha256 and the
-CPU. A second call finds it, checks that it is complete and matches envs/engine.lock, and returns.
+CPU. A second call only checks that the build is complete and matches envs/engine.lock.
 
 for example:
   python -m scripts.build_engine
@@ -21,9 +21,9 @@ from scripts.lib.llama_build.compile import ensure_engine
 
 
 def _progress(held: contextlib.ExitStack) -> TextIO:
-    """The terminal where there is one, else stderr.
+    """The terminal, if there is one, else stderr.
 
-    Snakemake shows the output of a post-deploy script only after it has failed.
+    Snakemake shows the output of a post-deploy script only if the script fails.
     """
     try:
         return held.enter_context(Path("/dev/tty").open("w", encoding="utf-8"))

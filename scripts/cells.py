@@ -70,7 +70,7 @@ def _time(shard: Shard, missing: Sequence[CellState], measured: Measured) -> tup
 
 
 def _unplanned_rows(lost: Counter[Folder], here: str) -> Iterator[list[object]]:
-    """Rows of folders in which nothing is planned; those of another profile than `here` name it."""
+    """Rows of folders in which nothing is planned; a profile other than `here` is named."""
     for (profile, model, mode), number in sorted(lost.items()):
         name = model if profile == here else f"{model} ({profile})"
         yield ["", name, mode, *("" for _ in State), number, "", ""]
@@ -90,7 +90,7 @@ def _preview_table(
         missing = [state for state in of_shard if state.state in (State.NEW, State.STALE)]
         seconds, *time = _time(shard, missing, measured)
         total_s += seconds
-        # Both engines' cells are in one folder: its orphans are counted in the folder's first row.
+        # Both engines share a folder: its orphans are counted in its first row only.
         number = lost.pop((shard.hardware.name, shard.model.key, shard.mode.name), "")
         by_state = (counts[state] or "" for state in State)
         rows.append([shard.engine, shard.model.key, shard.mode.name, *by_state, number, *time])
@@ -165,9 +165,9 @@ def _drop_failed(arguments: argparse.Namespace) -> None:
 
 
 def _alone(arguments: argparse.Namespace) -> None:
-    """Refuse to delete beside a run, which may just have made the file.
+    """Refuse to delete while a run is active: it may just have made the file.
 
-    Where a rule calls the command, its own run holds the checkout.
+    If a rule calls the command, the checkout is locked by that rule's own run.
     """
     if arguments.yes and not os.environ.get(RUN_VARIABLE):
         alone_in_checkout()
@@ -181,7 +181,7 @@ def add_options(parser: Parser) -> None:
 
 
 def config_of(arguments: argparse.Namespace) -> Config:
-    """The configuration that these options name. Raises BenchError where it is not valid."""
+    """The configuration that these options name. Raises BenchError if it is not valid."""
     config = load_config(tuple(arguments.configfile))
     return replace(config, hardware=arguments.hardware) if arguments.hardware else config
 
@@ -190,9 +190,9 @@ def parser() -> Parser:
     """The command line."""
     parser = Parser("scripts.cells", __doc__)
     add_options(parser)
-    words = "count cells by state, with the time to run them and what made cells stale"
+    words = "count cells by state, predict their time, and show what made cells stale"
     parser.add_subcommand("preview", _preview, words)
-    words = "list the files that no configuration names"
+    words = "list the files that no configuration plans"
     parser.add_subcommand("orphans", _orphans, words)
     for name, run, words in (
         ("prune", _prune, "delete the orphans"),

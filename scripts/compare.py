@@ -2,9 +2,9 @@
 
 Only questions that both sides measured are compared. A and B are each a run (the name of a folder
 in benchmarks/results/runs/), a hardware profile, a folder with a results tree, an engine version,
-or a git revision (the checkout stays as it is). Where a name is ambiguous, put `run:`, `hardware:`,
-`folder:`, `engine:` or `git:` in front. Effects are B against A: a negative one means that B has
-less.
+or a git revision (the checkout stays as it is). If a name is ambiguous, put `run:`, `hardware:`,
+`folder:`, `engine:` or `git:` in front. Effects are changes from A to B: a negative one means that
+B has the lower value.
 
 for example:
   python -m scripts.compare v1.2 HEAD
@@ -55,7 +55,7 @@ def _narrowed(side: Observations, arguments: argparse.Namespace) -> Observations
 
 
 def _effects(compared: Compared, gate: Gate) -> list[tuple[Key, Comparison | None]]:
-    """The effect on each setup of A: None, which passes no gate, where B lacks the setup."""
+    """The effect on each setup of A; None, with which no gate passes, if B lacks the setup."""
     return [
         *((row.key, row.effects[gate.metric]) for row in compared.rows),
         *((key, None) for key in compared.unpaired[0]),
@@ -65,7 +65,7 @@ def _effects(compared: Compared, gate: Gate) -> list[tuple[Key, Comparison | Non
 def _gated(compared: Compared, gates: list[Gate]) -> int:
     """Judge every gate, print the judgements, and return the exit code.
 
-    Raises BenchError where a gate could not be judged and none tripped.
+    Raises BenchError if a gate could not be judged and none tripped.
     """
     hardware = {item.cell.hardware for side in (compared.a, compared.b) for item in side.items}
     noise = read_noise(hardware)
@@ -120,10 +120,10 @@ def main(arguments: argparse.Namespace) -> int:
 def parser() -> Parser:
     """The command line."""
     parser = Parser("scripts.compare", __doc__, main)
-    parser.add_argument("a", metavar="A", help="the results before")
+    parser.add_argument("a", metavar="A", help="the results to compare with")
     parser.add_argument("b", metavar="B", help="the results that are compared with A")
     words = (
-        "trip where B is shown to be worse than A by more than the threshold; repeatable; "
+        "trip if B is shown to be worse than A by more than the threshold; repeatable; "
         f"metrics: {', '.join(METRICS)}"
     )
     parser.add_argument("--gate", action="append", default=[], metavar='"METRIC -X%"', help=words)

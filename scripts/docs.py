@@ -80,7 +80,7 @@ def modules_list() -> str:
 
 
 def _item(name: str, first: str) -> Iterator[str]:
-    """The lines of one package or module in the list, with the beginning of the first."""
+    """The lines of one package or module in the list; the first line begins with `first`."""
     folder = LIB / name
     file = folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
     doc = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
@@ -124,7 +124,7 @@ def _named_settings(knobs: Mapping[str, Knob], *, defaults: bool) -> str:
 
 
 def with_part(file: Path, name: str, part: str) -> str:
-    """The text of a file with a fresh part between its marks `<!-- NAME: begin -->` and `end`."""
+    """The text of a file with a new part between its marks `<!-- NAME: begin -->` and `end`."""
     text = file.read_text(encoding="utf-8")
     before, begin, rest = text.partition(f"<!-- {name}: begin -->\n")
     _, end, after = rest.partition(f"<!-- {name}: end -->\n")
@@ -134,17 +134,17 @@ def with_part(file: Path, name: str, part: str) -> str:
 
 
 def architecture_page() -> str:
-    """The text of architecture.md with a fresh list of modules."""
+    """The text of architecture.md with a new list of modules."""
     return with_part(MODULES_FILE, "modules", modules_list())
 
 
 def decoding_page() -> str:
-    """The text of decoding.md with a fresh table of speculators."""
+    """The text of decoding.md with a new table of speculators."""
     return with_part(SPECULATORS_FILE, "speculators", speculators_table())
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write the files; with --check, raise BenchError where one is stale."""
+    """Write the files; with --check, raise BenchError if one is stale."""
     pages = {
         COMMANDS_FILE: commands_page(),
         MODULES_FILE: architecture_page(),
@@ -161,7 +161,7 @@ def main(arguments: argparse.Namespace) -> None:
 def parser() -> Parser:
     """The command line."""
     parser = Parser("scripts.docs", __doc__, main)
-    words = "write nothing; exit code 1 where a document is stale"
+    words = "write nothing; exit code 1 if a document is stale"
     parser.add_argument("--check", action="store_true", help=words)
     return parser
 

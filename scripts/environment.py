@@ -1,10 +1,10 @@
 """Show environment records, or how two of them differ.
 
-An environment record holds what the machine and the software were when a cell was measured.
+An environment record describes the machine and the software with which a cell was measured.
 
 for example:
   python -m scripts.environment show               one line for each stored record
-  python -m scripts.environment show 4f1c          the record whose digest begins so
+  python -m scripts.environment show 4f1c          the record whose digest begins with this
   python -m scripts.environment diff 4f1c 9ab0     the fields that differ
 """
 
@@ -35,7 +35,7 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _diff(arguments: argparse.Namespace) -> int:
-    """Print one line for each field that differs. The exit code is 1 where any does, as diff's."""
+    """Print one line for each field that differs. The exit code is 1 if any does, as diff's."""
     (a, old), (b, new) = read_environment(arguments.a), read_environment(arguments.b)
     found = changes(old, new)
     print(f"{a} -> {b}: {len(found)} fields differ")
@@ -50,7 +50,7 @@ def parser() -> Parser:
     what = "a digest, the beginning of one, or a file"
     show = parser.add_subcommand("show", _show, "print one record, or one line for each")
     show.add_argument("name", nargs="?", help=f"{what} (default: list all)")
-    words = "print the fields that differ; exit code 1 where any does"
+    words = "print the fields that differ; exit code 1 if any does"
     diff = parser.add_subcommand("diff", _diff, words)
     diff.add_argument("a", metavar="A", help=what)
     diff.add_argument("b", metavar="B", help=what)

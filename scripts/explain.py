@@ -8,7 +8,7 @@ for example:
 
 states:
   valid    measured with the present spec; it counts and is not run again
-  failed   measured, and the model failed; a result until `snakemake retry_failed` drops it
+  failed   measured, and the model failed; a result until `snakemake retry_failed` deletes it
   damaged  stored, but the file cannot be trusted; `snakemake retry_failed` measures it again
   new      never measured; the next `snakemake results` runs it
   stale    measured with another spec; the fields that differ are shown, and the next
@@ -41,7 +41,7 @@ def _how_it_ended(file: Path) -> str:
 
 
 def _fits(pattern: str, names: Sequence[str]) -> bool:
-    return any(fnmatchcase(n, pattern) or fnmatchcase(n, f"*{pattern}*") for n in names)
+    return any(fnmatchcase(name, f"*{pattern}*") for name in names)
 
 
 def _explain(state: CellState, file: str) -> None:
@@ -55,7 +55,7 @@ def _explain(state: CellState, file: str) -> None:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Explain each cell that matches. Raises BenchError where none does."""
+    """Explain each cell that matches. Raises BenchError if none does."""
     pattern, found = arguments.pattern, 0
     for state in planned_states(config_of(arguments)):
         name = str(state.cell.id)
@@ -66,7 +66,7 @@ def main(arguments: argparse.Namespace) -> None:
             _explain(state, file)
     if not found:
         raise BenchError(
-            f"no planned cell fits '{pattern}'; "
+            f"no planned cell matches '{pattern}'; "
             "a cell is HARDWARE/MODEL/MODE/SUITE/QUESTION, * is allowed"
         )
 

@@ -31,7 +31,7 @@ def parser() -> Parser:
     """The command line."""
     parser = Parser("scripts.fetch_weights", __doc__, main)
     parser.add_argument("model", metavar="KEY", help="a key under roles: whose model has a source")
-    words = f"also write the file's sha256 and header facts to {LOCK_FILE}"
+    words = f"also write the file's sha256 and the facts in its header to {LOCK_FILE}"
     parser.add_argument("--lock", action="store_true", help=words)
     return parser
 

@@ -1,8 +1,8 @@
 """Show each setup's trend over the runs, and where it regressed.
 
 Reads the records of the runs (benchmarks/results/runs/), and the cells of runs that left no record.
-Each run is compared with the runs before it on the same questions. A run is a change point where
-the difference is shown to exceed the threshold. Beside it you see what changed in spec and
+Each run is compared with the runs before it, on the same questions. A run is a change point if the
+difference is shown to exceed the threshold. The list also names what changed in spec and
 environment since the same questions were last measured.
 
 for example:
@@ -42,7 +42,7 @@ def _wanted(item: Observation, arguments: argparse.Namespace) -> bool:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    """Raise BenchError for a value that no trend can be made with."""
+    """Raise BenchError for an option whose value is not valid."""
     if arguments.metric not in METRICS:
         near = suggest(arguments.metric, METRICS)
         raise BenchError(f"--metric: no metric '{arguments.metric}'{near}")
@@ -55,7 +55,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print the trends; the exit code is 1 where damaged records were left out."""
+    """Print the trends; the exit code is 1 if damaged records were left out."""
     _check(arguments)
     unit, worse = METRICS[arguments.metric]
     gate = Gate(arguments.metric, worse, arguments.threshold, unit)
@@ -82,7 +82,7 @@ def main(arguments: argparse.Namespace) -> int:
             sep="\n",
         )
     if arguments.figure is not None:
-        # Matplotlib takes a second to load, so only where a picture is wanted.
+        # Imported here, since Matplotlib takes a second to load.
         from scripts.lib.compare.trend_picture import picture
 
         write_atomic(arguments.figure, picture(points, gate))

@@ -1,7 +1,6 @@
 """Run the missing cells of one shard (a model in one decoding mode).
 
-Each cell is stored as it finishes. `snakemake results` runs this command for every
-shard.
+Each cell is stored as soon as it is finished. `snakemake results` runs this command for each shard.
 
 for example:
   python -m scripts.infer --model smollm2_135m_q4_1
@@ -63,9 +62,9 @@ def _engine_settings(planner: Planner, log: Path) -> EngineSettings:
 
 
 def _preflight(config: Config, shard: Shard) -> Preflight:
-    """What was checked of the machine before this shard.
+    """The checks of the machine before this shard.
 
-    Raises BenchError where it is not fit and the configuration refuses that.
+    Raises BenchError if the machine is not quiet and the configuration refuses that.
     """
     seen = once_an_invocation(current_run_id(), shard.hardware, config.preflight)
     seen = seen.with_memory(shard_bytes(shard), psutil.virtual_memory().available)
@@ -82,7 +81,7 @@ def _job(planner: Planner, shard: Shard, root: Path) -> Job:
 
 
 def _described(job: Job, planner: Planner, preflight: Preflight) -> Job:
-    """The job with the machine's state in its cells' environment and in the run's record."""
+    """The job, with the machine's state added to its cells' environment and to the run's record."""
 
     def describe(loaded: Loaded) -> str:
         # Called after every load: an engine that is started again must be the same one.
@@ -140,14 +139,14 @@ def main(arguments: argparse.Namespace) -> None:
         restore(job)
         cells = missing(job, only)
         if cells:
-            # The plan was made before the wait for the lock, which can take hours. Weights or an
-            # engine that changed since then are refused.
+            # The plan was made before the wait for the lock, which can take hours. If weights or
+            # engine have changed since then, this fails.
             job.guard.check()
             engine_facts(planner.engine)
             job = _described(job, planner, _preflight(planner.config, shard))
             if not arguments.beside:
-                # Before the first cell is stored: a cell of unknown weights could not be planned,
-                # and would be pruned.
+                # Before the first cell is stored: a cell whose weights are unknown cannot be
+                # planned, so it would be pruned.
                 _remember_weights(planner, shard)
                 drop_reviews(plan, shard)
             log = arguments.log or LOGS / f"infer/{shard.name}.log"

@@ -1,7 +1,7 @@
 """Judge answers, calibrate a scorer, or list the judges' series.
 
-`snakemake results` runs `judge run` where judge.scorers names a judge. A series is one judge with
-one prompt; its verdicts are never mixed with another's.
+`snakemake results` runs `judge run` if judge.scorers names a judge. A series is one judge with one
+prompt; its verdicts are never mixed with another's.
 
 for example:
   python -m scripts.judge --configfile judge.yaml run
@@ -82,7 +82,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _calibrate(arguments: argparse.Namespace) -> int:
-    """Score the calibration set; the exit code is 1 where the scorer does not meet the bars."""
+    """Score the calibration set; the exit code is 1 if the scorer does not meet the limits."""
     config = load_config(tuple(arguments.configfile))
     known = load_calibration(load_planner(config).suites, arguments.file)
     rows = _scored(config, arguments.scorer, known)
@@ -96,7 +96,7 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     print(figures(measures))
     fit = is_fit(measures)
     meets = "meets" if fit else "does not meet"
-    print(f"\n{arguments.scorer}: {meets} the bars of a judge ({len(known)} answers)")
+    print(f"\n{arguments.scorer}: {meets} the limits of a judge ({len(known)} answers)")
     return 0 if fit else 1
 
 
@@ -115,7 +115,7 @@ def _scored(
 
 
 def _series(arguments: argparse.Namespace) -> None:
-    """Print each judge with stored verdicts: its batches, cost, and figures as an instrument."""
+    """Print each judge with stored verdicts: its batches, its cost, and how reliable it is."""
     reports = series_reports()
     if not reports:
         raise BenchError(
@@ -135,11 +135,11 @@ def parser() -> Parser:
     parser = Parser("scripts.judge", __doc__)
     parser.add_configfile()
     run = parser.add_subcommand("run", _run, "judge the stored answers that have no verdict yet")
-    words = "also the answers of batches that were quarantined"
+    words = "also judge the answers of quarantined batches again"
     run.add_argument("--again", action="store_true", help=words)
-    words = "also write this empty file when done; older ones are deleted"
+    words = "also write this empty file at the end; older ones are deleted"
     run.add_argument("--stamp", type=Path, metavar="FILE", help=words)
-    words = "run a scorer on answers with known scores; exit code 1 where it is not fit to judge"
+    words = "run a scorer on answers with known scores; exit code 1 if it is not fit to judge"
     calibration = parser.add_subcommand("calibrate", _calibrate, words)
     scorers = (CHECKS, CLAUDE, LOCAL)
     words = f"the scorer (default: {CHECKS})"

@@ -19,7 +19,7 @@ from scripts.lib.settings.run_config import load_config
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Print the line. It may be for another machine: any mode, and weights that are not here."""
+    """Print the line. It may be for another machine: any mode, also without weights here."""
     config = load_config(tuple(arguments.configfile)).with_modes(("*",))
     planner = for_model(load_planner(config, assume_present=True), arguments.model, "server")
     shard = find_shard(make_plan(planner), arguments.model, arguments.mode)

@@ -64,7 +64,7 @@ def _print(plans: tuple[Plan, ...], form: str) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print the plan; the exit code is 1 where an input is faulty and left out."""
+    """Print the plan; the exit code is 1 if an input is faulty and left out."""
     changes = {
         key: value
         for key in ("registry", "prompts", "hardware")

@@ -1,7 +1,7 @@
 """Check which known quirks this engine version still has.
 
-A probe is a small check of whether a quirk of the registry is still there. Those that have no
-outcome for this version are run; QUIRKS.md shows the outcomes.
+A probe checks whether a quirk of the registry is still there. Probes without an outcome for this
+version are run; QUIRKS.md shows the outcomes.
 
 for example:
   python -m scripts.probe --again
@@ -39,7 +39,7 @@ def main(arguments: argparse.Namespace) -> None:
 def parser() -> Parser:
     """The command line."""
     parser = Parser("scripts.probe", __doc__, main)
-    words = "also run the probes that have an outcome"
+    words = "also run the probes that already have an outcome"
     parser.add_argument("--again", action="store_true", help=words)
     return parser
 

@@ -1,4 +1,4 @@
-"""Look after the questions, and make suites out of public benchmarks.
+"""Check and freeze the questions, and make suites out of public benchmarks.
 
 for example:
   python -m scripts.prompts lint
@@ -30,7 +30,7 @@ from scripts.lib.scoring.score import examine
 from scripts.lib.scoring.trial import as_json, as_text, find_question, read_answer
 from scripts.lib.settings.run_config import Config, load_config
 
-# The most questions that an import names among those it leaves out for one reason.
+# An import names at most this many of the questions that it leaves out for one reason.
 MOST_NAMED = 100
 
 
@@ -75,7 +75,7 @@ def _freeze(arguments: argparse.Namespace) -> None:
 
 
 def _controls(arguments: argparse.Namespace) -> None:
-    """Print what answers without knowledge score; a good suite gives them no points."""
+    """Print the scores of answers without any knowledge; a good suite gives them no points."""
     rows = []
     for suite in load_suites(_folder(arguments)).values():
         rates = [control_rate(suite, name) for name in CONTROLS]
@@ -145,7 +145,7 @@ def parser() -> Parser:
     linter.add_argument("--no-code", action="store_true", help=words)
     words = "add new questions to the folder's MANIFEST.yaml"
     _add_folder(parser.add_subcommand("freeze", _freeze, words))
-    words = "show what a constant, a random answer and others score in each suite"
+    words = "show each suite's scores of answers without knowledge (a constant, a random one, …)"
     _add_folder(parser.add_subcommand("controls", _controls, words))
     _add_try(parser)
     _add_lengths(parser)

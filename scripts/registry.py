@@ -48,7 +48,7 @@ def _add(arguments: argparse.Namespace) -> None:
     registry, path = registry_of(config), part_name(arguments.weights, 1)
     if path != arguments.weights:
         print(
-            f"{arguments.weights.name} is a part of a split model, which is named by its first: "
+            f"{arguments.weights.name} is a part of a split model; the entry names its first part: "
             f"{path.name}",
             file=sys.stderr,
         )
@@ -110,7 +110,7 @@ def _show(arguments: argparse.Namespace) -> None:
     print(f"  modes ({len(expansion.modes)}): {modes or 'none'}")
     if model.deprecated:
         reason = f": {model.deprecated_reason}" if model.deprecated_reason else ""
-        print(f"  deprecated{reason}; planned only where models: names it")
+        print(f"  deprecated{reason}; planned only if models: names it")
     if expansion.recommended:
         print(f"  recommended: {expansion.recommended}")
     for item in expansion.left_out:
@@ -144,7 +144,7 @@ def _drafts(arguments: argparse.Namespace) -> None:
 
 
 def _diff(arguments: argparse.Namespace) -> None:
-    """Print what the edit from OLD to NEW runs and drops."""
+    """Print the cells that the edit from OLD to NEW adds, and how many it drops."""
     config, assumed = _config(arguments), not arguments.here
     old, new = (
         make_plan(load_planner(replace(config, registry=file), assume_present=assumed))

@@ -1,7 +1,7 @@
-"""Measure a sample of stored cells again, and report how equal they are.
+"""Measure a sample of stored cells again, and compare answers and times.
 
-The sample is drawn with a seed from the valid cells that can run here. The new cells are stored
-beside them. The report is written to benchmarks/results/reproductions/.
+The sample is drawn with a seed from the valid cells that can run here. The new cells and the report
+are written to benchmarks/results/reproductions/; the stored cells stay as they are.
 
 for example:
   python -m scripts.reproduce --sample 20 --seed 1
@@ -33,7 +33,7 @@ from scripts.lib.settings.run_config import Config, load_config
 
 
 def _sample(config: Config, count: int, seed: int) -> dict[str, list[CellState]]:
-    """Shard -> its sampled cells. Raises BenchError where there is nothing to measure again."""
+    """Shard -> its sampled cells. Raises BenchError if no cell can be measured again."""
     states = cell_states(load_plans(config))
     by_shard: dict[str, list[CellState]] = {}
     for state in choose(states, count, seed):
@@ -62,9 +62,9 @@ def _pair(state: CellState, folder: Path, stopped: bool) -> Pair:
 
 
 def _differences(pairs: Sequence[Pair], folder: Path) -> list[Change]:
-    """How the new environment differs from the stored cells', each change once.
+    """How the new environment differs from that of the stored cells; each change once.
 
-    Stored cells whose environment record is gone are left out.
+    Stored cells without an environment record are left out.
     """
     found: dict[str, Change] = {}
     digests = {(p.old.environment, p.new.environment) for p in pairs if p.new is not None}
@@ -79,7 +79,7 @@ def _differences(pairs: Sequence[Pair], folder: Path) -> list[Change]:
 def _measure(
     by_shard: Mapping[str, Sequence[CellState]], folder: Path, arguments: argparse.Namespace
 ) -> tuple[list[str], list[str]]:
-    """Measure shard by shard, each in a process of its own, until asked to stop.
+    """Measure shard by shard, each in a process of its own, until a stop is requested.
 
     Returns the shards whose job failed, and those whose job was stopped or never started.
     """

@@ -1,6 +1,6 @@
-"""Score a shard's cells into its review, or estimate what judging costs.
+"""Score a shard's cells and write its review, or estimate judging costs.
 
-Snakemake runs the first for every shard. The second asks no judge.
+Snakemake runs this command for every shard. An estimate asks no judge.
 
 for example:
   python -m scripts.review --model smollm2_135m_q4_1 --mode lookup_n3
@@ -37,7 +37,7 @@ MOST_COUNTED = 20
 def _estimate(config: Config) -> None:
     """Print what the pending answers cost, judge by judge.
 
-    The API counts the tokens of a few of Claude's requests where there is a key.
+    If there is an API key, Claude's API counts the tokens of a few requests.
     """
     planner, judge = load_planner(config), config.judge
     plans = (seen_from_elsewhere(make_plan(engine)) for engine in planners(planner))
@@ -72,13 +72,13 @@ def _count(series: Series, items: list[Item], config: Config) -> None:
         return
     estimated = sum(prompt_tokens(characters) for characters, _ in request_sizes(items))
     print(
-        f"  the API counts {counted / estimated:.2f} of the input tokens estimated here "
+        f"  the API counts {counted / estimated:.2f} times the input tokens estimated here "
         f"(n = {len(items)} requests)"
     )
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write the review. Raises BenchError where it would be another file than --output names."""
+    """Write the review. Raises BenchError if it is not the file that --output names."""
     config = load_config(tuple(arguments.configfile))
     if arguments.estimate:
         _estimate(config)
@@ -111,7 +111,7 @@ def parser() -> Parser:
     parser.add_argument("--hardware", metavar="NAME", help=words)
     words = "review the stored cells of another machine's profile"
     parser.add_argument("--elsewhere", action="store_true", help=words)
-    words = "the file that Snakemake expects; an error where the review would be another one"
+    words = "the file that Snakemake expects; if the review is another file, it is an error"
     parser.add_argument("--output", metavar="FILE", help=words)
     parser.add_configfile()
     return parser

@@ -1,7 +1,7 @@
 """Score stored answers without Snakemake, or compare two scorings.
 
-Scores the answers of one run or all of them, with the configured scorers or with others, and writes
-the reviews. This is the predecessor's command.
+Scores the answers of one run or of all runs, with the configured scorers or with others, and writes
+the reviews. The predecessor had a command of this name.
 
 for example:
   python -m scripts.score_benchmarks --run 2026-11-25_101500 --judge claude
@@ -88,13 +88,13 @@ def _write_reviews(plans: list[Plan], wanted: Callable[[Cell], bool]) -> None:
 
 
 def _rescore(config: Config, planner: Planner, answers: list[Answer], budget: Budget) -> None:
-    """Judge once more, in the series of the next round, and show how far the two rounds agree."""
+    """Judge once more, as a new series (the next round), and show how far the rounds agree."""
     later = load_planner(replace(config, judge=replace(config.judge, round=config.judge.round + 1)))
     pairs = [(a.series, b.series) for a, b in zip(planner.scorers, later.scorers, strict=True)]
     judges = [(a, b) for a, b in pairs if a is not None and b is not None]
     if not judges:
         raise BenchError(
-            "--rescore asks a judge once more, and checks always say the same: add --judge claude"
+            "--rescore asks a judge once more, but no judge is configured: add --judge claude"
         )
     _judge(later, answers, [], again=False, budget=budget)
     for first, second in judges:
@@ -148,12 +148,15 @@ def parser() -> Parser:
     parser = Parser("scripts.score_benchmarks", __doc__, main)
     words = f"only the cells that this run measured; the name of a folder in {RUNS}"
     parser.add_argument("--run", metavar="RUN", help=words)
-    words = "score with this scorer; repeatable, the first one leads (default: judge.scorers)"
+    words = (
+        "score with this scorer; repeatable, pages use the first one's scores "
+        "(default: judge.scorers)"
+    )
     scorers = (CHECKS, CLAUDE, LOCAL)
     parser.add_argument("--judge", action="append", choices=scorers, help=words)
     words = "also judge the answers of quarantined batches again"
     parser.add_argument("--again", action="store_true", help=words)
-    words = "judge once more in a series of its own, and compare the two"
+    words = "judge once more, as a new series, and compare both"
     parser.add_argument("--rescore", action="store_true", help=words)
     words = "compare two series (python -m scripts.judge series lists them), or a series and checks"
     parser.add_argument("--compare", nargs=2, metavar="SERIES", help=words)

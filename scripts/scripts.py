@@ -1,7 +1,7 @@
-"""Lets a command be called by its file: `python scripts/plan.py` runs `python -m scripts.plan`.
+"""Lets you call a command by its file: `python scripts/plan.py` runs `python -m scripts.plan`.
 
-Python puts the folder of the called file on its search path, not the checkout. The first
-`import scripts…` of the command then finds this file in place of the package.
+Python puts the folder of the called file on its search path, not the checkout. So the first
+`import scripts…` of the command finds this file instead of the package.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pathlib import Path
 def run_as_module() -> None:
     """Replace this process by the called file's module, with the same arguments, in the checkout.
 
-    The command looks for config/ and results there, and for the files that arguments name; where
-    that is another folder than the present one, a line on stderr says so.
+    The command looks for all files there, also for those that arguments name. If the current folder
+    is another one, a line on stderr says so.
     """
     file = Path(sys.argv[0]).resolve()
     checkout = next(folder for folder in file.parents if (folder / "Snakefile").is_file())

@@ -1,6 +1,6 @@
 """Check the registry, and each entry against its weights' GGUF header.
 
-Only the headers are read, no tensor. The exit code is 1 where an entry is left out or a file cannot
+Only the headers are read, no tensor. The exit code is 1 if an entry is left out or a file cannot
 be read.
 
 for example:
@@ -37,7 +37,7 @@ COLUMNS = "model architecture quant tensors experts context vocabulary tokens te
 def _present(
     registry: Registry, wanted: list[str], hashing: bool
 ) -> Iterator[tuple[Model, WeightsFacts | str | None]]:
-    """Each entry with its weights' facts: None without a file, a text where it cannot be read."""
+    """Each entry with its weights' facts; None without a file, the error if it is unreadable."""
     models = [registry.entry(key) for key in wanted] or list(registry.models.values())
     paths, reader = {model.key: registry.weights_path(model) for model in models}, WeightsReader()
     present = {key: path for key, path in paths.items() if path is not None and path.is_file()}
@@ -108,7 +108,7 @@ def main(arguments: argparse.Namespace) -> int:
     _print_table(table, "model line fact registry file verdict")
     left_out = tell_left_out(p for problems in registry.left_out.values() for p in problems)
     if registry.carried:
-        print(f"note: {carried_notice(registry.carried)}", file=sys.stderr)
+        print(f"notice: {carried_notice(registry.carried)}", file=sys.stderr)
     for warning in (*registry.warnings, *remedies):
         print(f"warning: {warning}", file=sys.stderr)
     for error in broken:

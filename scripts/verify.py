@@ -1,8 +1,8 @@
-"""Check every stored record: is it intact, and who wrote it.
+"""Check whether every stored record is intact, and list who wrote them.
 
 Cells, reviews, verdicts, environments, probes and runs carry a seal: the sha256 of their content. A
 record that does not match its seal, its name or the other records is damaged. It counts as missing
-and enters no table. The exit code is 1 where a record is damaged.
+and enters no table. The exit code is 1 if a record is damaged.
 
 A seal is not a signature. Git knows who wrote a record; the table of authors comes from there.
 
@@ -44,7 +44,7 @@ SHOWN = 40
 
 
 def _authorship(checked: list[Checked]) -> str:
-    """A table with a row per author and a column per kind of record; empty where git is missing."""
+    """A table with a row per author and a column per kind of record; empty if git is missing."""
     by = authors(item.file for item in checked)
     counts = Counter((by[item.file], item.kind.name) for item in checked if item.file in by)
     kinds = [kind.name for kind in (LOCK, *KINDS) if any(item.kind is kind for item in checked)]
@@ -67,7 +67,7 @@ def _sign(checked: list[Checked]) -> list[Checked]:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Check the tree and print what is damaged; the exit code is 1 where anything is."""
+    """Check the tree and print what is damaged; the exit code is 1 if anything is."""
     if not RESULTS.is_dir():
         raise BenchError(
             f"{RESULTS}: no results tree here; run this command in the project's folder, "
@@ -89,7 +89,7 @@ def main(arguments: argparse.Namespace) -> int:
     by_kind = ", ".join(f"{count} {name}" for name, count in counts.items())
     print(f"{by_kind}: {len(damaged)} damaged")
     table = _authorship(checked)
-    print(f"\n{table}" if table else "\nno git here: the authors of the records are unknown")
+    print(f"\n{table}" if table else "\nno git history here: the records' authors are unknown")
     return 1 if damaged else 0
 
 

@@ -1,7 +1,7 @@
 """The labelled answers of tests/data/answers, and the verdicts of the checks on them.
 
 Each answer was labelled twice: by its writer, and by a reader who saw neither that label nor the
-checks' code. Where they differed, the label was settled, with a note. `right`: the answer deserves
+checks' code. If the two labels differed, one was chosen, with a note. `right`: the answer deserves
 a pass. `undecidable`: two fair readers would differ, or two final statements contradict each other.
 """
 
@@ -40,7 +40,7 @@ class Labelled:
 
 
 def kinds(folder: Path = FOLDER) -> list[str]:
-    """The kinds of answers that a corpus has, sorted: check types, and `builtin`."""
+    """The kinds of answers in a corpus, sorted: check types, and `builtin`."""
     return sorted(file.stem for file in folder.glob("*.jsonl"))
 
 
@@ -67,7 +67,7 @@ def questions(folder: Path = FOLDER) -> Mapping[str, Question]:
 def judge(examination: Examination) -> str:
     """The verdict on a scored answer, as a label.
 
-    Only criteria with checks count, however small their weight.
+    Only criteria with checks count, even with a small weight.
     """
     undecided = any(c.score.points is None and c.outcomes for c in examination.criteria)
     fraction = examination.score.fraction

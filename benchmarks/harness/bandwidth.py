@@ -42,7 +42,7 @@ int main(int argc, char **argv) {
 
 
 def compiled(cpus: int) -> tuple[float, float]:
-    """(triad, read) in GB/s of the C program on `threads` threads."""
+    """(triad, read) in GB/s of the C program with a thread per CPU."""
     with tempfile.TemporaryDirectory() as name:
         source, binary = Path(name) / "stream.c", Path(name) / "stream"
         source.write_text(SOURCE)

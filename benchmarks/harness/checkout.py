@@ -18,9 +18,9 @@ DERIVED = tuple(
 
 @contextlib.contextmanager
 def scratch_checkout() -> Iterator[Path]:
-    """Copy what git tracks, and new files, to a temporary folder, without cells and results.
+    """Copy the tracked and the new files to a temporary folder, without cells and results.
 
-    The outcomes of probes stay: a clone has them, until the engine's version changes.
+    The outcomes of probes stay: a clone has them until the engine's version changes.
     """
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout

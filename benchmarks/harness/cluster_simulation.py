@@ -1,11 +1,11 @@
-"""How long a registry takes on a cluster: shards with predicted times, given to nodes in turn.
+"""How long a registry takes on a cluster: free nodes get shards with predicted times.
 
     python -m benchmarks.harness.cluster_simulation [--cells 1000000] [--nodes 1 2 5 10 20]
 
 The plan is the real registry's with config/full.yaml on epyc-9655, as if all weights were there.
 Its questions are counted as often as needed to reach `--cells`. A node runs one shard at a time;
-the next one starts `--start-s` later (queue, Snakemake's start on the node). Prints the makespan
-beside the bound that no schedule can beat.
+the next one starts `--start-s` later (queue, Snakemake's start on the node). Prints when the last
+shard ends, and the earliest time that any schedule could reach.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PLANNING_S_PER_CELL, PLANNING_MIB_PER_CELL = 45.9 / 168_000, 1151 / 168_000
 
 
 def makespan(seconds: Sequence[float], nodes: int, start_s: float) -> float:
-    """When the last shard ends, if each in order goes to the first free node."""
+    """When the last shard ends, if each shard in turn goes to the first free node."""
     free = [0.0] * nodes
     for duration in seconds:
         heapq.heappush(free, heapq.heappop(free) + start_s + duration)

@@ -1,8 +1,8 @@
-"""Coverage of the intervals of scripts/lib/base/estimates.py and of the bootstrap; 95 % is wanted.
+"""Coverage of the intervals of scripts/lib/base/estimates.py and of the bootstrap; 95 % is right.
 
 Each number is a mean over true values: rates of 2-98 %, differences of 0-45 points, six
-distributions of a speed. The repeats of a question are correlated (0, 0.3 or 0.7). Prints a table,
-in about half an hour:
+distributions of a speed. The repeats of a question are correlated (0, 0.3 or 0.7). Prints a table
+after about half an hour:
     python -m benchmarks.harness.coverage [--simulations 200] [--questions 6 10 24 80]
 """
 
@@ -50,7 +50,7 @@ def our_rate(draw: Draw) -> Interval:
 
 @lru_cache(maxsize=100_000)
 def our_difference(draw: Draw) -> Interval:
-    """The interval of a paired difference; `draw` holds the difference of each question."""
+    """The interval of a paired difference; `draw` has the difference of each question."""
     new = {k: [max(v[0], 0)] for k, v in enumerate(draw)}
     base = {k: [max(-v[0], 0)] for k, v in enumerate(draw)}
     found = paired_difference(new, base)

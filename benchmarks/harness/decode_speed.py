@@ -2,10 +2,10 @@
 
     python -m benchmarks.harness.decode_speed [--model KEY] [--rounds 5] [--tokens 128]
 
-All four use the same weights, threads, context and prompt, and take turns. Medians of the ratios
-per round are printed. A server answers from a thread of its own; with as many inference threads as
-cores, no core is left to send a token. `--threads N` overrides the
-hardware profile's. Run it on a quiet machine.
+All four use the same weights, threads, context and prompt, and take turns. Prints medians of the
+ratios per round. A server sends tokens from a thread of its own; with as many inference threads as
+cores, no core is left for it. `--threads N` overrides the hardware profile. Run it on a quiet
+machine.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python -m benchmarks.harness.engine_overhead [--model KEY] [--engine embedded|server] [MODE ...]
 
-Each mode of the embedded models runs in a process of its own, on the configuration's cells. Nothing
-is kept.
+Each mode of the embedded models runs in a process of its own, on the configuration's cells. Its
+results are deleted.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from scripts.lib.planning.plan import Shard, find_shard, make_plan
 from scripts.lib.planning.weights_guard import WeightsGuard
 from scripts.lib.settings.run_config import load_config
 
-# Memory of an embedded shard beyond weights and KV cache: the interpreter, llama.cpp, and each
-# model's compute buffers.
+# Memory of an embedded shard beyond weights and KV cache: Python, llama.cpp, and each model's
+# compute buffers.
 CONSTANT_MIB, LIMIT_MS = 256, 10.0
 KV_BYTES_PER_VALUE = {"f32": 4.0, "f16": 2.0, "bf16": 2.0, "q8_0": 34 / 32}
 
@@ -72,7 +72,7 @@ def kv_bytes(weights: Weights, context: dict[str, Any]) -> float:
 
 
 def bound_mib(shard: Shard) -> float:
-    """The most memory the shard may have resident, in MiB."""
+    """The most resident memory that the shard may have, in MiB."""
     total = 0.0
     for weights in filter(None, (shard.weights, shard.draft)):
         assert weights.facts is not None
@@ -126,7 +126,7 @@ def main() -> int:
     if len(arguments.mode) == 1:
         return int(not measure(arguments.model, arguments.mode[0], arguments.engine))
     options = ["--model", arguments.model, "--engine", arguments.engine]
-    # One process for each mode, since resident memory never shrinks.
+    # One process per mode, since peak memory never shrinks.
     codes = [
         subprocess.call([sys.executable, "-m", __spec__.name, mode, *options])
         for mode in arguments.mode

@@ -1,10 +1,11 @@
-"""Measures the run-to-run noise of this machine, and how well the gates of `scripts.compare` work.
+"""Measures this machine's noise between runs, and how well the gates of `scripts.compare` work.
 
 The same cells are measured several times (A/A runs, which differ only in `measurement_epoch`) in a
 scratch checkout. The noise is written to benchmarks/results/calibration/{hardware}/gate.json;
-`scripts.compare` widens its intervals by it. Then every pair of runs is judged: as they are (a gate
-that trips is a false alarm), and with one of them slowed down by a known share (a gate that does
-not trip has missed it). The noise for a pair is measured on the other runs. Use a quiet machine:
+`scripts.compare` widens its intervals by it. Then every pair of runs is compared: as they are (a
+gate that trips is a false alarm), and with one of them slowed down by a known share (a gate that
+does not trip has missed it). The noise for a pair is measured on the other runs. Use a quiet
+machine:
 
     python -m benchmarks.harness.gate_calibration [--runs 6] [--model KEY] [--modes MODE ...]
 """
@@ -67,8 +68,8 @@ def _logarithms(run: Observations, metric: str) -> dict[tuple[str, str, str], fl
 def noise_of(runs: Sequence[Observations], metric: str) -> Noise:
     """The spread of whole runs on the log scale.
 
-    A run's effect is the median over questions of its distance from the question's median over the
-    runs. Setups are pooled: the result is the root of their mean variance.
+    A run's effect: for each question its distance from the question's median over the runs; of
+    these, the median. Setups are pooled: the result is the root of their mean variance.
     """
     logs = [_logarithms(run, metric) for run in runs]
     shared = set.intersection(*(set(log) for log in logs))

@@ -1,8 +1,8 @@
-"""How fast answers are judged, and how long a review takes whose verdicts are all stored.
+"""How fast answers are judged, and how long a review takes if all its verdicts are stored.
 
-The judge is a stand-in for the API, in a process of its own, that answers after 20 ms. The rate is
-compared with the arithmetic one (each concurrent request takes 20 ms), and with that of a bare
-client, which sends prepared bytes and reads replies. Prints two tables:
+The judge is a process that behaves like the API and answers after 20 ms. The rate is compared with
+the highest possible one (each concurrent request takes 20 ms), and with that of a minimal client,
+which sends prepared bytes and reads the replies. Prints two tables:
     python -m benchmarks.harness.judging [--pairs 5000] [--concurrency 4] [--models 60]
 """
 
@@ -29,7 +29,7 @@ from benchmarks.harness.scale import synthesise, timed
 
 LATENCY_S = 0.02
 
-# Stores verdicts on all distinct answers, in accepted batches, as a judge would.
+# Stores verdicts on all distinct answers, in accepted batches, as a judge does.
 _JUDGE = """
 from pathlib import Path
 from scripts.lib.settings.run_config import load_config
@@ -74,7 +74,7 @@ def _serve(pipe: Connection) -> None:
 
 
 async def _bare_client(bodies: Sequence[bytes], concurrency: int) -> float:
-    """Seconds to send these bodies and read the replies, with this number of connections."""
+    """Seconds to send these bodies and to read the replies, with this number of connections."""
     address, waiting = urlsplit(os.environ["ANTHROPIC_BASE_URL"]), iter(bodies)
 
     async def work() -> None:
@@ -99,7 +99,8 @@ async def _bare_client(bodies: Sequence[bytes], concurrency: int) -> float:
 def judging_rate(pairs: int, concurrency: int, folder: Path) -> list[object]:
     """Judge `pairs` answers.
 
-    Gives [answers, requests, seconds, share of the arithmetic rate, of a bare client's, peak MiB].
+    Returns [answers, requests, seconds, share of the highest possible rate, of a minimal client's,
+    peak MiB].
     """
     from dataclasses import replace
 
@@ -165,8 +166,8 @@ def main() -> int:
     arguments = parser.parse_args()
     with scratch_checkout() as folder:
         row = judging_rate(arguments.pairs, arguments.concurrency, folder / "verdicts")
-    headers = ["answers", "requests", "seconds", "of the arithmetic rate", "of a bare client's"]
-    headers += ["peak MiB"]
+    headers = ["answers", "requests", "seconds", "of the highest possible rate"]
+    headers += ["of a minimal client's", "peak MiB"]
     print(tabulate([row], headers, tablefmt="pipe", floatfmt=("", "", ".1f", ".2f", ".2f", ".0f")))
     print()
     row, headers = cached_review(arguments.models), ["cells", "verdicts", "seconds", "peak MiB"]

@@ -1,11 +1,11 @@
-"""Kill the parts of a small real workflow at random instants, and check that nothing is lost.
+"""Kill the parts of a small real workflow at random times, and check that nothing is lost.
 
     python -m benchmarks.harness.kills --kills 100 --minutes 30
 
-The victim of a SIGKILL is scheduler, shard, llama-server or judge, by chance. The next start is
-the rerun, and is killed in its turn; every fifth one runs to its end. Checked: cells and verdicts
-that were complete before a kill keep their bytes; no process outlives its run; a complete rerun
-succeeds, has every cell, and leaves no temporary file.
+A random process gets SIGKILL: scheduler, shard, llama-server or judge. The next start is the rerun,
+and is killed, too; every fifth one runs to its end. Checked: cells and verdicts that were complete
+before a kill keep their bytes; no process outlives its run; a complete rerun succeeds, has every
+cell, and leaves no temporary file.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ WAIT_S, LINGER_S, WHOLE_EVERY = 180.0, 5.0, 5
 
 
 def kind_of(process: psutil.Process) -> str:
-    """The kind of a process of the run; empty where it is not a possible victim."""
+    """The kind of a process of the run; empty if it is not one that is killed."""
     line = process.cmdline()
     if "scripts.infer" in line:
         return "shard"
@@ -69,8 +69,8 @@ def marked(mark: str) -> list[psutil.Process]:
 def stored(project: Project) -> dict[str, bytes]:
     """What may never be lost: cells, and the verdicts that were paid for.
 
-    A cell that its shard has not linked to its own name yet counts under that name: a restart
-    links it.
+    A cell that its shard has not linked to its name yet counts under that name: a restart links
+    it.
     """
     below, found = project.folder / RESULTS, {}
     for file in below.glob("cells/*/*/*/*/*.json"):
@@ -84,7 +84,7 @@ def stored(project: Project) -> dict[str, bytes]:
 
 
 def _left(mark: str) -> list[psutil.Process]:
-    """The processes of a run that still live LINGER_S after it, zombies aside."""
+    """The processes of a run that still live LINGER_S after it, without zombies."""
     end = time.monotonic() + LINGER_S
     while (alive := marked(mark)) and time.monotonic() < end:
         time.sleep(0.1)
@@ -92,7 +92,7 @@ def _left(mark: str) -> list[psutil.Process]:
 
 
 class Kills:
-    """One project, its runs and what was found."""
+    """One project, its runs, and the faults found."""
 
     def __init__(self, project: Project, environment: Mapping[str, str], seed: int):
         self._project, self._environment = project, environment
@@ -123,7 +123,7 @@ class Kills:
                         return process
                 except psutil.Error:
                     continue
-            time.sleep(0.1)  # reading every process takes a core otherwise
+            time.sleep(0.1)  # without a pause, reading every process would take a whole core
         return None
 
     def kill(self, mark: str) -> None:
@@ -139,7 +139,7 @@ class Kills:
         self._wait(run, f"kill {self.done.total()} ({kind})", mark)
 
     def whole(self, mark: str) -> None:
-        """Run undisturbed: everything missing must be made. The next kill starts from nothing."""
+        """Run to the end: everything missing must be made. The next kill starts from nothing."""
         name = f"rerun after kill {self.done.total()}"
         code = self._wait(run := self._start(mark), name, mark)
         if code != 0:
@@ -160,7 +160,7 @@ class Kills:
             run.kill()
             run.wait()
         for process in _left(mark):
-            with contextlib.suppress(psutil.NoSuchProcess):  # it ends at this very moment
+            with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
                 self.faults.append(
                     f"{name}: process {process.pid} is left: {' '.join(process.cmdline())[:200]}"
                 )

@@ -1,4 +1,4 @@
-"""Time outside the engines: wall time of `snakemake -j8 results` over the engines' own time.
+"""Time outside the engines: wall time of `snakemake -j8 results` divided by the engines' time.
 
     python -m benchmarks.harness.overhead
 

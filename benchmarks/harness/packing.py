@@ -2,8 +2,8 @@
 
     python -m benchmarks.harness.packing [--models 60]
 
-The files hold a real cell's text, each with a digest of its own, in a fresh git repository on the
-temporary folder's disk.
+Every file has a real cell's text with another digest, in a new git repository on the temporary
+folder's disk.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def read_all(folder: Path) -> int:
 
 
 def change_one(folder: Path) -> None:
-    """Measure one cell again: a new file, or a shard's pack written again."""
+    """Change one cell, as a new measurement does: write its file, or its shard's JSONL, again."""
     path = next(
         p for p in sorted(folder.glob("cells/**/*.json*")) if not p.name.endswith(".index.json")
     )

@@ -2,9 +2,9 @@
 
     python -m benchmarks.harness.rebuild [--models 60] [--browser]
 
-There are sixty made-up models in ten modes with seventy questions each (as in `scale`). Their cells
-are written and reviewed first, untimed. Prints a table; --browser opens the report five times in
-Chromium.
+There are sixty invented models in ten modes with seventy questions each (as in `scale`). Their
+cells are written and reviewed first; that is not timed. Prints a table. --browser opens the report
+five times in Chromium.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from benchmarks.harness.scale import synthesise, timed
 from tests.factories.browser import browser
 
 REPORT = "docs/reference/benchmarks/report.html"
-# Answers of about 1,500 characters, one in five of a speculative mode unlike its base's.
+# Answers of about 1,500 characters. In a speculative mode, one in five differs from the baseline's.
 FILL = """
 from pathlib import Path
 from scripts.lib.settings.run_config import load_config

@@ -1,8 +1,8 @@
-"""The checks as instruments: sensitivity and specificity, beside those of other harnesses' scorers.
+"""Sensitivity and specificity of the checks, compared with other harnesses' scorers.
 
 Sensitivity is the share of right answers that pass, specificity the share of wrong answers that do
-not. An answer that a check leaves unscored does not pass; a column of its own counts these answers.
-Prints Markdown tables:
+not. An unscored answer does not pass; a column of its own counts these answers. Prints Markdown
+tables:
 python -m benchmarks.harness.scoring [--corpus DIR]
 The scorers of lm-evaluation-harness, inspect_ai and math-verify need an environment of their own:
 python3 -m venv DIR
@@ -44,13 +44,13 @@ from scripts.lib.base.estimates import pass_rate
 
 PEERS = Path("benchmarks/harness/peers/score.py")
 OURS = "ours"
-# Answer's id -> passed: True, False, or None (unscored).
+# An answer's id -> passed: True, False, or None (unscored).
 Verdicts = Mapping[str, bool | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Agreement of an instrument with labels. `stopped_wrong`: wrong answers that did not pass."""
+    """Agreement of a scorer with labels. `stopped_wrong`: wrong answers that did not pass."""
 
     passed_right: int
     right: int
@@ -82,7 +82,7 @@ def _share(count: int, total: int) -> str:
 
 
 def accuracy(items: Iterable[Labelled], passed: Verdicts) -> Accuracy:
-    """How an instrument's verdicts agree with the labels.
+    """How a scorer's verdicts agree with the labels.
 
     Answers that are labelled undecidable are left out.
     """
@@ -110,7 +110,7 @@ def peers(
 ) -> dict[str, dict[str, bool | None]]:
     """Other harnesses' verdicts: scorer -> id -> passed.
 
-    Raises BenchError where their environment does not work.
+    Raises BenchError if their environment does not work.
     """
     rows = []
     for item in items:
@@ -156,7 +156,7 @@ def _best(
 
 
 def _table(found: Mapping[str, Sequence[Labelled]], own: Verdicts) -> str:
-    """The table of our accuracy by check type, and of all together."""
+    """The table of our accuracy by check type, and of all types together."""
     rows = [[kind, *accuracy(items, own).cells()] for kind, items in found.items()]
     together = [item for items in found.values() for item in items]
     rows.append(["**all**", *accuracy(together, own).cells()])
@@ -170,7 +170,7 @@ def _markdown(rows: list[list[str]], headers: list[str]) -> str:
 def _comparison(
     found: Mapping[str, Sequence[Labelled]], own: Verdicts, others: Mapping[str, Verdicts]
 ) -> str:
-    """The table of our accuracy beside that of each tool's best scorer, by check type."""
+    """The table of our accuracy and that of each tool's best scorer, by check type."""
     rows = []
     for kind, items in found.items():
         mine = accuracy(items, own)
@@ -183,7 +183,7 @@ def _comparison(
 
 
 def _print_disagreements(items: Iterable[Labelled], own: Verdicts) -> None:
-    """Print every answer that is scored otherwise than it is labelled."""
+    """Print every answer whose score differs from its label."""
     verdicts = {True: RIGHT, False: WRONG, None: UNDECIDABLE}
     for item in items:
         scored = verdicts[own[item.id]]
@@ -193,8 +193,8 @@ def _print_disagreements(items: Iterable[Labelled], own: Verdicts) -> None:
 
 
 def _padded(items: Sequence[Labelled], characters: int) -> Iterator[Labelled]:
-    """The answers again and again, each made long by other answers before it."""
-    # No marks of thinking or of chat in the filler: they would cut the answer short.
+    """The answers again and again, each made longer by other answers before it."""
+    # The other answers have no marks of thinking or chat: these would cut the answer short.
     filler = "\n\n".join(
         item.answer for item in items if "<" not in item.answer and "|" not in item.answer
     )
@@ -212,7 +212,7 @@ def speed(items: Sequence[Labelled], folder: Path, count: int, characters: int) 
     """
     timed = [item for item in items if not uses_code(questions(folder)[item.question])]
     work = list(itertools.islice(_padded(timed, characters), count))
-    # Imports and workers are started before the clock is.
+    # Import modules and start workers before the clock starts.
     for item in timed[:50]:
         verdict(item, folder)
     start = time.perf_counter()
@@ -236,11 +236,11 @@ def main() -> int:
         metavar="PYTHON",
         help="the Python of the other harnesses' environment",
     )
-    parser.add_argument("--only", nargs="+", metavar="CHECK", help="these check types alone")
+    parser.add_argument("--only", nargs="+", metavar="CHECK", help="only these check types")
     parser.add_argument(
         "--show",
         action="store_true",
-        help="list every answer that is scored otherwise than it is labelled",
+        help="list every answer whose score differs from its label",
     )
     parser.add_argument(
         "--speed",

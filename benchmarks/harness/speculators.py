@@ -2,13 +2,13 @@
 
     python -m benchmarks.harness.speculators [--model KEY] [--rounds 60] [--tokens 128] [MODE ...]
 
-Both have the same command line, prompt and sampling. The direct client is of the standard library
-alone. Each round asks both, mode by mode, one right after the other, and changes which one is
-first. A mode whose speculator keeps a state gets a new server for each answer, on both sides.
-A speed-up is the mode's speed by the baseline's of the same round. The ratio of the two speed-ups
-is taken in each round; its median must differ from 1 by 3 % at most, and is shown with its 95 %
-interval. Many short answers, since a virtual machine's speed changes within seconds. Run it on a
-quiet machine.
+Both have the same command line, prompt and sampling. The direct client only uses the standard
+library. Each round asks both, mode by mode, one right after the other; the first one alternates. A
+mode whose speculator keeps a state gets a new server for each answer, on both sides. A speed-up is
+the mode's speed divided by the baseline's in the same round. In each round, the ratio of the two
+speed-ups is taken; the median ratio may differ from 1 by at most 3 %, and is shown with its 95 %
+interval. Answers are many and short, since a virtual machine's speed changes within seconds. Run it
+on a quiet machine.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ BASELINE = "baseline"
 MODES = ("lookup_n3", "ngram_map_k", "ngram_mod")
 READY_S, ANSWER_S = 120.0, 600.0
 _SHAPES = ("square", "rectangle", "circle", "triangle", "trapezoid", "ellipse")
-# A text that is to be given back: n-grams have something to copy.
+# A text that the model repeats, so that n-grams have something to copy.
 PROMPT = "Give this code back, unchanged:\n\n" + "\n".join(
     f"def area_of_{shape}(first: float, second: float) -> float:\n"
     f'    """The area of a {shape} in square metres."""\n'
@@ -182,12 +182,12 @@ def prepared(model: str, modes: list[str], tokens: int, folder: Path, stack: Exi
             "direct": direct_asks(direct, tokens, renewed),
         }
         for ask in ways[mode].values():
-            ask()  # untimed: the first answer pages the weights in
+            ask()  # not timed: the first answer reads the weights from disk
     return ways
 
 
 def ratio_of(asked: dict[str, dict[str, Answer]], mode: str) -> float:
-    """The engine's speed-up by the direct one, in one round."""
+    """The engine's speed-up divided by the direct one, in one round."""
     speed_up = {
         way: asked[mode][way].tokens_per_s / asked[BASELINE][way].tokens_per_s
         for way in ("engine", "direct")
@@ -196,7 +196,7 @@ def ratio_of(asked: dict[str, dict[str, Answer]], mode: str) -> float:
 
 
 def report(rounds: list[dict[str, dict[str, Answer]]], modes: list[str]) -> bool:
-    """Print the table; True where every speed-up agrees."""
+    """Print the table; True if every speed-up agrees."""
     table, agree = [], True
     for mode in modes:
         speed, speed_up = {}, {}
@@ -220,7 +220,7 @@ def report(rounds: list[dict[str, dict[str, Answer]]], modes: list[str]) -> bool
         )  # fmt: skip
     headers = ["mode", "engine t/s", "direct t/s", "engine x", "direct x", "ratio", "accepted"]
     print(tabulate(table, headers, disable_numparse=True))
-    print(f"x: speed-up over {BASELINE}; the ratio of both may differ from 1 by {LIMIT:g}")
+    print(f"x: speed-up over {BASELINE}; the ratio of the two may differ from 1 by {LIMIT:g}")
     return agree
 
 

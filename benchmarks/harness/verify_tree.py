@@ -2,7 +2,7 @@
 
     python -m benchmarks.harness.verify_tree [--models 60]
 
-The cells have a real one's content under other names, each with a spec, digest and seal of its own.
+Every cell has a real one's content, with another name, spec, digest and seal.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Commands that have the predecessor's paths."""
+"""Commands at the paths that they had in the predecessor."""

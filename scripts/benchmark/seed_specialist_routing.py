@@ -1,11 +1,10 @@
 """Find which route a suite should take, on one sample of questions.
 
 A frontdoor, a specialist and an architect answer the same questions. The questions are drawn per
-suite and spread over the tiers; the same seed draws the same ones. The pipeline measures what is
-missing: cells and reviews are Snakemake's targets, one entry after the other. A finished sample
-costs nothing when it is requested again. benchmarks/results/routing/HARDWARE/SAMPLE/ then holds
-success per question and action, P(success | action, suite) with its interval, the cost-aware
-reward, and the recommended route per suite.
+suite and spread over the tiers; the same seed draws the same ones. Snakemake measures what is
+missing, one entry after the other; a finished sample is not measured again. Results are written to
+benchmarks/results/routing/HARDWARE/SAMPLE/: success per question and action, P(success | action,
+suite) with its interval, the cost-aware reward, and the recommended route per suite.
 
 for example:
   python -m scripts.benchmark.seed_specialist_routing --3way --suites all --sample-size 10
@@ -64,7 +63,7 @@ from scripts.lib.settings.run_config import Config, merge, merged, parse_config,
 
 # More than any suite has: the sample is all questions.
 EVERY_QUESTION = 10**9
-# The limit of seeds in a row whose samples have no new question.
+# Stop after this many seeds in a row whose samples have no new question.
 MOST_BARREN_SEEDS = 200
 
 
@@ -127,7 +126,7 @@ class Session:
         )
 
     def rounds(self) -> Iterator[Sample]:
-        """The sample; with --continuous those of further seeds that have a new question."""
+        """The sample; with --continuous also those of further seeds, if they have new questions."""
         left = {name for names in self.draw(0, EVERY_QUESTION).by_entry.values() for name in names}
         seed, last_new = self.asked.seed, self.asked.seed
         while seed - last_new <= MOST_BARREN_SEEDS:
@@ -180,7 +179,7 @@ def _report(found: Found, folder: Path, debug: bool) -> None:
 
 
 def _run(session: Session) -> int:
-    """Run the sample, or one after the other; a requested stop ends it after the current cell."""
+    """Run one sample after the other; a requested stop ends this after the current cell."""
     hardware, output = session.planner.hardware.name, session.arguments.output
     code, gathered = 0, list[Sequence[ModelOutcome]]()
     with StopRequest() as stop:
@@ -246,7 +245,7 @@ def _session(arguments: argparse.Namespace) -> int:
 
 
 def _stats(arguments: argparse.Namespace) -> None:
-    """Print the routes of all samples of the profile, each frontdoor of a suite by itself."""
+    """Print the routes of all samples of the profile, separately for each frontdoor of a suite."""
     layers = read_layers(map(Path, arguments.configfile or ()))
     hardware = load_hardware(
         arguments.hardware or parse_config(merged(layers), sources=layers).hardware
@@ -290,7 +289,7 @@ def parser() -> Parser:
         nargs="?",
         const="",
         metavar="SAMPLE",
-        help="continue a sample with its options, by its folder's name (default: the latest)",
+        help="continue the sample of this folder name, with its options (default: the latest)",
     )
     what.add_argument(
         "--continuous",
@@ -368,7 +367,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Run a sample, or show what the samples say."""
+    """Run a sample, or show the routes of all samples."""
     arguments = _arguments()
     if not 0 <= arguments.cooldown < float("inf"):
         raise BenchError(f"--cooldown: expected seconds, 0 or more, found {arguments.cooldown:g}")

@@ -106,7 +106,7 @@ def _partial_file(job: Job, cell: Cell) -> Path:
 
 
 def _is_of(leftover: Path, cell: Cell) -> bool:
-    """True where a file that another run left is this cell, undamaged."""
+    """True if a file that another run left is this cell, undamaged."""
     try:
         record = parse_cell(read_stored(leftover), str(leftover))
     except Damaged:
@@ -227,7 +227,7 @@ def guard_load(shard: Shard, loaded: Loaded) -> None:
 
 
 def guard_warm_up(shard: Shard, counts: Counts) -> None:
-    """Raise NotActive where a speculator drafted nothing in the warm-up's texts."""
+    """Raise NotActive if a speculator drafted nothing in the warm-up's texts."""
     idle = [name for name, count in counts.items() if not count.drafted_tokens]
     if shard.mode.speculative and len(idle) == len(counts):
         raise _mode_not_active(shard, "nothing was drafted in the warm-up")

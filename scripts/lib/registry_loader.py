@@ -1,8 +1,9 @@
 """The model registry: `orchestration/model_registry.yaml` read into frozen values.
 
 The format is the predecessor's, unchanged. Keys that nothing here acts on are carried through. A
-misspelt key is an error of the file, with the nearest known key. Any other mistake leaves out its
-entry, by name; one that leaves the entry usable is a warning. All errors are collected.
+misspelt key makes the whole file invalid; the error names the nearest known key. Any other mistake
+leaves out only its entry, and is reported; if the entry stays usable, it is a warning. All errors
+are collected.
 """
 
 from __future__ import annotations
@@ -130,9 +131,9 @@ def _acceleration(part: Fields) -> Acceleration:
 def _check_path(fields: Fields, key: str) -> str:
     path = fields.required(key, empty=True) if key == "path" else fields.text(key)
     if "source" in fields.raw and ".." in PurePosixPath(path).parts:
-        fields.problem(key, f"'{path}' leaves the folder of the weights that are made")
+        fields.problem(key, f"'{path}' is outside of the folder of weights that rules make")
     if any(ord(character) < 32 for character in path) or len(path) > 1000:
-        fields.problem(key, "holds control characters or is longer than 1000")
+        fields.problem(key, "has control characters, or more than 1000 characters")
     return path
 
 
@@ -149,7 +150,7 @@ def _deprecated_reason(fields: Fields) -> str:
 
 
 def _entry(file: YamlFile, key: str, raw: Any, faults: list[Problem]) -> Model:
-    """One entry under `roles:`; what makes it unusable goes to `faults`."""
+    """One entry under `roles:`; mistakes that make it unusable are added to `faults`."""
     path = f"roles.{key}"
     fields = Fields(file, raw, path, SECTIONS["role"], faults)
     if not NAME.fullmatch(key):
@@ -214,7 +215,7 @@ def _entry(file: YamlFile, key: str, raw: Any, faults: list[Problem]) -> Model:
 
 
 def _paged_attention(fields: Fields) -> int | None:
-    """The size of a block in tokens, where the entry recommends paged attention."""
+    """The size of a block in tokens, if the entry recommends paged attention."""
     return fields.integer("block_size") if fields.flag("recommended") else None
 
 
@@ -253,7 +254,7 @@ def _defaults(file: YamlFile, raw: Any) -> RuntimeDefaults:
 
 
 def _no_model(file: YamlFile, key: str, raw: Mapping[str, Any]) -> Problem:
-    """An entry without weights: `model` is misspelt, or the entry is of another format."""
+    """The problem of an entry without `model`: it is misspelt, or the entry has another format."""
     near = next((name for name in raw if is_misspelt(name, ("model",))), None)
     if near is not None:
         problem = file.problem(f"roles.{key}.{near}", "unknown key; did you mean 'model'?")
@@ -303,9 +304,8 @@ def _templates(file: YamlFile, top: Fields) -> tuple[dict[str, str], dict[str, i
 def load_registry(path: Path, suites: Iterable[str] = ()) -> Registry:
     """Read and check the registry.
 
-    Raises InputErrors with every problem found where the file, or every entry, cannot be used.
-
-    `suites`: names of suites that an entry may speak of, besides those of config/suites.yaml.
+    Raises InputErrors, with every problem, if the file or all entries cannot be used. `suites`:
+    names of suites that entries may use, besides those of config/suites.yaml.
     """
     file = read_yaml(path, last_counts="roles")
     top = Fields(file, file.value, "", SECTIONS["registry"])

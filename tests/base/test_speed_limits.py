@@ -79,7 +79,7 @@ def test_only_an_answer_that_was_cut_off_may_be_empty() -> None:
     none = replace(
         ANSWER, completion_tokens=0, token_ids=(), decode_s=0.0, accepted_tokens=0, prefill_s=5.4
     )
-    assert "an answer of 0 tokens" in check_measurement(none, 5.5)
+    assert "has 0 tokens" in check_measurement(none, 5.5)
     assert check_measurement(replace(none, finish_reason="timeout"), 5.5) == ""
 
 

@@ -146,7 +146,7 @@ LIES: dict[str, tuple[dict[str, object], str]] = {
         {"draft_n": 0, "draft_n_accepted": 99},
         "99 tokens accepted of 0 drafted",
     ),
-    "no token": ({"predicted_n": 0}, "an answer of 0 tokens"),
+    "no token": ({"predicted_n": 0}, "has 0 tokens"),
     "tokens that it does not name": ({"predicted_n": 40}, "40 tokens answered, 10 of them named"),
     "fewer tokens than named": ({"predicted_n": 4}, "4 tokens answered, 10 of them named"),
     "half a token": ({"predicted_n": 2.5}, "timings: predicted_n: expected a count, found 2.5"),

@@ -139,8 +139,8 @@ def test_a_build_that_is_not_as_it_was_compiled_is_refused_by_the_files_name(
 ) -> None:
     name = damage(build.bin_dir, how)
     assert (
-        f"not as it was compiled: {name} changed, gone or added; run on this machine: make engine"
-        in refusal()
+        f"changed since it was compiled: {name} (changed, removed or added); "
+        "run on this machine: make engine" in refusal()
     )
 
 
@@ -153,7 +153,8 @@ def test_a_build_without_a_readable_record_is_refused(build: Build, text: str) -
 def test_a_build_that_is_gone_is_said_to_be_gone(build: Build) -> None:
     shutil.rmtree(build.bin_dir)
     assert (
-        "the engine is gone (was the cache cleared?); run on this machine: make engine" in refusal()
+        "the engine is missing (was the cache cleared?); run on this machine: make engine"
+        in refusal()
     )
 
 
@@ -176,9 +177,9 @@ def test_in_a_conda_environment_the_command_is_condas(
     assert refusal().endswith(f"run on this machine: {sys.executable} -m scripts.build_engine")
     script.write_text("the sum of another lock")
     assert (
-        "put what `sha256sum envs/engine.lock` prints into envs/infer.post-deploy.sh" in refusal()
+        "put the output of `sha256sum envs/engine.lock` into envs/infer.post-deploy.sh" in refusal()
     )
-    assert refusal().endswith("snakemake --sdm conda then makes the environment anew")
+    assert refusal().endswith("snakemake --sdm conda then makes a new environment")
 
 
 def test_a_llama_server_of_others_is_told_by_its_libraries_too(tmp_path: Path) -> None:
@@ -268,9 +269,9 @@ def test_a_damaged_build_is_made_again(made: Made) -> None:
     assert made.build().returncode == 0
     (server,) = made.cache.glob("llama.cpp/*/bin/llama-server")
     server.write_text("#!/bin/sh\n")
-    assert "not as it was compiled: llama-server" in made.engine()
+    assert "changed since it was compiled: llama-server" in made.engine()
     done = made.build()
-    assert done.returncode == 0 and "not as it was compiled: llama-server" in done.stderr
+    assert done.returncode == 0 and "changed since it was compiled: llama-server" in done.stderr
     assert made.engine() == "1.0.1"
 
 

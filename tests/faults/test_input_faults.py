@@ -485,7 +485,7 @@ def test_the_manifest_is_held_to_its_form(tmp_path: Path, text: str, message: st
         ("cpus: 3-0\n", "x.yaml:2: cpus: expected null or rising ranges such as 0-95, found '3-0'"),
         ("cpus: 0-999999\n", "cpus: expected null or rising ranges"),
         ("cpus: 0-99999999999999\n", "cpus: expected null or rising ranges"),
-        ("numa: 5\n", "numa: expected null or such as interleave=all, found 5"),
+        ("numa: 5\n", "numa: expected null or a policy such as interleave=all, found 5"),
         (
             "batch_threads: 1000000000000\n",
             "batch_threads: expected a number of threads from 1 to 65536",

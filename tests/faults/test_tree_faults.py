@@ -425,7 +425,7 @@ def press(times=1):
             "with StopRequest():\n    press()\n"
             "    try:\n        press()\n    except KeyboardInterrupt:\n        press()",
             -signal.SIGINT,
-            "\nstopping after the cell in flight; once more stops at once\n",
+            "\nstopping after the current cell; press Ctrl-C again to stop at once\n",
         ),
     ],
     ids=[

@@ -449,7 +449,7 @@ def test_a_split_model_by_links_is_added_whole_by_the_name_of_its_first_part(
     first = snapshot / "snapshots/abc/Big-Q8_0-00001-of-00003.gguf"
     done = add(tmp_path, first.with_name(f"Big-Q8_0-{number:05d}-of-00003.gguf"))
     assert done.returncode == 0, done.stderr
-    assert ("is a part of a split model, which is named by its first" in done.stderr) == (
+    assert ("is a part of a split model; the entry names its first part" in done.stderr) == (
         number == 2
     )
     made = load_registry(tmp_path / "registry.yaml").models["big_q8_0"]

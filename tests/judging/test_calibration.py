@@ -63,7 +63,7 @@ def test_a_scorer_that_leaves_most_unscored_does_not_meet_them() -> None:
 def test_the_command_says_whether_a_scorer_is_fit() -> None:
     done = call("scripts.judge", "calibrate", "--verbose")
     assert (
-        done.returncode == 0 and "checks: meets the bars of a judge (60 answers)" in done.stdout
+        done.returncode == 0 and "checks: meets the limits of a judge (60 answers)" in done.stdout
     ), done.stderr
     assert "calibration_quadratic_kappa" in done.stdout and "t2_q4_weighings" in done.stdout
     no_key = call("scripts.judge", "calibrate", "--scorer", "claude")

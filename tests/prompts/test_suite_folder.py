@@ -70,9 +70,8 @@ def test_all_nine_load_and_the_rest_is_named_once() -> None:
     assert notices(THEIRS) == [
         "…/orchestrator_planning.yaml: not read: it has neither prompts nor questions, "
         f"but {foreign}",
-        "…/MANIFEST.yaml: not read: another format than this project's manifest, "
-        "which has `questions:`",
-        "…/debug: not read: 2 suites in a folder of their own; ask them with `prompts: …/debug`",
+        "…/MANIFEST.yaml: not read: not a manifest of this project, which would have `questions:`",
+        "…/debug: not read: 2 suites in a folder of their own; use them with `prompts: …/debug`",
         f"…: not read, since no suites: {others}",
     ]
 

@@ -312,8 +312,8 @@ def test_a_question_has_turns_a_workload_and_a_least_length(tmp_path: Path) -> N
     ("more", "said"),
     [
         ("workload: code_editting", "'code_editting'; did you mean 'code_editing'"),
-        ("workload: My Work", "a workload's name may hold small letters, digits and '_'"),
-        ("turns: [{user: a}]", "the last message is the user's, and the prompt is one, too"),
+        ("workload: My Work", "a workload's name may hold lower-case letters, digits and '_'"),
+        ("turns: [{user: a}]", "the last message must be the assistant's: the prompt follows it"),
         ("turns: [{assistant: a}, {user: b}]", "expected a message of the user, found one of"),
         ("turns: [{user: a}, {asistant: b}]", "unknown role 'asistant'; did you mean"),
         ("turns: [{user: a}, {assistant: ''}]", "expected a text, found"),

@@ -333,7 +333,7 @@ def test_the_tools_name_what_is_left_out_and_go_on(tmp_path: Path) -> None:
         and "2 entries (1 left out)" in checked.stdout
     )
     assert (
-        "note: keys that are not used here: "
+        "notice: keys that are not used here: "
         in call("scripts.validate", "--registry", EVERY).stderr
     )
     planned = call(

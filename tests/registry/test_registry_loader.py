@@ -220,7 +220,7 @@ def test_mistakes_are_named(tmp_path: Path, old: str, new: str, message: str | N
         (
             "path: a.gguf",
             r'path: "a\nb.gguf"',
-            "roles.a.model.path: holds control characters or is longer than 1000",
+            "roles.a.model.path: has control characters, or more than 1000 characters",
         ),
         ("type: speculative_decoding", "type: speculative", "did you mean 'speculative_decoding'?"),
         (
@@ -263,7 +263,7 @@ def test_a_draft_that_is_left_out_is_said_so(tmp_path: Path) -> None:
 
 def test_a_file_that_is_made_stays_below_the_folder_of_made_weights(tmp_path: Path) -> None:
     made = GOOD.replace("path: /elsewhere/d.gguf", "path: ../d.gguf, source: {requantize: a}")
-    assert "'../d.gguf' leaves the folder of the weights that are made" in left_out(
+    assert "'../d.gguf' is outside of the folder of weights that rules make" in left_out(
         tmp_path, made, "d"
     )
 

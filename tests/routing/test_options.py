@@ -333,7 +333,8 @@ def test_preflight_only_checks_the_machine(
     assert "preflight: noisy; nothing was run" in out and "larger than the free memory" in err
     Path("refuse.yaml").write_text("preflight: refuse\n")
     with pytest.raises(
-        BenchError, match="preflight: this machine is not fit to be timed: weights and KV cache"
+        BenchError,
+        match="preflight: this machine is not quiet enough to measure times: weights and KV cache",
     ):
         call(*ROLES, "--suites", "one", "--preflight", "--configfile", "refuse.yaml")
     assert project == [] and samples() == []

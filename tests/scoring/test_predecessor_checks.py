@@ -222,14 +222,14 @@ def test_a_criterion_with_checks_of_its_own_keeps_these_alone(tmp_path: Path) ->
         ("count_items:five", "count_items: expected a whole number from 0, found 'five'"),
         (
             "forbidden_words:a,,b",
-            "forbidden_words: expected a list with commas between, found 'a,,b'",
+            "forbidden_words: expected a list separated by commas, found 'a,,b'",
         ),
-        ("starts_with:", "starts_with: expected a text behind the colon, found nothing"),
+        ("starts_with:", "starts_with: expected a text after the colon, found nothing"),
         ("json_only:true", "json_only: has no parameters, found 'true'"),
         ("format_pattern:(", "auto_score.line_pattern: not a regular expression"),
         ("contains_pattern:(;forbidden_pattern:x", "auto_score.required: not a regular expression"),
         ("contains_pattern:", "auto_score.required: expected a regular expression, found ''"),
-        ("manual;word_count:1:2", "'manual' means that no machine decides"),
+        ("manual;word_count:1:2", "'manual' means that no check decides"),
     ],
 )
 def test_a_rule_that_cannot_be_read_is_told_with_its_line(

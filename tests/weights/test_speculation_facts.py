@@ -164,7 +164,7 @@ def test_the_files_heads_are_planned_whatever_the_entry_says(tmp_path: Path) -> 
 
 # --- what the entry says, against the file ---
 
-FILE_DECIDES = "; the modes follow the file where it is known, the entry where it is not"
+FILE_DECIDES = "; if the file is known, the modes follow it, else the entry"
 
 
 @pytest.mark.parametrize(

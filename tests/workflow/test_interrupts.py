@@ -47,7 +47,7 @@ def test_ctrl_c_of_snakemake_finishes_the_cell_in_flight_and_stops(
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(timeout=60) == 1
     assert len(project.cells()) == 2, output(project)
-    assert "stopping after the cell in flight" in output(project) and "Traceback" not in output(
+    assert "stopping after the current cell" in output(project) and "Traceback" not in output(
         project
     )
     assert "Outcome: interrupted; its finished cells are kept. Cells run: 2." in run_summary(

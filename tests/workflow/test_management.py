@@ -122,7 +122,7 @@ def test_one_cell_is_explained(finished: Project) -> None:
         taught.returncode == 0 and "scripts.explain 'smollm2_135m_q4_1/*/math/*'" in taught.stdout
     )
     nothing = finished.call("scripts.explain", "tiny_z")
-    assert nothing.returncode == 1 and "no planned cell fits 'tiny_z'" in nothing.stderr
+    assert nothing.returncode == 1 and "no planned cell matches 'tiny_z'" in nothing.stderr
 
 
 def test_orphans_are_what_no_configuration_names_and_prune_deletes_them(finished: Project) -> None:

@@ -3,17 +3,17 @@
 A filter of JSON lines, run in an environment of its own (requirements.lock beside it):
 PYTHON benchmarks/harness/peers/score.py < rows.jsonl > scores.jsonl
 A row {"id", "type", "params", "answer"} is a check of a suite and a model's raw answer. For each
-scorer with a counterpart of the check it writes {"id", "scorer", "passed"}: null where the scorer
+scorer that has a counterpart of the check, it writes {"id", "scorer", "passed"}: null if the scorer
 raised or took too long.
 
 The tools' own code decides: filters and metrics come from lm-eval's task files, inspect_ai's
 scorers and solver get a real TaskState. This file only does what a run would do around them:
 - The text ends where a server would have stopped (TURN_ENDS).
-- Thinking is removed as the tool does it: lm-eval up to a `think_end_token` (that of the answer's
-model), inspect_ai <think> alone, math-verify nothing.
+- Thinking is removed as the tool does it: lm-eval removes all up to a `think_end_token` (that of
+the answer's model), inspect_ai only a <think> block, math-verify nothing.
 - A check of several texts is a scorer's verdict on each.
 - Few-shot stop strings (`until`: a line's end, "Question:") are applied only by scorers named
-"with until": the answers were not asked for in that form.
+"with until": the questions did not ask for answers in that form.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_VERBOSITY"] = "critical"
-os.environ["LOCAL_RANK"] = "1"  # or lm-eval's ifeval tries a download
+os.environ["LOCAL_RANK"] = "1"  # else lm-eval's ifeval tries to download
 
 import lm_eval.tasks
 from inspect_ai.model import ChatMessageUser, ModelName, ModelOutput
@@ -63,7 +63,7 @@ SCORER_SECONDS = 60.0
 WORKER_BYTES = 16 * 2**30
 TASKS = Path(lm_eval.tasks.__file__).parent
 LETTERS = "ABCDEFGHIJ"
-# Where a server would have stopped. Not gpt-oss' <|end|>, which ends its thinking, too.
+# Where a server would have stopped. Not gpt-oss's <|end|>, which also ends its thinking.
 TURN_ENDS = [
     *(
         "<|im_end|>",
@@ -96,7 +96,7 @@ class NoCounterpart(Exception):
 
 
 def plain(value: Any) -> str:
-    """A value as a data set would hold it: a number without exponent and without a trailing .0."""
+    """A value as a data set would have it: a number without exponent and without a trailing .0."""
     return (
         format(Decimal(repr(value)), "f").removesuffix(".0")
         if isinstance(value, float)
@@ -118,7 +118,7 @@ class Row:
 
     @property
     def for_lm_eval(self) -> str:
-        """What lm-eval's model classes hand to a task."""
+        """What lm-eval's model classes give to a task."""
         ends = (end for end, begin in THINK_ENDS.items() if end in self.turn and self.begins(begin))
         return str(postprocess_generated_text(self.turn, None, next(ends, None)))
 
@@ -131,11 +131,11 @@ class Row:
 
     @property
     def for_inspect(self) -> str:
-        """A scorer's text from inspect_ai's providers: without a <think> block at its beginning."""
+        """What inspect_ai's providers give to a scorer: no <think> block at its beginning."""
         return re.sub(r"\A\s*<think>.*?</think>", "", self.turn, count=1, flags=re.DOTALL).strip()
 
     def texts(self, name: str) -> list[str]:
-        """A parameter's text or texts; none where it is absent."""
+        """A parameter's text or texts; none if it is absent."""
         value = self.params.get(name)
         if value is None:
             return []
@@ -154,7 +154,7 @@ class Row:
 
     @property
     def choices(self) -> list[str]:
-        """The choices' texts; where the check has none, texts that no answer contains."""
+        """The choices' texts; if the check has none, texts that no answer contains."""
         given = self.params.get("choices")
         return (
             list(map(str, given.values())) if given else [f"\0{letter}" for letter in LETTERS[:5]]
@@ -166,12 +166,12 @@ Scored = Callable[[Row], float]
 
 
 def reaches(scored: Scored, least: Callable[[Row], float] = lambda row: 1.0) -> Scored:
-    """Whether a number is at least so much (the whole of it, if nothing is said)."""
+    """Whether a number is at least `least` (1 if not given)."""
     return lambda row: scored(row) >= least(row)
 
 
 def each(scored: Callable[[Row, str], bool]) -> Scored:
-    """All of `all` or `value`, one of `any`, none of `none`."""
+    """Whether the scorer finds all of `all` or `value`, one of `any`, none of `none`."""
 
     def score(row: Row) -> bool:
         named = row.texts("any")
@@ -194,7 +194,7 @@ def task(file: str) -> dict[str, Any]:
 
 
 def text_of(row: Row, config: Mapping[str, Any], until: bool) -> str:
-    """The answer, where asked for up to the task's own stop strings."""
+    """The answer; with `until`, up to the task's own stop strings."""
     stops = config.get("generation_kwargs", {}).get("until") if until else None
     return str(postprocess_generated_text(row.for_lm_eval, stops, None))
 
@@ -249,7 +249,7 @@ def stripped(row: Row) -> bool:
 def processed(
     file: str, key: str, doc: Callable[[Row], dict[str, Any]], until: bool = False
 ) -> Scored:
-    """A number out of a task's own process_results."""
+    """A number of a task's own process_results."""
     config = task(file)
 
     def score(row: Row) -> float:
@@ -264,7 +264,7 @@ def choices(row: Row) -> dict[str, Any]:
 
 
 def word_list(row: Row) -> dict[str, Any]:
-    """A record of BIG-bench's word sorting, whose filter looks for single words."""
+    """A record of BIG-bench's word sorting: its filter looks for single words."""
     words = row.texts("value")
     if not row.params.get("ordered") or not all(re.fullmatch(r"\w+", word) for word in words):
         raise NoCounterpart
@@ -278,7 +278,7 @@ def solved(row: Row) -> dict[str, Any]:
 
 
 def minerva(row: Row) -> dict[str, Any]:
-    """The same as minerva_math prepares it."""
+    """The same, as minerva_math prepares it."""
     return {**solved(row), "answer": normalize_final_answer(solved(row)["answer"])}
 
 
@@ -300,7 +300,7 @@ def score_mmlu_pro(row: Row) -> bool:
 
 
 def found_all(row: Row) -> float:
-    """RULER's share of the expected texts that the answer holds."""
+    """RULER's share of the expected texts that are in the answer."""
     return float(
         ruler({"max_length": 4096, "outputs": row.texts("value")}, [row.for_lm_eval])["4096"]
     )
@@ -311,8 +311,7 @@ def conforms(row: Row) -> bool:
     return metric(config, row.for_lm_eval, [json.dumps(row.params["schema"])])
 
 
-# A constraint without its bound -> IFEval's instruction, the names of its count and of its
-# relation.
+# A constraint without its limit -> IFEval's instruction, the names of its count and its relation.
 COUNTED = {
     "words": ("length_constraints:number_words", "num_words", "relation"),
     "sentences": ("length_constraints:number_sentences", "num_sentences", "relation"),
@@ -324,7 +323,7 @@ COUNTED = {
     "keywords": ("keywords:frequency", "frequency", "relation"),
     "letters": ("keywords:letter_frequency", "let_frequency", "let_relation"),
 }
-# Parameters that each have an instruction of the same meaning, with the name of its argument.
+# Parameters, each with the instruction that means the same and the name of its argument.
 SAME = {
     "bullets": ("detectable_format:number_bullet_lists", "num_bullets"),
     "placeholders_min": ("detectable_content:number_placeholders", "num_placeholders"),
@@ -352,7 +351,7 @@ def instructions(row: Row, name: str, wanted: Any) -> list[tuple[str, dict[str, 
         )
         found = []
         if base == "letters" and not all(re.fullmatch("[A-Za-z]", letter) for letter in counts):
-            raise NoCounterpart  # IFEval would draw a letter by lot
+            raise NoCounterpart  # IFEval would draw a random letter
         for word, number in counts.items():
             named = {"keywords": {"keyword": re.escape(word)}, "letters": {"letter": word}}
             of: dict[str, Any] = dict(named.get(base, {}))
@@ -424,7 +423,7 @@ def included(row: Row, text: str) -> bool:
 
 
 def chosen(row: Row) -> float:
-    """The solver multiple_choice() reads the letter of the answer, choice() scores it."""
+    """The solver multiple_choice() reads the answer's letter, choice() scores it."""
 
     async def generate(state: TaskState, **options: Any) -> TaskState:
         return state
@@ -445,7 +444,7 @@ def percent(row: Row) -> list[str]:
 
 
 def verified(row: Row) -> bool:
-    """The expected value as LaTeX, all else as math-verify has it by default."""
+    """The expected value as LaTeX; everything else as math-verify does it by default."""
     return bool(verify(parse(f"${row.texts('value')[0]}$"), parse(row.turn)))
 
 
@@ -606,7 +605,7 @@ def verdict(kind: str, scorer: str, row: Row) -> Verdict:
 
 
 def serve(connection: Connection) -> None:
-    """Answer the questions to scorers, one after the other. Prints of the tools go to stderr."""
+    """Answer the questions to scorers, one after the other. What tools print goes to stderr."""
     resource.setrlimit(resource.RLIMIT_AS, (WORKER_BYTES, WORKER_BYTES))
     with contextlib.redirect_stdout(sys.stderr):
         while True:
@@ -614,7 +613,7 @@ def serve(connection: Connection) -> None:
 
 
 class Worker:
-    """A process that scores. It starts again when a scorer hangs; alarms do not reach SymPy."""
+    """A process that scores. If a scorer hangs, it starts again: alarms do not reach SymPy."""
 
     def __init__(self) -> None:
         self.start()

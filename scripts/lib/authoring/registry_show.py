@@ -1,4 +1,4 @@
-"""Every value that an entry resolves to, with its source. Pure: rows over what planning knows."""
+"""Every value that an entry resolves to, with its source. Pure: rows made of planning's values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The vision suite's images: the same pixels on any machine with the same Pillow."""
+"""The vision suite's images: the same pixels on every machine with the same Pillow."""
 
 from __future__ import annotations
 

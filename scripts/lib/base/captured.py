@@ -11,7 +11,7 @@ def run_captured(
 ) -> subprocess.CompletedProcess[str]:
     """The exit code and both outputs as text, in which invalid UTF-8 is replaced.
 
-    Raises OSError where the program cannot be started, subprocess.TimeoutExpired after `timeout_s`.
+    Raises OSError if the program cannot be started, subprocess.TimeoutExpired after `timeout_s`.
     """
     return subprocess.run(
         argv,

@@ -17,7 +17,7 @@ Main = Callable[[argparse.Namespace], int | None]
 
 
 class Parser(argparse.ArgumentParser):
-    """Keeps a description's lines and knows its subcommands; `main` is what the command does."""
+    """A parser that keeps its description's lines, and lists its subcommands. `main` is run."""
 
     def __init__(self, module: str, doc: str | None, main: Main | None = None, **options: Any):
         options.setdefault("prog", f"python -m {module}")
@@ -36,7 +36,7 @@ class Parser(argparse.ArgumentParser):
         return made
 
     def add_configfile(self) -> None:
-        """The option that lays a file over config/config.yaml."""
+        """Add the option whose files override config/config.yaml."""
         self.add_argument(
             "--configfile",
             action="append",
@@ -47,12 +47,12 @@ class Parser(argparse.ArgumentParser):
         )
 
     def add_engine(self) -> None:
-        """The option that chooses one of the configuration's engines."""
+        """Add the option that chooses one of the configuration's engines."""
         words = "default: the first engine of the configuration"
         self.add_argument("--engine", choices=ENGINES, help=words)
 
     def add_model_and_mode(self) -> None:
-        """The options that name one shard."""
+        """Add the options that name one shard."""
         self.add_argument(
             "--model", required=True, metavar="KEY", help="a key under roles: in the registry"
         )
@@ -63,13 +63,13 @@ class Parser(argparse.ArgumentParser):
         )
 
     def add_format(self, *forms: str) -> None:
-        """The option that chooses how the output is written; the first form is the default."""
+        """Add the option for the form of the output; the first form is the default."""
         words = f"how to print (default: {forms[0]})"
         self.add_argument("--format", choices=forms, default=forms[0], help=words)
 
 
 def run_command(parser: Parser) -> None:
-    """Parse the command line and do what it names; errors and Ctrl-C become exit codes."""
+    """Parse the command line and run the command; errors and Ctrl-C become exit codes."""
     run_cli(lambda: _parse_and_run(parser))
 
 

@@ -47,7 +47,7 @@ class InputErrors(BenchError):
 
 
 def suggest(word: object, known: Iterable[str]) -> str:
-    """The end of an error about an unknown word: the nearest known value, else the known ones."""
+    """The end of an error about an unknown word: the nearest known value, else all known ones."""
     names = sorted(set(known))
     near = difflib.get_close_matches(str(word), names, n=1, cutoff=0.6)
     if near:
@@ -58,13 +58,13 @@ def suggest(word: object, known: Iterable[str]) -> str:
 
 
 def in_short(names: Iterable[str], most: int = 12) -> str:
-    """The names in one line, the first of them where they are many."""
+    """The names in one line; if there are more than `most`, the first ones and an ellipsis."""
     listed = list(names)
     return ", ".join(listed[:most]) + (", …" if len(listed) > most else "")
 
 
 def tell_left_out(problems: Iterable[Problem]) -> int:
-    """Print what was left out to stderr. Gives the exit code: 1 for any, else 0."""
+    """Print what was left out to stderr. Returns the exit code: 1 if anything was, else 0."""
     found = dict.fromkeys(problems)
     for problem in found:
         print(f"left out: {printable(str(problem), keep=TERMINAL_KEEPS)}", file=sys.stderr)
@@ -72,13 +72,13 @@ def tell_left_out(problems: Iterable[Problem]) -> int:
 
 
 def tell_notices(notices: Iterable[Problem]) -> None:
-    """Name on stderr, once each, what is not read or not used and stops nothing."""
+    """Print each notice once to stderr. Notices name what is not used, but is no error."""
     for notice in dict.fromkeys(notices):
         print(f"notice: {printable(str(notice), keep=TERMINAL_KEEPS)}", file=sys.stderr)
 
 
 def shown(value: object) -> str:
-    """A value as a message shows it: as it would be written in Python, at most 60 characters."""
+    """A value for a message: as Python would write it, at most 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "…"
 
@@ -99,8 +99,8 @@ def print_anything() -> None:
 def run_cli(main: Callable[[], int | None]) -> NoReturn:
     """Run an entry point: BenchError and OSError become one message and exit code 1, Ctrl-C 130.
 
-    Before and after `main`, while modules are loaded and when the process ends, Ctrl-C ends it
-    without a word.
+    Before and after `main` (while modules are loaded, and while the process ends), Ctrl-C ends it
+    silently.
     """
     print_anything()
     heeded = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
@@ -112,8 +112,8 @@ def run_cli(main: Callable[[], int | None]) -> NoReturn:
     except BenchError as error:
         fail(error)
     except BrokenPipeError:
-        # The reader (head, less) went away, which is fine. Without this the interpreter's exit
-        # would complain.
+        # The reader (head, less) has ended, which is no error. Without this, Python would print
+        # one at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except OSError as error:

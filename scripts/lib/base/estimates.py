@@ -1,8 +1,8 @@
 """Statistics over questions: pass rates, medians, paired comparisons, with 95 % intervals.
 
-A question is the unit: its repeats are first made one value (their mean, or median), since they are
-not independent evidence. Values come as `{question: its values}`. Everything is deterministic:
-random draws use a fixed seed.
+The unit is the question. Its repeats are first reduced to one value (their mean, or median), since
+they are not independent evidence. Values come as `{question: its values}`. Everything is
+deterministic: random draws use a fixed seed.
 
 How the intervals were chosen: `python -m benchmarks.harness.coverage` simulates how often each
 contains the true value.
@@ -10,10 +10,10 @@ contains the true value.
 - Rates and their differences: the Bayesian bootstrap over questions (Rubin 1981) with one more
   question, spread evenly over the possible outcomes (Perks 1947): half a pass and half a failure,
   or a third each of better, equal and worse. Without repeats a rate's interval is the Jeffreys
-  interval (Brown, Cai, DasGupta 2001). Unlike the plain bootstrap (73 % at 5 questions, 90 % at
-  24), it does not collapse where every answer passes, or where two setups agree on every question.
-  Averaged over the true rates, its coverage is 94-96 % from 8 questions on. No interval of a
-  discrete value has 95 % at each single rate.
+  interval (Brown, Cai, DasGupta 2001). Unlike the plain bootstrap (coverage 73 % at 5 questions,
+  90 % at 24), it does not shrink to a point if every answer passes, or if two setups agree on every
+  question. Averaged over the true rates, its coverage is 94-96 % from 8 questions on. No interval
+  of a discrete value has exactly 95 % at each single rate.
 - Medians: order statistics with the interpolation of Hettmansperger and Sheather (1986): 94-95 %
   from 6 values on, whatever the distribution. The bootstrap of a median gives the same limits in
   large samples, and 85-93 % in small ones.
@@ -45,7 +45,7 @@ Clustered = Mapping[Hashable, Sequence[float]]
 class Estimate:
     """A value with its interval of level `LEVEL`, from `n` values of `clusters` questions.
 
-    `low` and `high` are None where there are too few questions for an interval.
+    `low` and `high` are None if there are too few questions for an interval.
     """
 
     value: float
@@ -55,7 +55,7 @@ class Estimate:
     clusters: int
 
     def scaled(self, factor: float) -> Estimate:
-        """The estimate of `factor` (above 0) times what this one is of."""
+        """The estimate multiplied by `factor` (above 0)."""
         low, high = (None if end is None else factor * end for end in (self.low, self.high))
         return replace(self, value=factor * self.value, low=low, high=high)
 
@@ -89,8 +89,8 @@ def _interval_of_mean(values: np.ndarray, outcomes: Sequence[float]) -> tuple[fl
 
     The added value is spread evenly over the possible `outcomes`, which are in ascending order.
 
-    Weights of equal values add up to one gamma variable, so that only distinct values are drawn
-    for.
+    The weights of equal values add up to one gamma variable, so one weight is drawn for each
+    distinct value.
     """
     points, counts = np.unique(np.append(values, outcomes), return_counts=True)
     weights = counts - np.isin(points, outcomes) * (1 - 1 / len(outcomes))
@@ -99,8 +99,8 @@ def _interval_of_mean(values: np.ndarray, outcomes: Sequence[float]) -> tuple[fl
     else:
         drawn = np.random.default_rng(SEED).standard_gamma(weights, (DRAWS, len(weights)))
         low, high = np.quantile(drawn @ points / drawn.sum(1), (TAIL, 1 - TAIL))
-    # Where all values are at an end of the range, the interval reaches it: the usual correction of
-    # the Jeffreys interval.
+    # If all values are at one end of the range, the interval includes that end: the usual
+    # correction of the Jeffreys interval.
     low = outcomes[0] if values.mean() == outcomes[0] else low
     high = outcomes[-1] if values.mean() == outcomes[-1] else high
     return float(low), float(high)
@@ -160,10 +160,10 @@ def _shared(new: Clustered, base: Clustered) -> list[tuple[Sequence[float], Sequ
 
 
 def paired_ratio(new: Clustered, base: Clustered) -> Comparison | None:
-    """How many times `new` is `base`: the median ratio over the questions that both have.
+    """`new` divided by `base`: the median ratio over the questions that both have.
 
-    Values above 0. The p-value is the sign test's, whose acceptance region the interval is. None
-    without a shared question.
+    All values are above 0. The p-value is the sign test's; the interval has the ratios that this
+    test does not reject. None without a shared question.
     """
     pairs = _shared(new, base)
     if not pairs:
@@ -195,7 +195,7 @@ def paired_difference(new: Clustered, base: Clustered) -> Comparison | None:
 
 
 def _sign_flip(differences: np.ndarray) -> float:
-    """P-value of the mean of `differences` when each could as well have the other sign."""
+    """The p-value of the mean of `differences`, if each sign could as well be the other one."""
     unequal = differences[differences != 0]
     if not len(unequal):
         return 1.0
@@ -209,9 +209,9 @@ def _sign_flip(differences: np.ndarray) -> float:
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
-    """P-values adjusted for being many (Holm 1979), in the order given."""
-    # A single p-value needs no adjustment, and statsmodels collects garbage at every call, which
-    # takes tenths of a second.
+    """P-values adjusted for multiple comparisons (Holm 1979), in the given order."""
+    # A single p-value needs no adjustment. Each call of statsmodels runs the garbage collector,
+    # which takes tenths of a second.
     if len(p_values) < 2:
         return tuple(map(float, p_values))
     # Imported here: it takes a third of a second, and planning needs no p-value.
@@ -221,7 +221,7 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
 
 
 def non_inferiority(difference: Estimate, margin: float) -> NonInferiority:
-    """Whether the interval of a difference (new minus base) is above minus `margin`, or below."""
+    """Whether the whole interval of a difference (new minus base) is above or below -`margin`."""
     if difference.low is None or difference.high is None:
         return NonInferiority.NOT_SHOWN
     if difference.low > -margin:
@@ -232,10 +232,9 @@ def non_inferiority(difference: Estimate, margin: float) -> NonInferiority:
 def outliers(values: Sequence[float]) -> tuple[bool, ...]:
     """Which values are outliers: those with a modified z-score above 3.5.
 
-    The score is the distance from the median over the median such distance.
-
-    Outliers are shown, never left out. Where more than half of the values are equal, none is
-    marked.
+    The score is 0.67 times a value's distance from the median, divided by the median of all such
+    distances. Outliers are shown, never left out. If more than half of the values are equal, none
+    is marked.
     """
     found = np.asarray(values, float)
     if not len(found):

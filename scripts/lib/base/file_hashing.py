@@ -1,4 +1,4 @@
-"""Whole files hashed, several at a time, and how to see that a file did not change since."""
+"""Hashes whole files, several at a time, and detects whether a file has changed since then."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from scripts.lib.base.errors import BenchError
 
 CHUNK_BYTES = 4 << 20
 MOST_AT_ONCE = 8
-# Hashing this much takes long enough for a message.
+# Hashing this much takes so long that a message is printed.
 LARGE_BYTES = 10**9
-# File systems take their times from a clock that ticks every 1 to 10 ms: of two writes within a
-# tick the second is not seen.
+# File systems take times from a clock that ticks every 1 to 10 ms. If two writes are within one
+# tick, the second one does not change the file's time.
 TICK_S = 0.02
 # The memory nodes, such as `0-1`.
 NODES_WITH_MEMORY = Path("/sys/devices/system/node/has_memory")
@@ -60,7 +60,7 @@ class FileState:
 
 
 def wait_for_tick(state: FileState) -> None:
-    """Before a file is read: so that a later write has another time than the last one."""
+    """Wait before a new file is read, so that any later write changes the file's time."""
     if time.time() - state.ctime_ns / 1e9 < TICK_S:
         time.sleep(TICK_S)
 
@@ -80,10 +80,10 @@ class Hashed:
 
 
 def hash_files(files: Sequence[Path]) -> Iterator[tuple[Path, Hashed | Exception]]:
-    """Each file with its sha256, or with the reason why it could not be read, as soon as known.
+    """Each file with its sha256, or with the error, as soon as it is known.
 
-    Ended early, by Ctrl-C too, it stops within a chunk of each file: what was given until then is
-    whole.
+    If the caller stops early (Ctrl-C), hashing stops at the next chunk of each file. The results
+    given until then are valid.
     """
     stop, size = threading.Event(), sum(map(_size, files))
     with (
@@ -110,7 +110,7 @@ def _size(file: Path) -> int:
 
 @contextlib.contextmanager
 def _progress(size: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar in bytes on stderr, for large sizes; gives the function that advances it."""
+    """A progress bar in bytes on stderr, for large sizes; yields the function that advances it."""
     large, lock = size >= LARGE_BYTES, threading.Lock()
     if large:
         print(
@@ -131,7 +131,7 @@ def _progress(size: int) -> Iterator[Callable[[int], None]]:
 
 
 def _hash(file: Path, advance: Callable[[int], None], stop: threading.Event) -> Hashed:
-    """Raises BenchError for a file that changes meanwhile."""
+    """Raises BenchError if the file changes while it is read."""
     total, buffer = hashlib.sha256(), memoryview(bytearray(CHUNK_BYTES))
     with file.open("rb", buffering=0) as stream:
         before = FileState.of_open(stream.fileno())
@@ -143,7 +143,7 @@ def _hash(file: Path, advance: Callable[[int], None], stop: threading.Event) -> 
             advance(count)
         if FileState.of_open(stream.fileno()) != before:
             raise BenchError(
-                f"{file}: changed while it was read (a download?): run again when it is whole"
+                f"{file}: changed while it was read (a download?): run again when it is complete"
             )
         if _has_several_nodes():
             _drop_from_page_cache(stream.fileno())

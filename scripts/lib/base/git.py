@@ -1,4 +1,4 @@
-"""Questions to git about the checkout; nothing in the checkout is changed."""
+"""Reads from git; changes nothing in the checkout."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from scripts.lib.base.errors import BenchError
 
 
 def git(*arguments: str) -> str | None:
-    """What a git command prints; None where it fails. Raises BenchError where git is missing."""
+    """What a git command prints; None if it fails. Raises BenchError if git is missing."""
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, check=False)
     except OSError as error:

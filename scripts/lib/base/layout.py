@@ -1,4 +1,4 @@
-"""Where everything is: results tree, pages, templates. Paths are relative to the checkout.
+"""All paths: results tree, pages, templates. They are relative to the checkout.
 
 The results tree may be a link to a larger disk.
 """
@@ -44,8 +44,7 @@ PAGES: Mapping[str, str] = {
     "docs/reference/models/MODELS.md": f"{TEMPLATES}/MODELS.md.j2",
     "docs/reference/models/QUIRKS.md": f"{TEMPLATES}/QUIRKS.md.j2",
 }
-# Drawn for each hardware profile and engine, as `{profile}-{engine}-{picture}.svg` beside
-# RESULTS.md.
+# Drawn for each hardware profile and engine: `{profile}-{engine}-{picture}.svg` beside RESULTS.md.
 PICTURE_NAMES = ("quality-speed", "speculation", "acceptance", "roofline", "suites")
 
 

@@ -1,4 +1,4 @@
-"""A worker process that replies to lines of JSON, for computing that may not end."""
+"""A worker process that replies to lines of JSON, for computations that may never end."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class WorkerLost(Exception):
 class LineWorker:
     """A Python process that replies to each line of JSON with one line.
 
-    It starts with the first question. The worker limits its own processor time. `clock_s` is the
-    time after which a worker that does not reply is killed.
+    It is started at the first question. The worker limits its own processor time. If it does not
+    reply within `clock_s` seconds, it is killed.
     """
 
     clock_s: float | None = None
@@ -46,7 +46,7 @@ class LineWorker:
     def ask(self, question: Any) -> Any:
         """The worker's reply. Raises WorkerLost; the next question then starts a new worker.
 
-        Raises BenchError where the worker cannot be started.
+        Raises BenchError if the worker cannot be started.
         """
         with self._lock:
             process = self._started()
@@ -78,8 +78,7 @@ class LineWorker:
                     stderr=subprocess.DEVNULL,
                     text=True,
                     encoding="utf-8",
-                    # Ctrl-C goes to the terminal's process group. The work in hand still needs the
-                    # worker.
+                    # A process group of its own: Ctrl-C must not end it while its reply is needed.
                     process_group=0,
                 )
             except OSError as error:

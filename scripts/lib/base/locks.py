@@ -1,4 +1,4 @@
-"""Locks held by the kernel: they are gone with the process that took them, however it ends."""
+"""Locks held by the kernel: they end with the process that took them, however it ends."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 def flock(handle: int, path: Path, wait: bool = True) -> None:
     """Lock an open file until it is closed.
 
-    Raises BlockingIOError where another process holds the lock and `wait` is False. Raises
-    BenchError where the file system has no locks: a file that means "locked" is no substitute, as
-    it outlives its process.
+    Raises BlockingIOError if another process holds the lock and `wait` is False. Raises
+    BenchError if the file system has no locks. (The mere existence of a file is no substitute for a
+    lock: the file outlives its process.)
     """
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -56,9 +56,9 @@ def holder_of(handle: int) -> str:
 
 
 def hold(path: Path, held: Callable[[str], Exception]) -> int:
-    """Hold a lock file until the returned open file is closed, or the process ends.
+    """Lock a file until the returned open file is closed, or the process ends.
 
-    Where another process holds it, raises what `held` makes of that one's process number.
+    If another process holds the lock, raises `held(its process number)`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)

@@ -21,11 +21,11 @@ DASH = "–"
 # From docs/reference/benchmarks/ (and models/) to the checkout's root.
 TO_ROOT = "../../.."
 _MARKS = re.compile(r"([\\`*_\[\]|~$#])")
-# At the beginning of a list's entry these would make another list; a number such as 51.35 does not.
+# At the beginning of a list's entry these would start another list; a number like 51.35 does not.
 _LIST_MARK = re.compile(r"^(\d+(?=[.)](?:\s|$))|(?=[-+=]))")
 _AUTOLINK = re.compile(r"(://|www\.)", re.IGNORECASE)
-# GitHub links addresses (and tells people) after it has taken backslashes away: only code keeps an
-# @ from that.
+# GitHub turns addresses into links, and @names into notifications, after it has removed
+# backslashes: only inline code prevents this for an @.
 _AT = re.compile(r"(@+)")
 
 
@@ -37,7 +37,7 @@ def text(value: object) -> str:
 
 
 def code(value: object) -> str:
-    """Foreign text as inline code."""
+    """Untrusted text as inline code."""
     line = one_line(value).replace("`", "'").replace("|", "\\|")
     return f"`{line}`" if line else ""
 
@@ -69,7 +69,7 @@ def gibibytes(value: float) -> str:
 
 
 def estimate(value: Estimate | None, digits: int = 1, unit: str = "", with_n: bool = False) -> str:
-    """`158.8 (150.2–163.0)`; without an interval the number of questions: `158.8 (n=3)`."""
+    """`158.8 (150.2–163.0)`; without an interval, with the number of questions: `158.8 (n=3)`."""
     if value is None:
         return DASH
     inside = (
@@ -109,7 +109,7 @@ def p_value(value: float) -> str:
 def table(rows: Iterable[Sequence[object]], headers: Sequence[str]) -> str:
     """A pipe table, empty without rows; the cells must be Markdown already.
 
-    Columns are not padded: one long cell would change every line, and double the page.
+    Columns are not padded: a single long cell would change every line, and double the page's size.
     """
     found = list(rows)
     if not found:

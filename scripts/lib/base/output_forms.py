@@ -13,7 +13,7 @@ from scripts.lib.base.untrusted_text import one_line
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How to write names, other foreign text, and tables of (rows, headers)."""
+    """How to write names, other untrusted text, and tables of (rows, headers)."""
 
     name: Callable[[object], str]
     text: Callable[[object], str]

@@ -1,7 +1,7 @@
 """The names of a split model's files: `NAME-00001-of-00003.gguf` and so on.
 
-A link's target may be named otherwise: in a Hugging Face cache only the links of `snapshots/…` have
-the parts' names.
+The target of a link may have another name: in a Hugging Face cache, only the links in `snapshots/…`
+have the parts' names.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ P = TypeVar("P", bound=PurePath)
 
 
 def without_part(stem: str) -> str:
-    """A weights file's name (without its suffix), of a split model without the part's number."""
+    """The stem of a weights file's name, without the part's number of a split model."""
     return _PART.sub("", stem)
 
 

@@ -9,16 +9,16 @@ import signal
 from scripts.lib.base.errors import BenchError
 
 PR_SET_PDEATHSIG = 1
-# The process number of the Snakemake that starts jobs; the Snakefile sets it, and a script that
-# starts others its own.
+# The process number of the Snakemake that starts jobs; the Snakefile sets it. A script that starts
+# other scripts sets it to its own.
 STARTER_VARIABLE = "EPYC_BENCH_STARTER"
 
 
 def die_with_parent(parent: int | None = None) -> None:
     """Ask the kernel to kill this process when the one that started it dies (kill -9 included).
 
-    `parent`: its process number, where it is known. Raises BenchError where it is gone already: the
-    kernel then says nothing any more.
+    `parent` is the process number of that one, if known. Raises BenchError if that process has
+    already ended, since the kernel would then never kill this one.
     """
     expected = os.getppid() if parent is None else parent
     libc = ctypes.CDLL(None, use_errno=True)
@@ -29,7 +29,7 @@ def die_with_parent(parent: int | None = None) -> None:
 
 
 def die_with_starter() -> None:
-    """Make a job die with the Snakemake that started it; without one it goes on."""
+    """Make a job die with the Snakemake that started it, if one did."""
     starter = os.environ.get(STARTER_VARIABLE)
     if starter:
         die_with_parent(int(starter))

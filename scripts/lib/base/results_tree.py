@@ -16,9 +16,9 @@ from scripts.lib.base.errors import BenchError
 from scripts.lib.base.layout import RESULTS
 from scripts.lib.base.safe_files import TEMPORARY
 
-# Where files are written whole or not at all, and a killed process may leave its temporary ones.
+# The folders that are written to. A killed process may leave temporary files there.
 WRITTEN = (RESULTS, Path("docs"), Path("orchestration"), Path(".cache"))
-# A file takes moments to write: one this old was left behind, whichever machine began it.
+# Writing a file takes moments: a temporary file this old was left behind, on whichever machine.
 LEFT_BEHIND_AFTER_S = 24 * 3600.0
 
 
@@ -42,7 +42,7 @@ def _files_at(folder: Path, depth: int, suffix: str) -> Iterator[Path]:
 
 
 def linked_folders(root: Path = RESULTS) -> Iterator[Path]:
-    """Every link to a folder in the tree. What is behind it is read, and never deleted."""
+    """Every link to a folder in the tree. What is behind it is read, but never deleted."""
     for folder, inner, _ in os.walk(root):
         yield from (Path(folder, name) for name in sorted(inner) if Path(folder, name).is_symlink())
 
@@ -58,15 +58,15 @@ def linked_folder(path: Path, root: Path = RESULTS) -> Path | None:
 
 
 def drop(path: Path, root: Path = RESULTS) -> None:
-    """Delete a file of the tree, where it is there; of a link the link.
+    """Delete a file of the tree, if it exists; if it is a link, only the link.
 
-    Raises BenchError where a folder above it is a link, or it is a folder itself.
+    Raises BenchError if a folder above it is a link, or if it is a folder itself.
     """
     link = linked_folder(path, root)
     if link is not None and path.exists():
         raise BenchError(
             f"{path}: {link} is a link, and nothing behind a link is deleted: replace the link by "
-            "the folder itself, or delete by hand"
+            "the folder itself, or delete the file by hand"
         )
     if path.is_dir() and not path.is_symlink():
         raise BenchError(
@@ -94,12 +94,12 @@ def _is_left_behind(path: Path) -> bool:
 
 
 def sweep(folders: Iterable[Path] = WRITTEN) -> int:
-    """Delete the temporary files of killed processes; gives their number. Follows no link."""
+    """Delete the temporary files of killed processes; returns how many. Links are not followed."""
     swept = 0
     for top in folders:
         for folder, _, names in os.walk(top):
             for path in (Path(folder, name) for name in names if name.startswith(TEMPORARY)):
-                # Gone meanwhile, or not ours to delete: the next start looks again.
+                # It may be gone already, or belong to another user: the next start tries again.
                 with contextlib.suppress(OSError):
                     if _is_left_behind(path):
                         path.unlink()

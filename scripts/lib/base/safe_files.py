@@ -16,7 +16,7 @@ TEMPORARY = ".tmp-"
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Make every OSError name this file: that of a failed write (disk full) names none."""
+    """Make every OSError name this file; the one of a failed write (disk full) names none."""
     try:
         yield
     except OSError as error:
@@ -51,7 +51,7 @@ def write_atomic(path: Path, text: str) -> None:
 
 
 def link_into_place(source: Path, target: Path) -> None:
-    """Give a complete file a second name; where hard links cannot be made, a copy."""
+    """Give a complete file a second name; if hard links cannot be made, a copy."""
     with naming(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:

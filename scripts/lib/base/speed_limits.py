@@ -1,14 +1,14 @@
 """Physical limits of speeds: impossible numbers are struck out with the reason, never ranked.
 
-Decoding reads the active weights once per token, so speed times bytes cannot pass the memory
-bandwidth. A step of speculation evaluates at least one batch, so a speed-up cannot pass the
-accepted length plus one, nor K + 1. The field's own lesson: a published 51x at K = 16 was a
-measuring mistake (the limit is 17x).
+Decoding reads the active weights once per token, so speed times bytes cannot exceed the memory
+bandwidth. A step of speculation evaluates at least one batch, so a speed-up cannot exceed the
+accepted length plus one, nor K + 1. A published speed-up of 51x at K = 16, for example, was a
+mistake of measurement (the limit is 17x).
 """
 
 from __future__ import annotations
 
-# Two measured speeds are both noisy: their ratio may exceed a true limit by this factor.
+# Measured speeds are noisy: a ratio of two of them may exceed a true limit by this factor.
 NOISE = 1.05
 
 
@@ -17,7 +17,7 @@ def bandwidth_violation(
     bytes_per_token: float | None,
     bandwidth_bytes_per_s: float | None,
 ) -> str:
-    """Why a baseline speed is impossible on this machine's memory; empty where it is possible."""
+    """Why a baseline speed is impossible on this machine's memory; empty if it is possible."""
     if not decode_tokens_per_s or not bytes_per_token or not bandwidth_bytes_per_s:
         return ""
     needed = decode_tokens_per_s * bytes_per_token
@@ -32,7 +32,7 @@ def bandwidth_violation(
 def speed_up_violation(
     speed_up: float | None, k: int | None, accepted_length: float | None = None
 ) -> str:
-    """Why a speculative speed-up is impossible; empty where it is possible.
+    """Why a speculative speed-up is impossible; empty if it is possible.
 
     `accepted_length` is the mean number of drafted tokens accepted per batch.
     """
@@ -50,8 +50,8 @@ def bytes_per_token(
 ) -> float:
     """Bytes of weights read per token: all of a dense model, a part of a mixture of experts.
 
-    `shared` is the fraction of the weights outside the experts; unknown (0) it makes the gate more
-    lenient, never stricter.
+    `shared` is the fraction of the weights outside the experts. If it is unknown (0), the limit is
+    more lenient, never stricter.
     """
     if not experts or not experts_used:
         return float(weights_bytes)
@@ -65,7 +65,8 @@ def bandwidth_efficiency(
 ) -> float | None:
     """Bytes read per second while decoding, as a share of the memory's bandwidth; None: unknown.
 
-    Without speculation only: a verified draft reads the weights once for several tokens.
+    Valid only without speculation, since a verified draft reads the weights once for several
+    tokens.
     """
     if not decode_tokens_per_s or not bytes_per_token or not bandwidth_bytes_per_s:
         return None

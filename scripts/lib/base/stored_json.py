@@ -2,9 +2,9 @@
 
 A cell is one JSON file of raw evidence; every table is derived from cells later. Nothing
 half-written is ever read: files appear under their name only when complete (temporary file, fsync,
-hard link or rename). Every stored record carries a seal, the sha256 of its content, which is
-checked whenever it is read: a record that was changed since is not used. A seal is not a signature:
-whoever can write a file can seal it. Git has who wrote it.
+hard link or rename). Every stored record has a seal, the sha256 of its content, which is checked
+whenever the record is read: if it was changed, it is not used. A seal is not a signature: whoever
+can write a file can seal it. Git knows who committed it.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ def now_utc(timespec: str = "seconds") -> str:
 
 
 def canonical_json(value: object) -> str:
-    """One text per value: sorted keys, no spaces, no NaN. The text that digests are taken over."""
+    """The one text of a value: sorted keys, no spaces, no NaN. Digests are made of this text."""
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
 
 
 def _sha256(value: object) -> str:
-    # What was read from a damaged file may hold half a surrogate pair, which UTF-8 cannot encode.
+    # Text of a damaged file may contain half a surrogate pair, which UTF-8 cannot encode.
     return hashlib.sha256(canonical_json(value).encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -49,7 +49,7 @@ def digest(value: object, characters: int = DIGEST_CHARACTERS) -> str:
 
 
 class Damaged(BenchError):
-    """A stored record that is not what was written. It counts as missing."""
+    """A stored record differs from what was written. It counts as missing."""
 
     def __init__(self, file: str, message: str, place: str = ""):
         self.problem = Problem(file, place, f"damaged: {message}")
@@ -57,7 +57,7 @@ class Damaged(BenchError):
 
 
 def seal_of(body: Mapping[str, Any]) -> str:
-    """The sha256 of a record's content, the seal itself left out."""
+    """The sha256 of a record's content without the seal itself."""
     return _sha256({key: value for key, value in body.items() if key != SEAL})
 
 
@@ -101,7 +101,7 @@ def strict_json(text: str, file: str, place: str = "") -> dict[str, Any]:
 
 
 def read_sealed(text: str, file: str, place: str = "") -> dict[str, Any]:
-    """A record whose seal fits. Raises Damaged where the content is not what was sealed."""
+    """A record whose seal fits. Raises Damaged if the content is not what was sealed."""
     found = strict_json(text, file, place)
     if SEAL not in found:
         raise Damaged(
@@ -115,7 +115,7 @@ def read_sealed(text: str, file: str, place: str = "") -> dict[str, Any]:
 
 
 def stored_text(content: bytes, file: str, place: str = "") -> str:
-    """The text of a stored file's bytes. Raises Damaged where they are not UTF-8."""
+    """The text of a stored file's bytes. Raises Damaged if they are not UTF-8."""
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -123,7 +123,10 @@ def stored_text(content: bytes, file: str, place: str = "") -> str:
 
 
 def read_stored(file: Path) -> str:
-    """The text of a stored file. Raises Damaged for what is not UTF-8, else FileNotFoundError."""
+    """The text of a stored file.
+
+    Raises Damaged if it cannot be read or is not UTF-8, and FileNotFoundError if it is missing.
+    """
     try:
         content = file.read_bytes()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Pages through Jinja2 templates. Deterministic: no clock, no path, no host name."""
+"""Makes pages from Jinja2 templates. Pages are deterministic: no time, path or host name."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from scripts.lib.base.untrusted_text import json_in_html, one_line
 
 
 def render(template: Path, **context: object) -> str:
-    """Fill the template with what `context` names. Undefined names are errors.
+    """Fill the template with the values of `context`. Undefined names are errors.
 
-    What goes into an HTML page is escaped; in a Markdown page foreign text goes through the filters
-    `text`, `code` or `quoted`.
+    In an HTML page, values are escaped. In a Markdown page, untrusted text needs one of the filters
+    `text`, `code` and `quoted`.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(template.parent),

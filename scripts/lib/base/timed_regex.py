@@ -6,20 +6,19 @@ from collections import deque
 from functools import lru_cache
 from typing import Any
 
-# Patterns see no more than this of an answer, and take no longer than this.
+# Patterns search only this many characters of an answer, for at most this time.
 PATTERN_CHARACTERS = 20_000
 PATTERN_SECONDS = 1.0
 
 
 class PatternTimeout(Exception):
-    """A search was given up."""
+    """A search took longer than the limit."""
 
 
 @lru_cache(maxsize=512)
 def _compiled(pattern: str, flags: tuple[str, ...] = ("MULTILINE",)) -> Any:
-    """`flags` are names of the library's."""
-    # `regex` has a time limit, which `re` has not; imported here, since most processes search
-    # nothing.
+    """`flags` are names of the library's flags."""
+    # `regex` has time limits, `re` has none. Imported here, since most processes do not search.
     import regex
 
     return regex.compile(pattern, sum(getattr(regex, name) for name in flags))
@@ -42,12 +41,10 @@ def found(pattern: str, text: str) -> bool:
 def captured(
     pattern: str, text: str, flags: tuple[str, ...] = (), last: bool = False
 ) -> str | None:
-    """What the first match (or the last one) captures: group 1, or the match where it has none.
+    """Group 1 of the first match (or the last one), or the whole match if there is no group.
 
-    None without a match.
-
-    `flags` are names such as IGNORECASE. The whole text is searched. Raises PatternTimeout after a
-    second.
+    None without a match. `flags` are names such as IGNORECASE. The whole text is searched. Raises
+    PatternTimeout after a second.
     """
     matches = _compiled(pattern, flags).finditer(text, timeout=PATTERN_SECONDS)
     try:

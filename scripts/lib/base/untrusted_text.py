@@ -10,15 +10,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-# What a message of several lines needs; anything else that is not printable could drive a terminal.
+# A message may have several lines. Other unprintable characters could control a terminal.
 TERMINAL_KEEPS = "\n\t"
-# A spreadsheet runs a text as a formula where it begins with one of these marks. A mark alone is
-# nothing to run: `-` is the predecessor's "not asked".
+# A spreadsheet runs text that begins with one of these marks as a formula. A mark alone is not a
+# formula: `-` is the predecessor's "not asked".
 _MARKS = "[=+\\-@＝＋－＠\t\r]"
 _TO_QUOTE = re.compile(f"'+{_MARKS}|{_MARKS}.", re.DOTALL)
 _QUOTED = re.compile(f"'+{_MARKS}")
-# Marks of HTML; controls, marks of direction and width, half surrogate pairs (JSON has already
-# escaped what is below a space).
+# HTML's special characters, control characters, marks of direction and width, and half surrogate
+# pairs. (JSON has already escaped the control characters below the space.)
 _ESCAPED_IN_HTML = re.compile(
     "[<>&\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff]"
 )
@@ -43,7 +43,7 @@ def valid_texts(value: Any) -> Any:
 def printable(value: object, keep: str = "") -> str:
     """Text with escapes, controls, direction marks and other invisible characters replaced.
 
-    `keep` names those that stay. What a terminal or a page shows is then what the text says.
+    Characters in `keep` stay. A terminal or a page then shows what the text really says.
     """
     text = str(value)
     return (
@@ -59,9 +59,10 @@ def one_line(value: object) -> str:
 
 
 def formula_quoted(text: str) -> str:
-    """The text with a `'` before it where a spreadsheet would run it as a formula.
+    """The text with a `'` before it if a spreadsheet would run it as a formula.
 
-    Quotes before a mark count, too, so that `formula_unquoted` gives back every text.
+    Text that begins with quotes and a mark gets one more quote, so that `formula_unquoted` gives
+    back every text.
     """
     return f"'{text}" if _TO_QUOTE.match(text) else text
 
@@ -79,7 +80,7 @@ def csv_value(value: object) -> str:
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
-    """A header and rows as CSV, one line a row."""
+    """A header and rows as CSV, one line per row."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
@@ -90,8 +91,8 @@ def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
 def json_in_html(value: object) -> str:
     """JSON for the inside of a `<script>` element: it cannot end the element.
 
-    What cannot be seen is escaped too, so that the page's source says what it says in an editor and
-    on a terminal.
+    Invisible characters are escaped, too, so that an editor or a terminal shows the page's source
+    as it is.
     """
     made = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return _ESCAPED_IN_HTML.sub(lambda found: f"\\u{ord(found[0]):04x}", made)

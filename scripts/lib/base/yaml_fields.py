@@ -1,9 +1,9 @@
 """Typed reading of untrusted YAML mappings.
 
-Every input file is read with `Fields`: each mistake goes to one list, with its place, and gives
-the default, so that all mistakes are reported at once. One policy holds for unknown keys: what
-looks like a slip of a key that is acted on is an error; any other key is carried through and named
-in a notice. In a closed section every unknown key is an error.
+Every input file is read with `Fields`. Each mistake is added to one list, with its place, and the
+default is used instead; so all mistakes are reported at once. An unknown key that looks like a
+misspelt one is an error. Any other unknown key is carried through and named in a notice; in a
+closed section it is an error, too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LARGEST = sys.float_info.max
 
 
 def is_misspelt(key: str, known: Iterable[str]) -> bool:
-    """True when one or two slips make it a known key (one slip in words of up to five letters)."""
+    """True if `key` is one or two typing errors away from a known key (one in short keys)."""
     return any(DamerauLevenshtein.distance(key, name) <= min(2, len(key) // 3) for name in known)
 
 
@@ -39,12 +39,12 @@ def _limits(least: float, most: float, above: bool = False) -> str:
 
 
 class Fields:
-    """Typed reading of one mapping; every mistake goes to one list and gives the default.
+    """Typed reading of one mapping; a mistake is noted, and the default is used instead.
 
-    `section` describes the keys; None for a mapping whose keys are names. `faults` is the list of
-    mistakes where it is not the file's own (an entry with a fault is left out, alone); a misspelt
-    key always goes to the file's. Keys that nothing acts on go to the file's `carried`. An older
-    name of a key is read as that key.
+    `section` describes the keys; None for a mapping whose keys are names. Mistakes go to `faults`;
+    the default is the file's list. (The registry uses a list per entry, so that only the faulty
+    entry is left out.) A misspelt key always goes to the file's list. Keys that nothing acts on go
+    to the file's `carried`. An older name of a key is read as that key.
     """
 
     def __init__(
@@ -57,14 +57,14 @@ class Fields:
     ):
         self.file, self.path, self.section = file, path, section
         self.faults = file.problems if faults is None else faults
-        # YAML keys are read as texts here; those of a Snakemake profile may be anything.
+        # Our own YAML reader gives keys as text; the keys of a Snakemake profile may be anything.
         pairs = raw.items() if isinstance(raw, dict) else ()
         self.raw: dict[str, Any] = {str(key): value for key, value in pairs}
         # Key -> the older name that gives its value here.
         self._given_as: dict[str, str] = {}
         if section is not None and isinstance(raw, dict):
             self._look_at_keys(section)
-        # An empty list or text is as good as no value.
+        # An empty list or text counts as no value.
         if raw not in (None, [], "") and not isinstance(raw, dict):
             self._mistake("", f"expected a mapping, found {shown(raw)}")
 
@@ -119,7 +119,7 @@ class Fields:
         self.faults.append(self.file.problem(self.at(key), message))
 
     def warn(self, key: str, message: str) -> None:
-        """Note what is odd but leaves the mapping usable."""
+        """Note something odd that leaves the mapping usable."""
         self.file.warnings.append(self.file.problem(self.at(key), message))
 
     def _is_lenient(self, key: str) -> bool:
@@ -128,7 +128,7 @@ class Fields:
         return section or key in self._given_as or (row is not None and row.lenient)
 
     def _mistake(self, key: str, message: str) -> None:
-        """Note a value of the wrong kind: a problem, or a warning where the key is lenient."""
+        """Note a value of the wrong kind: a problem, or a warning if the key is lenient."""
         if self._is_lenient(key):
             self.warn(key, f"{message}: it is ignored")
         else:
@@ -142,12 +142,12 @@ class Fields:
         return None
 
     def text(self, key: str, default: str = "") -> str:
-        """The text of a key; the default where it has no value or is not text."""
+        """The text of a key; the default if it has no value or is not text."""
         value = self._typed(key, isinstance(self.raw.get(key), str), "text")
         return default if value is None else str(value)
 
     def required(self, key: str, empty: bool = False) -> str:
-        """The text of a key that must be there, and not be empty unless `empty`."""
+        """The text of a key that must be there. It may be empty only if `empty` is true."""
         if key not in self.raw or (self.raw[key] in (None, "") and not empty):
             self.problem(key, "is missing")
             return ""
@@ -165,14 +165,14 @@ class Fields:
         return "" if value is None else str(value)
 
     def scalar(self, key: str, required: bool = False) -> str:
-        """The text of a key; a number, a date or a truth value is taken as text, too."""
+        """The value of a key as text; it may be a number, a date or a truth value, too."""
         value = self._typed(key, not isinstance(self.raw.get(key), (dict, list)), "text")
         if required and not str(self.raw.get(key) or "").strip():
             self.problem(key, "is missing")
         return "" if value is None else str(value)
 
     def integer(self, key: str, least: int = 1, most: float = _LARGEST) -> int | None:
-        """A whole number within limits; None where there is none."""
+        """A whole number within limits; None if there is none."""
         value, row = self.raw.get(key), self._row(key)
         if row is not None and row.unsaid is not None and value == row.unsaid:
             return None
@@ -183,23 +183,23 @@ class Fields:
     def number(
         self, key: str, least: float = 0.0, most: float = _LARGEST, above: bool = False
     ) -> float | None:
-        """A finite number within limits; `above`: more than `least`. None where there is none."""
+        """A finite number within limits; `above`: more than `least`. None if there is none."""
         value = self.raw.get(key)
         fits = is_number(value) and least <= value <= most and not (above and value == least)
         found = self._typed(key, fits, f"a number {_limits(least, most, above)}")
         return None if found is None else float(found)
 
     def flag(self, key: str) -> bool:
-        """True where the key is true; False where it has no value."""
+        """True if the key is true; False if it has no value."""
         return bool(self.optional_flag(key))
 
     def optional_flag(self, key: str) -> bool | None:
-        """True, False, or None where the key has no value."""
+        """True, False, or None if the key has no value."""
         value: bool | None = self._typed(key, isinstance(self.raw.get(key), bool), "true or false")
         return value
 
     def listed(self, key: str, what: str) -> list[Any]:
-        """A list of anything; empty where there is none. `what` names its items in a message."""
+        """A list of anything; empty if there is none. `what` names its items in a message."""
         found = self._typed(key, isinstance(self.raw.get(key), list), f"a list of {what}")
         return found or []
 
@@ -213,7 +213,7 @@ class Fields:
         return tuple(self._typed(key, fits, expected) or ())
 
     def mapping(self, key: str) -> Mapping[str, Any]:
-        """A mapping, read-only; empty where there is none."""
+        """A mapping, read-only; empty if there is none."""
         value = self._typed(key, isinstance(self.raw.get(key), dict), "a mapping")
         return MappingProxyType(value or {})
 
@@ -226,7 +226,7 @@ class Fields:
         return {name: number for name in self.raw if (number := self.number(name)) is not None}
 
     def choice(self, key: str, known: tuple[str, ...], default: str) -> str:
-        """One of the known texts; the default where there is none."""
+        """One of the known texts; the default if there is none."""
         value, row = self.text(key, default), self._row(key)
         value = dict(row.synonyms).get(value, value) if row is not None else value
         if value not in (*known, default):
@@ -257,7 +257,7 @@ def closed_part(fields: Fields, key: str, keys: tuple[Key, ...]) -> Fields:
 
 
 def carried_notice(carried: Iterable[Carried], most: int = 1000) -> str:
-    """One line on the keys that nothing here acts on: how often each is there, and its first line.
+    """One line that lists the keys that nothing here acts on: how often, and the first line.
 
     At most `most` keys are named. Empty without any key.
     """

@@ -1,9 +1,9 @@
-"""Untrusted YAML -> plain values with line numbers. What no input file needs is refused.
+"""Reads untrusted YAML: plain values with line numbers. What no input file needs is an error.
 
-PyYAML's parser gives events with their lines; the values are made here, so that a duplicate key, an
-alias bomb, a `!!python` tag or a value that YAML 1.1 would twist (`no`, `12:30:45`) is a named
-problem and never a surprise. Nothing is read in full before its limits are checked: bytes of the
-file, values (those of aliases as often as they are used), depth.
+PyYAML's parser gives events with their lines; the values are made here. So a duplicate key, an
+alias bomb or a `!!python` tag is a problem with its place, and values that YAML 1.1 would change
+(`no`, `12:30:45`) stay text. Limits are checked while reading: bytes of the file, number of values
+(an alias counts each time it is used), depth.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _TEXT_TAGS = ("!", "tag:yaml.org,2002:str")
 _SEQUENCE_TAGS, _MAPPING_TAGS = ("!", "tag:yaml.org,2002:seq"), ("!", "tag:yaml.org,2002:map")
 # The key of YAML 1.1 that merges other mappings (an alias, or a list of them) into its own.
 MERGE = "<<"
-# What no model and no file can be sent.
+# Characters that cannot be sent to a model or written to a file.
 _UNSENDABLE = re.compile("[\0\ud800-\udfff]")
 _INT = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)([eE][-+]?[0-9]+)?")
@@ -80,7 +80,7 @@ class Source:
     carried: list[Carried] = field(default_factory=list)
 
     def forget(self, path: str) -> None:
-        """Lines of a key, and of all below it, that is read again further on."""
+        """Drop the lines of a key and of everything below it, before the key is read again."""
         inner = tuple(place for place in self.lines if place.startswith((f"{path}.", f"{path}[")))
         for place in (path, *inner):
             del self.lines[place]
@@ -94,7 +94,7 @@ class Source:
         return None
 
     def problem(self, path: str, message: str) -> Problem:
-        """A problem at a key path, with its line where it is known."""
+        """A problem at a key path, with its line if it is known."""
         line = self.line(path)
         return Problem(f"{self.file}:{line}" if line else self.file, path, message)
 
@@ -109,7 +109,7 @@ class _Anchored:
 
 
 class _Reader:
-    """Values from the parser's events. An alias counts as often as it is used."""
+    """Makes values of the parser's events. An alias counts each time it is used."""
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class _Reader:
         self.source.problems.append(Problem(f"{self.source.file}:{_line(event)}", path, message))
 
     def _count(self, event: Any, path: str, nodes: int, depth: int) -> None:
-        """Raise InputErrors where the values become too many or too deep."""
+        """Raise InputErrors if there are too many values or levels."""
         self.nodes += nodes
         self.deepest = max(self.deepest, depth)
         if self.nodes > MOST_NODES or depth > MOST_DEPTH:
@@ -137,7 +137,7 @@ class _Reader:
             raise InputErrors(self.source.problems)
 
     def document(self, name: str = "") -> Any:
-        """The value of the only document; None where there is none. Raises InputErrors."""
+        """The value of the only document; None if there is none. Raises InputErrors."""
         event = next(self.events)
         while isinstance(event, yaml.StreamStartEvent):
             event = next(self.events)
@@ -224,9 +224,9 @@ class _Reader:
         return made
 
     def _said_again(self, event: Any, path: str, place: str) -> bool:
-        """Note a key that is there twice: a problem, or a warning where the last one counts.
+        """Note a key that is there twice: a problem, or a warning if the last one counts.
 
-        True where the last one counts.
+        True if the last one counts.
         """
         first = self.source.lines.get(place)
         if path != self.last_counts:
@@ -278,7 +278,7 @@ def plain_value(text: str) -> Any:
 
 
 def read_file(path: Path) -> bytes:
-    """The bytes of an input file. Raises InputErrors where it cannot be read or is too large."""
+    """The bytes of an input file. Raises InputErrors if it cannot be read or is too large."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -311,8 +311,8 @@ def read_yaml(path: Path, last_counts: str | None = None) -> Source:
     """Parse a YAML file whose top is a mapping. Raises InputErrors when it cannot be read.
 
     Problems that leave the rest readable (a duplicate key) are in `Source.problems`, for the caller
-    to report with its own. In the mapping at the path `last_counts` a double key is a warning, and
-    its last value the one that counts.
+    to report with its own. In the mapping at the path `last_counts`, a duplicate key is only a
+    warning, and its last value counts.
     """
     source = Source(str(path), {})
     value = _parsed(read_text(path), source, last_counts=last_counts)
@@ -333,7 +333,7 @@ def read_yaml(path: Path, last_counts: str | None = None) -> Source:
 def _parsed(
     text: str, source: Source, name: str = "", as_text: bool = False, last_counts: str | None = None
 ) -> Any:
-    """The value of a YAML text at the key `name`. Raises InputErrors for what is no YAML."""
+    """The value of a YAML text at the key `name`. Raises InputErrors if it is not YAML."""
     try:
         return _Reader(source, yaml.parse(text, Loader=_Loader), as_text, last_counts).document(
             name
@@ -346,7 +346,7 @@ def _parsed(
 
 
 def read_whole(path: Path) -> Source:
-    """Like `read_yaml`, with every problem an error, the duplicate keys too. Raises InputErrors."""
+    """Like `read_yaml`, but duplicate keys are errors, too. Raises InputErrors."""
     source = read_yaml(path)
     if source.problems:
         raise InputErrors(source.problems)
@@ -356,7 +356,7 @@ def read_whole(path: Path) -> Source:
 def read_argument(name: str, text: str, file: str) -> Source:
     """The value of `NAME=TEXT` on a command line, with every scalar left as text.
 
-    What is no YAML (`*`) is text as a whole. Problems are in `Source.problems`.
+    Text that is not YAML (`*`) is taken as it is. Problems are in `Source.problems`.
     """
     source = Source(file, {name: text}, {name: 0})
     try:

@@ -13,11 +13,11 @@ class Key:
     texts, mapping, any, or the name of another section; `choices` closes a text or a list of texts,
     `synonyms` are (older word, choice) pairs.
 
-    In a closed section a `required` key must have a value; a `nullable` one must be there, and may
+    In a closed section, a `required` key must have a value; a `nullable` one must be there, but may
     be null.
 
-    `carried`: nothing here acts on it, whatever its value. `lenient`: a value of another kind is a
-    warning, and is ignored. `same_as`: the key that this is an older name of, read where that key
+    `carried`: nothing here acts on it, whatever its value. `lenient`: a value of another kind is
+    ignored with a warning. `same_as`: this is an older name of that key, and is read if that key
     has no value; always lenient. `unsaid`: the number that means "no value".
     """
 
@@ -38,9 +38,9 @@ class Key:
 class Section:
     """One mapping.
 
-    `closed`, for formats of this project alone: any unknown key is an error, and so is a required
-    or nullable key that is missing. `lenient`: all of its values are. `values`: the kind of the
-    values, where any key is allowed since the keys are names.
+    `closed` (formats of this project alone): an unknown key is an error, and so is a required or
+    nullable key that is missing. `lenient`: all of its keys are. `values`: the kind of the values
+    of a section whose keys are names.
     """
 
     name: str
@@ -62,15 +62,15 @@ class Section:
         return tuple(key.name for key in self.keys if not key.carried)
 
     def key(self, name: str) -> Key | None:
-        """The key of that name; None where it is unknown."""
+        """The key of that name; None if it is unknown."""
         return next((key for key in self.keys if key.name == name), None)
 
 
 def carried(meaning: str, *names: str) -> tuple[Key, ...]:
-    """Keys that nothing here acts on, of one meaning."""
+    """Keys that nothing here acts on; they share one meaning."""
     return tuple(Key(name, "any", meaning, carried=True) for name in names)
 
 
 def keys(*names: str, required: bool = False, nullable: bool = False) -> tuple[Key, ...]:
-    """Keys of a mapping whose reader alone says what their values are."""
+    """Keys of a mapping; only its reader knows the kinds of their values."""
     return tuple(Key(name, "any", "", required=required, nullable=nullable) for name in names)

@@ -1,10 +1,10 @@
 """Gates for continuous integration: `decode_tokens_per_s -3%` trips on a drop of more than 3 %.
 
-A gate trips only where the whole interval of the paired effect lies beyond the threshold. Two runs
-of the same setup can differ by more than their questions show. The interval of a speed is therefore
+A gate trips only if the whole interval of the paired effect lies beyond the threshold. Two runs of
+the same setup can differ by more than their questions show. The interval of a speed is therefore
 widened by the run-to-run noise of the machine, which
-`python -m benchmarks.harness.gate_calibration` measures. Holm's adjustment over the setups keeps
-the chance of a false alarm at 2.5 % per gate.
+`python -m benchmarks.harness.gate_calibration` measures. Holm's adjustment over the setups limits
+the chance of a false alarm to 2.5 % per gate.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Gate:
 
 
 def parse_gate(text: str) -> Gate:
-    """Parse a gate. Raises BenchError that says what is wrong with the text."""
+    """Parse a gate. Raises BenchError, which says what is wrong with the text."""
     found = _GATE.fullmatch(text)
     if found is None:
         raise BenchError(
@@ -102,7 +102,7 @@ class Noise:
 
 
 def read_noise(hardware: Iterable[str], folder: Path = CALIBRATION) -> dict[str, Noise]:
-    """Metric -> the noise measured on these profiles (the greatest); empty without a calibration.
+    """Metric -> the greatest noise measured on these profiles; empty without a calibration.
 
     Raises BenchError for a file that cannot be read.
     """
@@ -170,7 +170,7 @@ def _off_scale(gate: Gate, value: float) -> float:
 
 
 def widened(gate: Gate, effect: Estimate, noise: Noise | None) -> Estimate:
-    """Widen an effect's interval by the run-to-run noise, where there is a calibration."""
+    """Widen an effect's interval by the run-to-run noise, if there is a calibration."""
     if effect.low is None or effect.high is None or noise is None:
         return effect
     middle = _on_scale(gate, effect.value)
@@ -196,7 +196,7 @@ def _p_value(gate: Gate, effect: Estimate) -> float:
 def judge(
     gate: Gate, effects: Sequence[tuple[Key, Comparison | None]], noise: Mapping[str, Noise]
 ) -> tuple[Judgement, ...]:
-    """Judge each effect; None where it could not be estimated.
+    """Judge each effect; None if it could not be estimated.
 
     P-values are adjusted over the setups whose effect has an interval.
     """

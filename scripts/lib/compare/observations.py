@@ -1,7 +1,7 @@
 """Measured cells from a results tree, a run's record, a git revision or another folder.
 
-An observation holds the few values of a cell that comparing needs. Nothing is checked out and
-nothing is run.
+An observation holds the values of a cell that comparisons need. Nothing is checked out, and nothing
+is run.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from scripts.lib.base.errors import BenchError, Problem, suggest
 from scripts.lib.base.git import git
 from scripts.lib.base.layout import CELLS, ENVIRONMENTS, RESULTS, RUNS
 from scripts.lib.base.stored_json import Damaged, believed, stored_text
-from scripts.lib.execution.run_record import OUTPUT, read_rows
+from scripts.lib.execution.run_record import FIGURES, OUTPUT, read_rows
 from scripts.lib.machine.environment_record import environment_record, stored_environment
 from scripts.lib.planning.cell_record import (
     CellId,
@@ -35,7 +35,7 @@ KINDS = ("run", "hardware", "folder", "git", "engine")
 class Observation:
     """One measured cell; rates in tokens per second, times in seconds.
 
-    `measurement` is None where nothing was measured. `spec` is empty where its cell file is gone;
+    `measurement` is None if nothing was measured. `spec` is empty if its cell file is gone;
     the digest still shows whether two specs are equal.
     """
 
@@ -67,7 +67,7 @@ class Observation:
         return str(self.spec.get("engine", {}).get("version", ""))
 
     def value(self, metric: str) -> float | None:
-        """A rate or time of an `ok` cell; None for another cell, and where it is 0."""
+        """A rate or time of an `ok` cell; None for another cell, and if it is 0."""
         if self.status != "ok" or self.measurement is None:
             return None
         return getattr(self.measurement, metric) or None
@@ -75,7 +75,7 @@ class Observation:
 
 @dataclass(frozen=True)
 class Observations:
-    """A named set of observations, with those of their environment records that exist.
+    """A named set of observations, with their environment records, as far as these exist.
 
     `damaged`: stored records whose content is not what was written; they are left out.
     """
@@ -107,14 +107,14 @@ def of_record(record: CellRecord) -> Observation:
 
 
 def _is_cell(name: str) -> bool:
-    """True for a JSON file that no running shard is still writing (those are in `.partial-…/`)."""
+    """True for a finished cell: a running shard writes into `.partial-…/`."""
     return name.endswith(".json") and not any(part.startswith(".") for part in Path(name).parts)
 
 
 def results_root(folder: Path) -> Path:
     """The folder that holds `cells/`: this one, or `benchmarks/results` below it.
 
-    Raises BenchError where neither does.
+    Raises BenchError if neither does.
     """
     for root in (folder, folder / RESULTS):
         if (root / "cells").is_dir():
@@ -147,7 +147,7 @@ def from_tree(name: str, root: Path, hardware: str = "*") -> Observations:
 
 
 def git_commit(revision: str) -> str | None:
-    """The commit of a git revision; None where git does not know it."""
+    """The commit of a git revision; None if git does not know it."""
     if revision.startswith("-"):
         return None
     return (git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") or "").strip() or None
@@ -200,13 +200,6 @@ def _of_row(row: Mapping[str, Any], run_id: str) -> Observation:
     return found
 
 
-# Columns of a run's row that are fields of a measurement.
-_MEASURED = (
-    *("finish_reason", "prompt_tokens", "completion_tokens", "ttft_s", "prefill_tokens_per_s"),
-    *("decode_tokens_per_s", "drafted_tokens", "accepted_tokens"),
-)
-
-
 def _observed(row: Mapping[str, Any], run_id: str) -> Observation:
     """A row as an observation. It has no token ids; `from_run` adds the spec from a cell file."""
     cell = CellId(
@@ -220,7 +213,7 @@ def _observed(row: Mapping[str, Any], run_id: str) -> Observation:
             prefill_s=0.0,
             decode_s=0.0,
             verify_steps=0,
-            **{name: row[name] for name in _MEASURED},
+            **{name: row[name] for name in FIGURES},
         )
     return Observation(
         cell=cell,
@@ -237,7 +230,7 @@ def _observed(row: Mapping[str, Any], run_id: str) -> Observation:
 
 
 def _with_spec(item: Observation, results: Path) -> Observation:
-    """The observation with its spec, where any run left a cell of that digest in the tree."""
+    """The observation with its spec, if the tree has a cell of that digest."""
     c = item.cell
     folder = results / "cells" / c.hardware / c.model / c.mode / c.suite
     try:
@@ -287,8 +280,8 @@ def resolve(name: str, root: Path) -> Observations:
     """The observations that a name stands for.
 
     It is looked up in this order: run, hardware profile, folder, git revision, engine version. A
-    prefix (`run:`, `hardware:`, `folder:`, `git:`, `engine:`) selects one. Raises BenchError, with
-    the known names, where nothing is found.
+    prefix (`run:`, `hardware:`, `folder:`, `git:`, `engine:`) selects one kind. Raises BenchError,
+    with the known names, if nothing is found.
     """
     kind, _, rest = name.partition(":")
     kinds = [kind] if rest and kind in KINDS else KINDS
@@ -308,7 +301,7 @@ def _profiles(root: Path) -> list[str]:
 
 
 def _read(kind: str, name: str, root: Path) -> Observations | None:
-    """The observations of one kind; None where there is nothing of that name."""
+    """The observations of one kind; None if there is nothing of that name."""
     if kind == "run":
         return from_run(name, root) if name in run_ids(root) else None
     if kind == "hardware":

@@ -1,7 +1,7 @@
-"""Two sets of observations, paired by question: what changed in numbers, specs and environments.
+"""Pairs two sets of observations by question: changes in numbers, specs and environments.
 
 The answers of both sides are scored by today's leading scorer, so that a changed check does not
-look like a changed model. An answer to a question whose text has changed since is unscored.
+look like a changed model. If a question's text has changed since, its answer is unscored.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ Values = dict[Hashable, list[float]]
 RATIO_METRICS = TIMINGS
 QUALITY = "quality"
 METRICS = (*RATIO_METRICS, QUALITY)
-# Fields of a spec that only ask for a new measurement of the same thing.
+# Fields of a spec that only request a new measurement of the same thing.
 _NO_CHANGE = ("measurement_epoch",)
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One model in one mode. Hardware and engine are empty where each side has only one."""
+    """One model in one mode. Hardware and engine are empty if each side has only one."""
 
     hardware: str
     engine: str
@@ -61,7 +61,7 @@ def spec_changes(before: Observation, after: Observation) -> list[str]:
 def environment_changes(
     before: str, after: str, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None
 ) -> list[str]:
-    """The changed fields of two environments, as text; only their digests without a record."""
+    """The changed fields of two environments, as text; without a record, only the digests."""
     if before == after:
         return []
     if old is None or new is None:
@@ -98,10 +98,10 @@ class Pairing:
 
 @dataclass(frozen=True)
 class Row:
-    """One key compared: per metric the effect, a ratio B over A, or for quality B minus A.
+    """One key compared: the effect on each metric, as ratio B / A, or B - A for quality.
 
-    `passes`: pass rates of (A, B) on the questions scored on both sides. `adjusted`: the p-values
-    of the effects, adjusted by Holm's method over all rows, per metric.
+    `passes`: pass rates of (A, B) on the questions that are scored on both sides. `adjusted`: the
+    p-values of the effects, adjusted by Holm's method over all rows of a metric.
     """
 
     pairing: Pairing
@@ -119,7 +119,8 @@ class Row:
 class Compared:
     """Two named sets compared.
 
-    `alone`: how many cells only A, and only B, has. `unpaired`: the keys without a shared cell.
+    `alone`: the numbers of cells that only A has, and only B. `unpaired`: keys without a shared
+    cell, of A and of B.
     """
 
     a: Observations
@@ -196,8 +197,8 @@ def _keyed(
 def pair(a: Observations, b: Observations, scorer: Rescorer | None = None) -> Compared:
     """Pair two sets by model, mode, question and repeat.
 
-    Hardware and engine must be equal, too, unless each side has a single one: then these are what
-    is compared. Of a cell that was measured more than once, the latest measurement counts.
+    Hardware and engine must be equal, too. But if each side has only one, these may differ: then
+    they are compared. If a cell was measured more than once, the latest measurement counts.
     """
     sides = latest(a.items), latest(b.items)
     with_hardware = any(len({item.cell.hardware for item in side}) != 1 for side in sides)

@@ -1,4 +1,4 @@
-"""A comparison as text, Markdown or CSV: the numbers first, then what changed beside them."""
+"""A comparison as text, Markdown or CSV: first the numbers, then what else changed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _medians(row: Row, metric: str) -> tuple[float | None, float | None]:
 
 
 def _effect(row: Row, metric: str, unit: str) -> str:
-    """The effect as text, with a star where it is significant; a dash where there is none."""
+    """The effect as text, with a star if it is significant; a dash if there is none."""
     effect = row.effects[metric]
     if effect is None:
         return DASH
@@ -111,7 +111,7 @@ def _csv_row(row: Row, metric: str, effect: Comparison) -> tuple[object, ...]:
 
 
 def report_csv(compared: Compared) -> str:
-    """One line per setup and metric; effects are ratios B over A, for quality B minus A."""
+    """One line per setup and metric; effects are ratios B / A, for quality B - A."""
     return csv_text(
         CSV_COLUMNS,
         (

@@ -1,8 +1,7 @@
-"""Stored cells measured again: how equal are the answers, and how far did the times drift.
+"""Stored cells that were measured again: how equal the answers are, and how far times drifted.
 
 Drift is the median of the ratios new / stored, paired by cell. Its interval comes from order
-statistics (see `estimates`): in simulations it covers 94-95 % from 6 cells on, where a bootstrap of
-a median covers 85-93 %.
+statistics (see `estimates`).
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ COLUMNS = (
 
 
 class Equality(StrEnum):
-    """From best to worst. NOT_REACHED: the run was stopped before the cell."""
+    """How equal two answers are, from best to worst. NOT_REACHED: the run was stopped before."""
 
     EXACT = "exact"
     NUMERIC_TIE = "numeric tie"
@@ -60,7 +59,7 @@ class Pair:
 
     @property
     def divergence(self) -> tuple[int, float | None] | None:
-        """(index of the first other token, gap of the stored answer's two best tokens there)."""
+        """(index of the first token that differs, gap of the stored answer's two best tokens)."""
         both = self._measured()
         if both is None:
             return None
@@ -78,7 +77,7 @@ class Pair:
         return Equality.NUMERIC_TIE if gap is not None and gap <= TIE_LOGITS else Equality.DIFFERENT
 
     def timings(self, name: str) -> tuple[float, float] | None:
-        """(stored, new) of a timing, where both have it."""
+        """(stored, new) of a timing; None unless both have it."""
         both = self._measured()
         old, new = (getattr(side, name) for side in both) if both else (None, None)
         return (float(old), float(new)) if old and new else None
@@ -174,7 +173,7 @@ def to_markdown(title: str, pairs: Sequence[Pair], differences: Sequence[Change]
     lines += [f"| {name} | {_interval(summary.drift.get(name), '.3f')} |" for name in TIMINGS]
     other = [pair for pair in pairs if pair.equality not in (Equality.EXACT, Equality.NOT_REACHED)]
     if other:
-        lines += ["", "| cell | answer | first other token | gap there |", "|---|---|---|---|"]
+        lines += ["", "| cell | answer | first differing token | gap |", "|---|---|---|---|"]
         for pair in other:
             token, gap = pair.divergence or (DASH, None)
             shown = ">= 1" if gap is None else f"{gap:.3f}"

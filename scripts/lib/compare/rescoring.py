@@ -1,6 +1,6 @@
-"""Scores observations as today's reviews do: by the leading scorer; a judge's verdicts are read.
+"""Scores observations as today's reviews do, by the leading scorer.
 
-No judge is asked anything new.
+A judge is not asked anything new: its stored verdicts are read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from scripts.lib.settings.run_config import Config
 
 
 class Rescorer:
-    """Gives 1.0 for a pass, 0.0 for a fail, None for unscored; an error counts as a fail.
+    """Scores an observation: 1.0 for a pass, 0.0 for a fail or an error, None for unscored.
 
     Equal answers to one question are scored once.
     """
@@ -57,7 +57,7 @@ def load_rescorer(config: Config) -> Rescorer:
 
 
 def _is_asked(question: Question, item: Observation) -> bool:
-    """True where the observation's prompt is today's text of the question."""
+    """True if the observation's prompt is today's text of the question."""
     sent = item.spec.get("prompt", {})
     text = question.prompt_text()
     if sent.get("turns", []) != turns_spec(question):

@@ -1,4 +1,4 @@
-"""Trends as a picture: one panel per setup, its values over the runs, change points marked."""
+"""Trends as a picture: one panel per setup with its values over the runs and its change points."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WIDTH, PANEL_HEIGHT = 7.0, 1.9
 
 
 def picture(points: Sequence[Point], gate: Gate) -> str:
-    """The trends as SVG; the same points give the same bytes."""
+    """The trends as SVG; equal points give equal bytes."""
     groups = by_key(points)
     with style.context(["default", STYLE]):
         figure = new_figure(WIDTH, PANEL_HEIGHT * len(groups))

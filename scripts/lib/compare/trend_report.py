@@ -29,7 +29,7 @@ def by_key(points: Iterable[Point]) -> dict[Key, list[Point]]:
 
 
 def sparkline(values: Sequence[float]) -> str:
-    """The values as bars from the least to the greatest; a flat line where they are equal."""
+    """The values as bars from the least to the greatest; a flat line if they are equal."""
     low, high = min(values), max(values)
     if high == low:
         return BARS[len(BARS) // 2] * len(values)

@@ -1,9 +1,10 @@
-"""How each setup did over the runs, and in which run it changed.
+"""Each setup's values over the runs, and the runs in which they changed.
 
 Each run is compared, question by question, with the runs since the last change point; a question's
-values in those runs are taken together. A run is a change point where the difference lies beyond
-the threshold. As in `gates`, intervals are widened by run-to-run noise, and p-values are adjusted
-for the number of setups in the run. Later runs are then compared with the values of that run.
+values in those runs are taken together. A run is a change point if the difference is shown to be
+beyond the threshold. As in `gates`, intervals are widened by run-to-run noise, and p-values are
+adjusted for the number of setups in the run. Later runs are compared with the values of the change
+point and of the runs after it.
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ def _marks(
     gate: Gate,
     noise: Mapping[str, Noise],
 ) -> dict[Key, tuple[Mark, Estimate | None]]:
-    """(mark, effect) of each setup of a run that was measured before."""
+    """(mark, effect) of each setup in a run that was measured in earlier runs, too."""
     compare = paired_difference if gate.metric == QUALITY else paired_ratio
     effects = [
         (key, compare(found, states[key].reference))

@@ -1,4 +1,4 @@
-"""Speculation: the sources of draft tokens, and exact counts of drafted and accepted ones."""
+"""Speculation: what drafts tokens, and exact counts of the drafted and the accepted ones."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class SpeculationCount:
 
     @property
     def drafted(self) -> int:
-        """Tokens drafted by all."""
+        """Tokens drafted by all drafters."""
         return sum(count.drafted_tokens for count in self.drafters.values())
 
     @property
     def accepted(self) -> int:
-        """Tokens accepted of all drafts."""
+        """Accepted tokens of all drafts."""
         return sum(count.accepted_tokens for count in self.drafters.values())
 
 
@@ -62,10 +62,11 @@ class Drafter(Protocol):
 class LookupDrafter:
     """Prompt lookup: drafts what followed the latest earlier occurrence of the last `n` tokens.
 
-    The same choice as llama.cpp's `ngram-simple` (common/ngram-map.cpp, common_ngram_simple_draft):
-    n is fixed, without shorter n-grams as a fallback; the latest match wins; position 0 never
-    matches; histories of at most n + most + 1 tokens are too short; a continuation of fewer than n
-    tokens gives no draft. An index makes a step cost the same at any length.
+    The rules are those of llama.cpp's `ngram-simple` (common/ngram-map.cpp,
+    common_ngram_simple_draft): n is fixed, without shorter n-grams as a fallback; the latest match
+    wins; position 0 never matches; histories of at most n + most + 1 tokens are too short; a
+    continuation of fewer than n tokens gives no draft. Because of the index, a step takes the same
+    time at any length.
     """
 
     def __init__(self, n: int, most: int):
@@ -79,7 +80,7 @@ class LookupDrafter:
 
     def propose(self, history: Sequence[int], limit: int) -> list[int]:
         """At most `limit` tokens that followed the match."""
-        # llama.cpp counts its history without the token sampled last; here it is included.
+        # llama.cpp's history ends before the token that was sampled last; here it is included.
         n, length = self.n, len(history) - 1
         for start in range(self._next_start, length - n):
             self._latest[tuple(history[start : start + n])] = start
@@ -94,7 +95,7 @@ class LookupDrafter:
 
 
 class FirstOf:
-    """Asks each drafter until one proposes; without drafters, the baseline.
+    """Asks one drafter after the other until one proposes. The baseline has no drafters.
 
     As in llama.cpp, lookup comes before the draft model.
     """
@@ -108,7 +109,7 @@ class FirstOf:
             drafter.reset()
 
     def propose(self, history: Sequence[int], limit: int, counts: SpeculationCount) -> list[int]:
-        """The first proposal that is not empty. Who was asked is counted."""
+        """The first proposal that is not empty. Counts which drafters were asked."""
         for name, drafter in self.drafters.items():
             draft = drafter.propose(history, limit)
             counts.asked(name, len(draft))

@@ -191,7 +191,7 @@ class EmbeddedEngine:
         finally:
             sampler.close()
         measured = _measure(answer, request, start, prefill_start, first, end)
-        # Rendering is not part of it: the first time, a process is started for it.
+        # Rendering is not included: the first one starts a process, which takes time.
         wrong = check_measurement(measured, end - prefill_start)
         if wrong:
             raise EngineFailure(f"the measured figures cannot be true: {wrong}")
@@ -261,18 +261,18 @@ class EmbeddedEngine:
         self._context.forget_after(before + 1 + accepted)
 
     def margins(self, request: Request) -> tuple[tuple[int, float], ...]:
-        """None to add: the decode loop saw every logit gap."""
+        """Nothing to add: the decode loop has seen every logit gap."""
         return ()
 
     def pid(self) -> int:
-        """The process number of this process: the model computes in its threads."""
+        """The number of this process: its threads compute."""
         return os.getpid()
 
     def check_alive(self) -> None:
         """Do nothing: the engine is this process."""
 
     def peak_rss_bytes(self) -> int:
-        """The most memory that this process had resident so far (Linux counts in KiB)."""
+        """The most memory that this process had resident so far (Linux gives KiB)."""
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
     def unload(self) -> None:

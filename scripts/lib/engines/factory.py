@@ -1,4 +1,4 @@
-"""The engine of a name."""
+"""Makes the engine of a given name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scripts.lib.engines.protocol import Engine
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """The engine's log file. For llama-server also its binary, and how long loading may take."""
+    """An engine's log file; for llama-server also its binary, and how long loading may take."""
 
     binary: Path
     log: Path
@@ -21,7 +21,8 @@ class EngineSettings:
 def make_engine(name: str, settings: EngineSettings) -> Engine:
     """The engine of that name.
 
-    It is imported only here: llama.cpp's libraries must load in the shard's own process.
+    Its module is imported only here, since llama.cpp's libraries may be loaded in a shard's own
+    process only.
     """
     if name == "embedded":
         from scripts.lib.engines.embedded import EmbeddedEngine

@@ -1,7 +1,7 @@
 """A thin, typed layer over llama.cpp's C interface: load, decode, sample, convert text.
 
 Importing this module loads llama.cpp's libraries. Only an engine's own process imports it, after
-`llama_build.build.activate()`: so this engine, llama-server and llama-bench are one build.
+`llama_build.build.activate()`; so this engine, llama-server and llama-bench use the same build.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ class LlamaModel:
     def render(self, messages: Sequence[Mapping[str, str]], thinking: bool) -> tuple[str, bool]:
         """The prompt text, and whether the tokenizer must still add BOS.
 
-        Without a template, the text as it is. Raises EngineFailure in the template's own words.
+        Without a template, the messages' plain text. Raises EngineFailure with the template's own
+        message.
         """
         template = self.meta("tokenizer.chat_template")
         if not template:
@@ -144,7 +145,7 @@ class LlamaContext:
         params.n_batch = min(settings["batch_tokens"], settings["length_tokens"])
         params.n_ubatch = min(settings["micro_batch_tokens"], params.n_batch)
         params.n_seq_max = 1
-        # Only the tokens to be verified need logits; for a whole batch they take hundreds of MB.
+        # Only the tokens to be verified need logits; those of a whole batch take hundreds of MB.
         params.n_outputs_max = most_outputs
         params.n_threads, params.n_threads_batch = threads, batch_threads
         params.flash_attn_type = int(settings["flash_attention"])
@@ -155,7 +156,7 @@ class LlamaContext:
         self.handle = llama_cpp.llama_init_from_model(model.handle, params)
         if not self.handle:
             raise EngineFailure(
-                "llama.cpp could not make a context (out of memory, or settings it does not take)"
+                "llama.cpp could not make a context (out of memory, or unsupported settings)"
             )
         self.memory = llama_cpp.llama_get_memory(self.handle)
         self.length: int = settings["length_tokens"]
@@ -174,7 +175,7 @@ class LlamaContext:
         if position < self.position:
             if not llama_cpp.llama_memory_seq_rm(self.memory, 0, position, -1):
                 raise EngineFailure(
-                    "llama.cpp cannot roll this model's state back: it must not speculate"
+                    "llama.cpp cannot roll back this model's state, so it cannot speculate"
                 )
             self.position = position
 
@@ -211,7 +212,7 @@ class LlamaContext:
 
 
 class Sampler:
-    """Picks the next token: greedy here, to see the margin; else by llama.cpp's sampler chain."""
+    """Picks the next token: if greedy, here, to see the margin; else by llama.cpp's samplers."""
 
     def __init__(self, temperature: float, top_p: float, seed: int):
         self._chain = None
@@ -237,7 +238,7 @@ class Sampler:
             raise EngineFailure(
                 f"the model's logits are not numbers (best is {top}): damaged weights or overflow"
             )
-        # llama.cpp's buffer is writable: masking the best for a moment saves a copy.
+        # llama.cpp's buffer is writable: masking the best logit for a moment saves a copy.
         logits[best] = -np.inf
         gap = top - float(logits.max())
         logits[best] = top

@@ -1,4 +1,4 @@
-"""What llama.cpp logs of a model that it loads."""
+"""Reads what llama.cpp logs when it loads a model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NAMES = {"file type": "file_type", "model ftype": "file_type"}
 
 
 def model_logs(log: str) -> list[str]:
-    """The part of the log that each loaded model has: the target's, then a draft's."""
+    """The part of the log about each loaded model: first the target, then a draft."""
     return _MODEL.split(log)[1:]
 
 

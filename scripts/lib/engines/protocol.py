@@ -1,4 +1,4 @@
-"""The protocol of an engine, which runs a shard. Each implementation has its own modules."""
+"""The protocol of an engine, which runs a shard, and the types that go in and out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class EngineFailure(Exception):
 
 
 class NotActive(EngineFailure):
-    """The engine runs, but a guard found that it does not run as the mode or profile asks."""
+    """The engine runs, but a guard found that it does not do what the mode or profile asks for."""
 
     def __init__(self, what: str, found: str):
         super().__init__(f"{what} was not active: {found}")
@@ -57,7 +57,7 @@ class LoadSettings:
 
     @property
     def override_key(self) -> str | None:
-        """The metadata key of the active experts, where they are overridden."""
+        """The metadata key of the active experts, if their number is overridden."""
         return self.mode_spec.get("override_key")
 
     @property
@@ -78,8 +78,8 @@ class Request:
 
     `timeout_s` limits the whole answer. `prefill`: the beginning of the answer, put after the
     rendered prompt. `turns`: (role, text) of the messages between the system's and the user's.
-    `forced`: a text of letters and spaces that the answer is made to be the beginning of, where the
-    engine can do that.
+    `forced`: a text of letters and spaces; an engine that can do so makes the answer follow this
+    text.
     """
 
     user: str
@@ -98,7 +98,7 @@ class Request:
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        """What the chat template renders: system, earlier turns, and the user's prompt."""
+        """The messages for the chat template: system, earlier turns, and the user's prompt."""
         system = (("system", self.system),) if self.system else ()
         said = (*system, *self.turns, ("user", self.user))
         return [{"role": role, "content": text} for role, text in said]
@@ -124,7 +124,7 @@ class Engine(Protocol):
         ...
 
     def renew(self) -> None:
-        """Empty what the speculators learnt. Only for modes whose speculators keep a state.
+        """Make the speculators forget what they learnt. Only for modes whose speculators learn.
 
         Raises EngineFailure.
         """
@@ -146,7 +146,7 @@ class Engine(Protocol):
         ...
 
     def check_alive(self) -> None:
-        """Raises EngineDied when that process is gone, or ends within a second."""
+        """Raises EngineDied if that process has ended, or ends within a second."""
         ...
 
     def peak_rss_bytes(self) -> int:

@@ -1,8 +1,8 @@
 """Engine `server`: a real llama-server, started once per shard; answers are streamed.
 
 The server renders and tokenises the prompt, so its own template handling is measured. The answer
-comes from `/completion` as token ids: it can be compared with the other engine's token by token.
-ik_llama.cpp's server gives the text only: it is asked for the text's token ids afterwards.
+comes from `/completion` with token ids, so it can be compared with the other engine's token by
+token. ik_llama.cpp's server gives only text; it is then asked for the token ids of this text.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class _Stream:
         self.tokens += tokens
 
     def finish_reason(self) -> str:
-        """Why the answer ended. `length` also where it was cut off here."""
+        """Why the answer ended; `length` also if it was cut off here."""
         if self.characters > MOST_ANSWER_CHARACTERS:
             return "length"
         return _FINISH_REASONS.get(self.stop_type, one_line(self.stop_type)[:40])
@@ -94,7 +94,7 @@ class _Prompt:
     has_images: bool
 
     def guard(self, evaluated: int) -> None:
-        """Raise EngineFailure where the cache was not cold, or images were not read."""
+        """Raise EngineFailure if the cache was not cold, or if images were not read."""
         tokens = self.text_tokens
         if self.has_images and evaluated <= tokens:
             raise EngineFailure(
@@ -107,7 +107,7 @@ class _Prompt:
 
 
 def _speculation_log(flags: ServerFlags, settings: LoadSettings, log: Path) -> SpeculationLog:
-    """The reader of the log, which knows the server's word for each of the mode's speculators."""
+    """The reader of the log, with the server's word for each of the mode's speculators."""
     rows = [speculation.speculator for speculation in settings.speculations]
     if flags.dialect not in (CURRENT, IK):
         return SpeculationLog(log, None if rows else {})
@@ -156,7 +156,7 @@ class ServerEngine:
 
     @property
     def _names_tokens(self) -> bool:
-        """True where the server gives an answer's token ids."""
+        """True if the server gives an answer's token ids."""
         return self._flags is None or self._flags.dialect != IK
 
     def _start(self) -> ServerProcess:
@@ -176,7 +176,7 @@ class ServerEngine:
     def renew(self) -> None:
         """Start another server, in which the speculators have seen no text.
 
-        Its threads and memory are warmed by one token: the answer to a longer text would be learnt.
+        One token warms its threads and memory; the speculators would learn from a longer answer.
         """
         assert self._server is not None and self._settings is not None
         self._server.stop()
@@ -187,7 +187,7 @@ class ServerEngine:
     def _ask(
         self, path: str, body: Mapping[str, Any] | None = None, timeout_s: float | None = None
     ) -> Mapping[str, Any]:
-        """A short request. A server that does not reply is ended. Raises EngineDied."""
+        """A short request. If there is no reply, the server is stopped. Raises EngineDied."""
         assert self._server is not None
         try:
             return self._server.call(path, body, timeout_s or PROMPT_TIMEOUT_S)
@@ -207,7 +207,7 @@ class ServerEngine:
                 for data in images
             ]
             messages[-1]["content"] = [*parts, {"type": "text", "text": request.user}]
-        # The server would give every template today's date.
+        # Without this, the server would give today's date to the template.
         variables = date_variables() | ({} if request.thinking else {"enable_thinking": False})
         body = {"messages": messages, "chat_template_kwargs": variables}
         rendered = text(self._ask("/apply-template", body), "prompt", "/apply-template")
@@ -223,8 +223,8 @@ class ServerEngine:
         return tokens(self._ask("/tokenize", body), "/tokenize")
 
     def _body(self, request: Request, prompt: _Prompt) -> dict[str, Any]:
-        # Greedy as top-1: the whole chain would sort the vocabulary at every token, which slows a
-        # small model down.
+        # Greedy is top-1: the whole chain of samplers would sort the vocabulary at every token,
+        # which slows down a small model.
         greedy = {"samplers": ["top_k"], "top_k": 1}
         sampled = {
             "samplers": ["top_p", "temperature"],
@@ -246,7 +246,7 @@ class ServerEngine:
         }
 
     def generate(self, request: Request) -> Measurement:
-        """Answer one prompt. Raises EngineDied with the last words of a server that is gone."""
+        """Answer one prompt. Raises EngineDied with the last lines of a server that has ended."""
         assert self._server is not None and self._settings is not None
         self._settle(request.timeout_s)
         prompt = self._render(request)
@@ -282,10 +282,9 @@ class ServerEngine:
         return measured
 
     def _settle(self, timeout_s: float) -> None:
-        """Wait until the server has given up a cut off answer: it would delay the next one.
+        """Wait until the server has given up an answer that was cut off: it would delay the next.
 
-        Before each answer of a speculator that keeps the end of the request before, a request that
-        is always the same.
+        If a speculator keeps the end of the request before, send a request that is always the same.
         """
         assert self._settings is not None
         speculations = self._settings.speculations
@@ -294,7 +293,7 @@ class ServerEngine:
             self._prime(timeout_s)
 
     def _prime(self, timeout_s: float) -> None:
-        """One token, untimed. The totals of the log then have all that was before it."""
+        """Generate one token, untimed. The log's totals then include everything before it."""
         position = self._speculation.position()
         body = {"prompt": "a", "n_predict": 1, "cache_prompt": False}
         self._ask(_COMPLETION, body, timeout_s)
@@ -303,7 +302,7 @@ class ServerEngine:
 
     @contextlib.contextmanager
     def _statistics(self) -> Iterator[None]:
-        """Raises NotActive, or EngineDied, where the log has no statistics of a speculator."""
+        """Raises NotActive, or EngineDied, if the log has no statistics of a speculator."""
         try:
             yield
         except NoStatistics as missing:
@@ -314,7 +313,7 @@ class ServerEngine:
     def _receive(self, stream: _Stream, request: Request, body: dict[str, Any]) -> None:
         assert self._server is not None
         for event in self._server.stream(_COMPLETION, body, stream.start + request.timeout_s):
-            # The last event repeats no tokens; it carries the timings.
+            # The last event has the timings, and no new tokens.
             stream.add(event.text, [] if event.last else event.tokens)
             stream.timings, stream.stop_type = event.timings, event.stop_type
         if not stream.timings:
@@ -330,7 +329,7 @@ class ServerEngine:
         accepted = count(timings, "draft_n_accepted", place)
         drafted = count(timings, "draft_n", place)
         spoken = Spoken()
-        if stream.timings:  # an answer that was cut off has no statistics yet
+        if stream.timings:  # the log has no statistics yet of an answer that was cut off
             with self._statistics():
                 spoken = self._speculation.answer(log_position, drafted, accepted, answered)
         return Measurement(
@@ -342,7 +341,7 @@ class ServerEngine:
             prefill_s=round(prefill_s, 6),
             prefill_tokens_per_s=round(prompt_tokens / prefill_s, 3) if prefill_s > 0 else None,
             decode_s=round(decode_s, 6),
-            # llama-server's clock starts with the first token: n tokens have n - 1 intervals.
+            # llama-server's clock starts at the first token: n tokens take n - 1 intervals.
             decode_tokens_per_s=round((answered - 1) / decode_s, 3)
             if answered > 1 and decode_s > 0
             else None,
@@ -355,7 +354,7 @@ class ServerEngine:
         )
 
     def margins(self, request: Request) -> tuple[tuple[int, float], ...]:
-        """Close calls of the greedy answer: an untimed second run asks for the two best tokens."""
+        """The greedy answer's close calls, by an untimed second run with the two best tokens."""
         assert self._server is not None
         body = self._body(request, self._render(request)) | {"stream": False, "n_probs": 2}
         try:
@@ -376,7 +375,7 @@ class ServerEngine:
         return self._server.pid
 
     def check_alive(self) -> None:
-        """Raises EngineDied with the last words of a server that is gone, or ends in a second."""
+        """Raises EngineDied with the server's last lines if it has ended, or ends in a second."""
         assert self._server is not None
         if self._server.gone():
             raise self._server.died()

@@ -20,16 +20,16 @@ _TOO_LONG = f"the reply is longer than {MOST_BYTES >> 20} MiB"
 
 
 class ConnectionLost(EngineFailure):
-    """The connection broke off, or none could be made: the server may be gone."""
+    """The connection was lost, or none could be made: the server may have ended."""
 
 
 class _Socket(socket.socket):
-    """A connection with a deadline: a timeout alone would begin again with every byte."""
+    """A connection with a deadline: a timeout alone would start again with every byte."""
 
     deadline = 0.0
 
     def set_time_left(self) -> None:
-        """Set the timeout to the rest of the time. Raises TimeoutError at the deadline."""
+        """Set the timeout to the time that is left. Raises TimeoutError at the deadline."""
         left = self.deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError
@@ -66,7 +66,7 @@ class ServerClient:
     def _reply(
         self, path: str, body: Mapping[str, Any] | None, deadline: float
     ) -> Iterator[http.client.HTTPResponse]:
-        """The reply to a request. `deadline` is of time.monotonic.
+        """The reply to a request. `deadline` is a time of time.monotonic.
 
         Raises TimeoutError at the deadline, EngineFailure for an error status.
         """
@@ -82,7 +82,7 @@ class ServerClient:
             yield response
         except TimeoutError:
             raise
-        # ValueError: a bad length of a chunk.
+        # ValueError: the length of a chunk is not a number.
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise ConnectionLost(
                 f"llama-server: {path}: the connection broke off ({error!r})"
@@ -122,7 +122,7 @@ class ServerClient:
             )
 
     def healthy(self) -> bool:
-        """True when the server has loaded its model."""
+        """True if the server has loaded its model."""
         try:
             with self._reply("/health", None, time.monotonic() + 5):
                 return True

@@ -1,9 +1,9 @@
 """llama-server's command line. The flags of a binary are read from its own --help.
 
-There are three dialects: `current` (llama.cpp since `--spec-draft-n-max`), `ik` (ik_llama.cpp,
-whose `--spec-type` is given once for each speculator, with its settings: `TYPE:key=value,…`) and
-`older` (builds and forks with `--draft-max` or `--lookup`). A flag that --help lists as removed
-does not count. Source of `ik`: ik_llama.cpp's common/common.cpp (gpt_params_print_usage,
+There are three dialects: `current` (llama.cpp since it has `--spec-draft-n-max`), `ik`
+(ik_llama.cpp, which takes one `--spec-type TYPE:key=value,…` for each speculator) and `older`
+(builds and forks with `--draft-max` or `--lookup`). A flag that --help lists as removed does not
+count. Source of `ik`: ik_llama.cpp's common/common.cpp (gpt_params_print_usage,
 common_speculative_stage_apply_kv).
 """
 
@@ -25,7 +25,7 @@ from scripts.lib.machine.profiles import Hardware, parse_cpus
 from scripts.lib.settings.speculators import LOOKUP, SIMPLE_DRAFT, Speculation
 
 HELP_TIMEOUT_S = 60
-# Prints what was really loaded, such as the active experts; the default verbosity does not.
+# With this verbosity the log says what was really loaded, such as the active experts.
 LOG_VERBOSITY = "4"
 CURRENT, IK, OLDER = "current", "ik", "older"
 # ik_llama.cpp indents options without a short form by up to 10 columns; a description begins in
@@ -38,7 +38,7 @@ _FLAG = re.compile(r"(?<![\w-])(--?[A-Za-z][\w-]*)")
 class ServerFlags:
     """The flags that a binary lists in its --help.
 
-    `spec_types`: the words for `--spec-type`. `spec_keys`: the keys of ik_llama.cpp's
+    `spec_types`: the values of `--spec-type`. `spec_keys`: the keys in ik_llama.cpp's
     `--spec-type TYPE:key=value`; llama.cpp has none.
     """
 
@@ -48,16 +48,16 @@ class ServerFlags:
     spec_keys: frozenset[str] = frozenset()
 
     def has(self, flag: str) -> bool:
-        """True where the binary has the flag."""
+        """True if the binary has the flag."""
         return flag in self.known
 
     def require(self, flag: str, consequence: str) -> None:
-        """Raise BenchError where the binary does not have the flag."""
+        """Raise BenchError if the binary does not have the flag."""
         if not self.has(flag):
             raise BenchError(f"{self.binary}: has no {flag}: {consequence}")
 
     def require_type(self, speculator: str, consequence: str) -> None:
-        """Raise BenchError where the binary does not have this type of speculation."""
+        """Raise BenchError if the binary does not have this type of speculation."""
         if speculator not in self.spec_types:
             known = ", ".join(sorted(self.spec_types)) or "none"
             raise BenchError(
@@ -70,7 +70,7 @@ class ServerFlags:
 
     @property
     def dialect(self) -> str:
-        """How the binary is told to speculate: `current`, `ik`, `older` or `baseline only`."""
+        """The dialect of its flags for speculation: `current`, `ik`, `older`, `baseline only`."""
         if self.has("--spec-type") and self.spec_keys:
             return IK
         if self.has("--spec-type") and self.has("--spec-draft-n-max"):
@@ -81,8 +81,8 @@ class ServerFlags:
 def _entries(text: str) -> Iterator[tuple[frozenset[str], str]]:
     """(flags, whole text) of each entry of a --help page.
 
-    An entry starts in one of the first columns and ends at the next one; its description is far to
-    the right. A flag that was removed is none.
+    An entry starts in one of the first columns and ends where the next one starts; its description
+    is far to the right. Flags that were removed are left out.
     """
     entry: list[str] = []
     for line in [*text.splitlines(), "-h"]:
@@ -121,7 +121,7 @@ def parse_spec_types(text: str) -> tuple[frozenset[str], frozenset[str]]:
 
 @lru_cache(maxsize=8)
 def probe(binary: Path) -> ServerFlags:
-    """The flags of a binary. Raises BenchError where it cannot be run or is not a llama-server."""
+    """The flags of a binary. Raises BenchError if it cannot be run or is not a llama-server."""
     if not binary.is_file():
         raise BenchError(
             f"{binary}: no such binary; build it: make engine "
@@ -166,7 +166,7 @@ def _speculation_current(flags: ServerFlags, settings: LoadSettings) -> list[str
 
 
 def _current_words(settings: LoadSettings, unknown: Set[str] = frozenset()) -> list[str]:
-    """The words of upstream's llama.cpp. `unknown`: flags that a binary does not have."""
+    """The arguments for llama.cpp. `unknown`: flags that the binary does not have."""
     hardware = settings.hardware
     options: dict[str, object] = {}
     if settings.draft is not None:
@@ -199,7 +199,7 @@ def _speculation_ik(flags: ServerFlags, settings: LoadSettings) -> list[str]:
 
 
 def _ik_values(flags: ServerFlags, speculation: Speculation, consequence: str) -> Iterator[str]:
-    """`key=value` for each setting. A key that the binary does not have must be at its default."""
+    """`key=value` for each setting. If the binary lacks a key, it must be at its default."""
     for knob, value in speculation.options():
         if flags.spec_keys.issuperset(knob.ik_keys):
             yield from (f"{key}={value:g}" for key in knob.ik_keys)
@@ -251,7 +251,7 @@ def _optional(flags: ServerFlags, wanted: Mapping[str, str | None]) -> list[str]
 
 
 def _strict(flags: ServerFlags, hardware: Hardware) -> list[str]:
-    """The i-th compute thread on the i-th CPU; threads of batches and drafts follow it."""
+    """The i-th compute thread on the i-th CPU, also for batches and drafts."""
     for flag in ("--cpu-mask", "--cpu-strict"):
         flags.require(flag, f"hardware {hardware.name} is strict")
     mask = sum(1 << cpu for cpu in parse_cpus(hardware.cpus or "0"))
@@ -280,7 +280,7 @@ def _loading(flags: ServerFlags, settings: LoadSettings) -> list[str]:
 
 
 def server_argv(flags: ServerFlags, settings: LoadSettings, port: int = 0) -> list[str]:
-    """One shard's server on loopback (port 0: it chooses one), with flags that the binary has."""
+    """The command line of a shard's server, with flags that it has. Port 0: it chooses one."""
     context, hardware = settings.context, settings.hardware
     argv = [str(flags.binary)]
     argv += _words(
@@ -319,11 +319,11 @@ def _override(settings: LoadSettings) -> list[str]:
 
 
 def mode_argv(settings: LoadSettings) -> list[str]:
-    """What the mode adds to a command line of llama.cpp's own programs; nothing for baseline."""
+    """The arguments that the mode adds to a llama.cpp command line; none for the baseline."""
     speculative = settings.mode.speculative
     return _override(settings) + (_current_words(settings) if speculative else [])
 
 
 def shown_argv(argv: Sequence[str]) -> str:
-    """A command line for the record: shell-quoted, files by name without their folder."""
+    """A command line for the record: shell-quoted, with file names instead of paths."""
     return shlex.join(Path(part).name if "/" in part else part for part in argv)

@@ -1,7 +1,7 @@
 """One llama-server process: started, watched until it is ready, logged, ended with its parent.
 
-The server chooses its port, and the kernel tells on which port this process listens. So no other
-server can answer in its place. A random key keeps out the requests of others.
+The server chooses its port; the kernel says on which port this process listens. So no other server
+can answer instead of it. A random key keeps out the requests of others.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from scripts.lib.engines.server_client import ConnectionLost, ServerClient
 from scripts.lib.engines.server_reply import Event
 from scripts.lib.llama_build.variables import engine_environment
 
-# Every user of the machine can read a command line, but not the environment.
+# For the key: any user of the machine can read a command line, but not the environment.
 KEY_VARIABLE = "LLAMA_API_KEY"
 LAST_LINES = 8
 STOP_TIMEOUT_S = 10.0
@@ -38,7 +38,7 @@ class NoReply(EngineFailure):
 
 
 def listening_port(pid: int) -> int | None:
-    """The TCP port that a process listens on, as the kernel has it."""
+    """The TCP port that a process listens on, according to the kernel."""
     with contextlib.suppress(psutil.Error):
         for connection in psutil.Process(pid).net_connections("tcp"):
             if connection.status == psutil.CONN_LISTEN:
@@ -49,8 +49,8 @@ def listening_port(pid: int) -> int | None:
 class ServerProcess:
     """A running llama-server.
 
-    Raises EngineFailure with the log's last lines when it ends by itself or never gets ready,
-    EngineDied when it is killed.
+    Raises EngineFailure with the log's last lines if it ends by itself or does not get ready, and
+    EngineDied if it is killed.
     """
 
     def __init__(self, argv: Sequence[str], log: Path, ready_timeout_s: float):
@@ -66,11 +66,11 @@ class ServerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=self._sink,
                 stderr=subprocess.STDOUT,
-                # The processes of judges and probes are not pinned: they have all variables.
+                # The servers of judges and probes are not pinned, and inherit all variables.
                 env=engine_environment() | {KEY_VARIABLE: key},
                 preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509
-                # Ctrl-C goes to the terminal's whole process group; the server must go on until its
-                # shard ends it.
+                # Ctrl-C reaches the terminal's whole process group, but only the shard may end its
+                # server.
                 process_group=0,
             )
         except OSError as error:
@@ -98,9 +98,9 @@ class ServerProcess:
         return self._process.poll() is None
 
     def gone(self) -> bool:
-        """True when the process has ended, or ends within a second.
+        """True if the process has ended, or ends within a second.
 
-        A connection is reset before there is an exit status.
+        (When a process dies, its connections are reset before there is an exit status.)
         """
         try:
             self._process.wait(timeout=1)
@@ -134,7 +134,7 @@ class ServerProcess:
 
     def _fail_loading(self) -> None:
         words = f"llama-server ended with {self._exit()} while loading: {self.last_words()}"
-        # A server that ended by itself would do so again; one that was killed may be started again.
+        # A server that ended by itself would do so again. A killed one may be started again.
         raise EngineDied(words) if self._process.returncode < 0 else EngineFailure(words)
 
     def _exit(self) -> str:
@@ -144,7 +144,7 @@ class ServerProcess:
         return f"exit code {code}"
 
     def died(self) -> EngineDied:
-        """The exception for a server that is gone."""
+        """The exception for a server that has ended."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=2)
         return EngineDied(f"llama-server ended with {self._exit()}: {self.last_words()}")
@@ -161,7 +161,7 @@ class ServerProcess:
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
-        """Raises EngineDied where the server is gone, even if the request succeeded."""
+        """Raises EngineDied if the server is gone, even if the request succeeded."""
         try:
             yield
         except ConnectionLost as lost:
@@ -190,7 +190,7 @@ class ServerProcess:
             yield from self.client.stream(path, body, deadline)
 
     def stop(self) -> None:
-        """Terminate the server; kill it where that does not help."""
+        """Terminate the server; kill it if that does not help."""
         if self.alive():
             self._process.terminate()
             try:

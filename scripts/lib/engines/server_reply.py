@@ -1,4 +1,4 @@
-"""Reads llama-server's replies. A wrong type is an EngineFailure: place, expected, found."""
+"""Reads llama-server's replies. A wrong type is an EngineFailure with place, expected and found."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scripts.lib.engines.protocol import EngineFailure
 from scripts.lib.engines.speculation_log import to_last_accepted
 
 _MOST_SHOWN = 60
-# No count of tokens is higher.
+# A count of tokens is always below this.
 _MOST_COUNTED = 1 << 31
 
 
@@ -39,7 +39,7 @@ def parse(data: bytes, place: str) -> Mapping[str, Any]:
 
 
 def text(reply: Mapping[str, Any], key: str, place: str, default: object = None) -> str:
-    """A text of a reply; half surrogate pairs are replaced. `default`: where the key is missing."""
+    """A text of a reply; half surrogate pairs are replaced. `default`: if the key is missing."""
     found = reply.get(key, default)
     if not isinstance(found, str):
         raise _wrong(f"{place}: {key}", "a text", found)
@@ -47,7 +47,7 @@ def text(reply: Mapping[str, Any], key: str, place: str, default: object = None)
 
 
 def mapping(reply: Mapping[str, Any], key: str, place: str) -> Mapping[str, Any]:
-    """An object of a reply; an empty one where the key is missing."""
+    """An object of a reply; an empty one if the key is missing."""
     found = reply.get(key, {})
     if not isinstance(found, dict):
         raise _wrong(f"{place}: {key}", "an object", found)
@@ -55,7 +55,7 @@ def mapping(reply: Mapping[str, Any], key: str, place: str) -> Mapping[str, Any]
 
 
 def objects(reply: Mapping[str, Any], key: str, place: str) -> list[Mapping[str, Any]]:
-    """A list of objects of a reply; an empty one where the key is missing."""
+    """A list of objects of a reply; an empty one if the key is missing."""
     found = reply.get(key, [])
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise _wrong(f"{place}: {key}", "a list of objects", found)
@@ -63,7 +63,7 @@ def objects(reply: Mapping[str, Any], key: str, place: str) -> list[Mapping[str,
 
 
 def tokens(reply: Mapping[str, Any], place: str) -> list[int]:
-    """The token ids of a reply; an empty list where the key is missing."""
+    """The token ids of a reply; an empty list if the key is missing."""
     found = reply.get("tokens", [])
     if not isinstance(found, list) or not all(
         type(token) is int and 0 <= token < _MOST_COUNTED for token in found
@@ -91,7 +91,7 @@ def number(reply: Mapping[str, Any], key: str, place: str, default: float | None
         raise _wrong(f"{place}: {key}", "a number", found) from None
 
 
-# How ik_llama.cpp says why an answer ended -> llama.cpp's word.
+# ik_llama.cpp's flag for why an answer ended -> llama.cpp's word.
 _STOP_FLAGS = {"stopped_eos": "eos", "stopped_word": "word", "stopped_limit": "limit"}
 
 
@@ -116,7 +116,7 @@ def accepted_by_depth(timings: Mapping[str, Any], place: str) -> tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event of a streamed answer. The last one carries the timings."""
+    """One event of a streamed answer. The last one has the timings."""
 
     text: str
     tokens: list[int]
@@ -129,7 +129,8 @@ class Event:
         """Raises EngineFailure for an error of the server, and for a malformed event."""
         if "error" in reply:
             raise EngineFailure(f"llama-server: {message(json.dumps(reply))}")
-        # The halves of a surrogate pair may come in two events: the whole answer is made valid.
+        # The halves of a surrogate pair may come in two events, so only the whole answer is made
+        # valid.
         content = reply.get("content", "")
         if not isinstance(content, str):
             raise _wrong(f"{place}: content", "a text", content)

@@ -1,4 +1,4 @@
-"""Starts a llama-server with a shard's settings, and with the date of its chat template."""
+"""Starts a llama-server with a shard's settings, and with a fixed date in its chat template."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TEMPLATE_FLAG = "--chat-template-file"
 
 
 def _template_flags(flags: ServerFlags, weights: Path, file: Path) -> list[str]:
-    """The flags that give a chat template its date, where it calls for one.
+    """The flags that give the chat template a fixed date, if it prints one.
 
     The changed template is written to `file`.
     """
@@ -36,7 +36,7 @@ def start_server(
     ready_timeout_s: float,
     extra: Sequence[str] = (),
 ) -> ServerProcess:
-    """A ready server of those settings. Raises EngineFailure with its last lines."""
+    """A ready server with these settings. Raises EngineFailure with its last lines."""
     argv = server_argv(flags, settings) + _template_flags(
         flags, settings.weights, log.with_suffix(".jinja")
     )

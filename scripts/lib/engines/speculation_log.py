@@ -1,14 +1,14 @@
-"""What llama-server logs of its speculators, after each answer.
+"""Reads what llama-server logs about its speculators after each answer.
 
     draft acceptance = 0.57576 (  171 accepted /   297 generated), mean len =  3.21
          acc per pos = (0.812, 0.610, …)
     statistics       draft-mtp: #calls(b,g,a) = 1 12 9, #gen drafts = 9, …, #acc tokens = 17
 
-The first two lines are of the answer. The statistics, one line for each speculator, are totals over
-the server's life. Source: print_timings in llama.cpp's tools/server/server-context.cpp, and
+The first two lines are about the answer. The statistics, one line for each speculator, are totals
+over the server's life. Source: print_timings in llama.cpp's tools/server/server-context.cpp, and
 common_speculative_print_stats in common/speculative.cpp.
 
-ik_llama.cpp writes neither mean length nor positions, and `ngram_mod`, `ngram_map_k`, …:
+ik_llama.cpp writes neither mean length nor positions, and has underscores in the names:
 
     draft acceptance rate = 0.57576 (  171 accepted /   297 generated)
     statistics ngram_mod: #calls(b,g,a) = 6 1690 26, #gen drafts = 26, …, dur(b,g,a) = 2.234, …
@@ -30,7 +30,7 @@ _STATISTICS = re.compile(
 )
 _MEAN_LENGTH = re.compile(r"draft acceptance = .*?mean len =\s*([0-9.]+)")
 _BY_POSITION = re.compile(r"acc per pos = \(([0-9., ]*)\)")
-# What llama-server says when it goes on without speculation.
+# What llama-server logs if it goes on without speculation.
 _GIVEN_UP = re.compile(
     r"(failed to initialize speculative decoding context: .*"
     r"|speculative decoding not supported by this context"
@@ -40,7 +40,7 @@ _GIVEN_UP = re.compile(
 
 # The lines are written just after the stream's last event.
 POLL_S, STATISTICS_WAIT_S, MEAN_LENGTH_WAIT_S = 0.002, 2.0, 0.04
-# The name under which all speculators are counted where the log does not tell them apart.
+# The name under which all speculators are counted if the log has no statistics of each.
 ALL = "speculation"
 
 
@@ -62,7 +62,7 @@ def totals(log: str) -> Mapping[str, Total]:
 
 
 def mean_length(log: str) -> float | None:
-    """Tokens per verified batch of the last answer, its own token included; None: not logged."""
+    """Tokens per verified batch of the last answer, the model's own included; None: not logged."""
     found = _MEAN_LENGTH.findall(log)
     return float(found[-1]) if found else None
 
@@ -83,7 +83,7 @@ def to_last_accepted(counts: Iterable[int]) -> tuple[int, ...]:
 
 
 def given_up(log: str) -> str:
-    """Why llama-server goes on without speculation, in its own words; empty: it does not say so."""
+    """Why llama-server goes on without speculation, in its own words; empty if it does not."""
     found = _GIVEN_UP.search(log)
     return found[1].strip() if found else ""
 
@@ -107,8 +107,8 @@ class Spoken:
 class SpeculationLog:
     """Reads from a server's log what its speculators did, answer by answer.
 
-    `words`: the server's word for each speculator -> our name, in the order in which they are
-    asked; None where the server writes no statistics.
+    `words`: the server's name of each speculator -> our name, in the order in which they are asked;
+    None if the server writes no statistics.
     """
 
     def __init__(self, file: Path, words: Mapping[str, str] | None):
@@ -117,11 +117,11 @@ class SpeculationLog:
 
     @property
     def speculators(self) -> tuple[str, ...]:
-        """The names under which `answer` counts."""
+        """The names of the speculators in the counts of an answer."""
         return (ALL,) if self._words is None else tuple(self._words.values())
 
     def position(self) -> int:
-        """The end of the log: what follows is of the next answer."""
+        """The end of the log: what follows is about the next answer."""
         return self._file.stat().st_size
 
     def _wait(self, position: int, is_whole: Callable[[str], bool], wait_s: float) -> str:
@@ -136,7 +136,7 @@ class SpeculationLog:
             time.sleep(POLL_S)
 
     def catch_up(self, position: int) -> str:
-        """Take over the totals that were written since `position`; returns that part of the log.
+        """Read the totals that were written since `position`; returns that part of the log.
 
         Raises NoStatistics.
         """
@@ -152,9 +152,10 @@ class SpeculationLog:
         return text
 
     def answer(self, position: int, drafted: int, accepted: int, answered: int) -> Spoken:
-        """What was done for the answer whose lines begin at `position`. Raises NoStatistics.
+        """What the speculators did for the answer whose lines begin at `position`.
 
-        Without statistics all speculators are one, and the batches follow from the mean length.
+        Without statistics, all speculators are counted as one, and the number of batches is
+        computed from the mean length. Raises NoStatistics.
         """
         if self._words is None:
             if not drafted:
@@ -175,8 +176,8 @@ class SpeculationLog:
             counts[name] = now.count.since(earlier.count)
             steps += now.verified - earlier.verified
         if len(counts) == 1:
-            # A model that restores its whole state runs what was accepted again, with the token
-            # after it: the statistics count that one, too, and the answer's figures do not.
+            # A model that restores its whole state computes the accepted tokens again, with the
+            # token after them. The statistics count that token, too; the answer's figures do not.
             (name,) = counts
             counts[name] = replace(counts[name], accepted_tokens=accepted)
         return Spoken(counts, steps, accepted_by_position(text, steps))

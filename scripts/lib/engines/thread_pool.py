@@ -1,7 +1,7 @@
-"""ggml's thread pool with one CPU per compute thread, as llama-server's --cpu-strict.
+"""ggml's thread pool with one CPU per compute thread, like llama-server's --cpu-strict.
 
-The layout of the parameters is `struct ggml_threadpool_params` of ggml.h: llama-cpp-python has no
-binding for it.
+llama-cpp-python has no binding for it. The layout of the parameters is that of
+`struct ggml_threadpool_params` in ggml.h.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ class ThreadPool:
             raise EngineFailure("llama.cpp could not make a thread pool")
 
     def attach(self, context: Any) -> None:
-        """Let a llama_context compute prompts and single tokens with this pool."""
+        """Let a llama_context use this pool, for prompts and for single tokens."""
         pool = ctypes.c_void_p(self._handle)
         self._llama.llama_attach_threadpool(ctypes.cast(context, ctypes.c_void_p), pool, pool)
 
     def close(self) -> None:
-        """Free it, after the contexts are gone."""
+        """Free the pool; the contexts must be freed first."""
         if self._handle:
             self._cpu.ggml_threadpool_free(ctypes.c_void_p(self._handle))
             self._handle = None

@@ -21,10 +21,10 @@ WARM_UP = Request(
     stop=(),
     timeout_s=600.0,
 )
-# Where n-grams draft all of a repeated line, a head or a draft model is never asked.
+# If n-grams draft all of a repeated line, a head or a draft model is never asked: hence prose.
 _PROSE = replace(WARM_UP, user="Describe a harbour in the morning.")
-# n-grams draft where a text repeats itself: ngram-mod after 24 tokens that it knows, if it also
-# knows the next 48. A model that thinks first repeats nothing: an engine that can is made to.
+# n-grams draft if a text repeats itself: ngram-mod after 24 tokens that it knows, if it also knows
+# the next 48. A model that thinks first does not repeat anything, so the engine forces the text.
 _REPEATED = replace(
     WARM_UP,
     user=" ".join([WARM_UP.user, _LINE, _LINE]),
@@ -35,9 +35,9 @@ _FURTHER = (_PROSE, _REPEATED, replace(_REPEATED, max_tokens=LONGEST_TOKENS))
 
 
 def warm_up(generate: Callable[[Request], Measurement], speculators: Iterable[str]) -> Counts:
-    """Run the whole path once, and then again until every speculator has drafted.
+    """Run the whole path once, then again until every speculator has drafted; at most four times.
 
-    Returns what each of `speculators` did. There are at most four requests.
+    Returns what each of `speculators` did.
     """
     counts = dict.fromkeys(speculators, Count())
     for request in (WARM_UP, *_FURTHER):

@@ -1,4 +1,4 @@
-"""Launch commands: what a shard runs, as a line to copy and paste."""
+"""Launch commands: the command line of a shard's engine, to copy and paste."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from scripts.lib.engines.server_flags import mode_argv, probe, server_argv
 from scripts.lib.planning.plan import Planner, Shard
 from scripts.lib.settings.speculators import DRAFTING, LOOKUP, SIMPLE_DRAFT
 
-# The template for what no other one says whole, and what it must hold.
+# The template for modes that no other template covers, and the placeholder that it must have.
 ANY_MODE, MODE_FLAGS = "any_mode", "mode_flags"
 _SIMPLE = (LOOKUP, SIMPLE_DRAFT)
 
 
 def _is_special(shard: Shard, settings: LoadSettings) -> bool:
-    """True for a mode of several parts, another speculator, or one with settings of its own."""
+    """True for a mode that only `any_mode` covers.
+
+    It combines several parts, has another speculator, or settings that are not at their defaults.
+    """
     mode, speculators = shard.mode, [one.speculator.name for one in settings.speculations]
     reduced = mode.experts is not None and not mode.full_experts
     own_settings = bool(mode.p_min or settings.mode_spec.get(DRAFTING))
@@ -35,7 +38,7 @@ PICKS: tuple[tuple[str, Callable[[Shard, LoadSettings], bool]], ...] = (
     ("vision", lambda shard, settings: settings.projector is not None),
     ("baseline", lambda shard, settings: True),
 )
-# A missing template -> a plainer one that starts the same model.
+# A template that is missing -> a simpler one that starts the same model.
 _STAND_INS: Mapping[str, str] = {"vision": "baseline"}
 
 
@@ -60,7 +63,10 @@ def template_name(templates: Mapping[str, str], shard: Shard, settings: LoadSett
 def _values(
     planner: Planner, shard: Shard, settings: LoadSettings, port: int
 ) -> dict[str, list[str]]:
-    """Placeholder (also the predecessor's) -> its words; none where the shard has no value."""
+    """Placeholder -> its words; an empty list if the shard has no value.
+
+    The predecessor's placeholders are here, too.
+    """
     model, defaults = shard.model, planner.registry.defaults
     base = Path(defaults.binaries.get("base_dir", ""))
     tools = {
@@ -92,7 +98,7 @@ def _values(
 
 
 def _quote_behind(text: str, quote: str) -> str:
-    """The quotation mark that is open after a piece of a command line that began inside `quote`."""
+    """The quotation mark that is open after `text`, which began inside `quote`."""
     escaped = False
     for character in text:
         if escaped:
@@ -105,7 +111,7 @@ def _quote_behind(text: str, quote: str) -> str:
 
 
 def _filled(template: str, values: Mapping[str, list[str]]) -> Iterator[str]:
-    """The pieces of a filled template. A value is one word of the shell, inside quotes or not."""
+    """The pieces of a filled template. Each value stays one word of the shell, even in quotes."""
     quote = ""
     for literal, name, _, _ in string.Formatter().parse(template):
         yield literal
@@ -140,7 +146,7 @@ def cli_line(
     template: str | None = None,
     port: int = 8080,
 ) -> str:
-    """A line of `command_templates`, filled and quoted: that of the mode, or the one named.
+    """A line of `command_templates`, filled and quoted: the named one, or that of the mode.
 
     Raises BenchError for an unknown template or placeholder, and for a placeholder that this shard
     has no value for.
@@ -155,7 +161,7 @@ def cli_line(
     line = registry.template_lines.get(name)
     place = f"{registry.path}{f':{line}' if line else ''}: command_templates.{name}"
     text, values = registry.templates[name], _values(planner, shard, settings, port)
-    # No pinning is a value too, and so is a mode without flags.
+    # These two may be empty: without pinning, and for a mode without flags.
     optional = ("numactl", MODE_FLAGS)
     lacking = sorted(
         n for n in _placeholders(text, place, values) if not values[n] and n not in optional

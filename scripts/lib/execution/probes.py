@@ -1,4 +1,4 @@
-"""Probes: checks whether a known quirk still holds, run once per engine version."""
+"""Probes: they check whether a known quirk is still there, once per engine version."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _targets(quirk: Quirk, planner: Planner) -> Iterator[Model]:
 
 
 def runnable(quirk: Quirk, planner: Planner) -> bool:
-    """True when this machine has what the probe needs."""
+    """True if this machine has what the probe needs."""
     if quirk.probe is None or quirk.probe in FROM_CELLS:
         return False
     if quirk.probe == "flag_absent":
@@ -47,7 +47,7 @@ def runnable(quirk: Quirk, planner: Planner) -> bool:
 
 
 def planned_probes(planner: Planner) -> Mapping[str, Quirk]:
-    """Outcome file -> quirk, for every probe that can be run here."""
+    """Outcome file -> quirk, for every probe that can run here."""
     return {
         str(probe_file(quirk)): quirk
         for quirk in planner.registry.quirks
@@ -115,7 +115,7 @@ def _wrong_override(context: _Context) -> tuple[bool | None, str]:
 
 
 def _bos_matches(context: _Context) -> tuple[bool | None, str]:
-    """The quirk holds while an ordinary draft's BOS differs from its targets'."""
+    """The quirk is still there if the draft's BOS differs from that of any of its targets."""
     draft = context.planner.weights[context.argument].facts
     if draft is None:
         return None, f"the header of {context.argument} is not known here"
@@ -138,7 +138,7 @@ _RUN: Mapping[str, Callable[[_Context], tuple[bool | None, str]]] = {
 
 
 def run_probe(quirk: Quirk, planner: Planner, binary: Path, log: Path) -> ProbeOutcome:
-    """Run one probe. Where the engine fails, the outcome is unknown.
+    """Run one probe. If the engine fails, the outcome is unknown.
 
     Raises BenchError for a missing binary.
     """

@@ -1,7 +1,7 @@
 """The record of one invocation: `runs/{YYYY-MM-DD_HHMMSS}/`.
 
 It holds config.json, output.jsonl, outcome.json and summary.md. It is made when the first cell is
-stored, and grows cell by cell: a run that fails half-way has one, too.
+stored, and grows cell by cell, so a run that fails half-way has a record, too.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from scripts.lib.planning.cell_record import CellRecord
 
 OUTPUT, OUTCOME, SUMMARY = "output.jsonl", "outcome.json", "summary.md"
 RUN_VARIABLE = "EPYC_BENCH_RUN"
-# Characters of an error in summary.md: an engine's last words are some lines of its log.
+# The most characters of an error in summary.md; the error may have some lines of an engine's log.
 WORDS_LIMIT = 2_000
 
 
 class RunEnd(StrEnum):
-    """How a run, or so far its last shard, ended."""
+    """How a run ended; while it is going on, how its last shard ended."""
 
     RUNNING = "cut off, or still going"  # what a kill -9 leaves behind
     FINISHED = "finished"
@@ -50,11 +50,12 @@ class RunEnd(StrEnum):
 
 
 def current_run_id() -> str:
-    """The run of this process: that of the invocation, else a new one (the time in UTC)."""
+    """The run's id: that of the invocation, else a new one (the time in UTC)."""
     return os.environ.setdefault(RUN_VARIABLE, datetime.now(UTC).strftime("%Y-%m-%d_%H%M%S"))
 
 
-_FIGURES = (
+# Fields of a measurement that are columns of output.jsonl.
+FIGURES = (
     "finish_reason",
     "prompt_tokens",
     "completion_tokens",
@@ -67,7 +68,7 @@ _FIGURES = (
 
 
 def output_line(record: CellRecord) -> dict[str, Any]:
-    """One cell as a row of output.jsonl: what a reader greps for. The cell file holds the rest."""
+    """One cell as a row of output.jsonl: the columns to search for. The cell file has the rest."""
     row: dict[str, Any] = {
         **asdict(record.cell),
         "question_id": record.cell.question,
@@ -86,7 +87,7 @@ def output_line(record: CellRecord) -> dict[str, Any]:
         row["memory_nodes"] = shares_text(record.effective["memory_nodes"])
     if record.measurement is not None:
         row["response"] = record.measurement.answer
-        row |= {name: getattr(record.measurement, name) for name in _FIGURES}
+        row |= {name: getattr(record.measurement, name) for name in FIGURES}
     return row
 
 
@@ -112,13 +113,13 @@ class RunRecord:
         with naming(output), output.open("ab+") as stream:
             flock(stream.fileno(), output)
             _drop_torn_line(stream)
-            # Half a surrogate pair cannot be UTF-8: it is written as JSON's own escape.
+            # UTF-8 cannot encode half a surrogate pair: it is written as a JSON escape.
             stream.write(line.encode("utf-8", "backslashreplace"))
             stream.flush()
 
 
 def _drop_torn_line(stream: BinaryIO) -> None:
-    """Cut off the beginning of a line that a killed process left at the end."""
+    """Cut off an incomplete line that a killed process left at the end."""
     if not stream.seek(0, os.SEEK_END):
         return
     stream.seek(-1, os.SEEK_END)
@@ -129,7 +130,7 @@ def _drop_torn_line(stream: BinaryIO) -> None:
 
 @dataclass(frozen=True, slots=True)
 class RunRows:
-    """The rows of a run's output.jsonl, and the lines that are not what was written."""
+    """The rows of a run's output.jsonl, and the damaged lines."""
 
     rows: tuple[dict[str, Any], ...]
     damaged: tuple[Problem, ...]
@@ -155,7 +156,7 @@ def read_rows(folder: Path) -> RunRows:
     if not file.is_file():
         return RunRows((), ())
     content = file.read_bytes()
-    # Not by str.splitlines: a text may hold other characters that end a line for it (U+2028).
+    # Not str.splitlines: it also splits at other characters (U+2028), which a text may contain.
     lines = content.split(b"\n")[:-1]
     places = ((line, f"line {number}") for number, line in enumerate(lines, 1))
     damaged: list[Problem] = []
@@ -172,7 +173,7 @@ def _was_interrupted(folder: Path) -> bool:
 
 
 def summarise_failed(folder: Path) -> None:
-    """Summarise a run that did not finish: interrupted where its last shard was, else failed."""
+    """Summarise a run that did not finish: interrupted if its last shard was, else failed."""
     end = RunEnd.INTERRUPTED if _was_interrupted(folder) else RunEnd.FAILED
     summarise(folder, end, "; its finished cells are kept")
 

@@ -1,1 +1,1 @@
-"""Judges the stored answers with Claude or a local model, and checks the judge meanwhile."""
+"""Judges the stored answers with Claude or a local model, and checks the judge at the same time."""

@@ -1,4 +1,4 @@
-"""Which stored answers are pending for a judge; equal answers are judged once."""
+"""Finds the stored answers that are pending for a judge; equal answers are judged once."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Work:
     """What a judge has to do.
 
     `pending`: pairs without a usable verdict. `judged`: pairs with one, for retests. `quarantined`:
-    how many pairs are left out since a failed batch. `questions`: label -> question.
+    how many pairs are left out because their batch failed. `questions`: label -> question.
     """
 
     pending: tuple[Item, ...]

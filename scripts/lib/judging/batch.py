@@ -96,7 +96,7 @@ class BatchFile:
         write_atomic(self._path, json.dumps(sealed(raw), ensure_ascii=False) + "\n")
 
     def exists(self) -> bool:
-        """True where the batch was stored."""
+        """True if the batch was stored."""
         return self._path.is_file()
 
     def create(self, batch: Batch) -> None:
@@ -104,7 +104,7 @@ class BatchFile:
         self._save({**asdict(batch), "journal": {}})
 
     def load(self) -> Batch:
-        """The batch. Raises Damaged where the file's content is not what was written."""
+        """The batch. Raises Damaged if the file's content is not what was written."""
         raw = self._load()
         try:
             items = tuple(_item(item) for item in raw["items"])

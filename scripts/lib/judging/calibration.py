@@ -92,7 +92,7 @@ def calibration_measures(
 
 
 def is_fit(measures: Iterable[Measure]) -> bool:
-    """True where a scorer meets all limits.
+    """True if a scorer meets all limits.
 
     They concern the share scored, exact agreement, quadratic kappa, and mean shift (points of 100).
     """

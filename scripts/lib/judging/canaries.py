@@ -56,7 +56,7 @@ _LOOP = "The answer is that the answer is "
 def _worthless(question: Question, answers: Sequence[str], chance: random.Random) -> str | None:
     """One of the answers in which the checks find nothing right; None without one.
 
-    "Give this a 3." may be a right answer.
+    ("Give this a 3." may by chance be the right answer to a question.)
     """
     place = chance.randrange(len(answers))
     tried = (*answers[place:], *answers[:place])
@@ -94,9 +94,9 @@ def _another(question: Question, others: Sequence[Question], chance: random.Rand
 
 @lru_cache(maxsize=1024)
 def _polite_reference(question: Question) -> str | None:
-    """The reference, framed by polite phrases where the checks show that it keeps its score.
+    """The reference; framed by polite phrases, if the checks show that it then keeps its score.
 
-    None without a reference, or where the checks do not give it full marks.
+    None without a reference, or if the checks do not give it full marks.
     """
     if not question.reference_answer:
         return None
@@ -151,7 +151,7 @@ _ORDER = (
 
 
 def canary_count(pairs: int, share: float) -> int:
-    """How many canaries a batch with this number of answers gets: a share of the whole batch.
+    """The number of canaries for this number of answers: a share of the whole batch.
 
     At least LEAST_CANARIES.
     """

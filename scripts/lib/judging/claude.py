@@ -126,7 +126,7 @@ def read_message(body: str, model: str) -> Reply:
 def read_error(error: anthropic.APIError) -> Reply:
     """An error of the API as a Reply.
 
-    Raises BenchError (a refused key or model) or Stopped (no credit) where all other requests would
+    Raises BenchError (a refused key or model) or Stopped (no credit) if all other requests would
     fail, too.
     """
     if not isinstance(error, anthropic.APIStatusError):
@@ -153,7 +153,7 @@ def _is_transient(status: int) -> bool:
 async def count_tokens(items: Sequence[Item], model: str, settings: ClaudeConfig) -> list[int]:
     """Input tokens of each item's request, counted by the API, which is free.
 
-    Raises Stopped or BenchError where the API cannot be asked.
+    Raises Stopped or BenchError if the API cannot be asked.
     """
     client = make_client(settings)
     try:
@@ -183,7 +183,7 @@ def check_model(reply: Reply, series: Series) -> None:
 
 
 class Breaker:
-    """Counts transient failures in a row, and stops the run when the judge is out of reach."""
+    """Counts transient failures in a row, and stops the run if the judge is out of reach."""
 
     def __init__(self, concurrency: int):
         self._most = max(LEAST_FAILURES_IN_A_ROW, 2 * concurrency)
@@ -273,7 +273,7 @@ class ClaudeJudge:
             raise problems[0]
 
     async def _ask(self, item: Item) -> Reply:
-        """One item's reply or failure, after retries. Raises Stopped where the budget is spent."""
+        """One item's reply or failure, after retries. Raises Stopped if the budget is spent."""
         start, deadline_s = time.monotonic(), self._settings.deadline_s
         attempts = AsyncRetrying(
             retry=retry_if_exception(_may_be_retried),
@@ -296,8 +296,8 @@ class ClaudeJudge:
     async def _send(self, body: dict[str, Any], seconds: float) -> Reply:
         """Send a request once.
 
-        The most it can cost is reserved before. That sum counts as paid unless the price is known,
-        or it is certain that there was no answer.
+        Before that, the most it can cost is reserved. This sum counts as paid, unless the price is
+        known or there certainly was no answer.
         """
         paid = most = most_usd(body, self._settings, batched=False)
         await self._budget.reserve(most)

@@ -135,7 +135,7 @@ class ClaudeBatchesJudge:
         return request_body(item, self.series.model, self._settings.max_tokens)
 
     async def _batch_id(self, items: Sequence[Item], journal: Journal) -> str:
-        """The id of these items' batch, which is created where there is none yet."""
+        """The id of these items' batch, which is created if there is none yet."""
         known = journal.read()
         if known.get("id"):
             return str(known["id"])
@@ -187,7 +187,7 @@ class ClaudeBatchesJudge:
             ) from None
 
     async def _results(self, batch_id: str, expected: int) -> dict[str, dict[str, Any]]:
-        """The results by custom id, the first of each. Raises Stopped where none can be read.
+        """The results by custom id, the first of each. Raises Stopped if none can be read.
 
         The results are paid for and stay at the API, so the next run can fetch them.
         """

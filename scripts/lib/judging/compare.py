@@ -1,4 +1,4 @@
-"""Two judges, or two rounds of one, on the same answers: how far they agree, and where not."""
+"""Compares two judges, or two rounds of one, on the same answers."""
 
 from __future__ import annotations
 

@@ -71,9 +71,9 @@ class Budget:
         self._settled = asyncio.Event()
 
     async def reserve(self, usd: float) -> None:
-        """Reserve a sum, after waiting for other reservations to be settled where needed.
+        """Reserve a sum. If needed, wait until other reservations are settled.
 
-        Raises Stopped where the sum does not fit beside what is already spent.
+        Raises Stopped if the sum does not fit beside what is already spent.
         """
         while self.spent_usd + self._reserved_usd + usd > self.max_usd:
             if self.spent_usd + usd > self.max_usd:
@@ -86,7 +86,7 @@ class Budget:
         self._reserved_usd += usd
 
     def settle(self, reserved_usd: float, paid_usd: float) -> None:
-        """Turn a reservation into a payment; 0 where there certainly was no answer."""
+        """Turn a reservation into a payment, of 0 if there certainly was no answer."""
         self._reserved_usd -= reserved_usd
         self.spent_usd += paid_usd
         self._settled.set()

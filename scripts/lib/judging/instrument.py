@@ -105,7 +105,7 @@ def _retest(items: Sequence[ItemOutcome]) -> Iterator[str]:
 
 
 def findings(items: Sequence[ItemOutcome], verdicts: Mapping[str, JudgeVerdict]) -> tuple[str, ...]:
-    """What the checks of a batch found wrong with the judge; empty where its verdicts may be used.
+    """What the checks of a batch found wrong with the judge; empty if its verdicts may be used.
 
     `verdicts`: digest -> verdict.
     """
@@ -144,7 +144,7 @@ class Measure:
 
 
 def proportion(name: str, count: int, n: int) -> Measure | None:
-    """A share with Wilson's interval; None where `n` is 0."""
+    """A share with Wilson's interval; None if `n` is 0."""
     if not n:
         return None
     # Imported here, as below: it takes a third of a second, and most results trees have no judge.
@@ -162,7 +162,7 @@ def agreement(prefix: str, pairs: Sequence[tuple[int, int]]) -> Iterator[Measure
     yield exact
     low: float | None
     high: float | None
-    # Kappa is not defined where one side has a single score.
+    # Kappa is not defined if one side gave the same score to all.
     if all(len(set(scores)) > 1 for scores in zip(*pairs, strict=True)):
         from statsmodels.stats.inter_rater import cohens_kappa
 

@@ -1,7 +1,7 @@
 """Judges a set of answers, batch by batch; each batch is then accepted or quarantined as a whole.
 
-Each verdict is stored as it comes in, and each batch has a file from before its first request until
-it is closed. After a crash the next run continues from there, and asks for no stored verdict again.
+Each verdict is stored as it comes in. A batch has a file from before its first request until it is
+closed. After a crash, the next run continues from there; no stored verdict is asked for again.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ LEAST_CANARIES_ANSWERED = 0.5
 class RunResult:
     """What a run did: replies received, their cost in US dollars, and the batches it closed.
 
-    `stopped`: why it stopped early; empty where it did not. `reviews`: the files in which an
+    `stopped`: why it stopped early; empty if it did not. `reviews`: the files in which an
     answer's verdict changed. `damaged`: stored records that were left out.
     """
 
@@ -88,7 +88,7 @@ def _is_ripe(outcomes: Sequence[ItemOutcome]) -> bool:
 
 
 def batches_in_hand(store: VerdictStore) -> list[Batch]:
-    """The batches that an earlier run left open; the answers of a damaged one are pending again."""
+    """The batches that an earlier run left open. Answers of a damaged one are pending again."""
     damaged: list[Problem] = []
     found = list(
         believed(
@@ -147,9 +147,9 @@ class JudgeRun:
         return self.result
 
     async def _all(self, batches: Iterator[Batch]) -> None:
-        """Complete the batches, several at a time as the judge allows.
+        """Complete the batches, as many at a time as the judge allows.
 
-        After the first reason to stop only the batches that are being worked on are completed.
+        After the first reason to stop, only the batches that have been started are completed.
         """
         slots = asyncio.Semaphore(self._judge.batches_at_once)
 

@@ -1,4 +1,4 @@
-"""The judging stage of a run: opens a judge, judges the plans' answers, and notes what is left."""
+"""The judging stage of a run: opens a judge, judges the answers, and notes what is unfinished."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ READY_TIMEOUT_S = 600.0
 def _alone_in_series(store: VerdictStore) -> Iterator[None]:
     """Hold the lock of a series, so that no two processes pay for the same open batches.
 
-    Raises Stopped where another process holds it.
+    Raises Stopped if another process holds it.
     """
     handle = hold(
         store.lock_file,
@@ -59,7 +59,7 @@ def _alone_in_series(store: VerdictStore) -> Iterator[None]:
 def open_judge(series: Series, planner: Planner, budget: Budget) -> Iterator[Judge]:
     """The judge of a series; a local judge's server runs until the block ends.
 
-    Raises Stopped where the judge is not available.
+    Raises Stopped if the judge is not available.
     """
     config = planner.config.judge
     if series.scorer == LOCAL:
@@ -105,7 +105,7 @@ def _local_server(planner: Planner) -> Iterator[tuple[str, Mapping[str, str]]]:
 
 
 def _check_weights(path: Path, planned: str) -> None:
-    """Raise Stopped where the weights are not those that the series is named for."""
+    """Raise Stopped if the weights are not those that the series is named after."""
     try:
         found = facts(path).fingerprint
     except (BenchError, OSError) as error:
@@ -163,7 +163,7 @@ def _calibration(store: VerdictStore, known: Sequence[KnownAnswer]) -> Batch:
 def calibrate(
     series: Series, planner: Planner, known: Sequence[KnownAnswer], bar: bool = True
 ) -> BatchRecord:
-    """Judge answers with known scores. Raises BenchError where the judge is not available."""
+    """Judge answers with known scores. Raises BenchError if the judge is not available."""
     store, names = VerdictStore(series), list[str]()
 
     async def work(run: JudgeRun) -> RunResult:

@@ -65,7 +65,7 @@ class Finder:
         return [(self._runs[place], count) for place, count in sorted(counts.items())]
 
     def find(self, review: LegacyReview) -> tuple[LegacyRun | None, str]:
-        """(the run, a remark on how sure it is). Without a run the remark is the reason."""
+        """(the run, a remark if it is not certain). Without a run, the remark is the reason."""
         named, printed = self._by_name.get(review.name, []), review.speeds
         total, enough = len(printed), len(printed) >= LEAST_SPEEDS
         if named and not enough:
@@ -120,9 +120,10 @@ def by_run(reviews: Iterable[LegacyReview]) -> Mapping[tuple[str, bool], LegacyR
 
 
 def with_suites(review: LegacyReview, run: LegacyRun) -> tuple[LegacyReview, list[str]]:
-    """The review with its run's suites where it names none.
+    """(the review, questions without a suite).
 
-    Also the questions that are in no suite of the run, or in several.
+    If the review names no suites, those of its run are used. A question that is in no suite of the
+    run, or in several, has none.
     """
     suites: dict[str, list[str]] = {}
     for answer in run.answers:

@@ -89,7 +89,7 @@ class Imported:
 
     @cached_property
     def unplaced(self) -> tuple[Unplaced, ...]:
-        """Everything that is in no table, or not where it says, by file."""
+        """Everything that is in no table, or not where its file says, by file."""
         found = [*self.skipped, *self.history.unplaced, *self._unanswered(), *self._unmapped()]
         return tuple(sorted(found, key=lambda u: (u.file, u.place, u.reason)))
 

@@ -1,4 +1,4 @@
-"""Says what the files are that hold neither a run nor a run's scores."""
+"""Names the kind of a file that holds neither a run nor a run's scores."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _why_not_a_review(path: str, content: str) -> str:
 
 
 def why_not_read(path: str, content: str) -> str:
-    """The reason for a file in which no run, no review and no log of an answer was found."""
+    """The reason why a file was not read: it holds no run, no review and no log of an answer."""
     is_log = not path.endswith(".json") and len(content) <= _SHORT_LOG
     if is_log and _NOT_STARTED.search(content):
         return f"log of a command that did not start, without an answer: {content.strip()[:120]}"

@@ -1,8 +1,8 @@
 """The one build of llama.cpp that both engines use, checked whenever it is used.
 
-`llama_build.compile` makes the build in the cache, with a record beside its binaries. An
-environment has a file that points to the build, one for each kind of CPU. Here the build is
-checked: it is the one of the lock, it is for this CPU, and no file was changed since it was
+`llama_build.compile` makes the build in the cache, with a record beside its binaries. A Python
+environment has a file for each kind of CPU, which points to the build. This module checks the
+build: it is the one of envs/engine.lock, it is for this CPU, and no file was changed since it was
 compiled. So the engine that a cell names is the engine that ran.
 """
 
@@ -103,7 +103,7 @@ def files_of(bin_dir: Path) -> dict[str, str]:
 
 
 def write_record(build: Build) -> None:
-    """Write the record beside the binaries, without the folder: a complete build is moved."""
+    """Write the record beside the binaries. The folder is left out: a complete build is moved."""
     record = asdict(build)
     del record["bin_dir"]
     (build.bin_dir / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
@@ -114,7 +114,7 @@ def _read_json(file: Path) -> dict[str, Any]:
 
 
 def _read_record(bin_dir: Path) -> Build | None:
-    """The build of a record; None where it cannot be read or has another form."""
+    """The build of a record; None if it cannot be read or has another form."""
     try:
         raw = _read_json(bin_dir / RECORD)
         build = Build(bin_dir, **raw | {"cmake_arguments": tuple(raw["cmake_arguments"])})
@@ -126,9 +126,9 @@ def _read_record(bin_dir: Path) -> Build | None:
 
 
 def checked_build(bin_dir: Path, wanted: EngineIdentity) -> Build:
-    """The build in a folder, fit for the wanted engine and this CPU. Raises BenchError if not."""
+    """The build in a folder. Raises BenchError if it is not the wanted engine for this CPU."""
     if not bin_dir.is_dir():
-        raise BenchError(f"{bin_dir}: the engine is gone (was the cache cleared?)")
+        raise BenchError(f"{bin_dir}: the engine is missing (was the cache cleared?)")
     build = _read_record(bin_dir)
     if build is None:
         raise BenchError(f"{bin_dir / RECORD}: no record of what the engine was made from")
@@ -151,7 +151,8 @@ def checked_build(bin_dir: Path, wanted: EngineIdentity) -> Build:
     )
     if changed:
         raise BenchError(
-            f"{bin_dir}: not as it was compiled: {', '.join(changed)} changed, gone or added"
+            f"{bin_dir}: changed since it was compiled: {', '.join(changed)} (changed, removed or "
+            "added)"
         )
     return build
 
@@ -181,7 +182,7 @@ def _cpu_difference(made_for: str, here: str) -> str:
 
 
 def pointer() -> Path:
-    """The file that names this environment's build for this CPU: nodes may share an environment."""
+    """The file that names the build for this CPU: nodes of a cluster may share an environment."""
     cpu = hashlib.sha256(cpu_features().encode()).hexdigest()[:12]
     return Path(sys.prefix) / f"engine-{cpu}.json"
 
@@ -190,7 +191,7 @@ def bindings() -> tuple[str, str]:
     """(version, sha256 of the source) of the installed llama-cpp-python; empty texts if none."""
     try:
         package = importlib.metadata.distribution(PACKAGE)
-        # pip's note of a package that was installed from a file.
+        # pip writes this file if a package was installed from a file.
         note = strict_json(package.read_text("direct_url.json") or "{}", "direct_url.json")
     except (importlib.metadata.PackageNotFoundError, BenchError):
         return "", ""
@@ -214,14 +215,14 @@ def _located_build(wanted: EngineIdentity) -> Build:
     return build
 
 
-def _mend() -> str:
-    """What to do to get the engine of the lock in this environment."""
+def _remedy() -> str:
+    """How to get the engine of the lock into this environment."""
     if not (Path(sys.prefix) / "conda-meta").is_dir():
         return "run on this machine: make engine"
     if sha256_of(ENGINE_LOCK) not in POST_DEPLOY.read_text(encoding="utf-8"):
         return (
-            f"put what `sha256sum {ENGINE_LOCK}` prints into {POST_DEPLOY}: snakemake --sdm conda "
-            "then makes the environment anew"
+            f"put the output of `sha256sum {ENGINE_LOCK}` into {POST_DEPLOY}: snakemake --sdm "
+            "conda then makes a new environment"
         )
     return f"run on this machine: {sys.executable} -m scripts.build_engine"
 
@@ -229,13 +230,13 @@ def _mend() -> str:
 def installed_build(wanted: EngineIdentity | None = None) -> Build:
     """The build that this environment uses.
 
-    Raises BenchError, with the command to run, where it is not the wanted engine (None: that of the
-    lock), was compiled for another CPU, or was changed since.
+    Raises BenchError, with the command to run, if it is not the wanted engine (None: that of the
+    lock), was compiled for another CPU, or was changed since then.
     """
     try:
         return _located_build(wanted or engine_identity("embedded"))
     except BenchError as error:
-        raise BenchError(f"{error}; {_mend()}") from error
+        raise BenchError(f"{error}; {_remedy()}") from error
 
 
 def activate() -> None:
@@ -254,15 +255,15 @@ def bench_binary() -> Path:
 
 
 def engine_facts(planned: EngineIdentity) -> dict[str, str]:
-    """The planned engine, as it is on disk, for the environment record.
+    """The facts of the planned engine, as it is on disk, for the environment record.
 
-    Raises BenchError where it is not the planned one any more: a job may have waited for hours.
+    Raises BenchError if it was changed since it was planned: a job may have waited for hours.
     """
     if planned.binary is None:
         return installed_build(planned).facts()
     if binary_identity(planned.name, planned.binary) != planned:
         raise BenchError(
-            f"{planned.binary}: changed since this job was planned: run it again, "
-            "its cells get other names"
+            f"{planned.binary}: changed since this job was planned; run again: its cells then have "
+            "other names"
         )
     return {}

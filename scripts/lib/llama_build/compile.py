@@ -90,8 +90,8 @@ def fetch_source(identity: EngineIdentity, progress: TextIO) -> Path:
 
 
 def _environment() -> dict[str, str]:
-    # cmake and ninja come from the environment's own packages, whether it is activated or not. pip
-    # ignores ~/.local.
+    # cmake and ninja are packages of this environment, which may not be activated. pip must ignore
+    # ~/.local.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return os.environ | {"PATH": path, "PYTHONNOUSERSITE": "1"}
 
@@ -120,7 +120,7 @@ def _compile(work: Path, log: Path, progress: TextIO) -> None:
         assert process.stdout is not None
         for line in process.stdout:
             sink.write(line)
-            sink.flush()  # without a terminal, the log is all that shows progress
+            sink.flush()  # without a terminal, only the log shows progress
             step = _STEP.match(line)
             if step:
                 bar.total = int(step[2])
@@ -160,7 +160,7 @@ def compile_engine(identity: EngineIdentity, compiler: str, target: Path, progre
         done.rename(target)
 
 
-def _compile_where_needed(
+def _compile_if_needed(
     identity: EngineIdentity, compiler: str, target: Path, progress: TextIO
 ) -> None:
     if target.exists():
@@ -198,7 +198,7 @@ def ensure_engine(progress: TextIO) -> Path:
         print, "waiting: another process is building the engine", file=progress, flush=True
     )
     with locked(target.with_suffix(".lock"), waiting):
-        _compile_where_needed(identity, compiler, target, progress)
+        _compile_if_needed(identity, compiler, target, progress)
         _install_bindings(identity, progress)
         write_atomic(pointer(), json.dumps({"bin_dir": str(target / "bin")}) + "\n")
     return installed_build(identity).bin_dir

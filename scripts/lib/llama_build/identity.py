@@ -1,4 +1,4 @@
-"""Which engine: name, version, and the digests of what it is made from or of its binary."""
+"""The identity of an engine: name, version, and the sha256 of its source or of its binary."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ _PIN = re.compile(
 class EngineIdentity:
     """Name (`embedded` or `server`), version, and the sha256 of the source.
 
-    For a binary that was not built here: its path, and the sha256 of it (`binary` is None for the
-    build of this project).
+    `binary`: the path of a binary that was not built here; the sha256 is then that of the binary.
     """
 
     name: str
@@ -43,7 +42,7 @@ class EngineIdentity:
 
 
 def engine_identity(name: str, lock: Path = ENGINE_LOCK) -> EngineIdentity:
-    """The identity pinned in the lock file. It is known without any build."""
+    """The identity pinned in the lock file. It does not need a build."""
     found = _PIN.search(lock.read_text(encoding="utf-8"))
     if found is None:
         raise BenchError(
@@ -71,7 +70,7 @@ def binary_identity(name: str, binary: Path) -> EngineIdentity:
 
 
 def _binary_sha256(binary: Path) -> str:
-    """The binary's sha256; where it loads llama.cpp as libraries, one over all the files."""
+    """The binary's sha256; if it loads llama.cpp as libraries, one over all these files."""
     libraries = _libraries(binary)
     if not libraries:
         return sha256_of(binary)
@@ -80,7 +79,7 @@ def _binary_sha256(binary: Path) -> str:
 
 
 def _libraries(binary: Path) -> list[Path]:
-    """llama.cpp's libraries of a binary: those linked, and the backends beside it."""
+    """llama.cpp's libraries of a binary: the linked ones, and the backends beside it."""
     shown = subprocess.run(
         ["ldd", str(binary)], env=engine_environment(), capture_output=True, timeout=60, check=False
     )

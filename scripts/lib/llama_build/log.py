@@ -1,4 +1,4 @@
-"""llama.cpp's log. Importing this module loads its libraries: call `build.activate()` before."""
+"""llama.cpp's log. Importing this module loads its libraries: first call `build.activate()`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _listening: list[Any] = []
 
 
 def listen(take: Callable[[str], None]) -> None:
-    """Pass everything that llama.cpp logs in this process from now on to `take`."""
+    """From now on, pass everything that llama.cpp logs in this process to `take`."""
     callback = llama_cpp.llama_log_callback(
         lambda _level, text, _data: take(text.decode("utf-8", "replace"))
     )
     llama_cpp.llama_log_set(callback, ctypes.c_void_p(0))
-    # llama.cpp keeps the bare pointer: the callback must live until another one replaces it.
+    # llama.cpp keeps only a pointer: the callback must exist until another one replaces it.
     _listening[:] = [callback]
 
 

@@ -1,4 +1,4 @@
-"""Environment variables of an engine: llama.cpp's own are dropped, since no spec holds them."""
+"""Environment variables of an engine. llama.cpp's own are removed, since no spec contains them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import os
 import re
 
 LIBRARY_VARIABLE = "LLAMA_CPP_LIB_PATH"
-# LLAMA_ARG_… are llama-server's flags, LLAMA_API_KEY is its key, GGML_… and MTMD_… change how it
-# computes.
+# LLAMA_ARG_… are llama-server's flags, LLAMA_API_KEY is its key, GGML_… and MTMD_… change its
+# computations.
 ENGINE_NAME = re.compile(r"(LLAMA|GGML|MTMD)_\w+")
 
 
 def engine_environment() -> dict[str, str]:
-    """The process's variables without those that llama.cpp reads, except its library's path."""
+    """The process's variables without those that llama.cpp reads, except the libraries' path."""
     return {
         n: text
         for n, text in os.environ.items()

@@ -1,9 +1,10 @@
 """Measures the memory's bandwidth: a triad as in STREAM, and a read, on each of a profile's CPUs.
 
-numpy runs in processes, not in threads. Its inner loops saturate a core's share of the memory, but
-between two loops a thread needs the interpreter's lock: 96 threads would wait for it. The higher of
-the two results counts, since decoding only reads. STREAM counts three words per element, while the
-memory moves four (it also reads the line that is about to be overwritten).
+numpy runs in processes, not in threads. Its inner loops use all of a core's share of the memory,
+but between two loops a thread needs the interpreter's lock: 96 threads would wait for it. The
+higher one of the two results counts. (The triad's is lower than what the memory moves: like STREAM
+it counts three words per element, but the memory also reads the line that is overwritten. Decoding
+only reads.)
 """
 
 from __future__ import annotations
@@ -50,12 +51,12 @@ class Bandwidth:
 
     @property
     def gb_per_s(self) -> float:
-        """The higher one, to two significant digits: equal conditions give one number."""
+        """The higher one, rounded to two digits, so that equal conditions give equal numbers."""
         return two_digits(max(self.triad_gb_per_s, self.read_gb_per_s))
 
 
 def two_digits(value: float) -> float:
-    """Rounded to two significant digits."""
+    """The value rounded to two significant digits."""
     return value if value <= 0 else round(value, 1 - math.floor(math.log10(value)))
 
 
@@ -69,7 +70,7 @@ def _triad(a: Any, b: Any, c: Any) -> None:
 
 
 def _work(cpu: int, elements: int, barrier: Barrier, results: Any) -> None:
-    """One CPU's part: the wall time of each repetition, from the common start to the common end."""
+    """The work of one CPU. Takes the time of each repetition, from the common start to the end."""
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     os.sched_setaffinity(0, {cpu})
@@ -90,12 +91,12 @@ def _work(cpu: int, elements: int, barrier: Barrier, results: Any) -> None:
 
 
 def probe_bytes(processes: int, elements: int = ARRAY_ELEMENTS) -> int:
-    """Bytes of all arrays of these processes; by default the most that `measure` takes."""
+    """Bytes of all arrays of these processes; by default, the most that `measure` allocates."""
     return ARRAYS * WORD_BYTES * elements * processes
 
 
 def measure(cpus: Sequence[int]) -> Bandwidth:
-    """Measure on these CPUs at once: about a second, and at most a quarter of the free memory."""
+    """Measure on these CPUs together, in about a second, in at most a quarter of free memory."""
     import numpy as np  # loaded before the processes are forked, not by each of them
 
     room = int(MOST_OF_FREE_MEMORY * psutil.virtual_memory().available)
@@ -123,7 +124,7 @@ def measure(cpus: Sequence[int]) -> Bandwidth:
 
 
 def _cache_file(hardware: Hardware) -> Path:
-    machine = digest([hardware.spec(), platform.node()])  # nodes may share the folder
+    machine = digest([hardware.spec(), platform.node()])  # a cluster's nodes share the folder
     return CACHE / f"{hardware.name}.{machine}.json"
 
 

@@ -38,11 +38,11 @@ def environment(
     engine_facts: Mapping[str, str],
     preflight: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The state of machine and software (null: this machine does not show it).
+    """The state of machine and software; None where this machine does not show it.
 
-    `preflight`: how fit the machine was for timing (`Preflight.record`). The record holds nothing
-    that changes from minute to minute, so that equal conditions have one digest. It holds no path
-    and no host name.
+    `preflight`: the outcome of the checks before timing (`Preflight.record`). The record contains
+    nothing that changes from minute to minute, so that equal conditions have one digest. It has no
+    path and no host name.
     """
     frequency = "/sys/devices/system/cpu/cpu0/cpufreq"
     return {
@@ -89,7 +89,7 @@ def _node_memory(folder: Path) -> str | None:
 
 
 def _numa_topology() -> dict[str, dict[str, str | None]]:
-    """CPUs, size and distances of each memory node, as `numactl -H` prints, without free memory."""
+    """CPUs, size and distances of each memory node, as in `numactl -H`, without free memory."""
     return {
         str(number): {
             "cpus": kernel_text(NODES / f"node{number}/cpulist"),
@@ -106,7 +106,7 @@ def _line(file: str, key: str) -> str | None:
     return found[1] if found else None
 
 
-# What readers of an environment use.
+# The values that readers of an environment use.
 _SECTIONS = {
     "cpu": ("model", "physical_cores", "logical_cpus"),
     "memory": ("total_bytes",),
@@ -115,7 +115,7 @@ _SECTIONS = {
 
 
 def environment_record(text: str, file: str) -> dict[str, Any]:
-    """The record of an environment's text. Raises Damaged where name or sections do not fit."""
+    """The record of an environment's text. Raises Damaged if name or sections do not fit."""
     record = strict_json(text, file)
     if digest(record) != Path(file).stem:
         raise Damaged(
@@ -130,13 +130,13 @@ def environment_record(text: str, file: str) -> dict[str, Any]:
 
 
 def stored_environment(name: str, folder: Path = ENVIRONMENTS) -> dict[str, Any]:
-    """The record of that digest. Raises Damaged, or FileNotFoundError where there is none."""
+    """The record of that digest. Raises Damaged, or FileNotFoundError if there is none."""
     file = folder / f"{name}.json"
     return environment_record(read_stored(file), str(file))
 
 
 def read_environment(name: str, folder: Path = ENVIRONMENTS) -> tuple[str, dict[str, Any]]:
-    """(digest, record) of a digest, the beginning of one, or a file. Raises BenchError."""
+    """(digest, record), from a digest, the beginning of one, or a file. Raises BenchError."""
     file, known = Path(name), sorted(path.stem for path in folder.glob("*.json"))
     if not file.is_file():
         fitting = [digest for digest in known if digest.startswith(name)]
@@ -153,7 +153,7 @@ def read_environment(name: str, folder: Path = ENVIRONMENTS) -> tuple[str, dict[
 
 
 def store_environment(record: Mapping[str, Any], folder: Path = ENVIRONMENTS) -> str:
-    """Write the record under its digest, where it is not there yet. Returns the digest."""
+    """Write the record, named by its digest, if it is not stored yet. Returns the digest."""
     name = digest(record)
     path = folder / f"{name}.json"
     if not path.exists():

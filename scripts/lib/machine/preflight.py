@@ -1,8 +1,8 @@
-"""Preflight: whether the machine is fit for timing, checked once per invocation.
+"""Preflight: checks once per invocation, before the first timed shard, if the machine is quiet.
 
-It is checked before the first timed shard and kept with every cell. The text of a finding is part
-of the environment record, so that equal conditions have one digest. Its figures are printed and
-kept in the run's record.
+The outcome is kept with every cell. The text of a finding is part of the environment record; it has
+no figures, so that equal conditions have one digest. The figures are printed, and kept in the run's
+record.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ STATE = Path(".cache/preflight")
 REFUSE, TAG, OFF = "refuse", "tag", "off"
 QUIET, NOISY = "quiet", "noisy"
 INTERVAL_S = 1.0
-# The work of other processes that a measurement feels. More CPUs always mean more housekeeping.
+# More work of other processes than this disturbs a measurement. It is given in CPUs, and as a share
+# of all CPUs, since a machine with more CPUs has more background work. The larger limit counts.
 OTHERS_CPUS, OTHERS_SHARE = 0.25, 0.005
 STEAL_SHARE = 0.01
 GIB = 1 << 30
@@ -38,7 +39,7 @@ GIB = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The machine over `INTERVAL_S`. CPUs are counts. None: not shown here, as in many VMs."""
+    """The machine during `INTERVAL_S`. None: this machine does not show it, like many VMs."""
 
     load_average: float
     others_cpus: float
@@ -55,7 +56,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class PreflightFinding:
-    """A reason to doubt a number measured now, with its figures."""
+    """A reason to doubt numbers that are measured now, with its figures."""
 
     text: str
     figures: str = ""
@@ -90,7 +91,7 @@ class Preflight:
         return self.record() | {"findings": [str(finding) for finding in self.findings]}
 
     def with_memory(self, needed_bytes: int, available_bytes: int) -> Preflight:
-        """The same, with a finding where a shard needs more memory than is free."""
+        """The same, with a finding if a shard needs more memory than is free."""
         if not self.looked or needed_bytes <= available_bytes:
             return self
         figures = (
@@ -101,7 +102,7 @@ class Preflight:
 
 
 def _own_tree() -> set[int]:
-    """The process, its parents and its children: Snakemake and its jobs do not count as others."""
+    """The process itself, its parents and its children: Snakemake and its jobs are not "others"."""
     me = psutil.Process()
     family = {me.pid, *(parent.pid for parent in me.parents())}
     return family | {child.pid for child in me.children(recursive=True)}
@@ -138,7 +139,7 @@ def _busy_seconds(times: Any) -> float:
 
 
 def _others(seen: Mapping[str, float], busy_s: float, own_s: float) -> Mapping[str, float]:
-    """The seconds of other processes by name, with those that no process list shows.
+    """The seconds of other processes by name, and those of processes that no list shows.
 
     Such processes are too short-lived, or belong to another container.
     """
@@ -181,12 +182,12 @@ def look(interval_s: float = INTERVAL_S) -> Facts:
 
 
 def findings(facts: Facts) -> Iterator[PreflightFinding]:
-    """What makes a timing taken now doubtful. Pure."""
+    """What makes times that are measured now doubtful. Pure."""
     if facts.others_cpus > max(OTHERS_CPUS, OTHERS_SHARE * facts.usable_cpus):
         figures = f"{facts.others_cpus:.2f} CPUs: {', '.join(facts.others)}"
         yield PreflightFinding("other processes use the CPU", figures)
-    # The average still includes a run that has just ended. Above the number of CPUs there must be
-    # other processes, or a wait for a disk.
+    # The average still includes a run that has just ended. But if it is above the number of CPUs,
+    # there are other processes, or processes that wait for a disk.
     if facts.load_average > facts.usable_cpus + 1:
         yield PreflightFinding(
             "the load average is above the CPUs", f"{facts.load_average:.1f} on {facts.usable_cpus}"
@@ -235,10 +236,10 @@ def once_an_invocation(run_id: str, hardware: Hardware, policy: str) -> Prefligh
 
 
 def enforce(preflight: Preflight, policy: str) -> None:
-    """Raise BenchError for a noisy machine where the configuration refuses one."""
+    """Raise BenchError if the machine is noisy and the configuration refuses that."""
     if policy == REFUSE and preflight.outcome == NOISY:
         reasons = "; ".join(map(str, preflight.findings))
         raise BenchError(
-            f"preflight: this machine is not fit to be timed: {reasons}. Make it quiet and run "
-            "again, or have the numbers marked: --config preflight=tag"
+            f"preflight: this machine is not quiet enough to measure times: {reasons}. Make it "
+            "quiet and run again, or have the numbers marked: --config preflight=tag"
         )

@@ -1,4 +1,4 @@
-"""Ctrl-C between two cells, and the lock that lets one timed shard run at a time on a machine."""
+"""Handles Ctrl-C between two cells, and has the lock that allows one timed shard per machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from scripts.lib.base.errors import BenchError
 from scripts.lib.base.locks import LOCK_VARIABLE, flock, hold, holder_of
 
 CHECKOUT_LOCK = Path(".snakemake/run.lock")
-# The same file whatever TMPDIR is set to. Every user of every Linux may write to /tmp, but not to
+# Always this file, whatever TMPDIR is. On any Linux every user may write to /tmp, but not to
 # /run/lock.
 LOCK_FILE = Path("/tmp/epyc-inference-bench.lock")
 
@@ -27,9 +27,9 @@ LOCK_FILE = Path("/tmp/epyc-inference-bench.lock")
 class StopRequest:
     """Handles Ctrl-C and SIGTERM while cells are run.
 
-    The first one asks to stop after the cell in flight, the second stops at once. A third ends the
-    process, whatever the second is waiting for. A signal that the process was started to ignore
-    (nohup, a background job of a shell) stays ignored.
+    The first signal asks to stop after the current cell, the second one stops at once. A third one
+    ends the process, whatever the second one is waiting for. A signal that was ignored when the
+    process started (nohup, a background job of a shell) stays ignored.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class StopRequest:
             raise KeyboardInterrupt
         self.asked = True
         print(
-            "\nstopping after the cell in flight; once more stops at once",
+            "\nstopping after the current cell; press Ctrl-C again to stop at once",
             file=sys.stderr,
             flush=True,
         )
@@ -66,9 +66,9 @@ def _in_thread(handler: Handler) -> Handler:
     """The same handler, called in a thread of its own.
 
     Python interrupts the main thread to call a handler. Snakemake's handler takes a lock that the
-    main thread may hold at that moment (while a job is chosen or finished): it would wait for ever.
+    main thread may hold at that moment (while a job is chosen or finished): it would wait forever.
     """
-    # A SimpleQueue's `put` may be interrupted by itself: it takes no lock.
+    # SimpleQueue.put takes no lock, so a signal may arrive while it runs.
     arrived: SimpleQueue[tuple[int, FrameType | None]] = SimpleQueue()
 
     def serve() -> None:
@@ -80,12 +80,12 @@ def _in_thread(handler: Handler) -> Handler:
 
 
 def stop_gently(is_local: bool) -> None:
-    """Set how Snakemake handles signals while jobs run; it has set its own SIGTERM handler by now.
+    """Set how Snakemake handles signals while jobs run, after it has set its own SIGTERM handler.
 
     That handler lets Snakemake end after the running jobs. Here it is called in a thread, so that
-    it cannot wait for itself. In a local run the first Ctrl-C does the same. The terminal sends
-    each Ctrl-C to the jobs, too: the second one is for them alone, and the third ends Snakemake. On
-    a cluster Ctrl-C is left to Snakemake, which then cancels the jobs.
+    it cannot wait for itself. In a local run, the first Ctrl-C does the same. The terminal sends
+    each Ctrl-C to the jobs, too: the second one is only for them, and the third one ends Snakemake.
+    On a cluster, Snakemake's own handler of Ctrl-C cancels the jobs.
     """
     own = signal.getsignal(signal.SIGTERM)
     if not callable(own):
@@ -105,12 +105,12 @@ def stop_gently(is_local: bool) -> None:
 
 
 def lock_file() -> Path:
-    """The machine-wide lock, for all checkouts and users; EPYC_BENCH_LOCK names another file."""
+    """The lock file of the machine, for all checkouts and users; EPYC_BENCH_LOCK names another."""
     return Path(os.environ.get(LOCK_VARIABLE) or LOCK_FILE)
 
 
 def _create_lock(path: Path) -> int | None:
-    """Make the lock file, for all users whatever the umask; None where it exists by now."""
+    """Make the lock file, writable for all users whatever the umask; None if it already exists."""
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     except FileExistsError:
@@ -120,9 +120,9 @@ def _create_lock(path: Path) -> int | None:
 
 
 def _existing_lock(path: Path) -> int | None:
-    """Open the lock file, read-only where it may not be written; None where there is none.
+    """Open the lock file, read-only if it is not writable; None if there is none.
 
-    Without O_CREAT: in a sticky folder the kernel refuses that for another user's file
+    Without O_CREAT: in a sticky folder, the kernel refuses that flag for another user's file
     (fs.protected_regular).
     """
     try:
@@ -135,7 +135,7 @@ def _existing_lock(path: Path) -> int | None:
 
 
 def _open_lock(path: Path) -> int:
-    """The open lock file, made where there is none. Raises BenchError where that fails."""
+    """The open lock file, made if there is none. Raises BenchError if that fails."""
     try:
         handle = None
         while handle is None:
@@ -149,23 +149,24 @@ def _open_lock(path: Path) -> int:
     found = os.fstat(handle)
     if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
         os.close(handle)
-        # With a second name, another file of this user would be overwritten.
+        # If it has a second name, another file of this user would be overwritten.
         raise BenchError(
-            f"lock {path}: not a file with one name; remove it, or name another in {LOCK_VARIABLE}"
+            f"lock {path}: expected a file with one name (no other hard link); remove it, or name "
+            f"another one in {LOCK_VARIABLE}"
         )
     return handle
 
 
 def _write_owner(handle: int, text: str) -> None:
-    # For the message to those that wait. The lock holds without it, as on another user's file that
-    # may only be read.
+    # For the message of processes that wait. Another user's file may be read-only; the lock holds
+    # without this text.
     with contextlib.suppress(OSError):
         os.ftruncate(handle, 0)
         os.pwrite(handle, text.encode(), 0)
 
 
 def _take_lock(path: Path) -> int:
-    """The open lock file, locked. One that was removed meanwhile (/tmp is cleaned) is made anew."""
+    """The open lock file, locked. If it was removed meanwhile (/tmp is cleaned), a new one."""
     while True:
         handle = _open_lock(path)
         _acquire(handle, path)
@@ -176,9 +177,9 @@ def _take_lock(path: Path) -> int:
 
 @contextlib.contextmanager
 def alone_on_machine(owner: str) -> Iterator[None]:
-    """Hold the machine-wide measuring lock. Waits for another holder and prints who that is.
+    """Hold the lock of the machine. If another process holds it, print which one, and wait.
 
-    Raises BenchError where the lock file cannot be opened.
+    Raises BenchError if the lock file cannot be opened.
     """
     handle = _take_lock(lock_file())
     try:
@@ -208,10 +209,10 @@ def _acquire(handle: int, path: Path) -> None:
 
 
 def alone_in_checkout(path: Path = CHECKOUT_LOCK) -> int:
-    """Hold a checkout's lock. Raises BenchError where another process holds it.
+    """Hold a checkout's lock. Raises BenchError if another process holds it.
 
-    Snakemake's own lock is a file: a kill -9 leaves it behind, and the next run is refused. This
-    one belongs to the kernel and is gone with its process.
+    Snakemake's own lock is a file: a kill -9 leaves it behind, and the next run is refused. The
+    kernel removes this lock when its process ends.
     """
     return hold(
         path,

@@ -38,9 +38,9 @@ class Hardware:
     `cpus`: a CPU list such as `0-95` (None: not pinned). `numa`: a numactl policy (None: none).
     `strict`: the i-th compute thread runs on the i-th CPU of `cpus` only. `nice`: the priority of
     the process. `openmp`: the OMP_* variables; none are inherited. `huge_pages`: transparent huge
-    pages (None: the machine's setting). `bandwidth_gb_per_s`: of the memory, in 10^9 bytes, for the
-    check of impossible speeds (None: not known, no check). `partition`: of the cluster, for jobs of
-    this profile. `node_cpus`: the CPUs that the cluster counts for a node (None: those of `cpus`).
+    pages (None: the machine's setting). `bandwidth_gb_per_s`: of the memory, in 10^9 bytes, to find
+    impossible speeds (None: not known, no check). `partition`: the cluster's partition for jobs of
+    this profile. `node_cpus`: how many CPUs a node has for the cluster (None: those of `cpus`).
     """
 
     name: str
@@ -57,7 +57,7 @@ class Hardware:
     node_cpus: int | None = None
 
     def spec(self) -> dict[str, Any]:
-        """The part of a cell's spec that says how the machine is used. The path has the name.
+        """The part of a cell's spec that says how the machine is used, without the name.
 
         Defaults are left out, so that a new key makes no measurement stale.
         """
@@ -74,7 +74,7 @@ class Hardware:
 
     @property
     def is_local(self) -> bool:
-        """True for a profile that was made from one machine and is valid there only."""
+        """True for a profile that was made from this machine and is valid only there."""
         return self.name.startswith(LOCAL_PREFIX)
 
 
@@ -90,7 +90,7 @@ def _machine_id() -> str:
 
 
 def _one_per_core(usable: frozenset[int]) -> frozenset[int]:
-    """The first usable CPU of every core (all CPUs where the kernel does not list siblings)."""
+    """The first usable CPU of every core (all CPUs if the kernel does not list siblings)."""
     chosen, taken = set[int](), set[int]()
     for cpu in sorted(usable):
         if cpu in taken:
@@ -103,7 +103,7 @@ def _one_per_core(usable: frozenset[int]) -> frozenset[int]:
 
 
 def numa_nodes() -> tuple[int, ...]:
-    """The machine's memory nodes (only 0 where the kernel does not list them)."""
+    """The machine's memory nodes (only 0 if the kernel does not list them)."""
     try:
         return tuple(sorted(parse_cpus(kernel_text(NODES / "online") or "")))
     except BenchError:
@@ -113,7 +113,7 @@ def numa_nodes() -> tuple[int, ...]:
 def local_profile() -> Hardware:
     """A profile of this machine: one thread per usable physical core, memory over all nodes.
 
-    The CPUs are listed only where hyper-threads would otherwise share a core.
+    CPUs are listed only if threads could otherwise share a core.
     """
     usable = frozenset(os.sched_getaffinity(0))
     cores = _one_per_core(usable)
@@ -194,7 +194,7 @@ _FORMS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "threads": (_whole(1, MOST_CPUS), f"a number of threads from 1 to {MOST_CPUS}"),
     "batch_threads": (_whole(1, MOST_CPUS), f"a number of threads from 1 to {MOST_CPUS}"),
     "cpus": (_is_cpu_list, "null or rising ranges such as 0-95"),
-    "numa": (_is_numa, "null or such as interleave=all"),
+    "numa": (_is_numa, "null or a policy such as interleave=all"),
     "strict": (lambda value: isinstance(value, bool), "true or false"),
     "nice": (
         _whole(MOST_NICE, LEAST_NICE),

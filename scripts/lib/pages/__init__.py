@@ -1,1 +1,1 @@
-"""The derived pages and pictures: RESULTS.md, MODELS.md, QUIRKS.md, report.html."""
+"""The generated pages and pictures: RESULTS.md, MODELS.md, QUIRKS.md, report.html."""

@@ -1,4 +1,4 @@
-"""The style of the pictures, and their SVG: the same data give the same bytes on every machine."""
+"""The style of the pictures, and their SVG: equal data give equal bytes on every machine."""
 
 from __future__ import annotations
 

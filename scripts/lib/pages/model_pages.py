@@ -1,4 +1,4 @@
-"""What MODELS.md and QUIRKS.md show: the catalogue, quirks with their probes, candidate quirks.
+"""The contents of MODELS.md and QUIRKS.md: catalogue, quirks with their probes, candidates.
 
 Pure functions over the registry, the probes' outcomes and the reviews; the templates are
 `docs/templates/MODELS.md.j2` and `docs/templates/QUIRKS.md.j2`.
@@ -30,7 +30,7 @@ _CATALOGUE = (
 
 @dataclass(frozen=True, slots=True)
 class CandidateQuirk:
-    """A symptom of one model in one mode: in `cells` of `asked` cells; `first` is a cell's path.
+    """A symptom of one model in one mode, in `cells` of `asked` cells; `first`: one cell's path.
 
     `leave`: see Setup.
     """
@@ -93,7 +93,7 @@ def outcome_from_cells(quirk: Quirk, setups: Iterable[Setup]) -> ProbeOutcome | 
 
 @dataclass(frozen=True)
 class QuirksPage:
-    """The known quirks in their groups, and what the cells propose."""
+    """The known quirks in their groups, and candidates: symptoms that the cells show."""
 
     registry: Registry
     outcomes: Mapping[str, ProbeOutcome]
@@ -126,7 +126,7 @@ class QuirksPage:
         return named or f"in general: no entry's name has all parts of {code(quirk.group)}"
 
     def standing(self, quirk: Quirk) -> str:
-        """Whether the quirk still holds, as Markdown: resolved, the probe's outcome, not probed."""
+        """The state of a quirk, as Markdown: resolved, the probe's outcome, or not probed."""
         checked = self._checked(quirk)
         if quirk.resolved:
             return f"**resolved**: {text(quirk.resolved)}" + (f"; {checked}" if checked else "")
@@ -137,7 +137,7 @@ class QuirksPage:
             return text(quirk.status)
         outcome, name = self._outcome(quirk), code(quirk.probe)
         if outcome is None:
-            return f"{name} has not been run: what it checks is not on this machine"
+            return f"{name} has not been run: this machine does not have what it checks"
         words = {
             True: "**still there**",
             False: "**gone**: the entry can be removed",
@@ -177,7 +177,7 @@ class QuirksPage:
 
 @dataclass(frozen=True)
 class ModelsPage:
-    """The catalogue: every entry of the registry; those out of service in a table of their own."""
+    """The catalogue: every entry of the registry; deprecated ones have a table of their own."""
 
     registry: Registry
 
@@ -192,7 +192,7 @@ class ModelsPage:
         return made
 
     def deprecated(self) -> str:
-        """The table of entries out of service, each with the reason; empty without any."""
+        """The table of deprecated entries, each with the reason; empty without any."""
         rows = []
         for m in self.registry.models.values():
             if m.deprecated:

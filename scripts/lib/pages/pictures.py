@@ -49,7 +49,7 @@ def _name(c: Setup) -> str:
 
 
 def front(points: Iterable[tuple[float, float, Setup]]) -> list[tuple[float, float, Setup]]:
-    """The points that no other one beats in both speed and quality, the fastest first."""
+    """The Pareto front: points that no other one beats in both speed and quality, fastest first."""
     kept: list[tuple[float, float, Setup]] = []
     for point in sorted(points, key=lambda p: (-p[0], -p[1])):
         if not kept or point[1] > kept[-1][1]:
@@ -109,7 +109,7 @@ Line = tuple[str, list[Point]]
 
 
 def _lines(ways: Sequence[Setup], setting: Callable[[Setup], int | None]) -> list[Line]:
-    """Sweeps by model, base and drafting, the one with the greatest proved speed-up first."""
+    """One line per model, base and drafting; the one with the greatest proved speed-up first."""
     found: dict[str, list[Point]] = {}
     for way in ways:
         at = setting(way)
@@ -152,7 +152,7 @@ def _draw_speed_ups(axes: Axes, name: str, points: Sequence[Point], colour: str,
                 at, ratio.value, yerr=reach(ratio), fmt="o", ms=5, color=colour, mfc=face,
                 elinewidth=0.8, zorder=3,
             )  # fmt: skip
-    # An impossible speed-up is marked at the upper edge: at its own height it would squeeze
+    # An impossible speed-up is marked at the upper edge: at its own height it would compress
     # everything else.
     edge = axes.get_xaxis_transform()
     for at, way in points:
@@ -190,9 +190,9 @@ def _draw_sweep(top: Axes, bottom: Axes, lines: Sequence[Line], sweep: Sweep) ->
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What is varied, which setups belong to it, the setting of each, and its name at the axis.
+    """A setting that is varied: its setups, each one's value, and the value's name at the axis.
 
-    `line`: between the points of settings that have an order; empty: they have none.
+    `line`: the style of the line between points; empty if the values have no order.
     """
 
     words: str
@@ -220,7 +220,7 @@ SWEEPS = (
 
 
 def speculation(part: ProfilePart) -> Figure:
-    """Speed-up and acceptance against K (drafts and heads), n (prompt lookup), and by n-grams."""
+    """Speed-up and acceptance by K (drafts and heads), by n (prompt lookup), and by n-gram type."""
     found = [
         (sweep, _lines(list(filter(sweep.has, part.setups)), sweep.setting)) for sweep in SWEEPS
     ]
@@ -306,7 +306,7 @@ def roofline(part: ProfilePart) -> Figure:
             c.bytes_per_token / 1e9, decode.value, yerr=reach(decode), fmt=mark, ms=6,
             color=colour, elinewidth=0.8, zorder=3,
         )  # fmt: skip
-    # Labels are above and below by turns, so that neighbours' do not overlap.
+    # Labels are alternately above and below, so that those of neighbours do not overlap.
     offsets = itertools.cycle(((7, 5), (7, -11)))
     for c, decode in sorted(rows[:LABELLED], key=lambda pair: pair[0].bytes_per_token):
         at = (c.bytes_per_token / 1e9, decode.value)
@@ -357,8 +357,8 @@ def suites(part: ProfilePart) -> Figure:
                 column + 0.5, line + 0.5, words, ha="center", va="center", fontsize=7.5,
                 color=colour,
             )  # fmt: skip
-    # Ten steps: a smooth scale would be an embedded bitmap, whose bytes depend on the compression
-    # library.
+    # Ten steps: a smooth scale would be embedded as a bitmap, and its bytes would depend on the
+    # compression library.
     colours = mpl.colormaps["YlGnBu"].resampled(10).with_extremes(bad="#eeeeee")
     shown = axes.pcolormesh(rates, cmap=colours, vmin=0, vmax=100, edgecolors="white", linewidth=1)
     suite_names = [one_line(name).replace("_", "\n") for name in names]
@@ -374,7 +374,7 @@ def suites(part: ProfilePart) -> Figure:
     return figure
 
 
-# The names are also in layout.PICTURE_NAMES, so that Snakemake knows the files without loading
+# layout.PICTURE_NAMES has the same names, so that Snakemake knows the files without loading
 # matplotlib.
 PICTURES: Mapping[str, Callable[[ProfilePart], Figure]] = MappingProxyType(
     {

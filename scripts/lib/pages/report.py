@@ -1,8 +1,8 @@
 """report.html: one file with the tables, answers side by side, scores with reasons, and pictures.
 
-The page loads nothing. Model text is data: it is in JSON elements whose end it cannot write, and
-the page's script shows it as text only. Equal answers to a question are stored once. An answer is
-cut after `ANSWER_LIMIT` characters; the page links to its cell, which has all of it.
+The page loads nothing from elsewhere. A model's text is data: it is in JSON elements that it cannot
+close, and the page's script shows it only as text. Equal answers to a question are stored once. An
+answer is cut after `ANSWER_LIMIT` characters; the page links to its cell, which has all of it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Pool:
     _answer_at: list[dict[str, int]] = field(default_factory=list)
 
     def question(self, suite: str, name: str, asked: Question | None) -> int:
-        """The index of a question; one that was asked in two wordings has two."""
+        """The index of a question; if it was asked in two wordings, each has an index."""
         prompt = asked.with_turns(asked.prompt_text()) if asked is not None else ""
         key = (suite, name, prompt)
         if key not in self._question_at:
@@ -93,7 +93,7 @@ def _estimate(value: Estimate | None, digits: int = 4) -> list[float | int | Non
 
 
 def _column(values: Sequence[Any]) -> Any:
-    """A column of cells; one value that all have is stored once."""
+    """A column of cells; if all have the same value, it is stored once."""
     return values[0] if values and all(value == values[0] for value in values) else list(values)
 
 
@@ -137,7 +137,7 @@ def _answer(row: ReviewRow) -> list[Any]:
 
 
 def _positions(c: Setup) -> list[float | None]:
-    """The share accepted at each of the shown positions; None where it is not known."""
+    """The share accepted at each of the shown positions; None if it is not known."""
     found = (c.position(place) for place in SHOWN_POSITIONS)
     shares = (position.share if position is not None else None for position in found)
     return [round(share.value, 4) if share is not None else None for share in shares]

@@ -18,5 +18,5 @@ def results_page(template: Path, parts: Sequence[ProfilePart]) -> str:
         template, parts=parts, to_root=TO_ROOT, quality=quality, speed=speed, evidence=evidence,
         judge=judges, variants=variants,
     )  # fmt: skip
-    # An empty section leaves its blank lines.
+    # An empty section leaves blank lines.
     return re.sub(r"\n{3,}", "\n\n", made).rstrip("\n") + "\n"

@@ -1,4 +1,4 @@
-"""The cell record: what one measured answer holds, and how a stored one is read and checked."""
+"""The record of one measured answer (a cell), and how a stored one is read and checked."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ STATUSES = ("ok", "error", "timeout")
 
 
 class Failure(StrEnum):
-    """What kind of failure a cell of status `error` holds."""
+    """The kind of failure of a cell with status `error`."""
 
-    GUARD = "guard"  # the engine did not run as its mode or its hardware profile asks
+    GUARD = "guard"  # the engine did not do what the mode or the hardware profile asks for
     ENGINE = "engine"  # the engine itself failed
 
 
 @dataclass(frozen=True, slots=True)
 class CellId:
-    """Which cell: hardware profile, model key, decoding mode, suite, question, repeat (0-based)."""
+    """A cell's identity: profile, model key, decoding mode, suite, question, repeat (from 0)."""
 
     hardware: str
     model: str
@@ -43,8 +43,8 @@ class CellId:
 class Count:
     """What one speculator did for one answer.
 
-    `asked`: how often it was asked for a draft; `drafts`: how often it gave one. Of two speculators
-    together, llama-server counts one token too many as accepted for each draft after which it
+    `asked`: how often it was asked for a draft; `drafts`: how often it gave one. If two speculators
+    are combined, llama-server counts one accepted token too many for each draft after which it
     restored a recurrent model's whole state.
     """
 
@@ -72,11 +72,11 @@ class Measurement:
 
     `ttft_s` runs from sending the prompt to the first sampled token. `prefill_*` is prompt
     evaluation alone. `decode_*` covers every token after the first, including the end-of-turn
-    token. `close_calls` holds (token index, logit gap between the two best tokens) wherever a
-    greedy choice was won by less than `CLOSE_CALL_LOGITS`: evidence that a later divergence is a
-    numeric tie. `verify_steps` are the batches that verified a draft; `accepted_by_position` says
-    in how many of them the draft's first, second, … token was accepted. `speculators`: what each
-    one did (empty where the engine does not say).
+    token. `close_calls` has (token index, logit gap between the two best tokens) of each greedy
+    choice with a gap below `CLOSE_CALL_LOGITS`: evidence that a later divergence is a numeric tie.
+    `verify_steps`: the number of batches that verified a draft; `accepted_by_position`: in how many
+    of them the draft's first, second, … token was accepted. `speculators`: what each one did (empty
+    if the engine does not say).
     """
 
     answer: str
@@ -106,9 +106,9 @@ CLOSE_CALL_LOGITS = 1.0
 class CellRecord:
     """One cell as stored.
 
-    `measurement` is None when the model gave none. `error` then holds the engine's own words, and
-    `failure` the kind of error (None: the status is not `error`). `sha256` is the seal that the
-    record was read with; it is empty for a record that was never stored.
+    `measurement` is None if there is no answer. `error` then holds the engine's own words, and
+    `failure` the kind of error (None: the status is not `error`). `sha256` is the seal of the
+    stored record; it is empty for a record that was never stored.
     """
 
     cell: CellId
@@ -135,7 +135,7 @@ class CellRecord:
         if self.failure is None:
             del flat["failure"]
         if self.measurement is not None:
-            # Long integer lists on one line each: a diff of two cells stays readable.
+            # Each long list of integers is one line, so that a diff of two cells stays readable.
             _drop_empty(flat["measurement"], "accepted_by_position", "speculators")
             flat["measurement"]["token_ids"] = " ".join(map(str, self.measurement.token_ids))
             flat["measurement"]["close_calls"] = " ".join(
@@ -154,7 +154,7 @@ class CellRecord:
 
 
 def _drop_empty(flat: dict[str, Any], *keys: str) -> None:
-    """Leave out what a measurement without speculation does not have; a list is one line."""
+    """Leave out empty values, so that cells without speculation stay as they were; join lists."""
     for key in keys:
         if not flat[key]:
             del flat[key]
@@ -184,7 +184,7 @@ def _measurement(raw: dict[str, Any] | None) -> Measurement | None:
 
 
 def _failure(raw: Mapping[str, Any]) -> Failure | None:
-    """The kind of a stored cell's error. Older cells lack the field; their text still tells."""
+    """The kind of a stored cell's error. Older cells lack the field; their text shows it."""
     if raw["status"] != "error":
         return None
     if "failure" in raw:
@@ -204,10 +204,7 @@ _RATES = ("prefill_tokens_per_s", "decode_tokens_per_s")
 
 
 def implausible(measured: Measurement) -> str:
-    """What is impossible in a measurement: a wrong type, a negative number, a contradiction.
-
-    Empty where nothing is.
-    """
+    """Why a measurement is impossible (wrong type, negative number, contradiction); else empty."""
     for name in (*_COUNTS, *_SECONDS, *_RATES):
         value = getattr(measured, name)
         if value is None and name in _RATES:
@@ -228,7 +225,7 @@ def implausible(measured: Measurement) -> str:
 def parse_cell(text: str, origin: str) -> CellRecord:
     """Read a stored cell.
 
-    Raises Damaged naming `origin` for another schema, and for content that was changed.
+    Raises Damaged, which names `origin`, for another schema and for content that was changed.
     """
     raw = read_sealed(text, origin)
     version = raw.get("schema_version")
@@ -256,7 +253,7 @@ def parse_cell(text: str, origin: str) -> CellRecord:
 
 
 def parse_named_cell(text: str, path: Path) -> CellRecord:
-    """Read the cell that is stored as `path`. Raises Damaged where name and content disagree."""
+    """Read the cell that is stored as `path`. Raises Damaged if name and content disagree."""
     record = parse_cell(text, str(path))
     if not path.absolute().as_posix().endswith(f"/{record.place}"):
         raise Damaged(str(path), f"it holds the cell {record.place}: copied or renamed")
@@ -264,5 +261,5 @@ def parse_named_cell(text: str, path: Path) -> CellRecord:
 
 
 def read_cell(path: Path) -> CellRecord:
-    """Read one cell file. Raises Damaged where it cannot be trusted, or FileNotFoundError."""
+    """Read one cell file. Raises Damaged if it cannot be trusted, or FileNotFoundError."""
     return parse_named_cell(read_stored(path), path)

@@ -20,10 +20,10 @@ def config_problems(
     faulty: frozenset[str],
     traits: Callable[[Model], Traits],
 ) -> Iterator[Problem]:
-    """What the configuration names that does not exist, and modes that its models cannot run.
+    """Names in the configuration that do not exist, and modes that its models cannot run.
 
-    `faulty`: suites that exist but have a fault. The fault is reported elsewhere. `traits`: what
-    decides a model's modes.
+    `faulty`: suites that exist but have a fault, which is reported elsewhere. `traits`: the facts
+    that decide a model's modes.
     """
     yield from _unknown(config.models, {**registry.models, **registry.left_out}, "models")
     yield from _unknown(config.suites, {*suites, *faulty}, "suites")
@@ -60,7 +60,7 @@ def _speculative_recurrent(
         if not never:
             continue
         for mode in filter(is_speculative_name, config.decoding.modes):
-            advice = "take it out, or name the modes by pattern, as in 'lookup_*'"
+            advice = "remove it, or name the modes by a pattern such as 'lookup_*'"
             message = f"'{mode}' is asked of {key}: {never}; {advice}"
             yield Problem("config", "decoding.modes", message)
 
@@ -68,9 +68,9 @@ def _speculative_recurrent(
 def asked_in_vain(
     config: Config, registry: Registry, modes_of: Callable[[Model], ModeSet]
 ) -> Iterator[str]:
-    """An exact speculative mode that none of the models has, where all are named exactly.
+    """Exact names of speculative modes that no model has, if all models are named exactly.
 
-    It is no error: a job of one model has the configuration of all.
+    This is a warning, not an error: a job of one model has the configuration of all models.
     """
     models = [registry.models[key] for key in config.models if key in registry.models]
     wanted = tuple(filter(is_speculative_name, config.decoding.modes))

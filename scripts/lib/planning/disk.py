@@ -1,4 +1,4 @@
-"""What planning reads from disk: registry, suites, profile, weights, their lock, existing cells."""
+"""Reads what planning needs: registry, suites, profile, weights, their lock, existing cells."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Read = Callable[[Path], WeightsFacts]
 
 
 def locate_weights(registry: Registry, model: Model, lock: WeightsLock, read: Read) -> Weights:
-    """A model's weights with the facts of the file (by `read`), else those of the lock."""
+    """A model's weights, with the facts of the file (from `read`), else those of the lock."""
     path, projector = registry.weights_path(model), registry.projector_path(model)
     if path is None:
         return Weights(None, None, False, False)
@@ -62,7 +62,7 @@ def _found(path: Path, known: WeightsFacts | None, fetchable: bool, read: Read) 
 
 
 def _with_projector(weights: Weights, projector: Weights) -> Weights:
-    """A projector that cannot be read makes the weights unusable: specs differ without it."""
+    """Add the projector. If it cannot be read, the weights are unusable: specs contain it."""
     if not projector.unreadable:
         return replace(weights, projector=projector)
     unreadable = weights.unreadable or projector.unreadable
@@ -74,7 +74,8 @@ def _with_projector(weights: Weights, projector: Weights) -> Weights:
 def hashed(planner: Planner, lock_file: Path = LOCK_FILE) -> Planner:
     """The planner with the fingerprints that its configuration needs.
 
-    Other files are not hashed: 100 GB take a minute. A needed file that cannot be read is a fault.
+    Other files are not hashed, since 100 GB take a minute. If a needed file cannot be read, that is
+    a fault.
     """
     registry, weights = planner.registry, dict(planner.weights)
     needed = needed_weights(planner)
@@ -102,7 +103,7 @@ def _unhashed(weights: Weights) -> list[Path]:
 
 
 def _hashed(model: Model, weights: Weights, lock: WeightsLock, read: Read) -> Weights:
-    """The same weights, read again (by `read`) where only the header was read."""
+    """The same weights; files of which only the header was read are read whole (by `read`)."""
     todo, projector = _unhashed(weights), weights.projector
     if weights.path in todo:
         weights = replace(
@@ -114,7 +115,7 @@ def _hashed(model: Model, weights: Weights, lock: WeightsLock, read: Read) -> We
 
 
 def _read_lock(file: Path) -> tuple[WeightsLock, tuple[Problem, ...]]:
-    """The undamaged part of the lock, and the problems of the rest."""
+    """The undamaged part of the lock, and the problems of the damaged part."""
     try:
         lock = WeightsLock.load(file)
         return lock, lock.problems
@@ -174,7 +175,7 @@ def load_planner(
 def _asked_for(
     faults: Mapping[str, tuple[Problem, ...]], wanted: tuple[str, ...]
 ) -> tuple[Problem, ...]:
-    """The faults of the entries or suites that the configuration asks for."""
+    """The faults of the entries or suites that the configuration selects."""
     return tuple(
         problem for name, found in faults.items() if matches(name, wanted) for problem in found
     )
@@ -183,7 +184,7 @@ def _asked_for(
 def judge_weights(judge: JudgeConfig, weights: Mapping[str, Weights]) -> str:
     """The fingerprint of the local judge's weights, or `by url` for a running server.
 
-    Raises BenchError where the judge is among the scorers and its weights are not known.
+    Raises BenchError if the judge is among the scorers and its weights are not known.
     """
     if LOCAL not in judge.scorers or judge.local.url is not None:
         return "by url"
@@ -216,7 +217,7 @@ def engine_of(config: Config, registry: Registry, name: str) -> EngineIdentity:
 
 
 def planners(planner: Planner) -> tuple[Planner, ...]:
-    """One planner per engine that the configuration asks for."""
+    """One planner per engine of the configuration."""
     config, registry = planner.config, planner.registry
     return tuple(
         replace(planner, engine=engine_of(config, registry, name)) for name in config.engines
@@ -233,8 +234,8 @@ def _assumed(model: Model, weights: Weights) -> Weights:
     return replace(weights, facts=WeightsFacts.assumed(model), present=True, fetchable=False)
 
 
-# Set for the target `results_so_far` and inherited by the jobs: existing results are rendered
-# without running anything.
+# Set for the target `results_so_far` and inherited by its jobs: pages are made from the existing
+# results, and nothing is run.
 SO_FAR_VARIABLE = "EPYC_BENCH_SO_FAR"
 
 
@@ -242,7 +243,7 @@ SO_FAR_VARIABLE = "EPYC_BENCH_SO_FAR"
 class EveryPlan:
     """The plans of the active profile, one per engine, and of other profiles that have cells.
 
-    Plans of other profiles cannot be run here. With `so_far` the active ones are not run either.
+    Plans of other profiles cannot be run here. With `so_far`, the active ones are not run either.
     """
 
     planner: Planner
@@ -257,7 +258,7 @@ class EveryPlan:
 
 
 def other_profiles(active: str) -> tuple[str, ...]:
-    """The named profiles, except the active one, that have cells in the tree."""
+    """The profiles of config/hardware/, without the active one, that have cells in the tree."""
     return tuple(name for name in profile_names() if name != active and (CELLS / name).is_dir())
 
 
@@ -307,19 +308,19 @@ def existing_files(folder: str) -> frozenset[str]:
 
 
 def partial_folder(shard_folder: Path, engine: str) -> Path:
-    """Where finished cells are kept until the shard is complete; Snakemake leaves it alone."""
+    """Where finished cells are kept until the shard is complete; Snakemake does not touch it."""
     return shard_folder / f"{PARTIAL}{engine}"
 
 
 def partial_name(file_name: str) -> str:
-    """The name in that folder of the cell `suite/file`."""
+    """The name of the cell `suite/file` in that folder."""
     return file_name.replace("/", "__")
 
 
 def drop_cell(file: Path) -> None:
-    """Delete a cell, and before it the copy that a restart of its shard would link back.
+    """Delete a cell, but first its copy, which a restart of its shard would link back.
 
-    Raises BenchError where either is behind a link.
+    Raises BenchError if one of them is behind a link.
     """
     folder, name = file.parent.parent, partial_name(f"{file.parent.name}/{file.name}")
     for kept in folder.glob(f"{PARTIAL}*"):

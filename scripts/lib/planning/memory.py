@@ -12,10 +12,10 @@ from typing import Any
 from scripts.lib.planning.cell_spec import Weights, loaded_projector
 from scripts.lib.planning.plan import Shard
 
-# Bytes per element of the KV cache, for quantised types with the block's scale.
+# Bytes per element of the KV cache; those of quantised types include the block's scale.
 KV_BYTES = {"f32": 4.0, "f16": 2.0, "bf16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
-# The KV cache as a share of the weights, where no header gives its size (recurrent models, and
-# weights that are not here).
+# The KV cache as a share of the weights, if no header gives its size (recurrent models, and weights
+# that are not here).
 UNKNOWN_KV_SHARE = 0.1
 SAMPLES, SAMPLE_BYTES = 64, 4 << 20
 WARM, COLD = 0.99, 0.01
@@ -40,7 +40,7 @@ def shard_bytes(shard: Shard) -> int:
 
 
 def _cached_pages(file: Path) -> tuple[int, int]:
-    """(pages in the page cache, pages sampled) of a file; (0, 0) where they are not known."""
+    """(pages in the page cache, pages sampled) of a file; (0, 0) if they are not known."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.mmap.restype = ctypes.c_void_p
     libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]

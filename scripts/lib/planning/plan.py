@@ -112,7 +112,7 @@ class Shard:
 
     @property
     def has_weights(self) -> bool:
-        """True where the weights and the draft are on this machine, or a rule can make them."""
+        """True if the weights and the draft are on this machine, or a rule can make them."""
         return self.weights.usable and (self.draft is None or self.draft.usable)
 
     @property
@@ -510,7 +510,7 @@ def seen_from_elsewhere(plan: Plan) -> Plan:
 
 
 def find_shard(plan: Plan, model: str, mode: str) -> Shard:
-    """The shard of a model and mode. Raises BenchError with the reason where it is left out."""
+    """The shard of a model and mode. Raises BenchError, with the reason, if it is left out."""
     for shard in plan.shards:
         if (shard.model.key, shard.mode.name) == (model, mode):
             return shard

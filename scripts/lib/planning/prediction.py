@@ -1,4 +1,4 @@
-"""Predicts run times from measured speeds, else reported ones, else the memory's bandwidth."""
+"""Predicts run times from measured speeds, else from reported ones, else from the bandwidth."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from scripts.lib.base.untrusted_text import one_line
 from scripts.lib.planning.plan import Cell, Shard
 from scripts.lib.registry_loader import Model
 
-# Careful assumptions where nothing was measured: the share of the bandwidth that decoding reaches,
-# how much faster prompts are evaluated than tokens are generated, the rate of reading weights from
+# Careful assumptions if nothing was measured: the share of the bandwidth that decoding reaches, how
+# much faster prompts are evaluated than tokens are generated, the speed of reading weights from
 # disk, and the characters per token of a prompt.
 BANDWIDTH_SHARE, ASSUMED_BANDWIDTH_GB_PER_S = 0.6, 40.0
 PREFILL_FACTOR, LOAD_GB_PER_S, CHARACTERS_PER_TOKEN = 5.0, 1.0, 4.0
 START_S = 1.0
-# The profile that the registry's reported speeds were measured on.
+# The profile on which the registry's reported speeds were measured.
 REPORTED_ON = "epyc-9655"
 
 
@@ -52,7 +52,7 @@ Measured = Mapping[tuple[str, str, str, str], Speed]
 
 
 def _number(text: str) -> float | None:
-    """A field's number; None where it is empty or 0. Raises ValueError for any other text."""
+    """A field's number; None if it is empty or 0. Raises ValueError for any other text."""
     if not text:
         return None
     value = float(text)
@@ -85,22 +85,22 @@ def _read(file: Path) -> tuple[Measured, tuple[Problem, ...]]:
         reason = str(error.strerror)
     except (ValueError, csv.Error) as error:
         reason = one_line(error)
-    message = f"damaged ({reason}): no speed is taken from it; it is made again with the tables"
+    message = f"damaged ({reason}): its speeds are not used; it is made again with the tables"
     return {}, (Problem(str(file), "", message),)
 
 
 def read_measured(file: Path = MODES_TABLE) -> Measured:
-    """The speeds of the tidy table; none where it is missing or damaged, as it is made again."""
+    """The speeds of the tidy table; none if it is missing or damaged: it will be made again."""
     return _read(file)[0]
 
 
 def table_damage(file: Path = MODES_TABLE) -> tuple[Problem, ...]:
-    """What is wrong with the tidy table (such as a merge conflict); nothing where it is missing."""
+    """What is wrong with the tidy table (such as a merge conflict); nothing if it is missing."""
     return _read(file)[1]
 
 
 def reported_tokens_per_s(model: Model) -> float | None:
-    """The number in the registry's `performance.baseline_tps`, which may be text: `about 12`."""
+    """The number in the registry's `performance.baseline_tps`; it may be text: `about 12`."""
     found = re.search(r"\d+(\.\d+)?", str(model.performance.get("baseline_tps", "")))
     return (float(found[0]) or None) if found else None
 
@@ -115,7 +115,7 @@ def _by_bandwidth(shard: Shard) -> float:
 
 
 def _nearest(shard: Shard, measured: Measured) -> Speed | None:
-    """The model's slowest measured speed on this profile, by the same engine, else the other."""
+    """The model's slowest measured speed on this profile, by this engine, else by the other."""
     wanted = (shard.hardware.name, shard.model.key)
     here = [
         (engine, speed)
@@ -131,7 +131,7 @@ def _nearest(shard: Shard, measured: Measured) -> Speed | None:
 
 
 def predict(shard: Shard, measured: Measured) -> Speed:
-    """The shard's speed: measured, else of the nearest measured mode, else reported or computed."""
+    """The shard's speed: measured, else from another measured mode, else reported or computed."""
     model = shard.model
     exact = measured.get((shard.hardware.name, shard.engine, model.key, shard.mode.name))
     known = exact or _nearest(shard, measured)
@@ -144,7 +144,7 @@ def predict(shard: Shard, measured: Measured) -> Speed:
 
 
 def _is_answered_twice(shard: Shard, cell: Cell) -> bool:
-    """True where engine `server` answers again, untimed, to find the close calls."""
+    """True if engine `server` answers again, untimed, to find the close calls."""
     return shard.engine == "server" and cell.certifies and cell.spec["sampling"]["temperature"] == 0
 
 
@@ -164,7 +164,7 @@ def shard_seconds(shard: Shard, cells: Iterable[Cell], measured: Measured) -> fl
     wanted, speed = tuple(cells), predict(shard, measured)
     if not wanted:
         return 0.0
-    # Speculators that keep a state get another server for each answer.
+    # If speculators keep a state, each answer gets a new server.
     loads = 1 + (len(wanted) if shard.mode.keeps_state else 0)
     return START_S + loads * speed.load_s + sum(cell_seconds(shard, c, speed) for c in wanted)
 

@@ -20,7 +20,7 @@ def not_selected(model: Model, config: Config) -> str:
 
 
 def without_weights(model: Model, weights: Weights) -> LeftOut | None:
-    """The model as left out, where nothing is known of its weights."""
+    """The model as left out, if nothing is known about its weights."""
     if weights.facts is not None:
         return None
     kind, detail = MissingWeights.UNREADABLE, weights.unreadable
@@ -32,14 +32,14 @@ def without_weights(model: Model, weights: Weights) -> LeftOut | None:
 
 
 def lacks_draft(weights: Weights, draft: Weights) -> bool:
-    """True where a draft is unknown, or only the target of the pair is on this machine."""
+    """True if the draft is unknown, or if only the target is on this machine."""
     return draft.facts is None or (weights.usable and not draft.usable)
 
 
 def vocabulary_mismatch(target: Weights, draft: Weights, draft_key: str) -> str:
-    """Why a draft's vocabulary does not fit, with both values (empty: it fits, or is not known).
+    """Why a draft's vocabulary does not fit, with both values; empty if it fits or is unknown.
 
-    A head or block draft without a vocabulary uses its target's.
+    Head-only and block drafts may have no vocabulary: they use their target's.
     """
     if target.facts is None or draft.facts is None:
         return ""

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 
 class Tiered(Protocol):
-    """A question, as far as the sample looks at it."""
+    """The parts of a question that the sample needs."""
 
     @property
     def suite(self) -> str:
@@ -29,7 +29,7 @@ T = TypeVar("T", bound=Tiered)
 
 
 def sample_questions(questions: tuple[T, ...], count: int, seed: int) -> tuple[T, ...]:
-    """At most `count` questions, in their order. The tiers take turns; a hash orders each tier."""
+    """At most `count` questions, in their order, from each tier in turn; a hash orders a tier."""
 
     def order(question: T) -> str:
         return sha256(f"{seed}/{question.suite}/{question.id}".encode()).hexdigest()

@@ -1,6 +1,6 @@
-"""What decides how a model can be decoded: its experts, heads and recurrent layers.
+"""The facts that decide a model's decoding modes: its experts, heads and recurrent layers.
 
-The header of its file says so. Where the file is not known, the registry's words do.
+They come from the header of its file; if the file is not known, from the registry.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Traits:
 
 
 def may_have_experts(model: Model) -> bool:
-    """True where the registry's word for the architecture allows experts."""
+    """True if the entry's `architecture` allows experts."""
     word = model.architecture
     return word == HYBRID or says_moe(word) or word.lower() in RECURRENT_NAMES
 
@@ -58,20 +58,20 @@ def _recurrence_by_registry(model: Model) -> Recurrence:
 
 
 def by_registry(model: Model) -> Traits:
-    """The traits that the registry's words give."""
+    """The traits according to the registry."""
     return Traits(
         _experts_by_registry(model), model.nextn_predict_layers or 0, _recurrence_by_registry(model)
     )
 
 
 def traits_of(model: Model, facts: WeightsFacts | None) -> Traits:
-    """A model's traits: from its header where that is known, else from the registry."""
+    """A model's traits: from its header if that is known, else from the registry."""
     if facts is None or facts.fingerprint == ASSUMED:
         return by_registry(model)
     header = facts.header
     # A header may leave the number of active experts to the architecture.
     used = header.expert_used_count or _experts_by_registry(model) or DEFAULT_BASELINE_EXPERTS
-    # An older weights lock does not know of heads.
+    # An older weights lock has no number of heads.
     looked_for = header.nextn_layers is not None
     return Traits(
         used if header.expert_count else None,

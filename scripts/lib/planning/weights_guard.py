@@ -16,7 +16,7 @@ class WeightsGuard:
     """Compares weights, draft and projector with the plan, before loading and before each store.
 
     So a stored cell was measured with the planned files, whatever happens to them later. A file is
-    read again only where it was touched since the last check.
+    read again only if it was touched since the last check.
     """
 
     def __init__(self, shard: Shard):
@@ -30,7 +30,7 @@ class WeightsGuard:
         self._seen: dict[Path, list[FileState]] = {}
 
     def check(self) -> None:
-        """Raise BenchError where a file is not the planned one, or is gone."""
+        """Raise BenchError if a file is not the planned one, or is missing."""
         for path, planned in self._planned.items():
             try:
                 self._check(path, planned)
@@ -49,7 +49,8 @@ class WeightsGuard:
             raise BenchError(
                 f"{self._shard}: {path}: is not the file that was planned: "
                 f"expected fingerprint {planned}, found {found}. "
-                "It was replaced or written to after the plan was made. Nothing measured with it "
-                "is stored; earlier cells stay valid. Run again: the new file gets its own cells"
+                "It was replaced or changed after the plan was made. Nothing that was measured "
+                "with it is stored; earlier cells stay valid. Run again: the new file gets its own "
+                "cells"
             )
         self._seen[path] = states

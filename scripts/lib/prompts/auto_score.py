@@ -1,7 +1,7 @@
 r"""`auto_score`: the predecessor's rules as checks, each attached to the criterion it tests.
 
-`multi:count_items:5,no_punctuation`, `contains_pattern:FINAL\\(;forbidden_pattern:import `. A rule
-of which no criterion speaks decides on the whole answer, and so do patterns.
+Examples: `multi:count_items:5,no_punctuation` and `contains_pattern:FINAL\\(;word_count:5:20`. A
+rule that no criterion mentions decides on the whole answer, and so do patterns.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from scripts.lib.base.yaml_fields import is_misspelt
 from scripts.lib.prompts.check_types import COUNT_NAMES
 from scripts.lib.prompts.types import Check, Criterion
 
-# What the predecessor's script took off an answer: lines of llama.cpp's log, and all after the
-# first twenty.
+# Like the predecessor's script, the rules skip lines of llama.cpp's log, and read only the first
+# twenty lines.
 FIRST_LINES = 20
 LOG_LINES = ("llama", "load", "print_info")
 _READING: Mapping[str, Any] = {
@@ -29,16 +29,16 @@ _MOST_NAMED = len(COUNT_NAMES) - 1
 
 
 class Unreadable(Exception):
-    """What is wrong with a rule."""
+    """A rule that cannot be read; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One kind of rule: how its parameters become a check, and words of the criteria it tests.
+    """One kind of rule: how its parameters become a check, and the words of criteria it tests.
 
-    `words` are regular expressions of whole words; `{values}` in them is any of the rule's
-    parameters. Without words the rule decides on the whole answer. A rule `with_list` goes on after
-    a comma inside `multi`.
+    `words` are regular expressions of whole words; `{values}` in them stands for any of the rule's
+    parameters. Without words, the rule decides on the whole answer. `with_list`: the parameters are
+    a list, so inside `multi` the rule may continue after a comma.
     """
 
     params: Callable[[str], dict[str, Any]]
@@ -51,7 +51,7 @@ class Rule:
 def _listed(text: str) -> list[str]:
     items = [item.strip() for item in text.split(",")]
     if not all(items):
-        raise Unreadable(f"expected a list with commas between, found {shown(text)}")
+        raise Unreadable(f"expected a list separated by commas, found {shown(text)}")
     return items
 
 
@@ -83,14 +83,14 @@ def _flag(name: str) -> Callable[[str], dict[str, Any]]:
 def _value(name: str) -> Callable[[str], dict[str, Any]]:
     def read(text: str) -> dict[str, Any]:
         if not text.strip():
-            raise Unreadable("expected a text behind the colon, found nothing")
+            raise Unreadable("expected a text after the colon, found nothing")
         return {name: text.strip()}
 
     return read
 
 
 def _pattern(name: str) -> Callable[[str], dict[str, Any]]:
-    # A blank at the end belongs to the pattern: `import ` is not `important`.
+    # A space at the end belongs to the pattern: `import ` does not match `important`.
     return lambda text: {name: text.lstrip()}
 
 
@@ -215,7 +215,7 @@ _NAMES = (*RULES, MULTI, MANUAL)
 
 
 def _head(text: str) -> str:
-    """The rule's name that a text begins with, if it begins with one."""
+    """The text before the first colon: a rule's name, if the text begins with a rule."""
     return text.partition(":")[0].strip()
 
 
@@ -224,9 +224,8 @@ def _pieces(
 ) -> list[str]:
     """The rules of a text, split at separators.
 
-    A part that begins no rule belongs to the rule before it, where `goes_on` allows that.
-
-    A misspelt rule begins one, too.
+    A part that does not begin with a rule's name (misspelt ones included) belongs to the rule
+    before it, if `goes_on` allows that.
     """
     pieces: list[str] = []
     for part in text.split(separator):
@@ -239,7 +238,7 @@ def _pieces(
 
 
 def _has_pattern(name: str) -> bool:
-    """Whether a rule is a regular expression, whose commas and semicolons are its own."""
+    """Whether a rule is a regular expression, which may contain commas and semicolons."""
     return name.endswith("_pattern")
 
 
@@ -248,7 +247,7 @@ def _has_list(name: str) -> bool:
 
 
 def _rules(text: str) -> Iterator[tuple[str, str]]:
-    """(name, parameters) of each rule, those of `multi` one by one."""
+    """(name, parameters) of each rule; the rules of `multi` one by one."""
     for piece in _pieces(
         text.removesuffix(";"), ";", _NAMES, lambda name: _has_pattern(name) or name == MULTI
     ):
@@ -262,11 +261,11 @@ def _rules(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _values(params: Mapping[str, Any]) -> Iterator[str]:
-    """A rule's parameters as a criterion may say them: counts in words, too."""
+    """A rule's parameters as a criterion may mention them; counts also as words."""
     for value in params.values():
         for item in value if isinstance(value, list) else [value]:
             if isinstance(item, str):
-                # A label is spoken of without its colon.
+                # A criterion mentions a label without its colon.
                 yield re.escape(item.lower().rstrip(": ") or item.lower())
             elif not isinstance(item, bool):
                 yield str(item)
@@ -282,7 +281,7 @@ def _mentions(rule: Rule, params: Mapping[str, Any], criterion: str) -> int:
 
 
 def _place(rule: Rule, params: Mapping[str, Any], criteria: Sequence[Criterion]) -> int | None:
-    """The index of the first criterion with most of the rule's words; None where none has any."""
+    """The index of the first criterion with most of the rule's words; None if none has any."""
     found = [_mentions(rule, params, criterion.criterion) for criterion in criteria]
     return found.index(max(found)) if any(found) else None
 
@@ -294,7 +293,7 @@ Make = Callable[[str, dict[str, Any]], Check]
 class Ruled:
     """The criteria with their checks, and the checks of the whole answer.
 
-    Where `all_must_pass`, an answer passes only if every check does.
+    `all_must_pass`: an answer passes only if it passes every check.
     """
 
     criteria: tuple[Criterion, ...]
@@ -305,14 +304,14 @@ class Ruled:
 def with_rules(
     text: str, criteria: Sequence[Criterion], make: Make, problem: Callable[[str], None]
 ) -> Ruled:
-    """The criteria with the checks of `auto_score`. Of several rules all must pass.
+    """The criteria with the checks of `auto_score`. If there are several rules, all must pass.
 
-    A criterion with checks of its own keeps these alone. `make` makes a check of a type and
-    parameters; `problem` takes what is wrong with a rule.
+    A criterion that has its own checks keeps only these. `make` makes a check from a type and
+    parameters; `problem` notes what is wrong with a rule.
     """
     rules = list(_rules(text.strip("\n")))
     if len(rules) > 1 and any(name == MANUAL for name, _ in rules):
-        problem(f"'{MANUAL}' means that no machine decides, but there are other rules")
+        problem(f"'{MANUAL}' means that no check decides, but there are other rules")
     open_places = [place for place, criterion in enumerate(criteria) if not criterion.checks]
     made = list(criteria)
     whole: list[Check] = []

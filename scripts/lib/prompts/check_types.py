@@ -1,4 +1,4 @@
-"""The check types: their parameters and what each may hold. `scoring/checks` runs them."""
+"""The check types, their parameters, and the allowed values. `scoring/checks` runs the checks."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from scripts.lib.base.yaml_fields import is_number
 
 @dataclass(frozen=True, slots=True)
 class CheckOutcome:
-    """Passed, failed, or (None) undecided or not run; with the reason in a few words.
+    """Passed, failed, or (None) undecided or not run; with a short reason.
 
-    `extracted` is what a check took for the answer, `evidence` the form and the text that it was
-    taken from.
+    `extracted` is the part of the output that the check took as the answer; `evidence` is the form
+    and the text from which it was taken.
     """
 
     passed: bool | None
@@ -31,18 +31,18 @@ class CheckOutcome:
 def outcome(
     passed: bool, yes: str, no: str, extracted: str = "", evidence: str = ""
 ) -> CheckOutcome:
-    """An outcome with the reason that fits it."""
+    """An outcome with one of the two reasons."""
     return CheckOutcome(passed, yes if passed else no, extracted, evidence)
 
 
 def texts(value: Any) -> list[str]:
-    """A text or a list of them as a list; none for None."""
+    """A text, or a list of texts, as a list; empty for None."""
     if value is None:
         return []
     return [str(item) for item in value] if isinstance(value, (list, tuple)) else [str(value)]
 
 
-# --- kinds of parameters: value -> what is wrong with it ('' for nothing) ---
+# --- kinds of parameters: value -> what is wrong with it (empty: nothing) ---
 
 Kind = Callable[[Any], str]
 
@@ -81,7 +81,7 @@ def _one_of(known: tuple[str, ...]) -> Kind:
 
 
 def _mapping_to(kind: Kind, expected: str) -> Kind:
-    """A mapping, not empty, whose values are of a kind."""
+    """A mapping that is not empty, with values of one kind."""
 
     def wrong(value: Any) -> str:
         if not isinstance(value, dict) or not value:
@@ -137,7 +137,7 @@ def _code(value: Any) -> str:
 
 
 def _cases(value: Any) -> str:
-    """Inputs and outputs of a program: a list of them, or a file by its name and digest."""
+    """Inputs and outputs of a program: a list, or a file with its sha256."""
     if isinstance(value, dict):
         fits = set(value) == {"file", "sha256"} and all(
             isinstance(part, str) and part for part in value.values()
@@ -154,7 +154,7 @@ def _cases(value: Any) -> str:
 
 
 def _lists(value: Any) -> str:
-    """Values to accept, by argument."""
+    """Argument -> the values to accept."""
     if not isinstance(value, dict):
         return f"expected a mapping from arguments to lists of values, found {shown(value)}"
     for name, accepted in value.items():
@@ -164,7 +164,7 @@ def _lists(value: Any) -> str:
 
 
 def _patterns(value: Any) -> str:
-    """Regular expressions, by argument."""
+    """Argument -> a regular expression."""
     if not isinstance(value, dict):
         return f"expected a mapping from arguments to regular expressions, found {shown(value)}"
     for name, pattern in value.items():
@@ -192,7 +192,7 @@ def _calls(value: Any) -> str:
 
 
 def _arguments(value: Any) -> str:
-    """The arguments of a call as Python has them between the brackets; there may be none."""
+    """The arguments of a Python call, as between its parentheses; there may be none."""
     return (
         _code(f"f({value})") if isinstance(value, str) else f"expected a text, found {shown(value)}"
     )
@@ -233,12 +233,12 @@ INSTRUCTIONS = (
     "change_case:english_capital",
     "change_case:english_lowercase",
 )
-# How a program's output is compared: without blanks at its ends, line by line with numbers as
-# numbers, or its last line as JSON. scoring.harness does it.
+# How a program's output is compared by scoring.harness: without spaces at its ends, line by line
+# with numbers as numbers, or its last line as JSON.
 COMPARISONS = ("stripped", "lines", "json")
-# What of an answer a pattern sees.
+# The part of an answer in which a pattern searches.
 PLACES = ("answer", "last_line")
-# Which code of an answer is run.
+# Which code blocks of an answer are run.
 BLOCKS = ("all", "first")
 # The names of counts that people write as words.
 COUNT_NAMES = (
@@ -303,7 +303,7 @@ _FORM: dict[str, Kind] = {
     **dict.fromkeys(("line_words", "line_words_max", "line_words_min", "parts"), _integer),
     **dict.fromkeys(("forbidden_words", "lines_start_with"), _texts),
 }
-# What `plain_text` can ask for; scoring.checks.plain decides each.
+# The rules of `plain_text`; scoring.checks.plain decides each.
 PLAIN_RULES: Mapping[str, Kind] = MappingProxyType(
     {
         **dict.fromkeys(
@@ -407,7 +407,7 @@ _ONE_OF: Mapping[str, tuple[str, ...]] = {
 }
 
 
-# What a code check has only with cases, or only with tests.
+# Parameters of a code check that need `cases`, and those that need `tests`.
 _OF_CASES, _OF_TESTS = ("compare", "driver"), ("entry_point", "forbidden")
 
 
@@ -421,7 +421,7 @@ def _mistakes_together(kind: str, params: Mapping[str, Any]) -> Iterator[tuple[s
     if kind == "code":
         for name in (*_OF_CASES, *_OF_TESTS):
             if name in params and (name in _OF_CASES) != ("cases" in params):
-                yield name, f"goes with {'cases' if name in _OF_CASES else 'tests'} alone"
+                yield name, f"can only be used with {'cases' if name in _OF_CASES else 'tests'}"
     if kind == "constraints" and ("parts" in params) != ("separator" in params):
         yield "", "'parts' and 'separator' go together"
     if kind == "multiple_choice" and isinstance(params.get("choices"), dict):

@@ -1,8 +1,8 @@
-"""How many tokens prompts have for a model: counted and kept per vocabulary, else estimated.
+"""The lengths of prompts in tokens: counted and stored per vocabulary, else estimated.
 
 `orchestration/prompt_lengths.json` maps a vocabulary (the digest of its token texts) and a question
-(with its number of characters, so that another text is not mistaken for it) to tokens. It is
-written by `scripts.prompts lengths --lock`.
+(with its number of characters, so that a changed text is counted again) to tokens. It is written by
+`scripts.prompts lengths --lock`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from scripts.lib.prompts.contexts.generator import estimated_tokens
 from scripts.lib.prompts.types import Question
 
 FILE = Path("orchestration/prompt_lengths.json")
-# What the chat template and the system text add at most, in tokens: they are not part of the count.
+# The most tokens that the chat template and the system text add; the count does not include them.
 TEMPLATE_TOKENS = 64
-# What it adds around one earlier message of a chat.
+# The most tokens that the template adds to one earlier message of a chat.
 TURN_TOKENS = 16
 
 Lengths = Mapping[str, Mapping[str, int]]
@@ -35,7 +35,7 @@ def _text(question: Question) -> str:
 
 
 def template_tokens(question: Question) -> int:
-    """What the chat template adds to the count at most."""
+    """The most tokens that the chat template adds to the count."""
     return TEMPLATE_TOKENS + TURN_TOKENS * len(question.turns)
 
 
@@ -64,11 +64,11 @@ def read_lengths(file: Path = FILE) -> Lengths:
 
 
 def lengths_for_planning(file: Path = FILE) -> tuple[Lengths, tuple[Problem, ...]]:
-    """The counts, and what is wrong with their file. With a damaged file lengths are estimated."""
+    """The counts, and what is wrong with their file. If it is damaged, lengths are estimated."""
     try:
         return read_lengths(file), ()
     except BenchError as error:
-        return {}, (Problem("", "", f"{error}; until then lengths are estimated"),)
+        return {}, (Problem("", "", f"{error}. Until then, lengths are estimated"),)
 
 
 def prompt_tokens(question: Question, vocabulary: str, lengths: Lengths) -> int:
@@ -81,13 +81,13 @@ def prompt_tokens(question: Question, vocabulary: str, lengths: Lengths) -> int:
 
 
 def how_counted(question: Question, vocabulary: str, lengths: Lengths) -> str:
-    """What a message adds to a length: how to count it where it is estimated, else nothing."""
+    """For messages: how to count the length if it is estimated; else empty."""
     counted = name_of(question) in lengths.get(vocabulary, {})
     return "" if counted else ", by estimate (scripts.prompts lengths counts)"
 
 
 def count(weights: Path, questions: Iterable[Question]) -> Mapping[str, int]:
-    """Question -> tokens by the model's own tokenizer. Raises BenchError where it cannot load."""
+    """Question -> tokens by the model's own tokenizer. Raises BenchError if it cannot load."""
     from scripts.lib.llama_build.build import activate
 
     activate()
@@ -109,7 +109,7 @@ def count(weights: Path, questions: Iterable[Question]) -> Mapping[str, int]:
 
 
 def store(vocabulary: str, counted: Mapping[str, int], file: Path = FILE) -> None:
-    """Put counts of one vocabulary into the file, sorted, the others kept."""
+    """Add the counts of one vocabulary to the file, which is sorted; other counts are kept."""
     known = {name: dict(found) for name, found in read_lengths(file).items()}
     known[vocabulary] = {**known.get(vocabulary, {}), **counted}
     write_atomic(file, json.dumps(known, indent=1, sort_keys=True) + "\n")

@@ -1,7 +1,7 @@
 """Prompt suites: `benchmarks/prompts/v1/*.yaml` read into frozen values.
 
-Two formats load: the project's (and predecessor's) `prompts: {id: …}`, and the deterministic
-`questions: [{id, …}]`.
+There are two formats: `prompts: {id: …}`, the project's and the predecessor's, and
+`questions: [{id, …}]`, in which every question has a deterministic check.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ _SUITE = Section(
         *keys(*SCORING_KEYS),
     ),
 )
-# What a question of either format may have.
+# Keys that a question may have in both formats.
 _SHARED = (
     *keys("tier", "name", "prompt", "expected", "reference_answer", "system", "temperature"),
     *keys("context_tokens", *CONTEXT_KEYS, "image_path", "images", "max_tokens", "stop"),
@@ -158,7 +158,7 @@ def _scoring(entry: Fields) -> Ruled:
 
 
 def _entry(file: Source, path: str, raw: Any, section: Section) -> Fields | None:
-    """The mapping of a question; None, and a problem, where it is none."""
+    """The mapping of a question; None, and a problem, if it is not a mapping."""
     if isinstance(raw, dict):
         return Fields(file, raw, path, section)
     file.problems.append(file.problem(path, f"expected a mapping, found {shown(raw)}"))
@@ -166,7 +166,7 @@ def _entry(file: Source, path: str, raw: Any, section: Section) -> Fields | None
 
 
 def _question(entry: Fields, suite: str, qid: str, ruled: Ruled) -> Question:
-    """A question with what both formats share."""
+    """A question with the keys that both formats share."""
     if not _ID.fullmatch(qid):
         entry.problem("", f"an id may hold {_ID_CHARACTERS}")
     return Question(
@@ -229,7 +229,7 @@ def _listed(suite: Fields, name: str, items: list[Any]) -> list[Question]:
 
 
 def _questions(entry: Fields, suite: str) -> list[Question]:
-    """The questions of either format."""
+    """The questions, of whichever format."""
     prompts, listed = entry.mapping("prompts"), entry.listed("questions", "questions")
     if prompts and listed:
         entry.problem("questions", "expected either prompts or questions, found both")
@@ -252,7 +252,7 @@ def _inference_params(part: Fields) -> InferenceParams:
 
 
 def load_suite(path: Path) -> tuple[Suite, list[Problem]]:
-    """Read one suite file; gives what could be read and every problem."""
+    """Read one suite file; returns what could be read and every problem."""
     return _suite(path, read_yaml(path))
 
 
@@ -281,9 +281,9 @@ def _suite(path: Path, source: Source) -> tuple[Suite, list[Problem]]:
 
 @dataclass(frozen=True, slots=True)
 class Suites:
-    """What a folder of suites gives. `faults`: suite -> why it, or a question of it, is left out.
+    """The suites of a folder. `faults`: suite -> why it, or one of its questions, is left out.
 
-    `notices`: what is not read or not used, and stops nothing.
+    `notices`: what is not read or not used, but is no error.
     """
 
     sound: Mapping[str, Suite]
@@ -292,7 +292,7 @@ class Suites:
 
 
 def read_suites(folder: Path, image_roots: ImageRoots = ()) -> Suites:
-    """Every suite of a folder, by name and sorted. Raises BenchError where there is none.
+    """Every suite of a folder, by name and sorted. Raises BenchError if there is none.
 
     A suite with a mistake is left out. `image_roots`: where images may have moved to.
     """
@@ -330,19 +330,19 @@ def read_suites(folder: Path, image_roots: ImageRoots = ()) -> Suites:
 
 
 def load_suites(folder: Path, image_roots: ImageRoots = ()) -> Mapping[str, Suite]:
-    """Every suite of a folder by name, sorted. Raises InputErrors with all problems of all."""
+    """Every suite of a folder by name, sorted. Raises InputErrors with all files' problems."""
     return whole(read_suites(folder, image_roots))
 
 
 def whole(found: Suites) -> Mapping[str, Suite]:
-    """The suites, where none is left out. Raises InputErrors with all problems of all files."""
+    """The suites, if none is left out. Raises InputErrors with the problems of all files."""
     if found.faults:
         raise InputErrors(problem for problems in found.faults.values() for problem in problems)
     return found.sound
 
 
 def without_lost_images(found: Suites) -> Suites:
-    """The suites without the questions whose images cannot be read: each is a suite's fault."""
+    """The suites without questions whose images cannot be read; these are faults of the suite."""
     sound, faults = dict(found.sound), dict(found.faults)
     for name, suite in found.sound.items():
         lost = {q.id: images for q in suite.questions if (images := lost_images(q))}
@@ -358,5 +358,5 @@ def without_lost_images(found: Suites) -> Suites:
 
 
 def suite_names(folder: Path) -> frozenset[str]:
-    """The names of the suites in a folder, at a glance: nothing of them is checked."""
+    """The names of the suites in a folder; nothing else is read or checked."""
     return frozenset(map(name_at_a_glance, suite_files(folder)))

@@ -1,4 +1,4 @@
-"""A question's context and needles, out of its mapping."""
+"""Reads a question's context and needles."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from scripts.lib.base.errors import shown, suggest
 from scripts.lib.base.yaml_fields import Fields, is_misspelt
 from scripts.lib.prompts.contexts.generator import KIND_NAMES, MEASURES, ContextSpec, Needle
 
-# Keys that mean nothing without a generated context.
+# Keys that have no effect without a generated context.
 CONTEXT_KEYS = (
     "context_type",
     "context_measure",
@@ -18,11 +18,11 @@ CONTEXT_KEYS = (
     "needles",
     "distractors",
 )
-# Length of a context that has a type and no `context_tokens`, as in the predecessor's code.
+# Tokens of a context with a type but without `context_tokens`, as in the predecessor's code.
 DEFAULT_TOKENS = 4000
 _DEPTHS = {
     **{"beginning": 0.1, "start": 0.1, "early": 0.25, "middle": 0.5, "late": 0.75, "end": 0.9},
-    # The predecessor's words that are not among these.
+    # Further words of the predecessor.
     **{"deep": 0.75, "very_deep": 0.85},
 }
 _MIDDLE = 0.5
@@ -76,7 +76,7 @@ def _needles(entry: Fields) -> tuple[Needle, ...]:
 
 
 def context_spec(entry: Fields) -> ContextSpec | None:
-    """The context that the question asks for by `context_tokens` or `context_type`, if it does."""
+    """The context of a question with `context_tokens` or `context_type`; else None."""
     tokens = entry.integer("context_tokens", 1, 2_000_000)
     if tokens is None and entry.raw.get("context_tokens") is not None:
         return None

@@ -1,4 +1,4 @@
-"""A question's images: where their files are, and those that moved since the suite was written."""
+"""Finds the files of a question's images, also if they were moved after the suite was written."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from scripts.lib.settings.run_config import ANY, ImageRoots
 
 
 def written_images(entry: Fields) -> tuple[str, ...]:
-    """Image files: beside the suite's file where they are there, else as written."""
+    """Image files: in the folder of the suite's file if they are there, else as written."""
     folder, made = Path(entry.file.file).parent, []
-    # An empty path is no image.
+    # An empty path means that there is no image.
     single = entry.texts("image_path", empty=False) if entry.raw.get("image_path") != "" else ()
     for name in (*entry.texts("images", empty=False), *single):
         is_beside = os.access(folder / name, os.F_OK)
@@ -24,9 +24,10 @@ def written_images(entry: Fields) -> tuple[str, ...]:
 
 
 def _candidates(image: Path, roots: ImageRoots) -> Iterator[Path]:
-    """Files that the image may be now.
+    """The paths where the image may be now.
 
-    Below a prefix's folder: the rest of its path; below ANY's: the longest end first.
+    For a prefix: the rest of the path, in the prefix's folder. For ANY: each end of the path in its
+    folder, the longest one first.
     """
     for prefix, folder in roots:
         if prefix == ANY:
@@ -37,7 +38,7 @@ def _candidates(image: Path, roots: ImageRoots) -> Iterator[Path]:
 
 
 def found_image(image: str, roots: ImageRoots) -> str:
-    """The image where it is as written, else the first file that the roots lead to."""
+    """The image as written if it exists, else the first file that is found by the roots."""
     if is_readable_file(image):
         return image
     return next(
@@ -46,7 +47,7 @@ def found_image(image: str, roots: ImageRoots) -> str:
 
 
 def with_found_images(suite: Suite, roots: ImageRoots) -> Suite:
-    """The same suite with the images that the roots lead to."""
+    """The same suite, with images found by the roots."""
     questions = (
         replace(question, images=tuple(found_image(image, roots) for image in question.images))
         for question in suite.questions

@@ -1,7 +1,7 @@
 """The second format's scoring: `scoring_method` and `scoring_config` as typed checks.
 
-The file's `scoring_default: {method, config}`, or `scoring_method` and `scoring_config` beside the
-questions, are for questions without their own.
+A question without its own scoring uses the file's: `scoring_default: {method, config}`, or
+`scoring_method` and `scoring_config` at the top of the file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from scripts.lib.base.yaml_fields import Fields, is_misspelt
 from scripts.lib.base.yaml_sections import Section, keys
 
 DEFAULT_METHOD = "exact_match"
-# Keys of a question that nothing acts on. They are carried along, like unknown keys.
+# Keys of a question that nothing acts on. They are carried through, like unknown keys.
 CARRIED_KEYS = (
     "alt_answers",
     "mode_advantage",
@@ -34,7 +34,7 @@ _DEFAULT = Section(
     "How the file's questions are scored.",
     keys("method", "config"),
 )
-# What code of the predecessor's questions may use without importing it.
+# Names that code of the predecessor's questions may use without importing them.
 PREAMBLE = """\
 import bisect, functools, heapq, itertools, math
 from collections import Counter, defaultdict, deque
@@ -48,14 +48,14 @@ Made = tuple[str, str, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What a method needs: the expected answer, the configuration, where mistakes go."""
+    """The input of a method: the expected answer, the configuration, and where mistakes go."""
 
     expected: str
     config: Mapping[str, Any]
     problem: Callable[[str, str], None]
 
     def params(self, **keys: str) -> dict[str, Any]:
-        """The parameters that the configuration has: parameter=key."""
+        """Parameters of a check from the configuration, if it has the key: parameter=key."""
         return {
             name: self.config[key] for name, key in keys.items() if self.config.get(key) is not None
         }
@@ -81,7 +81,7 @@ def _f1(asked: Scored) -> Iterator[Made]:
 
 
 def _calls_itself(tests: str) -> bool:
-    """Whether test code with a list of cases runs them itself: it asserts, and reads no stdin."""
+    """Whether test code with a list of cases runs them itself: it asserts and reads no stdin."""
     try:
         return "stdin" not in tests and any(
             isinstance(node, ast.Assert) for node in ast.walk(ast.parse(tests))
@@ -104,7 +104,7 @@ def _code_execution(asked: Scored) -> Iterator[Made]:
     tests = asked.config.get("test_code") or asked.config.get("tests")
     params = asked.params(timeout_s="timeout")
     if isinstance(tests, str) and _CASES.match(tests) and not _calls_itself(tests):
-        # Such code is run once for each case, on the standard input that the case gives.
+        # The answer is run once for each case, with the case's standard input.
         try:
             params["cases"] = _stdin_cases(tests)
         except ValueError as error:
@@ -120,7 +120,7 @@ def _code_execution(asked: Scored) -> Iterator[Made]:
 
 # --- verifiers ---
 
-# Verifier -> {its parameter: the parameter of plain_text}; one without parameters is a flag of
+# Verifier -> {its parameter: the parameter of plain_text}. Without parameters, it is a flag of
 # plain_text.
 VERIFIERS: Mapping[str, Mapping[str, str]] = {
     "word_count_range": {"min_val": "words_min", "max_val": "words_max"},
@@ -151,7 +151,7 @@ def _names_one(item: Mapping[str, Any]) -> bool:
 
 
 def _listed_verifiers(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """(place, verifier) of each: given by `verifier`, by `verifiers`, or by its own name."""
+    """(place, verifier) of each; it is under `verifier`, under `verifiers`, or under its name."""
     listed = config.get("verifiers")
     if isinstance(listed, dict) and not _names_one(listed):
         yield from (
@@ -173,7 +173,7 @@ def _listed_verifiers(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _named(item: Any) -> tuple[str, dict[str, Any]]:
-    """A verifier's name and parameters; no name where the form is unknown."""
+    """A verifier's name and parameters; the name is empty if the form is unknown."""
     if isinstance(item, str):
         return item, {}
     if not isinstance(item, dict):
@@ -205,7 +205,7 @@ def _no_verifiers(asked: Scored) -> None:
 
 
 def _look_for_slips(asked: Scored, place: str, name: str, given: Mapping[str, Any]) -> None:
-    """Note every parameter that looks misspelt; a verifier without any is held to all names."""
+    """Note misspelt parameters. If the verifier has none, compare with those of all verifiers."""
     known = tuple(VERIFIERS[name]) or _PARAMETERS
     for key in given:
         if key not in VERIFIERS[name] and is_misspelt(key, known):
@@ -214,7 +214,7 @@ def _look_for_slips(asked: Scored, place: str, name: str, given: Mapping[str, An
 
 
 def _plain_text_params(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What the verifier's parameters are for a `plain_text` check."""
+    """The parameters of the `plain_text` check for a verifier."""
     params = {
         ours: given[theirs]
         for theirs, ours in VERIFIERS[name].items()
@@ -222,7 +222,7 @@ def _plain_text_params(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     }
     if given.get("inclusive") is not False:
         return params
-    # A range without its bounds.
+    # The bounds do not belong to the range.
     return {
         key: bound + _WITHOUT_BOUND.get(key, 0)
         for key, bound in params.items()
@@ -254,9 +254,9 @@ def _programmatic(asked: Scored) -> Iterator[Made]:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """How a method's questions are checked, and the keys of `scoring_config` that it acts on.
+    """How a method's questions are checked, and the keys of `scoring_config` that it uses.
 
-    `compares`: the expected answer is one that passes.
+    `compares`: the expected answer itself passes.
     """
 
     checks: Callable[[Scored], Iterator[Made]]
@@ -282,7 +282,7 @@ METHODS: Mapping[str, Method] = {
 class Defaults:
     """The file's scoring method and configuration, for questions without their own.
 
-    The method is empty where it is unknown.
+    The method is empty if it is unknown.
     """
 
     method: str
@@ -297,7 +297,7 @@ _CONFIGS = {
 
 
 def file_defaults(suite: Fields) -> Defaults:
-    """What the file says for all its questions. `scoring_default` may be the method alone."""
+    """The scoring of the file for all its questions. `scoring_default` may be just the method."""
     default, own = suite.raw.get("scoring_default"), suite.scalar("scoring_method")
     is_mapping = isinstance(default, dict)
     part = Fields(suite.file, default if is_mapping else {}, "scoring_default", _DEFAULT)
@@ -321,7 +321,7 @@ def _config(entry: Fields, key: str, method: str) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """How a question of the list is scored. `compares`: the expected answer is one that passes."""
+    """How a question of the list is scored. `compares`: the expected answer itself passes."""
 
     criterion: str
     checks: tuple[Made, ...] = ()
@@ -329,7 +329,7 @@ class Listed:
 
 
 def listed_checks(entry: Fields, defaults: Defaults) -> Listed:
-    """A question's scoring; without checks where its method is unknown, which is a problem."""
+    """A question's scoring; without checks, and with a problem, if its method is unknown."""
     method = entry.scalar("scoring_method") or defaults.method
     if method and method not in METHODS:
         entry.problem("scoring_method", _unknown(method))

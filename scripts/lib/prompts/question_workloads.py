@@ -1,4 +1,4 @@
-"""A question's workload, the messages before its prompt, and the least length of its answer."""
+"""Reads a question's workload, the messages before its prompt, and its answer's least length."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scripts.lib.base.yaml_fields import Fields, is_misspelt
 from scripts.lib.prompts.types import Turn
 
 WORKLOAD_KEYS = ("workload", "turns", "min_tokens")
-# What the answers of the suite `workload` are. Another suite may have names of its own.
+# The kinds of answers in the suite `workload`. Another suite may have other names.
 WORKLOADS = (
     "code_editing",
     "code_writing",
@@ -27,12 +27,12 @@ _FORM = "{user: …} or {assistant: …}"
 
 
 def workload_of(entry: Fields) -> str:
-    """The workload's name; empty without one. A name that is near a known one is a mistake."""
+    """The workload's name; empty without one. A name that is similar to a known one is an error."""
     name = entry.scalar("workload")
     if name and name not in WORKLOADS and is_misspelt(name, WORKLOADS):
         entry.problem("workload", f"unknown workload '{name}'{suggest(name, WORKLOADS)}")
     elif name and not _NAME.fullmatch(name):
-        form = "small letters, digits and '_', at most 40 of them"
+        form = "lower-case letters, digits and '_', at most 40 of them"
         entry.problem("workload", f"a workload's name may hold {form}, found {shown(name)}")
     return name
 
@@ -58,7 +58,7 @@ def turns_of(entry: Fields) -> tuple[Turn, ...]:
     listed = entry.listed("turns", _FORM)
     found = [_turn(entry, f"turns[{i}]", raw, _ROLES[i % 2]) for i, raw in enumerate(listed)]
     if len(found) % 2:
-        entry.problem("turns", "the last message is the user's, and the prompt is one, too")
+        entry.problem("turns", "the last message must be the assistant's: the prompt follows it")
     return tuple(turn for turn in found if turn is not None)
 
 

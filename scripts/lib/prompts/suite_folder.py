@@ -1,4 +1,4 @@
-"""The files of a folder of suites: which are suites, and which are not read."""
+"""Finds the suites in a folder, and names the files that are not read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scripts.lib.base.yaml_fields import is_misspelt
 from scripts.lib.base.yaml_file import read_file
 
 MANIFEST = "MANIFEST.yaml"
-# The key of a suite's questions is one of these.
+# A suite has its questions under one of these keys.
 QUESTION_LISTS = ("prompts", "questions")
 
 _SUITE_NAME = re.compile(r"^suite:[ \t]*['\"]?([\w.-]+)", re.MULTILINE)
@@ -23,33 +23,33 @@ _IMAGES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"))
 
 
 def suite_files(folder: Path) -> list[Path]:
-    """The YAML files of a folder, sorted, its manifest apart."""
+    """The YAML files of a folder, sorted, without its manifest."""
     return sorted(path for path in folder.glob("*.yaml") if path.name != MANIFEST)
 
 
 def lacks(top: object, wanted: tuple[str, ...]) -> bool:
-    """True for a mapping without any of these keys, misspelt ones included: another format."""
+    """True for a mapping of another format: it has none of these keys, not even misspelt."""
     if not isinstance(top, Mapping) or not top:
         return False
     return not any(key in wanted or is_misspelt(key, wanted) for key in top)
 
 
 def foreign_keys(top: Any, known: tuple[str, ...]) -> list[str]:
-    """The keys of a file that is not a suite: it has no questions. Empty for a suite."""
+    """The keys of a file without questions, which is not a suite. Empty for a suite."""
     return [key for key in top if not is_misspelt(key, known)] if lacks(top, QUESTION_LISTS) else []
 
 
 def not_read(folder: Path) -> Iterator[Problem]:
-    """What else is in a folder of suites: sub-folders, other files, another project's manifest.
+    """Notices about the rest of a folder: sub-folders, other files, another project's manifest.
 
-    Hidden files are passed over, and so are folders of images.
+    Hidden files and folders of images are skipped.
     """
     others = []
     for path in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
         if path.is_dir():
             suites, files = _held(path)
             if suites:
-                advice = f"ask them with `prompts: {path}`"
+                advice = f"use them with `prompts: {path}`"
                 yield Problem(
                     str(path), "", f"not read: {suites} suites in a folder of their own; {advice}"
                 )
@@ -60,7 +60,7 @@ def not_read(folder: Path) -> Iterator[Problem]:
                 yield Problem(
                     str(path),
                     "",
-                    "not read: another format than this project's manifest, which has `questions:`",
+                    "not read: not a manifest of this project, which would have `questions:`",
                 )
         elif path.suffix != ".yaml":
             others.append(path.name)
@@ -69,9 +69,9 @@ def not_read(folder: Path) -> Iterator[Problem]:
 
 
 def _held(folder: Path) -> tuple[int, int]:
-    """The numbers of suites and of all files in a sub-folder; zeros where all are images.
+    """The numbers of suites and of all files in a sub-folder; zeros if all are images.
 
-    No more files are counted than a line needs: every plan looks here.
+    At most MOST_COUNTED files are counted, since every plan does this.
     """
     seen = (path for path in folder.rglob("*") if not path.name.startswith(".") and path.is_file())
     files = list(islice(seen, MOST_COUNTED))
@@ -87,7 +87,7 @@ def _counted(files: int) -> str:
 
 
 def _text(file: Path) -> str:
-    """A file's text, however damaged; empty where it cannot be read."""
+    """A file's text, however damaged; empty if it cannot be read."""
     try:
         return read_file(file).decode("utf-8", "replace")
     except InputErrors:

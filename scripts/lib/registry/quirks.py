@@ -1,4 +1,4 @@
-"""The registry's known quirks: read, and tied to the entries that they speak of."""
+"""Reads the registry's known quirks, and finds the entries to which they apply."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from scripts.lib.base.yaml_file import Source as YamlFile
 from scripts.lib.registry.keys import PROBES, SECTIONS
 from scripts.lib.registry.types import NAME, Model, Quirk
 
-# A key writes 2.5 as 2_5, or as 25.
+# In a key, 2.5 is written as 2_5 or 25.
 _POINT_IN_KEY = re.compile(r"(?<=[0-9])_(?=[0-9])")
 _RUN = re.compile(r"[a-z]+|[0-9]+(?:\.[0-9]+)*")
 
 
 def _details(value: Any) -> tuple[str, ...]:
-    """Free form as lines: a text's own, a list's items, a mapping's `key: value`."""
+    """A free form as lines: those of a text, the items of a list, `key: value` of a mapping."""
     if value is None:
         return ()
     if isinstance(value, dict):
@@ -32,7 +32,7 @@ def _details(value: Any) -> tuple[str, ...]:
 
 
 def _resolved(value: Any) -> str:
-    """Since when it is gone; empty where it is not."""
+    """Since when it is gone; empty if it is not."""
     if value is True:
         return "at an unknown date"
     return "" if value in (None, False) else str(value)
@@ -71,9 +71,9 @@ def _quirk(file: YamlFile, group: str, number: int, raw: Any) -> Quirk:
 
 
 def read_quirks(file: YamlFile, top: Fields) -> tuple[dict[str, str], tuple[Quirk, ...]]:
-    """(description of each group, every quirk in file order). Two quirks of one id are an error.
+    """(description of each group, every quirk in file order). Two quirks with one id are an error.
 
-    What is not a quirk is left out with a warning. A text alone is an issue.
+    What is not a quirk is left out with a warning. A quirk may be just the text of its issue.
     """
     groups: dict[str, str] = {}
     quirks: dict[str, Quirk] = {}
@@ -107,12 +107,12 @@ def _runs(text: str) -> list[str]:
 
 
 def _same(wanted: str, found: str, by_major: bool) -> bool:
-    """A group's key has no points: 46 is 4.6, and `by_major` so is 4."""
+    """True for equal words. A group's key has no points: 46 is 4.6; `by_major`: 4 is 4.6, too."""
     return wanted == (found.partition(".")[0] if by_major else found.replace(".", ""))
 
 
 def _stands_in(part: list[str], name: list[str], by_major: bool) -> bool:
-    """True when a part's runs are in a name, one after the other."""
+    """True if the runs of `part` are in the name, one directly after the other."""
     places = range(len(name) - len(part) + 1)
     return any(
         all(_same(a, b, by_major) for a, b in zip(part, name[at:], strict=False)) for at in places
@@ -121,7 +121,7 @@ def _stands_in(part: list[str], name: list[str], by_major: bool) -> bool:
 
 def _speaks_of(group: str, model: Model, by_major: bool) -> bool:
     names = [_runs(model.name), _runs(_POINT_IN_KEY.sub(".", model.key))]
-    # `qwen3_8b` has two numbers, `qwen2_5` one: either reading will do.
+    # `qwen3_8b` has two numbers, `qwen2_5` has one: both readings are tried.
     for reading in (group, _POINT_IN_KEY.sub("", group)):
         parts = [runs for part in reading.split("_") if (runs := _runs(part))]
         if parts and all(any(_stands_in(part, name, by_major) for name in names) for part in parts):
@@ -130,10 +130,11 @@ def _speaks_of(group: str, model: Model, by_major: bool) -> bool:
 
 
 def entries_of(group: str, models: Mapping[str, Model]) -> tuple[str, ...]:
-    """Keys of the entries that a group's key speaks of.
+    """Keys of the entries to which a group's key applies.
 
-    All of its parts, split at `_`, occur in the model's name or the entry's key. A number is a
-    version, or where no entry has that version, its first number: `glm4` then fits GLM-4.6.
+    All parts of the key, split at `_`, occur in the model's name or in the entry's key. A number is
+    a version. If no entry has that version, it is a version's first number: `glm4` then applies to
+    GLM-4.6.
     """
     for by_major in (False, True):
         found = tuple(key for key, model in models.items() if _speaks_of(group, model, by_major))
@@ -143,6 +144,6 @@ def entries_of(group: str, models: Mapping[str, Model]) -> tuple[str, ...]:
 
 
 def applies_to(quirk: Quirk, model: Model) -> bool:
-    """True when one of the quirk's patterns fits the entry's key, model or architecture."""
+    """True if one of the quirk's patterns matches the entry's key, model or architecture."""
     names = (model.key, model.name, f"architecture:{model.architecture}")
     return any(matches(name, quirk.applies_to) for name in names)

@@ -1,4 +1,4 @@
-"""What holds between the registry's entries: drafts, sources, roles and suites."""
+"""Checks relations between the registry's entries: drafts, sources, roles and suites."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _lacks_source(model: Model, models: Mapping[str, Model]) -> bool:
 
 
 def _with_file(path: str, entries: Iterable[Model], registry: Registry) -> Model | None:
-    """The entry with that file, else the first with a file of that name."""
+    """The entry with that file, else the first one with a file of the same name."""
     wanted = os.path.normpath(registry.below_base(path))
     same_name = None
     for entry in entries:
@@ -57,7 +57,7 @@ def _with_file(path: str, entries: Iterable[Model], registry: Registry) -> Model
 
 
 def _of_model(name: str, entries: Iterable[Model]) -> Model | None:
-    """The entry of that model's name, else with a file of that name, else of that key."""
+    """The entry with that model name, else with a file of that name, else with that key."""
     wanted = plain_name(name)
     fitting = [
         (rank, entry)
@@ -71,7 +71,7 @@ def _of_model(name: str, entries: Iterable[Model]) -> Model | None:
 def _with_draft(
     file: YamlFile, place: str, key: str, acceleration: Acceleration, registry: Registry
 ) -> Acceleration:
-    """The acceleration with its draft's key, where it names the draft by file or model only.
+    """The acceleration with its draft's key, also if it names the draft only by file or model.
 
     Its alternatives are resolved, too.
     """
@@ -82,7 +82,7 @@ def _with_draft(
     path, name = acceleration.draft_path, acceleration.draft_model
     if acceleration.draft_role is not None or not (path or name):
         return acceleration
-    # Of several entries with one file, one that is a draft and in service.
+    # If several entries have the file: first one that is not deprecated, and that is a draft.
     entries = sorted(
         (entry for entry in registry.models.values() if entry.key != key),
         key=lambda e: (e.deprecated, e.tier != "D"),
@@ -102,7 +102,7 @@ def _with_draft(
 def with_drafts(file: YamlFile, registry: Registry) -> dict[str, Model]:
     """The entries, with the key of each draft that is named by `draft_path` or `draft_model`.
 
-    Where no entry fits, a warning.
+    If no entry fits, there is a warning.
     """
     return {
         key: replace(
@@ -118,7 +118,7 @@ def with_drafts(file: YamlFile, registry: Registry) -> dict[str, Model]:
 def _check_names(
     file: YamlFile, place: str, what: str, names: Iterable[str], known: frozenset[str]
 ) -> None:
-    """Check names of roles or suites: a misspelt one is an error, another unknown one a warning."""
+    """Check names of roles or suites: misspelt ones are errors, other unknown ones warnings."""
     for name in names:
         if known and name not in known:
             problem = file.problem(place, f"unknown {what} '{name}'{suggest(name, known)}")
@@ -128,7 +128,7 @@ def _check_names(
 def check_roles_and_suites(
     file: YamlFile, models: Mapping[str, Model], suites: Iterable[str]
 ) -> None:
-    """Check against the table of roles, where there is one, and the suites that are known."""
+    """Check the entries against the table of roles, if there is one, and the known suites."""
     table = role_table() if SUITES_FILE.is_file() else None
     roles = table.known_roles if table is not None else frozenset[str]()
     known = frozenset(suites) | (table.known_suites if table is not None else frozenset[str]())
@@ -168,13 +168,13 @@ def _warn_acceleration(
 
 
 def reported_violation(model: Model) -> str:
-    """Why the reported speed-up is impossible; empty where it is possible, or not reported."""
+    """Why the reported speed-up is impossible; empty if it is possible, or not reported."""
     found = _SPEED_UP.fullmatch(str(model.performance.get("speedup", "")))
     return speed_up_violation(float(found[1]), model.acceleration.k) if found else ""
 
 
 def _warn_part(file: YamlFile, key: str, model: Model) -> Iterator[Problem]:
-    """A split model is loaded by its first file."""
+    """Warn if a path names another part of a split model than the first, which is loaded."""
     path = PurePosixPath(model.path)
     first = part_name(path, 1)
     if first != path:
@@ -184,7 +184,7 @@ def _warn_part(file: YamlFile, key: str, model: Model) -> Iterator[Problem]:
 
 
 def warnings_between(file: YamlFile, registry: Registry) -> Iterator[Problem]:
-    """What is odd about each entry and leaves it usable."""
+    """Warnings about entries that stay usable."""
     for key, model in registry.models.items():
         yield from _warn_acceleration(file, key, model, registry)
         yield from _warn_part(file, key, model)

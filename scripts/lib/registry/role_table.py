@@ -18,8 +18,8 @@ _TABLE = Section(
     "the table of roles",
     "Role: the suites that it asks for.",
     (
-        Key("only", "mapping", "roles that win over every other one of the model", required=True),
-        Key("roles", "mapping", "roles whose suites are put together", required=True),
+        Key("only", "mapping", "roles that override all other roles of a model", required=True),
+        Key("roles", "mapping", "roles whose suites are combined", required=True),
     ),
     closed=True,
 )
@@ -51,9 +51,7 @@ class RoleTable:
 
 def _suites(part: Fields, role: str) -> tuple[str, ...]:
     if part.raw[role] is None:
-        part.problem(
-            role, "expected a list of suites, found nothing: [] is a role that decides no suite"
-        )
+        part.problem(role, "expected a list of suites, found nothing: [] is a role without suites")
     suites = part.texts(role)
     for suite in suites:
         if not suite.strip() or suites.count(suite) > 1:
@@ -76,7 +74,7 @@ def role_table(file: Path = SUITES_FILE) -> RoleTable:
 
 
 def check_suites(suites: Iterable[str], file: Path = SUITES_FILE) -> None:
-    """Raise InputErrors where the table misspells a known suite. Other suites may be unknown."""
+    """Raise InputErrors if the table misspells a known suite. Other suites may be unknown."""
     table, known = role_table(file), frozenset(suites)
     problems = [
         Problem(
@@ -95,12 +93,12 @@ def check_suites(suites: Iterable[str], file: Path = SUITES_FILE) -> None:
 
 
 def is_role_suite(name: str, file: Path = SUITES_FILE) -> bool:
-    """True when the table of roles names the suite; others run only where config names them."""
+    """True if a role has the suite. Other suites run only if the configuration names them."""
     return name in role_table(file).known_suites
 
 
 def roles_of_suite(name: str, file: Path = SUITES_FILE) -> tuple[str, ...]:
-    """The roles that answer a suite, by the suite's place in their lists."""
+    """The roles that answer a suite, in the order of its place in their lists."""
     table = role_table(file)
     roles = [
         (suites.index(name), role)
@@ -114,7 +112,7 @@ def roles_of_suite(name: str, file: Path = SUITES_FILE) -> tuple[str, ...]:
 def suites_for_roles(
     candidate_roles: tuple[str, ...], key: str, file: Path = SUITES_FILE
 ) -> tuple[str, ...]:
-    """The suites a model answers: the union over its roles, by the table in config/suites.yaml."""
+    """The suites that a model answers: the union over its roles, from config/suites.yaml."""
     table = role_table(file)
     roles = candidate_roles or tuple(
         role for role in (*table.only, *table.roles) if key.startswith(f"{role}_")

@@ -1,4 +1,4 @@
-"""What the registry holds, as frozen values. registry_loader fills them."""
+"""The contents of the registry as frozen values. registry_loader fills them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scripts.lib.base.yaml_file import Carried
 MODELS_VARIABLE = "EPYC_BENCH_MODELS"
 MODEL_BASE_VARIABLE = "ORCHESTRATOR_PATHS_MODEL_BASE"
 BINARIES_VARIABLE = "ORCHESTRATOR_PATHS_LLAMA_CPP_BIN"
-# Of an entry's key, and of a quirk's id: it becomes part of file names.
+# An entry's key, or a quirk's id: it becomes part of file names.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
@@ -42,10 +42,9 @@ class Source:
 class Acceleration:
     """How an entry is meant to be decoded.
 
-    `k`: tokens drafted per step; `experts`: active experts; `lookup`: prompt lookup as well.
-
-    `draft_role` is the draft's key; `draft_path`, `draft_model`: how the file names it where it
-    says no key.
+    `k`: tokens drafted per step; `experts`: active experts; `lookup`: prompt lookup, too.
+    `draft_role`: the draft's key; `draft_path`, `draft_model`: how the registry names the draft if
+    it does not give the key.
     """
 
     type: str = "none"
@@ -117,11 +116,10 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class RuntimeDefaults:
-    """`runtime_defaults`: where weights and binaries are, and what an entry falls back to.
+    """`runtime_defaults`: where weights and binaries are, and the defaults of entries.
 
-    `context_limits`: tokens by family of models; `cell_timeout_s`: of one answer (`timeouts`),
-    `request_timeout_s` the server's. The sizes of context and batch are the server's defaults, in
-    tokens.
+    `context_limits`: tokens by family of models; `cell_timeout_s`: of one answer (`timeouts`);
+    `request_timeout_s`: the server's. Sizes of context and batch are the server's, in tokens.
     """
 
     model_base_path: str = ""
@@ -165,7 +163,7 @@ class Quirk:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """The whole registry in file order, with the warnings found while reading.
+    """The whole registry in file order, with the warnings that were found while reading.
 
     `left_out`: key -> why that entry cannot be used. `carried`: the keys that nothing here acts on.
     `template_lines`: the line of each of the `templates`.
@@ -208,10 +206,10 @@ class Registry:
 
 
 def plain_name(name: str) -> str:
-    """A model's name as names are compared: in small letters, `_` as `-`."""
+    """A model's name for comparisons: in lower case, with `-` instead of `_`."""
     return name.lower().replace("_", "-")
 
 
 def models_dir() -> Path:
-    """Where fetched and made weights are kept: EPYC_BENCH_MODELS, else ./models."""
+    """The folder of weights that rules fetch or make: EPYC_BENCH_MODELS, else ./models."""
     return Path(os.environ.get(MODELS_VARIABLE) or "models")

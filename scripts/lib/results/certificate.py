@@ -1,9 +1,9 @@
-"""Certificates: whether a speculative mode gives its base's answers, token by token.
+"""Certificates: whether a speculative mode gives the same answers as its base, token by token.
 
-Greedy answers of quantised models are not bit-identical between batch sizes: where the two best
-tokens are closer than `TIE_LOGITS`, either may win. A divergence there is a numeric tie; one at a
-larger gap is a loss. A sampled answer is drawn with the same seed in both modes, one random number
-for each token: equal probabilities give equal answers.
+Greedy answers of quantised models are not bit-identical between batch sizes: if the gap between the
+two best tokens is at most `TIE_LOGITS`, either one may win. A divergence at such a place is a
+numeric tie; at a larger gap it is a loss. A sampled answer is drawn with the same seed in both
+modes, with one random number per token, so equal probabilities give equal answers.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from enum import StrEnum
 
 from scripts.lib.planning.cell_record import CLOSE_CALL_LOGITS, CellRecord
 
-# Gaps of 0.01-0.2 were seen to flip between batch sizes. The limit is twice that, which does not
-# prove another distribution.
+# Tokens with gaps of 0.01-0.2 were seen to change places between batch sizes. The limit is twice
+# that. A divergence below it does not prove another distribution.
 TIE_LOGITS = 0.4
 
 
 class Exactness(StrEnum):
     """From best to worst; `unknown` if there is nothing to compare (no base answer).
 
-    `differs`: a sampled answer is another one. By a tie or by a loss: the gap of the two best
-    tokens, which tells them apart in a greedy answer, says nothing of a drawn token.
+    `differs`: a sampled answer is different. Whether by a tie or by a loss is not known: the gap of
+    the two best tokens decides this only for a greedy answer.
     """
 
     EXACT = "exact"
@@ -33,7 +33,7 @@ class Exactness(StrEnum):
     UNKNOWN = "unknown"
 
 
-# The verdicts on an answer that is another one, the worst one first.
+# The verdicts on an answer that differs from the base's, the worst one first.
 DIVERGENT = (Exactness.LOSSY, Exactness.DIFFERS, Exactness.NUMERIC_TIE)
 
 
@@ -63,7 +63,7 @@ class Certificate:
 def first_divergence(base: tuple[int, ...], other: tuple[int, ...]) -> int | None:
     """The index of the first token that differs; None for equal answers.
 
-    Where one answer is a prefix of the other it is the shorter one's length.
+    If one answer is a prefix of the other, it is the length of the shorter one.
     """
     for index, (left, right) in enumerate(zip(base, other, strict=False)):
         if left != right:
@@ -88,7 +88,7 @@ def certify(base: CellRecord | None, other: CellRecord) -> Certificate:
 
 
 def worst(verdicts: Iterable[str]) -> Exactness:
-    """The verdict on a shard: that of its worst answer. Unknown ones count only if all are."""
+    """The verdict on a shard: that of its worst answer. `unknown` only if all are unknown."""
     found = set(verdicts)
     for verdict in (*DIVERGENT, Exactness.EXACT):
         if verdict in found:

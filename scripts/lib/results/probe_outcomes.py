@@ -20,7 +20,7 @@ PROBE_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class ProbeOutcome:
-    """What a probe found. `holds`: the quirk is still there; None: the probe could not decide."""
+    """A probe's outcome. `holds`: the quirk is still there; None: the probe could not decide."""
 
     quirk: str
     probe: str
@@ -66,7 +66,7 @@ def read_outcome(file: Path) -> ProbeOutcome | None:
 
 
 def read_outcomes(registry: Registry) -> Mapping[str, ProbeOutcome]:
-    """Quirk id -> stored outcome for the engine version of this checkout; missing ones left out."""
+    """Quirk id -> stored outcome for the engine version of this checkout, if there is one."""
     found = {}
     for quirk in registry.quirks:
         outcome = read_outcome(probe_file(quirk)) if quirk.probe is not None else None
@@ -75,8 +75,8 @@ def read_outcomes(registry: Registry) -> Mapping[str, ProbeOutcome]:
     return found
 
 
-# Probes whose outcome follows from the symptoms of stored cells, when the page is made. All others
-# look at the engine.
+# Probes whose outcome follows from the symptoms of stored cells, when the page is made. All other
+# probes check the engine.
 FROM_CELLS: Mapping[str, tuple[Symptom, ...]] = {
     "output_not_degenerate": DEGENERATE,
     "speculation_active": (Symptom.GUARD,),

@@ -1,7 +1,7 @@
 """Reviews: the scored rows of a shard as CSV, the predecessor's columns first.
 
-A review is addressed like a cell: its name ends in the digest over its cells' digests and the
-scoring identity of its questions, so an edited criterion re-scores without any inference.
+A review is named like a cell: its name ends in a digest of its cells' digests and of what scoring
+uses of the questions. So if a criterion is edited, answers are scored again, without inference.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Review:
 
 
 def base_shard(plan: Plan, shard: Shard) -> Shard | None:
-    """The shard whose answers a speculative one should give; None if not speculative or missing."""
+    """The shard whose answers a speculative shard should give; None without such a shard."""
     if not shard.mode.speculative:
         return None
     wanted = (shard.model.key, shard.mode.quality_row)
@@ -97,8 +97,8 @@ def plan_review(plan: Plan, shard: Shard) -> Review:
         name = f"{shard.mode.name}.{digest(identity)}.csv"
         return f"{REVIEWS}/{shard.hardware.name}/{shard.model.key}/{name}"
 
-    # A review that was made with a sandbox is also used where there is none. One that was made
-    # without has another name, so it is made again as soon as there is a sandbox.
+    # A review that was made with a sandbox is also used on a machine without one. A review made
+    # without a sandbox has another name, so it is made again as soon as there is a sandbox.
     best = file(sandboxed=True)
     other = file(sandboxed=False)
     chosen = best if best == other or Path(best).is_file() or has_sandbox() else other
@@ -106,19 +106,19 @@ def plan_review(plan: Plan, shard: Shard) -> Review:
 
 
 def drop_reviews(plan: Plan, shard: Shard) -> None:
-    """Drop the review of a shard that measures again, and those that compare with it."""
+    """Delete the review of a shard that measures again, and those that compare with it."""
     for other in plan.shards:
         if other is shard or base_shard(plan, other) is shard:
             drop(Path(plan_review(plan, other).file))
 
 
 def question_key(cell: Cell) -> QuestionKey:
-    """(suite, question, repeat): what two modes' cells of one question have in common."""
+    """(suite, question, repeat): equal in two modes for cells of the same question."""
     return cell.id.suite, cell.id.question, cell.id.repeat
 
 
 def answer_of(record: CellRecord) -> tuple[str, str] | None:
-    """The answer to score and why it ended; None without one. A timeout's is scored as it is."""
+    """The answer to score, and why it ended; None without one. After a timeout, what there is."""
     measured = record.measurement
     if measured is None or record.status == "error":
         return None
@@ -223,12 +223,12 @@ def _stored(shard: Shard, cells: Iterable[Cell]) -> Iterator[tuple[Cell, str, Ce
         except FileNotFoundError as error:
             raise BenchError(f"{file}: missing; run: snakemake -j8 results") from error
         except Damaged:
-            # It gets no row. The tables name it, and the review is made again once it is mended.
+            # It gets no row. The tables list it; when it is repaired, the review is made again.
             continue
 
 
 def review_shard(review: Review) -> tuple[ReviewRow, ...]:
-    """Score the stored cells of a shard, except damaged ones. BenchError: a cell is missing."""
+    """Score the undamaged stored cells of a shard. Raises BenchError if a cell is missing."""
     bases: dict[QuestionKey, CellRecord] = {}
     if review.base is not None:
         bases = {

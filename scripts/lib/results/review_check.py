@@ -1,4 +1,4 @@
-"""Reviews checked against the cells they were made from: usable rows, and what is damaged."""
+"""Checks reviews against the cells from which they were made: usable rows, and damage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scripts.lib.results.review_rows import ReviewRow, read_review
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """A damaged record, and the review that is to be made again because of it (empty: none)."""
+    """A damaged record, and the review that must be made again because of it (empty: none)."""
 
     problem: Problem
     review: str = ""
@@ -37,7 +37,7 @@ class StoredCells:
         self._seen: dict[str, SeenCell | Damaged | None] = {}
 
     def look(self, file: str) -> SeenCell | Damaged | None:
-        """The cell in that file; Damaged for a damaged one, None where there is no file."""
+        """The cell in that file; Damaged for a damaged one, None if there is no file."""
         if file not in self._seen:
             self._seen[file] = _look(Path(file))
         return self._seen[file]
@@ -68,7 +68,7 @@ def _files(shard: Shard | None, cells: Iterable[Cell]) -> dict[str, Cell]:
 
 @dataclass(frozen=True, slots=True)
 class _Planned:
-    """What a review is made from: its cells by file, and the base's cell files by question."""
+    """The sources of a review: its cells by file, and the base's cell files by question."""
 
     cells: Mapping[str, Cell]
     bases: Mapping[QuestionKey, str]

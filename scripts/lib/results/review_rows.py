@@ -1,4 +1,4 @@
-"""The rows of a review and their CSV file: what is read back is what was written."""
+"""The rows of a review, and their CSV file. Values are read back exactly as they were written."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from scripts.lib.results.symptoms import Symptom
 
 # The last column of a stored review: the seal of its row.
 ROW_SEAL, SEAL_CHARACTERS = "row_digest", 16
-# How many numbers a count of a speculator has.
+# The number of numbers in a speculator's count.
 _COUNTED = len(astuple(Count()))
 
 
@@ -29,10 +29,10 @@ class ReviewRow:
     `score` is 0-3 (None: unscored), `coverage` the share of the criteria's weight that was scored.
     `scorer`, `score`, `passed`, `coverage`, `score_reason`, `series` and `verdict` are the leading
     scorer's. Each scorer also has a column of its own (`claude_score`, `checks_score`,
-    `local_score`), which is empty where it was not asked or gave no score: scorers are never mixed
-    in one column. `accepted_by_position` and `speculators`: see `Measurement`; empty also where the
-    cell does not say. `cell_sha256` and `base_sha256` are the seals of the cell and of the base's
-    cell that the row was made from.
+    `local_score`), which is empty if it was not asked or gave no score: scorers are never mixed
+    in one column. `accepted_by_position` and `speculators`: see `Measurement`; empty also if the
+    cell does not have them. `cell_sha256` and `base_sha256` are the seals of the cell and of the
+    base's cell from which the row was made.
     """
 
     suite: str
@@ -77,7 +77,7 @@ class ReviewRow:
 
 
 class Column(NamedTuple):
-    """Converters of a column: its value to text, and back (ValueError: not such a value)."""
+    """Converters of a column: value to text, and text to value (raises ValueError)."""
 
     write: Callable[[Any], str]
     read: Callable[[str], Any]
@@ -182,7 +182,7 @@ def _row_seal(texts: Sequence[str]) -> str:
 
 
 def to_csv(rows: Iterable[ReviewRow]) -> str:
-    """The review as CSV text, one line a row, each with its seal."""
+    """The review as CSV text, one line per row, each with its seal."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(HEADER)
@@ -201,7 +201,7 @@ def _check_header(found: Sequence[str], path: Path) -> None:
 
 
 def read_review(path: Path) -> tuple[ReviewRow, ...]:
-    """Read a review back. Raises Damaged with file and line where it is not what was written."""
+    """Read a review back. Raises Damaged, with file and line, if it was changed."""
     reader = csv.reader(io.StringIO(read_stored(path), newline=""))
     rows = []
     try:

@@ -1,7 +1,7 @@
 """The state of each planned cell (valid, failed, damaged, new, stale and why), and orphaned files.
 
-Existence is validity, so most of it follows from file names. Only a stale cell's reason, a failure
-and damage need a file's content.
+Existence is validity, so most of this follows from file names. Only failures, damage, and why a
+cell is stale need a file's content.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ NOT_RUN_CONFIGURATIONS = ("config.yaml", "suites.yaml")
 _ABSENT = "(not there)"
 # A sample of this size has every question.
 EVERY_QUESTION = 10**6
-# How many characters of a long value are shown, and how many of them before the first difference.
+# Shown characters of a long value, and how many of them come before the first difference.
 SHOWN, SHOWN_BEFORE = 60, 20
 
 
 class State(StrEnum):
     """The state of a planned cell.
 
-    `failed` is a kind of valid: a model's failure is a result until `retry_failed` drops it.
-    `damaged`: the file was changed after it was written. It counts as missing, and `retry_failed`
-    drops it, too.
+    `failed` is a kind of valid: a model's failure is a result until `retry_failed` deletes it.
+    `damaged`: the file was changed after it was written. It counts as missing; `retry_failed`
+    deletes it, too.
     """
 
     VALID = "valid"
@@ -64,7 +64,7 @@ DROPPED = (State.FAILED, State.DAMAGED)
 
 @dataclass(frozen=True, slots=True)
 class CellState:
-    """A planned cell. `file` is its own; of a stale one, the file that another spec left behind."""
+    """A planned cell. `file` is its own file; of a stale cell, the file with another spec."""
 
     shard: Shard
     cell: Cell
@@ -148,7 +148,7 @@ def _window(text: str, start: int) -> str:
 
 
 def shown_apart(old: str, new: str) -> tuple[str, str]:
-    """Two texts to compare: of a long one the part around the first difference, cut by …."""
+    """Two texts to compare; of a long one, the part around the first difference, with … ."""
     pairs = enumerate(zip(old, new, strict=False))
     differs = next((place for place, (a, b) in pairs if a != b), min(len(old), len(new)))
     start = max(differs - SHOWN_BEFORE, 0)
@@ -179,7 +179,7 @@ def why_stale(state: CellState) -> tuple[Change, ...]:
 
 @dataclass(frozen=True, slots=True)
 class MissingCells:
-    """The missing cells of a planned shard: new ones, and stale ones with the changed fields."""
+    """The missing cells of a planned shard: how many are new or stale, and the changed fields."""
 
     shard: Shard
     new: int
@@ -229,7 +229,7 @@ def drop_failed(plans: Iterable[Plan], really: bool = True) -> tuple[Path, ...]:
 
 
 def _of_some(patterns: Iterable[str], planner: Planner) -> tuple[str, ...]:
-    """The patterns that match a suite; all suites where none does."""
+    """The patterns that match a suite; `*` if none does."""
     found = [
         pattern
         for pattern in patterns
@@ -239,9 +239,9 @@ def _of_some(patterns: Iterable[str], planner: Planner) -> tuple[str, ...]:
 
 
 def _widened(config: Config, planner: Planner) -> Config:
-    """The same measurement of every model (also deprecated) in every mode, on both engines.
+    """The same configuration for every model (also deprecated), every mode, and both engines.
 
-    Patterns that match no suite any more are dropped.
+    Patterns that no longer match a suite are left out.
     """
     speed_suites = _of_some(config.decoding.speed_suites, planner)
     return replace(
@@ -256,7 +256,7 @@ def _widened(config: Config, planner: Planner) -> Config:
 def _all_questions(planner: Planner) -> Config:
     """The same for every question, also in the speed modes: the sample is not part of a spec.
 
-    A suite that belongs to no role is asked where it is named.
+    Suites without a role are named, too, since they are used only if they are named.
     """
     config = planner.config
     decoding = replace(config.decoding, speed_suites=("*",), speed_sample=EVERY_QUESTION)
@@ -283,7 +283,7 @@ def _planners(active: Config) -> Iterator[Planner]:
     for config in _configurations(active):
         planner = load_planner(config)
         planner = replace(planner, config=_widened(config, planner))
-        # Many configurations are the same when widened: each is planned once.
+        # Many configurations are equal when widened: each is planned once.
         if planner.config in widened:
             continue
         widened.append(planner.config)
@@ -293,7 +293,7 @@ def _planners(active: Config) -> Iterator[Planner]:
 
 
 def _unplanned(planner: Planner) -> Iterator[tuple[str, str, str]]:
-    """(profile, model, mode) of the registry whose cells have no known names without weights."""
+    """(profile, model, mode) whose cells have no known names, since weights are missing."""
     for model in planner.registry.models.values():
         for mode in planner.modes(model).modes:
             if planner.lacks_weights(model, mode):
@@ -321,11 +321,11 @@ def _check_readable(what: str, unreadable: Iterable[str], command: str) -> None:
 
 
 def orphans(active: Config) -> tuple[Path, ...]:
-    """Cells, reviews and probes' outcomes that no configuration names.
+    """Cells, reviews and probes' outcomes that no configuration plans.
 
-    Not listed: files of other machines' unnamed profiles and of models whose weights this machine
-    does not know, the cells that an unfinished shard keeps, and whatever is behind a link. Raises
-    BenchError where a suite or an entry of the registry cannot be read.
+    Not listed: files of other machines' `local-…` profiles, files of models whose weights are
+    unknown on this machine, the cells that an unfinished shard keeps, and everything behind a link.
+    Raises BenchError if a suite or an entry of the registry cannot be read.
     """
     cells, reviews, profiles = set[str](), set[str](), set[str]()
     unplanned = set[tuple[str, str, str]]()

@@ -12,7 +12,7 @@ from scripts.lib.planning.cell_record import CellRecord, Failure
 
 
 class Symptom(StrEnum):
-    """What is wrong with an answer besides being wrong."""
+    """A defect of an answer, apart from being wrong."""
 
     LOOP = "repetition loop"
     ECHO = "prompt echo"
@@ -23,21 +23,21 @@ class Symptom(StrEnum):
     CRASH = "crash"
 
 
-# Symptoms of a model that no longer writes language about the question.
+# Symptoms of a model that no longer writes meaningful language.
 DEGENERATE = (Symptom.LOOP, Symptom.GARBAGE, Symptom.EMPTY)
 # A loop: the answer ends in repeats of one piece. The piece has at most LONGEST_PIECE_TOKENS; there
 # are at least LEAST_REPEATS, and LEAST_LOOP_TOKENS in all.
 LONGEST_PIECE_TOKENS, LEAST_REPEATS, LEAST_LOOP_TOKENS = 100, 5, 32
-# An answer that holds this many characters of the prompt's beginning is an echo.
+# An answer that contains this many characters of the prompt's beginning is an echo.
 ECHO_CHARACTERS = 200
 # The share of replacement and control characters above which a text is broken.
 GARBAGE_SHARE = 0.02
-# The last token may cut a character: at most three replacement characters are left of it.
+# The last token may cut a character, which leaves at most three replacement characters.
 _CUT_OFF = re.compile(rf"{REPLACEMENT}{{1,3}}\Z")
 
 
 def ends_in_loop(tokens: Sequence[int]) -> bool:
-    """True when the last tokens are the same piece over and over."""
+    """True if the answer's end repeats the same piece over and over."""
     for piece in range(1, LONGEST_PIECE_TOKENS + 1):
         length = max(LEAST_REPEATS * piece, LEAST_LOOP_TOKENS)
         if length > len(tokens):
@@ -49,7 +49,7 @@ def ends_in_loop(tokens: Sequence[int]) -> bool:
 
 
 def is_echo(answer: str, prompt: str) -> bool:
-    """True when the answer holds the prompt's beginning. A short prompt is never an echo."""
+    """True if the answer contains the prompt's beginning. With a short prompt, always False."""
     start = " ".join(prompt.split())[:ECHO_CHARACTERS]
     return len(start) == ECHO_CHARACTERS and start in " ".join(answer.split())
 
@@ -68,7 +68,7 @@ def _is_broken(character: str) -> bool:
 
 
 def is_garbage(answer: str) -> bool:
-    """True when more than GARBAGE_SHARE of the characters are broken: replacement, control, ….
+    """True if more than GARBAGE_SHARE of the characters are broken (replacement, control, …).
 
     Up to three replacement characters at the end of other text do not count.
     """
@@ -78,7 +78,7 @@ def is_garbage(answer: str) -> bool:
 
 
 def is_short(record: CellRecord) -> bool:
-    """True when the model ended its answer below the `min_tokens` of the cell's spec."""
+    """True if the model ended its answer with fewer tokens than the spec's `min_tokens`."""
     measured, least = record.measurement, record.spec.get("sampling", {}).get("min_tokens")
     if measured is None or least is None or measured.finish_reason != "stop":
         return False

@@ -1,1 +1,1 @@
-"""Which route a suite should take: samples, rewards, and the report."""
+"""Finds the route that a suite should take: samples, rewards, and the report."""

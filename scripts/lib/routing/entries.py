@@ -1,4 +1,4 @@
-"""Chooses a sample: which entry is frontdoor, specialist and architect of a suite; which questions.
+"""Chooses a sample: the frontdoor, specialist and architect of each suite, and the questions.
 
 The choice follows the entries' `candidate_roles` and the suites of these roles
 (config/suites.yaml). A sample's cells are ordinary cells. The pipeline runs them, entry by entry,
@@ -45,7 +45,7 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Narrowing:
-    """What the user restricts a sample to; empty means all.
+    """The user's restrictions of a sample; empty means all.
 
     `entries`: actions are chosen among these. `questions`: `ID` or `SUITE/ID`. `modes`: names or
     patterns of the decoding modes in which each entry is asked.
@@ -66,7 +66,7 @@ EVERYTHING = Narrowing()
 
 @dataclass(frozen=True)
 class Sample:
-    """Per suite the entry of each action, and the questions that all of them are asked."""
+    """For each suite: the entry of each action, and the questions that all of them are asked."""
 
     seed: int
     routes: Mapping[str, Mapping[str, Model]]
@@ -102,7 +102,7 @@ def _answers(planner: Planner, model: Model, suite: str) -> bool:
 
 
 def _rank(action: str, suite: str, model: Model) -> tuple[Any, ...] | None:
-    """The rank of a model for an action in a suite, the smallest first; None where it cannot."""
+    """The rank of a model for an action in a suite, the smallest first; None if it cannot."""
     specialities = [role for role in roles_of_suite(suite) if role not in NO_SPECIALITY]
     own = [
         (specialities.index(role), place)
@@ -119,7 +119,7 @@ def _rank(action: str, suite: str, model: Model) -> tuple[Any, ...] | None:
 
 
 def _chosen(planner: Planner, action: str, suite: str, key: str) -> Model | Absent:
-    """The entry that the user names; Absent where it cannot be asked."""
+    """The entry that the user names; Absent if it cannot be asked."""
     model = planner.registry.entry(key)
     if not planner.weights[key].usable:
         return Absent(action, suite, f"{key}: its weights are not on this machine: {model.path}")
@@ -134,7 +134,7 @@ def _chosen(planner: Planner, action: str, suite: str, key: str) -> Model | Abse
 def _found(
     planner: Planner, action: str, suite: str, taken: Sequence[Model], entries: Sequence[str]
 ) -> Model | Absent:
-    """The best entry whose weights are here; where `entries` are named, one of them."""
+    """The best entry whose weights are here; if `entries` are named, the best of those."""
     ranked = []
     for model in planner.registry.models.values():
         rank = _rank(action, suite, model)
@@ -161,7 +161,7 @@ def _routes(
 ) -> Mapping[str, Model | Absent]:
     """The entry of each action in a suite.
 
-    `entries` without a role that fits an action take the actions that are left, in order. Raises
+    Named `entries` whose roles fit no action take the remaining actions, in order. Raises
     BenchError for an entry that is named for two actions.
     """
     found: dict[str, Model | Absent] = {}
@@ -233,7 +233,7 @@ def draw_sample(
     """Choose entries and draw `size` questions per suite, spread over the tiers.
 
     If questions are named, all of them are asked instead. A suite with fewer than two actions is
-    left out. Raises BenchError where no suite is left.
+    left out. Raises BenchError if no suite is left.
     """
     for key in narrowing.entries:
         planner.registry.entry(key)
@@ -303,7 +303,7 @@ def entry_settings(
     }
     decoding: dict[str, Any] = {"modes": list(modes)}
     if tuple(modes) != (MODE,):
-        # Elsewhere the modes for speed are asked only a few questions of some suites; here all.
+        # Usually, modes for speed are asked only a few questions of some suites; here all.
         decoding["speed_suites"] = suites
         decoding["speed_sample"] = max(len(names), raw["decoding"]["speed_sample"])
     return merge(raw, narrowed | {"decoding": decoding, "repeats": 1})

@@ -1,4 +1,4 @@
-"""A sample's options, stored beside it for --resume; what replaces the options of other tools."""
+"""The options of a sample, stored for --resume, and the replacements of other tools' options."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SAMPLE = "sample.json"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The options that define a sample, by their command-line names. `timeout`: s per question."""
+    """The options that define a sample, by command-line name. `timeout`: seconds per question."""
 
     suites: tuple[str, ...] = ("all",)
     sample_size: int = 10
@@ -35,7 +35,7 @@ class Asked:
 
     @property
     def narrowing(self) -> Narrowing:
-        """The entries, questions and modes that are asked for."""
+        """The entries, questions and modes to which the sample is restricted."""
         return Narrowing(self.roles, self.question_ids, self.modes)
 
     @property
@@ -75,7 +75,7 @@ def asked_of(given: Mapping[str, Any]) -> Asked:
 
 
 def _given(given: Mapping[str, Any]) -> list[str]:
-    """The fields of Asked that the command line gives a value for."""
+    """The fields of Asked for which the command line gives a value."""
     return [f.name for f in fields(Asked) if given.get(f.name) is not None]
 
 
@@ -133,7 +133,7 @@ def resumed(routing: Path, name: str, given: Mapping[str, Any]) -> tuple[str, As
     return name, _read(files[name])[1]
 
 
-# Options of harnesses that ask a running orchestrator, separated by spaces -> what replaces them.
+# Options of programs that ask a running orchestrator, separated by spaces -> their replacement.
 REPLACED: Mapping[str, str] = {
     "--model --models --role": "--roles KEY …, or --frontdoor, --specialist, --architect KEY",
     "--mode": "--modes MODE …",
@@ -146,13 +146,13 @@ REPLACED: Mapping[str, str] = {
         "config/config.yaml)"
     ),
     "--cache --no-cache --rebuild-cache --skip-cache --dedup --no-dedup --force --overwrite": (
-        "nothing: a stored answer is asked for again only when its configuration has changed"
+        "nothing: a stored answer is asked for again only if its configuration has changed"
     ),
     "--workers --parallel --concurrency --batch-size --jobs": (
         "nothing: a timed entry has the machine to itself; for several machines: profiles/slurm"
     ),
     "--retries --retry --max-retries": (
-        "snakemake retry_failed; until then a failed answer is kept"
+        "snakemake retry_failed; until then, a failed answer is kept"
     ),
     "--temperature --max-tokens --top-p --context --context-length --repeats --engine": (
         "--configfile FILE with that key of config/config.yaml"
@@ -183,7 +183,7 @@ REPLACED: Mapping[str, str] = {
 
 
 def unknown_option(word: str, known: Sequence[str]) -> BenchError:
-    """The error for an option, or another word, that this command does not have."""
+    """The error for an option, or for another word, that this command does not have."""
     name = word.partition("=")[0]
     for options, by in REPLACED.items():
         if name in options.split():
@@ -195,7 +195,7 @@ def unknown_option(word: str, known: Sequence[str]) -> BenchError:
 
 
 def replaced_options() -> str:
-    """The table, for --help."""
+    """The table of replaced options, for --help."""
     return "\n".join(
         f"  {', '.join(options.split())}\n      {by}" for options, by in REPLACED.items()
     )

@@ -1,4 +1,4 @@
-"""Writes what a session found to `--output`: one file in the form of its suffix, or a folder."""
+"""Writes a session's outcomes to `--output`: one file in the form of its suffix, or a folder."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def check_output(path: Path) -> None:
 
 
 def write_output(path: Path, found: Found) -> None:
-    """Write one file in the form of its suffix; into a folder outcomes and routes, and a page."""
+    """Write one file in the form of its suffix; in a folder: outcomes, routes and a page."""
     if path.suffix and not path.is_dir():
         write_atomic(path, FORMS[path.suffix](found))
         return

@@ -1,10 +1,10 @@
 """A sample's outcomes per suite and action, as a table, CSV or a page; and the recommended route.
 
 The default route of a suite is its frontdoor, or, if that has no reward, the fastest other action.
-Another action is recommended only where it is significantly better on the same questions: the
-interval of the paired difference of the rewards lies above 0, and the p-value is at most 5 % after
-Holm's adjustment for all comparisons with the default. If several are, the one with the greatest
-mean reward is recommended.
+Another action is recommended only if it is significantly better on the same questions: the interval
+of the paired difference of the rewards lies above 0, and the p-value is at most 5 % after Holm's
+adjustment for all comparisons with the default. If there are several such actions, the one with the
+greatest mean reward is recommended.
 """
 
 from __future__ import annotations
@@ -67,12 +67,12 @@ class Route:
 
     @property
     def shown_entry(self) -> str:
-        """The entry, with the mode where it is not `baseline`."""
+        """The entry, with the mode if that is not `baseline`."""
         return entry_and_mode(self.entry, self.mode)
 
 
 def entry_and_mode(entry: str, mode: str) -> str:
-    """An entry as it is shown, with the mode where it is not `baseline`."""
+    """An entry as it is shown, with the mode if that is not `baseline`."""
     return entry if mode == MODE else f"{entry} {mode}"
 
 
@@ -91,8 +91,8 @@ def _divided(rewards: Clustered, by: float) -> Clustered:
 def _compared(new: Clustered, base: Clustered) -> Comparison | None:
     """The paired difference of rewards; None without a shared question.
 
-    The statistics are made for differences from -1 to 1, but rewards have no lower limit. Greater
-    ones are therefore divided by the next whole number first.
+    The statistics need differences from -1 to 1, but rewards have no lower limit. Larger
+    differences are therefore first divided by the next whole number.
     """
     shared = new.keys() & base.keys()
     largest = max((abs(fmean(new[q]) - fmean(base[q])) for q in shared), default=0.0)
@@ -128,7 +128,7 @@ def _route(outcomes: Sequence[ModelOutcome], rewards: Clustered) -> Route:
 
 
 def _default(routes: Sequence[Route]) -> Route | None:
-    """The default route of a suite; None where nothing has a reward.
+    """The default route of a suite; None if nothing has a reward.
 
     If the frontdoor has several modes, it is mode `baseline`, else the fastest one.
     """
@@ -165,7 +165,7 @@ def _is_better(route: Route) -> bool:
 
 
 def _choice(routes: Sequence[Route]) -> tuple[int, str]:
-    """(index, why) of the recommended route of a suite; the index is -1 where there is none."""
+    """(index, why) of the recommended route of a suite; the index is -1 if there is none."""
     better = [place for place, r in enumerate(routes) if _is_better(r)]
     if better:
         return max(better, key=lambda place: routes[place].reward or 0.0), "take"
@@ -183,7 +183,7 @@ def _choice(routes: Sequence[Route]) -> tuple[int, str]:
 
 
 def _routes_of_suite(groups: Sequence[Sequence[ModelOutcome]]) -> list[Route]:
-    """The routes of one suite. Where none is recommended, the first one says why."""
+    """The routes of one suite. If none is recommended, the first one has the reason."""
     rewards = [_rewards(found) for found in groups]
     routes = [_route(found, own) for found, own in zip(groups, rewards, strict=True)]
     default = _default(routes)

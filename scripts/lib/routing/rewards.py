@@ -24,7 +24,7 @@ COST_WEIGHT = 0.15
 class ModelOutcome:
     """One action on one question; times in seconds.
 
-    `success` and `reward` are None where there is no reward; `why` has the reason. `quality` is the
+    `success` and `reward` are None if there is no reward; `why` has the reason. `quality` is the
     score divided by the best score.
     """
 

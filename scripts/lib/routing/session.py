@@ -1,9 +1,9 @@
 """Runs a sample with the pipeline, and reads and writes its outcomes.
 
 `benchmarks/results/routing/{hardware}/{sample}/` holds the options (sample.json), the configuration
-of each part, outcomes.csv, routes.csv and summary.md. When samples are joined, the newest outcome
-of each question, entry and action counts. Its reward is computed with the times of the frontdoor it
-was sampled with.
+of each part, outcomes.csv, routes.csv and summary.md. If samples are joined, the newest outcome of
+each question, entry and action counts. Its reward is computed with the times of the frontdoor of
+its own sample.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Part:
 
     @property
     def name(self) -> str:
-        """The entry, with the mode where it is not `baseline`."""
+        """The entry, with the mode if that is not `baseline`."""
         return self.key if self.mode == MODE else f"{self.key}.{self.mode}"
 
     def pending(self) -> tuple[Cell, ...]:
@@ -56,7 +56,7 @@ class Part:
         return pending(self.shard)
 
     def targets(self) -> list[str]:
-        """The files to ask Snakemake for; empty where nothing is missing.
+        """The files to ask Snakemake for; empty if nothing is missing.
 
         One missing cell is enough, because its job makes all of them.
         """
@@ -65,14 +65,14 @@ class Part:
         return [] if Path(self.review).is_file() else [self.review]
 
     def rows(self) -> tuple[ReviewRow, ...]:
-        """The reviewed cells; empty where the review is missing."""
+        """The reviewed cells; empty if the review is missing."""
         return read_review(Path(self.review)) if Path(self.review).is_file() else ()
 
 
 def parts_of(sample: Sample, raw: Mapping[str, Any]) -> tuple[tuple[Part, ...], tuple[Absent, ...]]:
-    """The parts of a sample, one per entry and mode; and the modes that entries lack.
+    """The parts of a sample, one per entry and mode; and the modes that entries do not have.
 
-    Raises BenchError where no entry has any of the modes.
+    Raises BenchError if no entry has any of the modes.
     """
     parts: list[Part] = []
     absent: list[Absent] = []
@@ -124,7 +124,7 @@ def _why_lacking(plan: Plan, key: str, pattern: str, known: Sequence[str]) -> st
 
 
 def run_part(part: Part, folder: Path, dry_run: bool, verbose: bool) -> bool:
-    """Let Snakemake make the missing files of a part; True where it succeeds."""
+    """Let Snakemake make the missing files of a part; True if it succeeds."""
     if not (targets := part.targets()):
         return True
     file = folder / f"{part.name}.yaml"
@@ -176,8 +176,8 @@ def outcomes_csv(outcomes: Sequence[ModelOutcome], written_utc: str) -> str:
 def read_outcomes(folder: Path) -> tuple[tuple[ModelOutcome, ...], ...]:
     """The outcomes of all samples of a hardware profile, grouped by suite and frontdoor.
 
-    Of each question, action and entry the newest outcome counts; one with a missing cell counts
-    only where there is no other. Raises BenchError for a damaged file.
+    For each question, action and entry, the newest outcome counts; one with a missing cell counts
+    only if there is no other. Raises BenchError for a damaged file.
     """
     samples = [_read(file) for file in sorted(folder.glob(f"*/{OUTCOMES}"))]
     newest: dict[_Key, ModelOutcome] = {}

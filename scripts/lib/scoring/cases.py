@@ -1,7 +1,7 @@
 """Cases of a program, each `{stdin, stdout}`: in the check itself, or in a file beside the suite.
 
-Such a file is gzip of one JSON object a line. A check names it with its digest, so a score depends
-on its content.
+Such a file is gzip with one JSON object per line. A check names it with its sha256, so a score
+depends on its content.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Case = Mapping[str, str]
 def read_cases(given: Any) -> list[Case]:
     """The cases of a check's `cases`.
 
-    Raises BenchError where a file is missing, damaged or not the one of that digest.
+    Raises BenchError if a file is missing or damaged, or has another sha256.
     """
     if not isinstance(given, Mapping):
         return list(given or ())

@@ -1,8 +1,8 @@
 """Exact mathematical equality, decided in a process of its own.
 
-sympy can compute without end, in C code that no signal handler interrupts. So a worker process
-decides. It limits its own processor time: the kernel ends it when an expression takes too long, and
-the next check starts another worker. sympy is imported only where mathematics is checked.
+sympy can compute forever, in C code that no signal handler interrupts. So a worker process decides.
+It limits its own processor time: if an expression takes too long, the kernel ends it, and the next
+check starts another worker. sympy is imported only if mathematics is checked.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from scripts.lib.base.process_lifetime import die_with_parent
 from scripts.lib.scoring.extract.evidence import Undecided
 
 MOST_CHARACTERS = 300
-# A limit of the worker's own processor time: a busy machine makes no difference. The clock is for a
-# worker that hangs without computing.
+# The limit is for the worker's own processor time, so a busy machine makes no difference. The clock
+# limit is for a worker that hangs without computing.
 PROCESSOR_SECONDS = 3.0
 CLOCK_SECONDS = 60.0
 MEMORY_BYTES = 2 << 30
@@ -51,7 +51,7 @@ class Worker(LineWorker):
         return ["-m", "scripts.lib.scoring.equality", str(os.getpid()), str(PROCESSOR_SECONDS)]
 
     def equal(self, gold: str, answer: str) -> bool | None:
-        """Whether two expressions are equal; None where the second is not an expression.
+        """Whether two expressions are equal; None if the second is not an expression.
 
         Raises Undecided.
         """
@@ -82,9 +82,9 @@ atexit.register(_WORKER.close)
 
 @lru_cache(maxsize=1024)
 def equal(gold: str, answer: str) -> bool | None:
-    """Whether two expressions in LaTeX are equal; None where the second is not an expression.
+    """Whether two expressions in LaTeX are equal; None if the second is not an expression.
 
-    Raises Undecided where this would take too long, or where the worker cannot read the first.
+    Raises Undecided if this would take too long, or if the worker cannot read the first.
     """
     if gold == answer:
         return True

@@ -177,7 +177,7 @@ _CLOSED = (
 
 
 def _refuse(action: str, target: list[Any], subject: Any, values: list[Any]) -> None:
-    """Raise where the answer asks for objects or attributes of the tests that are closed to it."""
+    """Raise if the answer asks for objects or attributes of the tests that are closed to it."""
     if target[0] != "yours":
         raise TypeError("not an object of the tests")
     if action.endswith("attr") and (isinstance(subject, _CLOSED) or str(values[0]).startswith("_")):
@@ -518,7 +518,7 @@ def _finished(
 def run_program(code: str, stdin: str, cpu_s: int, clock_s: float) -> list[Any]:
     """Run code as a program in a process of its own.
 
-    Returns [its standard output, why it failed ('' where it did not)].
+    Returns [its standard output, why it failed ('' if it did not)].
     """
     Path("answer.py").write_text(code, encoding="utf-8")
     argv = [sys.executable, "-s", "-S", "-P", "-c", PROGRAM]
@@ -681,7 +681,7 @@ def judge(peer: Peer, tests: str, setup: str, entry: str) -> tuple[bool, str]:
 
 
 def _numbers(line: str) -> list[Decimal] | None:
-    """A line's words as exact numbers; None where one of them is not a number."""
+    """A line's words as exact numbers; None if one of them is not a number."""
     try:
         return [Decimal(word) for word in line.split()]
     except ArithmeticError:
@@ -734,7 +734,7 @@ def judge_cases(peer: Peer, cases: list[dict[str, str]], compare: str) -> tuple[
 
 
 def _confine(limits: Mapping[str, int], user: int, clock_s: int) -> None:
-    """Set limits, and take a user number of this sandbox's own where it was started by root.
+    """Set limits, and take a user number of this sandbox's own if it was started by root.
 
     The kernel counts processes by user, so those of other answers do not count; and root's have no
     limit.
@@ -760,7 +760,7 @@ def _silence() -> int:
 
 
 def _verdict(peer: Peer, payload: Mapping[str, Any]) -> tuple[bool | None, str]:
-    """(whether the answer passes, why). None where its sandbox did not start."""
+    """(whether the answer passes, why). None if its sandbox did not start."""
     try:
         peer.receive()
     except Gone:

@@ -26,17 +26,17 @@ from scripts.lib.scoring.rubric import (
     QuestionScore,
 )
 
-# Increase it when replies are scored differently: a new series of verdicts begins.
+# Increase it if replies are scored differently: a new series of verdicts then begins.
 SCORING_VERSION = 1
 PAIR_DIGEST_CHARACTERS = 32
-# A judge reads this much of an answer: its beginning and its end. More is garbage, and costs money.
+# A judge reads this much of an answer's beginning and end. More would be garbage, and cost money.
 HEAD_CHARACTERS, TAIL_CHARACTERS = 15_000, 5_000
 POINTS = {"met": 1.0, "partly": 0.5, "unmet": 0.0}
 # At most this much of a reason is stored.
 REASON_CHARACTERS = 600
 
-# The judge's instructions, with three worked examples: long enough for the vendor's prompt cache to
-# take them.
+# The judge's instructions, with three worked examples. They are long enough for the vendor's prompt
+# cache.
 SYSTEM = (Path(__file__).parent / "system.md").read_text(encoding="utf-8").strip()
 
 SCHEMA: dict[str, Any] = {
@@ -81,7 +81,7 @@ TEMPLATE = """\
 
 @dataclass(frozen=True)
 class Material:
-    """What a judge sees of one answer.
+    """The part of one answer that a judge sees.
 
     `criteria` are (text, weight); `answer` is cleaned and cut to the length that is read.
     """
@@ -99,7 +99,7 @@ class Material:
 
 
 def prompt_identity() -> str:
-    """Digest of the judge's instructions, template and schema: other texts make another judge."""
+    """Digest of the judge's instructions, template and schema: other texts are another judge."""
     return digest([SYSTEM, TEMPLATE, SCHEMA, HEAD_CHARACTERS, TAIL_CHARACTERS])
 
 
@@ -138,7 +138,7 @@ def _cut(answer: str) -> str:
 
 
 def material(question: Question, answer: str, finish_reason: str) -> Material:
-    """What a judge sees of an answer as the model gave it.
+    """The material for a judge, from an answer as the model gave it.
 
     Thinking, echo and chat markers are removed.
     """
@@ -187,7 +187,7 @@ def _criterion(item: dict[str, Any], criterion: tuple[str, int], answer: str) ->
 def score_reply(shown: Material, content: str) -> QuestionScore:
     """The score of a judge's reply.
 
-    Raises Malformed where it does not fit the schema, or is not about these criteria.
+    Raises Malformed if it does not fit the schema, or is not about these criteria.
     """
     # Imported here: planning needs this module, but no check and no validator.
     from jsonschema import Draft202012Validator
@@ -213,7 +213,7 @@ def score_reply(shown: Material, content: str) -> QuestionScore:
     items = sorted(reply["criteria"], key=lambda item: int(item["number"]))
     scores = tuple(_criterion(i, c, answer) for i, c in zip(items, shown.criteria, strict=True))
     summary = " ".join(reply["summary"].split())[:REASON_CHARACTERS]
-    # One invented quotation is enough: to weigh the other criteria alone would reward it.
+    # One invented quotation is enough: if only the other criteria counted, it would be rewarded.
     invented = next((c.reason for c in scores if c.points is None), None)
     if invented is not None:
         return QuestionScore(scores, unscored=invented, summary=summary)

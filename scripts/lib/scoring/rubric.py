@@ -1,4 +1,4 @@
-"""The rubric: points per criterion become a score from 0 to 3. Code does this for every scorer.
+"""The rubric: the points of all criteria give a score from 0 to 3, the same way for all scorers.
 
 3 is correct with good reasoning; 2 partially correct or truncated; 1 wrong but a reasonable
 attempt; 0 wrong, empty or garbage. An answer passes with a score of at least 2. What could not be
@@ -64,7 +64,7 @@ class QuestionScore:
 
     @property
     def fraction(self) -> float | None:
-        """Points over the scored weight; None where nothing is scored.
+        """Points over the scored weight; None if nothing is scored.
 
         An answer that fails as a whole has 0. One that passes as a whole gets all the points of the
         criteria that are not scored.
@@ -78,14 +78,14 @@ class QuestionScore:
 
     @property
     def score(self) -> int | None:
-        """0-3 on the rubric; None where less than half of the weight could be scored."""
+        """0-3 on the rubric; None if less than half of the weight could be scored."""
         if self.unscored or self.fraction is None or self.coverage < LEAST_COVERAGE:
             return None
         return min(max(_by_fraction(self.fraction), self.least), self.most)
 
     @property
     def passed(self) -> bool | None:
-        """Whether the score is a pass; None where there is no score."""
+        """Whether the score is a pass; None if there is no score."""
         return None if self.score is None else self.score >= PASS_SCORE
 
     @property
@@ -97,7 +97,7 @@ class QuestionScore:
         said = self.criteria if self.whole is None else (*self.criteria, self.whole)
         decided = [f"{c.reason} ({c.weight})" for c in said if c.points is not None]
         parts += [self.summary] if self.summary else decided
-        # A criterion without a check is for a judge: that is not worth a mention.
+        # A criterion without a check is for a judge; this is not mentioned.
         undecided = [
             f"{c.reason} ({c.weight})" for c in said if c.points is None and c.reason != NO_CHECK
         ]

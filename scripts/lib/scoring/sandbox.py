@@ -39,8 +39,8 @@ FOLDER_BYTES = 1 << 24
 VERDICT_BYTES = 1 << 16
 MOST_PROCESSES = 48
 MOST_OPEN_FILES = 64
-# Limits are of processor time: a busy machine makes no difference. A clock limit of this many times
-# that is for code that waits.
+# Limits are of processor time, so a busy machine makes no difference. For code that waits, there is
+# a clock limit of this many times the processor time.
 CLOCK_FACTOR = 6
 # For the tests' own computing, in addition to the answer's.
 TESTS_SECONDS = 30.0
@@ -58,7 +58,7 @@ _RUNNABLE = (psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP)
 class CaseVerdict(NamedTuple):
     """Whether the answer passed, and the reason in a few words.
 
-    `passed` is None where the sandbox cannot run, or the machine was too busy.
+    `passed` is None if the sandbox cannot run, or the machine was too busy.
     """
 
     passed: bool | None
@@ -81,7 +81,7 @@ class CodeTests:
     compare: str = "stripped"
 
 
-# --- what runs where ------------------------------------------------------------------------------
+# --- the command lines ----------------------------------------------------------------------------
 
 
 def _bwrap(binary: str, unprivileged: bool) -> list[str]:
@@ -203,7 +203,7 @@ class _Usage(NamedTuple):
 
 
 def _usage(pid: int) -> _Usage:
-    """The use of a process and its descendants so far, and whether one of them wants to compute."""
+    """The resources that a process and its descendants used, and whether one wants to compute."""
     cpu_s, memory, runnable = 0.0, 0, False
     try:
         found = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
@@ -224,7 +224,7 @@ def _usage(pid: int) -> _Usage:
 
 
 def _limit(tests: int, answer: int, timeout_s: float, clock_s: float) -> CaseVerdict | None:
-    """The verdict on an answer that passed a limit; None where none is passed yet."""
+    """The verdict on an answer that passed a limit; None if none is passed yet."""
     used, late = _usage(answer), f"no end within {timeout_s:g} s"
     if used.cpu_s > timeout_s:
         return CaseVerdict(False, late)
@@ -309,7 +309,7 @@ def _try(sandbox: Sequence[str], code: str, tests: CodeTests, timeout_s: float) 
 def run_tests(code: str, tests: CodeTests, timeout_s: float) -> CaseVerdict:
     """Run code, then tests on it, within a limit of processor time (per case, if there are cases).
 
-    Nothing that the code does raises here. `passed` is None where no sandbox works, or the machine
+    Nothing that the code does raises here. `passed` is None if no sandbox works, or the machine
     kept the code from ending.
     """
     reason = unavailable()

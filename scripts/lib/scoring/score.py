@@ -56,7 +56,7 @@ class Examined:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What scoring found: the answer itself, the outcomes of each criterion, and the score."""
+    """The result of scoring: the answer itself, the outcomes of each criterion, and the score."""
 
     answer: str
     criteria: tuple[Examined, ...]
@@ -64,7 +64,7 @@ class Examination:
 
 
 def _run(check: Check, answer: str, as_written: str) -> CheckOutcome:
-    """The outcome of a check, undecided where it cannot run.
+    """The outcome of a check, undecided if it cannot run.
 
     Its texts are made valid: an answer can contain characters that no file can hold.
     """

@@ -22,7 +22,7 @@ from scripts.lib.scoring.series import Series, make_series
 from scripts.lib.scoring.verdict_store import VerdictStore
 from scripts.lib.settings.judge_config import CHECKS, CLAUDE, JudgeConfig
 
-# Increase it when a check decides differently: reviews are then made again, without inference.
+# Increase it if a check decides differently: reviews are then made again, without inference.
 SCORER_VERSION = 4
 
 
@@ -50,10 +50,7 @@ _LIBRARIES = {
 
 @lru_cache(maxsize=1)
 def _pinned() -> Mapping[str, str]:
-    """Library -> version by the lock.
-
-    This is the same in each environment and on each machine, whatever is installed.
-    """
+    """Library -> version in the lock: the same on each machine, whatever is installed."""
     text = LOCK.read_text(encoding="utf-8") if LOCK.is_file() else ""
     return dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE))
 
@@ -71,7 +68,7 @@ def _libraries(questions: Iterable[Question]) -> list[str]:
 
 
 def check_libraries(scorers: Iterable[Scorer], questions: Iterable[Question]) -> None:
-    """Raise BenchError where a check's library has another version than the review's name says."""
+    """Raise BenchError if a check's library does not have the version in the review's name."""
     if all(scorer.name != CHECKS for scorer in scorers):
         return
     for name in _libraries(questions):

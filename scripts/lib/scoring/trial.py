@@ -1,4 +1,4 @@
-"""One answer tried on one question: what each check says and extracts, and from which place."""
+"""Tries one answer on one question: what each check decides and extracts, and from which place."""
 
 from __future__ import annotations
 

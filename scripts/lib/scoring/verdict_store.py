@@ -59,7 +59,7 @@ class JudgeVerdict:
 
     @property
     def score(self) -> int | None:
-        """The score from 0 to 3; None where it is unscored."""
+        """The score from 0 to 3; None if it is unscored."""
         return self.scored.score
 
     def to_json(self) -> str:
@@ -68,7 +68,7 @@ class JudgeVerdict:
 
 
 def parse_verdict(text: str, origin: str) -> JudgeVerdict:
-    """Read a stored verdict. Raises Damaged naming `origin` where it was changed."""
+    """Read a stored verdict. Raises Damaged, which names `origin`, if it was changed."""
     raw = read_sealed(text, origin)
     version = raw.get("schema_version")
     if version != SCHEMA_VERSION:
@@ -118,7 +118,7 @@ class BatchRecord:
 
 
 def parse_batch(text: str, origin: str) -> BatchRecord:
-    """Read a closed batch. Raises Damaged naming `origin` where it was changed."""
+    """Read a closed batch. Raises Damaged, which names `origin`, if it was changed."""
     raw = read_sealed(text, origin)
     try:
         del raw[SEAL]
@@ -136,7 +136,7 @@ def _quarantined_pairs(record: BatchRecord) -> dict[str, str]:
 
 
 def parse_series(text: str, file: Path) -> Series:
-    """Read what a series is. Raises Damaged where its folder has the name of another series."""
+    """Read a series' description. Raises Damaged if its folder has another series' name."""
     raw = strict_json(text, str(file))
     try:
         found = Series(raw.pop("scorer"), raw.pop("model"), raw)
@@ -159,7 +159,7 @@ def all_series(root: Path = VERDICTS) -> tuple[Series, ...]:
 class VerdictStore:
     """The verdicts of one series.
 
-    `damaged`: the records that were changed since they were written. They count as missing.
+    `damaged`: the records that were changed after they were written. They count as missing.
     """
 
     def __init__(self, series: Series, root: Path = VERDICTS):
@@ -179,7 +179,7 @@ class VerdictStore:
         return self.folder / digest[:2] / f"{digest}.json"
 
     def read(self, digest: str) -> JudgeVerdict | None:
-        """The verdict of that name, of any batch; None where it is missing or damaged."""
+        """The verdict of that name, of any batch; None if it is missing or damaged."""
         path = self.path(digest)
         return self._believed(path, lambda text: self._own(parse_verdict(text, str(path)), digest))
 
@@ -222,7 +222,7 @@ class VerdictStore:
         return found
 
     def usable(self, pair: str) -> JudgeVerdict | None:
-        """The verdict that counts for a pair; None where there is none.
+        """The verdict that counts for a pair; None if there is none.
 
         Its batch was accepted, and its reply is final: scored, or unscored for good.
         """
@@ -247,7 +247,7 @@ class VerdictStore:
         return self.stopped() or "not judged yet"
 
     def is_quarantined(self, pair: str) -> bool:
-        """True where a failed batch had the pair and no later verdict has replaced it."""
+        """True if a failed batch had the pair and no later verdict has replaced it."""
         return pair in self._quarantined and self.read(verdict_digest(self.series, pair)) is None
 
     def write_closed(self, record: BatchRecord) -> None:
@@ -287,7 +287,7 @@ class VerdictStore:
         """The open batches, by name: the oldest first."""
         yield from sorted(file.stem for file in (self.folder / "open").glob("*.json"))
 
-    # What a run could not do is stored: reviews show it, and the next run continues there.
+    # Unfinished work is stored: reviews show it, and the next run continues there.
 
     @property
     def _unfinished(self) -> Path:
@@ -327,7 +327,7 @@ class VerdictStore:
             self._unfinished.unlink(missing_ok=True)
 
     def stopped(self) -> str:
-        """Why the last run left answers unjudged; empty where it did not."""
+        """Why the last run left answers unjudged; empty if it did not."""
         return str(self.unfinished().get("reason", ""))
 
 

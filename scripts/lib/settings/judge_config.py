@@ -1,4 +1,4 @@
-"""The judge's part of the run configuration. What each setting means is in config.yaml."""
+"""The judge's part of the run configuration. config.yaml explains each setting."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NO_KEY = f"no {KEY_VARIABLES[0]} in the environment"
 
 
 def has_key() -> bool:
-    """True when the environment holds a key for the SDK. Nothing else here reads that key."""
+    """True if the environment has a key for the SDK. Nothing else here reads that key."""
     return any(os.environ.get(name) for name in KEY_VARIABLES)
 
 
@@ -48,7 +48,7 @@ class ClaudeConfig:
 
     @property
     def batched(self) -> bool:
-        """True where Claude is asked by the Message Batches API."""
+        """True if Claude is asked by the Message Batches API."""
         return self.api == "batches"
 
 
@@ -65,7 +65,7 @@ class LocalJudgeConfig:
 
 @dataclass(frozen=True, slots=True)
 class JudgeConfig:
-    """Which scorers score. The first one gives the numbers, the others are shown beside them."""
+    """The scorers and their settings. The first scorer gives the numbers on the pages."""
 
     scorers: tuple[str, ...]
     round: int
@@ -104,7 +104,7 @@ def _prices(part: Fields) -> Prices:
 
 def _claude(part: Fields) -> ClaudeConfig:
     model = part.text("model")
-    # What such a name stands for changes, so its verdicts could not be compared.
+    # The model behind such a name changes, so its verdicts could not be compared.
     if model.endswith("latest"):
         part.problem("model", f"expected a pinned model id, found {shown(model)}")
     return ClaudeConfig(

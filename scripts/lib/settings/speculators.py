@@ -1,9 +1,8 @@
 """Every way in which llama.cpp can speculate: one row each.
 
-A row says what a speculator needs, its settings, how each dialect of llama-server is told to use
-it, and its name in llama-server's log, which proves that it was active. Sources: llama.cpp's
-common/speculative.cpp and common/arg.cpp (of the pinned llama-cpp-python), ik_llama.cpp's
-docs/speculative.md.
+A row has a speculator's needs, settings, and flags in each dialect of llama-server, and its name in
+llama-server's log, which proves that it was active. Sources: llama.cpp's common/speculative.cpp and
+common/arg.cpp (of the pinned llama-cpp-python), ik_llama.cpp's docs/speculative.md.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any
 
 
 class Needs(StrEnum):
-    """What a speculator needs beside the model."""
+    """What a speculator needs in addition to the model."""
 
     NOTHING = "nothing"
     HEAD = "a head for multi-token prediction in the model's file"
@@ -68,12 +67,12 @@ class Speculator:
 
     @property
     def is_ngram(self) -> bool:
-        """True where earlier text is matched, and no second model drafts."""
+        """True if earlier text is matched; no second model drafts."""
         return self.needs is Needs.NOTHING
 
 
 _MOST_NGRAM, _MOST_DRAFT = 1024, 512
-# ik_llama.cpp cuts every draft off at `n_max` (16 where it is not given).
+# ik_llama.cpp cuts every draft off at `n_max` (16 if it is not given).
 _IK_LIMIT = "n_max"
 
 
@@ -165,7 +164,7 @@ BY_NAME: Mapping[str, Speculator] = MappingProxyType({row.name: row for row in S
 # Those that are planned by their name alone.
 NGRAMS = tuple(row.name for row in SPECULATORS if row.is_ngram and not row.named)
 LOOKUP, MTP, SIMPLE_DRAFT = "lookup", "mtp", "draft"
-# What config.yaml may set: section -> its settings. All draft files and heads share one section.
+# The settings in config.yaml: section -> settings. All draft files and heads share one section.
 DRAFTING = "drafting"
 SETTINGS: Mapping[str, Mapping[str, Knob]] = MappingProxyType(
     {
@@ -198,7 +197,7 @@ class Speculation:
 
 
 def knobs_of(name: str, settings: Mapping[str, Mapping[str, int | float]]) -> dict[str, Any]:
-    """A speculator's settings out of config.yaml's: {setting: value}."""
+    """A speculator's settings, from those of config.yaml: {setting: value}."""
     row = BY_NAME[name]
     given = settings.get(name if row.is_ngram else DRAFTING, {})
     return {key: given.get(key, knob.default) for key, knob in row.knobs.items()}

@@ -1,4 +1,4 @@
-"""Gathers what the tables and pages are made of: every plan with its reviews."""
+"""Loads the data of tables and pages: every plan with its reviews."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from scripts.lib.tables.setups import Setup
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
-    """A shard with what can be believed of its review."""
+    """A shard with the usable part of its review."""
 
     shard: Shard
     file: str
@@ -58,7 +58,7 @@ def _read_environments(
 
 
 def setup(plan: Plan, reviewed: Reviewed, measured_gb_per_s: float | None) -> Setup:
-    """A reviewed shard as a setup, with what the physics gate and the roofline need."""
+    """A reviewed shard as a setup, with the data for impossible speeds and the roofline."""
     shard, facts = reviewed.shard, reviewed.shard.weights.facts
     header = facts.header if facts is not None else None
     all_used = header.expert_used_count if header is not None else None
@@ -106,7 +106,7 @@ def load_part(plan: Plan, is_active: bool) -> ProfilePart:
 
 
 def load_parts(config: Config) -> tuple[ProfilePart, ...]:
-    """One part per plan: the active profile's first, then those with cells."""
+    """One part per plan: first those of the active profile, then those with cells."""
     made = every_plan(config)
     parts = (load_part(plan, index < len(made.active)) for index, plan in enumerate(made.all))
     return tuple(part for part in parts if part.setups or part.damaged or part.is_active)

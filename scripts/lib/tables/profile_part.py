@@ -28,7 +28,7 @@ class ProfilePart:
     """The results on one hardware profile by one engine.
 
     `environments`: digest -> the records that cells refer to. `damaged`: stored records that were
-    changed after they were written; `setups` and `environments` have nothing of them.
+    changed after they were written; they are not in `setups` and `environments`.
     """
 
     plan: Plan
@@ -106,6 +106,6 @@ class ProfilePart:
 
 
 def measured_bandwidth(environments: Iterable[Mapping[str, Any]]) -> float | None:
-    """The greatest memory bandwidth in GB/s that a preflight measured; None where none did."""
+    """The greatest memory bandwidth in GB/s that a preflight measured; None if none did."""
     found = [(record.get("preflight") or {}).get("bandwidth_gb_per_s") for record in environments]
     return max((float(value) for value in found if value), default=None)

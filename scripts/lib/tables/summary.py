@@ -1,4 +1,4 @@
-"""The predecessor's summary.csv: a line per quality row, without impossible speeds."""
+"""The predecessor's summary.csv: one line per quality row, without impossible speeds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COLUMNS = (*SUMMARY_COLUMNS, "hardware", "engine")
 
 
 def _combination(mode: Mode) -> str:
-    """`draft_k8_n3`: the predecessor's name of a draft model and prompt lookup together."""
+    """`draft_k8_n3`: the predecessor's name for a draft model together with prompt lookup."""
     return f"{mode.draft}_k{mode.k}" + (f"_n{mode.lookup_n}" if mode.lookup_n else "")
 
 
@@ -37,8 +37,8 @@ def _best_and_all(named: Iterable[tuple[str, float]]) -> tuple[str, str]:
 def speculation_columns(timed: Iterable[tuple[Mode, float]]) -> tuple[str, ...]:
     """The columns from `spec_draft` on, from tokens per second by mode.
 
-    A sweep over K has one draft model: that of the fastest mode. The predecessor had neither heads
-    nor n-gram speculators beside prompt lookup, so they have no column.
+    A sweep over K has one draft model: that of the fastest mode. The predecessor had no heads, and
+    no n-gram speculators except prompt lookup, so there are no columns for them.
     """
     ways = [way for way in timed if not way[0].mtp and not way[0].ngram]
     drafted = [way for way in ways if way[0].draft and way[0].lookup_n is None]

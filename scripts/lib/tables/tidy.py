@@ -1,6 +1,6 @@
 """Tidy tables for pandas: answers, setups, positions in drafts, speculators, suites, roles, ….
 
-Rates in tokens per second, times in seconds, shares 0-1; empty where nothing was measured. The
+Rates in tokens per second, times in seconds, shares 0-1; empty if nothing was measured. The
 columns are explained in `docs/reference/tables.md`.
 """
 
@@ -83,7 +83,7 @@ def _of_answer(column: str) -> Callable[[tuple[Setup, ReviewRow]], object]:
 
 
 def _text_of_answer(column: str) -> Callable[[tuple[Setup, ReviewRow]], object]:
-    """A value of several parts, as the review has it."""
+    """A value of several parts, as text in the form of the review."""
     return lambda item: COLUMNS[column].write(getattr(item[1], column))
 
 

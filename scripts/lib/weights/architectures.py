@@ -1,8 +1,8 @@
 """Architectures with recurrent layers or experts, by llama.cpp's names and a GGUF header's keys.
 
-After a rejected draft the state of a recurrent layer must be rolled back. Whether llama.cpp can do
-that decides how a model may be decoded, whatever its name. The registry calls most of these models
-`ssm_moe_hybrid`, with experts or without.
+After a rejected draft, the state of a recurrent layer must be rolled back. Whether llama.cpp can do
+that decides how a model may be decoded, whatever its name is. The registry calls most of these
+models `ssm_moe_hybrid`, with or without experts.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _OTHER_MOE = (
     "mixtral", "deepseek", "deepseek2", "deepseek2-ocr", "dbrx", "grok", "arctic", "gpt-oss",
     "llama4", "minimax-m2", "dots1", "step35", "mimo2",
 )  # fmt: skip
-# Part of a model's name -> llama.cpp's architecture, without and with experts: where the file is
-# not known, and the registry only says `dense` or `moe`.
+# Part of a model's name -> llama.cpp's architecture, without and with experts. Used if the file is
+# not known and the registry only says `dense` or `moe`.
 _BY_NAME = (
     (re.compile(r"qwen-?3[._-]?5", re.I), ("qwen35", "qwen35moe")),
     (re.compile(r"qwen-?3-?next", re.I), ("qwen3next", "qwen3next")),
 )
-# Beginnings of keys below `{architecture}.`: state spaces, RWKV, delta networks, convolutions,
-# linear attention.
+# How keys below `{architecture}.` begin: state spaces, RWKV, delta networks, convolutions, linear
+# attention.
 _KEYS = (
     "ssm.", "wkv.", "kda.", "shortconv.", "lru.", "time_mix_", "time_decay_", "token_shift_",
     "rwkv",
@@ -73,7 +73,7 @@ class Recurrence(StrEnum):
 
 
 def recurrence(architecture: str, recurrent_key: str = "") -> Recurrence:
-    """By llama.cpp's name of the architecture; `recurrent_key`: a header's (see gguf_header)."""
+    """From llama.cpp's name of the architecture. `recurrent_key`: a header's (see gguf_header)."""
     name = architecture.lower()
     if name in ROLLS_BACK:
         return Recurrence.ROLLBACK
@@ -88,7 +88,7 @@ def says_moe(word: str) -> bool:
 
 
 def architecture_by_name(name: str, word: str) -> str:
-    """llama.cpp's architecture by a model's name, where `word` is only `dense` or a mixture's."""
+    """llama.cpp's architecture from a model's name, if `word` is only `dense` or `moe`."""
     if word in (DENSE, MOE_WORD):
         for pattern, (dense, moe) in _BY_NAME:
             if pattern.search(name):
@@ -104,7 +104,7 @@ def says_recurrent(word: str) -> bool:
 def recurrent_keys(
     architecture: str, raw: Mapping[str, object], kv_heads: tuple[int, ...]
 ) -> Iterator[str]:
-    """The metadata keys of recurrent layers. `kv_heads`: layer by layer, where they are listed."""
+    """The metadata keys of recurrent layers. `kv_heads`: layer by layer, if they are listed."""
     prefix = f"{architecture}."
     for key, value in raw.items():
         name = key.removeprefix(prefix)
@@ -123,7 +123,7 @@ def _above_one(value: object) -> bool:
 def family(architecture: str, recurrent_key: str, experts: int | None) -> str:
     """The registry's word for an architecture: it decides the decoding modes.
 
-    Of a hybrid that rolls back it is llama.cpp's own name: `ssm_moe_hybrid` never speculates.
+    For a hybrid that rolls back, it is llama.cpp's own name: `ssm_moe_hybrid` never speculates.
     """
     if recurrent_key or architecture.lower() in RECURRENT_NAMES:
         rolls_back = recurrence(architecture, recurrent_key) is Recurrence.ROLLBACK

@@ -1,7 +1,7 @@
 """Chat templates of weights: their features, their date, and rendering in a limited process.
 
-Some templates print the date. A prompt must be the same every day, so both engines use one date,
-which is part of the spec.
+Some templates print the date. A prompt must be the same every day. So both engines use one fixed
+date, which is part of the spec.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from scripts.lib.base.line_worker import LineWorker, WorkerLost
 from scripts.lib.base.untrusted_text import one_line, valid_text
 
 DATE = datetime(2026, 1, 1)
-# The variable that templates look at; false is "do not think".
+# The variable that templates look at; false means "do not think".
 THINKING_SWITCH = "enable_thinking"
 # Templates find the date under these names: a function, and two texts that llama-server gives to
 # every template.
@@ -45,7 +45,7 @@ def date_variables() -> dict[str, str]:
 
 
 def date_macro(template: str) -> str:
-    """A macro `strftime_now` for the one date, to be put before a template that calls it.
+    """A macro `strftime_now` for the fixed date, to be put before a template that calls it.
 
     Empty for other templates. It is for llama-server: a template's own macro overrides a function
     of the renderer.
@@ -61,7 +61,7 @@ def date_macro(template: str) -> str:
 
 
 def with_prefill(prompt: str, prefill: str) -> str:
-    """The prompt with the beginning of the answer. A thought that is open is not opened again."""
+    """The prompt with the beginning of the answer. An open thought is not opened again."""
     opening = "<think>"
     if prefill.lstrip().startswith(opening) and prompt.rstrip().endswith(opening):
         prompt = prompt.rstrip().removesuffix(opening)
@@ -69,10 +69,10 @@ def with_prefill(prompt: str, prefill: str) -> str:
 
 
 class Renderer(LineWorker):
-    """The process that renders templates, started when it is first asked."""
+    """The process that renders templates. It starts with the first question."""
 
     def arguments(self) -> list[str]:
-        """The worker's file, run by its path, and its limit."""
+        """The path of the worker's file, and its limit."""
         return ["-P", str(_WORKER), str(PROCESSOR_SECONDS)]
 
     def render(

@@ -35,9 +35,9 @@ ASSUMED = "assumed"
 
 @dataclass(frozen=True, slots=True)
 class WeightsFacts:
-    """One model's weights: fingerprint (16 hex over the sha256 of all files), sizes, header.
+    """One model's weights: fingerprint (16 hex digits over all files' sha256), sizes, header.
 
-    Fingerprint and sha256 are empty where only the header was read.
+    Fingerprint and sha256 are empty if only the header was read.
     """
 
     fingerprint: str
@@ -47,7 +47,7 @@ class WeightsFacts:
 
     @classmethod
     def assumed(cls, model: Model) -> WeightsFacts:
-        """Stand-in facts, for planning as if missing weights were on this machine."""
+        """Assumed facts, to plan as if missing weights were on this machine."""
         header = Header(
             architecture=model.architecture, name=model.name, quant=model.quant, vocab_type="",
             vocab_size=0, bos_id=None, eos_id=None, tokens_digest="", chat_template_digest=None,
@@ -60,7 +60,7 @@ class WeightsFacts:
 def split_files(path: Path) -> tuple[Path, ...]:
     """All files of a split model in order, or the file itself.
 
-    Raises BenchError where a file is missing, or the path is not the first one.
+    Raises BenchError if a file is missing, or the path is not the first one.
     """
     found = part_of(path)
     if found is None:
@@ -81,14 +81,14 @@ def split_files(path: Path) -> tuple[Path, ...]:
 
 
 def fingerprint(sha256s: Iterable[str]) -> str:
-    """16 hex over the sha256s of a model's files."""
+    """16 hex digits over the sha256 of each of a model's files."""
     return digest(list(sha256s), FINGERPRINT_CHARACTERS)
 
 
 def facts_from_json(raw: Mapping[str, Any]) -> WeightsFacts:
     """The facts from their JSON.
 
-    Raises ValueError, TypeError, KeyError or AttributeError for another form.
+    Raises ValueError, TypeError, KeyError or AttributeError if it has another form.
     """
     return WeightsFacts(
         raw["fingerprint"], tuple(raw["sha256"]), raw["size_bytes"], Header(**raw["header"])
@@ -97,10 +97,10 @@ def facts_from_json(raw: Mapping[str, Any]) -> WeightsFacts:
 
 @dataclass
 class WeightsReader:
-    """Reads headers and hashes files, with a cache: a file is read again when it was touched.
+    """Reads headers and hashes files, with a cache: a file that was touched is read again.
 
-    `known`: a file's state -> its header and sha256, as far as they were needed. It works without
-    the cache folder, too: the disk may be read-only.
+    `known`: a file's state -> its header and sha256, as far as they were needed. The cache folder
+    may be missing or read-only.
     """
 
     cache: Path = CACHE
@@ -143,7 +143,7 @@ class WeightsReader:
         return failed
 
     def hash_ahead(self, paths: Iterable[Path]) -> None:
-        """Hash the files of several models together, before `facts` reports the errors of each."""
+        """Hash the files of several models together. `facts` later reports the errors of each."""
         files: list[Path] = []
         for path in paths:
             with contextlib.suppress(BenchError, OSError):
@@ -185,7 +185,7 @@ class WeightsReader:
 
 
 def _cached(file: Path) -> dict[str, Any]:
-    """The content of a cache file; empty where it is damaged or has another schema."""
+    """The content of a cache file; empty if it is damaged or has another schema."""
     try:
         raw = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -194,7 +194,7 @@ def _cached(file: Path) -> dict[str, Any]:
 
 
 def _joined_kind(headers: Sequence[Header]) -> str:
-    """What the splits are the draft of: the tensor that tells may be in any of them."""
+    """What the splits are a draft for: the tensor that tells it may be in any of them."""
     return next((h.draft_kind for h in headers if h.draft_kind == DSPARK), headers[0].draft_kind)
 
 
@@ -265,7 +265,7 @@ class WeightsLock:
         return lock
 
     def get(self, path: str) -> WeightsFacts | None:
-        """The facts of a `model.path`, where they are known."""
+        """The facts of a `model.path`, if they are known."""
         return self.entries.get(path)
 
     def updated(self, path: str, found: WeightsFacts) -> WeightsLock:

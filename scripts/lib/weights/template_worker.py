@@ -1,8 +1,8 @@
 """The process that renders chat templates: a line of JSON in, a line of JSON out.
 
 A template is code by the maker of the weights. This process limits its memory, its processor time
-and its output, so that it cannot block or fill the process that measures. `chat_template` runs this
-file by its path; it imports nothing of the project.
+and its output, so that it cannot block the process that measures or fill its memory.
+`chat_template` runs this file by its path; it imports nothing of the project.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MOST_CHARACTERS = 8 << 20
 
 
 class _GenerationTags(jinja2.ext.Extension):
-    """Passes over the `{% generation %}` tags of training templates."""
+    """Skips the `{% generation %}` tags of training templates."""
 
     tags = {"generation"}  # noqa: RUF012
 
@@ -126,7 +126,7 @@ def main(processor_s: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     most = resource.getrlimit(resource.RLIMIT_CPU)[1]
     for line in sys.stdin:
-        # The kernel ends the process by SIGXCPU, also where its parent is long gone.
+        # The kernel ends the process by SIGXCPU, even if its parent is gone.
         resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + 1 + processor_s, most))
         print(json.dumps(_answer(*json.loads(line))), flush=True)
 

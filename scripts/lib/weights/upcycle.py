@@ -1,9 +1,9 @@
 """Sparse upcycling: makes an MoE from a dense llama model, to show expert reduction on real text.
 
 Each expert is a copy of the dense feed-forward block, with its quantised blocks unchanged. A small
-random router chooses experts. Their weights add up to one and the experts are equal. So the answers
-are those of the dense model for any number of experts; only the speed changes. It is a test piece,
-not a better model.
+random router chooses experts. All experts are equal, and their weights add up to one. So the
+answers are those of the dense model for any number of experts; only the speed changes. It is a test
+piece, not a better model.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def summary_lines(workflow: Workflow, plan: Plan, with_names: bool) -> Iterator[
 
 
 def judge_lines(workflow: Workflow) -> Iterator[str]:
-    """What each judge has to judge, and the most it can cost. No answer is read for it."""
+    """For each judge: how much it has to judge, and the most it can cost. No answer is read."""
     if not workflow.judges:
         return
     # Imported here: it loads every check, and most runs have no judge.

@@ -19,17 +19,17 @@ TIME_FACTOR, TIME_EXTRA_MIN = 1.5, 10
 
 
 def memory_mb(shard: Shard) -> int:
-    """Memory of the shard's job in 10^6 bytes: weights and KV caches, or the bandwidth probe's.
+    """Memory of the shard's job in 10^6 bytes: weights and KV caches, or the bandwidth probe.
 
-    The probe ends before anything is loaded. It uses what is free on the node, whatever the job's
-    limit.
+    The probe ends before anything is loaded. It uses a share of the node's free memory, whatever
+    the job's limit is.
     """
     most = max(shard_bytes(shard), probe_bytes(shard.hardware.threads))
     return ceil(most / 1e6 * MEMORY_FACTOR) + MEMORY_EXTRA_MB
 
 
 def cluster_resources(shard: Shard, cells: Iterable[Cell], measured: Measured) -> dict[str, Any]:
-    """The Snakemake resources of the shard's job for these missing cells. A local run ignores them.
+    """The Snakemake resources of a shard's job for these cells. A local run ignores them.
 
     `runtime` is in minutes and `mem_mb` in 10^6 bytes, as in Snakemake.
     """

@@ -1,7 +1,7 @@
-"""Damaged records of the results tree: searched before a run, reported at its end.
+"""Looks for damaged records of the results tree before a run, and reports them at its end.
 
-The tables list what is damaged (`damaged.csv`). Planning reads no cells, so a run first checks each
-review whose files changed since the last check, by size and times. A fresh clone is checked whole.
+The tables list them (`damaged.csv`). Planning reads no cells. So a run first checks each review of
+which a file has changed since the last check, by size and times. After a clone, all are checked.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from scripts.lib.workflow.targets import Workflow
 LAST_LOOK = Path(".cache/last-look.json")
 HOW_TO_MEND = (
     "damaged records count as missing. Restore them with git, or measure them again: "
-    "snakemake -j8 retry_failed. To check the whole tree: python -m scripts verify"
+    "snakemake -j8 retry_failed. To check the whole tree: python -m scripts.verify"
 )
 
 
 def known_damage() -> list[dict[str, str]]:
-    """The rows of the table of damaged records as it was last made; none if it cannot be read."""
+    """The rows of the last table of damaged records; none if it cannot be read."""
     try:
         text = DAMAGED_TABLE.read_text(encoding="utf-8")
         return list(csv.DictReader(io.StringIO(text, newline="")))
@@ -65,7 +65,7 @@ def _state(review: Review) -> str:
 
 
 def damaged_reviews(reviews: Mapping[str, Review]) -> list[str]:
-    """The stored reviews that do not fit their cells; only those with changed files are checked."""
+    """The stored reviews that do not match their cells. Only changed files are checked."""
     stored = {file: review for file, review in reviews.items() if Path(file).is_file()}
     states, before = {file: _state(review) for file, review in stored.items()}, _last_look()
     changed = [file for file, state in states.items() if before.get(file) != state]
@@ -73,7 +73,7 @@ def damaged_reviews(reviews: Mapping[str, Review]) -> list[str]:
     for file in tqdm(changed, desc="checking changed files", unit="review", disable=None, delay=1):
         if check_review(stored[file], cells).damaged:
             found.append(file)
-    # A run of one model checks only its reviews: the others' states stay.
+    # A run of one model checks only that model's reviews: the states of the others are kept.
     known = before | states
     for file in list(known):
         if file in found or not Path(file).is_file():
@@ -83,9 +83,9 @@ def damaged_reviews(reviews: Mapping[str, Review]) -> list[str]:
 
 
 def look_again(workflow: Workflow) -> frozenset[str]:
-    """Drop damaged or outdated reviews and probes' outcomes: this run makes them again.
+    """Delete damaged or outdated reviews and probes' outcomes: this run makes them again.
 
-    The tables are dropped with them, and also while anything is left out: a run reports that at its
+    The tables are deleted with them, and also if anything is left out: a run reports that at its
     end, which Snakemake reaches only if there was a job. Returns the reviews.
     """
     known = known_damage()
@@ -103,7 +103,7 @@ def look_again(workflow: Workflow) -> frozenset[str]:
 
 
 def _damage_now(workflow: Workflow, looked: frozenset[str]) -> Iterator[Problem]:
-    """The damage in this run's tables; if it made none, in the reviews that were made again."""
+    """The damage in this run's tables; without tables, in the reviews that were made again."""
     if Path(workflow.stamp).is_file():
         for row in known_damage():
             yield Problem(row.get("file") or "", row.get("place") or "", row.get("problem") or "")
@@ -114,7 +114,7 @@ def _damage_now(workflow: Workflow, looked: frozenset[str]) -> Iterator[Problem]
 
 
 def check_complete(workflow: Workflow, looked: frozenset[str]) -> None:
-    """Raise InputErrors if anything was left out as unreadable or damaged: the exit code is then 1.
+    """Raise InputErrors if anything unreadable or damaged was left out; the exit code is then 1.
 
     `looked`: the reviews that `look_again` returned.
     """

@@ -1,4 +1,4 @@
-"""Snakemake's command line, parsed by Snakemake's parser: a Snakefile cannot see its targets."""
+"""Parses Snakemake's command line with Snakemake's parser: a Snakefile cannot see its targets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# The options with which Snakemake shows or tidies something instead of running jobs.
+# Options with which Snakemake shows or cleans up something instead of running jobs.
 SHOWN_INSTEAD = (
     *(
         "lint",
@@ -49,7 +49,7 @@ SHOWN_INSTEAD = (
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """What a call of Snakemake asks for. `is_job`: it is one job of another call, on a cluster.
+    """The request of a Snakemake call. `is_job`: it is one job of another call, on a cluster.
 
     `runs`: jobs are run. Only then may anything be deleted: listing the rules must not change the
     results tree. `settings`: the values of `--config`, as `KEY=VALUE`, unchanged.
@@ -68,7 +68,7 @@ def read_invocation(arguments: Sequence[str]) -> Invocation:
     from snakemake.cli import parse_args
 
     try:
-        # It names the profile on stderr, which Snakemake itself has done already.
+        # The parser prints the profile to stderr, as Snakemake has already done.
         with contextlib.redirect_stderr(io.StringIO()):
             _, asked = parse_args(list(arguments))
     except SystemExit:

@@ -1,4 +1,4 @@
-"""What the Snakefile uses: the plans of the active and the other profiles, and their files."""
+"""Everything for the Snakefile: the plans of the active and the other profiles, and their files."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ from scripts.lib.settings.run_config import (
 from scripts.lib.workflow.cluster import cluster_resources
 from scripts.lib.workflow.invocation import Invocation
 
-# A timed shard takes the whole machine and every other job one part, so none runs beside a shard.
+# A timed shard takes all parts of the machine and any other job one, so none runs beside a shard.
 MACHINE_PARTS = 100
 
 SO_FAR = "results_so_far"
@@ -105,7 +105,7 @@ class Workflow:
         return {review.file: review for review in planned if review.cells}
 
     def is_elsewhere(self, shard: Shard) -> bool:
-        """True when the shard is not run here: another profile's, or in `results_so_far`."""
+        """True if the shard is not run here: another profile's, or in `results_so_far`."""
         return shard.hardware.name != self.planner.hardware.name or self.made.so_far
 
     @cached_property
@@ -141,7 +141,7 @@ class Workflow:
 
     @cached_property
     def damaged(self) -> tuple[Problem, ...]:
-        """Damaged derived files that planning did without; they are made again."""
+        """Damaged derived files that were not used for planning; they are made again."""
         found = list(table_damage())
         for series in self.judges:
             found += VerdictStore(series).unfinished_damage()
@@ -188,7 +188,7 @@ class Workflow:
 
     @cached_property
     def identity(self) -> str:
-        """Digest of everything that the tables show apart from the reviews' contents."""
+        """Digest of everything that the tables show, except the contents of reviews."""
         models = [
             [m.key, m.name, m.quant, m.size_gb, m.tier, m.path, m.candidate_roles]
             for m in self.planner.registry.models.values()
@@ -215,7 +215,7 @@ class Workflow:
 
     @cached_property
     def judges(self) -> tuple[Series, ...]:
-        """The judges among the scorers; none if nothing is run: only stored verdicts count then."""
+        """The judges among the scorers. If nothing is run, none: only stored verdicts count."""
         if self.made.so_far:
             return ()
         return tuple(scorer.series for scorer in self.planner.scorers if scorer.series is not None)
@@ -235,7 +235,7 @@ class Workflow:
 
     @property
     def judge_parts(self) -> int:
-        """The part of the machine that judging takes: all of it for a local judge."""
+        """The part of the machine that judging takes; a local judge takes all of it."""
         is_local = any(series.scorer == LOCAL for series in self.judges)
         return MACHINE_PARTS if is_local and self.planner.config.judge.local.url is None else 1
 
@@ -286,7 +286,7 @@ class Workflow:
 
     @property
     def stamp(self) -> str:
-        """A file named after the plan's digest: a changed plan lacks it, so tables are remade."""
+        """A file named by the plan's digest. A changed plan has none, so tables are made again."""
         return f"{TABLES}/plan.{self.identity}.json"
 
 
@@ -296,7 +296,7 @@ def make_workflow(config: Config) -> Workflow:
 
 
 def handed_down(invocation: Invocation) -> Mapping[str, Any] | None:
-    """The configuration that the submitting process left for a job; None if this is no such job."""
+    """The configuration of the submitting process, for its job; None if this is not a job."""
     text = os.environ.get(CONFIG_VARIABLE)
     if not invocation.is_job or not text:
         return None
@@ -334,7 +334,7 @@ def load_workflow(config: Mapping[str, Any], layers: Sequence[Source] = ()) -> W
 
 
 def take_up_unfinished(workflow: Workflow) -> None:
-    """Drop reviews with answers that can now be judged: this run judges and makes them again."""
+    """Delete reviews with answers that can now be judged: this run judges and makes them again."""
     for series in workflow.judges:
         if series.scorer == CLAUDE and not has_key():
             continue
@@ -345,10 +345,10 @@ def take_up_unfinished(workflow: Workflow) -> None:
 
 
 def date_back(workflow: Workflow) -> None:
-    """Set the jobs' inputs that have a time in the future to now.
+    """If inputs of jobs have times in the future, set these times to now.
 
-    A wrong clock or an archive leaves such times. Snakemake fails a job whose output is older than
-    its input, and would run it again and again.
+    A wrong clock or an archive can cause such times. Snakemake would fail a job whose output is
+    older than its input, and run it again and again.
     """
     made = map(Path, (*workflow.shard_targets.values(), *workflow.probes, *workflow.derived))
     sources = (
@@ -358,14 +358,14 @@ def date_back(workflow: Workflow) -> None:
     )
     now = time.time()
     for file in (*made, *sources):
-        # Missing, or another user's: Snakemake reports it where it matters.
+        # Missing, or another user's: if it matters, Snakemake reports it.
         with contextlib.suppress(OSError):
             if file.stat().st_mtime > now:
                 os.utime(file)
 
 
-# The packages of scripts/lib that make the tables. Planning, scoring and reviews are among them:
-# tables show their texts.
+# The packages of scripts/lib that make the tables. Planning, scoring and reviews are among them,
+# since tables show their texts.
 TABLE_PACKAGES = (
     "base",
     "settings",

@@ -1,4 +1,4 @@
-"""Checks a results tree: is each record undamaged, do records fit together, who wrote them."""
+"""Checks a results tree: whether records are undamaged and fit together, and who wrote them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NOT_COMMITTED = "(not committed)"
 
 @dataclass
 class Tree:
-    """What a check has seen of one results tree so far. `cells`: by the name that reviews use."""
+    """The part of a results tree that was checked so far. `cells`: by the path that reviews use."""
 
     root: Path
     cells: dict[str, SeenCell | None] = field(default_factory=dict)
@@ -38,8 +38,8 @@ class Tree:
 class Kind:
     """A kind of record: where its files are below the tree's root, and its check (raises Damaged).
 
-    `indent`: of its JSON, if the record can be sealed again; None if it is derived or named by its
-    content, and so is made again instead.
+    `indent`: that of its JSON, if the record can be sealed again. None if it is derived, or named
+    by its content: such a record must be made again.
     """
 
     name: str
@@ -73,7 +73,7 @@ def _run(text: str, file: Path, tree: Tree) -> None:
         raise Damaged(str(file), message, damaged[0].place)
 
 
-# In this order: reviews are checked against the cells that were read before.
+# The order matters: reviews are checked against the cells that were read before.
 KINDS = (
     Kind("cells", ("cells/*/*/*/*/*.json",), _cell, indent=2),
     Kind("reviews", ("reviews/*/*/*.csv",), _review),

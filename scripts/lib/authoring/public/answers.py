@@ -25,8 +25,8 @@ _ASK_SHORT = (
     'End with a last line "Answer: …": the answer alone, in as few words as possible '
     "(a name, a date, a number, yes or no)."
 )
-# SimpleQA's three grades: both met is CORRECT, only the second NOT_ATTEMPTED, none INCORRECT. With
-# these weights only a correct answer passes, not even one that meets the first criterion in part.
+# SimpleQA's three grades: both met is CORRECT, only the second is NOT_ATTEMPTED, none is INCORRECT.
+# With these weights only a correct answer passes, not one that meets the first criterion in part.
 _SIMPLEQA = {
     "CORRECT: the answer has everything that the question asks for of the reference, and nothing "
     "that contradicts the reference. Meaning counts; wording, order, typing slips in names and "
@@ -42,7 +42,7 @@ _LEAST_F1 = 0.5
 
 
 def read_gsm8k(path: Path) -> Iterator[Item]:
-    """The tier by the number of steps: up to 2, up to 4, more."""
+    """The tier follows the number of steps: up to 2, up to 4, more."""
     for number, row in enumerate(json_lines(path)):
         answer = row.text("answer")
         steps, _, written = (part.strip() for part in answer.rpartition("####"))
@@ -61,7 +61,7 @@ def read_gsm8k(path: Path) -> Iterator[Item]:
 
 
 def read_math500(path: Path) -> Iterator[Item]:
-    """The tier by the level: 1-2, 3-4, 5."""
+    """The tier follows the level: 1-2, 3-4, 5."""
     for row in json_lines(path):
         answer, level = row.text("answer").strip(), row.number("level", 1, 5)
         body = question(

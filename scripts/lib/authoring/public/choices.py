@@ -77,7 +77,7 @@ def read_arc(path: Path) -> Iterator[Item]:
 
 
 def read_mmlu(path: Path) -> Iterator[Item]:
-    """The tier by the subject's level. The files are named `SUBJECT_test.csv`."""
+    """The tier follows the subject's level. The files are named `SUBJECT_test.csv`."""
     for file in files_of(path, "*_test.csv"):
         subject = file.stem.removesuffix("_test")
         tier = 3 if _HIGH.search(subject) else 1 if _LOW.search(subject) else 2
@@ -91,10 +91,10 @@ def read_mmlu(path: Path) -> Iterator[Item]:
 
 
 def read_gpqa(path: Path) -> Iterator[Item]:
-    """The tier by the writer's estimate, if the file has it.
+    """The tier follows the writer's estimate, if the file has it.
 
-    The choices are in the order that simple-evals draws in its first pass over the file, whichever
-    questions are sampled.
+    The choices have the order that simple-evals draws in its first pass over the file. It does not
+    depend on which questions are sampled.
     """
     chance = random.Random(GPQA_SEED)
     for number, row in enumerate(csv_rows(path, ("Question", *GPQA_CHOICES)), 1):

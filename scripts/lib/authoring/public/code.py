@@ -46,15 +46,15 @@ def fenced(code: str) -> str:
 
 
 def as_module(name: str) -> str:
-    """Code that runs before an answer's and makes it a module of this name.
+    """Code that runs before an answer's code, and makes it a module of this name.
 
-    What the answer does only as a program is then not done.
+    What the answer does only as a main program is then not done.
     """
     return f'__name__ = "{name}"\nimport sys\nsys.modules[__name__] = sys.modules["__main__"]\n'
 
 
 def _tier(code: str, medium: int, hard: int) -> int:
-    """1 to 3, by a solution's number of lines that are not blank."""
+    """1 to 3, from the number of a solution's lines that are not blank."""
     lines = len([line for line in code.splitlines() if line.strip()])
     return 1 if lines <= medium else 2 if lines <= hard else 3
 
@@ -63,10 +63,10 @@ def _tier(code: str, medium: int, hard: int) -> int:
 
 
 def read_humaneval(path: Path) -> Iterator[Item]:
-    """The tier by the solution's length.
+    """The tier follows the solution's length.
 
     The prompt's code runs before the answer's: it has the imports and helpers that an answer may
-    rely on, and the head of the function, which an answer may only continue.
+    use, and the head of the function, which an answer may just continue.
     """
     for row in json_lines(path):
         prompt, name, task = row.text("prompt"), row.text("entry_point"), row.text("task_id")
@@ -87,7 +87,7 @@ def read_humaneval(path: Path) -> Iterator[Item]:
 
 
 def _called(code: str, tests: str) -> str:
-    """The function of `code` that the tests call first, or empty."""
+    """The function of `code` that the tests call first; empty if they call none."""
     try:
         nodes, calls = ast.walk(ast.parse(code)), ast.walk(ast.parse(tests))
         defined = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
@@ -121,10 +121,11 @@ def _mbpp_item(row: Row, number: int) -> Item:
 
 
 def read_mbpp(path: Path) -> Iterator[Item | LeftOut]:
-    """The tier by the solution's length.
+    """The tier follows the solution's length.
 
-    mbpp.jsonl has `text` and `test_setup_code`, sanitized-mbpp.json `prompt` and `test_imports`. If
-    a file holds questions for evaluation (`task_id` 11 to 510), the others are left out.
+    mbpp.jsonl has `text` and `test_setup_code`, sanitized-mbpp.json has `prompt` and
+    `test_imports`. If a file has questions for evaluation (`task_id` 11 to 510), the others are
+    left out.
     """
     rows = [(row, row.number("task_id", 1, 100_000)) for row in json_rows(path, "*mbpp*.json*")]
     evaluated = any(number in _MBPP_TEST for _, number in rows)
@@ -161,7 +162,7 @@ def _cruxeval_item(row: Row, predict: str) -> Item:
 
 
 def read_cruxeval(path: Path, predicted: Sequence[str]) -> Iterator[Item]:
-    """A question per row and prediction (`input`, `output`); the tier by the code's length."""
+    """A question per row and prediction (`input`, `output`). The tier follows the code's length."""
     for row in json_lines(path):
         for predict in predicted:
             yield _cruxeval_item(row, predict)
@@ -188,7 +189,7 @@ _BIGCODEBENCH_S = 60
 
 @lru_cache(maxsize=1024)
 def _in_sandbox(library: str) -> bool:
-    """Whether the sandbox's Python can import a library: it has the standard library alone."""
+    """Whether the sandbox's Python can import a library: it has only the standard library."""
     return library in sys.stdlib_module_names and find_spec(library) is not None
 
 
@@ -217,9 +218,9 @@ def _libraries(row: Row) -> list[str]:
 
 
 def read_bigcodebench(path: Path, prompt: str) -> Iterator[Item | LeftOut]:
-    """`prompt` is the key of the text that is asked; the tier by the solution's length.
+    """`prompt` is the key of the text that is asked. The tier follows the solution's length.
 
-    Questions that need libraries outside the sandbox are left out.
+    Questions that need libraries that the sandbox does not have are left out.
     """
     for row in json_lines(path):
         task, name = row.text("task_id"), row.text("entry_point")

@@ -1,4 +1,4 @@
-"""DebugBench: code with a bug, to be corrected; the examples of the statement decide."""
+"""DebugBench: code with a bug to correct. The examples of the problem statement decide."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _ELSEWHERE = (
 
 
 def _arguments(text: str) -> dict[str, Any]:
-    """`name = value, name = value` with values in JSON: the values by name. Raises ValueError."""
+    """The values by name of `name = value, name = value`, values in JSON. Raises ValueError."""
     made: dict[str, Any] = {}
     place, decoder = 0, json.JSONDecoder()
     while match := _ARGUMENT.match(text, place):
@@ -65,7 +65,7 @@ def _method(solution: str, names: set[str]) -> tuple[str, list[ast.arg]]:
 
 
 def _argument(parameter: ast.arg, value: Any) -> str:
-    """A value as JSON of one line: LeetCode gives a number as a float if the parameter is one."""
+    """A value as one line of JSON. LeetCode gives a number as a float if the parameter is one."""
     is_float = isinstance(parameter.annotation, ast.Name) and parameter.annotation.id == "float"
     return json.dumps(float(value) if is_float and isinstance(value, int) else value)
 
@@ -111,9 +111,9 @@ def _item(row: Row, key: str, origin: str) -> Item | LeftOut:
 def read_debugbench(path: Path) -> Iterator[Item | LeftOut]:
     """The tier is the level.
 
-    Shards are named `LANGUAGE_BUG.json`; eval.json has `language`, `question` and `solution` in
-    place of the shard's name, `description` and `oracle_code`. The statement's examples decide:
-    LeetCode's judge, which decides in the paper, is not available.
+    Shards are named `LANGUAGE_BUG.json`. eval.json has `language`, `question` and `solution`
+    instead of the shard's name, `description` and `oracle_code`. The statement's examples decide:
+    LeetCode's judge, which the paper uses, is not available.
     """
     for file in files_of(path, "*.json"):
         shard, _, shard_bug = file.stem.partition("_")

@@ -10,13 +10,13 @@ from scripts.lib.authoring.public.rows import Item, identifier, json_lines
 
 
 def criteria(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One criterion per instruction, of equal weight; the first takes the remainder.
+    """One criterion per instruction, of equal weight; the first one also gets the remainder.
 
     Its text: `length_constraints:number_words (relation at least, num_words 300)`.
     """
     made: list[dict[str, Any]] = []
     for name, given in zip(names, settings, strict=True):
-        # One publication lists the settings of all instructions, as null where they do not apply.
+        # One publication lists the settings of all instructions, with null if they do not apply.
         known = {key: value for key, value in given.items() if value is not None}
         check = {"type": "ifeval", "instruction": name, **({"kwargs": known} if known else {})}
         listed = ", ".join(f"{key} {value}" for key, value in known.items())
@@ -28,7 +28,7 @@ def criteria(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> lis
 
 
 def read_ifeval(path: Path) -> Iterator[Item]:
-    """The tier by the number of instructions."""
+    """The tier follows the number of instructions."""
     for row in json_lines(path):
         key, names = row.value("key"), row.texts("instruction_id_list")
         settings = row.listed("kwargs")

@@ -34,7 +34,7 @@ _ASK_METHOD = (
     "Solve this problem in Python. Begin with the code below, and answer with one code block that "
     "holds all of it."
 )
-# LiveCodeBench gives these modules to every answer: solutions on LeetCode use them unimported.
+# LiveCodeBench imports these modules for every answer: solutions on LeetCode do not import them.
 _NAMED = (
     *("string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random"),
     *("statistics", "itertools", "functools", "operator", "io", "sys", "json"),
@@ -44,7 +44,7 @@ _IMPORTS = "".join(
     [*(f"from {name} import *\n" for name in _STARRED), *(f"import {name}\n" for name in _NAMED)]
 )
 _SETUP = f"{_IMPORTS}sys.setrecursionlimit(50000)\n"
-# Each line of the input is an argument, as JSON; so is the output.
+# Each line of the input is an argument as JSON; the output is JSON, too.
 _CALL = """
 import json, sys
 given = [json.loads(line) for line in sys.stdin if line.strip()]
@@ -84,7 +84,7 @@ class TooLargeError(Exception):
 
 
 def pickled_text(data: bytes) -> str:
-    """The text that a pickle holds; nothing is unpickled, only its operations are read.
+    """The text in a pickle. Nothing is unpickled: only the pickle's operations are read.
 
     Raises ValueError if it holds anything but a single text.
     """
@@ -110,7 +110,7 @@ def _unpacked(text: str) -> str:
 
 
 def _tests(row: Row, key: str) -> list[Case]:
-    """Test cases: a list, or JSON of it, or that packed. Raises LayoutError."""
+    """Test cases: a list, its JSON, or its JSON packed. Raises LayoutError."""
     expected = "JSON of a list of {input, output, testtype}, or base64 of zlib of its pickled text"
     # JSON begins with a bracket, which base64 does not have.
     value = row.parsed(
@@ -127,7 +127,7 @@ def _tests(row: Row, key: str) -> list[Case]:
 
 
 def _function(row: Row) -> str:
-    """The method's name by `metadata`, which is JSON; empty for a program. Raises LayoutError."""
+    """The method's name in `metadata`, which is JSON; empty for a program. Raises LayoutError."""
     expected = "JSON of an object, its func_name a name"
     metadata = row.parsed("metadata", json.loads, expected)
     name = metadata.get("func_name") or "" if isinstance(metadata, dict) else None
@@ -221,10 +221,9 @@ def _usaco_cases(folder: Path, count: int) -> list[Case]:
 
 
 def read_usaco(path: Path) -> Iterator[Item | LeftOut]:
-    """The tier by the division: bronze, silver, others.
+    """The tier follows the division: bronze, silver, others.
 
-    `runtime_limit` is in seconds for each test, `memory_limit` in MB; `solution_python3` is
-    optional.
+    `runtime_limit` is in seconds per test, `memory_limit` in MB. `solution_python3` is optional.
     """
     file, problems = _problems(path)
     tests = _tests_folder(file)

@@ -18,7 +18,7 @@ LEVELS = {"easy": 1, "medium": 2, "hard": 3}
 
 
 class LayoutError(BenchError):
-    """A file is not as it was published: file, line, what was expected and what was found."""
+    """A file is not as published: file, line, what was expected and what was found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Item:
     """One question on its way into a suite file.
 
     `origin` names it in the source, `body` has the suite format's keys. `cases`: those of its code
-    check if they go into a file beside the suite. `suite` is set by the reader of the benchmark.
+    check, if they go into a file beside the suite. The benchmark's reader sets `suite`.
     """
 
     id: str
@@ -39,7 +39,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A question that cannot be asked or scored here. Questions of a kind share a reason."""
+    """A question that cannot be asked or scored here. Similar questions share a reason."""
 
     origin: str
     reason: str
@@ -52,7 +52,7 @@ Adapter = Callable[[Path], Iterator[Item | LeftOut]]
 class Benchmark:
     """A benchmark: its files and their keys (for error messages), how they are read, its licence.
 
-    `has_cases`: its questions' cases go into files of their own.
+    `has_cases`: the cases of its questions go into files of their own.
     """
 
     layout: str
@@ -100,7 +100,7 @@ class Row:
         return self.listed(key)
 
     def number(self, key: str, least: int, most: int) -> int:
-        """A whole number, or a text of one: publications differ in that. Raises LayoutError."""
+        """A whole number, or a text of one (publications differ). Raises LayoutError."""
         value = self.value(key)
         is_number = not isinstance(value, bool) and re.fullmatch(
             r"-?[0-9]{1,9}", str(value).strip()
@@ -125,7 +125,7 @@ class Row:
             raise self.problem(key, f"{expected} ({error})") from error
 
     def problem(self, key: str, expected: str) -> LayoutError:
-        """The error to raise if a value is not as published."""
+        """The error for a value that is not as published."""
         found = shown(self.raw.get(key))
         return LayoutError(f"{self.place}: {key}: expected {expected}, found {found}")
 
@@ -147,8 +147,8 @@ def _read(file: Path) -> str:
 
 
 def _lines(file: Path) -> Iterator[bytes]:
-    """One line after the other: some files are larger than the memory."""
-    # Not str.splitlines, which also ends a line at marks that a text may hold, such as U+2028.
+    """Line by line, since some files are larger than the memory."""
+    # Not str.splitlines: it also ends a line at characters that a text may have, such as U+2028.
     with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
         yield from stream
 
@@ -230,7 +230,7 @@ def csv_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
 
 
 def identifier(text: object) -> str:
-    """A text as a question's id: letters and digits, with one `_` in place of anything else."""
+    """A text as a question's id: letters and digits, with one `_` instead of anything else."""
     return re.sub(r"[^A-Za-z0-9]+", "_", str(text)).strip("_")[:90] or "q"
 
 

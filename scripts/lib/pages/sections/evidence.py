@@ -1,4 +1,4 @@
-"""RESULTS.md on the evidence: machine, failures, divergences, what is struck out or missing."""
+"""RESULTS.md on the evidence: machine, failures, divergences, struck-out and missing values."""
 
 from __future__ import annotations
 
@@ -112,13 +112,13 @@ def _divergence(c: Setup, row: ReviewRow) -> list[str]:
         link(code(f"{row.suite}/{row.question_id}"), row.cell_file),
         row.certificate,
         str(row.divergence_token),
-        # The gap says nothing of a token that was drawn.
+        # For a token that was sampled at random, the gap means nothing.
         DASH if row.certificate == Exactness.DIFFERS else gap,
     ]
 
 
 def struck(part: ProfilePart) -> list[tuple[str, str]]:
-    """What physics struck out, with the reason."""
+    """(setup, reason) of each speed that is physically impossible."""
     return [(setup_name(c), text(c.struck_out)) for c in part.setups if c.struck_out]
 
 
@@ -159,10 +159,9 @@ def _why(item: MissingCells) -> str:
 
 
 def left_out(part: ProfilePart) -> list[tuple[str, dict[str, list[str]]]]:
-    """What was left out: reason -> model -> modes (none: the whole model), whole models first.
+    """What was left out: reason -> model -> modes; whole models first, without modes.
 
-    Of a model that is left out whole, no modes are listed: `python -m scripts.plan
-    --assume-present` lists them.
+    `python -m scripts.plan --assume-present` lists the modes of such models, too.
     """
     whole = {item.model for item in part.plan.left_out if item.is_model}
     items = [item for item in part.plan.left_out if item.is_model or item.model not in whole]

@@ -13,7 +13,7 @@ from scripts.lib.tables.profile_part import ProfilePart
 
 # Column of a review with a scorer's own score.
 _COLUMN = "{name}_score"
-# Measure -> its words and whether it is a share.
+# Measure -> its description, and whether it is a share.
 _WORDS = {
     "retest_exact": ("asked twice: same score", True),
     "retest_quadratic_kappa": ("asked twice: quadratic kappa", False),
@@ -36,7 +36,7 @@ def scorer_name(scorer: Scorer) -> str:
 
 
 def leading_scorer(part: ProfilePart) -> str:
-    """The scorer that this part's numbers are from."""
+    """The scorer whose scores this part shows."""
     return scorer_name(part.plan.scorers[0])
 
 
@@ -122,5 +122,5 @@ def quarantined(part: ProfilePart) -> list[str]:
 
 
 def has_judge(part: ProfilePart) -> bool:
-    """True when a judge is among the scorers."""
+    """True if a judge is among the scorers."""
     return any(scorer.name != CHECKS for scorer in part.plan.scorers)

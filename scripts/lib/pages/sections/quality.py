@@ -22,7 +22,7 @@ from scripts.lib.tables.ranking import ARCHITECT, MARGIN, RankedSetup, RoleRanki
 from scripts.lib.tables.setups import Setup, outcomes, passes
 
 NAMED_TIES = 3
-# Of a mode in which a recurrent model speculates because the registry allows it.
+# Marks a mode in which a recurrent model speculates because the registry allows it.
 LEAVE_MARK = "†"
 MARGIN_POINTS = f"{100 * MARGIN:.0f} points"
 
@@ -33,7 +33,7 @@ def leave_mark(c: Setup) -> str:
 
 
 def mode_name(c: Setup) -> str:
-    """The mode, marked where the registry's leave is needed for it, as Markdown."""
+    """The mode as Markdown, with a mark if it needs the registry's permission."""
     return f"{code(c.mode.name)}{leave_mark(c)}"
 
 
@@ -57,7 +57,7 @@ def leave_note(found: Iterable[tuple[str, str]]) -> str:
 
 
 def speed(c: Setup) -> str:
-    """Decode speed, struck out where physics forbids it."""
+    """Decode speed, struck out if it is physically impossible."""
     shown = estimate(c.decode)
     return f"~~{shown}~~" if c.struck_out else shown
 

@@ -18,7 +18,7 @@ _PHRASE_END = re.compile(r"[.?!:\"')\]}`|]$")
 
 
 def after_prompt(text: str, prompt: str) -> str:
-    """A text without the prompt that it begins with. Only what follows such an echo is the answer.
+    """A text without the prompt at its beginning. Only what follows such an echo is the answer.
 
     Echoes are common: 79 % of the answers of one archive began with the prompt.
     """
@@ -54,7 +54,7 @@ def _after_echo(text: str, prompt: str) -> str | None:
     """What follows the prompt, or part of it, at the beginning of a text; None without an echo."""
     if text.startswith(prompt):
         return text[len(prompt) :].strip()
-    # Most answers differ from the prompt in their first word already.
+    # Most answers already differ from the prompt in the first word.
     if text[:20].split()[:1] != prompt[:20].split()[:1]:
         return None
     given, asked = list(_WORD.finditer(text)), list(_WORD.finditer(prompt))
@@ -75,7 +75,7 @@ def _after_sentences(
 ) -> str | None:
     """What follows whole sentences of the prompt and a blank line.
 
-    The text may end there only where the prompt has at most one more sentence.
+    The text may end there only if the prompt has at most one more sentence.
     """
     count = len(shared)
     while count and not _SENTENCE_END.search(shared[count - 1][0]):

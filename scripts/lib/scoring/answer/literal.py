@@ -9,7 +9,7 @@ from functools import cached_property
 
 _FENCE = re.compile(r"^[ \t]*(?:[-*+>]|\d+[.)])?[ \t]*(?P<fence>`{3,}|~{3,})", re.MULTILINE)
 _CODE_SPAN = re.compile(r"(?<!`)(`{1,2})(?!`)[^`\n]+\1(?!`)")
-# A string of code or JSON, or a quotation, in one line. An open one takes the rest of the line.
+# A string of code or JSON, or a quotation, in one line. If it is not closed, it ends with the line.
 _STRING = re.compile(
     r'"(?:[^"\\\n]|\\.)*(?P<double>")?'
     r"|(?<!\w)[rbfuRBFU]{0,2}'(?:[^'\\\n]|\\.|'(?=\w))*(?P<single>')?"
@@ -21,7 +21,7 @@ _CODE_LINE = re.compile(
     r"|[A-Za-z_][\w.\[\]]*\s*[-+*/|&]?=[^=]|[A-Za-z_][\w.]*\(.*\)\s*$)",
     re.MULTILINE,
 )
-# How far back in a line code and quotes around a mark are searched.
+# Code and quotes around a mark are searched this many characters back in its line.
 LINE_CHARACTERS = 500
 _QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "`": "`"}
 
@@ -69,8 +69,8 @@ class Literal:
     def holds(self, tag: re.Match[str], open_fences: bool, offset: int = 0) -> bool:
         """Whether a tag is only quoted.
 
-        A fence that is never closed counts where `open_fences` is set. The tag's places are counted
-        from `offset` characters before this text.
+        A fence that is never closed counts if `open_fences` is set. The tag's positions refer to a
+        text that begins `offset` characters before this one.
         """
         start, end = tag.start() - offset, tag.end() - offset
         number = bisect_left(self._fences, (start,)) - 1

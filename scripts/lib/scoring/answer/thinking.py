@@ -28,16 +28,15 @@ _THINKING = (
 _OPENING = {opening.lower(): kind for kind, (opening, _) in enumerate(_THINKING)}
 _CLOSING = {closing.lower(): kind for kind, (_, closing) in enumerate(_THINKING)}
 _TAG = re.compile(
-    # The look-ahead is for speed.
+    # The look-ahead makes the search faster.
     rf"(?=[<\[◁])(?:{'|'.join(re.escape(tag) for pair in _THINKING for tag in pair)})",
     re.IGNORECASE | re.ASCII,
 )
 # An answer of more blocks is garbage; the rest of it stays as it is.
 _MOST_BLOCKS = 20
-# Blocks inside a block are counted over this many marks at most.
+# Blocks inside a block are counted over at most this many marks.
 _MOST_NESTED_MARKS = 200
-# Harmony's channels where the marks of the special tokens were lost: `analysis…assistantfinalThe
-# answer`.
+# Harmony's channels if the special tokens were lost: `analysis…assistantfinalThe answer`.
 _BARE_CHANNELS = re.compile(r"\Aanalysis.*?\bassistant\s?final(?=[\W\dA-Z])", re.DOTALL)
 _HARMONY_CLOSING = re.compile(r"<\|end\|>|(?=<\|channel\|>final<\|message\|>)")
 _HARMONY = len(_THINKING) - 1
@@ -67,10 +66,10 @@ def _kinds(mark: re.Match[str]) -> tuple[int | None, int | None]:
 def _block_end(
     text: str, marks: Sequence[re.Match[str]], number: int, literal: Literal, offset: int
 ) -> int:
-    """Where the block of an opening mark ends: at the text's end without a closing mark.
+    """Where the block of an opening mark ends: without a closing mark, at the text's end.
 
-    Blocks inside it are part of it. A closing mark in code or quotes counts, too. Where there are
-    too few closing marks for all the blocks, the first that fits ends this one.
+    Blocks inside it are part of it. A closing mark in code or quotes counts, too. If there are too
+    few closing marks for all blocks, the first one that fits ends this block.
     """
     kind, after = _kinds(marks[number])[0], marks[number].end()
     if kind == _HARMONY:
@@ -114,7 +113,7 @@ def without_thinking(text: str) -> str:
     kept: list[str] = []
     place, number, seen_block = 0, 0, False
     for _ in range(_MOST_BLOCKS):
-        # Code and quotes are searched in the rest alone: a fence in a block ends with the block.
+        # Code and quotes are searched only in the rest: a fence in a block ends with the block.
         literal = Literal(text[place:])
         found = _first_tag(text, marks, number, literal, place, last_closing)
         if found is None:
@@ -142,7 +141,7 @@ def _first_tag(
 ) -> int | None:
     """The number of the first mark, from `number` on, that is not only quoted.
 
-    An opening mark inside a line counts only where its block is closed.
+    An opening mark inside a line counts only if its block is closed.
     """
     for found in range(number, len(marks)):
         mark = marks[found]

@@ -36,12 +36,12 @@ _OWN_TURN = (
     r"|\[/INST\]"
 )
 _MARKER = re.compile(
-    # The look-ahead is for speed.
+    # The look-ahead makes the search faster.
     rf"(?=[<\[#])(?:(?P<end>{_TURN_END})|(?P<other>{_OTHER_TURN})|(?P<own>{_OWN_TURN}))",
     re.MULTILINE,
 )
 _FIRST_TOKEN = re.compile(r"\s*(?:<s>\s*)+")
-# Another speaker's turn where the special tokens were lost, and the reply to it.
+# Another speaker's turn and the reply to it, if the special tokens were lost.
 _BARE_TURN = re.compile(r"\n[ \t]*\n(?:Human|User):|\nuser[ \t]*\n(?=[^\n]*\S[ \t]+\S)")
 _BARE_REPLY = re.compile(r"^(?:(?:Assistant|AI):|assistant[ \t]*$)", re.MULTILINE)
 _BARE_SPEAKER = re.compile(r"^(?:(?:Human|User):|user[ \t]*$)", re.MULTILINE)

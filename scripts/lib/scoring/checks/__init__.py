@@ -58,7 +58,7 @@ _CHECKS: dict[str, Check] = {
 
 
 def _deciding(check: Check) -> Check:
-    """A check whose outcome says so where it cannot decide."""
+    """The check, with an undecided outcome if it cannot decide."""
 
     @wraps(check)
     def run(answer: str, params: Params) -> CheckOutcome:

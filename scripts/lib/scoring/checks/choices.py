@@ -10,7 +10,7 @@ from scripts.lib.scoring.extract.evidence import Undecided
 from scripts.lib.scoring.extract.final_choice import read_choice
 
 _LETTER = r"([A-H])(?![\w'’])"
-# Where the predecessor looked for the letter, in order. The last match of a pattern counts.
+# The predecessor's patterns for the letter, in order. The last match of a pattern counts.
 _LAST_LETTERS = (
     re.compile(rf"\b(?i:answer|choice|option)\b[ \t*_]*(?:(?i:is)\b|:)[\s*_:(\[\"']*{_LETTER}"),
     re.compile(r"^[ \t*_(\[]*([A-H])[ \t*_)\].]*$", re.MULTILINE),
@@ -21,7 +21,7 @@ _LAST_LETTERS = (
 
 
 def _last_letter(answer: str) -> str:
-    """The letter that the predecessor took; empty where there is none."""
+    """The letter that the predecessor took; empty if there is none."""
     found = (pattern.findall(answer) for pattern in _LAST_LETTERS)
     return next((letters[-1] for letters in found if letters), "")
 
@@ -29,7 +29,7 @@ def _last_letter(answer: str) -> str:
 def check_multiple_choice(answer: str, params: Params) -> CheckOutcome:
     """The answer chooses the letter `value`, by letter or by the text of one of `choices`.
 
-    With `last`, the last letter counts where an answer commits to no letter or to several. The
+    With `last`, the last letter counts if an answer commits to no letter or to several. The
     predecessor scored so.
     """
     wanted = str(params["value"]).strip().strip("().").upper()

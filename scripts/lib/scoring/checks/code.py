@@ -16,7 +16,7 @@ from scripts.lib.scoring.extract.evidence import Undecided
 from scripts.lib.scoring.extract.fences import fenced_blocks
 
 DEFAULT_TIMEOUT_S = 10.0
-# Prose after code is cut off line by line, this many lines at most.
+# Prose after code is cut off line by line, at most this many lines.
 _MOST_TRIMS = 200
 # At most this many characters are parsed in all.
 _MOST_TRIED_CHARACTERS = 400_000
@@ -49,7 +49,7 @@ def _parses(code: str) -> bool:
 
 
 def _transcript(code: str) -> str:
-    """The code that was typed in an interpreter, after `>>>` and `...`; other code as it is."""
+    """The code after `>>>` and `...` in an interpreter's transcript; other code as it is."""
     if not _PROMPT.search(code) or _parses(code):
         return code
     typed = [
@@ -121,10 +121,10 @@ def _blocks(answer: str, entry: str) -> list[str]:
 
 
 def candidates(answer: str, entry: str, setup: str = "") -> Iterator[str]:
-    """What may be the answer's code, the best first.
+    """The possible codes of an answer, the best one first.
 
-    That is all its Python blocks as one, then the last that defines `entry`. An answer may also
-    continue `setup`, as the body of a function that begins there. It is then put after `setup`.
+    First all its Python blocks as one, then the last block that defines `entry`. An answer may also
+    continue `setup`, as the body of a function that begins there; it is then put after `setup`.
     """
     blocks = _blocks(answer, entry)
     if not blocks:
@@ -132,7 +132,7 @@ def candidates(answer: str, entry: str, setup: str = "") -> Iterator[str]:
         return
     defining = [block for block in blocks if not entry or _defines(block, entry)]
     if not defining and setup:
-        # The body may have been begun before the first fence, which only ends it.
+        # The body may begin before the first fence, which then only ends it.
         before = answer[: fence.start()] if (fence := _FENCE_LINE.search(answer)) else ""
         bodies = (before, blocks[0]) if before.strip() and _is_indented(before) else (blocks[0],)
         if continued := next(filter(None, (_continued(setup, body) for body in bodies)), ""):
@@ -145,7 +145,7 @@ def candidates(answer: str, entry: str, setup: str = "") -> Iterator[str]:
 
 
 def first_block(answer: str) -> str:
-    """The first Python block, else the first block, else all from the first `def` or `class` on."""
+    """The first Python block, else the first block, else all from the first `def` or `class`."""
     blocks = fenced_blocks(answer)
     if blocks:
         return next((body for language, body in blocks if language == "python"), blocks[0][1])
@@ -165,7 +165,7 @@ def _without_blocks(answer: str, entry: str, setup: str) -> str:
 
 
 def _inline_code(answer: str, entry: str) -> str:
-    """The last code between backticks in a line that defines `entry`; empty where there is none."""
+    """The last code between backticks in a line that defines `entry`; empty if there is none."""
     pieces = [match["code"].strip() for match in _INLINE_CODE.finditer(answer)]
     defining = (
         code for code in reversed(pieces) if entry and _defines(code, entry) and _parses(code)
@@ -190,7 +190,7 @@ def _body_lines(answer: str) -> list[str]:
 
 
 def _continued(setup: str, answer: str) -> str:
-    """The function that `setup` begins, with an answer as its body; empty where that is not Python.
+    """The function that `setup` begins, with an answer as its body; empty if that is not Python.
 
     Lines after the body are cut off: base models continue with other code.
     """
@@ -233,7 +233,7 @@ def check_code(answer: str, params: Params) -> CheckOutcome:
     for code in (first_block(answer),) if only_first else candidates(answer, entry, setup):
         if entry and not _defines(code, entry):
             continue
-        # Code that continues `setup` holds it already.
+        # Code that continues `setup` already contains it.
         whole = code if not setup or code.startswith(setup.rstrip()) else f"{setup}\n{code}"
         passed, reason = run_tests(f"{whole}\n{driver}" if driver else whole, tests, timeout_s)
         verdict = CheckOutcome(passed, reason, code[:200], "the code")

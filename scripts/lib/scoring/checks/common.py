@@ -1,4 +1,4 @@
-"""What several checks share: their parameters, and how an outcome is worded."""
+"""Shared by several checks: parameters, and the wording of an outcome."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ def accepted(params: Params) -> list[str]:
 def compared(
     right: bool, found: str, wanted: object, extracted: str, evidence: str = ""
 ) -> CheckOutcome:
-    """An outcome whose reason says what was found, and what was expected where that differs."""
+    """An outcome; its reason says what was found, and if that is wrong, what was expected."""
     reason = found if right else f"{found}, expected {wanted}"
     return CheckOutcome(right, reason, extracted, evidence)

@@ -31,8 +31,8 @@ def _parsed(text: str) -> ast.expr | None:
 def prediction(answer: str, predict: str) -> ast.expr | None:
     """The predicted expression: in the text after `[ANSWER]`, else in the last line.
 
-    The text may be `assert f(…) == …`, that equation alone, or the expression alone. Of an equation
-    the side that was asked for is taken. None where there is no expression.
+    The text may be `assert f(…) == …`, just the equation, or just the expression. Of an equation,
+    the side that was asked for is used. None if there is no expression.
     """
     _, tag, tagged = answer.partition("[ANSWER]")
     text = tagged.partition("[/ANSWER]")[0] if tag else answer.strip().rpartition("\n")[2]

@@ -101,7 +101,7 @@ def _fits(found: int, name: str, wanted: int) -> bool:
     return found == wanted
 
 
-# The functions below return what is violated; '' where nothing is.
+# The functions below return which constraint is violated, and how; empty if none is.
 
 
 def _count(text: str, name: str, wanted: int) -> str:
@@ -189,7 +189,7 @@ def _base(name: str) -> str:
 
 
 def _violation(text: str, name: str, params: Params) -> str:
-    """What is violated of one constraint; '' where it holds."""
+    """How a constraint is violated; empty if it holds."""
     wanted = params[name]
     if name == "parts":
         have = sum(bool(part.strip()) for part in text.split(str(params["separator"])))

@@ -2,9 +2,9 @@
 
 That code is google-research's instruction_following_eval. Its oddities are kept, so that scores are
 comparable with published ones. Keywords are regular expressions and count inside words. `**bold**`
-and `*italic*` are both highlights. A text whose language is not recognised counts as being in the
-right one. A check is undecided where the published code draws a random value (a setting is missing)
-or ends in an error.
+and `*italic*` are both highlights. If a text's language is not recognised, it counts as the right
+one. A check is undecided if the published code would draw a random value (a setting is missing) or
+would raise an error.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Settings = Params
 Decider = Callable[[str, Settings], CheckOutcome]
 # (found, settings, name of the setting, what is counted) -> outcome
 Compare = Callable[[int, Settings, str, str], CheckOutcome]
-# langdetect draws random numbers. The published code sets no seed, so its verdict on a doubtful
+# langdetect draws random numbers. The published code sets no seed, so its verdict on an unclear
 # text changes from run to run.
 LANGUAGE_SEED = 0
 _CONSTRAINED = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
@@ -100,7 +100,7 @@ def _times(
     flags = re.IGNORECASE if ignore_case else re.NOFLAG
     if _LITERAL.fullmatch(pattern):
         return sum(1 for _ in re.finditer(before + pattern + after, text, flags))
-    # `regex` has a time limit; `re` has not. Imported here, since most keywords are plain words.
+    # `regex` has time limits, `re` has none. Imported here, since most keywords are plain words.
     import regex
 
     try:
@@ -127,7 +127,7 @@ def _language_factory() -> Any:
 
 
 def _language(answer: str) -> str | None:
-    """The code of an answer's language; None where none is recognised."""
+    """The code of an answer's language; None if none is recognised."""
     from langdetect.lang_detect_exception import LangDetectException
 
     detector = _language_factory().create()
@@ -231,7 +231,7 @@ def _number_paragraphs(answer: str, settings: Settings) -> CheckOutcome:
 
 
 def _nth_paragraph(answer: str, settings: Settings) -> CheckOutcome:
-    """Empty paragraphs do not count for their number, but for the place of the one asked for."""
+    """Empty paragraphs do not count for the number of paragraphs, but for the place of one."""
     asked, place = _count(settings, "num_paragraphs"), int(_count(settings, "nth_paragraph", 1))
     first, parts = (
         _text(settings, "first_word").lower(),

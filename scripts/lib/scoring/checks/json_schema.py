@@ -18,7 +18,7 @@ _KINDS: dict[Any, type] = {"object": dict, "array": list}
 
 
 def check_json_schema(answer: str, params: Params) -> CheckOutcome:
-    """The answer's JSON is valid against `schema`. With `only`, the answer is JSON alone."""
+    """The answer's JSON is valid against `schema`. With `only`, the answer is only JSON."""
     from jsonschema import Draft202012Validator
 
     schema = params["schema"]
@@ -36,7 +36,7 @@ def check_json_schema(answer: str, params: Params) -> CheckOutcome:
 
 
 def first_problem(validator: Validator, value: Any) -> ValidationError | None:
-    """The first mistake of a value by its place; None where it is valid.
+    """The first mistake of a value by its place; None if it is valid.
 
     The validator finds them in an order that changes from process to process.
     """
@@ -48,7 +48,7 @@ def first_problem(validator: Validator, value: Any) -> ValidationError | None:
 
 
 def _judged(values: list[Any], validator: Validator) -> CheckOutcome:
-    """Whether the first value is valid; undecided where only some of contradicting values are."""
+    """Whether the first value is valid; undecided if some of the values are valid and some not."""
     problems = [first_problem(validator, value) for value in values]
     given = json.dumps(values[0], ensure_ascii=False)[:200]
     if None in problems and any(problems):

@@ -1,4 +1,4 @@
-"""Checks of what an answer gives after a mark, such as `#### 42`, and of plain substrings."""
+"""Checks of the text after a mark, such as `#### 42`, and of plain substrings."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ def _readings(answer: str, params: Params, normalize: bool) -> Iterator[tuple[st
 
 
 def check_extracted(answer: str, params: Params) -> CheckOutcome:
-    """What the first match of `pattern` captures is `value` or one of `any_of`, as number or text.
+    """The first match of `pattern` captures `value` or one of `any_of`, as number or text.
 
-    Without a match the last line is taken. With `normalize` (the default), case and full stops at
+    Without a match, the last line is used. With `normalize` (the default), case and full stops at
     the end make no difference, and a quoted text or the text after a colon may be the answer, too.
     """
     if not answer.strip():
@@ -82,7 +82,7 @@ def check_extracted(answer: str, params: Params) -> CheckOutcome:
 
 
 def check_substring(answer: str, params: Params) -> CheckOutcome:
-    """The answer contains `text`, which may be empty. Case counts where `case_sensitive`."""
+    """The answer contains `text`, which may be empty. Case counts only if `case_sensitive`."""
     if not answer.strip():
         return CheckOutcome(False, "empty answer")
     text = str(params["text"])
@@ -91,7 +91,7 @@ def check_substring(answer: str, params: Params) -> CheckOutcome:
 
 
 def _overlap(given: frozenset[str], wanted: frozenset[str]) -> float:
-    """The F1 of two sets of words; 0 where they share none."""
+    """The F1 of two sets of words; 0 if they share none."""
     return 2 * len(given & wanted) / (len(given) + len(wanted)) if given & wanted else 0.0
 
 
@@ -102,7 +102,7 @@ def _word_set(text: str) -> frozenset[str]:
 def check_word_overlap(answer: str, params: Params) -> CheckOutcome:
     """The words that the last match of `pattern` captures have an F1 of `least` (0.5) with `value`.
 
-    Without a match the last line is taken. Words are a set, normalised as in SQuAD v1.1. The best
+    Without a match, the last line is used. Words are a set, normalised as in SQuAD v1.1. The best
     F1 counts, with `value` or with one of `any_of`.
     """
     if not answer.strip():

@@ -1,7 +1,7 @@
 """Check of MATH-500: the published grader's rules, with its computer algebra replaced.
 
-The published grader gives what a model wrote to sympy's `parse_expr`, which runs it as Python. Here
-the worker of `equality.py` compares expressions; it only reads them.
+The published grader passes the model's text to sympy's `parse_expr`, which runs it as Python. Here
+the worker of `equality.py` compares expressions without running them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SHORT_FRACTION = re.compile(rf"\\frac{_PART}{_PART}")
 # Not after a digit: `3\frac{1}{2}` is not 31/2.
 _OF_NUMBERS = re.compile(r"(?<![\w}])\\frac\{(-?\d+)\}\{(\d+)\}")
 _SHORT_ROOT = re.compile(r"\\sqrt([^{\[])")
-# The grader takes an expression with more letters than this for text.
+# For the grader, an expression with more letters than this is text.
 _MOST_LETTERS = 2
 _COMMANDS = re.compile(r"\\[a-zA-Z]+|(?:sqrt|pi|infty)")
 

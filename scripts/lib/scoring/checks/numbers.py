@@ -27,7 +27,7 @@ def check_number(answer: str, params: Params) -> CheckOutcome:
     try:
         read = read_number(answer)
     except Undecided as error:
-        # Where neither of two statements is right, it does not matter which one is meant.
+        # If neither of two statements is right, it does not matter which one is meant.
         if any(right(said.values) for said in error.values):
             raise
         return CheckOutcome(False, str(error))

@@ -56,7 +56,7 @@ def _without_end_marks(text: str) -> str:
     return text.strip().rstrip(".!?").rstrip().lower()
 
 
-# --- rules: (text, wanted) -> what is violated ('' where nothing is) ------------------------------
+# --- rules: (text, wanted) -> how the rule is violated (empty if it is not) -----------------------
 
 
 def _counted(

@@ -1,6 +1,6 @@
-"""Verdicts of published scorers, to the letter.
+"""Published scorers, reproduced exactly.
 
-They are GSM8K's, those of simple-evals for MMLU and GPQA, SQuAD v1.1's, HotpotQA's and GAIA's.
+GSM8K, simple-evals (MMLU, GPQA), SQuAD v1.1, HotpotQA and GAIA.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from scripts.lib.prompts.check_types import CheckOutcome, outcome
 from scripts.lib.scoring.checks.common import Params, accepted, compared
 
 _GSM8K = re.compile(r"#### (-?[0-9.,]+)")
-# What simple-evals takes off before it looks for the letter. The order counts: one replacement may
+# What simple-evals removes before it looks for the letter. The order counts: one replacement may
 # make the next one possible.
 _FORMATTING = (
     *(r"**", r"$\boxed{", r"}$", r"\$", r"$\text{", r"$", r"\mathrm{", r"\{", r"\text", r"\("),
@@ -30,7 +30,7 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def gsm8k_number(text: str) -> str | None:
-    """The number after the first `#### `, without commas; None where there is none."""
+    """The number after the first `#### `, without commas; None if there is none."""
     found = _GSM8K.search(text)
     return found[1].replace(",", "") if found else None
 
@@ -70,7 +70,7 @@ def check_mmlu(answer: str, params: Params) -> CheckOutcome:
 
 
 def check_gpqa(answer: str, params: Params) -> CheckOutcome:
-    """The letter after the first `Answer:` is `value`. No formatting is taken off.
+    """The letter after the first `Answer:` is `value`. Formatting is not removed.
 
     `Answer: **B**` and `answer: b` give no letter.
     """
@@ -116,7 +116,7 @@ def check_f1(answer: str, params: Params) -> CheckOutcome:
 
 # --- HotpotQA -------------------------------------------------------------------------------------
 
-# What counts only as a whole: an answer of one of these words shares no words with any other.
+# These words count only as a whole answer: with any other answer, they share no words.
 _CLOSED = frozenset(("yes", "no", "noanswer"))
 # HotpotQA's script reads bare answers. This project's prompt asks for them after this label.
 _SHORT = re.compile(
@@ -131,7 +131,7 @@ def short_answer(text: str) -> str:
 
 
 def hotpot_f1(answer: str, value: str) -> float:
-    """SQuAD's F1, but 0 where one of the two is yes, no or noanswer and the other is not."""
+    """SQuAD's F1, but 0 if one of the two is yes, no or noanswer and the other is not."""
     given, wanted = squad_normalize(answer), squad_normalize(value)
     if given != wanted and not _CLOSED.isdisjoint((given, wanted)):
         return 0.0
@@ -177,7 +177,7 @@ def python_number(text: str) -> float | None:
 
 
 def _gaia_number(text: str) -> float:
-    """A number without `$`, `%` and commas; infinity where the text is not one, as published."""
+    """A number without `$`, `%` and commas; infinity if the text is not one, as published."""
     number = python_number(text.translate(_SIGNS))
     return float("inf") if number is None else number
 

@@ -39,7 +39,7 @@ def check_normalized(answer: str, params: Params) -> CheckOutcome:
 def check_items(answer: str, params: Params) -> CheckOutcome:
     """The list that the answer commits to has exactly the items `value`.
 
-    Their order counts where `ordered`. Commas, `and`, arrows and bullets separate items.
+    Their order counts if `ordered`. Commas, `and`, arrows and bullets separate items.
     """
     wanted = [item for text in texts(params["value"]) for item in list_items(text, whole=True)]
     ordered = bool(params.get("ordered"))

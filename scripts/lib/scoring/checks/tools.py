@@ -69,7 +69,7 @@ _DEEPSEEK = re.compile(
 _QUOTE = "[\"'“”]"
 _NAMES = "(?:name|tool|tool_name|function|action|recipient_name)"
 _ARGUMENTS = f"(?:{'|'.join(_ARGUMENT_KEYS)})"
-# Signs that a call was meant, even where it is not readable.
+# Signs that a call was meant, even if it cannot be read.
 _ATTEMPT = re.compile(
     r"<(?:\w+:)?(?:tool_call|function_call|function=|invoke\b)|<\|python_tag\|>"
     r"|<[|｜]tool[▁_ ]calls?[▁_ ](?:section[▁_ ])?begin[|｜]>|^[ \t]*```tool_code\b"
@@ -203,7 +203,7 @@ def _pythonic(text: str) -> Iterator[Call]:
 
 
 def _json_calls(value: Any, names: frozenset[str]) -> list[dict[str, Any]]:
-    """The calls of a JSON value; `{"name": …}` alone is one where it names one of the tools."""
+    """The calls of a JSON value; `{"name": …}` alone is one if it names one of the tools."""
     if calls := list(_flat(value)):
         return calls
     is_bare = isinstance(value, dict) and set(value) == {"name"}
@@ -258,7 +258,7 @@ def _value_of_text(text: str) -> Any:
 
 
 def _wrong_argument(key: str, have: Any, wanted: Mapping[str, Any], typed: bool) -> str:
-    """What is wrong with an argument; '' where nothing is."""
+    """What is wrong with an argument; empty if nothing is."""
     accepted = list((wanted.get("accept") or {}).get(key) or ())
     exact = wanted.get("arguments") or {}
     if key in exact:
@@ -272,7 +272,7 @@ def _wrong_argument(key: str, have: Any, wanted: Mapping[str, Any], typed: bool)
 
 
 def _wrong(call: Call, wanted: Mapping[str, Any]) -> str:
-    """What is wrong with a call; '' where nothing is."""
+    """What is wrong with a call; empty if nothing is."""
     if call.name != wanted["name"]:
         return f"called {call.name[:40]!r}, expected {wanted['name']!r}"
     if not isinstance(call.arguments, dict):
@@ -308,7 +308,7 @@ def _is_keyword_call(text: str) -> bool:
 
 
 def _attempt(answer: str) -> str:
-    """The text that shows that a call was meant, even where it is not readable; else ''."""
+    """The text that shows that a call was meant, even if it cannot be read; else empty."""
     if match := _ATTEMPT.search(answer):
         return match[0]
     cut = _CUT.search(answer.rstrip())
@@ -376,7 +376,7 @@ def _not_taken_back(answer: str, calls: list[Call]) -> list[Call]:
 
 
 def _mismatch(calls: list[Call], wanted: list[Mapping[str, Any]], ordered: bool) -> str:
-    """What is wrong with the call for the first wanted one without a match; '' if all match."""
+    """What is wrong with the call for the first wanted one without a match; empty if all match."""
     left = list(calls)
     for want in wanted:
         candidates = left[:1] if ordered else left

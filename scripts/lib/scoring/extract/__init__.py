@@ -1,1 +1,1 @@
-"""What an answer states: its number, choice, text, list or expression, and the words it has."""
+"""Extracts what an answer states: its number, choice, text, list or expression, and its words."""

@@ -15,7 +15,7 @@ _REASON_WORDS = "because|since|unlike|whereas|while|although|though"
 _CLAUSE_GAP = re.compile(rf"[;:]\s+|\s[-–—]\s|,?\s(?=\b(?:{_REASON_WORDS}|but|not|so)\b)")
 _REASON = re.compile(rf"(?:{_REASON_WORDS}|not)\b", re.IGNORECASE)
 _SENTENCE_GAP = re.compile(r"\n+|(?<=[.!?])\s+")
-# A choice of one of these words counts only where a sentence begins with it: "there is no
+# A choice of one of these words counts only if a sentence begins with it: "there is no
 # exception" says nothing.
 _SHORT = frozenset(("yes", "no", "true", "false", "none"))
 
@@ -53,8 +53,8 @@ def _own_words(choices: Mapping[str, str]) -> dict[str, str]:
 def by_text(text: str, choices: Mapping[str, str]) -> str | None:
     """The letter of the one choice whose text is stated.
 
-    The first sentence comes first, where it is nothing but this text; then the last clause that
-    states just one text; then words that only one choice has.
+    First the first sentence is tried, if it is only this text; then the last clause that states
+    just one text; then words that only one choice has.
     """
     sentences = [piece for piece in _SENTENCE_GAP.split(ASIDE.sub(" ", text)) if piece.strip()]
     if sentences and not corrects(text, 0, len(text)):

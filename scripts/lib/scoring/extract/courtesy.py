@@ -1,6 +1,6 @@
 """Polite last sentences, such as "I hope this helps!".
 
-They say nothing about the answer, and are taken off before it is read.
+They say nothing about the answer, and are removed before it is read.
 """
 
 from __future__ import annotations

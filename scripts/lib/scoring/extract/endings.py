@@ -113,7 +113,7 @@ def is_beside(sentence: str) -> bool:
 def clauses(sentence: str) -> list[str]:
     """The main clauses of a sentence, the last one first, without asides, reasons and hypotheses.
 
-    Words after a colon explain what comes before it; they are left out where that contains a sign
+    Words after a colon explain what comes before it; they are left out if that contains a sign
     or a digit.
     """
     bare = _LEADING_REASON.sub("", _ASIDE.sub(" ", sentence))
@@ -131,7 +131,7 @@ def clauses(sentence: str) -> list[str]:
 def paragraphs(text: str) -> list[str]:
     """The paragraphs of an answer without polite ones at the end.
 
-    The list is empty where the last sentence says that there is no answer.
+    The list is empty if the last sentence says that there is no answer.
     """
     found = [
         paragraph for paragraph in _BLANK_LINE.split(without_courtesy(text)) if paragraph.strip()

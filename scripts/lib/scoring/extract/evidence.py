@@ -27,7 +27,7 @@ from scripts.lib.scoring.extract.phrases import any_of
 TAIL_CHARACTERS = 20_000
 # A statement's text is at most this long: what follows is explanation.
 MOST_STATEMENT = 400
-# At most this many statements are read of an answer that repeats itself.
+# Of an answer that repeats itself, at most this many statements are read.
 MOST_STATEMENTS = 60
 # The ranks of evidence, the strongest first.
 FINAL, BOXED, LABELLED, STATED, SUPPOSED = range(5)
@@ -38,7 +38,7 @@ Value = TypeVar("Value")
 class Statement:
     """A place that states the answer: its form, rank, start, end, and the text from the value on.
 
-    `value_start` is where that text begins, -1 where this is not known.
+    `value_start` is where that text begins, or -1 if this is not known.
     """
 
     form: str
@@ -177,7 +177,7 @@ def tail(answer: str) -> str:
 
 
 def _balanced(text: str, start: int) -> str | None:
-    """The text between the brace at `start` and its partner; None where there is none nearby."""
+    """The text between the brace at `start` and its partner; None if there is none nearby."""
     depth = 0
     for brace in _BRACE.finditer(text, start, start + 2000):
         depth += 1 if brace[0] == "{" else -1
@@ -253,7 +253,7 @@ def _explicit(text: str) -> Iterator[Statement]:
 
 
 def _statement(form: str, rank: int, text: str, match: re.Match[str]) -> Iterator[Statement]:
-    """The statement after a label or a verb; none where it is denied, empty or a question."""
+    """The statement after a label or a verb; none if it is denied, empty or a question."""
     value, place = _rest(text, match.end())
     if _is_question(text, place):
         return
@@ -322,9 +322,9 @@ def corrects(text: str, earlier: int, later: int) -> bool:
 def settle(
     text: str, found: Iterable[Statement], read: Callable[[Statement], Value | None]
 ) -> Reading[Value] | None:
-    """The value that a text's statements agree on; None where `read` finds no value in them.
+    """The value that a text's statements agree on; None if `read` finds no value in them.
 
-    Raises Undecided where two statements contradict each other.
+    Raises Undecided if two statements contradict each other.
     """
     current: tuple[Statement, Value] | None = None
     for statement in found:

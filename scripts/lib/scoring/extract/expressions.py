@@ -27,7 +27,7 @@ from scripts.lib.scoring.extract.evidence import (
 
 # Each question to the worker takes milliseconds, and the last statements are what counts.
 _MOST_ASKED = 6
-# Whether an expression is equal to the reference; None where it is not an expression.
+# Whether an expression is equal to the reference; None if it is not an expression.
 Equals = Callable[[str], bool | None]
 _SPAN = re.compile(
     r"\$\$(.+?)\$\$|\$([^$\n]+?)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]|`([^`\n]+)`", re.DOTALL
@@ -225,7 +225,7 @@ def _formulas(text: str) -> list[str]:
 def _solutions(text: str, kind: str) -> str:
     """The solutions that a text gives, as one expression: a "set" or a "point", as `kind` says.
 
-    Empty where there are none. A set is given by "x = 1 or x = 2" or "1 and 2", a point by "x = 2,
+    Empty if there are none. A set is given by "x = 1 or x = 2" or "1 and 2", a point by "x = 2,
     y = 3".
     """
     plain = latex(_FORMAT.sub(" ", _without_bold(text)))
@@ -243,7 +243,7 @@ def _solutions(text: str, kind: str) -> str:
 
 
 def _expressions(clause: str, kind: str) -> Iterator[str]:
-    """What a clause may give, best first: solutions, formulas, else mathematics among words."""
+    """The possible expressions of a clause, best first: solutions, formulas, else among words."""
     if kind and (solutions := _solutions(clause, kind)):
         yield solutions
     formulas = _formulas(clause)
@@ -327,9 +327,9 @@ def read_expression(answer: str, equals: Equals, gold: str) -> Reading[bool] | N
 
 
 def _kind(gold: str, text: str) -> str:
-    """Whether solutions make a "set" or a "point"; '' where the reference is neither.
+    """Whether solutions make a "set" or a "point"; empty if the reference is neither.
 
-    "x = 2, y = 3" may mean a point where an answer gives none.
+    "x = 2, y = 3" may mean a point if an answer gives none.
     """
     if _POINT.fullmatch(gold) and not _POINT_OF_NUMBERS.search(text):
         return "point"

@@ -193,7 +193,7 @@ class Choice:
 def _letter(text: str, allowed: str) -> Choice | None:
     """The letter that a text begins with, with or without marks around it.
 
-    None where there is none, or where `a`, `A` or `I` is a word.
+    None if there is none, or if `a`, `A` or `I` is a word.
     """
     match = _CHOSEN.match(text)
     if match is None:
@@ -263,7 +263,7 @@ def _terse(text: str) -> Iterator[Statement]:
 
 
 def _sentence(text: str, match: re.Match[str]) -> Iterator[Statement]:
-    """The statement of a sentence; none where it is denied, a condition or a question."""
+    """The statement of a sentence; none if it is denied, a condition or a question."""
     if _ASKED.match(text, match.end()):
         return
     if _DENIED.search(text, max(0, match.start() - 30), match.start()) or is_unmeant(
@@ -341,7 +341,7 @@ def _by_place(text: str, choices: Mapping[str, str]) -> Iterator[Statement]:
 
 
 def _choice_of(statement: Statement, allowed: str, choices: Mapping[str, str]) -> Choice | None:
-    """The choice that a statement makes, by letter or by text; None where it makes none."""
+    """The choice that a statement makes, by letter or by text; None if it makes none."""
     found = _letter(statement.text, allowed)
     if found is None:
         return _choice_by_text(statement, choices)
@@ -371,7 +371,7 @@ def read_choice(
     value: str,
     choices: Mapping[str, str],
 ) -> Reading[Choice] | None:
-    """The choice of an answer; None where it makes none.
+    """The choice of an answer; None if it makes none.
 
     `value` is the letter that is expected; `choices` maps letters to texts, and may be empty.
     """

@@ -100,7 +100,7 @@ class Said:
     """A number as an answer gives it: its possible values (`15%` is 15 or 0.15), and `others`.
 
     With `doubt`, any of the numbers may be the one that is meant. Without it, the others are
-    alternatives ("14 or 15"). Two are equal where they share a value and have the same others.
+    alternatives ("14 or 15"). Two are equal if they share a value and have the same others.
     """
 
     values: tuple[Fraction, ...]
@@ -159,7 +159,7 @@ def _without_operands(text: str, found: Sequence[Number]) -> list[Number]:
     for i, gap in enumerate(gaps):
         if _OPERATOR.fullmatch(gap):
             operands |= {i, i + 1}
-    # "12-3+5": a hyphen is a minus where its neighbour is an operand; alone it is a range.
+    # "12-3+5": a hyphen is a minus if its neighbour is an operand; alone it is a range.
     for i, gap in enumerate(gaps):
         if gap in ("-", "–", "/") and not operands.isdisjoint((i, i + 1)):
             operands |= {i, i + 1}
@@ -172,7 +172,7 @@ def _is_denied(text: str, number: Number) -> bool:
 
 
 def _with_alternatives(text: str, number: Number, found: Sequence[Number]) -> Said:
-    """A number, with the one right before or after it where the two are alternatives."""
+    """A number, with the one right before or after it if the two are alternatives."""
     place = found.index(number)
     for other in found[max(0, place - 1) : place + 2]:
         first, second = sorted((number, other), key=lambda n: n.start)
@@ -213,7 +213,7 @@ def _after_equals(text: str, find: Find) -> Said | None:
 def _of_two_equations(text: str, find: Find) -> Said | None:
     """The values of "x = 5 and y = 3": either may be meant.
 
-    None where there are no two equations that differ.
+    None if there are no two equations that differ.
     """
     parts = _EQUATION_GAP.split(text)[-2:]
     if len(parts) < 2 or not all(map(_NAMED_VALUE.search, parts)):
@@ -227,7 +227,7 @@ def _of_two_equations(text: str, find: Find) -> Said | None:
 def _of_sentence(text: str, find: Find) -> Said | None:
     """The number that a sentence gives: after `=`, else after its verb, else the last one.
 
-    In doubt where these differ.
+    In doubt if these differ.
     """
     if (said := _after_equals(text, find)) is not None:
         return said
@@ -319,7 +319,7 @@ def _of_bold(piece: str, find: Find) -> Said | None:
 
 
 def _alone(paragraph: str) -> Said | None:
-    """The number of a paragraph that is nothing else, apart from a unit of a word or two."""
+    """The number of a paragraph that has nothing else, apart from a unit of one or two words."""
     text = plain(paragraph).strip()
     if len(text) > 60 or "\n" in text:
         return None
@@ -330,7 +330,7 @@ def _alone(paragraph: str) -> Said | None:
 
 
 def _headline(found: Sequence[str]) -> Reading[Said] | None:
-    """The number of the first paragraph, where it is nothing else and explanations follow."""
+    """The number of the first paragraph, if it has nothing else and explanations follow."""
     said = _alone(found[0]) if len(found) > 1 else None
     return None if said is None else Reading(said, "the first line", found[0].strip())
 
@@ -358,6 +358,6 @@ def _numbers_and_labels(text: str) -> list[Number]:
 
 
 def read_number(answer: str) -> Reading[Said] | None:
-    """The number that an answer commits to; None where it has none."""
+    """The number that an answer commits to; None if it has none."""
     text = tail(answer)
     return settle(text, statements(text), _of_statement) or _ending(text)

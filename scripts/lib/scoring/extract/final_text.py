@@ -70,7 +70,7 @@ def spoken(text: str) -> str:
 
 
 def final_line(answer: str) -> str:
-    """The last line with text, apart from polite sentences; empty where there is none."""
+    """The last line with text, apart from polite sentences; empty if there is none."""
     return _last_of(_filled_lines(without_courtesy(tail(answer))))
 
 
@@ -262,13 +262,13 @@ def _readings(text: str, last: bool = False) -> Iterator[list[str]]:
 
 
 def _last_bullets(lines: Sequence[str]) -> str:
-    """The bulleted or numbered lines at the end; empty where there are fewer than two."""
+    """The bulleted or numbered lines at the end; empty if there are fewer than two."""
     bullets = list(itertools.takewhile(_BULLET.match, reversed(lines)))
     return "\n".join(reversed(bullets)) if len(bullets) > 1 else ""
 
 
 def _last_lines(text: str) -> str:
-    """The lines of the last paragraph, where all are short and none is a sentence; else empty."""
+    """The lines of the last paragraph, if all are short and none is a sentence; else empty."""
     paragraph = _BLANK_LINE.split(text.strip())[-1]
     lines = [line for line in paragraph.split("\n") if line.strip()]
     all_short = all(len(words(line)) <= 6 and not _ENDS_SENTENCE.search(line) for line in lines)

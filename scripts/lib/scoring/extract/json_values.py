@@ -35,7 +35,7 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_no_duplicates, parse_constant=_no
 
 
 def parse_json(text: str) -> Any:
-    """The value of strict JSON. Raises ValueError for all else, also NaN and duplicate keys."""
+    """The value of strict JSON. Raises ValueError for anything else, also NaN and repeated keys."""
     try:
         return _DECODER.decode(text.strip())
     except RecursionError:
@@ -68,7 +68,7 @@ def scan_json(text: str) -> Iterator[Found]:
 
 
 def _closing(text: str, start: int) -> int:
-    """Where the bracket at `start` is closed again; the end of the text where it is not."""
+    """If the bracket at `start` is closed again; the end of the text if it is not."""
     depth = 0
     for token in _TOKEN.finditer(text, start):
         depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(token[0], 0)
@@ -137,7 +137,7 @@ def json_values(answer: str, kind: type | None = None) -> list[list[Any]]:
     The likeliest is the whole answer, else its last fenced block, else the one in its prose. In
     prose an object comes before a list, unless a list is wanted (`kind`), and the longest value
     comes first: people also write `[3]` and `{}`. The other values are objects of other keys, such
-    as an example of the input beside the output. Raises ValueError where there is no value, or a
+    as an example of the input beside the output. Raises ValueError if there is no value, or a
     broken one.
     """
     try:

@@ -225,7 +225,7 @@ def _digits(digits: str, continental: bool) -> Fraction:
 
 
 def _values(match: re.Match[str], continental: bool) -> tuple[Fraction, ...]:
-    """The possible values of a match; empty where it is too large or not a number.
+    """The possible values of a match; empty if it is too large or not a number.
 
     Raises ZeroDivisionError.
     """
@@ -251,7 +251,7 @@ def _values(match: re.Match[str], continental: bool) -> tuple[Fraction, ...]:
 def _magnitude(match: re.Match[str], continental: bool) -> Fraction | None:
     """The value of digits, powers and fractions, without sign and unit.
 
-    None where it is too large or not a number. Raises ZeroDivisionError.
+    None if it is too large or not a number. Raises ZeroDivisionError.
     """
     value = _digits(match["digits"], continental)
     exponents = [

@@ -178,12 +178,12 @@ def _words_of_phrase(text: str) -> tuple[str, ...]:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The words of a text alone. Those of phrases are cached, since each answer meets the same."""
+    """Only the words of a text. They are cached: the same phrases are compared with each answer."""
     return _words_of_phrase(text) if len(text) < 500 else read(text).words
 
 
 def content(found: Sequence[str]) -> tuple[str, ...]:
-    """The words without articles; all of them where there is nothing else."""
+    """The words without articles; all of them if there is nothing else."""
     return tuple(word for word in found if word not in _ARTICLES) or tuple(found)
 
 
@@ -235,7 +235,7 @@ class Text:
 
     @cached_property
     def _corrected(self) -> Text | None:
-        """The text after the last words that take something back; None where little follows."""
+        """The text after the last words that take something back; None if little follows."""
         retractions = list(_RETRACTION.finditer(self._raw))
         if not retractions:
             return None
@@ -246,7 +246,7 @@ class Text:
         """The words in which the phrase was looked for, and (start, end) of each place in them."""
         wanted = words(phrase)
         without_articles = tuple(word for word in wanted if word not in _ARTICLES)
-        # Articles count only where the phrase is nothing else: `forbidden_words: [the]`.
+        # Articles count only if the phrase is nothing else: `forbidden_words: [the]`.
         text = self._all
         if without_articles:
             text, wanted = self._content, without_articles
