@@ -24,7 +24,15 @@ from scripts.lib.base.command import Parser, run_command
 from scripts.lib.base.errors import BenchError, tell_notices
 from scripts.lib.base.untrusted_text import TERMINAL_KEEPS, printable
 from scripts.lib.planning.disk import load_planner
-from scripts.lib.prompts.lengths import FILE, count, name_of, prompt_tokens, store
+from scripts.lib.prompts.contexts.prose import CHARACTERS_PER_TOKEN
+from scripts.lib.prompts.lengths import (
+    FILE,
+    PROSE,
+    count,
+    name_of,
+    prompt_tokens,
+    store,
+)
 from scripts.lib.prompts.loader import load_suites, read_suites, whole
 from scripts.lib.scoring.score import examine
 from scripts.lib.scoring.trial import as_json, as_text, find_question, read_answer
@@ -110,6 +118,10 @@ def _lengths(arguments: argparse.Namespace) -> None:
     ]
     counted, vocabulary = count(weights.path, questions), weights.facts.header.tokens_digest
     rows = [(name_of(q), prompt_tokens(q, vocabulary, {}), counted[name_of(q)]) for q in questions]
+    rows += [
+        (name, round(characters / CHARACTERS_PER_TOKEN), counted[name])
+        for name, characters in PROSE.items()
+    ]
     table = [[name, guess, exact, f"{exact / guess:.2f}"] for name, guess, exact in rows]
     print(tabulate(table, ["question@characters", "estimated", "tokens", "ratio"]))
     if arguments.lock:
@@ -170,7 +182,7 @@ def _add_try(parser: Parser) -> None:
 
 
 def _add_lengths(parser: Parser) -> None:
-    words = "count the tokens of generated contexts and workloads with a model's own tokenizer"
+    words = "count the tokens of generated texts and workloads with a model's own tokenizer"
     lengths = parser.add_subcommand("lengths", _lengths, words)
     words = "a key under roles: whose weights are on this machine"
     lengths.add_argument("--model", required=True, metavar="KEY", help=words)

@@ -17,16 +17,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gguf import GGUFReader
-
 from scripts.lib.base.errors import run_cli
 from scripts.lib.engines.factory import EngineSettings, make_engine
 from scripts.lib.execution.run_record import RunRecord
 from scripts.lib.executor import Job, run
 from scripts.lib.llama_build.build import server_binary
 from scripts.lib.planning.cell_record import read_cell
-from scripts.lib.planning.cell_spec import Weights
 from scripts.lib.planning.disk import for_model, hashed, load_planner
+from scripts.lib.planning.memory import shard_bytes
 from scripts.lib.planning.plan import Shard, find_shard, make_plan
 from scripts.lib.planning.weights_guard import WeightsGuard
 from scripts.lib.settings.run_config import load_config
@@ -34,7 +32,6 @@ from scripts.lib.settings.run_config import load_config
 # Memory of an embedded shard beyond weights and KV cache: Python, llama.cpp, and each model's
 # compute buffers.
 CONSTANT_MIB, LIMIT_MS = 256, 10.0
-KV_BYTES_PER_VALUE = {"f32": 4.0, "f16": 2.0, "bf16": 2.0, "q8_0": 34 / 32}
 
 
 class Timed:
@@ -54,30 +51,9 @@ class Timed:
         return call
 
 
-def kv_bytes(weights: Weights, context: dict[str, Any]) -> float:
-    """Bytes of a dense model's KV cache at the shard's context length, from its header."""
-    assert weights.path is not None and weights.facts is not None
-    fields, name = GGUFReader(weights.path).fields, weights.facts.header.architecture
-    layers, heads, width = (
-        int(fields[f"{name}.{key}"].contents())
-        for key in ("block_count", "attention.head_count", "embedding_length")
-    )
-    kv_heads = fields.get(f"{name}.attention.head_count_kv")
-    per_token = layers * width * (int(kv_heads.contents()) if kv_heads else heads) / heads
-    return (
-        per_token
-        * context["length_tokens"]
-        * sum(KV_BYTES_PER_VALUE[context[f"kv_type_{part}"]] for part in "kv")
-    )
-
-
 def bound_mib(shard: Shard) -> float:
-    """The most resident memory that the shard may have, in MiB."""
-    total = 0.0
-    for weights in filter(None, (shard.weights, shard.draft)):
-        assert weights.facts is not None
-        total += weights.facts.size_bytes + kv_bytes(weights, dict(shard.cells[0].spec["context"]))
-    return total / 2**20 + CONSTANT_MIB
+    """The most memory the shard may have resident, in MiB."""
+    return shard_bytes(shard) / 2**20 + CONSTANT_MIB
 
 
 def measure(model: str, mode: str, engine_name: str) -> bool:

@@ -17,8 +17,16 @@ from scripts.lib.authoring.prompt_manifest import compare, freeze, read_manifest
 from scripts.lib.authoring.public_benchmarks import BENCHMARKS, import_benchmark, read_benchmark
 from scripts.lib.base.errors import BenchError
 from scripts.lib.prompts.contexts.generator import KINDS, ContextSpec
-from scripts.lib.prompts.lengths import count, name_of, prompt_tokens, read_lengths, store
+from scripts.lib.prompts.lengths import (
+    count,
+    name_of,
+    prompt_tokens,
+    prose_characters,
+    read_lengths,
+    store,
+)
 from scripts.lib.prompts.loader import Question, load_suites
+from scripts.lib.prompts.types import Depth
 from scripts.lib.registry_loader import load_registry
 from scripts.lib.scoring.score import score_answer
 from scripts.lib.weights.facts import facts
@@ -209,6 +217,26 @@ def test_the_kept_lengths_are_those_of_the_models_own_tokenizer() -> None:
     for question in (q for q in asked if q.context is not None):
         exact = prompt_tokens(question, vocabulary, read_lengths())
         assert abs(prompt_tokens(question, "another", {}) / exact - 1) < 0.05, question.id
+
+
+def test_text_before_a_question_has_the_depths_tokens_within_2_percent() -> None:
+    """By the model's own tokenizer, whatever the depth; also where nobody counted, for SmolLM2."""
+    registry = load_registry(Path("orchestration/model_registry.yaml"))
+    weights = registry.weights_path(registry.models["smollm2_135m_q4_1"])
+    assert weights is not None and weights.is_file(), "make weights"
+    asked = load_suites(SHIPPED)["workload"].questions[0]
+    vocabulary = facts(weights).header.tokens_digest
+    assert prose_characters(10**5, "another", {}) == pytest.approx(
+        prose_characters(10**5, vocabulary, read_lengths()), rel=0.01
+    )
+    deep = [
+        asked.at_depth(Depth(tokens, prose_characters(tokens, vocabulary, read_lengths())))
+        for tokens in (512, 768, 1024, 1536, 4096, 12000, 16384, 65536, 131072)
+    ]
+    counted = count(weights, [asked, *deep])
+    for question in deep:
+        found = counted[name_of(question)] - counted[name_of(asked)]
+        assert found == pytest.approx(question.depth_tokens, rel=0.02), question.id
 
 
 @pytest.mark.parametrize("kind", KINDS)

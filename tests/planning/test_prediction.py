@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from scripts.lib.planning.prediction import (
     read_measured,
     shard_seconds,
 )
+from scripts.lib.prompts.types import Depth
+from scripts.lib.weights.kv_cache import KvCache
 from tests.factories.plans import FULL, planner
 
 SHARD = find_shard(
@@ -119,3 +122,19 @@ def test_a_speculator_that_keeps_a_state_loads_the_model_for_each_answer() -> No
 )
 def test_durations_for_people(seconds: float, text: str) -> None:
     assert hours_text(seconds) == text
+
+
+def test_a_deep_answer_takes_longer_by_the_bytes_that_are_read_for_it() -> None:
+    (cell, *_) = SHARD.cells
+    weights = SHARD.weights
+    assert weights.facts is not None
+    header = replace(weights.facts.header, kv=KvCache(key_elements=500_000))
+    known = replace(SHARD, weights=replace(weights, facts=replace(weights.facts, header=header)))
+    size_bytes = SHARD.model.size_gb * 1e9
+    deep = replace(cell, question=cell.question.at_depth(Depth(10_000, 40_000)), timeout_s=inf)
+    speed = Speed(10.0, 1e12, 0.0, Basis.MEASURED)
+    shallow_s, deep_s = (
+        cell_seconds(known, c, speed) for c in (replace(cell, timeout_s=inf), deep)
+    )
+    assert deep_s / shallow_s == pytest.approx(1 + 500_000 * 2 * 10_000 / size_bytes, rel=1e-6)
+    assert cell_seconds(SHARD, deep, speed) == pytest.approx(shallow_s)

@@ -54,6 +54,10 @@ def test_the_shipped_files_are_valid() -> None:
     ("changes", "message"),
     [
         ({"modles": ["*"]}, "modles: unknown key; did you mean 'models'?"),
+        ({"depths": [0, -1]}, "depths: expected a list of tokens from 0 to 10,000,000, found"),
+        ({"depths": [4096]}, "depths: expected 0 among them, to compare with, found [4096]"),
+        ({"depths": [0, 64, 64]}, "depths: expected each depth once, found [0, 64, 64]"),
+        ({"depth_sample": 0}, "depth_sample: expected a whole number of at least 1, found 0"),
         (
             {"sampling__max_tokens": -5},
             "sampling.max_tokens: expected a whole number of at least 1, found -5",

@@ -37,10 +37,10 @@ def test_snakemake_and_the_dictionary_know_every_table() -> None:
 
 
 def test_the_tables_agree_with_each_other(sample: Path) -> None:
-    cells, modes, acceptance, speculators, suites, roles, reductions, damaged = (
+    cells, modes, acceptance, speculators, suites, roles, reductions, depths, damaged = (
         pd.read_csv(sample / f"benchmarks/results/tables/{name}.csv") for name in TABLE_NAMES
     )
-    assert set(COLUMNS) < set(cells.columns) and damaged.empty
+    assert set(COLUMNS) < set(cells.columns) and damaged.empty and depths.empty
     key = ["hardware", "engine", "model", "mode"]
     counted = cells.groupby(key).size()
     assert counted.to_dict() == modes.set_index(key)["cells"].to_dict()

@@ -1,9 +1,9 @@
 """Physical limits of speeds: impossible numbers are struck out with the reason, never ranked.
 
-Decoding reads the active weights once per token, so speed times bytes cannot exceed the memory
-bandwidth. A step of speculation evaluates at least one batch, so a speed-up cannot exceed the
-accepted length plus one, nor K + 1. A published speed-up of 51x at K = 16, for example, was a
-mistake of measurement (the limit is 17x).
+Decoding reads the active weights and the KV cache once per token, so speed times bytes cannot pass
+the memory bandwidth. A step of speculation evaluates at least one batch, so a speed-up cannot pass
+the accepted length plus one, nor K + 1. The field's own lesson: a published 51x at K = 16 was a
+measuring mistake (the limit is 17x).
 """
 
 from __future__ import annotations
@@ -46,16 +46,21 @@ def speed_up_violation(
 
 
 def bytes_per_token(
-    weights_bytes: int, experts: int | None, experts_used: int | None, shared: float = 0.0
+    weights_bytes: int,
+    experts: int | None,
+    experts_used: int | None,
+    shared: float = 0.0,
+    cache_bytes: float = 0.0,
 ) -> float:
-    """Bytes of weights read per token: all of a dense model, a part of a mixture of experts.
+    """Bytes read per token: all weights of a dense model, a part of a mixture of experts.
 
-    `shared` is the fraction of the weights outside the experts. If it is unknown (0), the limit is
-    more lenient, never stricter.
+    `shared` is the fraction of the weights outside the experts; unknown (0) it makes the gate more
+    lenient, never stricter. `cache_bytes`: what is read of the KV cache.
     """
     if not experts or not experts_used:
-        return float(weights_bytes)
-    return weights_bytes * (shared + (1 - shared) * min(experts_used / experts, 1.0))
+        return weights_bytes + cache_bytes
+    used = shared + (1 - shared) * min(experts_used / experts, 1.0)
+    return weights_bytes * used + cache_bytes
 
 
 def bandwidth_efficiency(

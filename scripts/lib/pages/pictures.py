@@ -34,6 +34,7 @@ from scripts.lib.pages.drawing import (
 )
 from scripts.lib.pages.sections.quality import leave_mark
 from scripts.lib.settings.speculators import NGRAMS
+from scripts.lib.tables.depths import AtDepth, by_setup
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.ranking import unrankable
 from scripts.lib.tables.setups import Setup, passes
@@ -257,9 +258,9 @@ def acceptance(part: ProfilePart) -> Figure:
     axes = figure.subplots()
     ways.sort(key=lambda c: -(c.accepted_length.value if c.accepted_length else 0.0))
     for place, c in enumerate(ways):
-        shares = [(p.place, p.share) for p in c.positions if p.share is not None]
+        shares = [(p.place, p.share.scaled(100)) for p in c.positions if p.share is not None]
         colour = COLOURS[place] if place < len(COLOURS) else QUIET
-        _draw_ladder(axes, shares, colour, _name(c))
+        _draw_line(axes, shares, colour, _name(c))
     deepest = max(p.place for c in ways for p in c.positions)
     ticks = [2**power for power in range(deepest.bit_length() + 1)]
     axes.set_xscale("log", base=2)
@@ -275,18 +276,16 @@ def acceptance(part: ProfilePart) -> Figure:
     return figure
 
 
-def _draw_ladder(
-    axes: Axes, shares: Sequence[tuple[int, Estimate]], colour: str, name: str
-) -> None:
+def _draw_line(axes: Axes, points: Sequence[tuple[int, Estimate]], colour: str, name: str) -> None:
     """One line; with intervals and a place in the legend unless its colour is QUIET."""
-    x, y = [at for at, _ in shares], [100 * share.value for _, share in shares]
+    x, y = [at for at, _ in points], [value.value for _, value in points]
     if colour == QUIET:
         axes.plot(x, y, "o-", ms=2.5, color=colour, lw=0.6, zorder=2)
         return
     axes.plot(x, y, "o-", ms=5, color=colour, lw=1.8, label=name, zorder=3)
-    for at, share in shares:
+    for at, value in points:
         axes.errorbar(
-            at, 100 * share.value, yerr=reach(share, 100), color=colour, elinewidth=0.8, zorder=3,
+            at, value.value, yerr=reach(value), color=colour, elinewidth=0.8, zorder=3,
         )  # fmt: skip
 
 
@@ -326,9 +325,50 @@ def roofline(part: ProfilePart) -> Figure:
         axes.plot(x, limit / x, color=COLOURS[1], lw=1.8, label=f"memory, {how}: {limit:g} GB/s")
         axes.legend(fontsize=8, loc="upper right")
     axes.set(
-        xlabel="GB of weights read per token (logarithmic)",
+        xlabel="GB of weights and KV cache read per token (logarithmic)",
         ylabel="decode tokens/s (logarithmic)",
     )
+    return figure
+
+
+# --- depth ---
+
+# What is drawn against the depth, and the factor of its unit.
+CURVES: tuple[tuple[str, Callable[[AtDepth], Estimate | None], float], ...] = (
+    ("decode tokens/s", lambda at: at.setup.decode, 1.0),
+    ("prefill tokens/s", lambda at: at.setup.prefill, 1.0),
+    ("time to the first token, s", lambda at: at.setup.ttft, 1.0),
+    ("peak resident memory, GiB", lambda at: at.peak_rss_bytes, 2.0**-30),
+)
+
+
+def depth(part: ProfilePart) -> Figure:
+    """Speeds, TTFT and memory against the tokens before a question, by setup.
+
+    Dotted: the decode speed at depth 0, slowed down as the bytes read per token grow.
+    """
+    figure = new_figure(9.5, 6.6)
+    lines = by_setup(part.depths)
+    if not lines:
+        return empty_figure(figure, "no question was asked at a depth")
+    panels = list(figure.subplots(2, 2, sharex=True).flat)
+    for axes, (words, value, factor) in zip(panels, CURVES, strict=True):
+        for place, (setup, depths) in enumerate(lines):
+            colour = COLOURS[place] if place < len(COLOURS) else QUIET
+            points = [(at.depth_tokens, value(at)) for at in depths]
+            known = [(x, y.scaled(factor)) for x, y in points if y is not None]
+            _draw_line(axes, known, colour, _name(setup))
+        axes.set(ylabel=words, ylim=(0, None))
+    for place, (_, depths) in enumerate(lines[: len(COLOURS)]):
+        predicted = [(at.depth_tokens, at.predicted.value) for at in depths if at.predicted]
+        x, y = [at for at, _ in predicted], [speed for _, speed in predicted]
+        panels[0].plot(x, y, ":", color=COLOURS[place], lw=1.4, zorder=2)
+    for axes in panels[2:]:
+        axes.set_xlabel("depth, tokens of text before the question")
+    marks, names = panels[0].get_legend_handles_labels()
+    marks.append(Line2D([], [], ls=":", color=INK))
+    names.append("by the bytes read per token")
+    figure.legend(marks, names, loc="outside upper center", ncols=3, fontsize=8)
     return figure
 
 
@@ -382,6 +422,7 @@ PICTURES: Mapping[str, Callable[[ProfilePart], Figure]] = MappingProxyType(
         "speculation": speculation,
         "acceptance": acceptance,
         "roofline": roofline,
+        "depth": depth,
         "suites": suites,
     }
 )

@@ -35,7 +35,8 @@ DESCRIPTIONS: Mapping[str, str] = {
     "lookup), and of the other n-gram speculators",
     "acceptance": "Share of the verified batches that accepted the first, second, … token of the "
     "draft, by setup",
-    "roofline": "Decode speed against bytes of weights read per token, and the memory's bandwidth",
+    "roofline": "Decode speed against bytes read per token, and the memory's bandwidth",
+    "depth": "Speed and memory against the depth, the tokens of text before a question",
     "suites": "Pass rate by setup and suite",
 }
 

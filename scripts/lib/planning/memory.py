@@ -11,11 +11,9 @@ from typing import Any
 
 from scripts.lib.planning.cell_spec import Weights, loaded_projector
 from scripts.lib.planning.plan import Shard
+from scripts.lib.weights.kv_cache import KvCache
 
-# Bytes per element of the KV cache; those of quantised types include the block's scale.
-KV_BYTES = {"f32": 4.0, "f16": 2.0, "bf16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
-# The KV cache as a share of the weights, if no header gives its size (recurrent models, and weights
-# that are not here).
+# The KV cache as a share of the weights, where no header gives its size.
 UNKNOWN_KV_SHARE = 0.1
 SAMPLES, SAMPLE_BYTES = 64, 4 << 20
 WARM, COLD = 0.99, 0.01
@@ -25,11 +23,12 @@ _PROT_READ, _MAP_SHARED = 1, 1
 def _needed(weights: Weights | None, context: Mapping[str, Any]) -> float:
     if weights is None or weights.facts is None:
         return 0.0
-    size, elements = weights.facts.size_bytes, weights.facts.header.kv_elements
-    if not elements:
-        return size * (1 + UNKNOWN_KV_SHARE)
-    per_element = (KV_BYTES[context["kv_type_k"]] + KV_BYTES[context["kv_type_v"]]) / 2
-    return float(size + elements * per_element * context["length_tokens"])
+    size, header = weights.facts.size_bytes, weights.facts.header
+    # A lock of before there were parts has only the sum.
+    kv = header.kv or KvCache(key_elements=header.kv_elements)
+    length, types = context["length_tokens"], (context["kv_type_k"], context["kv_type_v"])
+    held = kv.bytes_held(length, *types)
+    return size + held if held else size * (1 + UNKNOWN_KV_SHARE)
 
 
 def shard_bytes(shard: Shard) -> int:

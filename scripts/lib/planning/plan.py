@@ -32,6 +32,12 @@ from scripts.lib.planning.cell_spec import (
     weights_spec,
 )
 from scripts.lib.planning.checks import asked_in_vain, config_problems
+from scripts.lib.planning.depths import (
+    DeepQuestions,
+    at_depths,
+    depths_in_vain,
+    sample_of_workloads,
+)
 from scripts.lib.planning.left_out import LeftOut
 from scripts.lib.planning.modes import VARIANT_MARK, Mode, ModeSet, expand_modes, needs_server
 from scripts.lib.planning.reasons import (
@@ -50,7 +56,14 @@ from scripts.lib.planning.runtime_values import (
 )
 from scripts.lib.planning.sampling import sample_questions
 from scripts.lib.planning.traits import Traits, traits_of
-from scripts.lib.prompts.lengths import Lengths, how_counted, prompt_tokens, template_tokens
+from scripts.lib.prompts.lengths import (
+    Lengths,
+    how_counted,
+    is_prose_counted,
+    prompt_tokens,
+    prose_characters,
+    template_tokens,
+)
 from scripts.lib.prompts.loader import Question, Suite
 from scripts.lib.registry.role_table import is_role_suite, suites_for_roles
 from scripts.lib.registry_loader import Model, Registry
@@ -199,6 +212,42 @@ class Planner:
     def selected(self, model: Model) -> tuple[Question, ...]:
         """The questions of the model's suites that the configuration selects, in suite order.
 
+        Those at a depth come last, the deepest at the end: peaks of memory only grow.
+        """
+        return (*self._of_suites(model), *self.deep(model).questions)
+
+    def deep(self, model: Model) -> DeepQuestions:
+        """The questions at the configured depths, cut to the model's context."""
+        config, vocabulary = self.config, self._vocabulary(model)
+        if not any(config.depths):
+            return DeepQuestions()
+        asked = [
+            q for q in self._of_suites(model) if q.workload and not self.unanswerable(model, q)
+        ]
+        sample = sample_of_workloads(asked, config.depth_sample, config.sampling.seed)
+        return at_depths(
+            sample,
+            config.depths,
+            {name: self._room_for_depth(model, name) for name in {q.suite for q in sample}},
+            lambda tokens: prose_characters(tokens, vocabulary, self.lengths),
+            is_prose_counted(vocabulary, self.lengths),
+        )
+
+    def _room_for_depth(self, model: Model, suite: str) -> int:
+        """Tokens that every question of a suite's workloads leaves, with its answer.
+
+        Of all that fit the context, not only of those that are selected: a depth that is cut would
+        else depend on them.
+        """
+        return min(
+            self._room(model, question) - self.max_tokens(model, question).value
+            for question in self.suites[suite].questions
+            if question.workload and not self.unanswerable(model, question)
+        )
+
+    def _of_suites(self, model: Model) -> tuple[Question, ...]:
+        """The selected questions as the suites have them.
+
         A suite that belongs to no role (the workloads, a public benchmark) must be named exactly in
         `config.suites`.
         """
@@ -227,6 +276,12 @@ class Planner:
             return f"longer, with its answer, than {limit}{how}"
         return ""
 
+    def is_depth_estimated(self, model: Model, questions: Iterable[Question]) -> bool:
+        """True for questions at a depth whose text was not counted in the model's vocabulary."""
+        return any(q.depth for q in questions) and not is_prose_counted(
+            self._vocabulary(model), self.lengths
+        )
+
     def _context(self, model: Model) -> int:
         facts = self.weights[model.key].facts
         trained = facts.header.context_length if facts is not None else None
@@ -243,7 +298,10 @@ class Planner:
 
     def max_tokens(self, model: Model, question: Question) -> Setting[int]:
         """The most new tokens of an answer, and where that is set."""
-        room = self._room(model, question) if question.inherited.max_tokens is not None else None
+        room = None
+        if question.inherited.max_tokens is not None:
+            # At every depth an answer may be as long as without one.
+            room = self._room(model, question.without_depth)
         return max_tokens_of(self.config, model, question, room)
 
     def questions(self, model: Model) -> tuple[Question, ...]:
@@ -253,16 +311,22 @@ class Planner:
         )
 
     def _sampled(self, questions: tuple[Question, ...]) -> tuple[Question, ...]:
-        """`speed_sample` questions of each suite; of a suite with workloads, of each workload."""
+        """`speed_sample` questions of each suite; of a suite with workloads, of each workload.
+
+        With each of them, the same question at its depths.
+        """
         groups: dict[tuple[str, str], list[Question]] = {}
         for question in questions:
-            if not matches(question.suite, self.config.decoding.speed_suites):
+            if question.depth or not matches(question.suite, self.config.decoding.speed_suites):
                 continue
             groups.setdefault((question.suite, question.workload), []).append(question)
         count, seed = self.config.decoding.speed_sample, self.config.sampling.seed
-        return tuple(
+        sampled = [
             q for group in groups.values() for q in sample_questions(tuple(group), count, seed)
-        )
+        ]
+        names = {question.name_in_full for question in sampled}
+        deep = (q for q in questions if q.depth and q.without_depth.name_in_full in names)
+        return (*sampled, *deep)
 
     def _cells(
         self, model: Model, mode: Mode, draft: Weights | None, questions: tuple[Question, ...]
@@ -396,6 +460,7 @@ def make_plan(planner: Planner) -> Plan:
                 left_out.append(planned)
     warnings += _not_done(planner, planned_models)
     warnings += asked_in_vain(config, registry, planner.modes)
+    warnings += depths_in_vain(config, map(planner.deep, planned_models))
     return Plan(
         planner.hardware,
         planner.engine,
@@ -428,7 +493,9 @@ def _sorted_questions(
     planner: Planner, model: Model, mode: str = "*"
 ) -> tuple[tuple[Question, ...], tuple[LeftOut, ...]]:
     """The selected questions that the model can be asked in `mode`, and those left out."""
-    answerable, left_out = list[Question](), list[LeftOut]()
+    cut = planner.deep(model).cut
+    left_out = [LeftOut(model.key, mode, each.reason, question=each.place) for each in cut]
+    answerable = list[Question]()
     for question in planner.selected(model):
         if reason := planner.unanswerable(model, question):
             left_out.append(LeftOut(model.key, mode, reason, question=question.name_in_full))
@@ -457,7 +524,7 @@ def _plan_variant(
         yield LeftOut(model.key, every, f"{variant.shown_changes}: {reason}")
         return
     changed = planner.in_variant(variant)
-    if changed.config.context != planner.config.context:
+    if "length_tokens" in variant.context:
         answerable, unanswerable = _sorted_questions(changed, model, every)
         yield from unanswerable
     for mode in modes:
@@ -489,6 +556,11 @@ def _not_done(planner: Planner, models: Iterable[Model]) -> Iterator[str]:
             notes.append(
                 f"thinking {NOT_DISABLED}: no switch in the chat template, "
                 "no thinking_quirks.disable_trick"
+            )
+        if planner.is_depth_estimated(model, questions):
+            notes.append(
+                "the text before questions at a depth is measured by estimate: "
+                "scripts.prompts lengths --model KEY --lock counts it"
             )
         if any(
             planner.max_tokens(model, q) != max_tokens_of(planner.config, model, q)

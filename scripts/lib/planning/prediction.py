@@ -105,13 +105,30 @@ def reported_tokens_per_s(model: Model) -> float | None:
     return (float(found[0]) or None) if found else None
 
 
-def _by_bandwidth(shard: Shard) -> float:
+def _weights_read(shard: Shard) -> float:
+    """Bytes of weights that are read for one token."""
     header = shard.weights.facts.header if shard.weights.facts is not None else None
     experts = header.expert_count if header is not None else None
     used = shard.mode.experts or (header.expert_used_count if header is not None else None)
+    return bytes_per_token(int(max(shard.model.size_gb, 0.01) * 1e9), experts, used)
+
+
+def _by_bandwidth(shard: Shard) -> float:
     bandwidth = (shard.hardware.bandwidth_gb_per_s or ASSUMED_BANDWIDTH_GB_PER_S) * 1e9
-    read = bytes_per_token(int(max(shard.model.size_gb, 0.01) * 1e9), experts, used)
-    return BANDWIDTH_SHARE * bandwidth / read
+    return BANDWIDTH_SHARE * bandwidth / _weights_read(shard)
+
+
+def _slow_down(shard: Shard, cell: Cell) -> float:
+    """How many times longer a token takes at the cell's depth, by the bytes that are read for it.
+
+    Measured speeds are those of depth 0.
+    """
+    kv = shard.weights.facts.header.kv if shard.weights.facts is not None else None
+    if kv is None or not cell.question.depth_tokens:
+        return 1.0
+    context = cell.spec["context"]
+    types = context["kv_type_k"], context["kv_type_v"]
+    return 1 + kv.bytes_read(cell.question.depth_tokens, *types) / _weights_read(shard)
 
 
 def _nearest(shard: Shard, measured: Measured) -> Speed | None:
@@ -155,7 +172,8 @@ def cell_seconds(shard: Shard, cell: Cell, speed: Speed) -> float:
     characters += sum(len(turn.content) for turn in cell.question.turns)
     prompt_tokens = (characters + len(spec["system"])) / CHARACTERS_PER_TOKEN
     max_tokens = cell.spec["sampling"]["max_tokens"]
-    once = prompt_tokens / speed.prefill_tokens_per_s + max_tokens / speed.decode_tokens_per_s
+    decode_s = max_tokens / speed.decode_tokens_per_s * _slow_down(shard, cell)
+    once = prompt_tokens / speed.prefill_tokens_per_s + decode_s
     return (2 if _is_answered_twice(shard, cell) else 1) * float(min(once, cell.timeout_s))
 
 

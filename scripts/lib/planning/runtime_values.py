@@ -34,6 +34,8 @@ DEFAULT_TIMEOUT_S = 600.0
 # where no speed is reported.
 TIMEOUT_TOKENS_PER_S = 20.0
 UNKNOWN_SPEED_FACTOR = 2.0
+# A text before a question is evaluated at this speed at least.
+DEPTH_TOKENS_PER_S = 50.0
 BUILT_IN = "built in"
 
 T = TypeVar("T")
@@ -217,7 +219,7 @@ def timeout_of(
 ) -> Setting[float]:
     """Seconds after which an answer is cut off.
 
-    Values of the suite and of the registry are raised for a slow model.
+    Values of the suite and of the registry are raised for a slow model, and at a depth.
     """
     exact = _first_set(
         (config.cell_timeout_s, "config: timeouts.cell_s"),
@@ -233,9 +235,10 @@ def timeout_of(
         last=DEFAULT_TIMEOUT_S,
     )
     factor, why = _slowness(model)
-    return Setting(
-        found.value * factor, found.source + (f" x {factor:g} ({why})" if factor > 1 else "")
-    )
+    source = found.source + (f" x {factor:g} ({why})" if factor > 1 else "")
+    more = question.depth_tokens / DEPTH_TOKENS_PER_S
+    source += f" + {more:g} ({question.depth_tokens} tokens before it)" if more else ""
+    return Setting(found.value * factor + more, source)
 
 
 def without_effect(registry: Registry, model: Model) -> Iterator[str]:

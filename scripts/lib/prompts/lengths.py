@@ -1,8 +1,9 @@
 """The lengths of prompts in tokens: counted and stored per vocabulary, else estimated.
 
 `orchestration/prompt_lengths.json` maps a vocabulary (the digest of its token texts) and a question
-(with its number of characters, so that a changed text is counted again) to tokens. It is written by
-`scripts.prompts lengths --lock`.
+(with its number of characters, so that another text is not mistaken for it) to tokens. So it does
+for the prose that stands before questions at a depth (`PROSE`). It is written by `scripts.prompts
+lengths --lock`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from scripts.lib.base.errors import BenchError, Problem
 from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.prompts.contexts.generator import estimated_tokens
+from scripts.lib.prompts.contexts.prose import CHARACTERS_PER_TOKEN, prose
 from scripts.lib.prompts.types import Question
 
 FILE = Path("orchestration/prompt_lengths.json")
@@ -21,6 +23,9 @@ FILE = Path("orchestration/prompt_lengths.json")
 TEMPLATE_TOKENS = 64
 # The most tokens that the template adds to one earlier message of a chat.
 TURN_TOKENS = 16
+# The lengths in characters at which the prose is counted, and their keys in the file. Between two
+# of them it has nearly the same number of characters per token: its words are drawn at random.
+PROSE = {f"prose@{1000 << step}": 1000 << step for step in range(10)}
 
 Lengths = Mapping[str, Mapping[str, int]]
 
@@ -73,6 +78,8 @@ def lengths_for_planning(file: Path = FILE) -> tuple[Lengths, tuple[Problem, ...
 
 def prompt_tokens(question: Question, vocabulary: str, lengths: Lengths) -> int:
     """The prompt's length in tokens without the template: counted, else estimated."""
+    if question.depth is not None:
+        return question.depth.tokens + prompt_tokens(question.without_depth, vocabulary, lengths)
     counted = lengths.get(vocabulary, {}).get(name_of(question))
     if counted is not None:
         return counted
@@ -81,13 +88,35 @@ def prompt_tokens(question: Question, vocabulary: str, lengths: Lengths) -> int:
 
 
 def how_counted(question: Question, vocabulary: str, lengths: Lengths) -> str:
-    """For messages: how to count the length if it is estimated; else empty."""
-    counted = name_of(question) in lengths.get(vocabulary, {})
+    """What a message adds to a length: how to count it where it is estimated, else nothing."""
+    counted = name_of(question.without_depth) in lengths.get(vocabulary, {})
     return "" if counted else ", by estimate (scripts.prompts lengths counts)"
 
 
+def is_prose_counted(vocabulary: str, lengths: Lengths) -> bool:
+    """True where the length of prose in tokens is known of this vocabulary, not estimated."""
+    return lengths.get(vocabulary, {}).keys() >= PROSE.keys()
+
+
+def prose_characters(tokens: int, vocabulary: str, lengths: Lengths) -> int:
+    """How many characters of prose have so many tokens of this vocabulary."""
+    if not is_prose_counted(vocabulary, lengths):
+        return round(tokens * CHARACTERS_PER_TOKEN)
+    below_tokens, below = 0, 0
+    for name, characters in PROSE.items():
+        here_tokens = lengths[vocabulary][name]
+        if here_tokens >= tokens:
+            share = (tokens - below_tokens) / max(here_tokens - below_tokens, 1)
+            return round(below + share * (characters - below))
+        below_tokens, below = here_tokens, characters
+    return round(tokens * below / max(below_tokens, 1))
+
+
 def count(weights: Path, questions: Iterable[Question]) -> Mapping[str, int]:
-    """Question -> tokens by the model's own tokenizer. Raises BenchError if it cannot load."""
+    """Question, and PROSE -> tokens by the model's own tokenizer.
+
+    Raises BenchError where it cannot load.
+    """
     from scripts.lib.llama_build.build import activate
 
     activate()
@@ -102,9 +131,11 @@ def count(weights: Path, questions: Iterable[Question]) -> Mapping[str, int]:
         raise BenchError(
             f"{weights}: its vocabulary cannot be loaded: {log.last_words()}"
         ) from error
+    texts = {name_of(q): _text(q) for q in questions}
+    texts |= {name: prose(characters) for name, characters in PROSE.items()}
     return {
-        name_of(q): len(model.tokenize(_text(q).encode(), add_bos=False, special=True))
-        for q in questions
+        name: len(model.tokenize(text.encode(), add_bos=False, special=True))
+        for name, text in texts.items()
     }
 
 

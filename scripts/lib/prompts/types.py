@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from scripts.lib.base.errors import Problem
 from scripts.lib.prompts.contexts.generator import ContextSpec, before_question, generate
+from scripts.lib.prompts.contexts.prose import with_prose
+
+# Between a question's id and its depth, as in `t1_q1_edit@d4096`. No id in a file may hold it.
+DEPTH_MARK = "@d"
+
+
+def depth_of(question_id: str) -> tuple[str, int]:
+    """The id of the question in its suite, and the tokens of its depth."""
+    name, _, tokens = question_id.partition(DEPTH_MARK)
+    return name, int(tokens or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +62,24 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Depth:
+    """Text before a question: so many tokens, which are so many characters of prose.
+
+    The characters depend on the vocabulary (see `lengths.prose_characters`).
+    """
+
+    tokens: int
+    characters: int
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """One question. `tier` is 1 to 3, `max_tokens` the most new tokens.
 
-    `context` makes the text before the prompt. `turns` are the messages before the prompt; the last
-    one is the assistant's. `workload` is the kind of text of the answer. An answer with fewer than
-    `min_tokens` ended early.
+    `context` makes the text that goes before the prompt. `depth` does so, too, for a question that
+    was made from one of a suite (`at_depth`); its id ends in the depth. `turns` are the messages
+    before it, which end with one of the assistant. `workload` names what kind of text the answer
+    is. An answer that ends with fewer than `min_tokens` ended early.
 
     `inherited`: the suite's values, for what the question does not set. `whole`: checks of the
     whole answer. An answer that fails one of them gets no points; one that passes them gets the
@@ -87,6 +109,7 @@ class Question:
     whole: tuple[Check, ...] = ()
     all_must_pass: bool = False
     carried: tuple[tuple[str, str], ...] = ()
+    depth: Depth | None = None
 
     @property
     def checks(self) -> tuple[Check, ...]:
@@ -103,8 +126,26 @@ class Question:
         """An answer with fewer tokens ended early. The question's value, else its suite's."""
         return self.inherited.min_tokens if self.min_tokens is None else self.min_tokens
 
+    def at_depth(self, depth: Depth) -> Question:
+        """The same question after a text of that depth."""
+        return replace(self, id=f"{self.id}{DEPTH_MARK}{depth.tokens}", depth=depth)
+
+    @property
+    def without_depth(self) -> Question:
+        """The suite's question that this one was made from; itself if it has no depth."""
+        if self.depth is None:
+            return self
+        return replace(self, id=depth_of(self.id)[0], depth=None)
+
+    @property
+    def depth_tokens(self) -> int:
+        """The tokens of text before the question; 0 for one of a suite."""
+        return self.depth.tokens if self.depth is not None else 0
+
     def prompt_text(self) -> str:
         """The prompt exactly as sent: generated context first, then the question."""
+        if self.depth is not None:
+            return with_prose(self.depth.characters, self.prompt)
         if self.context is None:
             return self.prompt
         return before_question(self.context, _context(self.context), self.prompt)

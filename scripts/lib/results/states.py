@@ -261,7 +261,14 @@ def _all_questions(planner: Planner) -> Config:
     config = planner.config
     decoding = replace(config.decoding, speed_suites=("*",), speed_sample=EVERY_QUESTION)
     suites = ("*", *planner.suites)
-    return replace(config, suites=suites, tiers=(1, 2, 3), questions=("*",), decoding=decoding)
+    return replace(
+        config,
+        suites=suites,
+        tiers=(1, 2, 3),
+        questions=("*",),
+        depth_sample=EVERY_QUESTION,
+        decoding=decoding,
+    )
 
 
 def _configurations(active: Config, folder: Path = CONFIG_FILE.parent) -> Iterator[Config]:

@@ -27,6 +27,8 @@ CONFIG_FILE = Path("config/config.yaml")
 CONFIG_VARIABLE = "EPYC_BENCH_CONFIG"
 COMMAND_LINE = "--config"
 KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0")
+# The longest context that a model is trained for.
+MOST_DEPTH_TOKENS = 10_000_000
 # (old prefix of an image's path, folder that holds it now), in the order in which they are tried.
 ImageRoots = tuple[tuple[str, str], ...]
 # The prefix that fits every path.
@@ -37,7 +39,7 @@ _TOP = (
     *keys("models", "suites", "tiers", "questions", "image_roots", required=True),
     *keys("decoding", "sampling", "context", "variants", "timeouts", "judge", required=True),
     *keys("repeats", "measurement_epoch", "preflight", "sample", required=True),
-    *keys("system_prompt_suffix", required=True),
+    *keys("system_prompt_suffix", "depths", "depth_sample", required=True),
 )
 _DECODING = (
     *keys("modes", "speed_suites", "speed_sample", required=True),
@@ -102,7 +104,11 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A whole run configuration. Times in seconds."""
+    """A whole run configuration. Times in seconds.
+
+    `depths`: tokens of text before the questions that have a workload, ascending from 0.
+    `depth_sample`: questions of each workload that are asked at depths above 0.
+    """
 
     registry: Path
     prompts: Path
@@ -113,6 +119,8 @@ class Config:
     suites: tuple[str, ...]
     tiers: tuple[int, ...]
     questions: tuple[str, ...]
+    depths: tuple[int, ...]
+    depth_sample: int
     decoding: Decoding
     sampling: Sampling
     context: Context
@@ -182,6 +190,8 @@ def _typed(top: Fields) -> Config:
         suites=_patterns(top, "suites"),
         tiers=_tiers(top),
         questions=_patterns(top, "questions"),
+        depths=_depths(top),
+        depth_sample=top.integer("depth_sample", 1) or 1,
         decoding=_decoding(closed_part(top, "decoding", _DECODING)),
         sampling=_sampling(closed_part(top, "sampling", _SAMPLING)),
         context=_context(closed_part(top, "context", _CONTEXT)),
@@ -208,6 +218,21 @@ def _tiers(top: Fields) -> tuple[int, ...]:
         return ()
     if len(set(found)) < len(found):
         top.problem("tiers", f"expected each tier once, found {shown(found)}")
+    return tuple(sorted(found))
+
+
+def _depths(top: Fields) -> tuple[int, ...]:
+    found = top.listed("depths", "depths in tokens")
+    if any(type(depth) is not int or not 0 <= depth <= MOST_DEPTH_TOKENS for depth in found):
+        top.problem(
+            "depths",
+            f"expected a list of tokens from 0 to {MOST_DEPTH_TOKENS:,}, found {shown(found)}",
+        )
+        return (0,)
+    if 0 not in found:
+        top.problem("depths", f"expected 0 among them, to compare with, found {shown(found)}")
+    if len(set(found)) < len(found):
+        top.problem("depths", f"expected each depth once, found {shown(found)}")
     return tuple(sorted(found))
 
 

@@ -13,8 +13,10 @@ from scripts.lib.planning.disk import every_plan
 from scripts.lib.planning.modes import speculates_by_leave
 from scripts.lib.planning.plan import Plan, Shard
 from scripts.lib.planning.traits import traits_of
+from scripts.lib.prompts.types import depth_of
 from scripts.lib.results.review import plan_review
 from scripts.lib.results.review_check import CheckedReview, Damage, StoredCells, check_review
+from scripts.lib.results.review_rows import ReviewRow
 from scripts.lib.results.states import missing_cells
 from scripts.lib.settings.run_config import Config
 from scripts.lib.settings.speculators import speculations
@@ -58,18 +60,26 @@ def _read_environments(
 
 
 def setup(plan: Plan, reviewed: Reviewed, measured_gb_per_s: float | None) -> Setup:
-    """A reviewed shard as a setup, with the data for impossible speeds and the roofline."""
+    """A reviewed shard as a setup, with what the physics gate and the roofline need.
+
+    Answers at a depth are put apart here: no other table, ranking or picture has them.
+    """
     shard, facts = reviewed.shard, reviewed.shard.weights.facts
     header = facts.header if facts is not None else None
     all_used = header.expert_used_count if header is not None else None
+    by_depth: dict[int, list[ReviewRow]] = {0: []}
+    for row in reviewed.checked.rows:
+        by_depth.setdefault(depth_of(row.question_id)[1], []).append(row)
+    context = shard.cells[0].spec["context"]
     leave = speculates_by_leave(shard.model, traits_of(shard.model, facts))
     return Setup(
         hardware=plan.hardware.name,
         engine=plan.engine.name,
         model=shard.model,
         mode=shard.mode,
-        rows=reviewed.checked.rows,
-        planned=len(shard.cells),
+        rows=tuple(by_depth.pop(0)),
+        deep={depth: tuple(rows) for depth, rows in sorted(by_depth.items())},
+        planned=sum(not cell.question.depth for cell in shard.cells),
         weights_bytes=facts.size_bytes if facts is not None else 0,
         experts=header.expert_count if header is not None else None,
         experts_used=shard.mode.experts or all_used,
@@ -80,6 +90,8 @@ def setup(plan: Plan, reviewed: Reviewed, measured_gb_per_s: float | None) -> Se
         warm_up_s=reviewed.checked.warm_up_s,
         review_file=reviewed.file,
         variant=shard.variant,
+        kv=header.kv if header is not None else None,
+        kv_types=(context["kv_type_k"], context["kv_type_v"]),
     )
 
 

@@ -11,6 +11,7 @@ from scripts.lib.base.layout import part_slug
 from scripts.lib.planning.plan import Plan
 from scripts.lib.results.review_check import Damage
 from scripts.lib.results.states import MissingCells
+from scripts.lib.tables.depths import AtDepth, at_depths
 from scripts.lib.tables.ranking import (
     Reduction,
     RoleRanking,
@@ -56,13 +57,18 @@ class ProfilePart:
     @property
     def measured(self) -> int:
         """The number of reviewed cells."""
-        return sum(len(c.rows) for c in self.setups)
+        return sum(len(c.all_rows) for c in self.setups)
 
     @property
     def planned(self) -> int:
         """The number of planned cells."""
         planned = sum(len(shard.cells) for shard in self.plan.shards)
         return planned or sum(c.planned for c in self.setups)
+
+    @cached_property
+    def depths(self) -> tuple[AtDepth, ...]:
+        """The setups at each depth; none where no question was asked at a depth."""
+        return tuple(at_depths(self.setups))
 
     @cached_property
     def rankings(self) -> tuple[RoleRanking, ...]:

@@ -7,7 +7,7 @@ that are paired by question.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import fmean
 
@@ -24,11 +24,13 @@ from scripts.lib.base.layout import CELLS
 from scripts.lib.base.speed_limits import bandwidth_violation, bytes_per_token, speed_up_violation
 from scripts.lib.planning.cell_record import Count, Counts
 from scripts.lib.planning.modes import Mode
+from scripts.lib.prompts.types import depth_of
 from scripts.lib.registry_loader import Model
 from scripts.lib.results.certificate import Exactness, worst
 from scripts.lib.results.review_rows import ReviewRow
 from scripts.lib.settings.speculators import BY_NAME, Speculation
 from scripts.lib.settings.variants import Variant
+from scripts.lib.weights.kv_cache import KvCache
 
 SUITE_ORDER = (
     *("thinking", "general", "math", "agentic", "coder", "instruction_precision", "long_context"),
@@ -91,11 +93,13 @@ def outcomes(rows: Iterable[ReviewRow]) -> Clustered:
 class Setup:
     """One model in one mode on one hardware profile by one engine, with its reviewed cells.
 
+    `rows` are those of the suites' questions, `deep` those of questions at a depth, by its tokens.
     `base` is the setup that a speculative mode's answers and speed are compared with. `leave`: why
     the registry lets this recurrent model speculate (empty: it needs no leave); such a mode is
     marked wherever it is shown. The other fields are for the physics gate and the roofline: size of
-    the weights in bytes, experts (all, active), the speculators, and the memory's bandwidth in GB/s
-    from the profile and as measured (None: unknown). `variant`: the runtime variant that it ran in.
+    the weights in bytes, experts (all, active), the KV cache with the types of its keys and values,
+    the speculators, and the memory's bandwidth in GB/s from the profile and as measured (None:
+    unknown). `variant`: the runtime variant that it ran in.
     """
 
     hardware: str
@@ -115,6 +119,32 @@ class Setup:
     warm_up_s: float | None = None
     review_file: str = ""
     variant: Variant | None = None
+    kv: KvCache | None = None
+    kv_types: tuple[str, str] = ("f16", "f16")
+    deep: Mapping[int, tuple[ReviewRow, ...]] = field(default_factory=dict)
+
+    @property
+    def all_rows(self) -> tuple[ReviewRow, ...]:
+        """The rows at every depth."""
+        return (*self.rows, *self.deep_rows)
+
+    @property
+    def deep_rows(self) -> tuple[ReviewRow, ...]:
+        """The rows at the depths above 0, the least depth first."""
+        return tuple(row for _, rows in sorted(self.deep.items()) for row in rows)
+
+    def at_depth(self, tokens: int) -> Setup:
+        """The same setup with its answers at one depth, of the questions that were asked at any.
+
+        They have the ids of the suite, so that two depths can be compared by question.
+        """
+        if tokens:
+            rows = [_plain(row) for row in self.deep.get(tokens, ())]
+        else:
+            asked = {(row.suite, depth_of(row.question_id)[0]) for row in self.deep_rows}
+            rows = [row for row in self.rows if (row.suite, row.question_id) in asked]
+        base = self.base.at_depth(tokens) if self.base is not None else None
+        return replace(self, rows=tuple(rows), planned=len(rows), base=base, deep={})
 
     @property
     def name(self) -> str:
@@ -304,10 +334,24 @@ class Setup:
         """The memory's bandwidth in GB/s: as measured, else the profile's."""
         return self.measured_gb_per_s or self.bandwidth_gb_per_s
 
-    @property
+    @cached_property
     def bytes_per_token(self) -> float:
-        """Bytes of weights read for one token, without speculation."""
-        return bytes_per_token(self.weights_bytes, self.experts, self.experts_used)
+        """Bytes of weights and KV cache read for one token, without speculation."""
+        cache = 0.0
+        if self.kv is not None and self.context_tokens:
+            cache = self.kv.bytes_read(self.context_tokens, *self.kv_types)
+        used = self.experts_used
+        return bytes_per_token(self.weights_bytes, self.experts, used, cache_bytes=cache)
+
+    @cached_property
+    def context_tokens(self) -> float:
+        """The tokens before one that is decoded: the prompt and half of the answer, on average."""
+        found = [
+            row.prompt_tokens + row.completion_tokens / 2
+            for row in self.answered
+            if row.prompt_tokens is not None and row.completion_tokens is not None
+        ]
+        return fmean(found) if found else 0.0
 
     @cached_property
     def struck_out(self) -> str:
@@ -337,6 +381,11 @@ class Position:
     accepted: int
     verify_steps: int
     share: Estimate | None
+
+
+def _plain(row: ReviewRow) -> ReviewRow:
+    """A row at a depth with the question's id in its suite."""
+    return replace(row, question_id=depth_of(row.question_id)[0])
 
 
 def _is_told(row: ReviewRow) -> bool:

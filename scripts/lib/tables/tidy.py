@@ -14,8 +14,10 @@ from typing import Any, TypeVar
 from scripts.lib.base.estimates import Comparison, Estimate, pass_rate
 from scripts.lib.base.untrusted_text import csv_text
 from scripts.lib.planning.cell_record import Count
+from scripts.lib.prompts.types import depth_of
 from scripts.lib.results.review_check import Damage
 from scripts.lib.results.review_rows import COLUMNS, ReviewRow
+from scripts.lib.tables.depths import AtDepth
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.ranking import RankedSetup, Reduction, unrankable
 from scripts.lib.tables.setups import Position, Setup, outcomes, passes
@@ -92,6 +94,7 @@ CELLS: Columns[tuple[Setup, ReviewRow]] = {
     **_identity(lambda item: item[0]),
     **{column: _of_answer(column) for column in COLUMNS},
     **{column: _text_of_answer(column) for column in LISTS},
+    "depth_tokens": lambda item: depth_of(item[1].question_id)[1],
     "speculates_by_leave": lambda item: item[0].leave,
 }
 
@@ -218,6 +221,25 @@ VARIANTS: Columns[VariantEffect] = {
     **_comparison("quality_difference", lambda e: e.quality),
 }
 
+DEPTHS: Columns[AtDepth] = {
+    **_identity(lambda d: d.setup),
+    "depth_tokens": lambda d: d.depth_tokens,
+    "context_tokens": lambda d: round(d.setup.context_tokens),
+    "cells": lambda d: len(d.setup.rows),
+    "ok": lambda d: len(d.setup.answered),
+    **_estimate("decode_tokens_per_s", lambda d: d.setup.decode, "_median"),
+    **_comparison("decode_ratio", lambda d: d.ratio, "_median"),
+    "predicted_ratio": lambda d: _number(d.predicted_ratio),
+    **_estimate("prefill_tokens_per_s", lambda d: d.setup.prefill, "_median"),
+    **_estimate("ttft_s", lambda d: d.setup.ttft, "_median"),
+    **_comparison("speed_up", lambda d: d.setup.speed_up, "_median"),
+    "bytes_per_token": lambda d: round(d.setup.bytes_per_token),
+    **_estimate("peak_rss_bytes", lambda d: d.peak_rss_bytes, "_median"),
+    "struck_out": lambda d: d.setup.struck_out,
+    "speculates_by_leave": lambda d: d.setup.leave,
+}
+
+
 DAMAGED: Columns[Damage] = {
     "file": lambda d: d.problem.file,
     "place": lambda d: d.problem.place,
@@ -246,7 +268,7 @@ def _roles(part: ProfilePart) -> Iterator[RoleRow]:
 # Table -> its columns, and its rows on one profile. The names are layout.TABLE_NAMES.
 TIDY: Mapping[str, tuple[Columns[Any], Callable[[ProfilePart], Iterable[Any]]]] = MappingProxyType(
     {
-        "cells": (CELLS, lambda part: ((c, row) for c in part.setups for row in c.rows)),
+        "cells": (CELLS, lambda part: ((c, row) for c in part.setups for row in c.all_rows)),
         "modes": (MODES, lambda part: part.setups),
         "acceptance": (ACCEPTANCE, lambda part: (p for c in part.setups for p in c.positions)),
         "speculators": (SPECULATORS, _speculators),
@@ -254,6 +276,7 @@ TIDY: Mapping[str, tuple[Columns[Any], Callable[[ProfilePart], Iterable[Any]]]] 
         "roles": (ROLES, _roles),
         "reductions": (REDUCTIONS, lambda part: part.reductions),
         "variants": (VARIANTS, lambda part: part.variant_effects),
+        "depths": (DEPTHS, lambda part: part.depths),
         "damaged": (DAMAGED, lambda part: part.damaged),
     }
 )

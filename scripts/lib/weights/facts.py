@@ -25,9 +25,10 @@ from scripts.lib.base.stored_json import (
 )
 from scripts.lib.registry_loader import Model
 from scripts.lib.weights.gguf_header import DSPARK, Header, mix_text, read_header
+from scripts.lib.weights.kv_cache import KvCache
 
 CACHE = Path(".cache/weights")
-CACHE_SCHEMA = 7
+CACHE_SCHEMA = 8
 LOCK_SCHEMA = 2
 FINGERPRINT_CHARACTERS = 16
 ASSUMED = "assumed"
@@ -91,8 +92,14 @@ def facts_from_json(raw: Mapping[str, Any]) -> WeightsFacts:
     Raises ValueError, TypeError, KeyError or AttributeError if it has another form.
     """
     return WeightsFacts(
-        raw["fingerprint"], tuple(raw["sha256"]), raw["size_bytes"], Header(**raw["header"])
+        raw["fingerprint"], tuple(raw["sha256"]), raw["size_bytes"], header_from_json(raw["header"])
     )
+
+
+def header_from_json(raw: Mapping[str, Any]) -> Header:
+    """A header from its JSON; that of an older lock has no `kv`."""
+    kv = raw.get("kv")
+    return Header(**{**raw, "kv": KvCache(**kv) if kv is not None else None})
 
 
 @dataclass
@@ -123,7 +130,7 @@ class WeightsReader:
     def _header(self, file: Path) -> Header:
         state = FileState.of(file)
         with contextlib.suppress(KeyError, TypeError):  # missing or damaged in the cache
-            return Header(**self._entry(state)["header"])
+            return header_from_json(self._entry(state)["header"])
         wait_for_tick(state)
         header = read_header(file)
         self._keep(state, "header", asdict(header))

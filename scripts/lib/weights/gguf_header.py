@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from scripts.lib.base.errors import BenchError
 from scripts.lib.weights.architectures import recurrent_keys
 from scripts.lib.weights.chat_template import THINKING_SWITCH, knows_system_role, uses_date
+from scripts.lib.weights.kv_cache import KvCache, kv_cache
 
 _SCALARS = {
     0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q",
@@ -27,9 +28,9 @@ _SCALARS = {
 }  # fmt: skip
 _STRING, _ARRAY = 8, 9
 _TEMPLATE = "tokenizer.chat_template"
-_WHOLE_NUMBERS = (0, 1, 2, 3, 4, 5, 10, 11)
-# A header has a few MB and a few thousand values; a file with much more is damaged or hostile.
-# Everything that is read in a loop takes bytes, so the limit of bytes also limits the time.
+_WHOLE_NUMBERS, _TRUTH = (0, 1, 2, 3, 4, 5, 10, 11), 7
+# A header has some MB and some thousand values; a file with much more is damaged or hostile.
+# Everything read in a loop takes bytes, so the limit of bytes also limits the time.
 _USUAL_BYTES, _MOST_BYTES = 32 << 20, 128 << 20
 _MOST_VALUES, _MOST_TENSORS = 100_000, 200_000
 _MOST_KEY_BYTES = (1 << 16) - 1  # by the format
@@ -53,12 +54,13 @@ T = TypeVar("T")
 class Header:
     """A model's properties for planning. Sizes in tokens or counts; digests are 12 hex characters.
 
-    `quant_mix`: tensors per type, the most common first, such as `Q4_1:210 F32:61`. `kv_elements`:
-    elements of the KV cache per token over all layers, at most (a sliding window needs fewer; 0:
-    not known). `recurrent_key`: the metadata key of recurrent layers (empty: there is none).
-    `system_role`: the chat template uses a system message. `template_date`: it may print the date.
-    `thinking_switch`: it can switch thinking off. `nextn_layers`: layers for multi-token prediction
-    in the metadata (None: they were not looked for). `nextn_tensors`: the file has their tensors.
+    `quant_mix`: tensors per type, most first, such as `Q4_1:210 F32:61`. `kv_elements`: elements of
+    the KV cache per token over all layers, at most (a sliding window needs fewer; 0: not known).
+    `kv`: the same in parts (None: not looked for, as in facts of before there were parts).
+    `recurrent_key`: the metadata key of recurrent layers (empty: there is none). `system_role`: the
+    chat template uses a system message. `template_date`: it may print the date. `thinking_switch`:
+    it has a switch against thinking. `nextn_layers`: layers for multi-token prediction by the
+    metadata (None: they were not looked for); `nextn_tensors`: the file has their tensors.
     `draft_kind`: the speculator that this file can be the draft of (see settings/speculators).
     """
 
@@ -85,6 +87,7 @@ class Header:
     nextn_layers: int | None = None
     nextn_tensors: bool = False
     draft_kind: str = "draft"
+    kv: KvCache | None = None
 
     @property
     def heads(self) -> int:
@@ -327,42 +330,32 @@ class _Values:
             )
         return found
 
+    def single(self, key: str) -> int:
+        """A whole number of at least 0; 0 where there is none."""
+        found = self.raw.get(key)
+        return max(found, 0) if isinstance(found, int) else 0
+
+    def listed(self, key: str) -> tuple[int, ...]:
+        """An array of whole numbers or truth values; empty where there is none."""
+        found = self.raw.get(key)
+        if not isinstance(found, _Array) or found.count > _MOST_VALUES:
+            return ()
+        if found.kind not in (*_WHOLE_NUMBERS, _TRUTH):
+            return ()
+        form = f"<{found.count}{_SCALARS[found.kind][1]}"
+        values = struct.unpack(form, self.cursor.view[found.start : found.end])
+        return tuple(max(int(value), 0) for value in values)
+
 
 def _short(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:12]
-
-
-def _kv_heads(values: _Values, arch: str) -> tuple[int, ...]:
-    """The KV heads layer by layer, if the file lists them."""
-    listed = values.raw.get(f"{arch}.attention.head_count_kv")
-    if not isinstance(listed, _Array) or listed.count > _MOST_VALUES:
-        return ()
-    if listed.kind not in _WHOLE_NUMBERS:
-        return ()
-    form = f"<{listed.count}{_SCALARS[listed.kind][1]}"
-    return struct.unpack(form, values.cursor.view[listed.start : listed.end])
-
-
-def _kv_elements(values: _Values, arch: str) -> int:
-    """K and V of one token: layers x KV heads x (key + value width)."""
-    heads = values.raw.get(f"{arch}.attention.head_count")
-    layers = values.count(f"{arch}.block_count") or 0
-    kv_heads = values.raw.get(f"{arch}.attention.head_count_kv", heads)
-    if isinstance(kv_heads, _Array):
-        total = sum(_kv_heads(values, arch))
-    else:
-        total = layers * (kv_heads if isinstance(kv_heads, int) else 0)
-    width = 0
-    if isinstance(heads, int) and heads > 0:
-        width = (values.count(f"{arch}.embedding_length") or 0) // heads
-    key, value = (values.count(f"{arch}.attention.{part}_length") for part in ("key", "value"))
-    return max(total, 0) * ((key or width) + (value or width))
 
 
 def _make_header(values: _Values) -> Header:
     arch = values.name("general.architecture")
     tokens = values.texts("tokenizer.ggml.tokens")
     template = values.text(_TEMPLATE)
+    kv, kv_heads = kv_cache(arch, values), values.listed(f"{arch}.attention.head_count_kv")
     return Header(
         architecture=arch,
         name=values.name("general.name"),
@@ -378,8 +371,9 @@ def _make_header(values: _Values) -> Header:
         context_length=values.count(f"{arch}.context_length"),
         block_count=values.count(f"{arch}.block_count"),
         split_count=values.count("split.count") or 1,
-        kv_elements=_kv_elements(values, arch),
-        recurrent_key=next(recurrent_keys(arch, values.raw, _kv_heads(values, arch)), ""),
+        kv_elements=kv.elements,
+        kv=kv,
+        recurrent_key=next(recurrent_keys(arch, values.raw, kv_heads), ""),
         system_role=template is None or knows_system_role(template),
         template_date=template is not None and uses_date(template),
         thinking_switch=template is not None and THINKING_SWITCH in template,

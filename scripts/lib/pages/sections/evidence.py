@@ -64,11 +64,11 @@ def failures(part: ProfilePart) -> str:
     rows = []
     for c in part.setups:
         groups: dict[tuple[str, str], list[str]] = {}
-        for row in c.rows:
+        for row in c.all_rows:
             if row.status != "ok":
                 groups.setdefault((row.status, row.error), []).append(row.cell_file)
         for (status, error), files in groups.items():
-            counted, message = f"{len(files)} of {len(c.rows)}", quoted(error, ERROR_CHARACTERS)
+            counted, message = f"{len(files)} of {len(c.all_rows)}", quoted(error, ERROR_CHARACTERS)
             rows.append([setup_name(c), counted, status, message, link("cell", files[0])])
     return table(rows, ("setup", "cells", "status", "message", "first"))
 
