@@ -120,7 +120,7 @@ def test_it_loads_nothing_and_complains_of_nothing(page: Page, file: Path) -> No
     loaded = page.evaluate(
         "[...document.images].map((x) => x.complete && x.naturalWidth > 100 && x.alt.length > 20)"
     )
-    assert loaded == [True] * 5
+    assert loaded == [True] * 6
 
 
 def test_without_its_script_the_page_says_where_the_tables_are(shared: Page, file: Path) -> None:
