@@ -209,10 +209,15 @@ def _mode_not_active(shard: Shard, found: str) -> NotActive:
 
 
 def guard_load(shard: Shard, loaded: Loaded) -> None:
-    """Check that the engine loaded the experts asked for. Raises NotActive naming both values."""
+    """Check experts and flash attention of the engine. Raises NotActive naming both values."""
     wanted, found = shard.mode.experts, loaded.effective.get("n_expert_used")
     if wanted is not None and str(found) != str(wanted):
         raise _mode_not_active(shard, f"{wanted} experts asked for, the engine loaded {found}")
+    wish = shard.cells[0].spec["context"]["flash_attention"]
+    became = loaded.effective.get("flash_attention")
+    if wish != "auto" and became not in (wish, None):
+        asked, has = (str(value).lower() for value in (wish, became))
+        raise NotActive(f"flash_attention {asked}", f"the engine made it {has}")
 
 
 def guard_warm_up(shard: Shard, counts: Counts) -> None:

@@ -22,7 +22,7 @@ from scripts.lib.engines.drafting import (
     LookupDrafter,
     SpeculationCount,
 )
-from scripts.lib.engines.load_log import weights_buffers
+from scripts.lib.engines.load_log import flash_attention, weights_buffers
 from scripts.lib.engines.measurement_check import check_measurement
 from scripts.lib.engines.protocol import (
     EngineFailure,
@@ -125,6 +125,7 @@ class EmbeddedEngine:
         most_drafted = max(mode.k or 0, settings.lookup_draft_tokens if mode.lookup_n else 0)
         threads = (hardware.threads, hardware.batch_threads)
         self._context = LlamaContext(self._model, settings.context, *threads, most_drafted + 1)
+        effective["flash_attention"] = flash_attention(self._log.text())
         if hardware.strict:
             self._pool = ThreadPool(hardware)
             self._pool.attach(self._context.handle)

@@ -18,7 +18,12 @@ from typing import Any
 
 from scripts.lib.base.errors import BenchError
 from scripts.lib.base.untrusted_text import one_line, valid_text
-from scripts.lib.engines.load_log import effective_settings, model_logs, weights_buffers
+from scripts.lib.engines.load_log import (
+    effective_settings,
+    flash_attention,
+    model_logs,
+    weights_buffers,
+)
 from scripts.lib.engines.measurement_check import check_measurement
 from scripts.lib.engines.protocol import (
     EngineDied,
@@ -146,6 +151,7 @@ class ServerEngine:
         if len(models) > 1:
             effective["draft_arch"] = models[-1].get("arch")
         effective["weights_buffers_mib"] = weights_buffers(log)
+        effective["flash_attention"] = flash_attention(log)
         info = _SYSTEM_INFO.search(log)
         effective |= {"system_info": info[1] if info else "", "dialect": flags.dialect}
         if not self._names_tokens:
