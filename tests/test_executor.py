@@ -97,6 +97,22 @@ def test_a_restarted_engine_that_does_not_prove_its_mode_measures_nothing(
     }
 
 
+@pytest.mark.parametrize("wish", [True, False, "auto"])
+@pytest.mark.parametrize("became", [True, False, None])
+def test_flash_attention_that_the_engine_did_not_follow_is_an_error(
+    shard: Shard, wish: bool | str, became: bool | None
+) -> None:
+    spec = {**shard.cells[0].spec, "context": {"flash_attention": wish}}
+    asking = replace(shard, cells=(replace(shard.cells[0], spec=spec),))
+    loaded = Loaded(0.0, {} if became is None else {"flash_attention": became})
+    if wish != "auto" and became is not None and became != wish:
+        words = f"flash_attention {str(wish).lower()} was not active: the engine made it "
+        with pytest.raises(NotActive, match=words + str(became).lower()):
+            executor.guard_load(asking, loaded)
+    else:
+        executor.guard_load(asking, loaded)
+
+
 def test_pages_on_another_node_than_the_profiles_are_an_error(
     crashing, shard: Shard, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # type: ignore[no-untyped-def]

@@ -212,7 +212,7 @@ def _mode_not_active(shard: Shard, found: str) -> NotActive:
 
 
 def guard_load(shard: Shard, loaded: Loaded) -> None:
-    """Check experts, KV types and buffers of the engine. Raises NotActive naming both values."""
+    """Check the settings that the engine says it has. Raises NotActive naming both values."""
     wanted, found = shard.mode.experts, loaded.effective.get("n_expert_used")
     if wanted is not None and str(found) != str(wanted):
         raise _mode_not_active(shard, f"{wanted} experts asked for, the engine loaded {found}")
@@ -224,6 +224,10 @@ def guard_load(shard: Shard, loaded: Loaded) -> None:
     wrong = unlike(spec.get("loading", {}), loaded.effective.get("weights_buffers_mib", {}))
     if wrong:
         raise NotActive(f"variant {shard.mode.variant}", wrong)
+    wish, became = spec["context"]["flash_attention"], loaded.effective.get("flash_attention")
+    if wish != "auto" and became not in (wish, None):
+        asked, has = (str(value).lower() for value in (wish, became))
+        raise NotActive(f"flash_attention {asked}", f"the engine made it {has}")
 
 
 def guard_warm_up(shard: Shard, counts: Counts) -> None:

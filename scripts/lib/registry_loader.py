@@ -206,7 +206,7 @@ def _entry(file: YamlFile, key: str, raw: Any, faults: list[Problem]) -> Model:
         launch_quirks=MappingProxyType(fields.part("launch_quirks", SECTIONS["launch_quirks"]).raw),
         line=file.lines.get(path, 0),
         thinking_disable_trick=thinking.text("disable_trick"),
-        flash_attention=constraints.optional_flag("flash_attention"),
+        flash_attention=constraints.flag_or_auto("flash_attention"),
         micro_batch_tokens=constraints.integer("ubatch_size"),
         paged_attention_tokens=_paged_attention(
             fields.part("paged_attention", SECTIONS["paged_attention"])
@@ -245,7 +245,7 @@ def _defaults(file: YamlFile, raw: Any) -> RuntimeDefaults:
         server_startup_timeout_s=server.number("startup_timeout"),
         server_context_tokens=server.integer("context_length"),
         context_limits=MappingProxyType(limits.counts()),
-        flash_attention=server.optional_flag("flash_attention"),
+        flash_attention=server.flag_or_auto("flash_attention"),
         micro_batch_tokens=server.integer("ubatch_size"),
         parallel_slots=server.integer("parallel_slots"),
         request_timeout_s=server.number("request_timeout"),

@@ -180,6 +180,16 @@ def test_a_run_is_interrupted_where_its_last_shard_was(
     assert after in (tmp_path / RUNS / RUN / "summary.md").read_text()
 
 
+def test_a_runs_summary_shows_where_the_memory_lay(tmp_path: Path) -> None:
+    pages = {"mib": 8144, "shares": {"0": 0.5, "1": 0.5}}
+    lying = {"weights_files": pages, "other_memory": {"mib": 90, "shares": {"1": 1.0}}}
+    RunRecord(tmp_path, RUN, {}).add(replace(CELL, effective={"memory_nodes": lying}))
+    summarise(tmp_path / RUNS / RUN, RunEnd.FINISHED)
+    words = "files 0: 50 % 1: 50 %, other 1: 100 %"
+    assert read_rows(tmp_path / RUNS / RUN).rows[0]["memory_nodes"] == words
+    assert f"| {words} |" in (tmp_path / RUNS / RUN / "summary.md").read_text()
+
+
 def test_a_runs_summary_holds_hostile_errors(tmp_path: Path) -> None:
     hostile_run(tmp_path)
     summarise(tmp_path / RUNS / RUN, RunEnd.FINISHED)

@@ -25,11 +25,21 @@ from scripts.lib.llama_build.build import server_binary
 from scripts.lib.llama_build.identity import binary_identity
 from scripts.lib.planning.cell_record import Measurement
 from scripts.lib.planning.modes import Mode
-from tests.factories.engines import BASELINE, ENGINES, HARDWARE, REQUEST, Start, settings
+from tests.factories.engines import (
+    BASELINE,
+    CONTEXT,
+    ENGINES,
+    HARDWARE,
+    REQUEST,
+    Start,
+    settings,
+)
 from tests.factories.engines import models as models
 from tests.factories.engines import start as start
 
 pytestmark = pytest.mark.serial
+
+WEIGHTS = Path("models/SmolLM2-135M-Instruct.Q8_0.gguf")
 
 
 def answer(
@@ -111,6 +121,35 @@ def test_experts_are_read_back_and_change_the_answer(start: Start, models: Path,
         answers[experts] = engine.generate(REQUEST).token_ids
         engine.unload()
     assert len(set(answers.values())) == 3
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_what_flash_attention_became_is_read_back(models: Path, tmp_path: Path, name: str) -> None:
+    became = {}
+    for wish in (True, False, "auto"):
+        engine = make_engine(name, EngineSettings(server_binary(), tmp_path / "log", 60.0))
+        wanted = settings(models, "dense", BASELINE, context={**CONTEXT, "flash_attention": wish})
+        became[wish] = engine.load(wanted).effective["flash_attention"]
+        assert engine.generate(REQUEST).completion_tokens > 5
+        engine.unload()
+    assert became == {True: True, False: False, "auto": True}
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_quantised_v_cache_runs_with_auto_and_not_without(tmp_path: Path, name: str) -> None:
+    """llama.cpp's rule, of which the plan knows."""
+    assert WEIGHTS.is_file(), f"{WEIGHTS} is not here: make weights"
+    for wish in ("auto", False):
+        context = {**CONTEXT, "flash_attention": wish, "kv_type_k": "q8_0", "kv_type_v": "q8_0"}
+        wanted = LoadSettings(WEIGHTS.resolve(), None, BASELINE, {}, context, HARDWARE)
+        engine = make_engine(name, EngineSettings(server_binary(), tmp_path / "log", 60.0))
+        if wish == "auto":
+            assert engine.load(wanted).effective["flash_attention"] is True
+            assert engine.generate(replace(REQUEST, max_tokens=5)).completion_tokens > 1
+            engine.unload()
+        else:
+            with pytest.raises(EngineFailure):
+                engine.load(wanted)
 
 
 @pytest.mark.parametrize("name", ENGINES)

@@ -21,10 +21,8 @@ from scripts.lib.engines.server_flags import (
     CURRENT,
     IK,
     OLDER,
-    ServerFlags,
-    parse_help,
-    parse_spec_types,
     probe,
+    read_help,
     server_argv,
     speculation_flags,
 )
@@ -41,7 +39,7 @@ from tests.factories.tiny_models import write_model
 
 STAND_IN = Path(__file__).resolve().parents[1] / "factories/ik_llama_server.py"
 HELP = (Path(__file__).resolve().parents[1] / "data/ik_llama/help.txt").read_text()
-IK_FLAGS = ServerFlags(Path("/bin/llama-server"), parse_help(HELP), *parse_spec_types(HELP))
+IK_FLAGS = read_help(Path("/bin/llama-server"), HELP)
 DRAFT = Path("/w/draft.gguf")
 # ik_llama.cpp's answer has an odd number of tokens here: every batch gives two.
 TOKENS = 61
@@ -112,7 +110,7 @@ def test_the_built_llama_server_is_not_it_and_has_every_flag_of_the_table() -> N
 
 
 def test_what_had_spec_type_before_either_is_neither() -> None:
-    flags = ServerFlags(Path("/bin/x"), parse_help(BETWEEN), *parse_spec_types(BETWEEN))
+    flags = read_help(Path("/bin/x"), BETWEEN)
     assert flags.dialect == OLDER
     argv = speculation_flags(flags, load_settings(ROWS["draft"]))
     assert argv[:4] == ["--model-draft", str(DRAFT), "--draft-max", "8"]
@@ -152,7 +150,7 @@ def test_what_a_binary_does_not_have_is_named() -> None:
     with pytest.raises(BenchError, match=r"--spec-type has no draft-eagle3 \(it has: dflash, dr"):
         speculation_flags(IK_FLAGS, load_settings(ROWS["eagle3"]))
     page = CURRENT_PAGE.replace("draft-mtp,", "")
-    flags = ServerFlags(Path("/bin/x"), parse_help(page), *parse_spec_types(page))
+    flags = read_help(Path("/bin/x"), page)
     with pytest.raises(BenchError, match=r"--spec-type has no draft-mtp \(it has: draft-dflash\)"):
         speculation_flags(flags, load_settings(ROWS["mtp_file"]))
 
@@ -181,7 +179,7 @@ CURRENT_PAGE = """
 def test_a_setting_that_a_binary_does_not_have_must_be_at_its_default(
     page: str, named: str
 ) -> None:
-    flags = ServerFlags(Path("/bin/x"), parse_help(page), *parse_spec_types(page))
+    flags = read_help(Path("/bin/x"), page)
     argv = " ".join(speculation_flags(flags, load_settings(ROWS["dflash"])))
     assert "p_min=0" in argv or "--spec-draft-p-min 0" in argv
     assert "n_min" not in argv and "n-min" not in argv

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ from scripts.lib.engines.protocol import LoadSettings
 from scripts.lib.engines.server_flags import (
     ServerFlags,
     parse_help,
-    parse_spec_types,
     probe,
+    read_help,
     server_argv,
     speculation_flags,
 )
@@ -59,7 +60,7 @@ def settings(mode: Mode, draft: Path | None = None, override: str | None = None)
 
 
 def flags(text: str) -> ServerFlags:
-    return ServerFlags(Path("/bin/llama-server"), parse_help(text), *parse_spec_types(text))
+    return read_help(Path("/bin/llama-server"), text)
 
 
 def test_removed_flags_do_not_count() -> None:
@@ -109,6 +110,42 @@ def test_baseline_has_no_speculation_flags() -> None:
     }  # fmt: skip
     for flag, value in wanted.items():
         assert argv[argv.index(flag) + 1] == value
+
+
+SWITCH = (
+    OLDER + "-fa,   --flash-attn                     enable Flash Attention (default: disabled)\n"
+)
+LATE_OLDER = OLDER + "-fa,   --flash-attn [on|off|auto]       set Flash Attention use\n"
+
+
+@pytest.mark.parametrize(
+    ("page", "wish", "words"),
+    [
+        (CURRENT, "auto", ["--flash-attn", "auto"]),
+        (CURRENT, True, ["--flash-attn", "on"]),
+        (LATE_OLDER, "auto", ["--flash-attn", "auto"]),
+        (LATE_OLDER, False, ["--flash-attn", "off"]),
+        (SWITCH, "auto", []),
+        (SWITCH, True, ["--flash-attn"]),
+        (SWITCH, False, []),
+        (OLDER, "auto", []),
+        (OLDER, False, []),
+    ],
+)
+def test_flash_attention_is_said_as_the_binary_takes_it(
+    page: str, wish: bool | str, words: list[str]
+) -> None:
+    wanted = settings(Mode("baseline"))
+    argv = server_argv(
+        flags(page), replace(wanted, context={**CONTEXT, "flash_attention": wish}), 1
+    )
+    assert argv[argv.index("--parallel") + 2 : argv.index("--cache-type-k")] == words
+
+
+def test_flash_attention_that_a_binary_does_not_have_is_an_error() -> None:
+    wanted = replace(settings(Mode("baseline")), context={**CONTEXT, "flash_attention": True})
+    with pytest.raises(BenchError, match="has no --flash-attn: flash_attention is true"):
+        server_argv(flags(OLDER), wanted)
 
 
 def test_experts_are_overridden_by_key() -> None:

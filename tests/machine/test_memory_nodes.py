@@ -53,6 +53,12 @@ def test_the_pages_of_the_weights_and_all_else_are_counted(
     assert in_pages == [files, other], "neither the program's files nor the stack"
 
 
+def test_a_real_llama_server_is_read() -> None:
+    here = found("real_llama_server", (Path("/models/SmolLM2 135M.Q4_0.gguf"),))
+    assert here.files.node_bytes == {0: (21838 + 1) * 4096}, "pages that are all dirty, too"
+    assert here.other.total > 57 * MIB, "its repacked copy"
+
+
 def test_huge_pages_count_with_their_size() -> None:
     huge = found("huge_pages", (Path("/mnt/huge/weights.gguf"),))
     assert huge.files.node_bytes == {0: 3 << 30, 1: 1 << 30}

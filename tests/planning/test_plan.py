@@ -176,6 +176,36 @@ def test_unknown_names_are_all_reported() -> None:
     assert "'maths' names nothing; did you mean 'math'?" in str(caught.value)
 
 
+def test_a_v_cache_that_needs_flash_attention_is_refused_without_it() -> None:
+    """llama.cpp would refuse to load: "quantized V cache requires flash_attn to be enabled"."""
+    context = replace(FULL.context, kv_type_v="q8_0", flash_attention=False)
+    with pytest.raises(InputErrors) as caught:
+        make_plan(planner(replace(FULL, models=("worker_math",), context=context)))
+    assert str(caught.value) == (
+        "config: context.kv_type_v: q8_0 needs flash attention (llama.cpp does not load "
+        "such a V cache without it), which is false for worker_math (config: "
+        "context.flash_attention); make it auto or true, or take f16"
+    )
+    for wish, kv_type in (("auto", "q8_0"), (True, "q4_0"), (False, "bf16"), (None, "q4_0")):
+        fine = replace(context, flash_attention=wish, kv_type_v=kv_type)
+        spec = make_plan(planner(replace(FULL, models=("worker_math",), context=fine))).shards[0]
+        assert spec.cells[0].spec["context"]["kv_type_v"] == kv_type
+
+
+def test_the_entry_that_has_no_flash_attention_is_named_with_its_key() -> None:
+    context = replace(FULL.context, kv_type_v="q8_0", flash_attention=None)
+    entries = {**REGISTRY.models}
+    entries["worker_math"] = replace(entries["worker_math"], flash_attention=False)
+    made = planner(replace(FULL, context=context), registry=replace(REGISTRY, models=entries))
+    with pytest.raises(
+        InputErrors,
+        match=r"is false for worker_math \(roles\.worker_math\.constraints\.flash_attention\)",
+    ):
+        make_plan(made)
+    others = replace(made.config, models=("*", "!worker_math"))
+    assert make_plan(replace(made, config=others)).shards
+
+
 def test_speculation_asked_outright_of_a_recurrent_model_is_an_error_naming_the_rule() -> None:
     asked = replace(FULL, models=("ingest_long_context",))
     message = "'lookup_n3' is asked of ingest_long_context: recurrent state cannot be rolled back"

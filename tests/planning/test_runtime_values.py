@@ -12,8 +12,10 @@ from scripts.lib.executor import request_of
 from scripts.lib.planning.cell_spec import NOT_DISABLED, override_key, prompt_spec, thinking_spec
 from scripts.lib.planning.plan import find_shard, make_plan
 from scripts.lib.planning.runtime_values import (
+    Setting,
     context_settings,
     context_tokens,
+    flash_attention,
     max_tokens_of,
     temperature_of,
     timeout_of,
@@ -107,6 +109,18 @@ def test_an_entrys_own_values_are_stronger(registry: Registry) -> None:
         "flash_attention": (False, "roles.m.constraints.flash_attention"),
     }
     assert found["batch_tokens"].value == 2048
+
+
+@pytest.mark.parametrize("wish", [True, False, "auto"])
+def test_flash_attention_is_auto_unless_somebody_says_otherwise(
+    registry: Registry, wish: bool | str
+) -> None:
+    model = without(registry.models["m"], flash_attention=None)
+    silent = replace(registry, defaults=replace(registry.defaults, flash_attention=None))
+    assert flash_attention(SILENT, silent, model) == Setting("auto", "built in")
+    assert flash_attention(SILENT, silent, without(model, flash_attention=wish)).value == wish
+    config = replace(SILENT, context=replace(SILENT.context, flash_attention=wish))
+    assert flash_attention(config, registry, registry.models["m"]).value == wish
 
 
 def test_the_longest_family_in_the_name_gives_the_context(registry: Registry) -> None:

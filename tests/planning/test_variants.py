@@ -82,6 +82,10 @@ def test_modes_of_a_variant_need_not_be_among_the_usual_modes() -> None:
         (variant("x", hardware={"threads": 96}), "threads 96: the same as without the variant"),
         (variant("x", context={"kv_type_k": "f16"}), "the same as without the variant"),
         (
+            variant("x", context={"kv_type_v": "q8_0", "flash_attention": False}),
+            "a V cache of q8_0 needs flash attention, which is false",
+        ),
+        (
             variant("x", context={"kv_type_k": "q8_0"}, modes=("lokup*",)),
             "the model has no mode lokup*",
         ),

@@ -401,8 +401,8 @@ def test_show_tells_who_says_the_runtime_values(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        "roles.frontdoor.constraints.flash_attention: expected true or false, found 'auto': "
-        "it is ignored",
+        "roles.frontdoor.constraints.flash_attention: expected true, false or auto, found "
+        "'sometimes': it is ignored",
         "roles.frontdoor.constraints.ubatch_size: expected a whole number of at least 1, "
         "found 'many': it is ignored",
         "runtime_defaults.context_limits.old: expected a whole number of at least 1, "

@@ -237,7 +237,7 @@ def test_a_config_file_is_yaml_1_2(tmp_path: Path) -> None:
         ("sample: 0x10\n", ":1: sample: expected a whole number of at least 1, found '0x10'"),
         (
             "context: {flash_attention: on}\n",
-            ":1: context.flash_attention: expected true or false, found 'on'",
+            ":1: context.flash_attention: expected true, false or auto, found 'on'",
         ),
         ("preflight: no\n", ":1: preflight: unknown value 'no'; known: off, refuse, tag"),
         (

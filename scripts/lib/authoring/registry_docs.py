@@ -20,6 +20,7 @@ _KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "count": ("whole number from 1", {"type": "integer", "minimum": 1}),
     "number": ("number from 0", {"type": "number", "minimum": 0}),
     "flag": ("true or false", {"type": "boolean"}),
+    "flag_or_auto": ("true, false or auto", {"enum": [True, False, "auto", None]}),
     "texts": ("list of texts", {"type": ["array", "string"], "items": {"type": "string"}}),
     "mapping": ("mapping", {"type": "object"}),
     "any": ("free form", {}),

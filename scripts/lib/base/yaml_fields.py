@@ -198,6 +198,14 @@ class Fields:
         value: bool | None = self._typed(key, isinstance(self.raw.get(key), bool), "true or false")
         return value
 
+    def flag_or_auto(self, key: str) -> bool | str | None:
+        """True, False, the text `auto`, or None where the key has no value."""
+        value = self.raw.get(key)
+        found: bool | str | None = self._typed(
+            key, isinstance(value, bool) or value == "auto", "true, false or auto"
+        )
+        return found
+
     def listed(self, key: str, what: str) -> list[Any]:
         """A list of anything; empty if there is none. `what` names its items in a message."""
         found = self._typed(key, isinstance(self.raw.get(key), list), f"a list of {what}")

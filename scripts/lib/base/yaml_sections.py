@@ -10,8 +10,8 @@ class Key:
     """One key.
 
     `kind`: text, loose (text, number or date), count (whole number from 1), number (from 0), flag,
-    texts, mapping, any, or the name of another section; `choices` closes a text or a list of texts,
-    `synonyms` are (older word, choice) pairs.
+    flag_or_auto, texts, mapping, any, or the name of another section; `choices` closes a text or a
+    list of texts, `synonyms` are (older word, choice) pairs.
 
     In a closed section, a `required` key must have a value; a `nullable` one must be there, but may
     be null.

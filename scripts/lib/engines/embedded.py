@@ -23,7 +23,7 @@ from scripts.lib.engines.drafting import (
     LookupDrafter,
     SpeculationCount,
 )
-from scripts.lib.engines.load_log import kv_types, weights_buffers
+from scripts.lib.engines.load_log import flash_attention, kv_types, weights_buffers
 from scripts.lib.engines.measurement_check import check_measurement
 from scripts.lib.engines.protocol import (
     EngineFailure,
@@ -128,6 +128,7 @@ class EmbeddedEngine:
         threads = (hardware.threads, hardware.batch_threads)
         self._context = LlamaContext(self._model, settings.context, *threads, most_drafted + 1)
         effective |= kv_types(self._log.text())
+        effective["flash_attention"] = flash_attention(self._log.text())
         if hardware.strict:
             self._pool = ThreadPool(hardware)
             self._pool.attach(self._context.handle)

@@ -20,6 +20,11 @@ from scripts.lib.engines.protocol import EngineFailure
 from scripts.lib.llama_build.log import EngineLog
 from scripts.lib.weights.chat_template import Renderer, TemplateError
 
+FLASH_ATTENTION = {
+    True: llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+    False: llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+    "auto": llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO,
+}
 KV_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 8, "bf16": 30}
 
 
@@ -148,7 +153,7 @@ class LlamaContext:
         # Only the tokens to be verified need logits; those of a whole batch take hundreds of MB.
         params.n_outputs_max = most_outputs
         params.n_threads, params.n_threads_batch = threads, batch_threads
-        params.flash_attn_type = int(settings["flash_attention"])
+        params.flash_attn_type = FLASH_ATTENTION[settings["flash_attention"]]
         params.type_k = KV_TYPES[settings["kv_type_k"]]
         params.type_v = KV_TYPES[settings["kv_type_v"]]
         params.no_perf = True

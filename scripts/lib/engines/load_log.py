@@ -14,6 +14,11 @@ _PRINTED = re.compile(
 )
 _BUFFER = re.compile(r"load_tensors:\s+(\S+) model buffer size =\s+([\d.]+) MiB")
 _KV_TYPES = re.compile(r"\bK \((\w+)\):.*\bV \((\w+)\):")
+_FLASH_ATTENTION = re.compile(r": flash_attn\s*=\s*(\w+)")
+# `Flash Attention enabled`, `Flash Attention not supported, set to disabled`; before that
+# `Flash Attention was auto, set to enabled`.
+_FLASH_RESOLVED = re.compile(r"Flash Attention (?:[\w ]+, set to )?(\w+)$", re.M)
+_SWITCH = {"enabled": True, "disabled": False, "1": True, "0": False}
 _NAMES = {"file type": "file_type", "model ftype": "file_type"}
 
 
@@ -54,3 +59,16 @@ def unlike(loading: Mapping[str, bool], buffers: Mapping[str, float]) -> str:
 def copied_bytes(buffers: Mapping[str, float]) -> int:
     """Bytes of weights that llama.cpp copied: repacked, or read without mmap."""
     return int(sum(s for name, s in buffers.items() if not name.endswith("_Mapped")) * (1 << 20))
+
+
+def flash_attention(log: str) -> bool | None:
+    """Whether the first context has flash attention; None where the log does not say.
+
+    A context logs what it was asked for, and where that is `auto`, what became of it.
+    """
+    asked = _FLASH_ATTENTION.search(log)
+    if asked is None:
+        return None
+    if asked[1] == "auto":
+        asked = _FLASH_RESOLVED.search(log, asked.end())
+    return _SWITCH.get(asked[1]) if asked is not None else None

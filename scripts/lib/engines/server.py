@@ -18,7 +18,13 @@ from typing import Any
 
 from scripts.lib.base.errors import BenchError
 from scripts.lib.base.untrusted_text import one_line, valid_text
-from scripts.lib.engines.load_log import effective_settings, kv_types, model_logs, weights_buffers
+from scripts.lib.engines.load_log import (
+    effective_settings,
+    flash_attention,
+    kv_types,
+    model_logs,
+    weights_buffers,
+)
 from scripts.lib.engines.measurement_check import check_measurement
 from scripts.lib.engines.protocol import (
     EngineDied,
@@ -147,6 +153,7 @@ class ServerEngine:
             effective["draft_arch"] = models[-1].get("arch")
         effective["weights_buffers_mib"] = weights_buffers(log)
         effective |= kv_types(log)
+        effective["flash_attention"] = flash_attention(log)
         info = _SYSTEM_INFO.search(log)
         effective |= {"system_info": info[1] if info else "", "dialect": flags.dialect}
         if not self._names_tokens:

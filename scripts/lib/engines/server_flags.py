@@ -39,13 +39,15 @@ class ServerFlags:
     """The flags that a binary lists in its --help.
 
     `spec_types`: the values of `--spec-type`. `spec_keys`: the keys in ik_llama.cpp's
-    `--spec-type TYPE:key=value`; llama.cpp has none.
+    `--spec-type TYPE:key=value`; llama.cpp has none. `flash_words`: the values of
+    `--flash-attn`; a bare switch, as in older builds, has none.
     """
 
     binary: Path
     known: frozenset[str]
     spec_types: frozenset[str] = frozenset()
     spec_keys: frozenset[str] = frozenset()
+    flash_words: frozenset[str] = frozenset()
 
     def has(self, flag: str) -> bool:
         """True if the binary has the flag."""
@@ -119,6 +121,25 @@ def parse_spec_types(text: str) -> tuple[frozenset[str], frozenset[str]]:
     return frozenset(), frozenset()
 
 
+_FLASH_WORDS = re.compile(r"--flash-attn\s+[\[(]([a-z0-9|]+)[\])]")
+
+
+def parse_flash_words(text: str) -> frozenset[str]:
+    """The values that a --help page lists for `--flash-attn`."""
+    for flags, whole in _entries(text):
+        found = _FLASH_WORDS.search(whole)
+        if "--flash-attn" in flags and found is not None:
+            return frozenset(found[1].split("|"))
+    return frozenset()
+
+
+def read_help(binary: Path, page: str) -> ServerFlags:
+    """The flags of a binary with this --help page."""
+    return ServerFlags(
+        binary, parse_help(page), *parse_spec_types(page), flash_words=parse_flash_words(page)
+    )
+
+
 @lru_cache(maxsize=8)
 def probe(binary: Path) -> ServerFlags:
     """The flags of a binary. Raises BenchError if it cannot be run or is not a llama-server."""
@@ -139,13 +160,12 @@ def probe(binary: Path) -> ServerFlags:
         raise BenchError(
             f"{binary}: printed no --help within {HELP_TIMEOUT_S} s: is it a llama-server?"
         ) from None
-    page = shown.stdout + "\n" + shown.stderr
-    known = parse_help(page)
-    if not {"--model", "--port"} <= known:
+    flags = read_help(binary, shown.stdout + "\n" + shown.stderr)
+    if not {"--model", "--port"} <= flags.known:
         raise BenchError(
             f"{binary}: its --help lists no --model and --port: it is not a known llama-server"
         )
-    return ServerFlags(binary, known, *parse_spec_types(page))
+    return flags
 
 
 def _words(options: Mapping[str, object]) -> list[str]:
@@ -258,12 +278,17 @@ def _strict(flags: ServerFlags, hardware: Hardware) -> list[str]:
     return _words({"--cpu-mask": f"{mask:#x}", "--cpu-strict": 1})
 
 
-def _flash_attention(flags: ServerFlags, on: bool) -> list[str]:
-    if not flags.has("--flash-attn"):
+_FLASH_WORD = {True: "on", False: "off", "auto": "auto"}
+
+
+def _flash_attention(flags: ServerFlags, wish: bool | str) -> list[str]:
+    """`wish`: true, false or `auto`. A build without `auto` has its own default for it: off."""
+    if _FLASH_WORD[wish] in flags.flash_words:
+        return ["--flash-attn", _FLASH_WORD[wish]]
+    if wish is not True:
         return []
-    if flags.dialect in (CURRENT, IK):
-        return ["--flash-attn", "on" if on else "off"]
-    return ["--flash-attn"] if on else []  # a bare switch in older builds
+    flags.require("--flash-attn", "flash_attention is true")
+    return ["--flash-attn"]
 
 
 def _loading(flags: ServerFlags, settings: LoadSettings) -> list[str]:

@@ -91,7 +91,9 @@ def _local_server(planner: Planner) -> Iterator[tuple[str, Mapping[str, str]]]:
     path = known.path if known is not None else Path(config.model)
     if path is None or not path.is_file():
         raise Stopped(f"the local judge's weights are not on this machine: {path}")
-    context = {**DEFAULT_CONTEXT, "length_tokens": config.context_tokens}
+    # A series has fixed settings: another attention kernel would change a reply here and there.
+    fixed = {"flash_attention": False, "length_tokens": config.context_tokens}
+    context = {**DEFAULT_CONTEXT, **fixed}
     settings = LoadSettings(path, None, Mode("baseline"), {}, context, planner.hardware)
     planned = judge_weights(planner.config.judge, planner.weights)
     with alone_on_machine(f"{Path.cwd().name}: judge {config.model}"):

@@ -7,10 +7,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from scripts.lib.base.errors import Problem, suggest
 from scripts.lib.base.globs import matches
 from scripts.lib.planning.modes import ModeSet, is_speculative_name, never_speculates
+from scripts.lib.planning.reasons import not_selected
+from scripts.lib.planning.runtime_values import flash_attention, needs_flash_attention
 from scripts.lib.planning.traits import Traits
 from scripts.lib.prompts.loader import Suite
 from scripts.lib.registry_loader import Model, Registry
 from scripts.lib.settings.run_config import Config
+
+SHOWN_MODELS = 5
 
 
 def config_problems(
@@ -36,6 +40,7 @@ def config_problems(
     )
     yield from _unknown(asked, questions, "questions")
     yield from _speculative_recurrent(config, registry, traits)
+    yield from _quantised_v_cache(config, registry)
 
 
 def _unknown(patterns: tuple[str, ...], known: Collection[str], key: str) -> Iterator[Problem]:
@@ -63,6 +68,25 @@ def _speculative_recurrent(
             advice = "remove it, or name the modes by a pattern such as 'lookup_*'"
             message = f"'{mode}' is asked of {key}: {never}; {advice}"
             yield Problem("config", "decoding.modes", message)
+
+
+def _quantised_v_cache(config: Config, registry: Registry) -> Iterator[Problem]:
+    """A V cache that needs flash attention, for models whose flash attention is false."""
+    kv_type = config.context.kv_type_v
+    if kv_type is None or not needs_flash_attention(kv_type):
+        return
+    without: dict[str, list[str]] = {}
+    for model in registry.models.values():
+        wish = flash_attention(config, registry, model)
+        if wish.value is False and not not_selected(model, config):
+            without.setdefault(wish.source, []).append(model.key)
+    for source, models in without.items():
+        named = ", ".join(models[:SHOWN_MODELS]) + (", …" if len(models) > SHOWN_MODELS else "")
+        message = (
+            f"{kv_type} needs flash attention (llama.cpp does not load such a V cache without it), "
+            f"which is false for {named} ({source}); make it auto or true, or take f16"
+        )
+        yield Problem("config", "context.kv_type_v", message)
 
 
 def asked_in_vain(

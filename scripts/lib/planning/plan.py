@@ -50,6 +50,7 @@ from scripts.lib.planning.runtime_values import (
     Setting,
     context_tokens,
     max_tokens_of,
+    needs_flash_attention,
     temperature_of,
     timeout_of,
     without_effect,
@@ -538,8 +539,12 @@ def variant_refused(planner: Planner, model: Model, variant: Variant) -> str:
         changed = planner.in_variant(variant)
     except BenchError as error:
         return str(error)
-    if changed.runtime_spec(model) == planner.runtime_spec(model):
+    spec = changed.runtime_spec(model)
+    if spec == planner.runtime_spec(model):
         return "the same as without the variant"
+    context = spec["context"]
+    if context["flash_attention"] is False and needs_flash_attention(context["kv_type_v"]):
+        return f"a V cache of {context['kv_type_v']} needs flash attention, which is false"
     modes = planner.modes(model).modes
     if not any(matches(mode.name, variant.modes) for mode in modes):
         return f"the model has no mode {', '.join(variant.modes)}"

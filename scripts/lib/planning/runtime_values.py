@@ -23,7 +23,7 @@ DEFAULT_CONTEXT: Mapping[str, Any] = MappingProxyType(
         "length_tokens": 4096,
         "batch_tokens": 2048,
         "micro_batch_tokens": 512,
-        "flash_attention": False,
+        "flash_attention": "auto",
         "kv_type_k": "f16",
         "kv_type_v": "f16",
     }
@@ -118,14 +118,19 @@ def batch_tokens(config: Config, registry: Registry, model: Model) -> Setting[in
     )
 
 
-def flash_attention(config: Config, registry: Registry, model: Model) -> Setting[bool]:
-    """Whether the attention kernel is llama.cpp's flash attention."""
+def flash_attention(config: Config, registry: Registry, model: Model) -> Setting[bool | str]:
+    """Whether the attention kernel is llama.cpp's flash attention; `auto`: where it can be."""
     return _first(
         (config.context.flash_attention, "config: context.flash_attention"),
         (model.flash_attention, f"roles.{model.key}.constraints.flash_attention"),
         (registry.defaults.flash_attention, "runtime_defaults.server_defaults.flash_attention"),
         last=DEFAULT_CONTEXT["flash_attention"],
     )
+
+
+def needs_flash_attention(kv_type_v: str) -> bool:
+    """Whether a type of the V cache needs flash attention: llama.cpp's rule for quantised types."""
+    return kv_type_v.startswith("q")
 
 
 def context_settings(

@@ -101,7 +101,7 @@ class Model:
     launch_quirks: Mapping[str, Any] = field(default_factory=_nothing)
     line: int = 0
     thinking_disable_trick: str = ""
-    flash_attention: bool | None = None
+    flash_attention: bool | str | None = None
     micro_batch_tokens: int | None = None
     paged_attention_tokens: int | None = None
 
@@ -129,7 +129,7 @@ class RuntimeDefaults:
     server_startup_timeout_s: float | None = None
     server_context_tokens: int | None = None
     context_limits: Mapping[str, int] = field(default_factory=_nothing)
-    flash_attention: bool | None = None
+    flash_attention: bool | str | None = None
     micro_batch_tokens: int | None = None
     parallel_slots: int | None = None
     request_timeout_s: float | None = None

@@ -89,7 +89,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Context and batch sizes in tokens, attention kernel, KV cache types.
+    """Context and batch sizes in tokens, flash attention (true, false or auto), KV cache types.
 
     None leaves the choice to the registry, or to a default.
     """
@@ -97,7 +97,7 @@ class Context:
     length_tokens: int | None
     batch_tokens: int | None
     micro_batch_tokens: int | None
-    flash_attention: bool | None
+    flash_attention: bool | str | None
     kv_type_k: str | None
     kv_type_v: str | None
 
@@ -283,7 +283,7 @@ def _context(part: Fields) -> Context:
         length_tokens=part.integer("length_tokens", 64),
         batch_tokens=part.integer("batch_tokens"),
         micro_batch_tokens=part.integer("micro_batch_tokens"),
-        flash_attention=part.optional_flag("flash_attention"),
+        flash_attention=part.flag_or_auto("flash_attention"),
         kv_type_k=part.choice("kv_type_k", KV_TYPES, "") or None,
         kv_type_v=part.choice("kv_type_v", KV_TYPES, "") or None,
     )

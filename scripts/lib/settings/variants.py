@@ -1,7 +1,7 @@
 """Runtime variants: named sets of settings that are measured beside the usual ones.
 
     variants:
-      kv_q8: {context: {kv_type_k: q8_0, kv_type_v: q8_0, flash_attention: true}}
+      kv_q8: {context: {kv_type_k: q8_0, kv_type_v: q8_0}}
       t: {threads: [1, 2, 4, 8]}
 
 Each variant runs the modes that it names (baseline, unless it says otherwise) as `MODE@VARIANT`.
