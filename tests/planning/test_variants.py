@@ -78,7 +78,7 @@ def test_modes_of_a_variant_need_not_be_among_the_usual_modes() -> None:
         (variant("x", hardware={"threads": 97}), "97 threads on 96 CPUs"),
         (variant("x", hardware={"threads": 0}), "expected a number of threads from 1"),
         (variant("x", hardware={"cpus": "0-47"}), "96 threads on 48 CPUs"),
-        (variant("x", hardware={"numa": "everywhere"}), "numa: expected null or such as"),
+        (variant("x", hardware={"numa": "everywhere"}), "numa: expected null or a policy such as"),
         (variant("x", hardware={"threads": 96}), "threads 96: the same as without the variant"),
         (variant("x", context={"kv_type_k": "f16"}), "the same as without the variant"),
         (
