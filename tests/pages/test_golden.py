@@ -35,7 +35,7 @@ def test_made_again_everything_has_the_same_bytes(sample: Path, tmp_path: Path) 
         *(sample / "docs/reference").rglob("*.*"),
         *(sample / "benchmarks/results/tables").glob("*.csv"),
     ]
-    assert len(made) == 17 and {file.suffix for file in made} == {".md", ".html", ".svg", ".csv"}
+    assert len(made) == 19 and {file.suffix for file in made} == {".md", ".html", ".svg", ".csv"}
     for file in made:
         (folder / file.relative_to(sample)).unlink()
     run(folder, "-m", "scripts.tabulate")

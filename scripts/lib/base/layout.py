@@ -23,10 +23,11 @@ LEGACY = RESULTS / "legacy"
 
 TABLES = RESULTS / "tables"
 TABLE_NAMES = (
-    *("cells", "modes", "acceptance", "speculators", "suites", "roles", "reductions", "damaged"),
+    *("cells", "modes", "workloads", "acceptance", "speculators", "suites", "roles", "reductions"),
+    "damaged",
 )
-CELLS_TABLE, MODES_TABLE, DAMAGED_TABLE = (
-    TABLES / f"{name}.csv" for name in ("cells", "modes", "damaged")
+CELLS_TABLE, MODES_TABLE, WORKLOADS_TABLE, DAMAGED_TABLE = (
+    TABLES / f"{name}.csv" for name in ("cells", "modes", "workloads", "damaged")
 )
 SUMMARY = REVIEWS / "summary.csv"
 INSTRUMENT = REVIEWS / "instrument.csv"
@@ -45,7 +46,7 @@ PAGES: Mapping[str, str] = {
 }
 # Drawn for each hardware profile and engine, as `{profile}-{engine}-{picture}.svg` beside
 # RESULTS.md.
-PICTURE_NAMES = ("quality-speed", "speculation", "acceptance", "roofline", "suites")
+PICTURE_NAMES = ("quality-speed", "workloads", "speculation", "acceptance", "roofline", "suites")
 
 
 def part_slug(hardware: str, engine: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from scripts.lib.base.markdown import TO_ROOT
 from scripts.lib.base.templates import render
-from scripts.lib.pages.sections import evidence, judges, quality, speed
+from scripts.lib.pages.sections import evidence, judges, quality, speed, workloads
 from scripts.lib.tables.profile_part import ProfilePart
 
 
@@ -16,7 +16,7 @@ def results_page(template: Path, parts: Sequence[ProfilePart]) -> str:
     """RESULTS.md as text."""
     made = render(
         template, parts=parts, to_root=TO_ROOT, quality=quality, speed=speed, evidence=evidence,
-        judge=judges,
+        judge=judges, workloads=workloads,
     )  # fmt: skip
     # An empty section leaves its blank lines.
     return re.sub(r"\n{3,}", "\n\n", made).rstrip("\n") + "\n"

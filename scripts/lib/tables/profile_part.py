@@ -11,6 +11,7 @@ from scripts.lib.base.layout import part_slug
 from scripts.lib.planning.plan import Plan
 from scripts.lib.results.review_check import Damage
 from scripts.lib.results.states import MissingCells
+from scripts.lib.tables.gains import Gains, fastest_by_workload
 from scripts.lib.tables.ranking import (
     Reduction,
     RoleRanking,
@@ -19,7 +20,7 @@ from scripts.lib.tables.ranking import (
     reductions,
     unrankable,
 )
-from scripts.lib.tables.setups import Setup, quality_rows, suite_place
+from scripts.lib.tables.setups import Setup, quality_rows, suite_place, workload_place
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,14 @@ class ProfilePart:
 
     @cached_property
     def suites(self) -> list[str]:
-        """The suites with answers, in the order of `suite_place`."""
-        return sorted({suite for c in self.setups for suite in c.by_suite}, key=suite_place)
+        """The suites with answers that pass rates count, in the order of `suite_place`."""
+        found = {suite for c in self.setups for suite in c.by_suite if suite not in c.apart}
+        return sorted(found, key=suite_place)
+
+    @cached_property
+    def workloads(self) -> list[str]:
+        """The workloads with answers, in the order of `workload_place`."""
+        return sorted({name for c in self.setups for name in c.by_workload}, key=workload_place)
 
     @property
     def measured(self) -> int:
@@ -92,6 +99,10 @@ class ProfilePart:
     def way_of(self, row: Setup) -> Setup:
         """The fastest proved way to decode a quality row's answers; the row itself if none is."""
         return self._ways[row.name]
+
+    def fastest_by_workload(self, row: Setup) -> tuple[Gains, ...]:
+        """The proved ways to decode a quality row's answers that win a workload."""
+        return fastest_by_workload(row, self.setups)
 
 
 def measured_bandwidth(environments: Iterable[Mapping[str, Any]]) -> float | None:
