@@ -24,7 +24,10 @@ FILES = (
     "benchmarks/results/reviews/summary.csv",
     *(
         f"benchmarks/results/tables/{name}.csv"
-        for name in ("modes", "acceptance", "speculators", "suites", "roles", "reductions")
+        for name in (
+            *("modes", "workloads", "acceptance", "speculators", "suites", "roles"),
+            "reductions",
+        )
     ),
 )
 _PICTURE = re.compile(r"(data:image/svg\+xml;base64),[A-Za-z0-9+/=]+")

@@ -1,8 +1,8 @@
 """Coverage of the intervals of scripts/lib/base/estimates.py and of the bootstrap; 95 % is right.
 
 Each number is a mean over true values: rates of 2-98 %, differences of 0-45 points, six
-distributions of a speed. The repeats of a question are correlated (0, 0.3 or 0.7). Prints a table
-after about half an hour:
+distributions of a speed. The repeats of a question are correlated (0, 0.3 or 0.7). Prints a table,
+and one of workloads, in about half an hour:
     python -m benchmarks.harness.coverage [--simulations 200] [--questions 6 10 24 80]
 """
 
@@ -159,6 +159,66 @@ def median_coverage(
     )
 
 
+# Questions of each workload.
+SIZES = ((4,) * 8, (2,) * 8, (4, 4, 4, 4, 4, 4, 4, 1), (8, 4, 4, 2, 2, 2, 1, 1))
+FEW = (2, 3, 4, 5)
+
+
+def few_coverage(questions: int, simulations: int) -> float:
+    """Mean coverage of the interval of few values, whose logarithms are distributed as SPEEDS."""
+    rng = np.random.default_rng(questions)
+
+    def interval(draw: Draw) -> Interval:
+        return _known(median(_clustered(draw), few=True))
+
+    def draws(values: Callable[[np.random.Generator, int], np.ndarray]) -> Iterator[Draw]:
+        for _ in range(simulations):
+            yield tuple((value,) for value in np.exp(values(rng, questions) / 100).tolist())
+
+    return float(
+        np.mean(
+            [
+                _share(draws(values), float(np.exp(truth / 100)), interval)
+                for values, truth in SPEEDS.values()
+            ]
+        )
+    )
+
+
+def workload_coverage(sizes: tuple[int, ...], apart: float, simulations: int) -> float:
+    """Mean coverage of the median over workloads of these sizes.
+
+    Their own medians are `apart` standard deviations from one to the next. The true value is that
+    of a great sample with equally many questions of each.
+    """
+    groups = dict(enumerate(g for g, size in enumerate(sizes) for _ in range(size)))
+    centres = apart * np.arange(len(sizes))
+    shifts = centres[list(groups.values())]
+
+    def interval(draw: Draw) -> Interval:
+        return _known(median(_clustered(draw), groups))
+
+    def held(values: Callable[[np.random.Generator, int], np.ndarray]) -> float:
+        rng = np.random.default_rng(sum(sizes))
+        many = np.reshape(values(rng, 100_000 * len(sizes)), (len(sizes), -1))
+        scale = float(np.std(many))
+        truth = float(np.median(many / scale + centres[:, None]))
+        drawn = (values(rng, len(groups)) / scale + shifts for _ in range(simulations))
+        draws = (tuple((value,) for value in one.tolist()) for one in drawn)
+        return _share(draws, truth, interval)
+
+    return float(np.mean([held(values) for values, _ in SPEEDS.values()]))
+
+
+def workload_rows(simulations: int) -> Iterator[list[object]]:
+    """One row per kind of interval: what it is of, its mean coverage."""
+    for questions in FEW:
+        yield [f"one workload, {questions} questions", few_coverage(questions, simulations)]
+    for sizes, apart in itertools.product(SIZES, (0.0, 1.0)):
+        what = f"all, of {' + '.join(map(str, sizes))} questions, {apart:g} apart"
+        yield [what, workload_coverage(sizes, apart, simulations)]
+
+
 def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(
@@ -192,6 +252,8 @@ def main() -> int:
         for how in ("ours", "bootstrap")
     ]
     print(tabulate(rows, ["questions", "repeats", *heads], tablefmt="pipe", floatfmt=".3f"))
+    of_workloads = workload_rows(10 * arguments.simulations)
+    print(tabulate(of_workloads, ["median of", "covered"], tablefmt="pipe", floatfmt=".3f"))
     return 0
 
 

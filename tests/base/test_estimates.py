@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from benchmarks.harness.coverage import difference_coverage, median_coverage, rate_coverage
+from benchmarks.harness.coverage import (
+    SIZES,
+    difference_coverage,
+    few_coverage,
+    median_coverage,
+    rate_coverage,
+    workload_coverage,
+)
 from scripts.lib.base import estimates
 from scripts.lib.base.estimates import (
     Estimate,
@@ -86,6 +94,71 @@ def test_a_median_of_few_values_has_no_interval() -> None:
     assert six is not None and six.low is not None and 1 < six.low < 2
     repeats = median({"a": [1, 100, 3], "b": [5, 5]})
     assert repeats is not None and (repeats.value, repeats.n, repeats.clusters) == (4, 5, 2)
+
+
+def grouped(**groups: list[float]) -> tuple[dict[str, list[float]], dict[str, str]]:
+    """Each group's values as questions, and the groups of these questions."""
+    named = {f"{g}{n}": (g, value) for g, found in groups.items() for n, value in enumerate(found)}
+    return {q: [value] for q, (_, value) in named.items()}, {q: g for q, (g, _) in named.items()}
+
+
+def test_groups_of_equal_size_have_the_plain_median_and_interval() -> None:
+    values, groups = grouped(a=[1, 2, 3, 4], b=[5, 6, 7, 8], c=[9, 10, 11, 12])
+    assert median(values, groups) == median(values)
+    assert paired_ratio(values, values, groups) == paired_ratio(values, values)
+
+
+def test_a_group_counts_as_much_as_any_other_however_many_questions_it_has() -> None:
+    few, groups = grouped(a=[1, 1, 1, 1, 1, 1, 1, 1], b=[5.0], c=[9.0])
+    found = median(few, groups)
+    assert found is not None and found.value == pytest.approx(5), "and not 1"
+    assert (found.n, found.clusters, found.low) == (10, 10, None)
+    # The effective size is 4: fewer than six questions of equal weight.
+    plain = median(few)
+    assert plain is not None and (plain.value, plain.low) == (1, 1)
+
+
+def test_unequal_groups_have_an_interval_between_those_of_fewer_and_of_all_questions() -> None:
+    values, groups = grouped(a=[*range(1, 9)], b=[*range(11, 19)], c=[3, 13])
+    made, plain = median(values, groups), median(values)
+    assert made is not None and made.low is not None and made.high is not None
+    assert plain is not None and plain.low is not None and plain.high is not None
+    assert made.low < made.value < made.high
+    # Kish's size is 12, of 18 questions.
+    assert made.high - made.low > plain.high - plain.low
+
+
+def test_the_sign_test_of_unequal_groups_flips_weighted_signs() -> None:
+    new, groups = grouped(a=[2, 2, 2, 2], b=[0.5])
+    base = {question: [1.0] for question in new}
+    found = paired_ratio(new, base, groups)
+    assert found is not None
+    # Four of weight 1/8 against one of 1/2: a sum of 0 is the least extreme one.
+    assert found.p_value == 1
+    # 0.5 stands at 1/4, the first 2 at 9/16.
+    assert found.estimate.value == pytest.approx(0.5 + 1.5 * 0.8)
+
+
+def test_few_values_have_students_interval_of_the_mean_logarithm_where_it_is_asked_for() -> None:
+    logarithms = np.log([1.5, 1.9, 2.0, 2.4])
+    found = median(of_questions(1.5, 1.9, 2.0, 2.4), few=True)
+    low, high = np.exp(stats.t.interval(0.95, 3, np.mean(logarithms), stats.sem(logarithms)))
+    assert found is not None and found.value == pytest.approx(1.95)
+    assert (found.low, found.high) == pytest.approx((low, high))
+    assert median(of_questions(7), few=True) == Estimate(7, None, None, 1, 1)
+    assert median(of_questions(0, 1, 2), few=True) == median(of_questions(0, 1, 2))
+    many = of_questions(*range(1, 11))
+    assert median(many, few=True) == median(many)
+    ratio = paired_ratio(of_questions(2, 3), of_questions(1, 1), few=True)
+    assert ratio is not None and ratio.estimate.holds(2.5) and ratio.estimate.low is not None
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5])
+def test_the_interval_of_few_values_holds_their_median(count: int) -> None:
+    rng = np.random.default_rng(count)
+    for values in rng.lognormal(0, 2, (500, count)):
+        found = median(of_questions(*values), few=True)
+        assert found is not None and found.low is not None and found.holds(found.value)
 
 
 def test_speed_ups_are_medians_of_ratios_paired_by_question() -> None:
@@ -193,3 +266,15 @@ def test_differences_are_covered(
 @pytest.mark.parametrize("questions", [6, 10, 24])
 def test_medians_are_covered(questions: int) -> None:
     assert 0.94 <= median_coverage(questions, simulations=3000) <= 0.96
+
+
+@pytest.mark.parametrize("questions", [3, 4, 5])
+def test_medians_of_few_values_are_covered(questions: int) -> None:
+    assert 0.90 <= few_coverage(questions, simulations=1000) <= 0.97
+
+
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+@pytest.mark.parametrize("apart", [0.0, 1.0])
+def test_medians_over_workloads_are_covered(sizes: tuple[int, ...], apart: float) -> None:
+    """Wider than necessary where workloads are apart, never narrower."""
+    assert workload_coverage(sizes, apart, simulations=1000) >= 0.94

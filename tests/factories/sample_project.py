@@ -137,6 +137,9 @@ MODELS: Mapping[str, tuple[dict[str, Any], Behaviour]] = {
     ),
 }
 SUITES = {"general": 12, "coder": 12, "math": 12}
+# Questions of suite `workload`, and what speculation gains on them.
+WORKLOADS = {"code_editing": (6, 1.15), "prose": (4, 0.5), "chat": (1, 0.9)}
+LEAST_TOKENS = 30
 ENVIRONMENT = {
     "engine": {"name": "embedded", "version": "0.0.0", "source": "0" * 12},
     "hardware": {"name": HARDWARE},
@@ -179,13 +182,16 @@ def _tokens(shard: Shard, cell: Cell, behaviour: Behaviour) -> list[str]:
     return words
 
 
-def _speed(shard: Shard, behaviour: Behaviour, rng: Random) -> tuple[float, int, int, int]:
+def _speed(
+    shard: Shard, cell: Cell, behaviour: Behaviour, rng: Random
+) -> tuple[float, int, int, int]:
     """(tokens per second, drafted, accepted, steps)"""
     base = behaviour.tokens_per_s * (1.1 if shard.mode.experts == 4 else 1.0)
     if not shard.mode.speculative:
         return base * rng.uniform(0.97, 1.03), 0, 0, 0
     kept = behaviour.accepted * rng.uniform(0.8, 1.2) * (0.5 if shard.mode.draft is None else 1.0)
     gain = (behaviour.speed_up or {}).get(shard.mode.name, (1 + kept) * 0.8)
+    gain *= WORKLOADS.get(cell.question.workload, (0, 1.0))[1]
     steps, width = 20, shard.mode.k or 16
     return base * gain * rng.uniform(0.95, 1.05), steps * width, round(steps * kept), steps
 
@@ -222,7 +228,7 @@ def record(shard: Shard, cell: Cell, behaviour: Behaviour, environment: str) -> 
         answer = [*HOSTILE.values()][place % len(HOSTILE)] + (" yes" if words[-1] == "yes" else "")
         failed = failed or place % 7 == 0
         error = [*HOSTILE.values()][(place + 1) % len(HOSTILE)] or "?"
-    speed, drafted, accepted, steps = _speed(shard, behaviour, rng)
+    speed, drafted, accepted, steps = _speed(shard, cell, behaviour, rng)
     ttft = 40 / behaviour.tokens_per_s / 8
     # The hostile model's cells are older ones, without the positions.
     says_where = steps and not behaviour.hostile
@@ -359,6 +365,11 @@ def _question(number: int) -> dict[str, Any]:
     }
 
 
+def _write_suite(folder: Path, name: str, questions: Mapping[str, Any], **more: Any) -> None:
+    suite = {"version": "1", "domain": name, **more, "prompts": questions}
+    (folder / f"{name}.yaml").write_text(yaml.safe_dump(suite))
+
+
 def make_project(folder: Path) -> Path:
     """The project's inputs in `folder`: code of this checkout, registry, questions, profile."""
     copy_checkout(folder)
@@ -386,9 +397,13 @@ def make_project(folder: Path) -> Path:
     prompts.mkdir(parents=True)
     for suite, count in SUITES.items():
         asked = {f"q{number:02}": _question(number) for number in range(count)}
-        (prompts / f"{suite}.yaml").write_text(
-            yaml.safe_dump({"version": "1", "domain": suite, "prompts": asked})
-        )
+        _write_suite(prompts, suite, asked)
+    named = [name for name, (count, _) in WORKLOADS.items() for _ in range(count)]
+    asked = {
+        f"w{number:02}_{name}": {**_question(number), "tier": 1, "workload": name}
+        for number, name in enumerate(named)
+    }
+    _write_suite(prompts, "workload", asked, inference_params={"min_tokens": LEAST_TOKENS})
     # Another engine version is no other page.
     (folder / "envs/engine.lock").write_text(f"llama-cpp-python==0.0.0 --hash=sha256:{'0' * 64}\n")
     for file in (folder / "config/hardware").glob("*.yaml"):
@@ -403,8 +418,10 @@ def make_project(folder: Path) -> Path:
     (folder / f"config/hardware/{HARDWARE}.yaml").write_text(yaml.safe_dump(profile))
     config = yaml.safe_load((folder / "config/config.yaml").read_text())
     config |= {"hardware": HARDWARE, "models": [*MODELS], "tiers": [1, 2, 3]}
+    config |= {"suites": ["*", "workload"], "questions": ["*"]}
     config["decoding"] |= {
         "modes": ["*", "!*_k24*", "!*_k32", "!*_k48", "!moe4_*", "!moe6_*"],
+        "speed_suites": ["*"],
         "speed_sample": 5,
     }
     (folder / "config/config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from scripts.lib.planning.modes import Mode
@@ -90,6 +91,31 @@ def way(base: Setup, mode: Mode, speed: float, **changes: object) -> Setup:
     rows = answers(base.passes.passed, speed, 16, **counted)
     made = Setup("h", "embedded", base.model, mode, rows, 16, base=base)
     return replace(made, speculations=speculations(engine_mode_spec(mode)))
+
+
+def on_workloads(
+    c: Setup, speeds: Mapping[str, Sequence[float]], base: Setup | None = None, **changes: object
+) -> Setup:
+    """The setup with answers in suite `workload`, too: workload -> a speed for each question."""
+    asked = [(name, n, speed) for name, found in speeds.items() for n, speed in enumerate(found)]
+    rows = tuple(
+        replace(
+            c.rows[0],
+            suite="workload",
+            question_id=f"{name}_{n}",
+            **{"decode_tokens_per_s": speed, **changes},
+        )
+        for name, n, speed in asked
+    )
+    return replace(
+        c,
+        rows=(*c.rows, *rows),
+        base=base,
+        workloads={("workload", f"{name}_{n}"): name for name, n, _ in asked},
+        apart=frozenset({"workload"}),
+        planned=c.planned + len(rows),
+        planned_apart=len(rows),
+    )
 
 
 def part(*setups: Setup) -> ProfilePart:

@@ -11,10 +11,10 @@ import pytest
 
 from scripts.lib.base.layout import PICTURE_NAMES
 from scripts.lib.pages.drawing import COLOURS
-from scripts.lib.pages.pictures import PICTURES, draw, front
+from scripts.lib.pages.pictures import PICTURES, SHOWN_MODELS, draw, front
 from scripts.lib.pages.report import DESCRIPTIONS
 from scripts.lib.planning.modes import Mode
-from tests.factories.table_rows import LOOKUP, part, row, way
+from tests.factories.table_rows import LOOKUP, on_workloads, part, row, way
 
 
 def texts(svg: str) -> list[str]:
@@ -129,3 +129,36 @@ def test_speculation_is_drawn_over_k_over_n_and_by_n_gram_speculator() -> None:
     assert {"m baseline, mtp", "m baseline, mtp + lookup", "m baseline†", "mod"} <= set(shown)
     assert "n-gram speculator" in shown and "K, most tokens drafted per step" in shown
     assert "n, tokens that prompt lookup matches" not in shown
+
+
+EDITS_AND_PROSE = {"code_editing": [10.0] * 4, "prose": [10.0]}
+FASTER = {"code_editing": [19.0, 20.0, 20.0, 21.0], "prose": [8.0]}
+
+
+def test_workloads_have_a_panel_for_each_model_with_speed_ups_and_intervals() -> None:
+    big = on_workloads(row("big", 30), EDITS_AND_PROSE)
+    small = on_workloads(row("small", 30), EDITS_AND_PROSE)
+    lookup = on_workloads(way(big, LOOKUP, 10.0), FASTER, big)
+    faster = {name: [1.1 * speed for speed in found] for name, found in FASTER.items()}
+    lossy = on_workloads(way(small, HEAD, 10.0, certificate="lossy"), faster, small)
+    shown = texts(draw("workloads", part(big, small, lossy, lookup)))
+    assert shown.index("small") < shown.index("big"), "the greatest speed-up comes first"
+    assert {"all", "code", "editing", "prose", "lookup_n3", "mtp_k4"} <= set(shown)
+    assert {"2.00x", "(1.87–2.13)", "0.80x", "(n=1)"} <= set(shown)
+
+
+def test_an_impossible_speed_up_on_a_workload_is_named() -> None:
+    base = on_workloads(row("m", 30), EDITS_AND_PROSE)
+    wild = on_workloads(way(base, LOOKUP, 10.0), FASTER | {"prose": [900.0]}, base)
+    shown = texts(draw("workloads", part(base, wild)))
+    assert "impossible" in shown and "90.00x" not in shown and "2.00x" in shown
+
+
+def test_the_slowest_modes_and_models_beyond_the_limits_are_left_to_the_tables() -> None:
+    setups = []
+    for number in range(SHOWN_MODELS + 1):
+        base = on_workloads(row(f"m{number}", 30), EDITS_AND_PROSE)
+        speeds = {name: [s + number for s in found] for name, found in FASTER.items()}
+        setups += [base, on_workloads(way(base, LOOKUP, 10.0), speeds, base)]
+    shown = texts(draw("workloads", part(*setups)))
+    assert "m0" not in shown and {"m1", f"m{SHOWN_MODELS}"} <= set(shown)

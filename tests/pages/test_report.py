@@ -160,7 +160,7 @@ def test_hostile_answers_are_shown_as_text_and_run_nothing(page: Page) -> None:
         " children: [...document.querySelectorAll('#a-text *, #a-facts dd *')].map((x) => x.localName + '.' + x.className)}) }"
         " return found })()"
     )
-    assert len(shown) == 36
+    assert len(shown) == 47
     kinds = {child for cell in shown for child in cell["children"]}
     assert kinds <= {"span.invisible", "mark.", "a.code"}
     whole = "\n".join(cell["text"] + cell["facts"] for cell in shown)
@@ -243,7 +243,7 @@ def test_filters_narrow_the_setups(page: Page) -> None:
 
 def test_impossible_and_lossy_configurations_are_marked(page: Page) -> None:
     struck = texts(page, "#setup-table .struck")
-    assert any(text.startswith("40") for text in struck) and any("51." in text for text in struck)
+    assert any(text.startswith("390") for text in struck) and any("47." in text for text in struck)
     assert any("impossible: " in note for note in column(page, "setup-table", 13))
     assert any("have no score" in note for note in column(page, "setup-table", 13))
 
@@ -258,7 +258,7 @@ def test_acceptance_by_position_is_shown_where_the_cells_say_it(page: Page) -> N
             strict=True,
         )
     )
-    assert shown[("big_dense", "spec_little_draft_k4")] == "95 / 75 / 25 / – / –"
+    assert shown[("big_dense", "spec_little_draft_k4")] == "90 / 69 / 20 / – / –"
     assert shown[("hostile", "lookup_n3")] == "–" and shown[("big_moe", "baseline")] == "–"
 
 
@@ -287,6 +287,27 @@ def test_a_mode_by_leave_is_marked_and_a_sampled_answer_that_differs_has_no_gap(
     facts = texts(shared, "#b-facts")[0]
     assert "differs: token 7 differs from the base's" in facts and "gap" not in facts
     assert shared.errors == []
+
+
+def test_speeds_are_shown_by_workload(page: Page) -> None:
+    heads = texts(page, "#workload-table thead th")
+    assert heads == [
+        "model",
+        "mode",
+        "all workloads",
+        "code editing",
+        "prose",
+        "chat",
+        "ended early",
+    ]
+    names = zip(column(page, "workload-table", 1), column(page, "workload-table", 2), strict=True)
+    places = {name: place for place, name in enumerate(names)}
+    edits, chat, early = (column(page, "workload-table", number) for number in (4, 6, 7))
+    way, base = places["big_dense", "spec_little_draft_k4"], places["big_dense", "baseline"]
+    assert re.fullmatch(r"\d\.\d\dx \(\d\.\d\d–\d\.\d\d\)", edits[way])
+    assert edits[base].endswith(") t/s") and chat[way].endswith("x (n=1)")
+    assert int(early[base]) > 0
+    assert any(cell.startswith("59.") for cell in texts(page, "#workload-table .struck"))
 
 
 def test_answers_are_paged_and_filtered(page: Page) -> None:
@@ -327,7 +348,7 @@ def test_two_answers_stand_side_by_side_with_the_first_difference_marked(page: P
     if left == right:
         assert words == "The answers are the same, character by character."
     seen = set()
-    for _ in range(36):
+    for _ in range(47):
         page.evaluate("document.getElementById('next-question').click()")
         words = page.evaluate("document.getElementById('difference').textContent")
         left, right = texts(page, "#a-text")[0], texts(page, "#b-text")[0]
@@ -401,7 +422,7 @@ def test_a_screen_reader_finds_a_name_for_everything(page: Page) -> None:
     assert headings[:3] == [
         "Benchmark report",
         "Which setup should a role run?",
-        "Setups",
+        "Speed by workload",
     ]
     levels = page.evaluate(
         "[...document.querySelectorAll('h1,h2,h3')].map((x) => Number(x.localName[1]))"
@@ -474,7 +495,7 @@ def test_equal_answers_are_stored_once(sample: Path, file: Path) -> None:
     pools = [
         json.loads(found) for found in re.findall(r'id="answers-\d+">(.*?)</script>', made, re.S)
     ]
-    assert len(pools) == len(data["questions"]) == 36
+    assert len(pools) == len(data["questions"]) == 47
     assert cells > 400 and sum(map(len, pools)) < 0.75 * cells
     for pool in pools:
         assert len({json.dumps(answer) for answer in pool}) == len(pool)

@@ -9,13 +9,17 @@ import pytest
 
 from scripts.lib.planning.cell_spec import Weights
 from scripts.lib.planning.plan import Planner, find_shard, make_plan
+from scripts.lib.prompts.loader import load_suites
+from scripts.lib.prompts.question_workloads import WORKLOADS
 from scripts.lib.results.review_check import CheckedReview
-from scripts.lib.tables.load import Reviewed, setup
+from scripts.lib.tables.load import Reviewed, setup, suites_apart
 from scripts.lib.tables.setups import Setup
 from scripts.lib.weights.facts import facts
 from tests.factories.plans import tiny_planner
 from tests.factories.table_rows import ROW
 from tests.factories.tiny_models import write_model
+
+SUITES = load_suites(Path("benchmarks/prompts/v1"))
 
 REASON = "tried on 2026-11-20"
 
@@ -48,3 +52,22 @@ def test_a_recurrent_model_without_roll_back_speculates_by_the_registrys_leave(
     assert loaded(planner, "lookup_n3").leave == leave
     assert loaded(planner, "baseline").leave == "", "only what speculates needs leave"
     assert loaded(planner, "ngram_mod").most_drafted == 64
+
+
+def test_suites_that_measure_speeds_are_those_with_workloads_that_no_role_asks_for() -> None:
+    general, workload = SUITES["general"].questions, SUITES["workload"].questions
+    assert suites_apart([*general, *workload]) == {"workload"}
+    assert suites_apart(replace(q, workload="chat") for q in general) == frozenset()
+    assert suites_apart(replace(q, suite="gsm8k") for q in general) == frozenset()
+
+
+def test_a_setup_knows_its_questions_workloads_and_how_many_cells_stand_apart(
+    tmp_path: Path,
+) -> None:
+    planner = replace(tiny_planner(tmp_path), suites=SUITES)
+    config = replace(planner.config, suites=("general", "workload"), tiers=(1,))
+    found = loaded(replace(planner, config=config), "baseline")
+    assert set(found.workloads.values()) == set(WORKLOADS) and len(found.workloads) == 32
+    assert found.workloads["workload", "t1_q1_edit_retry"] == "code_editing"
+    assert found.apart == {"workload"} and found.planned_apart == 32
+    assert found.planned_of_quality == sum(q.tier == 1 for q in SUITES["general"].questions)

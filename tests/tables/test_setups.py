@@ -14,18 +14,21 @@ from scripts.lib.pages.sections.speed import efficiency
 from scripts.lib.planning.cell_record import Count
 from scripts.lib.planning.modes import Mode
 from scripts.lib.results.review_rows import ReviewRow
+from scripts.lib.results.symptoms import Symptom
 from scripts.lib.settings.speculators import speculations
 from scripts.lib.tables.setups import (
     Setup,
     by_question,
     passes,
     quality_rows,
+    speed_ratio,
     ways_of,
+    workload_place,
 )
 from scripts.lib.tables.summary import summary_csv, summary_row
 from tests.factories.engines import engine_mode_spec
 from tests.factories.plans import model
-from tests.factories.table_rows import LOOKUP, ROW
+from tests.factories.table_rows import LOOKUP, ROW, on_workloads
 
 
 def setup(mode: Mode, *rows: ReviewRow, **changes: object) -> Setup:
@@ -277,3 +280,78 @@ def test_heads_and_n_gram_speculators_have_no_column_of_the_predecessors() -> No
     shown = summary_row(BASE, [*ways, setup(LOOKUP, *timed(20), base=BASE)])
     assert (shown["spec_best_tps"], shown["spec_lookup_best_tps"]) == ("", "")
     assert shown["lookup_n_results"] == "n3:20.0"
+
+
+EDITS, PROSE = [10.0, 11.0, 12.0], [8.0]
+ON_WORKLOADS = on_workloads(BASE, {"prose": PROSE, "code_editing": EDITS})
+
+
+def lookup_on(speeds: dict[str, list[float]], **changes: object) -> Setup:
+    return on_workloads(setup(LOOKUP, *timed(10, 20, 40)), speeds, ON_WORKLOADS, **changes)
+
+
+def test_speeds_are_those_of_the_workloads_and_each_counts_equally() -> None:
+    assert BASE.decode == Estimate(20, None, None, 3, 3), "without a workload: all questions"
+    assert ON_WORKLOADS.decode is not None and ON_WORKLOADS.decode.clusters == 4
+    # Prose has half of the weight: 8 stands at 1/4, 10 at 7/12.
+    assert ON_WORKLOADS.decode.value == pytest.approx(8 + 2 * 0.75)
+    assert ON_WORKLOADS.ttft is not None and ON_WORKLOADS.ttft.clusters == 4
+    failed = tuple(replace(row, status="error") for row in ON_WORKLOADS.rows if row.suite != "math")
+    only_quality = replace(ON_WORKLOADS, rows=(*BASE.rows, *failed))
+    assert only_quality.decode == BASE.decode, "no answer with a workload is left"
+
+
+def test_a_speed_up_is_paired_on_the_workloads_that_both_answered() -> None:
+    way = lookup_on({"code_editing": [20.0, 22.0, 24.0], "prose": [6.0]})
+    assert way.speed_up is not None and way.speed_up.estimate.clusters == 4
+    by = {name: on.speed_up for name, on in way.by_workload.items()}
+    assert list(by) == ["code_editing", "prose"], "in the suite's order"
+    edits, prose = by["code_editing"], by["prose"]
+    assert edits is not None and edits.estimate.value == pytest.approx(2)
+    assert edits.estimate.low == pytest.approx(2), "three questions with the same ratio"
+    assert prose is not None and prose.estimate == Estimate(0.75, None, None, 1, 1)
+    # A base that answered the other questions only is compared on these.
+    other = replace(way, base=BASE)
+    assert other.speed_up is not None and other.speed_up.estimate == Estimate(1, None, None, 3, 3)
+    assert speed_ratio(way, setup(Mode("baseline"))) is None
+
+
+def test_few_questions_of_a_workload_have_an_interval_and_shares_of_drafts_have_none() -> None:
+    counted = {"drafted_tokens": 40, "accepted_tokens": 20, "verify_steps": 10}
+    way = lookup_on({"code_editing": [20.0, 23.0, 24.0], "prose": [6.0]}, **counted)
+    on = way.by_workload["code_editing"]
+    assert on.decode is not None and on.decode.low is not None and on.decode.low < 20
+    assert on.speed_up is not None and on.speed_up.estimate.low is not None
+    assert on.acceptance == Estimate(0.5, None, None, 3, 3)
+    assert way.acceptance == Estimate(0.5, None, None, 4, 4), "not of the undrafted answers"
+
+
+def test_a_workload_alone_can_be_impossible() -> None:
+    counted = {"drafted_tokens": 160, "accepted_tokens": 10, "verify_steps": 10}
+    way = lookup_on({"code_editing": [11.0, 12.0, 13.0], "prose": [80.0]}, **counted)
+    assert way.by_workload["prose"].struck_out == "10.00x passes the accepted length + 1 = 2.00"
+    assert way.by_workload["code_editing"].struck_out == ""
+
+
+def test_workloads_are_in_no_pass_rate_and_their_passes_stand_apart() -> None:
+    wrong = on_workloads(BASE, {"prose": PROSE, "chat": [9.0, 9.0]}, score=0, passed=False)
+    assert wrong.quality == BASE.quality and wrong.passes == BASE.passes
+    assert (wrong.planned, wrong.planned_of_quality, wrong.unscored_share) == (6, 3, 0)
+    unscored = on_workloads(BASE, {"prose": PROSE}, score=None, passed=None)
+    assert unscored.unscored_share == 0
+    chat = wrong.by_workload["chat"]
+    assert (chat.passes.passed, chat.passes.scored, chat.planned) == (0, 2, 2)
+    # Without `apart`, a suite with workloads counts like any other.
+    assert replace(wrong, apart=frozenset()).passes.scored == 6
+
+
+def test_answers_that_ended_early_are_counted() -> None:
+    short = on_workloads(BASE, {"prose": PROSE, "chat": [9.0]}, symptoms=(Symptom.SHORT,))
+    assert short.ended_early == 2 and short.by_workload["chat"].ended_early == 1
+    assert ON_WORKLOADS.ended_early == 0
+
+
+def test_workloads_of_the_suite_come_first_in_its_order() -> None:
+    names = ["poems", "chat", "code_editing", "ads", "prose"]
+    ordered = ["code_editing", "prose", "chat", "ads", "poems"]
+    assert sorted(names, key=workload_place) == ordered

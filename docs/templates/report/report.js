@@ -202,6 +202,7 @@
   function notesOf(c) {
     const found = [];
     if (c.failed) found.push(`${c.failed} failed`);
+    if (c.early) found.push(`${c.early} ended early`);
     if (c.coverage < 1) found.push(`${percent(c.coverage)} of the criteria scored`);
     if (c.struck) found.push(`impossible: ${c.struck}`);
     else if (c.note) found.push(`not ranked: ${c.note}`);
@@ -449,6 +450,30 @@
     { words: "suites", cell: (r) => visible(r.suites.join(", ")) },
   ]);
 
+  /* --- workloads --- */
+
+  /* A speculative setup's speed-up, another one's decode speed, over all workloads or on one. */
+  const figureOf = (c, on) => (c.speculative ? on.up : on.decode);
+
+  function figureCell(c, on) {
+    if (!on) return "–";
+    const shown = c.speculative ? estimate(on.up, 2, "x") : `${estimate(on.decode)} t/s`;
+    return element("span", { class: on.struck ? "struck" : "", title: on.struck ? visible(on.struck) : "" }, shown);
+  }
+
+  function workloadColumn(words, on) {
+    const value = (c) => on(c) && figureOf(c, on(c)) && figureOf(c, on(c))[0];
+    return { words, number: true, value, cell: (c) => figureCell(c, on(c)) };
+  }
+
+  const workloadTable = () => new PagedTable(byId("workload-table"), "Decode speed without speculation, speed-up with it; medians over questions", [
+    { words: "model", header: true, value: (c) => c.model, cell: (c) => code(c.model) },
+    { words: "mode", value: (c) => c.mode, cell: (c) => (c.leave ? [code(c.mode), "†"] : code(c.mode)) },
+    workloadColumn("all workloads", (c) => c),
+    ...part.workloads.map((name) => workloadColumn(visible(name.replaceAll("_", " ")), (c) => c.workloads[name])),
+    { words: "ended early", number: true, value: (c) => c.early, cell: (c) => String(c.early) },
+  ]);
+
   /* --- start --- */
 
   function firstPair() {
@@ -477,6 +502,7 @@
     options(byId("answer-state"), [all, ...unique(cells.map(stateOf)).map((x) => [x, x])]);
     for (const pictures of document.querySelectorAll(".pictures")) pictures.hidden = pictures.dataset.part !== String(at);
     rolesTable().show(part.roles);
+    workloadTable().show(part.setups.filter((c) => Object.keys(c.workloads).length));
     filterSetups();
     for (const side of Object.values(sides)) {
       side.cell = null;

@@ -23,11 +23,11 @@ LEGACY = RESULTS / "legacy"
 
 TABLES = RESULTS / "tables"
 TABLE_NAMES = (
-    *("cells", "modes", "acceptance", "speculators", "suites", "roles", "reductions"),
+    *("cells", "modes", "workloads", "acceptance", "speculators", "suites", "roles", "reductions"),
     *("variants", "depths", "damaged"),
 )
-CELLS_TABLE, MODES_TABLE, DAMAGED_TABLE = (
-    TABLES / f"{name}.csv" for name in ("cells", "modes", "damaged")
+CELLS_TABLE, MODES_TABLE, WORKLOADS_TABLE, DAMAGED_TABLE = (
+    TABLES / f"{name}.csv" for name in ("cells", "modes", "workloads", "damaged")
 )
 SUMMARY = REVIEWS / "summary.csv"
 INSTRUMENT = REVIEWS / "instrument.csv"
@@ -45,7 +45,9 @@ PAGES: Mapping[str, str] = {
     "docs/reference/models/QUIRKS.md": f"{TEMPLATES}/QUIRKS.md.j2",
 }
 # Drawn for each hardware profile and engine: `{profile}-{engine}-{picture}.svg` beside RESULTS.md.
-PICTURE_NAMES = ("quality-speed", "speculation", "acceptance", "roofline", "depth", "suites")
+PICTURE_NAMES = (
+    *("quality-speed", "workloads", "speculation", "acceptance", "roofline", "depth", "suites"),
+)
 
 
 def part_slug(hardware: str, engine: str) -> str:

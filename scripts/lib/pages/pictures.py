@@ -1,4 +1,4 @@
-"""The pictures of RESULTS.md: quality against speed, speculation, acceptance, roofline, suites."""
+"""The pictures of RESULTS.md: quality against speed, workloads, speculation, roofline, …."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib import style
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
@@ -40,6 +41,10 @@ from scripts.lib.tables.ranking import unrankable
 from scripts.lib.tables.setups import Setup, passes
 
 LABELLED = 12
+# The workloads' picture shows so many models, and modes of each; the tables have all.
+SHOWN_MODELS, SHOWN_WAYS = 8, 12
+# Speed-ups named beside the colours; the outer ones are the ends of the scale.
+RATIOS = (0.4, 0.6, 0.8, 1.0, 1.25, 1.7, 2.5)
 
 
 def _name(c: Setup) -> str:
@@ -372,6 +377,91 @@ def depth(part: ProfilePart) -> Figure:
     return figure
 
 
+# --- workloads ---
+
+
+def workloads(part: ProfilePart) -> Figure:
+    """Speed-ups by mode and workload, a panel for each model; the greatest ones come first."""
+    by_model: dict[str, list[Setup]] = {}
+    for c in part.setups:
+        if c.mode.speculative and any(on.speed_up for on in c.by_workload.values()):
+            by_model.setdefault(c.model.key, []).append(c)
+    ways = [sorted(found, key=_best_of, reverse=True) for found in by_model.values()]
+    ways = sorted(ways, key=lambda found: _best_of(found[0]), reverse=True)[:SHOWN_MODELS]
+    ways = [found[:SHOWN_WAYS] for found in ways]
+    names = part.workloads
+    heights = [len(found) + 1.0 for found in ways]
+    figure = new_figure(3.2 + 1.0 * (len(names) + 1), 1.2 + 0.4 * max(2.0, sum(heights)))
+    if not ways:
+        return empty_figure(figure, "no speed-up on a workload was measured")
+    panels = figure.subplots(len(ways), 1, squeeze=False, gridspec_kw={"height_ratios": heights})
+    for axes, found in zip(panels[:, 0], ways, strict=True):
+        shown = _draw_workloads(axes, found, names)
+        axes.set_title(one_line(found[0].model.key), loc="left", fontsize=9)
+    columns = ["all", *(name.replace("_", "\n") for name in names)]
+    panels[0, 0].set_xticks(np.arange(len(columns)) + 0.5, columns, fontsize=8)
+    bar = figure.colorbar(shown, ax=panels[:, 0].tolist(), aspect=12, shrink=0.8)
+    bar.set_ticks([np.log2(ratio) for ratio in RATIOS], labels=[f"{ratio:g}x" for ratio in RATIOS])
+    bar.set_label("speed-up, median of paired ratios")
+    return figure
+
+
+def _best_of(c: Setup) -> float:
+    """The greatest possible speed-up on a workload."""
+    found = [on for on in c.by_workload.values() if not on.struck_out]
+    return max((on.speed_up.estimate.value for on in found if on.speed_up), default=0.0)
+
+
+def _draw_workloads(axes: Axes, ways: Sequence[Setup], names: Sequence[str]) -> QuadMesh:
+    """One model: a line for each mode, a field for all workloads and for each."""
+    ratios = np.full((len(ways), len(names) + 1), np.nan)
+    for line, way in enumerate(ways):
+        for column, on in enumerate((way, *map(way.by_workload.get, names))):
+            if on is None or on.speed_up is None:
+                continue
+            words, colour = _speed_up_words(on.speed_up.estimate), INK
+            if on.struck_out:
+                words, colour = "impossible", FORBIDDEN
+            else:
+                ratios[line, column] = np.log2(on.speed_up.estimate.value)
+                # The scale is dark at both ends.
+                colour = "white" if abs(ratios[line, column]) > 0.75 else INK
+            axes.text(
+                column + 0.5, line + 0.5, words, ha="center", va="center", fontsize=7, color=colour,
+            )  # fmt: skip
+    # Steps and no smooth scale, as for the suites. The middle one is around 1.
+    colours = mpl.colormaps["RdBu"].resampled(11).with_extremes(bad="#eeeeee")
+    limit = np.log2(RATIOS[-1])
+    shown = axes.pcolormesh(
+        ratios, cmap=colours, vmin=-limit, vmax=limit, edgecolors="white", linewidth=1
+    )
+    labels = [one_line(way.mode.name) + leave_mark(way) for way in ways]
+    proved = [way.inherits_quality for way in ways]
+    axes.set_yticks(np.arange(len(ways)) + 0.5, labels, fontsize=8)
+    for tick, is_proved in zip(axes.get_yticklabels(), proved, strict=True):
+        tick.set_color(INK if is_proved else QUIET)
+    _as_fields(axes)
+    axes.set_xticks([])
+    return shown
+
+
+def _speed_up_words(up: Estimate) -> str:
+    """`1.90x` above its interval."""
+    if up.low is None or up.high is None:
+        return f"{up.value:.2f}x\n(n={up.clusters})"
+    return f"{up.value:.2f}x\n({up.low:.2f}–{up.high:.2f})"
+
+
+def _as_fields(axes: Axes) -> None:
+    """Without ticks, grid and frame, the first line on top."""
+    axes.tick_params(length=0)
+    axes.grid(visible=False)
+    axes.invert_yaxis()
+    axes.xaxis.tick_top()
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
 # --- suites ---
 
 
@@ -404,12 +494,7 @@ def suites(part: ProfilePart) -> Figure:
     suite_names = [one_line(name).replace("_", "\n") for name in names]
     axes.set_xticks(np.arange(len(names)) + 0.5, suite_names, fontsize=8)
     axes.set_yticks(np.arange(len(rows)) + 0.5, [_name(row) for row in rows], fontsize=8)
-    axes.tick_params(length=0)
-    axes.grid(visible=False)
-    axes.invert_yaxis()
-    axes.xaxis.tick_top()
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    _as_fields(axes)
     figure.colorbar(shown, ax=axes, label="pass rate, %", aspect=12, shrink=min(1.0, 6 / height))
     return figure
 
@@ -419,6 +504,7 @@ def suites(part: ProfilePart) -> Figure:
 PICTURES: Mapping[str, Callable[[ProfilePart], Figure]] = MappingProxyType(
     {
         "quality-speed": quality_speed,
+        "workloads": workloads,
         "speculation": speculation,
         "acceptance": acceptance,
         "roofline": roofline,

@@ -31,6 +31,7 @@ SCORES = tuple(column for column in COLUMNS if column.endswith("_score"))
 DESCRIPTIONS: Mapping[str, str] = {
     "quality-speed": "Pass rate against decode speed in the fastest proved way, with 95 % "
     "intervals and the Pareto front",
+    "workloads": "Speed-up by mode and workload, with 95 % intervals; a panel for each model",
     "speculation": "Speed-up and acceptance against K (draft models and heads) and n (prompt "
     "lookup), and of the other n-gram speculators",
     "acceptance": "Share of the verified batches that accepted the first, second, … token of the "
@@ -144,6 +145,10 @@ def _positions(c: Setup) -> list[float | None]:
     return [round(share.value, 4) if share is not None else None for share in shares]
 
 
+def _up(c: Setup) -> list[float | int | None] | None:
+    return _estimate(c.speed_up.estimate if c.speed_up is not None else None)
+
+
 def _setup(c: Setup, asked: Mapping[tuple[str, str], Question], pool: Pool) -> dict[str, Any]:
     found = c.passes
     return {
@@ -161,7 +166,12 @@ def _setup(c: Setup, asked: Mapping[tuple[str, str], Question], pool: Pool) -> d
         "rate": _estimate(c.quality),
         "decode": _estimate(c.decode),
         "ttft": _estimate(c.ttft),
-        "up": _estimate(c.speed_up.estimate if c.speed_up is not None else None),
+        "up": _up(c),
+        "early": c.ended_early,
+        "workloads": {
+            name: {"decode": _estimate(on.decode), "up": _up(on), "struck": on.struck_out}
+            for name, on in c.by_workload.items()
+        },
         "acceptance": _estimate(c.acceptance),
         "positions": _positions(c),
         "leave": c.leave,
@@ -200,6 +210,7 @@ def _part(part: ProfilePart, pool: Pool) -> dict[str, Any]:
     places = {c.name: place for place, c in enumerate(ordered)}
     return {
         "name": part.name,
+        "workloads": part.workloads,
         "setups": [_setup(c, asked, pool) for c in ordered],
         "roles": [_role(ranking, places) for ranking in part.rankings],
     }

@@ -8,7 +8,15 @@ from pathlib import Path
 
 from scripts.lib.base.markdown import TO_ROOT
 from scripts.lib.base.templates import render
-from scripts.lib.pages.sections import depth, evidence, judges, quality, speed, variants
+from scripts.lib.pages.sections import (
+    depth,
+    evidence,
+    judges,
+    quality,
+    speed,
+    variants,
+    workloads,
+)
 from scripts.lib.tables.profile_part import ProfilePart
 
 
@@ -16,7 +24,7 @@ def results_page(template: Path, parts: Sequence[ProfilePart]) -> str:
     """RESULTS.md as text."""
     made = render(
         template, parts=parts, to_root=TO_ROOT, quality=quality, speed=speed, depth=depth,
-        evidence=evidence, judge=judges, variants=variants,
+        evidence=evidence, judge=judges, variants=variants, workloads=workloads,
     )  # fmt: skip
     # An empty section leaves blank lines.
     return re.sub(r"\n{3,}", "\n\n", made).rstrip("\n") + "\n"

@@ -13,7 +13,9 @@ from scripts.lib.planning.disk import every_plan
 from scripts.lib.planning.modes import speculates_by_leave
 from scripts.lib.planning.plan import Plan, Shard
 from scripts.lib.planning.traits import traits_of
+from scripts.lib.prompts.loader import Question
 from scripts.lib.prompts.types import depth_of
+from scripts.lib.registry.role_table import is_role_suite
 from scripts.lib.results.review import plan_review
 from scripts.lib.results.review_check import CheckedReview, Damage, StoredCells, check_review
 from scripts.lib.results.review_rows import ReviewRow
@@ -59,6 +61,15 @@ def _read_environments(
     return found, damaged
 
 
+def suites_apart(questions: Iterable[Question]) -> frozenset[str]:
+    """The suites that measure speeds: with workloads, and asked by no role.
+
+    Their passes are shown apart: they are not what a role needs.
+    """
+    found = {question.suite for question in questions if question.workload}
+    return frozenset(suite for suite in found if not is_role_suite(suite))
+
+
 def setup(plan: Plan, reviewed: Reviewed, measured_gb_per_s: float | None) -> Setup:
     """A reviewed shard as a setup, with what the physics gate and the roofline need.
 
@@ -72,6 +83,7 @@ def setup(plan: Plan, reviewed: Reviewed, measured_gb_per_s: float | None) -> Se
         by_depth.setdefault(depth_of(row.question_id)[1], []).append(row)
     context = shard.cells[0].spec["context"]
     leave = speculates_by_leave(shard.model, traits_of(shard.model, facts))
+    apart = suites_apart(cell.question for cell in shard.cells)
     return Setup(
         hardware=plan.hardware.name,
         engine=plan.engine.name,
@@ -80,6 +92,15 @@ def setup(plan: Plan, reviewed: Reviewed, measured_gb_per_s: float | None) -> Se
         rows=tuple(by_depth.pop(0)),
         deep={depth: tuple(rows) for depth, rows in sorted(by_depth.items())},
         planned=sum(not cell.question.depth for cell in shard.cells),
+        workloads={
+            (cell.id.suite, cell.id.question): cell.question.workload
+            for cell in shard.cells
+            if cell.question.workload
+        },
+        apart=apart,
+        planned_apart=sum(
+            cell.id.suite in apart and not cell.question.depth for cell in shard.cells
+        ),
         weights_bytes=facts.size_bytes if facts is not None else 0,
         experts=header.expert_count if header is not None else None,
         experts_used=shard.mode.experts or all_used,

@@ -12,6 +12,7 @@ from scripts.lib.planning.plan import Plan
 from scripts.lib.results.review_check import Damage
 from scripts.lib.results.states import MissingCells
 from scripts.lib.tables.depths import AtDepth, at_depths
+from scripts.lib.tables.gains import Gains, fastest_by_workload
 from scripts.lib.tables.ranking import (
     Reduction,
     RoleRanking,
@@ -20,7 +21,7 @@ from scripts.lib.tables.ranking import (
     reductions,
     unrankable,
 )
-from scripts.lib.tables.setups import Setup, quality_rows, suite_place
+from scripts.lib.tables.setups import Setup, quality_rows, suite_place, workload_place
 from scripts.lib.tables.variants import Sweep, VariantEffect, sweeps, variant_effects
 
 
@@ -51,8 +52,14 @@ class ProfilePart:
 
     @cached_property
     def suites(self) -> list[str]:
-        """The suites with answers, in the order of `suite_place`."""
-        return sorted({suite for c in self.setups for suite in c.by_suite}, key=suite_place)
+        """The suites with answers that pass rates count, in the order of `suite_place`."""
+        found = {suite for c in self.setups for suite in c.by_suite if suite not in c.apart}
+        return sorted(found, key=suite_place)
+
+    @cached_property
+    def workloads(self) -> list[str]:
+        """The workloads with answers, in the order of `workload_place`."""
+        return sorted({name for c in self.setups for name in c.by_workload}, key=workload_place)
 
     @property
     def measured(self) -> int:
@@ -109,6 +116,10 @@ class ProfilePart:
     def way_of(self, row: Setup) -> Setup:
         """The fastest proved way to decode a quality row's answers; the row itself if none is."""
         return self._ways[row.name]
+
+    def fastest_by_workload(self, row: Setup) -> tuple[Gains, ...]:
+        """The proved ways to decode a quality row's answers that win a workload."""
+        return fastest_by_workload(row, self.setups)
 
 
 def measured_bandwidth(environments: Iterable[Mapping[str, Any]]) -> float | None:

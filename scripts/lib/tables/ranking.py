@@ -18,13 +18,12 @@ from scripts.lib.base.estimates import (
     holm,
     non_inferiority,
     paired_difference,
-    paired_ratio,
     pass_rate,
 )
 from scripts.lib.planning.modes import BASELINE
 from scripts.lib.registry.role_table import suites_for_roles
 from scripts.lib.results.review_rows import ReviewRow
-from scripts.lib.tables.setups import Setup, outcomes, quality_rows, ways_of
+from scripts.lib.tables.setups import Setup, outcomes, quality_rows, speed_ratio, ways_of
 
 UNSCORED_LIMIT = 0.02
 # A reduced number of experts is non-inferior if it costs less than this of the pass rate: 5 points.
@@ -71,7 +70,7 @@ class RoleRanking:
         faster = []
         for candidate in self.tied:
             best = self.candidates[0].way
-            ratio = paired_ratio(candidate.way.decode_speeds, best.decode_speeds)
+            ratio = speed_ratio(candidate.way, best)
             if ratio is not None and is_above_1(ratio):
                 faster.append((candidate, ratio))
         return max(faster, key=lambda found: found[1].estimate.value, default=None)
@@ -93,8 +92,9 @@ def unrankable(row: Setup) -> str:
     if row.struck_out:
         return f"struck out by physics: {row.struck_out}"
     if row.unscored_share > UNSCORED_LIMIT:
-        missing, limit = row.planned - row.passes.scored, f"{100 * UNSCORED_LIMIT:.0f} %"
-        return f"{missing} of {row.planned} answers have no score (limit: {limit})"
+        planned, limit = row.planned_of_quality, f"{100 * UNSCORED_LIMIT:.0f} %"
+        missing = planned - row.passes.scored
+        return f"{missing} of {planned} answers have no score (limit: {limit})"
     if row.decode is None:
         return "no speed was measured"
     return ""
@@ -192,8 +192,7 @@ def reductions(setups: Sequence[Setup]) -> Iterator[Reduction]:
         base = full.get((row.model.key, row.mode.variant))
         if row.mode.experts is None or base is None:
             continue
-        difference = paired_difference(outcomes(row.rows), outcomes(base.rows))
+        difference = paired_difference(row.outcomes, base.outcomes)
         if difference is not None:
             verdict = non_inferiority(difference.estimate, MARGIN)
-            speed = paired_ratio(row.decode_speeds, base.decode_speeds)
-            yield Reduction(row, base, difference, verdict, speed)
+            yield Reduction(row, base, difference, verdict, speed_ratio(row, base))

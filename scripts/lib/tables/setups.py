@@ -1,7 +1,8 @@
 """Setups (hardware, engine, model, mode), made from reviews: quality, speed, speculation of each.
 
 Quality and speed are estimated over questions (base/estimates.py); a speed-up is a median of ratios
-that are paired by question.
+that are paired by question. Speeds are those of the questions with a workload, where there are any,
+and each workload counts equally.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from scripts.lib.base.layout import CELLS
 from scripts.lib.base.speed_limits import bandwidth_violation, bytes_per_token, speed_up_violation
 from scripts.lib.planning.cell_record import Count, Counts
 from scripts.lib.planning.modes import Mode
+from scripts.lib.prompts.question_workloads import WORKLOADS
 from scripts.lib.prompts.types import depth_of
 from scripts.lib.registry_loader import Model
 from scripts.lib.results.certificate import Exactness, worst
 from scripts.lib.results.review_rows import ReviewRow
+from scripts.lib.results.symptoms import Symptom
 from scripts.lib.settings.speculators import BY_NAME, Speculation
 from scripts.lib.settings.variants import Variant
 from scripts.lib.weights.kv_cache import KvCache
@@ -76,8 +79,13 @@ def by_question(rows: Iterable[ReviewRow], value: Callable[[ReviewRow], float | 
     for row in rows:
         of_row = value(row)
         if of_row is not None:
-            found.setdefault((row.suite, row.question_id), []).append(of_row)
+            found.setdefault(question_of(row), []).append(of_row)
     return found
+
+
+def question_of(row: ReviewRow) -> tuple[str, str]:
+    """(suite, question), which a question's repeats have in common."""
+    return row.suite, row.question_id
 
 
 def _ratio(part: int, whole: int) -> float | None:
@@ -96,10 +104,15 @@ class Setup:
     `rows` are those of the suites' questions, `deep` those of questions at a depth, by its tokens.
     `base` is the setup that a speculative mode's answers and speed are compared with. `leave`: why
     the registry lets this recurrent model speculate (empty: it needs no leave); such a mode is
-    marked wherever it is shown. The other fields are for the physics gate and the roofline: size of
-    the weights in bytes, experts (all, active), the KV cache with the types of its keys and values,
-    the speculators, and the memory's bandwidth in GB/s from the profile and as measured (None:
-    unknown). `variant`: the runtime variant that it ran in.
+    marked wherever it is shown. `workloads`: question -> what kind of text its answer is, of those
+    that have a workload. `apart`: suites whose passes are not part of the pass rate, and
+    `planned_apart` the number of their planned cells. `workload`: the one that these rows are of
+    (empty: all rows).
+
+    The other fields are for the physics gate and the roofline: size of the weights in bytes,
+    experts (all, active), the KV cache with the types of its keys and values, the speculators, and
+    the memory's bandwidth in GB/s from the profile and as measured (None: unknown). `variant`: the
+    runtime variant that it ran in.
     """
 
     hardware: str
@@ -109,6 +122,10 @@ class Setup:
     rows: tuple[ReviewRow, ...]
     planned: int
     base: Setup | None = field(default=None, repr=False, compare=False)
+    workloads: Mapping[Hashable, str] = field(default_factory=dict, repr=False, hash=False)
+    apart: frozenset[str] = frozenset()
+    planned_apart: int = 0
+    workload: str = ""
     weights_bytes: int = 0
     experts: int | None = None
     experts_used: int | None = None
@@ -144,7 +161,10 @@ class Setup:
             asked = {(row.suite, depth_of(row.question_id)[0]) for row in self.deep_rows}
             rows = [row for row in self.rows if (row.suite, row.question_id) in asked]
         base = self.base.at_depth(tokens) if self.base is not None else None
-        return replace(self, rows=tuple(rows), planned=len(rows), base=base, deep={})
+        return replace(
+            self, rows=tuple(rows), planned=len(rows), base=base, apart=frozenset(),
+            planned_apart=0, deep={},
+        )  # fmt: skip
 
     @property
     def name(self) -> str:
@@ -167,22 +187,63 @@ class Setup:
         names = sorted({row.suite for row in self.rows}, key=suite_place)
         return {name: tuple(row for row in self.rows if row.suite == name) for name in names}
 
+    # --- workloads ---
+
+    def workload_of(self, row: ReviewRow) -> str:
+        """The workload of an answer's question; empty without one."""
+        return self.workloads.get(question_of(row), "")
+
+    @cached_property
+    def by_workload(self) -> Mapping[str, Setup]:
+        """Workload -> this setup with its answers alone, in the order of `workload_place`."""
+        names = {self.workload_of(row) for row in self.rows} - {""}
+        return {name: self._on(name) for name in sorted(names, key=workload_place)}
+
+    def _on(self, workload: str) -> Setup:
+        rows = tuple(row for row in self.rows if self.workload_of(row) == workload)
+        base = self.base.by_workload.get(workload) if self.base is not None else None
+        return replace(
+            self, rows=rows, planned=len(rows), base=base, apart=frozenset(), planned_apart=0,
+            workload=workload,
+        )  # fmt: skip
+
+    @property
+    def ended_early(self) -> int:
+        """The number of answers that the model ended below their question's `min_tokens`."""
+        return sum(Symptom.SHORT in row.symptoms for row in self.answered)
+
     # --- quality ---
 
     @cached_property
+    def rows_of_quality(self) -> tuple[ReviewRow, ...]:
+        """The rows that the pass rate counts: those of all suites that are not `apart`."""
+        return tuple(row for row in self.rows if row.suite not in self.apart)
+
+    @property
+    def planned_of_quality(self) -> int:
+        """The number of planned cells that the pass rate counts."""
+        return self.planned - self.planned_apart
+
+    @cached_property
     def passes(self) -> Passes:
-        """The passes over all suites."""
-        return passes(self.rows)
+        """The passes over all suites that are not `apart`."""
+        return passes(self.rows_of_quality)
+
+    @cached_property
+    def outcomes(self) -> Clustered:
+        """Passed (1) or not (0) by question, over the same suites."""
+        return outcomes(self.rows_of_quality)
 
     @cached_property
     def quality(self) -> Estimate | None:
-        """The pass rate over all suites."""
-        return pass_rate(outcomes(self.rows))
+        """The pass rate over the same suites."""
+        return pass_rate(self.outcomes)
 
     @property
     def unscored_share(self) -> float:
         """The share of planned answers without a score: not measured yet, or not scored."""
-        return 1 - self.passes.scored / self.planned if self.planned else 0.0
+        planned = self.planned_of_quality
+        return 1 - self.passes.scored / planned if planned else 0.0
 
     @cached_property
     def certificate(self) -> Exactness:
@@ -203,19 +264,28 @@ class Setup:
     # --- speed ---
 
     @cached_property
+    def timed(self) -> tuple[ReviewRow, ...]:
+        """The answers that speeds are taken from: with a workload where any has one, else all."""
+        return tuple(row for row in self.answered if self.workload_of(row)) or self.answered
+
+    def _median(self, value: Callable[[ReviewRow], float | None]) -> Estimate | None:
+        """The median of a speed or a time. The few questions of one workload have an interval."""
+        return median(by_question(self.timed, value), self.workloads, few=bool(self.workload))
+
+    @cached_property
     def decode_speeds(self) -> Clustered:
-        """Decode speeds by question."""
+        """Decode speeds by question, of all questions."""
         return by_question(self.answered, lambda row: row.decode_tokens_per_s)
 
     @cached_property
     def decode(self) -> Estimate | None:
         """The median decode speed."""
-        return median(self.decode_speeds)
+        return self._median(lambda row: row.decode_tokens_per_s)
 
     @cached_property
     def ttft(self) -> Estimate | None:
         """The median time to the first token."""
-        return median(by_question(self.answered, lambda row: row.ttft_s))
+        return self._median(lambda row: row.ttft_s)
 
     @cached_property
     def prefill_speeds(self) -> Clustered:
@@ -225,14 +295,14 @@ class Setup:
     @cached_property
     def prefill(self) -> Estimate | None:
         """The median speed of prompt evaluation."""
-        return median(self.prefill_speeds)
+        return self._median(lambda row: row.prefill_tokens_per_s)
 
     @cached_property
     def speed_up(self) -> Comparison | None:
         """Decode speed over the base's; None without speculation or without shared questions."""
         if not self.mode.speculative or self.base is None:
             return None
-        return paired_ratio(self.decode_speeds, self.base.decode_speeds)
+        return speed_ratio(self, self.base)
 
     @property
     def slow_or_fast(self) -> tuple[ReviewRow, ...]:
@@ -271,16 +341,18 @@ class Setup:
     @cached_property
     def acceptance(self) -> Estimate | None:
         """Accepted over drafted tokens: the median over questions with drafted tokens."""
-        return median(
-            by_question(self.answered, lambda row: _ratio(row.accepted_tokens, row.drafted_tokens))
-        )
+        return self._median_share(lambda row: _ratio(row.accepted_tokens, row.drafted_tokens))
 
     @cached_property
     def accepted_length(self) -> Estimate | None:
         """Drafted tokens accepted per verified batch: the median over questions with one."""
-        return median(
-            by_question(self.answered, lambda row: _ratio(row.accepted_tokens, row.verify_steps))
-        )
+        return self._median_share(lambda row: _ratio(row.accepted_tokens, row.verify_steps))
+
+    def _median_share(
+        self, value: Callable[[ReviewRow], float | None], rows: Iterable[ReviewRow] | None = None
+    ) -> Estimate | None:
+        """The median of a share of drafts: none may be accepted, so few have no interval."""
+        return median(by_question(self.timed if rows is None else rows, value), self.workloads)
 
     @cached_property
     def verified(self) -> tuple[ReviewRow, ...]:
@@ -289,7 +361,7 @@ class Setup:
         A cell lists nothing where nothing was accepted. So do older cells and other servers, which
         never list anything: their answers without an accepted token are not a fair sample.
         """
-        told = [row for row in self.answered if row.verify_steps and _is_told(row)]
+        told = [row for row in self.timed if row.verify_steps and _is_told(row)]
         listed = any(row.accepted_by_position for row in told)
         if not listed and any(row.accepted_tokens for row in told):
             return ()
@@ -313,7 +385,7 @@ class Setup:
 
     def _position(self, place: int) -> Position:
         rows = self.verified
-        share = median(by_question(rows, lambda row: _accepted_at(row, place) / row.verify_steps))
+        share = self._median_share(lambda row: _accepted_at(row, place) / row.verify_steps, rows)
         accepted = sum(_accepted_at(row, place) for row in rows)
         return Position(self, place, accepted, sum(row.verify_steps for row in rows), share)
 
@@ -400,6 +472,22 @@ def _accepted_at(row: ReviewRow, place: int) -> int:
 
 def _failed(rows: Iterable[ReviewRow]) -> set[tuple[str, str]]:
     return {(row.suite, row.question_id) for row in rows if row.status != "ok"}
+
+
+def speed_ratio(new: Setup, base: Setup) -> Comparison | None:
+    """The decode speed of a setup over another's, on the questions that both answered.
+
+    Where they share questions with a workload, only these count, and each workload equally.
+    """
+    shared = {k: v for k, v in new.decode_speeds.items() if k in base.decode_speeds}
+    of_workloads = {k: v for k, v in shared.items() if k in new.workloads}
+    speeds, few = of_workloads or shared, bool(new.workload)
+    return paired_ratio(speeds, base.decode_speeds, new.workloads, few)
+
+
+def workload_place(name: str) -> tuple[int, str]:
+    """A sort key: the workloads of suite `workload` in its order, then the others by name."""
+    return (WORKLOADS.index(name) if name in WORKLOADS else len(WORKLOADS), name)
 
 
 def suite_place(name: str) -> tuple[int, str]:

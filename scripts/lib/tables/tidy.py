@@ -1,4 +1,4 @@
-"""Tidy tables for pandas: answers, setups, positions in drafts, speculators, suites, roles, ….
+"""Tidy tables for pandas: answers, setups, workloads, positions in drafts, suites, roles, ….
 
 Rates in tokens per second, times in seconds, shares 0-1; empty if nothing was measured. The
 columns are explained in `docs/reference/tables.md`.
@@ -95,6 +95,7 @@ CELLS: Columns[tuple[Setup, ReviewRow]] = {
     **{column: _of_answer(column) for column in COLUMNS},
     **{column: _text_of_answer(column) for column in LISTS},
     "depth_tokens": lambda item: depth_of(item[1].question_id)[1],
+    "workload": lambda item: item[0].workload_of(item[1]),
     "speculates_by_leave": lambda item: item[0].leave,
 }
 
@@ -129,6 +130,27 @@ MODES: Columns[Setup] = {
     "warm_up_s": lambda c: c.warm_up_s,
 }
 
+
+# A setup with its answers to one workload alone.
+WORKLOADS: Columns[Setup] = {
+    **_identity(lambda c: c),
+    "speculates_by_leave": lambda c: c.leave,
+    "workload": lambda c: c.workload,
+    "cells": lambda c: len(c.rows),
+    "ok": lambda c: len(c.answered),
+    "ended_early": lambda c: c.ended_early,
+    "passed": lambda c: c.passes.passed,
+    "scored": lambda c: c.passes.scored,
+    **_estimate("pass_rate", lambda c: c.quality),
+    **_estimate("decode_tokens_per_s", lambda c: c.decode, "_median"),
+    **_estimate("prefill_tokens_per_s", lambda c: c.prefill, "_median"),
+    **_estimate("ttft_s", lambda c: c.ttft, "_median"),
+    **_estimate("speed_up", lambda c: c.speed_up.estimate if c.speed_up else None, "_median"),
+    **_estimate("acceptance", lambda c: c.acceptance, "_median"),
+    **_estimate("accepted_length", lambda c: c.accepted_length, "_median"),
+    "certificate": lambda c: c.certificate.value if c.mode.speculative else "",
+    "struck_out": lambda c: c.struck_out,
+}
 
 ACCEPTANCE: Columns[Position] = {
     **_identity(lambda p: p.setup),
@@ -270,6 +292,10 @@ TIDY: Mapping[str, tuple[Columns[Any], Callable[[ProfilePart], Iterable[Any]]]] 
     {
         "cells": (CELLS, lambda part: ((c, row) for c in part.setups for row in c.all_rows)),
         "modes": (MODES, lambda part: part.setups),
+        "workloads": (
+            WORKLOADS,
+            lambda part: (on for c in part.setups for on in c.by_workload.values()),
+        ),
         "acceptance": (ACCEPTANCE, lambda part: (p for c in part.setups for p in c.positions)),
         "speculators": (SPECULATORS, _speculators),
         "suites": (SUITES, _suites),

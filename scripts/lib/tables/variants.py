@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from scripts.lib.base.estimates import Comparison, paired_difference, paired_ratio
 from scripts.lib.machine.profiles import Hardware
-from scripts.lib.tables.setups import Setup, outcomes
+from scripts.lib.tables.setups import Setup, speed_ratio
 
 # The knee of a sweep: the fewest threads that reach this share of the best median speed.
 KNEE_SHARE = 0.95
@@ -26,17 +26,18 @@ class VariantEffect:
     @property
     def decode(self) -> Comparison | None:
         """The ratio of the decode speeds."""
-        return paired_ratio(self.setup.decode_speeds, self.without.decode_speeds)
+        return speed_ratio(self.setup, self.without)
 
     @property
     def prefill(self) -> Comparison | None:
         """The ratio of the speeds of prompt evaluation."""
-        return paired_ratio(self.setup.prefill_speeds, self.without.prefill_speeds)
+        setup, without = self.setup, self.without
+        return paired_ratio(setup.prefill_speeds, without.prefill_speeds, setup.workloads)
 
     @property
     def quality(self) -> Comparison | None:
         """The difference of the pass rates."""
-        return paired_difference(outcomes(self.setup.rows), outcomes(self.without.rows))
+        return paired_difference(self.setup.outcomes, self.without.outcomes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from scripts.lib.base.markdown import (
     table,
     text,
 )
-from scripts.lib.pages.sections.quality import mode_name, setup_name
+from scripts.lib.pages.sections.quality import mode_name, setup_name, workload_name
 from scripts.lib.planning.left_out import MissingWeights
 from scripts.lib.results.certificate import DIVERGENT, Exactness
 from scripts.lib.results.review_rows import ReviewRow
@@ -118,8 +118,16 @@ def _divergence(c: Setup, row: ReviewRow) -> list[str]:
 
 
 def struck(part: ProfilePart) -> list[tuple[str, str]]:
-    """(setup, reason) of each speed that is physically impossible."""
-    return [(setup_name(c), text(c.struck_out)) for c in part.setups if c.struck_out]
+    """What physics struck out, with the reason: setups, or single workloads of possible ones."""
+    found = []
+    for c in part.setups:
+        if c.struck_out:
+            found.append((setup_name(c), text(c.struck_out)))
+            continue
+        for name, on in c.by_workload.items():
+            if on.struck_out:
+                found.append((f"{setup_name(c)} on {workload_name(name)}", text(on.struck_out)))
+    return found
 
 
 def missing_table(part: ProfilePart) -> str:

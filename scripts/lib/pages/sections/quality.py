@@ -17,12 +17,14 @@ from scripts.lib.base.markdown import (
     table,
     text,
 )
+from scripts.lib.tables.gains import Gains, gains
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.ranking import ARCHITECT, MARGIN, RankedSetup, RoleRanking, unrankable
 from scripts.lib.tables.setups import Setup, outcomes, passes
 
 NAMED_TIES = 3
-# Marks a mode in which a recurrent model speculates because the registry allows it.
+NAMED_WAYS = 3
+# Of a mode in which a recurrent model speculates because the registry allows it.
 LEAVE_MARK = "†"
 MARGIN_POINTS = f"{100 * MARGIN:.0f} points"
 
@@ -62,6 +64,11 @@ def speed(c: Setup) -> str:
     return f"~~{shown}~~" if c.struck_out else shown
 
 
+def workload_name(name: str) -> str:
+    """`code editing`, as Markdown."""
+    return text(name.replace("_", " "))
+
+
 def ratio(comparison: Comparison | None) -> str:
     """For example `1.61x (1.50–1.70, n=16)`."""
     return DASH if comparison is None else estimate(comparison.estimate, 2, unit="x", with_n=True)
@@ -72,9 +79,14 @@ def ratio(comparison: Comparison | None) -> str:
 
 def recommendations(part: ProfilePart) -> str:
     """One line per role: the best setup and why, and a faster one that is not clearly worse."""
-    headers = ("role", "run", "passes on its suites", "decode t/s", "why")
-    rows = map(_recommendation, part.rankings)
-    return table(rows, (*headers, "faster, not significantly worse"))
+    headers = ["role", "run", "passes on its suites", "decode t/s", "why"]
+    headers.append("faster, not significantly worse")
+    rows = [_recommendation(ranking) for ranking in part.rankings]
+    if part.workloads:
+        headers.append("speed by workload")
+        for line, ranking in zip(rows, part.rankings, strict=True):
+            line.append(_by_workload(part, ranking))
+    return table(rows, headers)
 
 
 def _recommendation(ranking: RoleRanking) -> list[str]:
@@ -123,11 +135,47 @@ def _against(candidate: RankedSetup) -> str:
 
 def _why_this_way(best: RankedSetup, role: str) -> str:
     if best.way is best.row:
-        return "no proved mode is faster"
+        over = " over all workloads" if best.row.by_workload else ""
+        return f"no proved mode is faster{over}"
     if role == ARCHITECT:
         up = ratio(best.way.speed_up)
         return f"all experts and speculation, quality before speed; {up} its base's speed"
     return f"the same answers at {ratio(best.way.speed_up)} the speed"
+
+
+def _by_workload(part: ProfilePart, ranking: RoleRanking) -> str:
+    """Where the recommended mode, and the fastest ones by workload, win and lose."""
+    if not ranking.candidates or not ranking.candidates[0].row.by_workload:
+        return DASH
+    best = ranking.candidates[0]
+    found = list(part.fastest_by_workload(best.row))
+    if best.way is not best.row:
+        others = [one for one in found if one.way is not best.way]
+        found = [gains(best.way), *others]
+    if not found:
+        return "no proved mode is faster on any workload"
+    more = len(found) - NAMED_WAYS
+    words = [_gains(one) for one in found[:NAMED_WAYS]]
+    return " ".join([*words, f"And {more} more." if more > 0 else ""]).rstrip()
+
+
+def _gains(found: Gains) -> str:
+    """`lookup_n3`: 1.90x on code editing (1.62–2.21, n=4); no gain shown on prose."""
+    parts = [_on_workloads(found.wins)] if found.wins else []
+    if found.losses:
+        parts.append(f"slower: {_on_workloads(found.losses)}")
+    if found.undecided:
+        named = ", ".join(workload_name(on.workload) for on in found.undecided)
+        parts.append(f"no gain shown on {named}")
+    return f"{mode_name(found.way)}: {'; '.join(parts) or 'not compared on any workload'}."
+
+
+def _on_workloads(setups: Iterable[Setup]) -> str:
+    shown = []
+    for on in setups:
+        up, _, rest = ratio(on.speed_up).partition(" ")
+        shown.append(f"{up} on {workload_name(on.workload)} {rest}")
+    return ", ".join(shown)
 
 
 def candidates_table(ranking: RoleRanking) -> str:
