@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from scripts.lib.base.errors import BenchError
+from scripts.lib.base.layout import PICTURE_NAMES
 from scripts.lib.base.untrusted_text import json_in_html
 from scripts.lib.pages.report import ANSWER_LIMIT, Pool, _cut, _stored_answer
 from tests.factories import browser as browsers
@@ -120,7 +121,7 @@ def test_it_loads_nothing_and_complains_of_nothing(page: Page, file: Path) -> No
     loaded = page.evaluate(
         "[...document.images].map((x) => x.complete && x.naturalWidth > 100 && x.alt.length > 20)"
     )
-    assert loaded == [True] * 6
+    assert loaded == [True] * len(PICTURE_NAMES)
 
 
 def test_without_its_script_the_page_says_where_the_tables_are(shared: Page, file: Path) -> None:
