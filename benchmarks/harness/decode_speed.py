@@ -23,6 +23,7 @@ from pathlib import Path
 from scripts.lib.base.errors import run_cli
 from scripts.lib.engines.factory import EngineSettings, make_engine
 from scripts.lib.engines.protocol import Engine, LoadSettings, Request
+from scripts.lib.engines.server_flags import FLASH_WORD
 from scripts.lib.executor import load_settings
 from scripts.lib.llama_build.build import activate, bench_binary, server_binary
 from scripts.lib.planning.disk import for_model, load_planner
@@ -55,6 +56,7 @@ def bindings_loop(settings: LoadSettings, tokens: int) -> Callable[[], float]:
         n_ubatch=settings.context["micro_batch_tokens"],
         n_threads=settings.hardware.threads,
         n_threads_batch=settings.hardware.batch_threads,
+        flash_attn=settings.context["flash_attention"] is not False,  # it has no auto
         verbose=False,
     )
 
@@ -85,7 +87,8 @@ def llama_bench(settings: LoadSettings, tokens: int) -> Callable[[], float]:
         "-p",
         "0",
     ]
-    argv += ["-n", str(tokens), "-r", "1", "-fa", "0", "-o", "json"]
+    flash_attention = FLASH_WORD[settings.context["flash_attention"]]
+    argv += ["-n", str(tokens), "-r", "1", "-fa", flash_attention, "-o", "json"]
 
     def measure() -> float:
         shown = subprocess.run(argv, capture_output=True, text=True, check=True)

@@ -278,13 +278,14 @@ def _strict(flags: ServerFlags, hardware: Hardware) -> list[str]:
     return _words({"--cpu-mask": f"{mask:#x}", "--cpu-strict": 1})
 
 
-_FLASH_WORD = {True: "on", False: "off", "auto": "auto"}
+# llama.cpp's words for `flash_attention`; those of llama-bench, too.
+FLASH_WORD = {True: "on", False: "off", "auto": "auto"}
 
 
 def _flash_attention(flags: ServerFlags, wish: bool | str) -> list[str]:
     """`wish`: true, false or `auto`. A build without `auto` has its own default for it: off."""
-    if _FLASH_WORD[wish] in flags.flash_words:
-        return ["--flash-attn", _FLASH_WORD[wish]]
+    if FLASH_WORD[wish] in flags.flash_words:
+        return ["--flash-attn", FLASH_WORD[wish]]
     if wish is not True:
         return []
     flags.require("--flash-attn", "flash_attention is true")
