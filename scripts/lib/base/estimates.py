@@ -29,7 +29,9 @@ from statistics import fmean
 from statistics import median as middle
 
 import numpy as np
-from scipy import stats
+
+# Not scipy.stats, which takes a second to import: tables and pages are commands of their own.
+from scipy import special
 
 LEVEL = 0.95
 TAIL = (1 - LEVEL) / 2
@@ -95,7 +97,7 @@ def _interval_of_mean(values: np.ndarray, outcomes: Sequence[float]) -> tuple[fl
     points, counts = np.unique(np.append(values, outcomes), return_counts=True)
     weights = counts - np.isin(points, outcomes) * (1 - 1 / len(outcomes))
     if len(points) == 2:
-        low, high = stats.beta.ppf((TAIL, 1 - TAIL), weights[1], weights[0])
+        low, high = special.betaincinv(weights[1], weights[0], (TAIL, 1 - TAIL))
     else:
         drawn = np.random.default_rng(SEED).standard_gamma(weights, (DRAWS, len(weights)))
         low, high = np.quantile(drawn @ points / drawn.sum(1), (TAIL, 1 - TAIL))
@@ -126,11 +128,11 @@ def _median_depth(n: int) -> tuple[int, float] | None:
     None below 6 values.
     """
     depths = np.arange(1, n // 2 + 1)
-    coverage = 1 - 2 * stats.binom.cdf(depths - 1, n, 0.5)
+    coverage = 1 - 2 * special.bdtr(depths - 1, n, 0.5)
     if n < 2 or coverage[0] < LEVEL:
         return None
     d = int(depths[coverage >= LEVEL][-1])
-    inner = 1 - 2 * stats.binom.cdf(d, n, 0.5)
+    inner = 1 - 2 * special.bdtr(d, n, 0.5)
     step = (coverage[d - 1] - LEVEL) / (coverage[d - 1] - inner)
     return d, float((n - d) * step / (d + (n - 2 * d) * step))
 
@@ -170,7 +172,7 @@ def paired_ratio(new: Clustered, base: Clustered) -> Comparison | None:
         return None
     ratios = [middle(a) / middle(b) for a, b in pairs]
     up, down = sum(ratio > 1 for ratio in ratios), sum(ratio < 1 for ratio in ratios)
-    p_value = float(stats.binomtest(up, up + down).pvalue) if up + down else 1.0
+    p_value = _sign_test(up, up + down)
     n = sum(min(len(a), len(b)) for a, b in pairs)
     return Comparison(_median_of(ratios, n), p_value)
 
@@ -194,13 +196,21 @@ def paired_difference(new: Clustered, base: Clustered) -> Comparison | None:
     )
 
 
+def _sign_test(up: int, n: int) -> float:
+    """P-value of `up` of `n` fair coins, on both sides."""
+    return min(1.0, 2 * float(special.bdtr(min(up, n - up), n, 0.5)))
+
+
 def _sign_flip(differences: np.ndarray) -> float:
     """P-value of the mean of `differences` when each could as well have the other sign."""
     unequal = differences[differences != 0]
     if not len(unequal):
         return 1.0
     if np.ptp(np.abs(unequal)) == 0:
-        return float(stats.binomtest(int((unequal > 0).sum()), len(unequal)).pvalue)
+        return _sign_test(int((unequal > 0).sum()), len(unequal))
+    # Imported here: it takes a second, and only repeats need it.
+    from scipy import stats
+
     options = {"permutation_type": "samples", "vectorized": True, "n_resamples": DRAWS}
     flipped = stats.permutation_test(
         (unequal,), np.mean, rng=np.random.default_rng(SEED), **options
@@ -209,15 +219,15 @@ def _sign_flip(differences: np.ndarray) -> float:
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
-    """P-values adjusted for being many (Holm 1979), in the order given."""
-    # A single p-value needs no adjustment, and statsmodels collects garbage at every call, which
-    # takes tenths of a second.
-    if len(p_values) < 2:
-        return tuple(map(float, p_values))
-    # Imported here: it takes a third of a second, and planning needs no p-value.
-    from statsmodels.stats.multitest import multipletests
+    """P-values adjusted for being many (Holm 1979), in the order given.
 
-    return tuple(float(p) for p in multipletests(p_values, method="holm")[1])
+    Tested against statsmodels, whose import takes as long as a whole page.
+    """
+    adjusted, least = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        least = max(least, float(p_values[place]) * (len(p_values) - rank))
+        adjusted[place] = min(least, 1.0)
+    return tuple(adjusted)
 
 
 def non_inferiority(difference: Estimate, margin: float) -> NonInferiority:
@@ -244,4 +254,4 @@ def outliers(values: Sequence[float]) -> tuple[bool, ...]:
     scale = np.median(distance)
     if scale == 0:
         return (False,) * len(found)
-    return tuple(bool(far) for far in stats.norm.ppf(0.75) * distance / scale > OUTLIER_Z)
+    return tuple(bool(far) for far in special.ndtri(0.75) * distance / scale > OUTLIER_Z)

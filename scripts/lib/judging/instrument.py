@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from scripts.lib.base.layout import VERDICTS
 from scripts.lib.base.output_forms import TERMINAL
@@ -100,7 +100,7 @@ def _retest(items: Sequence[ItemOutcome]) -> Iterator[str]:
     pairs = retests(items)
     same = sum(first == again for first, again in pairs)
     # Significantly below the limit: a few retests alone are too few to fail a judge.
-    if pairs and stats.binom.cdf(same, len(pairs), LEAST_EXACT_RETEST) < 1 - CONFIDENCE:
+    if pairs and special.bdtr(same, len(pairs), LEAST_EXACT_RETEST) < 1 - CONFIDENCE:
         yield f"only {same} of {len(pairs)} answers that were asked twice got the same score"
 
 
@@ -147,11 +147,10 @@ def proportion(name: str, count: int, n: int) -> Measure | None:
     """A share with Wilson's interval; None where `n` is 0."""
     if not n:
         return None
-    # Imported here, as below: it takes a third of a second, and most results trees have no judge.
-    from statsmodels.stats.proportion import proportion_confint
-
-    low, high = proportion_confint(count, n, 1 - CONFIDENCE, "wilson")
-    return Measure(name, count / n, float(low), float(high), n)
+    z2 = float(special.ndtri(0.5 + CONFIDENCE / 2)) ** 2
+    middle = (count + z2 / 2) / (n + z2)
+    half = math.sqrt(z2 * (count * (n - count) / n + z2 / 4)) / (n + z2)
+    return Measure(name, count / n, max(middle - half, 0.0), min(middle + half, 1.0), n)
 
 
 def agreement(prefix: str, pairs: Sequence[tuple[int, int]]) -> Iterator[Measure]:
@@ -164,6 +163,7 @@ def agreement(prefix: str, pairs: Sequence[tuple[int, int]]) -> Iterator[Measure
     high: float | None
     # Kappa is not defined where one side has a single score.
     if all(len(set(scores)) > 1 for scores in zip(*pairs, strict=True)):
+        # Imported here: it takes two seconds, and few batches have such retests.
         from statsmodels.stats.inter_rater import cohens_kappa
 
         table = np.zeros((MOST_SCORE + 1, MOST_SCORE + 1))
@@ -178,7 +178,8 @@ def agreement(prefix: str, pairs: Sequence[tuple[int, int]]) -> Iterator[Measure
     shifts = np.array([100 * (b - a) / MOST_SCORE for a, b in pairs])
     mean, low, high = float(shifts.mean()), None, None
     if len(pairs) > 1:
-        half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(pairs) - 1) * stats.sem(shifts))
+        standard_error = float(shifts.std(ddof=1)) / math.sqrt(len(pairs))
+        half = float(special.stdtrit(len(pairs) - 1, 0.5 + CONFIDENCE / 2)) * standard_error
         low, high = mean - half, mean + half
     yield Measure(f"{prefix}_mean_shift", mean, low, high, len(pairs))
 
