@@ -29,7 +29,7 @@ from tests.factories.engines import BASELINE, ENGINES, HARDWARE, REQUEST, Start,
 from tests.factories.engines import models as models
 from tests.factories.engines import start as start
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.slow
 
 
 def answer(
@@ -46,6 +46,7 @@ MODES = (
 )
 
 
+@pytest.mark.serial  # two threads wait for each other
 @pytest.mark.parametrize("kind", ["dense", "moe"])
 def test_every_mode_of_both_engines_gives_the_same_tokens(
     start: Start, models: Path, kind: str
