@@ -37,7 +37,7 @@ from tests.factories.engines import (
 from tests.factories.engines import models as models
 from tests.factories.engines import start as start
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.slow
 
 WEIGHTS = Path("models/SmolLM2-135M-Instruct.Q8_0.gguf")
 
@@ -56,6 +56,7 @@ MODES = (
 )
 
 
+@pytest.mark.serial  # two threads wait for each other
 @pytest.mark.parametrize("kind", ["dense", "moe"])
 def test_every_mode_of_both_engines_gives_the_same_tokens(
     start: Start, models: Path, kind: str

@@ -33,7 +33,7 @@ from tests.factories.engines import CONTEXT, HARDWARE, REQUEST, Recorder, engine
 from tests.factories.plans import tiny_planner
 from tests.factories.tiny_models import KINDS, write_model
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.slow
 
 # Small enough for answers of a hundred tokens.
 KNOBS: Mapping[str, Mapping[str, int]] = {

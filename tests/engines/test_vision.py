@@ -18,14 +18,13 @@ from scripts.lib.machine.profiles import load_hardware
 from scripts.lib.planning.cell_spec import Weights
 from scripts.lib.planning.modes import Mode
 from scripts.lib.planning.plan import Planner, find_shard, make_plan
-from scripts.lib.prompts.loader import load_suites
 from scripts.lib.registry.types import Registry, RuntimeDefaults
 from scripts.lib.weights.facts import facts
 from tests.factories.engines import BASELINE, REQUEST, settings
-from tests.factories.plans import FULL, model
+from tests.factories.plans import FULL, SUITES, model
 from tests.factories.tiny_models import IMAGE_TOKENS, write_model, write_projector
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.slow
 
 IMAGES = Path("benchmarks/prompts/v1/images")
 CLOCK, SHAPES = str(IMAGES / "clock.png"), str(IMAGES / "shapes.png")
@@ -100,8 +99,7 @@ def planner(models: Path, engine: str, projector: Path | None) -> Planner:
     registry = Registry(models / "r.yaml", RuntimeDefaults(), {"seer": seeing})
     hardware = replace(load_hardware("epyc-9655"), threads=2, batch_threads=2, cpus=None, numa=None)
     config = replace(FULL, models=("seer",), suites=("vl",)).with_modes(("baseline",))
-    suites = load_suites(Path("benchmarks/prompts/v1"))
-    return Planner(registry, suites, config, hardware, {"seer": weights}, engine_identity(engine))
+    return Planner(registry, SUITES, config, hardware, {"seer": weights}, engine_identity(engine))
 
 
 def test_the_shard_loads_the_projector_and_sends_the_images(models: Path) -> None:

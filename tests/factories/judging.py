@@ -16,15 +16,14 @@ from scripts.lib.judging.claude_batches import ClaudeBatchesJudge
 from scripts.lib.judging.cost import Budget
 from scripts.lib.judging.protocol import Judge
 from scripts.lib.judging.run import JudgeRun, RunResult
-from scripts.lib.prompts.loader import load_suites
 from scripts.lib.scoring.judge_prompt import material
 from scripts.lib.scoring.series import Item, Series, make_series
 from scripts.lib.scoring.verdict_store import VerdictStore
 from scripts.lib.settings.judge_config import ClaudeConfig
 from scripts.lib.settings.run_config import load_config
 from tests.factories.judge_server import MODEL
+from tests.factories.plans import SUITES
 
-SUITES = load_suites(Path("benchmarks/prompts/v1"))
 QUESTIONS = tuple(
     q for suite in SUITES.values() for q in suite.questions if not uses_code(q) and not q.images
 )

@@ -35,6 +35,8 @@ DRAFT = model("d", tier="D", name="Small-1B", compatible_targets=("big_7b",))
 
 FULL = load_config((Path("config/full.yaml"),))
 REGISTRY = load_registry(Path("orchestration/model_registry.yaml"))
+# Frozen, and read once: it takes longer than most tests.
+SUITES = load_suites(Path("benchmarks/prompts/v1"))
 
 
 def planner(config: Config = FULL, **changes: object) -> Planner:
@@ -50,7 +52,7 @@ def planner(config: Config = FULL, **changes: object) -> Planner:
     hardware = load_hardware("epyc-9655")
     made = Planner(
         REGISTRY,
-        load_suites(Path("benchmarks/prompts/v1")),
+        SUITES,
         config,
         hardware,
         weights,
@@ -85,6 +87,5 @@ def tiny_planner(folder: Path, *quirks: Quirk, draft_bos: int = 1) -> Planner:
     weights["absent"] = Weights(None, folder / "absent.gguf", False, False)
     registry = Registry(folder / "registry.yaml", RuntimeDefaults(), models, quirks=quirks)
     config = replace(load_config(), models=("*",), tiers=(1,))
-    suites = load_suites(Path("benchmarks/prompts/v1"))
     hardware = replace(load_hardware("epyc-9655"), threads=2, batch_threads=2, cpus=None, numa=None)
-    return Planner(registry, suites, config, hardware, weights, engine_identity("server"))
+    return Planner(registry, SUITES, config, hardware, weights, engine_identity("server"))

@@ -29,7 +29,7 @@ from tests.factories.engines import HARDWARE, Recorder
 from tests.factories.plans import tiny_planner
 from tests.factories.tiny_models import TEMPLATE, write_model
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.slow
 
 ENGINES = ("embedded", "server")
 LOOP = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>"

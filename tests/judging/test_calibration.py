@@ -16,7 +16,7 @@ from scripts.lib.judging.calibration import (
     scored_by_checks,
 )
 from tests.factories.commands import call
-from tests.factories.judging import SUITES
+from tests.factories.plans import SUITES
 
 KNOWN = load_calibration(SUITES)
 

@@ -20,15 +20,15 @@ from scripts.lib.judging.cost import Budget
 from scripts.lib.judging.local import LocalJudge, bounded_schema, read_completion, request_body
 from scripts.lib.judging.run import JudgeRun, RunResult
 from scripts.lib.llama_build.build import server_binary
-from scripts.lib.machine.profiles import local_profile
 from scripts.lib.planning.modes import Mode
 from scripts.lib.scoring.judge_prompt import Malformed, score_reply
 from scripts.lib.scoring.series import make_series
 from scripts.lib.scoring.verdict_store import VerdictStore
 from scripts.lib.settings.run_config import load_config
+from tests.factories.engines import HARDWARE
 from tests.factories.judging import ASKED, CONFIG, pairs
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.slow
 
 WEIGHTS = Path("models/SmolLM2-135M-Instruct.Q8_0.gguf")
 SERIES = make_series("local", "smollm2_135m_q8_0", 1024, 0, weights="test")
@@ -48,7 +48,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         "kv_type_k": "f16",
         "kv_type_v": "f16",
     }
-    settings = LoadSettings(WEIGHTS.resolve(), None, Mode("baseline"), {}, context, local_profile())
+    settings = LoadSettings(WEIGHTS.resolve(), None, Mode("baseline"), {}, context, HARDWARE)
     log = tmp_path_factory.mktemp("judge") / "server.log"
     with start_server(probe(server_binary()), settings, log, 60.0) as made:
         yield made

@@ -32,8 +32,6 @@ from scripts.lib.machine.preflight import (
 from scripts.lib.machine.profiles import Hardware
 from scripts.lib.planning.memory import page_cache
 
-pytestmark = pytest.mark.serial
-
 QUIET = Facts(0.3, 0.05, (), 0.0, 96, None, None, None, None, 1, 1 << 40)
 HARDWARE = Hardware("x", 1, 1, None, None)
 
@@ -96,6 +94,7 @@ def stranger(tmp_path: Path, does: str) -> Iterator[None]:
         psutil.Process(int(pid_file.read_text())).kill()
 
 
+@pytest.mark.serial
 def test_a_busy_neighbour_is_seen(tmp_path: Path) -> None:
     with stranger(tmp_path, "pass"):
         facts = look(0.5)
@@ -104,17 +103,20 @@ def test_a_busy_neighbour_is_seen(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.serial
 def test_an_idle_process_of_the_same_name_hides_no_busy_one(tmp_path: Path) -> None:
     with stranger(tmp_path, "pass"), stranger(tmp_path, "time.sleep(1)"):
         assert look(0.5).others_cpus > 0.25
 
 
+@pytest.mark.serial
 def test_processes_that_live_for_less_than_the_look_are_seen(tmp_path: Path) -> None:
     with stranger(tmp_path, "os.fork() or (sum(range(10**6)), os._exit(0)); os.wait()"):
         facts = look()
     assert facts.others_cpus > 0.25 and "processes gone within the second" in facts.others[0]
 
 
+@pytest.mark.serial
 def test_a_long_look_at_many_processes_hides_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,6 +153,7 @@ def test_it_is_looked_once_an_invocation(tmp_path: Path, monkeypatch: pytest.Mon
     )
 
 
+@pytest.mark.serial
 def test_the_bandwidth_is_measured_once_a_day_and_profile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ from scripts.lib.base.errors import BenchError
 from scripts.lib.base.locks import LOCK_VARIABLE
 from scripts.lib.machine.process import LOCK_FILE, alone_on_machine, lock_file
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.slow
 
 NOBODY = 65534
 FORK = multiprocessing.get_context("fork")

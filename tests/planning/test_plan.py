@@ -19,12 +19,11 @@ from scripts.lib.planning.plan import (
 )
 from scripts.lib.planning.reasons import vocabulary_mismatch
 from scripts.lib.planning.sampling import sample_questions
-from scripts.lib.prompts.loader import load_suites
 from scripts.lib.prompts.types import InferenceParams
 from scripts.lib.settings.run_config import Config
 from scripts.lib.weights.facts import WeightsFacts
 from scripts.lib.weights.gguf_header import read_header
-from tests.factories.plans import FULL, REGISTRY, planner
+from tests.factories.plans import FULL, REGISTRY, SUITES, planner
 from tests.factories.tiny_models import write_model
 
 COMMA = 300  # stands for Qwen3-Coder's comma as BOS
@@ -121,7 +120,7 @@ def test_the_comma_bos_of_qwen3_coder(tmp_path: Path) -> None:
 
 
 def test_speed_modes_run_a_stable_sample_over_the_tiers() -> None:
-    questions = load_suites(Path("benchmarks/prompts/v1"))["math"].questions
+    questions = SUITES["math"].questions
     two = sample_questions(questions, 2, 0)
     assert len(two) == 2 and {question.tier for question in two} == {1, 2}
     assert two == sample_questions(questions[::-1], 2, 0)[::-1]

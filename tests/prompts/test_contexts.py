@@ -123,7 +123,6 @@ def test_several_needles_and_distractors_each_have_their_place() -> None:
     assert abs(places["Needle 0.25."] - 0.25) < 0.05 and abs(places["Needle 0.75."] - 0.75) < 0.05
 
 
-@pytest.mark.serial
 @pytest.mark.parametrize("kind", TYPES)
 def test_sixty_thousand_tokens_take_well_under_a_second_and_repeat_no_chunk(kind: str) -> None:
     start = time.process_time()

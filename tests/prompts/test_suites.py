@@ -16,12 +16,12 @@ from scripts.lib.authoring.prompt_lint import CONTROLS, checked_weight, control_
 from scripts.lib.authoring.prompt_manifest import compare
 from scripts.lib.authoring.vl_images import IMAGES, ROADS
 from scripts.lib.prompts.contexts.generator import ContextSpec, estimated_tokens, generate
-from scripts.lib.prompts.loader import Question, load_suites
+from scripts.lib.prompts.loader import Question
 from scripts.lib.registry.role_table import suites_for_roles
 from scripts.lib.scoring.score import score_answer
+from tests.factories.plans import SUITES
 
 FOLDER = Path("benchmarks/prompts/v1")
-SUITES = load_suites(FOLDER)
 QUESTIONS = [question for suite in SUITES.values() for question in suite.questions]
 CHECKED = [question for question in QUESTIONS if checked_weight(question)]
 NINE = (
@@ -105,13 +105,13 @@ HOSTILE = {
 }
 
 
-@pytest.mark.serial
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_answers_pass_no_question(kind: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     for question in CHECKED:
         assert score_answer(question, HOSTILE[kind], "stop").passed is not True, named(question)
-    assert time.perf_counter() - start < 90
+    assert time.process_time() - start < 90
 
 
 # --- references recomputed ---

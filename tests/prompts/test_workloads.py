@@ -25,16 +25,16 @@ from scripts.lib.prompts.lengths import (
     prompt_tokens,
     template_tokens,
 )
-from scripts.lib.prompts.loader import Question, load_suite, load_suites
+from scripts.lib.prompts.loader import Question, load_suite
 from scripts.lib.prompts.question_workloads import WORKLOADS
 from scripts.lib.prompts.types import InferenceParams, Turn
 from scripts.lib.registry.role_table import is_role_suite
 from scripts.lib.scoring.judge_prompt import material
 from scripts.lib.scoring.score import score_answer
 from scripts.lib.settings.run_config import Config
-from tests.factories.plans import FULL, planner
+from tests.factories.plans import FULL, SUITES, planner
 
-SUITE = load_suites(Path("benchmarks/prompts/v1"))["workload"]
+SUITE = SUITES["workload"]
 QUESTIONS = {question.id: question for question in SUITE.questions}
 CHAT = replace(
     QUESTIONS["t1_q1_edit_retry"],

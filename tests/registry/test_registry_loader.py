@@ -58,13 +58,12 @@ def test_the_shipped_registry_has_the_whole_catalogue() -> None:
     assert registry.models["ingest_long_context"].architecture == "ssm_moe_hybrid"
 
 
-@pytest.mark.serial
 def test_the_shipped_registry_loads_and_expands_fast() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     registry = load_registry(SHIPPED)
     for model in registry.models.values():
         expand_modes(model, registry.models)
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0
 
 
 def test_known_impossible_speed_ups_are_warned_of_with_their_line() -> None:
@@ -311,7 +310,6 @@ def test_warnings_leave_the_entry_usable(tmp_path: Path) -> None:
     assert any("fewer than 4" in w for w in found)
 
 
-@pytest.mark.serial
 def test_a_predecessor_sized_registry_loads_fast(tmp_path: Path) -> None:
     raw = yaml.safe_load(SHIPPED.read_text())
     raw["escalation_chains"] = {
@@ -320,9 +318,9 @@ def test_a_predecessor_sized_registry_loads_fast(tmp_path: Path) -> None:
     file = tmp_path / "registry.yaml"
     file.write_text(yaml.safe_dump(raw, sort_keys=False))
     assert len(file.read_text().splitlines()) > 4000
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(load_registry(file).models) == len(raw["roles"])
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 _VALUES = st.one_of(

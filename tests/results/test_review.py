@@ -22,7 +22,7 @@ from tests.factories.engines import HARDWARE, Recorder
 from tests.factories.plans import tiny_planner
 from tests.factories.tiny_models import write_model
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.slow
 
 MODE = "mtp_k2_lookup"
 
@@ -37,7 +37,7 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Plan, Sha
     planner = replace(
         planner,
         config=config,
-        hardware=replace(HARDWARE, threads=2, batch_threads=2),
+        hardware=HARDWARE,
         weights={**planner.weights, "plain": Weights(facts(file), file, True, False)},
     )
     plan = make_plan(planner)

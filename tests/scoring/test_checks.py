@@ -384,7 +384,7 @@ HOSTILE = {
 }
 
 
-@pytest.mark.serial
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_answers_end_in_bounded_time(answer: str) -> None:
     start = time.process_time()

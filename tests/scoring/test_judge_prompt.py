@@ -19,7 +19,7 @@ from scripts.lib.scoring.judge_prompt import (
     score_reply,
     user_prompt,
 )
-from tests.factories.judging import SUITES
+from tests.factories.plans import SUITES
 
 QUESTION = Question(
     suite="general",

@@ -147,10 +147,10 @@ def test_what_ifeval_leaves_to_chance_is_undecided(name: str, kwargs: Row, reaso
     assert found.passed is None and reason in found.reason
 
 
-@pytest.mark.serial
+@pytest.mark.slow
 def test_no_answer_stalls_an_instruction() -> None:
     settings = {row["instruction"]: row["kwargs"] for row in rows("ifeval")}
-    size, start = 40_000, time.perf_counter()
+    size, start = 40_000, time.process_time()
     for piece in (
         "\n",
         " ",
@@ -174,7 +174,7 @@ def test_no_answer_stalls_an_instruction() -> None:
                 True,
                 False,
             )
-    assert time.perf_counter() - start < 60.0
+    assert time.process_time() - start < 60.0
 
 
 # --- GSM8K, SQuAD ---------------------------------------------------------------------------------

@@ -24,18 +24,17 @@ from benchmarks.harness.answers_corpus import (
 )
 from benchmarks.harness.scoring import accuracy, ours
 from scripts.lib.authoring.prompt_lint import checked_weight
-from scripts.lib.prompts.loader import Question, load_suites
+from scripts.lib.prompts.loader import Question
 from scripts.lib.scoring.answer.echo import ECHO_CHARACTERS
 from scripts.lib.scoring.score import score_answer
 from tests.factories.commands import call
+from tests.factories.plans import SUITES
 
 pytestmark = pytest.mark.slow
 
 HELD_OUT = FOLDER / "held_out"
 ITEMS = [item for kind in kinds() for item in answers(kind)]
-BUILT_IN = [
-    q for suite in load_suites(Path("benchmarks/prompts/v1")).values() for q in suite.questions
-]
+BUILT_IN = [q for suite in SUITES.values() for q in suite.questions]
 
 
 def test_the_corpus_is_whole() -> None:

@@ -28,7 +28,7 @@ from tests.factories.engines import (
 from tests.factories.engines import models as models
 from tests.factories.engines import start as start
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.slow
 
 MTP = make_mode(k=2, mtp=True)
 

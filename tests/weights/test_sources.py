@@ -21,7 +21,7 @@ from tests.factories.engines import start as start
 from tests.factories.plans import REGISTRY
 from tests.factories.tiny_models import write_model
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

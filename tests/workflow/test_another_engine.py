@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from tests.factories.tiny_engine import lock_text
@@ -15,12 +17,18 @@ def with_another_lock(project: Project) -> Project:
     return project
 
 
-@pytest.mark.parametrize("engine", ["embedded", "server"])
+INFER = (sys.executable, "-m", "scripts.infer", "--model", "tiny_a")
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [("snakemake", "-j8", SHARD), (*INFER, "--engine", "server")],
+    ids=["embedded", "server, by hand"],
+)
 def test_no_cell_is_measured_with_another_engine_than_the_locks(
-    project: Project, engine: str
+    project: Project, argv: tuple[str, ...]
 ) -> None:
-    shard = f"infer_{engine}_tiny_a_baseline"
-    done = with_another_lock(project).snakemake(shard, "--config", f"engine={engine}")
+    done = with_another_lock(project).run(*argv)
     said = done.stdout + done.stderr
     assert done.returncode == 1 and REFUSED in said and "Traceback" not in said
     assert not project.cells() and not list(
@@ -37,7 +45,7 @@ def test_the_plan_needs_no_build_and_names_the_locks_engine(project: Project) ->
 
 def test_what_was_measured_stays_and_is_not_taken_for_the_other_engines(finished: Project) -> None:
     cells = finished.cells()
-    done = with_another_lock(finished).snakemake(SHARD)
+    done = with_another_lock(finished).run(*INFER)
     assert done.returncode == 1 and REFUSED in done.stdout + done.stderr
     assert finished.cells() == cells
 

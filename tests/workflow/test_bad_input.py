@@ -21,7 +21,7 @@ def refused(project: Project, *arguments: str) -> str:
 
 def test_a_setting_of_the_command_line_that_cannot_be(project: Project) -> None:
     """The messages themselves: tests/settings/test_run_config.py."""
-    repeated = refused(project, "--config", "sampling={seed: 1, seed: 2}")
+    repeated = project.refusal("results", "sampling={seed: 1, seed: 2}")
     assert "--config: sampling.seed: duplicate key" in repeated
     together = refused(
         project, "--config", "modles=[1]", "sample=1_000", "judge={claude: {max_usd: .nan}}"
@@ -47,7 +47,7 @@ def test_a_setting_of_the_command_line_that_cannot_be(project: Project) -> None:
 def test_a_config_file_that_snakemake_reads_otherwise(project: Project) -> None:
     file = project.folder / "mine.yaml"
     file.write_text("sampling: {seed: 1}\nsampling: {top_p: 0.5}\n")
-    repeated = refused(project, "--configfile", "mine.yaml")
+    repeated = project.refusal("results", file="mine.yaml")
     assert "mine.yaml:2: sampling: duplicate key (first on line 1)" in repeated
     file.write_text(
         "sampling: {max_tokens: -5}\n"
@@ -77,7 +77,7 @@ def test_the_projects_own_config_file_is_read_before_snakemake_reads_it(project:
     file.write_text(text + "when: 2026-13-45\n")
     assert "when: unknown key" in refused(project)
     file.write_bytes(b"sample: \xff\n")
-    assert "config/config.yaml: not UTF-8" in refused(project)
+    assert "config/config.yaml: not UTF-8" in project.refusal("results")
 
 
 def test_leading_zeros_and_off_mean_the_same_in_a_file_and_on_the_command_line(
@@ -134,7 +134,7 @@ def test_a_registry_with_five_mistakes_has_all_five_named(project: Project) -> N
         "    description: second\n    description: again",
     )
     project.edit(project.registry, "quant: Q4_K_M", "qaunt: Q4_K_M")
-    output = refused(project)
+    output = project.refusal("results")
     for message in (
         "roles.tiny_a.teir: unknown key; did you mean 'tier'?",
         "roles.tiny_a.tier: is missing",

@@ -24,8 +24,6 @@ from scripts.lib.machine.profiles import Hardware
 from tests.factories.tiny_models import write_model
 from tests.factories.tiny_project import Project, records
 
-pytestmark = pytest.mark.serial
-
 ENGINES = ("embedded", "server")
 TWO, ONE = frozenset({0, 1}), frozenset({0})
 
@@ -93,6 +91,7 @@ def errors(project: Project, engine: str, **how: Any) -> set[str]:
     return {str(cell["error"]) for cell in records(project)}
 
 
+@pytest.mark.serial  # its threads have a CPU each, and wait for each other without sleeping
 @pytest.mark.parametrize("engine", ENGINES)
 def test_every_pin_is_applied_and_read_back(project: Project, engine: str) -> None:
     profile(
@@ -156,7 +155,7 @@ def test_a_server_that_is_started_again_is_read_back_again(project: Project) -> 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_shells_llama_variables_are_not_inherited(project: Project, engine: str) -> None:
     """Each would lock the server, cut every answer, or slow decoding by a third."""
-    profile(project, "threads: 2\n")
+    profile(project, "threads: 1\n")
     found = errors(
         project, engine,
         LLAMA_API_KEY="secret", LLAMA_ARG_N_PREDICT="1", LLAMA_GRAPH_REUSE_DISABLE="1",

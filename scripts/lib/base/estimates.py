@@ -38,7 +38,9 @@ from statistics import median as middle
 from types import MappingProxyType
 
 import numpy as np
-from scipy import stats
+
+# Not scipy.stats, which takes a second to import: tables and pages are commands of their own.
+from scipy import special
 
 LEVEL = 0.95
 TAIL = (1 - LEVEL) / 2
@@ -107,7 +109,7 @@ def _interval_of_mean(values: np.ndarray, outcomes: Sequence[float]) -> tuple[fl
     points, counts = np.unique(np.append(values, outcomes), return_counts=True)
     weights = counts - np.isin(points, outcomes) * (1 - 1 / len(outcomes))
     if len(points) == 2:
-        low, high = stats.beta.ppf((TAIL, 1 - TAIL), weights[1], weights[0])
+        low, high = special.betaincinv(weights[1], weights[0], (TAIL, 1 - TAIL))
     else:
         drawn = np.random.default_rng(SEED).standard_gamma(weights, (DRAWS, len(weights)))
         low, high = np.quantile(drawn @ points / drawn.sum(1), (TAIL, 1 - TAIL))
@@ -138,11 +140,11 @@ def _median_depth(n: int) -> tuple[int, float] | None:
     None below 6 values.
     """
     depths = np.arange(1, n // 2 + 1)
-    coverage = 1 - 2 * stats.binom.cdf(depths - 1, n, 0.5)
+    coverage = 1 - 2 * special.bdtr(depths - 1, n, 0.5)
     if n < 2 or coverage[0] < LEVEL:
         return None
     d = int(depths[coverage >= LEVEL][-1])
-    inner = 1 - 2 * stats.binom.cdf(d, n, 0.5)
+    inner = 1 - 2 * special.bdtr(d, n, 0.5)
     step = (coverage[d - 1] - LEVEL) / (coverage[d - 1] - inner)
     return d, float((n - d) * step / (d + (n - 2 * d) * step))
 
@@ -198,7 +200,7 @@ def _with_few(found: Estimate, values: Sequence[float]) -> Estimate:
         return found
     logarithms = np.log(values)
     error = float(np.std(logarithms, ddof=1)) / len(values) ** 0.5
-    reach = float(stats.t.ppf(1 - TAIL, len(values) - 1)) * error
+    reach = float(special.stdtrit(len(values) - 1, 1 - TAIL)) * error
     centre = float(np.mean(logarithms))
     return replace(found, low=float(np.exp(centre - reach)), high=float(np.exp(centre + reach)))
 
@@ -262,13 +264,21 @@ def paired_difference(new: Clustered, base: Clustered) -> Comparison | None:
     )
 
 
+def _sign_test(up: int, n: int) -> float:
+    """P-value of `up` of `n` fair coins, on both sides."""
+    return min(1.0, 2 * float(special.bdtr(min(up, n - up), n, 0.5)))
+
+
 def _sign_flip(differences: np.ndarray) -> float:
     """The p-value of the mean of `differences`, if each sign could as well be the other one."""
     unequal = differences[differences != 0]
     if not len(unequal):
         return 1.0
     if np.ptp(np.abs(unequal)) == 0:
-        return float(stats.binomtest(int((unequal > 0).sum()), len(unequal)).pvalue)
+        return _sign_test(int((unequal > 0).sum()), len(unequal))
+    # Imported here: it takes a second, and only repeats need it.
+    from scipy import stats
+
     options = {"permutation_type": "samples", "vectorized": True, "n_resamples": DRAWS}
     flipped = stats.permutation_test(
         (unequal,), np.mean, rng=np.random.default_rng(SEED), **options
@@ -311,4 +321,4 @@ def outliers(values: Sequence[float]) -> tuple[bool, ...]:
     scale = np.median(distance)
     if scale == 0:
         return (False,) * len(found)
-    return tuple(bool(far) for far in stats.norm.ppf(0.75) * distance / scale > OUTLIER_Z)
+    return tuple(bool(far) for far in special.ndtri(0.75) * distance / scale > OUTLIER_Z)
