@@ -221,6 +221,11 @@ def _digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
+def _picture_names(part: ProfilePart) -> list[str]:
+    """The pictures of a part; that of depths only where a question was asked at one."""
+    return [name for name in PICTURE_NAMES if name != "depth" or part.depths]
+
+
 def _picture(name: str, svg: str) -> dict[str, str]:
     """A picture as a data URL, with its description."""
     data = base64.b64encode(svg.encode()).decode()
@@ -237,7 +242,7 @@ def report(
         "questions": pool.questions,
         "positions": SHOWN_POSITIONS,
     }
-    pictures = [[_picture(name, draw(name, part)) for name in PICTURE_NAMES] for part in shown]
+    pictures = [[_picture(n, draw(n, part)) for n in _picture_names(part)] for part in shown]
     folder = template.parent / "report"
     style = (folder / "report.css").read_text(encoding="utf-8")
     script = (folder / "report.js").read_text(encoding="utf-8")
