@@ -62,7 +62,9 @@ def test_each_disturbance_is_a_finding_whose_text_has_no_figures(
     assert found.text == text
     made = Preflight((found,), 500.0)
     assert made.record() == {"outcome": "noisy", "findings": [text], "bandwidth_gb_per_s": 500.0}
-    with pytest.raises(BenchError, match=r"preflight: this machine is not fit.*preflight=tag"):
+    with pytest.raises(
+        BenchError, match=r"preflight: this machine is not quiet enough.*preflight=tag"
+    ):
         enforce(made, "refuse")
     enforce(made, "tag")
 

@@ -349,7 +349,7 @@ def test_preflight_comes_before_a_run(
     monkeypatch.setattr(command, "findings", lambda _: iter(()))
     monkeypatch.setattr(command, "shard_bytes", lambda _: 10**18)
     Path("refuse.yaml").write_text("preflight: refuse\n")
-    with pytest.raises(BenchError, match="preflight: this machine is not fit"):
+    with pytest.raises(BenchError, match="preflight: this machine is not quiet enough"):
         call(what, *ROLES, "--suites", "one", "--preflight", "--configfile", "refuse.yaml")
     code, out, _ = call(what, *ROLES, "--suites", "one", "--preflight", "--dry-run")
     assert code == 0 and "nothing was run" in out and project == []
