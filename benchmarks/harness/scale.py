@@ -90,8 +90,8 @@ def synthesise(folder: Path, models: int) -> None:
         yaml.safe_dump({"only": {}, "roles": {"everything": names}})
     )
     config = yaml.safe_load((folder / "config/config.yaml").read_text())
-    config |= {"models": ["synthetic_*"], "suites": ["*"]}
-    config["decoding"] |= {"modes": MODES, "speed_sample": QUESTIONS}
+    config |= {"engine": "embedded", "models": ["synthetic_*"], "suites": ["*"], "questions": ["*"]}
+    config["decoding"] |= {"modes": MODES, "speed_suites": ["*"], "speed_sample": QUESTIONS}
     (folder / "config/config.yaml").write_text(yaml.safe_dump(config))
 
 
