@@ -418,7 +418,7 @@ def make_project(folder: Path) -> Path:
     (folder / f"config/hardware/{HARDWARE}.yaml").write_text(yaml.safe_dump(profile))
     config = yaml.safe_load((folder / "config/config.yaml").read_text())
     config |= {"hardware": HARDWARE, "models": [*MODELS], "tiers": [1, 2, 3]}
-    config |= {"suites": ["*", "workload"], "questions": ["*"]}
+    config |= {"engine": "embedded", "suites": ["*", "workload"], "questions": ["*"]}
     config["decoding"] |= {
         "modes": ["*", "!*_k24*", "!*_k32", "!*_k48", "!moe4_*", "!moe6_*"],
         "speed_suites": ["*"],
