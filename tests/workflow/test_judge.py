@@ -68,7 +68,7 @@ def answers(project: Project) -> int:
 def test_answers_are_judged_once_and_scores_stand_side_by_side(
     finished: Project, server: JudgeServer
 ) -> None:
-    judged(finished, server, "tabulate")
+    judged(finished, server, "results")
     found = rows(finished)
     assert len(found) == CELLS and {row["scorer"] for row in found} == {"claude"}
     assert all(
@@ -81,7 +81,7 @@ def test_answers_are_judged_once_and_scores_stand_side_by_side(
     own = [user for user, count in server.judged.items() if count == 1]
     assert len(own) == server.counts[MESSAGES]
     asked = server.counts[MESSAGES]
-    again = judged(finished, server, "tabulate")
+    again = judged(finished, server, "results")
     assert "Nothing to be done" in again.stdout + again.stderr and server.counts[MESSAGES] == asked
     instrument = (finished.folder / "benchmarks/results/reviews/instrument.csv").read_text()
     assert "batches_accepted,1" in instrument and "known_0_below_pass,1.0000" in instrument
