@@ -67,6 +67,13 @@ rule results_so_far:
         WORKFLOW.derived,
 
 
+rule results_workloads:
+    """Speeds by kind of text (config/workloads.yaml): run what is missing, make the pages."""
+    input:
+        WORKFLOW.derived,
+        list(WORKFLOW.shard_targets.values()),
+
+
 rule results_threads:
     """Sweep over numbers of threads (config/threads.yaml): run what is missing, make the pages."""
     input:

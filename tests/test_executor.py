@@ -102,7 +102,8 @@ def test_a_restarted_engine_that_does_not_prove_its_mode_measures_nothing(
 def test_flash_attention_that_the_engine_did_not_follow_is_an_error(
     shard: Shard, wish: bool | str, became: bool | None
 ) -> None:
-    spec = {**shard.cells[0].spec, "context": {"flash_attention": wish}}
+    given = shard.cells[0].spec
+    spec = {**given, "context": {**given["context"], "flash_attention": wish}}
     asking = replace(shard, cells=(replace(shard.cells[0], spec=spec),))
     loaded = Loaded(0.0, {} if became is None else {"flash_attention": became})
     if wish != "auto" and became is not None and became != wish:

@@ -14,6 +14,7 @@ import yaml
 from scripts.lib.base.errors import BenchError, InputErrors
 from scripts.lib.base.globs import matches
 from scripts.lib.base.yaml_file import read_whole
+from scripts.lib.planning.plan import make_plan
 from scripts.lib.settings.run_config import (
     CONFIG_FILE,
     CONFIG_VARIABLE,
@@ -26,8 +27,9 @@ from scripts.lib.settings.run_config import (
 )
 from scripts.lib.settings.speculators import SETTINGS
 from scripts.lib.workflow.invocation import read_invocation
-from scripts.lib.workflow.targets import configuration_layers
+from scripts.lib.workflow.targets import SHIPPED, configuration_layers
 from tests.factories.commands import call
+from tests.factories.plans import planner
 
 GOOD = yaml.safe_load(CONFIG_FILE.read_text())
 
@@ -48,6 +50,17 @@ def test_the_shipped_files_are_valid() -> None:
     assert (quick.tiers, quick.sampling.max_tokens) == ((1,), 128)
     assert (full.tiers, full.sampling.max_tokens, full.decoding.modes) == ((1, 2, 3), None, ("*",))
     assert quick.sampling.temperature is None, "greedy unless the registry says otherwise"
+
+
+@pytest.mark.parametrize(("target", "file"), SHIPPED.items())
+def test_a_target_with_a_configuration_of_its_own_asks_for_what_exists(
+    target: str, file: Path
+) -> None:
+    layers = configuration_layers(read_invocation(["-n", target]), (), {})
+    config = parse_config(merged(layers), sources=layers)
+    assert [layer.file for layer in layers] == [str(CONFIG_FILE), str(file)]
+    plan = make_plan(planner(config))
+    assert plan.shards, target
 
 
 @pytest.mark.parametrize(

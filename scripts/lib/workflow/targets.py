@@ -55,7 +55,7 @@ MACHINE_PARTS = 100
 
 SO_FAR = "results_so_far"
 # Targets with a configuration of their own, which lies between config.yaml and the user's.
-SHIPPED = {"results_threads": Path("config/threads.yaml")}
+SHIPPED = {f"results_{name}": Path(f"config/{name}.yaml") for name in ("threads", "workloads")}
 
 T = TypeVar("T")
 
