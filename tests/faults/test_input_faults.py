@@ -91,10 +91,8 @@ def test_a_bad_suite_leaves_itself_out_by_name_and_the_others_are_planned(
     before, _ = planned()
     file.write_bytes(change(file.read_bytes()))
     after, faults = planned()
-    assert suites_of(before) == {"general", "coder", "math"} and suites_of(after) == {
-        "general",
-        "coder",
-    }
+    assert suites_of(before) == {"general", "coder", "math", "workload"}
+    assert suites_of(after) == {"general", "coder", "workload"}
     assert all(fault.startswith("benchmarks/prompts/v1/math.yaml") for fault in faults)
     assert any(said in fault for fault in faults)
     # Cells of the other suites are the very same.
@@ -114,7 +112,7 @@ def test_every_problem_of_every_bad_suite_is_named(project: Path) -> None:
         )
         file.write_text(text)
     plan, faults = planned()
-    assert suites_of(plan) == {"general"} and len(faults) == 6
+    assert suites_of(plan) == {"general", "workload"} and len(faults) == 6
     with pytest.raises(InputErrors) as caught:
         load_suites(PROMPTS)
     assert tuple(map(str, caught.value.problems)) == faults
@@ -137,7 +135,7 @@ def test_two_suites_of_one_name_are_both_left_out(project: Path) -> None:
     shutil.copy(PROMPTS / "math.yaml", PROMPTS / "zzz.yaml")
     (PROMPTS / "zzz.yaml").write_text("suite: math\n" + (PROMPTS / "zzz.yaml").read_text())
     plan, faults = planned()
-    assert suites_of(plan) == {"general", "coder"}
+    assert suites_of(plan) == {"general", "coder", "workload"}
     assert faults == (
         "benchmarks/prompts/v1/zzz.yaml: suite: 'math' is the name of another file's suite",
     )
@@ -147,7 +145,7 @@ def test_all_suites_bad_is_an_empty_plan_with_every_fault(project: Path) -> None
     for file in PROMPTS.glob("*.yaml"):
         file.write_text("prompts: 5")
     plan, faults = planned()
-    assert plan.shards == () and len(faults) == 3
+    assert plan.shards == () and len(faults) == 4
 
 
 def test_a_lost_image_leaves_its_question_out(project: Path) -> None:
