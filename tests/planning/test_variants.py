@@ -114,6 +114,13 @@ def test_numbers_of_a_list_that_do_not_fit_are_left_out_only() -> None:
     assert reasons(made).keys() >= {"*@t96", "*@t512"}
 
 
+def test_a_variant_of_the_context_fits_a_profile_of_any_machine() -> None:
+    profile = replace(load_hardware("reference-vm-2c"), threads=60_000, batch_threads=60_000)
+    made = planner(replace(SMALL, variants=(KV,)), hardware=profile)
+    assert not list(variant_problems(made))
+    assert digests(make_plan(made)).keys() == {"baseline", "baseline@kv"}
+
+
 def test_without_cpus_this_machine_limits_the_threads() -> None:
     made = with_variants(variant("x", hardware={"threads": 60_000}), profile="reference-vm-2c")
     assert "60000 threads on" in str(*variant_problems(made))

@@ -271,9 +271,12 @@ def _profile(name: str, raw: Mapping[str, Any]) -> Hardware:
 def changed_profile(profile: Hardware, changes: Mapping[str, Any]) -> Hardware:
     """The profile with other values for some of its keys, checked as a file of profiles is.
 
-    `batch_threads` follow `threads`, as in a file. Raises BenchError with everything that is wrong.
-    Without `cpus`, the threads must not be more than this machine's CPUs.
+    Without changes it is the same profile. `batch_threads` follow `threads`, as in a file. Without
+    `cpus`, the threads must not be more than this machine's CPUs. Raises BenchError with everything
+    that is wrong.
     """
+    if not changes:
+        return profile
     if "threads" in changes and profile.batch_threads == profile.threads:
         changes = {"batch_threads": changes["threads"], **changes}
     raw = {key: getattr(profile, key) for key in _FORMS} | {"openmp": dict(profile.openmp)}
