@@ -7,7 +7,7 @@ cell is stale need a file's content.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -228,12 +228,12 @@ def drop_failed(plans: Iterable[Plan], really: bool = True) -> tuple[Path, ...]:
 # --- orphans ---
 
 
-def _of_some(patterns: Iterable[str], planner: Planner) -> tuple[str, ...]:
-    """The patterns that match a suite; `*` if none does."""
+def _of_some(patterns: Iterable[str], names: Collection[str]) -> tuple[str, ...]:
+    """The patterns that match one of the names; `*` if none does."""
     found = [
         pattern
         for pattern in patterns
-        if any(matches(name, (pattern.removeprefix("!"),)) for name in planner.suites)
+        if any(matches(name, (pattern.removeprefix("!"),)) for name in names)
     ]
     return tuple(found) or ("*",)
 
@@ -241,13 +241,16 @@ def _of_some(patterns: Iterable[str], planner: Planner) -> tuple[str, ...]:
 def _widened(config: Config, planner: Planner) -> Config:
     """The same configuration for every model (also deprecated), every mode, and both engines.
 
-    Patterns that no longer match a suite are left out.
+    Patterns that match no suite or question of this project are left out.
     """
-    speed_suites = _of_some(config.decoding.speed_suites, planner)
+    suites = planner.suites
+    questions = [question.name_in_full for suite in suites.values() for question in suite.questions]
+    speed_suites = _of_some(config.decoding.speed_suites, suites)
     return replace(
         config,
         models=tuple(planner.registry.models),
-        suites=_of_some(config.suites, planner),
+        suites=_of_some(config.suites, suites),
+        questions=_of_some(config.questions, questions),
         decoding=replace(config.decoding, modes=("*",), speed_suites=speed_suites),
         engines=ENGINES,
     )
