@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from scripts.lib.planning.sampling import sample_questions
+from scripts.lib.planning.sampling import sample_by_workload
 from scripts.lib.prompts.types import Depth, Question
 from scripts.lib.settings.run_config import Config
 
@@ -57,15 +57,8 @@ def sample_of_workloads(
 
     Left out are those without a workload, and those that come after another text or with an image.
     """
-    groups: dict[tuple[str, str], list[Question]] = {}
-    for question in questions:
-        if question.workload and question.context is None and not question.images:
-            groups.setdefault((question.suite, question.workload), []).append(question)
-    return tuple(
-        question
-        for group in groups.values()
-        for question in sample_questions(tuple(group), count, seed)
-    )
+    fitting = (q for q in questions if q.workload and q.context is None and not q.images)
+    return sample_by_workload(fitting, count, seed)
 
 
 def _fitted(

@@ -55,7 +55,7 @@ from scripts.lib.planning.runtime_values import (
     timeout_of,
     without_effect,
 )
-from scripts.lib.planning.sampling import sample_questions
+from scripts.lib.planning.sampling import sample_by_workload
 from scripts.lib.planning.traits import Traits, traits_of
 from scripts.lib.prompts.lengths import (
     Lengths,
@@ -316,15 +316,9 @@ class Planner:
 
         With each of them, the same question at its depths.
         """
-        groups: dict[tuple[str, str], list[Question]] = {}
-        for question in questions:
-            if question.depth or not matches(question.suite, self.config.decoding.speed_suites):
-                continue
-            groups.setdefault((question.suite, question.workload), []).append(question)
-        count, seed = self.config.decoding.speed_sample, self.config.sampling.seed
-        sampled = [
-            q for group in groups.values() for q in sample_questions(tuple(group), count, seed)
-        ]
+        decoding = self.config.decoding
+        asked = (q for q in questions if not q.depth and matches(q.suite, decoding.speed_suites))
+        sampled = sample_by_workload(asked, decoding.speed_sample, self.config.sampling.seed)
         names = {question.name_in_full for question in sampled}
         deep = (q for q in questions if q.depth and q.without_depth.name_in_full in names)
         return (*sampled, *deep)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import sha256
 from typing import Protocol, TypeVar
+
+from scripts.lib.prompts.types import Question
 
 
 class Tiered(Protocol):
@@ -42,3 +45,17 @@ def sample_questions(questions: tuple[T, ...], count: int, seed: int) -> tuple[T
         chosen += [group[place] for _, group in sorted(tiers.items()) if place < len(group)]
     names = {question.id for question in chosen[:count]}
     return tuple(question for question in questions if question.id in names)
+
+
+def sample_by_workload(
+    questions: Iterable[Question], count: int, seed: int
+) -> tuple[Question, ...]:
+    """At most `count` questions of each suite; of a suite with workloads, of each workload."""
+    groups: dict[tuple[str, str], list[Question]] = {}
+    for question in questions:
+        groups.setdefault((question.suite, question.workload), []).append(question)
+    return tuple(
+        question
+        for group in groups.values()
+        for question in sample_questions(tuple(group), count, seed)
+    )
