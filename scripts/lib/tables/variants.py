@@ -64,11 +64,16 @@ class Sweep:
         return next((point for point, speed in speeds if speed >= KNEE_SHARE * best), None)
 
 
+def _usual(setups: Sequence[Setup]) -> dict[tuple[str, str], Setup]:
+    """(model, mode) -> the setup without a variant."""
+    return {(c.model.key, c.mode.name): c for c in setups if c.variant is None}
+
+
 def variant_effects(setups: Sequence[Setup]) -> Iterator[VariantEffect]:
     """Each setup in a variant, with the same model and mode without it."""
-    without = {(c.model.key, c.mode.name): c for c in setups if c.variant is None}
+    usual = _usual(setups)
     for c in setups:
-        base = without.get((c.model.key, c.mode.plain_name))
+        base = usual.get((c.model.key, c.mode.plain_name))
         if c.variant is not None and base is not None:
             yield VariantEffect(c, base)
 
@@ -81,7 +86,7 @@ def sweeps(setups: Sequence[Setup], hardware: Hardware) -> Iterator[Sweep]:
             key = (c.model.key, c.mode.plain_name, c.variant.sweep, c.variant.swept)
             value = c.variant.hardware[c.variant.swept]
             found.setdefault(key, []).append(SweepPoint(c, value, False))
-    usual = {(c.model.key, c.mode.name): c for c in setups if c.variant is None}
+    usual = _usual(setups)
     for (model, mode, _, setting), points in found.items():
         if (model, mode) in usual:
             points.append(SweepPoint(usual[model, mode], getattr(hardware, setting), True))

@@ -185,6 +185,11 @@ def efficiency(c: Setup, decode: Estimate) -> Estimate | None:
     return decode.scaled(used / decode.value) if used is not None else None
 
 
+def memory_read(c: Setup, decode: Estimate) -> str:
+    """The memory that decoding at this speed reads, in GB/s."""
+    return estimate(decode.scaled(c.bytes_per_token / 1e9))
+
+
 def _roofline_row(c: Setup, decode: Estimate) -> list[str]:
     return [
         code(c.model.key),
@@ -193,7 +198,7 @@ def _roofline_row(c: Setup, decode: Estimate) -> list[str]:
         gibibytes(c.weights_bytes),
         number(c.bytes_per_token / 1e9, 3),
         speed(c),
-        estimate(decode.scaled(c.bytes_per_token / 1e9)),
+        memory_read(c, decode),
         number(c.memory_gb_per_s),
         share(efficiency(c, decode)),
     ]

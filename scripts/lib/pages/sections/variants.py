@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from scripts.lib.base.markdown import DASH, code, estimate, points, share, table
+from scripts.lib.base.markdown import DASH, code, points, share, table
 from scripts.lib.pages.sections.quality import ratio, speed
-from scripts.lib.pages.sections.speed import efficiency
+from scripts.lib.pages.sections.speed import efficiency, memory_read
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.variants import KNEE_SHARE, Sweep, SweepPoint, VariantEffect
 
@@ -46,14 +46,13 @@ def _sweep_rows(sweep: Sweep) -> Iterator[list[str]]:
     for point in sweep.points:
         c = point.setup
         if c.decode is not None:
-            used = estimate(c.decode.scaled(c.bytes_per_token / 1e9))
             yield [
                 code(c.model.key),
                 code(c.mode.plain_name),
                 sweep.setting,
                 str(point.value),
                 speed(c),
-                used,
+                memory_read(c, c.decode),
                 share(efficiency(c, c.decode)),
                 _mark(sweep, point),
             ]
