@@ -23,6 +23,7 @@ from scripts.lib.workflow.damage import check_complete, look_again
 from scripts.lib.workflow.invocation import read_invocation
 from scripts.lib.workflow.targets import (
     MACHINE_PARTS,
+    SHIPPED,
     SO_FAR,
     TABLE_PACKAGES,
     check_checkout,

@@ -67,18 +67,15 @@ rule results_so_far:
         WORKFLOW.derived,
 
 
-rule results_workloads:
-    """Speeds by kind of text (config/workloads.yaml): run what is missing, make the pages."""
-    input:
-        WORKFLOW.derived,
-        list(WORKFLOW.shard_targets.values()),
+for target in SHIPPED:
 
-
-rule results_threads:
-    """Sweep over numbers of threads (config/threads.yaml): run what is missing, make the pages."""
-    input:
-        WORKFLOW.derived,
-        list(WORKFLOW.shard_targets.values()),
+    rule:
+        """Run what its own file in config/ asks for (results_threads: config/threads.yaml)."""
+        name:
+            target
+        input:
+            WORKFLOW.derived,
+            list(WORKFLOW.shard_targets.values()),
 
 
 for key in dict.fromkeys(shard.model.key for shard in WORKFLOW.shards):
