@@ -91,8 +91,8 @@ def synthesise(folder: Path, models: int, variants: int) -> None:
         yaml.safe_dump({"only": {}, "roles": {"everything": names}})
     )
     config = yaml.safe_load((folder / "config/config.yaml").read_text())
-    config |= {"engine": "embedded", "models": ["synthetic_*"], "suites": ["*"], "questions": ["*"]}
-    config["decoding"] |= {"modes": MODES, "speed_suites": ["*"], "speed_sample": QUESTIONS}
+    config |= {"models": ["synthetic_*"], "suites": ["*"]}
+    config["decoding"] |= {"modes": MODES, "speed_sample": QUESTIONS}
     config["variants"] = {
         f"v{number}": {"context": {"micro_batch_tokens": 32 * number}}
         for number in range(1, variants + 1)

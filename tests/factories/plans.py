@@ -86,12 +86,6 @@ def tiny_planner(folder: Path, *quirks: Quirk, draft_bos: int = 1) -> Planner:
     weights = {key: Weights(facts(file), file, True, False) for key, file in files.items()}
     weights["absent"] = Weights(None, folder / "absent.gguf", False, False)
     registry = Registry(folder / "registry.yaml", RuntimeDefaults(), models, quirks=quirks)
-    shipped = load_config()
-    decoding = replace(
-        shipped.decoding, modes=("baseline", "lookup_n*"), speed_suites=("*",), speed_sample=2
-    )
-    config = replace(
-        shipped, models=("*",), suites=("*",), questions=("*",), tiers=(1,), decoding=decoding
-    )
+    config = replace(load_config(), models=("*",), tiers=(1,))
     hardware = replace(load_hardware("epyc-9655"), threads=2, batch_threads=2, cpus=None, numa=None)
     return Planner(registry, SUITES, config, hardware, weights, engine_identity("server"))

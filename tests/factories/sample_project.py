@@ -418,10 +418,9 @@ def make_project(folder: Path) -> Path:
     (folder / f"config/hardware/{HARDWARE}.yaml").write_text(yaml.safe_dump(profile))
     config = yaml.safe_load((folder / "config/config.yaml").read_text())
     config |= {"hardware": HARDWARE, "models": [*MODELS], "tiers": [1, 2, 3]}
-    config |= {"engine": "embedded", "suites": ["*", "workload"], "questions": ["*"]}
+    config["suites"] = ["*", "workload"]
     config["decoding"] |= {
         "modes": ["*", "!*_k24*", "!*_k32", "!*_k48", "!moe4_*", "!moe6_*"],
-        "speed_suites": ["*"],
         "speed_sample": 5,
     }
     (folder / "config/config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))

@@ -190,9 +190,7 @@ def make_project(folder: Path) -> Project:
         )
     (folder / "config/suites.yaml").write_text("only: {}\nroles: {alpha: [one, two]}\n")
     config = yaml.safe_load((folder / "config/config.yaml").read_text())
-    config |= {"engine": "embedded", "suites": ["*"], "questions": ["*"]}
-    decoding = {"modes": ["baseline", "lookup_n3"], "speed_suites": ["*"], "speed_sample": 2}
-    config["decoding"] |= decoding
+    config["decoding"]["modes"] = ["baseline", "lookup_n3"]
     config["sampling"]["max_tokens"] = 24
     # One thread: two of these projects can run side by side on two cores, and none spins.
     (folder / "config/hardware/tiny.yaml").write_text("threads: 1\n")

@@ -247,8 +247,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         shutil.copy(ROOT / name, folder / name)
     config = yaml.safe_load((folder / "config/config.yaml").read_text())
     config |= {"hardware": "sample-96c", "models": ["small"], "repeats": 1, "tiers": [1, 2, 3]}
-    config |= {"suites": ["*"], "questions": ["*"], "engine": "embedded"}
-    config["decoding"]["speed_suites"] = ["*"]
     (folder / "config/config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     before = Path.cwd()
     os.chdir(folder)

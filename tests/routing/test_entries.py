@@ -132,8 +132,7 @@ def test_a_samples_cells_are_ordinary_cells(planner: Planner) -> None:
     sample = draw_sample(planner, ("math", "coder"), 3, 0, {})
     narrowed = replace(planner, config=parse_config(entry_settings(raw, sample, "frontdoor")))
     ordinary = replace(
-        planner,
-        config=replace(parse_config(raw), tiers=(1, 2, 3), models=("frontdoor",), questions=("*",)),
+        planner, config=replace(parse_config(raw), tiers=(1, 2, 3), models=("frontdoor",))
     )
     cells = find_shard(make_plan(narrowed), "frontdoor", "baseline").cells
     known = {c.id: c.digest for c in find_shard(make_plan(ordinary), "frontdoor", "baseline").cells}
