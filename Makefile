@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help env engine weights results test test-quick lint clean
+.PHONY: help env engine weights results test test-quick lint docs clean
 
 PYTHON ?= python3
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
@@ -22,6 +22,7 @@ help:
 	echo "make test      the linters and the whole test suite, in the same environment"
 	echo "make test-quick    the fast tests only, for the edit loop"
 	echo "make lint      the linters alone"
+	echo "make docs      docs/reference as a site, in .cache/site"
 	echo "make env | engine | weights    one step: the environment, llama.cpp, the small models"
 	echo "make clean     remove .venv"
 	echo "With .venv activated, python -m scripts lists all commands."
@@ -76,6 +77,11 @@ test: weights
 # For the edit loop: no Snakemake, engines, fuzzing or slow tests, and nothing that is timed.
 test-quick: $(ENV_STAMP)
 	@$(RUN) python -m pytest -n $(TEST_JOBS) --dist worksteal -m "not serial and not slow" --ignore tests/workflow --ignore tests/faults
+
+# A dead link or a page that no other one lists is an error.
+docs: $(ENV_STAMP)
+	@$(RUN) sphinx-build -q -W --keep-going -n -b html -d .cache/doctrees docs/reference .cache/site
+	echo "docs: .cache/site/index.html"
 
 clean:
 	rm -rf .venv

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,12 +18,15 @@ from scripts import docs
 from scripts.__main__ import commands
 from scripts.lib.base.command import Parser
 from scripts.lib.settings.speculators import SPECULATORS
+from tests.factories.checkout import copy_checkout
+from tests.factories.tiny_project import Project
 
 GENERATED = {"commands.md", "registry.md"}
 HAND_WRITTEN = [
     Path("README.md"),
     Path("CONTRIBUTING.md"),
     *(file for file in sorted(Path("docs/reference").glob("*.md")) if file.name not in GENERATED),
+    *sorted(Path("docs/reference/howto").glob("*.md")),
 ]
 MOST_COLUMNS = 110
 
@@ -123,3 +128,67 @@ def test_links_and_paths_of_a_document_lead_somewhere(file: Path) -> None:
     missing = [path for path in [*linked, *named] if not path.exists() and path.stem != "NAME"]
     assert missing == []
     assert [p for p in called if not (p.with_suffix(".py").exists() or p.is_dir())] == []
+
+
+def _commands_in(file: Path) -> Iterator[list[str]]:
+    """The words of each call of a command of ours in the blocks of code of a document."""
+    for block in re.findall(r"^ *```(?:sh|bash)\n(.*?)^ *```", file.read_text(), re.M | re.S):
+        for line in block.splitlines():
+            words = shlex.split(line, comments=True)
+            if words[:2] == ["python", "-m"] and words[2].startswith("scripts."):
+                yield words[2:]
+
+
+@pytest.mark.parametrize("file", HAND_WRITTEN, ids=str)
+def test_commands_of_a_document_are_understood(file: Path, parsers: dict[str, Parser]) -> None:
+    for name, *arguments in _commands_in(file):
+        if "--help" not in arguments:
+            parsers[name.removeprefix("scripts.")].parse_args(arguments)
+
+
+def test_the_documents_are_a_site_without_dead_links_or_orphans(tmp_path: Path) -> None:
+    """As `make docs`: a warning of Sphinx is an error."""
+    argv = ["sphinx-build", "-q", "-W", "--keep-going", "-n", "-b", "html"]
+    built = subprocess.run(
+        [*argv, "-d", f"{tmp_path}/trees", "docs/reference", f"{tmp_path}/site"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    page = (tmp_path / "site/howto/sweep_threads.html").read_text()
+    assert "threads.yaml" in page and 'href="../variants.html"' in page
+    # The site has no file of another folder.
+    assert "config/threads.yaml" not in page
+
+
+def test_a_dead_link_and_an_orphan_are_found(tmp_path: Path) -> None:
+    shutil.copy("docs/reference/conf.py", tmp_path)
+    (tmp_path / "index.md").write_text("# Start\n\n[there](nowhere.md)\n")
+    (tmp_path / "alone.md").write_text("# Alone\n")
+    argv = ["sphinx-build", "-q", "-W", "--keep-going", "-n", "-b", "html"]
+    built = subprocess.run(
+        [*argv, str(tmp_path), f"{tmp_path}/site"], capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 1
+    assert "nowhere.md" in built.stderr and "alone.md" in built.stderr
+
+
+@pytest.mark.serial
+def test_the_tutorial_is_followed_from_its_first_command_to_its_last(tmp_path: Path) -> None:
+    """On the real model, as a newcomer would. The blocks marked `bash` install what is here."""
+    text = Path("docs/reference/tutorial.md").read_text()
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S)
+    assert len(blocks) >= 5
+    copy_checkout(tmp_path)
+    for part in ("orchestration", "benchmarks/prompts"):
+        shutil.copytree(part, tmp_path / part)
+    (tmp_path / "models").mkdir()
+    for weights in Path("models").glob("*.gguf"):
+        (tmp_path / "models" / weights.name).hardlink_to(weights)
+    project = Project(tmp_path)
+    shown = [project.run("bash", "-euc", block) for block in blocks]
+    assert [done.stderr for done in shown if done.returncode] == []
+    page = (tmp_path / "docs/reference/benchmarks/RESULTS.md").read_text()
+    assert "one_thread" in page and "lookup_n3" in page
+    assert "llama-server" in shown[-1].stdout
