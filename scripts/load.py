@@ -1,4 +1,4 @@
-"""Load a running server with several requests at once, and show speeds and latencies.
+"""Load a server with several requests at once; show speeds and latencies.
 
 Any OpenAI-compatible server will do: llama-server, vLLM, and others. The requests are the questions
 of a suite, in seeded order. Each level of load is one number of requests in flight, or one rate at
