@@ -287,6 +287,11 @@ class EmbeddedEngine:
             self._context.decode(part, outputs=len(part))
             yield self._context.all_logits(len(part))
 
+    def tokens(self, text: str) -> list[int]:
+        """The token ids of a plain text, after BOS if the model begins with it."""
+        assert self._model is not None
+        return self._model.tokenize(text, True)
+
     @property
     def vocabulary(self) -> int:
         """The number of tokens of the loaded model's vocabulary."""

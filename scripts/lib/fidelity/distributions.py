@@ -124,6 +124,11 @@ class _Row:
     def logprob(self, tokens: npt.NDArray[np.uint32]) -> Floats:
         return self.logits[tokens].astype(np.float64) - self.log_sum
 
+    def without(self, tokens: npt.NDArray[np.uint32]) -> float:
+        """The mass of all other tokens; theirs is 0 in `exps` from then on."""
+        self.exps[tokens] = 0
+        return float(self.exps.sum(dtype=np.float64)) / self.sum
+
     def logprob_of(self, token: int) -> np.float32:
         return np.float32(float(self.logits[token]) - self.log_sum)
 
@@ -160,9 +165,8 @@ def cut(
         made.tokens[place], made.roots[place] = chosen, _on_grid(probabilities)
         made.first[place] = row.best
         made.logprob[place] = row.logprob_of(int(following[place]))
-        row.exps[chosen] = 0
+        made.tail[place] = _on_grid(np.array([row.without(chosen)]))[0]
         below = np.cumsum(row.exps, dtype=np.float64)
-        made.tail[place] = _on_grid(below[-1:] / row.sum)[0]
         if below[-1] > 0:
             drawn = np.searchsorted(below, draws[place] * below[-1], side="right")
             drawn = np.minimum(drawn, vocabulary - 1).astype(np.uint32)
@@ -199,7 +203,7 @@ def _compared(row: _Row, reference: Distributions, place: int) -> tuple[float, f
     p = _off_grid(roots)
     top_logprob = row.logprob(reference.tokens[place])
     tops = np.exp(top_logprob)
-    tail = max(1.0 - float(tops.sum()), _LEAST)
+    tail = max(row.without(reference.tokens[place]), _LEAST)
     q, log_q = np.append(tops, tail), np.append(top_logprob, np.log(tail))
     same = _on_grid(np.minimum(q, 1.0)) == roots
     held = p > 0

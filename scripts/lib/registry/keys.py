@@ -246,7 +246,7 @@ _THINKING = Section(
 _FIDELITY = Section(
     "fidelity",
     "roles.<key>.fidelity",
-    "What the model's next-token distributions are compared with (docs/reference/fidelity.md).",
+    "What the model's next-token distributions are compared with (docs/reference/methods.md).",
     (
         Key(
             "reference",
