@@ -3,8 +3,8 @@
     python -m benchmarks.harness.fidelity [--reference KEY] [--quants Q8_0 Q4_1 Q2_K] [--every N]
         [--tokens 8192] [--rounds 3] [--mixture] [--no-peers]
 
-Makes an F32 file of the model's weights (if these are quantised, they become the truth: only
-differences count) and requantises it in a scratch folder. Compares each with the F32 file: over the
+Makes an F32 file of the model's weights, with noise of about a step of Q4_1 (weights that come out
+of a quantised file would fit its grid), and requantises it in a scratch folder. Compares each with the F32 file: over the
 project's blocks, with intervals over questions; and, in the same windows of the same text, beside
 `llama-perplexity --kl-divergence`, which is compiled here from the pinned source and linked to the
 project's own build. Measures the rate of one pass against llama-bench's prefill on blocks as long.
@@ -25,7 +25,8 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ from scripts.lib.fidelity.store import Reference, parse_reference, reference_byt
 from scripts.lib.llama_build.build import bench_binary, installed_build
 from scripts.lib.llama_build.compile import cache_dir, fetch_source
 from scripts.lib.llama_build.identity import engine_identity
-from scripts.lib.machine.profiles import load_hardware
+from scripts.lib.machine.profiles import Hardware, load_hardware
 from scripts.lib.planning.disk import load_planner
 from scripts.lib.planning.modes import Mode
 from scripts.lib.prompts.contexts.prose import prose
@@ -59,6 +60,7 @@ WINDOW = 512
 PERPLEXITY = "llama-perplexity"
 # Of the mixture; the noise in standard deviations of a tensor.
 EXPERTS, NOISE = 8, 0.3
+THREADS = [0]
 
 
 def shown(value: Estimate | None, digits: int = 5) -> str:
@@ -68,6 +70,13 @@ def shown(value: Estimate | None, digits: int = 5) -> str:
     if value.low is None or value.high is None:
         return f"{value.value:.{digits}f} (n={value.clusters})"
     return f"{value.value:.{digits}f} ({value.low:.{digits}f} to {value.high:.{digits}f})"
+
+
+@cache
+def profile() -> Hardware:
+    """This machine's profile. On a busy machine use `--threads 1`: two threads would spin."""
+    found, threads = load_hardware("auto"), THREADS[0]
+    return replace(found, threads=threads, batch_threads=threads) if threads else found
 
 
 @dataclass
@@ -81,7 +90,7 @@ class Loaded:
         self.engine = EmbeddedEngine(self.file.with_suffix(".log"), every_token=True)
         spec = {"override_key": "llama.expert_used_count"} if self.experts else {}
         mode = Mode("baseline", experts=self.experts)
-        hardware = load_hardware("auto")
+        hardware = profile()
         self.engine.load(LoadSettings(self.file, None, mode, spec, CONTEXT, hardware))
         return self
 
@@ -208,7 +217,7 @@ def second_half(found: Divergence) -> Divergence:
 
 def beside_peer(f32: Path, files: dict[str, Path], text: str, folder: Path) -> None:
     """KL and perplexity ratio in the same windows by both tools."""
-    binary, threads = perplexity_binary(), load_hardware("auto").batch_threads
+    binary, threads = perplexity_binary(), profile().batch_threads
     file, logits = folder / "text.txt", folder / "base.kld"
     file.write_text(text)
     peer(binary, f32, file, logits, True, threads)
@@ -243,7 +252,7 @@ def bench_rate(file: Path, tokens: int, threads: int) -> float:
 
 def speed(files: dict[str, Path], texts: Sequence[Tokens], rounds: int) -> None:
     """The rate of one comparing pass over llama-bench's rate, blocks as long, turn by turn."""
-    threads = load_hardware("auto").batch_threads
+    threads = profile().batch_threads
     tokens = sum(len(text.ids) for text in texts)
     typical = round(tokens / len(texts))
     for name, file in files.items():
@@ -263,7 +272,31 @@ def speed(files: dict[str, Path], texts: Sequence[Tokens], rounds: int) -> None:
         )
 
 
-# --- a mixture ---
+# --- weights ---
+
+
+def original(quantised: Path, made: Path, folder: Path) -> None:
+    """An F32 file that no quantisation fits: the weights with noise of about a step of Q4_1.
+
+    Weights that come out of a quantised file would fit its grid exactly, and lose nothing on it.
+    """
+    from gguf import GGUFWriter
+
+    plain_file = folder / "plain.gguf"
+    requantize(quantised, plain_file, "F32")
+    reader = open_dense_llama(plain_file, "the original")
+    writer, rng = GGUFWriter(made, "llama"), np.random.default_rng(1)
+    copy_metadata(reader, writer, "llama", ())
+    for tensor in reader.tensors:
+        values = tensor.data
+        if values.ndim == 2:
+            # A block of 32 normal values spans about four standard deviations, in 15 steps.
+            step = 4 * float(values.std()) / 15
+            noise = rng.uniform(-0.5, 0.5, values.shape) * step
+            values = (values + noise).astype(np.float32)
+        writer.add_tensor(tensor.name, values)
+    write(writer)
+    plain_file.unlink()
 
 
 def perturbed_mixture(dense: Path, made: Path) -> None:
@@ -311,6 +344,7 @@ def mixture(f32: Path, texts_of: Any, folder: Path) -> None:
 def main() -> None:
     """Run what the command line asks for."""
     arguments = _parsed()
+    THREADS[0] = arguments.threads
     planner = load_planner(load_config())
     weights = planner.weights[arguments.reference]
     if weights.path is None or not weights.present:
@@ -318,11 +352,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         f32, files = folder / "F32.gguf", dict[str, Path]()
-        requantize(weights.path, f32, "F32")
+        original(weights.path, f32, folder)
         for quant in arguments.quants:
             files[quant] = folder / f"{quant}.gguf"
             requantize(f32, files[quant], quant)
-        blocks = blocks_of(planner, weights)[:: arguments.every]
+        found = (b for b in blocks_of(planner, weights) if b.tokens <= arguments.block_tokens)
+        blocks = list(found)[:: arguments.every]
 
         def texts_of(loaded: Loaded) -> list[Tokens]:
             return [tokens_of(loaded.engine, block) for block in blocks]
@@ -352,7 +387,10 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--tokens", type=int, default=8192, help=words)
     words = "use every Nth block (default: all)"
     parser.add_argument("--every", type=int, default=1, metavar="N", help=words)
+    words = "leave out longer blocks (default: those of config.yaml)"
+    parser.add_argument("--block-tokens", type=int, default=CONTEXT_TOKENS, help=words)
     parser.add_argument("--rounds", type=int, default=3, help="of the speed measurement")
+    parser.add_argument("--threads", type=int, default=0, help="default: the profile's")
     parser.add_argument("--mixture", action="store_true", help="also fewer experts of a mixture")
     parser.add_argument(
         "--no-peers", action="store_true", help="neither llama-perplexity nor speed"

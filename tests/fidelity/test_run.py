@@ -24,7 +24,7 @@ from scripts.lib.planning.cell_spec import Weights
 from scripts.lib.planning.plan import Planner
 from scripts.lib.planning.weights_guard import WeightsGuard
 from scripts.lib.prompts.types import Question, Suite, Turn
-from scripts.lib.registry.types import Registry, RuntimeDefaults
+from scripts.lib.registry.types import Acceleration, Registry, RuntimeDefaults
 from scripts.lib.registry_loader import Model
 from scripts.lib.results.states import State
 from scripts.lib.weights.facts import facts
@@ -70,8 +70,9 @@ def entry(key: str, file: Path, size_gb: float = 1.0, **changes: object) -> Mode
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of its own. The lock of the engine is a relative path."""
-    (tmp_path / "envs").symlink_to(Path("envs").absolute())
+    """A folder of its own, with the engine's lock and the profiles."""
+    for name in ("envs", "config"):
+        (tmp_path / name).symlink_to(Path(name).absolute())
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -153,18 +154,15 @@ def test_another_model_diverges_as_the_whole_vocabulary_says(here: Path) -> None
         assert np.mean(block.same_first) == np.mean(p.argmax(1) == q.argmax(1))
 
 
-def test_fewer_experts_diverge_more(here: Path) -> None:
-    file = write_model(here / "moe.gguf", "moe")
-    mixture = entry("moe", file, architecture="moe", baseline_experts=4)
-    base = made_planner([mixture])
-    plan = fidelity_plan(replace(base, config=base.config.with_modes(("baseline", "moe*"))))
-    modes = [one.key[1] for one in plan.configurations]
-    assert modes[0] == "baseline" and len(modes) > 1
+def test_fewer_experts_diverge_from_the_model_s_own_baseline(here: Path) -> None:
+    wanted = Acceleration(type="moe_expert_reduction", experts=2)
+    mixture = entry("moe", write_model(here / "moe.gguf", "moe"), acceleration=wanted)
+    plan = fidelity_plan(made_planner([mixture]))
+    assert [one.key[1] for one in plan.configurations] == ["baseline", "moe2"]
     assert measure(plan) == 0
-    by_experts = {
-        one.shard.mode.experts: mean_kl(one) for one in plan.configurations if one.reference
-    }
-    assert all(value > 0 for value in by_experts.values())
+    assert mean_kl(plan.find("moe", "moe2")) > 0.001
+    record = read_fidelity(Path(plan.find("moe", "moe2").cells[0].file))
+    assert record.effective["n_expert_used"] == "2", "the guard of the mode has looked at it"
 
 
 def test_a_finished_cell_of_a_run_that_was_cut_off_is_linked_back(here: Path) -> None:

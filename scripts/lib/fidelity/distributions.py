@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 TOP = 64
 SAMPLES = 2
-GRID = 65_535
+GRID = 16_383
 # The least probability that is told from 0, so that logarithms are finite.
 _LEAST = 2.0**-53
 
@@ -134,7 +134,8 @@ class _Row:
 
 
 def _on_grid(probabilities: Floats) -> npt.NDArray[np.uint16]:
-    return np.rint(np.sqrt(probabilities) * GRID).astype(np.uint16)
+    roots: Floats = np.rint(np.sqrt(probabilities) * GRID)
+    return roots.astype(np.uint16)
 
 
 def _off_grid(roots: npt.NDArray[np.uint16]) -> Floats:
@@ -159,8 +160,8 @@ def cut(
     buffer = np.empty(vocabulary, np.float32)
     for place in range(n):
         row = _Row(logits[place], buffer)
-        chosen = np.argpartition(row.logits, vocabulary - k)[vocabulary - k :]
-        chosen = np.sort(chosen).astype(np.uint32)
+        best = np.argpartition(row.logits, vocabulary - k)[vocabulary - k :]
+        chosen = np.sort(best).astype(np.uint32)
         probabilities = np.exp(row.logprob(chosen))
         made.tokens[place], made.roots[place] = chosen, _on_grid(probabilities)
         made.first[place] = row.best

@@ -449,9 +449,9 @@ def _add_changes(maker: _Maker, model: Model) -> None:
             for mode in _plain(planner, model)
             if matches(mode.name, variant.modes)
         ]
-    for mode, variant in wanted:
+    for mode, of_variant in wanted:
         base = maker.as_reference(maker.baseline(model))
-        maker.add(model, mode, base, variant)
+        maker.add(model, mode, base, of_variant)
 
 
 # --- prediction ---

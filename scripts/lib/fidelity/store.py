@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zlib
+import lzma
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +25,8 @@ from scripts.lib.fidelity.distributions import SAMPLES, TOP, Distributions
 SCHEMA_VERSION = 1
 # No block is longer: a damaged length must not ask for all memory.
 MOST_PLACES = 1 << 20
-_LEVEL = 9
+# Neither the place nor the byte before tells anything about one of a plane: no context is kept.
+_FILTERS = ({"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 0, "lp": 0, "pb": 0},)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def _packed(found: Distributions) -> bytes:
         if name == "tokens":
             # Ascending: the differences are small.
             values = np.diff(values, axis=1, prepend=np.uint32(0)).astype(np.uint32)
-        parts.append(zlib.compress(_planes(values), _LEVEL))
+        parts.append(lzma.compress(_planes(values), lzma.FORMAT_RAW, filters=_FILTERS))
     sizes = np.array([len(part) for part in parts], "<u4").tobytes()
     return sizes + b"".join(parts)
 
@@ -97,10 +98,10 @@ def _unpacked(content: bytes, places: int, top: int, vocabulary: int, file: str)
     found, start = {}, head
     for (name, dtype, shape), size in zip(layout, sizes, strict=True):
         wanted = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        unpacker = zlib.decompressobj()
+        unpacker = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_FILTERS)
         try:
             raw = unpacker.decompress(content[start : start + size], wanted + 1)
-        except zlib.error as error:
+        except lzma.LZMAError as error:
             raise Damaged(file, f"{name}: {error}") from error
         if len(raw) != wanted:
             raise Damaged(file, f"{name}: expected {wanted} bytes, found {len(raw)} or more")

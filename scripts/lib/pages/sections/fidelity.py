@@ -55,10 +55,14 @@ def _row(one: Fidelity) -> list[str]:
 
 
 def _note(one: Fidelity) -> str:
-    failed = f"{len(one.failed)} failed: {text(next(iter(one.failed.values())))}"
+    notes = []
+    if one.failed:
+        first = next(iter(one.failed.values()))
+        notes.append(f"{len(one.failed)} failed: {text(first)}")
     missing = one.planned - len(one.found) - len(one.failed)
-    notes = [failed if one.failed else "", f"{missing} not evaluated yet" if missing else ""]
-    return "; ".join(filter(None, notes)) or DASH
+    if missing:
+        notes.append(f"{missing} not evaluated yet")
+    return "; ".join(notes) or DASH
 
 
 def certainty_table(part: ProfilePart) -> str:
