@@ -4,12 +4,12 @@
         [--tokens 8192] [--rounds 3] [--mixture] [--no-peers]
 
 Makes an F32 file of the model's weights, with noise of about a step of Q4_1 (weights that come out
-of a quantised file would fit its grid), and requantises it in a scratch folder. Compares each with the F32 file: over the
-project's blocks, with intervals over questions; and, in the same windows of the same text, beside
-`llama-perplexity --kl-divergence`, which is compiled here from the pinned source and linked to the
-project's own build. Measures the rate of one pass against llama-bench's prefill on blocks as long.
-`--mixture`: eight copies of the feed forward, each with some noise, at 1 to 8 active experts. Run
-it on a quiet machine for the speed.
+of a quantised file would fit its grid), and requantises it in a scratch folder. Compares each with
+the F32 file: over the project's blocks, with intervals over questions; and, in the same windows of
+the same text, beside `llama-perplexity --kl-divergence`, which is compiled here from the pinned
+source and linked to the project's own build. Measures the rate of one pass against llama-bench's
+prefill on blocks as long. `--mixture`: eight copies of the feed forward, each with some noise, at 1
+to 8 active experts. Run it on a quiet machine for the speed.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def test_the_whole_divergence_lies_between_the_certain_part_and_the_bound(by: fl
     q = moved(p, by)
     found, true = divergence(p, q), whole(p, q)
     # What rounding to the grid can do to one token.
-    rounding = 4e-4 * (1 + by)
+    rounding = 8e-4 * (1 + by)
     assert (true >= found.coarse - rounding).all()
     assert (true <= found.coarse + found.bound + rounding).all()
     assert (np.abs(true - found.kl) <= found.bound + rounding).all()
@@ -92,7 +92,7 @@ def test_a_small_vocabulary_has_no_tail() -> None:
     q = moved(p, 0.3)
     found = divergence(p, q)
     assert (found.bound == 0).all() and (found.missing == 0).all()
-    assert np.abs(found.kl - whole(p, q)).max() < 4e-4
+    assert np.abs(found.kl - whole(p, q)).max() < 8e-4
 
 
 def test_the_text_s_own_probability_and_the_first_choice_are_those_of_the_logits() -> None:

@@ -120,7 +120,13 @@ def test_a_family_is_compared_with_its_largest_file() -> None:
         assert one.reference is not None and one.reference.key == f16.key
         assert {cell.kind for cell in one.cells} == {Kind.COMPARISON}
         assert [c.reference_file for c in one.cells] == [c.file for c in f16.cells]
-    assert "no entry of the same model has larger weights" in reasons(plan)["f16", "baseline"]
+    assert not plan.left_out, "the reference itself has a row of its own"
+
+
+def test_a_model_alone_has_no_reference() -> None:
+    plan = fidelity_plan(made(family()[2:]))
+    assert not plan.configurations
+    assert "no entry of the same model has larger weights" in reasons(plan)["q4", "baseline"]
 
 
 def test_the_registry_can_name_another_reference() -> None:

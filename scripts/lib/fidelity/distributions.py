@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 TOP = 64
 SAMPLES = 2
-GRID = 16_383
+GRID = 8_191
 # The least probability that is told from 0, so that logarithms are finite.
 _LEAST = 2.0**-53
 
@@ -107,14 +107,15 @@ class Divergence:
 class _Row:
     """One row of logits with its normaliser: log p(token) = logit - log_sum."""
 
-    __slots__ = ("best", "exps", "log_sum", "logits", "sum")
+    __slots__ = ("best", "exps", "least", "log_sum", "logits", "sum")
 
     def __init__(self, logits: Logits, buffer: Logits):
         self.logits = logits
         self.best = int(logits.argmax())
         top = logits[self.best]
+        self.least = float(logits.min())
         # argmax finds a NaN, if there is one; infinity below would hide in the sum.
-        if not (np.isfinite(top) and np.isfinite(logits.min())):
+        if not (np.isfinite(top) and np.isfinite(self.least)):
             raise NotFinite(f"the model's logits are not finite numbers (best is {top})")
         np.subtract(logits, top, out=buffer)
         self.exps = np.exp(buffer, out=buffer)
@@ -184,43 +185,58 @@ def compare(
     `following` as for `cut`. Raises NotFinite.
     """
     n, vocabulary = logits.shape
-    made = Divergence(
-        np.empty(n), np.empty(n), np.empty(n), np.empty(n, np.bool_), np.empty(n, np.float32)
-    )
-    buffer = np.empty(vocabulary, np.float32)
+    log_sum, tail, least = (np.empty((n, 1)) for _ in range(3))
+    first, buffer = np.empty(n, np.uint32), np.empty(vocabulary, np.float32)
     for place in range(n):
+        # Only what needs the whole vocabulary is done row by row, in memory that stays in a cache.
         row = _Row(logits[place], buffer)
-        made.coarse[place], made.bound[place], made.missing[place] = _compared(
-            row, reference, place
-        )
-        made.same_first[place] = row.best == reference.first[place]
-        made.logprob[place] = row.logprob_of(int(following[place]))
-    return made
+        log_sum[place], least[place], first[place] = row.log_sum, row.least, row.best
+        tail[place] = row.without(reference.tokens[place])
+
+    def logprob(tokens: npt.NDArray[np.uint32]) -> Floats:
+        found = np.take_along_axis(logits, tokens.astype(np.int64), 1)
+        return found.astype(np.float64) - log_sum
+
+    own = logprob(following[:, None])[:, 0].astype(np.float32)
+    coarse, tail_ratio = _coarse(reference, logprob(reference.tokens), tail)
+    sampled = logprob(reference.samples).astype(np.float32)
+    missing, bound = _missing(reference, tail_ratio, sampled, least - log_sum)
+    return Divergence(coarse, bound, missing, first == reference.first, own)
 
 
-def _compared(row: _Row, reference: Distributions, place: int) -> tuple[float, float, float]:
-    """(divergence of the coarsened distributions, bound, estimate of what is missing)."""
-    roots = np.append(reference.roots[place], reference.tail[place])
-    p = _off_grid(roots)
-    top_logprob = row.logprob(reference.tokens[place])
-    tops = np.exp(top_logprob)
-    tail = max(row.without(reference.tokens[place]), _LEAST)
-    q, log_q = np.append(tops, tail), np.append(top_logprob, np.log(tail))
-    same = _on_grid(np.minimum(q, 1.0)) == roots
+def _probabilities(reference: Distributions) -> Floats:
+    """(n, k + 1): the probabilities of the top tokens, and the tail's mass; their sum is near 1."""
+    return _off_grid(np.column_stack([reference.roots, reference.tail]))
+
+
+def _coarse(reference: Distributions, top: Floats, tail: Floats) -> tuple[Floats, Floats]:
+    """The divergence of the coarsened distributions, and log(p_t / q_t); shapes (n,).
+
+    `top` (n, k): the other model's log probabilities of the reference's top tokens; `tail` (n, 1):
+    its mass of all others.
+    """
+    p, tail = _probabilities(reference), np.maximum(tail, _LEAST)
+    q, log_q = np.hstack([np.exp(top), tail]), np.hstack([top, np.log(tail)])
+    same = _on_grid(np.minimum(q, 1.0)) == _on_grid(p)
     held = p > 0
     log_p = np.log(p, out=np.zeros_like(p), where=held)
-    q = np.where(same, p, q)
-    log_q = np.where(same & held, log_p, log_q)
-    log_ratio = (log_p - np.log(p.sum())) - (log_q - np.log(q.sum()))
-    kl = float((p[held] * log_ratio[held]).sum() / p.sum())
-    if not held[-1]:
-        return max(kl, 0.0), 0.0, 0.0
-    tail_p, tail_ratio = float(p[-1] / p.sum()), float(log_p[-1] - log_q[-1])
+    q, log_q = np.where(same, p, q), np.where(same & held, log_p, log_q)
+    whole = p.sum(1, keepdims=True)
+    ratio = (log_p - np.log(whole)) - (log_q - np.log(q.sum(1, keepdims=True)))
+    coarse = np.where(held, p * ratio, 0.0).sum(1) / whole[:, 0]
+    return np.maximum(coarse, 0.0), log_p[:, -1] - log_q[:, -1]
+
+
+def _missing(
+    reference: Distributions, tail_ratio: Floats, sampled: Logits, log_q_min: Floats
+) -> tuple[Floats, Floats]:
+    """The estimate of what is missing, and its bound; both are 0 without a tail; shapes (n,)."""
+    p = _probabilities(reference)
+    tail = p[:, -1] / p.sum(1)
     # Rounding may have made the least one of the top smaller than it was.
-    least = ((int(reference.roots[place].min()) + 1) / GRID) ** 2
-    log_q_min = float(row.logits.min()) - row.log_sum
-    bound = max(tail_p * (float(np.log(min(least, tail_p))) - log_q_min - tail_ratio), 0.0)
-    sampled = row.logprob(reference.samples[place]).astype(np.float32)
-    drawn = (reference.sample_logprob[place] - sampled).astype(np.float64) - tail_ratio
-    missing = tail_p * float((np.expm1(-drawn) + drawn).mean())
-    return max(kl, 0.0), bound, min(max(missing, 0.0), bound)
+    least = np.square((reference.roots.min(1) + 1.0) / GRID)
+    most = np.log(np.clip(np.minimum(least, tail), _LEAST, None)) - log_q_min[:, 0] - tail_ratio
+    bound = np.maximum(tail * most, 0.0)
+    drawn = (reference.sample_logprob - sampled).astype(np.float64) - tail_ratio[:, None]
+    missing = tail * (np.expm1(-drawn) + drawn).mean(1)
+    return np.where(tail > 0, np.clip(missing, 0.0, bound), 0.0), bound

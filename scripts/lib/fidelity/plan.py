@@ -417,8 +417,12 @@ def fidelity_plan(planner: Planner) -> FidelityPlan:
         if any(matches(mode.name, config.decoding.modes) for mode in _plain(planner, model)):
             maker.baseline(model)
             _add_changes(maker, model)
-    kept = tuple(one for one in maker.made.values() if one.cells)
-    return FidelityPlan(kept, tuple(maker.left_out))
+    kept = {one.key: one for one in maker.made.values() if one.cells}
+    # A reference is not left out: it has a row of its own.
+    left_out = (
+        o for o in maker.left_out if o.reason != NO_REFERENCE or (o.model, o.mode) not in kept
+    )
+    return FidelityPlan(tuple(kept.values()), tuple(left_out))
 
 
 def _plain(planner: Planner, model: Model) -> Iterator[Mode]:

@@ -56,9 +56,10 @@ Value = Callable[[Measured], float]
 class Fidelity:
     """A configuration compared with its reference.
 
-    `found`: question -> what was measured. `failed`: question -> the error. `setup`: the same
-    configuration's answers (None: none are reviewed). `reduction`: its comparison with all experts
-    by tasks, if it has fewer.
+    A reference that is compared with nothing has a row, too, without figures; its `reference` is
+    empty. `found`: question -> what was measured. `failed`: question -> the error. `setup`: the
+    same configuration's answers (None: none are reviewed). `reduction`: its comparison with all
+    experts by tasks, if it has fewer.
     """
 
     hardware: str
@@ -81,8 +82,8 @@ class Fidelity:
 
     @property
     def reference_name(self) -> str:
-        """`model/mode` of the reference."""
-        return f"{self.reference}/{self.reference_mode}"
+        """`model/mode` of the reference; empty if it is only a reference itself."""
+        return f"{self.reference}/{self.reference_mode}" if self.reference else ""
 
     def _by_question(self, value: Value) -> Clustered:
         return {question: [value(one)] for question, one in self.found.items()}
@@ -212,16 +213,16 @@ def read_fidelities(
     """The stored comparisons of a profile, in plan order. Damaged records go to `damaged`."""
     by_name = {c.name: c for c in setups}
     reduced = {r.row.name: r for r in reductions}
-    found = (_read(one, engine, damaged) for one in plan.configurations if one.reference)
+    found = [_read(one, engine, damaged) for one in plan.configurations]
+    used = {one.reference_name for one in found if one.found or one.failed}
     return tuple(
         replace(one, setup=by_name.get(one.name), reduction=reduced.get(one.name))
         for one in found
-        if one.found or one.failed
+        if one.found or one.failed or one.name in used
     )
 
 
 def _read(one: Configuration, engine: str, damaged: list[Problem]) -> Fidelity:
-    assert one.reference is not None
     measured, failed = dict[Hashable, Measured](), dict[str, str]()
     cells = one.of_kind(Kind.COMPARISON)
     for cell in cells:
@@ -238,7 +239,7 @@ def _read(one: Configuration, engine: str, damaged: list[Problem]) -> Fidelity:
         else:
             failed[name] = record.error or ""
     facts = one.shard.weights.facts
-    above = one.reference.key
+    above = one.reference.key if one.reference is not None else ("", "")
     return Fidelity(
         hardware=one.shard.hardware.name,
         engine=engine,

@@ -38,10 +38,10 @@ def _row(one: Fidelity) -> list[str]:
         code(one.model.key),
         text(one.model.quant),
         code(one.mode.name),
-        f"{code(one.reference)} {code(one.reference_mode)}",
+        _reference(one),
         f"{one.weights_bytes / 1e9:.2f}",
         DASH if setup is None else speed(setup),
-        nats(one.kl),
+        nats(one.kl) if one.reference else "the reference",
         nats(one.kl_of_answers),
         nats(one.kl_upper),
         DASH if far is None else f"{far:.3g}",
@@ -52,6 +52,10 @@ def _row(one: Fidelity) -> list[str]:
         str(one.tokens),
         _note(one),
     ]
+
+
+def _reference(one: Fidelity) -> str:
+    return f"{code(one.reference)} {code(one.reference_mode)}" if one.reference else DASH
 
 
 def _note(one: Fidelity) -> str:
@@ -86,6 +90,7 @@ def certainty_table(part: ProfilePart) -> str:
             ),
         ]
         for one in part.fidelities
+        if one.reference
     )
     return table(rows, headers)
 
