@@ -64,6 +64,13 @@ def test_a_few_questions_have_no_interval_and_no_verdict() -> None:
     assert fidelity("q8", []).kl is None
 
 
+def test_no_interval_leaves_what_is_possible() -> None:
+    nearly = {f"q{n}": block(1e-6 if n else 0.01, same=1.0 if n else 0.5) for n in range(12)}
+    found = fidelity("q8", [], found=nearly)
+    assert found.same_first is not None and found.same_first.high == 1
+    assert found.kl is not None and found.kl.low is not None and found.kl.low >= 0
+
+
 @pytest.mark.parametrize(
     ("centre", "verdict"),
     [(0.001, KlVerdict.WITHIN), (KL_BOUND, KlVerdict.NOT_SHOWN), (0.05, KlVerdict.BEYOND)],

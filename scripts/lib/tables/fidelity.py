@@ -101,14 +101,13 @@ class Fidelity:
     @cached_property
     def kl(self) -> Estimate | None:
         """The mean divergence in nats per token."""
-        return mean(self.kl_by_question)
+        return _within(mean(self.kl_by_question))
 
     @cached_property
     def kl_of_answers(self) -> Estimate | None:
         """The same over the reference answers' tokens alone."""
-        return mean(
-            {q: [float(np.mean(part))] for q, one in self.found.items() if (part := _answer(one))}
-        )
+        parts = {q: _answer(one) for q, one in self.found.items()}
+        return _within(mean({q: [float(np.mean(part))] for q, part in parts.items() if part}))
 
     @cached_property
     def kl_upper(self) -> Estimate | None:
@@ -124,7 +123,8 @@ class Fidelity:
     @cached_property
     def same_first(self) -> Estimate | None:
         """The share of tokens at which both have the same first choice."""
-        return mean(self._by_question(lambda one: float(np.mean(one.same_first))))
+        found = mean(self._by_question(lambda one: float(np.mean(one.same_first))))
+        return _within(found, most=1.0)
 
     @cached_property
     def log_perplexity_ratio(self) -> Estimate | None:
@@ -184,6 +184,13 @@ def both_verdicts(tasks: NonInferiority, by_kl: KlVerdict) -> str:
         return f"they disagree: {tasks.value} by tasks, {by_kl.value} by KL"
     ways = [name for name, holds in (("tasks", is_shown), ("KL", is_within)) if holds]
     return f"non-inferior by {' and '.join(ways)}" if ways else tasks.value
+
+
+def _within(found: Estimate | None, most: float = np.inf) -> Estimate | None:
+    """The estimate with its interval cut to what is possible: from 0 to `most`."""
+    if found is None or found.low is None or found.high is None:
+        return found
+    return replace(found, low=max(found.low, 0.0), high=min(found.high, most))
 
 
 def _answer(one: Measured) -> tuple[float, ...]:
