@@ -1,4 +1,4 @@
-"""Compare a configuration's next-token distributions with those of its reference.
+"""Compare next-token distributions with those of a reference.
 
 Each block of text is stored as soon as it is finished. `snakemake results_fidelity` runs this
 command for each configuration, references first.

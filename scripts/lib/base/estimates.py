@@ -24,7 +24,7 @@ contains the true value.
   the weighted share below the median.
 - Means of values without an upper limit (divergences): Student's t after Hall's transformation
   (1992), which removes the skewness: 94-95 % from 24 values on for moderate skewness, where the
-  plain t interval has 92-94 %. None below 8 values.
+  plain t interval has 91-95 %. None below 8 values.
 - Medians of two to five values, only where asked for: Student's interval of the mean logarithm. It
   assumes that the logarithms are distributed evenly around the median, and always contains it.
 """
