@@ -12,13 +12,13 @@ from scripts.lib.tables.ranking import MARGIN
 KL_BOUND_WORDS, MARGIN_WORDS = f"{KL_BOUND:g}", f"{100 * MARGIN:.0f} points"
 
 
-def nats(value: Estimate | None) -> str:
+def nats(value: Estimate | None, unit: str = "") -> str:
     """A divergence with its interval, to three digits: `0.00312 (0.00290–0.00340)`."""
     if value is None:
         return DASH
     if value.low is None or value.high is None:
-        return f"{value.value:.3g} (n={value.clusters})"
-    return f"{value.value:.3g} ({value.low:.3g}–{value.high:.3g})"
+        return f"{value.value:.3g}{unit} (n={value.clusters})"
+    return f"{value.value:.3g}{unit} ({value.low:.3g}–{value.high:.3g})"
 
 
 def fidelity_table(part: ProfilePart) -> str:
@@ -33,7 +33,6 @@ def fidelity_table(part: ProfilePart) -> str:
 
 def _row(one: Fidelity) -> list[str]:
     setup, far = one.setup, one.kl_far_upper
-    perplexity = one.perplexity_ratio
     return [
         code(one.model.key),
         text(one.model.quant),
@@ -46,7 +45,7 @@ def _row(one: Fidelity) -> list[str]:
         nats(one.kl_upper),
         DASH if far is None else f"{far:.3g}",
         share(one.same_first),
-        DASH if perplexity is None else f"{nats(perplexity)} times",
+        nats(one.perplexity_ratio, "x"),
         DASH if setup is None or not setup.passes.scored else rate(setup.quality),
         str(len(one.found)),
         str(one.tokens),
@@ -90,7 +89,7 @@ def certainty_table(part: ProfilePart) -> str:
             ),
         ]
         for one in part.fidelities
-        if one.reference
+        if one.kl is not None
     )
     return table(rows, headers)
 
