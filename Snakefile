@@ -14,6 +14,7 @@ configfile: "config/config.yaml"
 
 include: "rules/weights.smk"
 include: "rules/infer.smk"
+include: "rules/fidelity.smk"
 include: "rules/review.smk"
 include: "rules/tables.smk"
 include: "rules/probes.smk"
@@ -27,4 +28,4 @@ rule results:
     input:
         # Each step is named here: Snakemake does not look for missing inputs of a file that exists.
         WORKFLOW.derived,
-        list(WORKFLOW.shard_targets.values()),
+        WORKFLOW.measured_targets,

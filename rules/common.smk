@@ -14,6 +14,7 @@ from scripts.lib.base.layout import LOGS, RUNS, TEMPLATES
 from scripts.lib.base.process_lifetime import STARTER_VARIABLE
 from scripts.lib.base.results_tree import sweep
 from scripts.lib.execution.run_record import RunEnd, current_run_id, summarise, summarise_failed
+from scripts.lib.fidelity.tree import drop_failed_cells
 from scripts.lib.machine.process import alone_in_checkout, stop_gently
 from scripts.lib.planning.disk import SO_FAR_VARIABLE
 from scripts.lib.results.states import drop_failed
@@ -56,6 +57,7 @@ WORKFLOW = or_exit(lambda: load_workflow(for_targets(merged(LAYERS), INVOCATION)
 # Before the search for missing cells, so that dropped cells are run like all others.
 if "retry_failed" in INVOCATION.targets:
     FAILED = or_exit(lambda: drop_failed(WORKFLOW.active, really=INVOCATION.runs))
+    FAILED += or_exit(lambda: drop_failed_cells(WORKFLOW.fidelity, really=INVOCATION.runs))
     done = "dropped" if INVOCATION.runs else "would drop"
     print(f"retry_failed: {done} {len(FAILED)} failed or damaged cells", file=sys.stderr)
 

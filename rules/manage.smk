@@ -58,7 +58,7 @@ rule retry_failed:
     """Delete the cells that failed, timed out or are damaged, then run what is missing."""
     input:
         WORKFLOW.derived,
-        list(WORKFLOW.shard_targets.values()),
+        WORKFLOW.measured_targets,
 
 
 rule results_so_far:
@@ -75,7 +75,7 @@ for target in SHIPPED:
             target
         input:
             WORKFLOW.derived,
-            list(WORKFLOW.shard_targets.values()),
+            WORKFLOW.measured_targets,
 
 
 for key in dict.fromkeys(shard.model.key for shard in WORKFLOW.shards):
@@ -87,6 +87,11 @@ for key in dict.fromkeys(shard.model.key for shard in WORKFLOW.shards):
         input:
             [WORKFLOW.shard_targets[s.name] for s in WORKFLOW.shards if s.model.key == key],
             [r.file for r in WORKFLOW.reviews.values() if r.shard.model.key == key],
+            [
+                WORKFLOW.fidelity_targets[one.name]
+                for one in WORKFLOW.fidelities
+                if one.shard.model.key == key
+            ],
 
 
 for suite in WORKFLOW.suites:

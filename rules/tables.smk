@@ -2,6 +2,7 @@ rule tabulate:
     """Make the tidy tables and the predecessor's summary.csv from the reviews."""
     input:
         list(WORKFLOW.reviews),
+        list(WORKFLOW.fidelity_targets.values()),
         code=code_of("scripts/tabulate.py", *TABLE_PACKAGES),
     output:
         WORKFLOW.tables,

@@ -12,7 +12,7 @@ import argparse
 import os
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,12 +20,19 @@ from tabulate import tabulate
 
 from scripts.lib.base.command import Parser, run_job
 from scripts.lib.base.errors import BenchError
-from scripts.lib.base.layout import CELLS
+from scripts.lib.base.layout import CELLS, FIDELITY
 from scripts.lib.base.results_tree import drop, linked_folders
 from scripts.lib.execution.run_record import RUN_VARIABLE
+from scripts.lib.fidelity.plan import fidelity_plan, seconds
+from scripts.lib.fidelity.tree import (
+    drop_failed_cells,
+    drop_fidelity,
+    orphaned,
+    states_by_configuration,
+)
 from scripts.lib.machine.process import alone_in_checkout
 from scripts.lib.machine.profiles import load_hardware
-from scripts.lib.planning.disk import drop_cell, load_plans
+from scripts.lib.planning.disk import drop_cell, load_planner, load_plans
 from scripts.lib.planning.plan import Shard
 from scripts.lib.planning.prediction import (
     Measured,
@@ -46,6 +53,7 @@ from scripts.lib.results.states import (
 from scripts.lib.settings.run_config import Config, load_config
 
 MOST_CHANGES = 20
+FIDELITY_STATES = (State.VALID, State.FAILED, State.DAMAGED, State.NEW)
 # (profile, model, mode): a folder of cells, which both engines share.
 Folder = tuple[str, str, str]
 
@@ -102,14 +110,15 @@ def _preview_table(
 
 def _preview(arguments: argparse.Namespace) -> None:
     config = config_of(arguments)
-    states, orphaned = planned_states(config), orphans(config)
+    states, orphaned = planned_states(config), _all_orphans(config)
     table, total_s = _preview_table(states, orphaned, load_hardware(config.hardware).name)
     print(table)
+    compared_s = _preview_fidelity(config)
     for problem in table_damage():
         print(problem, file=sys.stderr)
     counts = Counter(state.state for state in states)
     by_state = ", ".join(f"{counts[state]} {state.value}" for state in State)
-    print(f"\n{by_state}; to run: at most {hours_text(total_s)}")
+    print(f"\n{by_state}; to run: at most {hours_text(total_s + compared_s)}")
     if counts[State.DAMAGED]:
         print(
             "damaged cells: list them with: python -m scripts.verify; "
@@ -125,8 +134,34 @@ def _preview(arguments: argparse.Namespace) -> None:
         )
 
 
+def _preview_fidelity(config: Config) -> float:
+    """Print the table of comparisons of distributions; returns the seconds of the missing ones."""
+    if not config.fidelity.measure:
+        return 0.0
+    plan, measured, total_s = fidelity_plan(load_planner(config)), read_measured(), 0.0
+    runnable = {one.name: one for one in plan.runnable}
+    rows = list[list[object]]()
+    for one, counts in states_by_configuration(plan):
+        time = "cannot run here" if counts[State.NEW] else ""
+        if one.name in runnable:
+            needed_s = seconds(one, runnable[one.name].pending(), measured)
+            total_s += needed_s
+            time = hours_text(needed_s) if needed_s else ""
+        above = "/".join(one.reference.key) if one.reference is not None else ""
+        rows.append([*one.key, above, *(counts[state] or "" for state in FIDELITY_STATES), time])
+    names = [state.value for state in FIDELITY_STATES]
+    print(f"\n{tabulate(rows, ['model', 'mode', 'reference', *names, 'at most'], 'simple')}")
+    for item in plan.left_out:
+        print(f"no fidelity: {item.model} {item.mode}: {item.reason}")
+    return total_s
+
+
+def _all_orphans(config: Config) -> tuple[Path, ...]:
+    return (*orphans(config), *orphaned(config))
+
+
 def _orphans(arguments: argparse.Namespace) -> None:
-    found = orphans(config_of(arguments))
+    found = _all_orphans(config_of(arguments))
     for path in found:
         print(path)
     _name_links()
@@ -140,13 +175,13 @@ def _name_links() -> None:
 
 def _prune(arguments: argparse.Namespace) -> None:
     _alone(arguments)
-    found = orphans(config_of(arguments))
+    found = _all_orphans(config_of(arguments))
     for path in found:
         if not arguments.yes:
             print(f"would delete: {path}")
             continue
         try:
-            (drop_cell if path.is_relative_to(CELLS) else drop)(path)
+            _drop_of(path)(path)
             print(f"deleted: {path}")
         except BenchError as error:
             print(f"left alone: {error}", file=sys.stderr)
@@ -155,10 +190,19 @@ def _prune(arguments: argparse.Namespace) -> None:
     print(f"{len(found)} orphaned files{hint}", file=sys.stderr)
 
 
+def _drop_of(path: Path) -> Callable[[Path], None]:
+    """How a file of that folder is deleted."""
+    if path.is_relative_to(FIDELITY):
+        return drop_fidelity
+    return drop_cell if path.is_relative_to(CELLS) else drop
+
+
 def _drop_failed(arguments: argparse.Namespace) -> None:
     """Delete failed and damaged cells, and the reviews that show them."""
     _alone(arguments)
-    dropped = drop_failed(load_plans(config_of(arguments)), arguments.yes)
+    config = config_of(arguments)
+    dropped = drop_failed(load_plans(config), arguments.yes)
+    dropped += drop_failed_cells(fidelity_plan(load_planner(config)), arguments.yes)
     for file in dropped:
         print(f"{'dropped' if arguments.yes else 'would drop'}: {file}")
     print(f"{len(dropped)} failed or damaged cells", file=sys.stderr)

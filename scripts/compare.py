@@ -42,7 +42,7 @@ from scripts.lib.compare.gates import (
     read_noise,
 )
 from scripts.lib.compare.observations import Observations, resolve
-from scripts.lib.compare.pairing import Compared, Key, pair
+from scripts.lib.compare.pairing import KL, Compared, Key, pair
 from scripts.lib.compare.report import report, report_csv
 from scripts.lib.compare.rescoring import load_rescorer
 from scripts.lib.settings.run_config import load_config
@@ -51,11 +51,16 @@ from scripts.lib.settings.run_config import load_config
 def _narrowed(side: Observations, arguments: argparse.Namespace) -> Observations:
     models, modes = (tuple(p or ["*"]) for p in (arguments.model, arguments.mode))
     items = (i for i in side.items if matches(i.cell.model, models) and matches(i.cell.mode, modes))
-    return replace(side, items=tuple(items))
+    divergences = (
+        one for one in side.divergences if matches(one.model, models) and matches(one.mode, modes)
+    )
+    return replace(side, items=tuple(items), divergences=tuple(divergences))
 
 
 def _effects(compared: Compared, gate: Gate) -> list[tuple[Key, Comparison | None]]:
     """The effect on each setup of A; None, with which no gate passes, if B lacks the setup."""
+    if gate.metric == KL:
+        return compared.divergences
     return [
         *((row.key, row.effects[gate.metric]) for row in compared.rows),
         *((key, None) for key in compared.unpaired[0]),
@@ -105,7 +110,12 @@ def main(arguments: argparse.Namespace) -> int:
     a, b = (_narrowed(resolve(name, RESULTS), arguments) for name in (arguments.a, arguments.b))
     incomplete = tell_left_out([*a.damaged, *b.damaged])
     compared = pair(a, b, scorer)
-    if not compared.pairings:
+    if any(gate.metric == KL for gate in gates) and not a.divergences:
+        raise BenchError(
+            f"a gate on kl needs divergences from a reference, and '{arguments.a}' has none "
+            "(snakemake -j8 results_fidelity measures them)"
+        )
+    if not compared.pairings and not compared.divergences:
         raise BenchError(
             "nothing to compare: no model, mode and question is in both "
             f"'{arguments.a}' ({len(a.items)} cells) and '{arguments.b}' ({len(b.items)} cells)"

@@ -1,8 +1,9 @@
 """Coverage of the intervals of scripts/lib/base/estimates.py and of the bootstrap; 95 % is right.
 
 Each number is a mean over true values: rates of 2-98 %, differences of 0-45 points, six
-distributions of a speed. The repeats of a question are correlated (0, 0.3 or 0.7). Prints a table,
-and one of workloads, in about half an hour:
+distributions of a speed. The repeats of a question are correlated (0, 0.3 or 0.7). Prints a table
+of mean divergences, one of rates, differences and medians, and one of workloads, in about half an
+hour:
     python -m benchmarks.harness.coverage [--simulations 200] [--questions 6 10 24 80]
 """
 
@@ -11,14 +12,22 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
 from tabulate import tabulate
 from tqdm import tqdm
 
-from scripts.lib.base.estimates import Clustered, Estimate, median, paired_difference, pass_rate
+from scripts.lib.base.estimates import (
+    LEAST_FOR_MEAN,
+    Clustered,
+    Estimate,
+    mean,
+    median,
+    paired_difference,
+    pass_rate,
+)
 
 RATES = tuple(np.linspace(0.02, 0.98, 25))
 CORRELATIONS = (0.0, 0.3, 0.7)
@@ -219,6 +228,33 @@ def workload_rows(simulations: int) -> Iterator[list[object]]:
         yield [what, workload_coverage(sizes, apart, simulations)]
 
 
+# A divergence is at least 0; those of a model's questions are about log-normal, with 0.3 to 0.7.
+DIVERGENCES: dict[str, tuple[Callable[[np.random.Generator, int], np.ndarray], float]] = {
+    "log-normal, 0.3": (lambda rng, n: rng.lognormal(0, 0.3, n), np.exp(0.045)),
+    "log-normal, 0.5": (lambda rng, n: rng.lognormal(0, 0.5, n), np.exp(0.125)),
+    "log-normal, 0.7": (lambda rng, n: rng.lognormal(0, 0.7, n), np.exp(0.245)),
+    "gamma, 4": (lambda rng, n: rng.gamma(4, 1, n), 4.0),
+    "exponential": (lambda rng, n: rng.exponential(1, n), 1.0),
+}
+
+
+def our_mean(draw: Draw) -> Interval:
+    """The interval of a mean."""
+    return _known(mean(_clustered(draw)))
+
+
+def divergence_rows(questions: Sequence[int], simulations: int) -> Iterator[list[object]]:
+    """One row per distribution of divergences: the coverage of the mean's interval."""
+    for name, (values, truth) in DIVERGENCES.items():
+        row: list[object] = [name]
+        for count in questions:
+            rng = np.random.default_rng(count)
+            drawn = (values(rng, count).tolist() for _ in range(simulations))
+            draws = (tuple((value,) for value in one) for one in drawn)
+            row.append(_share(draws, truth, our_mean))
+        yield row
+
+
 def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(
@@ -230,7 +266,15 @@ def main() -> int:
     parser.add_argument(
         "--questions", type=int, nargs="+", default=[6, 10, 24, 80], help="questions in a sample"
     )
+    words = "only the table of mean divergences (seconds)"
+    parser.add_argument("--divergences", action="store_true", help=words)
     arguments = parser.parse_args()
+    asked = [count for count in arguments.questions if count >= LEAST_FOR_MEAN]
+    of_means = divergence_rows(asked, 10 * arguments.simulations)
+    heads = ["mean of", *(f"{count} questions" for count in asked)]
+    print(tabulate(of_means, heads, tablefmt="pipe", floatfmt=".3f"))
+    if arguments.divergences:
+        return 0
     cases = list(itertools.product(arguments.questions, (1, 3)))
     rows = []
     for questions, repeats in tqdm(cases, unit="case", disable=None):

@@ -303,7 +303,7 @@ def guard_memory(shard: Shard, engine: Engine, loaded: Loaded) -> Mapping[str, A
 
 
 @dataclass(frozen=True, slots=True)
-class _Start:
+class Start:
     """A loaded and checked engine, or the failure of loading or checking it."""
 
     loaded: Loaded
@@ -311,31 +311,35 @@ class _Start:
     failure: EngineFailure | None = None
 
 
-def _start(job: Job, engine: Engine) -> _Start:
-    loaded, settings = Loaded(0.0), load_settings(job.shard)
-    cached = page_cache(weights_files(job.shard))
+def start(shard: Shard, engine: Engine) -> Start:
+    """Load the engine, warm it up, and check that mode and profile are active.
+
+    A failure of the engine is in what is returned. Raises BenchError for missing weights.
+    """
+    loaded, settings = Loaded(0.0), load_settings(shard)
+    cached = page_cache(weights_files(shard))
     try:
         loaded = engine.load(settings)
-        guard_load(job.shard, loaded)
+        guard_load(shard, loaded)
         threads = read_threads(engine.pid())
         begin = time.perf_counter()
         drafted = engine.warm_up()
         warm_up_s = time.perf_counter() - begin
-        guard_warm_up(job.shard, drafted)
-        pinned = guard_pins(job.shard, engine, threads)
+        guard_warm_up(shard, drafted)
+        pinned = guard_pins(shard, engine, threads)
         shown_back = {
             "pinning": pinned,
-            "memory_nodes": guard_memory(job.shard, engine, loaded),
+            "memory_nodes": guard_memory(shard, engine, loaded),
             "page_cache": cached,
         }
         loaded = replace(loaded, effective={**loaded.effective, **shown_back})
     except EngineFailure as failure:
-        return _Start(loaded, failure=failure)
-    return _Start(loaded, warm_up_s)
+        return Start(loaded, failure=failure)
+    return Start(loaded, warm_up_s)
 
 
 class _Running:
-    """A shard's engine. It measures only after it was loaded, warmed up and checked by `_start`.
+    """A shard's engine. It measures only after it was loaded, warmed up and checked by `start`.
 
     Once per shard, an engine whose process dies is started again, and the cell is run again.
     """
@@ -347,7 +351,7 @@ class _Running:
 
     def _begin(self) -> None:
         self._job.guard.check()
-        self._start = _start(self._job, self._engine)
+        self._start = start(self._job.shard, self._engine)
         self._environment = self._job.describe_environment(self._start.loaded)
 
     def _measure(self, cell: Cell) -> Measurement:

@@ -211,6 +211,7 @@ def _entry(file: YamlFile, key: str, raw: Any, faults: list[Problem]) -> Model:
         paged_attention_tokens=_paged_attention(
             fields.part("paged_attention", SECTIONS["paged_attention"])
         ),
+        fidelity_reference=fields.part("fidelity", SECTIONS["fidelity"]).text("reference"),
     )
 
 

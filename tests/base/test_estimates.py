@@ -13,6 +13,7 @@ from statsmodels.stats.proportion import proportion_confint
 from benchmarks.harness.coverage import (
     SIZES,
     difference_coverage,
+    divergence_rows,
     few_coverage,
     median_coverage,
     rate_coverage,
@@ -23,6 +24,7 @@ from scripts.lib.base.estimates import (
     Estimate,
     NonInferiority,
     holm,
+    mean,
     median,
     non_inferiority,
     outliers,
@@ -290,3 +292,29 @@ def test_medians_of_few_values_are_covered(questions: int) -> None:
 def test_medians_over_workloads_are_covered(sizes: tuple[int, ...], apart: float) -> None:
     """Wider than necessary where workloads are apart, never narrower."""
     assert workload_coverage(sizes, apart, simulations=1000) >= 0.94
+
+
+def test_a_mean_of_few_or_equal_values_has_no_interval_or_no_width() -> None:
+    assert mean({}) is None
+    few = mean(of_questions(*range(7)))
+    assert few is not None and few.value == 3 and few.low is few.high is None
+    equal = mean(of_questions(*[0.25] * 9))
+    assert equal is not None and (equal.value, equal.low, equal.high) == (0.25, 0.25, 0.25)
+
+
+def test_the_interval_of_a_mean_is_student_s_where_nothing_is_skewed() -> None:
+    values = [-3.0, -2.0, -1.0, -0.5, 0.5, 1.0, 2.0, 3.0]
+    found = mean(of_questions(*values))
+    limits = stats.t.interval(0.95, len(values) - 1, 0, stats.sem(values))
+    assert found is not None and (found.low, found.high) == pytest.approx(limits)
+
+
+def test_the_interval_of_a_skewed_mean_reaches_further_to_the_long_side() -> None:
+    found = mean(of_questions(*np.random.default_rng(0).lognormal(0, 0.7, 40)))
+    assert found is not None and found.low is not None and found.high is not None
+    assert found.high - found.value > 1.1 * (found.value - found.low) > 0
+
+
+def test_intervals_of_mean_divergences_hold_the_true_value() -> None:
+    covered = np.array([row[1:] for row in divergence_rows([24, 96], 400)], float)
+    assert (np.abs(covered.mean(0) - 0.95) < 0.01).all() and covered.min() > 0.91

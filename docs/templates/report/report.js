@@ -474,6 +474,33 @@
     { words: "ended early", number: true, value: (c) => c.early, cell: (c) => String(c.early) },
   ]);
 
+  /* --- fidelity --- */
+
+  /* Divergences span several powers of ten: three digits each. */
+  function nats(value) {
+    if (!value) return "–";
+    const [point, low, high, n] = value;
+    const short = (x) => String(Number(x.toPrecision(3)));
+    return `${short(point)} (${low === null || high === null ? `n=${n}` : `${short(low)}–${short(high)}`})`;
+  }
+
+  const pointOf = (name) => (f) => f[name] && f[name][0];
+  const fidelityTable = () => new PagedTable(byId("fidelity-table"), "Divergence from the reference's next-token distributions, in nats per token", [
+    { words: "model", header: true, value: (f) => f.model, cell: (f) => code(f.model) },
+    { words: "quant", value: (f) => f.quant, cell: (f) => visible(f.quant) },
+    { words: "mode", value: (f) => f.mode, cell: (f) => code(f.mode) },
+    { words: "reference", value: (f) => f.reference, cell: (f) => code(f.reference) },
+    { words: "GB", number: true, value: (f) => f.bytes, cell: (f) => number(f.bytes / 1e9, 2) },
+    { words: "decode t/s", number: true, value: pointOf("decode"), cell: (f) => estimate(f.decode) },
+    { words: "KL", number: true, value: pointOf("kl"), cell: (f) => nats(f.kl) },
+    { words: "KL of answers", number: true, value: pointOf("answers"), cell: (f) => nats(f.answers) },
+    { words: "95 % of tokens below", number: true, value: pointOf("upper"), cell: (f) => nats(f.upper) },
+    { words: "same first choice", number: true, value: pointOf("first"), cell: (f) => estimate(f.first, 1, " %", 100) },
+    { words: "perplexity, times", number: true, value: pointOf("perplexity"), cell: (f) => nats(f.perplexity) },
+    { words: "passes", number: true, value: pointOf("rate"), cell: (f) => (f.rate ? estimate(f.rate, 0, " %", 100) : "–") },
+    { words: "note", value: (f) => f.verdict, cell: (f) => visible([f.failed ? `${f.failed} failed` : "", f.verdict].filter(Boolean).join("; ")) || "–" },
+  ]);
+
   /* --- start --- */
 
   function firstPair() {
@@ -503,6 +530,8 @@
     for (const pictures of document.querySelectorAll(".pictures")) pictures.hidden = pictures.dataset.part !== String(at);
     rolesTable().show(part.roles);
     workloadTable().show(part.setups.filter((c) => Object.keys(c.workloads).length));
+    fidelityTable().show(part.fidelity);
+    byId("fidelity").hidden = byId("to-fidelity").hidden = !part.fidelity.length;
     filterSetups();
     for (const side of Object.values(sides)) {
       side.cell = null;

@@ -22,6 +22,9 @@ contains the true value.
   questions, this is the plain median and its interval. Else the limits lie where they would in an
   equally weighted sample of Kish's effective size (1965), which is that with the same variance of
   the weighted share below the median.
+- Means of values without an upper limit (divergences): Student's t after Hall's transformation
+  (1992), which removes the skewness: 94-95 % from 24 values on for moderate skewness, where the
+  plain t interval has 91-95 %. None below 8 values.
 - Medians of two to five values, only where asked for: Student's interval of the mean logarithm. It
   assumes that the logarithms are distributed evenly around the median, and always contains it.
 """
@@ -46,6 +49,7 @@ LEVEL = 0.95
 TAIL = (1 - LEVEL) / 2
 SEED = 20_251_125
 DRAWS = 20_000
+LEAST_FOR_MEAN = 8
 # A modified z-score beyond this marks an outlier (Iglewicz and Hoaglin 1993).
 OUTLIER_Z = 3.5
 
@@ -216,6 +220,41 @@ def median(values: Clustered, groups: Groups = ONE_GROUP, few: bool = False) -> 
     ones = [middle(of_one) for of_one in found.values()]
     made = _median_of(ones, sum(map(len, found.values())), _weights(found, groups))
     return _with_few(made, ones) if few else made
+
+
+def mean(values: Clustered) -> Estimate | None:
+    """The mean over questions of each question's mean, for values of any range. None without any.
+
+    The interval is Student's after Hall's transformation: it is not symmetric where the values are
+    skewed. Fewer than `LEAST_FOR_MEAN` questions have none.
+    """
+    found = _kept(values)
+    if not found:
+        return None
+    ones = np.array([fmean(of_one) for of_one in found.values()])
+    n, middle_of = sum(map(len, found.values())), float(ones.mean())
+    if len(ones) < LEAST_FOR_MEAN:
+        return Estimate(middle_of, None, None, n, len(ones))
+    low, high = _hall(ones)
+    return Estimate(middle_of, low, high, n, len(ones))
+
+
+def _hall(values: np.ndarray) -> tuple[float, float]:
+    """Hall's (1992) interval: his cubic transformation of the t statistic is inverted."""
+    count, centre, spread = len(values), values.mean(), values.std()
+    if spread == 0:
+        return float(centre), float(centre)
+    skewness = float(((values - centre) ** 3).mean() / spread**3)
+    limit = float(special.stdtrit(count - 1, 1 - TAIL)) / count**0.5
+
+    def back(at: float) -> float:
+        if abs(skewness) < 1e-9:
+            return at
+        third = skewness / 3
+        return float((np.cbrt(1 + 3 * third * (at - skewness / (6 * count))) - 1) / third)
+
+    scale = float(values.std(ddof=1))
+    return float(centre - scale * back(limit)), float(centre - scale * back(-limit))
 
 
 def _shared(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 RESULTS = Path("benchmarks/results")
 CELLS = RESULTS / "cells"
+FIDELITY = RESULTS / "fidelity"
 ENVIRONMENTS = RESULTS / "environments"
 LOGS = RESULTS / "logs"
 PROBES = RESULTS / "probes"
@@ -24,7 +25,7 @@ LEGACY = RESULTS / "legacy"
 TABLES = RESULTS / "tables"
 TABLE_NAMES = (
     *("cells", "modes", "workloads", "acceptance", "speculators", "suites", "roles", "reductions"),
-    *("variants", "depths", "damaged"),
+    *("variants", "depths", "fidelity", "fidelity_pairs", "damaged"),
 )
 CELLS_TABLE, MODES_TABLE, WORKLOADS_TABLE, DAMAGED_TABLE = (
     TABLES / f"{name}.csv" for name in ("cells", "modes", "workloads", "damaged")
@@ -46,7 +47,16 @@ PAGES: Mapping[str, str] = {
 }
 # Drawn for each hardware profile and engine: `{profile}-{engine}-{picture}.svg` beside RESULTS.md.
 PICTURE_NAMES = (
-    *("quality-speed", "workloads", "speculation", "acceptance", "roofline", "depth", "suites"),
+    *(
+        "quality-speed",
+        "workloads",
+        "speculation",
+        "acceptance",
+        "roofline",
+        "depth",
+        "fidelity",
+        "suites",
+    ),
 )
 
 

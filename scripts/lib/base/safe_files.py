@@ -24,15 +24,15 @@ def naming(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _temporary(folder: Path, text: str) -> Iterator[Path]:
+def _temporary(folder: Path, content: bytes) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(
         prefix=f"{TEMPORARY}{platform.node()}-{os.getpid()}-", dir=folder
     )
     path = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
         # mkstemp makes files private; results are shared like any other file.
@@ -46,7 +46,12 @@ def _temporary(folder: Path, text: str) -> Iterator[Path]:
 
 def write_atomic(path: Path, text: str) -> None:
     """Write `text` so that a reader sees either the old file or the whole new one."""
-    with naming(path), _temporary(path.parent, text) as temporary:
+    write_atomic_bytes(path, text.encode())
+
+
+def write_atomic_bytes(path: Path, content: bytes) -> None:
+    """The same for a file that is not text."""
+    with naming(path), _temporary(path.parent, content) as temporary:
         temporary.replace(path)
 
 
@@ -62,4 +67,4 @@ def link_into_place(source: Path, target: Path) -> None:
         except OSError as error:
             if error.errno not in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
                 raise
-            write_atomic(target, source.read_text(encoding="utf-8"))
+            write_atomic_bytes(target, source.read_bytes())

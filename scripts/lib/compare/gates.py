@@ -22,7 +22,7 @@ from scipy import stats
 from scripts.lib.base.errors import BenchError, suggest
 from scripts.lib.base.estimates import TAIL, Comparison, Estimate, holm
 from scripts.lib.base.layout import CALIBRATION
-from scripts.lib.compare.pairing import QUALITY, Key
+from scripts.lib.compare.pairing import KL, QUALITY, Key
 
 TRIPPED_EXIT_CODE = 3
 _GATE = re.compile(r"\s*([A-Za-z_]+)\s*([+−–-])\s*([0-9]+(?:\.[0-9]+)?)\s*(%|pt)\s*")
@@ -32,8 +32,9 @@ METRICS: Mapping[str, tuple[str, int]] = {
     "prefill_tokens_per_s": ("%", -1),
     "ttft_s": ("%", 1),
     QUALITY: ("pt", -1),
+    KL: ("%", 1),
 }
-EXAMPLES = '"decode_tokens_per_s -3%", "ttft_s +10%" or "quality -2pt"'
+EXAMPLES = '"decode_tokens_per_s -3%", "ttft_s +10%", "kl +10%" or "quality -2pt"'
 
 
 @dataclass(frozen=True, slots=True)

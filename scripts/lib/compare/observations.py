@@ -15,9 +15,11 @@ from typing import Any
 
 from scripts.lib.base.errors import BenchError, Problem, suggest
 from scripts.lib.base.git import git
-from scripts.lib.base.layout import CELLS, ENVIRONMENTS, RESULTS, RUNS
+from scripts.lib.base.layout import CELLS, ENVIRONMENTS, FIDELITY, RESULTS, RUNS
 from scripts.lib.base.stored_json import Damaged, believed, stored_text
+from scripts.lib.compare.divergences import Divergence, of_fidelity
 from scripts.lib.execution.run_record import FIGURES, OUTPUT, read_rows
+from scripts.lib.fidelity.record import parse_fidelity, read_fidelity
 from scripts.lib.machine.environment_record import environment_record, stored_environment
 from scripts.lib.planning.cell_record import (
     CellId,
@@ -78,12 +80,14 @@ class Observations:
     """A named set of observations, with their environment records, as far as these exist.
 
     `damaged`: stored records whose content is not what was written; they are left out.
+    `divergences`: from references, of fidelity cells.
     """
 
     name: str
     items: tuple[Observation, ...]
     environments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     damaged: tuple[Problem, ...] = ()
+    divergences: tuple[Divergence, ...] = ()
 
 
 def of_record(record: CellRecord) -> Observation:
@@ -141,9 +145,22 @@ def from_tree(name: str, root: Path, hardware: str = "*") -> Observations:
     )
     damaged: list[Problem] = []
     items = tuple(believed(files, lambda file: of_record(read_cell(file)), damaged))
-    return Observations(
-        name, items, read_environments(root / "environments", damaged), tuple(damaged)
+    environments = read_environments(root / "environments", damaged)
+    found = read_divergences(root, damaged, hardware)
+    return Observations(name, items, environments, tuple(damaged), found)
+
+
+def read_divergences(
+    root: Path, damaged: list[Problem], hardware: str = "*"
+) -> tuple[Divergence, ...]:
+    """The divergences of a results tree, or of one hardware profile in it."""
+    files = (
+        file
+        for file in sorted(root.glob(f"{FIDELITY.name}/{hardware}/*/*/*/*.json"))
+        if _is_cell(str(file.relative_to(root)))
     )
+    found = believed(files, lambda file: of_fidelity(read_fidelity(file)), damaged)
+    return tuple(one for one in found if one is not None)
 
 
 def git_commit(revision: str) -> str | None:
@@ -158,22 +175,30 @@ def from_git(name: str, commit: str) -> Observations:
 
     Raises BenchError for a commit without cells.
     """
-    folders = git("ls-tree", "-d", "--name-only", commit, str(CELLS), str(ENVIRONMENTS))
+    wanted = (str(CELLS), str(ENVIRONMENTS), str(FIDELITY))
+    folders = git("ls-tree", "-d", "--name-only", commit, *wanted)
     listed = (folders or "").split()
     if str(CELLS) not in listed:
         raise BenchError(f"{name}: this revision has no cells ({CELLS})")
     items: list[Observation] = []
     environments: dict[str, Mapping[str, Any]] = {}
     damaged: list[Problem] = []
+    divergences: list[Divergence | None] = []
     for path, content in _archived(commit, listed):
         try:
             if path.startswith(f"{ENVIRONMENTS}/"):
                 environments[Path(path).stem] = environment_record(stored_text(content, path), path)
+            elif path.startswith(f"{FIDELITY}/"):
+                if _is_cell(path):
+                    divergences.append(
+                        of_fidelity(parse_fidelity(stored_text(content, path), path))
+                    )
             elif _is_cell(path):
                 items.append(of_record(parse_named_cell(stored_text(content, path), Path(path))))
         except Damaged as damage:
             damaged.append(replace(damage.problem, file=f"{name}:{path}"))
-    return Observations(name, tuple(items), environments, tuple(damaged))
+    known = tuple(one for one in divergences if one is not None)
+    return Observations(name, tuple(items), environments, tuple(damaged), known)
 
 
 def _archived(commit: str, folders: Sequence[str]) -> Iterator[tuple[str, bytes]]:
@@ -252,9 +277,9 @@ def from_run(run_id: str, results: Path) -> Observations:
     damaged = list(found.damaged)
     items = tuple(believed(found.rows, lambda row: _of_row(row, run_id), damaged))
     items = tuple(_with_spec(item, results) for item in items)
-    return Observations(
-        run_id, items, read_environments(results / "environments", damaged), tuple(damaged)
-    )
+    environments = read_environments(results / "environments", damaged)
+    of_run = (one for one in read_divergences(results, damaged) if one.run_id == run_id)
+    return Observations(run_id, items, environments, tuple(damaged), tuple(of_run))
 
 
 def latest(items: Iterable[Observation]) -> tuple[Observation, ...]:
@@ -270,7 +295,11 @@ def latest(items: Iterable[Observation]) -> tuple[Observation, ...]:
 def from_engine(version: str, root: Path) -> Observations:
     """The cells of a results tree that were measured with this engine version."""
     tree = from_tree(version, root)
-    return replace(tree, items=tuple(item for item in tree.items if item.engine_version == version))
+    return replace(
+        tree,
+        items=tuple(item for item in tree.items if item.engine_version == version),
+        divergences=tuple(one for one in tree.divergences if one.engine_version == version),
+    )
 
 
 # --- a name that a user gives ---------------------------------------------------------------------
@@ -288,7 +317,7 @@ def resolve(name: str, root: Path) -> Observations:
     wanted = rest if len(kinds) == 1 else name
     for kind in kinds:
         found = _read(kind, wanted, root)
-        if found is not None and (found.items or found.damaged):
+        if found is not None and (found.items or found.divergences or found.damaged):
             return replace(found, name=name)
     raise BenchError(
         f"no results found for '{name}': expected a run, hardware profile, folder with results, "

@@ -16,6 +16,7 @@ from typing import Any
 from tqdm import tqdm
 
 from scripts.lib.base.estimates import Comparison, holm, paired_difference, paired_ratio
+from scripts.lib.compare.divergences import Divergence
 from scripts.lib.compare.observations import Observation, Observations, latest
 from scripts.lib.compare.rescoring import Rescorer
 from scripts.lib.planning.cell_record import TIMINGS
@@ -25,6 +26,7 @@ Values = dict[Hashable, list[float]]
 # Rates and times of a measurement that are compared as ratios.
 RATIO_METRICS = TIMINGS
 QUALITY = "quality"
+KL = "kl"
 METRICS = (*RATIO_METRICS, QUALITY)
 # Fields of a spec that only request a new measurement of the same thing.
 _NO_CHANGE = ("measurement_epoch",)
@@ -162,6 +164,14 @@ class Compared:
         return before, after
 
     @cached_property
+    def divergences(self) -> list[tuple[Key, Comparison | None]]:
+        """The divergence from the reference, B / A, of each configuration of A that has one.
+
+        None if B lacks it, or if no question's divergence is above 0 on both sides.
+        """
+        return _divergence_effects(self.a.divergences, self.b.divergences)
+
+    @cached_property
     def spec_changes(self) -> Counter[str]:
         """Changed fields of the specs, with the number of cells that each concerns."""
         pairs = (pair for pairing in self.pairings for pair in pairing.pairs)
@@ -177,6 +187,36 @@ class Compared:
             for change in environment_changes(before, after, old, new):
                 found[change] += cells
         return found
+
+
+def _divergences_by_key(
+    items: Iterable[Divergence], with_hardware: bool
+) -> dict[Key, dict[str, Divergence]]:
+    """Key -> question -> the latest divergence."""
+    found: dict[Key, dict[str, Divergence]] = {}
+    for item in items:
+        key = Key(item.hardware if with_hardware else "", "", item.model, item.mode)
+        known = found.setdefault(key, {}).setdefault(item.question, item)
+        if item.started_utc > known.started_utc:
+            found[key][item.question] = item
+    return found
+
+
+def _above_0(found: dict[str, Divergence]) -> dict[Hashable, list[float]]:
+    return {question: [item.kl] for question, item in found.items() if item.kl > 0}
+
+
+def _divergence_effects(
+    a: Iterable[Divergence], b: Iterable[Divergence]
+) -> list[tuple[Key, Comparison | None]]:
+    """The ratio B / A for each configuration of A; None if B lacks it, or shares no question."""
+    sides = list(a), list(b)
+    with_hardware = any(len({item.hardware for item in side}) != 1 for side in sides)
+    before, after = (_divergences_by_key(side, with_hardware) for side in sides)
+    return [
+        (key, paired_ratio(_above_0(after.get(key, {})), _above_0(before[key])))
+        for key in sorted(before, key=str)
+    ]
 
 
 def _mean_of_means(values: Values) -> float:

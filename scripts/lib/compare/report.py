@@ -74,6 +74,17 @@ def _unpaired(compared: Compared, shown: Form) -> Iterator[str]:
             yield f"only in {side}, so not compared: {names}{more}"
 
 
+def _divergences(compared: Compared, shown: Form) -> Iterator[str]:
+    """The table of divergences from references, if A has any."""
+    if compared.divergences:
+        rows = (
+            (shown.name(key), DASH if effect is None else effect_text("%", effect.estimate))
+            for key, effect in compared.divergences
+        )
+        yield ""
+        yield shown.table(rows, ("configuration", "KL from its reference"))
+
+
 def report(compared: Compared, markdown: bool) -> str:
     """The whole comparison as text."""
     shown = form(markdown)
@@ -88,6 +99,7 @@ def report(compared: Compared, markdown: bool) -> str:
         *([f"passes as scored by {compared.scorer.name}"] if compared.scorer is not None else []),
         "",
         shown.table(([shown.name(row.key), *_cells(row)] for row in compared.rows), HEADERS),
+        *_divergences(compared, shown),
         "",
         "Effects are B against A on the same questions, with 95 % intervals. A star marks a p-value"
         " below 0.05 after Holm's adjustment over all rows.",

@@ -10,11 +10,14 @@ from __future__ import annotations
 import os
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.engines.drafting import (
@@ -102,10 +105,14 @@ class _Answer:
 
 
 class EmbeddedEngine:
-    """llama.cpp in this process: one engine for one shard."""
+    """llama.cpp in this process: one engine for one shard.
 
-    def __init__(self, log_file: Path) -> None:
+    `every_token`: the context has room for the logits of a whole micro-batch, for `evaluate`.
+    """
+
+    def __init__(self, log_file: Path, every_token: bool = False) -> None:
         self._log_file = log_file
+        self._every_token = every_token
         self._log = EngineLog()
         self._model: LlamaModel | None = None
         self._context: LlamaContext | None = None
@@ -126,7 +133,8 @@ class EmbeddedEngine:
         effective: dict[str, Any] = dict(self._model.effective)
         most_drafted = max(mode.k or 0, settings.lookup_draft_tokens if mode.lookup_n else 0)
         threads = (hardware.threads, hardware.batch_threads)
-        self._context = LlamaContext(self._model, settings.context, *threads, most_drafted + 1)
+        outputs = settings.context["micro_batch_tokens"] if self._every_token else most_drafted + 1
+        self._context = LlamaContext(self._model, settings.context, *threads, outputs)
         effective |= kv_types(self._log.text())
         effective["flash_attention"] = flash_attention(self._log.text())
         if hardware.strict:
@@ -260,6 +268,35 @@ class EmbeddedEngine:
         if draft:
             answer.counts.verified(accepted)
         self._context.forget_after(before + 1 + accepted)
+
+    def evaluate(self, tokens: Sequence[int]) -> Iterator[npt.NDArray[np.float32]]:
+        """The logits after each token of a text, from a cold cache (an engine with `every_token`).
+
+        Yields a micro-batch at a time, shape (tokens, vocabulary): a view that the next one
+        overwrites. Raises EngineFailure, also for a text that the context does not hold.
+        """
+        assert self._context is not None and self._every_token
+        if len(tokens) > self._context.length:
+            raise EngineFailure(
+                f"the text has {len(tokens)} tokens and the context {self._context.length}"
+            )
+        self._context.reset()
+        size = self._context.micro_batch_tokens
+        for start in range(0, len(tokens), size):
+            part = tokens[start : start + size]
+            self._context.decode(part, outputs=len(part))
+            yield self._context.all_logits(len(part))
+
+    def tokens(self, text: str) -> list[int]:
+        """The token ids of a plain text, after BOS if the model begins with it."""
+        assert self._model is not None
+        return self._model.tokenize(text, True)
+
+    @property
+    def vocabulary(self) -> int:
+        """The number of tokens of the loaded model's vocabulary."""
+        assert self._model is not None
+        return self._model.vocab_size
 
     def margins(self, request: Request) -> tuple[tuple[int, float], ...]:
         """Nothing to add: the decode loop has seen every logit gap."""

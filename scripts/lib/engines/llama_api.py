@@ -166,6 +166,7 @@ class LlamaContext:
         self.memory = llama_cpp.llama_get_memory(self.handle)
         self.length: int = settings["length_tokens"]
         self.batch_tokens: int = params.n_batch
+        self.micro_batch_tokens: int = params.n_ubatch
         self.position = 0
         self._batch = llama_cpp.llama_batch_init(self.batch_tokens, 0, 1)
         self._logits_type = ctypes.c_float * model.vocab_size
@@ -207,6 +208,13 @@ class LlamaContext:
         address = ctypes.addressof(pointer.contents)
         view: Any = self._logits_type.from_address(address)
         return np.frombuffer(view, dtype=np.float32)
+
+    def all_logits(self, count: int) -> npt.NDArray[np.float32]:
+        """A view of the logits of all `count` outputs, in order, shape (count, vocab_size)."""
+        pointer = llama_cpp.llama_get_logits(self.handle)
+        address = ctypes.addressof(pointer.contents)
+        view: Any = (self._logits_type * count).from_address(address)
+        return np.frombuffer(view, dtype=np.float32).reshape(count, -1)
 
     def close(self) -> None:
         """Free batch and cache."""

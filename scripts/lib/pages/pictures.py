@@ -36,6 +36,7 @@ from scripts.lib.pages.drawing import (
 from scripts.lib.pages.sections.quality import leave_mark
 from scripts.lib.settings.speculators import NGRAMS
 from scripts.lib.tables.depths import AtDepth, by_setup
+from scripts.lib.tables.fidelity import Fidelity
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.ranking import unrankable
 from scripts.lib.tables.setups import Setup, passes
@@ -499,6 +500,58 @@ def suites(part: ProfilePart) -> Figure:
     return figure
 
 
+# --- fidelity ---
+
+
+def fidelity(part: ProfilePart) -> Figure:
+    """KL against the size of the weights, and against decode speed, each with its Pareto front."""
+    figure = new_figure(9.5, 4.6)
+    found = [(one, one.kl) for one in part.fidelities if one.kl is not None and one.kl.value > 0]
+    if not found:
+        return empty_figure(figure, "no divergence was measured")
+    left, right = figure.subplots(1, 2, sharey=True)
+    sizes = [(one, kl, one.weights_bytes / 1e9, None) for one, kl in found if one.weights_bytes]
+    speeds = [
+        (one, kl, decode.value, decode)
+        for one, kl in found
+        if one.setup is not None and not one.setup.struck_out
+        and (decode := one.setup.decode) is not None
+    ]  # fmt: skip
+    _draw_divergences(left, sizes, better=-1)
+    _draw_divergences(right, speeds, better=1)
+    left.set(xlabel="GB of weights (logarithmic)", ylabel="KL, nats per token (logarithmic)")
+    right.set(xlabel="decode tokens/s without speculation (logarithmic)")
+    for axes, points in ((left, sizes), (right, speeds)):
+        if points:
+            log_axis(axes, "x", [x for _, _, x, _ in points])
+    log_axis(left, "y", [kl.value for _, kl in found])
+    return figure
+
+
+def _draw_divergences(
+    axes: Axes, points: Sequence[tuple[Fidelity, Estimate, float, Estimate | None]], better: int
+) -> None:
+    """The configurations, and a line through those that no other beats. `better`: of the x axis."""
+    for _, kl, x, speed in points:
+        xerr = reach(speed) if speed is not None else None
+        axes.errorbar(
+            x, kl.value, xerr=xerr, yerr=reach(kl), fmt="o", ms=6, color=COLOURS[0],
+            elinewidth=0.8, zorder=3,
+        )  # fmt: skip
+    best, least = [], float("inf")
+    for one, kl, x, _ in sorted(points, key=lambda p: (-better * p[2], p[1].value)):
+        if kl.value < least:
+            best.append((x, kl.value, one))
+            least = kl.value
+    if best:
+        xs, ys = [x for x, _, _ in best], [y for _, y, _ in best]
+        axes.step(xs, ys, where="post", color=COLOURS[1], lw=1.5, zorder=1)
+        axes.plot(xs, ys, "o", ms=10, mfc="none", mec=COLOURS[1], mew=1.5, zorder=4)
+    for x, y, one in best[:LABELLED]:
+        name = one_line(one.name.replace("/", " "))
+        label(axes, name, (x, y), (7, 6), fontsize=8, color=INK, zorder=4)
+
+
 # layout.PICTURE_NAMES has the same names, so that Snakemake knows the files without loading
 # matplotlib.
 PICTURES: Mapping[str, Callable[[ProfilePart], Figure]] = MappingProxyType(
@@ -509,6 +562,7 @@ PICTURES: Mapping[str, Callable[[ProfilePart], Figure]] = MappingProxyType(
         "acceptance": acceptance,
         "roofline": roofline,
         "depth": depth,
+        "fidelity": fidelity,
         "suites": suites,
     }
 )

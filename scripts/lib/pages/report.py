@@ -22,6 +22,7 @@ from scripts.lib.base.templates import render
 from scripts.lib.pages.sections.speed import SHOWN_POSITIONS
 from scripts.lib.prompts.loader import Question
 from scripts.lib.results.review_rows import COLUMNS, ReviewRow
+from scripts.lib.tables.fidelity import Fidelity
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.ranking import RoleRanking, unrankable
 from scripts.lib.tables.setups import Setup
@@ -38,6 +39,8 @@ DESCRIPTIONS: Mapping[str, str] = {
     "draft, by setup",
     "roofline": "Decode speed against bytes read per token, and the memory's bandwidth",
     "depth": "Speed and memory against the depth, the tokens of text before a question",
+    "fidelity": "Divergence from the reference against the size of the weights and against decode "
+    "speed, with the Pareto fronts",
     "suites": "Pass rate by setup and suite",
 }
 
@@ -199,6 +202,27 @@ def _role(ranking: RoleRanking, places: Mapping[str, int]) -> dict[str, Any]:
     return found
 
 
+def _fidelity(one: Fidelity) -> dict[str, Any]:
+    """A configuration against its reference."""
+    setup = one.setup
+    return {
+        "model": one.model.key,
+        "quant": one.model.quant,
+        "mode": one.mode.name,
+        "reference": one.reference_name,
+        "bytes": one.weights_bytes,
+        "kl": _estimate(one.kl, 8),
+        "answers": _estimate(one.kl_of_answers, 8),
+        "upper": _estimate(one.kl_upper, 8),
+        "first": _estimate(one.same_first, 6),
+        "perplexity": _estimate(one.perplexity_ratio, 6),
+        "rate": _estimate(setup.quality) if setup is not None else None,
+        "decode": _estimate(setup.decode) if setup is not None else None,
+        "failed": len(one.failed),
+        "verdict": one.together,
+    }
+
+
 def _part(part: ProfilePart, pool: Pool) -> dict[str, Any]:
     asked = {
         (c.question.suite, c.question.id): c.question
@@ -213,6 +237,7 @@ def _part(part: ProfilePart, pool: Pool) -> dict[str, Any]:
         "workloads": part.workloads,
         "setups": [_setup(c, asked, pool) for c in ordered],
         "roles": [_role(ranking, places) for ranking in part.rankings],
+        "fidelity": [_fidelity(one) for one in part.fidelities],
     }
 
 
@@ -222,8 +247,11 @@ def _digest(text: str) -> str:
 
 
 def _picture_names(part: ProfilePart) -> list[str]:
-    """The pictures of a part; that of depths only where a question was asked at one."""
-    return [name for name in PICTURE_NAMES if name != "depth" or part.depths]
+    """The pictures of a part, without those of depth and fidelity where nothing was measured."""
+    empty = {
+        name for name, has in (("depth", part.depths), ("fidelity", part.fidelities)) if not has
+    }
+    return [name for name in PICTURE_NAMES if name not in empty]
 
 
 def _picture(name: str, svg: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from scripts.lib.base.templates import render
 from scripts.lib.pages.sections import (
     depth,
     evidence,
+    fidelity,
     judges,
     quality,
     speed,
@@ -25,6 +26,7 @@ def results_page(template: Path, parts: Sequence[ProfilePart]) -> str:
     made = render(
         template, parts=parts, to_root=TO_ROOT, quality=quality, speed=speed, depth=depth,
         evidence=evidence, judge=judges, variants=variants, workloads=workloads,
+        fidelity=fidelity,
     )  # fmt: skip
     # An empty section leaves blank lines.
     return re.sub(r"\n{3,}", "\n\n", made).rstrip("\n") + "\n"

@@ -32,6 +32,7 @@ def config_problems(
     yield from _unknown(config.models, {**registry.models, **registry.left_out}, "models")
     yield from _unknown(config.suites, {*suites, *faulty}, "suites")
     yield from _unknown(config.decoding.speed_suites, {*suites, *faulty}, "decoding.speed_suites")
+    yield from _unknown(config.fidelity.suites, {*suites, *faulty}, "fidelity.suites")
     questions = {q.name_in_full for suite in suites.values() for q in suite.questions}
     asked = tuple(
         pattern

@@ -193,6 +193,7 @@ _ROLE = Section(
         Key("system_prompt_suffix", "text", "added to the system prompt"),
         Key("launch_quirks", "launch_quirks", "notes on starting it"),
         Key("paged_attention", "paged_attention", "of the predecessor's fork of llama.cpp"),
+        Key("fidelity", "fidelity", "what its next-token distributions are compared with"),
         Key("backend", "backend", "what answers"),
         *carried("since when", "deprecated_date"),
         *carried("residency and cost, the orchestrator's", "memory"),
@@ -240,6 +241,18 @@ _THINKING = Section(
             for name in ("disable_suites", "disable_for_suites", "thinking_disable_suites")
         ),
         Key("disable_trick", "text", "the beginning of an answer without thinking", lenient=True),
+    ),
+)
+_FIDELITY = Section(
+    "fidelity",
+    "roles.<key>.fidelity",
+    "What the model's next-token distributions are compared with (docs/reference/methods.md).",
+    (
+        Key(
+            "reference",
+            "text",
+            "key of the entry (default: the one of the same model with the largest weights)",
+        ),
     ),
 )
 _LAUNCH_QUIRKS = Section(
@@ -470,6 +483,7 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
             _THINKING,
             _LAUNCH_QUIRKS,
             _PAGED_ATTENTION,
+            _FIDELITY,
             _BACKEND,
             _QUIRK_GROUP,
             _QUIRK,

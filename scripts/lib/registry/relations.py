@@ -183,11 +183,23 @@ def _warn_part(file: YamlFile, key: str, model: Model) -> Iterator[Problem]:
         )
 
 
+def _warn_reference(
+    file: YamlFile, key: str, model: Model, registry: Registry
+) -> Iterator[Problem]:
+    wanted = model.fidelity_reference
+    if wanted and wanted not in registry.models:
+        why = f"no entry '{wanted}'{suggest(wanted, registry.models)}"
+        if wanted in registry.left_out:
+            why = f"'{wanted}' is left out"
+        yield file.problem(f"roles.{key}.fidelity.reference", why)
+
+
 def warnings_between(file: YamlFile, registry: Registry) -> Iterator[Problem]:
     """Warnings about entries that stay usable."""
     for key, model in registry.models.items():
         yield from _warn_acceleration(file, key, model, registry)
         yield from _warn_part(file, key, model)
+        yield from _warn_reference(file, key, model, registry)
         impossible = reported_violation(model)
         if impossible:
             yield file.problem(f"roles.{key}.performance.speedup", f"is impossible: {impossible}")

@@ -104,6 +104,7 @@ class Model:
     flash_attention: bool | str | None = None
     micro_batch_tokens: int | None = None
     paged_attention_tokens: int | None = None
+    fidelity_reference: str = ""
 
     @property
     def baseline_tokens_per_s(self) -> float | None:

@@ -284,11 +284,14 @@ def _configurations(active: Config, folder: Path = CONFIG_FILE.parent) -> Iterat
             yield parse_config(merged(layers), file=str(file), sources=layers)
 
 
-def _planners(active: Config) -> Iterator[Planner]:
-    """A planner per configuration, engine and profile with cells (this machine's or named)."""
+def every_planner(active: Config, tree: Path = CELLS) -> Iterator[Planner]:
+    """A planner per configuration, engine and profile with cells (this machine's or named).
+
+    Each selects every model, mode and engine. `tree`: the folder that has the profiles' cells.
+    """
     here = [load_hardware(active.hardware).name, load_hardware("auto").name]
     names = dict.fromkeys([*here, *profile_names()])
-    profiles = [load_hardware(name) for name in names if (CELLS / name).is_dir()]
+    profiles = [load_hardware(name) for name in names if (tree / name).is_dir()]
     widened: list[Config] = []
     for config in _configurations(active):
         planner = load_planner(config)
@@ -339,7 +342,7 @@ def orphans(active: Config) -> tuple[Path, ...]:
     """
     cells, reviews, profiles = set[str](), set[str](), set[str]()
     unplanned = set[tuple[str, str, str]]()
-    for planner in _planners(active):
+    for planner in every_planner(active):
         _check_readable("suites", sorted(planner.faulty_suites), "scripts.prompts lint")
         _check_readable("registry entries", planner.registry.left_out, "scripts.validate")
         profiles.add(planner.hardware.name)

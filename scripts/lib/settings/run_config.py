@@ -39,7 +39,7 @@ _TOP = (
     *keys("models", "suites", "tiers", "questions", "image_roots", required=True),
     *keys("decoding", "sampling", "context", "variants", "timeouts", "judge", required=True),
     *keys("repeats", "measurement_epoch", "preflight", "sample", required=True),
-    *keys("system_prompt_suffix", "depths", "depth_sample", required=True),
+    *keys("system_prompt_suffix", "depths", "depth_sample", "fidelity", required=True),
 )
 _DECODING = (
     *keys("modes", "speed_suites", "speed_sample", required=True),
@@ -54,6 +54,7 @@ _CONTEXT = (
     *keys("flash_attention", "kv_type_k", "kv_type_v", nullable=True),
 )
 _TIMEOUTS = keys("cell_s", nullable=True)
+_FIDELITY = keys("measure", "suites", "sample", "workload_sample", "block_tokens", required=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,21 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
+class FidelityConfig:
+    """Whether and over which blocks next-token distributions are compared.
+
+    `suites`: patterns; `sample`: questions of each suite; `workload_sample`: of each workload;
+    `block_tokens`: a longer block (by estimate) is left out.
+    """
+
+    measure: bool
+    suites: tuple[str, ...]
+    sample: int
+    workload_sample: int
+    block_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """A whole run configuration. Times in seconds.
 
@@ -131,6 +147,7 @@ class Config:
     judge: JudgeConfig
     preflight: str
     sample: int
+    fidelity: FidelityConfig
     image_roots: ImageRoots = ()
     variants: tuple[Variant, ...] = ()
 
@@ -202,6 +219,7 @@ def _typed(top: Fields) -> Config:
         judge=parse_judge(top),
         preflight=top.choice("preflight", ("refuse", "tag", "off"), "off"),
         sample=top.integer("sample") or 0,
+        fidelity=_fidelity(closed_part(top, "fidelity", _FIDELITY)),
         image_roots=ordered_roots(_image_roots(top.part("image_roots"))),
         variants=parse_variants(top, _changed_context),
     )
@@ -267,6 +285,16 @@ def _knob(section: Fields, key: str, knob: Knob) -> int | float:
     else:
         value = section.number(key, knob.least, knob.most)
     return knob.default if value is None else value
+
+
+def _fidelity(part: Fields) -> FidelityConfig:
+    return FidelityConfig(
+        measure=part.flag("measure"),
+        suites=_patterns(part, "suites"),
+        sample=part.integer("sample", 0) or 0,
+        workload_sample=part.integer("workload_sample", 0) or 0,
+        block_tokens=part.integer("block_tokens", 2, 8192) or 0,
+    )
 
 
 def _sampling(part: Fields) -> Sampling:

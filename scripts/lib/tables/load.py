@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.base.errors import Problem
 from scripts.lib.base.stored_json import Damaged
+from scripts.lib.fidelity.plan import fidelity_plan
 from scripts.lib.machine.environment_record import stored_environment
 from scripts.lib.planning.disk import every_plan
 from scripts.lib.planning.modes import speculates_by_leave
-from scripts.lib.planning.plan import Plan, Shard
+from scripts.lib.planning.plan import Plan, Planner, Shard
 from scripts.lib.planning.traits import traits_of
 from scripts.lib.prompts.loader import Question
 from scripts.lib.prompts.types import depth_of
@@ -22,6 +24,7 @@ from scripts.lib.results.review_rows import ReviewRow
 from scripts.lib.results.states import missing_cells
 from scripts.lib.settings.run_config import Config
 from scripts.lib.settings.speculators import speculations
+from scripts.lib.tables.fidelity import read_fidelities
 from scripts.lib.tables.profile_part import ProfilePart, measured_bandwidth
 from scripts.lib.tables.setups import Setup
 
@@ -138,8 +141,24 @@ def load_part(plan: Plan, is_active: bool) -> ProfilePart:
     )
 
 
+def with_fidelity(part: ProfilePart, planner: Planner) -> ProfilePart:
+    """The part with what was compared with references on its profile; itself if nothing is."""
+    plan = fidelity_plan(replace(planner, hardware=part.plan.hardware))
+    damaged: list[Problem] = []
+    engine = part.plan.engine.name
+    found = read_fidelities(plan, engine, part.setups, part.reductions, damaged)
+    return replace(
+        part,
+        fidelities=found,
+        fidelity_left_out=plan.left_out,
+        damaged=(*part.damaged, *map(Damage, damaged)),
+    )
+
+
 def load_parts(config: Config) -> tuple[ProfilePart, ...]:
     """One part per plan: first those of the active profile, then those with cells."""
     made = every_plan(config)
-    parts = (load_part(plan, index < len(made.active)) for index, plan in enumerate(made.all))
+    parts = [load_part(plan, index < len(made.active)) for index, plan in enumerate(made.all)]
+    if config.fidelity.measure:
+        parts = [with_fidelity(part, made.planner) for part in parts]
     return tuple(part for part in parts if part.setups or part.damaged or part.is_active)

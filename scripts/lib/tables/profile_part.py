@@ -8,10 +8,12 @@ from functools import cached_property
 from typing import Any
 
 from scripts.lib.base.layout import part_slug
+from scripts.lib.planning.left_out import LeftOut
 from scripts.lib.planning.plan import Plan
 from scripts.lib.results.review_check import Damage
 from scripts.lib.results.states import MissingCells
 from scripts.lib.tables.depths import AtDepth, at_depths
+from scripts.lib.tables.fidelity import Fidelity, FidelityPair, pairs
 from scripts.lib.tables.gains import Gains, fastest_by_workload
 from scripts.lib.tables.ranking import (
     Reduction,
@@ -30,7 +32,8 @@ class ProfilePart:
     """The results on one hardware profile by one engine.
 
     `environments`: digest -> the records that cells refer to. `damaged`: stored records that were
-    changed after they were written; they are not in `setups` and `environments`.
+    changed after they were written; they are not in `setups` and `environments`. `fidelities`: the
+    configurations that were compared with a reference; `fidelity_left_out`: those without one.
     """
 
     plan: Plan
@@ -39,6 +42,8 @@ class ProfilePart:
     is_active: bool = False
     missing: tuple[MissingCells, ...] = ()
     damaged: tuple[Damage, ...] = ()
+    fidelities: tuple[Fidelity, ...] = ()
+    fidelity_left_out: tuple[LeftOut, ...] = ()
 
     @property
     def name(self) -> str:
@@ -96,6 +101,11 @@ class ProfilePart:
     def sweeps(self) -> tuple[Sweep, ...]:
         """The sweeps over a runtime setting."""
         return tuple(sweeps(self.setups, self.plan.hardware))
+
+    @cached_property
+    def fidelity_pairs(self) -> tuple[FidelityPair, ...]:
+        """Every two configurations that were compared with the same reference."""
+        return tuple(pairs(self.fidelities))
 
     @cached_property
     def rows(self) -> list[Setup]:

@@ -18,6 +18,7 @@ from scripts.lib.prompts.types import depth_of
 from scripts.lib.results.review_check import Damage
 from scripts.lib.results.review_rows import COLUMNS, ReviewRow
 from scripts.lib.tables.depths import AtDepth
+from scripts.lib.tables.fidelity import Fidelity, FidelityPair
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.ranking import RankedSetup, Reduction, unrankable
 from scripts.lib.tables.setups import Position, Setup, outcomes, passes
@@ -262,6 +263,46 @@ DEPTHS: Columns[AtDepth] = {
 }
 
 
+FIDELITY: Columns[Fidelity] = {
+    "hardware": lambda f: f.hardware,
+    "engine": lambda f: f.engine,
+    "model": lambda f: f.model.key,
+    "mode": lambda f: f.mode.name,
+    "quant": lambda f: f.model.quant,
+    "reference": lambda f: f.reference,
+    "reference_mode": lambda f: f.reference_mode,
+    "weights_bytes": lambda f: f.weights_bytes,
+    "blocks": lambda f: f.planned,
+    "ok": lambda f: len(f.found),
+    "failed": lambda f: len(f.failed),
+    "tokens": lambda f: f.tokens,
+    **_estimate("kl", lambda f: f.kl, "_mean"),
+    **_estimate("kl_of_answers", lambda f: f.kl_of_answers, "_mean"),
+    **_estimate("kl_p95", lambda f: f.kl_upper, "_median"),
+    "kl_p99": lambda f: _number(f.kl_far_upper),
+    "kl_coarse": lambda f: _number(f.coarse),
+    "kl_missing": lambda f: _number(f.missing),
+    "kl_missing_bound": lambda f: _number(f.bound),
+    **_estimate("same_first", lambda f: f.same_first, "_mean"),
+    **_estimate("perplexity_ratio", lambda f: f.perplexity_ratio, "_mean"),
+    "kl_verdict": lambda f: f.verdict.value,
+    "verdict": lambda f: f.together,
+    **_estimate("pass_rate", lambda f: f.setup.quality if f.setup else None),
+    **_estimate("decode_tokens_per_s", lambda f: f.setup.decode if f.setup else None, "_median"),
+}
+
+FIDELITY_PAIRS: Columns[FidelityPair] = {
+    "hardware": lambda p: p.new.hardware,
+    "engine": lambda p: p.new.engine,
+    "reference": lambda p: p.new.reference,
+    "reference_mode": lambda p: p.new.reference_mode,
+    "model": lambda p: p.new.model.key,
+    "mode": lambda p: p.new.mode.name,
+    "versus_model": lambda p: p.old.model.key,
+    "versus_mode": lambda p: p.old.mode.name,
+    **_comparison("kl_ratio", lambda p: p.ratio, "_median"),
+}
+
 DAMAGED: Columns[Damage] = {
     "file": lambda d: d.problem.file,
     "place": lambda d: d.problem.place,
@@ -303,6 +344,8 @@ TIDY: Mapping[str, tuple[Columns[Any], Callable[[ProfilePart], Iterable[Any]]]] 
         "reductions": (REDUCTIONS, lambda part: part.reductions),
         "variants": (VARIANTS, lambda part: part.variant_effects),
         "depths": (DEPTHS, lambda part: part.depths),
+        "fidelity": (FIDELITY, lambda part: part.fidelities),
+        "fidelity_pairs": (FIDELITY_PAIRS, lambda part: part.fidelity_pairs),
         "damaged": (DAMAGED, lambda part: part.damaged),
     }
 )

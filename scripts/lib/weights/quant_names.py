@@ -94,6 +94,16 @@ def named_in(text: str) -> Iterator[str]:
         yield mark + found["name"].upper().replace("-", "_")
 
 
+def base_name(text: str) -> str:
+    """A model's name without quantisation, part and file ending, in lower case.
+
+    `qwen3.5-35b-a3b` for `Qwen3.5-35B-A3B-UD-Q4_K_M` and `Qwen3.5-35B-A3B.Q8_0`.
+    """
+    plain_text = re.sub(r"\.gguf$|-\d{5}-of-\d{5}(?=\.|$)", "", text, flags=re.IGNORECASE)
+    plain_text = _NAME.sub("", plain_text)
+    return re.sub(r"[-_. ]+", "-", plain_text).strip("-").lower().replace("-gguf", "")
+
+
 def _lacks_file_type(header: Header) -> bool:
     return header.quant in _NO_FILE_TYPE or header.quant.startswith("file type")
 

@@ -8,7 +8,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 from scripts.lib.base.errors import tell_notices
+from scripts.lib.fidelity.plan import seconds
 from scripts.lib.planning.left_out import MissingWeights
+from scripts.lib.planning.modes import BASELINE
 from scripts.lib.planning.plan import Plan
 from scripts.lib.planning.prediction import hours_text, shard_seconds
 from scripts.lib.settings.judge_config import CLAUDE, NO_KEY, has_key
@@ -44,6 +46,31 @@ def summary_lines(workflow: Workflow, plan: Plan, with_names: bool) -> Iterator[
         yield f"warning: {warning}"
 
 
+def fidelity_lines(workflow: Workflow, with_names: bool) -> Iterator[str]:
+    """The comparisons of distributions in a line, and what is left out of them."""
+    plan = workflow.fidelity
+    if not workflow.planner.config.fidelity.measure or workflow.made.so_far:
+        return
+    todo = {one.name: one.pending() for one in workflow.fidelities}
+    measured = workflow.measured
+    total_s = sum(seconds(one, todo[one.name], measured) for one in workflow.fidelities)
+    time = f", at most {hours_text(total_s)}" if total_s else ""
+    cells = sum(len(one.cells) for one in workflow.fidelities)
+    missing, jobs = sum(map(len, todo.values())), sum(map(bool, todo.values()))
+    yield (
+        f"fidelity: {len(workflow.fidelities)} configurations, {cells} blocks of text; "
+        f"{missing} blocks in {jobs} configurations are to be evaluated{time}"
+    )
+    reasons: dict[str, list[str]] = {}
+    for item in plan.left_out:
+        place = item.model if item.mode == BASELINE else f"{item.model} {item.mode}"
+        reasons.setdefault(item.reason, []).append(place)
+    for reason, places in reasons.items():
+        named = with_names or len(places) <= NAMED_WITHOUT_DRY_RUN
+        words = ", ".join(places) if named else f"{len(places)} configurations"
+        yield f"no fidelity ({reason}): {words}"
+
+
 def judge_lines(workflow: Workflow) -> Iterator[str]:
     """For each judge: how much it has to judge, and the most it can cost. No answer is read."""
     if not workflow.judges:
@@ -75,4 +102,5 @@ def announce(workflow: Workflow, dry_run: bool) -> None:
         lines += [
             line for plan in workflow.active for line in summary_lines(workflow, plan, dry_run)
         ]
+        lines += fidelity_lines(workflow, dry_run)
         print("\n".join([*lines, *judge_lines(workflow)]), file=sys.stderr)

@@ -29,7 +29,12 @@ def memory_mb(shard: Shard) -> int:
 
 
 def cluster_resources(shard: Shard, cells: Iterable[Cell], measured: Measured) -> dict[str, Any]:
-    """The Snakemake resources of a shard's job for these cells. A local run ignores them.
+    """The Snakemake resources of a shard's job for these cells. A local run ignores them."""
+    return job_resources(shard, shard_seconds(shard, cells, measured))
+
+
+def job_resources(shard: Shard, seconds: float) -> dict[str, Any]:
+    """The resources of a job that loads a shard's weights and takes so many seconds at most.
 
     `runtime` is in minutes and `mem_mb` in 10^6 bytes, as in Snakemake.
     """
@@ -40,7 +45,7 @@ def cluster_resources(shard: Shard, cells: Iterable[Cell], measured: Measured) -
     wanted: dict[str, Any] = {
         "cpus_per_task": hardware.node_cpus or cpus,
         "mem_mb": memory_mb(shard),
-        "runtime": ceil(shard_seconds(shard, cells, measured) / 60 * TIME_FACTOR) + TIME_EXTRA_MIN,
+        "runtime": ceil(seconds / 60 * TIME_FACTOR) + TIME_EXTRA_MIN,
         "slurm_extra": "--exclusive",
     }
     if hardware.partition:

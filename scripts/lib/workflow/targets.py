@@ -31,6 +31,7 @@ from scripts.lib.base.results_tree import drop
 from scripts.lib.base.stored_json import digest
 from scripts.lib.base.yaml_file import Source
 from scripts.lib.execution.probes import planned_probes
+from scripts.lib.fidelity.plan import Configuration, FidelityPlan, fidelity_plan, seconds
 from scripts.lib.planning.disk import EveryPlan, every_plan, pending
 from scripts.lib.planning.plan import Cell, Plan, Planner, Shard
 from scripts.lib.planning.prediction import Measured, read_measured, table_damage
@@ -47,15 +48,16 @@ from scripts.lib.settings.run_config import (
     read_layers,
     typed_like,
 )
-from scripts.lib.workflow.cluster import cluster_resources
+from scripts.lib.workflow.cluster import cluster_resources, job_resources
 from scripts.lib.workflow.invocation import Invocation
 
 # A timed shard takes all parts of the machine and any other job one, so none runs beside a shard.
 MACHINE_PARTS = 100
 
 SO_FAR = "results_so_far"
+_OWN_CONFIGURATION = ("threads", "workloads", "fidelity")
 # Targets with a configuration of their own, which lies between config.yaml and the user's.
-SHIPPED = {f"results_{name}": Path(f"config/{name}.yaml") for name in ("threads", "workloads")}
+SHIPPED = {f"results_{name}": Path(f"config/{name}.yaml") for name in _OWN_CONFIGURATION}
 
 T = TypeVar("T")
 
@@ -127,6 +129,41 @@ class Workflow:
         return found
 
     @cached_property
+    def fidelity(self) -> FidelityPlan:
+        """The comparisons of distributions on the active profile; none unless asked for."""
+        return fidelity_plan(self.planner)
+
+    @cached_property
+    def fidelities(self) -> tuple[Configuration, ...]:
+        """The configurations whose distributions are compared here, references first."""
+        return () if self.made.so_far else self.fidelity.runnable
+
+    @cached_property
+    def fidelity_targets(self) -> Mapping[str, str]:
+        """Configuration -> one of its fidelity cells, a missing one if there is any."""
+        return {one.name: (*one.pending(), *one.cells)[0].file for one in self.fidelities}
+
+    def fidelity_inputs(self, one: Configuration) -> list[str]:
+        """The reference's distributions that a configuration is compared with, if made here."""
+        above = one.reference
+        if above is None or above.name not in self.fidelity_targets:
+            return []
+        return [cell.reference_file for cell in one.cells if cell.reference_file]
+
+    @cached_property
+    def fidelity_cluster(self) -> Mapping[str, Mapping[str, Any]]:
+        """Configuration -> the cluster resources of its job."""
+        return {
+            one.name: job_resources(one.shard, seconds(one, one.pending(), self.measured))
+            for one in self.fidelities
+        }
+
+    @property
+    def measured_targets(self) -> list[str]:
+        """One file of every shard and every comparison: all that has to be measured."""
+        return [*self.shard_targets.values(), *self.fidelity_targets.values()]
+
+    @cached_property
     def measured(self) -> Measured:
         """The measured speeds, from which the time of missing cells is predicted."""
         return read_measured()
@@ -172,6 +209,7 @@ class Workflow:
             for weights in (shard.weights, shard.draft):
                 if weights is not None and weights.fetchable:
                     found.add(str(weights.path))
+        found.update(str(w.path) for one in self.fidelities if (w := one.shard.weights).fetchable)
         return sorted(found)
 
     @cached_property
@@ -209,9 +247,15 @@ class Workflow:
             for plan in self.plans
             for shard in plan.shards
         }
-        return digest(
-            [models, plans, cells, sorted(self.reviews), list(map(str, self.planner.faults))]
-        )
+        parts = [models, plans, cells, sorted(self.reviews), list(map(str, self.planner.faults))]
+        if self.planner.config.fidelity.measure:
+            parts.append([[one.name, [c.name for c in one.cells]] for one in self._compared])
+        return digest(parts)
+
+    @property
+    def _compared(self) -> tuple[Configuration, ...]:
+        """The comparisons that the tables show, whether or not they can be run here."""
+        return self.fidelity.configurations
 
     @cached_property
     def judges(self) -> tuple[Series, ...]:
@@ -350,7 +394,7 @@ def date_back(workflow: Workflow) -> None:
     A wrong clock or an archive can cause such times. Snakemake would fail a job whose output is
     older than its input, and run it again and again.
     """
-    made = map(Path, (*workflow.shard_targets.values(), *workflow.probes, *workflow.derived))
+    made = map(Path, (*workflow.measured_targets, *workflow.probes, *workflow.derived))
     sources = (
         *Path(TEMPLATES).rglob("*"),
         *Path("scripts").rglob("*.py"),
@@ -378,6 +422,7 @@ TABLE_PACKAGES = (
     "scoring",
     "planning",
     "results",
+    "fidelity",
     "tables",
     "judging",
 )

@@ -14,6 +14,8 @@ from scripts.lib.base.git import git
 from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.base.stored_json import Damaged, read_sealed, read_stored, sealed, strict_json
 from scripts.lib.execution.run_record import OUTPUT, read_rows
+from scripts.lib.fidelity.record import parse_fidelity
+from scripts.lib.fidelity.store import read_reference
 from scripts.lib.machine.environment_record import environment_record
 from scripts.lib.planning.cell_record import parse_named_cell
 from scripts.lib.results.probe_outcomes import parse_outcome
@@ -39,13 +41,23 @@ class Kind:
     """A kind of record: where its files are below the tree's root, and its check (raises Damaged).
 
     `indent`: that of its JSON, if the record can be sealed again. None if it is derived, or named
-    by its content: such a record must be made again.
+    by its content: such a record must be made again. `is_text`: False for a file whose check reads
+    it itself.
     """
 
     name: str
     patterns: tuple[str, ...]
     check: Callable[[str, Path, Tree], object]
     indent: int | None = None
+    is_text: bool = True
+
+
+def _fidelity(text: str, file: Path, tree: Tree) -> None:
+    tree.environments[parse_fidelity(text, str(file)).environment] += 1
+
+
+def _reference(text: str, file: Path, tree: Tree) -> None:
+    tree.environments[read_reference(file).environment] += 1
 
 
 def _cell(text: str, file: Path, tree: Tree) -> None:
@@ -76,6 +88,8 @@ def _run(text: str, file: Path, tree: Tree) -> None:
 # The order matters: reviews are checked against the cells that were read before.
 KINDS = (
     Kind("cells", ("cells/*/*/*/*/*.json",), _cell, indent=2),
+    Kind("fidelity", ("fidelity/*/*/*/*/*.json",), _fidelity, indent=2),
+    Kind("references", ("fidelity/*/*/*/*/*.ref",), _reference, is_text=False),
     Kind("reviews", ("reviews/*/*/*.csv",), _review),
     Kind(
         "verdicts",
@@ -141,7 +155,7 @@ def check_tree(root: Path) -> Iterator[Checked]:
     for kind in KINDS:
         for file in files_of(kind, root):
             try:
-                kind.check(read_stored(file), file, tree)
+                kind.check(read_stored(file) if kind.is_text else "", file, tree)
             except Damaged as damage:
                 yield Checked(kind, file, damage.problem)
             else:
