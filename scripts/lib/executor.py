@@ -18,7 +18,7 @@ if __name__ == "__main__":  # the predecessor's path of a command
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -409,7 +409,7 @@ class _Running:
         )
 
 
-def run(job: Job, engine: Engine, cells: Sequence[Cell], bar: bool = True) -> int:
+def run(job: Job, engine: Engine, cells: Sequence[Cell]) -> int:
     """Run `cells` and store each. Returns the number of cells whose status is not `ok`.
 
     Raises KeyboardInterrupt on Ctrl-C: after the cell in flight, or at once for a second one.
@@ -418,7 +418,7 @@ def run(job: Job, engine: Engine, cells: Sequence[Cell], bar: bool = True) -> in
     running = _Running(job, engine)
     failed = 0
     with StopRequest() as stop:
-        for cell in _progress(job.shard.name, cells, bar):
+        for cell in cells:
             record = running.record(cell)
             # A failed cell, too: it may have failed with another file than the planned one.
             job.guard.check()
@@ -435,14 +435,3 @@ def run(job: Job, engine: Engine, cells: Sequence[Cell], bar: bool = True) -> in
 def finish(job: Job) -> None:
     """Delete the .partial folder of a complete shard."""
     drop_folder(_partial(job), job.root / RESULTS)
-
-
-def _progress(name: str, cells: Sequence[Cell], bar: bool) -> Iterable[Cell]:
-    return tqdm(
-        cells,
-        desc=name,
-        unit="cell",
-        disable=None if bar else True,
-        dynamic_ncols=True,
-        mininterval=0.5,
-    )

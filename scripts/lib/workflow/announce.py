@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from scripts.lib.base.errors import tell_notices
 from scripts.lib.planning.left_out import MissingWeights
 from scripts.lib.planning.plan import Plan
-from scripts.lib.planning.prediction import hours_text, shard_seconds
+from scripts.lib.planning.prediction import hours_text
 from scripts.lib.settings.judge_config import CLAUDE, NO_KEY, has_key
 from scripts.lib.workflow.targets import Workflow
 
@@ -21,8 +21,7 @@ def summary_lines(workflow: Workflow, plan: Plan, with_names: bool) -> Iterator[
     """The plan in a few lines. `with_names`: name every model that is left out."""
     todo = {shard.name: workflow.missing[shard.name] for shard in plan.runnable}
     cells = sum(len(shard.cells) for shard in plan.runnable)
-    measured = workflow.measured
-    seconds = sum(shard_seconds(shard, todo[shard.name], measured) for shard in plan.runnable)
+    seconds = sum(workflow.times[shard.name].total_s for shard in plan.runnable)
     time = f", at most {hours_text(seconds)}" if seconds else ""
     missing, shards = sum(map(len, todo.values())), sum(map(bool, todo.values()))
     where = f"on {plan.hardware.name} by engine {plan.engine.name}"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from math import ceil
 from typing import Any
 
 from scripts.lib.machine.bandwidth import probe_bytes
 from scripts.lib.machine.profiles import parse_cpus
 from scripts.lib.planning.memory import shard_bytes
-from scripts.lib.planning.plan import Cell, Shard
-from scripts.lib.planning.prediction import Measured, shard_seconds
+from scripts.lib.planning.plan import Shard
 
 # Memory for compute buffers and Python, in addition to weights and KV cache. Time for the job's
 # start, and for a prediction that is too short.
@@ -28,8 +26,8 @@ def memory_mb(shard: Shard) -> int:
     return ceil(most / 1e6 * MEMORY_FACTOR) + MEMORY_EXTRA_MB
 
 
-def cluster_resources(shard: Shard, cells: Iterable[Cell], measured: Measured) -> dict[str, Any]:
-    """The Snakemake resources of a shard's job for these cells. A local run ignores them.
+def cluster_resources(shard: Shard, predicted_s: float) -> dict[str, Any]:
+    """The Snakemake resources of a shard's job of so many seconds. A local run ignores them.
 
     `runtime` is in minutes and `mem_mb` in 10^6 bytes, as in Snakemake.
     """
@@ -40,7 +38,7 @@ def cluster_resources(shard: Shard, cells: Iterable[Cell], measured: Measured) -
     wanted: dict[str, Any] = {
         "cpus_per_task": hardware.node_cpus or cpus,
         "mem_mb": memory_mb(shard),
-        "runtime": ceil(shard_seconds(shard, cells, measured) / 60 * TIME_FACTOR) + TIME_EXTRA_MIN,
+        "runtime": ceil(predicted_s / 60 * TIME_FACTOR) + TIME_EXTRA_MIN,
         "slurm_extra": "--exclusive",
     }
     if hardware.partition:

@@ -1,0 +1,218 @@
+"""What a run shows instead of Snakemake's own messages: finished shards, errors, other steps.
+
+The plugin in `plugins/` passes Snakemake's log records on. A shard's progress is drawn by the
+process that measures it (`execution.run_display`); here, nothing wakes up between two records.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from snakemake_interface_logger_plugins.common import LogEvent
+from tqdm import tqdm
+
+from scripts.lib.base.layout import RUNS
+from scripts.lib.base.stored_json import believed
+from scripts.lib.base.untrusted_text import TERMINAL_KEEPS, printable
+from scripts.lib.execution.run_display import LINES_EVERY_S
+from scripts.lib.execution.run_plan import RunPlan, make_run_plan, shard_plan
+from scripts.lib.execution.run_record import SUMMARY, RowReader
+from scripts.lib.execution.run_view import (
+    RunView,
+    StoredCell,
+    now,
+    run_view,
+    shard_text,
+    stored_cell,
+    total_text,
+)
+from scripts.lib.planning.disk import partial_folder, partial_name
+from scripts.lib.planning.prediction import Times
+from scripts.lib.workflow.targets import Workflow, infer_rule
+
+# How messages begin that tell what Snakemake does. All others are shown.
+HIDDEN = (
+    "Assuming unrestricted shared filesystem usage",
+    "Building DAG of jobs",
+    "Using shell:",
+    "Conda environments: ignored",
+    "Singularity containers: ignored",
+    "Select jobs to execute",
+    "Shutting down, this might take some time",
+    "Complete log",
+    "Elapsed time:",
+    "--keep-incomplete mode is set",
+    "Exiting because a job execution failed",
+    "At least one job did not complete successfully",
+    "WorkflowError:\nAt least one job did not complete successfully",
+)
+HIDDEN_EVENTS = frozenset(
+    (
+        LogEvent.WORKFLOW_STARTED,
+        LogEvent.RESOURCES_INFO,
+        LogEvent.RUN_INFO,
+        LogEvent.JOB_STARTED,
+        LogEvent.GROUP_INFO,
+        LogEvent.RULEGRAPH,
+        LogEvent.SHELLCMD,
+    )
+)
+# Lines and bytes of the end of a failed job's log that are shown and read.
+LAST_LINES, LAST_BYTES = 10, 64 * 1024
+
+Format = Callable[[logging.LogRecord], str]
+Take = Callable[["RunLog", logging.LogRecord], None]
+
+
+class Display(Protocol):
+    """Shows Snakemake's log records; see the plugin."""
+
+    def take(self, record: logging.LogRecord, formatted: Format) -> None:
+        """Show a record, or not."""
+
+    def close(self) -> None:
+        """Called when Snakemake ends."""
+
+
+def attach(handlers: Iterable[object], display: Display) -> None:
+    """Show Snakemake's records with this display, if the plugin is installed and on."""
+    for handler in handlers:
+        if getattr(handler, "is_on", False):
+            handler.attach(display)  # type: ignore[attr-defined]
+
+
+def plan_of_run(workflow: Workflow, run_id: str, rules: Collection[str], is_local: bool) -> RunPlan:
+    """The plan of a run of these rules: their shards and missing cells."""
+    shards = []
+    for shard in workflow.shards:
+        if infer_rule(shard) not in rules:
+            continue
+        # Cells that a shard kept when it was cut off are not measured again.
+        kept = partial_folder(Path(shard.folder), shard.engine)
+        kept_names = {file.name for file in kept.glob("*.json")} if kept.is_dir() else set()
+        times = workflow.times[shard.name]
+        cell_s = tuple(
+            seconds
+            for cell, seconds in zip(workflow.missing[shard.name], times.cell_s, strict=True)
+            if partial_name(cell.file_name) not in kept_names
+        )
+        if cell_s:
+            shards.append(shard_plan(shard, Times(times.start_s, cell_s)))
+    return make_run_plan(run_id, shards, is_local)
+
+
+def last_words(log: Path) -> list[str]:
+    """The last lines of a job's log, safe for a terminal; none if there is no such file."""
+    try:
+        with log.open("rb") as stream:
+            stream.seek(max(log.stat().st_size - LAST_BYTES, 0))
+            text = stream.read().decode("utf-8", "replace")
+    except OSError:
+        return []
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    return [printable(line, keep=TERMINAL_KEEPS) for line in lines[-LAST_LINES:]]
+
+
+class RunLog:
+    """Takes Snakemake's log records of one run, and prints what a person wants to know.
+
+    `shards`: rule -> the name of its shard.
+    """
+
+    def __init__(self, run_id: str, shards: Mapping[str, str]):
+        self._plan, self._shards = make_run_plan(run_id, ()), shards
+        self._reader = RowReader(RUNS / run_id)
+        self._rows: list[StoredCell] = []
+        self._rules: dict[int, str] = {}
+        self._begun: set[str] = set()
+        self._steps: tqdm[Any] | None = None
+        self._next_s = 0.0
+        self._finished = 0
+
+    def begin(self, plan: RunPlan) -> None:
+        """Take up the plan, which is known when the jobs are."""
+        self._plan = plan
+
+    def take(self, record: logging.LogRecord, formatted: Format) -> None:
+        """Show a record, if it says something. `formatted` gives Snakemake's own text of it."""
+        event = getattr(record, "event", None)
+        if event in _TAKEN:
+            _TAKEN[event](self, record)
+        elif event not in HIDDEN_EVENTS:
+            text = formatted(record)
+            if text and text != "None" and not text.startswith(HIDDEN):
+                self._say(printable(text, keep=TERMINAL_KEEPS))
+
+    def close(self) -> None:
+        """Print what the run has made."""
+        self._end_steps()
+        if self._finished:
+            view = self._view()
+            self._say(f"{self._finished} steps done; {total_text(view)}")
+            if view.done:
+                self._say(f"the run's record: {RUNS / self._plan.run_id / SUMMARY}")
+
+    def _say(self, text: str) -> None:
+        self._end_steps()
+        print(text, file=sys.stderr, flush=True)
+
+    def _view(self) -> RunView:
+        # Damaged rows are named in the run's summary.
+        self._rows += believed(self._reader.new().rows, stored_cell, [])
+        return run_view(self._plan, self._rows, now(), frozenset(self._begun))
+
+    def _job(self, record: logging.LogRecord) -> None:
+        """A job begins. A shard draws on the terminal itself."""
+        rule = str(getattr(record, "rule_name", ""))
+        self._rules[int(getattr(record, "jobid", -1))] = rule
+        if rule in self._shards:
+            self._begun.add(self._shards[rule])
+            self._end_steps()
+
+    def _job_finished(self, record: logging.LogRecord) -> None:
+        self._finished += 1
+        rule = self._rules.pop(int(getattr(record, "job_id", -1)), "")
+        name = self._shards.get(rule, "")
+        if any(shard.name == name for shard in self._plan.shards):
+            self._say(f"done: {shard_text(self._view().shard(name))}")
+
+    def _job_failed(self, record: logging.LogRecord) -> None:
+        rule = str(getattr(record, "rule_name", ""))
+        what = f"shard {self._shards[rule]}" if rule in self._shards else f"rule {rule}"
+        lines = [f"failed: {what}"]
+        for log in getattr(record, "log", ()):
+            lines += [f"  log: {log}", *(f"  | {line}" for line in last_words(Path(log)))]
+        self._say("\n".join(lines))
+
+    def _progress(self, record: logging.LogRecord) -> None:
+        """Steps that are no shards: drawn on a terminal, else a line every 30 s."""
+        done, total = int(getattr(record, "done", 0)), int(getattr(record, "total", 0))
+        if sys.stderr.isatty():
+            if self._steps is None:
+                # tqdm would else start a thread that wakes up every ten seconds.
+                tqdm.monitor_interval = 0
+                form = "{n_fmt}/{total_fmt} steps |{bar:20}|"
+                self._steps = tqdm(total=total, bar_format=form, leave=False, file=sys.stderr)
+            self._steps.n, self._steps.total = done, total
+            self._steps.refresh()
+        elif time.monotonic() >= self._next_s:
+            self._next_s = time.monotonic() + LINES_EVERY_S
+            self._say(f"{done}/{total} steps")
+
+    def _end_steps(self) -> None:
+        if self._steps is not None:
+            self._steps.close()
+            self._steps = None
+
+
+_TAKEN: Mapping[object, Take] = {
+    LogEvent.JOB_INFO: RunLog._job,
+    LogEvent.JOB_FINISHED: RunLog._job_finished,
+    LogEvent.JOB_ERROR: RunLog._job_failed,
+    LogEvent.PROGRESS: RunLog._progress,
+}
