@@ -14,10 +14,6 @@ import argparse
 import shutil
 import sys
 import time
-from collections import Counter
-from collections.abc import Sequence
-
-from tabulate import tabulate
 
 from scripts.lib.base.command import Parser, run_command
 from scripts.lib.base.errors import BenchError, Problem
@@ -26,72 +22,21 @@ from scripts.lib.base.stored_json import believed
 from scripts.lib.execution.run_plan import RunPlan, read_run_plan
 from scripts.lib.execution.run_record import SUMMARY, RowReader
 from scripts.lib.execution.run_view import (
-    Phase,
+    MOST_ROWS,
     RunView,
-    ShardView,
     StoredCell,
     begun_shards,
-    failure_text,
-    log_of,
+    failures,
     now,
+    run_table,
     run_view,
     stored_cell,
-    total_text,
 )
-from scripts.lib.planning.prediction import hours_text
 
-HEADERS = (
-    "",
-    "model",
-    "mode",
-    "engine",
-    "cells",
-    "decode t/s",
-    "guard",
-    "failed",
-    "elapsed",
-    "left",
-)
-# In this order, so that what matters stays where not all shards fit.
-ORDER = (Phase.STOPPED, Phase.RUNNING, Phase.LOADING, Phase.WAITING, Phase.DONE)
-# Lines of a terminal that are not rows; the rows where there is no terminal; the shown failures.
-OTHER_LINES, MOST_ROWS, MOST_FAILURES = 12, 1_000, 3
+# Lines of a terminal that are not rows.
+OTHER_LINES = 12
 # Clears a terminal and goes to its first line.
 CLEAR = "\x1b[H\x1b[2J"
-
-
-def _row(view: ShardView) -> tuple[str, ...]:
-    plan, speed = view.plan, view.decode_tokens_per_s
-    return (
-        view.phase.value,
-        plan.model,
-        plan.mode,
-        plan.engine,
-        f"{plan.cells - plan.missing + view.done}/{plan.cells}",
-        f"{speed:.1f}" if speed is not None else "",
-        view.guard,
-        str(view.failed or ""),
-        hours_text(view.elapsed_s) if view.done else "",
-        hours_text(view.rest_s) if view.phase not in (Phase.DONE, Phase.STOPPED) else "",
-    )
-
-
-def table(view: RunView, most_rows: int = MOST_ROWS) -> str:
-    """A row for each shard, and the total; of many shards, those that are done come last."""
-    ordered = sorted(view.shards, key=lambda shard: (ORDER.index(shard.phase), not shard.failed))
-    shown, rest = ordered[:most_rows], ordered[most_rows:]
-    lines = [tabulate(map(_row, shown), HEADERS, tablefmt="simple", disable_numparse=True)]
-    if rest:
-        phases = Counter(shard.phase.value for shard in rest)
-        more = ", ".join(f"{number} {phase}" for phase, number in phases.items())
-        lines.append(f"… and {len(rest)} more shards: {more}")
-    return "\n".join([*lines, "", total_text(view)])
-
-
-def failures(rows: Sequence[StoredCell]) -> list[str]:
-    """The last failures, each error once."""
-    last = {row.error: row for row in rows if row.status != "ok"}
-    return [failure_text(row, log_of(row.shard)) for row in [*last.values()][-MOST_FAILURES:]]
 
 
 class _Watched:
@@ -108,8 +53,9 @@ class _Watched:
         found = self._reader.new()
         self._damaged += found.damaged
         self._rows += believed(found.rows, stored_cell, self._damaged)
-        view = run_view(self.plan, self._rows, now(), begun_shards(self.plan))
-        lines = [f"run {self.plan.run_id} on {self.plan.machine}", "", table(view, most_rows)]
+        ended = bool(self.plan.has_ended())
+        view = run_view(self.plan, self._rows, now(), begun_shards(self.plan), ended)
+        lines = [f"run {self.plan.run_id} on {self.plan.machine}", "", run_table(view, most_rows)]
         lines += failures(self._rows)
         lines += [str(problem) for problem in self._damaged]
         if self.is_over(view):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +11,7 @@ import pytest
 
 from scripts.lib.base.layout import RUNS
 from scripts.lib.base.stored_json import sealed
-from scripts.lib.execution.run_view import run_view, stored_cell
-from scripts.watch import table
+from scripts.lib.execution.run_view import run_table, run_view, stored_cell
 from tests.factories.commands import call
 from tests.factories.runs import START_S, row, run, shard
 
@@ -39,16 +39,18 @@ def test_a_run_is_shown_from_its_records(folder: Path) -> None:
     log = Path("benchmarks/results/logs/infer/h/b/baseline/embedded.log")
     log.parent.mkdir(parents=True)
     log.write_text("")
+    os.utime(log, (START_S + 50, START_S + 50))
     shown = call("scripts.watch", "--once")
     lines = shown.stdout.splitlines()
     assert shown.returncode == 0 and lines[0].startswith("run 2026-11-29_120000 on ")
-    assert lines[4].split()[:8] == [
+    assert lines[4].split()[:9] == [
         "running",
         "a",
         "baseline",
         "embedded",
         "4/6",
         "51.5",
+        "–",
         "1",
         "not",
     ]
@@ -62,7 +64,7 @@ def test_watching_ends_with_the_run(folder: Path) -> None:
     replace(run(A), process_start=0.0).write()
     stored(row(A, 1, 10))
     shown = call("scripts.watch")
-    assert shown.returncode == 0
+    assert shown.returncode == 0 and shown.stdout.splitlines()[4].startswith("stopped  a")
     assert "the run has ended; its record: benchmarks/results/runs/2026-11-29_1200" in shown.stdout
 
 
@@ -80,7 +82,7 @@ def test_without_a_run_and_with_a_damaged_record_it_says_so(folder: Path) -> Non
 def test_of_many_shards_those_that_matter_are_shown_and_the_others_counted() -> None:
     shards = [shard(f"m{n}") for n in range(20)]
     rows = [row(shards[7], n, 10 * n) for n in range(1, 5)] + [row(shards[9], 1, 100)]
-    text = table(run_view(run(*shards), map(stored_cell, rows), START_S + 120), most_rows=3)
+    text = run_table(run_view(run(*shards), map(stored_cell, rows), START_S + 120), most_rows=3)
     body = text.splitlines()
     assert body[2].split()[:2] == ["running", "m9"] and "done" not in body[3]
     assert "… and 17 more shards: 16 waiting, 1 done" in text

@@ -64,6 +64,7 @@ class Terminal:
             leave=False,
             file=sys.stderr,
             position=1,
+            dynamic_ncols=True,
         )
 
     def show(self, shard: ShardView, run: RunView) -> None:

@@ -32,7 +32,7 @@ from scripts.lib.base.stored_json import (
     stored_text,
 )
 from scripts.lib.machine.memory_nodes import shares_text
-from scripts.lib.planning.cell_record import CellRecord
+from scripts.lib.planning.cell_record import CellRecord, joules_per_token
 
 OUTPUT, OUTCOME, SUMMARY = "output.jsonl", "outcome.json", "summary.md"
 RUN_VARIABLE = "EPYC_BENCH_RUN"
@@ -90,6 +90,7 @@ def output_line(record: CellRecord) -> dict[str, Any]:
     if record.measurement is not None:
         row["response"] = record.measurement.answer
         row |= {name: getattr(record.measurement, name) for name in FIGURES}
+        row["joules_per_token"] = joules_per_token(record)
     return row
 
 
@@ -184,7 +185,8 @@ class RowReader:
         return RunRows(rows, tuple(damaged))
 
 
-def _was_interrupted(folder: Path) -> bool:
+def was_interrupted(folder: Path) -> bool:
+    """True if Ctrl-C ended the run, or its last shard."""
     try:
         outcome = read_sealed(read_stored(folder / OUTCOME), str(folder / OUTCOME))
     except (FileNotFoundError, Damaged):
@@ -194,7 +196,7 @@ def _was_interrupted(folder: Path) -> bool:
 
 def summarise_failed(folder: Path) -> None:
     """Summarise a run that did not finish: interrupted if its last shard was, else failed."""
-    end = RunEnd.INTERRUPTED if _was_interrupted(folder) else RunEnd.FAILED
+    end = RunEnd.INTERRUPTED if was_interrupted(folder) else RunEnd.FAILED
     summarise(folder, end, "; its finished cells are kept")
 
 

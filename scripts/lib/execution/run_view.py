@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from tabulate import tabulate
+
 from scripts.lib.base.layout import LOGS
 from scripts.lib.base.stored_json import Damaged
 from scripts.lib.base.untrusted_text import printable
@@ -18,6 +21,8 @@ from scripts.lib.execution.run_plan import RunPlan, ShardPlan
 from scripts.lib.planning.cell_record import Failure
 from scripts.lib.planning.prediction import hours_text
 
+# The most rows of a table that is not drawn on a terminal, and the failures below it.
+MOST_ROWS, MOST_FAILURES = 1_000, 3
 # The most characters of an engine's words on the terminal. The cell has all of them.
 WORDS_SHOWN = 1_000
 
@@ -30,6 +35,23 @@ class Phase(StrEnum):
     RUNNING = "running"
     DONE = "done"
     STOPPED = "stopped"  # before its last cell
+
+
+HEADERS = (
+    "",
+    "model",
+    "mode",
+    "engine",
+    "cells",
+    "decode t/s",
+    "J/token",
+    "guard",
+    "failed",
+    "elapsed",
+    "left",
+)
+# In this order, so that what matters stays where not all shards fit.
+ORDER = (Phase.STOPPED, Phase.RUNNING, Phase.LOADING, Phase.WAITING, Phase.DONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +67,7 @@ class StoredCell:
     error: str
     is_guard: bool
     decode_tokens_per_s: float | None
+    joules_per_token: float | None
     started_s: float
     stored_s: float | None
     load_s: float
@@ -66,6 +89,7 @@ def stored_cell(row: Mapping[str, Any]) -> StoredCell:
             error=row["error"] or "",
             is_guard=row.get("failure") == Failure.GUARD,
             decode_tokens_per_s=row.get("decode_tokens_per_s"),
+            joules_per_token=row.get("joules_per_token"),
             started_s=_seconds(row["started_utc"]),
             stored_s=_seconds(stored) if stored else None,
             load_s=float(row["load_s"]),
@@ -84,7 +108,8 @@ class ShardView:
     """A shard's progress in this run.
 
     `done`: cells stored by this run, of `plan.missing`. `not_active`: cells whose guard failed.
-    `decode_tokens_per_s`: the median so far. `rest_s`: predicted seconds of what is left.
+    `decode_tokens_per_s`, `joules_per_token`: the medians so far; None if there is none. `rest_s`:
+    predicted seconds of what is left.
     """
 
     plan: ShardPlan
@@ -93,6 +118,7 @@ class ShardView:
     failed: int
     not_active: int
     decode_tokens_per_s: float | None
+    joules_per_token: float | None
     elapsed_s: float
     rest_s: float
 
@@ -137,11 +163,16 @@ def _scale(spans_s: float, predicted_s: float) -> float:
 
 
 def run_view(
-    plan: RunPlan, rows: Iterable[StoredCell], now_s: float, loading: frozenset[str] = frozenset()
+    plan: RunPlan,
+    rows: Iterable[StoredCell],
+    now_s: float,
+    loading: frozenset[str] = frozenset(),
+    has_ended: bool = False,
 ) -> RunView:
     """The view of a run with these stored cells at that time (seconds since the epoch).
 
-    `loading`: names of shards that have begun, as far as that is known.
+    `loading`: names of shards that have begun, as far as that is known. `has_ended`: the run's
+    process is gone.
     """
     by_shard: dict[str, list[StoredCell]] = {}
     for row in rows:
@@ -154,7 +185,8 @@ def run_view(
     for shard in plan.shards:
         found = by_shard.get(shard.name, [])
         phase = _phase(shard, len(found), shard.name in loading)
-        if phase is Phase.RUNNING and plan.is_local and shard.name != latest:
+        is_left = has_ended or (plan.is_local and shard.name != latest and bool(found))
+        if is_left and phase in (Phase.RUNNING, Phase.LOADING):
             phase = Phase.STOPPED
         views.append(_shard_view(shard, found, phase, now_s, scale))
     return RunView(
@@ -180,6 +212,7 @@ def _shard_view(
     shard: ShardPlan, rows: Sequence[StoredCell], phase: Phase, now_s: float, scale: float
 ) -> ShardView:
     speeds = [row.decode_tokens_per_s for row in rows if row.decode_tokens_per_s]
+    joules = [row.joules_per_token for row in rows if row.joules_per_token]
     elapsed_s, rest_s = 0.0, (shard.start_s + sum(shard.cell_s)) * scale
     if rows:
         begin_s = rows[0].started_s - rows[0].load_s
@@ -194,6 +227,7 @@ def _shard_view(
         failed=sum(row.status != "ok" for row in rows),
         not_active=sum(row.is_guard for row in rows),
         decode_tokens_per_s=median(speeds) if speeds else None,
+        joules_per_token=median(joules) if joules else None,
         elapsed_s=elapsed_s,
         rest_s=rest_s,
     )
@@ -229,6 +263,8 @@ def shard_text(view: ShardView) -> str:
     parts = [f"{plan.cells - plan.missing + view.done}/{plan.cells} cells"]
     if view.decode_tokens_per_s is not None:
         parts.append(f"{view.decode_tokens_per_s:.1f} t/s")
+    if view.joules_per_token is not None:
+        parts.append(f"{view.joules_per_token:.3g} J/token")
     if view.guard:
         parts.append(f"guard: {view.guard}")
     if view.failed:
@@ -257,6 +293,41 @@ def failure_text(row: StoredCell, log: Path) -> str:
     if len(words) > WORDS_SHOWN:
         words = words[:WORDS_SHOWN] + "…"
     return f"failed: {row.shard} {row.title}: {words}\n  log: {log}"
+
+
+def _row(view: ShardView) -> tuple[str, ...]:
+    plan, speed, joules = view.plan, view.decode_tokens_per_s, view.joules_per_token
+    return (
+        view.phase.value,
+        plan.model,
+        plan.mode,
+        plan.engine,
+        f"{plan.cells - plan.missing + view.done}/{plan.cells}",
+        f"{speed:.1f}" if speed is not None else "",
+        f"{joules:.3g}" if joules is not None else "–",
+        view.guard,
+        str(view.failed or ""),
+        hours_text(view.elapsed_s) if view.done else "",
+        hours_text(view.rest_s) if view.phase not in (Phase.DONE, Phase.STOPPED) else "",
+    )
+
+
+def run_table(view: RunView, most_rows: int = MOST_ROWS) -> str:
+    """A row for each shard, and the total; of many shards, those that are done come last."""
+    ordered = sorted(view.shards, key=lambda shard: (ORDER.index(shard.phase), not shard.failed))
+    shown, rest = ordered[:most_rows], ordered[most_rows:]
+    lines = [tabulate(map(_row, shown), HEADERS, tablefmt="simple", disable_numparse=True)]
+    if rest:
+        phases = Counter(shard.phase.value for shard in rest)
+        more = ", ".join(f"{number} {phase}" for phase, number in phases.items())
+        lines.append(f"… and {len(rest)} more shards: {more}")
+    return "\n".join([*lines, "", total_text(view)])
+
+
+def failures(rows: Sequence[StoredCell]) -> list[str]:
+    """The last failures, each error once."""
+    last = {row.error: row for row in rows if row.status != "ok"}
+    return [failure_text(row, log_of(row.shard)) for row in [*last.values()][-MOST_FAILURES:]]
 
 
 def now() -> float:

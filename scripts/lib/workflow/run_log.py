@@ -21,7 +21,7 @@ from scripts.lib.base.stored_json import believed
 from scripts.lib.base.untrusted_text import TERMINAL_KEEPS, printable
 from scripts.lib.execution.run_display import LINES_EVERY_S
 from scripts.lib.execution.run_plan import RunPlan, make_run_plan, shard_plan
-from scripts.lib.execution.run_record import SUMMARY, RowReader
+from scripts.lib.execution.run_record import SUMMARY, RowReader, was_interrupted
 from scripts.lib.execution.run_view import (
     RunView,
     StoredCell,
@@ -50,6 +50,9 @@ HIDDEN = (
     "Exiting because a job execution failed",
     "At least one job did not complete successfully",
     "WorkflowError:\nAt least one job did not complete successfully",
+    # A failed job is an event of its own. Snakemake keeps no copies of a shard's cells: they stay.
+    "RuleException:\nCalledProcessError in file",
+    "Cannot restore ",
 )
 HIDDEN_EVENTS = frozenset(
     (
@@ -62,8 +65,9 @@ HIDDEN_EVENTS = frozenset(
         LogEvent.SHELLCMD,
     )
 )
-# Lines and bytes of the end of a failed job's log that are shown and read.
-LAST_LINES, LAST_BYTES = 10, 64 * 1024
+# Lines and bytes of the end of a failed job's log that are shown and read. A shard has said itself
+# why it failed, if it could; its log is the engine's.
+LAST_LINES, LAST_LINES_OF_ENGINE, LAST_BYTES = 10, 3, 64 * 1024
 
 Format = Callable[[logging.LogRecord], str]
 Take = Callable[["RunLog", logging.LogRecord], None]
@@ -106,7 +110,7 @@ def plan_of_run(workflow: Workflow, run_id: str, rules: Collection[str], is_loca
     return make_run_plan(run_id, shards, is_local)
 
 
-def last_words(log: Path) -> list[str]:
+def last_words(log: Path, most: int = LAST_LINES) -> list[str]:
     """The last lines of a job's log, safe for a terminal; none if there is no such file."""
     try:
         with log.open("rb") as stream:
@@ -115,7 +119,7 @@ def last_words(log: Path) -> list[str]:
     except OSError:
         return []
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
-    return [printable(line, keep=TERMINAL_KEEPS) for line in lines[-LAST_LINES:]]
+    return [printable(line, keep=TERMINAL_KEEPS) for line in lines[-most:]]
 
 
 class RunLog:
@@ -133,6 +137,10 @@ class RunLog:
         self._steps: tqdm[Any] | None = None
         self._next_s = 0.0
         self._finished = 0
+        self._drawn_by: set[str] = set()
+        self._later: list[str] = []
+        self._said: set[str] = set()
+        self._last_rule = ""
 
     def begin(self, plan: RunPlan) -> None:
         """Take up the plan, which is known when the jobs are."""
@@ -145,21 +153,35 @@ class RunLog:
             _TAKEN[event](self, record)
         elif event not in HIDDEN_EVENTS:
             text = formatted(record)
-            if text and text != "None" and not text.startswith(HIDDEN):
+            is_said = text in self._said
+            if text and text != "None" and not text.startswith(HIDDEN) and not is_said:
+                self._said.add(text)
                 self._say(printable(text, keep=TERMINAL_KEEPS))
 
     def close(self) -> None:
         """Print what the run has made."""
+        self._drawn_by.clear()
         self._end_steps()
-        if self._finished:
+        finished, self._finished = self._finished, 0
+        if finished:
             view = self._view()
-            self._say(f"{self._finished} steps done; {total_text(view)}")
+            cells = f"; {total_text(view)}" if view.cells else ""
+            self._say(f"{finished} steps done{cells}")
             if view.done:
                 self._say(f"the run's record: {RUNS / self._plan.run_id / SUMMARY}")
+        self._say_later()
 
     def _say(self, text: str) -> None:
+        """Print a message; while a shard draws on the terminal, after that."""
+        self._later.append(text)
+        if not (self._drawn_by and sys.stderr.isatty()):
+            self._say_later()
+
+    def _say_later(self) -> None:
         self._end_steps()
-        print(text, file=sys.stderr, flush=True)
+        for text in self._later:
+            print(text, file=sys.stderr, flush=True)
+        self._later.clear()
 
     def _view(self) -> RunView:
         # Damaged rows are named in the run's summary.
@@ -173,24 +195,34 @@ class RunLog:
         if rule in self._shards:
             self._begun.add(self._shards[rule])
             self._end_steps()
+            if self._plan.is_local:
+                self._drawn_by.add(rule)
 
     def _job_finished(self, record: logging.LogRecord) -> None:
         self._finished += 1
-        rule = self._rules.pop(int(getattr(record, "job_id", -1)), "")
+        self._last_rule = rule = self._rules.pop(int(getattr(record, "job_id", -1)), "")
+        self._drawn_by.discard(rule)
         name = self._shards.get(rule, "")
         if any(shard.name == name for shard in self._plan.shards):
             self._say(f"done: {shard_text(self._view().shard(name))}")
 
     def _job_failed(self, record: logging.LogRecord) -> None:
         rule = str(getattr(record, "rule_name", ""))
+        self._drawn_by.discard(rule)
         what = f"shard {self._shards[rule]}" if rule in self._shards else f"rule {rule}"
+        if rule in self._shards and was_interrupted(RUNS / self._plan.run_id):
+            self._say(f"stopped: {what}; its finished cells are kept")
+            return
         lines = [f"failed: {what}"]
+        most = LAST_LINES_OF_ENGINE if rule in self._shards else LAST_LINES
         for log in getattr(record, "log", ()):
-            lines += [f"  log: {log}", *(f"  | {line}" for line in last_words(Path(log)))]
+            lines += [f"  log: {log}", *(f"  | {line}" for line in last_words(Path(log), most))]
         self._say("\n".join(lines))
 
     def _progress(self, record: logging.LogRecord) -> None:
         """Steps that are no shards: drawn on a terminal, else a line every 30 s."""
+        if self._last_rule in self._shards:
+            return
         done, total = int(getattr(record, "done", 0)), int(getattr(record, "total", 0))
         if sys.stderr.isatty():
             if self._steps is None:
