@@ -50,6 +50,14 @@ def test_the_rest_is_scaled_by_how_long_the_stored_cells_took() -> None:
     )
 
 
+def test_cells_of_less_than_the_clocks_accuracy_scale_nothing() -> None:
+    view = at(run(A, C), [row(A, 1, 10, took_s=1)], 12)
+    assert view.shards[0].rest_s == 60 and not view.is_measured
+    assert "at most 60 s left" in shard_text(view.shards[0])
+    longer = at(run(A, C), [row(A, 1, 10, 4), row(C, 1, 20, 8)], 29)
+    assert longer.is_measured and longer.shards[1].rest_s == 20 * 12 / 40
+
+
 def test_failures_are_counted_and_a_guard_is_told_from_other_errors() -> None:
     failed = {"status": "error", "decode_tokens_per_s": None}
     rows = [

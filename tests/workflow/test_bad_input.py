@@ -84,9 +84,9 @@ def test_leading_zeros_and_off_mean_the_same_in_a_file_and_on_the_command_line(
     project: Project,
 ) -> None:
     (project.folder / "mine.yaml").write_text("sampling: {seed: 010}\npreflight: off\n")
-    by_file = project.snakemake("-n", "results", "--configfile", "mine.yaml")
+    by_file = project.snakemake("-n", "results", "--verbose", "--configfile", "mine.yaml")
     by_hand = project.snakemake(
-        "-n", "results", "--config", "sampling={seed: 010}", "preflight=off"
+        "-n", "results", "--verbose", "--config", "sampling={seed: 010}", "preflight=off"
     )
     found = []
     for done in (by_file, by_hand):

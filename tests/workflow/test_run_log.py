@@ -18,11 +18,9 @@ from scripts.lib.settings.run_config import load_config
 from scripts.lib.workflow.dry_run import DryRun, other_steps, table
 from scripts.lib.workflow.run_log import LAST_LINES, RunLog, attach, last_words, plan_of_run
 from scripts.lib.workflow.targets import infer_rule, make_workflow
-from tests.factories.checkout import ROOT
 from tests.factories.runs import run, shard
-from tests.factories.tiny_project import SHARD, Project
+from tests.factories.tiny_project import PLUGINS, SHARD, Project
 
-PLUGINS = ROOT / "plugins"
 ON = {"verbose": False, "printshellcmds": False, "debug_dag": False, "quiet": None}
 
 
@@ -152,12 +150,14 @@ def test_a_dry_run_is_a_table_of_shards_that_says_why_they_run(project: Project)
         failed = [Path(file) for file in made.shards[0].cell_files[:3]]
         with_failed = table(made, rules, failed)
         nothing = table(made, rules[:1])
+        complete = table(made, [], failed)
     assert new.splitlines()[0].split() == ["model", "mode", "missing", "why", "at", "most"]
     assert rows(new)["tiny_a baseline"][:5] == ["4", "of", "4", "4", "new"]
     assert rows(new)["total 16"] and len(new.splitlines()) == 2 + 4 + 1
     assert rows(one)["total 4"] and "lookup_n3" not in one
     assert rows(with_failed)["tiny_a baseline"][:5] == ["3", "of", "4", "3", "failed"]
     assert nothing == ""
+    assert rows(complete).keys() == {"model mode", "tiny_a baseline", "total 3"}
 
 
 def test_a_dry_run_names_the_changed_fields(finished: Project) -> None:
@@ -212,10 +212,12 @@ def test_a_runs_plan_has_its_shards_and_leaves_out_cells_that_are_kept(project: 
 
 @pytest.mark.slow
 def test_snakemake_finds_the_plugin_by_the_profile_and_shows_the_table(project: Project) -> None:
-    with_plugin = project.snakemake("-n", "results", PYTHONPATH=str(PLUGINS))
+    with_plugin = project.snakemake("-n", "results")
     assert with_plugin.returncode == 0, with_plugin.stderr
     assert rows(with_plugin.stdout)["tiny_a baseline"][:3] == ["4", "of", "4"]
     assert "rule infer_" not in with_plugin.stdout
     assert len(with_plugin.stdout.splitlines()) < 15
-    asked = project.snakemake("-n", "results", "--verbose", PYTHONPATH=str(PLUGINS))
+    asked = project.snakemake("-n", "results", "--verbose")
     assert f"rule {SHARD}:" in asked.stdout
+    without = project.snakemake("-n", "results", "--workflow-profile", "none")
+    assert without.returncode == 0 and f"rule {SHARD}:" in without.stdout

@@ -21,6 +21,8 @@ from scripts.lib.execution.run_plan import RunPlan, ShardPlan
 from scripts.lib.planning.cell_record import Failure
 from scripts.lib.planning.prediction import hours_text
 
+# Rows have times in whole seconds: cells that took less than this in all scale no prediction.
+LEAST_SPAN_S = 10.0
 # The most rows of a table that is not drawn on a terminal, and the failures below it.
 MOST_ROWS, MOST_FAILURES = 1_000, 3
 # The most characters of an engine's words on the terminal. The cell has all of them.
@@ -109,7 +111,7 @@ class ShardView:
 
     `done`: cells stored by this run, of `plan.missing`. `not_active`: cells whose guard failed.
     `decode_tokens_per_s`, `joules_per_token`: the medians so far; None if there is none. `rest_s`:
-    predicted seconds of what is left.
+    predicted seconds of what is left. `is_measured`: as in `RunView`.
     """
 
     plan: ShardPlan
@@ -121,6 +123,7 @@ class ShardView:
     joules_per_token: float | None
     elapsed_s: float
     rest_s: float
+    is_measured: bool
 
     @property
     def guard(self) -> str:
@@ -157,9 +160,9 @@ def _predicted_s(plan: ShardPlan, rows: Sequence[StoredCell]) -> float:
     return sum(plan.cell_s[: len(rows)])
 
 
-def _scale(spans_s: float, predicted_s: float) -> float:
-    """How much longer than predicted the cells took (usually below 1)."""
-    return spans_s / predicted_s if predicted_s > 0 and spans_s > 0 else 1.0
+def _scale(spans_s: float, predicted_s: float) -> float | None:
+    """How much longer than predicted the cells took (usually below 1); None: too short to say."""
+    return spans_s / predicted_s if predicted_s > 0 and spans_s >= LEAST_SPAN_S else None
 
 
 def run_view(
@@ -196,7 +199,7 @@ def run_view(
         failed=sum(view.failed for view in views),
         elapsed_s=max(now_s - _seconds(plan.started_utc), 0.0),
         rest_s=sum(view.rest_s for view in views if view.phase is not Phase.STOPPED),
-        is_measured=bool(known),
+        is_measured=scale is not None,
     )
 
 
@@ -209,17 +212,17 @@ def _phase(shard: ShardPlan, done: int, is_loading: bool) -> Phase:
 
 
 def _shard_view(
-    shard: ShardPlan, rows: Sequence[StoredCell], phase: Phase, now_s: float, scale: float
+    shard: ShardPlan, rows: Sequence[StoredCell], phase: Phase, now_s: float, scale: float | None
 ) -> ShardView:
     speeds = [row.decode_tokens_per_s for row in rows if row.decode_tokens_per_s]
     joules = [row.joules_per_token for row in rows if row.joules_per_token]
-    elapsed_s, rest_s = 0.0, (shard.start_s + sum(shard.cell_s)) * scale
+    elapsed_s, rest_s = 0.0, (shard.start_s + sum(shard.cell_s)) * (scale or 1.0)
     if rows:
         begin_s = rows[0].started_s - rows[0].load_s
         end_s = now_s if phase is Phase.RUNNING else rows[0].started_s + _span_s(rows)
         elapsed_s = max(end_s - begin_s, 0.0)
-        own = _scale(_span_s(rows), _predicted_s(shard, rows))
-        rest_s = own * sum(shard.cell_s[len(rows) :])
+        scale = _scale(_span_s(rows), _predicted_s(shard, rows)) or scale
+        rest_s = (scale or 1.0) * sum(shard.cell_s[len(rows) :])
     return ShardView(
         plan=shard,
         phase=phase,
@@ -230,6 +233,7 @@ def _shard_view(
         joules_per_token=median(joules) if joules else None,
         elapsed_s=elapsed_s,
         rest_s=rest_s,
+        is_measured=scale is not None,
     )
 
 
@@ -272,7 +276,7 @@ def shard_text(view: ShardView) -> str:
     if view.done:
         parts.append(f"{hours_text(view.elapsed_s)} elapsed")
     if view.phase is Phase.RUNNING:
-        parts.append(left_text(view.rest_s, True))
+        parts.append(left_text(view.rest_s, view.is_measured))
     elif view.phase is not Phase.DONE:
         parts.append(view.phase.value)
     return f"{plan.model} {plan.mode}: {', '.join(parts)}"

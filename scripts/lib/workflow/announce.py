@@ -14,11 +14,12 @@ from scripts.lib.planning.prediction import hours_text
 from scripts.lib.settings.judge_config import CLAUDE, NO_KEY, has_key
 from scripts.lib.workflow.targets import Workflow
 
-NAMED_WITHOUT_DRY_RUN = 3
+# The most models that are named for one reason: in a run, and in a dry run.
+NAMED, NAMED_IN_DRY_RUN = 3, 20
 
 
 def summary_lines(workflow: Workflow, plan: Plan, with_names: bool) -> Iterator[str]:
-    """The plan in a few lines. `with_names`: name every model that is left out."""
+    """The plan in a few lines. `with_names`: name up to 20 models left out for one reason."""
     todo = {shard.name: workflow.missing[shard.name] for shard in plan.runnable}
     cells = sum(len(shard.cells) for shard in plan.runnable)
     seconds = sum(workflow.times[shard.name].total_s for shard in plan.runnable)
@@ -37,8 +38,10 @@ def summary_lines(workflow: Workflow, plan: Plan, with_names: bool) -> Iterator[
     if elsewhere:
         reasons.setdefault(MissingWeights.ABSENT, []).extend(elsewhere)
     for reason, models in sorted(reasons.items(), key=lambda pair: -len(pair[1])):
-        named = with_names or len(models) <= NAMED_WITHOUT_DRY_RUN
-        yield f"left out ({reason}): {', '.join(models) if named else f'{len(models)} models'}"
+        named = len(models) <= (NAMED_IN_DRY_RUN if with_names else NAMED)
+        hint = " (python -m scripts.plan lists them)" if with_names else ""
+        many = f"{len(models)} models{hint}"
+        yield f"left out ({reason}): {', '.join(models) if named else many}"
     for warning in plan.warnings:
         yield f"warning: {warning}"
 

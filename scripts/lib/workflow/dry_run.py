@@ -11,6 +11,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from tabulate import tabulate
 
 from scripts.lib.base.untrusted_text import TERMINAL_KEEPS, printable
+from scripts.lib.planning.modes import VARIANT_MARK
 from scripts.lib.planning.plan import Shard
 from scripts.lib.planning.prediction import hours_text, shard_times
 from scripts.lib.results.states import MissingCells, why_missing
@@ -67,31 +68,29 @@ def _seconds(workflow: Workflow, shard: Shard, failed: frozenset[str]) -> float:
 def table(workflow: Workflow, rules: Iterable[str], failed: Iterable[Path] = ()) -> str:
     """The shards among `rules` with cells to run, and their total; empty if there is none.
 
-    `failed`: cells that `retry_failed` would drop.
+    `failed`: cells that `retry_failed` would drop. Their shards are shown, too: to Snakemake, they
+    are complete.
     """
     named, files = set(rules), frozenset(map(str, failed))
     counts = _failed_cells(workflow, failed)
-    shards = [shard for shard in workflow.shards if infer_rule(shard) in named]
+    shards = [s for s in workflow.shards if infer_rule(s) in named or counts.get(s.name)]
     why = {
         found.shard.name: found
         for found in why_missing(shards, workflow.missing, most_read=MOST_READ)
     }
     rows, cells, total_s = list[tuple[str, ...]](), 0, 0.0
     for shard in shards:
-        missing, of_failed = (
-            why.get(shard.name, MissingCells(shard, 0, 0)),
-            counts.get(shard.name, 0),
-        )
-        if not missing.count + of_failed:
+        missing = why.get(shard.name, MissingCells(shard, 0, 0))
+        of_failed = counts.get(shard.name, 0)
+        count = missing.count + of_failed
+        if not count:
             continue
         seconds = _seconds(workflow, shard, files if of_failed else frozenset())
-        cells, total_s = cells + missing.count + of_failed, total_s + seconds
-        mode, _, variant = shard.mode.name.partition("@")
-        count = f"{missing.count + of_failed} of {len(shard.cells)}"
+        cells, total_s = cells + count, total_s + seconds
+        mode, _, variant = shard.mode.name.partition(VARIANT_MARK)
+        setup = (shard.model.key, mode, variant, shard.engine)
         reasons = why_text(missing, of_failed)
-        rows.append(
-            (shard.model.key, mode, variant, shard.engine, count, reasons, hours_text(seconds))
-        )
+        rows.append((*setup, f"{count} of {len(shard.cells)}", reasons, hours_text(seconds)))
     if not rows:
         return ""
     rows.append(("total", "", "", "", str(cells), "", hours_text(total_s)))
