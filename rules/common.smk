@@ -12,6 +12,7 @@ end_at_interrupt()
 from scripts.lib.base.errors import print_anything
 from scripts.lib.base.layout import LOGS, RUNS, TEMPLATES
 from scripts.lib.base.process_lifetime import STARTER_VARIABLE
+from scripts.lib.base.progress import without_monitor
 from scripts.lib.base.results_tree import sweep
 from scripts.lib.execution.run_record import RunEnd, current_run_id, summarise, summarise_failed
 from scripts.lib.machine.process import alone_in_checkout, stop_gently
@@ -41,6 +42,7 @@ from scripts.lib.workflow.targets import (
 )
 
 print_anything()
+without_monitor()
 or_exit(lambda: check_checkout(Path.cwd()))
 INVOCATION = read_invocation(sys.argv[1:])
 if INVOCATION.is_job:

@@ -21,6 +21,7 @@ from scripts.lib.base.command import Parser, run_job
 from scripts.lib.base.errors import BenchError, suggest
 from scripts.lib.base.layout import ENVIRONMENTS, LOGS, RUNS
 from scripts.lib.base.locks import locked
+from scripts.lib.base.progress import without_monitor
 from scripts.lib.base.stored_json import Damaged, believed
 from scripts.lib.engines.factory import EngineSettings, make_engine
 from scripts.lib.engines.protocol import Engine, Loaded
@@ -157,6 +158,7 @@ def _remember_weights(planner: Planner, shard: Shard) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     """Measure what is missing, alone on the machine."""
+    without_monitor()
     planner = load_planner(load_config(tuple(arguments.configfile)))
     planner = for_model(planner, arguments.model, arguments.engine)
     plan = make_plan(planner)

@@ -1,4 +1,4 @@
-"""Show the run that goes on in this checkout: each shard's progress, failures, hours left.
+"""Show where the run of this checkout is, shard by shard.
 
 It reads the run's records, so it can be called in another terminal, on another machine that shares
 the folder, or for jobs on a cluster. It changes nothing. Ctrl-C ends the watching, not the run.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import io
 import logging
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -12,12 +14,14 @@ from typing import Any
 import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from scripts.lib.base.layout import RUN_PLAN
+from scripts.lib.base.layout import RUN_PLAN, RUNS
 from scripts.lib.execution.run_plan import read_run_plan
+from scripts.lib.execution.run_record import RunEnd, RunRecord, summarise
 from scripts.lib.settings.run_config import load_config
 from scripts.lib.workflow.dry_run import DryRun, other_steps, table
 from scripts.lib.workflow.run_log import LAST_LINES, RunLog, attach, last_words, plan_of_run
 from scripts.lib.workflow.targets import infer_rule, make_workflow
+from tests.factories.cells import CELL
 from tests.factories.runs import run, shard
 from tests.factories.tiny_project import PLUGINS, SHARD, Project
 
@@ -123,6 +127,45 @@ def test_a_run_shows_finished_shards_failed_jobs_and_no_chatter(
     assert lines[3] == "  | line 20�[2J" and lines[3 + LAST_LINES] == "  log: none.log"
     assert lines[4 + LAST_LINES] == "Removing output files of failed job"
     assert lines[5 + LAST_LINES].startswith("1 steps done; total: 0/4 cells")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_messages_wait_while_a_shard_draws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stderr", shown := Terminal())
+    a = shard("a")
+    log = RunLog("2026-11-29_120000", {"infer_a": a.name})
+    log.begin(run(a))
+    log.take(record("job", LogEvent.JOB_INFO, jobid=1, rule_name="infer_a"), own)
+    log.take(record("Will exit after…"), own)
+    assert shown.getvalue() == ""
+    log.take(record("done", LogEvent.JOB_FINISHED, job_id=1), own)
+    log.take(record(None, LogEvent.PROGRESS, done=1, total=9), own)
+    assert shown.getvalue() == "Will exit after…\ndone: a baseline: 2/6 cells, loading\n"
+    log.take(record("job", LogEvent.JOB_INFO, jobid=2, rule_name="review_a"), own)
+    log.take(record("done", LogEvent.JOB_FINISHED, job_id=2), own)
+    log.take(record(None, LogEvent.PROGRESS, done=2, total=9), own)
+    assert "2/9 steps |" in shown.getvalue()
+
+
+def test_a_shard_that_ctrl_c_ended_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    a = shard("a")
+    log = RunLog("run", {"infer_a": a.name})
+    RunRecord(tmp_path, "run", {}).add(CELL)
+    summarise(RUNS / "run", RunEnd.INTERRUPTED)
+    log.take(record("error", LogEvent.JOB_ERROR, jobid=1, rule_name="infer_a", log=["x"]), own)
+    assert capsys.readouterr().err == (
+        "stopped: shard h/a/baseline/embedded; its finished cells are kept\n"
+    )
 
 
 def test_the_end_of_a_log_is_read_and_not_the_whole(tmp_path: Path) -> None:

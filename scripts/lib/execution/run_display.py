@@ -16,6 +16,7 @@ from typing import Protocol, Self
 
 from tqdm import tqdm
 
+from scripts.lib.base.progress import without_monitor
 from scripts.lib.execution.run_plan import RunPlan, ShardPlan
 from scripts.lib.execution.run_record import output_line
 from scripts.lib.execution.run_view import (
@@ -55,8 +56,7 @@ class Terminal:
     """Two lines that are drawn over: the shard's, and a bar for the whole run."""
 
     def __init__(self) -> None:
-        # tqdm would else start a thread that wakes up every ten seconds.
-        tqdm.monitor_interval = 0
+        without_monitor()
         self._shard = tqdm(total=0, bar_format="{desc}", leave=False, file=sys.stderr)
         self._run = tqdm(
             total=0,

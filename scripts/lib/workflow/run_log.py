@@ -226,8 +226,6 @@ class RunLog:
         done, total = int(getattr(record, "done", 0)), int(getattr(record, "total", 0))
         if sys.stderr.isatty():
             if self._steps is None:
-                # tqdm would else start a thread that wakes up every ten seconds.
-                tqdm.monitor_interval = 0
                 form = "{n_fmt}/{total_fmt} steps |{bar:20}|"
                 self._steps = tqdm(total=total, bar_format=form, leave=False, file=sys.stderr)
             self._steps.n, self._steps.total = done, total
