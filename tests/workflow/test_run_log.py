@@ -126,7 +126,7 @@ def test_a_run_shows_finished_shards_failed_jobs_and_no_chatter(
     assert lines[1:3] == ["failed: rule render", "  log: x.log"]
     assert lines[3] == "  | line 20�[2J" and lines[3 + LAST_LINES] == "  log: none.log"
     assert lines[4 + LAST_LINES] == "Removing output files of failed job"
-    assert lines[5 + LAST_LINES].startswith("1 steps done; total: 0/4 cells")
+    assert lines[5 + LAST_LINES].startswith("1 step done; total: 0/4 cells")
 
 
 class Terminal(io.StringIO):

@@ -20,6 +20,7 @@ from scripts.lib.base.progress import without_monitor
 from scripts.lib.execution.run_plan import RunPlan, ShardPlan
 from scripts.lib.execution.run_record import output_line
 from scripts.lib.execution.run_view import (
+    LINES_EVERY_S,
     RunView,
     ShardView,
     StoredCell,
@@ -34,9 +35,6 @@ from scripts.lib.execution.run_view import (
 )
 from scripts.lib.executor import Recorder
 from scripts.lib.planning.cell_record import CellRecord
-
-# Seconds between two lines where there is no terminal.
-LINES_EVERY_S = 30.0
 
 
 class Screen(Protocol):

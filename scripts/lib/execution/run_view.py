@@ -23,6 +23,8 @@ from scripts.lib.planning.prediction import hours_text
 
 # Rows have times in whole seconds: cells that took less than this in all scale no prediction.
 LEAST_SPAN_S = 10.0
+# Seconds between two lines where there is no terminal.
+LINES_EVERY_S = 30.0
 # The most rows of a table that is not drawn on a terminal, and the failures below it.
 MOST_ROWS, MOST_FAILURES = 1_000, 3
 # The most characters of an engine's words on the terminal. The cell has all of them.

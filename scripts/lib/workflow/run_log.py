@@ -19,10 +19,10 @@ from tqdm import tqdm
 from scripts.lib.base.layout import RUNS
 from scripts.lib.base.stored_json import believed
 from scripts.lib.base.untrusted_text import TERMINAL_KEEPS, printable
-from scripts.lib.execution.run_display import LINES_EVERY_S
 from scripts.lib.execution.run_plan import RunPlan, make_run_plan, shard_plan
 from scripts.lib.execution.run_record import SUMMARY, RowReader, was_interrupted
 from scripts.lib.execution.run_view import (
+    LINES_EVERY_S,
     RunView,
     StoredCell,
     now,
@@ -38,6 +38,7 @@ from scripts.lib.workflow.targets import Workflow, infer_rule
 # How messages begin that tell what Snakemake does. All others are shown.
 HIDDEN = (
     "Assuming unrestricted shared filesystem usage",
+    "Config file ",
     "Building DAG of jobs",
     "Using shell:",
     "Conda environments: ignored",
@@ -136,7 +137,7 @@ class RunLog:
         self._begun: set[str] = set()
         self._steps: tqdm[Any] | None = None
         self._next_s = 0.0
-        self._finished = 0
+        self._finished, self._is_closed = 0, False
         self._drawn_by: set[str] = set()
         self._later: list[str] = []
         self._said: set[str] = set()
@@ -159,14 +160,15 @@ class RunLog:
                 self._say(printable(text, keep=TERMINAL_KEEPS))
 
     def close(self) -> None:
-        """Print what the run has made."""
+        """Print what the run has made, once: Snakemake and Python's logging both call this."""
         self._drawn_by.clear()
         self._end_steps()
-        finished, self._finished = self._finished, 0
-        if finished:
+        finished, is_closed, self._is_closed = self._finished, self._is_closed, True
+        # A single job, such as `preview`, has said what there was to say.
+        if not is_closed and (finished > 1 or self._plan.shards):
             view = self._view()
             cells = f"; {total_text(view)}" if view.cells else ""
-            self._say(f"{finished} steps done{cells}")
+            self._say(f"{finished} step{'s' if finished != 1 else ''} done{cells}")
             if view.done:
                 self._say(f"the run's record: {RUNS / self._plan.run_id / SUMMARY}")
         self._say_later()
