@@ -12,14 +12,21 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from snakemake_interface_logger_plugins.common import LogEvent
 
 from scripts.lib.base.layout import RUN_PLAN, RUNS
 from scripts.lib.execution.run_plan import read_run_plan
 from scripts.lib.execution.run_record import RunEnd, RunRecord, summarise
 from scripts.lib.settings.run_config import load_config
 from scripts.lib.workflow.dry_run import DryRun, other_steps, table
-from scripts.lib.workflow.run_log import LAST_LINES, RunLog, attach, last_words, plan_of_run
+from scripts.lib.workflow.run_log import (
+    HIDDEN_EVENTS,
+    LAST_LINES,
+    TAKEN,
+    RunLog,
+    attach,
+    last_words,
+    plan_of_run,
+)
 from scripts.lib.workflow.targets import infer_rule, make_workflow
 from tests.factories.cells import CELL
 from tests.factories.runs import run, shard
@@ -28,8 +35,8 @@ from tests.factories.tiny_project import PLUGINS, SHARD, Project
 ON = {"verbose": False, "printshellcmds": False, "debug_dag": False, "quiet": None}
 
 
-def record(message: object, event: LogEvent | None = None, **fields: Any) -> logging.LogRecord:
-    level = logging.ERROR if event is LogEvent.JOB_ERROR else logging.INFO
+def record(message: object, event: str | None = None, **fields: Any) -> logging.LogRecord:
+    level = logging.ERROR if event == "job_error" else logging.INFO
     made = logging.LogRecord("snakemake", level, "", 0, message, (), None)
     for name, value in {"event": event, **fields}.items():
         setattr(made, name, value)
@@ -51,6 +58,11 @@ def handler(plugin: ModuleType, **settings: object) -> Any:
     made = plugin.LogHandler(common, None)
     made.setFormatter(logging.Formatter("%(message)s"))
     return made
+
+
+def test_the_events_have_the_names_that_snakemake_gives_them() -> None:
+    known = importlib.import_module("snakemake_interface_logger_plugins.common").LogEvent
+    assert {*TAKEN, *HIDDEN_EVENTS} < {event.value for event in known}
 
 
 class Broken:
@@ -112,11 +124,11 @@ def test_a_run_shows_finished_shards_failed_jobs_and_no_chatter(
         "Complete log(s): x",
     ):
         log.take(record(text), own)
-    log.take(record("stats", LogEvent.RUN_INFO, stats={}), own)
-    log.take(record("job", LogEvent.JOB_INFO, jobid=3, rule_name="infer_a"), own)
-    log.take(record("done", LogEvent.JOB_FINISHED, job_id=3), own)
+    log.take(record("stats", "run_info", stats={}), own)
+    log.take(record("job", "job_info", jobid=3, rule_name="infer_a"), own)
+    log.take(record("done", "job_finished", job_id=3), own)
     fields = {"jobid": 4, "rule_name": "render", "log": ["x.log", "none.log"]}
-    log.take(record("error", LogEvent.JOB_ERROR, **fields), own)
+    log.take(record("error", "job_error", **fields), own)
     log.take(record("Will exit after…"), own)
     log.take(record("Removing output files of failed job"), own)
     log.close()
@@ -142,15 +154,15 @@ def test_on_a_terminal_messages_wait_while_a_shard_draws(
     a = shard("a")
     log = RunLog("2026-11-29_120000", {"infer_a": a.name})
     log.begin(run(a))
-    log.take(record("job", LogEvent.JOB_INFO, jobid=1, rule_name="infer_a"), own)
+    log.take(record("job", "job_info", jobid=1, rule_name="infer_a"), own)
     log.take(record("Will exit after…"), own)
     assert shown.getvalue() == ""
-    log.take(record("done", LogEvent.JOB_FINISHED, job_id=1), own)
-    log.take(record(None, LogEvent.PROGRESS, done=1, total=9), own)
+    log.take(record("done", "job_finished", job_id=1), own)
+    log.take(record(None, "progress", done=1, total=9), own)
     assert shown.getvalue() == "Will exit after…\ndone: a baseline: 2/6 cells, loading\n"
-    log.take(record("job", LogEvent.JOB_INFO, jobid=2, rule_name="review_a"), own)
-    log.take(record("done", LogEvent.JOB_FINISHED, job_id=2), own)
-    log.take(record(None, LogEvent.PROGRESS, done=2, total=9), own)
+    log.take(record("job", "job_info", jobid=2, rule_name="review_a"), own)
+    log.take(record("done", "job_finished", job_id=2), own)
+    log.take(record(None, "progress", done=2, total=9), own)
     assert "2/9 steps |" in shown.getvalue()
 
 
@@ -162,7 +174,7 @@ def test_a_shard_that_ctrl_c_ended_is_no_failure(
     log = RunLog("run", {"infer_a": a.name})
     RunRecord(tmp_path, "run", {}).add(CELL)
     summarise(RUNS / "run", RunEnd.INTERRUPTED)
-    log.take(record("error", LogEvent.JOB_ERROR, jobid=1, rule_name="infer_a", log=["x"]), own)
+    log.take(record("error", "job_error", jobid=1, rule_name="infer_a", log=["x"]), own)
     assert capsys.readouterr().err == (
         "stopped: shard h/a/baseline/embedded; its finished cells are kept\n"
     )
@@ -222,9 +234,9 @@ def test_a_dry_run_prints_its_table_once_and_hides_the_jobs(
         stats: Mapping[str, int] = {SHARD: 1, "review_x": 1, "review_y": 1, "render": 1, "total": 4}
         shown = DryRun(workflow)
         for _ in range(2):
-            shown.take(record("Job stats", LogEvent.RUN_INFO, stats=stats), own)
+            shown.take(record("Job stats", "run_info", stats=stats), own)
         shown.take(record("Nothing to be done (all…)"), own)
-        shown.take(record("job", LogEvent.JOB_INFO, jobid=1, rule_name=SHARD), own)
+        shown.take(record("job", "job_info", jobid=1, rule_name=SHARD), own)
         shown.take(record("Reasons: …"), own)
     out = capsys.readouterr().out
     assert out.count("tiny_a") == 1 and out.count("dry run") == 1

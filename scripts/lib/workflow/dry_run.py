@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from snakemake_interface_logger_plugins.common import LogEvent
 from tabulate import tabulate
 
 from scripts.lib.base.untrusted_text import TERMINAL_KEEPS, printable
@@ -15,6 +14,7 @@ from scripts.lib.planning.modes import VARIANT_MARK
 from scripts.lib.planning.plan import Shard
 from scripts.lib.planning.prediction import hours_text, shard_times
 from scripts.lib.results.states import MissingCells, why_missing
+from scripts.lib.workflow.run_log import RUN_INFO
 from scripts.lib.workflow.targets import Workflow, infer_rule
 
 HEADERS = ("model", "mode", "variant", "engine", "missing", "why", "at most")
@@ -128,7 +128,7 @@ class DryRun:
         self, record: logging.LogRecord, formatted: Callable[[logging.LogRecord], str]
     ) -> None:
         """Print the table when the jobs are known; warnings and errors as they come."""
-        if getattr(record, "event", None) is LogEvent.RUN_INFO and not self._is_shown:
+        if getattr(record, "event", None) == RUN_INFO and not self._is_shown:
             self._is_shown = True
             rules: Mapping[str, int] = getattr(record, "stats", {})
             self._print(rules)

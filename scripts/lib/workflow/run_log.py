@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from snakemake_interface_logger_plugins.common import LogEvent
 from tqdm import tqdm
 
 from scripts.lib.base.layout import RUNS
@@ -55,16 +54,10 @@ HIDDEN = (
     "RuleException:\nCalledProcessError in file",
     "Cannot restore ",
 )
+# The names of Snakemake's events; its `LogEvent` is an enum of these texts.
+RUN_INFO = "run_info"
 HIDDEN_EVENTS = frozenset(
-    (
-        LogEvent.WORKFLOW_STARTED,
-        LogEvent.RESOURCES_INFO,
-        LogEvent.RUN_INFO,
-        LogEvent.JOB_STARTED,
-        LogEvent.GROUP_INFO,
-        LogEvent.RULEGRAPH,
-        LogEvent.SHELLCMD,
-    )
+    ("workflow_started", "resources_info", RUN_INFO, "job_started", "group_info", "rulegraph")
 )
 # Lines and bytes of the end of a failed job's log that are shown and read. A shard has said itself
 # why it failed, if it could; its log is the engine's.
@@ -150,8 +143,8 @@ class RunLog:
     def take(self, record: logging.LogRecord, formatted: Format) -> None:
         """Show a record, if it says something. `formatted` gives Snakemake's own text of it."""
         event = getattr(record, "event", None)
-        if event in _TAKEN:
-            _TAKEN[event](self, record)
+        if event in TAKEN:
+            TAKEN[event](self, record)
         elif event not in HIDDEN_EVENTS:
             text = formatted(record)
             is_said = text in self._said
@@ -242,9 +235,9 @@ class RunLog:
             self._steps = None
 
 
-_TAKEN: Mapping[object, Take] = {
-    LogEvent.JOB_INFO: RunLog._job,
-    LogEvent.JOB_FINISHED: RunLog._job_finished,
-    LogEvent.JOB_ERROR: RunLog._job_failed,
-    LogEvent.PROGRESS: RunLog._progress,
+TAKEN: Mapping[object, Take] = {
+    "job_info": RunLog._job,
+    "job_finished": RunLog._job_finished,
+    "job_error": RunLog._job_failed,
+    "progress": RunLog._progress,
 }
