@@ -14,6 +14,8 @@ from scripts.lib.base.process_lifetime import die_with_starter
 ENGINES = ("embedded", "server")
 
 Main = Callable[[argparse.Namespace], int | None]
+# How the examples of a command begin, in its description.
+EXAMPLE = "  python -m "
 
 
 class Parser(argparse.ArgumentParser):
@@ -26,11 +28,20 @@ class Parser(argparse.ArgumentParser):
         self.set_defaults(main=main)
         self.subcommands: dict[str, Parser] = {}
 
+    @property
+    def examples(self) -> list[str]:
+        """The lines of the description that show a call of the command."""
+        return [line for line in (self.description or "").splitlines() if line.startswith(EXAMPLE)]
+
     def add_subcommand(self, name: str, main: Main, words: str) -> Parser:
-        """Add a subcommand and return its parser; `words` describe it."""
+        """Add a subcommand and return its parser; `words` describe it.
+
+        Its help shows those of the command's examples that call it.
+        """
         if not self.subcommands:
             self._commands = self.add_subparsers(required=True, metavar="COMMAND")
-        doc = f"{words[0].upper()}{words[1:]}."
+        own = [line for line in self.examples if name in line.split()]
+        doc = "\n".join([f"{words[0].upper()}{words[1:]}.", "", "for example:", *own])
         made: Parser = self._commands.add_parser(name, help=words, module=name, doc=doc, main=main)
         self.subcommands[name] = made
         return made
