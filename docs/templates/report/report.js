@@ -1,5 +1,6 @@
 "use strict";
-/* The page's only script. Text from a model, a prompt or the registry is inserted as text nodes, never as markup. */
+/* The tables, and what the page's other scripts share (REPORT). Text from a model, a prompt or the registry is inserted as text
+   nodes, never as markup. */
 (() => {
   const PAGE_ROWS = 50;
   const byId = (id) => document.getElementById(id);
@@ -78,8 +79,9 @@
   /* --- a table: sorted by its headers, shown page by page --- */
 
   class PagedTable {
-    /* columns: {name, words, value(row) for sorting, cell(row) -> node or text, number, header} */
-    constructor(place, caption, columns) {
+    /* columns: {name, words, value(row) for sorting, cell(row) -> node or text, number, header}; pageRows: rows of a page */
+    constructor(place, caption, columns, pageRows = PAGE_ROWS) {
+      this.pageRows = pageRows;
       this.columns = columns;
       this.rows = [];
       this.page = 0;
@@ -147,14 +149,14 @@
     }
 
     draw() {
-      const from = this.page * PAGE_ROWS;
-      const rows = this.shown.slice(from, from + PAGE_ROWS);
+      const from = this.page * this.pageRows;
+      const rows = this.shown.slice(from, from + this.pageRows);
       this.body.replaceChildren(...rows.map((row) => this.line(row)));
       const total = this.shown.length;
       this.status.textContent = total ? `rows ${from + 1} to ${from + rows.length} of ${total}` : "no rows";
       this.previous.disabled = this.page === 0;
-      this.next.disabled = from + PAGE_ROWS >= total;
-      this.previous.hidden = this.next.hidden = total <= PAGE_ROWS;
+      this.next.disabled = from + this.pageRows >= total;
+      this.previous.hidden = this.next.hidden = total <= this.pageRows;
     }
 
     line(row) {
@@ -401,12 +403,27 @@
 
   const has = (words, wanted) => wanted.toLowerCase().split(/\s+/).every((word) => words.toLowerCase().includes(word));
 
+  /* The setups that the tables are narrowed to (null: all), and who is called after another part is shown. */
+  let kept = null;
+  const isKept = (c) => !kept || kept.has(c);
+  const listeners = [];
+
+  function narrow(setups) {
+    kept = setups;
+    filterSetups();
+    showWorkloads();
+  }
+
+  function showWorkloads() {
+    workloads.show(part.setups.filter((c) => isKept(c) && Object.keys(c.workloads).length));
+  }
+
   function filterSetups() {
     const words = byId("setup-filter").value;
     const role = byId("role-filter").value;
     const kind = byId("kind-filter").value;
     setupTable.show(part.setups.filter((c) =>
-      has(nameOf(c), words) && (!role || c.roles.includes(role)) && (!kind || (kind === "speed") === c.speculative)));
+      isKept(c) && has(nameOf(c), words) && (!role || c.roles.includes(role)) && (!kind || (kind === "speed") === c.speculative)));
   }
 
   function filterAnswers() {
@@ -466,6 +483,7 @@
     return { words, number: true, value, cell: (c) => figureCell(c, on(c)) };
   }
 
+  let workloads = null;
   const workloadTable = () => new PagedTable(byId("workload-table"), "Decode speed without speculation, speed-up with it; medians over questions", [
     { words: "model", header: true, value: (c) => c.model, cell: (c) => code(c.model) },
     { words: "mode", value: (c) => c.mode, cell: (c) => (c.leave ? [code(c.mode), "†"] : code(c.mode)) },
@@ -502,7 +520,9 @@
     options(byId("answer-state"), [all, ...unique(cells.map(stateOf)).map((x) => [x, x])]);
     for (const pictures of document.querySelectorAll(".pictures")) pictures.hidden = pictures.dataset.part !== String(at);
     rolesTable().show(part.roles);
-    workloadTable().show(part.setups.filter((c) => Object.keys(c.workloads).length));
+    kept = null;
+    workloads = workloadTable();
+    showWorkloads();
     filterSetups();
     for (const side of Object.values(sides)) {
       side.cell = null;
@@ -512,8 +532,12 @@
     sides.a.choose(left);
     sides.b.choose(right);
     filterAnswers();
+    for (const listener of listeners) listener(part);
   }
 
+  document.addEventListener("DOMContentLoaded", () => {
+    document.documentElement.dataset.ready = String(Math.round(performance.now()));
+  });
   if (!DATA.parts.length) {
     byId("roles-table").textContent = "No cells have been measured yet.";
     return;
@@ -534,5 +558,8 @@
   byId("to-difference").onclick = toDifference;
   document.addEventListener("DOMContentLoaded", compare);
   showPart(0);
-  document.documentElement.dataset.ready = String(Math.round(performance.now()));
+  globalThis.REPORT = {
+    DATA, PagedTable, byId, code, element, estimate, later, listeners, nameOf, narrow, number, options, percent, showPart, speedCell, textNodes,
+    visible, shownPart: () => part,
+  };
 })();

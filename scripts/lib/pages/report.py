@@ -16,16 +16,21 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.base.errors import BenchError
-from scripts.lib.base.estimates import Estimate
 from scripts.lib.base.layout import PICTURE_NAMES
 from scripts.lib.base.templates import render
+from scripts.lib.pages.compact import compact_column, compact_estimate
+from scripts.lib.pages.first_screen import first_screen
 from scripts.lib.pages.sections.speed import SHOWN_POSITIONS
+from scripts.lib.pages.vendored import vendored_scripts
 from scripts.lib.prompts.loader import Question
 from scripts.lib.results.review_rows import COLUMNS, ReviewRow
 from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.ranking import RoleRanking, unrankable
 from scripts.lib.tables.setups import Setup
 
+# The page's own scripts, in the folder `report` beside its template. The first one makes what the
+# others use; the charting library stands between them.
+SCRIPTS = ("report.js", "first_screen.js")
 ANSWER_LIMIT, PROMPT_LIMIT = 8_000, 2_000
 SCORES = tuple(column for column in COLUMNS if column.endswith("_score"))
 DESCRIPTIONS: Mapping[str, str] = {
@@ -87,18 +92,6 @@ def _stored_answer(file: str) -> str:
         raise BenchError(f"{file}: cannot be read ({error}); run: snakemake -j8 results") from error
 
 
-def _estimate(value: Estimate | None, digits: int = 4) -> list[float | int | None] | None:
-    if value is None:
-        return None
-    low, high = (end if end is None else round(end, digits) for end in (value.low, value.high))
-    return [round(value.value, digits), low, high, value.clusters]
-
-
-def _column(values: Sequence[Any]) -> Any:
-    """A column of cells; if all have the same value, it is stored once."""
-    return values[0] if values and all(value == values[0] for value in values) else list(values)
-
-
 def _cells(c: Setup, asked: Mapping[tuple[str, str], Question], pool: Pool) -> dict[str, Any]:
     """The answers of a setup, column by column."""
     rows = sorted(c.rows, key=lambda row: (row.suite, row.question_id, row.repeat))
@@ -123,7 +116,7 @@ def _cells(c: Setup, asked: Mapping[tuple[str, str], Question], pool: Pool) -> d
         "gap": [row.divergence_gap_logits for row in rows],
         "digest": [Path(row.cell_file).name.rsplit(".", 2)[-2] for row in rows],
     }
-    return {"count": len(rows)} | {name: _column(values) for name, values in columns.items()}
+    return {"count": len(rows)} | {name: compact_column(values) for name, values in columns.items()}
 
 
 def _answer(row: ReviewRow) -> list[Any]:
@@ -146,7 +139,7 @@ def _positions(c: Setup) -> list[float | None]:
 
 
 def _up(c: Setup) -> list[float | int | None] | None:
-    return _estimate(c.speed_up.estimate if c.speed_up is not None else None)
+    return compact_estimate(c.speed_up.estimate if c.speed_up is not None else None)
 
 
 def _setup(c: Setup, asked: Mapping[tuple[str, str], Question], pool: Pool) -> dict[str, Any]:
@@ -163,16 +156,16 @@ def _setup(c: Setup, asked: Mapping[tuple[str, str], Question], pool: Pool) -> d
         "planned": c.planned,
         "failed": len(c.rows) - len(c.answered),
         "coverage": round(found.coverage, 4),
-        "rate": _estimate(c.quality),
-        "decode": _estimate(c.decode),
-        "ttft": _estimate(c.ttft),
+        "rate": compact_estimate(c.quality),
+        "decode": compact_estimate(c.decode),
+        "ttft": compact_estimate(c.ttft),
         "up": _up(c),
         "early": c.ended_early,
         "workloads": {
-            name: {"decode": _estimate(on.decode), "up": _up(on), "struck": on.struck_out}
+            name: {"decode": compact_estimate(on.decode), "up": _up(on), "struck": on.struck_out}
             for name, on in c.by_workload.items()
         },
-        "acceptance": _estimate(c.acceptance),
+        "acceptance": compact_estimate(c.acceptance),
         "positions": _positions(c),
         "leave": c.leave,
         "certificate": c.certificate.value if c.mode.speculative else "",
@@ -194,7 +187,7 @@ def _role(ranking: RoleRanking, places: Mapping[str, int]) -> dict[str, Any]:
     }
     if ranking.candidates and ranking.candidates[0].quality.value > 0:
         best = ranking.candidates[0]
-        found["way"], found["rate"] = places[best.way.name], _estimate(best.quality)
+        found["way"], found["rate"] = places[best.way.name], compact_estimate(best.quality)
         found["tied"] = [places[candidate.row.name] for candidate in ranking.tied]
     return found
 
@@ -213,6 +206,7 @@ def _part(part: ProfilePart, pool: Pool) -> dict[str, Any]:
         "workloads": part.workloads,
         "setups": [_setup(c, asked, pool) for c in ordered],
         "roles": [_role(ranking, places) for ranking in part.rankings],
+        "first": first_screen(part, ordered),
     }
 
 
@@ -245,8 +239,10 @@ def report(
     pictures = [[_picture(n, draw(n, part)) for n in _picture_names(part)] for part in shown]
     folder = template.parent / "report"
     style = (folder / "report.css").read_text(encoding="utf-8")
-    script = (folder / "report.js").read_text(encoding="utf-8")
+    scripts = [(folder / name).read_text(encoding="utf-8") for name in SCRIPTS]
+    libraries = vendored_scripts(folder / "vendor")
     return render(
         template, data=data, answers=pool.answers, parts=shown, pictures=pictures, style=style,
-        script=script, style_digest=_digest(style), script_digest=_digest(script),
+        scripts=scripts, libraries=libraries, style_digest=_digest(style),
+        script_digests=" ".join(map(_digest, [*scripts, *libraries])),
     )  # fmt: skip
