@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from urllib.parse import urlencode
 
 from tests.factories.browser import Page
 
@@ -43,4 +45,13 @@ def type_into(page: Page, field: str, words: str) -> None:
     """Put the focus into a field and type."""
     page.evaluate(f"document.getElementById({json.dumps(field)}).focus()")
     page.send("Input.insertText", text=words)
+    settle(page)
+
+
+def open_link(page: Page, **state: str | list[str]) -> None:
+    """Load the page anew by a link with this state."""
+    address = page.evaluate("location.pathname")
+    # Without it, only the fragment would change, and the page would not be loaded.
+    page.send("Page.navigate", url="about:blank")
+    page.open(Path(address), urlencode(state, doseq=True))
     settle(page)

@@ -7,7 +7,7 @@ import re
 import shutil
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -15,7 +15,7 @@ from scripts.lib.base.errors import BenchError
 from scripts.lib.pages.first_screen import family
 from scripts.lib.pages.vendored import SCRIPTS, SUMS, vendored_scripts
 from tests.factories.browser import Page
-from tests.factories.report_page import choose, column, settle, texts, type_into
+from tests.factories.report_page import choose, column, open_link, settle, texts, type_into
 
 VENDORED = Path("docs/templates/report/vendor")
 # The elements of the chart's points; each has the place of its setup.
@@ -39,14 +39,6 @@ def advice(page: Page) -> str:
 
 def fragment(page: Page) -> dict[str, list[str]]:
     return parse_qs(page.evaluate("location.hash.slice(1)"))
-
-
-def open_link(page: Page, **state: str | list[str]) -> None:
-    """Load the page anew by a link with this state."""
-    address = page.evaluate("location.pathname")
-    page.send("Page.navigate", url="about:blank")
-    page.open(Path(address), urlencode(state, doseq=True))
-    settle(page)
 
 
 def point(page: Page, name: str) -> tuple[float, float]:

@@ -17,6 +17,9 @@
   let view = null;
   let drawing = 0;
   let drawn = [];
+  /* The setup whose record is shown (null: none), and the two answers that are compared at first. */
+  let opened = null;
+  let firstPair = [];
 
   const value = (name) => filters[name].value;
   const unique = (values) => [...new Set(values)].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
@@ -128,7 +131,7 @@
   }
 
   const table = new PagedTable(byId("choice-table"), "The setups that fit the filters; select some to narrow the tables of this page", [
-    { words: "setup", header: true, value: (x) => nameOf(part.setups[x.at]), cell: (x) => code(nameOf(part.setups[x.at])) },
+    { words: "setup", header: true, value: (x) => nameOf(part.setups[x.at]), cell: (x) => setupLink(x.at) },
     { words: "select", cell: (x) => pickButton(x.at) },
     { words: "family", value: (x) => first.family[x.at], cell: (x) => visible(first.family[x.at]) },
     { words: "quant", value: (x) => part.setups[x.at].quant, cell: (x) => visible(part.setups[x.at].quant) },
@@ -137,6 +140,11 @@
     { words: "TTFT s", number: true, value: (x) => part.setups[x.at].ttft && part.setups[x.at].ttft[0], cell: (x) => estimate(part.setups[x.at].ttft, 2) },
     { words: "note", value: (x) => x.why, cell: (x) => visible(x.why) || "–" },
   ], TABLE_ROWS);
+
+  function setupLink(at) {
+    const c = part.setups[at];
+    return element("a", { class: "code", href: `#${new URLSearchParams({ setup: idOf(at) })}`, "aria-label": visible(`setup ${nameOf(c)}`) }, visible(nameOf(c)));
+  }
 
   function pickButton(at) {
     const made = element("button", { type: "button", "aria-pressed": String(selection().has(at)), "aria-label": visible(`select ${nameOf(part.setups[at])}`) }, "select");
@@ -162,11 +170,41 @@
     for (const button of byId("choice-table").querySelectorAll("button[data-at]")) {
       button.setAttribute("aria-pressed", String(chosen.has(Number(button.dataset.at))));
     }
+    showOpened();
     byId("choice-selection").textContent = chosen.size ? `${many(chosen.size, "setup")} selected: the tables of setups and workloads show no other.` : "No setup is selected.";
     byId("choice-clear").disabled = !chosen.size && !box;
     if (view) view.signal("chosen", [...chosen]).runAsync();
     narrowTables();
     writeFragment();
+  }
+
+  /* --- one setup --- */
+
+  function open(at) {
+    opened = at;
+    page.showSetup(at);
+    showOpened();
+    writeFragment();
+    const place = byId(at === null ? "choose-title" : "setup-title");
+    place.focus();
+    place.scrollIntoView();
+  }
+
+  function showOpened() {
+    const chosen = opened !== null && selection().has(opened);
+    byId("setup-select").textContent = chosen ? "Take it out of the selection" : "Select it";
+    byId("setup-select").setAttribute("aria-pressed", String(chosen));
+  }
+
+  /* An answer's name in a link: setup, question, repeat. */
+  function cellName(cell) {
+    const asked = page.questionOf(cell);
+    return `${cell.of.model}/${cell.of.mode} ${asked.suite}/${asked.id} ${page.column(cell.of, "repeat", cell.at)}`;
+  }
+
+  function cellNamed(name) {
+    const c = part.setups.find((one) => name.startsWith(`${one.model}/${one.mode} `));
+    return c && page.cellsOf(c).find((cell) => cellName(cell) === name);
   }
 
   /* --- the chart --- */
@@ -314,6 +352,11 @@
     }
     for (const at of picked) said.append("pick", idOf(at));
     if (box) said.set("box", box.map((end) => Number(end.toPrecision(4))).join(","));
+    if (opened !== null) said.set("setup", idOf(opened));
+    for (const [at, name] of ["a", "b"].entries()) {
+      const { cell } = page.sides[name];
+      if (cell && cellName(cell) !== firstPair[at]) said.set(name, cellName(cell));
+    }
     if (section) said.set("at", section);
     return said.toString();
   }
@@ -353,8 +396,15 @@
     const sides = (said.get("box") || "").split(",").map(Number);
     box = sides.length === 4 && sides.every(Number.isFinite) ? sides : null;
     section = byId(said.get("at") || "") ? said.get("at") : "";
+    opened = names.get(said.get("setup")) ?? null;
+    page.showSetup(opened);
+    for (const name of ["a", "b"]) {
+      const cell = cellNamed(said.get(name) || "");
+      if (cell) page.sides[name].choose(cell);
+    }
     quiet = false;
     refresh();
+    if (opened !== null && !section) byId("setup").scrollIntoView();
     if (section) byId(section).scrollIntoView();
   }
 
@@ -368,19 +418,11 @@
     options(filters.quant, pairs(part.setups.map((c) => c.quant)));
     options(filters.workload, [["", "all answers"], ...part.workloads.map((x) => [x, x.replaceAll("_", " ")])]);
     reset();
+    opened = null;
+    page.showSetup(null);
+    firstPair = ["a", "b"].map((name) => cellName(page.sides[name].cell));
     if (!quiet) refresh();
   }
-
-  page.commandBox = (command, words) => {
-    const shown = element("pre", { class: "command", tabIndex: 0, role: "region", "aria-label": words }, visible(command));
-    const copy = element("button", { type: "button", "aria-label": `Copy: ${words}` }, "Copy");
-    copy.onclick = () => {
-      getSelection().selectAllChildren(shown);
-      /* Where the browser forbids it, the command is selected, so that a key copies it. */
-      if (navigator.clipboard) navigator.clipboard.writeText(command).then(() => { copy.textContent = "Copied"; }, () => {});
-    };
-    return [shown, copy];
-  };
 
   byId("choice").hidden = false;
   for (const name of ["role", "family", "quant", "workload"]) filters[name].onchange = refresh;
@@ -394,12 +436,24 @@
     box = null;
     refresh();
   };
+  byId("setup-close").onclick = () => open(null);
+  byId("setup-select").onclick = () => pick(opened);
+  /* A link to a setup keeps the rest of the state; opened in a new tab, it shows the setup alone. */
+  document.addEventListener("click", (event) => {
+    const link = event.target instanceof Element && event.target.closest('a[href^="#setup="]');
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    const wanted = new URLSearchParams(link.getAttribute("href").slice(1)).get("setup");
+    const at = part.setups.findIndex((_, place) => idOf(place) === wanted);
+    if (at >= 0) open(at);
+  });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") byId("choice-tip").hidden = true;
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", refresh);
   addEventListener("hashchange", readFragment);
   page.listeners.push(showPart);
+  page.comparisons.push(writeFragment);
   quiet = true;
   showPart(part);
   quiet = false;

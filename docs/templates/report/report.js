@@ -213,7 +213,7 @@
   }
 
   const setupTable = new PagedTable(byId("setup-table"), "All setups; click a header to sort by it", [
-    { words: "model", header: true, value: (c) => c.model, cell: (c) => code(c.model) },
+    { words: "model", header: true, value: (c) => c.model, cell: (c) => element("a", { class: "code", href: `#setup=${encodeURIComponent(`${c.model}/${c.mode}`)}`, "aria-label": visible(`setup ${nameOf(c)}`) }, visible(c.model)) },
     { words: "quant", value: (c) => c.quant, cell: (c) => visible(c.quant) },
     { words: "mode", value: (c) => c.mode, cell: (c) => (c.leave ? [code(c.mode), "†"] : code(c.mode)) },
     { words: "answers", cell: (c) => element("button", { type: "button", "aria-label": visible(`answers of ${nameOf(c)}`), onclick: () => showAnswersOf(c) }, "show") },
@@ -253,7 +253,7 @@
     button.setAttribute("aria-pressed", String(Boolean(shown && shown.of === cell.of && shown.at === cell.at)));
   }
 
-  const answerTable = new PagedTable(byId("answer-table"), "All answers; A and B select the two that are compared", [
+  const answerColumns = [
     { words: "model", value: (x) => x.of.model, cell: (x) => code(x.of.model) },
     { words: "mode", value: (x) => x.of.mode, cell: (x) => code(x.of.mode) },
     { words: "question", header: true, value: (x) => `${questionOf(x).suite}/${questionOf(x).id}`, cell: (x) => code(`${questionOf(x).suite}/${questionOf(x).id}`) },
@@ -265,7 +265,8 @@
     { words: "tokens", number: true, value: (x) => column(x.of, "tokens", x.at), cell: (x) => String(column(x.of, "tokens", x.at) ?? "–") },
     { words: "state", value: stateOf, cell: (x) => element("span", { class: ["ok", "exact", "numeric tie"].includes(stateOf(x)) ? "" : "bad" }, stateOf(x)) },
     { words: "side by side", cell: (x) => [pickButton(x, "a"), " ", pickButton(x, "b")] },
-  ]);
+  ];
+  const answerTable = new PagedTable(byId("answer-table"), "All answers; A and B select the two that are compared", answerColumns);
 
   /* --- side by side --- */
 
@@ -360,6 +361,21 @@
     }
   }
 
+  /* Who is called after two answers are compared. */
+  const comparisons = [];
+
+  /* Both answers in one text: what only A has, and what only B has. */
+  function showWords(comparable, left, right) {
+    const place = byId("word-diff");
+    if (!comparable || left === right) {
+      place.textContent = comparable ? "The answers are the same." : "Two different answers to one question are compared here, word by word.";
+      return;
+    }
+    const pieces = wordDiff(left, right);
+    const kinds = { same: "span", removed: "del", added: "ins" };
+    place.replaceChildren(...(pieces ? pieces.map(([kind, text]) => element(kinds[kind], {}, ...textNodes(text))) : ["The answers are too different and too long to be compared word by word."]));
+  }
+
   function compare() {
     const { a, b } = sides;
     if (!a.cell || !b.cell) return;
@@ -382,8 +398,10 @@
       showText(side, text, at);
     }
     byId("to-difference").disabled = at < 0;
-    for (const button of byId("answer-table").querySelectorAll("td button")) press(button);
+    for (const button of document.querySelectorAll("#answer-table td button, #setup-answers td button")) press(button);
     toDifference();
+    showWords(asked === other && !same, left, right);
+    for (const listener of comparisons) listener();
   }
 
   function step(by) {
@@ -559,7 +577,7 @@
   document.addEventListener("DOMContentLoaded", compare);
   showPart(0);
   globalThis.REPORT = {
-    DATA, PagedTable, byId, code, element, estimate, later, listeners, nameOf, narrow, number, options, percent, showPart, speedCell, textNodes,
+    DATA, PagedTable, answerColumns, byId, cellsOf, code, column, comparisons, questionOf, sides, element, estimate, later, listeners, nameOf, narrow, number, options, percent, showPart, speedCell, textNodes,
     visible, shownPart: () => part,
   };
 })();

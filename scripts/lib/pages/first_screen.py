@@ -38,12 +38,18 @@ def launch_command(c: Setup) -> str:
     )
 
 
+def measure_command(c: Setup, part: ProfilePart) -> str:
+    """The command that measures the missing cells of a model, on the part's hardware profile."""
+    chosen = [] if part.is_active else ["--config", f"hardware={part.plan.hardware.name}"]
+    return shlex.join(["snakemake", "-j8", f"results_{c.model.key}", *chosen])
+
+
 def first_screen(part: ProfilePart, setups: Sequence[Setup]) -> dict[str, Any]:
     """What the chart and the advice need; a setup is named by its place in `setups`.
 
-    Columns have one value per setup: `family`, `command`, `row` (the setup whose answers it gives)
-    and `drawn`: False for a setup whose speed is impossible or unknown, or whose answers are not
-    proved to be its row's.
+    Columns have one value per setup: `family`, `command` (to run it), `measure` (the command that
+    measures what is missing), `row` (the setup whose answers it gives) and `drawn`: False for a
+    setup whose speed is impossible or unknown, or whose answers are not proved to be its row's.
     """
     places = {c.name: place for place, c in enumerate(setups)}
     return {
@@ -52,6 +58,7 @@ def first_screen(part: ProfilePart, setups: Sequence[Setup]) -> dict[str, Any]:
         "hardware": part.plan.hardware.name,
         "family": [family(c.model.name) for c in setups],
         "command": [launch_command(c) for c in setups],
+        "measure": [measure_command(c, part) for c in setups],
         "row": [places.get((c.base or c).name, places[c.name]) for c in setups],
         "drawn": compact_column([_is_drawn(c) for c in setups]),
         "roles": [_role(part, ranking, places) for ranking in part.rankings],

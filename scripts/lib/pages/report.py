@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.base.errors import BenchError
 from scripts.lib.base.layout import PICTURE_NAMES
 from scripts.lib.base.templates import render
 from scripts.lib.pages.compact import compact_column, compact_estimate
 from scripts.lib.pages.first_screen import first_screen
 from scripts.lib.pages.sections.speed import SHOWN_POSITIONS
+from scripts.lib.pages.setup_record import LinePool, read_cell_file, setup_record
 from scripts.lib.pages.vendored import vendored_scripts
 from scripts.lib.prompts.loader import Question
 from scripts.lib.results.review_rows import COLUMNS, ReviewRow
@@ -30,7 +30,7 @@ from scripts.lib.tables.setups import Setup
 
 # The page's own scripts, in the folder `report` beside its template. The first one makes what the
 # others use; the charting library stands between them.
-SCRIPTS = ("report.js", "first_screen.js")
+SCRIPTS = ("report.js", "word_diff.js", "setup_page.js", "first_screen.js")
 ANSWER_LIMIT, PROMPT_LIMIT = 8_000, 2_000
 SCORES = tuple(column for column in COLUMNS if column.endswith("_score"))
 DESCRIPTIONS: Mapping[str, str] = {
@@ -84,22 +84,26 @@ def _cut(text: str, limit: int) -> str:
     return f"{text[:limit]}\n… cut: {more:,} characters more" if more > 0 else text
 
 
-def _stored_answer(file: str) -> str:
-    try:
-        measured = json.loads(Path(file).read_bytes())["measurement"]
-        return _cut(measured["answer"], ANSWER_LIMIT) if measured else ""
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BenchError(f"{file}: cannot be read ({error}); run: snakemake -j8 results") from error
+def _stored_answer(cell: Mapping[str, Any]) -> str:
+    measured = cell["measurement"]
+    return _cut(measured["answer"], ANSWER_LIMIT) if measured else ""
 
 
-def _cells(c: Setup, asked: Mapping[tuple[str, str], Question], pool: Pool) -> dict[str, Any]:
-    """The answers of a setup, column by column."""
-    rows = sorted(c.rows, key=lambda row: (row.suite, row.question_id, row.repeat))
+def _cells(
+    rows: Sequence[ReviewRow],
+    stored: Sequence[Mapping[str, Any]],
+    asked: Mapping[tuple[str, str], Question],
+    pool: Pool,
+) -> dict[str, Any]:
+    """The answers of a setup, column by column; `stored` are the rows' cells."""
     questions = [
         pool.question(row.suite, row.question_id, asked.get((row.suite, row.question_id)))
         for row in rows
     ]
-    answers = [pool.answer(at, _answer(row)) for at, row in zip(questions, rows, strict=True)]
+    answers = [
+        pool.answer(at, _answer(row, cell))
+        for at, row, cell in zip(questions, rows, stored, strict=True)
+    ]
     columns: dict[str, Sequence[Any]] = {
         "question": questions,
         "answer": answers,
@@ -119,11 +123,11 @@ def _cells(c: Setup, asked: Mapping[tuple[str, str], Question], pool: Pool) -> d
     return {"count": len(rows)} | {name: compact_column(values) for name, values in columns.items()}
 
 
-def _answer(row: ReviewRow) -> list[Any]:
+def _answer(row: ReviewRow, cell: Mapping[str, Any]) -> list[Any]:
     """[answer, reason of its score, error, symptoms, {scorer's column: score}]."""
     scores = {name: value for name in SCORES if (value := getattr(row, name)) is not None}
     return [
-        _stored_answer(row.cell_file),
+        _stored_answer(cell),
         row.score_reason,
         row.error,
         "; ".join(row.symptoms),
@@ -142,8 +146,12 @@ def _up(c: Setup) -> list[float | int | None] | None:
     return compact_estimate(c.speed_up.estimate if c.speed_up is not None else None)
 
 
-def _setup(c: Setup, asked: Mapping[tuple[str, str], Question], pool: Pool) -> dict[str, Any]:
+def _setup(
+    c: Setup, asked: Mapping[tuple[str, str], Question], pool: Pool, lines: LinePool
+) -> dict[str, Any]:
     found = c.passes
+    rows = sorted(c.rows, key=lambda row: (row.suite, row.question_id, row.repeat))
+    stored = [read_cell_file(row.cell_file) for row in rows]
     return {
         "model": c.model.key,
         "quant": c.model.quant,
@@ -172,7 +180,8 @@ def _setup(c: Setup, asked: Mapping[tuple[str, str], Question], pool: Pool) -> d
         "struck": c.struck_out,
         "note": "" if c.mode.speculative else unrankable(c),
         "folder": c.folder,
-        "cells": _cells(c, asked, pool),
+        "record": setup_record(c, stored, lines),
+        "cells": _cells(rows, stored, asked, pool),
     }
 
 
@@ -192,7 +201,7 @@ def _role(ranking: RoleRanking, places: Mapping[str, int]) -> dict[str, Any]:
     return found
 
 
-def _part(part: ProfilePart, pool: Pool) -> dict[str, Any]:
+def _part(part: ProfilePart, pool: Pool, lines: LinePool) -> dict[str, Any]:
     asked = {
         (c.question.suite, c.question.id): c.question
         for shard in part.plan.shards
@@ -204,7 +213,7 @@ def _part(part: ProfilePart, pool: Pool) -> dict[str, Any]:
     return {
         "name": part.name,
         "workloads": part.workloads,
-        "setups": [_setup(c, asked, pool) for c in ordered],
+        "setups": [_setup(c, asked, pool, lines) for c in ordered],
         "roles": [_role(ranking, places) for ranking in part.rankings],
         "first": first_screen(part, ordered),
     }
@@ -230,9 +239,10 @@ def report(
     template: Path, parts: Sequence[ProfilePart], draw: Callable[[str, ProfilePart], str]
 ) -> str:
     """The page as text; `draw` makes a picture's SVG. Raises BenchError for an unreadable cell."""
-    pool, shown = Pool(), [part for part in parts if part.setups]
+    pool, lines, shown = Pool(), LinePool(), [part for part in parts if part.setups]
     data = {
-        "parts": [_part(part, pool) for part in shown],
+        "parts": [_part(part, pool, lines) for part in shown],
+        "lines": lines.lines,
         "questions": pool.questions,
         "positions": SHOWN_POSITIONS,
     }
