@@ -36,6 +36,11 @@ def column(page: Page, table: str, number: int) -> list[str]:
     return texts(page, f"#{table} tbody tr > :nth-child({number})")
 
 
+def wait_for_answers(page: Page) -> None:
+    """Wait until the page has unpacked its answers."""
+    page.evaluate("REPORT.answersReady")
+
+
 def settle(page: Page) -> None:
     """Wait until the page has followed the last change."""
     page.evaluate(f"new Promise((done) => setTimeout(done, {SETTLED_MS}))")
@@ -54,4 +59,5 @@ def open_link(page: Page, **state: str | list[str]) -> None:
     # Without it, only the fragment would change, and the page would not be loaded.
     page.send("Page.navigate", url="about:blank")
     page.open(Path(address), urlencode(state, doseq=True))
+    wait_for_answers(page)
     settle(page)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.factories.browser import Page, browser
+from tests.factories.report_page import wait_for_answers
 
 
 @pytest.fixture(scope="module")
@@ -34,4 +35,5 @@ def page(shared: Page, file: Path) -> Page:
     # Without its fragment, which would only be changed, not loaded.
     shared.send("Page.navigate", url="about:blank")
     shared.open(file)
+    wait_for_answers(shared)
     return shared

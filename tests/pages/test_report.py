@@ -15,11 +15,12 @@ import pytest
 
 from scripts.lib.base.layout import PICTURE_NAMES
 from scripts.lib.base.untrusted_text import json_in_html
+from scripts.lib.pages.compact import packed, unpacked
 from scripts.lib.pages.report import ANSWER_LIMIT, SCRIPTS, Pool, _cut
 from tests.factories import browser as browsers
 from tests.factories.browser import BrowserError, Page
 from tests.factories.hostile import HOSTILE, MARKER
-from tests.factories.report_page import choose, column, texts, type_into
+from tests.factories.report_page import choose, column, texts, type_into, wait_for_answers
 
 pytestmark = pytest.mark.slow
 
@@ -133,11 +134,9 @@ def test_every_hostile_text_survives_the_way_into_the_page(
 ) -> None:
     """The corpus in place of the answers to one question: the page holds and shows each exactly."""
     made = file.read_text(encoding="utf-8")
-    pool = json.loads(re.search(r'id="answers-0">(.*?)</script>', made, re.S)[1])  # type: ignore[index]
+    pool = unpacked(re.search(r'id="answers-0">(.*?)</script>', made)[1])  # type: ignore[index]
     hostile = [[text, text, text, text, {"checks_score": 0}] for text in HOSTILE.values()]
-    replaced = json_in_html(
-        (hostile * (len(pool) // len(hostile) + 1))[: max(len(pool), len(hostile))]
-    )
+    replaced = packed((hostile * (len(pool) // len(hostile) + 1))[: max(len(pool), len(hostile))])
     page_file = tmp_path / "report.html"
     page_file.write_text(
         re.sub(
@@ -146,9 +145,8 @@ def test_every_hostile_text_survives_the_way_into_the_page(
     )
     shared.errors.clear()
     shared.open(page_file)
-    held = shared.evaluate(
-        "JSON.parse(document.getElementById('answers-0').textContent).map((x) => [...x[0]].map((c) => c.codePointAt(0)))"
-    )
+    wait_for_answers(shared)
+    held = shared.evaluate("REPORT.answersTo(0).map((x) => [...x[0]].map((c) => c.codePointAt(0)))")
     assert ["".join(map(chr, points)) for points in held[: len(hostile)]] == list(HOSTILE.values())
     assert shared.evaluate("document.title") == "Benchmark report" and shared.errors == []
 
@@ -233,6 +231,7 @@ def test_a_mode_by_leave_is_marked_and_a_sampled_answer_that_differs_has_no_gap(
         )
     )  # fmt: skip
     shared.open(page_file)
+    wait_for_answers(shared)
     type_into(shared, "setup-filter", "big_dense spec_little_draft_k4")
     assert column(shared, "setup-table", 3) == ["spec_little_draft_k4†"]
     (note,) = column(shared, "setup-table", 13)
@@ -284,7 +283,7 @@ def test_answers_are_paged_and_filtered(page: Page) -> None:
 
 
 def test_a_configurations_answers_are_one_button_away(page: Page) -> None:
-    label = "answers of big_dense spec_little_draft_k8"
+    label = "show answers of big_dense spec_little_draft_k8"
     page.evaluate(f"document.querySelector('button[aria-label={json.dumps(label)}]').focus()")
     page.press(" ")
     assert set(column(page, "answer-table", 2)) == {"spec_little_draft_k8"}
@@ -446,9 +445,7 @@ def test_equal_answers_are_stored_once(sample: Path, file: Path) -> None:
     made = file.read_text(encoding="utf-8")
     data = json.loads(re.search(r'id="data">(.*?)</script>', made, re.S)[1])  # type: ignore[index]
     cells = sum(c["cells"]["count"] for c in data["parts"][0]["setups"])
-    pools = [
-        json.loads(found) for found in re.findall(r'id="answers-\d+">(.*?)</script>', made, re.S)
-    ]
+    pools = [unpacked(found) for found in re.findall(r'id="answers-\d+">(.*?)</script>', made)]
     assert len(pools) == len(data["questions"]) == 47
     assert cells > 400 and sum(map(len, pools)) < 0.75 * cells
     for pool in pools:

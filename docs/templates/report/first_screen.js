@@ -312,8 +312,11 @@
     view.addEventListener("click", (event, item) => {
       if (item && item.datum && item.datum.at !== undefined) pick(item.datum.at);
     });
-    /* A picture for a screen reader; the table below it has the figures. */
-    view.runAsync().then(() => byId("choice-chart").setAttribute("role", "img"));
+    /* One picture with a name for a screen reader; the table below it has the figures. */
+    view.runAsync().then(() => {
+      byId("choice-chart").setAttribute("role", "img");
+      byId("choice-chart").querySelector("svg").setAttribute("aria-hidden", "true");
+    });
   }
 
   /* --- state: read from the filters or the fragment, shown, written back --- */

@@ -6,7 +6,33 @@
   const byId = (id) => document.getElementById(id);
   const DATA = JSON.parse(byId("data").textContent);
   const answersOf = new Map();
+  /* Question -> its answers as JSON, once they are unpacked (null: not yet), and why they cannot be. */
+  let answerTexts = null;
+  let answersFailed = "";
   let part = null;
+
+  /* The text in an element: base64 of gzip. */
+  function unpacked(element) {
+    const letters = atob(element.textContent);
+    const bytes = new Uint8Array(letters.length);
+    for (let at = 0; at < letters.length; at += 1) bytes[at] = letters.charCodeAt(at);
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+  }
+
+  async function unpackAnswers() {
+    try {
+      answerTexts = await Promise.all(DATA.questions.map((_, at) => unpacked(byId(`answers-${at}`))));
+    } catch (error) {
+      answersFailed = `The answers cannot be unpacked by this browser (${error.message}). The links lead to the cells.`;
+    }
+    compare();
+    document.documentElement.dataset.answers = String(Math.round(performance.now()));
+  }
+
+  /* The answers come after this script in the file. */
+  const answersReady = new Promise((done) => {
+    document.addEventListener("DOMContentLoaded", () => done(DATA.parts.length ? unpackAnswers() : undefined));
+  });
 
   /* --- small parts --- */
 
@@ -180,11 +206,12 @@
     return `${cell.of.folder}/${asked.suite}/${asked.id}.${column(cell.of, "digest", cell.at)}.json`;
   };
 
-  function answerOf(cell) {
-    const at = column(cell.of, "question", cell.at);
-    if (!answersOf.has(at)) answersOf.set(at, JSON.parse(byId(`answers-${at}`).textContent));
-    return answersOf.get(at)[column(cell.of, "answer", cell.at)];
+  function answersTo(question) {
+    if (!answersOf.has(question)) answersOf.set(question, JSON.parse(answerTexts[question]));
+    return answersOf.get(question);
   }
+
+  const answerOf = (cell) => answersTo(column(cell.of, "question", cell.at))[column(cell.of, "answer", cell.at)];
 
   function cellsOf(setup) {
     return Array.from({ length: setup.cells.count }, (_, at) => ({ of: setup, at }));
@@ -216,7 +243,7 @@
     { words: "model", header: true, value: (c) => c.model, cell: (c) => element("a", { class: "code", href: `#setup=${encodeURIComponent(`${c.model}/${c.mode}`)}`, "aria-label": visible(`setup ${nameOf(c)}`) }, visible(c.model)) },
     { words: "quant", value: (c) => c.quant, cell: (c) => visible(c.quant) },
     { words: "mode", value: (c) => c.mode, cell: (c) => (c.leave ? [code(c.mode), "†"] : code(c.mode)) },
-    { words: "answers", cell: (c) => element("button", { type: "button", "aria-label": visible(`answers of ${nameOf(c)}`), onclick: () => showAnswersOf(c) }, "show") },
+    { words: "answers", cell: (c) => element("button", { type: "button", "aria-label": visible(`show answers of ${nameOf(c)}`), onclick: () => showAnswersOf(c) }, "show") },
     { words: "roles", value: (c) => c.roles.join(", "), cell: (c) => visible(c.roles.join(", ")) },
     { words: "passes", number: true, value: (c) => c.rate && c.rate[0],
       cell: (c) => (c.rate ? [`${c.passed}/${c.scored}: ${estimate(c.rate, 0, " %", 100)}`, bar(c.rate)] : "unscored") },
@@ -379,9 +406,8 @@
   function compare() {
     const { a, b } = sides;
     if (!a.cell || !b.cell) return;
-    /* The answers come after this script in the file. */
-    if (document.readyState === "loading") {
-      byId("difference").textContent = "Loading the answers …";
+    if (!answerTexts) {
+      byId("difference").textContent = answersFailed || "Unpacking the answers …";
       return;
     }
     const [left, right] = [answerOf(a.cell)[0], answerOf(b.cell)[0]];
@@ -574,10 +600,9 @@
     sides.b.choose(right);
   };
   byId("to-difference").onclick = toDifference;
-  document.addEventListener("DOMContentLoaded", compare);
   showPart(0);
   globalThis.REPORT = {
-    DATA, PagedTable, answerColumns, byId, cellsOf, code, column, comparisons, questionOf, sides, element, estimate, later, listeners, nameOf, narrow, number, options, percent, showPart, speedCell, textNodes,
+    DATA, PagedTable, answerColumns, answersReady, answersTo, byId, cellsOf, code, column, comparisons, questionOf, sides, element, estimate, later, listeners, nameOf, narrow, number, options, percent, showPart, speedCell, textNodes,
     visible, shownPart: () => part,
   };
 })();

@@ -1,7 +1,10 @@
-"""Values as the report's JSON holds them: rounded, and a column of equal values stored once."""
+"""Values as the report holds them: rounded, equal columns once, long texts packed."""
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,3 +25,17 @@ def compact_estimate(value: Estimate | None, digits: int = 4) -> CompactEstimate
 def compact_column(values: Sequence[Any]) -> Any:
     """A column of cells; if all have the same value, it is stored once."""
     return values[0] if values and all(value == values[0] for value in values) else list(values)
+
+
+def packed(value: Any) -> str:
+    """A value as base64 of gzip of JSON: letters that no element of a page is closed by.
+
+    The bytes depend on the version of zlib; what they hold does not.
+    """
+    text = json.dumps(value, separators=(",", ":"))
+    return base64.b64encode(gzip.compress(text.encode("ascii"), mtime=0)).decode("ascii")
+
+
+def unpacked(text: str) -> Any:
+    """The value that `packed` was given."""
+    return json.loads(gzip.decompress(base64.b64decode(text)))

@@ -1,8 +1,9 @@
 """report.html: one file with the tables, answers side by side, scores with reasons, and pictures.
 
-The page loads nothing from elsewhere. A model's text is data: it is in JSON elements that it cannot
-close, and the page's script shows it only as text. Equal answers to a question are stored once. An
-answer is cut after `ANSWER_LIMIT` characters; the page links to its cell, which has all of it.
+The page loads nothing from elsewhere. A model's text is data: it is in elements that it cannot
+close, and the page's script shows it only as text. Equal answers to a question are stored once, and
+the answers to a question are packed. An answer is cut after `ANSWER_LIMIT` characters; the page
+links to its cell, which has all of it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 from scripts.lib.base.layout import PICTURE_NAMES
 from scripts.lib.base.templates import render
-from scripts.lib.pages.compact import compact_column, compact_estimate
+from scripts.lib.pages.compact import compact_column, compact_estimate, packed
 from scripts.lib.pages.first_screen import first_screen
 from scripts.lib.pages.sections.speed import SHOWN_POSITIONS
 from scripts.lib.pages.setup_record import LinePool, read_cell_file, setup_record
@@ -252,7 +253,7 @@ def report(
     scripts = [(folder / name).read_text(encoding="utf-8") for name in SCRIPTS]
     libraries = vendored_scripts(folder / "vendor")
     return render(
-        template, data=data, answers=pool.answers, parts=shown, pictures=pictures, style=style,
-        scripts=scripts, libraries=libraries, style_digest=_digest(style),
+        template, data=data, answers=[*map(packed, pool.answers)], parts=shown, pictures=pictures,
+        style=style, scripts=scripts, libraries=libraries, style_digest=_digest(style),
         script_digests=" ".join(map(_digest, [*scripts, *libraries])),
     )  # fmt: skip
