@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -12,10 +13,13 @@ from urllib.parse import parse_qs
 import pytest
 
 from scripts.lib.base.errors import BenchError
+from scripts.lib.base.untrusted_text import json_in_html
 from scripts.lib.pages.first_screen import family
 from scripts.lib.pages.vendored import SCRIPTS, SUMS, vendored_scripts
 from tests.factories.browser import Page
 from tests.factories.report_page import choose, column, open_link, settle, texts, type_into
+
+pytestmark = pytest.mark.slow
 
 VENDORED = Path("docs/templates/report/vendor")
 # The elements of the chart's points; each has the place of its setup.
@@ -141,9 +145,11 @@ def test_a_point_tells_its_figures_and_a_click_selects_it(page: Page) -> None:
     settle(page)
     assert fragment(page)["pick"] == ["small/baseline"]
     assert column(page, "setup-table", 1) == ["small"] == column(page, "workload-table", 1)
+    assert "selected in the chart" in texts(page, "#setups .narrowed")[0]
     assert texts(page, "#choice-table [aria-pressed=true]") == ["select"]
     page.evaluate("document.getElementById('choice-clear').click()")
     settle(page)
+    assert texts(page, ".narrowed") == ["", ""]
     assert len(column(page, "setup-table", 1)) > 20 and "pick" not in fragment(page)
     assert page.errors == []
 
@@ -203,6 +209,57 @@ def test_a_link_to_a_section_keeps_the_state(page: Page) -> None:
     open_link(page, role="architect", at="setups")
     assert abs(page.evaluate(top)) < 120
     assert page.evaluate("document.getElementById('choice-role').value") == "architect"
+
+
+def changed(file: Path, folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """A copy of the page with changed data."""
+    made = file.read_text(encoding="utf-8")
+    found = re.search(r'id="data">(.*?)</script>', made, re.S)
+    assert found is not None
+    data = json.loads(found[1])
+    change(data)
+    copy = folder / "report.html"
+    copy.write_text(made.replace(found[1], json_in_html(data)), encoding="utf-8")
+    return copy
+
+
+def test_a_link_chooses_the_hardware_and_its_command_names_it(
+    page: Page, file: Path, tmp_path: Path
+) -> None:
+    def add_part(data: dict[str, Any]) -> None:
+        other = json.loads(json.dumps(data["parts"][0]))
+        other["name"] = "other, engine server"
+        other["first"] |= {"slug": "other-server", "active": False, "hardware": "other"}
+        data["parts"].append(other)
+
+    page.open(changed(file, tmp_path, add_part))
+    open_link(page, part="other-server", role="architect")
+    assert page.evaluate("document.getElementById('part').value") == "1"
+    assert "on other, engine server" in advice(page) and "hardware: other" in advice(page)
+    choose(page, "part", "sample-96c, engine embedded")
+    settle(page)
+    assert fragment(page) == {} and "on sample-96c" in advice(page)
+
+
+def test_hostile_names_in_the_registry_are_text(page: Page, file: Path, tmp_path: Path) -> None:
+    hostile = "<img src=x onerror=document.title=1>\u202e'\"{{datum.at}}"
+
+    def rename(data: dict[str, Any]) -> None:
+        part = data["parts"][0]
+        part["first"]["family"] = [hostile] * len(part["setups"])
+        part["first"]["command"] = [hostile] * len(part["setups"])
+        part["first"]["roles"][0]["role"] = hostile
+        for setup in part["setups"]:
+            setup |= {"roles": [hostile], "quant": hostile, "model": hostile + setup["model"]}
+
+    page.open(changed(file, tmp_path, rename))
+    open_link(page, role=hostile, family=hostile, setup=f"{hostile}big_moe/baseline")
+    shown = hostile.replace("\u202e", "⟨U+202E⟩")
+    assert texts(page, "#choice-run")[0].startswith(shown) and shown in advice(page)
+    assert len(drawn(page)) > 3 and texts(page, "#setup-title")[0].startswith(f"Setup {shown}")
+    count = "document.querySelectorAll('main img:not(.pictures img)').length"
+    assert page.evaluate(count) == 0 and page.evaluate("document.title") == "Benchmark report"
+    assert page.errors == []
 
 
 # --- for everyone ---

@@ -19,6 +19,8 @@ from tests.factories.plans import model
 from tests.factories.report_page import choose, column, open_link, settle, texts
 from tests.factories.table_rows import ROW
 
+pytestmark = pytest.mark.slow
+
 
 def diff(page: Page, left: str, right: str) -> list[tuple[str, str]] | None:
     found = page.evaluate(f"wordDiff({json.dumps(left)}, {json.dumps(right)})")

@@ -454,8 +454,13 @@
 
   function narrow(setups) {
     kept = setups;
+    showNarrowed();
     filterSetups();
     showWorkloads();
+  }
+
+  function showNarrowed() {
+    for (const place of document.querySelectorAll(".narrowed")) place.textContent = kept ? "Only the setups that are selected in the chart are shown." : "";
   }
 
   function showWorkloads() {
@@ -565,6 +570,7 @@
     for (const pictures of document.querySelectorAll(".pictures")) pictures.hidden = pictures.dataset.part !== String(at);
     rolesTable().show(part.roles);
     kept = null;
+    showNarrowed();
     workloads = workloadTable();
     showWorkloads();
     filterSetups();
