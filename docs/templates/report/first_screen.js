@@ -24,7 +24,7 @@
   const value = (name) => filters[name].value;
   const unique = (values) => [...new Set(values)].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
   const idOf = (at) => `${part.setups[at].model}/${part.setups[at].mode}`;
-  const isDrawn = (at) => (Array.isArray(first.drawn) ? first.drawn[at] : first.drawn);
+  const isDrawn = (at) => page.valueAt(first.drawn, at);
   const roleNow = () => first.roles.find((x) => x.role === value("role")) || null;
 
   /* Decode speed of a setup, on the chosen workload where there is one; null if it is unknown or impossible. */

@@ -199,7 +199,9 @@
   /* --- what is shown --- */
 
   const nameOf = (c) => `${c.model} ${c.mode}`;
-  const column = (c, name, at) => (Array.isArray(c.cells[name]) ? c.cells[name][at] : c.cells[name]);
+  /* A value of a column: a list, {names, at} (different values and their indices), or one value that all have. */
+  const valueAt = (held, at) => (Array.isArray(held) ? held[at] : held !== null && typeof held === "object" ? held.names[held.at[at]] : held);
+  const column = (c, name, at) => valueAt(c.cells[name], at);
   const questionOf = (cell) => DATA.questions[column(cell.of, "question", cell.at)];
   const fileOf = (cell) => {
     const asked = questionOf(cell);
@@ -609,6 +611,6 @@
   showPart(0);
   globalThis.REPORT = {
     DATA, PagedTable, answerColumns, answersReady, answersTo, byId, cellsOf, code, column, comparisons, questionOf, sides, element, estimate, later, listeners, nameOf, narrow, number, options, percent, showPart, speedCell, textNodes,
-    visible, shownPart: () => part,
+    valueAt, visible, shownPart: () => part,
   };
 })();

@@ -23,8 +23,17 @@ def compact_estimate(value: Estimate | None, digits: int = 4) -> CompactEstimate
 
 
 def compact_column(values: Sequence[Any]) -> Any:
-    """A column of cells; if all have the same value, it is stored once."""
-    return values[0] if values and all(value == values[0] for value in values) else list(values)
+    """A column of cells: one value if all are equal, else whichever of two forms is shorter.
+
+    These are the list itself, and `{"names": different values, "at": their indices}`.
+    """
+    texts = [json.dumps(value) for value in values]
+    different = dict.fromkeys(texts)
+    if len(different) == 1:
+        return values[0]
+    places = {text: place for place, text in enumerate(different)}
+    coded = {"names": [json.loads(text) for text in different], "at": [places[t] for t in texts]}
+    return min(list(values), coded, key=lambda form: len(json.dumps(form)))
 
 
 def packed(value: Any) -> str:
