@@ -25,8 +25,8 @@ def shared() -> Iterator[Page]:
 
 
 @pytest.fixture
-def page(shared: Page, file: Path) -> Page:
-    """The report, freshly loaded."""
+def page(shared: Page, file: Path) -> Iterator[Page]:
+    """The report, freshly loaded. Whatever a test does there, no request may leave the page."""
     shared.send("Emulation.setScriptExecutionDisabled", value=False)
     shared.send("Emulation.setEmulatedMedia", features=[])
     shared.send("Emulation.clearDeviceMetricsOverride")
@@ -36,4 +36,6 @@ def page(shared: Page, file: Path) -> Page:
     shared.send("Page.navigate", url="about:blank")
     shared.open(file)
     wait_for_answers(shared)
-    return shared
+    yield shared
+    local = ("file:", "data:", "about:")
+    assert [url for url in shared.requests if not url.startswith(local)] == []
