@@ -300,7 +300,7 @@ def test_on_the_narrowest_screen_all_fits_in_both_colour_schemes(page: Page, sch
     )
     size = {"width": 320, "height": 700, "deviceScaleFactor": 1, "mobile": False}
     page.send("Emulation.setDeviceMetricsOverride", **size)
-    open_link(page, role="coder")
+    open_link(page, role="coder", setup="big_dense/spec_little_draft_k4")
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     assert page.evaluate("document.querySelector('#choice-chart svg').clientWidth") <= 320
     ink = page.evaluate("document.querySelector('#choice-chart text').getAttribute('fill')")
