@@ -33,9 +33,8 @@ def family(name: str) -> str:
 
 def launch_command(c: Setup) -> str:
     """The command that prints the engine's command line for a setup."""
-    return shlex.join(
-        ["python", "-m", "scripts.launch", "--model", c.model.key, "--mode", c.mode.name]
-    )
+    chosen = shlex.join(["--model", c.model.key, "--mode", c.mode.name])
+    return f"python -m scripts.launch {chosen}"
 
 
 def measure_command(c: Setup, part: ProfilePart) -> str:
