@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -27,7 +28,7 @@ from tests.factories.judge_server import (
 )
 from tests.factories.tiny_project import CELLS, NO_TABLES, Project
 
-CLAUDE = ("--config", "judge={scorers: [claude, checks]}")
+CLAUDE = ("--config", "judge={scorers: [claude, checks], scope: all}")
 
 
 @pytest.fixture
@@ -133,7 +134,7 @@ def test_without_a_key_everything_else_works_and_a_key_is_taken_up(
 
 def test_what_is_judged_by_hand_reaches_the_results(finished: Project, server: JudgeServer) -> None:
     finished.snakemake("results_tiny_a", *CLAUDE)
-    (finished.folder / "judge.yaml").write_text("judge: {scorers: [claude, checks]}\n")
+    (finished.folder / "judge.yaml").write_text("judge: {scorers: [claude, checks], scope: all}\n")
     done = finished.call("scripts.judge", "--configfile", "judge.yaml", "run", **server.environment)
     assert done.returncode == 0 and " reviews are out of date" in done.stdout, (
         done.stdout + done.stderr
@@ -149,7 +150,7 @@ def test_what_is_judged_by_hand_reaches_the_results(finished: Project, server: J
 def test_a_second_process_does_not_pay_for_the_same_batches(
     finished: Project, server: JudgeServer
 ) -> None:
-    (finished.folder / "judge.yaml").write_text("judge: {scorers: [claude, checks]}\n")
+    (finished.folder / "judge.yaml").write_text("judge: {scorers: [claude, checks], scope: all}\n")
     argv = [sys.executable, "-m", "scripts.judge", "--configfile", "judge.yaml", "run"]
     # Long enough for the second process to start.
     server.latency_s = 1.5
@@ -192,15 +193,15 @@ def test_a_dry_run_tells_the_price_and_asks_nobody(finished: Project, server: Ju
         f"at most {CELLS} answers in 4 reviews, at most $" in dry.stderr
         and "max_usd 5" in dry.stderr
     )
-    (finished.folder / "judge.yaml").write_text("judge: {scorers: [claude, checks]}\n")
+    (finished.folder / "judge.yaml").write_text("judge: {scorers: [claude, checks], scope: all}\n")
     estimate = finished.call(
         "scripts.review", "--estimate", "--configfile", "judge.yaml", **server.environment
     )
     assert estimate.returncode == 0, estimate.stderr
     assert (
-        f"{answers(finished)} distinct answers are pending" in estimate.stdout
-        and "about $" in estimate.stdout
-    )
+        re.search(rf"^all +{answers(finished)} .*\$", estimate.stdout, re.M)
+        and "requests include canaries and retests" in estimate.stdout
+    ), estimate.stdout
     assert (
         "the API counts" in estimate.stdout and server.counts["POST /v1/messages/count_tokens"] > 0
     )
@@ -256,7 +257,7 @@ def test_after_a_kill_the_next_run_goes_on(
     server.latency_s = 0.05
     config = (
         "--config",
-        "judge={scorers: [claude], batch_answers: 6, "
+        "judge={scorers: [claude], scope: all, batch_answers: 6, "
         f"claude: {{api: {api}, poll_s: 0.2, concurrency: 2}}}}",
     )
     environment = finished.environment(**server.environment)
@@ -290,7 +291,9 @@ def test_score_benchmarks_scores_rescores_and_compares(
     finished: Project, server: JudgeServer
 ) -> None:
     (run,) = (finished.folder / "benchmarks/results/runs").iterdir()
-    command = ("scripts.score_benchmarks", "--run", run.name, "--judge", "claude")
+    (finished.folder / "all.yaml").write_text("judge: {scope: all}\n")
+    everything = ("--judge", "claude", "--configfile", "all.yaml")
+    command = ("scripts.score_benchmarks", "--run", run.name, *everything)
     done = finished.call(*command, **server.environment)
     assert done.returncode == 0 and "4  " in done.stdout, done.stderr
     assert all(row["claude_score"] != "" for row in rows(finished))
@@ -318,9 +321,10 @@ def test_score_benchmarks_scores_rescores_and_compares(
 
 def test_compare_shows_both_reasons_side_by_side(finished: Project, server: JudgeServer) -> None:
     command = ("scripts.score_benchmarks", "--judge", "claude")
-    finished.call(*command, **server.environment)
+    (finished.folder / "all.yaml").write_text("judge: {scope: all}\n")
+    finished.call(*command, "--configfile", "all.yaml", **server.environment)
     server.grader = always_3
-    (finished.folder / "keep.yaml").write_text("judge: {use_failed_batches: true}\n")
+    (finished.folder / "keep.yaml").write_text("judge: {use_failed_batches: true, scope: all}\n")
     finished.call(*command, "--configfile", "keep.yaml", **server.environment)
     names = sorted(
         folder.name

@@ -12,6 +12,7 @@ from scripts.lib.pages.sections import (
     depth,
     evidence,
     judges,
+    pairs,
     quality,
     speed,
     variants,
@@ -24,7 +25,7 @@ def results_page(template: Path, parts: Sequence[ProfilePart]) -> str:
     """RESULTS.md as text."""
     made = render(
         template, parts=parts, to_root=TO_ROOT, quality=quality, speed=speed, depth=depth,
-        evidence=evidence, judge=judges, variants=variants, workloads=workloads,
+        evidence=evidence, judge=judges, pairs=pairs, variants=variants, workloads=workloads,
     )  # fmt: skip
     # An empty section leaves blank lines.
     return re.sub(r"\n{3,}", "\n\n", made).rstrip("\n") + "\n"
