@@ -101,7 +101,7 @@ def _judge_pairs(planner: Planner, plans: Sequence[Plan], again: bool) -> None:
             result = judge_pairs(scorer.pairs, planner, pairs, again)
             if result.closed:
                 drop(PAIRS_TABLE)
-            _tell(scorer.pairs.name, result, "comparisons")
+            _tell(scorer.pairs.name, result, "orders of pairs")
     results = pair_results(plans)
     if results:
         print(pairs_text(results), end="\n\n")

@@ -26,6 +26,7 @@ from scripts.lib.judging.answers import (
 )
 from scripts.lib.judging.batch import mix_of
 from scripts.lib.judging.cost import Measured, measured, prompt_tokens, size_of
+from scripts.lib.judging.pair_checks import LEAST_PAIR_CANARIES
 from scripts.lib.judging.pairs import asked_pairs, setup_pairs
 from scripts.lib.judging.protocol import Stopped
 from scripts.lib.planning.disk import for_model, load_planner, planners
@@ -85,7 +86,8 @@ def _estimate(config: Config) -> None:
 def _price(scope: str, work: Work, config: Config, known: Measured | None) -> list[object]:
     """A row of the table: what one scope asks, and its price."""
     judge = config.judge
-    found = estimate(map(size_of, work.pending), judge.claude, mix_of(judge), known)
+    least = LEAST_PAIR_CANARIES if scope == PAIRS else 0
+    found = estimate(map(size_of, work.pending), judge.claude, mix_of(judge), known, least)
     counts = [len(work.pending), len(work.judged), len(work.quarantined), found.requests]
     return [scope, *counts, f"${found.expected_usd:.2f}", f"${found.at_most_usd:.2f}"]
 

@@ -6,8 +6,8 @@ else it gives one of the two other verdicts. The table has the share of runs in 
 finds the difference (p < 0.05), and for comparison that of McNemar's test on two pass rates by
 flawless checks, which see only the questions where one answer passes and the other fails.
 
-Gates: each judge decides the canaries of the real questions in 400 batches; the share of batches
-that are quarantined.
+Gates: each judge decides the canaries of the real questions in 400 series of
+three batches; the share of first batches that are quarantined, and of series with such a batch.
 
 With --stand-in the committed cells' quantisations are compared instead, by the real command through
 the real SDK, by a stand-in for the API that decides by the checks and is right in 80 %. Its prices
@@ -39,7 +39,7 @@ from scripts.lib.judging.pairs import decision
 from scripts.lib.prompts.loader import load_suites
 from scripts.lib.scoring.pair_prompt import FIRST_BETTER, SECOND_BETTER, TIE, AnswerPair
 from scripts.lib.scoring.series import Item, Role, make_series
-from scripts.lib.scoring.verdict_store import ItemOutcome
+from scripts.lib.scoring.verdict_store import ACCEPTED, BatchRecord, ItemOutcome
 
 # (questions, share where the first is better, share where the second is).
 EFFECTS = (
@@ -54,7 +54,7 @@ EFFECTS = (
 SEEN_BY_PASS = 0.4
 RIGHT = 0.8
 SIGNIFICANT = 0.05
-BATCHES = 400
+RUNS_OF_GATES, SERIES_BATCHES = 400, 3
 WRONG = {FIRST_BETTER: (TIE, SECOND_BETTER), TIE: (0, 2), SECOND_BETTER: (TIE, FIRST_BETTER)}
 
 
@@ -137,18 +137,27 @@ JUDGES: dict[str, Judge] = {
 }
 
 
-def refused(judge: Judge, batches: int = BATCHES) -> float:
-    """The share of batches with a finding, by their canaries alone."""
+def refused(judge: Judge) -> tuple[float, float]:
+    """The shares of first batches, and of series of SERIES_BATCHES, with a finding.
+
+    By their canaries alone. A quarantined batch ends a series.
+    """
     series = make_series("claude", "simulated", 1024, 0, compares=True)
     suites = load_suites(Path("benchmarks/prompts/v1")).values()
     questions = [q for suite in suites for q in suite.questions]
-    count = 0
-    for number in range(batches):
-        chance = random.Random(number)
-        made = make_pair_canaries(series, f"b{number}", chance.sample(questions, 40), 0)
-        outcomes = tuple(_outcome(item, judge(item, chance)) for item in made)
-        count += bool(pair_findings(outcomes, {}))
-    return count / batches
+    first = ever = 0
+    for number in range(RUNS_OF_GATES):
+        chance, before = random.Random(number), list[BatchRecord]()
+        for place in range(SERIES_BATCHES):
+            asked = chance.sample(questions, 24)
+            made = make_pair_canaries(series, f"b{number}/{place}", asked, 0)
+            outcomes = tuple(_outcome(item, judge(item, chance)) for item in made)
+            if pair_findings(outcomes, {}, before):
+                first += place == 0
+                ever += 1
+                break
+            before.append(BatchRecord("b", "s", ACCEPTED, (), outcomes, 0.0, "", ""))
+    return first / RUNS_OF_GATES, ever / RUNS_OF_GATES
 
 
 def _outcome(item: Item, score: int) -> ItemOutcome:
@@ -172,23 +181,19 @@ def stand_in() -> int:
     with scratch_checkout() as folder:
         for part in ("cells", "environments"):
             shutil.copytree(ROOT / RESULTS / part, folder / RESULTS / part)
+        (folder / "reference.yaml").write_text(
+            "hardware: reference-vm-2c\njudge: {scorers: [claude], scope: pairs}\n"
+        )
         suites = load_suites(folder / "benchmarks/prompts/v1").values()
         questions = [q for suite in suites for q in suite.questions]
         with JudgeServer(by_checks(questions, RIGHT, seed=1)) as server:
             environment = {**os.environ, **server.environment}
-            for argv in (
-                ["scripts.review", "--estimate"],
-                ["scripts.judge", "pairs"],
-                ["scripts.judge", "pairs"],
-            ):
-                more = ["--scorer", "claude"] if "pairs" in argv else []
-                done = subprocess.run(
-                    [sys.executable, "-m", *argv, *more], cwd=folder, env=environment, check=False
-                )
-                print(
-                    f"exit code {done.returncode}, {server.counts[MESSAGES]} requests so far\n",
-                    flush=True,
-                )
+            # Twice, to see that nothing is paid twice.
+            for argv in (["scripts.review", "--estimate"], *[["scripts.judge", "pairs"]] * 2):
+                command = [sys.executable, "-m", *argv, "--configfile", "reference.yaml"]
+                done = subprocess.run(command, cwd=folder, env=environment, check=False)
+                print(f"exit code {done.returncode}, {server.counts[MESSAGES]} requests in all\n")
+                sys.stdout.flush()
     return 0
 
 
@@ -211,10 +216,9 @@ def main() -> int:
     headers = ["questions", "first better", "second better", "pairs, flawless judge"]
     headers += [f"pairs, {RIGHT:.0%} judge", "two pass rates, flawless checks"]
     print(tabulate(rows, headers, tablefmt="pipe", disable_numparse=True), end="\n\n")
-    shares = [[name, f"{100 * refused(judge):.1f} %"] for name, judge in JUDGES.items()]
-    print(
-        tabulate(shares, ["judge", "batches quarantined"], tablefmt="pipe", disable_numparse=True)
-    )
+    rows = [[name, *(f"{100 * s:.1f} %" for s in refused(judge))] for name, judge in JUDGES.items()]
+    headers = ["judge", "first batch quarantined", f"one of {SERIES_BATCHES} batches quarantined"]
+    print(tabulate(rows, headers, tablefmt="pipe", disable_numparse=True))
     return 0
 
 

@@ -111,7 +111,8 @@ def by_checks(questions: Iterable[Question], right: float = 1.0, seed: int = 0) 
     @cache
     def points(text: str, answer: str) -> float:
         found = next((q for prompt, q in known.items() if text.endswith(prompt)), None)
-        if found is None or plain(answer) == plain(found.reference_answer):
+        assert found is not None, text
+        if plain(answer) == plain(found.reference_answer):
             return 1.0
         return score_answer(found, answer, "stop").fraction or 0.0
 

@@ -18,7 +18,7 @@ from scripts.lib.base.errors import BenchError
 from scripts.lib.judging import pairs as judging_pairs
 from scripts.lib.judging.batch import BatchFile, Mix, make_batch
 from scripts.lib.judging.pair_checks import (
-    LEAST_CANARIES,
+    LEAST_PAIR_CANARIES,
     NEAR_MISS,
     SAME_TWICE,
     all_reports,
@@ -38,7 +38,7 @@ from scripts.lib.judging.pairs import (
 )
 from scripts.lib.judging.protocol import Journal, Keep
 from scripts.lib.judging.run import JudgeRun
-from scripts.lib.judging.stage import PAIR_CHECKS
+from scripts.lib.judging.stage import pair_checks
 from scripts.lib.planning.modes import Mode
 from scripts.lib.scoring.judge_prompt import Malformed, material
 from scripts.lib.scoring.pair_prompt import (
@@ -105,7 +105,7 @@ def right_and_wrong(count: int, start: int = 0) -> list[Duel]:
 def judge(store: VerdictStore, grader: Grader, duels: Sequence[Duel]) -> FakeJudge:
     items = {i.digest: i for d in duels if not d.is_equal for i in duel_items(SERIES, d)}
     fake = FakeJudge(grader)
-    run = JudgeRun(fake, store, checks=PAIR_CHECKS)
+    run = JudgeRun(fake, store, checks=pair_checks(store))
     asyncio.run(run.pairs(list(items.values()), (), ASKED, MIX))
     return fake
 
@@ -193,7 +193,7 @@ def test_quantisations_expert_counts_and_kv_types_are_compared_by_default() -> N
 
 def test_canaries_are_near_misses_in_both_orders_and_ties() -> None:
     made = list(make_pair_canaries(SERIES, "b", QUESTIONS, 0))
-    assert len(made) >= LEAST_CANARIES and len({item.digest for item in made}) == len(made)
+    assert len(made) >= LEAST_PAIR_CANARIES and len({item.digest for item in made}) == len(made)
     near = [item for item in made if item.kind == NEAR_MISS]
     assert sum(item.expected == FIRST_BETTER for item in near) == len(near) / 2 >= 8
     for item in near:

@@ -159,23 +159,31 @@ class Estimate:
     at_most_usd: float
 
 
-def _requests(answers: int, mix: Mix) -> int:
+def _requests(answers: int, mix: Mix, least_canaries: int) -> int:
     """The requests of a batch with this number of answers; without answers there is no batch."""
     if not answers:
         return 0
     own = answers + max(1, round(mix.retest_share * answers))
-    return own + canary_count(own, mix.canary_share)
+    return own + max(canary_count(own, mix.canary_share), least_canaries)
 
 
 def estimate(
-    sizes: Iterable[RequestSize], config: ClaudeConfig, mix: Mix, known: Measured | None = None
+    sizes: Iterable[RequestSize],
+    config: ClaudeConfig,
+    mix: Mix,
+    known: Measured | None = None,
+    least_canaries: int = 0,
 ) -> Estimate:
-    """The estimate for answers with these requests. `known`: what the series' replies took."""
+    """The estimate for answers with these requests.
+
+    `known`: what the series' replies took. `least_canaries`: of a batch, if more than of answers.
+    """
     asked = list(sizes)
     if not asked:
         return Estimate(0, 0, 0.0, 0.0)
     full, rest = divmod(len(asked), mix.pairs)
-    requests = full * _requests(mix.pairs, mix) + _requests(rest, mix)
+    requests = full * _requests(mix.pairs, mix, least_canaries)
+    requests += _requests(rest, mix, least_canaries)
     factor = requests / len(asked)
     least_input = known.least_input_tokens if known is not None else None
     most = sum(at_most_usd(size, config, least_input) for size in asked)

@@ -32,9 +32,15 @@ from scripts.lib.scoring.judge_prompt import material
 from scripts.lib.scoring.pair_prompt import FIRST_BETTER, SECOND_BETTER, TIE, answer_pair
 from scripts.lib.scoring.score import score_answer
 from scripts.lib.scoring.series import Item, Role, Series, verdict_digest
-from scripts.lib.scoring.verdict_store import BatchRecord, ItemOutcome, JudgeVerdict, all_series
+from scripts.lib.scoring.verdict_store import (
+    ACCEPTED,
+    BatchRecord,
+    ItemOutcome,
+    JudgeVerdict,
+    all_series,
+)
 
-LEAST_CANARIES = 22
+LEAST_PAIR_CANARIES = 22
 NEAR_MISS, SAME_TWICE = "near-miss", "same answer twice"
 # Every eleven canaries: four near-misses in both orders, and three ties.
 _ORDER = (*(NEAR_MISS, SAME_TWICE) * 3, NEAR_MISS)
@@ -59,7 +65,7 @@ def near_miss(question: Question) -> str | None:
 def make_pair_canaries(
     series: Series, batch: str, questions: Sequence[Question], count: int
 ) -> Iterator[Item]:
-    """At least LEAST_CANARIES canaries on the questions of a batch; its name is the seed.
+    """At least LEAST_PAIR_CANARIES canaries on the questions of a batch; its name is the seed.
 
     None if no question has a near-miss.
     """
@@ -68,7 +74,7 @@ def make_pair_canaries(
     usable = [question for question in distinct if near_miss(question) is not None]
     number = 0
     for kind in cycle(_ORDER if usable else ()):
-        if number >= max(count, LEAST_CANARIES):
+        if number >= max(count, LEAST_PAIR_CANARIES):
             return
         question = chance.choice(usable)
         right = material(question, question.reference_answer, "stop")
@@ -99,10 +105,16 @@ def _of_kind(items: Iterable[ItemOutcome], kind: str) -> list[bool]:
 
 
 def pair_findings(
-    items: Sequence[ItemOutcome], verdicts: Mapping[str, JudgeVerdict]
+    items: Sequence[ItemOutcome],
+    verdicts: Mapping[str, JudgeVerdict],
+    before: Iterable[BatchRecord] = (),
 ) -> tuple[str, ...]:
-    """What the checks of a batch found wrong with the judge; empty if its verdicts may be used."""
+    """What the checks of a batch found wrong with the judge; empty if its verdicts may be used.
+
+    `before`: the series' closed batches. The canaries of the accepted ones count, too.
+    """
     found = list[str]()
+    earlier = [item for record in before if record.status == ACCEPTED for item in record.items]
     for kind, said in (
         (NEAR_MISS, "comparisons of the reference with a near-miss were decided rightly"),
         (SAME_TWICE, "comparisons of an answer with itself were a tie"),
@@ -110,8 +122,10 @@ def pair_findings(
         right = _of_kind(items, kind)
         if not right:
             found.append(f"no canary could be checked: {kind}")
-        elif _is_below(sum(right), len(right), LEAST_RIGHT):
-            found.append(f"only {sum(right)} of {len(right)} {said}")
+        for looked_at in (right, [*_of_kind(earlier, kind), *right]):
+            if _is_below(sum(looked_at), len(looked_at), LEAST_RIGHT):
+                found.append(f"only {sum(looked_at)} of {len(looked_at)} {said}")
+                break
     twice = retests(items)
     same = sum(first == again for first, again in twice)
     if _is_below(same, len(twice), LEAST_SAME_AGAIN):

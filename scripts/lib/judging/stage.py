@@ -42,13 +42,17 @@ from scripts.lib.planning.modes import Mode
 from scripts.lib.planning.plan import Planner
 from scripts.lib.planning.runtime_values import DEFAULT_CONTEXT
 from scripts.lib.scoring.series import Item, Role, Series
-from scripts.lib.scoring.verdict_store import BatchRecord, VerdictStore
+from scripts.lib.scoring.verdict_store import (
+    BatchRecord,
+    ItemOutcome,
+    JudgeVerdict,
+    VerdictStore,
+)
 from scripts.lib.settings.judge_config import LOCAL
 from scripts.lib.weights.facts import facts
 
 SERVER_LOG = LOGS / "judge/server.log"
 READY_TIMEOUT_S = 600.0
-PAIR_CHECKS = Checks(make_pair_canaries, pair_findings)
 
 
 @contextlib.contextmanager
@@ -235,9 +239,21 @@ def judge_pairs(
     """Let the judge compare the setups, answer by answer; see `judge_answers`."""
     asked = list(asked_pairs(series, pairs))
     store = VerdictStore(series)
-    result, changed = _judge_asked(store, planner, asked, again, bar, budget, PAIR_CHECKS)
+    checks = pair_checks(store)
+    result, changed = _judge_asked(store, planner, asked, again, bar, budget, checks)
     _note(store, result, changed, asked, {review for one in asked for review in one.reviews})
     return result
+
+
+def pair_checks(store: VerdictStore) -> Checks:
+    """The checks of a judge of pairs: each batch is also looked at together with earlier ones."""
+
+    def found(
+        outcomes: Sequence[ItemOutcome], verdicts: Mapping[str, JudgeVerdict]
+    ) -> tuple[str, ...]:
+        return pair_findings(outcomes, verdicts, tuple(store.batches.values()))
+
+    return Checks(make_pair_canaries, found)
 
 
 def _judge_asked(

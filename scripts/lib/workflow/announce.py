@@ -52,6 +52,7 @@ def judge_lines(workflow: Workflow) -> Iterator[str]:
     # Imported here: they load every check, and most runs have no judge.
     from scripts.lib.judging.answers import estimate, most_characters, request_size
     from scripts.lib.judging.batch import mix_of
+    from scripts.lib.judging.pair_checks import LEAST_PAIR_CANARIES
     from scripts.lib.judging.pairs import most_compared, setup_pairs
     from scripts.lib.scoring.scorers import is_asked
 
@@ -70,7 +71,8 @@ def judge_lines(workflow: Workflow) -> Iterator[str]:
     for series in workflow.judges:
         line = f"judge {series.name}: {what}"
         if series.scorer == CLAUDE and asked:
-            price = estimate(sizes, config.claude, mix_of(config)).at_most_usd
+            least = LEAST_PAIR_CANARIES if config.scope == PAIRS else 0
+            price = estimate(sizes, config.claude, mix_of(config), None, least).at_most_usd
             limit = f"(max_usd {config.claude.max_usd:g})"
             line += f", at most ${price:.2f} by {config.claude.api} {limit}"
             if not has_key():
