@@ -24,6 +24,7 @@ from tests.factories.judge_server import (
     MESSAGES,
     JudgeServer,
     always_3,
+    by_checks,
     honest,
 )
 from tests.factories.tiny_project import CELLS, NO_TABLES, Project
@@ -317,6 +318,33 @@ def test_score_benchmarks_scores_rescores_and_compares(
     assert wrong.returncode == 1 and "did you mean 'checks'?" in wrong.stderr
     nothing = finished.call("scripts.score_benchmarks", "--run", "2020-01-01_000000")
     assert nothing.returncode == 1 and "no such run" in nothing.stderr
+
+
+def test_setups_are_compared_in_pairs_and_paid_once(finished: Project, server: JudgeServer) -> None:
+    suites = load_suites(finished.folder / "benchmarks/prompts/v1").values()
+    server.grader = by_checks([q for suite in suites for q in suite.questions])
+    config = "judge: {scorers: [claude, checks], scope: pairs, pairs: [[tiny_a, tiny_b]]}\n"
+    (finished.folder / "pairs.yaml").write_text(config)
+    wait = finished.call("scripts.judge", "run", "--configfile", "pairs.yaml")
+    assert wait.returncode == 0 and "next: set ANTHROPIC_API_KEY" in wait.stdout, wait.stderr
+    command = ("scripts.judge", "pairs", "--configfile", "pairs.yaml")
+    done = finished.call(*command, **server.environment)
+    assert done.returncode == 0 and "tiny_a/baseline" in done.stdout, done.stdout + done.stderr
+    asked = server.counts[MESSAGES]
+    assert asked and set(server.judged.values()) == {1}
+    again = finished.call(*command, **server.environment)
+    assert server.counts[MESSAGES] == asked and "judged 0" in again.stdout
+    wrong = config.replace("tiny_b", "tiny_c")
+    (finished.folder / "wrong.yaml").write_text(wrong)
+    refused = finished.call("scripts.judge", "pairs", "--configfile", "wrong.yaml")
+    assert refused.returncode == 1 and "no setup 'tiny_c/baseline'" in refused.stderr
+    made = finished.snakemake("results", "--configfile", "pairs.yaml", **server.environment)
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert server.counts[MESSAGES] == asked
+    (row,) = csv.DictReader((finished.folder / "benchmarks/results/reviews/pairs.csv").open())
+    assert (row["kind"], row["first"]) == ("given", "tiny_a/baseline") and row["usd"]
+    page = (finished.folder / "docs/reference/benchmarks/RESULTS.md").read_text()
+    assert "### Pairs" in page and "`tiny_b/baseline`" in page
 
 
 def test_compare_shows_both_reasons_side_by_side(finished: Project, server: JudgeServer) -> None:

@@ -72,7 +72,7 @@ def _next_step(result: RunResult) -> str:
         known = (help for start, help in _HELP.items() if result.stopped.startswith(start))
         return next(known, "run the same command again")
     if not counts.asked:
-        return "nothing: no stored answer is for this judge (judge.scope)"
+        return "nothing: the judge is asked about no stored answer; see judge.scope in config.yaml"
     if counts.later:
         return f"run the same command again; it asks for {counts.later} once more"
     if counts.quarantined:

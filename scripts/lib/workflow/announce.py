@@ -60,13 +60,15 @@ def judge_lines(workflow: Workflow) -> Iterator[str]:
         pairs = setup_pairs(workflow.active)
         asked = [cell for pair in pairs for cell in most_compared(pair)]
         sizes = [request_size(cell.question, most_characters(cell), 2) for cell in asked] * 2
-        what = f"at most {len(asked)} comparisons of {len(pairs)} pairs of setups, in both orders"
+        what = f"at most {len(asked)} comparisons (pairs of setups: {len(pairs)}), in both orders"
     else:
         cells = [cell for review in reviews for cell in review.cells]
         asked = [cell for cell in cells if is_asked(config.scope, cell.question)]
         sizes = [request_size(cell.question, most_characters(cell)) for cell in asked]
         what = f"at most {len(asked)} answers in {len(reviews)} reviews"
-        if len(asked) < len(cells):
+        if not asked:
+            what = f"nothing to ask: the checks score all {len(cells)} answers fully (judge.scope)"
+        elif len(asked) < len(cells):
             what += f" (the checks score the other {len(cells) - len(asked)} answers fully)"
     for series in workflow.judges:
         line = f"judge {series.name}: {what}"
