@@ -15,10 +15,19 @@ from pathlib import Path
 
 from scripts.lib.base.command import Parser, run_job
 from scripts.lib.base.errors import BenchError
+from scripts.lib.base.output_forms import TERMINAL
 from scripts.lib.base.safe_files import write_atomic
-from scripts.lib.judging.answers import estimate, request_sizes, sort_answers, stored_answers
+from scripts.lib.judging.answers import (
+    Work,
+    asked_answers,
+    estimate,
+    sort_asked,
+    stored_answers,
+)
 from scripts.lib.judging.batch import mix_of
-from scripts.lib.judging.cost import prompt_tokens
+from scripts.lib.judging.cost import Measured, measured, prompt_tokens, size_of
+from scripts.lib.judging.pair_checks import LEAST_PAIR_CANARIES
+from scripts.lib.judging.pairs import asked_pairs, setup_pairs
 from scripts.lib.judging.protocol import Stopped
 from scripts.lib.planning.disk import for_model, load_planner, planners
 from scripts.lib.planning.plan import find_shard, make_plan, seen_from_elsewhere
@@ -28,38 +37,83 @@ from scripts.lib.scoring.sandbox import unavailable
 from scripts.lib.scoring.scorers import check_libraries
 from scripts.lib.scoring.series import Item, Series
 from scripts.lib.scoring.verdict_store import VerdictStore
-from scripts.lib.settings.judge_config import CLAUDE, has_key
+from scripts.lib.settings.judge_config import ALL, CLAUDE, PAIRS, UNCHECKED, has_key
 from scripts.lib.settings.run_config import Config, load_config
 
 MOST_COUNTED = 20
 
 
 def _estimate(config: Config) -> None:
-    """Print what the pending answers cost, judge by judge.
+    """Print what each scope of judging costs, judge by judge.
 
     If there is an API key, Claude's API counts the tokens of a few requests.
     """
     planner, judge = load_planner(config), config.judge
-    plans = (seen_from_elsewhere(make_plan(engine)) for engine in planners(planner))
+    plans = [seen_from_elsewhere(make_plan(engine)) for engine in planners(planner)]
     answers = list(stored_answers(plans))
+    pairs = setup_pairs(plans)
     for scorer in planner.scorers:
-        if scorer.series is None:
+        if scorer.series is None or scorer.pairs is None:
             print(f"{scorer.name}: scores {len(answers)} stored answers, free of charge")
             continue
-        work = sort_answers(VerdictStore(scorer.series), answers)
-        print(
-            f"{scorer.series.name}: {len(work.pending)} distinct answers are pending, "
-            f"{len(work.judged)} have a verdict, {work.quarantined} are in quarantined batches"
-        )
-        if scorer.name == CLAUDE:
-            price = estimate(request_sizes(work.pending), judge.claude, mix_of(judge))
-            print(
-                f"  {price.requests} requests with canaries and retests: about "
-                f"${price.expected_usd:.2f}, at most ${price.at_most_usd:.2f} with api: "
-                f"{judge.claude.api}; a run stops before it exceeds ${judge.claude.max_usd:g}"
+        asked = {
+            scope: sort_asked(
+                VerdictStore(scorer.series), asked_answers(scorer.series, answers, scope)
             )
-            if work.pending and has_key():
-                _count(scorer.series, list(work.pending[:MOST_COUNTED]), config)
+            for scope in (UNCHECKED, ALL)
+        }
+        of_pairs = VerdictStore(scorer.pairs)
+        asked[PAIRS] = sort_asked(of_pairs, asked_pairs(scorer.pairs, pairs))
+        known = {scope: measured(VerdictStore(scorer.series)) for scope in asked}
+        known[PAIRS] = measured(of_pairs)
+        print(f"{scorer.name}: {scorer.series.model}; judge.scope is {judge.scope}")
+        rows = [_price(scope, work, config, known[scope]) for scope, work in asked.items()]
+        headers = [
+            "scope",
+            "pending",
+            "with a verdict",
+            "quarantined",
+            "requests",
+            "about",
+            "at most",
+        ]
+        columns = len(headers) if scorer.name == CLAUDE else 5
+        print(TERMINAL.table([row[:columns] for row in rows], headers[:columns]))
+        if scorer.name == CLAUDE:
+            _remarks(asked[judge.scope], config, known[judge.scope], scorer.series)
+
+
+def _price(scope: str, work: Work, config: Config, known: Measured | None) -> list[object]:
+    """A row of the table: what one scope asks, and its price."""
+    judge = config.judge
+    least = LEAST_PAIR_CANARIES if scope == PAIRS else 0
+    found = estimate(map(size_of, work.pending), judge.claude, mix_of(judge), known, least)
+    counts = [len(work.pending), len(work.judged), len(work.quarantined), found.requests]
+    return [scope, *counts, f"${found.expected_usd:.2f}", f"${found.at_most_usd:.2f}"]
+
+
+def _remarks(work: Work, config: Config, known: Measured | None, series: Series) -> None:
+    """What the prices rest on, and what `max_usd` allows."""
+    claude, mix = config.judge.claude, mix_of(config.judge)
+    source = (
+        f"medians of {known.replies} stored replies of this series"
+        if known is not None
+        else "the length of the texts, since too few replies are stored to measure"
+    )
+    print(f"  requests include canaries and retests; 'about' rests on {source}")
+    if known is None and claude.options:
+        print("  effort and adaptive thinking change the tokens of a reply: 'about' may be too low")
+    print(f"  a run stops before it exceeds max_usd ({claude.max_usd:g}), with api: {claude.api}")
+    full = estimate(map(size_of, work.pending[: mix.pairs]), claude, mix, known)
+    if claude.batched and full.at_most_usd:
+        beside = int(claude.max_usd / full.at_most_usd)
+        batches = -(-len(work.pending) // mix.pairs)
+        print(
+            f"  {batches} message batches reserve ${full.at_most_usd:.2f} each: max_usd lets "
+            f"{min(beside, batches)} run side by side; ${batches * full.at_most_usd:.2f} lets all"
+        )
+    if work.pending and has_key():
+        _count(series, list(work.pending[:MOST_COUNTED]), config)
 
 
 def _count(series: Series, items: list[Item], config: Config) -> None:
@@ -70,7 +124,7 @@ def _count(series: Series, items: list[Item], config: Config) -> None:
     except Stopped as stopped:
         print(f"  the API did not count: {stopped}")
         return
-    estimated = sum(prompt_tokens(characters) for characters, _ in request_sizes(items))
+    estimated = sum(prompt_tokens(size_of(item)) for item in items)
     print(
         f"  the API counts {counted / estimated:.2f} times the input tokens estimated here "
         f"(n = {len(items)} requests)"

@@ -13,7 +13,7 @@ from scripts.lib.judging.answers import pair_item
 from scripts.lib.judging.batch import Mix
 from scripts.lib.judging.claude import ClaudeJudge
 from scripts.lib.judging.claude_batches import ClaudeBatchesJudge
-from scripts.lib.judging.cost import Budget
+from scripts.lib.judging.cost import Budget, measured
 from scripts.lib.judging.protocol import Judge
 from scripts.lib.judging.run import JudgeRun, RunResult
 from scripts.lib.scoring.judge_prompt import material
@@ -67,7 +67,7 @@ def run(
 ) -> RunResult:
     """Judge those of the items that have no usable verdict yet."""
     judge: Judge = (ClaudeBatchesJudge if config.batched else ClaudeJudge)(
-        SERIES, config, Budget(config.max_usd)
+        SERIES, config, Budget(config.max_usd), measured(store)
     )
 
     async def go() -> RunResult:

@@ -21,7 +21,7 @@ from scripts.lib.judging.local import LocalJudge, bounded_schema, read_completio
 from scripts.lib.judging.run import JudgeRun, RunResult
 from scripts.lib.llama_build.build import server_binary
 from scripts.lib.planning.modes import Mode
-from scripts.lib.scoring.judge_prompt import Malformed, score_reply
+from scripts.lib.scoring.judge_prompt import SCHEMA, Malformed, score_reply
 from scripts.lib.scoring.series import make_series
 from scripts.lib.scoring.verdict_store import VerdictStore
 from scripts.lib.settings.run_config import load_config
@@ -98,7 +98,7 @@ def test_the_schema_is_enforced_for_the_number_of_criteria(server: ServerProcess
         "attempt",
         "summary",
     }
-    assert bounded_schema(3)["properties"]["criteria"]["maxItems"] == 3
+    assert bounded_schema(SCHEMA, 3)["properties"]["criteria"]["maxItems"] == 3
 
 
 def test_llama_servers_messages_through_the_anthropic_sdk(

@@ -30,7 +30,7 @@ from scripts.lib.judging.run import JudgeRun, RunResult
 from scripts.lib.scoring.judge_prompt import material, user_prompt
 from scripts.lib.scoring.score import score_answer
 from scripts.lib.scoring.series import Item, Reply, Role, Series, make_series
-from scripts.lib.scoring.verdict_store import BatchRecord, ItemOutcome, VerdictStore
+from scripts.lib.scoring.verdict_store import MOST_TIMES, BatchRecord, ItemOutcome, VerdictStore
 from tests.factories.judge_server import (
     Grader,
     always_3,
@@ -392,10 +392,16 @@ def test_transient_failures_stay_unscored_and_are_asked_for_again(store: Verdict
     assert failing <= set(fake.asked) and all(store.usable(item.shown.pair) for item in items)
 
 
-def test_refusals_and_malformed_replies_are_unscored_for_good(store: VerdictStore) -> None:
+def test_refusals_and_malformed_replies_are_asked_again_and_then_unscored_for_good(
+    store: VerdictStore,
+) -> None:
     items = pairs(40)
     bad = {items[0].digest: Reply(None, "the judge refused"), items[1].digest: Reply("{", raw="{")}
-    judge(store, FakeJudge(honest(QUESTIONS), spoil=lambda n, item: bad.get(item.digest)), items)
+    for time_ in range(MOST_TIMES):
+        todo = [item for item in items if store.usable(item.shown.pair) is None]
+        assert len(todo) == (2 if time_ else 40)
+        fake = FakeJudge(honest(QUESTIONS), spoil=lambda n, item: bad.get(item.digest))
+        judge(store, fake, todo)
     refused, malformed = (store.usable(item.shown.pair) for item in items[:2])
     assert (
         refused is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,11 +24,12 @@ from tests.factories.judge_server import (
     MESSAGES,
     JudgeServer,
     always_3,
+    by_checks,
     honest,
 )
 from tests.factories.tiny_project import CELLS, NO_TABLES, Project
 
-CLAUDE = ("--config", "judge={scorers: [claude, checks]}")
+CLAUDE = ("--config", "judge={scorers: [claude, checks], scope: all}")
 
 
 @pytest.fixture
@@ -133,7 +135,7 @@ def test_without_a_key_everything_else_works_and_a_key_is_taken_up(
 
 def test_what_is_judged_by_hand_reaches_the_results(finished: Project, server: JudgeServer) -> None:
     finished.snakemake("results_tiny_a", *CLAUDE)
-    (finished.folder / "judge.yaml").write_text("judge: {scorers: [claude, checks]}\n")
+    (finished.folder / "judge.yaml").write_text("judge: {scorers: [claude, checks], scope: all}\n")
     done = finished.call("scripts.judge", "--configfile", "judge.yaml", "run", **server.environment)
     assert done.returncode == 0 and " reviews are out of date" in done.stdout, (
         done.stdout + done.stderr
@@ -149,7 +151,7 @@ def test_what_is_judged_by_hand_reaches_the_results(finished: Project, server: J
 def test_a_second_process_does_not_pay_for_the_same_batches(
     finished: Project, server: JudgeServer
 ) -> None:
-    (finished.folder / "judge.yaml").write_text("judge: {scorers: [claude, checks]}\n")
+    (finished.folder / "judge.yaml").write_text("judge: {scorers: [claude, checks], scope: all}\n")
     argv = [sys.executable, "-m", "scripts.judge", "--configfile", "judge.yaml", "run"]
     # Long enough for the second process to start.
     server.latency_s = 1.5
@@ -192,15 +194,15 @@ def test_a_dry_run_tells_the_price_and_asks_nobody(finished: Project, server: Ju
         f"at most {CELLS} answers in 4 reviews, at most $" in dry.stderr
         and "max_usd 5" in dry.stderr
     )
-    (finished.folder / "judge.yaml").write_text("judge: {scorers: [claude, checks]}\n")
+    (finished.folder / "judge.yaml").write_text("judge: {scorers: [claude, checks], scope: all}\n")
     estimate = finished.call(
         "scripts.review", "--estimate", "--configfile", "judge.yaml", **server.environment
     )
     assert estimate.returncode == 0, estimate.stderr
     assert (
-        f"{answers(finished)} distinct answers are pending" in estimate.stdout
-        and "about $" in estimate.stdout
-    )
+        re.search(rf"^all +{answers(finished)} .*\$", estimate.stdout, re.M)
+        and "requests include canaries and retests" in estimate.stdout
+    ), estimate.stdout
     assert (
         "the API counts" in estimate.stdout and server.counts["POST /v1/messages/count_tokens"] > 0
     )
@@ -256,7 +258,7 @@ def test_after_a_kill_the_next_run_goes_on(
     server.latency_s = 0.05
     config = (
         "--config",
-        "judge={scorers: [claude], batch_answers: 6, "
+        "judge={scorers: [claude], scope: all, batch_answers: 6, "
         f"claude: {{api: {api}, poll_s: 0.2, concurrency: 2}}}}",
     )
     environment = finished.environment(**server.environment)
@@ -290,7 +292,9 @@ def test_score_benchmarks_scores_rescores_and_compares(
     finished: Project, server: JudgeServer
 ) -> None:
     (run,) = (finished.folder / "benchmarks/results/runs").iterdir()
-    command = ("scripts.score_benchmarks", "--run", run.name, "--judge", "claude")
+    (finished.folder / "all.yaml").write_text("judge: {scope: all}\n")
+    everything = ("--judge", "claude", "--configfile", "all.yaml")
+    command = ("scripts.score_benchmarks", "--run", run.name, *everything)
     done = finished.call(*command, **server.environment)
     assert done.returncode == 0 and "4  " in done.stdout, done.stderr
     assert all(row["claude_score"] != "" for row in rows(finished))
@@ -316,11 +320,39 @@ def test_score_benchmarks_scores_rescores_and_compares(
     assert nothing.returncode == 1 and "no such run" in nothing.stderr
 
 
+def test_setups_are_compared_in_pairs_and_paid_once(finished: Project, server: JudgeServer) -> None:
+    suites = load_suites(finished.folder / "benchmarks/prompts/v1").values()
+    server.grader = by_checks([q for suite in suites for q in suite.questions])
+    config = "judge: {scorers: [claude, checks], scope: pairs, pairs: [[tiny_a, tiny_b]]}\n"
+    (finished.folder / "pairs.yaml").write_text(config)
+    wait = finished.call("scripts.judge", "run", "--configfile", "pairs.yaml")
+    assert wait.returncode == 0 and "next: set ANTHROPIC_API_KEY" in wait.stdout, wait.stderr
+    command = ("scripts.judge", "pairs", "--configfile", "pairs.yaml")
+    done = finished.call(*command, **server.environment)
+    assert done.returncode == 0 and "tiny_a/baseline" in done.stdout, done.stdout + done.stderr
+    asked = server.counts[MESSAGES]
+    assert asked and set(server.judged.values()) == {1}
+    again = finished.call(*command, **server.environment)
+    assert server.counts[MESSAGES] == asked and "judged 0" in again.stdout
+    wrong = config.replace("tiny_b", "tiny_c")
+    (finished.folder / "wrong.yaml").write_text(wrong)
+    refused = finished.call("scripts.judge", "pairs", "--configfile", "wrong.yaml")
+    assert refused.returncode == 1 and "no setup 'tiny_c/baseline'" in refused.stderr
+    made = finished.snakemake("results", "--configfile", "pairs.yaml", **server.environment)
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert server.counts[MESSAGES] == asked
+    (row,) = csv.DictReader((finished.folder / "benchmarks/results/reviews/pairs.csv").open())
+    assert (row["kind"], row["first"]) == ("given", "tiny_a/baseline") and row["usd"]
+    page = (finished.folder / "docs/reference/benchmarks/RESULTS.md").read_text()
+    assert "### Pairs" in page and "`tiny_b/baseline`" in page
+
+
 def test_compare_shows_both_reasons_side_by_side(finished: Project, server: JudgeServer) -> None:
     command = ("scripts.score_benchmarks", "--judge", "claude")
-    finished.call(*command, **server.environment)
+    (finished.folder / "all.yaml").write_text("judge: {scope: all}\n")
+    finished.call(*command, "--configfile", "all.yaml", **server.environment)
     server.grader = always_3
-    (finished.folder / "keep.yaml").write_text("judge: {use_failed_batches: true}\n")
+    (finished.folder / "keep.yaml").write_text("judge: {use_failed_batches: true, scope: all}\n")
     finished.call(*command, "--configfile", "keep.yaml", **server.environment)
     names = sorted(
         folder.name

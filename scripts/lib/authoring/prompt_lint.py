@@ -46,9 +46,7 @@ class LintFinding:
 
 def checked_weight(question: Question) -> int:
     """The weight of the criteria with machine checks, 0 to 100; 100 if checks decide everything."""
-    if question.whole:
-        return 100
-    return sum(criterion.weight for criterion in question.scoring if criterion.checks)
+    return question.checked_weight
 
 
 def uses_code(question: Question) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,11 @@ from scripts.lib.base.stored_json import Damaged, digest, now_utc, read_sealed, 
 from scripts.lib.judging.canaries import canary_count, make_canaries
 from scripts.lib.prompts.types import Question
 from scripts.lib.scoring.judge_prompt import Material
+from scripts.lib.scoring.pair_prompt import AnswerPair
 from scripts.lib.scoring.series import Item, Role, Series, verdict_digest
 from scripts.lib.settings.judge_config import JudgeConfig
+
+MakeCanaries = Callable[[Series, str, Sequence[Question], int], Iterable[Item]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +56,12 @@ def make_batch(
     judged: Sequence[Item],
     questions: Sequence[Question],
     mix: Mix,
+    canaries: MakeCanaries = make_canaries,
 ) -> Batch:
     """A new batch of `pairs`. Retests are drawn from them and from `judged`, the judged answers.
 
-    `questions`: those of the pairs. Canaries use them, so that they look like the rest.
+    `questions`: those of the pairs. `canaries` makes canaries of them, so that they look like the
+    rest.
     """
     opened = now_utc()
     name = digest([series.name, sorted(item.digest for item in pairs), time.time_ns()], 16)
@@ -64,7 +69,7 @@ def make_batch(
     pool = [*pairs, *judged]
     twice = chance.sample(pool, min(len(pool), max(1, round(mix.retest_share * len(pairs)))))
     items = [*pairs, *(_retest(series, name, item) for item in twice)]
-    items += make_canaries(series, name, questions, canary_count(len(items), mix.canary_share))
+    items += canaries(series, name, questions, canary_count(len(items), mix.canary_share))
     chance.shuffle(items)
     return Batch(name, opened, tuple(items))
 
@@ -124,4 +129,5 @@ class BatchFile:
 def _item(raw: dict[str, Any]) -> Item:
     shown = raw.pop("shown")
     criteria = tuple((text, weight) for text, weight in shown.pop("criteria"))
-    return Item(**raw | {"role": Role(raw["role"])}, shown=Material(criteria=criteria, **shown))
+    kind = AnswerPair if "second" in shown else Material
+    return Item(**raw | {"role": Role(raw["role"])}, shown=kind(criteria=criteria, **shown))

@@ -60,7 +60,7 @@ def scores_of(name: str, answers: Iterable[Answer]) -> dict[str, Judged]:
             for a, s in scored
             if s.score is not None
         }
-    series = {series.name: series for series in all_series(VERDICTS)}
+    series = {series.name: series for series in all_series(VERDICTS) if not series.compares}
     if name not in series:
         raise BenchError(f"no series '{name}' below {VERDICTS}{suggest(name, [*series, CHECKS])}")
     verdicts = VerdictStore(series[name]).all()

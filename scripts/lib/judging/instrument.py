@@ -86,8 +86,19 @@ def _lazy(items: Sequence[ItemOutcome], verdicts: Mapping[str, JudgeVerdict]) ->
         yield f"one reason was given for {times} different answers: {reason[:80]!r}"
 
 
-def _malformed(items: Sequence[ItemOutcome]) -> Iterator[str]:
-    answered = [item for item in items if item.answered]
+def first_replies(
+    items: Iterable[ItemOutcome], verdicts: Mapping[str, JudgeVerdict]
+) -> list[ItemOutcome]:
+    """The answered items that were not asked for again because a reply was useless."""
+
+    def times(item: ItemOutcome) -> int:
+        return verdicts[item.digest].times if item.digest in verdicts else 1
+
+    return [item for item in items if item.answered and times(item) == 1]
+
+
+def _malformed(items: Sequence[ItemOutcome], verdicts: Mapping[str, JudgeVerdict]) -> Iterator[str]:
+    answered = first_replies(items, verdicts)
     unscored = [item for item in answered if item.score is None]
     if len(unscored) > MOST_UNSCORED * len(answered):
         first = Counter(item.unscored[:60] for item in unscored).most_common(1)[0][0]
@@ -114,7 +125,7 @@ def findings(items: Sequence[ItemOutcome], verdicts: Mapping[str, JudgeVerdict])
         *_known_3(items),
         *_cut(items),
         *_lazy(items, verdicts),
-        *_malformed(items),
+        *_malformed(items, verdicts),
         *_retest(items),
     )
 
@@ -248,8 +259,8 @@ class SeriesReport:
 
 
 def series_reports(root: Path = VERDICTS) -> tuple[SeriesReport, ...]:
-    """A report for each judge that has verdicts in the tree."""
-    return tuple(report_of(series, root) for series in all_series(root))
+    """A report for each judge of answers that has verdicts in the tree."""
+    return tuple(report_of(series, root) for series in all_series(root) if not series.compares)
 
 
 def report_of(series: Series, root: Path = VERDICTS) -> SeriesReport:

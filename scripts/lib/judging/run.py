@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from scripts.lib.base.errors import Problem
 from scripts.lib.base.stored_json import believed, now_utc
-from scripts.lib.judging.batch import Batch, BatchFile, Mix, make_batch
+from scripts.lib.judging.batch import Batch, BatchFile, MakeCanaries, Mix, make_batch
+from scripts.lib.judging.canaries import make_canaries
 from scripts.lib.judging.instrument import findings
 from scripts.lib.judging.protocol import Judge, Stopped
+from scripts.lib.judging.run_result import RunResult
 from scripts.lib.prompts.types import Question
-from scripts.lib.scoring.judge_prompt import Malformed, score_reply
+from scripts.lib.scoring.judge_prompt import Malformed
 from scripts.lib.scoring.rubric import QuestionScore
 from scripts.lib.scoring.series import Item, Reply, Role
 from scripts.lib.scoring.verdict_store import (
@@ -37,27 +39,25 @@ MOST_QUARANTINED_IN_A_ROW = 2
 LEAST_CANARIES_ANSWERED = 0.5
 
 
-@dataclass(slots=True)
-class RunResult:
-    """What a run did: replies received, their cost in US dollars, and the batches it closed.
+Findings = Callable[[Sequence[ItemOutcome], Mapping[str, JudgeVerdict]], tuple[str, ...]]
 
-    `stopped`: why it stopped early; empty if it did not. `reviews`: the files in which an
-    answer's verdict changed. `damaged`: stored records that were left out.
-    """
 
-    replies: int = 0
-    usd: float = 0.0
-    closed: list[BatchRecord] = field(default_factory=list)
-    stopped: str = ""
-    reviews: tuple[str, ...] = ()
-    damaged: tuple[Problem, ...] = ()
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """How a kind of question to the judge is checked: its canaries, and the checks of a batch."""
+
+    canaries: MakeCanaries
+    findings: Findings
+
+
+ANSWER_CHECKS = Checks(make_canaries, findings)
 
 
 def _scored(item: Item, reply: Reply) -> QuestionScore:
     if reply.content is None:
         return QuestionScore((), unscored=reply.failure)
     try:
-        return score_reply(item.shown, reply.content)
+        return item.shown.score(reply.content)
     except Malformed as error:
         return QuestionScore((), unscored=f"malformed reply: {error}")
 
@@ -103,6 +103,7 @@ class JudgeRun:
     """One run of one judge over its store. `progress` is called with each item that has a reply.
 
     `use_failed`: batches that fail the checks are accepted, too; their findings are recorded.
+    `checks`: how the judge is checked.
     """
 
     def __init__(
@@ -111,8 +112,9 @@ class JudgeRun:
         store: VerdictStore,
         progress: Callable[[Item], object] = lambda item: None,
         use_failed: bool = False,
+        checks: Checks = ANSWER_CHECKS,
     ):
-        self._judge, self._store = judge, store
+        self._judge, self._store, self._checks = judge, store, checks
         self._progress, self._use_failed = progress, use_failed
         self.result = RunResult()
 
@@ -136,7 +138,8 @@ class JudgeRun:
             for start in range(0, len(todo), mix.pairs):
                 part = todo[start : start + mix.pairs]
                 asked = [questions[item.label] for item in part]
-                yield make_batch(self._judge.series, part, judged, asked, mix)
+                canaries = self._checks.canaries
+                yield make_batch(self._judge.series, part, judged, asked, mix, canaries)
 
         await self._all(batches())
         return self.result
@@ -190,7 +193,7 @@ class JudgeRun:
             await asyncio.to_thread(file.create, batch)
 
         async def keep(item: Item, reply: Reply) -> None:
-            verdict = self._verdict(batch, item, reply)
+            verdict = self._verdict(batch, item, reply, verdicts.get(item.digest))
             # In a thread, because syncing a file takes milliseconds, and replies come in meanwhile.
             await asyncio.to_thread(self._store.write, verdict)
             verdicts[item.digest] = verdict
@@ -202,7 +205,17 @@ class JudgeRun:
             await self._judge.ask(todo, file, keep)
         await self._close(batch, verdicts)
 
-    def _verdict(self, batch: Batch, item: Item, reply: Reply) -> JudgeVerdict:
+    def _verdict(
+        self, batch: Batch, item: Item, reply: Reply, before: JudgeVerdict | None
+    ) -> JudgeVerdict:
+        """The verdict of a reply.
+
+        `before`: that of an earlier run in the same batch, which failed but may have been paid for.
+        """
+        if before is not None:
+            reply = replace(reply, usd=reply.usd + before.reply.usd)
+        last = self._store.read(item.digest)
+        times = (last.times if last is not None else 0) + (not reply.transient)
         return JudgeVerdict(
             digest=item.digest,
             series=self._judge.series.name,
@@ -214,13 +227,14 @@ class JudgeRun:
             transient=reply.transient,
             reply=reply,
             judged_utc=now_utc(),
+            times=times,
         )
 
     async def _close(self, batch: Batch, verdicts: Mapping[str, JudgeVerdict]) -> None:
         outcomes = tuple(_outcomes(self._store, batch, verdicts))
         if not _is_ripe(outcomes):
             raise Stopped("too few canaries of a batch were answered to check it; it stays open")
-        problems = findings(outcomes, verdicts)
+        problems = self._checks.findings(outcomes, verdicts)
         status = QUARANTINED if problems and not self._use_failed else ACCEPTED
         if all(item.role is Role.CALIBRATION for item in batch.items):
             status = CALIBRATION

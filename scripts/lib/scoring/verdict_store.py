@@ -33,6 +33,9 @@ from scripts.lib.scoring.series import Item, Reply, Role, Series, Usage, verdict
 
 SCHEMA_VERSION = 1
 T = TypeVar("T")
+# A reply that gives no score (malformed, cut off, refused) is asked for again by later runs, until
+# there were this many.
+MOST_TIMES = 3
 ACCEPTED, QUARANTINED, CALIBRATION = "accepted", "quarantined", "calibration"
 
 
@@ -44,7 +47,10 @@ def _sealed_text(record: Any, **more: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class JudgeVerdict:
-    """One stored judgement. `label` is the question first judged with this material."""
+    """One stored judgement. `label` is the question first judged with this material.
+
+    `times`: the replies to it so far, over all runs; a transient failure is none.
+    """
 
     digest: str
     series: str
@@ -56,6 +62,12 @@ class JudgeVerdict:
     transient: bool
     reply: Reply
     judged_utc: str
+    times: int = 1
+
+    @property
+    def is_final(self) -> bool:
+        """True if the judge is not asked again: it gave a score, or none in MOST_TIMES replies."""
+        return not self.transient and (self.score is not None or self.times >= MOST_TIMES)
 
     @property
     def score(self) -> int | None:
@@ -174,6 +186,13 @@ class VerdictStore:
             if verdict and verdict.role is Role.PAIR and self.usable(verdict.pair):
                 yield verdict
 
+    def sample(self) -> Iterator[JudgeVerdict]:
+        """Verdicts of every role and batch in the order of their digests, so a random sample."""
+        for file in sorted(self.folder.glob("[0-9a-f][0-9a-f]/*.json")):
+            verdict = self.read(file.stem)
+            if verdict is not None:
+                yield verdict
+
     def path(self, digest: str) -> Path:
         """The file of a verdict."""
         return self.folder / digest[:2] / f"{digest}.json"
@@ -224,10 +243,10 @@ class VerdictStore:
     def usable(self, pair: str) -> JudgeVerdict | None:
         """The verdict that counts for a pair; None if there is none.
 
-        Its batch was accepted, and its reply is final: scored, or unscored for good.
+        Its batch was accepted, and it is final: scored, or unscored for good.
         """
         verdict = self.read(verdict_digest(self.series, pair))
-        if verdict is None or verdict.transient or verdict.batch not in self.batches:
+        if verdict is None or not verdict.is_final or verdict.batch not in self.batches:
             return None
         return verdict if self.batches[verdict.batch].status == ACCEPTED else None
 
@@ -237,7 +256,7 @@ class VerdictStore:
         verdict, file = self.read(digest), str(self.path(digest))
         if file in self.damaged:
             return str(self.damaged[file])
-        if verdict is not None and verdict.transient:
+        if verdict is not None and not verdict.is_final and verdict.score is None:
             return verdict.scored.unscored
         if verdict is not None and verdict.batch not in self.batches:
             return f"batch {verdict.batch} of the judge is not finished"

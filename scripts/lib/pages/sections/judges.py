@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
-from scripts.lib.base.markdown import DASH, code, number, table, text
+from scripts.lib.base.estimates import Estimate, pass_rate
+from scripts.lib.base.markdown import DASH, code, number, rate, table, text
 from scripts.lib.judging.instrument import Measure, SeriesReport, agreement, proportion, report_of
+from scripts.lib.registry.types import plain_name
 from scripts.lib.results.review_rows import ReviewRow
-from scripts.lib.scoring.scorers import Scorer
+from scripts.lib.scoring.rubric import PASS_SCORE
+from scripts.lib.scoring.scorers import ONLY_CHECKS, Scorer
+from scripts.lib.scoring.series import Series
 from scripts.lib.settings.judge_config import CHECKS
 from scripts.lib.tables.profile_part import ProfilePart
+from scripts.lib.tables.setups import by_question, quality_rows
 
+# Marks a judge of the judged model's family.
+SAME_FAMILY = "†"
+(CHECKED,) = ONLY_CHECKS
 # Column of a review with a scorer's own score.
 _COLUMN = "{name}_score"
 # Measure -> its description, and whether it is a share.
@@ -37,7 +46,41 @@ def scorer_name(scorer: Scorer) -> str:
 
 def leading_scorer(part: ProfilePart) -> str:
     """The scorer whose scores this part shows."""
-    return scorer_name(part.plan.scorers[0])
+    leading = part.plan.scorers[0]
+    if leading.series is None or not leading.uses_checks:
+        return scorer_name(leading)
+    return f"{scorer_name(leading)}, and from {scorer_name(CHECKED)} where they score it fully"
+
+
+def is_same_family(judge: Series, model_name: str) -> bool:
+    """True if the judge's family (the first word of its name) is in the model's name."""
+    words = [re.findall(r"[a-z]+", plain_name(name)) for name in (judge.model, model_name)]
+    return bool(words[0]) and words[0][0] in words[1]
+
+
+def rates_table(part: ProfilePart) -> str:
+    """The pass rates of each setup by each scorer; empty with less than two scorers."""
+    scorers = part.plan.scorers
+    if len(scorers) < 2:
+        return ""
+    rows = []
+    for c in quality_rows(part.setups):
+        cells = [code(c.name)]
+        for scorer in scorers:
+            own = scorer.series is not None and is_same_family(scorer.series, c.model.name)
+            cells.append(rate(_rate(c.rows, scorer.name)) + (f" {SAME_FAMILY}" if own else ""))
+        rows.append(cells)
+    return table(rows, ("setup", *(scorer_name(scorer) for scorer in scorers)))
+
+
+def _rate(rows: Sequence[ReviewRow], name: str) -> Estimate | None:
+    """The pass rate over the answers that a scorer gave a score."""
+
+    def passed(row: ReviewRow) -> float | None:
+        score = _score(row, name)
+        return None if score is None else float(score >= PASS_SCORE)
+
+    return pass_rate(by_question(rows, passed))
 
 
 def _score(row: ReviewRow, name: str) -> int | None:
@@ -56,13 +99,21 @@ def _figure(measure: Measure | None, is_share: bool) -> str:
 
 
 def scorers_table(part: ProfilePart) -> str:
-    """How many answers each scorer scored, and how far it agrees with the leading one."""
+    """The share of its answers that each scorer scored, and its agreement with the leading one."""
     rows = [row for c in part.setups for row in c.rows if row.status != "error"]
     leading = part.plan.scorers[0].name
+    cells = (cell for shard in part.plan.shards for cell in shard.cells)
+    questions = {(cell.id.suite, cell.id.question): cell.question for cell in cells}
     lines = []
     for scorer in part.plan.scorers:
-        count = sum(_score(row, scorer.name) is not None for row in rows)
-        scored = proportion("scored", count, len(rows))
+        asked = [
+            row
+            for row in rows
+            if (question := questions.get((row.suite, row.question_id))) is None
+            or not scorer.why_not_asked(question)
+        ]
+        count = sum(_score(row, scorer.name) is not None for row in asked)
+        scored = proportion("scored", count, len(asked))
         found = {} if scorer.name == leading else _agreement(rows, leading, scorer.name)
         lines.append(
             [
