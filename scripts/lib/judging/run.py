@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 from scripts.lib.base.errors import Problem
 from scripts.lib.base.stored_json import believed, now_utc
-from scripts.lib.judging.batch import Batch, BatchFile, Mix, make_batch
-from scripts.lib.judging.instrument import findings
+from scripts.lib.judging.batch import Batch, BatchFile, Known, Mix, make_batch
+from scripts.lib.judging.calibration import calibration_findings
+from scripts.lib.judging.instrument import findings, gate_findings, items_of, series_findings
 from scripts.lib.judging.protocol import Judge, Stopped
-from scripts.lib.prompts.types import Question
 from scripts.lib.scoring.judge_prompt import Malformed, score_reply
 from scripts.lib.scoring.rubric import QuestionScore
 from scripts.lib.scoring.series import Item, Reply, Role
@@ -116,17 +116,9 @@ class JudgeRun:
         self._progress, self._use_failed = progress, use_failed
         self.result = RunResult()
 
-    async def pairs(
-        self,
-        pairs: Sequence[Item],
-        judged: Sequence[Item],
-        questions: Mapping[str, Question],
-        mix: Mix,
-    ) -> RunResult:
-        """Judge `pairs`, which have no usable verdict, after the batches that are still open.
-
-        `judged`: answers with a verdict, to draw retests from; `questions`: label -> question.
-        """
+    async def pairs(self, pairs: Sequence[Item], known: Known, mix: Mix) -> RunResult:
+        """Judge `pairs`, which have no usable verdict, after the batches that are still open."""
+        self._check_stop()
         left_open = batches_in_hand(self._store)
         open_items = {item.digest for batch in left_open for item in batch.items}
         todo = [item for item in pairs if item.digest not in open_items]
@@ -135,11 +127,21 @@ class JudgeRun:
             yield from left_open
             for start in range(0, len(todo), mix.pairs):
                 part = todo[start : start + mix.pairs]
-                asked = [questions[item.label] for item in part]
-                yield make_batch(self._judge.series, part, judged, asked, mix)
+                # A batch has to prove the judge if none is accepted or could still be.
+                hopes = left_open or (start and not self.result.closed)
+                first = not hopes and not self._accepted()
+                yield make_batch(self._judge.series, part, known, mix, first)
 
         await self._all(batches())
         return self.result
+
+    def _check_stop(self) -> None:
+        """Raise Stopped if the series was stopped: no more is paid for."""
+        if self._store.stop and not self._use_failed:
+            raise Stopped(
+                f"the series was stopped ({self._store.stop}); a greater judge.round starts a new "
+                "one, whose calibration shows whether the judge can be used"
+            )
 
     async def calibrate(self, batch: Batch) -> RunResult:
         """Judge answers with known scores. The verdicts measure the judge and score no answer."""
@@ -218,12 +220,14 @@ class JudgeRun:
 
     async def _close(self, batch: Batch, verdicts: Mapping[str, JudgeVerdict]) -> None:
         outcomes = tuple(_outcomes(self._store, batch, verdicts))
-        if not _is_ripe(outcomes):
+        is_calibration = all(item.role is Role.CALIBRATION for item in batch.items)
+        if is_calibration:
+            status, problems, stops = CALIBRATION, tuple(calibration_findings(outcomes)), ""
+        elif not _is_ripe(outcomes):
             raise Stopped("too few canaries of a batch were answered to check it; it stays open")
-        problems = findings(outcomes, verdicts)
-        status = QUARANTINED if problems and not self._use_failed else ACCEPTED
-        if all(item.role is Role.CALIBRATION for item in batch.items):
-            status = CALIBRATION
+        else:
+            problems, stops = self._findings(outcomes, verdicts)
+            status = QUARANTINED if problems and not self._use_failed else ACCEPTED
         usd = sum(verdict.reply.usd for verdict in verdicts.values())
         record = BatchRecord(
             batch=batch.name,
@@ -233,11 +237,14 @@ class JudgeRun:
             items=outcomes,
             usd=round(usd, 6),
             opened_utc=batch.opened_utc,
-            closed_utc=now_utc(),
+            # The order of the batches counts, and several may be closed within a second.
+            closed_utc=now_utc("microseconds"),
+            stops=stops,
         )
         await asyncio.to_thread(self._store.write_closed, record)
         self._store.remember(record)
         self.result.closed.append(record)
+        self._check_stop()
         last = self.result.closed[-MOST_QUARANTINED_IN_A_ROW:]
         if len(last) == MOST_QUARANTINED_IN_A_ROW and all(
             record.status == QUARANTINED for record in last
@@ -245,3 +252,26 @@ class JudgeRun:
             raise Stopped(
                 f"{len(last)} batches in a row failed the instrument checks: {problems[0]}"
             )
+
+    def _findings(
+        self, outcomes: Sequence[ItemOutcome], verdicts: Mapping[str, JudgeVerdict]
+    ) -> tuple[tuple[str, ...], str]:
+        """What is wrong with the batch, and why the series ends with it (empty: it does not).
+
+        A first batch that fails by itself is not the end: there is nothing to compare it with.
+        """
+        own = findings(outcomes, verdicts)
+        # A judge that failed just now is not proved by a single batch that goes well.
+        failed = [record for record in self.result.closed if record.status == QUARANTINED]
+        if failed and not own:
+            own = tuple(
+                f"with the failed batches of this run: {said}"
+                for said in gate_findings([*items_of(failed), *outcomes])
+            )
+        earlier = items_of(self._accepted())
+        whole = series_findings(earlier, outcomes) if earlier or not own else ()
+        return (*own, *whole), whole[0] if whole else ""
+
+    def _accepted(self) -> list[BatchRecord]:
+        """The accepted batches of the series, the oldest first."""
+        return [record for record in self._store.in_order if record.status == ACCEPTED]

@@ -18,8 +18,13 @@ from scripts.lib.base.results_tree import drop
 from scripts.lib.engines.protocol import EngineFailure, LoadSettings
 from scripts.lib.engines.server_flags import probe
 from scripts.lib.engines.server_start import start_server
-from scripts.lib.judging.answers import Answer, sort_answers, waiting_reviews
-from scripts.lib.judging.batch import Batch, calibration_batch, mix_of
+from scripts.lib.judging.answers import (
+    Answer,
+    sort_answers,
+    waiting_reviews,
+    with_known_scores,
+)
+from scripts.lib.judging.batch import Batch, Known, calibration_batch, mix_of
 from scripts.lib.judging.calibration import KnownAnswer
 from scripts.lib.judging.cost import Budget
 from scripts.lib.judging.protocol import Judge, Stopped
@@ -152,7 +157,7 @@ def _judge(
 
 def _calibration(store: VerdictStore, known: Sequence[KnownAnswer]) -> Batch:
     """The batch of these answers that an earlier call left open, else a new one."""
-    new = calibration_batch(store.series, [(k.question, k.shown, k.score) for k in known])
+    new = calibration_batch(store.series, [(k.question, k.shown, k.score, k.kind) for k in known])
     wanted = {item.shown.pair for item in new.items}
     for old in batches_in_hand(store):
         if {i.shown.pair for i in old.items} == wanted and all(
@@ -203,7 +208,11 @@ def judge_answers(
     result = RunResult()
 
     def work(run: JudgeRun) -> Awaitable[RunResult]:
-        return run.pairs(todo.pending, todo.judged, todo.questions, mix)
+        measured = with_known_scores(series, todo, [*answers, *beside])
+        # Of all suites, so that the anchors do not depend on what is asked in this run.
+        asked = tuple(q for suite in planner.suites.values() for q in suite.questions)
+        known = Known(asked, measured.judged, measured.checked)
+        return run.pairs(measured.pending, known, mix)
 
     if todo.pending or any(store.open_batches()):
         try:

@@ -20,6 +20,10 @@ from scripts.lib.scoring.judge_prompt import (
     prompt_identity,
 )
 
+# Increase it if the instrument checks accept other batches: what an older version accepted is not
+# proved by the new one, so a new series begins.
+GATES_VERSION = 2
+
 
 class Role(StrEnum):
     """The purpose of an item of a batch. The judge cannot see it."""
@@ -60,6 +64,7 @@ def make_series(scorer: str, model: str, max_tokens: int, round_: int, **more: A
         "scoring": SCORING_VERSION,
         "max_tokens": max_tokens,
         "round": round_,
+        "gates": GATES_VERSION,
     }
     return Series(scorer, model, identity | more)
 
@@ -99,7 +104,10 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One answer to be judged. `kind` and the score `expected` are for canaries and calibration.
+    """One answer to be judged. `kind`: what a canary or a calibration answer tests.
+
+    `expected`: the score that it deserves; of other answers, the score by the checks if they decide
+    everything, else None. `source`: the model that gave the answer; the judge does not see it.
 
     `digest` names the verdict. It depends on the batch for a retest and a canary, so these are
     never answered from the store.
@@ -111,6 +119,7 @@ class Item:
     shown: Material
     kind: str = ""
     expected: int | None = None
+    source: str = ""
 
 
 def verdict_digest(series: Series, pair: str, salt: str = "") -> str:
