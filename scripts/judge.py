@@ -23,19 +23,22 @@ from tabulate import tabulate
 
 from scripts.lib.base.command import Parser, run_job
 from scripts.lib.base.errors import BenchError, tell_left_out
-from scripts.lib.base.layout import PAIRS_TABLE
+from scripts.lib.base.layout import PAIRS_TABLE, TABLES
 from scripts.lib.base.results_tree import drop
 from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.base.untrusted_text import one_line as shown
-from scripts.lib.judging.answers import stored_answers
+from scripts.lib.judging.answers import pair_item, stored_answers
 from scripts.lib.judging.calibration import (
     CALIBRATION_FILE,
     KnownAnswer,
+    calibration_findings,
     calibration_measures,
-    is_fit,
     load_calibration,
+    outcomes,
+    probes,
     scored_by_checks,
 )
+from scripts.lib.judging.cost import expected_usd, measured, size_of
 from scripts.lib.judging.instrument import figures
 from scripts.lib.judging.pair_checks import all_reports
 from scripts.lib.judging.pairs import check_compared, pair_results, pairs_text, setup_pairs
@@ -43,6 +46,7 @@ from scripts.lib.judging.run_result import RunResult, summary_line
 from scripts.lib.judging.stage import calibrate, drop_reviews, judge_answers, judge_pairs
 from scripts.lib.planning.disk import load_planner, planners
 from scripts.lib.planning.plan import Plan, Planner, make_plan, seen_from_elsewhere
+from scripts.lib.scoring.series import Series
 from scripts.lib.scoring.verdict_store import QUARANTINED, BatchRecord, VerdictStore
 from scripts.lib.settings.judge_config import CHECKS, CLAUDE, LOCAL, PAIRS
 from scripts.lib.settings.run_config import Config, load_config
@@ -131,20 +135,45 @@ def _pairs(arguments: argparse.Namespace) -> None:
 def _calibrate(arguments: argparse.Namespace) -> int:
     """Score the calibration set; the exit code is 1 if the scorer does not meet the limits."""
     config = load_config(tuple(arguments.configfile))
-    known = load_calibration(load_planner(config).suites, arguments.file)
+    suites = load_planner(config).suites
+    known = [*load_calibration(suites, arguments.file), *probes(suites)]
+    known = list({k.shown.pair: k for k in known}.values())
     rows = _scored(config, arguments.scorer, known)
-    measures = calibration_measures(rows)
+    found = outcomes(rows)
     if arguments.verbose:
         table = [
             [k.question.suite, k.question.id, k.score, score, shown(reason)[:100]]
             for k, score, reason in rows
         ]
         print(tabulate(table, ["suite", "question", "known", "score", "reason"]), end="\n\n")
-    print(figures(measures))
-    fit = is_fit(measures)
-    meets = "meets" if fit else "does not meet"
+    print(figures(calibration_measures(found)))
+    problems = list(calibration_findings(found))
+    meets = "does not meet" if problems else "meets"
     print(f"\n{arguments.scorer}: {meets} the limits of a judge ({len(known)} answers)")
-    return 0 if fit else 1
+    for problem in problems:
+        print(f"- {shown(problem)}")
+    stamps = list(TABLES.glob("plan.*.json"))
+    if arguments.scorer != CHECKS and stamps:
+        # The scores of the series are ranked now, or not any more.
+        for stamp in stamps:
+            drop(stamp)
+        print("tables and pages are out of date; snakemake results_so_far makes them again")
+    return 1 if problems else 0
+
+
+def _print_price(config: Config, series: Series, known: Iterable[KnownAnswer]) -> None:
+    """Say what a calibration costs before it is paid for. A local judge costs nothing."""
+    if series.scorer != CLAUDE:
+        return
+    claude = config.judge.claude
+    items = (pair_item(series, k.question.name_in_full, k.shown) for k in known)
+    sizes = list(map(size_of, items))
+    likely = expected_usd(sizes, claude, measured(VerdictStore(series)))
+    print(
+        f"{len(sizes)} answers to {claude.model}: about ${likely:.2f}; "
+        f"at most judge.claude.max_usd, ${claude.max_usd:g}",
+        file=sys.stderr,
+    )
 
 
 def _scored(
@@ -155,6 +184,7 @@ def _scored(
     planner = load_planner(replace(config, judge=replace(config.judge, scorers=(scorer,))))
     series = planner.scorers[0].series
     assert series is not None
+    _print_price(config, series, known)
     store, record = VerdictStore(series), calibrate(series, planner, known)
     found = {item.pair: store.read(item.digest) for item in record.items}
     verdicts = [(k, found[k.shown.pair]) for k in known]
@@ -173,6 +203,8 @@ def _series(arguments: argparse.Namespace) -> None:
             f"{report.series}: {report.accepted} batches accepted, "
             f"{len(report.quarantined)} quarantined, ${report.usd:.4f}"
         )
+        if report.standing:
+            print(f"not ranked: {shown(report.standing)}")
         print(figures(report.measures), end="\n\n")
         _print_quarantined(report.quarantined, sys.stderr)
 

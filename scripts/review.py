@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.lib.base.command import Parser, run_job
@@ -18,15 +19,18 @@ from scripts.lib.base.errors import BenchError
 from scripts.lib.base.output_forms import TERMINAL
 from scripts.lib.base.safe_files import write_atomic
 from scripts.lib.judging.answers import (
+    Answer,
+    Beside,
     Work,
     asked_answers,
+    beside_answers,
     estimate,
     sort_asked,
     stored_answers,
 )
 from scripts.lib.judging.batch import mix_of
 from scripts.lib.judging.cost import Measured, measured, prompt_tokens, size_of
-from scripts.lib.judging.pair_checks import LEAST_PAIR_CANARIES
+from scripts.lib.judging.pair_checks import pair_canary_count
 from scripts.lib.judging.pairs import asked_pairs, setup_pairs
 from scripts.lib.judging.protocol import Stopped
 from scripts.lib.planning.disk import for_model, load_planner, planners
@@ -56,18 +60,22 @@ def _estimate(config: Config) -> None:
         if scorer.series is None or scorer.pairs is None:
             print(f"{scorer.name}: scores {len(answers)} stored answers, free of charge")
             continue
+        store = VerdictStore(scorer.series)
         asked = {
-            scope: sort_asked(
-                VerdictStore(scorer.series), asked_answers(scorer.series, answers, scope)
-            )
+            scope: sort_asked(store, asked_answers(scorer.series, answers, scope))
             for scope in (UNCHECKED, ALL)
         }
+        beside = {scope: _beside(store, work, answers) for scope, work in asked.items()}
         of_pairs = VerdictStore(scorer.pairs)
         asked[PAIRS] = sort_asked(of_pairs, asked_pairs(scorer.pairs, pairs))
-        known = {scope: measured(VerdictStore(scorer.series)) for scope in asked}
+        beside[PAIRS] = Beside(pair_canary_count, not of_pairs.accepted, len(asked[PAIRS].judged))
+        known = {scope: measured(store) for scope in asked}
         known[PAIRS] = measured(of_pairs)
         print(f"{scorer.name}: {scorer.series.model}; judge.scope is {judge.scope}")
-        rows = [_price(scope, work, config, known[scope]) for scope, work in asked.items()]
+        rows = [
+            [scope, *_price(work, config, known[scope], beside[scope])]
+            for scope, work in asked.items()
+        ]
         headers = [
             "scope",
             "pending",
@@ -80,19 +88,30 @@ def _estimate(config: Config) -> None:
         columns = len(headers) if scorer.name == CLAUDE else 5
         print(TERMINAL.table([row[:columns] for row in rows], headers[:columns]))
         if scorer.name == CLAUDE:
-            _remarks(asked[judge.scope], config, known[judge.scope], scorer.series)
+            now = judge.scope
+            _remarks(asked[now], config, known[now], beside[now], scorer.series)
 
 
-def _price(scope: str, work: Work, config: Config, known: Measured | None) -> list[object]:
-    """A row of the table: what one scope asks, and its price."""
+def _beside(store: VerdictStore, work: Work, answers: Sequence[Answer]) -> Beside:
+    """What the batches of this work have beside its answers."""
+    pending = {item.shown.pair for item in work.pending}
+    distinct = {answer.shown.pair: answer.question for answer in answers}
+    asked = (question for pair, question in distinct.items() if pair in pending)
+    others = (question for pair, question in distinct.items() if pair not in pending)
+    return beside_answers(asked, others, not store.accepted, len(work.judged))
+
+
+def _price(work: Work, config: Config, known: Measured | None, beside: Beside) -> list[object]:
+    """What one scope asks, and its price."""
     judge = config.judge
-    least = LEAST_PAIR_CANARIES if scope == PAIRS else 0
-    found = estimate(map(size_of, work.pending), judge.claude, mix_of(judge), known, least)
+    found = estimate(map(size_of, work.pending), judge.claude, mix_of(judge), known, beside)
     counts = [len(work.pending), len(work.judged), len(work.quarantined), found.requests]
-    return [scope, *counts, f"${found.expected_usd:.2f}", f"${found.at_most_usd:.2f}"]
+    return [*counts, f"${found.expected_usd:.2f}", f"${found.at_most_usd:.2f}"]
 
 
-def _remarks(work: Work, config: Config, known: Measured | None, series: Series) -> None:
+def _remarks(
+    work: Work, config: Config, known: Measured | None, beside: Beside, series: Series
+) -> None:
     """What the prices rest on, and what `max_usd` allows."""
     claude, mix = config.judge.claude, mix_of(config.judge)
     source = (
@@ -100,17 +119,17 @@ def _remarks(work: Work, config: Config, known: Measured | None, series: Series)
         if known is not None
         else "the length of the texts, since too few replies are stored to measure"
     )
-    print(f"  requests include canaries and retests; 'about' rests on {source}")
+    print(f"  requests include canaries, checked answers and retests; 'about' rests on {source}")
     if known is None and claude.options:
         print("  effort and adaptive thinking change the tokens of a reply: 'about' may be too low")
     print(f"  a run stops before it exceeds max_usd ({claude.max_usd:g}), with api: {claude.api}")
-    full = estimate(map(size_of, work.pending[: mix.pairs]), claude, mix, known)
+    full = estimate(map(size_of, work.pending[: mix.pairs]), claude, mix, known, beside)
     if claude.batched and full.at_most_usd:
-        beside = int(claude.max_usd / full.at_most_usd)
+        at_once = int(claude.max_usd / full.at_most_usd)
         batches = -(-len(work.pending) // mix.pairs)
         print(
-            f"  {batches} message batches reserve ${full.at_most_usd:.2f} each: max_usd lets "
-            f"{min(beside, batches)} run side by side; ${batches * full.at_most_usd:.2f} lets all"
+            f"  {batches} message batches reserve up to ${full.at_most_usd:.2f} each: max_usd lets "
+            f"{min(at_once, batches)} run side by side; ${batches * full.at_most_usd:.2f} lets all"
         )
     if work.pending and has_key():
         _count(series, list(work.pending[:MOST_COUNTED]), config)

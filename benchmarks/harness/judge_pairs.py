@@ -34,6 +34,7 @@ from tabulate import tabulate
 
 from benchmarks.harness.checkout import ROOT, scratch_checkout
 from scripts.lib.base.layout import RESULTS
+from scripts.lib.judging.batch import Known
 from scripts.lib.judging.pair_checks import make_pair_canaries, pair_findings
 from scripts.lib.judging.pairs import decision
 from scripts.lib.prompts.loader import load_suites
@@ -144,15 +145,14 @@ def refused(judge: Judge) -> tuple[float, float]:
     """
     series = make_series("claude", "simulated", 1024, 0, compares=True)
     suites = load_suites(Path("benchmarks/prompts/v1")).values()
-    questions = [q for suite in suites for q in suite.questions]
+    known = Known([q for suite in suites for q in suite.questions])
     first = ever = 0
     for number in range(RUNS_OF_GATES):
         chance, before = random.Random(number), list[BatchRecord]()
         for place in range(SERIES_BATCHES):
-            asked = chance.sample(questions, 24)
-            made = make_pair_canaries(series, f"b{number}/{place}", asked, 0)
+            made = make_pair_canaries(series, f"b{number}/{place}", (), known, 0.0, not place)
             outcomes = tuple(_outcome(item, judge(item, chance)) for item in made)
-            if pair_findings(outcomes, {}, before):
+            if pair_findings(outcomes, {}, (), before).findings:
                 first += place == 0
                 ever += 1
                 break

@@ -16,7 +16,9 @@ from functools import cache
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from scripts.lib.judging.canaries import score_by_checks
 from scripts.lib.prompts.types import Question
+from scripts.lib.scoring.rubric import PASS_SCORE
 from scripts.lib.scoring.score import score_answer
 
 Grader = Callable[["Prompt"], str]
@@ -73,16 +75,21 @@ def plain(text: str) -> str:
 
 
 def honest(questions: Iterable[Question]) -> Grader:
-    """Knows the references: a whole one is right, a part of it half right, all else wrong."""
-    known = {question.prompt.strip(): plain(question.reference_answer) for question in questions}
+    """Knows what the checks know, and the references.
+
+    Where the checks decide everything, it passes what they pass. Else a whole reference is right, a
+    part of it half right, all else wrong.
+    """
+    known = {question.prompt.strip(): question for question in questions}
 
     def grade(prompt: Prompt) -> str:
-        reference = next(
-            (answer for text, answer in known.items() if prompt.question.endswith(text)), ""
-        )
+        question = next((q for text, q in known.items() if prompt.question.endswith(text)), None)
+        reference = plain(question.reference_answer) if question is not None else ""
+        score = score_by_checks(question, prompt.answer) if question is not None else None
         answer = plain(prompt.answer)
         note = f"about {answer[:30]!r} on {prompt.question[-30:]!r}"
-        if reference and reference in answer:
+        is_right = reference and reference in answer if score is None else score >= PASS_SCORE
+        if is_right and answer:
             return verdicts(prompt, "met", f"right {note}")
         if len(answer) >= 60 and answer in reference:
             return verdicts(prompt, "partly", f"half {note}")

@@ -10,7 +10,7 @@ import pytest
 
 from scripts.lib.authoring.prompt_lint import uses_code
 from scripts.lib.judging.answers import pair_item
-from scripts.lib.judging.batch import Mix
+from scripts.lib.judging.batch import Known, Mix
 from scripts.lib.judging.claude import ClaudeJudge
 from scripts.lib.judging.claude_batches import ClaudeBatchesJudge
 from scripts.lib.judging.cost import Budget, measured
@@ -73,7 +73,7 @@ def run(
     async def go() -> RunResult:
         try:
             todo = [item for item in items if store.usable(item.shown.pair) is None]
-            return await JudgeRun(judge, store).pairs(todo, (), ASKED, mix)
+            return await JudgeRun(judge, store).pairs(todo, Known(QUESTIONS), mix)
         finally:
             await judge.close()
 

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from scripts.lib.base.errors import BenchError
-from scripts.lib.judging.batch import BatchFile, Mix
+from scripts.lib.judging.batch import LEAST_RETESTS, BatchFile, Mix
+from scripts.lib.judging.canaries import canary_count
 from scripts.lib.judging.claude import (
     RETRIES,
     ClaudeJudge,
@@ -175,7 +176,7 @@ def test_the_deadline_covers_connecting(store: VerdictStore) -> None:
     run(store, items(1), replace(CONFIG, deadline_s=1.0), Mix(1, 0.0, 0.0))
     assert time.monotonic() - begin < 8
     # The run stops before the last items, whichever they are.
-    verdicts = [store.read(file.stem) for file in store.folder.glob("??/*.json")]
+    verdicts = [store.read(file.stem) for file in store.folder.glob("[0-9a-f][0-9a-f]/*.json")]
     assert verdicts and all(v and v.scored.unscored.startswith("no answer") for v in verdicts)
 
 
@@ -598,18 +599,18 @@ def test_equal_batches_whose_ids_were_lost_are_each_found_again(
         server._create(body)
         return 200, {}, None
 
+    # The first batch of a series is larger than the others.
+    run(store, items(15), BATCHED, Mix(15, 0.1, 0.05))
     server.fault = lose
     # All batches are open before the first reply is lost, which ends the run.
     server.latency_s = 0.5
-    assert "no answer" in run(store, items(45), BATCHED, Mix(15, 0.1, 0.05)).stopped
+    assert "no answer" in run(store, items(60), BATCHED, Mix(15, 0.1, 0.05)).stopped
     server.latency_s = 0.0
-    assert (
-        len(server.batches) == 3
-        and len({len(batch.requests) for batch in server.batches.values()}) == 1
-    )
+    _, *lost = server.batches.values()
+    assert len(lost) == 3 and len({len(batch.requests) for batch in lost}) == 1
     server.fault = lambda path, n, body: None
-    assert not run(store, items(45), BATCHED, Mix(15, 0.1, 0.05)).stopped
-    assert len(server.batches) == 3 and all(store.usable(item.shown.pair) for item in items(45))
+    assert not run(store, items(60), BATCHED, Mix(15, 0.1, 0.05)).stopped
+    assert len(server.batches) == 4 and all(store.usable(item.shown.pair) for item in items(60))
 
 
 def test_results_of_another_batch_are_not_ours(server: JudgeServer, store: VerdictStore) -> None:
@@ -691,6 +692,12 @@ def test_results_that_stay_incomplete_are_used_after_three_runs(
     assert sum("no result" in item.unscored for item in record.items) == 1
 
 
+def requests(answers: int, first: bool = True) -> int:
+    """The requests of a batch with this number of answers."""
+    own = answers + min(answers, LEAST_RETESTS)
+    return own + canary_count(first, own, 0.1)
+
+
 def test_batches_run_side_by_side_as_far_as_the_money_goes(
     server: JudgeServer, store: VerdictStore
 ) -> None:
@@ -702,7 +709,7 @@ def test_batches_run_side_by_side_as_far_as_the_money_goes(
     size = size_of(items(1)[0])
     assert at_most_usd(size, batched, known.least_input_tokens) < 0.7 * at_most_usd(size, batched)
     rest = items(90)[30:]
-    most = 30 * at_most_usd(size, batched, known.least_input_tokens)
+    most = requests(15, first=False) * at_most_usd(size, batched, known.least_input_tokens)
     server.polls_until_ended = 3
     seen: list[int] = []
     server.fault = lambda path, n, body: seen.append(  # type: ignore[func-returns-value]
@@ -714,7 +721,7 @@ def test_batches_run_side_by_side_as_far_as_the_money_goes(
 
 def test_a_batch_that_stays_open_binds_its_price(server: JudgeServer, store: VerdictStore) -> None:
     """It will be paid for, so no further batch may be created for the same money."""
-    limit = 1.2 * 28 * at_most_usd(size_of(items(1)[0]), BATCHED)
+    limit = 1.2 * requests(15) * at_most_usd(size_of(items(1)[0]), BATCHED)
     server.fault = lambda path, n, body: (404, {}, GONE) if path == FETCHED else None
     result = run(store, items(45), replace(BATCHED, max_usd=limit), Mix(15, 0.1, 0.05))
     assert result.stopped and len(server.batches) == 1
@@ -722,7 +729,7 @@ def test_a_batch_that_stays_open_binds_its_price(server: JudgeServer, store: Ver
 
 def test_batches_wait_for_each_others_money(server: JudgeServer, store: VerdictStore) -> None:
     """Each reserves most of the limit but costs little, so they are judged one after the other."""
-    limit = 1.2 * 28 * at_most_usd(size_of(items(1)[0]), BATCHED)
+    limit = 1.2 * requests(15) * at_most_usd(size_of(items(1)[0]), BATCHED)
     result = run(store, items(45), replace(BATCHED, max_usd=limit), Mix(15, 0.1, 0.05))
     assert not result.stopped and len(server.batches) == 3 and result.usd <= limit
 
@@ -746,9 +753,7 @@ import sys
 from pathlib import Path
 from tests.factories.judging import BATCHED, CONFIG, SERIES, items, run
 from scripts.lib.judging.batch import Mix
-from scripts.lib.scoring.scorers import scorers_of
-from scripts.lib.scoring.verdict_store import MOST_TIMES, VerdictStore
-from scripts.lib.settings.run_config import load_config
+from scripts.lib.scoring.verdict_store import VerdictStore
 config = BATCHED if sys.argv[2] == "batches" else CONFIG
 run(VerdictStore(SERIES, Path(sys.argv[1])), items(40), config, Mix(15, 0.1, 0.05))
 """

@@ -16,14 +16,15 @@ from scipy.stats import binomtest
 
 from scripts.lib.base.errors import BenchError
 from scripts.lib.judging import pairs as judging_pairs
-from scripts.lib.judging.batch import BatchFile, Mix, make_batch
+from scripts.lib.judging.batch import BatchFile, Known, Mix, make_batch
+from scripts.lib.judging.canaries import near_miss, right_answer
 from scripts.lib.judging.pair_checks import (
     LEAST_PAIR_CANARIES,
     NEAR_MISS,
+    PAIR_CHECKS,
     SAME_TWICE,
     all_reports,
     make_pair_canaries,
-    near_miss,
     pair_findings,
 )
 from scripts.lib.judging.pairs import (
@@ -38,7 +39,6 @@ from scripts.lib.judging.pairs import (
 )
 from scripts.lib.judging.protocol import Journal, Keep
 from scripts.lib.judging.run import JudgeRun
-from scripts.lib.judging.stage import pair_checks
 from scripts.lib.planning.modes import Mode
 from scripts.lib.scoring.judge_prompt import Malformed, material
 from scripts.lib.scoring.pair_prompt import (
@@ -63,7 +63,7 @@ from tests.factories.plans import plan_of_shards
 
 SERIES = make_series("claude", MODEL, 1024, 0, compares=True)
 MIX = Mix(40, 0.1, 0.05)
-WITH_NEAR_MISS = [question for question in QUESTIONS if near_miss(question) is not None]
+WITH_NEAR_MISS = [q for q in QUESTIONS if near_miss(q) is not None and right_answer(q) is not None]
 
 
 @pytest.fixture
@@ -105,8 +105,8 @@ def right_and_wrong(count: int, start: int = 0) -> list[Duel]:
 def judge(store: VerdictStore, grader: Grader, duels: Sequence[Duel]) -> FakeJudge:
     items = {i.digest: i for d in duels if not d.is_equal for i in duel_items(SERIES, d)}
     fake = FakeJudge(grader)
-    run = JudgeRun(fake, store, checks=pair_checks(store))
-    asyncio.run(run.pairs(list(items.values()), (), ASKED, MIX))
+    run = JudgeRun(fake, store, checks=PAIR_CHECKS)
+    asyncio.run(run.pairs(list(items.values()), Known(QUESTIONS), MIX))
     return fake
 
 
@@ -192,7 +192,7 @@ def test_quantisations_expert_counts_and_kv_types_are_compared_by_default() -> N
 
 
 def test_canaries_are_near_misses_in_both_orders_and_ties() -> None:
-    made = list(make_pair_canaries(SERIES, "b", QUESTIONS, 0))
+    made = list(make_pair_canaries(SERIES, "b", (), Known(QUESTIONS), 0.0, True))
     assert len(made) >= LEAST_PAIR_CANARIES and len({item.digest for item in made}) == len(made)
     near = [item for item in made if item.kind == NEAR_MISS]
     assert sum(item.expected == FIRST_BETTER for item in near) == len(near) / 2 >= 8
@@ -200,9 +200,8 @@ def test_canaries_are_near_misses_in_both_orders_and_ties() -> None:
         question, right = ASKED[item.label], item.expected == FIRST_BETTER
         good, bad = (item.shown.first, item.shown.second)[:: 1 if right else -1]
         assert good != bad
-        if question.fully_checked:
-            assert score_answer(question, good, "stop").passed
-            assert not score_answer(question, bad, "stop").passed
+        assert score_answer(question, good, "stop").passed
+        assert not score_answer(question, bad, "stop").passed
     same = [item for item in made if item.kind == SAME_TWICE]
     assert same and all(i.shown.first == i.shown.second and i.expected == TIE for i in same)
 
@@ -220,11 +219,11 @@ def _longer(prompt: Prompt) -> str:
 @pytest.mark.parametrize(
     ("grader", "said"),
     [
-        (_position("first"), "near-miss"),
+        (_position("first"), "near miss"),
         (_position("second"), "itself"),
-        (_position("equal"), "near-miss"),
-        (by_checks(QUESTIONS, right=0.0, seed=1), "near-miss"),
-        (_longer, "near-miss"),
+        (_position("equal"), "near miss"),
+        (by_checks(QUESTIONS, right=0.0, seed=1), "near miss"),
+        (_longer, "near miss"),
         (lambda prompt: "The first one.", "could not be used"),
     ],
     ids=["first", "second", "tie", "always wrong", "longer", "prose"],
@@ -250,12 +249,12 @@ def test_an_honest_judge_of_pairs_is_accepted(store: VerdictStore, right: float)
 
 
 def test_a_batch_whose_canaries_were_not_answered_is_not_believed() -> None:
-    assert any("no canary could be checked" in said for said in pair_findings((), {}))
+    assert any("no canary could be checked" in said for said in pair_findings((), {}).findings)
 
 
 def test_a_batch_of_pairs_comes_back_from_its_file(tmp_path: Path) -> None:
     items = [item for duel in right_and_wrong(3) for item in duel_items(SERIES, duel)]
-    batch = make_batch(SERIES, items, (), QUESTIONS, MIX, make_pair_canaries)
+    batch = make_batch(SERIES, items, Known(QUESTIONS), MIX, canaries=make_pair_canaries)
     file = BatchFile(tmp_path / "open.json")
     file.create(batch)
     assert file.load() == batch

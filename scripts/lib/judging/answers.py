@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import random
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scripts.lib.base.stored_json import Damaged
-from scripts.lib.judging.batch import Mix
-from scripts.lib.judging.canaries import canary_count
+from scripts.lib.judging.batch import Mix, retest_count
+from scripts.lib.judging.canaries import (
+    LEAST_CHECKED,
+    canary_count,
+    is_provable,
+    score_by_checks,
+)
 from scripts.lib.judging.cost import Measured, RequestSize, at_most_usd, expected_usd, size_of
 from scripts.lib.planning.cell_record import read_cell
 from scripts.lib.planning.plan import Cell, Plan, Shard
@@ -28,15 +34,21 @@ from scripts.lib.settings.judge_config import ClaudeConfig
 # For English text. A missing answer is estimated to be as long as its token limit allows.
 ANSWER_CHARACTERS_PER_TOKEN = 5.0
 NO_SERIES = Series("", "", {})
+# A batch takes its checked answers from at most this many that need no verdict.
+MOST_CHECKED = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One stored answer as it is shown to a judge, and the review that needs its score."""
+    """One stored answer as it is shown to a judge, and the review that needs its score.
+
+    `source`: the model that gave it, which the judge does not see.
+    """
 
     question: Question
     shown: Material
     review: str
+    source: str = ""
 
     @property
     def label(self) -> str:
@@ -61,7 +73,8 @@ def stored_answer(shard: Shard, cell: Cell, review: Review) -> Answer | None:
     answer = _answer(Path(shard.folder) / cell.file_name)
     if answer is None:
         return None
-    return Answer(cell.question, material(cell.question, *answer), review.file)
+    shown = material(cell.question, *answer)
+    return Answer(cell.question, shown, review.file, shard.model.key)
 
 
 def stored_answers(
@@ -79,10 +92,9 @@ def stored_answers(
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An item for a judge, its question, and the reviews that show its verdict."""
+    """An item for a judge, and the reviews that show its verdict."""
 
     item: Item
-    question: Question
     reviews: tuple[str, ...]
 
 
@@ -91,46 +103,78 @@ class Work:
     """What a judge has to do.
 
     `pending`: items without a usable verdict. `judged`: items with one, for retests. `quarantined`:
-    items that are left out because their batch failed. `questions`: label -> question.
+    items that are left out because their batch failed. `checked`: answers whose score the checks
+    know, to measure the judge with (see `with_known_scores`).
     """
 
     pending: tuple[Item, ...]
     judged: tuple[Item, ...]
     quarantined: tuple[Item, ...]
-    questions: Mapping[str, Question]
+    checked: tuple[Item, ...] = ()
 
 
-def pair_item(series: Series, label: str, shown: Material) -> Item:
-    """The batch item for an answer."""
-    return Item(verdict_digest(series, shown.pair), Role.PAIR, label, shown)
+def pair_item(
+    series: Series, label: str, shown: Material, expected: int | None = None, source: str = ""
+) -> Item:
+    """The batch item for an answer. `expected`: its score by the checks, if they decide it all."""
+    digest = verdict_digest(series, shown.pair)
+    return Item(digest, Role.PAIR, label, shown, expected=expected, source=source)
+
+
+def answer_item(series: Series, answer: Answer) -> Item:
+    """The batch item for a stored answer, with the checks' score if it is certain."""
+    finish = "length" if answer.shown.truncated else "stop"
+    expected = score_by_checks(answer.question, answer.shown.answer, finish)
+    return pair_item(series, answer.label, answer.shown, expected, answer.source)
 
 
 def asked_answers(series: Series, answers: Iterable[Answer], scope: str) -> Iterator[Asked]:
     """What a judge of that scope (see `JudgeConfig`) is asked."""
     for answer in answers:
         if is_asked(scope, answer.question):
-            item = pair_item(series, answer.label, answer.shown)
-            yield Asked(item, answer.question, (answer.review,))
+            item = pair_item(series, answer.label, answer.shown, source=answer.source)
+            yield Asked(item, (answer.review,))
 
 
 def sort_asked(store: VerdictStore, asked: Iterable[Asked], again: bool = False) -> Work:
     """Sort the distinct items. `again`: those of failed batches count as pending, too."""
     pending, judged, quarantined = list[Item](), list[Item](), list[Item]()
-    questions: dict[str, Question] = {}
     seen = set[str]()
     for one in asked:
         item, pair = one.item, one.item.shown.pair
         if pair in seen:
             continue
         seen.add(pair)
-        questions[item.label] = one.question
         if store.usable(pair) is not None:
             judged.append(item)
         elif store.is_quarantined(pair) and not again:
             quarantined.append(item)
         else:
             pending.append(item)
-    return Work(tuple(pending), tuple(judged), tuple(quarantined), questions)
+    return Work(tuple(pending), tuple(judged), tuple(quarantined))
+
+
+def with_known_scores(series: Series, work: Work, stored: Iterable[Answer]) -> Work:
+    """The same work, with the checks' scores of the pending answers, and of a sample of others.
+
+    `stored`: all stored answers, also those that the judge is not asked about: where
+    it is asked what the checks cannot see, only these have a score that is known.
+    """
+    distinct = {answer.shown.pair: answer for answer in stored}
+    pending = {item.shown.pair for item in work.pending}
+    asked = [
+        answer_item(series, distinct[pair]) if (pair := item.shown.pair) in distinct else item
+        for item in work.pending
+    ]
+    others = [
+        answer
+        for pair, answer in distinct.items()
+        if pair not in pending and is_provable(answer.question)
+    ]
+    sample = random.Random(series.name).sample(others, min(len(others), MOST_CHECKED))
+    scored = (*asked, *(answer_item(series, answer) for answer in sample))
+    checked = tuple(item for item in scored if item.expected is not None)
+    return replace(work, pending=tuple(asked), checked=checked)
 
 
 def waiting_reviews(store: VerdictStore, asked: Iterable[Asked]) -> list[str]:
@@ -150,7 +194,7 @@ def waiting_reviews(store: VerdictStore, asked: Iterable[Asked]) -> list[str]:
 class Estimate:
     """What judging will cost, in US dollars: likely, and at most.
 
-    `requests` includes canaries and retests.
+    `requests` includes canaries, checked answers and retests.
     """
 
     answers: int
@@ -159,12 +203,43 @@ class Estimate:
     at_most_usd: float
 
 
-def _requests(answers: int, mix: Mix, least_canaries: int) -> int:
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a batch has beside its answers, for estimates.
+
+    `canaries`: (is the batch the first one of its series, other items, share) -> their number.
+    `first`: the series has no accepted batch. `judged`: answers with a verdict, for retests.
+    `checked`: stored answers that need no verdict and whose score the checks know, for batches in
+    which fewer than LEAST_CHECKED are known; `known_share`: that of the pending answers.
+    """
+
+    canaries: Callable[[bool, int, float], int] = canary_count
+    first: bool = True
+    judged: int = 0
+    checked: int = 0
+    known_share: float = 0.0
+
+
+def beside_answers(
+    asked: Iterable[Question], others: Iterable[Question], first: bool, judged: int
+) -> Beside:
+    """What batches on answers have beside them.
+
+    `asked`: the question of each pending answer. `others`: that of each stored one besides.
+    """
+    known = [is_provable(question) for question in asked]
+    share = sum(known) / len(known) if known else 0.0
+    return Beside(canary_count, first, judged, sum(map(is_provable, others)), share)
+
+
+def _requests(answers: int, mix: Mix, beside: Beside, first: bool) -> int:
     """The requests of a batch with this number of answers; without answers there is no batch."""
     if not answers:
         return 0
-    own = answers + max(1, round(mix.retest_share * answers))
-    return own + max(canary_count(own, mix.canary_share), least_canaries)
+    own = answers + min(answers + beside.judged, retest_count(answers, mix.retest_share))
+    missing = max(0, LEAST_CHECKED - round(beside.known_share * answers))
+    checked = min(missing, beside.checked)
+    return own + beside.canaries(first, own, mix.canary_share) + checked
 
 
 def estimate(
@@ -172,18 +247,16 @@ def estimate(
     config: ClaudeConfig,
     mix: Mix,
     known: Measured | None = None,
-    least_canaries: int = 0,
+    beside: Beside = Beside(),
 ) -> Estimate:
-    """The estimate for answers with these requests.
-
-    `known`: what the series' replies took. `least_canaries`: of a batch, if more than of answers.
-    """
+    """The estimate for answers with these requests. `known`: what the series' replies took."""
     asked = list(sizes)
     if not asked:
         return Estimate(0, 0, 0.0, 0.0)
     full, rest = divmod(len(asked), mix.pairs)
-    requests = full * _requests(mix.pairs, mix, least_canaries)
-    requests += _requests(rest, mix, least_canaries)
+    full_batch = _requests(mix.pairs, mix, beside, False)
+    requests = full * full_batch + _requests(rest, mix, beside, beside.first and not full)
+    requests += _requests(mix.pairs, mix, beside, beside.first) - full_batch if full else 0
     factor = requests / len(asked)
     least_input = known.least_input_tokens if known is not None else None
     most = sum(at_most_usd(size, config, least_input) for size in asked)

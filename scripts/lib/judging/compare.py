@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from scripts.lib.base.errors import BenchError, suggest
 from scripts.lib.base.layout import VERDICTS
 from scripts.lib.judging.answers import Answer
-from scripts.lib.judging.instrument import Measure, agreement
+from scripts.lib.judging.instrument import Measure, agreement, same_pass
 from scripts.lib.scoring.score import score_answer
 from scripts.lib.scoring.verdict_store import VerdictStore, all_series
 from scripts.lib.settings.judge_config import CHECKS
@@ -79,10 +79,11 @@ def compare(first: Mapping[str, Judged], second: Mapping[str, Judged]) -> Compar
     differ = [
         Disagreement(p, first[p], second[p]) for p in both if first[p].score != second[p].score
     ]
+    scores = [(first[p].score, second[p].score) for p in both]
     return Comparison(
         len(both),
         len(first.keys() - second.keys()),
         len(second.keys() - first.keys()),
-        tuple(agreement("agreement", [(first[p].score, second[p].score) for p in both])),
+        (*same_pass("agreement", scores), *agreement("agreement", scores)),
         tuple(sorted(differ, key=lambda d: (-d.distance, d.first.label, d.pair))),
     )

@@ -1,7 +1,7 @@
 """How a judge of pairs is checked: canaries in every batch, and the checks of a batch.
 
-A canary is the reference against a near-miss (the damaged reference of the prompt linter: on topic,
-well formed, wrong), in both orders, or the same answer twice, which is a tie. The checks are tests:
+A canary is the reference against a near miss (on topic, well formed, wrong), in both orders, or the
+same answer twice, which is a tie. The machine checks prove what it deserves. The checks are tests:
 a judge that decides LEAST_RIGHT of the requests rightly fails one in at most 1 of 50 batches.
 """
 
@@ -10,30 +10,29 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from itertools import cycle
 from pathlib import Path
 
 from scipy import stats
 
-from scripts.lib.authoring.prompt_lint import damaged, uses_code
 from scripts.lib.base.layout import VERDICTS
+from scripts.lib.judging.batch import Known
+from scripts.lib.judging.canaries import for_canaries, near_miss, right_answer, share_count
 from scripts.lib.judging.instrument import (
     MOST_UNSCORED,
     Measure,
     SeriesReport,
     first_replies,
+    items_of,
     proportion,
     report_of,
     retests,
 )
-from scripts.lib.prompts.types import Question
+from scripts.lib.judging.run import Checks, Found
 from scripts.lib.scoring.judge_prompt import material
 from scripts.lib.scoring.pair_prompt import FIRST_BETTER, SECOND_BETTER, TIE, answer_pair
-from scripts.lib.scoring.score import score_answer
 from scripts.lib.scoring.series import Item, Role, Series, verdict_digest
 from scripts.lib.scoring.verdict_store import (
-    ACCEPTED,
     BatchRecord,
     ItemOutcome,
     JudgeVerdict,
@@ -41,50 +40,42 @@ from scripts.lib.scoring.verdict_store import (
 )
 
 LEAST_PAIR_CANARIES = 22
-NEAR_MISS, SAME_TWICE = "near-miss", "same answer twice"
-# Every eleven canaries: four near-misses in both orders, and three ties.
+NEAR_MISS, SAME_TWICE = "near miss", "same answer twice"
+# Every eleven canaries: four near misses in both orders, and three ties.
 _ORDER = (*(NEAR_MISS, SAME_TWICE) * 3, NEAR_MISS)
 LEAST_RIGHT, LEAST_SAME_AGAIN = 0.8, 0.6
 # The chance that a judge exactly at a limit fails a check.
 FALSE_ALARM = 0.02
 
 
-@lru_cache(maxsize=1024)
-def near_miss(question: Question) -> str | None:
-    """The question's reference with a mistake, if the checks do not pass it; None without one."""
-    if not question.reference_answer:
-        return None
-    wrong = damaged(question, ())["wrong"]
-    if not wrong.strip() or wrong == question.reference_answer:
-        return None
-    if question.fully_checked and not uses_code(question):
-        return None if score_answer(question, wrong, "stop").passed else wrong
-    return wrong
+def pair_canary_count(first: bool, items: int, share: float) -> int:
+    """The number of canaries of a batch with this number of other items, first or not."""
+    return max(LEAST_PAIR_CANARIES, share_count(items, share))
 
 
 def make_pair_canaries(
-    series: Series, batch: str, questions: Sequence[Question], count: int
+    series: Series, batch: str, items: Sequence[Item], known: Known, share: float, first: bool
 ) -> Iterator[Item]:
-    """At least LEAST_PAIR_CANARIES canaries on the questions of a batch; its name is the seed.
+    """At least LEAST_PAIR_CANARIES canaries; the batch's name is the seed.
 
-    None if no question has a near-miss.
+    None if no question has both a right answer and a near miss.
     """
-    chance = random.Random(f"pair canaries {batch}")
-    distinct = list({q.name_in_full: q for q in questions}.values())
-    usable = [question for question in distinct if near_miss(question) is not None]
+    chance, count = random.Random(f"pair canaries {batch}"), len(items)
+    questions = for_canaries(known.questions)
+    usable = [q for q in questions if right_answer(q) is not None and near_miss(q) is not None]
     number = 0
     for kind in cycle(_ORDER if usable else ()):
-        if number >= max(count, LEAST_PAIR_CANARIES):
+        if number >= pair_canary_count(first, count, share):
             return
         question = chance.choice(usable)
-        right = material(question, question.reference_answer, "stop")
+        right = material(question, right_answer(question) or "", "stop")
         wrong = material(question, near_miss(question) or "", "stop")
         twice = chance.choice((right, wrong))
         shown = [(right, wrong, FIRST_BETTER), (wrong, right, SECOND_BETTER)]
         if kind == SAME_TWICE:
             shown = [(twice, twice, TIE)]
-        for first, second, expected in shown:
-            pair = answer_pair(first, second)
+        for one, other, expected in shown:
+            pair = answer_pair(one, other)
             digest = verdict_digest(series, pair.pair, f"{batch}/canary/{number}")
             number += 1
             yield Item(digest, Role.CANARY, question.name_in_full, pair, kind, expected)
@@ -107,16 +98,17 @@ def _of_kind(items: Iterable[ItemOutcome], kind: str) -> list[bool]:
 def pair_findings(
     items: Sequence[ItemOutcome],
     verdicts: Mapping[str, JudgeVerdict],
-    before: Iterable[BatchRecord] = (),
-) -> tuple[str, ...]:
+    failed: Sequence[BatchRecord] = (),
+    accepted: Sequence[BatchRecord] = (),
+) -> Found:
     """What the checks of a batch found wrong with the judge; empty if its verdicts may be used.
 
-    `before`: the series' closed batches. The canaries of the accepted ones count, too.
+    `accepted`: the series' accepted batches. Their canaries count, too.
     """
     found = list[str]()
-    earlier = [item for record in before if record.status == ACCEPTED for item in record.items]
+    earlier = items_of(accepted)
     for kind, said in (
-        (NEAR_MISS, "comparisons of the reference with a near-miss were decided rightly"),
+        (NEAR_MISS, "comparisons of the reference with a near miss were decided rightly"),
         (SAME_TWICE, "comparisons of an answer with itself were a tie"),
     ):
         right = _of_kind(items, kind)
@@ -139,7 +131,10 @@ def pair_findings(
         found.append(
             f"{unscored.total()} of {len(answered)} replies could not be used (most often: {often})"
         )
-    return tuple(found)
+    return Found(tuple(found))
+
+
+PAIR_CHECKS = Checks(make_pair_canaries, pair_findings)
 
 
 def pair_measures(records: Iterable[BatchRecord]) -> tuple[Measure, ...]:

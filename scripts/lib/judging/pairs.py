@@ -185,7 +185,7 @@ def asked_pairs(series: Series, pairs: Iterable[SetupPair]) -> Iterator[Asked]:
         for duel in duels(pair):
             if not duel.is_equal:
                 for item in duel_items(series, duel):
-                    yield Asked(item, duel.question, duel.reviews)
+                    yield Asked(item, duel.reviews)
 
 
 # --- results --------------------------------------------------------------------------------------

@@ -26,11 +26,12 @@ from scripts.lib.judging.answers import (
     asked_answers,
     sort_asked,
     waiting_reviews,
+    with_known_scores,
 )
-from scripts.lib.judging.batch import Batch, calibration_batch, mix_of
+from scripts.lib.judging.batch import Batch, Known, calibration_batch, mix_of
 from scripts.lib.judging.calibration import KnownAnswer
 from scripts.lib.judging.cost import Budget, measured
-from scripts.lib.judging.pair_checks import make_pair_canaries, pair_findings
+from scripts.lib.judging.pair_checks import PAIR_CHECKS
 from scripts.lib.judging.pairs import SetupPair, asked_pairs
 from scripts.lib.judging.protocol import Judge, Stopped
 from scripts.lib.judging.run import ANSWER_CHECKS, Checks, JudgeRun, batches_in_hand
@@ -42,12 +43,7 @@ from scripts.lib.planning.modes import Mode
 from scripts.lib.planning.plan import Planner
 from scripts.lib.planning.runtime_values import DEFAULT_CONTEXT
 from scripts.lib.scoring.series import Item, Role, Series
-from scripts.lib.scoring.verdict_store import (
-    BatchRecord,
-    ItemOutcome,
-    JudgeVerdict,
-    VerdictStore,
-)
+from scripts.lib.scoring.verdict_store import BatchRecord, VerdictStore
 from scripts.lib.settings.judge_config import LOCAL
 from scripts.lib.weights.facts import facts
 
@@ -173,7 +169,7 @@ def _judge(
 
 def _calibration(store: VerdictStore, known: Sequence[KnownAnswer]) -> Batch:
     """The batch of these answers that an earlier call left open, else a new one."""
-    new = calibration_batch(store.series, [(k.question, k.shown, k.score) for k in known])
+    new = calibration_batch(store.series, [(k.question, k.shown, k.score, k.kind) for k in known])
     wanted = {item.shown.pair for item in new.items}
     for old in batches_in_hand(store):
         if {i.shown.pair for i in old.items} == wanted and all(
@@ -223,7 +219,9 @@ def judge_answers(
     others = list(asked_answers(series, beside, scope))
     covered = {answer.review for answer in (*answers, *beside)}
     store = VerdictStore(series)
-    result, changed = _judge_asked(store, planner, asked, again, bar, budget, ANSWER_CHECKS)
+    # Those that are not asked about measure the judge, if the checks know their scores.
+    stored = (*answers, *beside)
+    result, changed = _judge_asked(store, planner, asked, again, bar, budget, ANSWER_CHECKS, stored)
     _note(store, result, changed, [*asked, *others], covered)
     return result
 
@@ -239,21 +237,9 @@ def judge_pairs(
     """Let the judge compare the setups, answer by answer; see `judge_answers`."""
     asked = list(asked_pairs(series, pairs))
     store = VerdictStore(series)
-    checks = pair_checks(store)
-    result, changed = _judge_asked(store, planner, asked, again, bar, budget, checks)
+    result, changed = _judge_asked(store, planner, asked, again, bar, budget, PAIR_CHECKS)
     _note(store, result, changed, asked, {review for one in asked for review in one.reviews})
     return result
-
-
-def pair_checks(store: VerdictStore) -> Checks:
-    """The checks of a judge of pairs: each batch is also looked at together with earlier ones."""
-
-    def found(
-        outcomes: Sequence[ItemOutcome], verdicts: Mapping[str, JudgeVerdict]
-    ) -> tuple[str, ...]:
-        return pair_findings(outcomes, verdicts, tuple(store.batches.values()))
-
-    return Checks(make_pair_canaries, found)
 
 
 def _judge_asked(
@@ -264,13 +250,18 @@ def _judge_asked(
     bar: bool,
     budget: Budget | None,
     checks: Checks,
+    stored: Sequence[Answer] = (),
 ) -> tuple[RunResult, set[str]]:
     """Judge what has no usable verdict. (what came of it, the pairs with a new verdict)."""
     todo = sort_asked(store, asked, again)
     mix, result = mix_of(planner.config.judge), RunResult()
 
     def work(run: JudgeRun) -> Awaitable[RunResult]:
-        return run.pairs(todo.pending, todo.judged, todo.questions, mix)
+        with_scores = with_known_scores(store.series, todo, stored)
+        # Of all suites, so that the anchors do not depend on what is asked in this run.
+        questions = tuple(q for suite in planner.suites.values() for q in suite.questions)
+        known = Known(questions, with_scores.judged, with_scores.checked)
+        return run.pairs(with_scores.pending, known, mix)
 
     if todo.pending or any(store.open_batches()):
         try:

@@ -25,6 +25,10 @@ from scripts.lib.scoring.pair_prompt import (
     pair_prompt_identity,
 )
 
+# Increase it if the instrument checks accept other batches: what an older version accepted is not
+# proved by the new one, so a new series begins.
+GATES_VERSION = 2
+
 
 class Role(StrEnum):
     """The purpose of an item of a batch. The judge cannot see it."""
@@ -74,7 +78,7 @@ def make_series(
     if compares:
         identity = {"prompt": pair_prompt_identity(), "scoring": PAIR_SCORING_VERSION}
         return Series(scorer, model, {**identity, **settings, "compares": True})
-    identity = {"prompt": prompt_identity(), "scoring": SCORING_VERSION}
+    identity = {"prompt": prompt_identity(), "scoring": SCORING_VERSION, "gates": GATES_VERSION}
     return Series(scorer, model, {**identity, **settings})
 
 
@@ -115,7 +119,9 @@ class Reply:
 class Item:
     """An answer, or a pair of them, to be judged.
 
-    `kind` and the score `expected` are for canaries and calibration.
+    `kind`: what a canary or a calibration answer tests. `expected`: the score that it deserves; of
+    other answers, the score by the checks if they decide everything, else None. `source`: the model
+    that gave the answer; the judge does not see it.
 
     `digest` names the verdict. It depends on the batch for a retest and a canary, so these are
     never answered from the store.
@@ -127,6 +133,7 @@ class Item:
     shown: Material | AnswerPair
     kind: str = ""
     expected: int | None = None
+    source: str = ""
 
 
 def verdict_digest(series: Series, pair: str, salt: str = "") -> str:

@@ -97,7 +97,10 @@ def parse_verdict(text: str, origin: str) -> JudgeVerdict:
 
 @dataclass(frozen=True, slots=True)
 class ItemOutcome:
-    """An item of a closed batch. `first`: the score of the verdict that a retest repeats."""
+    """An item of a closed batch. `first`: the score of the verdict that a retest repeats.
+
+    `kind`, `expected` and `source`: see `Item`.
+    """
 
     digest: str
     pair: str
@@ -109,11 +112,15 @@ class ItemOutcome:
     unscored: str
     answered: bool
     first: int | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchRecord:
-    """A closed batch: accepted, or quarantined with the findings. Money in US dollars."""
+    """A closed batch: accepted, or quarantined with the findings. Money in US dollars.
+
+    `stops`: why nothing more is judged in the series after it; empty if it goes on.
+    """
 
     batch: str
     series: str
@@ -123,6 +130,7 @@ class BatchRecord:
     usd: float
     opened_utc: str
     closed_utc: str
+    stops: str = ""
 
     def to_json(self) -> str:
         """Readable JSON with the seal of all other fields."""
@@ -232,6 +240,35 @@ class VerdictStore:
         files = sorted((self.folder / "batches").glob("*.json"))
         parsed = (self._believed(file, partial(parse_batch, origin=str(file))) for file in files)
         return {record.batch: record for record in parsed if record is not None}
+
+    @property
+    def in_order(self) -> list[BatchRecord]:
+        """The closed batches, the oldest first."""
+        return sorted(self.batches.values(), key=lambda record: record.closed_utc)
+
+    @property
+    def stop(self) -> str:
+        """Why nothing more is judged in this series; empty if it may go on."""
+        return next((record.stops for record in self.in_order if record.stops), "")
+
+    @property
+    def accepted(self) -> list[BatchRecord]:
+        """The accepted batches, the oldest first."""
+        return [record for record in self.in_order if record.status == ACCEPTED]
+
+    @property
+    def standing(self) -> str:
+        """Why the scores of this series are not ranked; empty for a judge that is proved.
+
+        It was stopped, or its newest calibration failed, or there is none.
+        """
+        if self.stop:
+            return f"the judge was stopped: {self.stop}"
+        calibrations = [r for r in self.in_order if r.status == CALIBRATION]
+        if not calibrations:
+            return "the judge is not calibrated"
+        failed = calibrations[-1].findings
+        return f"the judge failed its calibration: {failed[0]}" if failed else ""
 
     @cached_property
     def _quarantined(self) -> dict[str, str]:
@@ -363,4 +400,5 @@ def outcome(item: Item, verdict: JudgeVerdict | None, first: int | None = None) 
         unscored=verdict.scored.unscored if verdict is not None else "not answered",
         answered=verdict is not None and not verdict.transient,
         first=first,
+        source=item.source,
     )

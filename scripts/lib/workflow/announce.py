@@ -77,9 +77,15 @@ def judge_lines(workflow: Workflow) -> Iterator[str]:
     if not workflow.judges or not reviews:
         return
     # Imported here: they load every check, and most runs have no judge.
-    from scripts.lib.judging.answers import estimate, most_characters, request_size
+    from scripts.lib.judging.answers import (
+        Beside,
+        beside_answers,
+        estimate,
+        most_characters,
+        request_size,
+    )
     from scripts.lib.judging.batch import mix_of
-    from scripts.lib.judging.pair_checks import LEAST_PAIR_CANARIES
+    from scripts.lib.judging.pair_checks import pair_canary_count
     from scripts.lib.judging.pairs import most_compared, setup_pairs
     from scripts.lib.scoring.scorers import is_asked
 
@@ -88,10 +94,15 @@ def judge_lines(workflow: Workflow) -> Iterator[str]:
         asked = [cell for pair in pairs for cell in most_compared(pair)]
         sizes = [request_size(cell.question, most_characters(cell), 2) for cell in asked] * 2
         what = f"at most {len(asked)} comparisons (pairs of setups: {len(pairs)}), in both orders"
+        beside = Beside(pair_canary_count, judged=len(sizes))
     else:
         cells = [cell for review in reviews for cell in review.cells]
         asked = [cell for cell in cells if is_asked(config.scope, cell.question)]
         sizes = [request_size(cell.question, most_characters(cell)) for cell in asked]
+        # The most that batches can have: no answer is known to be judged, or to be stored twice.
+        others = (cell.question for cell in cells if not is_asked(config.scope, cell.question))
+        questions = (cell.question for cell in asked)
+        beside = beside_answers(questions, others, first=True, judged=len(asked))
         what = f"at most {len(asked)} answers in {len(reviews)} reviews"
         if not asked:
             what = f"nothing to ask: the checks score all {len(cells)} answers fully (judge.scope)"
@@ -100,8 +111,7 @@ def judge_lines(workflow: Workflow) -> Iterator[str]:
     for series in workflow.judges:
         line = f"judge {series.name}: {what}"
         if series.scorer == CLAUDE and asked:
-            least = LEAST_PAIR_CANARIES if config.scope == PAIRS else 0
-            price = estimate(sizes, config.claude, mix_of(config), None, least).at_most_usd
+            price = estimate(sizes, config.claude, mix_of(config), None, beside).at_most_usd
             limit = f"(max_usd {config.claude.max_usd:g})"
             line += f", at most ${price:.2f} by {config.claude.api} {limit}"
             if not has_key():
