@@ -210,7 +210,7 @@ def test_a_dry_run_tells_the_price_and_asks_nobody(finished: Project, server: Ju
     assert estimate.returncode == 0, estimate.stderr
     assert (
         re.search(rf"^all +{answers(finished)} .*\$", estimate.stdout, re.M)
-        and "requests include canaries and retests" in estimate.stdout
+        and "requests include canaries, checked answers and retests" in estimate.stdout
     ), estimate.stdout
     assert (
         "the API counts" in estimate.stdout and server.counts["POST /v1/messages/count_tokens"] > 0

@@ -232,13 +232,16 @@ def beside_answers(
     return Beside(canary_count, first, judged, sum(map(is_provable, others)), share)
 
 
-def _requests(answers: int, mix: Mix, beside: Beside, first: bool) -> int:
-    """The requests of a batch with this number of answers; without answers there is no batch."""
+def _requests(answers: int, others: int, mix: Mix, beside: Beside, first: bool) -> int:
+    """The requests of a batch with this number of answers; without answers there is no batch.
+
+    `others`: the answers of other batches.
+    """
     if not answers:
         return 0
     own = answers + min(answers + beside.judged, retest_count(answers, mix.retest_share))
     missing = max(0, LEAST_CHECKED - round(beside.known_share * answers))
-    checked = min(missing, beside.checked)
+    checked = min(missing, beside.checked + round(beside.known_share * others))
     return own + beside.canaries(first, own, mix.canary_share) + checked
 
 
@@ -254,9 +257,11 @@ def estimate(
     if not asked:
         return Estimate(0, 0, 0.0, 0.0)
     full, rest = divmod(len(asked), mix.pairs)
-    full_batch = _requests(mix.pairs, mix, beside, False)
-    requests = full * full_batch + _requests(rest, mix, beside, beside.first and not full)
-    requests += _requests(mix.pairs, mix, beside, beside.first) - full_batch if full else 0
+    sizes_of_batches = [mix.pairs] * full + [rest] * bool(rest)
+    requests = sum(
+        _requests(size, len(asked) - size, mix, beside, beside.first and not number)
+        for number, size in enumerate(sizes_of_batches)
+    )
     factor = requests / len(asked)
     least_input = known.least_input_tokens if known is not None else None
     most = sum(at_most_usd(size, config, least_input) for size in asked)

@@ -53,7 +53,7 @@ def judges_lines(found: Sequence[PairResult]) -> list[str]:
         report = pair_report(series)
         shares = {m.name: f"{100 * m.value:.0f} % (n={m.n})" for m in report.measures}
         lines.append(
-            f"{code(series.name)}: near-misses found in {shares.get('near_miss_right', DASH)}, an "
+            f"{code(series.name)}: near misses found in {shares.get('near_miss_right', DASH)}, an "
             f"answer against itself a tie in {shares.get('same_answer_tie', DASH)}, the answer "
             f"shown first preferred in {shares.get('first_shown_preferred', DASH)}; "
             f"{report.accepted} batches accepted, {len(report.quarantined)} quarantined, "
