@@ -44,8 +44,8 @@ from scripts.lib.judging.instrument import (
     instrument_csv,
     measures,
     series_findings,
-    series_reports,
 )
+from scripts.lib.judging.pair_checks import all_reports
 from scripts.lib.judging.protocol import Journal, Keep, Stopped
 from scripts.lib.judging.run import JudgeRun, RunResult
 from scripts.lib.prompts.types import Question
@@ -630,7 +630,7 @@ def test_figures_of_a_judge_against_known_values() -> None:
 
 def test_instrument_csv_has_every_judge(store: VerdictStore) -> None:
     judge(store, FakeJudge(honest(QUESTIONS)), pairs(60))
-    (report,) = series_reports(store.folder.parent)
+    (report,) = all_reports(store.folder.parent)
     rows = [line.split(",") for line in instrument_csv([report]).splitlines()]
     names = {row[3]: row for row in rows[1:]}
     assert names["batches_accepted"][4] == "2" and names["near_miss_failed"][4] == "1.0000"
@@ -754,4 +754,4 @@ def test_a_series_in_another_series_folder_is_left_out(store: VerdictStore, tmp_
     other = store.folder.with_name("another")
     other.mkdir()
     (other / "series.json").write_text((store.folder / "series.json").read_text())
-    assert [report.series for report in series_reports(store.folder.parent)] == [SERIES.name]
+    assert [report.series for report in all_reports(store.folder.parent)] == [SERIES.name]

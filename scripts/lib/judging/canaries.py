@@ -136,6 +136,17 @@ def near_miss(question: Question) -> str | None:
 
 
 @lru_cache(maxsize=1024)
+def damaged_reference(question: Question) -> str | None:
+    """The reference with a mistake, or cut in half, if the checks do not pass it.
+
+    They need not prove it wrong: it is for suites whose questions have no near miss.
+    """
+    wrong = wrong_reference(question).strip()
+    is_other = wrong not in ("", question.reference_answer.strip())
+    return wrong if is_other and _passes(question, wrong) is not True else None
+
+
+@lru_cache(maxsize=1024)
 def cut_in_half(question: Question) -> str | None:
     """The reference's first half, if it cannot pass even with all that the checks do not see."""
     reference = question.reference_answer.strip()

@@ -31,7 +31,6 @@ from scripts.lib.scoring.verdict_store import (
     ItemOutcome,
     JudgeVerdict,
     VerdictStore,
-    all_series,
 )
 
 # The share of wrong verdicts that a judge may have, and the level of the test that it has more.
@@ -518,11 +517,6 @@ class SeriesReport:
     def measures(self) -> tuple[Measure, ...]:
         """The judge's figures over these batches."""
         return measures(self.records)
-
-
-def series_reports(root: Path = VERDICTS) -> tuple[SeriesReport, ...]:
-    """A report for each judge of answers that has verdicts in the tree."""
-    return tuple(report_of(series, root) for series in all_series(root) if not series.compares)
 
 
 def report_of(series: Series, root: Path = VERDICTS) -> SeriesReport:

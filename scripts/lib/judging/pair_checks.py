@@ -1,15 +1,17 @@
 """How a judge of pairs is checked: canaries in every batch, and the checks of a batch.
 
 A canary is the reference against a near miss (on topic, well formed, wrong), in both orders, or the
-same answer twice, which is a tie. The machine checks prove what it deserves. The checks are tests:
-a judge that decides LEAST_RIGHT of the requests rightly fails one in at most 1 of 50 batches.
+same answer twice, which is a tie. As far as they can, the machine checks prove what it deserves.
+
+The checks of a batch are tests: a judge that decides LEAST_RIGHT of the requests rightly fails one
+in at most 1 of 50 batches.
 """
 
 from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 
@@ -17,7 +19,13 @@ from scipy import stats
 
 from scripts.lib.base.layout import VERDICTS
 from scripts.lib.judging.batch import Known
-from scripts.lib.judging.canaries import for_canaries, near_miss, right_answer, share_count
+from scripts.lib.judging.canaries import (
+    damaged_reference,
+    for_canaries,
+    near_miss,
+    right_answer,
+    share_count,
+)
 from scripts.lib.judging.instrument import (
     MOST_UNSCORED,
     Measure,
@@ -29,6 +37,7 @@ from scripts.lib.judging.instrument import (
     retests,
 )
 from scripts.lib.judging.run import Checks, Found
+from scripts.lib.prompts.types import Question
 from scripts.lib.scoring.judge_prompt import material
 from scripts.lib.scoring.pair_prompt import FIRST_BETTER, SECOND_BETTER, TIE, answer_pair
 from scripts.lib.scoring.series import Item, Role, Series, verdict_digest
@@ -53,23 +62,36 @@ def pair_canary_count(first: bool, items: int, share: float) -> int:
     return max(LEAST_PAIR_CANARIES, share_count(items, share))
 
 
+def _right_and_wrong(questions: Sequence[Question]) -> list[tuple[Question, str, str]]:
+    """(question, right answer, near miss) where the checks prove both.
+
+    If they prove none, since a suite has few checks: the references, and these with a mistake.
+    """
+
+    def of(
+        right: Callable[[Question], str | None], wrong: Callable[[Question], str | None]
+    ) -> list[tuple[Question, str, str]]:
+        both = ((q, right(q), wrong(q)) for q in questions)
+        return [(q, good, bad) for q, good, bad in both if good and bad]
+
+    return of(right_answer, near_miss) or of(lambda q: q.reference_answer, damaged_reference)
+
+
 def make_pair_canaries(
     series: Series, batch: str, items: Sequence[Item], known: Known, share: float, first: bool
 ) -> Iterator[Item]:
     """At least LEAST_PAIR_CANARIES canaries; the batch's name is the seed.
 
-    None if no question has both a right answer and a near miss.
+    None if no question has both a right answer and a wrong one.
     """
     chance, count = random.Random(f"pair canaries {batch}"), len(items)
-    questions = for_canaries(known.questions)
-    usable = [q for q in questions if right_answer(q) is not None and near_miss(q) is not None]
+    usable = _right_and_wrong(for_canaries(known.questions))
     number = 0
     for kind in cycle(_ORDER if usable else ()):
         if number >= pair_canary_count(first, count, share):
             return
-        question = chance.choice(usable)
-        right = material(question, right_answer(question) or "", "stop")
-        wrong = material(question, near_miss(question) or "", "stop")
+        question, *answers = chance.choice(usable)
+        right, wrong = (material(question, answer, "stop") for answer in answers)
         twice = chance.choice((right, wrong))
         shown = [(right, wrong, FIRST_BETTER), (wrong, right, SECOND_BETTER)]
         if kind == SAME_TWICE:
