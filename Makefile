@@ -16,6 +16,8 @@ export PYTHONDONTWRITEBYTECODE :=
 # Without this check, a missing lock would give a stamp that never changes.
 $(if $(wildcard $(LOCK)),,$(error $(LOCK): no such file))
 ENV_STAMP := .venv/.lock-$(shell sha256sum $(LOCK) | cut -c1-12)
+# Python then finds Snakemake's plugin for the display.
+PLUGINS := .venv/.plugins
 
 help:
 	@echo "make results   make what is missing, run the benchmark, write docs/reference/benchmarks/RESULTS.md"
@@ -27,7 +29,7 @@ help:
 	echo "make clean     remove .venv"
 	echo "With .venv activated, python -m scripts lists all commands."
 
-env: $(ENV_STAMP)
+env: $(PLUGINS)
 
 # An activated .venv puts its own python first in PATH; the rule must not use it, since it deletes .venv.
 $(ENV_STAMP):
@@ -41,9 +43,15 @@ $(ENV_STAMP):
 	.venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r $(LOCK)
 	touch $(ENV_STAMP)
 
+# A file of paths, which Python's `site` module reads. It copies nothing, so the plugin is always this checkout's.
+$(PLUGINS): $(ENV_STAMP)
+	@folder=$$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+	echo "$(CURDIR)/plugins" > "$$folder/epyc_bench_plugins.pth"
+	touch $@
+
 # No stamp: in half a second, the command itself checks whether a build is there, unchanged, made for this CPU
 # and from the locked source.
-engine: $(ENV_STAMP)
+engine: $(PLUGINS)
 	@$(RUN) python -m scripts.build_engine
 
 weights: engine
@@ -53,7 +61,7 @@ results: engine
 	@$(RUN) snakemake -j8 results
 	echo "results: docs/reference/benchmarks/RESULTS.md"
 
-lint: $(ENV_STAMP)
+lint: $(PLUGINS)
 	@$(RUN)
 	export PATH
 	ruff check .
@@ -75,7 +83,7 @@ test: weights
 	exit $$failed
 
 # For the edit loop: no Snakemake, engines, fuzzing or slow tests, and nothing that is timed.
-test-quick: $(ENV_STAMP)
+test-quick: $(PLUGINS)
 	@$(RUN) python -m pytest -n $(TEST_JOBS) --dist worksteal -m "not serial and not slow" --ignore tests/workflow --ignore tests/faults
 
 # A dead link or a page that no other one lists is an error.

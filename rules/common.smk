@@ -12,6 +12,7 @@ end_at_interrupt()
 from scripts.lib.base.errors import print_anything
 from scripts.lib.base.layout import LOGS, RUNS, TEMPLATES
 from scripts.lib.base.process_lifetime import STARTER_VARIABLE
+from scripts.lib.base.progress import without_monitor
 from scripts.lib.base.results_tree import sweep
 from scripts.lib.execution.run_record import RunEnd, current_run_id, summarise, summarise_failed
 from scripts.lib.fidelity.tree import drop_failed_cells
@@ -21,7 +22,9 @@ from scripts.lib.results.states import drop_failed
 from scripts.lib.settings.run_config import merged
 from scripts.lib.workflow.announce import announce
 from scripts.lib.workflow.damage import check_complete, look_again
+from scripts.lib.workflow.dry_run import DryRun
 from scripts.lib.workflow.invocation import read_invocation
+from scripts.lib.workflow.run_log import RunLog, attach, plan_of_run
 from scripts.lib.workflow.targets import (
     MACHINE_PARTS,
     SHIPPED,
@@ -33,12 +36,14 @@ from scripts.lib.workflow.targets import (
     configuration_layers,
     date_back,
     for_targets,
+    infer_rule,
     load_workflow,
     or_exit,
     take_up_unfinished,
 )
 
 print_anything()
+without_monitor()
 or_exit(lambda: check_checkout(Path.cwd()))
 INVOCATION = read_invocation(sys.argv[1:])
 if INVOCATION.is_job:
@@ -55,6 +60,7 @@ LAYERS = or_exit(lambda: configuration_layers(INVOCATION, GIVEN.configfiles, GIV
 WORKFLOW = or_exit(lambda: load_workflow(for_targets(merged(LAYERS), INVOCATION), LAYERS))
 
 # Before the search for missing cells, so that dropped cells are run like all others.
+FAILED = ()
 if "retry_failed" in INVOCATION.targets:
     FAILED = or_exit(lambda: drop_failed(WORKFLOW.active, really=INVOCATION.runs))
     FAILED += or_exit(lambda: drop_failed_cells(WORKFLOW.fidelity, really=INVOCATION.runs))
@@ -71,6 +77,11 @@ os.environ.update(PYTHONNOUSERSITE="1")
 os.environ[STARTER_VARIABLE] = str(os.getpid())
 
 announce(WORKFLOW, dry_run=INVOCATION.dry_run)
+RUN_LOG = RunLog(RUN_ID, {infer_rule(shard): shard.name for shard in WORKFLOW.shards})
+if INVOCATION.dry_run:
+    attach(workflow.logger_manager.get_log_handlers(), DryRun(WORKFLOW, FAILED))
+elif INVOCATION.runs:
+    attach(workflow.logger_manager.get_log_handlers(), RUN_LOG)
 LOOKED = frozenset()
 if INVOCATION.runs:
     or_exit(lambda: take_up_unfinished(WORKFLOW))
@@ -88,6 +99,10 @@ resource_scopes:
 
 onstart:
     stop_gently(workflow.local_exec)
+    RULES = {job.rule.name for job in workflow.dag.needrun_jobs()}
+    RUN_PLAN = plan_of_run(WORKFLOW, RUN_ID, RULES, workflow.local_exec)
+    RUN_PLAN.write()
+    RUN_LOG.begin(RUN_PLAN)
     # Snakemake's rate limiter for job submissions, which only clusters need, wakes the scheduler
     # once a second for every finished job: after a hundred jobs it takes a third of a core beside
     # the timed shard.

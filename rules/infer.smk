@@ -4,7 +4,7 @@ for shard in WORKFLOW.shards:
 
     rule:
         name:
-            f"infer_{shard.engine}_{shard.model.key}_{shard.mode.name}"
+            infer_rule(shard)
         input:
             ancient(
                 [

@@ -3,7 +3,9 @@
 for example:
   python -m scripts.cells preview
   python -m scripts.cells --configfile config/full.yaml preview
+  python -m scripts.cells orphans
   python -m scripts.cells prune --yes
+  python -m scripts.cells drop_failed
 """
 
 from __future__ import annotations

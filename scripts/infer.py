@@ -21,9 +21,14 @@ from scripts.lib.base.command import Parser, run_job
 from scripts.lib.base.errors import BenchError, suggest
 from scripts.lib.base.layout import ENVIRONMENTS, LOGS, RUNS
 from scripts.lib.base.locks import locked
+from scripts.lib.base.progress import without_monitor
+from scripts.lib.base.stored_json import Damaged, believed
 from scripts.lib.engines.factory import EngineSettings, make_engine
 from scripts.lib.engines.protocol import Engine, Loaded
-from scripts.lib.execution.run_record import RunEnd, RunRecord, current_run_id, summarise
+from scripts.lib.execution.run_display import ShardDisplay
+from scripts.lib.execution.run_plan import RunPlan, make_run_plan, read_run_plan, shard_plan
+from scripts.lib.execution.run_record import RunEnd, RunRecord, current_run_id, read_rows, summarise
+from scripts.lib.execution.run_view import stored_cell
 from scripts.lib.executor import Job, finish, missing, restore, run
 from scripts.lib.llama_build.build import engine_facts, server_binary
 from scripts.lib.machine.environment_record import environment, store_environment
@@ -34,6 +39,7 @@ from scripts.lib.planning.cell_spec import loaded_projector
 from scripts.lib.planning.disk import LOCK_FILE, for_model, load_planner
 from scripts.lib.planning.memory import shard_bytes
 from scripts.lib.planning.plan import Cell, Planner, Shard, find_shard, make_plan
+from scripts.lib.planning.prediction import read_measured, shard_times
 from scripts.lib.planning.weights_guard import WeightsGuard
 from scripts.lib.results.review import drop_reviews
 from scripts.lib.settings.run_config import Config, load_config
@@ -98,6 +104,30 @@ def _described(job: Job, planner: Planner, preflight: Preflight) -> Job:
     return replace(job, describe_environment=describe, recorder=recorder)
 
 
+def _display(job: Job, cells: Sequence[Cell], log: Path, is_beside: bool) -> ShardDisplay:
+    """Shows these cells of the job, beside the others of the run that Snakemake has planned."""
+    own = shard_plan(job.shard, shard_times(job.shard, cells, read_measured()))
+    plan = make_run_plan(job.run_id, [own])
+    planned = None if is_beside else _planned_run(job.run_id)
+    if planned is not None and own.name in (shard.name for shard in planned.shards):
+        shards = (own if shard.name == own.name else shard for shard in planned.shards)
+        plan = replace(planned, shards=tuple(shards))
+    # Damaged rows are named in the run's summary.
+    found = believed(read_rows(job.root / RUNS / job.run_id).rows, stored_cell, [])
+    return ShardDisplay(
+        job.recorder, plan, own, (row for row in found if row.shard != own.name), log
+    )
+
+
+def _planned_run(run_id: str) -> RunPlan | None:
+    """The plan of the run that this shard belongs to; None if there is none to be read."""
+    try:
+        plan = read_run_plan()
+    except (FileNotFoundError, Damaged):
+        return None
+    return plan if plan.run_id == run_id else None
+
+
 def _run(job: Job, engine: Engine, cells: Sequence[Cell]) -> None:
     end, remark = RunEnd.CUT_OFF, ""
     try:
@@ -128,6 +158,7 @@ def _remember_weights(planner: Planner, shard: Shard) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     """Measure what is missing, alone on the machine."""
+    without_monitor()
     planner = load_planner(load_config(tuple(arguments.configfile)))
     planner = for_model(planner, arguments.model, arguments.engine)
     plan = make_plan(planner)
@@ -150,7 +181,9 @@ def main(arguments: argparse.Namespace) -> None:
                 _remember_weights(planner, shard)
                 drop_reviews(plan, shard)
             log = arguments.log or LOGS / f"infer/{shard.name}.log"
-            _run(job, make_engine(shard.engine, _engine_settings(planner, log)), cells)
+            engine = make_engine(shard.engine, _engine_settings(planner, log))
+            with _display(job, cells, log, bool(arguments.beside)) as display:
+                _run(replace(job, recorder=display), engine, cells)
     if arguments.beside or not missing(job):
         finish(job)
 

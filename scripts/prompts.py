@@ -2,7 +2,10 @@
 
 for example:
   python -m scripts.prompts lint
+  python -m scripts.prompts freeze benchmarks/prompts/v1
+  python -m scripts.prompts controls
   python -m scripts.prompts try math/t1_q1_apples --answer answer.txt
+  python -m scripts.prompts lengths --model smollm2_135m_q4_1
   python -m scripts.prompts import humaneval --sample-size 30
 """
 

@@ -2,8 +2,10 @@
 
 for example:
   python -m scripts.registry show frontdoor
+  python -m scripts.registry drafts frontdoor
   python -m scripts.registry add Qwen2.5-Coder-7B-Instruct-Q4_K_M.gguf
   python -m scripts.registry diff old.yaml orchestration/model_registry.yaml
+  python -m scripts.registry docs
 """
 
 from __future__ import annotations

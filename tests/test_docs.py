@@ -17,6 +17,8 @@ import pytest
 from scripts import docs
 from scripts.__main__ import commands
 from scripts.lib.base.command import Parser
+from scripts.lib.base.errors import EXIT_CODES, INTERRUPTED_EXIT
+from scripts.lib.compare.gates import TRIPPED_EXIT_CODE
 from scripts.lib.settings.speculators import SPECULATORS
 from tests.factories.checkout import copy_checkout
 from tests.factories.tiny_project import Project
@@ -65,6 +67,36 @@ def test_every_package_and_module_says_in_one_line_what_it_is() -> None:
 def test_every_command_shows_how_it_is_called(parsers: dict[str, Parser]) -> None:
     silent = [n for n, p in parsers.items() if f"  python -m scripts.{n}" not in str(p.description)]
     assert parsers and silent == []
+
+
+def test_every_subcommand_shows_how_it_is_called(parsers: dict[str, Parser]) -> None:
+    below = [(n, w, p) for n, parser in parsers.items() for w, p in parser.subcommands.items()]
+    assert len(below) > 10 and [(n, w) for n, w, p in below if not p.examples] == []
+
+
+def test_every_example_is_a_command_line_that_its_command_takes(
+    parsers: dict[str, Parser], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An example may have a remark, three spaces after it, and send its output to a file."""
+    refused, seen = [], 0
+    for name, parser in parsers.items():
+        for line in parser.examples:
+            call = re.split(r"   +| > ", line.strip())[0]
+            start, module, *arguments = shlex.split(call.removeprefix("python "))
+            assert (start, module) == ("-m", f"scripts.{name}"), line
+            seen += 1
+            try:
+                parser.parse_args(arguments)
+            except SystemExit:
+                refused.append((line, capsys.readouterr().err))
+    assert seen > 40 and refused == []
+
+
+def test_the_exit_codes_are_on_the_page_once() -> None:
+    page = docs.COMMANDS_FILE.read_text()
+    assert page.count("## Exit codes") == 1
+    assert all(f"\n| {code} | " in page for code in EXIT_CODES)
+    assert {TRIPPED_EXIT_CODE, INTERRUPTED_EXIT} < EXIT_CODES.keys()
 
 
 def test_every_option_of_every_command_has_help(monkeypatch: pytest.MonkeyPatch) -> None:

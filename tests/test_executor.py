@@ -56,7 +56,7 @@ def crashing(tmp_path: Path, shard: Shard, monkeypatch: pytest.MonkeyPatch):  # 
             recorder,
             WeightsGuard(shard),
         )
-        failed = run(job, engine, shard.cells, bar=False)  # type: ignore[arg-type]
+        failed = run(job, engine, shard.cells)  # type: ignore[arg-type]
         assert failed == sum(record.status != "ok" for record in recorder.records)
         return engine, recorder.records
 
@@ -174,7 +174,7 @@ def test_a_server_killed_while_it_loads_is_started_once_more(
     recorder = Recorder()
     job = Job(shard, tmp_path / "root", "run", lambda loaded: "", recorder, WeightsGuard(shard))
     engine = make_engine("server", EngineSettings(binary, tmp_path / "log", 60.0))
-    run(job, engine, shard.cells, bar=False)
+    run(job, engine, shard.cells)
     assert len(count.read_text().split()) == 2
     if kills == 1:
         assert [record.status for record in recorder.records] == ["ok"] * 3
@@ -198,7 +198,6 @@ def test_a_server_that_ends_by_itself_while_it_loads_is_not_started_again(
         job,
         make_engine("server", EngineSettings(binary, tmp_path / "log", 60.0)),
         shard.cells,
-        bar=False,
     )
     assert count.read_text().split() == ["start"]
     assert all(

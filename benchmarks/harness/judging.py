@@ -134,7 +134,7 @@ def judging_rate(pairs: int, concurrency: int, folder: Path) -> list[object]:
 def cached_review(models: int) -> list[object]:
     """[cells, distinct answers, seconds, peak MiB] of scoring cells with stored verdicts."""
     with scratch_checkout() as folder:
-        synthesise(folder, models)
+        synthesise(folder, models, variants=0)
         _, _, cells = timed([sys.executable, "-c", FILL], folder)
         _, _, judged = timed([sys.executable, "-c", _JUDGE], folder)
         (folder / "all.yaml").write_text("judge: {scope: all}\n")

@@ -27,7 +27,8 @@ from pathlib import Path
 from scripts.lib.settings.run_config import load_config
 from scripts.lib.planning.disk import load_plans
 from scripts.lib.base.safe_files import write_atomic
-from scripts.lib.results.review import plan_review, review_shard, to_csv
+from scripts.lib.results.review import plan_review, review_shard
+from scripts.lib.results.review_rows import to_csv
 from tests.factories.sample_project import Behaviour, fill
 (plan,) = load_plans(load_config())
 count = len(plan.shards)
@@ -67,7 +68,7 @@ def main() -> int:
     parser.add_argument("--browser", action="store_true", help="also open the report in Chromium")
     arguments = parser.parse_args()
     with scratch_checkout() as folder:
-        synthesise(folder, arguments.models)
+        synthesise(folder, arguments.models, variants=0)
         _, _, cells = timed([sys.executable, "-c", FILL], folder)
         tables_s, tables_mib, _ = timed([sys.executable, "-m", "scripts.tabulate"], folder)
         pages_s, pages_mib, _ = timed([sys.executable, "-m", "scripts.render"], folder)

@@ -18,7 +18,7 @@ if __name__ == "__main__":  # the predecessor's path of a command
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -41,6 +41,7 @@ from scripts.lib.engines.protocol import (
     NotActive,
     Request,
 )
+from scripts.lib.machine.energy import EnergyMeter
 from scripts.lib.machine.memory_nodes import misplaced, read_placement, usable_nodes
 from scripts.lib.machine.pinning import (
     Thread,
@@ -302,6 +303,12 @@ def guard_memory(shard: Shard, engine: Engine, loaded: Loaded) -> Mapping[str, A
     return found.record()
 
 
+def _say(text: str) -> None:
+    """Print a message above the lines of progress, if there are any."""
+    tqdm.write(text, file=sys.stderr)
+    sys.stderr.flush()
+
+
 @dataclass(frozen=True, slots=True)
 class Start:
     """A loaded and checked engine, or the failure of loading or checking it."""
@@ -344,8 +351,10 @@ class _Running:
     Once per shard, an engine whose process dies is started again, and the cell is run again.
     """
 
-    def __init__(self, job: Job, engine: Engine):
-        self._job, self._engine = job, engine
+    def __init__(self, job: Job, engine: Engine, meter: EnergyMeter):
+        self._job, self._engine, self._meter = job, engine, meter
+        # Before the load, while nothing is computed. Without counters, nothing is waited for.
+        self._idle_w = meter.idle_w()
         self._restarted = False
         self._begin()
 
@@ -363,7 +372,7 @@ class _Running:
             # What its speculators learnt from one answer would change the drafts of the next one.
             self._engine.renew()
             threads = read_threads(self._engine.pid())
-        measured = self._engine.generate(request)
+        measured = self._generate(request)
         guard_cell(shard, measured)
         if shard.mode.keeps_state:
             guard_pins(shard, self._engine, threads)
@@ -372,13 +381,30 @@ class _Running:
             measured = replace(measured, close_calls=self._engine.margins(request))
         return measured
 
+    def _generate(self, request: Request) -> Measurement:
+        """One answer, with the energy that it took where the machine counts that."""
+        before = self._meter.read()
+        measured = self._engine.generate(request)
+        after = self._meter.read()
+        joules = self._meter.joules(before, after)
+        if joules is None:
+            return measured
+        return replace(measured, energy_j=joules, energy_s=round(after.at_s - before.at_s, 6))
+
+    def _effective(self) -> Mapping[str, Any]:
+        effective = self._start.loaded.effective
+        if self._idle_w is None:
+            return effective
+        counters = [counter.name for counter in self._meter.counters]
+        return {**effective, "energy": {"idle_w": round(self._idle_w, 3), "counters": counters}}
+
     def _measure_or_restart(self, cell: Cell) -> Measurement:
         try:
             return self._measure(cell)
         except EngineDied as death:
             if self._restarted:
                 raise
-            tqdm.write(f"{self._job.shard.name}: {death}; started again", file=sys.stderr)
+            _say(f"{self._job.shard.name}: {death}; started again")
         self._restarted = True
         self._begin()
         return self._measure(cell)
@@ -406,23 +432,25 @@ class _Running:
             load_s=round(self._start.loaded.load_s, 6),
             warm_up_s=round(self._start.warm_up_s, 6),
             peak_rss_bytes=self._engine.peak_rss_bytes(),
-            effective=self._start.loaded.effective,
+            effective=self._effective(),
             environment=self._environment,
             started_utc=started,
             run_id=self._job.run_id,
         )
 
 
-def run(job: Job, engine: Engine, cells: Sequence[Cell], bar: bool = True) -> int:
+def run(job: Job, engine: Engine, cells: Sequence[Cell], meter: EnergyMeter | None = None) -> int:
     """Run `cells` and store each. Returns the number of cells whose status is not `ok`.
+
+    `meter`: this machine's energy counters, unless others are given.
 
     Raises KeyboardInterrupt on Ctrl-C: after the cell in flight, or at once for a second one.
     Raises BenchError where the weights are not the planned ones; the cell at hand is not stored.
     """
-    running = _Running(job, engine)
+    running = _Running(job, engine, meter or EnergyMeter())
     failed = 0
-    with StopRequest() as stop:
-        for cell in _progress(job.shard.name, cells, bar):
+    with StopRequest(_say) as stop:
+        for cell in cells:
             record = running.record(cell)
             # A failed cell, too: it may have failed with another file than the planned one.
             job.guard.check()
@@ -439,14 +467,3 @@ def run(job: Job, engine: Engine, cells: Sequence[Cell], bar: bool = True) -> in
 def finish(job: Job) -> None:
     """Delete the .partial folder of a complete shard."""
     drop_folder(_partial(job), job.root / RESULTS)
-
-
-def _progress(name: str, cells: Sequence[Cell], bar: bool) -> Iterable[Cell]:
-    return tqdm(
-        cells,
-        desc=name,
-        unit="cell",
-        disable=None if bar else True,
-        dynamic_ncols=True,
-        mininterval=0.5,
-    )

@@ -264,7 +264,7 @@ def run(folder: Path, shard: Shard, binary: Path) -> list[Any]:
     root = folder / f"root{len(list(folder.glob('root*')))}"
     job = Job(shard, root, "run", lambda loaded: "", recorder, WeightsGuard(shard))
     engine = make_engine("server", EngineSettings(binary, folder / "server.log", 60.0))
-    executor.run(job, engine, shard.cells, bar=False)
+    executor.run(job, engine, shard.cells)
     return recorder.records
 
 

@@ -57,6 +57,7 @@ class Page:
     def __init__(self, to_browser: int, from_browser: int):
         self._out, self._in = to_browser, from_browser
         self._last, self._buffer, self._session = 0, b"", ""
+        self._held = False
         self.errors: list[str] = []
         self.requests: list[str] = []
 
@@ -114,9 +115,10 @@ class Page:
         elif event.get("method") == "Network.requestWillBeSent":
             self.requests.append(params["request"]["url"])
 
-    def open(self, file: Path) -> None:
+    def open(self, file: Path, fragment: str = "") -> None:
         """Load a file and wait until it is loaded."""
-        self.send("Page.navigate", url=file.resolve().as_uri())
+        address = file.resolve().as_uri()
+        self.send("Page.navigate", url=f"{address}#{fragment}" if fragment else address)
         self._until(lambda event: event.get("method") == "Page.loadEventFired", f"load {file}")
 
     def evaluate(self, expression: str) -> Any:
@@ -130,13 +132,28 @@ class Page:
 
     def press(self, key: str, text: str = "") -> None:
         """Press and let go a key such as `Tab`, `Enter` or `ArrowDown`."""
-        codes = {"Tab": 9, "Enter": 13, " ": 32, "ArrowDown": 40, "ArrowUp": 38}
+        codes = {"Tab": 9, "Enter": 13, " ": 32, "ArrowDown": 40, "ArrowUp": 38, "Escape": 27}
         common = {"key": key, "windowsVirtualKeyCode": codes.get(key, 0)}
         text = text or {"Enter": "\r", " ": " "}.get(key, "")
         self.send(
             "Input.dispatchKeyEvent", type="keyDown", **common, **({"text": text} if text else {})
         )
         self.send("Input.dispatchKeyEvent", type="keyUp", **common)
+
+    def mouse(self, kind: str, x: float, y: float) -> None:
+        """One event such as `mouseMoved`, `mousePressed` or `mouseReleased`, in pixels."""
+        held = 1 if kind != "mouseReleased" and (kind == "mousePressed" or self._held) else 0
+        self._held = kind == "mousePressed" or (self._held and kind == "mouseMoved")
+        button = "none" if kind == "mouseMoved" and not held else "left"
+        self.send(
+            "Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, buttons=held,
+            clickCount=0 if kind == "mouseMoved" else 1,
+        )  # fmt: skip
+
+    def click(self, x: float, y: float) -> None:
+        """Move the mouse to a place and click there."""
+        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+            self.mouse(kind, x, y)
 
     def accessible(self) -> list[tuple[str, str]]:
         """(role, name) of everything that a screen reader finds."""

@@ -6,7 +6,10 @@ import shutil
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("Snakefile", "rules", "scripts", "profiles", "config", "envs", "docs/templates")
+PARTS = (
+    *("Snakefile", "rules", "scripts", "plugins", "profiles", "config", "envs"),
+    "docs/templates",
+)
 
 
 def copy_checkout(folder: Path) -> None:

@@ -29,6 +29,7 @@ from tests.factories.commands import call
 from tests.factories.tiny_models import write_model
 
 FAULTS = ROOT / "tests/workflow/faults"
+PLUGINS = ROOT / "plugins"
 CELLS = 16
 
 REGISTRY = """\
@@ -87,6 +88,9 @@ class Project:
             k: v for k, v in os.environ.items() if not k.startswith(("EPYC_BENCH", "PYTHONPATH"))
         }
         path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
+        # With the display, also where `make env` has not installed it.
+        modules = filter(None, (extra.get("PYTHONPATH"), str(PLUGINS)))
+        extra["PYTHONPATH"] = os.pathsep.join(modules)
         return {**kept, "PATH": path, "EPYC_BENCH_LOCK": str(self.folder / "lock"), **extra}
 
     def run(self, *argv: str, fault: str = "", **extra: str) -> subprocess.CompletedProcess[str]:

@@ -97,7 +97,6 @@ def records(name: str, folder: Path, template: str) -> list[CellRecord]:
         Job(made, folder / name, "run", lambda loaded: "", recorder, WeightsGuard(made)),
         engine(name, folder),
         made.cells,
-        bar=False,
     )
     return recorder.records
 

@@ -363,7 +363,7 @@ def test_an_engine_that_crashed_is_not_started_again_on_other_weights(
     recorder = Recorder()
     job = Job(shard, tmp_path / "root", "run", lambda _: "", recorder, WeightsGuard(shard))
     with pytest.raises(BenchError, match=REPLACED):
-        run(job, engine, shard.cells, bar=False)  # type: ignore[arg-type]
+        run(job, engine, shard.cells)  # type: ignore[arg-type]
     assert [record.status for record in recorder.records] == ["ok"] and engine.steps.count(
         "load"
     ) == 1

@@ -47,7 +47,7 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Plan, Sha
     guard = WeightsGuard(shard)
     recorder = Recorder()
     job = Job(shard, tmp_path, "run", lambda loaded: "environment", recorder, guard)
-    run(job, engine, shard.cells, bar=False)
+    run(job, engine, shard.cells)
     assert [record.error for record in recorder.records] == [None, None]
     monkeypatch.chdir(tmp_path)
     return replace(plan, shards=(shard,)), shard

@@ -42,7 +42,7 @@ def test_an_edited_module_makes_the_tables_and_pages_again_and_nothing_else(
         path = finished.folder / file
         # A file that is only touched has the checksum that Snakemake knows.
         path.write_text(f"{path.read_text()}# edited\n")
-        done = finished.snakemake("-n", "results")
+        done = finished.snakemake("-n", "results", "--verbose")
         assert done.returncode == 0, done.stderr
         shown = done.stdout + done.stderr
         assert {

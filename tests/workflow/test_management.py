@@ -204,6 +204,6 @@ def test_results_so_far_show_what_there_is_and_name_what_is_missing(finished: Pr
     assert finished.cells() == before and len(before) == CELLS - 1
     assert f"cells: {CELLS - 1} of {CELLS} planned" in finished.report
     assert "| `tiny_a` | `baseline` | 1 of 4 | – | not measured yet |" in finished.report
-    dry = finished.snakemake("-n", "results").stdout
+    dry = finished.snakemake("-n", "results", "--verbose").stdout
     for rule in ("infer_embedded_tiny_a_baseline", "tabulate", "render"):
         assert re.search(rf"^{rule} +1$", dry, re.M), dry

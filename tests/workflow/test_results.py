@@ -68,7 +68,7 @@ def test_the_report_shows_its_pictures_and_links_lead_somewhere(template: Projec
 
 def test_a_template_can_be_edited(finished: Project) -> None:
     finished.edit("docs/templates/results/models.md.j2", "### Models", "### All models")
-    dry = finished.snakemake("-n", "results")
+    dry = finished.snakemake("-n", "results", "--verbose")
     assert re.search(r"^render +1$", dry.stdout, re.M) and "infer_" not in dry.stdout
     done = finished.call("scripts.render", "docs/reference/benchmarks/RESULTS.md")
     assert done.returncode == 0, done.stderr
@@ -116,7 +116,7 @@ def test_one_models_temperature_reruns_its_cells_only(finished: Project) -> None
     old = "    description: first\n"
     finished.edit(finished.registry, old, f"{old}    generation_defaults: {{temperature: 0.7}}\n")
     assert finished.pending() == {BASELINE_A: 4, LOOKUP_A: 4}
-    dry = finished.snakemake("-n", "results")
+    dry = finished.snakemake("-n", "results", "--verbose")
     named = [
         line
         for line in dry.stdout.splitlines()
@@ -173,7 +173,7 @@ def test_without_snakemakes_own_notes_nothing_reruns_and_nothing_is_hidden(
     gone = sorted(before)[3]
     (finished.folder / "benchmarks/results/cells" / gone).unlink()
     shutil.rmtree(finished.folder / ".snakemake")
-    dry = finished.snakemake("-n", "results")
+    dry = finished.snakemake("-n", "results", "--verbose")
     assert gone in dry.stdout
     finished.made("results_tiny_a")
     after = finished.cells()
@@ -187,7 +187,7 @@ def test_a_removed_model_leaves_the_report(finished: Project) -> None:
     assert "not selected by config.models: `tiny_a`" in finished.report
     assert "| `tiny_a`" not in finished.report
     finished.edit("config/config.yaml", "models:\n- tiny_b", "models:\n- '*'")
-    again = finished.snakemake("-n", "results").stdout
+    again = finished.snakemake("-n", "results", "--verbose").stdout
     assert all(re.search(rf"^{rule} +1$", again, re.M) for rule in ("tabulate", "render"))
 
 

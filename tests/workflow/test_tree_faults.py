@@ -101,7 +101,7 @@ def test_sigterm_to_the_group_ends_a_run_whenever_it_comes(finished: Project) ->
     for delay_s in (0.0, 0.35, 0.7):
         for review in reviews(finished):
             review.unlink()
-        process = started(finished, "snakemake", "-j8", "results")
+        process = started(finished, "snakemake", "-j8", "results", "--printshellcmds")
         deadline = time.monotonic() + 90
         while "rule review_" not in output(finished):
             assert time.monotonic() < deadline and process.poll() is None, output(finished)

@@ -22,7 +22,7 @@ USUAL = ("results", "--config", BASELINE)
 
 def planned_to_run(project: Project, *asked: str) -> set[str]:
     """The cells, as `model/mode/suite/question`, that a dry run of Snakemake would make."""
-    done = project.snakemake("-n", *(asked or USUAL))
+    done = project.snakemake("-n", "--verbose", *(asked or USUAL))
     assert done.returncode == 0, done.stdout + done.stderr
     found, marker = set[str](), "benchmarks/results/cells/tiny/"
     for line in done.stdout.splitlines():

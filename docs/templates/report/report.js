@@ -1,11 +1,38 @@
 "use strict";
-/* The page's only script. Text from a model, a prompt or the registry is inserted as text nodes, never as markup. */
+/* The tables, and what the page's other scripts share (REPORT). Text from a model, a prompt or the registry is inserted as text
+   nodes, never as markup. */
 (() => {
   const PAGE_ROWS = 50;
   const byId = (id) => document.getElementById(id);
   const DATA = JSON.parse(byId("data").textContent);
   const answersOf = new Map();
+  /* Question -> its answers as JSON, once they are unpacked (null: not yet), and why they cannot be. */
+  let answerTexts = null;
+  let answersFailed = "";
   let part = null;
+
+  /* The text in an element: base64 of gzip. */
+  function unpacked(element) {
+    const letters = atob(element.textContent);
+    const bytes = new Uint8Array(letters.length);
+    for (let at = 0; at < letters.length; at += 1) bytes[at] = letters.charCodeAt(at);
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+  }
+
+  async function unpackAnswers() {
+    try {
+      answerTexts = await Promise.all(DATA.questions.map((_, at) => unpacked(byId(`answers-${at}`))));
+    } catch (error) {
+      answersFailed = `The answers cannot be unpacked by this browser (${error.message}). The links lead to the cells.`;
+    }
+    compare();
+    document.documentElement.dataset.answers = String(Math.round(performance.now()));
+  }
+
+  /* The answers come after this script in the file. */
+  const answersReady = new Promise((done) => {
+    document.addEventListener("DOMContentLoaded", () => done(DATA.parts.length ? unpackAnswers() : undefined));
+  });
 
   /* --- small parts --- */
 
@@ -78,8 +105,9 @@
   /* --- a table: sorted by its headers, shown page by page --- */
 
   class PagedTable {
-    /* columns: {name, words, value(row) for sorting, cell(row) -> node or text, number, header} */
-    constructor(place, caption, columns) {
+    /* columns: {name, words, value(row) for sorting, cell(row) -> node or text, number, header}; pageRows: rows of a page */
+    constructor(place, caption, columns, pageRows = PAGE_ROWS) {
+      this.pageRows = pageRows;
       this.columns = columns;
       this.rows = [];
       this.page = 0;
@@ -147,14 +175,14 @@
     }
 
     draw() {
-      const from = this.page * PAGE_ROWS;
-      const rows = this.shown.slice(from, from + PAGE_ROWS);
+      const from = this.page * this.pageRows;
+      const rows = this.shown.slice(from, from + this.pageRows);
       this.body.replaceChildren(...rows.map((row) => this.line(row)));
       const total = this.shown.length;
       this.status.textContent = total ? `rows ${from + 1} to ${from + rows.length} of ${total}` : "no rows";
       this.previous.disabled = this.page === 0;
-      this.next.disabled = from + PAGE_ROWS >= total;
-      this.previous.hidden = this.next.hidden = total <= PAGE_ROWS;
+      this.next.disabled = from + this.pageRows >= total;
+      this.previous.hidden = this.next.hidden = total <= this.pageRows;
     }
 
     line(row) {
@@ -171,18 +199,21 @@
   /* --- what is shown --- */
 
   const nameOf = (c) => `${c.model} ${c.mode}`;
-  const column = (c, name, at) => (Array.isArray(c.cells[name]) ? c.cells[name][at] : c.cells[name]);
+  /* A value of a column: a list, {names, at} (different values and their indices), or one value that all have. */
+  const valueAt = (held, at) => (Array.isArray(held) ? held[at] : held !== null && typeof held === "object" ? held.names[held.at[at]] : held);
+  const column = (c, name, at) => valueAt(c.cells[name], at);
   const questionOf = (cell) => DATA.questions[column(cell.of, "question", cell.at)];
   const fileOf = (cell) => {
     const asked = questionOf(cell);
     return `${cell.of.folder}/${asked.suite}/${asked.id}.${column(cell.of, "digest", cell.at)}.json`;
   };
 
-  function answerOf(cell) {
-    const at = column(cell.of, "question", cell.at);
-    if (!answersOf.has(at)) answersOf.set(at, JSON.parse(byId(`answers-${at}`).textContent));
-    return answersOf.get(at)[column(cell.of, "answer", cell.at)];
+  function answersTo(question) {
+    if (!answersOf.has(question)) answersOf.set(question, JSON.parse(answerTexts[question]));
+    return answersOf.get(question);
   }
+
+  const answerOf = (cell) => answersTo(column(cell.of, "question", cell.at))[column(cell.of, "answer", cell.at)];
 
   function cellsOf(setup) {
     return Array.from({ length: setup.cells.count }, (_, at) => ({ of: setup, at }));
@@ -211,10 +242,10 @@
   }
 
   const setupTable = new PagedTable(byId("setup-table"), "All setups; click a header to sort by it", [
-    { words: "model", header: true, value: (c) => c.model, cell: (c) => code(c.model) },
+    { words: "model", header: true, value: (c) => c.model, cell: (c) => element("a", { class: "code", href: `#setup=${encodeURIComponent(`${c.model}/${c.mode}`)}`, "aria-label": visible(`setup ${nameOf(c)}`) }, visible(c.model)) },
     { words: "quant", value: (c) => c.quant, cell: (c) => visible(c.quant) },
     { words: "mode", value: (c) => c.mode, cell: (c) => (c.leave ? [code(c.mode), "†"] : code(c.mode)) },
-    { words: "answers", cell: (c) => element("button", { type: "button", "aria-label": visible(`answers of ${nameOf(c)}`), onclick: () => showAnswersOf(c) }, "show") },
+    { words: "answers", cell: (c) => element("button", { type: "button", "aria-label": visible(`show answers of ${nameOf(c)}`), onclick: () => showAnswersOf(c) }, "show") },
     { words: "roles", value: (c) => c.roles.join(", "), cell: (c) => visible(c.roles.join(", ")) },
     { words: "passes", number: true, value: (c) => c.rate && c.rate[0],
       cell: (c) => (c.rate ? [`${c.passed}/${c.scored}: ${estimate(c.rate, 0, " %", 100)}`, bar(c.rate)] : "unscored") },
@@ -251,7 +282,7 @@
     button.setAttribute("aria-pressed", String(Boolean(shown && shown.of === cell.of && shown.at === cell.at)));
   }
 
-  const answerTable = new PagedTable(byId("answer-table"), "All answers; A and B select the two that are compared", [
+  const answerColumns = [
     { words: "model", value: (x) => x.of.model, cell: (x) => code(x.of.model) },
     { words: "mode", value: (x) => x.of.mode, cell: (x) => code(x.of.mode) },
     { words: "question", header: true, value: (x) => `${questionOf(x).suite}/${questionOf(x).id}`, cell: (x) => code(`${questionOf(x).suite}/${questionOf(x).id}`) },
@@ -263,7 +294,8 @@
     { words: "tokens", number: true, value: (x) => column(x.of, "tokens", x.at), cell: (x) => String(column(x.of, "tokens", x.at) ?? "–") },
     { words: "state", value: stateOf, cell: (x) => element("span", { class: ["ok", "exact", "numeric tie"].includes(stateOf(x)) ? "" : "bad" }, stateOf(x)) },
     { words: "side by side", cell: (x) => [pickButton(x, "a"), " ", pickButton(x, "b")] },
-  ]);
+  ];
+  const answerTable = new PagedTable(byId("answer-table"), "All answers; A and B select the two that are compared", answerColumns);
 
   /* --- side by side --- */
 
@@ -358,12 +390,26 @@
     }
   }
 
+  /* Who is called after two answers are compared. */
+  const comparisons = [];
+
+  /* Both answers in one text: what only A has, and what only B has. */
+  function showWords(comparable, left, right) {
+    const place = byId("word-diff");
+    if (!comparable || left === right) {
+      place.textContent = comparable ? "The answers are the same." : "Two different answers to one question are compared here, word by word.";
+      return;
+    }
+    const pieces = wordDiff(left, right);
+    const kinds = { same: "span", removed: "del", added: "ins" };
+    place.replaceChildren(...(pieces ? pieces.map(([kind, text]) => element(kinds[kind], {}, ...textNodes(text))) : ["The answers are too different and too long to be compared word by word."]));
+  }
+
   function compare() {
     const { a, b } = sides;
     if (!a.cell || !b.cell) return;
-    /* The answers come after this script in the file. */
-    if (document.readyState === "loading") {
-      byId("difference").textContent = "Loading the answers …";
+    if (!answerTexts) {
+      byId("difference").textContent = answersFailed || "Unpacking the answers …";
       return;
     }
     const [left, right] = [answerOf(a.cell)[0], answerOf(b.cell)[0]];
@@ -380,8 +426,10 @@
       showText(side, text, at);
     }
     byId("to-difference").disabled = at < 0;
-    for (const button of byId("answer-table").querySelectorAll("td button")) press(button);
+    for (const button of document.querySelectorAll("#answer-table td button, #setup-answers td button")) press(button);
     toDifference();
+    showWords(asked === other && !same, left, right);
+    for (const listener of comparisons) listener();
   }
 
   function step(by) {
@@ -401,12 +449,32 @@
 
   const has = (words, wanted) => wanted.toLowerCase().split(/\s+/).every((word) => words.toLowerCase().includes(word));
 
+  /* The setups that the tables are narrowed to (null: all), and who is called after another part is shown. */
+  let kept = null;
+  const isKept = (c) => !kept || kept.has(c);
+  const listeners = [];
+
+  function narrow(setups) {
+    kept = setups;
+    showNarrowed();
+    filterSetups();
+    showWorkloads();
+  }
+
+  function showNarrowed() {
+    for (const place of document.querySelectorAll(".narrowed")) place.textContent = kept ? "Only the setups that are selected in the chart are shown." : "";
+  }
+
+  function showWorkloads() {
+    workloads.show(part.setups.filter((c) => isKept(c) && Object.keys(c.workloads).length));
+  }
+
   function filterSetups() {
     const words = byId("setup-filter").value;
     const role = byId("role-filter").value;
     const kind = byId("kind-filter").value;
     setupTable.show(part.setups.filter((c) =>
-      has(nameOf(c), words) && (!role || c.roles.includes(role)) && (!kind || (kind === "speed") === c.speculative)));
+      isKept(c) && has(nameOf(c), words) && (!role || c.roles.includes(role)) && (!kind || (kind === "speed") === c.speculative)));
   }
 
   function filterAnswers() {
@@ -466,6 +534,7 @@
     return { words, number: true, value, cell: (c) => figureCell(c, on(c)) };
   }
 
+  let workloads = null;
   const workloadTable = () => new PagedTable(byId("workload-table"), "Decode speed without speculation, speed-up with it; medians over questions", [
     { words: "model", header: true, value: (c) => c.model, cell: (c) => code(c.model) },
     { words: "mode", value: (c) => c.mode, cell: (c) => (c.leave ? [code(c.mode), "†"] : code(c.mode)) },
@@ -529,7 +598,10 @@
     options(byId("answer-state"), [all, ...unique(cells.map(stateOf)).map((x) => [x, x])]);
     for (const pictures of document.querySelectorAll(".pictures")) pictures.hidden = pictures.dataset.part !== String(at);
     rolesTable().show(part.roles);
-    workloadTable().show(part.setups.filter((c) => Object.keys(c.workloads).length));
+    kept = null;
+    showNarrowed();
+    workloads = workloadTable();
+    showWorkloads();
     fidelityTable().show(part.fidelity);
     byId("fidelity").hidden = byId("to-fidelity").hidden = !part.fidelity.length;
     filterSetups();
@@ -541,8 +613,12 @@
     sides.a.choose(left);
     sides.b.choose(right);
     filterAnswers();
+    for (const listener of listeners) listener(part);
   }
 
+  document.addEventListener("DOMContentLoaded", () => {
+    document.documentElement.dataset.ready = String(Math.round(performance.now()));
+  });
   if (!DATA.parts.length) {
     byId("roles-table").textContent = "No cells have been measured yet.";
     return;
@@ -561,7 +637,9 @@
     sides.b.choose(right);
   };
   byId("to-difference").onclick = toDifference;
-  document.addEventListener("DOMContentLoaded", compare);
   showPart(0);
-  document.documentElement.dataset.ready = String(Math.round(performance.now()));
+  globalThis.REPORT = {
+    DATA, PagedTable, answerColumns, answersReady, answersTo, byId, cellsOf, code, column, comparisons, questionOf, sides, element, estimate, later, listeners, nameOf, narrow, number, options, percent, showPart, speedCell, textNodes,
+    valueAt, visible, shownPart: () => part,
+  };
 })();

@@ -17,6 +17,8 @@ ENGINES = ("embedded", "server")
 _AFTER = "configfile_after"
 
 Main = Callable[[argparse.Namespace], int | None]
+# How the examples of a command begin, in its description.
+EXAMPLE = "  python -m "
 
 
 class Parser(argparse.ArgumentParser):
@@ -30,14 +32,21 @@ class Parser(argparse.ArgumentParser):
         self.subcommands: dict[str, Parser] = {}
         self._has_configfile = False
 
+    @property
+    def examples(self) -> list[str]:
+        """The lines of the description that show a call of the command."""
+        return [line for line in (self.description or "").splitlines() if line.startswith(EXAMPLE)]
+
     def add_subcommand(self, name: str, main: Main, words: str) -> Parser:
         """Add a subcommand and return its parser; `words` describe it.
 
-        A `--configfile` of the command may be given before and after the subcommand.
+        Its help shows those of the command's examples that call it. A `--configfile` of the command
+        may be given before and after the subcommand.
         """
         if not self.subcommands:
             self._commands = self.add_subparsers(required=True, metavar="COMMAND")
-        doc = f"{words[0].upper()}{words[1:]}."
+        own = [line for line in self.examples if name in line.split()]
+        doc = "\n".join([f"{words[0].upper()}{words[1:]}.", "", "for example:", *own])
         made: Parser = self._commands.add_parser(name, help=words, module=name, doc=doc, main=main)
         self.subcommands[name] = made
         if self._has_configfile:

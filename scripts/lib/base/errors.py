@@ -35,6 +35,19 @@ MOST_PROBLEMS_SHOWN = 200
 INTERRUPTED_EXIT = 130
 
 
+# The exit codes of all commands. Snakemake's are 0 and 1.
+EXIT_CODES = {
+    0: "done",
+    1: (
+        "an error, told by one message on stderr; or something does not hold: a record is damaged, "
+        "a document is stale, a faulty input was left out, a gate could not be judged"
+    ),
+    2: "the command line was not understood",
+    3: "`scripts.compare` only: a gate tripped",
+    INTERRUPTED_EXIT: "ended by Ctrl-C; what was finished is stored",
+}
+
+
 class InputErrors(BenchError):
     """Every problem found in an input. `advice` is printed after them."""
 

@@ -22,6 +22,9 @@ REPRODUCTIONS = RESULTS / "reproductions"
 ROUTING = RESULTS / "routing"
 LEGACY = RESULTS / "legacy"
 
+# What the run that goes on (or was the last one) is to do. It is no result.
+RUN_PLAN = Path(".snakemake/run_plan.json")
+
 TABLES = RESULTS / "tables"
 TABLE_NAMES = (
     *("cells", "modes", "workloads", "acceptance", "speculators", "suites", "roles", "reductions"),

@@ -25,13 +25,14 @@ from scripts.lib.base.stored_json import (
     SEAL,
     Damaged,
     believed,
+    now_utc,
     read_sealed,
     read_stored,
     sealed,
     stored_text,
 )
 from scripts.lib.machine.memory_nodes import shares_text
-from scripts.lib.planning.cell_record import CellRecord
+from scripts.lib.planning.cell_record import CellRecord, joules_per_token
 
 OUTPUT, OUTCOME, SUMMARY = "output.jsonl", "outcome.json", "summary.md"
 RUN_VARIABLE = "EPYC_BENCH_RUN"
@@ -77,6 +78,7 @@ def output_line(record: CellRecord) -> dict[str, Any]:
         "error": record.error,
         "failure": record.failure,
         "started_utc": record.started_utc,
+        "stored_utc": now_utc(),
         "load_s": record.load_s,
         "peak_rss_bytes": record.peak_rss_bytes,
         "environment": record.environment,
@@ -88,6 +90,7 @@ def output_line(record: CellRecord) -> dict[str, Any]:
     if record.measurement is not None:
         row["response"] = record.measurement.answer
         row |= {name: getattr(record.measurement, name) for name in FIGURES}
+        row["joules_per_token"] = joules_per_token(record)
     return row
 
 
@@ -152,19 +155,38 @@ def _row(line: bytes, file: str, place: str) -> dict[str, Any]:
 
 def read_rows(folder: Path) -> RunRows:
     """The undamaged rows of output.jsonl. A last line that a crash cut off is ignored."""
-    file = folder / OUTPUT
-    if not file.is_file():
-        return RunRows((), ())
-    content = file.read_bytes()
-    # Not str.splitlines: it also splits at other characters (U+2028), which a text may contain.
-    lines = content.split(b"\n")[:-1]
-    places = ((line, f"line {number}") for number, line in enumerate(lines, 1))
-    damaged: list[Problem] = []
-    rows = tuple(believed(places, lambda item: _row(item[0], str(file), item[1]), damaged))
-    return RunRows(rows, tuple(damaged))
+    return RowReader(folder).new()
 
 
-def _was_interrupted(folder: Path) -> bool:
+class RowReader:
+    """Reads the output.jsonl of a run that may still go on: each row once."""
+
+    def __init__(self, folder: Path):
+        self._file = folder / OUTPUT
+        self._offset, self._lines = 0, 0
+
+    def new(self) -> RunRows:
+        """The rows that were added since the last call; none if there is no file yet."""
+        try:
+            with self._file.open("rb") as stream:
+                stream.seek(self._offset)
+                content = stream.read()
+        except FileNotFoundError:
+            return RunRows((), ())
+        # Not str.splitlines: it also splits at other characters (U+2028), which a text may contain.
+        # The last part is incomplete: it is read when it has its end.
+        *lines, incomplete = content.split(b"\n")
+        places = [(line, f"line {number}") for number, line in enumerate(lines, self._lines + 1)]
+        self._offset += len(content) - len(incomplete)
+        self._lines += len(lines)
+        damaged: list[Problem] = []
+        file = str(self._file)
+        rows = tuple(believed(places, lambda item: _row(item[0], file, item[1]), damaged))
+        return RunRows(rows, tuple(damaged))
+
+
+def was_interrupted(folder: Path) -> bool:
+    """True if Ctrl-C ended the run, or its last shard."""
     try:
         outcome = read_sealed(read_stored(folder / OUTCOME), str(folder / OUTCOME))
     except (FileNotFoundError, Damaged):
@@ -174,7 +196,7 @@ def _was_interrupted(folder: Path) -> bool:
 
 def summarise_failed(folder: Path) -> None:
     """Summarise a run that did not finish: interrupted if its last shard was, else failed."""
-    end = RunEnd.INTERRUPTED if _was_interrupted(folder) else RunEnd.FAILED
+    end = RunEnd.INTERRUPTED if was_interrupted(folder) else RunEnd.FAILED
     summarise(folder, end, "; its finished cells are kept")
 
 

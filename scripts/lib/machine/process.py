@@ -24,16 +24,21 @@ CHECKOUT_LOCK = Path(".snakemake/run.lock")
 LOCK_FILE = Path("/tmp/epyc-inference-bench.lock")
 
 
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
 class StopRequest:
     """Handles Ctrl-C and SIGTERM while cells are run.
 
     The first signal asks to stop after the current cell, the second one stops at once. A third one
     ends the process, whatever the second one is waiting for. A signal that was ignored when the
-    process started (nohup, a background job of a shell) stays ignored.
+    process started (nohup, a background job of a shell) stays ignored. `say` prints what happens.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], None] = lambda text: _say(f"\n{text}")) -> None:
         self.asked = False
+        self._say = say
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -52,11 +57,7 @@ class StopRequest:
                 signal.signal(heeded, signal.SIG_DFL)
             raise KeyboardInterrupt
         self.asked = True
-        print(
-            "\nstopping after the current cell; press Ctrl-C again to stop at once",
-            file=sys.stderr,
-            flush=True,
-        )
+        self._say("stopping after the current cell; press Ctrl-C again to stop at once")
 
 
 Handler = Callable[[int, FrameType | None], object]

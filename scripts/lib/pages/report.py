@@ -1,8 +1,9 @@
 """report.html: one file with the tables, answers side by side, scores with reasons, and pictures.
 
-The page loads nothing from elsewhere. A model's text is data: it is in JSON elements that it cannot
-close, and the page's script shows it only as text. Equal answers to a question are stored once. An
-answer is cut after `ANSWER_LIMIT` characters; the page links to its cell, which has all of it.
+The page loads nothing from elsewhere. A model's text is data: it is in elements that it cannot
+close, and the page's script shows it only as text. Equal answers to a question are stored once, and
+the answers to a question are packed. An answer is cut after `ANSWER_LIMIT` characters; the page
+links to its cell, which has all of it.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.base.errors import BenchError
-from scripts.lib.base.estimates import Estimate
 from scripts.lib.base.layout import PICTURE_NAMES
 from scripts.lib.base.templates import render
+from scripts.lib.pages.compact import compact_column, compact_estimate, packed
+from scripts.lib.pages.first_screen import first_screen
 from scripts.lib.pages.sections.speed import SHOWN_POSITIONS
+from scripts.lib.pages.setup_record import LinePool, read_cell_file, setup_record
+from scripts.lib.pages.vendored import vendored_scripts
 from scripts.lib.prompts.loader import Question
 from scripts.lib.results.review_rows import COLUMNS, ReviewRow
 from scripts.lib.tables.fidelity import Fidelity
@@ -27,6 +30,9 @@ from scripts.lib.tables.profile_part import ProfilePart
 from scripts.lib.tables.ranking import RoleRanking, unrankable
 from scripts.lib.tables.setups import Setup
 
+# The page's own scripts, in the folder `report` beside its template. The first one makes what the
+# others use; the charting library stands between them.
+SCRIPTS = ("report.js", "word_diff.js", "setup_page.js", "first_screen.js")
 ANSWER_LIMIT, PROMPT_LIMIT = 8_000, 2_000
 SCORES = tuple(column for column in COLUMNS if column.endswith("_score"))
 DESCRIPTIONS: Mapping[str, str] = {
@@ -82,34 +88,26 @@ def _cut(text: str, limit: int) -> str:
     return f"{text[:limit]}\n… cut: {more:,} characters more" if more > 0 else text
 
 
-def _stored_answer(file: str) -> str:
-    try:
-        measured = json.loads(Path(file).read_bytes())["measurement"]
-        return _cut(measured["answer"], ANSWER_LIMIT) if measured else ""
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BenchError(f"{file}: cannot be read ({error}); run: snakemake -j8 results") from error
+def _stored_answer(cell: Mapping[str, Any]) -> str:
+    measured = cell["measurement"]
+    return _cut(measured["answer"], ANSWER_LIMIT) if measured else ""
 
 
-def _estimate(value: Estimate | None, digits: int = 4) -> list[float | int | None] | None:
-    if value is None:
-        return None
-    low, high = (end if end is None else round(end, digits) for end in (value.low, value.high))
-    return [round(value.value, digits), low, high, value.clusters]
-
-
-def _column(values: Sequence[Any]) -> Any:
-    """A column of cells; if all have the same value, it is stored once."""
-    return values[0] if values and all(value == values[0] for value in values) else list(values)
-
-
-def _cells(c: Setup, asked: Mapping[tuple[str, str], Question], pool: Pool) -> dict[str, Any]:
-    """The answers of a setup, column by column."""
-    rows = sorted(c.rows, key=lambda row: (row.suite, row.question_id, row.repeat))
+def _cells(
+    rows: Sequence[ReviewRow],
+    stored: Sequence[Mapping[str, Any]],
+    asked: Mapping[tuple[str, str], Question],
+    pool: Pool,
+) -> dict[str, Any]:
+    """The answers of a setup, column by column; `stored` are the rows' cells."""
     questions = [
         pool.question(row.suite, row.question_id, asked.get((row.suite, row.question_id)))
         for row in rows
     ]
-    answers = [pool.answer(at, _answer(row)) for at, row in zip(questions, rows, strict=True)]
+    answers = [
+        pool.answer(at, _answer(row, cell))
+        for at, row, cell in zip(questions, rows, stored, strict=True)
+    ]
     columns: dict[str, Sequence[Any]] = {
         "question": questions,
         "answer": answers,
@@ -126,14 +124,14 @@ def _cells(c: Setup, asked: Mapping[tuple[str, str], Question], pool: Pool) -> d
         "gap": [row.divergence_gap_logits for row in rows],
         "digest": [Path(row.cell_file).name.rsplit(".", 2)[-2] for row in rows],
     }
-    return {"count": len(rows)} | {name: _column(values) for name, values in columns.items()}
+    return {"count": len(rows)} | {name: compact_column(values) for name, values in columns.items()}
 
 
-def _answer(row: ReviewRow) -> list[Any]:
+def _answer(row: ReviewRow, cell: Mapping[str, Any]) -> list[Any]:
     """[answer, reason of its score, error, symptoms, {scorer's column: score}]."""
     scores = {name: value for name in SCORES if (value := getattr(row, name)) is not None}
     return [
-        _stored_answer(row.cell_file),
+        _stored_answer(cell),
         row.score_reason,
         row.error,
         "; ".join(row.symptoms),
@@ -149,11 +147,15 @@ def _positions(c: Setup) -> list[float | None]:
 
 
 def _up(c: Setup) -> list[float | int | None] | None:
-    return _estimate(c.speed_up.estimate if c.speed_up is not None else None)
+    return compact_estimate(c.speed_up.estimate if c.speed_up is not None else None)
 
 
-def _setup(c: Setup, asked: Mapping[tuple[str, str], Question], pool: Pool) -> dict[str, Any]:
+def _setup(
+    c: Setup, asked: Mapping[tuple[str, str], Question], pool: Pool, lines: LinePool
+) -> dict[str, Any]:
     found = c.passes
+    rows = sorted(c.rows, key=lambda row: (row.suite, row.question_id, row.repeat))
+    stored = [read_cell_file(row.cell_file) for row in rows]
     return {
         "model": c.model.key,
         "quant": c.model.quant,
@@ -166,23 +168,24 @@ def _setup(c: Setup, asked: Mapping[tuple[str, str], Question], pool: Pool) -> d
         "planned": c.planned,
         "failed": len(c.rows) - len(c.answered),
         "coverage": round(found.coverage, 4),
-        "rate": _estimate(c.quality),
-        "decode": _estimate(c.decode),
-        "ttft": _estimate(c.ttft),
+        "rate": compact_estimate(c.quality),
+        "decode": compact_estimate(c.decode),
+        "ttft": compact_estimate(c.ttft),
         "up": _up(c),
         "early": c.ended_early,
         "workloads": {
-            name: {"decode": _estimate(on.decode), "up": _up(on), "struck": on.struck_out}
+            name: {"decode": compact_estimate(on.decode), "up": _up(on), "struck": on.struck_out}
             for name, on in c.by_workload.items()
         },
-        "acceptance": _estimate(c.acceptance),
+        "acceptance": compact_estimate(c.acceptance),
         "positions": _positions(c),
         "leave": c.leave,
         "certificate": c.certificate.value if c.mode.speculative else "",
         "struck": c.struck_out,
         "note": "" if c.mode.speculative else unrankable(c),
         "folder": c.folder,
-        "cells": _cells(c, asked, pool),
+        "record": setup_record(c, stored, lines),
+        "cells": _cells(rows, stored, asked, pool),
     }
 
 
@@ -197,7 +200,7 @@ def _role(ranking: RoleRanking, places: Mapping[str, int]) -> dict[str, Any]:
     }
     if ranking.candidates and ranking.candidates[0].quality.value > 0:
         best = ranking.candidates[0]
-        found["way"], found["rate"] = places[best.way.name], _estimate(best.quality)
+        found["way"], found["rate"] = places[best.way.name], compact_estimate(best.quality)
         found["tied"] = [places[candidate.row.name] for candidate in ranking.tied]
     return found
 
@@ -211,19 +214,19 @@ def _fidelity(one: Fidelity) -> dict[str, Any]:
         "mode": one.mode.name,
         "reference": one.reference_name,
         "bytes": one.weights_bytes,
-        "kl": _estimate(one.kl, 8),
-        "answers": _estimate(one.kl_of_answers, 8),
-        "upper": _estimate(one.kl_upper, 8),
-        "first": _estimate(one.same_first, 6),
-        "perplexity": _estimate(one.perplexity_ratio, 6),
-        "rate": _estimate(setup.quality) if setup is not None else None,
-        "decode": _estimate(setup.decode) if setup is not None else None,
+        "kl": compact_estimate(one.kl, 8),
+        "answers": compact_estimate(one.kl_of_answers, 8),
+        "upper": compact_estimate(one.kl_upper, 8),
+        "first": compact_estimate(one.same_first, 6),
+        "perplexity": compact_estimate(one.perplexity_ratio, 6),
+        "rate": compact_estimate(setup.quality) if setup is not None else None,
+        "decode": compact_estimate(setup.decode) if setup is not None else None,
         "failed": len(one.failed),
         "verdict": one.together,
     }
 
 
-def _part(part: ProfilePart, pool: Pool) -> dict[str, Any]:
+def _part(part: ProfilePart, pool: Pool, lines: LinePool) -> dict[str, Any]:
     asked = {
         (c.question.suite, c.question.id): c.question
         for shard in part.plan.shards
@@ -235,9 +238,10 @@ def _part(part: ProfilePart, pool: Pool) -> dict[str, Any]:
     return {
         "name": part.name,
         "workloads": part.workloads,
-        "setups": [_setup(c, asked, pool) for c in ordered],
+        "setups": [_setup(c, asked, pool, lines) for c in ordered],
         "roles": [_role(ranking, places) for ranking in part.rankings],
         "fidelity": [_fidelity(one) for one in part.fidelities],
+        "first": first_screen(part, ordered),
     }
 
 
@@ -264,17 +268,20 @@ def report(
     template: Path, parts: Sequence[ProfilePart], draw: Callable[[str, ProfilePart], str]
 ) -> str:
     """The page as text; `draw` makes a picture's SVG. Raises BenchError for an unreadable cell."""
-    pool, shown = Pool(), [part for part in parts if part.setups]
+    pool, lines, shown = Pool(), LinePool(), [part for part in parts if part.setups]
     data = {
-        "parts": [_part(part, pool) for part in shown],
+        "parts": [_part(part, pool, lines) for part in shown],
+        "lines": lines.lines,
         "questions": pool.questions,
         "positions": SHOWN_POSITIONS,
     }
     pictures = [[_picture(n, draw(n, part)) for n in _picture_names(part)] for part in shown]
     folder = template.parent / "report"
     style = (folder / "report.css").read_text(encoding="utf-8")
-    script = (folder / "report.js").read_text(encoding="utf-8")
+    scripts = [(folder / name).read_text(encoding="utf-8") for name in SCRIPTS]
+    libraries = vendored_scripts(folder / "vendor")
     return render(
-        template, data=data, answers=pool.answers, parts=shown, pictures=pictures, style=style,
-        script=script, style_digest=_digest(style), script_digest=_digest(script),
+        template, data=data, answers=[*map(packed, pool.answers)], parts=shown, pictures=pictures,
+        style=style, scripts=scripts, libraries=libraries, style_digest=_digest(style),
+        script_digests=" ".join(map(_digest, [*scripts, *libraries])),
     )  # fmt: skip

@@ -76,7 +76,8 @@ class Measurement:
     choice with a gap below `CLOSE_CALL_LOGITS`: evidence that a later divergence is a numeric tie.
     `verify_steps`: the number of batches that verified a draft; `accepted_by_position`: in how many
     of them the draft's first, second, … token was accepted. `speculators`: what each one did (empty
-    if the engine does not say).
+    if the engine does not say). `energy_j`: joules of the sockets over the whole answer, which took
+    `energy_s` seconds by the same clock; None on a machine without readable counters.
     """
 
     answer: str
@@ -95,11 +96,15 @@ class Measurement:
     close_calls: tuple[tuple[int, float], ...] = ()
     accepted_by_position: tuple[int, ...] = ()
     speculators: Counts = field(default_factory=dict, hash=False)
+    energy_j: float | None = None
+    energy_s: float | None = None
 
 
 # The figures of a measurement that are compared as ratios.
 TIMINGS = ("decode_tokens_per_s", "prefill_tokens_per_s", "ttft_s")
 CLOSE_CALL_LOGITS = 1.0
+# Left out of a record on a machine that has no counters.
+ENERGY = ("energy_j", "energy_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +142,9 @@ class CellRecord:
         if self.measurement is not None:
             # Each long list of integers is one line, so that a diff of two cells stays readable.
             _drop_empty(flat["measurement"], "accepted_by_position", "speculators")
+            for name in ENERGY:
+                if flat["measurement"][name] is None:
+                    del flat["measurement"][name]
             flat["measurement"]["token_ids"] = " ".join(map(str, self.measurement.token_ids))
             flat["measurement"]["close_calls"] = " ".join(
                 f"{i}:{gap:.4f}" for i, gap in self.measurement.close_calls
@@ -151,6 +159,19 @@ class CellRecord:
         """The path of the cell below the folder of all cells, made from its content."""
         c = self.cell
         return f"{c.hardware}/{c.model}/{c.mode}/{c.suite}/{c.question}.{self.digest}.json"
+
+
+def joules_per_token(record: CellRecord) -> float | None:
+    """Joules for each token of the answer, its prompt included, above what the idle machine takes.
+
+    None without counters, and where the answer took no more than the idle machine.
+    """
+    measured, idle_w = record.measurement, record.effective.get("energy", {}).get("idle_w")
+    if measured is None or measured.energy_j is None or measured.energy_s is None or idle_w is None:
+        return None
+    above_j = measured.energy_j - idle_w * measured.energy_s
+    tokens = measured.completion_tokens
+    return above_j / tokens if above_j > 0 and tokens else None
 
 
 def _drop_empty(flat: dict[str, Any], *keys: str) -> None:
@@ -205,9 +226,9 @@ _RATES = ("prefill_tokens_per_s", "decode_tokens_per_s")
 
 def implausible(measured: Measurement) -> str:
     """Why a measurement is impossible (wrong type, negative number, contradiction); else empty."""
-    for name in (*_COUNTS, *_SECONDS, *_RATES):
+    for name in (*_COUNTS, *_SECONDS, *_RATES, *ENERGY):
         value = getattr(measured, name)
-        if value is None and name in _RATES:
+        if value is None and name in (*_RATES, *ENERGY):
             continue
         wanted = int if name in _COUNTS else (int, float)
         if isinstance(value, bool) or not isinstance(value, wanted):

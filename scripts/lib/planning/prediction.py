@@ -177,14 +177,31 @@ def cell_seconds(shard: Shard, cell: Cell, speed: Speed) -> float:
     return (2 if _is_answered_twice(shard, cell) else 1) * float(min(once, cell.timeout_s))
 
 
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Predicted seconds of some cells of a shard, at most: start with load, and each cell."""
+
+    start_s: float
+    cell_s: tuple[float, ...]
+
+    @property
+    def total_s(self) -> float:
+        """All of it; 0 without cells, since then nothing is loaded."""
+        return self.start_s + sum(self.cell_s) if self.cell_s else 0.0
+
+
+def shard_times(shard: Shard, cells: Iterable[Cell], measured: Measured) -> Times:
+    """The predicted seconds of these cells, in their order."""
+    speed = predict(shard, measured)
+    # If speculators keep a state, each answer gets a new server.
+    again_s = speed.load_s if shard.mode.keeps_state else 0.0
+    answers = (again_s + cell_seconds(shard, cell, speed) for cell in cells)
+    return Times(START_S + speed.load_s, tuple(answers))
+
+
 def shard_seconds(shard: Shard, cells: Iterable[Cell], measured: Measured) -> float:
     """Seconds of these cells at most, with the shard's start and load; 0 without cells."""
-    wanted, speed = tuple(cells), predict(shard, measured)
-    if not wanted:
-        return 0.0
-    # If speculators keep a state, each answer gets a new server.
-    loads = 1 + (len(wanted) if shard.mode.keeps_state else 0)
-    return START_S + loads * speed.load_s + sum(cell_seconds(shard, c, speed) for c in wanted)
+    return shard_times(shard, cells, measured).total_s
 
 
 def hours_text(seconds: float) -> str:

@@ -7,7 +7,7 @@ cell is stale need a file's content.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -39,6 +39,8 @@ NOT_RUN_CONFIGURATIONS = ("config.yaml", "suites.yaml")
 _ABSENT = "(not there)"
 # A sample of this size has every question.
 EVERY_QUESTION = 10**6
+# More than any plan has.
+EVERY_CELL = 10**9
 # Shown characters of a long value, and how many of them come before the first difference.
 SHOWN, SHOWN_BEFORE = 60, 20
 
@@ -179,34 +181,56 @@ def why_stale(state: CellState) -> tuple[Change, ...]:
 
 @dataclass(frozen=True, slots=True)
 class MissingCells:
-    """The missing cells of a planned shard: how many are new or stale, and the changed fields."""
+    """The missing cells of a planned shard: how many are new or stale, and the changed fields.
+
+    `unread`: cells whose question has a file with another spec that was not read.
+    """
 
     shard: Shard
     new: int
     stale: int
     changed: tuple[str, ...] = ()
+    unread: int = 0
 
     @property
     def count(self) -> int:
         """All missing cells."""
-        return self.new + self.stale
+        return self.new + self.stale + self.unread
 
 
 def missing_cells(plan: Plan) -> Iterator[MissingCells]:
     """The shards of a plan with missing cells. Planned cells that exist are not read."""
-    for shard in plan.shards:
-        absent = pending(shard)
+    return why_missing(plan.shards, {shard.name: pending(shard) for shard in plan.shards})
+
+
+def why_missing(
+    shards: Sequence[Shard], missing: Mapping[str, Sequence[Cell]], most_read: int = EVERY_CELL
+) -> Iterator[MissingCells]:
+    """Why cells are missing, for each of the shards that has any.
+
+    `missing`: shard name -> its missing cells. At most `most_read` cells are looked up.
+    """
+    named: dict[str, set[str]] = {}
+    for shard in shards:
+        named.setdefault(shard.folder, set()).update(cell.file_name for cell in shard.cells)
+    for shard in shards:
+        absent = missing[shard.name]
         if not absent:
             continue
-        left_behind = existing_files(shard.folder) - {cell.file_name for cell in shard.cells}
-        stale, changed = 0, dict[str, None]()
-        for cell in absent:
-            old = _superseded(shard, cell, left_behind)
+        left_behind: dict[str, list[str]] = {}
+        for name in existing_files(shard.folder) - named[shard.folder]:
+            left_behind.setdefault(name.removesuffix(".json").rpartition(".")[0], []).append(name)
+        older = [c for c in absent if f"{c.id.suite}/{c.id.question}" in left_behind]
+        read, stale, changed = older[:most_read], 0, dict[str, None]()
+        most_read -= len(read)
+        for cell in read:
+            old = _superseded(shard, cell, left_behind[f"{cell.id.suite}/{cell.id.question}"])
             if old is not None:
                 stale += 1
                 for change in why_stale(CellState(shard, cell, State.STALE, old)):
                     changed[change.field] = None
-        yield MissingCells(shard, len(absent) - stale, stale, tuple(changed))
+        unread = len(older) - len(read)
+        yield MissingCells(shard, len(absent) - stale - unread, stale, tuple(changed), unread)
 
 
 def drop_failed(plans: Iterable[Plan], really: bool = True) -> tuple[Path, ...]:

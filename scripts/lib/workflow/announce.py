@@ -12,19 +12,19 @@ from scripts.lib.fidelity.plan import seconds
 from scripts.lib.planning.left_out import MissingWeights
 from scripts.lib.planning.modes import BASELINE
 from scripts.lib.planning.plan import Plan
-from scripts.lib.planning.prediction import hours_text, shard_seconds
+from scripts.lib.planning.prediction import hours_text
 from scripts.lib.settings.judge_config import CLAUDE, NO_KEY, PAIRS, has_key
 from scripts.lib.workflow.targets import Workflow
 
-NAMED_WITHOUT_DRY_RUN = 3
+# The most models that are named for one reason: in a run, and in a dry run.
+NAMED, NAMED_IN_DRY_RUN = 3, 20
 
 
 def summary_lines(workflow: Workflow, plan: Plan, with_names: bool) -> Iterator[str]:
-    """The plan in a few lines. `with_names`: name every model that is left out."""
+    """The plan in a few lines. `with_names`: name up to 20 models left out for one reason."""
     todo = {shard.name: workflow.missing[shard.name] for shard in plan.runnable}
     cells = sum(len(shard.cells) for shard in plan.runnable)
-    measured = workflow.measured
-    seconds = sum(shard_seconds(shard, todo[shard.name], measured) for shard in plan.runnable)
+    seconds = sum(workflow.times[shard.name].total_s for shard in plan.runnable)
     time = f", at most {hours_text(seconds)}" if seconds else ""
     missing, shards = sum(map(len, todo.values())), sum(map(bool, todo.values()))
     where = f"on {plan.hardware.name} by engine {plan.engine.name}"
@@ -40,8 +40,10 @@ def summary_lines(workflow: Workflow, plan: Plan, with_names: bool) -> Iterator[
     if elsewhere:
         reasons.setdefault(MissingWeights.ABSENT, []).extend(elsewhere)
     for reason, models in sorted(reasons.items(), key=lambda pair: -len(pair[1])):
-        named = with_names or len(models) <= NAMED_WITHOUT_DRY_RUN
-        yield f"left out ({reason}): {', '.join(models) if named else f'{len(models)} models'}"
+        named = len(models) <= (NAMED_IN_DRY_RUN if with_names else NAMED)
+        hint = " (python -m scripts.plan lists them)" if with_names else ""
+        many = f"{len(models)} models{hint}"
+        yield f"left out ({reason}): {', '.join(models) if named else many}"
     for warning in plan.warnings:
         yield f"warning: {warning}"
 
@@ -66,7 +68,7 @@ def fidelity_lines(workflow: Workflow, with_names: bool) -> Iterator[str]:
         place = item.model if item.mode == BASELINE else f"{item.model} {item.mode}"
         reasons.setdefault(item.reason, []).append(place)
     for reason, places in reasons.items():
-        named = with_names or len(places) <= NAMED_WITHOUT_DRY_RUN
+        named = len(places) <= (NAMED_IN_DRY_RUN if with_names else NAMED)
         words = ", ".join(places) if named else f"{len(places)} configurations"
         yield f"no fidelity ({reason}): {words}"
 

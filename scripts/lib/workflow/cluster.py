@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from math import ceil
 from typing import Any
 
 from scripts.lib.machine.bandwidth import probe_bytes
 from scripts.lib.machine.profiles import parse_cpus
 from scripts.lib.planning.memory import shard_bytes
-from scripts.lib.planning.plan import Cell, Shard
-from scripts.lib.planning.prediction import Measured, shard_seconds
+from scripts.lib.planning.plan import Shard
 
 # Memory for compute buffers and Python, in addition to weights and KV cache. Time for the job's
 # start, and for a prediction that is too short.
@@ -26,11 +24,6 @@ def memory_mb(shard: Shard) -> int:
     """
     most = max(shard_bytes(shard), probe_bytes(shard.hardware.threads))
     return ceil(most / 1e6 * MEMORY_FACTOR) + MEMORY_EXTRA_MB
-
-
-def cluster_resources(shard: Shard, cells: Iterable[Cell], measured: Measured) -> dict[str, Any]:
-    """The Snakemake resources of a shard's job for these cells. A local run ignores them."""
-    return job_resources(shard, shard_seconds(shard, cells, measured))
 
 
 def job_resources(shard: Shard, seconds: float) -> dict[str, Any]:

@@ -35,7 +35,13 @@ from scripts.lib.execution.probes import planned_probes
 from scripts.lib.fidelity.plan import Configuration, FidelityPlan, fidelity_plan, seconds
 from scripts.lib.planning.disk import EveryPlan, every_plan, pending
 from scripts.lib.planning.plan import Cell, Plan, Planner, Shard
-from scripts.lib.planning.prediction import Measured, read_measured, table_damage
+from scripts.lib.planning.prediction import (
+    Measured,
+    Times,
+    read_measured,
+    shard_times,
+    table_damage,
+)
 from scripts.lib.registry_loader import Quirk
 from scripts.lib.results.review import Review, plan_review
 from scripts.lib.scoring.series import Series
@@ -49,7 +55,7 @@ from scripts.lib.settings.run_config import (
     read_layers,
     typed_like,
 )
-from scripts.lib.workflow.cluster import cluster_resources, job_resources
+from scripts.lib.workflow.cluster import job_resources
 from scripts.lib.workflow.invocation import Invocation
 
 # A timed shard takes all parts of the machine and any other job one, so none runs beside a shard.
@@ -73,6 +79,11 @@ def or_exit(make: Callable[[], T]) -> T:
         # Planning may hash weights for minutes; finished hashes are kept.
         print("interrupted", file=sys.stderr)
         raise SystemExit(INTERRUPTED_EXIT) from None
+
+
+def infer_rule(shard: Shard) -> str:
+    """The name of the rule that runs a shard."""
+    return f"infer_{shard.engine}_{shard.model.key}_{shard.mode.name}"
 
 
 @dataclass(frozen=True)
@@ -170,10 +181,18 @@ class Workflow:
         return read_measured()
 
     @cached_property
+    def times(self) -> Mapping[str, Times]:
+        """Shard name -> the predicted seconds of its missing cells."""
+        return {
+            shard.name: shard_times(shard, self.missing[shard.name], self.measured)
+            for shard in self.shards
+        }
+
+    @cached_property
     def cluster(self) -> Mapping[str, Mapping[str, Any]]:
         """Shard name -> the cluster resources of its job."""
         return {
-            shard.name: cluster_resources(shard, self.missing[shard.name], self.measured)
+            shard.name: job_resources(shard, self.times[shard.name].total_s)
             for shard in self.shards
         }
 
